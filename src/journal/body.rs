@@ -1,0 +1,135 @@
+//! What a journal frame carries: a protobuf envelope with one body. Readers skip bodies they
+//! don't know (an [`Envelope`] whose `body` is `None`) and count them, so that versions of the
+//! two halves can differ.
+
+use prost::{Message, Oneof};
+
+/// One frame: its place in the journal and one body.
+#[derive(Clone, PartialEq, Message)]
+pub struct Envelope {
+    /// Journal sequence number: +1 per frame, for ever, over all segments.
+    #[prost(uint64, tag = "1")]
+    pub seq: u64,
+    /// Wall clock of the writer at the append, in milliseconds since the epoch (UTC).
+    #[prost(uint64, tag = "2")]
+    pub appended_ms: u64,
+    #[prost(oneof = "Body", tags = "10, 11, 12, 13")]
+    pub body: Option<Body>,
+}
+
+/// The bodies, in the order of the design.
+#[derive(Clone, PartialEq, Oneof)]
+pub enum Body {
+    /// First frame of every segment, and after every change of the policy.
+    #[prost(message, tag = "10")]
+    Start(Start),
+    /// One message of the plant, as re-encoded after the policy.
+    #[prost(message, tag = "11")]
+    Relayed(Relayed),
+    /// A birth with the values forwarded last: repeats state, reports nothing new.
+    #[prost(message, tag = "12")]
+    Keyframe(Keyframe),
+    /// Written every second: proof of life and the writer's account.
+    #[prost(message, tag = "13")]
+    Heartbeat(Heartbeat),
+}
+
+/// Who writes this journal, and by which rules.
+#[derive(Clone, PartialEq, Message)]
+pub struct Start {
+    #[prost(string, tag = "1")]
+    pub relay_name: String,
+    /// Increases with each start of the writer.
+    #[prost(uint64, tag = "2")]
+    pub epoch: u64,
+    /// Version of sparkdiode.
+    #[prost(string, tag = "3")]
+    pub version: String,
+    /// SHA-256 of the policy set, lower-case hex.
+    #[prost(string, tag = "4")]
+    pub policy_digest: String,
+    /// Interval in which every live node and device is repeated as a keyframe, in seconds.
+    #[prost(uint32, tag = "5")]
+    pub keyframe_every_s: u32,
+}
+
+/// A birth, data or death message.
+#[derive(Clone, PartialEq, Message)]
+pub struct Relayed {
+    /// Name of the source (the OT broker) in the writer's configuration.
+    #[prost(string, tag = "1")]
+    pub source: String,
+    /// `spBv1.0/group/TYPE/edge_node[/device]`; TYPE is NBIRTH, DBIRTH, NDATA, DDATA, NDEATH
+    /// or DDEATH.
+    #[prost(string, tag = "2")]
+    pub topic: String,
+    /// A Sparkplug payload: names instead of aliases, datatypes in births only, `seq` absent.
+    #[prost(bytes = "vec", tag = "3")]
+    pub payload: Vec<u8>,
+    /// Wall clock of the OT half at receipt, in milliseconds since the epoch (UTC).
+    #[prost(uint64, tag = "4")]
+    pub received_ms: u64,
+    /// Messages of this edge node were lost before this one, on the OT side.
+    #[prost(bool, tag = "5")]
+    pub loss_before: bool,
+    /// Made by the relay (a policy change, a metric born late), not received from the plant.
+    #[prost(bool, tag = "6")]
+    pub synthetic: bool,
+}
+
+/// The state of one live edge node or device.
+#[derive(Clone, PartialEq, Message)]
+pub struct Keyframe {
+    #[prost(string, tag = "1")]
+    pub source: String,
+    /// Topic of the birth that this repeats: NBIRTH or DBIRTH.
+    #[prost(string, tag = "2")]
+    pub topic: String,
+    /// The birth's payload with the values forwarded last.
+    #[prost(bytes = "vec", tag = "3")]
+    pub payload: Vec<u8>,
+    /// The values may be out of date: messages were lost on the OT side since they were seen.
+    #[prost(bool, tag = "4")]
+    pub uncertain: bool,
+    /// In a node's keyframe: names of all its live, forwarded devices.
+    #[prost(string, repeated, tag = "5")]
+    pub devices: Vec<String>,
+}
+
+/// The writer's state, once a second.
+#[derive(Clone, PartialEq, Message)]
+pub struct Heartbeat {
+    /// The OT half is connected and subscribed.
+    #[prost(bool, tag = "1")]
+    pub ot_connected: bool,
+    /// How long it has been away from the OT broker, in milliseconds; 0 while connected.
+    #[prost(uint64, tag = "2")]
+    pub ot_away_ms: u64,
+    #[prost(uint64, tag = "3")]
+    pub received: u64,
+    #[prost(uint64, tag = "4")]
+    pub forwarded: u64,
+    #[prost(message, repeated, tag = "5")]
+    pub dropped: Vec<Dropped>,
+    /// SHA-256 of the policy set, lower-case hex.
+    #[prost(string, tag = "6")]
+    pub policy_digest: String,
+    /// Live, forwarded edge nodes.
+    #[prost(uint32, tag = "7")]
+    pub nodes: u32,
+    /// Messages received and not yet judged or conflated and not yet forwarded.
+    #[prost(uint64, tag = "8")]
+    pub waiting: u64,
+}
+
+/// One line of the account: how many messages were dropped for one reason.
+#[derive(Clone, PartialEq, Message)]
+pub struct Dropped {
+    /// A name of the closed list in `telemetry::Reason`.
+    #[prost(string, tag = "1")]
+    pub reason: String,
+    #[prost(uint64, tag = "2")]
+    pub messages: u64,
+    #[prost(uint64, tag = "3")]
+    pub metrics: u64,
+}

@@ -1,0 +1,38 @@
+//! sparkdiode: a one-way relay for Sparkplug B over MQTT, at Purdue level 3.5.
+//!
+//! ```text
+//!  OT broker                        the appliance                          IT broker
+//! ┌─────────┐  ┌────────────────────────┐    ┌─────────────────────────┐  ┌─────────┐
+//! │ level 3 │─>│ ot                     │    │ it                      │─>│ level 4 │
+//! └─────────┘  │  connection  subscribe │    │  driver     tail        │  └─────────┘
+//!              │  plant       decode    │    │  mirror     follow      │
+//!              │  pipeline    judge     │    │  backfill   catch up    │
+//!              │  worker      append    │    │  connection publish     │
+//!              └───────────┬────────────┘    └───────────▲─────────────┘
+//!                          │ journal::Writer             │ journal::Reader
+//!                          └──────────> journal ─────────┘
+//! ```
+//!
+//! No byte and no decision travels from right to left. The two halves are separate processes
+//! under separate users; the journal, a directory of append-only segment files that one side
+//! may only write and the other may only read, is all that they share.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`sparkplug`] | leaf: topics, payloads, datatypes, values; no I/O, no clock |
+//! | [`policy`] | forward policies: language, compile to plans, judge; no I/O, no clock |
+//! | [`journal`] | leaf: the one-way pipe; [`journal::Writer`] and [`journal::Reader`] |
+//! | [`ot`] | subscriber, plant state, pipeline; can't publish, can't read a journal |
+//! | [`it`] | mirror (sans-IO), sessions, cursor, backfill; can't write a journal |
+//! | [`config`] | configuration files: raw (serde) to typed, diagnostics |
+//! | [`telemetry`] | drop reasons, counters, logging |
+//! | [`cli`] | one file per subcommand |
+
+pub mod cli;
+pub mod config;
+pub mod it;
+pub mod journal;
+pub mod ot;
+pub mod policy;
+pub mod sparkplug;
+pub mod telemetry;

@@ -56,7 +56,8 @@ impl Account {
 
     /// Whether every received message is accounted for.
     pub fn balances(&self) -> bool {
-        self.received == self.forwarded.wrapping_add(self.dropped_total()).wrapping_add(self.waiting)
+        self.received
+            == self.forwarded.wrapping_add(self.dropped_total()).wrapping_add(self.waiting)
     }
 
     /// The reasons that dropped anything, with messages and metrics.

@@ -39,6 +39,8 @@
 //!   names, then that within the file.
 //! - Commands, STATE and other namespaces can't be allowed; a rule that names them is an error.
 
+#[cfg(test)]
+mod bad_policies;
 mod digest;
 mod document;
 mod filter;

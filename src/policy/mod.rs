@@ -47,6 +47,8 @@ mod filter;
 mod glob;
 mod language;
 mod limiter;
+#[cfg(test)]
+mod naive;
 mod plan;
 mod rule;
 mod scope;

@@ -50,7 +50,9 @@ mod limiter;
 #[cfg(test)]
 mod naive;
 mod plan;
+mod rate_reader;
 mod rule;
+mod rule_reader;
 mod scope;
 mod subscribe;
 #[cfg(test)]

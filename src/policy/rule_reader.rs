@@ -317,22 +317,26 @@ impl<'s, 'p> RuleReader<'s, 'p> {
     }
 
     /// Names of groups, edge nodes and devices are levels of a topic, so that a pattern with
-    /// `/`, `+` or `#` could never match (Sparkplug 3.0 §4.1.2 to §4.1.5).
+    /// `/`, `+`, `#` or NUL could never match (Sparkplug 3.0 §4.1.2 to §4.1.5, MQTT 3.1.1 §4.7).
     fn level_glob(&mut self, key: &'static str, pattern: &Placed<String>) -> Option<()> {
-        let Some(offset) = pattern.value.find(['/', '+', '#']) else { return Some(()) };
+        let bad = |(_, character): &(usize, char)| matches!(character, '/' | '+' | '#' | '\0');
+        let Some((offset, character)) = pattern.value.char_indices().find(bad) else {
+            return Some(());
+        };
         let span = inside(self.file, pattern, &(offset..offset.saturating_add(1)));
         let noun = key.replace('-', " ");
         let article = if noun.starts_with('e') { "an" } else { "a" };
-        let title = format!("the name of {article} {noun} can't contain `/`, `+` or `#`");
-        let wildcard = pattern.value.contains(['+', '#']);
-        self.problems.push(
-            Diagnostic::error("P012", self.file, span, title).label("matches nothing").help(
-                match wildcard {
-                    true => "the wildcard in names is `*`; `+` and `#` belong to `topic`",
-                    false => "give each level its own key, or use `topic`",
-                },
-            ),
-        );
+        let (named, help) = match character {
+            '/' => ("`/`", Some("give each level its own key, or use `topic`")),
+            '+' => ("`+`", Some("the wildcard in names is `*`; `+` belongs to `topic`")),
+            '#' => ("`#`", Some("the wildcard in names is `*`; `#` belongs to `topic`")),
+            _ => ("U+0000", None),
+        };
+        let title = format!("the name of {article} {noun} can't contain {named}");
+        let mut problem =
+            Diagnostic::error("P012", self.file, span, title).label("matches nothing");
+        problem.help.extend(help.map(str::to_owned));
+        self.problems.push(problem);
         None
     }
 

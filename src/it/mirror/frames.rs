@@ -4,13 +4,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::it::mirror::layout::{BD_SEQ, Folded, Layout};
+use crate::it::mirror::layout::{Folded, Layout};
 use crate::it::mirror::node::{Node, Session};
 use crate::it::mirror::{Link, Mirror, NodeId, Notice, Now, OnGap};
 use crate::journal::{Body, Frame, Heartbeat, Item, Keyframe, Lost, Relayed, Start};
 use crate::policy::Verdict;
 use crate::sparkplug::{
-    self, DataType, Entity, EntityTopic, MessageType, Metric, Payload, Topic, Value,
+    self, DataType, Entity, EntityTopic, MessageType, Metric, Payload, Topic, Value, names,
 };
 use crate::telemetry::Reason;
 
@@ -181,7 +181,7 @@ impl Mirror {
         date: u64,
         synthetic: bool,
     ) {
-        let ot_bd_seq = bd_seq_of(&payload);
+        let ot_bd_seq = names::bd_seq(&payload);
         let layout = self.layout(id, None, payload, date);
         let Some(node) = self.node_mut(id) else { return };
         let same_session = node.alive && node.ot_bd_seq == ot_bd_seq;
@@ -348,7 +348,7 @@ impl Mirror {
         keyframe: &Keyframe,
     ) {
         let same_session =
-            self.node(id).is_some_and(|node| node.alive && node.ot_bd_seq == bd_seq_of(&payload));
+            self.node(id).is_some_and(|node| node.alive && node.ot_bd_seq == names::bd_seq(&payload));
         if !same_session {
             self.heal();
             self.node_birth(now, id, seq, payload, date, true);
@@ -506,15 +506,6 @@ fn entity_topic(topic: &str) -> Result<EntityTopic<'_>, Reason> {
     match Topic::parse(topic) {
         Ok(Topic::Entity(topic)) => Ok(topic),
         _ => Err(Reason::BadFrame),
-    }
-}
-
-fn bd_seq_of(payload: &Payload) -> Option<u64> {
-    let metric = payload.metrics.iter().find(|metric| metric.name.as_deref() == Some(BD_SEQ))?;
-    match metric.value {
-        Some(Value::Int(value)) => Some(value.into()),
-        Some(Value::Long(value)) => Some(value),
-        _ => None,
     }
 }
 

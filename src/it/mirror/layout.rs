@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::sparkplug::{
-    DataType, Metric, Payload, Property, PropertySet, PropertyValue, Template, Value,
+    DataType, Metric, Payload, Property, PropertySet, PropertyValue, Template, Value, names, value,
 };
 
 /// Property that carries the quality of a value (Sparkplug 3.0 §6.4.8).
@@ -13,11 +13,6 @@ pub const QUALITY: &str = "Quality";
 pub const QUALITY_STALE: u32 = 500;
 /// The value is good.
 pub const QUALITY_GOOD: u32 = 192;
-
-/// Prefixes of metrics that advertise writes; they never appear in a birth of ours.
-const CONTROL_PREFIXES: [&str; 2] = ["Node Control/", "Device Control/"];
-/// Session metric of an NBIRTH; ours is our own.
-pub const BD_SEQ: &str = "bdSeq";
 
 /// The metrics of one entity.
 #[derive(Debug, Default, Clone)]
@@ -55,7 +50,8 @@ impl Layout {
         let mut layout = Layout::default();
         let mut refused: u64 = 0;
         for metric in birth.metrics {
-            if metric.name.as_deref() == Some(BD_SEQ) || is_rebirth(&metric) {
+            // bdSeq and Rebirth are the session's, and ours is a session of our own.
+            if matches!(metric.name.as_deref(), Some(names::BD_SEQ | names::REBIRTH)) {
                 continue;
             }
             if !layout.add(metric, date) {
@@ -68,8 +64,7 @@ impl Layout {
     fn add(&mut self, mut metric: Metric, date: u64) -> bool {
         let Some(name) = metric.name.clone() else { return false };
         let typed = metric.datatype.and_then(DataType::from_code).is_some();
-        let control = CONTROL_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-        if name.is_empty() || !typed || control || self.index.contains_key(&name) {
+        if name.is_empty() || !typed || names::is_control(&name) || self.index.contains_key(&name) {
             return false;
         }
         metric.alias = None;
@@ -122,7 +117,7 @@ impl Layout {
             .iter()
             .filter(|slot| {
                 self.find(&slot.metric).is_none_or(|ours| {
-                    ours.metric.value != slot.metric.value
+                    !same_value(&ours.metric, &slot.metric)
                         || ours.metric.is_null != slot.metric.is_null
                         || ours.metric.properties != slot.metric.properties
                 })
@@ -181,7 +176,7 @@ impl Layout {
     pub fn is_current(&self, metric: &Metric) -> bool {
         self.find(metric).is_some_and(|slot| {
             slot.metric.timestamp == metric.timestamp
-                && slot.metric.value == metric.value
+                && same_value(&slot.metric, metric)
                 && slot.metric.is_null.unwrap_or(false) == metric.is_null.unwrap_or(false)
         })
     }
@@ -242,10 +237,6 @@ fn as_data(mut metric: Metric) -> Metric {
     metric
 }
 
-fn is_rebirth(metric: &Metric) -> bool {
-    metric.name.as_deref() == Some(super::REBIRTH)
-}
-
 /// Value xor `is_null`, at every depth: a birth that has neither or both is refused by hosts.
 fn normalise(metric: &mut Metric) {
     if metric.is_null == Some(true) {
@@ -257,6 +248,14 @@ fn normalise(metric: &mut Metric) {
     }
     if let Some(Value::Template(template)) = &mut metric.value {
         template.metrics.iter_mut().for_each(normalise);
+    }
+}
+
+/// Same bits: NaN is itself, or every keyframe would seem to change it.
+fn same_value(left: &Metric, right: &Metric) -> bool {
+    match (&left.value, &right.value) {
+        (Some(left), Some(right)) => value::same(left, right),
+        (left, right) => left.is_none() && right.is_none(),
     }
 }
 

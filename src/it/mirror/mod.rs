@@ -27,9 +27,6 @@ use crate::policy::Policy;
 use crate::sparkplug::Caps;
 use crate::telemetry::Account;
 
-/// The one command that a birth of ours advertises, and the only one that is answered.
-pub const REBIRTH: &str = "Node Control/Rebirth";
-
 /// Settings of the mirror.
 #[derive(Debug, Clone)]
 pub struct MirrorSettings {

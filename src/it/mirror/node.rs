@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::it::mirror::layout::{BD_SEQ, Layout};
+use crate::it::mirror::layout::Layout;
 use crate::it::mirror::outgoing::SessionSpec;
-use crate::sparkplug::{DataType, Metric, Payload, Value};
+use crate::sparkplug::{DataType, Metric, Payload, Value, names};
 
 /// Ranges of missed frames kept per node; more are merged into their hull, which repeats some
 /// frames but loses none.
@@ -28,7 +28,7 @@ pub(super) struct Node {
     /// After frames were lost: dead unless a keyframe confirms the node by then.
     pub(super) confirm_by: Option<Duration>,
     /// bdSeq of the plant's session; a change without a death means that the death was lost.
-    pub(super) ot_bd_seq: Option<u64>,
+    pub(super) ot_bd_seq: Option<u8>,
     pub(super) layout: Layout,
     pub(super) devices: BTreeMap<String, Device>,
     pub(super) session: Session,
@@ -326,7 +326,7 @@ impl Node {
     /// NBIRTH with the current values: bdSeq and `Node Control/Rebirth` first.
     pub(super) fn birth(&self, wall_ms: u64) -> Payload {
         let rebirth = Metric {
-            name: Some(super::REBIRTH.to_owned()),
+            name: Some(names::REBIRTH.to_owned()),
             timestamp: Some(wall_ms),
             datatype: Some(DataType::Boolean.code()),
             value: Some(Value::Boolean(false)),
@@ -354,7 +354,7 @@ pub(super) fn encode(payload: &Payload) -> Vec<u8> {
 
 fn bd_seq_metric(bd_seq: u8, wall_ms: u64) -> Metric {
     Metric {
-        name: Some(BD_SEQ.to_owned()),
+        name: Some(names::BD_SEQ.to_owned()),
         timestamp: Some(wall_ms),
         datatype: Some(DataType::Int64.code()),
         value: Some(Value::Long(bd_seq.into())),

@@ -7,9 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Deserialize;
 
+use crate::it::mirror::layout::Layout;
 use crate::it::mirror::node::{Node, Session, encode};
-use crate::it::mirror::{Link, Mirror, NodeId, Notice, Now, Outgoing, Qos, REBIRTH, SessionEvent};
-use crate::sparkplug::{self, Caps, Metric, Payload, Value};
+use crate::it::mirror::{Link, Mirror, NodeId, Notice, Now, Outgoing, Qos, SessionEvent};
+use crate::sparkplug::{self, Caps, Metric, Payload, Value, names};
 
 /// Wait after the first failed attempt to connect; doubled with each further one.
 const BACKOFF_FIRST: Duration = Duration::from_millis(250);
@@ -367,7 +368,7 @@ impl Mirror {
 
 fn device_birth(
     node: &mut Node,
-    layout: &crate::it::mirror::layout::Layout,
+    layout: &Layout,
     wall_ms: u64,
 ) -> Payload {
     Payload {
@@ -381,7 +382,7 @@ fn device_birth(
 /// `Node Control/Rebirth` = true, in every form that hosts were seen to send: with or without
 /// datatype and timestamp.
 fn asks_rebirth(metric: &Metric) -> bool {
-    metric.name.as_deref() == Some(REBIRTH) && metric.value == Some(Value::Boolean(true))
+    metric.name.as_deref() == Some(names::REBIRTH) && metric.value == Some(Value::Boolean(true))
 }
 
 /// Exponential, and spread by node so that thousands of sessions don't come back at once. The

@@ -33,8 +33,8 @@ pub struct NodeSnapshot {
     pub held: bool,
     #[prost(bool, tag = "5")]
     pub uncertain: bool,
-    #[prost(uint64, optional, tag = "6")]
-    pub ot_bd_seq: Option<u64>,
+    #[prost(uint32, optional, tag = "6")]
+    pub ot_bd_seq: Option<u32>,
     #[prost(message, repeated, tag = "7")]
     pub slots: Vec<SlotSnapshot>,
     #[prost(message, repeated, tag = "8")]
@@ -93,7 +93,7 @@ impl Mirror {
             alive: node.alive,
             held: node.held,
             uncertain: node.uncertain,
-            ot_bd_seq: node.ot_bd_seq,
+            ot_bd_seq: node.ot_bd_seq.map(u32::from),
             slots: slots_of(&node.layout),
             devices: node.devices.iter().map(device_snapshot).collect(),
             missed: missed.map(|(from, to)| RangeSnapshot { from, to }).collect(),
@@ -120,7 +120,7 @@ impl Mirror {
             node.alive = stored.alive;
             node.held = stored.held;
             node.uncertain = stored.uncertain;
-            node.ot_bd_seq = stored.ot_bd_seq;
+            node.ot_bd_seq = stored.ot_bd_seq.and_then(|value| value.try_into().ok());
             node.layout = layout_of(stored.slots);
             node.unpublished_birth = stored.held_birth;
             for device in stored.devices {

@@ -2,6 +2,8 @@
 
 mod account;
 mod reason;
+mod timestamp;
 
 pub use account::Account;
 pub use reason::Reason;
+pub use timestamp::{format_date, format_utc};

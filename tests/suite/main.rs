@@ -10,6 +10,7 @@
 )]
 
 mod broker;
+mod checker;
 mod client;
 mod packet;
 mod waiting;

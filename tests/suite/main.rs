@@ -12,6 +12,8 @@
 mod broker;
 mod checker;
 mod client;
+mod metrics;
 mod packet;
+mod peers;
 mod waiting;
 mod wire;

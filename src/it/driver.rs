@@ -80,6 +80,7 @@ pub(super) struct Driver {
     /// Not before then: after an error of the journal or of the state directory.
     read_after: Duration,
     open_after: Duration,
+    backfill_after: Duration,
     /// A stop was asked for; it is over by then.
     stop_by: Option<Duration>,
 }
@@ -148,6 +149,7 @@ impl Driver {
             poll: POLL_FIRST,
             read_after: Duration::ZERO,
             open_after: Duration::ZERO,
+            backfill_after: Duration::ZERO,
             stop_by: None,
         })
     }
@@ -281,7 +283,8 @@ impl Driver {
 
     /// Reads missed frames again, at their own pace; true if anything came.
     fn read_backfill(&mut self, now: Now) -> bool {
-        if self.mirror.is_catching_up() || self.sessions.queued_bytes() > MAX_QUEUED_BYTES {
+        let full = self.sessions.queued_bytes() > MAX_QUEUED_BYTES;
+        if self.mirror.is_catching_up() || full || now.at < self.backfill_after {
             return false;
         }
         if self.backfill.is_none() && self.mirror.wants_backfill() {
@@ -318,14 +321,13 @@ impl Driver {
                         Notice::FramesLost { first, last: upto.saturating_sub(1), cause: lost.cause };
                     self.log.tell(now.at, &notice);
                 }
-                // The stretch ends where live reading went on, so this is its end, or a moment
-                // in which the journal can't be read.
-                Ok(None) => {
-                    self.mirror.backfill_passed(pass.reader.position().seq.min(pass.to));
-                    return any;
-                }
-                Err(error) => {
-                    self.log.journal_trouble(now.at, &error);
+                // The stretch lies behind the live reader, so this is a moment in which the
+                // journal can't be read.
+                ended => {
+                    if let Err(error) = ended {
+                        self.log.journal_trouble(now.at, &error);
+                    }
+                    self.backfill_after = now.at.saturating_add(ERROR_PAUSE);
                     self.mirror.backfill_passed(pass.reader.position().seq.min(pass.to));
                     return any;
                 }
@@ -346,7 +348,10 @@ impl Driver {
         let (epoch, _) = self.mirror.position();
         match Reader::open(&self.settings.journal_dir, From::At(Position { epoch, seq: from })) {
             Ok(reader) => self.backfill = Some(Backfill { reader, to, waiting: None }),
-            Err(error) => self.log.journal_trouble(now.at, &error),
+            Err(error) => {
+                self.backfill_after = now.at.saturating_add(ERROR_PAUSE);
+                self.log.journal_trouble(now.at, &error);
+            }
         }
     }
 

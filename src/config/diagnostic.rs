@@ -228,6 +228,13 @@ impl Diagnostics {
         self.problems.push(diagnostic);
     }
 
+    /// Adds a hint to the problem that was added last.
+    pub fn help_last(&mut self, help: impl Into<String>) {
+        if let Some(problem) = self.problems.last_mut() {
+            problem.help.push(help.into());
+        }
+    }
+
     /// Whether any of them is an error.
     pub fn has_errors(&self) -> bool {
         self.problems.iter().any(|problem| problem.severity == Severity::Error)
@@ -410,7 +417,7 @@ mod tests {
     #[test]
     fn spans_outside_the_text_or_inside_a_character_are_rendered_nearby() {
         let file = SourceFile::new("a.toml", "ü = 1");
-        for span in [1..2, 0..1, 90..99, 3..1, 5..5] {
+        for span in [1..2, 0..1, 90..99, Range { start: 3, end: 1 }, 5..5] {
             let diagnostic = Diagnostic::error("C001", &file, span, "odd");
             assert!(diagnostic.to_string().contains("a.toml:1:"), "{diagnostic}");
             assert!(diagnostic.position().is_some());

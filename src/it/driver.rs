@@ -42,9 +42,15 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// Something that the driver waits for besides the journal.
 #[derive(Debug)]
 pub(super) enum Happened {
-    Session { node: NodeId, generation: u64, event: SessionEvent },
+    Session {
+        node: NodeId,
+        generation: u64,
+        event: SessionEvent,
+    },
     /// A session ended with this error; thousands may end at once.
-    BrokerTrouble { error: String },
+    BrokerTrouble {
+        error: String,
+    },
     /// SIGTERM or SIGINT.
     Stop,
     /// SIGHUP.
@@ -317,8 +323,11 @@ impl Driver {
                     any = true;
                     let upto = lost.last.saturating_add(1).min(pass.to);
                     let first = lost.first;
-                    let notice =
-                        Notice::FramesLost { first, last: upto.saturating_sub(1), cause: lost.cause };
+                    let notice = Notice::FramesLost {
+                        first,
+                        last: upto.saturating_sub(1),
+                        cause: lost.cause,
+                    };
                     self.log.tell(now.at, &notice);
                 }
                 // The stretch lies behind the live reader, so this is a moment in which the
@@ -399,6 +408,8 @@ impl Driver {
             turn.into_iter().rev().for_each(|open| self.opens.push_front(open));
             return;
         }
+        // Further ones share the next write of the bdSeq file.
+        self.open_after = now.at.saturating_add(TICK_EVERY);
         for (node, spec) in turn {
             self.sessions.open(node, spec);
         }
@@ -410,7 +421,8 @@ impl Driver {
         }
     }
 
-    /// Waits for something to happen, as long as the journal is idle.
+    /// Waits for something to happen. Under load the short wait lets frames gather, so that a
+    /// wake-up of the network thread writes many.
     fn wait(&mut self, busy: bool) {
         if busy {
             self.poll = POLL_FIRST;
@@ -448,9 +460,6 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "the driver is where time comes from")]
     fn now(&self) -> Now {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now {
-            at: self.start.elapsed(),
-            wall_ms: wall.as_millis().try_into().unwrap_or(u64::MAX),
-        }
+        Now { at: self.start.elapsed(), wall_ms: wall.as_millis().try_into().unwrap_or(u64::MAX) }
     }
 }

@@ -38,6 +38,8 @@ pub(super) enum Folded {
     Refreshed,
     /// The layout has no such metric.
     Unknown,
+    /// The value doesn't fit the metric's datatype.
+    Mismatch,
 }
 
 impl Layout {
@@ -137,6 +139,9 @@ impl Layout {
         else {
             return Folded::Unknown;
         };
+        if !fits(&slot.metric, metric) {
+            return Folded::Mismatch;
+        }
         metric.alias = None;
         metric.datatype = None;
         metric.timestamp.get_or_insert(date);
@@ -167,9 +172,9 @@ impl Layout {
         Folded::Refreshed
     }
 
-    /// Whether the layout has this metric.
-    pub(super) fn contains(&self, name: &str) -> bool {
-        self.index.contains_key(name)
+    /// Whether the layout has this metric, and its value fits.
+    pub(super) fn takes(&self, metric: &Metric) -> bool {
+        self.find(metric).is_some_and(|slot| fits(&slot.metric, metric))
     }
 
     /// Whether `metric` says what the layout holds already (same time, same value).
@@ -251,6 +256,13 @@ fn normalise(metric: &mut Metric) {
     }
 }
 
+fn fits(born: &Metric, metric: &Metric) -> bool {
+    match (&metric.value, born.datatype.and_then(DataType::from_code)) {
+        (Some(value), Some(datatype)) => value::fits(datatype, value),
+        (value, _) => value.is_none(),
+    }
+}
+
 /// Same bits: NaN is itself, or every keyframe would seem to change it.
 fn same_value(left: &Metric, right: &Metric) -> bool {
     match (&left.value, &right.value) {
@@ -266,9 +278,10 @@ fn same_members(ours: &Metric, theirs: &Metric) -> bool {
                 && ours.is_definition == theirs.is_definition
                 && ours.metrics.len() == theirs.metrics.len()
                 && ours.metrics.iter().all(|member| {
-                    theirs.metrics.iter().any(|other| {
-                        other.name == member.name && same_members(member, other)
-                    })
+                    theirs
+                        .metrics
+                        .iter()
+                        .any(|other| other.name == member.name && same_members(member, other))
                 })
         }
         _ => true,
@@ -299,7 +312,8 @@ fn merge_template(current: &mut Template, newer: &Template) {
         }
     }
     for parameter in &newer.parameters {
-        if let Some(known) = current.parameters.iter_mut().find(|known| known.name == parameter.name)
+        if let Some(known) =
+            current.parameters.iter_mut().find(|known| known.name == parameter.name)
         {
             known.value.clone_from(&parameter.value);
         }

@@ -1,1 +1,188 @@
-//! (being written)
+//! Forward policies: what may leave the plant. A leaf without I/O and without a clock: files
+//! come in as text, time as an argument.
+//!
+//! ```text
+//!  text ──> document ──> language ──> Rule ──> Policy ── plan(entity) ──> EntityPlan
+//!           places       checks       │         │                           │ judge(metric)
+//!                                     │         └─ subscriptions()          v
+//!                                     └─ Limiter.admit(now, rule, bytes)  Verdict
+//! ```
+//!
+//! # The language
+//!
+//! A policy is one or more TOML files with `[[rule]]` tables:
+//!
+//! ```toml
+//! [[rule]]
+//! name = "line4-temperatures"           # unique over all files
+//! action = "forward"                    # or "deny"
+//! group = "Plant1"                      # names with globs, or lists of them
+//! edge-node = ["Line4", "Line5?"]
+//! device = "Press*"                     # absent: the node and all its devices
+//! allow-metrics = ["Temperature/**"]    # absent: all
+//! deny-metrics = ["**/Setpoint*"]       # wins over every forward rule
+//! datatypes = ["Float", "Double"]       # absent: all
+//! [rule.rate]                           # data only
+//! messages-per-s = 10
+//! ```
+//!
+//! - **Default deny**: what no forward rule matches doesn't cross.
+//! - **Deny wins** over forward, whatever the order or the file.
+//! - A rule **selects** edge nodes and devices by `topic` (MQTT filters with `+` for the message
+//!   type), `group`, `edge-node`, `device` and `node-only`; all that are given must match.
+//!   Births, data and deaths of what is selected travel together.
+//! - `deny-metrics` of a forward rule denies for everything the rule selects, whatever the
+//!   rule's `allow-metrics` and `datatypes` say.
+//! - A metric whose datatype isn't known is not forwarded by a rule with `datatypes`, and is
+//!   denied by a deny rule with `datatypes`.
+//! - The **order** of rules (which one is named, which one's rate applies) is that of the file
+//!   names, then that within the file.
+//! - Commands, STATE and other namespaces can't be allowed; a rule that names them is an error.
+
+#[cfg(test)]
+mod bad_policies;
+mod digest;
+mod document;
+mod filter;
+mod glob;
+mod language;
+mod limiter;
+#[cfg(test)]
+mod naive;
+mod plan;
+mod rule;
+mod scope;
+mod subscribe;
+
+use crate::config::diagnostic::Diagnostics;
+use crate::sparkplug::{DataType, Entity};
+
+pub use crate::config::diagnostic::SourceFile;
+pub use limiter::Limiter;
+pub use plan::{EntityPlan, Verdict};
+pub use rule::{Action, Bucket, Rate, Rule, RuleId};
+
+/// A policy that was read without an error.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    rules: Vec<Rule>,
+    digest: String,
+    index: scope::RuleIndex,
+}
+
+impl Policy {
+    /// Reads a policy from its files. The order of `sources` doesn't matter: they are taken in
+    /// the order of their file names, so that both halves agree on rule numbers and digest.
+    /// Without any file the policy forwards nothing.
+    ///
+    /// # Errors
+    /// Everything that is wrong in any of the files, and the warnings with it. On success the
+    /// warnings alone are returned.
+    pub fn parse(sources: &[SourceFile]) -> Result<(Policy, Diagnostics), Diagnostics> {
+        let mut sources = sources.to_vec();
+        sources.sort_by(|left, right| {
+            (left.path.file_name(), &left.path).cmp(&(right.path.file_name(), &right.path))
+        });
+        let (rules, problems) = language::read(&sources);
+        if problems.has_errors() {
+            return Err(problems);
+        }
+        let index = scope::RuleIndex::new(&rules);
+        Ok((Policy { rules, digest: digest::digest(&sources), index }, problems))
+    }
+
+    /// SHA-256 over names and contents of the files, 64 hexadecimal digits. The directories in
+    /// which the files lie don't count.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The rules in order; a [`RuleId`] is a place in this list.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The rule with this number.
+    pub fn rule(&self, id: RuleId) -> Option<&Rule> {
+        self.rules.get(id.index())
+    }
+
+    /// The MQTT topic filters that the forward rules need, none of which another one covers.
+    /// Globs in names become `+`; commands and STATE are never subscribed to.
+    pub fn subscriptions(&self) -> Vec<String> {
+        subscribe::subscriptions(&self.rules)
+    }
+
+    /// Whether [`Policy::subscriptions`] let in every message that counts in the sequence
+    /// numbers of the edge node. Where they don't (rules that name single devices, or the node
+    /// only), a gap in `seq` says nothing.
+    pub fn sees_every_message_of(&self, group: &str, edge_node: &str) -> bool {
+        subscribe::sees_every_message(&self.rules, group, edge_node)
+    }
+
+    /// Whether a forward rule could match the edge node or a device of it, and no deny rule
+    /// denies the node with all its devices.
+    pub fn node_in_scope(&self, group: &str, edge_node: &str) -> bool {
+        let candidates = self.index.candidates(&self.rules, group, edge_node);
+        scope::node_in_scope(candidates, group, edge_node)
+    }
+
+    /// Whether a forward rule selects the entity (a device, or the edge node's own metrics),
+    /// and no deny rule denies all of it.
+    pub fn device_in_scope(&self, entity: Entity<'_>) -> bool {
+        !self.plan(entity).drops_everything()
+    }
+
+    /// Judges one metric. For more than one of the same entity, make a [`Policy::plan`].
+    pub fn judge(&self, entity: Entity<'_>, metric: &str, datatype: Option<DataType>) -> Verdict {
+        self.plan(entity).judge(metric, datatype)
+    }
+
+    /// Chooses the rules that select `entity`.
+    pub fn plan(&self, entity: Entity<'_>) -> EntityPlan<'_> {
+        let candidates = self.index.candidates(&self.rules, entity.group, entity.edge_node);
+        EntityPlan::new(candidates, entity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::Reason;
+
+    fn policy(text: &str) -> Policy {
+        match Policy::parse(&[SourceFile::new("test.toml", text)]) {
+            Ok((policy, _)) => policy,
+            Err(problems) => panic!("{problems}"),
+        }
+    }
+
+    const LINE4: &str = r#"
+        [[rule]]
+        name = "line4"
+        action = "forward"
+        group = "Plant1"
+        edge-node = "Line4"
+        allow-metrics = ["Temp/**"]
+        deny-metrics = ["**/Secret*"]
+        datatypes = ["Float", "Double"]
+    "#;
+
+    #[test]
+    fn what_no_rule_forwards_is_dropped() {
+        let policy = policy(LINE4);
+        let line4 = Entity::node("Plant1", "Line4");
+        let float = Some(DataType::Float);
+        let forward = Verdict::Forward { rule: RuleId(0) };
+        let drop = |reason, rule| Verdict::Drop { reason, rule };
+        let no_rule = drop(Reason::NoRule, None);
+        assert_eq!(policy.judge(line4, "Temp/1", float), forward);
+        assert_eq!(policy.judge(line4, "Pressure", float), no_rule);
+        assert_eq!(policy.judge(Entity::node("Plant1", "Line5"), "Temp/1", float), no_rule);
+        let denied = drop(Reason::Denied, Some(RuleId(0)));
+        assert_eq!(policy.judge(line4, "Temp/Secret1", float), denied);
+        let datatype = drop(Reason::Datatype, Some(RuleId(0)));
+        assert_eq!(policy.judge(line4, "Temp/1", Some(DataType::String)), datatype);
+        assert_eq!(policy.judge(line4, "Temp/1", None), datatype);
+    }
+}

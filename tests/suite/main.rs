@@ -1,2 +1,19 @@
-#[test]
-fn t() {}
+//! The test crate that drives the real binary with real brokers and real Sparkplug clients.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    reason = "a test crate: a failure is a panic, and it drives real time"
+)]
+
+mod broker;
+mod checker;
+mod client;
+mod metrics;
+mod packet;
+mod peers;
+mod waiting;
+mod wire;

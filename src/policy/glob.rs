@@ -1,0 +1,380 @@
+//! Globs over slash-separated names: `*` any run without `/`, `**` any run with `/`, `?` one
+//! character but `/`, `\` takes the next character literally. Everything else is literal, since
+//! PLC names are full of brackets and braces. Matching is case-sensitive and takes time
+//! proportional to pattern × text at worst, whatever the pattern: names come from the plant
+//! network, and nobody there may slow the relay down by choosing them.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// Bytes of a pattern. Sparkplug names are shorter; a longer one is a mistake.
+pub(super) const MAX_PATTERN_BYTES: usize = 1024;
+
+/// Why a pattern isn't a glob. The offset is in bytes from the start of the pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(super) enum GlobError {
+    #[error("an empty pattern matches nothing")]
+    Empty,
+    #[error("a pattern can't be longer than {MAX_PATTERN_BYTES} bytes")]
+    TooLong,
+    #[error("`\\` at the end of a pattern has nothing to take literally")]
+    TrailingBackslash { offset: usize },
+}
+
+/// A compiled pattern.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Glob {
+    source: String,
+    /// What a matching text starts with; the whole text if `tail` is empty.
+    prefix: String,
+    /// What follows the literal prefix.
+    tail: Vec<Token>,
+    /// What a matching text ends with: the literal end of `tail`.
+    suffix: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token {
+    Literal(char),
+    /// `?`
+    One,
+    /// `*`
+    Run,
+    /// `**`
+    DeepRun,
+    /// Start of `**/` at the start of a segment: any number of whole segments, also none.
+    /// Always followed by [`Token::InSegments`].
+    Segments,
+    /// Inside the segments that [`Token::Segments`] takes; left only after a `/`.
+    InSegments,
+}
+
+impl Glob {
+    /// Compiles `pattern`.
+    ///
+    /// # Errors
+    /// See [`GlobError`].
+    pub(super) fn parse(pattern: &str) -> Result<Glob, GlobError> {
+        if pattern.is_empty() {
+            return Err(GlobError::Empty);
+        }
+        if pattern.len() > MAX_PATTERN_BYTES {
+            return Err(GlobError::TooLong);
+        }
+        let mut prefix = String::new();
+        let mut tail = Vec::new();
+        let mut characters = pattern.char_indices().peekable();
+        let mut at_segment_start = true;
+        while let Some((offset, character)) = characters.next() {
+            let token = match character {
+                '\\' => match characters.next() {
+                    Some((_, literal)) => Token::Literal(literal),
+                    None => return Err(GlobError::TrailingBackslash { offset }),
+                },
+                '?' => Token::One,
+                '*' => {
+                    let mut stars = 1_usize;
+                    while characters.next_if(|(_, next)| *next == '*').is_some() {
+                        stars = stars.saturating_add(1);
+                    }
+                    let whole_segment =
+                        at_segment_start && characters.peek().is_some_and(|(_, next)| *next == '/');
+                    match stars {
+                        1 => Token::Run,
+                        _ if whole_segment => {
+                            characters.next();
+                            tail.push(Token::Segments);
+                            Token::InSegments
+                        }
+                        _ => Token::DeepRun,
+                    }
+                }
+                literal => Token::Literal(literal),
+            };
+            at_segment_start = matches!(token, Token::Literal('/') | Token::InSegments);
+            match token {
+                Token::Literal(literal) if tail.is_empty() => prefix.push(literal),
+                token => tail.push(token),
+            }
+        }
+        let suffix = literal_end(&tail);
+        Ok(Glob { source: pattern.to_owned(), prefix, tail, suffix })
+    }
+
+    /// The only text that it matches, if it has no wildcard.
+    pub(super) fn literal(&self) -> Option<&str> {
+        self.tail.is_empty().then_some(&self.prefix)
+    }
+
+    /// What every matching text starts with; may be empty.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// What every matching text ends with, beyond the prefix; may be empty.
+    pub(super) fn suffix(&self) -> &str {
+        &self.suffix
+    }
+
+    /// Whether it matches every text.
+    pub(super) fn matches_all(&self) -> bool {
+        self.prefix.is_empty() && self.tail == [Token::DeepRun]
+    }
+
+    /// Whether it matches every text that has no `/`, such as a group or device name.
+    pub(super) fn matches_all_names(&self) -> bool {
+        self.prefix.is_empty() && matches!(self.tail[..], [Token::DeepRun] | [Token::Run])
+    }
+
+    /// Whether the whole of `text` matches.
+    pub(super) fn matches(&self, text: &str) -> bool {
+        let Some(rest) = text.strip_prefix(self.prefix.as_str()) else { return false };
+        match self.tail.as_slice() {
+            [] => rest.is_empty(),
+            [Token::DeepRun] => true,
+            [Token::Run] => !rest.contains('/'),
+            tail => rest.ends_with(self.suffix.as_str()) && simulate(tail, rest),
+        }
+    }
+}
+
+/// The pattern as it was written.
+impl fmt::Display for Glob {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.source)
+    }
+}
+
+impl fmt::Debug for Glob {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Glob({:?})", self.source)
+    }
+}
+
+/// The literals at the end of `tokens`.
+fn literal_end(tokens: &[Token]) -> String {
+    let mut literals: Vec<char> = tokens
+        .iter()
+        .rev()
+        .map_while(|token| match token {
+            Token::Literal(literal) => Some(*literal),
+            _ => None,
+        })
+        .collect();
+    literals.reverse();
+    literals.into_iter().collect()
+}
+
+/// Runs the pattern as an automaton whose states are the positions in `tokens`, all of them at
+/// once (Thompson). Each character visits each position at most once, hence the linear bound.
+fn simulate(tokens: &[Token], text: &str) -> bool {
+    let mut active = Positions::new(tokens.len());
+    let mut next = Positions::new(tokens.len());
+    active.enter(tokens, 0);
+    for character in text.chars() {
+        for index in 0..active.list.len() {
+            let Some(&position) = active.list.get(index) else { continue };
+            let Some(&token) = tokens.get(position) else { continue };
+            let after = position.saturating_add(1);
+            match token {
+                Token::Literal(literal) if literal == character => next.enter(tokens, after),
+                Token::One if character != '/' => next.enter(tokens, after),
+                Token::Run if character != '/' => next.enter(tokens, position),
+                Token::DeepRun => next.enter(tokens, position),
+                Token::InSegments => {
+                    next.enter(tokens, position);
+                    if character == '/' {
+                        next.enter(tokens, after);
+                    }
+                }
+                Token::Literal(_) | Token::One | Token::Run | Token::Segments => {}
+            }
+        }
+        std::mem::swap(&mut active, &mut next);
+        next.clear();
+        if active.list.is_empty() {
+            return false;
+        }
+    }
+    active.list.contains(&tokens.len())
+}
+
+/// A set of positions in a pattern, in the order in which they were entered.
+struct Positions {
+    list: Vec<usize>,
+    entered: Vec<bool>,
+}
+
+impl Positions {
+    fn new(tokens: usize) -> Positions {
+        // One position more than tokens: the end, where a match has happened.
+        Positions { list: Vec::new(), entered: vec![false; tokens.saturating_add(1)] }
+    }
+
+    fn clear(&mut self) {
+        for position in self.list.drain(..) {
+            if let Some(entered) = self.entered.get_mut(position) {
+                *entered = false;
+            }
+        }
+    }
+
+    /// Enters `position` and every position that can be reached from it without a character.
+    /// Ends: it only moves forward, and stops where it was before.
+    fn enter(&mut self, tokens: &[Token], mut position: usize) {
+        loop {
+            match self.entered.get_mut(position) {
+                Some(entered) if !*entered => *entered = true,
+                _ => return,
+            }
+            self.list.push(position);
+            position = match tokens.get(position) {
+                Some(Token::Run | Token::DeepRun) => position.saturating_add(1),
+                Some(Token::Segments) => {
+                    self.enter_inside(position.saturating_add(1));
+                    position.saturating_add(2)
+                }
+                _ => return,
+            };
+        }
+    }
+
+    fn enter_inside(&mut self, position: usize) {
+        if let Some(entered) = self.entered.get_mut(position)
+            && !*entered
+        {
+            *entered = true;
+            self.list.push(position);
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::prelude::{ProptestConfig, Strategy, prop};
+    use proptest::{prop_assert_eq, proptest};
+
+    use super::*;
+
+    fn matches(pattern: &str, text: &str) -> bool {
+        Glob::parse(pattern).unwrap().matches(text)
+    }
+
+    /// The definition of the language, as directly as it can be written; exponential.
+    pub(in crate::policy) fn naive(
+        pattern: &[char],
+        text: &[char],
+        at_segment_start: bool,
+    ) -> bool {
+        let deeper =
+            |pattern, start| (0..=text.len()).any(|taken| naive(pattern, &text[taken..], start));
+        match pattern {
+            [] => text.is_empty(),
+            ['*', '*', '*', ..] => naive(&pattern[1..], text, at_segment_start),
+            ['*', '*', '/', rest @ ..] if at_segment_start => {
+                naive(rest, text, true)
+                    || (1..=text.len()).any(|end| {
+                        text[end.saturating_sub(1)] == '/' && naive(rest, &text[end..], true)
+                    })
+            }
+            ['*', '*', rest @ ..] => deeper(rest, false),
+            ['*', rest @ ..] => (0..=text.len())
+                .take_while(|taken| !text[..*taken].contains(&'/'))
+                .any(|taken| naive(rest, &text[taken..], false)),
+            ['?', rest @ ..] => {
+                matches!(text, [first, ..] if *first != '/') && naive(rest, &text[1..], false)
+            }
+            ['\\', literal, rest @ ..] | [literal, rest @ ..] => {
+                text.first() == Some(literal) && naive(rest, &text[1..], *literal == '/')
+            }
+        }
+    }
+
+    #[test]
+    fn star_stops_at_a_slash_and_double_star_does_not() {
+        assert!(matches("Temp/*", "Temp/1"));
+        assert!(!matches("Temp/*", "Temp/1/raw"));
+        assert!(matches("Temp/**", "Temp/1/raw"));
+        assert!(matches("Temp/**", "Temp/1"));
+        assert!(!matches("Temp/**", "Temp"));
+        assert!(!matches("Temp/**", "Temperature/1"));
+        assert!(matches("*", "anything but a slash"));
+        assert!(!matches("*", "a/b"));
+        assert!(matches("**", ""));
+        assert!(matches("a**z", "a/b/z"));
+    }
+
+    #[test]
+    fn leading_double_star_matches_any_number_of_whole_segments() {
+        assert!(matches("**/Secret*", "Secret"));
+        assert!(matches("**/Secret*", "a/b/Secret7"));
+        assert!(!matches("**/Secret*", "a/bSecret"));
+        assert!(!matches("**/Secret*", "a/Secret/b"));
+        assert!(matches("a/**/b", "a/b"));
+        assert!(matches("a/**/b", "a/x/y/b"));
+        assert!(!matches("a/**/b", "a/xb"));
+    }
+
+    #[test]
+    fn brackets_and_braces_are_literal_and_backslash_escapes() {
+        assert!(matches("Motor[1]{a}", "Motor[1]{a}"));
+        assert!(!matches("Motor[1]", "Motor1"));
+        assert!(matches("a\\*", "a*"));
+        assert!(!matches("a\\*", "ab"));
+        assert!(matches("a\\\\?", "a\\b"));
+        assert!(matches("Größe?", "GrößeÄ"));
+        assert!(!matches("temp", "Temp"));
+    }
+
+    #[test]
+    fn bad_patterns_are_refused() {
+        assert_eq!(Glob::parse(""), Err(GlobError::Empty));
+        assert_eq!(Glob::parse("a\\"), Err(GlobError::TrailingBackslash { offset: 1 }));
+        assert!(Glob::parse("a\\\\").is_ok());
+        assert_eq!(Glob::parse(&"a".repeat(MAX_PATTERN_BYTES + 1)), Err(GlobError::TooLong));
+    }
+
+    #[test]
+    fn what_a_pattern_says_about_itself_is_true() {
+        let glob = |pattern| Glob::parse(pattern).unwrap();
+        assert_eq!(glob("a\\*b").literal(), Some("a*b"));
+        assert_eq!(glob("a*").literal(), None);
+        assert_eq!(glob("ab/c?").prefix(), "ab/c");
+        assert_eq!((glob("a*/\\*z").prefix(), glob("a*/\\*z").suffix()), ("a", "/*z"));
+        assert_eq!(glob("**/Temp").suffix(), "Temp");
+        assert!(glob("***").matches_all() && glob("**").matches_all_names());
+        assert!(glob("*").matches_all_names() && !glob("*").matches_all());
+        assert!(!glob("**/*").matches_all());
+    }
+
+    #[test]
+    fn hostile_pattern_and_text_take_linear_time() {
+        // An exponential matcher would not end; a quadratic one would be felt.
+        let pattern = "*a**a".repeat(100);
+        assert!(!matches(&pattern, &"a".repeat(20_000).replace("aaaa", "aaab")));
+    }
+
+    fn short(alphabet: &'static [char]) -> impl Strategy<Value = Vec<char>> {
+        prop::collection::vec(prop::sample::select(alphabet), 0..9)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn matcher_agrees_with_the_naive_definition(
+            pattern in short(&['a', 'b', '/', '*', '*', '?', '\\']),
+            text in short(&['a', 'b', '/', '*']),
+        ) {
+            let source: String = pattern.iter().collect();
+            if let Ok(glob) = Glob::parse(&source) {
+                let string: String = text.iter().collect();
+                prop_assert_eq!(glob.matches(&string), naive(&pattern, &text, true));
+                if let Some(literal) = glob.literal() {
+                    prop_assert_eq!(glob.matches(&string), literal == string);
+                }
+            }
+        }
+    }
+}

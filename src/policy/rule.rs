@@ -1,0 +1,301 @@
+//! One rule of a policy, as it was read and found valid.
+
+use std::path::{Path, PathBuf};
+
+use super::filter::{Level, Reach, TopicFilter};
+use super::glob::Glob;
+use crate::sparkplug::{DataType, Entity};
+
+/// Number of a rule, counted from 0 over all files in order; see [`super::Policy::parse`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RuleId(pub u32);
+
+impl RuleId {
+    /// The rule's place in [`super::Policy::rules`].
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What a rule does with what it selects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    Forward,
+    Deny,
+}
+
+impl Action {
+    /// As in a policy: `forward` or `deny`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Action::Forward => "forward",
+            Action::Deny => "deny",
+        }
+    }
+}
+
+/// A token bucket: a rate and how much of it may come at once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bucket {
+    /// Messages or bytes per second.
+    pub per_s: f64,
+    /// Messages or bytes that may come at once after a pause.
+    pub burst: u32,
+}
+
+/// Rate limits of a forward rule; they apply to data, never to births and deaths.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rate {
+    pub messages: Option<Bucket>,
+    pub bytes: Option<Bucket>,
+}
+
+/// A set of datatypes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct DataTypes(u64);
+
+/// Which edge nodes and devices a rule is about. All given selectors must match.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Selectors {
+    pub(super) topics: Option<Vec<TopicFilter>>,
+    pub(super) groups: Option<Vec<Glob>>,
+    pub(super) edge_nodes: Option<Vec<Glob>>,
+    pub(super) devices: Option<Vec<Glob>>,
+    pub(super) node_only: bool,
+}
+
+/// A rule of a policy.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    pub(super) name: String,
+    pub(super) description: Option<String>,
+    pub(super) action: Action,
+    pub(super) selectors: Selectors,
+    /// Forward rules: the metrics that may cross; `None` is all of them.
+    pub(super) allow: Option<Vec<Glob>>,
+    /// What may not cross: in a deny rule `None` is everything, in a forward rule nothing.
+    pub(super) deny: Option<Vec<Glob>>,
+    pub(super) datatypes: Option<DataTypes>,
+    pub(super) rate: Option<Rate>,
+    pub(super) path: PathBuf,
+    pub(super) line: usize,
+}
+
+impl DataTypes {
+    /// The set with `datatype` added.
+    pub(super) fn with(self, datatype: DataType) -> DataTypes {
+        // Codes are 1..=34.
+        DataTypes(self.0 | 1_u64.wrapping_shl(datatype.code()))
+    }
+
+    pub(super) fn contains(self, datatype: DataType) -> bool {
+        self.0 & 1_u64.wrapping_shl(datatype.code()) != 0
+    }
+
+    fn names(self) -> Vec<&'static str> {
+        let contained = |datatype: &&DataType| self.contains(**datatype);
+        DataType::ALL.iter().filter(contained).map(|datatype| datatype.name()).collect()
+    }
+}
+
+impl Selectors {
+    /// Whether they select the edge node itself or could select devices of it.
+    pub(super) fn reach_node(&self, group: &str, edge_node: &str) -> bool {
+        any_matches(self.groups.as_deref(), group)
+            && any_matches(self.edge_nodes.as_deref(), edge_node)
+            && self.topics.as_ref().is_none_or(|topics| {
+                topics.iter().any(|topic| topic.matches_node(group, edge_node))
+            })
+    }
+
+    /// Whether `topic` and the names can't agree on any entity.
+    pub(super) fn contradict(&self) -> bool {
+        // An empty list is one whose filters were all refused, which has been reported.
+        let Some(topics) = self.topics.as_ref().filter(|topics| !topics.is_empty()) else {
+            return false;
+        };
+        let allows = |globs: Option<&[Glob]>, level: &Level| {
+            level.name().is_none_or(|name| any_matches(globs, name))
+        };
+        !topics.iter().any(|topic| {
+            let by_reach = match &topic.reach {
+                Reach::Node => self.devices.is_none(),
+                Reach::Devices(level) => !self.node_only && allows(self.devices.as_deref(), level),
+                Reach::All => true,
+            };
+            by_reach
+                && allows(self.groups.as_deref(), &topic.group)
+                && allows(self.edge_nodes.as_deref(), &topic.edge_node)
+        })
+    }
+
+    /// Whether they select `entity`.
+    pub(super) fn select(&self, entity: Entity<'_>) -> bool {
+        let by_device = match (entity.device, &self.devices) {
+            (None, None) => true,
+            (None, Some(_)) => false,
+            (Some(_), _) if self.node_only => false,
+            (Some(device), devices) => any_matches(devices.as_deref(), device),
+        };
+        by_device
+            && any_matches(self.groups.as_deref(), entity.group)
+            && any_matches(self.edge_nodes.as_deref(), entity.edge_node)
+            && self
+                .topics
+                .as_ref()
+                .is_none_or(|topics| topics.iter().any(|topic| topic.matches(entity)))
+    }
+}
+
+impl Rule {
+    /// Its name, unique in the policy.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it does.
+    pub fn action(&self) -> Action {
+        self.action
+    }
+
+    /// What its author says about it.
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    /// Its rate limits, if it has any.
+    pub fn rate(&self) -> Option<Rate> {
+        self.rate
+    }
+
+    /// The file that it stands in.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The line (from 1) at which it begins.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// The selectors in words, such as ``edge nodes `Line*` in group `Plant1` and their
+    /// devices``.
+    pub fn selection(&self) -> String {
+        let selectors = &self.selectors;
+        let mut words = match (&selectors.devices, selectors.node_only) {
+            (Some(devices), _) => format!("{} of ", names("device", Some(devices))),
+            (None, true) => "the own metrics of ".to_owned(),
+            (None, false) => String::new(),
+        };
+        words.push_str(&names("edge node", selectors.edge_nodes.as_deref()));
+        if let Some(groups) = &selectors.groups {
+            words.push_str(&format!(" in {}", names("group", Some(groups))));
+        }
+        if selectors.devices.is_none() && !selectors.node_only && selectors.topics.is_none() {
+            words.push_str(" with all devices");
+        }
+        if let Some(topics) = &selectors.topics {
+            words.push_str(&format!(" under {}", quoted(topics, "or")));
+        }
+        words
+    }
+
+    /// The whole rule in words, one line.
+    pub fn describe(&self) -> String {
+        let mut words = match self.action {
+            Action::Forward => "forwards ".to_owned(),
+            Action::Deny => "denies ".to_owned(),
+        };
+        let named = match self.action {
+            Action::Forward => self.allow.as_deref(),
+            Action::Deny => self.deny.as_deref(),
+        };
+        match named {
+            Some(globs) => words.push_str(&format!("metrics {}", quoted(globs, "and"))),
+            None if self.datatypes.is_some() => words.push_str("metrics"),
+            None => words.push_str("everything"),
+        }
+        if let (Action::Forward, Some(globs)) = (self.action, &self.deny) {
+            words.push_str(&format!(" except {}", quoted(globs, "and")));
+        }
+        if let Some(datatypes) = self.datatypes {
+            words.push_str(&format!(" of type {}", listed(&datatypes.names(), "or")));
+        }
+        words.push_str(&format!(" of {}", self.selection()));
+        let limits: Vec<String> = self
+            .rate
+            .iter()
+            .flat_map(|rate| [(rate.messages, "messages"), (rate.bytes, "bytes")])
+            .filter_map(|(bucket, unit)| {
+                let Bucket { per_s, burst } = bucket?;
+                Some(format!("{per_s} {unit}/s (burst {burst})"))
+            })
+            .collect();
+        if !limits.is_empty() {
+            words.push_str(&format!(", at most {} of data", limits.join(" and ")));
+        }
+        words
+    }
+
+    /// The globs of what it denies: `None` if it denies nothing, an empty slice if everything.
+    pub(super) fn denied(&self) -> Option<&[Glob]> {
+        match (self.action, self.deny.as_deref()) {
+            (_, Some(globs)) if globs.iter().any(Glob::matches_all) => Some(&[]),
+            (_, Some(globs)) => Some(globs),
+            (Action::Deny, None) => Some(&[]),
+            (Action::Forward, None) => None,
+        }
+    }
+
+    /// The globs of what it forwards: `None` if nothing, an empty slice if everything.
+    pub(super) fn forwarded(&self) -> Option<&[Glob]> {
+        match (self.action, self.allow.as_deref()) {
+            (Action::Deny, _) => None,
+            (Action::Forward, Some(globs)) if globs.iter().any(Glob::matches_all) => Some(&[]),
+            (Action::Forward, Some(globs)) => Some(globs),
+            (Action::Forward, None) => Some(&[]),
+        }
+    }
+
+    /// The datatypes to which its denial is limited. The datatypes of a forward rule limit what
+    /// it forwards, not what its `deny-metrics` deny.
+    pub(super) fn denied_datatypes(&self) -> Option<DataTypes> {
+        self.datatypes.filter(|_| self.action == Action::Deny)
+    }
+
+    /// Whether it denies everything of the entities it selects.
+    pub(super) fn denies_whole_entities(&self) -> bool {
+        self.denied().is_some_and(<[Glob]>::is_empty) && self.denied_datatypes().is_none()
+    }
+}
+
+/// Whether there is no list, or one of its globs matches.
+fn any_matches(globs: Option<&[Glob]>, name: &str) -> bool {
+    globs.is_none_or(|globs| globs.iter().any(|glob| glob.matches(name)))
+}
+
+/// Such as ``edge node `Line1` ``, ``edge nodes `Line1` and `Line2` ``, `all edge nodes`.
+fn names(noun: &str, globs: Option<&[Glob]>) -> String {
+    match globs {
+        Some([glob]) if glob.literal().is_some() => format!("{noun} `{glob}`"),
+        Some(globs) if !globs.iter().any(Glob::matches_all_names) => {
+            format!("{noun}s {}", quoted(globs, "and"))
+        }
+        _ => format!("all {noun}s"),
+    }
+}
+
+fn quoted<T: ToString>(items: &[T], conjunction: &str) -> String {
+    let items: Vec<String> = items.iter().map(|item| format!("`{}`", item.to_string())).collect();
+    let items: Vec<&str> = items.iter().map(String::as_str).collect();
+    listed(&items, conjunction)
+}
+
+/// `a`, `a and b`, `a, b and c`.
+fn listed(items: &[&str], conjunction: &str) -> String {
+    match items {
+        [] => String::new(),
+        [only] => (*only).to_owned(),
+        [first @ .., last] => format!("{} {conjunction} {last}", first.join(", ")),
+    }
+}

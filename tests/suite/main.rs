@@ -12,8 +12,11 @@
 mod broker;
 mod checker;
 mod client;
+mod e2e;
 mod metrics;
 mod packet;
 mod peers;
+mod relay;
+mod rig;
 mod waiting;
 mod wire;

@@ -179,7 +179,13 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-fn pump(shared: &Shared, connection: usize, from: Side, mut source: TcpStream, mut sink: TcpStream) {
+fn pump(
+    shared: &Shared,
+    connection: usize,
+    from: Side,
+    mut source: TcpStream,
+    mut sink: TcpStream,
+) {
     let mut pending = Vec::new();
     let mut decoding = true;
     let mut chunk = vec![0; 64 * 1024];

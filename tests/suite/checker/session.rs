@@ -169,10 +169,12 @@ impl Session {
     ) {
         match packet {
             Packet::Subscribe { id, filters } => {
-                let wanted = self.node.as_ref().map(|node| {
-                    (format!("spBv1.0/{}/NCMD/{}", node.group, node.edge_node), 1)
-                });
-                if let Some(place) = filters.iter().position(|filter| Some(filter) == wanted.as_ref())
+                let wanted = self
+                    .node
+                    .as_ref()
+                    .map(|node| (format!("spBv1.0/{}/NCMD/{}", node.group, node.edge_node), 1));
+                if let Some(place) =
+                    filters.iter().position(|filter| Some(filter) == wanted.as_ref())
                 {
                     self.asked.insert(*id, place);
                 }

@@ -85,7 +85,8 @@ pub(super) fn check_value(
 }
 
 fn property_set(name: &str, set: &PropertySet, number: usize, findings: &mut Findings) {
-    let mut add = |rule: &str, text: String| findings.add(rule, number, format!("`{name}`: {text}"));
+    let mut add =
+        |rule: &str, text: String| findings.add(rule, number, format!("`{name}`: {text}"));
     if set.keys.len() != set.values.len() {
         let text = format!("{} keys, {} values", set.keys.len(), set.values.len());
         add("payloads-propertyset-keys-array-size", text);
@@ -136,7 +137,8 @@ fn property_fits(code: u32, property: &Property) -> bool {
 }
 
 fn data_set(name: &str, set: &DataSet, number: usize, findings: &mut Findings) {
-    let mut add = |rule: &str, text: String| findings.add(rule, number, format!("`{name}`: {text}"));
+    let mut add =
+        |rule: &str, text: String| findings.add(rule, number, format!("`{name}`: {text}"));
     let columns = set.columns.len();
     match set.num_of_columns {
         None => add("payloads-dataset-column-size", "no num_of_columns".into()),
@@ -182,13 +184,7 @@ struct TemplateCheck<'a> {
 
 impl TemplateCheck<'_> {
     /// `may_define`: a definition may stand here, as a metric of an NBIRTH.
-    fn template(
-        &self,
-        name: &str,
-        template: &Template,
-        may_define: bool,
-        findings: &mut Findings,
-    ) {
+    fn template(&self, name: &str, template: &Template, may_define: bool, findings: &mut Findings) {
         let mut add = |rule: &str, text: String| {
             findings.add(rule, self.number, format!("template `{name}`: {text}"));
         };

@@ -7,8 +7,8 @@ use std::thread;
 
 use srad::client_rumqtt::{EventLoop, MqttOptions};
 use srad::eon::{
-    AliasConfig, BirthInitializer, BirthMetricDetails, DeviceHandle, DeviceMetricManager, EoNBuilder,
-    MetricManager, MetricPublisher, MetricToken, NodeHandle, NodeMetricManager,
+    AliasConfig, BirthInitializer, BirthMetricDetails, DeviceHandle, DeviceMetricManager,
+    EoNBuilder, MetricManager, MetricPublisher, MetricToken, NodeHandle, NodeMetricManager,
 };
 use tokio::runtime::{Builder, Handle};
 

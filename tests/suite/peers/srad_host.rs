@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
-use srad::app::generic_app::{
-    ApplicationBuilder, MetricStore, RebirthConfig, StateUpdateError,
-};
+use srad::app::generic_app::{ApplicationBuilder, MetricStore, RebirthConfig, StateUpdateError};
 use srad::app::{AppClient, MetricBirthDetails, MetricDetails, SubscriptionConfig};
 use srad::client_rumqtt::{EventLoop, MqttOptions};
 use srad::types::MetricId;
@@ -24,7 +22,11 @@ const MAX_PACKET_BYTES: u32 = 16 * 1024 * 1024;
 pub(crate) enum Seen {
     /// The metrics of a birth; no value is null.
     Birth(Vec<(String, Option<Value>)>),
-    Data { name: String, value: Option<Value>, historical: bool },
+    Data {
+        name: String,
+        value: Option<Value>,
+        historical: bool,
+    },
     Stale,
     /// Data of a metric that no birth had.
     Unknown(String),

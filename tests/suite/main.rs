@@ -6,6 +6,7 @@
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::disallowed_methods,
+    clippy::print_stdout,
     reason = "a test crate: a failure is a panic, and it drives real time"
 )]
 

@@ -26,7 +26,12 @@ pub(crate) enum Half {
 pub(crate) enum Link {
     Plain(SocketAddr),
     /// With a client certificate; PEM files.
-    Tls { address: SocketAddr, ca: PathBuf, certificate: PathBuf, key: PathBuf },
+    Tls {
+        address: SocketAddr,
+        ca: PathBuf,
+        certificate: PathBuf,
+        key: PathBuf,
+    },
 }
 
 /// What the tests vary.

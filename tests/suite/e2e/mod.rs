@@ -3,6 +3,7 @@
 mod commands;
 mod filters;
 mod flow;
+mod hostile;
 mod kills;
 mod reload;
 mod stale;

@@ -49,7 +49,8 @@ fn both_links_work_over_tls_with_client_certificates() {
 
 #[test]
 fn a_broker_with_a_certificate_of_another_authority_is_refused_on_both_sides() {
-    let (ot_side, it_side, other) = (Authority::new("ot"), Authority::new("it"), Authority::new("x"));
+    let (ot_side, it_side, other) =
+        (Authority::new("ot"), Authority::new("it"), Authority::new("x"));
     let Some(ot_broker) = ot_side.broker() else { return };
     let Some(it_broker) = it_side.broker() else { return };
     let link = |broker: &Broker, of: &Authority| match of.link(broker, of) {

@@ -311,3 +311,66 @@ fn in_order(records: &[Record], order: &HashMap<u64, usize>, historical: bool) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::wire::Side;
+
+    use super::*;
+
+    fn publish(value: u32, id: Option<u16>, historical: bool) -> Packet {
+        let mut metric = untyped(int(COUNT, value));
+        metric.is_historical = historical.then_some(true);
+        let payload = Payload { metrics: vec![metric], ..Payload::default() };
+        Packet::Publish(Publish {
+            topic: "spBv1.0/Plant/DDATA/E/D".into(),
+            payload: payload.encode_to_vec(),
+            qos: u8::from(id.is_some()),
+            id,
+            ..Publish::default()
+        })
+    }
+
+    fn record(connection: usize, from: Side, packet: Packet) -> Record {
+        Record { connection, from, at_ms: 0, event: Event::Packet(packet) }
+    }
+
+    #[test]
+    fn only_what_a_later_answer_covers_is_held_by_the_broker() {
+        let recording = [
+            record(0, Side::Client, publish(1, None, false)),
+            record(0, Side::Client, Packet::PingReq),
+            record(0, Side::Client, publish(2, None, false)),
+            record(1, Side::Client, publish(3, None, false)),
+            record(0, Side::Broker, Packet::PingResp),
+            record(0, Side::Broker, Packet::PingResp),
+            record(1, Side::Client, publish(4, Some(7), false)),
+            record(1, Side::Broker, Packet::PubAck(7)),
+            record(1, Side::Client, publish(5, None, false)),
+        ];
+        assert_eq!(held_by_it(&recording), BTreeSet::from([1, 3, 4]));
+    }
+
+    #[test]
+    fn a_delivery_counts_as_acknowledged_with_its_own_packet_identifier_only() {
+        let recording = [
+            record(0, Side::Broker, publish(5, Some(1), false)),
+            record(0, Side::Broker, publish(6, Some(2), false)),
+            record(0, Side::Client, Packet::PubAck(2)),
+            record(1, Side::Broker, publish(5, Some(1), false)),
+            record(2, Side::Client, Packet::PubAck(1)),
+        ];
+        let delivered = Delivered::of(&recording);
+        assert_eq!(delivered.acknowledged, BTreeSet::from([6]));
+        assert_eq!(delivered.order, HashMap::from([(5, 0), (6, 1)]));
+    }
+
+    #[test]
+    #[should_panic(expected = "2 after Some((2, 3)), historical false")]
+    fn a_value_behind_its_successor_is_out_of_order() {
+        let order = HashMap::from([(1, 0), (2, 1), (3, 2)]);
+        let live = |value| record(0, Side::Client, publish(value, None, false));
+        let history = record(0, Side::Client, publish(1, None, true));
+        in_order(&[live(1), live(3), history, live(1), live(2)], &order, false);
+    }
+}

@@ -10,8 +10,11 @@ use sparkdiode::sparkplug::{Metric, ParameterValue, Payload, Property, Value};
 use super::rules::{Level, RULES};
 use super::script::{START_MS, Script, Sent, What, bd_seq, definition, int, step, table, template};
 use super::{Excuse, check, errors};
+use crate::broker::Broker;
 use crate::packet::Packet;
-use crate::wire::{Event, Side};
+use crate::peers::pysparkplug::PysparkplugEdge;
+use crate::waiting::wait_until;
+use crate::wire::{Event, Proxy, Side};
 
 #[test]
 fn a_good_recording_has_no_findings() {
@@ -53,6 +56,32 @@ fn kills_excuse_a_skipped_bd_seq_but_not_a_repeated_one() {
     let mut script = Script::good();
     script.session(1, 0);
     assert!(!errors(&script.records(), kills).is_empty());
+}
+
+#[test]
+fn the_known_faults_of_a_real_library_are_found_and_no_others() {
+    let Some(broker) = Broker::plain() else { return };
+    let proxy = Proxy::start(broker.address);
+    let Some(mut edge) = PysparkplugEdge::start(proxy.address, "G", "E") else { return };
+    edge.data(3);
+    edge.deregister("Valve");
+    edge.register("Valve");
+    edge.leave();
+    wait_until("the connection is closed", || {
+        proxy.count(|record| record.event == Event::Closed) > 0
+    });
+    let findings = errors(&proxy.records(), Excuse::default());
+    let mut rules: BTreeSet<_> = findings.iter().map(|finding| finding.rule.as_str()).collect();
+    // It doesn't wait for the SUBACK, which may come in time nevertheless.
+    rules.remove("message-flow-edge-node-ncmd-subscribe");
+    let known = BTreeSet::from([
+        // Will and explicit NDEATH are sent at QoS 0, the latter with the next session's bdSeq.
+        "payloads-ndeath-bdseq",
+        "payloads-ndeath-will-message-qos",
+        // It knows no rebirth.
+        "topics-nbirth-rebirth-metric",
+    ]);
+    assert_eq!(rules, known, "{findings:#?}");
 }
 
 type Spoil = Box<dyn Fn(&mut Script)>;

@@ -1,0 +1,176 @@
+//! Bounded decoding of payloads from an untrusted network.
+//!
+//! Two steps: a [scan](super::scan) of the wire format that allocates nothing and enforces
+//! [`Caps`], then prost. Compressed payloads are inflated under the same caps.
+
+use std::io::Read;
+
+use flate2::read::{GzDecoder, ZlibDecoder};
+use prost::Message;
+
+use super::names::{ALGORITHM, COMPRESSED_UUID};
+use super::scan::{Fault, scan};
+use super::{Payload, Value};
+
+/// Bounds of one payload; every one is enforced before anything is allocated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// Bytes of a payload, and of an inflated one.
+    pub payload_bytes: usize,
+    /// Metrics in all, with those inside templates.
+    pub metrics: usize,
+    /// Templates within templates, property sets within property sets; above
+    /// [`Caps::MAX_DEPTH`] it counts as that.
+    pub depth: usize,
+    /// Bytes of one string (names, text values, descriptions).
+    pub string_bytes: usize,
+    /// Rows, cells and column names of all data sets together.
+    pub cells: usize,
+    /// Keys, values and sets of properties, and template parameters, together.
+    pub properties: usize,
+}
+
+impl Caps {
+    /// All of the defaults below.
+    pub const DEFAULT: Caps = Caps {
+        payload_bytes: Caps::PAYLOAD_BYTES,
+        metrics: Caps::METRICS,
+        depth: Caps::DEPTH,
+        string_bytes: Caps::STRING_BYTES,
+        cells: Caps::CELLS,
+        properties: Caps::PROPERTIES,
+    };
+
+    /// 1 MiB: the default packet limit of the connections; births of large nodes with a few
+    /// thousand tags are about 300 KiB.
+    pub const PAYLOAD_BYTES: usize = 1024 * 1024;
+    /// 20,000: several times the largest births known; at most some 6 MiB of decoded metrics.
+    pub const METRICS: usize = 20_000;
+    /// 16: nested types in real plants are three or four deep.
+    pub const DEPTH: usize = 16;
+    /// 32: keeps the message nesting (at most twice that, and a few more) under prost's own
+    /// recursion limit of 100, and the scan's recursion on the stack small.
+    pub const MAX_DEPTH: usize = 32;
+    /// 64 KiB: the longest string of MQTT itself, and long for a text value.
+    pub const STRING_BYTES: usize = 64 * 1024;
+    /// 200,000: a table of 10,000 rows by 20 columns.
+    pub const CELLS: usize = 200_000;
+    /// 100,000: five properties on each of 20,000 metrics would be keys alone.
+    pub const PROPERTIES: usize = 100_000;
+}
+
+impl Default for Caps {
+    fn default() -> Self {
+        Caps::DEFAULT
+    }
+}
+
+/// A payload without `uuid` and `body`, and what was left behind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decoded {
+    pub payload: Payload,
+    /// Unknown fields and extensions that the payload had; none of them is in `payload`.
+    pub unknown_fields: u64,
+    /// The payload came compressed, and is not any more.
+    pub was_compressed: bool,
+}
+
+/// Why a payload can't be decoded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// It isn't a protobuf message, or not this one.
+    #[error("malformed payload: {0}")]
+    Malformed(String),
+    /// One of the [`Caps`] was exceeded.
+    #[error("payload over a cap: more than {cap} {what}")]
+    OverCap { what: &'static str, cap: usize },
+    /// A compressed body that can't be inflated.
+    #[error("bad compressed payload: {0}")]
+    BadCompression(&'static str),
+}
+
+/// Decodes a payload; `uuid` and `body` never survive.
+///
+/// # Errors
+/// [`DecodeError`]; nothing of the payload may be used then.
+pub fn decode(bytes: &[u8], caps: &Caps) -> Result<Decoded, DecodeError> {
+    let outer = decode_plain(bytes, caps)?;
+    if outer.payload.uuid.as_deref() != Some(COMPRESSED_UUID) {
+        return Ok(strip(outer));
+    }
+    let body = outer.payload.body.as_deref().ok_or(DecodeError::BadCompression("no body"))?;
+    let inflated = inflate(body, algorithm(&outer.payload)?, caps.payload_bytes)?;
+    let inner = decode_plain(&inflated, caps)?;
+    if inner.payload.uuid.as_deref() == Some(COMPRESSED_UUID) {
+        return Err(DecodeError::BadCompression("compressed twice"));
+    }
+    let mut decoded = strip(inner);
+    // Some libraries leave `seq` and `timestamp` on the outer payload, some in the inner one.
+    decoded.payload.seq = decoded.payload.seq.or(outer.payload.seq);
+    decoded.payload.timestamp = decoded.payload.timestamp.or(outer.payload.timestamp);
+    decoded.unknown_fields = decoded.unknown_fields.saturating_add(outer.unknown_fields);
+    decoded.was_compressed = true;
+    Ok(decoded)
+}
+
+impl From<Fault> for DecodeError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Malformed { what, at } => {
+                DecodeError::Malformed(format!("{what} at byte {at} of a message"))
+            }
+            Fault::OverCap { what, cap } => DecodeError::OverCap { what, cap },
+        }
+    }
+}
+
+fn decode_plain(bytes: &[u8], caps: &Caps) -> Result<Decoded, DecodeError> {
+    let unknown_fields = scan(bytes, caps)?;
+    let payload =
+        Payload::decode(bytes).map_err(|error| DecodeError::Malformed(error.to_string()))?;
+    Ok(Decoded { payload, unknown_fields, was_compressed: false })
+}
+
+fn strip(mut decoded: Decoded) -> Decoded {
+    decoded.payload.uuid = None;
+    decoded.payload.body = None;
+    decoded
+}
+
+#[derive(Clone, Copy)]
+enum Algorithm {
+    Deflate,
+    Gzip,
+}
+
+fn algorithm(outer: &Payload) -> Result<Algorithm, DecodeError> {
+    let named = outer.metrics.iter().find(|metric| metric.name.as_deref() == Some(ALGORITHM));
+    match named.map(|metric| metric.value.as_ref()) {
+        None => Ok(Algorithm::Deflate),
+        Some(Some(Value::String(name))) if name.eq_ignore_ascii_case("DEFLATE") => {
+            Ok(Algorithm::Deflate)
+        }
+        Some(Some(Value::String(name))) if name.eq_ignore_ascii_case("GZIP") => Ok(Algorithm::Gzip),
+        Some(_) => Err(DecodeError::BadCompression("unknown algorithm")),
+    }
+}
+
+fn inflate(body: &[u8], algorithm: Algorithm, cap: usize) -> Result<Vec<u8>, DecodeError> {
+    // One byte more than allowed is asked for, to tell "at the cap" from "over it".
+    let limit = u64::try_from(cap).unwrap_or(u64::MAX).saturating_add(1);
+    let mut inflated = Vec::new();
+    let result = match algorithm {
+        Algorithm::Deflate => ZlibDecoder::new(body).take(limit).read_to_end(&mut inflated),
+        Algorithm::Gzip => GzDecoder::new(body).take(limit).read_to_end(&mut inflated),
+    };
+    if result.is_err() {
+        return Err(DecodeError::BadCompression("the body can't be inflated"));
+    }
+    if inflated.len() > cap {
+        return Err(DecodeError::BadCompression("the body inflates beyond the cap"));
+    }
+    Ok(inflated)
+}
+
+#[cfg(test)]
+mod tests;

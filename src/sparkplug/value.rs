@@ -1,0 +1,395 @@
+//! Values of metrics: read by their datatype, checked, compared and shown to people.
+//!
+//! Reading never changes what is forwarded: the relay re-encodes the original bits, since
+//! libraries differ in how they encode a negative Int8 (255 or 4294967295) and a UInt32
+//! (`int_value` or `long_value`).
+
+use std::fmt::{self, Write as _};
+
+use prost::Message;
+
+use super::{CellValue, DataSet, DataType, Property, Template, Value};
+
+/// A value read by its datatype (Sparkplug 3.0 §6.4.16).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Typed<'a> {
+    /// Int8, Int16, Int32, Int64.
+    Signed(i64),
+    /// UInt8, UInt16, UInt32, UInt64.
+    Unsigned(u64),
+    Float(f32),
+    Double(f64),
+    Boolean(bool),
+    /// String, Text, UUID.
+    String(&'a str),
+    /// Milliseconds since the epoch (UTC).
+    DateTime(i64),
+    DataSet(&'a DataSet),
+    /// Bytes, File.
+    Bytes(&'a [u8]),
+    Template(&'a Template),
+    SignedArray(Vec<i64>),
+    UnsignedArray(Vec<u64>),
+    FloatArray(Vec<f32>),
+    DoubleArray(Vec<f64>),
+    BooleanArray(Vec<bool>),
+    StringArray(Vec<&'a str>),
+    /// Milliseconds since the epoch (UTC).
+    DateTimeArray(Vec<i64>),
+}
+
+/// Reads `value` as `datatype`, or `None` where it [doesn't fit](fits) or where the bytes of an
+/// array aren't one.
+pub fn read(datatype: DataType, value: &Value) -> Option<Typed<'_>> {
+    if !fits(datatype, value) {
+        return None;
+    }
+    let typed = match (datatype, value) {
+        (DataType::Int8 | DataType::Int16 | DataType::Int32, Value::Int(bits)) => {
+            Typed::Signed(sign_extend(u64::from(*bits), width(datatype)?))
+        }
+        (DataType::Int64, Value::Long(bits)) => Typed::Signed(bits.cast_signed()),
+        (DataType::UInt8 | DataType::UInt16 | DataType::UInt32, Value::Int(bits)) => {
+            Typed::Unsigned(u64::from(*bits))
+        }
+        (DataType::UInt32 | DataType::UInt64, Value::Long(bits)) => Typed::Unsigned(*bits),
+        (DataType::DateTime, Value::Long(bits)) => Typed::DateTime(bits.cast_signed()),
+        (_, Value::Float(value)) => Typed::Float(*value),
+        (_, Value::Double(value)) => Typed::Double(*value),
+        (_, Value::Boolean(value)) => Typed::Boolean(*value),
+        (_, Value::String(value)) => Typed::String(value),
+        (_, Value::DataSet(value)) => Typed::DataSet(value),
+        (_, Value::Template(value)) => Typed::Template(value),
+        (DataType::Bytes | DataType::File, Value::Bytes(bytes)) => Typed::Bytes(bytes),
+        (_, Value::Bytes(bytes)) => return read_array(datatype, bytes),
+        _ => return None,
+    };
+    Some(typed)
+}
+
+/// Whether `value` is a value of `datatype`: the right field, and no bits beyond its width.
+/// Arrays are taken as opaque bytes, since libraries differ in how they pack them; data sets
+/// must be rectangular with columns of basic types.
+pub fn fits(datatype: DataType, value: &Value) -> bool {
+    match (datatype, value) {
+        (DataType::Int8 | DataType::Int16, Value::Int(bits)) => {
+            // Masked to its width, or sign-extended to 32 bits.
+            let Some(width) = width(datatype) else { return false };
+            let bits = u64::from(*bits);
+            let extended = sign_extend(bits, width);
+            bits >> width == 0 || (extended < 0 && extended == sign_extend(bits, 32))
+        }
+        (DataType::Int32 | DataType::UInt32, Value::Int(_)) => true,
+        (DataType::UInt8, Value::Int(bits)) => *bits <= u32::from(u8::MAX),
+        (DataType::UInt16, Value::Int(bits)) => *bits <= u32::from(u16::MAX),
+        (DataType::UInt32, Value::Long(bits)) => *bits <= u64::from(u32::MAX),
+        (DataType::Int64 | DataType::UInt64 | DataType::DateTime, Value::Long(_)) => true,
+        (DataType::Float, Value::Float(_)) => true,
+        (DataType::Double, Value::Double(_)) => true,
+        (DataType::Boolean, Value::Boolean(_)) => true,
+        (DataType::String | DataType::Text | DataType::UUID, Value::String(_)) => true,
+        (DataType::DataSet, Value::DataSet(table)) => is_rectangular(table),
+        (DataType::Template, Value::Template(_)) => true,
+        (DataType::Bytes | DataType::File, Value::Bytes(_)) => true,
+        (datatype, Value::Bytes(_)) => datatype >= DataType::Int8Array,
+        _ => false,
+    }
+}
+
+/// The datatype that a value must have where a birth doesn't say it, or `None` where several
+/// are possible (integers, bytes).
+pub fn evident_datatype(value: &Value) -> Option<DataType> {
+    match value {
+        Value::Float(_) => Some(DataType::Float),
+        Value::Double(_) => Some(DataType::Double),
+        Value::Boolean(_) => Some(DataType::Boolean),
+        Value::String(_) => Some(DataType::String),
+        Value::DataSet(_) => Some(DataType::DataSet),
+        Value::Template(_) => Some(DataType::Template),
+        Value::Int(_) | Value::Long(_) | Value::Bytes(_) => None,
+    }
+}
+
+/// Whether two values are the same bits. Unlike `==`, NaN is the same as itself and 0.0 isn't
+/// the same as -0.0.
+pub fn same(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Float(left), Value::Float(right)) => left.to_bits() == right.to_bits(),
+        (Value::Double(left), Value::Double(right)) => left.to_bits() == right.to_bits(),
+        (Value::DataSet(left), Value::DataSet(right)) => {
+            left.encode_to_vec() == right.encode_to_vec()
+        }
+        (Value::Template(left), Value::Template(right)) => {
+            left.encode_to_vec() == right.encode_to_vec()
+        }
+        (left, right) => left == right,
+    }
+}
+
+/// Shows a value to people: one line of at most `max_chars` characters (and an ellipsis), with
+/// control characters escaped. Without a datatype, or where the value doesn't fit it, the raw
+/// field is shown.
+pub fn show(datatype: Option<DataType>, value: &Value, max_chars: usize) -> String {
+    let mut line = Line { text: String::new(), left: max_chars };
+    // An error means that the line is full, which is no error.
+    let _ = match datatype.and_then(|datatype| read(datatype, value)) {
+        Some(typed) => show_typed(&mut line, &typed),
+        None => show_raw(&mut line, value),
+    };
+    line.text
+}
+
+/// Shows a property's value like [`show`] does.
+pub fn show_property(property: &Property, max_chars: usize) -> String {
+    let mut line = Line { text: String::new(), left: max_chars };
+    let _ = match property {
+        Property::Int(value) => write!(line, "{value}"),
+        Property::Long(value) => write!(line, "{value}"),
+        Property::Float(value) => write!(line, "{value}"),
+        Property::Double(value) => write!(line, "{value}"),
+        Property::Boolean(value) => write!(line, "{value}"),
+        Property::String(value) => quoted(&mut line, value),
+        Property::Set(set) => write!(line, "property set of {}", set.keys.len()),
+        Property::SetList(list) => write!(line, "list of {} property sets", list.sets.len()),
+    };
+    line.text
+}
+
+/// Escapes control characters and cuts `text` to `max_chars` characters (and an ellipsis): for
+/// names and ids, which may contain anything.
+pub fn escape(text: &str, max_chars: usize) -> String {
+    let mut line = Line { text: String::new(), left: max_chars };
+    let _ = escaped(&mut line, text);
+    line.text
+}
+
+fn width(datatype: DataType) -> Option<u32> {
+    match datatype {
+        DataType::Int8 => Some(8),
+        DataType::Int16 => Some(16),
+        DataType::Int32 => Some(32),
+        _ => None,
+    }
+}
+
+/// The low `width` bits (1..=64) as a two's complement number.
+fn sign_extend(bits: u64, width: u32) -> i64 {
+    let unused = 64_u32.saturating_sub(width);
+    (bits << unused).cast_signed() >> unused
+}
+
+fn is_rectangular(table: &DataSet) -> bool {
+    let columns = table.columns.len();
+    table.types.len() == columns
+        && table.num_of_columns.is_none_or(|count| usize::try_from(count) == Ok(columns))
+        && table.types.iter().all(|code| (1..=14).contains(code))
+        && table.rows.iter().all(|row| row.elements.len() == columns)
+}
+
+fn read_array(datatype: DataType, bytes: &[u8]) -> Option<Typed<'_>> {
+    let typed = match datatype {
+        DataType::Int8Array => {
+            Typed::SignedArray(elements(bytes, |b| i64::from(i8::from_le_bytes(b)))?)
+        }
+        DataType::Int16Array => {
+            Typed::SignedArray(elements(bytes, |b| i64::from(i16::from_le_bytes(b)))?)
+        }
+        DataType::Int32Array => {
+            Typed::SignedArray(elements(bytes, |b| i64::from(i32::from_le_bytes(b)))?)
+        }
+        DataType::Int64Array => Typed::SignedArray(elements(bytes, i64::from_le_bytes)?),
+        DataType::UInt8Array => {
+            Typed::UnsignedArray(elements(bytes, |b| u64::from(u8::from_le_bytes(b)))?)
+        }
+        DataType::UInt16Array => {
+            Typed::UnsignedArray(elements(bytes, |b| u64::from(u16::from_le_bytes(b)))?)
+        }
+        DataType::UInt32Array => {
+            Typed::UnsignedArray(elements(bytes, |b| u64::from(u32::from_le_bytes(b)))?)
+        }
+        DataType::UInt64Array => Typed::UnsignedArray(elements(bytes, u64::from_le_bytes)?),
+        DataType::FloatArray => Typed::FloatArray(elements(bytes, f32::from_le_bytes)?),
+        DataType::DoubleArray => Typed::DoubleArray(elements(bytes, f64::from_le_bytes)?),
+        DataType::BooleanArray => Typed::BooleanArray(booleans(bytes)?),
+        DataType::StringArray => Typed::StringArray(strings(bytes)?),
+        DataType::DateTimeArray => Typed::DateTimeArray(elements(bytes, i64::from_le_bytes)?),
+        _ => return None,
+    };
+    Some(typed)
+}
+
+/// Little-endian elements of `N` bytes each, without a rest.
+fn elements<T, const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Option<Vec<T>> {
+    let (chunks, rest) = bytes.as_chunks::<N>();
+    rest.is_empty().then(|| chunks.iter().map(|chunk| read(*chunk)).collect())
+}
+
+/// A little-endian u32 count, then the bits, most significant first, padded to whole bytes.
+fn booleans(bytes: &[u8]) -> Option<Vec<bool>> {
+    let (count, packed) = bytes.split_first_chunk::<4>()?;
+    let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
+    // Also bounds the allocation: `count` is at most eight per byte that is there.
+    if packed.len() != count.div_ceil(8) {
+        return None;
+    }
+    let bits = packed.iter().flat_map(|byte| (0..8).map(move |bit| byte << bit & 0x80 != 0));
+    Some(bits.take(count).collect())
+}
+
+/// UTF-8 strings, each ended by a NUL.
+fn strings(bytes: &[u8]) -> Option<Vec<&str>> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    if text.is_empty() {
+        return Some(Vec::new());
+    }
+    Some(text.strip_suffix('\0')?.split('\0').collect())
+}
+
+/// A line that takes so many characters and then no more.
+struct Line {
+    text: String,
+    left: usize,
+}
+
+impl fmt::Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for character in text.chars() {
+            match self.left.checked_sub(1) {
+                Some(left) => self.left = left,
+                None => {
+                    self.text.push('…');
+                    return Err(fmt::Error);
+                }
+            }
+            self.text.push(character);
+        }
+        Ok(())
+    }
+}
+
+fn show_typed(line: &mut Line, typed: &Typed<'_>) -> fmt::Result {
+    match typed {
+        Typed::Signed(value) | Typed::DateTime(value) => write!(line, "{value}"),
+        Typed::Unsigned(value) => write!(line, "{value}"),
+        Typed::Float(value) => write!(line, "{value}"),
+        Typed::Double(value) => write!(line, "{value}"),
+        Typed::Boolean(value) => write!(line, "{value}"),
+        Typed::String(value) => quoted(line, value),
+        Typed::DataSet(table) => show_table(line, table),
+        Typed::Bytes(bytes) => show_bytes(line, bytes),
+        Typed::Template(template) => show_template(line, template),
+        Typed::SignedArray(values) | Typed::DateTimeArray(values) => {
+            list(line, values, |line, value| write!(line, "{value}"))
+        }
+        Typed::UnsignedArray(values) => list(line, values, |line, value| write!(line, "{value}")),
+        Typed::FloatArray(values) => list(line, values, |line, value| write!(line, "{value}")),
+        Typed::DoubleArray(values) => list(line, values, |line, value| write!(line, "{value}")),
+        Typed::BooleanArray(values) => list(line, values, |line, value| write!(line, "{value}")),
+        Typed::StringArray(values) => list(line, values, |line, value| quoted(line, value)),
+    }
+}
+
+fn show_raw(line: &mut Line, value: &Value) -> fmt::Result {
+    match value {
+        Value::Int(value) => write!(line, "{value}"),
+        Value::Long(value) => write!(line, "{value}"),
+        Value::Float(value) => write!(line, "{value}"),
+        Value::Double(value) => write!(line, "{value}"),
+        Value::Boolean(value) => write!(line, "{value}"),
+        Value::String(value) => quoted(line, value),
+        Value::Bytes(bytes) => show_bytes(line, bytes),
+        Value::DataSet(table) => show_table(line, table),
+        Value::Template(template) => show_template(line, template),
+    }
+}
+
+fn show_bytes(line: &mut Line, bytes: &[u8]) -> fmt::Result {
+    line.write_str("0x")?;
+    bytes.iter().try_for_each(|byte| write!(line, "{byte:02x}"))
+}
+
+fn show_table(line: &mut Line, table: &DataSet) -> fmt::Result {
+    list(line, &table.columns, |line, column| quoted(line, column))?;
+    for row in &table.rows {
+        line.write_str(" ")?;
+        list(line, &row.elements, |line, cell| match &cell.value {
+            Some(CellValue::Int(value)) => write!(line, "{value}"),
+            Some(CellValue::Long(value)) => write!(line, "{value}"),
+            Some(CellValue::Float(value)) => write!(line, "{value}"),
+            Some(CellValue::Double(value)) => write!(line, "{value}"),
+            Some(CellValue::Boolean(value)) => write!(line, "{value}"),
+            Some(CellValue::String(value)) => quoted(line, value),
+            None => line.write_str("null"),
+        })?;
+    }
+    Ok(())
+}
+
+/// Recursion is bounded by the depth that was decoded (at most [`super::Caps::MAX_DEPTH`]).
+fn show_template(line: &mut Line, template: &Template) -> fmt::Result {
+    match &template.template_ref {
+        Some(name) => quoted(line, name)?,
+        None => line.write_str("definition")?,
+    }
+    line.write_str(" {")?;
+    for (index, metric) in template.metrics.iter().enumerate() {
+        if index > 0 {
+            line.write_str(", ")?;
+        }
+        escaped(line, metric.name.as_deref().unwrap_or("?"))?;
+        line.write_str("=")?;
+        let datatype = metric.datatype.and_then(DataType::from_code);
+        match &metric.value {
+            None => line.write_str("null")?,
+            Some(value) => match datatype.and_then(|datatype| read(datatype, value)) {
+                Some(typed) => show_typed(line, &typed)?,
+                None => show_raw(line, value)?,
+            },
+        }
+    }
+    line.write_str("}")
+}
+
+fn list<T>(
+    line: &mut Line,
+    items: &[T],
+    show: impl Fn(&mut Line, &T) -> fmt::Result,
+) -> fmt::Result {
+    line.write_str("[")?;
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            line.write_str(", ")?;
+        }
+        show(line, item)?;
+    }
+    line.write_str("]")
+}
+
+fn quoted(line: &mut Line, text: &str) -> fmt::Result {
+    line.write_str("\"")?;
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => write!(line, "\\{character}")?,
+            _ => escaped_char(line, character)?,
+        }
+    }
+    line.write_str("\"")
+}
+
+fn escaped(line: &mut Line, text: &str) -> fmt::Result {
+    text.chars().try_for_each(|character| escaped_char(line, character))
+}
+
+/// Control characters, and the format characters that could reorder or hide text on a terminal.
+fn escaped_char(line: &mut Line, character: char) -> fmt::Result {
+    let hidden = matches!(character,
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    if character.is_control() || hidden {
+        write!(line, "{}", character.escape_default())
+    } else {
+        line.write_char(character)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,2 +1,3 @@
 //! (being written)
 pub mod it;
+pub mod journal;

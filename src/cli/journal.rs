@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use self::layout::Layouts;
+use super::{Exit, Failure};
 use crate::journal::{self, Body, Frame, Item, JournalError, Lost, Reader, SETTLED_POLLS};
 
 /// How long `cat --follow` waits when there is nothing new.
@@ -22,7 +23,7 @@ const FOLLOW_PAUSE: Duration = Duration::from_millis(50);
                         /Line4\n  sparkdiode journal cat --json --from-seq 4711 --to-seq 5000 \
                         /var/lib/sparkdiode/journal\n  sparkdiode journal verify \
                         /var/lib/sparkdiode/journal")]
-pub struct JournalArgs {
+pub(super) struct JournalArgs {
     #[command(subcommand)]
     command: JournalCommand,
 }
@@ -48,39 +49,36 @@ struct CatArgs {
 
 /// What `cat` prints.
 #[derive(Clone, Debug, Default, Args)]
-pub struct CatOptions {
+pub(super) struct CatOptions {
     /// Go on with what is appended, until interrupted.
     #[arg(long, short)]
-    pub follow: bool,
+    follow: bool,
     /// Number of the first frame.
     #[arg(long, value_name = "SEQ")]
-    pub from_seq: Option<u64>,
+    from_seq: Option<u64>,
     /// Number of the last frame.
     #[arg(long, value_name = "SEQ")]
-    pub to_seq: Option<u64>,
+    to_seq: Option<u64>,
     /// One JSON object per line, with everything.
     #[arg(long)]
-    pub json: bool,
+    json: bool,
     /// Only messages and keyframes whose topic contains this.
     #[arg(long, value_name = "TEXT")]
-    pub topic: Option<String>,
+    topic: Option<String>,
 }
 
 /// Why a journal couldn't be shown.
 #[derive(Debug, thiserror::Error)]
-pub enum JournalCommandError {
+pub(super) enum JournalCommandError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
 }
 
-/// Does what the arguments say, on stdout. `false`: the journal is damaged. That the reader of
-/// the output goes away (`… | head`) isn't an error.
-///
-/// # Errors
-/// The journal can't be read, or the output not be written.
-pub fn run(arguments: &JournalArgs) -> Result<bool, JournalCommandError> {
+/// Does what the arguments say, on stdout. That the reader of the output goes away (`… | head`)
+/// isn't a failure.
+pub(super) fn run(arguments: &JournalArgs) -> Result<Exit, Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
     let done = match &arguments.command {
         JournalCommand::Cat(arguments) => cat(&arguments.dir, &arguments.options, &mut out),
@@ -91,10 +89,12 @@ pub fn run(arguments: &JournalArgs) -> Result<bool, JournalCommandError> {
         Ok(sound)
     });
     match done {
+        Ok(true) => Ok(Exit::Ok),
+        Ok(false) => Ok(Exit::Data),
         Err(JournalCommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            Ok(true)
+            Ok(Exit::Ok)
         }
-        done => done,
+        Err(error) => Err(Failure::new(Exit::Io, error.to_string())),
     }
 }
 
@@ -103,7 +103,7 @@ pub fn run(arguments: &JournalArgs) -> Result<bool, JournalCommandError> {
 ///
 /// # Errors
 /// The journal can't be read, or the output not be written.
-pub fn cat(
+pub(super) fn cat(
     dir: &Path,
     options: &CatOptions,
     out: &mut impl Write,
@@ -175,7 +175,7 @@ pub fn cat(
 ///
 /// # Errors
 /// The journal can't be read, or the output not be written.
-pub fn verify(dir: &Path, out: &mut impl Write) -> Result<bool, JournalCommandError> {
+pub(super) fn verify(dir: &Path, out: &mut impl Write) -> Result<bool, JournalCommandError> {
     let verification = journal::verify(dir)?;
     write!(out, "{verification}")?;
     Ok(verification.is_sound())

@@ -132,6 +132,10 @@ impl Reader {
     /// # Errors
     /// The operating system refuses, or the journal is of another format version. The reader
     /// stays where it is; the call may be repeated.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "`None` isn't an end here, and an iterator's `Result<Option>` is inside out"
+    )]
     pub fn next(&mut self) -> Result<Option<Item>, JournalError> {
         let mut relocated = false;
         // The segment that ended before a newer one or its deletion was seen, and must be read

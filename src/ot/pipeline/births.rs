@@ -12,7 +12,7 @@ impl Turn<'_> {
         if node.sequence.restart(low_byte(payload.seq)) {
             self.counters.gaps = self.counters.gaps.saturating_add(1);
         }
-        self.release_waiting(node, Fate::Dropped(Reason::UnknownMetric));
+        self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
         let taught = self.take_apart(payload, true);
         learn_node(node, taught, Life::Alive);
         node.verified();
@@ -45,6 +45,7 @@ impl Turn<'_> {
         }
         let taught = self.take_apart(payload, false);
         let state = node.devices.entry(device.into()).or_default();
+        self.release(state, Fate::Dropped(Reason::UnknownMetric));
         state.learn(taught.layout, Life::Alive);
         self.judge_device(node, device);
         if self.refresh_types(node) && node.own.announced {
@@ -110,7 +111,7 @@ impl Turn<'_> {
                 return Fate::Dropped(Reason::StaleDeath);
             }
         }
-        self.release_waiting(node, Fate::Dropped(Reason::UnknownMetric));
+        self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
         let announced = std::mem::take(&mut node.own.announced);
         let death = payload
             .metrics
@@ -149,6 +150,7 @@ impl Turn<'_> {
         let announced = std::mem::take(&mut state.announced);
         state.birth_due = false;
         state.holds = false;
+        self.release(state, Fate::Dropped(Reason::UnknownMetric));
         if was != Life::Alive || node.own.life != Life::Alive {
             return Fate::Dropped(Reason::DataBeforeBirth);
         }
@@ -192,7 +194,7 @@ impl Turn<'_> {
     /// Takes over what the instances ask for now; whether the NBIRTH has to change for it.
     pub(super) fn refresh_types(&mut self, node: &mut Node) -> bool {
         let types = self.survey(node);
-        let changed = types != node.types;
+        let changed = types != node.types || !types.needed.is_subset(&node.told);
         node.types = types;
         changed
     }

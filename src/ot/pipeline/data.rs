@@ -5,7 +5,7 @@ use prost::Message;
 use super::births::low_byte;
 use super::encode;
 use super::turn::{Fate, Turn, verdict};
-use crate::ot::plant::{Arrival, Life, Node, Survey};
+use crate::ot::plant::{Arrival, Life, Node, Survey, Types};
 use crate::policy::{RuleId, Verdict};
 use crate::sparkplug::value::fits;
 use crate::sparkplug::{Caps, DataType, Entity, EntityTopic, Metric, Payload, Value};
@@ -283,11 +283,14 @@ impl Turn<'_> {
             let Some(Value::Template(instance)) = &item.metric.value else { return true };
             let slot = node.state(device).and_then(|state| state.layout.slot(item.slot));
             let Some(slot) = slot else { return true };
-            let before = types.clone();
-            let mut survey = Survey::new(&node.definitions, &node_plan, &plan, &mut types);
+            let mut asked = Types::default();
+            let mut survey = Survey::new(&node.definitions, &node_plan, &plan, &mut asked);
             match survey.instance(slot.name(), instance) {
                 Ok(()) => {
-                    item.unborn |= types != before;
+                    item.unborn |= !asked.needed.is_subset(&node.told)
+                        || !asked.removed.is_subset(&node.types.removed);
+                    types.needed.append(&mut asked.needed);
+                    types.removed.append(&mut asked.removed);
                     true
                 }
                 Err(reason) => {
@@ -343,7 +346,9 @@ impl Turn<'_> {
         }
         if items.is_empty() {
             if fate == Some(Fate::Waiting) {
-                node.waiting = node.waiting.saturating_add(1);
+                if let Some(state) = node.state_mut(device) {
+                    state.waiting = state.waiting.saturating_add(1);
+                }
             }
             return fate.unwrap_or(Fate::Dropped(Reason::Rate));
         }

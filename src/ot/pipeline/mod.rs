@@ -385,7 +385,6 @@ fn adjust(turn: &mut Turn<'_>, node: &mut Node) {
     let types_changed = turn.refresh_types(node);
     let alive = node.own.life == Life::Alive && turn.node_in_scope(node);
     if !alive {
-        turn.release_waiting(node, Fate::Dropped(Reason::NoRule));
         turn.bury_node(node);
         return;
     }
@@ -409,5 +408,4 @@ fn adjust(turn: &mut Turn<'_>, node: &mut Node) {
             }
         }
     }
-    turn.release_waiting(node, Fate::Forwarded);
 }

@@ -144,6 +144,7 @@ impl Turn<'_> {
         if !node.own.announced {
             node.next_keyframe = self.first_keyframe(node);
         }
+        self.release(&mut node.own, Fate::Forwarded);
         mark_born(&mut node.own);
     }
 
@@ -158,6 +159,7 @@ impl Turn<'_> {
         let topic = EntityTopic::birth(Entity::device(&group, &edge_node, device));
         self.relay(node, topic, &payload, synthetic);
         if let Some(state) = node.devices.get_mut(device) {
+            self.release(state, Fate::Forwarded);
             mark_born(state);
         }
     }
@@ -176,6 +178,7 @@ impl Turn<'_> {
 
     /// Journals a death of the relay's own making for a node, if readers hold it for alive.
     pub(super) fn bury_node(&mut self, node: &mut Node) {
+        self.release_all(node, Fate::Dropped(Reason::NoRule));
         if !std::mem::take(&mut node.own.announced) {
             return;
         }
@@ -190,6 +193,7 @@ impl Turn<'_> {
     /// Journals a death of the relay's own making for a device, if readers hold it for alive.
     pub(super) fn bury_device(&mut self, node: &mut Node, device: &str) {
         let Some(state) = node.devices.get_mut(device) else { return };
+        self.release(state, Fate::Dropped(Reason::NoRule));
         if !std::mem::take(&mut state.announced) {
             return;
         }
@@ -221,15 +225,22 @@ impl Turn<'_> {
             }
         }
         node.last_synthetic = Some(self.now.mono);
-        self.release_waiting(node, Fate::Forwarded);
         true
     }
 
-    /// Ends the waiting of a node's messages.
-    pub(super) fn release_waiting(&mut self, node: &mut Node, fate: Fate) {
-        for _ in 0..std::mem::take(&mut node.waiting) {
+    /// Ends the waiting of an entity's messages.
+    pub(super) fn release(&mut self, state: &mut EntityState, fate: Fate) {
+        for _ in 0..std::mem::take(&mut state.waiting) {
             self.account.waiting = self.account.waiting.saturating_sub(1);
             self.settle(fate);
+        }
+    }
+
+    /// The same for a node and its devices.
+    pub(super) fn release_all(&mut self, node: &mut Node, fate: Fate) {
+        self.release(&mut node.own, fate);
+        for device in node.devices.values_mut() {
+            self.release(device, fate);
         }
     }
 

@@ -40,6 +40,8 @@ pub(crate) struct EntityState {
     pub(crate) uncertain: bool,
     /// A metric was born late: a new birth has to be journalled.
     pub(crate) birth_due: bool,
+    /// Messages whose metrics wait for that birth.
+    pub(crate) waiting: u64,
     /// Some slot holds a value back for a rate limit.
     pub(crate) holds: bool,
 }
@@ -85,8 +87,6 @@ pub(crate) struct Node {
     pub(crate) last_synthetic: Option<Duration>,
     pub(crate) next_keyframe: Duration,
     pub(crate) last_seen: Duration,
-    /// Messages whose metrics wait for a birth that is due.
-    pub(crate) waiting: u64,
 }
 
 impl Node {

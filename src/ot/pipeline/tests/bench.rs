@@ -252,11 +252,14 @@ impl Reader {
         match topic.message_type {
             MessageType::NBirth => {
                 let names = birth(&payload);
+                check_types(&payload, &names);
                 self.nodes.insert(node, (names, BTreeMap::new()));
             }
             MessageType::DBirth => {
                 let names = birth(&payload);
-                self.nodes.get_mut(&node).expect("DBIRTH before NBIRTH").1.insert(device, names);
+                let node = self.nodes.get_mut(&node).expect("DBIRTH before NBIRTH");
+                check_types(&payload, &node.0);
+                node.1.insert(device, names);
             }
             MessageType::NDeath => {
                 assert!(names_of(&payload).iter().all(|name| *name == names::BD_SEQ));
@@ -274,6 +277,7 @@ impl Reader {
                     Some(device) => node.1.get(device).expect("data of a dead device"),
                 };
                 assert!(!payload.metrics.is_empty());
+                check_types(&payload, &node.0);
                 for metric in &payload.metrics {
                     let name = metric.name.as_deref().expect("a name");
                     assert!(born.contains(name), "{name} isn't born");
@@ -334,6 +338,16 @@ fn birth(payload: &Payload) -> BTreeSet<String> {
         assert!(names.insert(name.clone()), "{name} twice");
     }
     names
+}
+
+/// Every instance has its definition among the node's metrics.
+fn check_types(payload: &Payload, node: &BTreeSet<String>) {
+    for metric in &payload.metrics {
+        let Some(Value::Template(template)) = &metric.value else { continue };
+        let Some(reference) = &template.template_ref else { continue };
+        let prefixed = format!("{}{reference}", names::TYPES_PREFIX);
+        assert!(node.contains(reference) || node.contains(&prefixed), "no type {reference}");
+    }
 }
 
 fn check_template(metric: &Metric) {

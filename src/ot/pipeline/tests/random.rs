@@ -133,7 +133,11 @@ fn run(bench: &mut Bench, step: Step, last: &mut Option<(String, Payload)>) {
                 0 => "$sparkplug/certificates/spBv1.0/G/NBIRTH/E".to_owned(),
                 _ => format!("$sparkplug/certificates/spBv1.0/G/DBIRTH/E/D{device}"),
             };
-            let metrics = (0..4).map(|number| metric(number, 1, true, true)).collect();
+            let mut metrics: Vec<Metric> =
+                (0..6).map(|number| metric(number, 1, true, true)).collect();
+            if device == 0 {
+                metrics.extend([definition("Type"), definition("_types_/Other")]);
+            }
             let payload = Payload { timestamp: Some(timestamp), metrics, ..Payload::default() };
             bench.deliver(&topic, &payload, true, false);
         }
@@ -163,6 +167,9 @@ proptest! {
         for step in steps {
             run(&mut bench, step, &mut last);
         }
+        bench.pass(3000);
+        bench.tick();
+        assert_eq!(bench.pipeline.account().waiting, 0);
     }
 
     #[test]

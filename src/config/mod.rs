@@ -1,3 +1,71 @@
-//! (being written)
+//! Configuration: one type per role. Files are read in two stages: raw (serde, private, every
+//! key known, every value with its place in the file), then typed. A typed value that exists is
+//! valid; what can't be made valid is a diagnostic with file, line, column, what was found,
+//! what was wanted, and a hint. All problems are found in one run, and any of them is fatal.
 
+mod broker;
+mod certificate;
 pub mod diagnostic;
+pub mod file;
+mod it;
+mod journal;
+mod ot;
+pub mod policies;
+mod reader;
+mod secret;
+#[cfg(test)]
+mod tests;
+pub mod tls;
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use reader::{Reader, Section, code};
+
+pub use broker::{Address, BrokerConfig, Credentials, TlsConfig, TlsIdentity};
+pub use diagnostic::{Diagnostic, Diagnostics};
+pub use it::{BackfillConfig, DataQos, FirstStart, ItConfig, MirrorConfig, OnGap};
+pub use journal::{Durability, JournalConfig};
+pub use ot::{OtConfig, RelayConfig};
+pub use secret::{Secret, SecretFile};
+
+/// `[policies]` of both files as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawPolicies {
+    paths: Option<Spanned<Vec<Spanned<String>>>>,
+}
+
+/// `[state]` of both files as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawState {
+    path: Option<Spanned<String>>,
+}
+
+/// Types `[policies]`; `None` if something in it was reported.
+fn read_policies(reader: &mut Reader, section: &Section, raw: RawPolicies) -> Option<Vec<PathBuf>> {
+    let example = "[\"/etc/sparkdiode/policies\"]";
+    let paths = reader.required(section, "paths", raw.paths, example)?;
+    if paths.get_ref().is_empty() {
+        let problem = reader
+            .error(code::VALUE, paths.span(), "`paths` names no policy")
+            .help("without a policy nothing crosses; name a file or a directory");
+        reader.push(problem);
+        return None;
+    }
+    Some(paths.into_inner().iter().map(|path| reader.path("paths", path).path).collect())
+}
+
+/// Types `[state]`; `None` if something in it was reported.
+fn read_state(
+    reader: &mut Reader,
+    section: &Section,
+    raw: RawState,
+    example: &str,
+) -> Option<PathBuf> {
+    let path = reader.required(section, "path", raw.path, example)?;
+    Some(reader.path("path", &path).path)
+}

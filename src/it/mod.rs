@@ -1,1 +1,125 @@
-//! (being written)
+//! The IT half: tails the journal and is, on the enterprise broker, a faithful mirror of every
+//! allowed edge node. It can read the journal and not write it, and it knows nothing of the OT
+//! broker.
+//!
+//! ```text
+//! journal ─> driver ──items──> mirror ──outgoing──> connection (one session per node) ─> broker
+//!              │                  ▲                      │
+//!              └── backfill ──────┘ <───session events───┘
+//! ```
+
+mod connection;
+mod driver;
+pub mod mirror;
+mod notices;
+mod state;
+
+use std::io;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use connection::{BrokerSettings, TlsSettings};
+use driver::{Driver, DriverSettings, Happened};
+use mirror::{Mirror, MirrorSettings};
+pub use state::StateError;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::journal::JournalError;
+use crate::policy::Policy;
+
+/// Reads the policies again; an error is told to the operator, and the old policy stays.
+pub type PolicyLoader = Box<dyn Fn() -> Result<Policy, String> + Send>;
+
+/// Everything that the IT half needs.
+pub struct Settings {
+    pub broker: BrokerSettings,
+    /// Directory of the journal; only ever read.
+    pub journal_dir: PathBuf,
+    /// Directory of the IT half's own state.
+    pub state_dir: PathBuf,
+    pub mirror: MirrorSettings,
+    /// Where a first start begins.
+    pub first_start: FirstStart,
+    pub connects_per_s: NonZeroU32,
+    /// Pace of historical messages.
+    pub backfill_per_s: NonZeroU32,
+    /// A copy of the policy to check frames against, and how to read it again on SIGHUP.
+    pub policy: Option<(Policy, PolicyLoader)>,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Settings")
+            .field("broker", &self.broker)
+            .field("journal_dir", &self.journal_dir)
+            .field("state_dir", &self.state_dir)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a mirror without stored state publishes of the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstStart {
+    /// Everything: what came before the newest segment as history.
+    Oldest,
+    /// What comes from now on.
+    Newest,
+}
+
+/// Why the IT half ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ItError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The operating system refused a thread, a timer or a signal handler.
+    #[error("cannot start: {0}")]
+    Start(#[from] io::Error),
+    /// Our bug.
+    #[error("the driver thread ended unexpectedly")]
+    Panicked,
+}
+
+/// Runs until SIGTERM or SIGINT: then every mirrored node dies in order (NDEATH before
+/// DISCONNECT). SIGHUP reads the policies again.
+pub fn run(settings: Settings) -> Result<(), ItError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let state = state::StateDir::open(&settings.state_dir)?;
+    let (sender, happened) = crossbeam_channel::unbounded();
+    let data_qos = settings.mirror.data_qos;
+    let (policy, policy_loader) = settings.policy.unzip();
+    let mirror = Mirror::new(settings.mirror, policy.map(Arc::new));
+    let handle = runtime.handle().clone();
+    let sessions = connection::Sessions::new(settings.broker, handle, sender.clone());
+    let driver_settings = DriverSettings {
+        journal_dir: settings.journal_dir,
+        first_start: settings.first_start,
+        data_qos,
+        connects_per_s: settings.connects_per_s,
+        backfill_per_s: settings.backfill_per_s,
+        policy_loader,
+    };
+    let driver = Driver::new(driver_settings, mirror, sessions, state, happened)?;
+    let (done, mut ended) = tokio::sync::oneshot::channel();
+    runtime.block_on(async move {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hang_up = signal(SignalKind::hangup())?;
+        std::thread::Builder::new().name("mirror".into()).spawn(move || {
+            let _ = done.send(driver.run());
+        })?;
+        tracing::info!(target: "it", "started");
+        loop {
+            let happened = tokio::select! {
+                result = &mut ended => return result.map_err(|_| ItError::Panicked)?,
+                _ = terminate.recv() => Happened::Stop,
+                _ = interrupt.recv() => Happened::Stop,
+                _ = hang_up.recv() => Happened::Reload,
+            };
+            let _ = sender.send(happened);
+        }
+    })
+}

@@ -1,7 +1,12 @@
 //! What the relay says about itself: drop reasons, the account, logging.
 
 mod account;
+mod escape;
+pub mod logging;
 mod reason;
+mod timestamp;
 
 pub use account::Account;
+pub use escape::{Escaped, MAX_SHOWN, escape, escape_to};
 pub use reason::Reason;
+pub use timestamp::{format_date, format_utc};

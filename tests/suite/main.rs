@@ -1,2 +1,23 @@
-#[test]
-fn t() {}
+//! The test crate that drives the real binary with real brokers and real Sparkplug clients.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test crate: a failure is a panic, and it drives real time"
+)]
+
+mod broker;
+mod checker;
+mod client;
+mod e2e;
+mod metrics;
+mod packet;
+mod peers;
+mod relay;
+mod rig;
+mod waiting;
+mod wire;

@@ -1,0 +1,380 @@
+//! `[broker]` of both halves: where the broker is, who we are there, and how the connection is
+//! protected.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::SecretFile;
+use super::reader::{Reader, Section, code};
+use super::tls::{self, TlsError};
+
+/// `keep-alive-s`: a dead connection is noticed after one and a half times this. 30 s keeps NAT
+/// and firewall tables warm (their shortest usual timeout is 60 s).
+const DEFAULT_KEEP_ALIVE_S: u64 = 30;
+/// `max-packet-bytes` of the OT half: births of a few thousand metrics reach some hundred
+/// kilobytes; the MQTT client's own default of 10 KiB would cut the connection on them.
+pub(super) const DEFAULT_OT_MAX_PACKET_BYTES: u64 = 1024 * 1024;
+/// `max-packet-bytes` of the IT half: aliases become names on their way, so that a packet can
+/// leave larger than it came.
+pub(super) const DEFAULT_IT_MAX_PACKET_BYTES: u64 = 4 * 1024 * 1024;
+
+/// How one half reaches its broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerConfig {
+    /// Host and port; the relay only ever connects outwards.
+    pub address: Address,
+    /// User and password, if the broker asks for them.
+    pub credentials: Option<Credentials>,
+    /// MQTT keep alive. 5 s to 1 h.
+    pub keep_alive: Duration,
+    /// Largest MQTT packet in either direction. 16 KiB to 64 MiB.
+    pub max_packet_bytes: u32,
+    /// `None`: plain TCP, which the operator has asked for by `plaintext = true`.
+    pub tls: Option<TlsConfig>,
+}
+
+/// `host:port`; the host is a name or an IP address (IPv6 in brackets in the file, without
+/// them here).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    pub host: String,
+    pub port: u16,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(formatter, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(formatter, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// MQTT user name and where its password is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    pub user: String,
+    /// Read by [`SecretFile::read`] before every connection, so that it can be exchanged.
+    pub password: SecretFile,
+}
+
+/// Files of a TLS connection; [`super::tls::client_config`] reads them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// PEM certificates of the authorities that may have signed the broker's certificate. No
+    /// other authority is trusted; the system's store is not asked.
+    pub ca_file: PathBuf,
+    /// Our own certificate, if the broker asks for one.
+    pub identity: Option<TlsIdentity>,
+    /// The name that the broker's certificate must carry.
+    pub server_name: String,
+}
+
+/// A client certificate and its private key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsIdentity {
+    /// PEM: our certificate first, then intermediate ones.
+    pub certificate_file: PathBuf,
+    /// PEM: PKCS#8, PKCS#1 or SEC1, not encrypted.
+    pub key_file: SecretFile,
+}
+
+/// `[broker]` as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawBroker {
+    address: Option<Spanned<String>>,
+    pub(super) client_id: Option<Spanned<String>>,
+    pub(super) client_id_prefix: Option<Spanned<String>>,
+    user: Option<Spanned<String>>,
+    password_file: Option<Spanned<String>>,
+    keep_alive_s: Option<Spanned<i64>>,
+    max_packet_bytes: Option<Spanned<i64>>,
+    plaintext: Option<Spanned<bool>>,
+    tls: Option<Spanned<RawTls>>,
+}
+
+/// `[broker.tls]` as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawTls {
+    ca_file: Option<Spanned<String>>,
+    certificate_file: Option<Spanned<String>>,
+    key_file: Option<Spanned<String>>,
+    server_name: Option<Spanned<String>>,
+}
+
+impl BrokerConfig {
+    /// Types `[broker]`; `None` if something in it was reported.
+    pub(super) fn read(
+        reader: &mut Reader,
+        section: &Section,
+        raw: RawBroker,
+        default_max_packet_bytes: u64,
+    ) -> Option<BrokerConfig> {
+        let text = reader.required(section, "address", raw.address, "\"10.10.0.5:8883\"");
+        let address = text.and_then(|text| read_address(reader, &text));
+        let credentials = read_credentials(reader, raw.user, raw.password_file);
+        let keep_alive_s = reader.number(
+            "keep-alive-s",
+            raw.keep_alive_s.as_ref(),
+            5..=3_600,
+            DEFAULT_KEEP_ALIVE_S,
+        );
+        let max_packet_bytes = reader.number(
+            "max-packet-bytes",
+            raw.max_packet_bytes.as_ref(),
+            16 * 1024..=64 * 1024 * 1024,
+            default_max_packet_bytes,
+        );
+        let host = address.as_ref().map(|address| address.host.clone());
+        let tls = match raw.tls {
+            Some(tls) => {
+                if let Some(plaintext) = raw.plaintext.as_ref().filter(|word| *word.get_ref()) {
+                    let title = "`plaintext` and `[broker.tls]` exclude each other";
+                    let problem = reader
+                        .error(code::COMBINATION, plaintext.span(), title)
+                        .label("asks for no TLS")
+                        .also(tls.span(), "asks for TLS");
+                    reader.push(problem);
+                }
+                Some(read_tls(reader, tls, host)?)
+            }
+            None => {
+                check_plaintext(reader, section, raw.plaintext.as_ref());
+                None
+            }
+        };
+        Some(BrokerConfig {
+            address: address?,
+            credentials: credentials?,
+            keep_alive: Duration::from_secs(keep_alive_s),
+            max_packet_bytes: u32::try_from(max_packet_bytes).ok()?,
+            tls,
+        })
+    }
+}
+
+/// No TLS is a choice that the operator makes in words, never one that is made by leaving
+/// something out.
+fn check_plaintext(reader: &mut Reader, section: &Section, plaintext: Option<&Spanned<bool>>) {
+    match plaintext {
+        Some(word) if *word.get_ref() => {
+            let title = "the connection to the broker is neither encrypted nor authenticated";
+            let problem = reader
+                .warning(code::PLAINTEXT, word.span(), title)
+                .help("for anything but a laboratory, replace it by `[broker.tls]`");
+            reader.push(problem);
+        }
+        _ if reader.was_reported(section, "tls") || reader.was_reported(section, "plaintext") => {}
+        _ => {
+            let Some(span) = section.span.clone() else { return };
+            let problem = reader
+                .error(code::COMBINATION, span, "no `[broker.tls]`, and plain TCP wasn't asked for")
+                .help("add `[broker.tls]` with `ca-file`, or, in a laboratory, `plaintext = true`");
+            reader.push(problem);
+        }
+    }
+}
+
+fn read_address(reader: &mut Reader, text: &Spanned<String>) -> Option<Address> {
+    match parse_address(text.get_ref()) {
+        Ok(address) => Some(address),
+        Err(wanted) => {
+            let title = format!("bad value of `address`: `{}`", text.get_ref());
+            let problem = reader
+                .error(code::VALUE, text.span(), title)
+                .label(wanted)
+                .help("for example: address = \"10.10.0.5:8883\", \"broker.plant:8883\", \"[fd00::5]:8883\"");
+            reader.push(problem);
+            None
+        }
+    }
+}
+
+/// Parses `host:port`; the error says what was wanted.
+fn parse_address(text: &str) -> Result<Address, &'static str> {
+    if text.contains("://") {
+        return Err("wanted `host:port`, without a scheme");
+    }
+    let (host, port) = text.rsplit_once(':').ok_or("wanted `host:port`: the port is missing")?;
+    let host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(inner) => match inner.parse::<IpAddr>() {
+            Ok(IpAddr::V6(address)) => address.to_string(),
+            _ => return Err("wanted an IPv6 address in the brackets"),
+        },
+        None if host.contains(':') => return Err("wanted an IPv6 address in brackets"),
+        None if is_host_name(host) => host.to_owned(),
+        None => return Err("wanted a host name or an IP address before the colon"),
+    };
+    match port.parse::<u16>() {
+        Ok(number) if number > 0 && port.starts_with(|first: char| first.is_ascii_digit()) => {
+            Ok(Address { host, port: number })
+        }
+        _ => Err("wanted a port of 1 to 65535 after the colon"),
+    }
+}
+
+/// Letters, digits, hyphens and underscores in labels of 1 to 63, at most 253 in all (RFC 1123,
+/// and the underscore that networks use anyway).
+fn is_host_name(host: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_".contains(letter))
+    };
+    host.len() <= 253 && host.strip_suffix('.').unwrap_or(host).split('.').all(label)
+}
+
+/// Outer `None`: something was reported.
+fn read_credentials(
+    reader: &mut Reader,
+    user: Option<Spanned<String>>,
+    password_file: Option<Spanned<String>>,
+) -> Option<Option<Credentials>> {
+    match (user, password_file) {
+        (None, None) => Some(None),
+        (Some(user), Some(file)) => {
+            if user.get_ref().is_empty() || user.get_ref().chars().any(char::is_control) {
+                let title = format!("bad value of `user`: `{}`", user.get_ref());
+                let problem =
+                    reader.error(code::VALUE, user.span(), title).label("wanted a user name");
+                reader.push(problem);
+            }
+            let file = reader.path("password-file", &file);
+            let password = SecretFile::new(&file.path);
+            if file.visible
+                && let Err(error) = password.read()
+            {
+                let problem = reader.error(code::SECRET, file.span, error.to_string());
+                let problem =
+                    error.hint().into_iter().fold(problem, |problem, hint| problem.help(hint));
+                reader.push(problem);
+            }
+            Some(Some(Credentials { user: user.into_inner(), password }))
+        }
+        (Some(user), None) => {
+            let problem = reader
+                .error(code::COMBINATION, user.span(), "`user` without `password-file`")
+                .help("the password lies in a file of its own, mode 0600");
+            reader.push(problem);
+            None
+        }
+        (None, Some(file)) => {
+            let problem =
+                reader.error(code::COMBINATION, file.span(), "`password-file` without `user`");
+            reader.push(problem);
+            None
+        }
+    }
+}
+
+fn read_tls(reader: &mut Reader, raw: Spanned<RawTls>, host: Option<String>) -> Option<TlsConfig> {
+    let (section, raw) = Section::of("broker.tls", Some(raw));
+    let ca = reader.required(&section, "ca-file", raw.ca_file, "\"plant-ca.pem\"");
+    let ca = ca.map(|ca| reader.path("ca-file", &ca));
+    let identity = match (raw.certificate_file, raw.key_file) {
+        (None, None) => None,
+        (Some(certificate), Some(key)) => {
+            Some((reader.path("certificate-file", &certificate), reader.path("key-file", &key)))
+        }
+        (Some(certificate), None) => {
+            let title = "`certificate-file` without `key-file`";
+            let problem = reader.error(code::COMBINATION, certificate.span(), title);
+            reader.push(problem);
+            return None;
+        }
+        (None, Some(key)) => {
+            let title = "`key-file` without `certificate-file`";
+            let problem = reader.error(code::COMBINATION, key.span(), title);
+            reader.push(problem);
+            return None;
+        }
+    };
+    let named = raw.server_name.is_some();
+    let server_name = reader.text("server-name", raw.server_name, |name| {
+        let usable = rustls_pki_types::ServerName::try_from(name).is_ok();
+        (!usable).then(|| "wanted a DNS name or an IP address".to_owned())
+    });
+    let ca = ca?;
+    let config = TlsConfig {
+        ca_file: ca.path.clone(),
+        identity: identity.as_ref().map(|(certificate, key)| TlsIdentity {
+            certificate_file: certificate.path.clone(),
+            key_file: SecretFile::new(&key.path),
+        }),
+        server_name: if named { server_name? } else { host? },
+    };
+    let visible = ca.visible
+        && identity.as_ref().is_none_or(|(certificate, key)| certificate.visible && key.visible);
+    if visible {
+        let span_of = |path: Option<&Path>| match &identity {
+            Some((certificate, _)) if path == Some(&certificate.path) => certificate.span.clone(),
+            Some((_, key)) if path == Some(&key.path) => key.span.clone(),
+            _ => ca.span.clone(),
+        };
+        match tls::inspect(&config, reader.environment.now) {
+            Ok(findings) => {
+                for finding in findings {
+                    let span = span_of(Some(&finding.path));
+                    let problem = reader.warning(code::VALIDITY, span, finding.text);
+                    reader.push(problem);
+                }
+            }
+            Err(error) => {
+                let code = match &error {
+                    TlsError::File(_) => code::SECRET,
+                    _ => code::CERTIFICATE,
+                };
+                let problem = reader.error(code, span_of(error.path()), error.to_string());
+                let problem =
+                    error.hint().into_iter().fold(problem, |problem, hint| problem.help(hint));
+                reader.push(problem);
+            }
+        }
+    }
+    Some(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_host_and_port_and_nothing_else() {
+        for (text, host, port) in [
+            ("10.10.0.5:8883", "10.10.0.5", 8883),
+            ("broker.plant-a.example:1883", "broker.plant-a.example", 1883),
+            ("[fd00::5]:8883", "fd00::5", 8883),
+        ] {
+            let address = parse_address(text).unwrap();
+            assert_eq!((address.host.as_str(), address.port), (host, port));
+            assert_eq!(address.to_string(), text);
+        }
+        for text in [
+            "",
+            ":",
+            "broker",
+            "broker:",
+            ":1883",
+            "broker:0",
+            "broker:65536",
+            "broker:-1",
+            "mqtt://broker:1883",
+            "fd00::5:8883",
+            "[fd00::5]",
+            "[10.0.0.1]:1",
+            "a b:1",
+            "a..b:1",
+            "broker:1883/path",
+            "broker:+1883",
+        ] {
+            assert!(parse_address(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,465 @@
+//! Driver of the IT half: one thread that tails the journal, feeds the mirror and carries out
+//! what it asks. It owns the clocks, the state files and the pace; the mirror owns the rules.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+use crate::it::connection::Sessions;
+use crate::it::mirror::{
+    Mirror, MirrorSnapshot, NodeId, Notice, Now, Outgoing, Qos, SessionEvent, SessionSpec,
+};
+use crate::it::notices::NoticeLog;
+use crate::it::state::{StateDir, StateError, Stored};
+use crate::it::{FirstStart, ItError, PolicyLoader};
+use crate::journal::{Body, Frame, From, Item, Position, Reader};
+
+/// Frames taken before session events and timers get their turn.
+const FRAMES_PER_TURN: usize = 1_024;
+/// Publications waiting for the network above which the journal isn't read on: the journal is
+/// the buffer, not our memory.
+const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
+/// Timers of the mirror.
+const TICK_EVERY: Duration = Duration::from_millis(50);
+/// The mirror's snapshot: what lies between it and a kill is published a second time.
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(10);
+/// Summary line in the log.
+const SUMMARY_EVERY: Duration = Duration::from_secs(60);
+/// Polling of an idle journal: as long as nothing comes, the wait doubles from the first to the
+/// last. The journal is polled, not watched: nothing that a reader does may show in the
+/// writer's world.
+const POLL_FIRST: Duration = Duration::from_micros(200);
+const POLL_LAST: Duration = Duration::from_millis(5);
+/// Pause after an error of the journal or of the state directory.
+const ERROR_PAUSE: Duration = Duration::from_secs(1);
+/// How long a stop waits for the broker to take the deaths.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// Something that the driver waits for besides the journal.
+#[derive(Debug)]
+pub(super) enum Happened {
+    Session {
+        node: NodeId,
+        generation: u64,
+        event: SessionEvent,
+    },
+    /// A session ended with this error; thousands may end at once.
+    BrokerTrouble {
+        error: String,
+    },
+    /// SIGTERM or SIGINT.
+    Stop,
+    /// SIGHUP.
+    Reload,
+}
+
+/// What the driver is told at the start.
+pub(super) struct DriverSettings {
+    pub(super) journal_dir: PathBuf,
+    pub(super) first_start: FirstStart,
+    pub(super) data_qos: Qos,
+    pub(super) connects_per_s: std::num::NonZeroU32,
+    pub(super) backfill_per_s: std::num::NonZeroU32,
+    pub(super) policy_loader: Option<PolicyLoader>,
+}
+
+/// The running IT half.
+pub(super) struct Driver {
+    settings: DriverSettings,
+    mirror: Mirror,
+    sessions: Sessions,
+    state: StateDir,
+    happened: Receiver<Happened>,
+    reader: Reader,
+    backfill: Option<Backfill>,
+    /// Sessions that wait for their turn to connect.
+    opens: VecDeque<(NodeId, SessionSpec)>,
+    connects: DefaultDirectRateLimiter,
+    history: DefaultDirectRateLimiter,
+    log: NoticeLog,
+    clock: Clock,
+    poll: Duration,
+    /// Not before then: after an error of the journal or of the state directory.
+    read_after: Duration,
+    open_after: Duration,
+    backfill_after: Duration,
+    /// A stop was asked for; it is over by then.
+    stop_by: Option<Duration>,
+}
+
+/// A second reading of a stretch of the journal.
+struct Backfill {
+    reader: Reader,
+    to: u64,
+    /// A frame that waits for its turn in the pace.
+    waiting: Option<Frame>,
+}
+
+struct Clock {
+    start: Instant,
+}
+
+impl Driver {
+    /// Loads the state and finds the place in the journal.
+    pub(super) fn new(
+        settings: DriverSettings,
+        mut mirror: Mirror,
+        sessions: Sessions,
+        state: StateDir,
+        happened: Receiver<Happened>,
+    ) -> Result<Driver, ItError> {
+        let log = NoticeLog::default();
+        let bd_seqs = match state.load_bd_seqs()? {
+            Stored::Found(bd_seqs) => bd_seqs,
+            Stored::Absent => Vec::new(),
+            Stored::Damaged { moved_to } => {
+                tracing::warn!(target: "it", moved_to = %moved_to.display(),
+                    "the stored bdSeq numbers were damaged; counting starts at 0");
+                Vec::new()
+            }
+        };
+        let reader = match state.load_snapshot()? {
+            Stored::Found(snapshot) => {
+                let MirrorSnapshot { epoch, position, .. } = snapshot;
+                mirror.restore(snapshot, bd_seqs);
+                Reader::open(&settings.journal_dir, From::At(Position { epoch, seq: position }))?
+            }
+            stored => {
+                if let Stored::Damaged { moved_to } = stored {
+                    tracing::warn!(target: "it", moved_to = %moved_to.display(),
+                        "the stored mirror was damaged; starting from the journal");
+                }
+                mirror.restore(MirrorSnapshot::default(), bd_seqs);
+                Self::first_start(&settings, &mut mirror)?
+            }
+        };
+        let connects = RateLimiter::direct(Quota::per_second(settings.connects_per_s));
+        let history = RateLimiter::direct(Quota::per_second(settings.backfill_per_s));
+        Ok(Driver {
+            settings,
+            mirror,
+            sessions,
+            state,
+            happened,
+            reader,
+            backfill: None,
+            opens: VecDeque::new(),
+            connects,
+            history,
+            log,
+            clock: Clock::new(),
+            poll: POLL_FIRST,
+            read_after: Duration::ZERO,
+            open_after: Duration::ZERO,
+            backfill_after: Duration::ZERO,
+            stop_by: None,
+        })
+    }
+
+    /// The mirror starts with the newest segment, whose head shows every live node; what is
+    /// older is history, for those who want it.
+    fn first_start(settings: &DriverSettings, mirror: &mut Mirror) -> Result<Reader, ItError> {
+        let newest = Reader::open(&settings.journal_dir, From::Newest)?;
+        if settings.first_start == FirstStart::Oldest {
+            let oldest = Reader::open(&settings.journal_dir, From::Oldest)?;
+            mirror.set_first_stretch(oldest.position().seq, newest.position().seq);
+        }
+        Ok(newest)
+    }
+
+    /// Runs until a [`Happened::Stop`] is carried out.
+    pub(super) fn run(mut self) -> Result<(), ItError> {
+        let mut next_tick = Duration::ZERO;
+        let mut next_snapshot = SNAPSHOT_EVERY;
+        let mut next_summary = SUMMARY_EVERY;
+        loop {
+            let mut busy = self.take_happened();
+            let now = self.clock.now();
+            if self.stop_by.is_none() {
+                busy |= self.read_journal(now);
+                busy |= self.read_backfill(now);
+            }
+            if now.at >= next_tick {
+                next_tick = now.at.saturating_add(TICK_EVERY);
+                self.mirror.handle_tick(now);
+            }
+            busy |= self.carry_out(now);
+            if now.at >= next_snapshot {
+                next_snapshot = now.at.saturating_add(SNAPSHOT_EVERY);
+                self.save_snapshot();
+            }
+            if now.at >= next_summary {
+                next_summary = now.at.saturating_add(SUMMARY_EVERY);
+                self.log.summary(&self.mirror);
+            }
+            while let Some(notice) = self.mirror.poll_notice() {
+                self.log.tell(now.at, &notice);
+            }
+            if let Some(by) = self.stop_by
+                && (self.mirror.is_stopped() || now.at >= by)
+            {
+                return self.finish();
+            }
+            self.wait(busy);
+        }
+    }
+
+    /// Takes what happened meanwhile; true if anything did.
+    fn take_happened(&mut self) -> bool {
+        let mut any = false;
+        while let Ok(happened) = self.happened.try_recv() {
+            any = true;
+            self.handle(happened);
+        }
+        any
+    }
+
+    fn handle(&mut self, happened: Happened) {
+        let now = self.clock.now();
+        match happened {
+            Happened::Session { node, generation, event } => {
+                if matches!(event, SessionEvent::Received { .. }) {
+                    self.sessions.command_taken();
+                }
+                let ended = matches!(event, SessionEvent::Lost { .. } | SessionEvent::Closed);
+                if self.sessions.is_current(node, generation, ended) {
+                    self.mirror.handle_session(now, node, event);
+                }
+            }
+            Happened::BrokerTrouble { error } => self.log.broker_trouble(now.at, &error),
+            Happened::Stop if self.stop_by.is_none() => {
+                self.stop_by = Some(now.at.saturating_add(STOP_WITHIN));
+                self.mirror.stop(now);
+                self.drop_unopened(now);
+            }
+            Happened::Stop => {}
+            Happened::Reload => self.reload(now),
+        }
+    }
+
+    /// Sessions that wait for their turn to connect end before they begin.
+    fn drop_unopened(&mut self, now: Now) {
+        for (node, _) in std::mem::take(&mut self.opens) {
+            self.mirror.handle_session(now, node, SessionEvent::Lost { connect_sent: false });
+        }
+    }
+
+    fn reload(&mut self, now: Now) {
+        let Some(load) = &self.settings.policy_loader else {
+            tracing::info!(target: "it", "nothing to reload: no policies are configured here");
+            return;
+        };
+        match load() {
+            Ok(policy) => {
+                tracing::info!(target: "it", digest = policy.digest(), "policy reloaded");
+                self.mirror.reload_policy(now, Some(Arc::new(policy)));
+            }
+            Err(error) => {
+                tracing::error!(target: "it",
+                    "policy not reloaded, the earlier one stays in force:\n{error}");
+            }
+        }
+    }
+
+    /// Reads on in the journal; true if anything came.
+    fn read_journal(&mut self, now: Now) -> bool {
+        if now.at < self.read_after || self.sessions.queued_bytes() > MAX_QUEUED_BYTES {
+            return false;
+        }
+        for taken in 0..FRAMES_PER_TURN {
+            match self.reader.next() {
+                Ok(Some(item)) => self.mirror.handle_item(now, item),
+                Ok(None) => {
+                    self.mirror.caught_up();
+                    return taken > 0;
+                }
+                Err(error) => {
+                    self.read_after = now.at.saturating_add(ERROR_PAUSE);
+                    self.log.journal_trouble(now.at, &error);
+                    return taken > 0;
+                }
+            }
+        }
+        true
+    }
+
+    /// Reads missed frames again, at their own pace; true if anything came.
+    fn read_backfill(&mut self, now: Now) -> bool {
+        let full = self.sessions.queued_bytes() > MAX_QUEUED_BYTES;
+        if self.mirror.is_catching_up() || full || now.at < self.backfill_after {
+            return false;
+        }
+        if self.backfill.is_none() && self.mirror.wants_backfill() {
+            self.begin_backfill(now);
+        }
+        let Some(mut pass) = self.backfill.take() else { return false };
+        let mut any = false;
+        for _ in 0..FRAMES_PER_TURN {
+            let item = match pass.waiting.take() {
+                Some(frame) => Ok(Some(Item::Frame(frame))),
+                None => pass.reader.next(),
+            };
+            match item {
+                Ok(Some(Item::Frame(frame))) => {
+                    if frame.seq >= pass.to {
+                        self.mirror.backfill_passed(pass.to);
+                        return any;
+                    }
+                    if matches!(frame.body, Some(Body::Relayed(_))) && self.history.check().is_err()
+                    {
+                        pass.waiting = Some(frame);
+                        break;
+                    }
+                    any = true;
+                    if let Some(Body::Relayed(relayed)) = &frame.body {
+                        self.mirror.handle_backfill(now, frame.seq, relayed);
+                    }
+                }
+                Ok(Some(Item::Lost(lost))) => {
+                    any = true;
+                    let upto = lost.last.saturating_add(1).min(pass.to);
+                    let first = lost.first;
+                    let notice = Notice::FramesLost {
+                        first,
+                        last: upto.saturating_sub(1),
+                        cause: lost.cause,
+                    };
+                    self.log.tell(now.at, &notice);
+                }
+                // The stretch lies behind the live reader, so this is a moment in which the
+                // journal can't be read.
+                ended => {
+                    if let Err(error) = ended {
+                        self.log.journal_trouble(now.at, &error);
+                    }
+                    self.backfill_after = now.at.saturating_add(ERROR_PAUSE);
+                    self.mirror.backfill_passed(pass.reader.position().seq.min(pass.to));
+                    return any;
+                }
+            }
+        }
+        let upto = match &pass.waiting {
+            Some(frame) => frame.seq,
+            None => pass.reader.position().seq,
+        };
+        self.mirror.backfill_passed(upto.min(pass.to));
+        self.backfill = Some(pass);
+        any
+    }
+
+    fn begin_backfill(&mut self, now: Now) {
+        let Some((from, to)) = self.mirror.begin_backfill() else { return };
+        // Any epoch: the stretch lies behind us, and sequence numbers run over all epochs.
+        let (epoch, _) = self.mirror.position();
+        match Reader::open(&self.settings.journal_dir, From::At(Position { epoch, seq: from })) {
+            Ok(reader) => self.backfill = Some(Backfill { reader, to, waiting: None }),
+            Err(error) => {
+                self.backfill_after = now.at.saturating_add(ERROR_PAUSE);
+                self.log.journal_trouble(now.at, &error);
+            }
+        }
+    }
+
+    /// Carries out what the mirror asks; true if it asked anything.
+    fn carry_out(&mut self, now: Now) -> bool {
+        let mut any = false;
+        while let Some(outgoing) = self.mirror.poll_outgoing() {
+            any = true;
+            match outgoing {
+                Outgoing::Open { node, spec } => self.opens.push_back((node, spec)),
+                Outgoing::Publish { node, topic, payload, qos } => {
+                    self.sessions.publish(node, &topic, payload, qos);
+                }
+                Outgoing::Barrier { node } => self.sessions.barrier(node, self.settings.data_qos),
+                Outgoing::Close { node } => {
+                    let waiting = self.opens.len();
+                    self.opens.retain(|(unopened, _)| *unopened != node);
+                    if self.opens.len() < waiting {
+                        let lost = SessionEvent::Lost { connect_sent: false };
+                        self.mirror.handle_session(now, node, lost);
+                    } else {
+                        self.sessions.close(node);
+                    }
+                }
+            }
+        }
+        if !self.opens.is_empty() && now.at >= self.open_after {
+            self.open_sessions(now);
+        }
+        any
+    }
+
+    /// Opens waiting sessions within the pace, after their bdSeq is on disk.
+    fn open_sessions(&mut self, now: Now) {
+        let mut turn = Vec::new();
+        while !self.opens.is_empty() && self.connects.check().is_ok() {
+            turn.extend(self.opens.pop_front());
+        }
+        if turn.is_empty() {
+            return;
+        }
+        if let Err(error) = self.state.save_bd_seqs(self.mirror.bd_seqs()) {
+            self.open_after = now.at.saturating_add(ERROR_PAUSE);
+            self.log.state_trouble(now.at, &error);
+            turn.into_iter().rev().for_each(|open| self.opens.push_front(open));
+            return;
+        }
+        // Further ones share the next write of the bdSeq file.
+        self.open_after = now.at.saturating_add(TICK_EVERY);
+        for (node, spec) in turn {
+            self.sessions.open(node, spec);
+        }
+    }
+
+    fn save_snapshot(&mut self) {
+        if let Err(error) = self.state.save_snapshot(&self.mirror.snapshot()) {
+            self.log.state_trouble(self.clock.now().at, &error);
+        }
+    }
+
+    /// Waits for something to happen. Under load the short wait lets frames gather, so that a
+    /// wake-up of the network thread writes many.
+    fn wait(&mut self, busy: bool) {
+        if busy {
+            self.poll = POLL_FIRST;
+        }
+        match self.happened.recv_timeout(self.poll) {
+            Ok(happened) => self.handle(happened),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        }
+        if !busy {
+            self.poll = self.poll.saturating_mul(2).min(POLL_LAST);
+        }
+    }
+
+    fn finish(mut self) -> Result<(), ItError> {
+        if !self.mirror.is_stopped() {
+            tracing::warn!(target: "it", "the IT broker did not take every death in time");
+        }
+        self.sessions.abort();
+        let saved: Result<(), StateError> = self
+            .state
+            .save_bd_seqs(self.mirror.bd_seqs())
+            .and_then(|()| self.state.save_snapshot(&self.mirror.snapshot()));
+        self.log.summary(&self.mirror);
+        tracing::info!(target: "it", "stopped");
+        Ok(saved?)
+    }
+}
+
+impl Clock {
+    #[expect(clippy::disallowed_methods, reason = "the driver is where time comes from")]
+    fn new() -> Clock {
+        Clock { start: Instant::now() }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the driver is where time comes from")]
+    fn now(&self) -> Now {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now { at: self.start.elapsed(), wall_ms: wall.as_millis().try_into().unwrap_or(u64::MAX) }
+    }
+}

@@ -1,0 +1,532 @@
+//! Frames of the journal: births, data, deaths, keyframes, heartbeats, losses. The journal is
+//! hostile input: everything is parsed, capped and judged again.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use crate::it::mirror::layout::{Folded, Layout};
+use crate::it::mirror::node::{Node, Session};
+use crate::it::mirror::{Link, Mirror, NodeId, Notice, Now, OnGap};
+use crate::journal::{Body, Frame, Heartbeat, Item, Keyframe, Lost, Relayed, Start};
+use crate::policy::Verdict;
+use crate::sparkplug::{
+    self, DataType, Entity, EntityTopic, MessageType, Metric, Payload, Topic, Value, names,
+};
+use crate::telemetry::Reason;
+
+/// A node is doubted for this many keyframe intervals after frames were lost.
+const DOUBT_INTERVALS: u32 = 2;
+/// Bounds on what a writer may claim as its keyframe interval.
+const KEYFRAME_EVERY_S: std::ops::RangeInclusive<u32> = 1..=86_400;
+
+impl Mirror {
+    /// Takes the next item of the journal.
+    pub fn handle_item(&mut self, now: Now, item: Item) {
+        match item {
+            Item::Frame(frame) => self.handle_frame(now, frame),
+            Item::Lost(lost) => self.frames_lost(now, lost),
+        }
+    }
+
+    fn handle_frame(&mut self, now: Now, frame: Frame) {
+        let Frame { seq, epoch, body, in_head, .. } = frame;
+        self.position = seq.saturating_add(1);
+        self.epoch = epoch;
+        self.last_frame = now.at;
+        if !in_head {
+            self.head_ends(now);
+        }
+        match body {
+            None => self.tally.unknown_bodies = self.tally.unknown_bodies.saturating_add(1),
+            Some(Body::Start(start)) => self.start(start, in_head),
+            Some(Body::Heartbeat(heartbeat)) => self.heartbeat(&heartbeat),
+            Some(Body::Keyframe(keyframe)) => self.keyframe(now, seq, keyframe, in_head),
+            Some(Body::Relayed(relayed)) => self.relayed(now, seq, relayed),
+        }
+        if self.link == Link::Silent && !self.away_too_long() {
+            self.link = Link::Alive;
+            self.notice(Notice::LinkAlive);
+            for id in self.node_ids() {
+                self.reconcile(now, id, "");
+            }
+        }
+    }
+
+    fn away_too_long(&self) -> bool {
+        Duration::from_millis(self.ot_away_ms) > self.settings.stale_after
+    }
+
+    fn start(&mut self, start: Start, in_head: bool) {
+        let seconds =
+            start.keyframe_every_s.clamp(*KEYFRAME_EVERY_S.start(), *KEYFRAME_EVERY_S.end());
+        self.keyframe_every = Duration::from_secs(seconds.into());
+        if in_head {
+            self.head = Some(HashSet::new());
+        }
+        self.notice(Notice::Writer {
+            relay: start.relay_name,
+            epoch: start.epoch,
+            version: start.version,
+            policy_digest: start.policy_digest,
+        });
+    }
+
+    /// A segment's head repeats every live node; a node that isn't in it died unseen.
+    fn head_ends(&mut self, now: Now) {
+        let Some(seen) = self.head.take() else { return };
+        for id in self.node_ids() {
+            let Some(node) = self.node_mut(id) else { continue };
+            if node.alive && !seen.contains(&id) {
+                node.alive = false;
+                self.tally.healed = self.tally.healed.saturating_add(1);
+                self.reconcile(now, id, "the OT half no longer knows it");
+            }
+        }
+    }
+
+    fn heartbeat(&mut self, heartbeat: &Heartbeat) {
+        self.ot_away_ms = if heartbeat.ot_connected { 0 } else { heartbeat.ot_away_ms };
+    }
+
+    /// After a loss every node is in doubt until its next keyframe.
+    fn frames_lost(&mut self, now: Now, lost: Lost) {
+        let Lost { first, last, cause } = lost;
+        let count = last.saturating_sub(first).saturating_add(1);
+        self.tally.frames_lost = self.tally.frames_lost.saturating_add(count);
+        self.position = last.saturating_add(1);
+        // A head that was torn can't tell which nodes live.
+        self.head = None;
+        let by = now.at.saturating_add(self.keyframe_every.saturating_mul(DOUBT_INTERVALS));
+        for node in &mut self.nodes {
+            if node.alive {
+                node.confirm_by = Some(by);
+            }
+        }
+        self.notice(Notice::FramesLost { first, last, cause });
+    }
+
+    fn relayed(&mut self, now: Now, seq: u64, relayed: Relayed) {
+        self.account.receive();
+        match self.relay(now, seq, relayed) {
+            Ok(()) => self.account.forward(),
+            Err(reason) => self.account.drop_message(reason),
+        }
+    }
+
+    fn relay(&mut self, now: Now, seq: u64, relayed: Relayed) -> Result<(), Reason> {
+        let topic = entity_topic(&relayed.topic)?;
+        let decoded = sparkplug::decode(&relayed.payload, &self.settings.caps)
+            .map_err(|_| Reason::BadFrame)?;
+        let payload = decoded.payload;
+        let date = payload.timestamp.unwrap_or(relayed.received_ms);
+        let Entity { group, edge_node, device } = topic.entity;
+        if topic.message_type == MessageType::NBirth {
+            let id = self.node_named(group, edge_node)?;
+            self.node_birth(now, id, seq, payload, date, relayed.synthetic);
+            return Ok(());
+        }
+        let id =
+            *self.by_key.get(&format!("{group}/{edge_node}")).ok_or(Reason::DataBeforeBirth)?;
+        if !self.node(id).is_some_and(|node| node.alive) {
+            return Err(Reason::DataBeforeBirth);
+        }
+        if relayed.loss_before && topic.message_type != MessageType::NDeath {
+            self.gap(now, id);
+        }
+        match (topic.message_type, device) {
+            (MessageType::NDeath, _) => {
+                if let Some(node) = self.node_mut(id) {
+                    node.alive = false;
+                    node.held = false;
+                    node.devices.values_mut().for_each(|device| device.born = false);
+                }
+                self.reconcile(now, id, "it died on OT");
+                Ok(())
+            }
+            (MessageType::DBirth, Some(device)) => {
+                self.device_birth(now, id, device, seq, payload, date)
+            }
+            (MessageType::DDeath, Some(device)) => self.device_death(now, id, device, seq),
+            (MessageType::NData | MessageType::DData, device) => {
+                self.data(now, id, device, seq, payload, date)
+            }
+            _ => Err(Reason::BadFrame),
+        }
+    }
+
+    fn node_named(&mut self, group: &str, edge_node: &str) -> Result<NodeId, Reason> {
+        let key = format!("{group}/{edge_node}");
+        if let Some(id) = self.by_key.get(&key) {
+            return Ok(*id);
+        }
+        let id = u32::try_from(self.nodes.len()).map(NodeId).map_err(|_| Reason::OverCapacity)?;
+        if self.nodes.len() >= self.settings.max_nodes {
+            self.notice(Notice::OverCapacity { what: "mirror.max-nodes" });
+            return Err(Reason::OverCapacity);
+        }
+        let bd_seq = self.bd_seqs.remove(&key).unwrap_or(0);
+        let mut node = Node::new(group, edge_node, bd_seq);
+        if let Some((from, to)) = self.first_stretch.filter(|_| self.settings.backfill) {
+            node.add_range(from, to);
+        }
+        self.nodes.push(node);
+        self.by_key.insert(key, id);
+        Ok(id)
+    }
+
+    fn node_birth(
+        &mut self,
+        now: Now,
+        id: NodeId,
+        seq: u64,
+        payload: Payload,
+        date: u64,
+        synthetic: bool,
+    ) {
+        let ot_bd_seq = names::bd_seq(&payload);
+        let layout = self.layout(id, None, payload, date);
+        let Some(node) = self.node_mut(id) else { return };
+        let same_session = node.alive && node.ot_bd_seq == ot_bd_seq;
+        node.alive = true;
+        node.held &= synthetic;
+        node.uncertain &= synthetic;
+        node.confirm_by = None;
+        node.ot_bd_seq = ot_bd_seq;
+        node.layout = layout;
+        // An NBIRTH ends every device until its next DBIRTH (Sparkplug 3.0 §6.4.19).
+        node.forget_devices();
+        if node.publishes() && same_session {
+            self.publish_births(now, id);
+            return;
+        }
+        node.miss_birth(None, seq);
+        if !same_session && node.session == Session::Born {
+            // The death of the earlier session was lost: end ours too.
+            self.kill(now, id, "its session on OT is a new one");
+        }
+        self.reconcile(now, id, "");
+    }
+
+    fn device_birth(
+        &mut self,
+        now: Now,
+        id: NodeId,
+        name: &str,
+        seq: u64,
+        payload: Payload,
+        date: u64,
+    ) -> Result<(), Reason> {
+        let layout = self.layout(id, Some(name), payload, date);
+        let most = self.settings.max_devices_per_node;
+        let Some(node) = self.node_mut(id) else { return Err(Reason::BadFrame) };
+        if !node.devices.contains_key(name) && node.devices.len() >= most {
+            self.notice(Notice::OverCapacity { what: "mirror.max-devices-per-node" });
+            return Err(Reason::OverCapacity);
+        }
+        let born = node.devices.get(name).is_some_and(|device| device.born);
+        if born {
+            // A second DBIRTH without a DDEATH would be a violation: tell what differs as data,
+            // or begin the births of the node anew.
+            self.replace_layout(now, id, Some(name), seq, layout);
+            return Ok(());
+        }
+        let device = node.new_device(name, layout);
+        node.devices.insert(name.to_owned(), device);
+        if node.publishes() {
+            node.published(now.at, seq, seq);
+            self.publish_device_birth(now, id, name);
+        } else {
+            node.miss_birth(Some(name), seq);
+        }
+        Ok(())
+    }
+
+    fn device_death(&mut self, now: Now, id: NodeId, name: &str, seq: u64) -> Result<(), Reason> {
+        let Some(node) = self.node_mut(id) else { return Err(Reason::BadFrame) };
+        let device = node.forget_device(name).ok_or(Reason::DataBeforeBirth)?;
+        if device.born && node.session == Session::Born {
+            node.published(now.at, seq, seq);
+            self.publish_device_death(now, id, device.topics.death);
+        }
+        Ok(())
+    }
+
+    fn data(
+        &mut self,
+        now: Now,
+        id: NodeId,
+        device: Option<&str>,
+        seq: u64,
+        payload: Payload,
+        date: u64,
+    ) -> Result<(), Reason> {
+        let Some(node) = self.node_mut(id) else { return Err(Reason::BadFrame) };
+        let layout = match device {
+            None => &mut node.layout,
+            Some(name) => match node.devices.get_mut(name) {
+                Some(device) => &mut device.layout,
+                None => return Err(Reason::DataBeforeBirth),
+            },
+        };
+        let mut metrics = payload.metrics;
+        let (mut unknown, mut mismatched): (u64, u64) = (0, 0);
+        metrics.retain_mut(|metric| match layout.fold(metric, date) {
+            Folded::Known | Folded::Refreshed => true,
+            Folded::Unknown => {
+                unknown = unknown.saturating_add(1);
+                false
+            }
+            Folded::Mismatch => {
+                mismatched = mismatched.saturating_add(1);
+                false
+            }
+        });
+        let empty = metrics.is_empty();
+        if !empty {
+            if node.publishes() {
+                node.published(now.at, seq, seq);
+                self.publish_data(now, id, device, metrics);
+            } else {
+                node.miss_data(device, seq);
+            }
+        }
+        self.account.drop_metrics(Reason::UnknownMetric, unknown);
+        self.account.drop_metrics(Reason::TypeMismatch, mismatched);
+        match (empty, mismatched) {
+            (false, _) => Ok(()),
+            (true, 0) => Err(Reason::UnknownMetric),
+            (true, _) => Err(Reason::TypeMismatch),
+        }
+    }
+
+    fn keyframe(&mut self, now: Now, seq: u64, keyframe: Keyframe, in_head: bool) {
+        let known = self.keyframe_of(now, seq, &keyframe);
+        match known {
+            Ok(id) => {
+                if in_head && let Some(head) = &mut self.head {
+                    head.insert(id);
+                }
+            }
+            Err(_) => {
+                self.tally.metrics_refused = self.tally.metrics_refused.saturating_add(1);
+            }
+        }
+    }
+
+    fn keyframe_of(&mut self, now: Now, seq: u64, keyframe: &Keyframe) -> Result<NodeId, Reason> {
+        let topic = entity_topic(&keyframe.topic)?;
+        let payload = sparkplug::decode(&keyframe.payload, &self.settings.caps)
+            .map_err(|_| Reason::BadFrame)?
+            .payload;
+        let date = payload.timestamp.unwrap_or(now.wall_ms);
+        let Entity { group, edge_node, device } = topic.entity;
+        match (topic.message_type, device) {
+            (MessageType::NBirth, None) => {
+                let id = self.node_named(group, edge_node)?;
+                self.node_keyframe(now, id, seq, payload, date, keyframe);
+                Ok(id)
+            }
+            (MessageType::DBirth, Some(name)) => {
+                let id = *self
+                    .by_key
+                    .get(&format!("{group}/{edge_node}"))
+                    .ok_or(Reason::DataBeforeBirth)?;
+                let node = self.node(id).ok_or(Reason::BadFrame)?;
+                if !node.alive {
+                    return Err(Reason::DataBeforeBirth);
+                }
+                if node.devices.contains_key(name) {
+                    let layout = self.layout(id, Some(name), payload, date);
+                    self.replace_layout(now, id, Some(name), seq, layout);
+                } else {
+                    self.heal();
+                    self.device_birth(now, id, name, seq, payload, date)?;
+                }
+                Ok(id)
+            }
+            _ => Err(Reason::BadFrame),
+        }
+    }
+
+    fn node_keyframe(
+        &mut self,
+        now: Now,
+        id: NodeId,
+        seq: u64,
+        payload: Payload,
+        date: u64,
+        keyframe: &Keyframe,
+    ) {
+        let same_session = self
+            .node(id)
+            .is_some_and(|node| node.alive && node.ot_bd_seq == names::bd_seq(&payload));
+        if !same_session {
+            self.heal();
+            self.node_birth(now, id, seq, payload, date, true);
+        } else {
+            let layout = self.layout(id, None, payload, date);
+            self.replace_layout(now, id, None, seq, layout);
+            let live: HashSet<&str> = keyframe.devices.iter().map(String::as_str).collect();
+            let gone: Vec<String> = self
+                .node(id)
+                .into_iter()
+                .flat_map(|node| node.devices.keys())
+                .filter(|name| !live.contains(name.as_str()))
+                .cloned()
+                .collect();
+            for name in gone {
+                self.heal();
+                let _ = self.device_death(now, id, &name, seq);
+            }
+        }
+        if let Some(node) = self.node_mut(id) {
+            node.confirm_by = None;
+            if keyframe.uncertain != node.uncertain {
+                node.uncertain = keyframe.uncertain;
+                if keyframe.uncertain {
+                    self.gap(now, id);
+                }
+            }
+        }
+    }
+
+    /// Replaces a known layout by one that the OT half repeated or changed. Differences are
+    /// told as data where the shape is the same, else by a new birth sequence.
+    fn replace_layout(
+        &mut self,
+        now: Now,
+        id: NodeId,
+        device: Option<&str>,
+        seq: u64,
+        mut layout: Layout,
+    ) {
+        let Some(node) = self.node_mut(id) else { return };
+        let current = match device {
+            None => &mut node.layout,
+            Some(name) => match node.devices.get_mut(name) {
+                Some(device) => &mut device.layout,
+                None => return,
+            },
+        };
+        let same_shape = current.same_shape(&layout);
+        let differences = if same_shape { current.differences(&layout) } else { Vec::new() };
+        layout.keep_stale_marks_of(current);
+        if same_shape && differences.is_empty() {
+            return;
+        }
+        *current = layout;
+        self.tally.healed = self.tally.healed.saturating_add(1);
+        let Some(node) = self.node_mut(id) else { return };
+        if !node.publishes() {
+            node.miss_birth(device, seq);
+        } else if same_shape {
+            node.published(now.at, seq, seq);
+            self.publish_data(now, id, device, differences);
+        } else {
+            self.publish_births(now, id);
+        }
+    }
+
+    /// Messages of this node were lost on the OT side.
+    fn gap(&mut self, now: Now, id: NodeId) {
+        self.tally.gaps = self.tally.gaps.saturating_add(1);
+        let on_gap = self.settings.on_gap;
+        let Some(node) = self.node_mut(id) else { return };
+        let key = node.key();
+        match on_gap {
+            OnGap::Ignore => {}
+            OnGap::Mark => {
+                node.layout.mark_stale();
+                node.devices.values_mut().for_each(|device| device.layout.mark_stale());
+                if node.publishes() {
+                    self.publish_births(now, id);
+                }
+            }
+            OnGap::Death => {
+                node.held = true;
+                self.reconcile(now, id, "messages were lost on OT");
+            }
+        }
+        self.notice(Notice::SequenceGap { node: key });
+    }
+
+    /// Builds the layout of a birth, with the mirror's own copy of the policy applied.
+    fn layout(&mut self, id: NodeId, device: Option<&str>, birth: Payload, date: u64) -> Layout {
+        let (mut layout, refused) = Layout::from_birth(birth, date);
+        self.tally.metrics_refused = self.tally.metrics_refused.saturating_add(refused);
+        self.apply_policy(id, device, &mut layout);
+        layout
+    }
+
+    fn apply_policy(&mut self, id: NodeId, device: Option<&str>, layout: &mut Layout) -> bool {
+        let Some(policy) = self.policy.clone() else { return false };
+        let Some(node) = self.node(id) else { return false };
+        let entity = Entity { group: &node.group, edge_node: &node.edge_node, device };
+        let plan = policy.plan(entity);
+        let before = layout.len();
+        let changed = layout.retain(|metric| {
+            let name = metric.name.clone().unwrap_or_default();
+            let datatype = metric.datatype.and_then(DataType::from_code);
+            // Definitions come along with their instances; the OT half has pruned them.
+            let definition = matches!(&metric.value,
+                Some(Value::Template(template)) if template.is_definition == Some(true));
+            if definition {
+                return true;
+            }
+            // A denied member takes its instance along: births must have exactly the members of
+            // the definition, which other instances share.
+            let denied = match &metric.value {
+                Some(Value::Template(template)) => {
+                    any_member(&template.metrics, &name, &|path| plan.denies_member(path).is_some())
+                }
+                _ => false,
+            };
+            !denied && matches!(plan.judge(&name, datatype), Verdict::Forward { .. })
+        });
+        let gone = before.saturating_sub(layout.len()).try_into().unwrap_or(u64::MAX);
+        self.account.drop_metrics(Reason::Recheck, gone);
+        changed
+    }
+
+    /// Applies a changed copy of the policy to what is mirrored already.
+    pub(super) fn recheck(&mut self, now: Now, id: NodeId) {
+        let Some(node) = self.node_mut(id) else { return };
+        let mut layout = std::mem::take(&mut node.layout);
+        let mut devices = std::mem::take(&mut node.devices);
+        let mut changed = self.apply_policy(id, None, &mut layout);
+        for (name, device) in &mut devices {
+            changed |= self.apply_policy(id, Some(name), &mut device.layout);
+        }
+        let Some(node) = self.node_mut(id) else { return };
+        node.layout = layout;
+        node.devices = devices;
+        if changed && node.publishes() {
+            self.publish_births(now, id);
+        }
+    }
+
+    fn heal(&mut self) {
+        if self.link != Link::CatchingUp {
+            self.tally.healed = self.tally.healed.saturating_add(1);
+        }
+    }
+}
+
+/// Commands, STATE and everything else that can't be in a journal are refused again.
+fn entity_topic(topic: &str) -> Result<EntityTopic<'_>, Reason> {
+    match Topic::parse(topic) {
+        Ok(Topic::Entity(topic)) => Ok(topic),
+        _ => Err(Reason::BadFrame),
+    }
+}
+
+fn any_member(members: &[Metric], path: &str, denied: &dyn Fn(&str) -> bool) -> bool {
+    members.iter().any(|member| {
+        let path = format!("{path}/{}", member.name.as_deref().unwrap_or_default());
+        let inner = match &member.value {
+            Some(Value::Template(template)) => any_member(&template.metrics, &path, denied),
+            _ => false,
+        };
+        inner || denied(&path)
+    })
+}

@@ -1,0 +1,461 @@
+//! What a mirrored edge node or device looks like: the metrics of its birth with their current
+//! values. Births are built from it, data is folded into it, keyframes are compared with it.
+
+use std::collections::HashMap;
+
+use crate::sparkplug::{
+    DataType, Metric, Payload, Property, PropertySet, PropertyValue, Template, Value, names, value,
+};
+
+/// Property that carries the quality of a value (Sparkplug 3.0 §6.4.8).
+pub(super) const QUALITY: &str = "Quality";
+/// The value can't be trusted: it may be out of date.
+pub(super) const QUALITY_STALE: u32 = 500;
+/// The value is good.
+pub(super) const QUALITY_GOOD: u32 = 192;
+
+/// The metrics of one entity.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Layout {
+    slots: Vec<Slot>,
+    index: HashMap<String, usize, foldhash::fast::RandomState>,
+}
+
+/// One metric: its birth with the value seen last.
+#[derive(Debug, Clone)]
+struct Slot {
+    metric: Metric,
+    /// Not seen since messages were lost on the OT side; published with Quality 500.
+    stale: bool,
+}
+
+/// What folding a message into a layout did with one metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Folded {
+    /// The metric is in the layout; its value is now current (or it is historical).
+    Known,
+    /// The metric was marked stale and is good again.
+    Refreshed,
+    /// The layout has no such metric.
+    Unknown,
+    /// The value doesn't fit the metric's datatype.
+    Mismatch,
+}
+
+impl Layout {
+    /// Takes the metrics of a birth of the journal. `fallback_ms` dates metrics without a
+    /// timestamp. The journal is hostile input: metrics that a birth of ours may not have
+    /// (nameless, untyped, aliased twice, control metrics) are left out; their number is
+    /// returned too.
+    pub(super) fn from_birth(birth: Payload, fallback_ms: u64) -> (Layout, u64) {
+        let date = birth.timestamp.unwrap_or(fallback_ms);
+        let mut layout = Layout::default();
+        let mut refused: u64 = 0;
+        for metric in birth.metrics {
+            // bdSeq and Rebirth are the session's, and ours is a session of our own.
+            if matches!(metric.name.as_deref(), Some(names::BD_SEQ | names::REBIRTH)) {
+                continue;
+            }
+            if !layout.add(metric, date) {
+                refused = refused.saturating_add(1);
+            }
+        }
+        (layout, refused)
+    }
+
+    fn add(&mut self, mut metric: Metric, date: u64) -> bool {
+        let Some(name) = metric.name.clone() else { return false };
+        let typed = metric.datatype.and_then(DataType::from_code).is_some();
+        if name.is_empty() || !typed || names::is_control(&name) || self.index.contains_key(&name) {
+            return false;
+        }
+        metric.alias = None;
+        metric.is_historical = None;
+        metric.timestamp.get_or_insert(date);
+        normalise(&mut metric);
+        self.index.insert(name, self.slots.len());
+        self.slots.push(Slot { metric, stale: false });
+        true
+    }
+
+    /// Number of metrics.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Keeps the metrics for which `keep` says so; true when any went.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&mut Metric) -> bool) -> bool {
+        let before = self.slots.len();
+        self.slots.retain_mut(|slot| keep(&mut slot.metric));
+        if self.slots.len() == before {
+            return false;
+        }
+        self.index = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter_map(|(at, slot)| slot.metric.name.clone().map(|name| (name, at)))
+            .collect();
+        true
+    }
+
+    /// Whether births of both would name the same metrics with the same datatypes and, for
+    /// templates, the same members: then data can tell all that differs.
+    pub(super) fn same_shape(&self, other: &Layout) -> bool {
+        self.slots.len() == other.slots.len()
+            && self.slots.iter().all(|slot| {
+                other.find(&slot.metric).is_some_and(|theirs| {
+                    slot.metric.datatype == theirs.metric.datatype
+                        && same_members(&slot.metric, &theirs.metric)
+                })
+            })
+    }
+
+    /// Metrics of `newer` whose value, null flag or properties differ from ours, as data
+    /// metrics. Both have the same shape.
+    pub(super) fn differences(&self, newer: &Layout) -> Vec<Metric> {
+        newer
+            .slots
+            .iter()
+            .filter(|slot| {
+                self.find(&slot.metric).is_none_or(|ours| {
+                    !same_value(&ours.metric, &slot.metric)
+                        || ours.metric.is_null != slot.metric.is_null
+                        || ours.metric.properties != slot.metric.properties
+                })
+            })
+            .map(|slot| as_data(slot.metric.clone()))
+            .collect()
+    }
+
+    /// Folds one metric of a data message in and makes it fit for publication: dated, typed by
+    /// its birth alone, and good again if it was stale. Historical values change nothing.
+    pub(super) fn fold(&mut self, metric: &mut Metric, date: u64) -> Folded {
+        let Some(slot) = metric
+            .name
+            .as_deref()
+            .and_then(|name| self.index.get(name))
+            .and_then(|&at| self.slots.get_mut(at))
+        else {
+            return Folded::Unknown;
+        };
+        if !fits(&slot.metric, metric) {
+            return Folded::Mismatch;
+        }
+        metric.alias = None;
+        metric.datatype = None;
+        metric.timestamp.get_or_insert(date);
+        normalise(metric);
+        if metric.is_historical == Some(true) {
+            return Folded::Known;
+        }
+        let current = &mut slot.metric;
+        current.timestamp = metric.timestamp;
+        current.is_null = metric.is_null;
+        current.is_transient = metric.is_transient;
+        merge_value(&mut current.value, metric.value.as_ref());
+        if let Some(newer) = &metric.properties {
+            merge_properties(current.properties.get_or_insert_default(), newer);
+        }
+        if let Some(newer) = &metric.metadata {
+            current.metadata = Some(newer.clone());
+        }
+        if !slot.stale {
+            return Folded::Known;
+        }
+        slot.stale = false;
+        let properties = metric.properties.get_or_insert_default();
+        if !properties.keys.iter().any(|key| key == QUALITY) {
+            let quality = quality_of(current).unwrap_or(QUALITY_GOOD);
+            set_quality(properties, quality);
+        }
+        Folded::Refreshed
+    }
+
+    /// Whether the layout has this metric, and its value fits.
+    pub(super) fn takes(&self, metric: &Metric) -> bool {
+        self.find(metric).is_some_and(|slot| fits(&slot.metric, metric))
+    }
+
+    /// Whether `metric` says what the layout holds already (same time, same value).
+    pub(super) fn is_current(&self, metric: &Metric) -> bool {
+        self.find(metric).is_some_and(|slot| {
+            slot.metric.timestamp == metric.timestamp
+                && same_value(&slot.metric, metric)
+                && slot.metric.is_null.unwrap_or(false) == metric.is_null.unwrap_or(false)
+        })
+    }
+
+    /// Marks every metric as not seen since a loss.
+    pub(super) fn mark_stale(&mut self) {
+        for slot in &mut self.slots {
+            slot.stale = true;
+        }
+    }
+
+    /// Copies the stale marks of an older layout of the same entity.
+    pub(super) fn keep_stale_marks_of(&mut self, older: &Layout) {
+        for slot in &mut self.slots {
+            slot.stale = older.find(&slot.metric).is_some_and(|theirs| theirs.stale);
+        }
+    }
+
+    /// The metrics as a birth of ours has them: every one with name, datatype, timestamp, and
+    /// a value or `is_null`.
+    pub(super) fn birth_metrics(&self) -> impl Iterator<Item = Metric> + '_ {
+        self.slots.iter().map(|slot| {
+            let mut metric = slot.metric.clone();
+            if slot.stale {
+                set_quality(metric.properties.get_or_insert_default(), QUALITY_STALE);
+            }
+            metric
+        })
+    }
+
+    /// The metrics and their stale marks, for the snapshot.
+    pub(super) fn slots(&self) -> impl Iterator<Item = (&Metric, bool)> {
+        self.slots.iter().map(|slot| (&slot.metric, slot.stale))
+    }
+
+    /// Restores what [`Layout::slots`] gave.
+    pub(super) fn restore(slots: impl Iterator<Item = (Metric, bool)>) -> Layout {
+        let mut layout = Layout::default();
+        for (metric, stale) in slots {
+            if layout.add(metric, 0)
+                && let Some(slot) = layout.slots.last_mut()
+            {
+                slot.stale = stale;
+            }
+        }
+        layout
+    }
+
+    fn find(&self, metric: &Metric) -> Option<&Slot> {
+        let at = self.index.get(metric.name.as_deref()?)?;
+        self.slots.get(*at)
+    }
+}
+
+/// A metric of a layout as data carries it: without datatype.
+fn as_data(mut metric: Metric) -> Metric {
+    metric.datatype = None;
+    metric
+}
+
+/// Value xor `is_null`, at every depth: a birth that has neither or both is refused by hosts.
+fn normalise(metric: &mut Metric) {
+    if metric.is_null == Some(true) {
+        metric.value = None;
+    } else if metric.value.is_none() {
+        metric.is_null = Some(true);
+    } else {
+        metric.is_null = None;
+    }
+    if let Some(Value::Template(template)) = &mut metric.value {
+        template.metrics.iter_mut().for_each(normalise);
+    }
+}
+
+fn fits(born: &Metric, metric: &Metric) -> bool {
+    match (&metric.value, born.datatype.and_then(DataType::from_code)) {
+        (Some(value), Some(datatype)) => value::fits(datatype, value),
+        (value, _) => value.is_none(),
+    }
+}
+
+/// Same bits: NaN is itself, or every keyframe would seem to change it.
+fn same_value(left: &Metric, right: &Metric) -> bool {
+    match (&left.value, &right.value) {
+        (Some(left), Some(right)) => value::same(left, right),
+        (left, right) => left.is_none() && right.is_none(),
+    }
+}
+
+fn same_members(ours: &Metric, theirs: &Metric) -> bool {
+    match (&ours.value, &theirs.value) {
+        (Some(Value::Template(ours)), Some(Value::Template(theirs))) => {
+            ours.template_ref == theirs.template_ref
+                && ours.is_definition == theirs.is_definition
+                && ours.metrics.len() == theirs.metrics.len()
+                && ours.metrics.iter().all(|member| {
+                    theirs
+                        .metrics
+                        .iter()
+                        .any(|other| other.name == member.name && same_members(member, other))
+                })
+        }
+        _ => true,
+    }
+}
+
+/// The newer value replaces the older; in a template instance each member of the newer does,
+/// since data may carry only the members that changed.
+fn merge_value(current: &mut Option<Value>, newer: Option<&Value>) {
+    match (current, newer) {
+        (Some(Value::Template(current)), Some(Value::Template(newer))) => {
+            merge_template(current, newer);
+        }
+        (current, newer) => *current = newer.cloned(),
+    }
+}
+
+fn merge_template(current: &mut Template, newer: &Template) {
+    for member in &newer.metrics {
+        match current.metrics.iter_mut().find(|known| known.name == member.name) {
+            Some(known) => {
+                known.timestamp = member.timestamp.or(known.timestamp);
+                known.is_null = member.is_null;
+                merge_value(&mut known.value, member.value.as_ref());
+            }
+            // A member that the birth doesn't have: hosts couldn't place it.
+            None => continue,
+        }
+    }
+    for parameter in &newer.parameters {
+        if let Some(known) =
+            current.parameters.iter_mut().find(|known| known.name == parameter.name)
+        {
+            known.value.clone_from(&parameter.value);
+        }
+    }
+}
+
+fn merge_properties(current: &mut PropertySet, newer: &PropertySet) {
+    for (key, value) in newer.keys.iter().zip(&newer.values) {
+        set_property(current, key, value.clone());
+    }
+}
+
+fn set_property(set: &mut PropertySet, key: &str, value: PropertyValue) {
+    match set.keys.iter().position(|known| known == key).and_then(|at| set.values.get_mut(at)) {
+        Some(known) => *known = value,
+        None => {
+            set.keys.push(key.to_owned());
+            set.values.push(value);
+        }
+    }
+}
+
+fn set_quality(set: &mut PropertySet, quality: u32) {
+    let value = PropertyValue {
+        r#type: Some(DataType::Int32.code()),
+        is_null: None,
+        value: Some(Property::Int(quality)),
+    };
+    set_property(set, QUALITY, value);
+}
+
+fn quality_of(metric: &Metric) -> Option<u32> {
+    let set = metric.properties.as_ref()?;
+    let at = set.keys.iter().position(|key| key == QUALITY)?;
+    match set.values.get(at)?.value {
+        Some(Property::Int(quality)) => Some(quality),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metric(name: &str, value: f64) -> Metric {
+        Metric {
+            name: Some(name.into()),
+            datatype: Some(DataType::Double.code()),
+            timestamp: Some(5),
+            value: Some(Value::Double(value)),
+            ..Metric::default()
+        }
+    }
+
+    fn layout(metrics: Vec<Metric>) -> Layout {
+        Layout::from_birth(Payload { metrics, ..Payload::default() }, 1).0
+    }
+
+    #[test]
+    fn births_are_completed_and_control_metrics_left_out() {
+        let nameless = Metric { name: None, ..metric("x", 1.0) };
+        let untyped = Metric { datatype: None, ..metric("untyped", 1.0) };
+        let valueless = Metric { value: None, timestamp: None, ..metric("valueless", 1.0) };
+        let birth = Payload {
+            timestamp: Some(77),
+            metrics: vec![
+                metric("a", 1.0),
+                metric("a", 2.0),
+                nameless,
+                untyped,
+                valueless,
+                metric("Node Control/Reboot", 1.0),
+                metric("Device Control/Reboot", 1.0),
+                metric("bdSeq", 1.0),
+                metric("Node Control/Rebirth", 1.0),
+            ],
+            ..Payload::default()
+        };
+        let (layout, refused) = Layout::from_birth(birth, 1);
+        assert_eq!(refused, 5);
+        let metrics: Vec<Metric> = layout.birth_metrics().collect();
+        assert_eq!(metrics.len(), 2);
+        assert_eq!(metrics[0].value, Some(Value::Double(1.0)));
+        assert_eq!(metrics[1].timestamp, Some(77));
+        assert_eq!(metrics[1].is_null, Some(true));
+    }
+
+    #[test]
+    fn data_is_folded_in_and_historical_data_is_not() {
+        let mut layout = layout(vec![metric("a", 1.0)]);
+        let mut data = Metric { is_historical: Some(true), ..metric("a", 9.0) };
+        assert_eq!(layout.fold(&mut data, 1), Folded::Known);
+        assert_eq!(layout.birth_metrics().next().unwrap().value, Some(Value::Double(1.0)));
+        let mut data = metric("a", 2.0);
+        assert_eq!(layout.fold(&mut data, 1), Folded::Known);
+        assert_eq!(data.datatype, None, "data carries no datatype");
+        assert_eq!(layout.birth_metrics().next().unwrap().value, Some(Value::Double(2.0)));
+        assert_eq!(layout.fold(&mut metric("b", 2.0), 1), Folded::Unknown);
+    }
+
+    #[test]
+    fn a_stale_metric_is_born_with_quality_500_and_turns_good_with_its_next_value() {
+        let mut layout = layout(vec![metric("a", 1.0), metric("b", 1.0)]);
+        layout.mark_stale();
+        let mut data = metric("a", 2.0);
+        assert_eq!(layout.fold(&mut data, 1), Folded::Refreshed);
+        assert_eq!(quality_of(&data), Some(QUALITY_GOOD));
+        let births: Vec<Metric> = layout.birth_metrics().collect();
+        assert_eq!(quality_of(&births[0]), None);
+        assert_eq!(quality_of(&births[1]), Some(QUALITY_STALE));
+    }
+
+    #[test]
+    fn members_of_a_template_instance_are_merged_one_by_one() {
+        let instance = |members: Vec<Metric>| Metric {
+            name: Some("motor".into()),
+            datatype: Some(DataType::Template.code()),
+            value: Some(Value::Template(Template {
+                metrics: members,
+                template_ref: Some("Motor".into()),
+                is_definition: Some(false),
+                ..Template::default()
+            })),
+            ..Metric::default()
+        };
+        let mut layout = layout(vec![instance(vec![metric("rpm", 1.0), metric("amps", 2.0)])]);
+        layout.fold(&mut instance(vec![metric("amps", 3.0), metric("alien", 3.0)]), 1);
+        let born = layout.birth_metrics().next().unwrap();
+        let Some(Value::Template(template)) = born.value else { panic!("a template") };
+        let values: Vec<_> = template.metrics.iter().map(|m| m.value.clone()).collect();
+        assert_eq!(values, [Some(Value::Double(1.0)), Some(Value::Double(3.0))]);
+    }
+
+    #[test]
+    fn differences_are_told_as_data() {
+        let ours = layout(vec![metric("a", 1.0), metric("b", 1.0)]);
+        let newer = layout(vec![metric("a", 1.0), metric("b", 2.0)]);
+        assert!(ours.same_shape(&newer));
+        let told = ours.differences(&newer);
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].name.as_deref(), Some("b"));
+        assert_eq!(told[0].datatype, None);
+        assert!(!ours.same_shape(&layout(vec![metric("a", 1.0)])));
+    }
+}

@@ -1,0 +1,70 @@
+//! What the mirror asks of its driver, and what the driver tells it. The closed list of what
+//! the IT half can do on the enterprise broker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// The clocks of one moment: `at` is monotonic since any fixed start, `wall_ms` is UTC in
+/// milliseconds since the epoch.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    pub at: Duration,
+    pub wall_ms: u64,
+}
+
+/// Index of a mirrored edge node; stable while the process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(pub u32);
+
+/// Quality of service of a publication. Sparkplug data is QoS 0, deaths are QoS 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Qos {
+    AtMostOnce,
+    AtLeastOnce,
+}
+
+/// Something to do on the IT broker, in this order per node.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outgoing {
+    /// Connect a session of its own for this edge node, with this will, and subscribe to its
+    /// commands. Before the CONNECT is sent, [`Mirror::bd_seqs`](super::Mirror::bd_seqs) must
+    /// be on disk: an old will with the same bdSeq could kill a new session.
+    Open { node: NodeId, spec: SessionSpec },
+    /// Publish (never retained).
+    Publish { node: NodeId, topic: Arc<str>, payload: Vec<u8>, qos: Qos },
+    /// Ask the broker for an answer behind all that was published on this session.
+    Barrier { node: NodeId },
+    /// Send what is queued, then DISCONNECT.
+    Close { node: NodeId },
+}
+
+/// What a session needs to connect.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SessionSpec {
+    pub group: String,
+    pub edge_node: String,
+    /// NDEATH topic and payload, QoS 1, not retained.
+    pub will_topic: Arc<str>,
+    pub will_payload: Vec<u8>,
+    pub bd_seq: u8,
+    /// Topic filters to subscribe to at QoS 1 before [`SessionEvent::Ready`].
+    pub subscriptions: Vec<String>,
+}
+
+/// What happened on a session.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SessionEvent {
+    /// Connected, and every subscription is acknowledged.
+    Ready,
+    /// The connection failed or broke. `connect_sent` is false where no CONNECT can have
+    /// reached the broker.
+    Lost { connect_sent: bool },
+    /// Closed as asked; the broker has acknowledged the NDEATH, and so holds all before it.
+    Closed,
+    /// The broker answered the oldest unanswered [`Outgoing::Barrier`].
+    Confirmed,
+    /// Something was published to this session.
+    Received { topic: String, payload: Bytes, retain: bool },
+}

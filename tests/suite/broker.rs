@@ -1,0 +1,233 @@
+//! A real mosquitto on 127.0.0.1, started, killed and restarted by the tests.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use crate::waiting::{DEADLINE, holds_within, wait_until};
+
+const MOSQUITTO: &str = "/usr/sbin/mosquitto";
+
+/// How often another port is tried when the chosen one was taken in between.
+const PORT_ATTEMPTS: usize = 5;
+
+/// What a test may vary; the default is a plaintext listener that anyone may use.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Options {
+    /// Sessions and queued messages are saved after every change, so that they survive a kill.
+    pub(crate) persistence: bool,
+    /// A second listener with TLS that demands a client certificate.
+    pub(crate) tls: Option<TlsFiles>,
+    /// The only user and password that the plaintext listener takes.
+    pub(crate) user: Option<(String, String)>,
+}
+
+/// PEM files of the TLS listener.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsFiles {
+    pub(crate) ca: PathBuf,
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+pub(crate) struct Broker {
+    pub(crate) address: SocketAddr,
+    /// Of the TLS listener.
+    pub(crate) tls_address: Option<SocketAddr>,
+    dir: tempfile::TempDir,
+    options: Options,
+    child: Option<Child>,
+}
+
+impl Broker {
+    /// `None` when mosquitto isn't installed; that is reported loudly, see [`skipped`].
+    pub(crate) fn start(options: Options) -> Option<Broker> {
+        if !Path::new(MOSQUITTO).exists() {
+            skipped(&format!("{MOSQUITTO} is not installed"));
+            return None;
+        }
+        for _ in 0..PORT_ATTEMPTS {
+            let mut broker = Broker {
+                address: free_port(),
+                tls_address: options.tls.is_some().then(free_port),
+                dir: tempfile::tempdir().unwrap(),
+                options: options.clone(),
+                child: None,
+            };
+            if broker.try_restart() {
+                return Some(broker);
+            }
+        }
+        panic!("mosquitto didn't start on any of {PORT_ATTEMPTS} ports");
+    }
+
+    /// A broker with default options.
+    pub(crate) fn plain() -> Option<Broker> {
+        Broker::start(Options::default())
+    }
+
+    /// SIGKILL; everything that wasn't saved is gone.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Starts it again after [`Broker::kill`], on the same ports.
+    pub(crate) fn restart(&mut self) {
+        wait_until("mosquitto is back on its port", || self.try_restart());
+    }
+
+    /// What mosquitto logged, for a failing test.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    fn try_restart(&mut self) -> bool {
+        let config = self.dir.path().join("mosquitto.conf");
+        fs::write(&config, self.config()).unwrap();
+        let log = self.dir.path().join("log");
+        let log = fs::File::options().create(true).append(true).open(log).unwrap();
+        let mut child = Command::new(MOSQUITTO)
+            .arg("-c")
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut ended = false;
+        let accepts = |address: SocketAddr| TcpStream::connect(address).is_ok();
+        let started = holds_within(DEADLINE, || {
+            ended = child.try_wait().unwrap().is_some();
+            ended || (accepts(self.address) && self.tls_address.is_none_or(accepts))
+        });
+        if ended || !started {
+            let _ = child.kill();
+            let _ = child.wait();
+            return false;
+        }
+        self.child = Some(child);
+        true
+    }
+
+    fn config(&self) -> String {
+        let dir = self.dir.path().display();
+        let mut text = String::from(
+            "per_listener_settings true\n\
+             queue_qos0_messages true\n\
+             max_queued_messages 0\n\
+             max_inflight_messages 0\n\
+             set_tcp_nodelay true\n\
+             log_dest stdout\n\
+             log_type all\n\
+             log_timestamp_format %H:%M:%S\n",
+        );
+        if self.options.persistence {
+            writeln!(
+                text,
+                "persistence true\npersistence_location {dir}/\n\
+                 autosave_interval 1\nautosave_on_changes true"
+            )
+            .unwrap();
+        } else {
+            text.push_str("persistence false\n");
+        }
+        // When started by root it gives up its privileges, but not in a directory of root's.
+        text.push_str("user root\n");
+        writeln!(text, "listener {} 127.0.0.1", self.address.port()).unwrap();
+        if let Some((user, password)) = &self.options.user {
+            let file = self.dir.path().join("passwords");
+            fs::write(&file, format!("{user}:{password}\n")).unwrap();
+            let hashed = Command::new("mosquitto_passwd").arg("-U").arg(&file).output().unwrap();
+            assert!(hashed.status.success(), "{hashed:?}");
+            writeln!(text, "allow_anonymous false\npassword_file {}", file.display()).unwrap();
+        } else {
+            text.push_str("allow_anonymous true\n");
+        }
+        if let (Some(tls), Some(address)) = (&self.options.tls, self.tls_address) {
+            writeln!(
+                text,
+                "listener {} 127.0.0.1\nallow_anonymous true\ncafile {}\ncertfile {}\n\
+                 keyfile {}\nrequire_certificate true",
+                address.port(),
+                tls.ca.display(),
+                tls.certificate.display(),
+                tls.key.display(),
+            )
+            .unwrap();
+        }
+        text
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Says loudly that a test was skipped: on the real stderr (the test runner captures only the
+/// print macros) and, for CI, which must fail then, in the file named by `SPARKDIODE_SKIP_LOG`.
+pub(crate) fn skipped(why: &str) {
+    let name = std::thread::current().name().unwrap_or("?").to_owned();
+    let line = format!("SKIPPED: {name}: {why}\n");
+    io::stderr().lock().write_all(line.as_bytes()).unwrap();
+    if let Some(path) = std::env::var_os("SPARKDIODE_SKIP_LOG") {
+        let mut file = fs::File::options().create(true).append(true).open(path).unwrap();
+        file.write_all(line.as_bytes()).unwrap();
+    }
+}
+
+fn free_port() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::client::Client;
+    use crate::packet::Connect;
+
+    use super::*;
+
+    #[test]
+    fn a_persistent_session_survives_the_kill_of_its_broker() {
+        let options = Options { persistence: true, ..Options::default() };
+        let Some(mut broker) = Broker::start(options) else { return };
+        let session = Connect { client_id: "keeper".into(), ..Connect::default() };
+        let mut keeper = Client::connect(broker.address, session.clone()).unwrap();
+        keeper.subscribe(&[("kept/#", 1)]);
+        drop(keeper);
+        let mut publisher = Client::plain(broker.address, "publisher");
+        publisher.publish("kept/1", b"queued".to_vec(), 1, false).unwrap();
+        let saved = broker.dir.path().join("mosquitto.db");
+        wait_until("the queued message is saved", || {
+            fs::read(&saved).is_ok_and(|bytes| bytes.windows(6).any(|window| window == b"queued"))
+        });
+        broker.kill();
+        broker.restart();
+        let keeper = Client::connect(broker.address, session).unwrap();
+        wait_until("the queued message arrives", || {
+            keeper.look(|arrivals| arrivals.iter().any(|one| one.publish.payload == b"queued"))
+        });
+    }
+
+    #[test]
+    fn a_wrong_password_is_refused() {
+        let user = Some(("plant".to_owned(), "secret".to_owned()));
+        let Some(broker) = Broker::start(Options { user, ..Options::default() }) else { return };
+        let connect = |password: &str| Connect {
+            client_id: "c".into(),
+            clean_session: true,
+            user: Some("plant".into()),
+            password: Some(password.into()),
+            ..Connect::default()
+        };
+        assert!(Client::connect(broker.address, connect("wrong")).is_err());
+        Client::connect(broker.address, connect("secret")).unwrap();
+    }
+}

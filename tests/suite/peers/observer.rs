@@ -1,0 +1,85 @@
+//! A subscriber that keeps everything that a broker delivers, `$`-topics included.
+
+use std::net::SocketAddr;
+
+use prost::Message;
+
+use sparkdiode::sparkplug::{Metric, Payload};
+
+use crate::client::{Arrival, Client};
+use crate::metrics::number;
+use crate::packet::{Connect, Publish};
+
+pub(crate) struct Observer {
+    address: SocketAddr,
+    client: Client,
+    /// What arrived over earlier connections.
+    earlier: Vec<Arrival>,
+}
+
+impl Observer {
+    pub(crate) fn start(address: SocketAddr) -> Observer {
+        let client = subscribe(address).unwrap();
+        Observer { address, client, earlier: Vec::new() }
+    }
+
+    /// After its broker was restarted.
+    pub(crate) fn reconnect(&mut self) -> Result<(), String> {
+        let client = subscribe(self.address)?;
+        self.earlier.extend(self.client.arrivals());
+        self.client = client;
+        Ok(())
+    }
+
+    /// Everything so far, in the order of arrival.
+    pub(crate) fn arrivals(&self) -> Vec<Publish> {
+        let earlier = self.earlier.iter().cloned();
+        earlier.chain(self.client.arrivals()).map(|arrival| arrival.publish).collect()
+    }
+
+    /// The payloads of this topic so far, in the order of arrival.
+    pub(crate) fn payloads(&self, topic: &str) -> Vec<Payload> {
+        let of = |arrivals: &[Arrival]| -> Vec<Payload> {
+            arrivals
+                .iter()
+                .filter(|arrival| arrival.publish.topic == topic)
+                .map(|arrival| Payload::decode(&arrival.publish.payload[..]).unwrap())
+                .collect()
+        };
+        let mut all = of(&self.earlier);
+        all.extend(self.client.look(of));
+        all
+    }
+
+    /// How many messages of this topic arrived so far.
+    pub(crate) fn count(&self, topic: &str) -> usize {
+        let of = |arrivals: &[Arrival]| {
+            arrivals.iter().filter(|arrival| arrival.publish.topic == topic).count()
+        };
+        of(&self.earlier) + self.client.look(of)
+    }
+
+    /// The values of an integer metric in the messages of this topic, in the order of arrival.
+    pub(crate) fn numbers(&self, topic: &str, name: &str) -> Vec<u64> {
+        let payloads = self.payloads(topic);
+        let metrics = payloads.iter().flat_map(|payload| &payload.metrics);
+        metrics.filter(|metric| metric.name() == name).filter_map(number).collect()
+    }
+
+    /// The metric of this name in the last message of this topic that has it.
+    pub(crate) fn last(&self, topic: &str, name: &str) -> Option<Metric> {
+        let find = |payload: Payload| payload.metrics.into_iter().find(|one| one.name() == name);
+        self.payloads(topic).into_iter().rev().find_map(find)
+    }
+}
+
+fn subscribe(address: SocketAddr) -> Result<Client, String> {
+    let connect = Connect {
+        client_id: format!("observer-{address}"),
+        clean_session: true,
+        ..Connect::default()
+    };
+    let mut client = Client::connect(address, connect)?;
+    client.subscribe(&[("#", 1), ("$sparkplug/#", 1)]);
+    Ok(client)
+}

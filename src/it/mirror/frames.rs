@@ -381,12 +381,33 @@ impl Mirror {
         }
         if let Some(node) = self.node_mut(id) {
             node.confirm_by = None;
-            if keyframe.uncertain != node.uncertain {
-                node.uncertain = keyframe.uncertain;
-                if keyframe.uncertain {
-                    self.gap(now, id);
-                }
+            match (node.uncertain, keyframe.uncertain) {
+                (false, true) => self.gap(now, id),
+                (true, false) => self.verified(now, id, seq),
+                _ => {}
             }
+        }
+    }
+
+    /// Nothing was lost after all: what was marked stale is good, and said to be.
+    fn verified(&mut self, now: Now, id: NodeId, seq: u64) {
+        let Some(node) = self.node_mut(id) else { return };
+        node.uncertain = false;
+        let devices = node.devices.iter_mut().filter(|(_, device)| device.born);
+        let refreshed: Vec<(Option<String>, Vec<Metric>)> =
+            std::iter::once((None, node.layout.refresh()))
+                .chain(devices.map(|(name, device)| (Some(name.clone()), device.layout.refresh())))
+                .filter(|(_, metrics)| !metrics.is_empty())
+                .collect();
+        if !node.publishes() {
+            // The births to come say it.
+            return;
+        }
+        if !refreshed.is_empty() {
+            node.published(now.at, seq, seq);
+        }
+        for (device, metrics) in refreshed {
+            self.publish_data(now, id, device.as_deref(), metrics);
         }
     }
 
@@ -433,6 +454,8 @@ impl Mirror {
         let on_gap = self.settings.on_gap;
         let Some(node) = self.node_mut(id) else { return };
         let key = node.key();
+        // The keyframes that follow say the same until a birth: once is enough.
+        node.uncertain = true;
         match on_gap {
             OnGap::Ignore => {}
             OnGap::Mark => {

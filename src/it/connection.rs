@@ -97,12 +97,28 @@ struct Live {
 struct Shared {
     /// Sizes of the publications that aren't written yet, in order.
     queue: Mutex<VecDeque<usize>>,
-    /// With QoS 1 data: a barrier is passed once this many publications are acknowledged.
+    /// With QoS 1 data: a barrier is passed once this many publications are acknowledged; 0
+    /// while no barrier waits.
     acks_wanted: AtomicU64,
+    /// Publications acknowledged so far.
+    acked: AtomicU64,
     /// A TCP connection was made: the CONNECT may have been sent.
     tcp_up: AtomicBool,
     /// The driver asked for the end.
     closing: AtomicBool,
+}
+
+impl Shared {
+    /// Whether the waiting barrier is passed; true once per barrier, on whichever side sees it.
+    fn passes_barrier(&self) -> bool {
+        let wanted = self.acks_wanted.load(Ordering::SeqCst);
+        wanted > 0
+            && self.acked.load(Ordering::SeqCst) >= wanted
+            && self
+                .acks_wanted
+                .compare_exchange(wanted, 0, Ordering::SeqCst, Ordering::SeqCst)
+                .is_ok()
+    }
 }
 
 impl Sessions {
@@ -139,7 +155,6 @@ impl Sessions {
             happened: self.happened.clone(),
             queued_bytes: Arc::clone(&self.queued_bytes),
             waiting_commands: Arc::clone(&self.waiting_commands),
-            acked: 0,
         };
         let task = self.runtime.spawn(task.run(eventloop));
         self.live.insert(node, Live { client, generation, shared, published: 0, task });
@@ -174,7 +189,13 @@ impl Sessions {
                 let _ = live.client.try_unsubscribe(BARRIER_FILTER);
             }
             Qos::AtLeastOnce => {
-                live.shared.acks_wanted.store(live.published, Ordering::Release);
+                live.shared.acks_wanted.store(live.published, Ordering::SeqCst);
+                // All of it may be acknowledged already: then no acknowledgement will tell.
+                if live.shared.passes_barrier() {
+                    let generation = live.generation;
+                    let event = SessionEvent::Confirmed;
+                    let _ = self.happened.send(Happened::Session { node, generation, event });
+                }
             }
         }
     }
@@ -211,8 +232,7 @@ impl Sessions {
 
     fn options(&self, spec: &SessionSpec, shared: &Arc<Shared>) -> MqttOptions {
         let broker = &self.broker;
-        let client_id =
-            format!("{}/{}/{}", broker.client_id_prefix, spec.group, spec.edge_node);
+        let client_id = format!("{}/{}/{}", broker.client_id_prefix, spec.group, spec.edge_node);
         // With TLS the "host" is the name that the certificate must have; the connector below
         // goes to the configured address either way.
         let name = broker.tls.as_ref().map_or(&broker.host, |tls| &tls.server_name);
@@ -263,7 +283,6 @@ struct Task {
     happened: Sender<Happened>,
     queued_bytes: Arc<AtomicUsize>,
     waiting_commands: Arc<AtomicUsize>,
-    acked: u64,
 }
 
 impl Task {
@@ -308,10 +327,8 @@ impl Task {
             }
             Event::Incoming(Packet::UnsubAck(_)) => self.tell(SessionEvent::Confirmed),
             Event::Incoming(Packet::PubAck(_)) => {
-                self.acked = self.acked.saturating_add(1);
-                let wanted = self.shared.acks_wanted.load(Ordering::Acquire);
-                if wanted > 0 && self.acked >= wanted {
-                    self.shared.acks_wanted.store(0, Ordering::Release);
+                self.shared.acked.fetch_add(1, Ordering::SeqCst);
+                if self.shared.passes_barrier() {
                     self.tell(SessionEvent::Confirmed);
                 }
             }
@@ -338,11 +355,7 @@ impl Task {
     }
 
     fn tell(&self, event: SessionEvent) {
-        let happened = Happened::Session {
-            node: self.node,
-            generation: self.generation,
-            event,
-        };
+        let happened = Happened::Session { node: self.node, generation: self.generation, event };
         // The driver is gone only when the process ends.
         let _ = self.happened.send(happened);
     }

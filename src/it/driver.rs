@@ -42,9 +42,15 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// Something that the driver waits for besides the journal.
 #[derive(Debug)]
 pub(super) enum Happened {
-    Session { node: NodeId, generation: u64, event: SessionEvent },
+    Session {
+        node: NodeId,
+        generation: u64,
+        event: SessionEvent,
+    },
     /// A session ended with this error; thousands may end at once.
-    BrokerTrouble { error: String },
+    BrokerTrouble {
+        error: String,
+    },
     /// SIGTERM or SIGINT.
     Stop,
     /// SIGHUP.
@@ -80,6 +86,7 @@ pub(super) struct Driver {
     /// Not before then: after an error of the journal or of the state directory.
     read_after: Duration,
     open_after: Duration,
+    backfill_after: Duration,
     /// A stop was asked for; it is over by then.
     stop_by: Option<Duration>,
 }
@@ -148,6 +155,7 @@ impl Driver {
             poll: POLL_FIRST,
             read_after: Duration::ZERO,
             open_after: Duration::ZERO,
+            backfill_after: Duration::ZERO,
             stop_by: None,
         })
     }
@@ -281,7 +289,8 @@ impl Driver {
 
     /// Reads missed frames again, at their own pace; true if anything came.
     fn read_backfill(&mut self, now: Now) -> bool {
-        if self.mirror.is_catching_up() || self.sessions.queued_bytes() > MAX_QUEUED_BYTES {
+        let full = self.sessions.queued_bytes() > MAX_QUEUED_BYTES;
+        if self.mirror.is_catching_up() || full || now.at < self.backfill_after {
             return false;
         }
         if self.backfill.is_none() && self.mirror.wants_backfill() {
@@ -314,18 +323,20 @@ impl Driver {
                     any = true;
                     let upto = lost.last.saturating_add(1).min(pass.to);
                     let first = lost.first;
-                    let notice =
-                        Notice::FramesLost { first, last: upto.saturating_sub(1), cause: lost.cause };
+                    let notice = Notice::FramesLost {
+                        first,
+                        last: upto.saturating_sub(1),
+                        cause: lost.cause,
+                    };
                     self.log.tell(now.at, &notice);
                 }
-                // The stretch ends where live reading went on, so this is its end, or a moment
-                // in which the journal can't be read.
-                Ok(None) => {
-                    self.mirror.backfill_passed(pass.reader.position().seq.min(pass.to));
-                    return any;
-                }
-                Err(error) => {
-                    self.log.journal_trouble(now.at, &error);
+                // The stretch lies behind the live reader, so this is a moment in which the
+                // journal can't be read.
+                ended => {
+                    if let Err(error) = ended {
+                        self.log.journal_trouble(now.at, &error);
+                    }
+                    self.backfill_after = now.at.saturating_add(ERROR_PAUSE);
                     self.mirror.backfill_passed(pass.reader.position().seq.min(pass.to));
                     return any;
                 }
@@ -346,7 +357,10 @@ impl Driver {
         let (epoch, _) = self.mirror.position();
         match Reader::open(&self.settings.journal_dir, From::At(Position { epoch, seq: from })) {
             Ok(reader) => self.backfill = Some(Backfill { reader, to, waiting: None }),
-            Err(error) => self.log.journal_trouble(now.at, &error),
+            Err(error) => {
+                self.backfill_after = now.at.saturating_add(ERROR_PAUSE);
+                self.log.journal_trouble(now.at, &error);
+            }
         }
     }
 
@@ -394,6 +408,8 @@ impl Driver {
             turn.into_iter().rev().for_each(|open| self.opens.push_front(open));
             return;
         }
+        // Further ones share the next write of the bdSeq file.
+        self.open_after = now.at.saturating_add(TICK_EVERY);
         for (node, spec) in turn {
             self.sessions.open(node, spec);
         }
@@ -405,7 +421,8 @@ impl Driver {
         }
     }
 
-    /// Waits for something to happen, as long as the journal is idle.
+    /// Waits for something to happen. Under load the short wait lets frames gather, so that a
+    /// wake-up of the network thread writes many.
     fn wait(&mut self, busy: bool) {
         if busy {
             self.poll = POLL_FIRST;
@@ -443,9 +460,6 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "the driver is where time comes from")]
     fn now(&self) -> Now {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now {
-            at: self.start.elapsed(),
-            wall_ms: wall.as_millis().try_into().unwrap_or(u64::MAX),
-        }
+        Now { at: self.start.elapsed(), wall_ms: wall.as_millis().try_into().unwrap_or(u64::MAX) }
     }
 }

@@ -48,7 +48,9 @@ pub(super) enum Stored<T> {
     /// There is none: the first start.
     Absent,
     /// It was damaged and is now beside its old place, under this name.
-    Damaged { moved_to: PathBuf },
+    Damaged {
+        moved_to: PathBuf,
+    },
     Found(T),
 }
 

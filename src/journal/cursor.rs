@@ -216,6 +216,30 @@ impl Cursor {
         self.filled = 0;
     }
 
+    /// How many frames the unreadable end of the file has held, at least: those whose length is
+    /// sound, and one where it isn't. An append that was interrupted doesn't count.
+    pub(super) fn frames_in_leftover(&self) -> Result<u64, JournalError> {
+        let file_bytes = self.stat()?.bytes;
+        let (mut at, mut frames) = (self.offset, 0_u64);
+        // Terminates: `at` grows with each turn.
+        while at < file_bytes {
+            let mut length = [0; 4];
+            let read = read_at(&self.file, &mut length, at)
+                .map_err(JournalError::os("read", &self.path))?;
+            if read < length.len() {
+                break;
+            }
+            let Some(bytes) = frame::length_at(self.header.salt, length) else {
+                return Ok(frames.saturating_add(1));
+            };
+            at = at.saturating_add(bytes as u64);
+            if at <= file_bytes {
+                frames = frames.saturating_add(1);
+            }
+        }
+        Ok(frames)
+    }
+
     /// Judges the bytes at the cursor, which aren't a sound frame.
     fn leftover(&self) -> Result<Leftover, JournalError> {
         let bytes = self.stat()?.bytes.saturating_sub(self.offset);
@@ -260,11 +284,7 @@ impl Cursor {
             for window in chunk.windows(PEEK_BYTES) {
                 let here = at.saturating_add(looked_at);
                 looked_at = looked_at.saturating_add(1);
-                // A capped length has a zero top byte: refuses nearly everything at once.
-                if window.get(3) != Some(&0) {
-                    continue;
-                }
-                let Some((seq, bytes)) = frame::peek(window) else { continue };
+                let Some((seq, bytes)) = frame::peek(self.header.salt, window) else { continue };
                 let skipped_frames =
                     here.saturating_sub(self.offset) / const { MIN_FRAME_BYTES as u64 };
                 let lost = seq.wrapping_sub(self.expected);

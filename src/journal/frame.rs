@@ -2,11 +2,15 @@
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
-//! | 0 | 4 | length of the envelope, little endian, 2..=[`MAX_BODY_BYTES`] |
-//! | 4 | 4 | CRC-32C, little endian, over the segment's salt, the length and the envelope |
+//! | 0 | 3 | length of the envelope, little endian, 2..=[`MAX_BODY_BYTES`] |
+//! | 3 | 1 | check of the length: low byte of the CRC-32C over salt and length |
+//! | 4 | 4 | CRC-32C, little endian, over salt, length and envelope |
 //! | 8 | length | [`Envelope`], protobuf; its first field is the sequence number |
 //!
-//! The length is under the checksum, so that a stretch of zeros isn't a frame. The salt is a
+//! The length is under the checksum, so that a stretch of zeros isn't a frame. It has a check of
+//! its own, so that an append that was interrupted (a sound length, too few bytes) differs from
+//! a frame whose length was damaged: the first was never acknowledged, the second counts as
+//! lost. The salt is a
 //! random number in the header of the segment. It makes frames of other segments (in recycled
 //! disk blocks) and frame look-alikes inside of payloads (made by somebody in the plant who
 //! hopes that a reader loses its place) fail the checksum.
@@ -82,17 +86,19 @@ pub(super) enum Parsed {
 
 /// Looks at the frame at the beginning of `bytes`, without decoding its body.
 pub(super) fn parse(salt: u32, bytes: &[u8]) -> Parsed {
-    let Some((length_bytes, rest)) = bytes.split_first_chunk::<4>() else {
+    let Some((length, rest)) = bytes.split_first_chunk::<4>() else {
         return Parsed::Incomplete { bytes: PREFIX_BYTES };
     };
-    let Some(total) = frame_bytes(*length_bytes) else { return Parsed::Invalid };
+    let Some((total, length_crc)) = checked_length(salt, *length) else {
+        return Parsed::Invalid;
+    };
     let Some((crc, rest)) = rest.split_first_chunk::<4>() else {
         return Parsed::Incomplete { bytes: total };
     };
     let Some(envelope) = rest.get(..total.saturating_sub(PREFIX_BYTES)) else {
         return Parsed::Incomplete { bytes: total };
     };
-    if u32::from_le_bytes(*crc) != checksum(salt, length_bytes, envelope) {
+    if u32::from_le_bytes(*crc) != crc32c::crc32c_append(length_crc, envelope) {
         return Parsed::Invalid;
     }
     match peek_seq(envelope) {
@@ -103,11 +109,16 @@ pub(super) fn parse(salt: u32, bytes: &[u8]) -> Parsed {
 
 /// Whether a frame could begin here, judged by its first bytes alone: its sequence number and
 /// its size. `bytes` should be [`PEEK_BYTES`] long; with fewer the answer may be a false `None`.
-pub(super) fn peek(bytes: &[u8]) -> Option<(u64, usize)> {
-    let (length_bytes, rest) = bytes.split_first_chunk::<4>()?;
-    let total = frame_bytes(*length_bytes)?;
+pub(super) fn peek(salt: u32, bytes: &[u8]) -> Option<(u64, usize)> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    // Before the check of the length, since it refuses nearly everything at less cost.
     let seq = peek_seq(rest.get(4..)?)?;
-    Some((seq, total))
+    Some((seq, length_at(salt, *length)?))
+}
+
+/// Size of the frame that begins with these bytes, sound or not; `None`: its length is damaged.
+pub(super) fn length_at(salt: u32, length: [u8; 4]) -> Option<usize> {
+    checked_length(salt, length).map(|(total, _)| total)
 }
 
 /// Appends one frame to `out`. On an error `out` is as before.
@@ -129,10 +140,11 @@ pub(super) fn append(
         return Err(too_large);
     }
     let Ok(length) = u32::try_from(bytes) else { return Err(too_large) };
-    let length_bytes = length.to_le_bytes();
+    let [low, middle, high, _] = length.to_le_bytes();
+    let length_crc = crc32c::crc32c_append(salt, &[low, middle, high]);
     let start = out.len();
     out.reserve(bytes.saturating_add(PREFIX_BYTES));
-    out.extend_from_slice(&length_bytes);
+    out.extend_from_slice(&[low, middle, high, low_byte(length_crc)]);
     out.extend_from_slice(&[0; 4]);
     let envelope_start = out.len();
     // As prost writes an `Envelope`, but without owning the body. The sequence number is
@@ -142,7 +154,8 @@ pub(super) fn append(
         uint64::encode(2, &appended_ms, out);
     }
     body.encode(out);
-    let crc = checksum(salt, &length_bytes, out.get(envelope_start..).unwrap_or_default());
+    let envelope = out.get(envelope_start..).unwrap_or_default();
+    let crc = crc32c::crc32c_append(length_crc, envelope);
     let crc_place = start.saturating_add(4)..envelope_start;
     if let Some(place) = out.get_mut(crc_place) {
         place.copy_from_slice(&crc.to_le_bytes());
@@ -159,14 +172,18 @@ pub(super) fn decode(envelope: &[u8], seq: u64) -> Option<Envelope> {
     Envelope::decode(envelope).ok().filter(|envelope| envelope.seq == seq)
 }
 
-fn checksum(salt: u32, length_bytes: &[u8; 4], envelope: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c_append(salt, length_bytes), envelope)
+/// Size of the whole frame and the checksum so far, if the length is sound.
+fn checked_length(salt: u32, length: [u8; 4]) -> Option<(usize, u32)> {
+    let [low, middle, high, check] = length;
+    let length_crc = crc32c::crc32c_append(salt, &[low, middle, high]);
+    let bytes = usize::try_from(u32::from_le_bytes([low, middle, high, 0])).ok()?;
+    let sound = check == low_byte(length_crc) && (MIN_BODY_BYTES..=MAX_BODY_BYTES).contains(&bytes);
+    sound.then(|| (bytes.saturating_add(PREFIX_BYTES), length_crc))
 }
 
-/// Size of the whole frame, if the length is one that a frame can have.
-fn frame_bytes(length_bytes: [u8; 4]) -> Option<usize> {
-    let length = usize::try_from(u32::from_le_bytes(length_bytes)).ok()?;
-    (MIN_BODY_BYTES..=MAX_BODY_BYTES).contains(&length).then(|| length.saturating_add(PREFIX_BYTES))
+fn low_byte(crc: u32) -> u8 {
+    let [low, ..] = crc.to_le_bytes();
+    low
 }
 
 fn peek_seq(envelope: &[u8]) -> Option<u64> {
@@ -250,7 +267,7 @@ mod tests {
             let envelope = Envelope { seq, appended_ms: 1_700_000_000_000, body: Some(body) };
             assert_eq!(&frame[PREFIX_BYTES..], envelope.encode_to_vec());
             assert_eq!(parse(SALT, &frame), Parsed::Frame { seq, bytes: frame.len() });
-            assert_eq!(peek(&frame[..PEEK_BYTES]), Some((seq, frame.len())));
+            assert_eq!(peek(SALT, &frame[..PEEK_BYTES]), Some((seq, frame.len())));
             assert_eq!(decode(&frame[PREFIX_BYTES..], seq), Some(envelope));
         }
     }
@@ -261,7 +278,8 @@ mod tests {
         for bit in 0..frame.len() * 8 {
             let mut flipped = frame.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(!matches!(parse(SALT, &flipped), Parsed::Frame { .. }), "bit {bit}");
+            // Never `Incomplete` either: that would be an append that nobody acknowledged.
+            assert_eq!(parse(SALT, &flipped), Parsed::Invalid, "bit {bit}");
         }
         assert_eq!(parse(SALT + 1, &frame), Parsed::Invalid);
     }
@@ -278,7 +296,9 @@ mod tests {
     fn zeros_and_absurd_lengths_are_invalid() {
         assert_eq!(parse(0, &[0; 64]), Parsed::Invalid);
         let mut frame = encoded(7, &relayed(20));
-        frame[..4].copy_from_slice(&u32::MAX.to_le_bytes());
+        let length = [0xff; 3];
+        frame[..3].copy_from_slice(&length);
+        frame[3] = low_byte(crc32c::crc32c_append(SALT, &length));
         assert_eq!(parse(SALT, &frame), Parsed::Invalid);
     }
 

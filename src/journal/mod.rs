@@ -26,6 +26,8 @@ mod body;
 mod cursor;
 mod error;
 mod frame;
+#[cfg(test)]
+mod model;
 mod reader;
 mod recovery;
 mod segment;

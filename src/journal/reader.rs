@@ -14,11 +14,9 @@ use super::cursor::{Cursor, Leftover, Step};
 use super::segment::{self, Opened};
 use super::{Frame, JournalError, frame};
 
-/// While there is nothing to read, every so many polls the directory is listed.
-const POLLS_PER_LISTING: u32 = 64;
-/// After this many polls in a row that returned nothing, everything is read that a journal held
-/// at the first of them: it includes a listing of the directory.
-pub const SETTLED_POLLS: u32 = 8;
+/// After this many polls in a row that returned nothing, everything was read that the journal
+/// held at the first of them: one of them has listed the directory. The others are cheaper.
+pub const SETTLED_POLLS: u32 = 64;
 
 /// A place between two frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -221,7 +219,7 @@ impl Reader {
 
     /// Finds the segment of the wanted frame by its name.
     fn locate(&mut self) -> Result<Found, JournalError> {
-        if !self.idle.is_multiple_of(POLLS_PER_LISTING) {
+        if !self.idle.is_multiple_of(SETTLED_POLLS) {
             self.idle = self.idle.saturating_add(1);
             return Ok(Found::Nothing);
         }
@@ -394,14 +392,8 @@ impl Reader {
     /// Whether an idle poll lists the directory. The segment that follows is found by its name,
     /// without that; a listing finds the one behind a missing or damaged stretch.
     fn listing_due(&self, leftover: Leftover) -> bool {
-        let settled = const { SETTLED_POLLS - 1 };
-        let first_look = match leftover {
-            Leftover::Nothing => self.idle == settled,
-            Leftover::Torn { .. } | Leftover::Garbage { .. } => {
-                self.idle == 1 || self.idle == settled
-            }
-        };
-        first_look || self.idle.is_multiple_of(POLLS_PER_LISTING)
+        let stuck = leftover != Leftover::Nothing && self.idle == 1;
+        stuck || self.idle.is_multiple_of(SETTLED_POLLS)
     }
 }
 

@@ -69,11 +69,12 @@ pub(super) fn recover(dir: &Path, durability: Durability) -> Result<Recovered, J
                     Leftover::Nothing => {}
                     Leftover::Torn { bytes } => recovered.cut_bytes = bytes,
                     Leftover::Garbage { bytes } => {
-                        // Not how an interrupted append looks: at least one frame was there
-                        // that can't be read any more. Its number isn't given again.
+                        // Not how an interrupted append looks: frames were there, maybe
+                        // acknowledged, that can't be read any more. Their numbers aren't
+                        // given again, so that readers count them.
                         recovered.cut_bytes = bytes;
-                        recovered.skipped_numbers = 1;
-                        next = next.checked_add(1).ok_or_else(exhausted)?;
+                        recovered.skipped_numbers = cursor.frames_in_leftover()?;
+                        next = next.checked_add(recovered.skipped_numbers).ok_or_else(exhausted)?;
                     }
                 }
                 finish(&cursor, dir, first_seq, recovered.cut_bytes > 0, durability)?;

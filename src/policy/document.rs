@@ -143,9 +143,14 @@ impl<'a, 'i> Section<'a, 'i> {
                 }
             }
             DeValue::Table(_) => problems.push(
-                Diagnostic::error("P003", self.file, value.span(), format!("one `[{key}]` table"))
-                    .label("not a list of tables")
-                    .help(format!("write `[[{key}]]`, with two brackets")),
+                Diagnostic::error(
+                    "P003",
+                    self.file,
+                    value.span(),
+                    format!("`{key}` must be a list of tables"),
+                )
+                .label("this is one table")
+                .help(format!("write `[[{key}]]`, with two brackets")),
             ),
             _ => {
                 let _: Option<()> = self.wrong_type(key, value, "a list of tables", problems);
@@ -154,8 +159,13 @@ impl<'a, 'i> Section<'a, 'i> {
         tables
     }
 
-    /// Reports every key that was not asked for.
-    pub(super) fn finish(self, problems: &mut Diagnostics) {
+    /// Reports every key that was not asked for. `misplaced` gives the hint for keys that have
+    /// their place elsewhere.
+    pub(super) fn finish(
+        self,
+        misplaced: impl Fn(&str) -> Option<String>,
+        problems: &mut Diagnostics,
+    ) {
         for (key, _) in self.table {
             let name = key.get_ref().as_ref();
             if self.known.contains(&name) {
@@ -165,8 +175,11 @@ impl<'a, 'i> Section<'a, 'i> {
             let known = self.known.iter().map(|known| format!("`{known}`"));
             let known = known.collect::<Vec<_>>().join(", ");
             let diagnostic = Diagnostic::error("P002", self.file, key.span(), title)
-                .label(format!("not a key of {}", self.noun))
-                .did_you_mean(name, self.known.iter().copied());
+                .label(format!("not a key of {}", self.noun));
+            let diagnostic = match misplaced(name) {
+                Some(help) => diagnostic.help(help),
+                None => diagnostic.did_you_mean(name, self.known.iter().copied()),
+            };
             problems.push(match diagnostic.help.is_empty() {
                 true => diagnostic.help(format!("the keys of {} are {known}", self.noun)),
                 false => diagnostic,

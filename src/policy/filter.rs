@@ -177,6 +177,18 @@ impl<'a> Levels<'a> {
         levels.join("/")
     }
 
+    /// The filter with `+` before the third level, where the message type seems to have been
+    /// left out: no type has a small letter or a digit in its name.
+    fn with_a_type_inserted(&self) -> Option<String> {
+        let is_type = |level: &str| level.chars().all(|letter| letter.is_ascii_uppercase());
+        if self.count() > 4 || self.get(2).is_none_or(is_type) {
+            return None;
+        }
+        let mut levels: Vec<&str> = self.levels.iter().map(|(_, level)| *level).collect();
+        levels.insert(2, "+");
+        Some(levels.join("/"))
+    }
+
     fn check_text(&self) -> Result<(), FilterError> {
         let title = if self.source.is_empty() {
             "an empty topic filter selects nothing".to_owned()
@@ -187,7 +199,8 @@ impl<'a> Levels<'a> {
         } else {
             return Ok(());
         };
-        Err(FilterError::grammar(self.whole(), title))
+        let help = "a filter reads `spBv1.0/group/+/edge-node/device`";
+        Err(FilterError::grammar(self.whole(), title).help(help))
     }
 
     fn check_namespace(&self) -> Result<(), FilterError> {
@@ -355,9 +368,10 @@ impl<'a> Levels<'a> {
                     "did you mean `{meant}`? No message type is named in a rule: births, data \
                      and deaths travel together; write `{instead}`"
                 ),
-                None => {
-                    format!("a filter reads `spBv1.0/group/+/edge-node/device`: write `{instead}`")
-                }
+                None => format!(
+                    "a filter reads `spBv1.0/group/+/edge-node/device`: write `{}`",
+                    self.with_a_type_inserted().unwrap_or(instead)
+                ),
             });
         }
         Err(error)

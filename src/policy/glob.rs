@@ -251,7 +251,7 @@ impl Positions {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::{ProptestConfig, Strategy, prop};
     use proptest::{prop_assert_eq, proptest};
 
@@ -262,7 +262,11 @@ mod tests {
     }
 
     /// The definition of the language, as directly as it can be written; exponential.
-    fn naive(pattern: &[char], text: &[char], at_segment_start: bool) -> bool {
+    pub(in crate::policy) fn naive(
+        pattern: &[char],
+        text: &[char],
+        at_segment_start: bool,
+    ) -> bool {
         let deeper =
             |pattern, start| (0..=text.len()).any(|taken| naive(pattern, &text[taken..], start));
         match pattern {

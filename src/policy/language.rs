@@ -22,6 +22,7 @@
 //! | P101 | warning: control metrics never cross |
 //! | P102 | warning: a character that is no wildcard here |
 //! | P103 | warning: nothing is forwarded |
+//! | P104 | warning: a forward rule that denies all that it forwards |
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -32,7 +33,7 @@ use super::document::{Placed, Section, inside};
 use super::filter::TopicFilter;
 use super::glob::{Glob, GlobError};
 use super::rule::{Action, Bucket, DataTypes, Rate, Rule, Selectors};
-use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile};
+use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
 use crate::sparkplug::DataType;
 
 /// Bytes of one policy file. 10,000 rules of a usual length are 2 MB.
@@ -70,13 +71,15 @@ pub(super) fn read(sources: &[SourceFile]) -> (Vec<Rule>, Diagnostics) {
         }
         let (document, errors) = DeTable::parse_recoverable(&file.text);
         if !errors.is_empty() {
-            problems.extend(errors.iter().map(|error| Diagnostic::from_toml("P001", file, error)));
+            problems.extend(errors.iter().map(|error| syntax_error(file, error)));
             continue;
         }
         let mut section = Section::new(file, "a policy file", 0..0, document.get_ref());
+        let line_ends: Vec<usize> = file.text.match_indices('\n').map(|(end, _)| end).collect();
         for (header, table) in section.tables("rule", &mut problems) {
+            let line = line_ends.partition_point(|end| *end < header.start).saturating_add(1);
             let mut reader = RuleReader { file, problems: &mut problems, names: &mut names };
-            let rule = reader.read(header, table);
+            let rule = reader.read(header, line, table);
             if rules.len() >= MAX_RULES {
                 let title = format!("a policy can't have more than {MAX_RULES} rules");
                 problems.push(Diagnostic::file_error("P016", &file.path, title));
@@ -84,7 +87,10 @@ pub(super) fn read(sources: &[SourceFile]) -> (Vec<Rule>, Diagnostics) {
             }
             rules.extend(rule);
         }
-        section.finish(&mut problems);
+        let misplaced = |key: &str| {
+            RULE_KEYS.contains(&key).then(|| "it belongs below a `[[rule]]`".to_owned())
+        };
+        section.finish(misplaced, &mut problems);
     }
     let forwards = rules.iter().any(|rule| rule.action() == Action::Forward);
     if let (false, false, Some(file)) = (forwards, problems.has_errors(), sources.first()) {
@@ -98,6 +104,18 @@ pub(super) fn read(sources: &[SourceFile]) -> (Vec<Rule>, Diagnostics) {
     (rules, problems)
 }
 
+/// What the TOML parser says, with a hint where it alone doesn't help.
+fn syntax_error(file: &SourceFile, error: &toml::de::Error) -> Diagnostic {
+    let problem = Diagnostic::from_toml("P001", file, error);
+    if problem.title.contains("escaped value") {
+        return problem.help("write text with backslashes in single quotes: `'a\\*b'`");
+    }
+    if problem.title.contains("must be quoted") || problem.title.contains("basic string") {
+        return problem.help("text stands in quotes, such as `group = \"Plant1\"`");
+    }
+    problem
+}
+
 /// Reads one `[[rule]]`.
 struct RuleReader<'s, 'p> {
     file: &'s SourceFile,
@@ -108,7 +126,7 @@ struct RuleReader<'s, 'p> {
 
 impl RuleReader<'_, '_> {
     /// The rule, if it is usable. `None` is never returned without a problem.
-    fn read(&mut self, header: Range<usize>, table: &DeTable<'_>) -> Option<Rule> {
+    fn read(&mut self, header: Range<usize>, line: usize, table: &DeTable<'_>) -> Option<Rule> {
         let mut section = Section::new(self.file, "a rule", header, table);
         let name = self.name(&mut section);
         let description = section.string("description", self.problems);
@@ -123,9 +141,32 @@ impl RuleReader<'_, '_> {
             self.not_in_a_deny_rule(&section, "allow-metrics", help);
             self.not_in_a_deny_rule(&section, "rate", "limits belong to forward rules");
         }
-        let line = self.file.text.get(..section.header().start).unwrap_or("");
-        let line = line.matches('\n').count().saturating_add(1);
-        section.finish(self.problems);
+        if action == Some(Action::Forward)
+            && let Some(glob) = deny.iter().flatten().find(|glob| glob.matches_all())
+        {
+            let span = section.key_span("deny-metrics").unwrap_or_default();
+            let title = format!("`{glob}` denies all that the rule forwards");
+            self.problems.push(
+                Diagnostic::warning("P104", self.file, span, title)
+                    .label("deny wins over forward")
+                    .help("if that is meant, `action = \"deny\"` says it more clearly"),
+            );
+        }
+        let misplaced = |key: &str| {
+            let rate = [&MESSAGES, &BYTES]
+                .iter()
+                .any(|unit| [unit.rate_key, unit.burst_key].contains(&key));
+            rate.then(|| "it belongs below `[rule.rate]`".to_owned())
+        };
+        let header = section.header();
+        section.finish(misplaced, self.problems);
+        if selectors.contradict() {
+            let title = "the selectors contradict each other";
+            self.error("P013", header, title, "this rule selects nothing");
+            self.help_last(
+                "`topic` and the names must agree; a rule selects what all of them select",
+            );
+        }
         Some(Rule {
             name: name?,
             description: description.map(|description| description.value),
@@ -205,7 +246,7 @@ impl RuleReader<'_, '_> {
                     ("reject", "deny"),
                     ("block", "deny"),
                 ];
-                let meant = crate::config::diagnostic::closest(other, words.map(|(word, _)| word))
+                let meant = closest(other, words.map(|(word, _)| word))
                     .and_then(|word| words.iter().find(|(known, _)| *known == word));
                 let problem = Diagnostic::error(
                     "P007",
@@ -314,6 +355,14 @@ impl RuleReader<'_, '_> {
                     GlobError::Empty | GlobError::TooLong => pattern.span.clone(),
                 };
                 self.error("P012", span, error.to_string(), "");
+                self.help_last(match (error, names) {
+                    (GlobError::Empty, Names::Levels) => "`*` matches every name",
+                    (GlobError::Empty, Names::Metrics) => "`**` matches every metric",
+                    (GlobError::TrailingBackslash { .. }, _) => {
+                        "write `\\\\` for a backslash itself"
+                    }
+                    (GlobError::TooLong, _) => "use `*` for parts of the name",
+                });
                 return None;
             }
         };
@@ -382,12 +431,16 @@ impl RuleReader<'_, '_> {
                 None => {
                     let title = format!("unknown datatype: `{}`", name.value);
                     let known = DataType::ALL.iter().map(|datatype| datatype.name());
+                    let meant = PLC_TYPES
+                        .iter()
+                        .find(|(plc, _)| plc.eq_ignore_ascii_case(&name.value))
+                        .map(|(_, datatype)| datatype.name())
+                        .or_else(|| closest(&name.value, known));
                     let problem = Diagnostic::error("P014", self.file, name.span, title)
-                        .label("not a datatype of Sparkplug B")
-                        .did_you_mean(&name.value, known);
-                    self.problems.push(match problem.help.is_empty() {
-                        true => problem.help("such as `Float`, `Int32`, `Boolean`, `String`"),
-                        false => problem,
+                        .label("not a datatype of Sparkplug B");
+                    self.problems.push(match meant {
+                        Some(meant) => problem.help(format!("did you mean `{meant}`?")),
+                        None => problem.help("such as `Float`, `Int32`, `Boolean`, `String`"),
                     });
                 }
             }
@@ -400,14 +453,18 @@ impl RuleReader<'_, '_> {
         let mut section = Section::new(self.file, "`[rule.rate]`", header, table);
         let messages = self.bucket(&mut section, &MESSAGES);
         let bytes = self.bucket(&mut section, &BYTES);
-        let given = ["messages-per-s", "bytes-per-s", "burst-messages", "burst-bytes"];
-        if given.iter().all(|key| section.key_span(key).is_none()) {
+        if table.is_empty() {
             let help = "give `messages-per-s`, `bytes-per-s` or both";
             let span = section.header();
             self.error("P015", span, "a rate that limits nothing", "no limit in it");
             self.help_last(help);
         }
-        section.finish(self.problems);
+        let misplaced = |key: &str| {
+            let help = "it belongs to the rule: write it above `[rule.rate]`, since what follows \
+                        a `[…]` line belongs to that table";
+            RULE_KEYS.contains(&key).then(|| help.to_owned())
+        };
+        section.finish(misplaced, self.problems);
         Some(Rate { messages, bytes })
     }
 
@@ -425,7 +482,7 @@ impl RuleReader<'_, '_> {
         };
         // Written so that NaN fails.
         if !(per_s.value >= unit.min_per_s && per_s.value <= unit.max_per_s) {
-            let title = format!("`{}` out of range: {}", unit.rate_key, per_s.value);
+            let title = format!("`{}` out of range: {}", unit.rate_key, self.written(&per_s.span));
             let label = format!("from {} to {}", unit.min_per_s, unit.max_per_s);
             self.error("P015", per_s.span, title, label);
             if per_s.value == 0.0 {
@@ -441,7 +498,7 @@ impl RuleReader<'_, '_> {
         };
         if !(burst.value >= unit.min_burst && burst.value <= longest) || burst.value.fract() != 0.0
         {
-            let title = format!("`{}` out of range: {}", unit.burst_key, burst.value);
+            let title = format!("`{}` out of range: {}", unit.burst_key, self.written(&burst.span));
             let label = format!("a whole number from {} to {}", unit.min_burst, longest.floor());
             self.error("P015", burst.span, title, label);
             if let Some(why) = unit.why_min_burst
@@ -462,6 +519,11 @@ impl RuleReader<'_, '_> {
         }
     }
 
+    /// The text at `span`, as it was written.
+    fn written(&self, span: &Range<usize>) -> &str {
+        self.file.text.get(span.clone()).unwrap_or("")
+    }
+
     fn error(
         &mut self,
         code: &'static str,
@@ -472,6 +534,35 @@ impl RuleReader<'_, '_> {
         self.problems.push(Diagnostic::error(code, self.file, span, title).label(label));
     }
 }
+
+/// The keys of a rule, for hints about misplaced ones.
+const RULE_KEYS: [&str; 12] = [
+    "name",
+    "description",
+    "action",
+    "topic",
+    "group",
+    "edge-node",
+    "device",
+    "node-only",
+    "allow-metrics",
+    "deny-metrics",
+    "datatypes",
+    "rate",
+];
+
+/// What PLC programmers call the datatypes (IEC 61131-3), and Sparkplug's names.
+const PLC_TYPES: [(&str, DataType); 9] = [
+    ("BOOL", DataType::Boolean),
+    ("SINT", DataType::Int8),
+    ("INT", DataType::Int16),
+    ("DINT", DataType::Int32),
+    ("LINT", DataType::Int64),
+    ("WORD", DataType::UInt16),
+    ("DWORD", DataType::UInt32),
+    ("REAL", DataType::Float),
+    ("LREAL", DataType::Double),
+];
 
 /// What the globs of a list are over.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -507,7 +598,7 @@ const BYTES: Unit = Unit {
     max_per_s: MAX_BYTES_PER_S,
     min_burst: MIN_BURST_BYTES as f64,
     why_min_burst: Some(
-        "a message that is larger than the burst waits for the whole of it, so that a small \
-         burst holds back ordinary messages",
+        "a message that is larger than the burst passes only when the bucket is full; a burst \
+         this small would hold back ordinary messages",
     ),
 };

@@ -39,12 +39,16 @@
 //!   names, then that within the file.
 //! - Commands, STATE and other namespaces can't be allowed; a rule that names them is an error.
 
+#[cfg(test)]
+mod bad_policies;
 mod digest;
 mod document;
 mod filter;
 mod glob;
 mod language;
 mod limiter;
+#[cfg(test)]
+mod naive;
 mod plan;
 mod rule;
 mod scope;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::filter::TopicFilter;
+use super::filter::{Level, Reach, TopicFilter};
 use super::glob::Glob;
 use crate::sparkplug::{DataType, Entity};
 
@@ -106,6 +106,27 @@ impl Selectors {
             && self.topics.as_ref().is_none_or(|topics| {
                 topics.iter().any(|topic| topic.matches_node(group, edge_node))
             })
+    }
+
+    /// Whether `topic` and the names can't agree on any entity.
+    pub(super) fn contradict(&self) -> bool {
+        // An empty list is one whose filters were all refused, which has been reported.
+        let Some(topics) = self.topics.as_ref().filter(|topics| !topics.is_empty()) else {
+            return false;
+        };
+        let allows = |globs: Option<&[Glob]>, level: &Level| {
+            level.name().is_none_or(|name| any_matches(globs, name))
+        };
+        !topics.iter().any(|topic| {
+            let by_reach = match &topic.reach {
+                Reach::Node => self.devices.is_none(),
+                Reach::Devices(level) => !self.node_only && allows(self.devices.as_deref(), level),
+                Reach::All => true,
+            };
+            by_reach
+                && allows(self.groups.as_deref(), &topic.group)
+                && allows(self.edge_nodes.as_deref(), &topic.edge_node)
+        })
     }
 
     /// Whether they select `entity`.

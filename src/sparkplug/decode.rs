@@ -31,6 +31,16 @@ pub struct Caps {
 }
 
 impl Caps {
+    /// All of the defaults below.
+    pub const DEFAULT: Caps = Caps {
+        payload_bytes: Caps::PAYLOAD_BYTES,
+        metrics: Caps::METRICS,
+        depth: Caps::DEPTH,
+        string_bytes: Caps::STRING_BYTES,
+        cells: Caps::CELLS,
+        properties: Caps::PROPERTIES,
+    };
+
     /// 1 MiB: the default packet limit of the connections; births of large nodes with a few
     /// thousand tags are about 300 KiB.
     pub const PAYLOAD_BYTES: usize = 1024 * 1024;
@@ -51,14 +61,7 @@ impl Caps {
 
 impl Default for Caps {
     fn default() -> Self {
-        Caps {
-            payload_bytes: Caps::PAYLOAD_BYTES,
-            metrics: Caps::METRICS,
-            depth: Caps::DEPTH,
-            string_bytes: Caps::STRING_BYTES,
-            cells: Caps::CELLS,
-            properties: Caps::PROPERTIES,
-        }
+        Caps::DEFAULT
     }
 }
 

@@ -100,7 +100,7 @@ where
         write!(writer, " {}", self.half)?;
         // Events of a library say whose they are.
         let root = metadata.target().split("::").next().unwrap_or_default();
-        if root != OWN_TARGET {
+        if root != OWN_TARGET && root != self.half {
             write!(writer, " {}", escape(root))?;
         }
         writer.write_char(':')?;
@@ -222,6 +222,8 @@ mod tests {
         );
         let line = logged(false, || tracing::warn!(target: "rumqttc::state", "odd"));
         assert_eq!(line, "2026-11-22T13:27:23.123Z  WARN ot rumqttc: odd\n");
+        let line = logged(false, || tracing::warn!(target: "ot", "odd"));
+        assert_eq!(line, "2026-11-22T13:27:23.123Z  WARN ot: odd\n");
         assert!(logged(true, || tracing::error!("bad")).contains("\x1b[31mERROR\x1b[0m ot: bad"));
     }
 

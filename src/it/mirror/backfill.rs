@@ -97,8 +97,7 @@ impl Mirror {
 /// A metric of a missed frame as historical data, or `None` where hosts couldn't place it (its
 /// birth doesn't have it) or hold it already.
 fn historical(mut metric: Metric, layout: &Layout, date: u64, birth: bool) -> Option<Metric> {
-    let name = metric.name.as_deref()?;
-    if !layout.contains(name) {
+    if !layout.takes(&metric) {
         return None;
     }
     if birth && matches!(&metric.value, Some(Value::Template(_))) {

@@ -57,7 +57,8 @@ impl Mirror {
     }
 
     fn start(&mut self, start: Start, in_head: bool) {
-        let seconds = start.keyframe_every_s.clamp(*KEYFRAME_EVERY_S.start(), *KEYFRAME_EVERY_S.end());
+        let seconds =
+            start.keyframe_every_s.clamp(*KEYFRAME_EVERY_S.start(), *KEYFRAME_EVERY_S.end());
         self.keyframe_every = Duration::from_secs(seconds.into());
         if in_head {
             self.head = Some(HashSet::new());
@@ -124,7 +125,8 @@ impl Mirror {
             self.node_birth(now, id, seq, payload, date, relayed.synthetic);
             return Ok(());
         }
-        let id = *self.by_key.get(&format!("{group}/{edge_node}")).ok_or(Reason::DataBeforeBirth)?;
+        let id =
+            *self.by_key.get(&format!("{group}/{edge_node}")).ok_or(Reason::DataBeforeBirth)?;
         if !self.node(id).is_some_and(|node| node.alive) {
             return Err(Reason::DataBeforeBirth);
         }
@@ -239,13 +241,7 @@ impl Mirror {
         Ok(())
     }
 
-    fn device_death(
-        &mut self,
-        now: Now,
-        id: NodeId,
-        name: &str,
-        seq: u64,
-    ) -> Result<(), Reason> {
+    fn device_death(&mut self, now: Now, id: NodeId, name: &str, seq: u64) -> Result<(), Reason> {
         let Some(node) = self.node_mut(id) else { return Err(Reason::BadFrame) };
         let device = node.forget_device(name).ok_or(Reason::DataBeforeBirth)?;
         if device.born && node.session == Session::Born {
@@ -273,9 +269,18 @@ impl Mirror {
             },
         };
         let mut metrics = payload.metrics;
-        let before = metrics.len();
-        metrics.retain_mut(|metric| layout.fold(metric, date) != Folded::Unknown);
-        let unknown = before.saturating_sub(metrics.len());
+        let (mut unknown, mut mismatched): (u64, u64) = (0, 0);
+        metrics.retain_mut(|metric| match layout.fold(metric, date) {
+            Folded::Known | Folded::Refreshed => true,
+            Folded::Unknown => {
+                unknown = unknown.saturating_add(1);
+                false
+            }
+            Folded::Mismatch => {
+                mismatched = mismatched.saturating_add(1);
+                false
+            }
+        });
         let empty = metrics.is_empty();
         if !empty {
             if node.publishes() {
@@ -285,8 +290,13 @@ impl Mirror {
                 node.miss_data(device, seq);
             }
         }
-        self.account.drop_metrics(Reason::UnknownMetric, unknown.try_into().unwrap_or(u64::MAX));
-        if empty { Err(Reason::UnknownMetric) } else { Ok(()) }
+        self.account.drop_metrics(Reason::UnknownMetric, unknown);
+        self.account.drop_metrics(Reason::TypeMismatch, mismatched);
+        match (empty, mismatched) {
+            (false, _) => Ok(()),
+            (true, 0) => Err(Reason::UnknownMetric),
+            (true, _) => Err(Reason::TypeMismatch),
+        }
     }
 
     fn keyframe(&mut self, now: Now, seq: u64, keyframe: Keyframe, in_head: bool) {
@@ -347,8 +357,9 @@ impl Mirror {
         date: u64,
         keyframe: &Keyframe,
     ) {
-        let same_session =
-            self.node(id).is_some_and(|node| node.alive && node.ot_bd_seq == names::bd_seq(&payload));
+        let same_session = self
+            .node(id)
+            .is_some_and(|node| node.alive && node.ot_bd_seq == names::bd_seq(&payload));
         if !same_session {
             self.heal();
             self.node_birth(now, id, seq, payload, date, true);

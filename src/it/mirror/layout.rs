@@ -8,15 +8,15 @@ use crate::sparkplug::{
 };
 
 /// Property that carries the quality of a value (Sparkplug 3.0 §6.4.8).
-pub const QUALITY: &str = "Quality";
+pub(super) const QUALITY: &str = "Quality";
 /// The value can't be trusted: it may be out of date.
-pub const QUALITY_STALE: u32 = 500;
+pub(super) const QUALITY_STALE: u32 = 500;
 /// The value is good.
-pub const QUALITY_GOOD: u32 = 192;
+pub(super) const QUALITY_GOOD: u32 = 192;
 
 /// The metrics of one entity.
 #[derive(Debug, Default, Clone)]
-pub struct Layout {
+pub(super) struct Layout {
     slots: Vec<Slot>,
     index: HashMap<String, usize, foldhash::fast::RandomState>,
 }
@@ -31,13 +31,15 @@ struct Slot {
 
 /// What folding a message into a layout did with one metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Folded {
+pub(super) enum Folded {
     /// The metric is in the layout; its value is now current (or it is historical).
     Known,
     /// The metric was marked stale and is good again.
     Refreshed,
     /// The layout has no such metric.
     Unknown,
+    /// The value doesn't fit the metric's datatype.
+    Mismatch,
 }
 
 impl Layout {
@@ -45,7 +47,7 @@ impl Layout {
     /// timestamp. The journal is hostile input: metrics that a birth of ours may not have
     /// (nameless, untyped, aliased twice, control metrics) are left out; their number is
     /// returned too.
-    pub fn from_birth(birth: Payload, fallback_ms: u64) -> (Layout, u64) {
+    pub(super) fn from_birth(birth: Payload, fallback_ms: u64) -> (Layout, u64) {
         let date = birth.timestamp.unwrap_or(fallback_ms);
         let mut layout = Layout::default();
         let mut refused: u64 = 0;
@@ -77,12 +79,12 @@ impl Layout {
     }
 
     /// Number of metrics.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.slots.len()
     }
 
     /// Keeps the metrics for which `keep` says so; true when any went.
-    pub fn retain(&mut self, mut keep: impl FnMut(&mut Metric) -> bool) -> bool {
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&mut Metric) -> bool) -> bool {
         let before = self.slots.len();
         self.slots.retain_mut(|slot| keep(&mut slot.metric));
         if self.slots.len() == before {
@@ -99,7 +101,7 @@ impl Layout {
 
     /// Whether births of both would name the same metrics with the same datatypes and, for
     /// templates, the same members: then data can tell all that differs.
-    pub fn same_shape(&self, other: &Layout) -> bool {
+    pub(super) fn same_shape(&self, other: &Layout) -> bool {
         self.slots.len() == other.slots.len()
             && self.slots.iter().all(|slot| {
                 other.find(&slot.metric).is_some_and(|theirs| {
@@ -111,7 +113,7 @@ impl Layout {
 
     /// Metrics of `newer` whose value, null flag or properties differ from ours, as data
     /// metrics. Both have the same shape.
-    pub fn differences(&self, newer: &Layout) -> Vec<Metric> {
+    pub(super) fn differences(&self, newer: &Layout) -> Vec<Metric> {
         newer
             .slots
             .iter()
@@ -128,7 +130,7 @@ impl Layout {
 
     /// Folds one metric of a data message in and makes it fit for publication: dated, typed by
     /// its birth alone, and good again if it was stale. Historical values change nothing.
-    pub fn fold(&mut self, metric: &mut Metric, date: u64) -> Folded {
+    pub(super) fn fold(&mut self, metric: &mut Metric, date: u64) -> Folded {
         let Some(slot) = metric
             .name
             .as_deref()
@@ -137,6 +139,9 @@ impl Layout {
         else {
             return Folded::Unknown;
         };
+        if !fits(&slot.metric, metric) {
+            return Folded::Mismatch;
+        }
         metric.alias = None;
         metric.datatype = None;
         metric.timestamp.get_or_insert(date);
@@ -167,13 +172,13 @@ impl Layout {
         Folded::Refreshed
     }
 
-    /// Whether the layout has this metric.
-    pub fn contains(&self, name: &str) -> bool {
-        self.index.contains_key(name)
+    /// Whether the layout has this metric, and its value fits.
+    pub(super) fn takes(&self, metric: &Metric) -> bool {
+        self.find(metric).is_some_and(|slot| fits(&slot.metric, metric))
     }
 
     /// Whether `metric` says what the layout holds already (same time, same value).
-    pub fn is_current(&self, metric: &Metric) -> bool {
+    pub(super) fn is_current(&self, metric: &Metric) -> bool {
         self.find(metric).is_some_and(|slot| {
             slot.metric.timestamp == metric.timestamp
                 && same_value(&slot.metric, metric)
@@ -182,14 +187,14 @@ impl Layout {
     }
 
     /// Marks every metric as not seen since a loss.
-    pub fn mark_stale(&mut self) {
+    pub(super) fn mark_stale(&mut self) {
         for slot in &mut self.slots {
             slot.stale = true;
         }
     }
 
     /// Copies the stale marks of an older layout of the same entity.
-    pub fn keep_stale_marks_of(&mut self, older: &Layout) {
+    pub(super) fn keep_stale_marks_of(&mut self, older: &Layout) {
         for slot in &mut self.slots {
             slot.stale = older.find(&slot.metric).is_some_and(|theirs| theirs.stale);
         }
@@ -197,7 +202,7 @@ impl Layout {
 
     /// The metrics as a birth of ours has them: every one with name, datatype, timestamp, and
     /// a value or `is_null`.
-    pub fn birth_metrics(&self) -> impl Iterator<Item = Metric> + '_ {
+    pub(super) fn birth_metrics(&self) -> impl Iterator<Item = Metric> + '_ {
         self.slots.iter().map(|slot| {
             let mut metric = slot.metric.clone();
             if slot.stale {
@@ -208,12 +213,12 @@ impl Layout {
     }
 
     /// The metrics and their stale marks, for the snapshot.
-    pub fn slots(&self) -> impl Iterator<Item = (&Metric, bool)> {
+    pub(super) fn slots(&self) -> impl Iterator<Item = (&Metric, bool)> {
         self.slots.iter().map(|slot| (&slot.metric, slot.stale))
     }
 
     /// Restores what [`Layout::slots`] gave.
-    pub fn restore(slots: impl Iterator<Item = (Metric, bool)>) -> Layout {
+    pub(super) fn restore(slots: impl Iterator<Item = (Metric, bool)>) -> Layout {
         let mut layout = Layout::default();
         for (metric, stale) in slots {
             if layout.add(metric, 0)
@@ -251,6 +256,13 @@ fn normalise(metric: &mut Metric) {
     }
 }
 
+fn fits(born: &Metric, metric: &Metric) -> bool {
+    match (&metric.value, born.datatype.and_then(DataType::from_code)) {
+        (Some(value), Some(datatype)) => value::fits(datatype, value),
+        (value, _) => value.is_none(),
+    }
+}
+
 /// Same bits: NaN is itself, or every keyframe would seem to change it.
 fn same_value(left: &Metric, right: &Metric) -> bool {
     match (&left.value, &right.value) {
@@ -266,9 +278,10 @@ fn same_members(ours: &Metric, theirs: &Metric) -> bool {
                 && ours.is_definition == theirs.is_definition
                 && ours.metrics.len() == theirs.metrics.len()
                 && ours.metrics.iter().all(|member| {
-                    theirs.metrics.iter().any(|other| {
-                        other.name == member.name && same_members(member, other)
-                    })
+                    theirs
+                        .metrics
+                        .iter()
+                        .any(|other| other.name == member.name && same_members(member, other))
                 })
         }
         _ => true,
@@ -299,7 +312,8 @@ fn merge_template(current: &mut Template, newer: &Template) {
         }
     }
     for parameter in &newer.parameters {
-        if let Some(known) = current.parameters.iter_mut().find(|known| known.name == parameter.name)
+        if let Some(known) =
+            current.parameters.iter_mut().find(|known| known.name == parameter.name)
         {
             known.value.clone_from(&parameter.value);
         }

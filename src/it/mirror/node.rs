@@ -67,7 +67,9 @@ pub(super) struct Device {
 /// Life of a node's session on the IT broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Session {
-    Closed { not_before: Duration },
+    Closed {
+        not_before: Duration,
+    },
     Opening,
     /// Connected; the births wait for the primary host.
     Waiting,
@@ -206,7 +208,8 @@ impl Node {
     /// Takes the lowest birth frame that is held and not published, of the node and all its
     /// devices: they are published now.
     pub(super) fn take_held_births(&mut self) -> Option<u64> {
-        let devices = self.devices.values_mut().filter_map(|device| device.unpublished_birth.take());
+        let devices =
+            self.devices.values_mut().filter_map(|device| device.unpublished_birth.take());
         self.unpublished_birth.take().into_iter().chain(devices).min()
     }
 

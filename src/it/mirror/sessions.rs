@@ -66,9 +66,10 @@ impl Mirror {
                 self.publish_births(now, id);
                 return;
             }
-            let due = node.confirm.pending.is_some_and(|(_, since)| {
-                now.at.saturating_sub(since) >= confirm_every
-            });
+            let due = node
+                .confirm
+                .pending
+                .is_some_and(|(_, since)| now.at.saturating_sub(since) >= confirm_every);
             let historical = node.ranges.iter().any(|range| range.sent_to > range.from);
             if node.confirm.barrier.is_none() && (due || historical) {
                 node.confirm.barrier = Some(node.confirm.published);
@@ -202,8 +203,7 @@ impl Mirror {
             },
         };
         let seq = Some(node.next_seq().into());
-        let payload =
-            Payload { timestamp: Some(now.wall_ms), metrics, seq, ..Payload::default() };
+        let payload = Payload { timestamp: Some(now.wall_ms), metrics, seq, ..Payload::default() };
         let payload = encode(&payload);
         self.out.push_back(Outgoing::Publish { node: id, topic, payload, qos });
     }
@@ -366,11 +366,7 @@ impl Mirror {
     }
 }
 
-fn device_birth(
-    node: &mut Node,
-    layout: &Layout,
-    wall_ms: u64,
-) -> Payload {
+fn device_birth(node: &mut Node, layout: &Layout, wall_ms: u64) -> Payload {
     Payload {
         timestamp: Some(wall_ms),
         metrics: layout.birth_metrics().collect(),
@@ -392,7 +388,8 @@ fn backoff(failures: u32, id: NodeId, at: Duration) -> Duration {
     let mixed = u64::from(id.0)
         .wrapping_add(u64::from(at.subsec_nanos()))
         .wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let permille = u32::try_from((mixed >> 32) % 1000).unwrap_or(0);
-    let half = longest / 2;
-    half.saturating_add(half.saturating_mul(permille) / 1000)
+    // 50 % to 100 % of the longest, in steps of 1/256 of the half.
+    let step = u32::try_from(mixed >> 56).unwrap_or(0);
+    let half = longest.checked_div(2).unwrap_or_default();
+    half.saturating_add(half.saturating_mul(step).checked_div(256).unwrap_or_default())
 }

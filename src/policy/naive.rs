@@ -1,0 +1,329 @@
+//! The language's definition once more, as directly as it can be written, and property tests
+//! that compare the compiled policy with it. Nothing here uses the code under test but for
+//! [`Policy`] itself: rules are kept as text, globs and filters are matched by recursion.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::{Just, ProptestConfig, Strategy, any};
+use proptest::sample::{select, subsequence};
+use proptest::{prop_assert, prop_assert_eq, prop_oneof, proptest};
+
+use super::glob::tests::naive as naive_glob;
+use super::{Action, Policy, RuleId, SourceFile, Verdict};
+use crate::sparkplug::{DataType, Entity};
+use crate::telemetry::Reason;
+
+type Names = Option<Vec<String>>;
+
+/// A rule as its author wrote it.
+#[derive(Clone, Debug)]
+struct Draft {
+    action: Action,
+    topics: Names,
+    groups: Names,
+    edge_nodes: Names,
+    devices: Names,
+    node_only: bool,
+    allow: Names,
+    deny: Names,
+    datatypes: Option<Vec<DataType>>,
+}
+
+impl Draft {
+    fn toml(&self, number: usize) -> String {
+        let mut text = format!("[[rule]]\nname = \"r{number}\"\n");
+        text.push_str(&format!("action = \"{}\"\n", self.action.name()));
+        for (key, list) in [
+            ("topic", &self.topics),
+            ("group", &self.groups),
+            ("edge-node", &self.edge_nodes),
+            ("device", &self.devices),
+            ("allow-metrics", &self.allow),
+            ("deny-metrics", &self.deny),
+        ] {
+            if let Some(list) = list {
+                text.push_str(&format!("{key} = [{}]\n", quoted(list)));
+            }
+        }
+        if let Some(datatypes) = &self.datatypes {
+            let names: Vec<_> = datatypes.iter().map(|datatype| datatype.name().into()).collect();
+            text.push_str(&format!("datatypes = [{}]\n", quoted(&names)));
+        }
+        text.push_str(&format!("node-only = {}\n", self.node_only));
+        text
+    }
+
+    fn selects(&self, entity: Entity<'_>) -> bool {
+        let topic = match entity.device {
+            None => format!("spBv1.0/{}/NDATA/{}", entity.group, entity.edge_node),
+            Some(device) => {
+                format!("spBv1.0/{}/DDATA/{}/{device}", entity.group, entity.edge_node)
+            }
+        };
+        self.topics.iter().all(|topics| topics.iter().any(|filter| mqtt_matches(filter, &topic)))
+            && listed(&self.groups, entity.group)
+            && listed(&self.edge_nodes, entity.edge_node)
+            && match entity.device {
+                None => self.devices.is_none(),
+                Some(device) => !self.node_only && listed(&self.devices, device),
+            }
+    }
+
+    fn forwards_name(&self, entity: Entity<'_>, metric: &str) -> bool {
+        self.action == Action::Forward && self.selects(entity) && listed(&self.allow, metric)
+    }
+
+    fn forwards(&self, entity: Entity<'_>, metric: &str, datatype: Option<DataType>) -> bool {
+        self.forwards_name(entity, metric)
+            && self.datatypes.iter().all(|list| datatype.is_some_and(|one| list.contains(&one)))
+    }
+
+    fn denies(&self, entity: Entity<'_>, metric: &str, datatype: Option<DataType>) -> bool {
+        let by_name = match self.action {
+            Action::Forward => self.deny.is_some() && listed(&self.deny, metric),
+            Action::Deny => {
+                listed(&self.deny, metric)
+                    && self
+                        .datatypes
+                        .iter()
+                        .all(|list| datatype.is_none_or(|one| list.contains(&one)))
+            }
+        };
+        by_name && self.selects(entity)
+    }
+}
+
+fn judge(rules: &[Draft], entity: Entity<'_>, metric: &str, datatype: Option<DataType>) -> Verdict {
+    let first = |decides: &dyn Fn(&Draft) -> bool| {
+        rules.iter().position(decides).map(|number| RuleId(number as u32))
+    };
+    if let Some(rule) = first(&|rule| rule.denies(entity, metric, datatype)) {
+        return Verdict::Drop { reason: Reason::Denied, rule: Some(rule) };
+    }
+    if let Some(rule) = first(&|rule| rule.forwards(entity, metric, datatype)) {
+        return Verdict::Forward { rule };
+    }
+    match first(&|rule| rule.forwards_name(entity, metric)) {
+        Some(rule) => Verdict::Drop { reason: Reason::Datatype, rule: Some(rule) },
+        None => Verdict::Drop { reason: Reason::NoRule, rule: None },
+    }
+}
+
+fn listed(globs: &Names, name: &str) -> bool {
+    let name: Vec<char> = name.chars().collect();
+    globs.iter().all(|globs| {
+        globs.iter().any(|glob| naive_glob(&glob.chars().collect::<Vec<_>>(), &name, true))
+    })
+}
+
+fn mqtt_matches(filter: &str, topic: &str) -> bool {
+    match (filter.split_once('/'), topic.split_once('/')) {
+        _ if filter == "#" => true,
+        (Some((left, filter)), Some((right, topic))) => {
+            (left == "+" || left == right) && mqtt_matches(filter, topic)
+        }
+        (None, None) => filter == "+" || filter == topic,
+        (Some((left, "#")), None) => left == "+" || left == topic,
+        _ => false,
+    }
+}
+
+fn quoted(list: &[String]) -> String {
+    let quoted: Vec<_> = list.iter().map(|item| format!("'{item}'")).collect();
+    quoted.join(", ")
+}
+
+const GROUPS: [&str; 3] = ["G", "G2", "STATE"];
+const EDGE_NODES: [&str; 3] = ["E", "E2", "F"];
+const DEVICES: [&str; 4] = ["D", "D2", "X", "#1"];
+const METRICS: [&str; 9] =
+    ["Temp", "Temp/1", "Temp/Secret", "Secret", "a/b/Secret1", "a/b/c", "Motor[1]/Speed", "", "a*"];
+const DATATYPES: [DataType; 4] =
+    [DataType::Float, DataType::Int32, DataType::Template, DataType::DateTimeArray];
+
+fn names(names: &'static [&'static str]) -> impl Strategy<Value = Names> {
+    option::of(vec(select(names).prop_map(str::to_owned), 1..3))
+}
+
+fn metrics() -> impl Strategy<Value = Names> {
+    let written = select(vec![
+        "**",
+        "*",
+        "Temp/*",
+        "Temp/**",
+        "**/Secret*",
+        "Secret",
+        "a/**",
+        "a/*/c",
+        "**/c",
+        "?*",
+        "Motor[1]/**",
+        "a\\*",
+        "*p",
+        "T*/1",
+        "**/b/**",
+        "***",
+        "a/b/Secret1",
+    ])
+    .prop_map(str::to_owned);
+    let random = vec(select(vec!["a", "b", "/", "*", "**", "?", "Temp", "Secret"]), 1..5)
+        .prop_map(|parts| parts.concat());
+    // Long lists make the plan build its table.
+    let glob = prop_oneof![3 => written, 1 => random];
+    option::of(prop_oneof![4 => vec(glob.clone(), 1..4), 1 => vec(glob, 15..30)])
+}
+
+fn topics() -> impl Strategy<Value = Names> {
+    let level = |names: &'static [&'static str]| {
+        prop_oneof![1 => Just("+"), 2 => select(names)].prop_map(str::to_owned)
+    };
+    let tail = prop_oneof![
+        Just("/#".to_owned()),
+        level(&EDGE_NODES).prop_map(|node| format!("/{node}")),
+        level(&EDGE_NODES).prop_map(|node| format!("/{node}/#")),
+        (level(&EDGE_NODES), level(&["D", "D2"]))
+            .prop_map(|(node, device)| format!("/{node}/{device}")),
+    ];
+    let filter =
+        (level(&GROUPS), tail).prop_map(|(group, tail)| format!("spBv1.0/{group}/+{tail}"));
+    option::weighted(0.4, vec(filter, 1..3))
+}
+
+fn draft() -> impl Strategy<Value = Draft> {
+    let selectors = (
+        topics(),
+        names(&["G", "G2", "STATE", "*", "G?"]),
+        names(&["E", "E2", "E*", "**", "?"]),
+        names(&["D", "D*", "*", "X", "?2"]),
+        any::<bool>(),
+    );
+    let what = (
+        prop_oneof![2 => Just(Action::Forward), 1 => Just(Action::Deny)],
+        metrics(),
+        metrics(),
+        option::weighted(0.3, subsequence(DATATYPES.to_vec(), 1..3)),
+    );
+    (selectors, what).prop_map(
+        |((topics, groups, edge_nodes, devices, node_only), (action, allow, deny, datatypes))| {
+            let without_selector =
+                topics.is_none() && groups.is_none() && edge_nodes.is_none() && devices.is_none();
+            Draft {
+                action,
+                node_only: node_only && devices.is_none(),
+                groups: if without_selector { Some(vec!["*".into()]) } else { groups },
+                topics,
+                edge_nodes,
+                devices,
+                allow: allow.filter(|_| action == Action::Forward),
+                deny,
+                datatypes,
+            }
+        },
+    )
+}
+
+/// The drafts that the language accepts (selectors can contradict each other), and the policy
+/// of them.
+fn compile(drafts: Vec<Draft>) -> (Vec<Draft>, Policy) {
+    let parse = |text: String| Policy::parse(&[SourceFile::new("a.toml", text)]);
+    let drafts: Vec<Draft> =
+        drafts.into_iter().filter(|draft| parse(draft.toml(0)).is_ok()).collect();
+    let text = drafts.iter().enumerate().map(|(number, draft)| draft.toml(number)).collect();
+    match parse(text) {
+        Ok((policy, _)) => (drafts, policy),
+        Err(problems) => panic!("{problems}"),
+    }
+}
+
+fn entities() -> impl Iterator<Item = Entity<'static>> {
+    GROUPS.into_iter().flat_map(|group| {
+        EDGE_NODES.into_iter().flat_map(move |edge_node| {
+            let devices = DEVICES.iter().map(|device| Some(*device));
+            [None].into_iter().chain(devices).map(move |device| Entity { group, edge_node, device })
+        })
+    })
+}
+
+fn topic(entity: Entity<'_>, node_type: &str, device_type: &str) -> String {
+    let Entity { group, edge_node, device } = entity;
+    match device {
+        None => format!("spBv1.0/{group}/{node_type}/{edge_node}"),
+        Some(device) => format!("spBv1.0/{group}/{device_type}/{edge_node}/{device}"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn compiled_plan_agrees_with_the_definition(drafts in vec(draft(), 0..7)) {
+        let (drafts, policy) = compile(drafts);
+        for entity in entities() {
+            let plan = policy.plan(entity);
+            for metric in METRICS {
+                for datatype in DATATYPES.map(Some).into_iter().chain([None]) {
+                    let expected = judge(&drafts, entity, metric, datatype);
+                    prop_assert_eq!(plan.judge(metric, datatype), expected, "{} {}", entity, metric);
+                    let denied = match expected {
+                        Verdict::Drop { reason: Reason::Denied, rule } => rule,
+                        _ => None,
+                    };
+                    prop_assert_eq!(plan.denies_typed_member(metric, datatype), denied);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn scope_takes_in_every_entity_of_which_anything_crosses(drafts in vec(draft(), 0..7)) {
+        let (drafts, policy) = compile(drafts);
+        for entity in entities() {
+            let selected = |action| {
+                drafts.iter().any(|draft| draft.action == action && draft.selects(entity))
+            };
+            let crosses = METRICS.iter().any(|metric| {
+                DATATYPES.iter().any(|datatype| {
+                    let verdict = judge(&drafts, entity, metric, Some(*datatype));
+                    matches!(verdict, Verdict::Forward { .. })
+                })
+            });
+            let in_scope = policy.device_in_scope(entity);
+            prop_assert!(in_scope || !crosses, "{}", entity);
+            prop_assert!(selected(Action::Forward) || !in_scope, "{}", entity);
+            let node = policy.node_in_scope(entity.group, entity.edge_node);
+            prop_assert!(node || !in_scope, "{}", entity);
+        }
+    }
+
+    #[test]
+    fn subscriptions_take_in_what_may_cross_and_never_commands(drafts in vec(draft(), 0..7)) {
+        let (drafts, policy) = compile(drafts);
+        let filters = policy.subscriptions();
+        let subscribed = |topic: &str| filters.iter().any(|filter| mqtt_matches(filter, topic));
+        for entity in entities() {
+            let node = Entity::node(entity.group, entity.edge_node);
+            prop_assert!(!subscribed(&topic(entity, "NCMD", "DCMD")));
+            prop_assert!(!subscribed("spBv1.0/STATE/host"));
+            let selected = drafts
+                .iter()
+                .any(|draft| draft.action == Action::Forward && draft.selects(entity));
+            if selected {
+                for (of_node, of_device) in
+                    [("NBIRTH", "DBIRTH"), ("NDATA", "DDATA"), ("NDEATH", "DDEATH")]
+                {
+                    prop_assert!(subscribed(&topic(entity, of_node, of_device)));
+                    prop_assert!(subscribed(&topic(node, of_node, of_device)));
+                }
+            }
+            if policy.sees_every_message_of(entity.group, entity.edge_node) {
+                prop_assert!(subscribed(&topic(entity, "NDATA", "DDATA")));
+            }
+        }
+        for (index, filter) in filters.iter().enumerate() {
+            for (other_index, other) in filters.iter().enumerate() {
+                // A filter without `#` is matched as if its `+` were names.
+                prop_assert!(index == other_index || !mqtt_matches(other, filter));
+            }
+        }
+    }
+}

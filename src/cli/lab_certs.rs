@@ -63,7 +63,10 @@ pub(super) fn run(arguments: &LabCertsArgs) -> Result<Exit, Failure> {
     let names: Vec<String> =
         LOCAL_NAMES.iter().map(ToString::to_string).chain(arguments.host.clone()).collect();
     let now = SystemTime::now();
-    let until = now + Duration::from_secs(u64::from(arguments.days) * 86_400);
+    let lifetime = Duration::from_secs(u64::from(arguments.days).saturating_mul(86_400));
+    let until = now
+        .checked_add(lifetime)
+        .ok_or_else(|| Failure::new(Exit::Io, "the clock is at the end of time"))?;
     let mut files = Vec::new();
     for side in ["ot", "it"] {
         let made = make_side(side, &names, now, until);

@@ -199,7 +199,7 @@ mod tests {
     fn logged(ansi: bool, log: impl FnOnce()) -> String {
         let sink = Sink::default();
         let writer = sink.clone();
-        let clock = || UNIX_EPOCH + Duration::from_millis(1_795_354_043_123);
+        let clock = || UNIX_EPOCH.checked_add(Duration::from_millis(1_795_354_043_123)).unwrap();
         let subscriber = tracing_subscriber::fmt()
             .with_ansi(ansi)
             .event_format(Line { half: "ot", clock })

@@ -12,6 +12,7 @@
 mod broker;
 mod checker;
 mod client;
+mod command_line;
 mod metrics;
 mod packet;
 mod peers;

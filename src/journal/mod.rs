@@ -31,6 +31,7 @@ mod model;
 mod reader;
 mod recovery;
 mod segment;
+mod verify;
 mod writer;
 
 pub use body::{Body, Dropped, Envelope, Heartbeat, Keyframe, Relayed, Start};
@@ -39,4 +40,5 @@ pub use frame::{Frame, MAX_BODY_BYTES};
 pub use reader::{From, Item, Lost, LostCause, Position, Reader, SETTLED_POLLS};
 pub use recovery::Recovered;
 pub use segment::MAX_SEGMENTS;
+pub use verify::{Defect, Finding, MAX_FINDINGS, Verification, verify};
 pub use writer::{Durability, Head, Replay, Retained, Writer, WriterOptions};

@@ -185,6 +185,8 @@ impl Reader {
                     match self.leave_for(newer)? {
                         Found::Segment => {}
                         Found::Lost(lost) => return Ok(Some(self.lose(lost))),
+                        // It has gone meanwhile, or can't be used: the search by name decides.
+                        Found::Nothing if !relocated => relocated = true,
                         Found::Nothing => return Ok(None),
                     }
                 }
@@ -328,7 +330,6 @@ impl Reader {
     fn leave_for(&mut self, newer: u64) -> Result<Found, JournalError> {
         Ok(match segment::open(&self.dir, newer)? {
             Opened::Segment { file, header, .. } => self.found(file, header),
-            // Unreadable itself: the search by name knows what to do.
             Opened::Unreadable { .. } if newer > self.want.seq => {
                 self.cursor = None;
                 let last = newer.saturating_sub(1);
@@ -402,88 +403,4 @@ fn cursor_offset(cursor: &Option<Cursor>) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::journal::{Body, Durability, Heartbeat, Start, Writer, WriterOptions};
-
-    fn options(dir: &Path) -> WriterOptions {
-        WriterOptions {
-            dir: dir.to_path_buf(),
-            relay_name: "test".into(),
-            segment_bytes: 4096,
-            retain_bytes: 1 << 20,
-            retain_age: None,
-            durability: Durability::Process,
-        }
-    }
-
-    /// A body that can be told from every other one.
-    fn body(number: u64) -> Body {
-        Body::Heartbeat(Heartbeat { received: number, ..Heartbeat::default() })
-    }
-
-    fn head() -> impl Iterator<Item = Body> {
-        std::iter::once(Body::Start(Start { relay_name: "test".into(), ..Start::default() }))
-    }
-
-    fn write(writer: &mut Writer, frames: u64) {
-        for _ in 0..frames {
-            if writer.wants_segment() {
-                writer.begin_segment(1, head()).unwrap();
-            }
-            let number = writer.next_seq();
-            writer.push(2, &body(number)).unwrap();
-        }
-        writer.commit().unwrap();
-    }
-
-    /// Everything that can be read now: numbers of frames, and losses.
-    fn drain(reader: &mut Reader) -> (Vec<u64>, Vec<Lost>) {
-        let (mut frames, mut losses, mut nothing) = (Vec::new(), Vec::new(), 0);
-        while nothing < SETTLED_POLLS {
-            match reader.next().unwrap() {
-                None => nothing += 1,
-                Some(item) => {
-                    nothing = 0;
-                    match item {
-                        Item::Frame(frame) => {
-                            if let Some(Body::Heartbeat(heartbeat)) = frame.body {
-                                assert_eq!(heartbeat.received, frame.seq);
-                            }
-                            frames.push(frame.seq);
-                        }
-                        Item::Lost(lost) => losses.push(lost),
-                    }
-                }
-            }
-        }
-        (frames, losses)
-    }
-
-    fn numbers(range: std::ops::RangeInclusive<u64>) -> Vec<u64> {
-        range.collect()
-    }
-
-    #[test]
-    fn a_reader_of_an_absent_journal_follows_it_from_its_first_frame_over_segments() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = dir.path().join("journal");
-        let mut reader = Reader::open(&dir, From::Oldest).unwrap();
-        assert_eq!(reader.next().unwrap(), None);
-        assert_eq!(reader.position(), Position::default());
-        let mut writer = Writer::open(options(&dir), 7).unwrap();
-        let mut got = Vec::new();
-        for _ in 0..100 {
-            write(&mut writer, 10);
-            let (frames, losses) = drain(&mut reader);
-            assert_eq!(losses, []);
-            got.extend(frames);
-        }
-        while got.len() < 1000 {
-            got.extend(drain(&mut reader).0);
-        }
-        assert_eq!(got, numbers(1..=writer.next_seq() - 1));
-        assert!(segment::list(&dir).unwrap().len() > 3);
-        assert_eq!(reader.position(), Position { epoch: 7, seq: writer.next_seq() });
-    }
-}
+mod tests;

@@ -488,3 +488,6 @@ fn random_salt() -> u32 {
     let random = RandomState::new().build_hasher().finish();
     u32::try_from(random >> 32).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

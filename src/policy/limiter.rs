@@ -15,9 +15,9 @@ use governor::{Quota, RateLimiter};
 use super::Policy;
 use super::rule::{Bucket, RuleId};
 
-/// The limiter counts in whole nanoseconds per unit. Where more than this many bytes pass in a
-/// second, it counts several of them as one unit, so that rounding stays below 0.1 %.
-const MAX_UNITS_PER_S: f64 = 1_000_000.0;
+/// Governor keeps the time between two units in whole nanoseconds; how far that may be from the
+/// rate that was asked for, relatively.
+const MAX_ROUNDING: f64 = 0.001;
 
 /// Time beyond this is taken as this: 292 years, and far from overflow when a burst is added.
 const MAX_NOW_NS: u64 = u64::MAX / 2;
@@ -90,10 +90,7 @@ impl Limit {
     /// `None` never occurs for a bucket that the language lets through (rates from 0.001/s,
     /// bursts from 1).
     fn new(bucket: Bucket, clock: &HandClock) -> Option<Limit> {
-        // The casts saturate.
-        let unit = (bucket.per_s / MAX_UNITS_PER_S).ceil().max(1.0);
-        let period = Duration::try_from_secs_f64(unit / bucket.per_s).ok()?;
-        let unit = unit as u32;
+        let (unit, period) = unit_and_period(bucket.per_s)?;
         let burst = NonZeroU32::new(bucket.burst.div_ceil(unit))?;
         let quota = Quota::with_period(period)?.allow_burst(burst);
         let level = FillLevel::default();
@@ -106,6 +103,21 @@ impl Limit {
         let units = NonZeroU32::new(amount.div_ceil(self.unit)).unwrap_or(NonZeroU32::MIN);
         matches!(self.limiter.check_n(units.min(self.burst)), Ok(Ok(())))
     }
+}
+
+/// The smallest number of bytes that can be counted as one with little rounding, and the time
+/// in which one such unit becomes free. Up to 1,000,000/s, and so for all messages, it is 1.
+/// Amounts are rounded up to whole units, which makes a high rate a few bytes per message lower.
+fn unit_and_period(per_s: f64) -> Option<(u32, Duration)> {
+    // Ends: from 500 ns on, rounding to whole nanoseconds is within 0.1 %, and at the highest
+    // rate (10 GB/s) 5,000 bytes take that long.
+    (1..=5_000_u32).find_map(|unit| {
+        let period_ns = f64::from(unit) * 1e9 / per_s;
+        let rounded = period_ns.round();
+        let close = rounded >= 1.0 && (rounded / period_ns - 1.0).abs() <= MAX_ROUNDING;
+        // The cast saturates; the longest period is 1,000 s.
+        close.then(|| (unit, Duration::from_nanos(rounded as u64)))
+    })
 }
 
 impl fmt::Debug for Limit {
@@ -164,5 +176,151 @@ impl StateStore for FillLevel {
         let (outcome, after) = decide((before != 0).then(|| Nanos::new(before)))?;
         self.put_back(after.as_u64());
         Ok(outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::SourceFile;
+
+    const RULE: RuleId = RuleId(0);
+
+    fn limiter(rate: &str) -> Limiter {
+        let text = format!(
+            "[[rule]]\nname = \"limited\"\naction = \"forward\"\ngroup = \"*\"\n\
+             [rule.rate]\n{rate}\n\
+             [[rule]]\nname = \"unlimited\"\naction = \"forward\"\ngroup = \"*\"\n"
+        );
+        match Policy::parse(&[SourceFile::new("a.toml", text)]) {
+            Ok((policy, _)) => Limiter::new(&policy),
+            Err(problems) => panic!("{problems}"),
+        }
+    }
+
+    fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    /// How many messages of `bytes` pass when `per_ms` of them come in each of `times`.
+    fn admitted(
+        limiter: &mut Limiter,
+        times: std::ops::Range<u64>,
+        per_ms: u32,
+        bytes: u32,
+    ) -> u32 {
+        times
+            .map(|time| (0..per_ms).filter(|_| limiter.admit(ms(time), RULE, bytes)).count())
+            .sum::<usize>() as u32
+    }
+
+    #[test]
+    fn burst_passes_at_once_and_then_the_rate() {
+        let mut limiter = limiter("messages-per-s = 10\nburst-messages = 20");
+        assert_eq!(admitted(&mut limiter, 5_000..5_001, 100, 1), 20);
+        assert_eq!(admitted(&mut limiter, 5_001..10_001, 3, 1), 50);
+        // A pause fills the bucket again, but never beyond the burst.
+        assert_eq!(admitted(&mut limiter, 100_000..100_001, 100, 1), 20);
+    }
+
+    #[test]
+    fn burst_is_a_second_of_the_rate_if_not_given() {
+        let mut limiter = limiter("messages-per-s = 2.5");
+        assert_eq!(admitted(&mut limiter, 0..1, 100, 1), 3);
+        assert_eq!(admitted(&mut limiter, 1..40_001, 1, 1), 100);
+    }
+
+    #[test]
+    fn less_than_one_message_per_second_is_a_rate_too() {
+        let mut limiter = limiter("messages-per-s = 0.1");
+        assert_eq!(admitted(&mut limiter, 0..1, 5, 1), 1);
+        assert_eq!(admitted(&mut limiter, 1..10_000, 1, 1), 0);
+        assert_eq!(admitted(&mut limiter, 10_000..10_001, 5, 1), 1);
+    }
+
+    #[test]
+    fn bytes_are_limited_by_their_number() {
+        let mut limiter = limiter("bytes-per-s = 10000\nburst-bytes = 20000");
+        assert_eq!(admitted(&mut limiter, 0..1, 100, 1_000), 20);
+        assert_eq!(admitted(&mut limiter, 1..10_001, 1, 1_000), 100);
+    }
+
+    #[test]
+    fn message_larger_than_the_burst_passes_when_the_bucket_is_full() {
+        let mut limiter = limiter("bytes-per-s = 1024\nburst-bytes = 2048");
+        assert!(limiter.admit(ms(0), RULE, u32::MAX));
+        assert!(!limiter.admit(ms(1_999), RULE, 1_000_000));
+        assert!(limiter.admit(ms(2_001), RULE, 1_000_000));
+        assert!(!limiter.admit(ms(2_001), RULE, 1_000_000));
+        // It was not for free: even a small one has to wait now.
+        assert!(!limiter.admit(ms(2_010), RULE, 1_000));
+    }
+
+    #[test]
+    fn refusal_by_one_limit_takes_nothing_from_the_other() {
+        let both = "messages-per-s = 1\nburst-messages = 2\nbytes-per-s = 1024\nburst-bytes = 2048";
+        let mut limiter = limiter(both);
+        assert!(limiter.admit(ms(0), RULE, 2_048));
+        // Refused for its bytes a hundred times; the second message of the burst is still there.
+        assert_eq!(admitted(&mut limiter, 0..100, 1, 2_048), 0);
+        assert!(limiter.admit(ms(100), RULE, 10));
+        // Refused for the number of messages; the bytes are still there.
+        assert_eq!(admitted(&mut limiter, 101..900, 1, 1), 0);
+        assert!(limiter.admit(ms(1_101), RULE, 1_050));
+    }
+
+    #[test]
+    fn high_byte_rates_are_kept_within_a_thousandth() {
+        for per_s in [30_000_000_u64, 700_000_000, 3_999_999_999] {
+            let mut limiter = limiter(&format!("bytes-per-s = {per_s}\nburst-bytes = 1000000"));
+            let message = 10_000;
+            let passed = admitted(&mut limiter, 0..1_000, 1_000, message);
+            let bytes = f64::from(passed) * f64::from(message);
+            // Each tick can pass no more than the burst.
+            let expected = (per_s as f64).min(1e9) + 1e6;
+            let error = (bytes - expected).abs() / expected;
+            assert!(error < 0.002, "{per_s}: {bytes} instead of {expected}");
+        }
+        assert_eq!(unit_and_period(30e6), Some((3, Duration::from_nanos(100))));
+        assert_eq!(unit_and_period(1e6), Some((1, Duration::from_nanos(1_000))));
+        assert!(unit_and_period(10e9).is_some());
+    }
+
+    #[test]
+    fn backward_and_huge_times_neither_panic_nor_refill() {
+        let mut limiter = limiter("messages-per-s = 1");
+        assert!(limiter.admit(ms(10_000), RULE, 1));
+        assert!(!limiter.admit(ms(0), RULE, 1));
+        assert!(!limiter.admit(ms(10_500), RULE, 1));
+        assert!(limiter.admit(Duration::MAX, RULE, 1));
+        assert!(!limiter.admit(Duration::MAX, RULE, u32::MAX));
+    }
+
+    #[test]
+    fn extreme_rates_that_the_language_allows_do_not_overflow() {
+        for rate in [
+            "messages-per-s = 0.001\nburst-messages = 86",
+            "messages-per-s = 1000000\nburst-messages = 4294967295",
+            "bytes-per-s = 1\nburst-bytes = 86400",
+            "bytes-per-s = 10000000000\nburst-bytes = 4294967295",
+        ] {
+            let mut limiter = limiter(rate);
+            for time in [Duration::ZERO, ms(1), Duration::from_secs(1 << 40), Duration::MAX] {
+                for bytes in [0, 1, u32::MAX] {
+                    let _ = limiter.admit(time, RULE, bytes);
+                }
+            }
+            assert!(matches!(&limiter.rules[0], Some(limits)
+                if limits.messages.is_some() || limits.bytes.is_some()));
+        }
+    }
+
+    #[test]
+    fn rule_without_a_rate_is_never_limited() {
+        let mut limiter = limiter("messages-per-s = 1");
+        for _ in 0..1_000 {
+            assert!(limiter.admit(ms(0), RuleId(1), u32::MAX));
+            assert!(limiter.admit(ms(0), RuleId(99), u32::MAX));
+        }
     }
 }

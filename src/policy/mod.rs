@@ -53,6 +53,8 @@ mod plan;
 mod rule;
 mod scope;
 mod subscribe;
+#[cfg(test)]
+mod tests;
 
 use crate::config::diagnostic::Diagnostics;
 use crate::sparkplug::{DataType, Entity};
@@ -142,47 +144,5 @@ impl Policy {
     pub fn plan(&self, entity: Entity<'_>) -> EntityPlan<'_> {
         let candidates = self.index.candidates(&self.rules, entity.group, entity.edge_node);
         EntityPlan::new(candidates, entity)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::telemetry::Reason;
-
-    fn policy(text: &str) -> Policy {
-        match Policy::parse(&[SourceFile::new("test.toml", text)]) {
-            Ok((policy, _)) => policy,
-            Err(problems) => panic!("{problems}"),
-        }
-    }
-
-    const LINE4: &str = r#"
-        [[rule]]
-        name = "line4"
-        action = "forward"
-        group = "Plant1"
-        edge-node = "Line4"
-        allow-metrics = ["Temp/**"]
-        deny-metrics = ["**/Secret*"]
-        datatypes = ["Float", "Double"]
-    "#;
-
-    #[test]
-    fn what_no_rule_forwards_is_dropped() {
-        let policy = policy(LINE4);
-        let line4 = Entity::node("Plant1", "Line4");
-        let float = Some(DataType::Float);
-        let forward = Verdict::Forward { rule: RuleId(0) };
-        let drop = |reason, rule| Verdict::Drop { reason, rule };
-        let no_rule = drop(Reason::NoRule, None);
-        assert_eq!(policy.judge(line4, "Temp/1", float), forward);
-        assert_eq!(policy.judge(line4, "Pressure", float), no_rule);
-        assert_eq!(policy.judge(Entity::node("Plant1", "Line5"), "Temp/1", float), no_rule);
-        let denied = drop(Reason::Denied, Some(RuleId(0)));
-        assert_eq!(policy.judge(line4, "Temp/Secret1", float), denied);
-        let datatype = drop(Reason::Datatype, Some(RuleId(0)));
-        assert_eq!(policy.judge(line4, "Temp/1", Some(DataType::String)), datatype);
-        assert_eq!(policy.judge(line4, "Temp/1", None), datatype);
     }
 }

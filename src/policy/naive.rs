@@ -253,7 +253,7 @@ fn topic(entity: Entity<'_>, node_type: &str, device_type: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn compiled_plan_agrees_with_the_definition(drafts in vec(draft(), 0..7)) {

@@ -240,3 +240,49 @@ impl<'a> Ends<'a> {
         self.lengths.insert(end.len());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_finds_the_same_first_clause_as_trying_each_glob() {
+        let patterns: [&[&str]; 12] = [
+            &["x"],
+            &["Temp*"],
+            &["**/c"],
+            &["*Temp"],
+            &["Größe*", "*größe"],
+            &["?emp", "Temp"],
+            &[],
+            &["a/**", "b/**", "**b**"],
+            &["Temp/1", "Temp/2", "Temp/?"],
+            &["**"],
+            &["*/c", "a/*"],
+            &["a/b/c", "Temp/1"],
+        ];
+        let globs: Vec<Vec<Glob>> = patterns
+            .iter()
+            .map(|list| list.iter().map(|pattern| Glob::parse(pattern).unwrap()).collect())
+            .collect();
+        let list: Vec<Clause<'_>> = (0_u32..)
+            .zip(&globs)
+            .map(|(number, globs)| Clause { rule: RuleId(number), globs, datatypes: None })
+            .collect();
+        let scanned = Clauses { list: list.clone(), table: None };
+        let looked_up = Clauses::new(list);
+        assert!(looked_up.table.is_some());
+        for name in
+            ["", "x", "Temp", "Temp/1", "c", "a/c", "a/b/c", "Größe", "Übergröße", "ö", "Tem", "/c"]
+        {
+            for skipped in 0..12 {
+                let admits = |clause: &Clause<'_>| clause.rule.0 >= skipped;
+                assert_eq!(
+                    looked_up.first(name, admits),
+                    scanned.first(name, admits),
+                    "{name} from {skipped}"
+                );
+            }
+        }
+    }
+}

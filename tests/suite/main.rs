@@ -6,6 +6,7 @@
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::disallowed_methods,
+    clippy::print_stdout,
     reason = "a test crate: a failure is a panic, and it drives real time"
 )]
 
@@ -13,8 +14,11 @@ mod broker;
 mod checker;
 mod client;
 mod command_line;
+mod e2e;
 mod metrics;
 mod packet;
 mod peers;
+mod relay;
+mod rig;
 mod waiting;
 mod wire;

@@ -13,6 +13,7 @@
 mod broker;
 mod checker;
 mod client;
+mod command_line;
 mod e2e;
 mod metrics;
 mod packet;

@@ -63,7 +63,7 @@ impl Mirror {
         if in_head {
             self.head = Some(HashSet::new());
         }
-        self.notice(Notice::Writer {
+        self.notice(Notice::JournalStart {
             relay: start.relay_name,
             epoch: start.epoch,
             version: start.version,

@@ -104,8 +104,8 @@ pub enum Notice {
     SessionLost { node: String },
     /// A bound of the configuration was reached.
     OverCapacity { what: &'static str },
-    /// A new writer or a new policy.
-    Writer { relay: String, epoch: u64, version: String, policy_digest: String },
+    /// A segment began: who writes it, by which policy.
+    JournalStart { relay: String, epoch: u64, version: String, policy_digest: String },
     /// The primary host came or went.
     PrimaryHost { online: bool },
 }

@@ -125,8 +125,7 @@ impl Mirror {
             self.node_birth(now, id, seq, payload, date, relayed.synthetic);
             return Ok(());
         }
-        let id =
-            *self.by_key.get(&format!("{group}/{edge_node}")).ok_or(Reason::DataBeforeBirth)?;
+        let id = self.find(group, edge_node).ok_or(Reason::DataBeforeBirth)?;
         if !self.node(id).is_some_and(|node| node.alive) {
             return Err(Reason::DataBeforeBirth);
         }
@@ -155,10 +154,10 @@ impl Mirror {
     }
 
     fn node_named(&mut self, group: &str, edge_node: &str) -> Result<NodeId, Reason> {
-        let key = format!("{group}/{edge_node}");
-        if let Some(id) = self.by_key.get(&key) {
-            return Ok(*id);
+        if let Some(id) = self.find(group, edge_node) {
+            return Ok(id);
         }
+        let key = self.key.clone();
         let id = u32::try_from(self.nodes.len()).map(NodeId).map_err(|_| Reason::OverCapacity)?;
         if self.nodes.len() >= self.settings.max_nodes {
             self.notice(Notice::OverCapacity { what: "mirror.max-nodes" });
@@ -327,10 +326,7 @@ impl Mirror {
                 Ok(id)
             }
             (MessageType::DBirth, Some(name)) => {
-                let id = *self
-                    .by_key
-                    .get(&format!("{group}/{edge_node}"))
-                    .ok_or(Reason::DataBeforeBirth)?;
+                let id = self.find(group, edge_node).ok_or(Reason::DataBeforeBirth)?;
                 let node = self.node(id).ok_or(Reason::BadFrame)?;
                 if !node.alive {
                     return Err(Reason::DataBeforeBirth);

@@ -7,6 +7,7 @@
 
 mod backfill;
 mod frames;
+mod keyframes;
 mod layout;
 mod node;
 mod outgoing;

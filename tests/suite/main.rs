@@ -10,6 +10,7 @@
     reason = "a test crate: a failure is a panic, and it drives real time"
 )]
 
+mod architecture;
 mod broker;
 mod checker;
 mod client;

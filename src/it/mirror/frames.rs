@@ -63,7 +63,7 @@ impl Mirror {
         if in_head {
             self.head = Some(HashSet::new());
         }
-        self.notice(Notice::Writer {
+        self.notice(Notice::JournalStart {
             relay: start.relay_name,
             epoch: start.epoch,
             version: start.version,
@@ -125,8 +125,7 @@ impl Mirror {
             self.node_birth(now, id, seq, payload, date, relayed.synthetic);
             return Ok(());
         }
-        let id =
-            *self.by_key.get(&format!("{group}/{edge_node}")).ok_or(Reason::DataBeforeBirth)?;
+        let id = self.find(group, edge_node).ok_or(Reason::DataBeforeBirth)?;
         if !self.node(id).is_some_and(|node| node.alive) {
             return Err(Reason::DataBeforeBirth);
         }
@@ -155,10 +154,10 @@ impl Mirror {
     }
 
     fn node_named(&mut self, group: &str, edge_node: &str) -> Result<NodeId, Reason> {
-        let key = format!("{group}/{edge_node}");
-        if let Some(id) = self.by_key.get(&key) {
-            return Ok(*id);
+        if let Some(id) = self.find(group, edge_node) {
+            return Ok(id);
         }
+        let key = self.key.clone();
         let id = u32::try_from(self.nodes.len()).map(NodeId).map_err(|_| Reason::OverCapacity)?;
         if self.nodes.len() >= self.settings.max_nodes {
             self.notice(Notice::OverCapacity { what: "mirror.max-nodes" });
@@ -327,10 +326,7 @@ impl Mirror {
                 Ok(id)
             }
             (MessageType::DBirth, Some(name)) => {
-                let id = *self
-                    .by_key
-                    .get(&format!("{group}/{edge_node}"))
-                    .ok_or(Reason::DataBeforeBirth)?;
+                let id = self.find(group, edge_node).ok_or(Reason::DataBeforeBirth)?;
                 let node = self.node(id).ok_or(Reason::BadFrame)?;
                 if !node.alive {
                     return Err(Reason::DataBeforeBirth);
@@ -381,12 +377,33 @@ impl Mirror {
         }
         if let Some(node) = self.node_mut(id) {
             node.confirm_by = None;
-            if keyframe.uncertain != node.uncertain {
-                node.uncertain = keyframe.uncertain;
-                if keyframe.uncertain {
-                    self.gap(now, id);
-                }
+            match (node.uncertain, keyframe.uncertain) {
+                (false, true) => self.gap(now, id),
+                (true, false) => self.verified(now, id, seq),
+                _ => {}
             }
+        }
+    }
+
+    /// Nothing was lost after all: what was marked stale is good, and said to be.
+    fn verified(&mut self, now: Now, id: NodeId, seq: u64) {
+        let Some(node) = self.node_mut(id) else { return };
+        node.uncertain = false;
+        let devices = node.devices.iter_mut().filter(|(_, device)| device.born);
+        let refreshed: Vec<(Option<String>, Vec<Metric>)> =
+            std::iter::once((None, node.layout.refresh()))
+                .chain(devices.map(|(name, device)| (Some(name.clone()), device.layout.refresh())))
+                .filter(|(_, metrics)| !metrics.is_empty())
+                .collect();
+        if !node.publishes() {
+            // The births to come say it.
+            return;
+        }
+        if !refreshed.is_empty() {
+            node.published(now.at, seq, seq);
+        }
+        for (device, metrics) in refreshed {
+            self.publish_data(now, id, device.as_deref(), metrics);
         }
     }
 
@@ -433,6 +450,8 @@ impl Mirror {
         let on_gap = self.settings.on_gap;
         let Some(node) = self.node_mut(id) else { return };
         let key = node.key();
+        // The keyframes that follow say the same until a birth: once is enough.
+        node.uncertain = true;
         match on_gap {
             OnGap::Ignore => {}
             OnGap::Mark => {

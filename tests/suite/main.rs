@@ -19,6 +19,7 @@ mod e2e;
 mod metrics;
 mod packet;
 mod peers;
+mod readme;
 mod relay;
 mod rig;
 mod waiting;

@@ -1,5 +1,7 @@
 //! `sparkdiode ot`: the OT half.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use clap::Args;
 
@@ -7,7 +9,9 @@ use super::half::{self, HalfArgs};
 use super::{Exit, Failure};
 use crate::config::{self, BrokerConfig, JournalConfig, OtConfig, tls};
 use crate::journal::{Durability, WriterOptions};
-use crate::ot::{self, BrokerSettings, OtError, PipelineSettings, Settings, TlsSettings};
+use crate::ot::{
+    self, BrokerSettings, Credentials, OtError, PipelineSettings, Settings, TlsSettings,
+};
 use crate::sparkplug::Caps;
 
 /// Run the OT half: OT broker → policy → journal.
@@ -58,7 +62,16 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
 }
 
 fn broker_settings(broker: &BrokerConfig, client_id: String) -> Result<BrokerSettings, Failure> {
-    let credentials = half::read_credentials(broker.credentials.as_ref())?;
+    // What can't be read is said now, not when the broker asks.
+    half::read_credentials(broker.credentials.as_ref())?;
+    let credentials = broker.credentials.clone().map(|credentials| {
+        let password = credentials.password;
+        let read = move || match password.read() {
+            Ok(password) => Ok(Bytes::copy_from_slice(password.expose().as_bytes())),
+            Err(error) => Err(error.to_string()),
+        };
+        Credentials { user: credentials.user, password: Arc::new(read) }
+    });
     let tls = match &broker.tls {
         Some(tls) => Some(TlsSettings {
             config: tls::client_config(tls)?,
@@ -70,8 +83,7 @@ fn broker_settings(broker: &BrokerConfig, client_id: String) -> Result<BrokerSet
         host: broker.address.host.clone(),
         port: broker.address.port,
         client_id,
-        credentials: credentials
-            .map(|(user, password)| (user, Bytes::copy_from_slice(password.expose().as_bytes()))),
+        credentials,
         keep_alive: broker.keep_alive,
         max_packet_bytes: usize::try_from(broker.max_packet_bytes).unwrap_or(usize::MAX),
         tls,

@@ -10,6 +10,7 @@ mod connection;
 mod pipeline;
 mod plant;
 mod state;
+mod trouble;
 mod worker;
 
 use std::io;
@@ -29,7 +30,7 @@ use self::worker::{Clock, Shared, Work, Worker, WorkerSettings};
 use crate::journal::{JournalError, Writer, WriterOptions};
 use crate::policy::Policy;
 
-pub use self::connection::{BrokerSettings, TlsSettings};
+pub use self::connection::{BrokerSettings, Credentials, TlsSettings};
 pub use self::pipeline::{Counters, Now, Pipeline, PipelineSettings, Received};
 pub use self::state::StateError;
 pub use self::worker::WorkerError;

@@ -4,6 +4,7 @@ mod check;
 mod exit;
 mod half;
 mod it;
+mod journal;
 mod lab_certs;
 mod ot;
 pub mod report;
@@ -34,6 +35,7 @@ enum Command {
     Ot(ot::OtArgs),
     It(it::ItArgs),
     Check(check::CheckArgs),
+    Journal(journal::JournalArgs),
     LabCerts(lab_certs::LabCertsArgs),
 }
 
@@ -48,6 +50,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Ot(arguments) => ot::run(&arguments),
         Command::It(arguments) => it::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Journal(arguments) => journal::run(&arguments),
         Command::LabCerts(arguments) => lab_certs::run(&arguments),
     };
     match result {

@@ -97,6 +97,20 @@ pub(super) struct Receipt {
     ack: ManualAck,
 }
 
+#[cfg(test)]
+impl Receipt {
+    pub(super) fn numbered(packet_id: u16) -> Receipt {
+        Receipt { connection: 0, ack: ManualAck::PubAck(rumqttc::PubAck::new(packet_id)) }
+    }
+
+    pub(super) fn number(&self) -> u16 {
+        match &self.ack {
+            ManualAck::PubAck(ack) => ack.pkid,
+            ManualAck::PubRec(ack) => ack.pkid,
+        }
+    }
+}
+
 /// What a session tells.
 #[derive(Debug)]
 pub(super) enum SessionEvent {

@@ -385,3 +385,6 @@ impl Clock {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

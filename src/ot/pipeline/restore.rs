@@ -33,7 +33,7 @@ impl Pipeline {
             if node.own.life == Life::Unknown {
                 node.definitions.clear();
             }
-            node.next_keyframe = now.mono;
+            node.next_keyframe = turn.first_keyframe(node);
             adjust(&mut turn, node);
         }
     }

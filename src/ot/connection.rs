@@ -21,6 +21,7 @@ use rumqttc::{
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::broker::BrokerSettings;
 use crate::sparkplug::CERTIFICATES_PREFIX;
 
 /// First pause after a lost connection; it doubles with each attempt.
@@ -29,40 +30,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
 /// Acknowledgements written with one wake-up.
 const REQUEST_BATCH: usize = 256;
-
-/// How to reach the OT broker.
-#[derive(Clone)]
-pub struct BrokerSettings {
-    pub host: String,
-    pub port: u16,
-    /// Names the persistent session at the broker.
-    pub client_id: String,
-    /// User and password.
-    pub credentials: Option<(String, Bytes)>,
-    pub keep_alive: Duration,
-    /// Largest packet in either direction.
-    pub max_packet_bytes: usize,
-    /// `None`: plain TCP, where the operator has said so.
-    pub tls: Option<TlsSettings>,
-}
-
-/// TLS towards the OT broker.
-#[derive(Clone, Debug)]
-pub struct TlsSettings {
-    pub config: Arc<rustls::ClientConfig>,
-    /// Name that the broker's certificate must have.
-    pub server_name: String,
-}
-
-impl std::fmt::Debug for BrokerSettings {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("BrokerSettings")
-            .field("address", &format_args!("{}:{}", self.host, self.port))
-            .field("tls", &self.tls.is_some())
-            .finish_non_exhaustive()
-    }
-}
 
 /// A message as it came from the broker, and how to acknowledge it.
 #[derive(Debug)]

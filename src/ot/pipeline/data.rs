@@ -278,7 +278,6 @@ impl Turn<'_> {
         let entity = Entity { group: &node.group, edge_node: &node.edge_node, device };
         let node_plan = self.policy.plan(node.entity());
         let plan = self.policy.plan(entity);
-        let mut refused = 0;
         items.retain_mut(|item| {
             let Some(Value::Template(instance)) = &item.metric.value else { return true };
             let slot = node.state(device).and_then(|state| state.layout.slot(item.slot));
@@ -296,7 +295,6 @@ impl Turn<'_> {
                 Err(reason) => {
                     self.account.drop_metrics(reason, 1);
                     first_drop.get_or_insert(reason);
-                    refused += 1;
                     false
                 }
             }
@@ -345,10 +343,10 @@ impl Turn<'_> {
             }
         }
         if items.is_empty() {
-            if fate == Some(Fate::Waiting) {
-                if let Some(state) = node.state_mut(device) {
-                    state.waiting = state.waiting.saturating_add(1);
-                }
+            if fate == Some(Fate::Waiting)
+                && let Some(state) = node.state_mut(device)
+            {
+                state.waiting = state.waiting.saturating_add(1);
             }
             return fate.unwrap_or(Fate::Dropped(Reason::Rate));
         }

@@ -268,7 +268,7 @@ proptest! {
                         Verdict::Drop { reason: Reason::Denied, rule } => rule,
                         _ => None,
                     };
-                    prop_assert_eq!(plan.denies_typed_member(metric, datatype), denied);
+                    prop_assert_eq!(plan.denies_member(metric, datatype), denied);
                 }
             }
         }
@@ -289,6 +289,7 @@ proptest! {
             });
             let in_scope = policy.device_in_scope(entity);
             prop_assert!(in_scope || !crosses, "{}", entity);
+            prop_assert_eq!(policy.plan(entity).drops_everything(), !in_scope);
             prop_assert!(selected(Action::Forward) || !in_scope, "{}", entity);
             let node = policy.node_in_scope(entity.group, entity.edge_node);
             prop_assert!(node || !in_scope, "{}", entity);
@@ -315,9 +316,11 @@ proptest! {
                     prop_assert!(subscribed(&topic(node, of_node, of_device)));
                 }
             }
-            if policy.sees_every_message_of(entity.group, entity.edge_node) {
-                prop_assert!(subscribed(&topic(entity, "NDATA", "DDATA")));
-            }
+            let any_device = Entity::device(entity.group, entity.edge_node, "any other");
+            prop_assert_eq!(
+                policy.sees_every_message_of(entity.group, entity.edge_node),
+                subscribed(&topic(node, "NDATA", "")) && subscribed(&topic(any_device, "", "DDATA"))
+            );
         }
         for (index, filter) in filters.iter().enumerate() {
             for (other_index, other) in filters.iter().enumerate() {

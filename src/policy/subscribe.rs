@@ -23,13 +23,44 @@ pub(super) fn subscriptions(rules: &[Rule]) -> Vec<String> {
     uncovered.flat_map(filters).collect()
 }
 
-/// Whether the filters of `rules` let in every message that carries a sequence number of the
+/// Whether the filters for `rules` let in every message that carries a sequence number of the
 /// edge node.
-pub(super) fn sees_every_message(rules: &[Rule], group: &str, edge_node: &str) -> bool {
-    let forwards = rules.iter().filter(|rule| rule.action == Action::Forward);
-    forwards.flat_map(|rule| needs(&rule.selectors)).any(|(own_group, own_node, device)| {
-        device == Some(Level::Any) && own_group.matches(group) && own_node.matches(edge_node)
+pub(super) fn sees_every_message<'a>(
+    rules: impl Iterator<Item = &'a Rule>,
+    group: &str,
+    edge_node: &str,
+) -> bool {
+    rules.filter(|rule| rule.action == Action::Forward).any(|rule| {
+        let Selectors { topics, groups, edge_nodes, devices, node_only } = &rule.selectors;
+        let (groups, edge_nodes) = (groups.as_deref(), edge_nodes.as_deref());
+        let every_device = !node_only
+            && devices
+                .as_ref()
+                .is_none_or(|globs| globs.iter().any(|glob| glob.literal().is_none()));
+        let by_names =
+            || lets_in(&Level::Any, groups, group) && lets_in(&Level::Any, edge_nodes, edge_node);
+        every_device
+            && topics.as_ref().map_or_else(by_names, |topics| {
+                topics.iter().any(|topic| {
+                    matches!(topic.reach, Reach::All | Reach::Devices(Level::Any))
+                        && lets_in(&topic.group, groups, group)
+                        && lets_in(&topic.edge_node, edge_nodes, edge_node)
+                })
+            })
     })
+}
+
+/// Whether one of the levels that [`narrowed`] gives lets in `name`.
+fn lets_in(level: &Level, globs: Option<&[Glob]>, name: &str) -> bool {
+    match (level, globs) {
+        (level, None) => level.matches(name),
+        (Level::Name(own), Some(globs)) => {
+            own == name && globs.iter().any(|glob| glob.matches(name))
+        }
+        (Level::Any, Some(globs)) => {
+            globs.iter().any(|glob| glob.literal().is_none_or(|literal| literal == name))
+        }
+    }
 }
 
 /// What a rule with `selectors` needs. A device can't be used without its edge node's births
@@ -37,18 +68,18 @@ pub(super) fn sees_every_message(rules: &[Rule], group: &str, edge_node: &str) -
 fn needs(selectors: &Selectors) -> Vec<Names> {
     let mut needs = Vec::new();
     for (group, edge_node, reach) in coordinates(selectors) {
-        needs.push((group.clone(), edge_node.clone(), None));
-        let by_topic = match reach {
-            Reach::Node => continue,
-            Reach::All => Level::Any,
-            Reach::Devices(level) => level,
+        let of_node = selectors.devices.is_none() && !matches!(reach, Reach::Devices(_));
+        let devices = match &reach {
+            _ if selectors.node_only => Vec::new(),
+            Reach::Node => Vec::new(),
+            Reach::All => narrowed(&Level::Any, selectors.devices.as_deref()),
+            Reach::Devices(level) => narrowed(level, selectors.devices.as_deref()),
         };
-        if selectors.node_only {
-            continue;
+        if of_node || !devices.is_empty() {
+            needs.push((group.clone(), edge_node.clone(), None));
         }
-        for device in narrowed(&by_topic, selectors.devices.as_deref()) {
-            needs.push((group.clone(), edge_node.clone(), Some(device)));
-        }
+        let of_device = |device| (group.clone(), edge_node.clone(), Some(device));
+        needs.extend(devices.into_iter().map(of_device));
     }
     needs
 }

@@ -152,9 +152,8 @@ fn template_members_are_denied_by_path_and_by_datatype() {
     ];
     let policy = policy(&text.concat());
     let plan = policy.plan(Entity::node("G", "E"));
-    assert_eq!(plan.denies_member("Motor/Secret"), Some(RuleId(0)));
-    assert_eq!(plan.denies_member("Motor/Speed"), None);
-    let member = |path, datatype| plan.denies_typed_member(path, datatype);
+    let member = |path, datatype| plan.denies_member(path, datatype);
+    assert_eq!(member("Motor/Secret", FLOAT), Some(RuleId(0)));
     assert_eq!(member("Motor/Speed", FLOAT), None);
     assert_eq!(member("Motor/Manual", Some(DataType::File)), Some(RuleId(1)));
     assert_eq!(member("Motor/Unknown", None), Some(RuleId(1)));
@@ -206,6 +205,9 @@ fn subscriptions_are_as_narrow_as_mqtt_allows() {
     assert_eq!(of("topic = \"spBv1.0/G/+/E/D\""), both("G", "E", "E/D"));
     assert_eq!(of("topic = \"spBv1.0/G/+/#\"\nedge-node = \"E\""), both("G", "E", "E/+"));
     assert_eq!(of("topic = \"spBv1.0/G/+/E\""), filters(node, "G", "E"));
+    // The first filter and the device selector have nothing in common.
+    let split = "topic = [\"spBv1.0/G/+/E/D\", \"spBv1.0/G/+/F/#\"]\ndevice = \"X\"";
+    assert_eq!(of(split), both("G", "F", "F/X"));
     let covered = [
         rule("wide", "forward", "group = \"G\""),
         rule("narrow", "forward", "group = \"G\"\nedge-node = \"E\""),

@@ -98,10 +98,10 @@ fn what_happened_during_an_it_outage_is_sent_as_history_with_its_own_timestamps(
     const VALUES: u32 = 200;
     let Some(mut rig) = Rig::start(EVERYTHING) else { return };
     let mut edge = RawEdge::connect(rig.ot_address(), "Plant", "E");
+    let began_ms = now_ms();
     edge.nbirth(&[int(COUNT, 0)]).unwrap();
     rig.wait_for("spBv1.0/Plant/NBIRTH/E", 1);
     rig.it_broker.kill();
-    let began_ms = now_ms();
     for value in 1..=VALUES {
         edge.ndata(&[untyped(int(COUNT, value))]).unwrap();
     }

@@ -67,7 +67,7 @@ fn kills_of_halves_and_brokers_lose_nothing_that_was_acknowledged() {
         plant.flow(30);
         excusable.push((settled, last));
     }
-    let acknowledged = plant.stop();
+    let (acknowledged, _alive) = plant.stop();
     let delivered = Delivered::of(&rig.ot_proxy.records());
     let excused = |value: u64| {
         !delivered.acknowledged.contains(&value)
@@ -138,6 +138,30 @@ fn what_happened_during_an_it_outage_is_sent_as_history_with_its_own_timestamps(
 }
 
 #[test]
+fn values_of_a_node_that_died_during_an_it_outage_are_sent_when_it_lives_again() {
+    const VALUES: u32 = 100;
+    let Some(mut rig) = Rig::start(EVERYTHING) else { return };
+    let mut edge = RawEdge::connect(rig.ot_address(), "Plant", "E");
+    edge.qos = 1;
+    edge.nbirth(&[int(COUNT, 0)]).unwrap();
+    edge.dbirth("D", &[int(COUNT, 0)]).unwrap();
+    rig.wait_for("spBv1.0/Plant/DBIRTH/E/D", 1);
+    rig.it_broker.kill();
+    for value in 1..=VALUES {
+        edge.ddata("D", &[untyped(int(COUNT, value))]).unwrap();
+    }
+    edge.leave();
+    rig.it_broker.restart();
+    rig.it.reconnect().unwrap();
+    let mut edge = RawEdge::connect(rig.ot_address(), "Plant", "E");
+    edge.nbirth(&[int(COUNT, VALUES + 1)]).unwrap();
+    edge.dbirth("D", &[int(COUNT, VALUES + 1)]).unwrap();
+    let all: BTreeSet<u64> = (1..=u64::from(VALUES) + 1).collect();
+    wait_until("every value is on IT", || seen_on_it(&rig).is_superset(&all));
+    rig.judge(Excuse { kills: true });
+}
+
+#[test]
 fn a_connection_that_is_cut_again_and_again_loses_nothing() {
     let Some(rig) = Rig::start(EVERYTHING) else { return };
     let plant = Plant::start(RawEdge::connect(rig.ot_address(), "Plant", "E"));
@@ -147,7 +171,8 @@ fn a_connection_that_is_cut_again_and_again_loses_nothing() {
         plant.flow(30);
         rig.it_proxy.cut();
     }
-    let acknowledged: BTreeSet<u64> = plant.stop().into_iter().collect();
+    let (acknowledged, _alive) = plant.stop();
+    let acknowledged: BTreeSet<u64> = acknowledged.into_iter().collect();
     wait_until("every value is on IT", || seen_on_it(&rig).is_superset(&acknowledged));
     let delivered = Delivered::of(&rig.ot_proxy.records());
     for historical in [false, true] {
@@ -161,7 +186,7 @@ fn a_connection_that_is_cut_again_and_again_loses_nothing() {
 struct Plant {
     stop: Arc<AtomicBool>,
     acknowledged: Arc<Mutex<Vec<u64>>>,
-    thread: thread::JoinHandle<()>,
+    thread: thread::JoinHandle<RawEdge>,
 }
 
 impl Plant {
@@ -190,6 +215,7 @@ impl Plant {
                     Err(_) => born = false,
                 }
             }
+            edge
         });
         Plant { stop, acknowledged, thread }
     }
@@ -205,10 +231,12 @@ impl Plant {
         *self.acknowledged.lock().unwrap().last().unwrap()
     }
 
-    fn stop(self) -> Vec<u64> {
+    /// Ends the flow. The edge node stays alive as long as it is held.
+    fn stop(self) -> (Vec<u64>, RawEdge) {
         self.stop.store(true, Ordering::SeqCst);
-        self.thread.join().unwrap();
-        self.acknowledged.lock().unwrap().clone()
+        let edge = self.thread.join().unwrap();
+        let acknowledged = self.acknowledged.lock().unwrap().clone();
+        (acknowledged, edge)
     }
 }
 

@@ -255,6 +255,40 @@ fn a_denied_member_leaves_every_instance_and_the_definition() {
 }
 
 #[test]
+fn a_denied_datatype_is_denied_within_templates_too() {
+    let mut bench = Bench::new(
+        r#"
+        [[rule]]
+        name = "motors"
+        action = "forward"
+        group = "G"
+        [[rule]]
+        name = "no-text"
+        action = "deny"
+        group = "G"
+        datatypes = ["Text"]
+    "#,
+    );
+    let note = |datatype| Metric { datatype, ..member("SecretNote", text("SecretValue")) };
+    let motor = |datatype| vec![member("speed", text("1")), note(datatype)];
+    let frames = bench.node(
+        "NBIRTH",
+        vec![
+            definition("Motor", motor(Some(DataType::Text.code()))),
+            // An instance may leave the datatype to its definition, or lie about it.
+            instance("Motor1", "Motor", motor(None)),
+            instance("Motor2", "Motor", motor(Some(DataType::String.code()))),
+        ],
+    );
+    let birth = payload(&frames[0]);
+    assert_eq!(names_of(&birth), ["Motor", "Motor1", "Motor2"]);
+    for metric in &birth.metrics {
+        assert_eq!(member_names(metric), ["speed"]);
+    }
+    assert!(!bench.leaks("SecretValue"));
+}
+
+#[test]
 fn nested_types_are_pulled_in_and_scrubbed() {
     let mut bench = Bench::new(NO_SECRETS);
     let drive = || vec![member("amps", text("1")), member("SecretKey", text("SecretValue"))];

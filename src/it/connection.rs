@@ -7,9 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use bytes::Bytes;
 use crossbeam_channel::Sender;
 use rumqttc::{
     AsyncClient, Broker, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing,
@@ -19,6 +17,7 @@ use rumqttc::{
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
+use crate::broker::BrokerSettings;
 use crate::it::Happened;
 use crate::it::mirror::{NodeId, Qos, SessionEvent, SessionSpec};
 
@@ -34,40 +33,6 @@ const OUTGOING_FACTOR: usize = 4;
 /// Commands of IT hosts that may wait for the driver; further ones are dropped unread, which
 /// bounds what a flood from IT can occupy.
 const MAX_WAITING_COMMANDS: usize = 4_096;
-
-/// How to reach the IT broker.
-#[derive(Clone)]
-pub struct BrokerSettings {
-    pub host: String,
-    pub port: u16,
-    /// Begins every client identifier: `prefix/group/edge_node`.
-    pub client_id_prefix: String,
-    /// User and password.
-    pub credentials: Option<(String, Bytes)>,
-    pub keep_alive: Duration,
-    /// Largest packet that is taken from the broker.
-    pub max_packet_bytes: usize,
-    /// `None`: plain TCP, where the operator has said so.
-    pub tls: Option<TlsSettings>,
-}
-
-/// TLS towards the IT broker.
-#[derive(Clone, Debug)]
-pub struct TlsSettings {
-    pub config: Arc<rustls::ClientConfig>,
-    /// Name that the broker's certificate must have.
-    pub server_name: String,
-}
-
-impl std::fmt::Debug for BrokerSettings {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("BrokerSettings")
-            .field("address", &format_args!("{}:{}", self.host, self.port))
-            .field("tls", &self.tls.is_some())
-            .finish_non_exhaustive()
-    }
-}
 
 /// All sessions, as the driver sees them.
 #[derive(Debug)]
@@ -232,7 +197,7 @@ impl Sessions {
 
     fn options(&self, spec: &SessionSpec, shared: &Arc<Shared>) -> MqttOptions {
         let broker = &self.broker;
-        let client_id = format!("{}/{}/{}", broker.client_id_prefix, spec.group, spec.edge_node);
+        let client_id = format!("{}/{}/{}", broker.client_id, spec.group, spec.edge_node);
         // With TLS the "host" is the name that the certificate must have; the connector below
         // goes to the configured address either way.
         let name = broker.tls.as_ref().map_or(&broker.host, |tls| &tls.server_name);

@@ -143,6 +143,11 @@ impl Relay {
         status.unwrap()
     }
 
+    /// Whether the half has ended by itself.
+    pub(crate) fn has_ended(&mut self, half: Half) -> bool {
+        self.child(half).as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())
+    }
+
     /// Everything the half said on stderr, over all its starts.
     pub(crate) fn log(&self, half: Half) -> String {
         fs::read_to_string(self.log_path(half)).unwrap_or_default()

@@ -1,5 +1,3 @@
-#![expect(clippy::arithmetic_side_effects, reason = "a test: an overflow is a failure")]
-
 use std::path::Path;
 use std::thread::JoinHandle;
 

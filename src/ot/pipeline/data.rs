@@ -5,7 +5,7 @@ use prost::Message;
 use super::births::low_byte;
 use super::encode;
 use super::turn::{Fate, Turn, verdict};
-use crate::ot::plant::{Arrival, Life, Node, Survey, Types};
+use crate::ot::plant::{Arrival, Life, Node, Survey, Types, is_definition};
 use crate::policy::{RuleId, Verdict};
 use crate::sparkplug::value::fits;
 use crate::sparkplug::{Caps, DataType, Entity, EntityTopic, Metric, Payload, Value};
@@ -406,12 +406,10 @@ fn is_told(datatype: DataType, metric: &Metric) -> bool {
     if matches!(datatype, DataType::PropertySet | DataType::PropertySetList) {
         return false;
     }
-    let is_definition = matches!(
-        &metric.value,
-        Some(Value::Template(template)) if template.is_definition == Some(true)
-    );
     match &metric.value {
-        Some(value) if metric.is_null != Some(true) => fits(datatype, value) && !is_definition,
+        Some(value) if metric.is_null != Some(true) => {
+            fits(datatype, value) && !is_definition(metric)
+        }
         _ => true,
     }
 }

@@ -1,16 +1,17 @@
 //! What starting either half has in common: logging, the policy, secrets.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use clap::Args;
 
 use super::{Exit, Failure};
-use crate::broker::{BrokerSettings, TlsSettings};
+use crate::broker::{BrokerSettings, Credentials, TlsSettings};
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::file::FileError;
 use crate::config::tls::TlsError;
-use crate::config::{BrokerConfig, policies, tls};
+use crate::config::{self, BrokerConfig, policies, tls};
 use crate::policy::Policy;
 use crate::telemetry::logging;
 
@@ -66,11 +67,15 @@ pub(super) fn broker_settings(
     broker: &BrokerConfig,
     client_id: String,
 ) -> Result<BrokerSettings, Failure> {
-    let credentials = match &broker.credentials {
-        Some(credentials) => {
-            let password = credentials.password.read()?;
-            let password = Bytes::copy_from_slice(password.expose().as_bytes());
-            Some((credentials.user.clone(), password))
+    let credentials = match broker.credentials.clone() {
+        Some(config::Credentials { user, password }) => {
+            // What can't be read is said now, not when the broker asks.
+            password.read()?;
+            let read = move || match password.read() {
+                Ok(password) => Ok(Bytes::copy_from_slice(password.expose().as_bytes())),
+                Err(error) => Err(error.to_string()),
+            };
+            Some(Credentials { user, password: Arc::new(read) })
         }
         None => None,
     };

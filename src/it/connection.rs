@@ -8,6 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use crossbeam_channel::Sender;
 use rumqttc::{
     AsyncClient, Broker, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing,
@@ -17,7 +18,7 @@ use rumqttc::{
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
-use crate::broker::BrokerSettings;
+use crate::broker::{BrokerSettings, explain};
 use crate::it::Happened;
 use crate::it::mirror::{NodeId, Qos, SessionEvent, SessionSpec};
 
@@ -38,6 +39,8 @@ const MAX_WAITING_COMMANDS: usize = 4_096;
 #[derive(Debug)]
 pub(super) struct Sessions {
     broker: BrokerSettings,
+    /// As it was read last.
+    password: Option<Bytes>,
     runtime: Handle,
     happened: Sender<Happened>,
     live: HashMap<NodeId, Live>,
@@ -90,6 +93,7 @@ impl Sessions {
     pub(super) fn new(broker: BrokerSettings, runtime: Handle, happened: Sender<Happened>) -> Self {
         Sessions {
             broker,
+            password: None,
             runtime,
             happened,
             live: HashMap::new(),
@@ -109,6 +113,7 @@ impl Sessions {
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
         let shared = Arc::new(Shared::default());
+        self.take_password();
         let options = self.options(&spec, &shared);
         let (client, eventloop) = AsyncClient::builder(options).unbounded().build();
         let task = Task {
@@ -195,6 +200,17 @@ impl Sessions {
         }
     }
 
+    /// Reads the password for the next session; where that fails, the earlier one is tried.
+    fn take_password(&mut self) {
+        let Some(credentials) = &self.broker.credentials else { return };
+        match (credentials.password)() {
+            Ok(password) => self.password = Some(password),
+            Err(error) => {
+                let _ = self.happened.send(Happened::BrokerTrouble { error });
+            }
+        }
+    }
+
     fn options(&self, spec: &SessionSpec, shared: &Arc<Shared>) -> MqttOptions {
         let broker = &self.broker;
         let client_id = format!("{}/{}/{}", broker.client_id, spec.group, spec.edge_node);
@@ -215,8 +231,8 @@ impl Sessions {
             QoS::AtLeastOnce,
             false,
         ));
-        if let Some((user, password)) = &broker.credentials {
-            options.set_credentials(user.clone(), password.clone());
+        if let (Some(credentials), Some(password)) = (&broker.credentials, &self.password) {
+            options.set_credentials(credentials.user.clone(), password.clone());
         }
         if let Some(tls) = &broker.tls {
             let config = TlsConfiguration::Rustls(Arc::clone(&tls.config));
@@ -327,7 +343,7 @@ impl Task {
 
     fn report(&self, error: &ConnectionError) {
         tracing::debug!(target: "it", node = self.node.0, %error, "session ended");
-        let _ = self.happened.send(Happened::BrokerTrouble { error: error.to_string() });
+        let _ = self.happened.send(Happened::BrokerTrouble { error: explain(error) });
     }
 }
 

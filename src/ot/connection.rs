@@ -21,8 +21,7 @@ use rumqttc::{
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::trouble;
-use crate::broker::BrokerSettings;
+use crate::broker::{BrokerSettings, Credentials, explain};
 use crate::sparkplug::CERTIFICATES_PREFIX;
 
 /// First pause after a lost connection; it doubles with each attempt.
@@ -88,6 +87,7 @@ pub(super) struct Session {
     filters: Rc<Filters>,
     connection: Rc<Cell<u64>>,
     address: String,
+    credentials: Option<Credentials>,
 }
 
 /// What the rest of the half can ask of the session.
@@ -116,13 +116,15 @@ pub(super) fn session(broker: &BrokerSettings, filters: Vec<String>) -> (Session
         connection: Rc::clone(&connection),
     };
     let address = format!("{}:{}", broker.host, broker.port);
-    (Session { eventloop, requests, filters, connection, address }, handle)
+    let credentials = broker.credentials.clone();
+    (Session { eventloop, requests, filters, connection, address, credentials }, handle)
 }
 
 impl Session {
     /// Connects, and connects again, for ever; returns after [`SessionHandle::disconnect`].
     pub(super) async fn run(mut self, sink: &impl Sink) {
         let mut attempts = 0_u32;
+        self.take_password();
         loop {
             match self.eventloop.poll().await {
                 Ok(Event::Incoming(Packet::ConnAck(ack))) => {
@@ -149,12 +151,25 @@ impl Session {
                     sink.put(SessionEvent::Lost).await;
                     let pause = pause(attempts);
                     tracing::warn!(target: "ot", broker = %self.address,
-                        error = trouble::explain(&error), pause_ms = pause.as_millis(),
+                        error = explain(&error), pause_ms = pause.as_millis(),
                         "not connected");
                     attempts = attempts.saturating_add(1);
                     tokio::time::sleep(pause).await;
+                    self.take_password();
                 }
             }
+        }
+    }
+
+    /// Reads the password for the next connection.
+    fn take_password(&mut self) {
+        let Some(credentials) = &self.credentials else { return };
+        match (credentials.password)() {
+            Ok(password) => {
+                let options = &mut self.eventloop.mqtt_options;
+                options.set_credentials(credentials.user.clone(), password);
+            }
+            Err(error) => tracing::error!(target: "ot", %error, "cannot read the password"),
         }
     }
 
@@ -261,9 +276,6 @@ fn options(broker: &BrokerSettings) -> MqttOptions {
     options.set_keep_alive(broker.keep_alive.as_secs().try_into().unwrap_or(u16::MAX));
     options.set_max_packet_size(broker.max_packet_bytes, broker.max_packet_bytes);
     options.set_max_request_batch(REQUEST_BATCH);
-    if let Some((user, password)) = &broker.credentials {
-        options.set_credentials(user.clone(), password.clone());
-    }
     if let Some(tls) = &broker.tls {
         let config = TlsConfiguration::Rustls(Arc::clone(&tls.config));
         options.set_transport(Transport::tls_with_config(config));

@@ -9,7 +9,6 @@
 mod connection;
 mod pipeline;
 mod plant;
-mod trouble;
 mod worker;
 
 use std::io;

@@ -27,8 +27,12 @@ const BATCH_MESSAGES: usize = 1_024;
 const TICK_EVERY: Duration = Duration::from_millis(100);
 /// Values are stored this often; the journal has what came since.
 const STORE_EVERY: Duration = Duration::from_secs(30);
-/// Storing the plant takes at most this part of the time, while births go on.
+/// Between two pictures of the plant, this many times what one takes goes by, so that storing
+/// takes a small part of the time while births go on …
 const STORE_SHARE: u32 = 10;
+/// … but not more than this: receipts of births wait for it, and a broker has few messages in
+/// flight.
+const LONGEST_HOLD: Duration = Duration::from_secs(1);
 /// Retention by age works even where no segment ends.
 const RETAIN_EVERY: Duration = Duration::from_secs(60);
 /// Pauses while the journal refuses.
@@ -277,7 +281,8 @@ impl Worker {
             let stored = self.pipeline.store(self.writer.next_seq());
             let saved = self.state.save(PLANT, &stored);
             let took = self.clock.now().mono.saturating_sub(now.mono);
-            self.next_store = now.mono.saturating_add(took.saturating_mul(STORE_SHARE));
+            let pause = took.saturating_mul(STORE_SHARE).min(LONGEST_HOLD);
+            self.next_store = now.mono.saturating_add(took).saturating_add(pause);
             match saved {
                 Ok(()) => {
                     self.structure_changed = false;

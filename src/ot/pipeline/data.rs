@@ -284,12 +284,14 @@ impl Turn<'_> {
             let Some(slot) = slot else { return true };
             let mut asked = Types::default();
             let mut survey = Survey::new(&node.definitions, &node_plan, &plan, &mut asked);
-            match survey.instance(slot.name(), instance) {
-                Ok(()) => {
-                    item.unborn |= !asked.needed.is_subset(&node.told)
-                        || !asked.removed.is_subset(&node.types.removed);
-                    types.needed.append(&mut asked.needed);
-                    types.removed.append(&mut asked.removed);
+            let surveyed = survey.instance(slot.name(), instance).and_then(|()| {
+                let unborn = !asked.needed.is_subset(&node.told)
+                    || !asked.removed.is_subset(&node.types.removed);
+                types.extend(asked).map(|()| unborn)
+            });
+            match surveyed {
+                Ok(unborn) => {
+                    item.unborn |= unborn;
                     true
                 }
                 Err(reason) => {

@@ -15,6 +15,10 @@ use crate::telemetry::Reason;
 /// than any payload holds; beyond this the instance is refused.
 const SURVEY_BUDGET: usize = 100_000;
 
+/// Members that are removed in one node. Policies deny members by a few globs, which match as
+/// many names as a birth has; names that data goes on inventing must not fill the memory.
+const MAX_REMOVED: usize = 1_000;
+
 /// Definitions of a node by their metric names.
 pub(crate) type Definitions = BTreeMap<String, Metric>;
 
@@ -131,6 +135,9 @@ impl<'a> Survey<'a> {
             told => told.iter().any(|datatype| denies(Some(*datatype))),
         };
         if denied {
+            if self.types.removed.len() >= MAX_REMOVED {
+                return Err(Reason::OverCap);
+            }
             self.types.removed.insert((type_name.to_owned(), member.to_owned()));
         }
         Ok(denied)
@@ -138,6 +145,20 @@ impl<'a> Survey<'a> {
 }
 
 impl Types {
+    /// Adds what another survey asked for; nothing, if that is too much.
+    ///
+    /// # Errors
+    /// The reason for which that instance can't be forwarded.
+    pub(crate) fn extend(&mut self, mut asked: Types) -> Result<(), Reason> {
+        let removed = asked.removed.difference(&self.removed).count();
+        if self.removed.len().saturating_add(removed) > MAX_REMOVED {
+            return Err(Reason::OverCap);
+        }
+        self.needed.append(&mut asked.needed);
+        self.removed.append(&mut asked.removed);
+        Ok(())
+    }
+
     /// The definitions of these `names`, scrubbed.
     pub(crate) fn definitions(
         &self,

@@ -363,6 +363,30 @@ fn types_that_contain_themselves_end() {
 }
 
 #[test]
+fn denied_members_that_data_invents_fill_no_memory() {
+    let mut bench = Bench::new(
+        r#"
+        [[rule]]
+        name = "all-but"
+        action = "forward"
+        group = "G"
+        deny-metrics = ["*/Secret*"]
+        "#,
+    );
+    bench.node("NBIRTH", vec![definition("Motor", vec![]), instance("Motor1", "Motor", vec![])]);
+    for message in 0..20 {
+        let invented = (0..100).map(|n| member(&format!("Secret{message}-{n}"), text("x")));
+        let members = invented.chain([member("speed", text("1"))]).collect();
+        bench.node("NDATA", vec![instance("Motor1", "Motor", members)]);
+        bench.pass(1000);
+        bench.tick();
+    }
+    // 1,000 fit; one is the definition's parameter.
+    assert_eq!(bench.dropped_metrics(Reason::OverCap), 11);
+    assert!(!bench.leaks("Secret"));
+}
+
+#[test]
 fn an_instance_of_a_denied_definition_does_not_cross() {
     let mut bench = Bench::new(
         r#"

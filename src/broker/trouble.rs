@@ -7,7 +7,7 @@ use rustls::{AlertDescription, Error as TlsError};
 
 /// Says what went wrong: the cause that an operator can do something about, where one is known
 /// among the sources of `error`, else the error's own words.
-pub(super) fn explain(error: &(dyn Error + 'static)) -> String {
+pub fn explain(error: &(dyn Error + 'static)) -> String {
     let mut source = Some(error);
     while let Some(cause) = source {
         let within = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);

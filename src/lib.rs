@@ -25,9 +25,11 @@
 //! | [`ot`] | subscriber, plant state, pipeline; can't publish, can't read a journal |
 //! | [`it`] | mirror (sans-IO), sessions, cursor, backfill; can't write a journal |
 //! | [`config`] | configuration files: raw (serde) to typed, diagnostics |
+//! | [`broker`], [`state`] | leaves: how to reach a broker; a half's own state directory |
 //! | [`telemetry`] | drop reasons, counters, logging |
 //! | [`cli`] | one file per subcommand |
 
+pub mod broker;
 pub mod cli;
 pub mod config;
 pub mod it;
@@ -35,4 +37,5 @@ pub mod journal;
 pub mod ot;
 pub mod policy;
 pub mod sparkplug;
+pub mod state;
 pub mod telemetry;

@@ -14,9 +14,10 @@ use crate::it::mirror::{
     Mirror, MirrorSnapshot, NodeId, Notice, Now, Outgoing, Qos, SessionEvent, SessionSpec,
 };
 use crate::it::notices::NoticeLog;
-use crate::it::state::{StateDir, StateError, Stored};
+use crate::it::state::ItState;
 use crate::it::{FirstStart, Happened, ItError, PolicyLoader};
 use crate::journal::{Body, Frame, From, Item, JournalError, Position, Reader};
+use crate::state::{StateError, Stored};
 
 /// Frames taken before session events and timers get their turn.
 const FRAMES_PER_TURN: usize = 1_024;
@@ -54,7 +55,7 @@ pub(super) struct Driver {
     settings: DriverSettings,
     mirror: Mirror,
     sessions: Sessions,
-    state: StateDir,
+    state: ItState,
     happened: Receiver<Happened>,
     reader: Reader,
     backfill: Option<Backfill>,
@@ -91,7 +92,7 @@ impl Driver {
         settings: DriverSettings,
         mut mirror: Mirror,
         sessions: Sessions,
-        state: StateDir,
+        state: ItState,
         happened: Receiver<Happened>,
     ) -> Result<Driver, ItError> {
         let log = NoticeLog::default();
@@ -147,7 +148,7 @@ impl Driver {
     fn first_start(
         settings: &DriverSettings,
         mirror: &mut Mirror,
-        state: &StateDir,
+        state: &ItState,
     ) -> Result<Reader, ItError> {
         let dir = &settings.journal_dir;
         // Before the writer's first frame everything is still to come.

@@ -15,10 +15,12 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::connection::{Delivered, Receipt};
 use super::pipeline::{Now, Pipeline, Received};
 use super::plant::StoredPlant;
-use super::state::{StateDir, StateError, Stored};
 use crate::journal::{Body, JournalError, Start, Writer};
 use crate::policy::Policy;
+use crate::state::{StateDir, StateError, StateFile, Stored};
 
+/// The plant as it was last known, and up to which frame of the journal.
+const PLANT: StateFile = StateFile { name: "plant.state", magic: *b"SPKDPLT1" };
 /// Messages of one batch: one commit, and one wake-up of the network for its receipts.
 const BATCH_MESSAGES: usize = 1_024;
 /// Timers of the pipeline.
@@ -102,7 +104,7 @@ impl Worker {
         clock: Clock,
     ) -> Result<Worker, WorkerError> {
         let now = clock.now();
-        let stored = match state.load()? {
+        let stored = match state.load::<StoredPlant>(PLANT)? {
             Stored::Found(stored) => stored,
             Stored::Absent => StoredPlant::default(),
             Stored::Damaged { moved_to } => {
@@ -273,7 +275,7 @@ impl Worker {
         let due = self.next_store <= now.mono;
         if stop || (due && self.structure_changed) || self.is_overdue(now) {
             let stored = self.pipeline.store(self.writer.next_seq());
-            let saved = self.state.save(&stored);
+            let saved = self.state.save(PLANT, &stored);
             let took = self.clock.now().mono.saturating_sub(now.mono);
             self.next_store = now.mono.saturating_add(took.saturating_mul(STORE_SHARE));
             match saved {

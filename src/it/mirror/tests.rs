@@ -1,4 +1,5 @@
 //! The mirror on a virtual clock, against a journal in memory and a strict host on IT.
+#![allow(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;

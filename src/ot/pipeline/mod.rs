@@ -276,6 +276,11 @@ impl Pipeline {
             Ok(Topic::NotSparkplug) => return Fate::Dropped(Reason::NotSparkplug),
             Err(_) => return Fate::Dropped(Reason::MalformedTopic),
         };
+        if received.payload.is_empty() {
+            // How a retained message is cleared. As a Sparkplug payload it would be an empty
+            // birth, or the death of anybody.
+            return Fate::Dropped(Reason::MalformedPayload);
+        }
         let payload = match decode(received.payload, &self.settings.caps) {
             Ok(decoded) => {
                 self.counters.unknown_fields =

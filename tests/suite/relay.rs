@@ -48,6 +48,8 @@ pub(crate) struct Settings {
     pub(crate) mirror: String,
     /// More lines of `[journal]` of `ot.toml`.
     pub(crate) journal: String,
+    /// More lines of `[journal]` of `it.toml`.
+    pub(crate) journal_source: String,
 }
 
 pub(crate) struct Relay {
@@ -78,10 +80,10 @@ impl Relay {
         let mut it = broker(&settings.it, "");
         write!(
             it,
-            "[journal]\npath = \"{dir}/journal\"\n\
+            "[journal]\npath = \"{dir}/journal\"\n{}\n\
              [state]\npath = \"{dir}/it-state\"\n\
              [mirror]\n{}\n",
-            settings.mirror
+            settings.journal_source, settings.mirror
         )
         .unwrap();
         fs::write(relay.path("it.toml"), it).unwrap();

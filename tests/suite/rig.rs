@@ -39,6 +39,7 @@ pub(crate) struct Variation {
     pub(crate) ot_broker: Options,
     pub(crate) it_broker: Options,
     pub(crate) journal: String,
+    pub(crate) journal_source: String,
     pub(crate) mirror: String,
     pub(crate) ot_extra: String,
 }
@@ -66,6 +67,7 @@ impl Rig {
             ot_extra: variation.ot_extra.clone(),
             mirror: variation.mirror.clone(),
             journal: variation.journal.clone(),
+            journal_source: variation.journal_source.clone(),
         };
         let relay = Relay::new(&settings);
         let ot = Observer::start(ot_broker.address);

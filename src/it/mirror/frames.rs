@@ -117,7 +117,10 @@ impl Mirror {
             return Err(Reason::DataBeforeBirth);
         }
         if relayed.loss_before && topic.message_type != MessageType::NDeath {
-            self.gap(now, id);
+            let told = self.node_mut(id).is_some_and(|node| std::mem::take(&mut node.gap_told));
+            if !told {
+                self.gap(now, id);
+            }
         }
         match (topic.message_type, device) {
             (MessageType::NDeath, _) => {
@@ -176,6 +179,7 @@ impl Mirror {
         node.alive = true;
         node.held &= synthetic;
         node.uncertain &= synthetic;
+        node.gap_told &= synthetic;
         node.confirm_by = None;
         node.ot_bd_seq = ot_bd_seq;
         node.layout = layout;

@@ -104,7 +104,10 @@ impl Mirror {
         if let Some(node) = self.node_mut(id) {
             node.confirm_by = None;
             match (node.uncertain, keyframe.uncertain) {
-                (false, true) => self.gap(now, id),
+                (false, true) => {
+                    node.gap_told = true;
+                    self.gap(now, id);
+                }
                 (true, false) => self.verified(now, id, seq),
                 _ => {}
             }

@@ -583,6 +583,27 @@ fn keyframes_repeat_a_gap_without_new_births_and_can_take_it_back() {
 }
 
 #[test]
+fn a_gap_that_a_keyframe_told_is_not_told_again_but_the_next_gap_is() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    let births = world.host.births;
+    let payload =
+        Payload { metrics: vec![bd_seq(4), metric("a", 1), metric("b", 1)], ..Payload::default() };
+    world.append(Body::Keyframe(Keyframe {
+        topic: "spBv1.0/g/NBIRTH/e".into(),
+        payload: payload.encode_to_vec(),
+        devices: vec!["d".into()],
+        uncertain: true,
+        ..Keyframe::default()
+    }));
+    assert_eq!(world.host.births, births + 1);
+    world.relayed("spBv1.0/g/NDATA/e", data(vec![metric("a", 2)]), true);
+    assert_eq!(world.host.births, births + 1);
+    world.relayed("spBv1.0/g/NDATA/e", data(vec![metric("a", 3)]), true);
+    assert_eq!(world.host.births, births + 2);
+}
+
+#[test]
 fn a_gap_can_be_death_until_the_next_birth() {
     let mut world = World::live(MirrorSettings { on_gap: OnGap::Death, ..settings() });
     plant(&mut world);

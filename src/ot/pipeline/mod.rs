@@ -139,6 +139,9 @@ impl Pipeline {
             }
             if node.sequence.expire(now.mono, timeout) {
                 gap(&mut turn, node);
+                // The node's next message tells the loss, but may be long in coming: until then
+                // its values would look good.
+                node.next_keyframe = now.mono;
             }
             let due = node.types_due
                 || node.own.birth_due

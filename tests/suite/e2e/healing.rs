@@ -90,6 +90,7 @@ fn a_gap_before_the_relay_marks_what_was_not_seen_since() {
     assert_eq!(quality("unseen"), Some(500), "stale");
     edge.ndata(&[untyped(int("unseen", 3))]).unwrap();
     rig.wait_for_value("Plant/E", "unseen", 3);
+    assert_eq!(rig.it.count("spBv1.0/Plant/NBIRTH/E"), 2, "one loss is told once");
     // A real birth clears the doubt.
     edge.nbirth(&[int("seen", 4), int("unseen", 4)]).unwrap();
     rig.wait_for_value("Plant/E", "unseen", 4);

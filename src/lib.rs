@@ -27,9 +27,12 @@
 //! | [`config`] | configuration files: raw (serde) to typed, diagnostics |
 //! | [`telemetry`] | drop reasons, counters, logging |
 //! | [`cli`] | one file per subcommand |
+//! | `demo` | brokers, a plant and a strict host around both halves (feature `demo`) |
 
 pub mod cli;
 pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod it;
 pub mod journal;
 pub mod ot;

@@ -1,125 +1,125 @@
 //! `sparkdiode it`: the IT half.
 
 use std::num::NonZeroU32;
-use std::path::Path;
 
 use bytes::Bytes;
+use clap::Args;
 
-use crate::config::{BrokerConfig, DataQos, ItConfig, OnGap, policies, tls};
-use crate::it::{self, BrokerSettings, FirstStart, ItError, PolicyLoader, TlsSettings, mirror};
+use super::half::{self, HalfArgs};
+use super::{Exit, Failure};
+use crate::config::{self, BrokerConfig, DataQos, ItConfig, MirrorConfig, tls};
+use crate::it::mirror::{self, MirrorSettings, Qos};
+use crate::it::{self, BrokerSettings, FirstStart, ItError, PolicyLoader, Settings, TlsSettings};
 use crate::policy::Policy;
 use crate::sparkplug::Caps;
 
-/// Devices of one edge node that are mirrored; the OT half has a bound of its own.
-const MAX_DEVICES_PER_NODE: usize = 10_000;
-
-/// Why the IT half can't start with a configuration that is valid in itself.
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    #[error(transparent)]
-    Tls(#[from] tls::TlsError),
-    #[error(transparent)]
-    Secret(#[from] crate::config::file::FileError),
-    /// The policies, rendered for people.
-    #[error("{0}")]
-    Policies(String),
+/// Run the IT half: journal → enterprise broker.
+///
+/// Tails the journal that the OT half writes and is, on the enterprise broker, a mirror of every
+/// edge node in it. SIGTERM stops it after the death of every mirrored node was published; SIGHUP
+/// reads the copy of the policies again, if there is one.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  sparkdiode it --config /etc/sparkdiode/it.toml")]
+pub(super) struct ItArgs {
+    #[command(flatten)]
+    half: HalfArgs,
 }
 
-/// Turns the configuration into what the half runs with: secrets are read, policies compiled.
-pub fn settings(config: ItConfig) -> Result<it::Settings, SettingsError> {
-    let broker = broker(&config.broker, config.client_id_prefix.clone())?;
-    let policy = match config.policy_paths.is_empty() {
-        true => None,
-        false => {
-            let paths = config.policy_paths.clone();
-            let loader: PolicyLoader = Box::new(move || load_policy(&paths));
-            Some((loader().map_err(SettingsError::Policies)?, loader))
-        }
-    };
-    let data_qos = match config.mirror.data_qos {
-        DataQos::AtMostOnce => mirror::Qos::AtMostOnce,
-        DataQos::AtLeastOnce => mirror::Qos::AtLeastOnce,
-    };
-    Ok(it::Settings {
+pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
+    let (config, mut warnings) = ItConfig::load(&arguments.half.config)?;
+    let policy = read_policy_copy(&config, &mut warnings)?;
+    let broker = broker_settings(&config.broker, config.client_id_prefix)?;
+    half::begin("it", &arguments.half, warnings)?;
+    let settings = Settings {
         broker,
         journal_dir: config.journal_path,
         state_dir: config.state_dir,
-        mirror: mirror::MirrorSettings {
-            stale_after: config.mirror.stale_after,
-            on_gap: match config.mirror.on_gap {
-                OnGap::Mark => mirror::OnGap::Mark,
-                OnGap::Death => mirror::OnGap::Death,
-                OnGap::Ignore => mirror::OnGap::Ignore,
-            },
-            rebirth_min_interval: config.mirror.rebirth_min_interval,
-            primary_host: config.mirror.primary_host,
-            confirm_every: config.mirror.confirm_every,
-            data_qos,
-            max_nodes: config.mirror.max_nodes,
-            max_devices_per_node: MAX_DEVICES_PER_NODE,
-            backfill: config.backfill.enabled,
-            caps: Caps::DEFAULT,
+        first_start: match config.first_start {
+            config::FirstStart::Oldest => FirstStart::Oldest,
+            config::FirstStart::Newest => FirstStart::Newest,
         },
-        first_start: FirstStart::Oldest,
         connects_per_s: at_least_one(config.mirror.connects_per_s),
         backfill_per_s: at_least_one(config.backfill.messages_per_s),
+        mirror: mirror_settings(config.mirror, config.backfill.enabled, &config.broker),
         policy,
-    })
-}
-
-/// Runs the half until it is told to stop.
-pub fn run(config: ItConfig) -> Result<(), RunError> {
-    let settings = settings(config)?;
-    it::run(settings)?;
-    Ok(())
-}
-
-/// Why the half ended.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    #[error(transparent)]
-    It(#[from] ItError),
-}
-
-fn broker(
-    config: &BrokerConfig,
-    client_id_prefix: String,
-) -> Result<BrokerSettings, SettingsError> {
-    let credentials = match &config.credentials {
-        None => None,
-        Some(credentials) => {
-            let password = credentials.password.read()?;
-            let password = Bytes::copy_from_slice(password.expose().as_bytes());
-            Some((credentials.user.clone(), password))
-        }
     };
-    let tls = match &config.tls {
-        None => None,
-        Some(config) => Some(TlsSettings {
-            config: tls::client_config(config)?,
-            server_name: config.server_name.clone(),
+    it::run(settings).map_err(|error| {
+        let exit = match &error {
+            ItError::State(_) | ItError::Journal(_) | ItError::Start(_) => Exit::Io,
+            ItError::Panicked => Exit::Software,
+        };
+        Failure::new(exit, error.to_string())
+    })?;
+    Ok(Exit::Ok)
+}
+
+/// The copy of the policy, and how it is read again.
+fn read_policy_copy(
+    config: &ItConfig,
+    warnings: &mut config::Diagnostics,
+) -> Result<Option<(Policy, PolicyLoader)>, Failure> {
+    if config.policy_paths.is_empty() {
+        return Ok(None);
+    }
+    let (policy, found) = half::read_policy(&config.policy_paths)?;
+    warnings.extend(found);
+    let paths = config.policy_paths.clone();
+    let again: PolicyLoader = Box::new(move || half::read_policy_again(&paths));
+    Ok(Some((policy, again)))
+}
+
+fn broker_settings(
+    broker: &BrokerConfig,
+    client_id_prefix: String,
+) -> Result<BrokerSettings, Failure> {
+    let credentials = half::read_credentials(broker.credentials.as_ref())?;
+    let tls = match &broker.tls {
+        Some(tls) => Some(TlsSettings {
+            config: tls::client_config(tls)?,
+            server_name: tls.server_name.clone(),
         }),
+        None => None,
     };
     Ok(BrokerSettings {
-        host: config.address.host.clone(),
-        port: config.address.port,
+        host: broker.address.host.clone(),
+        port: broker.address.port,
         client_id_prefix,
-        credentials,
-        keep_alive: config.keep_alive,
-        max_packet_bytes: config.max_packet_bytes.try_into().unwrap_or(usize::MAX),
+        credentials: credentials
+            .map(|(user, password)| (user, Bytes::copy_from_slice(password.expose().as_bytes()))),
+        keep_alive: broker.keep_alive,
+        max_packet_bytes: packet_bytes(broker),
         tls,
     })
 }
 
-fn load_policy(paths: &[impl AsRef<Path>]) -> Result<Policy, String> {
-    let paths: Vec<_> = paths.iter().map(|path| path.as_ref().to_owned()).collect();
-    let sources = policies::load_sources(&paths).map_err(|problems| problems.to_string())?;
-    let (policy, _) = Policy::parse(&sources).map_err(|problems| problems.to_string())?;
-    Ok(policy)
+fn mirror_settings(mirror: MirrorConfig, backfill: bool, broker: &BrokerConfig) -> MirrorSettings {
+    MirrorSettings {
+        stale_after: mirror.stale_after,
+        on_gap: match mirror.on_gap {
+            config::OnGap::Mark => mirror::OnGap::Mark,
+            config::OnGap::Death => mirror::OnGap::Death,
+            config::OnGap::Ignore => mirror::OnGap::Ignore,
+        },
+        rebirth_min_interval: mirror.rebirth_min_interval,
+        primary_host: mirror.primary_host,
+        confirm_every: mirror.confirm_every,
+        data_qos: match mirror.data_qos {
+            DataQos::AtMostOnce => Qos::AtMostOnce,
+            DataQos::AtLeastOnce => Qos::AtLeastOnce,
+        },
+        max_nodes: mirror.max_nodes,
+        max_devices_per_node: mirror.max_devices_per_node,
+        backfill,
+        // What can't be published needs no decoding.
+        caps: Caps { payload_bytes: packet_bytes(broker), ..Caps::default() },
+    }
 }
 
+fn packet_bytes(broker: &BrokerConfig) -> usize {
+    usize::try_from(broker.max_packet_bytes).unwrap_or(usize::MAX)
+}
+
+/// The configuration's ranges begin at 1.
 fn at_least_one(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
 }

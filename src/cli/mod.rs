@@ -1,2 +1,85 @@
-//! (being written)
-pub mod it;
+//! The command line: one file per subcommand. [`report`] is the only one that prints.
+
+mod check;
+mod exit;
+mod half;
+mod it;
+mod journal;
+mod lab_certs;
+mod ot;
+pub mod report;
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::Exit;
+pub use report::Failure;
+
+/// A one-way relay for Sparkplug B over MQTT, at Purdue level 3.5.
+///
+/// Sparkplug traffic of the level-3 broker, as far as a policy allows it, appears on the
+/// enterprise broker as faithful mirrors of the edge nodes. Nothing flows back.
+#[derive(Debug, Parser)]
+#[command(name = "sparkdiode", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "Begin with `sparkdiode lab-certs certs` and `sparkdiode check ot.toml`.\n\
+                        Exit codes: 0 done, 64 usage, 65 damaged journal, 70 our mistake, \
+                        74 operating system, 78 configuration.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Ot(ot::OtArgs),
+    It(it::ItArgs),
+    Check(check::CheckArgs),
+    Journal(journal::JournalArgs),
+    LabCerts(lab_certs::LabCertsArgs),
+}
+
+/// Does what the arguments (with the program's name first) say, prints, and returns the exit
+/// code.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return report::usage(&error),
+    };
+    let result = match cli.command {
+        Command::Ot(arguments) => ot::run(&arguments),
+        Command::It(arguments) => it::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Journal(arguments) => journal::run(&arguments),
+        Command::LabCerts(arguments) => lab_certs::run(&arguments),
+    };
+    match result {
+        Ok(exit) => exit,
+        Err(failure) => {
+            report::failure(&failure);
+            failure.exit()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_subcommand_has_help_with_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name}");
+            let example = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(example.contains(&format!("sparkdiode {name}")), "{name}: {example}");
+        }
+    }
+}

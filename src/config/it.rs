@@ -28,6 +28,8 @@ const DEFAULT_CONFIRM_EVERY_MS: u64 = 2_000;
 const DEFAULT_CONNECTS_PER_S: u64 = 500;
 /// `max-nodes`: as many as the OT half follows by default.
 const DEFAULT_MAX_NODES: u64 = 10_000;
+/// `max-devices-per-node`: as many as the OT half follows by default.
+const DEFAULT_MAX_DEVICES_PER_NODE: u64 = 1_000;
 /// `[backfill] messages-per-s`: history arrives an order of magnitude faster than a usual
 /// plant makes it, and leaves the broker room for live data.
 const DEFAULT_BACKFILL_MESSAGES_PER_S: u64 = 1_000;
@@ -40,12 +42,22 @@ pub struct ItConfig {
     pub broker: BrokerConfig,
     /// Directory of the journal that the OT half writes; only ever read.
     pub journal_path: PathBuf,
+    pub first_start: FirstStart,
     /// Directory that this IT half alone may write.
     pub state_dir: PathBuf,
     /// A copy of the policy, against which frames are checked again. Empty: no copy.
     pub policy_paths: Vec<PathBuf>,
     pub mirror: MirrorConfig,
     pub backfill: BackfillConfig,
+}
+
+/// Where an IT half without stored state begins to read the journal (`first-start`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstStart {
+    /// With the oldest frame: what came before the newest segment is sent as history.
+    Oldest,
+    /// With the newest segment.
+    Newest,
 }
 
 /// `[mirror]`: how the plant is shown on the IT broker.
@@ -65,6 +77,8 @@ pub struct MirrorConfig {
     pub connects_per_s: u32,
     /// Edge nodes that are mirrored; further ones are refused and counted. 1 to 100,000.
     pub max_nodes: usize,
+    /// Devices per mirrored edge node; further ones are refused and counted. 1 to 100,000.
+    pub max_devices_per_node: usize,
 }
 
 /// What a gap in the plant's own sequence does to the mirrored node (`on-gap`).
@@ -119,6 +133,7 @@ struct RawMirror {
     data_qos: Option<Spanned<i64>>,
     connects_per_s: Option<Spanned<i64>>,
     max_nodes: Option<Spanned<i64>>,
+    max_devices_per_node: Option<Spanned<i64>>,
 }
 
 /// `[backfill]` as it is written.
@@ -163,6 +178,10 @@ impl ItConfig {
         let broker = BrokerConfig::read(reader, &section, broker, DEFAULT_IT_MAX_PACKET_BYTES);
         let (section, source) = Section::of("journal", raw.journal);
         let journal_path = journal::read_path(reader, &section, source.path);
+        let words = [("oldest", FirstStart::Oldest), ("newest", FirstStart::Newest)];
+        // By default nothing that was acknowledged to the OT broker is left out.
+        let first_start =
+            reader.word("first-start", source.first_start.as_ref(), &words, FirstStart::Oldest);
         let (section, state) = Section::of("state", raw.state);
         let state_dir = read_state(reader, &section, state, "\"/var/lib/sparkdiode/it\"");
         let policy_paths = match raw.policies {
@@ -185,6 +204,7 @@ impl ItConfig {
             client_id_prefix: prefix.unwrap_or_else(|| DEFAULT_CLIENT_ID_PREFIX.to_owned()),
             broker: broker?,
             journal_path: journal_path?,
+            first_start,
             state_dir: state_dir?,
             policy_paths: policy_paths?,
             mirror,
@@ -228,8 +248,15 @@ impl MirrorConfig {
             1..=10_000,
             DEFAULT_CONNECTS_PER_S,
         );
+        let count = 1..=100_000;
         let max_nodes =
-            reader.number("max-nodes", raw.max_nodes.as_ref(), 1..=100_000, DEFAULT_MAX_NODES);
+            reader.number("max-nodes", raw.max_nodes.as_ref(), count.clone(), DEFAULT_MAX_NODES);
+        let max_devices_per_node = reader.number(
+            "max-devices-per-node",
+            raw.max_devices_per_node.as_ref(),
+            count,
+            DEFAULT_MAX_DEVICES_PER_NODE,
+        );
         MirrorConfig {
             stale_after: Duration::from_secs(stale_after_s),
             on_gap,
@@ -238,7 +265,9 @@ impl MirrorConfig {
             confirm_every: Duration::from_millis(confirm_every_ms),
             data_qos,
             connects_per_s: bounded(connects_per_s),
+            // Both were bounded above, far below any `usize`.
             max_nodes: usize::try_from(max_nodes).unwrap_or(usize::MAX),
+            max_devices_per_node: usize::try_from(max_devices_per_node).unwrap_or(usize::MAX),
         }
     }
 }

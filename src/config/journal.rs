@@ -63,6 +63,7 @@ pub(super) struct RawJournal {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawJournalSource {
     pub(super) path: Option<Spanned<String>>,
+    pub(super) first_start: Option<Spanned<String>>,
 }
 
 impl JournalConfig {

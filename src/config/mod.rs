@@ -26,7 +26,7 @@ use reader::{Reader, Section, code};
 
 pub use broker::{Address, BrokerConfig, Credentials, TlsConfig, TlsIdentity};
 pub use diagnostic::{Diagnostic, Diagnostics};
-pub use it::{BackfillConfig, DataQos, ItConfig, MirrorConfig, OnGap};
+pub use it::{BackfillConfig, DataQos, FirstStart, ItConfig, MirrorConfig, OnGap};
 pub use journal::{Durability, JournalConfig};
 pub use ot::{OtConfig, RelayConfig};
 pub use secret::{Secret, SecretFile};

@@ -376,15 +376,12 @@ impl Reader {
                 .did_you_mean(key, known.iter().copied())
                 .help(format!("keys of {place}: {}", known.join(", ")))
         } else {
-            let title = match message.rsplit_once("expected ") {
-                Some((_, wanted)) if message.starts_with("invalid type") => {
-                    let wanted = type_in_words(wanted);
-                    format!(
-                        "wrong type of `{}`: got {}, wanted {wanted}",
-                        removed.path, removed.got
-                    )
+            let title = match message.strip_prefix("invalid type: ").and_then(split_at_expected) {
+                Some((got, wanted)) => {
+                    let (got, wanted) = (type_in_words(got), type_in_words(wanted));
+                    format!("wrong type of `{}`: got {got}, wanted {wanted}", removed.path)
                 }
-                _ => format!("bad value of `{}`: {message}", removed.path),
+                None => format!("bad value of `{}`: {message}", removed.path),
             };
             self.error(code::TYPE, error.span().unwrap_or(removed.value), title)
         };
@@ -422,8 +419,6 @@ struct Removed {
     path: String,
     key: Range<usize>,
     value: Range<usize>,
-    /// Type of its value, in words.
-    got: &'static str,
 }
 
 /// Takes out the innermost key whose name or value is at `at`.
@@ -443,8 +438,8 @@ fn remove_at<'i>(table: &mut DeTable<'i>, prefix: &str, at: &Range<usize>) -> Op
         {
             return Some(removed);
         }
-        if covers(key.span()) || covers(place) {
-            found = Some((key.clone(), removed(key, value, path)));
+        if covers(key.span()) || covers(place.clone()) {
+            found = Some((key.clone(), Removed { path, key: key.span(), value: place }));
             break;
         }
     }
@@ -453,29 +448,17 @@ fn remove_at<'i>(table: &mut DeTable<'i>, prefix: &str, at: &Range<usize>) -> Op
     Some(removed)
 }
 
-fn removed(
-    key: &Spanned<std::borrow::Cow<'_, str>>,
-    value: &Spanned<DeValue<'_>>,
-    path: String,
-) -> Removed {
-    let got = match value.get_ref() {
-        DeValue::String(_) => "a string",
-        DeValue::Integer(_) => "an integer",
-        DeValue::Float(_) => "a float",
-        DeValue::Boolean(_) => "a boolean",
-        DeValue::Datetime(_) => "a date or time",
-        DeValue::Array(_) => "an array",
-        DeValue::Table(_) => "a table",
-    };
-    Removed { path, key: key.span(), value: value.span(), got }
+/// `integer `3`, expected a string`: what was found and what was wanted, in serde's words.
+fn split_at_expected(message: &str) -> Option<(&str, &str)> {
+    message.rsplit_once(", expected ")
 }
 
-fn type_in_words(expected: &str) -> &str {
-    match expected {
+fn type_in_words(serde: &str) -> &str {
+    match serde {
         "i64" => "an integer",
-        "a sequence" => "an array",
-        "struct" => "a table",
-        text if text.starts_with("struct ") => "a table",
+        "sequence" | "a sequence" => "an array",
+        "map" => "a table",
+        text if text.starts_with("struct") => "a table",
         text => text,
     }
 }

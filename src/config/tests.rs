@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::diagnostic::{Diagnostics, SourceFile};
 use super::reader::{Environment, Reader};
-use super::{DataQos, Durability, ItConfig, OnGap, OtConfig};
+use super::{DataQos, Durability, FirstStart, ItConfig, OnGap, OtConfig};
 
 const OT: &str = r#"name = "plant-a"
 [broker]
@@ -101,6 +101,8 @@ fn a_minimal_it_file_has_the_documented_defaults() {
     assert_eq!(config.mirror.confirm_every, Duration::from_secs(2));
     assert_eq!(config.mirror.data_qos, DataQos::AtMostOnce);
     assert_eq!((config.mirror.connects_per_s, config.mirror.max_nodes), (500, 10_000));
+    assert_eq!(config.mirror.max_devices_per_node, 1_000);
+    assert_eq!(config.first_start, FirstStart::Oldest);
     assert!(config.backfill.enabled);
     assert_eq!(config.backfill.messages_per_s, 1_000);
     let without_policies = IT.replace("[policies]\npaths = [\"policies\"]\n", "");
@@ -163,12 +165,12 @@ max-nodes = -5
         &[
             "ot.toml:1:8\n",
             "unknown key: `adress` in `[broker]`",
-            "wrong type of `broker.keep-alive-s`: got a string, wanted an integer",
+            "wrong type of `broker.keep-alive-s`: got string \"30\", wanted an integer",
             "`max-packet-bytes` is out of range: 100",
             "`user` without `password-file`",
             "`client-id-prefix` belongs into `it.toml`",
             "no `[broker.tls]`, and plain TCP wasn't asked for",
-            "wrong type of `policies.paths`",
+            "wrong type of `policies.paths`: got integer `3`, wanted a string",
             "missing key: `path` in `[journal]`",
             "the journal would hold fewer than four segments",
             "unknown value of `durability`: `powr`",
@@ -181,6 +183,22 @@ max-nodes = -5
         assert!(text.contains(wanted), "lacks {wanted:?}:\n{text}");
     }
     assert!(!text.contains("missing key: `address`"), "{text}");
+}
+
+#[test]
+fn tables_where_values_belong_and_values_where_tables_belong_are_named() {
+    let text = "name = [1]\nbroker = 3\n[policies.paths]\nx = 1\n[journal]\npath = \"j\"\n\
+                [state.path]\n[relay]\nmax-nodes = { a = 1 }\n";
+    assert_all(
+        &ot(text).unwrap_err(),
+        &[
+            "wrong type of `name`: got an array, wanted a string",
+            "wrong type of `broker`: got integer `3`, wanted a table",
+            "wrong type of `policies.paths`: got a table, wanted an array",
+            "wrong type of `state.path`: got a table, wanted a string",
+            "wrong type of `relay.max-nodes`: got a table, wanted an integer",
+        ],
+    );
 }
 
 #[test]
@@ -217,6 +235,7 @@ fn numbers_are_accepted_up_to_their_bounds_and_no_further() {
         ("[mirror]", "data-qos", 0, 1, false),
         ("[mirror]", "connects-per-s", 1, 10_000, false),
         ("[mirror]", "max-nodes", 1, 100_000, false),
+        ("[mirror]", "max-devices-per-node", 1, 100_000, false),
         ("[backfill]", "messages-per-s", 1, 1_000_000, false),
     ];
     for (table, key, least, most, is_ot) in cases {
@@ -295,6 +314,7 @@ fn names_and_identifiers_keep_to_their_alphabets() {
         ("[broker]", "[broker]\nclient-id-prefix = \"a b\""),
         ("[broker]", "[broker]\nclient-id = \"x\""),
         ("[mirror]", "[mirror]\nprimary-host = \"a/b\""),
+        ("[journal]", "[journal]\nfirst-start = \"new\""),
         ("[mirror]", "[mirror]\non-gap = \"Mark\""),
     ] {
         assert!(it(&IT.replacen(key, bad, 1)).is_err(), "{bad}");

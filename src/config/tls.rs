@@ -290,3 +290,6 @@ fn not_pem(path: &Path, error: &pem::Error) -> TlsError {
     };
     TlsError::NotPem { path: path.to_owned(), detail: detail.to_owned() }
 }
+
+#[cfg(test)]
+mod tests;

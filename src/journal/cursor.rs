@@ -258,7 +258,7 @@ impl Cursor {
     /// Returns its offset and number.
     fn search(&mut self) -> Result<Option<(u64, u64)>, JournalError> {
         let file_bytes = self.stat()?.bytes;
-        let mut at = self.offset.saturating_add(MIN_FRAME_BYTES as u64);
+        let mut at = self.offset.saturating_add(MIN_FRAME_BYTES);
         if let Some(last) = self.fruitless.filter(|last| last.offset == self.offset) {
             if last.file_bytes == file_bytes {
                 return Ok(None);
@@ -271,7 +271,7 @@ impl Cursor {
         let mut resume = None;
         let mut chunk = Vec::new();
         let mut candidate = Vec::new();
-        'chunks: while at.saturating_add(MIN_FRAME_BYTES as u64) <= file_bytes {
+        'chunks: while at.saturating_add(MIN_FRAME_BYTES) <= file_bytes {
             chunk.resize(CHUNK_BYTES, 0);
             let read = read_at(&self.file, &mut chunk, at)
                 .map_err(JournalError::os("read", &self.path))?;
@@ -285,8 +285,7 @@ impl Cursor {
                 let here = at.saturating_add(looked_at);
                 looked_at = looked_at.saturating_add(1);
                 let Some((seq, bytes)) = frame::peek(self.header.salt, window) else { continue };
-                let skipped_frames =
-                    here.saturating_sub(self.offset) / const { MIN_FRAME_BYTES as u64 };
+                let skipped_frames = here.saturating_sub(self.offset) / MIN_FRAME_BYTES;
                 let lost = seq.wrapping_sub(self.expected);
                 if seq <= self.expected || lost > skipped_frames {
                     continue;

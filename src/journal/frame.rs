@@ -29,7 +29,7 @@ pub(super) const PREFIX_BYTES: usize = 8;
 /// The shortest envelope: a sequence number and nothing else.
 const MIN_BODY_BYTES: usize = 2;
 /// The shortest frame; bounds how many frames a damaged stretch can have held.
-pub(super) const MIN_FRAME_BYTES: usize = PREFIX_BYTES + MIN_BODY_BYTES;
+pub(super) const MIN_FRAME_BYTES: u64 = (PREFIX_BYTES + MIN_BODY_BYTES) as u64;
 /// Prefix, key and the longest varint of the sequence number.
 pub(super) const PEEK_BYTES: usize = PREFIX_BYTES + 1 + 10;
 /// Key of `Envelope.seq`: field 1, varint.

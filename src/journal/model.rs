@@ -1,6 +1,8 @@
 //! The journal against a model of it: random appends, commits, segments, kills at every byte,
 //! restarts, retention, and readers that start anywhere and poll in between.
 
+#![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;

@@ -114,11 +114,28 @@ impl Reader {
         Ok(Reader { dir: dir.to_path_buf(), start, want, cursor: None, idle: 0, behind: None })
     }
 
+    /// A reader that starts with the segment that holds frame `seq`, or where that is, so that
+    /// it sees the head before it. Doesn't notice that a journal was rewound.
+    ///
+    /// # Errors
+    /// The directory can't be listed.
+    pub fn open_at_segment_of(dir: &Path, seq: u64) -> Result<Reader, JournalError> {
+        let segments = segment::list(dir)?;
+        let newer = segments.partition_point(|first_seq| *first_seq <= seq);
+        let first_seq = newer.checked_sub(1).and_then(|index| segments.get(index));
+        let seq = first_seq.copied().unwrap_or(seq);
+        Reader::open(dir, From::At(Position { epoch: 0, seq }))
+    }
+
     /// The next frame, or the next run of lost ones. `None`: nothing more now; poll again later.
     ///
     /// # Errors
     /// The operating system refuses, or the journal is of another format version. The reader
     /// stays where it is; the call may be repeated.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "`None` isn't an end here, and an iterator's `Result<Option>` is inside out"
+    )]
     pub fn next(&mut self) -> Result<Option<Item>, JournalError> {
         let mut relocated = false;
         // The segment that ended before a newer one or its deletion was seen, and must be read

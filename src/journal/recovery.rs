@@ -51,7 +51,7 @@ pub(super) fn recover(dir: &Path, durability: Durability) -> Result<Recovered, J
                 // go on behind as many as it can have held.
                 unknown_epochs = unknown_epochs.saturating_add(1);
                 if next_seq.is_none() {
-                    let most = bytes / const { MIN_FRAME_BYTES as u64 };
+                    let most = bytes / MIN_FRAME_BYTES;
                     recovered.skipped_numbers = most;
                     next_seq = Some(first_seq.checked_add(most).ok_or_else(exhausted)?);
                 }

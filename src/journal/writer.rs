@@ -442,6 +442,7 @@ impl Replay {
     ///
     /// # Errors
     /// The segment can't be read.
+    #[expect(clippy::should_implement_trait, reason = "as of the reader, whose place it takes")]
     pub fn next(&mut self) -> Result<Option<Frame>, JournalError> {
         let Some(cursor) = &mut self.cursor else { return Ok(None) };
         loop {

@@ -96,11 +96,12 @@ impl<'a, 'i> Section<'a, 'i> {
     ) -> Option<Placed<f64>> {
         let value = self.take(key)?;
         let number = match value.get_ref() {
-            // Rates are far below 2^53, beyond which this conversion would round; what is
-            // larger is refused by the range checks either way.
-            DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
-                .ok()
-                .map(|integer| integer as f64),
+            // Rates are far below 2^53, beyond which this conversion rounds. What is too large
+            // for it is no less out of range.
+            DeValue::Integer(integer) => {
+                let integer = i64::from_str_radix(integer.as_str(), integer.radix());
+                Some(integer.map_or(f64::INFINITY, |integer| integer as f64))
+            }
             DeValue::Float(float) => float.as_str().parse().ok(),
             _ => None,
         };

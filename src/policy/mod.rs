@@ -2,10 +2,10 @@
 //! come in as text, time as an argument.
 //!
 //! ```text
-//!  text ──> document ──> language ──> Rule ──> Policy ── plan(entity) ──> EntityPlan
-//!           places       checks       │         │                           │ judge(metric)
-//!                                     │         └─ subscriptions()          v
-//!                                     └─ Limiter.admit(now, rule, bytes)  Verdict
+//!  text ──> document ──> rule_reader ──> Rule ──> Policy ── plan(entity) ──> EntityPlan
+//!           places       checks          │         │                           │ judge(metric)
+//!                                        │         └─ subscriptions()          v
+//!                                        └─ Limiter.admit(now, rule, bytes)  Verdict
 //! ```
 //!
 //! # The language
@@ -50,7 +50,9 @@ mod limiter;
 #[cfg(test)]
 mod naive;
 mod plan;
+mod rate_reader;
 mod rule;
+mod rule_reader;
 mod scope;
 mod subscribe;
 #[cfg(test)]
@@ -119,7 +121,8 @@ impl Policy {
     /// numbers of the edge node. Where they don't (rules that name single devices, or the node
     /// only), a gap in `seq` says nothing.
     pub fn sees_every_message_of(&self, group: &str, edge_node: &str) -> bool {
-        subscribe::sees_every_message(&self.rules, group, edge_node)
+        let candidates = self.index.candidates(&self.rules, group, edge_node);
+        subscribe::sees_every_message(candidates.map(|(_, rule)| rule), group, edge_node)
     }
 
     /// Whether a forward rule could match the edge node or a device of it, and no deny rule
@@ -132,7 +135,8 @@ impl Policy {
     /// Whether a forward rule selects the entity (a device, or the edge node's own metrics),
     /// and no deny rule denies all of it.
     pub fn device_in_scope(&self, entity: Entity<'_>) -> bool {
-        !self.plan(entity).drops_everything()
+        let candidates = self.index.candidates(&self.rules, entity.group, entity.edge_node);
+        scope::entity_in_scope(candidates, entity)
     }
 
     /// Judges one metric. For more than one of the same entity, make a [`Policy::plan`].

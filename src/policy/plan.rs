@@ -77,7 +77,8 @@ impl<'a> EntityPlan<'a> {
 
     /// The rule that denies a template member by its name. `path` is the metric's name, then
     /// the members' names down to this one: `metric/member/member`. The deny globs of the
-    /// entity's rules match on the path.
+    /// entity's rules match on the path. Ask from the metric downwards: what is in a denied
+    /// metric or member is gone with it, though a glob may not match the longer path.
     ///
     /// Denials that are limited to certain datatypes are left aside; where the member's
     /// datatype can be had, ask [`EntityPlan::denies_typed_member`] instead.
@@ -171,6 +172,12 @@ struct Ends<'a> {
 impl<'a> Table<'a> {
     fn new(clauses: &[Clause<'a>]) -> Table<'a> {
         let mut table = Table::default();
+        // Growing step by step costs more than filling; which of them the globs go to isn't
+        // known yet, and the plan is short-lived.
+        let globs = clauses.iter().map(|clause| clause.globs.len()).sum();
+        table.exact.reserve(globs);
+        table.by_prefix.globs.reserve(globs);
+        table.by_suffix.globs.reserve(globs);
         for (number, clause) in clauses.iter().enumerate() {
             if clause.globs.is_empty() {
                 table.every.push(number);

@@ -178,7 +178,7 @@ impl Rule {
         self.line
     }
 
-    /// The selectors in words, such as ``edge nodes `Line*` in group `Plant1` and their
+    /// The selectors in words, such as ``edge nodes `Line*` in group `Plant1` with all
     /// devices``.
     pub fn selection(&self) -> String {
         let selectors = &self.selectors;

@@ -69,6 +69,23 @@ impl RuleIndex {
     }
 }
 
+/// Whether a forward rule among `candidates` selects `entity`, and none denies all of it.
+pub(super) fn entity_in_scope<'a>(
+    candidates: impl Iterator<Item = (RuleId, &'a Rule)>,
+    entity: Entity<'_>,
+) -> bool {
+    let mut forwarded = false;
+    for (_, rule) in candidates {
+        if rule.selectors.select(entity) {
+            if rule.denies_whole_entities() {
+                return false;
+            }
+            forwarded |= rule.action == Action::Forward;
+        }
+    }
+    forwarded
+}
+
 /// Whether a forward rule among `candidates` could match the edge node or a device of it, of
 /// what no deny rule denies as a whole.
 pub(super) fn node_in_scope<'a>(

@@ -23,10 +23,14 @@ pub(super) fn subscriptions(rules: &[Rule]) -> Vec<String> {
     uncovered.flat_map(filters).collect()
 }
 
-/// Whether the filters of `rules` let in every message that carries a sequence number of the
+/// Whether the filters for `rules` let in every message that carries a sequence number of the
 /// edge node.
-pub(super) fn sees_every_message(rules: &[Rule], group: &str, edge_node: &str) -> bool {
-    let forwards = rules.iter().filter(|rule| rule.action == Action::Forward);
+pub(super) fn sees_every_message<'a>(
+    rules: impl Iterator<Item = &'a Rule>,
+    group: &str,
+    edge_node: &str,
+) -> bool {
+    let forwards = rules.filter(|rule| rule.action == Action::Forward);
     forwards.flat_map(|rule| needs(&rule.selectors)).any(|(own_group, own_node, device)| {
         device == Some(Level::Any) && own_group.matches(group) && own_node.matches(edge_node)
     })
@@ -37,18 +41,18 @@ pub(super) fn sees_every_message(rules: &[Rule], group: &str, edge_node: &str) -
 fn needs(selectors: &Selectors) -> Vec<Names> {
     let mut needs = Vec::new();
     for (group, edge_node, reach) in coordinates(selectors) {
-        needs.push((group.clone(), edge_node.clone(), None));
-        let by_topic = match reach {
-            Reach::Node => continue,
-            Reach::All => Level::Any,
-            Reach::Devices(level) => level,
+        let of_node = selectors.devices.is_none() && !matches!(reach, Reach::Devices(_));
+        let devices = match &reach {
+            _ if selectors.node_only => Vec::new(),
+            Reach::Node => Vec::new(),
+            Reach::All => narrowed(&Level::Any, selectors.devices.as_deref()),
+            Reach::Devices(level) => narrowed(level, selectors.devices.as_deref()),
         };
-        if selectors.node_only {
-            continue;
+        if of_node || !devices.is_empty() {
+            needs.push((group.clone(), edge_node.clone(), None));
         }
-        for device in narrowed(&by_topic, selectors.devices.as_deref()) {
-            needs.push((group.clone(), edge_node.clone(), Some(device)));
-        }
+        let of_device = |device| (group.clone(), edge_node.clone(), Some(device));
+        needs.extend(devices.into_iter().map(of_device));
     }
     needs
 }

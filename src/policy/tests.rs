@@ -206,6 +206,9 @@ fn subscriptions_are_as_narrow_as_mqtt_allows() {
     assert_eq!(of("topic = \"spBv1.0/G/+/E/D\""), both("G", "E", "E/D"));
     assert_eq!(of("topic = \"spBv1.0/G/+/#\"\nedge-node = \"E\""), both("G", "E", "E/+"));
     assert_eq!(of("topic = \"spBv1.0/G/+/E\""), filters(node, "G", "E"));
+    // The first filter and the device selector have nothing in common.
+    let split = "topic = [\"spBv1.0/G/+/E/D\", \"spBv1.0/G/+/F/#\"]\ndevice = \"X\"";
+    assert_eq!(of(split), both("G", "F", "F/X"));
     let covered = [
         rule("wide", "forward", "group = \"G\""),
         rule("narrow", "forward", "group = \"G\"\nedge-node = \"E\""),

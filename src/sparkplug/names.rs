@@ -24,7 +24,7 @@ pub const TYPES_PREFIX: &str = "_types_/";
 /// taken; it counts modulo 256, so the low eight bits are its value.
 pub fn bd_seq(payload: &Payload) -> Option<u8> {
     let metric = payload.metrics.iter().find(|metric| metric.name.as_deref() == Some(BD_SEQ))?;
-    bd_seq_value(metric)
+    bd_seq_of(metric)
 }
 
 /// Whether `name` announces commands that a one-way relay can't carry: `Node Control/*` except
@@ -34,7 +34,8 @@ pub fn is_control(name: &str) -> bool {
         || name.starts_with(DEVICE_CONTROL_PREFIX)
 }
 
-fn bd_seq_value(metric: &Metric) -> Option<u8> {
+/// The number in a `bdSeq` metric.
+pub fn bd_seq_of(metric: &Metric) -> Option<u8> {
     let number = match metric.value.as_ref()? {
         Value::Int(value) => u64::from(*value),
         Value::Long(value) => *value,

@@ -6,14 +6,18 @@
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::disallowed_methods,
+    clippy::print_stdout,
     reason = "a test crate: a failure is a panic, and it drives real time"
 )]
 
 mod broker;
 mod checker;
 mod client;
+mod e2e;
 mod metrics;
 mod packet;
 mod peers;
+mod relay;
+mod rig;
 mod waiting;
 mod wire;

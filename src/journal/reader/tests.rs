@@ -1,5 +1,7 @@
 //! Readers against real writers, and against files that no writer makes.
 
+#![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+
 use super::*;
 use crate::journal::{Body, Durability, Heartbeat, Start, Writer, WriterOptions};
 

@@ -4,6 +4,8 @@
 
 mod entity;
 mod rules;
+#[cfg(test)]
+mod script;
 mod session;
 #[cfg(test)]
 mod tests;

@@ -35,17 +35,18 @@ def main():
     for name in ("Pump", "Valve"):
         edge.register(device(name))
 
-    # Births are sent from the callback of the library, before the one that is set here.
-    connected = threading.Event()
-    on_connect = client._on_connect
+    # The library prepares the will once before it connects, and once more after the births.
+    born = threading.Event()
+    setup_will = edge._setup_will
 
-    def announce(rc):
-        on_connect(rc)
-        connected.set()
+    def announce():
+        setup_will()
+        if edge._connected:
+            born.set()
 
-    client._on_connect = announce
+    edge._setup_will = announce
     edge.connect(host, port=int(port))
-    connected.wait()
+    born.wait()
     print("connected", flush=True)
 
     value = 0

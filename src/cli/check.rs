@@ -1,0 +1,420 @@
+//! `sparkdiode check`: what configuration and policies mean, in plain words.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use toml::de::{DeTable, DeValue};
+
+use super::report::{self, counted};
+use super::{Exit, Failure, half};
+use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile};
+use crate::config::file::read_text;
+use crate::config::{BrokerConfig, Durability, FirstStart, ItConfig, OnGap, OtConfig, policies};
+use crate::policy::{Action, Policy};
+use crate::telemetry::escape;
+
+/// The certificates topics, to which the OT half subscribes whatever the policy says: they
+/// teach the layout of nodes that were born before it came.
+const CERTIFICATES: &str = "$sparkplug/certificates/#";
+
+/// Check configuration and policies, and say in plain words what they do.
+///
+/// A PATH is an `ot.toml`, an `it.toml`, a policy file, or a directory of policies; which one, is
+/// seen from its content. Policy files that are named together are one policy. Certificates and
+/// keys are looked at as well; credentials that only systemd hands out are reported as not seen.
+/// Exits with 0, or with 78 if anything is wrong.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  sparkdiode check /etc/sparkdiode/ot.toml /etc/sparkdiode/it.toml\n  \
+                        sparkdiode check policies"
+)]
+pub(super) struct CheckArgs {
+    /// Configuration files, policy files, directories of policies.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Ot,
+    It,
+    Policy,
+}
+
+pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
+    let mut text = String::new();
+    let mut warnings = Diagnostics::new();
+    let mut errors = Diagnostics::new();
+    let mut policy_paths = Vec::new();
+    let mut halves = (None, None);
+    for path in &arguments.paths {
+        match recognise(path) {
+            Ok((Kind::Policy, _)) => policy_paths.push(path.clone()),
+            Ok((Kind::Ot, file)) => match OtConfig::check(file) {
+                Ok((config, found)) => {
+                    warnings.extend(found);
+                    describe_ot(&mut text, path, &config);
+                    policy(&mut text, &config.policy_paths, true, &mut warnings, &mut errors);
+                    halves.0 = Some((path, config));
+                }
+                Err(problems) => errors.extend(problems),
+            },
+            Ok((Kind::It, file)) => match ItConfig::check(file) {
+                Ok((config, found)) => {
+                    warnings.extend(found);
+                    describe_it(&mut text, path, &config);
+                    if !config.policy_paths.is_empty() {
+                        policy(&mut text, &config.policy_paths, false, &mut warnings, &mut errors);
+                    }
+                    halves.1 = Some((path, config));
+                }
+                Err(problems) => errors.extend(problems),
+            },
+            Err(problems) => errors.extend(problems),
+        }
+    }
+    if !policy_paths.is_empty() {
+        policy(&mut text, &policy_paths, true, &mut warnings, &mut errors);
+    }
+    if let (Some((ot_path, ot)), Some((it_path, it))) = &halves {
+        compare(ot_path, ot, it_path, it, &mut warnings);
+    }
+    report::output(text.trim_start_matches('\n'))?;
+    if errors.has_errors() {
+        warnings.extend(errors);
+        return Err(warnings.into());
+    }
+    report::warnings(&warnings);
+    let found = match warnings.len() {
+        0 => "no problem found".to_owned(),
+        number => format!("usable, with {}", counted(number, "warning")),
+    };
+    report::output(&format!("\n{found}\n"))?;
+    Ok(Exit::Ok)
+}
+
+/// Sees what a file is from the tables and keys in it, and, where it has none that tell, from
+/// its name.
+fn recognise(path: &Path) -> Result<(Kind, SourceFile), Diagnostics> {
+    if path.is_dir() {
+        return Ok((Kind::Policy, SourceFile::new(path, "")));
+    }
+    let text = read_text(path).map_err(|error| {
+        let problem = Diagnostic::file_error("C001", path, error.to_string());
+        error.hint().into_iter().fold(problem, |problem, hint| problem.help(hint))
+    })?;
+    let file = SourceFile::new(path, text);
+    let kind = {
+        // Mistakes of syntax are reported by whoever reads the file for good.
+        let (document, _) = DeTable::parse_recoverable(&file.text);
+        kind_of(document.get_ref(), path)
+    };
+    match kind {
+        Some(kind) => Ok((kind, file)),
+        None => Err(Diagnostic::file_error(
+            "C001",
+            path,
+            "neither a configuration of a half nor a policy",
+        )
+        .help("`ot.toml` has `name` and `[relay]`, `it.toml` has `[mirror]`, a policy `[[rule]]`")
+        .into()),
+    }
+}
+
+fn kind_of(table: &DeTable<'_>, path: &Path) -> Option<Kind> {
+    let has = |key: &str| table.contains_key(key);
+    let in_table = |name: &str, key: &str| match table.get(name).map(|value| value.get_ref()) {
+        Some(DeValue::Table(table)) => table.contains_key(key),
+        _ => false,
+    };
+    if has("rule") {
+        return Some(Kind::Policy);
+    }
+    if has("mirror") || has("backfill") {
+        return Some(Kind::It);
+    }
+    if has("name") || has("relay") || in_table("broker", "client-id") {
+        return Some(Kind::Ot);
+    }
+    if in_table("broker", "client-id-prefix") {
+        return Some(Kind::It);
+    }
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    match name {
+        _ if name.starts_with("ot") => Some(Kind::Ot),
+        _ if name.starts_with("it") => Some(Kind::It),
+        _ if has("broker") || has("journal") => None,
+        _ if has("case") => Some(Kind::Policy),
+        _ => None,
+    }
+}
+
+fn describe_ot(text: &mut String, path: &Path, config: &OtConfig) {
+    line(text, &format!("\n{}: OT half `{}`", path.display(), config.name));
+    let broker = &config.broker;
+    item(text, "broker", &format!("{}, as client `{}`", broker.address, config.client_id));
+    describe_connection(text, broker);
+    let journal = &config.journal;
+    item(text, "journal", &format!("{}, written", journal.path.display()));
+    let hours = journal.retain_age.as_secs() / 3_600;
+    item(
+        text,
+        "",
+        &format!(
+            "at most {} or {} old, in segments of {}",
+            bytes(journal.retain_bytes),
+            counted(usize::try_from(hours).unwrap_or(usize::MAX), "hour"),
+            bytes(journal.segment_bytes)
+        ),
+    );
+    item(
+        text,
+        "",
+        match journal.durability {
+            Durability::Process => {
+                "what was acknowledged survives kill -9 of the relay, not a loss of power"
+            }
+            Durability::Power => "what was acknowledged survives a loss of power",
+        },
+    );
+    item(text, "state", &config.state_dir.display().to_string());
+    let relay = &config.relay;
+    item(
+        text,
+        "repeats",
+        &format!(
+            "every live node and device at least every {} s; up to {} with {} each",
+            relay.keyframe_every.as_secs(),
+            counted(relay.max_nodes, "edge node"),
+            counted(relay.max_devices_per_node, "device")
+        ),
+    );
+}
+
+fn describe_it(text: &mut String, path: &Path, config: &ItConfig) {
+    line(text, &format!("\n{}: IT half", path.display()));
+    let broker = &config.broker;
+    item(
+        text,
+        "broker",
+        &format!(
+            "{}, one session per edge node, as clients `{}/…`",
+            broker.address, config.client_id_prefix
+        ),
+    );
+    describe_connection(text, broker);
+    let start = match config.first_start {
+        FirstStart::Oldest => "oldest frame",
+        FirstStart::Newest => "newest segment",
+    };
+    item(
+        text,
+        "journal",
+        &format!(
+            "{}, only read; a first start begins with the {start}",
+            config.journal_path.display()
+        ),
+    );
+    item(text, "state", &config.state_dir.display().to_string());
+    let mirror = &config.mirror;
+    item(
+        text,
+        "deaths",
+        &format!(
+            "{} of silence of the OT half: every node is declared dead",
+            counted(usize::try_from(mirror.stale_after.as_secs()).unwrap_or(usize::MAX), "second")
+        ),
+    );
+    item(
+        text,
+        "gaps",
+        match mirror.on_gap {
+            OnGap::Mark => "messages lost in the plant: values not seen since are marked STALE",
+            OnGap::Death => "messages lost in the plant: the node is dead until its next birth",
+            OnGap::Ignore => "messages lost in the plant: counted only",
+        },
+    );
+    if let Some(host) = &mirror.primary_host {
+        item(text, "waits", &format!("for STATE of the primary host `{}`", escape(host)));
+    }
+    item(
+        text,
+        "history",
+        &if config.backfill.enabled {
+            format!(
+                "what an outage of IT missed is sent as historical data, {} messages/s",
+                config.backfill.messages_per_s
+            )
+        } else {
+            "what an outage of IT missed is not sent again".to_owned()
+        },
+    );
+    if config.policy_paths.is_empty() {
+        item(text, "policies", "no copy: frames of the journal are not checked a second time");
+    }
+}
+
+fn describe_connection(text: &mut String, broker: &BrokerConfig) {
+    match &broker.tls {
+        None => item(text, "protection", "NONE: plain TCP"),
+        Some(tls) => {
+            item(
+                text,
+                "protection",
+                &format!(
+                    "TLS; the broker must be `{}`, signed by {}",
+                    tls.server_name,
+                    tls.ca_file.display()
+                ),
+            );
+            if let Some(identity) = &tls.identity {
+                let file = identity.certificate_file.display();
+                item(text, "", &format!("we show the certificate in {file}"));
+            }
+        }
+    }
+    if let Some(credentials) = &broker.credentials {
+        let file = credentials.password.path().display();
+        item(text, "user", &format!("`{}`, password from {file}", escape(&credentials.user)));
+    }
+}
+
+/// Describes the policy in `paths`; `subscribing`: as the OT half uses it.
+fn policy(
+    text: &mut String,
+    paths: &[PathBuf],
+    subscribing: bool,
+    warnings: &mut Diagnostics,
+    errors: &mut Diagnostics,
+) {
+    let policy = match half::read_policy(paths) {
+        Ok((policy, found)) => {
+            warnings.extend(found);
+            policy
+        }
+        Err(problems) => return errors.extend(problems),
+    };
+    let files = policies::load_sources(paths).map_or(0, |sources| sources.len());
+    line(
+        text,
+        &format!(
+            "\npolicy of {} with {}, digest {}",
+            counted(files, "file"),
+            counted(policy.rules().len(), "rule"),
+            policy.digest()
+        ),
+    );
+    if subscribing {
+        line(text, "  subscribes to");
+        for filter in policy.subscriptions() {
+            line(text, &format!("    {filter}"));
+        }
+        line(text, &format!("    {CERTIFICATES}  (stored births: they teach layouts only)"));
+    }
+    describe_rules(text, &policy, Action::Forward, "forwards");
+    describe_rules(text, &policy, Action::Deny, "denies, whatever is forwarded");
+    line(text, "  never crosses: commands, STATE, unknown message types, other namespaces,");
+    line(text, "    and everything that no rule forwards");
+}
+
+fn describe_rules(text: &mut String, policy: &Policy, action: Action, title: &str) {
+    let mut rules = policy.rules().iter().filter(|rule| rule.action() == action).peekable();
+    match (rules.peek(), action) {
+        (None, Action::Deny) => return,
+        (None, Action::Forward) => return line(text, "  forwards NOTHING: no forward rule"),
+        _ => line(text, &format!("  {title}")),
+    }
+    for rule in rules {
+        let place = format!("{}:{}", rule.path().display(), rule.line());
+        line(text, &format!("    {} ({place})", escape(rule.name())));
+        if let Some(description) = rule.description() {
+            line(text, &format!("      \"{}\"", escape(description)));
+        }
+        line(text, &format!("      {}", rule.describe()));
+    }
+}
+
+/// What is odd about two halves that are checked together.
+fn compare(
+    ot_path: &Path,
+    ot: &OtConfig,
+    it_path: &Path,
+    it: &ItConfig,
+    warnings: &mut Diagnostics,
+) {
+    let mut warn = |title: String, help: &str| {
+        let mut problem = Diagnostic::file_error("C110", it_path, title).help(help);
+        problem.severity = crate::config::diagnostic::Severity::Warning;
+        warnings.push(problem);
+    };
+    if ot.broker.address == it.broker.address {
+        let address = &ot.broker.address;
+        let title = format!("both halves name the same broker: `{address}`");
+        warn(title, "the mirror would publish over the edge nodes that it mirrors");
+    }
+    if ot.journal.path != it.journal_path {
+        let (left, right) = (ot.journal.path.display(), it.journal_path.display());
+        let title = format!("the IT half reads another journal: `{right}`");
+        warn(title, &format!("`{}` writes `{left}`", ot_path.display()));
+    }
+    if ot.state_dir == it.state_dir {
+        let title =
+            format!("both halves name the same state directory: `{}`", it.state_dir.display());
+        warn(title, "nothing that one half writes may be read by the other but the journal");
+    }
+}
+
+fn line(text: &mut String, content: &str) {
+    // Writing to a `String` can't fail.
+    let _ = writeln!(text, "{content}");
+}
+
+fn item(text: &mut String, name: &str, content: &str) {
+    line(text, &format!("  {name:<11} {content}"));
+}
+
+/// A number of bytes as people say it, exact where that is short: `64 MiB`, `1500 bytes`.
+fn bytes(number: u64) -> String {
+    const UNITS: [(&str, u32); 4] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    for (unit, shift) in UNITS {
+        let whole = number >> shift;
+        if whole > 0 && whole << shift == number {
+            return format!("{whole} {unit}");
+        }
+    }
+    format!("{number} bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(name: &str, text: &str) -> Option<Kind> {
+        let (document, _) = DeTable::parse_recoverable(text);
+        kind_of(document.get_ref(), Path::new(name))
+    }
+
+    #[test]
+    fn a_file_is_recognised_by_its_content_before_its_name() {
+        assert_eq!(kind("x.toml", "name = \"a\""), Some(Kind::Ot));
+        assert_eq!(kind("ot.toml", "[mirror]"), Some(Kind::It));
+        assert_eq!(kind("it.toml", "[relay]"), Some(Kind::Ot));
+        assert_eq!(kind("x.toml", "[broker]\nclient-id-prefix = \"a\""), Some(Kind::It));
+        let misplaced = "name = \"a\"\n[broker]\nclient-id-prefix = \"a\"";
+        assert_eq!(kind("x.toml", misplaced), Some(Kind::Ot));
+        assert_eq!(kind("ot.toml", "[[rule]]"), Some(Kind::Policy));
+        assert_eq!(kind("it-plant.toml", "[broker]"), Some(Kind::It));
+        assert_eq!(kind("ot.toml", "[broker"), Some(Kind::Ot));
+        assert_eq!(kind("x.toml", "[broker]"), None);
+        assert_eq!(kind("x.toml", ""), None);
+    }
+
+    #[test]
+    fn bytes_are_shown_exactly() {
+        assert_eq!(bytes(67_108_864), "64 MiB");
+        assert_eq!(bytes(10_737_418_240), "10 GiB");
+        assert_eq!(bytes(1_500), "1500 bytes");
+    }
+}

@@ -1,0 +1,194 @@
+//! `sparkdiode journal cat|verify`: a journal as people and auditors want to see it.
+
+mod json;
+mod layout;
+mod text;
+
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use self::layout::Layouts;
+use super::{Exit, Failure};
+use crate::journal::{self, Body, Frame, Item, JournalError, Lost, Reader, SETTLED_POLLS};
+
+/// How long `cat --follow` waits when there is nothing new.
+const FOLLOW_PAUSE: Duration = Duration::from_millis(50);
+
+/// Look into a journal.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  sparkdiode journal cat /var/lib/sparkdiode/journal --topic \
+                        /Line4\n  sparkdiode journal cat --json --from-seq 4711 --to-seq 5000 \
+                        /var/lib/sparkdiode/journal\n  sparkdiode journal verify \
+                        /var/lib/sparkdiode/journal")]
+pub(super) struct JournalArgs {
+    #[command(subcommand)]
+    command: JournalCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum JournalCommand {
+    /// Print the frames, one line each.
+    Cat(CatArgs),
+    /// Check every frame and segment, and say what is damaged where.
+    Verify {
+        /// Directory of the journal.
+        dir: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+struct CatArgs {
+    /// Directory of the journal.
+    dir: PathBuf,
+    #[command(flatten)]
+    options: CatOptions,
+}
+
+/// What `cat` prints.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct CatOptions {
+    /// Go on with what is appended, until interrupted.
+    #[arg(long, short)]
+    follow: bool,
+    /// Number of the first frame.
+    #[arg(long, value_name = "SEQ")]
+    from_seq: Option<u64>,
+    /// Number of the last frame.
+    #[arg(long, value_name = "SEQ")]
+    to_seq: Option<u64>,
+    /// One JSON object per line, with everything.
+    #[arg(long)]
+    json: bool,
+    /// Only messages and keyframes whose topic contains this.
+    #[arg(long, value_name = "TEXT")]
+    topic: Option<String>,
+}
+
+/// Why a journal couldn't be shown.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum JournalCommandError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// Does what the arguments say, on stdout. That the reader of the output goes away (`… | head`)
+/// isn't a failure.
+pub(super) fn run(arguments: &JournalArgs) -> Result<Exit, Failure> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let done = match &arguments.command {
+        JournalCommand::Cat(arguments) => cat(&arguments.dir, &arguments.options, &mut out),
+        JournalCommand::Verify { dir } => verify(dir, &mut out),
+    };
+    let done = done.and_then(|sound| {
+        out.flush()?;
+        Ok(sound)
+    });
+    match done {
+        Ok(true) => Ok(Exit::Ok),
+        Ok(false) => Ok(Exit::Data),
+        Err(JournalCommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Ok(Exit::Ok)
+        }
+        Err(error) => Err(Failure::new(Exit::Io, error.to_string())),
+    }
+}
+
+/// Prints the frames of the journal in `dir`. `false`: frames in the range asked for are lost to
+/// damage.
+///
+/// # Errors
+/// The journal can't be read, or the output not be written.
+pub(super) fn cat(
+    dir: &Path,
+    options: &CatOptions,
+    out: &mut impl Write,
+) -> Result<bool, JournalCommandError> {
+    std::fs::metadata(dir).map_err(|source| JournalError::Os {
+        verb: "open",
+        path: dir.to_path_buf(),
+        source,
+    })?;
+    let from_seq = options.from_seq.unwrap_or(1);
+    // From the head of its segment on: data carry no datatypes, the keyframes do.
+    let mut reader = match options.from_seq {
+        Some(seq) => Reader::open_at_segment_of(dir, seq)?,
+        None => Reader::open(dir, journal::From::Oldest)?,
+    };
+    let to_seq = options.to_seq.unwrap_or(u64::MAX);
+    let mut layouts = Layouts::default();
+    let mut sound = true;
+    let mut nothing = 0;
+    while reader.position().seq <= to_seq {
+        let Some(item) = reader.next()? else {
+            if options.follow {
+                out.flush()?;
+                std::thread::sleep(FOLLOW_PAUSE);
+                continue;
+            }
+            nothing = u32::saturating_add(nothing, 1);
+            if nothing >= SETTLED_POLLS {
+                break;
+            }
+            continue;
+        };
+        nothing = 0;
+        match item {
+            Item::Frame(frame) => {
+                let message = layouts.learn(&frame);
+                if frame.seq < from_seq || frame.seq > to_seq || !selected(&frame, options) {
+                    continue;
+                }
+                if options.json {
+                    serde_json::to_writer(&mut *out, &json::frame(&frame, message.as_ref()))
+                        .map_err(io::Error::from)?;
+                    writeln!(out)?;
+                } else {
+                    text::frame(out, &frame, message.as_ref())?;
+                }
+            }
+            Item::Lost(lost) => {
+                let lost =
+                    Lost { first: lost.first.max(from_seq), last: lost.last.min(to_seq), ..lost };
+                if lost.first > lost.last {
+                    continue;
+                }
+                sound &= lost.cause != journal::LostCause::Damage;
+                if options.json {
+                    serde_json::to_writer(&mut *out, &json::lost(&lost))
+                        .map_err(io::Error::from)?;
+                    writeln!(out)?;
+                } else {
+                    text::lost(out, &lost)?;
+                }
+            }
+        }
+    }
+    Ok(sound)
+}
+
+/// Checks the journal in `dir` and prints what was found. `false`: it is damaged.
+///
+/// # Errors
+/// The journal can't be read, or the output not be written.
+pub(super) fn verify(dir: &Path, out: &mut impl Write) -> Result<bool, JournalCommandError> {
+    let verification = journal::verify(dir)?;
+    write!(out, "{verification}")?;
+    Ok(verification.is_sound())
+}
+
+fn selected(frame: &Frame, options: &CatOptions) -> bool {
+    let Some(wanted) = &options.topic else { return true };
+    match &frame.body {
+        Some(Body::Relayed(relayed)) => relayed.topic.contains(wanted),
+        Some(Body::Keyframe(keyframe)) => keyframe.topic.contains(wanted),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! Datatypes of metrics, learnt from births and keyframes: data carry names and values only.
+
+use std::collections::HashMap;
+
+use crate::journal::{Body, Frame, MAX_BODY_BYTES};
+use crate::sparkplug::{Caps, DataType, DecodeError, Metric, Payload, Topic, decode};
+
+/// Cap of the metrics that are remembered, over all nodes and devices: about 200 MB. Data of
+/// further ones are shown without datatype.
+const MAX_METRICS: usize = 1_000_000;
+
+/// The decoded payload of a message or a keyframe, with the datatypes of its metrics.
+#[derive(Debug)]
+pub(super) struct Message<'a> {
+    pub(super) payload: Result<Payload, DecodeError>,
+    types: Option<&'a HashMap<String, DataType>>,
+}
+
+impl Message<'_> {
+    /// The datatype that the metric has or its birth gave it.
+    pub(super) fn datatype(&self, metric: &Metric) -> Option<DataType> {
+        let own = metric.datatype.and_then(DataType::from_code);
+        own.or_else(|| self.types?.get(metric.name.as_deref()?).copied())
+    }
+}
+
+/// Metric datatypes by entity (`group/edge_node[/device]`, which no id can fake: ids contain no
+/// slash).
+#[derive(Debug, Default)]
+pub(super) struct Layouts {
+    entities: HashMap<String, HashMap<String, DataType>>,
+    metrics: usize,
+}
+
+impl Layouts {
+    /// Decodes the payload of a frame that has one, and remembers the datatypes of a birth.
+    pub(super) fn learn(&mut self, frame: &Frame) -> Option<Message<'_>> {
+        let (topic, bytes) = match frame.body.as_ref()? {
+            Body::Relayed(relayed) => (&relayed.topic, &relayed.payload),
+            Body::Keyframe(keyframe) => (&keyframe.topic, &keyframe.payload),
+            Body::Start(_) | Body::Heartbeat(_) => return None,
+        };
+        let caps = Caps { payload_bytes: MAX_BODY_BYTES, ..Caps::DEFAULT };
+        let payload = decode(bytes, &caps).map(|decoded| decoded.payload);
+        let Ok(Topic::Entity(topic)) = Topic::parse(topic) else {
+            return Some(Message { payload, types: None });
+        };
+        let entity = topic.entity.to_string();
+        if let Ok(payload) = &payload
+            && topic.message_type.is_birth()
+        {
+            self.remember(&entity, &payload.metrics);
+        }
+        Some(Message { payload, types: self.entities.get(&entity) })
+    }
+
+    fn remember(&mut self, entity: &str, metrics: &[Metric]) {
+        let forgotten = self.entities.remove(entity).map_or(0, |types| types.len());
+        self.metrics = self.metrics.saturating_sub(forgotten);
+        if self.metrics.saturating_add(metrics.len()) > MAX_METRICS {
+            return;
+        }
+        let typed = metrics.iter().filter_map(|metric| {
+            let datatype = DataType::from_code(metric.datatype?)?;
+            Some((metric.name.clone()?, datatype))
+        });
+        let types: HashMap<_, _> = typed.collect();
+        self.metrics = self.metrics.saturating_add(types.len());
+        self.entities.insert(entity.to_owned(), types);
+    }
+}

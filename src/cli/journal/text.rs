@@ -1,0 +1,129 @@
+//! One line per frame, for people.
+
+use std::io::{self, Write};
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::layout::Message;
+use crate::journal::{Body, Frame, Lost, LostCause};
+use crate::sparkplug::{Metric, value};
+use crate::telemetry::{escape, format_utc};
+
+/// Characters of one value that are shown; `--json` has all of it.
+const MAX_VALUE_CHARS: usize = 200;
+
+/// `{seq} {time} {kind} …`
+pub(super) fn frame(
+    out: &mut impl Write,
+    frame: &Frame,
+    message: Option<&Message<'_>>,
+) -> io::Result<()> {
+    write!(out, "{} {} ", frame.seq, utc(frame.appended_ms))?;
+    match &frame.body {
+        None => write!(out, "unknown")?,
+        Some(Body::Start(start)) => write!(
+            out,
+            "start relay=\"{}\" epoch={} version={} policy={} keyframe-every={}s",
+            escape(&start.relay_name),
+            start.epoch,
+            escape(&start.version),
+            escape(&start.policy_digest),
+            start.keyframe_every_s
+        )?,
+        Some(Body::Relayed(relayed)) => {
+            write!(out, "message {} \"{}\"", escape(&relayed.topic), escape(&relayed.source))?;
+            if relayed.loss_before {
+                write!(out, " loss-before")?;
+            }
+            if relayed.synthetic {
+                write!(out, " synthetic")?;
+            }
+        }
+        Some(Body::Keyframe(keyframe)) => {
+            write!(out, "keyframe {} \"{}\"", escape(&keyframe.topic), escape(&keyframe.source))?;
+            if keyframe.uncertain {
+                write!(out, " uncertain")?;
+            }
+            for device in &keyframe.devices {
+                write!(out, " device=\"{}\"", escape(device))?;
+            }
+        }
+        Some(Body::Heartbeat(heartbeat)) => {
+            write!(
+                out,
+                "heartbeat {} received={} forwarded={} waiting={} nodes={}",
+                if heartbeat.ot_connected { "connected" } else { "away" },
+                heartbeat.received,
+                heartbeat.forwarded,
+                heartbeat.waiting,
+                heartbeat.nodes
+            )?;
+            if !heartbeat.ot_connected {
+                write!(out, " away-ms={}", heartbeat.ot_away_ms)?;
+            }
+            for dropped in &heartbeat.dropped {
+                write!(
+                    out,
+                    " {}={}/{}",
+                    escape(&dropped.reason),
+                    dropped.messages,
+                    dropped.metrics
+                )?;
+            }
+        }
+    }
+    match message.map(|message| (message, &message.payload)) {
+        None => {}
+        Some((_, Err(error))) => write!(out, " undecodable: {}", escape(&error.to_string()))?,
+        Some((message, Ok(payload))) => {
+            for metric in &payload.metrics {
+                write!(out, " ")?;
+                show_metric(out, message, metric)?;
+            }
+        }
+    }
+    writeln!(out)
+}
+
+/// `{first} to {last} LOST …`
+pub(super) fn lost(out: &mut impl Write, lost: &Lost) -> io::Result<()> {
+    let cause = cause(lost.cause);
+    writeln!(out, "{} to {} LOST {} frames: {cause}", lost.first, lost.last, lost.frames())
+}
+
+/// RFC 3339 of milliseconds since the epoch. A time beyond what the system can express, which
+/// nobody's clock has shown, becomes 1970.
+pub(super) fn utc(ms: u64) -> String {
+    format_utc(UNIX_EPOCH.checked_add(Duration::from_millis(ms)).unwrap_or(UNIX_EPOCH))
+}
+
+/// The stable name of a cause.
+pub(super) fn cause(cause: LostCause) -> &'static str {
+    match cause {
+        LostCause::Retention => "retention",
+        LostCause::Damage => "damage",
+        LostCause::Rewound => "rewound",
+    }
+}
+
+/// `"name":Datatype=value`, with marks where the metric isn't plain.
+fn show_metric(out: &mut impl Write, message: &Message<'_>, metric: &Metric) -> io::Result<()> {
+    let datatype = message.datatype(metric);
+    match (&metric.name, metric.alias) {
+        (Some(name), _) => write!(out, "\"{}\"", escape(name))?,
+        (None, Some(alias)) => write!(out, "alias {alias}")?,
+        (None, None) => write!(out, "unnamed")?,
+    }
+    if let Some(datatype) = datatype {
+        write!(out, ":{datatype}")?;
+    }
+    match &metric.value {
+        Some(value) if metric.is_null != Some(true) => {
+            write!(out, "={}", value::show(datatype, value, MAX_VALUE_CHARS))?;
+        }
+        _ => write!(out, "=null")?,
+    }
+    if metric.is_historical == Some(true) {
+        write!(out, " (historical)")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! The only place that prints to a person. Results go to stdout, everything else to stderr.
+
+use std::io::{self, Write};
+
+use super::exit::Exit;
+use crate::config::diagnostic::{Diagnostics, Severity};
+use crate::telemetry::logging::colours;
+
+/// Why a subcommand didn't do what was asked.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Problems(Diagnostics),
+    Message { message: String, hints: Vec<String> },
+}
+
+impl Failure {
+    /// A failure in one sentence: lower case, no final period.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Failure {
+        Failure { exit, what: What::Message { message: message.into(), hints: Vec::new() } }
+    }
+
+    /// With one more hint; diagnostics have their own.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Failure {
+        if let What::Message { hints, .. } = &mut self.what {
+            hints.push(hint.into());
+        }
+        self
+    }
+
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+}
+
+/// Wrong configuration or policy.
+impl From<Diagnostics> for Failure {
+    fn from(problems: Diagnostics) -> Failure {
+        Failure { exit: Exit::Config, what: What::Problems(problems) }
+    }
+}
+
+/// Prints a result. That the reader went away (`sparkdiode … | head`) is no failure.
+///
+/// # Errors
+/// stdout can't be written.
+pub fn output(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Exit::Io, format!("cannot write to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints problems that don't stop anything.
+pub fn warnings(problems: &Diagnostics) {
+    if !problems.is_empty() {
+        to_stderr(&problems.render(colours(&io::stderr())));
+    }
+}
+
+/// Prints why a subcommand failed; called once, at the end.
+pub fn failure(failure: &Failure) {
+    match &failure.what {
+        What::Problems(problems) => {
+            let errors =
+                problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+            let warnings = problems.len().saturating_sub(errors);
+            to_stderr(&problems.render(colours(&io::stderr())));
+            let mut summary = counted(errors, "error");
+            if warnings > 0 {
+                summary = format!("{summary}, {}", counted(warnings, "warning"));
+            }
+            to_stderr(&format!("\nsparkdiode: {summary}\n"));
+        }
+        What::Message { message, hints } => {
+            let mut text = format!("sparkdiode: {message}\n");
+            for hint in hints {
+                text.push_str(&format!("hint: {hint}\n"));
+            }
+            to_stderr(&text);
+        }
+    }
+}
+
+/// Prints what clap has to say: help and version on stdout, usage errors on stderr.
+pub fn usage(error: &clap::Error) -> Exit {
+    // Where even that can't be printed there is nobody to tell.
+    let _ = error.print();
+    if error.use_stderr() { Exit::Usage } else { Exit::Ok }
+}
+
+fn to_stderr(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// `1 error`, `2 errors`.
+pub(super) fn counted(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}

@@ -1,0 +1,441 @@
+//! An MQTT 3.1.1 broker inside the demo: rumqttd's router and codec behind a listener of ours.
+//!
+//! rumqttd 0.20 keeps the messages, the subscriptions, the sessions and the retained messages.
+//! Its own listener can't be used; what ours does in its place it does for every client alike:
+//!
+//! | rumqttd 0.20 | MQTT 3.1.1 | here |
+//! |---|---|---|
+//! | hangs up, without CONNACK, on client identifiers with `/`, `+`, `$`, `#` | any UTF-8 string (§3.1.3.1) | escaped for the router |
+//! | hangs up on a subscription to `$…` other than `$share` | a legal filter (§4.7.2) | granted; nothing here publishes to `$…` |
+//! | never answers an UNSUBSCRIBE of a filter that isn't subscribed, and answers once per filter otherwise | one UNSUBACK, always (§3.10.4) | one UNSUBACK, behind everything that came before |
+//! | on a take-over publishes the will of the *new* session | the old one's (§3.1.2.5) | the listener keeps the wills |
+//! | leaves Nagle's algorithm on: 40 ms per message | – | `TCP_NODELAY` |
+//! | panics on a topic that begins with a non-ASCII character | legal | the connection is closed |
+//! | wants a fixed port | – | a port from the operating system |
+//!
+//! Not cured: messages are delivered at the subscription's QoS, not at the lower of both, and
+//! the order is kept per subscription, not across the subscriptions of one client.
+//!
+//! The listener sees every packet, which makes it a witness: it counts what each client sends.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use rumqttd::local::{LinkBuilder, LinkError, LinkRx, LinkTx};
+use rumqttd::protocol::v4::V4;
+use rumqttd::protocol::{
+    ConnAck, ConnectReturnCode, Disconnect, DisconnectReasonCode, Error as CodecError, LastWill,
+    Packet, PingReq, PingResp, Protocol, Publish, QoS, SubAck, SubscribeReasonCode, UnsubAck,
+};
+use rumqttd::{Notification, Router, RouterConfig};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// Largest packet: a birth of the demo has some 30 kB.
+const MAX_PACKET_BYTES: usize = 4 * 1024 * 1024;
+/// Clients of one broker.
+const MAX_CONNECTIONS: usize = 256;
+/// The router keeps this much per subscription, for readers that are behind.
+const SEGMENT_BYTES: usize = 4 * 1024 * 1024;
+const SEGMENTS: usize = 4;
+/// Messages per subscription and turn of the router.
+const MESSAGES_PER_TURN: u64 = 200;
+/// How long a client may take to send its CONNECT.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
+/// A running broker. Its threads end with the process.
+#[derive(Debug)]
+pub(super) struct Broker {
+    address: SocketAddr,
+    witness: Arc<Mutex<BTreeMap<String, Sent>>>,
+}
+
+/// What one client, by its identifier, has sent so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sent {
+    /// CONNECT packets.
+    pub(super) connects: u64,
+    /// CONNECT packets with a will.
+    pub(super) wills: u64,
+    pub(super) subscribes: u64,
+    pub(super) publishes: u64,
+    /// PUBACK packets.
+    pub(super) acknowledgements: u64,
+    /// Everything else: PINGREQ, UNSUBSCRIBE, DISCONNECT, the handshakes of QoS 2.
+    pub(super) others: u64,
+}
+
+impl Broker {
+    /// Starts a broker on a loopback port chosen by the operating system.
+    ///
+    /// # Errors
+    /// The operating system refuses the port or the thread.
+    pub(super) fn start(name: &str) -> io::Result<Broker> {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let router = Router::new(
+            0,
+            RouterConfig {
+                max_connections: MAX_CONNECTIONS,
+                max_outgoing_packet_count: MESSAGES_PER_TURN,
+                max_segment_size: SEGMENT_BYTES,
+                max_segment_count: SEGMENTS,
+                ..RouterConfig::default()
+            },
+        )
+        .spawn();
+        let witness = Arc::default();
+        let front = Arc::new(Front {
+            connect: Box::new(move |client, clean| {
+                let link = LinkBuilder::new(client, router.clone()).clean_session(clean);
+                link.build()
+            }),
+            sessions: Mutex::default(),
+            witness: Arc::clone(&witness),
+        });
+        std::thread::Builder::new().name(format!("{name} broker")).spawn(move || {
+            runtime.block_on(async move {
+                let Ok(listener) = TcpListener::from_std(listener) else { return };
+                // An error is one connection's (ECONNABORTED) or passes (EMFILE).
+                loop {
+                    match listener.accept().await {
+                        Ok((stream, _)) => {
+                            tokio::spawn(serve(Arc::clone(&front), stream));
+                        }
+                        Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                    }
+                }
+            });
+        })?;
+        Ok(Broker { address, witness })
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What every client has sent so far, by client identifier.
+    pub(super) fn witness(&self) -> BTreeMap<String, Sent> {
+        self.witness.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+type Link = (LinkTx, LinkRx, Notification);
+
+/// What all connections of one broker share.
+struct Front {
+    /// Connects a client (escaped identifier, clean session) to the router.
+    connect: Box<dyn Fn(&str, bool) -> Result<Link, LinkError> + Send + Sync>,
+    /// Live connections by client identifier.
+    sessions: Mutex<HashMap<String, Live>>,
+    witness: Arc<Mutex<BTreeMap<String, Sent>>>,
+}
+
+/// The way to end a connection that another one takes over.
+struct Live {
+    end: oneshot::Sender<()>,
+    /// Closed once the old session has published its will and left the router.
+    ended: oneshot::Receiver<()>,
+}
+
+/// Why a connection ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// DISCONNECT: the will is discarded (§3.14.4).
+    Goodbye,
+    /// Everything else: the will is published (§3.1.2.5).
+    Broken,
+}
+
+/// What a PINGREQ to the router stands for; it answers them in order, behind what it was given
+/// before.
+enum Ping {
+    Client,
+    Unsubscribe(u16),
+    /// A SUBSCRIBE with nothing in it for the router.
+    Subscribe(u16, Vec<SubscribeReasonCode>),
+}
+
+async fn serve(front: Arc<Front>, mut stream: TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let mut incoming = BytesMut::new();
+    let first = timeout(CONNECT_WITHIN, read_packet(&mut stream, &mut incoming)).await;
+    let Ok(Some(Packet::Connect(connect, _, will, _, _))) = first else { return };
+    front.count(&connect.client_id, |sent| {
+        sent.connects = sent.connects.saturating_add(1);
+        sent.wills = sent.wills.saturating_add(will.is_some().into());
+    });
+    let (end, mut taken_over) = oneshot::channel();
+    let (_has_ended, ended) = oneshot::channel::<()>();
+    let earlier = front.lock_sessions().insert(connect.client_id.clone(), Live { end, ended });
+    if let Some(earlier) = earlier {
+        // Whether it was still there or not: once its end is through, this one may begin.
+        let _ = earlier.end.send(());
+        let _ = earlier.ended.await;
+    }
+    let Ok((to_router, from_router, welcome)) =
+        (front.connect)(&escape(&connect.client_id), connect.clean_session)
+    else {
+        return;
+    };
+    let mut connection = Connection {
+        front: &front,
+        client_id: &connect.client_id,
+        to_router,
+        pings: VecDeque::new(),
+        dollar_codes: HashMap::new(),
+        outgoing: BytesMut::new(),
+    };
+    let welcome = connection.from_router(welcome) && connection.flush(&mut stream).await;
+    let mut end = End::Broken;
+    if welcome {
+        let alive = keep_alive(connect.keep_alive);
+        tokio::select! {
+            why = connection.run(&mut stream, &mut incoming, from_router, alive) => end = why,
+            _ = &mut taken_over => {}
+        }
+    }
+    connection.leave(will.filter(|_| end == End::Broken)).await;
+}
+
+impl Front {
+    fn lock_sessions(&self) -> std::sync::MutexGuard<'_, HashMap<String, Live>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, client_id: &str, add: impl FnOnce(&mut Sent)) {
+        let mut witness = self.witness.lock().unwrap_or_else(PoisonError::into_inner);
+        match witness.get_mut(client_id) {
+            Some(sent) => add(sent),
+            None => add(witness.entry(client_id.to_owned()).or_default()),
+        }
+    }
+}
+
+/// One client.
+struct Connection<'a> {
+    front: &'a Front,
+    client_id: &'a str,
+    to_router: LinkTx,
+    pings: VecDeque<Ping>,
+    /// Places of `$…` filters in the SUBACKs that the router still owes, and their codes.
+    dollar_codes: HashMap<u16, Vec<(usize, SubscribeReasonCode)>>,
+    outgoing: BytesMut,
+}
+
+impl Connection<'_> {
+    async fn run(
+        &mut self,
+        stream: &mut TcpStream,
+        incoming: &mut BytesMut,
+        mut from_router: LinkRx,
+        alive: Option<Duration>,
+    ) -> End {
+        let mut deadline = alive_until(alive);
+        loop {
+            // What came with the last read, before anything is waited for.
+            loop {
+                match V4.read_mut(incoming, MAX_PACKET_BYTES) {
+                    Ok(packet) => match self.from_client(packet).await {
+                        Ok(None) => {}
+                        Ok(Some(end)) => return end,
+                        Err(_) => return End::Broken,
+                    },
+                    Err(CodecError::InsufficientBytes(_)) => break,
+                    Err(_) => return End::Broken,
+                }
+            }
+            tokio::select! {
+                read = stream.read_buf(incoming) => match read {
+                    Ok(0) | Err(_) => return End::Broken,
+                    Ok(_) => deadline = alive_until(alive),
+                },
+                notification = from_router.next() => {
+                    if !self.take(notification, &from_router) { return End::Broken }
+                    // The rest of the batch: one write for all of it.
+                    loop {
+                        tokio::select! {
+                            biased;
+                            more = from_router.next() => {
+                                if !self.take(more, &from_router) { return End::Broken }
+                            }
+                            () = std::future::ready(()) => break,
+                        }
+                        if self.outgoing.len() > MAX_PACKET_BYTES { break }
+                    }
+                    if !self.flush(stream).await { return End::Broken }
+                }
+                () = sleep_until(deadline) => return End::Broken,
+            }
+        }
+    }
+
+    /// Takes a packet of the client; `Some` ends the connection.
+    async fn from_client(&mut self, packet: Packet) -> Result<Option<End>, LinkError> {
+        self.front.count(self.client_id, |sent| {
+            let count = match packet {
+                Packet::Publish(..) => &mut sent.publishes,
+                Packet::Subscribe(..) => &mut sent.subscribes,
+                Packet::PubAck(..) => &mut sent.acknowledgements,
+                _ => &mut sent.others,
+            };
+            *count = count.saturating_add(1);
+        });
+        match packet {
+            Packet::Disconnect(..) => return Ok(Some(End::Goodbye)),
+            Packet::PingReq(_) => self.ping(Ping::Client).await?,
+            Packet::Unsubscribe(unsubscribe, properties) => {
+                let packet_id = unsubscribe.pkid;
+                self.to_router.send(Packet::Unsubscribe(unsubscribe, properties)).await?;
+                self.ping(Ping::Unsubscribe(packet_id)).await?;
+            }
+            Packet::Subscribe(mut subscribe, properties) => {
+                let dollars: Vec<(usize, SubscribeReasonCode)> = subscribe
+                    .filters
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, filter)| is_dollar(&filter.path))
+                    .map(|(place, filter)| (place, SubscribeReasonCode::Success(filter.qos)))
+                    .collect();
+                subscribe.filters.retain(|filter| !is_dollar(&filter.path));
+                let packet_id = subscribe.pkid;
+                if subscribe.filters.is_empty() {
+                    let codes = dollars.into_iter().map(|(_, code)| code).collect();
+                    self.ping(Ping::Subscribe(packet_id, codes)).await?;
+                } else {
+                    self.dollar_codes.insert(packet_id, dollars);
+                    self.to_router.send(Packet::Subscribe(subscribe, properties)).await?;
+                }
+            }
+            Packet::Publish(publish, properties) => {
+                let ascii = publish.topic.first().is_some_and(u8::is_ascii);
+                if !ascii {
+                    return Ok(Some(End::Broken));
+                }
+                self.to_router.send(Packet::Publish(publish, properties)).await?;
+            }
+            Packet::Connect(..) => return Ok(Some(End::Broken)),
+            packet => {
+                self.to_router.send(packet).await?;
+            }
+        }
+        Ok(None)
+    }
+
+    async fn ping(&mut self, ping: Ping) -> Result<(), LinkError> {
+        self.pings.push_back(ping);
+        self.to_router.send(Packet::PingReq(PingReq)).await?;
+        Ok(())
+    }
+
+    /// Takes one answer of the router; false: it has ended the connection.
+    fn take(&mut self, notification: Result<Option<Notification>, LinkError>, rx: &LinkRx) -> bool {
+        match notification {
+            Ok(None) => true,
+            // The router pauses until it hears that its batch was taken.
+            Ok(Some(Notification::Unschedule)) => rx.ready().is_ok(),
+            Ok(Some(notification)) => self.from_router(notification),
+            Err(_) => false,
+        }
+    }
+
+    fn from_router(&mut self, notification: Notification) -> bool {
+        let packet: Option<Packet> = notification.into();
+        let packet = match packet {
+            None | Some(Packet::UnsubAck(..)) => return true,
+            Some(Packet::Disconnect(..)) => return false,
+            Some(Packet::ConnAck(ack, _)) => {
+                let session_present = ack.session_present;
+                let ack = ConnAck { session_present, code: ConnectReturnCode::Success };
+                Packet::ConnAck(ack, None)
+            }
+            Some(Packet::PingResp(_)) => match self.pings.pop_front() {
+                None => return true,
+                Some(Ping::Client) => Packet::PingResp(PingResp),
+                Some(Ping::Unsubscribe(pkid)) => {
+                    Packet::UnsubAck(UnsubAck { pkid, reasons: Vec::new() }, None)
+                }
+                Some(Ping::Subscribe(pkid, return_codes)) => {
+                    Packet::SubAck(SubAck { pkid, return_codes }, None)
+                }
+            },
+            Some(Packet::SubAck(mut ack, properties)) => {
+                for (place, code) in self.dollar_codes.remove(&ack.pkid).unwrap_or_default() {
+                    ack.return_codes.insert(place.min(ack.return_codes.len()), code);
+                }
+                Packet::SubAck(ack, properties)
+            }
+            Some(packet) => packet,
+        };
+        V4.write(packet, &mut self.outgoing).is_ok()
+    }
+
+    async fn flush(&mut self, stream: &mut TcpStream) -> bool {
+        let written = stream.write_all(&self.outgoing).await;
+        self.outgoing.clear();
+        written.is_ok()
+    }
+
+    /// Publishes the will, if there is one to publish, and leaves the router.
+    async fn leave(&mut self, will: Option<LastWill>) {
+        if let Some(LastWill { topic, message, retain, .. }) = will {
+            let publish = Publish::new(topic, message, retain);
+            let _ = self.to_router.send(Packet::Publish(publish, None)).await;
+        }
+        let reason_code = DisconnectReasonCode::NormalDisconnection;
+        let _ = self.to_router.send(Packet::Disconnect(Disconnect { reason_code }, None)).await;
+    }
+}
+
+async fn read_packet(stream: &mut TcpStream, incoming: &mut BytesMut) -> Option<Packet> {
+    loop {
+        match V4.read_mut(incoming, MAX_PACKET_BYTES) {
+            Ok(packet) => return Some(packet),
+            Err(CodecError::InsufficientBytes(_)) => {}
+            Err(_) => return None,
+        }
+        if stream.read_buf(incoming).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+fn is_dollar(filter: &str) -> bool {
+    filter.starts_with('$')
+}
+
+/// One and a half times the keep alive (§3.1.2.10); 0 switches it off.
+fn keep_alive(seconds: u16) -> Option<Duration> {
+    (seconds > 0).then(|| Duration::from_millis(u64::from(seconds).saturating_mul(1_500)))
+}
+
+fn alive_until(alive: Option<Duration>) -> Instant {
+    // A day: the demo has ended by then, or the client has spoken.
+    let alive = alive.unwrap_or(Duration::from_secs(24 * 60 * 60));
+    let now = Instant::now();
+    now.checked_add(alive).unwrap_or(now)
+}
+
+/// The identifier with the characters that rumqttd refuses, and the escape character, in
+/// hexadecimal: different identifiers stay different.
+fn escape(client_id: &str) -> String {
+    let mut escaped = String::with_capacity(client_id.len());
+    for character in client_id.chars() {
+        match character {
+            '/' | '+' | '$' | '#' | '%' => {
+                escaped.push_str(&format!("%{:02X}", u32::from(character)));
+            }
+            _ => escaped.push(character),
+        }
+    }
+    escaped
+}

@@ -1,0 +1,251 @@
+//! Births and deaths: what they teach about the plant, and what of them crosses.
+
+use super::encode;
+use super::turn::{Fate, Turn};
+use crate::ot::plant::{EntityState, Layout, Life, Node, Plant, Taught};
+use crate::sparkplug::{Entity, EntityTopic, Payload, names};
+use crate::telemetry::Reason;
+
+impl Turn<'_> {
+    /// A live NBIRTH.
+    pub(super) fn node_birth(&mut self, node: &mut Node, payload: Payload) -> Fate {
+        if node.sequence.restart(low_byte(payload.seq)) {
+            self.counters.gaps = self.counters.gaps.saturating_add(1);
+        }
+        self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
+        let taught = self.take_apart(payload, true);
+        learn_node(node, taught, Life::Alive);
+        node.verified();
+        for device in node.devices.values_mut() {
+            // The layout stays, for the types that the device most likely needs again.
+            device.life = Life::Unknown;
+            device.birth_due = false;
+            device.holds = false;
+        }
+        self.judge_all(node);
+        node.types = self.survey(node);
+        let _ = self.count_dropped(&node.own);
+        if !self.node_in_scope(node) {
+            return Fate::Dropped(Reason::NoRule);
+        }
+        self.announce_node(node, false);
+        Fate::Forwarded
+    }
+
+    /// A live DBIRTH.
+    pub(super) fn device_birth(&mut self, node: &mut Node, device: &str, payload: Payload) -> Fate {
+        if node.own.life == Life::Unknown {
+            return Fate::Dropped(Reason::DataBeforeBirth);
+        }
+        if !Plant::has_room(node, device, self.settings.max_devices_per_node) {
+            return Fate::Dropped(Reason::OverCapacity);
+        }
+        if node.own.life == Life::Known {
+            self.revive_node(node);
+        }
+        let taught = self.take_apart(payload, false);
+        let state = node.devices.entry(device.into()).or_default();
+        self.release(state, Fate::Dropped(Reason::UnknownMetric));
+        state.learn(taught.layout, Life::Alive);
+        self.judge_device(node, device);
+        if self.refresh_types(node) && node.own.announced {
+            // The NBIRTH lacks a definition, or has a member that this device denies. The new
+            // device isn't part of this: its own birth follows.
+            set_life(node, device, Life::Unknown);
+            self.announce_all(node);
+            set_life(node, device, Life::Alive);
+        }
+        let dropped = node.devices.get(device).and_then(|state| self.count_dropped(state));
+        if !node.own.announced || !self.tells_device(node, device) {
+            self.bury_device(node, device);
+            return Fate::Dropped(dropped.unwrap_or(Reason::NoRule));
+        }
+        self.announce_device(node, device, false);
+        Fate::Forwarded
+    }
+
+    /// A birth that a broker stored: it teaches the layout of what isn't alive.
+    pub(super) fn stored_birth(&mut self, node: &mut Node, device: Option<&str>, payload: Payload) {
+        let timestamp = payload.timestamp;
+        match device {
+            None if node.own.life != Life::Alive => {
+                let taught = self.take_apart(payload, true);
+                learn_node(node, taught, Life::Known);
+                node.sequence.forget();
+                // A device's birth that is older than its node's is of an earlier session.
+                for state in node.devices.values_mut() {
+                    if state.layout.timestamp < timestamp {
+                        state.forget();
+                    }
+                }
+            }
+            Some(device) => {
+                let max_devices = self.settings.max_devices_per_node;
+                let is_alive = |state: &EntityState| state.life == Life::Alive;
+                if node.devices.get(device).is_some_and(is_alive)
+                    || (node.own.life != Life::Unknown && timestamp < node.own.layout.timestamp)
+                    || !Plant::has_room(node, device, max_devices)
+                {
+                    return;
+                }
+                let taught = self.take_apart(payload, false);
+                let state = node.devices.entry(device.into()).or_default();
+                state.learn(taught.layout, Life::Known);
+            }
+            None => {}
+        }
+    }
+
+    /// A live NDEATH.
+    pub(super) fn node_death(&mut self, node: &mut Node, payload: &Payload) -> Fate {
+        if node.own.life != Life::Alive {
+            node.own.forget();
+            return Fate::Dropped(Reason::DataBeforeBirth);
+        }
+        let births = node.bd_seq.as_ref().and_then(names::bd_seq_of);
+        let deaths = names::bd_seq(payload);
+        if let (Some(births), Some(deaths)) = (births, deaths) {
+            // Ahead counts as this session's: some libraries send the next number on a clean
+            // disconnect.
+            if deaths.wrapping_sub(births) >= 128 {
+                return Fate::Dropped(Reason::StaleDeath);
+            }
+        }
+        self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
+        let announced = std::mem::take(&mut node.own.announced);
+        let death = payload
+            .metrics
+            .iter()
+            .find(|metric| metric.name.as_deref() == Some(names::BD_SEQ))
+            .cloned();
+        node.own.forget();
+        node.definitions.clear();
+        node.bd_seq = None;
+        node.sequence.forget();
+        for device in node.devices.values_mut() {
+            device.life = Life::Unknown;
+            device.announced = false;
+        }
+        if !announced {
+            node.loss = false;
+            return Fate::Dropped(Reason::NoRule);
+        }
+        let payload = encode::death(death.as_ref(), payload.timestamp.unwrap_or(self.now.wall_ms));
+        let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
+        self.relay(node, EntityTopic::death(Entity::node(&group, &edge_node)), &payload, false);
+        Fate::Forwarded
+    }
+
+    /// A live DDEATH.
+    pub(super) fn device_death(
+        &mut self,
+        node: &mut Node,
+        device: &str,
+        payload: &Payload,
+    ) -> Fate {
+        let Some(state) = node.devices.get_mut(device) else {
+            return Fate::Dropped(Reason::DataBeforeBirth);
+        };
+        let was = std::mem::take(&mut state.life);
+        let announced = std::mem::take(&mut state.announced);
+        state.birth_due = false;
+        state.holds = false;
+        self.release(state, Fate::Dropped(Reason::UnknownMetric));
+        if was != Life::Alive || node.own.life != Life::Alive {
+            return Fate::Dropped(Reason::DataBeforeBirth);
+        }
+        if !announced {
+            return Fate::Dropped(Reason::NoRule);
+        }
+        let payload = encode::death(None, payload.timestamp.unwrap_or(self.now.wall_ms));
+        let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
+        let topic = EntityTopic::death(Entity::device(&group, &edge_node, device));
+        self.relay(node, topic, &payload, false);
+        Fate::Forwarded
+    }
+
+    /// Something of a node whose layout is known arrived: it is alive. What its stored birth
+    /// says may be long out of date.
+    pub(super) fn revive_node(&mut self, node: &mut Node) {
+        node.own.life = Life::Alive;
+        node.lose();
+        self.judge_all(node);
+        node.types = self.survey(node);
+        if self.node_in_scope(node) {
+            self.announce_node(node, true);
+        }
+    }
+
+    /// The same for a device of a live node.
+    pub(super) fn revive_device(&mut self, node: &mut Node, device: &str) {
+        set_life(node, device, Life::Alive);
+        node.lose();
+        self.judge_device(node, device);
+        if !node.own.announced {
+            return;
+        }
+        if self.refresh_types(node) {
+            self.announce_all(node);
+        } else if self.tells_device(node, device) {
+            self.announce_device(node, device, true);
+        }
+    }
+
+    /// Takes over what the instances ask for now; whether the NBIRTH has to change for it.
+    pub(super) fn refresh_types(&mut self, node: &mut Node) -> bool {
+        let types = self.survey(node);
+        let changed = types != node.types || !types.needed.is_subset(&node.told);
+        node.types = types;
+        changed
+    }
+
+    /// Judges node and devices anew.
+    pub(super) fn judge_all(&mut self, node: &mut Node) {
+        let Node { group, edge_node, own, devices, .. } = node;
+        self.judge(Entity::node(group, edge_node), own);
+        for (device, state) in devices {
+            self.judge(Entity::device(group, edge_node, device), state);
+        }
+    }
+
+    fn judge_device(&mut self, node: &mut Node, device: &str) {
+        let Node { group, edge_node, devices, .. } = node;
+        if let Some(state) = devices.get_mut(device) {
+            self.judge(Entity::device(group, edge_node, device), state);
+        }
+    }
+
+    fn take_apart(&mut self, payload: Payload, is_node: bool) -> Taught {
+        let taught = Layout::teach(payload.metrics, payload.timestamp, self.now.wall_ms, is_node);
+        for (reason, metrics) in &taught.refused {
+            self.account.drop_metrics(*reason, *metrics);
+        }
+        taught
+    }
+}
+
+/// Sequence numbers count modulo 256.
+pub(super) fn low_byte(seq: Option<u64>) -> Option<u8> {
+    seq.map(|seq| {
+        let [low, ..] = seq.to_le_bytes();
+        low
+    })
+}
+
+fn learn_node(node: &mut Node, taught: Taught, life: Life) {
+    node.own.learn(taught.layout, life);
+    node.definitions = taught
+        .definitions
+        .into_iter()
+        .filter_map(|metric| Some((metric.name.clone()?, metric)))
+        .collect();
+    node.bd_seq = taught.bd_seq;
+    node.rebirth = taught.rebirth;
+    node.types_due = false;
+}
+
+fn set_life(node: &mut Node, device: &str, life: Life) {
+    if let Some(state) = node.devices.get_mut(device) {
+        state.life = life;
+    }
+}

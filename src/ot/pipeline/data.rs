@@ -1,0 +1,449 @@
+//! Data messages: resolved by the entity's birth, judged, limited, and told.
+
+use prost::Message;
+
+use super::births::low_byte;
+use super::encode;
+use super::turn::{Fate, Turn, verdict};
+use crate::ot::plant::{Arrival, Life, Node, Survey, Types};
+use crate::policy::{RuleId, Verdict};
+use crate::sparkplug::value::fits;
+use crate::sparkplug::{Caps, DataType, Entity, EntityTopic, Metric, Payload, Value};
+use crate::telemetry::Reason;
+
+/// A metric of a data message whose slot is known.
+struct Item {
+    slot: usize,
+    metric: Metric,
+    /// Late data, which doesn't change the current value.
+    historical: bool,
+    rule: RuleId,
+    /// Its slot isn't part of the journalled birth, or the birth lacks its template's type.
+    unborn: bool,
+}
+
+/// What the metrics of a message came to before the policy was asked.
+enum Meaning {
+    Slot(usize, Metric),
+    /// Not in the birth, but named and typed.
+    New(Metric, DataType),
+    Refused(Reason),
+}
+
+impl Turn<'_> {
+    /// A live NDATA or DDATA.
+    pub(super) fn data(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        payload: Payload,
+        arrival: Arrival,
+    ) -> Fate {
+        let Some(life) = node.state(device).map(|state| state.life) else {
+            return Fate::Dropped(Reason::DataBeforeBirth);
+        };
+        if life == Life::Unknown || node.own.life == Life::Unknown {
+            return Fate::Dropped(Reason::DataBeforeBirth);
+        }
+        let seq = low_byte(payload.seq);
+        let timestamp = payload.timestamp.unwrap_or(self.now.wall_ms);
+        let meanings = resolve(node, device, payload);
+        if life == Life::Known {
+            // The first live message has to fit what the stored birth says.
+            if meanings.iter().any(|meaning| matches!(meaning, Meaning::Refused(_))) {
+                if let Some(state) = node.state_mut(device) {
+                    state.forget();
+                }
+                return Fate::Dropped(Reason::DataBeforeBirth);
+            }
+            self.revive(node, device, seq);
+        }
+
+        let mut first_drop = None;
+        let judged =
+            self.judge_metrics(node, device, meanings, timestamp, arrival, &mut first_drop);
+        let mut admitted = self.limit(node, device, judged, &mut first_drop);
+        self.check_types(node, device, &mut admitted, &mut first_drop);
+        self.tell(node, device, admitted, timestamp, first_drop.unwrap_or(Reason::NoRule))
+    }
+
+    /// Journals the newest values that rate limits held back, as far as the limits let them.
+    pub(super) fn flush_held(&mut self, node: &mut Node, device: Option<&str>) {
+        let Some(state) = node.state_mut(device) else { return };
+        if !state.holds {
+            return;
+        }
+        let mut items = Vec::new();
+        for (slot, held) in state.layout.slots.iter_mut().enumerate() {
+            let Verdict::Forward { rule } = held.verdict else { continue };
+            if let Some(metric) = held.held.take().filter(|_| held.born) {
+                items.push(Item { slot, metric, historical: false, rule, unborn: false });
+            }
+        }
+        state.holds = false;
+        let mut rules: Vec<RuleId> = items.iter().map(|item| item.rule).collect();
+        rules.sort_unstable();
+        rules.dedup();
+        let mut told = Vec::new();
+        for rule in rules {
+            let (of_rule, rest): (Vec<Item>, Vec<Item>) =
+                items.into_iter().partition(|item| item.rule == rule);
+            items = rest;
+            if self.limiter.admit(self.now.mono, rule, size(&of_rule)) {
+                told.extend(of_rule);
+            } else {
+                hold(node, device, of_rule);
+            }
+        }
+        if !told.is_empty() {
+            for item in &told {
+                update(node, device, item);
+            }
+            self.journal_data(node, device, told, self.now.wall_ms, true);
+        }
+    }
+
+    fn revive(&mut self, node: &mut Node, device: Option<&str>, seq: Option<u8>) {
+        if node.own.life == Life::Known {
+            node.sequence.forget();
+            if let Some(seq) = seq {
+                node.sequence.restart(Some(seq));
+            }
+            self.revive_node(node);
+        }
+        if let Some(device) = device {
+            self.revive_device(node, device);
+        }
+    }
+
+    /// Asks the policy about each metric, and enters values that don't cross into the plant's
+    /// state: a later policy may forward them.
+    fn judge_metrics(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        meanings: Vec<Meaning>,
+        timestamp: u64,
+        arrival: Arrival,
+        first_drop: &mut Option<Reason>,
+    ) -> Vec<Item> {
+        let mut items = Vec::with_capacity(meanings.len());
+        let mut drop = |account: &mut crate::telemetry::Account, reason| {
+            account.drop_metrics(reason, 1);
+            first_drop.get_or_insert(reason);
+        };
+        for meaning in meanings {
+            let (slot, mut metric) = match meaning {
+                Meaning::Slot(slot, metric) => (slot, metric),
+                Meaning::Refused(reason) => {
+                    drop(self.account, reason);
+                    continue;
+                }
+                Meaning::New(metric, datatype) => {
+                    match self.born_late(node, device, &metric, datatype, timestamp) {
+                        Ok(slot) => (slot, metric),
+                        Err(reason) => {
+                            drop(self.account, reason);
+                            continue;
+                        }
+                    }
+                }
+            };
+            metric.timestamp = metric.timestamp.or(Some(timestamp));
+            if metric.is_null == Some(true) {
+                metric.value = None;
+            }
+            let Some(state) = node.state_mut(device) else { continue };
+            let Some(target) = state.layout.slot_mut(slot) else { continue };
+            // A message that fills a hole in the order is older than what came after it.
+            if arrival == Arrival::Late && metric.timestamp < target.current.timestamp {
+                metric.is_historical = Some(true);
+            }
+            let historical = metric.is_historical == Some(true);
+            match target.verdict {
+                Verdict::Drop { reason, .. } => {
+                    if !historical {
+                        target.update(&metric);
+                    }
+                    drop(self.account, reason);
+                }
+                Verdict::Forward { rule } => {
+                    let unborn = !target.born;
+                    items.push(Item { slot, metric, historical, rule, unborn });
+                }
+            }
+        }
+        items
+    }
+
+    /// Extends a birth by a metric that data brought first.
+    fn born_late(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        metric: &Metric,
+        datatype: DataType,
+        timestamp: u64,
+    ) -> Result<usize, Reason> {
+        let Node { group, edge_node, own, devices, .. } = node;
+        let state = match device {
+            None => own,
+            Some(device) => devices.get_mut(device).ok_or(Reason::DataBeforeBirth)?,
+        };
+        let plan = self.policy.plan(Entity { group, edge_node, device });
+        let name = metric.name.as_deref().unwrap_or_default();
+        let verdict = verdict(&plan, name, datatype);
+        if let Verdict::Drop { reason, .. } = verdict {
+            // Not remembered: names that no rule forwards would only take memory.
+            return Err(reason);
+        }
+        // Born without a value: what this message says about it is entered like any data.
+        let born = Metric {
+            value: None,
+            timestamp: metric.timestamp.or(Some(timestamp)),
+            ..metric.clone()
+        };
+        if !state.layout.insert(born, datatype) {
+            return Err(Reason::OverCapacity);
+        }
+        let slot = state.layout.find(metric).ok_or(Reason::UnknownMetric)?;
+        if let Some(target) = state.layout.slot_mut(slot) {
+            target.verdict = verdict;
+        }
+        Ok(slot)
+    }
+
+    /// Asks the rate limits of the rules, once per rule that forwards something of the message.
+    fn limit(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        items: Vec<Item>,
+        first_drop: &mut Option<Reason>,
+    ) -> Vec<Item> {
+        let Some(first) = items.first() else { return items };
+        let single = first.rule;
+        if items.iter().all(|item| item.rule == single) {
+            // Nearly always: one rule forwards all of it.
+            if self.limiter.admit(self.now.mono, single, size(&items)) {
+                return items;
+            }
+            self.refuse(node, device, items, first_drop);
+            return Vec::new();
+        }
+        let mut rules: Vec<(RuleId, bool)> = Vec::new();
+        for item in &items {
+            if !rules.iter().any(|(rule, _)| *rule == item.rule) {
+                let of_rule = items.iter().filter(|other| other.rule == item.rule);
+                let admitted = self.limiter.admit(self.now.mono, item.rule, bytes(of_rule));
+                rules.push((item.rule, admitted));
+            }
+        }
+        let is_admitted = |item: &Item| rules.contains(&(item.rule, true));
+        let (admitted, refused) = items.into_iter().partition(is_admitted);
+        self.refuse(node, device, refused, first_drop);
+        admitted
+    }
+
+    fn refuse(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        refused: Vec<Item>,
+        first_drop: &mut Option<Reason>,
+    ) {
+        if refused.is_empty() {
+            return;
+        }
+        let metrics = u64::try_from(refused.len()).unwrap_or(u64::MAX);
+        self.account.drop_metrics(Reason::Rate, metrics);
+        // It says more than the reason of any single metric.
+        *first_drop = Some(Reason::Rate);
+        hold(node, device, refused);
+    }
+
+    /// Looks whether template instances need what the journalled NBIRTH doesn't say.
+    fn check_types(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        items: &mut Vec<Item>,
+        first_drop: &mut Option<Reason>,
+    ) {
+        let is_instance = |item: &Item| matches!(item.metric.value, Some(Value::Template(_)));
+        if !items.iter().any(is_instance) {
+            return;
+        }
+        let mut types = node.types.clone();
+        let entity = Entity { group: &node.group, edge_node: &node.edge_node, device };
+        let node_plan = self.policy.plan(node.entity());
+        let plan = self.policy.plan(entity);
+        let mut refused = 0;
+        items.retain_mut(|item| {
+            let Some(Value::Template(instance)) = &item.metric.value else { return true };
+            let slot = node.state(device).and_then(|state| state.layout.slot(item.slot));
+            let Some(slot) = slot else { return true };
+            let mut asked = Types::default();
+            let mut survey = Survey::new(&node.definitions, &node_plan, &plan, &mut asked);
+            match survey.instance(slot.name(), instance) {
+                Ok(()) => {
+                    item.unborn |= !asked.needed.is_subset(&node.told)
+                        || !asked.removed.is_subset(&node.types.removed);
+                    types.needed.append(&mut asked.needed);
+                    types.removed.append(&mut asked.removed);
+                    true
+                }
+                Err(reason) => {
+                    self.account.drop_metrics(reason, 1);
+                    first_drop.get_or_insert(reason);
+                    refused += 1;
+                    false
+                }
+            }
+        });
+        if types != node.types {
+            node.types = types;
+            node.types_due = true;
+        }
+    }
+
+    /// Enters the values and journals what can be told now.
+    fn tell(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        mut items: Vec<Item>,
+        timestamp: u64,
+        otherwise: Reason,
+    ) -> Fate {
+        if items.is_empty() {
+            return Fate::Dropped(otherwise);
+        }
+        for item in items.iter().filter(|item| !item.historical) {
+            update(node, device, item);
+        }
+        let mut fate = None;
+        if items.iter().any(|item| item.unborn) || node.types_due {
+            if let Some(state) = node.state_mut(device) {
+                state.birth_due = true;
+            }
+            if self.catch_up(node) {
+                // The birth told the values.
+                items.retain(|item| !item.unborn || item.historical);
+                fate = Some(Fate::Forwarded);
+            } else {
+                let late = items.iter().filter(|item| item.unborn && item.historical).count();
+                if late > 0 {
+                    // No birth can carry them, and no data before the birth.
+                    let metrics = u64::try_from(late).unwrap_or(u64::MAX);
+                    self.account.drop_metrics(Reason::Rate, metrics);
+                }
+                if items.iter().any(|item| item.unborn && !item.historical) {
+                    fate = Some(Fate::Waiting);
+                }
+                items.retain(|item| !item.unborn);
+            }
+        }
+        if items.is_empty() {
+            if fate == Some(Fate::Waiting) {
+                if let Some(state) = node.state_mut(device) {
+                    state.waiting = state.waiting.saturating_add(1);
+                }
+            }
+            return fate.unwrap_or(Fate::Dropped(Reason::Rate));
+        }
+        self.journal_data(node, device, items, timestamp, false);
+        Fate::Forwarded
+    }
+
+    fn journal_data(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        items: Vec<Item>,
+        timestamp: u64,
+        synthetic: bool,
+    ) {
+        let mut metrics = Vec::with_capacity(items.len());
+        for mut item in items {
+            let slot = node.state(device).and_then(|state| state.layout.slot(item.slot));
+            let Some(slot) = slot else { continue };
+            encode::data_metric(slot.name(), &mut item.metric, node);
+            metrics.push(item.metric);
+        }
+        let payload = Payload { timestamp: Some(timestamp), metrics, ..Payload::default() };
+        let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
+        let entity = Entity { group: &group, edge_node: &edge_node, device };
+        self.relay(node, EntityTopic::data(entity), &payload, synthetic);
+    }
+}
+
+/// Finds the slot of every metric, and checks that its value fits.
+fn resolve(node: &Node, device: Option<&str>, payload: Payload) -> Vec<Meaning> {
+    let Some(state) = node.state(device) else { return Vec::new() };
+    let meaning = |metric: Metric| {
+        let named = metric.datatype.and_then(DataType::from_code);
+        let Some(slot) = state.layout.find(&metric) else {
+            let has_name = metric.name.as_deref().is_some_and(|name| !name.is_empty());
+            return match named {
+                Some(datatype) if has_name && is_told(datatype, &metric) => {
+                    Meaning::New(metric, datatype)
+                }
+                Some(_) if has_name => Meaning::Refused(Reason::TypeMismatch),
+                _ => Meaning::Refused(Reason::UnknownMetric),
+            };
+        };
+        let born = state.layout.slot(slot).map(|slot| slot.datatype);
+        let agrees = metric.datatype.is_none() || named == born;
+        match born {
+            Some(datatype) if agrees && is_told(datatype, &metric) => Meaning::Slot(slot, metric),
+            _ => Meaning::Refused(Reason::TypeMismatch),
+        }
+    };
+    payload.metrics.into_iter().take(Caps::METRICS).map(meaning).collect()
+}
+
+/// Whether the metric has a value of this datatype, or none.
+fn is_told(datatype: DataType, metric: &Metric) -> bool {
+    if matches!(datatype, DataType::PropertySet | DataType::PropertySetList) {
+        return false;
+    }
+    let is_definition = matches!(
+        &metric.value,
+        Some(Value::Template(template)) if template.is_definition == Some(true)
+    );
+    match &metric.value {
+        Some(value) if metric.is_null != Some(true) => fits(datatype, value) && !is_definition,
+        _ => true,
+    }
+}
+
+fn update(node: &mut Node, device: Option<&str>, item: &Item) {
+    let state = node.state_mut(device);
+    if let Some(slot) = state.and_then(|state| state.layout.slot_mut(item.slot)) {
+        slot.update(&item.metric);
+    }
+}
+
+/// Keeps the newest value of each metric for the time when the rate limit lets it pass.
+fn hold(node: &mut Node, device: Option<&str>, items: Vec<Item>) {
+    let Some(state) = node.state_mut(device) else { return };
+    for item in items {
+        if item.historical {
+            continue;
+        }
+        if let Some(slot) = state.layout.slot_mut(item.slot) {
+            slot.held = Some(item.metric);
+            state.holds = true;
+        }
+    }
+}
+
+fn size(items: &[Item]) -> u32 {
+    bytes(items.iter())
+}
+
+fn bytes<'a>(items: impl Iterator<Item = &'a Item>) -> u32 {
+    let bytes = items.fold(0_usize, |sum, item| sum.saturating_add(item.metric.encoded_len()));
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,100 @@
+//! Payloads for the journal, made from the model: names instead of aliases, datatypes in births
+//! only, no `seq`, and nothing that the policy doesn't forward.
+
+use crate::ot::plant::{EntityState, Node, Types};
+use crate::sparkplug::{DataType, Metric, Payload, Value, names};
+
+/// Which metrics a birth has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Those that the policy forwards now.
+    Forwarded,
+    /// Those of the birth that was journalled last: a keyframe repeats it.
+    Born,
+}
+
+/// The NBIRTH of a node. `timestamp` is in milliseconds since the epoch.
+pub(super) fn node_birth(node: &Node, content: Content, timestamp: u64) -> Payload {
+    let mut metrics = Vec::with_capacity(node.own.layout.slots.len().saturating_add(2));
+    metrics.extend(node.bd_seq.as_ref().and_then(bd_seq));
+    metrics.extend(node.rebirth.as_ref().map(rebirth));
+    let names = match content {
+        Content::Forwarded => &node.types.needed,
+        Content::Born => &node.told,
+    };
+    metrics.extend(node.types.definitions(&node.definitions, names));
+    append_slots(node, &node.own, content, &mut metrics);
+    Payload { timestamp: Some(timestamp), metrics, ..Payload::default() }
+}
+
+/// The DBIRTH of a device. `timestamp` is in milliseconds since the epoch.
+pub(super) fn device_birth(
+    node: &Node,
+    device: &EntityState,
+    content: Content,
+    timestamp: u64,
+) -> Payload {
+    let mut metrics = Vec::with_capacity(device.layout.slots.len());
+    append_slots(node, device, content, &mut metrics);
+    Payload { timestamp: Some(timestamp), metrics, ..Payload::default() }
+}
+
+/// The death of a node or device. `bd_seq` is the metric of the death or of the last birth.
+pub(super) fn death(bd_seq_metric: Option<&Metric>, timestamp: u64) -> Payload {
+    let metrics = bd_seq_metric.and_then(bd_seq).into_iter().collect();
+    Payload { timestamp: Some(timestamp), metrics, ..Payload::default() }
+}
+
+/// Makes a metric of a data message what crosses of it.
+pub(super) fn data_metric(name: &str, metric: &mut Metric, node: &Node) {
+    metric.name = Some(name.to_owned());
+    metric.alias = None;
+    metric.datatype = None;
+    complete(metric, node, &node.types);
+}
+
+fn append_slots(node: &Node, state: &EntityState, content: Content, metrics: &mut Vec<Metric>) {
+    let chosen = state.layout.slots.iter().filter(|slot| match content {
+        Content::Forwarded => slot.is_forwarded(),
+        Content::Born => slot.born,
+    });
+    for slot in chosen {
+        let mut metric = slot.current.clone();
+        complete(&mut metric, node, &node.types);
+        metrics.push(metric);
+    }
+}
+
+/// Value or `is_null`, templates scrubbed, tables with their number of columns.
+fn complete(metric: &mut Metric, node: &Node, types: &Types) {
+    metric.is_null = metric.value.is_none().then_some(true);
+    match &mut metric.value {
+        Some(Value::Template(instance)) => types.scrub(instance, &node.definitions),
+        Some(Value::DataSet(table)) => {
+            table.num_of_columns = Some(u64::try_from(table.columns.len()).unwrap_or(u64::MAX));
+        }
+        _ => {}
+    }
+}
+
+/// Only the number and its time: the low eight bits, as a number modulo 256 has no more.
+fn bd_seq(metric: &Metric) -> Option<Metric> {
+    let number = names::bd_seq_of(metric)?;
+    Some(Metric {
+        name: Some(names::BD_SEQ.to_owned()),
+        timestamp: metric.timestamp,
+        datatype: Some(DataType::Int64.code()),
+        value: Some(Value::Long(u64::from(number))),
+        ..Metric::default()
+    })
+}
+
+fn rebirth(metric: &Metric) -> Metric {
+    Metric {
+        name: Some(names::REBIRTH.to_owned()),
+        timestamp: metric.timestamp,
+        datatype: Some(DataType::Boolean.code()),
+        value: Some(Value::Boolean(false)),
+        ..Metric::default()
+    }
+}

@@ -1,0 +1,411 @@
+//! Sans-IO pipeline of the OT half: received messages, ticks and session events in; journal
+//! bodies out.
+//!
+//! ```text
+//!  handle(now, message) ─> topic ─> decode ─> sequence ─> plant ─> policy ─> rates ─> encode
+//!                            │        │          │          │         │        │        │
+//!                            └────────┴──── drops, each with one reason ───────┘      bodies
+//! ```
+//!
+//! The account always balances: every received message is forwarded, dropped for one reason, or
+//! waiting.
+
+mod births;
+mod data;
+mod encode;
+#[cfg(test)]
+mod tests;
+mod turn;
+
+use std::hash::BuildHasher;
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+
+use self::births::low_byte;
+use self::turn::{Fate, Turn, keyframes};
+use super::plant::{Arrival, Life, Node, Plant};
+use crate::journal::{Body, Dropped, Heartbeat};
+use crate::policy::{Limiter, Policy};
+use crate::sparkplug::{
+    Caps, DecodeError, Entity, EntityTopic, MessageType, Payload, Topic, decode,
+};
+use crate::telemetry::{Account, Reason};
+
+/// How often the pipeline reports to its journal.
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
+
+/// The time of an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// Since any fixed start; never goes backwards.
+    pub mono: Duration,
+    /// Wall clock, in milliseconds since the epoch (UTC).
+    pub wall_ms: u64,
+}
+
+/// A message as the broker delivered it.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'a> {
+    pub topic: &'a str,
+    pub payload: &'a [u8],
+    /// The broker had it stored.
+    pub retain: bool,
+    /// The broker delivered it before, or thinks so.
+    pub dup: bool,
+}
+
+/// What the pipeline is told by the configuration.
+#[derive(Clone, Debug)]
+pub struct PipelineSettings {
+    /// Name of the OT broker in the journal.
+    pub source: String,
+    /// Interval in which every live node and device is repeated as a keyframe.
+    pub keyframe_every: Duration,
+    /// How long a hole in a node's sequence may stay open before it is a gap.
+    pub reorder_timeout: Duration,
+    pub max_nodes: usize,
+    pub max_devices_per_node: usize,
+    /// Bounds of one payload.
+    pub caps: Caps,
+}
+
+/// What the account doesn't tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Times that messages of a node were lost before they reached the relay.
+    pub gaps: u64,
+    /// Unknown fields and extensions that were left behind.
+    pub unknown_fields: u64,
+    /// Payloads that came compressed.
+    pub compressed: u64,
+}
+
+/// The OT half's state between the connection and the journal.
+#[derive(Debug)]
+pub struct Pipeline {
+    settings: PipelineSettings,
+    policy: Policy,
+    limiter: Limiter,
+    plant: Plant,
+    account: Account,
+    counters: Counters,
+    hasher: RandomState,
+    connected: bool,
+    /// Since when the broker is away.
+    away_since: Duration,
+    next_heartbeat: Duration,
+    /// Births or deaths were handled since this was asked last.
+    structure_changed: bool,
+}
+
+impl Pipeline {
+    /// An empty plant at `now`.
+    pub fn new(settings: PipelineSettings, policy: Policy, now: Now) -> Self {
+        Pipeline {
+            limiter: Limiter::new(&policy),
+            plant: Plant::new(settings.max_nodes),
+            settings,
+            policy,
+            account: Account::default(),
+            counters: Counters::default(),
+            hasher: RandomState::default(),
+            connected: false,
+            away_since: now.mono,
+            next_heartbeat: now.mono,
+            structure_changed: false,
+        }
+    }
+
+    /// Handles one message and appends what is to be journalled of it to `out`.
+    pub fn handle(&mut self, now: Now, received: Received<'_>, out: &mut Vec<Body>) {
+        self.account.receive();
+        let fate = self.process(now, received, out);
+        self.turn(now, out).0.settle(fate);
+    }
+
+    /// Does what is due: heartbeat, keyframes, gaps, births and values that were held back.
+    /// Call it a few times a second.
+    pub fn tick(&mut self, now: Now, out: &mut Vec<Body>) {
+        let timeout = self.settings.reorder_timeout;
+        let every = self.settings.keyframe_every;
+        let (mut turn, plant) = self.turn(now, out);
+        for node in plant.nodes_mut() {
+            if node.own.life != Life::Alive {
+                continue;
+            }
+            if node.sequence.expire(now.mono, timeout) {
+                gap(&mut turn, node);
+            }
+            let due = node.types_due
+                || node.own.birth_due
+                || node.devices.values().any(|device| device.birth_due);
+            if due && node.own.announced {
+                turn.catch_up(node);
+            }
+            turn.flush_held(node, None);
+            let holding: Vec<Box<str>> = node
+                .devices
+                .iter()
+                .filter(|(_, state)| state.holds)
+                .map(|(name, _)| name.clone())
+                .collect();
+            for device in holding {
+                turn.flush_held(node, Some(&device));
+            }
+            if node.own.announced && node.next_keyframe <= now.mono {
+                turn.keyframe(node);
+                node.next_keyframe = now.mono.saturating_add(every);
+            }
+        }
+        if self.next_heartbeat <= now.mono {
+            out.push(Body::Heartbeat(self.heartbeat(now)));
+            self.next_heartbeat = now.mono.saturating_add(HEARTBEAT_EVERY);
+        }
+    }
+
+    /// Takes over another policy: entities that it doesn't allow any more die, those that it
+    /// allows now and those whose layout changes are born anew, with their current values.
+    pub fn reload(&mut self, now: Now, policy: Policy, out: &mut Vec<Body>) {
+        self.limiter = Limiter::new(&policy);
+        self.policy = policy;
+        let (mut turn, plant) = self.turn(now, out);
+        for node in plant.nodes_mut() {
+            adjust(&mut turn, node);
+        }
+    }
+
+    /// The connection is up and subscribed. `present`: the broker kept the session, so what it
+    /// queued meanwhile is still coming.
+    pub fn session(&mut self, now: Now, present: bool) {
+        self.connected = true;
+        self.away_since = now.mono;
+        for node in self.plant.nodes_mut() {
+            if present {
+                continue;
+            }
+            // Nobody knows what was missed; the sequence starts with what comes.
+            node.verify = false;
+            node.lose();
+            node.sequence.forget();
+        }
+    }
+
+    /// The connection was lost.
+    pub fn disconnected(&mut self, now: Now) {
+        if std::mem::replace(&mut self.connected, false) {
+            self.away_since = now.mono;
+        }
+    }
+
+    /// The keyframes of all nodes that readers hold for alive, each node before its devices:
+    /// the head of a segment, after its `Start`.
+    pub fn keyframes(&self, now: Now) -> impl Iterator<Item = Body> + '_ {
+        let source = &self.settings.source;
+        self.plant.nodes().iter().flat_map(move |node| keyframes(source, node, now.wall_ms))
+    }
+
+    /// The account and the state of the connection, for the journal.
+    pub fn heartbeat(&self, now: Now) -> Heartbeat {
+        let away = now.mono.saturating_sub(self.away_since);
+        let away_ms = u64::try_from(away.as_millis()).unwrap_or(u64::MAX);
+        let nodes = self.plant.nodes().iter().filter(|node| node.own.announced).count();
+        let dropped = |(reason, messages, metrics): (Reason, u64, u64)| Dropped {
+            reason: reason.name().to_owned(),
+            messages,
+            metrics,
+        };
+        Heartbeat {
+            ot_connected: self.connected,
+            ot_away_ms: if self.connected { 0 } else { away_ms },
+            received: self.account.received,
+            forwarded: self.account.forwarded,
+            dropped: self.account.drops().map(dropped).collect(),
+            policy_digest: self.policy.digest().to_owned(),
+            nodes: u32::try_from(nodes).unwrap_or(u32::MAX),
+            waiting: self.account.waiting,
+        }
+    }
+
+    /// Received, forwarded, dropped and waiting messages.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// What the account doesn't tell.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Whether births or deaths were handled since this was asked last.
+    pub fn take_structure_changed(&mut self) -> bool {
+        std::mem::take(&mut self.structure_changed)
+    }
+
+    fn turn<'a>(&'a mut self, now: Now, out: &'a mut Vec<Body>) -> (Turn<'a>, &'a mut Plant) {
+        let turn = Turn {
+            settings: &self.settings,
+            policy: &self.policy,
+            limiter: &mut self.limiter,
+            account: &mut self.account,
+            counters: &mut self.counters,
+            now,
+            out,
+        };
+        (turn, &mut self.plant)
+    }
+
+    fn process(&mut self, now: Now, received: Received<'_>, out: &mut Vec<Body>) -> Fate {
+        let (topic, stored) = match Topic::parse(received.topic) {
+            Ok(Topic::Entity(topic)) => (topic, received.retain),
+            Ok(Topic::StoredBirth(topic)) => (topic, true),
+            Ok(Topic::Command { .. }) => return Fate::Dropped(Reason::Command),
+            Ok(Topic::State { .. }) => return Fate::Dropped(Reason::State),
+            Ok(Topic::UnknownType { .. }) => return Fate::Dropped(Reason::UnknownType),
+            Ok(Topic::NotSparkplug) => return Fate::Dropped(Reason::NotSparkplug),
+            Err(_) => return Fate::Dropped(Reason::MalformedTopic),
+        };
+        let payload = match decode(received.payload, &self.settings.caps) {
+            Ok(decoded) => {
+                self.counters.unknown_fields =
+                    self.counters.unknown_fields.saturating_add(decoded.unknown_fields);
+                let compressed = u64::from(decoded.was_compressed);
+                self.counters.compressed = self.counters.compressed.saturating_add(compressed);
+                decoded.payload
+            }
+            Err(DecodeError::Malformed(_)) => return Fate::Dropped(Reason::MalformedPayload),
+            Err(DecodeError::OverCap { .. }) => return Fate::Dropped(Reason::OverCap),
+            Err(DecodeError::BadCompression(_)) => return Fate::Dropped(Reason::BadCompression),
+        };
+        if !topic.message_type.is_data() {
+            self.structure_changed = true;
+        }
+        if stored {
+            self.learn_stored(now, topic, payload, out);
+            return Fate::Dropped(Reason::StoredBirth);
+        }
+        let hash = self.hasher.hash_one((received.topic, received.payload));
+        self.live(now, topic, payload, hash, received.dup, out)
+    }
+
+    fn learn_stored(
+        &mut self,
+        now: Now,
+        topic: EntityTopic<'_>,
+        payload: Payload,
+        out: &mut Vec<Body>,
+    ) {
+        // Retained data and deaths are no events; they teach nothing either.
+        if !topic.message_type.is_birth() {
+            return;
+        }
+        let (mut turn, plant) = self.turn(now, out);
+        let index = plant.ensure(topic.entity);
+        if let Some(node) = index.and_then(|index| plant.node_mut(index)) {
+            node.last_seen = now.mono;
+            turn.stored_birth(node, topic.entity.device, payload);
+        }
+    }
+
+    fn live(
+        &mut self,
+        now: Now,
+        topic: EntityTopic<'_>,
+        payload: Payload,
+        hash: u64,
+        dup: bool,
+        out: &mut Vec<Body>,
+    ) -> Fate {
+        let Entity { group, edge_node, device } = topic.entity;
+        let timeout = self.settings.reorder_timeout;
+        let (mut turn, plant) = self.turn(now, out);
+        let index = match topic.message_type {
+            MessageType::NBirth => plant.ensure(topic.entity),
+            _ => plant.find(topic.entity),
+        };
+        let Some(node) = index.and_then(|index| plant.node_mut(index)) else {
+            return Fate::Dropped(match topic.message_type {
+                MessageType::NBirth => Reason::OverCapacity,
+                _ => Reason::DataBeforeBirth,
+            });
+        };
+        node.last_seen = now.mono;
+        if matches!(topic.message_type, MessageType::NBirth | MessageType::NDeath) {
+            if !node.sequence.arrive_unordered(hash, dup) {
+                return Fate::Dropped(Reason::Duplicate);
+            }
+            return match topic.message_type {
+                MessageType::NBirth => turn.node_birth(node, payload),
+                _ => turn.node_death(node, &payload),
+            };
+        }
+
+        if node.sequence.expire(now.mono, timeout) {
+            gap(&mut turn, node);
+        }
+        // Where the subscriptions don't let in every message of the node, holes say nothing.
+        let sequenced = turn.policy.sees_every_message_of(group, edge_node);
+        let seq = low_byte(payload.seq).filter(|_| sequenced);
+        let arrival = node.sequence.arrive(now.mono, seq, hash, dup);
+        if arrival == Arrival::Duplicate {
+            return Fate::Dropped(Reason::Duplicate);
+        }
+        match arrival {
+            Arrival::Jump => gap(&mut turn, node),
+            Arrival::InOrder if node.verify => node.verified(),
+            Arrival::Early => node.verify = false,
+            _ => {}
+        }
+        match (topic.message_type, device) {
+            (MessageType::DBirth, Some(device)) => turn.device_birth(node, device, payload),
+            (MessageType::DDeath, Some(device)) => turn.device_death(node, device, &payload),
+            _ => turn.data(node, device, payload, arrival),
+        }
+    }
+}
+
+/// Messages of the node were lost before they reached the relay.
+fn gap(turn: &mut Turn<'_>, node: &mut Node) {
+    if node.own.life != Life::Alive {
+        return;
+    }
+    turn.counters.gaps = turn.counters.gaps.saturating_add(1);
+    node.verify = false;
+    node.lose();
+}
+
+/// Brings what readers know of a node in line with the policy in force.
+fn adjust(turn: &mut Turn<'_>, node: &mut Node) {
+    turn.judge_all(node);
+    let types_changed = turn.refresh_types(node);
+    let alive = node.own.life == Life::Alive && turn.node_in_scope(node);
+    if !alive {
+        turn.bury_node(node);
+        return;
+    }
+    let changes = |state: &super::plant::EntityState| {
+        state.layout.slots.iter().any(|slot| slot.born != slot.is_forwarded())
+    };
+    let devices: Vec<Box<str>> = node.devices.keys().cloned().collect();
+    for device in &devices {
+        if !turn.tells_device(node, device) {
+            turn.bury_device(node, device);
+        }
+    }
+    if !node.own.announced || types_changed || changes(&node.own) {
+        turn.announce_all(node);
+    } else {
+        for device in &devices {
+            let stale =
+                node.devices.get(device).is_some_and(|state| !state.announced || changes(state));
+            if stale && turn.tells_device(node, device) {
+                turn.announce_device(node, device, true);
+            }
+        }
+    }
+}

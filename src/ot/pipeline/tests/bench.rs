@@ -1,0 +1,368 @@
+//! A pipeline with a virtual clock, and a reader of its journal that knows what must hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use prost::Message;
+
+use crate::journal::{Body, Keyframe, Relayed};
+use crate::ot::{Now, Pipeline, PipelineSettings, Received};
+use crate::policy::{Policy, SourceFile};
+use crate::sparkplug::{
+    Caps, DataType, EntityTopic, MessageType, Metric, Payload, Template, Topic, Value, names,
+};
+use crate::telemetry::Reason;
+
+/// Forwards everything.
+pub(super) const ALL: &str = r#"
+    [[rule]]
+    name = "all"
+    action = "forward"
+    topic = "spBv1.0/+/+/#"
+"#;
+
+pub(super) fn policy(text: &str) -> Policy {
+    match Policy::parse(&[SourceFile::new("test.toml", text)]) {
+        Ok((policy, _)) => policy,
+        Err(problems) => panic!("{problems}"),
+    }
+}
+
+pub(super) fn settings() -> PipelineSettings {
+    PipelineSettings {
+        source: "line".into(),
+        keyframe_every: Duration::from_secs(30),
+        reorder_timeout: Duration::from_secs(2),
+        max_nodes: 8,
+        max_devices_per_node: 4,
+        caps: Caps::default(),
+    }
+}
+
+pub(super) struct Bench {
+    pub(super) pipeline: Pipeline,
+    pub(super) now: Now,
+    /// Everything that was journalled, without heartbeats.
+    pub(super) journal: Vec<Body>,
+    pub(super) reader: Reader,
+    /// `seq` of the next message that [`Bench::node`] sends.
+    pub(super) seq: u64,
+}
+
+impl Bench {
+    pub(super) fn new(text: &str) -> Bench {
+        Bench::with(settings(), text)
+    }
+
+    pub(super) fn with(settings: PipelineSettings, text: &str) -> Bench {
+        let now = Now { mono: Duration::from_secs(1), wall_ms: 1_700_000_000_000 };
+        let mut pipeline = Pipeline::new(settings, policy(text), now);
+        pipeline.session(now, false);
+        Bench { pipeline, now, journal: Vec::new(), reader: Reader::default(), seq: 0 }
+    }
+
+    pub(super) fn pass(&mut self, ms: u64) {
+        self.now.mono = self.now.mono.saturating_add(Duration::from_millis(ms));
+        self.now.wall_ms = self.now.wall_ms.saturating_add(ms);
+    }
+
+    /// Hands a message in; returns what was journalled of it.
+    pub(super) fn receive(&mut self, received: Received<'_>) -> Vec<Body> {
+        let mut out = Vec::new();
+        self.pipeline.handle(self.now, received, &mut out);
+        self.take(out)
+    }
+
+    pub(super) fn send(&mut self, topic: &str, payload: &Payload) -> Vec<Relayed> {
+        self.deliver(topic, payload, false, false)
+    }
+
+    pub(super) fn deliver(
+        &mut self,
+        topic: &str,
+        payload: &Payload,
+        retain: bool,
+        dup: bool,
+    ) -> Vec<Relayed> {
+        let payload = payload.encode_to_vec();
+        relayed(&self.receive(Received { topic, payload: &payload, retain, dup }))
+    }
+
+    /// Sends a message of edge node G/E with the next `seq`; an NBIRTH has 0.
+    pub(super) fn node(&mut self, what: &str, metrics: Vec<Metric>) -> Vec<Relayed> {
+        let (verb, device) = what.split_once('/').map_or((what, None), |(v, d)| (v, Some(d)));
+        let topic = match device {
+            Some(device) => format!("spBv1.0/G/{verb}/E/{device}"),
+            None => format!("spBv1.0/G/{verb}/E"),
+        };
+        if verb == "NBIRTH" {
+            self.seq = 0;
+        }
+        let seq = (verb != "NDEATH").then_some(self.seq);
+        self.seq = if seq.is_some() { (self.seq + 1) % 256 } else { self.seq };
+        let payload =
+            Payload { timestamp: Some(self.now.wall_ms), metrics, seq, ..Payload::default() };
+        self.send(&topic, &payload)
+    }
+
+    /// Lets one message get lost.
+    pub(super) fn lose(&mut self) {
+        self.seq = (self.seq + 1) % 256;
+    }
+
+    pub(super) fn tick(&mut self) -> Vec<Body> {
+        let mut out = Vec::new();
+        self.pipeline.tick(self.now, &mut out);
+        self.take(out)
+    }
+
+    pub(super) fn reload(&mut self, text: &str) -> Vec<Relayed> {
+        let mut out = Vec::new();
+        self.pipeline.reload(self.now, policy(text), &mut out);
+        relayed(&self.take(out))
+    }
+
+    fn take(&mut self, out: Vec<Body>) -> Vec<Body> {
+        let account = self.pipeline.account();
+        assert!(account.balances(), "{account:?}");
+        for body in &out {
+            self.reader.read(body);
+        }
+        for body in self.pipeline.keyframes(self.now) {
+            self.reader.read(&body);
+        }
+        let out: Vec<Body> =
+            out.into_iter().filter(|body| !matches!(body, Body::Heartbeat(_))).collect();
+        self.journal.extend(out.iter().cloned());
+        out
+    }
+
+    pub(super) fn dropped(&self, reason: Reason) -> u64 {
+        self.pipeline.account().dropped(reason)
+    }
+
+    pub(super) fn dropped_metrics(&self, reason: Reason) -> u64 {
+        self.pipeline.account().dropped_metrics(reason)
+    }
+
+    /// Whether these characters are anywhere in what was journalled, keyframes included.
+    pub(super) fn leaks(&self, text: &str) -> bool {
+        let keyframes: Vec<Body> = self.pipeline.keyframes(self.now).collect();
+        self.journal.iter().chain(&keyframes).any(|body| {
+            let mut bytes = Vec::new();
+            body.encode(&mut bytes);
+            bytes.windows(text.len()).any(|window| window == text.as_bytes())
+        })
+    }
+}
+
+pub(super) fn relayed(bodies: &[Body]) -> Vec<Relayed> {
+    let only = |body: &Body| match body {
+        Body::Relayed(relayed) => Some(relayed.clone()),
+        _ => None,
+    };
+    bodies.iter().filter_map(only).collect()
+}
+
+pub(super) fn keyframed(bodies: &[Body]) -> Vec<Keyframe> {
+    let only = |body: &Body| match body {
+        Body::Keyframe(keyframe) => Some(keyframe.clone()),
+        _ => None,
+    };
+    bodies.iter().filter_map(only).collect()
+}
+
+pub(super) fn topics(relayed: &[Relayed]) -> Vec<&str> {
+    relayed.iter().map(|relayed| relayed.topic.as_str()).collect()
+}
+
+/// The message types alone, such as `NBIRTH DBIRTH`.
+pub(super) fn verbs(relayed: &[Relayed]) -> String {
+    let verb = |relayed: &Relayed| relayed.topic.split('/').nth(2).unwrap().to_owned();
+    relayed.iter().map(verb).collect::<Vec<_>>().join(" ")
+}
+
+pub(super) fn payload(relayed: &Relayed) -> Payload {
+    Payload::decode(relayed.payload.as_slice()).unwrap()
+}
+
+pub(super) fn names_of(payload: &Payload) -> Vec<&str> {
+    payload.metrics.iter().map(|metric| metric.name.as_deref().unwrap()).collect()
+}
+
+pub(super) fn value_of(payload: &Payload, name: &str) -> Option<Value> {
+    let found = payload.metrics.iter().find(|metric| metric.name.as_deref() == Some(name));
+    found.unwrap_or_else(|| panic!("no {name}")).value.clone()
+}
+
+/// A metric as in a birth.
+pub(super) fn typed(name: &str, datatype: DataType, value: Value) -> Metric {
+    Metric {
+        name: Some(name.into()),
+        datatype: Some(datatype.code()),
+        value: Some(value),
+        ..Metric::default()
+    }
+}
+
+pub(super) fn aliased(name: &str, alias: u64, datatype: DataType, value: Value) -> Metric {
+    Metric { alias: Some(alias), ..typed(name, datatype, value) }
+}
+
+/// A metric as in data, by alias.
+pub(super) fn by_alias(alias: u64, value: Value) -> Metric {
+    Metric { alias: Some(alias), value: Some(value), ..Metric::default() }
+}
+
+/// A metric as in data, by name.
+pub(super) fn by_name(name: &str, value: Value) -> Metric {
+    Metric { name: Some(name.into()), value: Some(value), ..Metric::default() }
+}
+
+pub(super) fn bd_seq(number: u64) -> Metric {
+    typed(names::BD_SEQ, DataType::UInt64, Value::Long(number))
+}
+
+/// A reader that believes nothing: every frame has to make sense after the ones before it.
+#[derive(Default)]
+pub(super) struct Reader {
+    /// Live nodes with the names of their metrics, and their live devices with theirs.
+    nodes: BTreeMap<String, (BTreeSet<String>, BTreeMap<String, BTreeSet<String>>)>,
+}
+
+impl Reader {
+    pub(super) fn read(&mut self, body: &Body) {
+        match body {
+            Body::Relayed(relayed) => self.relayed(relayed),
+            Body::Keyframe(keyframe) => self.keyframe(keyframe),
+            Body::Heartbeat(_) | Body::Start(_) => {}
+        }
+    }
+
+    fn relayed(&mut self, relayed: &Relayed) {
+        let Ok(Topic::Entity(topic)) = Topic::parse(&relayed.topic) else {
+            panic!("{}", relayed.topic)
+        };
+        assert_eq!(relayed.source, "line");
+        let payload = payload(relayed);
+        assert_eq!((payload.seq, &payload.uuid, &payload.body), (None, &None, &None));
+        assert!(payload.timestamp.is_some());
+        let node = format!("{}/{}", topic.entity.group, topic.entity.edge_node);
+        let device = topic.entity.device.unwrap_or_default().to_owned();
+        match topic.message_type {
+            MessageType::NBirth => {
+                let names = birth(&payload);
+                check_types(&payload, &names);
+                self.nodes.insert(node, (names, BTreeMap::new()));
+            }
+            MessageType::DBirth => {
+                let names = birth(&payload);
+                let node = self.nodes.get_mut(&node).expect("DBIRTH before NBIRTH");
+                check_types(&payload, &node.0);
+                node.1.insert(device, names);
+            }
+            MessageType::NDeath => {
+                assert!(names_of(&payload).iter().all(|name| *name == names::BD_SEQ));
+                self.nodes.remove(&node).expect("NDEATH of a dead node");
+            }
+            MessageType::DDeath => {
+                assert!(payload.metrics.is_empty());
+                let node = self.nodes.get_mut(&node).expect("DDEATH of a dead node");
+                node.1.remove(&device).expect("DDEATH of a dead device");
+            }
+            MessageType::NData | MessageType::DData => {
+                let node = self.nodes.get(&node).expect("data of a dead node");
+                let born = match topic.entity.device {
+                    None => &node.0,
+                    Some(device) => node.1.get(device).expect("data of a dead device"),
+                };
+                assert!(!payload.metrics.is_empty());
+                check_types(&payload, &node.0);
+                for metric in &payload.metrics {
+                    let name = metric.name.as_deref().expect("a name");
+                    assert!(born.contains(name), "{name} isn't born");
+                    assert_eq!((metric.alias, metric.datatype), (None, None));
+                    assert_eq!(metric.value.is_none(), metric.is_null == Some(true));
+                    assert!(metric.timestamp.is_some());
+                    check_template(metric);
+                }
+            }
+        }
+    }
+
+    fn keyframe(&mut self, keyframe: &Keyframe) {
+        let Ok(Topic::Entity(topic)) = Topic::parse(&keyframe.topic) else {
+            panic!("{}", keyframe.topic)
+        };
+        let names = birth(&Payload::decode(keyframe.payload.as_slice()).unwrap());
+        let node = format!("{}/{}", topic.entity.group, topic.entity.edge_node);
+        let node = self.nodes.get(&node).expect("keyframe of a dead node");
+        match topic.entity.device {
+            None => {
+                assert_eq!(names, node.0);
+                assert!(keyframe.devices.iter().eq(node.1.keys()));
+                assert_eq!(keyframe.topic, EntityTopic::birth(topic.entity).to_string());
+            }
+            Some(device) => assert_eq!(Some(&names), node.1.get(device)),
+        }
+    }
+}
+
+/// Checks a birth and returns the names of its metrics.
+fn birth(payload: &Payload) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut defined = BTreeMap::new();
+    for metric in &payload.metrics {
+        if let Some(Value::Template(template)) = &metric.value
+            && template.is_definition == Some(true)
+        {
+            assert_eq!(template.template_ref, None);
+            let members: Vec<_> = template.metrics.iter().map(|m| m.name.clone()).collect();
+            defined.insert(metric.name.clone().unwrap(), members);
+        }
+    }
+    for metric in &payload.metrics {
+        let name = metric.name.clone().expect("a name");
+        assert!(!names::is_control(&name), "{name}");
+        assert!(metric.alias.is_none() && metric.timestamp.is_some(), "{metric:?}");
+        let datatype = metric.datatype.and_then(DataType::from_code).expect("a datatype");
+        match &metric.value {
+            Some(value) => assert!(crate::sparkplug::value::fits(datatype, value), "{metric:?}"),
+            None => assert_eq!(metric.is_null, Some(true)),
+        }
+        assert!(metric.value.is_none() || metric.is_null.is_none());
+        check_template(metric);
+        if name == names::BD_SEQ {
+            assert_eq!(datatype, DataType::Int64);
+        }
+        assert!(names.insert(name.clone()), "{name} twice");
+    }
+    names
+}
+
+/// Every instance has its definition among the node's metrics.
+fn check_types(payload: &Payload, node: &BTreeSet<String>) {
+    for metric in &payload.metrics {
+        let Some(Value::Template(template)) = &metric.value else { continue };
+        let Some(reference) = &template.template_ref else { continue };
+        let prefixed = format!("{}{reference}", names::TYPES_PREFIX);
+        assert!(node.contains(reference) || node.contains(&prefixed), "no type {reference}");
+    }
+}
+
+fn check_template(metric: &Metric) {
+    fn check(template: &Template) {
+        for member in &template.metrics {
+            assert!(member.name.is_some() && member.alias.is_none());
+            assert_eq!(member.value.is_none(), member.is_null == Some(true));
+            if let Some(Value::Template(inner)) = &member.value {
+                assert_eq!(inner.is_definition, Some(false));
+                check(inner);
+            }
+        }
+    }
+    if let Some(Value::Template(template)) = &metric.value {
+        assert!(template.is_definition.is_some());
+        check(template);
+    }
+}

@@ -1,0 +1,194 @@
+//! Keyframes, heartbeats, late births, stored births, sessions.
+
+use super::bench::{
+    ALL, Bench, aliased, bd_seq, by_alias, by_name, keyframed, names_of, payload, relayed, typed,
+    value_of, verbs,
+};
+use crate::journal::Body;
+use crate::sparkplug::{DataType, Metric, Payload, Value};
+use crate::telemetry::Reason;
+
+fn keyframe_payload(body: &crate::journal::Keyframe) -> Payload {
+    prost::Message::decode(body.payload.as_slice()).unwrap()
+}
+
+fn birth(alias: u64) -> Vec<Metric> {
+    vec![bd_seq(1), aliased("temp", alias, DataType::Double, Value::Double(20.0))]
+}
+
+#[test]
+fn keyframes_repeat_the_birth_with_current_values_within_the_interval() {
+    let mut bench = Bench::new(ALL);
+    bench.node("NBIRTH", birth(1));
+    bench.node("DBIRTH/D", vec![aliased("x", 1, DataType::Int8, Value::Int(1))]);
+    bench.node("NDATA", vec![by_alias(1, Value::Double(21.0))]);
+    let mut seen = Vec::new();
+    for _ in 0..600 {
+        bench.pass(100);
+        seen.extend(keyframed(&bench.tick()));
+    }
+    assert_eq!(seen.len(), 4);
+    assert_eq!(seen[0].topic, "spBv1.0/G/NBIRTH/E");
+    assert_eq!(seen[0].devices, ["D"]);
+    assert_eq!(seen[1].topic, "spBv1.0/G/DBIRTH/E/D");
+    assert_eq!(value_of(&keyframe_payload(&seen[0]), "temp"), Some(Value::Double(21.0)));
+    // Segment heads have the same.
+    assert_eq!(bench.pipeline.keyframes(bench.now).count(), 2);
+    bench.node("NDEATH", vec![bd_seq(1)]);
+    assert_eq!(bench.pipeline.keyframes(bench.now).count(), 0);
+}
+
+#[test]
+fn a_heartbeat_a_second_tells_account_and_connection() {
+    let mut bench = Bench::new(ALL);
+    bench.node("NBIRTH", birth(1));
+    let mut out = Vec::new();
+    bench.pipeline.tick(bench.now, &mut out);
+    bench.pass(900);
+    bench.pipeline.tick(bench.now, &mut out);
+    bench.pass(100);
+    bench.pipeline.disconnected(bench.now);
+    bench.pass(250);
+    bench.pipeline.tick(bench.now, &mut out);
+    let heartbeats: Vec<_> = out
+        .iter()
+        .filter_map(|body| match body {
+            Body::Heartbeat(heartbeat) => Some(heartbeat),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(heartbeats.len(), 2);
+    assert!(heartbeats[0].ot_connected);
+    assert_eq!((heartbeats[0].received, heartbeats[0].nodes), (1, 1));
+    assert!(!heartbeats[1].ot_connected);
+    assert_eq!(heartbeats[1].ot_away_ms, 250);
+    assert_eq!(heartbeats[0].policy_digest, bench.pipeline.policy().digest());
+}
+
+#[test]
+fn a_metric_that_data_brings_first_is_born_before_its_data() {
+    let mut bench = Bench::new(ALL);
+    bench.node("NBIRTH", birth(1));
+    bench.node("DBIRTH/D", vec![typed("x", DataType::Int8, Value::Int(1))]);
+    let new = |name: &str, value| typed(name, DataType::Int32, Value::Int(value));
+    let frames = bench.node("DDATA/D", vec![new("late", 1), by_name("x", Value::Int(2))]);
+    assert_eq!(verbs(&frames), "DBIRTH DDATA");
+    assert!(frames[0].synthetic && !frames[1].synthetic);
+    assert_eq!(value_of(&payload(&frames[0]), "late"), Some(Value::Int(1)));
+    assert_eq!(names_of(&payload(&frames[1])), ["x"]);
+
+    // The next one has to wait a second, with the newest of its values.
+    assert!(bench.node("DDATA/D", vec![new("later", 1)]).is_empty());
+    assert!(bench.node("DDATA/D", vec![new("later", 2)]).is_empty());
+    assert_eq!(bench.pipeline.account().waiting, 2);
+    assert_eq!(bench.node("DDATA/D", vec![by_name("x", Value::Int(3))]).len(), 1);
+    bench.pass(1000);
+    let frames = relayed(&bench.tick());
+    assert_eq!(verbs(&frames), "DBIRTH");
+    assert_eq!(value_of(&payload(&frames[0]), "later"), Some(Value::Int(2)));
+    assert_eq!(bench.pipeline.account().waiting, 0);
+    assert_eq!(verbs(&bench.node("DDATA/D", vec![by_name("later", Value::Int(3))])), "DDATA");
+
+    // On the node itself it takes the whole sequence.
+    bench.pass(1000);
+    assert_eq!(verbs(&bench.node("NDATA", vec![new("late", 1)])), "NBIRTH DBIRTH");
+    // Untyped or unknown by alias: nothing can be made of it.
+    bench.pass(1000);
+    assert!(bench.node("NDATA", vec![by_name("untyped", Value::Int(1))]).is_empty());
+    assert_eq!(bench.dropped(Reason::UnknownMetric), 1);
+}
+
+#[test]
+fn waiting_messages_of_a_node_that_dies_are_dropped() {
+    let mut bench = Bench::new(ALL);
+    bench.node("NBIRTH", birth(1));
+    bench.node("NDATA", vec![typed("a", DataType::Int32, Value::Int(1))]);
+    bench.node("NDATA", vec![typed("b", DataType::Int32, Value::Int(1))]);
+    assert_eq!(bench.pipeline.account().waiting, 1);
+    bench.node("NDEATH", vec![bd_seq(1)]);
+    assert_eq!(bench.pipeline.account().waiting, 0);
+    assert_eq!(bench.dropped(Reason::UnknownMetric), 1);
+}
+
+fn stored(bench: &mut Bench, topic: &str, timestamp: u64, metrics: Vec<Metric>) {
+    let payload =
+        Payload { timestamp: Some(timestamp), seq: Some(0), metrics, ..Payload::default() };
+    let stored = format!("$sparkplug/certificates/{topic}");
+    assert!(bench.deliver(&stored, &payload, true, false).is_empty());
+}
+
+#[test]
+fn a_stored_birth_teaches_and_the_first_live_message_revives() {
+    let mut bench = Bench::new(ALL);
+    let device = vec![aliased("x", 1, DataType::Int8, Value::Int(1))];
+    // A broker may deliver the device's birth first.
+    stored(&mut bench, "spBv1.0/G/DBIRTH/E/D", 100, device.clone());
+    stored(&mut bench, "spBv1.0/G/DBIRTH/E/Old", 90, device);
+    stored(&mut bench, "spBv1.0/G/NBIRTH/E", 100, birth(1));
+    assert_eq!(bench.dropped(Reason::StoredBirth), 3);
+    assert_eq!(bench.pipeline.keyframes(bench.now).count(), 0);
+
+    bench.seq = 17;
+    let frames = bench.node("DDATA/D", vec![by_alias(1, Value::Int(2))]);
+    assert_eq!(verbs(&frames), "NBIRTH DBIRTH DDATA");
+    assert!(frames[0].synthetic && frames[1].synthetic && !frames[2].synthetic);
+    // Nobody knows how old the other values are.
+    assert!(frames[2].loss_before);
+    let frames = bench.node("NDATA", vec![by_alias(1, Value::Double(2.0))]);
+    assert_eq!(verbs(&frames), "NDATA");
+    // The device of an earlier session stays unknown.
+    assert!(bench.node("DDATA/Old", vec![by_alias(1, Value::Int(2))]).is_empty());
+    assert_eq!(bench.pipeline.counters().gaps, 0);
+}
+
+#[test]
+fn a_retained_birth_is_a_stored_one() {
+    let mut bench = Bench::new(ALL);
+    let payload = Payload { seq: Some(0), metrics: birth(1), ..Payload::default() };
+    assert!(bench.deliver("spBv1.0/G/NBIRTH/E", &payload, true, false).is_empty());
+    bench.seq = 3;
+    let frames = bench.node("NDATA", vec![by_alias(1, Value::Double(2.0))]);
+    assert_eq!(verbs(&frames), "NBIRTH NDATA");
+}
+
+#[test]
+fn a_stored_birth_that_the_first_message_contradicts_is_forgotten() {
+    for contradiction in [by_alias(9, Value::Double(1.0)), by_alias(1, Value::Int(1))] {
+        let mut bench = Bench::new(ALL);
+        stored(&mut bench, "spBv1.0/G/NBIRTH/E", 100, birth(1));
+        assert!(bench.node("NDATA", vec![contradiction]).is_empty());
+        assert!(bench.node("NDATA", vec![by_alias(1, Value::Double(1.0))]).is_empty());
+        assert_eq!(bench.dropped(Reason::DataBeforeBirth), 2);
+        assert!(bench.journal.is_empty());
+    }
+}
+
+#[test]
+fn a_stored_birth_does_not_disturb_a_live_node() {
+    let mut bench = Bench::new(ALL);
+    bench.node("NBIRTH", birth(1));
+    stored(&mut bench, "spBv1.0/G/NBIRTH/E", u64::MAX, birth(2));
+    let frames = bench.node("NDATA", vec![by_alias(1, Value::Double(2.0))]);
+    assert_eq!(names_of(&payload(&frames[0])), ["temp"]);
+}
+
+#[test]
+fn without_the_old_session_everything_is_uncertain() {
+    let mut bench = Bench::new(ALL);
+    bench.node("NBIRTH", birth(1));
+    bench.pipeline.disconnected(bench.now);
+    bench.pipeline.session(bench.now, true);
+    let frames = bench.node("NDATA", vec![by_alias(1, Value::Double(2.0))]);
+    assert!(!frames[0].loss_before);
+
+    bench.pipeline.disconnected(bench.now);
+    bench.pipeline.session(bench.now, false);
+    bench.seq = 99;
+    let frames = bench.node("NDATA", vec![by_alias(1, Value::Double(2.0))]);
+    assert!(frames[0].loss_before);
+    let Some(Body::Keyframe(keyframe)) = bench.pipeline.keyframes(bench.now).next() else {
+        panic!()
+    };
+    assert!(keyframe.uncertain);
+    assert_eq!(bench.pipeline.counters().gaps, 0);
+}

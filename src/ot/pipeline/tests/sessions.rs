@@ -1,0 +1,284 @@
+//! Births, deaths, aliases, order.
+
+use super::bench::{
+    ALL, Bench, aliased, bd_seq, by_alias, by_name, keyframed, names_of, payload, settings, topics,
+    typed, value_of, verbs,
+};
+use crate::ot::{PipelineSettings, Received};
+use crate::sparkplug::{DataType, Metric, Payload, Value, names};
+use crate::telemetry::Reason;
+
+fn born() -> Bench {
+    let mut bench = Bench::new(ALL);
+    let frames = bench.node(
+        "NBIRTH",
+        vec![
+            bd_seq(5),
+            typed(names::REBIRTH, DataType::Boolean, Value::Boolean(false)),
+            aliased("temp", 1, DataType::Double, Value::Double(20.0)),
+        ],
+    );
+    assert_eq!(verbs(&frames), "NBIRTH");
+    bench
+}
+
+fn with_devices() -> Bench {
+    let mut bench = born();
+    for device in ["D1", "D2"] {
+        let metrics = vec![aliased(device, 1, DataType::Int8, Value::Int(1))];
+        assert_eq!(verbs(&bench.node(&format!("DBIRTH/{device}"), metrics)), "DBIRTH");
+    }
+    bench
+}
+
+#[test]
+fn aliases_are_those_of_their_own_entity() {
+    let mut bench = with_devices();
+    let frames = bench.node("DDATA/D2", vec![by_alias(1, Value::Int(7))]);
+    assert_eq!(names_of(&payload(&frames[0])), ["D2"]);
+    let frames = bench.node("NDATA", vec![by_alias(1, Value::Double(7.0))]);
+    assert_eq!(names_of(&payload(&frames[0])), ["temp"]);
+    bench.node("DBIRTH/D1", vec![aliased("other", 1, DataType::Int8, Value::Int(1))]);
+    let frames = bench.node("DDATA/D1", vec![by_alias(1, Value::Int(7))]);
+    assert_eq!(names_of(&payload(&frames[0])), ["other"]);
+}
+
+#[test]
+fn aliases_die_with_the_next_birth() {
+    let mut bench = born();
+    bench.node("NBIRTH", vec![bd_seq(5), aliased("temp", 9, DataType::Double, Value::Double(1.0))]);
+    assert!(bench.node("NDATA", vec![by_alias(1, Value::Double(1.0))]).is_empty());
+    assert_eq!(bench.dropped(Reason::UnknownMetric), 1);
+}
+
+#[test]
+fn data_before_birth_is_dropped() {
+    let mut bench = Bench::new(ALL);
+    assert!(bench.node("NDATA", vec![by_name("x", Value::Int(1))]).is_empty());
+    assert!(bench.node("DDATA/D", vec![by_name("x", Value::Int(1))]).is_empty());
+    assert!(bench.node("DBIRTH/D", vec![]).is_empty());
+    assert!(bench.node("NDEATH", vec![bd_seq(0)]).is_empty());
+    assert_eq!(bench.dropped(Reason::DataBeforeBirth), 4);
+    bench.node("NBIRTH", vec![bd_seq(0)]);
+    assert!(bench.node("DDATA/D", vec![by_name("x", Value::Int(1))]).is_empty());
+    assert!(bench.node("DDEATH/D", vec![]).is_empty());
+    assert_eq!(bench.dropped(Reason::DataBeforeBirth), 6);
+}
+
+#[test]
+fn a_node_birth_kills_its_devices_until_they_are_born() {
+    let mut bench = with_devices();
+    bench.node("NBIRTH", vec![bd_seq(5)]);
+    assert!(bench.node("DDATA/D1", vec![by_alias(1, Value::Int(7))]).is_empty());
+    assert_eq!(bench.dropped(Reason::DataBeforeBirth), 1);
+    bench.node("DBIRTH/D1", vec![aliased("D1", 1, DataType::Int8, Value::Int(1))]);
+    assert_eq!(verbs(&bench.node("DDATA/D1", vec![by_alias(1, Value::Int(7))])), "DDATA");
+}
+
+#[test]
+fn a_death_behind_the_birth_is_stale_and_one_ahead_is_not() {
+    let mut bench = with_devices();
+    assert!(bench.node("NDEATH", vec![bd_seq(4)]).is_empty());
+    assert_eq!(bench.dropped(Reason::StaleDeath), 1);
+    assert_eq!(verbs(&bench.node("NDEATH", vec![bd_seq(6)])), "NDEATH");
+    assert!(bench.node("NDATA", vec![by_alias(1, Value::Double(1.0))]).is_empty());
+
+    let mut bench = born();
+    assert_eq!(verbs(&bench.node("NDEATH", vec![])), "NDEATH");
+    let mut bench = Bench::new(ALL);
+    bench.node("NBIRTH", vec![bd_seq(0)]);
+    assert!(bench.node("NDEATH", vec![bd_seq(255)]).is_empty());
+    assert_eq!(verbs(&bench.node("NDEATH", vec![bd_seq(0)])), "NDEATH");
+}
+
+#[test]
+fn a_device_death_without_seq_is_a_death() {
+    let mut bench = with_devices();
+    let frames = bench.send("spBv1.0/G/DDEATH/E/D1", &Payload::default());
+    assert_eq!(verbs(&frames), "DDEATH");
+    assert!(!frames[0].loss_before);
+    assert!(bench.node("DDATA/D1", vec![by_alias(1, Value::Int(7))]).is_empty());
+    assert_eq!(verbs(&bench.node("DDATA/D2", vec![by_alias(1, Value::Int(7))])), "DDATA");
+}
+
+#[test]
+fn births_are_completed() {
+    let mut bench = Bench::new(ALL);
+    let untimed = Metric { timestamp: None, ..typed("a", DataType::Int8, Value::Int(1)) };
+    let null = Metric {
+        name: Some("b".into()),
+        datatype: Some(DataType::Float.code()),
+        ..Metric::default()
+    };
+    let contradiction = Metric {
+        is_null: Some(true),
+        ..typed("c", DataType::String, Value::String("hidden".into()))
+    };
+    let frames = bench.node("NBIRTH", vec![untimed, null, contradiction]);
+    let birth = payload(&frames[0]);
+    assert_eq!(names_of(&birth), ["a", "b", "c"]);
+    assert_eq!(birth.metrics[0].timestamp, Some(bench.now.wall_ms));
+    assert_eq!((value_of(&birth, "b"), value_of(&birth, "c")), (None, None));
+    assert!(!bench.leaks("hidden"));
+}
+
+#[test]
+fn a_value_that_does_not_fit_the_birth_is_dropped() {
+    let mut bench = born();
+    assert!(bench.node("NDATA", vec![by_alias(1, Value::Int(1))]).is_empty());
+    assert_eq!(bench.dropped(Reason::TypeMismatch), 1);
+    // A datatype that disagrees with the birth's, too.
+    let disagreeing =
+        Metric { datatype: Some(DataType::Float.code()), ..by_alias(1, Value::Double(1.0)) };
+    assert!(bench.node("NDATA", vec![disagreeing]).is_empty());
+    assert_eq!(bench.dropped_metrics(Reason::TypeMismatch), 2);
+}
+
+#[test]
+fn lost_messages_are_told_once_after_the_reorder_timeout() {
+    let mut bench = born();
+    bench.lose();
+    let early = bench.node("NDATA", vec![by_alias(1, Value::Double(1.0))]);
+    assert!(!early[0].loss_before);
+    bench.pass(2000);
+    bench.tick();
+    assert_eq!(bench.pipeline.counters().gaps, 1);
+    let next = bench.node("NDATA", vec![by_alias(1, Value::Double(2.0))]);
+    assert!(next[0].loss_before);
+    let after = bench.node("NDATA", vec![by_alias(1, Value::Double(3.0))]);
+    assert!(!after[0].loss_before);
+    bench.pass(30_000);
+    assert!(keyframed(&bench.tick())[0].uncertain);
+    // A birth makes everything certain again.
+    let birth = bench.node("NBIRTH", vec![bd_seq(5)]);
+    assert!(!birth[0].loss_before);
+    bench.pass(30_000);
+    assert!(!keyframed(&bench.tick())[0].uncertain);
+}
+
+#[test]
+fn messages_that_overtook_each_other_are_no_loss() {
+    let mut bench = born();
+    bench.seq = 2;
+    let newer = Metric { timestamp: Some(20), ..by_alias(1, Value::Double(2.0)) };
+    let older = Metric { timestamp: Some(10), ..by_alias(1, Value::Double(1.0)) };
+    // The birth is older than both.
+    bench.node(
+        "NBIRTH",
+        vec![Metric {
+            timestamp: Some(5),
+            ..aliased("temp", 1, DataType::Double, Value::Double(0.0))
+        }],
+    );
+    bench.seq = 2;
+    bench.node("NDATA", vec![newer]);
+    bench.seq = 1;
+    let late = bench.node("NDATA", vec![older]);
+    // It must not take the newer value's place.
+    assert_eq!(payload(&late[0]).metrics[0].is_historical, Some(true));
+    bench.seq = 3;
+    bench.pass(5000);
+    bench.tick();
+    let next = bench.node("NDATA", vec![by_alias(1, Value::Double(3.0))]);
+    assert!(!next[0].loss_before);
+    assert_eq!(bench.pipeline.counters().gaps, 0);
+}
+
+#[test]
+fn gaps_mean_nothing_where_only_a_part_of_the_node_is_subscribed() {
+    let text = r#"
+        [[rule]]
+        name = "one-device"
+        action = "forward"
+        topic = "spBv1.0/G/+/E/D1"
+    "#;
+    let mut bench = Bench::new(text);
+    bench.node("NBIRTH", vec![bd_seq(0)]);
+    bench.node("DBIRTH/D1", vec![typed("x", DataType::Int8, Value::Int(1))]);
+    bench.seq = 77;
+    let frames = bench.node("DDATA/D1", vec![by_name("x", Value::Int(2))]);
+    assert!(!frames[0].loss_before);
+    bench.pass(5000);
+    bench.tick();
+    assert_eq!(bench.pipeline.counters().gaps, 0);
+}
+
+#[test]
+fn redelivered_messages_are_dropped_and_new_ones_are_not() {
+    let mut bench = born();
+    let data = Payload {
+        timestamp: Some(1),
+        seq: Some(1),
+        metrics: vec![by_alias(1, Value::Double(1.0))],
+        ..Payload::default()
+    };
+    assert_eq!(bench.send("spBv1.0/G/NDATA/E", &data).len(), 1);
+    assert!(bench.deliver("spBv1.0/G/NDATA/E", &data, false, true).is_empty());
+    // A broker that sends a copy per matching subscription doesn't set DUP.
+    assert!(bench.send("spBv1.0/G/NDATA/E", &data).is_empty());
+    assert_eq!(bench.dropped(Reason::Duplicate), 2);
+    let next = Payload { seq: Some(2), ..data };
+    let frames = bench.deliver("spBv1.0/G/NDATA/E", &next, false, true);
+    assert_eq!(frames.len(), 1);
+    assert!(!frames[0].loss_before);
+    let birth = Payload { timestamp: Some(9), seq: Some(0), ..Payload::default() };
+    assert_eq!(bench.send("spBv1.0/G/NBIRTH/E", &birth).len(), 1);
+    assert!(bench.deliver("spBv1.0/G/NBIRTH/E", &birth, false, true).is_empty());
+}
+
+#[test]
+fn historical_data_crosses_and_leaves_the_current_value() {
+    let mut bench = born();
+    let old = Metric { is_historical: Some(true), ..by_alias(1, Value::Double(-1.0)) };
+    let frames = bench.node("NDATA", vec![old]);
+    assert_eq!(payload(&frames[0]).metrics[0].is_historical, Some(true));
+    bench.pass(30_000);
+    let keyframe = keyframed(&bench.tick()).remove(0);
+    let birth = <Payload as prost::Message>::decode(keyframe.payload.as_slice()).unwrap();
+    assert_eq!(value_of(&birth, "temp"), Some(Value::Double(20.0)));
+}
+
+#[test]
+fn what_is_no_entity_message_never_crosses() {
+    let mut bench = with_devices();
+    let before = bench.journal.len();
+    let cases = [
+        ("spBv1.0/G/NCMD/E", Reason::Command),
+        ("spBv1.0/G/DCMD/E/D1", Reason::Command),
+        ("spBv1.0/STATE/h", Reason::State),
+        ("STATE/h", Reason::State),
+        ("spBv1.0/G/STATE/h", Reason::State),
+        ("spBv1.0/G/NRECORD/E", Reason::UnknownType),
+        ("spBv1.0/G/NDATA", Reason::MalformedTopic),
+        ("other/topic", Reason::NotSparkplug),
+        ("$sparkplug/certificates/spBv1.0/G/NDATA/E", Reason::MalformedTopic),
+    ];
+    for (topic, reason) in cases {
+        let dropped = bench.dropped(reason);
+        bench.receive(Received { topic, payload: b"\x08\x01", retain: false, dup: false });
+        assert_eq!(bench.dropped(reason), dropped + 1, "{topic}");
+    }
+    bench.receive(Received {
+        topic: "spBv1.0/G/NDATA/E",
+        payload: b"\xff",
+        retain: false,
+        dup: false,
+    });
+    assert_eq!(bench.dropped(Reason::MalformedPayload), 1);
+    assert_eq!(bench.journal.len(), before);
+}
+
+#[test]
+fn nodes_and_devices_are_bounded() {
+    let mut bench =
+        Bench::with(PipelineSettings { max_nodes: 1, max_devices_per_node: 1, ..settings() }, ALL);
+    bench.node("NBIRTH", vec![bd_seq(0)]);
+    let birth = Payload { seq: Some(0), ..Payload::default() };
+    assert!(bench.send("spBv1.0/G/NBIRTH/F", &birth).is_empty());
+    bench.node("DBIRTH/D1", vec![typed("x", DataType::Int8, Value::Int(1))]);
+    assert!(bench.node("DBIRTH/D2", vec![typed("x", DataType::Int8, Value::Int(1))]).is_empty());
+    assert_eq!(bench.dropped(Reason::OverCapacity), 2);
+    bench.node("DDEATH/D1", vec![]);
+    let frames = bench.node("DBIRTH/D2", vec![typed("x", DataType::Int8, Value::Int(1))]);
+    assert_eq!(topics(&frames), ["spBv1.0/G/DBIRTH/E/D2"]);
+}

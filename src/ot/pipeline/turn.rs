@@ -1,0 +1,339 @@
+//! One turn of the pipeline: what handling one message, tick or reload may touch, and how it
+//! speaks to the journal.
+
+use std::time::Duration;
+
+use prost::Message;
+
+use super::encode::{self, Content};
+use super::{Counters, Now, PipelineSettings};
+use crate::journal::{Body, Keyframe, Relayed};
+use crate::ot::plant::{EntityState, Life, Node, Survey, Types};
+use crate::policy::{EntityPlan, Limiter, Policy, Verdict};
+use crate::sparkplug::{DataType, Entity, EntityTopic, MessageType, Payload, Value, names};
+use crate::telemetry::{Account, Reason};
+
+/// At most one birth of the relay's own making per node in this time, for metrics that were
+/// born late: births are large, and an edge node could otherwise ask for one with each message.
+const SYNTHETIC_EVERY: Duration = Duration::from_secs(1);
+
+/// What became of a received message.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Forwarded,
+    Waiting,
+    Dropped(Reason),
+}
+
+/// The parts of the pipeline beside the plant.
+pub(super) struct Turn<'a> {
+    pub(super) settings: &'a PipelineSettings,
+    pub(super) policy: &'a Policy,
+    pub(super) limiter: &'a mut Limiter,
+    pub(super) account: &'a mut Account,
+    pub(super) counters: &'a mut Counters,
+    pub(super) now: Now,
+    pub(super) out: &'a mut Vec<Body>,
+}
+
+impl Turn<'_> {
+    /// Journals a message of the plant, or one made in its place.
+    pub(super) fn relay(
+        &mut self,
+        node: &mut Node,
+        topic: EntityTopic<'_>,
+        payload: &Payload,
+        synthetic: bool,
+    ) {
+        // An NBIRTH starts anew, so nothing is lost before it; what the relay makes by itself
+        // doesn't answer for the plant.
+        let tells = !synthetic && topic.message_type != MessageType::NBirth;
+        let loss_before = tells && std::mem::take(&mut node.loss);
+        self.out.push(Body::Relayed(Relayed {
+            source: self.settings.source.clone(),
+            topic: topic.to_string(),
+            payload: payload.encode_to_vec(),
+            received_ms: self.now.wall_ms,
+            loss_before,
+            synthetic,
+        }));
+    }
+
+    /// Judges every metric of one entity by the policy.
+    pub(super) fn judge(&self, entity: Entity<'_>, state: &mut EntityState) {
+        let plan = self.policy.plan(entity);
+        for slot in &mut state.layout.slots {
+            slot.verdict = verdict(&plan, slot.name(), slot.datatype);
+        }
+    }
+
+    /// Counts the metrics of a birth that don't cross; the reason of the first one.
+    pub(super) fn count_dropped(&mut self, state: &EntityState) -> Option<Reason> {
+        let mut first = None;
+        for slot in &state.layout.slots {
+            if let Verdict::Drop { reason, .. } = slot.verdict {
+                self.account.drop_metrics(reason, 1);
+                first = first.or(Some(reason));
+            }
+        }
+        first
+    }
+
+    /// Surveys the template instances of node and devices, and refuses those that can't be
+    /// told. Devices that died count too: an NBIRTH comes before its DBIRTHs, and those devices
+    /// most likely come back with the same types.
+    pub(super) fn survey(&self, node: &mut Node) -> Types {
+        let mut types = Types::default();
+        let Node { group, edge_node, own, devices, definitions, .. } = node;
+        let node_plan = self.policy.plan(Entity::node(group, edge_node));
+        let own = std::iter::once((None, own));
+        let devices = devices.iter_mut().map(|(name, state)| (Some(&**name), state));
+        for (device, state) in own.chain(devices) {
+            let is_instance = |slot: &&mut crate::ot::plant::Slot| {
+                slot.datatype == DataType::Template && slot.is_forwarded()
+            };
+            let mut instances = state.layout.slots.iter_mut().filter(is_instance).peekable();
+            if instances.peek().is_none() {
+                continue;
+            }
+            let plan = self.policy.plan(Entity { group, edge_node, device });
+            let mut survey = Survey::new(definitions, &node_plan, &plan, &mut types);
+            for slot in instances {
+                let Some(Value::Template(instance)) = &slot.current.value else { continue };
+                if let Err(reason) = survey.instance(slot.name(), instance) {
+                    slot.verdict = Verdict::Drop { reason, rule: None };
+                }
+            }
+        }
+        types
+    }
+
+    /// Whether a live device is to be announced: something of it crosses, or it has nothing at
+    /// all and a rule forwards it.
+    pub(super) fn tells_device(&self, node: &Node, device: &str) -> bool {
+        let Some(state) = node.devices.get(device) else { return false };
+        if state.life != Life::Alive {
+            return false;
+        }
+        let slots = &state.layout.slots;
+        if slots.is_empty() {
+            let entity = Entity::device(&node.group, &node.edge_node, device);
+            return self.policy.device_in_scope(entity);
+        }
+        slots.iter().any(|slot| slot.is_forwarded())
+    }
+
+    pub(super) fn node_in_scope(&self, node: &Node) -> bool {
+        self.policy.node_in_scope(&node.group, &node.edge_node)
+    }
+
+    /// Journals the NBIRTH of a live node. Its devices are not born by it.
+    pub(super) fn announce_node(&mut self, node: &mut Node, synthetic: bool) {
+        node.types_due = false;
+        node.told = node.types.needed.clone();
+        release_held(&mut node.own);
+        let timestamp = self.birth_timestamp(&node.own, synthetic);
+        let payload = encode::node_birth(node, Content::Forwarded, timestamp);
+        let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
+        let topic = EntityTopic::birth(Entity::node(&group, &edge_node));
+        self.relay(node, topic, &payload, synthetic);
+        for device in node.devices.values_mut() {
+            device.announced = false;
+        }
+        if !node.own.announced {
+            node.next_keyframe = self.first_keyframe(node);
+        }
+        self.release(&mut node.own, Fate::Forwarded);
+        mark_born(&mut node.own);
+    }
+
+    /// Journals the DBIRTH of a live device.
+    pub(super) fn announce_device(&mut self, node: &mut Node, device: &str, synthetic: bool) {
+        let Some(state) = node.devices.get_mut(device) else { return };
+        release_held(state);
+        let timestamp = self.birth_timestamp(state, synthetic);
+        let Some(state) = node.devices.get(device) else { return };
+        let payload = encode::device_birth(node, state, Content::Forwarded, timestamp);
+        let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
+        let topic = EntityTopic::birth(Entity::device(&group, &edge_node, device));
+        self.relay(node, topic, &payload, synthetic);
+        if let Some(state) = node.devices.get_mut(device) {
+            self.release(state, Fate::Forwarded);
+            mark_born(state);
+        }
+    }
+
+    /// Journals births of the relay's own making: the NBIRTH and the DBIRTHs of all live
+    /// devices, in that order.
+    pub(super) fn announce_all(&mut self, node: &mut Node) {
+        self.announce_node(node, true);
+        let devices: Vec<Box<str>> = node.devices.keys().cloned().collect();
+        for device in devices {
+            if self.tells_device(node, &device) {
+                self.announce_device(node, &device, true);
+            }
+        }
+    }
+
+    /// Journals a death of the relay's own making for a node, if readers hold it for alive.
+    pub(super) fn bury_node(&mut self, node: &mut Node) {
+        self.release_all(node, Fate::Dropped(Reason::NoRule));
+        if !std::mem::take(&mut node.own.announced) {
+            return;
+        }
+        let payload = encode::death(node.bd_seq.as_ref(), self.now.wall_ms);
+        let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
+        self.relay(node, EntityTopic::death(Entity::node(&group, &edge_node)), &payload, true);
+        for device in node.devices.values_mut() {
+            device.announced = false;
+        }
+    }
+
+    /// Journals a death of the relay's own making for a device, if readers hold it for alive.
+    pub(super) fn bury_device(&mut self, node: &mut Node, device: &str) {
+        let Some(state) = node.devices.get_mut(device) else { return };
+        self.release(state, Fate::Dropped(Reason::NoRule));
+        if !std::mem::take(&mut state.announced) {
+            return;
+        }
+        let payload = encode::death(None, self.now.wall_ms);
+        let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
+        let topic = EntityTopic::death(Entity::device(&group, &edge_node, device));
+        self.relay(node, topic, &payload, true);
+    }
+
+    /// Journals the births that are due for metrics born late, if the node's turn has come.
+    pub(super) fn catch_up(&mut self, node: &mut Node) -> bool {
+        let rested = node
+            .last_synthetic
+            .is_none_or(|last| self.now.mono.saturating_sub(last) >= SYNTHETIC_EVERY);
+        if !rested {
+            return false;
+        }
+        let due: Vec<Box<str>> = node
+            .devices
+            .iter()
+            .filter(|(_, state)| state.birth_due)
+            .map(|(name, _)| name.clone())
+            .collect();
+        if node.own.birth_due || node.types_due {
+            self.announce_all(node);
+        } else {
+            for device in &due {
+                self.announce_device(node, device, true);
+            }
+        }
+        node.last_synthetic = Some(self.now.mono);
+        true
+    }
+
+    /// Ends the waiting of an entity's messages.
+    pub(super) fn release(&mut self, state: &mut EntityState, fate: Fate) {
+        for _ in 0..std::mem::take(&mut state.waiting) {
+            self.account.waiting = self.account.waiting.saturating_sub(1);
+            self.settle(fate);
+        }
+    }
+
+    /// The same for a node and its devices.
+    pub(super) fn release_all(&mut self, node: &mut Node, fate: Fate) {
+        self.release(&mut node.own, fate);
+        for device in node.devices.values_mut() {
+            self.release(device, fate);
+        }
+    }
+
+    /// Enters a message's fate into the account.
+    pub(super) fn settle(&mut self, fate: Fate) {
+        match fate {
+            Fate::Forwarded => self.account.forward(),
+            Fate::Waiting => self.account.waiting = self.account.waiting.saturating_add(1),
+            Fate::Dropped(reason) => self.account.drop_message(reason),
+        }
+    }
+
+    /// Journals the keyframes of a node and its devices.
+    pub(super) fn keyframe(&mut self, node: &Node) {
+        self.out.extend(keyframes(&self.settings.source, node, self.now.wall_ms));
+    }
+
+    fn birth_timestamp(&self, state: &EntityState, synthetic: bool) -> u64 {
+        match state.layout.timestamp {
+            Some(timestamp) if !synthetic => timestamp,
+            _ => self.now.wall_ms,
+        }
+    }
+
+    /// Somewhere within one interval, by the node's name: the keyframes of nodes that were born
+    /// together are spread.
+    fn first_keyframe(&self, node: &Node) -> Duration {
+        let name = node.group.bytes().chain(node.edge_node.bytes());
+        let hash =
+            name.fold(0_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
+        let share = (hash % 997).saturating_add(1);
+        let every = self.settings.keyframe_every;
+        self.now.mono.saturating_add(every.saturating_mul(share).checked_div(997).unwrap_or(every))
+    }
+}
+
+/// The policy's word on a metric of a birth or data message.
+pub(super) fn verdict(plan: &EntityPlan<'_>, name: &str, datatype: DataType) -> Verdict {
+    if names::is_control(name) || name == names::BD_SEQ || name == names::REBIRTH {
+        return Verdict::Drop { reason: Reason::ControlMetric, rule: None };
+    }
+    plan.judge(name, Some(datatype))
+}
+
+/// The keyframes of a node that readers hold for alive: the node first, then its devices.
+pub(super) fn keyframes<'a>(
+    source: &'a str,
+    node: &'a Node,
+    wall_ms: u64,
+) -> impl Iterator<Item = Body> + 'a {
+    let announced = node.own.announced;
+    let devices =
+        move || node.devices.iter().filter(move |(_, state)| announced && state.announced);
+    let timestamp = move |state: &EntityState| state.layout.timestamp.unwrap_or(wall_ms);
+    let own = announced.then(|| {
+        let payload = encode::node_birth(node, Content::Born, timestamp(&node.own));
+        Body::Keyframe(Keyframe {
+            source: source.to_owned(),
+            topic: EntityTopic::birth(node.entity()).to_string(),
+            payload: payload.encode_to_vec(),
+            uncertain: node.own.uncertain,
+            devices: devices().map(|(name, _)| name.to_string()).collect(),
+        })
+    });
+    let others = devices().map(move |(name, state)| {
+        let entity = Entity::device(&node.group, &node.edge_node, name);
+        let payload = encode::device_birth(node, state, Content::Born, timestamp(state));
+        Body::Keyframe(Keyframe {
+            source: source.to_owned(),
+            topic: EntityTopic::birth(entity).to_string(),
+            payload: payload.encode_to_vec(),
+            uncertain: state.uncertain,
+            devices: Vec::new(),
+        })
+    });
+    own.into_iter().chain(others)
+}
+
+/// A birth isn't subject to rates: values that were held back are part of it.
+fn release_held(state: &mut EntityState) {
+    if std::mem::take(&mut state.holds) {
+        for slot in &mut state.layout.slots {
+            if let Some(held) = slot.held.take() {
+                slot.update(&held);
+            }
+        }
+    }
+}
+
+fn mark_born(state: &mut EntityState) {
+    state.announced = true;
+    state.birth_due = false;
+    for slot in &mut state.layout.slots {
+        slot.born = slot.is_forwarded();
+    }
+}

@@ -1,0 +1,306 @@
+//! Layout of one entity: what its birth taught about its metrics, and their current values.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use crate::policy::Verdict;
+use crate::sparkplug::value::{evident_datatype, fits};
+use crate::sparkplug::{Caps, DataType, Metric, Template, Value, names};
+use crate::telemetry::Reason;
+
+/// One metric of a birth.
+#[derive(Clone, Debug)]
+pub(crate) struct Slot {
+    /// As a birth shows it: with name, datatype, timestamp and value or `is_null`, without
+    /// alias. The value is the one that took effect last: it was forwarded, or isn't allowed.
+    pub(crate) current: Metric,
+    pub(crate) datatype: DataType,
+    /// The policy's word, from when the birth arrived or the policy was loaded.
+    pub(crate) verdict: Verdict,
+    /// Part of the birth that was journalled last.
+    pub(crate) born: bool,
+    /// The newest value that a rate limit held back; it waits for its turn.
+    pub(crate) held: Option<Metric>,
+}
+
+impl Slot {
+    pub(crate) fn name(&self) -> &str {
+        self.current.name.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn is_forwarded(&self) -> bool {
+        matches!(self.verdict, Verdict::Forward { .. })
+    }
+
+    /// Takes over a newer state. Properties and metadata stay where the newer one has none.
+    pub(crate) fn update(&mut self, newer: &Metric) {
+        let current = &mut self.current;
+        current.timestamp = newer.timestamp.or(current.timestamp);
+        current.is_transient = newer.is_transient;
+        match (&mut current.value, &newer.value) {
+            (Some(Value::Template(current)), Some(Value::Template(newer)))
+                if current.template_ref == newer.template_ref =>
+            {
+                merge(current, newer);
+            }
+            (current, newer) => current.clone_from(newer),
+        }
+        current.is_null = newer.value.is_none().then_some(true);
+        if newer.properties.is_some() {
+            current.properties.clone_from(&newer.properties);
+        }
+        if newer.metadata.is_some() {
+            current.metadata.clone_from(&newer.metadata);
+        }
+        self.held = None;
+    }
+}
+
+/// The metrics of one entity by name and alias. Aliases are those of this entity alone: many
+/// edge libraries repeat them among the devices of a node.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Layout {
+    pub(crate) slots: Vec<Slot>,
+    by_name: HashMap<Box<str>, usize, RandomState>,
+    /// `None` for an alias that the birth gave to several metrics: it names none of them.
+    by_alias: HashMap<u64, Option<usize>, RandomState>,
+    /// Payload timestamp of the birth, in milliseconds since the epoch.
+    pub(crate) timestamp: Option<u64>,
+}
+
+/// A birth as it was taken apart.
+#[derive(Debug, Default)]
+pub(crate) struct Taught {
+    pub(crate) layout: Layout,
+    /// Template definitions, by metric name (births of nodes only).
+    pub(crate) definitions: Vec<Metric>,
+    /// The `bdSeq` metric.
+    pub(crate) bd_seq: Option<Metric>,
+    /// The `Node Control/Rebirth` metric.
+    pub(crate) rebirth: Option<Metric>,
+    /// Metrics that couldn't be used, or whose value couldn't.
+    pub(crate) refused: Vec<(Reason, u64)>,
+}
+
+impl Layout {
+    /// Takes a birth apart. `received_ms` stands in where it has no timestamps.
+    pub(crate) fn teach(
+        metrics: Vec<Metric>,
+        timestamp: Option<u64>,
+        received_ms: u64,
+        is_node: bool,
+    ) -> Taught {
+        let mut taught = Taught::default();
+        taught.layout.timestamp = timestamp;
+        let mut refuse = |reason| taught.refused.push((reason, 1));
+        for mut metric in metrics {
+            metric.timestamp = Some(metric.timestamp.or(timestamp).unwrap_or(received_ms));
+            let Some(name) = metric.name.as_deref().filter(|name| !name.is_empty()) else {
+                refuse(Reason::UnknownMetric);
+                continue;
+            };
+            if is_node && name == names::BD_SEQ {
+                taught.bd_seq = Some(metric);
+                continue;
+            }
+            if is_node && name == names::REBIRTH {
+                taught.rebirth = Some(metric);
+                continue;
+            }
+            if is_definition(&metric) {
+                // Sparkplug 3.0 §6.4.13: definitions are part of NBIRTH only.
+                if is_node {
+                    taught.definitions.push(metric);
+                } else {
+                    refuse(Reason::TypeMismatch);
+                }
+                continue;
+            }
+            let named = metric.datatype.and_then(DataType::from_code);
+            let Some(datatype) = named.or_else(|| metric.value.as_ref().and_then(evident_datatype))
+            else {
+                refuse(Reason::TypeMismatch);
+                continue;
+            };
+            if !is_metric_type(datatype) {
+                refuse(Reason::TypeMismatch);
+                continue;
+            }
+            if metric.is_null == Some(true) {
+                metric.value = None;
+            } else if metric.value.as_ref().is_some_and(|value| !fits(datatype, value)) {
+                // The metric exists; only this value can't be told.
+                metric.value = None;
+                refuse(Reason::TypeMismatch);
+            }
+            taught.layout.insert(metric, datatype);
+        }
+        taught
+    }
+
+    /// Adds a metric, or replaces the one with its name. Whether there was room.
+    pub(crate) fn insert(&mut self, mut metric: Metric, datatype: DataType) -> bool {
+        let alias = metric.alias.take();
+        metric.datatype = Some(datatype.code());
+        metric.is_historical = None;
+        metric.is_null = metric.value.is_none().then_some(true);
+        let name: Box<str> = metric.name.as_deref().unwrap_or_default().into();
+        let slot = Slot {
+            current: metric,
+            datatype,
+            verdict: Verdict::Drop { reason: Reason::NoRule, rule: None },
+            born: false,
+            held: None,
+        };
+        let index = match self.by_name.get(&name).copied() {
+            Some(index) => {
+                if let Some(replaced) = self.slots.get_mut(index) {
+                    *replaced = slot;
+                }
+                // The old alias may point here still: it names this metric or none.
+                index
+            }
+            None if self.slots.len() >= Caps::METRICS => return false,
+            None => {
+                let index = self.slots.len();
+                self.slots.push(slot);
+                self.by_name.insert(name, index);
+                index
+            }
+        };
+        if let Some(alias) = alias {
+            self.by_alias
+                .entry(alias)
+                .and_modify(|held| *held = held.filter(|held| *held == index))
+                .or_insert(Some(index));
+        }
+        true
+    }
+
+    /// Index of the slot that a data metric means, by its name, or by its alias where it has
+    /// no name.
+    pub(crate) fn find(&self, metric: &Metric) -> Option<usize> {
+        match metric.name.as_deref().filter(|name| !name.is_empty()) {
+            Some(name) => self.by_name.get(name).copied(),
+            None => metric.alias.and_then(|alias| self.by_alias.get(&alias).copied().flatten()),
+        }
+    }
+
+    pub(crate) fn slot(&self, index: usize) -> Option<&Slot> {
+        self.slots.get(index)
+    }
+
+    pub(crate) fn slot_mut(&mut self, index: usize) -> Option<&mut Slot> {
+        self.slots.get_mut(index)
+    }
+}
+
+/// Data of a template has only the members that changed; a birth has to have them all.
+/// Recursion is bounded by the depth that was decoded.
+fn merge(current: &mut Template, newer: &Template) {
+    for member in &newer.metrics {
+        let has_room = current.metrics.len() < Caps::METRICS;
+        let held = current.metrics.iter_mut().find(|held| held.name == member.name);
+        match held {
+            Some(held) => match (&mut held.value, &member.value) {
+                (Some(Value::Template(current)), Some(Value::Template(newer)))
+                    if current.template_ref == newer.template_ref =>
+                {
+                    merge(current, newer);
+                }
+                (value, newer) => {
+                    value.clone_from(newer);
+                    held.is_null = member.is_null;
+                    held.timestamp = member.timestamp.or(held.timestamp);
+                }
+            },
+            None if has_room => current.metrics.push(member.clone()),
+            None => {}
+        }
+    }
+    for parameter in &newer.parameters {
+        let has_room = current.parameters.len() < Caps::METRICS;
+        match current.parameters.iter_mut().find(|held| held.name == parameter.name) {
+            Some(held) => held.clone_from(parameter),
+            None if has_room => {
+                current.parameters.push(parameter.clone());
+            }
+            None => {}
+        }
+    }
+}
+
+/// Whether a metric can have this datatype: property sets are types of properties only.
+fn is_metric_type(datatype: DataType) -> bool {
+    !matches!(datatype, DataType::PropertySet | DataType::PropertySetList)
+}
+
+fn is_definition(metric: &Metric) -> bool {
+    matches!(&metric.value, Some(Value::Template(template)) if template.is_definition == Some(true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metric(name: &str, alias: Option<u64>, value: Value) -> Metric {
+        let datatype = match value {
+            Value::Int(_) => Some(DataType::UInt8.code()),
+            _ => None,
+        };
+        Metric { name: Some(name.into()), alias, datatype, value: Some(value), ..Metric::default() }
+    }
+
+    fn teach(metrics: Vec<Metric>) -> Taught {
+        Layout::teach(metrics, Some(7), 9, true)
+    }
+
+    fn by_alias(alias: u64) -> Metric {
+        Metric { alias: Some(alias), ..Metric::default() }
+    }
+
+    #[test]
+    fn metrics_are_found_by_name_and_by_alias() {
+        let layout = teach(vec![
+            metric("a", Some(0), Value::Int(1)),
+            metric("b", Some(u64::MAX), Value::Boolean(true)),
+        ])
+        .layout;
+        assert_eq!(layout.find(&by_alias(0)), Some(0));
+        assert_eq!(layout.find(&by_alias(u64::MAX)), Some(1));
+        assert_eq!(layout.find(&by_alias(1)), None);
+        assert_eq!(layout.find(&metric("b", Some(0), Value::Int(1))), Some(1));
+        assert_eq!(layout.find(&Metric::default()), None);
+        let slot = layout.slot(1).unwrap();
+        assert_eq!((slot.current.alias, slot.current.timestamp), (None, Some(7)));
+        assert_eq!(slot.datatype, DataType::Boolean);
+    }
+
+    #[test]
+    fn an_alias_of_two_metrics_names_neither() {
+        let layout =
+            teach(vec![metric("a", Some(1), Value::Int(1)), metric("b", Some(1), Value::Int(2))])
+                .layout;
+        assert_eq!(layout.find(&by_alias(1)), None);
+        assert!(layout.find(&metric("a", None, Value::Int(1))).is_some());
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_leaves_a_null() {
+        let taught = teach(vec![metric("a", None, Value::Int(300))]);
+        let slot = taught.layout.slot(0).unwrap();
+        assert_eq!((slot.current.value.as_ref(), slot.current.is_null), (None, Some(true)));
+        assert_eq!(taught.refused, [(Reason::TypeMismatch, 1)]);
+    }
+
+    #[test]
+    fn metrics_without_name_or_datatype_are_refused() {
+        let untyped = Metric { name: Some("x".into()), ..Metric::default() };
+        let integer = Metric { value: Some(Value::Int(1)), ..untyped.clone() };
+        let property = Metric { datatype: Some(20), ..untyped.clone() };
+        let taught = teach(vec![Metric::default(), untyped, integer, property]);
+        assert!(taught.layout.slots.is_empty());
+        assert_eq!(taught.refused.len(), 4);
+    }
+}

@@ -1,0 +1,228 @@
+//! State of the plant as this half sees it: for every edge node its births, aliases, templates,
+//! sequence and devices, with the current value of every metric. Sans-IO.
+
+mod layout;
+mod sequence;
+mod templates;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+
+pub(crate) use layout::{Layout, Slot, Taught};
+pub(crate) use sequence::{Arrival, Sequence};
+pub(crate) use templates::{Definitions, Survey, Types};
+
+use crate::sparkplug::{Entity, Metric};
+
+/// What is known of an entity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// Dead, or nothing is known. A layout that is still there is that of an earlier session:
+    /// no data may be read with it.
+    #[default]
+    Unknown,
+    /// A stored birth taught the layout; nothing of the entity was seen alive.
+    Known,
+    /// Seen alive.
+    Alive,
+}
+
+/// An edge node's own metrics, or a device.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EntityState {
+    pub(crate) life: Life,
+    pub(crate) layout: Layout,
+    /// Readers of the journal hold it for alive: its birth was journalled, and no death since.
+    pub(crate) announced: bool,
+    /// Messages were lost since the values were seen.
+    pub(crate) uncertain: bool,
+    /// A metric was born late: a new birth has to be journalled.
+    pub(crate) birth_due: bool,
+    /// Messages whose metrics wait for that birth.
+    pub(crate) waiting: u64,
+    /// Some slot holds a value back for a rate limit.
+    pub(crate) holds: bool,
+}
+
+impl EntityState {
+    /// Forgets layout and life; whether readers hold it for alive is left.
+    pub(crate) fn forget(&mut self) {
+        *self = EntityState { announced: self.announced, ..EntityState::default() };
+    }
+
+    /// Takes over a layout that a birth taught.
+    pub(crate) fn learn(&mut self, layout: Layout, life: Life) {
+        *self = EntityState { life, layout, announced: self.announced, ..EntityState::default() };
+    }
+}
+
+/// One edge node.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Node {
+    pub(crate) group: Box<str>,
+    pub(crate) edge_node: Box<str>,
+    pub(crate) own: EntityState,
+    pub(crate) devices: BTreeMap<Box<str>, EntityState>,
+    pub(crate) definitions: Definitions,
+    /// The `bdSeq` metric of the NBIRTH.
+    pub(crate) bd_seq: Option<Metric>,
+    /// The `Node Control/Rebirth` metric of the NBIRTH.
+    pub(crate) rebirth: Option<Metric>,
+    /// Definitions that the NBIRTH has which was journalled last.
+    pub(crate) told: BTreeSet<String>,
+    /// What the instances ask for now. What it removes is removed from everything at once;
+    /// what it needs beyond `told` takes another NBIRTH.
+    pub(crate) types: Types,
+    /// That NBIRTH is due.
+    pub(crate) types_due: bool,
+    pub(crate) sequence: Sequence,
+    /// Messages were lost: the next frame of the node has to say so.
+    pub(crate) loss: bool,
+    /// Restored after a restart, and the session with the broker was still there: values are
+    /// certain again if the sequence goes on.
+    pub(crate) verify: bool,
+    /// When the relay made births for the node last.
+    pub(crate) last_synthetic: Option<Duration>,
+    pub(crate) next_keyframe: Duration,
+    pub(crate) last_seen: Duration,
+}
+
+impl Node {
+    pub(crate) fn entity(&self) -> Entity<'_> {
+        Entity::node(&self.group, &self.edge_node)
+    }
+
+    /// The node's own state, or that of a device.
+    pub(crate) fn state(&self, device: Option<&str>) -> Option<&EntityState> {
+        match device {
+            None => Some(&self.own),
+            Some(device) => self.devices.get(device),
+        }
+    }
+
+    pub(crate) fn state_mut(&mut self, device: Option<&str>) -> Option<&mut EntityState> {
+        match device {
+            None => Some(&mut self.own),
+            Some(device) => self.devices.get_mut(device),
+        }
+    }
+
+    /// Messages were lost: every value may be out of date.
+    pub(crate) fn lose(&mut self) {
+        if self.own.life == Life::Alive {
+            self.loss = true;
+            self.own.uncertain = true;
+            self.devices.values_mut().for_each(|device| device.uncertain = true);
+        }
+    }
+
+    /// Nothing was lost after all.
+    pub(crate) fn verified(&mut self) {
+        self.verify = false;
+        self.loss = false;
+        self.own.uncertain = false;
+        self.devices.values_mut().for_each(|device| device.uncertain = false);
+    }
+}
+
+/// Every edge node, up to a configured number.
+#[derive(Debug)]
+pub(crate) struct Plant {
+    nodes: Vec<Node>,
+    index: HashMap<Box<str>, HashMap<Box<str>, usize, RandomState>, RandomState>,
+    max_nodes: usize,
+}
+
+impl Plant {
+    /// A plant of at most `max_nodes` edge nodes.
+    pub(crate) fn new(max_nodes: usize) -> Self {
+        Plant { nodes: Vec::new(), index: HashMap::default(), max_nodes }
+    }
+
+    pub(crate) fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    pub(crate) fn nodes_mut(&mut self) -> &mut [Node] {
+        &mut self.nodes
+    }
+
+    pub(crate) fn find(&self, entity: Entity<'_>) -> Option<usize> {
+        self.index.get(entity.group)?.get(entity.edge_node).copied()
+    }
+
+    pub(crate) fn node_mut(&mut self, index: usize) -> Option<&mut Node> {
+        self.nodes.get_mut(index)
+    }
+
+    /// The node, made if need be. Where there is no room, the node that has been dead for the
+    /// longest gives way; `None` if all are alive.
+    pub(crate) fn ensure(&mut self, entity: Entity<'_>) -> Option<usize> {
+        if let Some(index) = self.find(entity) {
+            return Some(index);
+        }
+        let node = Node {
+            group: entity.group.into(),
+            edge_node: entity.edge_node.into(),
+            ..Node::default()
+        };
+        let index = if self.nodes.len() < self.max_nodes {
+            self.nodes.push(node);
+            self.nodes.len().checked_sub(1)?
+        } else {
+            let (index, dead) = self
+                .nodes
+                .iter_mut()
+                .enumerate()
+                .filter(|(_, node)| node.own.life != Life::Alive && !node.own.announced)
+                .min_by_key(|(_, node)| node.last_seen)?;
+            if let Some(nodes) = self.index.get_mut(&dead.group) {
+                nodes.remove(&dead.edge_node);
+                if nodes.is_empty() {
+                    self.index.remove(&dead.group);
+                }
+            }
+            *dead = node;
+            index
+        };
+        let nodes = self.index.entry(entity.group.into()).or_default();
+        nodes.insert(entity.edge_node.into(), index);
+        Some(index)
+    }
+
+    /// Whether the node has room for this device; a device that is dead gives way.
+    pub(crate) fn has_room(node: &mut Node, device: &str, max_devices: usize) -> bool {
+        if node.devices.contains_key(device) || node.devices.len() < max_devices {
+            return true;
+        }
+        let dead = node
+            .devices
+            .iter()
+            .find(|(_, state)| state.life == Life::Unknown && !state.announced)
+            .map(|(name, _)| name.clone());
+        dead.is_some_and(|dead| node.devices.remove(&dead).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dead_nodes_give_way_and_live_ones_do_not() {
+        let mut plant = Plant::new(2);
+        for (index, name) in ["a", "b"].into_iter().enumerate() {
+            assert_eq!(plant.ensure(Entity::node("G", name)), Some(index));
+            plant.node_mut(index).unwrap().own.life = Life::Alive;
+        }
+        assert_eq!(plant.ensure(Entity::node("G", "c")), None);
+        plant.node_mut(0).unwrap().own.life = Life::Unknown;
+        assert_eq!(plant.ensure(Entity::node("H", "c")), Some(0));
+        assert_eq!(plant.find(Entity::node("G", "a")), None);
+        assert_eq!(plant.find(Entity::node("G", "b")), Some(1));
+        assert_eq!(plant.find(Entity::node("H", "c")), Some(0));
+        assert_eq!(plant.nodes().len(), 2);
+    }
+}

@@ -1,0 +1,225 @@
+//! Order of the messages of one edge node: `seq` (Sparkplug 3.0 §6.4.4), holes in it, and
+//! messages that the broker delivers again.
+//!
+//! Messages are processed in the order of their arrival. A hole that isn't filled within the
+//! reorder timeout is a gap: messages were lost before they reached the relay, and nobody here
+//! can ask for a rebirth.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Messages of one edge node that a redelivered one is compared with. A broker keeps at most
+/// its in-flight window (20 by default in mosquitto) unacknowledged per client.
+const REMEMBERED: usize = 64;
+
+/// How far ahead a `seq` may be to count as a hole; beyond it the node jumped.
+const WINDOW: u8 = 127;
+
+/// Sequence state of one edge node.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sequence {
+    /// The `seq` that comes next; `None` until one was seen.
+    next: Option<u8>,
+    /// Sequence numbers that didn't arrive yet, with the time since when they are missed.
+    holes: Vec<(u8, Duration)>,
+    recent: VecDeque<(Option<u8>, u64)>,
+}
+
+/// Where a message stands in the order of its edge node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// The expected one, or one without `seq`, or the first one.
+    InOrder,
+    /// It leaves a hole before it.
+    Early,
+    /// It fills a hole, or is redelivered and wasn't seen before.
+    Late,
+    /// Seen before.
+    Duplicate,
+    /// Out of every order: messages were lost.
+    Jump,
+}
+
+impl Sequence {
+    /// Goes on from a stored state: `next` is expected.
+    pub(crate) fn resumed(next: Option<u8>) -> Self {
+        Sequence { next, ..Sequence::default() }
+    }
+
+    /// The `seq` that is expected next.
+    pub(crate) fn next(&self) -> Option<u8> {
+        self.next
+    }
+
+    /// Takes note of a data message, a device's birth or death. `hash` identifies topic and
+    /// payload; `dup` is the DUP flag of MQTT.
+    pub(crate) fn arrive(
+        &mut self,
+        now: Duration,
+        seq: Option<u8>,
+        hash: u64,
+        dup: bool,
+    ) -> Arrival {
+        // Without DUP, only what is out of order anyway can be a copy (of a broker that sends
+        // one for every matching subscription).
+        let expected = seq.is_none() || seq == self.next;
+        if self.is_remembered(seq, hash) && (dup || !expected) {
+            return Arrival::Duplicate;
+        }
+        self.remember(seq, hash);
+        let Some(seq) = seq else { return Arrival::InOrder };
+        let Some(next) = self.next else {
+            self.next = Some(seq.wrapping_add(1));
+            return Arrival::InOrder;
+        };
+        if let Some(hole) = self.holes.iter().position(|(missing, _)| *missing == seq) {
+            self.holes.remove(hole);
+            return Arrival::Late;
+        }
+        match seq.wrapping_sub(next) {
+            0 => {
+                self.next = Some(seq.wrapping_add(1));
+                Arrival::InOrder
+            }
+            ahead @ 1..=WINDOW => {
+                self.holes.extend((0..ahead).map(|step| (next.wrapping_add(step), now)));
+                self.next = Some(seq.wrapping_add(1));
+                Arrival::Early
+            }
+            _ if dup => Arrival::Late,
+            _ => {
+                self.holes.clear();
+                self.next = Some(seq.wrapping_add(1));
+                Arrival::Jump
+            }
+        }
+    }
+
+    /// Takes note of a message outside the order, an NBIRTH or NDEATH; whether it is new.
+    pub(crate) fn arrive_unordered(&mut self, hash: u64, dup: bool) -> bool {
+        if dup && self.is_remembered(None, hash) {
+            return false;
+        }
+        self.remember(None, hash);
+        true
+    }
+
+    /// An NBIRTH with this `seq` starts the order anew. Whether there were open holes.
+    pub(crate) fn restart(&mut self, seq: Option<u8>) -> bool {
+        self.next = Some(seq.unwrap_or(0).wrapping_add(1));
+        let open = !self.holes.is_empty();
+        self.holes.clear();
+        open
+    }
+
+    /// Forgets where the order stood: the next message starts it.
+    pub(crate) fn forget(&mut self) {
+        self.next = None;
+        self.holes.clear();
+    }
+
+    /// Gives up holes that are older than `timeout`; whether there were any: that is a gap.
+    pub(crate) fn expire(&mut self, now: Duration, timeout: Duration) -> bool {
+        let before = self.holes.len();
+        self.holes.retain(|(_, since)| now.saturating_sub(*since) < timeout);
+        self.holes.len() < before
+    }
+
+    fn is_remembered(&self, seq: Option<u8>, hash: u64) -> bool {
+        self.recent.contains(&(seq, hash))
+    }
+
+    fn remember(&mut self, seq: Option<u8>, hash: u64) {
+        if self.recent.len() >= REMEMBERED {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((seq, hash));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(2);
+
+    fn at(now_ms: u64) -> Duration {
+        Duration::from_millis(now_ms)
+    }
+
+    fn started() -> Sequence {
+        let mut sequence = Sequence::default();
+        sequence.restart(Some(0));
+        sequence
+    }
+
+    #[test]
+    fn numbers_in_order_wrap_without_a_gap() {
+        let mut sequence = started();
+        for number in (1..=255).chain(0..=10) {
+            let arrival = sequence.arrive(at(0), Some(number), u64::from(number), false);
+            assert_eq!(arrival, Arrival::InOrder);
+        }
+        assert!(!sequence.expire(at(10_000), TIMEOUT));
+    }
+
+    #[test]
+    fn a_hole_that_is_filled_in_time_is_no_gap() {
+        let mut sequence = started();
+        assert_eq!(sequence.arrive(at(0), Some(3), 3, false), Arrival::Early);
+        assert_eq!(sequence.arrive(at(1), Some(2), 2, false), Arrival::Late);
+        assert_eq!(sequence.arrive(at(1999), Some(1), 1, false), Arrival::Late);
+        assert!(!sequence.expire(at(2000), TIMEOUT));
+        assert_eq!(sequence.arrive(at(2001), Some(4), 4, false), Arrival::InOrder);
+    }
+
+    #[test]
+    fn a_hole_becomes_one_gap_at_the_timeout() {
+        let mut sequence = started();
+        sequence.arrive(at(0), Some(3), 3, false);
+        assert!(!sequence.expire(at(1999), TIMEOUT));
+        assert!(sequence.expire(at(2000), TIMEOUT));
+        assert!(!sequence.expire(at(9000), TIMEOUT));
+    }
+
+    #[test]
+    fn a_number_far_behind_is_a_jump_unless_it_is_redelivered() {
+        let mut sequence = started();
+        sequence.arrive(at(0), Some(1), 1, false);
+        assert_eq!(sequence.arrive(at(0), Some(200), 200, false), Arrival::Jump);
+        assert_eq!(sequence.arrive(at(0), Some(201), 201, false), Arrival::InOrder);
+        assert_eq!(sequence.arrive(at(0), Some(199), 199, true), Arrival::Late);
+        assert_eq!(sequence.next(), Some(202));
+    }
+
+    #[test]
+    fn what_was_seen_is_a_duplicate_and_leaves_the_order_alone() {
+        let mut sequence = started();
+        sequence.arrive(at(0), Some(1), 11, false);
+        sequence.arrive(at(0), Some(2), 12, false);
+        assert_eq!(sequence.arrive(at(0), Some(1), 11, true), Arrival::Duplicate);
+        assert_eq!(sequence.arrive(at(0), Some(2), 12, false), Arrival::Duplicate);
+        assert_eq!(sequence.next(), Some(3));
+        // Without `seq` only the broker's word makes it one.
+        sequence.arrive(at(0), None, 13, false);
+        assert_eq!(sequence.arrive(at(0), None, 13, false), Arrival::InOrder);
+        assert_eq!(sequence.arrive(at(0), None, 13, true), Arrival::Duplicate);
+    }
+
+    #[test]
+    fn an_equal_message_that_is_expected_is_no_duplicate() {
+        let mut sequence = started();
+        sequence.arrive(at(0), Some(1), 11, false);
+        sequence.restart(Some(0));
+        assert_eq!(sequence.arrive(at(0), Some(1), 11, false), Arrival::InOrder);
+    }
+
+    #[test]
+    fn memory_of_messages_is_bounded() {
+        let mut sequence = started();
+        for round in 0..1000 {
+            sequence.arrive(at(0), None, round, false);
+        }
+        assert_eq!(sequence.recent.len(), REMEMBERED);
+    }
+}

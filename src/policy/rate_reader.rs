@@ -1,0 +1,129 @@
+//! Reads the `[rule.rate]` table of a rule.
+
+use std::ops::Range;
+
+use super::document::Section;
+use super::rule::{Bucket, Rate};
+use super::rule_reader::RULE_KEYS;
+use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile};
+
+/// A burst below this would hold back ordinary messages; see [`super::Limiter`] for what happens
+/// to a message that is larger than its burst.
+const MIN_BURST_BYTES: u32 = 1024;
+/// Rates below one message in 1,000 s, or above these, are typing errors.
+const MIN_MESSAGES_PER_S: f64 = 0.001;
+const MAX_MESSAGES_PER_S: f64 = 1_000_000.0;
+const MAX_BYTES_PER_S: f64 = 10_000_000_000.0;
+/// A burst that takes longer than a day to refill limits nothing that anybody will see; the
+/// bound also keeps the limiter's arithmetic far from overflow.
+const MAX_BURST_S: f64 = 86_400.0;
+
+/// The keys of the table.
+pub(super) const RATE_KEYS: [&str; 4] =
+    [MESSAGES.rate_key, MESSAGES.burst_key, BYTES.rate_key, BYTES.burst_key];
+
+/// Reads the rate of the rule `rule`, if it has one.
+pub(super) fn read(
+    file: &SourceFile,
+    rule: &mut Section<'_, '_>,
+    problems: &mut Diagnostics,
+) -> Option<Rate> {
+    let (header, table) = rule.table("rate", problems)?;
+    let mut section = Section::new(file, "`[rule.rate]`", header, table);
+    let messages = bucket(file, &mut section, &MESSAGES, problems);
+    let bytes = bucket(file, &mut section, &BYTES, problems);
+    if table.is_empty() {
+        problems.push(
+            Diagnostic::error("P015", file, section.header(), "a rate that limits nothing")
+                .label("no limit in it")
+                .help("give `messages-per-s`, `bytes-per-s` or both"),
+        );
+    }
+    let misplaced = |key: &str| {
+        let help = "it belongs to the rule: write it above `[rule.rate]`, since what follows \
+                        a `[…]` line belongs to that table";
+        RULE_KEYS.contains(&key).then(|| help.to_owned())
+    };
+    section.finish(misplaced, problems);
+    Some(Rate { messages, bytes })
+}
+
+fn bucket(
+    file: &SourceFile,
+    section: &mut Section<'_, '_>,
+    unit: &Unit,
+    problems: &mut Diagnostics,
+) -> Option<Bucket> {
+    let error = |span: Range<usize>, title: String| Diagnostic::error("P015", file, span, title);
+    let written = |span: &Range<usize>| file.text.get(span.clone()).unwrap_or("");
+    let per_s = section.number(unit.rate_key, problems);
+    let burst = section.number(unit.burst_key, problems);
+    let Some(per_s) = per_s else {
+        if let Some(burst) = burst
+            && section.key_span(unit.rate_key).is_none()
+        {
+            let title = format!("`{}` without `{}`", unit.burst_key, unit.rate_key);
+            problems.push(error(burst.span, title).label("a burst of what rate?"));
+        }
+        return None;
+    };
+    // Written so that NaN fails.
+    if !(per_s.value >= unit.min_per_s && per_s.value <= unit.max_per_s) {
+        let title = format!("`{}` out of range: {}", unit.rate_key, written(&per_s.span));
+        let label = format!("from {} to {}", unit.min_per_s, unit.max_per_s);
+        problems.push(error(per_s.span, title).label(label));
+        if per_s.value == 0.0 {
+            problems.help_last("to forward nothing, leave the rule out or deny it");
+        }
+        return None;
+    }
+    let longest = (per_s.value * MAX_BURST_S).min(f64::from(u32::MAX)).max(unit.min_burst);
+    let Some(burst) = burst else {
+        // One second's worth.
+        let burst = per_s.value.ceil().clamp(unit.min_burst, longest);
+        return Some(Bucket { per_s: per_s.value, burst: burst as u32 });
+    };
+    if !(burst.value >= unit.min_burst && burst.value <= longest) || burst.value.fract() != 0.0 {
+        let title = format!("`{}` out of range: {}", unit.burst_key, written(&burst.span));
+        let label = format!("a whole number from {} to {}", unit.min_burst, longest.floor());
+        problems.push(error(burst.span, title).label(label));
+        if let Some(why) = unit.why_min_burst
+            && burst.value < unit.min_burst
+        {
+            problems.help_last(why);
+        }
+        return None;
+    }
+    Some(Bucket { per_s: per_s.value, burst: burst.value as u32 })
+}
+
+/// What a bucket counts.
+struct Unit {
+    rate_key: &'static str,
+    burst_key: &'static str,
+    min_per_s: f64,
+    max_per_s: f64,
+    min_burst: f64,
+    why_min_burst: Option<&'static str>,
+}
+
+const MESSAGES: Unit = Unit {
+    rate_key: "messages-per-s",
+    burst_key: "burst-messages",
+    min_per_s: MIN_MESSAGES_PER_S,
+    max_per_s: MAX_MESSAGES_PER_S,
+    min_burst: 1.0,
+    why_min_burst: None,
+};
+
+const BYTES: Unit = Unit {
+    rate_key: "bytes-per-s",
+    burst_key: "burst-bytes",
+    min_per_s: 1.0,
+    max_per_s: MAX_BYTES_PER_S,
+    min_burst: MIN_BURST_BYTES as f64,
+    why_min_burst: Some(
+        "a message that is larger than the burst passes only when the bucket is full; a burst \
+         this small would hold back ordinary messages",
+    ),
+};

@@ -1,0 +1,420 @@
+//! Reads one `[[rule]]` table and says everything that is wrong with it. The codes are listed in
+//! [`super::language`].
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use toml::de::DeTable;
+
+use super::document::{Placed, Section, inside};
+use super::filter::TopicFilter;
+use super::glob::{Glob, GlobError};
+use super::rate_reader::{self, RATE_KEYS};
+use super::rule::{Action, DataTypes, Rule, Selectors};
+use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
+use crate::sparkplug::DataType;
+
+/// Bytes of a rule's name; it stands in every log line about a drop.
+const MAX_NAME_BYTES: usize = 128;
+
+/// The keys of a rule, for hints about misplaced ones.
+pub(super) const RULE_KEYS: [&str; 12] = [
+    "name",
+    "description",
+    "action",
+    "topic",
+    "group",
+    "edge-node",
+    "device",
+    "node-only",
+    "allow-metrics",
+    "deny-metrics",
+    "datatypes",
+    "rate",
+];
+
+/// What PLC programmers call the datatypes (IEC 61131-3), and Sparkplug's names.
+const PLC_TYPES: [(&str, DataType); 9] = [
+    ("BOOL", DataType::Boolean),
+    ("SINT", DataType::Int8),
+    ("INT", DataType::Int16),
+    ("DINT", DataType::Int32),
+    ("LINT", DataType::Int64),
+    ("WORD", DataType::UInt16),
+    ("DWORD", DataType::UInt32),
+    ("REAL", DataType::Float),
+    ("LREAL", DataType::Double),
+];
+
+/// Reads one `[[rule]]`.
+pub(super) struct RuleReader<'s, 'p> {
+    file: &'s SourceFile,
+    problems: &'p mut Diagnostics,
+    /// Where each name was first used.
+    names: &'p mut HashMap<String, (&'s SourceFile, Range<usize>)>,
+}
+
+impl<'s, 'p> RuleReader<'s, 'p> {
+    /// A reader for rules of `file`. `names` has the place of every rule name so far.
+    pub(super) fn new(
+        file: &'s SourceFile,
+        problems: &'p mut Diagnostics,
+        names: &'p mut HashMap<String, (&'s SourceFile, Range<usize>)>,
+    ) -> Self {
+        RuleReader { file, problems, names }
+    }
+
+    /// Reads the `[[rule]]` whose header stands at `header`, in line `line`. `None` is never
+    /// returned without a problem.
+    pub(super) fn read(
+        &mut self,
+        header: Range<usize>,
+        line: usize,
+        table: &DeTable<'_>,
+    ) -> Option<Rule> {
+        let mut section = Section::new(self.file, "a rule", header, table);
+        let name = self.name(&mut section);
+        let description = section.string("description", self.problems);
+        let action = self.action(&mut section);
+        let selectors = self.selectors(&mut section);
+        let allow = self.globs(&mut section, "allow-metrics", Names::Metrics);
+        let deny = self.globs(&mut section, "deny-metrics", Names::Metrics);
+        let datatypes = self.datatypes(&mut section);
+        let rate = rate_reader::read(self.file, &mut section, self.problems);
+        if action == Some(Action::Deny) {
+            let help = "name what is denied under `deny-metrics`; without it, everything is";
+            self.not_in_a_deny_rule(&section, "allow-metrics", help);
+            self.not_in_a_deny_rule(&section, "rate", "limits belong to forward rules");
+        }
+        if action == Some(Action::Forward)
+            && let Some(glob) = deny.iter().flatten().find(|glob| glob.matches_all())
+        {
+            let span = section.key_span("deny-metrics").unwrap_or_default();
+            let title = format!("`{glob}` denies all that the rule forwards");
+            self.problems.push(
+                Diagnostic::warning("P104", self.file, span, title)
+                    .label("deny wins over forward")
+                    .help("if that is meant, `action = \"deny\"` says it more clearly"),
+            );
+        }
+        let misplaced = |key: &str| {
+            RATE_KEYS.contains(&key).then(|| "it belongs below `[rule.rate]`".to_owned())
+        };
+        let header = section.header();
+        section.finish(misplaced, self.problems);
+        if selectors.contradict() {
+            let title = "the selectors contradict each other";
+            self.error("P013", header, title, "this rule selects nothing");
+            self.problems.help_last(
+                "`topic` and the names must agree; a rule selects what all of them select",
+            );
+        }
+        Some(Rule {
+            name: name?,
+            description: description.map(|description| description.value),
+            action: action?,
+            selectors,
+            allow,
+            deny,
+            datatypes,
+            rate,
+            path: self.file.path.clone(),
+            line,
+        })
+    }
+
+    fn name(&mut self, section: &mut Section<'_, '_>) -> Option<String> {
+        if section.key_span("name").is_none() {
+            let help = "drops are counted and logged under the name of the rule";
+            section.missing("name", help, self.problems);
+        }
+        let name = section.string("name", self.problems)?;
+        let allowed =
+            |character: char| matches!(character, 'a'..='z' | '0'..='9' | '-' | '_' | '.');
+        if name.value.is_empty() || name.value.len() > MAX_NAME_BYTES {
+            let title = format!("a rule's name has 1 to {MAX_NAME_BYTES} characters");
+            self.error("P005", name.span, title, "");
+            return None;
+        }
+        if let Some((offset, character)) =
+            name.value.char_indices().find(|(_, character)| !allowed(*character))
+        {
+            let part = offset..offset.saturating_add(character.len_utf8());
+            let span = inside(self.file, &name, &part);
+            let title = format!("a rule's name can't contain `{character}`");
+            let plain: String = name
+                .value
+                .to_lowercase()
+                .chars()
+                .map(|character| if allowed(character) { character } else { '-' })
+                .collect();
+            self.problems.push(
+                Diagnostic::error("P005", self.file, span, title)
+                    .label("allowed are a-z, 0-9, `-`, `_` and `.`")
+                    .help(format!("such as `{plain}`")),
+            );
+            return None;
+        }
+        if let Some((file, span)) = self.names.get(&name.value) {
+            let title = format!("two rules are called `{}`", name.value);
+            let problem = Diagnostic::error("P006", self.file, name.span, title)
+                .label("used again here")
+                .at(file, span.clone(), "first used here");
+            self.problems.push(problem);
+            return None;
+        }
+        self.names.insert(name.value.clone(), (self.file, name.span));
+        Some(name.value)
+    }
+
+    fn action(&mut self, section: &mut Section<'_, '_>) -> Option<Action> {
+        if section.key_span("action").is_none() {
+            let help = "`action = \"forward\"` or `action = \"deny\"`";
+            section.missing("action", help, self.problems);
+        }
+        let action = section.string("action", self.problems)?;
+        match action.value.as_str() {
+            "forward" => Some(Action::Forward),
+            "deny" => Some(Action::Deny),
+            other => {
+                let words = [
+                    ("forward", "forward"),
+                    ("allow", "forward"),
+                    ("accept", "forward"),
+                    ("permit", "forward"),
+                    ("pass", "forward"),
+                    ("deny", "deny"),
+                    ("drop", "deny"),
+                    ("reject", "deny"),
+                    ("block", "deny"),
+                ];
+                let meant = closest(other, words.map(|(word, _)| word))
+                    .and_then(|word| words.iter().find(|(known, _)| *known == word));
+                let problem = Diagnostic::error(
+                    "P007",
+                    self.file,
+                    action.span,
+                    format!("unknown action: `{other}`"),
+                )
+                .label("`forward` or `deny`");
+                self.problems.push(match meant {
+                    Some((_, meant)) => problem.help(format!("did you mean `{meant}`?")),
+                    None => problem,
+                });
+                None
+            }
+        }
+    }
+
+    fn selectors(&mut self, section: &mut Section<'_, '_>) -> Selectors {
+        let keys = ["topic", "group", "edge-node", "device", "node-only"];
+        let selected = keys.iter().any(|key| section.key_span(key).is_some());
+        let topics = section
+            .strings("topic", self.problems)
+            .map(|topics| topics.iter().filter_map(|topic| self.topic(topic)).collect::<Vec<_>>());
+        let groups = self.globs(section, "group", Names::Levels);
+        let edge_nodes = self.globs(section, "edge-node", Names::Levels);
+        let devices = self.globs(section, "device", Names::Levels);
+        let node_only = section.boolean("node-only", self.problems);
+        let node_only = node_only.is_some_and(|node_only| node_only.value);
+        if !selected {
+            self.problems.push(
+                Diagnostic::error("P008", self.file, section.header(), "a rule without a selector")
+                    .label("what is it about?")
+                    .help(
+                        "select by `topic`, `group`, `edge-node` or `device`; \
+                         `group = \"*\"` is everything",
+                    ),
+            );
+        }
+        if node_only && let Some(span) = section.key_span("device") {
+            let mut problem = Diagnostic::error(
+                "P013",
+                self.file,
+                span,
+                "`device` and `node-only` contradict each other",
+            )
+            .label("selects devices")
+            .help("make two rules, one for the node and one for its devices");
+            if let Some(span) = section.key_span("node-only") {
+                problem = problem.also(span, "leaves the devices out");
+            }
+            self.problems.push(problem);
+        }
+        Selectors { topics, groups, edge_nodes, devices, node_only }
+    }
+
+    fn topic(&mut self, topic: &Placed<String>) -> Option<TopicFilter> {
+        match TopicFilter::parse(&topic.value) {
+            Ok(filter) => {
+                if let Some(offset) = topic.value.find(['*', '?']) {
+                    let span = inside(self.file, topic, &(offset..offset.saturating_add(1)));
+                    self.problems.push(
+                        Diagnostic::warning(
+                            "P102",
+                            self.file,
+                            span,
+                            "`*` and `?` are no wildcards in a topic filter",
+                        )
+                        .label("taken literally")
+                        .help(
+                            "select names with `group`, `edge-node` or `device`, which take \
+                             `*`, or a whole level with `+`",
+                        ),
+                    );
+                }
+                Some(filter)
+            }
+            Err(error) => {
+                let span = inside(self.file, topic, &error.span);
+                let mut problem =
+                    Diagnostic::error(error.code, self.file, span, error.title).label(error.label);
+                problem.help.extend(error.help);
+                self.problems.push(problem);
+                None
+            }
+        }
+    }
+
+    fn globs(
+        &mut self,
+        section: &mut Section<'_, '_>,
+        key: &'static str,
+        names: Names,
+    ) -> Option<Vec<Glob>> {
+        let patterns = section.strings(key, self.problems)?;
+        Some(patterns.iter().filter_map(|pattern| self.glob(key, pattern, names)).collect())
+    }
+
+    fn glob(&mut self, key: &'static str, pattern: &Placed<String>, names: Names) -> Option<Glob> {
+        let glob = match Glob::parse(&pattern.value) {
+            Ok(glob) => glob,
+            Err(error) => {
+                let span = match error {
+                    GlobError::TrailingBackslash { offset } => {
+                        inside(self.file, pattern, &(offset..pattern.value.len()))
+                    }
+                    GlobError::Empty | GlobError::TooLong => pattern.span.clone(),
+                };
+                self.error("P012", span, error.to_string(), "");
+                self.problems.help_last(match (error, names) {
+                    (GlobError::Empty, Names::Levels) => "`*` matches every name",
+                    (GlobError::Empty, Names::Metrics) => "`**` matches every metric",
+                    (GlobError::TrailingBackslash { .. }, _) => {
+                        "write `\\\\` for a backslash itself"
+                    }
+                    (GlobError::TooLong, _) => "use `*` for parts of the name",
+                });
+                return None;
+            }
+        };
+        match names {
+            Names::Levels => self.level_glob(key, pattern)?,
+            Names::Metrics if key == "allow-metrics" => self.warn_of_control(pattern, &glob),
+            Names::Metrics => {}
+        }
+        Some(glob)
+    }
+
+    /// Names of groups, edge nodes and devices are levels of a topic, so that a pattern with
+    /// `/`, `+`, `#` or NUL could never match (Sparkplug 3.0 §4.1.2 to §4.1.5, MQTT 3.1.1 §4.7).
+    fn level_glob(&mut self, key: &'static str, pattern: &Placed<String>) -> Option<()> {
+        let bad = |(_, character): &(usize, char)| matches!(character, '/' | '+' | '#' | '\0');
+        let Some((offset, character)) = pattern.value.char_indices().find(bad) else {
+            return Some(());
+        };
+        let span = inside(self.file, pattern, &(offset..offset.saturating_add(1)));
+        let noun = key.replace('-', " ");
+        let article = if noun.starts_with('e') { "an" } else { "a" };
+        let (named, help) = match character {
+            '/' => ("`/`", Some("give each level its own key, or use `topic`")),
+            '+' => ("`+`", Some("the wildcard in names is `*`; `+` belongs to `topic`")),
+            '#' => ("`#`", Some("the wildcard in names is `*`; `#` belongs to `topic`")),
+            _ => ("U+0000", None),
+        };
+        let title = format!("the name of {article} {noun} can't contain {named}");
+        let mut problem =
+            Diagnostic::error("P012", self.file, span, title).label("matches nothing");
+        problem.help.extend(help.map(str::to_owned));
+        self.problems.push(problem);
+        None
+    }
+
+    fn warn_of_control(&mut self, pattern: &Placed<String>, glob: &Glob) {
+        let control = ["Node Control/", "Device Control/"];
+        let (title, help) = if glob.literal() == Some("Node Control/Rebirth") {
+            (
+                "`Node Control/Rebirth` needs no rule",
+                "the relay gives every edge node its own and answers rebirths itself",
+            )
+        } else if control.iter().any(|control| glob.prefix().starts_with(control)) {
+            (
+                "control metrics never cross",
+                "they would advertise commands that can't work: the relay is one-way",
+            )
+        } else {
+            return;
+        };
+        self.problems.push(
+            Diagnostic::warning("P101", self.file, pattern.span.clone(), title)
+                .label("has no effect")
+                .help(help),
+        );
+    }
+
+    fn datatypes(&mut self, section: &mut Section<'_, '_>) -> Option<DataTypes> {
+        let names = section.strings("datatypes", self.problems)?;
+        let mut datatypes = DataTypes::default();
+        for name in names {
+            match DataType::from_name(&name.value) {
+                Some(DataType::PropertySet | DataType::PropertySetList) => {
+                    let title = format!("no metric has the datatype `{}`", name.value);
+                    self.error("P014", name.span, title, "type of a property only");
+                }
+                Some(datatype) => datatypes = datatypes.with(datatype),
+                None => {
+                    let title = format!("unknown datatype: `{}`", name.value);
+                    let known = DataType::ALL.iter().map(|datatype| datatype.name());
+                    let meant = PLC_TYPES
+                        .iter()
+                        .find(|(plc, _)| plc.eq_ignore_ascii_case(&name.value))
+                        .map(|(_, datatype)| datatype.name())
+                        .or_else(|| closest(&name.value, known));
+                    let problem = Diagnostic::error("P014", self.file, name.span, title)
+                        .label("not a datatype of Sparkplug B");
+                    self.problems.push(match meant {
+                        Some(meant) => problem.help(format!("did you mean `{meant}`?")),
+                        None => problem.help("such as `Float`, `Int32`, `Boolean`, `String`"),
+                    });
+                }
+            }
+        }
+        Some(datatypes)
+    }
+
+    fn not_in_a_deny_rule(&mut self, section: &Section<'_, '_>, key: &str, help: &str) {
+        if let Some(span) = section.key_span(key) {
+            let title = format!("`{key}` in a deny rule");
+            self.error("P013", span, title, "a deny rule lets nothing through");
+            self.problems.help_last(help);
+        }
+    }
+
+    fn error(
+        &mut self,
+        code: &'static str,
+        span: Range<usize>,
+        title: impl Into<String>,
+        label: impl Into<String>,
+    ) {
+        self.problems.push(Diagnostic::error(code, self.file, span, title).label(label));
+    }
+}
+
+/// What the globs of a list are over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// Names of groups, edge nodes or devices.
+    Levels,
+    Metrics,
+}

@@ -1,0 +1,11 @@
+//! End to end: real edge nodes, the relay's two processes, a strict host.
+
+mod commands;
+mod filters;
+mod flow;
+mod hostile;
+mod kills;
+mod reload;
+mod stale;
+mod tls;
+mod tools;

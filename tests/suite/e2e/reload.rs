@@ -1,0 +1,88 @@
+//! SIGHUP: a new policy takes effect without a restart; a bad one changes nothing.
+
+use rustix::process::Signal;
+
+use crate::checker::Excuse;
+use crate::metrics::{int, untyped};
+use crate::peers::raw_edge::RawEdge;
+use crate::peers::srad_host::SradHost;
+use crate::relay::Half;
+use crate::rig::Rig;
+
+const COUNTER_ONLY: &str = r#"
+[[rule]]
+name = "counter"
+action = "forward"
+group = "Plant"
+allow-metrics = ["Line/Counter"]
+"#;
+
+const COUNTER_AND_SPEED: &str = r#"
+[[rule]]
+name = "counter"
+action = "forward"
+group = "Plant"
+allow-metrics = ["Line/Counter", "Line/Speed"]
+"#;
+
+const BAD: &str = r#"
+[[rule]]
+name = "counter"
+action = "forward"
+topic = "spBv1.0/Plant/NCMD/#"
+"#;
+
+#[test]
+fn sighup_changes_the_policy_by_new_births_and_a_bad_policy_changes_nothing() {
+    let Some(mut rig) = Rig::start(COUNTER_ONLY) else { return };
+    let host = SradHost::start(rig.it_address(), "enterprise");
+    let mut edge = RawEdge::connect(rig.ot_address(), "Plant", "E");
+    edge.nbirth(&[int("Line/Counter", 1), int("Line/Speed", 70)]).unwrap();
+    edge.dbirth("D", &[int("Line/Counter", 1), int("Line/Speed", 80)]).unwrap();
+    let (node, device) = ("spBv1.0/Plant/NBIRTH/E", "spBv1.0/Plant/DBIRTH/E/D");
+    rig.wait_for(device, 1);
+    assert!(rig.it.numbers(node, "Line/Speed").is_empty());
+    edge.ndata(&[untyped(int("Line/Counter", 2)), untyped(int("Line/Speed", 71))]).unwrap();
+    edge.ddata("D", &[untyped(int("Line/Speed", 81)), untyped(int("Line/Counter", 2))]).unwrap();
+    host.wait_for("Plant/E/D", "Line/Counter", 2);
+
+    // More metrics: the births carry them, with their current values.
+    rig.relay.write_policy(COUNTER_AND_SPEED);
+    rig.relay.signal(Half::Ot, Signal::HUP);
+    rig.wait_for(device, 2);
+    assert_eq!(rig.it.numbers(node, "Line/Speed"), [71]);
+    assert_eq!(rig.it.numbers(device, "Line/Speed"), [81]);
+    assert_eq!(rig.it.numbers(node, "Line/Counter"), [1, 2]);
+    edge.ddata("D", &[untyped(int("Line/Speed", 82))]).unwrap();
+    host.wait_for("Plant/E/D", "Line/Speed", 82);
+
+    // A policy that names commands is refused, and says so; what was allowed stays allowed.
+    rig.relay.write_policy(BAD);
+    rig.relay.signal(Half::Ot, Signal::HUP);
+    rig.relay.wait_for_log(Half::Ot, &["policy.toml"]);
+    edge.ddata("D", &[untyped(int("Line/Speed", 83))]).unwrap();
+    host.wait_for("Plant/E/D", "Line/Speed", 83);
+
+    // Fewer metrics: the births are without them, and so is the data.
+    rig.relay.write_policy(COUNTER_ONLY);
+    rig.relay.signal(Half::Ot, Signal::HUP);
+    rig.wait_for(device, 3);
+    let last = rig.it.payloads(device).pop().unwrap();
+    assert!(last.metrics.iter().all(|metric| metric.name() != "Line/Speed"), "{last:?}");
+    edge.ddata("D", &[untyped(int("Line/Speed", 84)), untyped(int("Line/Counter", 3))]).unwrap();
+    host.wait_for("Plant/E/D", "Line/Counter", 3);
+    assert_eq!(host.live("Plant/E/D", "Line/Speed").last(), Some(&83));
+
+    assert_eq!(rig.it.count("spBv1.0/Plant/NCMD/E"), 0, "the host asked for a rebirth");
+    rig.judge(Excuse::default());
+}
+
+#[test]
+fn a_half_does_not_start_with_a_bad_policy() {
+    let variation = crate::rig::Variation::default();
+    let Some(mut rig) = Rig::prepare(BAD, &variation) else { return };
+    rig.relay.start(Half::Ot);
+    let status = rig.relay.wait(Half::Ot);
+    assert_eq!(status.code(), Some(78), "{}", rig.relay.log(Half::Ot));
+    assert!(rig.ot_proxy.records().is_empty(), "it connected nevertheless");
+}

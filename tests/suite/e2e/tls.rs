@@ -1,0 +1,176 @@
+//! TLS with client certificates on both sides, and what happens with the wrong ones.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose,
+};
+
+use crate::broker::{Broker, Options, TlsFiles};
+use crate::metrics::{int, untyped};
+use crate::packet::Packet;
+use crate::peers::observer::Observer;
+use crate::peers::raw_edge::RawEdge;
+use crate::peers::srad_host::SradHost;
+use crate::relay::{Half, Link, Relay, Settings, write_secret};
+use crate::rig::EVERYTHING;
+use crate::wire::{Event, Proxy};
+
+#[test]
+fn both_links_work_over_tls_with_client_certificates() {
+    let (ot_side, it_side) = (Authority::new("ot"), Authority::new("it"));
+    let Some(ot_broker) = ot_side.broker() else { return };
+    let Some(it_broker) = it_side.broker() else { return };
+    // In between only to see that what crosses is not plain MQTT.
+    let eavesdropper = Proxy::start(it_broker.tls_address.unwrap());
+    let mut it = it_side.link(&it_broker, &it_side);
+    if let Link::Tls { address, .. } = &mut it {
+        *address = eavesdropper.address;
+    }
+    let mut relay = Relay::new(&settings(ot_side.link(&ot_broker, &ot_side), it));
+    relay.start(Half::Ot);
+    relay.start(Half::It);
+    let host = SradHost::start(it_broker.address, "enterprise");
+    let mut edge = RawEdge::connect(ot_broker.address, "Plant", "E");
+    // The birth is retained, so that it doesn't matter who is first, the relay or the edge.
+    crate::waiting::wait_until("the relay relays", || {
+        edge.nbirth(&[int("count", 1)]).unwrap();
+        host.births("Plant/E") > 0
+    });
+    edge.ndata(&[untyped(int("count", 2))]).unwrap();
+    host.wait_for("Plant/E", "count", 2);
+    let plain = eavesdropper.count(|record| matches!(record.event, Event::Packet(_)));
+    assert_eq!(plain, 0, "MQTT in clear text");
+    let garbage = eavesdropper.count(|record| matches!(record.event, Event::Garbage(_)));
+    assert!(garbage > 0, "nothing went through the proxy");
+}
+
+#[test]
+fn a_broker_with_a_certificate_of_another_authority_is_refused_on_both_sides() {
+    let (ot_side, it_side, other) =
+        (Authority::new("ot"), Authority::new("it"), Authority::new("x"));
+    let Some(ot_broker) = ot_side.broker() else { return };
+    let Some(it_broker) = it_side.broker() else { return };
+    let link = |broker: &Broker, of: &Authority| match of.link(broker, of) {
+        Link::Tls { address, certificate, key, .. } => {
+            Link::Tls { address, ca: other.path("ca.pem"), certificate, key }
+        }
+        plain @ Link::Plain(_) => plain,
+    };
+    let settings = settings(link(&ot_broker, &ot_side), link(&it_broker, &it_side));
+    let mut relay = Relay::new(&settings);
+    relay.start(Half::Ot);
+    relay.wait_for_log(Half::Ot, &["certificate"]);
+    assert!(!ot_broker.log().contains("sparkdiode-ot"), "the relay said who it is");
+    drop(relay);
+
+    // With a good OT link there is something to tell IT about.
+    let mut relay = Relay::new(&Settings { ot: ot_side.link(&ot_broker, &ot_side), ..settings });
+    relay.start(Half::Ot);
+    relay.start(Half::It);
+    let it = Observer::start(it_broker.address);
+    let mut edge = RawEdge::connect(ot_broker.address, "Plant", "E");
+    crate::waiting::wait_until("the IT half says why it can't", || {
+        edge.nbirth(&[int("count", 1)]).unwrap();
+        relay.log(Half::It).lines().any(|line| line.contains("certificate"))
+    });
+    assert_eq!(it.count("spBv1.0/Plant/NBIRTH/E"), 0);
+}
+
+#[test]
+fn a_client_certificate_that_the_broker_does_not_trust_is_said_clearly() {
+    let (ot_side, other) = (Authority::new("ot"), Authority::new("x"));
+    let Some(ot_broker) = ot_side.broker() else { return };
+    let link = ot_side.link(&ot_broker, &other);
+    let mut relay = Relay::new(&settings(link.clone(), link));
+    relay.start(Half::Ot);
+    relay.wait_for_log(Half::Ot, &["certificate"]);
+}
+
+#[test]
+fn a_wrong_password_is_said_clearly() {
+    let user = Some(("relay".to_owned(), "right".to_owned()));
+    let Some(broker) = Broker::start(Options { user, ..Options::default() }) else { return };
+    let proxy = Proxy::start(broker.address);
+    let mut settings = settings(Link::Plain(proxy.address), Link::Plain(broker.address));
+    settings.ot_broker = "user = \"relay\"\npassword-file = \"password\"".into();
+    let mut relay = Relay::new(&settings);
+    write_secret(&relay.path("password"), "wrong\n");
+    relay.start(Half::Ot);
+    relay.wait_for_log(Half::Ot, &["refused"]);
+    // The password is read before every connection: no restart is needed.
+    write_secret(&relay.path("password"), "right\n");
+    crate::waiting::wait_until("the relay is in", || {
+        proxy.count(|record| matches!(record.received(), Some(Packet::SubAck { .. }))) > 0
+    });
+    assert!(!relay.log(Half::Ot).contains("wrong"), "the password is in the log");
+}
+
+fn settings(ot: Link, it: Link) -> Settings {
+    Settings {
+        ot,
+        it,
+        policy: EVERYTHING.to_owned(),
+        ot_broker: String::new(),
+        ot_extra: String::new(),
+        mirror: String::new(),
+        journal: String::new(),
+    }
+}
+
+/// A certificate authority with a certificate for a broker and one for a client.
+struct Authority {
+    dir: tempfile::TempDir,
+}
+
+impl Authority {
+    fn new(name: &str) -> Authority {
+        let dir = tempfile::tempdir().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.distinguished_name.push(DnType::CommonName, format!("authority {name}"));
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        fs::write(dir.path().join("ca.pem"), issuer.pem()).unwrap();
+        let ends = [
+            ("broker", ExtendedKeyUsagePurpose::ServerAuth),
+            ("client", ExtendedKeyUsagePurpose::ClientAuth),
+        ];
+        for (end, usage) in ends {
+            let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+            let mut params = CertificateParams::new(names).unwrap();
+            params.extended_key_usages = vec![usage];
+            params.distinguished_name.push(DnType::CommonName, format!("{end} of {name}"));
+            let key = KeyPair::generate().unwrap();
+            let certificate = params.signed_by(&key, &issuer).unwrap();
+            fs::write(dir.path().join(format!("{end}.pem")), certificate.pem()).unwrap();
+            write_secret(&dir.path().join(format!("{end}.key")), &key.serialize_pem());
+        }
+        Authority { dir }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        Path::join(self.dir.path(), name)
+    }
+
+    fn broker(&self) -> Option<Broker> {
+        let tls = TlsFiles {
+            ca: self.path("ca.pem"),
+            certificate: self.path("broker.pem"),
+            key: self.path("broker.key"),
+        };
+        Broker::start(Options { tls: Some(tls), ..Options::default() })
+    }
+
+    /// To a broker of this authority, with the client certificate of another one perhaps.
+    fn link(&self, broker: &Broker, client: &Authority) -> Link {
+        Link::Tls {
+            address: broker.tls_address.unwrap(),
+            ca: self.path("ca.pem"),
+            certificate: client.path("client.pem"),
+            key: client.path("client.key"),
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! The relay under test: both halves as real processes, with configuration, policies, journal
+//! and state in a temporary directory.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::waiting::wait_until;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_sparkdiode");
+
+/// A role, which is a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Half {
+    Ot,
+    It,
+}
+
+/// How a half reaches its broker.
+#[derive(Clone, Debug)]
+pub(crate) enum Link {
+    Plain(SocketAddr),
+    /// With a client certificate; PEM files.
+    Tls {
+        address: SocketAddr,
+        ca: PathBuf,
+        certificate: PathBuf,
+        key: PathBuf,
+    },
+}
+
+/// What the tests vary.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) ot: Link,
+    pub(crate) it: Link,
+    pub(crate) policy: String,
+    /// More lines of `[broker]` of `ot.toml`.
+    pub(crate) ot_broker: String,
+    /// More tables of `ot.toml`.
+    pub(crate) ot_extra: String,
+    /// More lines of `[mirror]` of `it.toml`.
+    pub(crate) mirror: String,
+    /// More lines of `[journal]` of `ot.toml`.
+    pub(crate) journal: String,
+}
+
+pub(crate) struct Relay {
+    dir: tempfile::TempDir,
+    ot: Option<Child>,
+    it: Option<Child>,
+}
+
+impl Relay {
+    /// Writes the configuration; nothing runs yet.
+    pub(crate) fn new(settings: &Settings) -> Relay {
+        let relay = Relay { dir: tempfile::tempdir().unwrap(), ot: None, it: None };
+        for name in ["policies", "journal", "ot-state", "it-state"] {
+            fs::create_dir(relay.path(name)).unwrap();
+        }
+        relay.write_policy(&settings.policy);
+        let dir = relay.dir.path().display();
+        let mut ot = format!("name = \"relay\"\n{}", broker(&settings.ot, &settings.ot_broker));
+        write!(
+            ot,
+            "[policies]\npaths = [\"{dir}/policies\"]\n\
+             [journal]\npath = \"{dir}/journal\"\n{}\n\
+             [state]\npath = \"{dir}/ot-state\"\n{}",
+            settings.journal, settings.ot_extra
+        )
+        .unwrap();
+        fs::write(relay.path("ot.toml"), ot).unwrap();
+        let mut it = broker(&settings.it, "");
+        write!(
+            it,
+            "[journal]\npath = \"{dir}/journal\"\n\
+             [state]\npath = \"{dir}/it-state\"\n\
+             [mirror]\n{}\n",
+            settings.mirror
+        )
+        .unwrap();
+        fs::write(relay.path("it.toml"), it).unwrap();
+        relay
+    }
+
+    /// A path in the relay's directory: `journal`, `ot.toml`, `policies/policy.toml`.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Replaces the policy; the OT half reads it at its start and on SIGHUP.
+    pub(crate) fn write_policy(&self, text: &str) {
+        fs::write(self.path("policies/policy.toml"), text).unwrap();
+    }
+
+    pub(crate) fn start(&mut self, half: Half) {
+        assert!(self.child(half).is_none(), "{half:?} runs already");
+        let log = fs::File::options().create(true).append(true).open(self.log_path(half)).unwrap();
+        let name = half.name();
+        let child = Command::new(BINARY)
+            .args([name, "--config"])
+            .arg(self.path(&format!("{name}.toml")))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        *self.child(half) = Some(child);
+    }
+
+    pub(crate) fn signal(&mut self, half: Half, signal: Signal) {
+        let pid = self.child(half).as_ref().unwrap().id();
+        let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self, half: Half) {
+        self.signal(half, Signal::KILL);
+        self.child(half).take().unwrap().wait().unwrap();
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub(crate) fn terminate(&mut self, half: Half) -> ExitStatus {
+        self.signal(half, Signal::TERM);
+        self.wait(half)
+    }
+
+    /// Waits for the half to end by itself.
+    pub(crate) fn wait(&mut self, half: Half) -> ExitStatus {
+        let child = self.child(half).as_mut().unwrap();
+        let mut status = None;
+        wait_until(&format!("{half:?} ends"), || {
+            status = child.try_wait().unwrap();
+            status.is_some()
+        });
+        *self.child(half) = None;
+        status.unwrap()
+    }
+
+    /// Everything the half said on stderr, over all its starts.
+    pub(crate) fn log(&self, half: Half) -> String {
+        fs::read_to_string(self.log_path(half)).unwrap_or_default()
+    }
+
+    /// Waits until a line of the half's log has all of `words`.
+    #[track_caller]
+    pub(crate) fn wait_for_log(&self, half: Half, words: &[&str]) {
+        wait_until(&format!("{half:?} logs {words:?}"), || {
+            let log = self.log(half);
+            log.lines().any(|line| words.iter().all(|word| line.contains(word)))
+        });
+    }
+
+    /// Runs a subcommand to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(BINARY)
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    /// All bytes of all files of the journal, by file.
+    pub(crate) fn journal(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        files(&self.path("journal"))
+    }
+
+    fn child(&mut self, half: Half) -> &mut Option<Child> {
+        match half {
+            Half::Ot => &mut self.ot,
+            Half::It => &mut self.it,
+        }
+    }
+
+    fn log_path(&self, half: Half) -> PathBuf {
+        self.path(&format!("{}.log", half.name()))
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        for half in [Half::Ot, Half::It] {
+            if let Some(mut child) = self.child(half).take() {
+                // It may have ended by itself, which the test then has noticed or not cared for.
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            if std::thread::panicking() {
+                println!("--- stderr of {half:?}:\n{}", self.log(half));
+            }
+        }
+        if std::thread::panicking() {
+            let cat = self.run(&["journal", "cat", "journal"]);
+            println!("--- journal:\n{}", String::from_utf8_lossy(&cat.stdout));
+        }
+    }
+}
+
+impl Half {
+    /// The subcommand, which also names the files.
+    fn name(self) -> &'static str {
+        match self {
+            Half::Ot => "ot",
+            Half::It => "it",
+        }
+    }
+}
+
+/// Writes a file that only its owner may read, as secrets must be.
+pub(crate) fn write_secret(path: &Path, text: &str) {
+    let mut options = fs::File::options();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path).unwrap();
+    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+}
+
+fn broker(link: &Link, extra: &str) -> String {
+    match link {
+        Link::Plain(address) => {
+            format!("[broker]\naddress = \"{address}\"\nplaintext = true\n{extra}\n")
+        }
+        Link::Tls { address, ca, certificate, key } => format!(
+            "[broker]\naddress = \"localhost:{}\"\n{extra}\n\
+             [broker.tls]\nca-file = \"{}\"\ncertificate-file = \"{}\"\nkey-file = \"{}\"\n",
+            address.port(),
+            ca.display(),
+            certificate.display(),
+            key.display()
+        ),
+    }
+}
+
+fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(files(&path));
+        } else if let Ok(bytes) = fs::read(&path) {
+            // A file may be deleted by retention between the two calls.
+            all.push((path, bytes));
+        }
+    }
+    all
+}

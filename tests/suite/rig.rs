@@ -1,0 +1,137 @@
+//! Everything around the relay: two brokers, a recording proxy before each, an observer on
+//! both, and the judgement that every end-to-end test ends with.
+
+use std::net::SocketAddr;
+
+use crate::broker::{Broker, Options};
+use crate::checker::{Excuse, errors};
+use crate::packet::Packet;
+use crate::peers::observer::Observer;
+use crate::relay::{Half, Link, Relay, Settings};
+use crate::waiting::wait_until;
+use crate::wire::{Event, Proxy, ot_guard};
+
+/// Forwards everything of the group `Plant`.
+pub(crate) const EVERYTHING: &str = r#"
+[[rule]]
+name = "everything"
+action = "forward"
+group = "Plant"
+"#;
+
+pub(crate) struct Rig {
+    pub(crate) relay: Relay,
+    /// Before the OT broker; only the relay goes through it.
+    pub(crate) ot_proxy: Proxy,
+    /// Before the IT broker; only the relay goes through it.
+    pub(crate) it_proxy: Proxy,
+    pub(crate) ot_broker: Broker,
+    pub(crate) it_broker: Broker,
+    /// Sees everything on the OT broker.
+    pub(crate) ot: Observer,
+    /// Sees everything on the IT broker.
+    pub(crate) it: Observer,
+}
+
+/// What a test may vary before the relay starts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Variation {
+    pub(crate) ot_broker: Options,
+    pub(crate) it_broker: Options,
+    pub(crate) journal: String,
+    pub(crate) mirror: String,
+    pub(crate) ot_extra: String,
+}
+
+impl Rig {
+    /// Brokers, proxies and both halves run, and the OT half has its subscriptions. `None`
+    /// when there is no broker to be had.
+    pub(crate) fn start(policy: &str) -> Option<Rig> {
+        let mut rig = Rig::prepare(policy, &Variation::default())?;
+        rig.start_both();
+        Some(rig)
+    }
+
+    /// The same, but neither half runs yet.
+    pub(crate) fn prepare(policy: &str, variation: &Variation) -> Option<Rig> {
+        let ot_broker = Broker::start(variation.ot_broker.clone())?;
+        let it_broker = Broker::start(variation.it_broker.clone())?;
+        let ot_proxy = Proxy::start(ot_broker.address);
+        let it_proxy = Proxy::start(it_broker.address);
+        let settings = Settings {
+            ot: Link::Plain(ot_proxy.address),
+            it: Link::Plain(it_proxy.address),
+            policy: policy.to_owned(),
+            ot_broker: String::new(),
+            ot_extra: variation.ot_extra.clone(),
+            mirror: variation.mirror.clone(),
+            journal: variation.journal.clone(),
+        };
+        let relay = Relay::new(&settings);
+        let ot = Observer::start(ot_broker.address);
+        let it = Observer::start(it_broker.address);
+        Some(Rig { relay, ot_proxy, it_proxy, ot_broker, it_broker, ot, it })
+    }
+
+    pub(crate) fn start_both(&mut self) {
+        self.start_ot();
+        self.relay.start(Half::It);
+    }
+
+    /// Starts the OT half and waits until the broker has granted its subscriptions.
+    pub(crate) fn start_ot(&mut self) {
+        let before = self.subscriptions();
+        self.relay.start(Half::Ot);
+        wait_until("the OT half has subscribed", || self.subscriptions() > before);
+    }
+
+    /// How often the OT broker granted subscriptions to the relay.
+    pub(crate) fn subscriptions(&self) -> usize {
+        self.ot_proxy.count(|record| matches!(record.received(), Some(Packet::SubAck { .. })))
+    }
+
+    pub(crate) fn ot_address(&self) -> SocketAddr {
+        self.ot_broker.address
+    }
+
+    pub(crate) fn it_address(&self) -> SocketAddr {
+        self.it_broker.address
+    }
+
+    /// Waits until this many messages of this topic are on the IT broker.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, topic: &str, count: usize) {
+        wait_until(&format!("{count} of {topic} on IT"), || self.it.count(topic) >= count);
+    }
+
+    /// Waits until the last value of this integer metric in messages of this topic is `value`.
+    #[track_caller]
+    pub(crate) fn wait_for_number(&self, topic: &str, name: &str, value: u64) {
+        wait_until(&format!("{topic}: `{name}` = {value} on IT"), || {
+            self.it.numbers(topic, name).last() == Some(&value)
+        });
+    }
+
+    /// Asserts that both links were used as they may be.
+    #[track_caller]
+    pub(crate) fn judge(&self, excuse: Excuse) {
+        let ot = ot_guard(&self.ot_proxy.records());
+        assert!(ot.is_empty(), "on the OT link: {ot:#?}");
+        let records = self.it_proxy.records();
+        assert!(
+            records.iter().any(|record| matches!(&record.event, Event::Packet(_))),
+            "nothing was recorded on the IT link"
+        );
+        let it: Vec<_> = errors(&records, excuse).iter().map(ToString::to_string).collect();
+        assert!(it.is_empty(), "on the IT link: {it:#?}");
+    }
+
+    /// Asserts that no command is on the OT broker.
+    #[track_caller]
+    pub(crate) fn no_command_on_ot(&self) {
+        for publish in self.ot.arrivals() {
+            let verb = publish.topic.split('/').nth(2).unwrap_or("");
+            assert!(!matches!(verb, "NCMD" | "DCMD"), "{publish:?}");
+        }
+    }
+}

@@ -1,2 +1,5 @@
 //! demo
 mod broker;
+mod clock;
+mod host;
+mod plant;

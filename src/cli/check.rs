@@ -10,7 +10,9 @@ use super::report::{self, counted};
 use super::{Exit, Failure, half};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use crate::config::file::read_text;
-use crate::config::{BrokerConfig, Durability, FirstStart, ItConfig, OnGap, OtConfig, policies};
+use crate::config::{
+    BrokerConfig, Durability, FirstStart, ItConfig, OnGap, OtConfig, file_diagnostic, policies,
+};
 use crate::policy::{Action, Policy};
 use crate::telemetry::escape;
 
@@ -101,10 +103,7 @@ fn recognise(path: &Path) -> Result<(Kind, SourceFile), Diagnostics> {
     if path.is_dir() {
         return Ok((Kind::Policy, SourceFile::new(path, "")));
     }
-    let text = read_text(path).map_err(|error| {
-        let problem = Diagnostic::file_error("C001", path, error.to_string());
-        error.hint().into_iter().fold(problem, |problem, hint| problem.help(hint))
-    })?;
+    let text = read_text(path).map_err(|error| file_diagnostic(path, &error))?;
     let file = SourceFile::new(path, text);
     let kind = {
         // Mistakes of syntax are reported by whoever reads the file for good.

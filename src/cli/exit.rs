@@ -20,6 +20,12 @@ pub enum Exit {
     Config = 78,
 }
 
+impl Exit {
+    /// All of them, by number.
+    pub const ALL: [Exit; 6] =
+        [Exit::Ok, Exit::Usage, Exit::Data, Exit::Software, Exit::Io, Exit::Config];
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(exit as u8)

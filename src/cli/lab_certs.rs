@@ -63,7 +63,10 @@ pub(super) fn run(arguments: &LabCertsArgs) -> Result<Exit, Failure> {
     let names: Vec<String> =
         LOCAL_NAMES.iter().map(ToString::to_string).chain(arguments.host.clone()).collect();
     let now = SystemTime::now();
-    let until = now + Duration::from_secs(u64::from(arguments.days) * 86_400);
+    let lifetime = Duration::from_secs(u64::from(arguments.days).saturating_mul(86_400));
+    let until = now
+        .checked_add(lifetime)
+        .ok_or_else(|| Failure::new(Exit::Io, "the clock is at the end of time"))?;
     let mut files = Vec::new();
     for side in ["ot", "it"] {
         let made = make_side(side, &names, now, until);
@@ -224,10 +227,11 @@ mod tests {
                 tls::client_config(&config).unwrap();
             }
         }
-        let before = fs::read(certs.join("ot-ca.pem")).unwrap();
-        fs::remove_file(certs.join("ot-server.key")).unwrap();
+        // The first file that would be written is gone, and is not made again.
+        fs::remove_file(certs.join("ot-ca.pem")).unwrap();
+        let before = fs::read(certs.join("it-ca.pem")).unwrap();
         assert_eq!(make(&certs).unwrap_err().exit(), Exit::Io);
-        assert_eq!(fs::read(certs.join("ot-ca.pem")).unwrap(), before);
-        assert!(!certs.join("ot-server.key").exists());
+        assert!(!certs.join("ot-ca.pem").exists());
+        assert_eq!(fs::read(certs.join("it-ca.pem")).unwrap(), before);
     }
 }

@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
+pub(crate) use reader::file_diagnostic;
 use reader::{Reader, Section, code};
 
 pub use broker::{Address, BrokerConfig, Credentials, TlsConfig, TlsIdentity};

@@ -24,7 +24,7 @@ pub fn load_sources(paths: &[PathBuf]) -> Result<Vec<SourceFile>, Diagnostics> {
         if path.is_dir() {
             match files_of(path) {
                 Ok(found) => files.extend(found),
-                Err(problem) => problems.push(problem),
+                Err(found) => problems.extend(found),
             }
         } else {
             files.push(path.clone());
@@ -44,16 +44,17 @@ pub fn load_sources(paths: &[PathBuf]) -> Result<Vec<SourceFile>, Diagnostics> {
     if problems.has_errors() { Err(problems) } else { Ok(sources) }
 }
 
-fn files_of(directory: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
+fn files_of(directory: &Path) -> Result<Vec<PathBuf>, Diagnostics> {
     let os = |source: io::Error| {
         let error = FileError::Os { verb: "read", path: directory.to_owned(), source };
-        file_diagnostic(directory, &error)
+        Diagnostics::from(file_diagnostic(directory, &error))
     };
     let metadata = directory.metadata().map_err(os)?;
     if file::is_writable_by_others(&metadata) {
         let title = "writable by everybody: anybody could add a policy to this directory";
         return Err(Diagnostic::file_error(code::PERMISSIONS, directory, title)
-            .help(format!("chmod o-w {}", directory.display())));
+            .help(format!("chmod o-w {}", directory.display()))
+            .into());
     }
     let mut files = Vec::new();
     for entry in directory.read_dir().map_err(os)? {
@@ -66,7 +67,8 @@ fn files_of(directory: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
     if files.is_empty() {
         let title = format!("no policy (`*.toml`) in directory `{}`", directory.display());
         return Err(Diagnostic::file_error(code::FILE, directory, title)
-            .help("without a policy nothing crosses"));
+            .help("without a policy nothing crosses")
+            .into());
     }
     files.sort();
     Ok(files)

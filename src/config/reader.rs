@@ -401,7 +401,7 @@ pub(super) struct ReadPath {
 }
 
 /// A diagnostic about a file that can't be used.
-pub(super) fn file_diagnostic(path: &Path, error: &FileError) -> Diagnostic {
+pub(crate) fn file_diagnostic(path: &Path, error: &FileError) -> Diagnostic {
     let code = match error {
         FileError::WritableByOthers { .. } => code::PERMISSIONS,
         _ => code::FILE,

@@ -19,7 +19,7 @@ use rumqttc::{
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
-use crate::it::driver::Happened;
+use crate::it::Happened;
 use crate::it::mirror::{NodeId, Qos, SessionEvent, SessionSpec};
 
 /// Unsubscribing from this filter, which no session subscribes to, makes the broker answer

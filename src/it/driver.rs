@@ -15,7 +15,7 @@ use crate::it::mirror::{
 };
 use crate::it::notices::NoticeLog;
 use crate::it::state::{StateDir, StateError, Stored};
-use crate::it::{FirstStart, ItError, PolicyLoader};
+use crate::it::{FirstStart, Happened, ItError, PolicyLoader};
 use crate::journal::{Body, Frame, From, Item, Position, Reader};
 
 /// Frames taken before session events and timers get their turn.
@@ -38,24 +38,6 @@ const POLL_LAST: Duration = Duration::from_millis(5);
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
 /// How long a stop waits for the broker to take the deaths.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
-
-/// Something that the driver waits for besides the journal.
-#[derive(Debug)]
-pub(super) enum Happened {
-    Session {
-        node: NodeId,
-        generation: u64,
-        event: SessionEvent,
-    },
-    /// A session ended with this error; thousands may end at once.
-    BrokerTrouble {
-        error: String,
-    },
-    /// SIGTERM or SIGINT.
-    Stop,
-    /// SIGHUP.
-    Reload,
-}
 
 /// What the driver is told at the start.
 pub(super) struct DriverSettings {

@@ -20,8 +20,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use connection::{BrokerSettings, TlsSettings};
-use driver::{Driver, DriverSettings, Happened};
-use mirror::{Mirror, MirrorSettings};
+use driver::{Driver, DriverSettings};
+use mirror::{Mirror, MirrorSettings, NodeId, SessionEvent};
 pub use state::StateError;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -66,6 +66,24 @@ pub enum FirstStart {
     Oldest,
     /// What comes from now on.
     Newest,
+}
+
+/// Something that the driver waits for besides the journal.
+#[derive(Debug)]
+enum Happened {
+    Session {
+        node: NodeId,
+        generation: u64,
+        event: SessionEvent,
+    },
+    /// A session ended with this error; thousands may end at once.
+    BrokerTrouble {
+        error: String,
+    },
+    /// SIGTERM or SIGINT.
+    Stop,
+    /// SIGHUP.
+    Reload,
 }
 
 /// Why the IT half ended.

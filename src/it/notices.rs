@@ -69,7 +69,7 @@ impl NoticeLog {
             Notice::OverCapacity { what } => {
                 tracing::error!(target: "it", limit = what, "over capacity");
             }
-            Notice::Writer { relay, epoch, version, policy_digest } => {
+            Notice::JournalStart { relay, epoch, version, policy_digest } => {
                 tracing::debug!(target: "it", relay = escape(relay, MAX_TEXT), epoch,
                     version = escape(version, MAX_TEXT),
                     policy_digest = escape(policy_digest, MAX_TEXT), "journal segment");
@@ -159,7 +159,7 @@ fn kind(notice: &Notice) -> &'static str {
         Notice::NodeDead { .. } => "dead",
         Notice::SessionLost { .. } => "session lost",
         Notice::OverCapacity { .. } => "over capacity",
-        Notice::Writer { .. } => "journal segment",
+        Notice::JournalStart { .. } => "journal segment",
         Notice::PrimaryHost { .. } => "primary host",
     }
 }

@@ -87,13 +87,9 @@ mod tests {
             prop_assert!(!shown.chars().any(is_treacherous));
             prop_assert!(shown.chars().count() <= MAX_SHOWN * 10 + 1);
             // Every quote is escaped: an odd number of backslashes comes before it.
-            let mut backslashes = 0;
-            for character in shown.chars() {
-                match character {
-                    '\\' => backslashes += 1,
-                    '"' => prop_assert_eq!(std::mem::take(&mut backslashes) % 2, 1),
-                    _ => backslashes = 0,
-                }
+            for (quote, _) in shown.match_indices('"') {
+                let before = shown[..quote].chars().rev().take_while(|&c| c == '\\').count();
+                prop_assert_eq!(before % 2, 1, "{}", shown);
             }
         }
     }

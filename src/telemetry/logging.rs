@@ -100,7 +100,7 @@ where
         write!(writer, " {}", self.half)?;
         // Events of a library say whose they are.
         let root = metadata.target().split("::").next().unwrap_or_default();
-        if root != OWN_TARGET {
+        if root != OWN_TARGET && root != self.half {
             write!(writer, " {}", escape(root))?;
         }
         writer.write_char(':')?;
@@ -199,7 +199,7 @@ mod tests {
     fn logged(ansi: bool, log: impl FnOnce()) -> String {
         let sink = Sink::default();
         let writer = sink.clone();
-        let clock = || UNIX_EPOCH + Duration::from_millis(1_795_354_043_123);
+        let clock = || UNIX_EPOCH.checked_add(Duration::from_millis(1_795_354_043_123)).unwrap();
         let subscriber = tracing_subscriber::fmt()
             .with_ansi(ansi)
             .event_format(Line { half: "ot", clock })
@@ -222,6 +222,8 @@ mod tests {
         );
         let line = logged(false, || tracing::warn!(target: "rumqttc::state", "odd"));
         assert_eq!(line, "2026-11-22T13:27:23.123Z  WARN ot rumqttc: odd\n");
+        let line = logged(false, || tracing::warn!(target: "ot", "odd"));
+        assert_eq!(line, "2026-11-22T13:27:23.123Z  WARN ot: odd\n");
         assert!(logged(true, || tracing::error!("bad")).contains("\x1b[31mERROR\x1b[0m ot: bad"));
     }
 

@@ -10,13 +10,16 @@
     reason = "a test crate: a failure is a panic, and it drives real time"
 )]
 
+mod architecture;
 mod broker;
 mod checker;
 mod client;
+mod command_line;
 mod e2e;
 mod metrics;
 mod packet;
 mod peers;
+mod readme;
 mod relay;
 mod rig;
 mod waiting;

@@ -33,7 +33,7 @@ impl Mirror {
             return false;
         }
         let Entity { group, edge_node, device } = topic.entity;
-        let Some(&id) = self.by_key.get(&format!("{group}/{edge_node}")) else { return false };
+        let Some(id) = self.find(group, edge_node) else { return false };
         let Some(node) = self.node(id) else { return false };
         let missed = node
             .ranges

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::it::mirror::layout::{Folded, Layout};
 use crate::it::mirror::node::{Node, Session};
 use crate::it::mirror::{Link, Mirror, NodeId, Notice, Now, OnGap};
-use crate::journal::{Body, Frame, Heartbeat, Item, Keyframe, Lost, Relayed, Start};
+use crate::journal::{Body, Frame, Heartbeat, Item, Lost, Relayed, Start};
 use crate::policy::Verdict;
 use crate::sparkplug::{
     self, DataType, Entity, EntityTopic, MessageType, Metric, Payload, Topic, Value, names,
@@ -63,25 +63,12 @@ impl Mirror {
         if in_head {
             self.head = Some(HashSet::new());
         }
-        self.notice(Notice::Writer {
+        self.notice(Notice::JournalStart {
             relay: start.relay_name,
             epoch: start.epoch,
             version: start.version,
             policy_digest: start.policy_digest,
         });
-    }
-
-    /// A segment's head repeats every live node; a node that isn't in it died unseen.
-    fn head_ends(&mut self, now: Now) {
-        let Some(seen) = self.head.take() else { return };
-        for id in self.node_ids() {
-            let Some(node) = self.node_mut(id) else { continue };
-            if node.alive && !seen.contains(&id) {
-                node.alive = false;
-                self.tally.healed = self.tally.healed.saturating_add(1);
-                self.reconcile(now, id, "the OT half no longer knows it");
-            }
-        }
     }
 
     fn heartbeat(&mut self, heartbeat: &Heartbeat) {
@@ -125,8 +112,7 @@ impl Mirror {
             self.node_birth(now, id, seq, payload, date, relayed.synthetic);
             return Ok(());
         }
-        let id =
-            *self.by_key.get(&format!("{group}/{edge_node}")).ok_or(Reason::DataBeforeBirth)?;
+        let id = self.find(group, edge_node).ok_or(Reason::DataBeforeBirth)?;
         if !self.node(id).is_some_and(|node| node.alive) {
             return Err(Reason::DataBeforeBirth);
         }
@@ -154,11 +140,11 @@ impl Mirror {
         }
     }
 
-    fn node_named(&mut self, group: &str, edge_node: &str) -> Result<NodeId, Reason> {
-        let key = format!("{group}/{edge_node}");
-        if let Some(id) = self.by_key.get(&key) {
-            return Ok(*id);
+    pub(super) fn node_named(&mut self, group: &str, edge_node: &str) -> Result<NodeId, Reason> {
+        if let Some(id) = self.find(group, edge_node) {
+            return Ok(id);
         }
+        let key = self.key.clone();
         let id = u32::try_from(self.nodes.len()).map(NodeId).map_err(|_| Reason::OverCapacity)?;
         if self.nodes.len() >= self.settings.max_nodes {
             self.notice(Notice::OverCapacity { what: "mirror.max-nodes" });
@@ -174,7 +160,7 @@ impl Mirror {
         Ok(id)
     }
 
-    fn node_birth(
+    pub(super) fn node_birth(
         &mut self,
         now: Now,
         id: NodeId,
@@ -207,7 +193,7 @@ impl Mirror {
         self.reconcile(now, id, "");
     }
 
-    fn device_birth(
+    pub(super) fn device_birth(
         &mut self,
         now: Now,
         id: NodeId,
@@ -241,7 +227,13 @@ impl Mirror {
         Ok(())
     }
 
-    fn device_death(&mut self, now: Now, id: NodeId, name: &str, seq: u64) -> Result<(), Reason> {
+    pub(super) fn device_death(
+        &mut self,
+        now: Now,
+        id: NodeId,
+        name: &str,
+        seq: u64,
+    ) -> Result<(), Reason> {
         let Some(node) = self.node_mut(id) else { return Err(Reason::BadFrame) };
         let device = node.forget_device(name).ok_or(Reason::DataBeforeBirth)?;
         if device.born && node.session == Session::Born {
@@ -299,140 +291,14 @@ impl Mirror {
         }
     }
 
-    fn keyframe(&mut self, now: Now, seq: u64, keyframe: Keyframe, in_head: bool) {
-        let known = self.keyframe_of(now, seq, &keyframe);
-        match known {
-            Ok(id) => {
-                if in_head && let Some(head) = &mut self.head {
-                    head.insert(id);
-                }
-            }
-            Err(_) => {
-                self.tally.metrics_refused = self.tally.metrics_refused.saturating_add(1);
-            }
-        }
-    }
-
-    fn keyframe_of(&mut self, now: Now, seq: u64, keyframe: &Keyframe) -> Result<NodeId, Reason> {
-        let topic = entity_topic(&keyframe.topic)?;
-        let payload = sparkplug::decode(&keyframe.payload, &self.settings.caps)
-            .map_err(|_| Reason::BadFrame)?
-            .payload;
-        let date = payload.timestamp.unwrap_or(now.wall_ms);
-        let Entity { group, edge_node, device } = topic.entity;
-        match (topic.message_type, device) {
-            (MessageType::NBirth, None) => {
-                let id = self.node_named(group, edge_node)?;
-                self.node_keyframe(now, id, seq, payload, date, keyframe);
-                Ok(id)
-            }
-            (MessageType::DBirth, Some(name)) => {
-                let id = *self
-                    .by_key
-                    .get(&format!("{group}/{edge_node}"))
-                    .ok_or(Reason::DataBeforeBirth)?;
-                let node = self.node(id).ok_or(Reason::BadFrame)?;
-                if !node.alive {
-                    return Err(Reason::DataBeforeBirth);
-                }
-                if node.devices.contains_key(name) {
-                    let layout = self.layout(id, Some(name), payload, date);
-                    self.replace_layout(now, id, Some(name), seq, layout);
-                } else {
-                    self.heal();
-                    self.device_birth(now, id, name, seq, payload, date)?;
-                }
-                Ok(id)
-            }
-            _ => Err(Reason::BadFrame),
-        }
-    }
-
-    fn node_keyframe(
-        &mut self,
-        now: Now,
-        id: NodeId,
-        seq: u64,
-        payload: Payload,
-        date: u64,
-        keyframe: &Keyframe,
-    ) {
-        let same_session = self
-            .node(id)
-            .is_some_and(|node| node.alive && node.ot_bd_seq == names::bd_seq(&payload));
-        if !same_session {
-            self.heal();
-            self.node_birth(now, id, seq, payload, date, true);
-        } else {
-            let layout = self.layout(id, None, payload, date);
-            self.replace_layout(now, id, None, seq, layout);
-            let live: HashSet<&str> = keyframe.devices.iter().map(String::as_str).collect();
-            let gone: Vec<String> = self
-                .node(id)
-                .into_iter()
-                .flat_map(|node| node.devices.keys())
-                .filter(|name| !live.contains(name.as_str()))
-                .cloned()
-                .collect();
-            for name in gone {
-                self.heal();
-                let _ = self.device_death(now, id, &name, seq);
-            }
-        }
-        if let Some(node) = self.node_mut(id) {
-            node.confirm_by = None;
-            if keyframe.uncertain != node.uncertain {
-                node.uncertain = keyframe.uncertain;
-                if keyframe.uncertain {
-                    self.gap(now, id);
-                }
-            }
-        }
-    }
-
-    /// Replaces a known layout by one that the OT half repeated or changed. Differences are
-    /// told as data where the shape is the same, else by a new birth sequence.
-    fn replace_layout(
-        &mut self,
-        now: Now,
-        id: NodeId,
-        device: Option<&str>,
-        seq: u64,
-        mut layout: Layout,
-    ) {
-        let Some(node) = self.node_mut(id) else { return };
-        let current = match device {
-            None => &mut node.layout,
-            Some(name) => match node.devices.get_mut(name) {
-                Some(device) => &mut device.layout,
-                None => return,
-            },
-        };
-        let same_shape = current.same_shape(&layout);
-        let differences = if same_shape { current.differences(&layout) } else { Vec::new() };
-        layout.keep_stale_marks_of(current);
-        if same_shape && differences.is_empty() {
-            return;
-        }
-        *current = layout;
-        self.tally.healed = self.tally.healed.saturating_add(1);
-        let Some(node) = self.node_mut(id) else { return };
-        if !node.publishes() {
-            node.miss_birth(device, seq);
-        } else if same_shape {
-            node.published(now.at, seq, seq);
-            self.publish_data(now, id, device, differences);
-        } else {
-            self.publish_births(now, id);
-        }
-    }
-
     /// Messages of this node were lost on the OT side.
-    fn gap(&mut self, now: Now, id: NodeId) {
+    pub(super) fn gap(&mut self, now: Now, id: NodeId) {
         self.tally.gaps = self.tally.gaps.saturating_add(1);
         let on_gap = self.settings.on_gap;
         let Some(node) = self.node_mut(id) else { return };
         let key = node.key();
+        // The keyframes that follow say the same until a birth: once is enough.
+        node.uncertain = true;
         match on_gap {
             OnGap::Ignore => {}
             OnGap::Mark => {
@@ -451,7 +317,13 @@ impl Mirror {
     }
 
     /// Builds the layout of a birth, with the mirror's own copy of the policy applied.
-    fn layout(&mut self, id: NodeId, device: Option<&str>, birth: Payload, date: u64) -> Layout {
+    pub(super) fn layout(
+        &mut self,
+        id: NodeId,
+        device: Option<&str>,
+        birth: Payload,
+        date: u64,
+    ) -> Layout {
         let (mut layout, refused) = Layout::from_birth(birth, date);
         self.tally.metrics_refused = self.tally.metrics_refused.saturating_add(refused);
         self.apply_policy(id, device, &mut layout);
@@ -504,16 +376,10 @@ impl Mirror {
             self.publish_births(now, id);
         }
     }
-
-    fn heal(&mut self) {
-        if self.link != Link::CatchingUp {
-            self.tally.healed = self.tally.healed.saturating_add(1);
-        }
-    }
 }
 
 /// Commands, STATE and everything else that can't be in a journal are refused again.
-fn entity_topic(topic: &str) -> Result<EntityTopic<'_>, Reason> {
+pub(super) fn entity_topic(topic: &str) -> Result<EntityTopic<'_>, Reason> {
     match Topic::parse(topic) {
         Ok(Topic::Entity(topic)) => Ok(topic),
         _ => Err(Reason::BadFrame),

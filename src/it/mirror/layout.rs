@@ -193,6 +193,21 @@ impl Layout {
         }
     }
 
+    /// Takes all stale marks away; the metrics that had one, as data that says that they are
+    /// good.
+    pub(super) fn refresh(&mut self) -> Vec<Metric> {
+        let stale = self.slots.iter_mut().filter(|slot| slot.stale);
+        stale
+            .map(|slot| {
+                slot.stale = false;
+                let mut metric = as_data(slot.metric.clone());
+                let quality = quality_of(&metric).unwrap_or(QUALITY_GOOD);
+                set_quality(metric.properties.get_or_insert_default(), quality);
+                metric
+            })
+            .collect()
+    }
+
     /// Copies the stale marks of an older layout of the same entity.
     pub(super) fn keep_stale_marks_of(&mut self, older: &Layout) {
         for slot in &mut self.slots {

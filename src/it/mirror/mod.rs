@@ -7,6 +7,7 @@
 
 mod backfill;
 mod frames;
+mod keyframes;
 mod layout;
 mod node;
 mod outgoing;
@@ -104,8 +105,8 @@ pub enum Notice {
     SessionLost { node: String },
     /// A bound of the configuration was reached.
     OverCapacity { what: &'static str },
-    /// A new writer or a new policy.
-    Writer { relay: String, epoch: u64, version: String, policy_digest: String },
+    /// A segment began: who writes it, by which policy.
+    JournalStart { relay: String, epoch: u64, version: String, policy_digest: String },
     /// The primary host came or went.
     PrimaryHost { online: bool },
 }
@@ -128,6 +129,7 @@ pub struct Mirror {
     nodes: Vec<Node>,
     /// By `group/edge_node`; a name has no slash.
     by_key: HashMap<String, NodeId, foldhash::fast::RandomState>,
+    key: String,
     bd_seqs: HashMap<String, u8, foldhash::fast::RandomState>,
     out: VecDeque<Outgoing>,
     notices: VecDeque<Notice>,
@@ -165,6 +167,7 @@ impl Mirror {
             policy,
             nodes: Vec::new(),
             by_key: HashMap::default(),
+            key: String::new(),
             bd_seqs: HashMap::default(),
             out: VecDeque::new(),
             notices: VecDeque::new(),
@@ -253,6 +256,16 @@ impl Mirror {
     /// Whether every session is closed.
     pub fn is_stopped(&self) -> bool {
         self.nodes.iter().all(|node| matches!(node.session, node::Session::Closed { .. }))
+    }
+
+    /// The node `group/edge_node`, if it is known.
+    fn find(&mut self, group: &str, edge_node: &str) -> Option<NodeId> {
+        // One buffer for all look-ups: there is one per message.
+        self.key.clear();
+        self.key.push_str(group);
+        self.key.push('/');
+        self.key.push_str(edge_node);
+        self.by_key.get(&self.key).copied()
     }
 
     fn node_ids(&self) -> impl Iterator<Item = NodeId> + use<> {

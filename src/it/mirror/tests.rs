@@ -541,6 +541,31 @@ fn a_gap_marks_what_was_not_seen_since_as_stale() {
 }
 
 #[test]
+fn keyframes_repeat_a_gap_without_new_births_and_can_take_it_back() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    world.relayed("spBv1.0/g/NDATA/e", data(vec![metric("a", 2)]), true);
+    let births = world.host.births;
+    let keyframe = |uncertain| {
+        let metrics = vec![bd_seq(4), metric("a", 2), metric("b", 1)];
+        let payload = Payload { metrics, ..Payload::default() };
+        Body::Keyframe(Keyframe {
+            topic: "spBv1.0/g/NBIRTH/e".into(),
+            payload: payload.encode_to_vec(),
+            devices: vec!["d".into()],
+            uncertain,
+            ..Keyframe::default()
+        })
+    };
+    world.append(keyframe(true));
+    assert_eq!(world.host.births, births);
+    world.append(keyframe(false));
+    let quality = &world.host.nodes["g/e"].quality;
+    assert_eq!((quality["g/e/:b"], quality["g/e/d:x"]), (192, 192));
+    assert_eq!(world.host.births, births);
+}
+
+#[test]
 fn a_gap_can_be_death_until_the_next_birth() {
     let mut world = World::live(MirrorSettings { on_gap: OnGap::Death, ..settings() });
     plant(&mut world);

@@ -1,0 +1,178 @@
+//! Keyframes: the OT half repeats what it holds for alive. A mirror that lost frames is whole
+//! again with them; one that is whole compares, and counts any difference.
+
+use std::collections::HashSet;
+
+use crate::it::mirror::frames::entity_topic;
+use crate::it::mirror::layout::Layout;
+use crate::it::mirror::{Link, Mirror, NodeId, Now};
+use crate::journal::Keyframe;
+use crate::sparkplug::{self, Entity, MessageType, Metric, Payload, names};
+use crate::telemetry::Reason;
+
+impl Mirror {
+    /// A segment's head repeats every live node; a node that isn't in it died unseen.
+    pub(super) fn head_ends(&mut self, now: Now) {
+        let Some(seen) = self.head.take() else { return };
+        for id in self.node_ids() {
+            let Some(node) = self.node_mut(id) else { continue };
+            if node.alive && !seen.contains(&id) {
+                node.alive = false;
+                self.tally.healed = self.tally.healed.saturating_add(1);
+                self.reconcile(now, id, "the OT half no longer knows it");
+            }
+        }
+    }
+
+    pub(super) fn keyframe(&mut self, now: Now, seq: u64, keyframe: Keyframe, in_head: bool) {
+        let known = self.keyframe_of(now, seq, &keyframe);
+        match known {
+            Ok(id) => {
+                if in_head && let Some(head) = &mut self.head {
+                    head.insert(id);
+                }
+            }
+            Err(_) => {
+                self.tally.metrics_refused = self.tally.metrics_refused.saturating_add(1);
+            }
+        }
+    }
+
+    fn keyframe_of(&mut self, now: Now, seq: u64, keyframe: &Keyframe) -> Result<NodeId, Reason> {
+        let topic = entity_topic(&keyframe.topic)?;
+        let payload = sparkplug::decode(&keyframe.payload, &self.settings.caps)
+            .map_err(|_| Reason::BadFrame)?
+            .payload;
+        let date = payload.timestamp.unwrap_or(now.wall_ms);
+        let Entity { group, edge_node, device } = topic.entity;
+        match (topic.message_type, device) {
+            (MessageType::NBirth, None) => {
+                let id = self.node_named(group, edge_node)?;
+                self.node_keyframe(now, id, seq, payload, date, keyframe);
+                Ok(id)
+            }
+            (MessageType::DBirth, Some(name)) => {
+                let id = self.find(group, edge_node).ok_or(Reason::DataBeforeBirth)?;
+                let node = self.node(id).ok_or(Reason::BadFrame)?;
+                if !node.alive {
+                    return Err(Reason::DataBeforeBirth);
+                }
+                if node.devices.contains_key(name) {
+                    let layout = self.layout(id, Some(name), payload, date);
+                    self.replace_layout(now, id, Some(name), seq, layout);
+                } else {
+                    self.heal();
+                    self.device_birth(now, id, name, seq, payload, date)?;
+                }
+                Ok(id)
+            }
+            _ => Err(Reason::BadFrame),
+        }
+    }
+
+    fn node_keyframe(
+        &mut self,
+        now: Now,
+        id: NodeId,
+        seq: u64,
+        payload: Payload,
+        date: u64,
+        keyframe: &Keyframe,
+    ) {
+        let same_session = self
+            .node(id)
+            .is_some_and(|node| node.alive && node.ot_bd_seq == names::bd_seq(&payload));
+        if !same_session {
+            self.heal();
+            self.node_birth(now, id, seq, payload, date, true);
+        } else {
+            let layout = self.layout(id, None, payload, date);
+            self.replace_layout(now, id, None, seq, layout);
+            let live: HashSet<&str> = keyframe.devices.iter().map(String::as_str).collect();
+            let gone: Vec<String> = self
+                .node(id)
+                .into_iter()
+                .flat_map(|node| node.devices.keys())
+                .filter(|name| !live.contains(name.as_str()))
+                .cloned()
+                .collect();
+            for name in gone {
+                self.heal();
+                let _ = self.device_death(now, id, &name, seq);
+            }
+        }
+        if let Some(node) = self.node_mut(id) {
+            node.confirm_by = None;
+            match (node.uncertain, keyframe.uncertain) {
+                (false, true) => self.gap(now, id),
+                (true, false) => self.verified(now, id, seq),
+                _ => {}
+            }
+        }
+    }
+
+    /// Nothing was lost after all: what was marked stale is good, and said to be.
+    fn verified(&mut self, now: Now, id: NodeId, seq: u64) {
+        let Some(node) = self.node_mut(id) else { return };
+        node.uncertain = false;
+        let devices = node.devices.iter_mut().filter(|(_, device)| device.born);
+        let refreshed: Vec<(Option<String>, Vec<Metric>)> =
+            std::iter::once((None, node.layout.refresh()))
+                .chain(devices.map(|(name, device)| (Some(name.clone()), device.layout.refresh())))
+                .filter(|(_, metrics)| !metrics.is_empty())
+                .collect();
+        if !node.publishes() {
+            // The births to come say it.
+            return;
+        }
+        if !refreshed.is_empty() {
+            node.published(now.at, seq, seq);
+        }
+        for (device, metrics) in refreshed {
+            self.publish_data(now, id, device.as_deref(), metrics);
+        }
+    }
+
+    /// Replaces a known layout by one that the OT half repeated or changed. Differences are
+    /// told as data where the shape is the same, else by a new birth sequence.
+    pub(super) fn replace_layout(
+        &mut self,
+        now: Now,
+        id: NodeId,
+        device: Option<&str>,
+        seq: u64,
+        mut layout: Layout,
+    ) {
+        let Some(node) = self.node_mut(id) else { return };
+        let current = match device {
+            None => &mut node.layout,
+            Some(name) => match node.devices.get_mut(name) {
+                Some(device) => &mut device.layout,
+                None => return,
+            },
+        };
+        let same_shape = current.same_shape(&layout);
+        let differences = if same_shape { current.differences(&layout) } else { Vec::new() };
+        layout.keep_stale_marks_of(current);
+        if same_shape && differences.is_empty() {
+            return;
+        }
+        *current = layout;
+        self.tally.healed = self.tally.healed.saturating_add(1);
+        let Some(node) = self.node_mut(id) else { return };
+        if !node.publishes() {
+            node.miss_birth(device, seq);
+        } else if same_shape {
+            node.published(now.at, seq, seq);
+            self.publish_data(now, id, device, differences);
+        } else {
+            self.publish_births(now, id);
+        }
+    }
+
+    fn heal(&mut self) {
+        if self.link != Link::CatchingUp {
+            self.tally.healed = self.tally.healed.saturating_add(1);
+        }
+    }
+}

@@ -1,11 +1,14 @@
 //! `sparkdiode ot`: the OT half.
 
+use bytes::Bytes;
 use clap::Args;
 
 use super::half::{self, HalfArgs};
 use super::{Exit, Failure};
-use crate::config::OtConfig;
-use crate::policy::Policy;
+use crate::config::{self, BrokerConfig, JournalConfig, OtConfig, tls};
+use crate::journal::{Durability, WriterOptions};
+use crate::ot::{self, BrokerSettings, OtError, PipelineSettings, Settings, TlsSettings};
+use crate::sparkplug::Caps;
 
 /// Run the OT half: OT broker → policy → journal.
 ///
@@ -23,12 +26,68 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     let (config, mut warnings) = OtConfig::load(&arguments.half.config)?;
     let (policy, found) = half::read_policy(&config.policy_paths)?;
     warnings.extend(found);
+    let broker = broker_settings(&config.broker, config.client_id)?;
     half::begin("ot", &arguments.half, warnings)?;
-    start(config, policy)
+    let paths = config.policy_paths;
+    let settings = Settings {
+        pipeline: PipelineSettings {
+            source: config.name.clone(),
+            keyframe_every: config.relay.keyframe_every,
+            reorder_timeout: config.relay.reorder_timeout,
+            max_nodes: config.relay.max_nodes,
+            max_devices_per_node: config.relay.max_devices_per_node,
+            caps: Caps { payload_bytes: broker.max_packet_bytes, ..Caps::default() },
+        },
+        journal: writer_options(config.journal, config.name.clone()),
+        relay_name: config.name,
+        broker,
+        state_dir: config.state_dir,
+        policy,
+        policy_loader: Box::new(move || half::read_policy_again(&paths)),
+    };
+    ot::run(settings).map_err(|error| {
+        let exit = match &error {
+            OtError::State(_) | OtError::Journal(_) | OtError::Start(_) | OtError::StoppedShort => {
+                Exit::Io
+            }
+            OtError::Panicked => Exit::Software,
+        };
+        Failure::new(exit, error.to_string())
+    })?;
+    Ok(Exit::Ok)
 }
 
-/// Hands over to the OT half.
-fn start(config: OtConfig, policy: Policy) -> Result<Exit, Failure> {
-    let _ = (config, policy);
-    Err(Failure::new(Exit::Software, "this build has no OT half yet"))
+fn broker_settings(broker: &BrokerConfig, client_id: String) -> Result<BrokerSettings, Failure> {
+    let credentials = half::read_credentials(broker.credentials.as_ref())?;
+    let tls = match &broker.tls {
+        Some(tls) => Some(TlsSettings {
+            config: tls::client_config(tls)?,
+            server_name: tls.server_name.clone(),
+        }),
+        None => None,
+    };
+    Ok(BrokerSettings {
+        host: broker.address.host.clone(),
+        port: broker.address.port,
+        client_id,
+        credentials: credentials
+            .map(|(user, password)| (user, Bytes::copy_from_slice(password.expose().as_bytes()))),
+        keep_alive: broker.keep_alive,
+        max_packet_bytes: usize::try_from(broker.max_packet_bytes).unwrap_or(usize::MAX),
+        tls,
+    })
+}
+
+fn writer_options(journal: JournalConfig, relay_name: String) -> WriterOptions {
+    WriterOptions {
+        dir: journal.path,
+        relay_name,
+        segment_bytes: journal.segment_bytes,
+        retain_bytes: journal.retain_bytes,
+        retain_age: Some(journal.retain_age),
+        durability: match journal.durability {
+            config::Durability::Process => Durability::Process,
+            config::Durability::Power => Durability::Power,
+        },
+    }
 }

@@ -60,7 +60,7 @@ impl fmt::Display for Address {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
     pub user: String,
-    /// Read by [`SecretFile::read`] before every connection, so that it can be exchanged.
+    /// Read by [`SecretFile::read`] when the half starts.
     pub password: SecretFile,
 }
 

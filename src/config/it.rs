@@ -92,7 +92,7 @@ pub enum OnGap {
     Ignore,
 }
 
-/// QoS of NDATA and DDATA on the IT broker (`data-qos`); births and deaths follow Sparkplug.
+/// QoS of births and data on the IT broker (`data-qos`); deaths are always QoS 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DataQos {
     /// 0, as Sparkplug 3.0 §6.4 wants it.

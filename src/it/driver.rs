@@ -241,8 +241,7 @@ impl Driver {
                 self.mirror.reload_policy(now, Some(Arc::new(policy)));
             }
             Err(error) => {
-                tracing::error!(target: "it",
-                    "policy not reloaded, the earlier one stays in force:\n{error}");
+                tracing::error!(target: "it", error, "policy not reloaded; the earlier one stays in force");
             }
         }
     }

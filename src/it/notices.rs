@@ -7,14 +7,11 @@ use std::time::Duration;
 use crate::it::mirror::{Mirror, Notice};
 use crate::it::state::StateError;
 use crate::journal::JournalError;
-use crate::sparkplug::value::escape;
 use crate::telemetry::Account;
 
 /// Lines of one kind within one window; further ones are counted.
 const LINES_PER_WINDOW: u32 = 20;
 const WINDOW: Duration = Duration::from_secs(10);
-/// Text from the network is cut at this many characters.
-const MAX_TEXT: usize = 200;
 
 /// The limited log.
 #[derive(Debug, Default)]
@@ -47,32 +44,32 @@ impl NoticeLog {
             }
             Notice::CommandRefused { topic, metrics, reason } => {
                 let metrics = metrics.join(", ");
-                tracing::warn!(target: "it", topic = escape(topic, MAX_TEXT),
-                    metrics = escape(&metrics, MAX_TEXT), reason, "command refused");
+                tracing::warn!(target: "it", topic = topic,
+                    metrics = metrics, reason, "command refused");
             }
             Notice::RebirthAnswered { node } => {
-                tracing::info!(target: "it", node = escape(node, MAX_TEXT), "rebirth answered");
+                tracing::info!(target: "it", node = node, "rebirth answered");
             }
             Notice::SequenceGap { node } => {
-                tracing::warn!(target: "it", node = escape(node, MAX_TEXT),
+                tracing::warn!(target: "it", node = node,
                     "messages were lost before they reached the relay");
             }
             Notice::NodeBorn { node, devices, bd_seq } => {
-                tracing::info!(target: "it", node = escape(node, MAX_TEXT), devices, bd_seq, "born");
+                tracing::info!(target: "it", node = node, devices, bd_seq, "born");
             }
             Notice::NodeDead { node, why } => {
-                tracing::info!(target: "it", node = escape(node, MAX_TEXT), why, "dead");
+                tracing::info!(target: "it", node = node, why, "dead");
             }
             Notice::SessionLost { node } => {
-                tracing::warn!(target: "it", node = escape(node, MAX_TEXT), "session lost");
+                tracing::warn!(target: "it", node = node, "session lost");
             }
             Notice::OverCapacity { what } => {
                 tracing::error!(target: "it", limit = what, "over capacity");
             }
             Notice::JournalStart { relay, epoch, version, policy_digest } => {
-                tracing::debug!(target: "it", relay = escape(relay, MAX_TEXT), epoch,
-                    version = escape(version, MAX_TEXT),
-                    policy_digest = escape(policy_digest, MAX_TEXT), "journal segment");
+                tracing::debug!(target: "it", relay = relay, epoch,
+                    version = version,
+                    policy_digest = policy_digest, "journal segment");
             }
             Notice::PrimaryHost { online } => {
                 tracing::info!(target: "it", online, "primary host");
@@ -83,7 +80,7 @@ impl NoticeLog {
     /// A session ended with an error.
     pub(super) fn broker_trouble(&mut self, at: Duration, error: &str) {
         if self.admit(at, "broker trouble") {
-            tracing::warn!(target: "it", error = escape(error, MAX_TEXT),
+            tracing::warn!(target: "it", error = error,
                 "no session with the IT broker; trying again");
         }
     }

@@ -1,7 +1,237 @@
-//! The OT half: subscribes, judges, and appends to the journal. It can't publish and it can't
-//! read a journal that another process writes.
+//! The OT half: subscribes, judges, and appends to the journal. It can't publish, and it reads
+//! nothing that the IT half writes.
+//!
+//! ```text
+//!  OT broker ──> connection ──bounded channel──> worker ──> journal
+//!            <── receipts ───────────────────────  │ pipeline: decode, plant, policy, encode
+//! ```
 
+mod connection;
 mod pipeline;
 mod plant;
+mod state;
+mod worker;
 
-pub use pipeline::{Counters, Now, Pipeline, PipelineSettings, Received};
+use std::io;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, TrySendError};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::LocalSet;
+
+use self::connection::{SessionEvent, SessionHandle, Sink};
+use self::state::StateDir;
+use self::worker::{Clock, Shared, Work, Worker, WorkerSettings};
+use crate::journal::{JournalError, Writer, WriterOptions};
+use crate::policy::Policy;
+
+pub use self::connection::{BrokerSettings, TlsSettings};
+pub use self::pipeline::{Counters, Now, Pipeline, PipelineSettings, Received};
+pub use self::state::StateError;
+pub use self::worker::WorkerError;
+
+/// Messages on their way to the worker: some batches.
+const QUEUED_MESSAGES: usize = 8_192;
+/// Bytes of them. When either is reached nothing is read from the broker until there is room.
+const QUEUED_BYTES: usize = 64 * 1024 * 1024;
+/// Pause of the network while the worker has no room.
+const FULL_PAUSE: Duration = Duration::from_millis(1);
+/// How long a stop waits for the journal.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// How long a stop waits for the broker to take acknowledgements and DISCONNECT.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
+
+/// Reads the policies again; an error is told to the operator, and the old policy stays.
+pub type PolicyLoader = Box<dyn Fn() -> Result<Policy, String>>;
+
+/// Everything that the OT half needs.
+pub struct Settings {
+    /// Name of this relay, in every segment's `Start`.
+    pub relay_name: String,
+    pub broker: BrokerSettings,
+    pub pipeline: PipelineSettings,
+    pub journal: WriterOptions,
+    /// Directory of the OT half's own state.
+    pub state_dir: PathBuf,
+    pub policy: Policy,
+    /// Called on SIGHUP.
+    pub policy_loader: PolicyLoader,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Settings")
+            .field("relay_name", &self.relay_name)
+            .field("broker", &self.broker)
+            .field("pipeline", &self.pipeline)
+            .field("journal", &self.journal)
+            .field("state_dir", &self.state_dir)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why the OT half ended.
+#[derive(Debug, thiserror::Error)]
+pub enum OtError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The operating system refused a thread, a timer or a signal handler.
+    #[error("cannot start: {0}")]
+    Start(#[from] io::Error),
+    /// The journal refused frames until the time for a stop was over. What isn't journalled
+    /// isn't acknowledged.
+    #[error("stopped while the journal refused frames")]
+    StoppedShort,
+    /// Our bug.
+    #[error("the worker thread ended unexpectedly")]
+    Panicked,
+}
+
+impl From<WorkerError> for OtError {
+    fn from(error: WorkerError) -> Self {
+        match error {
+            WorkerError::State(error) => OtError::State(error),
+            WorkerError::Journal(error) => OtError::Journal(error),
+        }
+    }
+}
+
+/// Runs until SIGTERM or SIGINT: then what was received is journalled and acknowledged, the
+/// plant is stored, and the session with the broker ends with DISCONNECT. SIGHUP reads the
+/// policies again.
+///
+/// # Errors
+/// [`OtError`]; what was acknowledged until then is in the journal.
+pub fn run(settings: Settings) -> Result<(), OtError> {
+    let Settings { relay_name, broker, pipeline, journal, state_dir, policy, policy_loader } =
+        settings;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let clock = Clock::new();
+    let state = StateDir::open(&state_dir)?;
+    let writer = Writer::open(journal, clock.now().wall_ms)?;
+    let (work, queue) = crossbeam_channel::bounded(QUEUED_MESSAGES);
+    let (receipts, released) = tokio::sync::mpsc::unbounded_channel();
+    let shared = Arc::new(Shared::default());
+    let filters = policy.subscriptions();
+    let worker_settings = WorkerSettings { relay_name, keyframe_every: pipeline.keyframe_every };
+    let make_pipeline = |now| Pipeline::new(pipeline, policy, now);
+    let worker = Worker::new(
+        worker_settings,
+        make_pipeline,
+        writer,
+        state,
+        queue,
+        receipts,
+        Arc::clone(&shared),
+        clock,
+    )?;
+    let (done, ended) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new().name("worker".into()).spawn(move || {
+        worker.run();
+        let _ = done.send(());
+    })?;
+
+    let network = async move {
+        let (session, handle) = connection::session(&broker, filters);
+        let queue = Rc::new(Queue { work, shared });
+        let sink = Rc::clone(&queue);
+        let mut polling = tokio::task::spawn_local(async move { session.run(&*sink).await });
+        let mut acknowledging = tokio::task::spawn_local(handle.clone().acknowledge(released));
+        let result = supervise(&queue, &handle, policy_loader, ended).await;
+        // The worker dropped its end of the receipts: when the task ends, all are handed over.
+        let _ = tokio::time::timeout(GOODBYE_WITHIN, &mut acknowledging).await;
+        handle.disconnect();
+        let _ = tokio::time::timeout(GOODBYE_WITHIN, &mut polling).await;
+        acknowledging.abort();
+        polling.abort();
+        result
+    };
+    runtime.block_on(LocalSet::new().run_until(network))
+}
+
+/// Waits for signals, and for the worker's end.
+async fn supervise(
+    queue: &Queue,
+    handle: &SessionHandle,
+    load: PolicyLoader,
+    mut ended: tokio::sync::oneshot::Receiver<()>,
+) -> Result<(), OtError> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    tracing::info!(target: "ot", "started");
+    loop {
+        tokio::select! {
+            _ = &mut ended => return Err(OtError::Panicked),
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hang_up.recv() => match load() {
+                Ok(policy) => {
+                    let filters = policy.subscriptions();
+                    queue.put_work(Work::Policy(Box::new(policy))).await;
+                    handle.refilter(filters);
+                }
+                Err(error) => tracing::error!(target: "ot",
+                    "policy not reloaded, the earlier one stays in force:\n{error}"),
+            },
+        }
+    }
+    tracing::info!(target: "ot", "stopping");
+    queue.shared.stopping.store(true, Ordering::Relaxed);
+    let stopped = async {
+        queue.put_work(Work::Stop).await;
+        (&mut ended).await
+    };
+    match tokio::time::timeout(STOP_WITHIN, stopped).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(OtError::Panicked),
+        Err(_) => {
+            queue.shared.give_up.store(true, Ordering::Relaxed);
+            Err(OtError::StoppedShort)
+        }
+    }
+}
+
+/// The way to the worker, bounded by messages and bytes.
+struct Queue {
+    work: Sender<Work>,
+    shared: Arc<Shared>,
+}
+
+impl Queue {
+    async fn put_work(&self, mut work: Work) {
+        loop {
+            match self.work.try_send(work) {
+                // Without a worker the process is about to end.
+                Ok(()) | Err(TrySendError::Disconnected(_)) => return,
+                Err(TrySendError::Full(back)) => work = back,
+            }
+            tokio::time::sleep(FULL_PAUSE).await;
+        }
+    }
+}
+
+impl Sink for Queue {
+    async fn put(&self, event: SessionEvent) {
+        let work = match event {
+            SessionEvent::Connected { present } => Work::Connected { present },
+            SessionEvent::Lost => Work::Lost,
+            SessionEvent::Message(_) if self.shared.stopping.load(Ordering::Relaxed) => return,
+            SessionEvent::Message(delivered) => {
+                while self.shared.queued_bytes.load(Ordering::Relaxed) >= QUEUED_BYTES {
+                    tokio::time::sleep(FULL_PAUSE).await;
+                }
+                self.shared.queued_bytes.fetch_add(delivered.bytes(), Ordering::Relaxed);
+                Work::Message(delivered)
+            }
+        };
+        self.put_work(work).await;
+    }
+}

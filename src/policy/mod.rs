@@ -121,22 +121,22 @@ impl Policy {
     /// numbers of the edge node. Where they don't (rules that name single devices, or the node
     /// only), a gap in `seq` says nothing.
     pub fn sees_every_message_of(&self, group: &str, edge_node: &str) -> bool {
-        let candidates = self.index.candidates(&self.rules, group, edge_node);
-        subscribe::sees_every_message(candidates.map(|(_, rule)| rule), group, edge_node)
+        let related = self.index.related(&self.rules, group, edge_node);
+        subscribe::sees_every_message(related.map(|(_, rule)| rule), group, edge_node)
     }
 
     /// Whether a forward rule could match the edge node or a device of it, and no deny rule
     /// denies the node with all its devices.
     pub fn node_in_scope(&self, group: &str, edge_node: &str) -> bool {
-        let candidates = self.index.candidates(&self.rules, group, edge_node);
-        scope::node_in_scope(candidates, group, edge_node)
+        let related = self.index.related(&self.rules, group, edge_node);
+        scope::node_in_scope(related, group, edge_node)
     }
 
     /// Whether a forward rule selects the entity (a device, or the edge node's own metrics),
     /// and no deny rule denies all of it.
     pub fn device_in_scope(&self, entity: Entity<'_>) -> bool {
-        let candidates = self.index.candidates(&self.rules, entity.group, entity.edge_node);
-        scope::entity_in_scope(candidates, entity)
+        let related = self.index.related(&self.rules, entity.group, entity.edge_node);
+        scope::entity_in_scope(related, entity)
     }
 
     /// Judges one metric. For more than one of the same entity, make a [`Policy::plan`].

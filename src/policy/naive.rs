@@ -316,9 +316,11 @@ proptest! {
                     prop_assert!(subscribed(&topic(node, of_node, of_device)));
                 }
             }
-            if policy.sees_every_message_of(entity.group, entity.edge_node) {
-                prop_assert!(subscribed(&topic(entity, "NDATA", "DDATA")));
-            }
+            let any_device = Entity::device(entity.group, entity.edge_node, "any other");
+            prop_assert_eq!(
+                policy.sees_every_message_of(entity.group, entity.edge_node),
+                subscribed(&topic(node, "NDATA", "")) && subscribed(&topic(any_device, "", "DDATA"))
+            );
         }
         for (index, filter) in filters.iter().enumerate() {
             for (other_index, other) in filters.iter().enumerate() {

@@ -50,22 +50,32 @@ impl RuleIndex {
         index
     }
 
-    /// The rules that can concern the edge node or its devices, in order; some may not.
-    pub(super) fn candidates<'a>(
-        &self,
+    /// The rules that can concern the edge node or its devices, in no order; some may not.
+    pub(super) fn related<'a>(
+        &'a self,
         rules: &'a [Rule],
         group: &str,
         edge_node: &str,
     ) -> impl Iterator<Item = (RuleId, &'a Rule)> + use<'a> {
         let by_node = self.by_node.get(group).and_then(|nodes| nodes.get(edge_node));
         let lists = [by_node, self.by_group.get(group), self.by_edge_node.get(edge_node)];
-        let mut numbers: Vec<u32> =
-            lists.into_iter().flatten().chain([&self.others]).flatten().copied().collect();
-        numbers.sort_unstable();
-        numbers.into_iter().filter_map(|number| {
-            let id = RuleId(number);
+        let numbers = lists.into_iter().flatten().chain([&self.others]).flatten();
+        numbers.filter_map(|number| {
+            let id = RuleId(*number);
             Some((id, rules.get(id.index())?))
         })
+    }
+
+    /// The same in the order of the rules.
+    pub(super) fn candidates<'a>(
+        &'a self,
+        rules: &'a [Rule],
+        group: &str,
+        edge_node: &str,
+    ) -> impl Iterator<Item = (RuleId, &'a Rule)> + use<'a> {
+        let mut candidates: Vec<_> = self.related(rules, group, edge_node).collect();
+        candidates.sort_unstable_by_key(|(id, _)| *id);
+        candidates.into_iter()
     }
 }
 

@@ -30,10 +30,37 @@ pub(super) fn sees_every_message<'a>(
     group: &str,
     edge_node: &str,
 ) -> bool {
-    let forwards = rules.filter(|rule| rule.action == Action::Forward);
-    forwards.flat_map(|rule| needs(&rule.selectors)).any(|(own_group, own_node, device)| {
-        device == Some(Level::Any) && own_group.matches(group) && own_node.matches(edge_node)
+    rules.filter(|rule| rule.action == Action::Forward).any(|rule| {
+        let Selectors { topics, groups, edge_nodes, devices, node_only } = &rule.selectors;
+        let (groups, edge_nodes) = (groups.as_deref(), edge_nodes.as_deref());
+        let every_device = !node_only
+            && devices
+                .as_ref()
+                .is_none_or(|globs| globs.iter().any(|glob| glob.literal().is_none()));
+        let by_names =
+            || lets_in(&Level::Any, groups, group) && lets_in(&Level::Any, edge_nodes, edge_node);
+        every_device
+            && topics.as_ref().map_or_else(by_names, |topics| {
+                topics.iter().any(|topic| {
+                    matches!(topic.reach, Reach::All | Reach::Devices(Level::Any))
+                        && lets_in(&topic.group, groups, group)
+                        && lets_in(&topic.edge_node, edge_nodes, edge_node)
+                })
+            })
     })
+}
+
+/// Whether one of the levels that [`narrowed`] gives lets in `name`.
+fn lets_in(level: &Level, globs: Option<&[Glob]>, name: &str) -> bool {
+    match (level, globs) {
+        (level, None) => level.matches(name),
+        (Level::Name(own), Some(globs)) => {
+            own == name && globs.iter().any(|glob| glob.matches(name))
+        }
+        (Level::Any, Some(globs)) => {
+            globs.iter().any(|glob| glob.literal().is_none_or(|literal| literal == name))
+        }
+    }
 }
 
 /// What a rule with `selectors` needs. A device can't be used without its edge node's births

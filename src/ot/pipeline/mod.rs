@@ -13,6 +13,7 @@
 mod births;
 mod data;
 mod encode;
+mod restore;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -53,6 +54,8 @@ pub struct Received<'a> {
     pub retain: bool,
     /// The broker delivered it before, or thinks so.
     pub dup: bool,
+    /// It came with QoS 1 or 2: a broker that kept the session lost none of its kind.
+    pub assured: bool,
 }
 
 /// What the pipeline is told by the configuration.
@@ -95,7 +98,7 @@ pub struct Pipeline {
     /// Since when the broker is away.
     away_since: Duration,
     next_heartbeat: Duration,
-    /// Births or deaths were handled since this was asked last.
+    /// Births or deaths were handled or made since this was asked last.
     structure_changed: bool,
 }
 
@@ -169,6 +172,7 @@ impl Pipeline {
     pub fn reload(&mut self, now: Now, policy: Policy, out: &mut Vec<Body>) {
         self.limiter = Limiter::new(&policy);
         self.policy = policy;
+        self.structure_changed = true;
         let (mut turn, plant) = self.turn(now, out);
         for node in plant.nodes_mut() {
             adjust(&mut turn, node);
@@ -242,7 +246,8 @@ impl Pipeline {
         &self.policy
     }
 
-    /// Whether births or deaths were handled since this was asked last.
+    /// Whether births or deaths were handled or made since this was asked last: the stored
+    /// plant doesn't know of them.
     pub fn take_structure_changed(&mut self) -> bool {
         std::mem::take(&mut self.structure_changed)
     }
@@ -254,6 +259,7 @@ impl Pipeline {
             limiter: &mut self.limiter,
             account: &mut self.account,
             counters: &mut self.counters,
+            structure_changed: &mut self.structure_changed,
             now,
             out,
         };
@@ -282,15 +288,12 @@ impl Pipeline {
             Err(DecodeError::OverCap { .. }) => return Fate::Dropped(Reason::OverCap),
             Err(DecodeError::BadCompression(_)) => return Fate::Dropped(Reason::BadCompression),
         };
-        if !topic.message_type.is_data() {
-            self.structure_changed = true;
-        }
+        self.structure_changed |= !topic.message_type.is_data();
         if stored {
             self.learn_stored(now, topic, payload, out);
             return Fate::Dropped(Reason::StoredBirth);
         }
-        let hash = self.hasher.hash_one((received.topic, received.payload));
-        self.live(now, topic, payload, hash, received.dup, out)
+        self.live(now, topic, payload, received, out)
     }
 
     fn learn_stored(
@@ -317,10 +320,11 @@ impl Pipeline {
         now: Now,
         topic: EntityTopic<'_>,
         payload: Payload,
-        hash: u64,
-        dup: bool,
+        received: Received<'_>,
         out: &mut Vec<Body>,
     ) -> Fate {
+        let hash = self.hasher.hash_one((received.topic, received.payload));
+        let dup = received.dup;
         let Entity { group, edge_node, device } = topic.entity;
         let timeout = self.settings.reorder_timeout;
         let (mut turn, plant) = self.turn(now, out);
@@ -351,13 +355,16 @@ impl Pipeline {
         // Where the subscriptions don't let in every message of the node, holes say nothing.
         let sequenced = turn.policy.sees_every_message_of(group, edge_node);
         let seq = low_byte(payload.seq).filter(|_| sequenced);
+        let was_known = node.sequence.next().is_some();
         let arrival = node.sequence.arrive(now.mono, seq, hash, dup);
         if arrival == Arrival::Duplicate {
             return Fate::Dropped(Reason::Duplicate);
         }
         match arrival {
             Arrival::Jump => gap(&mut turn, node),
-            Arrival::InOrder if node.verify => node.verified(),
+            // After a restart: the sequence goes on, or the broker vouches for it.
+            Arrival::InOrder if node.verify && (was_known || received.assured) => node.verified(),
+            Arrival::InOrder => node.verify = false,
             Arrival::Early => node.verify = false,
             _ => {}
         }

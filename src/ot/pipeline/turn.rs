@@ -33,6 +33,7 @@ pub(super) struct Turn<'a> {
     pub(super) limiter: &'a mut Limiter,
     pub(super) account: &'a mut Account,
     pub(super) counters: &'a mut Counters,
+    pub(super) structure_changed: &'a mut bool,
     pub(super) now: Now,
     pub(super) out: &'a mut Vec<Body>,
 }
@@ -48,6 +49,7 @@ impl Turn<'_> {
     ) {
         // An NBIRTH starts anew, so nothing is lost before it; what the relay makes by itself
         // doesn't answer for the plant.
+        *self.structure_changed |= synthetic && !topic.message_type.is_data();
         let tells = !synthetic && topic.message_type != MessageType::NBirth;
         let loss_before = tells && std::mem::take(&mut node.loss);
         self.out.push(Body::Relayed(Relayed {

@@ -187,6 +187,11 @@ impl Layout {
         }
     }
 
+    /// The aliases that name a slot, with its index.
+    pub(crate) fn aliases(&self) -> impl Iterator<Item = (u64, usize)> + '_ {
+        self.by_alias.iter().filter_map(|(alias, index)| Some((*alias, (*index)?)))
+    }
+
     pub(crate) fn slot(&self, index: usize) -> Option<&Slot> {
         self.slots.get(index)
     }

@@ -3,6 +3,7 @@
 
 mod layout;
 mod sequence;
+mod stored;
 mod templates;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -12,6 +13,7 @@ use foldhash::fast::RandomState;
 
 pub(crate) use layout::{Layout, Slot, Taught};
 pub(crate) use sequence::{Arrival, Sequence};
+pub(crate) use stored::StoredPlant;
 pub(crate) use templates::{Definitions, Survey, Types};
 
 use crate::sparkplug::{Entity, Metric};

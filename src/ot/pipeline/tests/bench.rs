@@ -85,7 +85,7 @@ impl Bench {
         dup: bool,
     ) -> Vec<Relayed> {
         let payload = payload.encode_to_vec();
-        relayed(&self.receive(Received { topic, payload: &payload, retain, dup }))
+        relayed(&self.receive(Received { topic, payload: &payload, retain, dup, assured: false }))
     }
 
     /// Sends a message of edge node G/E with the next `seq`; an NBIRTH has 0.

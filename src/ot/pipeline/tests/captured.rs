@@ -14,6 +14,7 @@ fn replay(name: &str, text: &str) -> Bench {
             payload: &message.payload,
             retain: message.retain,
             dup: false,
+            assured: false,
         };
         let _ = bench.receive(received);
     }

@@ -255,7 +255,13 @@ fn what_is_no_entity_message_never_crosses() {
     ];
     for (topic, reason) in cases {
         let dropped = bench.dropped(reason);
-        bench.receive(Received { topic, payload: b"\x08\x01", retain: false, dup: false });
+        bench.receive(Received {
+            topic,
+            payload: b"\x08\x01",
+            retain: false,
+            dup: false,
+            assured: false,
+        });
         assert_eq!(bench.dropped(reason), dropped + 1, "{topic}");
     }
     bench.receive(Received {
@@ -263,6 +269,7 @@ fn what_is_no_entity_message_never_crosses() {
         payload: b"\xff",
         retain: false,
         dup: false,
+        assured: false,
     });
     assert_eq!(bench.dropped(Reason::MalformedPayload), 1);
     assert_eq!(bench.journal.len(), before);

@@ -1,0 +1,344 @@
+//! Session with the OT broker: the only file of this half that knows rumqttc.
+//!
+//! What leaves towards the OT broker is CONNECT (without a will), SUBSCRIBE, UNSUBSCRIBE,
+//! acknowledgements, PINGREQ and DISCONNECT. rumqttc's client could publish; it stays inside
+//! [`Requests`], which has a method for each of these and none for a PUBLISH, and nothing that
+//! this file gives away names a topic to publish to.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rumqttc::{
+    AckMode, AsyncClient, Broker, ConnectionError, Event, EventLoop, ManualAck, MqttOptions,
+    Outgoing, Packet, Publish, QoS, SubscribeFilterInput, SubscribeReasonCode, TlsConfiguration,
+    Transport,
+};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::sparkplug::CERTIFICATES_PREFIX;
+
+/// First pause after a lost connection; it doubles with each attempt.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// Longest pause: an OT broker that comes back is found within half a minute.
+const LAST_PAUSE: Duration = Duration::from_secs(30);
+/// Acknowledgements written with one wake-up.
+const REQUEST_BATCH: usize = 256;
+
+/// How to reach the OT broker.
+#[derive(Clone)]
+pub struct BrokerSettings {
+    pub host: String,
+    pub port: u16,
+    /// Names the persistent session at the broker.
+    pub client_id: String,
+    /// User and password.
+    pub credentials: Option<(String, Bytes)>,
+    pub keep_alive: Duration,
+    /// Largest packet in either direction.
+    pub max_packet_bytes: usize,
+    /// `None`: plain TCP, where the operator has said so.
+    pub tls: Option<TlsSettings>,
+}
+
+/// TLS towards the OT broker.
+#[derive(Clone, Debug)]
+pub struct TlsSettings {
+    pub config: Arc<rustls::ClientConfig>,
+    /// Name that the broker's certificate must have.
+    pub server_name: String,
+}
+
+impl std::fmt::Debug for BrokerSettings {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("BrokerSettings")
+            .field("address", &format_args!("{}:{}", self.host, self.port))
+            .field("tls", &self.tls.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A message as it came from the broker, and how to acknowledge it.
+#[derive(Debug)]
+pub(super) struct Delivered {
+    pub(super) topic: Bytes,
+    pub(super) payload: Bytes,
+    pub(super) retain: bool,
+    pub(super) dup: bool,
+    /// `None` at QoS 0.
+    pub(super) receipt: Option<Receipt>,
+}
+
+/// The right to acknowledge one message, on the connection that delivered it.
+#[derive(Debug)]
+pub(super) struct Receipt {
+    connection: u64,
+    ack: ManualAck,
+}
+
+/// What a session tells.
+#[derive(Debug)]
+pub(super) enum SessionEvent {
+    /// Connected; `present`: the broker kept the session.
+    Connected {
+        present: bool,
+    },
+    Message(Delivered),
+    Lost,
+}
+
+/// Takes what a session tells. Waits while there is no room: meanwhile nothing is read from the
+/// broker, which keeps what it has at QoS 1.
+pub(super) trait Sink {
+    fn put(&self, event: SessionEvent) -> impl Future<Output = ()>;
+}
+
+/// The session: polls the network until it is told to stop.
+pub(super) struct Session {
+    eventloop: EventLoop,
+    requests: Requests,
+    filters: Rc<Filters>,
+    connection: Rc<Cell<u64>>,
+    address: String,
+}
+
+/// What the rest of the half can ask of the session.
+#[derive(Clone)]
+pub(super) struct SessionHandle {
+    requests: Requests,
+    filters: Rc<Filters>,
+    connection: Rc<Cell<u64>>,
+}
+
+/// The filters that are wanted, without those that every session has.
+type Filters = std::cell::RefCell<BTreeSet<String>>;
+
+/// Prepares a session with the filters of the policy.
+pub(super) fn session(broker: &BrokerSettings, filters: Vec<String>) -> (Session, SessionHandle) {
+    let options = options(broker);
+    // Unbounded: it holds acknowledgements, of which there are at most as many as the broker
+    // has messages in flight, and a handful of subscriptions.
+    let (client, eventloop) = AsyncClient::builder(options).unbounded().build();
+    let requests = Requests(client);
+    let filters = Rc::new(Filters::new(filters.into_iter().collect()));
+    let connection = Rc::new(Cell::new(0));
+    let handle = SessionHandle {
+        requests: requests.clone(),
+        filters: Rc::clone(&filters),
+        connection: Rc::clone(&connection),
+    };
+    let address = format!("{}:{}", broker.host, broker.port);
+    (Session { eventloop, requests, filters, connection, address }, handle)
+}
+
+impl Session {
+    /// Connects, and connects again, for ever; returns after [`SessionHandle::disconnect`].
+    pub(super) async fn run(mut self, sink: &impl Sink) {
+        let mut attempts = 0_u32;
+        loop {
+            match self.eventloop.poll().await {
+                Ok(Event::Incoming(Packet::ConnAck(ack))) => {
+                    attempts = 0;
+                    let present = ack.session_present;
+                    tracing::info!(target: "ot", broker = %self.address, session_present = present,
+                        "connected");
+                    sink.put(SessionEvent::Connected { present }).await;
+                    self.requests.subscribe(&self.filters.borrow());
+                }
+                Ok(Event::Incoming(Packet::SubAck(ack))) => {
+                    report(&ack.return_codes);
+                }
+                Ok(Event::Incoming(Packet::Publish(publish))) => {
+                    sink.put(SessionEvent::Message(self.delivered(publish))).await;
+                }
+                Ok(Event::Outgoing(Outgoing::Disconnect)) | Err(ConnectionError::RequestsDone) => {
+                    return;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    // Before anything else runs: receipts of this connection are void now.
+                    self.connection.set(self.connection.get().wrapping_add(1));
+                    sink.put(SessionEvent::Lost).await;
+                    let pause = pause(attempts);
+                    tracing::warn!(target: "ot", broker = %self.address, %error,
+                        pause_ms = pause.as_millis(), "not connected");
+                    attempts = attempts.saturating_add(1);
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    fn delivered(&self, publish: Publish) -> Delivered {
+        let connection = self.connection.get();
+        let receipt = self.requests.0.prepare_ack(&publish).map(|ack| Receipt { connection, ack });
+        Delivered {
+            topic: publish.topic,
+            payload: publish.payload,
+            retain: publish.retain,
+            dup: publish.dup,
+            receipt,
+        }
+    }
+}
+
+impl SessionHandle {
+    /// Acknowledges what comes in `receipts`, in order, until the other end is dropped.
+    pub(super) async fn acknowledge(self, mut receipts: UnboundedReceiver<Vec<Receipt>>) {
+        while let Some(batch) = receipts.recv().await {
+            for receipt in batch {
+                // The broker delivers again what an earlier connection left unacknowledged.
+                if receipt.connection == self.connection.get() {
+                    self.requests.acknowledge(receipt.ack);
+                }
+            }
+        }
+    }
+
+    /// Takes over other filters: subscribes to the new ones, and ends those that are gone.
+    pub(super) fn refilter(&self, filters: Vec<String>) {
+        let wanted: BTreeSet<String> = filters.into_iter().collect();
+        let had = self.filters.replace(wanted.clone());
+        self.requests.unsubscribe(had.difference(&wanted).cloned().collect());
+        let new: BTreeSet<String> = wanted.difference(&had).cloned().collect();
+        if !new.is_empty() {
+            self.requests.subscribe(&new);
+        }
+    }
+
+    /// Sends DISCONNECT behind everything that was asked before.
+    pub(super) fn disconnect(&self) {
+        self.requests.disconnect();
+    }
+}
+
+/// Everything that this half can send. There is no PUBLISH.
+#[derive(Clone)]
+struct Requests(AsyncClient);
+
+impl Requests {
+    /// Subscribes to `filters` and to the stored births, at QoS 1.
+    fn subscribe(&self, filters: &BTreeSet<String>) {
+        let certificates = format!("{CERTIFICATES_PREFIX}#");
+        let filters: Vec<SubscribeFilterInput> = filters
+            .iter()
+            .map(String::as_str)
+            .chain([certificates.as_str()])
+            .map(|filter| SubscribeFilterInput::new(filter, QoS::AtLeastOnce))
+            .collect();
+        if let Err(error) = self.0.try_subscribe_many(filters) {
+            tracing::error!(target: "ot", %error, "cannot subscribe");
+        }
+    }
+
+    fn unsubscribe(&self, filters: Vec<String>) {
+        if !filters.is_empty()
+            && let Err(error) = self.0.try_unsubscribe_many(filters)
+        {
+            tracing::error!(target: "ot", %error, "cannot unsubscribe");
+        }
+    }
+
+    fn acknowledge(&self, ack: ManualAck) {
+        // Fails only when the session has ended: then the broker delivers again.
+        let _ = self.0.try_manual_ack(ack);
+    }
+
+    fn disconnect(&self) {
+        let _ = self.0.try_disconnect();
+    }
+}
+
+/// The last filter of every request is that of the stored births.
+fn report(codes: &[SubscribeReasonCode]) {
+    let Some((certificates, filters)) = codes.split_last() else { return };
+    if filters.contains(&SubscribeReasonCode::Failure) {
+        tracing::error!(target: "ot",
+            "the OT broker refused a subscription: some of what the policy allows can't come");
+    }
+    if *certificates == SubscribeReasonCode::Failure {
+        tracing::info!(target: "ot", "the OT broker doesn't give its stored births");
+    }
+}
+
+fn options(broker: &BrokerSettings) -> MqttOptions {
+    // With TLS the "host" is the name that the certificate must have; the connector below goes
+    // to the configured address either way.
+    let name = broker.tls.as_ref().map_or(&broker.host, |tls| &tls.server_name);
+    let mut options =
+        MqttOptions::new(broker.client_id.clone(), Broker::tcp(name.clone(), broker.port));
+    options.set_clean_session(false);
+    options.set_ack_mode(AckMode::Manual);
+    options.set_keep_alive(broker.keep_alive.as_secs().try_into().unwrap_or(u16::MAX));
+    options.set_max_packet_size(broker.max_packet_bytes, broker.max_packet_bytes);
+    options.set_max_request_batch(REQUEST_BATCH);
+    if let Some((user, password)) = &broker.credentials {
+        options.set_credentials(user.clone(), password.clone());
+    }
+    if let Some(tls) = &broker.tls {
+        let config = TlsConfiguration::Rustls(Arc::clone(&tls.config));
+        options.set_transport(Transport::tls_with_config(config));
+    }
+    let address = (broker.host.clone(), broker.port);
+    options.set_socket_connector(move |_, _| {
+        let address = address.clone();
+        async move {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        }
+    });
+    options
+}
+
+/// Between half of the doubled pause and all of it, so that relays that lost the same broker
+/// don't come back together.
+fn pause(attempts: u32) -> Duration {
+    let factor = 1_u32.checked_shl(attempts.min(16)).unwrap_or(u32::MAX);
+    let longest = FIRST_PAUSE.saturating_mul(factor).min(LAST_PAUSE);
+    // The standard library's only source of randomness.
+    let percent = RandomState::new().hash_one(attempts) % 51;
+    let percent = u32::try_from(percent).unwrap_or(0).saturating_add(50);
+    longest.saturating_mul(percent).checked_div(100).unwrap_or(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_with_jitter_up_to_half_a_minute() {
+        for attempts in [0, 1, 5, 6, 7, 100, u32::MAX] {
+            let longest = FIRST_PAUSE * 2_u32.pow(attempts.min(6));
+            let longest = longest.min(LAST_PAUSE);
+            for _ in 0..50 {
+                let pause = pause(attempts);
+                assert!(pause >= longest / 2 && pause <= longest, "{attempts}: {pause:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_connect_packet_keeps_the_session_and_has_no_will() {
+        let broker = BrokerSettings {
+            host: "localhost".into(),
+            port: 1883,
+            client_id: "relay".into(),
+            credentials: None,
+            keep_alive: Duration::from_secs(30),
+            max_packet_bytes: 1 << 20,
+            tls: None,
+        };
+        let options = options(&broker);
+        assert!(options.last_will().is_none());
+        assert!(!options.clean_session());
+        assert_eq!(options.ack_mode(), AckMode::Manual);
+        assert_eq!(options.max_packet_size(), 1 << 20);
+    }
+}

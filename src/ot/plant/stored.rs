@@ -1,0 +1,185 @@
+//! The plant as it is stored over a restart, so that data by alias can still be read after it.
+
+use std::collections::BTreeSet;
+
+use prost::Message;
+
+use super::{EntityState, Layout, Life, Node, Plant, Sequence, Types};
+use crate::sparkplug::{DataType, Entity, Metric};
+
+/// Everything that is known of the plant.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct StoredPlant {
+    /// Number of the first journal frame that this doesn't know of.
+    #[prost(uint64, tag = "1")]
+    pub(crate) journal_seq: u64,
+    #[prost(message, repeated, tag = "2")]
+    nodes: Vec<StoredNode>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StoredNode {
+    #[prost(string, tag = "1")]
+    group: String,
+    #[prost(string, tag = "2")]
+    edge_node: String,
+    #[prost(message, optional, tag = "3")]
+    own: Option<StoredEntity>,
+    #[prost(message, repeated, tag = "4")]
+    devices: Vec<StoredEntity>,
+    #[prost(message, repeated, tag = "5")]
+    definitions: Vec<Metric>,
+    #[prost(message, optional, tag = "6")]
+    bd_seq: Option<Metric>,
+    #[prost(message, optional, tag = "7")]
+    rebirth: Option<Metric>,
+    #[prost(uint32, optional, tag = "8")]
+    next_seq: Option<u32>,
+    #[prost(string, repeated, tag = "9")]
+    told: Vec<String>,
+    #[prost(string, repeated, tag = "10")]
+    needed: Vec<String>,
+    #[prost(message, repeated, tag = "11")]
+    removed: Vec<StoredRemoval>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StoredEntity {
+    /// Name of the device; empty for the node itself.
+    #[prost(string, tag = "1")]
+    name: String,
+    /// 0 unknown, 1 known, 2 alive.
+    #[prost(uint32, tag = "2")]
+    life: u32,
+    #[prost(bool, tag = "3")]
+    announced: bool,
+    #[prost(uint64, optional, tag = "4")]
+    timestamp: Option<u64>,
+    /// The current values, with their aliases.
+    #[prost(message, repeated, tag = "5")]
+    metrics: Vec<Metric>,
+    /// Which of the metrics are part of the journalled birth.
+    #[prost(bool, repeated, tag = "6")]
+    born: Vec<bool>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StoredRemoval {
+    #[prost(string, tag = "1")]
+    type_name: String,
+    #[prost(string, tag = "2")]
+    member: String,
+}
+
+impl StoredPlant {
+    /// Takes a picture of `plant`; `journal_seq` is the number of the next journal frame.
+    pub(crate) fn of(plant: &Plant, journal_seq: u64) -> Self {
+        let worth_it = |node: &&Node| node.own.life != Life::Unknown || node.own.announced;
+        let nodes = plant.nodes().iter().filter(worth_it).map(store_node).collect();
+        StoredPlant { journal_seq, nodes }
+    }
+
+    /// Puts the stored nodes into an empty plant. What was alive is uncertain until its
+    /// sequence goes on.
+    pub(crate) fn restore(self, plant: &mut Plant, max_devices: usize) {
+        for stored in self.nodes {
+            let entity = Entity::node(&stored.group, &stored.edge_node);
+            let index = plant.ensure(entity);
+            if let Some(node) = index.and_then(|index| plant.node_mut(index)) {
+                restore_node(node, stored, max_devices);
+            }
+        }
+    }
+}
+
+fn store_node(node: &Node) -> StoredNode {
+    let removal = |(type_name, member): &(String, String)| StoredRemoval {
+        type_name: type_name.clone(),
+        member: member.clone(),
+    };
+    StoredNode {
+        group: node.group.to_string(),
+        edge_node: node.edge_node.to_string(),
+        own: Some(store_entity("", &node.own)),
+        devices: node.devices.iter().map(|(name, state)| store_entity(name, state)).collect(),
+        definitions: node.definitions.values().cloned().collect(),
+        bd_seq: node.bd_seq.clone(),
+        rebirth: node.rebirth.clone(),
+        next_seq: node.sequence.next().map(u32::from),
+        told: node.told.iter().cloned().collect(),
+        needed: node.types.needed.iter().cloned().collect(),
+        removed: node.types.removed.iter().map(removal).collect(),
+    }
+}
+
+fn store_entity(name: &str, state: &EntityState) -> StoredEntity {
+    let mut metrics: Vec<Metric> =
+        state.layout.slots.iter().map(|slot| slot.current.clone()).collect();
+    for (alias, index) in state.layout.aliases() {
+        if let Some(metric) = metrics.get_mut(index) {
+            metric.alias = Some(alias);
+        }
+    }
+    StoredEntity {
+        name: name.to_owned(),
+        life: match state.life {
+            Life::Unknown => 0,
+            Life::Known => 1,
+            Life::Alive => 2,
+        },
+        announced: state.announced,
+        timestamp: state.layout.timestamp,
+        metrics,
+        born: state.layout.slots.iter().map(|slot| slot.born).collect(),
+    }
+}
+
+fn restore_node(node: &mut Node, stored: StoredNode, max_devices: usize) {
+    node.own = stored.own.map(restore_entity).unwrap_or_default();
+    node.devices = stored
+        .devices
+        .into_iter()
+        .take(max_devices)
+        .map(|device| (device.name.as_str().into(), restore_entity(device)))
+        .collect();
+    node.definitions = stored
+        .definitions
+        .into_iter()
+        .filter_map(|metric| Some((metric.name.clone()?, metric)))
+        .collect();
+    node.bd_seq = stored.bd_seq;
+    node.rebirth = stored.rebirth;
+    node.sequence =
+        Sequence::resumed(stored.next_seq.and_then(|next_seq| u8::try_from(next_seq).ok()));
+    node.told = stored.told.into_iter().collect();
+    let removed: BTreeSet<(String, String)> =
+        stored.removed.into_iter().map(|removal| (removal.type_name, removal.member)).collect();
+    node.types = Types { needed: stored.needed.into_iter().collect(), removed };
+    node.verify = node.own.life == Life::Alive;
+}
+
+fn restore_entity(stored: StoredEntity) -> EntityState {
+    let mut layout = Layout::default();
+    layout.timestamp = stored.timestamp;
+    for (index, metric) in stored.metrics.into_iter().enumerate() {
+        let Some(datatype) = metric.datatype.and_then(DataType::from_code) else { continue };
+        let name = metric.name.clone();
+        layout.insert(metric, datatype);
+        let found = layout.find(&Metric { name, ..Metric::default() });
+        if let Some(slot) = found.and_then(|found| layout.slot_mut(found)) {
+            slot.born = stored.born.get(index).copied().unwrap_or(false);
+        }
+    }
+    let life = match stored.life {
+        1 => Life::Known,
+        2 => Life::Alive,
+        _ => Life::Unknown,
+    };
+    EntityState {
+        life,
+        layout,
+        announced: stored.announced,
+        uncertain: life == Life::Alive,
+        ..EntityState::default()
+    }
+}

@@ -1,0 +1,387 @@
+//! Worker that owns pipeline and journal: takes what the session received, in batches, appends,
+//! commits, and only then releases the receipts.
+//!
+//! The order is what the promise "acknowledged is journalled" rests on: push, commit, store the
+//! plant if births or deaths were among it, acknowledge. A commit that fails is repeated; until
+//! it succeeds nothing is taken from the session and nothing is acknowledged.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::connection::{Delivered, Receipt};
+use super::pipeline::{Now, Pipeline, Received};
+use super::plant::StoredPlant;
+use super::state::{StateDir, StateError, Stored};
+use crate::journal::{Body, JournalError, Start, Writer};
+use crate::policy::Policy;
+
+/// Messages of one batch: one commit, and one wake-up of the network for its receipts.
+const BATCH_MESSAGES: usize = 1_024;
+/// Timers of the pipeline.
+const TICK_EVERY: Duration = Duration::from_millis(100);
+/// Values are stored this often; the journal has what came since.
+const STORE_EVERY: Duration = Duration::from_secs(30);
+/// Storing the plant takes at most this part of the time, while births go on.
+const STORE_SHARE: u32 = 10;
+/// Retention by age works even where no segment ends.
+const RETAIN_EVERY: Duration = Duration::from_secs(60);
+/// Pauses while the journal refuses.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LAST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What the worker is told.
+#[derive(Debug)]
+pub(super) enum Work {
+    Message(Delivered),
+    Connected {
+        present: bool,
+    },
+    Lost,
+    Policy(Box<Policy>),
+    /// Everything before it is to be journalled, then the worker ends.
+    Stop,
+}
+
+/// What worker and network share.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    /// Bytes on their way to the worker.
+    pub(super) queued_bytes: AtomicUsize,
+    /// A stop is under way: what comes now isn't taken any more.
+    pub(super) stopping: AtomicBool,
+    /// No more time: end even if the journal refuses.
+    pub(super) give_up: AtomicBool,
+}
+
+/// What the worker needs besides pipeline and journal.
+#[derive(Debug)]
+pub(super) struct WorkerSettings {
+    pub(super) relay_name: String,
+    pub(super) keyframe_every: Duration,
+}
+
+/// The worker.
+pub(super) struct Worker {
+    settings: WorkerSettings,
+    pipeline: Pipeline,
+    writer: Writer,
+    state: StateDir,
+    work: Receiver<Work>,
+    receipts: UnboundedSender<Vec<Receipt>>,
+    shared: Arc<Shared>,
+    clock: Clock,
+    /// Receipts of what isn't journalled, or whose births aren't stored.
+    unreleased: Vec<Receipt>,
+    structure_changed: bool,
+    next_store: Duration,
+    next_tick: Duration,
+    next_retain: Duration,
+    /// Not before then, after an error.
+    next_segment: Duration,
+    state_trouble: bool,
+}
+
+impl Worker {
+    /// Loads the stored plant, brings it up to date from the journal, and begins a segment.
+    ///
+    /// # Errors
+    /// State or journal can't be read or written.
+    #[expect(clippy::too_many_arguments, reason = "called once, by `run`")]
+    pub(super) fn new(
+        settings: WorkerSettings,
+        make_pipeline: impl FnOnce(Now) -> Pipeline,
+        writer: Writer,
+        state: StateDir,
+        work: Receiver<Work>,
+        receipts: UnboundedSender<Vec<Receipt>>,
+        shared: Arc<Shared>,
+        clock: Clock,
+    ) -> Result<Worker, WorkerError> {
+        let now = clock.now();
+        let stored = match state.load()? {
+            Stored::Found(stored) => stored,
+            Stored::Absent => StoredPlant::default(),
+            Stored::Damaged { moved_to } => {
+                tracing::warn!(target: "ot", moved_to = %moved_to.display(),
+                    "the stored plant was damaged; it is learnt anew from births");
+                StoredPlant::default()
+            }
+        };
+        let mut later = Vec::new();
+        let mut replay = writer.replay()?;
+        while let Some(frame) = replay.next()? {
+            if frame.seq >= stored.journal_seq
+                && let Some(body) = frame.body
+            {
+                later.push(body);
+            }
+        }
+        let mut pipeline = make_pipeline(now);
+        let mut out = Vec::new();
+        pipeline.restore(now, stored, later.into_iter(), &mut out);
+        let mut worker = Worker {
+            settings,
+            pipeline,
+            writer,
+            state,
+            work,
+            receipts,
+            shared,
+            clock,
+            unreleased: Vec::new(),
+            structure_changed: false,
+            next_store: now.mono,
+            next_tick: now.mono,
+            next_retain: now.mono,
+            next_segment: now.mono,
+            state_trouble: false,
+        };
+        worker.begin_segment(now)?;
+        worker.push(now, &out);
+        worker.writer.commit()?;
+        Ok(worker)
+    }
+
+    /// Runs until [`Work::Stop`].
+    pub(super) fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH_MESSAGES);
+        let mut out = Vec::new();
+        loop {
+            let stop = self.take(&mut batch);
+            let now = self.clock.now();
+            for work in batch.drain(..) {
+                self.handle(now, work, &mut out);
+            }
+            if self.next_tick <= now.mono {
+                self.pipeline.tick(now, &mut out);
+                self.next_tick = now.mono.saturating_add(TICK_EVERY);
+            }
+            self.push(now, &out);
+            out.clear();
+            if !self.commit() {
+                return;
+            }
+            self.structure_changed |= self.pipeline.take_structure_changed();
+            self.store(now, stop);
+            if stop {
+                return;
+            }
+            self.keep_house(now);
+        }
+    }
+
+    /// Waits for work, and takes what there is, up to a batch. True: it is the last one.
+    fn take(&mut self, batch: &mut Vec<Work>) -> bool {
+        let now = self.clock.now().mono;
+        let mut due = self.next_tick;
+        if self.structure_changed {
+            due = due.min(self.next_store);
+        }
+        let mut next = match self.work.recv_timeout(due.saturating_sub(now)) {
+            Ok(work) => Some(work),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return true,
+        };
+        while let Some(work) = next {
+            if matches!(work, Work::Stop) {
+                return true;
+            }
+            batch.push(work);
+            if batch.len() >= BATCH_MESSAGES {
+                break;
+            }
+            next = self.work.try_recv().ok();
+        }
+        false
+    }
+
+    fn handle(&mut self, now: Now, work: Work, out: &mut Vec<Body>) {
+        match work {
+            Work::Message(delivered) => {
+                let bytes = delivered.bytes();
+                let received = Received {
+                    // A topic that isn't UTF-8 is none of ours; it is counted as such.
+                    topic: std::str::from_utf8(&delivered.topic).unwrap_or_default(),
+                    payload: &delivered.payload,
+                    retain: delivered.retain,
+                    dup: delivered.dup,
+                    assured: delivered.receipt.is_some(),
+                };
+                self.pipeline.handle(now, received, out);
+                self.unreleased.extend(delivered.receipt);
+                self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            }
+            Work::Connected { present } => self.pipeline.session(now, present),
+            Work::Lost => {
+                // The broker delivers again what is unacknowledged.
+                self.unreleased.clear();
+                self.pipeline.disconnected(now);
+            }
+            Work::Policy(policy) => {
+                tracing::info!(target: "ot", digest = policy.digest(), "policy reloaded");
+                let before = out.len();
+                self.pipeline.reload(now, *policy, out);
+                out.insert(before, Body::Start(self.start()));
+            }
+            Work::Stop => {}
+        }
+    }
+
+    fn push(&mut self, now: Now, bodies: &[Body]) {
+        for body in bodies {
+            if let Err(error) = self.writer.push(now.wall_ms, body) {
+                // Larger than any frame may be. Data is lost alone; without a birth, readers
+                // refuse the data that follows.
+                tracing::error!(target: "ot", %error, "a frame was left out of the journal");
+            }
+        }
+    }
+
+    /// Commits, for as long as it takes; false if there is no more time.
+    fn commit(&mut self) -> bool {
+        let mut pause = FIRST_PAUSE;
+        let mut trouble = false;
+        loop {
+            match self.writer.commit() {
+                Ok(()) => {
+                    if trouble {
+                        tracing::info!(target: "ot", "the journal takes frames again");
+                    }
+                    return true;
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut trouble, true) {
+                        tracing::error!(target: "ot", %error,
+                            "the journal refuses; nothing is acknowledged until it takes frames");
+                    }
+                }
+            }
+            if self.shared.give_up.load(Ordering::Relaxed) {
+                return false;
+            }
+            std::thread::sleep(pause);
+            pause = pause.saturating_mul(2).min(LAST_PAUSE);
+        }
+    }
+
+    /// Stores the plant where that is due, and releases the receipts where it isn't owed.
+    fn store(&mut self, now: Now, stop: bool) {
+        let due = self.next_store <= now.mono;
+        if stop || (due && self.structure_changed) || self.is_overdue(now) {
+            let stored = self.pipeline.store(self.writer.next_seq());
+            let saved = self.state.save(&stored);
+            let took = self.clock.now().mono.saturating_sub(now.mono);
+            self.next_store = now.mono.saturating_add(took.saturating_mul(STORE_SHARE));
+            match saved {
+                Ok(()) => {
+                    self.structure_changed = false;
+                    if std::mem::take(&mut self.state_trouble) {
+                        tracing::info!(target: "ot", "the plant is stored again");
+                    }
+                }
+                Err(error) => {
+                    self.next_store = now.mono.saturating_add(LAST_PAUSE);
+                    if !std::mem::replace(&mut self.state_trouble, true) {
+                        tracing::error!(target: "ot", %error,
+                            "the plant can't be stored; births and deaths stay unacknowledged");
+                    }
+                }
+            }
+        }
+        if !self.structure_changed && !self.unreleased.is_empty() {
+            // The network is gone only when the process ends.
+            let _ = self.receipts.send(std::mem::take(&mut self.unreleased));
+        }
+    }
+
+    fn is_overdue(&self, now: Now) -> bool {
+        self.next_store.saturating_add(STORE_EVERY) <= now.mono
+    }
+
+    /// New segments, and retention.
+    fn keep_house(&mut self, now: Now) {
+        let mut retain = self.next_retain <= now.mono;
+        if self.writer.wants_segment() && self.next_segment <= now.mono {
+            retain = true;
+            if let Err(error) = self.begin_segment(now) {
+                self.next_segment = now.mono.saturating_add(LAST_PAUSE);
+                tracing::error!(target: "ot", %error, "cannot begin a segment; the old one goes on");
+            }
+        }
+        if retain {
+            self.next_retain = now.mono.saturating_add(RETAIN_EVERY);
+            match self.writer.retain(now.wall_ms) {
+                Ok(retained) if retained.segments > 0 => {
+                    tracing::debug!(target: "ot", segments = retained.segments,
+                        frames = retained.frames, bytes = retained.bytes, "retention");
+                }
+                Ok(_) => {}
+                Err(error) => tracing::error!(target: "ot", %error, "retention failed"),
+            }
+        }
+    }
+
+    fn begin_segment(&mut self, now: Now) -> Result<(), JournalError> {
+        let start = Body::Start(self.start());
+        let head = std::iter::once(start).chain(self.pipeline.keyframes(now));
+        let head = self.writer.begin_segment(now.wall_ms, head)?;
+        if head.oversized > 0 {
+            tracing::error!(target: "ot", keyframes = head.oversized,
+                "keyframes larger than a frame may be were left out");
+        }
+        Ok(())
+    }
+
+    fn start(&self) -> Start {
+        let every = self.settings.keyframe_every.as_secs();
+        Start {
+            relay_name: self.settings.relay_name.clone(),
+            epoch: self.writer.epoch(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            policy_digest: self.pipeline.policy().digest().to_owned(),
+            keyframe_every_s: u32::try_from(every).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+impl Delivered {
+    /// What it takes of the memory for messages on their way.
+    pub(super) fn bytes(&self) -> usize {
+        self.topic.len().saturating_add(self.payload.len())
+    }
+}
+
+/// Why the worker can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// The clocks of this half.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    #[expect(clippy::disallowed_methods, reason = "the driver's clock")]
+    pub(super) fn new() -> Self {
+        Clock { start: Instant::now() }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the driver's clock")]
+    pub(super) fn now(self) -> Now {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now {
+            mono: self.start.elapsed(),
+            wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}

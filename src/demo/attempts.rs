@@ -154,6 +154,11 @@ impl Attempts {
         }
     }
 
+    /// Whether it is still to be tried.
+    pub(super) fn untried(&self, kind: Kind) -> bool {
+        self.all.iter().any(|attempt| attempt.kind == kind && attempt.state == State::NotYet)
+    }
+
     /// Whether one waits for what comes of it.
     pub(super) fn pending(&self) -> bool {
         self.all.iter().any(|attempt| matches!(attempt.state, State::Sent { .. }))

@@ -146,9 +146,10 @@ impl Host {
         &self.nodes
     }
 
-    /// Latencies so far, in microseconds, sorted.
-    pub(super) fn latencies_us(&self) -> Vec<u32> {
-        let mut sorted = self.latencies_us.clone();
+    /// The last `at_most` latencies, in microseconds, sorted.
+    pub(super) fn latencies_us(&self, at_most: usize) -> Vec<u32> {
+        let mut sorted: Vec<u32> =
+            self.latencies_us.iter().rev().take(at_most).copied().collect();
         sorted.sort_unstable();
         sorted
     }

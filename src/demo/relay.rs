@@ -268,12 +268,22 @@ pub(super) struct JournalView {
     pub(super) keyframes: u64,
     pub(super) lost: u64,
     pub(super) heartbeat: Option<Heartbeat>,
+    /// Heartbeats so far.
+    pub(super) heartbeats: u64,
 }
 
 impl JournalView {
     pub(super) fn open(dir: &Path) -> Result<JournalView, DemoError> {
         let reader = Reader::open(dir, From::Oldest)?;
-        Ok(JournalView { reader, frames: 0, relayed: 0, keyframes: 0, lost: 0, heartbeat: None })
+        Ok(JournalView {
+            reader,
+            frames: 0,
+            relayed: 0,
+            keyframes: 0,
+            lost: 0,
+            heartbeat: None,
+            heartbeats: 0,
+        })
     }
 
     /// Reads on.
@@ -290,7 +300,10 @@ impl JournalView {
                         Some(Body::Keyframe(_)) => {
                             self.keyframes = self.keyframes.saturating_add(1);
                         }
-                        Some(Body::Heartbeat(heartbeat)) => self.heartbeat = Some(heartbeat),
+                        Some(Body::Heartbeat(heartbeat)) => {
+                            self.heartbeat = Some(heartbeat);
+                            self.heartbeats = self.heartbeats.saturating_add(1);
+                        }
                         _ => {}
                     }
                 }

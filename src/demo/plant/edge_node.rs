@@ -134,6 +134,9 @@ impl EdgeNode {
                     Some(Arrived::Subscribed) if !born => {
                         self.publish_births(&client);
                         born = true;
+                        if *site.phases.borrow() == Phase::Quiet {
+                            self.report_values();
+                        }
                     }
                     Some(Arrived::Subscribed) => {}
                     Some(Arrived::Command) => {

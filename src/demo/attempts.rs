@@ -44,11 +44,17 @@ pub(super) struct Attempt {
 pub(super) enum State {
     NotYet,
     /// Waiting for what comes of it.
-    Sent { at: Duration },
+    Sent {
+        at: Duration,
+    },
     /// The relay's IT half says that it refused it, for this reason.
-    Refused { reason: String, after: Duration },
+    Refused {
+        reason: String,
+    },
     /// A new NBIRTH came.
-    Answered { after: Duration },
+    Answered {
+        after: Duration,
+    },
     /// Something came of it that must not.
     Failed(String),
 }
@@ -56,12 +62,8 @@ pub(super) enum State {
 impl Attempts {
     pub(super) fn new() -> Attempts {
         let (node, device) = TARGET;
-        let attempt = |kind, title: String, topic| Attempt {
-            kind,
-            title,
-            topic,
-            state: State::NotYet,
-        };
+        let attempt =
+            |kind, title: String, topic| Attempt { kind, title, topic, state: State::NotYet };
         Attempts {
             all: [
                 attempt(
@@ -147,7 +149,7 @@ impl Attempts {
                             && line.split_whitespace().any(|word| word == topic)
                     });
                     if let Some(line) = refusal {
-                        attempt.state = State::Refused { reason: reason(line), after };
+                        attempt.state = State::Refused { reason: reason(line) };
                     }
                 }
             }
@@ -181,12 +183,12 @@ impl Attempt {
         match &self.state {
             State::NotYet => "not yet tried".into(),
             State::Sent { .. } => "sent …".into(),
-            State::Refused { reason, after } if self.kind == Kind::Retained => {
-                format!("refused on return ({:.1} s later): {reason}", after.as_secs_f64())
+            State::Refused { reason } if self.kind == Kind::Retained => {
+                format!("refused on its return: {reason}")
             }
-            State::Refused { reason, .. } => format!("refused: {reason}"),
+            State::Refused { reason } => format!("refused: {reason}"),
             State::Answered { after } => {
-                format!("answered by the mirror in {} ms", after.as_millis())
+                format!("answered by the mirror in {:.1} ms", after.as_secs_f64() * 1e3)
             }
             State::Failed(why) => format!("FAILED: {why}"),
         }

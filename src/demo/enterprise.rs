@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::clock::Clock;
 use super::host::{Arrival, Host};
-use super::plant::FORBIDDEN;
+use super::plant::{FORBIDDEN, Treatment, nodes};
 
 const HOST_CLIENT: &str = "enterprise-host";
 const INTRUDER_CLIENT: &str = "intruder";
@@ -40,17 +40,17 @@ impl Enterprise {
     /// # Errors
     /// The operating system refuses the thread, or the broker the host.
     pub(super) fn start(address: SocketAddr, clock: Clock) -> io::Result<Enterprise> {
-        let host = Arc::new(Mutex::new(Host::new(&FORBIDDEN)));
+        let plant = nodes();
+        let limited = plant.iter().filter(|node| node.treatment == Treatment::Limited);
+        let limited: Vec<&str> = limited.map(|node| node.name).collect();
+        let host = Arc::new(Mutex::new(Host::new(&FORBIDDEN, &limited)));
         let (attacks, orders) = mpsc::unbounded_channel();
         let (ready, subscribed) = crossbeam_channel::bounded(1);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let shared = Arc::clone(&host);
         std::thread::Builder::new().name("enterprise".into()).spawn(move || {
             runtime.block_on(async move {
-                tokio::join!(
-                    watch(address, clock, &shared, ready),
-                    attack(address, orders),
-                );
+                tokio::join!(watch(address, clock, &shared, ready), attack(address, orders),);
             });
         })?;
         subscribed

@@ -40,7 +40,11 @@ pub(super) struct Host {
     pub(super) violation_count: u64,
     /// From the plant's publication to us, in microseconds.
     latencies_us: Vec<u32>,
+    /// The largest of them, with its topic and when it came.
+    pub(super) slowest: Option<(u32, String, Duration)>,
     forbidden: Vec<String>,
+    /// Edge nodes whose data waits by the policy's word: their latency says nothing.
+    untimed: Vec<String>,
 }
 
 /// One edge node, as the host sees it.
@@ -95,10 +99,11 @@ pub(super) struct Arrival<'a> {
 }
 
 impl Host {
-    /// A host to which none of the words in `forbidden` may ever be shown.
-    pub(super) fn new(forbidden: &[&str]) -> Host {
-        let forbidden = forbidden.iter().map(|&word| word.to_owned()).collect();
-        Host { forbidden, ..Host::default() }
+    /// A host to which none of the words in `forbidden` may ever be shown, and that takes no
+    /// times of the edge nodes in `untimed`.
+    pub(super) fn new(forbidden: &[&str], untimed: &[&str]) -> Host {
+        let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+        Host { forbidden: owned(forbidden), untimed: owned(untimed), ..Host::default() }
     }
 
     /// Takes one message of the IT broker.
@@ -117,7 +122,8 @@ impl Host {
             _ => return self.violate(topic, "no topic of Sparkplug B"),
         };
         for word in self.forbidden.clone() {
-            let leaks = |bytes: &[u8]| bytes.windows(word.len()).any(|part| part == word.as_bytes());
+            let leaks =
+                |bytes: &[u8]| bytes.windows(word.len()).any(|part| part == word.as_bytes());
             if leaks(topic.as_bytes()) || leaks(payload) {
                 self.violate(topic, format_args!("`{word}` is denied by the policy"));
             }
@@ -148,8 +154,7 @@ impl Host {
 
     /// The last `at_most` latencies, in microseconds, sorted.
     pub(super) fn latencies_us(&self, at_most: usize) -> Vec<u32> {
-        let mut sorted: Vec<u32> =
-            self.latencies_us.iter().rev().take(at_most).copied().collect();
+        let mut sorted: Vec<u32> = self.latencies_us.iter().rev().take(at_most).copied().collect();
         sorted.sort_unstable();
         sorted
     }
@@ -293,6 +298,7 @@ impl Host {
         if payload.metrics.is_empty() {
             self.violate(topic, "data without metrics");
         }
+        let timed = !self.untimed.iter().any(|untimed| untimed == node);
         let mut problems = Vec::new();
         let mut instances = Vec::new();
         let view = self.nodes.entry(node.to_owned()).or_default();
@@ -322,10 +328,15 @@ impl Host {
                     if metric.is_historical != Some(true) {
                         current.clone_from(&metric.value);
                         if let (PUBLISHED, Some(Value::Long(published_us))) = (name, &metric.value)
+                            && timed
                             && self.latencies_us.len() < MAX_LATENCIES
                         {
                             let latency = arrival.wall_us.saturating_sub(*published_us);
-                            self.latencies_us.push(latency.try_into().unwrap_or(u32::MAX));
+                            let latency = latency.try_into().unwrap_or(u32::MAX);
+                            self.latencies_us.push(latency);
+                            if self.slowest.as_ref().is_none_or(|slowest| latency > slowest.0) {
+                                self.slowest = Some((latency, topic.to_owned(), arrival.at));
+                            }
                         }
                     }
                 }
@@ -479,10 +490,9 @@ fn view(template: &Template) -> TemplateView {
 fn fits(datatype: DataType, value: &Value) -> bool {
     use DataType as D;
     match value {
-        Value::Int(_) => matches!(
-            datatype,
-            D::Int8 | D::Int16 | D::Int32 | D::UInt8 | D::UInt16 | D::UInt32
-        ),
+        Value::Int(_) => {
+            matches!(datatype, D::Int8 | D::Int16 | D::Int32 | D::UInt8 | D::UInt16 | D::UInt32)
+        }
         // UInt32 is sent as either of both.
         Value::Long(_) => {
             matches!(datatype, D::Int64 | D::UInt64 | D::DateTime | D::UInt32)
@@ -496,5 +506,143 @@ fn fits(datatype: DataType, value: &Value) -> bool {
         }
         Value::DataSet(_) => datatype == D::DataSet,
         Value::Template(_) => datatype == D::Template,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WALL_US: u64 = 1_800_000_000_000_000;
+
+    fn metric(name: &str, datatype: Option<DataType>, value: Value) -> Metric {
+        Metric {
+            name: Some(name.into()),
+            timestamp: Some(WALL_US / 1_000),
+            datatype: datatype.map(DataType::code),
+            value: Some(value),
+            ..Metric::default()
+        }
+    }
+
+    fn bd_seq(value: u64) -> Metric {
+        metric("bdSeq", Some(DataType::Int64), Value::Long(value))
+    }
+
+    /// A host that has seen a whole birth of a node with one device.
+    struct Scene {
+        host: Host,
+    }
+
+    impl Scene {
+        fn born() -> Scene {
+            let mut scene = Scene { host: Host::new(&["Recipe"], &[]) };
+            scene.node_birth(0);
+            let speed = metric("Speed", Some(DataType::Float), Value::Float(1.0));
+            scene.send("spBv1.0/g/DBIRTH/n/d", Some(1), vec![speed]);
+            assert_eq!(scene.host.violations, Vec::<String>::new());
+            scene
+        }
+
+        fn node_birth(&mut self, number: u64) {
+            let rebirth = Some(DataType::Boolean);
+            let rebirth = metric("Node Control/Rebirth", rebirth, Value::Boolean(false));
+            self.send("spBv1.0/g/NBIRTH/n", Some(0), vec![bd_seq(number), rebirth]);
+        }
+
+        fn send(&mut self, topic: &str, seq: Option<u64>, metrics: Vec<Metric>) {
+            let timestamp = Some(WALL_US / 1_000);
+            let payload = Payload { timestamp, metrics, seq, ..Payload::default() };
+            self.host.handle(Arrival {
+                at: Duration::ZERO,
+                wall_us: WALL_US,
+                topic,
+                payload: &payload.encode_to_vec(),
+                retain: false,
+            });
+        }
+
+        /// The violations of one data message of the device with `seq`.
+        fn data(&mut self, seq: u64, metric: Metric) -> Vec<String> {
+            self.send("spBv1.0/g/DDATA/n/d", Some(seq), vec![metric]);
+            std::mem::take(&mut self.host.violations)
+        }
+
+        #[track_caller]
+        fn expect(&mut self, word: &str) {
+            let violations = std::mem::take(&mut self.host.violations);
+            assert!(violations.iter().any(|text| text.contains(word)), "{word}: {violations:?}");
+        }
+    }
+
+    fn speed(value: f32) -> Metric {
+        metric("Speed", None, Value::Float(value))
+    }
+
+    #[test]
+    fn a_session_by_the_book_is_without_violation() {
+        let mut scene = Scene::born();
+        assert_eq!(scene.data(2, speed(2.0)), Vec::<String>::new());
+        scene.send("spBv1.0/g/NDEATH/n", None, vec![bd_seq(0)]);
+        scene.node_birth(1);
+        assert_eq!(scene.host.violations, Vec::<String>::new());
+        let node = &scene.host.nodes()["n"];
+        assert_eq!((node.births, node.deaths, node.data), (2, 1, 1));
+        assert_eq!(node.value(Some("d"), "Speed"), Some(&Value::Float(2.0)));
+    }
+
+    #[test]
+    fn a_sequence_number_that_is_skipped_or_repeated_is_seen() {
+        for wrong in [3, 1, 0, 258] {
+            let mut scene = Scene::born();
+            assert!(scene.data(wrong, speed(2.0))[0].contains("seq 2 was due"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sequence_numbers_go_round_at_256() {
+        let mut scene = Scene::born();
+        for seq in 2..=600 {
+            assert_eq!(scene.data(seq % 256, speed(seq as f32)), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn data_without_its_birth_is_seen() {
+        let mut scene = Scene::born();
+        assert!(scene.data(2, metric("Other", None, Value::Float(1.0)))[0].contains("birth"));
+        assert!(scene.data(3, metric("Speed", None, Value::Int(1)))[0].contains("no Float"));
+        scene.send("spBv1.0/g/DDATA/n/unborn", Some(4), vec![speed(1.0)]);
+        scene.expect("data before its birth");
+        scene.send("spBv1.0/g/NDATA/unborn", Some(0), vec![speed(1.0)]);
+        scene.expect("no NBIRTH");
+        scene.send("spBv1.0/g/NDEATH/n", None, vec![bd_seq(0)]);
+        scene.send("spBv1.0/g/DDATA/n/d", Some(5), vec![speed(1.0)]);
+        scene.expect("no NBIRTH");
+    }
+
+    #[test]
+    fn deaths_and_births_with_the_wrong_bd_seq_are_seen() {
+        let mut scene = Scene::born();
+        scene.node_birth(1);
+        scene.expect("another bdSeq");
+        let mut scene = Scene::born();
+        scene.send("spBv1.0/g/NDEATH/n", None, vec![bd_seq(1)]);
+        scene.expect("born with");
+        scene.node_birth(0);
+        scene.expect("after a session");
+    }
+
+    #[test]
+    fn aliases_missing_timestamps_and_denied_words_are_seen() {
+        let mut scene = Scene::born();
+        let alias = Metric { alias: Some(1), ..speed(1.0) };
+        assert!(scene.data(2, alias)[0].contains("alias"));
+        let timeless = Metric { timestamp: None, ..speed(1.0) };
+        assert!(scene.data(3, timeless)[0].contains("timestamp"));
+        let empty = Metric { value: None, ..speed(1.0) };
+        assert!(scene.data(4, empty)[0].contains("is_null"));
+        let secret = metric("Recipe/Sugar", None, Value::Float(1.0));
+        assert!(scene.data(5, secret)[0].contains("denied"));
     }
 }

@@ -43,7 +43,7 @@ use screen::Screen;
 use summary::{Ending, Summary};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
-use view::{Drop as DropLine, HalfView, History, Row, Side, View, grouped, percentile};
+use view::{Drop as DropLine, HalfView, History, Row, Side, View, counted, grouped, percentile};
 
 use crate::journal::JournalError;
 use crate::telemetry::Reason;
@@ -230,7 +230,19 @@ impl Demo {
             }
             journal.look();
         }
-        let it = workplace.start("it", clock)?;
+        let mut it = workplace.start("it", clock)?;
+        while !it.new_log_lines().iter().any(|line| line.ends_with(" it: started")) {
+            if !interrupts.pause(LOOK_EVERY).await {
+                return Err(DemoError::Interrupted);
+            }
+            waited = waited.saturating_add(LOOK_EVERY);
+            if let Some(status) = it.ended() {
+                return Err(half_error(&it, &format!("the IT half ended: {status}")));
+            }
+            if waited > READY_WITHIN {
+                return Err(half_error(&it, "the IT half doesn't get ready"));
+            }
+        }
         let plant = Plant::start(ot_broker.address(), clock).map_err(thread("plant"))?;
         let screen = match options.screen {
             true => Some(Screen::begin(options.colour).map_err(DemoError::Stdout)?),
@@ -358,10 +370,8 @@ impl Demo {
             && down.birth_seen_after.is_none()
             && seen.alive
         {
-            down.birth_seen_after = seen
-                .born_at
-                .filter(|at| *at >= died_at)
-                .map(|at| at.saturating_sub(born_at));
+            down.birth_seen_after =
+                seen.born_at.filter(|at| *at >= died_at).map(|at| at.saturating_sub(born_at));
         }
     }
 
@@ -432,11 +442,7 @@ impl Demo {
                     grouped(heartbeat.forwarded)
                 ),
             ),
-            half(
-                &self.it,
-                it_usage,
-                format!("journal: {} frames", grouped(self.journal.frames)),
-            ),
+            half(&self.it, it_usage, format!("journal: {} frames", grouped(self.journal.frames))),
         ];
         View {
             elapsed: now.saturating_sub(self.began),
@@ -457,6 +463,7 @@ impl Demo {
     async fn finish(mut self, interrupts: &mut Interrupts) -> Result<Outcome, DemoError> {
         self.screen = None;
         let elapsed = self.clock.now().saturating_sub(self.began);
+        self.history.freeze();
         let mut hurry = false;
         let mut wait = Duration::ZERO;
         while self.attempts.pending() && wait < REST_WITHIN && !hurry {
@@ -475,14 +482,20 @@ impl Demo {
             self.look();
             // The second heartbeat from now on knows everything that was published.
             let reported = self.journal.heartbeats >= heartbeats.saturating_add(2);
-            if reported && summary::at_rest(self.plant.nodes(), &self.plant.reports(), self.enterprise.host().nodes()) {
+            if reported
+                && summary::at_rest(
+                    self.plant.nodes(),
+                    &self.plant.reports(),
+                    self.enterprise.host().nodes(),
+                )
+            {
                 break;
             }
         }
         let now = self.clock.now();
         self.measure(now);
         let reports = self.plant.reports();
-        let table = screen::table(&self.view(now), false);
+        let table = screen::table(&self.view(now), false, usize::MAX);
         let at_rest = summary::compare(self.plant.nodes(), &reports, &self.enterprise.host());
         let usage = self.usage;
         // The IT half announces the death of every node before it leaves.
@@ -498,6 +511,7 @@ impl Demo {
         self.journal.look();
         let host = self.enterprise.host();
         let ending = Ending {
+            began: self.began,
             elapsed,
             nodes: self.plant.nodes(),
             reports: &reports,
@@ -534,10 +548,10 @@ fn note(treatment: Treatment, node: Option<&host::NodeView>, alive: bool) -> Str
         (Treatment::Denied, Some(_)) => "LEAKED".into(),
         (Treatment::Limited, _) => "rate-limited".into(),
         (Treatment::Forwarded, Some(node)) if node.rebirths > 0 => {
-            format!("{} rebirth", node.rebirths)
+            counted(node.rebirths, "rebirth")
         }
         (Treatment::Forwarded, Some(node)) if node.deaths > 0 && alive => {
-            format!("bdSeq {}", node.bd_seq.unwrap_or_default())
+            format!("back, bdSeq {}", node.bd_seq.unwrap_or_default())
         }
         _ => String::new(),
     }

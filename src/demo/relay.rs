@@ -93,8 +93,7 @@ impl Workplace {
              [state]\npath = \"it\"\n\n\
              [mirror]\nstale-after-s = 5\n"
         );
-        for (name, text) in
-            [("policy.toml", POLICY), ("ot.toml", &ot_toml), ("it.toml", &it_toml)]
+        for (name, text) in [("policy.toml", POLICY), ("ot.toml", &ot_toml), ("it.toml", &it_toml)]
         {
             let path = workplace.dir.join(name);
             fs::write(&path, text).map_err(os("write", &path))?;

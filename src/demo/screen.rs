@@ -6,12 +6,14 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use super::attempts::Attempt;
-use super::view::{Side, View, grouped};
+use super::view::{Side, View, counted, cut, grouped};
 
 /// The table is this wide.
 const WIDTH: usize = 100;
 /// Its left half, the plant.
 const LEFT: usize = 48;
+/// Its height with [`SHOWN_REASONS`].
+const FULL_HEIGHT: usize = 25;
 /// Reasons of dropping that are shown; the rest is summed up.
 const SHOWN_REASONS: usize = 4;
 /// Alternate screen on, cursor hidden; and back.
@@ -51,7 +53,10 @@ impl Screen {
         let rows = rustix::termios::tcgetwinsize(io::stdout())
             .map_or(usize::MAX, |size| size.ws_row.into());
         let mut text = String::from("\x1b[H");
-        let lines = table(view, self.colour);
+        // One reason less makes it fit into the 24 lines of old.
+        let reasons =
+            if rows < FULL_HEIGHT { SHOWN_REASONS.saturating_sub(1) } else { SHOWN_REASONS };
+        let lines = table(view, self.colour, reasons);
         for (index, line) in lines.iter().take(rows).enumerate() {
             if index > 0 {
                 text.push_str("\r\n");
@@ -78,8 +83,8 @@ pub(super) fn restore() {
     let _ = stdout.write_all(END.as_bytes()).and_then(|()| stdout.flush());
 }
 
-/// The table, line by line.
-pub(super) fn table(view: &View, colour: bool) -> Vec<String> {
+/// The table, line by line, with room for `reasons` reasons of dropping.
+pub(super) fn table(view: &View, colour: bool, reasons: usize) -> Vec<String> {
     let ink = Ink { colour };
     let mut lines = vec![title(view, &ink), rule('┬')];
     lines.push(halves(
@@ -104,13 +109,12 @@ pub(super) fn table(view: &View, colour: bool) -> Vec<String> {
     }
     lines.push(rule('┴'));
     relay(view, &ink, &mut lines);
+    lines.push(host_line(view, &ink));
     lines.push(rule('─'));
-    drops(view, &ink, &mut lines);
+    drops(view, &ink, reasons, &mut lines);
     lines.push(rule('─'));
     lines.push(ink.paint(Tone::Title, " TRIED FROM IT"));
     lines.extend(view.attempts.iter().map(|attempt| attempt_line(attempt, &ink)));
-    lines.push(rule('─'));
-    lines.push(host_line(view, &ink));
     lines
 }
 
@@ -184,7 +188,7 @@ fn relay(view: &View, ink: &Ink, lines: &mut Vec<String>) {
     }
 }
 
-fn drops(view: &View, ink: &Ink, lines: &mut Vec<String>) {
+fn drops(view: &View, ink: &Ink, reasons: usize, lines: &mut Vec<String>) {
     let head = format!(
         "{}{}",
         ink.paint(Tone::Title, &fill(" DROPPED ON THE OT SIDE", 25)),
@@ -192,26 +196,21 @@ fn drops(view: &View, ink: &Ink, lines: &mut Vec<String>) {
     );
     lines.push(head);
     let line = |name: &str, messages: u64, metrics: u64, why: &str| {
-        let line = format!(
-            " {:<22}{:>10}{:>10}  {why}",
-            name,
-            grouped(messages),
-            grouped(metrics)
-        );
-        line.chars().take(WIDTH).collect::<String>()
+        let counts = format!("{:>10}{:>10}", grouped(messages), grouped(metrics));
+        cut(&format!(" {name:<22}{counts}  {why}"), WIDTH)
     };
-    for drop in view.drops.iter().take(SHOWN_REASONS) {
+    for drop in view.drops.iter().take(reasons) {
         lines.push(line(&drop.reason, drop.messages, drop.metrics, drop.meaning));
     }
-    if view.drops.len() > SHOWN_REASONS {
-        let rest = view.drops.iter().skip(SHOWN_REASONS);
+    if view.drops.len() > reasons {
+        let rest = view.drops.iter().skip(reasons);
         let (messages, metrics) = rest.fold((0_u64, 0_u64), |(messages, metrics), drop| {
             (messages.saturating_add(drop.messages), metrics.saturating_add(drop.metrics))
         });
         lines.push(line("other reasons", messages, metrics, ""));
     } else {
         // As many lines as before: what is below must not jump.
-        for _ in view.drops.len()..SHOWN_REASONS {
+        for _ in view.drops.len()..reasons.min(SHOWN_REASONS) {
             lines.push(String::new());
         }
     }
@@ -231,14 +230,13 @@ fn host_line(view: &View, ink: &Ink) -> String {
     let (p50, p99) = view.latency;
     let verdict = match view.violations {
         0 => ink.paint(Tone::Good, "0 violations"),
-        1 => ink.paint(Tone::Bad, "1 violation"),
-        many => ink.paint(Tone::Bad, &format!("{} violations", grouped(many))),
+        some => ink.paint(Tone::Bad, &counted(some, "violation")),
     };
     let first = match &view.first_violation {
         None => {
             format!("plant to host: p50 {}, p99 {}", milliseconds(p50), milliseconds(p99))
         }
-        Some(first) => first.chars().take(60).collect(),
+        Some(first) => cut(first, 66),
     };
     format!("{} {verdict}    {first}", ink.paint(Tone::Title, " STRICT HOST"))
 }

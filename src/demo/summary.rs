@@ -1,7 +1,6 @@
 //! The end of the demo: what was seen, in figures, and a list of checks that can fail.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use super::host::{Host, NodeView};
 use super::plant::{CLIENT_PREFIX, MORTAL, NodeReport, NodeSpec, Reports, Treatment};
 use super::relay::{JournalView, Usage};
 use super::screen::milliseconds;
-use super::view::{Drop, grouped, percentile};
+use super::view::{Drop, counted, cut, grouped, percentile};
 use crate::journal::Heartbeat;
 use crate::sparkplug::Value;
 
@@ -21,9 +20,11 @@ use crate::sparkplug::Value;
 const SHOWN_WITHIN: Duration = Duration::from_secs(2);
 /// Differences that are told in words; all are counted.
 const MAX_TOLD: usize = 5;
+const MAX_DETAIL: usize = 160;
 
 /// Everything that is known at the end.
 pub(super) struct Ending<'a> {
+    pub(super) began: Duration,
     pub(super) elapsed: Duration,
     pub(super) nodes: &'a [NodeSpec],
     pub(super) reports: &'a Reports,
@@ -101,9 +102,8 @@ pub(super) fn compare(nodes: &[NodeSpec], reports: &Reports, host: &Host) -> AtR
             rest.births = rest.births.saturating_add(1);
             let born = seen.and_then(|view| view.names(device));
             if born.as_ref() != Some(&names) {
-                let name = device.map_or(node.name.to_owned(), |device| {
-                    format!("{}/{device}", node.name)
-                });
+                let name =
+                    device.map_or(node.name.to_owned(), |device| format!("{}/{device}", node.name));
                 let count = born.map_or("not born".to_owned(), |born| born.len().to_string());
                 rest.births_wrong.push(format!("{name}: {count} instead of {}", names.len()));
             }
@@ -121,10 +121,8 @@ pub(super) fn compare(nodes: &[NodeSpec], reports: &Reports, host: &Host) -> AtR
             let shown = seen.and_then(|view| view.value(*device, name));
             if !shown.is_some_and(|shown| same(shown, value)) {
                 let device = device.unwrap_or_default();
-                rest.values_wrong.push(format!(
-                    "{}/{device} {name}: plant {value:?}, IT {shown:?}",
-                    node.name
-                ));
+                rest.values_wrong
+                    .push(format!("{}/{device} {name}: plant {value:?}, IT {shown:?}", node.name));
             }
         }
     }
@@ -206,7 +204,7 @@ impl Summary {
 
     fn details(&mut self, details: &[String]) {
         for detail in details.iter().take(MAX_TOLD) {
-            self.line(&format!("            {}", detail.chars().take(160).collect::<String>()));
+            self.line(&format!("            {}", cut(detail, MAX_DETAIL)));
         }
         let more = details.len().saturating_sub(MAX_TOLD);
         if more > 0 {
@@ -223,7 +221,7 @@ impl Summary {
         self.figure(
             "the plant",
             &format!(
-                "{} edge nodes, {devices} devices, {} metrics; published {} messages with {} values",
+                "{} edge nodes, {devices} devices, {} metrics; {} messages, {} values",
                 ending.nodes.len(),
                 grouped(defined as u64),
                 grouped(sum(|report| report.messages)),
@@ -231,43 +229,33 @@ impl Summary {
             ),
         );
         let seen = ending.host.nodes();
-        let count = |count: fn(&NodeView) -> u64| {
-            seen.values().map(count).fold(0, u64::saturating_add)
-        };
+        let count =
+            |count: fn(&NodeView) -> u64| seen.values().map(count).fold(0, u64::saturating_add);
         self.figure(
             "IT saw",
             &format!(
-                "{} edge nodes; {} data messages, {} births, {} rebirths, {} deaths",
-                seen.len(),
-                grouped(count(|node| node.data)),
-                count(|node| node.births),
-                count(|node| node.rebirths),
-                count(|node| node.deaths),
+                "{}: {}, {}, {}, {}",
+                counted(seen.len() as u64, "edge node"),
+                counted(count(|node| node.data), "data message"),
+                counted(count(|node| node.births), "birth"),
+                counted(count(|node| node.rebirths), "rebirth"),
+                counted(count(|node| node.deaths), "death"),
             ),
         );
-        for drop in &ending.drops {
-            self.figure(
-                "dropped",
-                &format!(
-                    "{:<18} {:>8} messages {:>8} metrics  {}",
-                    drop.reason,
-                    grouped(drop.messages),
-                    grouped(drop.metrics),
-                    drop.meaning
-                ),
-            );
-        }
         let latencies = ending.host.latencies_us(usize::MAX);
         self.figure(
             "latency",
             &format!(
-                "plant to host p50 {}, p99 {}, largest {} ({} messages)",
+                "plant to host p50 {}, p99 {}, of {} without rate limit",
                 milliseconds(percentile(&latencies, 50)),
                 milliseconds(percentile(&latencies, 99)),
-                milliseconds(latencies.last().copied()),
-                grouped(latencies.len() as u64),
+                counted(latencies.len() as u64, "message"),
             ),
         );
+        if let Some((us, topic, at)) = &ending.host.slowest {
+            let at = at.saturating_sub(ending.began).as_secs_f64();
+            self.figure("", &format!("largest {}: {topic}, {at:.1} s in", milliseconds(Some(*us))));
+        }
         for (name, usage) in ["OT half", "IT half"].into_iter().zip(ending.usage) {
             let Some(usage) = usage else { continue };
             let megabytes = usage.resident_bytes as f64 / 1e6;
@@ -282,9 +270,6 @@ impl Summary {
                 grouped(ending.journal.keyframes)
             ),
         );
-        for attempt in ending.attempts {
-            self.figure("tried from IT", &format!("{:<52} {}", attempt.title, attempt.outcome()));
-        }
     }
 
     fn check_host(&mut self, ending: &Ending) {
@@ -292,7 +277,7 @@ impl Summary {
         self.check(
             host.violation_count == 0,
             "the strict host finds nothing against the specification",
-            &format!("{} violations", host.violation_count),
+            &counted(host.violation_count, "violation"),
         );
         self.details(&host.violations);
         let denied: Vec<&str> = ending
@@ -399,6 +384,15 @@ impl Summary {
                 grouped(beat.waiting)
             ),
         );
+        let published = ending.reports.values().map(|report| report.messages);
+        let published = published.fold(0, u64::saturating_add);
+        // Every death of the demo is a broken connection, whose will the broker sends.
+        let wills = ending.downs.iter().filter(|down| down.died_at.is_some()).count() as u64;
+        self.check(
+            beat.received == published.saturating_add(wills),
+            "the OT half received what the plant published",
+            &format!("{} and {}", counted(published, "message"), counted(wills, "will")),
+        );
         self.check(
             ending.journal.lost == 0,
             "the journal is without a gap",
@@ -428,4 +422,3 @@ impl Summary {
         }
     }
 }
-

@@ -74,17 +74,18 @@ impl View<'_> {
 #[derive(Debug, Default)]
 pub(super) struct History {
     counts: VecDeque<(Duration, Vec<u64>)>,
+    last: Vec<f64>,
+    frozen: bool,
 }
 
 impl History {
     /// Takes the counts of now, in an order that is always the same, and returns their rates
     /// per second.
     pub(super) fn rates(&mut self, now: Duration, counts: Vec<u64>) -> Vec<f64> {
-        while self
-            .counts
-            .get(1)
-            .is_some_and(|(at, _)| now.saturating_sub(*at) >= RATE_OVER)
-        {
+        if self.frozen {
+            return self.last.clone();
+        }
+        while self.counts.get(1).is_some_and(|(at, _)| now.saturating_sub(*at) >= RATE_OVER) {
             self.counts.pop_front();
         }
         let rates = match self.counts.front() {
@@ -96,7 +97,13 @@ impl History {
             _ => vec![0.0; counts.len()],
         };
         self.counts.push_back((now, counts));
+        self.last.clone_from(&rates);
         rates
+    }
+
+    /// From now on the rates stay as they are.
+    pub(super) fn freeze(&mut self) {
+        self.frozen = true;
     }
 }
 
@@ -105,6 +112,20 @@ pub(super) fn percentile(sorted: &[u32], percent: usize) -> Option<u32> {
     let last = sorted.len().checked_sub(1)?;
     let place = last.saturating_mul(percent).div_ceil(100);
     sorted.get(place).copied()
+}
+
+/// `1 birth`, `2 births`.
+pub(super) fn counted(number: u64, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{} {noun}s", grouped(number)) }
+}
+
+/// The text, cut to `width` characters.
+pub(super) fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let kept = text.chars().take(width.saturating_sub(1));
+    kept.chain(['…']).collect()
 }
 
 /// `1,234,567`.

@@ -102,7 +102,15 @@ impl EdgeNode {
             let count = signals.len() as u64;
             let published = Vec::new();
             let next = Duration::ZERO;
-            entities.push(Entity { device, signals, first_alias, every, next, cursor: 0, published });
+            entities.push(Entity {
+                device,
+                signals,
+                first_alias,
+                every,
+                next,
+                cursor: 0,
+                published,
+            });
             first_alias = first_alias.saturating_add(count);
         }
         let reports = Arc::clone(&site.reports);
@@ -115,7 +123,8 @@ impl EdgeNode {
 
     /// One MQTT session, until the connection breaks or the phase ends it.
     async fn session(&mut self, site: &mut Site) {
-        let (client, eventloop) = AsyncClient::builder(self.options(site.address)).unbounded().build();
+        let (client, eventloop) =
+            AsyncClient::builder(self.options(site.address)).unbounded().build();
         let (arrivals, mut arrived) = mpsc::unbounded_channel();
         let network = tokio::spawn(poll(eventloop, arrivals));
         let mut tick = interval(TICK);
@@ -223,7 +232,8 @@ impl EdgeNode {
                 continue;
             }
             // Never more than one message behind: a plant doesn't catch up either.
-            entity.next = entity.next.max(now.saturating_sub(entity.every)).saturating_add(entity.every);
+            entity.next =
+                entity.next.max(now.saturating_sub(entity.every)).saturating_add(entity.every);
             let metrics = entity.data(aliases, now, wall_us);
             let device = entity.device;
             self.publish(client, if device.is_none() { "NDATA" } else { "DDATA" }, device, metrics);

@@ -84,9 +84,9 @@ pub(in crate::demo) fn nodes() -> Vec<NodeSpec> {
             treatment: Treatment::Forwarded,
             signals: node_signals(0),
             devices: vec![
-                machine("Filler", filler(48, 0), 200),
-                machine("Capper", capper(44, 1), 200),
-                machine("Labeler", labeler(40, 2), 250),
+                machine("Filler", filler(72, 0), 200),
+                machine("Capper", capper(66, 1), 200),
+                machine("Labeler", labeler(60, 2), 250),
             ],
         },
         NodeSpec {
@@ -96,9 +96,9 @@ pub(in crate::demo) fn nodes() -> Vec<NodeSpec> {
             treatment: Treatment::Forwarded,
             signals: node_signals(3),
             devices: vec![
-                machine("Filler", filler(48, 4), 200),
-                machine("Capper", capper(44, 5), 200),
-                machine("Packer", labeler(36, 6), 250),
+                machine("Filler", filler(72, 4), 200),
+                machine("Capper", capper(66, 5), 200),
+                machine("Packer", labeler(54, 6), 250),
             ],
         },
         NodeSpec {
@@ -108,9 +108,9 @@ pub(in crate::demo) fn nodes() -> Vec<NodeSpec> {
             treatment: Treatment::Forwarded,
             signals: node_signals(7),
             devices: vec![
-                machine("Boiler", utility(60, 8, 8), 500),
-                machine("Chiller", utility(50, 10, 9), 500),
-                machine("Compressor", utility(40, 6, 10), 500),
+                machine("Boiler", utility(90, 12, 8), 500),
+                machine("Chiller", utility(70, 10, 9), 500),
+                machine("Compressor", utility(60, 8, 10), 500),
             ],
         },
         NodeSpec {
@@ -120,8 +120,8 @@ pub(in crate::demo) fn nodes() -> Vec<NodeSpec> {
             treatment: Treatment::Forwarded,
             signals: node_signals(11),
             devices: vec![
-                machine("Crane1", crane(60, 12), 250),
-                machine("Crane2", crane(60, 13), 250),
+                machine("Crane1", crane(90, 12), 250),
+                machine("Crane2", crane(90, 13), 250),
             ],
         },
         NodeSpec {
@@ -141,7 +141,7 @@ pub(in crate::demo) fn nodes() -> Vec<NodeSpec> {
             templates: false,
             treatment: Treatment::Denied,
             signals: node_signals(17),
-            devices: vec![machine("Mixer", filler(30, 18), 200)],
+            devices: vec![machine("Mixer", filler(40, 18), 200)],
         },
     ]
 }
@@ -311,12 +311,11 @@ mod tests {
         let devices: usize = nodes.iter().map(|node| node.devices.len()).sum();
         let metrics: usize = nodes.iter().map(NodeSpec::metrics).sum();
         assert!(nodes.len() >= 4 && devices >= 10, "{} {devices}", nodes.len());
-        assert!(metrics >= 2_000, "{metrics}");
+        assert!(metrics >= 3_000, "{metrics}");
         for node in nodes.iter().filter(|node| node.treatment != Treatment::Denied) {
             for signal in node.devices.iter().flat_map(|device| &device.signals) {
-                let known = FORBIDDEN.iter().any(|word| {
-                    signal.name.split('/').any(|part| part == *word)
-                });
+                let known =
+                    FORBIDDEN.iter().any(|word| signal.name.split('/').any(|part| part == *word));
                 assert_eq!(signal.secret, known, "{}", signal.name);
             }
         }

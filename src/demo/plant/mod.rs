@@ -15,9 +15,7 @@ use tokio::sync::watch;
 
 use super::clock::Clock;
 use crate::sparkplug::Value;
-pub(super) use layout::{
-    FORBIDDEN, GROUP, MORTAL, NodeSpec, SETPOINT, TARGET, Treatment, nodes,
-};
+pub(super) use layout::{FORBIDDEN, GROUP, MORTAL, NodeSpec, SETPOINT, TARGET, Treatment, nodes};
 pub(super) use signal::PUBLISHED;
 
 /// Begins the MQTT client identifiers of the plant's edge nodes.

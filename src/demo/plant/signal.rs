@@ -88,9 +88,7 @@ impl Signal {
                 // Two's complement in a u32 (Sparkplug 3.0 §6.4.16).
                 Value::Int(middle.saturating_add(offset.round() as i32).cast_unsigned())
             }
-            Course::Switch { period, phase } => {
-                Value::Boolean(turn(at_s, *period, *phase) < 0.5)
-            }
+            Course::Switch { period, phase } => Value::Boolean(turn(at_s, *period, *phase) < 0.5),
             Course::States { words, period, phase } => {
                 let place = (turn(at_s, *period, *phase) * words.len() as f64) as usize;
                 Value::String(words.get(place).copied().unwrap_or("Idle").to_owned())
@@ -131,7 +129,12 @@ impl Signal {
 pub(super) fn motor_definition() -> Template {
     Template {
         version: Some("1.0".into()),
-        metrics: members(Value::Float(0.0), Value::Float(0.0), Value::Boolean(false), Value::Int(0)),
+        metrics: members(
+            Value::Float(0.0),
+            Value::Float(0.0),
+            Value::Boolean(false),
+            Value::Int(0),
+        ),
         parameters: vec![rated(0.0)],
         template_ref: None,
         is_definition: Some(true),

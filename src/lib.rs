@@ -25,10 +25,12 @@
 //! | [`ot`] | subscriber, plant state, pipeline; can't publish, can't read a journal |
 //! | [`it`] | mirror (sans-IO), sessions, cursor, backfill; can't write a journal |
 //! | [`config`] | configuration files: raw (serde) to typed, diagnostics |
+//! | [`broker`], [`state`] | leaves: how to reach a broker; a half's own state directory |
 //! | [`telemetry`] | drop reasons, counters, logging |
 //! | [`cli`] | one file per subcommand |
 //! | `demo` | brokers, a plant and a strict host around both halves (feature `demo`) |
 
+pub mod broker;
 pub mod cli;
 pub mod config;
 #[cfg(feature = "demo")]
@@ -38,4 +40,5 @@ pub mod journal;
 pub mod ot;
 pub mod policy;
 pub mod sparkplug;
+pub mod state;
 pub mod telemetry;

@@ -1,14 +1,17 @@
 //! What starting either half has in common: logging, the policy, secrets.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
 use clap::Args;
 
-use std::path::PathBuf;
-
 use super::{Exit, Failure};
+use crate::broker::{BrokerSettings, Credentials, TlsSettings};
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::file::FileError;
 use crate::config::tls::TlsError;
-use crate::config::{Credentials, Secret, policies};
+use crate::config::{self, BrokerConfig, policies, tls};
 use crate::policy::Policy;
 use crate::telemetry::logging;
 
@@ -59,13 +62,39 @@ pub(super) fn read_policy_again(paths: &[PathBuf]) -> Result<Policy, String> {
     }
 }
 
-/// User and password, read now.
-pub(super) fn read_credentials(
-    credentials: Option<&Credentials>,
-) -> Result<Option<(String, Secret)>, Failure> {
-    credentials
-        .map(|credentials| Ok((credentials.user.clone(), credentials.password.read()?)))
-        .transpose()
+/// How to reach a broker: secrets and certificates are read now.
+pub(super) fn broker_settings(
+    broker: &BrokerConfig,
+    client_id: String,
+) -> Result<BrokerSettings, Failure> {
+    let credentials = match broker.credentials.clone() {
+        Some(config::Credentials { user, password }) => {
+            // What can't be read is said now, not when the broker asks.
+            password.read()?;
+            let read = move || match password.read() {
+                Ok(password) => Ok(Bytes::copy_from_slice(password.expose().as_bytes())),
+                Err(error) => Err(error.to_string()),
+            };
+            Some(Credentials { user, password: Arc::new(read) })
+        }
+        None => None,
+    };
+    let tls = match &broker.tls {
+        Some(tls) => Some(TlsSettings {
+            config: tls::client_config(tls)?,
+            server_name: tls.server_name.clone(),
+        }),
+        None => None,
+    };
+    Ok(BrokerSettings {
+        host: broker.address.host.clone(),
+        port: broker.address.port,
+        client_id,
+        credentials,
+        keep_alive: broker.keep_alive,
+        max_packet_bytes: usize::try_from(broker.max_packet_bytes).unwrap_or(usize::MAX),
+        tls,
+    })
 }
 
 impl From<FileError> for Failure {

@@ -2,14 +2,13 @@
 
 use std::num::NonZeroU32;
 
-use bytes::Bytes;
 use clap::Args;
 
 use super::half::{self, HalfArgs};
 use super::{Exit, Failure};
-use crate::config::{self, BrokerConfig, DataQos, ItConfig, MirrorConfig, tls};
+use crate::config::{self, BrokerConfig, DataQos, ItConfig, MirrorConfig};
 use crate::it::mirror::{self, MirrorSettings, Qos};
-use crate::it::{self, BrokerSettings, FirstStart, ItError, PolicyLoader, Settings, TlsSettings};
+use crate::it::{self, FirstStart, ItError, PolicyLoader, Settings};
 use crate::policy::Policy;
 use crate::sparkplug::Caps;
 
@@ -28,7 +27,7 @@ pub(super) struct ItArgs {
 pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
     let (config, mut warnings) = ItConfig::load(&arguments.half.config)?;
     let policy = read_policy_copy(&config, &mut warnings)?;
-    let broker = broker_settings(&config.broker, config.client_id_prefix)?;
+    let broker = half::broker_settings(&config.broker, config.client_id_prefix)?;
     half::begin("it", &arguments.half, warnings)?;
     let settings = Settings {
         broker,
@@ -66,30 +65,6 @@ fn read_policy_copy(
     let paths = config.policy_paths.clone();
     let again: PolicyLoader = Box::new(move || half::read_policy_again(&paths));
     Ok(Some((policy, again)))
-}
-
-fn broker_settings(
-    broker: &BrokerConfig,
-    client_id_prefix: String,
-) -> Result<BrokerSettings, Failure> {
-    let credentials = half::read_credentials(broker.credentials.as_ref())?;
-    let tls = match &broker.tls {
-        Some(tls) => Some(TlsSettings {
-            config: tls::client_config(tls)?,
-            server_name: tls.server_name.clone(),
-        }),
-        None => None,
-    };
-    Ok(BrokerSettings {
-        host: broker.address.host.clone(),
-        port: broker.address.port,
-        client_id_prefix,
-        credentials: credentials
-            .map(|(user, password)| (user, Bytes::copy_from_slice(password.expose().as_bytes()))),
-        keep_alive: broker.keep_alive,
-        max_packet_bytes: packet_bytes(broker),
-        tls,
-    })
 }
 
 fn mirror_settings(mirror: MirrorConfig, backfill: bool, broker: &BrokerConfig) -> MirrorSettings {

@@ -1,13 +1,12 @@
 //! `sparkdiode ot`: the OT half.
 
-use bytes::Bytes;
 use clap::Args;
 
 use super::half::{self, HalfArgs};
 use super::{Exit, Failure};
-use crate::config::{self, BrokerConfig, JournalConfig, OtConfig, tls};
+use crate::config::{self, JournalConfig, OtConfig};
 use crate::journal::{Durability, WriterOptions};
-use crate::ot::{self, BrokerSettings, OtError, PipelineSettings, Settings, TlsSettings};
+use crate::ot::{self, OtError, PipelineSettings, Settings};
 use crate::sparkplug::Caps;
 
 /// Run the OT half: OT broker → policy → journal.
@@ -26,7 +25,7 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     let (config, mut warnings) = OtConfig::load(&arguments.half.config)?;
     let (policy, found) = half::read_policy(&config.policy_paths)?;
     warnings.extend(found);
-    let broker = broker_settings(&config.broker, config.client_id)?;
+    let broker = half::broker_settings(&config.broker, config.client_id)?;
     half::begin("ot", &arguments.half, warnings)?;
     let paths = config.policy_paths;
     let settings = Settings {
@@ -55,27 +54,6 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
         Failure::new(exit, error.to_string())
     })?;
     Ok(Exit::Ok)
-}
-
-fn broker_settings(broker: &BrokerConfig, client_id: String) -> Result<BrokerSettings, Failure> {
-    let credentials = half::read_credentials(broker.credentials.as_ref())?;
-    let tls = match &broker.tls {
-        Some(tls) => Some(TlsSettings {
-            config: tls::client_config(tls)?,
-            server_name: tls.server_name.clone(),
-        }),
-        None => None,
-    };
-    Ok(BrokerSettings {
-        host: broker.address.host.clone(),
-        port: broker.address.port,
-        client_id,
-        credentials: credentials
-            .map(|(user, password)| (user, Bytes::copy_from_slice(password.expose().as_bytes()))),
-        keep_alive: broker.keep_alive,
-        max_packet_bytes: usize::try_from(broker.max_packet_bytes).unwrap_or(usize::MAX),
-        tls,
-    })
 }
 
 fn writer_options(journal: JournalConfig, relay_name: String) -> WriterOptions {

@@ -7,7 +7,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam_channel::Sender;
@@ -19,6 +18,7 @@ use rumqttc::{
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
+use crate::broker::{BrokerSettings, explain};
 use crate::it::Happened;
 use crate::it::mirror::{NodeId, Qos, SessionEvent, SessionSpec};
 
@@ -35,44 +35,12 @@ const OUTGOING_FACTOR: usize = 4;
 /// bounds what a flood from IT can occupy.
 const MAX_WAITING_COMMANDS: usize = 4_096;
 
-/// How to reach the IT broker.
-#[derive(Clone)]
-pub struct BrokerSettings {
-    pub host: String,
-    pub port: u16,
-    /// Begins every client identifier: `prefix/group/edge_node`.
-    pub client_id_prefix: String,
-    /// User and password.
-    pub credentials: Option<(String, Bytes)>,
-    pub keep_alive: Duration,
-    /// Largest packet that is taken from the broker.
-    pub max_packet_bytes: usize,
-    /// `None`: plain TCP, where the operator has said so.
-    pub tls: Option<TlsSettings>,
-}
-
-/// TLS towards the IT broker.
-#[derive(Clone, Debug)]
-pub struct TlsSettings {
-    pub config: Arc<rustls::ClientConfig>,
-    /// Name that the broker's certificate must have.
-    pub server_name: String,
-}
-
-impl std::fmt::Debug for BrokerSettings {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("BrokerSettings")
-            .field("address", &format_args!("{}:{}", self.host, self.port))
-            .field("tls", &self.tls.is_some())
-            .finish_non_exhaustive()
-    }
-}
-
 /// All sessions, as the driver sees them.
 #[derive(Debug)]
 pub(super) struct Sessions {
     broker: BrokerSettings,
+    /// As it was read last.
+    password: Option<Bytes>,
     runtime: Handle,
     happened: Sender<Happened>,
     live: HashMap<NodeId, Live>,
@@ -125,6 +93,7 @@ impl Sessions {
     pub(super) fn new(broker: BrokerSettings, runtime: Handle, happened: Sender<Happened>) -> Self {
         Sessions {
             broker,
+            password: None,
             runtime,
             happened,
             live: HashMap::new(),
@@ -144,6 +113,7 @@ impl Sessions {
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
         let shared = Arc::new(Shared::default());
+        self.take_password();
         let options = self.options(&spec, &shared);
         let (client, eventloop) = AsyncClient::builder(options).unbounded().build();
         let task = Task {
@@ -230,9 +200,20 @@ impl Sessions {
         }
     }
 
+    /// Reads the password for the next session; where that fails, the earlier one is tried.
+    fn take_password(&mut self) {
+        let Some(credentials) = &self.broker.credentials else { return };
+        match (credentials.password)() {
+            Ok(password) => self.password = Some(password),
+            Err(error) => {
+                let _ = self.happened.send(Happened::BrokerTrouble { error });
+            }
+        }
+    }
+
     fn options(&self, spec: &SessionSpec, shared: &Arc<Shared>) -> MqttOptions {
         let broker = &self.broker;
-        let client_id = format!("{}/{}/{}", broker.client_id_prefix, spec.group, spec.edge_node);
+        let client_id = format!("{}/{}/{}", broker.client_id, spec.group, spec.edge_node);
         // With TLS the "host" is the name that the certificate must have; the connector below
         // goes to the configured address either way.
         let name = broker.tls.as_ref().map_or(&broker.host, |tls| &tls.server_name);
@@ -250,8 +231,8 @@ impl Sessions {
             QoS::AtLeastOnce,
             false,
         ));
-        if let Some((user, password)) = &broker.credentials {
-            options.set_credentials(user.clone(), password.clone());
+        if let (Some(credentials), Some(password)) = (&broker.credentials, &self.password) {
+            options.set_credentials(credentials.user.clone(), password.clone());
         }
         if let Some(tls) = &broker.tls {
             let config = TlsConfiguration::Rustls(Arc::clone(&tls.config));
@@ -362,7 +343,7 @@ impl Task {
 
     fn report(&self, error: &ConnectionError) {
         tracing::debug!(target: "it", node = self.node.0, %error, "session ended");
-        let _ = self.happened.send(Happened::BrokerTrouble { error: error.to_string() });
+        let _ = self.happened.send(Happened::BrokerTrouble { error: explain(error) });
     }
 }
 

@@ -2,7 +2,7 @@
 //! what it asks. It owns the clocks, the state files and the pace; the mirror owns the rules.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,9 +14,10 @@ use crate::it::mirror::{
     Mirror, MirrorSnapshot, NodeId, Notice, Now, Outgoing, Qos, SessionEvent, SessionSpec,
 };
 use crate::it::notices::NoticeLog;
-use crate::it::state::{StateDir, StateError, Stored};
+use crate::it::state::ItState;
 use crate::it::{FirstStart, Happened, ItError, PolicyLoader};
-use crate::journal::{Body, Frame, From, Item, Position, Reader};
+use crate::journal::{Body, Frame, From, Item, JournalError, Position, Reader};
+use crate::state::{StateError, Stored};
 
 /// Frames taken before session events and timers get their turn.
 const FRAMES_PER_TURN: usize = 1_024;
@@ -54,7 +55,7 @@ pub(super) struct Driver {
     settings: DriverSettings,
     mirror: Mirror,
     sessions: Sessions,
-    state: StateDir,
+    state: ItState,
     happened: Receiver<Happened>,
     reader: Reader,
     backfill: Option<Backfill>,
@@ -91,7 +92,7 @@ impl Driver {
         settings: DriverSettings,
         mut mirror: Mirror,
         sessions: Sessions,
-        state: StateDir,
+        state: ItState,
         happened: Receiver<Happened>,
     ) -> Result<Driver, ItError> {
         let log = NoticeLog::default();
@@ -116,7 +117,7 @@ impl Driver {
                         "the stored mirror was damaged; starting from the journal");
                 }
                 mirror.restore(MirrorSnapshot::default(), bd_seqs);
-                Self::first_start(&settings, &mut mirror)?
+                Self::first_start(&settings, &mut mirror, &state)?
             }
         };
         let connects = RateLimiter::direct(Quota::per_second(settings.connects_per_s));
@@ -144,13 +145,27 @@ impl Driver {
 
     /// The mirror starts with the newest segment, whose head shows every live node; what is
     /// older is history, for those who want it.
-    fn first_start(settings: &DriverSettings, mirror: &mut Mirror) -> Result<Reader, ItError> {
-        let newest = Reader::open(&settings.journal_dir, From::Newest)?;
-        if settings.first_start == FirstStart::Oldest {
-            let oldest = Reader::open(&settings.journal_dir, From::Oldest)?;
-            mirror.set_first_stretch(oldest.position().seq, newest.position().seq);
+    fn first_start(
+        settings: &DriverSettings,
+        mirror: &mut Mirror,
+        state: &ItState,
+    ) -> Result<Reader, ItError> {
+        let dir = &settings.journal_dir;
+        // Before the writer's first frame everything is still to come.
+        let newest = first_frame(dir, From::Newest)?.unwrap_or(Position { epoch: 0, seq: 1 });
+        match settings.first_start {
+            FirstStart::Oldest => {
+                let oldest = first_frame(dir, From::Oldest)?.unwrap_or(newest);
+                mirror.set_first_stretch(oldest.seq, newest.seq);
+            }
+            // A kill before the first snapshot must not make the next start a first one again:
+            // by then a later segment may be the newest.
+            FirstStart::Newest => {
+                let Position { epoch, seq: position } = newest;
+                state.save_snapshot(&MirrorSnapshot { epoch, position, nodes: Vec::new() })?;
+            }
         }
-        Ok(newest)
+        Ok(Reader::open(dir, From::At(newest))?)
     }
 
     /// Runs until a [`Happened::Stop`] is carried out.
@@ -430,6 +445,14 @@ impl Driver {
         tracing::info!(target: "it", "stopped");
         Ok(saved?)
     }
+}
+
+/// Where a reader that starts at `from` finds its first frame; `None`: nowhere yet.
+fn first_frame(dir: &Path, from: From) -> Result<Option<Position>, JournalError> {
+    Ok(Reader::open(dir, from)?.next()?.map(|item| match item {
+        Item::Frame(frame) => Position { epoch: frame.epoch, seq: frame.seq },
+        Item::Lost(lost) => Position { epoch: 0, seq: lost.first },
+    }))
 }
 
 impl Clock {

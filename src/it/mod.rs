@@ -19,14 +19,14 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use connection::{BrokerSettings, TlsSettings};
 use driver::{Driver, DriverSettings};
 use mirror::{Mirror, MirrorSettings, NodeId, SessionEvent};
-pub use state::StateError;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::broker::BrokerSettings;
 use crate::journal::JournalError;
 use crate::policy::Policy;
+use crate::state::StateError;
 
 /// Reads the policies again; an error is told to the operator, and the old policy stays.
 pub type PolicyLoader = Box<dyn Fn() -> Result<Policy, String> + Send>;
@@ -105,7 +105,7 @@ pub enum ItError {
 /// DISCONNECT). SIGHUP reads the policies again.
 pub fn run(settings: Settings) -> Result<(), ItError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let state = state::StateDir::open(&settings.state_dir)?;
+    let state = state::ItState::open(&settings.state_dir)?;
     let (sender, happened) = crossbeam_channel::unbounded();
     let data_qos = settings.mirror.data_qos;
     let (policy, policy_loader) = settings.policy.unzip();

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::it::mirror::{Mirror, Notice};
-use crate::it::state::StateError;
 use crate::journal::JournalError;
+use crate::state::StateError;
 use crate::telemetry::Account;
 
 /// Lines of one kind within one window; further ones are counted.

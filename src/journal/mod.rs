@@ -10,8 +10,8 @@
 //! One [`Writer`] per journal, any number of [`Reader`]s; no reader can be seen by the writer
 //! or by another reader. Frames are numbered from 1 on, by 1, for ever, over all segments and
 //! starts. Every segment can be read without those before it, since it repeats the state of
-//! every live node in its head. The layouts are in [`segment`] and [`frame`], the bodies in
-//! [`Body`].
+//! every live node in its head. The byte tables are in `segment.rs` and `frame.rs`, the bodies
+//! in [`Body`].
 //!
 //! What is promised:
 //!

@@ -8,10 +8,11 @@
 //! and what is missing is reported by its exact numbers. Damage is what can't be read although
 //! something later can: until then a bad tail is an append under way, and the reader waits.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::cursor::{Cursor, Leftover, Step};
-use super::segment::{self, Opened};
+use super::segment::{self, Header, Opened};
 use super::{Frame, JournalError, frame};
 
 /// After this many polls in a row that returned nothing, everything was read that the journal
@@ -90,9 +91,18 @@ pub struct Reader {
     behind: Option<(u64, u64)>,
 }
 
-/// Where the search for the next segment led.
+/// What one call of [`Reader::next`] has done already and does once only.
+#[derive(Debug, Default)]
+struct Poll {
+    relocated: bool,
+    /// The segment that ended before its deletion or a newer one was seen. It may have grown in
+    /// between, so it is read once more before it is left.
+    closing: Option<u64>,
+}
+
+/// Where the search for the next frame led.
 enum Found {
-    /// The cursor stands in a segment.
+    /// There is something to look at.
     Segment,
     Lost(Lost),
     Nothing,
@@ -137,76 +147,29 @@ impl Reader {
         reason = "`None` isn't an end here, and an iterator's `Result<Option>` is inside out"
     )]
     pub fn next(&mut self) -> Result<Option<Item>, JournalError> {
-        let mut relocated = false;
-        // The segment that ended before a newer one or its deletion was seen, and must be read
-        // once more before it is left.
-        let mut closing = None;
+        let mut poll = Poll::default();
         // Terminates: every turn takes a frame, enters a later segment, or ends the poll; a
-        // turn that does none of it happens once per segment (`closing`) or once (`relocated`).
+        // turn that does none of it happens once per segment or once per poll, as `poll` has it.
         loop {
-            let Some(cursor) = &mut self.cursor else {
-                match self.locate()? {
-                    Found::Segment => continue,
-                    Found::Lost(lost) => return Ok(Some(self.lose(lost))),
-                    Found::Nothing => return Ok(None),
-                }
+            let found = match &mut self.cursor {
+                None => self.locate()?,
+                Some(cursor) => match cursor.step()? {
+                    Step::Frame { seq, envelope, .. } if seq >= self.want.seq => {
+                        return Ok(Some(self.serve(seq, envelope)));
+                    }
+                    Step::Damaged { last, .. } if last >= self.want.seq => {
+                        let first = self.want.seq;
+                        Found::Lost(Lost { first, last, cause: LostCause::Damage })
+                    }
+                    // Before the position at which this reader started.
+                    Step::Frame { .. } | Step::Damaged { .. } => Found::Segment,
+                    Step::End { leftover } => self.at_end(leftover, &mut poll)?,
+                },
             };
-            match cursor.step()? {
-                Step::Frame { seq, .. } if seq < self.want.seq => {}
-                Step::Frame { seq, envelope, .. } => {
-                    return Ok(Some(self.serve(seq, envelope)));
-                }
-                Step::Damaged { last, .. } if last < self.want.seq => {}
-                Step::Damaged { last, .. } => {
-                    let first = self.want.seq;
-                    return Ok(Some(self.lose(Lost { first, last, cause: LostCause::Damage })));
-                }
-                Step::End { leftover } => {
-                    let header = cursor.header();
-                    let (this, expected) = (header.first_seq, cursor.expected());
-                    let stat = cursor.stat()?;
-                    if expected > this
-                        && let Opened::Segment { file, header, .. } =
-                            segment::open(&self.dir, expected)?
-                    {
-                        match self.enter(file, header, LostCause::Damage) {
-                            Some(lost) => return Ok(Some(self.lose(lost))),
-                            None => continue,
-                        }
-                    }
-                    self.idle = self.idle.saturating_add(1);
-                    let gone = stat.links == 0;
-                    if gone && closing != Some(this) {
-                        closing = Some(this);
-                        continue;
-                    }
-                    if gone || stat.bytes < cursor_offset(&self.cursor) {
-                        if relocated {
-                            return Ok(None);
-                        }
-                        relocated = true;
-                        self.cursor = None;
-                        self.idle = 0;
-                        continue;
-                    }
-                    if closing != Some(this) && !self.listing_due(leftover) {
-                        return Ok(None);
-                    }
-                    let segments = segment::list(&self.dir)?;
-                    let newer = segments.partition_point(|first_seq| *first_seq <= this);
-                    let Some(newer) = segments.get(newer).copied() else { return Ok(None) };
-                    if closing != Some(this) {
-                        closing = Some(this);
-                        continue;
-                    }
-                    match self.leave_for(newer)? {
-                        Found::Segment => {}
-                        Found::Lost(lost) => return Ok(Some(self.lose(lost))),
-                        // It has gone meanwhile, or can't be used: the search by name decides.
-                        Found::Nothing if !relocated => relocated = true,
-                        Found::Nothing => return Ok(None),
-                    }
-                }
+            match found {
+                Found::Segment => {}
+                Found::Lost(lost) => return Ok(Some(self.lose(lost))),
+                Found::Nothing => return Ok(None),
             }
         }
     }
@@ -236,6 +199,58 @@ impl Reader {
         Ok(bytes)
     }
 
+    /// Where to go on at the end of the current segment. [`Found::Segment`] says "look again".
+    fn at_end(&mut self, leftover: Leftover, poll: &mut Poll) -> Result<Found, JournalError> {
+        let Some(cursor) = &self.cursor else { return Ok(Found::Nothing) };
+        let (this, expected) = (cursor.header().first_seq, cursor.expected());
+        let (stat, offset) = (cursor.stat()?, cursor.offset());
+        if expected > this
+            && let Opened::Segment { file, header, .. } = segment::open(&self.dir, expected)?
+        {
+            return Ok(self.found(file, header));
+        }
+        self.idle = self.idle.saturating_add(1);
+        let closing = poll.closing == Some(this);
+        let gone = stat.links == 0;
+        if gone && !closing {
+            poll.closing = Some(this);
+            return Ok(Found::Segment);
+        }
+        if gone || stat.bytes < offset {
+            return Ok(self.relocate(poll));
+        }
+        if !closing && !self.listing_due(leftover) {
+            return Ok(Found::Nothing);
+        }
+        let segments = segment::list(&self.dir)?;
+        let newer = segments.partition_point(|first_seq| *first_seq <= this);
+        let Some(newer) = segments.get(newer).copied() else { return Ok(Found::Nothing) };
+        if !closing {
+            poll.closing = Some(this);
+            return Ok(Found::Segment);
+        }
+        match segment::open(&self.dir, newer)? {
+            Opened::Segment { file, header, .. } => Ok(self.found(file, header)),
+            Opened::Unreadable { .. } if newer > self.want.seq => {
+                self.cursor = None;
+                let last = newer.saturating_sub(1);
+                Ok(Found::Lost(Lost { first: self.want.seq, last, cause: LostCause::Damage }))
+            }
+            Opened::Unreadable { .. } | Opened::Absent => Ok(self.relocate(poll)),
+        }
+    }
+
+    /// Gives up the current segment; the search by name decides.
+    fn relocate(&mut self, poll: &mut Poll) -> Found {
+        if poll.relocated {
+            return Found::Nothing;
+        }
+        poll.relocated = true;
+        self.cursor = None;
+        self.idle = 0;
+        Found::Segment
+    }
+
     /// Finds the segment of the wanted frame by its name.
     fn locate(&mut self) -> Result<Found, JournalError> {
         if !self.idle.is_multiple_of(SETTLED_POLLS) {
@@ -259,7 +274,7 @@ impl Reader {
         for first_seq in segments {
             if let Opened::Segment { file, header, .. } = segment::open(&self.dir, first_seq)? {
                 self.want = Position { epoch: header.epoch, seq: header.first_seq };
-                self.enter(file, header, LostCause::Damage);
+                self.enter(file, header);
                 return Ok(Found::Segment);
             }
         }
@@ -335,39 +350,16 @@ impl Reader {
         })
     }
 
-    fn found(&mut self, file: std::fs::File, header: segment::Header) -> Found {
-        match self.enter(file, header, LostCause::Damage) {
+    fn found(&mut self, file: File, header: Header) -> Found {
+        match self.enter(file, header) {
             Some(lost) => Found::Lost(lost),
             None => Found::Segment,
         }
     }
 
-    /// Goes on to a newer segment than the one that this reader has read to its end, which
-    /// isn't the one that follows it.
-    fn leave_for(&mut self, newer: u64) -> Result<Found, JournalError> {
-        Ok(match segment::open(&self.dir, newer)? {
-            Opened::Segment { file, header, .. } => self.found(file, header),
-            Opened::Unreadable { .. } if newer > self.want.seq => {
-                self.cursor = None;
-                let last = newer.saturating_sub(1);
-                Found::Lost(Lost { first: self.want.seq, last, cause: LostCause::Damage })
-            }
-            Opened::Unreadable { .. } | Opened::Absent => {
-                self.cursor = None;
-                self.idle = 0;
-                Found::Nothing
-            }
-        })
-    }
-
     /// Puts the cursor at the beginning of a segment and says what is lost between the wanted
     /// frame and there.
-    fn enter(
-        &mut self,
-        file: std::fs::File,
-        header: segment::Header,
-        cause: LostCause,
-    ) -> Option<Lost> {
+    fn enter(&mut self, file: File, header: Header) -> Option<Lost> {
         let (want, epoch, first_seq) = (self.want, header.epoch, header.first_seq);
         let path = segment::path(&self.dir, first_seq);
         self.cursor = Some(Cursor::new(file, path, header));
@@ -383,7 +375,7 @@ impl Reader {
         (first_seq > want.seq).then(|| Lost {
             first: want.seq,
             last: first_seq.saturating_sub(1),
-            cause,
+            cause: LostCause::Damage,
         })
     }
 
@@ -413,10 +405,6 @@ impl Reader {
         let stuck = leftover != Leftover::Nothing && self.idle == 1;
         stuck || self.idle.is_multiple_of(SETTLED_POLLS)
     }
-}
-
-fn cursor_offset(cursor: &Option<Cursor>) -> u64 {
-    cursor.as_ref().map_or(0, Cursor::offset)
 }
 
 #[cfg(test)]

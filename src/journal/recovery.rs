@@ -22,7 +22,7 @@ pub struct Recovered {
     /// Sequence numbers that were left out, since unreadable bytes at the end may have used
     /// them. Readers report them as damage.
     pub skipped_numbers: u64,
-    /// Files deleted: heads that were never completed, segments without room for a frame.
+    /// Files deleted: heads that were never completed, segments without a frame.
     pub deleted_files: u64,
 }
 
@@ -62,7 +62,7 @@ pub(super) fn recover(dir: &Path, durability: Durability) -> Result<Recovered, J
                     break;
                 }
                 let path = segment::path(dir, first_seq);
-                let mut cursor = Cursor::new(file, path, header);
+                let mut cursor = Cursor::new(file, path.clone(), header);
                 let leftover = walk(&mut cursor)?;
                 let mut next = cursor.expected();
                 match leftover {
@@ -77,7 +77,13 @@ pub(super) fn recover(dir: &Path, durability: Durability) -> Result<Recovered, J
                         next = next.checked_add(recovered.skipped_numbers).ok_or_else(exhausted)?;
                     }
                 }
-                finish(&cursor, dir, first_seq, recovered.cut_bytes > 0, durability)?;
+                if next == first_seq {
+                    // Nothing is left in it, and the next segment gets its name.
+                    fs::remove_file(&path).map_err(JournalError::os("delete", &path))?;
+                    recovered.deleted_files = recovered.deleted_files.saturating_add(1);
+                } else {
+                    finish(&cursor, dir, first_seq, recovered.cut_bytes > 0, durability)?;
+                }
                 next_seq = Some(next);
                 break;
             }

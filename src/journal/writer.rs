@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::cursor::{Cursor, Step};
 use super::recovery::{self, Recovered};
 use super::segment::{self, FRAMES_OFFSET, Header, Opened};
-use super::{Body, Frame, JournalError, frame};
+use super::{Body, Frame, JournalError, MAX_SEGMENTS, frame};
 
 /// Mode of segments: the writer's user appends, the readers' group reads, nobody else.
 const SEGMENT_MODE: u32 = 0o640;
@@ -30,6 +30,12 @@ const LEAST_SEGMENT_PER_HEAD: u64 = 2;
 /// Retention goes by whole segments; a segment over this part of it would make it coarse.
 const RETAIN_PER_SEGMENT: u64 = 4;
 
+/// Cap of the segments that a writer keeps: half of what anybody reads, so that a relay that is
+/// started again and again doesn't lock out itself and its readers.
+const MAX_KEPT_SEGMENTS: usize = MAX_SEGMENTS / 2;
+/// A segment is at least this part of what is retained, which keeps their number far below that.
+const MOST_SEGMENTS: u64 = 1 << 16;
+
 /// What an acknowledged frame survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
@@ -47,8 +53,8 @@ pub struct WriterOptions {
     pub dir: PathBuf,
     /// Put into the headers, cut to 128 bytes.
     pub relay_name: String,
-    /// A segment is full at this size, at 20 times the size of its head, if that is more, or
-    /// at a quarter of `retain_bytes`, if that is less.
+    /// A segment is full at this size, at 20 times the size of its head or 1/65,536 of
+    /// `retain_bytes`, if that is more, or at a quarter of `retain_bytes`, if that is less.
     pub segment_bytes: u64,
     /// Retention by size of all segments.
     pub retain_bytes: u64,
@@ -88,9 +94,10 @@ pub struct Writer {
     batch: Vec<u8>,
     /// The directory has entries that a loss of power would take away.
     dir_unsynced: bool,
+    max_kept_segments: usize,
     recovered: Recovered,
     /// Held for the life of the writer.
-    _claim: File,
+    _claim: Claim,
 }
 
 #[derive(Debug)]
@@ -146,6 +153,7 @@ impl Writer {
             current: None,
             batch: Vec::new(),
             dir_unsynced: options.durability == Durability::Power,
+            max_kept_segments: MAX_KEPT_SEGMENTS,
             recovered,
             options,
             _claim: claim,
@@ -196,6 +204,7 @@ impl Writer {
             .options
             .segment_bytes
             .max(current.head_bytes.saturating_mul(SEGMENT_PER_HEAD))
+            .max(self.options.retain_bytes / MOST_SEGMENTS)
             .min(self.options.retain_bytes / RETAIN_PER_SEGMENT)
             .max(current.head_bytes.saturating_mul(LEAST_SEGMENT_PER_HEAD))
             .saturating_add(FRAMES_OFFSET);
@@ -232,7 +241,8 @@ impl Writer {
             }
         };
         let head = Head { frames: header.head_frames, bytes: header.head_bytes, oversized };
-        if let Some(last) = self.current.take() {
+        // A segment that never got a frame has been replaced by the one of the same name.
+        if let Some(last) = self.current.take().filter(|last| last.first_seq != first_seq) {
             self.old.push(OldSegment {
                 first_seq: last.first_seq,
                 bytes: last.committed,
@@ -316,7 +326,8 @@ impl Writer {
     }
 
     /// Deletes whole segments, oldest first, while all of them together are over
-    /// `retain_bytes` or the oldest is over `retain_age`; never the current one.
+    /// `retain_bytes`, the oldest is over `retain_age`, or there are more than 131,072; never
+    /// the current one.
     ///
     /// # Errors
     /// A segment can't be deleted or read. What was deleted before stays deleted, and isn't
@@ -325,7 +336,9 @@ impl Writer {
         let mut retained = Retained::default();
         while let Some(oldest) = self.old.first() {
             let (first_seq, bytes) = (oldest.first_seq, oldest.bytes);
-            if self.bytes() <= self.options.retain_bytes && !self.oldest_is_too_old(now_ms)? {
+            let too_much =
+                self.bytes() > self.options.retain_bytes || self.old.len() > self.max_kept_segments;
+            if !too_much && !self.oldest_is_too_old(now_ms)? {
                 break;
             }
             let path = segment::path(&self.options.dir, first_seq);
@@ -460,9 +473,20 @@ impl Replay {
     }
 }
 
-/// Takes the claim: an advisory lock on a file that only the writer's user may open. It goes
-/// with the process, however that ends.
-fn claim(dir: &Path) -> Result<File, JournalError> {
+/// The claim: an advisory lock on a file that only the writer's user may open. It goes with the
+/// process, however that ends.
+#[derive(Debug)]
+struct Claim(File);
+
+/// Closing the file isn't enough: a process that is being started at this moment may have a
+/// copy of the descriptor until it executes its program.
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
+fn claim(dir: &Path) -> Result<Claim, JournalError> {
     let path = dir.join(CLAIM_NAME);
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false).mode(CLAIM_MODE);
@@ -472,7 +496,7 @@ fn claim(dir: &Path) -> Result<File, JournalError> {
         return Err(JournalError::NotRegular { path });
     }
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Claim(file)),
         Err(TryLockError::WouldBlock) => Err(JournalError::Claimed { dir: dir.to_path_buf() }),
         Err(TryLockError::Error(error)) => Err(JournalError::os("lock", &path)(error)),
     }

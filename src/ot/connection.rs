@@ -21,6 +21,7 @@ use rumqttc::{
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::broker::{BrokerSettings, Credentials, explain};
 use crate::sparkplug::CERTIFICATES_PREFIX;
 
 /// First pause after a lost connection; it doubles with each attempt.
@@ -29,40 +30,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
 /// Acknowledgements written with one wake-up.
 const REQUEST_BATCH: usize = 256;
-
-/// How to reach the OT broker.
-#[derive(Clone)]
-pub struct BrokerSettings {
-    pub host: String,
-    pub port: u16,
-    /// Names the persistent session at the broker.
-    pub client_id: String,
-    /// User and password.
-    pub credentials: Option<(String, Bytes)>,
-    pub keep_alive: Duration,
-    /// Largest packet in either direction.
-    pub max_packet_bytes: usize,
-    /// `None`: plain TCP, where the operator has said so.
-    pub tls: Option<TlsSettings>,
-}
-
-/// TLS towards the OT broker.
-#[derive(Clone, Debug)]
-pub struct TlsSettings {
-    pub config: Arc<rustls::ClientConfig>,
-    /// Name that the broker's certificate must have.
-    pub server_name: String,
-}
-
-impl std::fmt::Debug for BrokerSettings {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("BrokerSettings")
-            .field("address", &format_args!("{}:{}", self.host, self.port))
-            .field("tls", &self.tls.is_some())
-            .finish_non_exhaustive()
-    }
-}
 
 /// A message as it came from the broker, and how to acknowledge it.
 #[derive(Debug)]
@@ -80,6 +47,20 @@ pub(super) struct Delivered {
 pub(super) struct Receipt {
     connection: u64,
     ack: ManualAck,
+}
+
+#[cfg(test)]
+impl Receipt {
+    pub(super) fn numbered(packet_id: u16) -> Receipt {
+        Receipt { connection: 0, ack: ManualAck::PubAck(rumqttc::PubAck::new(packet_id)) }
+    }
+
+    pub(super) fn number(&self) -> u16 {
+        match &self.ack {
+            ManualAck::PubAck(ack) => ack.pkid,
+            ManualAck::PubRec(ack) => ack.pkid,
+        }
+    }
 }
 
 /// What a session tells.
@@ -106,6 +87,7 @@ pub(super) struct Session {
     filters: Rc<Filters>,
     connection: Rc<Cell<u64>>,
     address: String,
+    credentials: Option<Credentials>,
 }
 
 /// What the rest of the half can ask of the session.
@@ -134,13 +116,15 @@ pub(super) fn session(broker: &BrokerSettings, filters: Vec<String>) -> (Session
         connection: Rc::clone(&connection),
     };
     let address = format!("{}:{}", broker.host, broker.port);
-    (Session { eventloop, requests, filters, connection, address }, handle)
+    let credentials = broker.credentials.clone();
+    (Session { eventloop, requests, filters, connection, address, credentials }, handle)
 }
 
 impl Session {
     /// Connects, and connects again, for ever; returns after [`SessionHandle::disconnect`].
     pub(super) async fn run(mut self, sink: &impl Sink) {
         let mut attempts = 0_u32;
+        self.take_password();
         loop {
             match self.eventloop.poll().await {
                 Ok(Event::Incoming(Packet::ConnAck(ack))) => {
@@ -166,12 +150,26 @@ impl Session {
                     self.connection.set(self.connection.get().wrapping_add(1));
                     sink.put(SessionEvent::Lost).await;
                     let pause = pause(attempts);
-                    tracing::warn!(target: "ot", broker = %self.address, %error,
-                        pause_ms = pause.as_millis(), "not connected");
+                    tracing::warn!(target: "ot", broker = %self.address,
+                        error = explain(&error), pause_ms = pause.as_millis(),
+                        "not connected");
                     attempts = attempts.saturating_add(1);
                     tokio::time::sleep(pause).await;
+                    self.take_password();
                 }
             }
+        }
+    }
+
+    /// Reads the password for the next connection.
+    fn take_password(&mut self) {
+        let Some(credentials) = &self.credentials else { return };
+        match (credentials.password)() {
+            Ok(password) => {
+                let options = &mut self.eventloop.mqtt_options;
+                options.set_credentials(credentials.user.clone(), password);
+            }
+            Err(error) => tracing::error!(target: "ot", %error, "cannot read the password"),
         }
     }
 
@@ -278,9 +276,6 @@ fn options(broker: &BrokerSettings) -> MqttOptions {
     options.set_keep_alive(broker.keep_alive.as_secs().try_into().unwrap_or(u16::MAX));
     options.set_max_packet_size(broker.max_packet_bytes, broker.max_packet_bytes);
     options.set_max_request_batch(REQUEST_BATCH);
-    if let Some((user, password)) = &broker.credentials {
-        options.set_credentials(user.clone(), password.clone());
-    }
     if let Some(tls) = &broker.tls {
         let config = TlsConfiguration::Rustls(Arc::clone(&tls.config));
         options.set_transport(Transport::tls_with_config(config));

@@ -9,7 +9,6 @@
 mod connection;
 mod pipeline;
 mod plant;
-mod state;
 mod worker;
 
 use std::io;
@@ -24,14 +23,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
 use self::connection::{SessionEvent, SessionHandle, Sink};
-use self::state::StateDir;
 use self::worker::{Clock, Shared, Work, Worker, WorkerSettings};
+use crate::broker::BrokerSettings;
 use crate::journal::{JournalError, Writer, WriterOptions};
 use crate::policy::Policy;
+use crate::state::{StateDir, StateError};
 
-pub use self::connection::{BrokerSettings, TlsSettings};
 pub use self::pipeline::{Counters, Now, Pipeline, PipelineSettings, Received};
-pub use self::state::StateError;
 pub use self::worker::WorkerError;
 
 /// Messages on their way to the worker: some batches.
@@ -178,8 +176,8 @@ async fn supervise(
                     queue.put_work(Work::Policy(Box::new(policy))).await;
                     handle.refilter(filters);
                 }
-                Err(error) => tracing::error!(target: "ot",
-                    "policy not reloaded, the earlier one stays in force:\n{error}"),
+                Err(error) => tracing::error!(target: "ot", error,
+                    "policy not reloaded; the earlier one stays in force"),
             },
         }
     }

@@ -15,18 +15,24 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::connection::{Delivered, Receipt};
 use super::pipeline::{Now, Pipeline, Received};
 use super::plant::StoredPlant;
-use super::state::{StateDir, StateError, Stored};
 use crate::journal::{Body, JournalError, Start, Writer};
 use crate::policy::Policy;
+use crate::state::{StateDir, StateError, StateFile, Stored};
 
+/// The plant as it was last known, and up to which frame of the journal.
+const PLANT: StateFile = StateFile { name: "plant.state", magic: *b"SPKDPLT1" };
 /// Messages of one batch: one commit, and one wake-up of the network for its receipts.
 const BATCH_MESSAGES: usize = 1_024;
 /// Timers of the pipeline.
 const TICK_EVERY: Duration = Duration::from_millis(100);
 /// Values are stored this often; the journal has what came since.
 const STORE_EVERY: Duration = Duration::from_secs(30);
-/// Storing the plant takes at most this part of the time, while births go on.
+/// Between two pictures of the plant, this many times what one takes goes by, so that storing
+/// takes a small part of the time while births go on …
 const STORE_SHARE: u32 = 10;
+/// … but not more than this: receipts of births wait for it, and a broker has few messages in
+/// flight.
+const LONGEST_HOLD: Duration = Duration::from_secs(1);
 /// Retention by age works even where no segment ends.
 const RETAIN_EVERY: Duration = Duration::from_secs(60);
 /// Pauses while the journal refuses.
@@ -102,7 +108,7 @@ impl Worker {
         clock: Clock,
     ) -> Result<Worker, WorkerError> {
         let now = clock.now();
-        let stored = match state.load()? {
+        let stored = match state.load::<StoredPlant>(PLANT)? {
             Stored::Found(stored) => stored,
             Stored::Absent => StoredPlant::default(),
             Stored::Damaged { moved_to } => {
@@ -273,9 +279,10 @@ impl Worker {
         let due = self.next_store <= now.mono;
         if stop || (due && self.structure_changed) || self.is_overdue(now) {
             let stored = self.pipeline.store(self.writer.next_seq());
-            let saved = self.state.save(&stored);
+            let saved = self.state.save(PLANT, &stored);
             let took = self.clock.now().mono.saturating_sub(now.mono);
-            self.next_store = now.mono.saturating_add(took.saturating_mul(STORE_SHARE));
+            let pause = took.saturating_mul(STORE_SHARE).min(LONGEST_HOLD);
+            self.next_store = now.mono.saturating_add(took).saturating_add(pause);
             match saved {
                 Ok(()) => {
                     self.structure_changed = false;
@@ -385,3 +392,6 @@ impl Clock {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -268,7 +268,7 @@ proptest! {
                         Verdict::Drop { reason: Reason::Denied, rule } => rule,
                         _ => None,
                     };
-                    prop_assert_eq!(plan.denies_typed_member(metric, datatype), denied);
+                    prop_assert_eq!(plan.denies_member(metric, datatype), denied);
                 }
             }
         }

@@ -75,21 +75,11 @@ impl<'a> EntityPlan<'a> {
         }
     }
 
-    /// The rule that denies a template member by its name. `path` is the metric's name, then
-    /// the members' names down to this one: `metric/member/member`. The deny globs of the
-    /// entity's rules match on the path. Ask from the metric downwards: what is in a denied
+    /// The rule that denies a template member at `path` (`metric/member[/member]`) by its name,
+    /// its datatype, or both. A member whose datatype isn't known is denied by every rule that
+    /// denies some datatype of that name. Ask from the metric downwards: what is in a denied
     /// metric or member is gone with it, though a glob may not match the longer path.
-    ///
-    /// Denials that are limited to certain datatypes are left aside; where the member's
-    /// datatype can be had, ask [`EntityPlan::denies_typed_member`] instead.
-    pub fn denies_member(&self, path: &str) -> Option<RuleId> {
-        self.denies.first(path, |clause| clause.datatypes.is_none())
-    }
-
-    /// The rule that denies a template member by its name, its datatype, or both. A member
-    /// whose datatype isn't known is denied by every rule that denies some datatype of that
-    /// name.
-    pub fn denies_typed_member(&self, path: &str, datatype: Option<DataType>) -> Option<RuleId> {
+    pub fn denies_member(&self, path: &str, datatype: Option<DataType>) -> Option<RuleId> {
         self.denied_by(path, datatype)
     }
 

@@ -48,6 +48,8 @@ pub(crate) struct Settings {
     pub(crate) mirror: String,
     /// More lines of `[journal]` of `ot.toml`.
     pub(crate) journal: String,
+    /// More lines of `[journal]` of `it.toml`.
+    pub(crate) journal_source: String,
 }
 
 pub(crate) struct Relay {
@@ -78,10 +80,10 @@ impl Relay {
         let mut it = broker(&settings.it, "");
         write!(
             it,
-            "[journal]\npath = \"{dir}/journal\"\n\
+            "[journal]\npath = \"{dir}/journal\"\n{}\n\
              [state]\npath = \"{dir}/it-state\"\n\
              [mirror]\n{}\n",
-            settings.mirror
+            settings.journal_source, settings.mirror
         )
         .unwrap();
         fs::write(relay.path("it.toml"), it).unwrap();
@@ -141,6 +143,11 @@ impl Relay {
         });
         *self.child(half) = None;
         status.unwrap()
+    }
+
+    /// Whether the half has ended by itself.
+    pub(crate) fn has_ended(&mut self, half: Half) -> bool {
+        self.child(half).as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())
     }
 
     /// Everything the half said on stderr, over all its starts.

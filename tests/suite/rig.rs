@@ -39,6 +39,7 @@ pub(crate) struct Variation {
     pub(crate) ot_broker: Options,
     pub(crate) it_broker: Options,
     pub(crate) journal: String,
+    pub(crate) journal_source: String,
     pub(crate) mirror: String,
     pub(crate) ot_extra: String,
 }
@@ -66,6 +67,7 @@ impl Rig {
             ot_extra: variation.ot_extra.clone(),
             mirror: variation.mirror.clone(),
             journal: variation.journal.clone(),
+            journal_source: variation.journal_source.clone(),
         };
         let relay = Relay::new(&settings);
         let ot = Observer::start(ot_broker.address);
@@ -82,7 +84,10 @@ impl Rig {
     pub(crate) fn start_ot(&mut self) {
         let before = self.subscriptions();
         self.relay.start(Half::Ot);
-        wait_until("the OT half has subscribed", || self.subscriptions() > before);
+        wait_until("the OT half has subscribed", || {
+            assert!(!self.relay.has_ended(Half::Ot), "it ended by itself");
+            self.subscriptions() > before
+        });
     }
 
     /// How often the OT broker granted subscriptions to the relay.
@@ -104,11 +109,11 @@ impl Rig {
         wait_until(&format!("{count} of {topic} on IT"), || self.it.count(topic) >= count);
     }
 
-    /// Waits until the last value of this integer metric in messages of this topic is `value`.
+    /// Waits until the current value of this integer metric, in data or in a birth, is `value`.
     #[track_caller]
-    pub(crate) fn wait_for_number(&self, topic: &str, name: &str, value: u64) {
-        wait_until(&format!("{topic}: `{name}` = {value} on IT"), || {
-            self.it.numbers(topic, name).last() == Some(&value)
+    pub(crate) fn wait_for_value(&self, entity: &str, name: &str, value: u64) {
+        wait_until(&format!("{entity}: `{name}` = {value} on IT"), || {
+            self.it.current(entity, name) == Some(value)
         });
     }
 

@@ -349,7 +349,10 @@ impl Mirror {
             // the definition, which other instances share.
             let denied = match &metric.value {
                 Some(Value::Template(template)) => {
-                    any_member(&template.metrics, &name, &|path| plan.denies_member(path).is_some())
+                    any_member(&template.metrics, &name, &|path, member| {
+                        let datatype = member.datatype.and_then(DataType::from_code);
+                        plan.denies_member(path, datatype).is_some()
+                    })
                 }
                 _ => false,
             };
@@ -386,13 +389,13 @@ pub(super) fn entity_topic(topic: &str) -> Result<EntityTopic<'_>, Reason> {
     }
 }
 
-fn any_member(members: &[Metric], path: &str, denied: &dyn Fn(&str) -> bool) -> bool {
+fn any_member(members: &[Metric], path: &str, denied: &dyn Fn(&str, &Metric) -> bool) -> bool {
     members.iter().any(|member| {
         let path = format!("{path}/{}", member.name.as_deref().unwrap_or_default());
         let inner = match &member.value {
             Some(Value::Template(template)) => any_member(&template.metrics, &path, denied),
             _ => false,
         };
-        inner || denied(&path)
+        inner || denied(&path, member)
     })
 }

@@ -13,6 +13,9 @@ use crate::sparkplug::{DataType, Metric, Payload, Value, names};
 /// frames but loses none.
 const MAX_RANGES: usize = 8;
 
+/// How far the timestamp of a payload may be ahead of the clock: hosts object to the future.
+pub(super) const MAX_STAMP_AHEAD_MS: u64 = 100;
+
 /// An edge node as the mirror holds it.
 #[derive(Debug)]
 pub(super) struct Node {
@@ -40,6 +43,8 @@ pub(super) struct Node {
     pub(super) seq: u8,
     /// When the last NBIRTH of this session was published.
     pub(super) born_at: Duration,
+    /// Timestamp of the last NBIRTH of any session, in milliseconds since the epoch.
+    pub(super) birth_ms: u64,
     /// A rebirth was asked for and is answered then; no data until it is.
     pub(super) rebirth_due: Option<Duration>,
     /// Failed attempts to connect since the last success.
@@ -144,6 +149,7 @@ impl Node {
             bd_seq_next,
             seq: 0,
             born_at: Duration::ZERO,
+            birth_ms: 0,
             rebirth_due: None,
             failures: 0,
             confirm: Confirm::default(),
@@ -340,6 +346,28 @@ impl Node {
         metrics.push(rebirth);
         metrics.extend(self.layout.birth_metrics());
         Payload { timestamp: Some(wall_ms), metrics, ..Payload::default() }
+    }
+
+    /// Timestamp of the next NBIRTH: later than that of the last one. Hosts take a birth that
+    /// isn't for a leftover, and two can fall into one millisecond.
+    pub(super) fn birth_stamp(&mut self, wall_ms: u64) -> u64 {
+        self.birth_ms = Self::stamp(wall_ms, self.birth_ms.saturating_add(1));
+        self.birth_ms
+    }
+
+    /// Timestamp of the next message behind an NBIRTH: hosts drop what is older than that.
+    pub(super) fn data_stamp(&self, wall_ms: u64) -> u64 {
+        Self::stamp(wall_ms, self.birth_ms)
+    }
+
+    /// The wall clock, or `least` if that is a little later; if it is much later the clock was
+    /// set back, and time can only go on from there.
+    fn stamp(wall_ms: u64, least: u64) -> u64 {
+        if least.saturating_sub(wall_ms) > MAX_STAMP_AHEAD_MS {
+            wall_ms
+        } else {
+            wall_ms.max(least)
+        }
     }
 
     /// Takes the next number of the session's sequence (0..=255, wrapping).

@@ -146,13 +146,14 @@ impl Mirror {
         node.published(now.at, oldest, newest);
         node.seq = 0;
         let mut births = Vec::with_capacity(node.devices.len().saturating_add(1));
-        let mut birth = node.birth(now.wall_ms);
+        let stamp = node.birth_stamp(now.wall_ms);
+        let mut birth = node.birth(stamp);
         birth.seq = Some(node.next_seq().into());
         births.push((Arc::clone(&node.topics.birth), encode(&birth)));
         let mut devices = std::mem::take(&mut node.devices);
         for device in devices.values_mut() {
             device.born = true;
-            let birth = device_birth(node, &device.layout, now.wall_ms);
+            let birth = device_birth(node, &device.layout, stamp);
             births.push((Arc::clone(&device.topics.birth), encode(&birth)));
         }
         node.devices = devices;
@@ -179,7 +180,8 @@ impl Mirror {
         let Some(node) = self.node_mut(id) else { return };
         let Some(mut device) = node.devices.remove(name) else { return };
         device.born = true;
-        let payload = encode(&device_birth(node, &device.layout, now.wall_ms));
+        let stamp = node.data_stamp(now.wall_ms);
+        let payload = encode(&device_birth(node, &device.layout, stamp));
         let topic = Arc::clone(&device.topics.birth);
         node.devices.insert(name.to_owned(), device);
         self.out.push_back(Outgoing::Publish { node: id, topic, payload, qos });
@@ -203,7 +205,8 @@ impl Mirror {
             },
         };
         let seq = Some(node.next_seq().into());
-        let payload = Payload { timestamp: Some(now.wall_ms), metrics, seq, ..Payload::default() };
+        let timestamp = Some(node.data_stamp(now.wall_ms));
+        let payload = Payload { timestamp, metrics, seq, ..Payload::default() };
         let payload = encode(&payload);
         self.out.push_back(Outgoing::Publish { node: id, topic, payload, qos });
     }
@@ -212,7 +215,8 @@ impl Mirror {
         let qos = self.settings.data_qos;
         let Some(node) = self.node_mut(id) else { return };
         let seq = Some(node.next_seq().into());
-        let payload = Payload { timestamp: Some(now.wall_ms), seq, ..Payload::default() };
+        let timestamp = Some(node.data_stamp(now.wall_ms));
+        let payload = Payload { timestamp, seq, ..Payload::default() };
         let payload = encode(&payload);
         self.out.push_back(Outgoing::Publish { node: id, topic, payload, qos });
     }
@@ -366,9 +370,9 @@ impl Mirror {
     }
 }
 
-fn device_birth(node: &mut Node, layout: &Layout, wall_ms: u64) -> Payload {
+fn device_birth(node: &mut Node, layout: &Layout, stamp: u64) -> Payload {
     Payload {
-        timestamp: Some(wall_ms),
+        timestamp: Some(stamp),
         metrics: layout.birth_metrics().collect(),
         seq: Some(node.next_seq().into()),
         ..Payload::default()

@@ -1,4 +1,5 @@
 //! The mirror on a virtual clock, against a journal in memory and a strict host on IT.
+#![allow(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -6,6 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use prost::Message;
 
+use super::node::MAX_STAMP_AHEAD_MS;
 use super::{
     Mirror, MirrorSettings, NodeId, Notice, Now, OnGap, Outgoing, Qos, SessionEvent, SessionSpec,
 };
@@ -57,6 +59,9 @@ struct Host {
     historical: BTreeMap<String, Vec<u64>>,
     births: usize,
     deaths: usize,
+    /// Timestamp of the last NBIRTH, by node: hosts drop births that aren't later, and
+    /// messages that are older.
+    born_ms: HashMap<String, u64>,
 }
 
 #[derive(Default)]
@@ -78,6 +83,15 @@ impl Host {
         let name = |metric: &Metric| metric.name.clone().expect("a name");
         let ts = payload.timestamp.expect("a timestamp");
         assert!(ts >= WALL);
+        let born_ms = self.born_ms.entry(key.clone()).or_default();
+        match levels[2] {
+            "NBIRTH" => {
+                assert!(ts > *born_ms, "an NBIRTH that isn't later than the last one");
+                *born_ms = ts;
+            }
+            "NDEATH" => {}
+            _ => assert!(ts >= *born_ms, "older than the birth"),
+        }
         let seq = payload.seq;
         let next = |node: &mut HostNode| {
             node.seq = (node.seq + 1) % 256;
@@ -351,6 +365,9 @@ impl World {
         let snapshot = self.mirror.snapshot();
         let bd_seqs: Vec<_> = self.mirror.bd_seqs().collect();
         let settings = self.mirror.settings.clone();
+        // Time stands still in these tests, so births run ahead of the clock by 1 ms each; the
+        // next process doesn't know by how much.
+        self.now.wall_ms += MAX_STAMP_AHEAD_MS;
         // A killed process leaves its wills to the broker.
         for (_, (spec, bd_seq)) in std::mem::take(&mut self.sessions) {
             self.host.received(&spec.will_topic, &spec.will_payload, Qos::AtLeastOnce, bd_seq);

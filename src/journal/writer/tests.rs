@@ -112,6 +112,7 @@ fn a_batch_that_does_not_fit_is_kept_and_committed_once_it_does() {
     // A new segment doesn't help, and leaves nothing behind.
     let large = (0..500).map(|_| Body::Keyframe(Keyframe::default()));
     assert!(writer.begin_segment(5, large).is_err());
+    assert_eq!(segment::list_unfinished(dir).unwrap(), [0; 0]);
     assert_eq!(writer.bytes(), committed);
     writer.push(5, &heartbeat(501)).unwrap();
     let process = std::process::id().to_string();
@@ -196,9 +197,11 @@ fn a_segment_is_full_by_size_by_its_head_and_by_what_is_retained() {
         writer.bytes()
     };
     let about = |bytes, wanted: u64| (wanted..wanted + 1_500).contains(&bytes);
-    assert!(about(full_at(10_000, 1 << 30, 0), 10_000));
-    assert!(about(full_at(10_000, 1 << 30, 1_000), 20_000));
+    assert!(about(full_at(10_000, 1 << 28, 0), 10_000));
+    assert!(about(full_at(10_000, 1 << 28, 1_000), 20_000));
     assert!(about(full_at(10_000, 20_000, 1_000), 5_000));
+    // So that the number of segments is bounded too.
+    assert!(about(full_at(10_000, 1 << 31, 0), 32_768));
     // Heads alone would fill what is retained: still as much data as head.
     assert!(about(full_at(10_000, 4_000, 3_000), 6_000));
 }
@@ -232,6 +235,36 @@ fn segments_expire_by_the_age_of_their_newest_frame_also_after_a_restart() {
 }
 
 #[test]
+fn a_relay_that_starts_again_and_again_does_not_pile_up_segments() {
+    let dir = tempfile::tempdir().unwrap();
+    for _ in 0..7 {
+        let mut writer = begun(options(dir.path()));
+        writer.max_kept_segments = 3;
+        writer.retain(5).unwrap();
+    }
+    assert_eq!(segment::list(dir.path()).unwrap(), [4, 5, 6, 7]);
+}
+
+#[test]
+fn a_segment_without_a_frame_gives_its_name_to_the_next_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(options(dir.path()), 5).unwrap();
+    writer.begin_segment(5, std::iter::empty()).unwrap();
+    writer.begin_segment(5, std::iter::empty()).unwrap();
+    let files = || segment::list(dir.path()).unwrap();
+    writer.options.retain_bytes = 0;
+    assert_eq!((writer.retain(5).unwrap(), files()), (Retained::default(), vec![1]));
+    drop(writer);
+    let mut writer =
+        Writer::open(WriterOptions { retain_bytes: 0, ..options(dir.path()) }, 5).unwrap();
+    assert_eq!(writer.recovered().deleted_files, 1);
+    let again = head(&writer);
+    writer.begin_segment(5, again).unwrap();
+    assert_eq!((writer.retain(5).unwrap(), files()), (Retained::default(), vec![1]));
+    assert_eq!(contents(dir.path()), [0]);
+}
+
+#[test]
 fn a_restart_raises_the_epoch_and_can_replay_what_was_left() {
     let dir = tempfile::tempdir().unwrap();
     let mut writer = begun(options(dir.path()));
@@ -262,7 +295,7 @@ fn recovery_says_what_it_did() {
     let good = fs::metadata(&path).unwrap().len();
     fs::write(segment::unfinished_path(dir.path(), 2), b"half a head").unwrap();
     fs::write(segment::path(dir.path(), 2), b"").unwrap();
-    OpenOptions::new().write(true).open(&path).unwrap().write_all_at(&[9; 30], good).unwrap();
+    OpenOptions::new().write(true).open(&path).unwrap().write_all_at(&[0; 30], good).unwrap();
     let writer = Writer::open(options(dir.path()), 5).unwrap();
     let wanted = Recovered {
         last_epoch: 5,

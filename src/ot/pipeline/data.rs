@@ -5,7 +5,7 @@ use prost::Message;
 use super::births::low_byte;
 use super::encode;
 use super::turn::{Fate, Turn, verdict};
-use crate::ot::plant::{Arrival, Life, Node, Survey, Types};
+use crate::ot::plant::{Arrival, Life, Node, Survey, Types, is_definition};
 use crate::policy::{RuleId, Verdict};
 use crate::sparkplug::value::fits;
 use crate::sparkplug::{Caps, DataType, Entity, EntityTopic, Metric, Payload, Value};
@@ -278,25 +278,25 @@ impl Turn<'_> {
         let entity = Entity { group: &node.group, edge_node: &node.edge_node, device };
         let node_plan = self.policy.plan(node.entity());
         let plan = self.policy.plan(entity);
-        let mut refused = 0;
         items.retain_mut(|item| {
             let Some(Value::Template(instance)) = &item.metric.value else { return true };
             let slot = node.state(device).and_then(|state| state.layout.slot(item.slot));
             let Some(slot) = slot else { return true };
             let mut asked = Types::default();
             let mut survey = Survey::new(&node.definitions, &node_plan, &plan, &mut asked);
-            match survey.instance(slot.name(), instance) {
-                Ok(()) => {
-                    item.unborn |= !asked.needed.is_subset(&node.told)
-                        || !asked.removed.is_subset(&node.types.removed);
-                    types.needed.append(&mut asked.needed);
-                    types.removed.append(&mut asked.removed);
+            let surveyed = survey.instance(slot.name(), instance).and_then(|()| {
+                let unborn = !asked.needed.is_subset(&node.told)
+                    || !asked.removed.is_subset(&node.types.removed);
+                types.extend(asked).map(|()| unborn)
+            });
+            match surveyed {
+                Ok(unborn) => {
+                    item.unborn |= unborn;
                     true
                 }
                 Err(reason) => {
                     self.account.drop_metrics(reason, 1);
                     first_drop.get_or_insert(reason);
-                    refused += 1;
                     false
                 }
             }
@@ -345,10 +345,10 @@ impl Turn<'_> {
             }
         }
         if items.is_empty() {
-            if fate == Some(Fate::Waiting) {
-                if let Some(state) = node.state_mut(device) {
-                    state.waiting = state.waiting.saturating_add(1);
-                }
+            if fate == Some(Fate::Waiting)
+                && let Some(state) = node.state_mut(device)
+            {
+                state.waiting = state.waiting.saturating_add(1);
             }
             return fate.unwrap_or(Fate::Dropped(Reason::Rate));
         }
@@ -408,12 +408,10 @@ fn is_told(datatype: DataType, metric: &Metric) -> bool {
     if matches!(datatype, DataType::PropertySet | DataType::PropertySetList) {
         return false;
     }
-    let is_definition = matches!(
-        &metric.value,
-        Some(Value::Template(template)) if template.is_definition == Some(true)
-    );
     match &metric.value {
-        Some(value) if metric.is_null != Some(true) => fits(datatype, value) && !is_definition,
+        Some(value) if metric.is_null != Some(true) => {
+            fits(datatype, value) && !is_definition(metric)
+        }
         _ => true,
     }
 }

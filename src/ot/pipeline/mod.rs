@@ -184,6 +184,8 @@ impl Pipeline {
     pub fn session(&mut self, now: Now, present: bool) {
         self.connected = true;
         self.away_since = now.mono;
+        // Readers wait for the news.
+        self.next_heartbeat = now.mono;
         for node in self.plant.nodes_mut() {
             if present {
                 continue;
@@ -199,6 +201,7 @@ impl Pipeline {
     pub fn disconnected(&mut self, now: Now) {
         if std::mem::replace(&mut self.connected, false) {
             self.away_since = now.mono;
+            self.next_heartbeat = now.mono;
         }
     }
 
@@ -276,6 +279,11 @@ impl Pipeline {
             Ok(Topic::NotSparkplug) => return Fate::Dropped(Reason::NotSparkplug),
             Err(_) => return Fate::Dropped(Reason::MalformedTopic),
         };
+        if received.payload.is_empty() {
+            // How a retained message is cleared. As a Sparkplug payload it would be an empty
+            // birth, or the death of anybody.
+            return Fate::Dropped(Reason::MalformedPayload);
+        }
         let payload = match decode(received.payload, &self.settings.caps) {
             Ok(decoded) => {
                 self.counters.unknown_fields =

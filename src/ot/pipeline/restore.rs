@@ -3,9 +3,9 @@
 
 use super::{Now, Pipeline, adjust};
 use crate::journal::Body;
-use crate::ot::plant::{EntityState, Life, Node, StoredPlant};
+use crate::ot::plant::{EntityState, Life, Node, StoredPlant, is_definition};
 use crate::sparkplug::{
-    DataType, Entity, EntityTopic, MessageType, Metric, Payload, Topic, decode,
+    DataType, Entity, EntityTopic, MessageType, Metric, Payload, Topic, decode, names,
 };
 
 impl Pipeline {
@@ -33,7 +33,7 @@ impl Pipeline {
             if node.own.life == Life::Unknown {
                 node.definitions.clear();
             }
-            node.next_keyframe = now.mono;
+            node.next_keyframe = turn.first_keyframe(node);
             adjust(&mut turn, node);
         }
     }
@@ -109,9 +109,11 @@ fn revive(state: &mut EntityState, metrics: Vec<Metric>) {
         slot.born = false;
     }
     for metric in metrics {
-        if state.layout.find(&metric).is_none()
+        let is_slot = !is_definition(&metric)
+            && !matches!(metric.name.as_deref(), Some(names::BD_SEQ | names::REBIRTH));
+        if is_slot
+            && state.layout.find(&metric).is_none()
             && let Some(datatype) = metric.datatype.and_then(DataType::from_code)
-            && datatype != DataType::Template
         {
             state.layout.insert(metric.clone(), datatype);
         }

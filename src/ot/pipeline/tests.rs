@@ -1,8 +1,10 @@
 //! The pipeline on a virtual clock.
+#![expect(clippy::arithmetic_side_effects, reason = "a test: an overflow is a failure")]
 
 mod bench;
 mod captured;
 mod filters;
 mod healing;
 mod random;
+mod restarts;
 mod sessions;

@@ -269,7 +269,7 @@ impl Turn<'_> {
 
     /// Somewhere within one interval, by the node's name: the keyframes of nodes that were born
     /// together are spread.
-    fn first_keyframe(&self, node: &Node) -> Duration {
+    pub(super) fn first_keyframe(&self, node: &Node) -> Duration {
         let name = node.group.bytes().chain(node.edge_node.bytes());
         let hash =
             name.fold(0_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));

@@ -241,7 +241,7 @@ fn is_metric_type(datatype: DataType) -> bool {
     !matches!(datatype, DataType::PropertySet | DataType::PropertySetList)
 }
 
-fn is_definition(metric: &Metric) -> bool {
+pub(crate) fn is_definition(metric: &Metric) -> bool {
     matches!(&metric.value, Some(Value::Template(template)) if template.is_definition == Some(true))
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 
-pub(crate) use layout::{Layout, Slot, Taught};
+pub(crate) use layout::{Layout, Slot, Taught, is_definition};
 pub(crate) use sequence::{Arrival, Sequence};
 pub(crate) use stored::StoredPlant;
 pub(crate) use templates::{Definitions, Survey, Types};

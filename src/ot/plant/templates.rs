@@ -15,6 +15,10 @@ use crate::telemetry::Reason;
 /// than any payload holds; beyond this the instance is refused.
 const SURVEY_BUDGET: usize = 100_000;
 
+/// Members that are removed in one node. Policies deny members by a few globs, which match as
+/// many names as a birth has; names that data goes on inventing must not fill the memory.
+const MAX_REMOVED: usize = 1_000;
+
 /// Definitions of a node by their metric names.
 pub(crate) type Definitions = BTreeMap<String, Metric>;
 
@@ -91,7 +95,11 @@ impl<'a> Survey<'a> {
                     continue;
                 }
                 let path = format!("{path}/{name}");
-                if self.visit(&path, type_name, name)? {
+                // Data may leave the datatype to the definition; and where the two differ, the
+                // stricter word counts.
+                let defined = defined.and_then(|defined| member_named(defined, name));
+                let told = [Some(member), defined].into_iter().flatten().filter_map(datatype_of);
+                if self.visit(&path, type_name, name, told.collect())? {
                     continue;
                 }
                 if let Some(inner) = template_of(member) {
@@ -102,18 +110,34 @@ impl<'a> Survey<'a> {
             for parameter in &template.parameters {
                 let Some(name) = parameter.name.as_deref() else { continue };
                 if seen.insert(name) {
-                    self.visit(&format!("{path}/{name}"), type_name, name)?;
+                    let told = parameter.r#type.and_then(DataType::from_code);
+                    let path = format!("{path}/{name}");
+                    self.visit(&path, type_name, name, told.into_iter().collect())?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Whether the policy denies the member at `path`.
-    fn visit(&mut self, path: &str, type_name: &str, member: &str) -> Result<bool, Reason> {
+    /// Whether the policy denies the member at `path`, with any of the datatypes that it is said
+    /// to have.
+    fn visit(
+        &mut self,
+        path: &str,
+        type_name: &str,
+        member: &str,
+        datatypes: Vec<DataType>,
+    ) -> Result<bool, Reason> {
         self.budget = self.budget.checked_sub(1).ok_or(Reason::OverCap)?;
-        let denied = self.entity.denies_member(path).is_some();
+        let denies = |datatype| self.entity.denies_member(path, datatype).is_some();
+        let denied = match datatypes.as_slice() {
+            [] => denies(None),
+            told => told.iter().any(|datatype| denies(Some(*datatype))),
+        };
         if denied {
+            if self.types.removed.len() >= MAX_REMOVED {
+                return Err(Reason::OverCap);
+            }
             self.types.removed.insert((type_name.to_owned(), member.to_owned()));
         }
         Ok(denied)
@@ -121,6 +145,20 @@ impl<'a> Survey<'a> {
 }
 
 impl Types {
+    /// Adds what another survey asked for; nothing, if that is too much.
+    ///
+    /// # Errors
+    /// The reason for which that instance can't be forwarded.
+    pub(crate) fn extend(&mut self, mut asked: Types) -> Result<(), Reason> {
+        let removed = asked.removed.difference(&self.removed).count();
+        if self.removed.len().saturating_add(removed) > MAX_REMOVED {
+            return Err(Reason::OverCap);
+        }
+        self.needed.append(&mut asked.needed);
+        self.removed.append(&mut asked.removed);
+        Ok(())
+    }
+
     /// The definitions of these `names`, scrubbed.
     pub(crate) fn definitions(
         &self,
@@ -176,8 +214,9 @@ impl Types {
         for member in &mut template.metrics {
             member.alias = None;
             if member.datatype.is_none() {
+                let name = member.name.as_deref().unwrap_or_default();
                 member.datatype = defined
-                    .and_then(|defined| defined.metrics.iter().find(|m| m.name == member.name))
+                    .and_then(|defined| member_named(defined, name))
                     .and_then(|defined| defined.datatype);
             }
             if member.is_null == Some(true) {
@@ -205,6 +244,14 @@ fn resolve<'a>(definitions: &'a Definitions, reference: &str) -> Option<(&'a str
 /// The type's name without `_types_/`, so that both spellings mean the same.
 fn type_name(reference: &str) -> &str {
     reference.strip_prefix(names::TYPES_PREFIX).unwrap_or(reference)
+}
+
+fn member_named<'a>(template: &'a Template, name: &str) -> Option<&'a Metric> {
+    template.metrics.iter().find(|member| member.name.as_deref() == Some(name))
+}
+
+fn datatype_of(metric: &Metric) -> Option<DataType> {
+    metric.datatype.and_then(DataType::from_code)
 }
 
 fn template_of(metric: &Metric) -> Option<&Template> {

@@ -18,7 +18,7 @@ fn a_rebirth_request_is_answered_locally_with_current_values() {
     let edge = SradEdge::start(rig.ot_address(), "Plant", "Srad");
     edge.data(41);
     edge.data(42);
-    rig.wait_for_number("spBv1.0/Plant/DDATA/Srad/Press", COUNTER, 42);
+    rig.wait_for_value("Plant/Srad/Press", COUNTER, 42);
     let of_plant = rig.ot.count("spBv1.0/Plant/NBIRTH/Srad");
     let births = rig.it.count("spBv1.0/Plant/NBIRTH/Srad");
 
@@ -56,7 +56,7 @@ fn commands_other_than_rebirth_are_refused_and_never_reach_ot() {
 
     // None of them is a reason for anything on the IT side either.
     edge.ddata("D", &[untyped(int("setpoint", 2))]).unwrap();
-    rig.wait_for_number("spBv1.0/Plant/DDATA/E/D", "setpoint", 2);
+    rig.wait_for_value("Plant/E/D", "setpoint", 2);
     assert_eq!(rig.it.count("spBv1.0/Plant/NBIRTH/E"), 1);
     rig.no_command_on_ot();
     for (path, bytes) in rig.relay.journal() {
@@ -74,7 +74,7 @@ fn a_retained_rebirth_request_is_no_request() {
     edge.nbirth(&[int("count", 1)]).unwrap();
     rig.relay.wait_for_log(Half::It, &["refused", "retained"]);
     edge.ndata(&[untyped(int("count", 2))]).unwrap();
-    rig.wait_for_number("spBv1.0/Plant/NDATA/E", "count", 2);
+    rig.wait_for_value("Plant/E", "count", 2);
     assert_eq!(rig.it.count("spBv1.0/Plant/NBIRTH/E"), 1);
     rig.no_command_on_ot();
 }
@@ -92,7 +92,7 @@ fn a_burst_of_rebirth_requests_is_answered_few_times() {
     }
     rig.wait_for("spBv1.0/Plant/NCMD/E", REQUESTS);
     edge.ndata(&[untyped(int("count", 2))]).unwrap();
-    rig.wait_for_number("spBv1.0/Plant/NDATA/E", "count", 2);
+    rig.wait_for_value("Plant/E", "count", 2);
     let births = rig.it.count("spBv1.0/Plant/NBIRTH/E");
     assert!(births < 10, "{births} births for {REQUESTS} requests");
     rig.judge(Excuse::default());

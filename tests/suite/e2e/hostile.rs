@@ -2,13 +2,14 @@
 
 use prost::Message;
 
-use sparkdiode::sparkplug::{Metric, Payload, Template, Value};
+use sparkdiode::sparkplug::{DataType, Metric, Payload, Template, Value};
 
 use crate::checker::Excuse;
-use crate::metrics::{command, int, rebirth_command, template, untyped};
+use crate::metrics::{command, int, metric, rebirth_command, template, untyped};
 use crate::peers::raw_edge::RawEdge;
 use crate::peers::srad_host::SradHost;
-use crate::rig::{EVERYTHING, Rig};
+use crate::rig::{EVERYTHING, Rig, Variation};
+use crate::waiting::now_ms;
 
 #[test]
 fn what_breaks_the_rules_neither_crosses_nor_stops_what_is_good() {
@@ -41,13 +42,10 @@ fn what_breaks_the_rules_neither_crosses_nor_stops_what_is_good() {
     edge.publish("spBv1.0/Plant/NCMD/Bad", rebirth_command(), false);
     edge.publish("spBv1.0/Plant/DCMD/Bad/D", command("x", Value::Int(1)), false);
     // Payloads that aren't.
-    for payload in [vec![], vec![0xff; 64], vec![0x08], vec![0x12, 0x7f, 1], deep_template()] {
+    for payload in [vec![0xff; 64], vec![0x08], vec![0x12, 0x7f, 1], deep_template()] {
         edge.publish("spBv1.0/Plant/NBIRTH/Broken", payload.clone(), false);
         edge.publish("spBv1.0/Plant/NDATA/Broken", payload, false);
     }
-    // Retained births teach the layout and are no sign of life.
-    edge.publish("spBv1.0/Plant/NBIRTH/Retained", bytes.clone(), true);
-
     edge.nbirth(&[int("count", 1)]).unwrap();
     edge.dbirth("D", &[int("count", 1)]).unwrap();
     let unborn = Metric { alias: Some(77), ..untyped(int("", 1)) };
@@ -66,6 +64,38 @@ fn what_breaks_the_rules_neither_crosses_nor_stops_what_is_good() {
         assert!(relayed || of_the_host, "{publish:?}");
     }
     assert_eq!(host.stale(), 0);
+    rig.judge(Excuse::default());
+}
+
+#[test]
+fn a_stored_birth_teaches_the_layout_and_is_no_sign_of_life() {
+    let Some(mut rig) = Rig::prepare(EVERYTHING, &Variation::default()) else { return };
+    let mut edge = RawEdge::connect(rig.ot_address(), "Plant", "E");
+    let with_alias = |value| Metric { alias: Some(7), ..int("count", value) };
+    let birth = [
+        metric("bdSeq", DataType::Int64, Value::Long(0)),
+        metric("Node Control/Rebirth", DataType::Boolean, Value::Boolean(false)),
+        with_alias(1),
+    ];
+    let payload = Payload {
+        timestamp: Some(now_ms()),
+        metrics: birth.to_vec(),
+        seq: Some(0),
+        ..Payload::default()
+    };
+    edge.publish("spBv1.0/Plant/NBIRTH/E", payload.encode_to_vec(), true);
+    // A second node, that is alive: when it is on IT, the first one could be too.
+    rig.start_both();
+    let mut other = RawEdge::connect(rig.ot_address(), "Plant", "Other");
+    other.nbirth(&[int("count", 1)]).unwrap();
+    rig.wait_for("spBv1.0/Plant/NBIRTH/Other", 1);
+    assert_eq!(rig.it.count("spBv1.0/Plant/NBIRTH/E"), 0, "a stored birth is no sign of life");
+
+    // The first live message, by alias, is one.
+    edge.ndata(&[Metric { name: None, ..untyped(with_alias(2)) }]).unwrap();
+    rig.wait_for_value("Plant/E", "count", 2);
+    edge.leave();
+    rig.wait_for("spBv1.0/Plant/NDEATH/E", 1);
     rig.judge(Excuse::default());
 }
 

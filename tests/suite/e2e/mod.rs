@@ -3,6 +3,7 @@
 mod commands;
 mod filters;
 mod flow;
+mod healing;
 mod hostile;
 mod kills;
 mod reload;

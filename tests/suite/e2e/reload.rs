@@ -4,10 +4,13 @@ use rustix::process::Signal;
 
 use crate::checker::Excuse;
 use crate::metrics::{int, untyped};
+use crate::packet::Packet;
 use crate::peers::raw_edge::RawEdge;
 use crate::peers::srad_host::SradHost;
 use crate::relay::Half;
-use crate::rig::Rig;
+use crate::rig::{Rig, Variation};
+use crate::waiting::wait_until;
+use crate::wire::{Record, ot_guard};
 
 const COUNTER_ONLY: &str = r#"
 [[rule]]
@@ -78,9 +81,48 @@ fn sighup_changes_the_policy_by_new_births_and_a_bad_policy_changes_nothing() {
 }
 
 #[test]
+fn sighup_changes_the_subscriptions() {
+    let rule = |group: &str| {
+        format!("[[rule]]\nname = \"{group}\"\naction = \"forward\"\ngroup = \"{group}\"\n")
+            .replacen("Plant", "plant", 1)
+    };
+    let (plant, plant_2) = (rule("Plant"), rule("Plant2"));
+    let Some(mut rig) = Rig::start(&plant) else { return };
+    let mut first = RawEdge::connect(rig.ot_address(), "Plant", "E");
+    let mut second = RawEdge::connect(rig.ot_address(), "Plant2", "E");
+    first.nbirth(&[int("count", 1)]).unwrap();
+    second.nbirth(&[int("count", 1)]).unwrap();
+    rig.wait_for("spBv1.0/Plant/NBIRTH/E", 1);
+
+    rig.relay.write_policy(&format!("{plant}{plant_2}"));
+    rig.relay.signal(Half::Ot, Signal::HUP);
+    wait_until("the OT half subscribes to the second group", || rig.subscriptions() == 2);
+    second.nbirth(&[int("count", 2)]).unwrap();
+    rig.wait_for_value("Plant2/E", "count", 2);
+
+    // Without its rule the node is dead on IT, and the plant isn't listened to any more.
+    rig.relay.write_policy(&plant);
+    rig.relay.signal(Half::Ot, Signal::HUP);
+    rig.wait_for("spBv1.0/Plant2/NDEATH/E", 1);
+    let unsubscribed = |record: &Record| match record.sent() {
+        Some(Packet::Unsubscribe { filters, .. }) => {
+            filters.iter().all(|filter| filter.starts_with("spBv1.0/Plant2/"))
+        }
+        _ => false,
+    };
+    wait_until("the OT half unsubscribes", || rig.ot_proxy.count(unsubscribed) == 1);
+    first.ndata(&[untyped(int("count", 3))]).unwrap();
+    rig.wait_for_value("Plant/E", "count", 3);
+
+    // UNSUBSCRIBE is the answer to an operator's SIGHUP and to nothing else.
+    let mut records = rig.ot_proxy.records();
+    records.retain(|record| !unsubscribed(record));
+    assert_eq!(ot_guard(&records), Vec::<String>::new());
+}
+
+#[test]
 fn a_half_does_not_start_with_a_bad_policy() {
-    let variation = crate::rig::Variation::default();
-    let Some(mut rig) = Rig::prepare(BAD, &variation) else { return };
+    let Some(mut rig) = Rig::prepare(BAD, &Variation::default()) else { return };
     rig.relay.start(Half::Ot);
     let status = rig.relay.wait(Half::Ot);
     assert_eq!(status.code(), Some(78), "{}", rig.relay.log(Half::Ot));

@@ -58,7 +58,7 @@ fn the_death_of_the_ot_half_is_the_death_of_every_node_until_it_is_back() {
 
 #[test]
 fn the_loss_of_the_ot_broker_is_the_death_of_every_node_until_it_is_back() {
-    let variation = Variation { mirror: "stale-after-s = 2".into(), ..Variation::default() };
+    let variation = Variation { mirror: "stale-after-s = 3".into(), ..Variation::default() };
     let Some(mut rig) = Rig::prepare(EVERYTHING, &variation) else { return };
     rig.start_both();
     let host = SradHost::start(rig.it_address(), "enterprise");
@@ -75,9 +75,9 @@ fn the_loss_of_the_ot_broker_is_the_death_of_every_node_until_it_is_back() {
     rig.judge(Excuse::default());
 }
 
-/// A rig with three nodes, each with a device, all alive on IT; stale after 2 s.
+/// A rig with three nodes, each with a device, all alive on IT; stale after 3 s.
 fn three_nodes() -> Option<(Rig, Vec<RawEdge>)> {
-    let variation = Variation { mirror: "stale-after-s = 2".into(), ..Variation::default() };
+    let variation = Variation { mirror: "stale-after-s = 3".into(), ..Variation::default() };
     let mut rig = Rig::prepare(EVERYTHING, &variation)?;
     rig.start_both();
     let mut edges = Vec::new();

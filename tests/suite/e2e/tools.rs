@@ -31,7 +31,7 @@ fn the_journal_can_be_read_and_verified_and_damage_is_found() {
     for value in 2..=50 {
         edge.ndata(&[untyped(int("count", value))]).unwrap();
     }
-    rig.wait_for_number("spBv1.0/Plant/NDATA/E", "count", 50);
+    rig.wait_for_value("Plant/E", "count", 50);
     assert!(rig.relay.terminate(Half::Ot).success());
 
     let cat = rig.relay.run(&["journal", "cat", "journal"]);

@@ -66,6 +66,33 @@ impl Observer {
         metrics.filter(|metric| metric.name() == name).filter_map(number).collect()
     }
 
+    /// The current value of an integer metric of `group/edge_node` or
+    /// `group/edge_node/device`: the last one of births and data that isn't historical.
+    pub(crate) fn current(&self, entity: &str, name: &str) -> Option<u64> {
+        let levels: Vec<&str> = entity.split('/').collect();
+        let topics = match levels[..] {
+            [group, node] => {
+                ["NBIRTH", "NDATA"].map(|verb| format!("spBv1.0/{group}/{verb}/{node}"))
+            }
+            [group, node, device] => {
+                ["DBIRTH", "DDATA"].map(|verb| format!("spBv1.0/{group}/{verb}/{node}/{device}"))
+            }
+            _ => panic!("`{entity}` is no entity"),
+        };
+        let last = |arrivals: &[Arrival]| {
+            arrivals.iter().rev().filter(|one| topics.contains(&one.publish.topic)).find_map(
+                |one| {
+                    let payload = Payload::decode(&one.publish.payload[..]).unwrap();
+                    let mut metrics = payload.metrics.iter().rev();
+                    let wanted =
+                        |metric: &&Metric| metric.name() == name && !metric.is_historical();
+                    metrics.find(wanted).and_then(number)
+                },
+            )
+        };
+        self.client.look(last).or_else(|| last(&self.earlier))
+    }
+
     /// The metric of this name in the last message of this topic that has it.
     pub(crate) fn last(&self, topic: &str, name: &str) -> Option<Metric> {
         let find = |payload: Payload| payload.metrics.into_iter().find(|one| one.name() == name);

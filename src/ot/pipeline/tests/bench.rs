@@ -6,6 +6,7 @@ use std::time::Duration;
 use prost::Message;
 
 use crate::journal::{Body, Keyframe, Relayed};
+use crate::ot::plant::StoredPlant;
 use crate::ot::{Now, Pipeline, PipelineSettings, Received};
 use crate::policy::{Policy, SourceFile};
 use crate::sparkplug::{
@@ -122,6 +123,25 @@ impl Bench {
         relayed(&self.take(out))
     }
 
+    /// The process ends and starts again: what was stored when the journal had `stored_at`
+    /// bodies, and what was journalled since, is all that is left.
+    pub(super) fn restart(
+        &mut self,
+        stored: StoredPlant,
+        stored_at: usize,
+        text: &str,
+    ) -> Vec<Relayed> {
+        let bytes = stored.encode_to_vec();
+        let stored = StoredPlant::decode(bytes.as_slice()).unwrap();
+        self.pass(1000);
+        self.pipeline = Pipeline::new(settings(), policy(text), self.now);
+        let later = self.journal.split_off(stored_at);
+        let mut out = Vec::new();
+        self.pipeline.restore(self.now, stored, later.iter().cloned(), &mut out);
+        self.journal.extend(later);
+        relayed(&self.take(out))
+    }
+
     fn take(&mut self, out: Vec<Body>) -> Vec<Body> {
         let account = self.pipeline.account();
         assert!(account.balances(), "{account:?}");
@@ -223,11 +243,13 @@ pub(super) fn bd_seq(number: u64) -> Metric {
     typed(names::BD_SEQ, DataType::UInt64, Value::Long(number))
 }
 
+type Names = BTreeSet<String>;
+
 /// A reader that believes nothing: every frame has to make sense after the ones before it.
 #[derive(Default)]
 pub(super) struct Reader {
     /// Live nodes with the names of their metrics, and their live devices with theirs.
-    nodes: BTreeMap<String, (BTreeSet<String>, BTreeMap<String, BTreeSet<String>>)>,
+    nodes: BTreeMap<String, (Names, BTreeMap<String, Names>)>,
 }
 
 impl Reader {

@@ -255,6 +255,40 @@ fn a_denied_member_leaves_every_instance_and_the_definition() {
 }
 
 #[test]
+fn a_denied_datatype_is_denied_within_templates_too() {
+    let mut bench = Bench::new(
+        r#"
+        [[rule]]
+        name = "motors"
+        action = "forward"
+        group = "G"
+        [[rule]]
+        name = "no-text"
+        action = "deny"
+        group = "G"
+        datatypes = ["Text"]
+    "#,
+    );
+    let note = |datatype| Metric { datatype, ..member("SecretNote", text("SecretValue")) };
+    let motor = |datatype| vec![member("speed", text("1")), note(datatype)];
+    let frames = bench.node(
+        "NBIRTH",
+        vec![
+            definition("Motor", motor(Some(DataType::Text.code()))),
+            // An instance may leave the datatype to its definition, or lie about it.
+            instance("Motor1", "Motor", motor(None)),
+            instance("Motor2", "Motor", motor(Some(DataType::String.code()))),
+        ],
+    );
+    let birth = payload(&frames[0]);
+    assert_eq!(names_of(&birth), ["Motor", "Motor1", "Motor2"]);
+    for metric in &birth.metrics {
+        assert_eq!(member_names(metric), ["speed"]);
+    }
+    assert!(!bench.leaks("SecretValue"));
+}
+
+#[test]
 fn nested_types_are_pulled_in_and_scrubbed() {
     let mut bench = Bench::new(NO_SECRETS);
     let drive = || vec![member("amps", text("1")), member("SecretKey", text("SecretValue"))];
@@ -326,6 +360,30 @@ fn types_that_contain_themselves_end() {
     // 40 to the power of the depth can't be looked at: the instance doesn't cross.
     assert!(payload(&frames[0]).metrics.is_empty());
     assert_eq!(bench.dropped_metrics(Reason::OverCap), 1);
+}
+
+#[test]
+fn denied_members_that_data_invents_fill_no_memory() {
+    let mut bench = Bench::new(
+        r#"
+        [[rule]]
+        name = "all-but"
+        action = "forward"
+        group = "G"
+        deny-metrics = ["*/Secret*"]
+        "#,
+    );
+    bench.node("NBIRTH", vec![definition("Motor", vec![]), instance("Motor1", "Motor", vec![])]);
+    for message in 0..20 {
+        let invented = (0..100).map(|n| member(&format!("Secret{message}-{n}"), text("x")));
+        let members = invented.chain([member("speed", text("1"))]).collect();
+        bench.node("NDATA", vec![instance("Motor1", "Motor", members)]);
+        bench.pass(1000);
+        bench.tick();
+    }
+    // 1,000 fit; one is the definition's parameter.
+    assert_eq!(bench.dropped_metrics(Reason::OverCap), 11);
+    assert!(!bench.leaks("Secret"));
 }
 
 #[test]

@@ -46,9 +46,9 @@ fn a_heartbeat_a_second_tells_account_and_connection() {
     bench.pipeline.tick(bench.now, &mut out);
     bench.pass(900);
     bench.pipeline.tick(bench.now, &mut out);
-    bench.pass(100);
     bench.pipeline.disconnected(bench.now);
-    bench.pass(250);
+    bench.pipeline.tick(bench.now, &mut out);
+    bench.pass(1250);
     bench.pipeline.tick(bench.now, &mut out);
     let heartbeats: Vec<_> = out
         .iter()
@@ -57,11 +57,12 @@ fn a_heartbeat_a_second_tells_account_and_connection() {
             _ => None,
         })
         .collect();
-    assert_eq!(heartbeats.len(), 2);
+    assert_eq!(heartbeats.len(), 3);
     assert!(heartbeats[0].ot_connected);
     assert_eq!((heartbeats[0].received, heartbeats[0].nodes), (1, 1));
     assert!(!heartbeats[1].ot_connected);
-    assert_eq!(heartbeats[1].ot_away_ms, 250);
+    assert_eq!(heartbeats[1].ot_away_ms, 0);
+    assert_eq!(heartbeats[2].ot_away_ms, 1250);
     assert_eq!(heartbeats[0].policy_digest, bench.pipeline.policy().digest());
 }
 

@@ -61,7 +61,7 @@ fn metric(number: usize, value: u32, named: bool, in_birth: bool) -> Metric {
     if (4..6).contains(&number) {
         let member = |name: &str| typed(name, DataType::Int32, Value::Int(value));
         let mut metrics = vec![member("a")];
-        if value % 2 == 0 {
+        if value.is_multiple_of(2) {
             metrics.push(member("secret"));
         }
         let reference = if number == 4 { "Type" } else { "Other" };

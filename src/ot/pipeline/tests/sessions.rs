@@ -94,7 +94,8 @@ fn a_death_behind_the_birth_is_stale_and_one_ahead_is_not() {
 #[test]
 fn a_device_death_without_seq_is_a_death() {
     let mut bench = with_devices();
-    let frames = bench.send("spBv1.0/G/DDEATH/E/D1", &Payload::default());
+    let death = Payload { timestamp: Some(1), ..Payload::default() };
+    let frames = bench.send("spBv1.0/G/DDEATH/E/D1", &death);
     assert_eq!(verbs(&frames), "DDEATH");
     assert!(!frames[0].loss_before);
     assert!(bench.node("DDATA/D1", vec![by_alias(1, Value::Int(7))]).is_empty());
@@ -265,13 +266,21 @@ fn what_is_no_entity_message_never_crosses() {
         assert_eq!(bench.dropped(reason), dropped + 1, "{topic}");
     }
     bench.receive(Received {
+        topic: "spBv1.0/G/NDEATH/E",
+        payload: b"",
+        retain: false,
+        dup: false,
+        assured: false,
+    });
+    assert_eq!(bench.dropped(Reason::MalformedPayload), 1);
+    bench.receive(Received {
         topic: "spBv1.0/G/NDATA/E",
         payload: b"\xff",
         retain: false,
         dup: false,
         assured: false,
     });
-    assert_eq!(bench.dropped(Reason::MalformedPayload), 1);
+    assert_eq!(bench.dropped(Reason::MalformedPayload), 2);
     assert_eq!(bench.journal.len(), before);
 }
 

@@ -1,0 +1,128 @@
+//! What is left of the plant after a restart.
+
+use super::bench::{
+    ALL, Bench, aliased, bd_seq, by_alias, by_name, keyframed, names_of, payload, topics, typed,
+    value_of, verbs,
+};
+use crate::journal::Body;
+use crate::ot::Received;
+use crate::sparkplug::{DataType, Payload, Value};
+use crate::telemetry::Reason;
+
+fn running() -> Bench {
+    let mut bench = Bench::new(ALL);
+    let metrics = vec![
+        bd_seq(1),
+        aliased("temp", 1, DataType::Double, Value::Double(20.0)),
+        aliased("mode", 2, DataType::String, Value::String("auto".into())),
+    ];
+    bench.node("NBIRTH", metrics);
+    bench.node("DBIRTH/D", vec![aliased("x", 1, DataType::Int8, Value::Int(1))]);
+    bench
+}
+
+#[test]
+fn data_by_alias_is_read_after_a_restart_and_certain_again_if_nothing_was_missed() {
+    let mut bench = running();
+    bench.node("NDATA", vec![by_alias(1, Value::Double(21.0))]);
+    let (stored, at) = (bench.pipeline.store(0), bench.journal.len());
+    assert!(bench.restart(stored, at, ALL).is_empty());
+    let uncertain = |bench: &Bench| {
+        let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).collect();
+        let keyframes = keyframed(&keyframes);
+        assert_eq!(keyframes.len(), 2);
+        keyframes[0].uncertain
+    };
+    assert!(uncertain(&bench));
+    bench.pipeline.session(bench.now, true);
+    let frames = bench.node("DDATA/D", vec![by_alias(1, Value::Int(2))]);
+    assert_eq!(names_of(&payload(&frames[0])), ["x"]);
+    assert!(!frames[0].loss_before);
+    assert!(!uncertain(&bench));
+}
+
+#[test]
+fn a_gap_over_a_restart_is_told() {
+    let mut bench = running();
+    let (stored, at) = (bench.pipeline.store(0), bench.journal.len());
+    bench.restart(stored, at, ALL);
+    bench.pipeline.session(bench.now, true);
+    bench.lose();
+    bench.node("DDATA/D", vec![by_alias(1, Value::Int(2))]);
+    bench.pass(2000);
+    bench.tick();
+    let frames = bench.node("DDATA/D", vec![by_alias(1, Value::Int(3))]);
+    assert!(frames[0].loss_before);
+}
+
+#[test]
+fn without_the_session_everything_is_uncertain_after_a_restart() {
+    let mut bench = running();
+    let (stored, at) = (bench.pipeline.store(0), bench.journal.len());
+    bench.restart(stored, at, ALL);
+    bench.pipeline.session(bench.now, false);
+    assert!(bench.node("DDATA/D", vec![by_alias(1, Value::Int(2))])[0].loss_before);
+}
+
+#[test]
+fn values_after_the_last_store_come_from_the_journal() {
+    let mut bench = running();
+    let (stored, at) = (bench.pipeline.store(0), bench.journal.len());
+    bench.node("NDATA", vec![by_alias(1, Value::Double(21.0))]);
+    bench.node("NDATA", vec![typed("late", DataType::Int32, Value::Int(5))]);
+    bench.node("DDEATH/D", vec![]);
+    assert!(bench.restart(stored, at, ALL).is_empty());
+    let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).collect();
+    let keyframes = keyframed(&keyframes);
+    assert_eq!(keyframes.len(), 1);
+    let birth = <Payload as prost::Message>::decode(keyframes[0].payload.as_slice()).unwrap();
+    assert_eq!(value_of(&birth, "temp"), Some(Value::Double(21.0)));
+    assert_eq!(value_of(&birth, "late"), Some(Value::Int(5)));
+    // Nobody knows where the sequence stood, but a broker that kept the session vouches for
+    // what comes with QoS 1.
+    bench.pipeline.session(bench.now, true);
+    let data = Payload {
+        seq: Some(99),
+        metrics: vec![by_name("late", Value::Int(6))],
+        ..Payload::default()
+    };
+    let data = prost::Message::encode_to_vec(&data);
+    let topic = "spBv1.0/G/NDATA/E";
+    bench.receive(Received { topic, payload: &data, retain: false, dup: false, assured: true });
+    let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).collect();
+    assert!(!keyframed(&keyframes)[0].uncertain);
+}
+
+#[test]
+fn births_whose_aliases_were_not_stored_are_buried() {
+    let mut bench = running();
+    let (stored, at) = (bench.pipeline.store(0), bench.journal.len());
+    bench.node("NBIRTH", vec![bd_seq(1), aliased("mode", 1, DataType::Int8, Value::Int(1))]);
+    let frames = bench.restart(stored, at, ALL);
+    assert_eq!(topics(&frames), ["spBv1.0/G/NDEATH/E"]);
+    assert!(bench.node("NDATA", vec![by_alias(1, Value::Int(1))]).is_empty());
+    assert_eq!(bench.dropped(Reason::DataBeforeBirth), 1);
+    // Without any stored plant, too: what readers hold for alive can't be followed.
+    let mut bench = running();
+    let frames = bench.restart(crate::ot::plant::StoredPlant::default(), 0, ALL);
+    assert_eq!(verbs(&frames), "NDEATH");
+}
+
+#[test]
+fn a_policy_that_changed_meanwhile_takes_effect_at_the_start() {
+    let mut bench = running();
+    let (stored, at) = (bench.pipeline.store(0), bench.journal.len());
+    let frames = bench.restart(
+        stored,
+        at,
+        r#"
+        [[rule]]
+        name = "some"
+        action = "forward"
+        group = "G"
+        deny-metrics = ["mode"]
+        "#,
+    );
+    assert_eq!(verbs(&frames), "NBIRTH DBIRTH");
+    assert_eq!(names_of(&payload(&frames[0])), ["bdSeq", "temp"]);
+}

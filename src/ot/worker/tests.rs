@@ -1,0 +1,163 @@
+use std::path::Path;
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use crossbeam_channel::Sender;
+use prost::Message;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::{
+    Arc, Body, Clock, Delivered, Duration, Pipeline, Receipt, Shared, StateDir, Work, Worker,
+    WorkerSettings,
+};
+use crate::journal::{Durability, From, Item, Reader, Writer, WriterOptions};
+use crate::ot::PipelineSettings;
+use crate::policy::{Policy, SourceFile};
+use crate::sparkplug::{Caps, DataType, Metric, Payload, Value};
+
+struct Running {
+    work: Sender<Work>,
+    receipts: UnboundedReceiver<Vec<Receipt>>,
+    thread: JoinHandle<()>,
+}
+
+fn start(dir: &Path) -> Running {
+    let rule = "[[rule]]\nname = \"all\"\naction = \"forward\"\ntopic = \"spBv1.0/+/+/#\"\n";
+    let (policy, _) = Policy::parse(&[SourceFile::new("test.toml", rule)]).unwrap();
+    let options = WriterOptions {
+        dir: dir.join("journal"),
+        relay_name: "relay".into(),
+        segment_bytes: 1 << 20,
+        retain_bytes: 1 << 30,
+        retain_age: None,
+        durability: Durability::Process,
+    };
+    let pipeline = PipelineSettings {
+        source: "line".into(),
+        keyframe_every: Duration::from_secs(30),
+        reorder_timeout: Duration::from_secs(2),
+        max_nodes: 8,
+        max_devices_per_node: 4,
+        caps: Caps::default(),
+    };
+    let (work, queue) = crossbeam_channel::bounded(64);
+    let (released, receipts) = unbounded_channel();
+    let worker = Worker::new(
+        WorkerSettings { relay_name: "relay".into(), keyframe_every: pipeline.keyframe_every },
+        |now| Pipeline::new(pipeline, policy, now),
+        Writer::open(options, 1).unwrap(),
+        StateDir::open(&dir.join("state")).unwrap(),
+        queue,
+        released,
+        Arc::new(Shared::default()),
+        Clock::new(),
+    )
+    .unwrap();
+    let thread = std::thread::spawn(move || worker.run());
+    Running { work, receipts, thread }
+}
+
+impl Running {
+    fn deliver(&self, packet_id: u16, topic: &'static str, seq: u64, metrics: Vec<Metric>) {
+        let payload = Payload { timestamp: Some(1), seq: Some(seq), metrics, ..Payload::default() };
+        let delivered = Delivered {
+            topic: Bytes::from_static(topic.as_bytes()),
+            payload: payload.encode_to_vec().into(),
+            retain: false,
+            dup: false,
+            receipt: Some(Receipt::numbered(packet_id)),
+        };
+        self.work.send(Work::Message(delivered)).unwrap();
+    }
+
+    fn released(&mut self, count: usize) -> Vec<u16> {
+        let mut numbers = Vec::new();
+        while numbers.len() < count {
+            let batch = self.receipts.blocking_recv().expect("the worker runs");
+            numbers.extend(batch.iter().map(Receipt::number));
+        }
+        numbers
+    }
+
+    fn stop(self) {
+        self.work.send(Work::Stop).unwrap();
+        self.thread.join().unwrap();
+    }
+}
+
+fn topics(dir: &Path) -> Vec<String> {
+    let mut reader = Reader::open(&dir.join("journal"), From::Oldest).unwrap();
+    let mut topics = Vec::new();
+    while let Some(item) = reader.next().unwrap() {
+        let Item::Frame(frame) = item else { panic!("{item:?}") };
+        match frame.body {
+            Some(Body::Relayed(relayed)) => topics.push(relayed.topic),
+            Some(Body::Keyframe(keyframe)) => topics.push(format!("keyframe {}", keyframe.topic)),
+            _ => {}
+        }
+    }
+    topics
+}
+
+fn birth() -> Vec<Metric> {
+    vec![Metric {
+        name: Some("x".into()),
+        alias: Some(7),
+        datatype: Some(DataType::Int32.code()),
+        value: Some(Value::Int(1)),
+        ..Metric::default()
+    }]
+}
+
+fn data(value: u32) -> Vec<Metric> {
+    vec![Metric { alias: Some(7), value: Some(Value::Int(value)), ..Metric::default() }]
+}
+
+#[test]
+fn receipts_come_in_order_after_their_messages_are_in_the_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut running = start(dir.path());
+    running.work.send(Work::Connected { present: false }).unwrap();
+    running.deliver(1, "spBv1.0/G/NBIRTH/E", 0, birth());
+    assert_eq!(running.released(1), [1]);
+    assert_eq!(topics(dir.path()), ["spBv1.0/G/NBIRTH/E"]);
+    // A birth is owed to the stored plant too: it is there before the receipt.
+    assert!(dir.path().join("state/plant.state").exists());
+    for packet_id in 2..20 {
+        running.deliver(packet_id, "spBv1.0/G/NDATA/E", u64::from(packet_id) - 1, data(1));
+    }
+    assert_eq!(running.released(18), (2..20).collect::<Vec<_>>());
+    assert_eq!(topics(dir.path()).len(), 19);
+    running.stop();
+}
+
+#[test]
+fn a_new_start_goes_on_with_the_plant_of_the_last_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut running = start(dir.path());
+    running.deliver(1, "spBv1.0/G/NBIRTH/E", 0, birth());
+    running.released(1);
+    running.stop();
+
+    let mut running = start(dir.path());
+    running.work.send(Work::Connected { present: true }).unwrap();
+    running.deliver(2, "spBv1.0/G/NDATA/E", 1, data(5));
+    running.released(1);
+    running.stop();
+    let expected = ["spBv1.0/G/NBIRTH/E", "keyframe spBv1.0/G/NBIRTH/E", "spBv1.0/G/NDATA/E"];
+    assert_eq!(topics(dir.path()), expected);
+}
+
+#[test]
+fn a_stop_journals_and_releases_what_came_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut running = start(dir.path());
+    running.deliver(1, "spBv1.0/G/NBIRTH/E", 0, birth());
+    for packet_id in 2..10 {
+        running.deliver(packet_id, "spBv1.0/G/NDATA/E", u64::from(packet_id) - 1, data(1));
+    }
+    running.work.send(Work::Stop).unwrap();
+    assert_eq!(running.released(9).len(), 9);
+    running.thread.join().unwrap();
+    assert_eq!(topics(dir.path()).len(), 9);
+}

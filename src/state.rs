@@ -1,0 +1,175 @@
+//! A half's own state directory: claimed by one process, its files replaced atomically and
+//! carrying a checksum. A leaf; neither half can name the other's directory.
+//!
+//! | offset | size | field |
+//! |---|---|---|
+//! | 0 | 8 | magic of the file's kind |
+//! | 8 | 4 | CRC-32C of the rest, little endian |
+//! | 12 | … | protobuf message |
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use prost::Message;
+
+/// 10,000 nodes with 1,000 metrics of 100 bytes each are 1 GB; what is larger isn't ours.
+const MAX_STATE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// Only the half's own user may look at its state.
+const DIR_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+/// One kind of state file.
+#[derive(Clone, Copy, Debug)]
+pub struct StateFile {
+    pub name: &'static str,
+    pub magic: [u8; 8],
+}
+
+/// What a state file held.
+#[derive(Debug)]
+pub enum Stored<T> {
+    /// There is none: the first start.
+    Absent,
+    /// It was damaged and is now beside its old place, under this name.
+    Damaged {
+        moved_to: PathBuf,
+    },
+    Found(T),
+}
+
+/// Why state couldn't be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The operating system refused.
+    #[error("cannot {verb} `{path}`: {source}")]
+    Os { verb: &'static str, path: PathBuf, source: io::Error },
+    /// Another process runs with this state directory.
+    #[error("another `sparkdiode` process uses the state directory `{path}`")]
+    InUse { path: PathBuf },
+}
+
+/// A state directory, claimed by this process for as long as the value lives.
+#[derive(Debug)]
+pub struct StateDir {
+    path: PathBuf,
+    _claim: File,
+}
+
+impl StateDir {
+    /// Creates the directory if needed (mode 0700) and claims it.
+    ///
+    /// # Errors
+    /// The operating system refuses, or another process holds the claim.
+    pub fn open(path: &Path) -> Result<StateDir, StateError> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(DIR_MODE)
+            .create(path)
+            .map_err(os("create directory", path))?;
+        let lock = path.join("claim.lock");
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true).mode(FILE_MODE);
+        let claim = options.open(&lock).map_err(os("open", &lock))?;
+        match claim.try_lock() {
+            Ok(()) => Ok(StateDir { path: path.to_owned(), _claim: claim }),
+            Err(TryLockError::WouldBlock) => Err(StateError::InUse { path: path.to_owned() }),
+            Err(TryLockError::Error(source)) => Err(os("lock", &lock)(source)),
+        }
+    }
+
+    /// What was stored last. A damaged file is moved aside.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub fn load<T: Message + Default>(&self, file: StateFile) -> Result<Stored<T>, StateError> {
+        let path = self.path.join(file.name);
+        let opened = match File::open(&path) {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Stored::Absent),
+            Err(source) => return Err(os("open", &path)(source)),
+        };
+        let mut bytes = Vec::new();
+        opened.take(MAX_STATE_BYTES).read_to_end(&mut bytes).map_err(os("read", &path))?;
+        if let Some(stored) = parse(file.magic, &bytes) {
+            return Ok(Stored::Found(stored));
+        }
+        let moved_to = self.path.join(format!("{}.damaged", file.name));
+        fs::rename(&path, &moved_to).map_err(os("move aside", &path))?;
+        Ok(Stored::Damaged { moved_to })
+    }
+
+    /// Replaces what is stored; after `Ok` it survives a loss of power.
+    ///
+    /// # Errors
+    /// The operating system refuses (a full disk); what was stored before is still there.
+    pub fn save(&self, file: StateFile, message: &impl Message) -> Result<(), StateError> {
+        let path = self.path.join(file.name);
+        let new = self.path.join(format!("{}.new", file.name));
+        let message = message.encode_to_vec();
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(true).write(true).mode(FILE_MODE);
+        let mut opened = options.open(&new).map_err(os("create", &new))?;
+        opened.write_all(&file.magic).map_err(os("write", &new))?;
+        let checksum = crc32c::crc32c(&message).to_le_bytes();
+        opened.write_all(&checksum).map_err(os("write", &new))?;
+        opened.write_all(&message).map_err(os("write", &new))?;
+        opened.sync_all().map_err(os("sync", &new))?;
+        fs::rename(&new, &path).map_err(os("rename", &new))?;
+        let directory = File::open(&self.path).map_err(os("open directory", &self.path))?;
+        directory.sync_all().map_err(os("sync directory", &self.path))
+    }
+}
+
+fn parse<T: Message + Default>(wanted: [u8; 8], bytes: &[u8]) -> Option<T> {
+    let (magic, rest) = bytes.split_first_chunk::<8>()?;
+    let (checksum, message) = rest.split_first_chunk::<4>()?;
+    let intact = *magic == wanted && *checksum == crc32c::crc32c(message).to_le_bytes();
+    intact.then(|| T::decode(message).ok()).flatten()
+}
+
+fn os(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
+    let path = path.to_owned();
+    move |source| StateError::Os { verb, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: StateFile = StateFile { name: "test.state", magic: *b"SPKDTEST" };
+
+    #[test]
+    fn state_survives_and_damage_is_moved_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(dir.path()).unwrap();
+        assert!(matches!(state.load::<String>(FILE).unwrap(), Stored::Absent));
+        state.save(FILE, &"seventy-seven".to_owned()).unwrap();
+        let Stored::Found(found) = state.load::<String>(FILE).unwrap() else { panic!() };
+        assert_eq!(found, "seventy-seven");
+        let path = dir.path().join(FILE.name);
+        let mut bytes = fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&path, bytes).unwrap();
+        assert!(matches!(state.load::<String>(FILE).unwrap(), Stored::Damaged { .. }));
+        assert!(dir.path().join("test.state.damaged").exists());
+        assert!(matches!(state.load::<String>(FILE).unwrap(), Stored::Absent));
+    }
+
+    #[test]
+    fn a_file_of_another_kind_is_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(dir.path()).unwrap();
+        state.save(FILE, &"x".to_owned()).unwrap();
+        let other = StateFile { magic: *b"SPKDELSE", ..FILE };
+        assert!(matches!(state.load::<String>(other).unwrap(), Stored::Damaged { .. }));
+    }
+
+    #[test]
+    fn a_second_process_on_the_same_state_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let _first = StateDir::open(dir.path()).unwrap();
+        assert!(matches!(StateDir::open(dir.path()), Err(StateError::InUse { .. })));
+    }
+}

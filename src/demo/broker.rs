@@ -95,8 +95,7 @@ impl Broker {
         let witness = Arc::default();
         let front = Arc::new(Front {
             connect: Box::new(move |client, clean| {
-                let link = LinkBuilder::new(client, router.clone()).clean_session(clean);
-                link.build()
+                LinkBuilder::new(client, router.clone()).clean_session(clean).build().ok()
             }),
             sessions: Mutex::default(),
             witness: Arc::clone(&witness),
@@ -131,10 +130,12 @@ impl Broker {
 
 type Link = (LinkTx, LinkRx, Notification);
 
+/// Connects a client (escaped identifier, clean session) to the router.
+type Connect = dyn Fn(&str, bool) -> Option<Link> + Send + Sync;
+
 /// What all connections of one broker share.
 struct Front {
-    /// Connects a client (escaped identifier, clean session) to the router.
-    connect: Box<dyn Fn(&str, bool) -> Result<Link, LinkError> + Send + Sync>,
+    connect: Box<Connect>,
     /// Live connections by client identifier.
     sessions: Mutex<HashMap<String, Live>>,
     witness: Arc<Mutex<BTreeMap<String, Sent>>>,
@@ -182,7 +183,7 @@ async fn serve(front: Arc<Front>, mut stream: TcpStream) {
         let _ = earlier.end.send(());
         let _ = earlier.ended.await;
     }
-    let Ok((to_router, from_router, welcome)) =
+    let Some((to_router, from_router, welcome)) =
         (front.connect)(&escape(&connect.client_id), connect.clean_session)
     else {
         return;
@@ -195,7 +196,7 @@ async fn serve(front: Arc<Front>, mut stream: TcpStream) {
         dollar_codes: HashMap::new(),
         outgoing: BytesMut::new(),
     };
-    let welcome = connection.from_router(welcome) && connection.flush(&mut stream).await;
+    let welcome = connection.pass_on(welcome) && connection.flush(&mut stream).await;
     let mut end = End::Broken;
     if welcome {
         let alive = keep_alive(connect.keep_alive);
@@ -245,7 +246,7 @@ impl Connection<'_> {
             // What came with the last read, before anything is waited for.
             loop {
                 match V4.read_mut(incoming, MAX_PACKET_BYTES) {
-                    Ok(packet) => match self.from_client(packet).await {
+                    Ok(packet) => match self.take_packet(packet).await {
                         Ok(None) => {}
                         Ok(Some(end)) => return end,
                         Err(_) => return End::Broken,
@@ -280,7 +281,7 @@ impl Connection<'_> {
     }
 
     /// Takes a packet of the client; `Some` ends the connection.
-    async fn from_client(&mut self, packet: Packet) -> Result<Option<End>, LinkError> {
+    async fn take_packet(&mut self, packet: Packet) -> Result<Option<End>, LinkError> {
         self.front.count(self.client_id, |sent| {
             let count = match packet {
                 Packet::Publish(..) => &mut sent.publishes,
@@ -343,12 +344,12 @@ impl Connection<'_> {
             Ok(None) => true,
             // The router pauses until it hears that its batch was taken.
             Ok(Some(Notification::Unschedule)) => rx.ready().is_ok(),
-            Ok(Some(notification)) => self.from_router(notification),
+            Ok(Some(notification)) => self.pass_on(notification),
             Err(_) => false,
         }
     }
 
-    fn from_router(&mut self, notification: Notification) -> bool {
+    fn pass_on(&mut self, notification: Notification) -> bool {
         let packet: Option<Packet> = notification.into();
         let packet = match packet {
             None | Some(Packet::UnsubAck(..)) => return true,

@@ -202,13 +202,14 @@ impl Summary {
         self.line(&format!("  {word}  {what}{separator}{measured}"));
     }
 
-    fn details(&mut self, details: &[String]) {
+    /// The first few of `count` details.
+    fn details(&mut self, details: &[String], count: u64) {
         for detail in details.iter().take(MAX_TOLD) {
             self.line(&format!("            {}", cut(detail, MAX_DETAIL)));
         }
-        let more = details.len().saturating_sub(MAX_TOLD);
+        let more = count.saturating_sub(details.len().min(MAX_TOLD) as u64);
         if more > 0 {
-            self.line(&format!("            and {more} more"));
+            self.line(&format!("            and {} more", grouped(more)));
         }
     }
 
@@ -279,7 +280,7 @@ impl Summary {
             "the strict host finds nothing against the specification",
             &counted(host.violation_count, "violation"),
         );
-        self.details(&host.violations);
+        self.details(&host.violations, host.violation_count);
         let denied: Vec<&str> = ending
             .nodes
             .iter()
@@ -294,7 +295,7 @@ impl Summary {
             "births are what the policy lets through, to the metric",
             &format!("{} edge nodes and devices", rest.births),
         );
-        self.details(&rest.births_wrong);
+        self.details(&rest.births_wrong, rest.births_wrong.len() as u64);
         let (published, seen) = rest.data;
         self.check(
             published == seen && seen > 0,
@@ -312,7 +313,7 @@ impl Summary {
             "at rest IT shows the values of the plant",
             &format!("{} compared", grouped(rest.values as u64)),
         );
-        self.details(&rest.values_wrong);
+        self.details(&rest.values_wrong, rest.values_wrong.len() as u64);
         let shown = |after: Option<Duration>| after.is_some_and(|after| after <= SHOWN_WITHIN);
         let told = |after: Option<Duration>| {
             after.map_or("never".to_owned(), |after| format!("{} ms", after.as_millis()))

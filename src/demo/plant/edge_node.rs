@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::layout::{GROUP, MORTAL, NodeSpec};
 use super::signal::{MOTOR, Signal, motor_definition};
-use super::{CLIENT_PREFIX, NodeReport, Phase, Reports};
+use super::{CLIENT_PREFIX, NodeReport, Phase, Reports, Values};
 use crate::demo::clock::Clock;
 use crate::sparkplug::{DataType, Metric, Payload, Value};
 
@@ -310,7 +310,7 @@ impl EdgeNode {
     }
 
     fn report_values(&self) {
-        let mut values = std::collections::BTreeMap::new();
+        let mut values = Values::new();
         for entity in &self.entities {
             for (signal, value) in entity.signals.iter().zip(&entity.published) {
                 values.insert((entity.device, signal.name.clone()), value.clone());

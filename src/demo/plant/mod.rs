@@ -50,9 +50,12 @@ pub(super) struct NodeReport {
     pub(super) died_at: Option<Duration>,
     /// When its births were published last.
     pub(super) born_at: Option<Duration>,
-    /// What it published last of every metric, once it is quiet; by device and name.
-    pub(super) values: Option<Arc<BTreeMap<(Option<&'static str>, String), Value>>>,
+    /// What it published last of every metric, once it is quiet.
+    pub(super) values: Option<Arc<Values>>,
 }
+
+/// Values by device (`None`: the edge node itself) and metric.
+pub(super) type Values = BTreeMap<(Option<&'static str>, String), Value>;
 
 /// Reports by edge node.
 pub(super) type Reports = BTreeMap<&'static str, NodeReport>;

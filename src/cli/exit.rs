@@ -24,8 +24,8 @@ pub enum Exit {
 
 impl Exit {
     /// All of them, by number.
-    pub const ALL: [Exit; 6] =
-        [Exit::Ok, Exit::Usage, Exit::Data, Exit::Software, Exit::Io, Exit::Config];
+    pub const ALL: [Exit; 7] =
+        [Exit::Ok, Exit::Failed, Exit::Usage, Exit::Data, Exit::Software, Exit::Io, Exit::Config];
 }
 
 impl From<Exit> for ExitCode {

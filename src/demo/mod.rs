@@ -210,7 +210,7 @@ impl Demo {
         let clock = Clock::start();
         let ot_broker = Broker::start("OT").map_err(thread("OT broker"))?;
         let it_broker = Broker::start("IT").map_err(thread("IT broker"))?;
-        let workplace = Workplace::new(ot_broker.address(), it_broker.address())?;
+        let mut workplace = Workplace::new(ot_broker.address(), it_broker.address())?;
         let enterprise =
             Enterprise::start(it_broker.address(), clock).map_err(thread("IT side"))?;
         let mut ot = workplace.start("ot", clock)?;
@@ -223,10 +223,11 @@ impl Demo {
             }
             waited = waited.saturating_add(LOOK_EVERY);
             if let Some(status) = ot.ended() {
-                return Err(half_error(&ot, &format!("the OT half ended: {status}")));
+                let what = format!("the OT half ended: {status}");
+                return Err(half_error(&ot, &what, &mut workplace));
             }
             if waited > READY_WITHIN {
-                return Err(half_error(&ot, "the OT half doesn't get ready"));
+                return Err(half_error(&ot, "the OT half doesn't get ready", &mut workplace));
             }
             journal.look();
         }
@@ -237,10 +238,11 @@ impl Demo {
             }
             waited = waited.saturating_add(LOOK_EVERY);
             if let Some(status) = it.ended() {
-                return Err(half_error(&it, &format!("the IT half ended: {status}")));
+                let what = format!("the IT half ended: {status}");
+                return Err(half_error(&it, &what, &mut workplace));
             }
             if waited > READY_WITHIN {
-                return Err(half_error(&it, "the IT half doesn't get ready"));
+                return Err(half_error(&it, "the IT half doesn't get ready", &mut workplace));
             }
         }
         let plant = Plant::start(ot_broker.address(), clock).map_err(thread("plant"))?;
@@ -322,7 +324,7 @@ impl Demo {
                 if let Some(status) = half.ended() {
                     self.screen = None;
                     let what = format!("the {} half ended: {status}", half.name.to_uppercase());
-                    return Err(half_error(half, &what));
+                    return Err(half_error(half, &what, &mut self.workplace));
                 }
             }
         }
@@ -530,13 +532,11 @@ impl Demo {
         };
         let mut summary = Summary::new(&ending);
         drop(host);
-        if summary.passed {
-            self.workplace.remove();
-        } else {
+        if !summary.passed {
             for half in [&self.ot, &self.it] {
                 summary.add_log(half.name, &half.last_log_lines());
             }
-            summary.add_place(self.workplace.dir());
+            summary.add_place(&self.workplace.keep());
         }
         Ok(Outcome { passed: summary.passed, summary: summary.text })
     }
@@ -588,8 +588,10 @@ fn drop_lines(heartbeat: &crate::journal::Heartbeat) -> Vec<DropLine> {
     lines
 }
 
-fn half_error(half: &Half, what: &str) -> DemoError {
-    DemoError::Half { what: what.to_owned(), log: half.last_log_lines().join("\n") }
+fn half_error(half: &Half, what: &str, workplace: &mut Workplace) -> DemoError {
+    let mut log = half.last_log_lines();
+    log.push(workplace.keep());
+    DemoError::Half { what: what.to_owned(), log: log.join("\n") }
 }
 
 /// With `panic = "abort"` nothing is dropped: the hook gives the terminal back and ends the

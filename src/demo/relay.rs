@@ -34,6 +34,8 @@ static RUNNING: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)];
 #[derive(Debug)]
 pub(super) struct Workplace {
     dir: PathBuf,
+    /// It is looked at by people afterwards.
+    keep: bool,
 }
 
 /// One half of the relay.
@@ -77,7 +79,7 @@ impl Workplace {
         };
         // Fails if it exists: nobody prepared it for us.
         DirBuilder::new().mode(0o700).create(&dir).map_err(os("create directory", &dir))?;
-        let workplace = Workplace { dir };
+        let workplace = Workplace { dir, keep: false };
         let ot_toml = format!(
             "name = \"demo\"\n\n\
              [broker]\naddress = \"{ot}\"\nplaintext = true\n\n\
@@ -105,10 +107,6 @@ impl Workplace {
             builder.mode(0o700).create(&path).map_err(os("create directory", &path))?;
         }
         Ok(workplace)
-    }
-
-    pub(super) fn dir(&self) -> &Path {
-        &self.dir
     }
 
     pub(super) fn journal(&self) -> PathBuf {
@@ -140,10 +138,19 @@ impl Workplace {
         Ok(Half { name, child, slot, log, log_read: 0, log_rest, cpu, ended: None })
     }
 
-    /// Removes the directory.
-    pub(super) fn remove(self) {
-        // Rubbish in /tmp is no failure of the demo.
-        let _ = fs::remove_dir_all(&self.dir);
+    /// Leaves the directory where it is, for people, and says where that is.
+    pub(super) fn keep(&mut self) -> String {
+        self.keep = true;
+        format!("configurations, logs and journal are kept in {}", self.dir.display())
+    }
+}
+
+impl Drop for Workplace {
+    fn drop(&mut self) {
+        if !self.keep {
+            // Rubbish in the temporary directory is no failure of the demo.
+            let _ = fs::remove_dir_all(&self.dir);
+        }
     }
 }
 

@@ -14,7 +14,7 @@ const WIDTH: usize = 100;
 const LEFT: usize = 48;
 /// Its height with [`SHOWN_REASONS`].
 const FULL_HEIGHT: usize = 25;
-/// Reasons of dropping that are shown; the rest is summed up.
+/// Lines for reasons of dropping; what has no room is summed up in the last.
 const SHOWN_REASONS: usize = 4;
 /// Alternate screen on, cursor hidden; and back.
 const BEGIN: &str = "\x1b[?1049h\x1b[?25l\x1b[2J";
@@ -53,7 +53,7 @@ impl Screen {
         let rows = rustix::termios::tcgetwinsize(io::stdout())
             .map_or(usize::MAX, |size| size.ws_row.into());
         let mut text = String::from("\x1b[H");
-        // One reason less makes it fit into the 24 lines of old.
+        // One line less makes it fit into the 24 lines of old.
         let reasons =
             if rows < FULL_HEIGHT { SHOWN_REASONS.saturating_sub(1) } else { SHOWN_REASONS };
         let lines = table(view, self.colour, reasons);
@@ -83,7 +83,7 @@ pub(super) fn restore() {
     let _ = stdout.write_all(END.as_bytes()).and_then(|()| stdout.flush());
 }
 
-/// The table, line by line, with room for `reasons` reasons of dropping.
+/// The table, line by line, with `reasons` lines for reasons of dropping.
 pub(super) fn table(view: &View, colour: bool, reasons: usize) -> Vec<String> {
     let ink = Ink { colour };
     let mut lines = vec![title(view, &ink), rule('┬')];
@@ -199,11 +199,13 @@ fn drops(view: &View, ink: &Ink, reasons: usize, lines: &mut Vec<String>) {
         let counts = format!("{:>10}{:>10}", grouped(messages), grouped(metrics));
         cut(&format!(" {name:<22}{counts}  {why}"), WIDTH)
     };
-    for drop in view.drops.iter().take(reasons) {
+    let fits = view.drops.len() <= reasons;
+    let shown = if fits { reasons } else { reasons.saturating_sub(1) };
+    for drop in view.drops.iter().take(shown) {
         lines.push(line(&drop.reason, drop.messages, drop.metrics, drop.meaning));
     }
-    if view.drops.len() > reasons {
-        let rest = view.drops.iter().skip(reasons);
+    if !fits {
+        let rest = view.drops.iter().skip(shown);
         let (messages, metrics) = rest.fold((0_u64, 0_u64), |(messages, metrics), drop| {
             (messages.saturating_add(drop.messages), metrics.saturating_add(drop.metrics))
         });

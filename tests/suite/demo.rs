@@ -33,12 +33,12 @@ fn the_demo_runs_unattended_and_its_checks_hold() {
         "ok      IT saw Warehouse die within 2 s",
         "ok      IT saw Warehouse come back within 2 s",
         "ok      the IT half declared every edge node dead before it left",
-        "ok      the OT broker got no PUBLISH and no will from the relay",
+        "ok      the relay published nothing on OT and left no will",
         "ok      no command arrived in the plant: 0 arrived",
-        "ok      the account of the OT half balances",
-        "ok      a write from IT is refused and never arrives: refused: commands never cross",
-        "ok      a rebirth request is answered by the mirror, not by the plant",
-        "ok      a command left for an absent edge node is refused: refused on its return",
+        "ok      the OT half's account balances",
+        "ok      a write never arrives in the plant: refused: commands never cross",
+        "ok      a request for a rebirth never arrives in the plant: answered by the mirror in",
+        "ok      a command left for an absent node never arrives: refused on its return",
     ] {
         assert!(checks.contains(line), "no `{line}` in\n{stdout}");
     }
@@ -48,12 +48,12 @@ fn the_demo_runs_unattended_and_its_checks_hold() {
 }
 
 #[test]
-fn the_table_is_a_hundred_columns_wide() {
+fn everything_fits_into_a_hundred_columns() {
     let temporary = tempfile::tempdir().unwrap();
     let (_, stdout, stderr) = demo(&["--for", "5s"], temporary.path());
-    let (table, _) = stdout.split_once("\nSummary").expect(&stderr);
+    let (table, summary) = stdout.split_once("\nSummary").expect(&stderr);
     let (_, table) = table.split_once(" sparkdiode demo").unwrap();
-    for line in table.lines() {
+    for line in table.lines().skip(1).chain(summary.lines()) {
         assert!(line.chars().count() <= 100, "{line}");
     }
     assert!(table.contains("│ SEEN FROM IT"), "{table}");

@@ -28,10 +28,13 @@
 //! | [`broker`], [`state`] | leaves: how to reach a broker; a half's own state directory |
 //! | [`telemetry`] | drop reasons, counters, logging |
 //! | [`cli`] | one file per subcommand |
+//! | `demo` | brokers, a plant and a strict host around both halves (feature `demo`) |
 
 pub mod broker;
 pub mod cli;
 pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod it;
 pub mod journal;
 pub mod ot;

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 pub enum Exit {
     /// It did what was asked.
     Ok = 0,
+    /// A check of the demo failed.
+    Failed = 1,
     /// A usage error: an unknown subcommand or option, a missing argument (`EX_USAGE`).
     Usage = 64,
     /// What was looked at is damaged: a journal that fails its checks (`EX_DATAERR`).
@@ -22,8 +24,8 @@ pub enum Exit {
 
 impl Exit {
     /// All of them, by number.
-    pub const ALL: [Exit; 6] =
-        [Exit::Ok, Exit::Usage, Exit::Data, Exit::Software, Exit::Io, Exit::Config];
+    pub const ALL: [Exit; 7] =
+        [Exit::Ok, Exit::Failed, Exit::Usage, Exit::Data, Exit::Software, Exit::Io, Exit::Config];
 }
 
 impl From<Exit> for ExitCode {

@@ -1,6 +1,8 @@
 //! The command line: one file per subcommand. [`report`] is the only one that prints.
 
 mod check;
+#[cfg(feature = "demo")]
+mod demo;
 mod exit;
 mod half;
 mod it;
@@ -23,7 +25,7 @@ pub use report::Failure;
 #[derive(Debug, Parser)]
 #[command(name = "sparkdiode", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(after_help = "Begin with `sparkdiode lab-certs certs` and `sparkdiode check ot.toml`.\n\
-                        Exit codes: 0 done, 64 usage, 65 damaged journal, 70 our mistake, \
+                        Exit codes: 0 done, 1 a check of the demo failed, 64 usage, 65 damaged journal, 70 our mistake, \
                         74 operating system, 78 configuration.")]
 struct Cli {
     #[command(subcommand)]
@@ -37,6 +39,8 @@ enum Command {
     Check(check::CheckArgs),
     Journal(journal::JournalArgs),
     LabCerts(lab_certs::LabCertsArgs),
+    #[cfg(feature = "demo")]
+    Demo(demo::DemoArgs),
 }
 
 /// Does what the arguments (with the program's name first) say, prints, and returns the exit
@@ -52,6 +56,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Check(arguments) => check::run(&arguments),
         Command::Journal(arguments) => journal::run(&arguments),
         Command::LabCerts(arguments) => lab_certs::run(&arguments),
+        #[cfg(feature = "demo")]
+        Command::Demo(arguments) => demo::run(&arguments),
     };
     match result {
         Ok(exit) => exit,

@@ -15,6 +15,8 @@ mod broker;
 mod checker;
 mod client;
 mod command_line;
+#[cfg(feature = "demo")]
+mod demo;
 mod e2e;
 mod metrics;
 mod packet;

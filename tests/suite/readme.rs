@@ -123,3 +123,24 @@ fn every_reason_and_every_exit_code_is_listed() {
         rows(exits).into_iter().skip(1).map(|row| row[0].parse().unwrap()).collect();
     assert_eq!(listed, Exit::ALL.map(|exit| exit as u8));
 }
+
+#[test]
+fn the_tests_that_the_promises_name_exist() {
+    let readme = readme();
+    let section = readme.split("## Promises").nth(1).unwrap().split("**Not promised**").next();
+    let names: Vec<&str> = section.unwrap().split('`').skip(1).step_by(2).collect();
+    let names = names.into_iter().filter(|name| name.contains("::"));
+    let mut found = 0;
+    for name in names {
+        let parts: Vec<&str> = name.split("::").filter(|part| !part.is_empty()).collect();
+        let path = parts.join("/");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let exists = ["src", "tests/suite"].iter().any(|base| {
+            let at = root.join(base).join(&path);
+            at.is_dir() || at.with_extension("rs").is_file()
+        });
+        assert!(exists, "no module `{name}` with tests");
+        found += 1;
+    }
+    assert!(found > 10, "{found} names");
+}

@@ -1,0 +1,81 @@
+//! `sparkdiode demo`: the whole thing on one machine.
+
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{Exit, Failure, report};
+use crate::demo::{self, DemoError, Options};
+use crate::telemetry::logging::colours;
+
+/// Below this the script of the demo has no room.
+const SHORTEST: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Show the relay at work: a plant, two brokers, both halves, and a strict host on IT.
+///
+/// Everything runs on this machine, on loopback ports that the operating system chooses; nothing
+/// has to be installed or set up. The table shows side by side what the plant publishes and what
+/// IT sees, what was dropped and why, and what becomes of three things that are tried from IT.
+/// At the end there is a summary of checks; the exit code is 0 only if all of them hold.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  sparkdiode demo              until Ctrl-C\n  \
+                        sparkdiode demo --for 20s    unattended")]
+pub(super) struct DemoArgs {
+    /// End after this time (`20s`, `2m`); otherwise Ctrl-C ends it.
+    #[arg(long = "for", value_name = "TIME", value_parser = time)]
+    run_for: Option<Duration>,
+}
+
+pub(super) fn run(arguments: &DemoArgs) -> Result<Exit, Failure> {
+    let stdout = io::stdout();
+    let options = Options {
+        run_for: arguments.run_for,
+        screen: stdout.is_terminal(),
+        colour: colours(&stdout),
+    };
+    let mut say = |line: &str| {
+        // Nobody listens any more: the summary will tell.
+        let _ = report::output(&format!("{line}\n"));
+    };
+    let outcome = demo::run(options, &mut say).map_err(|error| {
+        let exit = match error {
+            DemoError::Half { .. } => Exit::Failed,
+            _ => Exit::Io,
+        };
+        Failure::new(exit, error.to_string())
+    })?;
+    report::output(&outcome.summary)?;
+    Ok(if outcome.passed { Exit::Ok } else { Exit::Failed })
+}
+
+/// `20s`, `2m`.
+fn time(text: &str) -> Result<Duration, String> {
+    let wanted = "wanted: a number of seconds or minutes, such as `20s` or `2m`";
+    let (digits, seconds_per_unit) = match (text.strip_suffix('s'), text.strip_suffix('m')) {
+        (Some(digits), _) => (digits, 1),
+        (_, Some(digits)) => (digits, 60),
+        _ => return Err(wanted.to_owned()),
+    };
+    let number: u64 = digits.parse().map_err(|_| wanted.to_owned())?;
+    let time = Duration::from_secs(number.saturating_mul(seconds_per_unit));
+    if time < SHORTEST || time > LONGEST {
+        return Err("wanted: from 5 s to 24 h (1440m)".to_owned());
+    }
+    Ok(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_a_unit_and_a_range() {
+        assert_eq!(time("20s"), Ok(Duration::from_secs(20)));
+        assert_eq!(time("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["20", "s", "-1s", "4s", "1.5m", "1441m", "99999999999999999999m", "1h", ""] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! The relay under demonstration: both halves as processes of their own, started from this very
+//! program with configuration files in a directory of this demo alone.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::DemoError;
+use super::clock::Clock;
+use crate::journal::{Body, From, Heartbeat, Item, Reader};
+
+const POLICY: &str = include_str!("policy.toml");
+/// How long a half may take to stop before it is killed. The IT half publishes the death of
+/// every node first, for which it gives itself 5 s.
+const STOP_WITHIN: Duration = Duration::from_secs(8);
+const STOP_POLL: Duration = Duration::from_millis(20);
+/// Frames read per look at the journal: bounds how long the screen can stand still.
+const FRAMES_PER_LOOK: usize = 20_000;
+/// Lines of a log that are shown when something went wrong.
+const SHOWN_LOG_LINES: usize = 15;
+
+/// Process identifiers of the halves that run, for the panic hook; 0 if none.
+static RUNNING: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)];
+
+/// The directory of one demo, with everything that the halves read and write.
+#[derive(Debug)]
+pub(super) struct Workplace {
+    dir: PathBuf,
+    /// It is looked at by people afterwards.
+    keep: bool,
+}
+
+/// One half of the relay.
+#[derive(Debug)]
+pub(super) struct Half {
+    pub(super) name: &'static str,
+    child: Child,
+    slot: usize,
+    log: PathBuf,
+    log_read: u64,
+    log_rest: String,
+    cpu: Cpu,
+    ended: Option<ExitStatus>,
+}
+
+/// What the operating system says about a process.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Usage {
+    /// Share of one core since the last question, in per cent.
+    pub(super) cpu_percent: f64,
+    /// CPU time since the start, in seconds.
+    pub(super) cpu_s: f64,
+    /// Resident memory, in bytes.
+    pub(super) resident_bytes: u64,
+}
+
+#[derive(Debug, Default)]
+struct Cpu {
+    at: Duration,
+    seconds: f64,
+}
+
+impl Workplace {
+    /// Makes the directory below the system's temporary one, for us alone, and writes policy and
+    /// configurations.
+    pub(super) fn new(ot: SocketAddr, it: SocketAddr) -> Result<Workplace, DemoError> {
+        let dir = std::env::temp_dir().join(format!("sparkdiode-demo-{}", std::process::id()));
+        let os = |verb, path: &Path| {
+            let path = path.to_owned();
+            move |source| DemoError::File { verb, path, source }
+        };
+        // Fails if it exists: nobody prepared it for us.
+        DirBuilder::new().mode(0o700).create(&dir).map_err(os("create directory", &dir))?;
+        let workplace = Workplace { dir, keep: false };
+        let ot_toml = format!(
+            "name = \"demo\"\n\n\
+             [broker]\naddress = \"{ot}\"\nplaintext = true\n\n\
+             [policies]\npaths = [\"policy.toml\"]\n\n\
+             [journal]\npath = \"journal\"\n\n\
+             [state]\npath = \"ot\"\n\n\
+             [relay]\nkeyframe-every-s = 10\n"
+        );
+        let it_toml = format!(
+            "[broker]\naddress = \"{it}\"\nplaintext = true\n\n\
+             [policies]\npaths = [\"policy.toml\"]\n\n\
+             [journal]\npath = \"journal\"\n\n\
+             [state]\npath = \"it\"\n\n\
+             [mirror]\nstale-after-s = 5\n"
+        );
+        for (name, text) in [("policy.toml", POLICY), ("ot.toml", &ot_toml), ("it.toml", &it_toml)]
+        {
+            let path = workplace.dir.join(name);
+            fs::write(&path, text).map_err(os("write", &path))?;
+        }
+        // As an administrator would set it up; the halves make what is inside.
+        for name in ["journal", "ot", "it"] {
+            let path = workplace.dir.join(name);
+            let mut builder = DirBuilder::new();
+            builder.mode(0o700).create(&path).map_err(os("create directory", &path))?;
+        }
+        Ok(workplace)
+    }
+
+    pub(super) fn journal(&self) -> PathBuf {
+        self.dir.join("journal")
+    }
+
+    /// Starts `sparkdiode <name> --config <name>.toml`; its log goes to `<name>.log`.
+    pub(super) fn start(&self, name: &'static str, clock: Clock) -> Result<Half, DemoError> {
+        let log = self.dir.join(format!("{name}.log"));
+        let create = || -> io::Result<Child> {
+            let log = File::create(&log)?;
+            Command::new(std::env::current_exe()?)
+                .args([name, "--config", &format!("{name}.toml"), "--log", "info,rumqttc=error"])
+                .current_dir(&self.dir)
+                .stdin(Stdio::null())
+                .stdout(log.try_clone()?)
+                .stderr(log)
+                // Ctrl-C is for the demo, which then ends the halves in order.
+                .process_group(0)
+                .spawn()
+        };
+        let child = create().map_err(|source| DemoError::Start { name, source })?;
+        let slot = usize::from(name == "it");
+        if let Some(running) = RUNNING.get(slot) {
+            running.store(child.id(), Ordering::SeqCst);
+        }
+        let cpu = Cpu { at: clock.now(), seconds: 0.0 };
+        let log_rest = String::new();
+        Ok(Half { name, child, slot, log, log_read: 0, log_rest, cpu, ended: None })
+    }
+
+    /// Leaves the directory where it is, for people, and says where that is.
+    pub(super) fn keep(&mut self) -> String {
+        self.keep = true;
+        format!("configurations, logs and journal are kept in {}", self.dir.display())
+    }
+}
+
+impl Drop for Workplace {
+    fn drop(&mut self) {
+        if !self.keep {
+            // Rubbish in the temporary directory is no failure of the demo.
+            let _ = fs::remove_dir_all(&self.dir);
+        }
+    }
+}
+
+impl Half {
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended, if it has.
+    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
+        if self.ended.is_none()
+            && let Ok(Some(status)) = self.child.try_wait()
+        {
+            self.forget();
+            self.ended = Some(status);
+        }
+        self.ended
+    }
+
+    /// SIGTERM, and SIGKILL to what doesn't listen; `None` if it had to be killed.
+    pub(super) fn stop(&mut self) -> Option<ExitStatus> {
+        if self.ended().is_none() {
+            // Not reaped yet: the identifier is still this child's.
+            terminate(self.child.id());
+            let mut waited = Duration::ZERO;
+            while waited < STOP_WITHIN && self.ended().is_none() {
+                std::thread::sleep(STOP_POLL);
+                waited = waited.saturating_add(STOP_POLL);
+            }
+        }
+        if self.ended.is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            self.forget();
+        }
+        self.ended
+    }
+
+    /// Lines that were logged since the last question.
+    pub(super) fn new_log_lines(&mut self) -> Vec<String> {
+        let mut text = String::new();
+        let mut read = || -> io::Result<usize> {
+            let mut file = File::open(&self.log)?;
+            file.seek(SeekFrom::Start(self.log_read))?;
+            file.read_to_string(&mut text)
+        };
+        // What can't be read now is read the next time.
+        let Ok(bytes) = read() else { return Vec::new() };
+        self.log_read = self.log_read.saturating_add(bytes as u64);
+        self.log_rest.push_str(&text);
+        let mut lines = Vec::new();
+        while let Some((line, rest)) = self.log_rest.split_once('\n') {
+            lines.push(line.to_owned());
+            self.log_rest = rest.to_owned();
+        }
+        lines
+    }
+
+    /// The last lines of the log.
+    pub(super) fn last_log_lines(&self) -> Vec<String> {
+        let text = fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.into_iter().rev().take(SHOWN_LOG_LINES).rev().collect()
+    }
+
+    /// CPU and memory, where /proc tells it.
+    pub(super) fn usage(&mut self, now: Duration) -> Option<Usage> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).ok()?;
+        // The command's name is in brackets and may contain anything.
+        let (_, fields) = stat.rsplit_once(')')?;
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let ticks = |index: usize| fields.get(index)?.parse::<u64>().ok();
+        // utime and stime: fields 14 and 15 of proc(5), of which two are before the bracket.
+        let ticks = ticks(11)?.checked_add(ticks(12)?)?;
+        let cpu_s = ticks as f64 / rustix::param::clock_ticks_per_second() as f64;
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kibibytes: u64 = resident.split_whitespace().next()?.parse().ok()?;
+        let elapsed = now.saturating_sub(self.cpu.at).as_secs_f64();
+        let cpu_percent =
+            if elapsed > 0.0 { (cpu_s - self.cpu.seconds) / elapsed * 100.0 } else { 0.0 };
+        self.cpu = Cpu { at: now, seconds: cpu_s };
+        Some(Usage { cpu_percent, cpu_s, resident_bytes: kibibytes.saturating_mul(1024) })
+    }
+
+    fn forget(&self) {
+        if let Some(running) = RUNNING.get(self.slot) {
+            running.store(0, Ordering::SeqCst);
+        }
+    }
+}
+
+/// However the demo ends, its children end with it.
+impl Drop for Half {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Ends the halves from a panic hook, where nothing else may be relied on.
+pub(super) fn end_all_at_once() {
+    for running in &RUNNING {
+        terminate(running.swap(0, Ordering::SeqCst));
+    }
+}
+
+fn terminate(pid: u32) {
+    if let Some(pid) = pid.try_into().ok().and_then(Pid::from_raw) {
+        // It may have ended meanwhile.
+        let _ = kill_process(pid, Signal::TERM);
+    }
+}
+
+/// What the journal says: read as any reader does, which nobody can notice.
+#[derive(Debug)]
+pub(super) struct JournalView {
+    reader: Reader,
+    pub(super) frames: u64,
+    pub(super) relayed: u64,
+    pub(super) keyframes: u64,
+    pub(super) lost: u64,
+    pub(super) heartbeat: Option<Heartbeat>,
+    /// Heartbeats so far.
+    pub(super) heartbeats: u64,
+}
+
+impl JournalView {
+    pub(super) fn open(dir: &Path) -> Result<JournalView, DemoError> {
+        let reader = Reader::open(dir, From::Oldest)?;
+        Ok(JournalView {
+            reader,
+            frames: 0,
+            relayed: 0,
+            keyframes: 0,
+            lost: 0,
+            heartbeat: None,
+            heartbeats: 0,
+        })
+    }
+
+    /// Reads on.
+    pub(super) fn look(&mut self) {
+        for _ in 0..FRAMES_PER_LOOK {
+            // An error passes or shows in what doesn't come.
+            let Ok(Some(item)) = self.reader.next() else { return };
+            match item {
+                Item::Lost(lost) => self.lost = self.lost.saturating_add(lost.frames()),
+                Item::Frame(frame) => {
+                    self.frames = self.frames.saturating_add(1);
+                    match frame.body {
+                        Some(Body::Relayed(_)) => self.relayed = self.relayed.saturating_add(1),
+                        Some(Body::Keyframe(_)) => {
+                            self.keyframes = self.keyframes.saturating_add(1);
+                        }
+                        Some(Body::Heartbeat(heartbeat)) => {
+                            self.heartbeat = Some(heartbeat);
+                            self.heartbeats = self.heartbeats.saturating_add(1);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the OT half is connected and subscribed.
+    pub(super) fn connected(&self) -> bool {
+        self.heartbeat.as_ref().is_some_and(|heartbeat| heartbeat.ot_connected)
+    }
+}

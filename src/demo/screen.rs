@@ -1,0 +1,290 @@
+//! What a person sees while the demo runs: a table, redrawn in place where stdout is a terminal,
+//! and a line now and then where it isn't.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use super::attempts::Attempt;
+use super::view::{Side, View, counted, cut, grouped};
+
+/// The table is this wide.
+const WIDTH: usize = 100;
+/// Its left half, the plant.
+const LEFT: usize = 48;
+/// Its height with [`SHOWN_REASONS`].
+const FULL_HEIGHT: usize = 25;
+/// Lines for reasons of dropping; what has no room is summed up in the last.
+const SHOWN_REASONS: usize = 4;
+/// Alternate screen on, cursor hidden; and back.
+const BEGIN: &str = "\x1b[?1049h\x1b[?25l\x1b[2J";
+const END: &str = "\x1b[?25h\x1b[?1049l";
+
+/// The terminal, in the state in which the demo draws on it.
+#[derive(Debug)]
+pub(super) struct Screen {
+    colour: bool,
+}
+
+/// What a piece of text is.
+#[derive(Clone, Copy)]
+enum Tone {
+    Title,
+    Quiet,
+    Good,
+    Bad,
+}
+
+impl Screen {
+    /// Takes the terminal; [`Drop`] gives it back.
+    ///
+    /// # Errors
+    /// stdout can't be written.
+    pub(super) fn begin(colour: bool) -> io::Result<Screen> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(BEGIN.as_bytes())?;
+        stdout.flush()?;
+        Ok(Screen { colour })
+    }
+
+    /// Draws the table over the earlier one, in one write and without clearing first, so that
+    /// nothing flickers.
+    pub(super) fn draw(&self, view: &View) {
+        let rows = rustix::termios::tcgetwinsize(io::stdout())
+            .map_or(usize::MAX, |size| size.ws_row.into());
+        let mut text = String::from("\x1b[H");
+        // One line less makes it fit into the 24 lines of old.
+        let reasons =
+            if rows < FULL_HEIGHT { SHOWN_REASONS.saturating_sub(1) } else { SHOWN_REASONS };
+        let lines = table(view, self.colour, reasons);
+        for (index, line) in lines.iter().take(rows).enumerate() {
+            if index > 0 {
+                text.push_str("\r\n");
+            }
+            text.push_str(line);
+            text.push_str("\x1b[K");
+        }
+        text.push_str("\x1b[J");
+        // A terminal that is gone is no reason to stop: the summary counts.
+        let mut stdout = io::stdout().lock();
+        let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// Gives the terminal back; harmless if it wasn't taken.
+pub(super) fn restore() {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(END.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// The table, line by line, with `reasons` lines for reasons of dropping.
+pub(super) fn table(view: &View, colour: bool, reasons: usize) -> Vec<String> {
+    let ink = Ink { colour };
+    let mut lines = vec![title(view, &ink), rule('┬')];
+    lines.push(halves(
+        &ink.paint(Tone::Title, &fill(&format!(" THE PLANT  OT broker {}", view.ot_broker), LEFT)),
+        &ink.paint(Tone::Title, &format!("SEEN FROM IT  IT broker {}", view.it_broker)),
+    ));
+    let heads = ["devices", "metrics", "msg/s", "seq"];
+    let [devices, metrics, rate, seq] = heads;
+    let right = format!("state  {devices:>7} {metrics:>7} {rate:>6} {seq:>4}");
+    lines.push(halves(
+        &ink.paint(Tone::Quiet, &fill(&format!(" node        {right}"), LEFT)),
+        &ink.paint(Tone::Quiet, &right),
+    ));
+    for row in &view.rows {
+        let left = format!(" {:<11} {}", row.name, side(&row.plant, &ink));
+        // Colour codes have no width: the padding is that of the plain text.
+        let plain = Ink { colour: false };
+        let width = format!(" {:<11} {}", row.name, side(&row.plant, &plain)).chars().count();
+        let left = format!("{left}{}", " ".repeat(LEFT.saturating_sub(width)));
+        let note = ink.paint(Tone::Quiet, &row.note);
+        lines.push(halves(&left, &format!("{}  {note}", side(&row.it, &ink))));
+    }
+    lines.push(rule('┴'));
+    relay(view, &ink, &mut lines);
+    lines.push(host_line(view, &ink));
+    lines.push(rule('─'));
+    drops(view, &ink, reasons, &mut lines);
+    lines.push(rule('─'));
+    lines.push(ink.paint(Tone::Title, " TRIED FROM IT"));
+    lines.extend(view.attempts.iter().map(|attempt| attempt_line(attempt, &ink)));
+    lines
+}
+
+/// One line for those who keep a log.
+pub(super) fn progress(view: &View) -> String {
+    let plant: f64 = view.rows.iter().map(|row| row.plant.rate).sum();
+    let it: f64 = view.rows.iter().map(|row| row.it.rate).sum();
+    let (p50, _) = view.latency;
+    let mut line = format!(
+        "{:>6.1} s  plant {plant:.0} msg/s, IT {it:.0} msg/s, dropped {} messages",
+        view.elapsed.as_secs_f64(),
+        grouped(view.dropped_messages()),
+    );
+    let _ = write!(line, ", latency p50 {}", milliseconds(p50));
+    let _ = write!(line, ", violations {}", view.violations);
+    for row in view.rows.iter().filter(|row| row.plant.state == "dead") {
+        let _ = write!(line, "; {} is dead, IT says {}", row.name, row.it.state);
+    }
+    line
+}
+
+fn title(view: &View, ink: &Ink) -> String {
+    let time = match view.run_for {
+        Some(run_for) => {
+            format!("{} of {}", clock(view.elapsed.min(run_for)), clock(run_for))
+        }
+        None => format!("{}   Ctrl-C ends it", clock(view.elapsed)),
+    };
+    let name = " sparkdiode demo";
+    let what = "   a plant, two brokers, both halves of the relay";
+    let used = name.len().saturating_add(what.len()).saturating_add(time.chars().count());
+    let space = " ".repeat(WIDTH.saturating_sub(used).saturating_sub(1));
+    format!("{}{}{space}{time}", ink.paint(Tone::Title, name), ink.paint(Tone::Quiet, what))
+}
+
+fn side(side: &Side, ink: &Ink) -> String {
+    let state = fill(side.state, 6);
+    let state = match side.state {
+        "alive" => ink.paint(Tone::Good, &state),
+        "dead" => ink.paint(Tone::Bad, &state),
+        _ => ink.paint(Tone::Quiet, &state),
+    };
+    let seq = side.seq.map_or("–".to_owned(), |seq| seq.to_string());
+    let number = |number: usize| match side.state {
+        "alive" => grouped(number as u64),
+        _ => "–".to_owned(),
+    };
+    format!(
+        "{state} {:>7} {:>7} {:>6.1} {seq:>4}",
+        number(side.devices),
+        number(side.metrics),
+        side.rate,
+    )
+}
+
+fn relay(view: &View, ink: &Ink, lines: &mut Vec<String>) {
+    for half in &view.halves {
+        let usage = match (&half.ended, half.usage) {
+            (Some(ended), _) => ink.paint(Tone::Bad, &format!("ended: {ended}")),
+            (None, Some(usage)) => format!(
+                "pid {:<7}  CPU {:>4.1} %  memory {:>4.0} MB",
+                half.pid,
+                usage.cpu_percent,
+                usage.resident_bytes as f64 / 1e6
+            ),
+            (None, None) => format!("pid {:<7}", half.pid),
+        };
+        let usage = fill(&usage, 46);
+        let title = ink.paint(Tone::Title, &format!(" {} HALF", half.name.to_uppercase()));
+        lines.push(format!("{title}  {usage}{}", half.note));
+    }
+}
+
+fn drops(view: &View, ink: &Ink, reasons: usize, lines: &mut Vec<String>) {
+    let head = format!(
+        "{}{}",
+        ink.paint(Tone::Title, &fill(" DROPPED ON THE OT SIDE", 25)),
+        ink.paint(Tone::Quiet, "messages   metrics  why"),
+    );
+    lines.push(head);
+    let line = |name: &str, messages: u64, metrics: u64, why: &str| {
+        let counts = format!("{:>10}{:>10}", grouped(messages), grouped(metrics));
+        cut(&format!(" {name:<22}{counts}  {why}"), WIDTH)
+    };
+    let fits = view.drops.len() <= reasons;
+    let shown = if fits { reasons } else { reasons.saturating_sub(1) };
+    for drop in view.drops.iter().take(shown) {
+        lines.push(line(&drop.reason, drop.messages, drop.metrics, drop.meaning));
+    }
+    if !fits {
+        let rest = view.drops.iter().skip(shown);
+        let (messages, metrics) = rest.fold((0_u64, 0_u64), |(messages, metrics), drop| {
+            (messages.saturating_add(drop.messages), metrics.saturating_add(drop.metrics))
+        });
+        lines.push(line("other reasons", messages, metrics, ""));
+    } else {
+        // As many lines as before: what is below must not jump.
+        for _ in view.drops.len()..reasons.min(SHOWN_REASONS) {
+            lines.push(String::new());
+        }
+    }
+}
+
+fn attempt_line(attempt: &Attempt, ink: &Ink) -> String {
+    let outcome = attempt.outcome();
+    let outcome = match attempt.passed() {
+        Some(true) => ink.paint(Tone::Good, &outcome),
+        Some(false) if !outcome.starts_with("sent") => ink.paint(Tone::Bad, &outcome),
+        _ => ink.paint(Tone::Quiet, &outcome),
+    };
+    format!(" {} {outcome}", fill(&attempt.title, 52))
+}
+
+fn host_line(view: &View, ink: &Ink) -> String {
+    let (p50, p99) = view.latency;
+    let verdict = match view.violations {
+        0 => ink.paint(Tone::Good, "0 violations"),
+        some => ink.paint(Tone::Bad, &counted(some, "violation")),
+    };
+    let first = match &view.first_violation {
+        None => {
+            format!("plant to host: p50 {}, p99 {}", milliseconds(p50), milliseconds(p99))
+        }
+        Some(first) => cut(first, 66),
+    };
+    format!("{} {verdict}    {first}", ink.paint(Tone::Title, " STRICT HOST"))
+}
+
+fn halves(left: &str, right: &str) -> String {
+    format!("{left} │ {right}")
+}
+
+fn rule(joint: char) -> String {
+    let mut rule = "─".repeat(LEFT.saturating_add(1));
+    rule.push(joint);
+    rule.push_str(&"─".repeat(WIDTH.saturating_sub(LEFT).saturating_sub(2)));
+    rule
+}
+
+fn fill(text: &str, width: usize) -> String {
+    format!("{text:<width$}")
+}
+
+/// `03:07`.
+fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (minutes, seconds) = (seconds.div_euclid(60), seconds.rem_euclid(60));
+    format!("{minutes:02}:{seconds:02}")
+}
+
+/// Microseconds as milliseconds.
+pub(super) fn milliseconds(us: Option<u32>) -> String {
+    us.map_or("–".to_owned(), |us| format!("{:.1} ms", f64::from(us) / 1e3))
+}
+
+struct Ink {
+    colour: bool,
+}
+
+impl Ink {
+    fn paint(&self, tone: Tone, text: &str) -> String {
+        if !self.colour || text.is_empty() {
+            return text.to_owned();
+        }
+        let code = match tone {
+            Tone::Title => "1",
+            Tone::Quiet => "2",
+            Tone::Good => "32",
+            Tone::Bad => "1;31",
+        };
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+}

@@ -1,0 +1,423 @@
+//! The end of the demo: what was seen, in figures, and a list of checks that can fail.
+
+use std::collections::BTreeMap;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use super::Down;
+use super::attempts::{Attempt, Kind};
+use super::broker::Sent;
+use super::host::{Host, NodeView};
+use super::plant::{CLIENT_PREFIX, MORTAL, NodeReport, NodeSpec, Reports, Treatment};
+use super::relay::{JournalView, Usage};
+use super::screen::milliseconds;
+use super::view::{Drop, counted, cut, grouped, percentile};
+use crate::journal::Heartbeat;
+use crate::sparkplug::Value;
+
+/// Both sides must show a death or a birth within this time.
+const SHOWN_WITHIN: Duration = Duration::from_secs(2);
+/// Differences that are told in words; all are counted.
+const MAX_TOLD: usize = 5;
+const MAX_DETAIL: usize = 160;
+
+/// Everything that is known at the end.
+pub(super) struct Ending<'a> {
+    pub(super) began: Duration,
+    pub(super) elapsed: Duration,
+    pub(super) nodes: &'a [NodeSpec],
+    pub(super) reports: &'a Reports,
+    pub(super) host: &'a Host,
+    pub(super) at_rest: AtRest,
+    pub(super) heartbeat: Option<&'a Heartbeat>,
+    pub(super) drops: Vec<Drop>,
+    pub(super) journal: &'a JournalView,
+    pub(super) attempts: &'a [Attempt],
+    pub(super) downs: &'a [Down],
+    pub(super) ot_broker: BTreeMap<String, Sent>,
+    pub(super) commands_arrived: u64,
+    pub(super) usage: [Option<Usage>; 2],
+    pub(super) statuses: [Option<ExitStatus>; 2],
+    /// The last table.
+    pub(super) table: Vec<String>,
+}
+
+/// Both sides compared while nothing moves.
+#[derive(Debug, Default)]
+pub(super) struct AtRest {
+    /// Edge nodes and devices whose births aren't what the policy lets through.
+    births_wrong: Vec<String>,
+    births: usize,
+    /// Data messages: published by nodes without a limit, and seen of them.
+    data: (u64, u64),
+    /// The same of nodes with a limit.
+    limited: (u64, u64),
+    values_wrong: Vec<String>,
+    values: usize,
+}
+
+/// The text and the verdict.
+#[derive(Debug, Default)]
+pub(super) struct Summary {
+    pub(super) text: String,
+    pub(super) passed: bool,
+    failed: usize,
+    checks: usize,
+}
+
+/// Whether IT has seen what it will see: everything alive, every value reported.
+pub(super) fn at_rest(
+    nodes: &[NodeSpec],
+    reports: &Reports,
+    seen: &BTreeMap<String, NodeView>,
+) -> bool {
+    nodes.iter().filter(|node| node.treatment != Treatment::Denied).all(|node| {
+        let (Some(report), Some(view)) = (reports.get(node.name), seen.get(node.name)) else {
+            return false;
+        };
+        let complete = node.treatment == Treatment::Limited || view.data >= report.data;
+        report.alive
+            && report.values.is_some()
+            && view.alive
+            && view.devices() == node.devices.len()
+            && complete
+    })
+}
+
+/// Compares what the plant published with what the host knows.
+pub(super) fn compare(nodes: &[NodeSpec], reports: &Reports, host: &Host) -> AtRest {
+    let mut rest = AtRest::default();
+    let nothing = NodeReport::default();
+    for node in nodes.iter().filter(|node| node.treatment != Treatment::Denied) {
+        let report = reports.get(node.name).unwrap_or(&nothing);
+        let seen = host.nodes().get(node.name);
+        let data = match node.treatment {
+            Treatment::Limited => &mut rest.limited,
+            _ => &mut rest.data,
+        };
+        data.0 = data.0.saturating_add(report.data);
+        data.1 = data.1.saturating_add(seen.map_or(0, |view| view.data));
+        for (device, names) in node.visible() {
+            rest.births = rest.births.saturating_add(1);
+            let born = seen.and_then(|view| view.names(device));
+            if born.as_ref() != Some(&names) {
+                let name =
+                    device.map_or(node.name.to_owned(), |device| format!("{}/{device}", node.name));
+                let count = born.map_or("not born".to_owned(), |born| born.len().to_string());
+                rest.births_wrong.push(format!("{name}: {count} instead of {}", names.len()));
+            }
+        }
+        // Of a node with a limit the last values may be among what was dropped.
+        if node.treatment == Treatment::Limited {
+            continue;
+        }
+        for ((device, name), value) in report.values.iter().flat_map(|values| values.iter()) {
+            let visible = node.visible();
+            if !visible.get(device).is_some_and(|names| names.contains(name.as_str())) {
+                continue;
+            }
+            rest.values = rest.values.saturating_add(1);
+            let shown = seen.and_then(|view| view.value(*device, name));
+            if !shown.is_some_and(|shown| same(shown, value)) {
+                let device = device.unwrap_or_default();
+                rest.values_wrong
+                    .push(format!("{}/{device} {name}: plant {value:?}, IT {shown:?}", node.name));
+            }
+        }
+    }
+    rest
+}
+
+/// Whether both are the same value; of templates, whether the members are.
+fn same(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Template(left), Value::Template(right)) => {
+            let members = |template: &crate::sparkplug::Template| -> Vec<_> {
+                let members = template.metrics.iter();
+                members.map(|member| (member.name.clone(), member.value.clone())).collect()
+            };
+            members(left) == members(right)
+        }
+        _ => left == right,
+    }
+}
+
+impl Summary {
+    pub(super) fn new(ending: &Ending) -> Summary {
+        let mut summary = Summary::default();
+        for line in &ending.table {
+            summary.line(line.trim_end());
+        }
+        summary.line("");
+        summary.line(&format!("Summary after {:.1} s", ending.elapsed.as_secs_f64()));
+        summary.line("");
+        summary.figures(ending);
+        summary.line("");
+        summary.line("Checks");
+        summary.check_host(ending);
+        summary.check_relay(ending);
+        summary.check_attempts(ending);
+        summary.line("");
+        summary.passed = summary.failed == 0;
+        summary.line(&match summary.failed {
+            0 => format!("All {} checks hold.", summary.checks),
+            1 => format!("1 of {} checks FAILED.", summary.checks),
+            failed => format!("{failed} of {} checks FAILED.", summary.checks),
+        });
+        summary
+    }
+
+    /// The end of the log of a half.
+    pub(super) fn add_log(&mut self, name: &str, lines: &[String]) {
+        self.line("");
+        self.line(&format!("The end of {name}.log:"));
+        for line in lines {
+            self.line(&format!("  {line}"));
+        }
+    }
+
+    /// Where everything lies.
+    pub(super) fn add_place(&mut self, place: &str) {
+        self.line("");
+        self.line(place);
+    }
+
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    fn figure(&mut self, name: &str, text: &str) {
+        self.line(&format!("  {name:<16}{text}"));
+    }
+
+    fn check(&mut self, holds: bool, what: &str, measured: &str) {
+        self.checks = self.checks.saturating_add(1);
+        let word = if holds { "ok    " } else { "FAILED" };
+        if !holds {
+            self.failed = self.failed.saturating_add(1);
+        }
+        let separator = if measured.is_empty() { "" } else { ": " };
+        self.line(&format!("  {word}  {what}{separator}{measured}"));
+    }
+
+    /// The first few of `count` details.
+    fn details(&mut self, details: &[String], count: u64) {
+        for detail in details.iter().take(MAX_TOLD) {
+            self.line(&format!("            {}", cut(detail, MAX_DETAIL)));
+        }
+        let more = count.saturating_sub(details.len().min(MAX_TOLD) as u64);
+        if more > 0 {
+            self.line(&format!("            and {} more", grouped(more)));
+        }
+    }
+
+    fn figures(&mut self, ending: &Ending) {
+        let sum = |count: fn(&NodeReport) -> u64| {
+            ending.reports.values().map(count).fold(0, u64::saturating_add)
+        };
+        let devices: usize = ending.nodes.iter().map(|node| node.devices.len()).sum();
+        let defined: usize = ending.nodes.iter().map(NodeSpec::metrics).sum();
+        self.figure(
+            "the plant",
+            &format!(
+                "{} edge nodes, {devices} devices, {} metrics; {} messages, {} values",
+                ending.nodes.len(),
+                grouped(defined as u64),
+                grouped(sum(|report| report.messages)),
+                grouped(sum(|report| report.metrics)),
+            ),
+        );
+        let seen = ending.host.nodes();
+        let count =
+            |count: fn(&NodeView) -> u64| seen.values().map(count).fold(0, u64::saturating_add);
+        self.figure(
+            "IT saw",
+            &format!(
+                "{}: {}, {}, {}, {}",
+                counted(seen.len() as u64, "edge node"),
+                counted(count(|node| node.data), "data message"),
+                counted(count(|node| node.births), "birth"),
+                counted(count(|node| node.rebirths), "rebirth"),
+                counted(count(|node| node.deaths), "death"),
+            ),
+        );
+        let latencies = ending.host.latencies_us(usize::MAX);
+        self.figure(
+            "latency",
+            &format!(
+                "plant to host p50 {}, p99 {}, of {} without rate limit",
+                milliseconds(percentile(&latencies, 50)),
+                milliseconds(percentile(&latencies, 99)),
+                counted(latencies.len() as u64, "message"),
+            ),
+        );
+        if let Some((us, topic, at)) = &ending.host.slowest {
+            let at = at.saturating_sub(ending.began).as_secs_f64();
+            self.figure("", &format!("largest {}: {topic}, {at:.1} s in", milliseconds(Some(*us))));
+        }
+        for (name, usage) in ["OT half", "IT half"].into_iter().zip(ending.usage) {
+            let Some(usage) = usage else { continue };
+            let megabytes = usage.resident_bytes as f64 / 1e6;
+            self.figure(name, &format!("{:.2} s of CPU, {megabytes:.0} MB of memory", usage.cpu_s));
+        }
+        self.figure(
+            "journal",
+            &format!(
+                "{} frames, of which {} messages and {} keyframes",
+                grouped(ending.journal.frames),
+                grouped(ending.journal.relayed),
+                grouped(ending.journal.keyframes)
+            ),
+        );
+    }
+
+    fn check_host(&mut self, ending: &Ending) {
+        let host = ending.host;
+        self.check(
+            host.violation_count == 0,
+            "the strict host finds nothing against the specification",
+            &counted(host.violation_count, "violation"),
+        );
+        self.details(&host.violations, host.violation_count);
+        let denied: Vec<&str> = ending
+            .nodes
+            .iter()
+            .filter(|node| node.treatment == Treatment::Denied)
+            .map(|node| node.name)
+            .filter(|name| host.nodes().contains_key(*name))
+            .collect();
+        self.check(denied.is_empty(), "the denied edge node was never seen", &denied.join(", "));
+        let rest = &ending.at_rest;
+        self.check(
+            rest.births_wrong.is_empty(),
+            "births are what the policy lets through, to the metric",
+            &format!("{} edge nodes and devices", rest.births),
+        );
+        self.details(&rest.births_wrong, rest.births_wrong.len() as u64);
+        let (published, seen) = rest.data;
+        self.check(
+            published == seen && seen > 0,
+            "no data message was lost, none came twice",
+            &format!("{} published, {} seen", grouped(published), grouped(seen)),
+        );
+        let (published, seen) = rest.limited;
+        self.check(
+            seen < published && seen > 0,
+            "the chatty edge node was slowed down",
+            &format!("{} published, {} seen", grouped(published), grouped(seen)),
+        );
+        self.check(
+            rest.values_wrong.is_empty() && rest.values > 0,
+            "at rest IT shows the values of the plant",
+            &format!("{} compared", grouped(rest.values as u64)),
+        );
+        self.details(&rest.values_wrong, rest.values_wrong.len() as u64);
+        let shown = |after: Option<Duration>| after.is_some_and(|after| after <= SHOWN_WITHIN);
+        let told = |after: Option<Duration>| {
+            after.map_or("never".to_owned(), |after| format!("{} ms", after.as_millis()))
+        };
+        for down in ending.downs {
+            self.check(
+                shown(down.death_seen_after),
+                &format!("IT saw {MORTAL} die within 2 s"),
+                &told(down.death_seen_after),
+            );
+            self.check(
+                shown(down.birth_seen_after),
+                &format!("IT saw {MORTAL} come back within 2 s"),
+                &told(down.birth_seen_after),
+            );
+        }
+        let alive: Vec<&str> = host
+            .nodes()
+            .iter()
+            .filter(|(_, node)| node.alive)
+            .map(|(name, _)| name.as_str())
+            .collect();
+        self.check(
+            alive.is_empty(),
+            "the IT half declared every edge node dead before it left",
+            &alive.join(", "),
+        );
+    }
+
+    fn check_relay(&mut self, ending: &Ending) {
+        let relay = ending.ot_broker.iter().filter(|(id, _)| !id.starts_with(CLIENT_PREFIX));
+        let mut sent = Sent::default();
+        let mut clients = 0_usize;
+        for (_, client) in relay {
+            clients = clients.saturating_add(1);
+            sent.publishes = sent.publishes.saturating_add(client.publishes);
+            sent.wills = sent.wills.saturating_add(client.wills);
+            sent.acknowledgements = sent.acknowledgements.saturating_add(client.acknowledgements);
+            sent.connects = sent.connects.saturating_add(client.connects);
+            sent.subscribes = sent.subscribes.saturating_add(client.subscribes);
+        }
+        self.check(
+            clients == 1 && sent.publishes == 0 && sent.wills == 0,
+            "the relay published nothing on OT and left no will",
+            &format!(
+                "{} CONNECT, {} SUBSCRIBE, {} PUBACK",
+                sent.connects,
+                sent.subscribes,
+                grouped(sent.acknowledgements)
+            ),
+        );
+        self.check(
+            ending.commands_arrived == 0,
+            "no command arrived in the plant",
+            &format!("{} arrived", ending.commands_arrived),
+        );
+        let beat = ending.heartbeat.cloned().unwrap_or_default();
+        let dropped = ending.drops.iter().map(|drop| drop.messages).fold(0, u64::saturating_add);
+        let balance = beat.forwarded.saturating_add(dropped).saturating_add(beat.waiting);
+        self.check(
+            beat.received == balance && beat.received > 0,
+            "the OT half's account balances",
+            &format!(
+                "{} received = {} forwarded + {} dropped + {} waiting",
+                grouped(beat.received),
+                grouped(beat.forwarded),
+                grouped(dropped),
+                grouped(beat.waiting)
+            ),
+        );
+        let published = ending.reports.values().map(|report| report.messages);
+        let published = published.fold(0, u64::saturating_add);
+        // Every death of the demo is a broken connection, whose will the broker sends.
+        let wills = ending.downs.iter().filter(|down| down.died_at.is_some()).count() as u64;
+        self.check(
+            beat.received == published.saturating_add(wills),
+            "the OT half received what the plant published",
+            &format!("{} and {}", counted(published, "message"), counted(wills, "will")),
+        );
+        self.check(
+            ending.journal.lost == 0,
+            "the journal is without a gap",
+            &format!("{} frames lost", ending.journal.lost),
+        );
+        for (name, status) in ["OT", "IT"].into_iter().zip(ending.statuses) {
+            let told = status.map_or("had to be killed".to_owned(), |status| status.to_string());
+            self.check(
+                status.is_some_and(|status| status.success()),
+                &format!("the {name} half ended in order"),
+                &told,
+            );
+        }
+    }
+
+    fn check_attempts(&mut self, ending: &Ending) {
+        for attempt in ending.attempts {
+            let what = match attempt.kind {
+                Kind::Write => "a write never arrives in the plant",
+                Kind::Rebirth => "a request for a rebirth never arrives in the plant",
+                Kind::Retained => "a command left for an absent node never arrives",
+            };
+            // A demo that was ended early didn't come to all of them.
+            if let Some(passed) = attempt.passed() {
+                self.check(passed, what, &attempt.outcome());
+            }
+        }
+    }
+}

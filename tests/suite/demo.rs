@@ -1,0 +1,81 @@
+//! `sparkdiode demo`, as a person without a terminal meets it.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+fn demo(arguments: &[&str], temporary: &Path) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_sparkdiode"))
+        .arg("demo")
+        .args(arguments)
+        .env("TMPDIR", temporary)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn the_demo_runs_unattended_and_its_checks_hold() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (code, stdout, stderr) = demo(&["--for", "8s"], temporary.path());
+    assert_eq!(code, Some(0), "{stdout}\n{stderr}");
+    assert!(!stdout.contains('\x1b'), "control sequences without a terminal: {stdout:?}");
+    let (_, checks) = stdout.split_once("\nChecks\n").unwrap();
+    for line in [
+        "ok      the strict host finds nothing against the specification: 0 violations",
+        "ok      the denied edge node was never seen",
+        "ok      births are what the policy lets through, to the metric: 18 edge nodes and devices",
+        "ok      no data message was lost, none came twice",
+        "ok      the chatty edge node was slowed down",
+        "ok      at rest IT shows the values of the plant",
+        "ok      IT saw Warehouse die within 2 s",
+        "ok      IT saw Warehouse come back within 2 s",
+        "ok      the IT half declared every edge node dead before it left",
+        "ok      the relay published nothing on OT and left no will",
+        "ok      no command arrived in the plant: 0 arrived",
+        "ok      the OT half's account balances",
+        "ok      a write never arrives in the plant: refused: commands never cross",
+        "ok      a request for a rebirth never arrives in the plant: answered by the mirror in",
+        "ok      a command left for an absent node never arrives: refused on its return",
+    ] {
+        assert!(checks.contains(line), "no `{line}` in\n{stdout}");
+    }
+    assert!(checks.trim_end().ends_with("checks hold."), "{checks}");
+    // Where everything held, nothing is left behind.
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn everything_fits_into_a_hundred_columns() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (_, stdout, stderr) = demo(&["--for", "5s"], temporary.path());
+    let (table, summary) = stdout.split_once("\nSummary").expect(&stderr);
+    let (_, table) = table.split_once(" sparkdiode demo").unwrap();
+    for line in table.lines().skip(1).chain(summary.lines()) {
+        assert!(line.chars().count() <= 100, "{line}");
+    }
+    assert!(table.contains("│ SEEN FROM IT"), "{table}");
+}
+
+#[test]
+fn the_demo_needs_time_for_its_script() {
+    let temporary = tempfile::tempdir().unwrap();
+    for wrong in ["1s", "20", "soon"] {
+        let (code, stdout, stderr) = demo(&["--for", wrong], temporary.path());
+        assert_eq!((code, stdout.as_str()), (Some(64), ""), "{stderr}");
+        assert!(stderr.contains("wanted:"), "{stderr}");
+    }
+}
+
+#[test]
+fn the_demo_judges_the_relay_without_its_help() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/demo");
+    for file in ["host.rs", "enterprise.rs", "summary.rs"] {
+        let text = fs::read_to_string(source.join(file)).unwrap();
+        for half in ["crate::it", "crate::ot", "crate::policy"] {
+            assert!(!text.contains(half), "{file} uses {half}");
+        }
+    }
+}

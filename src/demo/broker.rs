@@ -9,12 +9,12 @@
 //! | hangs up on a subscription to `$…` other than `$share` | a legal filter (§4.7.2) | granted; nothing here publishes to `$…` |
 //! | never answers an UNSUBSCRIBE of a filter that isn't subscribed, and answers once per filter otherwise | one UNSUBACK, always (§3.10.4) | one UNSUBACK, behind everything that came before |
 //! | on a take-over publishes the will of the *new* session | the old one's (§3.1.2.5) | the listener keeps the wills |
+//! | keeps the order per subscription only: with one subscription per message type, as Sparkplug clients have them, a DBIRTH overtakes its NBIRTH | allowed (§4.6), but no broker in use does it | the filters of one SUBSCRIBE are one subscription at the router, and are applied here |
 //! | leaves Nagle's algorithm on: 40 ms per message | – | `TCP_NODELAY` |
 //! | panics on a topic that begins with a non-ASCII character | legal | the connection is closed |
 //! | wants a fixed port | – | a port from the operating system |
 //!
-//! Not cured: messages are delivered at the subscription's QoS, not at the lower of both, and
-//! the order is kept per subscription, not across the subscriptions of one client.
+//! Not cured: messages are delivered at the subscription's QoS, not at the lower of both.
 //!
 //! The listener sees every packet, which makes it a witness: it counts what each client sends.
 
@@ -29,7 +29,8 @@ use rumqttd::local::{LinkBuilder, LinkError, LinkRx, LinkTx};
 use rumqttd::protocol::v4::V4;
 use rumqttd::protocol::{
     ConnAck, ConnectReturnCode, Disconnect, DisconnectReasonCode, Error as CodecError, LastWill,
-    Packet, PingReq, PingResp, Protocol, Publish, SubAck, SubscribeReasonCode, UnsubAck,
+    Packet, PingReq, PingResp, Protocol, PubAck, PubAckReason, Publish, SubAck,
+    SubscribeReasonCode, UnsubAck, matches,
 };
 use rumqttd::{Notification, Router, RouterConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -98,6 +99,7 @@ impl Broker {
                 LinkBuilder::new(client, router.clone()).clean_session(clean).build().ok()
             }),
             sessions: Mutex::default(),
+            filters: Mutex::default(),
             witness: Arc::clone(&witness),
         });
         std::thread::Builder::new().name(format!("{name} broker")).spawn(move || {
@@ -138,6 +140,8 @@ struct Front {
     connect: Box<Connect>,
     /// Live connections by client identifier.
     sessions: Mutex<HashMap<String, Live>>,
+    /// Filters of persistent sessions, connected or not.
+    filters: Mutex<HashMap<String, Vec<String>>>,
     witness: Arc<Mutex<BTreeMap<String, Sent>>>,
 }
 
@@ -188,12 +192,15 @@ async fn serve(front: Arc<Front>, mut stream: TcpStream) {
     else {
         return;
     };
+    let filters = if connect.clean_session { None } else { front.filters(&connect.client_id) };
     let mut connection = Connection {
         front: &front,
         client_id: &connect.client_id,
         to_router,
         pings: VecDeque::new(),
-        dollar_codes: HashMap::new(),
+        filters: filters.unwrap_or_default(),
+        granted: HashMap::new(),
+        unacknowledged: VecDeque::new(),
         outgoing: BytesMut::new(),
     };
     let welcome = connection.pass_on(welcome) && connection.flush(&mut stream).await;
@@ -205,12 +212,28 @@ async fn serve(front: Arc<Front>, mut stream: TcpStream) {
             _ = &mut taken_over => {}
         }
     }
+    let filters = std::mem::take(&mut connection.filters);
+    front.keep_filters(&connect.client_id, filters, connect.clean_session);
     connection.leave(will.filter(|_| end == End::Broken)).await;
 }
 
 impl Front {
     fn lock_sessions(&self) -> std::sync::MutexGuard<'_, HashMap<String, Live>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn filters(&self, client_id: &str) -> Option<Vec<String>> {
+        let filters = self.filters.lock().unwrap_or_else(PoisonError::into_inner);
+        filters.get(client_id).cloned()
+    }
+
+    fn keep_filters(&self, client_id: &str, kept: Vec<String>, clean: bool) {
+        let mut filters = self.filters.lock().unwrap_or_else(PoisonError::into_inner);
+        if clean {
+            filters.remove(client_id);
+        } else {
+            filters.insert(client_id.to_owned(), kept);
+        }
     }
 
     fn count(&self, client_id: &str, add: impl FnOnce(&mut Sent)) {
@@ -228,8 +251,13 @@ struct Connection<'a> {
     client_id: &'a str,
     to_router: LinkTx,
     pings: VecDeque<Ping>,
-    /// Places of `$…` filters in the SUBACKs that the router still owes, and their codes.
-    dollar_codes: HashMap<u16, Vec<(usize, SubscribeReasonCode)>>,
+    /// What the client has subscribed to.
+    filters: Vec<String>,
+    /// Codes of the SUBACKs that the router still owes, by packet identifier.
+    granted: HashMap<u16, Vec<SubscribeReasonCode>>,
+    /// Messages of QoS 1 that the router wants acknowledged, in order, and whether that is up
+    /// to us, since the client doesn't get them.
+    unacknowledged: VecDeque<(u16, bool)>,
     outgoing: BytesMut,
 }
 
@@ -273,6 +301,7 @@ impl Connection<'_> {
                         }
                         if self.outgoing.len() > MAX_PACKET_BYTES { break }
                     }
+                    if self.acknowledge_unwanted().await.is_err() { return End::Broken }
                     if !self.flush(stream).await { return End::Broken }
                 }
                 () = sleep_until(deadline) => return End::Broken,
@@ -294,28 +323,38 @@ impl Connection<'_> {
         match packet {
             Packet::Disconnect(..) => return Ok(Some(End::Goodbye)),
             Packet::PingReq(_) => self.ping(Ping::Client).await?,
-            Packet::Unsubscribe(unsubscribe, properties) => {
-                let packet_id = unsubscribe.pkid;
-                self.to_router.send(Packet::Unsubscribe(unsubscribe, properties)).await?;
-                self.ping(Ping::Unsubscribe(packet_id)).await?;
+            Packet::Unsubscribe(unsubscribe, _) => {
+                let gone = &unsubscribe.filters;
+                self.filters.retain(|filter| !gone.contains(filter));
+                self.ping(Ping::Unsubscribe(unsubscribe.pkid)).await?;
             }
-            Packet::Subscribe(mut subscribe, properties) => {
-                let dollars: Vec<(usize, SubscribeReasonCode)> = subscribe
-                    .filters
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, filter)| is_dollar(&filter.path))
-                    .map(|(place, filter)| (place, SubscribeReasonCode::Success(filter.qos)))
-                    .collect();
-                subscribe.filters.retain(|filter| !is_dollar(&filter.path));
+            Packet::Subscribe(mut subscribe, _) => {
                 let packet_id = subscribe.pkid;
-                if subscribe.filters.is_empty() {
-                    let codes = dollars.into_iter().map(|(_, code)| code).collect();
-                    self.ping(Ping::Subscribe(packet_id, codes)).await?;
-                } else {
-                    self.dollar_codes.insert(packet_id, dollars);
-                    self.to_router.send(Packet::Subscribe(subscribe, properties)).await?;
+                let granted = subscribe.filters.iter();
+                let granted = granted.map(|filter| SubscribeReasonCode::Success(filter.qos));
+                let granted = granted.collect();
+                subscribe.filters.retain(|filter| !filter.path.starts_with('$'));
+                let wanted: Vec<String> =
+                    subscribe.filters.iter().map(|filter| filter.path.clone()).collect();
+                // At the highest QoS that is asked for.
+                subscribe.filters.sort_by_key(|filter| filter.qos as u8);
+                let Some(mut one) = subscribe.filters.pop() else {
+                    self.ping(Ping::Subscribe(packet_id, granted)).await?;
+                    return Ok(None);
+                };
+                one.path = cover(&wanted);
+                subscribe.filters = vec![one];
+                self.filters.retain(|filter| !wanted.contains(filter));
+                self.filters.extend(wanted);
+                self.granted.insert(packet_id, granted);
+                self.to_router.send(Packet::Subscribe(subscribe, None)).await?;
+            }
+            Packet::PubAck(ack, properties) => {
+                if self.unacknowledged.front() == Some(&(ack.pkid, false)) {
+                    self.unacknowledged.pop_front();
                 }
+                self.to_router.send(Packet::PubAck(ack, properties)).await?;
+                self.acknowledge_unwanted().await?;
             }
             Packet::Publish(publish, properties) => {
                 let ascii = publish.topic.first().is_some_and(u8::is_ascii);
@@ -335,6 +374,17 @@ impl Connection<'_> {
     async fn ping(&mut self, ping: Ping) -> Result<(), LinkError> {
         self.pings.push_back(ping);
         self.to_router.send(Packet::PingReq(PingReq)).await?;
+        Ok(())
+    }
+
+    /// Acknowledges what the client doesn't get, once everything before it is acknowledged: the
+    /// router takes acknowledgements in order only.
+    async fn acknowledge_unwanted(&mut self) -> Result<(), LinkError> {
+        while let Some((pkid, true)) = self.unacknowledged.front().copied() {
+            self.unacknowledged.pop_front();
+            let ack = PubAck { pkid, reason: PubAckReason::Success };
+            self.to_router.send(Packet::PubAck(ack, None)).await?;
+        }
         Ok(())
     }
 
@@ -370,14 +420,33 @@ impl Connection<'_> {
                 }
             },
             Some(Packet::SubAck(mut ack, properties)) => {
-                for (place, code) in self.dollar_codes.remove(&ack.pkid).unwrap_or_default() {
-                    ack.return_codes.insert(place.min(ack.return_codes.len()), code);
+                if let Some(granted) = self.granted.remove(&ack.pkid) {
+                    ack.return_codes = granted;
                 }
                 Packet::SubAck(ack, properties)
             }
+            Some(Packet::Publish(publish, _)) => return self.deliver(publish),
             Some(packet) => packet,
         };
         V4.write(packet, &mut self.outgoing).is_ok()
+    }
+
+    /// Gives a message to the client, if one of its filters asks for it.
+    fn deliver(&mut self, publish: Publish) -> bool {
+        let topic = String::from_utf8_lossy(&publish.topic).into_owned();
+        let wanted = self.filters.iter().any(|filter| matches(&topic, filter));
+        let begin = self.outgoing.len();
+        if V4.write(Packet::Publish(publish, None), &mut self.outgoing).is_err() {
+            return false;
+        }
+        let packet = self.outgoing.get(begin..).unwrap_or_default();
+        if let Some(pkid) = packet_id(packet, topic.len()) {
+            self.unacknowledged.push_back((pkid, !wanted));
+        }
+        if !wanted {
+            self.outgoing.truncate(begin);
+        }
+        true
     }
 
     async fn flush(&mut self, stream: &mut TcpStream) -> bool {
@@ -410,8 +479,33 @@ async fn read_packet(stream: &mut TcpStream, incoming: &mut BytesMut) -> Option<
     }
 }
 
-fn is_dollar(filter: &str) -> bool {
-    filter.starts_with('$')
+/// The narrowest filter of the form `a/b/#` that takes in all of `filters`, or the only one.
+fn cover(filters: &[String]) -> String {
+    let [first, others @ ..] = filters else { return "#".to_owned() };
+    if others.is_empty() {
+        return first.clone();
+    }
+    let mut common: Vec<&str> = first.split('/').filter(|level| *level != "#").collect();
+    for other in others {
+        let same = common.iter().zip(other.split('/')).take_while(|(one, two)| *one == two);
+        common.truncate(same.count());
+    }
+    common.push("#");
+    common.join("/")
+}
+
+/// The packet identifier of an encoded PUBLISH, which the codec doesn't tell (§3.3.2.2); `None`
+/// at QoS 0.
+fn packet_id(packet: &[u8], topic_bytes: usize) -> Option<u16> {
+    let (first, rest) = packet.split_first()?;
+    if first & 0b0110 == 0 {
+        return None;
+    }
+    // The remaining length: bytes with the highest bit set, and one without (§2.2.3).
+    let length_bytes = rest.iter().position(|byte| byte & 0x80 == 0)?.checked_add(1)?;
+    let at = length_bytes.checked_add(2)?.checked_add(topic_bytes)?;
+    let bytes = rest.get(at..)?.first_chunk()?;
+    Some(u16::from_be_bytes(*bytes))
 }
 
 /// One and a half times the keep alive (§3.1.2.10); 0 switches it off.

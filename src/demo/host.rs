@@ -12,6 +12,7 @@
 //! | NDEATH: no `seq`, the one metric `bdSeq`, equal to the birth's; a new birth has the next | payloads-ndeath-*, topics-nbirth-bdseq-* |
 //! | template instances refer to a definition of the NBIRTH and have its members | payloads-template-* |
 //! | payload timestamps are the present; nothing is retained | topics-*-timestamp, -retain |
+//! | every data message that the plant counts is seen, or is part of a birth; none comes twice | – |
 //! | no aliases; no word of what the policy denies, anywhere in topic or payload | the relay's promise |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use prost::Message;
 
-use super::plant::PUBLISHED;
+use super::plant::{COUNT, PUBLISHED};
 use crate::sparkplug::{DataType, Metric, Payload, Template, Value};
 
 /// Violations that are kept with their text; all are counted.
@@ -67,6 +68,10 @@ pub(super) struct NodeView {
     /// The last NBIRTH within a session.
     pub(super) reborn_at: Option<Duration>,
     pub(super) died_at: Option<Duration>,
+    /// Data messages that the plant counted and that were neither seen nor part of a birth.
+    pub(super) lost: u64,
+    /// Data messages that came again.
+    pub(super) repeated: u64,
     /// The node itself (`None`) and its devices.
     entities: BTreeMap<Option<String>, EntityView>,
     templates: BTreeMap<String, TemplateView>,
@@ -307,6 +312,19 @@ impl Host {
         *count = count.saturating_add(1);
         match view.entities.get_mut(&device.map(str::to_owned)) {
             Some(entity) if entity.born => {
+                let count = |value: Option<&Value>| match value {
+                    Some(Value::Long(count)) => *count,
+                    _ => 0,
+                };
+                let counted =
+                    payload.metrics.iter().find(|metric| metric.name.as_deref() == Some(COUNT));
+                if let Some(counted) = counted.filter(|_| !historical) {
+                    let known = entity.metrics.get(COUNT).and_then(|(_, value)| value.as_ref());
+                    let (known, now) = (count(known), count(counted.value.as_ref()));
+                    let missing = now.saturating_sub(known).saturating_sub(1);
+                    view.lost = view.lost.saturating_add(missing);
+                    view.repeated = view.repeated.saturating_add((now <= known).into());
+                }
                 for metric in &payload.metrics {
                     let name = metric.name.as_deref().unwrap_or_default();
                     let Some((datatype, current)) = entity.metrics.get_mut(name) else {

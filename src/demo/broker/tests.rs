@@ -166,3 +166,54 @@ fn a_persistent_session_gets_what_it_did_not_acknowledge_again() {
     assert!(present);
     assert_eq!(reader.message().2[2..], *b"2");
 }
+
+#[test]
+fn the_order_is_kept_across_the_filters_of_one_subscription() {
+    let broker = Broker::start("test").unwrap();
+    let (mut sender, _) = Client::connect(&broker, "sender", true, None);
+    let (mut reader, _) = Client::connect(&broker, "reader", false, None);
+    let filters = ["g/N/+", "g/D/+/+", "g/X"];
+    let body: Vec<u8> =
+        filters.iter().flat_map(|filter| [text(filter), vec![1]].concat()).collect();
+    reader.send(0x82, &[&[0, 1][..], &body].concat());
+    assert_eq!(reader.receive(), (0x90, vec![0, 1, 1, 1, 1]));
+    let mut wanted = Vec::new();
+    for round in 0..40 {
+        for topic in ["g/D/a/b", "g/N/a", "g/unwanted", "g/D/a/c", "g/X"] {
+            let payload = round.to_string();
+            sender.publish(topic, &payload, false);
+            if topic != "g/unwanted" {
+                wanted.push((topic.to_owned(), payload));
+            }
+        }
+    }
+    // More than the router sends without acknowledgements: unwanted ones must not block it.
+    for (topic, payload) in wanted {
+        let (_, got, rest) = reader.message();
+        assert_eq!((got, &rest[2..]), (topic, payload.as_bytes()));
+        reader.send(0x40, &rest[..2]);
+    }
+}
+
+#[test]
+fn filters_are_covered_as_narrowly_as_can_be() {
+    let cover =
+        |filters: &[&str]| cover(&filters.iter().map(ToString::to_string).collect::<Vec<_>>());
+    assert_eq!(cover(&["a/+/b"]), "a/+/b");
+    assert_eq!(cover(&["a/b/c", "a/b/d"]), "a/b/#");
+    assert_eq!(cover(&["a/#", "a/b"]), "a/#");
+    assert_eq!(cover(&["a", "b"]), "#");
+    assert_eq!(cover(&["a/+/c", "a/+/d/e"]), "a/+/#");
+}
+
+#[test]
+fn what_was_unsubscribed_does_not_come_any_more() {
+    let broker = Broker::start("test").unwrap();
+    let (mut client, _) = Client::connect(&broker, "a", true, None);
+    client.subscribe("t", 1);
+    client.send(0xa2, &[&[0, 9][..], &text("t")].concat());
+    assert_eq!(client.receive(), (0xb0, vec![0, 9]));
+    client.publish("t", "1", false);
+    client.send(0xc0, &[]);
+    assert_eq!(client.receive().0, 0xd0);
+}

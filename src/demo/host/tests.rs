@@ -134,3 +134,22 @@ fn aliases_missing_timestamps_and_denied_words_are_seen() {
     let secret = metric("Recipe/Sugar", None, Value::Float(1.0));
     assert!(scene.data(5, secret)[0].contains("denied"));
 }
+
+#[test]
+fn lost_and_repeated_messages_are_counted_and_those_within_a_birth_are_not_missed() {
+    let mut scene = Scene { host: Host::new(&[], &[]) };
+    scene.node_birth(0);
+    let count = |value, datatype| metric(COUNT, datatype, Value::Long(value));
+    let born = |value| vec![count(value, Some(DataType::UInt64))];
+    scene.send("spBv1.0/g/DBIRTH/n/d", Some(1), born(7));
+    scene.data(2, count(8, None));
+    assert_eq!((scene.host.nodes()["n"].lost, scene.host.nodes()["n"].repeated), (0, 0));
+    scene.data(3, count(11, None));
+    scene.data(4, count(11, None));
+    assert_eq!((scene.host.nodes()["n"].lost, scene.host.nodes()["n"].repeated), (2, 1));
+    scene.node_birth(0);
+    scene.send("spBv1.0/g/DBIRTH/n/d", Some(1), born(20));
+    scene.data(2, count(21, None));
+    assert_eq!((scene.host.nodes()["n"].lost, scene.host.nodes()["n"].repeated), (2, 1));
+    assert_eq!(scene.host.violations, Vec::<String>::new());
+}

@@ -254,7 +254,7 @@ pub(super) fn low_byte(seq: Option<u64>) -> Option<u8> {
     })
 }
 
-fn learn_node(node: &mut Node, taught: Taught, life: Life) {
+pub(super) fn learn_node(node: &mut Node, taught: Taught, life: Life) {
     node.own.learn(taught.layout, life);
     node.definitions = taught
         .definitions

@@ -61,6 +61,10 @@ impl Turn<'_> {
         *self.structure_changed |= synthetic && !topic.message_type.is_data();
         let tells = !synthetic && topic.message_type != MessageType::NBirth;
         let loss_before = tells && std::mem::take(&mut node.loss);
+        let aliased = topic.message_type.is_birth()
+            && node
+                .state(topic.entity.device)
+                .is_some_and(|state| state.layout.aliases().next().is_some());
         self.out.push(Body::Relayed(Relayed {
             source: self.settings.source.clone(),
             topic: topic.to_string(),
@@ -68,6 +72,7 @@ impl Turn<'_> {
             received_ms: self.now.wall_ms,
             loss_before,
             synthetic,
+            aliased,
         }));
         true
     }

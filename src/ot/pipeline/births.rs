@@ -2,7 +2,7 @@
 
 use super::encode;
 use super::turn::{Fate, Turn};
-use crate::ot::plant::{Definitions, EntityState, Layout, Life, Node, Plant, Taught};
+use crate::ot::plant::{Definitions, EntityState, Layout, Life, Node, Plant, SURVEY_BYTES, Taught};
 use crate::sparkplug::{Entity, EntityTopic, Payload, names};
 use crate::telemetry::Reason;
 
@@ -201,7 +201,7 @@ impl Turn<'_> {
     /// Adds what the instances of a device ask for; whether the NBIRTH has to change for it.
     fn refresh_device_types(&mut self, node: &mut Node, device: &str) -> bool {
         let (needed, removed) = (node.types.needed.len(), node.types.removed_len());
-        self.survey_entity(node, Some(device), None);
+        self.survey_entity(node, Some(device), SURVEY_BYTES);
         // They only grow.
         node.types.needed.len() != needed
             || node.types.removed_len() != removed
@@ -244,8 +244,7 @@ pub(super) fn low_byte(seq: Option<u64>) -> Option<u8> {
 /// Whether the definitions aren't those of the last birth.
 fn learn_node(node: &mut Node, taught: Taught, life: Life) -> bool {
     node.own.learn(taught.layout, life);
-    let definitions =
-        Definitions::learn(taught.definitions, |name| node.own.layout.has_name(name));
+    let definitions = Definitions::learn(taught.definitions, |name| node.own.layout.has_name(name));
     let changed = !definitions.same_fields(&node.definitions);
     node.definitions = definitions;
     node.bd_seq = taught.bd_seq;

@@ -284,7 +284,7 @@ impl Turn<'_> {
 
     /// Reduces a template instance to what its definition has. The first instance of a metric
     /// that was null in its birth is surveyed like one of a birth; whether the journalled NBIRTH
-    /// lacks what it needs.
+    /// lacks what it needs. `left` is what the metrics of the message may have surveyed yet.
     fn conform(
         &mut self,
         node: &mut Node,
@@ -312,10 +312,8 @@ impl Turn<'_> {
         }
         if slot.definition.is_none() && slot.is_forwarded() {
             let plan = self.policy.plan(Entity { group, edge_node, device });
-            let mut survey = Survey::new(definitions, &plan);
-            if let Some(left) = *left {
-                survey = survey.with_budget(left);
-            }
+            let budget = left.unwrap_or_else(|| definitions.allowance(0));
+            let mut survey = Survey::new(definitions, &plan, budget);
             let asked = survey.instance(slot.name(), &name);
             *left = Some(survey.budget());
             match asked {
@@ -327,7 +325,7 @@ impl Turn<'_> {
                 }
             }
         }
-        let lacks = node.types_due || !told.contains(&*name);
+        let lacks = !told.contains(&*name);
         slot.definition = Some(name);
         Ok(lacks)
     }

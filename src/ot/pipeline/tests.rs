@@ -5,6 +5,7 @@ mod bench;
 mod captured;
 mod filters;
 mod healing;
+mod hostile;
 mod random;
 mod restarts;
 mod sessions;

@@ -8,7 +8,7 @@ use prost::Message;
 use super::encode::{self, Content};
 use super::{Counters, Now, PipelineSettings};
 use crate::journal::{Body, Keyframe, Relayed};
-use crate::ot::plant::{EntityState, Life, Node, Removed, Slot, Survey, Types};
+use crate::ot::plant::{EntityState, Life, Node, Removed, SURVEY_BYTES, Slot, Survey, Types};
 use crate::policy::{EntityPlan, Limiter, Policy, Verdict};
 use crate::sparkplug::{DataType, Entity, EntityTopic, MessageType, Payload, Value, names};
 use crate::telemetry::{Account, Reason};
@@ -87,10 +87,10 @@ impl Turn<'_> {
     /// devices most likely come back with the same types.
     pub(super) fn survey(&self, node: &mut Node) {
         node.types = self.judge_definitions(node);
-        self.survey_entity(node, None, None);
+        self.survey_entity(node, None, SURVEY_BYTES);
         let devices: Vec<Box<str>> = node.devices.keys().cloned().collect();
         for device in devices {
-            self.survey_entity(node, Some(&device), None);
+            self.survey_entity(node, Some(&device), SURVEY_BYTES);
         }
     }
 
@@ -103,12 +103,12 @@ impl Turn<'_> {
         } else {
             node.types.extend(types);
         }
-        self.survey_entity(node, None, None);
+        self.survey_entity(node, None, SURVEY_BYTES);
         if changed {
-            let mut left = None;
+            let mut left = SURVEY_BYTES;
             let devices: Vec<Box<str>> = node.devices.keys().cloned().collect();
             for device in devices {
-                left = Some(self.survey_entity(node, Some(&device), left));
+                left = self.survey_entity(node, Some(&device), left);
             }
         }
     }
@@ -119,27 +119,30 @@ impl Turn<'_> {
         Types { removed: definitions.denied().clone(), ..Types::default() }
     }
 
-    /// Surveys the template instances of one entity, with the `budget` that earlier ones left.
+    /// Surveys the template instances of one entity, within the `limit` that earlier ones left.
     /// What is left of it now.
     pub(super) fn survey_entity(
         &self,
         node: &mut Node,
         device: Option<&str>,
-        budget: Option<usize>,
+        limit: usize,
     ) -> usize {
         let Node { group, edge_node, own, devices, definitions, types, .. } = node;
         let plan = self.policy.plan(Entity { group, edge_node, device });
-        let mut survey = Survey::new(definitions, &plan);
-        if let Some(budget) = budget {
-            survey = survey.with_budget(budget);
-        }
         let state = match device {
             None => Some(own),
             Some(device) => devices.get_mut(device),
         };
+        let Some(state) = state else { return limit };
+        let slots = &mut state.layout.slots;
         let is_instance = |slot: &&mut Slot| slot.datatype == DataType::Template;
-        let slots = state.into_iter().flat_map(|state| &mut state.layout.slots);
-        for slot in slots.filter(is_instance) {
+        let bytes = slots.iter().map(|slot| match &slot.current.value {
+            Some(Value::Template(instance)) => instance.encoded_len(),
+            _ => 0,
+        });
+        let budget = definitions.allowance(bytes.fold(0, usize::saturating_add)).min(limit);
+        let mut survey = Survey::new(definitions, &plan, budget);
+        for slot in slots.iter_mut().filter(is_instance) {
             let found = match &mut slot.current.value {
                 Some(Value::Template(instance)) => {
                     let found = definitions.usable(instance.template_ref.as_deref());
@@ -168,7 +171,7 @@ impl Turn<'_> {
                 Err(reason) => slot.verdict = Verdict::Drop { reason, rule: None },
             }
         }
-        survey.budget()
+        limit.saturating_sub(budget.saturating_sub(survey.budget()))
     }
 
     /// Whether a live device is to be announced: something of it crosses, or it has nothing at

@@ -264,7 +264,9 @@ fn merge(current: &mut Template, newer: &Template) {
 }
 
 /// Members by name: looking for each one among all takes too long.
-fn places<'a>(names: impl Iterator<Item = Option<&'a str>>) -> HashMap<Box<str>, usize, RandomState> {
+fn places<'a>(
+    names: impl Iterator<Item = Option<&'a str>>,
+) -> HashMap<Box<str>, usize, RandomState> {
     let place = |(place, name): (usize, Option<&str>)| (name.unwrap_or_default().into(), place);
     names.enumerate().map(place).collect()
 }

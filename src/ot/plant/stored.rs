@@ -2,9 +2,7 @@
 
 use prost::Message;
 
-use super::{
-    Definitions, EntityState, Layout, Life, Node, Plant, Removed, Sequence, Types,
-};
+use super::{Definitions, EntityState, Layout, Life, Node, Plant, Removed, Sequence, Types};
 use crate::sparkplug::{DataType, Entity, Metric};
 
 /// Everything that is known of the plant.
@@ -101,10 +99,9 @@ impl StoredPlant {
 
 fn store_node(node: &Node) -> StoredNode {
     let removals = node.types.removed.iter().flat_map(|(definition, members)| {
-        members.iter().map(|member| StoredRemoval {
-            definition: definition.clone(),
-            member: member.clone(),
-        })
+        members
+            .iter()
+            .map(|member| StoredRemoval { definition: definition.clone(), member: member.clone() })
     });
     StoredNode {
         group: node.group.to_string(),

@@ -13,21 +13,27 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use foldhash::fast::RandomState;
+use prost::Message;
 
 use crate::policy::{EntityPlan, Verdict};
 use crate::sparkplug::value::fits;
-use crate::sparkplug::{
-    Caps, DataType, Metric, Parameter, ParameterValue, Template, Value, names,
-};
+use crate::sparkplug::{Caps, DataType, Metric, Parameter, ParameterValue, Template, Value, names};
 use crate::telemetry::Reason;
 
-/// Bytes of all names that one survey asks the policy for. Definitions that refer to one another
-/// can describe more members than any payload holds; a birth of many machines asks for some
-/// hundred kilobytes.
-const SURVEY_BYTES: usize = 4 * 1024 * 1024;
+/// Most bytes of names that one survey asks the policy for: those of a birth of 20,000 members
+/// with some hundred bytes each. Definitions that refer to one another can describe far more
+/// than any payload holds.
+pub(crate) const SURVEY_BYTES: usize = 4 * 1024 * 1024;
+
+/// What every survey may ask for, however little was received: some thousand names.
+const BASE_BYTES: usize = 256 * 1024;
+
+/// What a survey may ask for beyond that, for each byte of definitions and instances. A complete
+/// instance has every name that is asked for, if not the names of all that it is in.
+const BYTES_PER_BYTE: usize = 16;
 
 /// What asking for a name costs beside its bytes.
-const VISIT_BYTES: usize = 32;
+const VISIT_BYTES: usize = 64;
 
 /// Bytes of the name of a member, with those of all that it is in. Names in real plants have
 /// some hundred.
@@ -45,6 +51,8 @@ pub(crate) struct Definitions {
     by_name: BTreeMap<String, Definition>,
     /// What the policy denies of them as metrics of the node.
     denied: Removed,
+    /// Bytes that were received of them.
+    bytes: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -127,6 +135,7 @@ impl Definitions {
         let mut definitions = Definitions::default();
         for metric in metrics {
             let Some(name) = metric.name.clone() else { continue };
+            definitions.bytes = definitions.bytes.saturating_add(metric.encoded_len());
             let definition = Definition::read(metric);
             match definitions.by_name.get_mut(&name) {
                 Some(twice) => twice.fault = Some(Reason::MalformedPayload),
@@ -175,7 +184,7 @@ impl Definitions {
     /// Asks the policy about each definition, as a metric of the node.
     pub(crate) fn judge(&mut self, node: &EntityPlan<'_>) {
         self.denied.clear();
-        let mut budget = SURVEY_BYTES;
+        let mut budget = self.allowance(0);
         let mut answers = Vec::new();
         for (name, definition) in &self.by_name {
             if definition.fault.is_some() {
@@ -202,6 +211,12 @@ impl Definitions {
             denied.extend(asked);
         }
         self.denied = denied.removed;
+    }
+
+    /// What a survey may ask for that looks at `instance_bytes` of instances.
+    pub(crate) fn allowance(&self, instance_bytes: usize) -> usize {
+        let received = self.bytes.saturating_add(instance_bytes);
+        BASE_BYTES.saturating_add(received.saturating_mul(BYTES_PER_BYTE)).min(SURVEY_BYTES)
     }
 
     /// What is removed whatever the instances ask for.
@@ -439,13 +454,12 @@ pub(crate) struct Survey<'a> {
 }
 
 impl<'a> Survey<'a> {
-    pub(crate) fn new(definitions: &'a Definitions, entity: &'a EntityPlan<'a>) -> Self {
-        Survey { definitions, entity, budget: SURVEY_BYTES }
-    }
-
-    /// Goes on with what an earlier survey left over.
-    pub(crate) fn with_budget(self, budget: usize) -> Self {
-        Survey { budget, ..self }
+    pub(crate) fn new(
+        definitions: &'a Definitions,
+        entity: &'a EntityPlan<'a>,
+        budget: usize,
+    ) -> Self {
+        Survey { definitions, entity, budget }
     }
 
     pub(crate) fn budget(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use super::encode;
 use super::turn::{Fate, Turn};
-use crate::ot::plant::{EntityState, Layout, Life, Node, Plant, Taught};
+use crate::ot::plant::{Definitions, EntityState, Layout, Life, Node, Plant, SURVEY_BYTES, Taught};
 use crate::sparkplug::{Entity, EntityTopic, Payload, names};
 use crate::telemetry::Reason;
 
@@ -14,7 +14,7 @@ impl Turn<'_> {
         }
         self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
         let taught = self.take_apart(payload, true);
-        learn_node(node, taught, Life::Alive);
+        let changed = learn_node(node, taught, Life::Alive);
         node.verified();
         for device in node.devices.values_mut() {
             // The layout stays, for the types that the device most likely needs again.
@@ -23,7 +23,7 @@ impl Turn<'_> {
             device.holds = false;
         }
         self.judge_all(node);
-        node.types = self.survey(node);
+        self.survey_birth(node, changed);
         let _ = self.count_dropped(&node.own);
         if !self.node_in_scope(node) {
             return Fate::Dropped(Reason::NoRule);
@@ -48,7 +48,7 @@ impl Turn<'_> {
         self.release(state, Fate::Dropped(Reason::UnknownMetric));
         state.learn(taught.layout, Life::Alive);
         self.judge_device(node, device);
-        if self.refresh_types(node) && node.own.announced {
+        if self.refresh_device_types(node, device) && node.own.announced {
             if !self.is_rested(node) {
                 // Births of all devices for the birth of one: an edge node could ask for them
                 // with each message. This device's comes with them, soon.
@@ -85,7 +85,7 @@ impl Turn<'_> {
         match device {
             None if node.own.life != Life::Alive => {
                 let taught = self.take_apart(payload, true);
-                learn_node(node, taught, Life::Known);
+                let _ = learn_node(node, taught, Life::Known);
                 node.sequence.forget();
                 // A device's birth that is older than its node's is of an earlier session.
                 for state in node.devices.values_mut() {
@@ -186,7 +186,7 @@ impl Turn<'_> {
         node.own.life = Life::Alive;
         node.lose();
         self.judge_all(node);
-        node.types = self.survey(node);
+        self.survey(node);
         if self.node_in_scope(node) {
             self.announce_node(node, true);
         }
@@ -200,7 +200,7 @@ impl Turn<'_> {
         if !node.own.announced {
             return;
         }
-        if self.refresh_types(node) {
+        if self.refresh_device_types(node, device) {
             self.announce_all(node);
         } else if self.tells_device(node, device) {
             self.announce_device(node, device, true);
@@ -209,10 +209,19 @@ impl Turn<'_> {
 
     /// Takes over what the instances ask for now; whether the NBIRTH has to change for it.
     pub(super) fn refresh_types(&mut self, node: &mut Node) -> bool {
-        let types = self.survey(node);
-        let changed = types != node.types || !types.needed.is_subset(&node.told);
-        node.types = types;
-        changed
+        let before = std::mem::take(&mut node.types);
+        self.survey(node);
+        node.types != before || !node.types.needed.is_subset(&node.told)
+    }
+
+    /// Adds what the instances of a device ask for; whether the NBIRTH has to change for it.
+    fn refresh_device_types(&mut self, node: &mut Node, device: &str) -> bool {
+        let (needed, removed) = (node.types.needed.len(), node.types.removed_len());
+        self.survey_entity(node, Some(device), SURVEY_BYTES);
+        // They only grow.
+        node.types.needed.len() != needed
+            || node.types.removed_len() != removed
+            || !node.types.needed.is_subset(&node.told)
     }
 
     /// Judges node and devices anew.
@@ -254,16 +263,16 @@ pub(super) fn low_byte(seq: Option<u64>) -> Option<u8> {
     })
 }
 
-pub(super) fn learn_node(node: &mut Node, taught: Taught, life: Life) {
+/// Whether the definitions aren't those of the last birth.
+pub(super) fn learn_node(node: &mut Node, taught: Taught, life: Life) -> bool {
     node.own.learn(taught.layout, life);
-    node.definitions = taught
-        .definitions
-        .into_iter()
-        .filter_map(|metric| Some((metric.name.clone()?, metric)))
-        .collect();
+    let definitions = Definitions::learn(taught.definitions, |name| node.own.layout.has_name(name));
+    let changed = !definitions.same_fields(&node.definitions);
+    node.definitions = definitions;
     node.bd_seq = taught.bd_seq;
     node.rebirth = taught.rebirth;
     node.types_due = false;
+    changed
 }
 
 fn set_life(node: &mut Node, device: &str, life: Life) {

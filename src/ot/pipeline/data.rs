@@ -5,7 +5,7 @@ use prost::Message;
 use super::births::low_byte;
 use super::encode;
 use super::turn::{Fate, MAX_PAYLOAD_BYTES, Turn, verdict};
-use crate::ot::plant::{Arrival, Life, Node, Survey, Types, is_definition};
+use crate::ot::plant::{Arrival, Life, Node, Removed, Survey, is_definition};
 use crate::policy::{RuleId, Verdict};
 use crate::sparkplug::value::fits;
 use crate::sparkplug::{Caps, DataType, Entity, EntityTopic, Metric, Payload, Value};
@@ -65,31 +65,36 @@ impl Turn<'_> {
         let mut first_drop = None;
         let judged =
             self.judge_metrics(node, device, meanings, timestamp, arrival, &mut first_drop);
-        let mut admitted = self.limit(node, device, judged, &mut first_drop);
-        self.check_types(node, device, &mut admitted, &mut first_drop);
+        let admitted = self.limit(node, device, judged, &mut first_drop);
         self.tell(node, device, admitted, timestamp, first_drop.unwrap_or(Reason::NoRule))
     }
 
     /// Journals the newest values that rate limits held back, as far as the limits let them.
     pub(super) fn flush_held(&mut self, node: &mut Node, device: Option<&str>) {
-        let Some(state) = node.state_mut(device) else { return };
-        if !state.holds {
-            return;
-        }
+        let Node { own, devices, told, .. } = node;
+        let state = match device {
+            None => Some(own),
+            Some(device) => devices.get_mut(device),
+        };
+        let Some(state) = state.filter(|state| state.holds) else { return };
         let mut items = Vec::new();
-        let mut waits_for_birth = false;
+        let mut waits = false;
         for (slot, held) in state.layout.slots.iter_mut().enumerate() {
             let Verdict::Forward { rule } = held.verdict else {
                 held.held = None;
                 continue;
             };
-            if !held.born {
-                waits_for_birth |= held.held.is_some();
+            let is_instance = |metric: &Metric| matches!(metric.value, Some(Value::Template(_)));
+            let lacks_definition = held.held.as_ref().is_some_and(is_instance)
+                && !held.definition.as_ref().is_some_and(|name| told.contains(&**name));
+            if !held.born || lacks_definition {
+                // A birth is due, and will have the value.
+                waits |= held.held.is_some();
             } else if let Some(metric) = held.held.take() {
                 items.push(Item { slot, metric, historical: false, rule, unborn: false });
             }
         }
-        state.holds = waits_for_birth;
+        state.holds = waits;
         let mut rules: Vec<RuleId> = items.iter().map(|item| item.rule).collect();
         rules.sort_unstable();
         rules.dedup();
@@ -138,22 +143,21 @@ impl Turn<'_> {
         first_drop: &mut Option<Reason>,
     ) -> Vec<Item> {
         let mut items = Vec::with_capacity(meanings.len());
-        let mut drop = |account: &mut crate::telemetry::Account, reason| {
-            account.drop_metrics(reason, 1);
-            first_drop.get_or_insert(reason);
-        };
+        let mut left = None;
         for meaning in meanings {
             let (slot, mut metric) = match meaning {
                 Meaning::Slot(slot, metric) => (slot, metric),
                 Meaning::Refused(reason) => {
-                    drop(self.account, reason);
+                    self.account.drop_metrics(reason, 1);
+                    first_drop.get_or_insert(reason);
                     continue;
                 }
                 Meaning::New(metric, datatype) => {
                     match self.born_late(node, device, &metric, datatype, timestamp) {
                         Ok(slot) => (slot, metric),
                         Err(reason) => {
-                            drop(self.account, reason);
+                            self.account.drop_metrics(reason, 1);
+                            first_drop.get_or_insert(reason);
                             continue;
                         }
                     }
@@ -163,6 +167,15 @@ impl Turn<'_> {
             if metric.is_null == Some(true) {
                 metric.value = None;
             }
+            // Before a rate limit may hold it back: what is held is as good as told.
+            let lacks = match self.conform(node, device, slot, &mut metric, &mut left) {
+                Ok(lacks) => lacks,
+                Err(reason) => {
+                    self.account.drop_metrics(reason, 1);
+                    first_drop.get_or_insert(reason);
+                    continue;
+                }
+            };
             let Some(state) = node.state_mut(device) else { continue };
             let Some(target) = state.layout.slot_mut(slot) else { continue };
             // A message that fills a hole in the order is older than what came after it.
@@ -175,10 +188,11 @@ impl Turn<'_> {
                     if !historical {
                         target.update(&metric);
                     }
-                    drop(self.account, reason);
+                    self.account.drop_metrics(reason, 1);
+                    first_drop.get_or_insert(reason);
                 }
                 Verdict::Forward { rule } => {
-                    let unborn = !target.born;
+                    let unborn = !target.born || lacks;
                     items.push(Item { slot, metric, historical, rule, unborn });
                 }
             }
@@ -195,14 +209,18 @@ impl Turn<'_> {
         datatype: DataType,
         timestamp: u64,
     ) -> Result<usize, Reason> {
-        let Node { group, edge_node, own, devices, .. } = node;
+        let Node { group, edge_node, own, devices, definitions, .. } = node;
         let state = match device {
             None => own,
             Some(device) => devices.get_mut(device).ok_or(Reason::DataBeforeBirth)?,
         };
         let plan = self.policy.plan(Entity { group, edge_node, device });
         let name = metric.name.as_deref().unwrap_or_default();
-        let verdict = verdict(&plan, name, datatype);
+        if device.is_none() && definitions.contains(name) {
+            // The NBIRTH has a definition by this name.
+            return Err(Reason::TypeMismatch);
+        }
+        let verdict = verdict(&plan, name, Some(datatype));
         if let Verdict::Drop { reason, .. } = verdict {
             // Not remembered: names that no rule forwards would only take memory.
             return Err(reason);
@@ -213,10 +231,7 @@ impl Turn<'_> {
             timestamp: metric.timestamp.or(Some(timestamp)),
             ..metric.clone()
         };
-        if !state.layout.insert(born, datatype) {
-            return Err(Reason::OverCapacity);
-        }
-        let slot = state.layout.find(metric).ok_or(Reason::UnknownMetric)?;
+        let slot = state.layout.insert(born, datatype).ok_or(Reason::OverCapacity)?;
         if let Some(target) = state.layout.slot_mut(slot) {
             target.verdict = verdict;
         }
@@ -272,49 +287,52 @@ impl Turn<'_> {
         hold(node, device, refused);
     }
 
-    /// Looks whether template instances need what the journalled NBIRTH doesn't say.
-    fn check_types(
+    /// Reduces a template instance to what its definition has. The first instance of a metric
+    /// that was null in its birth is surveyed like one of a birth; whether the journalled NBIRTH
+    /// lacks what it needs. `left` is what the metrics of the message may have surveyed yet.
+    fn conform(
         &mut self,
         node: &mut Node,
         device: Option<&str>,
-        items: &mut Vec<Item>,
-        first_drop: &mut Option<Reason>,
-    ) {
-        let is_instance = |item: &Item| matches!(item.metric.value, Some(Value::Template(_)));
-        if !items.iter().any(is_instance) {
-            return;
+        place: usize,
+        metric: &mut Metric,
+        left: &mut Option<usize>,
+    ) -> Result<bool, Reason> {
+        let Some(Value::Template(instance)) = &mut metric.value else { return Ok(false) };
+        let name: Box<str> = node.definitions.usable(instance.template_ref.as_deref())?.into();
+        let Node { group, edge_node, own, devices, definitions, types, told, .. } = node;
+        let state = match device {
+            None => Some(own),
+            Some(device) => devices.get_mut(device),
+        };
+        let slot = state.and_then(|state| state.layout.slot_mut(place));
+        let slot = slot.ok_or(Reason::UnknownMetric)?;
+        if slot.definition.as_ref().is_some_and(|definition| *definition != name) {
+            return Err(Reason::TypeMismatch);
         }
-        let mut types = node.types.clone();
-        let entity = Entity { group: &node.group, edge_node: &node.edge_node, device };
-        let node_plan = self.policy.plan(node.entity());
-        let plan = self.policy.plan(entity);
-        items.retain_mut(|item| {
-            let Some(Value::Template(instance)) = &item.metric.value else { return true };
-            let slot = node.state(device).and_then(|state| state.layout.slot(item.slot));
-            let Some(slot) = slot else { return true };
-            let mut asked = Types::default();
-            let mut survey = Survey::new(&node.definitions, &node_plan, &plan, &mut asked);
-            let surveyed = survey.instance(slot.name(), instance).and_then(|()| {
-                let unborn = !asked.needed.is_subset(&node.told)
-                    || !asked.removed.is_subset(&node.types.removed);
-                types.extend(asked).map(|()| unborn)
-            });
-            match surveyed {
-                Ok(unborn) => {
-                    item.unborn |= unborn;
-                    true
-                }
+        definitions.conform(instance, &name, &Removed::new());
+        if let Some(Value::Template(current)) = &slot.current.value {
+            // Both spellings mean the same.
+            instance.template_ref.clone_from(&current.template_ref);
+        }
+        if slot.definition.is_none() && slot.is_forwarded() {
+            let plan = self.policy.plan(Entity { group, edge_node, device });
+            let budget = left.unwrap_or_else(|| definitions.allowance(0));
+            let mut survey = Survey::new(definitions, &plan, budget);
+            let asked = survey.instance(slot.name(), &name);
+            *left = Some(survey.budget());
+            match asked {
+                Ok(asked) => node.types_due |= types.extend(asked),
                 Err(reason) => {
-                    self.account.drop_metrics(reason, 1);
-                    first_drop.get_or_insert(reason);
-                    false
+                    // Asking again would give the same answer.
+                    slot.verdict = Verdict::Drop { reason, rule: None };
+                    return Err(reason);
                 }
             }
-        });
-        if types != node.types {
-            node.types = types;
-            node.types_due = true;
         }
+        let lacks = !told.contains(&*name);
+        slot.definition = Some(name);
+        Ok(lacks)
     }
 
     /// Enters the values and journals what can be told now.

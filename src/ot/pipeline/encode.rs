@@ -1,7 +1,9 @@
 //! Payloads for the journal, made from the model: names instead of aliases, datatypes in births
 //! only, no `seq`, and nothing that the policy doesn't forward.
 
-use crate::ot::plant::{EntityState, Node, Types};
+use std::collections::BTreeSet;
+
+use crate::ot::plant::{EntityState, Node};
 use crate::sparkplug::{DataType, Metric, Payload, Value, names};
 
 /// Which metrics a birth has.
@@ -18,11 +20,7 @@ pub(super) fn node_birth(node: &Node, content: Content, timestamp: u64) -> Paylo
     let mut metrics = Vec::with_capacity(node.own.layout.slots.len().saturating_add(2));
     metrics.extend(node.bd_seq.as_ref().and_then(bd_seq));
     metrics.extend(node.rebirth.as_ref().map(rebirth));
-    let names = match content {
-        Content::Forwarded => &node.types.needed,
-        Content::Born => &node.told,
-    };
-    metrics.extend(node.types.definitions(&node.definitions, names));
+    metrics.extend(node.definitions.tell(definitions(node, content), &node.types.removed));
     append_slots(node, &node.own, content, &mut metrics);
     Payload { timestamp: Some(timestamp), metrics, ..Payload::default() }
 }
@@ -50,7 +48,7 @@ pub(super) fn data_metric(name: &str, metric: &mut Metric, node: &Node) {
     metric.name = Some(name.to_owned());
     metric.alias = None;
     metric.datatype = None;
-    complete(metric, node, &node.types);
+    complete(metric, node, &node.told);
 }
 
 fn append_slots(node: &Node, state: &EntityState, content: Content, metrics: &mut Vec<Metric>) {
@@ -60,21 +58,37 @@ fn append_slots(node: &Node, state: &EntityState, content: Content, metrics: &mu
     });
     for slot in chosen {
         let mut metric = slot.current.clone();
-        complete(&mut metric, node, &node.types);
+        complete(&mut metric, node, definitions(node, content));
         metrics.push(metric);
     }
 }
 
-/// Value or `is_null`, templates scrubbed, tables with their number of columns.
-fn complete(metric: &mut Metric, node: &Node, types: &Types) {
-    metric.is_null = metric.value.is_none().then_some(true);
+/// The definitions that a birth has.
+fn definitions(node: &Node, content: Content) -> &BTreeSet<String> {
+    match content {
+        Content::Forwarded => &node.types.needed,
+        Content::Born => &node.told,
+    }
+}
+
+/// Value or `is_null`, instances of `told` definitions as far as these go, tables with their
+/// number of columns.
+fn complete(metric: &mut Metric, node: &Node, told: &BTreeSet<String>) {
     match &mut metric.value {
-        Some(Value::Template(instance)) => types.scrub(instance, &node.definitions),
+        Some(Value::Template(instance)) => {
+            match node.definitions.usable(instance.template_ref.as_deref()) {
+                Ok(name) if told.contains(name) => {
+                    node.definitions.conform(instance, name, &node.types.removed);
+                }
+                _ => metric.value = None,
+            }
+        }
         Some(Value::DataSet(table)) => {
             table.num_of_columns = Some(u64::try_from(table.columns.len()).unwrap_or(u64::MAX));
         }
         _ => {}
     }
+    metric.is_null = metric.value.is_none().then_some(true);
 }
 
 /// Only the number and its time: the low eight bits, as a number modulo 256 has no more.

@@ -86,8 +86,9 @@ fn replay(node: &mut Node, topic: EntityTopic<'_>, payload: Payload, made: Made)
                 Made::WithNames { received_ms } => {
                     let Payload { metrics, timestamp, .. } = payload;
                     let taught = Layout::teach(metrics, timestamp, received_ms, true);
-                    learn_node(node, taught, Life::Alive);
-                    node.told = node.definitions.keys().cloned().collect();
+                    let _ = learn_node(node, taught, Life::Alive);
+                    let told = node.definitions.metrics().filter_map(|metric| metric.name.clone());
+                    node.told = told.collect();
                     node.sequence.forget();
                     node.verify = true;
                     believe(&mut node.own);

@@ -5,6 +5,7 @@ mod bench;
 mod captured;
 mod filters;
 mod healing;
+mod hostile;
 mod limits;
 mod random;
 mod restarts;

@@ -8,7 +8,7 @@ use prost::Message;
 use super::encode::{self, Content};
 use super::{Counters, Now, PipelineSettings};
 use crate::journal::{Body, Keyframe, MAX_BODY_BYTES, Relayed};
-use crate::ot::plant::{EntityState, Life, Node, Survey, Types};
+use crate::ot::plant::{EntityState, Life, Node, Removed, SURVEY_BYTES, Slot, Survey, Types};
 use crate::policy::{EntityPlan, Limiter, Policy, Verdict};
 use crate::sparkplug::{DataType, Entity, EntityTopic, MessageType, Payload, Value, names};
 use crate::telemetry::{Account, Reason};
@@ -81,7 +81,7 @@ impl Turn<'_> {
     pub(super) fn judge(&self, entity: Entity<'_>, state: &mut EntityState) {
         let plan = self.policy.plan(entity);
         for slot in &mut state.layout.slots {
-            slot.verdict = verdict(&plan, slot.name(), slot.datatype);
+            slot.verdict = verdict(&plan, slot.name(), slot.judged_datatype());
         }
     }
 
@@ -97,33 +97,96 @@ impl Turn<'_> {
         first
     }
 
-    /// Surveys the template instances of node and devices, and refuses those that can't be
-    /// told. Devices that died count too: an NBIRTH comes before its DBIRTHs, and those devices
-    /// most likely come back with the same types.
-    pub(super) fn survey(&self, node: &mut Node) -> Types {
-        let mut types = Types::default();
-        let Node { group, edge_node, own, devices, definitions, .. } = node;
-        let node_plan = self.policy.plan(Entity::node(group, edge_node));
-        let own = std::iter::once((None, own));
-        let devices = devices.iter_mut().map(|(name, state)| (Some(&**name), state));
-        for (device, state) in own.chain(devices) {
-            let is_instance = |slot: &&mut crate::ot::plant::Slot| {
-                slot.datatype == DataType::Template && slot.is_forwarded()
-            };
-            let mut instances = state.layout.slots.iter_mut().filter(is_instance).peekable();
-            if instances.peek().is_none() {
-                continue;
-            }
-            let plan = self.policy.plan(Entity { group, edge_node, device });
-            let mut survey = Survey::new(definitions, &node_plan, &plan, &mut types);
-            for slot in instances {
-                let Some(Value::Template(instance)) = &slot.current.value else { continue };
-                if let Err(reason) = survey.instance(slot.name(), instance) {
-                    slot.verdict = Verdict::Drop { reason, rule: None };
-                }
+    /// Surveys the template instances of node and devices from scratch, and refuses those that
+    /// can't be told. Devices that died count too: an NBIRTH comes before its DBIRTHs, and those
+    /// devices most likely come back with the same types.
+    pub(super) fn survey(&self, node: &mut Node) {
+        node.types = self.judge_definitions(node);
+        self.survey_entity(node, None, SURVEY_BYTES);
+        let devices: Vec<Box<str>> = node.devices.keys().cloned().collect();
+        for device in devices {
+            self.survey_entity(node, Some(&device), SURVEY_BYTES);
+        }
+    }
+
+    /// The same after an NBIRTH. `changed`: its definitions aren't those of the last one. Dead
+    /// devices may ask for as much as one entity then: the others have yet to be born anyway.
+    pub(super) fn survey_birth(&self, node: &mut Node, changed: bool) {
+        let types = self.judge_definitions(node);
+        if changed {
+            node.types = types;
+        } else {
+            node.types.extend(types);
+        }
+        self.survey_entity(node, None, SURVEY_BYTES);
+        if changed {
+            let mut left = SURVEY_BYTES;
+            let devices: Vec<Box<str>> = node.devices.keys().cloned().collect();
+            for device in devices {
+                left = self.survey_entity(node, Some(&device), left);
             }
         }
-        types
+    }
+
+    fn judge_definitions(&self, node: &mut Node) -> Types {
+        let Node { group, edge_node, definitions, .. } = node;
+        definitions.judge(&self.policy.plan(Entity::node(group, edge_node)));
+        Types { removed: definitions.denied().clone(), ..Types::default() }
+    }
+
+    /// Surveys the template instances of one entity, within the `limit` that earlier ones left.
+    /// What is left of it now.
+    pub(super) fn survey_entity(
+        &self,
+        node: &mut Node,
+        device: Option<&str>,
+        limit: usize,
+    ) -> usize {
+        let Node { group, edge_node, own, devices, definitions, types, .. } = node;
+        let plan = self.policy.plan(Entity { group, edge_node, device });
+        let state = match device {
+            None => Some(own),
+            Some(device) => devices.get_mut(device),
+        };
+        let Some(state) = state else { return limit };
+        let slots = &mut state.layout.slots;
+        let is_instance = |slot: &&mut Slot| slot.datatype == DataType::Template;
+        let bytes = slots.iter().map(|slot| match &slot.current.value {
+            Some(Value::Template(instance)) => instance.encoded_len(),
+            _ => 0,
+        });
+        let budget = definitions.allowance(bytes.fold(0, usize::saturating_add)).min(limit);
+        let mut survey = Survey::new(definitions, &plan, budget);
+        for slot in slots.iter_mut().filter(is_instance) {
+            let found = match &mut slot.current.value {
+                Some(Value::Template(instance)) => {
+                    let found = definitions.usable(instance.template_ref.as_deref());
+                    if let Ok(definition) = found {
+                        definitions.conform(instance, definition, &Removed::new());
+                    }
+                    found
+                }
+                _ => match slot.definition.as_deref() {
+                    Some(definition) if definitions.contains(definition) => Ok(definition),
+                    _ => {
+                        slot.definition = None;
+                        continue;
+                    }
+                },
+            };
+            let definition = found.map(Box::<str>::from);
+            slot.definition = definition.as_ref().ok().cloned();
+            if !slot.is_forwarded() {
+                continue;
+            }
+            match definition.and_then(|definition| survey.instance(slot.name(), &definition)) {
+                Ok(asked) => {
+                    types.extend(asked);
+                }
+                Err(reason) => slot.verdict = Verdict::Drop { reason, rule: None },
+            }
+        }
+        limit.saturating_sub(budget.saturating_sub(survey.budget()))
     }
 
     /// Whether a live device is to be announced: something of it crosses, or it has nothing at
@@ -134,7 +197,7 @@ impl Turn<'_> {
             return false;
         }
         let slots = &state.layout.slots;
-        if slots.is_empty() {
+        if slots.is_empty() && state.layout.born_empty {
             let entity = Entity::device(&node.group, &node.edge_node, device);
             return self.policy.device_in_scope(entity);
         }
@@ -306,11 +369,11 @@ impl Turn<'_> {
 }
 
 /// The policy's word on a metric of a birth or data message.
-pub(super) fn verdict(plan: &EntityPlan<'_>, name: &str, datatype: DataType) -> Verdict {
+pub(super) fn verdict(plan: &EntityPlan<'_>, name: &str, datatype: Option<DataType>) -> Verdict {
     if names::is_control(name) || name == names::BD_SEQ || name == names::REBIRTH {
         return Verdict::Drop { reason: Reason::ControlMetric, rule: None };
     }
-    plan.judge(name, Some(datatype))
+    plan.judge(name, datatype)
 }
 
 /// The keyframes of a node that readers hold for alive: the node first, then its devices.

@@ -16,6 +16,11 @@ pub(crate) struct Slot {
     /// alias. The value is the one that took effect last: it was forwarded, or isn't allowed.
     pub(crate) current: Metric,
     pub(crate) datatype: DataType,
+    /// The birth had a text without a datatype: it may be any kind of text.
+    pub(crate) inferred: bool,
+    /// Metric name of the template definition whose instances the metric has. Another one takes
+    /// another birth.
+    pub(crate) definition: Option<Box<str>>,
     /// The policy's word, from when the birth arrived or the policy was loaded.
     pub(crate) verdict: Verdict,
     /// Part of the birth that was journalled last.
@@ -27,6 +32,11 @@ pub(crate) struct Slot {
 impl Slot {
     pub(crate) fn name(&self) -> &str {
         self.current.name.as_deref().unwrap_or_default()
+    }
+
+    /// The datatype to judge by: none where there is doubt.
+    pub(crate) fn judged_datatype(&self) -> Option<DataType> {
+        (!self.inferred).then_some(self.datatype)
     }
 
     pub(crate) fn is_forwarded(&self) -> bool {
@@ -67,6 +77,8 @@ pub(crate) struct Layout {
     by_alias: HashMap<u64, Option<usize>, RandomState>,
     /// Payload timestamp of the birth, in milliseconds since the epoch.
     pub(crate) timestamp: Option<u64>,
+    /// The birth had no metrics at all.
+    pub(crate) born_empty: bool,
 }
 
 /// A birth as it was taken apart.
@@ -93,6 +105,7 @@ impl Layout {
     ) -> Taught {
         let mut taught = Taught::default();
         taught.layout.timestamp = timestamp;
+        taught.layout.born_empty = metrics.is_empty();
         let mut refuse = |reason| taught.refused.push((reason, 1));
         for mut metric in metrics {
             metric.timestamp = Some(metric.timestamp.or(timestamp).unwrap_or(received_ms));
@@ -134,13 +147,17 @@ impl Layout {
                 metric.value = None;
                 refuse(Reason::TypeMismatch);
             }
-            taught.layout.insert(metric, datatype);
+            let inferred = named.is_none() && datatype == DataType::String;
+            let place = taught.layout.insert(metric, datatype);
+            if let Some(slot) = place.and_then(|place| taught.layout.slot_mut(place)) {
+                slot.inferred = inferred;
+            }
         }
         taught
     }
 
-    /// Adds a metric, or replaces the one with its name. Whether there was room.
-    pub(crate) fn insert(&mut self, mut metric: Metric, datatype: DataType) -> bool {
+    /// Adds a metric, or replaces the one with its name. Its slot, if there was room.
+    pub(crate) fn insert(&mut self, mut metric: Metric, datatype: DataType) -> Option<usize> {
         let alias = metric.alias.take();
         metric.datatype = Some(datatype.code());
         metric.is_historical = None;
@@ -149,6 +166,8 @@ impl Layout {
         let slot = Slot {
             current: metric,
             datatype,
+            inferred: false,
+            definition: None,
             verdict: Verdict::Drop { reason: Reason::NoRule, rule: None },
             born: false,
             held: None,
@@ -161,7 +180,7 @@ impl Layout {
                 // The old alias may point here still: it names this metric or none.
                 index
             }
-            None if self.slots.len() >= Caps::METRICS => return false,
+            None if self.slots.len() >= Caps::METRICS => return None,
             None => {
                 let index = self.slots.len();
                 self.slots.push(slot);
@@ -175,7 +194,7 @@ impl Layout {
                 .and_modify(|held| *held = held.filter(|held| *held == index))
                 .or_insert(Some(index));
         }
-        true
+        Some(index)
     }
 
     /// Index of the slot that a data metric means, by its name, or by its alias where it has
@@ -185,6 +204,10 @@ impl Layout {
             Some(name) => self.by_name.get(name).copied(),
             None => metric.alias.and_then(|alias| self.by_alias.get(&alias).copied().flatten()),
         }
+    }
+
+    pub(crate) fn has_name(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
     }
 
     /// The aliases that name a slot, with its index.
@@ -201,13 +224,15 @@ impl Layout {
     }
 }
 
-/// Data of a template has only the members that changed; a birth has to have them all.
+/// Data of a template has only the members that changed; a birth has to have them all. Both were
+/// reduced to what the definition has, so this is all that can come together.
 /// Recursion is bounded by the depth that was decoded.
 fn merge(current: &mut Template, newer: &Template) {
+    let places = places(current.metrics.iter().map(|held| held.name.as_deref()));
     for member in &newer.metrics {
+        let held = places.get(member.name.as_deref().unwrap_or_default()).copied();
         let has_room = current.metrics.len() < Caps::METRICS;
-        let held = current.metrics.iter_mut().find(|held| held.name == member.name);
-        match held {
+        match held.and_then(|place| current.metrics.get_mut(place)) {
             Some(held) => match (&mut held.value, &member.value) {
                 (Some(Value::Template(current)), Some(Value::Template(newer)))
                     if current.template_ref == newer.template_ref =>
@@ -224,9 +249,11 @@ fn merge(current: &mut Template, newer: &Template) {
             None => {}
         }
     }
+    let places = self::places(current.parameters.iter().map(|held| held.name.as_deref()));
     for parameter in &newer.parameters {
+        let held = places.get(parameter.name.as_deref().unwrap_or_default()).copied();
         let has_room = current.parameters.len() < Caps::METRICS;
-        match current.parameters.iter_mut().find(|held| held.name == parameter.name) {
+        match held.and_then(|place| current.parameters.get_mut(place)) {
             Some(held) => held.clone_from(parameter),
             None if has_room => {
                 current.parameters.push(parameter.clone());
@@ -234,6 +261,14 @@ fn merge(current: &mut Template, newer: &Template) {
             None => {}
         }
     }
+}
+
+/// Members by name: looking for each one among all takes too long.
+fn places<'a>(
+    names: impl Iterator<Item = Option<&'a str>>,
+) -> HashMap<Box<str>, usize, RandomState> {
+    let place = |(place, name): (usize, Option<&str>)| (name.unwrap_or_default().into(), place);
+    names.enumerate().map(place).collect()
 }
 
 /// Whether a metric can have this datatype: property sets are types of properties only.

@@ -1,10 +1,8 @@
 //! The plant as it is stored over a restart, so that data by alias can still be read after it.
 
-use std::collections::BTreeSet;
-
 use prost::Message;
 
-use super::{EntityState, Layout, Life, Node, Plant, Sequence, Types};
+use super::{Definitions, EntityState, Layout, Life, Node, Plant, Removed, Sequence, Types};
 use crate::sparkplug::{DataType, Entity, Metric};
 
 /// Everything that is known of the plant.
@@ -61,12 +59,19 @@ struct StoredEntity {
     /// Which of the metrics are part of the journalled birth.
     #[prost(bool, repeated, tag = "6")]
     born: Vec<bool>,
+    /// Which of the metrics are texts without a datatype.
+    #[prost(bool, repeated, tag = "7")]
+    inferred: Vec<bool>,
+    /// The birth had no metrics at all.
+    #[prost(bool, tag = "8")]
+    born_empty: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
 struct StoredRemoval {
+    /// Its metric name.
     #[prost(string, tag = "1")]
-    type_name: String,
+    definition: String,
     #[prost(string, tag = "2")]
     member: String,
 }
@@ -93,22 +98,23 @@ impl StoredPlant {
 }
 
 fn store_node(node: &Node) -> StoredNode {
-    let removal = |(type_name, member): &(String, String)| StoredRemoval {
-        type_name: type_name.clone(),
-        member: member.clone(),
-    };
+    let removals = node.types.removed.iter().flat_map(|(definition, members)| {
+        members
+            .iter()
+            .map(|member| StoredRemoval { definition: definition.clone(), member: member.clone() })
+    });
     StoredNode {
         group: node.group.to_string(),
         edge_node: node.edge_node.to_string(),
         own: Some(store_entity("", &node.own)),
         devices: node.devices.iter().map(|(name, state)| store_entity(name, state)).collect(),
-        definitions: node.definitions.values().cloned().collect(),
+        definitions: node.definitions.metrics().cloned().collect(),
         bd_seq: node.bd_seq.clone(),
         rebirth: node.rebirth.clone(),
         next_seq: node.sequence.next().map(u32::from),
         told: node.told.iter().cloned().collect(),
         needed: node.types.needed.iter().cloned().collect(),
-        removed: node.types.removed.iter().map(removal).collect(),
+        removed: removals.collect(),
     }
 }
 
@@ -131,6 +137,8 @@ fn store_entity(name: &str, state: &EntityState) -> StoredEntity {
         timestamp: state.layout.timestamp,
         metrics,
         born: state.layout.slots.iter().map(|slot| slot.born).collect(),
+        inferred: state.layout.slots.iter().map(|slot| slot.inferred).collect(),
+        born_empty: state.layout.born_empty,
     }
 }
 
@@ -145,18 +153,17 @@ fn restore_node(node: &mut Node, stored: StoredNode, max_devices: usize) {
         .map(|(_, device)| device)
         .map(|device| (device.name.as_str().into(), restore_entity(device)))
         .collect();
-    node.definitions = stored
-        .definitions
-        .into_iter()
-        .filter_map(|metric| Some((metric.name.clone()?, metric)))
-        .collect();
+    node.definitions =
+        Definitions::learn(stored.definitions, |name| node.own.layout.has_name(name));
     node.bd_seq = stored.bd_seq;
     node.rebirth = stored.rebirth;
     node.sequence =
         Sequence::resumed(stored.next_seq.and_then(|next_seq| u8::try_from(next_seq).ok()));
     node.told = stored.told.into_iter().collect();
-    let removed: BTreeSet<(String, String)> =
-        stored.removed.into_iter().map(|removal| (removal.type_name, removal.member)).collect();
+    let mut removed = Removed::new();
+    for removal in stored.removed {
+        removed.entry(removal.definition).or_default().insert(removal.member);
+    }
     node.types = Types { needed: stored.needed.into_iter().collect(), removed };
     node.verify = node.own.life == Life::Alive;
 }
@@ -164,6 +171,7 @@ fn restore_node(node: &mut Node, stored: StoredNode, max_devices: usize) {
 fn restore_entity(stored: StoredEntity) -> EntityState {
     let mut layout = Layout::default();
     layout.timestamp = stored.timestamp;
+    layout.born_empty = stored.born_empty;
     for (index, metric) in stored.metrics.into_iter().enumerate() {
         let Some(datatype) = metric.datatype.and_then(DataType::from_code) else { continue };
         let name = metric.name.clone();
@@ -171,6 +179,7 @@ fn restore_entity(stored: StoredEntity) -> EntityState {
         let found = layout.find(&Metric { name, ..Metric::default() });
         if let Some(slot) = found.and_then(|found| layout.slot_mut(found)) {
             slot.born = stored.born.get(index).copied().unwrap_or(false);
+            slot.inferred = stored.inferred.get(index).copied().unwrap_or(false);
         }
     }
     let life = match stored.life {

@@ -1,257 +1,583 @@
-//! Templates of one edge node: which definitions its NBIRTH needs, and which members no
-//! definition and no instance may have.
+//! Templates of one edge node: the definitions of its NBIRTH, which of their members the policy
+//! denies, and what of an instance may cross.
 //!
-//! A birth's instance has exactly the members of its definition (Sparkplug 3.0 §6.4.13), so a
-//! member that the policy denies in one instance goes from the definition and from every other
-//! instance of it in the node.
+//! An instance has the members of its definition (Sparkplug 3.0 §6.4.13) and nothing else, so the
+//! definitions alone say what there is to judge: the policy is asked at births, once for every
+//! name that a definition gives a member, and data is only compared with the answers. A member
+//! that the policy denies in one instance goes from the definition and from every other instance
+//! of it in the node.
+//!
+//! Whatever is in doubt doesn't cross: a definition that is ambiguous, contains itself or what
+//! nobody defined, or is nested too deeply is unusable, and so are its instances.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use foldhash::fast::RandomState;
+use prost::Message;
 
 use crate::policy::{EntityPlan, Verdict};
-use crate::sparkplug::{Caps, DataType, Metric, Template, Value, names};
+use crate::sparkplug::value::fits;
+use crate::sparkplug::{Caps, DataType, Metric, Parameter, ParameterValue, Template, Value, names};
 use crate::telemetry::Reason;
 
-/// Member visits of one survey. Definitions that refer to one another can describe more members
-/// than any payload holds; beyond this the instance is refused.
-const SURVEY_BUDGET: usize = 100_000;
+/// Most bytes of names that one survey asks the policy for: those of a birth of 20,000 members
+/// with some hundred bytes each. Definitions that refer to one another can describe far more
+/// than any payload holds.
+pub(crate) const SURVEY_BYTES: usize = 4 * 1024 * 1024;
 
-/// Members that are removed in one node. Policies deny members by a few globs, which match as
-/// many names as a birth has; names that data goes on inventing must not fill the memory.
-const MAX_REMOVED: usize = 1_000;
+/// What every survey may ask for, however little was received: some thousand names.
+const BASE_BYTES: usize = 256 * 1024;
 
-/// Definitions of a node by their metric names.
-pub(crate) type Definitions = BTreeMap<String, Metric>;
+/// What a survey may ask for beyond that, for each byte of definitions and instances. A complete
+/// instance has every name that is asked for, if not the names of all that it is in.
+const BYTES_PER_BYTE: usize = 16;
+
+/// What asking for a name costs beside its bytes.
+const VISIT_BYTES: usize = 64;
+
+/// Bytes of the name of a member, with those of all that it is in. Names in real plants have
+/// some hundred.
+const MAX_PATH_BYTES: usize = 4 * 1024;
+
+/// Definitions within definitions: as deep as a payload may be by default.
+const MAX_NESTING: usize = Caps::DEPTH;
+
+/// Members and parameters that don't cross, by the metric name of their definition.
+pub(crate) type Removed = BTreeMap<String, BTreeSet<String>>;
+
+/// The definitions of a node by their metric names.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Definitions {
+    by_name: BTreeMap<String, Definition>,
+    /// What the policy denies of them as metrics of the node.
+    denied: Removed,
+    /// Bytes that were received of them.
+    bytes: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Definition {
+    /// With usable values alone, unless there is a `fault`.
+    metric: Metric,
+    fields: HashMap<Box<str>, Field, RandomState>,
+    /// Why it is unusable.
+    fault: Option<Reason>,
+    standing: Standing,
+}
+
+/// A member or parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Field {
+    /// Different for each field of a definition.
+    number: usize,
+    datatype: DataType,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    Parameter,
+    Member,
+    /// A member that is an instance of another definition.
+    Nested {
+        definition: Box<str>,
+        /// As this definition spells it.
+        reference: String,
+    },
+}
+
+/// The policy's word on a definition as a metric of the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// Nobody asked yet, or it doesn't cross.
+    Dropped(Reason),
+    /// Crosses where an instance needs it.
+    Allowed,
+    /// A rule forwards it by itself: what isn't structure crosses too.
+    Forwarded,
+}
 
 /// What the instances of a node ask of its NBIRTH.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Types {
     /// Metric names of the definitions that are needed.
     pub(crate) needed: BTreeSet<String>,
-    /// Template type and member (or parameter) that is removed from it everywhere.
-    pub(crate) removed: BTreeSet<(String, String)>,
+    /// What is removed from definitions and instances.
+    pub(crate) removed: Removed,
 }
 
-/// Adds to a node's [`Types`] what the instances of one entity ask for.
+impl Types {
+    /// How much is removed.
+    pub(crate) fn removed_len(&self) -> usize {
+        self.removed.values().map(BTreeSet::len).sum()
+    }
+
+    /// Adds what other instances ask for; whether that was news.
+    pub(crate) fn extend(&mut self, asked: Types) -> bool {
+        let mut changed = false;
+        for name in asked.needed {
+            changed |= self.needed.insert(name);
+        }
+        for (definition, members) in asked.removed {
+            let removed = self.removed.entry(definition).or_default();
+            for member in members {
+                changed |= removed.insert(member);
+            }
+        }
+        changed
+    }
+}
+
+impl Definitions {
+    /// Takes over the definitions of an NBIRTH. `is_taken` tells whether another metric has a
+    /// name already.
+    pub(crate) fn learn(metrics: Vec<Metric>, is_taken: impl Fn(&str) -> bool) -> Self {
+        let mut definitions = Definitions::default();
+        for metric in metrics {
+            let Some(name) = metric.name.clone() else { continue };
+            definitions.bytes = definitions.bytes.saturating_add(metric.encoded_len());
+            let definition = Definition::read(metric);
+            match definitions.by_name.get_mut(&name) {
+                Some(twice) => twice.fault = Some(Reason::MalformedPayload),
+                None => {
+                    definitions.by_name.insert(name, definition);
+                }
+            }
+        }
+        for (name, definition) in &mut definitions.by_name {
+            if is_taken(name) {
+                definition.fault = Some(Reason::MalformedPayload);
+            }
+        }
+        definitions.connect();
+        definitions.find_depths();
+        definitions.clean();
+        definitions
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Definitions::default();
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+
+    pub(crate) fn metrics(&self) -> impl Iterator<Item = &Metric> {
+        self.by_name.values().map(|definition| &definition.metric)
+    }
+
+    /// Whether both define the same members. Values and times don't count.
+    pub(crate) fn same_fields(&self, other: &Definitions) -> bool {
+        let same = |((name, definition), (other_name, other)): (
+            (&String, &Definition),
+            (&String, &Definition),
+        )| {
+            name == other_name
+                && definition.fault == other.fault
+                && definition.fields == other.fields
+        };
+        self.by_name.len() == other.by_name.len()
+            && self.by_name.iter().zip(&other.by_name).all(same)
+    }
+
+    /// Asks the policy about each definition, as a metric of the node.
+    pub(crate) fn judge(&mut self, node: &EntityPlan<'_>) {
+        self.denied.clear();
+        let mut budget = self.allowance(0);
+        let mut answers = Vec::new();
+        for (name, definition) in &self.by_name {
+            if definition.fault.is_some() {
+                continue;
+            }
+            let standing = match node.judge(name, Some(DataType::Template)) {
+                Verdict::Drop { reason: Reason::Denied, .. } => Standing::Dropped(Reason::Denied),
+                Verdict::Drop { .. } => Standing::Allowed,
+                Verdict::Forward { .. } => Standing::Forwarded,
+            };
+            let mut walk = Walk::new(self, node, budget, false);
+            let walked = walk.definition(&mut name.clone(), name, definition);
+            budget = walk.budget;
+            answers.push(match walked {
+                Ok(()) => (name.clone(), standing, walk.asked),
+                Err(reason) => (name.clone(), Standing::Dropped(reason), Types::default()),
+            });
+        }
+        let mut denied = Types::default();
+        for (name, standing, asked) in answers {
+            if let Some(definition) = self.by_name.get_mut(&name) {
+                definition.standing = standing;
+            }
+            denied.extend(asked);
+        }
+        self.denied = denied.removed;
+    }
+
+    /// What a survey may ask for that looks at `instance_bytes` of instances.
+    pub(crate) fn allowance(&self, instance_bytes: usize) -> usize {
+        let received = self.bytes.saturating_add(instance_bytes);
+        BASE_BYTES.saturating_add(received.saturating_mul(BYTES_PER_BYTE)).min(SURVEY_BYTES)
+    }
+
+    /// What is removed whatever the instances ask for.
+    pub(crate) fn denied(&self) -> &Removed {
+        &self.denied
+    }
+
+    /// The metric name of the definition that `reference` means.
+    ///
+    /// # Errors
+    /// [`Reason::TypeMismatch`] where there is none, else why it is unusable.
+    pub(crate) fn usable(&self, reference: Option<&str>) -> Result<&str, Reason> {
+        let found = reference.and_then(|reference| self.resolve(reference));
+        let (name, definition) = found.ok_or(Reason::TypeMismatch)?;
+        definition.fault.map_or(Ok(name), Err)
+    }
+
+    /// Reduces an instance of the definition `name` to what this has and `removed` hasn't.
+    /// Values that don't fit become null. Takes no longer than reading the instance.
+    pub(crate) fn conform(&self, instance: &mut Template, name: &str, removed: &Removed) {
+        instance.is_definition = Some(false);
+        // Ends, as only definitions without faults are entered, which don't contain themselves.
+        let Some(definition) = self.by_name.get(name).filter(|found| found.fault.is_none()) else {
+            instance.metrics.clear();
+            instance.parameters.clear();
+            return;
+        };
+        let removed_here = removed.get(name);
+        let mut seen = HashSet::with_hasher(RandomState::default());
+        let mut field = |name: Option<&str>, is_parameter: bool| {
+            let name = name?;
+            let field = definition.fields.get(name)?;
+            let fits = (field.kind == Kind::Parameter) == is_parameter
+                && !removed_here.is_some_and(|removed| removed.contains(name))
+                && seen.insert(field.number);
+            fits.then_some(field)
+        };
+        instance.parameters.retain_mut(|parameter| {
+            let Some(field) = field(parameter.name.as_deref(), true) else { return false };
+            let agrees = parameter.r#type.is_none_or(|code| code == field.datatype.code());
+            parameter.r#type = Some(field.datatype.code());
+            parameter.value = parameter
+                .value
+                .take()
+                .filter(|value| agrees && parameter_fits(field.datatype, value));
+            true
+        });
+        instance.metrics.retain_mut(|member| {
+            let Some(field) = field(member.name.as_deref(), false) else { return false };
+            let agrees = member.datatype.is_none_or(|code| code == field.datatype.code());
+            let is_null = member.is_null == Some(true);
+            member.alias = None;
+            member.datatype = Some(field.datatype.code());
+            member.value = member
+                .value
+                .take()
+                .filter(|value| agrees && !is_null && fits(field.datatype, value));
+            if let Some(Value::Template(inner)) = &mut member.value {
+                let found = self.usable(inner.template_ref.as_deref());
+                match &field.kind {
+                    Kind::Nested { definition, reference } if found == Ok(&**definition) => {
+                        inner.template_ref = Some(reference.clone());
+                        self.conform(inner, definition, removed);
+                    }
+                    _ => member.value = None,
+                }
+            }
+            member.is_null = member.value.is_none().then_some(true);
+            true
+        });
+    }
+
+    /// The definitions of these `names` as a birth tells them, without what is `removed`.
+    pub(crate) fn tell(&self, names: &BTreeSet<String>, removed: &Removed) -> Vec<Metric> {
+        let told = |(name, definition): (&String, &Definition)| {
+            let crosses = names.contains(name)
+                && definition.fault.is_none()
+                && !matches!(definition.standing, Standing::Dropped(_));
+            let Some(Value::Template(template)) = &definition.metric.value else { return None };
+            if !crosses {
+                return None;
+            }
+            let mut template = template.clone();
+            self.conform(&mut template, name, removed);
+            template.is_definition = Some(true);
+            template.template_ref = None;
+            let mut metric = Metric {
+                name: Some(name.clone()),
+                timestamp: definition.metric.timestamp,
+                datatype: Some(DataType::Template.code()),
+                ..Metric::default()
+            };
+            if definition.standing == Standing::Forwarded {
+                metric.metadata.clone_from(&definition.metric.metadata);
+                metric.properties.clone_from(&definition.metric.properties);
+            } else {
+                strip(&mut template);
+            }
+            metric.value = Some(Value::Template(template));
+            Some(metric)
+        };
+        self.by_name.iter().filter_map(told).collect()
+    }
+
+    /// Some libraries name a definition `_types_/X` and refer to it as `X`.
+    fn resolve(&self, reference: &str) -> Option<(&str, &Definition)> {
+        let found = self.by_name.get_key_value(reference).or_else(|| {
+            let prefixed = format!("{}{reference}", names::TYPES_PREFIX);
+            self.by_name.get_key_value(&prefixed)
+        });
+        found.map(|(name, definition)| (name.as_str(), definition))
+    }
+
+    /// Finds the definitions that members are instances of.
+    fn connect(&mut self) {
+        let mut found = Vec::new();
+        for (name, definition) in &self.by_name {
+            let Some(template) = template_of(&definition.metric) else { continue };
+            for member in &template.metrics {
+                let Some(inner) = template_of(member) else { continue };
+                let Some(member_name) = member.name.as_deref() else { continue };
+                let reference = inner.template_ref.clone().unwrap_or_default();
+                let target = self.resolve(&reference).map(|(target, _)| Box::<str>::from(target));
+                found.push((name.clone(), Box::<str>::from(member_name), target, reference));
+            }
+        }
+        for (name, member, target, reference) in found {
+            let Some(definition) = self.by_name.get_mut(&name) else { continue };
+            let Some(field) = definition.fields.get_mut(&member) else { continue };
+            if field.datatype != DataType::Template {
+                continue;
+            }
+            match target {
+                Some(target) => field.kind = Kind::Nested { definition: target, reference },
+                None => definition.fault = definition.fault.or(Some(Reason::TypeMismatch)),
+            }
+        }
+    }
+
+    /// Finds which definitions contain unusable ones, or themselves, or too much.
+    fn find_depths(&mut self) {
+        let mut settled: HashSet<Box<str>, RandomState> = HashSet::default();
+        for _ in 0..MAX_NESTING {
+            let settles = |(name, definition): (&String, &Definition)| {
+                let settles = definition.fault.is_none()
+                    && !settled.contains(name.as_str())
+                    && definition.nested().all(|inner| settled.contains(inner));
+                settles.then(|| Box::<str>::from(name.as_str()))
+            };
+            let next: Vec<Box<str>> = self.by_name.iter().filter_map(settles).collect();
+            if next.is_empty() {
+                break;
+            }
+            settled.extend(next);
+        }
+        for (name, definition) in &mut self.by_name {
+            if !settled.contains(name.as_str()) {
+                definition.fault = definition.fault.or(Some(Reason::OverCap));
+            }
+        }
+    }
+
+    /// Leaves usable values alone.
+    fn clean(&mut self) {
+        let names: Vec<String> = self.by_name.keys().cloned().collect();
+        for name in names {
+            let Some(definition) = self.by_name.get_mut(&name) else { continue };
+            if definition.fault.is_some() {
+                continue;
+            }
+            let Some(Value::Template(mut template)) = definition.metric.value.take() else {
+                continue;
+            };
+            self.conform(&mut template, &name, &Removed::new());
+            template.is_definition = Some(true);
+            if let Some(definition) = self.by_name.get_mut(&name) {
+                definition.metric.value = Some(Value::Template(template));
+            }
+        }
+    }
+}
+
+impl Definition {
+    fn read(metric: Metric) -> Definition {
+        let mut definition = Definition {
+            metric: Metric::default(),
+            fields: HashMap::default(),
+            fault: None,
+            standing: Standing::Dropped(Reason::NoRule),
+        };
+        let name = metric.name.as_deref().unwrap_or_default();
+        if names::is_control(name) || name == names::BD_SEQ || name == names::REBIRTH {
+            definition.fault = Some(Reason::ControlMetric);
+        }
+        match template_of(&metric) {
+            Some(template) => {
+                for parameter in &template.parameters {
+                    let datatype = parameter_type(parameter);
+                    definition.add(parameter.name.as_deref(), datatype, Kind::Parameter);
+                }
+                for member in &template.metrics {
+                    definition.add(member.name.as_deref(), member_type(member), Kind::Member);
+                }
+            }
+            None => definition.fault = Some(Reason::TypeMismatch),
+        }
+        definition.metric = metric;
+        definition
+    }
+
+    /// A field without a name or datatype can't be judged: there is none.
+    fn add(&mut self, name: Option<&str>, datatype: Option<DataType>, kind: Kind) {
+        let Some(name) = name.filter(|name| !name.is_empty()) else { return };
+        let Some(datatype) = datatype else { return };
+        let field = Field { number: self.fields.len(), datatype, kind };
+        if self.fields.insert(name.into(), field).is_some() {
+            self.fault = self.fault.or(Some(Reason::MalformedPayload));
+        }
+    }
+
+    fn nested(&self) -> impl Iterator<Item = &str> {
+        self.fields.values().filter_map(|field| match &field.kind {
+            Kind::Nested { definition, .. } => Some(&**definition),
+            _ => None,
+        })
+    }
+}
+
+/// Asks the policy of one entity about the members of its instances.
 pub(crate) struct Survey<'a> {
     definitions: &'a Definitions,
-    /// Plan of the node, which owns the definitions.
-    node: &'a EntityPlan<'a>,
-    /// Plan of the entity, which owns the instances.
     entity: &'a EntityPlan<'a>,
-    types: &'a mut Types,
+    /// Bytes that may be asked for yet.
     budget: usize,
 }
 
 impl<'a> Survey<'a> {
     pub(crate) fn new(
         definitions: &'a Definitions,
-        node: &'a EntityPlan<'a>,
         entity: &'a EntityPlan<'a>,
-        types: &'a mut Types,
+        budget: usize,
     ) -> Self {
-        Survey { definitions, node, entity, types, budget: SURVEY_BUDGET }
+        Survey { definitions, entity, budget }
     }
 
-    /// Surveys the instance that the metric `name` has as its value.
+    pub(crate) fn budget(&self) -> usize {
+        self.budget
+    }
+
+    /// What an instance of the definition `definition` in the metric `name` asks for.
     ///
     /// # Errors
     /// The reason for which the instance can't be forwarded at all.
-    pub(crate) fn instance(&mut self, name: &str, instance: &Template) -> Result<(), Reason> {
-        let before = self.types.clone();
-        let result = self.walk(name, Some(instance), instance.template_ref.as_deref(), 0);
-        if result.is_err() {
-            *self.types = before;
-        }
-        result
+    pub(crate) fn instance(&mut self, name: &str, definition: &str) -> Result<Types, Reason> {
+        let mut walk = Walk::new(self.definitions, self.entity, self.budget, true);
+        let walked = walk.pull(&mut name.to_owned(), definition);
+        self.budget = walk.budget;
+        walked.map(|()| walk.asked)
+    }
+}
+
+/// A walk through all that a definition defines. Ends, as only definitions without faults are
+/// entered: these contain neither themselves nor more than [`MAX_NESTING`] levels.
+struct Walk<'a> {
+    definitions: &'a Definitions,
+    plan: &'a EntityPlan<'a>,
+    budget: usize,
+    /// Whether the definitions on the way are needed, and so have to be allowed.
+    pulls: bool,
+    asked: Types,
+}
+
+impl<'a> Walk<'a> {
+    fn new(
+        definitions: &'a Definitions,
+        plan: &'a EntityPlan<'a>,
+        budget: usize,
+        pulls: bool,
+    ) -> Self {
+        Walk { definitions, plan, budget, pulls, asked: Types::default() }
     }
 
-    /// Depth is bounded by [`Caps::MAX_DEPTH`], visits by the budget.
-    fn walk(
+    fn pull(&mut self, path: &mut String, name: &str) -> Result<(), Reason> {
+        let definition = self.definitions.by_name.get(name).ok_or(Reason::TypeMismatch)?;
+        if let Some(fault) = definition.fault {
+            return Err(fault);
+        }
+        if self.pulls {
+            if let Standing::Dropped(reason) = definition.standing {
+                return Err(reason);
+            }
+            if !self.asked.needed.contains(name) {
+                self.asked.needed.insert(name.to_owned());
+            }
+        }
+        self.definition(path, name, definition)
+    }
+
+    /// `path` is the same again afterwards, unless there is an error.
+    fn definition(
         &mut self,
-        path: &str,
-        instance: Option<&Template>,
-        reference: Option<&str>,
-        depth: usize,
+        path: &mut String,
+        name: &str,
+        definition: &Definition,
     ) -> Result<(), Reason> {
-        if depth > Caps::MAX_DEPTH {
-            return Err(Reason::OverCap);
-        }
-        let definition = reference.and_then(|reference| resolve(self.definitions, reference));
-        if let Some((name, _)) = definition {
-            let verdict = self.node.judge(name, Some(DataType::Template));
-            if let Verdict::Drop { reason: Reason::Denied, .. } = verdict {
-                return Err(Reason::Denied);
+        let length = path.len();
+        let denied = self.definitions.denied.get(name);
+        for (member, field) in &definition.fields {
+            if denied.is_some_and(|denied| denied.contains(&**member)) {
+                continue;
             }
-            self.types.needed.insert(name.to_owned());
-        }
-        let defined = definition.and_then(|(_, metric)| template_of(metric));
-        let type_name = type_name(reference.unwrap_or_default());
-
-        let mut seen = BTreeSet::new();
-        for template in instance.into_iter().chain(defined) {
-            for member in &template.metrics {
-                let Some(name) = member.name.as_deref() else { continue };
-                if !seen.insert(name) {
-                    continue;
-                }
-                let path = format!("{path}/{name}");
-                // Data may leave the datatype to the definition; and where the two differ, the
-                // stricter word counts.
-                let defined = defined.and_then(|defined| member_named(defined, name));
-                let told = [Some(member), defined].into_iter().flatten().filter_map(datatype_of);
-                if self.visit(&path, type_name, name, told.collect())? {
-                    continue;
-                }
-                if let Some(inner) = template_of(member) {
-                    let depth = depth.saturating_add(1);
-                    self.walk(&path, Some(inner), inner.template_ref.as_deref(), depth)?;
-                }
-            }
-            for parameter in &template.parameters {
-                let Some(name) = parameter.name.as_deref() else { continue };
-                if seen.insert(name) {
-                    let told = parameter.r#type.and_then(DataType::from_code);
-                    let path = format!("{path}/{name}");
-                    self.visit(&path, type_name, name, told.into_iter().collect())?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the policy denies the member at `path`, with any of the datatypes that it is said
-    /// to have.
-    fn visit(
-        &mut self,
-        path: &str,
-        type_name: &str,
-        member: &str,
-        datatypes: Vec<DataType>,
-    ) -> Result<bool, Reason> {
-        self.budget = self.budget.checked_sub(1).ok_or(Reason::OverCap)?;
-        let denies = |datatype| self.entity.denies_member(path, datatype).is_some();
-        let denied = match datatypes.as_slice() {
-            [] => denies(None),
-            told => told.iter().any(|datatype| denies(Some(*datatype))),
-        };
-        if denied {
-            if self.types.removed.len() >= MAX_REMOVED {
+            path.push('/');
+            path.push_str(member);
+            let cost = path.len().saturating_add(VISIT_BYTES);
+            self.budget = self.budget.checked_sub(cost).ok_or(Reason::OverCap)?;
+            if path.len() > MAX_PATH_BYTES {
                 return Err(Reason::OverCap);
             }
-            self.types.removed.insert((type_name.to_owned(), member.to_owned()));
+            if self.plan.denies_member(path, Some(field.datatype)).is_some() {
+                let removed = self.asked.removed.entry(name.to_owned()).or_default();
+                removed.insert(member.to_string());
+            } else if let Kind::Nested { definition, .. } = &field.kind {
+                self.pull(path, definition)?;
+            }
+            path.truncate(length);
         }
-        Ok(denied)
-    }
-}
-
-impl Types {
-    /// Adds what another survey asked for; nothing, if that is too much.
-    ///
-    /// # Errors
-    /// The reason for which that instance can't be forwarded.
-    pub(crate) fn extend(&mut self, mut asked: Types) -> Result<(), Reason> {
-        let removed = asked.removed.difference(&self.removed).count();
-        if self.removed.len().saturating_add(removed) > MAX_REMOVED {
-            return Err(Reason::OverCap);
-        }
-        self.needed.append(&mut asked.needed);
-        self.removed.append(&mut asked.removed);
         Ok(())
     }
+}
 
-    /// The definitions of these `names`, scrubbed.
-    pub(crate) fn definitions(
-        &self,
-        definitions: &Definitions,
-        names: &BTreeSet<String>,
-    ) -> Vec<Metric> {
-        let needed = definitions.iter().filter(|(name, _)| names.contains(*name));
-        let mut metrics = Vec::new();
-        for (name, definition) in needed {
-            let mut metric = definition.clone();
-            metric.alias = None;
-            metric.datatype = Some(DataType::Template.code());
-            metric.is_null = None;
-            metric.is_historical = None;
-            if let Some(Value::Template(template)) = &mut metric.value {
-                self.scrub_members(template, type_name(name), definitions, 0);
-                template.is_definition = Some(true);
-                template.template_ref = None;
-            }
-            metrics.push(metric);
-        }
-        metrics
-    }
-
-    /// Removes from an instance what must not cross, and completes what is left.
-    pub(crate) fn scrub(&self, instance: &mut Template, definitions: &Definitions) {
-        self.scrub_instance(instance, definitions, 0);
-    }
-
-    /// Depth is that of a decoded payload, so bounded by [`Caps::MAX_DEPTH`].
-    fn scrub_instance(&self, instance: &mut Template, definitions: &Definitions, depth: usize) {
-        let reference = instance.template_ref.clone().unwrap_or_default();
-        self.scrub_members(instance, type_name(&reference), definitions, depth);
-        instance.is_definition = Some(false);
-    }
-
-    fn scrub_members(
-        &self,
-        template: &mut Template,
-        type_name: &str,
-        definitions: &Definitions,
-        depth: usize,
-    ) {
-        let removed = |name: &str| {
-            self.removed.iter().any(|(holder, member)| holder == type_name && member == name)
-        };
-        // A member without a name can't be judged.
-        template.metrics.retain(|member| member.name.as_deref().is_some_and(|name| !removed(name)));
-        template
-            .parameters
-            .retain(|parameter| parameter.name.as_deref().is_some_and(|name| !removed(name)));
-        let defined = resolve(definitions, type_name).and_then(|(_, metric)| template_of(metric));
-        for member in &mut template.metrics {
-            member.alias = None;
-            if member.datatype.is_none() {
-                let name = member.name.as_deref().unwrap_or_default();
-                member.datatype = defined
-                    .and_then(|defined| member_named(defined, name))
-                    .and_then(|defined| defined.datatype);
-            }
-            if member.is_null == Some(true) {
-                member.value = None;
-            }
-            member.is_null = member.value.is_none().then_some(true);
-            if let Some(Value::Template(inner)) = &mut member.value {
-                self.scrub_instance(inner, definitions, depth.saturating_add(1));
-            }
+/// Removes what describes a template's members without being structure.
+fn strip(template: &mut Template) {
+    for member in &mut template.metrics {
+        member.metadata = None;
+        member.properties = None;
+        if let Some(Value::Template(inner)) = &mut member.value {
+            strip(inner);
         }
     }
 }
 
-/// The definition that `reference` means: some libraries name it `_types_/X` and refer to it as
-/// `X`.
-fn resolve<'a>(definitions: &'a Definitions, reference: &str) -> Option<(&'a str, &'a Metric)> {
-    let found = definitions.get_key_value(reference).or_else(|| {
-        let prefixed = format!("{}{reference}", names::TYPES_PREFIX);
-        definitions.get_key_value(&prefixed)
-    });
-    let found = found.or_else(|| definitions.get_key_value(type_name(reference)));
-    found.map(|(name, metric)| (name.as_str(), metric))
+fn member_type(member: &Metric) -> Option<DataType> {
+    let datatype = member.datatype.and_then(DataType::from_code)?;
+    let is_property = matches!(datatype, DataType::PropertySet | DataType::PropertySetList);
+    (!is_property).then_some(datatype)
 }
 
-/// The type's name without `_types_/`, so that both spellings mean the same.
-fn type_name(reference: &str) -> &str {
-    reference.strip_prefix(names::TYPES_PREFIX).unwrap_or(reference)
+/// Sparkplug 3.0 §6.4.13: basic types only.
+fn parameter_type(parameter: &Parameter) -> Option<DataType> {
+    parameter.r#type.and_then(DataType::from_code).filter(|datatype| *datatype <= DataType::Text)
 }
 
-fn member_named<'a>(template: &'a Template, name: &str) -> Option<&'a Metric> {
-    template.metrics.iter().find(|member| member.name.as_deref() == Some(name))
-}
-
-fn datatype_of(metric: &Metric) -> Option<DataType> {
-    metric.datatype.and_then(DataType::from_code)
+fn parameter_fits(datatype: DataType, value: &ParameterValue) -> bool {
+    match value {
+        ParameterValue::Int(value) => fits(datatype, &Value::Int(*value)),
+        ParameterValue::Long(value) => fits(datatype, &Value::Long(*value)),
+        ParameterValue::Float(value) => fits(datatype, &Value::Float(*value)),
+        ParameterValue::Double(value) => fits(datatype, &Value::Double(*value)),
+        ParameterValue::Boolean(value) => fits(datatype, &Value::Boolean(*value)),
+        ParameterValue::String(_) => matches!(datatype, DataType::String | DataType::Text),
+    }
 }
 
 fn template_of(metric: &Metric) -> Option<&Template> {

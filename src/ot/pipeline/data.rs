@@ -5,7 +5,7 @@ use prost::Message;
 use super::births::low_byte;
 use super::encode;
 use super::turn::{Fate, Turn, verdict};
-use crate::ot::plant::{Arrival, Life, Node, Removed, Survey, is_definition};
+use crate::ot::plant::{Arrival, Life, Node, Removed, Survey, allowance, is_definition};
 use crate::policy::{RuleId, Verdict};
 use crate::sparkplug::value::fits;
 use crate::sparkplug::{Caps, DataType, Entity, EntityTopic, Metric, Payload, Value};
@@ -306,13 +306,15 @@ impl Turn<'_> {
             return Err(Reason::TypeMismatch);
         }
         definitions.conform(instance, &name, &Removed::new());
-        if let Some(Value::Template(current)) = &slot.current.value {
+        if let Some(Value::Template(current)) = &slot.current.value
+            && definitions.usable(current.template_ref.as_deref()) == Ok(&*name)
+        {
             // Both spellings mean the same.
             instance.template_ref.clone_from(&current.template_ref);
         }
         if slot.definition.is_none() && slot.is_forwarded() {
             let plan = self.policy.plan(Entity { group, edge_node, device });
-            let budget = left.unwrap_or_else(|| definitions.allowance(0));
+            let budget = left.unwrap_or_else(|| allowance(instance.encoded_len()));
             let mut survey = Survey::new(definitions, &plan, budget);
             let asked = survey.instance(slot.name(), &name);
             *left = Some(survey.budget());
@@ -326,6 +328,7 @@ impl Turn<'_> {
             }
         }
         let lacks = !told.contains(&*name);
+        node.types_due |= lacks && slot.is_forwarded();
         slot.definition = Some(name);
         Ok(lacks)
     }

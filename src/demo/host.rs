@@ -12,6 +12,7 @@
 //! | NDEATH: no `seq`, the one metric `bdSeq`, equal to the birth's; a new birth has the next | payloads-ndeath-*, topics-nbirth-bdseq-* |
 //! | template instances refer to a definition of the NBIRTH and have its members | payloads-template-* |
 //! | payload timestamps are the present; nothing is retained | topics-*-timestamp, -retain |
+//! | every data message that the plant counts is seen, or is part of a birth; none comes twice | – |
 //! | no aliases; no word of what the policy denies, anywhere in topic or payload | the relay's promise |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use prost::Message;
 
-use super::plant::PUBLISHED;
+use super::plant::{COUNT, PUBLISHED};
 use crate::sparkplug::{DataType, Metric, Payload, Template, Value};
 
 /// Violations that are kept with their text; all are counted.
@@ -67,6 +68,10 @@ pub(super) struct NodeView {
     /// The last NBIRTH within a session.
     pub(super) reborn_at: Option<Duration>,
     pub(super) died_at: Option<Duration>,
+    /// Data messages that the plant counted and that were neither seen nor part of a birth.
+    pub(super) lost: u64,
+    /// Data messages that came again.
+    pub(super) repeated: u64,
     /// The node itself (`None`) and its devices.
     entities: BTreeMap<Option<String>, EntityView>,
     templates: BTreeMap<String, TemplateView>,
@@ -307,6 +312,19 @@ impl Host {
         *count = count.saturating_add(1);
         match view.entities.get_mut(&device.map(str::to_owned)) {
             Some(entity) if entity.born => {
+                let count = |value: Option<&Value>| match value {
+                    Some(Value::Long(count)) => *count,
+                    _ => 0,
+                };
+                let counted =
+                    payload.metrics.iter().find(|metric| metric.name.as_deref() == Some(COUNT));
+                if let Some(counted) = counted.filter(|_| !historical) {
+                    let known = entity.metrics.get(COUNT).and_then(|(_, value)| value.as_ref());
+                    let (known, now) = (count(known), count(counted.value.as_ref()));
+                    let missing = now.saturating_sub(known).saturating_sub(1);
+                    view.lost = view.lost.saturating_add(missing);
+                    view.repeated = view.repeated.saturating_add((now <= known).into());
+                }
                 for metric in &payload.metrics {
                     let name = metric.name.as_deref().unwrap_or_default();
                     let Some((datatype, current)) = entity.metrics.get_mut(name) else {
@@ -510,139 +528,4 @@ fn fits(datatype: DataType, value: &Value) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const WALL_US: u64 = 1_800_000_000_000_000;
-
-    fn metric(name: &str, datatype: Option<DataType>, value: Value) -> Metric {
-        Metric {
-            name: Some(name.into()),
-            timestamp: Some(WALL_US / 1_000),
-            datatype: datatype.map(DataType::code),
-            value: Some(value),
-            ..Metric::default()
-        }
-    }
-
-    fn bd_seq(value: u64) -> Metric {
-        metric("bdSeq", Some(DataType::Int64), Value::Long(value))
-    }
-
-    /// A host that has seen a whole birth of a node with one device.
-    struct Scene {
-        host: Host,
-    }
-
-    impl Scene {
-        fn born() -> Scene {
-            let mut scene = Scene { host: Host::new(&["Recipe"], &[]) };
-            scene.node_birth(0);
-            let speed = metric("Speed", Some(DataType::Float), Value::Float(1.0));
-            scene.send("spBv1.0/g/DBIRTH/n/d", Some(1), vec![speed]);
-            assert_eq!(scene.host.violations, Vec::<String>::new());
-            scene
-        }
-
-        fn node_birth(&mut self, number: u64) {
-            let rebirth = Some(DataType::Boolean);
-            let rebirth = metric("Node Control/Rebirth", rebirth, Value::Boolean(false));
-            self.send("spBv1.0/g/NBIRTH/n", Some(0), vec![bd_seq(number), rebirth]);
-        }
-
-        fn send(&mut self, topic: &str, seq: Option<u64>, metrics: Vec<Metric>) {
-            let timestamp = Some(WALL_US / 1_000);
-            let payload = Payload { timestamp, metrics, seq, ..Payload::default() };
-            self.host.handle(Arrival {
-                at: Duration::ZERO,
-                wall_us: WALL_US,
-                topic,
-                payload: &payload.encode_to_vec(),
-                retain: false,
-            });
-        }
-
-        /// The violations of one data message of the device with `seq`.
-        fn data(&mut self, seq: u64, metric: Metric) -> Vec<String> {
-            self.send("spBv1.0/g/DDATA/n/d", Some(seq), vec![metric]);
-            std::mem::take(&mut self.host.violations)
-        }
-
-        #[track_caller]
-        fn expect(&mut self, word: &str) {
-            let violations = std::mem::take(&mut self.host.violations);
-            assert!(violations.iter().any(|text| text.contains(word)), "{word}: {violations:?}");
-        }
-    }
-
-    fn speed(value: f32) -> Metric {
-        metric("Speed", None, Value::Float(value))
-    }
-
-    #[test]
-    fn a_session_by_the_book_is_without_violation() {
-        let mut scene = Scene::born();
-        assert_eq!(scene.data(2, speed(2.0)), Vec::<String>::new());
-        scene.send("spBv1.0/g/NDEATH/n", None, vec![bd_seq(0)]);
-        scene.node_birth(1);
-        assert_eq!(scene.host.violations, Vec::<String>::new());
-        let node = &scene.host.nodes()["n"];
-        assert_eq!((node.births, node.deaths, node.data), (2, 1, 1));
-        assert_eq!(node.value(Some("d"), "Speed"), Some(&Value::Float(2.0)));
-    }
-
-    #[test]
-    fn a_sequence_number_that_is_skipped_or_repeated_is_seen() {
-        for wrong in [3, 1, 0, 258] {
-            let mut scene = Scene::born();
-            assert!(scene.data(wrong, speed(2.0))[0].contains("seq 2 was due"), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn sequence_numbers_go_round_at_256() {
-        let mut scene = Scene::born();
-        for seq in 2..=600 {
-            assert_eq!(scene.data(seq % 256, speed(seq as f32)), Vec::<String>::new());
-        }
-    }
-
-    #[test]
-    fn data_without_its_birth_is_seen() {
-        let mut scene = Scene::born();
-        assert!(scene.data(2, metric("Other", None, Value::Float(1.0)))[0].contains("birth"));
-        assert!(scene.data(3, metric("Speed", None, Value::Int(1)))[0].contains("no Float"));
-        scene.send("spBv1.0/g/DDATA/n/unborn", Some(4), vec![speed(1.0)]);
-        scene.expect("data before its birth");
-        scene.send("spBv1.0/g/NDATA/unborn", Some(0), vec![speed(1.0)]);
-        scene.expect("no NBIRTH");
-        scene.send("spBv1.0/g/NDEATH/n", None, vec![bd_seq(0)]);
-        scene.send("spBv1.0/g/DDATA/n/d", Some(5), vec![speed(1.0)]);
-        scene.expect("no NBIRTH");
-    }
-
-    #[test]
-    fn deaths_and_births_with_the_wrong_bd_seq_are_seen() {
-        let mut scene = Scene::born();
-        scene.node_birth(1);
-        scene.expect("another bdSeq");
-        let mut scene = Scene::born();
-        scene.send("spBv1.0/g/NDEATH/n", None, vec![bd_seq(1)]);
-        scene.expect("born with");
-        scene.node_birth(0);
-        scene.expect("after a session");
-    }
-
-    #[test]
-    fn aliases_missing_timestamps_and_denied_words_are_seen() {
-        let mut scene = Scene::born();
-        let alias = Metric { alias: Some(1), ..speed(1.0) };
-        assert!(scene.data(2, alias)[0].contains("alias"));
-        let timeless = Metric { timestamp: None, ..speed(1.0) };
-        assert!(scene.data(3, timeless)[0].contains("timestamp"));
-        let empty = Metric { value: None, ..speed(1.0) };
-        assert!(scene.data(4, empty)[0].contains("is_null"));
-        let secret = metric("Recipe/Sugar", None, Value::Float(1.0));
-        assert!(scene.data(5, secret)[0].contains("denied"));
-    }
-}
+mod tests;

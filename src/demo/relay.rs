@@ -22,6 +22,8 @@ const POLICY: &str = include_str!("policy.toml");
 /// every node first, for which it gives itself 5 s.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
 const STOP_POLL: Duration = Duration::from_millis(20);
+/// CPU time is told in hundredths of a second: a share of less than this would jump.
+const USAGE_EVERY: Duration = Duration::from_secs(1);
 /// Frames read per look at the journal: bounds how long the screen can stand still.
 const FRAMES_PER_LOOK: usize = 20_000;
 /// Lines of a log that are shown when something went wrong.
@@ -65,7 +67,7 @@ pub(super) struct Usage {
 #[derive(Debug, Default)]
 struct Cpu {
     at: Duration,
-    seconds: f64,
+    usage: Option<Usage>,
 }
 
 impl Workplace {
@@ -133,7 +135,7 @@ impl Workplace {
         if let Some(running) = RUNNING.get(slot) {
             running.store(child.id(), Ordering::SeqCst);
         }
-        let cpu = Cpu { at: clock.now(), seconds: 0.0 };
+        let cpu = Cpu { at: clock.now(), usage: None };
         let log_rest = String::new();
         Ok(Half { name, child, slot, log, log_read: 0, log_rest, cpu, ended: None })
     }
@@ -217,8 +219,12 @@ impl Half {
         lines.into_iter().rev().take(SHOWN_LOG_LINES).rev().collect()
     }
 
-    /// CPU and memory, where /proc tells it.
+    /// CPU and memory, where /proc tells it; asked for once a second.
     pub(super) fn usage(&mut self, now: Duration) -> Option<Usage> {
+        let elapsed = now.saturating_sub(self.cpu.at);
+        if self.cpu.usage.is_some() && elapsed < USAGE_EVERY {
+            return self.cpu.usage;
+        }
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).ok()?;
         // The command's name is in brackets and may contain anything.
         let (_, fields) = stat.rsplit_once(')')?;
@@ -230,11 +236,12 @@ impl Half {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
         let kibibytes: u64 = resident.split_whitespace().next()?.parse().ok()?;
-        let elapsed = now.saturating_sub(self.cpu.at).as_secs_f64();
-        let cpu_percent =
-            if elapsed > 0.0 { (cpu_s - self.cpu.seconds) / elapsed * 100.0 } else { 0.0 };
-        self.cpu = Cpu { at: now, seconds: cpu_s };
-        Some(Usage { cpu_percent, cpu_s, resident_bytes: kibibytes.saturating_mul(1024) })
+        let elapsed = elapsed.as_secs_f64();
+        let earlier = self.cpu.usage.map_or(0.0, |usage| usage.cpu_s);
+        let cpu_percent = if elapsed > 0.0 { (cpu_s - earlier) / elapsed * 100.0 } else { 0.0 };
+        let usage = Usage { cpu_percent, cpu_s, resident_bytes: kibibytes.saturating_mul(1024) };
+        self.cpu = Cpu { at: now, usage: Some(usage) };
+        Some(usage)
     }
 
     fn forget(&self) {

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::attempts::Attempt;
@@ -16,6 +17,8 @@ const LEFT: usize = 48;
 const FULL_HEIGHT: usize = 25;
 /// Lines for reasons of dropping; what has no room is summed up in the last.
 const SHOWN_REASONS: usize = 4;
+/// Whether the terminal is drawn on.
+static TAKEN: AtomicBool = AtomicBool::new(false);
 /// Alternate screen on, cursor hidden; and back.
 const BEGIN: &str = "\x1b[?1049h\x1b[?25l\x1b[2J";
 const END: &str = "\x1b[?25h\x1b[?1049l";
@@ -41,6 +44,7 @@ impl Screen {
     /// # Errors
     /// stdout can't be written.
     pub(super) fn begin(colour: bool) -> io::Result<Screen> {
+        TAKEN.store(true, Ordering::SeqCst);
         let mut stdout = io::stdout().lock();
         stdout.write_all(BEGIN.as_bytes())?;
         stdout.flush()?;
@@ -77,8 +81,11 @@ impl Drop for Screen {
     }
 }
 
-/// Gives the terminal back; harmless if it wasn't taken.
+/// Gives the terminal back, if it was taken.
 pub(super) fn restore() {
+    if !TAKEN.swap(false, Ordering::SeqCst) {
+        return;
+    }
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(END.as_bytes()).and_then(|()| stdout.flush());
 }

@@ -75,6 +75,10 @@ pub struct Relayed {
     /// Made by the relay (a policy change, a metric born late), not received from the plant.
     #[prost(bool, tag = "6")]
     pub synthetic: bool,
+    /// A birth in which the plant gave aliases: they aren't in `payload`, so data that follows
+    /// it can't be read by it alone.
+    #[prost(bool, tag = "8")]
+    pub aliased: bool,
 }
 
 /// The state of one live edge node or device.

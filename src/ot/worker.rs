@@ -23,6 +23,8 @@ use crate::state::{StateDir, StateError, StateFile, Stored};
 const PLANT: StateFile = StateFile { name: "plant.state", magic: *b"SPKDPLT1" };
 /// Messages of one batch: one commit, and one wake-up of the network for its receipts.
 const BATCH_MESSAGES: usize = 1_024;
+/// Bytes for the journal above which a batch is committed before its end.
+const PENDING_BYTES: usize = 16 * 1024 * 1024;
 /// Timers of the pipeline.
 const TICK_EVERY: Duration = Duration::from_millis(100);
 /// Values are stored this often; the journal has what came since.
@@ -119,13 +121,26 @@ impl Worker {
         };
         let mut later = Vec::new();
         let mut replay = writer.replay()?;
+        let mut first_replayed = None;
         while let Some(frame) = replay.next()? {
+            first_replayed.get_or_insert(frame.seq);
             if frame.seq >= stored.journal_seq
                 && let Some(body) = frame.body
             {
                 later.push(body);
             }
         }
+        // Births may have come in a segment that isn't replayed: aliases of the stored plant
+        // could mean other metrics by now.
+        let stored = if first_replayed.is_some_and(|first| first > stored.journal_seq) {
+            if stored.journal_seq > 0 {
+                tracing::warn!(target: "ot",
+                    "the stored plant is too old for the journal; it is learnt anew from births");
+            }
+            StoredPlant::default()
+        } else {
+            stored
+        };
         let mut pipeline = make_pipeline(now);
         let mut out = Vec::new();
         pipeline.restore(now, stored, later.into_iter(), &mut out);
@@ -161,6 +176,12 @@ impl Worker {
             let now = self.clock.now();
             for work in batch.drain(..) {
                 self.handle(now, work, &mut out);
+                self.push(now, &out);
+                out.clear();
+                // Aliases become names, so a small message can become a large frame.
+                if self.writer.pending_bytes() > PENDING_BYTES && !self.commit() {
+                    return;
+                }
             }
             if self.next_tick <= now.mono {
                 self.pipeline.tick(now, &mut out);

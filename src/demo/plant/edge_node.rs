@@ -13,8 +13,8 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::layout::{GROUP, MORTAL, NodeSpec};
-use super::signal::{MOTOR, Signal, motor_definition};
+use super::layout::{DIAGNOSTICS, GROUP, MORTAL, NodeSpec};
+use super::signal::{MOTOR, Moment, Signal, motor_definition};
 use super::{CLIENT_PREFIX, NodeReport, Phase, Reports, Values};
 use crate::demo::clock::Clock;
 use crate::sparkplug::{DataType, Metric, Payload, Value};
@@ -87,6 +87,8 @@ struct Entity {
     /// Where the next data message begins to look for changes.
     cursor: usize,
     published: Vec<Value>,
+    /// Data messages so far, over all sessions.
+    count: u64,
 }
 
 impl EdgeNode {
@@ -110,6 +112,7 @@ impl EdgeNode {
                 next,
                 cursor: 0,
                 published,
+                count: 0,
             });
             first_alias = first_alias.saturating_add(count);
         }
@@ -332,8 +335,8 @@ impl EdgeNode {
 impl Entity {
     fn birth(&mut self, aliases: bool, now: Duration, wall_us: u64) -> Vec<Metric> {
         self.cursor = 0;
-        self.published =
-            self.signals.iter().map(|signal| signal.value(now.as_secs_f64(), wall_us)).collect();
+        let moment = Moment { at_s: now.as_secs_f64(), wall_us, count: self.count };
+        self.published = self.signals.iter().map(|signal| signal.value(moment)).collect();
         let mut alias = self.first_alias;
         self.signals
             .iter()
@@ -354,30 +357,27 @@ impl Entity {
             .collect()
     }
 
-    /// What has changed of the metrics whose turn it is, and the time of publication.
+    /// What has changed of the metrics whose turn it is, and the diagnostics.
     fn data(&mut self, aliases: bool, now: Duration, wall_us: u64) -> Vec<Metric> {
+        self.count = self.count.saturating_add(1);
+        let moment = Moment { at_s: now.as_secs_f64(), wall_us, count: self.count };
         let mut metrics = Vec::new();
-        let last = self.signals.len().saturating_sub(1);
-        let turn: Vec<usize> = (0..self.signals.len())
+        let rotating = self.signals.len().saturating_sub(DIAGNOSTICS);
+        let turn: Vec<usize> = (0..rotating)
             .cycle()
             .skip(self.cursor)
-            .take(METRICS_PER_DATA.min(last))
-            .filter(|index| *index != last)
-            // The time of publication, which is the last signal, is in every message.
-            .chain([last])
+            .take(METRICS_PER_DATA.min(rotating))
+            .chain(rotating..self.signals.len())
             .collect();
-        self.cursor = self
-            .cursor
-            .saturating_add(METRICS_PER_DATA)
-            .checked_rem(self.signals.len())
-            .unwrap_or(0);
+        self.cursor =
+            self.cursor.saturating_add(METRICS_PER_DATA).checked_rem(rotating).unwrap_or(0);
         for index in turn {
             let (Some(signal), Some(published)) =
                 (self.signals.get(index), self.published.get_mut(index))
             else {
                 continue;
             };
-            let value = signal.value(now.as_secs_f64(), wall_us);
+            let value = signal.value(moment);
             if value == *published {
                 continue;
             }

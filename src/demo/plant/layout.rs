@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::signal::{Course, Signal};
+use super::signal::{COUNT, Course, PUBLISHED, Signal};
 
 /// The Sparkplug group of everything in the plant.
 pub(in crate::demo) const GROUP: &str = "Plant1";
@@ -17,6 +17,9 @@ pub(in crate::demo) const SETPOINT: &str = "Setpoint/Speed";
 /// Names that the policy denies, and text that only secret values contain: whatever of it is
 /// seen on IT has leaked.
 pub(in crate::demo) const FORBIDDEN: [&str; 4] = ["Recipe", "Operator", "CONFIDENTIAL", "Pilot"];
+
+/// Signals at the end of every edge node and device that tell of the messages themselves.
+pub(super) const DIAGNOSTICS: usize = 2;
 
 const STATES: &[&str] = &["Running", "Running", "Running", "Starved", "Blocked", "Cleaning"];
 /// Multiples of this part are spread over the period evenly and never repeat.
@@ -151,19 +154,25 @@ fn open_names(signals: &[Signal]) -> BTreeSet<&str> {
 }
 
 fn machine(name: &'static str, mut signals: Vec<Signal>, every_ms: u64) -> DeviceSpec {
-    signals.push(Signal::new(super::signal::PUBLISHED, Course::Published, "us"));
+    signals.extend(diagnostics());
     DeviceSpec { name, signals, every: Duration::from_millis(every_ms) }
 }
 
 fn node_signals(index: u32) -> Vec<Signal> {
     let phase = spread(index, 0);
-    vec![
+    let mut signals = vec![
         Signal::new("Node Info/Firmware", Course::Text("4.2.1".into()), ""),
         Signal::new("Node Info/Uptime", Course::Counter { start: 86_400, per_s: 1.0 }, "s"),
         Signal::new("Node Info/Load", sine(35.0, 20.0, 17.0, phase), "%"),
         Signal::new("Node Info/Temperature", sine(48.0, 6.0, 60.0, phase), "degC"),
-        Signal::new(super::signal::PUBLISHED, Course::Published, "us"),
-    ]
+    ];
+    signals.extend(diagnostics());
+    signals
+}
+
+/// The last signals of everything; every data message has them.
+fn diagnostics() -> [Signal; DIAGNOSTICS] {
+    [Signal::new(COUNT, Course::Count, ""), Signal::new(PUBLISHED, Course::Published, "us")]
 }
 
 /// What every machine of a line has, and what nobody outside may see.

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::clock::Clock;
 use crate::sparkplug::Value;
 pub(super) use layout::{FORBIDDEN, GROUP, MORTAL, NodeSpec, SETPOINT, TARGET, Treatment, nodes};
-pub(super) use signal::PUBLISHED;
+pub(super) use signal::{COUNT, PUBLISHED};
 
 /// Begins the MQTT client identifiers of the plant's edge nodes.
 pub(super) const CLIENT_PREFIX: &str = "plant-";

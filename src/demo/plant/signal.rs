@@ -12,6 +12,10 @@ pub(in crate::demo) const MOTOR: &str = "Motor";
 /// epoch: the host measures the way by it.
 pub(in crate::demo) const PUBLISHED: &str = "Diagnostics/Published";
 
+/// The metric with the number of data messages of its edge node or device so far, which births
+/// have too: the host sees by it what is lost.
+pub(in crate::demo) const COUNT: &str = "Diagnostics/Count";
+
 /// One metric of the plant.
 #[derive(Clone, Debug)]
 pub(super) struct Signal {
@@ -43,8 +47,21 @@ pub(super) enum Course {
     Text(String),
     /// Instance of the template [`MOTOR`].
     Motor { phase: f64 },
+    /// UInt64: data messages so far.
+    Count,
     /// Int64: the time of publication.
     Published,
+}
+
+/// When a value is taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    /// Seconds of the demo.
+    pub(super) at_s: f64,
+    /// Microseconds since the epoch.
+    pub(super) wall_us: u64,
+    /// Data messages of the edge node or device so far.
+    pub(super) count: u64,
 }
 
 impl Signal {
@@ -61,7 +78,7 @@ impl Signal {
         match self.course {
             Course::Sine { .. } | Course::Setting(_) => DataType::Float,
             Course::Ramp { .. } => DataType::Double,
-            Course::Counter { .. } => DataType::UInt64,
+            Course::Counter { .. } | Course::Count => DataType::UInt64,
             Course::Steps { .. } => DataType::Int32,
             Course::Switch { .. } => DataType::Boolean,
             Course::States { .. } | Course::Text(_) => DataType::String,
@@ -70,8 +87,8 @@ impl Signal {
         }
     }
 
-    /// The value at `at_s` seconds of the demo, which is `wall_us` microseconds since the epoch.
-    pub(super) fn value(&self, at_s: f64, wall_us: u64) -> Value {
+    pub(super) fn value(&self, moment: Moment) -> Value {
+        let Moment { at_s, wall_us, count } = moment;
         match &self.course {
             Course::Sine { middle, swing, period, phase } => {
                 Value::Float(middle + swing * wave(at_s, *period, *phase) as f32)
@@ -96,6 +113,7 @@ impl Signal {
             Course::Setting(value) => Value::Float(*value),
             Course::Text(text) => Value::String(text.clone()),
             Course::Motor { phase } => Value::Template(motor(at_s, *phase)),
+            Course::Count => Value::Long(count),
             Course::Published => Value::Long(wall_us),
         }
     }

@@ -233,7 +233,7 @@ impl World {
             payload: payload.encode_to_vec(),
             received_ms: WALL,
             loss_before,
-            synthetic: false,
+            ..Relayed::default()
         }));
     }
 

@@ -29,7 +29,7 @@ impl Turn<'_> {
             return Fate::Dropped(Reason::NoRule);
         }
         self.announce_node(node, false);
-        Fate::Forwarded
+        told(&node.own)
     }
 
     /// A live DBIRTH.
@@ -49,6 +49,21 @@ impl Turn<'_> {
         state.learn(taught.layout, Life::Alive);
         self.judge_device(node, device);
         if self.refresh_device_types(node, device) && node.own.announced {
+            if !self.is_rested(node) {
+                // Births of all devices for the birth of one: an edge node could ask for them
+                // with each message. This device's comes with them, soon.
+                node.types_due = true;
+                self.bury_device(node, device);
+                if !self.tells_device(node, device) {
+                    return Fate::Dropped(Reason::NoRule);
+                }
+                if let Some(state) = node.devices.get_mut(device) {
+                    state.birth_due = true;
+                    state.waiting = state.waiting.saturating_add(1);
+                }
+                return Fate::Waiting;
+            }
+            node.last_synthetic = Some(self.now.mono);
             // The NBIRTH lacks a definition, or has a member that this device denies. The new
             // device isn't part of this: its own birth follows.
             set_life(node, device, Life::Unknown);
@@ -61,7 +76,7 @@ impl Turn<'_> {
             return Fate::Dropped(dropped.unwrap_or(Reason::NoRule));
         }
         self.announce_device(node, device, false);
-        Fate::Forwarded
+        node.devices.get(device).map_or(Fate::Dropped(Reason::OverCap), told)
     }
 
     /// A birth that a broker stored: it teaches the layout of what isn't alive.
@@ -132,7 +147,8 @@ impl Turn<'_> {
         }
         let payload = encode::death(death.as_ref(), payload.timestamp.unwrap_or(self.now.wall_ms));
         let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
-        self.relay(node, EntityTopic::death(Entity::node(&group, &edge_node)), &payload, false);
+        let _ =
+            self.relay(node, EntityTopic::death(Entity::node(&group, &edge_node)), &payload, false);
         Fate::Forwarded
     }
 
@@ -160,7 +176,7 @@ impl Turn<'_> {
         let payload = encode::death(None, payload.timestamp.unwrap_or(self.now.wall_ms));
         let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
         let topic = EntityTopic::death(Entity::device(&group, &edge_node, device));
-        self.relay(node, topic, &payload, false);
+        let _ = self.relay(node, topic, &payload, false);
         Fate::Forwarded
     }
 
@@ -233,6 +249,12 @@ impl Turn<'_> {
     }
 }
 
+/// The fate of a birth, by what its entity came to: one that is larger than a frame may be
+/// can't be announced.
+fn told(state: &EntityState) -> Fate {
+    if state.announced { Fate::Forwarded } else { Fate::Dropped(Reason::OverCap) }
+}
+
 /// Sequence numbers count modulo 256.
 pub(super) fn low_byte(seq: Option<u64>) -> Option<u8> {
     seq.map(|seq| {
@@ -242,7 +264,7 @@ pub(super) fn low_byte(seq: Option<u64>) -> Option<u8> {
 }
 
 /// Whether the definitions aren't those of the last birth.
-fn learn_node(node: &mut Node, taught: Taught, life: Life) -> bool {
+pub(super) fn learn_node(node: &mut Node, taught: Taught, life: Life) -> bool {
     node.own.learn(taught.layout, life);
     let definitions = Definitions::learn(taught.definitions, |name| node.own.layout.has_name(name));
     let changed = !definitions.same_fields(&node.definitions);

@@ -4,12 +4,15 @@ use prost::Message;
 
 use super::births::low_byte;
 use super::encode;
-use super::turn::{Fate, Turn, verdict};
+use super::turn::{Fate, MAX_PAYLOAD_BYTES, Turn, verdict};
 use crate::ot::plant::{Arrival, Life, Node, Removed, Survey, allowance, is_definition};
 use crate::policy::{RuleId, Verdict};
 use crate::sparkplug::value::fits;
 use crate::sparkplug::{Caps, DataType, Entity, EntityTopic, Metric, Payload, Value};
 use crate::telemetry::Reason;
+
+/// Bytes of a metric on the wire beside name and value: tags, lengths, a timestamp.
+const METRIC_OVERHEAD: usize = 24;
 
 /// A metric of a data message whose slot is known.
 struct Item {
@@ -75,22 +78,22 @@ impl Turn<'_> {
         };
         let Some(state) = state.filter(|state| state.holds) else { return };
         let mut items = Vec::new();
-        let mut waits = false;
+        let mut waits_for_birth = false;
         for (slot, held) in state.layout.slots.iter_mut().enumerate() {
-            let Verdict::Forward { rule } = held.verdict else { continue };
-            let is_instance = |metric: &Metric| matches!(metric.value, Some(Value::Template(_)));
-            if held.held.as_ref().is_some_and(is_instance)
-                && !held.definition.as_ref().is_some_and(|name| told.contains(&**name))
-            {
-                // Its definition takes an NBIRTH, which is due and will have the value.
-                waits = true;
+            let Verdict::Forward { rule } = held.verdict else {
+                held.held = None;
                 continue;
-            }
-            if let Some(metric) = held.held.take().filter(|_| held.born) {
+            };
+            let is_instance = |metric: &Metric| matches!(metric.value, Some(Value::Template(_)));
+            let lacks_type = held.held.as_ref().is_some_and(is_instance)
+                && !held.definition.as_ref().is_some_and(|name| told.contains(&**name));
+            if !held.born || lacks_type {
+                waits_for_birth |= held.held.is_some();
+            } else if let Some(metric) = held.held.take() {
                 items.push(Item { slot, metric, historical: false, rule, unborn: false });
             }
         }
-        state.holds = waits;
+        state.holds = waits_for_birth;
         let mut rules: Vec<RuleId> = items.iter().map(|item| item.rule).collect();
         rules.sort_unstable();
         rules.dedup();
@@ -109,7 +112,8 @@ impl Turn<'_> {
             for item in &told {
                 update(node, device, item);
             }
-            self.journal_data(node, device, told, self.now.wall_ms, true);
+            // What was held back was counted when it came.
+            let _ = self.journal_data(node, device, told, self.now.wall_ms, true);
         }
     }
 
@@ -378,10 +382,14 @@ impl Turn<'_> {
             }
             return fate.unwrap_or(Fate::Dropped(Reason::Rate));
         }
-        self.journal_data(node, device, items, timestamp, false);
-        Fate::Forwarded
+        if self.journal_data(node, device, items, timestamp, false) {
+            Fate::Forwarded
+        } else {
+            Fate::Dropped(Reason::OverCap)
+        }
     }
 
+    /// False: not one of the metrics fits into a frame.
     fn journal_data(
         &mut self,
         node: &mut Node,
@@ -389,18 +397,33 @@ impl Turn<'_> {
         items: Vec<Item>,
         timestamp: u64,
         synthetic: bool,
-    ) {
+    ) -> bool {
         let mut metrics = Vec::with_capacity(items.len());
+        let mut bytes = 0_usize;
+        let mut over: u64 = 0;
         for mut item in items {
             let slot = node.state(device).and_then(|state| state.layout.slot(item.slot));
             let Some(slot) = slot else { continue };
+            // A few bytes of alias become a name each time; the sum has a bound.
+            bytes = bytes
+                .saturating_add(slot.name().len())
+                .saturating_add(item.metric.encoded_len())
+                .saturating_add(METRIC_OVERHEAD);
+            if bytes > MAX_PAYLOAD_BYTES {
+                over = over.saturating_add(1);
+                continue;
+            }
             encode::data_metric(slot.name(), &mut item.metric, node);
             metrics.push(item.metric);
+        }
+        self.account.drop_metrics(Reason::OverCap, over);
+        if metrics.is_empty() {
+            return false;
         }
         let payload = Payload { timestamp: Some(timestamp), metrics, ..Payload::default() };
         let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
         let entity = Entity { group: &group, edge_node: &edge_node, device };
-        self.relay(node, EntityTopic::data(entity), &payload, synthetic);
+        self.relay(node, EntityTopic::data(entity), &payload, synthetic)
     }
 }
 
@@ -457,8 +480,11 @@ fn hold(node: &mut Node, device: Option<&str>, items: Vec<Item>) {
             continue;
         }
         if let Some(slot) = state.layout.slot_mut(item.slot) {
+            // No data can tell a metric that isn't born; the birth that is due tells its value.
+            let unborn = !slot.born;
             slot.held = Some(item.metric);
             state.holds = true;
+            state.birth_due |= unborn;
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What the pipeline knows after a restart: the stored plant, brought up to date by the frames
 //! that were journalled after it was stored.
 
+use super::births::learn_node;
 use super::{Now, Pipeline, adjust};
 use crate::journal::Body;
-use crate::ot::plant::{EntityState, Life, Node, StoredPlant, is_definition};
+use crate::ot::plant::{EntityState, Layout, Life, Node, StoredPlant, is_definition};
 use crate::sparkplug::{
     DataType, Entity, EntityTopic, MessageType, Metric, Payload, Topic, decode, names,
 };
@@ -39,30 +40,58 @@ impl Pipeline {
     }
 
     fn replay(&mut self, body: Body) {
-        let (topic, payload, synthetic) = match &body {
-            Body::Relayed(relayed) => (&relayed.topic, &relayed.payload, relayed.synthetic),
-            Body::Keyframe(keyframe) => (&keyframe.topic, &keyframe.payload, true),
+        let (topic, payload, made) = match &body {
+            Body::Relayed(relayed) => {
+                let made = match (relayed.synthetic, relayed.aliased) {
+                    (true, _) => Made::ByTheRelay,
+                    (false, true) => Made::WithAliases,
+                    (false, false) => Made::WithNames { received_ms: relayed.received_ms },
+                };
+                (&relayed.topic, &relayed.payload, made)
+            }
+            Body::Keyframe(keyframe) => (&keyframe.topic, &keyframe.payload, Made::ByTheRelay),
             Body::Start(_) | Body::Heartbeat(_) => return,
         };
         let Ok(Topic::Entity(topic)) = Topic::parse(topic) else { return };
         let Ok(decoded) = decode(payload, &self.settings.caps) else { return };
         let Some(index) = self.plant.ensure(topic.entity) else { return };
         let Some(node) = self.plant.node_mut(index) else { return };
-        replay(node, topic, decoded.payload, synthetic);
+        replay(node, topic, decoded.payload, made);
     }
 }
 
-fn replay(node: &mut Node, topic: EntityTopic<'_>, payload: Payload, synthetic: bool) {
+/// How a journalled birth came to be.
+#[derive(Clone, Copy)]
+enum Made {
+    /// From what was known already: it repeats and extends it.
+    ByTheRelay,
+    /// By the plant, with aliases, which the journal doesn't carry: data can't be read by it.
+    WithAliases,
+    /// By the plant, with names alone: what crossed of it is all that data needs. What didn't
+    /// cross comes with the next birth.
+    WithNames { received_ms: u64 },
+}
+
+fn replay(node: &mut Node, topic: EntityTopic<'_>, payload: Payload, made: Made) {
     let Entity { device, .. } = topic.entity;
     match topic.message_type {
         MessageType::NBirth => {
             end_devices(node);
-            if synthetic {
-                revive(&mut node.own, payload.metrics);
-            } else {
-                // A birth whose aliases weren't stored any more: data by alias can't be read.
-                node.own.forget();
-                node.own.announced = true;
+            match made {
+                Made::ByTheRelay => revive(&mut node.own, payload.metrics),
+                Made::WithAliases => {
+                    node.own.forget();
+                    node.own.announced = true;
+                }
+                Made::WithNames { received_ms } => {
+                    let Payload { metrics, timestamp, .. } = payload;
+                    let taught = Layout::teach(metrics, timestamp, received_ms, true);
+                    let _ = learn_node(node, taught, Life::Alive);
+                    node.told = node.definitions.names().map(str::to_owned).collect();
+                    node.sequence.forget();
+                    node.verify = true;
+                    believe(&mut node.own);
+                }
             }
         }
         MessageType::NDeath => {
@@ -73,11 +102,18 @@ fn replay(node: &mut Node, topic: EntityTopic<'_>, payload: Payload, synthetic: 
         MessageType::DBirth => {
             let Some(device) = device else { return };
             let state = node.devices.entry(device.into()).or_default();
-            if synthetic {
-                revive(state, payload.metrics);
-            } else {
-                state.forget();
-                state.announced = true;
+            match made {
+                Made::ByTheRelay => revive(state, payload.metrics),
+                Made::WithAliases => {
+                    state.forget();
+                    state.announced = true;
+                }
+                Made::WithNames { received_ms } => {
+                    let Payload { metrics, timestamp, .. } = payload;
+                    let taught = Layout::teach(metrics, timestamp, received_ms, false);
+                    state.learn(taught.layout, Life::Alive);
+                    believe(state);
+                }
             }
         }
         MessageType::DDeath => {
@@ -94,6 +130,15 @@ fn replay(node: &mut Node, topic: EntityTopic<'_>, payload: Payload, synthetic: 
                 enter(state, &metric);
             }
         }
+    }
+}
+
+/// Readers were told of all of it; its values may be out of date.
+fn believe(state: &mut EntityState) {
+    state.announced = true;
+    state.uncertain = true;
+    for slot in &mut state.layout.slots {
+        slot.born = true;
     }
 }
 

@@ -6,6 +6,7 @@ mod captured;
 mod filters;
 mod healing;
 mod hostile;
+mod limits;
 mod random;
 mod restarts;
 mod sessions;

@@ -7,7 +7,7 @@ use prost::Message;
 
 use super::encode::{self, Content};
 use super::{Counters, Now, PipelineSettings};
-use crate::journal::{Body, Keyframe, Relayed};
+use crate::journal::{Body, Keyframe, MAX_BODY_BYTES, Relayed};
 use crate::ot::plant::{
     EntityState, Life, Node, Removed, SURVEY_BYTES, Slot, Survey, Types, allowance,
 };
@@ -18,6 +18,10 @@ use crate::telemetry::{Account, Reason};
 /// At most one birth of the relay's own making per node in this time, for metrics that were
 /// born late: births are large, and an edge node could otherwise ask for one with each message.
 const SYNTHETIC_EVERY: Duration = Duration::from_secs(1);
+
+/// Largest payload of a frame, in bytes: what a frame holds, less room for the topic (64 KiB in
+/// MQTT) and the rest of its envelope.
+pub(super) const MAX_PAYLOAD_BYTES: usize = MAX_BODY_BYTES - 128 * 1024;
 
 /// What became of a received message.
 #[must_use]
@@ -41,19 +45,28 @@ pub(super) struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Journals a message of the plant, or one made in its place.
+    /// Journals a message of the plant, or one made in its place. False: it is larger than a
+    /// frame may be, and nothing was journalled.
+    #[must_use]
     pub(super) fn relay(
         &mut self,
         node: &mut Node,
         topic: EntityTopic<'_>,
         payload: &Payload,
         synthetic: bool,
-    ) {
+    ) -> bool {
+        if payload.encoded_len() > MAX_PAYLOAD_BYTES {
+            return false;
+        }
         // An NBIRTH starts anew, so nothing is lost before it; what the relay makes by itself
         // doesn't answer for the plant.
         *self.structure_changed |= synthetic && !topic.message_type.is_data();
         let tells = !synthetic && topic.message_type != MessageType::NBirth;
         let loss_before = tells && std::mem::take(&mut node.loss);
+        let aliased = topic.message_type.is_birth()
+            && node
+                .state(topic.entity.device)
+                .is_some_and(|state| state.layout.aliases().next().is_some());
         self.out.push(Body::Relayed(Relayed {
             source: self.settings.source.clone(),
             topic: topic.to_string(),
@@ -61,7 +74,9 @@ impl Turn<'_> {
             received_ms: self.now.wall_ms,
             loss_before,
             synthetic,
+            aliased,
         }));
+        true
     }
 
     /// Judges every metric of one entity by the policy.
@@ -204,7 +219,11 @@ impl Turn<'_> {
         let payload = encode::node_birth(node, Content::Forwarded, timestamp);
         let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
         let topic = EntityTopic::birth(Entity::node(&group, &edge_node));
-        self.relay(node, topic, &payload, synthetic);
+        if !self.relay(node, topic, &payload, synthetic) {
+            // Readers can't be told what it looks like now: for them it is dead.
+            self.bury_node(node);
+            return;
+        }
         for device in node.devices.values_mut() {
             device.announced = false;
         }
@@ -224,7 +243,10 @@ impl Turn<'_> {
         let payload = encode::device_birth(node, state, Content::Forwarded, timestamp);
         let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
         let topic = EntityTopic::birth(Entity::device(&group, &edge_node, device));
-        self.relay(node, topic, &payload, synthetic);
+        if !self.relay(node, topic, &payload, synthetic) {
+            self.bury_device(node, device);
+            return;
+        }
         if let Some(state) = node.devices.get_mut(device) {
             self.release(state, Fate::Forwarded);
             mark_born(state);
@@ -251,7 +273,9 @@ impl Turn<'_> {
         }
         let payload = encode::death(node.bd_seq.as_ref(), self.now.wall_ms);
         let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
-        self.relay(node, EntityTopic::death(Entity::node(&group, &edge_node)), &payload, true);
+        // A death is small.
+        let _ =
+            self.relay(node, EntityTopic::death(Entity::node(&group, &edge_node)), &payload, true);
         for device in node.devices.values_mut() {
             device.announced = false;
         }
@@ -267,15 +291,12 @@ impl Turn<'_> {
         let payload = encode::death(None, self.now.wall_ms);
         let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
         let topic = EntityTopic::death(Entity::device(&group, &edge_node, device));
-        self.relay(node, topic, &payload, true);
+        let _ = self.relay(node, topic, &payload, true);
     }
 
     /// Journals the births that are due for metrics born late, if the node's turn has come.
     pub(super) fn catch_up(&mut self, node: &mut Node) -> bool {
-        let rested = node
-            .last_synthetic
-            .is_none_or(|last| self.now.mono.saturating_sub(last) >= SYNTHETIC_EVERY);
-        if !rested {
+        if !self.is_rested(node) {
             return false;
         }
         let due: Vec<Box<str>> = node
@@ -293,6 +314,11 @@ impl Turn<'_> {
         }
         node.last_synthetic = Some(self.now.mono);
         true
+    }
+
+    /// Whether the relay may make births for the node again.
+    pub(super) fn is_rested(&self, node: &Node) -> bool {
+        node.last_synthetic.is_none_or(|last| self.now.mono.saturating_sub(last) >= SYNTHETIC_EVERY)
     }
 
     /// Ends the waiting of an entity's messages.

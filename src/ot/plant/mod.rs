@@ -160,7 +160,8 @@ impl Plant {
     }
 
     /// The node, made if need be. Where there is no room, the node that has been dead for the
-    /// longest gives way; `None` if all are alive.
+    /// longest gives way, then the one among those that the policy doesn't let readers know;
+    /// `None` if readers know all of them.
     pub(crate) fn ensure(&mut self, entity: Entity<'_>) -> Option<usize> {
         if let Some(index) = self.find(entity) {
             return Some(index);
@@ -178,8 +179,8 @@ impl Plant {
                 .nodes
                 .iter_mut()
                 .enumerate()
-                .filter(|(_, node)| node.own.life != Life::Alive && !node.own.announced)
-                .min_by_key(|(_, node)| node.last_seen)?;
+                .filter(|(_, node)| !node.own.announced)
+                .min_by_key(|(_, node)| (node.own.life == Life::Alive, node.last_seen))?;
             if let Some(nodes) = self.index.get_mut(&dead.group) {
                 nodes.remove(&dead.edge_node);
                 if nodes.is_empty() {
@@ -218,12 +219,19 @@ mod tests {
         for (index, name) in ["a", "b"].into_iter().enumerate() {
             assert_eq!(plant.ensure(Entity::node("G", name)), Some(index));
             plant.node_mut(index).unwrap().own.life = Life::Alive;
+            plant.node_mut(index).unwrap().own.announced = true;
         }
         assert_eq!(plant.ensure(Entity::node("G", "c")), None);
+        // Alive, but nothing that readers may know.
+        plant.node_mut(1).unwrap().own.announced = false;
+        assert_eq!(plant.ensure(Entity::node("G", "b2")), Some(1));
+        plant.node_mut(1).unwrap().own.announced = true;
+        plant.node_mut(1).unwrap().own.life = Life::Alive;
         plant.node_mut(0).unwrap().own.life = Life::Unknown;
+        plant.node_mut(0).unwrap().own.announced = false;
         assert_eq!(plant.ensure(Entity::node("H", "c")), Some(0));
         assert_eq!(plant.find(Entity::node("G", "a")), None);
-        assert_eq!(plant.find(Entity::node("G", "b")), Some(1));
+        assert_eq!(plant.find(Entity::node("G", "b2")), Some(1));
         assert_eq!(plant.find(Entity::node("H", "c")), Some(0));
         assert_eq!(plant.nodes().len(), 2);
     }

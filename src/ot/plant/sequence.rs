@@ -81,8 +81,14 @@ impl Sequence {
                 self.next = Some(seq.wrapping_add(1));
                 Arrival::InOrder
             }
-            ahead @ 1..=WINDOW => {
-                self.holes.extend((0..ahead).map(|step| (next.wrapping_add(step), now)));
+            // No number is missed twice, and no more are missed than the window holds: beyond
+            // that there is no order to speak of.
+            ahead @ 1..=WINDOW if self.holes.len() < usize::from(WINDOW) => {
+                for missing in (0..ahead).map(|step| next.wrapping_add(step)) {
+                    if !self.holes.iter().any(|(known, _)| *known == missing) {
+                        self.holes.push((missing, now));
+                    }
+                }
                 self.next = Some(seq.wrapping_add(1));
                 Arrival::Early
             }
@@ -161,6 +167,19 @@ mod tests {
             assert_eq!(arrival, Arrival::InOrder);
         }
         assert!(!sequence.expire(at(10_000), TIMEOUT));
+    }
+
+    #[test]
+    fn numbers_that_jump_to_and_fro_are_a_gap_and_fill_no_memory() {
+        let mut sequence = started();
+        let mut jumps = 0;
+        for step in 0..2_000_u16 {
+            let number = if step % 2 == 0 { 120 } else { 240 };
+            let arrival = sequence.arrive(at(0), Some(number), u64::from(step), false);
+            jumps += u32::from(arrival == Arrival::Jump);
+            assert!(sequence.holes.len() < 256, "{} holes", sequence.holes.len());
+        }
+        assert!(jumps > 0);
     }
 
     #[test]

@@ -147,7 +147,10 @@ fn restore_node(node: &mut Node, stored: StoredNode, max_devices: usize) {
     node.devices = stored
         .devices
         .into_iter()
-        .take(max_devices)
+        .enumerate()
+        // What readers hold for alive has to be known, or it could never be said to be dead.
+        .filter(|(index, device)| *index < max_devices || device.announced)
+        .map(|(_, device)| device)
         .map(|device| (device.name.as_str().into(), restore_entity(device)))
         .collect();
     node.definitions =

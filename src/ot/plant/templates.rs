@@ -163,6 +163,10 @@ impl Definitions {
         self.by_name.contains_key(name)
     }
 
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(String::as_str)
+    }
+
     pub(crate) fn metrics(&self) -> impl Iterator<Item = &Metric> {
         self.by_name.values().map(|definition| &definition.metric)
     }

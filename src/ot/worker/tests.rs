@@ -161,3 +161,36 @@ fn a_stop_journals_and_releases_what_came_before_it() {
     running.thread.join().unwrap();
     assert_eq!(topics(dir.path()).len(), 9);
 }
+
+#[test]
+fn a_stored_plant_that_is_older_than_the_replayed_segment_is_not_believed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut running = start(dir.path());
+    running.work.send(Work::Connected { present: false }).unwrap();
+    running.deliver(1, "spBv1.0/G/NBIRTH/E", 0, birth());
+    assert_eq!(running.released(1), [1]);
+    running.stop();
+    let plant = dir.path().join("state/plant.state");
+    let old = std::fs::read(&plant).unwrap();
+
+    // Two more starts, each with a segment of its own: in the first, which isn't replayed, the
+    // alias could have moved.
+    let mut running = start(dir.path());
+    running.work.send(Work::Connected { present: true }).unwrap();
+    running.deliver(2, "spBv1.0/G/NDATA/E", 1, data(5));
+    assert_eq!(running.released(1), [2]);
+    running.stop();
+    start(dir.path()).stop();
+    // Its store is lost, as after a disk error or with a restored backup.
+    std::fs::write(&plant, old).unwrap();
+
+    let mut running = start(dir.path());
+    running.work.send(Work::Connected { present: true }).unwrap();
+    running.deliver(3, "spBv1.0/G/NDATA/E", 2, data(6));
+    assert_eq!(running.released(1), [3]);
+    running.stop();
+    let topics = topics(dir.path());
+    let data = topics.iter().filter(|topic| topic.as_str() == "spBv1.0/G/NDATA/E").count();
+    assert_eq!(data, 1, "data by alias must wait for a birth: {topics:?}");
+    assert_eq!(topics.iter().filter(|topic| topic.contains("NDEATH")).count(), 1, "{topics:?}");
+}

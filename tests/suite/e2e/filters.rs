@@ -4,6 +4,8 @@
 //! Everything that must not cross has the word `DENIED` in it, in names, values, descriptions,
 //! properties, columns, parameters and members alike.
 
+use std::ops::RangeInclusive;
+
 use sparkdiode::sparkplug::{
     Cell, CellValue, DataSet, DataType, MetaData, Metric, Parameter, ParameterValue, Property,
     PropertySet, PropertyValue, Row, Template, Value,
@@ -36,6 +38,7 @@ fn denied_metrics_of_nodes_and_devices_are_nowhere() {
         device = "*DENIED*"
         "#,
         &["NBIRTH", "DBIRTH"],
+        1..=1,
     );
 }
 
@@ -58,6 +61,7 @@ fn a_deny_rule_wins_over_forward_rules_for_metrics_devices_and_members() {
         topic = "spBv1.0/+/+/+/Vault DENIED"
         "#,
         &["NBIRTH", "DBIRTH"],
+        1..=1,
     );
 }
 
@@ -81,6 +85,7 @@ fn an_allow_list_lets_nothing_else_through() {
         allow-metrics = ["Line/Counter"]
         "#,
         &["NBIRTH", "DBIRTH"],
+        1..=1,
     );
 }
 
@@ -96,12 +101,16 @@ fn a_node_whose_own_metrics_are_all_denied_still_carries_its_devices() {
         deny-metrics = ["**DENIED**"]
         "#,
         &["DBIRTH"],
+        // That the press needs the definition of the pump is known with its DBIRTH only: a
+        // second NBIRTH carries it, unless the first one still waits for its session.
+        1..=2,
     );
 }
 
 /// Runs a rich edge node through the relay with this policy, which denies all that has the word
-/// in it and forwards `Line/Counter` of the device `Press`.
-fn denied_is_nowhere(policy: &str, counted: &[&str]) {
+/// in it and forwards `Line/Counter` of the device `Press`; that counter is in the births
+/// `counted`.
+fn denied_is_nowhere(policy: &str, counted: &[&str], node_births: RangeInclusive<usize>) {
     const ROUNDS: u32 = 30;
     let Some(rig) = Rig::start(policy) else { return };
     let host = SradHost::start(rig.it_address(), "enterprise");
@@ -133,8 +142,9 @@ fn denied_is_nowhere(policy: &str, counted: &[&str]) {
     assert_eq!(host.stale(), 0);
     assert_eq!(host.unknown(), Vec::<String>::new());
     assert_eq!(rig.it.count("spBv1.0/Plant/NCMD/Rich"), 0, "the host asked for a rebirth");
-    assert_eq!(rig.it.count("spBv1.0/Plant/NBIRTH/Rich"), 1);
-    assert_eq!(rig.it.count("spBv1.0/Plant/DBIRTH/Rich/Press"), 1);
+    let births = rig.it.count("spBv1.0/Plant/NBIRTH/Rich");
+    assert!(node_births.contains(&births), "{births} births, none of them asked for");
+    assert!(rig.it.count("spBv1.0/Plant/DBIRTH/Rich/Press") <= births);
     for verb in counted {
         let device = if *verb == "DBIRTH" { "/Press" } else { "" };
         let topic = format!("spBv1.0/Plant/{verb}/Rich{device}");

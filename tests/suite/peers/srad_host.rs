@@ -12,6 +12,7 @@ use srad::types::MetricId;
 use srad::types::payload::metric::Value;
 use tokio::runtime::{Builder, Handle};
 
+use crate::client::{Arrival, Client};
 use crate::waiting::wait_until;
 
 /// Births of a few thousand metrics; the MQTT client's own bound is 10 KiB.
@@ -44,14 +45,16 @@ pub(crate) struct SradHost {
 struct Log(Arc<Mutex<Vec<(String, Seen)>>>);
 
 impl SradHost {
-    /// Connects, subscribes to everything and waits until the host says that it is online.
+    /// Connects and subscribes to everything. The host publishes its STATE behind its
+    /// subscription: when that has arrived, nothing is missed any more.
     pub(crate) fn start(broker: SocketAddr, host_id: &str) -> SradHost {
         let mut options = MqttOptions::new(host_id, broker.ip().to_string(), broker.port());
         options.set_max_packet_size(Some(MAX_PACKET_BYTES));
+        let mut witness = Client::plain(broker, &format!("witness-of-{host_id}"));
+        witness.subscribe(&[(&format!("spBv1.0/STATE/{host_id}"), 0)]);
         let log = Log::default();
         let (send, receive) = mpsc::channel();
         let (host_id, of_host) = (host_id.to_owned(), log.clone());
-        let (online, is_online) = mpsc::channel();
         let thread = thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
@@ -61,7 +64,6 @@ impl SradHost {
                 let (host, client) =
                     ApplicationBuilder::new(host_id, eventloop, client, everything)
                         .with_rebirth_config(strict)
-                        .on_online(move || online.send(()).unwrap())
                         .on_node_created(move |node| {
                             let entity = format!("{}/{}", node.id().group, node.id().node);
                             node.register_metric_store(Store::new(&of_host, &entity));
@@ -77,7 +79,10 @@ impl SradHost {
             });
         });
         let (runtime, client) = receive.recv().unwrap();
-        is_online.recv().unwrap();
+        wait_until("the host is online", || {
+            let online = |one: &Arrival| one.publish.payload.starts_with(b"{\"online\" : true");
+            witness.look(|arrivals| arrivals.iter().any(online))
+        });
         SradHost { log, runtime, client, thread: Some(thread) }
     }
 

@@ -1,5 +1,7 @@
 //! What is left of the plant after a restart.
 
+use prost::Message;
+
 use super::bench::{
     ALL, Bench, aliased, bd_seq, by_alias, by_name, keyframed, names_of, payload, topics, typed,
     value_of, verbs,
@@ -106,6 +108,27 @@ fn births_whose_aliases_were_not_stored_are_buried() {
     let mut bench = running();
     let frames = bench.restart(crate::ot::plant::StoredPlant::default(), 0, ALL);
     assert_eq!(verbs(&frames), "NDEATH");
+}
+
+#[test]
+fn births_without_aliases_are_learnt_from_the_journal_alone() {
+    let mut bench = Bench::new(ALL);
+    bench.node("NBIRTH", vec![bd_seq(1), typed("temp", DataType::Double, Value::Double(20.0))]);
+    bench.node("DBIRTH/D", vec![typed("x", DataType::Int8, Value::Int(1))]);
+    bench.node("DDATA/D", vec![by_name("x", Value::Int(2))]);
+    let frames = bench.restart(crate::ot::plant::StoredPlant::default(), 0, ALL);
+    assert!(frames.is_empty(), "nothing new: {:?}", topics(&frames));
+    let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).collect();
+    let keyframes = keyframed(&keyframes);
+    assert_eq!(keyframes.len(), 2);
+    assert!(keyframes[0].uncertain);
+    let device = Payload::decode(keyframes[1].payload.as_slice()).unwrap();
+    assert_eq!(value_of(&device, "x"), Some(Value::Int(2)));
+    bench.pipeline.session(bench.now, true);
+    let frames = bench.node("NDATA", vec![by_name("temp", Value::Double(21.0))]);
+    assert_eq!(names_of(&payload(&frames[0])), ["temp"]);
+    // A metric that didn't cross isn't known: it can't be read before the next birth.
+    assert!(bench.node("NDATA", vec![by_alias(9, Value::Int(1))]).is_empty());
 }
 
 #[test]

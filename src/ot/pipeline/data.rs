@@ -5,7 +5,7 @@ use prost::Message;
 use super::births::low_byte;
 use super::encode;
 use super::turn::{Fate, MAX_PAYLOAD_BYTES, Turn, verdict};
-use crate::ot::plant::{Arrival, Life, Node, Removed, Survey, is_definition};
+use crate::ot::plant::{Arrival, Life, Node, Removed, Survey, allowance, is_definition};
 use crate::policy::{RuleId, Verdict};
 use crate::sparkplug::value::fits;
 use crate::sparkplug::{Caps, DataType, Entity, EntityTopic, Metric, Payload, Value};
@@ -78,23 +78,22 @@ impl Turn<'_> {
         };
         let Some(state) = state.filter(|state| state.holds) else { return };
         let mut items = Vec::new();
-        let mut waits = false;
+        let mut waits_for_birth = false;
         for (slot, held) in state.layout.slots.iter_mut().enumerate() {
             let Verdict::Forward { rule } = held.verdict else {
                 held.held = None;
                 continue;
             };
             let is_instance = |metric: &Metric| matches!(metric.value, Some(Value::Template(_)));
-            let lacks_definition = held.held.as_ref().is_some_and(is_instance)
+            let lacks_type = held.held.as_ref().is_some_and(is_instance)
                 && !held.definition.as_ref().is_some_and(|name| told.contains(&**name));
-            if !held.born || lacks_definition {
-                // A birth is due, and will have the value.
-                waits |= held.held.is_some();
+            if !held.born || lacks_type {
+                waits_for_birth |= held.held.is_some();
             } else if let Some(metric) = held.held.take() {
                 items.push(Item { slot, metric, historical: false, rule, unborn: false });
             }
         }
-        state.holds = waits;
+        state.holds = waits_for_birth;
         let mut rules: Vec<RuleId> = items.iter().map(|item| item.rule).collect();
         rules.sort_unstable();
         rules.dedup();
@@ -311,13 +310,15 @@ impl Turn<'_> {
             return Err(Reason::TypeMismatch);
         }
         definitions.conform(instance, &name, &Removed::new());
-        if let Some(Value::Template(current)) = &slot.current.value {
+        if let Some(Value::Template(current)) = &slot.current.value
+            && definitions.usable(current.template_ref.as_deref()) == Ok(&*name)
+        {
             // Both spellings mean the same.
             instance.template_ref.clone_from(&current.template_ref);
         }
         if slot.definition.is_none() && slot.is_forwarded() {
             let plan = self.policy.plan(Entity { group, edge_node, device });
-            let budget = left.unwrap_or_else(|| definitions.allowance(0));
+            let budget = left.unwrap_or_else(|| allowance(instance.encoded_len()));
             let mut survey = Survey::new(definitions, &plan, budget);
             let asked = survey.instance(slot.name(), &name);
             *left = Some(survey.budget());
@@ -331,6 +332,7 @@ impl Turn<'_> {
             }
         }
         let lacks = !told.contains(&*name);
+        node.types_due |= lacks && slot.is_forwarded();
         slot.definition = Some(name);
         Ok(lacks)
     }

@@ -87,8 +87,7 @@ fn replay(node: &mut Node, topic: EntityTopic<'_>, payload: Payload, made: Made)
                     let Payload { metrics, timestamp, .. } = payload;
                     let taught = Layout::teach(metrics, timestamp, received_ms, true);
                     let _ = learn_node(node, taught, Life::Alive);
-                    let told = node.definitions.metrics().filter_map(|metric| metric.name.clone());
-                    node.told = told.collect();
+                    node.told = node.definitions.names().map(str::to_owned).collect();
                     node.sequence.forget();
                     node.verify = true;
                     believe(&mut node.own);

@@ -8,7 +8,9 @@ use prost::Message;
 use super::encode::{self, Content};
 use super::{Counters, Now, PipelineSettings};
 use crate::journal::{Body, Keyframe, MAX_BODY_BYTES, Relayed};
-use crate::ot::plant::{EntityState, Life, Node, Removed, SURVEY_BYTES, Slot, Survey, Types};
+use crate::ot::plant::{
+    EntityState, Life, Node, Removed, SURVEY_BYTES, Slot, Survey, Types, allowance,
+};
 use crate::policy::{EntityPlan, Limiter, Policy, Verdict};
 use crate::sparkplug::{DataType, Entity, EntityTopic, MessageType, Payload, Value, names};
 use crate::telemetry::{Account, Reason};
@@ -155,7 +157,7 @@ impl Turn<'_> {
             Some(Value::Template(instance)) => instance.encoded_len(),
             _ => 0,
         });
-        let budget = definitions.allowance(bytes.fold(0, usize::saturating_add)).min(limit);
+        let budget = allowance(bytes.fold(0, usize::saturating_add)).min(limit);
         let mut survey = Survey::new(definitions, &plan, budget);
         for slot in slots.iter_mut().filter(is_instance) {
             let found = match &mut slot.current.value {

@@ -14,7 +14,7 @@ use foldhash::fast::RandomState;
 pub(crate) use layout::{Layout, Slot, Taught, is_definition};
 pub(crate) use sequence::{Arrival, Sequence};
 pub(crate) use stored::StoredPlant;
-pub(crate) use templates::{Definitions, Removed, SURVEY_BYTES, Survey, Types};
+pub(crate) use templates::{Definitions, Removed, SURVEY_BYTES, Survey, Types, allowance};
 
 use crate::sparkplug::{Entity, Metric};
 

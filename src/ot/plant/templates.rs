@@ -28,8 +28,8 @@ pub(crate) const SURVEY_BYTES: usize = 4 * 1024 * 1024;
 /// What every survey may ask for, however little was received: some thousand names.
 const BASE_BYTES: usize = 256 * 1024;
 
-/// What a survey may ask for beyond that, for each byte of definitions and instances. A complete
-/// instance has every name that is asked for, if not the names of all that it is in.
+/// What a survey may ask for beyond that, for each byte of what it looks at. A complete instance
+/// has every name that is asked for, if not the names of all that it is in.
 const BYTES_PER_BYTE: usize = 16;
 
 /// What asking for a name costs beside its bytes.
@@ -163,6 +163,10 @@ impl Definitions {
         self.by_name.contains_key(name)
     }
 
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(String::as_str)
+    }
+
     pub(crate) fn metrics(&self) -> impl Iterator<Item = &Metric> {
         self.by_name.values().map(|definition| &definition.metric)
     }
@@ -184,7 +188,7 @@ impl Definitions {
     /// Asks the policy about each definition, as a metric of the node.
     pub(crate) fn judge(&mut self, node: &EntityPlan<'_>) {
         self.denied.clear();
-        let mut budget = self.allowance(0);
+        let mut budget = allowance(self.bytes);
         let mut answers = Vec::new();
         for (name, definition) in &self.by_name {
             if definition.fault.is_some() {
@@ -211,12 +215,6 @@ impl Definitions {
             denied.extend(asked);
         }
         self.denied = denied.removed;
-    }
-
-    /// What a survey may ask for that looks at `instance_bytes` of instances.
-    pub(crate) fn allowance(&self, instance_bytes: usize) -> usize {
-        let received = self.bytes.saturating_add(instance_bytes);
-        BASE_BYTES.saturating_add(received.saturating_mul(BYTES_PER_BYTE)).min(SURVEY_BYTES)
     }
 
     /// What is removed whatever the instances ask for.
@@ -443,6 +441,12 @@ impl Definition {
             _ => None,
         })
     }
+}
+
+/// What a survey may ask for that looks at so many bytes: small messages can't make much work,
+/// however much the definitions describe.
+pub(crate) fn allowance(received_bytes: usize) -> usize {
+    BASE_BYTES.saturating_add(received_bytes.saturating_mul(BYTES_PER_BYTE)).min(SURVEY_BYTES)
 }
 
 /// Asks the policy of one entity about the members of its instances.

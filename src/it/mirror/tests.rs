@@ -254,7 +254,7 @@ impl World {
         Item::Frame(Frame {
             seq: at as u64,
             epoch: 1,
-            appended_ms: WALL,
+            appended_ms: self.now.wall_ms,
             body: Some(self.frames[at].clone()),
             in_head: at == 0,
         })
@@ -866,4 +866,63 @@ proptest! {
         prop_assert!(world.mirror.account().balances());
         prop_assert_eq!(world.mirror.position().1, world.frames.len() as u64);
     }
+}
+
+#[test]
+fn sessions_that_end_at_their_births_are_opened_ever_more_slowly() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    for step in 0..60 * 20 {
+        world.pass(Duration::from_millis(50));
+        if step % 20 == 0 {
+            world.heartbeat();
+        }
+        if !world.sessions.is_empty() {
+            world.break_sessions();
+        }
+    }
+    assert!(world.host.births < 20, "{} births in a minute", world.host.births);
+    // One confirmation, and the next loss is the first again.
+    world.pass_alive(Duration::from_secs(30));
+    let births = world.host.births;
+    world.break_sessions();
+    world.pass_alive(Duration::from_secs(1));
+    assert_eq!(world.host.births, births + 1);
+}
+
+fn host_state(world: &mut World, online: bool, timestamp: u64) {
+    let id = world.commands["g/e"];
+    let payload = format!("{{\"online\":{online},\"timestamp\":{timestamp}}}");
+    let topic = "spBv1.0/STATE/scada".to_owned();
+    world.tell(id, SessionEvent::Received { topic, payload: payload.into(), retain: true });
+    world.carry_out();
+}
+
+#[test]
+fn every_session_waits_for_the_primary_host_anew() {
+    let primary_host = Some("scada".to_owned());
+    let mut world = World::live(MirrorSettings { primary_host, ..settings() });
+    plant(&mut world);
+    host_state(&mut world, true, 5);
+    assert_eq!(world.host.births, 1);
+    world.broker_up = false;
+    world.break_sessions();
+    world.pass_alive(Duration::from_secs(60));
+    world.broker_up = true;
+    world.pass_alive(Duration::from_secs(20));
+    assert_eq!(world.host.births, 1, "the host may have gone meanwhile");
+    host_state(&mut world, true, 5);
+    assert_eq!(world.host.births, 2, "the retained message of the same host");
+}
+
+#[test]
+fn a_state_from_the_far_future_is_ignored() {
+    let primary_host = Some("scada".to_owned());
+    let mut world = World::live(MirrorSettings { primary_host, ..settings() });
+    plant(&mut world);
+    host_state(&mut world, false, WALL + 3_600_001);
+    host_state(&mut world, true, WALL);
+    assert_eq!(world.host.births, 1);
+    host_state(&mut world, false, WALL + 3_600_000);
+    assert_eq!(world.host.deaths, 1, "a clock may be an hour ahead");
 }

@@ -89,8 +89,14 @@ pub enum Notice {
     LinkStale { away_ms: u64 },
     /// The journal lives again.
     LinkAlive,
+    /// Frames come, but they were appended so long ago that they prove no life: a backlog, or
+    /// the clocks of the two halves differ.
+    OldFrames { behind_ms: u64 },
     /// Journal sequence numbers `first..=last` can't be had any more.
     FramesLost { first: u64, last: u64, cause: crate::journal::LostCause },
+    /// What a backfill could not publish: `frames` frames among `first..=last` held values that
+    /// no birth of today has a place for.
+    Unplaceable { first: u64, last: u64, frames: u64 },
     /// A command of an IT host was refused; nothing of it crossed.
     CommandRefused { topic: String, metrics: Vec<String>, reason: &'static str },
     /// A rebirth request was answered from the mirror.
@@ -134,8 +140,10 @@ pub struct Mirror {
     out: VecDeque<Outgoing>,
     notices: VecDeque<Notice>,
     link: Link,
-    /// When the last frame came.
+    /// When the last frame came that had just been appended.
     last_frame: Duration,
+    /// That only old frames come was told since the link was alive.
+    old_told: bool,
     /// The OT half's own word about its broker, in milliseconds; 0 while connected.
     ot_away_ms: u64,
     /// The next frame of the journal.
@@ -173,6 +181,7 @@ impl Mirror {
             notices: VecDeque::new(),
             link: Link::CatchingUp,
             last_frame: Duration::ZERO,
+            old_told: false,
             ot_away_ms: 0,
             position: 0,
             epoch: 0,

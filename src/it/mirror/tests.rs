@@ -926,3 +926,41 @@ fn a_state_from_the_far_future_is_ignored() {
     host_state(&mut world, false, WALL + 3_600_000);
     assert_eq!(world.host.deaths, 1, "a clock may be an hour ahead");
 }
+
+#[test]
+fn old_frames_are_no_sign_of_life() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    world.pass(Duration::from_secs(60));
+    assert!(!world.host.nodes["g/e"].online);
+    let late = |world: &mut World, behind_ms: u64| {
+        let appended_ms = world.now.wall_ms - behind_ms;
+        let body = Some(Body::Heartbeat(Heartbeat { ot_connected: true, ..Heartbeat::default() }));
+        let seq = world.mirror.position().1;
+        let frame = Frame { seq, epoch: 1, appended_ms, body, in_head: false };
+        world.mirror.handle_item(world.now, Item::Frame(frame));
+        world.pass(Duration::from_secs(1));
+    };
+    for _ in 0..10 {
+        late(&mut world, 15_001);
+    }
+    assert_eq!(world.host.births, 1, "born by frames of an OT half that may be dead");
+    let told = |notice: &&Notice| matches!(notice, Notice::OldFrames { behind_ms: 15_001 });
+    assert_eq!(world.notices.iter().filter(told).count(), 1);
+    late(&mut world, 15_000);
+    assert_eq!(world.host.births, 2, "the clocks of two boxes may differ a little");
+}
+
+#[test]
+fn a_clock_ahead_of_ours_is_a_sign_of_life() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    world.pass(Duration::from_secs(60));
+    let appended_ms = world.now.wall_ms + 3_600_000;
+    let body = Some(Body::Heartbeat(Heartbeat { ot_connected: true, ..Heartbeat::default() }));
+    let seq = world.mirror.position().1;
+    let frame = Frame { seq, epoch: 1, appended_ms, body, in_head: false };
+    world.mirror.handle_item(world.now, Item::Frame(frame));
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.host.births, 2);
+}

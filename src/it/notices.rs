@@ -123,6 +123,7 @@ impl NoticeLog {
             forwarded = account.forwarded,
             dropped = drops.join(" "),
             backfilled = tally.backfilled,
+            unplaceable = tally.unplaceable,
             healed = tally.healed,
             gaps = tally.gaps,
             frames_lost = tally.frames_lost,

@@ -64,7 +64,8 @@ pub enum OnGap {
 /// What the mirror counts beside the account.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Tally {
-    /// Frames lost on the way: by retention, damage or a rewound journal.
+    /// Frames lost on the way: by retention, damage or a rewound journal. What a second
+    /// reading for the backfill misses counts too.
     pub frames_lost: u64,
     /// Bodies that this version doesn't know.
     pub unknown_bodies: u64,
@@ -80,6 +81,9 @@ pub struct Tally {
     pub commands_refused: u64,
     /// Frames of a missed stretch that were published as historical.
     pub backfilled: u64,
+    /// Frames of a missed stretch with values that IT can't be told of any more: the device
+    /// died, or the birth of today has no such metric.
+    pub unplaceable: u64,
 }
 
 /// Something that a person should know; the driver logs it.
@@ -153,6 +157,7 @@ pub struct Mirror {
     /// Nodes seen in the head of the segment that is being read.
     head: Option<HashSet<NodeId>>,
     host: Host,
+    pass: backfill::Pass,
     /// Frames that were in the journal before the first start.
     first_stretch: Option<(u64, u64)>,
     stopping: bool,
@@ -188,6 +193,7 @@ impl Mirror {
             keyframe_every: Duration::from_secs(60),
             head: None,
             host: Host::default(),
+            pass: backfill::Pass::default(),
             first_stretch: None,
             stopping: false,
             account: Account::default(),

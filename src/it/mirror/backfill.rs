@@ -25,14 +25,8 @@ struct Unplaceable {
     frames: u64,
 }
 
-/// What becomes of a metric of a missed frame.
-enum Placed {
-    Historical(Metric),
-    /// Hosts hold it already, or it is no value of the plant.
-    Nothing,
-    /// Hosts have no place for it.
-    Unplaceable,
-}
+/// Hosts have no place for a metric of a missed frame.
+struct NoPlace;
 
 impl Mirror {
     /// The next stretch to read again, as `(from, to)` with `to` exclusive, over all nodes
@@ -87,9 +81,8 @@ impl Mirror {
         let mut complete = true;
         for metric in decoded.payload.metrics {
             match place(metric, layout, date, birth) {
-                Placed::Historical(metric) => metrics.push(metric),
-                Placed::Nothing => {}
-                Placed::Unplaceable => complete = false,
+                Ok(historical) => metrics.extend(historical),
+                Err(NoPlace) => complete = false,
             }
         }
         if !complete {
@@ -158,15 +151,21 @@ impl Mirror {
     }
 }
 
-/// Makes historical data of a metric of a missed frame.
-fn place(mut metric: Metric, layout: &Layout, date: u64, birth: bool) -> Placed {
+/// Makes historical data of a metric of a missed frame. `None`: hosts hold it already, or it is
+/// no value of the plant.
+fn place(
+    mut metric: Metric,
+    layout: &Layout,
+    date: u64,
+    birth: bool,
+) -> Result<Option<Metric>, NoPlace> {
     if !layout.takes(&metric) {
         // Control metrics are in no layout, and their values are the session's own.
         let control = metric
             .name
             .as_deref()
             .is_some_and(|name| name == names::BD_SEQ || names::is_control(name));
-        return if control { Placed::Nothing } else { Placed::Unplaceable };
+        return if control { Ok(None) } else { Err(NoPlace) };
     }
     let template = match &metric.value {
         Some(Value::Template(template)) => Some(template.is_definition == Some(true)),
@@ -174,15 +173,15 @@ fn place(mut metric: Metric, layout: &Layout, date: u64, birth: bool) -> Placed 
     };
     // Definitions are no values and never appear in data.
     if template == Some(true) {
-        return Placed::Nothing;
+        return Ok(None);
     }
     metric.timestamp.get_or_insert(date);
     if layout.is_current(&metric) {
-        return Placed::Nothing;
+        return Ok(None);
     }
     if birth && template.is_some() {
         // Births repeat whole templates with their datatypes, which data may not.
-        return Placed::Unplaceable;
+        return Err(NoPlace);
     }
     metric.alias = None;
     metric.datatype = None;
@@ -190,5 +189,5 @@ fn place(mut metric: Metric, layout: &Layout, date: u64, birth: bool) -> Placed 
     if metric.value.is_none() {
         metric.is_null = Some(true);
     }
-    Placed::Historical(metric)
+    Ok(Some(metric))
 }

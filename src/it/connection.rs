@@ -5,8 +5,10 @@
 //! back over one channel.
 
 use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam_channel::Sender;
@@ -17,6 +19,8 @@ use rumqttc::{
 };
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::time::sleep;
 
 use crate::broker::{BrokerSettings, explain};
 use crate::it::Happened;
@@ -34,11 +38,35 @@ const OUTGOING_FACTOR: usize = 4;
 /// Commands of IT hosts that may wait for the driver; further ones are dropped unread, which
 /// bounds what a flood from IT can occupy.
 const MAX_WAITING_COMMANDS: usize = 4_096;
+/// Longest wait for the PUBACK of the NDEATH; then the socket is dropped, and the broker sends
+/// the will, which says the same. Shorter than a stop of the relay waits.
+const CLOSE_WITHIN: Duration = Duration::from_secs(4);
+/// Longest wait for an answer that the broker owes (CONNACK, SUBACK, UNSUBACK, PUBACK): one that
+/// owes it and answers pings all the while has forgotten it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// Publications of one session that may wait for the network. A quarter of what all of them
+/// may hold, so that one session that doesn't move can't stop the others.
+const MAX_SESSION_BYTES: usize = 16 * 1024 * 1024;
+
+/// What is asked of the broker before a session is given up.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    close_within: Duration,
+    answer_within: Duration,
+    session_bytes: usize,
+}
+
+const LIMITS: Limits = Limits {
+    close_within: CLOSE_WITHIN,
+    answer_within: ANSWER_WITHIN,
+    session_bytes: MAX_SESSION_BYTES,
+};
 
 /// All sessions, as the driver sees them.
 #[derive(Debug)]
 pub(super) struct Sessions {
     broker: BrokerSettings,
+    limits: Limits,
     /// As it was read last.
     password: Option<Bytes>,
     runtime: Handle,
@@ -55,7 +83,7 @@ struct Live {
     client: AsyncClient,
     generation: u64,
     shared: Arc<Shared>,
-    /// Publications handed over so far.
+    /// Publications at QoS 1 handed over so far.
     published: u64,
     task: tokio::task::JoinHandle<()>,
 }
@@ -63,8 +91,7 @@ struct Live {
 /// What the driver and the task of one session share.
 #[derive(Debug, Default)]
 struct Shared {
-    /// Sizes of the publications that aren't written yet, in order.
-    queue: Mutex<VecDeque<usize>>,
+    queue: Mutex<Queue>,
     /// With QoS 1 data: a barrier is passed once this many publications are acknowledged; 0
     /// while no barrier waits.
     acks_wanted: AtomicU64,
@@ -72,8 +99,23 @@ struct Shared {
     acked: AtomicU64,
     /// A TCP connection was made: the CONNECT may have been sent.
     tcp_up: AtomicBool,
-    /// The driver asked for the end.
+    /// The driver asked for the end, behind `acks_to_close` acknowledgements.
     closing: AtomicBool,
+    acks_to_close: AtomicU64,
+    /// The driver gave the session up.
+    given_up: AtomicBool,
+    /// Wakes the task after `closing` or `given_up` was set.
+    wake: Notify,
+}
+
+/// Publications that aren't written yet.
+#[derive(Debug, Default)]
+struct Queue {
+    /// Their sizes, in order.
+    sizes: VecDeque<usize>,
+    bytes: usize,
+    /// The task has ended: nothing is written any more.
+    ended: bool,
 }
 
 impl Shared {
@@ -87,12 +129,18 @@ impl Shared {
                 .compare_exchange(wanted, 0, Ordering::SeqCst, Ordering::SeqCst)
                 .is_ok()
     }
+
+    /// Whether everything is acknowledged that a DISCONNECT must not overtake.
+    fn may_disconnect(&self) -> bool {
+        self.acked.load(Ordering::SeqCst) >= self.acks_to_close.load(Ordering::Acquire)
+    }
 }
 
 impl Sessions {
     pub(super) fn new(broker: BrokerSettings, runtime: Handle, happened: Sender<Happened>) -> Self {
         Sessions {
             broker,
+            limits: LIMITS,
             password: None,
             runtime,
             happened,
@@ -121,6 +169,9 @@ impl Sessions {
             generation,
             client: client.clone(),
             subscriptions: spec.subscriptions,
+            limits: self.limits,
+            // The CONNACK, and then the SUBACK.
+            owed: 1,
             shared: Arc::clone(&shared),
             happened: self.happened.clone(),
             queued_bytes: Arc::clone(&self.queued_bytes),
@@ -130,9 +181,28 @@ impl Sessions {
         self.live.insert(node, Live { client, generation, shared, published: 0, task });
     }
 
-    /// Queues a publication behind all earlier ones of this session.
+    /// Queues a publication behind all earlier ones of this session. A session whose queue is
+    /// full is given up: its end is [`SessionEvent::Lost`], and what it held is read again from
+    /// the journal.
     pub(super) fn publish(&mut self, node: NodeId, topic: &str, payload: Vec<u8>, qos: Qos) {
         let Some(live) = self.live.get_mut(&node) else { return };
+        let bytes = payload.len();
+        {
+            let Ok(mut queue) = live.shared.queue.lock() else { return };
+            if queue.ended || live.shared.given_up.load(Ordering::Acquire) {
+                return;
+            }
+            let queued = queue.bytes.saturating_add(bytes);
+            // A single publication may be as large as it likes: the journal bounds it.
+            if queued > self.limits.session_bytes && queue.bytes > 0 {
+                live.shared.given_up.store(true, Ordering::Release);
+                live.shared.wake.notify_one();
+                return;
+            }
+            queue.bytes = queued;
+            queue.sizes.push_back(bytes);
+            self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
         let qos = match qos {
             Qos::AtMostOnce => QoS::AtMostOnce,
             Qos::AtLeastOnce => {
@@ -140,11 +210,6 @@ impl Sessions {
                 QoS::AtLeastOnce
             }
         };
-        let bytes = payload.len();
-        if let Ok(mut queue) = live.shared.queue.lock() {
-            queue.push_back(bytes);
-        }
-        self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         // The channel is unbounded and ends only with the task, whose end is reported.
         let _ = live.client.try_publish(topic, payload, PublishOptions::new(qos));
     }
@@ -170,11 +235,15 @@ impl Sessions {
         }
     }
 
-    /// Sends what is queued, then DISCONNECT.
+    /// Sends what is queued and, once all of it at QoS 1 is acknowledged, DISCONNECT. The NDEATH
+    /// is, and it comes last: its PUBACK says that the broker holds what came before, at either
+    /// QoS. A DISCONNECT queued right here would overtake publications that wait for room in the
+    /// in-flight window, and with them the NDEATH.
     pub(super) fn close(&mut self, node: NodeId) {
         let Some(live) = self.live.get(&node) else { return };
+        live.shared.acks_to_close.store(live.published, Ordering::Release);
         live.shared.closing.store(true, Ordering::Release);
-        let _ = live.client.try_disconnect();
+        live.shared.wake.notify_one();
     }
 
     /// Whether `generation` is the current session of this node. An end forgets the session.
@@ -260,36 +329,92 @@ struct Task {
     generation: u64,
     client: AsyncClient,
     subscriptions: Vec<String>,
+    limits: Limits,
+    /// Answers that the broker owes us.
+    owed: u64,
     shared: Arc<Shared>,
     happened: Sender<Happened>,
     queued_bytes: Arc<AtomicUsize>,
     waiting_commands: Arc<AtomicUsize>,
 }
 
+/// How a session ended.
+enum End {
+    /// DISCONNECT was sent behind an acknowledged NDEATH.
+    Closed,
+    Failed(ConnectionError),
+    /// We dropped the socket; the broker sends the will.
+    GivenUp(&'static str),
+}
+
 impl Task {
     async fn run(mut self, mut eventloop: EventLoop) {
-        let mut said_goodbye = false;
-        let error = loop {
-            match eventloop.poll().await {
-                Ok(Event::Outgoing(Outgoing::Disconnect)) => said_goodbye = true,
-                Ok(event) => self.event(event),
-                Err(error) => break error,
+        match self.converse(&mut eventloop).await {
+            End::Closed => return self.tell(SessionEvent::Closed),
+            End::Failed(error) if self.shared.closing.load(Ordering::Acquire) => {
+                tracing::debug!(target: "it", node = self.node.0, %error,
+                    "session ended while closing");
             }
-            if said_goodbye {
-                self.tell(SessionEvent::Closed);
-                return;
+            End::Failed(error) => self.report(&error),
+            End::GivenUp(why) => {
+                let error = why.to_owned();
+                let _ = self.happened.send(Happened::BrokerTrouble { error });
             }
-        };
-        if self.shared.closing.load(Ordering::Acquire) {
-            tracing::debug!(target: "it", node = self.node.0, %error, "session ended while closing");
-        } else {
-            self.report(&error);
         }
+        // The driver may open the next session at this word: by then the socket is gone.
+        drop(eventloop);
         let connect_sent = self.shared.tcp_up.load(Ordering::Acquire);
         self.tell(SessionEvent::Lost { connect_sent });
     }
 
-    fn event(&mut self, event: Event) {
+    async fn converse(&mut self, eventloop: &mut EventLoop) -> End {
+        let shared = Arc::clone(&self.shared);
+        let mut closed_by = pin!(sleep(self.limits.close_within));
+        let mut answered_by = pin!(sleep(self.limits.answer_within));
+        let mut closing = false;
+        let mut said_goodbye = false;
+        loop {
+            // One poll is never given up for a wake-up: it may have taken a request already.
+            let mut poll = pin!(eventloop.poll());
+            let event = loop {
+                if shared.given_up.load(Ordering::Acquire) {
+                    return End::GivenUp("the IT broker takes publications too slowly");
+                }
+                if !closing && shared.closing.load(Ordering::Acquire) {
+                    closing = true;
+                    closed_by.set(sleep(self.limits.close_within));
+                }
+                if closing && !said_goodbye && shared.may_disconnect() {
+                    said_goodbye = true;
+                    let _ = self.client.try_disconnect();
+                }
+                tokio::select! {
+                    event = &mut poll => break event,
+                    () = shared.wake.notified() => {}
+                    () = &mut closed_by, if closing => {
+                        return End::GivenUp("the IT broker did not acknowledge an NDEATH in time");
+                    }
+                    () = &mut answered_by, if self.owed > 0 => {
+                        return End::GivenUp("the IT broker owes an answer and gives none");
+                    }
+                }
+            };
+            match event {
+                Ok(Event::Outgoing(Outgoing::Disconnect)) => return End::Closed,
+                Ok(event) => {
+                    let owed = self.owed;
+                    let answered = self.event(event);
+                    if answered || owed == 0 {
+                        answered_by.set(sleep(self.limits.answer_within));
+                    }
+                }
+                Err(error) => return End::Failed(error),
+            }
+        }
+    }
+
+    /// Takes one event; true if it is an answer that the broker owed.
+    fn event(&mut self, event: Event) -> bool {
         match event {
             Event::Incoming(Packet::ConnAck(_)) => {
                 let filters: Vec<SubscribeFilterInput> = self
@@ -305,17 +430,22 @@ impl Task {
                         "the IT broker refused a subscription: rebirth requests can't be answered");
                 }
                 self.tell(SessionEvent::Ready);
+                return self.answered();
             }
-            Event::Incoming(Packet::UnsubAck(_)) => self.tell(SessionEvent::Confirmed),
+            Event::Incoming(Packet::UnsubAck(_)) => {
+                self.tell(SessionEvent::Confirmed);
+                return self.answered();
+            }
             Event::Incoming(Packet::PubAck(_)) => {
                 self.shared.acked.fetch_add(1, Ordering::SeqCst);
                 if self.shared.passes_barrier() {
                     self.tell(SessionEvent::Confirmed);
                 }
+                return self.answered();
             }
             Event::Incoming(Packet::Publish(publish)) => {
                 if self.waiting_commands.load(Ordering::Relaxed) >= MAX_WAITING_COMMANDS {
-                    return;
+                    return false;
                 }
                 self.waiting_commands.fetch_add(1, Ordering::Relaxed);
                 self.tell(SessionEvent::Received {
@@ -324,15 +454,30 @@ impl Task {
                     retain: publish.retain,
                 });
             }
-            Event::Outgoing(Outgoing::Publish(_)) => {
+            Event::Outgoing(Outgoing::Publish(packet_id)) => {
+                // QoS 0 has no packet identifier and no answer.
+                if packet_id != 0 {
+                    self.owed = self.owed.saturating_add(1);
+                }
                 let written = match self.shared.queue.lock() {
-                    Ok(mut queue) => queue.pop_front().unwrap_or(0),
+                    Ok(mut queue) => {
+                        let written = queue.sizes.pop_front().unwrap_or(0);
+                        queue.bytes = queue.bytes.saturating_sub(written);
+                        written
+                    }
                     Err(_) => 0,
                 };
                 self.queued_bytes.fetch_sub(written, Ordering::Relaxed);
             }
+            Event::Outgoing(Outgoing::Unsubscribe(_)) => self.owed = self.owed.saturating_add(1),
             _ => {}
         }
+        false
+    }
+
+    fn answered(&mut self) -> bool {
+        self.owed = self.owed.saturating_sub(1);
+        true
     }
 
     fn tell(&self, event: SessionEvent) {
@@ -351,8 +496,13 @@ impl Task {
 impl Drop for Task {
     fn drop(&mut self) {
         if let Ok(mut queue) = self.shared.queue.lock() {
-            let left = queue.drain(..).sum();
+            queue.ended = true;
+            let left = queue.sizes.drain(..).sum();
+            queue.bytes = 0;
             self.queued_bytes.fetch_sub(left, Ordering::Relaxed);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,12 +11,12 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use crate::it::connection::Sessions;
 use crate::it::mirror::{
-    Mirror, MirrorSnapshot, NodeId, Notice, Now, Outgoing, Qos, SessionEvent, SessionSpec,
+    Mirror, MirrorSnapshot, NodeId, Now, Outgoing, Qos, SessionEvent, SessionSpec,
 };
 use crate::it::notices::NoticeLog;
 use crate::it::state::ItState;
 use crate::it::{FirstStart, Happened, ItError, PolicyLoader};
-use crate::journal::{Body, Frame, From, Item, JournalError, Position, Reader};
+use crate::journal::{Body, Frame, From, Item, JournalError, Position, Reader, SETTLED_POLLS};
 use crate::state::{StateError, Stored};
 
 /// Frames taken before session events and timers get their turn.
@@ -58,6 +58,7 @@ pub(super) struct Driver {
     state: ItState,
     happened: Receiver<Happened>,
     reader: Reader,
+    backlog: Backlog,
     backfill: Option<Backfill>,
     /// Sessions that wait for their turn to connect.
     opens: VecDeque<(NodeId, SessionSpec)>,
@@ -80,6 +81,34 @@ struct Backfill {
     to: u64,
     /// A frame that waits for its turn in the pace.
     waiting: Option<Frame>,
+}
+
+/// Finds the end of what the journal held when we came. One poll that returns nothing isn't it:
+/// the reader may stand before a missing stretch, with years of frames behind that.
+#[derive(Debug, Default)]
+struct Backlog {
+    /// Polls in a row that returned nothing.
+    idle: u32,
+}
+
+impl Backlog {
+    /// Takes what a poll returned; true if everything before it is read, that is, before `item`
+    /// is handed on.
+    fn ends_before(&mut self, item: Option<&Item>) -> bool {
+        match item {
+            None => {
+                self.idle = self.idle.saturating_add(1);
+                self.idle >= SETTLED_POLLS
+            }
+            // The next one in sequence, and a moment ago it wasn't there. Without this a busy
+            // writer would never leave us the polls that it takes to settle.
+            Some(Item::Frame(_)) => std::mem::take(&mut self.idle) > 0,
+            Some(Item::Lost(_)) => {
+                self.idle = 0;
+                false
+            }
+        }
+    }
 }
 
 struct Clock {
@@ -129,6 +158,7 @@ impl Driver {
             state,
             happened,
             reader,
+            backlog: Backlog::default(),
             backfill: None,
             opens: VecDeque::new(),
             connects,
@@ -267,17 +297,22 @@ impl Driver {
             return false;
         }
         for taken in 0..FRAMES_PER_TURN {
-            match self.reader.next() {
-                Ok(Some(item)) => self.mirror.handle_item(now, item),
-                Ok(None) => {
-                    self.mirror.caught_up();
-                    return taken > 0;
-                }
+            let item = match self.reader.next() {
+                Ok(item) => item,
                 Err(error) => {
                     self.read_after = now.at.saturating_add(ERROR_PAUSE);
                     self.log.journal_trouble(now.at, &error);
                     return taken > 0;
                 }
+            };
+            if self.mirror.is_catching_up() && self.backlog.ends_before(item.as_ref()) {
+                self.mirror.caught_up();
+            }
+            match item {
+                Some(item) => self.mirror.handle_item(now, item),
+                // A few polls more at once, and the backlog is known to end here.
+                None if self.mirror.is_catching_up() => {}
+                None => return taken > 0,
             }
         }
         true
@@ -297,7 +332,7 @@ impl Driver {
         for _ in 0..FRAMES_PER_TURN {
             let item = match pass.waiting.take() {
                 Some(frame) => Ok(Some(Item::Frame(frame))),
-                None => pass.reader.next(),
+                None => pass.reader.next_settled(),
             };
             match item {
                 Ok(Some(Item::Frame(frame))) => {
@@ -317,14 +352,7 @@ impl Driver {
                 }
                 Ok(Some(Item::Lost(lost))) => {
                     any = true;
-                    let upto = lost.last.saturating_add(1).min(pass.to);
-                    let first = lost.first;
-                    let notice = Notice::FramesLost {
-                        first,
-                        last: upto.saturating_sub(1),
-                        cause: lost.cause,
-                    };
-                    self.log.tell(now.at, &notice);
+                    self.mirror.backfill_lost(lost);
                 }
                 // The stretch lies behind the live reader, so this is a moment in which the
                 // journal can't be read.
@@ -465,5 +493,40 @@ impl Clock {
     fn now(&self) -> Now {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Now { at: self.start.elapsed(), wall_ms: wall.as_millis().try_into().unwrap_or(u64::MAX) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{Heartbeat, Lost, LostCause};
+
+    fn frame(seq: u64) -> Item {
+        let body = Some(Body::Heartbeat(Heartbeat::default()));
+        Item::Frame(Frame { seq, epoch: 1, appended_ms: 0, body, in_head: false })
+    }
+
+    #[test]
+    fn a_backlog_ends_with_settled_polls_and_not_before_a_missing_stretch() {
+        let mut backlog = Backlog::default();
+        assert!(!backlog.ends_before(Some(&frame(1))));
+        for _ in 1..SETTLED_POLLS {
+            assert!(!backlog.ends_before(None));
+        }
+        let lost = Lost { first: 2, last: 9, cause: LostCause::Damage };
+        assert!(!backlog.ends_before(Some(&Item::Lost(lost))));
+        assert!(!backlog.ends_before(Some(&frame(10))));
+        for _ in 1..SETTLED_POLLS {
+            assert!(!backlog.ends_before(None));
+        }
+        assert!(backlog.ends_before(None));
+    }
+
+    #[test]
+    fn a_backlog_ends_before_a_frame_that_was_appended_while_we_watched() {
+        let mut backlog = Backlog::default();
+        assert!(!backlog.ends_before(Some(&frame(1))));
+        assert!(!backlog.ends_before(None));
+        assert!(backlog.ends_before(Some(&frame(2))));
     }
 }

@@ -38,6 +38,14 @@ impl NoticeLog {
                     "link stale: no sign of life from the OT half, every node is declared dead");
             }
             Notice::LinkAlive => tracing::info!(target: "it", "link alive"),
+            Notice::OldFrames { behind_ms } => {
+                tracing::warn!(target: "it", behind_ms,
+                    "only old frames come: a backlog, or the clocks of the two halves differ");
+            }
+            Notice::Unplaceable { first, last, frames } => {
+                tracing::warn!(target: "it", first, last, frames,
+                    "missed values were not published: their device or metric is gone");
+            }
             Notice::FramesLost { first, last, cause } => {
                 let count = last.saturating_sub(*first).saturating_add(1);
                 tracing::error!(target: "it", first, last, count, ?cause, "frames lost");
@@ -115,6 +123,7 @@ impl NoticeLog {
             forwarded = account.forwarded,
             dropped = drops.join(" "),
             backfilled = tally.backfilled,
+            unplaceable = tally.unplaceable,
             healed = tally.healed,
             gaps = tally.gaps,
             frames_lost = tally.frames_lost,
@@ -133,7 +142,7 @@ impl NoticeLog {
             *window = Window { since: at, lines: 0, suppressed: 0 };
         }
         // What was lost must be told with its sequence numbers, always; it isn't IT's to cause.
-        if kind == FRAMES_LOST || window.lines < LINES_PER_WINDOW {
+        if kind == FRAMES_LOST || kind == UNPLACEABLE || window.lines < LINES_PER_WINDOW {
             window.lines = window.lines.saturating_add(1);
             return true;
         }
@@ -143,11 +152,15 @@ impl NoticeLog {
 }
 
 const FRAMES_LOST: &str = "frames lost";
+/// One line per backfill.
+const UNPLACEABLE: &str = "unplaceable";
 
 fn kind(notice: &Notice) -> &'static str {
     match notice {
         Notice::LinkStale { .. } => "link stale",
         Notice::LinkAlive => "link alive",
+        Notice::OldFrames { .. } => "old frames",
+        Notice::Unplaceable { .. } => UNPLACEABLE,
         Notice::FramesLost { .. } => FRAMES_LOST,
         Notice::CommandRefused { .. } => "command refused",
         Notice::RebirthAnswered { .. } => "rebirth answered",

@@ -174,6 +174,21 @@ impl Reader {
         }
     }
 
+    /// Like [`Reader::next`], but `None` only once everything was read that the journal held at
+    /// the time of the call: for a reader behind the writer, to whom `next` may say "nothing
+    /// more now" before a missing stretch.
+    ///
+    /// # Errors
+    /// As of [`Reader::next`].
+    pub fn next_settled(&mut self) -> Result<Option<Item>, JournalError> {
+        for _ in 0..SETTLED_POLLS {
+            if let Some(item) = self.next()? {
+                return Ok(Some(item));
+            }
+        }
+        Ok(None)
+    }
+
     /// The next frame wanted, to be given to [`From::At`] by a later reader. Before the first
     /// segment was seen, of a reader that didn't start at a position: epoch 0, number 0.
     pub fn position(&self) -> Position {

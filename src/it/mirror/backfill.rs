@@ -6,9 +6,27 @@
 
 use crate::it::mirror::layout::Layout;
 use crate::it::mirror::node::Session;
-use crate::it::mirror::{Mirror, Now};
-use crate::journal::Relayed;
-use crate::sparkplug::{self, Entity, MessageType, Metric, Topic, Value};
+use crate::it::mirror::{Mirror, Notice, Now};
+use crate::journal::{Lost, Relayed};
+use crate::sparkplug::{self, Entity, MessageType, Metric, Topic, Value, names};
+
+/// The current second reading.
+#[derive(Debug, Default)]
+pub(super) struct Pass {
+    to: u64,
+    unplaceable: Option<Unplaceable>,
+}
+
+/// Frames with values that could not be published.
+#[derive(Debug)]
+struct Unplaceable {
+    first: u64,
+    last: u64,
+    frames: u64,
+}
+
+/// Hosts have no place for a metric of a missed frame.
+struct NoPlace;
 
 impl Mirror {
     /// The next stretch to read again, as `(from, to)` with `to` exclusive, over all nodes
@@ -22,6 +40,10 @@ impl Mirror {
                 let (from, to) = stretch.unwrap_or((range.from, range.to));
                 stretch = Some((from.min(range.from), to.max(range.to)));
             }
+        }
+        if let Some((_, to)) = stretch {
+            self.tell_unplaceable();
+            self.pass.to = to;
         }
         stretch
     }
@@ -43,23 +65,29 @@ impl Mirror {
             return false;
         }
         let layout = match device {
-            None => &node.layout,
-            Some(name) => match node.devices.get(name) {
-                Some(device) if device.born => &device.layout,
-                _ => return false,
-            },
+            None => Some(&node.layout),
+            Some(name) => {
+                node.devices.get(name).filter(|device| device.born).map(|device| &device.layout)
+            }
         };
-        let Ok(decoded) = sparkplug::decode(&relayed.payload, &self.settings.caps) else {
+        let decoded = sparkplug::decode(&relayed.payload, &self.settings.caps);
+        let (Some(layout), Ok(decoded)) = (layout, decoded) else {
+            self.unplaceable(seq);
             return false;
         };
         let date = decoded.payload.timestamp.unwrap_or(relayed.received_ms);
         let birth = matches!(topic.message_type, MessageType::NBirth | MessageType::DBirth);
-        let metrics: Vec<Metric> = decoded
-            .payload
-            .metrics
-            .into_iter()
-            .filter_map(|metric| historical(metric, layout, date, birth))
-            .collect();
+        let mut metrics = Vec::with_capacity(decoded.payload.metrics.len());
+        let mut complete = true;
+        for metric in decoded.payload.metrics {
+            match place(metric, layout, date, birth) {
+                Ok(historical) => metrics.extend(historical),
+                Err(NoPlace) => complete = false,
+            }
+        }
+        if !complete {
+            self.unplaceable(seq);
+        }
         if metrics.is_empty() {
             return false;
         }
@@ -71,6 +99,9 @@ impl Mirror {
     /// Every frame below `upto` of the current stretch was handed in. With `upto` at the end
     /// of the stretch the pass is over.
     pub fn backfill_passed(&mut self, upto: u64) {
+        if upto >= self.pass.to {
+            self.tell_unplaceable();
+        }
         for node in self.nodes.iter_mut().filter(|node| !node.ranges.is_empty()) {
             // While a rebirth is due nothing of this node is published: its range starts over.
             let publishes = node.publishes();
@@ -85,6 +116,32 @@ impl Mirror {
         }
     }
 
+    /// Frames `lost` of the current stretch can't be had any more.
+    pub fn backfill_lost(&mut self, lost: Lost) {
+        let last = lost.last.min(self.pass.to.saturating_sub(1));
+        if lost.first > last {
+            return;
+        }
+        let lost = Lost { last, ..lost };
+        self.tally.frames_lost = self.tally.frames_lost.saturating_add(lost.frames());
+        let Lost { first, last, cause } = lost;
+        self.notice(Notice::FramesLost { first, last, cause });
+    }
+
+    fn unplaceable(&mut self, seq: u64) {
+        self.tally.unplaceable = self.tally.unplaceable.saturating_add(1);
+        let none = Unplaceable { first: seq, last: seq, frames: 0 };
+        let so_far = self.pass.unplaceable.get_or_insert(none);
+        so_far.last = so_far.last.max(seq);
+        so_far.frames = so_far.frames.saturating_add(1);
+    }
+
+    fn tell_unplaceable(&mut self) {
+        if let Some(Unplaceable { first, last, frames }) = self.pass.unplaceable.take() {
+            self.notice(Notice::Unplaceable { first, last, frames });
+        }
+    }
+
     /// Whether a range could be read if a pass began now.
     pub fn wants_backfill(&self) -> bool {
         self.nodes.iter().any(|node| {
@@ -94,19 +151,37 @@ impl Mirror {
     }
 }
 
-/// A metric of a missed frame as historical data, or `None` where hosts couldn't place it (its
-/// birth doesn't have it) or hold it already.
-fn historical(mut metric: Metric, layout: &Layout, date: u64, birth: bool) -> Option<Metric> {
+/// Makes historical data of a metric of a missed frame. `None`: hosts hold it already, or it is
+/// no value of the plant.
+fn place(
+    mut metric: Metric,
+    layout: &Layout,
+    date: u64,
+    birth: bool,
+) -> Result<Option<Metric>, NoPlace> {
     if !layout.takes(&metric) {
-        return None;
+        // Control metrics are in no layout, and their values are the session's own.
+        let control = metric
+            .name
+            .as_deref()
+            .is_some_and(|name| name == names::BD_SEQ || names::is_control(name));
+        return if control { Ok(None) } else { Err(NoPlace) };
     }
-    if birth && matches!(&metric.value, Some(Value::Template(_))) {
-        // Births repeat whole templates; definitions never appear in data.
-        return None;
+    let template = match &metric.value {
+        Some(Value::Template(template)) => Some(template.is_definition == Some(true)),
+        _ => None,
+    };
+    // Definitions are no values and never appear in data.
+    if template == Some(true) {
+        return Ok(None);
     }
     metric.timestamp.get_or_insert(date);
     if layout.is_current(&metric) {
-        return None;
+        return Ok(None);
+    }
+    if birth && template.is_some() {
+        // Births repeat whole templates with their datatypes, which data may not.
+        return Err(NoPlace);
     }
     metric.alias = None;
     metric.datatype = None;
@@ -114,5 +189,5 @@ fn historical(mut metric: Metric, layout: &Layout, date: u64, birth: bool) -> Op
     if metric.value.is_none() {
         metric.is_null = Some(true);
     }
-    Some(metric)
+    Ok(Some(metric))
 }

@@ -14,6 +14,10 @@ use crate::sparkplug::{
 };
 use crate::telemetry::Reason;
 
+/// A frame that was appended longer ago than `stale_after` and this is no sign of life, however
+/// late it is read. The two halves may run on two boxes: this much their clocks may differ by.
+/// A frame from the future counts: such a clock is wrong, but whoever wrote it lives.
+const CLOCKS_APART: Duration = Duration::from_secs(5);
 /// A node is doubted for this many keyframe intervals after frames were lost.
 const DOUBT_INTERVALS: u32 = 2;
 /// Bounds on what a writer may claim as its keyframe interval.
@@ -29,10 +33,14 @@ impl Mirror {
     }
 
     fn handle_frame(&mut self, now: Now, frame: Frame) {
-        let Frame { seq, epoch, body, in_head, .. } = frame;
+        let Frame { seq, epoch, appended_ms, body, in_head } = frame;
         self.position = seq.saturating_add(1);
         self.epoch = epoch;
-        self.last_frame = now.at;
+        let behind = Duration::from_millis(now.wall_ms.saturating_sub(appended_ms));
+        let fresh = behind <= self.settings.stale_after.saturating_add(CLOCKS_APART);
+        if fresh {
+            self.last_frame = now.at;
+        }
         if !in_head {
             self.head_ends(now);
         }
@@ -43,8 +51,13 @@ impl Mirror {
             Some(Body::Keyframe(keyframe)) => self.keyframe(now, seq, keyframe, in_head),
             Some(Body::Relayed(relayed)) => self.relayed(now, seq, relayed),
         }
-        if self.link == Link::Silent && !self.away_too_long() {
+        if self.link == Link::Silent && !fresh && !std::mem::replace(&mut self.old_told, true) {
+            let behind_ms = behind.as_millis().try_into().unwrap_or(u64::MAX);
+            self.notice(Notice::OldFrames { behind_ms });
+        }
+        if self.link == Link::Silent && fresh && !self.away_too_long() {
             self.link = Link::Alive;
+            self.old_told = false;
             self.notice(Notice::LinkAlive);
             for id in self.node_ids() {
                 self.reconcile(now, id, "");

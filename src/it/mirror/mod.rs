@@ -64,7 +64,8 @@ pub enum OnGap {
 /// What the mirror counts beside the account.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Tally {
-    /// Frames lost on the way: by retention, damage or a rewound journal.
+    /// Frames lost on the way: by retention, damage or a rewound journal. What a second
+    /// reading for the backfill misses counts too.
     pub frames_lost: u64,
     /// Bodies that this version doesn't know.
     pub unknown_bodies: u64,
@@ -80,6 +81,9 @@ pub struct Tally {
     pub commands_refused: u64,
     /// Frames of a missed stretch that were published as historical.
     pub backfilled: u64,
+    /// Frames of a missed stretch with values that IT can't be told of any more: the device
+    /// died, or the birth of today has no such metric.
+    pub unplaceable: u64,
 }
 
 /// Something that a person should know; the driver logs it.
@@ -89,8 +93,14 @@ pub enum Notice {
     LinkStale { away_ms: u64 },
     /// The journal lives again.
     LinkAlive,
+    /// Frames come, but they were appended so long ago that they prove no life: a backlog, or
+    /// the clocks of the two halves differ.
+    OldFrames { behind_ms: u64 },
     /// Journal sequence numbers `first..=last` can't be had any more.
     FramesLost { first: u64, last: u64, cause: crate::journal::LostCause },
+    /// What a backfill could not publish: `frames` frames among `first..=last` held values that
+    /// no birth of today has a place for.
+    Unplaceable { first: u64, last: u64, frames: u64 },
     /// A command of an IT host was refused; nothing of it crossed.
     CommandRefused { topic: String, metrics: Vec<String>, reason: &'static str },
     /// A rebirth request was answered from the mirror.
@@ -134,8 +144,10 @@ pub struct Mirror {
     out: VecDeque<Outgoing>,
     notices: VecDeque<Notice>,
     link: Link,
-    /// When the last frame came.
+    /// When the last frame came that had just been appended.
     last_frame: Duration,
+    /// That only old frames come was told since the link was alive.
+    old_told: bool,
     /// The OT half's own word about its broker, in milliseconds; 0 while connected.
     ot_away_ms: u64,
     /// The next frame of the journal.
@@ -145,6 +157,7 @@ pub struct Mirror {
     /// Nodes seen in the head of the segment that is being read.
     head: Option<HashSet<NodeId>>,
     host: Host,
+    pass: backfill::Pass,
     /// Frames that were in the journal before the first start.
     first_stretch: Option<(u64, u64)>,
     stopping: bool,
@@ -173,12 +186,14 @@ impl Mirror {
             notices: VecDeque::new(),
             link: Link::CatchingUp,
             last_frame: Duration::ZERO,
+            old_told: false,
             ot_away_ms: 0,
             position: 0,
             epoch: 0,
             keyframe_every: Duration::from_secs(60),
             head: None,
             host: Host::default(),
+            pass: backfill::Pass::default(),
             first_stretch: None,
             stopping: false,
             account: Account::default(),

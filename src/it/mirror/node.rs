@@ -49,7 +49,9 @@ pub(super) struct Node {
     pub(super) birth_ms: u64,
     /// A rebirth was asked for and is answered then; no data until it is.
     pub(super) rebirth_due: Option<Duration>,
-    /// Failed attempts to connect since the last success.
+    /// This session was told where the primary host stands.
+    pub(super) host_seen: bool,
+    /// Sessions in a row that ended before the broker confirmed anything.
     pub(super) failures: u32,
     pub(super) confirm: Confirm,
     /// Lowest frame that was not published when it came (session down or suspended).
@@ -154,6 +156,7 @@ impl Node {
             born_at: Duration::ZERO,
             birth_ms: 0,
             rebirth_due: None,
+            host_seen: false,
             failures: 0,
             confirm: Confirm::default(),
             missed_from: None,

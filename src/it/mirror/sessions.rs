@@ -19,6 +19,8 @@ const BACKOFF_MAX: Duration = Duration::from_secs(15);
 /// A command is small: a host's rebirth request is under 100 bytes, so this is generous, and
 /// it bounds what a hostile IT side can make us decode.
 const COMMAND_CAPS: Caps = Caps { payload_bytes: 64 * 1024, metrics: 256, ..Caps::DEFAULT };
+/// How far the clock of the primary host may be ahead of ours.
+const MAX_STATE_AHEAD_MS: u64 = 3_600_000;
 /// Metric names of a refused command that are reported.
 const MAX_REPORTED_METRICS: usize = 16;
 
@@ -87,8 +89,10 @@ impl Mirror {
     pub(super) fn reconcile(&mut self, now: Now, id: NodeId, why: &'static str) {
         let wanted = self.link == Link::Alive && !self.stopping;
         let host_topic = self.host_topic();
-        let gate = host_topic.is_some() && !self.host.online;
+        let online = self.host.online;
         let Some(node) = self.node_mut(id) else { return };
+        // What an earlier connection was told of the host may be out of date.
+        let gate = host_topic.is_some() && !(online && node.host_seen);
         let wanted = wanted && node.alive && !node.held;
         match node.session {
             Session::Closed { not_before } if wanted && now.at >= not_before => {
@@ -135,7 +139,6 @@ impl Mirror {
         let Some(node) = self.node_mut(id) else { return };
         let first = node.session != Session::Born;
         node.session = Session::Born;
-        node.failures = 0;
         node.born_at = now.at;
         node.rebirth_due = None;
         // The births carry everything before this position; a birth that waited for its session
@@ -234,6 +237,7 @@ impl Mirror {
         let was_born = node.session == Session::Born;
         node.lose_unconfirmed();
         node.rebirth_due = None;
+        node.host_seen = false;
         node.devices.values_mut().for_each(|device| device.born = false);
         if !connect_sent {
             // No broker can know this bdSeq: the next attempt may use it again.
@@ -252,6 +256,8 @@ impl Mirror {
         let Some(node) = self.node_mut(id) else { return };
         node.confirm_all();
         node.lose_unconfirmed();
+        node.failures = 0;
+        node.host_seen = false;
         node.session = Session::Closed { not_before: now.at };
         self.reconcile(now, id, "");
     }
@@ -259,6 +265,9 @@ impl Mirror {
     fn session_confirmed(&mut self, now: Now, id: NodeId) {
         let Some(node) = self.node_mut(id) else { return };
         let Some(upto) = node.confirm.barrier.take() else { return };
+        // Only now: a broker that ends every session at its births must not be met with a
+        // storm of connects.
+        node.failures = 0;
         node.confirm.pending = if node.confirm.published > upto {
             Some((upto.saturating_add(1), now.at))
         } else {
@@ -279,7 +288,7 @@ impl Mirror {
         retain: bool,
     ) {
         if self.host_topic().as_deref() == Some(&topic) {
-            self.host_state(now, payload);
+            self.host_state(now, id, payload);
             return;
         }
         let own = self.node(id).is_some_and(|node| node.topics.command == topic);
@@ -335,19 +344,26 @@ impl Mirror {
     }
 
     /// STATE of the primary host (operational-behavior-edge-node-termination-host-offline and
-    /// its siblings): an older timestamp than the last accepted one is ignored.
-    fn host_state(&mut self, now: Now, payload: &[u8]) {
+    /// its siblings): an older timestamp than the last accepted one is ignored, and so is one
+    /// so far in the future that nothing the host says later would count.
+    fn host_state(&mut self, now: Now, id: NodeId, payload: &[u8]) {
         #[derive(Deserialize)]
         struct State {
             online: bool,
             timestamp: u64,
         }
         let Ok(State { online, timestamp }) = serde_json::from_slice(payload) else { return };
-        if timestamp < self.host.timestamp {
+        if timestamp < self.host.timestamp
+            || timestamp > now.wall_ms.saturating_add(MAX_STATE_AHEAD_MS)
+        {
             return;
         }
         self.host.timestamp = timestamp;
+        if let Some(node) = self.node_mut(id) {
+            node.host_seen = true;
+        }
         if self.host.online == online {
+            self.reconcile(now, id, "");
             return;
         }
         self.host.online = online;

@@ -254,7 +254,7 @@ impl World {
         Item::Frame(Frame {
             seq: at as u64,
             epoch: 1,
-            appended_ms: WALL,
+            appended_ms: self.now.wall_ms,
             body: Some(self.frames[at].clone()),
             in_head: at == 0,
         })
@@ -866,4 +866,150 @@ proptest! {
         prop_assert!(world.mirror.account().balances());
         prop_assert_eq!(world.mirror.position().1, world.frames.len() as u64);
     }
+}
+
+#[test]
+fn old_frames_are_no_sign_of_life() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    world.pass(Duration::from_secs(60));
+    assert!(!world.host.nodes["g/e"].online);
+    let late = |world: &mut World, behind_ms: u64| {
+        let appended_ms = world.now.wall_ms - behind_ms;
+        let body = Some(Body::Heartbeat(Heartbeat { ot_connected: true, ..Heartbeat::default() }));
+        let seq = world.mirror.position().1;
+        let frame = Frame { seq, epoch: 1, appended_ms, body, in_head: false };
+        world.mirror.handle_item(world.now, Item::Frame(frame));
+        world.pass(Duration::from_secs(1));
+    };
+    for _ in 0..10 {
+        late(&mut world, 15_001);
+    }
+    assert_eq!(world.host.births, 1, "born by frames of an OT half that may be dead");
+    let told = |notice: &&Notice| matches!(notice, Notice::OldFrames { behind_ms: 15_001 });
+    assert_eq!(world.notices.iter().filter(told).count(), 1);
+    late(&mut world, 15_000);
+    assert_eq!(world.host.births, 2, "the clocks of two boxes may differ a little");
+}
+
+#[test]
+fn a_clock_ahead_of_ours_is_a_sign_of_life() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    world.pass(Duration::from_secs(60));
+    let appended_ms = world.now.wall_ms + 3_600_000;
+    let body = Some(Body::Heartbeat(Heartbeat { ot_connected: true, ..Heartbeat::default() }));
+    let seq = world.mirror.position().1;
+    let frame = Frame { seq, epoch: 1, appended_ms, body, in_head: false };
+    world.mirror.handle_item(world.now, Item::Frame(frame));
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.host.births, 2);
+}
+
+#[test]
+fn sessions_that_end_at_their_births_are_opened_ever_more_slowly() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    for step in 0..60 * 20 {
+        world.pass(Duration::from_millis(50));
+        if step % 20 == 0 {
+            world.heartbeat();
+        }
+        if !world.sessions.is_empty() {
+            world.break_sessions();
+        }
+    }
+    assert!(world.host.births < 20, "{} births in a minute", world.host.births);
+    // One confirmation, and the next loss is the first again.
+    world.pass_alive(Duration::from_secs(30));
+    let births = world.host.births;
+    world.break_sessions();
+    world.pass_alive(Duration::from_secs(1));
+    assert_eq!(world.host.births, births + 1);
+}
+
+fn host_state(world: &mut World, online: bool, timestamp: u64) {
+    let id = world.commands["g/e"];
+    let payload = format!("{{\"online\":{online},\"timestamp\":{timestamp}}}");
+    let topic = "spBv1.0/STATE/scada".to_owned();
+    world.tell(id, SessionEvent::Received { topic, payload: payload.into(), retain: true });
+    world.carry_out();
+}
+
+#[test]
+fn every_session_waits_for_the_primary_host_anew() {
+    let primary_host = Some("scada".to_owned());
+    let mut world = World::live(MirrorSettings { primary_host, ..settings() });
+    plant(&mut world);
+    host_state(&mut world, true, 5);
+    assert_eq!(world.host.births, 1);
+    world.broker_up = false;
+    world.break_sessions();
+    world.pass_alive(Duration::from_secs(60));
+    world.broker_up = true;
+    world.pass_alive(Duration::from_secs(20));
+    assert_eq!(world.host.births, 1, "the host may have gone meanwhile");
+    host_state(&mut world, true, 5);
+    assert_eq!(world.host.births, 2, "the retained message of the same host");
+}
+
+#[test]
+fn a_state_from_the_far_future_is_ignored() {
+    let primary_host = Some("scada".to_owned());
+    let mut world = World::live(MirrorSettings { primary_host, ..settings() });
+    plant(&mut world);
+    host_state(&mut world, false, WALL + 3_600_001);
+    host_state(&mut world, true, WALL);
+    assert_eq!(world.host.births, 1);
+    host_state(&mut world, false, WALL + 3_600_000);
+    assert_eq!(world.host.deaths, 1, "a clock may be an hour ahead");
+}
+
+#[test]
+fn missed_values_without_a_place_are_counted_and_told() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    world.pass_alive(Duration::from_secs(5));
+    world.broker_up = false;
+    world.break_sessions();
+    let first = world.frames.len() as u64;
+    world.relayed("spBv1.0/g/DDATA/e/d", data(vec![metric("x", 2)]), false);
+    world.relayed("spBv1.0/g/DDEATH/e/d", vec![], false);
+    world.relayed("spBv1.0/g/NDATA/e", data(vec![metric("a", 2)]), false);
+    world.relayed("spBv1.0/g/NDATA/e", data(vec![metric("b", 2)]), false);
+    // A birth without the metric `a` takes the place of the old one.
+    world.relayed("spBv1.0/g/NBIRTH/e", vec![bd_seq(4), metric("b", 3)], false);
+    world.broker_up = true;
+    world.pass_alive(Duration::from_secs(30));
+    assert!(world.host.seen("g/e/:b", 2));
+    assert_eq!(world.mirror.tally().unplaceable, 2);
+    let told = Notice::Unplaceable { first, last: first + 2, frames: 2 };
+    let unplaceable = |notice: &&Notice| matches!(notice, Notice::Unplaceable { .. });
+    let notices: Vec<&Notice> = world.notices.iter().filter(unplaceable).collect();
+    assert_eq!(notices, [&told]);
+}
+
+#[test]
+fn frames_that_a_backfill_misses_are_counted() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    world.pass_alive(Duration::from_secs(5));
+    world.broker_up = false;
+    world.break_sessions();
+    let at = world.frames.len() as u64;
+    world.relayed("spBv1.0/g/NDATA/e", data(vec![metric("a", 2)]), false);
+    world.relayed("spBv1.0/g/NDATA/e", data(vec![metric("a", 3)]), false);
+    world.broker_up = true;
+    while world.sessions.is_empty() {
+        world.now.at += Duration::from_millis(50);
+        world.mirror.handle_tick(world.now);
+        world.carry_out();
+    }
+    let (_, to) = world.mirror.begin_backfill().unwrap();
+    assert_eq!(to, at + 2);
+    let cause = LostCause::Retention;
+    world.mirror.backfill_lost(Lost { first: at, last: at + 9, cause });
+    assert_eq!(world.mirror.tally().frames_lost, 2, "what lies behind the stretch isn't in it");
+    world.carry_out();
+    assert!(world.notices.contains(&Notice::FramesLost { first: at, last: at + 1, cause }));
 }

@@ -395,3 +395,22 @@ fn a_reader_beside_a_running_writer_gets_every_frame_or_its_loss() {
     }
     assert_eq!(next, writer.join().unwrap());
 }
+
+#[test]
+fn a_settled_reader_crosses_a_missing_segment() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(options(dir.path()), 1).unwrap();
+    write(&mut writer, 2000);
+    let segments = segment::list(dir.path()).unwrap();
+    std::fs::remove_file(segment::path(dir.path(), segments[2])).unwrap();
+    let mut reader = Reader::open(dir.path(), From::Oldest).unwrap();
+    let mut lost = Vec::new();
+    while let Some(item) = reader.next_settled().unwrap() {
+        if let Item::Lost(run) = item {
+            lost.push(run);
+        }
+    }
+    assert_eq!(reader.position().seq, writer.next_seq());
+    let (first, last) = (segments[2], segments[3] - 1);
+    assert_eq!(lost, [Lost { first, last, cause: LostCause::Damage }]);
+}

@@ -1,0 +1,229 @@
+//! Sessions against a fake broker over loopback TCP.
+#![allow(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread::JoinHandle;
+
+use super::*;
+
+/// Publications that rumqttc sends ahead of their acknowledgement.
+const WINDOW: usize = 100;
+/// Nothing in these tests takes as long: then something hangs.
+const HANGS: Duration = Duration::from_secs(20);
+
+/// What the fake broker answers.
+#[derive(Clone, Copy)]
+struct Answers {
+    subscribe: bool,
+    unsubscribe: bool,
+    publish: bool,
+}
+
+const ALL: Answers = Answers { subscribe: true, unsubscribe: true, publish: true };
+
+/// A fake broker, and one session with it.
+struct Pair {
+    broker: JoinHandle<Vec<String>>,
+    sessions: Sessions,
+    happened: crossbeam_channel::Receiver<Happened>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+const ID: NodeId = NodeId(0);
+
+impl Pair {
+    fn new(answers: Answers, hold_acks: usize, limits: Limits) -> Pair {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let broker = std::thread::spawn(move || serve(&listener, answers, hold_acks));
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let (sender, happened) = crossbeam_channel::unbounded();
+        let settings = BrokerSettings {
+            host: "127.0.0.1".into(),
+            port,
+            client_id: "relay".into(),
+            credentials: None,
+            keep_alive: Duration::from_secs(5),
+            max_packet_bytes: 1 << 20,
+            tls: None,
+        };
+        let mut sessions = Sessions::new(settings, runtime.handle().clone(), sender);
+        sessions.limits = limits;
+        let spec = SessionSpec {
+            group: "g".into(),
+            edge_node: "e".into(),
+            will_topic: "spBv1.0/g/NDEATH/e".into(),
+            will_payload: vec![1],
+            bd_seq: 0,
+            subscriptions: vec!["a".into(), "b".into()],
+        };
+        sessions.open(ID, spec);
+        Pair { broker, sessions, happened, _runtime: runtime }
+    }
+
+    fn next(&self) -> SessionEvent {
+        loop {
+            match self.happened.recv_timeout(HANGS).expect("an event") {
+                Happened::Session { event, .. } => return event,
+                _ => continue,
+            }
+        }
+    }
+
+    fn publish(&mut self, kind: &str, bytes: usize, qos: Qos) {
+        self.sessions.publish(ID, &format!("spBv1.0/g/{kind}/e"), vec![0; bytes], qos);
+    }
+
+    fn publish_and_close(&mut self, publications: usize, data_qos: Qos) -> SessionEvent {
+        assert_eq!(self.next(), SessionEvent::Ready);
+        for _ in 0..publications {
+            self.publish("NDATA", 50, data_qos);
+        }
+        self.publish("NDEATH", 10, Qos::AtLeastOnce);
+        self.sessions.close(ID);
+        self.next()
+    }
+
+    /// What the broker saw, up to the end of the connection.
+    fn seen(self) -> Vec<String> {
+        self.broker.join().unwrap()
+    }
+}
+
+/// Topics and control packets of one connection in order. The first `hold_acks` PUBACKs are
+/// held back until that many publications came.
+fn serve(listener: &TcpListener, answers: Answers, hold_acks: usize) -> Vec<String> {
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut seen = Vec::new();
+    let mut held = Vec::new();
+    let mut publications = 0;
+    while let Some((first, body)) = packet(&mut stream) {
+        let answer = match first >> 4 {
+            1 => vec![0x20, 2, 0, 0],
+            8 if answers.subscribe => vec![0x90, 4, body[0], body[1], 1, 1],
+            10 if answers.unsubscribe => vec![0xb0, 2, body[0], body[1]],
+            12 => vec![0xd0, 0],
+            3 => {
+                let end = 2 + usize::from(u16::from_be_bytes([body[0], body[1]]));
+                seen.push(String::from_utf8_lossy(&body[2..end]).into_owned());
+                publications += 1;
+                if first & 6 != 0 && answers.publish {
+                    held.extend([0x40, 2, body[end], body[end + 1]]);
+                }
+                if publications < hold_acks { vec![] } else { std::mem::take(&mut held) }
+            }
+            14 => {
+                seen.push("DISCONNECT".into());
+                break;
+            }
+            _ => vec![],
+        };
+        let _ = stream.write_all(&answer);
+    }
+    seen
+}
+
+/// First byte and body; `None` at the end of the connection.
+fn packet(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
+    let mut one = [0_u8; 1];
+    stream.read_exact(&mut one).ok()?;
+    let first = one[0];
+    let (mut length, mut shift) = (0_usize, 0);
+    loop {
+        stream.read_exact(&mut one).ok()?;
+        length |= usize::from(one[0] & 0x7f) << shift;
+        shift += 7;
+        if one[0] & 0x80 == 0 {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    Some((first, body))
+}
+
+#[test]
+fn a_disconnect_follows_the_ndeath_though_the_in_flight_window_is_full() {
+    let mut pair = Pair::new(ALL, WINDOW, LIMITS);
+    assert_eq!(pair.publish_and_close(5 * WINDOW, Qos::AtLeastOnce), SessionEvent::Closed);
+    let seen = pair.seen();
+    assert_eq!(seen.len(), 5 * WINDOW + 2);
+    assert_eq!(seen[5 * WINDOW..], ["spBv1.0/g/NDEATH/e", "DISCONNECT"]);
+}
+
+#[test]
+fn a_disconnect_follows_the_ndeath_behind_data_at_qos_0() {
+    let mut pair = Pair::new(ALL, 0, LIMITS);
+    assert_eq!(pair.publish_and_close(5_000, Qos::AtMostOnce), SessionEvent::Closed);
+    let seen = pair.seen();
+    assert_eq!(seen.len(), 5_002);
+    assert_eq!(seen[5_000..], ["spBv1.0/g/NDEATH/e", "DISCONNECT"]);
+}
+
+#[test]
+fn a_session_whose_ndeath_is_never_acknowledged_is_lost_and_its_will_fires() {
+    let limits = Limits { close_within: Duration::from_millis(100), ..LIMITS };
+    for data_qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
+        let mut pair = Pair::new(Answers { publish: false, ..ALL }, 0, limits);
+        let end = pair.publish_and_close(2 * WINDOW, data_qos);
+        assert_eq!(end, SessionEvent::Lost { connect_sent: true });
+        assert_eq!(pair.sessions.queued_bytes(), 0, "what is dropped isn't queued");
+        assert!(!pair.seen().contains(&"DISCONNECT".to_owned()), "it would cancel the will");
+    }
+}
+
+#[test]
+fn a_session_whose_queue_is_full_is_lost_before_it_stops_the_others() {
+    let limits = Limits { session_bytes: 100_000, ..LIMITS };
+    let mut pair = Pair::new(Answers { publish: false, ..ALL }, 0, limits);
+    assert_eq!(pair.next(), SessionEvent::Ready);
+    for _ in 0..WINDOW + 101 {
+        pair.publish("NDATA", 1_000, Qos::AtLeastOnce);
+    }
+    // What the window takes leaves the queue; it may take it after the last publication.
+    for _ in 0..WINDOW {
+        pair.publish("NDATA", 1_000, Qos::AtLeastOnce);
+    }
+    assert_eq!(pair.next(), SessionEvent::Lost { connect_sent: true });
+    pair.publish("NDATA", 1_000, Qos::AtLeastOnce);
+    assert_eq!(pair.sessions.queued_bytes(), 0);
+}
+
+#[test]
+fn a_broker_that_never_answers_a_subscription_loses_the_session() {
+    let limits = Limits { answer_within: Duration::from_millis(100), ..LIMITS };
+    let pair = Pair::new(Answers { subscribe: false, ..ALL }, 0, limits);
+    assert_eq!(pair.next(), SessionEvent::Lost { connect_sent: true });
+}
+
+#[test]
+fn a_broker_that_never_answers_a_barrier_loses_the_session() {
+    let limits = Limits { answer_within: Duration::from_millis(500), ..LIMITS };
+    for data_qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
+        let silent = Answers { unsubscribe: false, publish: false, ..ALL };
+        let mut pair = Pair::new(silent, 0, limits);
+        assert_eq!(pair.next(), SessionEvent::Ready);
+        pair.publish("NDATA", 10, data_qos);
+        pair.sessions.barrier(ID, data_qos);
+        assert_eq!(pair.next(), SessionEvent::Lost { connect_sent: true });
+    }
+}
+
+#[test]
+fn a_barrier_is_answered_and_a_broker_that_owes_nothing_may_be_silent() {
+    let limits = Limits { answer_within: Duration::from_millis(500), ..LIMITS };
+    for data_qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
+        let mut pair = Pair::new(ALL, 0, limits);
+        assert_eq!(pair.next(), SessionEvent::Ready);
+        pair.publish("NDATA", 10, data_qos);
+        pair.sessions.barrier(ID, data_qos);
+        assert_eq!(pair.next(), SessionEvent::Confirmed);
+        let silence = pair.happened.recv_timeout(Duration::from_secs(1));
+        assert!(silence.is_err(), "{silence:?}");
+    }
+}

@@ -110,17 +110,25 @@ impl Mirror {
         if topic.message_type == MessageType::NBirth {
             let id = self.node_named(group, edge_node)?;
             self.node_birth(now, id, seq, payload, date, relayed.synthetic);
+            if !relayed.synthetic
+                && let Some(node) = self.node_mut(id)
+            {
+                node.losses = relayed.losses;
+            }
             return Ok(());
         }
         let id = self.find(group, edge_node).ok_or(Reason::DataBeforeBirth)?;
         if !self.node(id).is_some_and(|node| node.alive) {
             return Err(Reason::DataBeforeBirth);
         }
-        if relayed.loss_before && topic.message_type != MessageType::NDeath {
-            let told = self.node_mut(id).is_some_and(|node| std::mem::take(&mut node.gap_told));
-            if !told {
-                self.gap(now, id);
-            }
+        if relayed.loss_before
+            && topic.message_type != MessageType::NDeath
+            && let Some(node) = self.node_mut(id)
+            // A writer that doesn't count tells every loss once.
+            && (relayed.losses == 0 || relayed.losses != node.losses)
+        {
+            node.losses = relayed.losses;
+            self.gap(now, id);
         }
         match (topic.message_type, device) {
             (MessageType::NDeath, _) => {
@@ -179,7 +187,6 @@ impl Mirror {
         node.alive = true;
         node.held &= synthetic;
         node.uncertain &= synthetic;
-        node.gap_told &= synthetic;
         node.confirm_by = None;
         node.ot_bd_seq = ot_bd_seq;
         node.layout = layout;

@@ -85,6 +85,10 @@ impl Mirror {
         if !same_session {
             self.heal();
             self.node_birth(now, id, seq, payload, date, true);
+            if let Some(node) = self.node_mut(id) {
+                // What was known of the earlier session says nothing of this one.
+                node.uncertain = false;
+            }
         } else {
             let layout = self.layout(id, None, payload, date);
             self.replace_layout(now, id, None, seq, layout);
@@ -103,11 +107,11 @@ impl Mirror {
         }
         if let Some(node) = self.node_mut(id) {
             node.confirm_by = None;
+            let losses = std::mem::replace(&mut node.losses, keyframe.losses);
             match (node.uncertain, keyframe.uncertain) {
-                (false, true) => {
-                    node.gap_told = true;
-                    self.gap(now, id);
-                }
+                (false, true) => self.gap(now, id),
+                // Values that came after the losses known so far may be out of date by now.
+                (true, true) if losses != keyframe.losses => self.gap(now, id),
                 (true, false) => self.verified(now, id, seq),
                 _ => {}
             }

@@ -28,8 +28,9 @@ pub(super) struct Node {
     pub(super) held: bool,
     /// The OT half says that values may be out of date.
     pub(super) uncertain: bool,
-    /// A keyframe told the loss that the node's next message tells again.
-    pub(super) gap_told: bool,
+    /// The OT half's count of losses that was acted upon last: frames and keyframes tell one
+    /// loss more than once.
+    pub(super) losses: u64,
     /// After frames were lost: dead unless a keyframe confirms the node by then.
     pub(super) confirm_by: Option<Duration>,
     /// bdSeq of the plant's session; a change without a death means that the death was lost.
@@ -142,7 +143,7 @@ impl Node {
             alive: false,
             held: false,
             uncertain: false,
-            gap_told: false,
+            losses: 0,
             confirm_by: None,
             ot_bd_seq: None,
             layout: Layout::default(),

@@ -45,6 +45,9 @@ pub struct NodeSnapshot {
     /// Frame of the node's birth, if it was never published as it came.
     #[prost(uint64, optional, tag = "10")]
     pub held_birth: Option<u64>,
+    /// The OT half's count of losses that was acted upon last.
+    #[prost(uint64, tag = "11")]
+    pub losses: u64,
 }
 
 /// One device of a [`NodeSnapshot`].
@@ -98,6 +101,7 @@ impl Mirror {
             devices: node.devices.iter().map(device_snapshot).collect(),
             missed: missed.map(|(from, to)| RangeSnapshot { from, to }).collect(),
             held_birth: node.unpublished_birth,
+            losses: node.losses,
         }
     }
 
@@ -120,6 +124,7 @@ impl Mirror {
             node.alive = stored.alive;
             node.held = stored.held;
             node.uncertain = stored.uncertain;
+            node.losses = stored.losses;
             node.ot_bd_seq = stored.ot_bd_seq.and_then(|value| value.try_into().ok());
             node.layout = layout_of(stored.slots);
             node.unpublished_birth = stored.held_birth;

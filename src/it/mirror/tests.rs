@@ -12,6 +12,8 @@ use super::{
     Mirror, MirrorSettings, NodeId, Notice, Now, OnGap, Outgoing, Qos, SessionEvent, SessionSpec,
 };
 use crate::journal::{Body, Frame, Heartbeat, Item, Keyframe, Lost, LostCause, Relayed, Start};
+use crate::ot::{Pipeline, PipelineSettings, Received};
+use crate::policy::{Policy, SourceFile};
 use crate::sparkplug::{Caps, DataType, Metric, Payload, Property, Value};
 
 const WALL: u64 = 1_700_000_000_000;
@@ -233,7 +235,21 @@ impl World {
             payload: payload.encode_to_vec(),
             received_ms: WALL,
             loss_before,
-            synthetic: false,
+            ..Relayed::default()
+        }));
+    }
+
+    /// NDATA of g/e behind the loss with this number.
+    fn lossy(&mut self, metrics: Vec<Metric>, losses: u64) {
+        let payload =
+            Payload { timestamp: Some(WALL), metrics: data(metrics), ..Payload::default() };
+        self.append(Body::Relayed(Relayed {
+            topic: "spBv1.0/g/NDATA/e".into(),
+            payload: payload.encode_to_vec(),
+            received_ms: WALL,
+            loss_before: true,
+            losses,
+            ..Relayed::default()
         }));
     }
 
@@ -563,23 +579,26 @@ fn keyframes_repeat_a_gap_without_new_births_and_can_take_it_back() {
     plant(&mut world);
     world.relayed("spBv1.0/g/NDATA/e", data(vec![metric("a", 2)]), true);
     let births = world.host.births;
-    let keyframe = |uncertain| {
-        let metrics = vec![bd_seq(4), metric("a", 2), metric("b", 1)];
-        let payload = Payload { metrics, ..Payload::default() };
-        Body::Keyframe(Keyframe {
-            topic: "spBv1.0/g/NBIRTH/e".into(),
-            payload: payload.encode_to_vec(),
-            devices: vec!["d".into()],
-            uncertain,
-            ..Keyframe::default()
-        })
-    };
-    world.append(keyframe(true));
+    world.append(keyframe(2, 1, true, 0));
     assert_eq!(world.host.births, births);
-    world.append(keyframe(false));
+    world.append(keyframe(2, 1, false, 0));
     let quality = &world.host.nodes["g/e"].quality;
     assert_eq!((quality["g/e/:b"], quality["g/e/d:x"]), (192, 192));
     assert_eq!(world.host.births, births);
+}
+
+/// The keyframe of g/e as [`plant`] bears it, with these values of its metrics.
+fn keyframe(a: u64, b: u64, uncertain: bool, losses: u64) -> Body {
+    let metrics = vec![bd_seq(4), metric("a", a), metric("b", b)];
+    let payload = Payload { metrics, ..Payload::default() };
+    Body::Keyframe(Keyframe {
+        topic: "spBv1.0/g/NBIRTH/e".into(),
+        payload: payload.encode_to_vec(),
+        devices: vec!["d".into()],
+        uncertain,
+        losses,
+        ..Keyframe::default()
+    })
 }
 
 #[test]
@@ -587,20 +606,157 @@ fn a_gap_that_a_keyframe_told_is_not_told_again_but_the_next_gap_is() {
     let mut world = World::live(settings());
     plant(&mut world);
     let births = world.host.births;
+    world.append(keyframe(1, 1, true, 1));
+    assert_eq!(world.host.births, births + 1);
+    world.lossy(vec![metric("a", 2)], 1);
+    assert_eq!(world.host.births, births + 1);
+    world.lossy(vec![metric("a", 3)], 2);
+    assert_eq!(world.host.births, births + 2);
+    world.append(keyframe(3, 1, true, 2));
+    assert_eq!(world.host.births, births + 2);
+}
+
+#[test]
+fn a_second_loss_that_only_keyframes_tell_marks_again() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    world.lossy(vec![metric("a", 2)], 1);
+    assert_eq!(world.host.nodes["g/e"].quality["g/e/:a"], 192);
+    let births = world.host.births;
+    for _ in 0..3 {
+        world.append(keyframe(2, 1, true, 2));
+    }
+    assert_eq!(world.host.nodes["g/e"].quality["g/e/:a"], 500);
+    assert_eq!(world.host.births, births + 1, "marked once");
+    world.restart();
+    world.append(keyframe(2, 1, true, 2));
+    world.lossy(vec![metric("a", 3)], 2);
+    world.pass_alive(Duration::from_secs(1));
+    assert_eq!(world.host.nodes["g/e"].quality["g/e/:a"], 192, "the number is remembered");
+}
+
+#[test]
+fn a_gap_after_a_doubt_that_nothing_confirmed_is_marked() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    world.append(keyframe(1, 1, true, 1));
+    world.relayed("spBv1.0/g/NDATA/e", data(vec![metric("a", 2), metric("b", 2)]), false);
+    assert_eq!(world.host.nodes["g/e"].quality["g/e/:b"], 192);
+    world.lossy(vec![metric("a", 3)], 2);
+    assert_eq!(world.host.nodes["g/e"].quality["g/e/:b"], 500);
+}
+
+#[test]
+fn an_uncertain_keyframe_of_a_new_session_marks_even_where_the_old_one_was_marked() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    world.lossy(vec![metric("a", 2)], 1);
     let payload =
-        Payload { metrics: vec![bd_seq(4), metric("a", 1), metric("b", 1)], ..Payload::default() };
+        Payload { metrics: vec![bd_seq(5), metric("a", 2)], ..Payload::default() };
     world.append(Body::Keyframe(Keyframe {
         topic: "spBv1.0/g/NBIRTH/e".into(),
         payload: payload.encode_to_vec(),
-        devices: vec!["d".into()],
         uncertain: true,
+        losses: 1,
         ..Keyframe::default()
     }));
-    assert_eq!(world.host.births, births + 1);
-    world.relayed("spBv1.0/g/NDATA/e", data(vec![metric("a", 2)]), true);
-    assert_eq!(world.host.births, births + 1);
-    world.relayed("spBv1.0/g/NDATA/e", data(vec![metric("a", 3)]), true);
-    assert_eq!(world.host.births, births + 2);
+    world.pass_alive(Duration::from_secs(1));
+    assert_eq!(world.host.nodes["g/e"].quality["g/e/:a"], 500);
+}
+
+/// The OT half's pipeline beside the world of its mirror: what one writes the other reads.
+struct Both {
+    world: World,
+    ot: Pipeline,
+    /// `seq` of the node's next message.
+    seq: u64,
+}
+
+impl Both {
+    fn new() -> Both {
+        let text = "[[rule]]\nname = \"all\"\naction = \"forward\"\ntopic = \"spBv1.0/+/+/#\"\n";
+        let (policy, _) = Policy::parse(&[SourceFile::new("test.toml", text)])
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        let settings_of_ot = PipelineSettings {
+            source: "plant".into(),
+            keyframe_every: Duration::from_secs(30),
+            reorder_timeout: Duration::from_secs(2),
+            max_nodes: 8,
+            max_devices_per_node: 4,
+            caps: Caps::default(),
+        };
+        let world = World::live(settings());
+        let ot = Pipeline::new(settings_of_ot, policy, Both::ot_now(&world));
+        let mut both = Both { world, ot, seq: 0 };
+        both.connect(false);
+        both
+    }
+
+    fn ot_now(world: &World) -> crate::ot::Now {
+        crate::ot::Now { mono: world.now.at, wall_ms: world.now.wall_ms }
+    }
+
+    fn send(&mut self, verb: &str, metrics: Vec<Metric>) {
+        if verb == "NBIRTH" {
+            self.seq = 0;
+        }
+        let seq = Some(self.seq);
+        let payload = Payload { timestamp: Some(WALL), metrics, seq, ..Payload::default() };
+        self.seq = (self.seq + 1) % 256;
+        let topic = format!("spBv1.0/g/{verb}/e");
+        let payload = payload.encode_to_vec();
+        let received = Received {
+            topic: &topic,
+            payload: &payload,
+            retain: false,
+            dup: false,
+            assured: false,
+        };
+        let mut out = Vec::new();
+        self.ot.handle(Both::ot_now(&self.world), received, &mut out);
+        out.into_iter().for_each(|body| self.world.append(body));
+    }
+
+    fn disconnect(&mut self) {
+        self.ot.disconnected(Both::ot_now(&self.world));
+    }
+
+    fn connect(&mut self, present: bool) {
+        self.ot.session(Both::ot_now(&self.world), present);
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        for _ in 0..seconds * 10 {
+            self.world.pass(Duration::from_millis(100));
+            let mut out = Vec::new();
+            self.ot.tick(Both::ot_now(&self.world), &mut out);
+            out.into_iter().for_each(|body| self.world.append(body));
+        }
+    }
+
+    fn quality(&self, id: &str) -> u32 {
+        self.world.host.nodes["g/e"].quality.get(id).copied().unwrap_or(192)
+    }
+}
+
+#[test]
+fn a_second_outage_of_a_node_that_fell_silent_is_marked() {
+    let mut both = Both::new();
+    both.send("NBIRTH", vec![bd_seq(4), metric("a", 1), metric("b", 1)]);
+    both.pass(3);
+    for outage in 0..2 {
+        both.disconnect();
+        both.pass(3);
+        both.connect(false);
+        both.pass(1);
+        if outage == 0 {
+            both.send("NDATA", data(vec![metric("a", 2)]));
+            assert_eq!(both.quality("g/e/:a"), 192);
+        }
+    }
+    // It died unseen in the second outage.
+    both.pass(60);
+    assert_eq!((both.quality("g/e/:a"), both.quality("g/e/:b")), (500, 500));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! that were journalled after it was stored.
 
 use super::{Now, Pipeline, adjust};
-use crate::journal::Body;
+use crate::journal::{Body, Keyframe, Relayed};
 use crate::ot::plant::{EntityState, Life, Node, StoredPlant, is_definition};
 use crate::sparkplug::{
     DataType, Entity, EntityTopic, MessageType, Metric, Payload, Topic, decode, names,
@@ -33,15 +33,21 @@ impl Pipeline {
             if node.own.life == Life::Unknown {
                 node.definitions.clear();
             }
+            // What came while this half was away is a doubt of its own.
+            node.losses = node.losses.saturating_add(1);
             node.next_keyframe = turn.first_keyframe(node);
             adjust(&mut turn, node);
         }
     }
 
     fn replay(&mut self, body: Body) {
-        let (topic, payload, synthetic) = match &body {
-            Body::Relayed(relayed) => (&relayed.topic, &relayed.payload, relayed.synthetic),
-            Body::Keyframe(keyframe) => (&keyframe.topic, &keyframe.payload, true),
+        let (topic, payload, synthetic, losses, lost) = match &body {
+            Body::Relayed(Relayed { topic, payload, synthetic, losses, loss_before, .. }) => {
+                (topic, payload, *synthetic, *losses, *loss_before)
+            }
+            Body::Keyframe(Keyframe { topic, payload, uncertain, losses, .. }) => {
+                (topic, payload, true, *losses, *uncertain)
+            }
             Body::Start(_) | Body::Heartbeat(_) => return,
         };
         let Ok(Topic::Entity(topic)) = Topic::parse(topic) else { return };
@@ -49,6 +55,9 @@ impl Pipeline {
         let Some(index) = self.plant.ensure(topic.entity) else { return };
         let Some(node) = self.plant.node_mut(index) else { return };
         replay(node, topic, decoded.payload, synthetic);
+        // Readers know of these losses: the next one has to have another number.
+        node.losses = node.losses.max(losses);
+        node.verify &= !lost;
     }
 }
 

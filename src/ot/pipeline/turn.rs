@@ -59,6 +59,7 @@ impl Turn<'_> {
             received_ms: self.now.wall_ms,
             loss_before,
             synthetic,
+            losses: node.losses,
         }));
     }
 
@@ -305,6 +306,7 @@ pub(super) fn keyframes<'a>(
             payload: payload.encode_to_vec(),
             uncertain: node.own.uncertain,
             devices: devices().map(|(name, _)| name.to_string()).collect(),
+            losses: node.losses,
         })
     });
     let others = devices().map(move |(name, state)| {
@@ -316,6 +318,7 @@ pub(super) fn keyframes<'a>(
             payload: payload.encode_to_vec(),
             uncertain: state.uncertain,
             devices: Vec::new(),
+            losses: node.losses,
         })
     });
     own.into_iter().chain(others)

@@ -82,6 +82,9 @@ pub(crate) struct Node {
     pub(crate) sequence: Sequence,
     /// Messages were lost: the next frame of the node has to say so.
     pub(crate) loss: bool,
+    /// How often the values had to be doubted. Readers tell by it a loss that they know from a
+    /// new one, so it goes on over restarts.
+    pub(crate) losses: u64,
     /// Restored after a restart, and the session with the broker was still there: values are
     /// certain again if the sequence goes on.
     pub(crate) verify: bool,
@@ -115,6 +118,7 @@ impl Node {
     pub(crate) fn lose(&mut self) {
         if self.own.life == Life::Alive {
             self.loss = true;
+            self.losses = self.losses.saturating_add(1);
             self.own.uncertain = true;
             self.devices.values_mut().for_each(|device| device.uncertain = true);
         }

@@ -41,6 +41,11 @@ struct StoredNode {
     needed: Vec<String>,
     #[prost(message, repeated, tag = "11")]
     removed: Vec<StoredRemoval>,
+    #[prost(uint64, tag = "12")]
+    losses: u64,
+    /// Messages were lost for good: that the sequence goes on proves nothing.
+    #[prost(bool, tag = "13")]
+    lost: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -109,6 +114,8 @@ fn store_node(node: &Node) -> StoredNode {
         told: node.told.iter().cloned().collect(),
         needed: node.types.needed.iter().cloned().collect(),
         removed: node.types.removed.iter().map(removal).collect(),
+        losses: node.losses,
+        lost: node.own.uncertain && !node.verify,
     }
 }
 
@@ -155,7 +162,8 @@ fn restore_node(node: &mut Node, stored: StoredNode, max_devices: usize) {
     let removed: BTreeSet<(String, String)> =
         stored.removed.into_iter().map(|removal| (removal.type_name, removal.member)).collect();
     node.types = Types { needed: stored.needed.into_iter().collect(), removed };
-    node.verify = node.own.life == Life::Alive;
+    node.losses = stored.losses;
+    node.verify = node.own.life == Life::Alive && !stored.lost;
 }
 
 fn restore_entity(stored: StoredEntity) -> EntityState {

@@ -887,6 +887,36 @@ fn a_stop_publishes_every_death() {
     assert_eq!(world.host.births, 1);
 }
 
+#[test]
+fn a_session_that_the_broker_kept_is_no_proof_that_nothing_was_lost() {
+    let mut both = Both::new();
+    both.send("NBIRTH", vec![bd_seq(4), metric("a", 1), metric("b", 1)]);
+    both.pass(3);
+    both.disconnect();
+    both.pass(20);
+    both.connect(true);
+    both.pass(120);
+    assert_eq!(both.quality("g/e/:a"), 500, "a value that came with QoS 0 was not queued");
+    // The sequence goes on: nothing was lost.
+    both.send("NDATA", data(vec![metric("b", 2)]));
+    both.pass(31);
+    assert_eq!((both.quality("g/e/:a"), both.quality("g/e/:b")), (192, 192));
+
+    both.disconnect();
+    both.seq += 1;
+    both.connect(true);
+    both.pass(1);
+    both.send("NDATA", data(vec![metric("b", 3)]));
+    both.pass(60);
+    assert_eq!(both.quality("g/e/:a"), 500, "the sequence didn't go on");
+    // A kept session is no way to get rid of a loss.
+    both.disconnect();
+    both.connect(true);
+    both.send("NDATA", data(vec![metric("b", 4)]));
+    both.pass(60);
+    assert_eq!(both.quality("g/e/:a"), 500);
+}
+
 /// One step of a random life.
 #[derive(Debug, Clone)]
 enum Step {

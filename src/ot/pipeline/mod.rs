@@ -183,7 +183,8 @@ impl Pipeline {
     }
 
     /// The connection is up and subscribed. `present`: the broker kept the session, so what it
-    /// queued meanwhile is still coming.
+    /// queued meanwhile is still coming. The next [`Pipeline::tick`] tells the doubt, before it
+    /// tells that the half is connected.
     pub fn session(&mut self, now: Now, present: bool) {
         self.connected = true;
         self.away_since = now.mono;
@@ -191,6 +192,8 @@ impl Pipeline {
         self.next_heartbeat = now.mono;
         for node in self.plant.nodes_mut() {
             if present {
+                // Brokers queue what comes with QoS 1 or 2, and few queue Sparkplug's QoS 0.
+                node.doubt();
                 continue;
             }
             // Nobody knows what was missed; the sequence starts with what comes.
@@ -366,7 +369,7 @@ impl Pipeline {
         // Where the subscriptions don't let in every message of the node, holes say nothing.
         let sequenced = turn.policy.sees_every_message_of(group, edge_node);
         let seq = low_byte(payload.seq).filter(|_| sequenced);
-        let was_known = node.sequence.next().is_some();
+        let was_known = seq.is_some() && node.sequence.next().is_some();
         let arrival = node.sequence.arrive(now.mono, seq, hash, dup);
         if arrival == Arrival::Duplicate {
             return Fate::Dropped(Reason::Duplicate);

@@ -85,8 +85,8 @@ pub(crate) struct Node {
     /// How often the values had to be doubted. Readers tell by it a loss that they know from a
     /// new one, so it goes on over restarts.
     pub(crate) losses: u64,
-    /// Restored after a restart, and the session with the broker was still there: values are
-    /// certain again if the sequence goes on.
+    /// After a restart or an outage with a session that the broker kept: values are certain
+    /// again if the sequence goes on.
     pub(crate) verify: bool,
     /// When the relay made births for the node last.
     pub(crate) last_synthetic: Option<Duration>,
@@ -118,6 +118,17 @@ impl Node {
     pub(crate) fn lose(&mut self) {
         if self.own.life == Life::Alive {
             self.loss = true;
+            self.losses = self.losses.saturating_add(1);
+            self.own.uncertain = true;
+            self.devices.values_mut().for_each(|device| device.uncertain = true);
+        }
+    }
+
+    /// Messages may have been lost: every value is uncertain until the sequence goes on. Where
+    /// messages were lost before, that it goes on proves nothing.
+    pub(crate) fn doubt(&mut self) {
+        if self.own.life == Life::Alive {
+            self.verify |= !self.own.uncertain;
             self.losses = self.losses.saturating_add(1);
             self.own.uncertain = true;
             self.devices.values_mut().for_each(|device| device.uncertain = true);

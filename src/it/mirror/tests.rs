@@ -917,6 +917,24 @@ fn a_session_that_the_broker_kept_is_no_proof_that_nothing_was_lost() {
     assert_eq!(both.quality("g/e/:a"), 500);
 }
 
+#[test]
+fn births_after_an_outage_on_ot_are_never_good() {
+    let mut both = Both::new();
+    both.send("NBIRTH", vec![bd_seq(4), metric("a", 1)]);
+    both.pass(40);
+    for present in [false, true] {
+        both.disconnect();
+        both.pass(20);
+        assert!(!both.world.host.nodes["g/e"].online);
+        both.connect(present);
+        for _ in 0..40 {
+            both.pass(1);
+            assert!(!both.world.host.nodes["g/e"].online || both.quality("g/e/:a") == 500);
+        }
+        assert!(both.world.host.nodes["g/e"].online);
+    }
+}
+
 /// One step of a random life.
 #[derive(Debug, Clone)]
 enum Step {

@@ -35,7 +35,7 @@ impl Pipeline {
             }
             // What came while this half was away is a doubt of its own.
             node.losses = node.losses.saturating_add(1);
-            node.next_keyframe = turn.first_keyframe(node);
+            node.next_keyframe = turn.next_keyframe(node);
             adjust(&mut turn, node);
         }
     }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::it::mirror::layout::{Folded, Layout};
-use crate::it::mirror::node::{Node, Session};
+use crate::it::mirror::node::{Node, Session, UNDATED};
 use crate::it::mirror::{Link, Mirror, NodeId, Notice, Now, OnGap};
 use crate::journal::{Body, Frame, Heartbeat, Item, Lost, Relayed, Start};
 use crate::policy::Verdict;
@@ -17,7 +17,7 @@ use crate::telemetry::Reason;
 /// A node is doubted for this many keyframe intervals after frames were lost.
 const DOUBT_INTERVALS: u32 = 2;
 /// Bounds on what a writer may claim as its keyframe interval.
-const KEYFRAME_EVERY_S: std::ops::RangeInclusive<u32> = 1..=86_400;
+const KEYFRAME_EVERY_S: std::ops::RangeInclusive<u64> = 1..=86_400;
 
 impl Mirror {
     /// Takes the next item of the journal.
@@ -29,6 +29,7 @@ impl Mirror {
     }
 
     fn handle_frame(&mut self, now: Now, frame: Frame) {
+        self.date_doubts(now);
         let Frame { seq, epoch, body, in_head, .. } = frame;
         self.position = seq.saturating_add(1);
         self.epoch = epoch;
@@ -57,9 +58,7 @@ impl Mirror {
     }
 
     fn start(&mut self, start: Start, in_head: bool) {
-        let seconds =
-            start.keyframe_every_s.clamp(*KEYFRAME_EVERY_S.start(), *KEYFRAME_EVERY_S.end());
-        self.keyframe_every = Duration::from_secs(seconds.into());
+        self.keyframe_every = keyframe_interval(start.keyframe_every_s.into());
         if in_head {
             self.head = Some(HashSet::new());
         }
@@ -83,13 +82,28 @@ impl Mirror {
         self.position = last.saturating_add(1);
         // A head that was torn can't tell which nodes live.
         self.head = None;
-        let by = now.at.saturating_add(self.keyframe_every.saturating_mul(DOUBT_INTERVALS));
+        let by = self.doubt_ends(now);
         for node in &mut self.nodes {
             if node.alive {
                 node.confirm_by = Some(by);
             }
         }
         self.notice(Notice::FramesLost { first, last, cause });
+    }
+
+    fn doubt_ends(&self, now: Now) -> Duration {
+        now.at.saturating_add(self.keyframe_every.saturating_mul(DOUBT_INTERVALS))
+    }
+
+    /// Gives doubts that a restart left without a date the full time to be resolved.
+    pub(super) fn date_doubts(&mut self, now: Now) {
+        if !std::mem::take(&mut self.undated_doubts) {
+            return;
+        }
+        let by = self.doubt_ends(now);
+        for node in self.nodes.iter_mut().filter(|node| node.confirm_by == Some(UNDATED)) {
+            node.confirm_by = Some(by);
+        }
     }
 
     fn relayed(&mut self, now: Now, seq: u64, relayed: Relayed) {
@@ -390,6 +404,11 @@ impl Mirror {
             self.publish_births(now, id);
         }
     }
+}
+
+/// A writer's keyframe interval in seconds, within bounds.
+pub(super) fn keyframe_interval(seconds: u64) -> Duration {
+    Duration::from_secs(seconds.clamp(*KEYFRAME_EVERY_S.start(), *KEYFRAME_EVERY_S.end()))
 }
 
 /// Commands, STATE and everything else that can't be in a journal are refused again.

@@ -16,6 +16,9 @@ const MAX_RANGES: usize = 8;
 /// How far the timestamp of a payload may be ahead of the clock: hosts object to the future.
 pub(super) const MAX_STAMP_AHEAD_MS: u64 = 100;
 
+/// [`Node::confirm_by`] of a doubt that was restored and has no date yet.
+pub(super) const UNDATED: Duration = Duration::MAX;
+
 /// An edge node as the mirror holds it.
 #[derive(Debug)]
 pub(super) struct Node {

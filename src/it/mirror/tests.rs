@@ -935,6 +935,21 @@ fn births_after_an_outage_on_ot_are_never_good() {
     }
 }
 
+#[test]
+fn a_restart_does_not_end_a_doubt() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    world.pass_alive(Duration::from_secs(3));
+    let lost = Lost { first: 90, last: 99, cause: LostCause::Damage };
+    world.mirror.handle_item(world.now, Item::Lost(lost));
+    world.restart();
+    world.restart();
+    world.pass_alive(Duration::from_secs(9));
+    assert!(world.host.nodes["g/e"].online, "two intervals of 5 s are to pass");
+    world.pass_alive(Duration::from_secs(3));
+    assert!(!world.host.nodes["g/e"].online, "its death may have been among the lost frames");
+}
+
 /// One step of a random life.
 #[derive(Debug, Clone)]
 enum Step {

@@ -88,6 +88,7 @@ impl Mirror {
             if let Some(node) = self.node_mut(id) {
                 // What was known of the earlier session says nothing of this one.
                 node.uncertain = false;
+                node.held = false;
             }
         } else {
             let layout = self.layout(id, None, payload, date);
@@ -115,6 +116,7 @@ impl Mirror {
                 (true, false) => self.verified(now, id, seq),
                 _ => {}
             }
+            self.reconcile(now, id, "");
         }
     }
 
@@ -122,6 +124,7 @@ impl Mirror {
     fn verified(&mut self, now: Now, id: NodeId, seq: u64) {
         let Some(node) = self.node_mut(id) else { return };
         node.uncertain = false;
+        node.held = false;
         let devices = node.devices.iter_mut().filter(|(_, device)| device.born);
         let refreshed: Vec<(Option<String>, Vec<Metric>)> =
             std::iter::once((None, node.layout.refresh()))

@@ -950,6 +950,40 @@ fn a_restart_does_not_end_a_doubt() {
     assert!(!world.host.nodes["g/e"].online, "its death may have been among the lost frames");
 }
 
+#[test]
+fn a_node_that_a_gap_killed_comes_back_when_the_ot_half_is_certain() {
+    let mut world = World::live(MirrorSettings { on_gap: OnGap::Death, ..settings() });
+    plant(&mut world);
+    world.append(keyframe(1, 1, true, 1));
+    world.pass_alive(Duration::from_secs(1));
+    assert!(!world.host.nodes["g/e"].online);
+    world.append(keyframe(1, 1, false, 1));
+    world.pass_alive(Duration::from_secs(1));
+    assert!(world.host.nodes["g/e"].online);
+
+    // Its real NBIRTH is among lost frames; a keyframe shows the new session.
+    world.lossy(vec![metric("a", 2)], 2);
+    world.pass_alive(Duration::from_secs(1));
+    assert!(!world.host.nodes["g/e"].online);
+    let birth = |uncertain, losses| {
+        let metrics = vec![bd_seq(5), metric("a", 1)];
+        let payload = Payload { metrics, ..Payload::default() };
+        Body::Keyframe(Keyframe {
+            topic: "spBv1.0/g/NBIRTH/e".into(),
+            payload: payload.encode_to_vec(),
+            uncertain,
+            losses,
+            ..Keyframe::default()
+        })
+    };
+    world.append(birth(false, 2));
+    world.pass_alive(Duration::from_secs(1));
+    assert!(world.host.nodes["g/e"].online);
+    world.append(birth(true, 3));
+    world.pass_alive(Duration::from_secs(1));
+    assert!(!world.host.nodes["g/e"].online);
+}
+
 /// One step of a random life.
 #[derive(Debug, Clone)]
 enum Step {

@@ -155,7 +155,9 @@ impl Mirror {
                 Ok(())
             }
             (MessageType::DBirth, Some(device)) => {
-                self.device_birth(now, id, device, seq, payload, date)
+                let repeats = relayed.synthetic
+                    && self.node(id).is_some_and(|node| node.uncertain);
+                self.device_birth(now, id, device, seq, payload, date, repeats)
             }
             (MessageType::DDeath, Some(device)) => self.device_death(now, id, device, seq),
             (MessageType::NData | MessageType::DData, device) => {
@@ -195,9 +197,18 @@ impl Mirror {
         synthetic: bool,
     ) {
         let ot_bd_seq = names::bd_seq(&payload);
-        let layout = self.layout(id, None, payload, date);
+        let mut layout = self.layout(id, None, payload, date);
         let Some(node) = self.node_mut(id) else { return };
         let same_session = node.alive && node.ot_bd_seq == ot_bd_seq;
+        node.former_devices.clear();
+        if synthetic && same_session {
+            // The relay repeats what it held: that makes no value good. Its DBIRTHs follow.
+            layout.keep_stale_marks_of(&node.layout);
+            let devices = node.devices.iter_mut();
+            node.former_devices = devices
+                .map(|(name, device)| (name.clone(), std::mem::take(&mut device.layout)))
+                .collect();
+        }
         node.alive = true;
         node.held &= synthetic;
         node.uncertain &= synthetic;
@@ -218,6 +229,8 @@ impl Mirror {
         self.reconcile(now, id, "");
     }
 
+    /// A device's birth. One that `repeats` values in doubt doesn't make them good.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one frame")]
     pub(super) fn device_birth(
         &mut self,
         now: Now,
@@ -226,8 +239,10 @@ impl Mirror {
         seq: u64,
         payload: Payload,
         date: u64,
+        repeats: bool,
     ) -> Result<(), Reason> {
-        let layout = self.layout(id, Some(name), payload, date);
+        let mark = repeats && self.settings.on_gap == OnGap::Mark;
+        let mut layout = self.layout(id, Some(name), payload, date);
         let most = self.settings.max_devices_per_node;
         let Some(node) = self.node_mut(id) else { return Err(Reason::BadFrame) };
         if !node.devices.contains_key(name) && node.devices.len() >= most {
@@ -238,8 +253,14 @@ impl Mirror {
         if born {
             // A second DBIRTH without a DDEATH would be a violation: tell what differs as data,
             // or begin the births of the node anew.
-            self.replace_layout(now, id, Some(name), seq, layout);
+            self.replace_layout(now, id, Some(name), seq, layout, repeats);
             return Ok(());
+        }
+        if mark {
+            match node.former_devices.remove(name) {
+                Some(former) => layout.keep_stale_marks_of(&former),
+                None => layout.mark_stale(),
+            }
         }
         let device = node.new_device(name, layout);
         node.devices.insert(name.to_owned(), device);

@@ -7,7 +7,7 @@ use crate::it::mirror::frames::entity_topic;
 use crate::it::mirror::layout::Layout;
 use crate::it::mirror::{Link, Mirror, NodeId, Now};
 use crate::journal::Keyframe;
-use crate::sparkplug::{self, Entity, MessageType, Metric, Payload, names};
+use crate::sparkplug::{self, Entity, MessageType, Payload, names};
 use crate::telemetry::Reason;
 
 impl Mirror {
@@ -59,10 +59,10 @@ impl Mirror {
                 }
                 if node.devices.contains_key(name) {
                     let layout = self.layout(id, Some(name), payload, date);
-                    self.replace_layout(now, id, Some(name), seq, layout);
+                    self.replace_layout(now, id, Some(name), seq, layout, true);
                 } else {
                     self.heal();
-                    self.device_birth(now, id, name, seq, payload, date)?;
+                    self.device_birth(now, id, name, seq, payload, date, keyframe.uncertain)?;
                 }
                 Ok(id)
             }
@@ -92,7 +92,7 @@ impl Mirror {
             }
         } else {
             let layout = self.layout(id, None, payload, date);
-            self.replace_layout(now, id, None, seq, layout);
+            self.replace_layout(now, id, None, seq, layout, true);
             let live: HashSet<&str> = keyframe.devices.iter().map(String::as_str).collect();
             let gone: Vec<String> = self
                 .node(id)
@@ -125,12 +125,15 @@ impl Mirror {
         let Some(node) = self.node_mut(id) else { return };
         node.uncertain = false;
         node.held = false;
-        let devices = node.devices.iter_mut().filter(|(_, device)| device.born);
-        let refreshed: Vec<(Option<String>, Vec<Metric>)> =
-            std::iter::once((None, node.layout.refresh()))
-                .chain(devices.map(|(name, device)| (Some(name.clone()), device.layout.refresh())))
-                .filter(|(_, metrics)| !metrics.is_empty())
-                .collect();
+        let mut refreshed = vec![(None, node.layout.refresh())];
+        for (name, device) in &mut node.devices {
+            let metrics = device.layout.refresh();
+            // The births to come say it of the others.
+            if device.born {
+                refreshed.push((Some(name.clone()), metrics));
+            }
+        }
+        refreshed.retain(|(_, metrics)| !metrics.is_empty());
         if !node.publishes() {
             // The births to come say it.
             return;
@@ -144,7 +147,8 @@ impl Mirror {
     }
 
     /// Replaces a known layout by one that the OT half repeated or changed. Differences are
-    /// told as data where the shape is the same, else by a new birth sequence.
+    /// told as data where the shape is the same, else by a new birth sequence. What `repeats`
+    /// an older birth keeps its stale marks; a birth of the plant has values that are good.
     pub(super) fn replace_layout(
         &mut self,
         now: Now,
@@ -152,6 +156,7 @@ impl Mirror {
         device: Option<&str>,
         seq: u64,
         mut layout: Layout,
+        repeats: bool,
     ) {
         let Some(node) = self.node_mut(id) else { return };
         let current = match device {
@@ -161,9 +166,11 @@ impl Mirror {
                 None => return,
             },
         };
+        if repeats {
+            layout.keep_stale_marks_of(current);
+        }
         let same_shape = current.same_shape(&layout);
         let differences = if same_shape { current.differences(&layout) } else { Vec::new() };
-        layout.keep_stale_marks_of(current);
         if same_shape && differences.is_empty() {
             return;
         }

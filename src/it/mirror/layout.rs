@@ -111,21 +111,32 @@ impl Layout {
             })
     }
 
-    /// Metrics of `newer` whose value, null flag or properties differ from ours, as data
-    /// metrics. Both have the same shape.
+    /// Metrics of `newer` whose value, null flag, properties or stale mark differ from ours, as
+    /// data metrics. Both have the same shape.
     pub(super) fn differences(&self, newer: &Layout) -> Vec<Metric> {
-        newer
-            .slots
-            .iter()
-            .filter(|slot| {
-                self.find(&slot.metric).is_none_or(|ours| {
-                    !same_value(&ours.metric, &slot.metric)
-                        || ours.metric.is_null != slot.metric.is_null
-                        || ours.metric.properties != slot.metric.properties
-                })
-            })
-            .map(|slot| as_data(slot.metric.clone()))
-            .collect()
+        let mut differences = Vec::new();
+        for slot in &newer.slots {
+            let ours = self.find(&slot.metric);
+            let was_stale = ours.is_some_and(|ours| ours.stale);
+            let same = ours.is_some_and(|ours| {
+                same_value(&ours.metric, &slot.metric)
+                    && ours.metric.is_null == slot.metric.is_null
+                    && ours.metric.properties == slot.metric.properties
+                    && ours.stale == slot.stale
+            });
+            if same {
+                continue;
+            }
+            let mut metric = as_data(slot.metric.clone());
+            if slot.stale {
+                set_quality(metric.properties.get_or_insert_default(), QUALITY_STALE);
+            } else if was_stale {
+                let quality = quality_of(&metric).unwrap_or(QUALITY_GOOD);
+                set_quality(metric.properties.get_or_insert_default(), quality);
+            }
+            differences.push(metric);
+        }
+        differences
     }
 
     /// Folds one metric of a data message in and makes it fit for publication: dated, typed by

@@ -40,6 +40,9 @@ pub(super) struct Node {
     pub(super) ot_bd_seq: Option<u8>,
     pub(super) layout: Layout,
     pub(super) devices: BTreeMap<String, Device>,
+    /// Devices that a birth of the relay's own making ended, until their births follow: what
+    /// was stale of them still is.
+    pub(super) former_devices: BTreeMap<String, Layout>,
     pub(super) session: Session,
     /// bdSeq of the current session.
     pub(super) bd_seq: u8,
@@ -151,6 +154,7 @@ impl Node {
             ot_bd_seq: None,
             layout: Layout::default(),
             devices: BTreeMap::new(),
+            former_devices: BTreeMap::new(),
             session: Session::Closed { not_before: Duration::ZERO },
             bd_seq: bd_seq_next,
             bd_seq_next,

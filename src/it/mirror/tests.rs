@@ -984,6 +984,71 @@ fn a_node_that_a_gap_killed_comes_back_when_the_ot_half_is_certain() {
     assert!(!world.host.nodes["g/e"].online);
 }
 
+#[test]
+fn a_birth_of_the_plant_is_good_and_one_of_the_relay_keeps_the_marks() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    world.lossy(vec![metric("a", 2)], 1);
+    let quality = |world: &World, id: &str| world.host.nodes["g/e"].quality.get(id).copied();
+    let births = world.host.births;
+    // A metric was born late on OT: births that nobody in the plant sent.
+    let synthetic = |topic: &str, metrics| {
+        let payload = Payload { timestamp: Some(WALL), metrics, ..Payload::default() };
+        Body::Relayed(Relayed {
+            topic: topic.into(),
+            payload: payload.encode_to_vec(),
+            synthetic: true,
+            losses: 1,
+            ..Relayed::default()
+        })
+    };
+    let metrics = vec![bd_seq(4), metric("a", 2), metric("b", 1), metric("late", 1)];
+    world.append(synthetic("spBv1.0/g/NBIRTH/e", metrics));
+    world.append(synthetic("spBv1.0/g/DBIRTH/e/d", vec![metric("x", 1)]));
+    assert_eq!(world.host.births, births + 1);
+    assert_eq!(quality(&world, "g/e/:b"), Some(500));
+    assert_eq!(quality(&world, "g/e/:a").or(quality(&world, "g/e/:late")), None);
+    assert_eq!(quality(&world, "g/e/d:x"), Some(500));
+    world.append(keyframe_with(&["a", "b", "late"], true, 1));
+
+    world.relayed("spBv1.0/g/DBIRTH/e/d", vec![metric("x", 1)], false);
+    assert_eq!(quality(&world, "g/e/d:x"), Some(192));
+    assert_eq!(quality(&world, "g/e/:b"), Some(500));
+}
+
+/// The keyframe of g/e with these metrics, each 1.
+fn keyframe_with(names: &[&str], uncertain: bool, losses: u64) -> Body {
+    let metrics = names.iter().map(|name| metric(name, 1));
+    let payload = Payload {
+        metrics: std::iter::once(bd_seq(4)).chain(metrics).collect(),
+        ..Payload::default()
+    };
+    Body::Keyframe(Keyframe {
+        topic: "spBv1.0/g/NBIRTH/e".into(),
+        payload: payload.encode_to_vec(),
+        devices: vec!["d".into()],
+        uncertain,
+        losses,
+        ..Keyframe::default()
+    })
+}
+
+#[test]
+fn certainty_that_comes_while_the_session_is_down_reaches_the_devices_too() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    world.lossy(vec![metric("a", 2)], 1);
+    world.broker_up = false;
+    world.break_sessions();
+    world.append(keyframe(2, 1, false, 1));
+    world.broker_up = true;
+    world.pass_alive(Duration::from_secs(20));
+    let quality = &world.host.nodes["g/e"].quality;
+    assert!(world.host.nodes["g/e"].online);
+    assert_eq!(quality.get("g/e/:b").copied().unwrap_or(192), 192);
+    assert_eq!(quality.get("g/e/d:x").copied().unwrap_or(192), 192);
+}
+
 /// One step of a random life.
 #[derive(Debug, Clone)]
 enum Step {

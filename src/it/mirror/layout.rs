@@ -100,13 +100,16 @@ impl Layout {
     }
 
     /// Whether births of both would name the same metrics with the same datatypes and, for
-    /// templates, the same members: then data can tell all that differs.
+    /// templates, the same members: then data can tell all that differs. A definition that
+    /// differs at all is another shape, since only an NBIRTH may have it (Sparkplug 3.0
+    /// §6.4.13).
     pub(super) fn same_shape(&self, other: &Layout) -> bool {
         self.slots.len() == other.slots.len()
             && self.slots.iter().all(|slot| {
                 other.find(&slot.metric).is_some_and(|theirs| {
                     slot.metric.datatype == theirs.metric.datatype
                         && same_members(&slot.metric, &theirs.metric)
+                        && same_definition(&slot.metric, &theirs.metric)
                 })
             })
     }
@@ -200,7 +203,8 @@ impl Layout {
     /// Marks every metric as not seen since a loss.
     pub(super) fn mark_stale(&mut self) {
         for slot in &mut self.slots {
-            slot.stale = true;
+            // A definition is no value: it has no quality, and data could never take it back.
+            slot.stale = !is_definition(&slot.metric);
         }
     }
 
@@ -282,7 +286,30 @@ fn normalise(metric: &mut Metric) {
     }
 }
 
+/// Whether a metric is the definition of a template.
+fn is_definition(metric: &Metric) -> bool {
+    matches!(&metric.value,
+        Some(Value::Template(template)) if template.is_definition == Some(true))
+}
+
+/// Bit for bit, but for the metric's own time; true where neither is a definition.
+fn same_definition(ours: &Metric, theirs: &Metric) -> bool {
+    let bytes = |metric: &Metric| {
+        let timeless = Metric { timestamp: None, ..metric.clone() };
+        prost::Message::encode_to_vec(&timeless)
+    };
+    match (is_definition(ours), is_definition(theirs)) {
+        (false, false) => true,
+        (true, true) => bytes(ours) == bytes(theirs),
+        _ => false,
+    }
+}
+
+/// Data of a born metric. Definitions are told by births alone.
 fn fits(born: &Metric, metric: &Metric) -> bool {
+    if is_definition(born) || is_definition(metric) {
+        return false;
+    }
     match (&metric.value, born.datatype.and_then(DataType::from_code)) {
         (Some(value), Some(datatype)) => value::fits(datatype, value),
         (value, _) => value.is_none(),

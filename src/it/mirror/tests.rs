@@ -14,7 +14,8 @@ use super::{
 use crate::journal::{Body, Frame, Heartbeat, Item, Keyframe, Lost, LostCause, Relayed, Start};
 use crate::ot::{Pipeline, PipelineSettings, Received};
 use crate::policy::{Policy, SourceFile};
-use crate::sparkplug::{Caps, DataType, Metric, Payload, Property, Value};
+use crate::sparkplug::{Caps, DataType, Metric, Payload, Property, Template, Value};
+use crate::telemetry::Reason;
 
 const WALL: u64 = 1_700_000_000_000;
 
@@ -146,6 +147,9 @@ impl Host {
                 let fresh = node.born.entry(device.into()).or_default().insert(name(metric));
                 assert!(fresh, "a metric twice in a birth");
             } else {
+                let is_definition = matches!(&metric.value,
+                    Some(Value::Template(template)) if template.is_definition == Some(true));
+                assert!(!is_definition, "a definition in data");
                 assert_eq!(metric.datatype, None);
                 let born = node.born.get(device).expect("data of an unborn device");
                 assert!(born.contains(&name(metric)), "data of an unborn metric");
@@ -1047,6 +1051,65 @@ fn certainty_that_comes_while_the_session_is_down_reaches_the_devices_too() {
     assert!(world.host.nodes["g/e"].online);
     assert_eq!(quality.get("g/e/:b").copied().unwrap_or(192), 192);
     assert_eq!(quality.get("g/e/d:x").copied().unwrap_or(192), 192);
+}
+
+/// A template's definition, and an instance of it.
+fn definition(version: &str, datatype: DataType) -> Metric {
+    let rpm = Metric { datatype: Some(datatype.code()), ..metric("rpm", 1) };
+    template("Motor", Template {
+        version: Some(version.into()),
+        metrics: vec![rpm],
+        is_definition: Some(true),
+        ..Template::default()
+    })
+}
+
+fn instance(name: &str) -> Metric {
+    template(name, Template {
+        metrics: vec![metric("rpm", 1)],
+        template_ref: Some("Motor".into()),
+        is_definition: Some(false),
+        ..Template::default()
+    })
+}
+
+fn template(name: &str, template: Template) -> Metric {
+    Metric {
+        name: Some(name.into()),
+        datatype: Some(DataType::Template.code()),
+        timestamp: Some(WALL),
+        value: Some(Value::Template(template)),
+        ..Metric::default()
+    }
+}
+
+#[test]
+fn a_definition_comes_by_births_alone() {
+    let mut world = World::live(settings());
+    let birth = |definition| vec![bd_seq(4), definition, metric("a", 1)];
+    let repeated = |definition, uncertain, losses| {
+        let payload = Payload { metrics: birth(definition), ..Payload::default() };
+        Body::Keyframe(Keyframe {
+            topic: "spBv1.0/g/NBIRTH/e".into(),
+            payload: payload.encode_to_vec(),
+            uncertain,
+            losses,
+            ..Keyframe::default()
+        })
+    };
+    world.relayed("spBv1.0/g/NBIRTH/e", birth(definition("1", DataType::Int64)), false);
+    // The host panics on a definition in data.
+    world.append(repeated(definition("1", DataType::Int64), false, 0));
+    assert_eq!(world.host.births, 1);
+    world.append(repeated(definition("2", DataType::Int64), false, 0));
+    assert_eq!(world.host.births, 2);
+    world.append(repeated(definition("2", DataType::UInt64), false, 0));
+    assert_eq!(world.host.births, 3);
+    world.relayed("spBv1.0/g/NDATA/e", data(vec![definition("3", DataType::Int64)]), false);
+    assert_eq!(world.mirror.account().dropped(Reason::TypeMismatch), 1);
+    world.append(repeated(definition("2", DataType::UInt64), true, 1));
+    world.append(repeated(definition("2", DataType::UInt64), false, 1));
+    assert_eq!(world.host.births, 4);
 }
 
 /// One step of a random life.

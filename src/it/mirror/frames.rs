@@ -14,6 +14,9 @@ use crate::sparkplug::{
 };
 use crate::telemetry::Reason;
 
+/// Next bdSeq of this many nodes is kept that gave way to others. A node beyond that starts at
+/// 0 again, which matters only where a broker still holds a will of an earlier session.
+const MAX_FORMER_BD_SEQS: usize = 100_000;
 /// A node is doubted for this many keyframe intervals after frames were lost.
 const DOUBT_INTERVALS: u32 = 2;
 /// Bounds on what a writer may claim as its keyframe interval.
@@ -172,19 +175,40 @@ impl Mirror {
             return Ok(id);
         }
         let key = self.key.clone();
-        let id = u32::try_from(self.nodes.len()).map(NodeId).map_err(|_| Reason::OverCapacity)?;
-        if self.nodes.len() >= self.settings.max_nodes {
+        let id = if self.nodes.len() < self.settings.max_nodes {
+            u32::try_from(self.nodes.len()).map(NodeId).map_err(|_| Reason::OverCapacity)?
+        } else if let Some(id) = self.give_way() {
+            id
+        } else {
             self.notice(Notice::OverCapacity { what: "mirror.max-nodes" });
             return Err(Reason::OverCapacity);
-        }
+        };
         let bd_seq = self.bd_seqs.remove(&key).unwrap_or(0);
         let mut node = Node::new(group, edge_node, bd_seq);
         if let Some((from, to)) = self.first_stretch.filter(|_| self.settings.backfill) {
             node.add_range(from, to);
         }
-        self.nodes.push(node);
+        match self.node_mut(id) {
+            Some(former) => *former = node,
+            None => self.nodes.push(node),
+        }
         self.by_key.insert(key, id);
         Ok(id)
+    }
+
+    /// Forgets a dead node of which nothing is owed to the broker, all but its next bdSeq; its
+    /// slot is free for another. Its session is closed, so no event of it is still to come.
+    fn give_way(&mut self) -> Option<NodeId> {
+        let id = self.node_ids().find(|id| self.node(*id).is_some_and(Node::is_spent))?;
+        let (key, next) = self.node(id).map(|node| (node.key(), node.bd_seq_next))?;
+        if self.bd_seqs.len() >= MAX_FORMER_BD_SEQS
+            && let Some(other) = self.bd_seqs.keys().next().cloned()
+        {
+            self.bd_seqs.remove(&other);
+        }
+        self.by_key.remove(&key);
+        self.bd_seqs.insert(key, next);
+        Some(id)
     }
 
     pub(super) fn node_birth(

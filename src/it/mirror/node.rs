@@ -191,6 +191,15 @@ impl Node {
         }
     }
 
+    /// Dead, with its session closed and nothing to be published again.
+    pub(super) fn is_spent(&self) -> bool {
+        !self.alive
+            && matches!(self.session, Session::Closed { .. })
+            && self.ranges.is_empty()
+            && self.missed_from.is_none()
+            && self.confirm.pending.is_none()
+    }
+
     /// Births are published and data may follow.
     pub(super) fn publishes(&self) -> bool {
         self.session == Session::Born && self.rebirth_due.is_none()

@@ -1112,6 +1112,25 @@ fn a_definition_comes_by_births_alone() {
     assert_eq!(world.host.births, 4);
 }
 
+#[test]
+fn a_dead_node_gives_way_and_comes_back_with_its_next_bd_seq() {
+    let mut world = World::live(MirrorSettings { max_nodes: 1, ..settings() });
+    plant(&mut world);
+    world.relayed("spBv1.0/g/NBIRTH/f", vec![bd_seq(0), metric("a", 1)], false);
+    assert_eq!(world.mirror.account().dropped(Reason::OverCapacity), 1, "the other one lives");
+    world.relayed("spBv1.0/g/NDEATH/e", vec![], false);
+    world.relayed("spBv1.0/g/NBIRTH/f", vec![bd_seq(0), metric("a", 1)], false);
+    world.pass_alive(Duration::from_secs(1));
+    assert!(world.host.nodes["g/f"].online && !world.host.nodes["g/e"].online);
+    world.restart();
+    world.relayed("spBv1.0/g/NDEATH/f", vec![], false);
+    world.pass_alive(Duration::from_secs(1));
+    plant(&mut world);
+    world.pass_alive(Duration::from_secs(1));
+    assert!(world.host.nodes["g/e"].online);
+    assert_eq!(world.bd_seqs["g/e"], [0, 1]);
+}
+
 /// One step of a random life.
 #[derive(Debug, Clone)]
 enum Step {

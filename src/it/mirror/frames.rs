@@ -286,9 +286,10 @@ impl Mirror {
                 None => layout.mark_stale(),
             }
         }
+        let withheld = node.withholds(&layout);
         let device = node.new_device(name, layout);
         node.devices.insert(name.to_owned(), device);
-        if node.publishes() {
+        if node.publishes() && !withheld {
             node.published(now.at, seq, seq);
             self.publish_device_birth(now, id, name);
         } else {
@@ -345,7 +346,8 @@ impl Mirror {
         });
         let empty = metrics.is_empty();
         if !empty {
-            if node.publishes() {
+            let born = device.is_none_or(|name| node.devices.get(name).is_some_and(|d| d.born));
+            if node.publishes() && born {
                 node.published(now.at, seq, seq);
                 self.publish_data(now, id, device, metrics);
             } else {

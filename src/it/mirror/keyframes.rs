@@ -79,9 +79,9 @@ impl Mirror {
         date: u64,
         keyframe: &Keyframe,
     ) {
-        let same_session = self
-            .node(id)
-            .is_some_and(|node| node.alive && node.ot_bd_seq == names::bd_seq(&payload));
+        let Some(node) = self.node_mut(id) else { return };
+        node.confirm_by = None;
+        let same_session = node.alive && node.ot_bd_seq == names::bd_seq(&payload);
         if !same_session {
             self.heal();
             self.node_birth(now, id, seq, payload, date, true);
@@ -105,9 +105,9 @@ impl Mirror {
                 self.heal();
                 let _ = self.device_death(now, id, &name, seq);
             }
+            self.release_devices(now, id, seq);
         }
         if let Some(node) = self.node_mut(id) {
-            node.confirm_by = None;
             let losses = std::mem::replace(&mut node.losses, keyframe.losses);
             match (node.uncertain, keyframe.uncertain) {
                 (false, true) => self.gap(now, id),
@@ -117,6 +117,30 @@ impl Mirror {
                 _ => {}
             }
             self.reconcile(now, id, "");
+        }
+    }
+
+    /// Publishes births that waited for a definition: the keyframe has it, or the plant has
+    /// none. Where it has, the births of all have been published by now.
+    fn release_devices(&mut self, now: Now, id: NodeId, seq: u64) {
+        let position = self.position;
+        let Some(node) = self.node_mut(id) else { return };
+        if !node.publishes() {
+            return;
+        }
+        let mut waiting = Vec::new();
+        for (name, device) in node.devices.iter_mut().filter(|(_, device)| !device.born) {
+            waiting.push((name.clone(), device.unpublished_birth.take().unwrap_or(seq)));
+        }
+        if waiting.is_empty() {
+            return;
+        }
+        node.close_missed(position);
+        for (_, held) in &waiting {
+            node.published(now.at, *held, seq);
+        }
+        for (name, _) in waiting {
+            self.publish_device_birth(now, id, &name);
         }
     }
 

@@ -230,6 +230,26 @@ impl Layout {
         }
     }
 
+    /// Whether `node`, the layout of the edge node, defines every template that instances of
+    /// this layout refer to. Some libraries name a definition `_types_/X` and refer to it as `X`.
+    pub(super) fn is_defined_by(&self, node: &Layout) -> bool {
+        fn defined(metric: &Metric, node: &Layout) -> bool {
+            let Some(Value::Template(template)) = &metric.value else { return true };
+            let reference = template.template_ref.as_deref();
+            reference.is_none_or(|reference| node.defines(reference))
+                && template.metrics.iter().all(|member| defined(member, node))
+        }
+        self.slots.iter().all(|slot| defined(&slot.metric, node))
+    }
+
+    fn defines(&self, reference: &str) -> bool {
+        let bare = reference.strip_prefix(names::TYPES_PREFIX).unwrap_or(reference);
+        [bare, &format!("{}{bare}", names::TYPES_PREFIX)].into_iter().any(|name| {
+            let slot = self.index.get(name).and_then(|&at| self.slots.get(at));
+            slot.is_some_and(|slot| is_definition(&slot.metric))
+        })
+    }
+
     /// The metrics as a birth of ours has them: every one with name, datatype, timestamp, and
     /// a value or `is_null`.
     pub(super) fn birth_metrics(&self) -> impl Iterator<Item = Metric> + '_ {

@@ -205,6 +205,13 @@ impl Node {
         self.session == Session::Born && self.rebirth_due.is_none()
     }
 
+    /// Whether a device's birth has to wait: frames were lost, and the definition of a template
+    /// that it has an instance of may have been among them. The node's next birth or keyframe
+    /// brings it, or shows that the plant has none.
+    pub(super) fn withholds(&self, layout: &Layout) -> bool {
+        self.confirm_by.is_some() && !layout.is_defined_by(&self.layout)
+    }
+
     /// Notes that birth frame `seq` of the node or of `device` is held and not published. It
     /// replaces what was held of that entity, which then is part of what was missed.
     pub(super) fn miss_birth(&mut self, device: Option<&str>, seq: u64) {

@@ -153,7 +153,10 @@ impl Mirror {
         births.push((Arc::clone(&node.topics.birth), encode(&birth)));
         let mut devices = std::mem::take(&mut node.devices);
         for device in devices.values_mut() {
-            device.born = true;
+            device.born = !node.withholds(&device.layout);
+            if !device.born {
+                continue;
+            }
             let birth = device_birth(node, &device.layout, stamp);
             births.push((Arc::clone(&device.topics.birth), encode(&birth)));
         }

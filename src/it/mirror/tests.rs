@@ -1131,6 +1131,39 @@ fn a_dead_node_gives_way_and_comes_back_with_its_next_bd_seq() {
     assert_eq!(world.bd_seqs["g/e"], [0, 1]);
 }
 
+#[test]
+fn after_a_loss_a_device_waits_for_the_definition_of_its_instances() {
+    for known in [true, false] {
+        let mut world = World::live(settings());
+        world.relayed("spBv1.0/g/NBIRTH/e", vec![bd_seq(4), metric("a", 1)], false);
+        // Lost: the NBIRTH of the relay's own making that has the definition.
+        let lost = Lost { first: 3, last: 3, cause: LostCause::Damage };
+        world.mirror.handle_item(world.now, Item::Lost(lost));
+        let born = vec![instance("motor"), metric("x", 1)];
+        world.relayed("spBv1.0/g/DBIRTH/e/d", born, false);
+        world.relayed("spBv1.0/g/DDATA/e/d", data(vec![metric("x", 2)]), false);
+        world.relayed("spBv1.0/g/DDATA/e/d", data(vec![metric("x", 3)]), false);
+        world.pass_alive(Duration::from_secs(3));
+        world.command("g/e", rebirth(), false);
+        assert!(!world.host.nodes["g/e"].born.contains_key("d"));
+        let mut metrics = vec![bd_seq(4), metric("a", 1)];
+        metrics.extend(known.then(|| definition("1", DataType::Int64)));
+        let payload = Payload { metrics, ..Payload::default() };
+        world.append(Body::Keyframe(Keyframe {
+            topic: "spBv1.0/g/NBIRTH/e".into(),
+            payload: payload.encode_to_vec(),
+            devices: vec!["d".into()],
+            ..Keyframe::default()
+        }));
+        assert!(world.host.nodes["g/e"].born["d"].contains("motor"));
+        assert_eq!(world.host.nodes["g/e"].born[""].contains("Motor"), known);
+        world.relayed("spBv1.0/g/DDATA/e/d", data(vec![metric("x", 4)]), false);
+        world.pass_alive(Duration::from_secs(5));
+        assert_eq!(world.host.live["g/e/d:x"], [3, 4]);
+        assert!(world.host.seen("g/e/d:x", 2), "what it said meanwhile is history");
+    }
+}
+
 /// One step of a random life.
 #[derive(Debug, Clone)]
 enum Step {

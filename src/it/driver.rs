@@ -162,7 +162,11 @@ impl Driver {
             // by then a later segment may be the newest.
             FirstStart::Newest => {
                 let Position { epoch, seq: position } = newest;
-                state.save_snapshot(&MirrorSnapshot { epoch, position, ..MirrorSnapshot::default() })?;
+                state.save_snapshot(&MirrorSnapshot {
+                    epoch,
+                    position,
+                    ..MirrorSnapshot::default()
+                })?;
             }
         }
         Ok(Reader::open(dir, From::At(newest))?)

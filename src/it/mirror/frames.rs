@@ -158,8 +158,7 @@ impl Mirror {
                 Ok(())
             }
             (MessageType::DBirth, Some(device)) => {
-                let repeats = relayed.synthetic
-                    && self.node(id).is_some_and(|node| node.uncertain);
+                let repeats = relayed.synthetic && self.node(id).is_some_and(|node| node.uncertain);
                 self.device_birth(now, id, device, seq, payload, date, repeats)
             }
             (MessageType::DDeath, Some(device)) => self.device_death(now, id, device, seq),

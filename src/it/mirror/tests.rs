@@ -655,8 +655,7 @@ fn an_uncertain_keyframe_of_a_new_session_marks_even_where_the_old_one_was_marke
     let mut world = World::live(settings());
     plant(&mut world);
     world.lossy(vec![metric("a", 2)], 1);
-    let payload =
-        Payload { metrics: vec![bd_seq(5), metric("a", 2)], ..Payload::default() };
+    let payload = Payload { metrics: vec![bd_seq(5), metric("a", 2)], ..Payload::default() };
     world.append(Body::Keyframe(Keyframe {
         topic: "spBv1.0/g/NBIRTH/e".into(),
         payload: payload.encode_to_vec(),
@@ -1056,21 +1055,27 @@ fn certainty_that_comes_while_the_session_is_down_reaches_the_devices_too() {
 /// A template's definition, and an instance of it.
 fn definition(version: &str, datatype: DataType) -> Metric {
     let rpm = Metric { datatype: Some(datatype.code()), ..metric("rpm", 1) };
-    template("Motor", Template {
-        version: Some(version.into()),
-        metrics: vec![rpm],
-        is_definition: Some(true),
-        ..Template::default()
-    })
+    template(
+        "Motor",
+        Template {
+            version: Some(version.into()),
+            metrics: vec![rpm],
+            is_definition: Some(true),
+            ..Template::default()
+        },
+    )
 }
 
 fn instance(name: &str) -> Metric {
-    template(name, Template {
-        metrics: vec![metric("rpm", 1)],
-        template_ref: Some("Motor".into()),
-        is_definition: Some(false),
-        ..Template::default()
-    })
+    template(
+        name,
+        Template {
+            metrics: vec![metric("rpm", 1)],
+            template_ref: Some("Motor".into()),
+            is_definition: Some(false),
+            ..Template::default()
+        },
+    )
 }
 
 fn template(name: &str, template: Template) -> Metric {

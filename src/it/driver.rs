@@ -192,7 +192,11 @@ impl Driver {
             // by then a later segment may be the newest.
             FirstStart::Newest => {
                 let Position { epoch, seq: position } = newest;
-                state.save_snapshot(&MirrorSnapshot { epoch, position, nodes: Vec::new() })?;
+                state.save_snapshot(&MirrorSnapshot {
+                    epoch,
+                    position,
+                    ..MirrorSnapshot::default()
+                })?;
             }
         }
         Ok(Reader::open(dir, From::At(newest))?)

@@ -89,7 +89,7 @@ mod tests {
     fn snapshot_and_bd_seqs_survive() {
         let dir = tempfile::tempdir().unwrap();
         let mut state = ItState::open(dir.path()).unwrap();
-        let snapshot = MirrorSnapshot { epoch: 3, position: 77, nodes: Vec::new() };
+        let snapshot = MirrorSnapshot { epoch: 3, position: 77, ..MirrorSnapshot::default() };
         state.save_snapshot(&snapshot).unwrap();
         state.save_bd_seqs([("g/e".to_owned(), 255)].into_iter()).unwrap();
         let Stored::Found(found) = state.load_snapshot().unwrap() else { panic!() };

@@ -75,6 +75,11 @@ pub struct Relayed {
     /// Made by the relay (a policy change, a metric born late), not received from the plant.
     #[prost(bool, tag = "6")]
     pub synthetic: bool,
+    /// How often readers had to doubt the values of this edge node: +1 per loss on the OT side,
+    /// over restarts of the writer. Two tellings of one loss carry the same number. 0 where the
+    /// writer doesn't count.
+    #[prost(uint64, tag = "7")]
+    pub losses: u64,
     /// A birth in which the plant gave aliases: they aren't in `payload`, so data that follows
     /// it can't be read by it alone.
     #[prost(bool, tag = "8")]
@@ -98,6 +103,9 @@ pub struct Keyframe {
     /// In a node's keyframe: names of all its live, forwarded devices.
     #[prost(string, repeated, tag = "5")]
     pub devices: Vec<String>,
+    /// [`Relayed::losses`] of the edge node.
+    #[prost(uint64, tag = "6")]
+    pub losses: u64,
 }
 
 /// The writer's state, once a second.

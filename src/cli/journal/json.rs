@@ -37,6 +37,7 @@ pub(super) fn frame(frame: &Frame, message: Option<&Message<'_>>) -> Json {
                 "topic": relayed.topic,
                 "received_ms": relayed.received_ms,
                 "loss_before": relayed.loss_before,
+                "losses": relayed.losses,
                 "synthetic": relayed.synthetic,
             });
             ("message", body, &relayed.payload)
@@ -46,6 +47,7 @@ pub(super) fn frame(frame: &Frame, message: Option<&Message<'_>>) -> Json {
                 "source": keyframe.source,
                 "topic": keyframe.topic,
                 "uncertain": keyframe.uncertain,
+                "losses": keyframe.losses,
                 "devices": keyframe.devices,
             });
             ("keyframe", body, &keyframe.payload)

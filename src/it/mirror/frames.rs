@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::it::mirror::layout::{Folded, Layout};
-use crate::it::mirror::node::{Node, Session};
+use crate::it::mirror::node::{Node, Session, UNDATED};
 use crate::it::mirror::{Link, Mirror, NodeId, Notice, Now, OnGap};
 use crate::journal::{Body, Frame, Heartbeat, Item, Lost, Relayed, Start};
 use crate::policy::Verdict;
@@ -18,10 +18,13 @@ use crate::telemetry::Reason;
 /// late it is read. The two halves may run on two boxes: this much their clocks may differ by.
 /// A frame from the future counts: such a clock is wrong, but whoever wrote it lives.
 const CLOCKS_APART: Duration = Duration::from_secs(5);
+/// Next bdSeq of this many nodes is kept that gave way to others. A node beyond that starts at
+/// 0 again, which matters only where a broker still holds a will of an earlier session.
+const MAX_FORMER_BD_SEQS: usize = 100_000;
 /// A node is doubted for this many keyframe intervals after frames were lost.
 const DOUBT_INTERVALS: u32 = 2;
 /// Bounds on what a writer may claim as its keyframe interval.
-const KEYFRAME_EVERY_S: std::ops::RangeInclusive<u32> = 1..=86_400;
+const KEYFRAME_EVERY_S: std::ops::RangeInclusive<u64> = 1..=86_400;
 
 impl Mirror {
     /// Takes the next item of the journal.
@@ -33,6 +36,7 @@ impl Mirror {
     }
 
     fn handle_frame(&mut self, now: Now, frame: Frame) {
+        self.date_doubts(now);
         let Frame { seq, epoch, appended_ms, body, in_head } = frame;
         self.position = seq.saturating_add(1);
         self.epoch = epoch;
@@ -70,9 +74,7 @@ impl Mirror {
     }
 
     fn start(&mut self, start: Start, in_head: bool) {
-        let seconds =
-            start.keyframe_every_s.clamp(*KEYFRAME_EVERY_S.start(), *KEYFRAME_EVERY_S.end());
-        self.keyframe_every = Duration::from_secs(seconds.into());
+        self.keyframe_every = keyframe_interval(start.keyframe_every_s.into());
         if in_head {
             self.head = Some(HashSet::new());
         }
@@ -96,13 +98,28 @@ impl Mirror {
         self.position = last.saturating_add(1);
         // A head that was torn can't tell which nodes live.
         self.head = None;
-        let by = now.at.saturating_add(self.keyframe_every.saturating_mul(DOUBT_INTERVALS));
+        let by = self.doubt_ends(now);
         for node in &mut self.nodes {
             if node.alive {
                 node.confirm_by = Some(by);
             }
         }
         self.notice(Notice::FramesLost { first, last, cause });
+    }
+
+    fn doubt_ends(&self, now: Now) -> Duration {
+        now.at.saturating_add(self.keyframe_every.saturating_mul(DOUBT_INTERVALS))
+    }
+
+    /// Gives doubts that a restart left without a date the full time to be resolved.
+    pub(super) fn date_doubts(&mut self, now: Now) {
+        if !std::mem::take(&mut self.undated_doubts) {
+            return;
+        }
+        let by = self.doubt_ends(now);
+        for node in self.nodes.iter_mut().filter(|node| node.confirm_by == Some(UNDATED)) {
+            node.confirm_by = Some(by);
+        }
     }
 
     fn relayed(&mut self, now: Now, seq: u64, relayed: Relayed) {
@@ -123,17 +140,25 @@ impl Mirror {
         if topic.message_type == MessageType::NBirth {
             let id = self.node_named(group, edge_node)?;
             self.node_birth(now, id, seq, payload, date, relayed.synthetic);
+            if !relayed.synthetic
+                && let Some(node) = self.node_mut(id)
+            {
+                node.losses = relayed.losses;
+            }
             return Ok(());
         }
         let id = self.find(group, edge_node).ok_or(Reason::DataBeforeBirth)?;
         if !self.node(id).is_some_and(|node| node.alive) {
             return Err(Reason::DataBeforeBirth);
         }
-        if relayed.loss_before && topic.message_type != MessageType::NDeath {
-            let told = self.node_mut(id).is_some_and(|node| std::mem::take(&mut node.gap_told));
-            if !told {
-                self.gap(now, id);
-            }
+        if relayed.loss_before
+            && topic.message_type != MessageType::NDeath
+            && let Some(node) = self.node_mut(id)
+            // A writer that doesn't count tells every loss once.
+            && (relayed.losses == 0 || relayed.losses != node.losses)
+        {
+            node.losses = relayed.losses;
+            self.gap(now, id);
         }
         match (topic.message_type, device) {
             (MessageType::NDeath, _) => {
@@ -146,7 +171,8 @@ impl Mirror {
                 Ok(())
             }
             (MessageType::DBirth, Some(device)) => {
-                self.device_birth(now, id, device, seq, payload, date)
+                let repeats = relayed.synthetic && self.node(id).is_some_and(|node| node.uncertain);
+                self.device_birth(now, id, device, seq, payload, date, repeats)
             }
             (MessageType::DDeath, Some(device)) => self.device_death(now, id, device, seq),
             (MessageType::NData | MessageType::DData, device) => {
@@ -161,19 +187,40 @@ impl Mirror {
             return Ok(id);
         }
         let key = self.key.clone();
-        let id = u32::try_from(self.nodes.len()).map(NodeId).map_err(|_| Reason::OverCapacity)?;
-        if self.nodes.len() >= self.settings.max_nodes {
+        let id = if self.nodes.len() < self.settings.max_nodes {
+            u32::try_from(self.nodes.len()).map(NodeId).map_err(|_| Reason::OverCapacity)?
+        } else if let Some(id) = self.give_way() {
+            id
+        } else {
             self.notice(Notice::OverCapacity { what: "mirror.max-nodes" });
             return Err(Reason::OverCapacity);
-        }
+        };
         let bd_seq = self.bd_seqs.remove(&key).unwrap_or(0);
         let mut node = Node::new(group, edge_node, bd_seq);
         if let Some((from, to)) = self.first_stretch.filter(|_| self.settings.backfill) {
             node.add_range(from, to);
         }
-        self.nodes.push(node);
+        match self.node_mut(id) {
+            Some(former) => *former = node,
+            None => self.nodes.push(node),
+        }
         self.by_key.insert(key, id);
         Ok(id)
+    }
+
+    /// Forgets a dead node of which nothing is owed to the broker, all but its next bdSeq; its
+    /// slot is free for another. Its session is closed, so no event of it is still to come.
+    fn give_way(&mut self) -> Option<NodeId> {
+        let id = self.node_ids().find(|id| self.node(*id).is_some_and(Node::is_spent))?;
+        let (key, next) = self.node(id).map(|node| (node.key(), node.bd_seq_next))?;
+        if self.bd_seqs.len() >= MAX_FORMER_BD_SEQS
+            && let Some(other) = self.bd_seqs.keys().next().cloned()
+        {
+            self.bd_seqs.remove(&other);
+        }
+        self.by_key.remove(&key);
+        self.bd_seqs.insert(key, next);
+        Some(id)
     }
 
     pub(super) fn node_birth(
@@ -186,13 +233,21 @@ impl Mirror {
         synthetic: bool,
     ) {
         let ot_bd_seq = names::bd_seq(&payload);
-        let layout = self.layout(id, None, payload, date);
+        let mut layout = self.layout(id, None, payload, date);
         let Some(node) = self.node_mut(id) else { return };
         let same_session = node.alive && node.ot_bd_seq == ot_bd_seq;
+        node.former_devices.clear();
+        if synthetic && same_session {
+            // The relay repeats what it held: that makes no value good. Its DBIRTHs follow.
+            layout.keep_stale_marks_of(&node.layout);
+            let devices = node.devices.iter_mut();
+            node.former_devices = devices
+                .map(|(name, device)| (name.clone(), std::mem::take(&mut device.layout)))
+                .collect();
+        }
         node.alive = true;
         node.held &= synthetic;
         node.uncertain &= synthetic;
-        node.gap_told &= synthetic;
         node.confirm_by = None;
         node.ot_bd_seq = ot_bd_seq;
         node.layout = layout;
@@ -210,6 +265,8 @@ impl Mirror {
         self.reconcile(now, id, "");
     }
 
+    /// A device's birth. One that `repeats` values in doubt doesn't make them good.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one frame")]
     pub(super) fn device_birth(
         &mut self,
         now: Now,
@@ -218,8 +275,10 @@ impl Mirror {
         seq: u64,
         payload: Payload,
         date: u64,
+        repeats: bool,
     ) -> Result<(), Reason> {
-        let layout = self.layout(id, Some(name), payload, date);
+        let mark = repeats && self.settings.on_gap == OnGap::Mark;
+        let mut layout = self.layout(id, Some(name), payload, date);
         let most = self.settings.max_devices_per_node;
         let Some(node) = self.node_mut(id) else { return Err(Reason::BadFrame) };
         if !node.devices.contains_key(name) && node.devices.len() >= most {
@@ -230,12 +289,19 @@ impl Mirror {
         if born {
             // A second DBIRTH without a DDEATH would be a violation: tell what differs as data,
             // or begin the births of the node anew.
-            self.replace_layout(now, id, Some(name), seq, layout);
+            self.replace_layout(now, id, Some(name), seq, layout, repeats);
             return Ok(());
         }
+        if mark {
+            match node.former_devices.remove(name) {
+                Some(former) => layout.keep_stale_marks_of(&former),
+                None => layout.mark_stale(),
+            }
+        }
+        let withheld = node.withholds(&layout);
         let device = node.new_device(name, layout);
         node.devices.insert(name.to_owned(), device);
-        if node.publishes() {
+        if node.publishes() && !withheld {
             node.published(now.at, seq, seq);
             self.publish_device_birth(now, id, name);
         } else {
@@ -292,7 +358,8 @@ impl Mirror {
         });
         let empty = metrics.is_empty();
         if !empty {
-            if node.publishes() {
+            let born = device.is_none_or(|name| node.devices.get(name).is_some_and(|d| d.born));
+            if node.publishes() && born {
                 node.published(now.at, seq, seq);
                 self.publish_data(now, id, device, metrics);
             } else {
@@ -396,6 +463,11 @@ impl Mirror {
             self.publish_births(now, id);
         }
     }
+}
+
+/// A writer's keyframe interval in seconds, within bounds.
+pub(super) fn keyframe_interval(seconds: u64) -> Duration {
+    Duration::from_secs(seconds.clamp(*KEYFRAME_EVERY_S.start(), *KEYFRAME_EVERY_S.end()))
 }
 
 /// Commands, STATE and everything else that can't be in a journal are refused again.

@@ -7,7 +7,7 @@ use crate::it::mirror::frames::entity_topic;
 use crate::it::mirror::layout::Layout;
 use crate::it::mirror::{Link, Mirror, NodeId, Now};
 use crate::journal::Keyframe;
-use crate::sparkplug::{self, Entity, MessageType, Metric, Payload, names};
+use crate::sparkplug::{self, Entity, MessageType, Payload, names};
 use crate::telemetry::Reason;
 
 impl Mirror {
@@ -59,10 +59,10 @@ impl Mirror {
                 }
                 if node.devices.contains_key(name) {
                     let layout = self.layout(id, Some(name), payload, date);
-                    self.replace_layout(now, id, Some(name), seq, layout);
+                    self.replace_layout(now, id, Some(name), seq, layout, true);
                 } else {
                     self.heal();
-                    self.device_birth(now, id, name, seq, payload, date)?;
+                    self.device_birth(now, id, name, seq, payload, date, keyframe.uncertain)?;
                 }
                 Ok(id)
             }
@@ -79,15 +79,20 @@ impl Mirror {
         date: u64,
         keyframe: &Keyframe,
     ) {
-        let same_session = self
-            .node(id)
-            .is_some_and(|node| node.alive && node.ot_bd_seq == names::bd_seq(&payload));
+        let Some(node) = self.node_mut(id) else { return };
+        node.confirm_by = None;
+        let same_session = node.alive && node.ot_bd_seq == names::bd_seq(&payload);
         if !same_session {
             self.heal();
             self.node_birth(now, id, seq, payload, date, true);
+            if let Some(node) = self.node_mut(id) {
+                // What was known of the earlier session says nothing of this one.
+                node.uncertain = false;
+                node.held = false;
+            }
         } else {
             let layout = self.layout(id, None, payload, date);
-            self.replace_layout(now, id, None, seq, layout);
+            self.replace_layout(now, id, None, seq, layout, true);
             let live: HashSet<&str> = keyframe.devices.iter().map(String::as_str).collect();
             let gone: Vec<String> = self
                 .node(id)
@@ -100,17 +105,42 @@ impl Mirror {
                 self.heal();
                 let _ = self.device_death(now, id, &name, seq);
             }
+            self.release_devices(now, id, seq);
         }
         if let Some(node) = self.node_mut(id) {
-            node.confirm_by = None;
+            let losses = std::mem::replace(&mut node.losses, keyframe.losses);
             match (node.uncertain, keyframe.uncertain) {
-                (false, true) => {
-                    node.gap_told = true;
-                    self.gap(now, id);
-                }
+                (false, true) => self.gap(now, id),
+                // Values that came after the losses known so far may be out of date by now.
+                (true, true) if losses != keyframe.losses => self.gap(now, id),
                 (true, false) => self.verified(now, id, seq),
                 _ => {}
             }
+            self.reconcile(now, id, "");
+        }
+    }
+
+    /// Publishes births that waited for a definition: the keyframe has it, or the plant has
+    /// none. Where it has, the births of all have been published by now.
+    fn release_devices(&mut self, now: Now, id: NodeId, seq: u64) {
+        let position = self.position;
+        let Some(node) = self.node_mut(id) else { return };
+        if !node.publishes() {
+            return;
+        }
+        let mut waiting = Vec::new();
+        for (name, device) in node.devices.iter_mut().filter(|(_, device)| !device.born) {
+            waiting.push((name.clone(), device.unpublished_birth.take().unwrap_or(seq)));
+        }
+        if waiting.is_empty() {
+            return;
+        }
+        node.close_missed(position);
+        for (_, held) in &waiting {
+            node.published(now.at, *held, seq);
+        }
+        for (name, _) in waiting {
+            self.publish_device_birth(now, id, &name);
         }
     }
 
@@ -118,12 +148,16 @@ impl Mirror {
     fn verified(&mut self, now: Now, id: NodeId, seq: u64) {
         let Some(node) = self.node_mut(id) else { return };
         node.uncertain = false;
-        let devices = node.devices.iter_mut().filter(|(_, device)| device.born);
-        let refreshed: Vec<(Option<String>, Vec<Metric>)> =
-            std::iter::once((None, node.layout.refresh()))
-                .chain(devices.map(|(name, device)| (Some(name.clone()), device.layout.refresh())))
-                .filter(|(_, metrics)| !metrics.is_empty())
-                .collect();
+        node.held = false;
+        let mut refreshed = vec![(None, node.layout.refresh())];
+        for (name, device) in &mut node.devices {
+            let metrics = device.layout.refresh();
+            // The births to come say it of the others.
+            if device.born {
+                refreshed.push((Some(name.clone()), metrics));
+            }
+        }
+        refreshed.retain(|(_, metrics)| !metrics.is_empty());
         if !node.publishes() {
             // The births to come say it.
             return;
@@ -137,7 +171,8 @@ impl Mirror {
     }
 
     /// Replaces a known layout by one that the OT half repeated or changed. Differences are
-    /// told as data where the shape is the same, else by a new birth sequence.
+    /// told as data where the shape is the same, else by a new birth sequence. What `repeats`
+    /// an older birth keeps its stale marks; a birth of the plant has values that are good.
     pub(super) fn replace_layout(
         &mut self,
         now: Now,
@@ -145,6 +180,7 @@ impl Mirror {
         device: Option<&str>,
         seq: u64,
         mut layout: Layout,
+        repeats: bool,
     ) {
         let Some(node) = self.node_mut(id) else { return };
         let current = match device {
@@ -154,9 +190,11 @@ impl Mirror {
                 None => return,
             },
         };
+        if repeats {
+            layout.keep_stale_marks_of(current);
+        }
         let same_shape = current.same_shape(&layout);
         let differences = if same_shape { current.differences(&layout) } else { Vec::new() };
-        layout.keep_stale_marks_of(current);
         if same_shape && differences.is_empty() {
             return;
         }

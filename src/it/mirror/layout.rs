@@ -100,32 +100,46 @@ impl Layout {
     }
 
     /// Whether births of both would name the same metrics with the same datatypes and, for
-    /// templates, the same members: then data can tell all that differs.
+    /// templates, the same members: then data can tell all that differs. A definition that
+    /// differs at all is another shape, since only an NBIRTH may have it (Sparkplug 3.0
+    /// §6.4.13).
     pub(super) fn same_shape(&self, other: &Layout) -> bool {
         self.slots.len() == other.slots.len()
             && self.slots.iter().all(|slot| {
                 other.find(&slot.metric).is_some_and(|theirs| {
                     slot.metric.datatype == theirs.metric.datatype
                         && same_members(&slot.metric, &theirs.metric)
+                        && same_definition(&slot.metric, &theirs.metric)
                 })
             })
     }
 
-    /// Metrics of `newer` whose value, null flag or properties differ from ours, as data
-    /// metrics. Both have the same shape.
+    /// Metrics of `newer` whose value, null flag, properties or stale mark differ from ours, as
+    /// data metrics. Both have the same shape.
     pub(super) fn differences(&self, newer: &Layout) -> Vec<Metric> {
-        newer
-            .slots
-            .iter()
-            .filter(|slot| {
-                self.find(&slot.metric).is_none_or(|ours| {
-                    !same_value(&ours.metric, &slot.metric)
-                        || ours.metric.is_null != slot.metric.is_null
-                        || ours.metric.properties != slot.metric.properties
-                })
-            })
-            .map(|slot| as_data(slot.metric.clone()))
-            .collect()
+        let mut differences = Vec::new();
+        for slot in &newer.slots {
+            let ours = self.find(&slot.metric);
+            let was_stale = ours.is_some_and(|ours| ours.stale);
+            let same = ours.is_some_and(|ours| {
+                same_value(&ours.metric, &slot.metric)
+                    && ours.metric.is_null == slot.metric.is_null
+                    && ours.metric.properties == slot.metric.properties
+                    && ours.stale == slot.stale
+            });
+            if same {
+                continue;
+            }
+            let mut metric = as_data(slot.metric.clone());
+            if slot.stale {
+                set_quality(metric.properties.get_or_insert_default(), QUALITY_STALE);
+            } else if was_stale {
+                let quality = quality_of(&metric).unwrap_or(QUALITY_GOOD);
+                set_quality(metric.properties.get_or_insert_default(), quality);
+            }
+            differences.push(metric);
+        }
+        differences
     }
 
     /// Folds one metric of a data message in and makes it fit for publication: dated, typed by
@@ -189,7 +203,8 @@ impl Layout {
     /// Marks every metric as not seen since a loss.
     pub(super) fn mark_stale(&mut self) {
         for slot in &mut self.slots {
-            slot.stale = true;
+            // A definition is no value: it has no quality, and data could never take it back.
+            slot.stale = !is_definition(&slot.metric);
         }
     }
 
@@ -213,6 +228,26 @@ impl Layout {
         for slot in &mut self.slots {
             slot.stale = older.find(&slot.metric).is_some_and(|theirs| theirs.stale);
         }
+    }
+
+    /// Whether `node`, the layout of the edge node, defines every template that instances of
+    /// this layout refer to. Some libraries name a definition `_types_/X` and refer to it as `X`.
+    pub(super) fn is_defined_by(&self, node: &Layout) -> bool {
+        fn defined(metric: &Metric, node: &Layout) -> bool {
+            let Some(Value::Template(template)) = &metric.value else { return true };
+            let reference = template.template_ref.as_deref();
+            reference.is_none_or(|reference| node.defines(reference))
+                && template.metrics.iter().all(|member| defined(member, node))
+        }
+        self.slots.iter().all(|slot| defined(&slot.metric, node))
+    }
+
+    fn defines(&self, reference: &str) -> bool {
+        let bare = reference.strip_prefix(names::TYPES_PREFIX).unwrap_or(reference);
+        [bare, &format!("{}{bare}", names::TYPES_PREFIX)].into_iter().any(|name| {
+            let slot = self.index.get(name).and_then(|&at| self.slots.get(at));
+            slot.is_some_and(|slot| is_definition(&slot.metric))
+        })
     }
 
     /// The metrics as a birth of ours has them: every one with name, datatype, timestamp, and
@@ -271,7 +306,30 @@ fn normalise(metric: &mut Metric) {
     }
 }
 
+/// Whether a metric is the definition of a template.
+fn is_definition(metric: &Metric) -> bool {
+    matches!(&metric.value,
+        Some(Value::Template(template)) if template.is_definition == Some(true))
+}
+
+/// Bit for bit, but for the metric's own time; true where neither is a definition.
+fn same_definition(ours: &Metric, theirs: &Metric) -> bool {
+    let bytes = |metric: &Metric| {
+        let timeless = Metric { timestamp: None, ..metric.clone() };
+        prost::Message::encode_to_vec(&timeless)
+    };
+    match (is_definition(ours), is_definition(theirs)) {
+        (false, false) => true,
+        (true, true) => bytes(ours) == bytes(theirs),
+        _ => false,
+    }
+}
+
+/// Data of a born metric. Definitions are told by births alone.
 fn fits(born: &Metric, metric: &Metric) -> bool {
+    if is_definition(born) || is_definition(metric) {
+        return false;
+    }
     match (&metric.value, born.datatype.and_then(DataType::from_code)) {
         (Some(value), Some(datatype)) => value::fits(datatype, value),
         (value, _) => value.is_none(),

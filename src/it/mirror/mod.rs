@@ -154,6 +154,8 @@ pub struct Mirror {
     position: u64,
     epoch: u64,
     keyframe_every: Duration,
+    /// Nodes were restored in doubt; the first frame or tick dates it.
+    undated_doubts: bool,
     /// Nodes seen in the head of the segment that is being read.
     head: Option<HashSet<NodeId>>,
     host: Host,
@@ -191,6 +193,7 @@ impl Mirror {
             position: 0,
             epoch: 0,
             keyframe_every: Duration::from_secs(60),
+            undated_doubts: false,
             head: None,
             host: Host::default(),
             pass: backfill::Pass::default(),

@@ -16,6 +16,9 @@ const MAX_RANGES: usize = 8;
 /// How far the timestamp of a payload may be ahead of the clock: hosts object to the future.
 pub(super) const MAX_STAMP_AHEAD_MS: u64 = 100;
 
+/// [`Node::confirm_by`] of a doubt that was restored and has no date yet.
+pub(super) const UNDATED: Duration = Duration::MAX;
+
 /// An edge node as the mirror holds it.
 #[derive(Debug)]
 pub(super) struct Node {
@@ -28,14 +31,18 @@ pub(super) struct Node {
     pub(super) held: bool,
     /// The OT half says that values may be out of date.
     pub(super) uncertain: bool,
-    /// A keyframe told the loss that the node's next message tells again.
-    pub(super) gap_told: bool,
+    /// The OT half's count of losses that was acted upon last: frames and keyframes tell one
+    /// loss more than once.
+    pub(super) losses: u64,
     /// After frames were lost: dead unless a keyframe confirms the node by then.
     pub(super) confirm_by: Option<Duration>,
     /// bdSeq of the plant's session; a change without a death means that the death was lost.
     pub(super) ot_bd_seq: Option<u8>,
     pub(super) layout: Layout,
     pub(super) devices: BTreeMap<String, Device>,
+    /// Devices that a birth of the relay's own making ended, until their births follow: what
+    /// was stale of them still is.
+    pub(super) former_devices: BTreeMap<String, Layout>,
     pub(super) session: Session,
     /// bdSeq of the current session.
     pub(super) bd_seq: u8,
@@ -144,11 +151,12 @@ impl Node {
             alive: false,
             held: false,
             uncertain: false,
-            gap_told: false,
+            losses: 0,
             confirm_by: None,
             ot_bd_seq: None,
             layout: Layout::default(),
             devices: BTreeMap::new(),
+            former_devices: BTreeMap::new(),
             session: Session::Closed { not_before: Duration::ZERO },
             bd_seq: bd_seq_next,
             bd_seq_next,
@@ -186,9 +194,25 @@ impl Node {
         }
     }
 
+    /// Dead, with its session closed and nothing to be published again.
+    pub(super) fn is_spent(&self) -> bool {
+        !self.alive
+            && matches!(self.session, Session::Closed { .. })
+            && self.ranges.is_empty()
+            && self.missed_from.is_none()
+            && self.confirm.pending.is_none()
+    }
+
     /// Births are published and data may follow.
     pub(super) fn publishes(&self) -> bool {
         self.session == Session::Born && self.rebirth_due.is_none()
+    }
+
+    /// Whether a device's birth has to wait: frames were lost, and the definition of a template
+    /// that it has an instance of may have been among them. The node's next birth or keyframe
+    /// brings it, or shows that the plant has none.
+    pub(super) fn withholds(&self, layout: &Layout) -> bool {
+        self.confirm_by.is_some() && !layout.is_defined_by(&self.layout)
     }
 
     /// Notes that birth frame `seq` of the node or of `device` is held and not published. It

@@ -14,7 +14,8 @@ pub struct Now {
     pub wall_ms: u64,
 }
 
-/// Index of a mirrored edge node; stable while the process runs.
+/// Index of a mirrored edge node. Another node may take the place of one that is dead and whose
+/// session is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub u32);
 

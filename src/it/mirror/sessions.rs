@@ -40,6 +40,7 @@ impl Mirror {
 
     /// Timers: staleness, doubt, pending rebirths, confirmations, attempts to connect.
     pub fn handle_tick(&mut self, now: Now) {
+        self.date_doubts(now);
         if self.link == Link::Alive && !self.stopping {
             let silent = now.at.saturating_sub(self.last_frame);
             let away = Duration::from_millis(self.ot_away_ms);
@@ -155,7 +156,10 @@ impl Mirror {
         births.push((Arc::clone(&node.topics.birth), encode(&birth)));
         let mut devices = std::mem::take(&mut node.devices);
         for device in devices.values_mut() {
-            device.born = true;
+            device.born = !node.withholds(&device.layout);
+            if !device.born {
+                continue;
+            }
             let birth = device_birth(node, &device.layout, stamp);
             births.push((Arc::clone(&device.topics.birth), encode(&birth)));
         }

@@ -2,8 +2,9 @@
 
 use prost::Message;
 
+use crate::it::mirror::frames::keyframe_interval;
 use crate::it::mirror::layout::Layout;
-use crate::it::mirror::node::{Device, Node};
+use crate::it::mirror::node::{Device, Node, UNDATED};
 use crate::it::mirror::{Mirror, NodeId};
 use crate::sparkplug::Metric;
 
@@ -18,6 +19,9 @@ pub struct MirrorSnapshot {
     pub position: u64,
     #[prost(message, repeated, tag = "3")]
     pub nodes: Vec<NodeSnapshot>,
+    /// Interval of the writer's keyframes, in milliseconds; 0 where it isn't known.
+    #[prost(uint64, tag = "4")]
+    pub keyframe_every_ms: u64,
 }
 
 /// One edge node of a [`MirrorSnapshot`].
@@ -45,6 +49,12 @@ pub struct NodeSnapshot {
     /// Frame of the node's birth, if it was never published as it came.
     #[prost(uint64, optional, tag = "10")]
     pub held_birth: Option<u64>,
+    /// The OT half's count of losses that was acted upon last.
+    #[prost(uint64, tag = "11")]
+    pub losses: u64,
+    /// Frames were lost, and no keyframe has confirmed the node since.
+    #[prost(bool, tag = "12")]
+    pub in_doubt: bool,
 }
 
 /// One device of a [`NodeSnapshot`].
@@ -82,7 +92,8 @@ impl Mirror {
     /// restart publishes it again.
     pub fn snapshot(&self) -> MirrorSnapshot {
         let nodes = self.nodes.iter().map(|node| self.node_snapshot(node)).collect();
-        MirrorSnapshot { epoch: self.epoch, position: self.position, nodes }
+        let keyframe_every_ms = self.keyframe_every.as_millis().try_into().unwrap_or(u64::MAX);
+        MirrorSnapshot { epoch: self.epoch, position: self.position, nodes, keyframe_every_ms }
     }
 
     fn node_snapshot(&self, node: &Node) -> NodeSnapshot {
@@ -98,6 +109,8 @@ impl Mirror {
             devices: node.devices.iter().map(device_snapshot).collect(),
             missed: missed.map(|(from, to)| RangeSnapshot { from, to }).collect(),
             held_birth: node.unpublished_birth,
+            losses: node.losses,
+            in_doubt: node.confirm_by.is_some(),
         }
     }
 
@@ -112,6 +125,9 @@ impl Mirror {
         self.bd_seqs.extend(bd_seqs);
         self.epoch = snapshot.epoch;
         self.position = snapshot.position;
+        if snapshot.keyframe_every_ms > 0 {
+            self.keyframe_every = keyframe_interval(snapshot.keyframe_every_ms / 1_000);
+        }
         for stored in snapshot.nodes {
             let key = format!("{}/{}", stored.group, stored.edge_node);
             let Ok(id) = u32::try_from(self.nodes.len()) else { return };
@@ -120,6 +136,12 @@ impl Mirror {
             node.alive = stored.alive;
             node.held = stored.held;
             node.uncertain = stored.uncertain;
+            node.losses = stored.losses;
+            if stored.in_doubt {
+                // There is no clock here: the first frame or tick sets the date.
+                node.confirm_by = Some(UNDATED);
+                self.undated_doubts = true;
+            }
             node.ot_bd_seq = stored.ot_bd_seq.and_then(|value| value.try_into().ok());
             node.layout = layout_of(stored.slots);
             node.unpublished_birth = stored.held_birth;

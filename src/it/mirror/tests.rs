@@ -12,7 +12,10 @@ use super::{
     Mirror, MirrorSettings, NodeId, Notice, Now, OnGap, Outgoing, Qos, SessionEvent, SessionSpec,
 };
 use crate::journal::{Body, Frame, Heartbeat, Item, Keyframe, Lost, LostCause, Relayed, Start};
-use crate::sparkplug::{Caps, DataType, Metric, Payload, Property, Value};
+use crate::ot::{Pipeline, PipelineSettings, Received};
+use crate::policy::{Policy, SourceFile};
+use crate::sparkplug::{Caps, DataType, Metric, Payload, Property, Template, Value};
+use crate::telemetry::Reason;
 
 const WALL: u64 = 1_700_000_000_000;
 
@@ -144,6 +147,9 @@ impl Host {
                 let fresh = node.born.entry(device.into()).or_default().insert(name(metric));
                 assert!(fresh, "a metric twice in a birth");
             } else {
+                let is_definition = matches!(&metric.value,
+                    Some(Value::Template(template)) if template.is_definition == Some(true));
+                assert!(!is_definition, "a definition in data");
                 assert_eq!(metric.datatype, None);
                 let born = node.born.get(device).expect("data of an unborn device");
                 assert!(born.contains(&name(metric)), "data of an unborn metric");
@@ -233,6 +239,20 @@ impl World {
             payload: payload.encode_to_vec(),
             received_ms: WALL,
             loss_before,
+            ..Relayed::default()
+        }));
+    }
+
+    /// NDATA of g/e behind the loss with this number.
+    fn lossy(&mut self, metrics: Vec<Metric>, losses: u64) {
+        let payload =
+            Payload { timestamp: Some(WALL), metrics: data(metrics), ..Payload::default() };
+        self.append(Body::Relayed(Relayed {
+            topic: "spBv1.0/g/NDATA/e".into(),
+            payload: payload.encode_to_vec(),
+            received_ms: WALL,
+            loss_before: true,
+            losses,
             ..Relayed::default()
         }));
     }
@@ -563,23 +583,26 @@ fn keyframes_repeat_a_gap_without_new_births_and_can_take_it_back() {
     plant(&mut world);
     world.relayed("spBv1.0/g/NDATA/e", data(vec![metric("a", 2)]), true);
     let births = world.host.births;
-    let keyframe = |uncertain| {
-        let metrics = vec![bd_seq(4), metric("a", 2), metric("b", 1)];
-        let payload = Payload { metrics, ..Payload::default() };
-        Body::Keyframe(Keyframe {
-            topic: "spBv1.0/g/NBIRTH/e".into(),
-            payload: payload.encode_to_vec(),
-            devices: vec!["d".into()],
-            uncertain,
-            ..Keyframe::default()
-        })
-    };
-    world.append(keyframe(true));
+    world.append(keyframe(2, 1, true, 0));
     assert_eq!(world.host.births, births);
-    world.append(keyframe(false));
+    world.append(keyframe(2, 1, false, 0));
     let quality = &world.host.nodes["g/e"].quality;
     assert_eq!((quality["g/e/:b"], quality["g/e/d:x"]), (192, 192));
     assert_eq!(world.host.births, births);
+}
+
+/// The keyframe of g/e as [`plant`] bears it, with these values of its metrics.
+fn keyframe(a: u64, b: u64, uncertain: bool, losses: u64) -> Body {
+    let metrics = vec![bd_seq(4), metric("a", a), metric("b", b)];
+    let payload = Payload { metrics, ..Payload::default() };
+    Body::Keyframe(Keyframe {
+        topic: "spBv1.0/g/NBIRTH/e".into(),
+        payload: payload.encode_to_vec(),
+        devices: vec!["d".into()],
+        uncertain,
+        losses,
+        ..Keyframe::default()
+    })
 }
 
 #[test]
@@ -587,20 +610,156 @@ fn a_gap_that_a_keyframe_told_is_not_told_again_but_the_next_gap_is() {
     let mut world = World::live(settings());
     plant(&mut world);
     let births = world.host.births;
-    let payload =
-        Payload { metrics: vec![bd_seq(4), metric("a", 1), metric("b", 1)], ..Payload::default() };
+    world.append(keyframe(1, 1, true, 1));
+    assert_eq!(world.host.births, births + 1);
+    world.lossy(vec![metric("a", 2)], 1);
+    assert_eq!(world.host.births, births + 1);
+    world.lossy(vec![metric("a", 3)], 2);
+    assert_eq!(world.host.births, births + 2);
+    world.append(keyframe(3, 1, true, 2));
+    assert_eq!(world.host.births, births + 2);
+}
+
+#[test]
+fn a_second_loss_that_only_keyframes_tell_marks_again() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    world.lossy(vec![metric("a", 2)], 1);
+    assert_eq!(world.host.nodes["g/e"].quality["g/e/:a"], 192);
+    let births = world.host.births;
+    for _ in 0..3 {
+        world.append(keyframe(2, 1, true, 2));
+    }
+    assert_eq!(world.host.nodes["g/e"].quality["g/e/:a"], 500);
+    assert_eq!(world.host.births, births + 1, "marked once");
+    world.restart();
+    world.append(keyframe(2, 1, true, 2));
+    world.lossy(vec![metric("a", 3)], 2);
+    world.pass_alive(Duration::from_secs(1));
+    assert_eq!(world.host.nodes["g/e"].quality["g/e/:a"], 192, "the number is remembered");
+}
+
+#[test]
+fn a_gap_after_a_doubt_that_nothing_confirmed_is_marked() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    world.append(keyframe(1, 1, true, 1));
+    world.relayed("spBv1.0/g/NDATA/e", data(vec![metric("a", 2), metric("b", 2)]), false);
+    assert_eq!(world.host.nodes["g/e"].quality["g/e/:b"], 192);
+    world.lossy(vec![metric("a", 3)], 2);
+    assert_eq!(world.host.nodes["g/e"].quality["g/e/:b"], 500);
+}
+
+#[test]
+fn an_uncertain_keyframe_of_a_new_session_marks_even_where_the_old_one_was_marked() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    world.lossy(vec![metric("a", 2)], 1);
+    let payload = Payload { metrics: vec![bd_seq(5), metric("a", 2)], ..Payload::default() };
     world.append(Body::Keyframe(Keyframe {
         topic: "spBv1.0/g/NBIRTH/e".into(),
         payload: payload.encode_to_vec(),
-        devices: vec!["d".into()],
         uncertain: true,
+        losses: 1,
         ..Keyframe::default()
     }));
-    assert_eq!(world.host.births, births + 1);
-    world.relayed("spBv1.0/g/NDATA/e", data(vec![metric("a", 2)]), true);
-    assert_eq!(world.host.births, births + 1);
-    world.relayed("spBv1.0/g/NDATA/e", data(vec![metric("a", 3)]), true);
-    assert_eq!(world.host.births, births + 2);
+    world.pass_alive(Duration::from_secs(1));
+    assert_eq!(world.host.nodes["g/e"].quality["g/e/:a"], 500);
+}
+
+/// The OT half's pipeline beside the world of its mirror: what one writes the other reads.
+struct Both {
+    world: World,
+    ot: Pipeline,
+    /// `seq` of the node's next message.
+    seq: u64,
+}
+
+impl Both {
+    fn new() -> Both {
+        let text = "[[rule]]\nname = \"all\"\naction = \"forward\"\ntopic = \"spBv1.0/+/+/#\"\n";
+        let (policy, _) = Policy::parse(&[SourceFile::new("test.toml", text)])
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        let settings_of_ot = PipelineSettings {
+            source: "plant".into(),
+            keyframe_every: Duration::from_secs(30),
+            reorder_timeout: Duration::from_secs(2),
+            max_nodes: 8,
+            max_devices_per_node: 4,
+            caps: Caps::default(),
+        };
+        let world = World::live(settings());
+        let ot = Pipeline::new(settings_of_ot, policy, Both::ot_now(&world));
+        let mut both = Both { world, ot, seq: 0 };
+        both.connect(false);
+        both
+    }
+
+    fn ot_now(world: &World) -> crate::ot::Now {
+        crate::ot::Now { mono: world.now.at, wall_ms: world.now.wall_ms }
+    }
+
+    fn send(&mut self, verb: &str, metrics: Vec<Metric>) {
+        if verb == "NBIRTH" {
+            self.seq = 0;
+        }
+        let seq = Some(self.seq);
+        let payload = Payload { timestamp: Some(WALL), metrics, seq, ..Payload::default() };
+        self.seq = (self.seq + 1) % 256;
+        let topic = format!("spBv1.0/g/{verb}/e");
+        let payload = payload.encode_to_vec();
+        let received = Received {
+            topic: &topic,
+            payload: &payload,
+            retain: false,
+            dup: false,
+            assured: false,
+        };
+        let mut out = Vec::new();
+        self.ot.handle(Both::ot_now(&self.world), received, &mut out);
+        out.into_iter().for_each(|body| self.world.append(body));
+    }
+
+    fn disconnect(&mut self) {
+        self.ot.disconnected(Both::ot_now(&self.world));
+    }
+
+    fn connect(&mut self, present: bool) {
+        self.ot.session(Both::ot_now(&self.world), present);
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        for _ in 0..seconds * 10 {
+            self.world.pass(Duration::from_millis(100));
+            let mut out = Vec::new();
+            self.ot.tick(Both::ot_now(&self.world), &mut out);
+            out.into_iter().for_each(|body| self.world.append(body));
+        }
+    }
+
+    fn quality(&self, id: &str) -> u32 {
+        self.world.host.nodes["g/e"].quality.get(id).copied().unwrap_or(192)
+    }
+}
+
+#[test]
+fn a_second_outage_of_a_node_that_fell_silent_is_marked() {
+    let mut both = Both::new();
+    both.send("NBIRTH", vec![bd_seq(4), metric("a", 1), metric("b", 1)]);
+    both.pass(3);
+    for outage in 0..2 {
+        both.disconnect();
+        both.pass(3);
+        both.connect(false);
+        both.pass(1);
+        if outage == 0 {
+            both.send("NDATA", data(vec![metric("a", 2)]));
+            assert_eq!(both.quality("g/e/:a"), 192);
+        }
+    }
+    // It died unseen in the second outage.
+    both.pass(60);
+    assert_eq!((both.quality("g/e/:a"), both.quality("g/e/:b")), (500, 500));
 }
 
 #[test]
@@ -729,6 +888,285 @@ fn a_stop_publishes_every_death() {
     assert!(world.mirror.is_stopped());
     world.pass_alive(Duration::from_secs(3));
     assert_eq!(world.host.births, 1);
+}
+
+#[test]
+fn a_session_that_the_broker_kept_is_no_proof_that_nothing_was_lost() {
+    let mut both = Both::new();
+    both.send("NBIRTH", vec![bd_seq(4), metric("a", 1), metric("b", 1)]);
+    both.pass(3);
+    both.disconnect();
+    both.pass(20);
+    both.connect(true);
+    both.pass(120);
+    assert_eq!(both.quality("g/e/:a"), 500, "a value that came with QoS 0 was not queued");
+    // The sequence goes on: nothing was lost.
+    both.send("NDATA", data(vec![metric("b", 2)]));
+    both.pass(31);
+    assert_eq!((both.quality("g/e/:a"), both.quality("g/e/:b")), (192, 192));
+
+    both.disconnect();
+    both.seq += 1;
+    both.connect(true);
+    both.pass(1);
+    both.send("NDATA", data(vec![metric("b", 3)]));
+    both.pass(60);
+    assert_eq!(both.quality("g/e/:a"), 500, "the sequence didn't go on");
+    // A kept session is no way to get rid of a loss.
+    both.disconnect();
+    both.connect(true);
+    both.send("NDATA", data(vec![metric("b", 4)]));
+    both.pass(60);
+    assert_eq!(both.quality("g/e/:a"), 500);
+}
+
+#[test]
+fn births_after_an_outage_on_ot_are_never_good() {
+    let mut both = Both::new();
+    both.send("NBIRTH", vec![bd_seq(4), metric("a", 1)]);
+    both.pass(40);
+    for present in [false, true] {
+        both.disconnect();
+        both.pass(20);
+        assert!(!both.world.host.nodes["g/e"].online);
+        both.connect(present);
+        for _ in 0..40 {
+            both.pass(1);
+            assert!(!both.world.host.nodes["g/e"].online || both.quality("g/e/:a") == 500);
+        }
+        assert!(both.world.host.nodes["g/e"].online);
+    }
+}
+
+#[test]
+fn a_restart_does_not_end_a_doubt() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    world.pass_alive(Duration::from_secs(3));
+    let lost = Lost { first: 90, last: 99, cause: LostCause::Damage };
+    world.mirror.handle_item(world.now, Item::Lost(lost));
+    world.restart();
+    world.restart();
+    world.pass_alive(Duration::from_secs(9));
+    assert!(world.host.nodes["g/e"].online, "two intervals of 5 s are to pass");
+    world.pass_alive(Duration::from_secs(3));
+    assert!(!world.host.nodes["g/e"].online, "its death may have been among the lost frames");
+}
+
+#[test]
+fn a_node_that_a_gap_killed_comes_back_when_the_ot_half_is_certain() {
+    let mut world = World::live(MirrorSettings { on_gap: OnGap::Death, ..settings() });
+    plant(&mut world);
+    world.append(keyframe(1, 1, true, 1));
+    world.pass_alive(Duration::from_secs(1));
+    assert!(!world.host.nodes["g/e"].online);
+    world.append(keyframe(1, 1, false, 1));
+    world.pass_alive(Duration::from_secs(1));
+    assert!(world.host.nodes["g/e"].online);
+
+    // Its real NBIRTH is among lost frames; a keyframe shows the new session.
+    world.lossy(vec![metric("a", 2)], 2);
+    world.pass_alive(Duration::from_secs(1));
+    assert!(!world.host.nodes["g/e"].online);
+    let birth = |uncertain, losses| {
+        let metrics = vec![bd_seq(5), metric("a", 1)];
+        let payload = Payload { metrics, ..Payload::default() };
+        Body::Keyframe(Keyframe {
+            topic: "spBv1.0/g/NBIRTH/e".into(),
+            payload: payload.encode_to_vec(),
+            uncertain,
+            losses,
+            ..Keyframe::default()
+        })
+    };
+    world.append(birth(false, 2));
+    world.pass_alive(Duration::from_secs(1));
+    assert!(world.host.nodes["g/e"].online);
+    world.append(birth(true, 3));
+    world.pass_alive(Duration::from_secs(1));
+    assert!(!world.host.nodes["g/e"].online);
+}
+
+#[test]
+fn a_birth_of_the_plant_is_good_and_one_of_the_relay_keeps_the_marks() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    world.lossy(vec![metric("a", 2)], 1);
+    let quality = |world: &World, id: &str| world.host.nodes["g/e"].quality.get(id).copied();
+    let births = world.host.births;
+    // A metric was born late on OT: births that nobody in the plant sent.
+    let synthetic = |topic: &str, metrics| {
+        let payload = Payload { timestamp: Some(WALL), metrics, ..Payload::default() };
+        Body::Relayed(Relayed {
+            topic: topic.into(),
+            payload: payload.encode_to_vec(),
+            synthetic: true,
+            losses: 1,
+            ..Relayed::default()
+        })
+    };
+    let metrics = vec![bd_seq(4), metric("a", 2), metric("b", 1), metric("late", 1)];
+    world.append(synthetic("spBv1.0/g/NBIRTH/e", metrics));
+    world.append(synthetic("spBv1.0/g/DBIRTH/e/d", vec![metric("x", 1)]));
+    assert_eq!(world.host.births, births + 1);
+    assert_eq!(quality(&world, "g/e/:b"), Some(500));
+    assert_eq!(quality(&world, "g/e/:a").or(quality(&world, "g/e/:late")), None);
+    assert_eq!(quality(&world, "g/e/d:x"), Some(500));
+    world.append(keyframe_with(&["a", "b", "late"], true, 1));
+
+    world.relayed("spBv1.0/g/DBIRTH/e/d", vec![metric("x", 1)], false);
+    assert_eq!(quality(&world, "g/e/d:x"), Some(192));
+    assert_eq!(quality(&world, "g/e/:b"), Some(500));
+}
+
+/// The keyframe of g/e with these metrics, each 1.
+fn keyframe_with(names: &[&str], uncertain: bool, losses: u64) -> Body {
+    let metrics = names.iter().map(|name| metric(name, 1));
+    let payload = Payload {
+        metrics: std::iter::once(bd_seq(4)).chain(metrics).collect(),
+        ..Payload::default()
+    };
+    Body::Keyframe(Keyframe {
+        topic: "spBv1.0/g/NBIRTH/e".into(),
+        payload: payload.encode_to_vec(),
+        devices: vec!["d".into()],
+        uncertain,
+        losses,
+        ..Keyframe::default()
+    })
+}
+
+#[test]
+fn certainty_that_comes_while_the_session_is_down_reaches_the_devices_too() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    world.lossy(vec![metric("a", 2)], 1);
+    world.broker_up = false;
+    world.break_sessions();
+    world.append(keyframe(2, 1, false, 1));
+    world.broker_up = true;
+    world.pass_alive(Duration::from_secs(20));
+    let quality = &world.host.nodes["g/e"].quality;
+    assert!(world.host.nodes["g/e"].online);
+    assert_eq!(quality.get("g/e/:b").copied().unwrap_or(192), 192);
+    assert_eq!(quality.get("g/e/d:x").copied().unwrap_or(192), 192);
+}
+
+/// A template's definition, and an instance of it.
+fn definition(version: &str, datatype: DataType) -> Metric {
+    let rpm = Metric { datatype: Some(datatype.code()), ..metric("rpm", 1) };
+    template(
+        "Motor",
+        Template {
+            version: Some(version.into()),
+            metrics: vec![rpm],
+            is_definition: Some(true),
+            ..Template::default()
+        },
+    )
+}
+
+fn instance(name: &str) -> Metric {
+    template(
+        name,
+        Template {
+            metrics: vec![metric("rpm", 1)],
+            template_ref: Some("Motor".into()),
+            is_definition: Some(false),
+            ..Template::default()
+        },
+    )
+}
+
+fn template(name: &str, template: Template) -> Metric {
+    Metric {
+        name: Some(name.into()),
+        datatype: Some(DataType::Template.code()),
+        timestamp: Some(WALL),
+        value: Some(Value::Template(template)),
+        ..Metric::default()
+    }
+}
+
+#[test]
+fn a_definition_comes_by_births_alone() {
+    let mut world = World::live(settings());
+    let birth = |definition| vec![bd_seq(4), definition, metric("a", 1)];
+    let repeated = |definition, uncertain, losses| {
+        let payload = Payload { metrics: birth(definition), ..Payload::default() };
+        Body::Keyframe(Keyframe {
+            topic: "spBv1.0/g/NBIRTH/e".into(),
+            payload: payload.encode_to_vec(),
+            uncertain,
+            losses,
+            ..Keyframe::default()
+        })
+    };
+    world.relayed("spBv1.0/g/NBIRTH/e", birth(definition("1", DataType::Int64)), false);
+    // The host panics on a definition in data.
+    world.append(repeated(definition("1", DataType::Int64), false, 0));
+    assert_eq!(world.host.births, 1);
+    world.append(repeated(definition("2", DataType::Int64), false, 0));
+    assert_eq!(world.host.births, 2);
+    world.append(repeated(definition("2", DataType::UInt64), false, 0));
+    assert_eq!(world.host.births, 3);
+    world.relayed("spBv1.0/g/NDATA/e", data(vec![definition("3", DataType::Int64)]), false);
+    assert_eq!(world.mirror.account().dropped(Reason::TypeMismatch), 1);
+    world.append(repeated(definition("2", DataType::UInt64), true, 1));
+    world.append(repeated(definition("2", DataType::UInt64), false, 1));
+    assert_eq!(world.host.births, 4);
+}
+
+#[test]
+fn a_dead_node_gives_way_and_comes_back_with_its_next_bd_seq() {
+    let mut world = World::live(MirrorSettings { max_nodes: 1, ..settings() });
+    plant(&mut world);
+    world.relayed("spBv1.0/g/NBIRTH/f", vec![bd_seq(0), metric("a", 1)], false);
+    assert_eq!(world.mirror.account().dropped(Reason::OverCapacity), 1, "the other one lives");
+    world.relayed("spBv1.0/g/NDEATH/e", vec![], false);
+    world.relayed("spBv1.0/g/NBIRTH/f", vec![bd_seq(0), metric("a", 1)], false);
+    world.pass_alive(Duration::from_secs(1));
+    assert!(world.host.nodes["g/f"].online && !world.host.nodes["g/e"].online);
+    world.restart();
+    world.relayed("spBv1.0/g/NDEATH/f", vec![], false);
+    world.pass_alive(Duration::from_secs(1));
+    plant(&mut world);
+    world.pass_alive(Duration::from_secs(1));
+    assert!(world.host.nodes["g/e"].online);
+    assert_eq!(world.bd_seqs["g/e"], [0, 1]);
+}
+
+#[test]
+fn after_a_loss_a_device_waits_for_the_definition_of_its_instances() {
+    for known in [true, false] {
+        let mut world = World::live(settings());
+        world.relayed("spBv1.0/g/NBIRTH/e", vec![bd_seq(4), metric("a", 1)], false);
+        // Lost: the NBIRTH of the relay's own making that has the definition.
+        let lost = Lost { first: 3, last: 3, cause: LostCause::Damage };
+        world.mirror.handle_item(world.now, Item::Lost(lost));
+        let born = vec![instance("motor"), metric("x", 1)];
+        world.relayed("spBv1.0/g/DBIRTH/e/d", born, false);
+        world.relayed("spBv1.0/g/DDATA/e/d", data(vec![metric("x", 2)]), false);
+        world.relayed("spBv1.0/g/DDATA/e/d", data(vec![metric("x", 3)]), false);
+        world.pass_alive(Duration::from_secs(3));
+        world.command("g/e", rebirth(), false);
+        assert!(!world.host.nodes["g/e"].born.contains_key("d"));
+        let mut metrics = vec![bd_seq(4), metric("a", 1)];
+        metrics.extend(known.then(|| definition("1", DataType::Int64)));
+        let payload = Payload { metrics, ..Payload::default() };
+        world.append(Body::Keyframe(Keyframe {
+            topic: "spBv1.0/g/NBIRTH/e".into(),
+            payload: payload.encode_to_vec(),
+            devices: vec!["d".into()],
+            ..Keyframe::default()
+        }));
+        assert!(world.host.nodes["g/e"].born["d"].contains("motor"));
+        assert_eq!(world.host.nodes["g/e"].born[""].contains("Motor"), known);
+        world.relayed("spBv1.0/g/DDATA/e/d", data(vec![metric("x", 4)]), false);
+        world.pass_alive(Duration::from_secs(5));
+        assert_eq!(world.host.live["g/e/d:x"], [3, 4]);
+        assert!(world.host.seen("g/e/d:x", 2), "what it said meanwhile is history");
+    }
 }
 
 /// One step of a random life.

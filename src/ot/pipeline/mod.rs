@@ -131,7 +131,6 @@ impl Pipeline {
     /// Call it a few times a second.
     pub fn tick(&mut self, now: Now, out: &mut Vec<Body>) {
         let timeout = self.settings.reorder_timeout;
-        let every = self.settings.keyframe_every;
         let (mut turn, plant) = self.turn(now, out);
         for node in plant.nodes_mut() {
             if node.own.life != Life::Alive {
@@ -161,9 +160,10 @@ impl Pipeline {
             }
             if node.own.announced && node.next_keyframe <= now.mono {
                 turn.keyframe(node);
-                node.next_keyframe = now.mono.saturating_add(every);
+                node.next_keyframe = turn.next_keyframe(node);
             }
         }
+        // Behind the keyframes: a mirror has to hear of a doubt before the sign of life.
         if self.next_heartbeat <= now.mono {
             out.push(Body::Heartbeat(self.heartbeat(now)));
             self.next_heartbeat = now.mono.saturating_add(HEARTBEAT_EVERY);
@@ -183,14 +183,19 @@ impl Pipeline {
     }
 
     /// The connection is up and subscribed. `present`: the broker kept the session, so what it
-    /// queued meanwhile is still coming.
+    /// queued meanwhile is still coming. The next [`Pipeline::tick`] tells the doubt, before it
+    /// tells that the half is connected.
     pub fn session(&mut self, now: Now, present: bool) {
         self.connected = true;
         self.away_since = now.mono;
         // Readers wait for the news.
         self.next_heartbeat = now.mono;
         for node in self.plant.nodes_mut() {
+            // The mirror takes the next heartbeat for leave to bear the nodes again.
+            node.next_keyframe = now.mono;
             if present {
+                // Brokers queue what comes with QoS 1 or 2, and few queue Sparkplug's QoS 0.
+                node.doubt();
                 continue;
             }
             // Nobody knows what was missed; the sequence starts with what comes.
@@ -366,7 +371,7 @@ impl Pipeline {
         // Where the subscriptions don't let in every message of the node, holes say nothing.
         let sequenced = turn.policy.sees_every_message_of(group, edge_node);
         let seq = low_byte(payload.seq).filter(|_| sequenced);
-        let was_known = node.sequence.next().is_some();
+        let was_known = seq.is_some() && node.sequence.next().is_some();
         let arrival = node.sequence.arrive(now.mono, seq, hash, dup);
         if arrival == Arrival::Duplicate {
             return Fate::Dropped(Reason::Duplicate);

@@ -3,7 +3,7 @@
 
 use super::births::learn_node;
 use super::{Now, Pipeline, adjust};
-use crate::journal::Body;
+use crate::journal::{Body, Keyframe, Relayed};
 use crate::ot::plant::{EntityState, Layout, Life, Node, StoredPlant, is_definition};
 use crate::sparkplug::{
     DataType, Entity, EntityTopic, MessageType, Metric, Payload, Topic, decode, names,
@@ -34,22 +34,27 @@ impl Pipeline {
             if node.own.life == Life::Unknown {
                 node.definitions.clear();
             }
-            node.next_keyframe = turn.first_keyframe(node);
+            // What came while this half was away is a doubt of its own.
+            node.losses = node.losses.saturating_add(1);
+            node.next_keyframe = turn.next_keyframe(node);
             adjust(&mut turn, node);
         }
     }
 
     fn replay(&mut self, body: Body) {
-        let (topic, payload, made) = match &body {
+        let (topic, payload, made, losses, lost) = match &body {
             Body::Relayed(relayed) => {
+                let Relayed { topic, payload, losses, loss_before, .. } = relayed;
                 let made = match (relayed.synthetic, relayed.aliased) {
                     (true, _) => Made::ByTheRelay,
                     (false, true) => Made::WithAliases,
                     (false, false) => Made::WithNames { received_ms: relayed.received_ms },
                 };
-                (&relayed.topic, &relayed.payload, made)
+                (topic, payload, made, *losses, *loss_before)
             }
-            Body::Keyframe(keyframe) => (&keyframe.topic, &keyframe.payload, Made::ByTheRelay),
+            Body::Keyframe(Keyframe { topic, payload, uncertain, losses, .. }) => {
+                (topic, payload, Made::ByTheRelay, *losses, *uncertain)
+            }
             Body::Start(_) | Body::Heartbeat(_) => return,
         };
         let Ok(Topic::Entity(topic)) = Topic::parse(topic) else { return };
@@ -57,6 +62,9 @@ impl Pipeline {
         let Some(index) = self.plant.ensure(topic.entity) else { return };
         let Some(node) = self.plant.node_mut(index) else { return };
         replay(node, topic, decoded.payload, made);
+        // Readers know of these losses: the next one has to have another number.
+        node.losses = node.losses.max(losses);
+        node.verify &= !lost;
     }
 }
 

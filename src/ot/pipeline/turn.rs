@@ -75,6 +75,7 @@ impl Turn<'_> {
             loss_before,
             synthetic,
             aliased,
+            losses: node.losses,
         }));
         true
     }
@@ -228,7 +229,7 @@ impl Turn<'_> {
             device.announced = false;
         }
         if !node.own.announced {
-            node.next_keyframe = self.first_keyframe(node);
+            node.next_keyframe = self.next_keyframe(node);
         }
         self.release(&mut node.own, Fate::Forwarded);
         mark_born(&mut node.own);
@@ -358,15 +359,19 @@ impl Turn<'_> {
         }
     }
 
-    /// Somewhere within one interval, by the node's name: the keyframes of nodes that were born
-    /// together are spread.
-    pub(super) fn first_keyframe(&self, node: &Node) -> Duration {
+    /// The node's next turn, at most one interval from now. Turns are spread over the interval
+    /// by the nodes' names, even of nodes that were born or repeated together.
+    pub(super) fn next_keyframe(&self, node: &Node) -> Duration {
         let name = node.group.bytes().chain(node.edge_node.bytes());
         let hash =
             name.fold(0_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
-        let share = (hash % 997).saturating_add(1);
         let every = self.settings.keyframe_every;
-        self.now.mono.saturating_add(every.saturating_mul(share).checked_div(997).unwrap_or(every))
+        let turn = every.saturating_mul(hash % 997).checked_div(997).unwrap_or_default();
+        // Intervals since the start, without those that are whole: 0 for an interval of 0.
+        let since = self.now.mono.saturating_add(every).saturating_sub(turn).as_nanos();
+        let into = since.checked_rem(every.as_nanos()).unwrap_or_default();
+        let into = Duration::from_nanos(u64::try_from(into).unwrap_or(u64::MAX));
+        self.now.mono.saturating_add(every.saturating_sub(into))
     }
 }
 
@@ -396,6 +401,7 @@ pub(super) fn keyframes<'a>(
             payload: payload.encode_to_vec(),
             uncertain: node.own.uncertain,
             devices: devices().map(|(name, _)| name.to_string()).collect(),
+            losses: node.losses,
         })
     });
     let others = devices().map(move |(name, state)| {
@@ -407,6 +413,7 @@ pub(super) fn keyframes<'a>(
             payload: payload.encode_to_vec(),
             uncertain: state.uncertain,
             devices: Vec::new(),
+            losses: node.losses,
         })
     });
     own.into_iter().chain(others)

@@ -82,8 +82,11 @@ pub(crate) struct Node {
     pub(crate) sequence: Sequence,
     /// Messages were lost: the next frame of the node has to say so.
     pub(crate) loss: bool,
-    /// Restored after a restart, and the session with the broker was still there: values are
-    /// certain again if the sequence goes on.
+    /// How often the values had to be doubted. Readers tell by it a loss that they know from a
+    /// new one, so it goes on over restarts.
+    pub(crate) losses: u64,
+    /// After a restart or an outage with a session that the broker kept: values are certain
+    /// again if the sequence goes on.
     pub(crate) verify: bool,
     /// When the relay made births for the node last.
     pub(crate) last_synthetic: Option<Duration>,
@@ -115,6 +118,18 @@ impl Node {
     pub(crate) fn lose(&mut self) {
         if self.own.life == Life::Alive {
             self.loss = true;
+            self.losses = self.losses.saturating_add(1);
+            self.own.uncertain = true;
+            self.devices.values_mut().for_each(|device| device.uncertain = true);
+        }
+    }
+
+    /// Messages may have been lost: every value is uncertain until the sequence goes on. Where
+    /// messages were lost before, that it goes on proves nothing.
+    pub(crate) fn doubt(&mut self) {
+        if self.own.life == Life::Alive {
+            self.verify |= !self.own.uncertain;
+            self.losses = self.losses.saturating_add(1);
             self.own.uncertain = true;
             self.devices.values_mut().for_each(|device| device.uncertain = true);
         }

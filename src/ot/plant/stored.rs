@@ -39,6 +39,11 @@ struct StoredNode {
     needed: Vec<String>,
     #[prost(message, repeated, tag = "11")]
     removed: Vec<StoredRemoval>,
+    #[prost(uint64, tag = "12")]
+    losses: u64,
+    /// Messages were lost for good: that the sequence goes on proves nothing.
+    #[prost(bool, tag = "13")]
+    lost: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -115,6 +120,8 @@ fn store_node(node: &Node) -> StoredNode {
         told: node.told.iter().cloned().collect(),
         needed: node.types.needed.iter().cloned().collect(),
         removed: removals.collect(),
+        losses: node.losses,
+        lost: node.own.uncertain && !node.verify,
     }
 }
 
@@ -165,7 +172,8 @@ fn restore_node(node: &mut Node, stored: StoredNode, max_devices: usize) {
         removed.entry(removal.definition).or_default().insert(removal.member);
     }
     node.types = Types { needed: stored.needed.into_iter().collect(), removed };
-    node.verify = node.own.life == Life::Alive;
+    node.losses = stored.losses;
+    node.verify = node.own.life == Life::Alive && !stored.lost;
 }
 
 fn restore_entity(stored: StoredEntity) -> EntityState {

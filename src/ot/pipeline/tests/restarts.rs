@@ -67,6 +67,23 @@ fn without_the_session_everything_is_uncertain_after_a_restart() {
 }
 
 #[test]
+fn a_restart_neither_forgets_a_loss_nor_gives_its_number_to_another() {
+    let mut bench = running();
+    bench.pipeline.session(bench.now, false);
+    let (stored, at) = (bench.pipeline.store(0), bench.journal.len());
+    bench.pipeline.session(bench.now, false);
+    let told = bench.node("NDATA", vec![by_alias(1, Value::Double(21.0))]);
+    assert_eq!((told[0].loss_before, told[0].losses), (true, 2));
+    bench.restart(stored, at, ALL);
+    bench.pipeline.session(bench.now, true);
+    // The sequence goes on, but from behind the loss.
+    let next = bench.node("DDATA/D", vec![by_alias(1, Value::Int(2))]);
+    let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).collect();
+    assert!(keyframed(&keyframes)[0].uncertain);
+    assert!(next[0].losses > 2 && keyframed(&keyframes)[1].losses == next[0].losses);
+}
+
+#[test]
 fn values_after_the_last_store_come_from_the_journal() {
     let mut bench = running();
     let (stored, at) = (bench.pipeline.store(0), bench.journal.len());

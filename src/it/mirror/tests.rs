@@ -1128,7 +1128,7 @@ fn a_dead_node_gives_way_and_comes_back_with_its_next_bd_seq() {
     world.pass_alive(Duration::from_secs(1));
     assert!(world.host.nodes["g/f"].online && !world.host.nodes["g/e"].online);
     world.restart();
-    // What isn't confirmed is published again before the node may be forgotten.
+    // What the broker may not hold of a node keeps its place.
     world.pass_alive(Duration::from_secs(5));
     world.relayed("spBv1.0/g/NDEATH/f", vec![], false);
     world.pass_alive(Duration::from_secs(1));

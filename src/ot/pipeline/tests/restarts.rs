@@ -84,6 +84,33 @@ fn a_restart_neither_forgets_a_loss_nor_gives_its_number_to_another() {
 }
 
 #[test]
+fn a_sequence_that_goes_on_after_a_restart_does_not_end_a_loss_before_it() {
+    // The loss is in the stored plant, or only in the frames behind it.
+    for is_stored in [true, false] {
+        let mut bench = running();
+        let (stored, at) = (bench.pipeline.store(0), bench.journal.len());
+        bench.pipeline.session(bench.now, false);
+        bench.node("NDATA", vec![by_alias(1, Value::Double(21.0))]);
+        let (stored, at) = match is_stored {
+            true => (bench.pipeline.store(0), bench.journal.len()),
+            false => (stored, at),
+        };
+        bench.restart(stored, at, ALL);
+        bench.pipeline.session(bench.now, true);
+        let data = Payload {
+            seq: Some(bench.seq),
+            metrics: vec![by_name("temp", Value::Double(22.0))],
+            ..Payload::default()
+        };
+        let data = prost::Message::encode_to_vec(&data);
+        let topic = "spBv1.0/G/NDATA/E";
+        bench.receive(Received { topic, payload: &data, retain: false, dup: false, assured: true });
+        let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).collect();
+        assert!(keyframed(&keyframes)[0].uncertain, "{is_stored}");
+    }
+}
+
+#[test]
 fn values_after_the_last_store_come_from_the_journal() {
     let mut bench = running();
     let (stored, at) = (bench.pipeline.store(0), bench.journal.len());

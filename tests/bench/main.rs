@@ -1,0 +1,88 @@
+//! The benchmark: what the relay costs, alone and beside other ways over the same brokers.
+//!
+//! ```text
+//! cargo bench --bench bench -- [micro|journal|side-by-side|scale|all] [options]
+//! ```
+//!
+//! | part | what it measures |
+//! |---|---|
+//! | `micro` | decode + judge + re-encode through the real pipeline and mirror, per metric |
+//! | `journal` | frames/s of the writer and of a tailing reader |
+//! | `side-by-side` | one mosquitto, a mosquitto bridge, and the relay: throughput, latency, CPU |
+//! | `scale` | a thousand (`--large`: ten thousand) mirrored nodes: memory, start, storms, idling |
+//!
+//! Rounds are interleaved (every variant once per round) and figures are medians over rounds,
+//! so that what else happens on the machine hits all variants alike. See [`Options`] for the
+//! options. Results go to the terminal, and to `target/bench/` as JSON and SVG.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark: a failure is a panic, and it drives real time"
+)]
+
+mod brokers;
+mod clock;
+mod journal;
+mod load;
+mod machine;
+mod micro;
+mod mqtt;
+mod options;
+mod plant;
+mod process;
+mod relay;
+mod scale;
+mod side_by_side;
+mod sink;
+mod statistics;
+mod svg;
+mod table;
+
+use std::fs;
+
+use serde_json::{Map, Value};
+
+use crate::options::{Options, Part};
+
+fn main() {
+    let options = match Options::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(problem) => {
+            println!("{problem}\n\n{}", options::USAGE);
+            std::process::exit(64);
+        }
+    };
+    let machine = machine::describe();
+    println!("machine: {}", machine["summary"].as_str().unwrap_or_default());
+    let mut results = Map::new();
+    results.insert("machine".into(), machine);
+    for part in &options.parts {
+        println!();
+        let (name, result) = match part {
+            Part::Micro => ("micro", micro::run(&options)),
+            Part::Journal => ("journal", journal::run(&options)),
+            Part::SideBySide => ("side-by-side", side_by_side::run(&options)),
+            Part::Scale => ("scale", scale::run(&options)),
+        };
+        results.insert(name.into(), result);
+    }
+    write(&options, &Value::Object(results));
+}
+
+fn write(options: &Options, results: &Value) {
+    for file in [&options.json, &options.svg] {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+    }
+    fs::write(&options.json, serde_json::to_string_pretty(results).unwrap()).unwrap();
+    println!("\nwritten: {}", options.json.display());
+    if let Some(comparison) = results.get("side-by-side") {
+        fs::write(&options.svg, svg::comparison(comparison)).unwrap();
+        println!("written: {}", options.svg.display());
+    }
+}

@@ -1,0 +1,374 @@
+//! Decode, judge and re-encode without network and disk: the pipeline of the OT half and the
+//! mirror of the IT half through their public interfaces.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sparkdiode::it::mirror::{self, Mirror, MirrorSettings, OnGap, Outgoing, Qos, SessionEvent};
+use sparkdiode::journal::{Body, Frame, Heartbeat, Item};
+use sparkdiode::ot::{Now, Pipeline, PipelineSettings, Received};
+use sparkdiode::policy::{Policy, SourceFile};
+use sparkdiode::sparkplug::Caps;
+
+use crate::clock::thread_cpu;
+use crate::options::Options;
+use crate::plant::{self, Data};
+use crate::statistics::{median, ratio};
+use crate::table;
+
+/// Metrics between two looks at the clock, roughly.
+const CHUNK_METRICS: usize = 10_000;
+/// Rules of the small and the large policy.
+const RULES: [usize; 2] = [10, 10_000];
+/// Data that both halves are measured with.
+const DATA: [(usize, bool); 4] = [(10, true), (10, false), (100, true), (100, false)];
+/// Metrics of the births.
+const BIRTHS: [usize; 2] = [100, 500];
+
+/// One thing that is measured again and again.
+struct Variant {
+    name: String,
+    metrics: usize,
+    /// Messages between two looks at the clock.
+    messages: usize,
+    /// Handles this many messages and returns what the meter says.
+    chunk: Box<dyn FnMut(usize, Meter) -> u64>,
+    ns_per_metric: Vec<f64>,
+    allocations: f64,
+}
+
+/// What is measured of a chunk.
+#[derive(Clone, Copy)]
+enum Meter {
+    /// CPU time in nanoseconds.
+    Time,
+    Allocations,
+}
+
+impl Meter {
+    fn of(self, work: impl FnOnce()) -> u64 {
+        match self {
+            Meter::Time => {
+                let begin = thread_cpu();
+                work();
+                u64::try_from((thread_cpu() - begin).as_nanos()).unwrap()
+            }
+            Meter::Allocations => allocation_counter::measure(work).count_total,
+        }
+    }
+}
+
+pub(crate) fn run(options: &Options) -> Value {
+    let mut variants = Vec::new();
+    for rules in RULES {
+        for (metrics, aliases) in DATA {
+            variants.push(ot_data(rules, metrics, aliases));
+        }
+        variants.extend(BIRTHS.map(|metrics| ot_birth(rules, metrics)));
+    }
+    variants.extend([10, 100].map(it_data));
+    variants.extend(BIRTHS.map(it_birth));
+    variants.retain(|variant| options.wants_case(&variant.name));
+    for variant in &mut variants {
+        // Twice: the second is the steady state, with all buffers grown.
+        (variant.chunk)(variant.messages, Meter::Allocations);
+        let allocations = (variant.chunk)(variant.messages, Meter::Allocations);
+        variant.allocations = allocations as f64 / variant.messages as f64;
+    }
+    // Short turns, many of them: the machine's moods hit all variants alike.
+    let turns = (options.rounds * 5).max(5);
+    let turn = u64::try_from(options.stretch.as_nanos()).unwrap() / 30;
+    for _ in 0..turns {
+        for variant in &mut variants {
+            let (mut took, mut metrics) = (0, 0);
+            while took < turn {
+                took += (variant.chunk)(variant.messages, Meter::Time);
+                metrics += variant.messages * variant.metrics;
+            }
+            variant.ns_per_metric.push(took as f64 / metrics as f64);
+        }
+    }
+    report(&variants)
+}
+
+fn report(variants: &[Variant]) -> Value {
+    let ns = |variant: &Variant| median(variant.ns_per_metric.iter().copied());
+    let best = |variant: &Variant| {
+        variant.ns_per_metric.iter().copied().min_by(f64::total_cmp).unwrap_or(0.0)
+    };
+    let rows: Vec<Vec<String>> = variants
+        .iter()
+        .map(|variant| {
+            let messages_per_s = 1e9 / (ns(variant) * variant.metrics as f64);
+            vec![
+                variant.name.clone(),
+                table::number(ns(variant)),
+                table::number(best(variant)),
+                table::number(messages_per_s),
+                table::number(variant.allocations),
+            ]
+        })
+        .collect();
+    table::print(
+        "micro: one core, no network, no disk",
+        &["", "ns/metric", "best", "messages/s", "allocations/message"],
+        &rows,
+    );
+    let of = |name: String| variants.iter().find(|variant| variant.name == name).map_or(0.0, ns);
+    for (metrics, aliases) in DATA {
+        let few = of(ot_name(RULES[0], metrics, aliases));
+        let many = of(ot_name(RULES[1], metrics, aliases));
+        if few == 0.0 || many == 0.0 {
+            continue;
+        }
+        let name = if aliases { "alias" } else { "name" };
+        println!(
+            "  10,000 rules against 10, {metrics} metrics by {name}: {}",
+            table::times(ratio(many, few))
+        );
+    }
+    let json = variants.iter().map(|variant| {
+        json!({
+            "name": variant.name, "metrics": variant.metrics, "ns_per_metric": ns(variant),
+            "ns_per_metric_best": best(variant), "ns_per_metric_rounds": variant.ns_per_metric,
+            "allocations_per_message": variant.allocations,
+        })
+    });
+    Value::Array(json.collect())
+}
+
+fn ot_name(rules: usize, metrics: usize, aliases: bool) -> String {
+    let by = if aliases { "alias" } else { "name" };
+    format!("OT: {metrics} metrics by {by}, {rules} rules")
+}
+
+fn ot_data(rules: usize, metrics: usize, aliases: bool) -> Variant {
+    let mut pipeline = pipeline(rules);
+    let mut out = Vec::new();
+    let birth = plant::birth(metrics, aliases, NOW_MS);
+    let birth_topic = plant::topic("NBIRTH", &plant::edge_node(0));
+    pipeline.handle(now(), received(&birth_topic, &birth), &mut out);
+    assert_eq!(out.len(), 1, "the birth is journalled");
+    out.clear();
+    let topic = plant::topic("NDATA", &plant::edge_node(0));
+    let mut data = Data::new(metrics, aliases);
+    let mut seq = 1_u8;
+    let mut stamp = 0;
+    let chunk = move |messages: usize, meter: Meter| {
+        let payloads: Vec<Vec<u8>> = (0..messages)
+            .map(|_| {
+                seq = seq.wrapping_add(1);
+                stamp += 1;
+                data.fill(NOW_MS, stamp, seq.wrapping_sub(1)).to_vec()
+            })
+            .collect();
+        let took = meter.of(|| {
+            for payload in &payloads {
+                pipeline.handle(now(), received(&topic, payload), &mut out);
+                black_box(&out);
+                out.clear();
+            }
+        });
+        let account = pipeline.account();
+        assert_eq!(account.received, account.forwarded, "{account:?}");
+        took
+    };
+    variant(ot_name(rules, metrics, aliases), metrics, chunk)
+}
+
+fn ot_birth(rules: usize, metrics: usize) -> Variant {
+    let mut pipeline = pipeline(rules);
+    let mut out = Vec::new();
+    let birth = plant::birth(metrics, true, NOW_MS);
+    let topic = plant::topic("NBIRTH", &plant::edge_node(0));
+    let chunk = move |messages: usize, meter: Meter| {
+        meter.of(|| {
+            for _ in 0..messages {
+                pipeline.handle(now(), received(&topic, &birth), &mut out);
+                black_box(&out);
+                out.clear();
+            }
+        })
+    };
+    let name = format!("OT: birth of {metrics} metrics, {rules} rules");
+    variant(name, metrics, chunk)
+}
+
+fn it_data(metrics: usize) -> Variant {
+    let mut mirror = mirror_with_node(metrics);
+    let mut ot = pipeline(1);
+    let mut out = Vec::new();
+    let birth = plant::birth(metrics, true, NOW_MS);
+    ot.handle(now(), received(&plant::topic("NBIRTH", &plant::edge_node(0)), &birth), &mut out);
+    let topic = plant::topic("NDATA", &plant::edge_node(0));
+    let mut data = Data::new(metrics, true);
+    let mut seq = 0_u8;
+    let mut stamp = 0;
+    let mut frame_seq = 10;
+    let chunk = move |messages: usize, meter: Meter| {
+        out.clear();
+        for _ in 0..messages {
+            seq = seq.wrapping_add(1);
+            stamp += 1;
+            ot.handle(now(), received(&topic, data.fill(NOW_MS, stamp, seq)), &mut out);
+        }
+        let items: Vec<Item> = out
+            .drain(..)
+            .map(|body| {
+                frame_seq += 1;
+                item(frame_seq, body)
+            })
+            .collect();
+        let mut published = 0;
+        let took = meter.of(|| {
+            for item in items {
+                mirror.handle_item(mirror_now(), item);
+                while let Some(outgoing) = mirror.poll_outgoing() {
+                    published += 1;
+                    black_box(outgoing);
+                }
+            }
+        });
+        assert_eq!(published, messages);
+        took
+    };
+    variant(format!("IT: {metrics} metrics"), metrics, chunk)
+}
+
+fn it_birth(metrics: usize) -> Variant {
+    let mut mirror = mirror_with_node(metrics);
+    let birth = birth_body(metrics);
+    let mut frame_seq = 10;
+    let chunk = move |messages: usize, meter: Meter| {
+        let items: Vec<Item> = (0..messages)
+            .map(|_| {
+                frame_seq += 1;
+                item(frame_seq, birth.clone())
+            })
+            .collect();
+        let mut published = 0;
+        let took = meter.of(|| {
+            for item in items {
+                mirror.handle_item(mirror_now(), item);
+                while let Some(outgoing) = mirror.poll_outgoing() {
+                    published += 1;
+                    black_box(outgoing);
+                }
+            }
+        });
+        assert_eq!(published, messages);
+        took
+    };
+    variant(format!("IT: birth of {metrics} metrics"), metrics, chunk)
+}
+
+/// A mirror with one node of this many metrics that is born on IT.
+fn mirror_with_node(metrics: usize) -> Mirror {
+    let settings = MirrorSettings {
+        stale_after: Duration::from_secs(3_600),
+        on_gap: OnGap::Mark,
+        rebirth_min_interval: Duration::ZERO,
+        primary_host: None,
+        confirm_every: Duration::from_secs(3_600),
+        data_qos: Qos::AtMostOnce,
+        max_nodes: 10,
+        max_devices_per_node: 10,
+        backfill: true,
+        caps: Caps::default(),
+    };
+    let mut mirror = Mirror::new(settings, None);
+    mirror.caught_up();
+    let heartbeat = Heartbeat { ot_connected: true, ..Heartbeat::default() };
+    mirror.handle_item(mirror_now(), item(1, Body::Heartbeat(heartbeat)));
+    mirror.handle_item(mirror_now(), item(2, birth_body(metrics)));
+    let opened = mirror.poll_outgoing();
+    let Some(Outgoing::Open { node, .. }) = opened else { panic!("no session: {opened:?}") };
+    mirror.handle_session(mirror_now(), node, SessionEvent::Ready);
+    let born = mirror.poll_outgoing();
+    assert!(matches!(born, Some(Outgoing::Publish { .. })), "no birth: {born:?}");
+    while mirror.poll_notice().is_some() {}
+    mirror
+}
+
+/// The birth of a node as the OT half journals it.
+fn birth_body(metrics: usize) -> Body {
+    let mut out = Vec::new();
+    let topic = plant::topic("NBIRTH", &plant::edge_node(0));
+    let birth = plant::birth(metrics, true, NOW_MS);
+    pipeline(1).handle(now(), received(&topic, &birth), &mut out);
+    out.pop().unwrap()
+}
+
+fn item(seq: u64, body: Body) -> Item {
+    Item::Frame(Frame { seq, epoch: 1, appended_ms: NOW_MS, body: Some(body), in_head: false })
+}
+
+fn variant(
+    name: String,
+    metrics: usize,
+    chunk: impl FnMut(usize, Meter) -> u64 + 'static,
+) -> Variant {
+    let chunk = Box::new(chunk);
+    Variant {
+        name,
+        metrics,
+        messages: (CHUNK_METRICS / metrics).max(10),
+        chunk,
+        ns_per_metric: Vec::new(),
+        allocations: 0.0,
+    }
+}
+
+const NOW_MS: u64 = 1_800_000_000_000;
+
+fn now() -> Now {
+    Now { mono: Duration::from_secs(10), wall_ms: NOW_MS }
+}
+
+fn mirror_now() -> mirror::Now {
+    mirror::Now { at: Duration::from_secs(10), wall_ms: NOW_MS }
+}
+
+fn received<'a>(topic: &'a str, payload: &'a [u8]) -> Received<'a> {
+    Received { topic, payload, retain: false, dup: false, assured: false }
+}
+
+fn pipeline(rules: usize) -> Pipeline {
+    let settings = PipelineSettings {
+        source: "bench".into(),
+        keyframe_every: Duration::from_secs(3_600),
+        reorder_timeout: Duration::from_secs(2),
+        max_nodes: 10,
+        max_devices_per_node: 10,
+        caps: Caps::default(),
+    };
+    let mut pipeline = Pipeline::new(settings, policy(rules), now());
+    pipeline.session(now(), false);
+    pipeline
+}
+
+/// Rules as a plant has them: most about other machines and other metrics, some with globs that
+/// have to be tried; the one that forwards comes last.
+fn policy(rules: usize) -> Policy {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for rule in 1..rules {
+        let about = match rule % 4 {
+            0 => format!("group = \"Plant1\"\nedge-node = \"Other{rule}\""),
+            1 => format!("group = \"Plant{rule}\"\nallow-metrics = [\"Zone*/**\"]"),
+            2 => format!(
+                "group = \"Plant1\"\nallow-metrics = [\"Press{rule}/**\", \"**/Batch{rule}\"]"
+            ),
+            _ => format!(
+                "group = \"*\"\nedge-node = \"Robot{rule}*\"\nallow-metrics = [\"Health/*\"]"
+            ),
+        };
+        write!(text, "[[rule]]\nname = \"r{rule}\"\naction = \"forward\"\n{about}\n\n").unwrap();
+    }
+    text.push_str("[[rule]]\nname = \"last\"\naction = \"forward\"\ngroup = \"Plant1\"\n");
+    match Policy::parse(&[SourceFile::new("bench.toml", text)]) {
+        Ok((policy, _)) => policy,
+        Err(problems) => panic!("{problems}"),
+    }
+}

@@ -1,0 +1,118 @@
+//! Command line of the benchmark.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub(crate) const USAGE: &str = "\
+usage: cargo bench --bench bench -- [PART]... [OPTIONS]
+parts: micro, journal, side-by-side, scale, all (default: all)
+  --rounds N        interleaved rounds, of which the median is told (default: 3)
+  --seconds S       length of one measured stretch (default: 3)
+  --case WORD       micro, side-by-side: cases with this in their names, as \"10 metrics\"; repeatable
+  --route WORD      side-by-side: routes with this in their names, as \"relay\"; repeatable
+  --aliases         side-by-side: data by alias instead of by name
+  --large           scale: also 10,000 nodes
+  --binary FILE     relay to measure instead of this build's, to compare versions
+  --json FILE       default: target/bench/bench.json
+  --svg FILE        default: target/bench/comparison.svg";
+
+/// What is measured, and how long.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) parts: Vec<Part>,
+    pub(crate) rounds: usize,
+    /// Length of one measured stretch.
+    pub(crate) stretch: Duration,
+    /// Words of which a case has at least one in its name; empty: all.
+    cases: Vec<String>,
+    /// The same for routes.
+    routes: Vec<String>,
+    pub(crate) aliases: bool,
+    pub(crate) large: bool,
+    /// The relay.
+    pub(crate) binary: PathBuf,
+    pub(crate) json: PathBuf,
+    pub(crate) svg: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Micro,
+    Journal,
+    SideBySide,
+    Scale,
+}
+
+const ALL: [Part; 4] = [Part::Micro, Part::Journal, Part::SideBySide, Part::Scale];
+
+impl Options {
+    pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+        let output = output_dir();
+        let mut options = Options {
+            parts: Vec::new(),
+            rounds: 3,
+            stretch: Duration::from_secs(3),
+            cases: Vec::new(),
+            routes: Vec::new(),
+            aliases: false,
+            large: false,
+            binary: PathBuf::from(env!("CARGO_BIN_EXE_sparkdiode")),
+            json: output.join("bench.json"),
+            svg: output.join("comparison.svg"),
+        };
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or(format!("`{argument}` wants a value"));
+            let mut number = || {
+                let text = value()?;
+                let number = text.parse::<f64>().ok().filter(|number| *number > 0.0);
+                number.ok_or(format!("`{argument}` wants a number above 0, not `{text}`"))
+            };
+            match argument.as_str() {
+                "micro" => options.parts.push(Part::Micro),
+                "journal" => options.parts.push(Part::Journal),
+                "side-by-side" => options.parts.push(Part::SideBySide),
+                "scale" => options.parts.push(Part::Scale),
+                "all" => options.parts.extend(ALL),
+                "--rounds" => options.rounds = (number()? as usize).max(1),
+                "--seconds" => options.stretch = Duration::from_secs_f64(number()?),
+                "--case" => options.cases.push(value()?),
+                "--route" => options.routes.push(value()?),
+                "--aliases" => options.aliases = true,
+                "--large" => options.large = true,
+                "--binary" => options.binary = absolute(&value()?),
+                "--json" => options.json = absolute(&value()?),
+                "--svg" => options.svg = absolute(&value()?),
+                // Cargo says that it is a benchmark.
+                "--bench" => {}
+                other => return Err(format!("unknown argument: `{other}`")),
+            }
+        }
+        if options.parts.is_empty() {
+            options.parts.extend(ALL);
+        }
+        Ok(options)
+    }
+
+    /// Whether the case with this name is wanted.
+    pub(crate) fn wants_case(&self, name: &str) -> bool {
+        is_wanted(&self.cases, name)
+    }
+
+    /// Whether the route with this name is wanted.
+    pub(crate) fn wants_route(&self, name: &str) -> bool {
+        is_wanted(&self.routes, name)
+    }
+}
+
+fn is_wanted(words: &[String], name: &str) -> bool {
+    words.is_empty() || words.iter().any(|word| name.contains(word.as_str()))
+}
+
+/// `target/bench`, beside the benchmark's own binary.
+pub(crate) fn output_dir() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench")
+}
+
+fn absolute(path: &str) -> PathBuf {
+    std::path::absolute(path).unwrap()
+}

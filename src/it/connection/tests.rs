@@ -196,14 +196,14 @@ fn a_session_whose_queue_is_full_is_lost_before_it_stops_the_others() {
 
 #[test]
 fn a_broker_that_never_answers_a_subscription_loses_the_session() {
-    let limits = Limits { answer_within: Duration::from_millis(100), ..LIMITS };
+    let limits = Limits { answer_within: Duration::from_secs(1), ..LIMITS };
     let pair = Pair::new(Answers { subscribe: false, ..ALL }, 0, limits);
     assert_eq!(pair.next(), SessionEvent::Lost { connect_sent: true });
 }
 
 #[test]
 fn a_broker_that_never_answers_a_barrier_loses_the_session() {
-    let limits = Limits { answer_within: Duration::from_millis(500), ..LIMITS };
+    let limits = Limits { answer_within: Duration::from_secs(1), ..LIMITS };
     for data_qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
         let silent = Answers { unsubscribe: false, publish: false, ..ALL };
         let mut pair = Pair::new(silent, 0, limits);
@@ -216,14 +216,14 @@ fn a_broker_that_never_answers_a_barrier_loses_the_session() {
 
 #[test]
 fn a_barrier_is_answered_and_a_broker_that_owes_nothing_may_be_silent() {
-    let limits = Limits { answer_within: Duration::from_millis(500), ..LIMITS };
+    let limits = Limits { answer_within: Duration::from_secs(1), ..LIMITS };
     for data_qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
         let mut pair = Pair::new(ALL, 0, limits);
         assert_eq!(pair.next(), SessionEvent::Ready);
         pair.publish("NDATA", 10, data_qos);
         pair.sessions.barrier(ID, data_qos);
         assert_eq!(pair.next(), SessionEvent::Confirmed);
-        let silence = pair.happened.recv_timeout(Duration::from_secs(1));
+        let silence = pair.happened.recv_timeout(Duration::from_millis(1_500));
         assert!(silence.is_err(), "{silence:?}");
     }
 }

@@ -5,7 +5,7 @@ use prost::Message;
 use super::births::low_byte;
 use super::encode;
 use super::turn::{Fate, MAX_PAYLOAD_BYTES, Turn, verdict};
-use crate::ot::plant::{Arrival, Life, Node, Removed, Survey, allowance, is_definition};
+use crate::ot::plant::{Life, Node, Removed, Survey, allowance, is_definition};
 use crate::policy::{RuleId, Verdict};
 use crate::sparkplug::value::fits;
 use crate::sparkplug::{Caps, DataType, Entity, EntityTopic, Metric, Payload, Value};
@@ -34,13 +34,13 @@ enum Meaning {
 }
 
 impl Turn<'_> {
-    /// A live NDATA or DDATA.
+    /// A live NDATA or DDATA. `late`: it fills a hole in the order, or is delivered again.
     pub(super) fn data(
         &mut self,
         node: &mut Node,
         device: Option<&str>,
         payload: Payload,
-        arrival: Arrival,
+        late: bool,
     ) -> Fate {
         let Some(life) = node.state(device).map(|state| state.life) else {
             return Fate::Dropped(Reason::DataBeforeBirth);
@@ -63,8 +63,7 @@ impl Turn<'_> {
         }
 
         let mut first_drop = None;
-        let judged =
-            self.judge_metrics(node, device, meanings, timestamp, arrival, &mut first_drop);
+        let judged = self.judge_metrics(node, device, meanings, timestamp, late, &mut first_drop);
         let admitted = self.limit(node, device, judged, &mut first_drop);
         self.tell(node, device, admitted, timestamp, first_drop.unwrap_or(Reason::NoRule))
     }
@@ -138,7 +137,7 @@ impl Turn<'_> {
         device: Option<&str>,
         meanings: Vec<Meaning>,
         timestamp: u64,
-        arrival: Arrival,
+        late: bool,
         first_drop: &mut Option<Reason>,
     ) -> Vec<Item> {
         let mut items = Vec::with_capacity(meanings.len());
@@ -177,8 +176,9 @@ impl Turn<'_> {
             };
             let Some(state) = node.state_mut(device) else { continue };
             let Some(target) = state.layout.slot_mut(slot) else { continue };
-            // A message that fills a hole in the order is older than what came after it.
-            if arrival == Arrival::Late && metric.timestamp < target.current.timestamp {
+            // What fills a hole in the order, or is delivered again after a kill, may be older than
+            // what is current; it must not set the value back.
+            if late && metric.timestamp < target.current.timestamp {
                 metric.is_historical = Some(true);
             }
             let historical = metric.is_historical == Some(true);

@@ -387,7 +387,7 @@ impl Pipeline {
         match (topic.message_type, device) {
             (MessageType::DBirth, Some(device)) => turn.device_birth(node, device, payload),
             (MessageType::DDeath, Some(device)) => turn.device_death(node, device, &payload),
-            _ => turn.data(node, device, payload, arrival),
+            _ => turn.data(node, device, payload, dup || arrival == Arrival::Late),
         }
     }
 }

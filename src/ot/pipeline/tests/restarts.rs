@@ -8,7 +8,7 @@ use super::bench::{
 };
 use crate::journal::Body;
 use crate::ot::Received;
-use crate::sparkplug::{DataType, Payload, Value};
+use crate::sparkplug::{DataType, Metric, Payload, Value};
 use crate::telemetry::Reason;
 
 fn running() -> Bench {
@@ -152,6 +152,26 @@ fn births_whose_aliases_were_not_stored_are_buried() {
     let mut bench = running();
     let frames = bench.restart(crate::ot::plant::StoredPlant::default(), 0, ALL);
     assert_eq!(verbs(&frames), "NDEATH");
+}
+
+#[test]
+fn what_is_delivered_again_after_a_kill_does_not_set_values_back() {
+    let mut bench = running();
+    let (stored, at) = (bench.pipeline.store(0), bench.journal.len());
+    let data = |ms, value| {
+        let metric = Metric { timestamp: Some(ms), ..by_alias(1, Value::Double(value)) };
+        Payload { timestamp: Some(ms), seq: Some(2), metrics: vec![metric], ..Payload::default() }
+    };
+    let older = data(1_700_000_000_100, 21.0);
+    bench.send("spBv1.0/G/NDATA/E", &older);
+    bench.send("spBv1.0/G/NDATA/E", &Payload { seq: Some(3), ..data(1_700_000_000_200, 22.0) });
+    bench.restart(stored, at, ALL);
+    bench.pipeline.session(bench.now, true);
+    let frames = bench.deliver("spBv1.0/G/NDATA/E", &older, false, true);
+    assert_eq!(payload(&frames[0]).metrics[0].is_historical, Some(true));
+    let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).collect();
+    let node = Payload::decode(keyframed(&keyframes)[0].payload.as_slice()).unwrap();
+    assert_eq!(value_of(&node, "temp"), Some(Value::Double(22.0)));
 }
 
 #[test]

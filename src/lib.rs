@@ -28,6 +28,7 @@
 //! | [`broker`], [`state`] | leaves: how to reach a broker; a half's own state directory |
 //! | [`telemetry`] | drop reasons, counters, logging |
 //! | [`cli`] | one file per subcommand |
+//! | [`manual`] | longer texts for people who run the relay, one page a file |
 //! | `demo` | brokers, a plant and a strict host around both halves (feature `demo`) |
 
 pub mod broker;
@@ -37,6 +38,7 @@ pub mod config;
 pub mod demo;
 pub mod it;
 pub mod journal;
+pub mod manual;
 pub mod ot;
 pub mod policy;
 pub mod sparkplug;

@@ -19,6 +19,8 @@
 //! | P015 | bad rate |
 //! | P016 | over a cap |
 //! | P017 | empty list |
+//! | P018 | bad shape |
+//! | P019 | bad regular expression |
 //! | P101 | warning: control metrics never cross |
 //! | P102 | warning: a character that is no wildcard here |
 //! | P103 | warning: nothing is forwarded |

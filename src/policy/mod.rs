@@ -54,6 +54,7 @@ mod rate_reader;
 mod rule;
 mod rule_reader;
 mod scope;
+pub mod shape;
 mod subscribe;
 #[cfg(test)]
 mod tests;
@@ -63,7 +64,7 @@ use crate::sparkplug::{DataType, Entity};
 
 pub use crate::config::diagnostic::SourceFile;
 pub use limiter::Limiter;
-pub use plan::{EntityPlan, Verdict};
+pub use plan::{EntityPlan, Judged, Verdict};
 pub use rule::{Action, Bucket, Rate, Rule, RuleId};
 
 /// A policy that was read without an error.
@@ -72,6 +73,8 @@ pub struct Policy {
     rules: Vec<Rule>,
     digest: String,
     index: scope::RuleIndex,
+    /// Makes pseudonyms; the IT half has none.
+    pseudonym_key: Option<shape::PseudonymKey>,
 }
 
 impl Policy {
@@ -92,7 +95,26 @@ impl Policy {
             return Err(problems);
         }
         let index = scope::RuleIndex::new(&rules);
-        Ok((Policy { rules, digest: digest::digest(&sources), index }, problems))
+        let digest = digest::digest(&sources);
+        Ok((Policy { rules, digest, index, pseudonym_key: None }, problems))
+    }
+
+    /// Hands it the key for pseudonyms.
+    pub fn set_pseudonym_key(&mut self, key: shape::PseudonymKey) {
+        self.pseudonym_key = Some(key);
+    }
+
+    /// The first rule that asks for pseudonyms, which can't be made without a key.
+    pub fn needs_pseudonym_key(&self) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.shapes.uses_pseudonyms())
+    }
+
+    /// How texts become pseudonyms: without a key they can only be known by their form.
+    pub fn pseudonyms(&self) -> shape::Pseudonyms<'_> {
+        match &self.pseudonym_key {
+            Some(key) => shape::Pseudonyms::Make(key),
+            None => shape::Pseudonyms::Check,
+        }
     }
 
     /// SHA-256 over names and contents of the files, 64 hexadecimal digits. The directories in

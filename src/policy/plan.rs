@@ -2,9 +2,11 @@
 //! metrics is judged by these alone, however many rules the policy has.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::glob::Glob;
 use super::rule::{DataTypes, Rule, RuleId};
+use super::shape::{Fit, RuleShapes, Shape};
 use crate::sparkplug::{DataType, Entity};
 use crate::telemetry::Reason;
 
@@ -17,16 +19,29 @@ const MAX_SCANNED: usize = 16;
 pub enum Verdict {
     /// It crosses.
     Forward { rule: RuleId },
-    /// It doesn't: [`Reason::Denied`], [`Reason::Datatype`], or [`Reason::NoRule`] (then
-    /// without a rule).
+    /// Births have it without a value, data never ([`Reason::Redacted`]).
+    Redact { rule: RuleId },
+    /// It doesn't: [`Reason::Denied`], [`Reason::Datatype`], [`Reason::Opaque`],
+    /// [`Reason::Unshapeable`], or [`Reason::NoRule`] (then without a rule).
     Drop { reason: Reason, rule: Option<RuleId> },
+}
+
+/// A verdict with what becomes of the values.
+#[derive(Clone, Copy, Debug)]
+pub struct Judged<'a> {
+    pub verdict: Verdict,
+    /// Of the rule that forwards it; `None` where the rule has none, and where nothing crosses.
+    pub shape: Option<&'a Arc<Shape>>,
 }
 
 /// The rules that select one entity. See [`super::Policy::plan`].
 #[derive(Debug)]
 pub struct EntityPlan<'a> {
     denies: Clauses<'a>,
+    redacts: Clauses<'a>,
     forwards: Clauses<'a>,
+    /// Names of template members that a rule shapes, which can't be done.
+    unshapeable: Clauses<'a>,
 }
 
 impl<'a> EntityPlan<'a> {
@@ -36,51 +51,109 @@ impl<'a> EntityPlan<'a> {
         entity: Entity<'_>,
     ) -> EntityPlan<'a> {
         let mut denies = Vec::new();
+        let mut redacts = Vec::new();
         let mut forwards = Vec::new();
+        let mut unshapeable = Vec::new();
         for (rule, candidate) in candidates {
             if !candidate.selectors.select(entity) {
                 continue;
             }
+            let clause = |globs, datatypes| Clause { rule, globs, datatypes, shapes: None };
             if let Some(globs) = candidate.denied() {
-                denies.push(Clause { rule, globs, datatypes: candidate.denied_datatypes() });
+                denies.push(clause(globs, candidate.denied_datatypes()));
+            }
+            if let Some(globs) = candidate.redacted() {
+                redacts.push(clause(globs, candidate.denied_datatypes()));
             }
             if let Some(globs) = candidate.forwarded() {
-                forwards.push(Clause { rule, globs, datatypes: candidate.datatypes });
+                let shapes = Some(&candidate.shapes).filter(|shapes| !shapes.is_empty());
+                forwards.push(Clause { shapes, ..clause(globs, candidate.datatypes) });
+                let members = candidate.shapes.unshapeable_members();
+                unshapeable.extend(members.map(|globs| clause(globs, None)));
             }
         }
-        EntityPlan { denies: Clauses::new(denies), forwards: Clauses::new(forwards) }
+        EntityPlan {
+            denies: Clauses::new(denies),
+            redacts: Clauses::new(redacts),
+            forwards: Clauses::new(forwards),
+            unshapeable: Clauses::new(unshapeable),
+        }
     }
 
-    /// Judges the metric `metric`. Its `datatype` is `None` where it isn't known; doubt is
-    /// taken against the metric: rules that forward certain datatypes only don't forward it,
-    /// rules that deny certain datatypes deny it.
+    /// Judges the metric `metric`. Its `datatype` is `None` where it isn't known but for that it
+    /// is some kind of text; doubt is taken against the metric: rules that forward certain
+    /// datatypes only don't forward it, rules that deny or redact certain datatypes do so.
     ///
-    /// The first denying rule decides, then the first forwarding one, in the order of
-    /// [`super::Policy::rules`].
+    /// The first denying rule decides, then the first redacting, then the first forwarding one,
+    /// in the order of [`super::Policy::rules`]. What no rule would forward isn't redacted either:
+    /// it is absent.
     pub fn judge(&self, metric: &str, datatype: Option<DataType>) -> Verdict {
-        if let Some(rule) = self.denied_by(metric, datatype) {
-            return Verdict::Drop { reason: Reason::Denied, rule: Some(rule) };
+        self.judge_and_shape(metric, datatype).verdict
+    }
+
+    /// The same, with what becomes of its values.
+    pub fn judge_and_shape(&self, metric: &str, datatype: Option<DataType>) -> Judged<'a> {
+        let drop = |reason, rule| Judged { verdict: Verdict::Drop { reason, rule }, shape: None };
+        if let Some(clause) = self.denies.first_against(metric, datatype) {
+            return drop(Reason::Denied, Some(clause.rule));
         }
-        let admits = |clause: &Clause<'_>| match (clause.datatypes, datatype) {
+        let typed = |clause: &Clause<'_>| match (clause.datatypes, datatype) {
             (None, _) => true,
             (Some(datatypes), Some(datatype)) => datatypes.contains(datatype),
             (Some(_), None) => false,
         };
-        if let Some(rule) = self.forwards.first(metric, admits) {
-            return Verdict::Forward { rule };
+        let fit = |clause: &Clause<'_>| match clause.shapes {
+            Some(shapes) => shapes.fit(metric, datatype),
+            None => Fit::of_unshaped(datatype),
+        };
+        let opened = |clause: &Clause<'_>| typed(clause) && fit(clause) != Fit::Opaque;
+        // Whether it is opaque is asked only where a rule takes its datatype.
+        let Some(first) = self.forwards.first(metric, typed) else {
+            return match self.forwards.first(metric, |_| true) {
+                Some(clause) => drop(Reason::Datatype, Some(clause.rule)),
+                None => drop(Reason::NoRule, None),
+            };
+        };
+        if let Some(clause) = self.redacts.first_against(metric, datatype) {
+            return Judged { verdict: Verdict::Redact { rule: clause.rule }, shape: None };
         }
-        match self.forwards.first(metric, |_| true) {
-            Some(rule) => Verdict::Drop { reason: Reason::Datatype, rule: Some(rule) },
-            None => Verdict::Drop { reason: Reason::NoRule, rule: None },
+        let clause = match fit(first) {
+            Fit::Opaque => self.forwards.first(metric, opened),
+            Fit::Fits | Fit::Unshapeable => Some(first),
+        };
+        match clause {
+            None => drop(Reason::Opaque, Some(first.rule)),
+            Some(clause) if fit(clause) == Fit::Unshapeable => {
+                drop(Reason::Unshapeable, Some(clause.rule))
+            }
+            Some(clause) => Judged {
+                verdict: Verdict::Forward { rule: clause.rule },
+                shape: clause.shapes.map(|shapes| shapes.shape(metric)),
+            },
         }
     }
 
-    /// The rule that denies a template member at `path` (`metric/member[/member]`) by its name,
-    /// its datatype, or both. A member whose datatype isn't known is denied by every rule that
-    /// denies some datatype of that name. Ask from the metric downwards: what is in a denied
-    /// metric or member is gone with it, though a glob may not match the longer path.
-    pub fn denies_member(&self, path: &str, datatype: Option<DataType>) -> Option<RuleId> {
-        self.denied_by(path, datatype)
+    /// Why a template member at `path` (`metric/member[/member]`) can't cross, with the rule that
+    /// says so: a rule denies or redacts it by its name, its datatype, or both; it is opaque; or
+    /// a rule shapes it. A member whose datatype isn't known is denied by every rule that denies
+    /// some datatype of that name. Ask from the metric downwards: what is in a denied metric or
+    /// member is gone with it, though a glob may not match the longer path.
+    pub fn denies_member(
+        &self,
+        path: &str,
+        datatype: Option<DataType>,
+    ) -> Option<(Reason, Option<RuleId>)> {
+        if let Some(clause) = self.denies.first_against(path, datatype) {
+            return Some((Reason::Denied, Some(clause.rule)));
+        }
+        if let Some(clause) = self.redacts.first_against(path, datatype) {
+            return Some((Reason::Redacted, Some(clause.rule)));
+        }
+        if Fit::of_unshaped(datatype) == Fit::Opaque {
+            return Some((Reason::Opaque, None));
+        }
+        let clause = self.unshapeable.first(path, |_| true)?;
+        Some((Reason::Unshapeable, Some(clause.rule)))
     }
 
     /// Whether no rule forwards anything of the entity, or one denies all of it.
@@ -89,12 +162,6 @@ impl<'a> EntityPlan<'a> {
         self.forwards.list.is_empty() || self.denies.list.iter().any(whole)
     }
 
-    fn denied_by(&self, name: &str, datatype: Option<DataType>) -> Option<RuleId> {
-        self.denies.first(name, |clause| match (clause.datatypes, datatype) {
-            (Some(datatypes), Some(datatype)) => datatypes.contains(datatype),
-            _ => true,
-        })
-    }
 }
 
 /// What one rule says about metrics.
@@ -105,6 +172,8 @@ struct Clause<'a> {
     globs: &'a [Glob],
     /// `None`: every datatype.
     datatypes: Option<DataTypes>,
+    /// Of a forward rule that has any.
+    shapes: Option<&'a RuleShapes>,
 }
 
 /// Clauses in the order of their rules, with a table of their globs if they are many.
@@ -121,9 +190,17 @@ impl<'a> Clauses<'a> {
         Clauses { list, table }
     }
 
-    /// The rule of the first clause that matches `name` and that `admits` accepts.
-    fn first(&self, name: &str, admits: impl Fn(&Clause<'_>) -> bool) -> Option<RuleId> {
-        let clause = match &self.table {
+    /// The first clause about `name` and the datatype, in doubt about the datatype too.
+    fn first_against(&self, name: &str, datatype: Option<DataType>) -> Option<&Clause<'a>> {
+        self.first(name, |clause| match (clause.datatypes, datatype) {
+            (Some(datatypes), Some(datatype)) => datatypes.contains(datatype),
+            _ => true,
+        })
+    }
+
+    /// The first clause that matches `name` and that `admits` accepts.
+    fn first(&self, name: &str, admits: impl Fn(&Clause<'a>) -> bool) -> Option<&Clause<'a>> {
+        match &self.table {
             None => self.list.iter().find(|clause| {
                 admits(clause)
                     && (clause.globs.is_empty()
@@ -133,8 +210,7 @@ impl<'a> Clauses<'a> {
                 let admits = |clause: usize| self.list.get(clause).is_some_and(&admits);
                 table.first(name, admits).and_then(|clause| self.list.get(clause))
             }
-        };
-        clause.map(|clause| clause.rule)
+        }
     }
 }
 
@@ -264,7 +340,7 @@ mod tests {
             .collect();
         let list: Vec<Clause<'_>> = (0_u32..)
             .zip(&globs)
-            .map(|(number, globs)| Clause { rule: RuleId(number), globs, datatypes: None })
+            .map(|(number, globs)| Clause { rule: RuleId(number), globs, datatypes: None, shapes: None })
             .collect();
         let scanned = Clauses { list: list.clone(), table: None };
         let looked_up = Clauses::new(list);
@@ -274,9 +350,10 @@ mod tests {
         {
             for skipped in 0..12 {
                 let admits = |clause: &Clause<'_>| clause.rule.0 >= skipped;
+                let rule = |clause: Option<&Clause<'_>>| clause.map(|clause| clause.rule);
                 assert_eq!(
-                    looked_up.first(name, admits),
-                    scanned.first(name, admits),
+                    rule(looked_up.first(name, admits)),
+                    rule(scanned.first(name, admits)),
                     "{name} from {skipped}"
                 );
             }

@@ -11,6 +11,7 @@ use super::filter::TopicFilter;
 use super::glob::{Glob, GlobError};
 use super::rate_reader::{self, RATE_KEYS};
 use super::rule::{Action, DataTypes, Rule, Selectors};
+use super::shape::reader::{self as shape_reader, SHAPE_KEYS};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
 use crate::sparkplug::DataType;
 
@@ -18,7 +19,7 @@ use crate::sparkplug::DataType;
 const MAX_NAME_BYTES: usize = 128;
 
 /// The keys of a rule, for hints about misplaced ones.
-pub(super) const RULE_KEYS: [&str; 12] = [
+pub(super) const RULE_KEYS: [&str; 15] = [
     "name",
     "description",
     "action",
@@ -29,8 +30,11 @@ pub(super) const RULE_KEYS: [&str; 12] = [
     "node-only",
     "allow-metrics",
     "deny-metrics",
+    "redact-metrics",
     "datatypes",
     "rate",
+    "shape",
+    "metric",
 ];
 
 /// What PLC programmers call the datatypes (IEC 61131-3), and Sparkplug's names.
@@ -79,13 +83,13 @@ impl<'s, 'p> RuleReader<'s, 'p> {
         let selectors = self.selectors(&mut section);
         let allow = self.globs(&mut section, "allow-metrics", Names::Metrics);
         let deny = self.globs(&mut section, "deny-metrics", Names::Metrics);
+        let redact = self.globs(&mut section, "redact-metrics", Names::Metrics);
         let datatypes = self.datatypes(&mut section);
         let rate = rate_reader::read(self.file, &mut section, self.problems);
-        if action == Some(Action::Deny) {
-            let help = "name what is denied under `deny-metrics`; without it, everything is";
-            self.not_in_a_deny_rule(&section, "allow-metrics", help);
-            self.not_in_a_deny_rule(&section, "rate", "limits belong to forward rules");
-        }
+        // Datatypes of other rules limit no shape.
+        let forwarded = datatypes.filter(|_| action == Some(Action::Forward));
+        let shapes = shape_reader::read(self.file, &mut section, forwarded, self.problems);
+        self.keys_of_action(&section, action);
         if action == Some(Action::Forward)
             && let Some(glob) = deny.iter().flatten().find(|glob| glob.matches_all())
         {
@@ -97,8 +101,14 @@ impl<'s, 'p> RuleReader<'s, 'p> {
                     .help("if that is meant, `action = \"deny\"` says it more clearly"),
             );
         }
-        let misplaced = |key: &str| {
-            RATE_KEYS.contains(&key).then(|| "it belongs below `[rule.rate]`".to_owned())
+        let misplaced = |key: &str| match key {
+            "names" => Some("it belongs below `[[rule.metric]]`".to_owned()),
+            key if RATE_KEYS.contains(&key) => Some("it belongs below `[rule.rate]`".to_owned()),
+            key if SHAPE_KEYS.contains(&key) => Some(
+                "it belongs below `[rule.shape]`, or `[[rule.metric]]` for metrics by name"
+                    .to_owned(),
+            ),
+            _ => None,
         };
         let header = section.header();
         section.finish(misplaced, self.problems);
@@ -116,8 +126,10 @@ impl<'s, 'p> RuleReader<'s, 'p> {
             selectors,
             allow,
             deny,
+            redact,
             datatypes,
             rate,
+            shapes,
             path: self.file.path.clone(),
             line,
         })
@@ -169,13 +181,14 @@ impl<'s, 'p> RuleReader<'s, 'p> {
 
     fn action(&mut self, section: &mut Section<'_, '_>) -> Option<Action> {
         if section.key_span("action").is_none() {
-            let help = "`action = \"forward\"` or `action = \"deny\"`";
+            let help = "`action = \"forward\"`, `\"deny\"` or `\"redact\"`";
             section.missing("action", help, self.problems);
         }
         let action = section.string("action", self.problems)?;
         match action.value.as_str() {
             "forward" => Some(Action::Forward),
             "deny" => Some(Action::Deny),
+            "redact" => Some(Action::Redact),
             other => {
                 let words = [
                     ("forward", "forward"),
@@ -187,6 +200,9 @@ impl<'s, 'p> RuleReader<'s, 'p> {
                     ("drop", "deny"),
                     ("reject", "deny"),
                     ("block", "deny"),
+                    ("redact", "redact"),
+                    ("mask", "redact"),
+                    ("hide", "redact"),
                 ];
                 let meant = closest(other, words.map(|(word, _)| word))
                     .and_then(|word| words.iter().find(|(known, _)| *known == word));
@@ -196,7 +212,7 @@ impl<'s, 'p> RuleReader<'s, 'p> {
                     action.span,
                     format!("unknown action: `{other}`"),
                 )
-                .label("`forward` or `deny`");
+                .label("`forward`, `deny` or `redact`");
                 self.problems.push(match meant {
                     Some((_, meant)) => problem.help(format!("did you mean `{meant}`?")),
                     None => problem,
@@ -392,11 +408,43 @@ impl<'s, 'p> RuleReader<'s, 'p> {
         Some(datatypes)
     }
 
-    fn not_in_a_deny_rule(&mut self, section: &Section<'_, '_>, key: &str, help: &str) {
-        if let Some(span) = section.key_span(key) {
-            let title = format!("`{key}` in a deny rule");
-            self.error("P013", span, title, "a deny rule lets nothing through");
-            self.problems.help_last(help);
+    /// Reports keys that a rule of this action can't have.
+    fn keys_of_action(&mut self, section: &Section<'_, '_>, action: Option<Action>) {
+        let denied = "name what is denied under `deny-metrics`; without it, everything is";
+        let redacted = "name what is redacted under `redact-metrics`; without it, everything is";
+        let limits = "limits belong to forward rules";
+        let shapes = "shapes belong to forward rules: what crosses is shaped";
+        let (noun, label, keys) = match action {
+            Some(Action::Deny) => (
+                "deny",
+                "a deny rule lets nothing through",
+                [
+                    ("allow-metrics", denied),
+                    ("redact-metrics", "`action = \"redact\"` keeps metrics as null"),
+                    ("rate", limits),
+                    ("shape", shapes),
+                    ("metric", shapes),
+                ],
+            ),
+            Some(Action::Redact) => (
+                "redact",
+                "a redact rule lets no value through",
+                [
+                    ("allow-metrics", redacted),
+                    ("deny-metrics", "`action = \"deny\"` leaves metrics out"),
+                    ("rate", limits),
+                    ("shape", shapes),
+                    ("metric", shapes),
+                ],
+            ),
+            Some(Action::Forward) | None => return,
+        };
+        for (key, help) in keys {
+            if let Some(span) = section.key_span(key) {
+                let title = format!("`{key}` in a {noun} rule");
+                self.error("P013", span, title, label);
+                self.problems.help_last(help);
+            }
         }
     }
 

@@ -56,7 +56,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         write(directory.path()).unwrap();
         let read = |name: &str| fs::read_to_string(directory.path().join(name)).unwrap();
-        for command in Cli::command().get_subcommands() {
+        let command = Cli::command();
+        for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
             let page = read(&format!("man/man1/sparkdiode-{}.1", command.get_name()));
             assert!(page.contains(".SH SYNOPSIS"), "{page}");
         }

@@ -16,7 +16,7 @@ pub(super) enum Fault {
 }
 
 /// Wire types of the protobuf encoding: the low three bits of a key.
-mod wire {
+mod wire_type {
     pub(super) const VARINT: u64 = 0;
     pub(super) const FIXED64: u64 = 1;
     pub(super) const LENGTH: u64 = 2;
@@ -154,26 +154,26 @@ impl<'a> Cursor<'a> {
         loop {
             let number = key >> 3;
             match key & 7 {
-                wire::VARINT => {
+                wire_type::VARINT => {
                     self.varint()?;
                 }
-                wire::FIXED64 => {
+                wire_type::FIXED64 => {
                     self.fixed64()?;
                 }
-                wire::LENGTH => {
+                wire_type::LENGTH => {
                     self.bytes()?;
                 }
-                wire::FIXED32 => {
+                wire_type::FIXED32 => {
                     self.fixed32()?;
                 }
-                wire::GROUP_START => {
+                wire_type::GROUP_START => {
                     let slot = open
                         .get_mut(depth)
                         .ok_or(Fault::OverCap { what: "levels of groups", cap: MAX_GROUPS })?;
                     *slot = number;
                     depth = depth.saturating_add(1);
                 }
-                wire::GROUP_END => {
+                wire_type::GROUP_END => {
                     depth = depth
                         .checked_sub(1)
                         .filter(|&depth| open.get(depth) == Some(&number))

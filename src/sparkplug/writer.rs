@@ -69,13 +69,13 @@ impl PayloadWriter {
     }
 
     /// Bytes so far.
-    pub fn len(&self) -> usize {
+    pub fn written(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Takes back what was appended since the payload had `len` bytes.
-    pub fn truncate(&mut self, len: usize) {
-        self.bytes.truncate(len);
+    /// Takes back what was appended since it had `written` bytes.
+    pub fn take_back(&mut self, written: usize) {
+        self.bytes.truncate(written);
     }
 
     /// The payload, with this `seq`.
@@ -167,9 +167,9 @@ mod tests {
         let metric = Metric { value: Some(Value::Bytes(vec![7; 300])), ..Metric::default() };
         let mut writer = PayloadWriter::new(Some(5), 16);
         writer.metric(Some("a"), &metric);
-        let len = writer.len();
+        let written = writer.written();
         writer.metric(Some("b"), &metric);
-        writer.truncate(len);
+        writer.take_back(written);
         let mut wanted = PayloadWriter::new(Some(5), 16);
         wanted.metric(Some("a"), &metric);
         assert_eq!(writer.finish(Some(1)), wanted.finish(Some(1)));

@@ -402,10 +402,10 @@ impl Turn<'_> {
             let Some(slot) = state.layout.slot(item.slot) else { continue };
             encode::data_metric(&mut item.metric, node);
             // A few bytes of alias become a name each time; the sum has a bound.
-            let before = payload.len();
+            let before = payload.written();
             payload.metric(Some(slot.name()), &item.metric);
-            if payload.len() > MAX_PAYLOAD_BYTES {
-                payload.truncate(before);
+            if payload.written() > MAX_PAYLOAD_BYTES {
+                payload.take_back(before);
                 over = over.saturating_add(1);
             } else {
                 told = true;

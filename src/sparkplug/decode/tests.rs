@@ -371,7 +371,7 @@ proptest! {
     ) {
         let mut bytes = payload.encode_to_vec();
         for (at, byte, change) in changes {
-            let at = at.index(bytes.len() + 1);
+            let at = at.index(bytes.len().saturating_add(1));
             match change {
                 0 => bytes.insert(at, byte),
                 1 => bytes.truncate(at),

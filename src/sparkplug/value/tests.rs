@@ -56,7 +56,7 @@ fn values_in_the_wrong_field_do_not_fit() {
     assert!(!fits(DataType::String, &Value::Bytes(vec![])));
     assert!(!fits(DataType::Bytes, &Value::String(String::new())));
     assert!(!fits(DataType::PropertySet, &Value::Bytes(vec![])));
-    assert!(!fits(DataType::DataSet, &Value::Template(Box::new(Template::default()))));
+    assert!(!fits(DataType::DataSet, &Value::Template(Box::default())));
 }
 
 #[test]

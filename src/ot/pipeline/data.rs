@@ -4,18 +4,23 @@ use prost::Message;
 
 use super::births::low_byte;
 use super::encode;
-use super::turn::{Fate, MAX_PAYLOAD_BYTES, Turn, verdict};
+use super::turn::{MAX_PAYLOAD_BYTES, Turn, verdict};
 use crate::journal::{Body, Relayed};
-use crate::ot::plant::{EntityState, Life, Node, Parts, Removed, Survey, allowance, is_definition};
-use crate::policy::{RuleId, Verdict};
+use crate::ot::plant::{
+    EntityState, Life, Node, Parts, Removed, Slot, Survey, allowance, is_definition,
+};
+use crate::policy::{Limiter, RuleId, Verdict};
 use crate::sparkplug::value::fits;
 use crate::sparkplug::{
     Borrowed, Caps, DataType, Entity, EntityTopic, Metric, NamedMetric, PayloadWriter, Value,
 };
-use crate::telemetry::Reason;
+use crate::telemetry::{Fate, Reason, What};
 
 /// Bytes of a metric in the journal beside its name, mostly.
 const METRIC_BYTES: usize = 32;
+
+/// Why something didn't cross, and which rule says so.
+type Cause = (Reason, Option<RuleId>);
 
 /// A metric of a data message whose slot is known.
 struct Item {
@@ -30,12 +35,13 @@ struct Item {
 }
 
 /// What the metrics of a message came to before the policy was asked.
-enum Meaning {
+enum Meaning<'a> {
     /// The metric is without its name, which is the slot's.
     Slot(usize, Metric),
     /// Not in the birth, but named and typed.
     New(Metric, DataType),
-    Refused(Reason),
+    /// The metric's name, where it has one.
+    Refused(Option<&'a str>, Reason),
 }
 
 impl Turn<'_> {
@@ -59,7 +65,7 @@ impl Turn<'_> {
         let meanings = resolve(state, payload);
         if life == Life::Known {
             // The first live message has to fit what the stored birth says.
-            if meanings.iter().any(|meaning| matches!(meaning, Meaning::Refused(_))) {
+            if meanings.iter().any(|meaning| matches!(meaning, Meaning::Refused(..))) {
                 if let Some(state) = node.state_mut(device) {
                     state.forget();
                 }
@@ -71,7 +77,7 @@ impl Turn<'_> {
         let mut first_drop = None;
         let judged = self.judge_metrics(node, device, meanings, timestamp, late, &mut first_drop);
         let admitted = self.limit(node, device, judged, &mut first_drop);
-        self.tell(node, device, admitted, timestamp, first_drop.unwrap_or(Reason::NoRule))
+        self.tell(node, device, admitted, timestamp, first_drop.unwrap_or((Reason::NoRule, None)))
     }
 
     /// Journals the newest values that rate limits held back, as far as the limits let them.
@@ -107,7 +113,7 @@ impl Turn<'_> {
             let (of_rule, rest): (Vec<Item>, Vec<Item>) =
                 items.into_iter().partition(|item| item.rule == rule);
             items = rest;
-            if self.limiter.admit(self.now.mono, rule, size(&of_rule)) {
+            if self.limiter.admit(self.now.mono, rule, bytes(node, device, of_rule.iter())) {
                 told.extend(of_rule);
             } else {
                 hold(node, device, of_rule);
@@ -141,10 +147,10 @@ impl Turn<'_> {
         &mut self,
         node: &mut Node,
         device: Option<&str>,
-        meanings: Vec<Meaning>,
+        meanings: Vec<Meaning<'_>>,
         timestamp: u64,
         late: bool,
-        first_drop: &mut Option<Reason>,
+        first_drop: &mut Option<Cause>,
     ) -> Vec<Item> {
         let mut items = Vec::with_capacity(meanings.len());
         let mut left = None;
@@ -152,17 +158,19 @@ impl Turn<'_> {
         for meaning in meanings {
             let (slot, mut metric) = match meaning {
                 Meaning::Slot(slot, metric) => (slot, metric),
-                Meaning::Refused(reason) => {
-                    self.account.drop_metrics(reason, 1);
-                    first_drop.get_or_insert(reason);
+                Meaning::Refused(name, reason) => {
+                    let what = What::Metric(name.unwrap_or_default());
+                    self.drop(parts.origin, what, reason, None);
+                    first_drop.get_or_insert((reason, None));
                     continue;
                 }
                 Meaning::New(metric, datatype) => {
                     match self.born_late(&mut parts, &metric, datatype, timestamp) {
-                        Ok(slot) => (slot, metric),
-                        Err(reason) => {
-                            self.account.drop_metrics(reason, 1);
-                            first_drop.get_or_insert(reason);
+                        Ok(slot) => (slot, Metric { name: None, ..metric }),
+                        Err((reason, rule)) => {
+                            let name = metric.name.as_deref().unwrap_or_default();
+                            self.drop(parts.origin, What::Metric(name), reason, rule);
+                            first_drop.get_or_insert((reason, rule));
                             continue;
                         }
                     }
@@ -176,8 +184,9 @@ impl Turn<'_> {
             let lacks = match self.conform(&mut parts, slot, &mut metric, &mut left) {
                 Ok(lacks) => lacks,
                 Err(reason) => {
-                    self.account.drop_metrics(reason, 1);
-                    first_drop.get_or_insert(reason);
+                    let name = parts.state.layout.slot(slot).map(Slot::name).unwrap_or_default();
+                    self.drop(parts.origin, What::Metric(name), reason, None);
+                    first_drop.get_or_insert((reason, None));
                     continue;
                 }
             };
@@ -189,12 +198,12 @@ impl Turn<'_> {
             }
             let historical = metric.is_historical == Some(true);
             match target.verdict {
-                Verdict::Drop { reason, .. } => {
+                Verdict::Drop { reason, rule } => {
                     if !historical {
                         target.update(&metric);
                     }
-                    self.account.drop_metrics(reason, 1);
-                    first_drop.get_or_insert(reason);
+                    self.drop(parts.origin, What::Metric(target.name()), reason, rule);
+                    first_drop.get_or_insert((reason, rule));
                 }
                 Verdict::Forward { rule } => {
                     let unborn = !target.born || lacks;
@@ -212,18 +221,18 @@ impl Turn<'_> {
         metric: &Metric,
         datatype: DataType,
         timestamp: u64,
-    ) -> Result<usize, Reason> {
+    ) -> Result<usize, Cause> {
         let Parts { entity, state, definitions, .. } = parts;
         let plan = self.policy.plan(*entity);
         let name = metric.name.as_deref().unwrap_or_default();
         if entity.device.is_none() && definitions.contains(name) {
             // The NBIRTH has a definition by this name.
-            return Err(Reason::TypeMismatch);
+            return Err((Reason::TypeMismatch, None));
         }
         let verdict = verdict(&plan, name, Some(datatype));
-        if let Verdict::Drop { reason, .. } = verdict {
+        if let Verdict::Drop { reason, rule } = verdict {
             // Not remembered: names that no rule forwards would only take memory.
-            return Err(reason);
+            return Err((reason, rule));
         }
         // Born without a value: what this message says about it is entered like any data.
         let born = Metric {
@@ -231,7 +240,7 @@ impl Turn<'_> {
             timestamp: metric.timestamp.or(Some(timestamp)),
             ..metric.clone()
         };
-        let slot = state.layout.insert(born, datatype).ok_or(Reason::OverCapacity)?;
+        let slot = state.layout.insert(born, datatype).ok_or((Reason::OverCapacity, None))?;
         if let Some(target) = state.layout.slot_mut(slot) {
             target.verdict = verdict;
         }
@@ -244,14 +253,17 @@ impl Turn<'_> {
         node: &mut Node,
         device: Option<&str>,
         items: Vec<Item>,
-        first_drop: &mut Option<Reason>,
+        first_drop: &mut Option<Cause>,
     ) -> Vec<Item> {
         let Some(first) = items.first() else { return items };
         let single = first.rule;
         if items.iter().all(|item| item.rule == single) {
             // Nearly always: one rule forwards all of it.
-            let limited = self.limiter.limits(single);
-            if !limited || self.limiter.admit(self.now.mono, single, size(&items)) {
+            let is_admitted = |limiter: &mut Limiter| {
+                let bytes = bytes(node, device, items.iter());
+                limiter.admit(self.now.mono, single, bytes)
+            };
+            if !self.limiter.limits(single) || is_admitted(self.limiter) {
                 return items;
             }
             self.refuse(node, device, items, first_drop);
@@ -261,7 +273,8 @@ impl Turn<'_> {
         for item in &items {
             if !rules.iter().any(|(rule, _)| *rule == item.rule) {
                 let of_rule = items.iter().filter(|other| other.rule == item.rule);
-                let admitted = self.limiter.admit(self.now.mono, item.rule, bytes(of_rule));
+                let bytes = bytes(node, device, of_rule);
+                let admitted = self.limiter.admit(self.now.mono, item.rule, bytes);
                 rules.push((item.rule, admitted));
             }
         }
@@ -276,15 +289,15 @@ impl Turn<'_> {
         node: &mut Node,
         device: Option<&str>,
         refused: Vec<Item>,
-        first_drop: &mut Option<Reason>,
+        first_drop: &mut Option<Cause>,
     ) {
-        if refused.is_empty() {
-            return;
-        }
-        let metrics = u64::try_from(refused.len()).unwrap_or(u64::MAX);
-        self.account.drop_metrics(Reason::Rate, metrics);
+        let Some(first) = refused.first() else { return };
         // It says more than the reason of any single metric.
-        *first_drop = Some(Reason::Rate);
+        *first_drop = Some((Reason::Rate, Some(first.rule)));
+        for item in &refused {
+            let name = name_of(node, device, item.slot);
+            self.drop(node.origin(device), What::Metric(name), Reason::Rate, Some(item.rule));
+        }
         hold(node, device, refused);
     }
 
@@ -299,7 +312,7 @@ impl Turn<'_> {
         left: &mut Option<usize>,
     ) -> Result<bool, Reason> {
         let Some(Value::Template(instance)) = &mut metric.value else { return Ok(false) };
-        let Parts { entity, state, definitions, types, told, types_due } = parts;
+        let Parts { entity, state, definitions, types, told, types_due, .. } = parts;
         let name: Box<str> = definitions.usable(instance.template_ref.as_deref())?.into();
         let slot = state.layout.slot_mut(place).ok_or(Reason::UnknownMetric)?;
         if slot.definition.as_ref().is_some_and(|definition| *definition != name) {
@@ -340,10 +353,10 @@ impl Turn<'_> {
         device: Option<&str>,
         mut items: Vec<Item>,
         timestamp: u64,
-        otherwise: Reason,
+        (reason, rule): Cause,
     ) -> Fate {
         if items.is_empty() {
-            return Fate::Dropped(otherwise);
+            return Fate::DroppedBy(reason, rule);
         }
         if let Some(state) = node.state_mut(device) {
             update(state, &items);
@@ -358,11 +371,10 @@ impl Turn<'_> {
                 items.retain(|item| !item.unborn || item.historical);
                 fate = Some(Fate::Forwarded);
             } else {
-                let late = items.iter().filter(|item| item.unborn && item.historical).count();
-                if late > 0 {
+                for item in items.iter().filter(|item| item.unborn && item.historical) {
                     // No birth can carry them, and no data before the birth.
-                    let metrics = u64::try_from(late).unwrap_or(u64::MAX);
-                    self.account.drop_metrics(Reason::Rate, metrics);
+                    let name = name_of(node, device, item.slot);
+                    self.drop(node.origin(device), What::Metric(name), Reason::Rate, None);
                 }
                 if items.iter().any(|item| item.unborn && !item.historical) {
                     fate = Some(Fate::Waiting);
@@ -397,7 +409,7 @@ impl Turn<'_> {
         let Some(state) = node.state(device) else { return false };
         let room = items.len().saturating_add(1).saturating_mul(METRIC_BYTES.saturating_mul(2));
         let mut payload = PayloadWriter::new(Some(timestamp), room);
-        let (mut told, mut over) = (false, 0_u64);
+        let mut told = false;
         for mut item in items {
             let Some(slot) = state.layout.slot(item.slot) else { continue };
             encode::data_metric(&mut item.metric, node);
@@ -406,12 +418,11 @@ impl Turn<'_> {
             payload.metric(Some(slot.name()), &item.metric);
             if payload.written() > MAX_PAYLOAD_BYTES {
                 payload.take_back(before);
-                over = over.saturating_add(1);
+                self.drop(node.origin(device), What::Metric(slot.name()), Reason::OverCap, None);
             } else {
                 told = true;
             }
         }
-        self.account.drop_metrics(Reason::OverCap, over);
         if told {
             let topic = EntityTopic::data(Entity { device, ..node.entity() }).to_string();
             let loss_before = !synthetic && std::mem::take(&mut node.loss);
@@ -431,8 +442,8 @@ impl Turn<'_> {
 }
 
 /// Finds the slot of every metric, and checks that its value fits.
-fn resolve(state: &EntityState, payload: Borrowed<'_>) -> Vec<Meaning> {
-    let meaning = |named: NamedMetric<'_>| {
+fn resolve<'a>(state: &EntityState, payload: Borrowed<'a>) -> Vec<Meaning<'a>> {
+    let meaning = |named: NamedMetric<'a>| {
         let NamedMetric { name, metric } = &named;
         let datatype = metric.datatype.and_then(DataType::from_code);
         let Some(place) = state.layout.find(*name, metric.alias) else {
@@ -441,15 +452,15 @@ fn resolve(state: &EntityState, payload: Borrowed<'_>) -> Vec<Meaning> {
                 Some(datatype) if has_name && is_told(datatype, metric) => {
                     Meaning::New(named.into_metric(), datatype)
                 }
-                Some(_) if has_name => Meaning::Refused(Reason::TypeMismatch),
-                _ => Meaning::Refused(Reason::UnknownMetric),
+                Some(_) if has_name => Meaning::Refused(*name, Reason::TypeMismatch),
+                _ => Meaning::Refused(*name, Reason::UnknownMetric),
             };
         };
         let born = state.layout.slot(place).map(|slot| slot.datatype);
         let agrees = metric.datatype.is_none() || datatype == born;
         match born {
             Some(born) if agrees && is_told(born, metric) => Meaning::Slot(place, named.metric),
-            _ => Meaning::Refused(Reason::TypeMismatch),
+            _ => Meaning::Refused(*name, Reason::TypeMismatch),
         }
     };
     payload.metrics.into_iter().take(Caps::METRICS).map(meaning).collect()
@@ -466,6 +477,12 @@ fn is_told(datatype: DataType, metric: &Metric) -> bool {
         }
         _ => true,
     }
+}
+
+/// Name of the metric in this slot.
+fn name_of<'a>(node: &'a Node, device: Option<&str>, slot: usize) -> &'a str {
+    let slot = node.state(device).and_then(|state| state.layout.slot(slot));
+    slot.map(Slot::name).unwrap_or_default()
 }
 
 /// Enters values that are told, or held to be told by a birth; late data changes nothing.
@@ -494,11 +511,11 @@ fn hold(node: &mut Node, device: Option<&str>, items: Vec<Item>) {
     }
 }
 
-fn size(items: &[Item]) -> u32 {
-    bytes(items.iter())
-}
-
-fn bytes<'a>(items: impl Iterator<Item = &'a Item>) -> u32 {
-    let bytes = items.fold(0_usize, |sum, item| sum.saturating_add(item.metric.encoded_len()));
+/// What the metrics take with their names, by which they cross.
+fn bytes<'a>(node: &Node, device: Option<&str>, items: impl Iterator<Item = &'a Item>) -> u32 {
+    let of = |item: &Item| {
+        name_of(node, device, item.slot).len().saturating_add(item.metric.encoded_len())
+    };
+    let bytes = items.fold(0_usize, |sum, item| sum.saturating_add(of(item)));
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }

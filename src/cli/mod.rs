@@ -10,6 +10,8 @@ mod it;
 mod journal;
 mod lab_certs;
 mod ot;
+#[cfg(feature = "reference")]
+mod reference;
 pub mod report;
 mod units;
 
@@ -44,6 +46,9 @@ enum Command {
     LabCerts(lab_certs::LabCertsArgs),
     #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
+    #[cfg(feature = "reference")]
+    #[command(hide = true)]
+    Reference(reference::ReferenceArgs),
 }
 
 /// Does what the arguments (with the program's name first) say, prints, and returns the exit
@@ -62,6 +67,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::LabCerts(arguments) => lab_certs::run(&arguments),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments),
+        #[cfg(feature = "reference")]
+        Command::Reference(arguments) => reference::run(&arguments),
     };
     match result {
         Ok(exit) => exit,

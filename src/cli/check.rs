@@ -58,7 +58,11 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                 Ok((config, found)) => {
                     warnings.extend(found);
                     describe_ot(&mut text, path, &config);
-                    policy(&mut text, &config.policy_paths, true, &mut warnings, &mut errors);
+                    let found =
+                        policy(&mut text, &config.policy_paths, true, &mut warnings, &mut errors);
+                    if config.pseudonym_key.is_none() {
+                        errors.extend(found.as_ref().and_then(half::missing_key));
+                    }
                     halves.0 = Some((path, config));
                 }
                 Err(problems) => errors.extend(problems),
@@ -68,7 +72,8 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                     warnings.extend(found);
                     describe_it(&mut text, path, &config);
                     if !config.policy_paths.is_empty() {
-                        policy(&mut text, &config.policy_paths, false, &mut warnings, &mut errors);
+                        let paths = &config.policy_paths;
+                        let _ = policy(&mut text, paths, false, &mut warnings, &mut errors);
                     }
                     halves.1 = Some((path, config));
                 }
@@ -78,7 +83,7 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
         }
     }
     if !policy_paths.is_empty() {
-        policy(&mut text, &policy_paths, true, &mut warnings, &mut errors);
+        let _ = policy(&mut text, &policy_paths, true, &mut warnings, &mut errors);
     }
     if let (Some((ot_path, ot)), Some((it_path, it))) = &halves {
         compare(ot_path, ot, it_path, it, &mut warnings);
@@ -280,20 +285,23 @@ fn describe_connection(text: &mut String, broker: &BrokerConfig) {
     }
 }
 
-/// Describes the policy in `paths`; `subscribing`: as the OT half uses it.
+/// Reads and describes the policy in `paths`; `subscribing`: as the OT half uses it.
 fn policy(
     text: &mut String,
     paths: &[PathBuf],
     subscribing: bool,
     warnings: &mut Diagnostics,
     errors: &mut Diagnostics,
-) {
+) -> Option<Policy> {
     let policy = match half::read_policy(paths) {
         Ok((policy, found)) => {
             warnings.extend(found);
             policy
         }
-        Err(problems) => return errors.extend(problems),
+        Err(problems) => {
+            errors.extend(problems);
+            return None;
+        }
     };
     let files = policies::load_sources(paths).map_or(0, |sources| sources.len());
     line(
@@ -313,15 +321,22 @@ fn policy(
         line(text, &format!("    {CERTIFICATES}  (stored births: they teach layouts only)"));
     }
     describe_rules(text, &policy, Action::Forward, "forwards");
+    describe_rules(text, &policy, Action::Redact, "keeps in births without their values");
     describe_rules(text, &policy, Action::Deny, "denies, whatever is forwarded");
     line(text, "  never crosses: commands, STATE, unknown message types, other namespaces,");
     line(text, "    and everything that no rule forwards");
+    line(
+        text,
+        "  beside values: Quality, unit, range, description and other engineering properties,",
+    );
+    line(text, "    unless a rule says otherwise; no file, Bytes or DataSet that no rule opens");
+    Some(policy)
 }
 
 fn describe_rules(text: &mut String, policy: &Policy, action: Action, title: &str) {
     let mut rules = policy.rules().iter().filter(|rule| rule.action() == action).peekable();
     match (rules.peek(), action) {
-        (None, Action::Deny) => return,
+        (None, Action::Deny | Action::Redact) => return,
         (None, Action::Forward) => return line(text, "  forwards NOTHING: no forward rule"),
         _ => line(text, &format!("  {title}")),
     }
@@ -332,6 +347,9 @@ fn describe_rules(text: &mut String, policy: &Policy, action: Action, title: &st
             line(text, &format!("      \"{}\"", escape(description)));
         }
         line(text, &format!("      {}", rule.describe()));
+        for shape in rule.describe_shapes() {
+            line(text, &format!("        {}", escape(&shape)));
+        }
     }
 }
 

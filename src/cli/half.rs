@@ -11,12 +11,15 @@ use crate::broker::{BrokerSettings, Credentials, TlsSettings};
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::file::FileError;
 use crate::config::tls::TlsError;
-use crate::config::{self, BrokerConfig, policies, tls};
+use crate::config::{self, BrokerConfig, SecretFile, file_diagnostic, policies, tls};
 use crate::policy::Policy;
+use crate::policy::shape::PseudonymKey;
 use crate::telemetry::logging;
 
 /// Problems that are named in a log line; the rest is counted.
 const MAX_NAMED: usize = 3;
+/// Code of problems with the key for pseudonyms.
+const KEY: &str = "P020";
 
 /// Options of both halves.
 #[derive(Args, Debug)]
@@ -49,9 +52,49 @@ pub(super) fn read_policy(paths: &[PathBuf]) -> Result<(Policy, Diagnostics), Di
     Policy::parse(&policies::load_sources(paths)?)
 }
 
+/// Reads the policy from files and directories for the OT half, which makes the pseudonyms that
+/// it asks for.
+pub(super) fn read_ot_policy(
+    paths: &[PathBuf],
+    key: Option<&SecretFile>,
+) -> Result<(Policy, Diagnostics), Diagnostics> {
+    let (mut policy, warnings) = read_policy(paths)?;
+    match key {
+        Some(key) => {
+            let secret = key.read().map_err(|error| file_diagnostic(key.path(), &error))?;
+            let made = PseudonymKey::new(secret.expose().as_bytes());
+            policy.set_pseudonym_key(
+                made.map_err(|error| Diagnostic::file_error(KEY, key.path(), error.to_string()))?,
+            );
+        }
+        None => {
+            if let Some(problem) = missing_key(&policy) {
+                return Err(problem.into());
+            }
+        }
+    }
+    Ok((policy, warnings))
+}
+
+/// What is wrong with the policy where there is no key for pseudonyms.
+pub(super) fn missing_key(policy: &Policy) -> Option<Diagnostic> {
+    let rule = policy.needs_pseudonym_key()?;
+    let title = format!(
+        "rule `{}` (line {}) asks for pseudonyms, and no key is configured",
+        rule.name(),
+        rule.line()
+    );
+    Some(Diagnostic::file_error(KEY, rule.path(), title).help(
+        "name a file with 32 random bytes or more in `ot.toml`, `[policies]` \
+         `pseudonym-key-file`; `openssl rand -hex 32` makes one",
+    ))
+}
+
 /// Reads the policy again, for a half that is running: what is wrong comes in one line.
-pub(super) fn read_policy_again(paths: &[PathBuf]) -> Result<Policy, String> {
-    match read_policy(paths) {
+pub(super) fn read_policy_again(
+    read: impl Fn() -> Result<(Policy, Diagnostics), Diagnostics>,
+) -> Result<Policy, String> {
+    match read() {
         Ok((policy, warnings)) => {
             for warning in warnings {
                 tracing::warn!(place = place(&warning), "{}", warning.title);
@@ -141,7 +184,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.toml");
         std::fs::write(&path, "[[rule]]\nname = 1\n[[rool]]\n").unwrap();
-        let line = read_policy_again(&[path]).unwrap_err();
+        let line = read_policy_again(|| read_policy(&[path.clone()])).unwrap_err();
         assert!(line.contains("a.toml:2:"), "{line}");
         assert!(!line.contains('\n'), "{line}");
     }

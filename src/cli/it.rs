@@ -63,7 +63,8 @@ fn read_policy_copy(
     let (policy, found) = half::read_policy(&config.policy_paths)?;
     warnings.extend(found);
     let paths = config.policy_paths.clone();
-    let again: PolicyLoader = Box::new(move || half::read_policy_again(&paths));
+    let again: PolicyLoader =
+        Box::new(move || half::read_policy_again(|| half::read_policy(&paths)));
     Ok(Some((policy, again)))
 }
 

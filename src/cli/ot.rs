@@ -23,11 +23,12 @@ pub(super) struct OtArgs {
 
 pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     let (config, mut warnings) = OtConfig::load(&arguments.half.config)?;
-    let (policy, found) = half::read_policy(&config.policy_paths)?;
+    let key = config.pseudonym_key.as_ref();
+    let (policy, found) = half::read_ot_policy(&config.policy_paths, key)?;
     warnings.extend(found);
     let broker = half::broker_settings(&config.broker, config.client_id)?;
     half::begin("ot", &arguments.half, warnings)?;
-    let paths = config.policy_paths;
+    let (paths, key) = (config.policy_paths, config.pseudonym_key);
     let settings = Settings {
         pipeline: PipelineSettings {
             source: config.name.clone(),
@@ -42,7 +43,9 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
         broker,
         state_dir: config.state_dir,
         policy,
-        policy_loader: Box::new(move || half::read_policy_again(&paths)),
+        policy_loader: Box::new(move || {
+            half::read_policy_again(|| half::read_ot_policy(&paths, key.as_ref()))
+        }),
     };
     ot::run(settings).map_err(|error| {
         let exit = match &error {

@@ -186,7 +186,15 @@ impl ItConfig {
         let state_dir = read_state(reader, &section, state, "\"/var/lib/sparkdiode/it\"");
         let policy_paths = match raw.policies {
             Some(policies) => {
-                let (section, policies) = Section::of("policies", Some(policies));
+                let (section, mut policies) = Section::of("policies", Some(policies));
+                if let Some(key) = policies.pseudonym_key_file.take() {
+                    let title = "`pseudonym-key-file` belongs into `ot.toml`";
+                    let problem = reader
+                        .error(code::COMBINATION, key.span(), title)
+                        .label("this half must not be able to find out who is who")
+                        .help("it knows pseudonyms by their form");
+                    reader.push(problem);
+                }
                 read_policies(reader, &section, policies)
             }
             None => Some(Vec::new()),

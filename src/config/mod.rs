@@ -37,6 +37,8 @@ pub use secret::{Secret, SecretFile};
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawPolicies {
     paths: Option<Spanned<Vec<Spanned<String>>>>,
+    /// `ot.toml` only.
+    pseudonym_key_file: Option<Spanned<String>>,
 }
 
 /// `[state]` of both files as it is written.

@@ -10,7 +10,10 @@ use super::broker::{DEFAULT_OT_MAX_PACKET_BYTES, RawBroker};
 use super::diagnostic::{Diagnostics, SourceFile};
 use super::journal::RawJournal;
 use super::reader::{Environment, Reader, Section, code};
-use super::{BrokerConfig, JournalConfig, RawPolicies, RawState, read_policies, read_state};
+use super::{
+    BrokerConfig, JournalConfig, RawPolicies, RawState, SecretFile, read_policies, read_state,
+};
+use crate::policy::shape::PseudonymKey;
 
 /// `keyframe-every-s`: after any loss the mirror is whole again within this time. A minute
 /// costs a 300-metric birth per node and minute, a few per cent of usual data.
@@ -34,6 +37,8 @@ pub struct OtConfig {
     pub broker: BrokerConfig,
     /// Policy files, and directories of them; never empty. See [`super::policies`].
     pub policy_paths: Vec<PathBuf>,
+    /// Key for the pseudonyms that policies ask for.
+    pub pseudonym_key: Option<SecretFile>,
     pub journal: JournalConfig,
     /// Directory that the OT half alone may write.
     pub state_dir: PathBuf,
@@ -110,7 +115,8 @@ impl OtConfig {
         }
         let client_id = reader.text("client-id", broker.client_id.take(), client_id_fault);
         let broker = BrokerConfig::read(reader, &section, broker, DEFAULT_OT_MAX_PACKET_BYTES);
-        let (section, policies) = Section::of("policies", raw.policies);
+        let (section, mut policies) = Section::of("policies", raw.policies);
+        let pseudonym_key = read_pseudonym_key(reader, policies.pseudonym_key_file.take());
         let policy_paths = read_policies(reader, &section, policies);
         let (section, journal) = Section::of("journal", raw.journal);
         let journal = JournalConfig::read(reader, &section, journal);
@@ -124,6 +130,7 @@ impl OtConfig {
             name,
             broker: broker?,
             policy_paths: policy_paths?,
+            pseudonym_key,
             journal: journal?,
             state_dir: state_dir?,
             relay,
@@ -162,6 +169,30 @@ impl RelayConfig {
             max_devices_per_node: usize::try_from(max_devices_per_node).unwrap_or(usize::MAX),
         }
     }
+}
+
+fn read_pseudonym_key(reader: &mut Reader, file: Option<Spanned<String>>) -> Option<SecretFile> {
+    let file = reader.path("pseudonym-key-file", &file?);
+    let key = SecretFile::new(&file.path);
+    if file.visible {
+        match key.read() {
+            Err(error) => {
+                let problem = reader.error(code::SECRET, file.span, error.to_string());
+                let problem =
+                    error.hint().into_iter().fold(problem, |problem, hint| problem.help(hint));
+                reader.push(problem);
+            }
+            Ok(secret) => {
+                if let Err(error) = PseudonymKey::new(secret.expose().as_bytes()) {
+                    let problem = reader
+                        .error(code::SECRET, file.span, error.to_string())
+                        .help("`openssl rand -hex 32` makes one");
+                    reader.push(problem);
+                }
+            }
+        }
+    }
+    Some(key)
 }
 
 fn name_fault(name: &str) -> Option<String> {

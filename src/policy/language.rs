@@ -21,6 +21,7 @@
 //! | P017 | empty list |
 //! | P018 | bad shape |
 //! | P019 | bad regular expression |
+//! | P020 | no key for pseudonyms |
 //! | P101 | warning: control metrics never cross |
 //! | P102 | warning: a character that is no wildcard here |
 //! | P103 | warning: nothing is forwarded |

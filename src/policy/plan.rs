@@ -161,7 +161,6 @@ impl<'a> EntityPlan<'a> {
         let whole = |clause: &Clause<'_>| clause.globs.is_empty() && clause.datatypes.is_none();
         self.forwards.list.is_empty() || self.denies.list.iter().any(whole)
     }
-
 }
 
 /// What one rule says about metrics.
@@ -340,7 +339,12 @@ mod tests {
             .collect();
         let list: Vec<Clause<'_>> = (0_u32..)
             .zip(&globs)
-            .map(|(number, globs)| Clause { rule: RuleId(number), globs, datatypes: None, shapes: None })
+            .map(|(number, globs)| Clause {
+                rule: RuleId(number),
+                globs,
+                datatypes: None,
+                shapes: None,
+            })
             .collect();
         let scanned = Clauses { list: list.clone(), table: None };
         let looked_up = Clauses::new(list);

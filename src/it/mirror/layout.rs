@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use crate::it::mirror::recheck::{Rechecked, Word};
+use crate::policy::shape::is_part;
 use crate::sparkplug::{
     DataType, Metric, Payload, Property, PropertySet, PropertyValue, Template, Value, names, value,
 };
@@ -23,10 +25,12 @@ pub(super) struct Layout {
 
 /// One metric: its birth with the value seen last.
 #[derive(Debug, Clone)]
-struct Slot {
-    metric: Metric,
+pub(super) struct Slot {
+    pub(super) metric: Metric,
     /// Not seen since messages were lost on the OT side; published with Quality 500.
     stale: bool,
+    /// What the mirror's own copy of the policy says of it; `None` without a copy.
+    pub(super) word: Option<Box<Word>>,
 }
 
 /// What folding a message into a layout did with one metric.
@@ -40,6 +44,8 @@ pub(super) enum Folded {
     Unknown,
     /// The value doesn't fit the metric's datatype.
     Mismatch,
+    /// The mirror's own copy of the policy doesn't let the value through.
+    Refused,
 }
 
 impl Layout {
@@ -74,7 +80,7 @@ impl Layout {
         metric.timestamp.get_or_insert(date);
         normalise(&mut metric);
         self.index.insert(name, self.slots.len());
-        self.slots.push(Slot { metric, stale: false });
+        self.slots.push(Slot { metric, stale: false, word: None });
         true
     }
 
@@ -84,9 +90,9 @@ impl Layout {
     }
 
     /// Keeps the metrics for which `keep` says so; true when any went.
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(&mut Metric) -> bool) -> bool {
+    pub(super) fn retain(&mut self, keep: impl FnMut(&mut Slot) -> bool) -> bool {
         let before = self.slots.len();
-        self.slots.retain_mut(|slot| keep(&mut slot.metric));
+        self.slots.retain_mut(keep);
         if self.slots.len() == before {
             return false;
         }
@@ -144,7 +150,12 @@ impl Layout {
 
     /// Folds one metric of a data message in and makes it fit for publication: dated, typed by
     /// its birth alone, and good again if it was stale. Historical values change nothing.
-    pub(super) fn fold(&mut self, metric: &mut Metric, date: u64) -> Folded {
+    pub(super) fn fold(
+        &mut self,
+        metric: &mut Metric,
+        date: u64,
+        rechecked: &mut Rechecked,
+    ) -> Folded {
         let Some(slot) = metric
             .name
             .as_deref()
@@ -156,11 +167,20 @@ impl Layout {
         if !fits(&slot.metric, metric) {
             return Folded::Mismatch;
         }
+        if let Some(word) = &slot.word
+            && !word.recheck(&slot.metric, metric, rechecked)
+        {
+            return Folded::Refused;
+        }
         metric.alias = None;
         metric.datatype = None;
         metric.timestamp.get_or_insert(date);
         normalise(metric);
         if metric.is_historical == Some(true) {
+            return Folded::Known;
+        }
+        if is_part(metric) {
+            // A part of a file is no state that a birth could tell.
             return Folded::Known;
         }
         let current = &mut slot.metric;
@@ -184,6 +204,12 @@ impl Layout {
             set_quality(properties, quality);
         }
         Folded::Refreshed
+    }
+
+    /// The metric as the mirror's own copy of the policy lets it through; whether it does.
+    pub(super) fn recheck(&self, metric: &mut Metric, rechecked: &mut Rechecked) -> bool {
+        let Some(slot) = self.find(metric) else { return true };
+        slot.word.as_ref().is_none_or(|word| word.recheck(&slot.metric, metric, rechecked))
     }
 
     /// Whether the layout has this metric, and its value fits.
@@ -478,13 +504,13 @@ mod tests {
     fn data_is_folded_in_and_historical_data_is_not() {
         let mut layout = layout(vec![metric("a", 1.0)]);
         let mut data = Metric { is_historical: Some(true), ..metric("a", 9.0) };
-        assert_eq!(layout.fold(&mut data, 1), Folded::Known);
+        assert_eq!(layout.fold(&mut data, 1, &mut Rechecked::default()), Folded::Known);
         assert_eq!(layout.birth_metrics().next().unwrap().value, Some(Value::Double(1.0)));
         let mut data = metric("a", 2.0);
-        assert_eq!(layout.fold(&mut data, 1), Folded::Known);
+        assert_eq!(layout.fold(&mut data, 1, &mut Rechecked::default()), Folded::Known);
         assert_eq!(data.datatype, None, "data carries no datatype");
         assert_eq!(layout.birth_metrics().next().unwrap().value, Some(Value::Double(2.0)));
-        assert_eq!(layout.fold(&mut metric("b", 2.0), 1), Folded::Unknown);
+        assert_eq!(layout.fold(&mut metric("b", 2.0), 1, &mut Rechecked::default()), Folded::Unknown);
     }
 
     #[test]
@@ -492,7 +518,7 @@ mod tests {
         let mut layout = layout(vec![metric("a", 1.0), metric("b", 1.0)]);
         layout.mark_stale();
         let mut data = metric("a", 2.0);
-        assert_eq!(layout.fold(&mut data, 1), Folded::Refreshed);
+        assert_eq!(layout.fold(&mut data, 1, &mut Rechecked::default()), Folded::Refreshed);
         assert_eq!(quality_of(&data), Some(QUALITY_GOOD));
         let births: Vec<Metric> = layout.birth_metrics().collect();
         assert_eq!(quality_of(&births[0]), None);
@@ -513,7 +539,7 @@ mod tests {
             ..Metric::default()
         };
         let mut layout = layout(vec![instance(vec![metric("rpm", 1.0), metric("amps", 2.0)])]);
-        layout.fold(&mut instance(vec![metric("amps", 3.0), metric("alien", 3.0)]), 1);
+        layout.fold(&mut instance(vec![metric("amps", 3.0), metric("alien", 3.0)]), 1, &mut Rechecked::default());
         let born = layout.birth_metrics().next().unwrap();
         let Some(Value::Template(template)) = born.value else { panic!("a template") };
         let values: Vec<_> = template.metrics.iter().map(|m| m.value.clone()).collect();

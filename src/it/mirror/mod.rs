@@ -11,6 +11,7 @@ mod keyframes;
 mod layout;
 mod node;
 mod outgoing;
+mod recheck;
 mod sessions;
 mod snapshot;
 #[cfg(test)]

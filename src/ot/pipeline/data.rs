@@ -4,7 +4,8 @@ use prost::Message;
 
 use super::births::low_byte;
 use super::encode;
-use super::turn::{MAX_PAYLOAD_BYTES, Turn, verdict};
+use super::shape::{self, Decided};
+use super::turn::{MAX_PAYLOAD_BYTES, Turn, judge};
 use crate::journal::{Body, Relayed};
 use crate::ot::plant::{
     EntityState, Life, Node, Parts, Removed, Slot, Survey, allowance, is_definition,
@@ -27,9 +28,11 @@ struct Item {
     slot: usize,
     /// Without its name, which is the slot's.
     metric: Metric,
-    /// Late data, which doesn't change the current value.
+    /// Late data, or a part of a file, which doesn't change the current value.
     historical: bool,
     rule: RuleId,
+    /// Readers have null with Quality 0 of the relay's own making for it.
+    restores: bool,
     /// Its slot isn't part of the journalled birth, or the birth lacks its template's type.
     unborn: bool,
 }
@@ -80,7 +83,8 @@ impl Turn<'_> {
         self.tell(node, device, admitted, timestamp, first_drop.unwrap_or((Reason::NoRule, None)))
     }
 
-    /// Journals the newest values that rate limits held back, as far as the limits let them.
+    /// Journals the newest values that rate limits and intervals held back, as far as these let
+    /// them.
     pub(super) fn flush_held(&mut self, node: &mut Node, device: Option<&str>) {
         let Node { own, devices, told, .. } = node;
         let state = match device {
@@ -89,7 +93,7 @@ impl Turn<'_> {
         };
         let Some(state) = state.filter(|state| state.holds) else { return };
         let mut items = Vec::new();
-        let mut waits_for_birth = false;
+        let mut waits = false;
         for (slot, held) in state.layout.slots.iter_mut().enumerate() {
             let Verdict::Forward { rule } = held.verdict else {
                 held.held = None;
@@ -98,13 +102,15 @@ impl Turn<'_> {
             let is_instance = |metric: &Metric| matches!(metric.value, Some(Value::Template(_)));
             let lacks_type = held.held.as_ref().is_some_and(is_instance)
                 && !held.definition.as_ref().is_some_and(|name| told.contains(&**name));
-            if !held.born || lacks_type {
-                waits_for_birth |= held.held.is_some();
+            if !held.born || lacks_type || !shape::is_due(held, self.now) {
+                waits |= held.held.is_some();
             } else if let Some(metric) = held.held.take() {
-                items.push(Item { slot, metric, historical: false, rule, unborn: false });
+                let restores = shape::restores(held, &metric, self.policy.pseudonyms());
+                let historical = false;
+                items.push(Item { slot, metric, historical, rule, restores, unborn: false });
             }
         }
-        state.holds = waits_for_birth;
+        state.holds = waits;
         let mut rules: Vec<RuleId> = items.iter().map(|item| item.rule).collect();
         rules.sort_unstable();
         rules.dedup();
@@ -120,8 +126,9 @@ impl Turn<'_> {
             }
         }
         if !told.is_empty() {
+            let losses = node.losses;
             if let Some(state) = node.state_mut(device) {
-                update(state, &told);
+                self.update(state, &told, losses);
             }
             // What was held back was counted when it came.
             let _ = self.journal_data(node, device, told, self.now.wall_ms, true);
@@ -154,6 +161,8 @@ impl Turn<'_> {
     ) -> Vec<Item> {
         let mut items = Vec::with_capacity(meanings.len());
         let mut left = None;
+        let losses = node.losses;
+        let how = self.policy.pseudonyms();
         let Some(mut parts) = node.parts(device) else { return items };
         for meaning in meanings {
             let (slot, mut metric) = match meaning {
@@ -196,20 +205,39 @@ impl Turn<'_> {
             if late && metric.timestamp < target.current.timestamp {
                 metric.is_historical = Some(true);
             }
-            let historical = metric.is_historical == Some(true);
-            match target.verdict {
+            let historical = shape::passes_by(&metric);
+            let (reason, rule) = match target.verdict {
+                Verdict::Forward { rule } => {
+                    match shape::decide(target, &metric, losses, self.now, how) {
+                        Decided::Forward { restores } => {
+                            let unborn = !target.born || lacks;
+                            items.push(Item { slot, metric, historical, rule, restores, unborn });
+                            continue;
+                        }
+                        Decided::Hold => {
+                            parts.state.birth_due |= !target.born;
+                            parts.state.holds = true;
+                            target.held = Some(metric);
+                            (Reason::Interval, Some(rule))
+                        }
+                        Decided::Drop(reason) => (reason, Some(rule)),
+                    }
+                }
+                Verdict::Redact { rule } => {
+                    if !historical {
+                        target.update(&metric);
+                    }
+                    (Reason::Redacted, Some(rule))
+                }
                 Verdict::Drop { reason, rule } => {
                     if !historical {
                         target.update(&metric);
                     }
-                    self.drop(parts.origin, What::Metric(target.name()), reason, rule);
-                    first_drop.get_or_insert((reason, rule));
+                    (reason, rule)
                 }
-                Verdict::Forward { rule } => {
-                    let unborn = !target.born || lacks;
-                    items.push(Item { slot, metric, historical, rule, unborn });
-                }
-            }
+            };
+            self.drop(parts.origin, What::Metric(target.name()), reason, rule);
+            first_drop.get_or_insert((reason, rule));
         }
         items
     }
@@ -222,15 +250,16 @@ impl Turn<'_> {
         datatype: DataType,
         timestamp: u64,
     ) -> Result<usize, Cause> {
-        let Parts { entity, state, definitions, .. } = parts;
+        let Parts { entity, state, definitions, losses, .. } = parts;
+        let losses = *losses;
         let plan = self.policy.plan(*entity);
         let name = metric.name.as_deref().unwrap_or_default();
         if entity.device.is_none() && definitions.contains(name) {
             // The NBIRTH has a definition by this name.
             return Err((Reason::TypeMismatch, None));
         }
-        let verdict = verdict(&plan, name, Some(datatype));
-        if let Verdict::Drop { reason, rule } = verdict {
+        let judged = judge(&plan, name, Some(datatype));
+        if let Verdict::Drop { reason, rule } = judged.verdict {
             // Not remembered: names that no rule forwards would only take memory.
             return Err((reason, rule));
         }
@@ -242,7 +271,7 @@ impl Turn<'_> {
         };
         let slot = state.layout.insert(born, datatype).ok_or((Reason::OverCapacity, None))?;
         if let Some(target) = state.layout.slot_mut(slot) {
-            target.verdict = verdict;
+            shape::enter(target, &judged, losses);
         }
         Ok(slot)
     }
@@ -329,7 +358,7 @@ impl Turn<'_> {
             let plan = self.policy.plan(*entity);
             let budget = left.unwrap_or_else(|| allowance(instance.encoded_len()));
             let mut survey = Survey::new(definitions, &plan, budget);
-            let asked = survey.instance(slot.name(), &name);
+            let asked = survey.instance(slot.name(), &name, slot.disarm());
             *left = Some(survey.budget());
             match asked {
                 Ok(asked) => **types_due |= types.extend(asked),
@@ -358,8 +387,9 @@ impl Turn<'_> {
         if items.is_empty() {
             return Fate::DroppedBy(reason, rule);
         }
+        let losses = node.losses;
         if let Some(state) = node.state_mut(device) {
-            update(state, &items);
+            self.update(state, &items, losses);
         }
         let mut fate = None;
         if items.iter().any(|item| item.unborn) || node.types_due {
@@ -397,6 +427,17 @@ impl Turn<'_> {
         }
     }
 
+    /// Enters values that are told, or held to be told by a birth; late data changes no value.
+    fn update(&self, state: &mut EntityState, items: &[Item], losses: u64) {
+        for item in items {
+            let Some(slot) = state.layout.slot_mut(item.slot) else { continue };
+            shape::forwarded(slot, &item.metric, losses, self.now);
+            if !item.historical {
+                slot.update(&item.metric);
+            }
+        }
+    }
+
     /// False: not one of the metrics fits into a frame.
     fn journal_data(
         &mut self,
@@ -413,6 +454,7 @@ impl Turn<'_> {
         for mut item in items {
             let Some(slot) = state.layout.slot(item.slot) else { continue };
             encode::data_metric(&mut item.metric, node);
+            shape::tell(slot, &mut item.metric, item.restores, self.policy.pseudonyms());
             // A few bytes of alias become a name each time; the sum has a bound.
             let before = payload.written();
             payload.metric(Some(slot.name()), &item.metric);
@@ -483,15 +525,6 @@ fn is_told(datatype: DataType, metric: &Metric) -> bool {
 fn name_of<'a>(node: &'a Node, device: Option<&str>, slot: usize) -> &'a str {
     let slot = node.state(device).and_then(|state| state.layout.slot(slot));
     slot.map(Slot::name).unwrap_or_default()
-}
-
-/// Enters values that are told, or held to be told by a birth; late data changes nothing.
-fn update(state: &mut EntityState, items: &[Item]) {
-    for item in items.iter().filter(|item| !item.historical) {
-        if let Some(slot) = state.layout.slot_mut(item.slot) {
-            slot.update(&item.metric);
-        }
-    }
 }
 
 /// Keeps the newest value of each metric for the time when the rate limit lets it pass.

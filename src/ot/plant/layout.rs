@@ -1,10 +1,12 @@
 //! Layout of one entity: what its birth taught about its metrics, and their current values.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
 use crate::policy::Verdict;
+use crate::policy::shape::{Disarm, Shape, ShapeState};
 use crate::sparkplug::value::{evident_datatype, fits};
 use crate::sparkplug::{Caps, DataType, Metric, Template, Value, names};
 use crate::telemetry::Reason;
@@ -25,8 +27,21 @@ pub(crate) struct Slot {
     pub(crate) verdict: Verdict,
     /// Part of the birth that was journalled last.
     pub(crate) born: bool,
-    /// The newest value that a rate limit held back; it waits for its turn.
+    /// The newest value that a rate limit or an interval held back; it waits for its turn.
     pub(crate) held: Option<Metric>,
+    /// What becomes of its values; `None` where no rule shapes them.
+    pub(crate) shaper: Option<Box<Shaper>>,
+    /// The current value is null since the relay made it so: it is told with Quality 0.
+    pub(crate) nulled: bool,
+}
+
+/// How the values of a metric are shaped.
+#[derive(Clone, Debug)]
+pub(crate) struct Shaper {
+    pub(crate) shape: Arc<Shape>,
+    /// Whether values have to be looked at before they cross.
+    pub(crate) looks: bool,
+    pub(crate) state: ShapeState,
 }
 
 impl Slot {
@@ -39,8 +54,22 @@ impl Slot {
         (!self.inferred).then_some(self.datatype)
     }
 
+    /// Whether its values cross.
     pub(crate) fn is_forwarded(&self) -> bool {
         matches!(self.verdict, Verdict::Forward { .. })
+    }
+
+    /// Whether births have it, be it without a value.
+    pub(crate) fn is_told(&self) -> bool {
+        matches!(self.verdict, Verdict::Forward { .. } | Verdict::Redact { .. })
+    }
+
+    /// What may cross inside of its values.
+    pub(crate) fn disarm(&self) -> &Disarm {
+        match &self.shaper {
+            Some(shaper) => shaper.shape.disarm(),
+            None => Shape::unshaped().disarm(),
+        }
     }
 
     /// Takes over a newer state. Properties and metadata stay where the newer one has none.
@@ -64,6 +93,7 @@ impl Slot {
             current.metadata.clone_from(&newer.metadata);
         }
         self.held = None;
+        self.nulled = false;
     }
 }
 
@@ -171,6 +201,8 @@ impl Layout {
             verdict: Verdict::Drop { reason: Reason::NoRule, rule: None },
             born: false,
             held: None,
+            shaper: None,
+            nulled: false,
         };
         let index = match self.by_name.get(&name).copied() {
             Some(index) => {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 
-pub(crate) use layout::{Layout, Slot, Taught, is_definition};
+pub(crate) use layout::{Layout, Shaper, Slot, Taught, is_definition};
 pub(crate) use sequence::{Arrival, Sequence};
 pub(crate) use stored::StoredPlant;
 pub(crate) use templates::{Definitions, Removed, SURVEY_BYTES, Survey, Types, allowance};
@@ -45,8 +45,10 @@ pub(crate) struct EntityState {
     pub(crate) birth_due: bool,
     /// Messages whose metrics wait for that birth.
     pub(crate) waiting: u64,
-    /// Some slot holds a value back for a rate limit.
+    /// Some slot holds a value back for a rate limit or an interval.
     pub(crate) holds: bool,
+    /// Another policy tells metrics of the journalled birth in another way.
+    pub(crate) reshaped: bool,
 }
 
 impl EntityState {
@@ -136,7 +138,8 @@ impl Node {
         let entity = Entity { group, edge_node, device };
         let origin = Origin { entity: Some(entity), node: Some(*slot) };
         let types_due = &mut self.types_due;
-        Some(Parts { entity, origin, state, definitions, types, told, types_due })
+        let losses = self.losses;
+        Some(Parts { entity, origin, state, definitions, types, told, types_due, losses })
     }
 
     /// Messages of the node and its devices that wait for a birth.
@@ -185,6 +188,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) types: &'a mut Types,
     pub(crate) told: &'a BTreeSet<String>,
     pub(crate) types_due: &'a mut bool,
+    /// How often the node has lost messages.
+    pub(crate) losses: u64,
 }
 
 /// Every edge node, up to a configured number.

@@ -54,7 +54,7 @@ const ENGINEERING: [&str; 30] = [
 ];
 
 /// What may cross beside and inside of values. What isn't said is the default.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Disarm {
     /// By default the engineering properties.
     properties: Option<Names>,
@@ -200,8 +200,8 @@ pub(super) fn disarm(
     }
     if let Some(metadata) = &metric.metadata {
         let told = told_metadata(disarm, length, datatype, metric.value.as_ref(), metadata);
-        changed |= told.as_ref() != Some(metadata);
-        metric.metadata = told;
+        changed |= told.as_ref() != Some(&**metadata);
+        metric.metadata = told.map(Box::new);
     }
     match &mut metric.value {
         Some(Value::DataSet(table)) => changed |= retain_columns(disarm, table),

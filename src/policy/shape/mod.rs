@@ -43,7 +43,8 @@
 //! - **Null** is a statement without a value: only time, disarm, deadband (null and not null
 //!   always differ) and interval look at it.
 //! - **NaN and infinities** are outside every range. `clamp` brings an infinity to the bound on
-//!   its side; what can't be clamped becomes null. Without a range they cross as they are.
+//!   its side; what can't be clamped becomes null. Without a range they cross as they are. With a
+//!   `step`, clamping brings numbers to the nearest multiple inside of the range.
 //! - **Integers** are compared exactly, as two's complement of their datatype's width. What a
 //!   step or clamp makes has to fit the datatype: a multiple that doesn't is replaced by the next
 //!   one towards zero, a bound that doesn't becomes null.
@@ -60,6 +61,8 @@
 //!   over, as one without their datatype would be.
 
 mod disarm;
+#[cfg(test)]
+pub(super) mod naive;
 mod numbers;
 mod pseudonym;
 pub(super) mod reader;
@@ -86,7 +89,7 @@ use pseudonym::Pseudonym;
 use texts::{Allowed, Length};
 
 /// Everything that a rule says about the values of one metric.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shape {
     max_age: Option<Duration>,
     max_future: Option<Duration>,
@@ -235,9 +238,8 @@ impl Shape {
         let length = self.length.as_ref();
         match datatype {
             DataType::Bytes => length.is_some_and(|length| length.max_bytes.is_some()),
-            DataType::File => length.is_some_and(|length| {
-                length.max_bytes.is_some() && length.content_types.is_some()
-            }),
+            DataType::File => length
+                .is_some_and(|length| length.max_bytes.is_some() && length.content_types.is_some()),
             DataType::DataSet => self.disarm.has_columns(),
             _ => true,
         }

@@ -137,12 +137,35 @@ impl Step {
             },
             Number::Float(float) => {
                 let rounded = self.round_f64(f64::from(float), LARGEST_F32_MULTIPLE);
-                let rounded = rounded.map(|rounded| rounded as f32).filter(|float| float.is_finite());
+                let rounded =
+                    rounded.map(|rounded| rounded as f32).filter(|float| float.is_finite());
                 rounded.map_or(number, Number::Float)
             }
             Number::Double(double) => {
                 self.round_f64(double, LARGEST_F64_MULTIPLE).map_or(number, Number::Double)
             }
+        }
+    }
+
+    /// The multiple next to `end` on the side of it that is above or below; the end itself where
+    /// multiples are too fine to tell.
+    fn next(self, end: Number, above: bool) -> Number {
+        let next_f64 = |end: f64, largest: f64| {
+            let multiple = end / self.size;
+            let multiple = if above { multiple.ceil() } else { multiple.floor() };
+            if multiple.abs() < largest { multiple * self.size } else { end }
+        };
+        match (end, self.whole) {
+            (Number::Whole(end), Some(size)) => {
+                let below = end.saturating_sub(end.checked_rem_euclid(size).unwrap_or(0));
+                let next = below.saturating_add(size);
+                Number::Whole(if above && below < end { next } else { below })
+            }
+            (Number::Whole(_), None) => end,
+            (Number::Float(float), _) => {
+                Number::Float(next_f64(f64::from(float), LARGEST_F32_MULTIPLE) as f32)
+            }
+            (Number::Double(double), _) => Number::Double(next_f64(double, LARGEST_F64_MULTIPLE)),
         }
     }
 
@@ -190,18 +213,19 @@ impl Bound {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Placed {
     Inside,
-    /// Outside, with the nearest number inside of its kind.
-    Outside { nearest: Option<Number> },
+    /// Outside, with the nearest number inside of its kind, a multiple of the step.
+    Outside {
+        nearest: Option<Number>,
+    },
 }
 
 impl Range {
-    pub(super) fn place(&self, number: Number) -> Placed {
+    pub(super) fn place(&self, number: Number, step: Option<Step>) -> Placed {
         let Range { min, max, .. } = self;
         let (below, above) = match number {
-            Number::Whole(whole) => (
-                min.is_some_and(|min| whole < min.whole),
-                max.is_some_and(|max| whole > max.whole),
-            ),
+            Number::Whole(whole) => {
+                (min.is_some_and(|min| whole < min.whole), max.is_some_and(|max| whole > max.whole))
+            }
             other => {
                 let number = other.to_f64();
                 if number.is_nan() {
@@ -227,6 +251,10 @@ impl Range {
                 float if above && f64::from(float) > bound.decimal => float.next_down(),
                 float => float,
             }),
+        });
+        let nearest = nearest.map(|nearest| match step {
+            Some(step) => step.next(nearest, below),
+            None => nearest,
         });
         // A range that has no number of this kind in it.
         let inside = |nearest: &Number| match *nearest {

@@ -28,7 +28,7 @@ const TEXT: u8 = 1;
 const BODY: u8 = 2;
 
 /// Which part of a text is an identifier.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Pseudonym {
     Whole,
     /// Every match of it.
@@ -245,7 +245,10 @@ fn parse(datatype: DataType, text: &str) -> Option<([u8; BODY_BYTES], [u8; 4])> 
     if is_uuid && digits.len() != 36 {
         return None;
     }
-    let bytes: Vec<u8> = nibbles.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, nibble| (byte << 4) | nibble)).collect();
+    let bytes: Vec<u8> = nibbles
+        .chunks_exact(2)
+        .map(|pair| pair.iter().fold(0, |byte, nibble| (byte << 4) | nibble))
+        .collect();
     if nibbles.len() != 32 {
         return None;
     }

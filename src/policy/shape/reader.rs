@@ -69,7 +69,8 @@ pub(in crate::policy) fn read(
     let mut tables = Vec::new();
     for (header, table) in rule.tables("metric", reader.problems) {
         if tables.len() >= MAX_TABLES {
-            let title = format!("a rule can't have more than {MAX_TABLES} `[[rule.metric]]` tables");
+            let title =
+                format!("a rule can't have more than {MAX_TABLES} `[[rule.metric]]` tables");
             reader.error("P016", header, title, "").help("make several rules");
             break;
         }
@@ -191,11 +192,7 @@ impl Reader<'_, '_> {
         let otherwise = self.choice(
             section,
             "out-of-range",
-            &[
-                ("drop", OutOfRange::Drop),
-                ("clamp", OutOfRange::Clamp),
-                ("null", OutOfRange::Null),
-            ],
+            &[("drop", OutOfRange::Drop), ("clamp", OutOfRange::Clamp), ("null", OutOfRange::Null)],
         );
         if min.is_none() && max.is_none() {
             self.without(section, "out-of-range", &["min", "max"], "out of which range?");
@@ -227,17 +224,22 @@ impl Reader<'_, '_> {
         let content_types = section.strings("content-types", self.problems);
         let otherwise = self.refusal(section, "too-long");
         if section.key_span("max-length").is_none() && section.key_span("max-bytes").is_none() {
+            self.without(section, "too-long", &["max-length", "max-bytes"], "longer than what?");
             self.without(
                 section,
-                "too-long",
-                &["max-length", "max-bytes"],
-                "longer than what?",
+                "content-types",
+                &["max-bytes"],
+                "files need a cap on their size",
             );
-            self.without(section, "content-types", &["max-bytes"], "files need a cap on their size");
             return None;
         }
         if section.key_span("max-bytes").is_none() {
-            self.without(section, "content-types", &["max-bytes"], "files need a cap on their size");
+            self.without(
+                section,
+                "content-types",
+                &["max-bytes"],
+                "files need a cap on their size",
+            );
         }
         if max_length.is_some() {
             self.usable(section, "max-length", super::is_text);
@@ -257,7 +259,9 @@ impl Reader<'_, '_> {
     fn content_type(&mut self, content_type: &Placed<String>) {
         let plain = |part: &str| {
             !part.is_empty()
-                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
         };
         let is_type =
             content_type.value.split_once('/').is_some_and(|(kind, sub)| plain(kind) && plain(sub));
@@ -579,7 +583,9 @@ fn misplaced(key: &str, table: &str) -> Option<String> {
          belongs to that table"
     );
     match key {
-        "names" => Some("`[rule.shape]` is about all metrics of the rule; write `[[rule.metric]]`".into()),
+        "names" => {
+            Some("`[rule.shape]` is about all metrics of the rule; write `[[rule.metric]]`".into())
+        }
         "quantise" | "quantize" | "resolution" => Some("did you mean `step`?".into()),
         "regex" => Some("did you mean `pattern`?".into()),
         "range" => Some("write `min` and `max`".into()),

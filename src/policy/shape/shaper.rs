@@ -89,6 +89,13 @@ enum Fate {
     Drop(Reason),
 }
 
+impl ShapeState {
+    /// Nothing was forwarded yet, in a node that had lost messages this often.
+    pub fn new(losses: u64) -> ShapeState {
+        ShapeState { losses, ..ShapeState::default() }
+    }
+}
+
 impl Changes {
     /// Whether anything changed.
     pub fn any(self) -> bool {
@@ -152,7 +159,7 @@ impl Shape {
         if let Some(reason) = self.refuses_time(metric.timestamp, last.wall_ms) {
             return Shaped::Drop { reason };
         }
-        let fate = self.fate(datatype, metric.value.as_ref(), metric.metadata.as_ref());
+        let fate = self.fate(datatype, metric.value.as_ref(), metric.metadata.as_deref());
         if let Fate::Drop(reason) = fate {
             return Shaped::Drop { reason };
         }
@@ -257,9 +264,22 @@ impl Shape {
         self.refuses_future(timestamp?, wall_ms)
     }
 
+    /// Why the value of a metric is null in a birth.
+    pub fn nulls(
+        &self,
+        datatype: DataType,
+        metric: &Metric,
+        how: Pseudonyms<'_>,
+    ) -> Option<Reason> {
+        match self.checked(datatype, metric, how) {
+            Fate::Null(reason) | Fate::Drop(reason) => Some(reason),
+            Fate::Keep | Fate::Number(..) => None,
+        }
+    }
+
     /// Whether readers have null with Quality 0 for `told`, since this shape made it so.
     pub fn made_null(&self, datatype: DataType, told: &Metric, how: Pseudonyms<'_>) -> bool {
-        matches!(self.checked(datatype, told, how), Fate::Null(_) | Fate::Drop(_))
+        self.nulls(datatype, told, how).is_some()
     }
 
     /// [`Reason`] for which data with this value doesn't cross: the IT half's second look, at what
@@ -271,8 +291,8 @@ impl Shape {
         let (Some(pseudonym), Some(Value::String(text))) = (&self.pseudonym, &metric.value) else {
             return None;
         };
-        let found = is_text(datatype)
-            && pseudonym.replace(datatype, text, Pseudonyms::Check).is_err();
+        let found =
+            is_text(datatype) && pseudonym.replace(datatype, text, Pseudonyms::Check).is_err();
         found.then_some(Reason::NotAllowed)
     }
 
@@ -291,15 +311,10 @@ impl Shape {
                 return Fate::Keep;
             }
         }
-        self.fate(datatype, Some(value), metric.metadata.as_ref())
+        self.fate(datatype, Some(value), metric.metadata.as_deref())
     }
 
-    fn fate(
-        &self,
-        datatype: DataType,
-        value: Option<&Value>,
-        metadata: Option<&MetaData>,
-    ) -> Fate {
+    fn fate(&self, datatype: DataType, value: Option<&Value>, metadata: Option<&MetaData>) -> Fate {
         let Some(value) = value else { return Fate::Keep };
         let refuse = |otherwise: Refusal, reason| match otherwise {
             Refusal::Drop => Fate::Drop(reason),
@@ -315,7 +330,7 @@ impl Shape {
                 }
             }
             if let Some(range) = self.range
-                && let Placed::Outside { nearest } = range.place(shaped)
+                && let Placed::Outside { nearest } = range.place(shaped, self.step)
             {
                 let fits = |nearest: &Number| to_value(datatype, *nearest, value).is_some();
                 match (range.otherwise, nearest.filter(fits)) {
@@ -361,7 +376,7 @@ impl Shape {
             Fate::Keep => metric.value.as_ref().and_then(|value| number(datatype, value)),
             Fate::Null(_) | Fate::Drop(_) => None,
         };
-        let told_fate = self.fate(datatype, told.value.as_ref(), told.metadata.as_ref());
+        let told_fate = self.fate(datatype, told.value.as_ref(), told.metadata.as_deref());
         match (shaped(told_fate, told), shaped(fate, metric)) {
             (Some(told), Some(new)) => deadband.holds_back(told, new),
             (None, None) => true,
@@ -376,12 +391,14 @@ impl Shape {
         disarm::disarm(&self.disarm, None, DataType::String, &mut crossing);
         let Some(crossing) = crossing.properties else { return false };
         let pairs = crossing.keys.iter().zip(&crossing.values);
-        pairs.into_iter().any(|(key, value)| property(told.properties.as_ref(), key) != Some(value))
+        pairs
+            .into_iter()
+            .any(|(key, value)| property(told.properties.as_deref(), key) != Some(value))
     }
 
     /// Where a file is after this part.
     fn part(&self, metric: &Metric, before: Option<Part>) -> Result<Part, Reason> {
-        let seq = metric.metadata.as_ref().and_then(|metadata| metadata.seq);
+        let seq = metric.metadata.as_deref().and_then(|metadata| metadata.seq);
         let seq = seq.ok_or(Reason::NotAllowed)?;
         let bytes = match &metric.value {
             Some(Value::Bytes(bytes)) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
@@ -405,17 +422,17 @@ impl Shape {
 
 /// Whether the value is a part of a larger one.
 pub fn is_part(metric: &Metric) -> bool {
-    metric.metadata.as_ref().is_some_and(|metadata| metadata.is_multi_part == Some(true))
+    metric.metadata.as_deref().is_some_and(|metadata| metadata.is_multi_part == Some(true))
 }
 
 /// Gives a value the quality that was known before the relay made the metric null, where the
 /// value brings none of its own: without it readers would go on taking it for bad.
 pub fn restore_quality(metric: &mut Metric, told: &Metric) {
     const GOOD: u32 = 192;
-    if property(metric.properties.as_ref(), QUALITY).is_some() {
+    if property(metric.properties.as_deref(), QUALITY).is_some() {
         return;
     }
-    let before = property(told.properties.as_ref(), QUALITY);
+    let before = property(told.properties.as_deref(), QUALITY);
     match before.and_then(|before| before.value.as_ref()) {
         Some(Property::Int(quality)) => set_quality(metric, *quality),
         _ => set_quality(metric, GOOD),
@@ -431,7 +448,7 @@ pub fn set_bad(metric: &mut Metric) {
 
 /// Whether a metric is null with Quality 0.
 pub fn is_bad_null(metric: &Metric) -> bool {
-    let quality = property(metric.properties.as_ref(), QUALITY);
+    let quality = property(metric.properties.as_deref(), QUALITY);
     metric.value.is_none()
         && matches!(quality, Some(PropertyValue { value: Some(Property::Int(BAD)), .. }))
 }

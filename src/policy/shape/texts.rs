@@ -18,7 +18,7 @@ const MAX_COMPILED_BYTES: usize = 256 * 1024;
 const MAX_PATTERN_DEPTH: u32 = 32;
 
 /// `max-length`, `max-bytes`, `content-types` and `too-long`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Length {
     /// Characters of a text.
     pub(super) max_length: Option<u64>,
@@ -30,13 +30,13 @@ pub(super) struct Length {
 }
 
 /// `allowed` or `pattern`, and `not-allowed`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Allowed {
     pub(super) values: AllowedValues,
     pub(super) otherwise: Refusal,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum AllowedValues {
     Texts(Arc<HashSet<String, RandomState>>),
     Numbers(Arc<HashSet<i128, RandomState>>),
@@ -50,6 +50,14 @@ pub(super) struct Pattern {
     source: Arc<str>,
     regex: Regex,
 }
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Pattern) -> bool {
+        self.source == other.source && self.regex.as_str() == other.regex.as_str()
+    }
+}
+
+impl Eq for Pattern {}
 
 /// Why a pattern isn't one.
 #[derive(Clone, Debug, PartialEq, Eq)]

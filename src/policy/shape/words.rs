@@ -14,9 +14,10 @@ impl RuleShapes {
     /// What the shapes do, a line for each of their tables.
     pub(in crate::policy) fn describe(&self) -> Vec<String> {
         let base = self.has_base.then(|| format!("all of it: {}", self.base.describe()));
-        let tables = self.tables.iter().map(|table| {
-            format!("metrics {}: {}", globs(&table.names), table.shape.describe())
-        });
+        let tables = self
+            .tables
+            .iter()
+            .map(|table| format!("metrics {}: {}", globs(&table.names), table.shape.describe()));
         base.into_iter().chain(tables).collect()
     }
 }

@@ -33,6 +33,7 @@ macro_rules! pages {
 
 pages! {
     hardening = "hardening",
+    shaping = "shaping",
 }
 
 #[cfg(test)]

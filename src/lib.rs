@@ -26,6 +26,7 @@
 //! | [`it`] | mirror (sans-IO), sessions, cursor, backfill; can't write a journal |
 //! | [`config`] | configuration files: raw (serde) to typed, diagnostics |
 //! | [`broker`], [`state`] | leaves: how to reach a broker; a half's own state directory |
+//! | [`sandbox`] | what a half gives up before it connects; the only `unsafe` code |
 //! | [`telemetry`] | drop reasons, counters, logging |
 //! | [`cli`] | one file per subcommand |
 //! | [`manual`] | longer texts for people who run the relay, one page a file |
@@ -41,6 +42,7 @@ pub mod journal;
 pub mod manual;
 pub mod ot;
 pub mod policy;
+pub mod sandbox;
 pub mod sparkplug;
 pub mod state;
 pub mod telemetry;

@@ -1,6 +1,7 @@
-//! What starting either half has in common: logging, the policy, secrets.
+//! What starting either half has in common: logging, the policy, secrets, the seal.
 
-use std::path::PathBuf;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,8 +12,9 @@ use crate::broker::{BrokerSettings, Credentials, TlsSettings};
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::file::FileError;
 use crate::config::tls::TlsError;
-use crate::config::{self, BrokerConfig, policies, tls};
+use crate::config::{self, Address, BrokerConfig, SandboxConfig, policies, tls};
 use crate::policy::Policy;
+use crate::sandbox::{Confined, Demoted, Grants, Owned, Role, SandboxError, Start};
 use crate::telemetry::logging;
 
 /// Problems that are named in a log line; the rest is counted.
@@ -89,12 +91,112 @@ pub(super) fn broker_settings(
     Ok(BrokerSettings {
         host: broker.address.host.clone(),
         port: broker.address.port,
+        addresses: resolve(&broker.address)?,
         client_id,
         credentials,
         keep_alive: broker.keep_alive,
         max_packet_bytes: usize::try_from(broker.max_packet_bytes).unwrap_or(usize::MAX),
         tls,
     })
+}
+
+/// Names are resolved now: a sealed half can ask nobody. Another address of the same name needs a
+/// restart.
+fn resolve(address: &Address) -> Result<Vec<SocketAddr>, Failure> {
+    let found = (address.host.as_str(), address.port).to_socket_addrs();
+    let found: Vec<SocketAddr> = found.map(Iterator::collect).map_err(|error| {
+        let message = format!("cannot resolve `{}`: {error}", address.host);
+        Failure::new(Exit::Io, message).hint(
+            "names are resolved once, before the half is sealed; an IP address needs no resolver",
+        )
+    })?;
+    if found.is_empty() {
+        return Err(Failure::new(Exit::Io, format!("`{}` has no address", address.host)));
+    }
+    Ok(found)
+}
+
+/// Gives up what a half doesn't need, before anything else is done.
+pub(super) fn start(role: Role) -> Result<Start, Failure> {
+    Ok(Start::new(role)?)
+}
+
+/// Becomes the half's user, and checks that nobody else can write what it reads and writes.
+pub(super) fn demote(
+    start: Start,
+    sandbox: &SandboxConfig,
+    owned: &[Owned],
+) -> Result<Demoted, Failure> {
+    // The crypto library seeds itself at first use; once sealed it could open no source of it.
+    let _ = aws_lc_rs::rand::fill(&mut [0; 32]);
+    let demoted = start.become_user(sandbox.user.as_ref(), &sandbox.waived)?;
+    demoted.require_own(owned)?;
+    Ok(demoted)
+}
+
+/// Files that both halves own, by what they are called.
+pub(super) fn owned(config: &Path, policies: &[PathBuf], state: &Path) -> Vec<Owned> {
+    let mut owned = vec![
+        Owned { what: "configuration", path: config.to_owned() },
+        Owned { what: "state directory", path: state.to_owned() },
+    ];
+    owned.extend(policies.iter().map(|path| Owned { what: "policy", path: path.clone() }));
+    owned
+}
+
+/// What both halves may reach once they are sealed.
+pub(super) fn grants(broker: &BrokerConfig, policies: &[PathBuf], state: &Path) -> Grants {
+    let mut grants = Grants {
+        write: vec![state.to_owned()],
+        tcp_ports: vec![broker.address.port],
+        ..Grants::default()
+    };
+    grants.read.extend(policies.iter().map(|path| replaceable(path)));
+    if let Some(config::Credentials { password, .. }) = &broker.credentials {
+        grants.read.push(replaceable(password.path()));
+    }
+    grants
+}
+
+/// A file is replaced by renaming another one onto it: what must be readable then is its
+/// directory.
+fn replaceable(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !path.is_dir() && parent != Path::new("") => parent.to_owned(),
+        Some(_) if !path.is_dir() => PathBuf::from("."),
+        _ => path.to_owned(),
+    }
+}
+
+/// Seals the half, and says what it goes without.
+pub(super) fn seal(demoted: Demoted, grants: &Grants) -> Result<Confined, Failure> {
+    let confined = demoted.seal(grants)?;
+    let role = confined.role();
+    for layer in confined.waived() {
+        tracing::warn!(layer = layer.name(), "sandbox layer waived by the configuration");
+    }
+    let limits = confined.limits();
+    if limits.descriptors < limits.wanted {
+        tracing::warn!(
+            limit = limits.descriptors,
+            wanted = limits.wanted,
+            "fewer files and sockets may be open than the configuration may need"
+        );
+    }
+    tracing::info!(
+        user = confined.identity().uid,
+        group = confined.identity().gid,
+        waived = confined.waived().len(),
+        "sealed: `sparkdiode sandbox show {role}` says how"
+    );
+    Ok(confined)
+}
+
+impl From<SandboxError> for Failure {
+    fn from(error: SandboxError) -> Failure {
+        let failure = Failure::new(Exit::Sandbox, error.to_string());
+        error.hint().into_iter().fold(failure, Failure::hint)
+    }
 }
 
 impl From<FileError> for Failure {

@@ -10,6 +10,7 @@ mod journal;
 mod lab_certs;
 mod ot;
 pub mod report;
+mod sandbox;
 
 use std::ffi::OsString;
 
@@ -26,7 +27,7 @@ pub use report::Failure;
 #[command(name = "sparkdiode", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(after_help = "Begin with `sparkdiode lab-certs certs` and `sparkdiode check ot.toml`.\n\
                         Exit codes: 0 done, 1 a check of the demo failed, 64 usage, 65 damaged journal, 70 our mistake, \
-                        74 operating system, 78 configuration.")]
+                        74 operating system, 77 not confined, 78 configuration.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -38,6 +39,7 @@ enum Command {
     It(it::ItArgs),
     Check(check::CheckArgs),
     Journal(journal::JournalArgs),
+    Sandbox(sandbox::SandboxArgs),
     LabCerts(lab_certs::LabCertsArgs),
     #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
@@ -55,6 +57,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::It(arguments) => it::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Journal(arguments) => journal::run(&arguments),
+        Command::Sandbox(arguments) => sandbox::run(&arguments),
         Command::LabCerts(arguments) => lab_certs::run(&arguments),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments),

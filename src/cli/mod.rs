@@ -3,6 +3,7 @@
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+mod events;
 mod exit;
 mod half;
 mod it;
@@ -37,6 +38,7 @@ enum Command {
     Ot(ot::OtArgs),
     It(it::ItArgs),
     Check(check::CheckArgs),
+    Events(events::EventsArgs),
     Journal(journal::JournalArgs),
     LabCerts(lab_certs::LabCertsArgs),
     #[cfg(feature = "demo")]
@@ -54,6 +56,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Ot(arguments) => ot::run(&arguments),
         Command::It(arguments) => it::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Events(arguments) => events::run(&arguments),
         Command::Journal(arguments) => journal::run(&arguments),
         Command::LabCerts(arguments) => lab_certs::run(&arguments),
         #[cfg(feature = "demo")]

@@ -14,6 +14,7 @@ mod births;
 mod data;
 mod encode;
 mod restore;
+mod tell;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -124,6 +125,9 @@ impl Pipeline {
     pub fn handle(&mut self, now: Now, received: Received<'_>, out: &mut Vec<Body>) {
         self.account.receive();
         let fate = self.process(now, received, out);
+        if let Fate::Dropped(reason) = fate {
+            tell::dropped(reason, received);
+        }
         self.turn(now, out).0.settle(fate);
     }
 
@@ -398,6 +402,7 @@ fn gap(turn: &mut Turn<'_>, node: &mut Node) {
         return;
     }
     turn.counters.gaps = turn.counters.gaps.saturating_add(1);
+    tell::gap(&node.group, &node.edge_node);
     node.verify = false;
     node.lose();
 }

@@ -9,6 +9,7 @@
 mod connection;
 mod pipeline;
 mod plant;
+mod watch;
 mod worker;
 
 use std::io;
@@ -31,6 +32,7 @@ use crate::policy::Policy;
 use crate::state::{StateDir, StateError};
 
 pub use self::pipeline::{Counters, Now, Pipeline, PipelineSettings, Received};
+pub use self::watch::{WatchEnd, WatchError, WatchSettings, Watched, watch};
 pub use self::worker::WorkerError;
 
 /// Messages on their way to the worker: some batches.

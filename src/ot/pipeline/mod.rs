@@ -25,14 +25,14 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 
 use self::births::low_byte;
-use self::turn::{Fate, Turn, keyframes};
+use self::turn::{Turn, keyframes};
 use super::plant::{Arrival, Life, Node, Plant};
 use crate::journal::{Body, Dropped, Heartbeat};
-use crate::policy::{Limiter, Policy};
+use crate::policy::{Limiter, Policy, Rule};
 use crate::sparkplug::{
-    Caps, DecodeError, Entity, EntityTopic, MessageType, Payload, Topic, decode,
+    Borrowed, Caps, DecodeError, Entity, EntityTopic, MessageType, Payload, Topic, decode_borrowed,
 };
-use crate::telemetry::{Account, Reason};
+use crate::telemetry::{Account, Fate, Imbalance, Ledger, NodeSlot, Origin, Reason};
 
 /// How often the pipeline reports to its journal.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
@@ -92,7 +92,7 @@ pub struct Pipeline {
     policy: Policy,
     limiter: Limiter,
     plant: Plant,
-    account: Account,
+    ledger: Ledger,
     counters: Counters,
     hasher: RandomState,
     connected: bool,
@@ -110,8 +110,8 @@ impl Pipeline {
             limiter: Limiter::new(&policy),
             plant: Plant::new(settings.max_nodes),
             settings,
+            ledger: Ledger::new(Some(&policy)),
             policy,
-            account: Account::default(),
             counters: Counters::default(),
             hasher: RandomState::default(),
             connected: false,
@@ -123,12 +123,18 @@ impl Pipeline {
 
     /// Handles one message and appends what is to be journalled of it to `out`.
     pub fn handle(&mut self, now: Now, received: Received<'_>, out: &mut Vec<Body>) {
-        self.account.receive();
-        let fate = self.process(now, received, out);
-        if let Fate::Dropped(reason) = fate {
-            tell::dropped(reason, received);
+        let mut origin = Origin::default();
+        let fate = self.process(now, received, &mut origin, out);
+        self.ledger.receive(origin.node);
+        self.ledger.settle(origin, fate);
+        match fate {
+            Fate::Dropped(reason) => tell::dropped(reason, None, received),
+            Fate::DroppedBy(reason, rule) => {
+                let rule = rule.and_then(|rule| self.policy.rule(rule));
+                tell::dropped(reason, rule.map(Rule::name), received);
+            }
+            Fate::Forwarded | Fate::Waiting => {}
         }
-        self.turn(now, out).0.settle(fate);
     }
 
     /// Does what is due: heartbeat, keyframes, gaps, births and values that were held back.
@@ -178,6 +184,7 @@ impl Pipeline {
     /// allows now and those whose layout changes are born anew, with their current values.
     pub fn reload(&mut self, now: Now, policy: Policy, out: &mut Vec<Body>) {
         self.limiter = Limiter::new(&policy);
+        self.ledger.set_policy(Some(&policy));
         self.policy = policy;
         self.structure_changed = true;
         let (mut turn, plant) = self.turn(now, out);
@@ -226,6 +233,7 @@ impl Pipeline {
 
     /// The account and the state of the connection, for the journal.
     pub fn heartbeat(&self, now: Now) -> Heartbeat {
+        let account = self.ledger.total();
         let away = now.mono.saturating_sub(self.away_since);
         let away_ms = u64::try_from(away.as_millis()).unwrap_or(u64::MAX);
         let nodes = self.plant.nodes().iter().filter(|node| node.own.announced).count();
@@ -237,18 +245,31 @@ impl Pipeline {
         Heartbeat {
             ot_connected: self.connected,
             ot_away_ms: if self.connected { 0 } else { away_ms },
-            received: self.account.received,
-            forwarded: self.account.forwarded,
-            dropped: self.account.drops().map(dropped).collect(),
+            received: account.received,
+            forwarded: account.forwarded,
+            dropped: account.drops().map(dropped).collect(),
             policy_digest: self.policy.digest().to_owned(),
             nodes: u32::try_from(nodes).unwrap_or(u32::MAX),
-            waiting: self.account.waiting,
+            waiting: account.waiting,
         }
     }
 
     /// Received, forwarded, dropped and waiting messages.
     pub fn account(&self) -> &Account {
-        &self.account
+        self.ledger.total()
+    }
+
+    /// The account by edge nodes and rules.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Checks that every received message is accounted for, once.
+    ///
+    /// # Errors
+    /// What doesn't balance: a bug.
+    pub fn check_account(&self) -> Result<(), Imbalance> {
+        self.ledger.check(self.plant.nodes().iter().map(Node::waiting).sum())
     }
 
     /// What the account doesn't tell.
@@ -272,7 +293,7 @@ impl Pipeline {
             settings: &self.settings,
             policy: &self.policy,
             limiter: &mut self.limiter,
-            account: &mut self.account,
+            ledger: &mut self.ledger,
             counters: &mut self.counters,
             structure_changed: &mut self.structure_changed,
             now,
@@ -281,7 +302,14 @@ impl Pipeline {
         (turn, &mut self.plant)
     }
 
-    fn process(&mut self, now: Now, received: Received<'_>, out: &mut Vec<Body>) -> Fate {
+    /// `origin` becomes whose message it is, as far as that is known.
+    fn process<'a>(
+        &mut self,
+        now: Now,
+        received: Received<'a>,
+        origin: &mut Origin<'a>,
+        out: &mut Vec<Body>,
+    ) -> Fate {
         let (topic, stored) = match Topic::parse(received.topic) {
             Ok(Topic::Entity(topic)) => (topic, received.retain),
             Ok(Topic::StoredBirth(topic)) => (topic, true),
@@ -291,18 +319,21 @@ impl Pipeline {
             Ok(Topic::NotSparkplug) => return Fate::Dropped(Reason::NotSparkplug),
             Err(_) => return Fate::Dropped(Reason::MalformedTopic),
         };
+        origin.entity = Some(topic.entity);
+        origin.node = self.plant.find(topic.entity).map(NodeSlot);
         if received.payload.is_empty() {
             // How a retained message is cleared. As a Sparkplug payload it would be an empty
             // birth, or the death of anybody.
             return Fate::Dropped(Reason::MalformedPayload);
         }
-        let payload = match decode(received.payload, &self.settings.caps) {
+        let mut inflated = Vec::new();
+        let payload = match decode_borrowed(received.payload, &mut inflated, &self.settings.caps) {
             Ok(decoded) => {
                 self.counters.unknown_fields =
                     self.counters.unknown_fields.saturating_add(decoded.unknown_fields);
                 let compressed = u64::from(decoded.was_compressed);
                 self.counters.compressed = self.counters.compressed.saturating_add(compressed);
-                decoded.payload
+                decoded
             }
             Err(DecodeError::Malformed(_)) => return Fate::Dropped(Reason::MalformedPayload),
             Err(DecodeError::OverCap { .. }) => return Fate::Dropped(Reason::OverCap),
@@ -310,10 +341,10 @@ impl Pipeline {
         };
         self.structure_changed |= !topic.message_type.is_data();
         if stored {
-            self.learn_stored(now, topic, payload, out);
+            self.learn_stored(now, topic, payload.into_payload(), origin, out);
             return Fate::Dropped(Reason::StoredBirth);
         }
-        self.live(now, topic, payload, received, out)
+        self.live(now, topic, payload, received, origin, out)
     }
 
     fn learn_stored(
@@ -321,6 +352,7 @@ impl Pipeline {
         now: Now,
         topic: EntityTopic<'_>,
         payload: Payload,
+        origin: &mut Origin<'_>,
         out: &mut Vec<Body>,
     ) {
         // Retained data and deaths are no events; they teach nothing either.
@@ -328,7 +360,8 @@ impl Pipeline {
             return;
         }
         let (mut turn, plant) = self.turn(now, out);
-        let index = plant.ensure(topic.entity);
+        let index = plant.ensure(topic.entity, turn.ledger);
+        origin.node = index.map(NodeSlot);
         if let Some(node) = index.and_then(|index| plant.node_mut(index)) {
             node.last_seen = now.mono;
             turn.stored_birth(node, topic.entity.device, payload);
@@ -339,8 +372,9 @@ impl Pipeline {
         &mut self,
         now: Now,
         topic: EntityTopic<'_>,
-        payload: Payload,
+        payload: Borrowed<'_>,
         received: Received<'_>,
+        origin: &mut Origin<'_>,
         out: &mut Vec<Body>,
     ) -> Fate {
         let hash = self.hasher.hash_one((received.topic, received.payload));
@@ -349,9 +383,10 @@ impl Pipeline {
         let timeout = self.settings.reorder_timeout;
         let (mut turn, plant) = self.turn(now, out);
         let index = match topic.message_type {
-            MessageType::NBirth => plant.ensure(topic.entity),
-            _ => plant.find(topic.entity),
+            MessageType::NBirth => plant.ensure(topic.entity, turn.ledger),
+            _ => origin.node.map(|node| node.0),
         };
+        origin.node = index.map(NodeSlot);
         let Some(node) = index.and_then(|index| plant.node_mut(index)) else {
             return Fate::Dropped(match topic.message_type {
                 MessageType::NBirth => Reason::OverCapacity,
@@ -364,8 +399,8 @@ impl Pipeline {
                 return Fate::Dropped(Reason::Duplicate);
             }
             return match topic.message_type {
-                MessageType::NBirth => turn.node_birth(node, payload),
-                _ => turn.node_death(node, &payload),
+                MessageType::NBirth => turn.node_birth(node, payload.into_payload()),
+                _ => turn.node_death(node, &payload.into_payload()),
             };
         }
 
@@ -373,7 +408,9 @@ impl Pipeline {
             gap(&mut turn, node);
         }
         // Where the subscriptions don't let in every message of the node, holes say nothing.
-        let sequenced = turn.policy.sees_every_message_of(group, edge_node);
+        let sequenced = *node
+            .sequenced
+            .get_or_insert_with(|| turn.policy.sees_every_message_of(group, edge_node));
         let seq = low_byte(payload.seq).filter(|_| sequenced);
         let was_known = seq.is_some() && node.sequence.next().is_some();
         let arrival = node.sequence.arrive(now.mono, seq, hash, dup);
@@ -389,8 +426,12 @@ impl Pipeline {
             _ => {}
         }
         match (topic.message_type, device) {
-            (MessageType::DBirth, Some(device)) => turn.device_birth(node, device, payload),
-            (MessageType::DDeath, Some(device)) => turn.device_death(node, device, &payload),
+            (MessageType::DBirth, Some(device)) => {
+                turn.device_birth(node, device, payload.into_payload())
+            }
+            (MessageType::DDeath, Some(device)) => {
+                turn.device_death(node, device, &payload.into_payload())
+            }
             _ => turn.data(node, device, payload, dup || arrival == Arrival::Late),
         }
     }
@@ -409,6 +450,7 @@ fn gap(turn: &mut Turn<'_>, node: &mut Node) {
 
 /// Brings what readers know of a node in line with the policy in force.
 fn adjust(turn: &mut Turn<'_>, node: &mut Node) {
+    node.sequenced = None;
     turn.judge_all(node);
     let types_changed = turn.refresh_types(node);
     let alive = node.own.life == Life::Alive && turn.node_in_scope(node);

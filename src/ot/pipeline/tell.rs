@@ -5,9 +5,9 @@ use crate::event;
 use crate::sparkplug::{MessageType, Topic};
 use crate::telemetry::Reason;
 
-/// Tells that a message was dropped as a whole.
+/// Tells that a message was dropped as a whole, and which rule says so, if one does.
 #[cold]
-pub(super) fn dropped(reason: Reason, received: Received<'_>) {
+pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>) {
     let topic = received.topic;
     let word = reason.name();
     let entity = match Topic::parse(topic) {
@@ -27,14 +27,14 @@ pub(super) fn dropped(reason: Reason, received: Received<'_>) {
         | Reason::NoRule
         | Reason::Denied
         | Reason::Datatype
-        | Reason::ControlMetric => event!(PolicyDrop, node, topic, reason = word),
+        | Reason::ControlMetric => event!(PolicyDrop, node, topic, reason = word, rule),
         Reason::MalformedPayload
         | Reason::OverCap
         | Reason::BadCompression
         | Reason::TypeMismatch => {
             event!(PayloadRefused, node, topic, reason = word, bytes = received.payload.len());
         }
-        Reason::Rate => event!(RateExceeded, node, topic, reason = word),
+        Reason::Rate => event!(RateExceeded, node, topic, reason = word, rule),
         Reason::DataBeforeBirth | Reason::UnknownMetric => {
             event!(BirthMissing, node, topic, reason = word);
         }

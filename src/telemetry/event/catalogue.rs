@@ -150,6 +150,7 @@ events! {
         node: "group/edge node",
         topic: "topic of the message",
         reason: "word of the list of reasons: no_rule, denied, command, …",
+        #[optional] rule: "name of the rule that says so",
     } "Nothing, if it should stay in the plant. If it should cross, `sparkdiode check` shows what the rules select.";
 
     /// A node sends more than a rule's limit. Single values wait or are dropped; births and deaths always cross.
@@ -157,6 +158,7 @@ events! {
         node: "group/edge node",
         topic: "topic of the message",
         reason: "word of the list of reasons: rate, …",
+        #[optional] rule: "name of the rule whose limit it is",
     } "Find out why the node sends so much: a loop, a changed deadband, or somebody who floods. Raise the rule's rate if it is wanted.";
 
     /// A topic that can't be Sparkplug B, or not of this version.

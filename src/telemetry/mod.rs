@@ -9,4 +9,4 @@ mod timestamp;
 pub use account::Account;
 pub use escape::{Escaped, MAX_SHOWN, escape, escape_to};
 pub use reason::Reason;
-pub use timestamp::{format_date, format_utc};
+pub use timestamp::{format_date, format_utc, format_utc_ms};

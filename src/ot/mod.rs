@@ -9,6 +9,7 @@
 mod connection;
 mod pipeline;
 mod plant;
+mod watch;
 mod worker;
 
 use std::io;
@@ -30,6 +31,7 @@ use crate::policy::Policy;
 use crate::state::{StateDir, StateError};
 
 pub use self::pipeline::{Counters, Now, Pipeline, PipelineSettings, Received};
+pub use self::watch::{WatchEnd, WatchError, WatchSettings, Watched, watch};
 pub use self::worker::WorkerError;
 
 /// Messages on their way to the worker: some batches.

@@ -126,10 +126,7 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// Every key of the table with its string: a table whose keys are the operator's own.
-    pub(super) fn pairs(
-        self,
-        problems: &mut Diagnostics,
-    ) -> Vec<(Placed<String>, Placed<String>)> {
+    pub(super) fn pairs(self, problems: &mut Diagnostics) -> Vec<(Placed<String>, Placed<String>)> {
         let mut pairs = Vec::new();
         for (key, value) in self.table {
             let name = key.get_ref().as_ref();

@@ -131,23 +131,30 @@ impl Policy {
     }
 
     /// Opens and closes the rules with schedules as it has to be at `now_ms`, in milliseconds
-    /// since the epoch; whether any of them changed. Until this is called for the first time,
-    /// none of them forwards, and all of them deny.
-    pub fn set_time(&mut self, now_ms: u64) -> bool {
-        if self.settled.as_ref().is_some_and(|settled| settled.contains(&now_ms)) {
-            return false;
+    /// since the epoch; those that changed. Until this is called for the first time, none of
+    /// them forwards, and all of them deny.
+    pub fn set_time(&mut self, now_ms: u64) -> Vec<RuleId> {
+        let mut changed = Vec::new();
+        if self.is_settled(now_ms) {
+            return changed;
         }
-        let mut changed = false;
         let mut until = u64::MAX;
-        for rule in &mut self.rules {
+        for (number, rule) in (0_u32..).zip(&mut self.rules) {
             let Some(schedule) = rule.schedule else { continue };
             let open = schedule.is_open(now_ms);
-            changed |= std::mem::replace(&mut rule.open, open) != open;
+            if std::mem::replace(&mut rule.open, open) != open {
+                changed.push(RuleId(number));
+            }
             until = until.min(schedule.next_change_ms(now_ms).unwrap_or(u64::MAX));
         }
         // A clock that is set back asks again.
         self.settled = Some(now_ms..until);
         changed
+    }
+
+    /// Whether [`Policy::set_time`] has nothing to do at `now_ms`.
+    pub fn is_settled(&self, now_ms: u64) -> bool {
+        self.settled.as_ref().is_some_and(|settled| settled.contains(&now_ms))
     }
 
     /// The rule with this number.

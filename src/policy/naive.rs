@@ -122,7 +122,10 @@ fn judge(
     datatype: Option<DataType>,
 ) -> Verdict {
     let first = |decides: &dyn Fn(&Draft) -> bool| {
-        rules.iter().position(|rule| acts(rule) && decides(rule)).map(|number| RuleId(number as u32))
+        rules
+            .iter()
+            .position(|rule| acts(rule) && decides(rule))
+            .map(|number| RuleId(number as u32))
     };
     if let Some(rule) = first(&|rule| rule.denies(entity, metric, datatype)) {
         return Verdict::Drop { reason: Reason::Denied, rule: Some(rule) };

@@ -80,9 +80,8 @@ fn on_excess(
         "drop" => Some(OnExcess::Drop),
         other => {
             let title = format!("unknown word for `{ON_EXCESS}`: `{other}`");
-            let problem = Diagnostic::error("P015", file, word.span, title).label(
-                "`conflate` (the newest value of each metric waits for its turn) or `drop`",
-            );
+            let problem = Diagnostic::error("P015", file, word.span, title)
+                .label("`conflate` (the newest value of each metric waits for its turn) or `drop`");
             problems.push(match closest(other, ["conflate", "drop"]) {
                 Some(meant) => problem.help(format!("did you mean `{meant}`?")),
                 None => problem,

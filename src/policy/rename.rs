@@ -210,17 +210,21 @@ impl<'s> RenamesReader<'s> {
                 if let Some(bad) = path.iter().find_map(|name| bad_level(name)) {
                     let title = format!("{} can't contain {bad}", kind.name_of());
                     problems.push(
-                        Diagnostic::error("P032", file, key.span, title)
-                            .label("matches nothing"),
+                        Diagnostic::error("P032", file, key.span, title).label("matches nothing"),
                     );
                     continue;
                 }
                 if let Some(offset) = key.value.find(['*', '?']) {
                     let span = inside(file, &key, &(offset..offset.saturating_add(1)));
                     problems.push(
-                        Diagnostic::warning("P102", file, span, "`*` and `?` are no wildcards here")
-                            .label("taken literally")
-                            .help("names are mapped one by one"),
+                        Diagnostic::warning(
+                            "P102",
+                            file,
+                            span,
+                            "`*` and `?` are no wildcards here",
+                        )
+                        .label("taken literally")
+                        .help("names are mapped one by one"),
                     );
                 }
                 if check_new_name(file, kind, &told, problems) {
@@ -259,7 +263,8 @@ impl<'s> RenamesReader<'s> {
             places.insert((parent, name), entry);
             let told = entry.told.value.as_str();
             if let Some(first) = folded.get(&(parent, fold(told))) {
-                let title = format!("two {}s would have the same name on IT: `{told}`", entry.kind.noun());
+                let title =
+                    format!("two {}s would have the same name on IT: `{told}`", entry.kind.noun());
                 let mut problem =
                     Diagnostic::error("P033", entry.file, entry.told.span.clone(), title)
                         .label(format!("`{}`", entry.path.join("/")))
@@ -517,13 +522,17 @@ mod tests {
     #[test]
     fn two_files_may_not_rename_the_same_thing_nor_give_one_name_twice() {
         let one = "[rename.group]\na = \"x\"\n";
-        let error = read(&[("1.toml", one), ("2.toml", "[rename.group]\na = \"y\"\n")]).unwrap_err();
+        let error =
+            read(&[("1.toml", one), ("2.toml", "[rename.group]\na = \"y\"\n")]).unwrap_err();
         assert!(error.contains("`a` is renamed twice"), "{error}");
         assert!(error.contains("1.toml:2:1") && error.contains("2.toml:2:1"), "{error}");
-        let error = read(&[("1.toml", one), ("2.toml", "[rename.group]\nb = \"X\"\n")]).unwrap_err();
+        let error =
+            read(&[("1.toml", one), ("2.toml", "[rename.group]\nb = \"X\"\n")]).unwrap_err();
         assert!(error.contains("two groups would have the same name"), "{error}");
         assert!(error.contains("1.toml:2:5") && error.contains("2.toml:2:5"), "{error}");
-        assert!(read(&[("1.toml", "[rename.edge-node]\n\"a/n\" = \"x\"\n\"b/n\" = \"x\"\n")]).is_ok());
+        assert!(
+            read(&[("1.toml", "[rename.edge-node]\n\"a/n\" = \"x\"\n\"b/n\" = \"x\"\n")]).is_ok()
+        );
     }
 
     #[test]

@@ -267,6 +267,11 @@ impl Rule {
         self.prefixes.as_ref()
     }
 
+    /// Whether its schedule lets it act now.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
     /// Whether it acts now: its schedule is open, and it doesn't only observe.
     pub fn acts(&self) -> bool {
         self.open && self.mode == Mode::Enforce

@@ -55,8 +55,7 @@ const PLC_TYPES: [(&str, DataType); 9] = [
     ("LREAL", DataType::Double),
 ];
 
-const PRIORITIES: &[(&str, Priority)] =
-    &[("normal", Priority::Normal), ("high", Priority::High)];
+const PRIORITIES: &[(&str, Priority)] = &[("normal", Priority::Normal), ("high", Priority::High)];
 const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("observe", Mode::Observe)];
 
 /// Reads one `[[rule]]`.

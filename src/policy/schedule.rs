@@ -159,9 +159,14 @@ pub(super) fn read(
         && last <= first
     {
         problems.push(
-            Diagnostic::error("P030", file, end.span.clone(), "`not-after` isn't after `not-before`")
-                .label("the rule would never be in force")
-                .also(begin.span.clone(), "begins here"),
+            Diagnostic::error(
+                "P030",
+                file,
+                end.span.clone(),
+                "`not-after` isn't after `not-before`",
+            )
+            .label("the rule would never be in force")
+            .also(begin.span.clone(), "begins here"),
         );
     }
     let weekly = weekly.and_then(|(header, table)| {
@@ -249,11 +254,7 @@ fn read_weekly(
     Some(Weekly { days: bits?, from_min: from_min?, to_min: to_min? })
 }
 
-fn read_days(
-    file: &SourceFile,
-    days: &[Placed<String>],
-    problems: &mut Diagnostics,
-) -> Option<u8> {
+fn read_days(file: &SourceFile, days: &[Placed<String>], problems: &mut Diagnostics) -> Option<u8> {
     let mut bits = Some(0_u8);
     for day in days {
         match (0_u32..).zip(DAYS).find(|(_, name)| *name == day.value) {
@@ -263,8 +264,10 @@ fn read_days(
             None => {
                 let title = format!("unknown day: `{}`", day.value);
                 problems.push(
-                    Diagnostic::error("P030", file, day.span.clone(), title)
-                        .help(format!("the days are {}", DAYS.map(|d| format!("`{d}`")).join(", "))),
+                    Diagnostic::error("P030", file, day.span.clone(), title).help(format!(
+                        "the days are {}",
+                        DAYS.map(|d| format!("`{d}`")).join(", ")
+                    )),
                 );
                 bits = None;
             }

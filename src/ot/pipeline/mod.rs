@@ -29,7 +29,7 @@ use super::plant::{Arrival, Life, Node, Plant};
 use crate::journal::{Body, Dropped, Heartbeat};
 use crate::policy::{Limiter, Policy, RuleId};
 use crate::sparkplug::{
-    Caps, DecodeError, Entity, EntityTopic, MessageType, Payload, Topic, decode,
+    Borrowed, Caps, DecodeError, Entity, EntityTopic, MessageType, Payload, Topic, decode_borrowed,
 };
 use crate::telemetry::{Account, Fate, Imbalance, Ledger, NodeSlot, Origin, Reason};
 
@@ -342,13 +342,14 @@ impl Pipeline {
             // birth, or the death of anybody.
             return Fate::Dropped(Reason::MalformedPayload);
         }
-        let payload = match decode(received.payload, &self.settings.caps) {
+        let mut inflated = Vec::new();
+        let payload = match decode_borrowed(received.payload, &mut inflated, &self.settings.caps) {
             Ok(decoded) => {
                 self.counters.unknown_fields =
                     self.counters.unknown_fields.saturating_add(decoded.unknown_fields);
                 let compressed = u64::from(decoded.was_compressed);
                 self.counters.compressed = self.counters.compressed.saturating_add(compressed);
-                decoded.payload
+                decoded
             }
             Err(DecodeError::Malformed(_)) => return Fate::Dropped(Reason::MalformedPayload),
             Err(DecodeError::OverCap { .. }) => return Fate::Dropped(Reason::OverCap),
@@ -356,7 +357,7 @@ impl Pipeline {
         };
         self.structure_changed |= !topic.message_type.is_data();
         if stored {
-            self.learn_stored(now, topic, payload, origin, out);
+            self.learn_stored(now, topic, payload.into_payload(), origin, out);
             return Fate::Dropped(Reason::StoredBirth);
         }
         self.live(now, topic, payload, received, origin, out)
@@ -387,7 +388,7 @@ impl Pipeline {
         &mut self,
         now: Now,
         topic: EntityTopic<'_>,
-        payload: Payload,
+        payload: Borrowed<'_>,
         received: Received<'_>,
         origin: &mut Origin<'_>,
         out: &mut Vec<Body>,
@@ -414,8 +415,8 @@ impl Pipeline {
                 return Fate::Dropped(Reason::Duplicate);
             }
             return match topic.message_type {
-                MessageType::NBirth => turn.node_birth(node, payload),
-                _ => turn.node_death(node, &payload),
+                MessageType::NBirth => turn.node_birth(node, payload.into_payload()),
+                _ => turn.node_death(node, &payload.into_payload()),
             };
         }
 
@@ -423,7 +424,9 @@ impl Pipeline {
             gap(&mut turn, node);
         }
         // Where the subscriptions don't let in every message of the node, holes say nothing.
-        let sequenced = turn.policy.sees_every_message_of(group, edge_node);
+        let sequenced = *node
+            .sequenced
+            .get_or_insert_with(|| turn.policy.sees_every_message_of(group, edge_node));
         let seq = low_byte(payload.seq).filter(|_| sequenced);
         let was_known = seq.is_some() && node.sequence.next().is_some();
         let arrival = node.sequence.arrive(now.mono, seq, hash, dup);
@@ -439,8 +442,12 @@ impl Pipeline {
             _ => {}
         }
         match (topic.message_type, device) {
-            (MessageType::DBirth, Some(device)) => turn.device_birth(node, device, payload),
-            (MessageType::DDeath, Some(device)) => turn.device_death(node, device, &payload),
+            (MessageType::DBirth, Some(device)) => {
+                turn.device_birth(node, device, payload.into_payload())
+            }
+            (MessageType::DDeath, Some(device)) => {
+                turn.device_death(node, device, &payload.into_payload())
+            }
             _ => turn.data(node, device, payload, dup || arrival == Arrival::Late),
         }
     }
@@ -458,6 +465,7 @@ fn gap(turn: &mut Turn<'_>, node: &mut Node) {
 
 /// Brings what readers know of a node in line with the policy in force.
 fn adjust(turn: &mut Turn<'_>, node: &mut Node) {
+    node.sequenced = None;
     turn.judge_all(node);
     let types_changed = turn.refresh_types(node);
     let alive = node.own.life == Life::Alive && turn.node_in_scope(node);

@@ -248,7 +248,7 @@ fn draft() -> impl Strategy<Value = Draft> {
             Draft {
                 observes,
                 not_before: moments.0,
-                not_after: moments.1.map(|length| moments.0.unwrap_or(0) + length),
+                not_after: moments.1.map(|length| moments.0.unwrap_or(0).saturating_add(length)),
                 action,
                 node_only: node_only && devices.is_none(),
                 groups: if without_selector { Some(vec!["*".into()]) } else { groups },
@@ -299,7 +299,7 @@ proptest! {
     #[test]
     fn compiled_plan_agrees_with_the_definition(drafts in vec(draft(), 0..7), now_s in 0_u64..50) {
         let (drafts, mut policy) = compile(drafts);
-        policy.set_time(now_s * 1_000);
+        policy.set_time(now_s.saturating_mul(1_000));
         for entity in entities() {
             let plan = policy.plan(entity);
             for metric in METRICS {
@@ -330,7 +330,7 @@ proptest! {
         drafts in vec(draft(), 0..7), now_s in 0_u64..50,
     ) {
         let (drafts, mut policy) = compile(drafts);
-        policy.set_time(now_s * 1_000);
+        policy.set_time(now_s.saturating_mul(1_000));
         for entity in entities() {
             let selected = |action| {
                 drafts.iter().any(|draft| {

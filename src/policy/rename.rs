@@ -514,7 +514,7 @@ mod tests {
             Entity::device("plant-a", "Line4", "Press-1"),
         ] {
             assert_eq!(renames.tell(entity), Err(Collision), "{entity}");
-            assert_eq!(renames.original(entity).is_some_and(|plant| plant == entity), false);
+            assert_ne!(renames.original(entity), Some(entity));
         }
         assert!(renames.tell(Entity::node("plant-b", "line-4")).is_ok());
     }

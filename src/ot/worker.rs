@@ -187,6 +187,7 @@ impl Worker {
             }
             if self.next_tick <= now.mono {
                 self.pipeline.tick(now, &mut out);
+                self.tell_turned_rules();
                 self.next_tick = now.mono.saturating_add(TICK_EVERY);
             }
             self.push(now, &out);
@@ -257,6 +258,14 @@ impl Worker {
                 out.insert(before, Body::Start(self.start()));
             }
             Work::Stop => {}
+        }
+    }
+
+    fn tell_turned_rules(&mut self) {
+        for id in self.pipeline.take_turned_rules() {
+            let Some(rule) = self.pipeline.policy().rule(id) else { continue };
+            let what = if rule.is_open() { "a rule is in force now" } else { "a rule ended" };
+            tracing::info!(target: "ot", rule = rule.name(), "{what}");
         }
     }
 

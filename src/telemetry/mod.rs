@@ -26,4 +26,4 @@ pub use ledger::{
     What,
 };
 pub use reason::Reason;
-pub use timestamp::{format_date, format_utc};
+pub use timestamp::{format_date, format_utc, format_utc_ms};

@@ -13,9 +13,10 @@ use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::file::FileError;
 use crate::config::tls::TlsError;
 use crate::config::{self, Address, BrokerConfig, SandboxConfig, policies, tls};
+use crate::event;
 use crate::policy::Policy;
-use crate::sandbox::{Confined, Demoted, Grants, Owned, Role, SandboxError, Start};
-use crate::telemetry::logging;
+use crate::sandbox::{Confined, Demoted, Grants, Identity, Owned, Role, SandboxError, Start};
+use crate::telemetry::logging::{self, Logging};
 
 /// Problems that are named in a log line; the rest is counted.
 const MAX_NAMED: usize = 3;
@@ -37,13 +38,45 @@ pub(super) fn begin(
     half: &'static str,
     arguments: &HalfArgs,
     warnings: impl IntoIterator<Item = Diagnostic>,
-) -> Result<(), Failure> {
-    logging::init(half, arguments.log.as_deref())
+) -> Result<Logging, Failure> {
+    let logging = logging::init(half, arguments.log.as_deref())
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     for warning in warnings {
-        tracing::warn!(place = place(&warning), "{}", warning.title);
+        event!(ConfigWarning, place = place(&warning), problem = warning.title);
     }
-    Ok(())
+    Ok(logging)
+}
+
+/// Starts the thread of the log; in a half, once it is sealed.
+pub(super) fn start_log(logging: &mut Logging) -> Result<(), Failure> {
+    logging
+        .start()
+        .map_err(|error| Failure::new(Exit::Io, format!("cannot start a thread: {error}")))
+}
+
+/// Tells a policy that comes into force with the start.
+pub(super) fn tell_policy(policy: &Policy) {
+    event!(PolicyLoaded, policy = policy.digest(), rules = policy.rules().len());
+}
+
+/// Tells how a half ended, and makes a failure of an error.
+pub(super) fn ended<E: std::error::Error>(
+    result: Result<(), E>,
+    exit: impl FnOnce(&E) -> Exit,
+) -> Result<Exit, Failure> {
+    match result {
+        Ok(()) => {
+            event!(Stopped);
+            Ok(Exit::Ok)
+        }
+        Err(error) => Err(failed(exit(&error), &error)),
+    }
+}
+
+/// Tells an error that ends a half, and makes a failure of it.
+pub(super) fn failed(exit: Exit, error: &impl std::error::Error) -> Failure {
+    event!(Failed, exit = exit as u8, error = %error);
+    Failure::new(exit, error.to_string())
 }
 
 /// Reads the policy from files and directories.
@@ -56,7 +89,7 @@ pub(super) fn read_policy_again(paths: &[PathBuf]) -> Result<Policy, String> {
     match read_policy(paths) {
         Ok((policy, warnings)) => {
             for warning in warnings {
-                tracing::warn!(place = place(&warning), "{}", warning.title);
+                event!(ConfigWarning, place = place(&warning), problem = warning.title);
             }
             Ok(policy)
         }
@@ -118,7 +151,7 @@ fn resolve(address: &Address) -> Result<Vec<SocketAddr>, Failure> {
 
 /// Gives up what a half doesn't need, before anything else is done.
 pub(super) fn start(role: Role) -> Result<Start, Failure> {
-    Ok(Start::new(role)?)
+    Start::new(role).map_err(|error| Failure::new(Exit::Sandbox, error.to_string()))
 }
 
 /// Becomes the half's user, and checks that nobody else can write what it reads and writes.
@@ -129,9 +162,16 @@ pub(super) fn demote(
 ) -> Result<Demoted, Failure> {
     // The crypto library seeds itself at first use; once sealed it could open no source of it.
     let _ = aws_lc_rs::rand::fill(&mut [0; 32]);
-    let demoted = start.become_user(sandbox.user.as_ref(), &sandbox.waived)?;
-    demoted.require_own(owned)?;
+    let demoted = start.become_user(sandbox.user.as_ref(), &sandbox.waived);
+    let demoted = demoted.map_err(not_confined)?;
+    demoted.require_own(owned).map_err(not_confined)?;
     Ok(demoted)
+}
+
+/// Tells why a half can't be confined.
+pub(super) fn not_confined(error: SandboxError) -> Failure {
+    let failure = failed(Exit::Sandbox, &error);
+    error.hint().into_iter().fold(failure, Failure::hint)
 }
 
 /// Files that both halves own, by what they are called.
@@ -170,33 +210,17 @@ fn replaceable(path: &Path) -> PathBuf {
 
 /// Seals the half, and says what it goes without.
 pub(super) fn seal(demoted: Demoted, grants: &Grants) -> Result<Confined, Failure> {
-    let confined = demoted.seal(grants)?;
-    let role = confined.role();
+    let confined = demoted.seal(grants).map_err(not_confined)?;
     for layer in confined.waived() {
-        tracing::warn!(layer = layer.name(), "sandbox layer waived by the configuration");
+        event!(SandboxWaived, layer = layer.name());
     }
     let limits = confined.limits();
     if limits.descriptors < limits.wanted {
-        tracing::warn!(
-            limit = limits.descriptors,
-            wanted = limits.wanted,
-            "fewer files and sockets may be open than the configuration may need"
-        );
+        event!(DescriptorsFew, limit = limits.descriptors, wanted = limits.wanted);
     }
-    tracing::info!(
-        user = confined.identity().uid,
-        group = confined.identity().gid,
-        waived = confined.waived().len(),
-        "sealed: `sparkdiode sandbox show {role}` says how"
-    );
+    let Identity { uid, gid } = confined.identity();
+    event!(Sealed, user = uid, group = gid, waived = confined.waived().len());
     Ok(confined)
-}
-
-impl From<SandboxError> for Failure {
-    fn from(error: SandboxError) -> Failure {
-        let failure = Failure::new(Exit::Sandbox, error.to_string());
-        error.hint().into_iter().fold(failure, Failure::hint)
-    }
 }
 
 impl From<FileError> for Failure {

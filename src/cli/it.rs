@@ -33,14 +33,17 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
     let (config, mut warnings) = ItConfig::load(&arguments.half.config)?;
     let policy = read_policy_copy(&config, &mut warnings)?;
     let broker = half::broker_settings(&config.broker, config.client_id_prefix)?;
-    half::begin("it", &arguments.half, warnings)?;
+    let mut logging = half::begin("it", &arguments.half, warnings)?;
     let owned = half::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
     let demoted = half::demote(start, &config.sandbox, &owned)?;
     let journal = Unowned { what: "journal", path: config.journal_path.clone() };
-    demoted.require_foreign(&[journal])?;
+    demoted.require_foreign(&[journal]).map_err(half::not_confined)?;
     let mut grants = half::grants(&config.broker, &config.policy_paths, &config.state_dir);
     grants.read.push(config.journal_path.clone());
     grants.descriptors = RESERVE.saturating_add(config.mirror.max_nodes as u64);
+    if let Some((policy, _)) = &policy {
+        half::tell_policy(policy);
+    }
     let settings = Settings {
         broker,
         journal_dir: config.journal_path,
@@ -54,19 +57,16 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         mirror: mirror_settings(config.mirror, config.backfill.enabled, &config.broker),
         policy,
     };
-    let opened = it::open(settings)?;
+    let opened = it::open(settings).map_err(|error| half::failed(exit(&error), &error))?;
     let confined = half::seal(demoted, &grants)?;
-    it::run(opened, &confined)?;
-    Ok(Exit::Ok)
+    half::start_log(&mut logging)?;
+    half::ended(it::run(opened, &confined), exit)
 }
 
-impl From<ItError> for Failure {
-    fn from(error: ItError) -> Failure {
-        let exit = match &error {
-            ItError::State(_) | ItError::Journal(_) | ItError::Start(_) => Exit::Io,
-            ItError::Panicked => Exit::Software,
-        };
-        Failure::new(exit, error.to_string())
+fn exit(error: &ItError) -> Exit {
+    match error {
+        ItError::State(_) | ItError::Journal(_) | ItError::Start(_) => Exit::Io,
+        ItError::Panicked => Exit::Software,
     }
 }
 

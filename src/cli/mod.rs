@@ -1,16 +1,21 @@
 //! The command line: one file per subcommand. [`report`] is the only one that prints.
 
+mod capture;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+mod events;
 mod exit;
 mod half;
 mod it;
 mod journal;
 mod lab_certs;
 mod ot;
+#[cfg(feature = "reference")]
+mod reference;
 pub mod report;
 mod sandbox;
+mod units;
 
 use std::ffi::OsString;
 
@@ -38,11 +43,16 @@ enum Command {
     Ot(ot::OtArgs),
     It(it::ItArgs),
     Check(check::CheckArgs),
+    Events(events::EventsArgs),
+    Capture(capture::CaptureArgs),
     Journal(journal::JournalArgs),
     Sandbox(sandbox::SandboxArgs),
     LabCerts(lab_certs::LabCertsArgs),
     #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
+    #[cfg(feature = "reference")]
+    #[command(hide = true)]
+    Reference(reference::ReferenceArgs),
 }
 
 /// Does what the arguments (with the program's name first) say, prints, and returns the exit
@@ -56,11 +66,15 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Ot(arguments) => ot::run(&arguments),
         Command::It(arguments) => it::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Events(arguments) => events::run(&arguments),
+        Command::Capture(arguments) => capture::run(&arguments),
         Command::Journal(arguments) => journal::run(&arguments),
         Command::Sandbox(arguments) => sandbox::run(&arguments),
         Command::LabCerts(arguments) => lab_certs::run(&arguments),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments),
+        #[cfg(feature = "reference")]
+        Command::Reference(arguments) => reference::run(&arguments),
     };
     match result {
         Ok(exit) => exit,

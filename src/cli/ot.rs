@@ -31,7 +31,8 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     let (policy, found) = half::read_policy(&config.policy_paths)?;
     warnings.extend(found);
     let broker = half::broker_settings(&config.broker, config.client_id)?;
-    half::begin("ot", &arguments.half, warnings)?;
+    let mut logging = half::begin("ot", &arguments.half, warnings)?;
+    half::tell_policy(&policy);
     let mut owned = half::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
     owned.push(Owned { what: "journal", path: config.journal.path.clone() });
     let demoted = half::demote(start, &config.sandbox, &owned)?;
@@ -55,21 +56,18 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
         policy,
         policy_loader: Box::new(move || half::read_policy_again(&paths)),
     };
-    let opened = ot::open(settings)?;
+    let opened = ot::open(settings).map_err(|error| half::failed(exit(&error), &error))?;
     let confined = half::seal(demoted, &grants)?;
-    ot::run(opened, &confined)?;
-    Ok(Exit::Ok)
+    half::start_log(&mut logging)?;
+    half::ended(ot::run(opened, &confined), exit)
 }
 
-impl From<OtError> for Failure {
-    fn from(error: OtError) -> Failure {
-        let exit = match &error {
-            OtError::State(_) | OtError::Journal(_) | OtError::Start(_) | OtError::StoppedShort => {
-                Exit::Io
-            }
-            OtError::Panicked => Exit::Software,
-        };
-        Failure::new(exit, error.to_string())
+fn exit(error: &OtError) -> Exit {
+    match error {
+        OtError::State(_) | OtError::Journal(_) | OtError::Start(_) | OtError::StoppedShort => {
+            Exit::Io
+        }
+        OtError::Panicked => Exit::Software,
     }
 }
 

@@ -154,11 +154,16 @@ pub(super) fn drop_capabilities(waived: bool) -> Result<(), SandboxError> {
     if waived && geteuid().is_root() {
         return Ok(());
     }
-    rustix::thread::clear_ambient_capability_set().map_err(os("drop ambient capabilities"))?;
     let none = CapabilitySet::empty();
     let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
-    rustix::thread::set_capabilities(None, sets).map_err(os("drop capabilities"))?;
-    let left = rustix::thread::capabilities(None).map_err(os("ask for capabilities"))?;
+    let ask = || rustix::thread::capabilities(None).map_err(os("ask for capabilities"));
+    // Where there are none, as in a service, this may be a call that the service manager forbids.
+    // The ambient set is a part of the permitted and the inheritable one.
+    if ask()? != sets {
+        rustix::thread::clear_ambient_capability_set().map_err(os("drop ambient capabilities"))?;
+        rustix::thread::set_capabilities(None, sets).map_err(os("drop capabilities"))?;
+    }
+    let left = ask()?;
     if left == sets {
         Ok(())
     } else {

@@ -25,7 +25,7 @@ fn field(status: &str, name: &str) -> String {
 #[test]
 fn the_kernel_says_that_every_thread_is_sealed() {
     let Some(mut rig) = Rig::start(EVERYTHING) else { return };
-    rig.relay.wait_for_log(Half::It, &["it: started"]);
+    rig.relay.wait_for_log(Half::It, &["it: STARTED"]);
     for half in HALVES {
         let proc = Path::new("/proc").join(rig.relay.pid(half).to_string());
         let threads: Vec<_> = fs::read_dir(proc.join("task")).unwrap().collect();
@@ -81,14 +81,18 @@ fn reload_passwords_and_retention_work_under_the_seal() {
         proxy.count(|record| matches!(record.received(), Some(Packet::SubAck { .. }))) > 0
     });
     relay.start(Half::It);
-    relay.wait_for_log(Half::It, &["it: started"]);
+    relay.wait_for_log(Half::It, &["it: STARTED"]);
     // A file under another name, and the old one gone.
     let new = EVERYTHING.replace("\"everything\"", "\"all\"");
     fs::write(relay.path("policies/new.toml"), new).unwrap();
     fs::remove_file(relay.path("policies/policy.toml")).unwrap();
     for half in HALVES {
         relay.signal(half, Signal::HUP);
-        relay.wait_for_log(half, &["policy reloaded"]);
+        wait_until("the policy is loaded again", || {
+            let log = relay.log(half);
+            assert!(!log.contains("POLICY_REFUSED"), "{log}");
+            log.matches("POLICY_LOADED").count() == 2
+        });
         assert!(relay.terminate(half).success(), "{half:?}");
     }
 }

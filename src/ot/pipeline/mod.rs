@@ -14,6 +14,7 @@ mod births;
 mod data;
 mod encode;
 mod restore;
+mod tell;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -24,14 +25,14 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 
 use self::births::low_byte;
-use self::turn::{Fate, Turn, keyframes};
+use self::turn::{Turn, keyframes};
 use super::plant::{Arrival, Life, Node, Plant};
 use crate::journal::{Body, Dropped, Heartbeat};
-use crate::policy::{Limiter, Policy};
+use crate::policy::{Limiter, Policy, Rule, RuleId};
 use crate::sparkplug::{
-    Caps, DecodeError, Entity, EntityTopic, MessageType, Payload, Topic, decode,
+    Borrowed, Caps, DecodeError, Entity, EntityTopic, MessageType, Payload, Topic, decode_borrowed,
 };
-use crate::telemetry::{Account, Reason};
+use crate::telemetry::{Account, Fate, Imbalance, Ledger, NodeSlot, Origin, Reason};
 
 /// How often the pipeline reports to its journal.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
@@ -91,7 +92,7 @@ pub struct Pipeline {
     policy: Policy,
     limiter: Limiter,
     plant: Plant,
-    account: Account,
+    ledger: Ledger,
     counters: Counters,
     hasher: RandomState,
     connected: bool,
@@ -100,36 +101,50 @@ pub struct Pipeline {
     next_heartbeat: Duration,
     /// Births or deaths were handled or made since this was asked last.
     structure_changed: bool,
+    /// Rules that opened or closed since this was asked last.
+    turned: Vec<RuleId>,
 }
 
 impl Pipeline {
     /// An empty plant at `now`.
-    pub fn new(settings: PipelineSettings, policy: Policy, now: Now) -> Self {
+    pub fn new(settings: PipelineSettings, mut policy: Policy, now: Now) -> Self {
+        let _ = policy.set_time(now.wall_ms);
         Pipeline {
             limiter: Limiter::new(&policy),
             plant: Plant::new(settings.max_nodes),
             settings,
+            ledger: Ledger::new(Some(&policy)),
             policy,
-            account: Account::default(),
             counters: Counters::default(),
             hasher: RandomState::default(),
             connected: false,
             away_since: now.mono,
             next_heartbeat: now.mono,
             structure_changed: false,
+            turned: Vec::new(),
         }
     }
 
     /// Handles one message and appends what is to be journalled of it to `out`.
     pub fn handle(&mut self, now: Now, received: Received<'_>, out: &mut Vec<Body>) {
-        self.account.receive();
-        let fate = self.process(now, received, out);
-        self.turn(now, out).0.settle(fate);
+        let mut origin = Origin::default();
+        let fate = self.process(now, received, &mut origin, out);
+        self.ledger.receive(origin.node);
+        self.ledger.settle(origin, fate);
+        match fate {
+            Fate::Dropped(reason) => tell::dropped(reason, None, received),
+            Fate::DroppedBy(reason, rule) => {
+                let rule = rule.and_then(|rule| self.policy.rule(rule));
+                tell::dropped(reason, rule.map(Rule::name), received);
+            }
+            Fate::Forwarded | Fate::Waiting => {}
+        }
     }
 
     /// Does what is due: heartbeat, keyframes, gaps, births and values that were held back.
     /// Call it a few times a second.
     pub fn tick(&mut self, now: Now, out: &mut Vec<Body>) {
+        self.follow_schedules(now, out);
         let timeout = self.settings.reorder_timeout;
         let (mut turn, plant) = self.turn(now, out);
         for node in plant.nodes_mut() {
@@ -172,14 +187,35 @@ impl Pipeline {
 
     /// Takes over another policy: entities that it doesn't allow any more die, those that it
     /// allows now and those whose layout changes are born anew, with their current values.
-    pub fn reload(&mut self, now: Now, policy: Policy, out: &mut Vec<Body>) {
+    pub fn reload(&mut self, now: Now, mut policy: Policy, out: &mut Vec<Body>) {
+        let _ = policy.set_time(now.wall_ms);
         self.limiter = Limiter::new(&policy);
+        self.ledger.set_policy(Some(&policy));
         self.policy = policy;
         self.structure_changed = true;
         let (mut turn, plant) = self.turn(now, out);
         for node in plant.nodes_mut() {
             adjust(&mut turn, node);
         }
+    }
+
+    /// Opens and closes the rules whose time has come, as if the policy had been reloaded.
+    fn follow_schedules(&mut self, now: Now, out: &mut Vec<Body>) {
+        let changed = self.policy.set_time(now.wall_ms);
+        if changed.is_empty() {
+            return;
+        }
+        self.structure_changed = true;
+        let (mut turn, plant) = self.turn(now, out);
+        for node in plant.nodes_mut() {
+            adjust(&mut turn, node);
+        }
+        self.turned.extend(changed);
+    }
+
+    /// The rules that opened or closed since this was asked last.
+    pub fn take_turned_rules(&mut self) -> Vec<RuleId> {
+        std::mem::take(&mut self.turned)
     }
 
     /// The connection is up and subscribed. `present`: the broker kept the session, so what it
@@ -222,6 +258,7 @@ impl Pipeline {
 
     /// The account and the state of the connection, for the journal.
     pub fn heartbeat(&self, now: Now) -> Heartbeat {
+        let account = self.ledger.total();
         let away = now.mono.saturating_sub(self.away_since);
         let away_ms = u64::try_from(away.as_millis()).unwrap_or(u64::MAX);
         let nodes = self.plant.nodes().iter().filter(|node| node.own.announced).count();
@@ -233,18 +270,31 @@ impl Pipeline {
         Heartbeat {
             ot_connected: self.connected,
             ot_away_ms: if self.connected { 0 } else { away_ms },
-            received: self.account.received,
-            forwarded: self.account.forwarded,
-            dropped: self.account.drops().map(dropped).collect(),
+            received: account.received,
+            forwarded: account.forwarded,
+            dropped: account.drops().map(dropped).collect(),
             policy_digest: self.policy.digest().to_owned(),
             nodes: u32::try_from(nodes).unwrap_or(u32::MAX),
-            waiting: self.account.waiting,
+            waiting: account.waiting,
         }
     }
 
     /// Received, forwarded, dropped and waiting messages.
     pub fn account(&self) -> &Account {
-        &self.account
+        self.ledger.total()
+    }
+
+    /// The account by edge nodes and rules.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Checks that every received message is accounted for, once.
+    ///
+    /// # Errors
+    /// What doesn't balance: a bug.
+    pub fn check_account(&self) -> Result<(), Imbalance> {
+        self.ledger.check(self.plant.nodes().iter().map(Node::waiting).sum())
     }
 
     /// What the account doesn't tell.
@@ -268,7 +318,7 @@ impl Pipeline {
             settings: &self.settings,
             policy: &self.policy,
             limiter: &mut self.limiter,
-            account: &mut self.account,
+            ledger: &mut self.ledger,
             counters: &mut self.counters,
             structure_changed: &mut self.structure_changed,
             now,
@@ -277,7 +327,14 @@ impl Pipeline {
         (turn, &mut self.plant)
     }
 
-    fn process(&mut self, now: Now, received: Received<'_>, out: &mut Vec<Body>) -> Fate {
+    /// `origin` becomes whose message it is, as far as that is known.
+    fn process<'a>(
+        &mut self,
+        now: Now,
+        received: Received<'a>,
+        origin: &mut Origin<'a>,
+        out: &mut Vec<Body>,
+    ) -> Fate {
         let (topic, stored) = match Topic::parse(received.topic) {
             Ok(Topic::Entity(topic)) => (topic, received.retain),
             Ok(Topic::StoredBirth(topic)) => (topic, true),
@@ -287,18 +344,21 @@ impl Pipeline {
             Ok(Topic::NotSparkplug) => return Fate::Dropped(Reason::NotSparkplug),
             Err(_) => return Fate::Dropped(Reason::MalformedTopic),
         };
+        origin.entity = Some(topic.entity);
+        origin.node = self.plant.find(topic.entity).map(NodeSlot);
         if received.payload.is_empty() {
             // How a retained message is cleared. As a Sparkplug payload it would be an empty
             // birth, or the death of anybody.
             return Fate::Dropped(Reason::MalformedPayload);
         }
-        let payload = match decode(received.payload, &self.settings.caps) {
+        let mut inflated = Vec::new();
+        let payload = match decode_borrowed(received.payload, &mut inflated, &self.settings.caps) {
             Ok(decoded) => {
                 self.counters.unknown_fields =
                     self.counters.unknown_fields.saturating_add(decoded.unknown_fields);
                 let compressed = u64::from(decoded.was_compressed);
                 self.counters.compressed = self.counters.compressed.saturating_add(compressed);
-                decoded.payload
+                decoded
             }
             Err(DecodeError::Malformed(_)) => return Fate::Dropped(Reason::MalformedPayload),
             Err(DecodeError::OverCap { .. }) => return Fate::Dropped(Reason::OverCap),
@@ -306,10 +366,10 @@ impl Pipeline {
         };
         self.structure_changed |= !topic.message_type.is_data();
         if stored {
-            self.learn_stored(now, topic, payload, out);
+            self.learn_stored(now, topic, payload.into_payload(), origin, out);
             return Fate::Dropped(Reason::StoredBirth);
         }
-        self.live(now, topic, payload, received, out)
+        self.live(now, topic, payload, received, origin, out)
     }
 
     fn learn_stored(
@@ -317,6 +377,7 @@ impl Pipeline {
         now: Now,
         topic: EntityTopic<'_>,
         payload: Payload,
+        origin: &mut Origin<'_>,
         out: &mut Vec<Body>,
     ) {
         // Retained data and deaths are no events; they teach nothing either.
@@ -324,7 +385,8 @@ impl Pipeline {
             return;
         }
         let (mut turn, plant) = self.turn(now, out);
-        let index = plant.ensure(topic.entity);
+        let index = plant.ensure(topic.entity, turn.ledger);
+        origin.node = index.map(NodeSlot);
         if let Some(node) = index.and_then(|index| plant.node_mut(index)) {
             node.last_seen = now.mono;
             turn.stored_birth(node, topic.entity.device, payload);
@@ -335,8 +397,9 @@ impl Pipeline {
         &mut self,
         now: Now,
         topic: EntityTopic<'_>,
-        payload: Payload,
+        payload: Borrowed<'_>,
         received: Received<'_>,
+        origin: &mut Origin<'_>,
         out: &mut Vec<Body>,
     ) -> Fate {
         let hash = self.hasher.hash_one((received.topic, received.payload));
@@ -345,9 +408,10 @@ impl Pipeline {
         let timeout = self.settings.reorder_timeout;
         let (mut turn, plant) = self.turn(now, out);
         let index = match topic.message_type {
-            MessageType::NBirth => plant.ensure(topic.entity),
-            _ => plant.find(topic.entity),
+            MessageType::NBirth => plant.ensure(topic.entity, turn.ledger),
+            _ => origin.node.map(|node| node.0),
         };
+        origin.node = index.map(NodeSlot);
         let Some(node) = index.and_then(|index| plant.node_mut(index)) else {
             return Fate::Dropped(match topic.message_type {
                 MessageType::NBirth => Reason::OverCapacity,
@@ -360,8 +424,8 @@ impl Pipeline {
                 return Fate::Dropped(Reason::Duplicate);
             }
             return match topic.message_type {
-                MessageType::NBirth => turn.node_birth(node, payload),
-                _ => turn.node_death(node, &payload),
+                MessageType::NBirth => turn.node_birth(node, payload.into_payload()),
+                _ => turn.node_death(node, &payload.into_payload()),
             };
         }
 
@@ -369,7 +433,9 @@ impl Pipeline {
             gap(&mut turn, node);
         }
         // Where the subscriptions don't let in every message of the node, holes say nothing.
-        let sequenced = turn.policy.sees_every_message_of(group, edge_node);
+        let sequenced = *node
+            .sequenced
+            .get_or_insert_with(|| turn.policy.sees_every_message_of(group, edge_node));
         let seq = low_byte(payload.seq).filter(|_| sequenced);
         let was_known = seq.is_some() && node.sequence.next().is_some();
         let arrival = node.sequence.arrive(now.mono, seq, hash, dup);
@@ -385,8 +451,12 @@ impl Pipeline {
             _ => {}
         }
         match (topic.message_type, device) {
-            (MessageType::DBirth, Some(device)) => turn.device_birth(node, device, payload),
-            (MessageType::DDeath, Some(device)) => turn.device_death(node, device, &payload),
+            (MessageType::DBirth, Some(device)) => {
+                turn.device_birth(node, device, payload.into_payload())
+            }
+            (MessageType::DDeath, Some(device)) => {
+                turn.device_death(node, device, &payload.into_payload())
+            }
             _ => turn.data(node, device, payload, dup || arrival == Arrival::Late),
         }
     }
@@ -398,12 +468,14 @@ fn gap(turn: &mut Turn<'_>, node: &mut Node) {
         return;
     }
     turn.counters.gaps = turn.counters.gaps.saturating_add(1);
+    tell::gap(&node.group, &node.edge_node);
     node.verify = false;
     node.lose();
 }
 
 /// Brings what readers know of a node in line with the policy in force.
 fn adjust(turn: &mut Turn<'_>, node: &mut Node) {
+    node.sequenced = None;
     turn.judge_all(node);
     let types_changed = turn.refresh_types(node);
     let alive = node.own.life == Life::Alive && turn.node_in_scope(node);

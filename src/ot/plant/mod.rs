@@ -17,6 +17,7 @@ pub(crate) use stored::StoredPlant;
 pub(crate) use templates::{Definitions, Removed, SURVEY_BYTES, Survey, Types, allowance};
 
 use crate::sparkplug::{Entity, Metric};
+use crate::telemetry::{Ledger, NodeSlot, Origin};
 
 /// What is known of an entity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +64,8 @@ impl EntityState {
 /// One edge node.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Node {
+    /// Its place in the plant, and in the ledger.
+    pub(crate) slot: NodeSlot,
     pub(crate) group: Box<str>,
     pub(crate) edge_node: Box<str>,
     pub(crate) own: EntityState,
@@ -80,6 +83,9 @@ pub(crate) struct Node {
     /// That NBIRTH is due.
     pub(crate) types_due: bool,
     pub(crate) sequence: Sequence,
+    /// Whether every message that counts in the sequence comes in; `None`: the policy is to be
+    /// asked.
+    pub(crate) sequenced: Option<bool>,
     /// Messages were lost: the next frame of the node has to say so.
     pub(crate) loss: bool,
     /// How often the values had to be doubted. Readers tell by it a loss that they know from a
@@ -99,6 +105,12 @@ impl Node {
         Entity::node(&self.group, &self.edge_node)
     }
 
+    /// Whose message or metric it is that is dropped here.
+    pub(crate) fn origin<'a>(&'a self, device: Option<&'a str>) -> Origin<'a> {
+        let Node { group, edge_node, slot, .. } = self;
+        Origin { entity: Some(Entity { group, edge_node, device }), node: Some(*slot) }
+    }
+
     /// The node's own state, or that of a device.
     pub(crate) fn state(&self, device: Option<&str>) -> Option<&EntityState> {
         match device {
@@ -112,6 +124,25 @@ impl Node {
             None => Some(&mut self.own),
             Some(device) => self.devices.get_mut(device),
         }
+    }
+
+    /// The node's own state, or that of a device, beside what its templates need.
+    pub(crate) fn parts<'a>(&'a mut self, device: Option<&'a str>) -> Option<Parts<'a>> {
+        let Node { group, edge_node, slot, own, devices, definitions, types, told, .. } = self;
+        let state = match device {
+            None => own,
+            Some(device) => devices.get_mut(device)?,
+        };
+        let entity = Entity { group, edge_node, device };
+        let origin = Origin { entity: Some(entity), node: Some(*slot) };
+        let types_due = &mut self.types_due;
+        Some(Parts { entity, origin, state, definitions, types, told, types_due })
+    }
+
+    /// Messages of the node and its devices that wait for a birth.
+    pub(crate) fn waiting(&self) -> u64 {
+        let devices = self.devices.values().map(|device| device.waiting);
+        devices.fold(self.own.waiting, u64::saturating_add)
     }
 
     /// Messages were lost: every value may be out of date.
@@ -142,6 +173,18 @@ impl Node {
         self.own.uncertain = false;
         self.devices.values_mut().for_each(|device| device.uncertain = false);
     }
+}
+
+/// An entity of a node, looked up once for all metrics of a message.
+#[derive(Debug)]
+pub(crate) struct Parts<'a> {
+    pub(crate) entity: Entity<'a>,
+    pub(crate) origin: Origin<'a>,
+    pub(crate) state: &'a mut EntityState,
+    pub(crate) definitions: &'a Definitions,
+    pub(crate) types: &'a mut Types,
+    pub(crate) told: &'a BTreeSet<String>,
+    pub(crate) types_due: &'a mut bool,
 }
 
 /// Every edge node, up to a configured number.
@@ -176,8 +219,9 @@ impl Plant {
 
     /// The node, made if need be. Where there is no room, the node that has been dead for the
     /// longest gives way, then the one among those that the policy doesn't let readers know;
-    /// `None` if readers know all of them.
-    pub(crate) fn ensure(&mut self, entity: Entity<'_>) -> Option<usize> {
+    /// `None` if readers know all of them. What a node that gives way had in the `ledger` goes
+    /// to the others.
+    pub(crate) fn ensure(&mut self, entity: Entity<'_>, ledger: &mut Ledger) -> Option<usize> {
         if let Some(index) = self.find(entity) {
             return Some(index);
         }
@@ -205,6 +249,9 @@ impl Plant {
             *dead = node;
             index
         };
+        let slot = NodeSlot(index);
+        self.nodes.get_mut(index)?.slot = slot;
+        ledger.open_node(slot);
         let nodes = self.index.entry(entity.group.into()).or_default();
         nodes.insert(entity.edge_node.into(), index);
         Some(index)
@@ -231,20 +278,21 @@ mod tests {
     #[test]
     fn dead_nodes_give_way_and_live_ones_do_not() {
         let mut plant = Plant::new(2);
+        let ledger = &mut Ledger::default();
         for (index, name) in ["a", "b"].into_iter().enumerate() {
-            assert_eq!(plant.ensure(Entity::node("G", name)), Some(index));
+            assert_eq!(plant.ensure(Entity::node("G", name), ledger), Some(index));
             plant.node_mut(index).unwrap().own.life = Life::Alive;
             plant.node_mut(index).unwrap().own.announced = true;
         }
-        assert_eq!(plant.ensure(Entity::node("G", "c")), None);
+        assert_eq!(plant.ensure(Entity::node("G", "c"), ledger), None);
         // Alive, but nothing that readers may know.
         plant.node_mut(1).unwrap().own.announced = false;
-        assert_eq!(plant.ensure(Entity::node("G", "b2")), Some(1));
+        assert_eq!(plant.ensure(Entity::node("G", "b2"), ledger), Some(1));
         plant.node_mut(1).unwrap().own.announced = true;
         plant.node_mut(1).unwrap().own.life = Life::Alive;
         plant.node_mut(0).unwrap().own.life = Life::Unknown;
         plant.node_mut(0).unwrap().own.announced = false;
-        assert_eq!(plant.ensure(Entity::node("H", "c")), Some(0));
+        assert_eq!(plant.ensure(Entity::node("H", "c"), ledger), Some(0));
         assert_eq!(plant.find(Entity::node("G", "a")), None);
         assert_eq!(plant.find(Entity::node("G", "b2")), Some(1));
         assert_eq!(plant.find(Entity::node("H", "c")), Some(0));

@@ -111,6 +111,11 @@ impl<'a, 'i> Section<'a, 'i> {
         }
     }
 
+    /// Whatever stands under `key`.
+    pub(super) fn any(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'i>>> {
+        self.take(key)
+    }
+
     /// The table under `key`, with the place of its header.
     pub(super) fn table(
         &mut self,

@@ -41,12 +41,17 @@
 
 #[cfg(test)]
 mod bad_policies;
+mod case;
+mod case_reader;
+mod case_value;
+mod consider;
 mod digest;
 mod document;
 mod filter;
 mod glob;
 mod language;
 mod limiter;
+mod moment;
 #[cfg(test)]
 mod naive;
 mod plan;
@@ -58,10 +63,14 @@ mod subscribe;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use crate::config::diagnostic::Diagnostics;
 use crate::sparkplug::{DataType, Entity};
 
 pub use crate::config::diagnostic::SourceFile;
+pub use case::{Arrives, Case, Expected, Given, Probe, Step};
+pub use consider::{Considered, Relation};
 pub use limiter::Limiter;
 pub use plan::{EntityPlan, Verdict};
 pub use rule::{Action, Bucket, Rate, Rule, RuleId};
@@ -70,6 +79,7 @@ pub use rule::{Action, Bucket, Rate, Rule, RuleId};
 #[derive(Clone, Debug)]
 pub struct Policy {
     rules: Vec<Rule>,
+    cases: Arc<[Case]>,
     digest: String,
     index: scope::RuleIndex,
 }
@@ -87,12 +97,13 @@ impl Policy {
         sources.sort_by(|left, right| {
             (left.path.file_name(), &left.path).cmp(&(right.path.file_name(), &right.path))
         });
-        let (rules, problems) = language::read(&sources);
+        let (rules, cases, problems) = language::read(&sources);
         if problems.has_errors() {
             return Err(problems);
         }
         let index = scope::RuleIndex::new(&rules);
-        Ok((Policy { rules, digest: digest::digest(&sources), index }, problems))
+        let digest = digest::digest(&sources);
+        Ok((Policy { rules, cases: cases.into(), digest, index }, problems))
     }
 
     /// SHA-256 over names and contents of the files, 64 hexadecimal digits. The directories in
@@ -104,6 +115,11 @@ impl Policy {
     /// The rules in order; a [`RuleId`] is a place in this list.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// The cases that stand in its files; they have no effect on what crosses.
+    pub fn cases(&self) -> &[Case] {
+        &self.cases
     }
 
     /// The rule with this number.

@@ -25,6 +25,7 @@
 //! | [`ot`] | subscriber, plant state, pipeline; can't publish, can't read a journal |
 //! | [`it`] | mirror (sans-IO), sessions, cursor, backfill; can't write a journal |
 //! | [`config`] | configuration files: raw (serde) to typed, diagnostics |
+//! | [`capture`] | leaf: recordings of real traffic for the policy tools |
 //! | [`broker`], [`state`] | leaves: how to reach a broker; a half's own state directory |
 //! | [`telemetry`] | drop reasons, counters, logging |
 //! | [`cli`] | one file per subcommand |
@@ -32,6 +33,7 @@
 //! | `demo` | brokers, a plant and a strict host around both halves (feature `demo`) |
 
 pub mod broker;
+pub mod capture;
 pub mod cli;
 pub mod config;
 #[cfg(feature = "demo")]

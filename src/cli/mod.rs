@@ -9,6 +9,8 @@ mod it;
 mod journal;
 mod lab_certs;
 mod ot;
+#[cfg(feature = "reference")]
+mod reference;
 pub mod report;
 
 use std::ffi::OsString;
@@ -41,6 +43,9 @@ enum Command {
     LabCerts(lab_certs::LabCertsArgs),
     #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
+    #[cfg(feature = "reference")]
+    #[command(hide = true)]
+    Reference(reference::ReferenceArgs),
 }
 
 /// Does what the arguments (with the program's name first) say, prints, and returns the exit
@@ -58,6 +63,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::LabCerts(arguments) => lab_certs::run(&arguments),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments),
+        #[cfg(feature = "reference")]
+        Command::Reference(arguments) => reference::run(&arguments),
     };
     match result {
         Ok(exit) => exit,

@@ -1,7 +1,7 @@
 //! The conservation account of one half: received = forwarded + dropped + waiting, in messages.
 //! Metrics are counted beside it, since a message can be forwarded without some of its metrics.
 
-use super::Reason;
+use super::{Drops, Reason};
 
 /// Counters of one half. A message is counted once in `received`, and once in either
 /// `forwarded` or `dropped`; while it is held back it is in `waiting`.
@@ -16,24 +16,21 @@ pub struct Account {
 
 impl Account {
     /// Counts one received message.
-    pub fn receive(&mut self) {
+    pub(super) fn receive(&mut self) {
         self.received = self.received.wrapping_add(1);
     }
 
     /// Counts one forwarded message.
-    pub fn forward(&mut self) {
+    pub(super) fn forward(&mut self) {
         self.forwarded = self.forwarded.wrapping_add(1);
     }
 
-    /// Counts one message that was dropped as a whole.
-    pub fn drop_message(&mut self, reason: Reason) {
+    /// Counts what was dropped for one reason. [`super::Ledger::drop`] is the only caller.
+    pub(super) fn drop(&mut self, drops: Drops) {
+        let Drops { reason, messages, metrics } = drops;
         if let Some(count) = self.dropped.get_mut(reason as usize) {
-            *count = count.wrapping_add(1);
+            *count = count.wrapping_add(messages);
         }
-    }
-
-    /// Counts `metrics` metrics that were taken out of messages.
-    pub fn drop_metrics(&mut self, reason: Reason, metrics: u64) {
         if let Some(count) = self.dropped_metrics.get_mut(reason as usize) {
             *count = count.wrapping_add(metrics);
         }
@@ -78,11 +75,11 @@ mod tests {
         let mut account = Account::default();
         account.receive();
         assert!(!account.balances());
-        account.drop_message(Reason::Rate);
+        account.drop(Drops { reason: Reason::Rate, messages: 1, metrics: 0 });
         assert!(account.balances());
         account.receive();
         account.forward();
-        account.drop_metrics(Reason::Denied, 3);
+        account.drop(Drops { reason: Reason::Denied, messages: 0, metrics: 3 });
         assert!(account.balances());
         assert_eq!(account.drops().count(), 2);
     }

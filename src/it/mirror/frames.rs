@@ -8,11 +8,11 @@ use crate::it::mirror::layout::{Folded, Layout};
 use crate::it::mirror::node::{Node, Session, UNDATED};
 use crate::it::mirror::{Link, Mirror, NodeId, Notice, Now, OnGap};
 use crate::journal::{Body, Frame, Heartbeat, Item, Lost, Relayed, Start};
-use crate::policy::Verdict;
+use crate::policy::{RuleId, Verdict};
 use crate::sparkplug::{
     self, DataType, Entity, EntityTopic, MessageType, Metric, Payload, Topic, Value, names,
 };
-use crate::telemetry::Reason;
+use crate::telemetry::{Dropped, Fate, NodeSlot, Origin, Reason, What};
 
 /// A frame that was appended longer ago than `stale_after` and this is no sign of life, however
 /// late it is read. The two halves may run on two boxes: this much their clocks may differ by.
@@ -123,15 +123,25 @@ impl Mirror {
     }
 
     fn relayed(&mut self, now: Now, seq: u64, relayed: Relayed) {
-        self.account.receive();
-        match self.relay(now, seq, relayed) {
-            Ok(()) => self.account.forward(),
-            Err(reason) => self.account.drop_message(reason),
-        }
+        let mut origin = Origin::default();
+        let fate = match self.relay(now, seq, &relayed, &mut origin) {
+            Ok(()) => Fate::Forwarded,
+            Err(reason) => Fate::Dropped(reason),
+        };
+        self.ledger.receive(origin.node);
+        self.ledger.settle(origin, fate);
     }
 
-    fn relay(&mut self, now: Now, seq: u64, relayed: Relayed) -> Result<(), Reason> {
+    /// `origin` becomes whose message it is, as far as that is known.
+    fn relay<'a>(
+        &mut self,
+        now: Now,
+        seq: u64,
+        relayed: &'a Relayed,
+        origin: &mut Origin<'a>,
+    ) -> Result<(), Reason> {
         let topic = entity_topic(&relayed.topic)?;
+        origin.entity = Some(topic.entity);
         let decoded = sparkplug::decode(&relayed.payload, &self.settings.caps)
             .map_err(|_| Reason::BadFrame)?;
         let payload = decoded.payload;
@@ -139,6 +149,7 @@ impl Mirror {
         let Entity { group, edge_node, device } = topic.entity;
         if topic.message_type == MessageType::NBirth {
             let id = self.node_named(group, edge_node)?;
+            origin.node = Some(id.into());
             self.node_birth(now, id, seq, payload, date, relayed.synthetic);
             if !relayed.synthetic
                 && let Some(node) = self.node_mut(id)
@@ -148,6 +159,7 @@ impl Mirror {
             return Ok(());
         }
         let id = self.find(group, edge_node).ok_or(Reason::DataBeforeBirth)?;
+        origin.node = Some(id.into());
         if !self.node(id).is_some_and(|node| node.alive) {
             return Err(Reason::DataBeforeBirth);
         }
@@ -204,6 +216,7 @@ impl Mirror {
             Some(former) => *former = node,
             None => self.nodes.push(node),
         }
+        self.ledger.open_node(id.into());
         self.by_key.insert(key, id);
         Ok(id)
     }
@@ -366,8 +379,8 @@ impl Mirror {
                 node.miss_data(device, seq);
             }
         }
-        self.account.drop_metrics(Reason::UnknownMetric, unknown);
-        self.account.drop_metrics(Reason::TypeMismatch, mismatched);
+        self.drop_metrics(id, device, unknown, Reason::UnknownMetric);
+        self.drop_metrics(id, device, mismatched, Reason::TypeMismatch);
         match (empty, mismatched) {
             (false, _) => Ok(()),
             (true, 0) => Err(Reason::UnknownMetric),
@@ -409,17 +422,18 @@ impl Mirror {
         date: u64,
     ) -> Layout {
         let (mut layout, refused) = Layout::from_birth(birth, date);
-        self.tally.metrics_refused = self.tally.metrics_refused.saturating_add(refused);
+        self.drop_metrics(id, device, refused, Reason::BadFrame);
         self.apply_policy(id, device, &mut layout);
         layout
     }
 
     fn apply_policy(&mut self, id: NodeId, device: Option<&str>, layout: &mut Layout) -> bool {
         let Some(policy) = self.policy.clone() else { return false };
-        let Some(node) = self.node(id) else { return false };
+        let node = usize::try_from(id.0).ok().and_then(|place| self.nodes.get(place));
+        let Some(node) = node else { return false };
         let entity = Entity { group: &node.group, edge_node: &node.edge_node, device };
         let plan = policy.plan(entity);
-        let before = layout.len();
+        let mut gone: Vec<(String, Option<RuleId>)> = Vec::new();
         let changed = layout.retain(|metric| {
             let name = metric.name.clone().unwrap_or_default();
             let datatype = metric.datatype.and_then(DataType::from_code);
@@ -435,16 +449,35 @@ impl Mirror {
                 Some(Value::Template(template)) => {
                     any_member(&template.metrics, &name, &|path, member| {
                         let datatype = member.datatype.and_then(DataType::from_code);
-                        plan.denies_member(path, datatype).is_some()
+                        plan.denies_member(path, datatype)
                     })
                 }
-                _ => false,
+                _ => None,
             };
-            !denied && matches!(plan.judge(&name, datatype), Verdict::Forward { .. })
+            let rule = match (denied, plan.judge(&name, datatype)) {
+                (Some(rule), _) => Some(rule),
+                (None, Verdict::Drop { rule, .. }) => rule,
+                (None, Verdict::Forward { .. }) => return true,
+            };
+            gone.push((name, rule));
+            false
         });
-        let gone = before.saturating_sub(layout.len()).try_into().unwrap_or(u64::MAX);
-        self.account.drop_metrics(Reason::Recheck, gone);
+        let origin = Origin { entity: Some(entity), node: Some(id.into()) };
+        for (name, rule) in &gone {
+            let what = What::Metric(name);
+            self.ledger.drop(Dropped { origin, what, reason: Reason::Recheck, rule: *rule });
+        }
         changed
+    }
+
+    fn drop_metrics(&mut self, id: NodeId, device: Option<&str>, metrics: u64, reason: Reason) {
+        let node = usize::try_from(id.0).ok().and_then(|place| self.nodes.get(place));
+        let entity = node.map(|node| {
+            let Node { group, edge_node, .. } = node;
+            Entity { group, edge_node, device }
+        });
+        let origin = Origin { entity, node: Some(id.into()) };
+        self.ledger.drop(Dropped { origin, what: What::Metrics(metrics), reason, rule: None });
     }
 
     /// Applies a changed copy of the policy to what is mirrored already.
@@ -465,6 +498,13 @@ impl Mirror {
     }
 }
 
+impl From<NodeId> for NodeSlot {
+    fn from(id: NodeId) -> NodeSlot {
+        // Nodes are places in a list.
+        NodeSlot(usize::try_from(id.0).unwrap_or(usize::MAX))
+    }
+}
+
 /// A writer's keyframe interval in seconds, within bounds.
 pub(super) fn keyframe_interval(seconds: u64) -> Duration {
     Duration::from_secs(seconds.clamp(*KEYFRAME_EVERY_S.start(), *KEYFRAME_EVERY_S.end()))
@@ -478,13 +518,18 @@ pub(super) fn entity_topic(topic: &str) -> Result<EntityTopic<'_>, Reason> {
     }
 }
 
-fn any_member(members: &[Metric], path: &str, denied: &dyn Fn(&str, &Metric) -> bool) -> bool {
-    members.iter().any(|member| {
+/// The rule that denies any of the members.
+fn any_member(
+    members: &[Metric],
+    path: &str,
+    denied: &dyn Fn(&str, &Metric) -> Option<RuleId>,
+) -> Option<RuleId> {
+    members.iter().find_map(|member| {
         let path = format!("{path}/{}", member.name.as_deref().unwrap_or_default());
         let inner = match &member.value {
             Some(Value::Template(template)) => any_member(&template.metrics, &path, denied),
-            _ => false,
+            _ => None,
         };
-        inner || denied(&path, member)
+        inner.or_else(|| denied(&path, member))
     })
 }

@@ -33,7 +33,7 @@ impl Mirror {
                 }
             }
             Err(_) => {
-                self.tally.metrics_refused = self.tally.metrics_refused.saturating_add(1);
+                self.tally.keyframes_refused = self.tally.keyframes_refused.saturating_add(1);
             }
         }
     }

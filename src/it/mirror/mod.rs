@@ -26,7 +26,7 @@ pub use snapshot::MirrorSnapshot;
 
 use crate::policy::Policy;
 use crate::sparkplug::Caps;
-use crate::telemetry::Account;
+use crate::telemetry::{Account, Imbalance, Ledger};
 
 /// Settings of the mirror.
 #[derive(Debug, Clone)]
@@ -69,8 +69,8 @@ pub struct Tally {
     pub frames_lost: u64,
     /// Bodies that this version doesn't know.
     pub unknown_bodies: u64,
-    /// Metrics of births that were refused (nameless, untyped, control metrics).
-    pub metrics_refused: u64,
+    /// Keyframes that could not be used.
+    pub keyframes_refused: u64,
     /// Differences that keyframes healed: an audit of the link.
     pub healed: u64,
     /// Sequence gaps on the OT side that frames reported.
@@ -163,7 +163,7 @@ pub struct Mirror {
     /// Frames that were in the journal before the first start.
     first_stretch: Option<(u64, u64)>,
     stopping: bool,
-    account: Account,
+    ledger: Ledger,
     tally: Tally,
 }
 
@@ -178,6 +178,7 @@ impl Mirror {
     /// An empty mirror. `policy` is an optional copy of the OT half's policy, checked again.
     pub fn new(settings: MirrorSettings, policy: Option<Arc<Policy>>) -> Mirror {
         Mirror {
+            ledger: Ledger::new(policy.as_deref()),
             settings,
             policy,
             nodes: Vec::new(),
@@ -199,7 +200,6 @@ impl Mirror {
             pass: backfill::Pass::default(),
             first_stretch: None,
             stopping: false,
-            account: Account::default(),
             tally: Tally::default(),
         }
     }
@@ -240,7 +240,21 @@ impl Mirror {
 
     /// Messages received, forwarded, dropped and waiting.
     pub fn account(&self) -> &Account {
-        &self.account
+        self.ledger.total()
+    }
+
+    /// The account by edge nodes and rules.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Checks that every received message is accounted for, once.
+    ///
+    /// # Errors
+    /// What doesn't balance: a bug.
+    pub fn check_account(&self) -> Result<(), Imbalance> {
+        // What a session can't be told yet is held by the journal, not here.
+        self.ledger.check(0)
     }
 
     /// The other counters.
@@ -257,6 +271,7 @@ impl Mirror {
     /// Replaces the copy of the policy. What it no longer allows goes at once by new births;
     /// what it newly allows comes with the next birth or keyframe of the OT half.
     pub fn reload_policy(&mut self, now: Now, policy: Option<Arc<Policy>>) {
+        self.ledger.set_policy(policy.as_deref());
         self.policy = policy;
         for id in self.node_ids() {
             self.recheck(now, id);

@@ -153,6 +153,7 @@ impl Mirror {
             for range in stored.missed {
                 node.add_range(range.from, range.to);
             }
+            self.ledger.open_node(NodeId(id).into());
             self.by_key.insert(key, NodeId(id));
             self.nodes.push(node);
         }

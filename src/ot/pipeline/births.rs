@@ -1,10 +1,10 @@
 //! Births and deaths: what they teach about the plant, and what of them crosses.
 
 use super::encode;
-use super::turn::{Fate, Turn};
+use super::turn::Turn;
 use crate::ot::plant::{Definitions, EntityState, Layout, Life, Node, Plant, SURVEY_BYTES, Taught};
 use crate::sparkplug::{Entity, EntityTopic, Payload, names};
-use crate::telemetry::Reason;
+use crate::telemetry::{Fate, Origin, Reason, What};
 
 impl Turn<'_> {
     /// A live NBIRTH.
@@ -13,7 +13,7 @@ impl Turn<'_> {
             self.counters.gaps = self.counters.gaps.saturating_add(1);
         }
         self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
-        let taught = self.take_apart(payload, true);
+        let taught = self.take_apart(node.origin(None), payload, true);
         let changed = learn_node(node, taught, Life::Alive);
         node.verified();
         for device in node.devices.values_mut() {
@@ -24,7 +24,7 @@ impl Turn<'_> {
         }
         self.judge_all(node);
         self.survey_birth(node, changed);
-        let _ = self.count_dropped(&node.own);
+        let _ = self.drop_denied(node.origin(None), &node.own);
         if !self.node_in_scope(node) {
             return Fate::Dropped(Reason::NoRule);
         }
@@ -43,9 +43,9 @@ impl Turn<'_> {
         if node.own.life == Life::Known {
             self.revive_node(node);
         }
-        let taught = self.take_apart(payload, false);
+        let taught = self.take_apart(node.origin(Some(device)), payload, false);
+        self.release(node, Some(device), Fate::Dropped(Reason::UnknownMetric));
         let state = node.devices.entry(device.into()).or_default();
-        self.release(state, Fate::Dropped(Reason::UnknownMetric));
         state.learn(taught.layout, Life::Alive);
         self.judge_device(node, device);
         if self.refresh_device_types(node, device) && node.own.announced {
@@ -70,10 +70,12 @@ impl Turn<'_> {
             self.announce_all(node);
             set_life(node, device, Life::Alive);
         }
-        let dropped = node.devices.get(device).and_then(|state| self.count_dropped(state));
+        let state = node.devices.get(device);
+        let dropped = state.and_then(|state| self.drop_denied(node.origin(Some(device)), state));
         if !node.own.announced || !self.tells_device(node, device) {
             self.bury_device(node, device);
-            return Fate::Dropped(dropped.unwrap_or(Reason::NoRule));
+            let (reason, rule) = dropped.unwrap_or((Reason::NoRule, None));
+            return Fate::DroppedBy(reason, rule);
         }
         self.announce_device(node, device, false);
         node.devices.get(device).map_or(Fate::Dropped(Reason::OverCap), told)
@@ -84,7 +86,7 @@ impl Turn<'_> {
         let timestamp = payload.timestamp;
         match device {
             None if node.own.life != Life::Alive => {
-                let taught = self.take_apart(payload, true);
+                let taught = self.take_apart(node.origin(None), payload, true);
                 let _ = learn_node(node, taught, Life::Known);
                 node.sequence.forget();
                 // A device's birth that is older than its node's is of an earlier session.
@@ -103,7 +105,7 @@ impl Turn<'_> {
                 {
                     return;
                 }
-                let taught = self.take_apart(payload, false);
+                let taught = self.take_apart(node.origin(Some(device)), payload, false);
                 let state = node.devices.entry(device.into()).or_default();
                 state.learn(taught.layout, Life::Known);
             }
@@ -159,6 +161,7 @@ impl Turn<'_> {
         device: &str,
         payload: &Payload,
     ) -> Fate {
+        self.release(node, Some(device), Fate::Dropped(Reason::UnknownMetric));
         let Some(state) = node.devices.get_mut(device) else {
             return Fate::Dropped(Reason::DataBeforeBirth);
         };
@@ -166,7 +169,6 @@ impl Turn<'_> {
         let announced = std::mem::take(&mut state.announced);
         state.birth_due = false;
         state.holds = false;
-        self.release(state, Fate::Dropped(Reason::UnknownMetric));
         if was != Life::Alive || node.own.life != Life::Alive {
             return Fate::Dropped(Reason::DataBeforeBirth);
         }
@@ -240,10 +242,10 @@ impl Turn<'_> {
         }
     }
 
-    fn take_apart(&mut self, payload: Payload, is_node: bool) -> Taught {
+    fn take_apart(&mut self, origin: Origin<'_>, payload: Payload, is_node: bool) -> Taught {
         let taught = Layout::teach(payload.metrics, payload.timestamp, self.now.wall_ms, is_node);
         for (reason, metrics) in &taught.refused {
-            self.account.drop_metrics(*reason, *metrics);
+            self.drop(origin, What::Metrics(*metrics), *reason, None);
         }
         taught
     }

@@ -4,15 +4,18 @@ use prost::Message;
 
 use super::births::low_byte;
 use super::encode;
-use super::turn::{Fate, MAX_PAYLOAD_BYTES, Turn, verdict};
-use crate::ot::plant::{Life, Node, Removed, Survey, allowance, is_definition};
+use super::turn::{MAX_PAYLOAD_BYTES, Turn, verdict};
+use crate::ot::plant::{Life, Node, Removed, Slot, Survey, allowance, is_definition};
 use crate::policy::{RuleId, Verdict};
 use crate::sparkplug::value::fits;
 use crate::sparkplug::{Caps, DataType, Entity, EntityTopic, Metric, Payload, Value};
-use crate::telemetry::Reason;
+use crate::telemetry::{Fate, Reason, What};
 
 /// Bytes of a metric on the wire beside name and value: tags, lengths, a timestamp.
 const METRIC_OVERHEAD: usize = 24;
+
+/// Why something didn't cross, and which rule says so.
+type Cause = (Reason, Option<RuleId>);
 
 /// A metric of a data message whose slot is known.
 struct Item {
@@ -30,7 +33,7 @@ enum Meaning {
     Slot(usize, Metric),
     /// Not in the birth, but named and typed.
     New(Metric, DataType),
-    Refused(Reason),
+    Refused(Metric, Reason),
 }
 
 impl Turn<'_> {
@@ -53,7 +56,7 @@ impl Turn<'_> {
         let meanings = resolve(node, device, payload);
         if life == Life::Known {
             // The first live message has to fit what the stored birth says.
-            if meanings.iter().any(|meaning| matches!(meaning, Meaning::Refused(_))) {
+            if meanings.iter().any(|meaning| matches!(meaning, Meaning::Refused(..))) {
                 if let Some(state) = node.state_mut(device) {
                     state.forget();
                 }
@@ -65,7 +68,7 @@ impl Turn<'_> {
         let mut first_drop = None;
         let judged = self.judge_metrics(node, device, meanings, timestamp, late, &mut first_drop);
         let admitted = self.limit(node, device, judged, &mut first_drop);
-        self.tell(node, device, admitted, timestamp, first_drop.unwrap_or(Reason::NoRule))
+        self.tell(node, device, admitted, timestamp, first_drop.unwrap_or((Reason::NoRule, None)))
     }
 
     /// Journals the newest values that rate limits held back, as far as the limits let them.
@@ -138,24 +141,26 @@ impl Turn<'_> {
         meanings: Vec<Meaning>,
         timestamp: u64,
         late: bool,
-        first_drop: &mut Option<Reason>,
+        first_drop: &mut Option<Cause>,
     ) -> Vec<Item> {
         let mut items = Vec::with_capacity(meanings.len());
         let mut left = None;
         for meaning in meanings {
             let (slot, mut metric) = match meaning {
                 Meaning::Slot(slot, metric) => (slot, metric),
-                Meaning::Refused(reason) => {
-                    self.account.drop_metrics(reason, 1);
-                    first_drop.get_or_insert(reason);
+                Meaning::Refused(metric, reason) => {
+                    let name = metric.name.as_deref().unwrap_or_default();
+                    self.drop(node.origin(device), What::Metric(name), reason, None);
+                    first_drop.get_or_insert((reason, None));
                     continue;
                 }
                 Meaning::New(metric, datatype) => {
                     match self.born_late(node, device, &metric, datatype, timestamp) {
                         Ok(slot) => (slot, metric),
-                        Err(reason) => {
-                            self.account.drop_metrics(reason, 1);
-                            first_drop.get_or_insert(reason);
+                        Err((reason, rule)) => {
+                            let name = metric.name.as_deref().unwrap_or_default();
+                            self.drop(node.origin(device), What::Metric(name), reason, rule);
+                            first_drop.get_or_insert((reason, rule));
                             continue;
                         }
                     }
@@ -169,8 +174,13 @@ impl Turn<'_> {
             let lacks = match self.conform(node, device, slot, &mut metric, &mut left) {
                 Ok(lacks) => lacks,
                 Err(reason) => {
-                    self.account.drop_metrics(reason, 1);
-                    first_drop.get_or_insert(reason);
+                    self.drop(
+                        node.origin(device),
+                        What::Metric(name_of(node, device, slot)),
+                        reason,
+                        None,
+                    );
+                    first_drop.get_or_insert((reason, None));
                     continue;
                 }
             };
@@ -183,12 +193,17 @@ impl Turn<'_> {
             }
             let historical = metric.is_historical == Some(true);
             match target.verdict {
-                Verdict::Drop { reason, .. } => {
+                Verdict::Drop { reason, rule } => {
                     if !historical {
                         target.update(&metric);
                     }
-                    self.account.drop_metrics(reason, 1);
-                    first_drop.get_or_insert(reason);
+                    self.drop(
+                        node.origin(device),
+                        What::Metric(name_of(node, device, slot)),
+                        reason,
+                        rule,
+                    );
+                    first_drop.get_or_insert((reason, rule));
                 }
                 Verdict::Forward { rule } => {
                     let unborn = !target.born || lacks;
@@ -207,22 +222,22 @@ impl Turn<'_> {
         metric: &Metric,
         datatype: DataType,
         timestamp: u64,
-    ) -> Result<usize, Reason> {
+    ) -> Result<usize, Cause> {
         let Node { group, edge_node, own, devices, definitions, .. } = node;
         let state = match device {
             None => own,
-            Some(device) => devices.get_mut(device).ok_or(Reason::DataBeforeBirth)?,
+            Some(device) => devices.get_mut(device).ok_or((Reason::DataBeforeBirth, None))?,
         };
         let plan = self.policy.plan(Entity { group, edge_node, device });
         let name = metric.name.as_deref().unwrap_or_default();
         if device.is_none() && definitions.contains(name) {
             // The NBIRTH has a definition by this name.
-            return Err(Reason::TypeMismatch);
+            return Err((Reason::TypeMismatch, None));
         }
         let verdict = verdict(&plan, name, Some(datatype));
-        if let Verdict::Drop { reason, .. } = verdict {
+        if let Verdict::Drop { reason, rule } = verdict {
             // Not remembered: names that no rule forwards would only take memory.
-            return Err(reason);
+            return Err((reason, rule));
         }
         // Born without a value: what this message says about it is entered like any data.
         let born = Metric {
@@ -230,7 +245,7 @@ impl Turn<'_> {
             timestamp: metric.timestamp.or(Some(timestamp)),
             ..metric.clone()
         };
-        let slot = state.layout.insert(born, datatype).ok_or(Reason::OverCapacity)?;
+        let slot = state.layout.insert(born, datatype).ok_or((Reason::OverCapacity, None))?;
         if let Some(target) = state.layout.slot_mut(slot) {
             target.verdict = verdict;
         }
@@ -243,7 +258,7 @@ impl Turn<'_> {
         node: &mut Node,
         device: Option<&str>,
         items: Vec<Item>,
-        first_drop: &mut Option<Reason>,
+        first_drop: &mut Option<Cause>,
     ) -> Vec<Item> {
         let Some(first) = items.first() else { return items };
         let single = first.rule;
@@ -274,15 +289,15 @@ impl Turn<'_> {
         node: &mut Node,
         device: Option<&str>,
         refused: Vec<Item>,
-        first_drop: &mut Option<Reason>,
+        first_drop: &mut Option<Cause>,
     ) {
-        if refused.is_empty() {
-            return;
-        }
-        let metrics = u64::try_from(refused.len()).unwrap_or(u64::MAX);
-        self.account.drop_metrics(Reason::Rate, metrics);
+        let Some(first) = refused.first() else { return };
         // It says more than the reason of any single metric.
-        *first_drop = Some(Reason::Rate);
+        *first_drop = Some((Reason::Rate, Some(first.rule)));
+        for item in &refused {
+            let name = name_of(node, device, item.slot);
+            self.drop(node.origin(device), What::Metric(name), Reason::Rate, Some(item.rule));
+        }
         hold(node, device, refused);
     }
 
@@ -344,10 +359,10 @@ impl Turn<'_> {
         device: Option<&str>,
         mut items: Vec<Item>,
         timestamp: u64,
-        otherwise: Reason,
+        (reason, rule): Cause,
     ) -> Fate {
         if items.is_empty() {
-            return Fate::Dropped(otherwise);
+            return Fate::DroppedBy(reason, rule);
         }
         for item in items.iter().filter(|item| !item.historical) {
             update(node, device, item);
@@ -362,11 +377,10 @@ impl Turn<'_> {
                 items.retain(|item| !item.unborn || item.historical);
                 fate = Some(Fate::Forwarded);
             } else {
-                let late = items.iter().filter(|item| item.unborn && item.historical).count();
-                if late > 0 {
+                for item in items.iter().filter(|item| item.unborn && item.historical) {
                     // No birth can carry them, and no data before the birth.
-                    let metrics = u64::try_from(late).unwrap_or(u64::MAX);
-                    self.account.drop_metrics(Reason::Rate, metrics);
+                    let name = name_of(node, device, item.slot);
+                    self.drop(node.origin(device), What::Metric(name), Reason::Rate, None);
                 }
                 if items.iter().any(|item| item.unborn && !item.historical) {
                     fate = Some(Fate::Waiting);
@@ -400,7 +414,6 @@ impl Turn<'_> {
     ) -> bool {
         let mut metrics = Vec::with_capacity(items.len());
         let mut bytes = 0_usize;
-        let mut over: u64 = 0;
         for mut item in items {
             let slot = node.state(device).and_then(|state| state.layout.slot(item.slot));
             let Some(slot) = slot else { continue };
@@ -410,13 +423,12 @@ impl Turn<'_> {
                 .saturating_add(item.metric.encoded_len())
                 .saturating_add(METRIC_OVERHEAD);
             if bytes > MAX_PAYLOAD_BYTES {
-                over = over.saturating_add(1);
+                self.drop(node.origin(device), What::Metric(slot.name()), Reason::OverCap, None);
                 continue;
             }
             encode::data_metric(slot.name(), &mut item.metric, node);
             metrics.push(item.metric);
         }
-        self.account.drop_metrics(Reason::OverCap, over);
         if metrics.is_empty() {
             return false;
         }
@@ -438,15 +450,15 @@ fn resolve(node: &Node, device: Option<&str>, payload: Payload) -> Vec<Meaning> 
                 Some(datatype) if has_name && is_told(datatype, &metric) => {
                     Meaning::New(metric, datatype)
                 }
-                Some(_) if has_name => Meaning::Refused(Reason::TypeMismatch),
-                _ => Meaning::Refused(Reason::UnknownMetric),
+                Some(_) if has_name => Meaning::Refused(metric, Reason::TypeMismatch),
+                _ => Meaning::Refused(metric, Reason::UnknownMetric),
             };
         };
         let born = state.layout.slot(slot).map(|slot| slot.datatype);
         let agrees = metric.datatype.is_none() || named == born;
         match born {
             Some(datatype) if agrees && is_told(datatype, &metric) => Meaning::Slot(slot, metric),
-            _ => Meaning::Refused(Reason::TypeMismatch),
+            _ => Meaning::Refused(metric, Reason::TypeMismatch),
         }
     };
     payload.metrics.into_iter().take(Caps::METRICS).map(meaning).collect()
@@ -463,6 +475,12 @@ fn is_told(datatype: DataType, metric: &Metric) -> bool {
         }
         _ => true,
     }
+}
+
+/// Name of the metric in this slot.
+fn name_of<'a>(node: &'a Node, device: Option<&str>, slot: usize) -> &'a str {
+    let slot = node.state(device).and_then(|state| state.layout.slot(slot));
+    slot.map(Slot::name).unwrap_or_default()
 }
 
 fn update(node: &mut Node, device: Option<&str>, item: &Item) {

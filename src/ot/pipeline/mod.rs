@@ -24,14 +24,14 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 
 use self::births::low_byte;
-use self::turn::{Fate, Turn, keyframes};
+use self::turn::{Turn, keyframes};
 use super::plant::{Arrival, Life, Node, Plant};
 use crate::journal::{Body, Dropped, Heartbeat};
 use crate::policy::{Limiter, Policy};
 use crate::sparkplug::{
     Caps, DecodeError, Entity, EntityTopic, MessageType, Payload, Topic, decode,
 };
-use crate::telemetry::{Account, Reason};
+use crate::telemetry::{Account, Fate, Imbalance, Ledger, NodeSlot, Origin, Reason};
 
 /// How often the pipeline reports to its journal.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
@@ -91,7 +91,7 @@ pub struct Pipeline {
     policy: Policy,
     limiter: Limiter,
     plant: Plant,
-    account: Account,
+    ledger: Ledger,
     counters: Counters,
     hasher: RandomState,
     connected: bool,
@@ -109,8 +109,8 @@ impl Pipeline {
             limiter: Limiter::new(&policy),
             plant: Plant::new(settings.max_nodes),
             settings,
+            ledger: Ledger::new(Some(&policy)),
             policy,
-            account: Account::default(),
             counters: Counters::default(),
             hasher: RandomState::default(),
             connected: false,
@@ -122,9 +122,10 @@ impl Pipeline {
 
     /// Handles one message and appends what is to be journalled of it to `out`.
     pub fn handle(&mut self, now: Now, received: Received<'_>, out: &mut Vec<Body>) {
-        self.account.receive();
-        let fate = self.process(now, received, out);
-        self.turn(now, out).0.settle(fate);
+        let mut origin = Origin::default();
+        let fate = self.process(now, received, &mut origin, out);
+        self.ledger.receive(origin.node);
+        self.ledger.settle(origin, fate);
     }
 
     /// Does what is due: heartbeat, keyframes, gaps, births and values that were held back.
@@ -174,6 +175,7 @@ impl Pipeline {
     /// allows now and those whose layout changes are born anew, with their current values.
     pub fn reload(&mut self, now: Now, policy: Policy, out: &mut Vec<Body>) {
         self.limiter = Limiter::new(&policy);
+        self.ledger.set_policy(Some(&policy));
         self.policy = policy;
         self.structure_changed = true;
         let (mut turn, plant) = self.turn(now, out);
@@ -222,6 +224,7 @@ impl Pipeline {
 
     /// The account and the state of the connection, for the journal.
     pub fn heartbeat(&self, now: Now) -> Heartbeat {
+        let account = self.ledger.total();
         let away = now.mono.saturating_sub(self.away_since);
         let away_ms = u64::try_from(away.as_millis()).unwrap_or(u64::MAX);
         let nodes = self.plant.nodes().iter().filter(|node| node.own.announced).count();
@@ -233,18 +236,31 @@ impl Pipeline {
         Heartbeat {
             ot_connected: self.connected,
             ot_away_ms: if self.connected { 0 } else { away_ms },
-            received: self.account.received,
-            forwarded: self.account.forwarded,
-            dropped: self.account.drops().map(dropped).collect(),
+            received: account.received,
+            forwarded: account.forwarded,
+            dropped: account.drops().map(dropped).collect(),
             policy_digest: self.policy.digest().to_owned(),
             nodes: u32::try_from(nodes).unwrap_or(u32::MAX),
-            waiting: self.account.waiting,
+            waiting: account.waiting,
         }
     }
 
     /// Received, forwarded, dropped and waiting messages.
     pub fn account(&self) -> &Account {
-        &self.account
+        self.ledger.total()
+    }
+
+    /// The account by edge nodes and rules.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Checks that every received message is accounted for, once.
+    ///
+    /// # Errors
+    /// What doesn't balance: a bug.
+    pub fn check_account(&self) -> Result<(), Imbalance> {
+        self.ledger.check(self.plant.nodes().iter().map(Node::waiting).sum())
     }
 
     /// What the account doesn't tell.
@@ -268,7 +284,7 @@ impl Pipeline {
             settings: &self.settings,
             policy: &self.policy,
             limiter: &mut self.limiter,
-            account: &mut self.account,
+            ledger: &mut self.ledger,
             counters: &mut self.counters,
             structure_changed: &mut self.structure_changed,
             now,
@@ -277,7 +293,14 @@ impl Pipeline {
         (turn, &mut self.plant)
     }
 
-    fn process(&mut self, now: Now, received: Received<'_>, out: &mut Vec<Body>) -> Fate {
+    /// `origin` becomes whose message it is, as far as that is known.
+    fn process<'a>(
+        &mut self,
+        now: Now,
+        received: Received<'a>,
+        origin: &mut Origin<'a>,
+        out: &mut Vec<Body>,
+    ) -> Fate {
         let (topic, stored) = match Topic::parse(received.topic) {
             Ok(Topic::Entity(topic)) => (topic, received.retain),
             Ok(Topic::StoredBirth(topic)) => (topic, true),
@@ -287,6 +310,8 @@ impl Pipeline {
             Ok(Topic::NotSparkplug) => return Fate::Dropped(Reason::NotSparkplug),
             Err(_) => return Fate::Dropped(Reason::MalformedTopic),
         };
+        origin.entity = Some(topic.entity);
+        origin.node = self.plant.find(topic.entity).map(NodeSlot);
         if received.payload.is_empty() {
             // How a retained message is cleared. As a Sparkplug payload it would be an empty
             // birth, or the death of anybody.
@@ -306,10 +331,10 @@ impl Pipeline {
         };
         self.structure_changed |= !topic.message_type.is_data();
         if stored {
-            self.learn_stored(now, topic, payload, out);
+            self.learn_stored(now, topic, payload, origin, out);
             return Fate::Dropped(Reason::StoredBirth);
         }
-        self.live(now, topic, payload, received, out)
+        self.live(now, topic, payload, received, origin, out)
     }
 
     fn learn_stored(
@@ -317,6 +342,7 @@ impl Pipeline {
         now: Now,
         topic: EntityTopic<'_>,
         payload: Payload,
+        origin: &mut Origin<'_>,
         out: &mut Vec<Body>,
     ) {
         // Retained data and deaths are no events; they teach nothing either.
@@ -324,7 +350,8 @@ impl Pipeline {
             return;
         }
         let (mut turn, plant) = self.turn(now, out);
-        let index = plant.ensure(topic.entity);
+        let index = plant.ensure(topic.entity, turn.ledger);
+        origin.node = index.map(NodeSlot);
         if let Some(node) = index.and_then(|index| plant.node_mut(index)) {
             node.last_seen = now.mono;
             turn.stored_birth(node, topic.entity.device, payload);
@@ -337,6 +364,7 @@ impl Pipeline {
         topic: EntityTopic<'_>,
         payload: Payload,
         received: Received<'_>,
+        origin: &mut Origin<'_>,
         out: &mut Vec<Body>,
     ) -> Fate {
         let hash = self.hasher.hash_one((received.topic, received.payload));
@@ -345,9 +373,10 @@ impl Pipeline {
         let timeout = self.settings.reorder_timeout;
         let (mut turn, plant) = self.turn(now, out);
         let index = match topic.message_type {
-            MessageType::NBirth => plant.ensure(topic.entity),
-            _ => plant.find(topic.entity),
+            MessageType::NBirth => plant.ensure(topic.entity, turn.ledger),
+            _ => origin.node.map(|node| node.0),
         };
+        origin.node = index.map(NodeSlot);
         let Some(node) = index.and_then(|index| plant.node_mut(index)) else {
             return Fate::Dropped(match topic.message_type {
                 MessageType::NBirth => Reason::OverCapacity,

@@ -25,7 +25,7 @@ impl Pipeline {
         later: impl Iterator<Item = Body>,
         out: &mut Vec<Body>,
     ) {
-        stored.restore(&mut self.plant, self.settings.max_devices_per_node);
+        stored.restore(&mut self.plant, self.settings.max_devices_per_node, &mut self.ledger);
         for body in later {
             self.replay(body);
         }
@@ -59,7 +59,7 @@ impl Pipeline {
         };
         let Ok(Topic::Entity(topic)) = Topic::parse(topic) else { return };
         let Ok(decoded) = decode(payload, &self.settings.caps) else { return };
-        let Some(index) = self.plant.ensure(topic.entity) else { return };
+        let Some(index) = self.plant.ensure(topic.entity, &mut self.ledger) else { return };
         let Some(node) = self.plant.node_mut(index) else { return };
         replay(node, topic, decoded.payload, made);
         // Readers know of these losses: the next one has to have another number.

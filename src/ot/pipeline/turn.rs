@@ -11,9 +11,9 @@ use crate::journal::{Body, Keyframe, MAX_BODY_BYTES, Relayed};
 use crate::ot::plant::{
     EntityState, Life, Node, Removed, SURVEY_BYTES, Slot, Survey, Types, allowance,
 };
-use crate::policy::{EntityPlan, Limiter, Policy, Verdict};
+use crate::policy::{EntityPlan, Limiter, Policy, RuleId, Verdict};
 use crate::sparkplug::{DataType, Entity, EntityTopic, MessageType, Payload, Value, names};
-use crate::telemetry::{Account, Reason};
+use crate::telemetry::{Dropped, Fate, Ledger, Origin, Reason, What};
 
 /// At most one birth of the relay's own making per node in this time, for metrics that were
 /// born late: births are large, and an edge node could otherwise ask for one with each message.
@@ -23,21 +23,12 @@ const SYNTHETIC_EVERY: Duration = Duration::from_secs(1);
 /// MQTT) and the rest of its envelope.
 pub(super) const MAX_PAYLOAD_BYTES: usize = MAX_BODY_BYTES - 128 * 1024;
 
-/// What became of a received message.
-#[must_use]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    Forwarded,
-    Waiting,
-    Dropped(Reason),
-}
-
 /// The parts of the pipeline beside the plant.
 pub(super) struct Turn<'a> {
     pub(super) settings: &'a PipelineSettings,
     pub(super) policy: &'a Policy,
     pub(super) limiter: &'a mut Limiter,
-    pub(super) account: &'a mut Account,
+    pub(super) ledger: &'a mut Ledger,
     pub(super) counters: &'a mut Counters,
     pub(super) structure_changed: &'a mut bool,
     pub(super) now: Now,
@@ -88,13 +79,28 @@ impl Turn<'_> {
         }
     }
 
-    /// Counts the metrics of a birth that don't cross; the reason of the first one.
-    pub(super) fn count_dropped(&mut self, state: &EntityState) -> Option<Reason> {
+    /// Drops something. Every drop goes through here, or is a message's [`Fate`].
+    pub(super) fn drop(
+        &mut self,
+        origin: Origin<'_>,
+        what: What<'_>,
+        reason: Reason,
+        rule: Option<RuleId>,
+    ) {
+        self.ledger.drop(Dropped { origin, what, reason, rule });
+    }
+
+    /// Drops the metrics of a birth that don't cross; the cause of the first one.
+    pub(super) fn drop_denied(
+        &mut self,
+        origin: Origin<'_>,
+        state: &EntityState,
+    ) -> Option<(Reason, Option<RuleId>)> {
         let mut first = None;
         for slot in &state.layout.slots {
-            if let Verdict::Drop { reason, .. } = slot.verdict {
-                self.account.drop_metrics(reason, 1);
-                first = first.or(Some(reason));
+            if let Verdict::Drop { reason, rule } = slot.verdict {
+                self.drop(origin, What::Metric(slot.name()), reason, rule);
+                first = first.or(Some((reason, rule)));
             }
         }
         first
@@ -231,7 +237,7 @@ impl Turn<'_> {
         if !node.own.announced {
             node.next_keyframe = self.next_keyframe(node);
         }
-        self.release(&mut node.own, Fate::Forwarded);
+        self.release(node, None, Fate::Forwarded);
         mark_born(&mut node.own);
     }
 
@@ -248,8 +254,8 @@ impl Turn<'_> {
             self.bury_device(node, device);
             return;
         }
+        self.release(node, Some(device), Fate::Forwarded);
         if let Some(state) = node.devices.get_mut(device) {
-            self.release(state, Fate::Forwarded);
             mark_born(state);
         }
     }
@@ -284,8 +290,8 @@ impl Turn<'_> {
 
     /// Journals a death of the relay's own making for a device, if readers hold it for alive.
     pub(super) fn bury_device(&mut self, node: &mut Node, device: &str) {
+        self.release(node, Some(device), Fate::Dropped(Reason::NoRule));
         let Some(state) = node.devices.get_mut(device) else { return };
-        self.release(state, Fate::Dropped(Reason::NoRule));
         if !std::mem::take(&mut state.announced) {
             return;
         }
@@ -322,28 +328,21 @@ impl Turn<'_> {
         node.last_synthetic.is_none_or(|last| self.now.mono.saturating_sub(last) >= SYNTHETIC_EVERY)
     }
 
-    /// Ends the waiting of an entity's messages.
-    pub(super) fn release(&mut self, state: &mut EntityState, fate: Fate) {
-        for _ in 0..std::mem::take(&mut state.waiting) {
-            self.account.waiting = self.account.waiting.saturating_sub(1);
-            self.settle(fate);
-        }
+    /// Ends the waiting of a device's messages, or of those of the node itself.
+    pub(super) fn release(&mut self, node: &mut Node, device: Option<&str>, fate: Fate) {
+        let Some(state) = node.state_mut(device) else { return };
+        let waiting = std::mem::take(&mut state.waiting);
+        self.ledger.settle_waiting(node.origin(device), waiting, fate);
     }
 
     /// The same for a node and its devices.
     pub(super) fn release_all(&mut self, node: &mut Node, fate: Fate) {
-        self.release(&mut node.own, fate);
-        for device in node.devices.values_mut() {
-            self.release(device, fate);
-        }
-    }
-
-    /// Enters a message's fate into the account.
-    pub(super) fn settle(&mut self, fate: Fate) {
-        match fate {
-            Fate::Forwarded => self.account.forward(),
-            Fate::Waiting => self.account.waiting = self.account.waiting.saturating_add(1),
-            Fate::Dropped(reason) => self.account.drop_message(reason),
+        self.release(node, None, fate);
+        let Node { group, edge_node, slot, devices, .. } = node;
+        for (device, state) in devices {
+            let entity = Entity::device(group, edge_node, device);
+            let origin = Origin { entity: Some(entity), node: Some(*slot) };
+            self.ledger.settle_waiting(origin, std::mem::take(&mut state.waiting), fate);
         }
     }
 

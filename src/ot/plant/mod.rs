@@ -17,6 +17,7 @@ pub(crate) use stored::StoredPlant;
 pub(crate) use templates::{Definitions, Removed, SURVEY_BYTES, Survey, Types, allowance};
 
 use crate::sparkplug::{Entity, Metric};
+use crate::telemetry::{Ledger, NodeSlot, Origin};
 
 /// What is known of an entity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +64,8 @@ impl EntityState {
 /// One edge node.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Node {
+    /// Its place in the plant, and in the ledger.
+    pub(crate) slot: NodeSlot,
     pub(crate) group: Box<str>,
     pub(crate) edge_node: Box<str>,
     pub(crate) own: EntityState,
@@ -99,6 +102,12 @@ impl Node {
         Entity::node(&self.group, &self.edge_node)
     }
 
+    /// Whose message or metric it is that is dropped here.
+    pub(crate) fn origin<'a>(&'a self, device: Option<&'a str>) -> Origin<'a> {
+        let Node { group, edge_node, slot, .. } = self;
+        Origin { entity: Some(Entity { group, edge_node, device }), node: Some(*slot) }
+    }
+
     /// The node's own state, or that of a device.
     pub(crate) fn state(&self, device: Option<&str>) -> Option<&EntityState> {
         match device {
@@ -112,6 +121,12 @@ impl Node {
             None => Some(&mut self.own),
             Some(device) => self.devices.get_mut(device),
         }
+    }
+
+    /// Messages of the node and its devices that wait for a birth.
+    pub(crate) fn waiting(&self) -> u64 {
+        let devices = self.devices.values().map(|device| device.waiting);
+        devices.fold(self.own.waiting, u64::saturating_add)
     }
 
     /// Messages were lost: every value may be out of date.
@@ -176,8 +191,9 @@ impl Plant {
 
     /// The node, made if need be. Where there is no room, the node that has been dead for the
     /// longest gives way, then the one among those that the policy doesn't let readers know;
-    /// `None` if readers know all of them.
-    pub(crate) fn ensure(&mut self, entity: Entity<'_>) -> Option<usize> {
+    /// `None` if readers know all of them. What a node that gives way had in the `ledger` goes
+    /// to the others.
+    pub(crate) fn ensure(&mut self, entity: Entity<'_>, ledger: &mut Ledger) -> Option<usize> {
         if let Some(index) = self.find(entity) {
             return Some(index);
         }
@@ -205,6 +221,9 @@ impl Plant {
             *dead = node;
             index
         };
+        let slot = NodeSlot(index);
+        self.nodes.get_mut(index)?.slot = slot;
+        ledger.open_node(slot);
         let nodes = self.index.entry(entity.group.into()).or_default();
         nodes.insert(entity.edge_node.into(), index);
         Some(index)
@@ -231,20 +250,21 @@ mod tests {
     #[test]
     fn dead_nodes_give_way_and_live_ones_do_not() {
         let mut plant = Plant::new(2);
+        let ledger = &mut Ledger::default();
         for (index, name) in ["a", "b"].into_iter().enumerate() {
-            assert_eq!(plant.ensure(Entity::node("G", name)), Some(index));
+            assert_eq!(plant.ensure(Entity::node("G", name), ledger), Some(index));
             plant.node_mut(index).unwrap().own.life = Life::Alive;
             plant.node_mut(index).unwrap().own.announced = true;
         }
-        assert_eq!(plant.ensure(Entity::node("G", "c")), None);
+        assert_eq!(plant.ensure(Entity::node("G", "c"), ledger), None);
         // Alive, but nothing that readers may know.
         plant.node_mut(1).unwrap().own.announced = false;
-        assert_eq!(plant.ensure(Entity::node("G", "b2")), Some(1));
+        assert_eq!(plant.ensure(Entity::node("G", "b2"), ledger), Some(1));
         plant.node_mut(1).unwrap().own.announced = true;
         plant.node_mut(1).unwrap().own.life = Life::Alive;
         plant.node_mut(0).unwrap().own.life = Life::Unknown;
         plant.node_mut(0).unwrap().own.announced = false;
-        assert_eq!(plant.ensure(Entity::node("H", "c")), Some(0));
+        assert_eq!(plant.ensure(Entity::node("H", "c"), ledger), Some(0));
         assert_eq!(plant.find(Entity::node("G", "a")), None);
         assert_eq!(plant.find(Entity::node("G", "b2")), Some(1));
         assert_eq!(plant.find(Entity::node("H", "c")), Some(0));

@@ -4,6 +4,7 @@ use prost::Message;
 
 use super::{Definitions, EntityState, Layout, Life, Node, Plant, Removed, Sequence, Types};
 use crate::sparkplug::{DataType, Entity, Metric};
+use crate::telemetry::Ledger;
 
 /// Everything that is known of the plant.
 #[derive(Clone, PartialEq, Message)]
@@ -91,10 +92,10 @@ impl StoredPlant {
 
     /// Puts the stored nodes into an empty plant. What was alive is uncertain until its
     /// sequence goes on.
-    pub(crate) fn restore(self, plant: &mut Plant, max_devices: usize) {
+    pub(crate) fn restore(self, plant: &mut Plant, max_devices: usize, ledger: &mut Ledger) {
         for stored in self.nodes {
             let entity = Entity::node(&stored.group, &stored.edge_node);
-            let index = plant.ensure(entity);
+            let index = plant.ensure(entity, ledger);
             if let Some(node) = index.and_then(|index| plant.node_mut(index)) {
                 restore_node(node, stored, max_devices);
             }

@@ -143,8 +143,7 @@ impl Bench {
     }
 
     fn take(&mut self, out: Vec<Body>) -> Vec<Body> {
-        let account = self.pipeline.account();
-        assert!(account.balances(), "{account:?}");
+        assert_eq!(self.pipeline.check_account(), Ok(()), "{:?}", self.pipeline.ledger());
         for body in &out {
             self.reader.read(body);
         }

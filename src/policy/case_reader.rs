@@ -138,9 +138,8 @@ impl<'s> CaseReader<'s, '_> {
         let metrics = section.tables("metrics", self.problems);
         let steps = section.tables("step", self.problems);
         let has_steps = section.key_span("step");
-        let misplaced = |key: &str| {
-            (key == "after-ms").then(|| "it belongs to a `[[case.step]]`".to_owned())
-        };
+        let misplaced =
+            |key: &str| (key == "after-ms").then(|| "it belongs to a `[[case.step]]`".to_owned());
         section.finish(misplaced, self.problems);
 
         let mut read = Vec::new();
@@ -510,9 +509,8 @@ impl<'s> CaseReader<'s, '_> {
         let topic = section.string("topic", self.problems);
         let properties = section.any("properties");
         let quality = section.number("quality", self.problems);
-        let misplaced = |key: &str| {
-            METRIC_KEYS.contains(&key).then(|| "it belongs above `arrives`".to_owned())
-        };
+        let misplaced =
+            |key: &str| METRIC_KEYS.contains(&key).then(|| "it belongs above `arrives`".to_owned());
         section.finish(misplaced, self.problems);
         if let (Some(value), Some(null)) = (value, &null) {
             let problem = Diagnostic::error(
@@ -646,7 +644,9 @@ impl<'s> CaseReader<'s, '_> {
                 let kind = levels.get(2).and_then(|name| MessageType::from_name(name));
                 self.problems.help_last(match kind {
                     Some(kind) if kind.is_device() => {
-                        format!("the topic of a device reads `spBv1.0/group/{kind}/edge-node/device`")
+                        format!(
+                            "the topic of a device reads `spBv1.0/group/{kind}/edge-node/device`"
+                        )
                     }
                     Some(kind) => {
                         format!("the topic of an edge node reads `spBv1.0/group/{kind}/edge-node`")

@@ -199,9 +199,10 @@ fn data_set(table: &DeTable<'_>) -> Result<DataSet, Wanted> {
     };
     only(table, &["columns", "types", "rows"]).map_err(|_| wanted())?;
     let list = |key: &str| {
-        table.get(key).map_or_else(|| Err(wanted()), |value| array(value.get_ref())).map(|list| {
-            list.iter().map(Spanned::get_ref).collect::<Vec<_>>()
-        })
+        table
+            .get(key)
+            .map_or_else(|| Err(wanted()), |value| array(value.get_ref()))
+            .map(|list| list.iter().map(Spanned::get_ref).collect::<Vec<_>>())
     };
     let columns: Result<Vec<String>, Wanted> =
         list("columns")?.into_iter().map(|name| Ok(text(name)?.to_owned())).collect();
@@ -338,7 +339,8 @@ mod tests {
     #[test]
     fn values_of_every_datatype_fit_it_and_mean_what_was_written() {
         let motor = "{ definition = \"Motor\", members = [{ name = \"Speed\", value = 7 }] }";
-        let data_set = "{ columns = [\"a\", \"b\"], types = [\"Int8\", \"Text\"], rows = [[-1, \"x\"]] }";
+        let data_set =
+            "{ columns = [\"a\", \"b\"], types = [\"Int8\", \"Text\"], rows = [[-1, \"x\"]] }";
         for (datatype, text, shown) in [
             (DataType::Int8, "-128", "-128"),
             (DataType::Int16, "-2", "-2"),

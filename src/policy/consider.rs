@@ -52,12 +52,7 @@ impl Policy {
     }
 }
 
-fn relation(
-    rule: &Rule,
-    entity: Entity<'_>,
-    metric: &str,
-    datatype: Option<DataType>,
-) -> Relation {
+fn relation(rule: &Rule, entity: Entity<'_>, metric: &str, datatype: Option<DataType>) -> Relation {
     if !rule.selectors.select(entity) {
         return Relation::OtherEntity(first_difference(&rule.selectors, entity));
     }

@@ -10,8 +10,8 @@ mod timestamp;
 pub use account::Account;
 pub use escape::{Escaped, MAX_SHOWN, escape, escape_to};
 pub use ledger::{
-    DropList, Dropped, Drops, Fate, Imbalance, Ledger, NodeAccount, NodeSlot, Origin, RuleAccount,
-    What,
+    DropList, Dropped, Drops, Entry, Fate, Imbalance, Ledger, NodeAccount, NodeSlot, Origin,
+    RuleAccount, What,
 };
 pub use reason::Reason;
 pub use timestamp::{format_date, format_utc};

@@ -9,6 +9,7 @@ mod it;
 mod journal;
 mod lab_certs;
 mod ot;
+mod policy;
 #[cfg(feature = "reference")]
 mod reference;
 pub mod report;
@@ -27,7 +28,7 @@ pub use report::Failure;
 #[derive(Debug, Parser)]
 #[command(name = "sparkdiode", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(after_help = "Begin with `sparkdiode lab-certs certs` and `sparkdiode check ot.toml`.\n\
-                        Exit codes: 0 done, 1 a check of the demo failed, 64 usage, 65 damaged journal, 70 our mistake, \
+                        Exit codes: 0 done, 1 a check or a case failed, 64 usage, 65 damaged journal, 70 our mistake, \
                         74 operating system, 78 configuration.")]
 struct Cli {
     #[command(subcommand)]
@@ -39,6 +40,7 @@ enum Command {
     Ot(ot::OtArgs),
     It(it::ItArgs),
     Check(check::CheckArgs),
+    Policy(policy::PolicyArgs),
     Journal(journal::JournalArgs),
     LabCerts(lab_certs::LabCertsArgs),
     #[cfg(feature = "demo")]
@@ -59,6 +61,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Ot(arguments) => ot::run(&arguments),
         Command::It(arguments) => it::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Policy(arguments) => policy::run(&arguments),
         Command::Journal(arguments) => journal::run(&arguments),
         Command::LabCerts(arguments) => lab_certs::run(&arguments),
         #[cfg(feature = "demo")]

@@ -20,6 +20,8 @@ use crate::telemetry::Reason;
 const LEAD: Duration = Duration::from_secs(86_400);
 /// Characters of a value in a report.
 const MAX_VALUE_CHARS: usize = 60;
+/// Characters of a topic or a name.
+const MAX_NAME_CHARS: usize = 200;
 
 /// What a case came to.
 #[derive(Clone, Debug)]
@@ -524,34 +526,42 @@ fn arrives_in_words(arrives: &Arrives, datatype: Option<DataType>) -> Vec<String
     words
 }
 
-impl Got {
-    /// In words; the datatype says how to show the value.
-    pub fn in_words(&self, policy: &Policy, datatype: Option<DataType>) -> String {
+impl Check {
+    /// What happened, in words. Topic and name are said where they aren't those that were sent.
+    pub fn got_in_words(&self, policy: &Policy) -> String {
         let by = |rule: &Option<RuleId>| {
             let rule = rule.and_then(|rule| policy.rule(rule));
             rule.map(|rule| format!(" by `{}`", rule.name())).unwrap_or_default()
         };
-        match self {
+        match &self.got {
             Got::Forwarded { rule, arrives: None } => format!("forward{}", by(rule)),
             Got::Forwarded { rule, arrives: Some(seen) } => {
-                let metric = &seen.metric;
-                let Some(name) = &metric.name else {
-                    return format!("forward{}, arriving as {}", by(rule), seen.topic);
-                };
-                let value = match &metric.value {
-                    Some(value) => value::show(datatype, value, MAX_VALUE_CHARS),
-                    None => "null".to_owned(),
-                };
-                let mut words = format!(
-                    "forward{}, arriving as {} `{}` = {value}",
-                    by(rule),
-                    seen.topic,
-                    value::escape(name, MAX_VALUE_CHARS)
-                );
-                if let Some(set) = metric.properties.as_ref().filter(|set| !set.keys.is_empty()) {
-                    words.push_str(&format!(" with {}", set.keys.join(", ")));
+                let mut words = Vec::new();
+                if seen.topic != self.topic {
+                    words.push(value::escape(&seen.topic, MAX_NAME_CHARS));
                 }
-                words
+                let metric = &seen.metric;
+                if let Some(name) = &metric.name {
+                    if self.metric.as_ref() != Some(name) {
+                        words.push(format!("metric `{}`", value::escape(name, MAX_NAME_CHARS)));
+                    }
+                    words.push(match &metric.value {
+                        Some(value) => value::show(self.datatype, value, MAX_VALUE_CHARS),
+                        None => "null".to_owned(),
+                    });
+                    if let Some(quality) = quality(metric) {
+                        words.push(format!("Quality {quality}"));
+                    }
+                    let keys = metric.properties.iter().flat_map(|set| &set.keys);
+                    let keys: Vec<&str> = keys.map(String::as_str).collect();
+                    if !keys.is_empty() {
+                        words.push(format!("properties {}", keys.join(", ")));
+                    }
+                }
+                match words.is_empty() {
+                    true => format!("forward{}", by(rule)),
+                    false => format!("forward{}, arriving as {}", by(rule), words.join(", ")),
+                }
             }
             Got::Waiting { rule } => format!("wait for the next birth{}", by(rule)),
             Got::Dropped { reason, rule } => {

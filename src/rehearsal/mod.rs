@@ -9,6 +9,7 @@
 //! ```
 
 pub mod case;
+pub mod coverage;
 mod names;
 
 use std::collections::{HashMap, VecDeque};
@@ -147,6 +148,8 @@ impl Rehearsal {
     pub fn pass(&mut self, time: Duration) -> Vec<Arrived> {
         let begin = self.now.mono;
         let end = begin.saturating_add(time);
+        // After a long pause the next tick may be far.
+        self.next_tick = self.next_tick.min(begin.saturating_add(TICK_EVERY));
         let mut arrived = Vec::new();
         // Ends: every turn either ticks, which moves the next tick on, or reaches the end.
         while self.next_tick <= end {

@@ -1,8 +1,10 @@
 //! The command line: one file per subcommand. [`report`] is the only one that prints.
 
+mod capture;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+mod events;
 mod exit;
 mod half;
 mod it;
@@ -13,6 +15,7 @@ mod policy;
 #[cfg(feature = "reference")]
 mod reference;
 pub mod report;
+mod units;
 
 use std::ffi::OsString;
 
@@ -41,6 +44,8 @@ enum Command {
     It(it::ItArgs),
     Check(check::CheckArgs),
     Policy(policy::PolicyArgs),
+    Events(events::EventsArgs),
+    Capture(capture::CaptureArgs),
     Journal(journal::JournalArgs),
     LabCerts(lab_certs::LabCertsArgs),
     #[cfg(feature = "demo")]
@@ -62,6 +67,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::It(arguments) => it::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Policy(arguments) => policy::run(&arguments),
+        Command::Events(arguments) => events::run(&arguments),
+        Command::Capture(arguments) => capture::run(&arguments),
         Command::Journal(arguments) => journal::run(&arguments),
         Command::LabCerts(arguments) => lab_certs::run(&arguments),
         #[cfg(feature = "demo")]

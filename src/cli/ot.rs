@@ -26,7 +26,8 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     let (policy, found) = half::read_policy(&config.policy_paths)?;
     warnings.extend(found);
     let broker = half::broker_settings(&config.broker, config.client_id)?;
-    half::begin("ot", &arguments.half, warnings)?;
+    let _logging = half::begin("ot", &arguments.half, warnings)?;
+    half::tell_policy(&policy);
     let paths = config.policy_paths;
     let settings = Settings {
         pipeline: PipelineSettings {
@@ -44,16 +45,12 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
         policy,
         policy_loader: Box::new(move || half::read_policy_again(&paths)),
     };
-    ot::run(settings).map_err(|error| {
-        let exit = match &error {
-            OtError::State(_) | OtError::Journal(_) | OtError::Start(_) | OtError::StoppedShort => {
-                Exit::Io
-            }
-            OtError::Panicked => Exit::Software,
-        };
-        Failure::new(exit, error.to_string())
-    })?;
-    Ok(Exit::Ok)
+    half::ended(ot::run(settings), |error| match error {
+        OtError::State(_) | OtError::Journal(_) | OtError::Start(_) | OtError::StoppedShort => {
+            Exit::Io
+        }
+        OtError::Panicked => Exit::Software,
+    })
 }
 
 fn writer_options(journal: JournalConfig, relay_name: String) -> WriterOptions {

@@ -50,8 +50,12 @@ pub(super) fn read(datatype: DataType, value: &DeValue<'_>) -> Result<Value, Wan
         }
         DataType::DateTime => Ok(Value::Long(time(value)?.cast_unsigned())),
         DataType::Bytes | DataType::File => hexadecimal(text(value)?).map(Value::Bytes),
-        DataType::DataSet => table(value).and_then(data_set).map(Value::DataSet),
-        DataType::Template => table(value).and_then(template).map(Value::Template),
+        DataType::DataSet => {
+            table(value).and_then(data_set).map(|set| Value::DataSet(Box::new(set)))
+        }
+        DataType::Template => {
+            table(value).and_then(template).map(|one| Value::Template(Box::new(one)))
+        }
         DataType::PropertySet | DataType::PropertySetList => {
             Err("a value of a datatype that metrics have".to_owned())
         }

@@ -2,7 +2,8 @@
 //! verdict itself is [`super::EntityPlan::judge`]'s.
 
 use super::Policy;
-use super::rule::{Action, Rule, RuleId, Selectors, any_matches};
+use super::glob::Glob;
+use super::rule::{Action, Mode, Rule, RuleId, Selectors, any_matches};
 use crate::sparkplug::{DataType, Entity};
 
 /// A rule, and how it relates to a metric.
@@ -25,6 +26,10 @@ pub enum Relation {
     Forwards,
     /// It denies the metric; no other rule can undo that.
     Denies,
+    /// It would forward or deny the metric, but its schedule is closed at this time.
+    Closed,
+    /// It would forward or deny the metric, but only observes.
+    Observes,
 }
 
 impl Policy {
@@ -56,7 +61,12 @@ fn relation(rule: &Rule, entity: Entity<'_>, metric: &str, datatype: Option<Data
     if !rule.selectors.select(entity) {
         return Relation::OtherEntity(first_difference(&rule.selectors, entity));
     }
-    let names = |globs: Option<&[super::glob::Glob]>| match globs {
+    let acting = |relation| match (rule.open, rule.mode) {
+        (false, _) => Relation::Closed,
+        (true, Mode::Observe) => Relation::Observes,
+        (true, Mode::Enforce) => relation,
+    };
+    let names = |globs: Option<&[Glob]>| match globs {
         None => false,
         Some([]) => true,
         Some(globs) => globs.iter().any(|glob| glob.matches(metric)),
@@ -67,13 +77,13 @@ fn relation(rule: &Rule, entity: Entity<'_>, metric: &str, datatype: Option<Data
         rule.datatypes.is_none_or(|types| datatype.map_or(doubt, |one| types.contains(one)))
     };
     if denied && (rule.denied_datatypes().is_none() || by_type(true)) {
-        return Relation::Denies;
+        return acting(Relation::Denies);
     }
     match rule.action {
         Action::Deny if denied => Relation::OtherDatatype,
         Action::Forward if names(rule.forwarded()) => {
             if by_type(false) {
-                Relation::Forwards
+                acting(Relation::Forwards)
             } else {
                 Relation::OtherDatatype
             }

@@ -19,6 +19,11 @@
 //! | P015 | bad rate |
 //! | P016 | over a cap |
 //! | P017 | empty list |
+//! | P018 | unknown word for `priority` or `mode` |
+//! | P030 | bad moment or bad hours of the week |
+//! | P031 | limits of nodes or of the link given twice |
+//! | P032 | bad entry in a table of names |
+//! | P033 | two things with the same name on IT |
 //! | P101 | warning: control metrics never cross |
 //! | P102 | warning: a character that is no wildcard here |
 //! | P103 | warning: nothing is forwarded |
@@ -37,6 +42,8 @@ use toml::de::DeTable;
 use super::case::Case;
 use super::case_reader::{CASE_KEYS, CaseReader, RuleNames, check_rule_names};
 use super::document::Section;
+use super::limits::{Limits, LimitsReader};
+use super::rename::{Renames, RenamesReader};
 use super::rule::{Action, Rule};
 use super::rule_reader::{RULE_KEYS, RuleReader};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile};
@@ -48,9 +55,20 @@ const MAX_RULES: usize = 100_000;
 /// Cases of one policy, over all files.
 const MAX_CASES: usize = 100_000;
 
-/// Reads all rules and cases of `sources` in order. They are only to be used if there is no
-/// error among the problems.
-pub(super) fn read(sources: &[SourceFile]) -> (Vec<Rule>, Vec<Case>, Diagnostics) {
+/// What policy files say.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    pub(super) rules: Vec<Rule>,
+    pub(super) cases: Vec<Case>,
+    pub(super) limits: Limits,
+    pub(super) renames: Renames,
+}
+
+/// Reads all of `sources` in order. The content is only to be used if there is no error among
+/// the problems.
+pub(super) fn read(sources: &[SourceFile]) -> (Content, Diagnostics) {
+    let mut limits = LimitsReader::default();
+    let mut renames = RenamesReader::default();
     let mut problems = Diagnostics::new();
     let (mut rules, mut cases) = (Vec::new(), Vec::new());
     let mut names = HashMap::new();
@@ -96,6 +114,8 @@ pub(super) fn read(sources: &[SourceFile]) -> (Vec<Rule>, Vec<Case>, Diagnostics
             };
             cases.extend(reader.read(header, table));
         }
+        limits.read(file, &mut section, &mut problems);
+        renames.read(file, &mut section, &mut problems);
         let misplaced = |key: &str| match key {
             _ if RULE_KEYS.contains(&key) => Some("it belongs below a `[[rule]]`".to_owned()),
             _ if CASE_KEYS.contains(&key) => Some("it belongs below a `[[case]]`".to_owned()),
@@ -103,6 +123,7 @@ pub(super) fn read(sources: &[SourceFile]) -> (Vec<Rule>, Vec<Case>, Diagnostics
         };
         section.finish(misplaced, &mut problems);
     }
+    let renames = renames.finish(&rules, sources, &mut problems);
     let forwards = rules.iter().any(|rule| rule.action() == Action::Forward);
     if let (false, false, Some(file)) = (forwards, problems.has_errors(), sources.first()) {
         problems.push(
@@ -116,7 +137,7 @@ pub(super) fn read(sources: &[SourceFile]) -> (Vec<Rule>, Vec<Case>, Diagnostics
         check_rule_names(&rule_names, rules.iter().map(Rule::name), &mut problems);
     }
     problems.sort_by_position(sources);
-    (rules, cases, problems)
+    (Content { rules, cases, limits: limits.finish(), renames }, problems)
 }
 
 /// What the TOML parser says, with a hint where it alone doesn't help.

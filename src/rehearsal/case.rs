@@ -196,8 +196,8 @@ impl Stage {
     fn born(&self, entity: Entity<'_>) -> Vec<Metric> {
         let metrics = self.cast.get(&key(entity));
         let born = |given: &Given| Metric {
-            properties: given.properties.clone(),
-            metadata: given.metadata.clone(),
+            properties: given.properties.clone().map(Box::new),
+            metadata: given.metadata.clone().map(Box::new),
             ..typed(&given.name, given.datatype, None)
         };
         metrics.into_iter().flat_map(BTreeMap::values).map(born).collect()
@@ -214,8 +214,9 @@ impl Stage {
                 define(instance, &mut definitions);
             }
         }
-        let definition =
-            |(name, template)| typed(name, DataType::Template, Some(Value::Template(template)));
+        let definition = |(name, template)| {
+            typed(name, DataType::Template, Some(Value::Template(Box::new(template))))
+        };
         definitions
             .iter()
             .map(|(name, template)| definition((name.as_str(), Template::clone(template))))
@@ -311,8 +312,8 @@ fn given_metric(given: &Given, now_ms: u64, is_data: bool) -> Metric {
         timestamp,
         datatype: metric.datatype.filter(|_| !is_data),
         is_historical: given.historical.then_some(true),
-        properties: given.properties.clone(),
-        metadata: given.metadata.clone(),
+        properties: given.properties.clone().map(Box::new),
+        metadata: given.metadata.clone().map(Box::new),
         ..metric
     }
 }
@@ -322,11 +323,11 @@ fn given_metric(given: &Given, now_ms: u64, is_data: bool) -> Metric {
 fn define(instance: &Template, definitions: &mut BTreeMap<String, Template>) {
     let member = |member: &Metric| {
         let inner = match &member.value {
-            Some(Value::Template(inner)) => Some(Value::Template(Template {
+            Some(Value::Template(inner)) => Some(Value::Template(Box::new(Template {
                 template_ref: inner.template_ref.clone(),
                 is_definition: Some(false),
                 ..Template::default()
-            })),
+            }))),
             _ => None,
         };
         Metric { is_null: inner.is_none().then_some(true), value: inner, ..member.clone() }

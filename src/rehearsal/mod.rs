@@ -21,7 +21,7 @@ use crate::policy::{Policy, RuleId, Verdict};
 use crate::sparkplug::{
     Caps, DataType, EntityTopic, Metric, Payload, Topic, Value, decode, names as known, value,
 };
-use crate::telemetry::{Entry, Fate, Reason};
+use crate::telemetry::{Fate, LedgerEntry, Reason};
 
 use self::names::Names;
 
@@ -189,15 +189,15 @@ impl Rehearsal {
             _ => None,
         };
         let fate = entries.iter().rev().find_map(|entry| match entry {
-            Entry::Settled(Fate::Forwarded) => Some(MessageFate::Forwarded),
-            Entry::Settled(Fate::Waiting) => Some(MessageFate::Waiting),
-            Entry::Settled(Fate::Dropped(reason)) => {
+            LedgerEntry::Settled(Fate::Forwarded) => Some(MessageFate::Forwarded),
+            LedgerEntry::Settled(Fate::Waiting) => Some(MessageFate::Waiting),
+            LedgerEntry::Settled(Fate::Dropped(reason)) => {
                 Some(MessageFate::Dropped { reason: *reason, rule: None })
             }
-            Entry::Settled(Fate::DroppedBy(reason, rule)) => {
+            LedgerEntry::Settled(Fate::DroppedBy(reason, rule)) => {
                 Some(MessageFate::Dropped { reason: *reason, rule: *rule })
             }
-            Entry::Dropped { .. } => None,
+            LedgerEntry::Dropped { .. } => None,
         });
         // Every message is settled.
         let fate = fate.unwrap_or(MessageFate::Forwarded);
@@ -215,7 +215,7 @@ impl Rehearsal {
         topic: EntityTopic<'_>,
         payload: &[u8],
         fate: MessageFate,
-        entries: Vec<Entry>,
+        entries: Vec<LedgerEntry>,
         arrived: &[Arrived],
     ) -> Vec<MetricOutcome> {
         let Ok(decoded) = decode(payload, &Caps::DEFAULT) else { return Vec::new() };
@@ -225,7 +225,7 @@ impl Rehearsal {
         }
         let mut drops = Drops::default();
         for entry in entries {
-            if let Entry::Dropped { metric, reason, rule } = entry {
+            if let LedgerEntry::Dropped { metric, reason, rule } = entry {
                 drops.add(metric, reason, rule);
             }
         }

@@ -108,7 +108,7 @@ pub enum Imbalance {
 
 /// An entry as the policy tools see it; see [`Ledger::watch`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
+pub enum LedgerEntry {
     /// What became of a message.
     Settled(Fate),
     /// What was dropped of one: a metric by its name, or (empty name) metrics of which no more
@@ -129,7 +129,7 @@ pub struct Ledger {
     /// Drops of rules that are in the policy no more.
     former_rules: DropList,
     /// What was entered since it was taken last, where somebody watches.
-    watched: Option<Vec<Entry>>,
+    watched: Option<Vec<LedgerEntry>>,
 }
 
 impl Ledger {
@@ -183,14 +183,14 @@ impl Ledger {
     }
 
     /// What was entered since this was asked last.
-    pub fn take_entries(&mut self) -> Vec<Entry> {
+    pub fn take_entries(&mut self) -> Vec<LedgerEntry> {
         self.watched.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Enters what became of a received message.
     pub fn settle(&mut self, origin: Origin<'_>, fate: Fate) {
         if let Some(watched) = &mut self.watched {
-            watched.push(Entry::Settled(fate));
+            watched.push(LedgerEntry::Settled(fate));
         }
         let (reason, rule) = match fate {
             Fate::Forwarded => {
@@ -234,7 +234,7 @@ impl Ledger {
             && what != What::Message
         {
             let name = if let What::Metric(name) = what { name } else { "" };
-            watched.push(Entry::Dropped { metric: name.to_owned(), reason, rule });
+            watched.push(LedgerEntry::Dropped { metric: name.to_owned(), reason, rule });
         }
         let drops = Drops { reason, messages, metrics };
         self.total.drop(drops);

@@ -26,5 +26,6 @@ mod policies;
 mod readme;
 mod relay;
 mod rig;
+mod systemd;
 mod waiting;
 mod wire;

@@ -178,14 +178,14 @@ impl Tested<'_> {
         let got = check.got_in_words(self.policy);
         line(text, &format!("          expected  {}", paint.good(&check.expected)));
         line(text, &format!("          got       {}", paint.bad(got)));
-        for (index, why) in self.why(check).iter().enumerate() {
+        for (index, why) in self.why(case, check).iter().enumerate() {
             let label = if index == 0 { "because" } else { "" };
             line(text, &format!("          {label:<9} {why}"));
         }
     }
 
     /// The rules that select the metric's entity, and how each relates to it.
-    fn why(&self, check: &Check) -> Vec<String> {
+    fn why(&self, case: &Case, check: &Check) -> Vec<String> {
         let mut why = Vec::new();
         if let Got::Dropped { reason, .. } = &check.got {
             why.push(reason.meaning().trim_end_matches('.').to_owned());
@@ -194,14 +194,20 @@ impl Tested<'_> {
         else {
             return why;
         };
-        for considered in self.policy.consider(topic.entity, metric, check.datatype) {
-            let Some(rule) = self.policy.rule(considered.rule) else { continue };
+        // Schedules are as they were then.
+        let mut policy = self.policy.clone();
+        let since_ms = u64::try_from(check.at.as_millis()).unwrap_or(u64::MAX);
+        let _ = policy.set_time(case.at_ms().saturating_add(since_ms));
+        for considered in policy.consider(topic.entity, metric, check.datatype) {
+            let Some(rule) = policy.rule(considered.rule) else { continue };
             let says = match considered.relation {
                 Relation::OtherEntity(key) => format!("is about others, by its `{key}`"),
                 Relation::OtherMetric => "selects the entity, but not this metric".to_owned(),
                 Relation::OtherDatatype => "selects the metric, but not this datatype".to_owned(),
                 Relation::Forwards => "forwards it".to_owned(),
                 Relation::Denies => "denies it".to_owned(),
+                Relation::Closed => "is about it, but not at this time".to_owned(),
+                Relation::Observes => "is about it, but only observes".to_owned(),
             };
             why.push(format!("`{}` {says}", rule.name()));
         }

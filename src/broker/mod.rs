@@ -3,18 +3,21 @@
 
 mod trouble;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use trouble::explain;
+pub use trouble::{Trouble, TroubleKind, explain};
 
 /// One broker, and who we are to it.
 #[derive(Clone)]
 pub struct BrokerSettings {
     pub host: String,
     pub port: u16,
+    /// What `host` is, as it was found before this process was sealed: tried in this order.
+    pub addresses: Vec<SocketAddr>,
     /// MQTT client identifier; of the IT half, which has a session per mirrored node, what all
     /// of them begin with.
     pub client_id: String,
@@ -24,6 +27,17 @@ pub struct BrokerSettings {
     pub max_packet_bytes: usize,
     /// `None`: plain TCP, where the operator has said so.
     pub tls: Option<TlsSettings>,
+}
+
+impl BrokerSettings {
+    /// `host:port`, as logs have it.
+    pub fn address(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
 }
 
 /// MQTT user, and where the password comes from.

@@ -120,7 +120,7 @@ impl Demo {
             journal.look();
         }
         let mut it = workplace.start("it", clock)?;
-        while !it.new_log_lines().iter().any(|line| line.ends_with(" it: started")) {
+        while !it.new_log_lines().iter().any(|line| line.contains(" it: STARTED ")) {
             if !interrupts.pause(LOOK_EVERY).await {
                 return Err(DemoError::Interrupted);
             }
@@ -419,6 +419,7 @@ impl Demo {
             commands_arrived: arrived(&self.plant.reports()),
             usage,
             statuses: [ot_status, it_status],
+            confinement: self.workplace.confinement(),
             table,
         };
         let mut summary = Summary::new(&ending);

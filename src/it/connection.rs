@@ -22,7 +22,8 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use crate::broker::{BrokerSettings, explain};
+use crate::broker::{BrokerSettings, Trouble, TroubleKind, explain};
+use crate::event;
 use crate::it::Happened;
 use crate::it::mirror::{NodeId, Qos, SessionEvent, SessionSpec};
 
@@ -169,6 +170,7 @@ impl Sessions {
             generation,
             client: client.clone(),
             subscriptions: spec.subscriptions,
+            broker: self.broker.address().into(),
             limits: self.limits,
             // The CONNACK, and then the SUBACK.
             owed: 1,
@@ -274,8 +276,9 @@ impl Sessions {
         let Some(credentials) = &self.broker.credentials else { return };
         match (credentials.password)() {
             Ok(password) => self.password = Some(password),
-            Err(error) => {
-                let _ = self.happened.send(Happened::BrokerTrouble { error });
+            Err(text) => {
+                let trouble = Trouble { kind: TroubleKind::Secret, text };
+                let _ = self.happened.send(Happened::BrokerTrouble { node: None, trouble });
             }
         }
     }
@@ -307,13 +310,13 @@ impl Sessions {
             let config = TlsConfiguration::Rustls(Arc::clone(&tls.config));
             options.set_transport(Transport::tls_with_config(config));
         }
-        let address = (broker.host.clone(), broker.port);
+        let addresses = broker.addresses.clone();
         let shared = Arc::clone(shared);
         options.set_socket_connector(move |_, _| {
-            let address = address.clone();
+            let addresses = addresses.clone();
             let shared = Arc::clone(&shared);
             async move {
-                let stream = TcpStream::connect(address).await?;
+                let stream = TcpStream::connect(&*addresses).await?;
                 stream.set_nodelay(true)?;
                 shared.tcp_up.store(true, Ordering::Release);
                 Ok(stream)
@@ -329,6 +332,7 @@ struct Task {
     generation: u64,
     client: AsyncClient,
     subscriptions: Vec<String>,
+    broker: Box<str>,
     limits: Limits,
     /// Answers that the broker owes us.
     owed: u64,
@@ -357,8 +361,7 @@ impl Task {
             }
             End::Failed(error) => self.report(&error),
             End::GivenUp(why) => {
-                let error = why.to_owned();
-                let _ = self.happened.send(Happened::BrokerTrouble { error });
+                self.trouble(Trouble::other(why));
             }
         }
         // The driver may open the next session at this word: by then the socket is gone.
@@ -426,8 +429,8 @@ impl Task {
             }
             Event::Incoming(Packet::SubAck(ack)) => {
                 if ack.return_codes.contains(&SubscribeReasonCode::Failure) {
-                    tracing::warn!(target: "it", filters = ?self.subscriptions,
-                        "the IT broker refused a subscription: rebirth requests can't be answered");
+                    let filters = self.subscriptions.join(", ");
+                    event!(SubscriptionRefused, broker = self.broker, filters);
                 }
                 self.tell(SessionEvent::Ready);
                 return self.answered();
@@ -488,7 +491,19 @@ impl Task {
 
     fn report(&self, error: &ConnectionError) {
         tracing::debug!(target: "it", node = self.node.0, %error, "session ended");
-        let _ = self.happened.send(Happened::BrokerTrouble { error: explain(error) });
+        let trouble = match error {
+            ConnectionError::ConnectionRefused(code) => {
+                let text = format!("the broker refuses the connection: {code:?}");
+                Trouble { kind: TroubleKind::Login, text }
+            }
+            error => explain(error),
+        };
+        self.trouble(trouble);
+    }
+
+    fn trouble(&self, trouble: Trouble) {
+        let node = Some(self.node);
+        let _ = self.happened.send(Happened::BrokerTrouble { node, trouble });
     }
 }
 

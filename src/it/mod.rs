@@ -21,11 +21,14 @@ use std::sync::Arc;
 
 use driver::{Driver, DriverSettings};
 use mirror::{Mirror, MirrorSettings, NodeId, SessionEvent};
+use notices::BrokerWatch;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::broker::BrokerSettings;
+use crate::broker::{BrokerSettings, Trouble};
+use crate::event;
 use crate::journal::JournalError;
 use crate::policy::Policy;
+use crate::sandbox::Confined;
 use crate::state::StateError;
 
 /// Reads the policies again; an error is told to the operator, and the old policy stays.
@@ -76,9 +79,10 @@ enum Happened {
         generation: u64,
         event: SessionEvent,
     },
-    /// A session ended with this error; thousands may end at once.
+    /// A session ended with this; thousands may end at once.
     BrokerTrouble {
-        error: String,
+        node: Option<NodeId>,
+        trouble: Trouble,
     },
     /// SIGTERM or SIGINT.
     Stop,
@@ -101,15 +105,38 @@ pub enum ItError {
     Panicked,
 }
 
-/// Runs until SIGTERM or SIGINT: then every mirrored node dies in order (NDEATH before
-/// DISCONNECT). SIGHUP reads the policies again.
-pub fn run(settings: Settings) -> Result<(), ItError> {
+/// An IT half that has claimed its state, before it is sealed: what takes a lock is done here,
+/// and a sealed half can't.
+#[derive(Debug)]
+pub struct Opened {
+    settings: Settings,
+    runtime: tokio::runtime::Runtime,
+    state: state::ItState,
+}
+
+/// Claims the state.
+///
+/// # Errors
+/// Another process has it, or the operating system refuses.
+pub fn open(settings: Settings) -> Result<Opened, ItError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let state = state::ItState::open(&settings.state_dir)?;
+    Ok(Opened { settings, runtime, state })
+}
+
+/// Runs until SIGTERM or SIGINT: then every mirrored node dies in order (NDEATH before
+/// DISCONNECT). SIGHUP reads the policies again.
+///
+/// # Errors
+/// [`ItError`]; what wasn't confirmed until then is published again by the next start.
+pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
+    let Opened { settings, runtime, state } = opened;
     let (sender, happened) = crossbeam_channel::unbounded();
     let data_qos = settings.mirror.data_qos;
     let (policy, policy_loader) = settings.policy.unzip();
+    let digest = policy.as_ref().map(|policy| policy.digest().to_owned());
     let mirror = Mirror::new(settings.mirror, policy.map(Arc::new));
+    let watch = BrokerWatch::new(settings.broker.address());
     let handle = runtime.handle().clone();
     let sessions = connection::Sessions::new(settings.broker, handle, sender.clone());
     let driver_settings = DriverSettings {
@@ -120,7 +147,7 @@ pub fn run(settings: Settings) -> Result<(), ItError> {
         backfill_per_s: settings.backfill_per_s,
         policy_loader,
     };
-    let driver = Driver::new(driver_settings, mirror, sessions, state, happened)?;
+    let driver = Driver::new(driver_settings, mirror, sessions, state, happened, watch)?;
     let (done, mut ended) = tokio::sync::oneshot::channel();
     runtime.block_on(async move {
         let mut terminate = signal(SignalKind::terminate())?;
@@ -129,7 +156,7 @@ pub fn run(settings: Settings) -> Result<(), ItError> {
         std::thread::Builder::new().name("mirror".into()).spawn(move || {
             let _ = done.send(driver.run());
         })?;
-        tracing::info!(target: "it", "started");
+        event!(Started, version = env!("CARGO_PKG_VERSION"), policy = digest.as_deref());
         loop {
             let happened = tokio::select! {
                 result = &mut ended => return result.map_err(|_| ItError::Panicked)?,

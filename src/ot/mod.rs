@@ -26,8 +26,10 @@ use tokio::task::LocalSet;
 use self::connection::{SessionEvent, SessionHandle, Sink};
 use self::worker::{Clock, Shared, Work, Worker, WorkerSettings};
 use crate::broker::BrokerSettings;
+use crate::event;
 use crate::journal::{JournalError, Writer, WriterOptions};
 use crate::policy::Policy;
+use crate::sandbox::Confined;
 use crate::state::{StateDir, StateError};
 
 pub use self::pipeline::{Counters, Now, Pipeline, PipelineSettings, Received};
@@ -103,23 +105,43 @@ impl From<WorkerError> for OtError {
     }
 }
 
+/// An OT half that has claimed its journal and its state, before it is sealed: what takes a lock
+/// is done here, and a sealed half can't.
+#[derive(Debug)]
+pub struct Opened {
+    settings: Settings,
+    runtime: tokio::runtime::Runtime,
+    clock: Clock,
+    state: StateDir,
+    writer: Writer,
+}
+
+/// Claims state and journal, and brings the journal's end in order.
+///
+/// # Errors
+/// Another process has them, or the operating system refuses.
+pub fn open(settings: Settings) -> Result<Opened, OtError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let clock = Clock::new();
+    let state = StateDir::open(&settings.state_dir)?;
+    let writer = Writer::open(settings.journal.clone(), clock.now().wall_ms)?;
+    Ok(Opened { settings, runtime, clock, state, writer })
+}
+
 /// Runs until SIGTERM or SIGINT: then what was received is journalled and acknowledged, the
 /// plant is stored, and the session with the broker ends with DISCONNECT. SIGHUP reads the
 /// policies again.
 ///
 /// # Errors
 /// [`OtError`]; what was acknowledged until then is in the journal.
-pub fn run(settings: Settings) -> Result<(), OtError> {
-    let Settings { relay_name, broker, pipeline, journal, state_dir, policy, policy_loader } =
-        settings;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let clock = Clock::new();
-    let state = StateDir::open(&state_dir)?;
-    let writer = Writer::open(journal, clock.now().wall_ms)?;
+pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
+    let Opened { settings, runtime, clock, state, writer } = opened;
+    let Settings { relay_name, broker, pipeline, policy, policy_loader, .. } = settings;
     let (work, queue) = crossbeam_channel::bounded(QUEUED_MESSAGES);
     let (receipts, released) = tokio::sync::mpsc::unbounded_channel();
     let shared = Arc::new(Shared::default());
     let filters = policy.subscriptions();
+    let digest = policy.digest().to_owned();
     let worker_settings = WorkerSettings { relay_name, keyframe_every: pipeline.keyframe_every };
     let make_pipeline = |now| Pipeline::new(pipeline, policy, now);
     let worker = Worker::new(
@@ -144,7 +166,7 @@ pub fn run(settings: Settings) -> Result<(), OtError> {
         let sink = Rc::clone(&queue);
         let mut polling = tokio::task::spawn_local(async move { session.run(&*sink).await });
         let mut acknowledging = tokio::task::spawn_local(handle.clone().acknowledge(released));
-        let result = supervise(&queue, &handle, policy_loader, ended).await;
+        let result = supervise(&queue, &handle, policy_loader, &digest, ended).await;
         // The worker dropped its end of the receipts: when the task ends, all are handed over.
         let _ = tokio::time::timeout(GOODBYE_WITHIN, &mut acknowledging).await;
         handle.disconnect();
@@ -161,12 +183,13 @@ async fn supervise(
     queue: &Queue,
     handle: &SessionHandle,
     load: PolicyLoader,
+    digest: &str,
     mut ended: tokio::sync::oneshot::Receiver<()>,
 ) -> Result<(), OtError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
-    tracing::info!(target: "ot", "started");
+    event!(Started, version = env!("CARGO_PKG_VERSION"), policy = digest);
     loop {
         tokio::select! {
             _ = &mut ended => return Err(OtError::Panicked),
@@ -178,12 +201,11 @@ async fn supervise(
                     queue.put_work(Work::Policy(Box::new(policy))).await;
                     handle.refilter(filters);
                 }
-                Err(error) => tracing::error!(target: "ot", error,
-                    "policy not reloaded; the earlier one stays in force"),
+                Err(error) => event!(PolicyRefused, error),
             },
         }
     }
-    tracing::info!(target: "ot", "stopping");
+    tracing::debug!(target: "ot", "stopping");
     queue.shared.stopping.store(true, Ordering::Relaxed);
     let stopped = async {
         queue.put_work(Work::Stop).await;

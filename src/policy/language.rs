@@ -19,19 +19,34 @@
 //! | P015 | bad rate |
 //! | P016 | over a cap |
 //! | P017 | empty list |
-//! | P018 | bad shape |
-//! | P019 | bad regular expression |
-//! | P020 | no key for pseudonyms |
+//! | P018 | unknown word for `priority` or `mode` |
+//! | P030 | bad moment or bad hours of the week |
+//! | P031 | limits of nodes or of the link given twice |
+//! | P032 | bad entry in a table of names |
+//! | P033 | two things with the same name on IT |
+//! | P040 | bad shape |
+//! | P041 | bad regular expression |
+//! | P042 | no key for pseudonyms |
 //! | P101 | warning: control metrics never cross |
 //! | P102 | warning: a character that is no wildcard here |
 //! | P103 | warning: nothing is forwarded |
 //! | P104 | warning: a forward rule that denies all that it forwards |
+//! | P201 | bad or repeated name of a case |
+//! | P202 | bad topic of a case |
+//! | P203 | keys of a case that contradict each other |
+//! | P204 | a value that isn't one of its datatype, or out of range |
+//! | P205 | unknown expectation or reason |
+//! | P251 | warning: a case names a rule that doesn't exist |
 
 use std::collections::HashMap;
 
 use toml::de::DeTable;
 
+use super::case::Case;
+use super::case_reader::{CASE_KEYS, CaseReader, RuleNames, check_rule_names};
 use super::document::Section;
+use super::limits::{Limits, LimitsReader};
+use super::rename::{Renames, RenamesReader};
 use super::rule::{Action, Rule};
 use super::rule_reader::{RULE_KEYS, RuleReader};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile};
@@ -40,13 +55,27 @@ use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 const MAX_FILE_BYTES: usize = 16 * 1024 * 1024;
 /// Rules of one policy, over all files.
 const MAX_RULES: usize = 100_000;
+/// Cases of one policy, over all files.
+const MAX_CASES: usize = 100_000;
 
-/// Reads all rules of `sources` in order. The rules are only to be used if there is no error
-/// among the problems.
-pub(super) fn read(sources: &[SourceFile]) -> (Vec<Rule>, Diagnostics) {
+/// What policy files say.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    pub(super) rules: Vec<Rule>,
+    pub(super) cases: Vec<Case>,
+    pub(super) limits: Limits,
+    pub(super) renames: Renames,
+}
+
+/// Reads all of `sources` in order. The content is only to be used if there is no error among
+/// the problems.
+pub(super) fn read(sources: &[SourceFile]) -> (Content, Diagnostics) {
+    let mut limits = LimitsReader::default();
+    let mut renames = RenamesReader::default();
     let mut problems = Diagnostics::new();
-    let mut rules = Vec::new();
+    let (mut rules, mut cases) = (Vec::new(), Vec::new());
     let mut names = HashMap::new();
+    let (mut case_names, mut rule_names) = (HashMap::new(), RuleNames::new());
     for file in sources {
         if file.text.len() > MAX_FILE_BYTES {
             let title = format!(
@@ -73,11 +102,31 @@ pub(super) fn read(sources: &[SourceFile]) -> (Vec<Rule>, Diagnostics) {
             }
             rules.extend(rule);
         }
-        let misplaced = |key: &str| {
-            RULE_KEYS.contains(&key).then(|| "it belongs below a `[[rule]]`".to_owned())
+        for (header, table) in section.tables("case", &mut problems) {
+            if cases.len() >= MAX_CASES {
+                let title = format!("a policy can't have more than {MAX_CASES} cases");
+                problems.push(Diagnostic::file_error("P016", &file.path, title));
+                break;
+            }
+            let mut reader = CaseReader {
+                file,
+                problems: &mut problems,
+                names: &mut case_names,
+                rule_names: &mut rule_names,
+                line_ends: &line_ends,
+            };
+            cases.extend(reader.read(header, table));
+        }
+        limits.read(file, &mut section, &mut problems);
+        renames.read(file, &mut section, &mut problems);
+        let misplaced = |key: &str| match key {
+            _ if RULE_KEYS.contains(&key) => Some("it belongs below a `[[rule]]`".to_owned()),
+            _ if CASE_KEYS.contains(&key) => Some("it belongs below a `[[case]]`".to_owned()),
+            _ => None,
         };
         section.finish(misplaced, &mut problems);
     }
+    let renames = renames.finish(&rules, sources, &mut problems);
     let forwards = rules.iter().any(|rule| rule.action() == Action::Forward);
     if let (false, false, Some(file)) = (forwards, problems.has_errors(), sources.first()) {
         problems.push(
@@ -86,8 +135,12 @@ pub(super) fn read(sources: &[SourceFile]) -> (Vec<Rule>, Diagnostics) {
                 .help("what no rule forwards is dropped"),
         );
     }
+    if !problems.has_errors() {
+        // A rule with an error isn't among them; its name would look like a wrong one.
+        check_rule_names(&rule_names, rules.iter().map(Rule::name), &mut problems);
+    }
     problems.sort_by_position(sources);
-    (rules, problems)
+    (Content { rules, cases, limits: limits.finish(), renames }, problems)
 }
 
 /// What the TOML parser says, with a hint where it alone doesn't help.

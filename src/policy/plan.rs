@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::glob::Glob;
-use super::rule::{DataTypes, Rule, RuleId};
+use super::rule::{DataTypes, Mode, Rule, RuleId};
 use super::shape::{Fit, RuleShapes, Shape};
 use crate::sparkplug::{DataType, Entity};
 use crate::telemetry::Reason;
@@ -37,11 +37,9 @@ pub struct Judged<'a> {
 /// The rules that select one entity. See [`super::Policy::plan`].
 #[derive(Debug)]
 pub struct EntityPlan<'a> {
-    denies: Clauses<'a>,
-    redacts: Clauses<'a>,
-    forwards: Clauses<'a>,
-    /// Names of template members that a rule shapes, which can't be done.
-    unshapeable: Clauses<'a>,
+    acting: Sides<'a>,
+    /// The same if the observing rules acted; `None` where there are none.
+    observed: Option<Sides<'a>>,
 }
 
 impl<'a> EntityPlan<'a> {
@@ -50,34 +48,31 @@ impl<'a> EntityPlan<'a> {
         candidates: impl Iterator<Item = (RuleId, &'a Rule)>,
         entity: Entity<'_>,
     ) -> EntityPlan<'a> {
-        let mut denies = Vec::new();
-        let mut redacts = Vec::new();
-        let mut forwards = Vec::new();
-        let mut unshapeable = Vec::new();
+        let mut sayings = Sayings::default();
         for (rule, candidate) in candidates {
-            if !candidate.selectors.select(entity) {
+            if !candidate.open || !candidate.selectors.select(entity) {
                 continue;
             }
-            let clause = |globs, datatypes| Clause { rule, globs, datatypes, shapes: None };
+            let observes = candidate.mode == Mode::Observe;
+            let clause =
+                |globs, datatypes| Clause { rule, globs, datatypes, shapes: None, observes };
             if let Some(globs) = candidate.denied() {
-                denies.push(clause(globs, candidate.denied_datatypes()));
+                sayings.denies.push(clause(globs, candidate.denied_datatypes()));
             }
             if let Some(globs) = candidate.redacted() {
-                redacts.push(clause(globs, candidate.denied_datatypes()));
+                sayings.redacts.push(clause(globs, candidate.denied_datatypes()));
             }
             if let Some(globs) = candidate.forwarded() {
                 let shapes = Some(&candidate.shapes).filter(|shapes| !shapes.is_empty());
-                forwards.push(Clause { shapes, ..clause(globs, candidate.datatypes) });
+                sayings.forwards.push(Clause { shapes, ..clause(globs, candidate.datatypes) });
                 let members = candidate.shapes.unshapeable_members();
-                unshapeable.extend(members.map(|globs| clause(globs, None)));
+                sayings.unshapeable.extend(members.map(|globs| clause(globs, None)));
             }
         }
-        EntityPlan {
-            denies: Clauses::new(denies),
-            redacts: Clauses::new(redacts),
-            forwards: Clauses::new(forwards),
-            unshapeable: Clauses::new(unshapeable),
+        if !sayings.observe() {
+            return EntityPlan { acting: Sides::new(sayings), observed: None };
         }
+        EntityPlan { acting: Sides::new(sayings.acting()), observed: Some(Sides::new(sayings)) }
     }
 
     /// Judges the metric `metric`. Its `datatype` is `None` where it isn't known but for that it
@@ -93,6 +88,89 @@ impl<'a> EntityPlan<'a> {
 
     /// The same, with what becomes of its values.
     pub fn judge_and_shape(&self, metric: &str, datatype: Option<DataType>) -> Judged<'a> {
+        self.acting.judge(metric, datatype)
+    }
+
+    /// The observing rule that would decide about the metric if it acted, and all other
+    /// observing rules too. Its action tells what it would do.
+    pub fn observe(&self, metric: &str, datatype: Option<DataType>) -> Option<RuleId> {
+        let sides = self.observed.as_ref()?;
+        let rule = match sides.judge(metric, datatype).verdict {
+            Verdict::Forward { rule } | Verdict::Redact { rule } => rule,
+            Verdict::Drop { reason: Reason::Denied, rule } => rule?,
+            Verdict::Drop { .. } => return None,
+        };
+        sides.observes(rule).then_some(rule)
+    }
+
+    /// Why a template member at `path` (`metric/member[/member]`) can't cross, with the rule that
+    /// says so: a rule denies or redacts it by its name, its datatype, or both; it is opaque; or
+    /// a rule shapes it. A member whose datatype isn't known is denied by every rule that denies
+    /// some datatype of that name. Ask from the metric downwards: what is in a denied metric or
+    /// member is gone with it, though a glob may not match the longer path.
+    pub fn denies_member(
+        &self,
+        path: &str,
+        datatype: Option<DataType>,
+    ) -> Option<(Reason, Option<RuleId>)> {
+        self.acting.denies_member(path, datatype)
+    }
+
+    /// Whether no rule forwards anything of the entity, or one denies all of it.
+    pub fn drops_everything(&self) -> bool {
+        let whole = |clause: &Clause<'_>| clause.globs.is_empty() && clause.datatypes.is_none();
+        self.acting.forwards.list.is_empty() || self.acting.denies.list.iter().any(whole)
+    }
+}
+
+/// What rules say of metrics, by what they do with them.
+#[derive(Clone, Debug, Default)]
+struct Sayings<'a> {
+    denies: Vec<Clause<'a>>,
+    redacts: Vec<Clause<'a>>,
+    forwards: Vec<Clause<'a>>,
+    /// Names of template members that a rule shapes, which can't be done.
+    unshapeable: Vec<Clause<'a>>,
+}
+
+impl Sayings<'_> {
+    fn observe(&self) -> bool {
+        let Sayings { denies, redacts, forwards, .. } = self;
+        denies.iter().chain(redacts).chain(forwards).any(|clause| clause.observes)
+    }
+
+    /// Without those of rules that only count.
+    fn acting(&self) -> Self {
+        let mut acting = self.clone();
+        let Sayings { denies, redacts, forwards, unshapeable } = &mut acting;
+        for clauses in [denies, redacts, forwards, unshapeable] {
+            clauses.retain(|clause| !clause.observes);
+        }
+        acting
+    }
+}
+
+/// The same, made for looking them up.
+#[derive(Debug)]
+struct Sides<'a> {
+    denies: Clauses<'a>,
+    redacts: Clauses<'a>,
+    forwards: Clauses<'a>,
+    unshapeable: Clauses<'a>,
+}
+
+impl<'a> Sides<'a> {
+    fn new(sayings: Sayings<'a>) -> Sides<'a> {
+        let Sayings { denies, redacts, forwards, unshapeable } = sayings;
+        Sides {
+            denies: Clauses::new(denies),
+            redacts: Clauses::new(redacts),
+            forwards: Clauses::new(forwards),
+            unshapeable: Clauses::new(unshapeable),
+        }
+    }
+
+    fn judge(&self, metric: &str, datatype: Option<DataType>) -> Judged<'a> {
         let drop = |reason, rule| Judged { verdict: Verdict::Drop { reason, rule }, shape: None };
         if let Some(clause) = self.denies.first_against(metric, datatype) {
             return drop(Reason::Denied, Some(clause.rule));
@@ -106,7 +184,6 @@ impl<'a> EntityPlan<'a> {
             Some(shapes) => shapes.fit(metric, datatype),
             None => Fit::of_unshaped(datatype),
         };
-        let opened = |clause: &Clause<'_>| typed(clause) && fit(clause) != Fit::Opaque;
         // Whether it is opaque is asked only where a rule takes its datatype.
         let Some(first) = self.forwards.first(metric, typed) else {
             return match self.forwards.first(metric, |_| true) {
@@ -118,7 +195,9 @@ impl<'a> EntityPlan<'a> {
             return Judged { verdict: Verdict::Redact { rule: clause.rule }, shape: None };
         }
         let clause = match fit(first) {
-            Fit::Opaque => self.forwards.first(metric, opened),
+            Fit::Opaque => {
+                self.forwards.first(metric, |clause| typed(clause) && fit(clause) != Fit::Opaque)
+            }
             Fit::Fits | Fit::Unshapeable => Some(first),
         };
         match clause {
@@ -133,12 +212,7 @@ impl<'a> EntityPlan<'a> {
         }
     }
 
-    /// Why a template member at `path` (`metric/member[/member]`) can't cross, with the rule that
-    /// says so: a rule denies or redacts it by its name, its datatype, or both; it is opaque; or
-    /// a rule shapes it. A member whose datatype isn't known is denied by every rule that denies
-    /// some datatype of that name. Ask from the metric downwards: what is in a denied metric or
-    /// member is gone with it, though a glob may not match the longer path.
-    pub fn denies_member(
+    fn denies_member(
         &self,
         path: &str,
         datatype: Option<DataType>,
@@ -156,10 +230,10 @@ impl<'a> EntityPlan<'a> {
         Some((Reason::Unshapeable, Some(clause.rule)))
     }
 
-    /// Whether no rule forwards anything of the entity, or one denies all of it.
-    pub fn drops_everything(&self) -> bool {
-        let whole = |clause: &Clause<'_>| clause.globs.is_empty() && clause.datatypes.is_none();
-        self.forwards.list.is_empty() || self.denies.list.iter().any(whole)
+    fn observes(&self, rule: RuleId) -> bool {
+        let Sides { denies, redacts, forwards, .. } = self;
+        let mut clauses = denies.list.iter().chain(&redacts.list).chain(&forwards.list);
+        clauses.any(|clause| clause.rule == rule && clause.observes)
     }
 }
 
@@ -173,6 +247,8 @@ struct Clause<'a> {
     datatypes: Option<DataTypes>,
     /// Of a forward rule that has any.
     shapes: Option<&'a RuleShapes>,
+    /// It only counts.
+    observes: bool,
 }
 
 /// Clauses in the order of their rules, with a table of their globs if they are many.
@@ -344,6 +420,7 @@ mod tests {
                 globs,
                 datatypes: None,
                 shapes: None,
+                observes: false,
             })
             .collect();
         let scanned = Clauses { list: list.clone(), table: None };

@@ -10,7 +10,9 @@ use super::document::{Placed, Section, inside};
 use super::filter::TopicFilter;
 use super::glob::{Glob, GlobError};
 use super::rate_reader::{self, RATE_KEYS};
-use super::rule::{Action, DataTypes, Rule, Selectors};
+use super::rename;
+use super::rule::{Action, DataTypes, Mode, Priority, Rule, Selectors};
+use super::schedule;
 use super::shape::reader::{self as shape_reader, SHAPE_KEYS};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
 use crate::sparkplug::DataType;
@@ -19,7 +21,7 @@ use crate::sparkplug::DataType;
 const MAX_NAME_BYTES: usize = 128;
 
 /// The keys of a rule, for hints about misplaced ones.
-pub(super) const RULE_KEYS: [&str; 15] = [
+pub(super) const RULE_KEYS: &[&str] = &[
     "name",
     "description",
     "action",
@@ -35,6 +37,13 @@ pub(super) const RULE_KEYS: [&str; 15] = [
     "rate",
     "shape",
     "metric",
+    "priority",
+    "mode",
+    "not-before",
+    "not-after",
+    "weekly",
+    "strip-prefix",
+    "add-prefix",
 ];
 
 /// What PLC programmers call the datatypes (IEC 61131-3), and Sparkplug's names.
@@ -49,6 +58,9 @@ const PLC_TYPES: [(&str, DataType); 9] = [
     ("REAL", DataType::Float),
     ("LREAL", DataType::Double),
 ];
+
+const PRIORITIES: &[(&str, Priority)] = &[("normal", Priority::Normal), ("high", Priority::High)];
+const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("observe", Mode::Observe)];
 
 /// Reads one `[[rule]]`.
 pub(super) struct RuleReader<'s, 'p> {
@@ -86,6 +98,10 @@ impl<'s, 'p> RuleReader<'s, 'p> {
         let redact = self.globs(&mut section, "redact-metrics", Names::Metrics);
         let datatypes = self.datatypes(&mut section);
         let rate = rate_reader::read(self.file, &mut section, self.problems);
+        let priority = self.word(&mut section, "priority", PRIORITIES).unwrap_or_default();
+        let mode = self.word(&mut section, "mode", MODES).unwrap_or_default();
+        let schedule = schedule::read(self.file, &mut section, self.problems);
+        let prefixes = rename::read_prefixes(self.file, &mut section, self.problems);
         // Datatypes of other rules limit no shape.
         let forwarded = datatypes.filter(|_| action == Some(Action::Forward));
         let shapes = shape_reader::read(self.file, &mut section, forwarded, self.problems);
@@ -114,7 +130,7 @@ impl<'s, 'p> RuleReader<'s, 'p> {
         section.finish(misplaced, self.problems);
         if selectors.contradict() {
             let title = "the selectors contradict each other";
-            self.error("P013", header, title, "this rule selects nothing");
+            self.error("P013", header.clone(), title, "this rule selects nothing");
             self.problems.help_last(
                 "`topic` and the names must agree; a rule selects what all of them select",
             );
@@ -130,6 +146,13 @@ impl<'s, 'p> RuleReader<'s, 'p> {
             datatypes,
             rate,
             shapes,
+            priority,
+            mode,
+            // Closed until somebody says what time it is: doubt is taken against forwarding.
+            open: schedule.is_none() || action? != Action::Forward,
+            schedule,
+            prefixes,
+            header,
             path: self.file.path.clone(),
             line,
         })
@@ -220,6 +243,26 @@ impl<'s, 'p> RuleReader<'s, 'p> {
                 None
             }
         }
+    }
+
+    /// One of a few words.
+    fn word<T: Copy>(
+        &mut self,
+        section: &mut Section<'_, '_>,
+        key: &'static str,
+        words: &[(&'static str, T)],
+    ) -> Option<T> {
+        let word = section.string(key, self.problems)?;
+        if let Some((_, meaning)) = words.iter().find(|(known, _)| *known == word.value) {
+            return Some(*meaning);
+        }
+        let known: Vec<String> = words.iter().map(|(known, _)| format!("`{known}`")).collect();
+        let title = format!("unknown {key}: `{}`", word.value);
+        let problem = Diagnostic::error("P018", self.file, word.span, title)
+            .label(known.join(" or "))
+            .did_you_mean(&word.value, words.iter().map(|(known, _)| *known));
+        self.problems.push(problem);
+        None
     }
 
     fn selectors(&mut self, section: &mut Section<'_, '_>) -> Selectors {
@@ -382,27 +425,8 @@ impl<'s, 'p> RuleReader<'s, 'p> {
         let names = section.strings("datatypes", self.problems)?;
         let mut datatypes = DataTypes::default();
         for name in names {
-            match DataType::from_name(&name.value) {
-                Some(DataType::PropertySet | DataType::PropertySetList) => {
-                    let title = format!("no metric has the datatype `{}`", name.value);
-                    self.error("P014", name.span, title, "type of a property only");
-                }
-                Some(datatype) => datatypes = datatypes.with(datatype),
-                None => {
-                    let title = format!("unknown datatype: `{}`", name.value);
-                    let known = DataType::ALL.iter().map(|datatype| datatype.name());
-                    let meant = PLC_TYPES
-                        .iter()
-                        .find(|(plc, _)| plc.eq_ignore_ascii_case(&name.value))
-                        .map(|(_, datatype)| datatype.name())
-                        .or_else(|| closest(&name.value, known));
-                    let problem = Diagnostic::error("P014", self.file, name.span, title)
-                        .label("not a datatype of Sparkplug B");
-                    self.problems.push(match meant {
-                        Some(meant) => problem.help(format!("did you mean `{meant}`?")),
-                        None => problem.help("such as `Float`, `Int32`, `Boolean`, `String`"),
-                    });
-                }
+            if let Some(datatype) = read_datatype(self.file, &name, self.problems) {
+                datatypes = datatypes.with(datatype);
             }
         }
         Some(datatypes)
@@ -413,6 +437,8 @@ impl<'s, 'p> RuleReader<'s, 'p> {
         let denied = "name what is denied under `deny-metrics`; without it, everything is";
         let redacted = "name what is redacted under `redact-metrics`; without it, everything is";
         let limits = "limits belong to forward rules";
+        let priorities = "priorities belong to forward rules";
+        let names = "names change in forward rules";
         let shapes = "shapes belong to forward rules: what crosses is shaped";
         let (noun, label, keys) = match action {
             Some(Action::Deny) => (
@@ -422,6 +448,9 @@ impl<'s, 'p> RuleReader<'s, 'p> {
                     ("allow-metrics", denied),
                     ("redact-metrics", "`action = \"redact\"` keeps metrics as null"),
                     ("rate", limits),
+                    ("priority", priorities),
+                    ("strip-prefix", names),
+                    ("add-prefix", names),
                     ("shape", shapes),
                     ("metric", shapes),
                 ],
@@ -433,6 +462,9 @@ impl<'s, 'p> RuleReader<'s, 'p> {
                     ("allow-metrics", redacted),
                     ("deny-metrics", "`action = \"deny\"` leaves metrics out"),
                     ("rate", limits),
+                    ("priority", priorities),
+                    ("strip-prefix", names),
+                    ("add-prefix", names),
                     ("shape", shapes),
                     ("metric", shapes),
                 ],
@@ -456,6 +488,38 @@ impl<'s, 'p> RuleReader<'s, 'p> {
         label: impl Into<String>,
     ) {
         self.problems.push(Diagnostic::error(code, self.file, span, title).label(label));
+    }
+}
+
+/// Reads the name of a datatype that metrics have.
+pub(super) fn read_datatype(
+    file: &SourceFile,
+    name: &Placed<String>,
+    problems: &mut Diagnostics,
+) -> Option<DataType> {
+    let error = |title: String| Diagnostic::error("P014", file, name.span.clone(), title);
+    match DataType::from_name(&name.value) {
+        Some(DataType::PropertySet | DataType::PropertySetList) => {
+            let title = format!("no metric has the datatype `{}`", name.value);
+            problems.push(error(title).label("type of a property only"));
+            None
+        }
+        Some(datatype) => Some(datatype),
+        None => {
+            let known = DataType::ALL.iter().map(|datatype| datatype.name());
+            let meant = PLC_TYPES
+                .iter()
+                .find(|(plc, _)| plc.eq_ignore_ascii_case(&name.value))
+                .map(|(_, datatype)| datatype.name())
+                .or_else(|| closest(&name.value, known));
+            let problem = error(format!("unknown datatype: `{}`", name.value))
+                .label("not a datatype of Sparkplug B");
+            problems.push(match meant {
+                Some(meant) => problem.help(format!("did you mean `{meant}`?")),
+                None => problem.help("such as `Float`, `Int32`, `Boolean`, `String`"),
+            });
+            None
+        }
     }
 }
 

@@ -156,7 +156,10 @@ fn template_members_are_denied_by_path_and_by_datatype() {
     let member = |path, datatype| plan.denies_member(path, datatype);
     assert_eq!(member("Motor/Secret", FLOAT), Some((Reason::Denied, Some(RuleId(0)))));
     assert_eq!(member("Motor/Speed", FLOAT), None);
-    assert_eq!(member("Motor/Manual", Some(DataType::File)), Some((Reason::Denied, Some(RuleId(1)))));
+    assert_eq!(
+        member("Motor/Manual", Some(DataType::File)),
+        Some((Reason::Denied, Some(RuleId(1))))
+    );
     assert_eq!(member("Motor/Unknown", None), Some((Reason::Denied, Some(RuleId(1)))));
 }
 

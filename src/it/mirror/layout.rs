@@ -510,7 +510,10 @@ mod tests {
         assert_eq!(layout.fold(&mut data, 1, &mut Rechecked::default()), Folded::Known);
         assert_eq!(data.datatype, None, "data carries no datatype");
         assert_eq!(layout.birth_metrics().next().unwrap().value, Some(Value::Double(2.0)));
-        assert_eq!(layout.fold(&mut metric("b", 2.0), 1, &mut Rechecked::default()), Folded::Unknown);
+        assert_eq!(
+            layout.fold(&mut metric("b", 2.0), 1, &mut Rechecked::default()),
+            Folded::Unknown
+        );
     }
 
     #[test]
@@ -539,7 +542,11 @@ mod tests {
             ..Metric::default()
         };
         let mut layout = layout(vec![instance(vec![metric("rpm", 1.0), metric("amps", 2.0)])]);
-        layout.fold(&mut instance(vec![metric("amps", 3.0), metric("alien", 3.0)]), 1, &mut Rechecked::default());
+        layout.fold(
+            &mut instance(vec![metric("amps", 3.0), metric("alien", 3.0)]),
+            1,
+            &mut Rechecked::default(),
+        );
         let born = layout.birth_metrics().next().unwrap();
         let Some(Value::Template(template)) = born.value else { panic!("a template") };
         let values: Vec<_> = template.metrics.iter().map(|m| m.value.clone()).collect();

@@ -15,6 +15,7 @@ mod data;
 mod encode;
 mod restore;
 mod shape;
+mod tell;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -28,7 +29,7 @@ use self::births::low_byte;
 use self::turn::{Turn, keyframes};
 use super::plant::{Arrival, Life, Node, Plant};
 use crate::journal::{Body, Dropped, Heartbeat};
-use crate::policy::{Limiter, Policy};
+use crate::policy::{Limiter, Policy, Rule, RuleId};
 use crate::sparkplug::{
     Borrowed, Caps, DecodeError, Entity, EntityTopic, MessageType, Payload, Topic, decode_borrowed,
 };
@@ -101,11 +102,14 @@ pub struct Pipeline {
     next_heartbeat: Duration,
     /// Births or deaths were handled or made since this was asked last.
     structure_changed: bool,
+    /// Rules that opened or closed since this was asked last.
+    turned: Vec<RuleId>,
 }
 
 impl Pipeline {
     /// An empty plant at `now`.
-    pub fn new(settings: PipelineSettings, policy: Policy, now: Now) -> Self {
+    pub fn new(settings: PipelineSettings, mut policy: Policy, now: Now) -> Self {
+        let _ = policy.set_time(now.wall_ms);
         Pipeline {
             limiter: Limiter::new(&policy),
             plant: Plant::new(settings.max_nodes),
@@ -118,6 +122,7 @@ impl Pipeline {
             away_since: now.mono,
             next_heartbeat: now.mono,
             structure_changed: false,
+            turned: Vec::new(),
         }
     }
 
@@ -127,11 +132,20 @@ impl Pipeline {
         let fate = self.process(now, received, &mut origin, out);
         self.ledger.receive(origin.node);
         self.ledger.settle(origin, fate);
+        match fate {
+            Fate::Dropped(reason) => tell::dropped(reason, None, received),
+            Fate::DroppedBy(reason, rule) => {
+                let rule = rule.and_then(|rule| self.policy.rule(rule));
+                tell::dropped(reason, rule.map(Rule::name), received);
+            }
+            Fate::Forwarded | Fate::Waiting => {}
+        }
     }
 
     /// Does what is due: heartbeat, keyframes, gaps, births and values that were held back.
     /// Call it a few times a second.
     pub fn tick(&mut self, now: Now, out: &mut Vec<Body>) {
+        self.follow_schedules(now, out);
         let timeout = self.settings.reorder_timeout;
         let (mut turn, plant) = self.turn(now, out);
         for node in plant.nodes_mut() {
@@ -174,7 +188,8 @@ impl Pipeline {
 
     /// Takes over another policy: entities that it doesn't allow any more die, those that it
     /// allows now and those whose layout changes are born anew, with their current values.
-    pub fn reload(&mut self, now: Now, policy: Policy, out: &mut Vec<Body>) {
+    pub fn reload(&mut self, now: Now, mut policy: Policy, out: &mut Vec<Body>) {
+        let _ = policy.set_time(now.wall_ms);
         self.limiter = Limiter::new(&policy);
         self.ledger.set_policy(Some(&policy));
         self.policy = policy;
@@ -183,6 +198,25 @@ impl Pipeline {
         for node in plant.nodes_mut() {
             adjust(&mut turn, node);
         }
+    }
+
+    /// Opens and closes the rules whose time has come, as if the policy had been reloaded.
+    fn follow_schedules(&mut self, now: Now, out: &mut Vec<Body>) {
+        let changed = self.policy.set_time(now.wall_ms);
+        if changed.is_empty() {
+            return;
+        }
+        self.structure_changed = true;
+        let (mut turn, plant) = self.turn(now, out);
+        for node in plant.nodes_mut() {
+            adjust(&mut turn, node);
+        }
+        self.turned.extend(changed);
+    }
+
+    /// The rules that opened or closed since this was asked last.
+    pub fn take_turned_rules(&mut self) -> Vec<RuleId> {
+        std::mem::take(&mut self.turned)
     }
 
     /// The connection is up and subscribed. `present`: the broker kept the session, so what it
@@ -255,6 +289,11 @@ impl Pipeline {
     /// The account by edge nodes and rules.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// The ledger, for the policy tools: it can be watched.
+    pub fn ledger_mut(&mut self) -> &mut Ledger {
+        &mut self.ledger
     }
 
     /// Checks that every received message is accounted for, once.
@@ -436,6 +475,7 @@ fn gap(turn: &mut Turn<'_>, node: &mut Node) {
         return;
     }
     turn.counters.gaps = turn.counters.gaps.saturating_add(1);
+    tell::gap(&node.group, &node.edge_node);
     node.verify = false;
     node.lose();
 }

@@ -109,9 +109,8 @@ pub(super) fn decide(
 
 /// Whether a value ends a null that was the relay's own.
 pub(super) fn restores(slot: &Slot, metric: &Metric, how: Pseudonyms<'_>) -> bool {
-    let made_null = |shaper: &Shaper| {
-        shaper.looks && shaper.shape.made_null(slot.datatype, &slot.current, how)
-    };
+    let made_null =
+        |shaper: &Shaper| shaper.looks && shaper.shape.made_null(slot.datatype, &slot.current, how);
     metric.value.is_some()
         && metric.is_historical != Some(true)
         && (slot.nulled || slot.shaper.as_deref().is_some_and(made_null))

@@ -2,6 +2,11 @@
 //! compare the compiled shapes with it: same outcome, same reason, same value for every metric of
 //! random traffic. Nothing here uses the code under test but through [`Policy`].
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "the definition in plain arithmetic; what overflows fails the test"
+)]
+
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
@@ -192,10 +197,7 @@ impl Draft {
             (self.max_length.is_some(), is_text(datatype)),
             (self.max_bytes.is_some(), is_bytes(datatype)),
             (matches!(self.allowed, Some(Allowed::Numbers(_))), is_integer(datatype)),
-            (
-                matches!(self.allowed, Some(Allowed::Texts(_) | Allowed::Digits)),
-                is_text(datatype),
-            ),
+            (matches!(self.allowed, Some(Allowed::Texts(_) | Allowed::Digits)), is_text(datatype)),
             (self.pseudonym, is_text(datatype)),
         ];
         let said: Vec<bool> =
@@ -243,9 +245,9 @@ impl Shapes {
     }
 
     pub(in crate::policy) fn shapes_member(&self, path: &str) -> bool {
-        self.tables.iter().any(|table| {
-            table.own.looks_at_values() && listed(&Some(table.names.clone()), path)
-        })
+        self.tables
+            .iter()
+            .any(|table| table.own.looks_at_values() && listed(&Some(table.names.clone()), path))
     }
 }
 
@@ -318,9 +320,10 @@ fn content(draft: &Draft, datatype: DataType, metric: &Metric) -> Crossing {
                 return refused(draft.too_long, Reason::TooLong);
             }
             let content_type = metric.metadata.as_ref().and_then(|data| data.content_type.clone());
-            let listed = draft.content_types.iter().flatten().any(|one| {
-                content_type.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(one))
-            });
+            let listed =
+                draft.content_types.iter().flatten().any(|one| {
+                    content_type.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(one))
+                });
             if datatype == DataType::File && draft.has_length() && !listed {
                 return refused(draft.too_long, Reason::NotAllowed);
             }
@@ -337,8 +340,7 @@ fn whole(draft: &Draft, datatype: DataType, bits: u64) -> Crossing {
     if signed && raw >= modulus / 2 {
         raw -= modulus;
     }
-    let (least, most) =
-        if signed { (-modulus / 2, modulus / 2 - 1) } else { (0, modulus - 1) };
+    let (least, most) = if signed { (-modulus / 2, modulus / 2 - 1) } else { (0, modulus - 1) };
     let mut number = raw;
     if let Some(size) = draft.step.filter(|step| step.fract() == 0.0) {
         let size = size as i128;
@@ -517,7 +519,10 @@ pub(in crate::policy) fn shapes(
     });
     let filled = |draft: Draft| !draft.toml().is_empty();
     (option::weighted(0.3, draft()), vec(table, 0..3))
-        .prop_map(move |(base, tables)| Shapes { base: base.filter(|base| filled(base.clone())), tables })
+        .prop_map(move |(base, tables)| Shapes {
+            base: base.filter(|base| filled(base.clone())),
+            tables,
+        })
         .boxed()
 }
 
@@ -556,16 +561,18 @@ fn event() -> impl Strategy<Value = Event> {
         beside,
         proptest::bool::weighted(0.05),
     )
-        .prop_map(|(metric, after_ms, ahead_ms, number, text, historical, beside, lost)| Event {
-            metric,
-            after_ms,
-            ahead_ms,
-            number,
-            text,
-            historical,
-            property: beside.0,
-            content_type: beside.1,
-            lost,
+        .prop_map(|(metric, after_ms, ahead_ms, number, text, historical, beside, lost)| {
+            Event {
+                metric,
+                after_ms,
+                ahead_ms,
+                number,
+                text,
+                historical,
+                property: beside.0,
+                content_type: beside.1,
+                lost,
+            }
         })
 }
 
@@ -585,11 +592,8 @@ fn metric(event: &Event, wall_ms: u64) -> Metric {
         _ => Value::Bytes(event.text.as_bytes().to_vec()),
     });
     let properties = event.property.map(|(key, value)| {
-        let value = PropertyValue {
-            r#type: Some(3),
-            is_null: None,
-            value: Some(Property::Int(value)),
-        };
+        let value =
+            PropertyValue { r#type: Some(3), is_null: None, value: Some(Property::Int(value)) };
         Box::new(PropertySet { keys: vec![key.to_owned()], values: vec![value] })
     });
     let metadata = event.content_type.map(|content_type| {

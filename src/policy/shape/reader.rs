@@ -129,7 +129,7 @@ impl Reader<'_, '_> {
     fn nothing(&mut self, section: &Section<'_, '_>) {
         let keys = "`min`, `max`, `allowed`, `pattern`, `max-length`, `max-bytes`, `step`, \
                     `deadband`, `min-interval-ms`, `max-age-s`, `pseudonym`, `properties`, …";
-        self.error("P018", section.header(), "a table that shapes nothing", "no key in it")
+        self.error("P040", section.header(), "a table that shapes nothing", "no key in it")
             .help(format!("give one or more of {keys}"));
     }
 
@@ -173,7 +173,7 @@ impl Reader<'_, '_> {
         let size = step.value.to_f64();
         if !(size > 0.0 && size < 1e18) {
             let title = format!("`step` out of range: {}", self.written(&step.span));
-            self.error("P018", step.span, title, "a number above 0 and below 10^18");
+            self.error("P040", step.span, title, "a number above 0 and below 10^18");
             return None;
         }
         let whole = match step.value {
@@ -203,7 +203,7 @@ impl Reader<'_, '_> {
         {
             let (lower, upper) = (self.written(&min.span), self.written(&max.span));
             let title = format!("`min` is above `max`: {lower} and {upper}");
-            let problem = Diagnostic::error("P018", self.file, min.span.clone(), title)
+            let problem = Diagnostic::error("P040", self.file, min.span.clone(), title)
                 .label("no number is in this range")
                 .also(max.span.clone(), "the upper end");
             self.problems.push(problem);
@@ -267,7 +267,7 @@ impl Reader<'_, '_> {
             content_type.value.split_once('/').is_some_and(|(kind, sub)| plain(kind) && plain(sub));
         if !is_type {
             let title = format!("not a content type: `{}`", content_type.value);
-            self.error("P018", content_type.span.clone(), title, "such as `image/png`")
+            self.error("P040", content_type.span.clone(), title, "such as `image/png`")
                 .help("types are compared as a whole; there are no wildcards and parameters");
         }
     }
@@ -280,7 +280,7 @@ impl Reader<'_, '_> {
             && pattern.is_some()
             && let Some(span) = section.key_span("pattern")
         {
-            self.error("P018", span, "`allowed` and `pattern` in one table", "one is enough")
+            self.error("P040", span, "`allowed` and `pattern` in one table", "one is enough")
                 .help("a pattern can name alternatives: `'RUN|STOP'`");
             return None;
         }
@@ -325,7 +325,7 @@ impl Reader<'_, '_> {
             return Some(AllowedValues::Numbers(Arc::new(numbers)));
         }
         let title = "`allowed` mixes strings and numbers";
-        self.error("P018", list.span.clone(), title, "")
+        self.error("P040", list.span.clone(), title, "")
             .help("a metric has one datatype; make a table for each");
         None
     }
@@ -339,18 +339,18 @@ impl Reader<'_, '_> {
             Ok(compiled) => Some(compiled),
             Err(PatternError::TooLong) => {
                 let title = format!("a pattern can't be longer than {MAX_PATTERN_BYTES} bytes");
-                self.error("P019", pattern.span.clone(), title, "").help("use `allowed`");
+                self.error("P041", pattern.span.clone(), title, "").help("use `allowed`");
                 None
             }
             Err(PatternError::TooLarge) => {
                 let title = "the pattern needs too much memory";
-                self.error("P019", pattern.span.clone(), title, "")
+                self.error("P041", pattern.span.clone(), title, "")
                     .help("smaller repetitions; `max-length` limits the length at no cost");
                 None
             }
             Err(PatternError::Syntax(what)) => {
                 let title = format!("not a regular expression: {what}");
-                let reported = self.error("P019", pattern.span.clone(), title, "");
+                let reported = self.error("P041", pattern.span.clone(), title, "");
                 match what.contains("look-around") || what.contains("backreference") {
                     true => reported.help(
                         "the engine takes linear time whatever the text, and so has neither \
@@ -373,7 +373,7 @@ impl Reader<'_, '_> {
                 self.pattern(&pattern, false).map(Pseudonym::Matches)
             }
             Scalar::Boolean(false) | Scalar::Whole(_) => {
-                self.error("P018", value.span, "`pseudonym = false` says nothing", "leave it out")
+                self.error("P040", value.span, "`pseudonym = false` says nothing", "leave it out")
                     .help("`inherit = false` frees metrics from `[rule.shape]`");
                 None
             }
@@ -400,7 +400,7 @@ impl Reader<'_, '_> {
                 Some(more) => fields = more,
                 None => {
                     let title = format!("unknown metadata field: `{}`", name.value);
-                    let problem = Diagnostic::error("P018", self.file, name.span, title)
+                    let problem = Diagnostic::error("P040", self.file, name.span, title)
                         .label("not a field of Sparkplug's metadata");
                     let plain = name.value.replace('_', "-");
                     self.problems.push(match closest(&plain, Fields::NAMES) {
@@ -450,7 +450,7 @@ impl Reader<'_, '_> {
                 f64::MAX => format!("from {min} on"),
                 _ => format!("from {min} to {max}"),
             };
-            self.error("P018", number.span, title, label);
+            self.error("P040", number.span, title, label);
             return None;
         }
         Some(number)
@@ -472,7 +472,7 @@ impl Reader<'_, '_> {
             return Some(whole);
         }
         let title = format!("`{key}` out of range: {}", self.written(&number.span));
-        self.error("P018", number.span, title, format!("a whole number from {min} to {max}"));
+        self.error("P040", number.span, title, format!("a whole number from {min} to {max}"));
         None
     }
 
@@ -492,7 +492,7 @@ impl Reader<'_, '_> {
         if found.is_none() {
             let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
             let title = format!("unknown value of `{key}`: `{}`", word.value);
-            let problem = Diagnostic::error("P018", self.file, word.span, title)
+            let problem = Diagnostic::error("P040", self.file, word.span, title)
                 .label(format!("one of {}", quoted(&names)));
             let meant = match word.value.as_str() {
                 "discard" | "reject" | "deny" => Some("drop"),
@@ -529,7 +529,7 @@ impl Reader<'_, '_> {
         {
             let others = others.iter().map(|other| format!("`{other}`"));
             let others = others.collect::<Vec<_>>().join(" or ");
-            self.error("P018", span, format!("`{key}` without {others}"), label);
+            self.error("P040", span, format!("`{key}` without {others}"), label);
         }
     }
 
@@ -550,7 +550,7 @@ impl Reader<'_, '_> {
         let of: Vec<&str> = of.map(|datatype| datatype.name()).collect();
         let title = format!("`{key}` can't be used with the rule's `datatypes`");
         let span = section.key_span(key).unwrap_or_default();
-        self.error("P018", span, title, "none of them has what it looks at")
+        self.error("P040", span, title, "none of them has what it looks at")
             .help(format!("it is about {}", listed(&of)));
     }
 

@@ -67,7 +67,7 @@ use crate::config::diagnostic::Diagnostics;
 use crate::sparkplug::{DataType, Entity};
 
 pub use crate::config::diagnostic::SourceFile;
-pub use limiter::Limiter;
+pub use limiter::{Limiter, NodeBuckets};
 pub use limits::Limits;
 pub use plan::{EntityPlan, Verdict};
 pub use rename::{Collision, Renames, is_reserved};

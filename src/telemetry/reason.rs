@@ -69,10 +69,16 @@ reasons! {
     NotAllowed = "not_allowed",
     /// Too near to the value that was forwarded last (`deadband`).
     Deadband = "deadband",
-    /// Too soon after the last one (`min-interval-ms`); the newest value follows.
+    /// A newer value took its place while it waited for `min-interval-ms` to be over.
     Interval = "interval",
-    /// A rule's rate limit was exceeded.
+    /// Over a rule's rate limit, and not to wait for its turn.
     Rate = "rate",
+    /// Over the limit that every edge node has, and not to wait for its turn.
+    NodeRate = "node_rate",
+    /// Over the limit of the link, and not to wait for its turn.
+    LinkRate = "link_rate",
+    /// A newer value took its place while it waited for a rate limit.
+    Conflated = "conflated",
     /// `Node Control/*` or `Device Control/*`: it would advertise writes that can't work.
     ControlMetric = "control_metric",
     /// Data or death of an edge node or device whose birth isn't known.

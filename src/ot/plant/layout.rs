@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use super::Held;
 use crate::policy::Verdict;
 use crate::policy::shape::{Disarm, Shape, ShapeState};
 use crate::sparkplug::value::{evident_datatype, fits};
@@ -28,7 +29,7 @@ pub(crate) struct Slot {
     /// Part of the birth that was journalled last.
     pub(crate) born: bool,
     /// The newest value that a rate limit or an interval held back; it waits for its turn.
-    pub(crate) held: Option<Metric>,
+    pub(crate) held: Option<Box<Held>>,
     /// What becomes of its values; `None` where no rule shapes them.
     pub(crate) shaper: Option<Box<Shaper>>,
     /// The current value is null since the relay made it so: it is told with Quality 0.
@@ -72,7 +73,20 @@ impl Slot {
         }
     }
 
-    /// Takes over a newer state. Properties and metadata stay where the newer one has none.
+    /// The value that was seen last: the one that waits, if there is one.
+    pub(crate) fn newest(&self) -> Metric {
+        match &self.held {
+            None => self.current.clone(),
+            Some(held) => {
+                let mut newest = Slot { held: None, ..self.clone() };
+                newest.update(&held.metric);
+                newest.current
+            }
+        }
+    }
+
+    /// Takes over a newer state; whoever holds a value back settles that first.
+    /// Properties and metadata stay where the newer one has none.
     pub(crate) fn update(&mut self, newer: &Metric) {
         let current = &mut self.current;
         current.timestamp = newer.timestamp.or(current.timestamp);
@@ -92,7 +106,6 @@ impl Slot {
         if newer.metadata.is_some() {
             current.metadata.clone_from(&newer.metadata);
         }
-        self.held = None;
         self.nulled = false;
     }
 }

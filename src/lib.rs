@@ -25,6 +25,7 @@
 //! | [`ot`] | subscriber, plant state, pipeline; can't publish, can't read a journal |
 //! | [`it`] | mirror (sans-IO), sessions, cursor, backfill; can't write a journal |
 //! | [`config`] | configuration files: raw (serde) to typed, diagnostics |
+//! | [`signature`] | leaf: signed policies: keys, manifest, verification |
 //! | [`capture`] | leaf: recordings of real traffic for the policy tools |
 //! | [`broker`], [`state`] | leaves: how to reach a broker; a half's own state directory |
 //! | [`telemetry`] | drop reasons, counters, logging |
@@ -43,6 +44,7 @@ pub mod journal;
 pub mod manual;
 pub mod ot;
 pub mod policy;
+pub mod signature;
 pub mod sparkplug;
 pub mod state;
 pub mod telemetry;

@@ -59,6 +59,7 @@ mod subscribe;
 mod tests;
 
 use crate::config::diagnostic::Diagnostics;
+use crate::signature::Signed;
 use crate::sparkplug::{DataType, Entity};
 
 pub use crate::config::diagnostic::SourceFile;
@@ -72,6 +73,21 @@ pub struct Policy {
     rules: Vec<Rule>,
     digest: String,
     index: scope::RuleIndex,
+    signed: Option<Signed>,
+}
+
+/// The digest that [`Policy::digest`] of these files would be, without reading their language.
+pub fn digest_of(sources: &[SourceFile]) -> String {
+    digest::digest(&in_order(sources))
+}
+
+/// In the order in which they count: that of the file names.
+fn in_order(sources: &[SourceFile]) -> Vec<SourceFile> {
+    let mut sources = sources.to_vec();
+    sources.sort_by(|left, right| {
+        (left.path.file_name(), &left.path).cmp(&(right.path.file_name(), &right.path))
+    });
+    sources
 }
 
 impl Policy {
@@ -83,16 +99,24 @@ impl Policy {
     /// Everything that is wrong in any of the files, and the warnings with it. On success the
     /// warnings alone are returned.
     pub fn parse(sources: &[SourceFile]) -> Result<(Policy, Diagnostics), Diagnostics> {
-        let mut sources = sources.to_vec();
-        sources.sort_by(|left, right| {
-            (left.path.file_name(), &left.path).cmp(&(right.path.file_name(), &right.path))
-        });
+        let sources = in_order(sources);
         let (rules, problems) = language::read(&sources);
         if problems.has_errors() {
             return Err(problems);
         }
         let index = scope::RuleIndex::new(&rules);
-        Ok((Policy { rules, digest: digest::digest(&sources), index }, problems))
+        Ok((Policy { rules, digest: digest::digest(&sources), index, signed: None }, problems))
+    }
+
+    /// The same policy, with what was found about its signatures.
+    #[must_use]
+    pub fn with_signature(self, signed: Signed) -> Policy {
+        Policy { signed: Some(signed), ..self }
+    }
+
+    /// Version and signers, where signatures are required.
+    pub fn signed(&self) -> Option<&Signed> {
+        self.signed.as_ref()
     }
 
     /// SHA-256 over names and contents of the files, 64 hexadecimal digits. The directories in

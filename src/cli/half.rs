@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use clap::Args;
 
+use super::policy_source::PolicySource;
 use super::{Exit, Failure};
 use crate::broker::{BrokerSettings, Credentials, TlsSettings};
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
@@ -50,8 +51,8 @@ pub(super) fn read_policy(paths: &[PathBuf]) -> Result<(Policy, Diagnostics), Di
 }
 
 /// Reads the policy again, for a half that is running: what is wrong comes in one line.
-pub(super) fn read_policy_again(paths: &[PathBuf]) -> Result<Policy, String> {
-    match read_policy(paths) {
+pub(super) fn read_policy_again(source: &PolicySource) -> Result<Policy, String> {
+    match source.read() {
         Ok((policy, warnings)) => {
             for warning in warnings {
                 tracing::warn!(place = place(&warning), "{}", warning.title);
@@ -59,6 +60,20 @@ pub(super) fn read_policy_again(paths: &[PathBuf]) -> Result<Policy, String> {
             Ok(policy)
         }
         Err(problems) => Err(in_one_line(&problems)),
+    }
+}
+
+/// Says which policy the half called `half` begins with.
+pub(super) fn tell_policy(half: &'static str, policy: &Policy) {
+    let digest = policy.digest();
+    // Targets of events are literals.
+    match (policy.signed(), half) {
+        (None, "it") => tracing::info!(target: "it", digest, "policy"),
+        (None, _) => tracing::info!(target: "ot", digest, "policy"),
+        (Some(signed), "it") => tracing::info!(target: "it", digest, version = signed.version,
+            signers = signed.signers.join(", "), "signed policy"),
+        (Some(signed), _) => tracing::info!(target: "ot", digest, version = signed.version,
+            signers = signed.signers.join(", "), "signed policy"),
     }
 }
 
@@ -141,7 +156,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.toml");
         std::fs::write(&path, "[[rule]]\nname = 1\n[[rool]]\n").unwrap();
-        let line = read_policy_again(&[path]).unwrap_err();
+        let source = PolicySource::open(vec![path], None, directory.path()).unwrap();
+        let line = read_policy_again(&source).unwrap_err();
         assert!(line.contains("a.toml:2:"), "{line}");
         assert!(!line.contains('\n'), "{line}");
     }

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use clap::Args;
 
 use super::half::{self, HalfArgs};
+use super::policy_source::PolicySource;
 use super::{Exit, Failure};
 use crate::config::{self, BrokerConfig, DataQos, ItConfig, MirrorConfig};
 use crate::it::mirror::{self, MirrorSettings, Qos};
@@ -29,6 +30,9 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
     let policy = read_policy_copy(&config, &mut warnings)?;
     let broker = half::broker_settings(&config.broker, config.client_id_prefix)?;
     half::begin("it", &arguments.half, warnings)?;
+    if let Some((policy, _)) = &policy {
+        half::tell_policy("it", policy);
+    }
     let settings = Settings {
         broker,
         journal_dir: config.journal_path,
@@ -60,10 +64,11 @@ fn read_policy_copy(
     if config.policy_paths.is_empty() {
         return Ok(None);
     }
-    let (policy, found) = half::read_policy(&config.policy_paths)?;
-    warnings.extend(found);
     let paths = config.policy_paths.clone();
-    let again: PolicyLoader = Box::new(move || half::read_policy_again(&paths));
+    let source = PolicySource::open(paths, config.require_signature.clone(), &config.state_dir)?;
+    let (policy, found) = source.read()?;
+    warnings.extend(found);
+    let again: PolicyLoader = Box::new(move || half::read_policy_again(&source));
     Ok(Some((policy, again)))
 }
 

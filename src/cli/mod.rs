@@ -10,6 +10,8 @@ mod it;
 mod journal;
 mod lab_certs;
 mod ot;
+mod policy;
+mod policy_source;
 #[cfg(feature = "reference")]
 mod reference;
 pub mod report;
@@ -42,6 +44,7 @@ enum Command {
     It(it::ItArgs),
     Check(check::CheckArgs),
     Capture(capture::CaptureArgs),
+    Policy(policy::PolicyArgs),
     Journal(journal::JournalArgs),
     LabCerts(lab_certs::LabCertsArgs),
     #[cfg(feature = "demo")]
@@ -63,6 +66,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::It(arguments) => it::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Capture(arguments) => capture::run(&arguments),
+        Command::Policy(arguments) => policy::run(&arguments),
         Command::Journal(arguments) => journal::run(&arguments),
         Command::LabCerts(arguments) => lab_certs::run(&arguments),
         #[cfg(feature = "demo")]

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::half::{self, HalfArgs};
+use super::policy_source::PolicySource;
 use super::{Exit, Failure};
 use crate::config::{self, JournalConfig, OtConfig};
 use crate::journal::{Durability, WriterOptions};
@@ -23,11 +24,13 @@ pub(super) struct OtArgs {
 
 pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     let (config, mut warnings) = OtConfig::load(&arguments.half.config)?;
-    let (policy, found) = half::read_policy(&config.policy_paths)?;
+    let source =
+        PolicySource::open(config.policy_paths, config.require_signature, &config.state_dir)?;
+    let (policy, found) = source.read()?;
     warnings.extend(found);
     let broker = half::broker_settings(&config.broker, config.client_id)?;
     half::begin("ot", &arguments.half, warnings)?;
-    let paths = config.policy_paths;
+    half::tell_policy("ot", &policy);
     let settings = Settings {
         pipeline: PipelineSettings {
             source: config.name.clone(),
@@ -42,7 +45,7 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
         broker,
         state_dir: config.state_dir,
         policy,
-        policy_loader: Box::new(move || half::read_policy_again(&paths)),
+        policy_loader: Box::new(move || half::read_policy_again(&source)),
     };
     ot::run(settings).map_err(|error| {
         let exit = match &error {

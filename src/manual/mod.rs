@@ -33,6 +33,7 @@ macro_rules! pages {
 
 pages! {
     hardening = "hardening",
+    signing = "signing",
 }
 
 #[cfg(test)]

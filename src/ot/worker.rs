@@ -249,7 +249,13 @@ impl Worker {
                 self.pipeline.disconnected(now);
             }
             Work::Policy(policy) => {
-                tracing::info!(target: "ot", digest = policy.digest(), "policy reloaded");
+                match policy.signed() {
+                    None => tracing::info!(target: "ot", digest = policy.digest(),
+                        "policy reloaded"),
+                    Some(signed) => tracing::info!(target: "ot", digest = policy.digest(),
+                        version = signed.version, signers = signed.signers.join(", "),
+                        "signed policy reloaded"),
+                }
                 let before = out.len();
                 self.pipeline.reload(now, *policy, out);
                 out.insert(before, Body::Start(self.start()));
@@ -366,12 +372,15 @@ impl Worker {
 
     fn start(&self) -> Start {
         let every = self.settings.keyframe_every.as_secs();
+        let signed = self.pipeline.policy().signed();
         Start {
             relay_name: self.settings.relay_name.clone(),
             epoch: self.writer.epoch(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             policy_digest: self.pipeline.policy().digest().to_owned(),
             keyframe_every_s: u32::try_from(every).unwrap_or(u32::MAX),
+            policy_version: signed.map(|signed| signed.version),
+            policy_signers: signed.map(|signed| signed.signers.clone()).unwrap_or_default(),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use trouble::explain;
+pub use trouble::{Trouble, TroubleKind, explain};
 
 /// One broker, and who we are to it.
 #[derive(Clone)]
@@ -24,6 +24,17 @@ pub struct BrokerSettings {
     pub max_packet_bytes: usize,
     /// `None`: plain TCP, where the operator has said so.
     pub tls: Option<TlsSettings>,
+}
+
+impl BrokerSettings {
+    /// `host:port`, as logs have it.
+    pub fn address(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
 }
 
 /// MQTT user, and where the password comes from.

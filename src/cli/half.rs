@@ -13,8 +13,10 @@ use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::file::FileError;
 use crate::config::tls::TlsError;
 use crate::config::{self, BrokerConfig, policies, tls};
+use crate::event;
 use crate::policy::Policy;
-use crate::telemetry::logging;
+use crate::signature::Signed;
+use crate::telemetry::logging::{self, Logging};
 
 /// Problems that are named in a log line; the rest is counted.
 const MAX_NAMED: usize = 3;
@@ -36,13 +38,45 @@ pub(super) fn begin(
     half: &'static str,
     arguments: &HalfArgs,
     warnings: impl IntoIterator<Item = Diagnostic>,
-) -> Result<(), Failure> {
-    logging::init(half, arguments.log.as_deref())
+) -> Result<Logging, Failure> {
+    let mut logging = logging::init(half, arguments.log.as_deref())
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    logging
+        .start()
+        .map_err(|error| Failure::new(Exit::Io, format!("cannot start a thread: {error}")))?;
     for warning in warnings {
-        tracing::warn!(place = place(&warning), "{}", warning.title);
+        event!(ConfigWarning, place = place(&warning), problem = warning.title);
     }
-    Ok(())
+    Ok(logging)
+}
+
+/// Tells a policy that comes into force with the start.
+pub(super) fn tell_policy(policy: &Policy) {
+    event!(
+        PolicyLoaded,
+        policy = policy.digest(),
+        rules = policy.rules().len(),
+        version = policy.signed().map(|signed| signed.version),
+        signers = policy.signed().map(Signed::names)
+    );
+}
+
+/// Tells how a half ended, and makes a failure of an error.
+pub(super) fn ended<E: std::error::Error>(
+    result: Result<(), E>,
+    exit: impl FnOnce(&E) -> Exit,
+) -> Result<Exit, Failure> {
+    match result {
+        Ok(()) => {
+            event!(Stopped);
+            Ok(Exit::Ok)
+        }
+        Err(error) => {
+            let exit = exit(&error);
+            event!(Failed, exit = exit as u8, error = %error);
+            Err(Failure::new(exit, error.to_string()))
+        }
+    }
 }
 
 /// Reads the policy from files and directories.
@@ -55,25 +89,11 @@ pub(super) fn read_policy_again(source: &PolicySource) -> Result<Policy, String>
     match source.read() {
         Ok((policy, warnings)) => {
             for warning in warnings {
-                tracing::warn!(place = place(&warning), "{}", warning.title);
+                event!(ConfigWarning, place = place(&warning), problem = warning.title);
             }
             Ok(policy)
         }
         Err(problems) => Err(in_one_line(&problems)),
-    }
-}
-
-/// Says which policy the half called `half` begins with.
-pub(super) fn tell_policy(half: &'static str, policy: &Policy) {
-    let digest = policy.digest();
-    // Targets of events are literals.
-    match (policy.signed(), half) {
-        (None, "it") => tracing::info!(target: "it", digest, "policy"),
-        (None, _) => tracing::info!(target: "ot", digest, "policy"),
-        (Some(signed), "it") => tracing::info!(target: "it", digest, version = signed.version,
-            signers = signed.signers.join(", "), "signed policy"),
-        (Some(signed), _) => tracing::info!(target: "ot", digest, version = signed.version,
-            signers = signed.signers.join(", "), "signed policy"),
     }
 }
 

@@ -29,9 +29,9 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
     let (config, mut warnings) = ItConfig::load(&arguments.half.config)?;
     let policy = read_policy_copy(&config, &mut warnings)?;
     let broker = half::broker_settings(&config.broker, config.client_id_prefix)?;
-    half::begin("it", &arguments.half, warnings)?;
+    let _logging = half::begin("it", &arguments.half, warnings)?;
     if let Some((policy, _)) = &policy {
-        half::tell_policy("it", policy);
+        half::tell_policy(policy);
     }
     let settings = Settings {
         broker,
@@ -46,14 +46,10 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         mirror: mirror_settings(config.mirror, config.backfill.enabled, &config.broker),
         policy,
     };
-    it::run(settings).map_err(|error| {
-        let exit = match &error {
-            ItError::State(_) | ItError::Journal(_) | ItError::Start(_) => Exit::Io,
-            ItError::Panicked => Exit::Software,
-        };
-        Failure::new(exit, error.to_string())
-    })?;
-    Ok(Exit::Ok)
+    half::ended(it::run(settings), |error| match error {
+        ItError::State(_) | ItError::Journal(_) | ItError::Start(_) => Exit::Io,
+        ItError::Panicked => Exit::Software,
+    })
 }
 
 /// The copy of the policy, and how it is read again.

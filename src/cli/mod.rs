@@ -4,6 +4,7 @@ mod capture;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+mod events;
 mod exit;
 mod half;
 mod it;
@@ -43,6 +44,7 @@ enum Command {
     Ot(ot::OtArgs),
     It(it::ItArgs),
     Check(check::CheckArgs),
+    Events(events::EventsArgs),
     Capture(capture::CaptureArgs),
     Policy(policy::PolicyArgs),
     Journal(journal::JournalArgs),
@@ -65,6 +67,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Ot(arguments) => ot::run(&arguments),
         Command::It(arguments) => it::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Events(arguments) => events::run(&arguments),
         Command::Capture(arguments) => capture::run(&arguments),
         Command::Policy(arguments) => policy::run(&arguments),
         Command::Journal(arguments) => journal::run(&arguments),

@@ -29,8 +29,8 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     let (policy, found) = source.read()?;
     warnings.extend(found);
     let broker = half::broker_settings(&config.broker, config.client_id)?;
-    half::begin("ot", &arguments.half, warnings)?;
-    half::tell_policy("ot", &policy);
+    let _logging = half::begin("ot", &arguments.half, warnings)?;
+    half::tell_policy(&policy);
     let settings = Settings {
         pipeline: PipelineSettings {
             source: config.name.clone(),
@@ -47,16 +47,12 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
         policy,
         policy_loader: Box::new(move || half::read_policy_again(&source)),
     };
-    ot::run(settings).map_err(|error| {
-        let exit = match &error {
-            OtError::State(_) | OtError::Journal(_) | OtError::Start(_) | OtError::StoppedShort => {
-                Exit::Io
-            }
-            OtError::Panicked => Exit::Software,
-        };
-        Failure::new(exit, error.to_string())
-    })?;
-    Ok(Exit::Ok)
+    half::ended(ot::run(settings), |error| match error {
+        OtError::State(_) | OtError::Journal(_) | OtError::Start(_) | OtError::StoppedShort => {
+            Exit::Io
+        }
+        OtError::Panicked => Exit::Software,
+    })
 }
 
 fn writer_options(journal: JournalConfig, relay_name: String) -> WriterOptions {

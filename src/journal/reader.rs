@@ -70,6 +70,17 @@ pub enum LostCause {
     Rewound,
 }
 
+impl LostCause {
+    /// One word, as in logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            LostCause::Retention => "retention",
+            LostCause::Damage => "damage",
+            LostCause::Rewound => "rewound",
+        }
+    }
+}
+
 impl Lost {
     /// How many frames.
     pub fn frames(&self) -> u64 {

@@ -26,6 +26,7 @@ use tokio::task::LocalSet;
 use self::connection::{SessionEvent, SessionHandle, Sink};
 use self::worker::{Clock, Shared, Work, Worker, WorkerSettings};
 use crate::broker::BrokerSettings;
+use crate::event;
 use crate::journal::{JournalError, Writer, WriterOptions};
 use crate::policy::Policy;
 use crate::state::{StateDir, StateError};
@@ -120,6 +121,7 @@ pub fn run(settings: Settings) -> Result<(), OtError> {
     let (receipts, released) = tokio::sync::mpsc::unbounded_channel();
     let shared = Arc::new(Shared::default());
     let filters = policy.subscriptions();
+    let digest = policy.digest().to_owned();
     let worker_settings = WorkerSettings { relay_name, keyframe_every: pipeline.keyframe_every };
     let make_pipeline = |now| Pipeline::new(pipeline, policy, now);
     let worker = Worker::new(
@@ -144,7 +146,7 @@ pub fn run(settings: Settings) -> Result<(), OtError> {
         let sink = Rc::clone(&queue);
         let mut polling = tokio::task::spawn_local(async move { session.run(&*sink).await });
         let mut acknowledging = tokio::task::spawn_local(handle.clone().acknowledge(released));
-        let result = supervise(&queue, &handle, policy_loader, ended).await;
+        let result = supervise(&queue, &handle, policy_loader, &digest, ended).await;
         // The worker dropped its end of the receipts: when the task ends, all are handed over.
         let _ = tokio::time::timeout(GOODBYE_WITHIN, &mut acknowledging).await;
         handle.disconnect();
@@ -161,12 +163,13 @@ async fn supervise(
     queue: &Queue,
     handle: &SessionHandle,
     load: PolicyLoader,
+    digest: &str,
     mut ended: tokio::sync::oneshot::Receiver<()>,
 ) -> Result<(), OtError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
-    tracing::info!(target: "ot", "started");
+    event!(Started, version = env!("CARGO_PKG_VERSION"), policy = digest);
     loop {
         tokio::select! {
             _ = &mut ended => return Err(OtError::Panicked),
@@ -178,12 +181,11 @@ async fn supervise(
                     queue.put_work(Work::Policy(Box::new(policy))).await;
                     handle.refilter(filters);
                 }
-                Err(error) => tracing::error!(target: "ot", error,
-                    "policy not reloaded; the earlier one stays in force"),
+                Err(error) => event!(PolicyRefused, error),
             },
         }
     }
-    tracing::info!(target: "ot", "stopping");
+    tracing::debug!(target: "ot", "stopping");
     queue.shared.stopping.store(true, Ordering::Relaxed);
     let stopped = async {
         queue.put_work(Work::Stop).await;

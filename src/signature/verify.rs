@@ -32,6 +32,13 @@ pub struct Signed {
     pub signers: Vec<String>,
 }
 
+impl Signed {
+    /// The signers in one line.
+    pub fn names(&self) -> String {
+        self.signers.join(", ")
+    }
+}
+
 /// The highest version that was in force, and the digest of its policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {

@@ -37,6 +37,7 @@ impl Mirror {
 
     fn handle_frame(&mut self, now: Now, frame: Frame) {
         self.date_doubts(now);
+        self.set_policy_time(now);
         let Frame { seq, epoch, appended_ms, body, in_head } = frame;
         self.position = seq.saturating_add(1);
         self.epoch = epoch;

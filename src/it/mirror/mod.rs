@@ -273,6 +273,23 @@ impl Mirror {
     pub fn reload_policy(&mut self, now: Now, policy: Option<Arc<Policy>>) {
         self.ledger.set_policy(policy.as_deref());
         self.policy = policy;
+        if let Some(policy) = &mut self.policy {
+            let _ = Arc::make_mut(policy).set_time(now.wall_ms);
+        }
+        self.recheck_all(now);
+    }
+
+    /// Opens and closes rules of the copy of the policy by this half's clock.
+    fn set_policy_time(&mut self, now: Now) {
+        let Some(policy) = &mut self.policy else { return };
+        if !policy.is_settled(now.wall_ms)
+            && !Arc::make_mut(policy).set_time(now.wall_ms).is_empty()
+        {
+            self.recheck_all(now);
+        }
+    }
+
+    fn recheck_all(&mut self, now: Now) {
         for id in self.node_ids() {
             self.recheck(now, id);
         }

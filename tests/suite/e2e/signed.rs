@@ -63,7 +63,7 @@ fn a_relay_starts_with_a_signed_policy_only_and_the_journal_names_its_signers() 
     assert!(text.contains("none was in force so far"), "{text}");
 
     rig.start_both();
-    rig.relay.wait_for_log(Half::Ot, &["signed policy", "version=7", " alice", " bob"]);
+    rig.relay.wait_for_log(Half::Ot, &["policy loaded", "version=7", " alice", " bob"]);
     let cat = rig.relay.run(&["journal", "cat", "journal"]);
     let text = said(&cat);
     let start = text.lines().find(|line| line.contains(" start ")).unwrap();

@@ -1,0 +1,55 @@
+//! `sparkdiode policy`: the tools that make a policy, try it, explain it, compare it and sign it.
+
+mod paint;
+mod sign;
+mod test;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::{Exit, Failure, half, report};
+use crate::config::diagnostic::Diagnostics;
+use crate::policy::Policy;
+
+/// Make a policy, try it before it is live, and sign it.
+///
+/// A policy is a file, or several files and directories together. None of these commands changes a
+/// policy file or disturbs a relay that runs.
+#[derive(Debug, Args)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "Begin with a policy file and `sparkdiode check FILE`, which says in words what it does.\n\
+                  Give it cases, and run them whenever it changes:\n  \
+                  sparkdiode policy test --strict policies/line4.toml\n\
+                  `man sparkdiode-policies` is the reference of the language."
+)]
+pub(super) struct PolicyArgs {
+    #[command(subcommand)]
+    command: PolicyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum PolicyCommand {
+    Test(test::TestArgs),
+    Keygen(sign::KeygenArgs),
+    Sign(sign::SignArgs),
+    Verify(sign::VerifyArgs),
+}
+
+/// Does what the arguments say.
+pub(super) fn run(arguments: &PolicyArgs) -> Result<Exit, Failure> {
+    match &arguments.command {
+        PolicyCommand::Test(arguments) => test::run(arguments),
+        PolicyCommand::Keygen(arguments) => sign::keygen(arguments),
+        PolicyCommand::Sign(arguments) => sign::sign(arguments),
+        PolicyCommand::Verify(arguments) => sign::verify(arguments),
+    }
+}
+
+/// Reads a policy, and prints its warnings.
+fn read(paths: &[PathBuf]) -> Result<Policy, Failure> {
+    let (policy, warnings): (Policy, Diagnostics) = half::read_policy(paths)?;
+    report::warnings(&warnings);
+    Ok(policy)
+}

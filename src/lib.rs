@@ -29,6 +29,7 @@
 //! | [`signature`] | leaf: signed policies: keys, manifest, verification |
 //! | [`capture`] | leaf: recordings of real traffic for the policy tools |
 //! | [`broker`], [`state`] | leaves: how to reach a broker; a half's own state directory |
+//! | [`sandbox`] | what a half gives up before it connects; the only `unsafe` code |
 //! | [`telemetry`] | drop reasons, counters, logging |
 //! | [`cli`] | one file per subcommand |
 //! | [`manual`] | longer texts for people who run the relay, one page a file |
@@ -46,6 +47,7 @@ pub mod manual;
 pub mod ot;
 pub mod policy;
 pub mod rehearsal;
+pub mod sandbox;
 pub mod signature;
 pub mod sparkplug;
 pub mod state;

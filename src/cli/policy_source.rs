@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{Exit, Failure};
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::{file_diagnostic, policies};
-use crate::policy::{Policy, SourceFile};
+use crate::policy::{Policy, SourceFile, digest_of};
 use crate::signature::{Accepted, Requirement, SignatureError, Signed, check_rollback, verify};
 use crate::state::{StateDir, StateError, StateFile, Stored};
 
@@ -25,58 +25,106 @@ struct StoredAccepted {
     digest: String,
 }
 
-/// Reads a half's policy as often as asked.
+/// Where a half's policy comes from, before the half has become its user.
 #[derive(Debug)]
 pub(super) struct PolicySource {
     paths: Vec<PathBuf>,
-    required: Option<(Requirement, StateDir)>,
+    required: Option<(Requirement, PathBuf)>,
+}
+
+/// The same for the half that runs, and remembers which versions were in force.
+#[derive(Debug)]
+pub(super) struct ClaimedSource {
+    source: PolicySource,
+    /// `None`: signatures aren't required.
+    state: Option<StateDir>,
 }
 
 impl PolicySource {
     /// For the half with this state directory.
-    ///
-    /// # Errors
-    /// Where signatures are required: what is remembered can't be read, or another process has
-    /// it.
-    pub(super) fn open(
+    pub(super) fn new(
         paths: Vec<PathBuf>,
         requirement: Option<Requirement>,
         state_dir: &Path,
-    ) -> Result<PolicySource, Failure> {
-        let required = match requirement {
-            Some(requirement) => {
-                let state = StateDir::open(&state_dir.join(DIRECTORY))
+    ) -> PolicySource {
+        let required = requirement.map(|requirement| (requirement, state_dir.join(DIRECTORY)));
+        PolicySource { paths, required }
+    }
+
+    /// The signature file, where signatures are required.
+    pub(super) fn signature(&self) -> Option<&Path> {
+        self.required.as_ref().map(|(requirement, _)| requirement.file.as_path())
+    }
+
+    /// Reads the policy; where signatures are required, checks them, and that the version isn't
+    /// below one that was in force.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub(super) fn read(&self) -> Result<(Policy, Diagnostics), Diagnostics> {
+        let sources = policies::load_sources(&self.paths)?;
+        let Some((requirement, state_dir)) = &self.required else {
+            return Policy::parse(&sources);
+        };
+        let signed = verify_sources(&sources, requirement)?;
+        let accepted = match StateDir::peek(state_dir, ACCEPTED) {
+            Ok(stored) => accepted(stored)?,
+            Err(error) => return Err(state_problem(&requirement.file, &error)),
+        };
+        check_rollback(signed.version, &digest_of(&sources), accepted.as_ref())
+            .map_err(|error| problems(&requirement.file, [error]))?;
+        let (policy, warnings) = Policy::parse(&sources)?;
+        Ok((policy.with_signature(signed), warnings))
+    }
+
+    /// Takes over the record of versions, and remembers that of `policy`, which is about to come
+    /// into force. To be called as the half's own user.
+    ///
+    /// # Errors
+    /// The record can't be read or written, or another process has it.
+    pub(super) fn claim(self, policy: &Policy) -> Result<ClaimedSource, Failure> {
+        let state = match &self.required {
+            Some((_, state_dir)) => {
+                let state = StateDir::open(state_dir)
                     .map_err(|error| Failure::new(Exit::Io, error.to_string()))?;
-                Some((requirement, state))
+                Some(state)
             }
             None => None,
         };
-        Ok(PolicySource { paths, required })
+        let claimed = ClaimedSource { source: self, state };
+        claimed.remember(policy)?;
+        Ok(claimed)
     }
+}
 
-    /// Reads the policy; where signatures are required, checks them and remembers the version.
+impl ClaimedSource {
+    /// Reads the policy as [`PolicySource::read`] does, and remembers its version.
     ///
     /// # Errors
     /// Everything that is wrong. Then nothing was remembered.
     pub(super) fn read(&self) -> Result<(Policy, Diagnostics), Diagnostics> {
-        let sources = policies::load_sources(&self.paths)?;
-        let Some((requirement, state)) = &self.required else { return Policy::parse(&sources) };
-        let signed = verify_sources(&sources, requirement)?;
-        let accepted = match StateDir::peek(state.path(), ACCEPTED) {
-            Ok(stored) => accepted(stored)?,
-            Err(error) => return Err(state_problem(&requirement.file, &error)),
+        let (policy, warnings) = self.source.read()?;
+        self.remember(&policy)?;
+        Ok((policy, warnings))
+    }
+
+    fn remember(&self, policy: &Policy) -> Result<(), Diagnostics> {
+        let (Some(signed), Some(state), Some((requirement, _))) =
+            (policy.signed(), &self.state, &self.source.required)
+        else {
+            return Ok(());
         };
-        check_rollback(signed.version, &digest(&sources), accepted.as_ref())
+        let trouble = |error| state_problem(&requirement.file, &error);
+        let accepted = accepted(StateDir::peek(state.path(), ACCEPTED).map_err(trouble)?)?;
+        // Whoever had the claim before may have taken a later one since `policy` was read.
+        check_rollback(signed.version, policy.digest(), accepted.as_ref())
             .map_err(|error| problems(&requirement.file, [error]))?;
-        let (policy, warnings) = Policy::parse(&sources)?;
         if accepted.is_none_or(|accepted| accepted.version < signed.version) {
-            let stored =
-                StoredAccepted { version: signed.version, digest: policy.digest().to_owned() };
-            state
-                .save(ACCEPTED, &stored)
-                .map_err(|error| state_problem(&requirement.file, &error))?;
+            let digest = policy.digest().to_owned();
+            let stored = StoredAccepted { version: signed.version, digest };
+            state.save(ACCEPTED, &stored).map_err(trouble)?;
         }
-        Ok((policy.with_signature(signed), warnings))
+        Ok(())
     }
 }
 
@@ -114,7 +162,7 @@ pub(super) fn look(
     let compared = match StateDir::peek::<StoredAccepted>(&state_dir.join(DIRECTORY), ACCEPTED) {
         Ok(stored) => {
             let accepted = accepted(stored)?;
-            check_rollback(signed.version, &digest(&sources), accepted.as_ref())
+            check_rollback(signed.version, &digest_of(&sources), accepted.as_ref())
                 .map_err(|error| problems(&requirement.file, [error]))?;
             accepted.map_or(Compared::Nothing, |accepted| Compared::With(accepted.version))
         }
@@ -178,10 +226,6 @@ fn state_problem(path: &Path, error: &StateError) -> Diagnostics {
         .into()
 }
 
-fn digest(sources: &[SourceFile]) -> String {
-    crate::policy::digest_of(sources)
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -229,14 +273,16 @@ mod tests {
             }
         }
 
-        fn source(&self) -> PolicySource {
+        /// A half that runs already.
+        fn source(&self) -> ClaimedSource {
             let paths = vec![self.path("policies")];
-            PolicySource::open(paths, Some(self.requirement()), &self.path("state")).unwrap()
+            let source = PolicySource::new(paths, Some(self.requirement()), &self.path("state"));
+            source.claim(&Policy::parse(&[]).unwrap().0).unwrap()
         }
     }
 
     #[track_caller]
-    fn refused(source: &PolicySource, wanted: &str) {
+    fn refused(source: &ClaimedSource, wanted: &str) {
         let problems = source.read().unwrap_err().to_string();
         assert!(problems.contains(wanted), "{problems}");
     }
@@ -282,6 +328,20 @@ mod tests {
         world.write(RULE);
         world.sign(2);
         assert!(source.read().is_ok());
+    }
+
+    #[test]
+    fn a_start_remembers_its_version_once_it_is_its_own_user() {
+        let world = World::new();
+        world.write(RULE);
+        world.sign(5);
+        let paths = vec![world.path("policies")];
+        let source = PolicySource::new(paths, Some(world.requirement()), &world.path("state"));
+        let (policy, _) = source.read().unwrap();
+        assert!(!world.path("state").exists());
+        drop(source.claim(&policy).unwrap());
+        world.sign(4);
+        refused(&world.source(), "version 4 was signed before version 5");
     }
 
     #[test]

@@ -7,24 +7,23 @@ use std::sync::Arc;
 use bytes::Bytes;
 use clap::Args;
 
+use super::policy_source::ClaimedSource;
 use super::{Exit, Failure};
 use crate::broker::{BrokerSettings, Credentials, TlsSettings};
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::file::FileError;
 use crate::config::tls::TlsError;
-use crate::config::{
-    self, Address, BrokerConfig, SandboxConfig, SecretFile, file_diagnostic, policies, tls,
-};
+use crate::config::{self, Address, BrokerConfig, SandboxConfig, policies, tls};
 use crate::event;
 use crate::policy::Policy;
-use crate::policy::shape::PseudonymKey;
 use crate::sandbox::{Confined, Demoted, Grants, Identity, Owned, Role, SandboxError, Start};
+use crate::signature::Signed;
 use crate::telemetry::logging::{self, Logging};
 
 /// Problems that are named in a log line; the rest is counted.
 const MAX_NAMED: usize = 3;
 /// Code of problems with the key for pseudonyms.
-const KEY: &str = "P042";
+pub(super) const KEY: &str = "P042";
 
 /// Options of both halves.
 #[derive(Args, Debug)]
@@ -61,7 +60,13 @@ pub(super) fn start_log(logging: &mut Logging) -> Result<(), Failure> {
 
 /// Tells a policy that comes into force with the start.
 pub(super) fn tell_policy(policy: &Policy) {
-    event!(PolicyLoaded, policy = policy.digest(), rules = policy.rules().len());
+    event!(
+        PolicyLoaded,
+        policy = policy.digest(),
+        rules = policy.rules().len(),
+        version = policy.signed().map(|signed| signed.version),
+        signers = policy.signed().map(Signed::names)
+    );
 }
 
 /// Tells how a half ended, and makes a failure of an error.
@@ -89,30 +94,6 @@ pub(super) fn read_policy(paths: &[PathBuf]) -> Result<(Policy, Diagnostics), Di
     Policy::parse(&policies::load_sources(paths)?)
 }
 
-/// Reads the policy from files and directories for the OT half, which makes the pseudonyms that
-/// it asks for.
-pub(super) fn read_ot_policy(
-    paths: &[PathBuf],
-    key: Option<&SecretFile>,
-) -> Result<(Policy, Diagnostics), Diagnostics> {
-    let (mut policy, warnings) = read_policy(paths)?;
-    match key {
-        Some(key) => {
-            let secret = key.read().map_err(|error| file_diagnostic(key.path(), &error))?;
-            let made = PseudonymKey::new(secret.expose().as_bytes());
-            policy.set_pseudonym_key(
-                made.map_err(|error| Diagnostic::file_error(KEY, key.path(), error.to_string()))?,
-            );
-        }
-        None => {
-            if let Some(problem) = missing_key(&policy) {
-                return Err(problem.into());
-            }
-        }
-    }
-    Ok((policy, warnings))
-}
-
 /// What is wrong with the policy where there is no key for pseudonyms.
 pub(super) fn missing_key(policy: &Policy) -> Option<Diagnostic> {
     let rule = policy.needs_pseudonym_key()?;
@@ -128,10 +109,8 @@ pub(super) fn missing_key(policy: &Policy) -> Option<Diagnostic> {
 }
 
 /// Reads the policy again, for a half that is running: what is wrong comes in one line.
-pub(super) fn read_policy_again(
-    read: impl Fn() -> Result<(Policy, Diagnostics), Diagnostics>,
-) -> Result<Policy, String> {
-    match read() {
+pub(super) fn read_policy_again(source: &ClaimedSource) -> Result<Policy, String> {
+    match source.read() {
         Ok((policy, warnings)) => {
             for warning in warnings {
                 event!(ConfigWarning, place = place(&warning), problem = warning.title);
@@ -305,6 +284,7 @@ fn place(problem: &Diagnostic) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::policy_source::PolicySource;
     use super::*;
 
     #[test]
@@ -312,7 +292,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.toml");
         std::fs::write(&path, "[[rule]]\nname = 1\n[[rool]]\n").unwrap();
-        let line = read_policy_again(|| read_policy(std::slice::from_ref(&path))).unwrap_err();
+        let source = PolicySource::new(vec![path], None, directory.path());
+        let (policy, _) = Policy::parse(&[]).unwrap();
+        let line = read_policy_again(&source.claim(&policy).unwrap()).unwrap_err();
         assert!(line.contains("a.toml:2:"), "{line}");
         assert!(!line.contains('\n'), "{line}");
     }

@@ -15,6 +15,7 @@ use super::{
     BrokerConfig, JournalConfig, RawPolicies, RawState, SecretFile, read_policies, read_state,
 };
 use crate::policy::shape::PseudonymKey;
+use crate::signature::Requirement;
 
 /// `keyframe-every-s`: after any loss the mirror is whole again within this time. A minute
 /// costs a 300-metric birth per node and minute, a few per cent of usual data.
@@ -40,6 +41,8 @@ pub struct OtConfig {
     pub policy_paths: Vec<PathBuf>,
     /// Key for the pseudonyms that policies ask for.
     pub pseudonym_key: Option<SecretFile>,
+    /// Whose signatures the policy needs; `None`: nobody's.
+    pub require_signature: Option<Requirement>,
     pub journal: JournalConfig,
     /// Directory that the OT half alone may write.
     pub state_dir: PathBuf,
@@ -120,7 +123,7 @@ impl OtConfig {
         let broker = BrokerConfig::read(reader, &section, broker, DEFAULT_OT_MAX_PACKET_BYTES);
         let (section, mut policies) = Section::of("policies", raw.policies);
         let pseudonym_key = read_pseudonym_key(reader, policies.pseudonym_key_file.take());
-        let policy_paths = read_policies(reader, &section, policies);
+        let policies = read_policies(reader, &section, policies, name.as_deref());
         let (section, journal) = Section::of("journal", raw.journal);
         let journal = JournalConfig::read(reader, &section, journal);
         let (section, state) = Section::of("state", raw.state);
@@ -129,12 +132,13 @@ impl OtConfig {
         let relay = RelayConfig::read(reader, &relay);
         let (_, sandbox) = Section::of("sandbox", raw.sandbox);
         let sandbox = SandboxConfig::read(reader, sandbox);
-        let name = name?;
+        let (name, policies) = (name?, policies?);
         Some(OtConfig {
             client_id: client_id.unwrap_or_else(|| format!("sparkdiode-ot-{name}")),
             name,
             broker: broker?,
-            policy_paths: policy_paths?,
+            policy_paths: policies.paths,
+            require_signature: policies.require_signature,
             pseudonym_key,
             journal: journal?,
             state_dir: state_dir?,

@@ -35,6 +35,7 @@ pages! {
     events = "events",
     hardening = "hardening",
     shaping = "shaping",
+    signing = "signing",
 }
 
 #[cfg(test)]

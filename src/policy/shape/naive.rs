@@ -404,10 +404,11 @@ fn decimal(draft: &Draft, raw: f64, is_float: bool) -> Crossing {
                     return Crossing::Null(Reason::OutOfRange);
                 }
                 ("clamp", Some(end)) => {
+                    let below = number < min;
                     number = end;
                     if let Some(step) = draft.step {
                         let multiple = end / step;
-                        number = step * if raw < min { multiple.ceil() } else { multiple.floor() };
+                        number = step * if below { multiple.ceil() } else { multiple.floor() };
                     }
                 }
                 _ => return Crossing::Null(Reason::OutOfRange),
@@ -420,8 +421,14 @@ fn decimal(draft: &Draft, raw: f64, is_float: bool) -> Crossing {
 /// What readers hold for a metric.
 #[derive(Clone, Debug)]
 struct Held {
-    number: Option<f64>,
+    number: Option<Number>,
     properties: Vec<(String, PropertyValue)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Number {
+    Whole(i128),
+    Decimal(f64),
 }
 
 const NAMES: [(&str, DataType); 12] = [
@@ -641,7 +648,12 @@ fn expected(
         let new = number_after(datatype, metric, crossing);
         let near = match (held.number, new) {
             (None, None) => true,
-            (Some(old), Some(new)) => {
+            (Some(Number::Whole(old)), Some(Number::Whole(new))) => {
+                let percent = draft.deadband_percent.unwrap_or(0.0) / 100.0;
+                let wide = draft.deadband.unwrap_or(0.0).max(old.abs() as f64 * percent);
+                (new - old).abs() <= wide as i128
+            }
+            (Some(Number::Decimal(old)), Some(Number::Decimal(new))) => {
                 let percent = draft.deadband_percent.unwrap_or(0.0) / 100.0;
                 let wide = draft.deadband.unwrap_or(0.0).max(old.abs() * percent);
                 old.to_bits() == new.to_bits()
@@ -665,14 +677,13 @@ fn expected(
     Ok(Some(crossing))
 }
 
-/// Exact up to 2^53; the traffic's large numbers are far apart, or the same.
-fn number_after(datatype: DataType, metric: &Metric, crossing: Crossing) -> Option<f64> {
+fn number_after(datatype: DataType, metric: &Metric, crossing: Crossing) -> Option<Number> {
     match (crossing, metric.value.as_ref()?) {
-        (Crossing::Whole(number), _) => Some(number as f64),
-        (Crossing::Decimal(number), _) => Some(number),
+        (Crossing::Whole(number), _) => Some(Number::Whole(number)),
+        (Crossing::Decimal(number), _) => Some(Number::Decimal(number)),
         (Crossing::Null(_) | Crossing::Drop(_), _) => None,
-        (Crossing::Value, Value::Float(number)) => Some(f64::from(*number)),
-        (Crossing::Value, Value::Double(number)) => Some(*number),
+        (Crossing::Value, Value::Float(number)) => Some(Number::Decimal(f64::from(*number))),
+        (Crossing::Value, Value::Double(number)) => Some(Number::Decimal(*number)),
         (Crossing::Value, value) => {
             let bits = match value {
                 Value::Int(bits) => u64::from(*bits),
@@ -687,7 +698,7 @@ fn number_after(datatype: DataType, metric: &Metric, crossing: Crossing) -> Opti
                     if signed && raw >= modulus / 2 {
                         raw -= modulus;
                     }
-                    Some(raw as f64)
+                    Some(Number::Whole(raw))
                 }
                 _ => unreachable!("every whole number is a multiple of one"),
             }

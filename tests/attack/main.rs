@@ -67,7 +67,7 @@ fn main() -> ExitCode {
         println!(" stopped by");
         for attack in ATTACKS.iter().filter(|attack| attack.is_for(role)) {
             let wanted = |word: &&str| *word == role.name() || attack.name.contains(*word);
-            if !words.iter().all(|word| wanted(word)) {
+            if !words.iter().all(wanted) {
                 continue;
             }
             run += 1;

@@ -95,6 +95,7 @@ impl Sender {
             }
             Channel::Flock => {
                 let word = if bit { FlockOperation::LockShared } else { FlockOperation::Unlock };
+                // Waits at most for as long as OT's attempt takes.
                 flock(&self.old, word).unwrap();
             }
             Channel::PosixLock => {
@@ -103,7 +104,8 @@ impl Sender {
                 } else {
                     FlockOperation::NonBlockingUnlock
                 };
-                fcntl_lock(&self.old, word).unwrap();
+                // Refused at the moment at which OT holds it.
+                let _ = fcntl_lock(&self.old, word);
             }
             Channel::PageCache | Channel::PageCacheTimed if bit => {
                 // OT empties the cache in the first quarter of the slot.
@@ -115,13 +117,13 @@ impl Sender {
                 self.filler.set_len(0).unwrap();
                 if bit {
                     self.filler.write_all_at(&vec![1; FILLER], 0).unwrap();
-                    let _ = self.filler.sync_data();
+                    let _ = self.filler.sync_all();
                 }
             }
             Channel::Disk if bit => {
                 while monotonic() < middle {
                     self.spare.write_all_at(&[1; PAGE], 0).unwrap();
-                    self.spare.sync_data().unwrap();
+                    self.spare.sync_all().unwrap();
                 }
             }
             Channel::Processor if bit => {

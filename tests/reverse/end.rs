@@ -5,6 +5,8 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use sparkdiode::sandbox::{Confined, Demoted, Grants, Role, Start};
+
 use crate::channel::{self, Channel, Receiver, Sender, sleep_until};
 use crate::monotonic;
 use crate::place::{self, IT_USER, OT_USER, Place};
@@ -130,7 +132,7 @@ fn reason(complaint: &str) -> String {
     let words = ["PermissionDenied", "EACCES", "EPERM", "NotFound", "EROFS"];
     match words.iter().find(|word| complaint.contains(**word)) {
         Some(word) => (*word).to_owned(),
-        None => complaint.trim().to_owned(),
+        None => complaint.lines().take(2).collect::<Vec<_>>().join(" "),
     }
 }
 
@@ -139,9 +141,14 @@ pub(crate) fn run(arguments: &Arguments) {
     let Arguments { sends, channel, setup, dir, start, bits } = arguments;
     let paths = place::Place::at(dir);
     let slot = channel.slot();
+    // Where the kernel's clock page lies is asked once, which a sealed process may not.
+    let _ = monotonic();
+    let role = if *sends { Role::It } else { Role::Ot };
+    let demoted = (*setup == Setup::Sealed)
+        .then(|| Start::new(role).unwrap().become_user(None, &[]).unwrap());
     if *sends {
         let mut sender = Sender::open(*channel, &paths);
-        seal(*setup, true, &paths);
+        let _confined = demoted.map(|demoted| seal(demoted, role, &paths));
         for (at, bit) in bits.iter().enumerate() {
             let begin = *start + slot * at as u32;
             sleep_until(begin);
@@ -151,7 +158,7 @@ pub(crate) fn run(arguments: &Arguments) {
         }
     } else {
         let mut receiver = Receiver::open(*channel, &paths);
-        seal(*setup, false, &paths);
+        let _confined = demoted.map(|demoted| seal(demoted, role, &paths));
         let mut samples = Vec::with_capacity(bits.len());
         for at in 0..bits.len() {
             let begin = *start + slot * at as u32;
@@ -163,6 +170,12 @@ pub(crate) fn run(arguments: &Arguments) {
     }
 }
 
-fn seal(setup: Setup, _sends: bool, _paths: &place::Paths) {
-    assert_ne!(setup, Setup::Sealed, "EPERM: not there yet");
+/// Exactly what the half may, with a state directory and the journal.
+fn seal(demoted: Demoted, role: Role, paths: &place::Paths) -> Confined {
+    let (read, write) = match role {
+        Role::It => (vec![paths.journal()], vec![paths.state("it")]),
+        Role::Ot => (Vec::new(), vec![paths.journal(), paths.state("ot")]),
+    };
+    let grants = Grants { read, write, descriptors: 1_024, ..Grants::default() };
+    demoted.seal(&grants).unwrap()
 }

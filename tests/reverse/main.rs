@@ -44,7 +44,7 @@ use channel::Channel;
 use end::{Ending, Setup};
 
 /// Slots in one run of a channel.
-const SLOTS: usize = 400;
+const SLOTS: usize = 200;
 /// Interleaved rounds, of which the median is told.
 const ROUNDS: usize = 3;
 

@@ -37,7 +37,7 @@ pub(super) fn begin(
     arguments: &HalfArgs,
     warnings: impl IntoIterator<Item = Diagnostic>,
 ) -> Result<Logging, Failure> {
-    let mut logging = logging::init(half, arguments.log.as_deref())
+    let mut logging = logging::init(half, arguments.log.as_deref(), Vec::new())
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     logging
         .start()

@@ -11,6 +11,7 @@ mod it;
 mod journal;
 mod lab_certs;
 mod ot;
+mod policy;
 #[cfg(feature = "reference")]
 mod reference;
 pub mod report;
@@ -30,7 +31,7 @@ pub use report::Failure;
 #[derive(Debug, Parser)]
 #[command(name = "sparkdiode", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(after_help = "Begin with `sparkdiode lab-certs certs` and `sparkdiode check ot.toml`.\n\
-                        Exit codes: 0 done, 1 a check of the demo failed, 64 usage, 65 damaged journal, 70 our mistake, \
+                        Exit codes: 0 done, 1 a check or a case failed, 64 usage, 65 damaged journal, 70 our mistake, \
                         74 operating system, 78 configuration.")]
 struct Cli {
     #[command(subcommand)]
@@ -42,6 +43,7 @@ enum Command {
     Ot(ot::OtArgs),
     It(it::ItArgs),
     Check(check::CheckArgs),
+    Policy(policy::PolicyArgs),
     Events(events::EventsArgs),
     Capture(capture::CaptureArgs),
     Journal(journal::JournalArgs),
@@ -64,6 +66,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Ot(arguments) => ot::run(&arguments),
         Command::It(arguments) => it::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Policy(arguments) => policy::run(&arguments),
         Command::Events(arguments) => events::run(&arguments),
         Command::Capture(arguments) => capture::run(&arguments),
         Command::Journal(arguments) => journal::run(&arguments),

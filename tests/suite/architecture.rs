@@ -102,7 +102,7 @@ fn only_the_connection_files_know_the_mqtt_client() {
 fn leaves_have_no_input_output_and_no_clock() {
     let words =
         ["std::fs", "std::net", "std::io", "tokio::", "std::process", "Instant::", "SystemTime::"];
-    for module in ["sparkplug", "policy", "it/mirror", "ot/pipeline", "ot/plant"] {
+    for module in ["sparkplug", "policy", "it/mirror", "ot/pipeline", "ot/plant", "rehearsal"] {
         // Inflating is reading from a slice; no other reader is at hand there.
         let lines = code_of(module).into_iter();
         let lines = lines.filter(|(file, ..)| !file.ends_with("sparkplug/decode.rs"));
@@ -112,6 +112,15 @@ fn leaves_have_no_input_output_and_no_clock() {
             }
         }
     }
+}
+
+#[test]
+fn what_runs_knows_no_rehearsal_and_a_rehearsal_no_driver() {
+    for half in ["ot", "it", "journal", "policy", "sparkplug", "telemetry"] {
+        never(half, &["rehearsal"], "what is tried out has no part in what runs");
+    }
+    let drivers = ["crate::it", "crate::cli", "ot::run", "Writer", "Reader", "tokio"];
+    never("rehearsal", &drivers, "a rehearsal drives the pipeline alone");
 }
 
 #[test]

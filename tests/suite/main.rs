@@ -15,14 +15,17 @@ mod broker;
 mod checker;
 mod client;
 mod command_line;
+mod console;
 #[cfg(feature = "demo")]
 mod demo;
 mod e2e;
 mod metrics;
 mod packet;
 mod peers;
+mod policies;
 mod readme;
 mod relay;
 mod rig;
+mod systemd;
 mod waiting;
 mod wire;

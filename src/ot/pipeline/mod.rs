@@ -289,6 +289,11 @@ impl Pipeline {
         &self.ledger
     }
 
+    /// The ledger, for the policy tools: it can be watched.
+    pub fn ledger_mut(&mut self) -> &mut Ledger {
+        &mut self.ledger
+    }
+
     /// Checks that every received message is accounted for, once.
     ///
     /// # Errors

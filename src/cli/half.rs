@@ -6,12 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use clap::Args;
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, syslog};
 use crate::broker::{BrokerSettings, Credentials, TlsSettings};
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::file::FileError;
 use crate::config::tls::TlsError;
-use crate::config::{self, BrokerConfig, policies, tls};
+use crate::config::{self, BrokerConfig, SyslogConfig, policies, tls};
 use crate::event;
 use crate::policy::Policy;
 use crate::telemetry::logging::{self, Logging};
@@ -31,13 +31,16 @@ pub(super) struct HalfArgs {
     log: Option<String>,
 }
 
-/// Sets logging up for the half called `half`, and logs the warnings about its files.
+/// Sets logging up for the half called `half`, to stderr and the targets of its configuration, and
+/// tells the warnings about its files.
 pub(super) fn begin(
     half: &'static str,
     arguments: &HalfArgs,
+    syslog: &[SyslogConfig],
     warnings: impl IntoIterator<Item = Diagnostic>,
 ) -> Result<Logging, Failure> {
-    let mut logging = logging::init(half, arguments.log.as_deref(), Vec::new())
+    let targets = syslog::targets(syslog)?;
+    let mut logging = logging::init(half, arguments.log.as_deref(), targets)
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     logging
         .start()

@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
     let (config, mut warnings) = ItConfig::load(&arguments.half.config)?;
     let policy = read_policy_copy(&config, &mut warnings)?;
     let broker = half::broker_settings(&config.broker, config.client_id_prefix)?;
-    let _logging = half::begin("it", &arguments.half, warnings)?;
+    let _logging = half::begin("it", &arguments.half, &config.syslog, warnings)?;
     if let Some((policy, _)) = &policy {
         half::tell_policy(policy);
     }

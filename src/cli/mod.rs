@@ -15,6 +15,7 @@ mod policy;
 #[cfg(feature = "reference")]
 mod reference;
 pub mod report;
+mod syslog;
 mod units;
 
 use std::ffi::OsString;

@@ -26,7 +26,7 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     let (policy, found) = half::read_policy(&config.policy_paths)?;
     warnings.extend(found);
     let broker = half::broker_settings(&config.broker, config.client_id)?;
-    let _logging = half::begin("ot", &arguments.half, warnings)?;
+    let _logging = half::begin("ot", &arguments.half, &config.syslog, warnings)?;
     half::tell_policy(&policy);
     let paths = config.policy_paths;
     let settings = Settings {

@@ -10,7 +10,8 @@ use super::broker::{DEFAULT_IT_MAX_PACKET_BYTES, RawBroker};
 use super::diagnostic::{Diagnostics, SourceFile};
 use super::journal::{self, RawJournalSource};
 use super::reader::{Environment, Reader, Section, code};
-use super::{BrokerConfig, RawPolicies, RawState, read_policies, read_state};
+use super::syslog::RawSyslog;
+use super::{BrokerConfig, RawPolicies, RawState, SyslogConfig, read_policies, read_state};
 
 /// `client-id-prefix`: each mirrored edge node has an MQTT session of its own; this begins its
 /// client identifier.
@@ -45,6 +46,8 @@ pub struct ItConfig {
     pub first_start: FirstStart,
     /// Directory that this IT half alone may write.
     pub state_dir: PathBuf,
+    /// Where events go besides stderr.
+    pub syslog: Vec<SyslogConfig>,
     /// A copy of the policy, against which frames are checked again. Empty: no copy.
     pub policy_paths: Vec<PathBuf>,
     pub mirror: MirrorConfig,
@@ -116,6 +119,7 @@ struct RawIt {
     broker: Option<Spanned<RawBroker>>,
     journal: Option<Spanned<RawJournalSource>>,
     state: Option<Spanned<RawState>>,
+    syslog: Option<Vec<Spanned<RawSyslog>>>,
     policies: Option<Spanned<RawPolicies>>,
     mirror: Option<Spanned<RawMirror>>,
     backfill: Option<Spanned<RawBackfill>>,
@@ -184,6 +188,7 @@ impl ItConfig {
             reader.word("first-start", source.first_start.as_ref(), &words, FirstStart::Oldest);
         let (section, state) = Section::of("state", raw.state);
         let state_dir = read_state(reader, &section, state, "\"/var/lib/sparkdiode/it\"");
+        let syslog = SyslogConfig::read_all(reader, raw.syslog);
         let policy_paths = match raw.policies {
             Some(policies) => {
                 let (section, policies) = Section::of("policies", Some(policies));
@@ -206,6 +211,7 @@ impl ItConfig {
             journal_path: journal_path?,
             first_start,
             state_dir: state_dir?,
+            syslog: syslog?,
             policy_paths: policy_paths?,
             mirror,
             backfill: BackfillConfig {

@@ -10,7 +10,10 @@ use super::broker::{DEFAULT_OT_MAX_PACKET_BYTES, RawBroker};
 use super::diagnostic::{Diagnostics, SourceFile};
 use super::journal::RawJournal;
 use super::reader::{Environment, Reader, Section, code};
-use super::{BrokerConfig, JournalConfig, RawPolicies, RawState, read_policies, read_state};
+use super::syslog::RawSyslog;
+use super::{
+    BrokerConfig, JournalConfig, RawPolicies, RawState, SyslogConfig, read_policies, read_state,
+};
 
 /// `keyframe-every-s`: after any loss the mirror is whole again within this time. A minute
 /// costs a 300-metric birth per node and minute, a few per cent of usual data.
@@ -37,6 +40,8 @@ pub struct OtConfig {
     pub journal: JournalConfig,
     /// Directory that the OT half alone may write.
     pub state_dir: PathBuf,
+    /// Where events go besides stderr.
+    pub syslog: Vec<SyslogConfig>,
     pub relay: RelayConfig,
 }
 
@@ -62,6 +67,7 @@ struct RawOt {
     policies: Option<Spanned<RawPolicies>>,
     journal: Option<Spanned<RawJournal>>,
     state: Option<Spanned<RawState>>,
+    syslog: Option<Vec<Spanned<RawSyslog>>>,
     relay: Option<Spanned<RawRelay>>,
 }
 
@@ -116,6 +122,7 @@ impl OtConfig {
         let journal = JournalConfig::read(reader, &section, journal);
         let (section, state) = Section::of("state", raw.state);
         let state_dir = read_state(reader, &section, state, "\"/var/lib/sparkdiode/ot\"");
+        let syslog = SyslogConfig::read_all(reader, raw.syslog);
         let (_, relay) = Section::of("relay", raw.relay);
         let relay = RelayConfig::read(reader, &relay);
         let name = name?;
@@ -126,6 +133,7 @@ impl OtConfig {
             policy_paths: policy_paths?,
             journal: journal?,
             state_dir: state_dir?,
+            syslog: syslog?,
             relay,
         })
     }

@@ -167,7 +167,8 @@ impl SyslogConfig {
                 let default = if to == To::Local { DEV_LOG } else { JOURNALD };
                 let path = raw.path.as_ref().map(|path| reader.path("path", path).path);
                 let path = path.unwrap_or_else(|| PathBuf::from(default));
-                let formats = [("rfc3164", LocalFormat::Rfc3164), ("rfc5424", LocalFormat::Rfc5424)];
+                let formats =
+                    [("rfc3164", LocalFormat::Rfc3164), ("rfc5424", LocalFormat::Rfc5424)];
                 let format =
                     reader.word("format", raw.format.as_ref(), &formats, LocalFormat::Rfc3164);
                 if to == To::Local {
@@ -177,7 +178,8 @@ impl SyslogConfig {
                 }
             }
             To::Udp | To::Tcp | To::Tls => {
-                let example = if to == To::Tls { "\"10.10.0.9:6514\"" } else { "\"10.10.0.9:514\"" };
+                let example =
+                    if to == To::Tls { "\"10.10.0.9:6514\"" } else { "\"10.10.0.9:514\"" };
                 let text = reader.required(&section, "address", raw.address, example)?;
                 let address = read_address(reader, &text)?;
                 match to {

@@ -52,7 +52,7 @@ pub struct Target {
 }
 
 /// How a target is reached.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub enum Transport {
     /// journald's own protocol, with a field for each field.
     Journald { path: PathBuf },
@@ -107,25 +107,12 @@ impl Target {
     }
 }
 
-impl Transport {
-    /// One word, as in the configuration.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Transport::Journald { .. } => "journald",
-            Transport::Local { .. } => "local",
-            Transport::Udp { .. } => "udp",
-            Transport::Tcp { .. } => "tcp",
-            Transport::Tls { .. } => "tls",
-        }
-    }
-}
-
 impl fmt::Debug for Target {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Target")
             .field("name", &self.name)
-            .field("transport", &self.transport.name())
+            .field("transport", &self.transport)
             .field("min_severity", &self.min_severity)
             .finish_non_exhaustive()
     }

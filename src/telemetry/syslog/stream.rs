@@ -64,8 +64,8 @@ impl Carrier for Stream {
         socket.set_write_timeout(Some(WRITE_WITHIN))?;
         let mut link = Link { socket, tls: None };
         if let Some((config, name)) = &self.tls {
-            let connection =
-                ClientConnection::new(Arc::clone(config), name.clone()).map_err(io::Error::other)?;
+            let connection = ClientConnection::new(Arc::clone(config), name.clone())
+                .map_err(io::Error::other)?;
             link.tls = Some(connection);
             link.shake_hands()?;
         }

@@ -8,18 +8,17 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
 
+use super::Target;
 use super::carrier::{Carrier, carrier};
 use super::line::{Identity, Lines, Numbered};
 use super::queue::{Lost, Queue, Queued, Waiting};
-use super::Target;
 use crate::event;
 use crate::telemetry::event::Event;
 use crate::telemetry::record::Record;
 use crate::telemetry::timestamp::format_utc;
 
-/// Pauses between attempts to connect.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LAST_PAUSE: Duration = Duration::from_secs(30);
+/// Pauses between attempts to connect: they double.
+const PAUSES: Pauses = Pauses { first: Duration::from_millis(500), last: Duration::from_secs(30) };
 /// How often an idle connection is looked at.
 const IDLE: Duration = Duration::from_secs(1);
 /// What was written to a stream within this time may be unread by the server when it dies, and is
@@ -47,19 +46,30 @@ pub struct Worker {
     link: Link,
     /// Once the stop has come, everything is to be over by then.
     end_by: Option<Instant>,
+    pauses: Pauses,
     loss_told: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pauses {
+    first: Duration,
+    last: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Link {
     Up,
     /// `told`: people were told that it is down.
-    Down { attempts: u32, not_before: Option<Instant>, told: bool },
+    Down {
+        attempts: u32,
+        not_before: Option<Instant>,
+        told: bool,
+    },
 }
 
 impl Worker {
     /// A queue for `target`, and the worker behind it. It ends when the other end of `stop` is
-    /// dropped, at the latest `Worker::STOP_WITHIN` after that.
+    /// dropped, at the latest `stop_within` after that.
     pub fn new(
         target: &Target,
         identity: &Identity,
@@ -88,6 +98,7 @@ impl Worker {
             written: VecDeque::new(),
             link: Link::Down { attempts: 0, not_before: None, told: false },
             end_by: None,
+            pauses: PAUSES,
             loss_told: None,
         }
     }
@@ -153,7 +164,7 @@ impl Worker {
                     event!(LogTargetDown, target = self.name, error = %error);
                 }
                 let factor = 1_u32.checked_shl(attempts.min(16)).unwrap_or(u32::MAX);
-                let pause = FIRST_PAUSE.saturating_mul(factor).min(LAST_PAUSE);
+                let pause = self.pauses.first.saturating_mul(factor).min(self.pauses.last);
                 self.link = Link::Down {
                     attempts: attempts.saturating_add(1),
                     not_before: now().checked_add(pause),
@@ -186,8 +197,7 @@ impl Worker {
             }
         }
         let Some((queued, resent)) = self.pending.front() else { return };
-        let line =
-            Numbered { record: &queued.record, sequence: queued.sequence, resent: *resent };
+        let line = Numbered { record: &queued.record, sequence: queued.sequence, resent: *resent };
         let sent = self.carrier.check().and_then(|()| self.carrier.send(line));
         match sent {
             Ok(()) => {
@@ -257,7 +267,8 @@ impl Worker {
         }
         self.carrier.close();
         event!(LogTargetDown, target = self.name, error = %error);
-        self.link = Link::Down { attempts: 0, not_before: now.checked_add(FIRST_PAUSE), told: true };
+        let not_before = now.checked_add(self.pauses.first);
+        self.link = Link::Down { attempts: 0, not_before, told: true };
     }
 }
 

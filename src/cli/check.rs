@@ -40,7 +40,7 @@ pub(super) struct CheckArgs {
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Ot,
     It,
     Policy,
@@ -100,7 +100,7 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
 
 /// Sees what a file is from the tables and keys in it, and, where it has none that tell, from
 /// its name.
-fn recognise(path: &Path) -> Result<(Kind, SourceFile), Diagnostics> {
+pub(super) fn recognise(path: &Path) -> Result<(Kind, SourceFile), Diagnostics> {
     if path.is_dir() {
         return Ok((Kind::Policy, SourceFile::new(path, "")));
     }

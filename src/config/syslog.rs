@@ -295,3 +295,7 @@ fn name_fault(name: &str) -> Option<String> {
         && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter));
     (!fits).then(|| "wanted 1 to 32 of `A-Z a-z 0-9 . _ -`".to_owned())
 }
+
+#[cfg(test)]
+#[path = "syslog_tests.rs"]
+mod tests;

@@ -31,6 +31,9 @@ pub(super) struct Output {
     pub(super) queue: Queue,
 }
 
+/// A value that shows whether a receiver reads structured data well: what RFC 5424 escapes, what
+/// we escape, and a letter beyond ASCII.
+pub const TEST_VALUE: &str = "a \"test\" [ü] \\ \n";
 /// Characters of a source's value by which sources are told apart.
 const MAX_SOURCE_CHARS: usize = 256;
 
@@ -102,6 +105,20 @@ impl Hub {
             event.record(&mut record);
             self.tell(record, stderr);
         }
+    }
+
+    /// Sends every event of the catalogue to every target that wants it, as a test; returns how
+    /// many.
+    pub(super) fn send_catalogue(&self) -> u64 {
+        for event in Event::ALL {
+            let mut record = Record::new((self.clock)().0, *event);
+            record.add("test", "1");
+            for field in event.entry().fields {
+                record.add(field.name, TEST_VALUE);
+            }
+            self.tell(record, false);
+        }
+        u64::try_from(Event::ALL.len()).unwrap_or(u64::MAX)
     }
 
     /// For what can't be told anywhere else any more.

@@ -120,6 +120,7 @@ pub fn init(
         stderr_stop: Some(stderr_stop),
         stderr_stopped,
         stderr: None,
+        clock: None,
         threads: Vec::new(),
     })
 }
@@ -138,6 +139,7 @@ pub struct Logging {
     stderr_stop: Option<Sender<()>>,
     stderr_stopped: Receiver<()>,
     stderr: Option<Receiver<u64>>,
+    clock: Option<Receiver<u64>>,
     /// Name of the target, and when it is done: how many lines it didn't get.
     threads: Vec<(String, Receiver<u64>)>,
 }
@@ -167,13 +169,12 @@ impl Logging {
             self.threads.push((name, ended));
         }
         let (stopped, hub) = (self.stopped.clone(), Arc::clone(&self.hub));
-        let ended = spawn("log-clock", move || {
+        self.clock = Some(spawn("log-clock", move || {
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                 hub.tick();
             }
             0
-        })?;
-        self.threads.push(("clock".to_owned(), ended));
+        })?);
         Ok(())
     }
 }
@@ -189,8 +190,20 @@ fn spawn(name: &str, run: impl FnOnce() -> u64 + Send + 'static) -> io::Result<R
     Ok(ended)
 }
 
-impl Drop for Logging {
-    fn drop(&mut self) {
+impl Logging {
+    /// Sends every event of the catalogue to every target that wants it, as a test; returns how
+    /// many.
+    pub fn send_catalogue(&self) -> u64 {
+        self.hub.send_catalogue()
+    }
+
+    /// Tells what is still to be told, and waits a moment until it is written. Returns for each
+    /// target how many lines it didn't get, if that is known by then.
+    pub fn finish(mut self) -> Vec<(String, Option<u64>)> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Vec<(String, Option<u64>)> {
         self.hub.finish();
         drop(self.stop.take());
         if let Some((writer, _)) = self.waiting.take() {
@@ -201,17 +214,30 @@ impl Drop for Logging {
             });
         }
         let by = now().checked_add(END_WITHIN).unwrap_or_else(now);
-        for (target, ended) in &self.threads {
-            match ended.recv_deadline(by) {
-                Ok(0) => {}
-                Ok(lost) => self.hub.tell_stderr(&loss(target, &lost.to_string())),
-                Err(_) => self.hub.tell_stderr(&loss(target, "unknown")),
+        let mut ends = Vec::new();
+        for (target, ended) in std::mem::take(&mut self.threads) {
+            let lost = ended.recv_deadline(by).ok();
+            match lost {
+                Some(0) => {}
+                Some(lost) => self.hub.tell_stderr(&loss(&target, &lost.to_string())),
+                None => self.hub.tell_stderr(&loss(&target, "unknown")),
             }
+            ends.push((target, lost));
+        }
+        if let Some(ended) = self.clock.take() {
+            let _ = ended.recv_deadline(by);
         }
         drop(self.stderr_stop.take());
-        if let Some(ended) = &self.stderr {
+        if let Some(ended) = self.stderr.take() {
             let _ = ended.recv_timeout(STDERR_WITHIN);
         }
+        ends
+    }
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

@@ -185,15 +185,14 @@ impl Lines {
         line
     }
 
-    /// RFC 3164, as programs write it to `/dev/log`: without a host name. The time is RFC 3339,
-    /// which daemons take as well and which says its zone.
+    /// RFC 3164, as programs write it to `/dev/log`: without a host name, and without a time,
+    /// whose zone nobody could tell; the daemon takes its own.
     pub fn rfc3164(&self, numbered: Numbered<'_>) -> Vec<u8> {
         let record = numbered.record;
         let severity = record.event.entry().severity.of_syslog() as u8;
         let priority = self.facility as u8 | severity;
-        let (time, app, pid) =
-            (format_utc(record.at), self.app_name.as_str(), self.identity.process_id);
-        let mut line = format!("<{priority}>{time} {app}[{pid}]: {}", message(record));
+        let (app, pid) = (self.app_name.as_str(), self.identity.process_id);
+        let mut line = format!("<{priority}>{app}[{pid}]: {}", message(record));
         line.truncate(cut(&line, MAX_LINE_BYTES).len());
         line.into_bytes()
     }

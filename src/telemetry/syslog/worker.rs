@@ -112,7 +112,7 @@ impl Worker {
                 break;
             }
             match self.link {
-                Link::Down { not_before, .. } => match not_before.map(|at| left(at)) {
+                Link::Down { not_before, .. } => match not_before.map(left) {
                     Some(wait) if !wait.is_zero() => self.pause(wait),
                     _ => self.connect(),
                 },

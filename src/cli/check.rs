@@ -11,10 +11,11 @@ use super::{Exit, Failure, half, syslog};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use crate::config::file::read_text;
 use crate::config::{
-    BrokerConfig, Durability, FirstStart, ItConfig, OnGap, OtConfig, SyslogConfig, file_diagnostic,
-    policies,
+    BrokerConfig, Durability, FirstStart, ItConfig, OnGap, OtConfig, SandboxConfig, SyslogConfig,
+    file_diagnostic, policies,
 };
 use crate::policy::{Action, Policy};
+use crate::sandbox::{Layer, UserSpec};
 use crate::telemetry::escape;
 
 /// The certificates topics, to which the OT half subscribes whatever the policy says: they
@@ -192,6 +193,25 @@ fn describe_ot(text: &mut String, path: &Path, config: &OtConfig) {
             counted(relay.max_devices_per_node, "device")
         ),
     );
+    describe_sandbox(text, &config.sandbox);
+}
+
+fn describe_sandbox(text: &mut String, sandbox: &SandboxConfig) {
+    let user = match &sandbox.user {
+        Some(UserSpec { user, group: None }) => format!("as user `{user}`"),
+        Some(UserSpec { user, group: Some(group) }) => format!("as user `{user}`, group `{group}`"),
+        None => "as the user that starts it, which may not be root".to_owned(),
+    };
+    let waived: Vec<&str> = sandbox.waived.iter().map(|layer| layer.name()).collect();
+    let user = if sandbox.waived.contains(&Layer::User) {
+        "as whoever starts it".to_owned()
+    } else {
+        user
+    };
+    item(text, "sealed", &user);
+    if !waived.is_empty() {
+        item(text, "", &format!("WITHOUT {}", waived.join(", ")));
+    }
 }
 
 fn describe_it(text: &mut String, path: &Path, config: &ItConfig) {
@@ -256,6 +276,7 @@ fn describe_it(text: &mut String, path: &Path, config: &ItConfig) {
     if config.policy_paths.is_empty() {
         item(text, "policies", "no copy: frames of the journal are not checked a second time");
     }
+    describe_sandbox(text, &config.sandbox);
 }
 
 fn describe_syslog(text: &mut String, targets: &[SyslogConfig]) {

@@ -2,11 +2,12 @@
 //! about them.
 
 use std::fmt::Write;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::IpAddr;
 use std::path::Path;
 
 use rustls_pki_types::ServerName;
 
+use super::half::resolve;
 use super::{Exit, Failure};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::config::{Address, BrokerConfig, SyslogConfig, SyslogTo, tls};
@@ -45,19 +46,6 @@ fn target(config: &SyslogConfig) -> Result<Target, Failure> {
         time_synced: config.time_synced,
         queue_lines: config.queue_lines,
     })
-}
-
-fn resolve(address: &Address) -> Result<Vec<SocketAddr>, Failure> {
-    let found = (address.host.as_str(), address.port).to_socket_addrs();
-    let found: Vec<SocketAddr> = found.map(Iterator::collect).map_err(|error| {
-        Failure::new(Exit::Io, format!("cannot resolve the syslog target `{address}`: {error}"))
-            .hint("names are resolved once, at the start; an IP address needs no resolver")
-    })?;
-    if found.is_empty() {
-        let message = format!("the syslog target `{address}` has no address");
-        return Err(Failure::new(Exit::Io, message));
-    }
-    Ok(found)
 }
 
 /// What a target gets, in words.

@@ -10,6 +10,7 @@ use super::broker::{DEFAULT_OT_MAX_PACKET_BYTES, RawBroker};
 use super::diagnostic::{Diagnostics, SourceFile};
 use super::journal::RawJournal;
 use super::reader::{Environment, Reader, Section, code};
+use super::sandbox::{RawSandbox, SandboxConfig};
 use super::syslog::RawSyslog;
 use super::{
     BrokerConfig, JournalConfig, RawPolicies, RawState, SyslogConfig, read_policies, read_state,
@@ -43,6 +44,7 @@ pub struct OtConfig {
     /// Where events go besides stderr.
     pub syslog: Vec<SyslogConfig>,
     pub relay: RelayConfig,
+    pub sandbox: SandboxConfig,
 }
 
 /// `[relay]`: how the OT half follows the plant.
@@ -69,6 +71,7 @@ struct RawOt {
     state: Option<Spanned<RawState>>,
     syslog: Option<Vec<Spanned<RawSyslog>>>,
     relay: Option<Spanned<RawRelay>>,
+    sandbox: Option<Spanned<RawSandbox>>,
 }
 
 /// `[relay]` as it is written.
@@ -125,6 +128,8 @@ impl OtConfig {
         let syslog = SyslogConfig::read_all(reader, raw.syslog);
         let (_, relay) = Section::of("relay", raw.relay);
         let relay = RelayConfig::read(reader, &relay);
+        let (_, sandbox) = Section::of("sandbox", raw.sandbox);
+        let sandbox = SandboxConfig::read(reader, sandbox);
         let name = name?;
         Some(OtConfig {
             client_id: client_id.unwrap_or_else(|| format!("sparkdiode-ot-{name}")),
@@ -135,6 +140,7 @@ impl OtConfig {
             state_dir: state_dir?,
             syslog: syslog?,
             relay,
+            sandbox,
         })
     }
 }

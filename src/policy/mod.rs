@@ -75,7 +75,7 @@ use crate::sparkplug::{DataType, Entity};
 pub use crate::config::diagnostic::SourceFile;
 pub use case::{Arrives, Case, Expected, Given, Probe, Step};
 pub use consider::{Considered, Relation};
-pub use limiter::Limiter;
+pub use limiter::{Limiter, NodeBuckets};
 pub use limits::Limits;
 pub use plan::{EntityPlan, Verdict};
 pub use rename::{Collision, Renames, is_reserved};

@@ -97,7 +97,8 @@ pub fn init(
             }
         });
         let (queue, worker) = Worker::new(&target, &identity, stopped.clone(), tell_others);
-        workers.push((target.name.clone(), worker));
+        let local = target.addresses().is_empty();
+        workers.push(Starting { name: target.name.clone(), local, worker });
         outputs.push(Output { target, queue });
     }
     let shared = Arc::new(Hub::new(
@@ -132,7 +133,7 @@ pub struct Logging {
     hub: Arc<Hub>,
     style: Style,
     /// Not started yet.
-    waiting: Option<(StderrWriter, Vec<(String, Worker)>)>,
+    waiting: Option<(StderrWriter, Vec<Starting>)>,
     stop: Option<Sender<()>>,
     stopped: Receiver<()>,
     /// stderr ends last: the others may have something to say until then.
@@ -142,6 +143,14 @@ pub struct Logging {
     clock: Option<Receiver<u64>>,
     /// Name of the target, and when it is done: how many lines it didn't get.
     threads: Vec<(String, Receiver<u64>)>,
+}
+
+/// A target whose worker has no thread yet.
+struct Starting {
+    name: String,
+    /// It is reached without a network.
+    local: bool,
+    worker: Worker,
 }
 
 impl std::fmt::Debug for Logging {
@@ -158,13 +167,17 @@ impl Logging {
     /// # Errors
     /// The operating system gives no thread.
     pub fn start(&mut self) -> io::Result<()> {
+        self.start_targets(|_| true)
+    }
+
+    fn start_targets(&mut self, wanted: fn(&Starting) -> bool) -> io::Result<()> {
         let Some((writer, workers)) = self.waiting.take() else { return Ok(()) };
         let (stopped, style) = (self.stderr_stopped.clone(), self.style);
         self.stderr = Some(spawn("log-stderr", move || {
             writer.run(&stopped, &mut io::stderr(), |lost| style.record(&stderr_loss(lost)));
             0
         })?);
-        for (name, worker) in workers {
+        for Starting { name, worker, .. } in workers.into_iter().filter(wanted) {
             let ended = spawn(&format!("log-{name}"), move || worker.run(SEND_WITHIN))?;
             self.threads.push((name, ended));
         }
@@ -205,14 +218,12 @@ impl Logging {
 
     fn end(&mut self) -> Vec<(String, Option<u64>)> {
         self.hub.finish();
-        drop(self.stop.take());
-        if let Some((writer, _)) = self.waiting.take() {
-            // It never came to a start: what is to be said is said here.
-            drop(self.stderr_stop.take());
-            writer.run(&self.stderr_stopped, &mut io::stderr(), |lost| {
-                self.style.record(&stderr_loss(lost))
-            });
+        if self.waiting.is_some() {
+            // The half failed before it was sealed: it may not use the network, but this machine
+            // can be told.
+            let _ = self.start_targets(|starting| starting.local);
         }
+        drop(self.stop.take());
         let by = now().checked_add(END_WITHIN).unwrap_or_else(now);
         let mut ends = Vec::new();
         for (target, ended) in std::mem::take(&mut self.threads) {

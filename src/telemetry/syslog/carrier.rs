@@ -1,10 +1,12 @@
 //! Carriers: how a line gets to a target. Every call has a limit in time; only workers call them.
 
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::PathBuf;
 use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
 
 use super::line::{Lines, Numbered};
 use super::stream::Stream;
@@ -153,16 +155,12 @@ struct Udp {
 impl Carrier for Udp {
     fn connect(&mut self) -> io::Result<()> {
         let address = pick(&self.addresses, &mut self.next)?;
-        let any: SocketAddr = match address {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        let socket = UdpSocket::bind(any)?;
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
         // Connected, so that the kernel reports a port where nobody listens.
-        socket.connect(address)?;
+        socket.connect(&address.into())?;
         socket.set_write_timeout(Some(WRITE_WITHIN))?;
         socket.set_read_timeout(Some(REFUSAL_WITHIN))?;
-        self.socket = Some(socket);
+        self.socket = Some(socket.into());
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! Every form of a line, and attempts to break out of them.
 
+#![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
+
 use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;

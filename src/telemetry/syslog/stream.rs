@@ -1,13 +1,14 @@
 //! TCP with octet counting (RFC 6587 §3.4.1), plain or in TLS (RFC 5425).
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::{ClientConfig, ClientConnection};
 use rustls_pki_types::ServerName;
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
 use super::carrier::{CONNECT_WITHIN, Carrier, WRITE_WITHIN, pick};
 use super::line::{Lines, Numbered};
@@ -56,12 +57,16 @@ impl Carrier for Stream {
     fn connect(&mut self) -> io::Result<()> {
         self.link = None;
         let address = pick(&self.addresses, &mut self.next)?;
-        let socket = TcpStream::connect_timeout(&address, CONNECT_WITHIN)?;
-        let reference = SockRef::from(&socket);
-        reference.set_send_buffer_size(SEND_BUFFER_BYTES)?;
-        reference.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE))?;
-        socket.set_nodelay(true)?;
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE))?;
+        socket.set_tcp_nodelay(true)?;
+        // Linux takes this for a limit of the connection attempt too, which needs no other
+        // system call that way.
+        socket.set_write_timeout(Some(CONNECT_WITHIN))?;
+        socket.connect(&address.into()).map_err(timed_out)?;
         socket.set_write_timeout(Some(WRITE_WITHIN))?;
+        let socket = TcpStream::from(socket);
         let mut link = Link { socket, tls: None };
         if let Some((config, name)) = &self.tls {
             let connection = ClientConnection::new(Arc::clone(config), name.clone())
@@ -104,6 +109,14 @@ impl Carrier for Stream {
     }
 }
 
+/// What the kernel says of a connection attempt that took too long.
+fn timed_out(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::EINPROGRESS) => io::Error::new(ErrorKind::TimedOut, "no answer in time"),
+        _ => error,
+    }
+}
+
 impl Link {
     fn shake_hands(&mut self) -> io::Result<()> {
         let Some(tls) = &mut self.tls else { return Ok(()) };
@@ -119,10 +132,14 @@ impl Link {
     /// meaning; but unread bytes would make the end of the connection a reset, which throws away
     /// what the server hasn't read.
     fn check(&mut self) -> io::Result<()> {
-        self.socket.set_nonblocking(true)?;
-        let read = self.read_once();
-        self.socket.set_nonblocking(false)?;
-        read
+        let peek = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        let mut byte = [MaybeUninit::uninit()];
+        match SockRef::from(&self.socket).recv_with_flags(&mut byte, peek) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(error),
+            // There is something, so this doesn't wait.
+            Ok(_) => self.read_once(),
+        }
     }
 
     /// One read, with the socket's patience. Fails if the server has ended the connection.

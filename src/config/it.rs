@@ -12,7 +12,10 @@ use super::journal::{self, RawJournalSource};
 use super::reader::{Environment, Reader, Section, code};
 use super::sandbox::{RawSandbox, SandboxConfig};
 use super::syslog::RawSyslog;
-use super::{BrokerConfig, RawPolicies, RawState, SyslogConfig, read_policies, read_state};
+use super::{
+    BrokerConfig, Policies, RawPolicies, RawState, SyslogConfig, read_policies, read_state,
+};
+use crate::signature::Requirement;
 
 /// `client-id-prefix`: each mirrored edge node has an MQTT session of its own; this begins its
 /// client identifier.
@@ -51,6 +54,8 @@ pub struct ItConfig {
     pub syslog: Vec<SyslogConfig>,
     /// A copy of the policy, against which frames are checked again. Empty: no copy.
     pub policy_paths: Vec<PathBuf>,
+    /// Whose signatures that copy needs; `None`: nobody's.
+    pub require_signature: Option<Requirement>,
     pub mirror: MirrorConfig,
     pub backfill: BackfillConfig,
     pub sandbox: SandboxConfig,
@@ -192,12 +197,12 @@ impl ItConfig {
         let (section, state) = Section::of("state", raw.state);
         let state_dir = read_state(reader, &section, state, "\"/var/lib/sparkdiode/it\"");
         let syslog = SyslogConfig::read_all(reader, raw.syslog);
-        let policy_paths = match raw.policies {
+        let policies = match raw.policies {
             Some(policies) => {
                 let (section, policies) = Section::of("policies", Some(policies));
-                read_policies(reader, &section, policies)
+                read_policies(reader, &section, policies, None)
             }
-            None => Some(Vec::new()),
+            None => Some(Policies::default()),
         };
         let (_, mirror) = Section::of("mirror", raw.mirror);
         let mirror = MirrorConfig::read(reader, mirror);
@@ -208,6 +213,7 @@ impl ItConfig {
             1..=1_000_000,
             DEFAULT_BACKFILL_MESSAGES_PER_S,
         );
+        let policies = policies?;
         let (_, sandbox) = Section::of("sandbox", raw.sandbox);
         let sandbox = SandboxConfig::read(reader, sandbox);
         Some(ItConfig {
@@ -217,7 +223,8 @@ impl ItConfig {
             first_start,
             state_dir: state_dir?,
             syslog: syslog?,
-            policy_paths: policy_paths?,
+            policy_paths: policies.paths,
+            require_signature: policies.require_signature,
             mirror,
             backfill: BackfillConfig {
                 enabled: backfill.enabled.is_none_or(Spanned::into_inner),

@@ -1,6 +1,9 @@
 //! `sparkdiode policy`: the tools that make a policy, try it, explain it and compare it.
 
+mod explain;
+mod json;
 mod paint;
+mod recording;
 mod test;
 
 use std::path::PathBuf;
@@ -31,12 +34,14 @@ pub(super) struct PolicyArgs {
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
     Test(test::TestArgs),
+    Explain(explain::ExplainArgs),
 }
 
 /// Does what the arguments say.
 pub(super) fn run(arguments: &PolicyArgs) -> Result<Exit, Failure> {
     match &arguments.command {
         PolicyCommand::Test(arguments) => test::run(arguments),
+        PolicyCommand::Explain(arguments) => explain::run(arguments),
     }
 }
 

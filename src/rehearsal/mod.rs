@@ -11,15 +11,18 @@
 pub mod case;
 pub mod coverage;
 mod names;
+pub mod tally;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::journal::Body;
 use crate::ot::{Now, Pipeline, PipelineSettings, Received};
-use crate::policy::{Policy, RuleId, Verdict};
+use crate::policy::{Policy, Rule, RuleId, Verdict};
 use crate::sparkplug::{
-    Caps, DataType, EntityTopic, Metric, Payload, Topic, Value, decode, names as known, value,
+    Caps, DataType, Entity, EntityTopic, Metric, Payload, Topic, Value, decode, names as known,
+    value,
 };
 use crate::telemetry::{Fate, LedgerEntry, Reason};
 
@@ -229,58 +232,38 @@ impl Rehearsal {
                 drops.add(metric, reason, rule);
             }
         }
-        let mut told = Told::new(topic, arrived);
+        let policy = self.pipeline.policy();
+        let plan = policy.plan(topic.entity);
+        let mut told = Told::new(policy, topic.entity, arrived);
         let mut outcomes = Vec::new();
         for metric in payload.metrics {
             let (name, datatype) = self.names.of(topic.entity, &metric);
             let sent = metric.value.clone().filter(|_| metric.is_null != Some(true));
+            let rule = rule_of(plan.judge(&name, datatype));
+            let told_name = told_name(policy, rule, &name);
+            let forwarded = |arrives| MetricFate::Forwarded { rule, arrives: Box::new(arrives) };
             let fate = if known::is_own(topic, &name) {
                 MetricFate::Replaced
-            } else if let Some(arrives) = told.take_same(&name, &metric) {
-                self.forwarded(topic, &name, datatype, arrives)
+            } else if let Some(arrives) = told.take_same(&told_name, &metric) {
+                forwarded(arrives)
             } else if let Some((reason, rule)) = drops.take(&name) {
                 MetricFate::Dropped { reason, rule }
-            } else if let Some(arrives) = told.take(&name) {
-                self.forwarded(topic, &name, datatype, arrives)
+            } else if let Some(arrives) = told.take(&told_name) {
+                forwarded(arrives)
             } else {
                 match fate {
                     MessageFate::Dropped { reason, rule } => MetricFate::Dropped { reason, rule },
-                    MessageFate::Waiting => {
-                        MetricFate::Waiting { rule: self.rule_of(topic, &name, datatype) }
-                    }
+                    MessageFate::Waiting => MetricFate::Waiting { rule },
                     MessageFate::Forwarded if is_definition(sent.as_ref()) => MetricFate::Unneeded,
                     MessageFate::Forwarded => match drops.take("") {
                         Some((reason, rule)) => MetricFate::Dropped { reason, rule },
-                        None => MetricFate::Waiting { rule: self.rule_of(topic, &name, datatype) },
+                        None => MetricFate::Waiting { rule },
                     },
                 }
             };
             outcomes.push(MetricOutcome { name, datatype, sent, fate });
         }
         outcomes
-    }
-
-    fn forwarded(
-        &self,
-        topic: EntityTopic<'_>,
-        name: &str,
-        datatype: Option<DataType>,
-        arrives: Metric,
-    ) -> MetricFate {
-        let rule = self.rule_of(topic, name, datatype);
-        MetricFate::Forwarded { rule, arrives: Box::new(arrives) }
-    }
-
-    fn rule_of(
-        &self,
-        topic: EntityTopic<'_>,
-        name: &str,
-        datatype: Option<DataType>,
-    ) -> Option<RuleId> {
-        match self.policy().judge(topic.entity, name, datatype) {
-            Verdict::Forward { rule } => Some(rule),
-            Verdict::Drop { rule, .. } => rule,
-        }
     }
 
     fn read(&self, bodies: Vec<Body>) -> Vec<Arrived> {
@@ -328,15 +311,12 @@ impl Drops {
 struct Told(HashMap<String, VecDeque<Metric>>);
 
 impl Told {
-    fn new(topic: EntityTopic<'_>, arrived: &[Arrived]) -> Told {
+    fn new(policy: &Policy, entity: Entity<'_>, arrived: &[Arrived]) -> Told {
         let mut told = HashMap::<String, VecDeque<Metric>>::new();
-        for arrived in arrived {
-            let Ok(Topic::Entity(own)) = Topic::parse(&arrived.topic) else { continue };
-            if own.entity == topic.entity {
-                for metric in &arrived.payload.metrics {
-                    let name = metric.name.clone().unwrap_or_default();
-                    told.entry(name).or_default().push_back(metric.clone());
-                }
+        for metric in arrived.iter().filter(|arrived| arrived.is_of(policy, entity)) {
+            for metric in &metric.payload.metrics {
+                let name = metric.name.clone().unwrap_or_default();
+                told.entry(name).or_default().push_back(metric.clone());
             }
         }
         Told(told)
@@ -355,6 +335,30 @@ impl Told {
     fn take(&mut self, name: &str) -> Option<Metric> {
         self.0.get_mut(name)?.pop_front()
     }
+}
+
+impl Arrived {
+    /// Whether it tells of this entity of the plant, which may have another name on IT.
+    pub fn is_of(&self, policy: &Policy, entity: Entity<'_>) -> bool {
+        match (Topic::parse(&self.topic), policy.renames().tell(entity)) {
+            (Ok(Topic::Entity(topic)), Ok(told)) => topic.entity == told,
+            _ => false,
+        }
+    }
+}
+
+/// The rule that decided.
+fn rule_of(verdict: Verdict) -> Option<RuleId> {
+    match verdict {
+        Verdict::Forward { rule } => Some(rule),
+        Verdict::Drop { rule, .. } => rule,
+    }
+}
+
+/// The name under which a metric crosses by `rule`.
+fn told_name<'a>(policy: &'a Policy, rule: Option<RuleId>, name: &'a str) -> Cow<'a, str> {
+    let prefixes = rule.and_then(|rule| policy.rule(rule)).and_then(Rule::prefixes);
+    prefixes.map_or(Cow::Borrowed(name), |prefixes| prefixes.tell(name))
 }
 
 fn is_definition(value: Option<&Value>) -> bool {

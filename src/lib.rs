@@ -28,6 +28,7 @@
 //! | [`config`] | configuration files: raw (serde) to typed, diagnostics |
 //! | [`capture`] | leaf: recordings of real traffic for the policy tools |
 //! | [`broker`], [`state`] | leaves: how to reach a broker; a half's own state directory |
+//! | [`sandbox`] | what a half gives up before it connects; the only `unsafe` code |
 //! | [`telemetry`] | drop reasons, counters, logging |
 //! | [`cli`] | one file per subcommand |
 //! | [`manual`] | longer texts for people who run the relay, one page a file |
@@ -45,6 +46,7 @@ pub mod manual;
 pub mod ot;
 pub mod policy;
 pub mod rehearsal;
+pub mod sandbox;
 pub mod sparkplug;
 pub mod state;
 pub mod telemetry;

@@ -15,6 +15,7 @@ mod policy;
 #[cfg(feature = "reference")]
 mod reference;
 pub mod report;
+mod sandbox;
 mod units;
 
 use std::ffi::OsString;
@@ -32,7 +33,7 @@ pub use report::Failure;
 #[command(name = "sparkdiode", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(after_help = "Begin with `sparkdiode lab-certs certs` and `sparkdiode check ot.toml`.\n\
                         Exit codes: 0 done, 1 a check or a case failed, 64 usage, 65 damaged journal, 70 our mistake, \
-                        74 operating system, 78 configuration.")]
+                        74 operating system, 77 not confined, 78 configuration.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -47,6 +48,7 @@ enum Command {
     Events(events::EventsArgs),
     Capture(capture::CaptureArgs),
     Journal(journal::JournalArgs),
+    Sandbox(sandbox::SandboxArgs),
     LabCerts(lab_certs::LabCertsArgs),
     #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
@@ -70,6 +72,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Events(arguments) => events::run(&arguments),
         Command::Capture(arguments) => capture::run(&arguments),
         Command::Journal(arguments) => journal::run(&arguments),
+        Command::Sandbox(arguments) => sandbox::run(&arguments),
         Command::LabCerts(arguments) => lab_certs::run(&arguments),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments),

@@ -10,6 +10,7 @@ use super::broker::{DEFAULT_IT_MAX_PACKET_BYTES, RawBroker};
 use super::diagnostic::{Diagnostics, SourceFile};
 use super::journal::{self, RawJournalSource};
 use super::reader::{Environment, Reader, Section, code};
+use super::sandbox::{RawSandbox, SandboxConfig};
 use super::{BrokerConfig, RawPolicies, RawState, read_policies, read_state};
 
 /// `client-id-prefix`: each mirrored edge node has an MQTT session of its own; this begins its
@@ -49,6 +50,7 @@ pub struct ItConfig {
     pub policy_paths: Vec<PathBuf>,
     pub mirror: MirrorConfig,
     pub backfill: BackfillConfig,
+    pub sandbox: SandboxConfig,
 }
 
 /// Where an IT half without stored state begins to read the journal (`first-start`).
@@ -119,6 +121,7 @@ struct RawIt {
     policies: Option<Spanned<RawPolicies>>,
     mirror: Option<Spanned<RawMirror>>,
     backfill: Option<Spanned<RawBackfill>>,
+    sandbox: Option<Spanned<RawSandbox>>,
 }
 
 /// `[mirror]` as it is written.
@@ -200,6 +203,8 @@ impl ItConfig {
             1..=1_000_000,
             DEFAULT_BACKFILL_MESSAGES_PER_S,
         );
+        let (_, sandbox) = Section::of("sandbox", raw.sandbox);
+        let sandbox = SandboxConfig::read(reader, sandbox);
         Some(ItConfig {
             client_id_prefix: prefix.unwrap_or_else(|| DEFAULT_CLIENT_ID_PREFIX.to_owned()),
             broker: broker?,
@@ -212,6 +217,7 @@ impl ItConfig {
                 enabled: backfill.enabled.is_none_or(Spanned::into_inner),
                 messages_per_s: bounded(messages_per_s),
             },
+            sandbox,
         })
     }
 }

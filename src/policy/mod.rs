@@ -76,7 +76,7 @@ pub use crate::config::diagnostic::SourceFile;
 pub use case::{Arrives, Case, Expected, Given, Probe, Step};
 pub use case_value::parse_value;
 pub use consider::{Considered, Relation};
-pub use limiter::Limiter;
+pub use limiter::{Limiter, NodeBuckets};
 pub use limits::Limits;
 pub use moment::parse_moment;
 pub use plan::{EntityPlan, Verdict};

@@ -143,3 +143,26 @@ fn unsafe_code_is_only_in_the_sandbox() {
         assert!(sandbox || !has, "{}:{line}: {code}", file.display());
     }
 }
+
+#[test]
+fn only_a_sealed_process_can_run_a_half() {
+    for half in ["ot", "it"] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/{half}/mod.rs"));
+        let text = fs::read_to_string(file).unwrap();
+        let demands = "pub fn run(opened: Opened, _sealed: &Confined)";
+        assert!(text.contains(demands), "{half}::run demands no proof");
+        assert_eq!(text.matches("pub fn run(").count(), 1);
+    }
+    // The proof has one maker: privacy keeps other modules from it, this other functions of its
+    // own module.
+    let mut makers = 0;
+    for (file, _, code) in code_of("sandbox") {
+        let makes =
+            code.contains("Confined {") && !code.contains("struct") && !code.contains("impl");
+        if makes || code.contains("Self {") {
+            assert!(file.ends_with("sandbox/mod.rs"), "{}", file.display());
+            makers += 1;
+        }
+    }
+    assert_eq!(makers, 1);
+}

@@ -133,6 +133,8 @@ pub struct Given {
 pub enum Expected {
     /// It crosses; `rule`: by this rule.
     Forward { rule: Option<String>, arrives: Arrives },
+    /// It waits: for its turn under a rate limit, or for the birth that has to tell it.
+    Wait { rule: Option<String> },
     /// It doesn't cross; with the reason and the rule where they matter.
     Drop { reason: Option<Reason>, rule: Option<String> },
 }

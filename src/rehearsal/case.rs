@@ -95,12 +95,12 @@ pub fn run(policy: &Policy, case: &Case) -> CaseReport {
     let mut at = Duration::ZERO;
     for (index, step) in case.steps().iter().enumerate() {
         at = at.saturating_add(step.after);
-        let arrived = stage.rehearsal.pass(step.after);
+        let passed = stage.rehearsal.pass(step.after);
         let outcome = (!step.waits).then(|| stage.play(step));
         for probe in &step.probes {
             let got = match &outcome {
                 Some(outcome) => judged(step, probe, outcome),
-                None => waited(stage.rehearsal.policy(), step, probe, &arrived),
+                None => waited(stage.rehearsal.policy(), step, probe, &passed.arrived),
             };
             checks.push(Check {
                 step: index,
@@ -411,6 +411,7 @@ fn matches(policy: &Policy, probe: &Probe, got: &Got) -> bool {
         (Expected::Drop { reason, rule }, Got::Dropped { reason: got, rule: by }) => {
             reason.is_none_or(|reason| reason == *got) && is_rule(rule, by)
         }
+        (Expected::Wait { rule }, Got::Waiting { rule: by }) => is_rule(rule, by),
         (Expected::Drop { reason: None, rule: None }, Got::Nothing) => true,
         _ => false,
     }
@@ -483,6 +484,10 @@ fn expected_in_words(probe: &Probe, waits: bool) -> String {
             }
             words
         }
+        Expected::Wait { rule } => match rule {
+            Some(rule) => format!("wait by `{rule}`"),
+            None => "wait".to_owned(),
+        },
         Expected::Drop { .. } if waits => "nothing".to_owned(),
         Expected::Drop { reason, rule } => {
             let mut words = "drop".to_owned();
@@ -579,7 +584,7 @@ impl Check {
                     false => format!("forward{}, arriving as {}", by(rule), words.join(", ")),
                 }
             }
-            Got::Waiting { rule } => format!("wait for the next birth{}", by(rule)),
+            Got::Waiting { rule } => format!("wait{}", by(rule)),
             Got::Dropped { reason, rule } => {
                 let by = by(rule);
                 let comma = if by.is_empty() { "" } else { "," };

@@ -59,6 +59,27 @@ pub struct Outcome {
     pub metrics: Vec<MetricOutcome>,
     /// What was journalled because of it, in order.
     pub arrived: Vec<Arrived>,
+    /// Values of earlier messages in whose place newer ones wait now.
+    pub displaced: Vec<Displaced>,
+}
+
+/// A value that waited for a rate limit and won't cross any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Displaced {
+    /// `group/edge_node[/device]`.
+    pub entity: String,
+    pub metric: String,
+    pub reason: Reason,
+    pub rule: Option<RuleId>,
+}
+
+/// What happened while time passed.
+#[derive(Clone, Debug, Default)]
+pub struct Passed {
+    /// What was journalled, in order.
+    pub arrived: Vec<Arrived>,
+    /// Values that waited and were dropped.
+    pub displaced: Vec<Displaced>,
 }
 
 /// What became of a message as a whole.
@@ -66,7 +87,7 @@ pub struct Outcome {
 pub enum MessageFate {
     /// At least a part of it crosses.
     Forwarded,
-    /// It will cross with the next birth.
+    /// It waits for its turn, or for a birth.
     Waiting,
     Dropped {
         reason: Reason,
@@ -94,7 +115,7 @@ pub enum MetricFate {
         rule: Option<RuleId>,
         arrives: Box<Metric>,
     },
-    /// It will cross with the next birth.
+    /// It waits for the turn that a rate limit gives it, or for the birth that has to tell it.
     Waiting {
         rule: Option<RuleId>,
     },
@@ -148,7 +169,7 @@ impl Rehearsal {
     }
 
     /// Lets time pass; what arrives meanwhile.
-    pub fn pass(&mut self, time: Duration) -> Vec<Arrived> {
+    pub fn pass(&mut self, time: Duration) -> Passed {
         let begin = self.now.mono;
         let end = begin.saturating_add(time);
         // After a long pause the next tick may be far.
@@ -172,12 +193,13 @@ impl Rehearsal {
             }
         }
         self.advance_to(end);
-        let _ = self.pipeline.ledger_mut().take_entries();
-        arrived
+        let entries = self.pipeline.ledger_mut().take_entries();
+        let displaced = entries.into_iter().filter_map(displaced).collect();
+        Passed { arrived, displaced }
     }
 
     /// Lets time pass until `wall_ms`; a clock that went backwards is taken as standing still.
-    pub fn pass_until(&mut self, wall_ms: u64) -> Vec<Arrived> {
+    pub fn pass_until(&mut self, wall_ms: u64) -> Passed {
         self.pass(Duration::from_millis(wall_ms.saturating_sub(self.now.wall_ms)))
     }
 
@@ -204,11 +226,17 @@ impl Rehearsal {
         });
         // Every message is settled.
         let fate = fate.unwrap_or(MessageFate::Forwarded);
+        let (conflated, entries): (Vec<LedgerEntry>, Vec<LedgerEntry>) =
+            entries.into_iter().partition(|entry| {
+                // What is conflated is a value that waited, never the one that came now.
+                matches!(entry, LedgerEntry::Dropped { reason: Reason::Conflated, .. })
+            });
+        let displaced = conflated.into_iter().filter_map(displaced).collect();
         let metrics = match topic {
             None => Vec::new(),
             Some(topic) => self.metrics(topic, received.payload, fate, entries, &arrived),
         };
-        Outcome { fate, metrics, arrived }
+        Outcome { fate, metrics, arrived, displaced }
     }
 
     /// Finds out what became of each metric: dropped ones stand in the ledger, the others in
@@ -228,7 +256,7 @@ impl Rehearsal {
         }
         let mut drops = Drops::default();
         for entry in entries {
-            if let LedgerEntry::Dropped { metric, reason, rule } = entry {
+            if let LedgerEntry::Dropped { metric, reason, rule, .. } = entry {
                 drops.add(metric, reason, rule);
             }
         }
@@ -290,6 +318,15 @@ impl Rehearsal {
         self.now.mono = self.now.mono.max(mono);
         let ms = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
         self.now.wall_ms = self.now.wall_ms.saturating_add(ms);
+    }
+}
+
+fn displaced(entry: LedgerEntry) -> Option<Displaced> {
+    match entry {
+        LedgerEntry::Dropped { entity, metric, reason, rule } => {
+            Some(Displaced { entity, metric, reason, rule })
+        }
+        LedgerEntry::Settled(_) => None,
     }
 }
 

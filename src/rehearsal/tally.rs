@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Arrived, MessageFate, MetricFate, MetricOutcome, Outcome};
+use super::{Arrived, Displaced, MessageFate, MetricFate, MetricOutcome, Outcome, Passed};
 use crate::policy::RuleId;
 use crate::sparkplug::{DataType, MessageType, Topic, Value};
 use crate::telemetry::Reason;
@@ -63,9 +63,9 @@ pub struct MetricTally {
 }
 
 impl MetricTally {
-    /// Values that crossed at once.
+    /// Values that crossed, at once or later.
     pub fn crossed(&self) -> u64 {
-        self.forwarded.values().sum()
+        self.forwarded.values().sum::<u64>().saturating_add(self.late)
     }
 }
 
@@ -79,6 +79,7 @@ impl Tally {
             MessageFate::Dropped { reason, rule } => count(&mut self.dropped, (reason, rule)),
         }
         self.add_synthetic(&outcome.arrived);
+        self.add_displaced(&outcome.displaced);
         let parsed = match Topic::parse(topic) {
             Ok(Topic::Entity(topic) | Topic::StoredBirth(topic)) => topic,
             _ => {
@@ -121,9 +122,10 @@ impl Tally {
     }
 
     /// Counts what arrived while time passed.
-    pub fn add_late(&mut self, arrived: &[Arrived]) {
-        self.add_synthetic(arrived);
-        for arrived in arrived {
+    pub fn add_late(&mut self, passed: &Passed) {
+        self.add_synthetic(&passed.arrived);
+        self.add_displaced(&passed.displaced);
+        for arrived in &passed.arrived {
             let Ok(Topic::Entity(topic)) = Topic::parse(&arrived.topic) else { continue };
             if !topic.message_type.is_data() {
                 continue;
@@ -137,6 +139,16 @@ impl Tally {
                     tally.late = tally.late.saturating_add(1);
                     tally.last_arrived.clone_from(&metric.value);
                 }
+            }
+        }
+    }
+
+    fn add_displaced(&mut self, displaced: &[Displaced]) {
+        for displaced in displaced {
+            let entity = self.entities.get_mut(&displaced.entity);
+            let metric = entity.and_then(|entity| entity.metrics.get_mut(&displaced.metric));
+            if let Some(tally) = metric {
+                count(&mut tally.dropped, (displaced.reason, displaced.rule));
             }
         }
     }

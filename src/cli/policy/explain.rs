@@ -342,7 +342,7 @@ fn verdict(policy: &Policy, check: &Check, has_value: bool, paint: Paint) -> Str
             format!("{}{}{arrives}", paint.good("crosses"), rule(by))
         }
         Got::Waiting { rule: by } => {
-            format!("{}{}, with the next birth", paint.good("crosses"), rule(by))
+            format!("{}{} for its turn, or for a birth", paint.odd("waits"), rule(by))
         }
         Got::Dropped { reason, rule: by } => {
             let meaning = reason.meaning().trim_end_matches('.');

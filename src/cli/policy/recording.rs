@@ -16,7 +16,7 @@ use crate::cli::{Exit, Failure};
 use crate::ot::Received;
 use crate::policy::{Policy, Rule, RuleId};
 use crate::rehearsal::tally::{Cause, EntityTally, MetricTally, Tally};
-use crate::rehearsal::{Arrived, MessageFate, MetricFate, MetricOutcome, Outcome, Rehearsal};
+use crate::rehearsal::{MessageFate, MetricFate, MetricOutcome, Outcome, Passed, Rehearsal};
 use crate::sparkplug::value;
 use crate::telemetry::{escape, escape_to, format_utc};
 
@@ -46,7 +46,7 @@ pub(super) struct RecordingArgs {
 /// What happens in a recording that runs through a policy.
 pub(super) enum Event<'a> {
     /// Time passes, and what was held back arrives.
-    Late(&'a [Arrived]),
+    Late(&'a Passed),
     Message(&'a Record, &'a Outcome),
 }
 
@@ -93,8 +93,8 @@ pub(super) fn explain(
     let shows_metric = |name: &str| metric.is_none_or(|text| name.contains(text));
     run(policy, path, |event| {
         let (record, outcome) = match event {
-            Event::Late(arrived) => {
-                tally.add_late(arrived);
+            Event::Late(passed) => {
+                tally.add_late(passed);
                 return Ok(());
             }
             Event::Message(record, outcome) => (record, outcome),
@@ -143,7 +143,7 @@ fn message(
 ) {
     let fate = match outcome.fate {
         MessageFate::Forwarded => paint.good("crosses"),
-        MessageFate::Waiting => paint.odd("waits for the next birth"),
+        MessageFate::Waiting => paint.odd("waits"),
         MessageFate::Dropped { reason, rule } => {
             format!("{} {}", paint.bad("dropped"), cause(policy, (reason, rule)))
         }
@@ -175,7 +175,10 @@ fn in_words(policy: &Policy, metric: &MetricOutcome, paint: Paint) -> String {
             let by = machine::name(policy, *rule).map(|rule| format!(" by `{rule}`"));
             format!("{}{told}{value}{}", paint.good("crosses"), by.unwrap_or_default())
         }
-        MetricFate::Waiting { .. } => paint.odd("waits for the next birth"),
+        MetricFate::Waiting { rule } => {
+            let by = machine::name(policy, *rule).map(|rule| format!(" by `{rule}`"));
+            format!("{}{}", paint.odd("waits"), by.unwrap_or_default())
+        }
         MetricFate::Dropped { reason, rule } => {
             format!("{} {}", paint.bad("dropped"), cause(policy, (*reason, *rule)))
         }
@@ -202,7 +205,7 @@ fn describe(
     let dropped: u64 = tally.dropped.values().sum();
     let waiting = match tally.waiting {
         0 => String::new(),
-        waiting => format!(", {waiting} waiting for a birth"),
+        waiting => format!(", {waiting} had to wait"),
     };
     line(text, &format!("  {} crossed, {dropped} dropped{waiting}", tally.forwarded));
     for (name, entity) in &tally.entities {
@@ -261,7 +264,7 @@ fn describe_metric(
         "" => "(unknown)".to_owned(),
         name => escape_to(name, MAX_NAME_CHARS).to_string(),
     };
-    let crossed = metric.crossed().saturating_add(metric.waiting);
+    let crossed = metric.crossed();
     let dropped: u64 = metric.dropped.values().sum();
     let number = |number: u64| if number == 0 { "-".to_owned() } else { number.to_string() };
     let mut notes: Vec<String> = Vec::new();
@@ -280,7 +283,12 @@ fn describe_metric(
         notes.push(format!("{} with another value", metric.altered));
     }
     if metric.late > 0 {
-        notes.push(format!("{} told later", metric.late));
+        notes.push(format!("{} of them later", metric.late));
+    }
+    let known = crossed.saturating_add(dropped).saturating_add(metric.own);
+    let waiting = metric.sent.saturating_sub(known);
+    if waiting > 0 {
+        notes.push(format!("{waiting} told by a birth, or never"));
     }
     if let Some(told) = &metric.told_as {
         notes.push(format!("as {}", escape_to(told, MAX_NAME_CHARS)));
@@ -321,7 +329,7 @@ fn describe_others(text: &mut String, tally: &Tally, paint: Paint) {
 fn describe_rules(text: &mut String, policy: &Policy, tally: &Tally, whole: bool, paint: Paint) {
     let (forwarded, dropped) = by_rule(tally);
     let width = policy.rules().iter().map(|rule| rule.name().chars().count()).max().unwrap_or(0);
-    let width = width.clamp(4, MAX_NAME_CHARS);
+    let width = width.clamp(20, MAX_NAME_CHARS);
     line(text, "");
     let head = format!("{:<width$}  {:>9} {:>9}", "rule", "forwarded", "dropped");
     line(text, &paint.faint(head));

@@ -1,9 +1,10 @@
-//! `sparkdiode policy`: the tools that make a policy, try it, explain it and compare it.
+//! `sparkdiode policy`: the tools that make a policy, try it, explain it, compare it and sign it.
 
 mod explain;
 mod json;
 mod paint;
 mod recording;
+mod sign;
 mod test;
 
 use std::path::PathBuf;
@@ -14,10 +15,10 @@ use super::{Exit, Failure, half, report};
 use crate::config::diagnostic::Diagnostics;
 use crate::policy::Policy;
 
-/// Try a policy before it is live: test it, have it explained, compare it.
+/// Make a policy, try it before it is live, and sign it.
 ///
-/// A policy is a file, or several files and directories together. None of these commands needs
-/// a broker, a configuration or a running relay, and none changes a file.
+/// A policy is a file, or several files and directories together. None of these commands changes a
+/// policy file or disturbs a relay that runs.
 #[derive(Debug, Args)]
 #[command(
     arg_required_else_help = true,
@@ -35,6 +36,9 @@ pub(super) struct PolicyArgs {
 enum PolicyCommand {
     Test(test::TestArgs),
     Explain(explain::ExplainArgs),
+    Keygen(sign::KeygenArgs),
+    Sign(sign::SignArgs),
+    Verify(sign::VerifyArgs),
 }
 
 /// Does what the arguments say.
@@ -42,6 +46,9 @@ pub(super) fn run(arguments: &PolicyArgs) -> Result<Exit, Failure> {
     match &arguments.command {
         PolicyCommand::Test(arguments) => test::run(arguments),
         PolicyCommand::Explain(arguments) => explain::run(arguments),
+        PolicyCommand::Keygen(arguments) => sign::keygen(arguments),
+        PolicyCommand::Sign(arguments) => sign::sign(arguments),
+        PolicyCommand::Verify(arguments) => sign::verify(arguments),
     }
 }
 

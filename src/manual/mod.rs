@@ -36,6 +36,7 @@ pages! {
     hardening = "hardening",
     shaping = "shaping",
     signing = "signing",
+    syslog = "syslog",
 }
 
 #[cfg(test)]

@@ -353,7 +353,12 @@ impl Turn<'_> {
         for mut item in items {
             let Some(slot) = state.layout.slot(item.slot) else { continue };
             encode::data_metric(&mut item.metric, node);
-            shape::tell(slot, &mut item.metric, item.restores, self.policy.pseudonyms());
+            let how = self.policy.pseudonyms();
+            if let Some(reason) = shape::tell(slot, &mut item.metric, item.restores, how) {
+                // The metric crosses without its value.
+                let what = What::Metric(slot.name());
+                self.drop(node.origin(device), what, reason, Some(item.rule));
+            }
             // A few bytes of alias become a name each time; the sum has a bound.
             let before = payload.written();
             payload.metric(Some(slot.name()), &item.metric);

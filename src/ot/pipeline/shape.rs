@@ -137,12 +137,18 @@ pub(super) fn passes_by(metric: &Metric) -> bool {
     metric.is_historical == Some(true) || is_part(metric)
 }
 
-/// Makes of an admitted value what crosses.
-pub(super) fn tell(slot: &Slot, metric: &mut Metric, restores: bool, how: Pseudonyms<'_>) {
+/// Makes of an admitted value what crosses; why it is null, if it became that.
+pub(super) fn tell(
+    slot: &Slot,
+    metric: &mut Metric,
+    restores: bool,
+    how: Pseudonyms<'_>,
+) -> Option<Reason> {
     let changes = shape_of(slot).apply(slot.datatype, metric, how);
     if restores && changes.null().is_none() && metric.value.is_some() {
         restore_quality(metric, &slot.current);
     }
+    changes.null()
 }
 
 /// Makes of a metric what a birth has of it. `dated`: when nothing else tells its time.

@@ -7,6 +7,7 @@ mod flow;
 mod healing;
 mod hostile;
 mod kills;
+mod networks;
 mod reload;
 mod sealed;
 mod signed;

@@ -2,6 +2,7 @@
 
 mod capture;
 mod commands;
+mod faults;
 mod filters;
 mod flow;
 mod healing;

@@ -7,8 +7,8 @@ use prost::Message;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::{
-    Arc, Body, Clock, Delivered, Duration, Pipeline, Receipt, Shared, StateDir, Work, Worker,
-    WorkerSettings,
+    Arc, Body, Clock, Delivered, Duration, Now, Pipeline, Receipt, Shared, StateDir, Work, Worker,
+    WorkerSettings, retention_ms,
 };
 use crate::journal::{Durability, From, Item, Reader, Writer, WriterOptions};
 use crate::ot::PipelineSettings;

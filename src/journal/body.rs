@@ -51,6 +51,12 @@ pub struct Start {
     /// Interval in which every live node and device is repeated as a keyframe, in seconds.
     #[prost(uint32, tag = "5")]
     pub keyframe_every_s: u32,
+    /// The policy gives names to groups, edge nodes or devices.
+    #[prost(bool, tag = "20")]
+    pub renames: bool,
+    /// The policy gives names to metrics.
+    #[prost(bool, tag = "21")]
+    pub renames_metrics: bool,
 }
 
 /// A birth, data or death message.

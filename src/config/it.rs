@@ -11,7 +11,8 @@ use super::diagnostic::{Diagnostics, SourceFile};
 use super::journal::{self, RawJournalSource};
 use super::reader::{Environment, Reader, Section, code};
 use super::sandbox::{RawSandbox, SandboxConfig};
-use super::{BrokerConfig, RawPolicies, RawState, read_policies, read_state};
+use super::{BrokerConfig, Policies, RawPolicies, RawState, read_policies, read_state};
+use crate::signature::Requirement;
 
 /// `client-id-prefix`: each mirrored edge node has an MQTT session of its own; this begins its
 /// client identifier.
@@ -48,6 +49,8 @@ pub struct ItConfig {
     pub state_dir: PathBuf,
     /// A copy of the policy, against which frames are checked again. Empty: no copy.
     pub policy_paths: Vec<PathBuf>,
+    /// Whose signatures that copy needs; `None`: nobody's.
+    pub require_signature: Option<Requirement>,
     pub mirror: MirrorConfig,
     pub backfill: BackfillConfig,
     pub sandbox: SandboxConfig,
@@ -187,12 +190,12 @@ impl ItConfig {
             reader.word("first-start", source.first_start.as_ref(), &words, FirstStart::Oldest);
         let (section, state) = Section::of("state", raw.state);
         let state_dir = read_state(reader, &section, state, "\"/var/lib/sparkdiode/it\"");
-        let policy_paths = match raw.policies {
+        let policies = match raw.policies {
             Some(policies) => {
                 let (section, policies) = Section::of("policies", Some(policies));
-                read_policies(reader, &section, policies)
+                read_policies(reader, &section, policies, None)
             }
-            None => Some(Vec::new()),
+            None => Some(Policies::default()),
         };
         let (_, mirror) = Section::of("mirror", raw.mirror);
         let mirror = MirrorConfig::read(reader, mirror);
@@ -203,6 +206,7 @@ impl ItConfig {
             1..=1_000_000,
             DEFAULT_BACKFILL_MESSAGES_PER_S,
         );
+        let policies = policies?;
         let (_, sandbox) = Section::of("sandbox", raw.sandbox);
         let sandbox = SandboxConfig::read(reader, sandbox);
         Some(ItConfig {
@@ -211,7 +215,8 @@ impl ItConfig {
             journal_path: journal_path?,
             first_start,
             state_dir: state_dir?,
-            policy_paths: policy_paths?,
+            policy_paths: policies.paths,
+            require_signature: policies.require_signature,
             mirror,
             backfill: BackfillConfig {
                 enabled: backfill.enabled.is_none_or(Spanned::into_inner),

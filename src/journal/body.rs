@@ -57,6 +57,12 @@ pub struct Start {
     /// The policy gives names to metrics.
     #[prost(bool, tag = "21")]
     pub renames_metrics: bool,
+    /// Version under which the policy set was signed; absent where signatures aren't required.
+    #[prost(uint64, optional, tag = "6")]
+    pub policy_version: Option<u64>,
+    /// Who signed it: of each the public key, and the name that the configuration gives it.
+    #[prost(string, repeated, tag = "7")]
+    pub policy_signers: Vec<String>,
 }
 
 /// A birth, data or death message.

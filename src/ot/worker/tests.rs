@@ -67,7 +67,7 @@ impl Running {
             dup: false,
             receipt: Some(Receipt::numbered(packet_id)),
         };
-        self.work.send(Work::Message(delivered)).unwrap();
+        self.work.send(Work::Messages(vec![delivered])).unwrap();
     }
 
     fn released(&mut self, count: usize) -> Vec<u16> {

@@ -402,6 +402,8 @@ impl Worker {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             policy_digest: self.pipeline.policy().digest().to_owned(),
             keyframe_every_s: u32::try_from(every).unwrap_or(u32::MAX),
+            renames: !self.pipeline.policy().renames().is_empty(),
+            renames_metrics: self.pipeline.policy().renames_metrics(),
             policy_version: signed.map(|signed| signed.version),
             policy_signers: signed.map(|signed| signed.signers.clone()).unwrap_or_default(),
         }

@@ -156,7 +156,7 @@ fn judge(
         };
     };
     if let Some(rule) = first(&|rule| rule.redacts(entity, metric, datatype)) {
-        return Verdict::Redact { rule };
+        return Verdict::Redact { rule, forward: taken };
     }
     let text = datatype.unwrap_or(DataType::String);
     let opens = |rule: &Draft| {
@@ -388,7 +388,7 @@ proptest! {
                     prop_assert_eq!(plan.denies_member(metric, datatype), denied);
                     let open = |draft: &Draft| draft.is_open(now_s);
                     let would = match judge(&drafts, &open, entity, metric, datatype) {
-                        Verdict::Forward { rule } | Verdict::Redact { rule } => Some(rule),
+                        Verdict::Forward { rule } | Verdict::Redact { rule, .. } => Some(rule),
                         Verdict::Drop { reason: Reason::Denied, rule } => rule,
                         Verdict::Drop { .. } => None,
                     };

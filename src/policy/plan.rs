@@ -1,11 +1,12 @@
 //! The rules that select one entity, chosen once when its birth arrives, so that each of its
 //! metrics is judged by these alone, however many rules the policy has.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::glob::Glob;
-use super::rule::{DataTypes, Mode, Rule, RuleId};
+use super::rule::{DataTypes, Mode, Prefixes, Rule, RuleId};
 use super::shape::{Fit, RuleShapes, Shape};
 use crate::sparkplug::{DataType, Entity};
 use crate::telemetry::Reason;
@@ -19,8 +20,9 @@ const MAX_SCANNED: usize = 16;
 pub enum Verdict {
     /// It crosses.
     Forward { rule: RuleId },
-    /// Births have it without a value, data never ([`Reason::Redacted`]).
-    Redact { rule: RuleId },
+    /// Births have it without a value, data never ([`Reason::Redacted`]). `forward` is the rule
+    /// that would forward it, and names it.
+    Redact { rule: RuleId, forward: RuleId },
     /// It doesn't: [`Reason::Denied`], [`Reason::Datatype`], [`Reason::Opaque`],
     /// [`Reason::Unshapeable`], or [`Reason::NoRule`] (then without a rule).
     Drop { reason: Reason, rule: Option<RuleId> },
@@ -40,6 +42,8 @@ pub struct EntityPlan<'a> {
     acting: Sides<'a>,
     /// The same if the observing rules acted; `None` where there are none.
     observed: Option<Sides<'a>>,
+    /// What the rules do with the names of metrics.
+    prefixes: Vec<&'a Prefixes>,
 }
 
 impl<'a> EntityPlan<'a> {
@@ -49,6 +53,7 @@ impl<'a> EntityPlan<'a> {
         entity: Entity<'_>,
     ) -> EntityPlan<'a> {
         let mut sayings = Sayings::default();
+        let mut prefixes: Vec<&Prefixes> = Vec::new();
         for (rule, candidate) in candidates {
             if !candidate.open || !candidate.selectors.select(entity) {
                 continue;
@@ -62,6 +67,7 @@ impl<'a> EntityPlan<'a> {
             if let Some(globs) = candidate.redacted() {
                 sayings.redacts.push(clause(globs, candidate.denied_datatypes()));
             }
+            prefixes.extend(candidate.prefixes.as_ref().filter(|new| !prefixes.contains(new)));
             if let Some(globs) = candidate.forwarded() {
                 let shapes = Some(&candidate.shapes).filter(|shapes| !shapes.is_empty());
                 sayings.forwards.push(Clause { shapes, ..clause(globs, candidate.datatypes) });
@@ -70,9 +76,10 @@ impl<'a> EntityPlan<'a> {
             }
         }
         if !sayings.observe() {
-            return EntityPlan { acting: Sides::new(sayings), observed: None };
+            return EntityPlan { acting: Sides::new(sayings), observed: None, prefixes };
         }
-        EntityPlan { acting: Sides::new(sayings.acting()), observed: Some(Sides::new(sayings)) }
+        let acting = Sides::new(sayings.acting());
+        EntityPlan { acting, observed: Some(Sides::new(sayings)), prefixes }
     }
 
     /// Judges the metric `metric`. Its `datatype` is `None` where it isn't known but for that it
@@ -96,11 +103,37 @@ impl<'a> EntityPlan<'a> {
     pub fn observe(&self, metric: &str, datatype: Option<DataType>) -> Option<RuleId> {
         let sides = self.observed.as_ref()?;
         let rule = match sides.judge(metric, datatype).verdict {
-            Verdict::Forward { rule } | Verdict::Redact { rule } => rule,
+            Verdict::Forward { rule } | Verdict::Redact { rule, .. } => rule,
             Verdict::Drop { reason: Reason::Denied, rule } => rule?,
             Verdict::Drop { .. } => return None,
         };
         sides.observes(rule).then_some(rule)
+    }
+
+    /// The metric of the plant that crosses under the name `told`, if one does. Where there are
+    /// several, only one of them can be in a birth, and any of them may cross.
+    pub fn original<'n>(
+        &self,
+        rules: &[Rule],
+        told: &'n str,
+        datatype: Option<DataType>,
+    ) -> Option<Cow<'n, str>> {
+        let crosses = |name: &str| {
+            let rule = match self.judge(name, datatype) {
+                Verdict::Forward { rule } | Verdict::Redact { forward: rule, .. } => rule,
+                Verdict::Drop { .. } => return false,
+            };
+            let prefixes = rules.get(rule.index()).and_then(|rule| rule.prefixes.as_ref());
+            prefixes.map_or(name == told, |prefixes| prefixes.tell(name) == told)
+        };
+        if crosses(told) {
+            return Some(Cow::Borrowed(told));
+        }
+        self.prefixes.iter().find_map(|Prefixes { strip, add }| {
+            let rest = told.strip_prefix(add.as_deref().unwrap_or_default())?;
+            let stripped = strip.as_ref().map(|strip| Cow::Owned(format!("{strip}{rest}")));
+            [stripped, Some(Cow::Borrowed(rest))].into_iter().flatten().find(|name| crosses(name))
+        })
     }
 
     /// Why a template member at `path` (`metric/member[/member]`) can't cross, with the rule that
@@ -192,7 +225,8 @@ impl<'a> Sides<'a> {
             };
         };
         if let Some(clause) = self.redacts.first_against(metric, datatype) {
-            return Judged { verdict: Verdict::Redact { rule: clause.rule }, shape: None };
+            let verdict = Verdict::Redact { rule: clause.rule, forward: first.rule };
+            return Judged { verdict, shape: None };
         }
         let clause = match fit(first) {
             Fit::Opaque => {

@@ -46,7 +46,7 @@ fn verdict(policy: &Policy, entity: Entity<'_>, metric: &str, datatype: DataType
     let name = |id: RuleId| policy.rule(id).unwrap().name();
     match policy.judge(entity, metric, Some(datatype)) {
         Verdict::Forward { rule } => name(rule).to_owned(),
-        Verdict::Redact { rule } => format!("redacted by {}", name(rule)),
+        Verdict::Redact { rule, .. } => format!("redacted by {}", name(rule)),
         Verdict::Drop { reason, rule: Some(rule) } => format!("{reason} by {}", name(rule)),
         Verdict::Drop { reason, rule: None } => reason.to_string(),
     }

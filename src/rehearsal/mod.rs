@@ -395,7 +395,7 @@ impl Arrived {
 /// The rule that decided.
 fn rule_of(verdict: Verdict) -> Option<RuleId> {
     match verdict {
-        Verdict::Forward { rule } | Verdict::Redact { rule } => Some(rule),
+        Verdict::Forward { rule } | Verdict::Redact { rule, .. } => Some(rule),
         Verdict::Drop { rule, .. } => rule,
     }
 }

@@ -71,6 +71,8 @@ reasons! {
     Deadband = "deadband",
     /// A newer value took its place while it waited for `min-interval-ms` to be over.
     Interval = "interval",
+    /// The policy gives its name on IT to something else.
+    NameCollision = "name_collision",
     /// Over a rule's rate limit, and not to wait for its turn.
     Rate = "rate",
     /// Over the limit that every edge node has, and not to wait for its turn.

@@ -140,6 +140,7 @@ impl Mirror {
         origin: &mut Origin<'a>,
     ) -> Result<(), Reason> {
         let topic = entity_topic(&relayed.topic)?;
+        self.check_names(topic.entity)?;
         origin.entity = Some(topic.entity);
         let decoded = sparkplug::decode(&relayed.payload, &self.settings.caps)
             .map_err(|_| Reason::BadFrame)?;
@@ -438,6 +439,15 @@ impl Mirror {
         });
         let origin = Origin { entity, node: Some(id.into()) };
         self.ledger.drop(Dropped { origin, what: What::Metrics(metrics), reason, rule: None });
+    }
+
+    /// Refuses names that the copy of the policy gives to nothing, or takes from what has them
+    /// in the plant: the OT half doesn't write them.
+    pub(super) fn check_names(&self, told: Entity<'_>) -> Result<(), Reason> {
+        let known = |policy: &std::sync::Arc<crate::policy::Policy>| {
+            policy.renames().original(told).is_some()
+        };
+        if self.policy.as_ref().is_none_or(known) { Ok(()) } else { Err(Reason::Recheck) }
     }
 }
 

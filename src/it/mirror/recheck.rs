@@ -11,7 +11,7 @@ use foldhash::fast::RandomState;
 use crate::it::mirror::layout::{Layout, Slot};
 use crate::it::mirror::{Mirror, NodeId, Now};
 use crate::policy::shape::{Disarm, Pseudonyms, Shape, disarm_metric};
-use crate::policy::{EntityPlan, RuleId, Verdict};
+use crate::policy::{EntityPlan, Rule, RuleId, Verdict};
 use crate::sparkplug::{DataType, Entity, Metric, Template, Value};
 use crate::telemetry::{Dropped, Origin, Reason, What};
 
@@ -90,11 +90,17 @@ impl Mirror {
         let Some(policy) = self.policy.clone() else { return false };
         let node = usize::try_from(id.0).ok().and_then(|place| self.nodes.get(place));
         let Some(node) = node else { return false };
-        let entity = Entity { group: &node.group, edge_node: &node.edge_node, device };
-        let plan = policy.plan(entity);
+        let told = Entity { group: &node.group, edge_node: &node.edge_node, device };
+        // The policy names things as the plant does.
+        let original = policy.renames().original(told);
+        let plan = original.map(|entity| policy.plan(entity));
         let mut rechecked = Rechecked::default();
         let mut any_altered = false;
-        let any_gone = layout.retain(|slot| match judge(&plan, slot) {
+        let judged = |slot: &mut Slot| match &plan {
+            Some(plan) => judge(plan, policy.rules(), slot),
+            None => Err(None),
+        };
+        let any_gone = layout.retain(|slot| match judged(slot) {
             Ok(altered) => {
                 if altered {
                     any_altered = true;
@@ -159,10 +165,12 @@ impl Mirror {
 ///
 /// # Errors
 /// It may not be told at all, with the rule that says so.
-fn judge(plan: &EntityPlan<'_>, slot: &mut Slot) -> Result<bool, Option<RuleId>> {
+fn judge(plan: &EntityPlan<'_>, rules: &[Rule], slot: &mut Slot) -> Result<bool, Option<RuleId>> {
     let name = slot.metric.name.clone().unwrap_or_default();
     let datatype = slot.metric.datatype.and_then(DataType::from_code);
-    let judged = plan.judge_and_shape(&name, datatype);
+    let own = plan.original(rules, &name, datatype);
+    let path = own.as_deref().unwrap_or(&name);
+    let judged = plan.judge_and_shape(path, datatype);
     let shape = judged.shape.unwrap_or_else(|| Shape::unshaped());
     match &slot.metric.value {
         // Definitions come along with their instances; the OT half has pruned them.
@@ -172,15 +180,17 @@ fn judge(plan: &EntityPlan<'_>, slot: &mut Slot) -> Result<bool, Option<RuleId>>
         // A denied member takes its instance along: births must have exactly the members of the
         // definition, which other instances share.
         Some(Value::Template(template)) => {
-            let instance = Instance { plan, name_bytes: name.len(), disarm: shape.disarm() };
-            instance.check(template, &name)?;
+            let instance = Instance { plan, name_bytes: path.len(), disarm: shape.disarm() };
+            instance.check(template, path)?;
         }
         _ => {}
     }
-    let (rule, shape) = match judged.verdict {
-        Verdict::Forward { rule } => (rule, Some(Arc::clone(shape))),
-        Verdict::Redact { rule } => (rule, None),
-        Verdict::Drop { rule, .. } => return Err(rule),
+    let (rule, shape) = match (own.is_some(), judged.verdict) {
+        (true, Verdict::Forward { rule }) => (rule, Some(Arc::clone(shape))),
+        (true, Verdict::Redact { rule, .. }) => (rule, None),
+        (_, Verdict::Drop { rule, .. }) => return Err(rule),
+        // It would cross under another name.
+        (false, _) => return Err(None),
     };
     let word = Word { rule, shape };
     let changed = word.recheck_birth(&mut slot.metric);

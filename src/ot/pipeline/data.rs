@@ -14,7 +14,7 @@ use crate::ot::plant::{
 use crate::policy::{RuleId, Verdict};
 use crate::sparkplug::value::fits;
 use crate::sparkplug::{
-    Borrowed, Caps, DataType, Entity, EntityTopic, Metric, NamedMetric, PayloadWriter, Value,
+    Borrowed, Caps, DataType, EntityTopic, Metric, NamedMetric, PayloadWriter, Value,
 };
 use crate::telemetry::{Fate, Reason, What};
 
@@ -179,7 +179,11 @@ impl Turn<'_> {
                     items.push(Item { slot, metric, historical, rule, restores, early, unborn });
                     continue;
                 }
-                Verdict::Redact { rule } => (Reason::Redacted, Some(rule)),
+                Verdict::Redact { rule, .. } => {
+                    // Readers have yet to hear of it.
+                    parts.state.birth_due |= !target.born;
+                    (Reason::Redacted, Some(rule))
+                }
                 Verdict::Drop { reason, rule } => (reason, rule),
             };
             self.drop(parts.origin, What::Metric(target.name()), reason, rule);
@@ -209,10 +213,18 @@ impl Turn<'_> {
             return Err((Reason::TypeMismatch, None));
         }
         let judged = judge(&plan, name, Some(datatype));
-        if let Verdict::Drop { reason, rule } = judged.verdict {
+        let rule = match judged.verdict {
+            Verdict::Forward { rule } | Verdict::Redact { forward: rule, .. } => rule,
             // Not remembered: names that no rule forwards would only take memory.
-            return Err((reason, rule));
+            Verdict::Drop { reason, rule } => return Err((reason, rule)),
+        };
+        if self.collides(*entity) {
+            return Err((Reason::NameCollision, None));
         }
+        let own_definitions = entity.device.is_none().then_some(&**definitions);
+        let told_as = self
+            .name_late(state, own_definitions, name, rule)
+            .map_err(|reason| (reason, Some(rule)))?;
         // Born without a value: what this message says about it is entered like any data.
         let born = Metric {
             value: None,
@@ -222,6 +234,7 @@ impl Turn<'_> {
         let slot = state.layout.insert(born, datatype).ok_or((Reason::OverCapacity, None))?;
         if let Some(target) = state.layout.slot_mut(slot) {
             shape::enter(target, &judged, losses);
+            target.told_as = told_as;
         }
         Ok(slot)
     }
@@ -361,7 +374,7 @@ impl Turn<'_> {
             }
             // A few bytes of alias become a name each time; the sum has a bound.
             let before = payload.written();
-            payload.metric(Some(slot.name()), &item.metric);
+            payload.metric(Some(slot.told_name()), &item.metric);
             if payload.written() > MAX_PAYLOAD_BYTES {
                 payload.take_back(before);
                 self.drop(node.origin(device), What::Metric(slot.name()), Reason::OverCap, None);
@@ -370,7 +383,7 @@ impl Turn<'_> {
             }
         }
         if told {
-            let topic = EntityTopic::data(Entity { device, ..node.entity() }).to_string();
+            let topic = EntityTopic::data(node.told(device)).to_string();
             let loss_before = !synthetic && std::mem::take(&mut node.loss);
             self.out.push(Body::Relayed(Relayed {
                 source: self.settings.source.clone(),

@@ -72,6 +72,9 @@ fn append_slots(
     });
     for slot in chosen {
         let mut metric = slot.current.clone();
+        if let Some(told) = &slot.told_as {
+            metric.name = Some(told.to_string());
+        }
         complete(&mut metric, node, definitions(node, content));
         shape::tell_in_birth(slot, &mut metric, timestamp, how);
         metrics.push(metric);

@@ -410,7 +410,7 @@ impl Turn<'_> {
             let Some(held) = &slot.held else { continue };
             let rule = match slot.verdict {
                 Verdict::Forward { rule } => rule,
-                Verdict::Redact { rule } => {
+                Verdict::Redact { rule, .. } => {
                     lost.push((place, (Reason::Redacted, Some(rule))));
                     continue;
                 }

@@ -11,7 +11,7 @@ use super::shape;
 use super::{Counters, Now, PipelineSettings};
 use crate::journal::{Body, Keyframe, MAX_BODY_BYTES, Relayed};
 use crate::ot::plant::{
-    EntityState, Life, Node, Removed, SURVEY_BYTES, Slot, Survey, Types, allowance,
+    Definitions, EntityState, Life, Node, Removed, SURVEY_BYTES, Slot, Survey, Types, allowance,
 };
 use crate::policy::shape::Pseudonyms;
 use crate::policy::{EntityPlan, Judged, Limiter, Policy, RuleId, Verdict};
@@ -64,9 +64,10 @@ impl Turn<'_> {
             && node
                 .state(topic.entity.device)
                 .is_some_and(|state| state.layout.aliases().next().is_some());
+        let told = EntityTopic { entity: node.told(topic.entity.device), ..topic };
         self.out.push(Body::Relayed(Relayed {
             source: self.settings.source.clone(),
-            topic: topic.to_string(),
+            topic: told.to_string(),
             payload: payload.encode_to_vec(),
             received_ms: self.now.wall_ms,
             loss_before,
@@ -78,8 +79,15 @@ impl Turn<'_> {
     }
 
     /// Judges every metric of one entity by the policy. `losses` are those of its node.
-    pub(super) fn judge(&self, entity: Entity<'_>, state: &mut EntityState, losses: u64) {
+    pub(super) fn judge(
+        &self,
+        entity: Entity<'_>,
+        definitions: Option<&Definitions>,
+        state: &mut EntityState,
+        losses: u64,
+    ) {
         shape::judge(&self.policy.plan(entity), state, losses, self.now, judge);
+        self.name_metrics(entity, definitions, state);
     }
 
     /// Drops something. Every drop goes through here, or is a message's [`Fate`].
@@ -107,7 +115,7 @@ impl Turn<'_> {
                     first = first.or(Some((reason, rule)));
                 }
                 // The metric is in the birth, its value isn't.
-                Verdict::Forward { rule } | Verdict::Redact { rule } => {
+                Verdict::Forward { rule } | Verdict::Redact { rule, .. } => {
                     if let Some(reason) = shape::withheld(slot, self.policy.pseudonyms()) {
                         self.drop(origin, What::Metric(slot.name()), reason, Some(rule));
                     }
@@ -222,18 +230,19 @@ impl Turn<'_> {
         let slots = &state.layout.slots;
         if slots.is_empty() && state.layout.born_empty {
             let entity = Entity::device(&node.group, &node.edge_node, device);
-            return self.policy.device_in_scope(entity);
+            return self.policy.device_in_scope(entity) && !self.collides(entity);
         }
         slots.iter().any(|slot| slot.is_told())
     }
 
     pub(super) fn node_in_scope(&self, node: &Node) -> bool {
-        self.policy.node_in_scope(&node.group, &node.edge_node)
+        self.policy.node_in_scope(&node.group, &node.edge_node) && !self.collides(node.entity())
     }
 
     /// Journals the NBIRTH of a live node. Its devices are not born by it.
     pub(super) fn announce_node(&mut self, node: &mut Node, synthetic: bool) {
         node.types_due = false;
+        self.name_node(node);
         node.told = node.types.needed.clone();
         release_held(&mut node.own);
         let timestamp = self.birth_timestamp(&node.own, synthetic);
@@ -258,6 +267,7 @@ impl Turn<'_> {
 
     /// Journals the DBIRTH of a live device.
     pub(super) fn announce_device(&mut self, node: &mut Node, device: &str, synthetic: bool) {
+        self.name_device(node, device);
         let Some(state) = node.devices.get_mut(device) else { return };
         release_held(state);
         let timestamp = self.birth_timestamp(state, synthetic);
@@ -420,15 +430,17 @@ pub(super) fn keyframes<'a>(
         let payload = encode::node_birth(node, Content::Born, timestamp(&node.own), how);
         Body::Keyframe(Keyframe {
             source: source.to_owned(),
-            topic: EntityTopic::birth(node.entity()).to_string(),
+            topic: EntityTopic::birth(node.told(None)).to_string(),
             payload: payload.encode_to_vec(),
             uncertain: node.own.uncertain,
-            devices: devices().map(|(name, _)| name.to_string()).collect(),
+            devices: devices()
+                .filter_map(|(name, _)| node.told(Some(name)).device.map(str::to_owned))
+                .collect(),
             losses: node.losses,
         })
     });
     let others = devices().map(move |(name, state)| {
-        let entity = Entity::device(&node.group, &node.edge_node, name);
+        let entity = node.told(Some(name));
         let payload = encode::device_birth(node, state, Content::Born, timestamp(state), how);
         Body::Keyframe(Keyframe {
             source: source.to_owned(),

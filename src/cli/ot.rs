@@ -27,6 +27,8 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     warnings.extend(found);
     let broker = half::broker_settings(&config.broker, config.client_id)?;
     half::begin("ot", &arguments.half, warnings)?;
+    let status = half::status_settings(config.status, &config.broker, &broker);
+    let notifier = half::notifier()?;
     let paths = config.policy_paths;
     let settings = Settings {
         pipeline: PipelineSettings {
@@ -43,12 +45,15 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
         state_dir: config.state_dir,
         policy,
         policy_loader: Box::new(move || half::read_policy_again(&paths)),
+        status,
+        notifier,
     };
     ot::run(settings).map_err(|error| {
         let exit = match &error {
             OtError::State(_) | OtError::Journal(_) | OtError::Start(_) | OtError::StoppedShort => {
                 Exit::Io
             }
+            OtError::Report(error) => half::report_exit(error),
             OtError::Panicked => Exit::Software,
         };
         Failure::new(exit, error.to_string())

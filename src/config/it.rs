@@ -10,6 +10,7 @@ use super::broker::{DEFAULT_IT_MAX_PACKET_BYTES, RawBroker};
 use super::diagnostic::{Diagnostics, SourceFile};
 use super::journal::{self, RawJournalSource};
 use super::reader::{Environment, Reader, Section, code};
+use super::status::{RawMetrics, RawStatus, StatusConfig};
 use super::{BrokerConfig, RawPolicies, RawState, read_policies, read_state};
 
 /// `client-id-prefix`: each mirrored edge node has an MQTT session of its own; this begins its
@@ -49,6 +50,7 @@ pub struct ItConfig {
     pub policy_paths: Vec<PathBuf>,
     pub mirror: MirrorConfig,
     pub backfill: BackfillConfig,
+    pub status: StatusConfig,
 }
 
 /// Where an IT half without stored state begins to read the journal (`first-start`).
@@ -119,6 +121,8 @@ struct RawIt {
     policies: Option<Spanned<RawPolicies>>,
     mirror: Option<Spanned<RawMirror>>,
     backfill: Option<Spanned<RawBackfill>>,
+    status: Option<Spanned<RawStatus>>,
+    metrics: Option<Spanned<RawMetrics>>,
 }
 
 /// `[mirror]` as it is written.
@@ -200,6 +204,7 @@ impl ItConfig {
             1..=1_000_000,
             DEFAULT_BACKFILL_MESSAGES_PER_S,
         );
+        let status = StatusConfig::read(reader, raw.status, raw.metrics);
         Some(ItConfig {
             client_id_prefix: prefix.unwrap_or_else(|| DEFAULT_CLIENT_ID_PREFIX.to_owned()),
             broker: broker?,
@@ -212,6 +217,7 @@ impl ItConfig {
                 enabled: backfill.enabled.is_none_or(Spanned::into_inner),
                 messages_per_s: bounded(messages_per_s),
             },
+            status,
         })
     }
 }

@@ -13,6 +13,7 @@ mod ot;
 pub mod policies;
 mod reader;
 mod secret;
+mod status;
 #[cfg(test)]
 mod tests;
 pub mod tls;
@@ -31,6 +32,7 @@ pub use it::{BackfillConfig, DataQos, FirstStart, ItConfig, MirrorConfig, OnGap}
 pub use journal::{Durability, JournalConfig};
 pub use ot::{OtConfig, RelayConfig};
 pub use secret::{Secret, SecretFile};
+pub use status::StatusConfig;
 
 /// `[policies]` of both files as it is written.
 #[derive(Debug, Default, Deserialize)]

@@ -10,6 +10,7 @@ use super::broker::{DEFAULT_OT_MAX_PACKET_BYTES, RawBroker};
 use super::diagnostic::{Diagnostics, SourceFile};
 use super::journal::RawJournal;
 use super::reader::{Environment, Reader, Section, code};
+use super::status::{RawMetrics, RawStatus, StatusConfig};
 use super::{BrokerConfig, JournalConfig, RawPolicies, RawState, read_policies, read_state};
 
 /// `keyframe-every-s`: after any loss the mirror is whole again within this time. A minute
@@ -38,6 +39,7 @@ pub struct OtConfig {
     /// Directory that the OT half alone may write.
     pub state_dir: PathBuf,
     pub relay: RelayConfig,
+    pub status: StatusConfig,
 }
 
 /// `[relay]`: how the OT half follows the plant.
@@ -63,6 +65,8 @@ struct RawOt {
     journal: Option<Spanned<RawJournal>>,
     state: Option<Spanned<RawState>>,
     relay: Option<Spanned<RawRelay>>,
+    status: Option<Spanned<RawStatus>>,
+    metrics: Option<Spanned<RawMetrics>>,
 }
 
 /// `[relay]` as it is written.
@@ -118,6 +122,7 @@ impl OtConfig {
         let state_dir = read_state(reader, &section, state, "\"/var/lib/sparkdiode/ot\"");
         let (_, relay) = Section::of("relay", raw.relay);
         let relay = RelayConfig::read(reader, &relay);
+        let status = StatusConfig::read(reader, raw.status, raw.metrics);
         let name = name?;
         Some(OtConfig {
             client_id: client_id.unwrap_or_else(|| format!("sparkdiode-ot-{name}")),
@@ -127,6 +132,7 @@ impl OtConfig {
             journal: journal?,
             state_dir: state_dir?,
             relay,
+            status,
         })
     }
 }

@@ -9,6 +9,7 @@
 mod connection;
 mod pipeline;
 mod plant;
+mod watch;
 mod worker;
 
 use std::io;
@@ -23,11 +24,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
 use self::connection::{SessionEvent, SessionHandle, Sink};
+use self::watch::Watch;
 use self::worker::{Clock, Shared, Work, Worker, WorkerSettings};
 use crate::broker::BrokerSettings;
 use crate::journal::{JournalError, Writer, WriterOptions};
 use crate::policy::Policy;
 use crate::state::{StateDir, StateError};
+use crate::telemetry::Notifier;
+use crate::telemetry::status::{ReportError, StatusSettings, Teller};
 
 pub use self::pipeline::{Counters, Now, Pipeline, PipelineSettings, Received};
 pub use self::worker::WorkerError;
@@ -58,6 +62,8 @@ pub struct Settings {
     pub policy: Policy,
     /// Called on SIGHUP.
     pub policy_loader: PolicyLoader,
+    pub status: StatusSettings,
+    pub notifier: Notifier,
 }
 
 impl std::fmt::Debug for Settings {
@@ -80,6 +86,9 @@ pub enum OtError {
     State(#[from] StateError),
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// What this half says of itself can't be written where it should.
+    #[error(transparent)]
+    Report(#[from] ReportError),
     /// The operating system refused a thread, a timer or a signal handler.
     #[error("cannot start: {0}")]
     Start(#[from] io::Error),
@@ -108,12 +117,24 @@ impl From<WorkerError> for OtError {
 /// # Errors
 /// [`OtError`]; what was acknowledged until then is in the journal.
 pub fn run(settings: Settings) -> Result<(), OtError> {
-    let Settings { relay_name, broker, pipeline, journal, state_dir, policy, policy_loader } =
-        settings;
+    let Settings {
+        relay_name,
+        broker,
+        pipeline,
+        journal,
+        state_dir,
+        policy,
+        policy_loader,
+        status,
+        notifier,
+    } = settings;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let clock = Clock::new();
     let state = StateDir::open(&state_dir)?;
     let writer = Writer::open(journal, clock.now().wall_ms)?;
+    let now = clock.now();
+    let teller = Teller::start("ot", status, state_dir, notifier.clone(), now.mono, now.wall_ms)?;
+    let watch = Watch::new(relay_name.clone(), teller, notifier.clone());
     let (work, queue) = crossbeam_channel::bounded(QUEUED_MESSAGES);
     let (receipts, released) = tokio::sync::mpsc::unbounded_channel();
     let shared = Arc::new(Shared::default());
@@ -129,7 +150,8 @@ pub fn run(settings: Settings) -> Result<(), OtError> {
         receipts,
         Arc::clone(&shared),
         clock,
-    )?;
+    )?
+    .watched_by(watch);
     let (done, ended) = tokio::sync::oneshot::channel();
     std::thread::Builder::new().name("worker".into()).spawn(move || {
         worker.run();
@@ -142,7 +164,14 @@ pub fn run(settings: Settings) -> Result<(), OtError> {
         let sink = Rc::clone(&queue);
         let mut polling = tokio::task::spawn_local(async move { session.run(&*sink).await });
         let mut acknowledging = tokio::task::spawn_local(handle.clone().acknowledge(released));
-        let result = supervise(&queue, &handle, policy_loader, ended).await;
+        let pulsing = notifier.feed_every().map(|every| {
+            let queue = Rc::clone(&queue);
+            tokio::task::spawn_local(async move { pulse(&queue, every).await })
+        });
+        let result = supervise(&queue, &handle, policy_loader, &notifier, ended).await;
+        if let Some(pulsing) = pulsing {
+            pulsing.abort();
+        }
         // The worker dropped its end of the receipts: when the task ends, all are handed over.
         let _ = tokio::time::timeout(GOODBYE_WITHIN, &mut acknowledging).await;
         handle.disconnect();
@@ -159,29 +188,38 @@ async fn supervise(
     queue: &Queue,
     handle: &SessionHandle,
     load: PolicyLoader,
+    notifier: &Notifier,
     mut ended: tokio::sync::oneshot::Receiver<()>,
 ) -> Result<(), OtError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
     tracing::info!(target: "ot", "started");
+    notifier.ready();
     loop {
         tokio::select! {
             _ = &mut ended => return Err(OtError::Panicked),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hang_up.recv() => match load() {
+            _ = hang_up.recv() => {
+                notifier.reloading();
+                match load() {
                 Ok(policy) => {
                     let filters = policy.subscriptions();
                     queue.put_work(Work::Policy(Box::new(policy))).await;
                     handle.refilter(filters);
                 }
-                Err(error) => tracing::error!(target: "ot", error,
-                    "policy not reloaded; the earlier one stays in force"),
-            },
+                Err(error) => {
+                    tracing::error!(target: "ot", error,
+                    "policy not reloaded; the earlier one stays in force");
+                    notifier.ready();
+                }
+                }
+            }
         }
     }
     tracing::info!(target: "ot", "stopping");
+    notifier.stopping();
     queue.shared.stopping.store(true, Ordering::Relaxed);
     let stopped = async {
         queue.put_work(Work::Stop).await;
@@ -194,6 +232,15 @@ async fn supervise(
             queue.shared.give_up.store(true, Ordering::Relaxed);
             Err(OtError::StoppedShort)
         }
+    }
+}
+
+/// Sends pulses through the way that messages take. Where they can't get through, because the
+/// worker stands still, the watchdog isn't fed.
+async fn pulse(queue: &Queue, every: Duration) {
+    loop {
+        queue.put_work(Work::Pulse).await;
+        tokio::time::sleep(every).await;
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::connection::{Delivered, Receipt};
 use super::pipeline::{Now, Pipeline, Received};
 use super::plant::StoredPlant;
+use super::watch::{Seen, Watch};
 use crate::journal::{Body, JournalError, Start, Writer};
 use crate::policy::Policy;
 use crate::state::{StateDir, StateError, StateFile, Stored};
@@ -50,6 +51,8 @@ pub(super) enum Work {
     },
     Lost,
     Policy(Box<Policy>),
+    /// The network thread asks for a sign of life.
+    Pulse,
     /// Everything before it is to be journalled, then the worker ends.
     Stop,
 }
@@ -91,6 +94,7 @@ pub(super) struct Worker {
     /// Not before then, after an error.
     next_segment: Duration,
     state_trouble: bool,
+    watch: Option<Watch>,
 }
 
 impl Worker {
@@ -160,11 +164,18 @@ impl Worker {
             next_retain: now.mono,
             next_segment: now.mono,
             state_trouble: false,
+            watch: None,
         };
         worker.begin_segment(now)?;
         worker.push(now, &out);
         worker.writer.commit()?;
         Ok(worker)
+    }
+
+    /// Lets people see how it is.
+    pub(super) fn watched_by(mut self, watch: Watch) -> Worker {
+        self.watch = Some(watch);
+        self
     }
 
     /// Runs until [`Work::Stop`].
@@ -194,6 +205,7 @@ impl Worker {
             }
             self.structure_changed |= self.pipeline.take_structure_changed();
             self.store(now, stop);
+            self.show(now, false);
             if stop {
                 return;
             }
@@ -253,9 +265,35 @@ impl Worker {
                 let before = out.len();
                 self.pipeline.reload(now, *policy, out);
                 out.insert(before, Body::Start(self.start()));
+                if let Some(watch) = &self.watch {
+                    watch.reloaded();
+                }
+            }
+            Work::Pulse => {
+                if let Some(watch) = &mut self.watch {
+                    watch.take_pulse();
+                }
             }
             Work::Stop => {}
         }
+    }
+
+    /// Shows people and the service manager how it is.
+    fn show(&mut self, now: Now, refuses: bool) {
+        let Some(watch) = &mut self.watch else { return };
+        if refuses {
+            watch.refused()
+        } else {
+            watch.passed()
+        }
+        watch.tick(&Seen {
+            now,
+            pipeline: &self.pipeline,
+            writer: &self.writer,
+            shared: &self.shared,
+            queued_messages: self.work.len(),
+            refuses,
+        });
     }
 
     fn push(&mut self, now: Now, bodies: &[Body]) {
@@ -290,6 +328,7 @@ impl Worker {
             if self.shared.give_up.load(Ordering::Relaxed) {
                 return false;
             }
+            self.show(self.clock.now(), true);
             std::thread::sleep(pause);
             pause = pause.saturating_mul(2).min(LAST_PAUSE);
         }

@@ -4,7 +4,9 @@ mod account;
 mod escape;
 mod ledger;
 pub mod logging;
+mod notify;
 mod reason;
+pub mod status;
 mod timestamp;
 
 pub use account::Account;
@@ -13,5 +15,6 @@ pub use ledger::{
     DropList, Dropped, Drops, Fate, Imbalance, Ledger, NodeAccount, NodeSlot, Origin, RuleAccount,
     What,
 };
+pub use notify::Notifier;
 pub use reason::Reason;
 pub use timestamp::{format_date, format_utc};

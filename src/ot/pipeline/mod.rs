@@ -31,6 +31,7 @@ use crate::policy::{Limiter, Policy};
 use crate::sparkplug::{
     Caps, DecodeError, Entity, EntityTopic, MessageType, Payload, Topic, decode,
 };
+use crate::telemetry::status::TrackedNode;
 use crate::telemetry::{Account, Fate, Imbalance, Ledger, NodeSlot, Origin, Reason};
 
 /// How often the pipeline reports to its journal.
@@ -261,6 +262,20 @@ impl Pipeline {
     /// What doesn't balance: a bug.
     pub fn check_account(&self) -> Result<(), Imbalance> {
         self.ledger.check(self.plant.nodes().iter().map(Node::waiting).sum())
+    }
+
+    /// Whether the broker's session is up.
+    pub fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    /// The edge nodes, for the account.
+    pub fn nodes(&self) -> impl Iterator<Item = TrackedNode<'_>> {
+        self.plant.nodes().iter().map(|node| TrackedNode {
+            slot: node.slot,
+            entity: node.entity(),
+            alive: node.own.announced,
+        })
     }
 
     /// What the account doesn't tell.

@@ -1,0 +1,234 @@
+//! When a half says how it is, and what both halves say alike.
+
+use std::path::PathBuf;
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::{
+    AccountStatus, BrokerStatus, CertificateStatus, FORMAT, Level, ReportError, Reporter,
+    ReporterSettings, Status,
+};
+use crate::broker::CertificateEnd;
+use crate::telemetry::Notifier;
+
+/// Days before the end of a certificate from which on somebody should look: what people need to
+/// get a new one in a plant.
+const EXPIRY_WARNING_DAYS: i64 = 30;
+const DAY_MS: u64 = 86_400_000;
+
+/// What a half says of itself, and how often.
+#[derive(Clone, Debug)]
+pub struct StatusSettings {
+    /// Files are written this often.
+    pub every: Duration,
+    /// The summary event comes this often.
+    pub summary_every: Duration,
+    pub textfile: Option<PathBuf>,
+    /// `host:port` of the half's broker.
+    pub broker_address: String,
+    /// Ends of the certificates that the half uses.
+    pub certificates: Vec<CertificateEnd>,
+}
+
+/// Says how a half is, when that is due.
+#[derive(Debug)]
+pub struct Teller {
+    half: &'static str,
+    settings: StatusSettings,
+    reporter: Reporter,
+    started_ms: u64,
+    next: Duration,
+    next_summary: Duration,
+    /// That the account doesn't balance was told.
+    imbalance_told: bool,
+    connected: Option<bool>,
+    since_ms: u64,
+}
+
+/// What is due now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    pub status: bool,
+    pub summary: bool,
+}
+
+impl Teller {
+    /// Starts the reporter. `at` is now, since any fixed start.
+    ///
+    /// # Errors
+    /// A directory can be written by others, or no thread can be had.
+    pub fn start(
+        half: &'static str,
+        settings: StatusSettings,
+        state_dir: PathBuf,
+        notifier: Notifier,
+        at: Duration,
+        wall_ms: u64,
+    ) -> Result<Teller, ReportError> {
+        let textfile = settings.textfile.clone();
+        let reporter = Reporter::start(ReporterSettings { state_dir, textfile }, notifier)?;
+        Ok(Teller {
+            half,
+            reporter,
+            started_ms: wall_ms,
+            next: at,
+            next_summary: at.saturating_add(settings.summary_every),
+            settings,
+            imbalance_told: false,
+            connected: None,
+            since_ms: wall_ms,
+        })
+    }
+
+    /// What is due at `at`.
+    pub fn due(&self, at: Duration) -> Due {
+        let summary = self.next_summary <= at;
+        Due { status: summary || self.next <= at, summary }
+    }
+
+    /// A status with what both halves say alike.
+    pub fn status(&mut self, wall_ms: u64, connected: bool, sessions: u64) -> Status {
+        if self.connected.replace(connected).is_some_and(|before| before != connected) {
+            self.since_ms = wall_ms;
+        }
+        let every_ms = u64::try_from(self.settings.every.as_millis()).unwrap_or(u64::MAX);
+        let mut status = Status {
+            format: FORMAT,
+            half: self.half.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started_ms: self.started_ms,
+            written_ms: wall_ms,
+            every_ms,
+            broker: BrokerStatus {
+                address: self.settings.broker_address.clone(),
+                connected,
+                since_ms: Some(self.since_ms),
+                sessions,
+            },
+            certificate: first_end(&self.settings.certificates, wall_ms),
+            ..Status::default()
+        };
+        if let Some(CertificateStatus { file, days_left, .. }) = &status.certificate {
+            let words = match days_left {
+                ..0 => Some((Level::Critical, format!("certificate `{file}` has expired"))),
+                0..EXPIRY_WARNING_DAYS => {
+                    Some((Level::Warning, format!("certificate `{file}` ends in {days_left} days")))
+                }
+                _ => None,
+            };
+            if let Some((level, words)) = words {
+                status.health.add(level, words);
+            }
+        }
+        status
+    }
+
+    /// Hands the status over to those who write it. `at` is when [`Teller::due`] was asked.
+    pub fn tell(&mut self, at: Duration, status: Status) {
+        self.next = at.saturating_add(self.settings.every);
+        if self.next_summary <= at {
+            self.next_summary = at.saturating_add(self.settings.summary_every);
+        }
+        self.check(&status.account);
+        self.reporter.report(status);
+    }
+
+    /// An account that doesn't balance is told once, and again if it did so in between.
+    fn check(&mut self, account: &AccountStatus) {
+        let AccountStatus { received, forwarded, dropped, waiting, .. } = *account;
+        match &account.imbalance {
+            Some(imbalance) if !std::mem::replace(&mut self.imbalance_told, true) => {
+                tracing::error!(
+                    imbalance,
+                    received,
+                    forwarded,
+                    dropped,
+                    waiting,
+                    "the account does not balance"
+                );
+            }
+            Some(_) => {}
+            None => self.imbalance_told = false,
+        }
+    }
+}
+
+/// The certificate that ends first.
+fn first_end(certificates: &[CertificateEnd], wall_ms: u64) -> Option<CertificateStatus> {
+    let first = certificates.iter().min_by_key(|certificate| certificate.not_after)?;
+    let end = first.not_after.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let not_after_ms = u64::try_from(end.as_millis()).unwrap_or(u64::MAX);
+    let days = |span: u64| i64::try_from(span / DAY_MS).unwrap_or(i64::MAX);
+    let days_left = match not_after_ms.checked_sub(wall_ms) {
+        Some(left) => days(left),
+        // The day on which it ended is the first that isn't left.
+        None => days(wall_ms.saturating_sub(not_after_ms)).saturating_neg().saturating_sub(1),
+    };
+    Some(CertificateStatus { file: first.file.display().to_string(), not_after_ms, days_left })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end(days: u64) -> CertificateEnd {
+        let not_after = UNIX_EPOCH.checked_add(Duration::from_secs(days * 86_400)).unwrap();
+        CertificateEnd { file: format!("{days}.pem").into(), not_after }
+    }
+
+    fn teller(directory: &std::path::Path, certificates: Vec<CertificateEnd>) -> Teller {
+        let settings = StatusSettings {
+            every: Duration::from_secs(2),
+            summary_every: Duration::from_secs(60),
+            textfile: None,
+            broker_address: "b:1".to_owned(),
+            certificates,
+        };
+        let (at, state_dir) = (Duration::from_secs(5), directory.to_owned());
+        Teller::start("ot", settings, state_dir, Notifier::none(), at, 1_000).unwrap()
+    }
+
+    #[test]
+    fn the_certificate_that_ends_first_is_told_and_judged() {
+        let directory = tempfile::tempdir().unwrap();
+        for (days, left, level) in [
+            (131, 31, Level::Ok),
+            (129, 29, Level::Warning),
+            (100, 0, Level::Warning),
+            (99, -2, Level::Critical),
+        ] {
+            let mut teller = teller(directory.path(), vec![end(500), end(days), end(300)]);
+            // An instant after the beginning of day 100.
+            let wall_ms = 100 * DAY_MS + u64::from(days != 100);
+            let status = teller.status(wall_ms, true, 1);
+            let certificate = status.certificate.unwrap();
+            assert_eq!(certificate.file, format!("{days}.pem"));
+            let expected = if days == 131 || days == 129 { left - 1 } else { left };
+            assert_eq!(certificate.days_left, expected, "{days}");
+            let level = if days == 131 { Level::Ok } else { level };
+            assert_eq!(status.health.level, level, "{days}");
+        }
+    }
+
+    #[test]
+    fn statuses_and_summaries_have_their_own_intervals() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut teller = teller(directory.path(), Vec::new());
+        let mut statuses = 0;
+        let mut summaries = 0;
+        for second in 5..=125 {
+            let at = Duration::from_secs(second);
+            let due = teller.due(at);
+            summaries += u32::from(due.summary);
+            if due.status {
+                statuses += 1;
+                let status = teller.status(second * 1_000, second > 60, 1);
+                let since = if second > 60 { 61_000..=62_000 } else { 1_000..=1_000 };
+                assert!(since.contains(&status.broker.since_ms.unwrap()), "{status:?}");
+                teller.tell(at, status);
+            }
+        }
+        assert_eq!(summaries, 2);
+        assert_eq!(statuses, 61);
+    }
+}

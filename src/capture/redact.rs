@@ -183,7 +183,7 @@ mod tests {
         let metric = |name: &str, value| Metric {
             name: Some(name.into()),
             value: Some(value),
-            properties: Some(PropertySet {
+            properties: Some(Box::new(PropertySet {
                 keys: vec!["Quality".into(), "q".into()],
                 values: [192, 193]
                     .map(|code| crate::sparkplug::PropertyValue {
@@ -192,7 +192,7 @@ mod tests {
                         value: Some(Property::Int(code)),
                     })
                     .to_vec(),
-            }),
+            })),
             ..Metric::default()
         };
         let payload = Payload {
@@ -280,7 +280,7 @@ mod tests {
             _ => {}
         }
         if let Some(metadata) = &mut metric.metadata {
-            let MetaData { file_name, file_type, md5, description, size, .. } = metadata;
+            let MetaData { file_name, file_type, md5, description, size, .. } = &mut **metadata;
             for text in [file_name, file_type, md5, description].into_iter().flatten() {
                 *text = MARK_TEXT.into();
             }

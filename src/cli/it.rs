@@ -29,6 +29,8 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
     let policy = read_policy_copy(&config, &mut warnings)?;
     let broker = half::broker_settings(&config.broker, config.client_id_prefix)?;
     half::begin("it", &arguments.half, warnings)?;
+    let status = half::status_settings(config.status, &config.broker, &broker);
+    let notifier = half::notifier()?;
     let settings = Settings {
         broker,
         journal_dir: config.journal_path,
@@ -41,10 +43,13 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         backfill_per_s: at_least_one(config.backfill.messages_per_s),
         mirror: mirror_settings(config.mirror, config.backfill.enabled, &config.broker),
         policy,
+        status,
+        notifier,
     };
     it::run(settings).map_err(|error| {
         let exit = match &error {
             ItError::State(_) | ItError::Journal(_) | ItError::Start(_) => Exit::Io,
+            ItError::Report(error) => half::report_exit(error),
             ItError::Panicked => Exit::Software,
         };
         Failure::new(exit, error.to_string())

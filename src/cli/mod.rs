@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand. [`report`] is the only one that prints.
 
+mod capture;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
@@ -12,6 +13,7 @@ mod ot;
 #[cfg(feature = "reference")]
 mod reference;
 pub mod report;
+mod units;
 
 use std::ffi::OsString;
 
@@ -39,6 +41,7 @@ enum Command {
     Ot(ot::OtArgs),
     It(it::ItArgs),
     Check(check::CheckArgs),
+    Capture(capture::CaptureArgs),
     Journal(journal::JournalArgs),
     LabCerts(lab_certs::LabCertsArgs),
     #[cfg(feature = "demo")]
@@ -59,6 +62,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Ot(arguments) => ot::run(&arguments),
         Command::It(arguments) => it::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Capture(arguments) => capture::run(&arguments),
         Command::Journal(arguments) => journal::run(&arguments),
         Command::LabCerts(arguments) => lab_certs::run(&arguments),
         #[cfg(feature = "demo")]

@@ -17,6 +17,8 @@ paths = ["policies", "/etc/extra.toml"]
 path = "journal"
 [state]
 path = "ot"
+[status]
+[metrics]
 [relay]
 "#;
 
@@ -29,6 +31,8 @@ path = "journal"
 path = "it"
 [policies]
 paths = ["policies"]
+[status]
+[metrics]
 [mirror]
 [backfill]
 "#;
@@ -120,11 +124,15 @@ fn every_table_refuses_an_unknown_key() {
         (OT, "[policies]", "`[policies]`", true),
         (OT, "[journal]", "`[journal]`", true),
         (OT, "[state]", "`[state]`", true),
+        (OT, "[status]", "`[status]`", true),
+        (OT, "[metrics]", "`[metrics]`", true),
         (OT, "[relay]", "`[relay]`", true),
         (IT, "[broker]", "`[broker]`", false),
         (IT, "[journal]", "`[journal]`", false),
         (IT, "[state]", "`[state]`", false),
         (IT, "[policies]", "`[policies]`", false),
+        (IT, "[status]", "`[status]`", false),
+        (IT, "[metrics]", "`[metrics]`", false),
         (IT, "[mirror]", "`[mirror]`", false),
         (IT, "[backfill]", "`[backfill]`", false),
     ];

@@ -13,20 +13,25 @@ mod driver;
 pub mod mirror;
 mod notices;
 mod state;
+mod vitals;
 
 use std::io;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use driver::{Driver, DriverSettings};
 use mirror::{Mirror, MirrorSettings, NodeId, SessionEvent};
 use tokio::signal::unix::{SignalKind, signal};
+use vitals::Vitals;
 
 use crate::broker::BrokerSettings;
 use crate::journal::JournalError;
 use crate::policy::Policy;
 use crate::state::StateError;
+use crate::telemetry::Notifier;
+use crate::telemetry::status::{ReportError, StatusSettings, Teller};
 
 /// Reads the policies again; an error is told to the operator, and the old policy stays.
 pub type PolicyLoader = Box<dyn Fn() -> Result<Policy, String> + Send>;
@@ -46,6 +51,8 @@ pub struct Settings {
     pub backfill_per_s: NonZeroU32,
     /// A copy of the policy to check frames against, and how to read it again on SIGHUP.
     pub policy: Option<(Policy, PolicyLoader)>,
+    pub status: StatusSettings,
+    pub notifier: Notifier,
 }
 
 impl std::fmt::Debug for Settings {
@@ -84,6 +91,8 @@ enum Happened {
     Stop,
     /// SIGHUP.
     Reload,
+    /// The network thread asks for a sign of life.
+    Pulse,
 }
 
 /// Why the IT half ended.
@@ -93,6 +102,9 @@ pub enum ItError {
     State(#[from] StateError),
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// What this half says of itself can't be written where it should.
+    #[error(transparent)]
+    Report(#[from] ReportError),
     /// The operating system refused a thread, a timer or a signal handler.
     #[error("cannot start: {0}")]
     Start(#[from] io::Error),
@@ -120,7 +132,13 @@ pub fn run(settings: Settings) -> Result<(), ItError> {
         backfill_per_s: settings.backfill_per_s,
         policy_loader,
     };
-    let driver = Driver::new(driver_settings, mirror, sessions, state, happened)?;
+    let Settings { status, state_dir, notifier, .. } = settings;
+    let own = notifier.clone();
+    let make_vitals = |now: mirror::Now| {
+        let teller = Teller::start("it", status, state_dir, own.clone(), now.at, now.wall_ms)?;
+        Ok(Vitals::new(teller, own))
+    };
+    let driver = Driver::new(driver_settings, mirror, sessions, state, happened, make_vitals)?;
     let (done, mut ended) = tokio::sync::oneshot::channel();
     runtime.block_on(async move {
         let mut terminate = signal(SignalKind::terminate())?;
@@ -130,14 +148,30 @@ pub fn run(settings: Settings) -> Result<(), ItError> {
             let _ = done.send(driver.run());
         })?;
         tracing::info!(target: "it", "started");
+        notifier.ready();
+        let feed_every = notifier.feed_every();
         loop {
             let happened = tokio::select! {
                 result = &mut ended => return result.map_err(|_| ItError::Panicked)?,
                 _ = terminate.recv() => Happened::Stop,
                 _ = interrupt.recv() => Happened::Stop,
                 _ = hang_up.recv() => Happened::Reload,
+                () = pause(feed_every) => Happened::Pulse,
             };
+            match happened {
+                Happened::Stop => notifier.stopping(),
+                Happened::Reload => notifier.reloading(),
+                _ => {}
+            }
             let _ = sender.send(happened);
         }
     })
+}
+
+/// Until a pulse is due; for ever where nobody watches.
+async fn pause(every: Option<Duration>) {
+    match every {
+        Some(every) => tokio::time::sleep(every).await,
+        None => std::future::pending().await,
+    }
 }

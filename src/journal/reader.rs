@@ -70,6 +70,17 @@ pub enum LostCause {
     Rewound,
 }
 
+impl LostCause {
+    /// In words, as in logs and the status file.
+    pub const fn words(self) -> &'static str {
+        match self {
+            LostCause::Retention => "retention",
+            LostCause::Damage => "damage",
+            LostCause::Rewound => "rewound",
+        }
+    }
+}
+
 impl Lost {
     /// How many frames.
     pub fn frames(&self) -> u64 {

@@ -49,6 +49,17 @@ pub(super) struct Receipt {
     ack: ManualAck,
 }
 
+impl Delivered {
+    /// Quality of service of the delivery.
+    pub(super) fn qos(&self) -> u8 {
+        match self.receipt.as_ref().map(|receipt| &receipt.ack) {
+            None => 0,
+            Some(ManualAck::PubAck(_)) => 1,
+            Some(ManualAck::PubRec(_)) => 2,
+        }
+    }
+}
+
 #[cfg(test)]
 impl Receipt {
     pub(super) fn numbered(packet_id: u16) -> Receipt {
@@ -118,6 +129,17 @@ pub(super) fn session(broker: &BrokerSettings, filters: Vec<String>) -> (Session
     let address = format!("{}:{}", broker.host, broker.port);
     let credentials = broker.credentials.clone();
     (Session { eventloop, requests, filters, connection, address, credentials }, handle)
+}
+
+/// Prepares a session of somebody who only watches: it ends with the connection, and leaves
+/// nothing at the broker.
+pub(super) fn passing_session(
+    broker: &BrokerSettings,
+    filters: Vec<String>,
+) -> (Session, SessionHandle) {
+    let (mut session, handle) = session(broker, filters);
+    session.eventloop.mqtt_options.set_clean_session(true);
+    (session, handle)
 }
 
 impl Session {
@@ -320,8 +342,15 @@ mod tests {
     }
 
     #[test]
-    fn the_connect_packet_keeps_the_session_and_has_no_will() {
-        let broker = BrokerSettings {
+    fn a_session_that_watches_leaves_nothing_at_the_broker() {
+        let (session, _) = passing_session(&broker(), Vec::new());
+        let options = &session.eventloop.mqtt_options;
+        assert!(options.last_will().is_none());
+        assert!(options.clean_session());
+    }
+
+    fn broker() -> BrokerSettings {
+        BrokerSettings {
             host: "localhost".into(),
             port: 1883,
             client_id: "relay".into(),
@@ -329,8 +358,12 @@ mod tests {
             keep_alive: Duration::from_secs(30),
             max_packet_bytes: 1 << 20,
             tls: None,
-        };
-        let options = options(&broker);
+        }
+    }
+
+    #[test]
+    fn the_connect_packet_keeps_the_session_and_has_no_will() {
+        let options = options(&broker());
         assert!(options.last_will().is_none());
         assert!(!options.clean_session());
         assert_eq!(options.ack_mode(), AckMode::Manual);

@@ -9,6 +9,7 @@
 mod connection;
 mod pipeline;
 mod plant;
+mod vitals;
 mod watch;
 mod worker;
 
@@ -24,7 +25,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
 use self::connection::{SessionEvent, SessionHandle, Sink};
-use self::watch::Watch;
+use self::vitals::Vitals;
 use self::worker::{Clock, Shared, Work, Worker, WorkerSettings};
 use crate::broker::BrokerSettings;
 use crate::journal::{JournalError, Writer, WriterOptions};
@@ -34,6 +35,7 @@ use crate::telemetry::Notifier;
 use crate::telemetry::status::{ReportError, StatusSettings, Teller};
 
 pub use self::pipeline::{Counters, Now, Pipeline, PipelineSettings, Received};
+pub use self::watch::{WatchEnd, WatchError, WatchSettings, Watched, watch};
 pub use self::worker::WorkerError;
 
 /// Messages on their way to the worker: some batches.
@@ -134,7 +136,7 @@ pub fn run(settings: Settings) -> Result<(), OtError> {
     let writer = Writer::open(journal, clock.now().wall_ms)?;
     let now = clock.now();
     let teller = Teller::start("ot", status, state_dir, notifier.clone(), now.mono, now.wall_ms)?;
-    let watch = Watch::new(relay_name.clone(), teller, notifier.clone());
+    let vitals = Vitals::new(relay_name.clone(), teller, notifier.clone());
     let (work, queue) = crossbeam_channel::bounded(QUEUED_MESSAGES);
     let (receipts, released) = tokio::sync::mpsc::unbounded_channel();
     let shared = Arc::new(Shared::default());
@@ -151,7 +153,7 @@ pub fn run(settings: Settings) -> Result<(), OtError> {
         Arc::clone(&shared),
         clock,
     )?
-    .watched_by(watch);
+    .with_vitals(vitals);
     let (done, ended) = tokio::sync::oneshot::channel();
     std::thread::Builder::new().name("worker".into()).spawn(move || {
         worker.run();

@@ -1,145 +1,184 @@
-//! What the OT half says of itself: its status, and signs of life for the service manager.
+//! Watches the OT broker for the policy tools: the same connection as the relay's, with no way
+//! to publish, under another client identifier and in a session that ends with it, so that the
+//! relay's own session isn't disturbed.
 
-use std::sync::atomic::Ordering;
+use std::cell::RefCell;
+use std::io;
+use std::ops::ControlFlow;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::QUEUED_BYTES;
-use super::pipeline::{Now, Pipeline};
-use super::worker::Shared;
-use crate::journal::Writer;
-use crate::telemetry::Notifier;
-use crate::telemetry::status::{Level, OtStatus, PolicyStatus, Status, Teller};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::LocalSet;
 
-/// Part of the queue's limit above which somebody should look: the worker doesn't keep up.
-const QUEUE_WARNING_PERCENT: usize = 80;
+use super::GOODBYE_WITHIN;
+use super::connection::{self, Receipt, SessionEvent, Sink};
+use crate::broker::BrokerSettings;
 
-/// Says how the half is.
+/// What is watched, and for how long.
 #[derive(Debug)]
-pub(super) struct Watch {
-    relay: String,
-    teller: Teller,
-    tracker: crate::telemetry::status::Tracker,
-    notifier: Notifier,
-    /// The network thread asked for a sign of life, which is owed once all that was received
-    /// before is journalled.
-    pulse: bool,
+pub struct WatchSettings {
+    /// With a client identifier of its own.
+    pub broker: BrokerSettings,
+    /// MQTT topic filters. The stored births of the broker come in any case.
+    pub filters: Vec<String>,
+    /// `None`: until it is ended.
+    pub run_for: Option<Duration>,
 }
 
-/// What a status is made of.
-pub(super) struct Seen<'a> {
-    pub(super) now: Now,
-    pub(super) pipeline: &'a Pipeline,
-    pub(super) writer: &'a Writer,
-    pub(super) shared: &'a Shared,
-    pub(super) queued_messages: usize,
-    /// The journal can't be written.
-    pub(super) refuses: bool,
+/// What the broker tells. Times are the wall clock, in milliseconds since the epoch (UTC).
+#[derive(Clone, Copy, Debug)]
+pub enum Watched<'a> {
+    Connected {
+        at_ms: u64,
+    },
+    Lost {
+        at_ms: u64,
+    },
+    Message {
+        at_ms: u64,
+        /// `None`: not UTF-8, which no topic may be.
+        topic: Option<&'a str>,
+        payload: &'a [u8],
+        qos: u8,
+        retain: bool,
+        dup: bool,
+    },
 }
 
-impl Watch {
-    pub(super) fn new(relay: String, teller: Teller, notifier: Notifier) -> Watch {
-        Watch { relay, teller, tracker: Default::default(), notifier, pulse: false }
-    }
+/// Why watching ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchEnd {
+    /// The time was over.
+    Time,
+    /// SIGINT or SIGTERM.
+    Signal,
+    /// Whoever was told had enough.
+    Enough,
+}
 
-    /// The network thread asks for a sign of life.
-    pub(super) fn take_pulse(&mut self) {
-        self.pulse = true;
-    }
+/// Why nothing can be watched.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    /// The first attempt failed; its cause was logged.
+    #[error("no connection to the OT broker `{0}`")]
+    NotConnected(String),
+    /// The operating system refused a timer or a signal handler.
+    #[error("cannot start: {0}")]
+    Start(#[from] io::Error),
+}
 
-    /// Everything before the last pulse went through.
-    pub(super) fn passed(&mut self) {
-        if std::mem::take(&mut self.pulse) {
-            self.notifier.feed_watchdog();
+/// Tells `take` what comes, until the time is over, a signal arrives, or `take` breaks. A
+/// connection that is lost later is made again.
+///
+/// # Errors
+/// [`WatchError`].
+pub fn watch(
+    settings: WatchSettings,
+    take: &mut dyn FnMut(Watched<'_>) -> ControlFlow<()>,
+) -> Result<WatchEnd, WatchError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let WatchSettings { broker, filters, run_for } = settings;
+    let address = format!("{}:{}", broker.host, broker.port);
+    let watching = async {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let (session, handle) = connection::passing_session(&broker, filters);
+        let (receipts, taken) = tokio::sync::mpsc::unbounded_channel();
+        let told = Told { take, receipts, was_connected: false, failed: false, is_over: false };
+        let told = RefCell::new(told);
+        let sink = Taker { told, over: Notify::new() };
+        let acknowledging = tokio::task::spawn_local(handle.clone().acknowledge(taken));
+        let mut polling = std::pin::pin!(session.run(&sink));
+        let time = async {
+            match run_for {
+                Some(time) => tokio::time::sleep(time).await,
+                None => std::future::pending().await,
+            }
+        };
+        let end = tokio::select! {
+            // Only after a DISCONNECT, which nobody has asked for yet.
+            () = &mut polling => WatchEnd::Enough,
+            () = sink.over.notified() => WatchEnd::Enough,
+            () = time => WatchEnd::Time,
+            _ = interrupt.recv() => WatchEnd::Signal,
+            _ = terminate.recv() => WatchEnd::Signal,
+        };
+        sink.told.borrow_mut().is_over = true;
+        let (was_connected, failed) = {
+            let told = sink.told.borrow();
+            (told.was_connected, told.failed)
+        };
+        if was_connected {
+            handle.disconnect();
+            let _ = tokio::time::timeout(GOODBYE_WITHIN, polling).await;
         }
-    }
+        acknowledging.abort();
+        if failed || (!was_connected && end != WatchEnd::Signal) {
+            return Err(WatchError::NotConnected(address));
+        }
+        Ok(end)
+    };
+    runtime.block_on(LocalSet::new().run_until(watching))
+}
 
-    /// The worker tries to write the journal, in vain: a restart would not help, and would cost
-    /// what is known of the plant.
-    pub(super) fn refused(&self) {
-        self.notifier.feed_watchdog();
-    }
+/// Hands what comes over, and then acknowledges it.
+struct Taker<'a> {
+    told: RefCell<Told<'a>>,
+    over: Notify,
+}
 
-    /// A policy is in force: a reload is over.
-    pub(super) fn reloaded(&self) {
-        self.notifier.ready();
-    }
+struct Told<'a> {
+    take: &'a mut dyn FnMut(Watched<'_>) -> ControlFlow<()>,
+    receipts: UnboundedSender<Vec<Receipt>>,
+    was_connected: bool,
+    /// The first attempt to connect failed.
+    failed: bool,
+    /// Nothing more is handed over; what comes now is on its way to a closed door.
+    is_over: bool,
+}
 
-    /// Tells the status, if that is due.
-    pub(super) fn tick(&mut self, seen: &Seen<'_>) {
-        let at = seen.now.mono;
-        let due = self.teller.due(at);
-        if !due.status {
+impl Sink for Taker<'_> {
+    async fn put(&self, event: SessionEvent) {
+        let mut told = self.told.borrow_mut();
+        if told.is_over {
             return;
         }
-        let status = self.status(seen);
-        if due.summary {
-            summarise(&status);
+        let at_ms = wall_ms();
+        let flow = match event {
+            SessionEvent::Connected { .. } => {
+                told.was_connected = true;
+                (told.take)(Watched::Connected { at_ms })
+            }
+            SessionEvent::Lost if !told.was_connected => {
+                told.failed = true;
+                ControlFlow::Break(())
+            }
+            SessionEvent::Lost => (told.take)(Watched::Lost { at_ms }),
+            SessionEvent::Message(delivered) => {
+                let flow = (told.take)(Watched::Message {
+                    at_ms,
+                    topic: std::str::from_utf8(&delivered.topic).ok(),
+                    payload: &delivered.payload,
+                    qos: delivered.qos(),
+                    retain: delivered.retain,
+                    dup: delivered.dup,
+                });
+                // The other end lives as long as the session.
+                let _ = told.receipts.send(delivered.receipt.into_iter().collect());
+                flow
+            }
+        };
+        if flow.is_break() {
+            told.is_over = true;
+            self.over.notify_one();
         }
-        self.teller.tell(at, status);
-    }
-
-    fn status(&mut self, seen: &Seen<'_>) -> Status {
-        let Seen { now, pipeline, writer, shared, queued_messages, refuses } = *seen;
-        let connected = pipeline.is_connected();
-        let mut status = self.teller.status(now.wall_ms, connected, connected.into());
-        status.relay.clone_from(&self.relay);
-        let checked = pipeline.check_account();
-        let (account, nodes) =
-            self.tracker.track(now.mono, pipeline.ledger(), checked, pipeline.nodes());
-        (status.account, status.nodes) = (account, nodes);
-        let policy = pipeline.policy();
-        status.policy = Some(PolicyStatus {
-            digest: policy.digest().to_owned(),
-            rules: count(policy.rules().len()),
-        });
-        let queued_bytes = shared.queued_bytes.load(Ordering::Relaxed);
-        let counters = pipeline.counters();
-        status.ot = Some(OtStatus {
-            gaps: counters.gaps,
-            unknown_fields: counters.unknown_fields,
-            queue_messages: count(queued_messages),
-            queue_bytes: count(queued_bytes),
-            queue_limit_bytes: count(QUEUED_BYTES),
-            journal_bytes: writer.bytes(),
-            journal_limit_bytes: writer.retain_bytes(),
-            journal_seq: writer.next_seq(),
-            journal_epoch: writer.epoch(),
-            journal_refuses: refuses,
-        });
-        let health = &mut status.health;
-        if !connected {
-            health.add(Level::Critical, "not connected to the OT broker");
-        }
-        if refuses {
-            health.add(Level::Critical, "the journal refuses frames; nothing is acknowledged");
-        }
-        if let Some(imbalance) = &status.account.imbalance {
-            health.add(Level::Critical, format!("the account does not balance: {imbalance}"));
-        }
-        if queued_bytes > QUEUED_BYTES.saturating_mul(QUEUE_WARNING_PERCENT).saturating_div(100) {
-            health.add(Level::Warning, "the queue is nearly full");
-        }
-        status
     }
 }
 
-fn summarise(status: &Status) {
-    let account = &status.account;
-    let drops: Vec<String> = account
-        .reasons
-        .iter()
-        .map(|drops| format!("{}={}/{}", drops.reason, drops.messages, drops.metrics))
-        .collect();
-    tracing::info!(target: "ot",
-        received = account.received,
-        forwarded = account.forwarded,
-        dropped = drops.join(" "),
-        waiting = account.waiting,
-        received_per_s = format!("{:.1}", account.rates.received_per_s),
-        nodes_alive = status.nodes.alive,
-        nodes_known = status.nodes.known,
-        "summary");
-}
-
-fn count(number: usize) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
+#[expect(clippy::disallowed_methods, reason = "the driver's clock")]
+fn wall_ms() -> u64 {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)
 }

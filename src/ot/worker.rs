@@ -15,7 +15,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::connection::{Delivered, Receipt};
 use super::pipeline::{Now, Pipeline, Received};
 use super::plant::StoredPlant;
-use super::watch::{Seen, Watch};
+use super::vitals::{Seen, Vitals};
 use crate::journal::{Body, JournalError, Start, Writer};
 use crate::policy::Policy;
 use crate::state::{StateDir, StateError, StateFile, Stored};
@@ -94,7 +94,7 @@ pub(super) struct Worker {
     /// Not before then, after an error.
     next_segment: Duration,
     state_trouble: bool,
-    watch: Option<Watch>,
+    vitals: Option<Vitals>,
 }
 
 impl Worker {
@@ -164,7 +164,7 @@ impl Worker {
             next_retain: now.mono,
             next_segment: now.mono,
             state_trouble: false,
-            watch: None,
+            vitals: None,
         };
         worker.begin_segment(now)?;
         worker.push(now, &out);
@@ -173,8 +173,8 @@ impl Worker {
     }
 
     /// Lets people see how it is.
-    pub(super) fn watched_by(mut self, watch: Watch) -> Worker {
-        self.watch = Some(watch);
+    pub(super) fn with_vitals(mut self, vitals: Vitals) -> Worker {
+        self.vitals = Some(vitals);
         self
     }
 
@@ -196,6 +196,7 @@ impl Worker {
             }
             if self.next_tick <= now.mono {
                 self.pipeline.tick(now, &mut out);
+                self.tell_turned_rules();
                 self.next_tick = now.mono.saturating_add(TICK_EVERY);
             }
             self.push(now, &out);
@@ -265,13 +266,13 @@ impl Worker {
                 let before = out.len();
                 self.pipeline.reload(now, *policy, out);
                 out.insert(before, Body::Start(self.start()));
-                if let Some(watch) = &self.watch {
-                    watch.reloaded();
+                if let Some(vitals) = &self.vitals {
+                    vitals.reloaded();
                 }
             }
             Work::Pulse => {
-                if let Some(watch) = &mut self.watch {
-                    watch.take_pulse();
+                if let Some(vitals) = &mut self.vitals {
+                    vitals.take_pulse();
                 }
             }
             Work::Stop => {}
@@ -280,13 +281,13 @@ impl Worker {
 
     /// Shows people and the service manager how it is.
     fn show(&mut self, now: Now, refuses: bool) {
-        let Some(watch) = &mut self.watch else { return };
+        let Some(vitals) = &mut self.vitals else { return };
         if refuses {
-            watch.refused()
+            vitals.refused();
         } else {
-            watch.passed()
+            vitals.passed();
         }
-        watch.tick(&Seen {
+        let surroundings = vitals.tick(&Seen {
             now,
             pipeline: &self.pipeline,
             writer: &self.writer,
@@ -294,6 +295,17 @@ impl Worker {
             queued_messages: self.work.len(),
             refuses,
         });
+        if let Some(surroundings) = surroundings {
+            self.pipeline.set_surroundings(surroundings);
+        }
+    }
+
+    fn tell_turned_rules(&mut self) {
+        for id in self.pipeline.take_turned_rules() {
+            let Some(rule) = self.pipeline.policy().rule(id) else { continue };
+            let what = if rule.is_open() { "a rule is in force now" } else { "a rule ended" };
+            tracing::info!(target: "ot", rule = rule.name(), "{what}");
+        }
     }
 
     fn push(&mut self, now: Now, bodies: &[Body]) {

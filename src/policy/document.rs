@@ -111,6 +111,38 @@ impl<'a, 'i> Section<'a, 'i> {
         }
     }
 
+    /// The date and time under `key`, as it was written: a TOML datetime or a string.
+    pub(super) fn moment(
+        &mut self,
+        key: &'static str,
+        problems: &mut Diagnostics,
+    ) -> Option<Placed<String>> {
+        let value = self.take(key)?;
+        match value.get_ref() {
+            DeValue::String(string) => Some(place(value.span(), string.clone().into_owned())),
+            DeValue::Datetime(moment) => Some(place(value.span(), moment.to_string())),
+            _ => self.wrong_type(key, value, "a date with time and zone", problems),
+        }
+    }
+
+    /// Every key of the table with its string: a table whose keys are the operator's own.
+    pub(super) fn pairs(self, problems: &mut Diagnostics) -> Vec<(Placed<String>, Placed<String>)> {
+        let mut pairs = Vec::new();
+        for (key, value) in self.table {
+            let name = key.get_ref().as_ref();
+            match value.get_ref() {
+                DeValue::String(string) => pairs.push((
+                    place(key.span(), name.to_owned()),
+                    place(value.span(), string.clone().into_owned()),
+                )),
+                _ => {
+                    let _: Option<()> = self.wrong_type(name, value, "a string", problems);
+                }
+            }
+        }
+        pairs
+    }
+
     /// The table under `key`, with the place of its header.
     pub(super) fn table(
         &mut self,

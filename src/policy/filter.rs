@@ -114,6 +114,14 @@ impl TopicFilter {
         self.group.matches(group) && self.edge_node.matches(edge_node)
     }
 
+    /// The only device that it selects.
+    pub(super) fn device(&self) -> Option<&str> {
+        match &self.reach {
+            Reach::Devices(level) => level.name(),
+            Reach::Node | Reach::All => None,
+        }
+    }
+
     /// Whether it selects `entity`.
     pub(super) fn matches(&self, entity: Entity<'_>) -> bool {
         self.matches_node(entity.group, entity.edge_node)

@@ -19,6 +19,11 @@
 //! | P015 | bad rate |
 //! | P016 | over a cap |
 //! | P017 | empty list |
+//! | P018 | unknown word for `priority` or `mode` |
+//! | P030 | bad moment or bad hours of the week |
+//! | P031 | limits of nodes or of the link given twice |
+//! | P032 | bad entry in a table of names |
+//! | P033 | two things with the same name on IT |
 //! | P101 | warning: control metrics never cross |
 //! | P102 | warning: a character that is no wildcard here |
 //! | P103 | warning: nothing is forwarded |
@@ -29,6 +34,8 @@ use std::collections::HashMap;
 use toml::de::DeTable;
 
 use super::document::Section;
+use super::limits::{Limits, LimitsReader};
+use super::rename::{Renames, RenamesReader};
 use super::rule::{Action, Rule};
 use super::rule_reader::{RULE_KEYS, RuleReader};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile};
@@ -38,9 +45,19 @@ const MAX_FILE_BYTES: usize = 16 * 1024 * 1024;
 /// Rules of one policy, over all files.
 const MAX_RULES: usize = 100_000;
 
-/// Reads all rules of `sources` in order. The rules are only to be used if there is no error
-/// among the problems.
-pub(super) fn read(sources: &[SourceFile]) -> (Vec<Rule>, Diagnostics) {
+/// What policy files say.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    pub(super) rules: Vec<Rule>,
+    pub(super) limits: Limits,
+    pub(super) renames: Renames,
+}
+
+/// Reads all of `sources` in order. The content is only to be used if there is no error among
+/// the problems.
+pub(super) fn read(sources: &[SourceFile]) -> (Content, Diagnostics) {
+    let mut limits = LimitsReader::default();
+    let mut renames = RenamesReader::default();
     let mut problems = Diagnostics::new();
     let mut rules = Vec::new();
     let mut names = HashMap::new();
@@ -70,11 +87,14 @@ pub(super) fn read(sources: &[SourceFile]) -> (Vec<Rule>, Diagnostics) {
             }
             rules.extend(rule);
         }
+        limits.read(file, &mut section, &mut problems);
+        renames.read(file, &mut section, &mut problems);
         let misplaced = |key: &str| {
             RULE_KEYS.contains(&key).then(|| "it belongs below a `[[rule]]`".to_owned())
         };
         section.finish(misplaced, &mut problems);
     }
+    let renames = renames.finish(&rules, sources, &mut problems);
     let forwards = rules.iter().any(|rule| rule.action() == Action::Forward);
     if let (false, false, Some(file)) = (forwards, problems.has_errors(), sources.first()) {
         problems.push(
@@ -84,7 +104,7 @@ pub(super) fn read(sources: &[SourceFile]) -> (Vec<Rule>, Diagnostics) {
         );
     }
     problems.sort_by_position(sources);
-    (rules, problems)
+    (Content { rules, limits: limits.finish(), renames }, problems)
 }
 
 /// What the TOML parser says, with a hint where it alone doesn't help.

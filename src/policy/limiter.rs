@@ -51,6 +51,11 @@ impl Limiter {
         Limiter { clock, rules }
     }
 
+    /// Whether `rule` has a limit at all.
+    pub fn limits(&self, rule: RuleId) -> bool {
+        matches!(self.rules.get(rule.index()), Some(Some(_)))
+    }
+
     /// Whether one message of `bytes` bytes may pass under `rule` at `now`, the time since any
     /// fixed start. Time that goes backwards is taken as standing still. A rule without limits
     /// (and a number that isn't a rule of the policy) is never limited.

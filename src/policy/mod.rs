@@ -47,31 +47,43 @@ mod filter;
 mod glob;
 mod language;
 mod limiter;
+mod limits;
 #[cfg(test)]
 mod naive;
 mod plan;
 mod rate_reader;
+mod rename;
 mod rule;
 mod rule_reader;
+mod schedule;
 mod scope;
 mod subscribe;
 #[cfg(test)]
 mod tests;
+
+use std::ops::Range;
 
 use crate::config::diagnostic::Diagnostics;
 use crate::sparkplug::{DataType, Entity};
 
 pub use crate::config::diagnostic::SourceFile;
 pub use limiter::Limiter;
+pub use limits::Limits;
 pub use plan::{EntityPlan, Verdict};
-pub use rule::{Action, Bucket, Rate, Rule, RuleId};
+pub use rename::{Collision, Renames, is_reserved};
+pub use rule::{Action, Bucket, Mode, OnExcess, Prefixes, Priority, Rate, Rule, RuleId};
+pub use schedule::Schedule;
 
 /// A policy that was read without an error.
 #[derive(Clone, Debug)]
 pub struct Policy {
     rules: Vec<Rule>,
+    limits: Limits,
+    renames: Renames,
     digest: String,
     index: scope::RuleIndex,
+    /// For which moments, in milliseconds since the epoch, the schedules are as they are now.
+    settled: Option<Range<u64>>,
 }
 
 impl Policy {
@@ -87,12 +99,14 @@ impl Policy {
         sources.sort_by(|left, right| {
             (left.path.file_name(), &left.path).cmp(&(right.path.file_name(), &right.path))
         });
-        let (rules, problems) = language::read(&sources);
+        let (content, problems) = language::read(&sources);
         if problems.has_errors() {
             return Err(problems);
         }
+        let language::Content { rules, limits, renames } = content;
         let index = scope::RuleIndex::new(&rules);
-        Ok((Policy { rules, digest: digest::digest(&sources), index }, problems))
+        let digest = digest::digest(&sources);
+        Ok((Policy { rules, limits, renames, digest, index, settled: None }, problems))
     }
 
     /// SHA-256 over names and contents of the files, 64 hexadecimal digits. The directories in
@@ -104,6 +118,43 @@ impl Policy {
     /// The rules in order; a [`RuleId`] is a place in this list.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// What all rules together may let through.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The names of things on IT.
+    pub fn renames(&self) -> &Renames {
+        &self.renames
+    }
+
+    /// Opens and closes the rules with schedules as it has to be at `now_ms`, in milliseconds
+    /// since the epoch; those that changed. Until this is called for the first time, none of
+    /// them forwards, and all of them deny.
+    pub fn set_time(&mut self, now_ms: u64) -> Vec<RuleId> {
+        let mut changed = Vec::new();
+        if self.is_settled(now_ms) {
+            return changed;
+        }
+        let mut until = u64::MAX;
+        for (number, rule) in (0_u32..).zip(&mut self.rules) {
+            let Some(schedule) = rule.schedule else { continue };
+            let open = schedule.is_open(now_ms);
+            if std::mem::replace(&mut rule.open, open) != open {
+                changed.push(RuleId(number));
+            }
+            until = until.min(schedule.next_change_ms(now_ms).unwrap_or(u64::MAX));
+        }
+        // A clock that is set back asks again.
+        self.settled = Some(now_ms..until);
+        changed
+    }
+
+    /// Whether [`Policy::set_time`] has nothing to do at `now_ms`.
+    pub fn is_settled(&self, now_ms: u64) -> bool {
+        self.settled.as_ref().is_some_and(|settled| settled.contains(&now_ms))
     }
 
     /// The rule with this number.

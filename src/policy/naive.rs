@@ -27,9 +27,22 @@ struct Draft {
     allow: Names,
     deny: Names,
     datatypes: Option<Vec<DataType>>,
+    observes: bool,
+    /// In seconds since the epoch.
+    not_before: Option<u64>,
+    not_after: Option<u64>,
 }
 
 impl Draft {
+    fn acts(&self, now_s: u64) -> bool {
+        !self.observes && self.is_open(now_s)
+    }
+
+    fn is_open(&self, now_s: u64) -> bool {
+        self.not_before.is_none_or(|begin| begin <= now_s)
+            && self.not_after.is_none_or(|end| now_s < end)
+    }
+
     fn toml(&self, number: usize) -> String {
         let mut text = format!("[[rule]]\nname = \"r{number}\"\n");
         text.push_str(&format!("action = \"{}\"\n", self.action.name()));
@@ -50,6 +63,14 @@ impl Draft {
             text.push_str(&format!("datatypes = [{}]\n", quoted(&names)));
         }
         text.push_str(&format!("node-only = {}\n", self.node_only));
+        if self.observes {
+            text.push_str("mode = \"observe\"\n");
+        }
+        for (key, moment) in [("not-before", self.not_before), ("not-after", self.not_after)] {
+            if let Some(moment) = moment {
+                text.push_str(&format!("{key} = 1970-01-01T00:00:{moment:02}Z\n"));
+            }
+        }
         text
     }
 
@@ -93,9 +114,18 @@ impl Draft {
     }
 }
 
-fn judge(rules: &[Draft], entity: Entity<'_>, metric: &str, datatype: Option<DataType>) -> Verdict {
+fn judge(
+    rules: &[Draft],
+    acts: &dyn Fn(&Draft) -> bool,
+    entity: Entity<'_>,
+    metric: &str,
+    datatype: Option<DataType>,
+) -> Verdict {
     let first = |decides: &dyn Fn(&Draft) -> bool| {
-        rules.iter().position(decides).map(|number| RuleId(number as u32))
+        rules
+            .iter()
+            .position(|rule| acts(rule) && decides(rule))
+            .map(|number| RuleId(number as u32))
     };
     if let Some(rule) = first(&|rule| rule.denies(entity, metric, datatype)) {
         return Verdict::Drop { reason: Reason::Denied, rule: Some(rule) };
@@ -203,11 +233,22 @@ fn draft() -> impl Strategy<Value = Draft> {
         metrics(),
         option::weighted(0.3, subsequence(DATATYPES.to_vec(), 1..3)),
     );
-    (selectors, what).prop_map(
-        |((topics, groups, edge_nodes, devices, node_only), (action, allow, deny, datatypes))| {
+    let when = (
+        prop_oneof![3 => Just(false), 1 => Just(true)],
+        (option::weighted(0.2, 5_u64..25), option::weighted(0.2, 1_u64..20)),
+    );
+    (selectors, what, when).prop_map(
+        |(
+            (topics, groups, edge_nodes, devices, node_only),
+            (action, allow, deny, datatypes),
+            (observes, moments),
+        )| {
             let without_selector =
                 topics.is_none() && groups.is_none() && edge_nodes.is_none() && devices.is_none();
             Draft {
+                observes,
+                not_before: moments.0,
+                not_after: moments.1.map(|length| moments.0.unwrap_or(0).saturating_add(length)),
                 action,
                 node_only: node_only && devices.is_none(),
                 groups: if without_selector { Some(vec!["*".into()]) } else { groups },
@@ -256,34 +297,50 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn compiled_plan_agrees_with_the_definition(drafts in vec(draft(), 0..7)) {
-        let (drafts, policy) = compile(drafts);
+    fn compiled_plan_agrees_with_the_definition(drafts in vec(draft(), 0..7), now_s in 0_u64..50) {
+        let (drafts, mut policy) = compile(drafts);
+        policy.set_time(now_s.saturating_mul(1_000));
         for entity in entities() {
             let plan = policy.plan(entity);
             for metric in METRICS {
                 for datatype in DATATYPES.map(Some).into_iter().chain([None]) {
-                    let expected = judge(&drafts, entity, metric, datatype);
+                    let acting = |draft: &Draft| draft.acts(now_s);
+                    let expected = judge(&drafts, &acting, entity, metric, datatype);
                     prop_assert_eq!(plan.judge(metric, datatype), expected, "{} {}", entity, metric);
                     let denied = match expected {
                         Verdict::Drop { reason: Reason::Denied, rule } => rule,
                         _ => None,
                     };
                     prop_assert_eq!(plan.denies_member(metric, datatype), denied);
+                    let open = |draft: &Draft| draft.is_open(now_s);
+                    let would = match judge(&drafts, &open, entity, metric, datatype) {
+                        Verdict::Forward { rule } => Some(rule),
+                        Verdict::Drop { reason: Reason::Denied, rule } => rule,
+                        Verdict::Drop { .. } => None,
+                    };
+                    let observed = would.filter(|rule| drafts[rule.index()].observes);
+                    prop_assert_eq!(plan.observe(metric, datatype), observed);
                 }
             }
         }
     }
 
     #[test]
-    fn scope_takes_in_every_entity_of_which_anything_crosses(drafts in vec(draft(), 0..7)) {
-        let (drafts, policy) = compile(drafts);
+    fn scope_takes_in_every_entity_of_which_anything_crosses(
+        drafts in vec(draft(), 0..7), now_s in 0_u64..50,
+    ) {
+        let (drafts, mut policy) = compile(drafts);
+        policy.set_time(now_s.saturating_mul(1_000));
         for entity in entities() {
             let selected = |action| {
-                drafts.iter().any(|draft| draft.action == action && draft.selects(entity))
+                drafts.iter().any(|draft| {
+                    draft.action == action && draft.acts(now_s) && draft.selects(entity)
+                })
             };
             let crosses = METRICS.iter().any(|metric| {
                 DATATYPES.iter().any(|datatype| {
-                    let verdict = judge(&drafts, entity, metric, Some(*datatype));
+                    let acting = |draft: &Draft| draft.acts(now_s);
+                    let verdict = judge(&drafts, &acting, entity, metric, Some(*datatype));
                     matches!(verdict, Verdict::Forward { .. })
                 })
             });

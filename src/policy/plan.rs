@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::glob::Glob;
-use super::rule::{DataTypes, Rule, RuleId};
+use super::rule::{DataTypes, Mode, Rule, RuleId};
 use crate::sparkplug::{DataType, Entity};
 use crate::telemetry::Reason;
 
@@ -25,8 +25,9 @@ pub enum Verdict {
 /// The rules that select one entity. See [`super::Policy::plan`].
 #[derive(Debug)]
 pub struct EntityPlan<'a> {
-    denies: Clauses<'a>,
-    forwards: Clauses<'a>,
+    acting: Sides<'a>,
+    /// The same if the observing rules acted; `None` where there are none.
+    observed: Option<Sides<'a>>,
 }
 
 impl<'a> EntityPlan<'a> {
@@ -38,17 +39,30 @@ impl<'a> EntityPlan<'a> {
         let mut denies = Vec::new();
         let mut forwards = Vec::new();
         for (rule, candidate) in candidates {
-            if !candidate.selectors.select(entity) {
+            if !candidate.open || !candidate.selectors.select(entity) {
                 continue;
             }
+            let observes = candidate.mode == Mode::Observe;
             if let Some(globs) = candidate.denied() {
-                denies.push(Clause { rule, globs, datatypes: candidate.denied_datatypes() });
+                let datatypes = candidate.denied_datatypes();
+                denies.push(Clause { rule, globs, datatypes, observes });
             }
             if let Some(globs) = candidate.forwarded() {
-                forwards.push(Clause { rule, globs, datatypes: candidate.datatypes });
+                let datatypes = candidate.datatypes;
+                forwards.push(Clause { rule, globs, datatypes, observes });
             }
         }
-        EntityPlan { denies: Clauses::new(denies), forwards: Clauses::new(forwards) }
+        let observes = denies.iter().chain(&forwards).any(|clause| clause.observes);
+        if !observes {
+            return EntityPlan { acting: Sides::new(denies, forwards), observed: None };
+        }
+        let acting = |clauses: &[Clause<'a>]| {
+            clauses.iter().filter(|clause| !clause.observes).copied().collect()
+        };
+        EntityPlan {
+            acting: Sides::new(acting(&denies), acting(&forwards)),
+            observed: Some(Sides::new(denies, forwards)),
+        }
     }
 
     /// Judges the metric `metric`. Its `datatype` is `None` where it isn't known; doubt is
@@ -58,6 +72,49 @@ impl<'a> EntityPlan<'a> {
     /// The first denying rule decides, then the first forwarding one, in the order of
     /// [`super::Policy::rules`].
     pub fn judge(&self, metric: &str, datatype: Option<DataType>) -> Verdict {
+        self.acting.judge(metric, datatype)
+    }
+
+    /// The observing rule that would decide about the metric if it acted, and all other
+    /// observing rules too. Its action tells what it would do.
+    pub fn observe(&self, metric: &str, datatype: Option<DataType>) -> Option<RuleId> {
+        let sides = self.observed.as_ref()?;
+        let rule = match sides.judge(metric, datatype) {
+            Verdict::Forward { rule } => rule,
+            Verdict::Drop { reason: Reason::Denied, rule } => rule?,
+            Verdict::Drop { .. } => return None,
+        };
+        sides.observes(rule).then_some(rule)
+    }
+
+    /// The rule that denies a template member at `path` (`metric/member[/member]`) by its name,
+    /// its datatype, or both. A member whose datatype isn't known is denied by every rule that
+    /// denies some datatype of that name. Ask from the metric downwards: what is in a denied
+    /// metric or member is gone with it, though a glob may not match the longer path.
+    pub fn denies_member(&self, path: &str, datatype: Option<DataType>) -> Option<RuleId> {
+        self.acting.denied_by(path, datatype)
+    }
+
+    /// Whether no rule forwards anything of the entity, or one denies all of it.
+    pub fn drops_everything(&self) -> bool {
+        let whole = |clause: &Clause<'_>| clause.globs.is_empty() && clause.datatypes.is_none();
+        self.acting.forwards.list.is_empty() || self.acting.denies.list.iter().any(whole)
+    }
+}
+
+/// What denies and what forwards.
+#[derive(Debug)]
+struct Sides<'a> {
+    denies: Clauses<'a>,
+    forwards: Clauses<'a>,
+}
+
+impl<'a> Sides<'a> {
+    fn new(denies: Vec<Clause<'a>>, forwards: Vec<Clause<'a>>) -> Sides<'a> {
+        Sides { denies: Clauses::new(denies), forwards: Clauses::new(forwards) }
+    }
+
+    fn judge(&self, metric: &str, datatype: Option<DataType>) -> Verdict {
         if let Some(rule) = self.denied_by(metric, datatype) {
             return Verdict::Drop { reason: Reason::Denied, rule: Some(rule) };
         }
@@ -75,25 +132,16 @@ impl<'a> EntityPlan<'a> {
         }
     }
 
-    /// The rule that denies a template member at `path` (`metric/member[/member]`) by its name,
-    /// its datatype, or both. A member whose datatype isn't known is denied by every rule that
-    /// denies some datatype of that name. Ask from the metric downwards: what is in a denied
-    /// metric or member is gone with it, though a glob may not match the longer path.
-    pub fn denies_member(&self, path: &str, datatype: Option<DataType>) -> Option<RuleId> {
-        self.denied_by(path, datatype)
-    }
-
-    /// Whether no rule forwards anything of the entity, or one denies all of it.
-    pub fn drops_everything(&self) -> bool {
-        let whole = |clause: &Clause<'_>| clause.globs.is_empty() && clause.datatypes.is_none();
-        self.forwards.list.is_empty() || self.denies.list.iter().any(whole)
-    }
-
     fn denied_by(&self, name: &str, datatype: Option<DataType>) -> Option<RuleId> {
         self.denies.first(name, |clause| match (clause.datatypes, datatype) {
             (Some(datatypes), Some(datatype)) => datatypes.contains(datatype),
             _ => true,
         })
+    }
+
+    fn observes(&self, rule: RuleId) -> bool {
+        let mut clauses = self.denies.list.iter().chain(&self.forwards.list);
+        clauses.any(|clause| clause.rule == rule && clause.observes)
     }
 }
 
@@ -105,6 +153,8 @@ struct Clause<'a> {
     globs: &'a [Glob],
     /// `None`: every datatype.
     datatypes: Option<DataTypes>,
+    /// It only counts.
+    observes: bool,
 }
 
 /// Clauses in the order of their rules, with a table of their globs if they are many.
@@ -264,7 +314,12 @@ mod tests {
             .collect();
         let list: Vec<Clause<'_>> = (0_u32..)
             .zip(&globs)
-            .map(|(number, globs)| Clause { rule: RuleId(number), globs, datatypes: None })
+            .map(|(number, globs)| Clause {
+                rule: RuleId(number),
+                globs,
+                datatypes: None,
+                observes: false,
+            })
             .collect();
         let scanned = Clauses { list: list.clone(), table: None };
         let looked_up = Clauses::new(list);

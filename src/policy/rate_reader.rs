@@ -1,11 +1,13 @@
-//! Reads the `[rule.rate]` table of a rule.
+//! Reads a table of rates: `[rule.rate]` of a rule, `[limits.node]`, `[limits.link]`.
 
 use std::ops::Range;
 
+use toml::de::DeTable;
+
 use super::document::Section;
-use super::rule::{Bucket, Rate};
+use super::rule::{Bucket, OnExcess, Rate};
 use super::rule_reader::RULE_KEYS;
-use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile};
+use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
 
 /// A burst below this would hold back ordinary messages; see [`super::Limiter`] for what happens
 /// to a message that is larger than its burst.
@@ -18,9 +20,12 @@ const MAX_BYTES_PER_S: f64 = 10_000_000_000.0;
 /// bound also keeps the limiter's arithmetic far from overflow.
 const MAX_BURST_S: f64 = 86_400.0;
 
+/// What happens to excess data.
+const ON_EXCESS: &str = "on-excess";
+
 /// The keys of the table.
-pub(super) const RATE_KEYS: [&str; 4] =
-    [MESSAGES.rate_key, MESSAGES.burst_key, BYTES.rate_key, BYTES.burst_key];
+pub(super) const RATE_KEYS: [&str; 5] =
+    [MESSAGES.rate_key, MESSAGES.burst_key, BYTES.rate_key, BYTES.burst_key, ON_EXCESS];
 
 /// Reads the rate of the rule `rule`, if it has one.
 pub(super) fn read(
@@ -29,10 +34,24 @@ pub(super) fn read(
     problems: &mut Diagnostics,
 ) -> Option<Rate> {
     let (header, table) = rule.table("rate", problems)?;
-    let mut section = Section::new(file, "`[rule.rate]`", header, table);
+    Some(read_table(file, "`[rule.rate]`", header, table, problems))
+}
+
+/// Reads the table called `noun` with this `header`.
+pub(super) fn read_table(
+    file: &SourceFile,
+    noun: &'static str,
+    header: Range<usize>,
+    table: &DeTable<'_>,
+    problems: &mut Diagnostics,
+) -> Rate {
+    let mut section = Section::new(file, noun, header, table);
+    // An unknown key is an attempt at a limit; it is reported as such.
+    let limits_nothing = table.iter().all(|(key, _)| key.get_ref() == ON_EXCESS);
     let messages = bucket(file, &mut section, &MESSAGES, problems);
     let bytes = bucket(file, &mut section, &BYTES, problems);
-    if table.is_empty() {
+    let on_excess = on_excess(file, &mut section, problems).unwrap_or_default();
+    if limits_nothing {
         problems.push(
             Diagnostic::error("P015", file, section.header(), "a rate that limits nothing")
                 .label("no limit in it")
@@ -40,12 +59,36 @@ pub(super) fn read(
         );
     }
     let misplaced = |key: &str| {
-        let help = "it belongs to the rule: write it above `[rule.rate]`, since what follows \
-                        a `[…]` line belongs to that table";
-        RULE_KEYS.contains(&key).then(|| help.to_owned())
+        let help = format!(
+            "it belongs to the rule: write it above {noun}, since what follows a `[…]` line \
+             belongs to that table"
+        );
+        RULE_KEYS.contains(&key).then_some(help)
     };
     section.finish(misplaced, problems);
-    Some(Rate { messages, bytes })
+    Rate { messages, bytes, on_excess }
+}
+
+fn on_excess(
+    file: &SourceFile,
+    section: &mut Section<'_, '_>,
+    problems: &mut Diagnostics,
+) -> Option<OnExcess> {
+    let word = section.string(ON_EXCESS, problems)?;
+    match word.value.as_str() {
+        "conflate" => Some(OnExcess::Conflate),
+        "drop" => Some(OnExcess::Drop),
+        other => {
+            let title = format!("unknown word for `{ON_EXCESS}`: `{other}`");
+            let problem = Diagnostic::error("P015", file, word.span, title)
+                .label("`conflate` (the newest value of each metric waits for its turn) or `drop`");
+            problems.push(match closest(other, ["conflate", "drop"]) {
+                Some(meant) => problem.help(format!("did you mean `{meant}`?")),
+                None => problem,
+            });
+            None
+        }
+    }
 }
 
 fn bucket(

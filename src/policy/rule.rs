@@ -1,9 +1,12 @@
 //! One rule of a policy, as it was read and found valid.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::filter::{Level, Reach, TopicFilter};
 use super::glob::Glob;
+use super::schedule::Schedule;
 use crate::sparkplug::{DataType, Entity};
 
 /// Number of a rule, counted from 0 over all files in order; see [`super::Policy::parse`].
@@ -43,11 +46,61 @@ pub struct Bucket {
     pub burst: u32,
 }
 
-/// Rate limits of a forward rule; they apply to data, never to births and deaths.
+/// Rate limits, of a forward rule, an edge node or the link; they apply to data, never to
+/// births and deaths.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rate {
     pub messages: Option<Bucket>,
     pub bytes: Option<Bucket>,
+    pub on_excess: OnExcess,
+}
+
+/// What happens to data beyond a rate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnExcess {
+    /// The newest value of each metric waits for its turn.
+    #[default]
+    Conflate,
+    /// It is dropped.
+    Drop,
+}
+
+/// Whether a rule acts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    #[default]
+    Enforce,
+    /// It only counts what it would decide.
+    Observe,
+}
+
+/// Whose turn it is when limits leave room for a part of the data only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// Alarms: before everything else but births and deaths.
+    High,
+    #[default]
+    Normal,
+}
+
+/// What a forward rule does with the names of the metrics that it forwards.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prefixes {
+    /// Taken off, where a name begins with it.
+    pub strip: Option<String>,
+    /// Put in front, after that.
+    pub add: Option<String>,
+}
+
+impl Prefixes {
+    /// The name under which a metric crosses.
+    pub fn tell<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        let rest = self.strip.as_deref().and_then(|strip| name.strip_prefix(strip)).unwrap_or(name);
+        match &self.add {
+            Some(add) => Cow::Owned(format!("{add}{rest}")),
+            None => Cow::Borrowed(rest),
+        }
+    }
 }
 
 /// A set of datatypes.
@@ -77,6 +130,14 @@ pub struct Rule {
     pub(super) deny: Option<Vec<Glob>>,
     pub(super) datatypes: Option<DataTypes>,
     pub(super) rate: Option<Rate>,
+    pub(super) priority: Priority,
+    pub(super) mode: Mode,
+    pub(super) schedule: Option<Schedule>,
+    pub(super) prefixes: Option<Prefixes>,
+    /// Whether its schedule lets it act; see [`super::Policy::set_time`].
+    pub(super) open: bool,
+    /// Where it stands in its file.
+    pub(super) header: Range<usize>,
     pub(super) path: PathBuf,
     pub(super) line: usize,
 }
@@ -95,6 +156,24 @@ impl DataTypes {
     fn names(self) -> Vec<&'static str> {
         let contained = |datatype: &&DataType| self.contains(**datatype);
         DataType::ALL.iter().filter(contained).map(|datatype| datatype.name()).collect()
+    }
+}
+
+impl Rate {
+    /// Such as `at most 10 messages/s (burst 20) of data; the newest values wait their turn`.
+    pub fn describe(&self) -> String {
+        let limits: Vec<String> = [(self.messages, "messages"), (self.bytes, "bytes")]
+            .into_iter()
+            .filter_map(|(bucket, unit)| {
+                let Bucket { per_s, burst } = bucket?;
+                Some(format!("{per_s} {unit}/s (burst {burst})"))
+            })
+            .collect();
+        let excess = match self.on_excess {
+            OnExcess::Conflate => "",
+            OnExcess::Drop => ", what is more is dropped",
+        };
+        format!("at most {} of data{excess}", limits.join(" and "))
     }
 }
 
@@ -168,6 +247,36 @@ impl Rule {
         self.rate
     }
 
+    /// Whose turn its data is when there isn't room for all.
+    pub fn priority(&self) -> Priority {
+        self.priority
+    }
+
+    /// Whether it acts or only counts.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// When it is in force, if that isn't always.
+    pub fn schedule(&self) -> Option<&Schedule> {
+        self.schedule.as_ref()
+    }
+
+    /// What it does with the names of metrics.
+    pub fn prefixes(&self) -> Option<&Prefixes> {
+        self.prefixes.as_ref()
+    }
+
+    /// Whether its schedule lets it act now.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Whether it acts now: its schedule is open, and it doesn't only observe.
+    pub fn acts(&self) -> bool {
+        self.open && self.mode == Mode::Enforce
+    }
+
     /// The file that it stands in.
     pub fn path(&self) -> &Path {
         &self.path
@@ -222,19 +331,31 @@ impl Rule {
             words.push_str(&format!(" of type {}", listed(&datatypes.names(), "or")));
         }
         words.push_str(&format!(" of {}", self.selection()));
-        let limits: Vec<String> = self
-            .rate
-            .iter()
-            .flat_map(|rate| [(rate.messages, "messages"), (rate.bytes, "bytes")])
-            .filter_map(|(bucket, unit)| {
-                let Bucket { per_s, burst } = bucket?;
-                Some(format!("{per_s} {unit}/s (burst {burst})"))
-            })
-            .collect();
-        if !limits.is_empty() {
-            words.push_str(&format!(", at most {} of data", limits.join(" and ")));
+        if let Some(rate) = &self.rate {
+            words.push_str(&format!(", {}", rate.describe()));
         }
-        words
+        if self.priority == Priority::High {
+            words.push_str(", before other data when limits are reached");
+        }
+        let Prefixes { strip, add } = self.prefixes.clone().unwrap_or_default();
+        if let Some(strip) = strip {
+            words.push_str(&format!(", with `{strip}` taken off their names"));
+        }
+        if let Some(add) = add {
+            words.push_str(&format!(", with `{add}` in front of their names"));
+        }
+        if let Some(schedule) = &self.schedule {
+            words.push_str(&format!("; in force {schedule}"));
+        }
+        match (self.mode, self.action) {
+            (Mode::Enforce, _) => words,
+            (Mode::Observe, Action::Forward) => {
+                format!("only counts, and forwards nothing: it would be a rule that {words}")
+            }
+            (Mode::Observe, Action::Deny) => {
+                format!("only counts, and denies nothing: it would be a rule that {words}")
+            }
+        }
     }
 
     /// The globs of what it denies: `None` if it denies nothing, an empty slice if everything.

@@ -10,7 +10,9 @@ use super::document::{Placed, Section, inside};
 use super::filter::TopicFilter;
 use super::glob::{Glob, GlobError};
 use super::rate_reader::{self, RATE_KEYS};
-use super::rule::{Action, DataTypes, Rule, Selectors};
+use super::rename;
+use super::rule::{Action, DataTypes, Mode, Priority, Rule, Selectors};
+use super::schedule;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
 use crate::sparkplug::DataType;
 
@@ -18,7 +20,7 @@ use crate::sparkplug::DataType;
 const MAX_NAME_BYTES: usize = 128;
 
 /// The keys of a rule, for hints about misplaced ones.
-pub(super) const RULE_KEYS: [&str; 12] = [
+pub(super) const RULE_KEYS: &[&str] = &[
     "name",
     "description",
     "action",
@@ -31,6 +33,13 @@ pub(super) const RULE_KEYS: [&str; 12] = [
     "deny-metrics",
     "datatypes",
     "rate",
+    "priority",
+    "mode",
+    "not-before",
+    "not-after",
+    "weekly",
+    "strip-prefix",
+    "add-prefix",
 ];
 
 /// What PLC programmers call the datatypes (IEC 61131-3), and Sparkplug's names.
@@ -45,6 +54,9 @@ const PLC_TYPES: [(&str, DataType); 9] = [
     ("REAL", DataType::Float),
     ("LREAL", DataType::Double),
 ];
+
+const PRIORITIES: &[(&str, Priority)] = &[("normal", Priority::Normal), ("high", Priority::High)];
+const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("observe", Mode::Observe)];
 
 /// Reads one `[[rule]]`.
 pub(super) struct RuleReader<'s, 'p> {
@@ -81,10 +93,19 @@ impl<'s, 'p> RuleReader<'s, 'p> {
         let deny = self.globs(&mut section, "deny-metrics", Names::Metrics);
         let datatypes = self.datatypes(&mut section);
         let rate = rate_reader::read(self.file, &mut section, self.problems);
+        let priority = self.word(&mut section, "priority", PRIORITIES).unwrap_or_default();
+        let mode = self.word(&mut section, "mode", MODES).unwrap_or_default();
+        let schedule = schedule::read(self.file, &mut section, self.problems);
+        let prefixes = rename::read_prefixes(self.file, &mut section, self.problems);
         if action == Some(Action::Deny) {
             let help = "name what is denied under `deny-metrics`; without it, everything is";
             self.not_in_a_deny_rule(&section, "allow-metrics", help);
             self.not_in_a_deny_rule(&section, "rate", "limits belong to forward rules");
+            let help = "priorities belong to forward rules";
+            self.not_in_a_deny_rule(&section, "priority", help);
+            for key in ["strip-prefix", "add-prefix"] {
+                self.not_in_a_deny_rule(&section, key, "names change in forward rules");
+            }
         }
         if action == Some(Action::Forward)
             && let Some(glob) = deny.iter().flatten().find(|glob| glob.matches_all())
@@ -104,7 +125,7 @@ impl<'s, 'p> RuleReader<'s, 'p> {
         section.finish(misplaced, self.problems);
         if selectors.contradict() {
             let title = "the selectors contradict each other";
-            self.error("P013", header, title, "this rule selects nothing");
+            self.error("P013", header.clone(), title, "this rule selects nothing");
             self.problems.help_last(
                 "`topic` and the names must agree; a rule selects what all of them select",
             );
@@ -118,6 +139,13 @@ impl<'s, 'p> RuleReader<'s, 'p> {
             deny,
             datatypes,
             rate,
+            priority,
+            mode,
+            // Closed until somebody says what time it is: doubt is taken against forwarding.
+            open: schedule.is_none() || action? == Action::Deny,
+            schedule,
+            prefixes,
+            header,
             path: self.file.path.clone(),
             line,
         })
@@ -204,6 +232,26 @@ impl<'s, 'p> RuleReader<'s, 'p> {
                 None
             }
         }
+    }
+
+    /// One of a few words.
+    fn word<T: Copy>(
+        &mut self,
+        section: &mut Section<'_, '_>,
+        key: &'static str,
+        words: &[(&'static str, T)],
+    ) -> Option<T> {
+        let word = section.string(key, self.problems)?;
+        if let Some((_, meaning)) = words.iter().find(|(known, _)| *known == word.value) {
+            return Some(*meaning);
+        }
+        let known: Vec<String> = words.iter().map(|(known, _)| format!("`{known}`")).collect();
+        let title = format!("unknown {key}: `{}`", word.value);
+        let problem = Diagnostic::error("P018", self.file, word.span, title)
+            .label(known.join(" or "))
+            .did_you_mean(&word.value, words.iter().map(|(known, _)| *known));
+        self.problems.push(problem);
+        None
     }
 
     fn selectors(&mut self, section: &mut Section<'_, '_>) -> Selectors {

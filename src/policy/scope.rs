@@ -85,7 +85,7 @@ pub(super) fn entity_in_scope<'a>(
     entity: Entity<'_>,
 ) -> bool {
     let mut forwarded = false;
-    for (_, rule) in candidates {
+    for (_, rule) in candidates.filter(|(_, rule)| rule.acts()) {
         if rule.selectors.select(entity) {
             if rule.denies_whole_entities() {
                 return false;
@@ -104,7 +104,7 @@ pub(super) fn node_in_scope<'a>(
     edge_node: &str,
 ) -> bool {
     let (mut forwards, mut denies) = (Vec::new(), Vec::new());
-    for (_, rule) in candidates {
+    for (_, rule) in candidates.filter(|(_, rule)| rule.acts()) {
         if !rule.selectors.reach_node(group, edge_node) {
             continue;
         }

@@ -25,7 +25,13 @@ pub(crate) fn metric() -> BoxedStrategy<Metric> {
     let leaf = metric_of(plain_value().boxed());
     leaf.prop_recursive(3, 12, 3, |inner| {
         let template = template(inner);
-        metric_of(prop_oneof![plain_value(), template.prop_map(Value::Template)].boxed())
+        metric_of(
+            prop_oneof![
+                plain_value(),
+                template.prop_map(|template| Value::Template(template.into()))
+            ]
+            .boxed(),
+        )
     })
     .boxed()
 }
@@ -42,8 +48,8 @@ fn metric_of(value: BoxedStrategy<Value>) -> BoxedStrategy<Metric> {
             is_historical: flags.0,
             is_transient: flags.1,
             is_null: flags.2,
-            metadata,
-            properties,
+            metadata: metadata.map(Box::new),
+            properties: properties.map(Box::new),
             value,
         })
         .boxed()
@@ -70,7 +76,7 @@ pub(crate) fn plain_value() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::Boolean),
         text().prop_map(Value::String),
         vec(any::<u8>(), 0..20).prop_map(Value::Bytes),
-        data_set().prop_map(Value::DataSet),
+        data_set().prop_map(|table| Value::DataSet(table.into())),
     ]
 }
 

@@ -1,18 +1,17 @@
 //! Bounded decoding of payloads from an untrusted network.
 //!
-//! Two steps: a [scan](super::scan) of the wire format that allocates nothing and enforces
-//! [`Caps`], then prost. Compressed payloads are inflated under the same caps.
+//! The [reader](super::reader) enforces [`Caps`] in the one pass in which it builds the model.
+//! Compressed payloads are inflated under the same caps.
 
 use std::io::Read;
 
-use flate2::read::{GzDecoder, ZlibDecoder};
-use prost::Message;
-
 use super::names::{ALGORITHM, COMPRESSED_UUID};
-use super::scan::{Fault, scan};
+use super::reader::{NamedMetric, Outer, read};
+use super::wire::Fault;
 use super::{Payload, Value};
+use flate2::read::{GzDecoder, ZlibDecoder};
 
-/// Bounds of one payload; every one is enforced before anything is allocated.
+/// Bounds of one payload; every one is enforced before what it bounds is allocated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caps {
     /// Bytes of a payload, and of an inflated one.
@@ -49,7 +48,7 @@ impl Caps {
     /// 16: nested types in real plants are three or four deep.
     pub const DEPTH: usize = 16;
     /// 32: keeps the message nesting (at most twice that, and a few more) under prost's own
-    /// recursion limit of 100, and the scan's recursion on the stack small.
+    /// recursion limit of 100, and the reader's recursion on the stack small.
     pub const MAX_DEPTH: usize = 32;
     /// 64 KiB: the longest string of MQTT itself, and long for a text value.
     pub const STRING_BYTES: usize = 64 * 1024;
@@ -75,6 +74,34 @@ pub struct Decoded {
     pub was_compressed: bool,
 }
 
+/// The same with the metrics' names still in the bytes that it was decoded from: most of them
+/// are only looked up.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Borrowed<'a> {
+    /// Time the message was published, in milliseconds since the epoch (UTC).
+    pub timestamp: Option<u64>,
+    pub metrics: Vec<NamedMetric<'a>>,
+    /// 0..=255; one counter per edge node.
+    pub seq: Option<u64>,
+    /// [`Decoded::unknown_fields`].
+    pub unknown_fields: u64,
+    /// [`Decoded::was_compressed`].
+    pub was_compressed: bool,
+}
+
+impl Borrowed<'_> {
+    /// The payload with names of its own.
+    pub fn into_payload(self) -> Payload {
+        Payload {
+            timestamp: self.timestamp,
+            metrics: self.metrics.into_iter().map(NamedMetric::into_metric).collect(),
+            seq: self.seq,
+            uuid: None,
+            body: None,
+        }
+    }
+}
+
 /// Why a payload can't be decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -94,20 +121,36 @@ pub enum DecodeError {
 /// # Errors
 /// [`DecodeError`]; nothing of the payload may be used then.
 pub fn decode(bytes: &[u8], caps: &Caps) -> Result<Decoded, DecodeError> {
-    let outer = decode_plain(bytes, caps)?;
-    if outer.payload.uuid.as_deref() != Some(COMPRESSED_UUID) {
+    let mut inflated = Vec::new();
+    let borrowed = decode_borrowed(bytes, &mut inflated, caps)?;
+    let Borrowed { unknown_fields, was_compressed, .. } = borrowed;
+    Ok(Decoded { payload: borrowed.into_payload(), unknown_fields, was_compressed })
+}
+
+/// Decodes a payload without copying the names of its metrics. `inflated` takes what a
+/// compressed one holds.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_borrowed<'a>(
+    bytes: &'a [u8],
+    inflated: &'a mut Vec<u8>,
+    caps: &Caps,
+) -> Result<Borrowed<'a>, DecodeError> {
+    let outer = read(bytes, caps)?;
+    if outer.uuid != Some(COMPRESSED_UUID) {
         return Ok(strip(outer));
     }
-    let body = outer.payload.body.as_deref().ok_or(DecodeError::BadCompression("no body"))?;
-    let inflated = inflate(body, algorithm(&outer.payload)?, caps.payload_bytes)?;
-    let inner = decode_plain(&inflated, caps)?;
-    if inner.payload.uuid.as_deref() == Some(COMPRESSED_UUID) {
+    let body = outer.body.ok_or(DecodeError::BadCompression("no body"))?;
+    inflate(body, algorithm(&outer)?, caps.payload_bytes, inflated)?;
+    let inner = read(inflated, caps)?;
+    if inner.uuid == Some(COMPRESSED_UUID) {
         return Err(DecodeError::BadCompression("compressed twice"));
     }
     let mut decoded = strip(inner);
     // Some libraries leave `seq` and `timestamp` on the outer payload, some in the inner one.
-    decoded.payload.seq = decoded.payload.seq.or(outer.payload.seq);
-    decoded.payload.timestamp = decoded.payload.timestamp.or(outer.payload.timestamp);
+    decoded.seq = decoded.seq.or(outer.seq);
+    decoded.timestamp = decoded.timestamp.or(outer.timestamp);
     decoded.unknown_fields = decoded.unknown_fields.saturating_add(outer.unknown_fields);
     decoded.was_compressed = true;
     Ok(decoded)
@@ -124,17 +167,9 @@ impl From<Fault> for DecodeError {
     }
 }
 
-fn decode_plain(bytes: &[u8], caps: &Caps) -> Result<Decoded, DecodeError> {
-    let unknown_fields = scan(bytes, caps)?;
-    let payload =
-        Payload::decode(bytes).map_err(|error| DecodeError::Malformed(error.to_string()))?;
-    Ok(Decoded { payload, unknown_fields, was_compressed: false })
-}
-
-fn strip(mut decoded: Decoded) -> Decoded {
-    decoded.payload.uuid = None;
-    decoded.payload.body = None;
-    decoded
+fn strip(outer: Outer<'_>) -> Borrowed<'_> {
+    let Outer { timestamp, metrics, seq, unknown_fields, .. } = outer;
+    Borrowed { timestamp, metrics, seq, unknown_fields, was_compressed: false }
 }
 
 #[derive(Clone, Copy)]
@@ -143,9 +178,9 @@ enum Algorithm {
     Gzip,
 }
 
-fn algorithm(outer: &Payload) -> Result<Algorithm, DecodeError> {
-    let named = outer.metrics.iter().find(|metric| metric.name.as_deref() == Some(ALGORITHM));
-    match named.map(|metric| metric.value.as_ref()) {
+fn algorithm(outer: &Outer<'_>) -> Result<Algorithm, DecodeError> {
+    let named = outer.metrics.iter().find(|metric| metric.name == Some(ALGORITHM));
+    match named.map(|named| named.metric.value.as_ref()) {
         None => Ok(Algorithm::Deflate),
         Some(Some(Value::String(name))) if name.eq_ignore_ascii_case("DEFLATE") => {
             Ok(Algorithm::Deflate)
@@ -155,13 +190,18 @@ fn algorithm(outer: &Payload) -> Result<Algorithm, DecodeError> {
     }
 }
 
-fn inflate(body: &[u8], algorithm: Algorithm, cap: usize) -> Result<Vec<u8>, DecodeError> {
+fn inflate(
+    body: &[u8],
+    algorithm: Algorithm,
+    cap: usize,
+    inflated: &mut Vec<u8>,
+) -> Result<(), DecodeError> {
     // One byte more than allowed is asked for, to tell "at the cap" from "over it".
     let limit = u64::try_from(cap).unwrap_or(u64::MAX).saturating_add(1);
-    let mut inflated = Vec::new();
+    inflated.clear();
     let result = match algorithm {
-        Algorithm::Deflate => ZlibDecoder::new(body).take(limit).read_to_end(&mut inflated),
-        Algorithm::Gzip => GzDecoder::new(body).take(limit).read_to_end(&mut inflated),
+        Algorithm::Deflate => ZlibDecoder::new(body).take(limit).read_to_end(inflated),
+        Algorithm::Gzip => GzDecoder::new(body).take(limit).read_to_end(inflated),
     };
     if result.is_err() {
         return Err(DecodeError::BadCompression("the body can't be inflated"));
@@ -169,7 +209,7 @@ fn inflate(body: &[u8], algorithm: Algorithm, cap: usize) -> Result<Vec<u8>, Dec
     if inflated.len() > cap {
         return Err(DecodeError::BadCompression("the body inflates beyond the cap"));
     }
-    Ok(inflated)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -10,15 +10,19 @@ mod decode;
 mod entity;
 pub mod names;
 mod payload;
-mod scan;
+mod reader;
 mod topic;
 pub mod value;
+mod wire;
+mod writer;
 
 pub use datatype::DataType;
-pub use decode::{Caps, DecodeError, Decoded, decode};
+pub use decode::{Borrowed, Caps, DecodeError, Decoded, decode, decode_borrowed};
 pub use entity::Entity;
 pub use payload::{
     Cell, CellValue, DataSet, MetaData, Metric, Parameter, ParameterValue, Payload, Property,
     PropertySet, PropertySetList, PropertyValue, Row, Template, Value,
 };
+pub use reader::NamedMetric;
 pub use topic::{CERTIFICATES_PREFIX, EntityTopic, MessageType, NAMESPACE, Topic, TopicError};
+pub use writer::PayloadWriter;

@@ -44,10 +44,11 @@ pub struct Metric {
     pub is_transient: Option<bool>,
     #[prost(bool, optional, tag = "7")]
     pub is_null: Option<bool>,
-    #[prost(message, optional, tag = "8")]
-    pub metadata: Option<MetaData>,
-    #[prost(message, optional, tag = "9")]
-    pub properties: Option<PropertySet>,
+    // What few metrics have is boxed: births of large plants hold a metric for every tag.
+    #[prost(message, optional, boxed, tag = "8")]
+    pub metadata: Option<Box<MetaData>>,
+    #[prost(message, optional, boxed, tag = "9")]
+    pub properties: Option<Box<PropertySet>>,
     #[prost(oneof = "Value", tags = "10, 11, 12, 13, 14, 15, 16, 17, 18")]
     pub value: Option<Value>,
 }
@@ -72,10 +73,10 @@ pub enum Value {
     /// Bytes, File and all array types.
     #[prost(bytes, tag = "16")]
     Bytes(Vec<u8>),
-    #[prost(message, tag = "17")]
-    DataSet(DataSet),
-    #[prost(message, tag = "18")]
-    Template(Template),
+    #[prost(message, boxed, tag = "17")]
+    DataSet(Box<DataSet>),
+    #[prost(message, boxed, tag = "18")]
+    Template(Box<Template>),
 }
 
 /// Sparkplug 3.0 §6.4.7.

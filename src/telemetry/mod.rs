@@ -17,4 +17,4 @@ pub use ledger::{
 };
 pub use notify::Notifier;
 pub use reason::Reason;
-pub use timestamp::{format_date, format_utc};
+pub use timestamp::{format_date, format_utc, format_utc_ms};

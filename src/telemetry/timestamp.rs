@@ -1,6 +1,6 @@
 //! UTC times as people and logs read them: `2026-11-22T13:27:23.123Z` (RFC 3339).
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const DAY_S: u64 = 86_400;
 
@@ -17,6 +17,11 @@ pub fn format_utc(time: SystemTime) -> String {
         of_day % 60,
         since.subsec_millis()
     )
+}
+
+/// The time `at_ms` milliseconds after the epoch, in UTC.
+pub fn format_utc_ms(at_ms: u64) -> String {
+    format_utc(UNIX_EPOCH.checked_add(Duration::from_millis(at_ms)).unwrap_or(UNIX_EPOCH))
 }
 
 /// The date of `time` in UTC: `2026-11-22`.
@@ -49,8 +54,6 @@ fn date_of(days: u64) -> (u64, u64, u64) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -26,7 +26,7 @@ pub(crate) fn string(name: &str, value: &str) -> Metric {
 }
 
 pub(crate) fn template(name: &str, value: Template) -> Metric {
-    metric(name, DataType::Template, Value::Template(value))
+    metric(name, DataType::Template, Value::Template(Box::new(value)))
 }
 
 /// The metric as it is in data: without datatype.

@@ -99,7 +99,8 @@ fn every_key_of_the_samples_is_in_the_reference_with_its_default() {
             let row =
                 rows.iter().find(is_row).unwrap_or_else(|| panic!("{name}: no row of `{key}`"));
             let default = row.last().unwrap();
-            let is_example = ["user", "password-file", "primary-host", "paths", "server-name"];
+            let is_example =
+                ["user", "password-file", "primary-host", "paths", "server-name", "textfile"];
             if commented && !is_example.contains(&key) && key != "client-id" {
                 let value = value.trim_matches('"');
                 assert!(default.contains(value), "{name}: `{key}` is {value}, not {default}");

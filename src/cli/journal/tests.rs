@@ -160,17 +160,17 @@ fn json_shows_every_kind_of_content() {
         ..Template::default()
     };
     let mut quality = metric("q", Some(DataType::Bytes), Value::Bytes(vec![1, 254]));
-    quality.properties = Some(PropertySet {
+    quality.properties = Some(Box::new(PropertySet {
         keys: vec!["Quality".into()],
         values: vec![PropertyValue {
             r#type: Some(DataType::Int32.code()),
             is_null: None,
             value: Some(Property::Int(500)),
         }],
-    });
+    }));
     let metrics = vec![
-        metric("t", Some(DataType::DataSet), Value::DataSet(table)),
-        metric("m", Some(DataType::Template), Value::Template(template)),
+        metric("t", Some(DataType::DataSet), Value::DataSet(Box::new(table))),
+        metric("m", Some(DataType::Template), Value::Template(Box::new(template))),
         quality,
     ];
     let frame = Frame {

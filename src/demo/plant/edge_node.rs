@@ -295,7 +295,7 @@ impl EdgeNode {
                 name: Some(MOTOR.into()),
                 timestamp,
                 datatype: Some(DataType::Template.code()),
-                value: Some(Value::Template(motor_definition())),
+                value: Some(Value::Template(Box::new(motor_definition()))),
                 ..Metric::default()
             });
         }
@@ -347,7 +347,7 @@ impl Entity {
                     alias: aliases.then_some(alias),
                     timestamp: wall_us.checked_div(1_000),
                     datatype: Some(signal.datatype().code()),
-                    properties: signal.properties(),
+                    properties: signal.properties().map(Box::new),
                     value: Some(value.clone()),
                     ..Metric::default()
                 };

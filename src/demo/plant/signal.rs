@@ -112,7 +112,7 @@ impl Signal {
             }
             Course::Setting(value) => Value::Float(*value),
             Course::Text(text) => Value::String(text.clone()),
-            Course::Motor { phase } => Value::Template(motor(at_s, *phase)),
+            Course::Motor { phase } => Value::Template(Box::new(motor(at_s, *phase))),
             Course::Count => Value::Long(count),
             Course::Published => Value::Long(wall_us),
         }

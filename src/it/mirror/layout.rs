@@ -504,12 +504,12 @@ mod tests {
         let instance = |members: Vec<Metric>| Metric {
             name: Some("motor".into()),
             datatype: Some(DataType::Template.code()),
-            value: Some(Value::Template(Template {
+            value: Some(Value::Template(Box::new(Template {
                 metrics: members,
                 template_ref: Some("Motor".into()),
                 is_definition: Some(false),
                 ..Template::default()
-            })),
+            }))),
             ..Metric::default()
         };
         let mut layout = layout(vec![instance(vec![metric("rpm", 1.0), metric("amps", 2.0)])]);

@@ -41,6 +41,7 @@ impl Mirror {
     /// Timers: staleness, doubt, pending rebirths, confirmations, attempts to connect.
     pub fn handle_tick(&mut self, now: Now) {
         self.date_doubts(now);
+        self.set_policy_time(now);
         if self.link == Link::Alive && !self.stopping {
             let silent = now.at.saturating_sub(self.last_frame);
             let away = Duration::from_millis(self.ot_away_ms);

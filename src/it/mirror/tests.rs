@@ -1083,7 +1083,7 @@ fn template(name: &str, template: Template) -> Metric {
         name: Some(name.into()),
         datatype: Some(DataType::Template.code()),
         timestamp: Some(WALL),
-        value: Some(Value::Template(template)),
+        value: Some(Value::Template(Box::new(template))),
         ..Metric::default()
     }
 }

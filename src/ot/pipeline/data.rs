@@ -5,14 +5,19 @@ use prost::Message;
 use super::births::low_byte;
 use super::encode;
 use super::turn::{MAX_PAYLOAD_BYTES, Turn, verdict};
-use crate::ot::plant::{Life, Node, Removed, Slot, Survey, allowance, is_definition};
-use crate::policy::{RuleId, Verdict};
+use crate::journal::{Body, Relayed};
+use crate::ot::plant::{
+    EntityState, Life, Node, Parts, Removed, Slot, Survey, allowance, is_definition,
+};
+use crate::policy::{Limiter, RuleId, Verdict};
 use crate::sparkplug::value::fits;
-use crate::sparkplug::{Caps, DataType, Entity, EntityTopic, Metric, Payload, Value};
+use crate::sparkplug::{
+    Borrowed, Caps, DataType, Entity, EntityTopic, Metric, NamedMetric, PayloadWriter, Value,
+};
 use crate::telemetry::{Fate, Reason, What};
 
-/// Bytes of a metric on the wire beside name and value: tags, lengths, a timestamp.
-const METRIC_OVERHEAD: usize = 24;
+/// Bytes of a metric in the journal beside its name, mostly.
+const METRIC_BYTES: usize = 32;
 
 /// Why something didn't cross, and which rule says so.
 type Cause = (Reason, Option<RuleId>);
@@ -20,6 +25,7 @@ type Cause = (Reason, Option<RuleId>);
 /// A metric of a data message whose slot is known.
 struct Item {
     slot: usize,
+    /// Without its name, which is the slot's.
     metric: Metric,
     /// Late data, which doesn't change the current value.
     historical: bool,
@@ -29,11 +35,13 @@ struct Item {
 }
 
 /// What the metrics of a message came to before the policy was asked.
-enum Meaning {
+enum Meaning<'a> {
+    /// The metric is without its name, which is the slot's.
     Slot(usize, Metric),
     /// Not in the birth, but named and typed.
     New(Metric, DataType),
-    Refused(Metric, Reason),
+    /// The metric's name, where it has one.
+    Refused(Option<&'a str>, Reason),
 }
 
 impl Turn<'_> {
@@ -42,18 +50,19 @@ impl Turn<'_> {
         &mut self,
         node: &mut Node,
         device: Option<&str>,
-        payload: Payload,
+        payload: Borrowed<'_>,
         late: bool,
     ) -> Fate {
-        let Some(life) = node.state(device).map(|state| state.life) else {
+        let Some(state) = node.state(device) else {
             return Fate::Dropped(Reason::DataBeforeBirth);
         };
+        let life = state.life;
         if life == Life::Unknown || node.own.life == Life::Unknown {
             return Fate::Dropped(Reason::DataBeforeBirth);
         }
         let seq = low_byte(payload.seq);
         let timestamp = payload.timestamp.unwrap_or(self.now.wall_ms);
-        let meanings = resolve(node, device, payload);
+        let meanings = resolve(state, payload);
         if life == Life::Known {
             // The first live message has to fit what the stored birth says.
             if meanings.iter().any(|meaning| matches!(meaning, Meaning::Refused(..))) {
@@ -104,15 +113,15 @@ impl Turn<'_> {
             let (of_rule, rest): (Vec<Item>, Vec<Item>) =
                 items.into_iter().partition(|item| item.rule == rule);
             items = rest;
-            if self.limiter.admit(self.now.mono, rule, size(&of_rule)) {
+            if self.limiter.admit(self.now.mono, rule, bytes(node, device, of_rule.iter())) {
                 told.extend(of_rule);
             } else {
                 hold(node, device, of_rule);
             }
         }
         if !told.is_empty() {
-            for item in &told {
-                update(node, device, item);
+            if let Some(state) = node.state_mut(device) {
+                update(state, &told);
             }
             // What was held back was counted when it came.
             let _ = self.journal_data(node, device, told, self.now.wall_ms, true);
@@ -138,28 +147,29 @@ impl Turn<'_> {
         &mut self,
         node: &mut Node,
         device: Option<&str>,
-        meanings: Vec<Meaning>,
+        meanings: Vec<Meaning<'_>>,
         timestamp: u64,
         late: bool,
         first_drop: &mut Option<Cause>,
     ) -> Vec<Item> {
         let mut items = Vec::with_capacity(meanings.len());
         let mut left = None;
+        let Some(mut parts) = node.parts(device) else { return items };
         for meaning in meanings {
             let (slot, mut metric) = match meaning {
                 Meaning::Slot(slot, metric) => (slot, metric),
-                Meaning::Refused(metric, reason) => {
-                    let name = metric.name.as_deref().unwrap_or_default();
-                    self.drop(node.origin(device), What::Metric(name), reason, None);
+                Meaning::Refused(name, reason) => {
+                    let what = What::Metric(name.unwrap_or_default());
+                    self.drop(parts.origin, what, reason, None);
                     first_drop.get_or_insert((reason, None));
                     continue;
                 }
                 Meaning::New(metric, datatype) => {
-                    match self.born_late(node, device, &metric, datatype, timestamp) {
-                        Ok(slot) => (slot, metric),
+                    match self.born_late(&mut parts, &metric, datatype, timestamp) {
+                        Ok(slot) => (slot, Metric { name: None, ..metric }),
                         Err((reason, rule)) => {
                             let name = metric.name.as_deref().unwrap_or_default();
-                            self.drop(node.origin(device), What::Metric(name), reason, rule);
+                            self.drop(parts.origin, What::Metric(name), reason, rule);
                             first_drop.get_or_insert((reason, rule));
                             continue;
                         }
@@ -171,21 +181,16 @@ impl Turn<'_> {
                 metric.value = None;
             }
             // Before a rate limit may hold it back: what is held is as good as told.
-            let lacks = match self.conform(node, device, slot, &mut metric, &mut left) {
+            let lacks = match self.conform(&mut parts, slot, &mut metric, &mut left) {
                 Ok(lacks) => lacks,
                 Err(reason) => {
-                    self.drop(
-                        node.origin(device),
-                        What::Metric(name_of(node, device, slot)),
-                        reason,
-                        None,
-                    );
+                    let name = parts.state.layout.slot(slot).map(Slot::name).unwrap_or_default();
+                    self.drop(parts.origin, What::Metric(name), reason, None);
                     first_drop.get_or_insert((reason, None));
                     continue;
                 }
             };
-            let Some(state) = node.state_mut(device) else { continue };
-            let Some(target) = state.layout.slot_mut(slot) else { continue };
+            let Some(target) = parts.state.layout.slot_mut(slot) else { continue };
             // What fills a hole in the order, or is delivered again after a kill, may be older than
             // what is current; it must not set the value back.
             if late && metric.timestamp < target.current.timestamp {
@@ -197,12 +202,7 @@ impl Turn<'_> {
                     if !historical {
                         target.update(&metric);
                     }
-                    self.drop(
-                        node.origin(device),
-                        What::Metric(name_of(node, device, slot)),
-                        reason,
-                        rule,
-                    );
+                    self.drop(parts.origin, What::Metric(target.name()), reason, rule);
                     first_drop.get_or_insert((reason, rule));
                 }
                 Verdict::Forward { rule } => {
@@ -217,20 +217,15 @@ impl Turn<'_> {
     /// Extends a birth by a metric that data brought first.
     fn born_late(
         &mut self,
-        node: &mut Node,
-        device: Option<&str>,
+        parts: &mut Parts<'_>,
         metric: &Metric,
         datatype: DataType,
         timestamp: u64,
     ) -> Result<usize, Cause> {
-        let Node { group, edge_node, own, devices, definitions, .. } = node;
-        let state = match device {
-            None => own,
-            Some(device) => devices.get_mut(device).ok_or((Reason::DataBeforeBirth, None))?,
-        };
-        let plan = self.policy.plan(Entity { group, edge_node, device });
+        let Parts { entity, state, definitions, .. } = parts;
+        let plan = self.policy.plan(*entity);
         let name = metric.name.as_deref().unwrap_or_default();
-        if device.is_none() && definitions.contains(name) {
+        if entity.device.is_none() && definitions.contains(name) {
             // The NBIRTH has a definition by this name.
             return Err((Reason::TypeMismatch, None));
         }
@@ -264,7 +259,11 @@ impl Turn<'_> {
         let single = first.rule;
         if items.iter().all(|item| item.rule == single) {
             // Nearly always: one rule forwards all of it.
-            if self.limiter.admit(self.now.mono, single, size(&items)) {
+            let is_admitted = |limiter: &mut Limiter| {
+                let bytes = bytes(node, device, items.iter());
+                limiter.admit(self.now.mono, single, bytes)
+            };
+            if !self.limiter.limits(single) || is_admitted(self.limiter) {
                 return items;
             }
             self.refuse(node, device, items, first_drop);
@@ -274,7 +273,8 @@ impl Turn<'_> {
         for item in &items {
             if !rules.iter().any(|(rule, _)| *rule == item.rule) {
                 let of_rule = items.iter().filter(|other| other.rule == item.rule);
-                let admitted = self.limiter.admit(self.now.mono, item.rule, bytes(of_rule));
+                let bytes = bytes(node, device, of_rule);
+                let admitted = self.limiter.admit(self.now.mono, item.rule, bytes);
                 rules.push((item.rule, admitted));
             }
         }
@@ -306,21 +306,15 @@ impl Turn<'_> {
     /// lacks what it needs. `left` is what the metrics of the message may have surveyed yet.
     fn conform(
         &mut self,
-        node: &mut Node,
-        device: Option<&str>,
+        parts: &mut Parts<'_>,
         place: usize,
         metric: &mut Metric,
         left: &mut Option<usize>,
     ) -> Result<bool, Reason> {
         let Some(Value::Template(instance)) = &mut metric.value else { return Ok(false) };
-        let name: Box<str> = node.definitions.usable(instance.template_ref.as_deref())?.into();
-        let Node { group, edge_node, own, devices, definitions, types, told, .. } = node;
-        let state = match device {
-            None => Some(own),
-            Some(device) => devices.get_mut(device),
-        };
-        let slot = state.and_then(|state| state.layout.slot_mut(place));
-        let slot = slot.ok_or(Reason::UnknownMetric)?;
+        let Parts { entity, state, definitions, types, told, types_due, .. } = parts;
+        let name: Box<str> = definitions.usable(instance.template_ref.as_deref())?.into();
+        let slot = state.layout.slot_mut(place).ok_or(Reason::UnknownMetric)?;
         if slot.definition.as_ref().is_some_and(|definition| *definition != name) {
             return Err(Reason::TypeMismatch);
         }
@@ -332,13 +326,13 @@ impl Turn<'_> {
             instance.template_ref.clone_from(&current.template_ref);
         }
         if slot.definition.is_none() && slot.is_forwarded() {
-            let plan = self.policy.plan(Entity { group, edge_node, device });
+            let plan = self.policy.plan(*entity);
             let budget = left.unwrap_or_else(|| allowance(instance.encoded_len()));
             let mut survey = Survey::new(definitions, &plan, budget);
             let asked = survey.instance(slot.name(), &name);
             *left = Some(survey.budget());
             match asked {
-                Ok(asked) => node.types_due |= types.extend(asked),
+                Ok(asked) => **types_due |= types.extend(asked),
                 Err(reason) => {
                     // Asking again would give the same answer.
                     slot.verdict = Verdict::Drop { reason, rule: None };
@@ -347,7 +341,7 @@ impl Turn<'_> {
             }
         }
         let lacks = !told.contains(&*name);
-        node.types_due |= lacks && slot.is_forwarded();
+        **types_due |= lacks && slot.is_forwarded();
         slot.definition = Some(name);
         Ok(lacks)
     }
@@ -364,8 +358,8 @@ impl Turn<'_> {
         if items.is_empty() {
             return Fate::DroppedBy(reason, rule);
         }
-        for item in items.iter().filter(|item| !item.historical) {
-            update(node, device, item);
+        if let Some(state) = node.state_mut(device) {
+            update(state, &items);
         }
         let mut fate = None;
         if items.iter().any(|item| item.unborn) || node.types_due {
@@ -412,53 +406,61 @@ impl Turn<'_> {
         timestamp: u64,
         synthetic: bool,
     ) -> bool {
-        let mut metrics = Vec::with_capacity(items.len());
-        let mut bytes = 0_usize;
+        let Some(state) = node.state(device) else { return false };
+        let room = items.len().saturating_add(1).saturating_mul(METRIC_BYTES.saturating_mul(2));
+        let mut payload = PayloadWriter::new(Some(timestamp), room);
+        let mut told = false;
         for mut item in items {
-            let slot = node.state(device).and_then(|state| state.layout.slot(item.slot));
-            let Some(slot) = slot else { continue };
+            let Some(slot) = state.layout.slot(item.slot) else { continue };
+            encode::data_metric(&mut item.metric, node);
             // A few bytes of alias become a name each time; the sum has a bound.
-            bytes = bytes
-                .saturating_add(slot.name().len())
-                .saturating_add(item.metric.encoded_len())
-                .saturating_add(METRIC_OVERHEAD);
-            if bytes > MAX_PAYLOAD_BYTES {
+            let before = payload.written();
+            payload.metric(Some(slot.name()), &item.metric);
+            if payload.written() > MAX_PAYLOAD_BYTES {
+                payload.take_back(before);
                 self.drop(node.origin(device), What::Metric(slot.name()), Reason::OverCap, None);
-                continue;
+            } else {
+                told = true;
             }
-            encode::data_metric(slot.name(), &mut item.metric, node);
-            metrics.push(item.metric);
         }
-        if metrics.is_empty() {
-            return false;
+        if told {
+            let topic = EntityTopic::data(Entity { device, ..node.entity() }).to_string();
+            let loss_before = !synthetic && std::mem::take(&mut node.loss);
+            self.out.push(Body::Relayed(Relayed {
+                source: self.settings.source.clone(),
+                topic,
+                payload: payload.finish(None),
+                received_ms: self.now.wall_ms,
+                loss_before,
+                synthetic,
+                aliased: false,
+                losses: node.losses,
+            }));
         }
-        let payload = Payload { timestamp: Some(timestamp), metrics, ..Payload::default() };
-        let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
-        let entity = Entity { group: &group, edge_node: &edge_node, device };
-        self.relay(node, EntityTopic::data(entity), &payload, synthetic)
+        told
     }
 }
 
 /// Finds the slot of every metric, and checks that its value fits.
-fn resolve(node: &Node, device: Option<&str>, payload: Payload) -> Vec<Meaning> {
-    let Some(state) = node.state(device) else { return Vec::new() };
-    let meaning = |metric: Metric| {
-        let named = metric.datatype.and_then(DataType::from_code);
-        let Some(slot) = state.layout.find(&metric) else {
-            let has_name = metric.name.as_deref().is_some_and(|name| !name.is_empty());
-            return match named {
-                Some(datatype) if has_name && is_told(datatype, &metric) => {
-                    Meaning::New(metric, datatype)
+fn resolve<'a>(state: &EntityState, payload: Borrowed<'a>) -> Vec<Meaning<'a>> {
+    let meaning = |named: NamedMetric<'a>| {
+        let NamedMetric { name, metric } = &named;
+        let datatype = metric.datatype.and_then(DataType::from_code);
+        let Some(place) = state.layout.find(*name, metric.alias) else {
+            let has_name = name.is_some_and(|name| !name.is_empty());
+            return match datatype {
+                Some(datatype) if has_name && is_told(datatype, metric) => {
+                    Meaning::New(named.into_metric(), datatype)
                 }
-                Some(_) if has_name => Meaning::Refused(metric, Reason::TypeMismatch),
-                _ => Meaning::Refused(metric, Reason::UnknownMetric),
+                Some(_) if has_name => Meaning::Refused(*name, Reason::TypeMismatch),
+                _ => Meaning::Refused(*name, Reason::UnknownMetric),
             };
         };
-        let born = state.layout.slot(slot).map(|slot| slot.datatype);
-        let agrees = metric.datatype.is_none() || named == born;
+        let born = state.layout.slot(place).map(|slot| slot.datatype);
+        let agrees = metric.datatype.is_none() || datatype == born;
         match born {
-            Some(datatype) if agrees && is_told(datatype, &metric) => Meaning::Slot(slot, metric),
-            _ => Meaning::Refused(metric, Reason::TypeMismatch),
+            Some(born) if agrees && is_told(born, metric) => Meaning::Slot(place, named.metric),
+            _ => Meaning::Refused(*name, Reason::TypeMismatch),
         }
     };
     payload.metrics.into_iter().take(Caps::METRICS).map(meaning).collect()
@@ -483,10 +485,12 @@ fn name_of<'a>(node: &'a Node, device: Option<&str>, slot: usize) -> &'a str {
     slot.map(Slot::name).unwrap_or_default()
 }
 
-fn update(node: &mut Node, device: Option<&str>, item: &Item) {
-    let state = node.state_mut(device);
-    if let Some(slot) = state.and_then(|state| state.layout.slot_mut(item.slot)) {
-        slot.update(&item.metric);
+/// Enters values that are told, or held to be told by a birth; late data changes nothing.
+fn update(state: &mut EntityState, items: &[Item]) {
+    for item in items.iter().filter(|item| !item.historical) {
+        if let Some(slot) = state.layout.slot_mut(item.slot) {
+            slot.update(&item.metric);
+        }
     }
 }
 
@@ -507,11 +511,11 @@ fn hold(node: &mut Node, device: Option<&str>, items: Vec<Item>) {
     }
 }
 
-fn size(items: &[Item]) -> u32 {
-    bytes(items.iter())
-}
-
-fn bytes<'a>(items: impl Iterator<Item = &'a Item>) -> u32 {
-    let bytes = items.fold(0_usize, |sum, item| sum.saturating_add(item.metric.encoded_len()));
+/// What the metrics take with their names, by which they cross.
+fn bytes<'a>(node: &Node, device: Option<&str>, items: impl Iterator<Item = &'a Item>) -> u32 {
+    let of = |item: &Item| {
+        name_of(node, device, item.slot).len().saturating_add(item.metric.encoded_len())
+    };
+    let bytes = items.fold(0_usize, |sum, item| sum.saturating_add(of(item)));
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }

@@ -43,9 +43,8 @@ pub(super) fn death(bd_seq_metric: Option<&Metric>, timestamp: u64) -> Payload {
     Payload { timestamp: Some(timestamp), metrics, ..Payload::default() }
 }
 
-/// Makes a metric of a data message what crosses of it.
-pub(super) fn data_metric(name: &str, metric: &mut Metric, node: &Node) {
-    metric.name = Some(name.to_owned());
+/// Makes a metric of a data message what crosses of it, but for its name.
+pub(super) fn data_metric(metric: &mut Metric, node: &Node) {
     metric.alias = None;
     metric.datatype = None;
     complete(metric, node, &node.told);

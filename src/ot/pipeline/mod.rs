@@ -27,9 +27,9 @@ use self::births::low_byte;
 use self::turn::{Turn, keyframes};
 use super::plant::{Arrival, Life, Node, Plant};
 use crate::journal::{Body, Dropped, Heartbeat};
-use crate::policy::{Limiter, Policy};
+use crate::policy::{Limiter, Policy, RuleId};
 use crate::sparkplug::{
-    Caps, DecodeError, Entity, EntityTopic, MessageType, Payload, Topic, decode,
+    Borrowed, Caps, DecodeError, Entity, EntityTopic, MessageType, Payload, Topic, decode_borrowed,
 };
 use crate::telemetry::status::TrackedNode;
 use crate::telemetry::{Account, Fate, Imbalance, Ledger, NodeSlot, Origin, Reason};
@@ -74,6 +74,14 @@ pub struct PipelineSettings {
     pub caps: Caps,
 }
 
+/// What the half tells readers of the journal about its surroundings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Surroundings {
+    pub(crate) journal_bytes: u64,
+    pub(crate) journal_limit_bytes: u64,
+    pub(crate) certificate_days_left: Option<i64>,
+}
+
 /// What the account doesn't tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -99,13 +107,17 @@ pub struct Pipeline {
     /// Since when the broker is away.
     away_since: Duration,
     next_heartbeat: Duration,
+    surroundings: Surroundings,
     /// Births or deaths were handled or made since this was asked last.
     structure_changed: bool,
+    /// Rules that opened or closed since this was asked last.
+    turned: Vec<RuleId>,
 }
 
 impl Pipeline {
     /// An empty plant at `now`.
-    pub fn new(settings: PipelineSettings, policy: Policy, now: Now) -> Self {
+    pub fn new(settings: PipelineSettings, mut policy: Policy, now: Now) -> Self {
+        let _ = policy.set_time(now.wall_ms);
         Pipeline {
             limiter: Limiter::new(&policy),
             plant: Plant::new(settings.max_nodes),
@@ -117,7 +129,9 @@ impl Pipeline {
             connected: false,
             away_since: now.mono,
             next_heartbeat: now.mono,
+            surroundings: Surroundings::default(),
             structure_changed: false,
+            turned: Vec::new(),
         }
     }
 
@@ -132,6 +146,7 @@ impl Pipeline {
     /// Does what is due: heartbeat, keyframes, gaps, births and values that were held back.
     /// Call it a few times a second.
     pub fn tick(&mut self, now: Now, out: &mut Vec<Body>) {
+        self.follow_schedules(now, out);
         let timeout = self.settings.reorder_timeout;
         let (mut turn, plant) = self.turn(now, out);
         for node in plant.nodes_mut() {
@@ -174,7 +189,8 @@ impl Pipeline {
 
     /// Takes over another policy: entities that it doesn't allow any more die, those that it
     /// allows now and those whose layout changes are born anew, with their current values.
-    pub fn reload(&mut self, now: Now, policy: Policy, out: &mut Vec<Body>) {
+    pub fn reload(&mut self, now: Now, mut policy: Policy, out: &mut Vec<Body>) {
+        let _ = policy.set_time(now.wall_ms);
         self.limiter = Limiter::new(&policy);
         self.ledger.set_policy(Some(&policy));
         self.policy = policy;
@@ -183,6 +199,25 @@ impl Pipeline {
         for node in plant.nodes_mut() {
             adjust(&mut turn, node);
         }
+    }
+
+    /// Opens and closes the rules whose time has come, as if the policy had been reloaded.
+    fn follow_schedules(&mut self, now: Now, out: &mut Vec<Body>) {
+        let changed = self.policy.set_time(now.wall_ms);
+        if changed.is_empty() {
+            return;
+        }
+        self.structure_changed = true;
+        let (mut turn, plant) = self.turn(now, out);
+        for node in plant.nodes_mut() {
+            adjust(&mut turn, node);
+        }
+        self.turned.extend(changed);
+    }
+
+    /// The rules that opened or closed since this was asked last.
+    pub fn take_turned_rules(&mut self) -> Vec<RuleId> {
+        std::mem::take(&mut self.turned)
     }
 
     /// The connection is up and subscribed. `present`: the broker kept the session, so what it
@@ -243,6 +278,10 @@ impl Pipeline {
             policy_digest: self.policy.digest().to_owned(),
             nodes: u32::try_from(nodes).unwrap_or(u32::MAX),
             waiting: account.waiting,
+            gaps: self.counters.gaps,
+            journal_bytes: self.surroundings.journal_bytes,
+            journal_limit_bytes: self.surroundings.journal_limit_bytes,
+            certificate_days_left: self.surroundings.certificate_days_left,
         }
     }
 
@@ -262,6 +301,11 @@ impl Pipeline {
     /// What doesn't balance: a bug.
     pub fn check_account(&self) -> Result<(), Imbalance> {
         self.ledger.check(self.plant.nodes().iter().map(Node::waiting).sum())
+    }
+
+    /// Takes note of what the next heartbeats say.
+    pub(crate) fn set_surroundings(&mut self, surroundings: Surroundings) {
+        self.surroundings = surroundings;
     }
 
     /// Whether the broker's session is up.
@@ -332,13 +376,14 @@ impl Pipeline {
             // birth, or the death of anybody.
             return Fate::Dropped(Reason::MalformedPayload);
         }
-        let payload = match decode(received.payload, &self.settings.caps) {
+        let mut inflated = Vec::new();
+        let payload = match decode_borrowed(received.payload, &mut inflated, &self.settings.caps) {
             Ok(decoded) => {
                 self.counters.unknown_fields =
                     self.counters.unknown_fields.saturating_add(decoded.unknown_fields);
                 let compressed = u64::from(decoded.was_compressed);
                 self.counters.compressed = self.counters.compressed.saturating_add(compressed);
-                decoded.payload
+                decoded
             }
             Err(DecodeError::Malformed(_)) => return Fate::Dropped(Reason::MalformedPayload),
             Err(DecodeError::OverCap { .. }) => return Fate::Dropped(Reason::OverCap),
@@ -346,7 +391,7 @@ impl Pipeline {
         };
         self.structure_changed |= !topic.message_type.is_data();
         if stored {
-            self.learn_stored(now, topic, payload, origin, out);
+            self.learn_stored(now, topic, payload.into_payload(), origin, out);
             return Fate::Dropped(Reason::StoredBirth);
         }
         self.live(now, topic, payload, received, origin, out)
@@ -377,7 +422,7 @@ impl Pipeline {
         &mut self,
         now: Now,
         topic: EntityTopic<'_>,
-        payload: Payload,
+        payload: Borrowed<'_>,
         received: Received<'_>,
         origin: &mut Origin<'_>,
         out: &mut Vec<Body>,
@@ -404,8 +449,8 @@ impl Pipeline {
                 return Fate::Dropped(Reason::Duplicate);
             }
             return match topic.message_type {
-                MessageType::NBirth => turn.node_birth(node, payload),
-                _ => turn.node_death(node, &payload),
+                MessageType::NBirth => turn.node_birth(node, payload.into_payload()),
+                _ => turn.node_death(node, &payload.into_payload()),
             };
         }
 
@@ -413,7 +458,9 @@ impl Pipeline {
             gap(&mut turn, node);
         }
         // Where the subscriptions don't let in every message of the node, holes say nothing.
-        let sequenced = turn.policy.sees_every_message_of(group, edge_node);
+        let sequenced = *node
+            .sequenced
+            .get_or_insert_with(|| turn.policy.sees_every_message_of(group, edge_node));
         let seq = low_byte(payload.seq).filter(|_| sequenced);
         let was_known = seq.is_some() && node.sequence.next().is_some();
         let arrival = node.sequence.arrive(now.mono, seq, hash, dup);
@@ -429,8 +476,12 @@ impl Pipeline {
             _ => {}
         }
         match (topic.message_type, device) {
-            (MessageType::DBirth, Some(device)) => turn.device_birth(node, device, payload),
-            (MessageType::DDeath, Some(device)) => turn.device_death(node, device, &payload),
+            (MessageType::DBirth, Some(device)) => {
+                turn.device_birth(node, device, payload.into_payload())
+            }
+            (MessageType::DDeath, Some(device)) => {
+                turn.device_death(node, device, &payload.into_payload())
+            }
             _ => turn.data(node, device, payload, dup || arrival == Arrival::Late),
         }
     }
@@ -448,6 +499,7 @@ fn gap(turn: &mut Turn<'_>, node: &mut Node) {
 
 /// Brings what readers know of a node in line with the policy in force.
 fn adjust(turn: &mut Turn<'_>, node: &mut Node) {
+    node.sequenced = None;
     turn.judge_all(node);
     let types_changed = turn.refresh_types(node);
     let alive = node.own.life == Life::Alive && turn.node_in_scope(node);

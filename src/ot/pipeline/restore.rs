@@ -165,13 +165,13 @@ fn revive(state: &mut EntityState, metrics: Vec<Metric>) {
         let is_slot = !is_definition(&metric)
             && !matches!(metric.name.as_deref(), Some(names::BD_SEQ | names::REBIRTH));
         if is_slot
-            && state.layout.find(&metric).is_none()
+            && state.layout.find(metric.name.as_deref(), metric.alias).is_none()
             && let Some(datatype) = metric.datatype.and_then(DataType::from_code)
         {
             state.layout.insert(metric.clone(), datatype);
         }
         enter(state, &metric);
-        if let Some(found) = state.layout.find(&metric)
+        if let Some(found) = state.layout.find(metric.name.as_deref(), metric.alias)
             && let Some(slot) = state.layout.slot_mut(found)
         {
             slot.born = true;
@@ -183,7 +183,7 @@ fn enter(state: &mut EntityState, metric: &Metric) {
     if metric.is_historical == Some(true) {
         return;
     }
-    if let Some(found) = state.layout.find(metric)
+    if let Some(found) = state.layout.find(metric.name.as_deref(), metric.alias)
         && let Some(slot) = state.layout.slot_mut(found)
     {
         slot.update(metric);

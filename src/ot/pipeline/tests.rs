@@ -9,4 +9,5 @@ mod hostile;
 mod limits;
 mod random;
 mod restarts;
+mod schedules;
 mod sessions;

@@ -199,10 +199,10 @@ impl Layout {
 
     /// Index of the slot that a data metric means, by its name, or by its alias where it has
     /// no name.
-    pub(crate) fn find(&self, metric: &Metric) -> Option<usize> {
-        match metric.name.as_deref().filter(|name| !name.is_empty()) {
+    pub(crate) fn find(&self, name: Option<&str>, alias: Option<u64>) -> Option<usize> {
+        match name.filter(|name| !name.is_empty()) {
             Some(name) => self.by_name.get(name).copied(),
-            None => metric.alias.and_then(|alias| self.by_alias.get(&alias).copied().flatten()),
+            None => alias.and_then(|alias| self.by_alias.get(&alias).copied().flatten()),
         }
     }
 
@@ -296,10 +296,6 @@ mod tests {
         Layout::teach(metrics, Some(7), 9, true)
     }
 
-    fn by_alias(alias: u64) -> Metric {
-        Metric { alias: Some(alias), ..Metric::default() }
-    }
-
     #[test]
     fn metrics_are_found_by_name_and_by_alias() {
         let layout = teach(vec![
@@ -307,11 +303,11 @@ mod tests {
             metric("b", Some(u64::MAX), Value::Boolean(true)),
         ])
         .layout;
-        assert_eq!(layout.find(&by_alias(0)), Some(0));
-        assert_eq!(layout.find(&by_alias(u64::MAX)), Some(1));
-        assert_eq!(layout.find(&by_alias(1)), None);
-        assert_eq!(layout.find(&metric("b", Some(0), Value::Int(1))), Some(1));
-        assert_eq!(layout.find(&Metric::default()), None);
+        assert_eq!(layout.find(None, Some(0)), Some(0));
+        assert_eq!(layout.find(Some(""), Some(u64::MAX)), Some(1));
+        assert_eq!(layout.find(None, Some(1)), None);
+        assert_eq!(layout.find(Some("b"), Some(0)), Some(1));
+        assert_eq!(layout.find(None, None), None);
         let slot = layout.slot(1).unwrap();
         assert_eq!((slot.current.alias, slot.current.timestamp), (None, Some(7)));
         assert_eq!(slot.datatype, DataType::Boolean);
@@ -322,8 +318,8 @@ mod tests {
         let layout =
             teach(vec![metric("a", Some(1), Value::Int(1)), metric("b", Some(1), Value::Int(2))])
                 .layout;
-        assert_eq!(layout.find(&by_alias(1)), None);
-        assert!(layout.find(&metric("a", None, Value::Int(1))).is_some());
+        assert_eq!(layout.find(None, Some(1)), None);
+        assert!(layout.find(Some("a"), None).is_some());
     }
 
     #[test]

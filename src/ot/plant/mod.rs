@@ -83,6 +83,9 @@ pub(crate) struct Node {
     /// That NBIRTH is due.
     pub(crate) types_due: bool,
     pub(crate) sequence: Sequence,
+    /// Whether every message that counts in the sequence comes in; `None`: the policy is to be
+    /// asked.
+    pub(crate) sequenced: Option<bool>,
     /// Messages were lost: the next frame of the node has to say so.
     pub(crate) loss: bool,
     /// How often the values had to be doubted. Readers tell by it a loss that they know from a
@@ -123,6 +126,19 @@ impl Node {
         }
     }
 
+    /// The node's own state, or that of a device, beside what its templates need.
+    pub(crate) fn parts<'a>(&'a mut self, device: Option<&'a str>) -> Option<Parts<'a>> {
+        let Node { group, edge_node, slot, own, devices, definitions, types, told, .. } = self;
+        let state = match device {
+            None => own,
+            Some(device) => devices.get_mut(device)?,
+        };
+        let entity = Entity { group, edge_node, device };
+        let origin = Origin { entity: Some(entity), node: Some(*slot) };
+        let types_due = &mut self.types_due;
+        Some(Parts { entity, origin, state, definitions, types, told, types_due })
+    }
+
     /// Messages of the node and its devices that wait for a birth.
     pub(crate) fn waiting(&self) -> u64 {
         let devices = self.devices.values().map(|device| device.waiting);
@@ -157,6 +173,18 @@ impl Node {
         self.own.uncertain = false;
         self.devices.values_mut().for_each(|device| device.uncertain = false);
     }
+}
+
+/// An entity of a node, looked up once for all metrics of a message.
+#[derive(Debug)]
+pub(crate) struct Parts<'a> {
+    pub(crate) entity: Entity<'a>,
+    pub(crate) origin: Origin<'a>,
+    pub(crate) state: &'a mut EntityState,
+    pub(crate) definitions: &'a Definitions,
+    pub(crate) types: &'a mut Types,
+    pub(crate) told: &'a BTreeSet<String>,
+    pub(crate) types_due: &'a mut bool,
 }
 
 /// Every edge node, up to a configured number.

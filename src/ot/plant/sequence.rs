@@ -63,7 +63,7 @@ impl Sequence {
         // Without DUP, only what is out of order anyway can be a copy (of a broker that sends
         // one for every matching subscription).
         let expected = seq.is_none() || seq == self.next;
-        if self.is_remembered(seq, hash) && (dup || !expected) {
+        if (dup || !expected) && self.is_remembered(seq, hash) {
             return Arrival::Duplicate;
         }
         self.remember(seq, hash);

@@ -185,7 +185,7 @@ fn restore_entity(stored: StoredEntity) -> EntityState {
         let Some(datatype) = metric.datatype.and_then(DataType::from_code) else { continue };
         let name = metric.name.clone();
         layout.insert(metric, datatype);
-        let found = layout.find(&Metric { name, ..Metric::default() });
+        let found = layout.find(name.as_deref(), None);
         if let Some(slot) = found.and_then(|found| layout.slot_mut(found)) {
             slot.born = stored.born.get(index).copied().unwrap_or(false);
             slot.inferred = stored.inferred.get(index).copied().unwrap_or(false);

@@ -56,7 +56,7 @@ fn values_in_the_wrong_field_do_not_fit() {
     assert!(!fits(DataType::String, &Value::Bytes(vec![])));
     assert!(!fits(DataType::Bytes, &Value::String(String::new())));
     assert!(!fits(DataType::PropertySet, &Value::Bytes(vec![])));
-    assert!(!fits(DataType::DataSet, &Value::Template(Template::default())));
+    assert!(!fits(DataType::DataSet, &Value::Template(Box::default())));
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn data_sets_fit_when_they_are_rectangular() {
         types: vec![3],
         rows: vec![Row { elements: vec![cell.clone()] }],
     };
-    let check = |table: DataSet| fits(DataType::DataSet, &Value::DataSet(table));
+    let check = |table: DataSet| fits(DataType::DataSet, &Value::DataSet(Box::new(table)));
     assert!(check(table.clone()));
     assert!(check(DataSet { num_of_columns: None, ..table.clone() }));
     assert!(!check(DataSet { num_of_columns: Some(2), ..table.clone() }));
@@ -147,7 +147,7 @@ fn sameness_is_that_of_bits() {
     let table = |value| {
         let cell = Cell { value: Some(CellValue::Double(value)) };
         let rows = vec![Row { elements: vec![cell] }];
-        Value::DataSet(DataSet { rows, ..DataSet::default() })
+        Value::DataSet(Box::new(DataSet { rows, ..DataSet::default() }))
     };
     assert!(same(&table(f64::NAN), &table(f64::NAN)));
     assert!(!same(&table(0.0), &table(-0.0)));
@@ -173,7 +173,7 @@ fn values_are_shown_by_their_datatype_and_never_break_the_line() {
         metrics: vec![member, Metric::default()],
         ..Template::default()
     };
-    let shown = show(Some(DataType::Template), &Value::Template(template), 80);
+    let shown = show(Some(DataType::Template), &Value::Template(Box::new(template)), 80);
     assert_eq!(shown, r#""Motor" {speed=-1, ?=null}"#);
     assert_eq!(escape("a\tb\u{7f}", 80), "a\\tb\\u{7f}");
 }

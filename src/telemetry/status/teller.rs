@@ -172,7 +172,8 @@ mod tests {
     use super::*;
 
     fn end(days: u64) -> CertificateEnd {
-        let not_after = UNIX_EPOCH.checked_add(Duration::from_secs(days * 86_400)).unwrap();
+        let span = Duration::from_millis(days.saturating_mul(DAY_MS));
+        let not_after = UNIX_EPOCH.checked_add(span).unwrap();
         CertificateEnd { file: format!("{days}.pem").into(), not_after }
     }
 
@@ -191,22 +192,20 @@ mod tests {
     #[test]
     fn the_certificate_that_ends_first_is_told_and_judged() {
         let directory = tempfile::tempdir().unwrap();
+        // An instant after the beginning of day 100.
+        let wall_ms = 100 * DAY_MS + 1;
         for (days, left, level) in [
-            (131, 31, Level::Ok),
-            (129, 29, Level::Warning),
-            (100, 0, Level::Warning),
-            (99, -2, Level::Critical),
+            (131, 30, Level::Ok),
+            (130, 29, Level::Warning),
+            (101, 0, Level::Warning),
+            (100, -1, Level::Critical),
+            (98, -3, Level::Critical),
         ] {
             let mut teller = teller(directory.path(), vec![end(500), end(days), end(300)]);
-            // An instant after the beginning of day 100.
-            let wall_ms = 100 * DAY_MS + u64::from(days != 100);
             let status = teller.status(wall_ms, true, 1);
             let certificate = status.certificate.unwrap();
             assert_eq!(certificate.file, format!("{days}.pem"));
-            let expected = if days == 131 || days == 129 { left - 1 } else { left };
-            assert_eq!(certificate.days_left, expected, "{days}");
-            let level = if days == 131 { Level::Ok } else { level };
-            assert_eq!(status.health.level, level, "{days}");
+            assert_eq!((certificate.days_left, status.health.level), (left, level), "{days}");
         }
     }
 

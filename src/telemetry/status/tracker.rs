@@ -168,7 +168,7 @@ mod tests {
         };
         let mut ledger = Ledger::new(None);
         let mut tracker = Tracker::default();
-        let mut send = |ledger: &mut Ledger, node: usize, messages: usize, fate: Fate| {
+        let send = |ledger: &mut Ledger, node: usize, messages: usize, fate: Fate| {
             let origin = Origin { entity: None, node: Some(NodeSlot(node)) };
             for _ in 0..messages {
                 ledger.receive(origin.node);

@@ -244,7 +244,7 @@ fn node_birth(bd_seq: u64) -> Vec<Metric> {
     let mut rebirth = int("Node Control/Rebirth", 0);
     (rebirth.datatype, rebirth.value) = (Some(11), Some(Value::Boolean(false)));
     let mut count = int("count", 1);
-    count.properties = Some(PropertySet {
+    count.properties = Some(Box::new(PropertySet {
         keys: vec!["Quality".into(), "unit".into()],
         values: vec![
             PropertyValue { r#type: Some(3), is_null: None, value: Some(Property::Int(192)) },
@@ -254,7 +254,7 @@ fn node_birth(bd_seq: u64) -> Vec<Metric> {
                 value: Some(Property::String("pieces".into())),
             },
         ],
-    });
+    }));
     let cell = |value| Cell { value: Some(value) };
     let table = DataSet {
         num_of_columns: Some(2),
@@ -264,8 +264,11 @@ fn node_birth(bd_seq: u64) -> Vec<Metric> {
             elements: vec![cell(CellValue::Int(1)), cell(CellValue::String("x".into()))],
         }],
     };
-    let table =
-        Metric { datatype: Some(16), value: Some(Value::DataSet(table)), ..int("table", 0) };
+    let table = Metric {
+        datatype: Some(16),
+        value: Some(Value::DataSet(Box::new(table))),
+        ..int("table", 0)
+    };
     let mut nothing = int("nothing", 0);
     (nothing.value, nothing.is_null) = (None, Some(true));
     vec![self::bd_seq(bd_seq), rebirth, count, table, nothing, definition("Pump")]
@@ -282,7 +285,7 @@ pub(super) fn definition(name: &str) -> Metric {
         is_definition: Some(true),
         ..Template::default()
     };
-    Metric { datatype: Some(19), value: Some(Value::Template(template)), ..int(name, 0) }
+    Metric { datatype: Some(19), value: Some(Value::Template(Box::new(template))), ..int(name, 0) }
 }
 
 fn instance(members: Vec<Metric>) -> Metric {
@@ -293,7 +296,11 @@ fn instance(members: Vec<Metric>) -> Metric {
         is_definition: Some(false),
         ..Template::default()
     };
-    Metric { datatype: Some(19), value: Some(Value::Template(template)), ..int("pump 1", 0) }
+    Metric {
+        datatype: Some(19),
+        value: Some(Value::Template(Box::new(template))),
+        ..int("pump 1", 0)
+    }
 }
 
 fn parameter() -> Parameter {

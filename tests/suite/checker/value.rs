@@ -27,7 +27,7 @@ impl Definitions {
     pub(super) fn learn(payload: &Payload) -> Definitions {
         let definition = |metric: &Metric| match &metric.value {
             Some(Value::Template(template)) if template.is_definition() => {
-                Some((metric.name().to_owned(), template.clone()))
+                Some((metric.name().to_owned(), (**template).clone()))
             }
             _ => None,
         };

@@ -186,21 +186,21 @@ fn node_birth() -> Vec<Metric> {
 fn device_birth() -> Vec<Metric> {
     let mut counter = int("Line/Counter", 0);
     counter.metadata =
-        Some(MetaData { description: Some("pieces made".into()), ..MetaData::default() });
+        Some(Box::new(MetaData { description: Some("pieces made".into()), ..MetaData::default() }));
     let mut pressure = int("Line/Pressure DENIED", 0);
-    pressure.metadata = Some(MetaData {
+    pressure.metadata = Some(Box::new(MetaData {
         description: Some("DENIED description".into()),
         file_name: Some("DENIED file".into()),
         ..MetaData::default()
-    });
-    pressure.properties = Some(PropertySet {
+    }));
+    pressure.properties = Some(Box::new(PropertySet {
         keys: vec!["DENIED key".into()],
         values: vec![PropertyValue {
             r#type: Some(DataType::String.code()),
             is_null: None,
             value: Some(Property::String("DENIED property".into())),
         }],
-    });
+    }));
     let cell = |text: &str| Cell { value: Some(CellValue::String(text.into())) };
     let table = DataSet {
         num_of_columns: Some(1),
@@ -212,7 +212,7 @@ fn device_birth() -> Vec<Metric> {
         counter,
         pressure,
         string("Secrets/Name DENIED", "DENIED value"),
-        metric("Secrets/Table DENIED", DataType::DataSet, Value::DataSet(table)),
+        metric("Secrets/Table DENIED", DataType::DataSet, Value::DataSet(Box::new(table))),
         metric("Secrets/Bytes DENIED", DataType::Bytes, Value::Bytes(b"DENIED bytes".to_vec())),
         instance("Pumps/1", 0),
     ]
@@ -241,7 +241,7 @@ fn member(name: &str, value: u32) -> Metric {
     let mut member = int(name, value);
     if name.contains("DENIED") {
         let description = Some("DENIED description of a member".into());
-        member.metadata = Some(MetaData { description, ..MetaData::default() });
+        member.metadata = Some(Box::new(MetaData { description, ..MetaData::default() }));
     }
     member
 }

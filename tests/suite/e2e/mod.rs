@@ -1,5 +1,6 @@
 //! End to end: real edge nodes, the relay's two processes, a strict host.
 
+mod capture;
 mod commands;
 mod filters;
 mod flow;
@@ -10,3 +11,4 @@ mod reload;
 mod stale;
 mod tls;
 mod tools;
+mod watched;

@@ -27,11 +27,14 @@ fn secret(name: &str, alias: u64) -> Metric {
         ..PropertyValue::default()
     };
     Metric {
-        metadata: Some(MetaData {
+        metadata: Some(Box::new(MetaData {
             description: Some("SecretDescription".into()),
             ..MetaData::default()
-        }),
-        properties: Some(PropertySet { keys: vec!["SecretKey".into()], values: vec![property] }),
+        })),
+        properties: Some(Box::new(PropertySet {
+            keys: vec!["SecretKey".into()],
+            values: vec![property],
+        })),
         ..aliased(name, alias, DataType::String, Value::String("SecretValue".into()))
     }
 }
@@ -204,13 +207,13 @@ fn definition(name: &str, metrics: Vec<Metric>) -> Metric {
         vec![Parameter { name: Some("SecretParameter".into()), ..Parameter::default() }];
     let template =
         Template { metrics, parameters, is_definition: Some(true), ..Template::default() };
-    typed(name, DataType::Template, Value::Template(template))
+    typed(name, DataType::Template, Value::Template(Box::new(template)))
 }
 
 fn instance(name: &str, reference: &str, metrics: Vec<Metric>) -> Metric {
     let template =
         Template { metrics, template_ref: Some(reference.into()), ..Template::default() };
-    typed(name, DataType::Template, Value::Template(template))
+    typed(name, DataType::Template, Value::Template(Box::new(template)))
 }
 
 fn template_of(metric: &Metric) -> &Template {
@@ -415,5 +418,8 @@ fn an_instance_of_a_denied_definition_does_not_cross() {
 }
 
 fn inner_null() -> Value {
-    Value::Template(Template { template_ref: Some("SecretType".into()), ..Template::default() })
+    Value::Template(Box::new(Template {
+        template_ref: Some("SecretType".into()),
+        ..Template::default()
+    }))
 }

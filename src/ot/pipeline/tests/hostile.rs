@@ -63,12 +63,12 @@ fn null(name: &str) -> Metric {
 
 fn definition(name: &str, metrics: Vec<Metric>) -> Metric {
     let template = Template { metrics, is_definition: Some(true), ..Template::default() };
-    typed(name, DataType::Template, Value::Template(template))
+    typed(name, DataType::Template, Value::Template(Box::new(template)))
 }
 
 fn inner(reference: &str, metrics: Vec<Metric>) -> Value {
     let template_ref = Some(reference.into());
-    Value::Template(Template { metrics, template_ref, ..Template::default() })
+    Value::Template(Box::new(Template { metrics, template_ref, ..Template::default() }))
 }
 
 fn instance(name: &str, reference: &str, metrics: Vec<Metric>) -> Metric {
@@ -217,7 +217,7 @@ fn names_that_occur_twice_make_a_definition_unusable() {
             Template { metrics, parameters, is_definition: Some(true), ..Template::default() };
         let metrics = vec![
             definition("Drive", vec![secret()]),
-            typed("Motor", DataType::Template, Value::Template(template)),
+            typed("Motor", DataType::Template, Value::Template(Box::new(template))),
             instance("Motor1", "Motor", vec![]),
         ];
         assert!(born(&mut bench, metrics).is_empty());
@@ -308,8 +308,8 @@ fn values_that_do_not_fit_their_members_do_not_cross() {
         Template { metrics, parameters, template_ref, is_definition, ..Template::default() }
     };
     let metrics = vec![
-        typed("Motor", DataType::Template, Value::Template(template(true))),
-        typed("Motor1", DataType::Template, Value::Template(template(false))),
+        typed("Motor", DataType::Template, Value::Template(Box::new(template(true)))),
+        typed("Motor1", DataType::Template, Value::Template(Box::new(template(false)))),
     ];
     assert_eq!(born(&mut bench, metrics), ["Motor", "Motor1"]);
     assert_eq!(bench.node("NDATA", vec![data("Motor1", "Motor", vec![liar()])]).len(), 1);
@@ -334,8 +334,8 @@ fn parameters_are_denied_by_their_definition_s_datatype() {
         ..Template::default()
     };
     let metrics = vec![
-        typed("Motor", DataType::Template, Value::Template(defined)),
-        typed("Motor1", DataType::Template, Value::Template(motor)),
+        typed("Motor", DataType::Template, Value::Template(Box::new(defined))),
+        typed("Motor1", DataType::Template, Value::Template(Box::new(motor))),
     ];
     assert_eq!(born(&mut bench, metrics), ["Motor", "Motor1"]);
     assert!(!bench.leaks("SecretValue"));
@@ -392,7 +392,7 @@ fn a_birth_of_refused_metrics_does_not_tell_the_device() {
 fn descriptions_of_a_definition_cross_only_if_a_rule_forwards_it() {
     let described = |mut metric: Metric| {
         let description = Some("SecretDescription".into());
-        metric.metadata = Some(MetaData { description, ..MetaData::default() });
+        metric.metadata = Some(Box::new(MetaData { description, ..MetaData::default() }));
         metric
     };
     let motor = || described(definition("Motor", vec![described(member("speed", text("1")))]));

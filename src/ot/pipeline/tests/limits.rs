@@ -55,12 +55,12 @@ fn body_bytes(body: &crate::journal::Body) -> usize {
 
 fn definition(name: &str) -> Metric {
     let template = Template { is_definition: Some(true), ..Template::default() };
-    typed(name, DataType::Template, Value::Template(template))
+    typed(name, DataType::Template, Value::Template(Box::new(template)))
 }
 
 fn instance(name: &str, reference: &str) -> Metric {
     let template = Template { template_ref: Some(reference.into()), ..Template::default() };
-    typed(name, DataType::Template, Value::Template(template))
+    typed(name, DataType::Template, Value::Template(Box::new(template)))
 }
 
 #[test]

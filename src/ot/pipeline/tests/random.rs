@@ -68,7 +68,8 @@ fn metric(number: usize, value: u32, named: bool, in_birth: bool) -> Metric {
         let template =
             Template { metrics, template_ref: Some(reference.into()), ..Template::default() };
         let name = format!("t{number}");
-        let instance = aliased(&name, alias, DataType::Template, Value::Template(template));
+        let instance =
+            aliased(&name, alias, DataType::Template, Value::Template(Box::new(template)));
         return if named || in_birth {
             instance
         } else {
@@ -85,7 +86,7 @@ fn metric(number: usize, value: u32, named: bool, in_birth: bool) -> Metric {
 fn definition(name: &str) -> Metric {
     let metrics = ["a", "secret"].map(|name| typed(name, DataType::Int32, Value::Int(0))).to_vec();
     let template = Template { metrics, is_definition: Some(true), ..Template::default() };
-    typed(name, DataType::Template, Value::Template(template))
+    typed(name, DataType::Template, Value::Template(Box::new(template)))
 }
 
 fn run(bench: &mut Bench, step: Step, last: &mut Option<(String, Payload)>) {

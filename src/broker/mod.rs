@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
-pub use trouble::explain;
+pub use trouble::{Trouble, TroubleKind, explain};
 
 /// One broker, and who we are to it.
 #[derive(Clone)]
@@ -25,6 +25,17 @@ pub struct BrokerSettings {
     pub max_packet_bytes: usize,
     /// `None`: plain TCP, where the operator has said so.
     pub tls: Option<TlsSettings>,
+}
+
+impl BrokerSettings {
+    /// `host:port`, as logs have it.
+    pub fn address(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
 }
 
 /// MQTT user, and where the password comes from.

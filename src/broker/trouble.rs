@@ -5,9 +5,36 @@ use std::io;
 
 use rustls::{AlertDescription, Error as TlsError};
 
+/// Why there is no session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    pub kind: TroubleKind,
+    pub text: String,
+}
+
+/// Which of the events it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TroubleKind {
+    /// The TLS handshake, or a certificate.
+    Tls,
+    /// The broker doesn't let us in.
+    Login,
+    /// A secret can't be read.
+    Secret,
+    /// The network, or the broker's behaviour.
+    Other,
+}
+
+impl Trouble {
+    /// A trouble of the network, or of the broker's behaviour.
+    pub fn other(text: impl Into<String>) -> Trouble {
+        Trouble { kind: TroubleKind::Other, text: text.into() }
+    }
+}
+
 /// Says what went wrong: the cause that an operator can do something about, where one is known
 /// among the sources of `error`, else the error's own words.
-pub fn explain(error: &(dyn Error + 'static)) -> String {
+pub fn explain(error: &(dyn Error + 'static)) -> Trouble {
     let mut source = Some(error);
     while let Some(cause) = source {
         let within = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
@@ -15,11 +42,11 @@ pub fn explain(error: &(dyn Error + 'static)) -> String {
             .and_then(|within| within.downcast_ref::<TlsError>())
             .or_else(|| cause.downcast_ref::<TlsError>());
         if let Some(tls) = tls {
-            return explain_tls(tls);
+            return Trouble { kind: TroubleKind::Tls, text: explain_tls(tls) };
         }
         source = cause.source();
     }
-    error.to_string()
+    Trouble::other(error.to_string())
 }
 
 fn explain_tls(error: &TlsError) -> String {
@@ -54,11 +81,12 @@ mod tests {
     fn tls_causes_are_found_however_deep_they_are() {
         let tls = TlsError::AlertReceived(AlertDescription::UnknownCA);
         let io = io::Error::other(tls.clone());
-        assert!(explain(&io).contains("doesn't accept our certificate"));
-        assert!(explain(&tls).contains("doesn't accept our certificate"));
+        assert!(explain(&io).text.contains("doesn't accept our certificate"));
+        assert!(explain(&tls).text.contains("doesn't accept our certificate"));
+        assert_eq!(explain(&tls).kind, TroubleKind::Tls);
         let expired = TlsError::InvalidCertificate(rustls::CertificateError::Expired);
-        assert!(explain(&io::Error::other(expired)).contains("the broker's certificate"));
+        assert!(explain(&io::Error::other(expired)).text.contains("the broker's certificate"));
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-        assert_eq!(explain(&refused), refused.to_string());
+        assert_eq!(explain(&refused), Trouble::other(refused.to_string()));
     }
 }

@@ -12,9 +12,11 @@ use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::file::FileError;
 use crate::config::tls::TlsError;
 use crate::config::{self, BrokerConfig, StatusConfig, policies, tls};
+use crate::event;
 use crate::policy::Policy;
+use crate::telemetry::Notifier;
+use crate::telemetry::logging::{self, Logging};
 use crate::telemetry::status::{ReportError, StatusSettings};
-use crate::telemetry::{Notifier, logging};
 
 /// Problems that are named in a log line; the rest is counted.
 const MAX_NAMED: usize = 3;
@@ -36,13 +38,39 @@ pub(super) fn begin(
     half: &'static str,
     arguments: &HalfArgs,
     warnings: impl IntoIterator<Item = Diagnostic>,
-) -> Result<(), Failure> {
-    logging::init(half, arguments.log.as_deref())
+) -> Result<Logging, Failure> {
+    let mut logging = logging::init(half, arguments.log.as_deref())
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    logging
+        .start()
+        .map_err(|error| Failure::new(Exit::Io, format!("cannot start a thread: {error}")))?;
     for warning in warnings {
-        tracing::warn!(place = place(&warning), "{}", warning.title);
+        event!(ConfigWarning, place = place(&warning), problem = warning.title);
     }
-    Ok(())
+    Ok(logging)
+}
+
+/// Tells a policy that comes into force with the start.
+pub(super) fn tell_policy(policy: &Policy) {
+    event!(PolicyLoaded, policy = policy.digest(), rules = policy.rules().len());
+}
+
+/// Tells how a half ended, and makes a failure of an error.
+pub(super) fn ended<E: std::error::Error>(
+    result: Result<(), E>,
+    exit: impl FnOnce(&E) -> Exit,
+) -> Result<Exit, Failure> {
+    match result {
+        Ok(()) => {
+            event!(Stopped);
+            Ok(Exit::Ok)
+        }
+        Err(error) => {
+            let exit = exit(&error);
+            event!(Failed, exit = exit as u8, error = %error);
+            Err(Failure::new(exit, error.to_string()))
+        }
+    }
 }
 
 /// Reads the policy from files and directories.
@@ -55,7 +83,7 @@ pub(super) fn read_policy_again(paths: &[PathBuf]) -> Result<Policy, String> {
     match read_policy(paths) {
         Ok((policy, warnings)) => {
             for warning in warnings {
-                tracing::warn!(place = place(&warning), "{}", warning.title);
+                event!(ConfigWarning, place = place(&warning), problem = warning.title);
             }
             Ok(policy)
         }

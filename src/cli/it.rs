@@ -28,9 +28,12 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
     let (config, mut warnings) = ItConfig::load(&arguments.half.config)?;
     let policy = read_policy_copy(&config, &mut warnings)?;
     let broker = half::broker_settings(&config.broker, config.client_id_prefix)?;
-    half::begin("it", &arguments.half, warnings)?;
+    let _logging = half::begin("it", &arguments.half, warnings)?;
     let status = half::status_settings(config.status, &config.broker, &broker);
     let notifier = half::notifier()?;
+    if let Some((policy, _)) = &policy {
+        half::tell_policy(policy);
+    }
     let settings = Settings {
         broker,
         journal_dir: config.journal_path,
@@ -46,15 +49,11 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         status,
         notifier,
     };
-    it::run(settings).map_err(|error| {
-        let exit = match &error {
-            ItError::State(_) | ItError::Journal(_) | ItError::Start(_) => Exit::Io,
-            ItError::Report(error) => half::report_exit(error),
-            ItError::Panicked => Exit::Software,
-        };
-        Failure::new(exit, error.to_string())
-    })?;
-    Ok(Exit::Ok)
+    half::ended(it::run(settings), |error| match error {
+        ItError::State(_) | ItError::Journal(_) | ItError::Start(_) => Exit::Io,
+        ItError::Report(error) => half::report_exit(error),
+        ItError::Panicked => Exit::Software,
+    })
 }
 
 /// The copy of the policy, and how it is read again.

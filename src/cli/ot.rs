@@ -26,9 +26,10 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     let (policy, found) = half::read_policy(&config.policy_paths)?;
     warnings.extend(found);
     let broker = half::broker_settings(&config.broker, config.client_id)?;
-    half::begin("ot", &arguments.half, warnings)?;
+    let _logging = half::begin("ot", &arguments.half, warnings)?;
     let status = half::status_settings(config.status, &config.broker, &broker);
     let notifier = half::notifier()?;
+    half::tell_policy(&policy);
     let paths = config.policy_paths;
     let settings = Settings {
         pipeline: PipelineSettings {
@@ -48,17 +49,13 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
         status,
         notifier,
     };
-    ot::run(settings).map_err(|error| {
-        let exit = match &error {
-            OtError::State(_) | OtError::Journal(_) | OtError::Start(_) | OtError::StoppedShort => {
-                Exit::Io
-            }
-            OtError::Report(error) => half::report_exit(error),
-            OtError::Panicked => Exit::Software,
-        };
-        Failure::new(exit, error.to_string())
-    })?;
-    Ok(Exit::Ok)
+    half::ended(ot::run(settings), |error| match error {
+        OtError::State(_) | OtError::Journal(_) | OtError::Start(_) | OtError::StoppedShort => {
+            Exit::Io
+        }
+        OtError::Report(error) => half::report_exit(error),
+        OtError::Panicked => Exit::Software,
+    })
 }
 
 fn writer_options(journal: JournalConfig, relay_name: String) -> WriterOptions {

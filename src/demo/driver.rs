@@ -120,7 +120,7 @@ impl Demo {
             journal.look();
         }
         let mut it = workplace.start("it", clock)?;
-        while !it.new_log_lines().iter().any(|line| line.ends_with(" it: started")) {
+        while !it.new_log_lines().iter().any(|line| line.contains(" it: STARTED ")) {
             if !interrupts.pause(LOOK_EVERY).await {
                 return Err(DemoError::Interrupted);
             }

@@ -22,7 +22,8 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use crate::broker::{BrokerSettings, explain};
+use crate::broker::{BrokerSettings, Trouble, TroubleKind, explain};
+use crate::event;
 use crate::it::Happened;
 use crate::it::mirror::{NodeId, Qos, SessionEvent, SessionSpec};
 
@@ -169,6 +170,7 @@ impl Sessions {
             generation,
             client: client.clone(),
             subscriptions: spec.subscriptions,
+            broker: self.broker.address().into(),
             limits: self.limits,
             // The CONNACK, and then the SUBACK.
             owed: 1,
@@ -274,8 +276,9 @@ impl Sessions {
         let Some(credentials) = &self.broker.credentials else { return };
         match (credentials.password)() {
             Ok(password) => self.password = Some(password),
-            Err(error) => {
-                let _ = self.happened.send(Happened::BrokerTrouble { error });
+            Err(text) => {
+                let trouble = Trouble { kind: TroubleKind::Secret, text };
+                let _ = self.happened.send(Happened::BrokerTrouble { node: None, trouble });
             }
         }
     }
@@ -329,6 +332,7 @@ struct Task {
     generation: u64,
     client: AsyncClient,
     subscriptions: Vec<String>,
+    broker: Box<str>,
     limits: Limits,
     /// Answers that the broker owes us.
     owed: u64,
@@ -357,8 +361,7 @@ impl Task {
             }
             End::Failed(error) => self.report(&error),
             End::GivenUp(why) => {
-                let error = why.to_owned();
-                let _ = self.happened.send(Happened::BrokerTrouble { error });
+                self.trouble(Trouble::other(why));
             }
         }
         // The driver may open the next session at this word: by then the socket is gone.
@@ -426,8 +429,8 @@ impl Task {
             }
             Event::Incoming(Packet::SubAck(ack)) => {
                 if ack.return_codes.contains(&SubscribeReasonCode::Failure) {
-                    tracing::warn!(target: "it", filters = ?self.subscriptions,
-                        "the IT broker refused a subscription: rebirth requests can't be answered");
+                    let filters = self.subscriptions.join(", ");
+                    event!(SubscriptionRefused, broker = self.broker, filters);
                 }
                 self.tell(SessionEvent::Ready);
                 return self.answered();
@@ -488,7 +491,19 @@ impl Task {
 
     fn report(&self, error: &ConnectionError) {
         tracing::debug!(target: "it", node = self.node.0, %error, "session ended");
-        let _ = self.happened.send(Happened::BrokerTrouble { error: explain(error) });
+        let trouble = match error {
+            ConnectionError::ConnectionRefused(code) => {
+                let text = format!("the broker refuses the connection: {code:?}");
+                Trouble { kind: TroubleKind::Login, text }
+            }
+            error => explain(error),
+        };
+        self.trouble(trouble);
+    }
+
+    fn trouble(&self, trouble: Trouble) {
+        let node = Some(self.node);
+        let _ = self.happened.send(Happened::BrokerTrouble { node, trouble });
     }
 }
 

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
+use crate::event;
 use crate::it::connection::Sessions;
 use crate::it::mirror::{
     Mirror, MirrorSnapshot, NodeId, Now, Outgoing, Qos, SessionEvent, SessionSpec,
 };
-use crate::it::notices::NoticeLog;
+use crate::it::notices::{self, BrokerWatch};
 use crate::it::state::ItState;
 use crate::it::vitals::Vitals;
 use crate::it::{FirstStart, Happened, ItError, PolicyLoader};
@@ -63,8 +64,9 @@ pub(super) struct Driver {
     opens: VecDeque<(NodeId, SessionSpec)>,
     connects: DefaultDirectRateLimiter,
     history: DefaultDirectRateLimiter,
-    log: NoticeLog,
+    broker: BrokerWatch,
     vitals: Vitals,
+    state_trouble: bool,
     clock: Clock,
     poll: Duration,
     /// Not before then: after an error of the journal or of the state directory.
@@ -123,17 +125,17 @@ impl Driver {
         sessions: Sessions,
         state: ItState,
         happened: Receiver<Happened>,
+        broker: BrokerWatch,
         make_vitals: impl FnOnce(Now) -> Result<Vitals, ItError>,
     ) -> Result<Driver, ItError> {
         let clock = Clock::new();
         let vitals = make_vitals(clock.now())?;
-        let log = NoticeLog::default();
         let bd_seqs = match state.load_bd_seqs()? {
             Stored::Found(bd_seqs) => bd_seqs,
             Stored::Absent => Vec::new(),
             Stored::Damaged { moved_to } => {
-                tracing::warn!(target: "it", moved_to = %moved_to.display(),
-                    "the stored bdSeq numbers were damaged; counting starts at 0");
+                let moved_to = moved_to.display();
+                event!(StateDamaged, what = "bdSeq", why = "damaged", moved_to = %moved_to);
                 Vec::new()
             }
         };
@@ -145,8 +147,8 @@ impl Driver {
             }
             stored => {
                 if let Stored::Damaged { moved_to } = stored {
-                    tracing::warn!(target: "it", moved_to = %moved_to.display(),
-                        "the stored mirror was damaged; starting from the journal");
+                    let moved_to = moved_to.display();
+                    event!(StateDamaged, what = "mirror", why = "damaged", moved_to = %moved_to);
                 }
                 mirror.restore(MirrorSnapshot::default(), bd_seqs);
                 Self::first_start(&settings, &mut mirror, &state)?
@@ -166,8 +168,9 @@ impl Driver {
             opens: VecDeque::new(),
             connects,
             history,
-            log,
+            broker,
             vitals,
+            state_trouble: false,
             clock,
             poll: POLL_FIRST,
             read_after: Duration::ZERO,
@@ -226,11 +229,9 @@ impl Driver {
                 next_snapshot = now.at.saturating_add(SNAPSHOT_EVERY);
                 self.save_snapshot();
             }
-            if self.vitals.tick(now, &self.mirror, self.sessions.queued_bytes()) {
-                self.log.summary(&self.mirror);
-            }
+            self.vitals.tick(now, &self.mirror, self.sessions.queued_bytes());
             while let Some(notice) = self.mirror.poll_notice() {
-                self.log.tell(now.at, &notice);
+                notices::tell(&notice);
             }
             self.vitals.passed();
             if let Some(by) = self.stop_by
@@ -261,10 +262,15 @@ impl Driver {
                 }
                 let ended = matches!(event, SessionEvent::Lost { .. } | SessionEvent::Closed);
                 if self.sessions.is_current(node, generation, ended) {
+                    match event {
+                        SessionEvent::Ready => self.broker.ready(node),
+                        _ if ended => self.broker.ended(node),
+                        _ => {}
+                    }
                     self.mirror.handle_session(now, node, event);
                 }
             }
-            Happened::BrokerTrouble { error } => self.log.broker_trouble(now.at, &error),
+            Happened::BrokerTrouble { node, trouble } => self.broker.trouble(node, &trouble),
             Happened::Stop if self.stop_by.is_none() => {
                 self.stop_by = Some(now.at.saturating_add(STOP_WITHIN));
                 self.mirror.stop(now);
@@ -288,16 +294,16 @@ impl Driver {
 
     fn reload(&mut self, now: Now) {
         let Some(load) = &self.settings.policy_loader else {
-            tracing::info!(target: "it", "nothing to reload: no policies are configured here");
+            event!(ReloadIgnored);
             return;
         };
         match load() {
             Ok(policy) => {
-                tracing::info!(target: "it", digest = policy.digest(), "policy reloaded");
+                event!(PolicyLoaded, policy = policy.digest(), rules = policy.rules().len());
                 self.mirror.reload_policy(now, Some(Arc::new(policy)));
             }
             Err(error) => {
-                tracing::error!(target: "it", error, "policy not reloaded; the earlier one stays in force");
+                event!(PolicyRefused, error);
             }
         }
     }
@@ -312,7 +318,7 @@ impl Driver {
                 Ok(item) => item,
                 Err(error) => {
                     self.read_after = now.at.saturating_add(ERROR_PAUSE);
-                    self.log.journal_trouble(now.at, &error);
+                    event!(JournalUnreadable, error = %error);
                     return taken > 0;
                 }
             };
@@ -369,7 +375,7 @@ impl Driver {
                 // journal can't be read.
                 ended => {
                     if let Err(error) = ended {
-                        self.log.journal_trouble(now.at, &error);
+                        event!(JournalUnreadable, error = %error);
                     }
                     self.backfill_after = now.at.saturating_add(ERROR_PAUSE);
                     self.mirror.backfill_passed(pass.reader.position().seq.min(pass.to));
@@ -394,7 +400,7 @@ impl Driver {
             Ok(reader) => self.backfill = Some(Backfill { reader, to, waiting: None }),
             Err(error) => {
                 self.backfill_after = now.at.saturating_add(ERROR_PAUSE);
-                self.log.journal_trouble(now.at, &error);
+                event!(JournalUnreadable, error = %error);
             }
         }
     }
@@ -439,7 +445,7 @@ impl Driver {
         }
         if let Err(error) = self.state.save_bd_seqs(self.mirror.bd_seqs()) {
             self.open_after = now.at.saturating_add(ERROR_PAUSE);
-            self.log.state_trouble(now.at, &error);
+            self.state_refuses(&error);
             turn.into_iter().rev().for_each(|open| self.opens.push_front(open));
             return;
         }
@@ -451,9 +457,16 @@ impl Driver {
     }
 
     fn save_snapshot(&mut self) {
-        if let Err(error) = self.state.save_snapshot(&self.mirror.snapshot()) {
-            self.log.state_trouble(self.clock.now().at, &error);
+        match self.state.save_snapshot(&self.mirror.snapshot()) {
+            Ok(()) if std::mem::take(&mut self.state_trouble) => event!(DiskOk, what = "state"),
+            Ok(()) => {}
+            Err(error) => self.state_refuses(&error),
         }
+    }
+
+    fn state_refuses(&mut self, error: &StateError) {
+        self.state_trouble = true;
+        event!(DiskError, what = "state", error = %error);
     }
 
     /// Waits for something to happen. Under load the short wait lets frames gather, so that a
@@ -473,15 +486,14 @@ impl Driver {
 
     fn finish(mut self) -> Result<(), ItError> {
         if !self.mirror.is_stopped() {
-            tracing::warn!(target: "it", "the IT broker did not take every death in time");
+            event!(DeathsUnconfirmed);
         }
         self.sessions.abort();
         let saved: Result<(), StateError> = self
             .state
             .save_bd_seqs(self.mirror.bd_seqs())
             .and_then(|()| self.state.save_snapshot(&self.mirror.snapshot()));
-        self.log.summary(&self.mirror);
-        tracing::info!(target: "it", "stopped");
+        self.vitals.finish(self.clock.now(), &self.mirror);
         Ok(saved?)
     }
 }

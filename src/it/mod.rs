@@ -23,10 +23,12 @@ use std::time::Duration;
 
 use driver::{Driver, DriverSettings};
 use mirror::{Mirror, MirrorSettings, NodeId, SessionEvent};
+use notices::BrokerWatch;
 use tokio::signal::unix::{SignalKind, signal};
 use vitals::Vitals;
 
-use crate::broker::BrokerSettings;
+use crate::broker::{BrokerSettings, Trouble};
+use crate::event;
 use crate::journal::JournalError;
 use crate::policy::Policy;
 use crate::state::StateError;
@@ -83,9 +85,10 @@ enum Happened {
         generation: u64,
         event: SessionEvent,
     },
-    /// A session ended with this error; thousands may end at once.
+    /// A session ended with this; thousands may end at once.
     BrokerTrouble {
-        error: String,
+        node: Option<NodeId>,
+        trouble: Trouble,
     },
     /// SIGTERM or SIGINT.
     Stop,
@@ -121,7 +124,9 @@ pub fn run(settings: Settings) -> Result<(), ItError> {
     let (sender, happened) = crossbeam_channel::unbounded();
     let data_qos = settings.mirror.data_qos;
     let (policy, policy_loader) = settings.policy.unzip();
+    let digest = policy.as_ref().map(|policy| policy.digest().to_owned());
     let mirror = Mirror::new(settings.mirror, policy.map(Arc::new));
+    let watch = BrokerWatch::new(settings.broker.address());
     let handle = runtime.handle().clone();
     let sessions = connection::Sessions::new(settings.broker, handle, sender.clone());
     let driver_settings = DriverSettings {
@@ -138,7 +143,8 @@ pub fn run(settings: Settings) -> Result<(), ItError> {
         let teller = Teller::start("it", status, state_dir, own.clone(), now.at, now.wall_ms)?;
         Ok(Vitals::new(teller, own))
     };
-    let driver = Driver::new(driver_settings, mirror, sessions, state, happened, make_vitals)?;
+    let driver =
+        Driver::new(driver_settings, mirror, sessions, state, happened, watch, make_vitals)?;
     let (done, mut ended) = tokio::sync::oneshot::channel();
     runtime.block_on(async move {
         let mut terminate = signal(SignalKind::terminate())?;
@@ -147,7 +153,7 @@ pub fn run(settings: Settings) -> Result<(), ItError> {
         std::thread::Builder::new().name("mirror".into()).spawn(move || {
             let _ = done.send(driver.run());
         })?;
-        tracing::info!(target: "it", "started");
+        event!(Started, version = env!("CARGO_PKG_VERSION"), policy = digest.as_deref());
         notifier.ready();
         let feed_every = notifier.feed_every();
         loop {

@@ -45,14 +45,18 @@ impl Vitals {
         self.notifier.ready();
     }
 
-    /// Tells the status, if that is due; whether a summary is due as well.
-    pub(super) fn tick(&mut self, now: Now, mirror: &Mirror, queued_bytes: usize) -> bool {
-        let due = self.teller.due(now.at);
-        if due.status {
+    /// Tells the status, if that is due.
+    pub(super) fn tick(&mut self, now: Now, mirror: &Mirror, queued_bytes: usize) {
+        if self.teller.is_due(now.at) {
             let status = self.status(now, mirror, queued_bytes);
             self.teller.tell(now.at, status);
         }
-        due.summary
+    }
+
+    /// Tells the last status, and a summary.
+    pub(super) fn finish(&mut self, now: Now, mirror: &Mirror) {
+        let status = self.status(now, mirror, 0);
+        self.teller.finish(status);
     }
 
     fn status(&mut self, now: Now, mirror: &Mirror, queued_bytes: usize) -> Status {

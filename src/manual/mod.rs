@@ -32,6 +32,7 @@ macro_rules! pages {
 }
 
 pages! {
+    events = "events",
     hardening = "hardening",
 }
 

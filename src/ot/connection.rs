@@ -21,7 +21,8 @@ use rumqttc::{
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::broker::{BrokerSettings, Credentials, explain};
+use crate::broker::{BrokerSettings, Credentials, Trouble, TroubleKind, explain};
+use crate::event;
 use crate::sparkplug::CERTIFICATES_PREFIX;
 
 /// First pause after a lost connection; it doubles with each attempt.
@@ -126,7 +127,7 @@ pub(super) fn session(broker: &BrokerSettings, filters: Vec<String>) -> (Session
         filters: Rc::clone(&filters),
         connection: Rc::clone(&connection),
     };
-    let address = format!("{}:{}", broker.host, broker.port);
+    let address = broker.address();
     let credentials = broker.credentials.clone();
     (Session { eventloop, requests, filters, connection, address, credentials }, handle)
 }
@@ -152,13 +153,12 @@ impl Session {
                 Ok(Event::Incoming(Packet::ConnAck(ack))) => {
                     attempts = 0;
                     let present = ack.session_present;
-                    tracing::info!(target: "ot", broker = %self.address, session_present = present,
-                        "connected");
+                    event!(BrokerUp, broker = self.address, session_present = present);
                     sink.put(SessionEvent::Connected { present }).await;
                     self.requests.subscribe(&self.filters.borrow());
                 }
                 Ok(Event::Incoming(Packet::SubAck(ack))) => {
-                    report(&ack.return_codes);
+                    report(&self.address, &ack.return_codes);
                 }
                 Ok(Event::Incoming(Packet::Publish(publish))) => {
                     sink.put(SessionEvent::Message(self.delivered(publish))).await;
@@ -172,14 +172,27 @@ impl Session {
                     self.connection.set(self.connection.get().wrapping_add(1));
                     sink.put(SessionEvent::Lost).await;
                     let pause = pause(attempts);
-                    tracing::warn!(target: "ot", broker = %self.address,
-                        error = explain(&error), pause_ms = pause.as_millis(),
-                        "not connected");
+                    self.tell(&error, pause);
                     attempts = attempts.saturating_add(1);
                     tokio::time::sleep(pause).await;
                     self.take_password();
                 }
             }
+        }
+    }
+
+    fn tell(&self, error: &ConnectionError, pause: Duration) {
+        let broker = self.address.as_str();
+        let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        if let ConnectionError::ConnectionRefused(code) = error {
+            let error = format!("the broker refuses the connection: {code:?}");
+            event!(LoginRefused, broker, error, pause_ms);
+            return;
+        }
+        let Trouble { kind, text: error } = explain(error);
+        match kind {
+            TroubleKind::Tls => event!(TlsRefused, broker, error, pause_ms),
+            _ => event!(BrokerDown, broker, error, pause_ms),
         }
     }
 
@@ -191,7 +204,7 @@ impl Session {
                 let options = &mut self.eventloop.mqtt_options;
                 options.set_credentials(credentials.user.clone(), password);
             }
-            Err(error) => tracing::error!(target: "ot", %error, "cannot read the password"),
+            Err(error) => event!(SecretUnreadable, error),
         }
     }
 
@@ -276,14 +289,13 @@ impl Requests {
 }
 
 /// The last filter of every request is that of the stored births.
-fn report(codes: &[SubscribeReasonCode]) {
+fn report(broker: &str, codes: &[SubscribeReasonCode]) {
     let Some((certificates, filters)) = codes.split_last() else { return };
     if filters.contains(&SubscribeReasonCode::Failure) {
-        tracing::error!(target: "ot",
-            "the OT broker refused a subscription: some of what the policy allows can't come");
+        event!(SubscriptionRefused, broker);
     }
     if *certificates == SubscribeReasonCode::Failure {
-        tracing::info!(target: "ot", "the OT broker doesn't give its stored births");
+        event!(StoredBirthsRefused, broker);
     }
 }
 

@@ -28,6 +28,7 @@ use self::connection::{SessionEvent, SessionHandle, Sink};
 use self::vitals::Vitals;
 use self::worker::{Clock, Shared, Work, Worker, WorkerSettings};
 use crate::broker::BrokerSettings;
+use crate::event;
 use crate::journal::{JournalError, Writer, WriterOptions};
 use crate::policy::Policy;
 use crate::state::{StateDir, StateError};
@@ -141,6 +142,7 @@ pub fn run(settings: Settings) -> Result<(), OtError> {
     let (receipts, released) = tokio::sync::mpsc::unbounded_channel();
     let shared = Arc::new(Shared::default());
     let filters = policy.subscriptions();
+    let digest = policy.digest().to_owned();
     let worker_settings = WorkerSettings { relay_name, keyframe_every: pipeline.keyframe_every };
     let make_pipeline = |now| Pipeline::new(pipeline, policy, now);
     let worker = Worker::new(
@@ -170,7 +172,7 @@ pub fn run(settings: Settings) -> Result<(), OtError> {
             let queue = Rc::clone(&queue);
             tokio::task::spawn_local(async move { pulse(&queue, every).await })
         });
-        let result = supervise(&queue, &handle, policy_loader, &notifier, ended).await;
+        let result = supervise(&queue, &handle, policy_loader, &digest, &notifier, ended).await;
         if let Some(pulsing) = pulsing {
             pulsing.abort();
         }
@@ -190,13 +192,14 @@ async fn supervise(
     queue: &Queue,
     handle: &SessionHandle,
     load: PolicyLoader,
+    digest: &str,
     notifier: &Notifier,
     mut ended: tokio::sync::oneshot::Receiver<()>,
 ) -> Result<(), OtError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
-    tracing::info!(target: "ot", "started");
+    event!(Started, version = env!("CARGO_PKG_VERSION"), policy = digest);
     notifier.ready();
     loop {
         tokio::select! {
@@ -212,15 +215,14 @@ async fn supervise(
                     handle.refilter(filters);
                 }
                 Err(error) => {
-                    tracing::error!(target: "ot", error,
-                    "policy not reloaded; the earlier one stays in force");
+                    event!(PolicyRefused, error);
                     notifier.ready();
                 }
                 }
             }
         }
     }
-    tracing::info!(target: "ot", "stopping");
+    tracing::debug!(target: "ot", "stopping");
     notifier.stopping();
     queue.shared.stopping.store(true, Ordering::Relaxed);
     let stopped = async {

@@ -66,8 +66,7 @@ impl Vitals {
     /// Tells the status, if that is due; then also what heartbeats shall say from now on.
     pub(super) fn tick(&mut self, seen: &Seen<'_>) -> Option<Surroundings> {
         let at = seen.now.mono;
-        let due = self.teller.due(at);
-        if !due.status {
+        if !self.teller.is_due(at) {
             return None;
         }
         let status = self.status(seen);
@@ -76,11 +75,14 @@ impl Vitals {
             journal_limit_bytes: seen.writer.retain_bytes(),
             certificate_days_left: status.certificate.as_ref().map(|first| first.days_left),
         };
-        if due.summary {
-            summarise(&status);
-        }
         self.teller.tell(at, status);
         Some(surroundings)
+    }
+
+    /// Tells the last status, and a summary.
+    pub(super) fn finish(&mut self, seen: &Seen<'_>) {
+        let status = self.status(seen);
+        self.teller.finish(status);
     }
 
     fn status(&mut self, seen: &Seen<'_>) -> Status {
@@ -126,24 +128,6 @@ impl Vitals {
         }
         status
     }
-}
-
-fn summarise(status: &Status) {
-    let account = &status.account;
-    let drops: Vec<String> = account
-        .reasons
-        .iter()
-        .map(|drops| format!("{}={}/{}", drops.reason, drops.messages, drops.metrics))
-        .collect();
-    tracing::info!(target: "ot",
-        received = account.received,
-        forwarded = account.forwarded,
-        dropped = drops.join(" "),
-        waiting = account.waiting,
-        received_per_s = format!("{:.1}", account.rates.received_per_s),
-        nodes_alive = status.nodes.alive,
-        nodes_known = status.nodes.known,
-        "summary");
 }
 
 fn count(number: usize) -> u64 {

@@ -16,7 +16,8 @@ use super::connection::{Delivered, Receipt};
 use super::pipeline::{Now, Pipeline, Received};
 use super::plant::StoredPlant;
 use super::vitals::{Seen, Vitals};
-use crate::journal::{Body, JournalError, Start, Writer};
+use crate::event;
+use crate::journal::{Body, JournalError, Retained, Start, Writer};
 use crate::policy::Policy;
 use crate::state::{StateDir, StateError, StateFile, Stored};
 
@@ -95,6 +96,7 @@ pub(super) struct Worker {
     next_segment: Duration,
     state_trouble: bool,
     vitals: Option<Vitals>,
+    segment_trouble: bool,
 }
 
 impl Worker {
@@ -118,8 +120,8 @@ impl Worker {
             Stored::Found(stored) => stored,
             Stored::Absent => StoredPlant::default(),
             Stored::Damaged { moved_to } => {
-                tracing::warn!(target: "ot", moved_to = %moved_to.display(),
-                    "the stored plant was damaged; it is learnt anew from births");
+                let moved_to = moved_to.display();
+                event!(StateDamaged, what = "plant", why = "damaged", moved_to = %moved_to);
                 StoredPlant::default()
             }
         };
@@ -138,8 +140,7 @@ impl Worker {
         // could mean other metrics by now.
         let stored = if first_replayed.is_some_and(|first| first > stored.journal_seq) {
             if stored.journal_seq > 0 {
-                tracing::warn!(target: "ot",
-                    "the stored plant is too old for the journal; it is learnt anew from births");
+                event!(StateDamaged, what = "plant", why = "too old for the journal");
             }
             StoredPlant::default()
         } else {
@@ -165,6 +166,7 @@ impl Worker {
             next_segment: now.mono,
             state_trouble: false,
             vitals: None,
+            segment_trouble: false,
         };
         worker.begin_segment(now)?;
         worker.push(now, &out);
@@ -206,10 +208,11 @@ impl Worker {
             }
             self.structure_changed |= self.pipeline.take_structure_changed();
             self.store(now, stop);
-            self.show(now, false);
             if stop {
+                self.finish(now);
                 return;
             }
+            self.show(now, false);
             self.keep_house(now);
         }
     }
@@ -262,7 +265,7 @@ impl Worker {
                 self.pipeline.disconnected(now);
             }
             Work::Policy(policy) => {
-                tracing::info!(target: "ot", digest = policy.digest(), "policy reloaded");
+                event!(PolicyLoaded, policy = policy.digest(), rules = policy.rules().len());
                 let before = out.len();
                 self.pipeline.reload(now, *policy, out);
                 out.insert(before, Body::Start(self.start()));
@@ -300,6 +303,20 @@ impl Worker {
         }
     }
 
+    /// Shows how it was.
+    fn finish(&mut self, now: Now) {
+        let Some(vitals) = &mut self.vitals else { return };
+        vitals.passed();
+        vitals.finish(&Seen {
+            now,
+            pipeline: &self.pipeline,
+            writer: &self.writer,
+            shared: &self.shared,
+            queued_messages: self.work.len(),
+            refuses: false,
+        });
+    }
+
     fn tell_turned_rules(&mut self) {
         for id in self.pipeline.take_turned_rules() {
             let Some(rule) = self.pipeline.policy().rule(id) else { continue };
@@ -313,7 +330,7 @@ impl Worker {
             if let Err(error) = self.writer.push(now.wall_ms, body) {
                 // Larger than any frame may be. Data is lost alone; without a birth, readers
                 // refuse the data that follows.
-                tracing::error!(target: "ot", %error, "a frame was left out of the journal");
+                event!(FrameTooLarge, error = %error);
             }
         }
     }
@@ -326,14 +343,13 @@ impl Worker {
             match self.writer.commit() {
                 Ok(()) => {
                     if trouble {
-                        tracing::info!(target: "ot", "the journal takes frames again");
+                        event!(DiskOk, what = "journal");
                     }
                     return true;
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut trouble, true) {
-                        tracing::error!(target: "ot", %error,
-                            "the journal refuses; nothing is acknowledged until it takes frames");
+                        event!(DiskError, what = "journal", error = %error);
                     }
                 }
             }
@@ -359,14 +375,13 @@ impl Worker {
                 Ok(()) => {
                     self.structure_changed = false;
                     if std::mem::take(&mut self.state_trouble) {
-                        tracing::info!(target: "ot", "the plant is stored again");
+                        event!(DiskOk, what = "plant");
                     }
                 }
                 Err(error) => {
                     self.next_store = now.mono.saturating_add(LAST_PAUSE);
                     if !std::mem::replace(&mut self.state_trouble, true) {
-                        tracing::error!(target: "ot", %error,
-                            "the plant can't be stored; births and deaths stay unacknowledged");
+                        event!(DiskError, what = "plant", error = %error);
                     }
                 }
             }
@@ -388,18 +403,21 @@ impl Worker {
             retain = true;
             if let Err(error) = self.begin_segment(now) {
                 self.next_segment = now.mono.saturating_add(LAST_PAUSE);
-                tracing::error!(target: "ot", %error, "cannot begin a segment; the old one goes on");
+                self.segment_trouble = true;
+                event!(DiskError, what = "segment", error = %error);
+            } else if std::mem::take(&mut self.segment_trouble) {
+                event!(DiskOk, what = "segment");
             }
         }
         if retain {
             self.next_retain = now.mono.saturating_add(RETAIN_EVERY);
             match self.writer.retain(now.wall_ms) {
                 Ok(retained) if retained.segments > 0 => {
-                    tracing::debug!(target: "ot", segments = retained.segments,
-                        frames = retained.frames, bytes = retained.bytes, "retention");
+                    let Retained { segments, frames, bytes } = retained;
+                    event!(JournalTrimmed, segments, frames, bytes);
                 }
                 Ok(_) => {}
-                Err(error) => tracing::error!(target: "ot", %error, "retention failed"),
+                Err(error) => event!(DiskError, what = "retention", error = %error),
             }
         }
     }
@@ -409,8 +427,7 @@ impl Worker {
         let head = std::iter::once(start).chain(self.pipeline.keyframes(now));
         let head = self.writer.begin_segment(now.wall_ms, head)?;
         if head.oversized > 0 {
-            tracing::error!(target: "ot", keyframes = head.oversized,
-                "keyframes larger than a frame may be were left out");
+            event!(FrameTooLarge, keyframes = head.oversized);
         }
         Ok(())
     }

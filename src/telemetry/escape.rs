@@ -16,7 +16,38 @@ pub fn escape(text: &str) -> Escaped<'_> {
 
 /// As [`escape`], cut at `limit` characters.
 pub fn escape_to(text: &str, limit: usize) -> Escaped<'_> {
-    Escaped { text, limit }
+    Escaped { text, limit, quotes: true }
+}
+
+/// As [`escape`], but for the quotes, which an output form escapes by its own rules, and cut so
+/// that the result has at most `bytes` bytes. What comes out has no character that ends a line or
+/// a record in any output form, and can be told from text that had escapes in it before.
+pub fn clean(text: &str, bytes: usize) -> String {
+    // No escape is longer than `\u{10ffff}`, so an escape is never cut in two.
+    const LONGEST: usize = 10;
+    const CUT: char = '…';
+    let mut clean = String::new();
+    for (at, character) in text.char_indices() {
+        let room = bytes.saturating_sub(clean.len());
+        // Near the end of the room: enough for all that is left, or there will be a cut.
+        if room < LONGEST.saturating_add(CUT.len_utf8()) {
+            let rest = text.get(at..).unwrap_or_default();
+            // A character takes a byte at least, so one more than fits is enough to see.
+            let limit = room.saturating_add(1);
+            let shown = Escaped { text: rest, limit, quotes: false }.to_string();
+            if shown.len() <= room {
+                clean.push_str(&shown);
+            } else if room >= CUT.len_utf8() {
+                clean.push(CUT);
+            }
+            break;
+        }
+        let mut buffer = [0; 4];
+        let text: &str = character.encode_utf8(&mut buffer);
+        // Writing to a `String` can't fail.
+        let _ = write!(clean, "{}", Escaped { text, limit: 1, quotes: false });
+    }
+    clean
 }
 
 /// Shows foreign text; see [`escape`].
@@ -24,6 +55,7 @@ pub fn escape_to(text: &str, limit: usize) -> Escaped<'_> {
 pub struct Escaped<'a> {
     text: &'a str,
     limit: usize,
+    quotes: bool,
 }
 
 impl fmt::Display for Escaped<'_> {
@@ -34,7 +66,7 @@ impl fmt::Display for Escaped<'_> {
                 '\n' => formatter.write_str("\\n")?,
                 '\r' => formatter.write_str("\\r")?,
                 '\t' => formatter.write_str("\\t")?,
-                '"' => formatter.write_str("\\\"")?,
+                '"' if self.quotes => formatter.write_str("\\\"")?,
                 '\\' => formatter.write_str("\\\\")?,
                 character if is_treacherous(character) => {
                     write!(formatter, "\\u{{{:x}}}", u32::from(character))?;
@@ -80,7 +112,30 @@ mod tests {
         assert_eq!(escape_to("abc", 3).to_string(), "abc");
     }
 
+    #[test]
+    fn clean_text_is_cut_between_characters_and_escapes() {
+        assert_eq!(clean("a \"b\" c\\d\n", 100), r#"a "b" c\\d\n"#);
+        assert_eq!(clean("abcdefghijklmnop", 16), "abcdefghijklmnop");
+        assert_eq!(clean("abcdefghijklmnopq", 16), "abcd…");
+        assert_eq!(clean("", 16), "");
+    }
+
     proptest! {
+        #[test]
+        fn clean_text_has_nothing_treacherous_and_keeps_its_bound(
+            text in any::<String>(),
+            bytes in 3..300_usize,
+        ) {
+            let clean = clean(&text, bytes);
+            prop_assert!(clean.len() <= bytes, "{} > {}", clean.len(), bytes);
+            prop_assert!(!clean.chars().any(is_treacherous));
+            let whole = Escaped { text: &text, limit: usize::MAX, quotes: false }.to_string();
+            match clean.strip_suffix('…') {
+                Some(start) if clean != whole => prop_assert!(whole.starts_with(start)),
+                _ => prop_assert_eq!(clean, whole),
+            }
+        }
+
         #[test]
         fn no_text_breaks_out_of_its_line_or_its_quotes(text in any::<String>()) {
             let shown = escape(&text).to_string();

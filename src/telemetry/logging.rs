@@ -1,24 +1,27 @@
 //! Logging to stderr: one line per event, for people first.
 //!
 //! ```text
-//! 2026-11-22T13:27:23.123Z  INFO ot: connected to the broker address=10.10.0.5:8883
+//! 2026-11-22T13:27:23.123Z  INFO ot: BROKER_UP connected broker=10.10.0.5:8883
 //! ```
 //!
-//! Every value is escaped here, whatever it is and whoever logged it: a topic with a line feed
-//! in it stays on its line.
+//! Every value is escaped, whatever it is and whoever logged it: a topic with a line feed in it
+//! stays on its line.
 
-use std::fmt::{self, Write};
-use std::io::{self, IsTerminal};
-use std::time::SystemTime;
+use std::fmt::{self, Write as _};
+use std::io::{self, IsTerminal, Write as _};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
 
+use crossbeam_channel::{RecvTimeoutError, Sender};
+use tracing::Level;
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::layer::SubscriberExt;
 
-use super::escape::{escape, escape_to};
+use super::escape::{clean, escape};
+use super::hub::{Clock, Hub, HubLayer};
+use super::record::{Quoted, Record, with_causes};
 use super::timestamp::format_utc;
 
 /// Names the variable that is asked where `--log` isn't given.
@@ -28,8 +31,12 @@ pub const LOG_VARIABLE: &str = "SPARKDIODE_LOG";
 /// wrong, since it logs every reconnect attempt.
 const DEFAULT_FILTER: &str = "info,rumqttc=error";
 
-/// Characters of a message. Ours are far shorter; those that quote an error may not be.
-const MAX_MESSAGE: usize = 1_000;
+/// Bytes of a message or a value that isn't an event's. Ours are far shorter; those that quote
+/// an error may not be.
+const MAX_MESSAGE_BYTES: usize = 900;
+
+/// How often it is looked whether something is to be summarised.
+const TICK: Duration = Duration::from_secs(1);
 
 /// Prefix of every target of this crate.
 const OWN_TARGET: &str = "sparkdiode";
@@ -51,20 +58,61 @@ pub enum LoggingError {
 ///
 /// # Errors
 /// The filter can't be parsed, or logging is set up already.
-pub fn init(half: &'static str, filter: Option<&str>) -> Result<(), LoggingError> {
+pub fn init(half: &'static str, filter: Option<&str>) -> Result<Logging, LoggingError> {
     let variable = std::env::var(LOG_VARIABLE).ok().filter(|value| !value.is_empty());
     let filter = filter.or(variable.as_deref()).unwrap_or(DEFAULT_FILTER);
     let parsed = EnvFilter::builder().parse(filter).map_err(|error| LoggingError::Filter {
         filter: filter.to_owned(),
         detail: error.to_string(),
     })?;
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(parsed)
-        .with_ansi(colours(&io::stderr()))
-        .event_format(Line { half, clock: wall_clock })
-        .with_writer(io::stderr)
-        .finish();
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| LoggingError::Twice)
+    let style = Style { half, ansi: colours(&io::stderr()) };
+    let hub = Arc::new(Hub::new(style, wall_and_steady(), Box::new(to_stderr), &parsed));
+    let subscriber = tracing_subscriber::registry().with(HubLayer::new(Arc::clone(&hub), parsed));
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| LoggingError::Twice)?;
+    Ok(Logging { hub, clock: None })
+}
+
+/// Logging that was set up. Its end tells what is still to be told.
+#[derive(Debug)]
+#[must_use]
+pub struct Logging {
+    hub: Arc<Hub>,
+    clock: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+impl Logging {
+    /// Starts the thread that summarises what was too much for a line each. Its system calls are
+    /// those of any thread that waits and writes, so that it may be started before the process
+    /// seals itself, or after.
+    ///
+    /// # Errors
+    /// The operating system gives no thread.
+    pub fn start(&mut self) -> io::Result<()> {
+        let hub = Arc::clone(&self.hub);
+        let (stop, stopped) = crossbeam_channel::bounded(0);
+        let thread = std::thread::Builder::new().name("log".into()).spawn(move || {
+            while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                hub.tick();
+            }
+        })?;
+        self.clock = Some((stop, thread));
+        Ok(())
+    }
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        if let Some((stop, thread)) = self.clock.take() {
+            drop(stop);
+            let _ = thread.join();
+        }
+        self.hub.finish();
+    }
+}
+
+fn to_stderr(line: &str) {
+    // Where not even that works there is nobody to tell.
+    let _ = io::stderr().lock().write_all(line.as_bytes());
 }
 
 /// Whether text for `stream` may be coloured: a terminal, and nobody said `NO_COLOR`.
@@ -72,45 +120,48 @@ pub fn colours(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Formats one event as one line.
-struct Line {
-    half: &'static str,
-    clock: fn() -> SystemTime,
+/// How lines for people look.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Style {
+    pub(super) half: &'static str,
+    pub(super) ansi: bool,
 }
 
-impl<S, N> FormatEvent<S, N> for Line
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(
-        &self,
-        _context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
+impl Style {
+    /// The line of an event of the catalogue.
+    pub(super) fn record(self, record: &Record) -> String {
+        let entry = record.event.entry();
+        let mut line = self.start(record.at, entry.severity.level());
+        // Writing to a `String` can't fail.
+        let _ = writeln!(line, ": {} {}", entry.msgid, record.message());
+        line
+    }
+
+    /// The line of any other event: those of libraries, and what is for developers.
+    pub(super) fn plain(self, at: SystemTime, event: &tracing::Event<'_>) -> String {
         let metadata = event.metadata();
-        let (dim, colour, plain) = if writer.has_ansi_escapes() {
-            ("\x1b[2m", colour_of(*metadata.level()), "\x1b[0m")
-        } else {
-            ("", "", "")
-        };
-        let time = format_utc((self.clock)());
-        write!(writer, "{dim}{time}{plain} {colour}{:>5}{plain}", metadata.level())?;
-        write!(writer, " {}", self.half)?;
+        let mut line = self.start(at, *metadata.level());
         // Events of a library say whose they are.
         let root = metadata.target().split("::").next().unwrap_or_default();
         if root != OWN_TARGET && root != self.half {
-            write!(writer, " {}", escape(root))?;
+            let _ = write!(line, " {}", escape(root));
         }
-        writer.write_char(':')?;
-        let mut fields = Fields { message: String::new(), rest: String::new() };
+        let mut fields = Fields::default();
         event.record(&mut fields);
-        writeln!(writer, "{}{}", fields.message, fields.rest)
+        let _ = writeln!(line, ":{}{}", fields.message, fields.rest);
+        line
+    }
+
+    fn start(self, at: SystemTime, level: Level) -> String {
+        let (dim, colour, plain) =
+            if self.ansi { ("\x1b[2m", colour_of(level), "\x1b[0m") } else { ("", "", "") };
+        let (time, half) = (format_utc(at), self.half);
+        format!("{dim}{time}{plain} {colour}{level:>5}{plain} {half}")
     }
 }
 
 /// The message and the other fields, escaped.
+#[derive(Default)]
 struct Fields {
     message: String,
     rest: String,
@@ -118,13 +169,11 @@ struct Fields {
 
 impl Fields {
     fn add(&mut self, field: &Field, value: &str) {
+        let value = clean(value, MAX_MESSAGE_BYTES);
         // Writing to a `String` can't fail.
         let _ = match field.name() {
-            "message" => write!(self.message, " {}", Unquoted(value)),
-            name if value.is_empty() || value.contains([' ', '=', '"']) => {
-                write!(self.rest, " {name}=\"{}\"", escape(value))
-            }
-            name => write!(self.rest, " {name}={}", escape(value)),
+            "message" => write!(self.message, " {value}"),
+            name => write!(self.rest, " {name}={}", Quoted(&value)),
         };
     }
 }
@@ -135,29 +184,11 @@ impl Visit for Fields {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        let mut text = value.to_string();
-        let mut source = value.source();
-        // Terminates: a chain of sources is finite, and is cut at what is shown anyway.
-        while let Some(cause) = source.filter(|_| text.len() < MAX_MESSAGE) {
-            let _ = write!(text, ": {cause}");
-            source = cause.source();
-        }
-        self.add(field, &text);
+        self.add(field, &with_causes(value));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.add(field, &format!("{value:?}"));
-    }
-}
-
-/// A message: escaped but for the quotes, which are our own more often than not, and harmless
-/// outside of a value.
-struct Unquoted<'a>(&'a str);
-
-impl fmt::Display for Unquoted<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let escaped = escape_to(self.0, MAX_MESSAGE).to_string();
-        formatter.write_str(&escaped.replace("\\\"", "\""))
     }
 }
 
@@ -170,44 +201,74 @@ fn colour_of(level: Level) -> &'static str {
     }
 }
 
+/// The wall clock, and one that never goes backwards.
 #[expect(clippy::disallowed_methods, reason = "a log line carries the time at which it is written")]
-fn wall_clock() -> SystemTime {
-    SystemTime::now()
+fn wall_and_steady() -> Clock {
+    let start = Instant::now();
+    Box::new(move || (SystemTime::now(), start.elapsed()))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    #![expect(clippy::arithmetic_side_effects, reason = "numbers of a test")]
+
+    use std::sync::Mutex;
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Sink {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::event;
 
     fn logged(ansi: bool, log: impl FnOnce()) -> String {
-        let sink = Sink::default();
-        let writer = sink.clone();
-        let clock = || UNIX_EPOCH.checked_add(Duration::from_millis(1_795_354_043_123)).unwrap();
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(ansi)
-            .event_format(Line { half: "ot", clock })
-            .with_writer(move || writer.clone())
-            .finish();
+        filtered("info", ansi, log)
+    }
+
+    fn filtered(filter: &str, ansi: bool, log: impl FnOnce()) -> String {
+        let text = Arc::new(Mutex::new(String::new()));
+        let sink = Arc::clone(&text);
+        let now = UNIX_EPOCH + Duration::from_millis(1_795_354_043_123);
+        let filter = EnvFilter::builder().parse(filter).unwrap();
+        let hub = Arc::new(Hub::new(
+            Style { half: "ot", ansi },
+            Box::new(move || (now, Duration::ZERO)),
+            Box::new(move |line| sink.lock().unwrap().push_str(line)),
+            &filter,
+        ));
+        let subscriber =
+            tracing_subscriber::registry().with(HubLayer::new(Arc::clone(&hub), filter));
         tracing::subscriber::with_default(subscriber, log);
-        let bytes = sink.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+        hub.finish();
+        drop(hub);
+        std::mem::take(&mut *text.lock().unwrap())
+    }
+
+    #[test]
+    fn an_event_of_the_catalogue_shows_its_msgid() {
+        let line = logged(false, || {
+            event!(BrokerUp, broker = "10.10.0.5:8883", session_present = true);
+        });
+        assert_eq!(
+            line,
+            "2026-11-22T13:27:23.123Z  INFO ot: BROKER_UP connected broker=10.10.0.5:8883 \
+             session_present=true\n"
+        );
+        let quiet = filtered("error", false, || {
+            event!(BrokerUp, broker = "10.10.0.5:8883");
+            event!(PolicyRefused, error = "bad");
+        });
+        assert!(quiet.contains("ERROR ot: POLICY_REFUSED"), "{quiet}");
+        assert!(!quiet.contains("BROKER_UP"), "{quiet}");
+    }
+
+    #[test]
+    fn a_flood_is_few_lines_with_the_right_total() {
+        let lines = logged(false, || {
+            for _ in 0..1_000 {
+                event!(SequenceGap, node = "Plant/Line \n4");
+            }
+        });
+        assert_eq!(lines.lines().count(), 11, "{lines}");
+        assert!(lines.contains("SEQUENCE_GAP repeated 990 times in 0 s, first 2026"), "{lines}");
+        assert!(lines.contains("node=\"Plant/Line \\n4\" repeated=990"), "{lines}");
     }
 
     #[test]

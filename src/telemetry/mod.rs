@@ -1,16 +1,28 @@
-//! What the relay says about itself: drop reasons, the account, logging.
+//! What the relay says about itself: the catalogue of events and how they are told, drop reasons,
+//! the account.
+//!
+//! ```text
+//!  event!(…) ──> tracing ──> hub ──> flood ──> record ──┬──> stderr
+//!  at the place             one layer  limits   cleans  └──> syslog, one queue and thread a target
+//! ```
 
 mod account;
 mod escape;
+mod event;
+mod flood;
+mod hub;
 mod ledger;
 pub mod logging;
 mod notify;
 mod reason;
+mod record;
 pub mod status;
 mod timestamp;
 
 pub use account::Account;
-pub use escape::{Escaped, MAX_SHOWN, escape, escape_to};
+pub use escape::{Escaped, MAX_SHOWN, clean, escape, escape_to};
+pub use event::{Entry, Event, FieldSpec, Halves, Limit, Severity, TARGET as EVENT_TARGET};
+pub use event::{json as events_json, manual as events_manual};
 pub use ledger::{
     DropList, Dropped, Drops, Fate, Imbalance, Ledger, NodeAccount, NodeSlot, Origin, RuleAccount,
     What,

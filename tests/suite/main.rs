@@ -24,5 +24,6 @@ mod peers;
 mod readme;
 mod relay;
 mod rig;
+mod systemd;
 mod waiting;
 mod wire;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::layout::Message;
-use super::text::{cause, utc};
+use super::text::utc;
 use crate::journal::{Body, Frame, Lost};
 use crate::sparkplug::value::{self, Typed};
 use crate::sparkplug::{
@@ -93,7 +93,7 @@ pub(super) fn lost(lost: &Lost) -> Json {
         "first": lost.first,
         "last": lost.last,
         "frames": lost.frames(),
-        "cause": cause(lost.cause),
+        "cause": lost.cause.name(),
     })
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::layout::Message;
-use crate::journal::{Body, Frame, Lost, LostCause};
+use crate::journal::{Body, Frame, Lost};
 use crate::sparkplug::{Metric, value};
 use crate::telemetry::{escape, format_utc};
 
@@ -86,7 +86,7 @@ pub(super) fn frame(
 
 /// `{first} to {last} LOST …`
 pub(super) fn lost(out: &mut impl Write, lost: &Lost) -> io::Result<()> {
-    let cause = cause(lost.cause);
+    let cause = lost.cause.name();
     writeln!(out, "{} to {} LOST {} frames: {cause}", lost.first, lost.last, lost.frames())
 }
 
@@ -94,15 +94,6 @@ pub(super) fn lost(out: &mut impl Write, lost: &Lost) -> io::Result<()> {
 /// nobody's clock has shown, becomes 1970.
 pub(super) fn utc(ms: u64) -> String {
     format_utc(UNIX_EPOCH.checked_add(Duration::from_millis(ms)).unwrap_or(UNIX_EPOCH))
-}
-
-/// The stable name of a cause.
-pub(super) fn cause(cause: LostCause) -> &'static str {
-    match cause {
-        LostCause::Retention => "retention",
-        LostCause::Damage => "damage",
-        LostCause::Rewound => "rewound",
-    }
 }
 
 /// `"name":Datatype=value`, with marks where the metric isn't plain.

@@ -115,7 +115,7 @@ impl Mirror {
 
     pub(super) fn note_loss(&mut self, now: Now, lost: Lost) {
         let Lost { first, last, cause } = lost;
-        let cause = cause.words().to_owned();
+        let cause = cause.name().to_owned();
         self.last_loss = Some(LossStatus { first, last, cause, at_ms: now.wall_ms });
     }
 

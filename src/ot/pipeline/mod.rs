@@ -14,6 +14,7 @@ mod births;
 mod data;
 mod encode;
 mod restore;
+mod tell;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -27,7 +28,7 @@ use self::births::low_byte;
 use self::turn::{Turn, keyframes};
 use super::plant::{Arrival, Life, Node, Plant};
 use crate::journal::{Body, Dropped, Heartbeat};
-use crate::policy::{Limiter, Policy, RuleId};
+use crate::policy::{Limiter, Policy, Rule, RuleId};
 use crate::sparkplug::{
     Borrowed, Caps, DecodeError, Entity, EntityTopic, MessageType, Payload, Topic, decode_borrowed,
 };
@@ -141,6 +142,14 @@ impl Pipeline {
         let fate = self.process(now, received, &mut origin, out);
         self.ledger.receive(origin.node);
         self.ledger.settle(origin, fate);
+        match fate {
+            Fate::Dropped(reason) => tell::dropped(reason, None, received),
+            Fate::DroppedBy(reason, rule) => {
+                let rule = rule.and_then(|rule| self.policy.rule(rule));
+                tell::dropped(reason, rule.map(Rule::name), received);
+            }
+            Fate::Forwarded | Fate::Waiting => {}
+        }
     }
 
     /// Does what is due: heartbeat, keyframes, gaps, births and values that were held back.
@@ -493,6 +502,7 @@ fn gap(turn: &mut Turn<'_>, node: &mut Node) {
         return;
     }
     turn.counters.gaps = turn.counters.gaps.saturating_add(1);
+    tell::gap(&node.group, &node.edge_node);
     node.verify = false;
     node.lose();
 }

@@ -15,7 +15,7 @@ mod tracker;
 use serde::{Deserialize, Serialize};
 
 pub use report::{ReportError, Reporter, ReporterSettings, STATUS_FILE};
-pub use teller::{Due, StatusSettings, Teller};
+pub use teller::{StatusSettings, Teller};
 pub use textfile::{FAMILIES, Family, Kind};
 pub use tracker::{FORMER_RULES, TrackedNode, Tracker};
 

@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Sender, TrySendError};
 
 use super::{Level, Status, textfile};
+use crate::event;
 use crate::telemetry::Notifier;
 
 /// Name of the status file in the half's state directory.
@@ -68,12 +69,12 @@ impl Reporter {
                     match write(&settings, &status) {
                         Ok(()) => {
                             if std::mem::take(&mut trouble) {
-                                tracing::info!("the status is written again");
+                                event!(DiskOk, what = "status");
                             }
                         }
                         Err(error) => {
                             if !std::mem::replace(&mut trouble, true) {
-                                tracing::warn!(%error, "the status can't be written");
+                                event!(StatusUnwritten, %error);
                             }
                         }
                     }

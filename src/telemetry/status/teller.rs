@@ -8,6 +8,7 @@ use super::{
     ReporterSettings, Status,
 };
 use crate::broker::CertificateEnd;
+use crate::event;
 use crate::telemetry::Notifier;
 
 /// Days before the end of a certificate from which on somebody should look: what people need to
@@ -44,13 +45,6 @@ pub struct Teller {
     since_ms: u64,
 }
 
-/// What is due now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Due {
-    pub status: bool,
-    pub summary: bool,
-}
-
 impl Teller {
     /// Starts the reporter. `at` is now, since any fixed start.
     ///
@@ -79,10 +73,9 @@ impl Teller {
         })
     }
 
-    /// What is due at `at`.
-    pub fn due(&self, at: Duration) -> Due {
-        let summary = self.next_summary <= at;
-        Due { status: summary || self.next <= at, summary }
+    /// Whether a status is due at `at`.
+    pub fn is_due(&self, at: Duration) -> bool {
+        self.next <= at || self.next_summary <= at
     }
 
     /// A status with what both halves say alike.
@@ -123,12 +116,21 @@ impl Teller {
         status
     }
 
-    /// Hands the status over to those who write it. `at` is when [`Teller::due`] was asked.
+    /// Hands the status over to those who write it, and tells a summary if that is due. `at` is
+    /// when [`Teller::is_due`] was asked.
     pub fn tell(&mut self, at: Duration, status: Status) {
         self.next = at.saturating_add(self.settings.every);
         if self.next_summary <= at {
             self.next_summary = at.saturating_add(self.settings.summary_every);
+            summarise(&status);
         }
+        self.check(&status.account);
+        self.reporter.report(status);
+    }
+
+    /// Hands the last status over and tells a summary.
+    pub fn finish(&mut self, status: Status) {
+        summarise(&status);
         self.check(&status.account);
         self.reporter.report(status);
     }
@@ -137,20 +139,47 @@ impl Teller {
     fn check(&mut self, account: &AccountStatus) {
         let AccountStatus { received, forwarded, dropped, waiting, .. } = *account;
         match &account.imbalance {
-            Some(imbalance) if !std::mem::replace(&mut self.imbalance_told, true) => {
-                tracing::error!(
-                    imbalance,
-                    received,
-                    forwarded,
-                    dropped,
-                    waiting,
-                    "the account does not balance"
-                );
+            Some(what) if !std::mem::replace(&mut self.imbalance_told, true) => {
+                event!(AccountImbalance, what, received, forwarded, dropped, waiting);
             }
             Some(_) => {}
             None => self.imbalance_told = false,
         }
     }
+}
+
+fn summarise(status: &Status) {
+    let Status { account, nodes, ot, it, health, .. } = status;
+    let drops: Vec<String> = account
+        .reasons
+        .iter()
+        .map(|drops| format!("{}={}/{}", drops.reason, drops.messages, drops.metrics))
+        .collect();
+    let reasons = (!health.reasons.is_empty()).then(|| health.reasons.join("; "));
+    let per_s = |rate: f64| format!("{rate:.1}");
+    let gaps = ot.as_ref().map(|ot| ot.gaps).or(it.as_ref().map(|it| it.gaps)).unwrap_or(0);
+    let it = it.as_ref();
+    event!(
+        Summary,
+        health = health.level.name(),
+        reasons = reasons.as_deref(),
+        nodes_alive = nodes.alive,
+        nodes_known = nodes.known,
+        received = account.received,
+        forwarded = account.forwarded,
+        waiting = account.waiting,
+        dropped = drops.join(" "),
+        received_per_s = per_s(account.rates.received_per_s),
+        forwarded_per_s = per_s(account.rates.forwarded_per_s),
+        dropped_per_s = per_s(account.rates.dropped_per_s),
+        gaps,
+        frames_lost = it.map(|it| it.frames_lost),
+        backfilled = it.map(|it| it.backfilled),
+        unplaceable = it.map(|it| it.unplaceable),
+        healed = it.map(|it| it.healed),
+        rebirths_answered = it.map(|it| it.rebirths_answered),
+        commands_refused = it.map(|it| it.commands_refused),
+    );
 }
 
 /// The certificate that ends first.
@@ -217,10 +246,9 @@ mod tests {
         let mut summaries = 0;
         for second in 5..=125 {
             let at = Duration::from_secs(second);
-            let due = teller.due(at);
-            summaries += u32::from(due.summary);
-            if due.status {
+            if teller.is_due(at) {
                 statuses += 1;
+                summaries += u32::from(teller.next_summary <= at);
                 let status = teller.status(second * 1_000, second > 60, 1);
                 let since = if second > 60 { 61_000..=62_000 } else { 1_000..=1_000 };
                 assert!(since.contains(&status.broker.since_ms.unwrap()), "{status:?}");

@@ -1,0 +1,68 @@
+//! What the pipeline tells the people who watch it: which event a dropped message is.
+
+use super::Received;
+use crate::event;
+use crate::sparkplug::{MessageType, Topic};
+use crate::telemetry::Reason;
+
+/// Tells that a message was dropped as a whole, and which rule says so, if one does.
+#[cold]
+pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>) {
+    let topic = received.topic;
+    let word = reason.name();
+    let entity = match Topic::parse(topic) {
+        Ok(Topic::Entity(topic) | Topic::StoredBirth(topic)) => Some(topic),
+        _ => None,
+    };
+    let node = match entity {
+        Some(topic) => format!("{}/{}", topic.entity.group, topic.entity.edge_node),
+        None => node_of_command(topic),
+    };
+    match reason {
+        Reason::NotSparkplug | Reason::MalformedTopic | Reason::UnknownType => {
+            event!(TopicRefused, topic, reason = word);
+        }
+        Reason::Command
+        | Reason::State
+        | Reason::NoRule
+        | Reason::Denied
+        | Reason::Datatype
+        | Reason::ControlMetric => event!(PolicyDrop, node, topic, reason = word, rule),
+        Reason::MalformedPayload
+        | Reason::OverCap
+        | Reason::BadCompression
+        | Reason::TypeMismatch => {
+            event!(PayloadRefused, node, topic, reason = word, bytes = received.payload.len());
+        }
+        Reason::Rate => event!(RateExceeded, node, topic, reason = word, rule),
+        Reason::DataBeforeBirth | Reason::UnknownMetric => {
+            event!(BirthMissing, node, topic, reason = word);
+        }
+        Reason::OverCapacity => {
+            let device = entity.is_some_and(|topic| topic.message_type != MessageType::NBirth);
+            let limit = if device { "relay.max-devices-per-node" } else { "relay.max-nodes" };
+            event!(CapacityReached, limit, topic);
+        }
+        // Ordinary in every plant, or of the IT half.
+        Reason::StoredBirth
+        | Reason::StaleDeath
+        | Reason::Duplicate
+        | Reason::Recheck
+        | Reason::BadFrame => {}
+    }
+}
+
+/// Tells that messages of a node were lost before they reached the relay.
+#[cold]
+pub(super) fn gap(group: &str, edge_node: &str) {
+    event!(SequenceGap, node = format!("{group}/{edge_node}"));
+}
+
+/// `group/edge node` of a command's topic, `namespace/group/type/edge node/…`.
+fn node_of_command(topic: &str) -> String {
+    let mut levels = topic.split('/').skip(1);
+    match (levels.next(), levels.nth(1)) {
+        (Some(group), Some(node)) => format!("{group}/{node}"),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,348 @@
+//! The catalogue itself. An event is added here and nowhere else: its name in Rust, its MSGID,
+//! severity, half and limit, the words of its line, its fields, and what to do. The doc comment is
+//! what it means. `src/manual/events.md` is made from this by `sparkdiode events`.
+
+use super::{Entry, FieldSpec, Halves, Limit, Severity};
+
+macro_rules! events {
+    ($(
+        $(#[doc = $meaning:literal])+
+        $event:ident = $msgid:literal
+            ($severity:ident, $halves:ident, $limit:ident $(($source:literal))?)
+            $text:literal
+            { $($(#[$optional:ident])? $field:ident: $about:literal,)* }
+            $action:literal;
+    )+) => {
+        /// Something that people who watch the relay are told.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Event { $($(#[doc = $meaning])+ $event,)+ }
+
+        impl Event {
+            /// Every event, in the order in which they are documented.
+            pub const ALL: &'static [Event] = &[$(Event::$event,)+];
+
+            /// What the catalogue says of it.
+            pub const fn entry(self) -> &'static Entry {
+                match self {
+                    $(Event::$event => const {
+                        &Entry {
+                            msgid: $msgid,
+                            severity: Severity::$severity,
+                            halves: Halves::$halves,
+                            limit: Limit::$limit $(($source))?,
+                            text: $text,
+                            meaning: concat!($($meaning),+).trim_ascii(),
+                            action: $action,
+                            fields: const {
+                                &[$(FieldSpec {
+                                    name: stringify!($field),
+                                    meaning: $about,
+                                    optional: {
+                                        const MARKS: &[&str] = &[$(stringify!($optional))?];
+                                        !MARKS.is_empty()
+                                    },
+                                },)*]
+                            },
+                        }
+                    },)+
+                }
+            }
+        }
+    };
+}
+
+events! {
+    /// The half runs.
+    Started = "STARTED" (Notice, Both, Never) "started" {
+        version: "version of the relay",
+        #[optional] policy: "digest of the policy in force; absent where an IT half has no copy of it",
+    } "Nothing. Without a STOPPED or FAILED before it, the half was killed or lost power.";
+
+    /// The half ended as it was asked to.
+    Stopped = "STOPPED" (Notice, Both, Never) "stopped" {
+    } "Nothing, if somebody stopped it. On IT every mirrored node is dead until it runs again.";
+
+    /// The half ended by an error. A service manager starts it again, unless the exit code is 78.
+    Failed = "FAILED" (Critical, Both, Never) "ended by an error" {
+        exit: "exit code; 70 is our mistake, 74 the operating system's refusal, 78 configuration",
+        error: "what went wrong",
+    } "Read the error. If it comes back after each start, nothing crosses: act now.";
+
+    /// Something in a configuration file or a policy is usable but odd.
+    ConfigWarning = "CONFIG_WARNING" (Warning, Both, PerKind) "odd configuration" {
+        place: "file, line and column",
+        problem: "what is odd",
+    } "Run `sparkdiode check` on the file: it explains the place and says what helps.";
+
+    /// A policy is in force, at the start or after SIGHUP.
+    PolicyLoaded = "POLICY_LOADED" (Notice, Both, Never) "policy loaded" {
+        policy: "digest of the policy, as `sparkdiode check` shows it",
+        rules: "number of rules",
+    } "Compare the digest with that of the policy that was approved. A digest that nobody announced is an incident.";
+
+    /// A policy was read on SIGHUP and has errors. The earlier one stays in force.
+    PolicyRefused = "POLICY_REFUSED" (Error, Both, PerKind) "policy not reloaded; the earlier one stays in force" {
+        error: "the first problems, with file, line and column",
+    } "Correct the file (`sparkdiode check` shows every problem) and send SIGHUP again. A half that is restarted before that doesn't start.";
+
+    /// SIGHUP, but this half has no policy to read again.
+    ReloadIgnored = "RELOAD_IGNORED" (Info, It, PerKind) "nothing to reload: no policies are configured here" {
+    } "Nothing. To have every frame checked a second time, give `it.toml` a copy of the policy.";
+
+    /// The session with the broker stands.
+    BrokerUp = "BROKER_UP" (Notice, Both, PerKind) "connected" {
+        broker: "address of the broker",
+        #[optional] session_present: "whether the OT broker had kept the session, and with it what came meanwhile",
+    } "Nothing. With session_present=false what was sent in the meantime is lost.";
+
+    /// There is no session with the broker; the relay goes on trying. On IT: with no mirrored node.
+    BrokerDown = "BROKER_DOWN" (Error, Both, PerKind) "not connected" {
+        broker: "address of the broker",
+        error: "why",
+        #[optional] pause_ms: "milliseconds until the next attempt",
+    } "Look at the broker and the way to it. On OT the broker keeps what it can; on IT the journal keeps everything until its retention.";
+
+    /// The TLS handshake failed: a certificate is expired, not trusted, or of another name.
+    TlsRefused = "TLS_REFUSED" (Error, Both, PerKind) "not connected: no TLS" {
+        broker: "address of the broker",
+        error: "what is wrong with which certificate",
+        #[optional] pause_ms: "milliseconds until the next attempt",
+    } "Renew the certificate that the error names. If nothing was changed, somebody may stand between the relay and its broker: look before you trust anything new.";
+
+    /// The broker doesn't let us in: user, password or client certificate.
+    LoginRefused = "LOGIN_REFUSED" (Error, Both, PerKind) "not connected: the broker refuses us" {
+        broker: "address of the broker",
+        error: "the broker's answer",
+        #[optional] pause_ms: "milliseconds until the next attempt",
+    } "Compare user, password file and access list with those of the broker.";
+
+    /// The broker refused a subscription.
+    SubscriptionRefused = "SUBSCRIPTION_REFUSED" (Error, Both, PerKind) "the broker refused a subscription" {
+        broker: "address of the broker",
+        #[optional] filters: "what was asked for",
+    } "Correct the broker's access list. On OT some of what the policy allows can't come; on IT rebirth requests can't be answered.";
+
+    /// The OT broker doesn't give its stored births ($sparkplug/certificates).
+    StoredBirthsRefused = "STORED_BIRTHS_REFUSED" (Info, Ot, PerKind) "the OT broker doesn't give its stored births" {
+        broker: "address of the broker",
+    } "Nothing. With access to them, nodes that were born before the relay came are known at once.";
+
+    /// A secret can't be read; the earlier one is tried.
+    SecretUnreadable = "SECRET_UNREADABLE" (Error, Both, PerKind) "cannot read a secret" {
+        error: "file and why",
+    } "Restore the file with the mode and the owner it had.";
+
+    /// A certificate ends within 30 days: the broker's, our own, or an authority's.
+    CertExpires = "CERT_EXPIRES" (Warning, Both, PerSource("certificate")) "certificate expires soon" {
+        certificate: "file, or the broker whose certificate it is",
+        expires: "date (UTC)",
+        days_left: "whole days until then",
+    } "Renew it before that day: afterwards nothing crosses.";
+
+    /// A certificate is past its end: the broker's, our own, or an authority's.
+    CertExpired = "CERT_EXPIRED" (Error, Both, PerSource("certificate")) "certificate has expired" {
+        certificate: "file, or the broker whose certificate it is",
+        expires: "date (UTC)",
+    } "Renew it. TLS_REFUSED follows at the next connection, if it wasn't there before.";
+
+    /// A message was dropped because the policy says so, or because it is of a kind that never crosses.
+    PolicyDrop = "POLICY_DROP" (Info, Ot, PerSource("node")) "not forwarded" {
+        node: "group/edge node",
+        topic: "topic of the message",
+        reason: "word of the list of reasons: no_rule, denied, command, …",
+        #[optional] rule: "name of the rule that says so",
+    } "Nothing, if it should stay in the plant. If it should cross, `sparkdiode check` shows what the rules select.";
+
+    /// A node sends more than a rule's limit. Single values wait or are dropped; births and deaths always cross.
+    RateExceeded = "RATE_EXCEEDED" (Warning, Ot, PerSource("node")) "over the rate limit" {
+        node: "group/edge node",
+        topic: "topic of the message",
+        reason: "word of the list of reasons: rate, …",
+        #[optional] rule: "name of the rule whose limit it is",
+    } "Find out why the node sends so much: a loop, a changed deadband, or somebody who floods. Raise the rule's rate if it is wanted.";
+
+    /// A topic that can't be Sparkplug B, or not of this version.
+    TopicRefused = "TOPIC_REFUSED" (Warning, Ot, PerKind) "topic refused" {
+        topic: "the topic",
+        reason: "word of the list of reasons: not_sparkplug, malformed_topic, unknown_type",
+    } "Find out who publishes it. Somebody who tries topics is looking for holes.";
+
+    /// A payload that can't be read, is over a bound, or doesn't fit its birth.
+    PayloadRefused = "PAYLOAD_REFUSED" (Warning, Ot, PerSource("node")) "payload refused" {
+        node: "group/edge node",
+        topic: "topic of the message",
+        reason: "word of the list of reasons: malformed_payload, over_cap, bad_compression, type_mismatch, …",
+        bytes: "size of the payload",
+    } "Look at the node: a broken edge library, or somebody who tries the decoder.";
+
+    /// Data or death of a node or device whose birth the relay hasn't seen. It is dropped until a birth comes.
+    BirthMissing = "BIRTH_MISSING" (Warning, Ot, PerSource("node")) "no birth is known" {
+        node: "group/edge node",
+        topic: "topic of the message",
+        reason: "word of the list of reasons: data_before_birth, unknown_metric",
+    } "Ordinary for a moment after the first start. If it stays, have the node's own host ask it for a rebirth, or restart the node.";
+
+    /// Messages of a node were lost before they reached the relay (its sequence has a hole).
+    SequenceGap = "SEQUENCE_GAP" (Warning, Both, PerSource("node")) "messages were lost before they reached the relay" {
+        node: "group/edge node",
+    } "Look at the node's connection and the OT broker's queues. Until its next birth, values not seen since are shown as stale.";
+
+    /// A bound of the configuration was reached; what is beyond it is dropped.
+    CapacityReached = "CAPACITY_REACHED" (Error, Both, PerSource("limit")) "over capacity" {
+        limit: "key of the configuration, or the bound of a node's layout",
+        #[optional] topic: "topic of the message",
+    } "If the plant has grown, raise the key. If not, somebody invents nodes or devices.";
+
+    /// A frame of the journal was refused by the IT half: it isn't allowed by its copy of the policy, or isn't what the OT half would write.
+    FrameRefused = "FRAME_REFUSED" (Error, It, PerSource("reason")) "frame of the journal refused" {
+        topic: "topic in the frame",
+        reason: "word of the list of reasons: recheck, bad_frame, …",
+    } "Compare the digests of both policies (POLICY_LOADED). If they agree, treat the OT half as compromised.";
+
+    /// Writing to the disk fails. The OT half acknowledges nothing until it works again, and the OT broker keeps what it can.
+    DiskError = "DISK_ERROR" (Critical, Both, PerSource("what")) "the disk refuses; nothing is acknowledged until it takes data" {
+        what: "journal, retention, segment, plant or state",
+        error: "file and why",
+    } "Make room or replace the disk. On OT data at QoS 0 is being lost in the meantime.";
+
+    /// Writing works again.
+    DiskOk = "DISK_OK" (Notice, Both, PerSource("what")) "the disk takes data again" {
+        what: "journal, segment, plant, state or status",
+    } "Nothing.";
+
+    /// The journal is nearly as large as it may be, and what will be deleted is younger than it should get.
+    JournalNearLimit = "JOURNAL_NEAR_LIMIT" (Warning, Ot, Never) "the journal is near its limit: segments will be deleted before their age" {
+        bytes: "size of the journal",
+        limit: "its limit, `retain-bytes`",
+    } "Raise `retain-bytes` (and the disk), or lower `retain-age-h`: an outage of IT may last as long as the journal reaches back.";
+
+    /// Old segments were deleted, as `retain-bytes` and `retain-age-h` say.
+    JournalTrimmed = "JOURNAL_TRIMMED" (Info, Ot, PerKind) "old segments deleted" {
+        segments: "number of segments",
+        frames: "frames in them",
+        bytes: "bytes in them",
+    } "Nothing.";
+
+    /// Something is larger than a frame of the journal may be, and was left out.
+    FrameTooLarge = "FRAME_TOO_LARGE" (Error, Ot, PerKind) "left out of the journal: too large" {
+        #[optional] error: "what was too large",
+        #[optional] keyframes: "number of keyframes that were left out of a segment's head",
+    } "Find the node with that large a birth; its data can't be read without it.";
+
+    /// A half's own stored state can't be used. It is set aside, and learnt anew.
+    StateDamaged = "STATE_DAMAGED" (Warning, Both, Never) "stored state can't be used; it is learnt anew" {
+        what: "plant, mirror or bdSeq",
+        why: "damaged, or too old for the journal",
+        #[optional] moved_to: "where the file is kept",
+    } "Look for errors of the disk. Nodes are known again with their next birth.";
+
+    /// The journal can't be read; the IT half goes on trying.
+    JournalUnreadable = "JOURNAL_UNREADABLE" (Error, It, PerKind) "journal not readable; trying again" {
+        error: "file and why",
+    } "Look at mount, owner and mode of the journal's directory.";
+
+    /// Frames of the journal can't be had any more: the reader was away for longer than the journal reaches back, or they are damaged.
+    FramesLost = "FRAMES_LOST" (Error, It, Never) "frames lost" {
+        first: "first sequence number",
+        last: "last sequence number",
+        count: "how many",
+        cause: "why",
+    } "What they held is missing on IT, for good. Look for why the IT half was away, and at `retain-bytes`.";
+
+    /// Values that were missed during an outage belong to a device or metric that doesn't exist any more.
+    ValuesUnplaceable = "VALUES_UNPLACEABLE" (Warning, It, Never) "missed values were not published: their device or metric is gone" {
+        first: "first sequence number",
+        last: "last sequence number",
+        frames: "frames with such values",
+    } "They can be read with `sparkdiode journal cat --from-seq … --to-seq …`.";
+
+    /// No sign of life came from the OT half, or it has lost its broker: every mirrored node is declared dead on IT.
+    LinkStale = "LINK_STALE" (Error, It, Never) "link stale: no sign of life from the OT half, every node is declared dead" {
+        away_ms: "milliseconds since the last sign of life",
+    } "Look whether the OT half runs, and what it says itself: BROKER_DOWN, DISK_ERROR, STOPPED.";
+
+    /// The OT half gives signs of life again; nodes are born again.
+    LinkAlive = "LINK_ALIVE" (Notice, It, Never) "link alive" {
+    } "Nothing.";
+
+    /// Frames come, but were written too long ago to prove anything.
+    OldFrames = "OLD_FRAMES" (Warning, It, Never) "only old frames come: a backlog, or the clocks of the two halves differ" {
+        behind_ms: "milliseconds between the writing of the newest frame and now",
+    } "Compare the clocks of both boxes. A backlog goes away by itself.";
+
+    /// Somebody on IT published a command for a mirrored node. Nothing of it crossed.
+    CommandRefused = "COMMAND_REFUSED" (Warning, It, PerSource("topic")) "command refused" {
+        topic: "topic of the command",
+        metrics: "names of the metrics that it would have written",
+        reason: "why it is no rebirth request",
+    } "Find out who: the IT broker's log has the client. Somebody tried to write to the plant, or a host is misconfigured.";
+
+    /// A rebirth request of an IT host was answered from the mirror; the plant heard nothing of it.
+    RebirthAnswered = "REBIRTH_ANSWERED" (Info, It, PerSource("node")) "rebirth answered" {
+        node: "group/edge node",
+    } "Nothing. A host that asks all the time can't follow the sequence: look at its connection.";
+
+    /// The births of a mirrored node are published.
+    NodeBorn = "NODE_BORN" (Info, It, PerSource("node")) "born" {
+        node: "group/edge node",
+        devices: "number of its devices",
+        bd_seq: "bdSeq of its session on IT",
+    } "Nothing.";
+
+    /// A mirrored node is dead on IT.
+    NodeDead = "NODE_DEAD" (Notice, It, PerSource("node")) "dead" {
+        node: "group/edge node",
+        why: "why",
+    } "Look whether the node should be up. If all die together, look for LINK_STALE.";
+
+    /// The IT session of a mirrored node broke; it is opened again.
+    SessionLost = "SESSION_LOST" (Warning, It, PerSource("node")) "session lost" {
+        node: "group/edge node",
+    } "Nothing, if it happens once. If it goes on for one node, another client uses its client id.";
+
+    /// At a stop the IT broker didn't acknowledge every death; it sends the wills instead.
+    DeathsUnconfirmed = "DEATHS_UNCONFIRMED" (Warning, It, Never) "the IT broker did not take every death in time" {
+    } "Nothing, if hosts show the nodes as dead.";
+
+    /// The primary host that the sessions wait for came or went.
+    PrimaryHost = "PRIMARY_HOST" (Notice, It, PerKind) "primary host" {
+        online: "whether it is online",
+    } "While it is away nothing is published; that is what `primary-host` asks for.";
+
+    /// What the half has done since its start, and how it is; at an interval that the
+    /// configuration sets, and at its end.
+    Summary = "SUMMARY" (Info, Both, Never) "summary" {
+        health: "ok, warning or critical",
+        #[optional] reasons: "why it isn't ok",
+        nodes_alive: "edge nodes that are alive and shown",
+        nodes_known: "edge nodes that are known",
+        received: "messages; on IT, frames with a message",
+        forwarded: "of these, forwarded",
+        waiting: "of these, neither forwarded nor dropped yet",
+        dropped: "of these, dropped: reason=messages/metrics",
+        received_per_s: "messages per second since the last status",
+        forwarded_per_s: "the same, forwarded",
+        dropped_per_s: "the same, dropped",
+        gaps: "losses before the relay",
+        #[optional] frames_lost: "frames that can't be had any more",
+        #[optional] backfilled: "published as historical data",
+        #[optional] unplaceable: "historical values without a place",
+        #[optional] healed: "differences that keyframes have healed",
+        #[optional] rebirths_answered: "rebirth requests answered",
+        #[optional] commands_refused: "commands refused",
+    } "Nothing. received = forwarded + waiting + the messages in dropped.";
+
+    /// The account doesn't balance: a message was counted twice or not at all. It never happens.
+    AccountImbalance = "ACCOUNT_IMBALANCE" (Error, Both, Never) "the account does not balance" {
+        what: "what doesn't",
+        received: "messages",
+        forwarded: "of these, forwarded",
+        dropped: "of these, dropped",
+        waiting: "of these, waiting",
+    } "Report it: this is a mistake of ours. What crosses isn't affected.";
+
+    /// Status file or textfile can't be written. Messages aren't affected.
+    StatusUnwritten = "STATUS_UNWRITTEN" (Warning, Both, PerKind) "status not written; trying again" {
+        error: "file and why",
+    } "Make room, or mend the directory. Until then monitoring shows old figures.";
+}

@@ -1,0 +1,156 @@
+#!/usr/bin/env bash
+# Runs as root inside the container; see container.sh. Prints one line per check.
+set -uo pipefail
+cd /root
+passed=0
+failed=0
+export LC_ALL=C.UTF-8
+
+check() { # DESCRIPTION COMMAND…
+    local what=$1 output
+    shift
+    if output=$("$@" 2>&1); then
+        passed=$((passed + 1))
+        echo "ok      $what"
+    else
+        failed=$((failed + 1))
+        echo "FAILED  $what: $*"
+        printf '%s\n' "$output" | sed 's/^/        /'
+    fi
+}
+refused() { ! "$@"; }
+equals() { [ "$1" = "$2" ] || { echo "got \`$1\`, wanted \`$2\`"; return 1; }; }
+within() { # SECONDS COMMAND…: polls a state of the system, up to a deadline.
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@"; do [ $SECONDS -lt $deadline ] || return 1; sleep 0.2; done
+}
+pid_of() { systemctl show -P MainPID "sparkdiode-$1"; }
+restarts_of() { systemctl show -P NRestarts "sparkdiode-$1"; }
+is_active() { [ "$(systemctl is-active "$1")" = active ]; }
+mode_of() { stat -c '%A %U:%G' "$1"; }
+
+echo "== install"
+check "the package installs" dpkg -i sparkdiode.deb
+check "nothing runs yet" refused systemctl is-active --quiet sparkdiode-ot sparkdiode-it
+for role in ot it; do
+    check "user sparkdiode-$role is in its own group alone" \
+        equals "$(id -nG sparkdiode-$role)" "sparkdiode-$role"
+done
+check "the journal: OT writes, IT reads, nobody else" \
+    equals "$(mode_of /var/lib/sparkdiode/journal)" "drwxr-s--- sparkdiode-ot:sparkdiode-it"
+check "credentials are root's" equals "$(mode_of /etc/sparkdiode/credentials/ot)" "drwx------ root:root"
+check "man pages are there" test -f /usr/share/man/man1/sparkdiode.1.gz -a -f /usr/share/man/man7/sparkdiode-hardening.7.gz
+check "the units are right" systemd-analyze verify --man=no \
+    /usr/lib/systemd/system/sparkdiode-ot.service /usr/lib/systemd/system/sparkdiode-it.service \
+    /usr/lib/systemd/system/sparkdiode.target /usr/lib/systemd/system/sparkdiode-netns@.service
+
+echo "== a start without configuration is refused, and says what is missing"
+systemctl start sparkdiode-ot 2>/dev/null
+check "no namespace without a NIC" refused ip netns exec sparkdiode-ot true
+check "the log names the file and the key" \
+    grep -q "ot.net: INTERFACE is empty" <(journalctl -u sparkdiode-netns@ot --no-pager)
+
+echo "== configure"
+for side in plant:ot:10.10.0 enterprise:it:10.20.0; do
+    IFS=: read -r network role net <<<"$side"
+    ip netns add $network
+    ip link add nic-$role type veth peer name $network netns $network
+    ip -n $network address add $net.5/24 dev $network
+    ip -n $network link set $network up
+    ip -n $network link set lo up
+    sed -i "s/^INTERFACE=.*/INTERFACE=nic-$role/; s|^ADDRESS=.*|ADDRESS=$net.20/24|" /etc/sparkdiode/$role.net
+done
+sparkdiode lab-certs /root/certs >/dev/null
+for role in ot it; do
+    for part in client.pem client.key; do
+        install -m 0600 certs/$role-$part /etc/sparkdiode/credentials/$role/$part
+    done
+    install -m 0600 certs/$role-ca.pem /etc/sparkdiode/credentials/$role/ca.pem
+    cp certs/$role-ca.pem certs/$role-server.pem certs/$role-server.key /run/
+    chown mosquitto /run/$role-server.key
+    printf '%s\n' 'listener 8883' "cafile /run/$role-ca.pem" "certfile /run/$role-server.pem" \
+        "keyfile /run/$role-server.key" 'require_certificate true' 'listener 1883 127.0.0.1' \
+        'allow_anonymous true' >/run/$role-broker.conf
+done
+ip netns exec plant mosquitto -d -c /run/ot-broker.conf
+ip netns exec enterprise mosquitto -d -c /run/it-broker.conf
+sed -i 's/^# server-name = .*/server-name = "localhost"/' /etc/sparkdiode/ot.toml /etc/sparkdiode/it.toml
+sed -i 's/broker.example.com/10.20.0.5/' /etc/sparkdiode/it.toml
+cat >/etc/sparkdiode/policies/line4.toml <<'END'
+[[rule]]
+name = "line4-temperatures"
+action = "forward"
+group = "Plant1"
+edge-node = "Line4"
+allow-metrics = ["Temperature/**"]
+END
+check "the configuration is right" sparkdiode check /etc/sparkdiode/ot.toml /etc/sparkdiode/it.toml
+
+echo "== start"
+ip netns exec enterprise mosquitto_sub -h 127.0.0.1 -p 1883 -t 'spBv1.0/Plant1/#' -F '%t %X' >/run/seen 2>/dev/null &
+seen=$!
+check "everything starts" systemctl enable --now sparkdiode.target sparkdiode-ot sparkdiode-it
+for role in ot it; do
+    check "the $role half runs" within 20 is_active sparkdiode-$role
+    check "as its own user" equals "$(stat -c %U /proc/"$(pid_of $role)")" "sparkdiode-$role"
+    check "in its own network" \
+        equals "$(ip netns identify "$(pid_of $role)")" "sparkdiode-$role"
+    check "without a listening socket" \
+        equals "$(ip netns exec sparkdiode-$role ss -Hltun | wc -l)" 0
+    check "without capabilities" grep -qx "CapBnd:[[:space:]]*0*" /proc/"$(pid_of $role)"/status
+    check "exposure is at most 0.9" \
+        systemd-analyze security --no-pager --threshold=9 sparkdiode-$role.service
+done
+check "the host reaches neither network" refused ping -c1 -W1 10.10.0.5
+# What is published before the relay has subscribed is lost, so it is repeated until it is seen.
+arrives() { # NBIRTH or NDATA
+    ip netns exec plant mosquitto_pub -h 127.0.0.1 -p 1883 -t "spBv1.0/Plant1/$1/Line4" -f "/root/${1,,}"
+    grep -q "^spBv1.0/Plant1/$1/Line4" /run/seen
+}
+check "the birth is on the enterprise broker" within 20 arrives NBIRTH
+check "the data too" within 20 arrives NDATA
+check "nothing denied is in the journal or on the IT side" refused grep -rq "secret sauce" /var/lib/sparkdiode/journal /var/lib/sparkdiode/it
+segment=$(find /var/lib/sparkdiode/journal -type f | head -n 1)
+check "segments are OT's to write and IT's to read" \
+    equals "$(mode_of "$segment")" "-rw-r----- sparkdiode-ot:sparkdiode-it"
+check "the journal is whole" sparkdiode journal verify /var/lib/sparkdiode/journal
+
+echo "== each side's network"
+check "the OT namespace reaches its broker" ip netns exec sparkdiode-ot timeout 3 bash -c '</dev/tcp/10.10.0.5/8883'
+check "and no other port" refused ip netns exec sparkdiode-ot timeout 1 bash -c '</dev/tcp/10.10.0.5/22'
+check "and not the other network" refused ip netns exec sparkdiode-ot ping -c1 -W1 10.20.0.5
+check "the IT namespace doesn't reach the plant" refused ip netns exec sparkdiode-it ping -c1 -W1 10.10.0.5
+check "nobody reaches the OT half" refused ip netns exec plant ping -c1 -W1 10.10.0.20
+
+echo "== the IT half fails"
+ot_before=$(pid_of ot)
+it_before=$(pid_of it)
+kill -9 "$it_before"
+restarted() { [ "$(pid_of it)" != "$it_before" ] && is_active sparkdiode-it; }
+check "it comes back by itself" within 20 restarted
+check "the OT half never noticed" equals "$(pid_of ot) $(restarts_of ot)" "$ot_before 0"
+
+echo "== upgrade"
+echo "# changed by the operator" >>/etc/sparkdiode/ot.toml
+check "a newer package installs" dpkg -i next.deb
+check "the operator's configuration stays" grep -q "changed by the operator" /etc/sparkdiode/ot.toml
+check "the OT half was restarted" refused equals "$(pid_of ot)" "$ot_before"
+check "both halves run" within 20 systemctl is-active --quiet sparkdiode-ot sparkdiode-it
+check "the journal is whole" sparkdiode journal verify /var/lib/sparkdiode/journal
+
+echo "== remove, purge"
+kill $seen || true
+check "the package goes" dpkg -r sparkdiode
+check "nothing runs" refused pgrep -x sparkdiode
+check "no namespace is left" refused ip netns exec sparkdiode-ot true
+check "configuration and journal stay" test -f /etc/sparkdiode/ot.toml -a -d /var/lib/sparkdiode/journal
+check "purge" dpkg -P sparkdiode
+check "nothing is left" refused test -e /etc/sparkdiode -o -e /var/lib/sparkdiode
+
+if [ $failed -gt 0 ]; then
+    echo "== logs"
+    journalctl --no-pager -u 'sparkdiode*' | tail -60
+fi
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]

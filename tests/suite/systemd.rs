@@ -1,0 +1,116 @@
+//! The units that the package ships: right in systemd's own eyes, tight, and without a hold on
+//! each other.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::broker::skipped;
+
+const UNITS: &[&str] = &["sparkdiode-ot.service", "sparkdiode-it.service"];
+/// Exposure that `systemd-analyze security` may find, in tenths.
+const MAX_EXPOSURE: &str = "9";
+
+fn shipped(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd").join(name)
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(shipped(name)).unwrap()
+}
+
+/// Runs `systemd-analyze`; `None` where there is none.
+fn analyze(arguments: &[&str]) -> Option<(bool, String)> {
+    let Ok(output) = Command::new("systemd-analyze").args(arguments).output() else {
+        skipped("no `systemd-analyze`");
+        return None;
+    };
+    let text = [output.stdout, output.stderr].concat();
+    Some((output.status.success(), String::from_utf8_lossy(&text).into_owned()))
+}
+
+#[test]
+fn exposure_of_each_unit_is_at_most_nine_tenths() {
+    for unit in UNITS {
+        let path = shipped(unit);
+        let threshold = format!("--threshold={MAX_EXPOSURE}");
+        let arguments =
+            ["security", "--no-pager", "--offline=true", &threshold, path.to_str().unwrap()];
+        let Some((within, text)) = analyze(&arguments) else { return };
+        assert!(within, "{unit}: {text}");
+        assert!(text.contains("Overall exposure level"), "{text}");
+    }
+}
+
+#[test]
+fn a_unit_that_is_less_tight_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sparkdiode-ot.service");
+    let loose = read("sparkdiode-ot.service").replace("PrivateNetwork=yes", "PrivateNetwork=no");
+    fs::write(&path, loose.replace("ProtectSystem=strict", "ProtectSystem=no")).unwrap();
+    let threshold = format!("--threshold={MAX_EXPOSURE}");
+    let arguments =
+        ["security", "--no-pager", "--offline=true", &threshold, path.to_str().unwrap()];
+    let Some((within, text)) = analyze(&arguments) else { return };
+    assert!(!within, "{text}");
+}
+
+#[test]
+fn systemd_finds_nothing_wrong_with_the_units() {
+    // The binary and the script aren't installed where the units look for them.
+    let dir = tempfile::tempdir().unwrap();
+    let netns = shipped("netns");
+    let names = [UNITS, &["sparkdiode.target", "sparkdiode-netns@.service"][..]].concat();
+    for name in &names {
+        let text = read(name)
+            .replace("/usr/bin/sparkdiode", env!("CARGO_BIN_EXE_sparkdiode"))
+            .replace("/usr/lib/sparkdiode/netns", netns.to_str().unwrap());
+        fs::write(dir.path().join(name), text).unwrap();
+    }
+    let paths: Vec<String> =
+        names.iter().map(|name| dir.path().join(name).display().to_string()).collect();
+    let mut arguments = vec!["verify", "--man=no"];
+    arguments.extend(paths.iter().map(String::as_str));
+    let Some((_, text)) = analyze(&arguments) else { return };
+    // Complaints about units of the host aren't ours.
+    let ours: Vec<&str> = text.lines().filter(|line| line.contains("sparkdiode")).collect();
+    assert!(ours.is_empty(), "{ours:#?}");
+}
+
+#[test]
+fn no_unit_of_one_half_names_the_other() {
+    for (unit, other) in
+        [("sparkdiode-ot.service", "sparkdiode-it"), ("sparkdiode-it.service", "sparkdiode-ot")]
+    {
+        let text = read(unit);
+        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert!(lines.len() > 40, "{unit}");
+        for line in lines {
+            assert!(!line.contains(other), "{unit}: {line}");
+        }
+    }
+    let target = read("sparkdiode.target");
+    for hold in ["Requires=", "BindsTo=", "PartOf=", "Requisite=", "Upholds=", "Conflicts="] {
+        assert!(!target.contains(hold), "{hold} ties the halves together");
+    }
+}
+
+#[test]
+fn no_file_of_one_half_is_writable_by_the_other() {
+    let tmpfiles = read("sparkdiode.tmpfiles");
+    let mut directories = 0;
+    for line in tmpfiles.lines().filter(|line| line.starts_with('d')) {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (path, mode, user) = (fields[1], fields[2], fields[3]);
+        let group_and_others = u32::from_str_radix(mode, 8).unwrap() & 0o027;
+        assert_eq!(group_and_others & 0o022, 0, "{line}");
+        if path.ends_with("/journal") || path.ends_with("/ot") && !path.contains("credentials") {
+            assert_eq!(user, "sparkdiode-ot", "{line}");
+        }
+        directories += 1;
+    }
+    assert!(directories >= 7, "{tmpfiles}");
+    let it = read("sparkdiode-it.service");
+    assert!(it.contains("ReadOnlyPaths=/var/lib/sparkdiode/journal"), "{it}");
+    assert!(it.contains("ReadWritePaths=/var/lib/sparkdiode/it\n"), "{it}");
+}

@@ -24,9 +24,11 @@
 //! | [`journal`] | leaf: the one-way pipe; [`journal::Writer`] and [`journal::Reader`] |
 //! | [`ot`] | subscriber, plant state, pipeline; can't publish, can't read a journal |
 //! | [`it`] | mirror (sans-IO), sessions, cursor, backfill; can't write a journal |
+//! | [`rehearsal`] | policies tried on given traffic, through the OT half's pipeline |
 //! | [`config`] | configuration files: raw (serde) to typed, diagnostics |
 //! | [`capture`] | leaf: recordings of real traffic for the policy tools |
 //! | [`broker`], [`state`] | leaves: how to reach a broker; a half's own state directory |
+//! | [`sandbox`] | what a half gives up before it connects; the only `unsafe` code |
 //! | [`telemetry`] | drop reasons, counters, logging |
 //! | [`cli`] | one file per subcommand |
 //! | [`manual`] | longer texts for people who run the relay, one page a file |
@@ -43,6 +45,8 @@ pub mod journal;
 pub mod manual;
 pub mod ot;
 pub mod policy;
+pub mod rehearsal;
+pub mod sandbox;
 pub mod sparkplug;
 pub mod state;
 pub mod telemetry;

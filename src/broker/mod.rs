@@ -3,6 +3,7 @@
 
 mod trouble;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,6 +17,8 @@ pub use trouble::{Trouble, TroubleKind, explain};
 pub struct BrokerSettings {
     pub host: String,
     pub port: u16,
+    /// What `host` is, as it was found before this process was sealed: tried in this order.
+    pub addresses: Vec<SocketAddr>,
     /// MQTT client identifier; of the IT half, which has a session per mirrored node, what all
     /// of them begin with.
     pub client_id: String,

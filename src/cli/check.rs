@@ -11,9 +11,11 @@ use super::{Exit, Failure, half};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use crate::config::file::read_text;
 use crate::config::{
-    BrokerConfig, Durability, FirstStart, ItConfig, OnGap, OtConfig, file_diagnostic, policies,
+    BrokerConfig, Durability, FirstStart, ItConfig, OnGap, OtConfig, SandboxConfig,
+    file_diagnostic, policies,
 };
 use crate::policy::{Action, Policy};
+use crate::sandbox::{Layer, UserSpec};
 use crate::telemetry::escape;
 
 /// The certificates topics, to which the OT half subscribes whatever the policy says: they
@@ -39,7 +41,7 @@ pub(super) struct CheckArgs {
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Ot,
     It,
     Policy,
@@ -99,7 +101,7 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
 
 /// Sees what a file is from the tables and keys in it, and, where it has none that tell, from
 /// its name.
-fn recognise(path: &Path) -> Result<(Kind, SourceFile), Diagnostics> {
+pub(super) fn recognise(path: &Path) -> Result<(Kind, SourceFile), Diagnostics> {
     if path.is_dir() {
         return Ok((Kind::Policy, SourceFile::new(path, "")));
     }
@@ -190,6 +192,25 @@ fn describe_ot(text: &mut String, path: &Path, config: &OtConfig) {
             counted(relay.max_devices_per_node, "device")
         ),
     );
+    describe_sandbox(text, &config.sandbox);
+}
+
+fn describe_sandbox(text: &mut String, sandbox: &SandboxConfig) {
+    let user = match &sandbox.user {
+        Some(UserSpec { user, group: None }) => format!("as user `{user}`"),
+        Some(UserSpec { user, group: Some(group) }) => format!("as user `{user}`, group `{group}`"),
+        None => "as the user that starts it, which may not be root".to_owned(),
+    };
+    let waived: Vec<&str> = sandbox.waived.iter().map(|layer| layer.name()).collect();
+    let user = if sandbox.waived.contains(&Layer::User) {
+        "as whoever starts it".to_owned()
+    } else {
+        user
+    };
+    item(text, "sealed", &user);
+    if !waived.is_empty() {
+        item(text, "", &format!("WITHOUT {}", waived.join(", ")));
+    }
 }
 
 fn describe_it(text: &mut String, path: &Path, config: &ItConfig) {
@@ -253,6 +274,7 @@ fn describe_it(text: &mut String, path: &Path, config: &ItConfig) {
     if config.policy_paths.is_empty() {
         item(text, "policies", "no copy: frames of the journal are not checked a second time");
     }
+    describe_sandbox(text, &config.sandbox);
 }
 
 fn describe_connection(text: &mut String, broker: &BrokerConfig) {

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// It did what was asked.
     Ok = 0,
-    /// A check of the demo failed.
+    /// A check of the demo, or a case of a policy, failed.
     Failed = 1,
     /// A usage error: an unknown subcommand or option, a missing argument (`EX_USAGE`).
     Usage = 64,
@@ -18,14 +18,25 @@ pub enum Exit {
     Software = 70,
     /// The operating system refused: a file, a directory, a socket (`EX_IOERR`).
     Io = 74,
+    /// The process can't be confined as the configuration wants it; a restart can't help
+    /// (`EX_NOPERM`).
+    Sandbox = 77,
     /// The configuration or a policy is wrong; a restart can't help (`EX_CONFIG`).
     Config = 78,
 }
 
 impl Exit {
     /// All of them, by number.
-    pub const ALL: [Exit; 7] =
-        [Exit::Ok, Exit::Failed, Exit::Usage, Exit::Data, Exit::Software, Exit::Io, Exit::Config];
+    pub const ALL: [Exit; 8] = [
+        Exit::Ok,
+        Exit::Failed,
+        Exit::Usage,
+        Exit::Data,
+        Exit::Software,
+        Exit::Io,
+        Exit::Sandbox,
+        Exit::Config,
+    ];
 }
 
 impl From<Exit> for ExitCode {

@@ -1,6 +1,7 @@
-//! What starting either half has in common: logging, the policy, secrets.
+//! What starting either half has in common: logging, the policy, secrets, the seal.
 
-use std::path::PathBuf;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,9 +12,10 @@ use crate::broker::{BrokerSettings, Credentials, TlsSettings};
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::file::FileError;
 use crate::config::tls::TlsError;
-use crate::config::{self, BrokerConfig, StatusConfig, policies, tls};
+use crate::config::{self, Address, BrokerConfig, SandboxConfig, StatusConfig, policies, tls};
 use crate::event;
 use crate::policy::Policy;
+use crate::sandbox::{Confined, Demoted, Grants, Identity, Owned, Role, SandboxError, Start};
 use crate::telemetry::Notifier;
 use crate::telemetry::logging::{self, Logging};
 use crate::telemetry::status::{ReportError, StatusSettings};
@@ -39,15 +41,19 @@ pub(super) fn begin(
     arguments: &HalfArgs,
     warnings: impl IntoIterator<Item = Diagnostic>,
 ) -> Result<Logging, Failure> {
-    let mut logging = logging::init(half, arguments.log.as_deref())
+    let logging = logging::init(half, arguments.log.as_deref())
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
-    logging
-        .start()
-        .map_err(|error| Failure::new(Exit::Io, format!("cannot start a thread: {error}")))?;
     for warning in warnings {
         event!(ConfigWarning, place = place(&warning), problem = warning.title);
     }
     Ok(logging)
+}
+
+/// Starts the thread of the log; in a half, once it is sealed.
+pub(super) fn start_log(logging: &mut Logging) -> Result<(), Failure> {
+    logging
+        .start()
+        .map_err(|error| Failure::new(Exit::Io, format!("cannot start a thread: {error}")))
 }
 
 /// Tells a policy that comes into force with the start.
@@ -65,12 +71,14 @@ pub(super) fn ended<E: std::error::Error>(
             event!(Stopped);
             Ok(Exit::Ok)
         }
-        Err(error) => {
-            let exit = exit(&error);
-            event!(Failed, exit = exit as u8, error = %error);
-            Err(Failure::new(exit, error.to_string()))
-        }
+        Err(error) => Err(failed(exit(&error), &error)),
     }
+}
+
+/// Tells an error that ends a half, and makes a failure of it.
+pub(super) fn failed(exit: Exit, error: &impl std::error::Error) -> Failure {
+    event!(Failed, exit = exit as u8, error = %error);
+    Failure::new(exit, error.to_string())
 }
 
 /// Reads the policy from files and directories.
@@ -119,6 +127,7 @@ pub(super) fn broker_settings(
     Ok(BrokerSettings {
         host: broker.address.host.clone(),
         port: broker.address.port,
+        addresses: resolve(&broker.address)?,
         client_id,
         credentials,
         keep_alive: broker.keep_alive,
@@ -158,6 +167,96 @@ pub(super) fn report_exit(error: &ReportError) -> Exit {
         ReportError::Os { .. } => Exit::Io,
         ReportError::Directory { .. } => Exit::Config,
     }
+}
+
+/// Names are resolved now: a sealed half can ask nobody. Another address of the same name needs a
+/// restart.
+fn resolve(address: &Address) -> Result<Vec<SocketAddr>, Failure> {
+    let found = (address.host.as_str(), address.port).to_socket_addrs();
+    let found: Vec<SocketAddr> = found.map(Iterator::collect).map_err(|error| {
+        let message = format!("cannot resolve `{}`: {error}", address.host);
+        Failure::new(Exit::Io, message).hint(
+            "names are resolved once, before the half is sealed; an IP address needs no resolver",
+        )
+    })?;
+    if found.is_empty() {
+        return Err(Failure::new(Exit::Io, format!("`{}` has no address", address.host)));
+    }
+    Ok(found)
+}
+
+/// Gives up what a half doesn't need, before anything else is done.
+pub(super) fn start(role: Role) -> Result<Start, Failure> {
+    Start::new(role).map_err(|error| Failure::new(Exit::Sandbox, error.to_string()))
+}
+
+/// Becomes the half's user, and checks that nobody else can write what it reads and writes.
+pub(super) fn demote(
+    start: Start,
+    sandbox: &SandboxConfig,
+    owned: &[Owned],
+) -> Result<Demoted, Failure> {
+    // The crypto library seeds itself at first use; once sealed it could open no source of it.
+    let _ = aws_lc_rs::rand::fill(&mut [0; 32]);
+    let demoted = start.become_user(sandbox.user.as_ref(), &sandbox.waived);
+    let demoted = demoted.map_err(not_confined)?;
+    demoted.require_own(owned).map_err(not_confined)?;
+    Ok(demoted)
+}
+
+/// Tells why a half can't be confined.
+pub(super) fn not_confined(error: SandboxError) -> Failure {
+    let failure = failed(Exit::Sandbox, &error);
+    error.hint().into_iter().fold(failure, Failure::hint)
+}
+
+/// Files that both halves own, by what they are called.
+pub(super) fn owned(config: &Path, policies: &[PathBuf], state: &Path) -> Vec<Owned> {
+    let mut owned = vec![
+        Owned { what: "configuration", path: config.to_owned() },
+        Owned { what: "state directory", path: state.to_owned() },
+    ];
+    owned.extend(policies.iter().map(|path| Owned { what: "policy", path: path.clone() }));
+    owned
+}
+
+/// What both halves may reach once they are sealed.
+pub(super) fn grants(broker: &BrokerConfig, policies: &[PathBuf], state: &Path) -> Grants {
+    let mut grants = Grants {
+        write: vec![state.to_owned()],
+        tcp_ports: vec![broker.address.port],
+        ..Grants::default()
+    };
+    grants.read.extend(policies.iter().map(|path| replaceable(path)));
+    if let Some(config::Credentials { password, .. }) = &broker.credentials {
+        grants.read.push(replaceable(password.path()));
+    }
+    grants
+}
+
+/// A file is replaced by renaming another one onto it: what must be readable then is its
+/// directory.
+fn replaceable(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !path.is_dir() && parent != Path::new("") => parent.to_owned(),
+        Some(_) if !path.is_dir() => PathBuf::from("."),
+        _ => path.to_owned(),
+    }
+}
+
+/// Seals the half, and says what it goes without.
+pub(super) fn seal(demoted: Demoted, grants: &Grants) -> Result<Confined, Failure> {
+    let confined = demoted.seal(grants).map_err(not_confined)?;
+    for layer in confined.waived() {
+        event!(SandboxWaived, layer = layer.name());
+    }
+    let limits = confined.limits();
+    if limits.descriptors < limits.wanted {
+        event!(DescriptorsFew, limit = limits.descriptors, wanted = limits.wanted);
+    }
+    let Identity { uid, gid } = confined.identity();
+    event!(Sealed, user = uid, group = gid, waived = confined.waived().len());
+    Ok(confined)
 }
 
 impl From<FileError> for Failure {

@@ -10,7 +10,11 @@ use crate::config::{self, BrokerConfig, DataQos, ItConfig, MirrorConfig};
 use crate::it::mirror::{self, MirrorSettings, Qos};
 use crate::it::{self, FirstStart, ItError, PolicyLoader, Settings};
 use crate::policy::Policy;
+use crate::sandbox::{Role, Unowned};
 use crate::sparkplug::Caps;
+
+/// Files and sockets besides one connection per mirrored node.
+const RESERVE: u64 = 256;
 
 /// Run the IT half: journal → enterprise broker.
 ///
@@ -25,12 +29,21 @@ pub(super) struct ItArgs {
 }
 
 pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
+    let start = half::start(Role::It)?;
     let (config, mut warnings) = ItConfig::load(&arguments.half.config)?;
     let policy = read_policy_copy(&config, &mut warnings)?;
     let broker = half::broker_settings(&config.broker, config.client_id_prefix)?;
-    let _logging = half::begin("it", &arguments.half, warnings)?;
-    let status = half::status_settings(config.status, &config.broker, &broker);
+    let mut logging = half::begin("it", &arguments.half, warnings)?;
     let notifier = half::notifier()?;
+    let owned = half::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
+    let demoted = half::demote(start, &config.sandbox, &owned)?;
+    let journal = Unowned { what: "journal", path: config.journal_path.clone() };
+    demoted.require_foreign(&[journal]).map_err(half::not_confined)?;
+    let mut grants = half::grants(&config.broker, &config.policy_paths, &config.state_dir);
+    grants.read.push(config.journal_path.clone());
+    grants.write.extend(config.status.textfile_directory());
+    grants.descriptors = RESERVE.saturating_add(config.mirror.max_nodes as u64);
+    let status = half::status_settings(config.status, &config.broker, &broker);
     if let Some((policy, _)) = &policy {
         half::tell_policy(policy);
     }
@@ -49,11 +62,18 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         status,
         notifier,
     };
-    half::ended(it::run(settings), |error| match error {
+    let opened = it::open(settings).map_err(|error| half::failed(exit(&error), &error))?;
+    let confined = half::seal(demoted, &grants)?;
+    half::start_log(&mut logging)?;
+    half::ended(it::run(opened, &confined), exit)
+}
+
+fn exit(error: &ItError) -> Exit {
+    match error {
         ItError::State(_) | ItError::Journal(_) | ItError::Start(_) => Exit::Io,
         ItError::Report(error) => half::report_exit(error),
         ItError::Panicked => Exit::Software,
-    })
+    }
 }
 
 /// The copy of the policy, and how it is read again.

@@ -11,9 +11,11 @@ mod it;
 mod journal;
 mod lab_certs;
 mod ot;
+mod policy;
 #[cfg(feature = "reference")]
 mod reference;
 pub mod report;
+mod sandbox;
 mod units;
 
 use std::ffi::OsString;
@@ -30,8 +32,8 @@ pub use report::Failure;
 #[derive(Debug, Parser)]
 #[command(name = "sparkdiode", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(after_help = "Begin with `sparkdiode lab-certs certs` and `sparkdiode check ot.toml`.\n\
-                        Exit codes: 0 done, 1 a check of the demo failed, 64 usage, 65 damaged journal, 70 our mistake, \
-                        74 operating system, 78 configuration.")]
+                        Exit codes: 0 done, 1 a check or a case failed, 64 usage, 65 damaged journal, 70 our mistake, \
+                        74 operating system, 77 not confined, 78 configuration.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -42,9 +44,11 @@ enum Command {
     Ot(ot::OtArgs),
     It(it::ItArgs),
     Check(check::CheckArgs),
+    Policy(policy::PolicyArgs),
     Events(events::EventsArgs),
     Capture(capture::CaptureArgs),
     Journal(journal::JournalArgs),
+    Sandbox(sandbox::SandboxArgs),
     LabCerts(lab_certs::LabCertsArgs),
     #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
@@ -64,9 +68,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Ot(arguments) => ot::run(&arguments),
         Command::It(arguments) => it::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Policy(arguments) => policy::run(&arguments),
         Command::Events(arguments) => events::run(&arguments),
         Command::Capture(arguments) => capture::run(&arguments),
         Command::Journal(arguments) => journal::run(&arguments),
+        Command::Sandbox(arguments) => sandbox::run(&arguments),
         Command::LabCerts(arguments) => lab_certs::run(&arguments),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments),

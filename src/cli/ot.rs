@@ -7,7 +7,11 @@ use super::{Exit, Failure};
 use crate::config::{self, JournalConfig, OtConfig};
 use crate::journal::{Durability, WriterOptions};
 use crate::ot::{self, OtError, PipelineSettings, Settings};
+use crate::sandbox::{Owned, Role};
 use crate::sparkplug::Caps;
+
+/// Files and sockets: one connection, a few segments and state files; the rest is reserve.
+const DESCRIPTORS: u64 = 256;
 
 /// Run the OT half: OT broker → policy → journal.
 ///
@@ -22,14 +26,22 @@ pub(super) struct OtArgs {
 }
 
 pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
+    let start = half::start(Role::Ot)?;
     let (config, mut warnings) = OtConfig::load(&arguments.half.config)?;
     let (policy, found) = half::read_policy(&config.policy_paths)?;
     warnings.extend(found);
     let broker = half::broker_settings(&config.broker, config.client_id)?;
-    let _logging = half::begin("ot", &arguments.half, warnings)?;
-    let status = half::status_settings(config.status, &config.broker, &broker);
+    let mut logging = half::begin("ot", &arguments.half, warnings)?;
     let notifier = half::notifier()?;
     half::tell_policy(&policy);
+    let mut owned = half::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
+    owned.push(Owned { what: "journal", path: config.journal.path.clone() });
+    let demoted = half::demote(start, &config.sandbox, &owned)?;
+    let mut grants = half::grants(&config.broker, &config.policy_paths, &config.state_dir);
+    grants.write.push(config.journal.path.clone());
+    grants.write.extend(config.status.textfile_directory());
+    grants.descriptors = DESCRIPTORS;
+    let status = half::status_settings(config.status, &config.broker, &broker);
     let paths = config.policy_paths;
     let settings = Settings {
         pipeline: PipelineSettings {
@@ -49,13 +61,20 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
         status,
         notifier,
     };
-    half::ended(ot::run(settings), |error| match error {
+    let opened = ot::open(settings).map_err(|error| half::failed(exit(&error), &error))?;
+    let confined = half::seal(demoted, &grants)?;
+    half::start_log(&mut logging)?;
+    half::ended(ot::run(opened, &confined), exit)
+}
+
+fn exit(error: &OtError) -> Exit {
+    match error {
         OtError::State(_) | OtError::Journal(_) | OtError::Start(_) | OtError::StoppedShort => {
             Exit::Io
         }
         OtError::Report(error) => half::report_exit(error),
         OtError::Panicked => Exit::Software,
-    })
+    }
 }
 
 fn writer_options(journal: JournalConfig, relay_name: String) -> WriterOptions {

@@ -10,6 +10,7 @@ use super::broker::{DEFAULT_IT_MAX_PACKET_BYTES, RawBroker};
 use super::diagnostic::{Diagnostics, SourceFile};
 use super::journal::{self, RawJournalSource};
 use super::reader::{Environment, Reader, Section, code};
+use super::sandbox::{RawSandbox, SandboxConfig};
 use super::status::{RawMetrics, RawStatus, StatusConfig};
 use super::{BrokerConfig, RawPolicies, RawState, read_policies, read_state};
 
@@ -51,6 +52,7 @@ pub struct ItConfig {
     pub mirror: MirrorConfig,
     pub backfill: BackfillConfig,
     pub status: StatusConfig,
+    pub sandbox: SandboxConfig,
 }
 
 /// Where an IT half without stored state begins to read the journal (`first-start`).
@@ -123,6 +125,7 @@ struct RawIt {
     backfill: Option<Spanned<RawBackfill>>,
     status: Option<Spanned<RawStatus>>,
     metrics: Option<Spanned<RawMetrics>>,
+    sandbox: Option<Spanned<RawSandbox>>,
 }
 
 /// `[mirror]` as it is written.
@@ -205,6 +208,8 @@ impl ItConfig {
             DEFAULT_BACKFILL_MESSAGES_PER_S,
         );
         let status = StatusConfig::read(reader, raw.status, raw.metrics);
+        let (_, sandbox) = Section::of("sandbox", raw.sandbox);
+        let sandbox = SandboxConfig::read(reader, sandbox);
         Some(ItConfig {
             client_id_prefix: prefix.unwrap_or_else(|| DEFAULT_CLIENT_ID_PREFIX.to_owned()),
             broker: broker?,
@@ -218,6 +223,7 @@ impl ItConfig {
                 messages_per_s: bounded(messages_per_s),
             },
             status,
+            sandbox,
         })
     }
 }

@@ -12,6 +12,7 @@ mod journal;
 mod ot;
 pub mod policies;
 mod reader;
+mod sandbox;
 mod secret;
 mod status;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use diagnostic::{Diagnostic, Diagnostics};
 pub use it::{BackfillConfig, DataQos, FirstStart, ItConfig, MirrorConfig, OnGap};
 pub use journal::{Durability, JournalConfig};
 pub use ot::{OtConfig, RelayConfig};
+pub use sandbox::SandboxConfig;
 pub use secret::{Secret, SecretFile};
 pub use status::StatusConfig;
 

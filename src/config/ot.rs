@@ -10,6 +10,7 @@ use super::broker::{DEFAULT_OT_MAX_PACKET_BYTES, RawBroker};
 use super::diagnostic::{Diagnostics, SourceFile};
 use super::journal::RawJournal;
 use super::reader::{Environment, Reader, Section, code};
+use super::sandbox::{RawSandbox, SandboxConfig};
 use super::status::{RawMetrics, RawStatus, StatusConfig};
 use super::{BrokerConfig, JournalConfig, RawPolicies, RawState, read_policies, read_state};
 
@@ -40,6 +41,7 @@ pub struct OtConfig {
     pub state_dir: PathBuf,
     pub relay: RelayConfig,
     pub status: StatusConfig,
+    pub sandbox: SandboxConfig,
 }
 
 /// `[relay]`: how the OT half follows the plant.
@@ -67,6 +69,7 @@ struct RawOt {
     relay: Option<Spanned<RawRelay>>,
     status: Option<Spanned<RawStatus>>,
     metrics: Option<Spanned<RawMetrics>>,
+    sandbox: Option<Spanned<RawSandbox>>,
 }
 
 /// `[relay]` as it is written.
@@ -123,6 +126,8 @@ impl OtConfig {
         let (_, relay) = Section::of("relay", raw.relay);
         let relay = RelayConfig::read(reader, &relay);
         let status = StatusConfig::read(reader, raw.status, raw.metrics);
+        let (_, sandbox) = Section::of("sandbox", raw.sandbox);
+        let sandbox = SandboxConfig::read(reader, sandbox);
         let name = name?;
         Some(OtConfig {
             client_id: client_id.unwrap_or_else(|| format!("sparkdiode-ot-{name}")),
@@ -133,6 +138,7 @@ impl OtConfig {
             state_dir: state_dir?,
             relay,
             status,
+            sandbox,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! `[status]` and `[metrics]` of both files: what a half writes about itself.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -42,6 +42,11 @@ pub(super) struct RawMetrics {
 }
 
 impl StatusConfig {
+    /// The directory of the textfile.
+    pub fn textfile_directory(&self) -> Option<PathBuf> {
+        self.textfile.as_deref().and_then(Path::parent).map(Path::to_owned)
+    }
+
     pub(super) fn read(
         reader: &mut Reader,
         status: Option<Spanned<RawStatus>>,

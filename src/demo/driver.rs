@@ -419,6 +419,7 @@ impl Demo {
             commands_arrived: arrived(&self.plant.reports()),
             usage,
             statuses: [ot_status, it_status],
+            confinement: self.workplace.confinement(),
             table,
         };
         let mut summary = Summary::new(&ending);

@@ -1,10 +1,10 @@
 //! The relay under demonstration: both halves as processes of their own, started from this very
 //! program with configuration files in a directory of this demo alone.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -16,7 +16,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::DemoError;
 use super::clock::Clock;
 use crate::journal::{Body, From, Heartbeat, Item, Reader};
+use crate::sandbox::{self, Layer};
 
+/// Users of the halves where root runs the demo; numbers that nobody has.
+const OT_USER: u32 = 64_001;
+const IT_USER: u32 = 64_002;
 const POLICY: &str = include_str!("policy.toml");
 /// How long a half may take to stop before it is killed. The IT half publishes the death of
 /// every node first, for which it gives itself 5 s.
@@ -36,6 +40,8 @@ static RUNNING: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)];
 #[derive(Debug)]
 pub(super) struct Workplace {
     dir: PathBuf,
+    /// Layers of the sandbox that this demo can't have.
+    waived: Vec<Layer>,
     /// It is looked at by people afterwards.
     keep: bool,
 }
@@ -70,6 +76,23 @@ struct Cpu {
     usage: Option<Usage>,
 }
 
+/// What can't be had here: users of their own for the halves without root, and what this kernel
+/// lacks.
+fn waived() -> Vec<Layer> {
+    let mut waived = Vec::new();
+    let temporary = std::env::temp_dir();
+    // A temporary directory of root's own can't be entered by others.
+    let enterable = temporary.ancestors().all(|directory| {
+        fs::metadata(directory).is_ok_and(|metadata| metadata.mode() & 0o001 != 0)
+    });
+    if !rustix::process::geteuid().is_root() || !enterable {
+        waived.push(Layer::User);
+    }
+    let found = sandbox::probe().into_iter();
+    waived.extend(found.filter(|found| found.result.is_err()).map(|found| found.layer));
+    waived
+}
+
 impl Workplace {
     /// Makes the directory below the system's temporary one, for us alone, and writes policy and
     /// configurations.
@@ -80,22 +103,28 @@ impl Workplace {
             move |source| DemoError::File { verb, path, source }
         };
         // Fails if it exists: nobody prepared it for us.
-        DirBuilder::new().mode(0o700).create(&dir).map_err(os("create directory", &dir))?;
-        let workplace = Workplace { dir, keep: false };
+        let waived = waived();
+        let users = !waived.contains(&Layer::User);
+        // With users of their own, the halves have to get at what is theirs in it.
+        let mode = if users { 0o711 } else { 0o700 };
+        DirBuilder::new().mode(mode).create(&dir).map_err(os("create directory", &dir))?;
+        let workplace = Workplace { dir, waived, keep: false };
         let ot_toml = format!(
             "name = \"demo\"\n\n\
              [broker]\naddress = \"{ot}\"\nplaintext = true\n\n\
              [policies]\npaths = [\"policy.toml\"]\n\n\
              [journal]\npath = \"journal\"\n\n\
              [state]\npath = \"ot\"\n\n\
-             [relay]\nkeyframe-every-s = 10\n"
+             [relay]\nkeyframe-every-s = 10\n\n{}",
+            workplace.sandbox(OT_USER)
         );
         let it_toml = format!(
             "[broker]\naddress = \"{it}\"\nplaintext = true\n\n\
              [policies]\npaths = [\"policy.toml\"]\n\n\
              [journal]\npath = \"journal\"\n\n\
              [state]\npath = \"it\"\n\n\
-             [mirror]\nstale-after-s = 5\n"
+             [mirror]\nstale-after-s = 5\n\n{}",
+            workplace.sandbox(IT_USER)
         );
         for (name, text) in [("policy.toml", POLICY), ("ot.toml", &ot_toml), ("it.toml", &it_toml)]
         {
@@ -103,12 +132,42 @@ impl Workplace {
             fs::write(&path, text).map_err(os("write", &path))?;
         }
         // As an administrator would set it up; the halves make what is inside.
-        for name in ["journal", "ot", "it"] {
+        for (name, user, group, mode) in [
+            ("journal", OT_USER, IT_USER, 0o2750),
+            ("ot", OT_USER, OT_USER, 0o700),
+            ("it", IT_USER, IT_USER, 0o700),
+        ] {
             let path = workplace.dir.join(name);
             let mut builder = DirBuilder::new();
             builder.mode(0o700).create(&path).map_err(os("create directory", &path))?;
+            if users {
+                chown(&path, Some(user), Some(group)).map_err(os("give away", &path))?;
+                fs::set_permissions(&path, Permissions::from_mode(mode))
+                    .map_err(os("set the mode of", &path))?;
+            }
         }
         Ok(workplace)
+    }
+
+    /// `[sandbox]` of the half that becomes this user.
+    fn sandbox(&self, user: u32) -> String {
+        let mut text = "[sandbox]\n".to_owned();
+        if !self.waived.contains(&Layer::User) {
+            text.push_str(&format!("user = \"{user}\"\ngroup = \"{user}\"\n"));
+        }
+        let waived: Vec<String> = self.waived.iter().map(|layer| format!("\"{layer}\"")).collect();
+        text.push_str(&format!("waive = [{}]\n", waived.join(", ")));
+        text
+    }
+
+    /// How the halves are confined, for people.
+    pub(super) fn confinement(&self) -> String {
+        let waived: Vec<&str> = self.waived.iter().map(|layer| layer.name()).collect();
+        match self.waived.as_slice() {
+            [] => format!("both halves, as users {OT_USER} and {IT_USER}; nothing waived"),
+            [Layer::User] => "both halves, under your own user (as root, each has its own)".into(),
+            _ => format!("both halves, without {}: not to be had here", waived.join(", ")),
+        }
     }
 
     pub(super) fn journal(&self) -> PathBuf {

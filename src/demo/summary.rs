@@ -38,6 +38,8 @@ pub(super) struct Ending<'a> {
     pub(super) commands_arrived: u64,
     pub(super) usage: [Option<Usage>; 2],
     pub(super) statuses: [Option<ExitStatus>; 2],
+    /// How the halves were confined.
+    pub(super) confinement: String,
     /// The last table.
     pub(super) table: Vec<String>,
 }
@@ -270,6 +272,7 @@ impl Summary {
             let megabytes = usage.resident_bytes as f64 / 1e6;
             self.figure(name, &format!("{:.2} s of CPU, {megabytes:.0} MB of memory", usage.cpu_s));
         }
+        self.figure("sealed", &ending.confinement);
         self.figure(
             "journal",
             &format!(

@@ -310,13 +310,13 @@ impl Sessions {
             let config = TlsConfiguration::Rustls(Arc::clone(&tls.config));
             options.set_transport(Transport::tls_with_config(config));
         }
-        let address = (broker.host.clone(), broker.port);
+        let addresses = broker.addresses.clone();
         let shared = Arc::clone(shared);
         options.set_socket_connector(move |_, _| {
-            let address = address.clone();
+            let addresses = addresses.clone();
             let shared = Arc::clone(&shared);
             async move {
-                let stream = TcpStream::connect(address).await?;
+                let stream = TcpStream::connect(&*addresses).await?;
                 stream.set_nodelay(true)?;
                 shared.tcp_up.store(true, Ordering::Release);
                 Ok(stream)

@@ -31,6 +31,7 @@ use crate::broker::{BrokerSettings, Trouble};
 use crate::event;
 use crate::journal::JournalError;
 use crate::policy::Policy;
+use crate::sandbox::Confined;
 use crate::state::StateError;
 use crate::telemetry::Notifier;
 use crate::telemetry::status::{ReportError, StatusSettings, Teller};
@@ -116,11 +117,33 @@ pub enum ItError {
     Panicked,
 }
 
-/// Runs until SIGTERM or SIGINT: then every mirrored node dies in order (NDEATH before
-/// DISCONNECT). SIGHUP reads the policies again.
-pub fn run(settings: Settings) -> Result<(), ItError> {
+/// An IT half that has claimed its state, before it is sealed: what takes a lock is done here,
+/// and a sealed half can't.
+#[derive(Debug)]
+pub struct Opened {
+    settings: Settings,
+    runtime: tokio::runtime::Runtime,
+    state: state::ItState,
+}
+
+/// Claims the state.
+///
+/// # Errors
+/// Another process has it, or the operating system refuses.
+pub fn open(settings: Settings) -> Result<Opened, ItError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let state = state::ItState::open(&settings.state_dir)?;
+    settings.status.check(&settings.state_dir)?;
+    Ok(Opened { settings, runtime, state })
+}
+
+/// Runs until SIGTERM or SIGINT: then every mirrored node dies in order (NDEATH before
+/// DISCONNECT). SIGHUP reads the policies again.
+///
+/// # Errors
+/// [`ItError`]; what wasn't confirmed until then is published again by the next start.
+pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
+    let Opened { settings, runtime, state } = opened;
     let (sender, happened) = crossbeam_channel::unbounded();
     let data_qos = settings.mirror.data_qos;
     let (policy, policy_loader) = settings.policy.unzip();

@@ -314,11 +314,11 @@ fn options(broker: &BrokerSettings) -> MqttOptions {
         let config = TlsConfiguration::Rustls(Arc::clone(&tls.config));
         options.set_transport(Transport::tls_with_config(config));
     }
-    let address = (broker.host.clone(), broker.port);
+    let addresses = broker.addresses.clone();
     options.set_socket_connector(move |_, _| {
-        let address = address.clone();
+        let addresses = addresses.clone();
         async move {
-            let stream = TcpStream::connect(address).await?;
+            let stream = TcpStream::connect(&*addresses).await?;
             stream.set_nodelay(true)?;
             Ok(stream)
         }
@@ -365,6 +365,7 @@ mod tests {
         BrokerSettings {
             host: "localhost".into(),
             port: 1883,
+            addresses: Vec::new(),
             client_id: "relay".into(),
             credentials: None,
             keep_alive: Duration::from_secs(30),

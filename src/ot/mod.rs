@@ -31,6 +31,7 @@ use crate::broker::BrokerSettings;
 use crate::event;
 use crate::journal::{JournalError, Writer, WriterOptions};
 use crate::policy::Policy;
+use crate::sandbox::Confined;
 use crate::state::{StateDir, StateError};
 use crate::telemetry::Notifier;
 use crate::telemetry::status::{ReportError, StatusSettings, Teller};
@@ -113,28 +114,40 @@ impl From<WorkerError> for OtError {
     }
 }
 
+/// An OT half that has claimed its journal and its state, before it is sealed: what takes a lock
+/// is done here, and a sealed half can't.
+#[derive(Debug)]
+pub struct Opened {
+    settings: Settings,
+    runtime: tokio::runtime::Runtime,
+    clock: Clock,
+    state: StateDir,
+    writer: Writer,
+}
+
+/// Claims state and journal, and brings the journal's end in order.
+///
+/// # Errors
+/// Another process has them, or the operating system refuses.
+pub fn open(settings: Settings) -> Result<Opened, OtError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let clock = Clock::new();
+    let state = StateDir::open(&settings.state_dir)?;
+    settings.status.check(&settings.state_dir)?;
+    let writer = Writer::open(settings.journal.clone(), clock.now().wall_ms)?;
+    Ok(Opened { settings, runtime, clock, state, writer })
+}
+
 /// Runs until SIGTERM or SIGINT: then what was received is journalled and acknowledged, the
 /// plant is stored, and the session with the broker ends with DISCONNECT. SIGHUP reads the
 /// policies again.
 ///
 /// # Errors
 /// [`OtError`]; what was acknowledged until then is in the journal.
-pub fn run(settings: Settings) -> Result<(), OtError> {
-    let Settings {
-        relay_name,
-        broker,
-        pipeline,
-        journal,
-        state_dir,
-        policy,
-        policy_loader,
-        status,
-        notifier,
-    } = settings;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let clock = Clock::new();
-    let state = StateDir::open(&state_dir)?;
-    let writer = Writer::open(journal, clock.now().wall_ms)?;
+pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
+    let Opened { settings, runtime, clock, state, writer } = opened;
+    let Settings { relay_name, broker, pipeline, policy, policy_loader, status, .. } = settings;
+    let Settings { state_dir, notifier, .. } = settings;
     let now = clock.now();
     let teller = Teller::start("ot", status, state_dir, notifier.clone(), now.mono, now.wall_ms)?;
     let vitals = Vitals::new(relay_name.clone(), teller, notifier.clone());

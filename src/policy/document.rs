@@ -111,6 +111,11 @@ impl<'a, 'i> Section<'a, 'i> {
         }
     }
 
+    /// Whatever stands under `key`.
+    pub(super) fn any(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'i>>> {
+        self.take(key)
+    }
+
     /// The date and time under `key`, as it was written: a TOML datetime or a string.
     pub(super) fn moment(
         &mut self,

@@ -28,11 +28,19 @@
 //! | P102 | warning: a character that is no wildcard here |
 //! | P103 | warning: nothing is forwarded |
 //! | P104 | warning: a forward rule that denies all that it forwards |
+//! | P201 | bad or repeated name of a case |
+//! | P202 | bad topic of a case |
+//! | P203 | keys of a case that contradict each other |
+//! | P204 | a value that isn't one of its datatype, or out of range |
+//! | P205 | unknown expectation or reason |
+//! | P251 | warning: a case names a rule that doesn't exist |
 
 use std::collections::HashMap;
 
 use toml::de::DeTable;
 
+use super::case::Case;
+use super::case_reader::{CASE_KEYS, CaseReader, RuleNames, check_rule_names};
 use super::document::Section;
 use super::limits::{Limits, LimitsReader};
 use super::rename::{Renames, RenamesReader};
@@ -44,11 +52,14 @@ use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 const MAX_FILE_BYTES: usize = 16 * 1024 * 1024;
 /// Rules of one policy, over all files.
 const MAX_RULES: usize = 100_000;
+/// Cases of one policy, over all files.
+const MAX_CASES: usize = 100_000;
 
 /// What policy files say.
 #[derive(Debug, Default)]
 pub(super) struct Content {
     pub(super) rules: Vec<Rule>,
+    pub(super) cases: Vec<Case>,
     pub(super) limits: Limits,
     pub(super) renames: Renames,
 }
@@ -59,8 +70,9 @@ pub(super) fn read(sources: &[SourceFile]) -> (Content, Diagnostics) {
     let mut limits = LimitsReader::default();
     let mut renames = RenamesReader::default();
     let mut problems = Diagnostics::new();
-    let mut rules = Vec::new();
+    let (mut rules, mut cases) = (Vec::new(), Vec::new());
     let mut names = HashMap::new();
+    let (mut case_names, mut rule_names) = (HashMap::new(), RuleNames::new());
     for file in sources {
         if file.text.len() > MAX_FILE_BYTES {
             let title = format!(
@@ -87,10 +99,27 @@ pub(super) fn read(sources: &[SourceFile]) -> (Content, Diagnostics) {
             }
             rules.extend(rule);
         }
+        for (header, table) in section.tables("case", &mut problems) {
+            if cases.len() >= MAX_CASES {
+                let title = format!("a policy can't have more than {MAX_CASES} cases");
+                problems.push(Diagnostic::file_error("P016", &file.path, title));
+                break;
+            }
+            let mut reader = CaseReader {
+                file,
+                problems: &mut problems,
+                names: &mut case_names,
+                rule_names: &mut rule_names,
+                line_ends: &line_ends,
+            };
+            cases.extend(reader.read(header, table));
+        }
         limits.read(file, &mut section, &mut problems);
         renames.read(file, &mut section, &mut problems);
-        let misplaced = |key: &str| {
-            RULE_KEYS.contains(&key).then(|| "it belongs below a `[[rule]]`".to_owned())
+        let misplaced = |key: &str| match key {
+            _ if RULE_KEYS.contains(&key) => Some("it belongs below a `[[rule]]`".to_owned()),
+            _ if CASE_KEYS.contains(&key) => Some("it belongs below a `[[case]]`".to_owned()),
+            _ => None,
         };
         section.finish(misplaced, &mut problems);
     }
@@ -103,8 +132,12 @@ pub(super) fn read(sources: &[SourceFile]) -> (Content, Diagnostics) {
                 .help("what no rule forwards is dropped"),
         );
     }
+    if !problems.has_errors() {
+        // A rule with an error isn't among them; its name would look like a wrong one.
+        check_rule_names(&rule_names, rules.iter().map(Rule::name), &mut problems);
+    }
     problems.sort_by_position(sources);
-    (Content { rules, limits: limits.finish(), renames }, problems)
+    (Content { rules, cases, limits: limits.finish(), renames }, problems)
 }
 
 /// What the TOML parser says, with a hint where it alone doesn't help.

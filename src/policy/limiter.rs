@@ -13,7 +13,7 @@ use governor::state::{NotKeyed, StateStore};
 use governor::{Quota, RateLimiter};
 
 use super::Policy;
-use super::rule::{Bucket, RuleId};
+use super::rule::{Bucket, OnExcess, Rate, RuleId};
 
 /// Governor keeps the time between two units in whole nanoseconds; how far that may be from the
 /// rate that was asked for, relatively.
@@ -22,33 +22,40 @@ const MAX_ROUNDING: f64 = 0.001;
 /// Time beyond this is taken as this: 292 years, and far from overflow when a burst is added.
 const MAX_NOW_NS: u64 = u64::MAX / 2;
 
-/// The state of all rate limits of a policy. All buckets start full.
+/// The state of the rate limits of a policy: those of its rules and of the link. What an edge
+/// node has left of its own is kept with the node ([`Limiter::node_buckets`]). All buckets start
+/// full.
 ///
-/// A message must be granted by the message limit and by the byte limit of its rule; a refused
-/// message takes nothing from either. A message that is larger than `burst-bytes` passes when
-/// the bucket is full and empties it: it is slowed down, never blocked for ever.
+/// A message must be granted by every limit that it meets; one that is refused by a later one is
+/// given back to the earlier ones ([`Limiter::give_back`]). A message that is larger than
+/// `burst-bytes` passes when the bucket is full and empties it: it is slowed down, never blocked
+/// for ever.
 #[derive(Debug)]
 pub struct Limiter {
     clock: HandClock,
-    rules: Vec<Option<RuleLimits>>,
+    rules: Vec<Option<Buckets>>,
+    link: Option<Buckets>,
+    node: Option<Rate>,
+    /// What was taken since [`Limiter::begin`]: buckets, and how full they were before.
+    taken: Vec<(FillLevel, u64)>,
 }
 
+/// What is left of the limits of one edge node.
+#[derive(Clone, Debug)]
+pub struct NodeBuckets(Arc<Buckets>);
+
 impl Limiter {
-    /// Full buckets for the rules of `policy`.
+    /// Full buckets for `policy`.
     pub fn new(policy: &Policy) -> Limiter {
         let clock = HandClock::default();
-        let rules = policy
-            .rules()
-            .iter()
-            .map(|rule| {
-                let rate = rule.rate()?;
-                Some(RuleLimits {
-                    messages: rate.messages.and_then(|bucket| Limit::new(bucket, &clock)),
-                    bytes: rate.bytes.and_then(|bucket| Limit::new(bucket, &clock)),
-                })
-            })
-            .collect();
-        Limiter { clock, rules }
+        let buckets = |rate: Rate| Buckets::new(rate, &clock);
+        Limiter {
+            rules: policy.rules().iter().map(|rule| rule.rate().map(buckets)).collect(),
+            link: policy.limits().link.map(buckets),
+            node: policy.limits().node,
+            taken: Vec::new(),
+            clock,
+        }
     }
 
     /// Whether `rule` has a limit at all.
@@ -56,30 +63,129 @@ impl Limiter {
         matches!(self.rules.get(rule.index()), Some(Some(_)))
     }
 
-    /// Whether one message of `bytes` bytes may pass under `rule` at `now`, the time since any
-    /// fixed start. Time that goes backwards is taken as standing still. A rule without limits
-    /// (and a number that isn't a rule of the policy) is never limited.
-    pub fn admit(&mut self, now: Duration, rule: RuleId, bytes: u32) -> bool {
+    /// Whether rules share limits: those of edge nodes or of the link.
+    pub fn is_shared(&self) -> bool {
+        self.node.is_some() || self.link.is_some()
+    }
+
+    /// Whether the link has a limit.
+    pub fn limits_link(&self) -> bool {
+        self.link.is_some()
+    }
+
+    /// Whether values may wait for a limit.
+    pub fn conflates(&self) -> bool {
+        let rules = self.rules.iter().flatten().chain(&self.link).map(|buckets| buckets.on_excess);
+        rules.chain(self.node.map(|rate| rate.on_excess)).any(|excess| excess == OnExcess::Conflate)
+    }
+
+    /// Full buckets for an edge node, if these are limited.
+    pub fn node_buckets(&self) -> Option<NodeBuckets> {
+        self.node.map(|rate| NodeBuckets(Arc::new(Buckets::new(rate, &self.clock))))
+    }
+
+    /// Begins to ask for one message at `now`, the time since any fixed start. Time that goes
+    /// backwards is taken as standing still.
+    pub fn begin(&mut self, now: Duration) {
         self.clock.set(now);
-        let Some(Some(limits)) = self.rules.get(rule.index()) else { return true };
-        let before = limits.messages.as_ref().map(|messages| messages.level.now());
-        if !limits.messages.as_ref().is_none_or(|messages| messages.take(1)) {
-            return false;
+        self.taken.clear();
+    }
+
+    /// Gives back all that was taken since [`Limiter::begin`].
+    pub fn give_back(&mut self) {
+        // The last first: a bucket that was taken from twice is as full as before.
+        for (level, before) in self.taken.drain(..).rev() {
+            level.put_back(before);
         }
-        if limits.bytes.as_ref().is_none_or(|limit| limit.take(bytes)) {
-            return true;
+    }
+
+    /// Whether one message of `bytes` bytes may pass under `rule`. A rule without limits (and a
+    /// number that isn't a rule of the policy) is never limited.
+    ///
+    /// # Errors
+    /// What happens to the message instead; nothing was taken for it.
+    pub fn ask_rule(&mut self, rule: RuleId, bytes: u32) -> Result<(), OnExcess> {
+        let Some(Some(buckets)) = self.rules.get(rule.index()) else { return Ok(()) };
+        buckets.ask(1, bytes, &mut self.taken)
+    }
+
+    /// The same for the limits of an edge node; `messages` is 0 for more of a message that was
+    /// counted.
+    ///
+    /// # Errors
+    /// As for [`Limiter::ask_rule`].
+    pub fn ask_node(
+        &mut self,
+        node: Option<&NodeBuckets>,
+        messages: u32,
+        bytes: u32,
+    ) -> Result<(), OnExcess> {
+        node.map_or(Ok(()), |node| node.0.ask(messages, bytes, &mut self.taken))
+    }
+
+    /// The same for the link.
+    ///
+    /// # Errors
+    /// As for [`Limiter::ask_rule`].
+    pub fn ask_link(&mut self, messages: u32, bytes: u32) -> Result<(), OnExcess> {
+        match &self.link {
+            None => Ok(()),
+            Some(link) => link.ask(messages, bytes, &mut self.taken),
         }
-        if let (Some(messages), Some(before)) = (&limits.messages, before) {
-            messages.level.put_back(before);
+    }
+
+    /// Takes for a birth or death what there is: it passes in any case, and data has to yield.
+    pub fn charge(&mut self, now: Duration, node: Option<&NodeBuckets>, bytes: usize) {
+        if !self.is_shared() {
+            return;
         }
-        false
+        self.clock.set(now);
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let buckets = node.map(|node| &*node.0).into_iter().chain(&self.link);
+        for Buckets { messages, bytes: limit, .. } in buckets {
+            messages.iter().for_each(|messages| messages.drain(1));
+            limit.iter().for_each(|limit| limit.drain(bytes));
+        }
     }
 }
 
+/// The two buckets of a rate.
 #[derive(Debug)]
-struct RuleLimits {
+struct Buckets {
     messages: Option<Limit>,
     bytes: Option<Limit>,
+    on_excess: OnExcess,
+}
+
+impl Buckets {
+    fn new(rate: Rate, clock: &HandClock) -> Buckets {
+        Buckets {
+            messages: rate.messages.and_then(|bucket| Limit::new(bucket, clock)),
+            bytes: rate.bytes.and_then(|bucket| Limit::new(bucket, clock)),
+            on_excess: rate.on_excess,
+        }
+    }
+
+    fn ask(
+        &self,
+        messages: u32,
+        bytes: u32,
+        taken: &mut Vec<(FillLevel, u64)>,
+    ) -> Result<(), OnExcess> {
+        let before = taken.len();
+        for (limit, amount) in [(&self.messages, messages), (&self.bytes, bytes)] {
+            let Some(limit) = limit else { continue };
+            let level = limit.level.now();
+            if !limit.take(amount) {
+                for (level, before) in taken.drain(before..).rev() {
+                    level.put_back(before);
+                }
+                return Err(self.on_excess);
+            }
+            taken.push((limit.level.clone(), level));
+        }
+        Ok(())
+    }
 }
 
 /// One bucket.
@@ -105,8 +211,24 @@ impl Limit {
 
     /// Takes `amount`, or the whole bucket if it is more than that.
     fn take(&self, amount: u32) -> bool {
+        if amount == 0 {
+            return true;
+        }
         let units = NonZeroU32::new(amount.div_ceil(self.unit)).unwrap_or(NonZeroU32::MIN);
         matches!(self.limiter.check_n(units.min(self.burst)), Ok(Ok(())))
+    }
+
+    /// Takes `amount`, or what there is of it.
+    fn drain(&self, amount: u32) {
+        let mut left = amount.div_ceil(self.unit).min(self.burst.get());
+        let mut step = left;
+        // Ends: the step is halved each time.
+        while let Some(units) = NonZeroU32::new(step) {
+            if matches!(self.limiter.check_n(units), Ok(Ok(()))) {
+                left = left.saturating_sub(step);
+            }
+            step = (step / 2).min(left);
+        }
     }
 }
 
@@ -205,6 +327,13 @@ mod tests {
 
     fn ms(milliseconds: u64) -> Duration {
         Duration::from_millis(milliseconds)
+    }
+
+    impl Limiter {
+        fn admit(&mut self, now: Duration, rule: RuleId, bytes: u32) -> bool {
+            self.begin(now);
+            self.ask_rule(rule, bytes).is_ok()
+        }
     }
 
     /// How many messages of `bytes` pass when `per_ms` of them come in each of `times`.
@@ -324,8 +453,8 @@ mod tests {
                     let _ = limiter.admit(time, RULE, bytes);
                 }
             }
-            assert!(matches!(&limiter.rules[0], Some(limits)
-                if limits.messages.is_some() || limits.bytes.is_some()));
+            assert!(matches!(&limiter.rules[0], Some(buckets)
+                if buckets.messages.is_some() || buckets.bytes.is_some()));
         }
     }
 
@@ -336,5 +465,53 @@ mod tests {
             assert!(limiter.admit(ms(0), RuleId(1), u32::MAX));
             assert!(limiter.admit(ms(0), RuleId(99), u32::MAX));
         }
+    }
+
+    #[test]
+    fn what_a_later_limit_refuses_is_given_back_to_the_earlier_ones() {
+        let text = "[[rule]]\nname = \"r\"\naction = \"forward\"\ngroup = \"*\"\n\
+                    [rule.rate]\nmessages-per-s = 1\nburst-messages = 3\n\
+                    [limits.node]\nmessages-per-s = 1\nburst-messages = 2\non-excess = \"drop\"\n\
+                    [limits.link]\nmessages-per-s = 1\nburst-messages = 3\n";
+        let (policy, _) = Policy::parse(&[SourceFile::new("a.toml", text)]).unwrap();
+        let mut limiter = Limiter::new(&policy);
+        let (one, other) = (limiter.node_buckets().unwrap(), limiter.node_buckets().unwrap());
+        let ask = |limiter: &mut Limiter, node: &NodeBuckets| {
+            limiter.begin(ms(0));
+            let asked = limiter
+                .ask_rule(RULE, 1)
+                .and_then(|()| limiter.ask_node(Some(node), 1, 1))
+                .and_then(|()| limiter.ask_link(1, 1));
+            if asked.is_err() {
+                limiter.give_back();
+            }
+            asked
+        };
+        assert_eq!(ask(&mut limiter, &one), Ok(()));
+        assert_eq!(ask(&mut limiter, &one), Ok(()));
+        // The limit of the node; rule and link have one left each.
+        assert_eq!(ask(&mut limiter, &one), Err(OnExcess::Drop));
+        assert_eq!(ask(&mut limiter, &other), Ok(()));
+        // The limit of the rule is the first to be asked.
+        assert_eq!(ask(&mut limiter, &other), Err(OnExcess::Conflate));
+        limiter.begin(ms(0));
+        assert_eq!(limiter.ask_node(Some(&other), 1, 1), Ok(()), "it was given back");
+    }
+
+    #[test]
+    fn births_take_what_there_is_and_no_more() {
+        let text = "[[rule]]\nname = \"r\"\naction = \"forward\"\ngroup = \"*\"\n\
+                    [limits.link]\nbytes-per-s = 1000\nburst-bytes = 10000\n";
+        let (policy, _) = Policy::parse(&[SourceFile::new("a.toml", text)]).unwrap();
+        let mut limiter = Limiter::new(&policy);
+        limiter.charge(ms(0), None, 9_000);
+        limiter.begin(ms(0));
+        assert!(limiter.ask_link(1, 1_001).is_err());
+        assert!(limiter.ask_link(1, 1_000).is_ok());
+        limiter.charge(ms(0), None, 1_000_000);
+        // It is empty, not in debt.
+        limiter.begin(ms(1_000));
+        assert!(limiter.ask_link(1, 1_000).is_ok());
+        assert!(limiter.ask_link(1, 1).is_err());
     }
 }

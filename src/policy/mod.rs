@@ -41,6 +41,10 @@
 
 #[cfg(test)]
 mod bad_policies;
+mod case;
+mod case_reader;
+mod case_value;
+mod consider;
 mod digest;
 mod document;
 mod filter;
@@ -48,6 +52,7 @@ mod glob;
 mod language;
 mod limiter;
 mod limits;
+mod moment;
 #[cfg(test)]
 mod naive;
 mod plan;
@@ -62,12 +67,15 @@ mod subscribe;
 mod tests;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::config::diagnostic::Diagnostics;
 use crate::sparkplug::{DataType, Entity};
 
 pub use crate::config::diagnostic::SourceFile;
-pub use limiter::Limiter;
+pub use case::{Arrives, Case, Expected, Given, Probe, Step};
+pub use consider::{Considered, Relation};
+pub use limiter::{Limiter, NodeBuckets};
 pub use limits::Limits;
 pub use plan::{EntityPlan, Verdict};
 pub use rename::{Collision, Renames, is_reserved};
@@ -78,6 +86,7 @@ pub use schedule::Schedule;
 #[derive(Clone, Debug)]
 pub struct Policy {
     rules: Vec<Rule>,
+    cases: Arc<[Case]>,
     limits: Limits,
     renames: Renames,
     digest: String,
@@ -103,10 +112,13 @@ impl Policy {
         if problems.has_errors() {
             return Err(problems);
         }
-        let language::Content { rules, limits, renames } = content;
+        let language::Content { rules, cases, limits, renames } = content;
         let index = scope::RuleIndex::new(&rules);
         let digest = digest::digest(&sources);
-        Ok((Policy { rules, limits, renames, digest, index, settled: None }, problems))
+        Ok((
+            Policy { rules, cases: cases.into(), limits, renames, digest, index, settled: None },
+            problems,
+        ))
     }
 
     /// SHA-256 over names and contents of the files, 64 hexadecimal digits. The directories in
@@ -118,6 +130,11 @@ impl Policy {
     /// The rules in order; a [`RuleId`] is a place in this list.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// The cases that stand in its files; they have no effect on what crosses.
+    pub fn cases(&self) -> &[Case] {
+        &self.cases
     }
 
     /// What all rules together may let through.

@@ -391,7 +391,7 @@ impl Rule {
 }
 
 /// Whether there is no list, or one of its globs matches.
-fn any_matches(globs: Option<&[Glob]>, name: &str) -> bool {
+pub(super) fn any_matches(globs: Option<&[Glob]>, name: &str) -> bool {
     globs.is_none_or(|globs| globs.iter().any(|glob| glob.matches(name)))
 }
 

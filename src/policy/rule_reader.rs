@@ -414,27 +414,8 @@ impl<'s, 'p> RuleReader<'s, 'p> {
         let names = section.strings("datatypes", self.problems)?;
         let mut datatypes = DataTypes::default();
         for name in names {
-            match DataType::from_name(&name.value) {
-                Some(DataType::PropertySet | DataType::PropertySetList) => {
-                    let title = format!("no metric has the datatype `{}`", name.value);
-                    self.error("P014", name.span, title, "type of a property only");
-                }
-                Some(datatype) => datatypes = datatypes.with(datatype),
-                None => {
-                    let title = format!("unknown datatype: `{}`", name.value);
-                    let known = DataType::ALL.iter().map(|datatype| datatype.name());
-                    let meant = PLC_TYPES
-                        .iter()
-                        .find(|(plc, _)| plc.eq_ignore_ascii_case(&name.value))
-                        .map(|(_, datatype)| datatype.name())
-                        .or_else(|| closest(&name.value, known));
-                    let problem = Diagnostic::error("P014", self.file, name.span, title)
-                        .label("not a datatype of Sparkplug B");
-                    self.problems.push(match meant {
-                        Some(meant) => problem.help(format!("did you mean `{meant}`?")),
-                        None => problem.help("such as `Float`, `Int32`, `Boolean`, `String`"),
-                    });
-                }
+            if let Some(datatype) = read_datatype(self.file, &name, self.problems) {
+                datatypes = datatypes.with(datatype);
             }
         }
         Some(datatypes)
@@ -456,6 +437,38 @@ impl<'s, 'p> RuleReader<'s, 'p> {
         label: impl Into<String>,
     ) {
         self.problems.push(Diagnostic::error(code, self.file, span, title).label(label));
+    }
+}
+
+/// Reads the name of a datatype that metrics have.
+pub(super) fn read_datatype(
+    file: &SourceFile,
+    name: &Placed<String>,
+    problems: &mut Diagnostics,
+) -> Option<DataType> {
+    let error = |title: String| Diagnostic::error("P014", file, name.span.clone(), title);
+    match DataType::from_name(&name.value) {
+        Some(DataType::PropertySet | DataType::PropertySetList) => {
+            let title = format!("no metric has the datatype `{}`", name.value);
+            problems.push(error(title).label("type of a property only"));
+            None
+        }
+        Some(datatype) => Some(datatype),
+        None => {
+            let known = DataType::ALL.iter().map(|datatype| datatype.name());
+            let meant = PLC_TYPES
+                .iter()
+                .find(|(plc, _)| plc.eq_ignore_ascii_case(&name.value))
+                .map(|(_, datatype)| datatype.name())
+                .or_else(|| closest(&name.value, known));
+            let problem = error(format!("unknown datatype: `{}`", name.value))
+                .label("not a datatype of Sparkplug B");
+            problems.push(match meant {
+                Some(meant) => problem.help(format!("did you mean `{meant}`?")),
+                None => problem.help("such as `Float`, `Int32`, `Boolean`, `String`"),
+            });
+            None
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Metric names with a meaning of their own (Sparkplug 3.0 §6.4.8, §6.4.19).
 
-use super::{Metric, Payload, Value};
+use super::{EntityTopic, Metric, Payload, Value};
 
 /// Birth/death sequence number: in every NBIRTH and NDEATH.
 pub const BD_SEQ: &str = "bdSeq";
@@ -32,6 +32,14 @@ pub fn bd_seq(payload: &Payload) -> Option<u8> {
 pub fn is_control(name: &str) -> bool {
     (name.starts_with(NODE_CONTROL_PREFIX) && name != REBIRTH)
         || name.starts_with(DEVICE_CONTROL_PREFIX)
+}
+
+/// Whether a metric belongs to the session of an edge node rather than to its data: `bdSeq` and
+/// `Node Control/Rebirth` of births and deaths. A relay tells its own.
+pub fn is_own(topic: EntityTopic<'_>, name: &str) -> bool {
+    topic.entity.device.is_none()
+        && !topic.message_type.is_data()
+        && (name == BD_SEQ || name == REBIRTH)
 }
 
 /// The number in a `bdSeq` metric.

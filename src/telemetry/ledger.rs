@@ -106,6 +106,16 @@ pub enum Imbalance {
     Waiting,
 }
 
+/// An entry as the policy tools see it; see [`Ledger::watch`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LedgerEntry {
+    /// What became of a message.
+    Settled(Fate),
+    /// What was dropped of one: a metric by its name, or (empty name) metrics of which no more
+    /// is known.
+    Dropped { metric: String, reason: Reason, rule: Option<RuleId> },
+}
+
 /// Everything that one half counts of messages.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
@@ -118,6 +128,8 @@ pub struct Ledger {
     no_rule: DropList,
     /// Drops of rules that are in the policy no more.
     former_rules: DropList,
+    /// What was entered since it was taken last, where somebody watches.
+    watched: Option<Vec<LedgerEntry>>,
 }
 
 impl Ledger {
@@ -164,8 +176,22 @@ impl Ledger {
         account.received = account.received.wrapping_add(1);
     }
 
+    /// From now on entries are kept for [`Ledger::take_entries`]. For the policy tools, which
+    /// take them after every message; a relay would fill its memory.
+    pub fn watch(&mut self) {
+        self.watched.get_or_insert_default();
+    }
+
+    /// What was entered since this was asked last.
+    pub fn take_entries(&mut self) -> Vec<LedgerEntry> {
+        self.watched.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     /// Enters what became of a received message.
     pub fn settle(&mut self, origin: Origin<'_>, fate: Fate) {
+        if let Some(watched) = &mut self.watched {
+            watched.push(LedgerEntry::Settled(fate));
+        }
         let (reason, rule) = match fate {
             Fate::Forwarded => {
                 self.total.forward();
@@ -204,6 +230,12 @@ impl Ledger {
             What::Metrics(0) => return,
             What::Metrics(metrics) => (0, metrics),
         };
+        if let Some(watched) = &mut self.watched
+            && what != What::Message
+        {
+            let name = if let What::Metric(name) = what { name } else { "" };
+            watched.push(LedgerEntry::Dropped { metric: name.to_owned(), reason, rule });
+        }
         let drops = Drops { reason, messages, metrics };
         self.total.drop(drops);
         self.account_of(origin.node).drops.enter(drops);

@@ -24,8 +24,8 @@ pub use escape::{Escaped, MAX_SHOWN, clean, escape, escape_to};
 pub use event::{Entry, Event, FieldSpec, Halves, Limit, Severity, TARGET as EVENT_TARGET};
 pub use event::{json as events_json, manual as events_manual};
 pub use ledger::{
-    DropList, Dropped, Drops, Fate, Imbalance, Ledger, NodeAccount, NodeSlot, Origin, RuleAccount,
-    What,
+    DropList, Dropped, Drops, Fate, Imbalance, Ledger, LedgerEntry, NodeAccount, NodeSlot, Origin,
+    RuleAccount, What,
 };
 pub use notify::Notifier;
 pub use reason::Reason;

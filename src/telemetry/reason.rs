@@ -51,8 +51,14 @@ reasons! {
     Denied = "denied",
     /// A forward rule selects it, but not with this datatype.
     Datatype = "datatype",
-    /// A rule's rate limit was exceeded.
+    /// Over a rule's rate limit, and not to wait for its turn.
     Rate = "rate",
+    /// Over the limit that every edge node has, and not to wait for its turn.
+    NodeRate = "node_rate",
+    /// Over the limit of the link, and not to wait for its turn.
+    LinkRate = "link_rate",
+    /// A newer value took its place while it waited for a rate limit.
+    Conflated = "conflated",
     /// `Node Control/*` or `Device Control/*`: it would advertise writes that can't work.
     ControlMetric = "control_metric",
     /// Data or death of an edge node or device whose birth isn't known.

@@ -1,12 +1,19 @@
 //! Both halves of the relay as real processes, with their default settings.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use rustix::process::geteuid;
 
 use crate::brokers::{Broker, Certificates};
 use crate::plant::GROUP;
 use crate::process::Process;
+
+/// Users of the halves where root measures; numbers that nobody has.
+const OT_USER: u32 = 64_001;
+const IT_USER: u32 = 64_002;
 
 /// Configuration, journal and state of a relay.
 #[derive(Debug)]
@@ -38,6 +45,7 @@ impl Relay {
         for name in ["policies", "journal", "ot-state", "it-state"] {
             fs::create_dir(relay.path(name)).unwrap();
         }
+        relay.hand_over();
         let rule =
             format!("[[rule]]\nname = \"everything\"\naction = \"forward\"\ngroup = \"{GROUP}\"\n");
         fs::write(relay.path("policies/policy.toml"), rule).unwrap();
@@ -49,19 +57,45 @@ impl Relay {
              [policies]\npaths = [\"{dir}/policies\"]\n\
              [journal]\npath = \"{dir}/journal\"\nretain-bytes = 1_073_741_824\n\
              [state]\npath = \"{dir}/ot-state\"\n\
-             [relay]\nmax-nodes = {max_nodes}\n",
-            link(from)
+             [relay]\nmax-nodes = {max_nodes}\n{}",
+            link(from),
+            sandbox(OT_USER)
         );
         let it = format!(
             "{}\
              [journal]\npath = \"{dir}/journal\"\n\
              [state]\npath = \"{dir}/it-state\"\n\
-             [mirror]\ndata-qos = {data_qos}\nmax-nodes = {max_nodes}\n",
-            link(to)
+             [mirror]\ndata-qos = {data_qos}\nmax-nodes = {max_nodes}\n{}",
+            link(to),
+            sandbox(IT_USER)
         );
         fs::write(relay.path("ot.toml"), ot).unwrap();
         fs::write(relay.path("it.toml"), it).unwrap();
         relay
+    }
+
+    /// Gives the directories to the users of the halves, as an installation does.
+    fn hand_over(&self) {
+        if !geteuid().is_root() {
+            return;
+        }
+        // The halves have to get at their directories, whoever made those above.
+        let above = self
+            .dir
+            .ancestors()
+            .take_while(|dir| fs::metadata(dir).is_ok_and(|metadata| metadata.mode() & 0o001 == 0));
+        for dir in above {
+            fs::set_permissions(dir, Permissions::from_mode(0o711)).unwrap();
+        }
+        for (name, user, group, mode) in [
+            ("journal", OT_USER, IT_USER, 0o2750),
+            ("ot-state", OT_USER, OT_USER, 0o700),
+            ("it-state", IT_USER, IT_USER, 0o700),
+        ] {
+            let path = self.path(name);
+            chown(&path, Some(user), Some(group)).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        }
     }
 
     /// Starts the half `ot` or `it`.
@@ -78,6 +112,15 @@ impl Relay {
 
     fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
+    }
+}
+
+/// Sealed as in production; without root, under one user.
+fn sandbox(user: u32) -> String {
+    if geteuid().is_root() {
+        format!("[sandbox]\nuser = \"{user}\"\ngroup = \"{user}\"\n")
+    } else {
+        "[sandbox]\nwaive = [\"user\"]\n".to_owned()
     }
 }
 

@@ -102,7 +102,7 @@ fn only_the_connection_files_know_the_mqtt_client() {
 fn leaves_have_no_input_output_and_no_clock() {
     let words =
         ["std::fs", "std::net", "std::io", "tokio::", "std::process", "Instant::", "SystemTime::"];
-    for module in ["sparkplug", "policy", "it/mirror", "ot/pipeline", "ot/plant"] {
+    for module in ["sparkplug", "policy", "it/mirror", "ot/pipeline", "ot/plant", "rehearsal"] {
         // Inflating is reading from a slice; no other reader is at hand there.
         let lines = code_of(module).into_iter();
         let lines = lines.filter(|(file, ..)| !file.ends_with("sparkplug/decode.rs"));
@@ -112,6 +112,15 @@ fn leaves_have_no_input_output_and_no_clock() {
             }
         }
     }
+}
+
+#[test]
+fn what_runs_knows_no_rehearsal_and_a_rehearsal_no_driver() {
+    for half in ["ot", "it", "journal", "policy", "sparkplug", "telemetry"] {
+        never(half, &["rehearsal"], "what is tried out has no part in what runs");
+    }
+    let drivers = ["crate::it", "crate::cli", "ot::run", "Writer", "Reader", "tokio"];
+    never("rehearsal", &drivers, "a rehearsal drives the pipeline alone");
 }
 
 #[test]
@@ -133,4 +142,27 @@ fn unsafe_code_is_only_in_the_sandbox() {
         let has = code.contains("unsafe ") || code.contains("allow(unsafe_code");
         assert!(sandbox || !has, "{}:{line}: {code}", file.display());
     }
+}
+
+#[test]
+fn only_a_sealed_process_can_run_a_half() {
+    for half in ["ot", "it"] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/{half}/mod.rs"));
+        let text = fs::read_to_string(file).unwrap();
+        let demands = "pub fn run(opened: Opened, _sealed: &Confined)";
+        assert!(text.contains(demands), "{half}::run demands no proof");
+        assert_eq!(text.matches("pub fn run(").count(), 1);
+    }
+    // The proof has one maker: privacy keeps other modules from it, this other functions of its
+    // own module.
+    let mut makers = 0;
+    for (file, _, code) in code_of("sandbox") {
+        let makes =
+            code.contains("Confined {") && !code.contains("struct") && !code.contains("impl");
+        if makes || code.contains("Self {") {
+            assert!(file.ends_with("sandbox/mod.rs"), "{}", file.display());
+            makers += 1;
+        }
+    }
+    assert_eq!(makers, 1);
 }

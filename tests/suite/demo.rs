@@ -1,10 +1,15 @@
 //! `sparkdiode demo`, as a person without a terminal meets it.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::relay::is_root;
+
 fn demo(arguments: &[&str], temporary: &Path) -> (Option<i32>, String, String) {
+    // As /tmp is: halves with users of their own have to get through it.
+    fs::set_permissions(temporary, Permissions::from_mode(0o1777)).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_sparkdiode"))
         .arg("demo")
         .args(arguments)
@@ -43,6 +48,11 @@ fn the_demo_runs_unattended_and_its_checks_hold() {
         assert!(checks.contains(line), "no `{line}` in\n{stdout}");
     }
     assert!(checks.trim_end().ends_with("checks hold."), "{checks}");
+    if is_root() {
+        assert!(stdout.contains(
+            "\n  sealed          both halves, as users 64001 and 64002; nothing waived\n"
+        ));
+    }
     // Where everything held, nothing is left behind.
     assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
 }

@@ -15,12 +15,14 @@ mod broker;
 mod checker;
 mod client;
 mod command_line;
+mod console;
 #[cfg(feature = "demo")]
 mod demo;
 mod e2e;
 mod metrics;
 mod packet;
 mod peers;
+mod policies;
 mod readme;
 mod relay;
 mod rig;

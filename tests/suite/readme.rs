@@ -81,10 +81,11 @@ fn every_key_of_the_samples_is_in_the_reference_with_its_default() {
     let readme = readme();
     for (name, section) in [
         ("ot.toml", part(&readme, "### `ot.toml`", "### ")),
-        ("it.toml", part(&readme, "### `it.toml`", "## ")),
+        ("it.toml", part(&readme, "### `it.toml`", "### ")),
     ] {
         let both = part(&readme, "### `[broker]`, both halves", "### `ot.toml`");
-        let rows: Vec<_> = rows(both).into_iter().chain(rows(section)).collect();
+        let seal = part(&readme, "### `[sandbox]`, both halves", "## ");
+        let rows: Vec<_> = [section, both, seal].into_iter().flat_map(rows).collect();
         let sample = fs::read_to_string(Path::new(ROOT).join("systemd").join(name)).unwrap();
         let mut keys = 0;
         for line in sample.lines() {
@@ -99,9 +100,18 @@ fn every_key_of_the_samples_is_in_the_reference_with_its_default() {
             let row =
                 rows.iter().find(is_row).unwrap_or_else(|| panic!("{name}: no row of `{key}`"));
             let default = row.last().unwrap();
-            let is_example =
-                ["user", "password-file", "primary-host", "paths", "server-name", "textfile"];
-            if commented && !is_example.contains(&key) && key != "client-id" {
+            let is_example = [
+                "user",
+                "group",
+                "waive",
+                "password-file",
+                "primary-host",
+                "paths",
+                "server-name",
+                "client-id",
+                "textfile",
+            ];
+            if commented && !is_example.contains(&key) {
                 let value = value.trim_matches('"');
                 assert!(default.contains(value), "{name}: `{key}` is {value}, not {default}");
             }

@@ -2,9 +2,10 @@
 //! and state in a temporary directory.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
@@ -68,6 +69,7 @@ impl Relay {
         for name in ["policies", "journal", "ot-state", "it-state"] {
             fs::create_dir(relay.path(name)).unwrap();
         }
+        relay.hand_over();
         relay.write_policy(&settings.policy);
         let dir = relay.dir.path().display();
         let mut ot = format!("name = \"relay\"\n{}", broker(&settings.ot, &settings.ot_broker));
@@ -75,8 +77,10 @@ impl Relay {
             ot,
             "[policies]\npaths = [\"{dir}/policies\"]\n\
              [journal]\npath = \"{dir}/journal\"\n{}\n\
-             [state]\npath = \"{dir}/ot-state\"\n{}",
-            settings.journal, settings.ot_extra
+             [state]\npath = \"{dir}/ot-state\"\n{}\n{}",
+            settings.journal,
+            settings.ot_extra,
+            sandbox(Half::Ot)
         )
         .unwrap();
         fs::write(relay.path("ot.toml"), ot).unwrap();
@@ -85,12 +89,43 @@ impl Relay {
             it,
             "[journal]\npath = \"{dir}/journal\"\n{}\n\
              [state]\npath = \"{dir}/it-state\"\n\
-             [mirror]\n{}\n",
-            settings.journal_source, settings.mirror
+             [mirror]\n{}\n{}",
+            settings.journal_source,
+            settings.mirror,
+            sandbox(Half::It)
         )
         .unwrap();
         fs::write(relay.path("it.toml"), it).unwrap();
         relay
+    }
+
+    /// Gives the directories to the users of the halves, as an installation does: the journal is
+    /// the OT half's, and the IT half's group may read it.
+    fn hand_over(&self) {
+        if !is_root() {
+            return;
+        }
+        let (ot, it) = (Half::Ot.user(), Half::It.user());
+        // What is in the temporary directory is for the halves, which aren't its owner.
+        for (name, user, group, mode) in [
+            ("", 0, 0, 0o711),
+            ("journal", ot, it, 0o2750),
+            ("ot-state", ot, ot, 0o700),
+            ("it-state", it, it, 0o700),
+        ] {
+            let path = self.path(name);
+            chown(&path, Some(user), Some(group)).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        }
+    }
+
+    /// Writes a secret that the running half reads again.
+    pub(crate) fn write_secret(&self, half: Half, name: &str, text: &str) {
+        let path = self.path(name);
+        write_secret(&path, text);
+        if is_root() {
+            chown(&path, Some(half.user()), Some(half.user())).unwrap();
+        }
     }
 
     /// A path in the relay's directory: `journal`, `ot.toml`, `policies/policy.toml`.
@@ -128,7 +163,8 @@ impl Relay {
     /// SIGKILL.
     pub(crate) fn kill(&mut self, half: Half) {
         self.signal(half, Signal::KILL);
-        self.child(half).take().unwrap().wait().unwrap();
+        let status = self.child(half).take().unwrap().wait().unwrap();
+        not_for_a_call(half, status);
     }
 
     /// SIGTERM, and waits for the end.
@@ -146,6 +182,7 @@ impl Relay {
             status.is_some()
         });
         *self.child(half) = None;
+        not_for_a_call(half, status.unwrap());
         status.unwrap()
     }
 
@@ -183,6 +220,10 @@ impl Relay {
         files(&self.path("journal"))
     }
 
+    pub(crate) fn pid(&mut self, half: Half) -> u32 {
+        self.child(half).as_ref().unwrap().id()
+    }
+
     fn child(&mut self, half: Half) -> &mut Option<Child> {
         match half {
             Half::Ot => &mut self.ot,
@@ -201,7 +242,10 @@ impl Drop for Relay {
             if let Some(mut child) = self.child(half).take() {
                 // It may have ended by itself, which the test then has noticed or not cared for.
                 let _ = child.kill();
-                let _ = child.wait();
+                let status = child.wait();
+                if let (Ok(status), false) = (status, std::thread::panicking()) {
+                    not_for_a_call(half, status);
+                }
             }
             if std::thread::panicking() {
                 println!("--- stderr of {half:?}:\n{}", self.log(half));
@@ -216,12 +260,44 @@ impl Drop for Relay {
 
 impl Half {
     /// The subcommand, which also names the files.
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Half::Ot => "ot",
             Half::It => "it",
         }
     }
+
+    /// The user that the half becomes where the tests run as root; nobody has it.
+    pub(crate) fn user(self) -> u32 {
+        match self {
+            Half::Ot => 64_001,
+            Half::It => 64_002,
+        }
+    }
+}
+
+/// Every test runs under the seal: a call that the profile lacks fails it.
+#[track_caller]
+fn not_for_a_call(half: Half, status: ExitStatus) {
+    let calls = "`dmesg | grep type=1326` tells which";
+    assert!(
+        status.signal() != Some(libc::SIGSYS),
+        "{half:?} made a system call that isn't in its profile: {calls}"
+    );
+}
+
+/// Where the tests run as root both halves are confined as in production. Where they don't,
+/// everything but the users is.
+fn sandbox(half: Half) -> String {
+    if is_root() {
+        format!("[sandbox]\nuser = \"{0}\"\ngroup = \"{0}\"\n", half.user())
+    } else {
+        "[sandbox]\nwaive = [\"user\"]\n".to_owned()
+    }
+}
+
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 /// Writes a file that only its owner may read, as secrets must be.

@@ -46,6 +46,7 @@ impl Pair {
         let settings = BrokerSettings {
             host: "127.0.0.1".into(),
             port,
+            addresses: vec![(std::net::Ipv4Addr::LOCALHOST, port).into()],
             client_id: "relay".into(),
             credentials: None,
             keep_alive: Duration::from_secs(5),

@@ -4,12 +4,13 @@ use prost::Message;
 
 use super::births::low_byte;
 use super::encode;
+use super::overload::Passage;
 use super::turn::{MAX_PAYLOAD_BYTES, Turn, verdict};
 use crate::journal::{Body, Relayed};
 use crate::ot::plant::{
     EntityState, Life, Node, Parts, Removed, Slot, Survey, allowance, is_definition,
 };
-use crate::policy::{Limiter, RuleId, Verdict};
+use crate::policy::{RuleId, Verdict};
 use crate::sparkplug::value::fits;
 use crate::sparkplug::{
     Borrowed, Caps, DataType, Entity, EntityTopic, Metric, NamedMetric, PayloadWriter, Value,
@@ -23,15 +24,15 @@ const METRIC_BYTES: usize = 32;
 type Cause = (Reason, Option<RuleId>);
 
 /// A metric of a data message whose slot is known.
-struct Item {
-    slot: usize,
+pub(super) struct Item {
+    pub(super) slot: usize,
     /// Without its name, which is the slot's.
-    metric: Metric,
+    pub(super) metric: Metric,
     /// Late data, which doesn't change the current value.
-    historical: bool,
-    rule: RuleId,
+    pub(super) historical: bool,
+    pub(super) rule: RuleId,
     /// Its slot isn't part of the journalled birth, or the birth lacks its template's type.
-    unborn: bool,
+    pub(super) unborn: bool,
 }
 
 /// What the metrics of a message came to before the policy was asked.
@@ -76,56 +77,13 @@ impl Turn<'_> {
 
         let mut first_drop = None;
         let judged = self.judge_metrics(node, device, meanings, timestamp, late, &mut first_drop);
-        let admitted = self.limit(node, device, judged, &mut first_drop);
-        self.tell(node, device, admitted, timestamp, first_drop.unwrap_or((Reason::NoRule, None)))
-    }
-
-    /// Journals the newest values that rate limits held back, as far as the limits let them.
-    pub(super) fn flush_held(&mut self, node: &mut Node, device: Option<&str>) {
-        let Node { own, devices, told, .. } = node;
-        let state = match device {
-            None => Some(own),
-            Some(device) => devices.get_mut(device),
-        };
-        let Some(state) = state.filter(|state| state.holds) else { return };
-        let mut items = Vec::new();
-        let mut waits_for_birth = false;
-        for (slot, held) in state.layout.slots.iter_mut().enumerate() {
-            let Verdict::Forward { rule } = held.verdict else {
-                held.held = None;
-                continue;
-            };
-            let is_instance = |metric: &Metric| matches!(metric.value, Some(Value::Template(_)));
-            let lacks_type = held.held.as_ref().is_some_and(is_instance)
-                && !held.definition.as_ref().is_some_and(|name| told.contains(&**name));
-            if !held.born || lacks_type {
-                waits_for_birth |= held.held.is_some();
-            } else if let Some(metric) = held.held.take() {
-                items.push(Item { slot, metric, historical: false, rule, unborn: false });
-            }
-        }
-        state.holds = waits_for_birth;
-        let mut rules: Vec<RuleId> = items.iter().map(|item| item.rule).collect();
-        rules.sort_unstable();
-        rules.dedup();
-        let mut told = Vec::new();
-        for rule in rules {
-            let (of_rule, rest): (Vec<Item>, Vec<Item>) =
-                items.into_iter().partition(|item| item.rule == rule);
-            items = rest;
-            if self.limiter.admit(self.now.mono, rule, bytes(node, device, of_rule.iter())) {
-                told.extend(of_rule);
-            } else {
-                hold(node, device, of_rule);
-            }
-        }
-        if !told.is_empty() {
-            if let Some(state) = node.state_mut(device) {
-                update(state, &told);
-            }
-            // What was held back was counted when it came.
-            let _ = self.journal_data(node, device, told, self.now.wall_ms, true);
-        }
+        let mut passage = Passage::default();
+        let admitted = self.limit(node, device, judged, &mut passage);
+        // A limit says more than the reason of any single metric.
+        let refused = passage.refused.map(|(reason, rule)| (reason, Some(rule)));
+        let cause = refused.or(first_drop).unwrap_or((Reason::NoRule, None));
+        let fate = self.tell(node, device, admitted, timestamp, cause);
+        self.passed(node, device, &passage, fate)
     }
 
     fn revive(&mut self, node: &mut Node, device: Option<&str>, seq: Option<u8>) {
@@ -199,10 +157,11 @@ impl Turn<'_> {
             let historical = metric.is_historical == Some(true);
             match target.verdict {
                 Verdict::Drop { reason, rule } => {
+                    self.drop(parts.origin, What::Metric(target.name()), reason, rule);
                     if !historical {
                         target.update(&metric);
+                        self.lose_held(parts.origin, parts.state, slot, (reason, rule));
                     }
-                    self.drop(parts.origin, What::Metric(target.name()), reason, rule);
                     first_drop.get_or_insert((reason, rule));
                 }
                 Verdict::Forward { rule } => {
@@ -245,60 +204,6 @@ impl Turn<'_> {
             target.verdict = verdict;
         }
         Ok(slot)
-    }
-
-    /// Asks the rate limits of the rules, once per rule that forwards something of the message.
-    fn limit(
-        &mut self,
-        node: &mut Node,
-        device: Option<&str>,
-        items: Vec<Item>,
-        first_drop: &mut Option<Cause>,
-    ) -> Vec<Item> {
-        let Some(first) = items.first() else { return items };
-        let single = first.rule;
-        if items.iter().all(|item| item.rule == single) {
-            // Nearly always: one rule forwards all of it.
-            let is_admitted = |limiter: &mut Limiter| {
-                let bytes = bytes(node, device, items.iter());
-                limiter.admit(self.now.mono, single, bytes)
-            };
-            if !self.limiter.limits(single) || is_admitted(self.limiter) {
-                return items;
-            }
-            self.refuse(node, device, items, first_drop);
-            return Vec::new();
-        }
-        let mut rules: Vec<(RuleId, bool)> = Vec::new();
-        for item in &items {
-            if !rules.iter().any(|(rule, _)| *rule == item.rule) {
-                let of_rule = items.iter().filter(|other| other.rule == item.rule);
-                let bytes = bytes(node, device, of_rule);
-                let admitted = self.limiter.admit(self.now.mono, item.rule, bytes);
-                rules.push((item.rule, admitted));
-            }
-        }
-        let is_admitted = |item: &Item| rules.contains(&(item.rule, true));
-        let (admitted, refused) = items.into_iter().partition(is_admitted);
-        self.refuse(node, device, refused, first_drop);
-        admitted
-    }
-
-    fn refuse(
-        &mut self,
-        node: &mut Node,
-        device: Option<&str>,
-        refused: Vec<Item>,
-        first_drop: &mut Option<Cause>,
-    ) {
-        let Some(first) = refused.first() else { return };
-        // It says more than the reason of any single metric.
-        *first_drop = Some((Reason::Rate, Some(first.rule)));
-        for item in &refused {
-            let name = name_of(node, device, item.slot);
-            self.drop(node.origin(device), What::Metric(name), Reason::Rate, Some(item.rule));
-        }
-        hold(node, device, refused);
     }
 
     /// Reduces a template instance to what its definition has. The first instance of a metric
@@ -358,8 +263,8 @@ impl Turn<'_> {
         if items.is_empty() {
             return Fate::DroppedBy(reason, rule);
         }
-        if let Some(state) = node.state_mut(device) {
-            update(state, &items);
+        if let Some(parts) = node.parts(device) {
+            self.update(parts, &items);
         }
         let mut fate = None;
         if items.iter().any(|item| item.unborn) || node.types_due {
@@ -397,8 +302,21 @@ impl Turn<'_> {
         }
     }
 
+    /// Enters values that are told, or held to be told by a birth; late data changes nothing.
+    fn update(&mut self, parts: Parts<'_>, items: &[Item]) {
+        for item in items.iter().filter(|item| !item.historical) {
+            if let Some(slot) = parts.state.layout.slot_mut(item.slot) {
+                slot.update(&item.metric);
+            }
+            if parts.state.holds {
+                let cause = (Reason::Conflated, Some(item.rule));
+                self.lose_held(parts.origin, parts.state, item.slot, cause);
+            }
+        }
+    }
+
     /// False: not one of the metrics fits into a frame.
-    fn journal_data(
+    pub(super) fn journal_data(
         &mut self,
         node: &mut Node,
         device: Option<&str>,
@@ -483,39 +401,4 @@ fn is_told(datatype: DataType, metric: &Metric) -> bool {
 fn name_of<'a>(node: &'a Node, device: Option<&str>, slot: usize) -> &'a str {
     let slot = node.state(device).and_then(|state| state.layout.slot(slot));
     slot.map(Slot::name).unwrap_or_default()
-}
-
-/// Enters values that are told, or held to be told by a birth; late data changes nothing.
-fn update(state: &mut EntityState, items: &[Item]) {
-    for item in items.iter().filter(|item| !item.historical) {
-        if let Some(slot) = state.layout.slot_mut(item.slot) {
-            slot.update(&item.metric);
-        }
-    }
-}
-
-/// Keeps the newest value of each metric for the time when the rate limit lets it pass.
-fn hold(node: &mut Node, device: Option<&str>, items: Vec<Item>) {
-    let Some(state) = node.state_mut(device) else { return };
-    for item in items {
-        if item.historical {
-            continue;
-        }
-        if let Some(slot) = state.layout.slot_mut(item.slot) {
-            // No data can tell a metric that isn't born; the birth that is due tells its value.
-            let unborn = !slot.born;
-            slot.held = Some(item.metric);
-            state.holds = true;
-            state.birth_due |= unborn;
-        }
-    }
-}
-
-/// What the metrics take with their names, by which they cross.
-fn bytes<'a>(node: &Node, device: Option<&str>, items: impl Iterator<Item = &'a Item>) -> u32 {
-    let of = |item: &Item| {
-        name_of(node, device, item.slot).len().saturating_add(item.metric.encoded_len())
-    };
-    let bytes = items.fold(0_usize, |sum, item| sum.saturating_add(of(item)));
-    u32::try_from(bytes).unwrap_or(u32::MAX)
 }

@@ -13,6 +13,7 @@
 mod births;
 mod data;
 mod encode;
+mod overload;
 mod restore;
 mod tell;
 #[cfg(test)]
@@ -25,8 +26,9 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 
 use self::births::low_byte;
+use self::overload::Overload;
 use self::turn::{Turn, keyframes};
-use super::plant::{Arrival, Life, Node, Plant};
+use super::plant::{Arrival, Life, Node, Plant, Queue};
 use crate::journal::{Body, Dropped, Heartbeat};
 use crate::policy::{Limiter, Policy, Rule, RuleId};
 use crate::sparkplug::{
@@ -100,6 +102,7 @@ pub struct Pipeline {
     settings: PipelineSettings,
     policy: Policy,
     limiter: Limiter,
+    overload: Overload,
     plant: Plant,
     ledger: Ledger,
     counters: Counters,
@@ -121,6 +124,7 @@ impl Pipeline {
         let _ = policy.set_time(now.wall_ms);
         Pipeline {
             limiter: Limiter::new(&policy),
+            overload: Overload::default(),
             plant: Plant::new(settings.max_nodes),
             settings,
             ledger: Ledger::new(Some(&policy)),
@@ -158,6 +162,7 @@ impl Pipeline {
         self.follow_schedules(now, out);
         let timeout = self.settings.reorder_timeout;
         let (mut turn, plant) = self.turn(now, out);
+        turn.flush(plant.nodes_mut());
         for node in plant.nodes_mut() {
             if node.own.life != Life::Alive {
                 continue;
@@ -173,16 +178,6 @@ impl Pipeline {
                 || node.devices.values().any(|device| device.birth_due);
             if due && node.own.announced {
                 turn.catch_up(node);
-            }
-            turn.flush_held(node, None);
-            let holding: Vec<Box<str>> = node
-                .devices
-                .iter()
-                .filter(|(_, state)| state.holds)
-                .map(|(name, _)| name.clone())
-                .collect();
-            for device in holding {
-                turn.flush_held(node, Some(&device));
             }
             if node.own.announced && node.next_keyframe <= now.mono {
                 turn.keyframe(node);
@@ -201,11 +196,13 @@ impl Pipeline {
     pub fn reload(&mut self, now: Now, mut policy: Policy, out: &mut Vec<Body>) {
         let _ = policy.set_time(now.wall_ms);
         self.limiter = Limiter::new(&policy);
+        self.overload = Overload::default();
         self.ledger.set_policy(Some(&policy));
         self.policy = policy;
         self.structure_changed = true;
         let (mut turn, plant) = self.turn(now, out);
         for node in plant.nodes_mut() {
+            node.queue = Queue::default();
             adjust(&mut turn, node);
         }
     }
@@ -304,6 +301,11 @@ impl Pipeline {
         &self.ledger
     }
 
+    /// The ledger, for the policy tools: it can be watched.
+    pub fn ledger_mut(&mut self) -> &mut Ledger {
+        &mut self.ledger
+    }
+
     /// Checks that every received message is accounted for, once.
     ///
     /// # Errors
@@ -352,6 +354,7 @@ impl Pipeline {
             settings: &self.settings,
             policy: &self.policy,
             limiter: &mut self.limiter,
+            overload: &mut self.overload,
             ledger: &mut self.ledger,
             counters: &mut self.counters,
             structure_changed: &mut self.structure_changed,

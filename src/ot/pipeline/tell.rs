@@ -2,7 +2,7 @@
 
 use super::Received;
 use crate::event;
-use crate::sparkplug::{MessageType, Topic};
+use crate::sparkplug::{Entity, EntityTopic, MessageType, Topic};
 use crate::telemetry::Reason;
 
 /// Tells that a message was dropped as a whole, and which rule says so, if one does.
@@ -34,7 +34,9 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
         | Reason::TypeMismatch => {
             event!(PayloadRefused, node, topic, reason = word, bytes = received.payload.len());
         }
-        Reason::Rate => event!(RateExceeded, node, topic, reason = word, rule),
+        Reason::Rate | Reason::NodeRate | Reason::LinkRate => {
+            event!(RateExceeded, node, topic, reason = word, rule)
+        }
         Reason::DataBeforeBirth | Reason::UnknownMetric => {
             event!(BirthMissing, node, topic, reason = word);
         }
@@ -45,11 +47,20 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
         }
         // Ordinary in every plant, or of the IT half.
         Reason::StoredBirth
+        | Reason::Conflated
         | Reason::StaleDeath
         | Reason::Duplicate
         | Reason::Recheck
         | Reason::BadFrame => {}
     }
+}
+
+/// Tells that values of a message wait for a limit.
+#[cold]
+pub(super) fn limited(reason: Reason, rule: Option<&str>, entity: Entity<'_>) {
+    let node = format!("{}/{}", entity.group, entity.edge_node);
+    let topic = EntityTopic::data(entity).to_string();
+    event!(RateExceeded, node, topic, reason = reason.name(), rule);
 }
 
 /// Tells that messages of a node were lost before they reached the relay.

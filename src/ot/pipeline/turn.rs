@@ -6,6 +6,7 @@ use std::time::Duration;
 use prost::Message;
 
 use super::encode::{self, Content};
+use super::overload::Overload;
 use super::{Counters, Now, PipelineSettings};
 use crate::journal::{Body, Keyframe, MAX_BODY_BYTES, Relayed};
 use crate::ot::plant::{
@@ -28,6 +29,7 @@ pub(super) struct Turn<'a> {
     pub(super) settings: &'a PipelineSettings,
     pub(super) policy: &'a Policy,
     pub(super) limiter: &'a mut Limiter,
+    pub(super) overload: &'a mut Overload,
     pub(super) ledger: &'a mut Ledger,
     pub(super) counters: &'a mut Counters,
     pub(super) structure_changed: &'a mut bool,
@@ -46,9 +48,11 @@ impl Turn<'_> {
         payload: &Payload,
         synthetic: bool,
     ) -> bool {
-        if payload.encoded_len() > MAX_PAYLOAD_BYTES {
+        let bytes = payload.encoded_len();
+        if bytes > MAX_PAYLOAD_BYTES {
             return false;
         }
+        self.limiter.charge(self.now.mono, node.queue.buckets.as_ref(), bytes);
         // An NBIRTH starts anew, so nothing is lost before it; what the relay makes by itself
         // doesn't answer for the plant.
         *self.structure_changed |= synthetic && !topic.message_type.is_data();
@@ -331,7 +335,7 @@ impl Turn<'_> {
     /// Ends the waiting of a device's messages, or of those of the node itself.
     pub(super) fn release(&mut self, node: &mut Node, device: Option<&str>, fate: Fate) {
         let Some(state) = node.state_mut(device) else { return };
-        let waiting = std::mem::take(&mut state.waiting);
+        let waiting = std::mem::take(&mut state.waiting).saturating_add(state.backlog.end());
         self.ledger.settle_waiting(node.origin(device), waiting, fate);
     }
 
@@ -342,7 +346,8 @@ impl Turn<'_> {
         for (device, state) in devices {
             let entity = Entity::device(group, edge_node, device);
             let origin = Origin { entity: Some(entity), node: Some(*slot) };
-            self.ledger.settle_waiting(origin, std::mem::take(&mut state.waiting), fate);
+            let waiting = std::mem::take(&mut state.waiting).saturating_add(state.backlog.end());
+            self.ledger.settle_waiting(origin, waiting, fate);
         }
     }
 
@@ -423,7 +428,7 @@ fn release_held(state: &mut EntityState) {
     if std::mem::take(&mut state.holds) {
         for slot in &mut state.layout.slots {
             if let Some(held) = slot.held.take() {
-                slot.update(&held);
+                slot.update(&held.metric);
             }
         }
     }

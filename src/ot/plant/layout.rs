@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
+use super::Held;
 use crate::policy::Verdict;
 use crate::sparkplug::value::{evident_datatype, fits};
 use crate::sparkplug::{Caps, DataType, Metric, Template, Value, names};
@@ -26,7 +27,7 @@ pub(crate) struct Slot {
     /// Part of the birth that was journalled last.
     pub(crate) born: bool,
     /// The newest value that a rate limit held back; it waits for its turn.
-    pub(crate) held: Option<Metric>,
+    pub(crate) held: Option<Box<Held>>,
 }
 
 impl Slot {
@@ -43,7 +44,19 @@ impl Slot {
         matches!(self.verdict, Verdict::Forward { .. })
     }
 
-    /// Takes over a newer state. Properties and metadata stay where the newer one has none.
+    /// The value that was seen last: the one that waits, if there is one.
+    pub(crate) fn newest(&self) -> Metric {
+        match &self.held {
+            None => self.current.clone(),
+            Some(held) => {
+                let mut newest = Slot { held: None, ..self.clone() };
+                newest.update(&held.metric);
+                newest.current
+            }
+        }
+    }
+
+    /// Takes over a newer state; whoever holds a value back settles that first. Properties and metadata stay where the newer one has none.
     pub(crate) fn update(&mut self, newer: &Metric) {
         let current = &mut self.current;
         current.timestamp = newer.timestamp.or(current.timestamp);
@@ -63,7 +76,6 @@ impl Slot {
         if newer.metadata.is_some() {
             current.metadata.clone_from(&newer.metadata);
         }
-        self.held = None;
     }
 }
 

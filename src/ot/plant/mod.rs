@@ -1,6 +1,7 @@
 //! State of the plant as this half sees it: for every edge node its births, aliases, templates,
 //! sequence and devices, with the current value of every metric. Sans-IO.
 
+mod backlog;
 mod layout;
 mod sequence;
 mod stored;
@@ -11,11 +12,13 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 
+pub(crate) use backlog::{Backlog, Held, Ticket};
 pub(crate) use layout::{Layout, Slot, Taught, is_definition};
 pub(crate) use sequence::{Arrival, Sequence};
 pub(crate) use stored::StoredPlant;
 pub(crate) use templates::{Definitions, Removed, SURVEY_BYTES, Survey, Types, allowance};
 
+use crate::policy::NodeBuckets;
 use crate::sparkplug::{Entity, Metric};
 use crate::telemetry::{Ledger, NodeSlot, Origin};
 
@@ -47,12 +50,19 @@ pub(crate) struct EntityState {
     pub(crate) waiting: u64,
     /// Some slot holds a value back for a rate limit.
     pub(crate) holds: bool,
+    /// The messages that brought such values.
+    pub(crate) backlog: Backlog,
 }
 
 impl EntityState {
     /// Forgets layout and life; whether readers hold it for alive is left.
     pub(crate) fn forget(&mut self) {
         *self = EntityState { announced: self.announced, ..EntityState::default() };
+    }
+
+    /// Messages that wait for a birth or for a limit.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.waiting.saturating_add(self.backlog.waiting())
     }
 
     /// Takes over a layout that a birth taught.
@@ -98,6 +108,22 @@ pub(crate) struct Node {
     pub(crate) last_synthetic: Option<Duration>,
     pub(crate) next_keyframe: Duration,
     pub(crate) last_seen: Duration,
+    /// Where the node stands with limits that it shares.
+    pub(crate) queue: Queue,
+}
+
+/// An edge node's place in the order of those that wait.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Queue {
+    /// What of the node's own limits is left; made when it is asked for.
+    pub(crate) buckets: Option<NodeBuckets>,
+    /// Values wait for the limit of the node or of the link, by their priority: later ones
+    /// stand in line behind them.
+    pub(crate) waits: [bool; 2],
+    /// Bytes that the node may tell before it is others' turn.
+    pub(crate) credit: usize,
+    /// The entity that told something last: the next one in order is next.
+    pub(crate) last: Option<Option<Box<str>>>,
 }
 
 impl Node {
@@ -139,10 +165,10 @@ impl Node {
         Some(Parts { entity, origin, state, definitions, types, told, types_due })
     }
 
-    /// Messages of the node and its devices that wait for a birth.
+    /// Messages of the node and its devices that wait for a birth or for a limit.
     pub(crate) fn waiting(&self) -> u64 {
-        let devices = self.devices.values().map(|device| device.waiting);
-        devices.fold(self.own.waiting, u64::saturating_add)
+        let devices = self.devices.values().map(EntityState::waiting);
+        devices.fold(self.own.waiting(), u64::saturating_add)
     }
 
     /// Messages were lost: every value may be out of date.

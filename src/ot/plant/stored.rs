@@ -2,7 +2,7 @@
 
 use prost::Message;
 
-use super::{Definitions, EntityState, Layout, Life, Node, Plant, Removed, Sequence, Types};
+use super::{Definitions, EntityState, Layout, Life, Node, Plant, Removed, Sequence, Slot, Types};
 use crate::sparkplug::{DataType, Entity, Metric};
 use crate::telemetry::Ledger;
 
@@ -127,8 +127,8 @@ fn store_node(node: &Node) -> StoredNode {
 }
 
 fn store_entity(name: &str, state: &EntityState) -> StoredEntity {
-    let mut metrics: Vec<Metric> =
-        state.layout.slots.iter().map(|slot| slot.current.clone()).collect();
+    // What waits for a limit is gone with the process, and readers are told of the newest value.
+    let mut metrics: Vec<Metric> = state.layout.slots.iter().map(Slot::newest).collect();
     for (alias, index) in state.layout.aliases() {
         if let Some(metric) = metrics.get_mut(index) {
             metric.alias = Some(alias);

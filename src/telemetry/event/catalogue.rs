@@ -62,9 +62,9 @@ events! {
     Stopped = "STOPPED" (Notice, Both, Never) "stopped" {
     } "Nothing, if somebody stopped it. On IT every mirrored node is dead until it runs again.";
 
-    /// The half ended by an error. A service manager starts it again, unless the exit code is 78.
+    /// The half ended by an error. A service manager starts it again, unless the exit code is 77 or 78.
     Failed = "FAILED" (Critical, Both, Never) "ended by an error" {
-        exit: "exit code; 70 is our mistake, 74 the operating system's refusal, 78 configuration",
+        exit: "exit code; 70 is our mistake, 74 the operating system's refusal, 77 no confinement, 78 configuration",
         error: "what went wrong",
     } "Read the error. If it comes back after each start, nothing crosses: act now.";
 
@@ -73,6 +73,24 @@ events! {
         place: "file, line and column",
         problem: "what is odd",
     } "Run `sparkdiode check` on the file: it explains the place and says what helps.";
+
+    /// The half has sealed itself, before its first connection.
+    Sealed = "SEALED" (Notice, Both, Never) "sealed" {
+        user: "number of the user that it runs as",
+        group: "number of its group",
+        waived: "layers that the configuration gives up",
+    } "Nothing. `sparkdiode sandbox show` says what a sealed half may still do.";
+
+    /// The configuration gives up a layer of the sandbox.
+    SandboxWaived = "SANDBOX_WAIVED" (Warning, Both, Never) "sandbox layer waived by the configuration" {
+        layer: "the layer, as `[sandbox] waive` names it",
+    } "In a laboratory, nothing. In a plant, find out who wrote that line: one layer of isolation is missing.";
+
+    /// Fewer files and sockets may be open at once than the configuration may need.
+    DescriptorsFew = "DESCRIPTORS_FEW" (Warning, Both, Never) "fewer files and sockets may be open than the configuration may need" {
+        limit: "files and sockets that may be open",
+        wanted: "what `max-nodes` may need",
+    } "Raise the limit (systemd: `LimitNOFILE=`), or lower `max-nodes`.";
 
     /// A policy is in force, at the start or after SIGHUP.
     PolicyLoaded = "POLICY_LOADED" (Notice, Both, Never) "policy loaded" {

@@ -50,15 +50,11 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// Checks the directories and starts the worker.
+    /// Starts the worker.
     ///
     /// # Errors
-    /// A directory can be written by others, or no thread can be had.
+    /// No thread can be had.
     pub fn start(settings: ReporterSettings, notifier: Notifier) -> Result<Reporter, ReportError> {
-        check_directory(&settings.state_dir)?;
-        if let Some(directory) = settings.textfile.as_deref().and_then(Path::parent) {
-            check_directory(directory)?;
-        }
         let (statuses, queue) = crossbeam_channel::bounded::<Status>(1);
         let worker = std::thread::Builder::new()
             .name("status".into())
@@ -132,8 +128,22 @@ fn replace(path: &Path, content: &[u8]) -> Result<(), ReportError> {
     fs::rename(&new, path).map_err(os("rename", &new))
 }
 
+impl ReporterSettings {
+    /// Refuses directories in which another user could put or exchange files.
+    ///
+    /// # Errors
+    /// Such a directory, or one that can't be looked at.
+    pub fn check(&self) -> Result<(), ReportError> {
+        let textfile = self.textfile.as_deref().and_then(Path::parent);
+        [Some(self.state_dir.as_path()), textfile]
+            .into_iter()
+            .flatten()
+            .try_for_each(check_directory)
+    }
+}
+
 /// Refuses a directory in which another user (root aside) could put or exchange files.
-pub(crate) fn check_directory(path: &Path) -> Result<(), ReportError> {
+fn check_directory(path: &Path) -> Result<(), ReportError> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     let metadata = fs::metadata(path).map_err(os("look at directory", path))?;
     let refuse = |fault: String| ReportError::Directory { path: path.to_owned(), fault };
@@ -196,6 +206,7 @@ mod tests {
     #[test]
     fn what_was_reported_is_in_the_files_when_the_reporter_ends() {
         let directory = tempfile::tempdir().unwrap();
+        settings(directory.path()).check().unwrap();
         let reporter = Reporter::start(settings(directory.path()), Notifier::none()).unwrap();
         let status = Status { half: "ot".to_owned(), pid: 77, ..Status::default() };
         reporter.report(status.clone());
@@ -217,14 +228,14 @@ mod tests {
         fs::create_dir(&open).unwrap();
         for mode in [0o777, 0o775, 0o1777] {
             fs::set_permissions(&open, fs::Permissions::from_mode(mode)).unwrap();
-            let error = Reporter::start(settings(&open), Notifier::none()).unwrap_err();
+            let error = settings(&open).check().unwrap_err();
             assert!(error.to_string().contains("may be written by others"), "{error}");
         }
         let missing = ReporterSettings {
             textfile: Some(directory.path().join("gone/ot.prom")),
             ..settings(directory.path())
         };
-        let error = Reporter::start(missing, Notifier::none()).unwrap_err();
+        let error = missing.check().unwrap_err();
         assert!(error.to_string().starts_with("cannot look at directory `"), "{error}");
     }
 

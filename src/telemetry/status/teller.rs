@@ -1,6 +1,6 @@
 //! When a half says how it is, and what both halves say alike.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::{
@@ -30,6 +30,18 @@ pub struct StatusSettings {
     pub certificates: Vec<CertificateEnd>,
 }
 
+impl StatusSettings {
+    /// Refuses directories in which another user could put or exchange files. To be called
+    /// before the half is sealed.
+    ///
+    /// # Errors
+    /// Such a directory, or one that can't be looked at.
+    pub fn check(&self, state_dir: &Path) -> Result<(), ReportError> {
+        let (state_dir, textfile) = (state_dir.to_owned(), self.textfile.clone());
+        ReporterSettings { state_dir, textfile }.check()
+    }
+}
+
 /// Says how a half is, when that is due.
 #[derive(Debug)]
 pub struct Teller {
@@ -49,7 +61,7 @@ impl Teller {
     /// Starts the reporter. `at` is now, since any fixed start.
     ///
     /// # Errors
-    /// A directory can be written by others, or no thread can be had.
+    /// No thread can be had.
     pub fn start(
         half: &'static str,
         settings: StatusSettings,
@@ -206,7 +218,7 @@ mod tests {
         CertificateEnd { file: format!("{days}.pem").into(), not_after }
     }
 
-    fn teller(directory: &std::path::Path, certificates: Vec<CertificateEnd>) -> Teller {
+    fn teller(directory: &Path, certificates: Vec<CertificateEnd>) -> Teller {
         let settings = StatusSettings {
             every: Duration::from_secs(2),
             summary_every: Duration::from_secs(60),

@@ -8,6 +8,7 @@ mod healing;
 mod hostile;
 mod kills;
 mod reload;
+mod sealed;
 mod stale;
 mod tls;
 mod tools;

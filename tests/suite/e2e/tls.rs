@@ -97,11 +97,11 @@ fn a_wrong_password_is_said_clearly() {
     let mut settings = settings(Link::Plain(proxy.address), Link::Plain(broker.address));
     settings.ot_broker = "user = \"relay\"\npassword-file = \"password\"".into();
     let mut relay = Relay::new(&settings);
-    write_secret(&relay.path("password"), "wrong\n");
+    relay.write_secret(Half::Ot, "password", "wrong\n");
     relay.start(Half::Ot);
     relay.wait_for_log(Half::Ot, &["not connected", "NotAuthorized"]);
     assert!(relay.terminate(Half::Ot).success());
-    write_secret(&relay.path("password"), "right\n");
+    relay.write_secret(Half::Ot, "password", "right\n");
     relay.start(Half::Ot);
     crate::waiting::wait_until("the relay is in", || {
         proxy.count(|record| matches!(record.received(), Some(Packet::SubAck { .. }))) > 0

@@ -176,7 +176,7 @@ fn rates_drop_data_never_births_and_the_newest_value_gets_through() {
     for value in 2..10 {
         assert!(bench.node("NDATA", vec![by_alias(1, Value::Int(value))]).is_empty());
     }
-    assert_eq!(bench.dropped(Reason::Rate), 8);
+    assert_eq!(bench.dropped(Reason::Conflated), 7);
     bench.pass(500);
     assert!(relayed(&bench.tick()).is_empty());
     bench.pass(600);

@@ -7,7 +7,7 @@ use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptes
 use super::bench::{ALL, Bench, aliased, bd_seq, by_alias, typed};
 use crate::sparkplug::{DataType, Metric, Payload, Template, Value};
 
-const POLICIES: [&str; 4] = [
+const POLICIES: [&str; 5] = [
     ALL,
     r#"
     [[rule]]
@@ -25,6 +25,25 @@ const POLICIES: [&str; 4] = [
     [rule.rate]
     messages-per-s = 2
     burst-messages = 2
+    "#,
+    r#"
+    [[rule]]
+    name = "urgent"
+    action = "forward"
+    group = "G"
+    allow-metrics = ["m1", "t4"]
+    priority = "high"
+
+    [[rule]]
+    name = "rest"
+    action = "forward"
+    group = "G"
+    rate = { messages-per-s = 3, on-excess = "drop" }
+
+    [limits.node]
+    messages-per-s = 4
+    [limits.link]
+    bytes-per-s = 500
     "#,
     "",
 ];

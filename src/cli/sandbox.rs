@@ -1,0 +1,201 @@
+//! `sparkdiode sandbox`: what a half may do once it is sealed, and whether this kernel can enforce
+//! it.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::check::{Kind, recognise};
+use super::{Exit, Failure, half, report};
+use crate::config::{ItConfig, OtConfig, SandboxConfig};
+use crate::sandbox::{self, CALLS, Call, Finding, Identity, Layer, Owned, Role, Unowned};
+
+/// Columns for names of calls and layers.
+const NAME_WIDTH: usize = 18;
+
+/// Show the profile of a sealed half, or check what this kernel can enforce.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  sparkdiode sandbox show it\n  \
+                        sparkdiode sandbox check /etc/sparkdiode/it.toml")]
+pub(super) struct SandboxArgs {
+    #[command(subcommand)]
+    command: SandboxCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum SandboxCommand {
+    /// Print what a sealed half may do: layers, and every system call with its reason
+    Show {
+        /// The half; without it, both
+        role: Option<RoleName>,
+    },
+    /// Try every layer on this kernel, and what a configuration needs of this machine
+    ///
+    /// Each layer is applied to a thread, which then tries what it forbids. With a
+    /// configuration, users and permissions of its files are looked at as well. Exits with 0, or
+    /// with 77 if a half with this configuration would not start.
+    Check {
+        /// Configuration files of halves
+        #[arg(value_name = "CONFIG")]
+        configs: Vec<PathBuf>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum RoleName {
+    Ot,
+    It,
+}
+
+pub(super) fn run(arguments: &SandboxArgs) -> Result<Exit, Failure> {
+    match &arguments.command {
+        SandboxCommand::Show { role } => {
+            let roles = match role {
+                Some(RoleName::Ot) => &[Role::Ot][..],
+                Some(RoleName::It) => &[Role::It],
+                None => &Role::ALL,
+            };
+            let mut text = String::new();
+            for role in roles {
+                show(&mut text, *role);
+            }
+            report::output(&text)?;
+            Ok(Exit::Ok)
+        }
+        SandboxCommand::Check { configs } => check(configs),
+    }
+}
+
+fn show(text: &mut String, role: Role) {
+    let line = |text: &mut String, line: &str| {
+        text.push_str(line);
+        text.push('\n');
+    };
+    line(text, &format!("sparkdiode {role}, once it is sealed\n"));
+    line(text, "layers (each can be waived by `[sandbox] waive`)");
+    for layer in Layer::ALL {
+        line(text, &format!("  {:NAME_WIDTH$} {}", layer.name(), layer.meaning()));
+    }
+    line(text, "\nfiles");
+    line(text, "  read and write     [state] path");
+    line(
+        text,
+        match role {
+            Role::Ot => "  read and write     [journal] path",
+            Role::It => "  read               [journal] path",
+        },
+    );
+    line(text, "  read               [policies] paths, directory of password-file");
+    line(text, "\ntcp ports\n  connect            that of [broker] address");
+    for (topic, calls) in CALLS {
+        line(text, &format!("\nsystem calls: {topic}"));
+        for call in calls.iter().filter(|call| call.is_for(role)) {
+            show_call(text, call);
+        }
+    }
+    line(text, "\nEvery other system call ends the process (SIGSYS).\n");
+}
+
+fn show_call(text: &mut String, call: &Call) {
+    // Writing to a `String` can't fail.
+    let _ = write!(text, "  {:NAME_WIDTH$} {}", call.name(), call.because);
+    if let Some(need) = call.need() {
+        let _ = write!(text, " (only with {need})");
+    }
+    text.push('\n');
+    for form in call.forms() {
+        let _ = writeln!(text, "  {:NAME_WIDTH$} - {}", "", form.says);
+    }
+}
+
+fn check(configs: &[PathBuf]) -> Result<Exit, Failure> {
+    let mut text = String::new();
+    let mut missing = Vec::new();
+    for Finding { layer, result } in sandbox::probe() {
+        let (word, why) = match result {
+            Ok(why) => ("yes", why),
+            Err(why) => {
+                missing.push(layer);
+                ("NO", why)
+            }
+        };
+        let _ = writeln!(text, "{:NAME_WIDTH$} {word:4} {why}", layer.name());
+    }
+    // Without a configuration nothing is waived.
+    let mut good = missing.is_empty() || !configs.is_empty();
+    for config in configs {
+        good &= check_config(&mut text, config, &missing)?;
+    }
+    report::output(&text)?;
+    Ok(if good { Exit::Ok } else { Exit::Sandbox })
+}
+
+/// What a configuration needs of this machine; true if a half would start with it.
+fn check_config(text: &mut String, path: &Path, missing: &[Layer]) -> Result<bool, Failure> {
+    let (role, sandbox, owned, unowned) = match recognise(path)? {
+        (Kind::Ot, file) => {
+            let (config, _) = OtConfig::check(file)?;
+            let mut owned = half::owned(path, &config.policy_paths, &config.state_dir);
+            owned.push(Owned { what: "journal", path: config.journal.path });
+            (Role::Ot, config.sandbox, owned, Vec::new())
+        }
+        (Kind::It, file) => {
+            let (config, _) = ItConfig::check(file)?;
+            let owned = half::owned(path, &config.policy_paths, &config.state_dir);
+            let journal = Unowned { what: "journal", path: config.journal_path };
+            (Role::It, config.sandbox, owned, vec![journal])
+        }
+        (Kind::Policy, _) => {
+            let message = format!("not the configuration of a half: `{}`", path.display());
+            return Err(Failure::new(Exit::Usage, message));
+        }
+    };
+    let _ = writeln!(text, "\n{}", path.display());
+    let mut good = true;
+    let mut say = |what: &str, result: Result<String, String>| {
+        let (word, why) = match result {
+            Ok(why) => ("yes", why),
+            Err(why) => {
+                good = false;
+                ("NO", why)
+            }
+        };
+        let _ = writeln!(text, "  {what:NAME_WIDTH$} {word:4} {why}");
+    };
+    for layer in missing {
+        say(
+            layer.name(),
+            if sandbox.waived.contains(layer) {
+                Ok("missing, and waived".to_owned())
+            } else {
+                Err("missing, and not waived".to_owned())
+            },
+        );
+    }
+    if sandbox.waived.contains(&Layer::User) {
+        say("user", Ok("waived: nobody looks at users and permissions".to_owned()));
+        return Ok(good);
+    }
+    let identity = identity(role, &sandbox);
+    say("user", identity.as_ref().map(ToString::to_string).map_err(Clone::clone));
+    if let Ok(identity) = identity {
+        let own = owned.iter().try_for_each(|path| sandbox::require_own(identity, path));
+        let foreign = unowned.iter().try_for_each(|path| sandbox::require_foreign(identity, path));
+        let files = own.and(foreign).map_err(|error| error.to_string());
+        say("files", files.map(|()| "nobody else can write them".to_owned()));
+    }
+    Ok(good)
+}
+
+/// Who a half with this configuration would be.
+fn identity(role: Role, sandbox: &SandboxConfig) -> Result<Identity, String> {
+    let identity = match &sandbox.user {
+        Some(user) => user.resolve().map_err(|error| error.to_string())?,
+        None => Identity::current(),
+    };
+    if identity.uid == 0 || identity.gid == 0 {
+        return Err(format!("`sparkdiode {role}` doesn't run as root, and no other user is named"));
+    }
+    Ok(identity)
+}

@@ -1,0 +1,464 @@
+//! What happens when there is more data than the limits let through: who waits, and whose turn
+//! it is.
+//!
+//! ```text
+//!  data ──> rule's limit ──> node's limit ──> link's limit ──> told
+//!               │                 │                │
+//!               └─────────────────┴── refused ─────┘
+//!                                       │
+//!            on-excess = "drop": gone   └── "conflate": held in the metric's slot
+//!
+//!  tick ──> high priority, then the rest: node by node in turn, as far as the limits let them
+//! ```
+//!
+//! Births and deaths never come here; what they take of the limits that nodes share, data has
+//! to do without.
+//!
+//! Where the link is full, nodes take turns (deficit round robin): in each round a node may tell
+//! one message and [`QUANTUM_BYTES`] bytes more. A node that has nothing waiting takes what room
+//! there is at once, so that who sends little isn't delayed by who floods. Each metric holds one
+//! value at most, so that no flood fills the memory.
+
+use prost::Message;
+
+use super::data::Item;
+use super::tell;
+use super::turn::Turn;
+use crate::ot::plant::{EntityState, Held, Life, Node, Ticket};
+use crate::policy::{OnExcess, Priority, Rule, RuleId, Verdict};
+use crate::sparkplug::{Entity, Value};
+use crate::telemetry::{Fate, Origin, Reason, What};
+
+/// Bytes that a node may tell beyond those of earlier turns, each time it is its turn.
+const QUANTUM_BYTES: usize = 16 * 1024;
+/// Credit is not saved up for longer than one message of any size takes.
+const MAX_CREDIT_BYTES: usize = super::turn::MAX_PAYLOAD_BYTES;
+
+/// Where the nodes stand with the link.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Overload {
+    /// Data of high priority waits for the link: no other data passes it by.
+    alarms: bool,
+    /// The node whose turn it is.
+    next: usize,
+}
+
+/// What became of the values of one message at the limits.
+#[derive(Debug, Default)]
+pub(super) struct Passage {
+    /// The message, if some of its values wait.
+    ticket: Option<Ticket>,
+    /// How many of them.
+    held: u32,
+    /// It was counted as one message by the limits that nodes share.
+    counted: bool,
+    /// Why something of it didn't pass.
+    pub(super) refused: Option<(Reason, RuleId)>,
+}
+
+/// What came of a node's or an entity's turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Nothing waits that could be told.
+    Done,
+    /// Something was told.
+    Told,
+    /// What is next takes more credit.
+    Poor,
+    /// The limit of the node is reached.
+    NodeFull,
+    /// The limit of the link is reached.
+    LinkFull,
+}
+
+impl Turn<'_> {
+    /// Lets through what the limits have room for; the rest is held or dropped.
+    pub(super) fn limit(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        items: Vec<Item>,
+        passage: &mut Passage,
+    ) -> Vec<Item> {
+        let limited =
+            self.limiter.is_shared() || items.iter().any(|item| self.limiter.limits(item.rule));
+        if !limited {
+            return items;
+        }
+        let (high, normal): (Vec<Item>, Vec<Item>) =
+            items.into_iter().partition(|item| self.priority(item.rule) == Priority::High);
+        let mut passed = self.limit_class(node, device, Priority::High, high, passage);
+        passed.extend(self.limit_class(node, device, Priority::Normal, normal, passage));
+        passed
+    }
+
+    fn limit_class(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        class: Priority,
+        items: Vec<Item>,
+        passage: &mut Passage,
+    ) -> Vec<Item> {
+        if items.is_empty() {
+            return items;
+        }
+        // No value overtakes what waits already.
+        let [alarms, others] = node.queue.waits;
+        let behind = match class {
+            Priority::High => alarms,
+            Priority::Normal => alarms || others || self.overload.alarms,
+        };
+        if behind {
+            let reason =
+                if self.limiter.limits_link() { Reason::LinkRate } else { Reason::NodeRate };
+            self.refuse(node, device, items, OnExcess::Conflate, reason, passage);
+            return Vec::new();
+        }
+        if node.queue.buckets.is_none() {
+            node.queue.buckets = self.limiter.node_buckets();
+        }
+        self.limiter.begin(self.now.mono);
+        let mut rules: Vec<(RuleId, Result<(), OnExcess>)> = Vec::new();
+        for item in &items {
+            if !rules.iter().any(|(rule, _)| *rule == item.rule) {
+                let of_rule = items.iter().filter(|other| other.rule == item.rule);
+                let bytes = bytes(node, device, of_rule);
+                rules.push((item.rule, self.limiter.ask_rule(item.rule, bytes)));
+            }
+        }
+        let mut passed = items;
+        for (rule, answer) in rules {
+            let Err(excess) = answer else { continue };
+            let (refused, rest) = passed.into_iter().partition(|item| item.rule == rule);
+            passed = rest;
+            self.refuse(node, device, refused, excess, Reason::Rate, passage);
+        }
+        if passed.is_empty() || !self.limiter.is_shared() {
+            return passed;
+        }
+        let bytes = bytes(node, device, passed.iter());
+        let messages = u32::from(!passage.counted);
+        let node_buckets = node.queue.buckets.clone();
+        let asked = self
+            .limiter
+            .ask_node(node_buckets.as_ref(), messages, bytes)
+            .map_err(|excess| (excess, Reason::NodeRate))
+            .and_then(|()| {
+                let link = self.limiter.ask_link(messages, bytes);
+                link.map_err(|excess| (excess, Reason::LinkRate))
+            });
+        let Err((excess, reason)) = asked else {
+            passage.counted = true;
+            return passed;
+        };
+        self.limiter.give_back();
+        if excess == OnExcess::Conflate {
+            set_waits(node, class, true);
+            self.overload.alarms |= class == Priority::High && reason == Reason::LinkRate;
+        }
+        self.refuse(node, device, passed, excess, reason, passage);
+        Vec::new()
+    }
+
+    /// Drops or holds what a limit refused.
+    fn refuse(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        refused: Vec<Item>,
+        excess: OnExcess,
+        reason: Reason,
+        passage: &mut Passage,
+    ) {
+        let Some(parts) = node.parts(device) else { return };
+        for item in refused {
+            passage.refused = Some((reason, item.rule));
+            // Late values are no news: there is nothing that they could be conflated with.
+            if excess == OnExcess::Drop || item.historical {
+                let name = parts.state.layout.slot(item.slot).map(|slot| slot.name());
+                let what = What::Metric(name.unwrap_or_default());
+                self.drop(parts.origin, what, reason, Some(item.rule));
+                continue;
+            }
+            let ticket = *passage.ticket.get_or_insert_with(|| parts.state.backlog.ticket());
+            let before = parts.state.layout.slot(item.slot).and_then(|slot| slot.held.as_ref());
+            if before.is_none_or(|before| before.ticket != ticket) {
+                passage.held = passage.held.saturating_add(1);
+            }
+            let cause = (Reason::Conflated, Some(item.rule));
+            self.lose_held(parts.origin, parts.state, item.slot, cause);
+            let Some(slot) = parts.state.layout.slot_mut(item.slot) else { continue };
+            slot.held = Some(Box::new(Held { metric: item.metric, ticket }));
+            parts.state.holds = true;
+            // No data can tell a metric that isn't born; the birth that is due tells its value.
+            parts.state.birth_due |= !slot.born;
+        }
+    }
+
+    /// What became of the message, given what became of those of its values that passed.
+    pub(super) fn passed(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        passage: &Passage,
+        fate: Fate,
+    ) -> Fate {
+        if let (Some((reason, rule)), Some(_)) = (passage.refused, passage.ticket) {
+            let rule = self.policy.rule(rule).map(Rule::name);
+            tell::limited(reason, rule, Entity { device, ..node.entity() });
+        }
+        match (fate, passage.ticket, node.state_mut(device)) {
+            (Fate::Dropped(_) | Fate::DroppedBy(..), Some(ticket), Some(state)) => {
+                state.backlog.wait(ticket, passage.held);
+                Fate::Waiting
+            }
+            _ => fate,
+        }
+    }
+
+    /// The value that waits in this slot won't be told.
+    pub(super) fn lose_held(
+        &mut self,
+        origin: Origin<'_>,
+        state: &mut EntityState,
+        place: usize,
+        (reason, rule): (Reason, Option<RuleId>),
+    ) {
+        let Some(slot) = state.layout.slot_mut(place) else { return };
+        let Some(held) = slot.held.take() else { return };
+        self.drop(origin, What::Metric(slot.name()), reason, rule);
+        if state.backlog.lose(held.ticket) {
+            self.ledger.settle_waiting(origin, 1, Fate::DroppedBy(reason, rule));
+        }
+    }
+
+    /// Journals the newest values that limits held back, as far as the limits let them.
+    pub(super) fn flush(&mut self, nodes: &mut [Node]) {
+        let mut full = false;
+        for class in [Priority::High, Priority::Normal] {
+            let mut ring = ring(nodes, self.overload.next);
+            // Ends: in every round a node tells something of what it has, or saves for its next
+            // message, or is left out.
+            while !ring.is_empty() && !full {
+                let mut next_ring = Vec::with_capacity(ring.len());
+                for index in ring {
+                    let Some(node) = nodes.get_mut(index) else { continue };
+                    let credit = node.queue.credit.saturating_add(QUANTUM_BYTES);
+                    node.queue.credit = credit.min(MAX_CREDIT_BYTES);
+                    match self.flush_node(node, class) {
+                        Step::Told | Step::Poor => next_ring.push(index),
+                        Step::Done => {
+                            set_waits(node, class, false);
+                            node.queue.credit = 0;
+                        }
+                        Step::NodeFull => set_waits(node, class, true),
+                        Step::LinkFull => {
+                            set_waits(node, class, true);
+                            self.overload.next = index;
+                            full = true;
+                            break;
+                        }
+                    }
+                }
+                ring = next_ring;
+            }
+            if class == Priority::High {
+                self.overload.alarms = full;
+            }
+        }
+    }
+
+    /// Lets a node tell one message, of the entity whose turn it is.
+    fn flush_node(&mut self, node: &mut Node, class: Priority) -> Step {
+        if node.queue.buckets.is_none() {
+            node.queue.buckets = self.limiter.node_buckets();
+        }
+        let own = node.own.holds.then_some(None);
+        let devices = node.devices.iter().filter(|(_, state)| state.holds);
+        let mut entities: Vec<Option<Box<str>>> =
+            own.into_iter().chain(devices.map(|(name, _)| Some(name.clone()))).collect();
+        if let Some(last) = &node.queue.last {
+            let behind = entities.iter().position(|entity| entity > last).unwrap_or(0);
+            entities.rotate_left(behind);
+        }
+        for entity in entities {
+            match self.flush_entity(node, entity.as_deref(), class) {
+                Step::Done => {}
+                Step::Told => {
+                    node.queue.last = Some(entity);
+                    return Step::Told;
+                }
+                step => return step,
+            }
+        }
+        Step::Done
+    }
+
+    fn flush_entity(&mut self, node: &mut Node, device: Option<&str>, class: Priority) -> Step {
+        let (mut chosen, mut left) = self.waiting_values(node, device, class);
+        if chosen.is_empty() {
+            if let Some(state) = node.state_mut(device) {
+                state.holds = left > 0;
+            }
+            return Step::Done;
+        }
+        let all = chosen.len();
+        if self.limiter.limits_link() {
+            let mut sum = 0_usize;
+            let fits = chosen.iter().take_while(|value| {
+                sum = sum.saturating_add(value.bytes);
+                sum <= node.queue.credit
+            });
+            let fits = fits.count();
+            if fits == 0 {
+                return Step::Poor;
+            }
+            chosen.truncate(fits);
+        }
+        self.limiter.begin(self.now.mono);
+        let mut rules: Vec<RuleId> = chosen.iter().map(|value| value.rule).collect();
+        rules.sort_unstable();
+        rules.dedup();
+        for rule in rules {
+            let bytes = sum(chosen.iter().filter(|value| value.rule == rule));
+            if self.limiter.ask_rule(rule, clamp(bytes)).is_err() {
+                chosen.retain(|value| value.rule != rule);
+            }
+        }
+        if chosen.is_empty() {
+            return Step::Done;
+        }
+        let bytes = sum(chosen.iter());
+        let buckets = node.queue.buckets.clone();
+        if self.limiter.ask_node(buckets.as_ref(), 1, clamp(bytes)).is_err() {
+            self.limiter.give_back();
+            return Step::NodeFull;
+        }
+        if self.limiter.ask_link(1, clamp(bytes)).is_err() {
+            self.limiter.give_back();
+            return Step::LinkFull;
+        }
+        node.queue.credit = node.queue.credit.saturating_sub(bytes);
+        left = left.saturating_add(all).saturating_sub(chosen.len());
+        self.tell_waiting(node, device, &chosen);
+        if let Some(state) = node.state_mut(device) {
+            state.holds = left > 0;
+        }
+        Step::Told
+    }
+
+    /// The values of an entity that wait and can be told, and how many others wait. Those that
+    /// don't cross any more are dropped.
+    fn waiting_values(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        class: Priority,
+    ) -> (Vec<Waiting>, usize) {
+        let mut chosen = Vec::new();
+        let mut left = 0_usize;
+        let mut lost = Vec::new();
+        let Some(parts) = node.parts(device) else { return (chosen, left) };
+        for (place, slot) in parts.state.layout.slots.iter().enumerate() {
+            let Some(held) = &slot.held else { continue };
+            let rule = match slot.verdict {
+                Verdict::Forward { rule } => rule,
+                Verdict::Drop { reason, rule } => {
+                    lost.push((place, (reason, rule)));
+                    continue;
+                }
+            };
+            let lacks_type = matches!(held.metric.value, Some(Value::Template(_)))
+                && !slot.definition.as_ref().is_some_and(|name| parts.told.contains(&**name));
+            if !slot.born || lacks_type || self.priority(rule) != class {
+                left = left.saturating_add(1);
+                continue;
+            }
+            let bytes = slot.name().len().saturating_add(held.metric.encoded_len());
+            chosen.push(Waiting { place, rule, bytes });
+        }
+        for (place, cause) in lost {
+            self.lose_held(parts.origin, parts.state, place, cause);
+        }
+        let next = parts.state.backlog.next;
+        let behind = chosen.partition_point(|value| value.place < next);
+        chosen.rotate_left(behind);
+        (chosen, left)
+    }
+
+    fn tell_waiting(&mut self, node: &mut Node, device: Option<&str>, values: &[Waiting]) {
+        let Some(parts) = node.parts(device) else { return };
+        let last = values.last().map_or(0, |value| value.place);
+        parts.state.backlog.next = last.saturating_add(1);
+        let mut items = Vec::with_capacity(values.len());
+        for Waiting { place, rule, .. } in values {
+            let Some(slot) = parts.state.layout.slot_mut(*place) else { continue };
+            let Some(held) = slot.held.take() else { continue };
+            let Held { metric, ticket } = *held;
+            slot.update(&metric);
+            items.push(Item {
+                slot: *place,
+                metric,
+                historical: false,
+                rule: *rule,
+                unborn: false,
+            });
+            if parts.state.backlog.tell(ticket) {
+                self.ledger.settle_waiting(parts.origin, 1, Fate::Forwarded);
+            }
+        }
+        let _ = self.journal_data(node, device, items, self.now.wall_ms, true);
+    }
+
+    fn priority(&self, rule: RuleId) -> Priority {
+        self.policy.rule(rule).map(|rule| rule.priority()).unwrap_or_default()
+    }
+}
+
+/// A value that waits and can be told.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    place: usize,
+    rule: RuleId,
+    bytes: usize,
+}
+
+/// The live nodes that hold something, from the one whose turn it is.
+fn ring(nodes: &[Node], next: usize) -> Vec<usize> {
+    let holds = |node: &Node| {
+        node.own.life == Life::Alive
+            && (node.own.holds || node.devices.values().any(|device| device.holds))
+    };
+    let holding = nodes.iter().enumerate().filter(|(_, node)| holds(node));
+    let mut ring: Vec<usize> = holding.map(|(index, _)| index).collect();
+    let behind = ring.partition_point(|index| *index < next);
+    ring.rotate_left(behind);
+    ring
+}
+
+fn set_waits(node: &mut Node, class: Priority, waits: bool) {
+    let [high, normal] = &mut node.queue.waits;
+    match class {
+        Priority::High => *high = waits,
+        Priority::Normal => *normal = waits,
+    }
+}
+
+fn sum<'a>(values: impl Iterator<Item = &'a Waiting>) -> usize {
+    values.fold(0, |sum, value| sum.saturating_add(value.bytes))
+}
+
+fn clamp(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+/// What the metrics take with their names, by which they cross.
+fn bytes<'a>(node: &Node, device: Option<&str>, items: impl Iterator<Item = &'a Item>) -> u32 {
+    let Some(state) = node.state(device) else { return 0 };
+    let of = |item: &Item| {
+        let name = state.layout.slot(item.slot).map_or(0, |slot| slot.name().len());
+        name.saturating_add(item.metric.encoded_len())
+    };
+    clamp(items.fold(0_usize, |sum, item| sum.saturating_add(of(item))))
+}

@@ -1,0 +1,99 @@
+//! Values that wait for a rate limit: at most one for each metric, the newest, and what became
+//! of the messages that brought them.
+//!
+//! A message of which nothing was told yet waits as long as one of its values does. The first of
+//! its values that is told makes it forwarded; if newer ones take the place of all of them, it
+//! is conflated. There are no more waiting messages than waiting values.
+
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+
+use foldhash::fast::RandomState;
+
+use crate::sparkplug::Metric;
+
+/// A value that waits for its turn.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    /// Without its name, which is the slot's.
+    pub(crate) metric: Metric,
+    /// The message that brought it.
+    pub(crate) ticket: Ticket,
+}
+
+/// A message of an entity that may wait. Never given twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Ticket(NonZeroU64);
+
+/// The messages of one entity that wait for rate limits.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Backlog {
+    /// How many values of each message still wait.
+    values: HashMap<Ticket, u32, RandomState>,
+    given: u64,
+    /// The place of the metric whose turn it is, where not all that wait have room.
+    pub(crate) next: usize,
+}
+
+impl Backlog {
+    /// A ticket for the next message.
+    pub(crate) fn ticket(&mut self) -> Ticket {
+        // 2^64 messages of one entity don't occur; the highest number would then be shared.
+        self.given = self.given.saturating_add(1);
+        Ticket(NonZeroU64::new(self.given).unwrap_or(NonZeroU64::MIN))
+    }
+
+    /// The message waits with so many `values`; nothing of it was told.
+    pub(crate) fn wait(&mut self, ticket: Ticket, values: u32) {
+        self.values.insert(ticket, values);
+    }
+
+    /// One of its values won't be told; whether that was the last of a waiting message.
+    #[must_use]
+    pub(crate) fn lose(&mut self, ticket: Ticket) -> bool {
+        let Some(values) = self.values.get_mut(&ticket) else { return false };
+        *values = values.saturating_sub(1);
+        let last = *values == 0;
+        if last {
+            self.values.remove(&ticket);
+        }
+        last
+    }
+
+    /// One of its values was told; whether the message waited for that.
+    #[must_use]
+    pub(crate) fn tell(&mut self, ticket: Ticket) -> bool {
+        self.values.remove(&ticket).is_some()
+    }
+
+    /// Ends the waiting of all; how many waited.
+    pub(crate) fn end(&mut self) -> u64 {
+        let waiting = self.waiting();
+        self.values.clear();
+        waiting
+    }
+
+    /// Messages that wait.
+    pub(crate) fn waiting(&self) -> u64 {
+        u64::try_from(self.values.len()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_ends_with_its_first_told_or_its_last_lost_value() {
+        let mut backlog = Backlog::default();
+        let (told, lost, passed) = (backlog.ticket(), backlog.ticket(), backlog.ticket());
+        backlog.wait(told, 3);
+        backlog.wait(lost, 2);
+        assert_eq!(backlog.waiting(), 2);
+        assert!(!backlog.lose(told) && backlog.tell(told) && !backlog.tell(told));
+        assert!(!backlog.lose(told), "it was forwarded");
+        assert!(!backlog.lose(lost) && backlog.lose(lost) && !backlog.lose(lost));
+        assert!(!backlog.lose(passed) && !backlog.tell(passed), "something of it was told at once");
+        assert_eq!(backlog.waiting(), 0);
+    }
+}

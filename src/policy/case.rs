@@ -1,0 +1,115 @@
+//! A case: an example of traffic in a policy file, with what is expected to become of it. What
+//! runs it is `sparkdiode policy test`; a relay reads cases and leaves them alone.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::sparkplug::{DataType, MetaData, PropertySet, Value};
+use crate::telemetry::Reason;
+
+/// One `[[case]]`.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub(super) name: String,
+    pub(super) about: Vec<String>,
+    pub(super) at_ms: u64,
+    pub(super) steps: Vec<Step>,
+    pub(super) path: PathBuf,
+    pub(super) line: usize,
+}
+
+impl Case {
+    /// Its name, unique in the policy.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The rules that it is about beside those that decide in it.
+    pub fn about(&self) -> &[String] {
+        &self.about
+    }
+
+    /// Wall clock at its start, in milliseconds since the epoch (UTC).
+    pub fn at_ms(&self) -> u64 {
+        self.at_ms
+    }
+
+    /// What happens, in order; at least one step.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The file that it stands in.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The line (from 1) at which it begins.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+}
+
+/// A message, or time that passes, and what is expected of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Time since the step before.
+    pub after: Duration,
+    /// The topic of the message; where nothing is sent, that of what is waited for.
+    pub topic: String,
+    /// Nothing is sent: only time passes.
+    pub waits: bool,
+    /// The broker had the message stored.
+    pub retain: bool,
+    pub probes: Vec<Probe>,
+    /// The line (from 1) at which it begins.
+    pub line: usize,
+}
+
+/// What is expected of one metric, or of the message as a whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probe {
+    /// `None`: the expectation is about the message.
+    pub metric: Option<Given>,
+    pub expected: Expected,
+    /// The line (from 1) at which it begins.
+    pub line: usize,
+}
+
+/// One metric as it is sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Given {
+    pub name: String,
+    pub datatype: DataType,
+    /// `None` is null.
+    pub value: Option<Value>,
+    pub properties: Option<PropertySet>,
+    pub metadata: Option<MetaData>,
+    /// How old its timestamp is; negative: it is of the future. `None`: it has no timestamp of
+    /// its own.
+    pub age_ms: Option<i64>,
+    /// Late data, which doesn't change the current value.
+    pub historical: bool,
+}
+
+/// What is expected.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expected {
+    /// It crosses; `rule`: by this rule.
+    Forward { rule: Option<String>, arrives: Arrives },
+    /// It doesn't cross; with the reason and the rule where they matter.
+    Drop { reason: Option<Reason>, rule: Option<String> },
+}
+
+/// What arrives on the other side; what is `None` may be anything.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Arrives {
+    pub value: Option<Value>,
+    /// As null, or not as null.
+    pub null: Option<bool>,
+    pub metric: Option<String>,
+    pub topic: Option<String>,
+    /// Exactly these properties, in any order.
+    pub properties: Option<Vec<String>>,
+    pub quality: Option<i64>,
+}

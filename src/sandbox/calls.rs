@@ -1,0 +1,267 @@
+//! The reviewed data: every system call that a sealed half may make, on which arguments, and
+//! why. What isn't here ends the process.
+//!
+//! The lists are for Linux on x86-64 and arm64, with glibc and musl. A call that nobody needs any
+//! more is taken out: `e2e::sealed` in the test suite runs every feature under the seal.
+
+use libc::{
+    AF_INET, AF_INET6, AF_UNIX, AT_FDCWD, CLONE_CHILD_CLEARTID, CLONE_FILES, CLONE_FS,
+    CLONE_PARENT_SETTID, CLONE_SETTLS, CLONE_SIGHAND, CLONE_SYSVSEM, CLONE_THREAD, CLONE_VM,
+    FUTEX_CLOCK_REALTIME, FUTEX_PRIVATE_FLAG, FUTEX_WAIT, FUTEX_WAIT_BITSET, FUTEX_WAKE,
+    IPPROTO_TCP, MADV_DONTNEED, MADV_FREE, MAP_ANONYMOUS, MAP_NORESERVE, MAP_PRIVATE, MAP_STACK,
+    O_ASYNC, O_DIRECT, O_PATH, PR_SET_NAME, PROT_EXEC, SIGABRT, SO_ERROR, SOCK_CLOEXEC, SOCK_DGRAM,
+    SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET, TCP_NODELAY,
+};
+
+use super::profile::{Argument, Call, Form, Need};
+
+/// The bit of `O_TMPFILE` that is not `O_DIRECTORY`.
+const O_TMPFILE_BIT: libc::c_int = libc::O_TMPFILE & !libc::O_DIRECTORY;
+/// musl still passes it; the kernel ignores it.
+const CLONE_DETACHED: u64 = 0x0040_0000;
+/// Guard pages of a thread's stack (Linux 6.13, glibc 2.42).
+const MADV_GUARD_INSTALL: libc::c_int = 102;
+/// What a new thread of this process is made with, and a new process is not.
+const THREAD: u64 = (CLONE_VM
+    | CLONE_FS
+    | CLONE_FILES
+    | CLONE_SIGHAND
+    | CLONE_THREAD
+    | CLONE_SYSVSEM
+    | CLONE_SETTLS
+    | CLONE_PARENT_SETTID
+    | CLONE_CHILD_CLEARTID) as u64;
+/// May come with a socket's type.
+const SOCKET_FLAGS: libc::c_int = SOCK_NONBLOCK | SOCK_CLOEXEC;
+/// May come with a futex operation.
+const FUTEX_FLAGS: libc::c_int = FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME;
+
+macro_rules! any {
+    ($constant:ident, $because:literal) => {
+        Call::any(stringify!($constant), libc::$constant, $because)
+    };
+}
+macro_rules! with {
+    ($constant:ident, [$($form:expr),+ $(,)?], $because:literal) => {
+        Call::with(stringify!($constant), libc::$constant, &[$($form),+], $because)
+    };
+}
+macro_rules! form {
+    ($says:literal, $($argument:expr),+ $(,)?) => {
+        Form::of($says, &[$($argument),+])
+    };
+}
+
+/// Both profiles, by what the calls are for.
+pub static CALLS: &[(&str, &[Call])] = &[
+    ("memory", MEMORY),
+    ("threads, time and signals", PROCESS),
+    ("network", NETWORK),
+    ("files", FILES),
+];
+
+static MEMORY: &[Call] = &[
+    any!(SYS_brk, "the allocator"),
+    with!(
+        SYS_mmap,
+        [form!(
+            "anonymous and private, not executable",
+            Argument::without(2, PROT_EXEC),
+            Argument::is_but(3, MAP_ANONYMOUS | MAP_PRIVATE, MAP_NORESERVE | MAP_STACK),
+        )],
+        "the allocator, and stacks of threads"
+    ),
+    any!(SYS_munmap, "the allocator, and stacks of threads"),
+    any!(SYS_mremap, "the allocator, for large buffers that grow"),
+    with!(
+        SYS_mprotect,
+        [form!("not executable", Argument::without(2, PROT_EXEC))],
+        "the allocator, and guard pages of stacks"
+    ),
+    with!(
+        SYS_madvise,
+        [
+            form!("MADV_DONTNEED", Argument::is(2, MADV_DONTNEED)),
+            form!("MADV_FREE", Argument::is(2, MADV_FREE)),
+            form!("MADV_GUARD_INSTALL", Argument::is(2, MADV_GUARD_INSTALL)),
+        ],
+        "the allocator gives memory back; guard pages of stacks"
+    ),
+];
+
+static PROCESS: &[Call] = &[
+    with!(
+        SYS_clone,
+        [form!("a thread of this process", Argument::is_long_but(0, THREAD, CLONE_DETACHED))],
+        "worker, mirror and log threads"
+    ),
+    any!(SYS_set_robust_list, "the C library, for a new thread"),
+    any!(SYS_rseq, "the C library, for a new thread"),
+    any!(SYS_gettid, "the C library, for a new thread; panics"),
+    any!(SYS_getpid, "panics"),
+    any!(SYS_sched_getaffinity, "the C library looks at a new thread's stack"),
+    with!(SYS_prctl, [form!("PR_SET_NAME", Argument::is(0, PR_SET_NAME))], "names of threads"),
+    any!(SYS_exit, "the end of a thread"),
+    any!(SYS_exit_group, "the end of the process"),
+    with!(
+        SYS_futex,
+        [
+            form!("FUTEX_WAIT", Argument::is_but(1, FUTEX_WAIT, FUTEX_FLAGS)),
+            form!("FUTEX_WAKE", Argument::is_but(1, FUTEX_WAKE, FUTEX_FLAGS)),
+            form!("FUTEX_WAIT_BITSET", Argument::is_but(1, FUTEX_WAIT_BITSET, FUTEX_FLAGS)),
+        ],
+        "locks and channels between threads"
+    ),
+    any!(SYS_sched_yield, "channels between threads"),
+    any!(SYS_clock_gettime, "time, where the kernel's page for it isn't mapped"),
+    any!(SYS_clock_nanosleep, "pauses of the worker and the driver"),
+    any!(SYS_nanosleep, "the same with musl"),
+    any!(SYS_restart_syscall, "the kernel goes on with a pause after SIGCONT"),
+    any!(SYS_getrandom, "TLS, seeds of hash tables, jitter of pauses"),
+    any!(SYS_rt_sigaction, "handlers of SIGTERM, SIGINT and SIGHUP"),
+    any!(SYS_rt_sigprocmask, "the C library, for a new thread"),
+    any!(SYS_rt_sigreturn, "return from a signal handler"),
+    any!(SYS_sigaltstack, "a new thread's stack for overflow messages"),
+    with!(
+        SYS_tgkill,
+        [form!("SIGABRT to this process", Argument::is_own_pid(0), Argument::is(2, SIGABRT))],
+        "a panic aborts the process"
+    ),
+];
+
+static NETWORK: &[Call] = &[
+    with!(
+        SYS_socket,
+        [
+            form!(
+                "AF_INET, SOCK_STREAM",
+                Argument::is(0, AF_INET),
+                Argument::is_but(1, SOCK_STREAM, SOCKET_FLAGS),
+                Argument::is(2, 0),
+            ),
+            form!(
+                "AF_INET6, SOCK_STREAM",
+                Argument::is(0, AF_INET6),
+                Argument::is_but(1, SOCK_STREAM, SOCKET_FLAGS),
+                Argument::is(2, 0),
+            ),
+        ],
+        "TCP connections to the broker and to syslog servers"
+    ),
+    any!(SYS_connect, "the same; Landlock bounds the ports"),
+    with!(
+        SYS_getsockopt,
+        [form!("SO_ERROR", Argument::is(1, SOL_SOCKET), Argument::is(2, SO_ERROR))],
+        "whether a connection was made"
+    ),
+    with!(
+        SYS_setsockopt,
+        [form!("TCP_NODELAY", Argument::is(1, IPPROTO_TCP), Argument::is(2, TCP_NODELAY))],
+        "small packets go out at once"
+    ),
+    any!(SYS_getpeername, "whether a connection was made"),
+    any!(SYS_recvfrom, "reading from connections"),
+    with!(
+        SYS_sendto,
+        [form!("without an address", Argument::is_long(4, 0))],
+        "writing to connections"
+    ),
+    any!(SYS_writev, "writing to connections; stderr"),
+    any!(SYS_shutdown, "ending connections"),
+    any!(SYS_epoll_ctl, "waiting for the network"),
+    #[cfg(target_arch = "x86_64")]
+    any!(SYS_epoll_wait, "waiting for the network"),
+    any!(SYS_epoll_pwait, "the same on arm64 and with musl"),
+    with!(
+        SYS_socket,
+        [
+            form!(
+                "AF_INET, SOCK_DGRAM",
+                Argument::is(0, AF_INET),
+                Argument::is_but(1, SOCK_DGRAM, SOCKET_FLAGS),
+            ),
+            form!(
+                "AF_INET6, SOCK_DGRAM",
+                Argument::is(0, AF_INET6),
+                Argument::is_but(1, SOCK_DGRAM, SOCKET_FLAGS),
+            ),
+        ],
+        "syslog over UDP"
+    )
+    .only_for(Need::SyslogUdp),
+    with!(
+        SYS_socket,
+        [form!(
+            "AF_UNIX, SOCK_DGRAM",
+            Argument::is(0, AF_UNIX),
+            Argument::is_but(1, SOCK_DGRAM, SOCKET_FLAGS),
+        )],
+        "the local syslog daemon comes back with another socket after a restart"
+    )
+    .only_for(Need::UnixDatagrams),
+];
+
+static FILES: &[Call] = &[
+    with!(
+        SYS_openat,
+        [form!(
+            "by path; no O_TMPFILE, O_PATH, O_DIRECT, O_ASYNC",
+            Argument::is(0, AT_FDCWD),
+            Argument::without(2, O_TMPFILE_BIT | O_PATH | O_DIRECT | O_ASYNC),
+        )],
+        "journal, own state, policies and passwords; Landlock bounds the paths"
+    ),
+    #[cfg(target_arch = "x86_64")]
+    with!(
+        SYS_open,
+        [form!(
+            "no O_TMPFILE, O_PATH, O_DIRECT, O_ASYNC",
+            Argument::without(1, O_TMPFILE_BIT | O_PATH | O_DIRECT | O_ASYNC),
+        )],
+        "the same with musl"
+    ),
+    any!(SYS_close, "files and connections"),
+    any!(SYS_read, "files; wake-ups"),
+    any!(SYS_pread64, "segments of the journal"),
+    any!(SYS_write, "own state; stderr; wake-ups"),
+    any!(SYS_pwrite64, "segments of the journal").ot(),
+    any!(SYS_lseek, "the size of a file that is read"),
+    any!(SYS_statx, "sizes and kinds of files"),
+    any!(SYS_newfstatat, "the same with musl, and of directories"),
+    any!(SYS_fstat, "the same"),
+    any!(SYS_getdents64, "segments of the journal, directories of policies"),
+    any!(SYS_fsync, "own state survives a loss of power"),
+    any!(SYS_fdatasync, "durability = \"power\"").ot(),
+    any!(SYS_ftruncate, "what an append left when the disk was full").ot(),
+    any!(SYS_fchmod, "segments are readable for the readers' group whatever the umask").ot(),
+    #[cfg(target_arch = "x86_64")]
+    any!(SYS_rename, "own state is replaced as a whole; a segment gets its name"),
+    #[cfg(target_arch = "aarch64")]
+    any!(SYS_renameat, "own state is replaced as a whole; a segment gets its name"),
+    #[cfg(target_arch = "x86_64")]
+    any!(SYS_unlink, "retention of the journal").ot(),
+    #[cfg(target_arch = "aarch64")]
+    any!(SYS_unlinkat, "retention of the journal").ot(),
+    with!(
+        SYS_flock,
+        [form!("LOCK_UN", Argument::is(1, libc::LOCK_UN))],
+        "the claim on the journal ends with the writer"
+    )
+    .ot(),
+    with!(
+        SYS_fcntl,
+        [
+            form!("F_GETFD", Argument::is(1, libc::F_GETFD)),
+            form!("F_SETFD", Argument::is(1, libc::F_SETFD)),
+            form!("F_GETFL", Argument::is(1, libc::F_GETFL)),
+        ],
+        "musl marks a directory close-on-exec; debug builds check a descriptor before closing it"
+    ),
+];
+
+/// Calls that libraries try and do without: they get `ENOSYS` instead of the end.
+pub(super) static REFUSED: &[(&str, libc::c_long, &str)] = &[(
+    "clone3",
+    libc::SYS_clone3,
+    "its flags can't be seen by a filter; the C library goes on with `clone`",
+)];

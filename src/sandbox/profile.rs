@@ -1,0 +1,183 @@
+//! What a profile is made of: system calls, conditions on their arguments, and reasons.
+
+use std::fmt;
+
+use super::Role;
+
+/// A system call that a sealed half may make.
+#[derive(Debug)]
+pub struct Call {
+    /// As the kernel calls it, with the `SYS_` of its constant.
+    constant: &'static str,
+    pub(super) number: i64,
+    /// Who needs it.
+    who: Who,
+    /// Needed only where the configuration asks for this.
+    only_for: Option<Need>,
+    /// Empty: whatever its arguments are. Otherwise one of these must describe them.
+    pub(super) forms: &'static [Form],
+    /// Why it is needed.
+    pub because: &'static str,
+}
+
+/// One way in which a call may be made: all of these arguments are as they must be.
+#[derive(Debug)]
+pub struct Form {
+    /// In words.
+    pub says: &'static str,
+    pub(super) arguments: &'static [Argument],
+}
+
+/// A condition on one argument.
+#[derive(Debug)]
+pub(super) struct Argument {
+    pub(super) index: u8,
+    pub(super) width: Width,
+    pub(super) must: Must,
+}
+
+/// How much of an argument the kernel looks at.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Width {
+    /// `int` and `unsigned int`: what is above 32 bits is ignored by the kernel too.
+    Int,
+    /// `long`, `size_t` and pointers.
+    Long,
+}
+
+/// What an argument must be.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Must {
+    /// Equal to this.
+    Be(u64),
+    /// Equal to this under a mask.
+    Match { mask: u64, value: u64 },
+    /// The identifier of this very process.
+    BeOwnPid,
+}
+
+/// Roles that need a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    Both,
+    Ot,
+}
+
+/// What a configuration can ask for beyond the usual.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// Datagrams to syslog servers.
+    SyslogUdp,
+    /// The local syslog socket, or the service manager's.
+    UnixDatagrams,
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Need::SyslogUdp => "syslog over UDP",
+            Need::UnixDatagrams => "local syslog or the service manager's socket",
+        })
+    }
+}
+
+impl Call {
+    /// Any arguments.
+    pub(super) const fn any(
+        constant: &'static str,
+        number: libc::c_long,
+        because: &'static str,
+    ) -> Call {
+        Call::with(constant, number, &[], because)
+    }
+
+    /// Arguments of one of these forms.
+    pub(super) const fn with(
+        constant: &'static str,
+        number: libc::c_long,
+        forms: &'static [Form],
+        because: &'static str,
+    ) -> Call {
+        Call { constant, number, who: Who::Both, only_for: None, forms, because }
+    }
+
+    /// For the OT half alone.
+    pub(super) const fn ot(mut self) -> Call {
+        self.who = Who::Ot;
+        self
+    }
+
+    /// Where the configuration asks for `need` alone.
+    pub(super) const fn only_for(mut self, need: Need) -> Call {
+        self.only_for = Some(need);
+        self
+    }
+
+    /// As the kernel calls it.
+    pub fn name(&self) -> &'static str {
+        self.constant.strip_prefix("SYS_").unwrap_or(self.constant)
+    }
+
+    /// What in the configuration it depends on.
+    pub fn need(&self) -> Option<Need> {
+        self.only_for
+    }
+
+    /// The ways in which it may be made; empty: any.
+    pub fn forms(&self) -> &'static [Form] {
+        self.forms
+    }
+
+    /// Whether it is in the profile of this role.
+    pub fn is_for(&self, role: Role) -> bool {
+        match self.who {
+            Who::Both => true,
+            Who::Ot => role == Role::Ot,
+        }
+    }
+
+    /// Whether it is in the profile of this role under a configuration with these needs.
+    pub(super) fn is_granted(&self, role: Role, needs: &[Need]) -> bool {
+        self.is_for(role) && self.only_for.is_none_or(|need| needs.contains(&need))
+    }
+}
+
+impl Form {
+    pub(super) const fn of(says: &'static str, arguments: &'static [Argument]) -> Form {
+        Form { says, arguments }
+    }
+}
+
+impl Argument {
+    /// An `int` that is `value`.
+    pub(super) const fn is(index: u8, value: libc::c_int) -> Argument {
+        Argument { index, width: Width::Int, must: Must::Be(value as u32 as u64) }
+    }
+
+    /// A `long` or pointer that is `value`.
+    pub(super) const fn is_long(index: u8, value: u64) -> Argument {
+        Argument { index, width: Width::Long, must: Must::Be(value) }
+    }
+
+    /// An `int` without these bits.
+    pub(super) const fn without(index: u8, bits: libc::c_int) -> Argument {
+        let must = Must::Match { mask: bits as u32 as u64, value: 0 };
+        Argument { index, width: Width::Int, must }
+    }
+
+    /// An `int` that is `value` where `optional` bits don't count.
+    pub(super) const fn is_but(index: u8, value: libc::c_int, optional: libc::c_int) -> Argument {
+        let must = Must::Match { mask: !optional as u32 as u64, value: value as u32 as u64 };
+        Argument { index, width: Width::Int, must }
+    }
+
+    /// A `long` that is `value` where `optional` bits don't count.
+    pub(super) const fn is_long_but(index: u8, value: u64, optional: u64) -> Argument {
+        Argument { index, width: Width::Long, must: Must::Match { mask: !optional, value } }
+    }
+
+    /// The identifier of this process.
+    pub(super) const fn is_own_pid(index: u8) -> Argument {
+        Argument { index, width: Width::Int, must: Must::BeOwnPid }
+    }
+}

@@ -26,6 +26,7 @@
 //! | [`it`] | mirror (sans-IO), sessions, cursor, backfill; can't write a journal |
 //! | [`rehearsal`] | policies tried on given traffic, through the OT half's pipeline |
 //! | [`config`] | configuration files: raw (serde) to typed, diagnostics |
+//! | [`signature`] | leaf: signed policies: keys, manifest, verification |
 //! | [`capture`] | leaf: recordings of real traffic for the policy tools |
 //! | [`broker`], [`state`] | leaves: how to reach a broker; a half's own state directory |
 //! | [`sandbox`] | what a half gives up before it connects; the only `unsafe` code |
@@ -47,6 +48,7 @@ pub mod ot;
 pub mod policy;
 pub mod rehearsal;
 pub mod sandbox;
+pub mod signature;
 pub mod sparkplug;
 pub mod state;
 pub mod telemetry;

@@ -32,7 +32,8 @@ pub struct StateFile {
 pub enum Stored<T> {
     /// There is none: the first start.
     Absent,
-    /// It was damaged and is now beside its old place, under this name.
+    /// It was damaged and is now beside its old place, under this name; [`StateDir::peek`] leaves
+    /// it in its place.
     Damaged {
         moved_to: PathBuf,
     },
@@ -79,6 +80,11 @@ impl StateDir {
         }
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What was stored last. A damaged file is moved aside.
     ///
     /// # Errors
@@ -98,6 +104,26 @@ impl StateDir {
         let moved_to = self.path.join(format!("{}.damaged", file.name));
         fs::rename(&path, &moved_to).map_err(os("move aside", &path))?;
         Ok(Stored::Damaged { moved_to })
+    }
+
+    /// What is stored in the directory at `path`, for somebody who only looks: nothing is
+    /// claimed, and a damaged file stays where it is.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub fn peek<T: Message + Default>(
+        path: &Path,
+        file: StateFile,
+    ) -> Result<Stored<T>, StateError> {
+        let path = path.join(file.name);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(match parse(file.magic, &bytes) {
+                Some(stored) => Stored::Found(stored),
+                None => Stored::Damaged { moved_to: path },
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Stored::Absent),
+            Err(source) => Err(os("read", &path)(source)),
+        }
     }
 
     /// Replaces what is stored; after `Ok` it survives a loss of power.

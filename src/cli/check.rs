@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use toml::de::{DeTable, DeValue};
 
+use super::policy_source::{Compared, look};
 use super::report::{self, counted};
 use super::{Exit, Failure, half};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile};
@@ -16,6 +17,7 @@ use crate::config::{
 };
 use crate::policy::{Action, Policy};
 use crate::sandbox::{Layer, UserSpec};
+use crate::signature::{Requirement, Signed};
 use crate::telemetry::escape;
 
 /// The certificates topics, to which the OT half subscribes whatever the policy says: they
@@ -60,7 +62,10 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                 Ok((config, found)) => {
                     warnings.extend(found);
                     describe_ot(&mut text, path, &config);
-                    policy(&mut text, &config.policy_paths, true, &mut warnings, &mut errors);
+                    let signed =
+                        config.require_signature.as_ref().map(|one| (one, &*config.state_dir));
+                    let paths = &config.policy_paths;
+                    policy(&mut text, paths, signed, true, &mut warnings, &mut errors);
                     halves.0 = Some((path, config));
                 }
                 Err(problems) => errors.extend(problems),
@@ -70,7 +75,10 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                     warnings.extend(found);
                     describe_it(&mut text, path, &config);
                     if !config.policy_paths.is_empty() {
-                        policy(&mut text, &config.policy_paths, false, &mut warnings, &mut errors);
+                        let signed =
+                            config.require_signature.as_ref().map(|one| (one, &*config.state_dir));
+                        let paths = &config.policy_paths;
+                        policy(&mut text, paths, signed, false, &mut warnings, &mut errors);
                     }
                     halves.1 = Some((path, config));
                 }
@@ -80,7 +88,7 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
         }
     }
     if !policy_paths.is_empty() {
-        policy(&mut text, &policy_paths, true, &mut warnings, &mut errors);
+        policy(&mut text, &policy_paths, None, true, &mut warnings, &mut errors);
     }
     if let (Some((ot_path, ot)), Some((it_path, it))) = &halves {
         compare(ot_path, ot, it_path, it, &mut warnings);
@@ -302,18 +310,25 @@ fn describe_connection(text: &mut String, broker: &BrokerConfig) {
     }
 }
 
-/// Describes the policy in `paths`; `subscribing`: as the OT half uses it.
+/// Describes the policy in `paths`; `signed`: whose signatures it needs, and the state directory
+/// of the half; `subscribing`: as the OT half uses it.
 fn policy(
     text: &mut String,
     paths: &[PathBuf],
+    signed: Option<(&Requirement, &Path)>,
     subscribing: bool,
     warnings: &mut Diagnostics,
     errors: &mut Diagnostics,
 ) {
-    let policy = match half::read_policy(paths) {
-        Ok((policy, found)) => {
+    let read = match signed {
+        None => half::read_policy(paths).map(|(policy, found)| (policy, found, None)),
+        Some((requirement, state_dir)) => look(paths, requirement, state_dir)
+            .map(|(policy, found, compared)| (policy, found, Some((requirement, compared)))),
+    };
+    let (policy, signed) = match read {
+        Ok((policy, found, signed)) => {
             warnings.extend(found);
-            policy
+            (policy, signed)
         }
         Err(problems) => return errors.extend(problems),
     };
@@ -327,6 +342,9 @@ fn policy(
             policy.digest()
         ),
     );
+    if let (Some(found), Some((requirement, compared))) = (policy.signed(), signed) {
+        describe_signature(text, found, requirement, &compared);
+    }
     if subscribing {
         line(text, "  subscribes to");
         for filter in policy.subscriptions() {
@@ -338,6 +356,31 @@ fn policy(
     describe_rules(text, &policy, Action::Deny, "denies, whatever is forwarded");
     line(text, "  never crosses: commands, STATE, unknown message types, other namespaces,");
     line(text, "    and everything that no rule forwards");
+}
+
+fn describe_signature(
+    text: &mut String,
+    signed: &Signed,
+    requirement: &Requirement,
+    compared: &Compared,
+) {
+    let Requirement { keys, threshold, .. } = requirement;
+    let against = match compared {
+        Compared::With(version) => format!("the highest in force so far is {version}"),
+        Compared::Nothing => "none was in force so far".to_owned(),
+        Compared::Unknown(why) => format!("NOT COMPARED with the one in force: {why}"),
+    };
+    line(
+        text,
+        &format!("  signed as version {} at {}; {against}", signed.version, escape(&signed.at)),
+    );
+    line(
+        text,
+        &format!("    by {} of {}, {threshold} required:", signed.signers.len(), keys.len()),
+    );
+    for signer in &signed.signers {
+        line(text, &format!("    {}", escape(signer)));
+    }
 }
 
 fn describe_rules(text: &mut String, policy: &Policy, action: Action, title: &str) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use clap::Args;
 
+use super::policy_source::ClaimedSource;
 use super::{Exit, Failure};
 use crate::broker::{BrokerSettings, Credentials, TlsSettings};
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
@@ -16,6 +17,7 @@ use crate::config::{self, Address, BrokerConfig, SandboxConfig, StatusConfig, po
 use crate::event;
 use crate::policy::Policy;
 use crate::sandbox::{Confined, Demoted, Grants, Identity, Owned, Role, SandboxError, Start};
+use crate::signature::Signed;
 use crate::telemetry::Notifier;
 use crate::telemetry::logging::{self, Logging};
 use crate::telemetry::status::{ReportError, StatusSettings};
@@ -58,7 +60,13 @@ pub(super) fn start_log(logging: &mut Logging) -> Result<(), Failure> {
 
 /// Tells a policy that comes into force with the start.
 pub(super) fn tell_policy(policy: &Policy) {
-    event!(PolicyLoaded, policy = policy.digest(), rules = policy.rules().len());
+    event!(
+        PolicyLoaded,
+        policy = policy.digest(),
+        rules = policy.rules().len(),
+        version = policy.signed().map(|signed| signed.version),
+        signers = policy.signed().map(Signed::names)
+    );
 }
 
 /// Tells how a half ended, and makes a failure of an error.
@@ -87,8 +95,8 @@ pub(super) fn read_policy(paths: &[PathBuf]) -> Result<(Policy, Diagnostics), Di
 }
 
 /// Reads the policy again, for a half that is running: what is wrong comes in one line.
-pub(super) fn read_policy_again(paths: &[PathBuf]) -> Result<Policy, String> {
-    match read_policy(paths) {
+pub(super) fn read_policy_again(source: &ClaimedSource) -> Result<Policy, String> {
+    match source.read() {
         Ok((policy, warnings)) => {
             for warning in warnings {
                 event!(ConfigWarning, place = place(&warning), problem = warning.title);
@@ -236,7 +244,7 @@ pub(super) fn grants(broker: &BrokerConfig, policies: &[PathBuf], state: &Path) 
 
 /// A file is replaced by renaming another one onto it: what must be readable then is its
 /// directory.
-fn replaceable(path: &Path) -> PathBuf {
+pub(super) fn replaceable(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !path.is_dir() && parent != Path::new("") => parent.to_owned(),
         Some(_) if !path.is_dir() => PathBuf::from("."),
@@ -296,6 +304,7 @@ fn place(problem: &Diagnostic) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::policy_source::PolicySource;
     use super::*;
 
     #[test]
@@ -303,7 +312,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.toml");
         std::fs::write(&path, "[[rule]]\nname = 1\n[[rool]]\n").unwrap();
-        let line = read_policy_again(&[path]).unwrap_err();
+        let source = PolicySource::new(vec![path], None, directory.path());
+        let (policy, _) = Policy::parse(&[]).unwrap();
+        let line = read_policy_again(&source.claim(&policy).unwrap()).unwrap_err();
         assert!(line.contains("a.toml:2:"), "{line}");
         assert!(!line.contains('\n'), "{line}");
     }

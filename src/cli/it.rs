@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use clap::Args;
 
 use super::half::{self, HalfArgs};
+use super::policy_source::PolicySource;
 use super::{Exit, Failure};
 use crate::config::{self, BrokerConfig, DataQos, ItConfig, MirrorConfig};
 use crate::it::mirror::{self, MirrorSettings, Qos};
@@ -31,7 +32,7 @@ pub(super) struct ItArgs {
 pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
     let start = half::start(Role::It)?;
     let (config, mut warnings) = ItConfig::load(&arguments.half.config)?;
-    let policy = read_policy_copy(&config, &mut warnings)?;
+    let copy = read_policy_copy(&config, &mut warnings)?;
     let broker = half::broker_settings(&config.broker, config.client_id_prefix)?;
     let mut logging = half::begin("it", &arguments.half, warnings)?;
     let notifier = half::notifier()?;
@@ -42,6 +43,14 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
     let mut grants = half::grants(&config.broker, &config.policy_paths, &config.state_dir);
     grants.read.push(config.journal_path.clone());
     grants.write.extend(config.status.textfile_directory());
+    let policy: Option<(Policy, PolicyLoader)> = match copy {
+        Some((policy, source)) => {
+            grants.read.extend(source.signature().map(half::replaceable));
+            let source = source.claim(&policy)?;
+            Some((policy, Box::new(move || half::read_policy_again(&source))))
+        }
+        None => None,
+    };
     grants.descriptors = RESERVE.saturating_add(config.mirror.max_nodes as u64);
     let status = half::status_settings(config.status, &config.broker, &broker);
     if let Some((policy, _)) = &policy {
@@ -80,15 +89,15 @@ fn exit(error: &ItError) -> Exit {
 fn read_policy_copy(
     config: &ItConfig,
     warnings: &mut config::Diagnostics,
-) -> Result<Option<(Policy, PolicyLoader)>, Failure> {
+) -> Result<Option<(Policy, PolicySource)>, Failure> {
     if config.policy_paths.is_empty() {
         return Ok(None);
     }
-    let (policy, found) = half::read_policy(&config.policy_paths)?;
-    warnings.extend(found);
     let paths = config.policy_paths.clone();
-    let again: PolicyLoader = Box::new(move || half::read_policy_again(&paths));
-    Ok(Some((policy, again)))
+    let source = PolicySource::new(paths, config.require_signature.clone(), &config.state_dir);
+    let (policy, found) = source.read()?;
+    warnings.extend(found);
+    Ok(Some((policy, source)))
 }
 
 fn mirror_settings(mirror: MirrorConfig, backfill: bool, broker: &BrokerConfig) -> MirrorSettings {

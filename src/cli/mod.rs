@@ -12,6 +12,7 @@ mod journal;
 mod lab_certs;
 mod ot;
 mod policy;
+mod policy_source;
 #[cfg(feature = "reference")]
 mod reference;
 pub mod report;

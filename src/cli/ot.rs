@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::half::{self, HalfArgs};
+use super::policy_source::PolicySource;
 use super::{Exit, Failure};
 use crate::config::{self, JournalConfig, OtConfig};
 use crate::journal::{Durability, WriterOptions};
@@ -28,7 +29,9 @@ pub(super) struct OtArgs {
 pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     let start = half::start(Role::Ot)?;
     let (config, mut warnings) = OtConfig::load(&arguments.half.config)?;
-    let (policy, found) = half::read_policy(&config.policy_paths)?;
+    let paths = config.policy_paths.clone();
+    let source = PolicySource::new(paths, config.require_signature, &config.state_dir);
+    let (policy, found) = source.read()?;
     warnings.extend(found);
     let broker = half::broker_settings(&config.broker, config.client_id)?;
     let mut logging = half::begin("ot", &arguments.half, warnings)?;
@@ -38,11 +41,12 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     owned.push(Owned { what: "journal", path: config.journal.path.clone() });
     let demoted = half::demote(start, &config.sandbox, &owned)?;
     let mut grants = half::grants(&config.broker, &config.policy_paths, &config.state_dir);
+    grants.read.extend(source.signature().map(half::replaceable));
     grants.write.push(config.journal.path.clone());
     grants.write.extend(config.status.textfile_directory());
     grants.descriptors = DESCRIPTORS;
     let status = half::status_settings(config.status, &config.broker, &broker);
-    let paths = config.policy_paths;
+    let source = source.claim(&policy)?;
     let settings = Settings {
         pipeline: PipelineSettings {
             source: config.name.clone(),
@@ -57,7 +61,7 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
         broker,
         state_dir: config.state_dir,
         policy,
-        policy_loader: Box::new(move || half::read_policy_again(&paths)),
+        policy_loader: Box::new(move || half::read_policy_again(&source)),
         status,
         notifier,
     };

@@ -1,6 +1,7 @@
-//! `sparkdiode policy`: the tools that make a policy, try it, explain it and compare it.
+//! `sparkdiode policy`: the tools that make a policy, try it, explain it, compare it and sign it.
 
 mod paint;
+mod sign;
 mod test;
 
 use std::path::PathBuf;
@@ -11,10 +12,10 @@ use super::{Exit, Failure, half, report};
 use crate::config::diagnostic::Diagnostics;
 use crate::policy::Policy;
 
-/// Try a policy before it is live: test it, have it explained, compare it.
+/// Make a policy, try it before it is live, and sign it.
 ///
-/// A policy is a file, or several files and directories together. None of these commands needs
-/// a broker, a configuration or a running relay, and none changes a file.
+/// A policy is a file, or several files and directories together. None of these commands changes a
+/// policy file or disturbs a relay that runs.
 #[derive(Debug, Args)]
 #[command(
     arg_required_else_help = true,
@@ -31,12 +32,18 @@ pub(super) struct PolicyArgs {
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
     Test(test::TestArgs),
+    Keygen(sign::KeygenArgs),
+    Sign(sign::SignArgs),
+    Verify(sign::VerifyArgs),
 }
 
 /// Does what the arguments say.
 pub(super) fn run(arguments: &PolicyArgs) -> Result<Exit, Failure> {
     match &arguments.command {
         PolicyCommand::Test(arguments) => test::run(arguments),
+        PolicyCommand::Keygen(arguments) => sign::keygen(arguments),
+        PolicyCommand::Sign(arguments) => sign::sign(arguments),
+        PolicyCommand::Verify(arguments) => sign::verify(arguments),
     }
 }
 

@@ -70,6 +70,12 @@ impl FileError {
         }
     }
 
+    /// Whether there is no such file.
+    pub fn is_not_found(&self) -> bool {
+        let not_found = |source: &io::Error| source.kind() == io::ErrorKind::NotFound;
+        matches!(self, FileError::Os { source, .. } if not_found(source))
+    }
+
     /// Whether the operating system refused, as opposed to the content being wrong.
     pub fn is_os_error(&self) -> bool {
         matches!(self, FileError::Os { .. })

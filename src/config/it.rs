@@ -12,7 +12,8 @@ use super::journal::{self, RawJournalSource};
 use super::reader::{Environment, Reader, Section, code};
 use super::sandbox::{RawSandbox, SandboxConfig};
 use super::status::{RawMetrics, RawStatus, StatusConfig};
-use super::{BrokerConfig, RawPolicies, RawState, read_policies, read_state};
+use super::{BrokerConfig, Policies, RawPolicies, RawState, read_policies, read_state};
+use crate::signature::Requirement;
 
 /// `client-id-prefix`: each mirrored edge node has an MQTT session of its own; this begins its
 /// client identifier.
@@ -49,6 +50,8 @@ pub struct ItConfig {
     pub state_dir: PathBuf,
     /// A copy of the policy, against which frames are checked again. Empty: no copy.
     pub policy_paths: Vec<PathBuf>,
+    /// Whose signatures that copy needs; `None`: nobody's.
+    pub require_signature: Option<Requirement>,
     pub mirror: MirrorConfig,
     pub backfill: BackfillConfig,
     pub status: StatusConfig,
@@ -191,12 +194,12 @@ impl ItConfig {
             reader.word("first-start", source.first_start.as_ref(), &words, FirstStart::Oldest);
         let (section, state) = Section::of("state", raw.state);
         let state_dir = read_state(reader, &section, state, "\"/var/lib/sparkdiode/it\"");
-        let policy_paths = match raw.policies {
+        let policies = match raw.policies {
             Some(policies) => {
                 let (section, policies) = Section::of("policies", Some(policies));
-                read_policies(reader, &section, policies)
+                read_policies(reader, &section, policies, None)
             }
-            None => Some(Vec::new()),
+            None => Some(Policies::default()),
         };
         let (_, mirror) = Section::of("mirror", raw.mirror);
         let mirror = MirrorConfig::read(reader, mirror);
@@ -208,6 +211,7 @@ impl ItConfig {
             DEFAULT_BACKFILL_MESSAGES_PER_S,
         );
         let status = StatusConfig::read(reader, raw.status, raw.metrics);
+        let policies = policies?;
         let (_, sandbox) = Section::of("sandbox", raw.sandbox);
         let sandbox = SandboxConfig::read(reader, sandbox);
         Some(ItConfig {
@@ -216,7 +220,8 @@ impl ItConfig {
             journal_path: journal_path?,
             first_start,
             state_dir: state_dir?,
-            policy_paths: policy_paths?,
+            policy_paths: policies.paths,
+            require_signature: policies.require_signature,
             mirror,
             backfill: BackfillConfig {
                 enabled: backfill.enabled.is_none_or(Spanned::into_inner),

@@ -14,6 +14,7 @@ pub mod policies;
 mod reader;
 mod sandbox;
 mod secret;
+pub mod signature;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use toml::Spanned;
+
+use crate::signature::Requirement;
 
 pub(crate) use reader::file_diagnostic;
 use reader::{Reader, Section, code};
@@ -41,6 +44,14 @@ pub use status::StatusConfig;
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawPolicies {
     paths: Option<Spanned<Vec<Spanned<String>>>>,
+    require_signature: Option<Spanned<signature::RawRequireSignature>>,
+}
+
+/// `[policies]` of both files: where the policies are, and whose signatures they need.
+#[derive(Debug, Default)]
+struct Policies {
+    paths: Vec<PathBuf>,
+    require_signature: Option<Requirement>,
 }
 
 /// `[state]` of both files as it is written.
@@ -50,8 +61,14 @@ struct RawState {
     path: Option<Spanned<String>>,
 }
 
-/// Types `[policies]`; `None` if something in it was reported.
-fn read_policies(reader: &mut Reader, section: &Section, raw: RawPolicies) -> Option<Vec<PathBuf>> {
+/// Types `[policies]`; `None` if something in it was reported. `relay` is the relay's name,
+/// where the file has it.
+fn read_policies(
+    reader: &mut Reader,
+    section: &Section,
+    raw: RawPolicies,
+    relay: Option<&str>,
+) -> Option<Policies> {
     let example = "[\"/etc/sparkdiode/policies\"]";
     let paths = reader.required(section, "paths", raw.paths, example)?;
     if paths.get_ref().is_empty() {
@@ -61,7 +78,13 @@ fn read_policies(reader: &mut Reader, section: &Section, raw: RawPolicies) -> Op
         reader.push(problem);
         return None;
     }
-    Some(paths.into_inner().iter().map(|path| reader.path("paths", path).path).collect())
+    let paths: Vec<PathBuf> =
+        paths.into_inner().iter().map(|path| reader.path("paths", path).path).collect();
+    let require_signature = match raw.require_signature {
+        Some(required) => Some(signature::read(reader, required, &paths, relay)?),
+        None => None,
+    };
+    Some(Policies { paths, require_signature })
 }
 
 /// Types `[state]`; `None` if something in it was reported.

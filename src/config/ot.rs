@@ -13,6 +13,7 @@ use super::reader::{Environment, Reader, Section, code};
 use super::sandbox::{RawSandbox, SandboxConfig};
 use super::status::{RawMetrics, RawStatus, StatusConfig};
 use super::{BrokerConfig, JournalConfig, RawPolicies, RawState, read_policies, read_state};
+use crate::signature::Requirement;
 
 /// `keyframe-every-s`: after any loss the mirror is whole again within this time. A minute
 /// costs a 300-metric birth per node and minute, a few per cent of usual data.
@@ -36,6 +37,8 @@ pub struct OtConfig {
     pub broker: BrokerConfig,
     /// Policy files, and directories of them; never empty. See [`super::policies`].
     pub policy_paths: Vec<PathBuf>,
+    /// Whose signatures the policy needs; `None`: nobody's.
+    pub require_signature: Option<Requirement>,
     pub journal: JournalConfig,
     /// Directory that the OT half alone may write.
     pub state_dir: PathBuf,
@@ -118,7 +121,7 @@ impl OtConfig {
         let client_id = reader.text("client-id", broker.client_id.take(), client_id_fault);
         let broker = BrokerConfig::read(reader, &section, broker, DEFAULT_OT_MAX_PACKET_BYTES);
         let (section, policies) = Section::of("policies", raw.policies);
-        let policy_paths = read_policies(reader, &section, policies);
+        let policies = read_policies(reader, &section, policies, name.as_deref());
         let (section, journal) = Section::of("journal", raw.journal);
         let journal = JournalConfig::read(reader, &section, journal);
         let (section, state) = Section::of("state", raw.state);
@@ -128,12 +131,13 @@ impl OtConfig {
         let status = StatusConfig::read(reader, raw.status, raw.metrics);
         let (_, sandbox) = Section::of("sandbox", raw.sandbox);
         let sandbox = SandboxConfig::read(reader, sandbox);
-        let name = name?;
+        let (name, policies) = (name?, policies?);
         Some(OtConfig {
             client_id: client_id.unwrap_or_else(|| format!("sparkdiode-ot-{name}")),
             name,
             broker: broker?,
-            policy_paths: policy_paths?,
+            policy_paths: policies.paths,
+            require_signature: policies.require_signature,
             journal: journal?,
             state_dir: state_dir?,
             relay,

@@ -113,15 +113,60 @@ fn a_minimal_it_file_has_the_documented_defaults() {
     assert!(it(&without_policies).unwrap().0.policy_paths.is_empty());
 }
 
+/// The public key of RFC 8032 §7.1, test 1.
+const KEY: &str = "ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+
+#[test]
+fn required_signatures_have_the_documented_defaults() {
+    let table = format!("[policies.require-signature]\nkeys = [\"{KEY} alice\"]\n");
+    let (config, _) = ot(&format!("{OT}\n{table}")).unwrap();
+    let required = config.require_signature.unwrap();
+    assert_eq!(required.keys[0].to_string(), format!("{KEY} alice"));
+    assert_eq!(required.threshold, 1);
+    // Nothing is there to tell whether the path is that of a directory.
+    assert_eq!(required.file, Path::new("/etc/sparkdiode/policy.sig"));
+    assert_eq!(required.relay.as_deref(), Some("plant-a"));
+    let more = "threshold = 1\nfile = \"x.sig\"\nrelay = \"plant-b\"\n";
+    let (config, _) = it(&format!("{IT}\n{table}{more}")).unwrap();
+    let required = config.require_signature.unwrap();
+    assert_eq!(required.file, Path::new("/etc/sparkdiode/x.sig"));
+    assert_eq!(required.relay.as_deref(), Some("plant-b"));
+    let (config, _) = it(&format!("{IT}\n{table}")).unwrap();
+    assert_eq!(config.require_signature.unwrap().relay, None);
+}
+
+#[test]
+fn required_signatures_that_nobody_could_give_are_errors() {
+    for (table, wanted) in [
+        ("", "missing key: `keys` in `[policies.require-signature]`"),
+        ("keys = []", "`keys` names no key"),
+        ("keys = [\"ssh-ed25519 AAAA\"]", "not a public key: `ssh-ed25519`"),
+        ("keys = [\"KEY a\", \"KEY b\"]", "a key is listed twice: `KEY`"),
+        ("keys = [\"KEY\"]\nthreshold = 2", "`threshold` is out of range: 2"),
+        ("keys = [\"KEY\"]\nthreshold = 0", "`threshold` is out of range: 0"),
+    ] {
+        let text = format!("{OT}\n[policies.require-signature]\n{table}").replace("KEY", KEY);
+        assert_problem(ot(&text), &wanted.replace("KEY", KEY));
+    }
+}
+
+#[track_caller]
+fn assert_problem(read: Result<(OtConfig, Diagnostics), Diagnostics>, wanted: &str) {
+    let problems = read.unwrap_err().to_string();
+    assert!(problems.contains(wanted), "lacks {wanted:?}:\n{problems}");
+}
+
 #[test]
 fn every_table_refuses_an_unknown_key() {
     let tls =
         OT.replace("plaintext = true", "[broker.tls]\nca-file = \"${CREDENTIALS_DIRECTORY}/a\"");
+    let signed = format!("{OT}\n[policies.require-signature]\nkeys = [\"{KEY}\"]");
     let cases = [
         (OT, "name = \"plant-a\"", "the file", true),
         (OT, "[broker]", "`[broker]`", true),
         (&*tls, "[broker.tls]", "`[broker.tls]`", true),
         (OT, "[policies]", "`[policies]`", true),
+        (&*signed, "[policies.require-signature]", "`[policies.require-signature]`", true),
         (OT, "[journal]", "`[journal]`", true),
         (OT, "[state]", "`[state]`", true),
         (OT, "[status]", "`[status]`", true),

@@ -19,6 +19,7 @@ use crate::it::state::ItState;
 use crate::it::vitals::Vitals;
 use crate::it::{FirstStart, Happened, ItError, PolicyLoader};
 use crate::journal::{Body, Frame, From, Item, JournalError, Position, Reader, SETTLED_POLLS};
+use crate::signature::Signed;
 use crate::state::{StateError, Stored};
 
 /// Frames taken before session events and timers get their turn.
@@ -299,7 +300,13 @@ impl Driver {
         };
         match load() {
             Ok(policy) => {
-                event!(PolicyLoaded, policy = policy.digest(), rules = policy.rules().len());
+                event!(
+                    PolicyLoaded,
+                    policy = policy.digest(),
+                    rules = policy.rules().len(),
+                    version = policy.signed().map(|signed| signed.version),
+                    signers = policy.signed().map(Signed::names)
+                );
                 self.mirror.reload_policy(now, Some(Arc::new(policy)));
             }
             Err(error) => {

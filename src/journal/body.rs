@@ -51,6 +51,12 @@ pub struct Start {
     /// Interval in which every live node and device is repeated as a keyframe, in seconds.
     #[prost(uint32, tag = "5")]
     pub keyframe_every_s: u32,
+    /// Version under which the policy set was signed; absent where signatures aren't required.
+    #[prost(uint64, optional, tag = "6")]
+    pub policy_version: Option<u64>,
+    /// Who signed it: of each the public key, and the name that the configuration gives it.
+    #[prost(string, repeated, tag = "7")]
+    pub policy_signers: Vec<String>,
 }
 
 /// A birth, data or death message.

@@ -19,6 +19,7 @@ use super::vitals::{Seen, Vitals};
 use crate::event;
 use crate::journal::{Body, JournalError, Retained, Start, Writer};
 use crate::policy::Policy;
+use crate::signature::Signed;
 use crate::state::{StateDir, StateError, StateFile, Stored};
 
 /// The plant as it was last known, and up to which frame of the journal.
@@ -265,7 +266,13 @@ impl Worker {
                 self.pipeline.disconnected(now);
             }
             Work::Policy(policy) => {
-                event!(PolicyLoaded, policy = policy.digest(), rules = policy.rules().len());
+                event!(
+                    PolicyLoaded,
+                    policy = policy.digest(),
+                    rules = policy.rules().len(),
+                    version = policy.signed().map(|signed| signed.version),
+                    signers = policy.signed().map(Signed::names)
+                );
                 let before = out.len();
                 self.pipeline.reload(now, *policy, out);
                 out.insert(before, Body::Start(self.start()));
@@ -434,12 +441,15 @@ impl Worker {
 
     fn start(&self) -> Start {
         let every = self.settings.keyframe_every.as_secs();
+        let signed = self.pipeline.policy().signed();
         Start {
             relay_name: self.settings.relay_name.clone(),
             epoch: self.writer.epoch(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             policy_digest: self.pipeline.policy().digest().to_owned(),
             keyframe_every_s: u32::try_from(every).unwrap_or(u32::MAX),
+            policy_version: signed.map(|signed| signed.version),
+            policy_signers: signed.map(|signed| signed.signers.clone()).unwrap_or_default(),
         }
     }
 }

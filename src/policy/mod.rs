@@ -70,6 +70,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::config::diagnostic::Diagnostics;
+use crate::signature::Signed;
 use crate::sparkplug::{DataType, Entity};
 
 pub use crate::config::diagnostic::SourceFile;
@@ -93,6 +94,21 @@ pub struct Policy {
     index: scope::RuleIndex,
     /// For which moments, in milliseconds since the epoch, the schedules are as they are now.
     settled: Option<Range<u64>>,
+    signed: Option<Signed>,
+}
+
+/// The digest that [`Policy::digest`] of these files would be, without reading their language.
+pub fn digest_of(sources: &[SourceFile]) -> String {
+    digest::digest(&in_order(sources))
+}
+
+/// In the order in which they count: that of the file names.
+fn in_order(sources: &[SourceFile]) -> Vec<SourceFile> {
+    let mut sources = sources.to_vec();
+    sources.sort_by(|left, right| {
+        (left.path.file_name(), &left.path).cmp(&(right.path.file_name(), &right.path))
+    });
+    sources
 }
 
 impl Policy {
@@ -104,10 +120,7 @@ impl Policy {
     /// Everything that is wrong in any of the files, and the warnings with it. On success the
     /// warnings alone are returned.
     pub fn parse(sources: &[SourceFile]) -> Result<(Policy, Diagnostics), Diagnostics> {
-        let mut sources = sources.to_vec();
-        sources.sort_by(|left, right| {
-            (left.path.file_name(), &left.path).cmp(&(right.path.file_name(), &right.path))
-        });
+        let sources = in_order(sources);
         let (content, problems) = language::read(&sources);
         if problems.has_errors() {
             return Err(problems);
@@ -116,9 +129,29 @@ impl Policy {
         let index = scope::RuleIndex::new(&rules);
         let digest = digest::digest(&sources);
         Ok((
-            Policy { rules, cases: cases.into(), limits, renames, digest, index, settled: None },
+            Policy {
+                rules,
+                cases: cases.into(),
+                limits,
+                renames,
+                digest,
+                index,
+                settled: None,
+                signed: None,
+            },
             problems,
         ))
+    }
+
+    /// The same policy, with what was found about its signatures.
+    #[must_use]
+    pub fn with_signature(self, signed: Signed) -> Policy {
+        Policy { signed: Some(signed), ..self }
+    }
+
+    /// Version and signers, where signatures are required.
+    pub fn signed(&self) -> Option<&Signed> {
+        self.signed.as_ref()
     }
 
     /// SHA-256 over names and contents of the files, 64 hexadecimal digits. The directories in

@@ -27,6 +27,8 @@ pub(super) fn frame(frame: &Frame, message: Option<&Message<'_>>) -> Json {
                 "start_epoch": start.epoch,
                 "version": start.version,
                 "policy_digest": start.policy_digest,
+                "policy_version": start.policy_version,
+                "policy_signers": start.policy_signers,
                 "keyframe_every_s": start.keyframe_every_s,
             });
             ("start", body, &[])

@@ -20,15 +20,23 @@ pub(super) fn frame(
     write!(out, "{} {} ", frame.seq, utc(frame.appended_ms))?;
     match &frame.body {
         None => write!(out, "unknown")?,
-        Some(Body::Start(start)) => write!(
-            out,
-            "start relay=\"{}\" epoch={} version={} policy={} keyframe-every={}s",
-            escape(&start.relay_name),
-            start.epoch,
-            escape(&start.version),
-            escape(&start.policy_digest),
-            start.keyframe_every_s
-        )?,
+        Some(Body::Start(start)) => {
+            write!(
+                out,
+                "start relay=\"{}\" epoch={} version={} policy={} keyframe-every={}s",
+                escape(&start.relay_name),
+                start.epoch,
+                escape(&start.version),
+                escape(&start.policy_digest),
+                start.keyframe_every_s
+            )?;
+            if let Some(version) = start.policy_version {
+                write!(out, " policy-version={version}")?;
+            }
+            for signer in &start.policy_signers {
+                write!(out, " signer=\"{}\"", escape(signer))?;
+            }
+        }
         Some(Body::Relayed(relayed)) => {
             write!(out, "message {} \"{}\"", escape(&relayed.topic), escape(&relayed.source))?;
             if relayed.loss_before {

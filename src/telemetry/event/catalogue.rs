@@ -96,6 +96,8 @@ events! {
     PolicyLoaded = "POLICY_LOADED" (Notice, Both, Never) "policy loaded" {
         policy: "digest of the policy, as `sparkdiode check` shows it",
         rules: "number of rules",
+        #[optional] version: "version under which it was signed, where signatures are required",
+        #[optional] signers: "keys that signed it, with their names",
     } "Compare the digest with that of the policy that was approved. A digest that nobody announced is an incident.";
 
     /// A policy was read on SIGHUP and has errors. The earlier one stays in force.

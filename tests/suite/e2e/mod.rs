@@ -9,6 +9,7 @@ mod hostile;
 mod kills;
 mod reload;
 mod sealed;
+mod signed;
 mod stale;
 mod tls;
 mod tools;

@@ -1,0 +1,362 @@
+//! Where a half's policy comes from: files, and the signatures that they need. Every file is
+//! read once; what was verified is what is parsed.
+
+use std::path::{Path, PathBuf};
+
+use super::{Exit, Failure};
+use crate::config::diagnostic::{Diagnostic, Diagnostics};
+use crate::config::{file_diagnostic, policies};
+use crate::policy::{Policy, SourceFile, digest_of};
+use crate::signature::{Accepted, Requirement, SignatureError, Signed, check_rollback, verify};
+use crate::state::{StateDir, StateError, StateFile, Stored};
+
+/// Directory, below that of a half's state, of what is remembered about policies.
+const DIRECTORY: &str = "policy";
+const ACCEPTED: StateFile = StateFile { name: "accepted.state", magic: *b"SPKDPOL1" };
+/// Code of a problem with what is remembered.
+const CODE_STATE: &str = "S010";
+
+/// The highest version that was in force, as it is stored.
+#[derive(Clone, PartialEq, prost::Message)]
+struct StoredAccepted {
+    #[prost(uint64, tag = "1")]
+    version: u64,
+    #[prost(string, tag = "2")]
+    digest: String,
+}
+
+/// Where a half's policy comes from, before the half has become its user.
+#[derive(Debug)]
+pub(super) struct PolicySource {
+    paths: Vec<PathBuf>,
+    required: Option<(Requirement, PathBuf)>,
+}
+
+/// The same for the half that runs, and remembers which versions were in force.
+#[derive(Debug)]
+pub(super) struct ClaimedSource {
+    source: PolicySource,
+    /// `None`: signatures aren't required.
+    state: Option<StateDir>,
+}
+
+impl PolicySource {
+    /// For the half with this state directory.
+    pub(super) fn new(
+        paths: Vec<PathBuf>,
+        requirement: Option<Requirement>,
+        state_dir: &Path,
+    ) -> PolicySource {
+        let required = requirement.map(|requirement| (requirement, state_dir.join(DIRECTORY)));
+        PolicySource { paths, required }
+    }
+
+    /// The signature file, where signatures are required.
+    pub(super) fn signature(&self) -> Option<&Path> {
+        self.required.as_ref().map(|(requirement, _)| requirement.file.as_path())
+    }
+
+    /// Reads the policy; where signatures are required, checks them, and that the version isn't
+    /// below one that was in force.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub(super) fn read(&self) -> Result<(Policy, Diagnostics), Diagnostics> {
+        let sources = policies::load_sources(&self.paths)?;
+        let Some((requirement, state_dir)) = &self.required else {
+            return Policy::parse(&sources);
+        };
+        let signed = verify_sources(&sources, requirement)?;
+        let accepted = match StateDir::peek(state_dir, ACCEPTED) {
+            Ok(stored) => accepted(stored)?,
+            Err(error) => return Err(state_problem(&requirement.file, &error)),
+        };
+        check_rollback(signed.version, &digest_of(&sources), accepted.as_ref())
+            .map_err(|error| problems(&requirement.file, [error]))?;
+        let (policy, warnings) = Policy::parse(&sources)?;
+        Ok((policy.with_signature(signed), warnings))
+    }
+
+    /// Takes over the record of versions, and remembers that of `policy`, which is about to come
+    /// into force. To be called as the half's own user.
+    ///
+    /// # Errors
+    /// The record can't be read or written, or another process has it.
+    pub(super) fn claim(self, policy: &Policy) -> Result<ClaimedSource, Failure> {
+        let state = match &self.required {
+            Some((_, state_dir)) => {
+                let state = StateDir::open(state_dir)
+                    .map_err(|error| Failure::new(Exit::Io, error.to_string()))?;
+                Some(state)
+            }
+            None => None,
+        };
+        let claimed = ClaimedSource { source: self, state };
+        claimed.remember(policy)?;
+        Ok(claimed)
+    }
+}
+
+impl ClaimedSource {
+    /// Reads the policy as [`PolicySource::read`] does, and remembers its version.
+    ///
+    /// # Errors
+    /// Everything that is wrong. Then nothing was remembered.
+    pub(super) fn read(&self) -> Result<(Policy, Diagnostics), Diagnostics> {
+        let (policy, warnings) = self.source.read()?;
+        self.remember(&policy)?;
+        Ok((policy, warnings))
+    }
+
+    fn remember(&self, policy: &Policy) -> Result<(), Diagnostics> {
+        let (Some(signed), Some(state), Some((requirement, _))) =
+            (policy.signed(), &self.state, &self.source.required)
+        else {
+            return Ok(());
+        };
+        let trouble = |error| state_problem(&requirement.file, &error);
+        let accepted = accepted(StateDir::peek(state.path(), ACCEPTED).map_err(trouble)?)?;
+        // Whoever had the claim before may have taken a later one since `policy` was read.
+        check_rollback(signed.version, policy.digest(), accepted.as_ref())
+            .map_err(|error| problems(&requirement.file, [error]))?;
+        if accepted.is_none_or(|accepted| accepted.version < signed.version) {
+            let digest = policy.digest().to_owned();
+            let stored = StoredAccepted { version: signed.version, digest };
+            state.save(ACCEPTED, &stored).map_err(trouble)?;
+        }
+        Ok(())
+    }
+}
+
+/// A damaged record is an error until a person has looked: taking it for none would let an
+/// older policy in.
+fn accepted(stored: Stored<StoredAccepted>) -> Result<Option<Accepted>, Diagnostics> {
+    match stored {
+        Stored::Absent => Ok(None),
+        Stored::Found(StoredAccepted { version, digest }) => Ok(Some(Accepted { version, digest })),
+        Stored::Damaged { moved_to } => {
+            let title = "which version was in force isn't known: the record is damaged";
+            Err(Diagnostic::file_error(CODE_STATE, &moved_to, title)
+                .help(format!(
+                    "make sure that the signed policy isn't an older one, then remove `{}`",
+                    moved_to.display()
+                ))
+                .into())
+        }
+    }
+}
+
+/// Reads a policy as [`PolicySource::read`] does, for somebody who only looks: nothing is
+/// claimed or remembered. With it whether the version could be compared with the one that was in
+/// force.
+///
+/// # Errors
+/// Everything that is wrong.
+pub(super) fn look(
+    paths: &[PathBuf],
+    requirement: &Requirement,
+    state_dir: &Path,
+) -> Result<(Policy, Diagnostics, Compared), Diagnostics> {
+    let sources = policies::load_sources(paths)?;
+    let signed = verify_sources(&sources, requirement)?;
+    let compared = match StateDir::peek::<StoredAccepted>(&state_dir.join(DIRECTORY), ACCEPTED) {
+        Ok(stored) => {
+            let accepted = accepted(stored)?;
+            check_rollback(signed.version, &digest_of(&sources), accepted.as_ref())
+                .map_err(|error| problems(&requirement.file, [error]))?;
+            accepted.map_or(Compared::Nothing, |accepted| Compared::With(accepted.version))
+        }
+        Err(error) => Compared::Unknown(error.to_string()),
+    };
+    let (policy, warnings) = Policy::parse(&sources)?;
+    Ok((policy.with_signature(signed), warnings, compared))
+}
+
+/// What a version was compared with.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Compared {
+    /// The highest version that was in force.
+    With(u64),
+    /// No signed policy was in force yet.
+    Nothing,
+    /// It can't be read.
+    Unknown(String),
+}
+
+fn verify_sources(
+    sources: &[SourceFile],
+    requirement: &Requirement,
+) -> Result<Signed, Diagnostics> {
+    let text = read_signature(&requirement.file)?;
+    verify(text.as_deref(), sources, requirement)
+        .map_err(|errors| problems(&requirement.file, errors))
+}
+
+/// The text of the signature file, or `None` if there is no such file.
+///
+/// # Errors
+/// It can't be read.
+pub(super) fn read_signature(path: &Path) -> Result<Option<String>, Diagnostics> {
+    match crate::config::file::read_text(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(file_diagnostic(path, &error).into()),
+    }
+}
+
+/// The errors as problems of the signature file.
+pub(super) fn problems(
+    path: &Path,
+    errors: impl IntoIterator<Item = SignatureError>,
+) -> Diagnostics {
+    let mut problems = Diagnostics::new();
+    for error in errors {
+        let problem = Diagnostic::file_error(error.code(), path, error.to_string());
+        problems.push(match error.hint() {
+            Some(hint) => problem.help(hint),
+            None => problem,
+        });
+    }
+    problems
+}
+
+fn state_problem(path: &Path, error: &StateError) -> Diagnostics {
+    Diagnostic::file_error(CODE_STATE, path, error.to_string())
+        .help("without its record a policy could be rolled back")
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::signature::{Manifest, NamedKey, SignatureFile, SigningKey};
+
+    const RULE: &str = "[[rule]]\nname = \"a\"\naction = \"forward\"\ngroup = \"G\"\n";
+
+    struct World {
+        directory: tempfile::TempDir,
+        key: SigningKey,
+    }
+
+    impl World {
+        fn new() -> World {
+            let directory = tempfile::tempdir().unwrap();
+            fs::create_dir(directory.path().join("policies")).unwrap();
+            World { directory, key: SigningKey::generate().unwrap() }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.directory.path().join(name)
+        }
+
+        fn write(&self, text: &str) {
+            fs::write(self.path("policies/a.toml"), text).unwrap();
+        }
+
+        fn sign(&self, version: u64) {
+            let sources = policies::load_sources(&[self.path("policies")]).unwrap();
+            let manifest = Manifest::of(&sources, version, None, "2026".into()).unwrap();
+            let mut file = SignatureFile::new(manifest);
+            file.sign(&self.key).unwrap();
+            fs::write(self.path("policies/policy.sig"), file.render()).unwrap();
+        }
+
+        fn requirement(&self) -> Requirement {
+            let key = NamedKey { key: self.key.public().unwrap(), name: "alice".into() };
+            Requirement {
+                keys: vec![key],
+                threshold: 1,
+                file: self.path("policies/policy.sig"),
+                relay: None,
+            }
+        }
+
+        /// A half that runs already.
+        fn source(&self) -> ClaimedSource {
+            let paths = vec![self.path("policies")];
+            let source = PolicySource::new(paths, Some(self.requirement()), &self.path("state"));
+            source.claim(&Policy::parse(&[]).unwrap().0).unwrap()
+        }
+    }
+
+    #[track_caller]
+    fn refused(source: &ClaimedSource, wanted: &str) {
+        let problems = source.read().unwrap_err().to_string();
+        assert!(problems.contains(wanted), "{problems}");
+    }
+
+    #[test]
+    fn only_a_signed_policy_is_read_and_never_an_older_one_again() {
+        let world = World::new();
+        world.write(RULE);
+        let source = world.source();
+        refused(&source, "isn't signed: there is no `");
+        world.sign(7);
+        let (policy, _) = source.read().unwrap();
+        let signed = policy.signed().unwrap();
+        assert_eq!(signed.version, 7);
+        assert!(signed.signers[0].ends_with(" alice"));
+        world.write(&RULE.replace("\"G\"", "\"*\""));
+        refused(&source, "`a.toml` was changed after it was signed");
+        world.sign(7);
+        refused(&source, "another policy with version 7 was in force already");
+        world.sign(8);
+        assert_eq!(source.read().unwrap().0.signed().unwrap().version, 8);
+        drop(source);
+        // Over a restart.
+        world.write(RULE);
+        world.sign(7);
+        let source = world.source();
+        refused(&source, "version 7 was signed before version 8, which was in force already");
+        let looked = look(&[world.path("policies")], &world.requirement(), &world.path("state"));
+        assert!(looked.unwrap_err().to_string().contains("version 7 was signed before"));
+        world.sign(9);
+        assert!(source.read().is_ok());
+        let looked = look(&[world.path("policies")], &world.requirement(), &world.path("state"));
+        assert_eq!(looked.unwrap().2, Compared::With(9));
+    }
+
+    #[test]
+    fn a_signed_policy_with_an_error_is_not_remembered() {
+        let world = World::new();
+        world.write("[[rule]]\n");
+        world.sign(9);
+        let source = world.source();
+        refused(&source, "missing key: `name`");
+        world.write(RULE);
+        world.sign(2);
+        assert!(source.read().is_ok());
+    }
+
+    #[test]
+    fn a_start_remembers_its_version_once_it_is_its_own_user() {
+        let world = World::new();
+        world.write(RULE);
+        world.sign(5);
+        let paths = vec![world.path("policies")];
+        let source = PolicySource::new(paths, Some(world.requirement()), &world.path("state"));
+        let (policy, _) = source.read().unwrap();
+        assert!(!world.path("state").exists());
+        drop(source.claim(&policy).unwrap());
+        world.sign(4);
+        refused(&world.source(), "version 4 was signed before version 5");
+    }
+
+    #[test]
+    fn a_damaged_record_is_an_error_until_somebody_removes_it() {
+        let world = World::new();
+        world.write(RULE);
+        world.sign(2);
+        let source = world.source();
+        source.read().unwrap();
+        let record = world.path("state/policy/accepted.state");
+        fs::write(&record, "x").unwrap();
+        for _ in 0..2 {
+            refused(&source, "the record is damaged");
+        }
+        fs::remove_file(&record).unwrap();
+        assert!(source.read().is_ok());
+    }
+}

@@ -7,10 +7,14 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::future::poll_fn;
 use std::hash::{BuildHasher, RandomState};
+use std::mem::take;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rumqttc::{
@@ -31,6 +35,16 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
 /// Acknowledgements written with one wake-up.
 const REQUEST_BATCH: usize = 256;
+/// Messages that are handed over together at most.
+const BURST_MESSAGES: usize = 128;
+/// A burst of this many is worth its wake-ups; brokers with few messages in flight (mosquitto:
+/// 20) must not be kept waiting for their acknowledgements either.
+const LARGE_BURST: usize = 16;
+/// Under load, smaller bursts than that are given this time to become larger: one wake-up of
+/// both threads and one write to the journal then serve many messages.
+const LINGER: Duration = Duration::from_micros(200);
+/// Load: the last burst is no longer ago than this. What comes alone isn't delayed.
+const LOAD_WITHIN: Duration = Duration::from_millis(1);
 
 /// A message as it came from the broker, and how to acknowledge it.
 #[derive(Debug)]
@@ -82,7 +96,8 @@ pub(super) enum SessionEvent {
     Connected {
         present: bool,
     },
-    Message(Delivered),
+    /// In the order in which they came; never empty.
+    Messages(Vec<Delivered>),
     Lost,
 }
 
@@ -147,9 +162,31 @@ impl Session {
     /// Connects, and connects again, for ever; returns after [`SessionHandle::disconnect`].
     pub(super) async fn run(mut self, sink: &impl Sink) {
         let mut attempts = 0_u32;
+        let mut burst = Vec::new();
+        let mut load = Load::default();
         self.take_password();
         loop {
-            match self.eventloop.poll().await {
+            let event = {
+                let mut poll = pin!(self.eventloop.poll());
+                match at_once(poll.as_mut()).await {
+                    Some(event) => event,
+                    None => {
+                        // All that was there is taken.
+                        load.linger(burst.len());
+                        hand_over(&mut burst, sink).await;
+                        poll.await
+                    }
+                }
+            };
+            if let Ok(Event::Incoming(Packet::Publish(publish))) = event {
+                burst.push(self.delivered(publish));
+                if burst.len() >= BURST_MESSAGES {
+                    hand_over(&mut burst, sink).await;
+                }
+                continue;
+            }
+            hand_over(&mut burst, sink).await;
+            match event {
                 Ok(Event::Incoming(Packet::ConnAck(ack))) => {
                     attempts = 0;
                     let present = ack.session_present;
@@ -159,9 +196,6 @@ impl Session {
                 }
                 Ok(Event::Incoming(Packet::SubAck(ack))) => {
                     report(&self.address, &ack.return_codes);
-                }
-                Ok(Event::Incoming(Packet::Publish(publish))) => {
-                    sink.put(SessionEvent::Message(self.delivered(publish))).await;
                 }
                 Ok(Event::Outgoing(Outgoing::Disconnect)) | Err(ConnectionError::RequestsDone) => {
                     return;
@@ -218,6 +252,47 @@ impl Session {
             dup: publish.dup,
             receipt,
         }
+    }
+}
+
+/// When the last bursts came.
+#[derive(Default)]
+struct Load {
+    last: Option<Instant>,
+}
+
+impl Load {
+    /// Called when a burst of so many messages is over: under load it lets the next ones gather.
+    #[expect(clippy::disallowed_methods, reason = "the driver's clock")]
+    fn linger(&mut self, messages: usize) {
+        if messages == 0 {
+            return;
+        }
+        let now = Instant::now();
+        let is_load = self.last.is_some_and(|last| now.duration_since(last) < LOAD_WITHIN);
+        self.last = Some(now);
+        if is_load && messages < LARGE_BURST {
+            // Blocks the thread, whose timers are too coarse for this; it has nothing to do but
+            // this session.
+            std::thread::sleep(LINGER);
+        }
+    }
+}
+
+/// What `future` comes to without waiting.
+async fn at_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    poll_fn(|context| {
+        Poll::Ready(match future.as_mut().poll(context) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+async fn hand_over(burst: &mut Vec<Delivered>, sink: &impl Sink) {
+    if !burst.is_empty() {
+        sink.put(SessionEvent::Messages(take(burst))).await;
     }
 }
 

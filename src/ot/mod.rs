@@ -24,7 +24,7 @@ use crossbeam_channel::{Sender, TrySendError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
-use self::connection::{SessionEvent, SessionHandle, Sink};
+use self::connection::{Delivered, SessionEvent, SessionHandle, Sink};
 use self::vitals::Vitals;
 use self::worker::{Clock, Shared, Work, Worker, WorkerSettings};
 use crate::broker::BrokerSettings;
@@ -40,8 +40,8 @@ pub use self::pipeline::{Counters, Now, Pipeline, PipelineSettings, Received};
 pub use self::watch::{WatchEnd, WatchError, WatchSettings, Watched, watch};
 pub use self::worker::WorkerError;
 
-/// Messages on their way to the worker: some batches.
-const QUEUED_MESSAGES: usize = 8_192;
+/// Bursts of messages on their way to the worker.
+const QUEUED_BURSTS: usize = 64;
 /// Bytes of them. When either is reached nothing is read from the broker until there is room.
 const QUEUED_BYTES: usize = 64 * 1024 * 1024;
 /// Pause of the network while the worker has no room.
@@ -151,7 +151,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
     let now = clock.now();
     let teller = Teller::start("ot", status, state_dir, notifier.clone(), now.mono, now.wall_ms)?;
     let vitals = Vitals::new(relay_name.clone(), teller, notifier.clone());
-    let (work, queue) = crossbeam_channel::bounded(QUEUED_MESSAGES);
+    let (work, queue) = crossbeam_channel::bounded(QUEUED_BURSTS);
     let (receipts, released) = tokio::sync::mpsc::unbounded_channel();
     let shared = Arc::new(Shared::default());
     let filters = policy.subscriptions();
@@ -285,13 +285,14 @@ impl Sink for Queue {
         let work = match event {
             SessionEvent::Connected { present } => Work::Connected { present },
             SessionEvent::Lost => Work::Lost,
-            SessionEvent::Message(_) if self.shared.stopping.load(Ordering::Relaxed) => return,
-            SessionEvent::Message(delivered) => {
+            SessionEvent::Messages(_) if self.shared.stopping.load(Ordering::Relaxed) => return,
+            SessionEvent::Messages(messages) => {
                 while self.shared.queued_bytes.load(Ordering::Relaxed) >= QUEUED_BYTES {
                     tokio::time::sleep(FULL_PAUSE).await;
                 }
-                self.shared.queued_bytes.fetch_add(delivered.bytes(), Ordering::Relaxed);
-                Work::Message(delivered)
+                let bytes = messages.iter().map(Delivered::bytes).sum();
+                self.shared.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+                Work::Messages(messages)
             }
         };
         self.put_work(work).await;

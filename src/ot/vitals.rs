@@ -30,7 +30,6 @@ pub(super) struct Seen<'a> {
     pub(super) pipeline: &'a Pipeline,
     pub(super) writer: &'a Writer,
     pub(super) shared: &'a Shared,
-    pub(super) queued_messages: usize,
     /// The journal can't be written.
     pub(super) refuses: bool,
 }
@@ -86,7 +85,7 @@ impl Vitals {
     }
 
     fn status(&mut self, seen: &Seen<'_>) -> Status {
-        let Seen { now, pipeline, writer, shared, queued_messages, refuses } = *seen;
+        let Seen { now, pipeline, writer, shared, refuses } = *seen;
         let connected = pipeline.is_connected();
         let mut status = self.teller.status(now.wall_ms, connected, connected.into());
         status.relay.clone_from(&self.relay);
@@ -104,7 +103,6 @@ impl Vitals {
         status.ot = Some(OtStatus {
             gaps: counters.gaps,
             unknown_fields: counters.unknown_fields,
-            queue_messages: count(queued_messages),
             queue_bytes: count(queued_bytes),
             queue_limit_bytes: count(QUEUED_BYTES),
             journal_bytes: writer.bytes(),

@@ -156,17 +156,23 @@ impl Sink for Taker<'_> {
                 ControlFlow::Break(())
             }
             SessionEvent::Lost => (told.take)(Watched::Lost { at_ms }),
-            SessionEvent::Message(delivered) => {
-                let flow = (told.take)(Watched::Message {
-                    at_ms,
-                    topic: std::str::from_utf8(&delivered.topic).ok(),
-                    payload: &delivered.payload,
-                    qos: delivered.qos(),
-                    retain: delivered.retain,
-                    dup: delivered.dup,
-                });
-                // The other end lives as long as the session.
-                let _ = told.receipts.send(delivered.receipt.into_iter().collect());
+            SessionEvent::Messages(messages) => {
+                let mut flow = ControlFlow::Continue(());
+                for delivered in messages {
+                    flow = (told.take)(Watched::Message {
+                        at_ms,
+                        topic: std::str::from_utf8(&delivered.topic).ok(),
+                        payload: &delivered.payload,
+                        qos: delivered.qos(),
+                        retain: delivered.retain,
+                        dup: delivered.dup,
+                    });
+                    // The other end lives as long as the session.
+                    let _ = told.receipts.send(delivered.receipt.into_iter().collect());
+                    if flow.is_break() {
+                        break;
+                    }
+                }
                 flow
             }
         };

@@ -47,7 +47,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(5);
 /// What the worker is told.
 #[derive(Debug)]
 pub(super) enum Work {
-    Message(Delivered),
+    Messages(Vec<Delivered>),
     Connected {
         present: bool,
     },
@@ -170,7 +170,7 @@ impl Worker {
             segment_trouble: false,
         };
         worker.begin_segment(now)?;
-        worker.push(now, &out);
+        worker.push(now, &mut out);
         worker.writer.commit()?;
         Ok(worker)
     }
@@ -183,18 +183,24 @@ impl Worker {
 
     /// Runs until [`Work::Stop`].
     pub(super) fn run(mut self) {
-        let mut batch = Vec::with_capacity(BATCH_MESSAGES);
+        let mut batch = Vec::new();
         let mut out = Vec::new();
         loop {
             let stop = self.take(&mut batch);
             let now = self.clock.now();
             for work in batch.drain(..) {
-                self.handle(now, work, &mut out);
-                self.push(now, &out);
-                out.clear();
-                // Aliases become names, so a small message can become a large frame.
-                if self.writer.pending_bytes() > PENDING_BYTES && !self.commit() {
-                    return;
+                let Work::Messages(messages) = work else {
+                    self.handle(now, work, &mut out);
+                    self.push(now, &mut out);
+                    continue;
+                };
+                for delivered in messages {
+                    self.handle_message(now, delivered, &mut out);
+                    self.push(now, &mut out);
+                    // Aliases become names, so a small message can become a large frame.
+                    if self.writer.pending_bytes() > PENDING_BYTES && !self.commit() {
+                        return;
+                    }
                 }
             }
             if self.next_tick <= now.mono {
@@ -202,8 +208,7 @@ impl Worker {
                 self.tell_turned_rules();
                 self.next_tick = now.mono.saturating_add(TICK_EVERY);
             }
-            self.push(now, &out);
-            out.clear();
+            self.push(now, &mut out);
             if !self.commit() {
                 return;
             }
@@ -230,12 +235,15 @@ impl Worker {
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return true,
         };
+        let mut messages = 0_usize;
         while let Some(work) = next {
-            if matches!(work, Work::Stop) {
-                return true;
+            match &work {
+                Work::Stop => return true,
+                Work::Messages(burst) => messages = messages.saturating_add(burst.len()),
+                _ => {}
             }
             batch.push(work);
-            if batch.len() >= BATCH_MESSAGES {
+            if messages >= BATCH_MESSAGES {
                 break;
             }
             next = self.work.try_recv().ok();
@@ -245,20 +253,6 @@ impl Worker {
 
     fn handle(&mut self, now: Now, work: Work, out: &mut Vec<Body>) {
         match work {
-            Work::Message(delivered) => {
-                let bytes = delivered.bytes();
-                let received = Received {
-                    // A topic that isn't UTF-8 is none of ours; it is counted as such.
-                    topic: std::str::from_utf8(&delivered.topic).unwrap_or_default(),
-                    payload: &delivered.payload,
-                    retain: delivered.retain,
-                    dup: delivered.dup,
-                    assured: delivered.receipt.is_some(),
-                };
-                self.pipeline.handle(now, received, out);
-                self.unreleased.extend(delivered.receipt);
-                self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            }
             Work::Connected { present } => self.pipeline.session(now, present),
             Work::Lost => {
                 // The broker delivers again what is unacknowledged.
@@ -285,7 +279,7 @@ impl Worker {
                     vitals.take_pulse();
                 }
             }
-            Work::Stop => {}
+            Work::Messages(_) | Work::Stop => {}
         }
     }
 
@@ -302,7 +296,6 @@ impl Worker {
             pipeline: &self.pipeline,
             writer: &self.writer,
             shared: &self.shared,
-            queued_messages: self.work.len(),
             refuses,
         });
         if let Some(surroundings) = surroundings {
@@ -319,9 +312,23 @@ impl Worker {
             pipeline: &self.pipeline,
             writer: &self.writer,
             shared: &self.shared,
-            queued_messages: self.work.len(),
             refuses: false,
         });
+    }
+
+    fn handle_message(&mut self, now: Now, delivered: Delivered, out: &mut Vec<Body>) {
+        let bytes = delivered.bytes();
+        let received = Received {
+            // A topic that isn't UTF-8 is none of ours; it is counted as such.
+            topic: std::str::from_utf8(&delivered.topic).unwrap_or_default(),
+            payload: &delivered.payload,
+            retain: delivered.retain,
+            dup: delivered.dup,
+            assured: delivered.receipt.is_some(),
+        };
+        self.pipeline.handle(now, received, out);
+        self.unreleased.extend(delivered.receipt);
+        self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     fn tell_turned_rules(&mut self) {
@@ -332,9 +339,9 @@ impl Worker {
         }
     }
 
-    fn push(&mut self, now: Now, bodies: &[Body]) {
-        for body in bodies {
-            if let Err(error) = self.writer.push(now.wall_ms, body) {
+    fn push(&mut self, now: Now, bodies: &mut Vec<Body>) {
+        for body in bodies.drain(..) {
+            if let Err(error) = self.writer.push(now.wall_ms, &body) {
                 // Larger than any frame may be. Data is lost alone; without a birth, readers
                 // refuse the data that follows.
                 event!(FrameTooLarge, error = %error);

@@ -296,6 +296,10 @@ impl Turn<'_> {
     }
 
     fn flush_entity(&mut self, node: &mut Node, device: Option<&str>, class: Priority) -> Step {
+        if !node.state(device).is_some_and(|state| state.announced) {
+            // Readers hold it for dead; its next birth tells its values.
+            return Step::Done;
+        }
         let (mut chosen, mut left) = self.waiting_values(node, device, class);
         if chosen.is_empty() {
             if let Some(state) = node.state_mut(device) {

@@ -76,7 +76,7 @@ impl Running {
             dup: false,
             receipt: Some(Receipt::numbered(packet_id)),
         };
-        self.work.send(Work::Message(delivered)).unwrap();
+        self.work.send(Work::Messages(vec![delivered])).unwrap();
     }
 
     fn released(&mut self, count: usize) -> Vec<u16> {
@@ -223,13 +223,13 @@ fn a_sign_of_life_goes_through_the_journal_and_a_worker_that_stands_still_gives_
     let (state, at) = (dir.path().join("state"), Duration::ZERO);
     let teller = Teller::start("ot", settings, state, notifier.clone(), at, 1).unwrap();
     let worker = worker.with_vitals(Vitals::new("relay".into(), teller, notifier));
-    work.send(Work::Message(Delivered {
+    work.send(Work::Messages(vec![Delivered {
         topic: Bytes::from_static(b"spBv1.0/G/NBIRTH/E"),
         payload: Bytes::from_static(b"no payload"),
         retain: false,
         dup: false,
         receipt: Some(Receipt::numbered(1)),
-    }))
+    }]))
     .unwrap();
     work.send(Work::Pulse).unwrap();
     let mut bytes = [0; 512];

@@ -170,8 +170,7 @@ pub struct OtStatus {
     pub gaps: u64,
     /// Fields of no Sparkplug payload, which were left behind.
     pub unknown_fields: u64,
-    /// Messages between network and pipeline.
-    pub queue_messages: u64,
+    /// Bytes of messages between network and pipeline.
     pub queue_bytes: u64,
     pub queue_limit_bytes: u64,
     pub journal_bytes: u64,

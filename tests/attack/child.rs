@@ -1,0 +1,154 @@
+//! The processes that the test starts: intruders, and halves that are attacked.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change,
+    mount_remount, unmount,
+};
+use rustix::thread::UnshareFlags;
+use sparkdiode::sandbox::{Grants, Layer, Role, Start, UserSpec};
+
+use crate::attacks::{ATTACKS, Ground};
+use crate::matrix::{Column, REFUSED, WORKED};
+use crate::scene::{Place, other, role, user};
+
+/// `attack victim ROLE DIR`: waits for its end with what an intruder would want.
+pub(crate) fn victim(arguments: &[String]) -> ! {
+    let role = role(&arguments[0]);
+    let dir = Path::new(&arguments[1]);
+    let start = Start::new(role).unwrap();
+    let demoted = start.become_user(Some(&spec(role)), &[]).unwrap();
+    let key = File::open(dir.join(format!("{role}.key"))).unwrap();
+    let journal = dir.join("journal");
+    let segment = journal.join("00000000000000000001.sdj");
+    let segment = match role {
+        Role::Ot => File::options().append(true).open(segment),
+        Role::It => File::open(segment),
+    };
+    let _open = (key, segment.unwrap());
+    demoted.seal(&Grants { descriptors: 64, ..Grants::default() }).unwrap();
+    io::stdout().write_all(b"ready\n").unwrap();
+    let mut rest = Vec::new();
+    let _ = io::stdin().read_to_end(&mut rest);
+    std::process::exit(0);
+}
+
+/// `attack intrude COLUMN ATTACK PLACE`: takes on what the column says, and tries the attack.
+pub(crate) fn intrude(arguments: &[String]) -> ! {
+    let column = Column::named(&arguments[0]);
+    let attack = ATTACKS.iter().find(|attack| attack.name == arguments[1]).unwrap();
+    let place = Place::from_json(&arguments[2]);
+    let mut ground = enter(column, &place).unwrap();
+    let (code, said) = match (attack.attempt)(&mut ground) {
+        Ok(()) => (WORKED, String::new()),
+        Err(error) => (REFUSED, name(&error)),
+    };
+    let _ = io::stdout().write_all(said.as_bytes());
+    std::process::exit(code);
+}
+
+/// Becomes a half that was taken over, as far as the column goes.
+fn enter(column: Column, place: &Place) -> io::Result<Ground> {
+    let role = place.role;
+    let start = (column != Column::Off).then(|| Start::new(role).unwrap());
+    if column.namespaces() {
+        separate(place)?;
+    }
+    // What a half holds when it is taken over.
+    let open = File::options().read(true).custom_flags(libc::O_NOFOLLOW).open(place.segment());
+    let mut ground = Ground { place: place.clone(), segment: open.unwrap(), scratch: Vec::new() };
+    let Some(start) = start else { return Ok(ground) };
+    let waived = column.waived();
+    let spec = spec(role);
+    let user = (!waived.contains(&Layer::User)).then_some(&spec);
+    let demoted = start.become_user(user, &waived).unwrap();
+    ground.scratch.reserve(1 << 16);
+    let journal = place.journal();
+    let mut grants = Grants {
+        read: vec![place.dir.join("policies")],
+        write: vec![place.state(role)],
+        tcp_ports: vec![place.own_port],
+        descriptors: 256,
+        ..Grants::default()
+    };
+    match role {
+        Role::Ot => grants.write.push(journal),
+        Role::It => grants.read.push(journal),
+    }
+    demoted.seal(&grants).unwrap();
+    Ok(ground)
+}
+
+fn spec(role: Role) -> UserSpec {
+    let user = user(role).to_string();
+    UserSpec { group: Some(user.clone()), user }
+}
+
+/// What the units give: no network but its own, no other's state and keys, the journal read-only
+/// for the IT half, an empty /tmp and /dev/shm, nothing of other processes in /proc, and IPC of
+/// its own.
+#[expect(deprecated, reason = "no descriptors are unshared")]
+fn separate(place: &Place) -> io::Result<()> {
+    rustix::thread::unshare(UnshareFlags::NEWNET | UnshareFlags::NEWNS | UnshareFlags::NEWIPC)?;
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    mount_change("/", private)?;
+    let journal = place.journal();
+    mount_bind(&journal, &journal)?;
+    if place.role == Role::It {
+        let flags = MountFlags::BIND
+            | MountFlags::RDONLY
+            | MountFlags::NOSUID
+            | MountFlags::NODEV
+            | MountFlags::NOEXEC;
+        mount_remount(&journal, flags, c"")?;
+    }
+    let hidden = place.state(other(place.role));
+    mount("tmpfs", &hidden, "tmpfs", MountFlags::RDONLY, c"mode=000")?;
+    mount_bind("/dev/null", place.their_key())?;
+    mount_bind("/dev/null", place.path_socket())?;
+    mount("tmpfs", "/dev/shm", "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"mode=1777")?;
+    mount(
+        "proc",
+        "/proc",
+        "proc",
+        MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC,
+        c"hidepid=ptraceable,subset=pid",
+    )?;
+    let _ = unmount("/sys/fs/cgroup", UnmountFlags::DETACH);
+    mount("tmpfs", "/sys", "tmpfs", MountFlags::RDONLY, c"mode=0755")?;
+    Ok(())
+}
+
+/// `EACCES`; or in words.
+fn name(error: &io::Error) -> String {
+    let names = [
+        (libc::EPERM, "EPERM"),
+        (libc::ENOENT, "ENOENT"),
+        (libc::ESRCH, "ESRCH"),
+        (libc::EBADF, "EBADF"),
+        (libc::EACCES, "EACCES"),
+        (libc::EXDEV, "EXDEV"),
+        (libc::EINVAL, "EINVAL"),
+        (libc::EMFILE, "EMFILE"),
+        (libc::EROFS, "EROFS"),
+        (libc::ENOSYS, "ENOSYS"),
+        (libc::EAGAIN, "EAGAIN"),
+        (libc::ENOTDIR, "ENOTDIR"),
+        (libc::EAFNOSUPPORT, "EAFNOSUPPORT"),
+        (libc::EOPNOTSUPP, "EOPNOTSUPP"),
+        (libc::ECONNREFUSED, "ECONNREFUSED"),
+        (libc::ENETUNREACH, "ENETUNREACH"),
+        (libc::ENOMEM, "ENOMEM"),
+        (libc::ENODEV, "ENODEV"),
+        (libc::EPROTONOSUPPORT, "EPROTONOSUPPORT"),
+        (libc::ENOTTY, "ENOTTY"),
+        (libc::ENOEXEC, "ENOEXEC"),
+    ];
+    let found =
+        error.raw_os_error().and_then(|number| names.iter().find(|(known, _)| *known == number));
+    found.map_or_else(|| error.to_string(), |(_, name)| (*name).to_owned())
+}

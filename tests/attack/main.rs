@@ -1,0 +1,171 @@
+//! Proof by attack: a program with exactly the rights of a half that was taken over tries what it
+//! can against the other half. Each attack is run as root with nothing in its way, where it must
+//! succeed or the test proves nothing; then with one layer at a time; then with all of them.
+//!
+//! ```console
+//! # cargo test --test attack
+//! # cargo test --test attack -- it journal        only the IT half's, of that name
+//! ```
+//!
+//! Prints the matrix attack × layer. Fails if an attack gets through all layers, if one can't be
+//! made to succeed without any (unless the kernel refuses anyway, with the reason), and if one is
+//! stopped by fewer than two layers without a reason. Needs root, since it becomes other users.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test: a failure is a panic, and it prints what it found"
+)]
+
+mod attacks;
+mod child;
+mod matrix;
+mod raw;
+mod scene;
+
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitCode};
+
+use sparkdiode::sandbox::Role;
+
+use attacks::{ATTACKS, Attack};
+use matrix::{Column, Outcome, REFUSED, WORKED, stopping};
+use scene::{Scene, Sockets};
+
+const NAME_WIDTH: usize = 50;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        Some("victim") => child::victim(&arguments[1..]),
+        Some("intrude") => child::intrude(&arguments[1..]),
+        _ => {}
+    }
+    if !rustix::process::geteuid().is_root() {
+        return skipped("becoming other users needs root");
+    }
+    if let Some(missing) = sparkdiode::sandbox::probe().iter().find(|found| found.result.is_err()) {
+        return skipped(&format!("this kernel lacks {}", missing.layer));
+    }
+    let words: Vec<&str> =
+        arguments.iter().map(String::as_str).filter(|word| !word.starts_with('-')).collect();
+    let sockets = Sockets::open();
+    let mut faults = Vec::new();
+    let mut run = 0;
+    for role in [Role::It, Role::Ot] {
+        println!("\nThe {role} half, taken over\n");
+        print!("{:NAME_WIDTH$}", "attack");
+        for column in Column::ALL {
+            print!(" {:13}", column.name());
+        }
+        println!(" stopped by");
+        for attack in ATTACKS.iter().filter(|attack| attack.is_for(role)) {
+            let wanted = |word: &&str| *word == role.name() || attack.name.contains(*word);
+            if !words.iter().all(wanted) {
+                continue;
+            }
+            run += 1;
+            let outcomes: Vec<(Column, Outcome)> = Column::ALL
+                .into_iter()
+                .map(|column| (column, attempt(attack, column, role, &sockets)))
+                .collect();
+            print!("{:NAME_WIDTH$}", attack.name);
+            for (_, outcome) in &outcomes {
+                print!(" {:13}", outcome.text());
+            }
+            let layers = stopping(&outcomes);
+            println!(" {}", if attack.control { "-".to_owned() } else { layers.len().to_string() });
+            std::io::stdout().flush().unwrap();
+            judge(attack, role, &outcomes, &layers, &mut faults);
+        }
+    }
+    println!("\nReasons of attacks that fewer than two layers stop");
+    for attack in ATTACKS.iter() {
+        if let Some(why) = attack.kernel_refuses {
+            println!("  {}: even with everything off, {why}", attack.name);
+        }
+        if let Some(why) = attack.missing_here {
+            println!("  {}: not to be had everywhere: {why}", attack.name);
+        }
+        if let Some(why) = attack.reason {
+            println!("  {}: {why}", attack.name);
+        }
+    }
+    for fault in &faults {
+        println!("FAILED: {fault}");
+    }
+    println!("\n{run} attacks, {} ways each; {} faults", Column::ALL.len(), faults.len());
+    if faults.is_empty() && run > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Says loudly that nothing was tested; CI fails on it.
+fn skipped(why: &str) -> ExitCode {
+    let line = format!("SKIPPED: attack: {why}\n");
+    eprint!("{line}");
+    if let Some(path) = std::env::var_os("SPARKDIODE_SKIP_LOG") {
+        let mut log = std::fs::File::options().create(true).append(true).open(path).unwrap();
+        log.write_all(line.as_bytes()).unwrap();
+    }
+    ExitCode::SUCCESS
+}
+
+fn attempt(attack: &Attack, column: Column, role: Role, sockets: &Sockets) -> Outcome {
+    let scene = Scene::set(role, sockets);
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["intrude", column.name(), attack.name, &scene.place().to_json()])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    match (output.status.code(), output.status.signal()) {
+        (Some(WORKED), _) => Outcome::Worked,
+        (Some(REFUSED), _) => Outcome::Refused(said),
+        (_, Some(libc::SIGSYS)) => Outcome::Killed,
+        _ => panic!(
+            "{} under {}: {} {said} {}",
+            attack.name,
+            column.name(),
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        ),
+    }
+}
+
+fn judge(
+    attack: &Attack,
+    role: Role,
+    outcomes: &[(Column, Outcome)],
+    layers: &[Column],
+    faults: &mut Vec<String>,
+) {
+    let mut fault = |text: String| faults.push(format!("{role}: {}: {text}", attack.name));
+    let of = |column: Column| &outcomes.iter().find(|(at, _)| *at == column).unwrap().1;
+    if attack.control {
+        for (column, outcome) in outcomes {
+            let connects = attack.name.contains("connect") && column.namespaces();
+            if *outcome != Outcome::Worked && !connects {
+                fault(format!("a half couldn't work under {}: {outcome:?}", column.name()));
+            }
+        }
+        return;
+    }
+    if *of(Column::All) == Outcome::Worked {
+        fault("gets through all layers".into());
+    }
+    match (of(Column::Off), attack.kernel_refuses) {
+        (Outcome::Worked, None) => {
+            if layers.len() < 2 && attack.reason.is_none() {
+                fault(format!("only {layers:?} stop it, and no reason is given"));
+            }
+        }
+        (Outcome::Worked, Some(_)) => fault("succeeds, though the kernel should refuse it".into()),
+        (_, Some(_)) => {}
+        _ if attack.missing_here.is_some() => {}
+        (refused, None) => fault(format!("isn't possible even with everything off: {refused:?}")),
+    }
+}

@@ -1,0 +1,240 @@
+//! The place of an attack: files of both halves as an installation lays them out, a half to be
+//! attacked, sockets of its side, and the intruder's own ground.
+
+use std::fs::{self, File, Permissions};
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+use sparkdiode::sandbox::Role;
+
+pub(crate) const OT_USER: u32 = 64_011;
+pub(crate) const IT_USER: u32 = 64_012;
+const SEGMENT: &str = "00000000000000000001.sdj";
+
+pub(crate) fn user(role: Role) -> u32 {
+    match role {
+        Role::Ot => OT_USER,
+        Role::It => IT_USER,
+    }
+}
+
+pub(crate) fn other(role: Role) -> Role {
+    match role {
+        Role::Ot => Role::It,
+        Role::It => Role::Ot,
+    }
+}
+
+/// Listeners of the side that is attacked, and of the intruder's own; they live as long as the
+/// whole test.
+pub(crate) struct Sockets {
+    _theirs: TcpListener,
+    _own: TcpListener,
+    _udp: UdpSocket,
+    _abstract: UnixDatagram,
+    pub(crate) their_port: u16,
+    pub(crate) own_port: u16,
+    pub(crate) udp_port: u16,
+    pub(crate) abstract_name: String,
+}
+
+impl Sockets {
+    pub(crate) fn open() -> Sockets {
+        let theirs = TcpListener::bind("127.0.0.1:0").unwrap();
+        let own = TcpListener::bind("127.0.0.1:0").unwrap();
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let abstract_name = format!("sparkdiode-attack-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&abstract_name).unwrap();
+        Sockets {
+            their_port: theirs.local_addr().unwrap().port(),
+            own_port: own.local_addr().unwrap().port(),
+            udp_port: udp.local_addr().unwrap().port(),
+            _theirs: theirs,
+            _own: own,
+            _udp: udp,
+            _abstract: UnixDatagram::bind_addr(&address).unwrap(),
+            abstract_name,
+        }
+    }
+}
+
+/// Everything of one attempt; made anew for each, since some attempts destroy it.
+pub(crate) struct Scene {
+    _dir: tempfile::TempDir,
+    victim: Child,
+    _path_socket: UnixListener,
+    place: Place,
+}
+
+/// What an intruder knows: where things are.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) dir: PathBuf,
+    pub(crate) role: Role,
+    pub(crate) victim: i32,
+    pub(crate) their_port: u16,
+    pub(crate) own_port: u16,
+    pub(crate) udp_port: u16,
+    pub(crate) abstract_name: String,
+    /// The file system of the other half's /dev/shm.
+    pub(crate) shared_memory: u64,
+}
+
+impl Place {
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.dir.join("journal")
+    }
+
+    pub(crate) fn segment(&self) -> PathBuf {
+        self.journal().join(SEGMENT)
+    }
+
+    pub(crate) fn state(&self, role: Role) -> PathBuf {
+        self.dir.join(format!("{role}-state"))
+    }
+
+    /// The intruder's own state.
+    pub(crate) fn own(&self, name: &str) -> PathBuf {
+        self.state(self.role).join(name)
+    }
+
+    /// State of the half that is attacked.
+    pub(crate) fn their_state(&self) -> PathBuf {
+        self.state(other(self.role)).join("some.state")
+    }
+
+    pub(crate) fn their_key(&self) -> PathBuf {
+        self.dir.join(format!("{}.key", other(self.role)))
+    }
+
+    pub(crate) fn path_socket(&self) -> PathBuf {
+        self.dir.join("socket")
+    }
+
+    /// A file in `/proc` of the half that is attacked.
+    pub(crate) fn proc(&self, name: &str) -> PathBuf {
+        Path::new("/proc").join(self.victim.to_string()).join(name)
+    }
+
+    pub(crate) fn to_json(&self) -> String {
+        json!({
+            "dir": self.dir, "role": self.role.name(), "victim": self.victim,
+            "their_port": self.their_port, "own_port": self.own_port,
+            "udp_port": self.udp_port, "abstract_name": self.abstract_name,
+            "shared_memory": self.shared_memory,
+        })
+        .to_string()
+    }
+
+    pub(crate) fn from_json(text: &str) -> Place {
+        let value: Value = serde_json::from_str(text).unwrap();
+        let port = |name: &str| u16::try_from(value[name].as_u64().unwrap()).unwrap();
+        Place {
+            dir: PathBuf::from(value["dir"].as_str().unwrap()),
+            role: role(value["role"].as_str().unwrap()),
+            victim: i32::try_from(value["victim"].as_i64().unwrap()).unwrap(),
+            their_port: port("their_port"),
+            own_port: port("own_port"),
+            udp_port: port("udp_port"),
+            abstract_name: value["abstract_name"].as_str().unwrap().to_owned(),
+            shared_memory: value["shared_memory"].as_u64().unwrap(),
+        }
+    }
+}
+
+pub(crate) fn role(name: &str) -> Role {
+    Role::ALL.into_iter().find(|role| role.name() == name).unwrap()
+}
+
+impl Scene {
+    /// The intruder has the rights of `role`.
+    pub(crate) fn set(role: Role, sockets: &Sockets) -> Scene {
+        let dir = tempfile::tempdir().unwrap();
+        give(dir.path(), 0, 0, 0o711);
+        for (name, user, group, mode) in [
+            ("journal", OT_USER, IT_USER, 0o2750),
+            ("ot-state", OT_USER, OT_USER, 0o700),
+            ("it-state", IT_USER, IT_USER, 0o700),
+            ("policies", 0, 0, 0o755),
+        ] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+            give(&dir.path().join(name), user, group, mode);
+        }
+        let segment = format!("journal/{SEGMENT}");
+        for (name, user, group, mode) in [
+            ("journal/00000000000000000000.sdj", OT_USER, IT_USER, 0o640),
+            (segment.as_str(), OT_USER, IT_USER, 0o640),
+            ("ot-state/some.state", OT_USER, OT_USER, 0o600),
+            ("it-state/some.state", IT_USER, IT_USER, 0o600),
+            ("ot.key", OT_USER, OT_USER, 0o600),
+            ("it.key", IT_USER, IT_USER, 0o600),
+            ("policies/policy.toml", 0, 0, 0o644),
+        ] {
+            fs::write(dir.path().join(name), [b'x'; 4_096]).unwrap();
+            give(&dir.path().join(name), user, group, mode);
+        }
+        let path_socket = UnixListener::bind(dir.path().join("socket")).unwrap();
+        give(&dir.path().join("socket"), user(other(role)), user(other(role)), 0o777);
+        let victim = start_victim(other(role), dir.path());
+        let place = Place {
+            dir: dir.path().to_owned(),
+            role,
+            victim: i32::try_from(victim.id()).unwrap(),
+            their_port: sockets.their_port,
+            own_port: sockets.own_port,
+            udp_port: sockets.udp_port,
+            abstract_name: sockets.abstract_name.clone(),
+            shared_memory: fs::metadata("/dev/shm").unwrap().dev(),
+        };
+        Scene { _dir: dir, victim, _path_socket: path_socket, place }
+    }
+
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        // It may be what the attack has ended.
+        let _ = self.victim.kill();
+        let _ = self.victim.wait();
+        // Whatever was mounted over it in the one attempt without any layer.
+        while rustix::mount::unmount(self.place.journal(), rustix::mount::UnmountFlags::DETACH)
+            .is_ok()
+        {}
+        let _ = fs::remove_file(format!("/dev/shm/sparkdiode-attack-{}", self.place.victim));
+        // An attempt may have made it immutable.
+        let segment = self.place.segment();
+        if let Ok(file) = File::open(&segment) {
+            let none = rustix::fs::IFlags::empty();
+            let _ = rustix::fs::ioctl_setflags(&file, none);
+        }
+    }
+}
+
+fn give(path: &Path, user: u32, group: u32, mode: u32) {
+    chown(path, Some(user), Some(group)).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+/// The half that is attacked: its user, sealed like it, with a key and a segment open.
+fn start_victim(role: Role, dir: &Path) -> Child {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["victim", role.name()])
+        .arg(dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n", "the half that is to be attacked didn't start");
+    child
+}

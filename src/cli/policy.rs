@@ -1,6 +1,9 @@
 //! `sparkdiode policy`: the tools that make a policy, try it, explain it, compare it and sign it.
 
+mod explain;
+mod json;
 mod paint;
+mod recording;
 mod sign;
 mod test;
 
@@ -32,6 +35,7 @@ pub(super) struct PolicyArgs {
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
     Test(test::TestArgs),
+    Explain(explain::ExplainArgs),
     Keygen(sign::KeygenArgs),
     Sign(sign::SignArgs),
     Verify(sign::VerifyArgs),
@@ -41,6 +45,7 @@ enum PolicyCommand {
 pub(super) fn run(arguments: &PolicyArgs) -> Result<Exit, Failure> {
     match &arguments.command {
         PolicyCommand::Test(arguments) => test::run(arguments),
+        PolicyCommand::Explain(arguments) => explain::run(arguments),
         PolicyCommand::Keygen(arguments) => sign::keygen(arguments),
         PolicyCommand::Sign(arguments) => sign::sign(arguments),
         PolicyCommand::Verify(arguments) => sign::verify(arguments),

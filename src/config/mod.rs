@@ -16,6 +16,7 @@ mod sandbox;
 mod secret;
 pub mod signature;
 mod status;
+mod syslog;
 #[cfg(test)]
 mod tests;
 pub mod tls;
@@ -38,6 +39,7 @@ pub use ot::{OtConfig, RelayConfig};
 pub use sandbox::SandboxConfig;
 pub use secret::{Secret, SecretFile};
 pub use status::StatusConfig;
+pub use syslog::{SyslogConfig, SyslogTo};
 
 /// `[policies]` of both files as it is written.
 #[derive(Debug, Default, Deserialize)]

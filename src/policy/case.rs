@@ -18,7 +18,43 @@ pub struct Case {
     pub(super) line: usize,
 }
 
+impl Given {
+    /// A metric of which no more is known than its name, its datatype and its value.
+    pub fn new(name: &str, datatype: DataType, value: Option<Value>) -> Given {
+        Given {
+            name: name.to_owned(),
+            datatype,
+            value,
+            properties: None,
+            metadata: None,
+            age_ms: None,
+            historical: false,
+        }
+    }
+}
+
 impl Case {
+    /// A case of one message, which stands in no file and expects nothing in particular.
+    pub fn of_message(topic: &str, metric: Option<Given>, at_ms: u64) -> Case {
+        let expected = Expected::Forward { rule: None, arrives: Arrives::default() };
+        let step = Step {
+            after: Duration::ZERO,
+            topic: topic.to_owned(),
+            waits: false,
+            retain: false,
+            probes: vec![Probe { metric, expected, line: 0 }],
+            line: 0,
+        };
+        Case {
+            name: String::new(),
+            about: Vec::new(),
+            at_ms,
+            steps: vec![step],
+            path: PathBuf::new(),
+            line: 0,
+        }
+    }
+
     /// Its name, unique in the policy.
     pub fn name(&self) -> &str {
         &self.name
@@ -97,6 +133,8 @@ pub struct Given {
 pub enum Expected {
     /// It crosses; `rule`: by this rule.
     Forward { rule: Option<String>, arrives: Arrives },
+    /// It waits: for its turn under a rate limit, or for the birth that has to tell it.
+    Wait { rule: Option<String> },
     /// It doesn't cross; with the reason and the rule where they matter.
     Drop { reason: Option<Reason>, rule: Option<String> },
 }

@@ -366,20 +366,26 @@ impl<'s> CaseReader<'s, '_> {
                 };
                 Some(Expected::Forward { rule, arrives })
             }
-            ("drop", false) | ("nothing", true) => {
+            ("wait", false) | ("drop", false) | ("nothing", true) => {
                 if let Some(arrives) = &keys.arrives {
-                    let title = "`arrives` of what is dropped";
+                    let title = "`arrives` of what is dropped or waits";
                     self.error("P203", arrives.header.clone(), title, "nothing arrives");
                     return None;
+                }
+                if expect.value == "wait" {
+                    if let Some(span) = place {
+                        self.error("P203", span, "`reason` of what waits", "of a drop only");
+                        return None;
+                    }
+                    return Some(Expected::Wait { rule });
                 }
                 Some(Expected::Drop { reason, rule })
             }
             (other, _) => {
-                let words = match waits {
-                    false => ["forward", "drop"],
-                    true => ["forward", "nothing"],
+                let (words, label) = match waits {
+                    false => (&["forward", "drop", "wait"][..], "`forward`, `drop` or `wait`"),
+                    true => (&["forward", "nothing"][..], "`forward` or `nothing`"),
                 };
-                let label = format!("`{}` or `{}`", words[0], words[1]);
                 let mut problem = Diagnostic::error(
                     "P205",
                     self.file,
@@ -406,7 +412,7 @@ impl<'s> CaseReader<'s, '_> {
                     let meant = meant.iter().find(|(word, _)| other.starts_with(word));
                     problem = match meant {
                         Some((_, meant)) => problem.help(format!("did you mean `{meant}`?")),
-                        None => problem.did_you_mean(other, words),
+                        None => problem.did_you_mean(other, words.iter().copied()),
                     };
                 }
                 self.problems.push(problem);

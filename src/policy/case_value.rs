@@ -24,6 +24,37 @@ pub(super) fn evident(value: &DeValue<'_>) -> Option<DataType> {
     }
 }
 
+/// Reads a value from a command line: as in a policy file, but that text needs no quotes.
+/// Without a `datatype` the value has the one that it has in a policy file without.
+///
+/// # Errors
+/// What was wanted.
+pub fn parse_value(text: &str, datatype: Option<DataType>) -> Result<(DataType, Value), Wanted> {
+    let plain = |datatype| Ok((datatype, Value::String(text.to_owned())));
+    let is_text = |datatype| matches!(datatype, DataType::String | DataType::Text | DataType::UUID);
+    match DeValue::parse(text) {
+        Ok(value) => {
+            let datatype = match (datatype, value.get_ref()) {
+                (Some(datatype), DeValue::String(_)) => datatype,
+                (Some(datatype), _) if is_text(datatype) => return plain(datatype),
+                (Some(datatype), _) => datatype,
+                (None, value) => {
+                    evident(value).ok_or("a datatype beside a list or table".to_owned())?
+                }
+            };
+            Ok((datatype, read(datatype, value.get_ref())?))
+        }
+        Err(_) => match datatype {
+            None => plain(DataType::String),
+            Some(datatype) if is_text(datatype) => plain(datatype),
+            Some(datatype) => {
+                let value = DeValue::String(text.into());
+                Ok((datatype, read(datatype, &value)?))
+            }
+        },
+    }
+}
+
 /// Reads a value of `datatype`.
 pub(super) fn read(datatype: DataType, value: &DeValue<'_>) -> Result<Value, Wanted> {
     match datatype {

@@ -75,9 +75,11 @@ use crate::sparkplug::{DataType, Entity};
 
 pub use crate::config::diagnostic::SourceFile;
 pub use case::{Arrives, Case, Expected, Given, Probe, Step};
+pub use case_value::parse_value;
 pub use consider::{Considered, Relation};
 pub use limiter::{Limiter, NodeBuckets};
 pub use limits::Limits;
+pub use moment::parse_moment;
 pub use plan::{EntityPlan, Verdict};
 pub use rename::{Collision, Renames, is_reserved};
 pub use rule::{Action, Bucket, Mode, OnExcess, Prefixes, Priority, Rate, Rule, RuleId};

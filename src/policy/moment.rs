@@ -46,6 +46,11 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
         .wrapping_sub(719_469)
 }
 
+/// Reads such a time from text.
+pub fn parse_moment(text: &str) -> Option<u64> {
+    unix_ms(&text.parse().ok()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

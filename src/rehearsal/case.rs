@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use prost::Message;
 
-use super::{Arrived, MessageFate, MetricFate, Outcome, Rehearsal};
+use super::{Arrived, MessageFate, MetricFate, Outcome, Rehearsal, rule_of, told_name};
 use crate::ot::Received;
 use crate::policy::{Arrives, Case, Expected, Given, Policy, Probe, RuleId, Step};
 use crate::sparkplug::{
@@ -95,12 +95,12 @@ pub fn run(policy: &Policy, case: &Case) -> CaseReport {
     let mut at = Duration::ZERO;
     for (index, step) in case.steps().iter().enumerate() {
         at = at.saturating_add(step.after);
-        let arrived = stage.rehearsal.pass(step.after);
+        let passed = stage.rehearsal.pass(step.after);
         let outcome = (!step.waits).then(|| stage.play(step));
         for probe in &step.probes {
             let got = match &outcome {
                 Some(outcome) => judged(step, probe, outcome),
-                None => waited(step, probe, &arrived),
+                None => waited(stage.rehearsal.policy(), step, probe, &passed.arrived),
             };
             checks.push(Check {
                 step: index,
@@ -381,17 +381,14 @@ fn topic_of<'a>(arrived: &'a [Arrived], metric: Option<&str>) -> Option<&'a str>
 }
 
 /// The last that arrived of a metric while time passed.
-fn waited(step: &Step, probe: &Probe, arrived: &[Arrived]) -> Got {
+fn waited(policy: &Policy, step: &Step, probe: &Probe, arrived: &[Arrived]) -> Got {
     let Some(given) = &probe.metric else { return Got::Nothing };
     let Ok(Topic::Entity(topic)) = Topic::parse(&step.topic) else { return Got::Nothing };
-    for arrived in arrived.iter().rev() {
-        let same = match Topic::parse(&arrived.topic) {
-            Ok(Topic::Entity(own)) => own.entity == topic.entity,
-            _ => false,
-        };
-        let told = arrived.payload.metrics.iter().rev();
-        let told = told.filter(|_| same).find(|told| told.name.as_ref() == Some(&given.name));
-        if let Some(metric) = told {
+    let rule = rule_of(policy.judge(topic.entity, &given.name, Some(given.datatype)));
+    let name = told_name(policy, rule, &given.name);
+    for arrived in arrived.iter().rev().filter(|arrived| arrived.is_of(policy, topic.entity)) {
+        let mut told = arrived.payload.metrics.iter().rev();
+        if let Some(metric) = told.find(|told| told.name.as_deref() == Some(&name)) {
             let seen = Seen { topic: arrived.topic.clone(), metric: metric.clone() };
             return Got::Forwarded { rule: None, arrives: Some(Box::new(seen)) };
         }
@@ -414,6 +411,7 @@ fn matches(policy: &Policy, probe: &Probe, got: &Got) -> bool {
         (Expected::Drop { reason, rule }, Got::Dropped { reason: got, rule: by }) => {
             reason.is_none_or(|reason| reason == *got) && is_rule(rule, by)
         }
+        (Expected::Wait { rule }, Got::Waiting { rule: by }) => is_rule(rule, by),
         (Expected::Drop { reason: None, rule: None }, Got::Nothing) => true,
         _ => false,
     }
@@ -486,6 +484,10 @@ fn expected_in_words(probe: &Probe, waits: bool) -> String {
             }
             words
         }
+        Expected::Wait { rule } => match rule {
+            Some(rule) => format!("wait by `{rule}`"),
+            None => "wait".to_owned(),
+        },
         Expected::Drop { .. } if waits => "nothing".to_owned(),
         Expected::Drop { reason, rule } => {
             let mut words = "drop".to_owned();
@@ -527,44 +529,62 @@ fn arrives_in_words(arrives: &Arrives, datatype: Option<DataType>) -> Vec<String
     words
 }
 
+impl Got {
+    /// The rule that decided.
+    pub fn rule(&self) -> Option<RuleId> {
+        match self {
+            Got::Forwarded { rule, .. } | Got::Waiting { rule } | Got::Dropped { rule, .. } => {
+                *rule
+            }
+            Got::Nothing => None,
+        }
+    }
+}
+
 impl Check {
-    /// What happened, in words. Topic and name are said where they aren't those that were sent.
+    /// What arrived, in words: topic and name where they aren't those that were sent.
+    pub fn arrives_in_words(&self) -> Vec<String> {
+        let Got::Forwarded { arrives: Some(seen), .. } = &self.got else { return Vec::new() };
+        let mut words = Vec::new();
+        if seen.topic != self.topic {
+            words.push(value::escape(&seen.topic, MAX_NAME_CHARS));
+        }
+        let metric = &seen.metric;
+        if let Some(name) = &metric.name {
+            if self.metric.as_ref() != Some(name) {
+                words.push(format!("metric `{}`", value::escape(name, MAX_NAME_CHARS)));
+            }
+            words.push(match &metric.value {
+                Some(value) => value::show(self.datatype, value, MAX_VALUE_CHARS),
+                None => "null".to_owned(),
+            });
+            if let Some(quality) = quality(metric) {
+                words.push(format!("Quality {quality}"));
+            }
+            let keys = metric.properties.iter().flat_map(|set| &set.keys);
+            let keys: Vec<&str> = keys.map(String::as_str).collect();
+            if !keys.is_empty() {
+                words.push(format!("properties {}", keys.join(", ")));
+            }
+        }
+        words
+    }
+
+    /// What happened, in words.
     pub fn got_in_words(&self, policy: &Policy) -> String {
         let by = |rule: &Option<RuleId>| {
             let rule = rule.and_then(|rule| policy.rule(rule));
             rule.map(|rule| format!(" by `{}`", rule.name())).unwrap_or_default()
         };
         match &self.got {
-            Got::Forwarded { rule, arrives: None } => format!("forward{}", by(rule)),
-            Got::Forwarded { rule, arrives: Some(seen) } => {
-                let mut words = Vec::new();
-                if seen.topic != self.topic {
-                    words.push(value::escape(&seen.topic, MAX_NAME_CHARS));
-                }
-                let metric = &seen.metric;
-                if let Some(name) = &metric.name {
-                    if self.metric.as_ref() != Some(name) {
-                        words.push(format!("metric `{}`", value::escape(name, MAX_NAME_CHARS)));
-                    }
-                    words.push(match &metric.value {
-                        Some(value) => value::show(self.datatype, value, MAX_VALUE_CHARS),
-                        None => "null".to_owned(),
-                    });
-                    if let Some(quality) = quality(metric) {
-                        words.push(format!("Quality {quality}"));
-                    }
-                    let keys = metric.properties.iter().flat_map(|set| &set.keys);
-                    let keys: Vec<&str> = keys.map(String::as_str).collect();
-                    if !keys.is_empty() {
-                        words.push(format!("properties {}", keys.join(", ")));
-                    }
-                }
+            Got::Forwarded { rule, .. } => {
+                let words = self.arrives_in_words();
                 match words.is_empty() {
                     true => format!("forward{}", by(rule)),
                     false => format!("forward{}, arriving as {}", by(rule), words.join(", ")),
                 }
             }
-            Got::Waiting { rule } => format!("wait for the next birth{}", by(rule)),
+            Got::Waiting { rule } => format!("wait{}", by(rule)),
             Got::Dropped { reason, rule } => {
                 let by = by(rule);
                 let comma = if by.is_empty() { "" } else { "," };

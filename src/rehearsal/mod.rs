@@ -11,15 +11,18 @@
 pub mod case;
 pub mod coverage;
 mod names;
+pub mod tally;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::journal::Body;
 use crate::ot::{Now, Pipeline, PipelineSettings, Received};
-use crate::policy::{Policy, RuleId, Verdict};
+use crate::policy::{Policy, Rule, RuleId, Verdict};
 use crate::sparkplug::{
-    Caps, DataType, EntityTopic, Metric, Payload, Topic, Value, decode, names as known, value,
+    Caps, DataType, Entity, EntityTopic, Metric, Payload, Topic, Value, decode, names as known,
+    value,
 };
 use crate::telemetry::{Fate, LedgerEntry, Reason};
 
@@ -56,6 +59,27 @@ pub struct Outcome {
     pub metrics: Vec<MetricOutcome>,
     /// What was journalled because of it, in order.
     pub arrived: Vec<Arrived>,
+    /// Values of earlier messages in whose place newer ones wait now.
+    pub displaced: Vec<Displaced>,
+}
+
+/// A value that waited for a rate limit and won't cross any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Displaced {
+    /// `group/edge_node[/device]`.
+    pub entity: String,
+    pub metric: String,
+    pub reason: Reason,
+    pub rule: Option<RuleId>,
+}
+
+/// What happened while time passed.
+#[derive(Clone, Debug, Default)]
+pub struct Passed {
+    /// What was journalled, in order.
+    pub arrived: Vec<Arrived>,
+    /// Values that waited and were dropped.
+    pub displaced: Vec<Displaced>,
 }
 
 /// What became of a message as a whole.
@@ -63,7 +87,7 @@ pub struct Outcome {
 pub enum MessageFate {
     /// At least a part of it crosses.
     Forwarded,
-    /// It will cross with the next birth.
+    /// It waits for its turn, or for a birth.
     Waiting,
     Dropped {
         reason: Reason,
@@ -91,7 +115,7 @@ pub enum MetricFate {
         rule: Option<RuleId>,
         arrives: Box<Metric>,
     },
-    /// It will cross with the next birth.
+    /// It waits for the turn that a rate limit gives it, or for the birth that has to tell it.
     Waiting {
         rule: Option<RuleId>,
     },
@@ -145,7 +169,7 @@ impl Rehearsal {
     }
 
     /// Lets time pass; what arrives meanwhile.
-    pub fn pass(&mut self, time: Duration) -> Vec<Arrived> {
+    pub fn pass(&mut self, time: Duration) -> Passed {
         let begin = self.now.mono;
         let end = begin.saturating_add(time);
         // After a long pause the next tick may be far.
@@ -169,12 +193,13 @@ impl Rehearsal {
             }
         }
         self.advance_to(end);
-        let _ = self.pipeline.ledger_mut().take_entries();
-        arrived
+        let entries = self.pipeline.ledger_mut().take_entries();
+        let displaced = entries.into_iter().filter_map(displaced).collect();
+        Passed { arrived, displaced }
     }
 
     /// Lets time pass until `wall_ms`; a clock that went backwards is taken as standing still.
-    pub fn pass_until(&mut self, wall_ms: u64) -> Vec<Arrived> {
+    pub fn pass_until(&mut self, wall_ms: u64) -> Passed {
         self.pass(Duration::from_millis(wall_ms.saturating_sub(self.now.wall_ms)))
     }
 
@@ -201,11 +226,17 @@ impl Rehearsal {
         });
         // Every message is settled.
         let fate = fate.unwrap_or(MessageFate::Forwarded);
+        let (conflated, entries): (Vec<LedgerEntry>, Vec<LedgerEntry>) =
+            entries.into_iter().partition(|entry| {
+                // What is conflated is a value that waited, never the one that came now.
+                matches!(entry, LedgerEntry::Dropped { reason: Reason::Conflated, .. })
+            });
+        let displaced = conflated.into_iter().filter_map(displaced).collect();
         let metrics = match topic {
             None => Vec::new(),
             Some(topic) => self.metrics(topic, received.payload, fate, entries, &arrived),
         };
-        Outcome { fate, metrics, arrived }
+        Outcome { fate, metrics, arrived, displaced }
     }
 
     /// Finds out what became of each metric: dropped ones stand in the ledger, the others in
@@ -225,62 +256,42 @@ impl Rehearsal {
         }
         let mut drops = Drops::default();
         for entry in entries {
-            if let LedgerEntry::Dropped { metric, reason, rule } = entry {
+            if let LedgerEntry::Dropped { metric, reason, rule, .. } = entry {
                 drops.add(metric, reason, rule);
             }
         }
-        let mut told = Told::new(topic, arrived);
+        let policy = self.pipeline.policy();
+        let plan = policy.plan(topic.entity);
+        let mut told = Told::new(policy, topic.entity, arrived);
         let mut outcomes = Vec::new();
         for metric in payload.metrics {
             let (name, datatype) = self.names.of(topic.entity, &metric);
             let sent = metric.value.clone().filter(|_| metric.is_null != Some(true));
+            let rule = rule_of(plan.judge(&name, datatype));
+            let told_name = told_name(policy, rule, &name);
+            let forwarded = |arrives| MetricFate::Forwarded { rule, arrives: Box::new(arrives) };
             let fate = if known::is_own(topic, &name) {
                 MetricFate::Replaced
-            } else if let Some(arrives) = told.take_same(&name, &metric) {
-                self.forwarded(topic, &name, datatype, arrives)
+            } else if let Some(arrives) = told.take_same(&told_name, &metric) {
+                forwarded(arrives)
             } else if let Some((reason, rule)) = drops.take(&name) {
                 MetricFate::Dropped { reason, rule }
-            } else if let Some(arrives) = told.take(&name) {
-                self.forwarded(topic, &name, datatype, arrives)
+            } else if let Some(arrives) = told.take(&told_name) {
+                forwarded(arrives)
             } else {
                 match fate {
                     MessageFate::Dropped { reason, rule } => MetricFate::Dropped { reason, rule },
-                    MessageFate::Waiting => {
-                        MetricFate::Waiting { rule: self.rule_of(topic, &name, datatype) }
-                    }
+                    MessageFate::Waiting => MetricFate::Waiting { rule },
                     MessageFate::Forwarded if is_definition(sent.as_ref()) => MetricFate::Unneeded,
                     MessageFate::Forwarded => match drops.take("") {
                         Some((reason, rule)) => MetricFate::Dropped { reason, rule },
-                        None => MetricFate::Waiting { rule: self.rule_of(topic, &name, datatype) },
+                        None => MetricFate::Waiting { rule },
                     },
                 }
             };
             outcomes.push(MetricOutcome { name, datatype, sent, fate });
         }
         outcomes
-    }
-
-    fn forwarded(
-        &self,
-        topic: EntityTopic<'_>,
-        name: &str,
-        datatype: Option<DataType>,
-        arrives: Metric,
-    ) -> MetricFate {
-        let rule = self.rule_of(topic, name, datatype);
-        MetricFate::Forwarded { rule, arrives: Box::new(arrives) }
-    }
-
-    fn rule_of(
-        &self,
-        topic: EntityTopic<'_>,
-        name: &str,
-        datatype: Option<DataType>,
-    ) -> Option<RuleId> {
-        match self.policy().judge(topic.entity, name, datatype) {
-            Verdict::Forward { rule } => Some(rule),
-            Verdict::Drop { rule, .. } => rule,
-        }
     }
 
     fn read(&self, bodies: Vec<Body>) -> Vec<Arrived> {
@@ -310,6 +321,15 @@ impl Rehearsal {
     }
 }
 
+fn displaced(entry: LedgerEntry) -> Option<Displaced> {
+    match entry {
+        LedgerEntry::Dropped { entity, metric, reason, rule } => {
+            Some(Displaced { entity, metric, reason, rule })
+        }
+        LedgerEntry::Settled(_) => None,
+    }
+}
+
 /// Metrics that the ledger dropped, by name, in order.
 #[derive(Default)]
 struct Drops(HashMap<String, VecDeque<(Reason, Option<RuleId>)>>);
@@ -328,15 +348,12 @@ impl Drops {
 struct Told(HashMap<String, VecDeque<Metric>>);
 
 impl Told {
-    fn new(topic: EntityTopic<'_>, arrived: &[Arrived]) -> Told {
+    fn new(policy: &Policy, entity: Entity<'_>, arrived: &[Arrived]) -> Told {
         let mut told = HashMap::<String, VecDeque<Metric>>::new();
-        for arrived in arrived {
-            let Ok(Topic::Entity(own)) = Topic::parse(&arrived.topic) else { continue };
-            if own.entity == topic.entity {
-                for metric in &arrived.payload.metrics {
-                    let name = metric.name.clone().unwrap_or_default();
-                    told.entry(name).or_default().push_back(metric.clone());
-                }
+        for metric in arrived.iter().filter(|arrived| arrived.is_of(policy, entity)) {
+            for metric in &metric.payload.metrics {
+                let name = metric.name.clone().unwrap_or_default();
+                told.entry(name).or_default().push_back(metric.clone());
             }
         }
         Told(told)
@@ -355,6 +372,30 @@ impl Told {
     fn take(&mut self, name: &str) -> Option<Metric> {
         self.0.get_mut(name)?.pop_front()
     }
+}
+
+impl Arrived {
+    /// Whether it tells of this entity of the plant, which may have another name on IT.
+    pub fn is_of(&self, policy: &Policy, entity: Entity<'_>) -> bool {
+        match (Topic::parse(&self.topic), policy.renames().tell(entity)) {
+            (Ok(Topic::Entity(topic)), Ok(told)) => topic.entity == told,
+            _ => false,
+        }
+    }
+}
+
+/// The rule that decided.
+fn rule_of(verdict: Verdict) -> Option<RuleId> {
+    match verdict {
+        Verdict::Forward { rule } => Some(rule),
+        Verdict::Drop { rule, .. } => rule,
+    }
+}
+
+/// The name under which a metric crosses by `rule`.
+fn told_name<'a>(policy: &'a Policy, rule: Option<RuleId>, name: &'a str) -> Cow<'a, str> {
+    let prefixes = rule.and_then(|rule| policy.rule(rule)).and_then(Rule::prefixes);
+    prefixes.map_or(Cow::Borrowed(name), |prefixes| prefixes.tell(name))
 }
 
 fn is_definition(value: Option<&Value>) -> bool {

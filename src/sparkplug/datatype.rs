@@ -73,6 +73,12 @@ impl DataType {
         self as u32
     }
 
+    /// The datatypes that metrics can have: all but those of properties only.
+    pub fn of_metrics() -> impl Iterator<Item = DataType> {
+        let of_properties = [DataType::PropertySet, DataType::PropertySetList];
+        DataType::ALL.iter().copied().filter(move |datatype| !of_properties.contains(datatype))
+    }
+
     /// The datatype with this name, exactly as the specification spells it.
     pub fn from_name(name: &str) -> Option<DataType> {
         DataType::ALL.iter().copied().find(|datatype| datatype.name() == name)

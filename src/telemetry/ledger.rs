@@ -111,9 +111,9 @@ pub enum Imbalance {
 pub enum LedgerEntry {
     /// What became of a message.
     Settled(Fate),
-    /// What was dropped of one: a metric by its name, or (empty name) metrics of which no more
-    /// is known.
-    Dropped { metric: String, reason: Reason, rule: Option<RuleId> },
+    /// What was dropped of one: a metric of an entity (`group/edge_node[/device]`) by its name,
+    /// or (empty name) metrics of which no more is known.
+    Dropped { entity: String, metric: String, reason: Reason, rule: Option<RuleId> },
 }
 
 /// Everything that one half counts of messages.
@@ -234,7 +234,8 @@ impl Ledger {
             && what != What::Message
         {
             let name = if let What::Metric(name) = what { name } else { "" };
-            watched.push(LedgerEntry::Dropped { metric: name.to_owned(), reason, rule });
+            let entity = origin.entity.map(|entity| entity.to_string()).unwrap_or_default();
+            watched.push(LedgerEntry::Dropped { entity, metric: name.to_owned(), reason, rule });
         }
         let drops = Drops { reason, messages, metrics };
         self.total.drop(drops);

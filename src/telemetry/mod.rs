@@ -17,6 +17,8 @@ mod notify;
 mod reason;
 mod record;
 pub mod status;
+mod stderr;
+pub mod syslog;
 mod timestamp;
 
 pub use account::Account;

@@ -10,10 +10,10 @@ use super::paint::Paint;
 use crate::cli::report::{self, counted};
 use crate::cli::{Exit, Failure};
 use crate::config::policies;
-use crate::policy::{Case, Policy, Relation, Rule, RuleId};
+use crate::policy::{Case, Policy, Relation, Rule};
 use crate::rehearsal::case::{self, CaseReport, Check, Got};
 use crate::rehearsal::coverage::{Coverage, coverage};
-use crate::sparkplug::{Topic, value};
+use crate::sparkplug::Topic;
 use crate::telemetry::escape;
 
 /// Run the `[[case]]` tables of a policy.
@@ -239,7 +239,7 @@ impl Tested<'_> {
                     "metric": check.metric,
                     "datatype": check.datatype.map(|datatype| datatype.name()),
                     "expected": check.expected,
-                    "got": self.got_json(check),
+                    "got": super::json::got(self.policy, check),
                     "passed": check.passed,
                 })
             });
@@ -266,38 +266,6 @@ impl Tested<'_> {
             "cases": cases.collect::<Vec<_>>(),
             "rules": rules.collect::<Vec<_>>(),
         })
-    }
-}
-
-impl Tested<'_> {
-    fn got_json(&self, check: &Check) -> Json {
-        let name =
-            |rule: &Option<RuleId>| rule.and_then(|rule| self.policy.rule(rule)).map(Rule::name);
-        let in_words = check.got_in_words(self.policy);
-        match &check.got {
-            Got::Forwarded { rule, arrives } => {
-                let metric = arrives.as_ref().map(|seen| &seen.metric);
-                let value = metric.and_then(|metric| metric.value.as_ref());
-                json!({
-                    "outcome": "forward",
-                    "rule": name(rule),
-                    "topic": arrives.as_ref().map(|seen| &seen.topic),
-                    "metric": metric.and_then(|metric| metric.name.as_ref()),
-                    "value": value.map(|value| value::show(check.datatype, value, usize::MAX)),
-                    "in_words": in_words,
-                })
-            }
-            Got::Waiting { rule } => {
-                json!({ "outcome": "wait", "rule": name(rule), "in_words": in_words })
-            }
-            Got::Dropped { reason, rule } => json!({
-                "outcome": "drop",
-                "reason": reason.name(),
-                "rule": name(rule),
-                "in_words": in_words,
-            }),
-            Got::Nothing => json!({ "outcome": "nothing", "in_words": in_words }),
-        }
     }
 }
 

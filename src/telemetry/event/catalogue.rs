@@ -365,4 +365,24 @@ events! {
     StatusUnwritten = "STATUS_UNWRITTEN" (Warning, Both, PerKind) "status not written; trying again" {
         error: "file and why",
     } "Make room, or mend the directory. Until then monitoring shows old figures.";
+
+    /// A syslog target can't be reached. Lines wait in its queue, and what doesn't fit is counted.
+    LogTargetDown = "LOG_TARGET_DOWN" (Warning, Both, PerSource("target")) "syslog target not reachable" {
+        target: "name of the target",
+        error: "why",
+    } "Look at the syslog server and the way to it. The relay itself is not impeded.";
+
+    /// A syslog target is reached, at the start or again.
+    LogTargetUp = "LOG_TARGET_UP" (Notice, Both, PerSource("target")) "syslog target reached" {
+        target: "name of the target",
+        lost: "lines that didn't fit into its queue until now; LOG_LOST follows where there are any",
+    } "Nothing.";
+
+    /// Lines for a syslog target are lost: its queue was full. Told to the target itself, and to the others.
+    LogLost = "LOG_LOST" (Warning, Both, Never) "lines for a syslog target are lost" {
+        target: "name of the target",
+        lost: "how many, exactly",
+        #[optional] first_at: "when the first of them happened (UTC)",
+        #[optional] last_at: "when the last of them happened (UTC)",
+    } "Look at another target for what happened in that time, or at the half's stderr.";
 }

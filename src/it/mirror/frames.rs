@@ -153,6 +153,7 @@ impl Mirror {
         origin: &mut Origin<'a>,
     ) -> Result<(), Reason> {
         let topic = entity_topic(&relayed.topic)?;
+        self.check_names(topic.entity)?;
         origin.entity = Some(topic.entity);
         let decoded = sparkplug::decode(&relayed.payload, &self.settings.caps)
             .map_err(|_| Reason::BadFrame)?;
@@ -443,11 +444,16 @@ impl Mirror {
         let Some(policy) = self.policy.clone() else { return false };
         let node = usize::try_from(id.0).ok().and_then(|place| self.nodes.get(place));
         let Some(node) = node else { return false };
-        let entity = Entity { group: &node.group, edge_node: &node.edge_node, device };
-        let plan = policy.plan(entity);
+        let told = Entity { group: &node.group, edge_node: &node.edge_node, device };
+        let original = policy.renames().original(told);
+        let plan = original.map(|entity| policy.plan(entity));
         let mut gone: Vec<(String, Option<RuleId>)> = Vec::new();
         let changed = layout.retain(|metric| {
             let name = metric.name.clone().unwrap_or_default();
+            let Some(plan) = &plan else {
+                gone.push((name, None));
+                return false;
+            };
             let datatype = metric.datatype.and_then(DataType::from_code);
             // Definitions come along with their instances; the OT half has pruned them.
             let definition = matches!(&metric.value,
@@ -457,24 +463,28 @@ impl Mirror {
             }
             // A denied member takes its instance along: births must have exactly the members of
             // the definition, which other instances share.
+            // The policy names things as the plant does.
+            let own = plan.original(policy.rules(), &name, datatype);
+            let path = own.as_deref().unwrap_or(&name);
             let denied = match &metric.value {
                 Some(Value::Template(template)) => {
-                    any_member(&template.metrics, &name, &|path, member| {
+                    any_member(&template.metrics, path, &|path, member| {
                         let datatype = member.datatype.and_then(DataType::from_code);
                         plan.denies_member(path, datatype)
                     })
                 }
                 _ => None,
             };
-            let rule = match (denied, plan.judge(&name, datatype)) {
-                (Some(rule), _) => Some(rule),
-                (None, Verdict::Drop { rule, .. }) => rule,
-                (None, Verdict::Forward { .. }) => return true,
+            let rule = match (denied, &own, plan.judge(&name, datatype)) {
+                (Some(rule), ..) => Some(rule),
+                (None, Some(_), _) => return true,
+                (None, None, Verdict::Drop { rule, .. }) => rule,
+                (None, None, Verdict::Forward { .. }) => None,
             };
             gone.push((name, rule));
             false
         });
-        let origin = Origin { entity: Some(entity), node: Some(id.into()) };
+        let origin = Origin { entity: Some(told), node: Some(id.into()) };
         for (name, rule) in &gone {
             let what = What::Metric(name);
             self.ledger.drop(Dropped { origin, what, reason: Reason::Recheck, rule: *rule });
@@ -490,6 +500,15 @@ impl Mirror {
         });
         let origin = Origin { entity, node: Some(id.into()) };
         self.ledger.drop(Dropped { origin, what: What::Metrics(metrics), reason, rule: None });
+    }
+
+    /// Refuses names that the copy of the policy gives to nothing, or takes from what has them
+    /// in the plant: the OT half doesn't write them.
+    pub(super) fn check_names(&self, told: Entity<'_>) -> Result<(), Reason> {
+        let known = |policy: &std::sync::Arc<crate::policy::Policy>| {
+            policy.renames().original(told).is_some()
+        };
+        if self.policy.as_ref().is_none_or(known) { Ok(()) } else { Err(Reason::Recheck) }
     }
 
     /// Applies a changed copy of the policy to what is mirrored already.

@@ -8,8 +8,8 @@ use prost::Message;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::{
-    Arc, Body, Clock, Delivered, Duration, Pipeline, Receipt, Shared, StateDir, Work, Worker,
-    WorkerSettings,
+    Arc, Body, Clock, Delivered, Duration, Now, Pipeline, Receipt, Shared, StateDir, Work, Worker,
+    WorkerSettings, retention_ms,
 };
 use crate::journal::{Durability, From, Item, Reader, Writer, WriterOptions};
 use crate::ot::PipelineSettings;
@@ -249,4 +249,16 @@ fn a_sign_of_life_goes_through_the_journal_and_a_worker_that_stands_still_gives_
     let status: Status = serde_json::from_slice(&text).unwrap();
     assert_eq!((status.account.received, status.account.dropped), (1, 1));
     assert!(status.account.balances);
+}
+
+#[test]
+fn a_clock_that_jumps_forward_makes_no_segment_old() {
+    let at =
+        |mono_s, wall_s: u64| Now { mono: Duration::from_secs(mono_s), wall_ms: wall_s * 1_000 };
+    let started = at(10, 1_000_000);
+    assert_eq!(retention_ms(started, at(70, 1_000_060)), 1_000_060_000);
+    let year = 365 * 86_400;
+    assert_eq!(retention_ms(started, at(70, 1_000_060 + year)), 1_000_060_000);
+    // Backwards, nothing is as old as it was.
+    assert_eq!(retention_ms(started, at(70, 996_460)), 996_460_000);
 }

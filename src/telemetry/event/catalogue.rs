@@ -173,6 +173,12 @@ events! {
         #[optional] rule: "name of the rule that says so",
     } "Nothing, if it should stay in the plant. If it should cross, `sparkdiode check` shows what the rules select.";
 
+    /// Something of the plant has a name that the policy gives to something else. On IT the two would be one, so it doesn't cross.
+    NameCollision = "NAME_COLLISION" (Warning, Ot, PerSource("node")) "name belongs to something else" {
+        node: "group/edge node",
+        topic: "topic of the message",
+    } "Give it a name of its own in `[rename]`, or the other one another.";
+
     /// A node sends more than a rule's limit. Single values wait or are dropped; births and deaths always cross.
     RateExceeded = "RATE_EXCEEDED" (Warning, Ot, PerSource("node")) "over the rate limit" {
         node: "group/edge node",

@@ -8,11 +8,11 @@ use toml::de::{DeTable, DeValue};
 
 use super::policy_source::{Compared, look};
 use super::report::{self, counted};
-use super::{Exit, Failure, half};
+use super::{Exit, Failure, half, syslog};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use crate::config::file::read_text;
 use crate::config::{
-    BrokerConfig, Durability, FirstStart, ItConfig, OnGap, OtConfig, SandboxConfig,
+    BrokerConfig, Durability, FirstStart, ItConfig, OnGap, OtConfig, SandboxConfig, SyslogConfig,
     file_diagnostic, policies,
 };
 use crate::policy::{Action, Policy};
@@ -189,6 +189,7 @@ fn describe_ot(text: &mut String, path: &Path, config: &OtConfig) {
         },
     );
     item(text, "state", &config.state_dir.display().to_string());
+    describe_syslog(text, &config.syslog);
     let relay = &config.relay;
     item(
         text,
@@ -246,6 +247,7 @@ fn describe_it(text: &mut String, path: &Path, config: &ItConfig) {
         ),
     );
     item(text, "state", &config.state_dir.display().to_string());
+    describe_syslog(text, &config.syslog);
     let mirror = &config.mirror;
     item(
         text,
@@ -283,6 +285,12 @@ fn describe_it(text: &mut String, path: &Path, config: &ItConfig) {
         item(text, "policies", "no copy: frames of the journal are not checked a second time");
     }
     describe_sandbox(text, &config.sandbox);
+}
+
+fn describe_syslog(text: &mut String, targets: &[SyslogConfig]) {
+    for (at, target) in targets.iter().enumerate() {
+        item(text, if at == 0 { "logs to" } else { "" }, &syslog::describe(target));
+    }
 }
 
 fn describe_connection(text: &mut String, broker: &BrokerConfig) {
@@ -408,6 +416,7 @@ fn compare(
     it: &ItConfig,
     warnings: &mut Diagnostics,
 ) {
+    let mut crossing = Diagnostics::new();
     let mut warn = |title: String, help: &str| {
         let mut problem = Diagnostic::file_error("C110", it_path, title).help(help);
         problem.severity = crate::config::diagnostic::Severity::Warning;
@@ -418,6 +427,12 @@ fn compare(
         let title = format!("both halves name the same broker: `{address}`");
         warn(title, "the mirror would publish over the edge nodes that it mirrors");
     }
+    let side = |path, name, broker, syslog| syslog::Side { path, name, broker, syslog };
+    syslog::crossings(
+        &side(ot_path, "OT", &ot.broker, &ot.syslog[..]),
+        &side(it_path, "IT", &it.broker, &it.syslog[..]),
+        &mut crossing,
+    );
     if ot.journal.path != it.journal_path {
         let (left, right) = (ot.journal.path.display(), it.journal_path.display());
         let title = format!("the IT half reads another journal: `{right}`");
@@ -428,6 +443,7 @@ fn compare(
             format!("both halves name the same state directory: `{}`", it.state_dir.display());
         warn(title, "nothing that one half writes may be read by the other but the journal");
     }
+    warnings.extend(crossing);
 }
 
 fn line(text: &mut String, content: &str) {

@@ -1,23 +1,95 @@
-//! `sparkdiode events`: the catalogue of events.
+//! `sparkdiode events`: the catalogue of events, and a trial of the targets that they go to.
+
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Exit, Failure, report};
-use crate::telemetry::{events_json, events_manual};
+use super::check::{Kind, recognise};
+use super::report::counted;
+use super::{Exit, Failure, report, syslog};
+use crate::config::{ItConfig, OtConfig, SyslogConfig};
+use crate::telemetry::{events_json, events_manual, logging};
 
 /// Print the catalogue of events: what the relay tells the people who watch it.
 ///
 /// As a page in Markdown, with MSGID, severity, meaning, fields and what to do, or as JSON for
-/// the rules of a SIEM.
+/// the rules of a SIEM. With --send, every event goes once to the syslog targets of a
+/// configuration, marked by the field `test`, with characters in its values that tell whether
+/// the receiver reads structured data well.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  sparkdiode events\n  sparkdiode events --json")]
+#[command(after_help = "Examples:\n  sparkdiode events\n  sparkdiode events --json\n  \
+                        sparkdiode events --send /etc/sparkdiode/ot.toml")]
 pub(super) struct EventsArgs {
     /// JSON: an array with one object for each event.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "send")]
     json: bool,
+    /// Send every event to the syslog targets of this `ot.toml` or `it.toml`, as a test.
+    #[arg(long, value_name = "FILE")]
+    send: Option<PathBuf>,
+    /// How often every event is sent, without a pause.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "send",
+        value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    rounds: u32,
 }
 
 pub(super) fn run(arguments: &EventsArgs) -> Result<Exit, Failure> {
-    report::output(&if arguments.json { events_json() } else { events_manual() })?;
-    Ok(Exit::Ok)
+    match &arguments.send {
+        Some(file) => send(file, arguments.rounds),
+        None => {
+            report::output(&if arguments.json { events_json() } else { events_manual() })?;
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+fn send(path: &Path, rounds: u32) -> Result<Exit, Failure> {
+    let (half, configs) = read(path)?;
+    if configs.is_empty() {
+        let message = format!("no `[[syslog]]` in `{}`", path.display());
+        return Err(Failure::new(Exit::Config, message));
+    }
+    let targets = syslog::targets(&configs)?;
+    let mut logging = logging::init(half, Some("off"), targets)
+        .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    logging
+        .start()
+        .map_err(|error| Failure::new(Exit::Io, format!("cannot start a thread: {error}")))?;
+    let mut events = 0_u64;
+    for _ in 0..rounds {
+        events = events.saturating_add(logging.send_catalogue());
+    }
+    report::output(&format!("{events} events for {}\n", counted(configs.len(), "target")))?;
+    let mut text = String::new();
+    let mut complete = true;
+    for (name, lost) in logging.finish() {
+        let state = match lost {
+            Some(0) => "everything was sent".to_owned(),
+            Some(lost) => format!("{} could not be sent", counted_lines(lost)),
+            None => "not reached in time".to_owned(),
+        };
+        complete &= lost == Some(0);
+        text.push_str(&format!("  {name}: {state}\n"));
+    }
+    report::output(&text)?;
+    if complete {
+        Ok(Exit::Ok)
+    } else {
+        Err(Failure::new(Exit::Io, "not every target got every event"))
+    }
+}
+
+fn counted_lines(number: u64) -> String {
+    counted(usize::try_from(number).unwrap_or(usize::MAX), "line")
+}
+
+fn read(path: &Path) -> Result<(&'static str, Vec<SyslogConfig>), Failure> {
+    match recognise(path)? {
+        (Kind::Ot, _) => Ok(("ot", OtConfig::load(path)?.0.syslog)),
+        (Kind::It, _) => Ok(("it", ItConfig::load(path)?.0.syslog)),
+        (Kind::Policy, _) => {
+            let message =
+                format!("`{}` is a policy: wanted `ot.toml` or `it.toml`", path.display());
+            Err(Failure::new(Exit::Usage, message))
+        }
+    }
 }

@@ -8,15 +8,17 @@ use bytes::Bytes;
 use clap::Args;
 
 use super::policy_source::ClaimedSource;
-use super::{Exit, Failure};
+use super::{Exit, Failure, syslog};
 use crate::broker::{BrokerSettings, Credentials, TlsSettings};
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::file::FileError;
 use crate::config::tls::TlsError;
-use crate::config::{self, Address, BrokerConfig, SandboxConfig, policies, tls};
+use crate::config::{
+    self, Address, BrokerConfig, SandboxConfig, SyslogConfig, SyslogTo, policies, tls,
+};
 use crate::event;
 use crate::policy::Policy;
-use crate::sandbox::{Confined, Demoted, Grants, Identity, Owned, Role, SandboxError, Start};
+use crate::sandbox::{Confined, Demoted, Grants, Identity, Need, Owned, Role, SandboxError, Start};
 use crate::signature::Signed;
 use crate::telemetry::logging::{self, Logging};
 
@@ -35,13 +37,16 @@ pub(super) struct HalfArgs {
     log: Option<String>,
 }
 
-/// Sets logging up for the half called `half`, and logs the warnings about its files.
+/// Sets logging up for the half called `half`, to stderr and the targets of its configuration, and
+/// tells the warnings about its files.
 pub(super) fn begin(
     half: &'static str,
     arguments: &HalfArgs,
+    syslog: &[SyslogConfig],
     warnings: impl IntoIterator<Item = Diagnostic>,
 ) -> Result<Logging, Failure> {
-    let logging = logging::init(half, arguments.log.as_deref())
+    let targets = syslog::targets(syslog)?;
+    let logging = logging::init(half, arguments.log.as_deref(), targets)
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     for warning in warnings {
         event!(ConfigWarning, place = place(&warning), problem = warning.title);
@@ -143,7 +148,7 @@ pub(super) fn broker_settings(
 
 /// Names are resolved now: a sealed half can ask nobody. Another address of the same name needs a
 /// restart.
-fn resolve(address: &Address) -> Result<Vec<SocketAddr>, Failure> {
+pub(super) fn resolve(address: &Address) -> Result<Vec<SocketAddr>, Failure> {
     let found = (address.host.as_str(), address.port).to_socket_addrs();
     let found: Vec<SocketAddr> = found.map(Iterator::collect).map_err(|error| {
         let message = format!("cannot resolve `{}`: {error}", address.host);
@@ -193,7 +198,12 @@ pub(super) fn owned(config: &Path, policies: &[PathBuf], state: &Path) -> Vec<Ow
 }
 
 /// What both halves may reach once they are sealed.
-pub(super) fn grants(broker: &BrokerConfig, policies: &[PathBuf], state: &Path) -> Grants {
+pub(super) fn grants(
+    broker: &BrokerConfig,
+    syslog: &[SyslogConfig],
+    policies: &[PathBuf],
+    state: &Path,
+) -> Grants {
     let mut grants = Grants {
         write: vec![state.to_owned()],
         tcp_ports: vec![broker.address.port],
@@ -202,6 +212,17 @@ pub(super) fn grants(broker: &BrokerConfig, policies: &[PathBuf], state: &Path) 
     grants.read.extend(policies.iter().map(|path| replaceable(path)));
     if let Some(config::Credentials { password, .. }) = &broker.credentials {
         grants.read.push(replaceable(password.path()));
+    }
+    for target in syslog {
+        match &target.to {
+            SyslogTo::Journald { .. } | SyslogTo::Local { .. } => {
+                grants.needs.push(Need::UnixDatagrams);
+            }
+            SyslogTo::Udp(_) => grants.needs.push(Need::SyslogUdp),
+            SyslogTo::Tcp(address) | SyslogTo::Tls(address, _) => {
+                grants.tcp_ports.push(address.port);
+            }
+        }
     }
     grants
 }

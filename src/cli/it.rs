@@ -34,12 +34,13 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
     let (config, mut warnings) = ItConfig::load(&arguments.half.config)?;
     let copy = read_policy_copy(&config, &mut warnings)?;
     let broker = half::broker_settings(&config.broker, config.client_id_prefix)?;
-    let mut logging = half::begin("it", &arguments.half, warnings)?;
+    let mut logging = half::begin("it", &arguments.half, &config.syslog, warnings)?;
     let owned = half::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
     let demoted = half::demote(start, &config.sandbox, &owned)?;
     let journal = Unowned { what: "journal", path: config.journal_path.clone() };
     demoted.require_foreign(&[journal]).map_err(half::not_confined)?;
-    let mut grants = half::grants(&config.broker, &config.policy_paths, &config.state_dir);
+    let mut grants =
+        half::grants(&config.broker, &config.syslog, &config.policy_paths, &config.state_dir);
     grants.read.push(config.journal_path.clone());
     let policy: Option<(Policy, PolicyLoader)> = match copy {
         Some((policy, source)) => {

@@ -17,6 +17,7 @@ mod policy_source;
 mod reference;
 pub mod report;
 mod sandbox;
+mod syslog;
 mod units;
 
 use std::ffi::OsString;

@@ -34,12 +34,13 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     let (policy, found) = source.read()?;
     warnings.extend(found);
     let broker = half::broker_settings(&config.broker, config.client_id)?;
-    let mut logging = half::begin("ot", &arguments.half, warnings)?;
+    let mut logging = half::begin("ot", &arguments.half, &config.syslog, warnings)?;
     half::tell_policy(&policy);
     let mut owned = half::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
     owned.push(Owned { what: "journal", path: config.journal.path.clone() });
     let demoted = half::demote(start, &config.sandbox, &owned)?;
-    let mut grants = half::grants(&config.broker, &config.policy_paths, &config.state_dir);
+    let mut grants =
+        half::grants(&config.broker, &config.syslog, &config.policy_paths, &config.state_dir);
     grants.read.extend(source.signature().map(half::replaceable));
     grants.write.push(config.journal.path.clone());
     grants.descriptors = DESCRIPTORS;

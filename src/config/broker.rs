@@ -144,7 +144,7 @@ impl BrokerConfig {
                         .also(tls.span(), "asks for TLS");
                     reader.push(problem);
                 }
-                Some(read_tls(reader, tls, host)?)
+                Some(read_tls(reader, "broker.tls", tls, host)?)
             }
             None => {
                 check_plaintext(reader, section, raw.plaintext.as_ref());
@@ -183,7 +183,7 @@ fn check_plaintext(reader: &mut Reader, section: &Section, plaintext: Option<&Sp
     }
 }
 
-fn read_address(reader: &mut Reader, text: &Spanned<String>) -> Option<Address> {
+pub(super) fn read_address(reader: &mut Reader, text: &Spanned<String>) -> Option<Address> {
     match parse_address(text.get_ref()) {
         Ok(address) => Some(address),
         Err(wanted) => {
@@ -274,8 +274,14 @@ fn read_credentials(
     }
 }
 
-fn read_tls(reader: &mut Reader, raw: Spanned<RawTls>, host: Option<String>) -> Option<TlsConfig> {
-    let (section, raw) = Section::of("broker.tls", Some(raw));
+/// `host`: what was dialled, and is the server's name where no other is given.
+pub(super) fn read_tls(
+    reader: &mut Reader,
+    section: &'static str,
+    raw: Spanned<RawTls>,
+    host: Option<String>,
+) -> Option<TlsConfig> {
+    let (section, raw) = Section::of(section, Some(raw));
     let ca = reader.required(&section, "ca-file", raw.ca_file, "\"plant-ca.pem\"");
     let ca = ca.map(|ca| reader.path("ca-file", &ca));
     let identity = match (raw.certificate_file, raw.key_file) {

@@ -11,7 +11,10 @@ use super::diagnostic::{Diagnostics, SourceFile};
 use super::journal::{self, RawJournalSource};
 use super::reader::{Environment, Reader, Section, code};
 use super::sandbox::{RawSandbox, SandboxConfig};
-use super::{BrokerConfig, Policies, RawPolicies, RawState, read_policies, read_state};
+use super::syslog::RawSyslog;
+use super::{
+    BrokerConfig, Policies, RawPolicies, RawState, SyslogConfig, read_policies, read_state,
+};
 use crate::signature::Requirement;
 
 /// `client-id-prefix`: each mirrored edge node has an MQTT session of its own; this begins its
@@ -47,6 +50,8 @@ pub struct ItConfig {
     pub first_start: FirstStart,
     /// Directory that this IT half alone may write.
     pub state_dir: PathBuf,
+    /// Where events go besides stderr.
+    pub syslog: Vec<SyslogConfig>,
     /// A copy of the policy, against which frames are checked again. Empty: no copy.
     pub policy_paths: Vec<PathBuf>,
     /// Whose signatures that copy needs; `None`: nobody's.
@@ -121,6 +126,7 @@ struct RawIt {
     broker: Option<Spanned<RawBroker>>,
     journal: Option<Spanned<RawJournalSource>>,
     state: Option<Spanned<RawState>>,
+    syslog: Option<Vec<Spanned<RawSyslog>>>,
     policies: Option<Spanned<RawPolicies>>,
     mirror: Option<Spanned<RawMirror>>,
     backfill: Option<Spanned<RawBackfill>>,
@@ -190,6 +196,7 @@ impl ItConfig {
             reader.word("first-start", source.first_start.as_ref(), &words, FirstStart::Oldest);
         let (section, state) = Section::of("state", raw.state);
         let state_dir = read_state(reader, &section, state, "\"/var/lib/sparkdiode/it\"");
+        let syslog = SyslogConfig::read_all(reader, raw.syslog);
         let policies = match raw.policies {
             Some(policies) => {
                 let (section, policies) = Section::of("policies", Some(policies));
@@ -215,6 +222,7 @@ impl ItConfig {
             journal_path: journal_path?,
             first_start,
             state_dir: state_dir?,
+            syslog: syslog?,
             policy_paths: policies.paths,
             require_signature: policies.require_signature,
             mirror,

@@ -11,7 +11,10 @@ use super::diagnostic::{Diagnostics, SourceFile};
 use super::journal::RawJournal;
 use super::reader::{Environment, Reader, Section, code};
 use super::sandbox::{RawSandbox, SandboxConfig};
-use super::{BrokerConfig, JournalConfig, RawPolicies, RawState, read_policies, read_state};
+use super::syslog::RawSyslog;
+use super::{
+    BrokerConfig, JournalConfig, RawPolicies, RawState, SyslogConfig, read_policies, read_state,
+};
 use crate::signature::Requirement;
 
 /// `keyframe-every-s`: after any loss the mirror is whole again within this time. A minute
@@ -41,6 +44,8 @@ pub struct OtConfig {
     pub journal: JournalConfig,
     /// Directory that the OT half alone may write.
     pub state_dir: PathBuf,
+    /// Where events go besides stderr.
+    pub syslog: Vec<SyslogConfig>,
     pub relay: RelayConfig,
     pub sandbox: SandboxConfig,
 }
@@ -67,6 +72,7 @@ struct RawOt {
     policies: Option<Spanned<RawPolicies>>,
     journal: Option<Spanned<RawJournal>>,
     state: Option<Spanned<RawState>>,
+    syslog: Option<Vec<Spanned<RawSyslog>>>,
     relay: Option<Spanned<RawRelay>>,
     sandbox: Option<Spanned<RawSandbox>>,
 }
@@ -122,6 +128,7 @@ impl OtConfig {
         let journal = JournalConfig::read(reader, &section, journal);
         let (section, state) = Section::of("state", raw.state);
         let state_dir = read_state(reader, &section, state, "\"/var/lib/sparkdiode/ot\"");
+        let syslog = SyslogConfig::read_all(reader, raw.syslog);
         let (_, relay) = Section::of("relay", raw.relay);
         let relay = RelayConfig::read(reader, &relay);
         let (_, sandbox) = Section::of("sandbox", raw.sandbox);
@@ -135,6 +142,7 @@ impl OtConfig {
             require_signature: policies.require_signature,
             journal: journal?,
             state_dir: state_dir?,
+            syslog: syslog?,
             relay,
             sandbox,
         })

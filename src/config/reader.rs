@@ -438,6 +438,16 @@ fn remove_at<'i>(table: &mut DeTable<'i>, prefix: &str, at: &Range<usize>) -> Op
         {
             return Some(removed);
         }
+        // `[[name]]`: an element has the span of its header alone, too.
+        if let DeValue::Array(elements) = value.get_mut() {
+            for element in elements.iter_mut() {
+                if let DeValue::Table(inner) = element.get_mut()
+                    && let Some(removed) = remove_at(inner, &path, at)
+                {
+                    return Some(removed);
+                }
+            }
+        }
         if covers(key.span()) || covers(place.clone()) {
             found = Some((key.clone(), Removed { path, key: key.span(), value: place }));
             break;

@@ -156,6 +156,8 @@ fn assert_problem(read: Result<(OtConfig, Diagnostics), Diagnostics>, wanted: &s
 fn every_table_refuses_an_unknown_key() {
     let tls =
         OT.replace("plaintext = true", "[broker.tls]\nca-file = \"${CREDENTIALS_DIRECTORY}/a\"");
+    let syslog =
+        format!("{OT}[[syslog]]\nto = \"tls\"\naddress = \"a:1\"\n[syslog.tls]\nca-file = \"x\"\n");
     let signed = format!("{OT}\n[policies.require-signature]\nkeys = [\"{KEY}\"]");
     let cases = [
         (OT, "name = \"plant-a\"", "the file", true),
@@ -172,6 +174,8 @@ fn every_table_refuses_an_unknown_key() {
         (IT, "[policies]", "`[policies]`", false),
         (IT, "[mirror]", "`[mirror]`", false),
         (IT, "[backfill]", "`[backfill]`", false),
+        (&*syslog, "[[syslog]]", "`[syslog]`", true),
+        (&*syslog, "[syslog.tls]", "`[syslog.tls]`", true),
     ];
     for (text, after, place, is_ot) in cases {
         let text = text.replacen(after, &format!("{after}\nbogus = 1"), 1);

@@ -51,6 +51,12 @@ pub struct Start {
     /// Interval in which every live node and device is repeated as a keyframe, in seconds.
     #[prost(uint32, tag = "5")]
     pub keyframe_every_s: u32,
+    /// The policy gives names to groups, edge nodes or devices.
+    #[prost(bool, tag = "20")]
+    pub renames: bool,
+    /// The policy gives names to metrics.
+    #[prost(bool, tag = "21")]
+    pub renames_metrics: bool,
     /// Version under which the policy set was signed; absent where signatures aren't required.
     #[prost(uint64, optional, tag = "6")]
     pub policy_version: Option<u64>,

@@ -342,12 +342,7 @@ impl Writer {
                 break;
             }
             let path = segment::path(&self.options.dir, first_seq);
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(JournalError::os("delete", &path)(error));
-                }
-                _ => {}
-            }
+            delete(&path)?;
             self.old.remove(0);
             let next = self
                 .old
@@ -500,6 +495,22 @@ fn claim(dir: &Path) -> Result<Claim, JournalError> {
         Err(TryLockError::WouldBlock) => Err(JournalError::Claimed { dir: dir.to_path_buf() }),
         Err(TryLockError::Error(error)) => Err(JournalError::os("lock", &path)(error)),
     }
+}
+
+/// Deletes a segment, and gives its blocks back even while readers have it open: a reader that
+/// holds on to what was deleted could fill the writer's file system otherwise, and free space
+/// that doesn't grow would tell the writer of it.
+fn delete(path: &Path) -> Result<(), JournalError> {
+    let mut options = OpenOptions::new();
+    options.write(true).custom_flags(libc::O_NOFOLLOW);
+    let file = match options.open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(JournalError::os("open", path)(error)),
+    };
+    // First the name: nobody who comes now finds an empty segment.
+    fs::remove_file(path).map_err(JournalError::os("delete", path))?;
+    file.set_len(0).map_err(JournalError::os("truncate", path))
 }
 
 fn sync_dir(dir: &Path) -> Result<(), JournalError> {

@@ -35,6 +35,7 @@ pages! {
     events = "events",
     hardening = "hardening",
     signing = "signing",
+    syslog = "syslog",
 }
 
 #[cfg(test)]

@@ -9,8 +9,9 @@ use libc::{
     CLONE_PARENT_SETTID, CLONE_SETTLS, CLONE_SIGHAND, CLONE_SYSVSEM, CLONE_THREAD, CLONE_VM,
     FUTEX_CLOCK_REALTIME, FUTEX_PRIVATE_FLAG, FUTEX_WAIT, FUTEX_WAIT_BITSET, FUTEX_WAKE,
     IPPROTO_TCP, MADV_DONTNEED, MADV_FREE, MAP_ANONYMOUS, MAP_NORESERVE, MAP_PRIVATE, MAP_STACK,
-    O_ASYNC, O_DIRECT, O_PATH, PR_SET_NAME, PROT_EXEC, SIGABRT, SO_ERROR, SOCK_CLOEXEC, SOCK_DGRAM,
-    SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET, TCP_NODELAY,
+    O_ASYNC, O_DIRECT, O_PATH, PR_SET_NAME, PROT_EXEC, SIGABRT, SO_ERROR, SO_KEEPALIVE,
+    SO_RCVTIMEO, SO_SNDBUF, SO_SNDTIMEO, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM,
+    SOL_SOCKET, TCP_KEEPIDLE, TCP_NODELAY,
 };
 
 use super::profile::{Argument, Call, Form, Need};
@@ -156,8 +157,15 @@ static NETWORK: &[Call] = &[
     ),
     with!(
         SYS_setsockopt,
-        [form!("TCP_NODELAY", Argument::is(1, IPPROTO_TCP), Argument::is(2, TCP_NODELAY))],
-        "small packets go out at once"
+        [
+            form!("TCP_NODELAY", Argument::is(1, IPPROTO_TCP), Argument::is(2, TCP_NODELAY)),
+            form!("TCP_KEEPIDLE", Argument::is(1, IPPROTO_TCP), Argument::is(2, TCP_KEEPIDLE)),
+            form!("SO_KEEPALIVE", Argument::is(1, SOL_SOCKET), Argument::is(2, SO_KEEPALIVE)),
+            form!("SO_SNDBUF", Argument::is(1, SOL_SOCKET), Argument::is(2, SO_SNDBUF)),
+            form!("SO_SNDTIMEO", Argument::is(1, SOL_SOCKET), Argument::is(2, SO_SNDTIMEO)),
+            form!("SO_RCVTIMEO", Argument::is(1, SOL_SOCKET), Argument::is(2, SO_RCVTIMEO)),
+        ],
+        "small packets go out at once; limits in time of connections to syslog servers"
     ),
     any!(SYS_getpeername, "whether a connection was made"),
     any!(SYS_recvfrom, "reading from connections"),
@@ -191,11 +199,18 @@ static NETWORK: &[Call] = &[
     .only_for(Need::SyslogUdp),
     with!(
         SYS_socket,
-        [form!(
-            "AF_UNIX, SOCK_DGRAM",
-            Argument::is(0, AF_UNIX),
-            Argument::is_but(1, SOCK_DGRAM, SOCKET_FLAGS),
-        )],
+        [
+            form!(
+                "AF_UNIX, SOCK_DGRAM",
+                Argument::is(0, AF_UNIX),
+                Argument::is_but(1, SOCK_DGRAM, SOCKET_FLAGS),
+            ),
+            form!(
+                "AF_UNIX, SOCK_STREAM",
+                Argument::is(0, AF_UNIX),
+                Argument::is_but(1, SOCK_STREAM, SOCKET_FLAGS),
+            ),
+        ],
         "the local syslog daemon comes back with another socket after a restart"
     )
     .only_for(Need::UnixDatagrams),

@@ -18,12 +18,22 @@ use super::event::{Event, Limit, TARGET};
 use super::flood::{Flood, Repeated};
 use super::logging::Style;
 use super::record::{EVENT_FIELD, Record};
+use super::syslog::{Queue, Target};
 
 /// Wall clock, and time since any fixed start.
 pub(super) type Clock = Box<dyn Fn() -> (SystemTime, Duration) + Send + Sync>;
-/// Takes a line for people.
-pub(super) type Stderr = Box<dyn Fn(&str) + Send + Sync>;
+/// Takes a line for people; must not wait.
+pub(super) type ToStderr = Box<dyn Fn(String) + Send + Sync>;
 
+/// A syslog target and the queue before it.
+pub(super) struct Output {
+    pub(super) target: Target,
+    pub(super) queue: Queue,
+}
+
+/// A value that shows whether a receiver reads structured data well: what RFC 5424 escapes, what
+/// we escape, and a letter beyond ASCII.
+pub const TEST_VALUE: &str = "a \"test\" [ü] \\ \n";
 /// Characters of a source's value by which sources are told apart.
 const MAX_SOURCE_CHARS: usize = 256;
 
@@ -32,7 +42,8 @@ pub(super) struct Hub {
     style: Style,
     clock: Clock,
     flood: Mutex<Flood>,
-    stderr: Stderr,
+    stderr: ToStderr,
+    outputs: Vec<Output>,
     /// What stderr shows at most; for summaries, which come from no place that a filter knows.
     stderr_max: LevelFilter,
 }
@@ -44,9 +55,15 @@ impl fmt::Debug for Hub {
 }
 
 impl Hub {
-    pub(super) fn new(style: Style, clock: Clock, stderr: Stderr, filter: &EnvFilter) -> Hub {
+    pub(super) fn new(
+        style: Style,
+        clock: Clock,
+        stderr: ToStderr,
+        filter: &EnvFilter,
+        outputs: Vec<Output>,
+    ) -> Hub {
         let stderr_max = filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
-        Hub { style, clock, flood: Mutex::default(), stderr, stderr_max }
+        Hub { style, clock, flood: Mutex::default(), stderr, outputs, stderr_max }
     }
 
     /// Tells the summaries of windows that are over; to be called about once a second.
@@ -90,9 +107,44 @@ impl Hub {
         }
     }
 
+    /// Sends every event of the catalogue to every target that wants it, as a test; returns how
+    /// many.
+    pub(super) fn send_catalogue(&self) -> u64 {
+        for event in Event::ALL {
+            let mut record = Record::new((self.clock)().0, *event);
+            record.add("test", "1");
+            for field in event.entry().fields {
+                record.add(field.name, TEST_VALUE);
+            }
+            self.tell(record, false);
+        }
+        u64::try_from(Event::ALL.len()).unwrap_or(u64::MAX)
+    }
+
+    /// For what can't be told anywhere else any more.
+    pub(super) fn tell_stderr(&self, record: &Record) {
+        (self.stderr)(self.style.record(record));
+    }
+
+    /// Tells what target number `from` says of itself to everybody else.
+    pub(super) fn tell_others(&self, from: usize, record: &Arc<Record>) {
+        (self.stderr)(self.style.record(record));
+        for (number, output) in self.outputs.iter().enumerate() {
+            if number != from && output.target.wants(record.event) {
+                output.queue.offer(record);
+            }
+        }
+    }
+
     fn tell(&self, record: Record, stderr: bool) {
         if stderr {
-            (self.stderr)(&self.style.record(&record));
+            (self.stderr)(self.style.record(&record));
+        }
+        let record = Arc::new(record);
+        for output in &self.outputs {
+            if output.target.wants(record.event) {
+                output.queue.offer(&record);
+            }
         }
     }
 
@@ -148,7 +200,7 @@ where
             self.hub.handle(event, stderr);
         } else if stderr {
             let (at, _) = (self.hub.clock)();
-            (self.hub.stderr)(&self.hub.style.plain(at, event));
+            (self.hub.stderr)(self.hub.style.plain(at, event));
         }
     }
 }

@@ -8,20 +8,22 @@
 //! stays on its line.
 
 use std::fmt::{self, Write as _};
-use std::io::{self, IsTerminal, Write as _};
-use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::io::{self, IsTerminal};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
-use crossbeam_channel::{RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use tracing::Level;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::escape::{clean, escape};
-use super::hub::{Clock, Hub, HubLayer};
+use super::event::Event;
+use super::hub::{Clock, Hub, HubLayer, Output};
 use super::record::{Quoted, Record, with_causes};
+use super::stderr::{Stderr, StderrWriter};
+use super::syslog::{Identity, Target, TellOthers, Worker};
 use super::timestamp::format_utc;
 
 /// Names the variable that is asked where `--log` isn't given.
@@ -35,6 +37,12 @@ const DEFAULT_FILTER: &str = "info,rumqttc=error";
 /// an error may not be.
 const MAX_MESSAGE_BYTES: usize = 900;
 
+/// How long the end of a half waits for its syslog targets to take what is left.
+const SEND_WITHIN: Duration = Duration::from_secs(3);
+/// And for the threads to end; a write that is under way may take longer.
+const END_WITHIN: Duration = Duration::from_secs(4);
+/// And for stderr after that.
+const STDERR_WITHIN: Duration = Duration::from_secs(1);
 /// How often it is looked whether something is to be summarised.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -52,13 +60,19 @@ pub enum LoggingError {
     Twice,
 }
 
-/// Sends events of this process, the half called `half`, to stderr. `filter` is a level
-/// (`error`, `warn`, `info`, `debug`, `trace`) or a list such as `info,rumqttc=debug`; without it
-/// the variable `SPARKDIODE_LOG` is asked, then `info` taken.
+/// Sends events of this process, the half called `half`, to stderr and to `targets`. `filter` says
+/// what stderr shows: a level (`error`, `warn`, `info`, `debug`, `trace`) or a list such as
+/// `info,rumqttc=debug`; without it the variable `SPARKDIODE_LOG` is asked, then `info` taken.
+///
+/// Nothing is written before [`Logging::start`]; until then events wait.
 ///
 /// # Errors
 /// The filter can't be parsed, or logging is set up already.
-pub fn init(half: &'static str, filter: Option<&str>) -> Result<Logging, LoggingError> {
+pub fn init(
+    half: &'static str,
+    filter: Option<&str>,
+    targets: Vec<Target>,
+) -> Result<Logging, LoggingError> {
     let variable = std::env::var(LOG_VARIABLE).ok().filter(|value| !value.is_empty());
     let filter = filter.or(variable.as_deref()).unwrap_or(DEFAULT_FILTER);
     let parsed = EnvFilter::builder().parse(filter).map_err(|error| LoggingError::Filter {
@@ -66,53 +80,199 @@ pub fn init(half: &'static str, filter: Option<&str>) -> Result<Logging, Logging
         detail: error.to_string(),
     })?;
     let style = Style { half, ansi: colours(&io::stderr()) };
-    let hub = Arc::new(Hub::new(style, wall_and_steady(), Box::new(to_stderr), &parsed));
-    let subscriber = tracing_subscriber::registry().with(HubLayer::new(Arc::clone(&hub), parsed));
+    let identity = Identity { hostname: hostname(), half, process_id: std::process::id() };
+    let (stderr, writer) = Stderr::new();
+    let (stop, stopped) = crossbeam_channel::bounded(0);
+    let (stderr_stop, stderr_stopped) = crossbeam_channel::bounded(0);
+    // Workers tell each other's targets what happened to their own, through the hub that they
+    // are made before.
+    let hub: Arc<OnceLock<Weak<Hub>>> = Arc::default();
+    let mut outputs = Vec::new();
+    let mut workers = Vec::new();
+    for (number, target) in targets.into_iter().enumerate() {
+        let way = Arc::clone(&hub);
+        let tell_others: TellOthers = Box::new(move |record| {
+            if let Some(hub) = way.get().and_then(Weak::upgrade) {
+                hub.tell_others(number, record);
+            }
+        });
+        let (queue, worker) = Worker::new(&target, &identity, stopped.clone(), tell_others);
+        let local = target.addresses().is_empty();
+        workers.push(Starting { name: target.name.clone(), local, worker });
+        outputs.push(Output { target, queue });
+    }
+    let shared = Arc::new(Hub::new(
+        style,
+        wall_and_steady(),
+        Box::new(move |line| stderr.offer(line)),
+        &parsed,
+        outputs,
+    ));
+    let _ = hub.set(Arc::downgrade(&shared));
+    let subscriber =
+        tracing_subscriber::registry().with(HubLayer::new(Arc::clone(&shared), parsed));
     tracing::subscriber::set_global_default(subscriber).map_err(|_| LoggingError::Twice)?;
-    Ok(Logging { hub, clock: None })
+    Ok(Logging {
+        hub: shared,
+        style,
+        waiting: Some((writer, workers)),
+        stop: Some(stop),
+        stopped,
+        stderr_stop: Some(stderr_stop),
+        stderr_stopped,
+        stderr: None,
+        clock: None,
+        threads: Vec::new(),
+    })
 }
 
-/// Logging that was set up. Its end tells what is still to be told.
-#[derive(Debug)]
+/// Logging that was set up. Its end tells what is still to be told, and waits a moment until it
+/// is written.
 #[must_use]
 pub struct Logging {
     hub: Arc<Hub>,
-    clock: Option<(Sender<()>, JoinHandle<()>)>,
+    style: Style,
+    /// Not started yet.
+    waiting: Option<(StderrWriter, Vec<Starting>)>,
+    stop: Option<Sender<()>>,
+    stopped: Receiver<()>,
+    /// stderr ends last: the others may have something to say until then.
+    stderr_stop: Option<Sender<()>>,
+    stderr_stopped: Receiver<()>,
+    stderr: Option<Receiver<u64>>,
+    clock: Option<Receiver<u64>>,
+    /// Name of the target, and when it is done: how many lines it didn't get.
+    threads: Vec<(String, Receiver<u64>)>,
+}
+
+/// A target whose worker has no thread yet.
+struct Starting {
+    name: String,
+    /// It is reached without a network.
+    local: bool,
+    worker: Worker,
+}
+
+impl std::fmt::Debug for Logging {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Logging").field("style", &self.style).finish_non_exhaustive()
+    }
 }
 
 impl Logging {
-    /// Starts the thread that summarises what was too much for a line each. Its system calls are
-    /// those of any thread that waits and writes, so that it may be started before the process
-    /// seals itself, or after.
+    /// Starts the threads that write, one for stderr, one for each target, and one that
+    /// summarises what was too much for a line each. Call it after the process sealed itself,
+    /// so that they are sealed too.
     ///
     /// # Errors
     /// The operating system gives no thread.
     pub fn start(&mut self) -> io::Result<()> {
-        let hub = Arc::clone(&self.hub);
-        let (stop, stopped) = crossbeam_channel::bounded(0);
-        let thread = std::thread::Builder::new().name("log".into()).spawn(move || {
+        self.start_targets(|_| true)
+    }
+
+    fn start_targets(&mut self, wanted: fn(&Starting) -> bool) -> io::Result<()> {
+        let Some((writer, workers)) = self.waiting.take() else { return Ok(()) };
+        let (stopped, style) = (self.stderr_stopped.clone(), self.style);
+        self.stderr = Some(spawn("log-stderr", move || {
+            writer.run(&stopped, &mut io::stderr(), |lost| style.record(&stderr_loss(lost)));
+            0
+        })?);
+        for Starting { name, worker, .. } in workers.into_iter().filter(wanted) {
+            let ended = spawn(&format!("log-{name}"), move || worker.run(SEND_WITHIN))?;
+            self.threads.push((name, ended));
+        }
+        let (stopped, hub) = (self.stopped.clone(), Arc::clone(&self.hub));
+        self.clock = Some(spawn("log-clock", move || {
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                 hub.tick();
             }
-        })?;
-        self.clock = Some((stop, thread));
+            0
+        })?);
         Ok(())
+    }
+}
+
+/// Starts a thread; what it returns comes through the channel.
+fn spawn(name: &str, run: impl FnOnce() -> u64 + Send + 'static) -> io::Result<Receiver<u64>> {
+    let (done, ended) = crossbeam_channel::bounded(1);
+    // The kernel keeps 15 bytes of a thread's name; a target's name is ASCII.
+    let name = name.get(..15).unwrap_or(name).to_owned();
+    std::thread::Builder::new().name(name).spawn(move || {
+        let _ = done.send(run());
+    })?;
+    Ok(ended)
+}
+
+impl Logging {
+    /// Sends every event of the catalogue to every target that wants it, as a test; returns how
+    /// many.
+    pub fn send_catalogue(&self) -> u64 {
+        self.hub.send_catalogue()
+    }
+
+    /// Tells what is still to be told, and waits a moment until it is written. Returns for each
+    /// target how many lines it didn't get, if that is known by then.
+    pub fn finish(mut self) -> Vec<(String, Option<u64>)> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Vec<(String, Option<u64>)> {
+        self.hub.finish();
+        if self.waiting.is_some() {
+            // The half failed before it was sealed: it may not use the network, but this machine
+            // can be told.
+            let _ = self.start_targets(|starting| starting.local);
+        }
+        drop(self.stop.take());
+        let by = now().checked_add(END_WITHIN).unwrap_or_else(now);
+        let mut ends = Vec::new();
+        for (target, ended) in std::mem::take(&mut self.threads) {
+            let lost = ended.recv_deadline(by).ok();
+            match lost {
+                Some(0) => {}
+                Some(lost) => self.hub.tell_stderr(&loss(&target, &lost.to_string())),
+                None => self.hub.tell_stderr(&loss(&target, "unknown")),
+            }
+            ends.push((target, lost));
+        }
+        if let Some(ended) = self.clock.take() {
+            let _ = ended.recv_deadline(by);
+        }
+        drop(self.stderr_stop.take());
+        if let Some(ended) = self.stderr.take() {
+            let _ = ended.recv_timeout(STDERR_WITHIN);
+        }
+        ends
     }
 }
 
 impl Drop for Logging {
     fn drop(&mut self) {
-        if let Some((stop, thread)) = self.clock.take() {
-            drop(stop);
-            let _ = thread.join();
-        }
-        self.hub.finish();
+        self.end();
     }
 }
 
-fn to_stderr(line: &str) {
-    // Where not even that works there is nobody to tell.
-    let _ = io::stderr().lock().write_all(line.as_bytes());
+/// The name under which this machine is known to itself.
+fn hostname() -> String {
+    let name = ["/proc/sys/kernel/hostname", "/etc/hostname"]
+        .iter()
+        .find_map(|path| std::fs::read_to_string(path).ok())
+        .unwrap_or_default();
+    let name = name.trim();
+    // RFC 5424 §6.2.4: 1 to 255 of PRINTUSASCII, or nothing.
+    let fits = (1..=255).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
+    if fits { name.to_owned() } else { "-".to_owned() }
+}
+
+fn stderr_loss(lost: u64) -> Record {
+    loss("stderr", &lost.to_string())
+}
+
+fn loss(target: &str, lost: &str) -> Record {
+    let mut record = Record::new(wall_clock(), Event::LogLost);
+    record.add("target", target);
+    record.add("lost", lost);
+    record
 }
 
 /// Whether text for `stream` may be coloured: a terminal, and nobody said `NO_COLOR`.
@@ -202,10 +362,19 @@ fn colour_of(level: Level) -> &'static str {
 }
 
 /// The wall clock, and one that never goes backwards.
-#[expect(clippy::disallowed_methods, reason = "a log line carries the time at which it is written")]
 fn wall_and_steady() -> Clock {
-    let start = Instant::now();
-    Box::new(move || (SystemTime::now(), start.elapsed()))
+    let start = now();
+    Box::new(move || (wall_clock(), start.elapsed()))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a log line carries the time at which it is written")]
+fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "logging is a driver")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 #[cfg(test)]
@@ -230,8 +399,9 @@ mod tests {
         let hub = Arc::new(Hub::new(
             Style { half: "ot", ansi },
             Box::new(move || (now, Duration::ZERO)),
-            Box::new(move |line| sink.lock().unwrap().push_str(line)),
+            Box::new(move |line| sink.lock().unwrap().push_str(&line)),
             &filter,
+            Vec::new(),
         ));
         let subscriber =
             tracing_subscriber::registry().with(HubLayer::new(Arc::clone(&hub), filter));
@@ -317,7 +487,7 @@ mod tests {
 
     #[test]
     fn a_bad_filter_is_an_error_that_quotes_it() {
-        let error = init("ot", Some("sparkdiode=loud")).unwrap_err();
+        let error = init("ot", Some("sparkdiode=loud"), Vec::new()).unwrap_err();
         assert!(error.to_string().starts_with("bad log filter `sparkdiode=loud`: "), "{error}");
     }
 }

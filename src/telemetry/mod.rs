@@ -15,6 +15,8 @@ mod ledger;
 pub mod logging;
 mod reason;
 mod record;
+mod stderr;
+pub mod syslog;
 mod timestamp;
 
 pub use account::Account;

@@ -172,7 +172,7 @@ fn frames_that_retention_took_are_counted_exactly() {
     write(&mut writer, 2000);
     let retained = writer.retain(9).unwrap();
     assert!(retained.segments > 1, "{retained:?}");
-    // The segment that is open is still read to its end; what went after it is lost.
+    // What was read ahead of the open segment is still served; what went after it is lost.
     let (frames, losses) = drain(&mut reader);
     let in_open_segment = frames.windows(2).find(|pair| pair[1] != pair[0] + 1).unwrap();
     let lost =
@@ -185,6 +185,26 @@ fn frames_that_retention_took_are_counted_exactly() {
     let lost = Lost { first: 3, last: retained.frames, cause: LostCause::Retention };
     assert_eq!(late.next().unwrap(), Some(Item::Lost(lost)));
     assert_eq!(late.position().seq, retained.frames + 1);
+}
+
+#[test]
+fn a_reader_that_holds_a_deleted_segment_holds_no_space() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer =
+        Writer::open(WriterOptions { retain_bytes: 400_000, ..options(dir.path()) }, 5).unwrap();
+    write(&mut writer, 1);
+    let oldest = std::fs::File::open(newest(dir.path())).unwrap();
+    let mut reader = Reader::open(dir.path(), From::Oldest).unwrap();
+    assert!(matches!(reader.next().unwrap(), Some(Item::Frame(_))));
+    write(&mut writer, 40_000);
+    let retained = writer.retain(9).unwrap();
+    assert!(retained.segments > 1, "{retained:?}");
+    assert_eq!(oldest.metadata().unwrap().len(), 0);
+    // The reader's account is exact all the same.
+    let (frames, losses) = drain(&mut reader);
+    let lost: u64 = losses.iter().map(Lost::frames).sum();
+    assert!(losses.iter().all(|lost| lost.cause == LostCause::Retention), "{losses:?}");
+    assert_eq!(frames.len() as u64 + 1 + lost, writer.next_seq() - 1);
 }
 
 /// Loses frames 31..=50 of the first epoch, as a loss of power does.

@@ -14,6 +14,8 @@ mod births;
 mod data;
 mod encode;
 mod overload;
+mod rename;
+mod renamed;
 mod restore;
 mod tell;
 #[cfg(test)]
@@ -190,6 +192,9 @@ impl Pipeline {
         self.policy = policy;
         self.structure_changed = true;
         let (mut turn, plant) = self.turn(now, out);
+        for node in plant.nodes_mut() {
+            turn.bury_renamed(node);
+        }
         for node in plant.nodes_mut() {
             node.queue = Queue::default();
             adjust(&mut turn, node);

@@ -173,6 +173,12 @@ events! {
         #[optional] rule: "name of the rule that says so",
     } "Nothing, if it should stay in the plant. If it should cross, `sparkdiode check` shows what the rules select.";
 
+    /// Something of the plant has a name that the policy gives to something else. On IT the two would be one, so it doesn't cross.
+    NameCollision = "NAME_COLLISION" (Warning, Ot, PerSource("node")) "name belongs to something else" {
+        node: "group/edge node",
+        topic: "topic of the message",
+    } "Give it a name of its own in `[rename]`, or the other one another.";
+
     /// A node sends more than a rule's limit. Single values wait or are dropped; births and deaths always cross.
     RateExceeded = "RATE_EXCEEDED" (Warning, Ot, PerSource("node")) "over the rate limit" {
         node: "group/edge node",
@@ -344,4 +350,24 @@ events! {
         rebirths_answered: "rebirth requests answered",
         commands_refused: "commands refused",
     } "Nothing.";
+
+    /// A syslog target can't be reached. Lines wait in its queue, and what doesn't fit is counted.
+    LogTargetDown = "LOG_TARGET_DOWN" (Warning, Both, PerSource("target")) "syslog target not reachable" {
+        target: "name of the target",
+        error: "why",
+    } "Look at the syslog server and the way to it. The relay itself is not impeded.";
+
+    /// A syslog target is reached, at the start or again.
+    LogTargetUp = "LOG_TARGET_UP" (Notice, Both, PerSource("target")) "syslog target reached" {
+        target: "name of the target",
+        lost: "lines that didn't fit into its queue until now; LOG_LOST follows where there are any",
+    } "Nothing.";
+
+    /// Lines for a syslog target are lost: its queue was full. Told to the target itself, and to the others.
+    LogLost = "LOG_LOST" (Warning, Both, Never) "lines for a syslog target are lost" {
+        target: "name of the target",
+        lost: "how many, exactly",
+        #[optional] first_at: "when the first of them happened (UTC)",
+        #[optional] last_at: "when the last of them happened (UTC)",
+    } "Look at another target for what happened in that time, or at the half's stderr.";
 }

@@ -1,0 +1,210 @@
+//! TCP with octet counting (RFC 6587 §3.4.1), plain or in TLS (RFC 5425).
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::mem::MaybeUninit;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::{ClientConfig, ClientConnection};
+use rustls_pki_types::ServerName;
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+
+use super::carrier::{CONNECT_WITHIN, Carrier, WRITE_WITHIN, pick};
+use super::line::{Lines, Numbered};
+
+/// Size of the socket's send buffer: what it holds is lost with the server, and is sent again.
+const SEND_BUFFER_BYTES: usize = 32 * 1024;
+/// A server that refuses our certificate says so after its side of the handshake (TLS 1.3): lines
+/// that were sent before would be lost. It is waited that long for a word.
+const SETTLE_WITHIN: Duration = Duration::from_millis(200);
+/// How long the end of a connection waits for the server to take what was sent.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+/// A connection on which nothing is heard for this long is probed, so that one that a firewall
+/// has forgotten is noticed before a line is lost on it.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+
+/// A connection, and how it is made.
+pub(super) struct Stream {
+    addresses: Vec<SocketAddr>,
+    next: usize,
+    lines: Lines,
+    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    link: Option<Link>,
+}
+
+struct Link {
+    socket: TcpStream,
+    tls: Option<ClientConnection>,
+}
+
+impl Stream {
+    pub(super) fn plain(addresses: Vec<SocketAddr>, lines: Lines) -> Stream {
+        Stream { addresses, next: 0, lines, tls: None, link: None }
+    }
+
+    pub(super) fn tls(
+        addresses: Vec<SocketAddr>,
+        lines: Lines,
+        config: Arc<ClientConfig>,
+        server_name: ServerName<'static>,
+    ) -> Stream {
+        Stream { addresses, next: 0, lines, tls: Some((config, server_name)), link: None }
+    }
+}
+
+impl Carrier for Stream {
+    fn connect(&mut self) -> io::Result<()> {
+        self.link = None;
+        let address = pick(&self.addresses, &mut self.next)?;
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE))?;
+        socket.set_tcp_nodelay(true)?;
+        // Linux takes this for a limit of the connection attempt too, which needs no other
+        // system call that way.
+        socket.set_write_timeout(Some(CONNECT_WITHIN))?;
+        socket.connect(&address.into()).map_err(timed_out)?;
+        socket.set_write_timeout(Some(WRITE_WITHIN))?;
+        let socket = TcpStream::from(socket);
+        let mut link = Link { socket, tls: None };
+        if let Some((config, name)) = &self.tls {
+            let connection = ClientConnection::new(Arc::clone(config), name.clone())
+                .map_err(io::Error::other)?;
+            link.tls = Some(connection);
+            link.shake_hands()?;
+        }
+        self.link = Some(link);
+        Ok(())
+    }
+
+    fn check(&mut self) -> io::Result<()> {
+        match &mut self.link {
+            Some(link) => link.check(),
+            None => Err(ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn send(&mut self, line: Numbered<'_>) -> io::Result<()> {
+        let Some(link) = &mut self.link else { return Err(ErrorKind::NotConnected.into()) };
+        let line = self.lines.rfc5424(line);
+        let mut framed = line.len().to_string().into_bytes();
+        framed.push(b' ');
+        framed.extend_from_slice(&line);
+        let sent = link.write(&framed);
+        if sent.is_err() {
+            self.link = None;
+        }
+        sent
+    }
+
+    fn is_stream(&self) -> bool {
+        true
+    }
+
+    fn close(&mut self) {
+        if let Some(link) = self.link.take() {
+            link.close();
+        }
+    }
+}
+
+/// What the kernel says of a connection attempt that took too long.
+fn timed_out(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::EINPROGRESS) => io::Error::new(ErrorKind::TimedOut, "no answer in time"),
+        _ => error,
+    }
+}
+
+impl Link {
+    fn shake_hands(&mut self) -> io::Result<()> {
+        let Some(tls) = &mut self.tls else { return Ok(()) };
+        self.socket.set_read_timeout(Some(CONNECT_WITHIN))?;
+        while tls.is_handshaking() {
+            tls.complete_io(&mut self.socket)?;
+        }
+        self.socket.set_read_timeout(Some(SETTLE_WITHIN))?;
+        self.read_once()
+    }
+
+    /// Takes what the server says, if anything, without waiting. A syslog server says nothing of
+    /// meaning; but unread bytes would make the end of the connection a reset, which throws away
+    /// what the server hasn't read.
+    fn check(&mut self) -> io::Result<()> {
+        let peek = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        let mut byte = [MaybeUninit::uninit()];
+        match SockRef::from(&self.socket).recv_with_flags(&mut byte, peek) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(error),
+            // There is something, so this doesn't wait.
+            Ok(_) => self.read_once(),
+        }
+    }
+
+    /// One read, with the socket's patience. Fails if the server has ended the connection.
+    fn read_once(&mut self) -> io::Result<()> {
+        let mut ignored = [0; 4_096];
+        let read = match &mut self.tls {
+            None => self.socket.read(&mut ignored),
+            Some(tls) => match tls.read_tls(&mut self.socket) {
+                Ok(bytes @ 1..) => {
+                    let state = tls.process_new_packets().map_err(io::Error::other)?;
+                    let mut left = state.plaintext_bytes_to_read();
+                    while left > 0 {
+                        left = left.saturating_sub(tls.reader().read(&mut ignored)?.max(1));
+                    }
+                    // An answer that TLS itself asks for, such as to a new key.
+                    while tls.wants_write() {
+                        tls.write_tls(&mut self.socket)?;
+                    }
+                    if state.peer_has_closed() { Ok(0) } else { Ok(bytes) }
+                }
+                read => read,
+            },
+        };
+        match read {
+            Ok(0) => Err(io::Error::new(
+                ErrorKind::ConnectionAborted,
+                "the server has ended the connection",
+            )),
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.tls {
+            None => self.socket.write_all(bytes),
+            Some(tls) => {
+                tls.writer().write_all(bytes)?;
+                while tls.wants_write() {
+                    tls.write_tls(&mut self.socket)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Says goodbye, and waits a moment until the server has said it too: by then it has read
+    /// everything.
+    fn close(mut self) {
+        let goodbye = || -> io::Result<()> {
+            if let Some(tls) = &mut self.tls {
+                tls.send_close_notify();
+                while tls.wants_write() {
+                    tls.write_tls(&mut self.socket)?;
+                }
+            }
+            self.socket.shutdown(Shutdown::Write)?;
+            self.socket.set_read_timeout(Some(CLOSE_WITHIN))?;
+            // Ends with the server's end of the connection, with an error, or after the wait.
+            while self.socket.read(&mut [0; 4_096])? > 0 {}
+            Ok(())
+        };
+        let _ = { goodbye }();
+    }
+}

@@ -1,0 +1,181 @@
+//! The two ends as processes of their own: this program again, with other arguments.
+
+use std::io::Read;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use sparkdiode::sandbox::{Confined, Demoted, Grants, Role, Start};
+
+use crate::channel::{self, Channel, Receiver, Sender, sleep_until};
+use crate::monotonic;
+use crate::place::{self, IT_USER, OT_USER, Place};
+
+/// Time for both ends to start.
+const START_WITHIN: Duration = Duration::from_millis(700);
+const MARK: &str = "reverse-end";
+
+/// What the ends are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Setup {
+    Idle,
+    Users,
+    Sealed,
+}
+
+impl Setup {
+    pub(crate) const ALL: [Setup; 3] = [Setup::Idle, Setup::Users, Setup::Sealed];
+
+    fn name(self) -> &'static str {
+        match self {
+            Setup::Idle => "idle",
+            Setup::Users => "users",
+            Setup::Sealed => "sealed",
+        }
+    }
+}
+
+/// What a run ended with.
+pub(crate) enum Ending {
+    Samples(Vec<f64>),
+    /// Something refused what an end tried.
+    Refused(String),
+}
+
+/// What an end is told.
+pub(crate) struct Arguments {
+    sends: bool,
+    channel: Channel,
+    setup: Setup,
+    dir: String,
+    start: Duration,
+    bits: Vec<bool>,
+}
+
+impl Arguments {
+    pub(crate) fn parse(arguments: &[String]) -> Option<Arguments> {
+        let [mark, side, channel, setup, dir, start, bits] = arguments else { return None };
+        (mark == MARK).then(|| Arguments {
+            sends: side == "sender",
+            channel: *Channel::ALL.iter().find(|known| known.name() == channel).unwrap(),
+            setup: Setup::ALL.into_iter().find(|known| known.name() == setup).unwrap(),
+            dir: dir.clone(),
+            start: Duration::from_nanos(start.parse().unwrap()),
+            bits: bits.bytes().map(|bit| bit == b'1').collect(),
+        })
+    }
+}
+
+/// Runs both ends of a channel and gives the receiver's samples.
+pub(crate) fn run_pair(channel: Channel, setup: Setup, place: &Place, bits: &[bool]) -> Ending {
+    let start = monotonic() + START_WITHIN;
+    let spawn = |side: &str| spawn(side, channel, setup, place, start, bits);
+    let (mut sender, mut receiver) = (spawn("sender"), spawn("receiver"));
+    let samples = end_of(&mut receiver);
+    let sent = end_of(&mut sender);
+    match (samples, sent) {
+        (Ok(text), Ok(_)) => {
+            let samples: Vec<f64> = text.lines().map(|line| line.parse().unwrap()).collect();
+            assert_eq!(samples.len(), bits.len(), "{channel:?} {setup:?}: {text}");
+            Ending::Samples(samples)
+        }
+        (Err(why), _) => Ending::Refused(format!("OT: {why}")),
+        (_, Err(why)) => Ending::Refused(format!("IT: {why}")),
+    }
+}
+
+fn spawn(
+    side: &str,
+    channel: Channel,
+    setup: Setup,
+    place: &Place,
+    start: Duration,
+    bits: &[bool],
+) -> Child {
+    let user = if side == "sender" { IT_USER } else { OT_USER };
+    let program = std::env::current_exe().unwrap();
+    let mut command = Command::new(&program);
+    if setup == Setup::Sealed && side == "sender" {
+        // As its unit does: IT sees the journal through a read-only mount.
+        command = Command::new("unshare");
+        let ids = [format!("--reuid={user}"), format!("--regid={user}")];
+        command.args(["--mount", "--propagation", "private", "sh", "-euc"]);
+        command.arg("mount --bind \"$0\" \"$0\"; mount -o remount,bind,ro \"$0\"; exec \"$@\"");
+        command.arg(place.journal()).arg("setpriv").args(ids).arg("--clear-groups").arg(&program);
+    } else {
+        command.uid(user).gid(user);
+    }
+    let bits: String = bits.iter().map(|bit| if *bit { '1' } else { '0' }).collect();
+    command.args([MARK, side, channel.name(), setup.name()]);
+    command.arg(place.path()).arg(start.as_nanos().to_string()).arg(bits);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+/// What a child printed, or why it failed.
+fn end_of(child: &mut Child) -> Result<String, String> {
+    let mut printed = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+    let mut complaint = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut complaint).unwrap();
+    let status = child.wait().unwrap();
+    match status.signal() {
+        Some(31) => Err("seccomp".to_owned()),
+        Some(signal) => Err(format!("signal {signal}")),
+        None if status.success() => Ok(printed),
+        None => Err(reason(&complaint)),
+    }
+}
+
+/// The error in a panic's message.
+fn reason(complaint: &str) -> String {
+    let words = ["PermissionDenied", "EACCES", "EPERM", "NotFound", "EROFS"];
+    match words.iter().find(|word| complaint.contains(**word)) {
+        Some(word) => (*word).to_owned(),
+        None => complaint.lines().take(2).collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// The life of an end.
+pub(crate) fn run(arguments: &Arguments) {
+    let Arguments { sends, channel, setup, dir, start, bits } = arguments;
+    let paths = place::Place::at(dir);
+    let slot = channel.slot();
+    // Where the kernel's clock page lies is asked once, which a sealed process may not.
+    let _ = monotonic();
+    let role = if *sends { Role::It } else { Role::Ot };
+    let demoted = (*setup == Setup::Sealed)
+        .then(|| Start::new(role).unwrap().become_user(None, &[]).unwrap());
+    if *sends {
+        let mut sender = Sender::open(*channel, &paths);
+        let _confined = demoted.map(|demoted| seal(demoted, role, &paths));
+        for (at, bit) in bits.iter().enumerate() {
+            let begin = *start + slot * at as u32;
+            sleep_until(begin);
+            if *setup != Setup::Idle {
+                sender.signal(*bit, begin + slot);
+            }
+        }
+    } else {
+        let mut receiver = Receiver::open(*channel, &paths);
+        let _confined = demoted.map(|demoted| seal(demoted, role, &paths));
+        let mut samples = Vec::with_capacity(bits.len());
+        for at in 0..bits.len() {
+            let begin = *start + slot * at as u32;
+            sleep_until(begin);
+            receiver.begin();
+            samples.push(receiver.measure(begin + slot));
+        }
+        channel::tell(&samples);
+    }
+}
+
+/// Exactly what the half may, with a state directory and the journal.
+fn seal(demoted: Demoted, role: Role, paths: &place::Paths) -> Confined {
+    let (read, write) = match role {
+        Role::It => (vec![paths.journal()], vec![paths.state("it")]),
+        Role::Ot => (Vec::new(), vec![paths.journal(), paths.state("ot")]),
+    };
+    let grants = Grants { read, write, descriptors: 1_024, ..Grants::default() };
+    demoted.seal(&grants).unwrap()
+}

@@ -1,0 +1,96 @@
+//! What both halves have around them: a journal that OT writes and IT reads, and a state
+//! directory for each.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::PathBuf;
+
+/// Users that no system has.
+pub(crate) const OT_USER: u32 = 64_001;
+pub(crate) const IT_USER: u32 = 64_002;
+/// An old segment, which isn't written any more.
+const OLD_BYTES: usize = 4 << 20;
+
+pub(crate) struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    /// On the file system of the build directory: on a tmpfs, access times and pages behave
+    /// differently.
+    pub(crate) fn new() -> Place {
+        let parent = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+        let dir = tempfile::tempdir_in(parent).unwrap();
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        let place = Place { dir };
+        for (path, user, group, mode) in [
+            (place.journal(), OT_USER, IT_USER, 0o2750),
+            (place.state("ot"), OT_USER, OT_USER, 0o750),
+            (place.state("it"), IT_USER, IT_USER, 0o750),
+        ] {
+            fs::create_dir(&path).unwrap();
+            chown(&path, Some(user), Some(group)).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        }
+        for (path, bytes) in [(place.growing(), 1), (place.old(), OLD_BYTES)] {
+            fs::write(&path, vec![1; bytes]).unwrap();
+            chown(&path, Some(OT_USER), Some(IT_USER)).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        }
+        fs::File::open(place.old()).unwrap().sync_all().unwrap();
+        place
+    }
+
+    pub(crate) fn at(dir: &str) -> Paths {
+        Paths { dir: PathBuf::from(dir) }
+    }
+
+    pub(crate) fn path(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    fn paths(&self) -> Paths {
+        Paths { dir: self.dir.path().to_path_buf() }
+    }
+
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.paths().journal()
+    }
+
+    pub(crate) fn state(&self, half: &str) -> PathBuf {
+        self.paths().state(half)
+    }
+
+    fn growing(&self) -> PathBuf {
+        self.paths().growing()
+    }
+
+    fn old(&self) -> PathBuf {
+        self.paths().old()
+    }
+}
+
+/// The same places as the ends find them.
+pub(crate) struct Paths {
+    dir: PathBuf,
+}
+
+impl Paths {
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.dir.join("journal")
+    }
+
+    pub(crate) fn state(&self, half: &str) -> PathBuf {
+        self.dir.join(half)
+    }
+
+    /// The segment that OT appends to.
+    pub(crate) fn growing(&self) -> PathBuf {
+        self.journal().join("00000000000000000002")
+    }
+
+    /// A segment that is full.
+    pub(crate) fn old(&self) -> PathBuf {
+        self.journal().join("00000000000000000001")
+    }
+}

@@ -15,3 +15,4 @@ mod signed;
 mod stale;
 mod tls;
 mod tools;
+mod watched;

@@ -318,6 +318,8 @@ fn judge(
 fn outcome(verdict: Verdict) -> Outcome {
     match verdict {
         Verdict::Forward { rule } => Outcome::Forward(rule),
+        // No value crosses.
+        Verdict::Redact { rule, .. } => Outcome::Drop(Reason::Redacted, Some(rule)),
         Verdict::Drop { reason, rule } => Outcome::Drop(reason, rule),
     }
 }

@@ -1,9 +1,8 @@
 //! Steps on texts and bytes: lengths, content types, allowed values, patterns.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
 use regex::{Regex, RegexBuilder};
 
 use super::{Refusal, is_bytes, is_integer, is_text, numbers};
@@ -38,8 +37,8 @@ pub(super) struct Allowed {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum AllowedValues {
-    Texts(Arc<HashSet<String, RandomState>>),
-    Numbers(Arc<HashSet<i128, RandomState>>),
+    Texts(Arc<BTreeSet<String>>),
+    Numbers(Arc<BTreeSet<i128>>),
     Pattern(Pattern),
 }
 

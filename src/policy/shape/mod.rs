@@ -181,6 +181,11 @@ impl RuleShapes {
         }
     }
 
+    /// The names of all tables.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Glob> {
+        self.tables.iter().flat_map(|table| &table.names)
+    }
+
     /// The names of tables that would shape a template member, which can't be done.
     pub(super) fn unshapeable_members(&self) -> impl Iterator<Item = &[Glob]> {
         let shaping = self.tables.iter().filter(|table| table.own.looks_at_values());
@@ -289,6 +294,17 @@ impl Shape {
             min_interval: self.min_interval.or(base.min_interval),
         }
     }
+}
+
+/// What shapes tell apart of datatypes: those of the same kinship can be shaped, and opened, alike.
+pub(super) type Kinship = (bool, bool, bool, bool, Option<DataType>);
+
+pub(super) fn kinship(datatype: DataType) -> Kinship {
+    let alone = match datatype {
+        DataType::Bytes | DataType::File | DataType::DataSet | DataType::Template => Some(datatype),
+        _ => None,
+    };
+    (is_integer(datatype), is_number(datatype), is_text(datatype), is_bytes(datatype), alone)
 }
 
 /// Int8 to UInt64.

@@ -44,6 +44,7 @@ mod bad_policies;
 mod case;
 mod case_reader;
 mod case_value;
+pub mod compare;
 mod consider;
 mod digest;
 mod document;
@@ -81,7 +82,7 @@ pub use limiter::{Limiter, NodeBuckets};
 pub use limits::Limits;
 pub use moment::parse_moment;
 pub use plan::{EntityPlan, Verdict};
-pub use rename::{Collision, Renames, is_reserved};
+pub use rename::{Collision, Renames, fold, is_reserved};
 pub use rule::{Action, Bucket, Mode, OnExcess, Prefixes, Priority, Rate, Rule, RuleId};
 pub use schedule::Schedule;
 
@@ -92,6 +93,7 @@ pub struct Policy {
     cases: Arc<[Case]>,
     limits: Limits,
     renames: Renames,
+    renames_metrics: bool,
     digest: String,
     index: scope::RuleIndex,
     /// For which moments, in milliseconds since the epoch, the schedules are as they are now.
@@ -129,6 +131,7 @@ impl Policy {
         }
         let language::Content { rules, cases, limits, renames } = content;
         let index = scope::RuleIndex::new(&rules);
+        let renames_metrics = rules.iter().any(|rule| rule.prefixes.is_some());
         let digest = digest::digest(&sources);
         Ok((
             Policy {
@@ -136,6 +139,7 @@ impl Policy {
                 cases: cases.into(),
                 limits,
                 renames,
+                renames_metrics,
                 digest,
                 index,
                 settled: None,
@@ -202,6 +206,11 @@ impl Policy {
         // A clock that is set back asks again.
         self.settled = Some(now_ms..until);
         changed
+    }
+
+    /// Whether a rule changes the names of metrics.
+    pub fn renames_metrics(&self) -> bool {
+        self.renames_metrics
     }
 
     /// Whether [`Policy::set_time`] has nothing to do at `now_ms`.

@@ -1,10 +1,11 @@
 //! The rules that select one entity, chosen once when its birth arrives, so that each of its
 //! metrics is judged by these alone, however many rules the policy has.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use super::glob::Glob;
-use super::rule::{DataTypes, Mode, Rule, RuleId};
+use super::rule::{DataTypes, Mode, Prefixes, Rule, RuleId};
 use crate::sparkplug::{DataType, Entity};
 use crate::telemetry::Reason;
 
@@ -28,6 +29,8 @@ pub struct EntityPlan<'a> {
     acting: Sides<'a>,
     /// The same if the observing rules acted; `None` where there are none.
     observed: Option<Sides<'a>>,
+    /// What the rules do with the names of metrics.
+    prefixes: Vec<&'a Prefixes>,
 }
 
 impl<'a> EntityPlan<'a> {
@@ -38,6 +41,7 @@ impl<'a> EntityPlan<'a> {
     ) -> EntityPlan<'a> {
         let mut denies = Vec::new();
         let mut forwards = Vec::new();
+        let mut prefixes: Vec<&Prefixes> = Vec::new();
         for (rule, candidate) in candidates {
             if !candidate.open || !candidate.selectors.select(entity) {
                 continue;
@@ -47,6 +51,7 @@ impl<'a> EntityPlan<'a> {
                 let datatypes = candidate.denied_datatypes();
                 denies.push(Clause { rule, globs, datatypes, observes });
             }
+            prefixes.extend(candidate.prefixes.as_ref().filter(|new| !prefixes.contains(new)));
             if let Some(globs) = candidate.forwarded() {
                 let datatypes = candidate.datatypes;
                 forwards.push(Clause { rule, globs, datatypes, observes });
@@ -54,7 +59,7 @@ impl<'a> EntityPlan<'a> {
         }
         let observes = denies.iter().chain(&forwards).any(|clause| clause.observes);
         if !observes {
-            return EntityPlan { acting: Sides::new(denies, forwards), observed: None };
+            return EntityPlan { acting: Sides::new(denies, forwards), observed: None, prefixes };
         }
         let acting = |clauses: &[Clause<'a>]| {
             clauses.iter().filter(|clause| !clause.observes).copied().collect()
@@ -62,6 +67,7 @@ impl<'a> EntityPlan<'a> {
         EntityPlan {
             acting: Sides::new(acting(&denies), acting(&forwards)),
             observed: Some(Sides::new(denies, forwards)),
+            prefixes,
         }
     }
 
@@ -85,6 +91,29 @@ impl<'a> EntityPlan<'a> {
             Verdict::Drop { .. } => return None,
         };
         sides.observes(rule).then_some(rule)
+    }
+
+    /// The metric of the plant that crosses under the name `told`, if one does. Where there are
+    /// several, only one of them can be in a birth, and any of them may cross.
+    pub fn original<'n>(
+        &self,
+        rules: &[Rule],
+        told: &'n str,
+        datatype: Option<DataType>,
+    ) -> Option<Cow<'n, str>> {
+        let crosses = |name: &str| {
+            let Verdict::Forward { rule } = self.judge(name, datatype) else { return false };
+            let prefixes = rules.get(rule.index()).and_then(|rule| rule.prefixes.as_ref());
+            prefixes.map_or(name == told, |prefixes| prefixes.tell(name) == told)
+        };
+        if crosses(told) {
+            return Some(Cow::Borrowed(told));
+        }
+        self.prefixes.iter().find_map(|Prefixes { strip, add }| {
+            let rest = told.strip_prefix(add.as_deref().unwrap_or_default())?;
+            let stripped = strip.as_ref().map(|strip| Cow::Owned(format!("{strip}{rest}")));
+            [stripped, Some(Cow::Borrowed(rest))].into_iter().flatten().find(|name| crosses(name))
+        })
     }
 
     /// The rule that denies a template member at `path` (`metric/member[/member]`) by its name,

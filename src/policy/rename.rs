@@ -150,7 +150,7 @@ enum Parent<'a> {
 
 /// What a name on IT is compared by: capitals don't count, since databases and file systems
 /// there may not tell them apart.
-fn fold(name: &str) -> String {
+pub fn fold(name: &str) -> String {
     // Both ways, for letters with several small or capital forms: ß and SS, σ and ς.
     name.to_uppercase().to_lowercase()
 }

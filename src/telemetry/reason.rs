@@ -51,6 +51,8 @@ reasons! {
     Denied = "denied",
     /// A forward rule selects it, but not with this datatype.
     Datatype = "datatype",
+    /// The policy gives its name on IT to something else.
+    NameCollision = "name_collision",
     /// Over a rule's rate limit, and not to wait for its turn.
     Rate = "rate",
     /// Over the limit that every edge node has, and not to wait for its turn.

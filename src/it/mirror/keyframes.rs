@@ -40,6 +40,7 @@ impl Mirror {
 
     fn keyframe_of(&mut self, now: Now, seq: u64, keyframe: &Keyframe) -> Result<NodeId, Reason> {
         let topic = entity_topic(&keyframe.topic)?;
+        self.check_names(topic.entity)?;
         let payload = sparkplug::decode(&keyframe.payload, &self.settings.caps)
             .map_err(|_| Reason::BadFrame)?
             .payload;

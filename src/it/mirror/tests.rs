@@ -2,6 +2,7 @@
 #![allow(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -677,9 +678,17 @@ struct Both {
 
 impl Both {
     fn new() -> Both {
-        let text = "[[rule]]\nname = \"all\"\naction = \"forward\"\ntopic = \"spBv1.0/+/+/#\"\n";
+        Both::with("[[rule]]\nname = \"all\"\naction = \"forward\"\ntopic = \"spBv1.0/+/+/#\"\n")
+    }
+
+    fn policy(text: &str) -> Policy {
         let (policy, _) = Policy::parse(&[SourceFile::new("test.toml", text)])
             .unwrap_or_else(|problems| panic!("{problems}"));
+        policy
+    }
+
+    fn with(text: &str) -> Both {
+        let policy = Both::policy(text);
         let settings_of_ot = PipelineSettings {
             source: "plant".into(),
             keyframe_every: Duration::from_secs(30),
@@ -740,6 +749,67 @@ impl Both {
     fn quality(&self, id: &str) -> u32 {
         self.world.host.nodes["g/e"].quality.get(id).copied().unwrap_or(192)
     }
+}
+
+const NAMED: &str = r#"
+    [rename.group]
+    "g" = "emea"
+    [rename.edge-node]
+    "g/e" = "line"
+
+    [[rule]]
+    name = "some"
+    action = "forward"
+    group = "g"
+    allow-metrics = ["plc/*", "b"]
+    strip-prefix = "plc/"
+"#;
+
+#[test]
+fn a_copy_of_the_policy_judges_the_names_that_it_gave() {
+    let mut both = Both::with(NAMED);
+    both.world.mirror.reload_policy(both.world.now, Some(Arc::new(Both::policy(NAMED))));
+    both.send("NBIRTH", vec![bd_seq(4), metric("plc/a", 1), metric("b", 1), metric("c", 1)]);
+    both.send("NDATA", data(vec![metric("plc/a", 2)]));
+    both.pass(40);
+    assert_eq!(both.world.host.live["emea/line/:a"], [1, 2]);
+    assert_eq!(both.world.host.live["emea/line/:b"], [1]);
+    assert_eq!(both.world.mirror.account().dropped(Reason::Recheck), 0);
+    // What an honest OT half doesn't write: names of the plant, and names that nothing has.
+    let mut world = both.world;
+    for (topic, name) in [
+        ("spBv1.0/g/NBIRTH/e", "a"),
+        ("spBv1.0/emea/NBIRTH/e", "a"),
+        ("spBv1.0/emea/NBIRTH/LINE", "a"),
+    ] {
+        world.relayed(topic, vec![bd_seq(4), metric(name, 1)], false);
+    }
+    assert_eq!(world.mirror.account().dropped(Reason::Recheck), 3);
+    assert_eq!(world.host.nodes.len(), 1);
+    // `plc/c` would be `c`; `plc/plc/x` isn't allowed, nor is `x/y`.
+    let metrics = vec![bd_seq(5), metric("c", 1), metric("plc/x", 1), metric("x/y", 1)];
+    world.relayed("spBv1.0/emea/NBIRTH/line", metrics, false);
+    assert_eq!(world.mirror.account().dropped_metrics(Reason::Recheck), 2);
+}
+
+#[test]
+fn a_copy_of_the_policy_closes_rules_by_the_clock_of_it() {
+    let text = |until: &str| {
+        format!(
+            "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"*\"\nnot-after = {until}\n"
+        )
+    };
+    let mut world = World::live(settings());
+    plant(&mut world);
+    let until = crate::telemetry::format_utc_ms(world.now.wall_ms + 5_000);
+    world.mirror.reload_policy(world.now, Some(Arc::new(Both::policy(&text(&until)))));
+    world.pass_alive(Duration::from_secs(4));
+    assert_eq!(world.mirror.account().dropped_metrics(Reason::Recheck), 0);
+    let births = world.host.births;
+    world.pass_alive(Duration::from_secs(2));
+    // Births without these metrics took their place.
+    assert_eq!(world.mirror.account().dropped_metrics(Reason::Recheck), 3);
+    assert_eq!(world.host.births, births + 1);
 }
 
 #[test]

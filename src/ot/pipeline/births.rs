@@ -25,6 +25,9 @@ impl Turn<'_> {
         self.judge_all(node);
         self.survey_birth(node, changed);
         let _ = self.drop_denied(node.origin(None), &node.own);
+        if self.collides(node.entity()) {
+            return Fate::Dropped(Reason::NameCollision);
+        }
         if !self.node_in_scope(node) {
             return Fate::Dropped(Reason::NoRule);
         }
@@ -228,17 +231,17 @@ impl Turn<'_> {
 
     /// Judges node and devices anew.
     pub(super) fn judge_all(&mut self, node: &mut Node) {
-        let Node { group, edge_node, own, devices, .. } = node;
-        self.judge(Entity::node(group, edge_node), own);
+        let Node { group, edge_node, own, devices, definitions, .. } = node;
+        self.judge(Entity::node(group, edge_node), Some(definitions), own);
         for (device, state) in devices {
-            self.judge(Entity::device(group, edge_node, device), state);
+            self.judge(Entity::device(group, edge_node, device), None, state);
         }
     }
 
     fn judge_device(&mut self, node: &mut Node, device: &str) {
         let Node { group, edge_node, devices, .. } = node;
         if let Some(state) = devices.get_mut(device) {
-            self.judge(Entity::device(group, edge_node, device), state);
+            self.judge(Entity::device(group, edge_node, device), None, state);
         }
     }
 

@@ -13,7 +13,7 @@ use crate::ot::plant::{
 use crate::policy::{RuleId, Verdict};
 use crate::sparkplug::value::fits;
 use crate::sparkplug::{
-    Borrowed, Caps, DataType, Entity, EntityTopic, Metric, NamedMetric, PayloadWriter, Value,
+    Borrowed, Caps, DataType, EntityTopic, Metric, NamedMetric, PayloadWriter, Value,
 };
 use crate::telemetry::{Fate, Reason, What};
 
@@ -189,10 +189,18 @@ impl Turn<'_> {
             return Err((Reason::TypeMismatch, None));
         }
         let verdict = verdict(&plan, name, Some(datatype));
-        if let Verdict::Drop { reason, rule } = verdict {
+        let rule = match verdict {
+            Verdict::Forward { rule } => rule,
             // Not remembered: names that no rule forwards would only take memory.
-            return Err((reason, rule));
+            Verdict::Drop { reason, rule } => return Err((reason, rule)),
+        };
+        if self.collides(*entity) {
+            return Err((Reason::NameCollision, None));
         }
+        let own_definitions = entity.device.is_none().then_some(&**definitions);
+        let told_as = self
+            .name_late(state, own_definitions, name, rule)
+            .map_err(|reason| (reason, Some(rule)))?;
         // Born without a value: what this message says about it is entered like any data.
         let born = Metric {
             value: None,
@@ -202,6 +210,7 @@ impl Turn<'_> {
         let slot = state.layout.insert(born, datatype).ok_or((Reason::OverCapacity, None))?;
         if let Some(target) = state.layout.slot_mut(slot) {
             target.verdict = verdict;
+            target.told_as = told_as;
         }
         Ok(slot)
     }
@@ -333,7 +342,7 @@ impl Turn<'_> {
             encode::data_metric(&mut item.metric, node);
             // A few bytes of alias become a name each time; the sum has a bound.
             let before = payload.written();
-            payload.metric(Some(slot.name()), &item.metric);
+            payload.metric(Some(slot.told_name()), &item.metric);
             if payload.written() > MAX_PAYLOAD_BYTES {
                 payload.take_back(before);
                 self.drop(node.origin(device), What::Metric(slot.name()), Reason::OverCap, None);
@@ -342,7 +351,7 @@ impl Turn<'_> {
             }
         }
         if told {
-            let topic = EntityTopic::data(Entity { device, ..node.entity() }).to_string();
+            let topic = EntityTopic::data(node.told(device)).to_string();
             let loss_before = !synthetic && std::mem::take(&mut node.loss);
             self.out.push(Body::Relayed(Relayed {
                 source: self.settings.source.clone(),

@@ -57,6 +57,9 @@ fn append_slots(node: &Node, state: &EntityState, content: Content, metrics: &mu
     });
     for slot in chosen {
         let mut metric = slot.current.clone();
+        if let Some(told) = &slot.told_as {
+            metric.name = Some(told.to_string());
+        }
         complete(&mut metric, node, definitions(node, content));
         metrics.push(metric);
     }

@@ -2,18 +2,21 @@
 //! that were journalled after it was stored.
 
 use super::births::learn_node;
+use super::renamed::Names;
 use super::{Now, Pipeline, adjust};
 use crate::journal::{Body, Keyframe, Relayed};
 use crate::ot::plant::{EntityState, Layout, Life, Node, StoredPlant, is_definition};
-use crate::sparkplug::{
-    DataType, Entity, EntityTopic, MessageType, Metric, Payload, Topic, decode, names,
-};
+use crate::sparkplug::{DataType, MessageType, Metric, Payload, Topic, decode, names};
 
 impl Pipeline {
     /// A picture of the plant for [`Pipeline::restore`]; `journal_seq` is the number of the next
     /// journal frame.
     pub(crate) fn store(&self, journal_seq: u64) -> StoredPlant {
-        StoredPlant::of(&self.plant, journal_seq)
+        let mut stored = StoredPlant::of(&self.plant, journal_seq);
+        stored.policy_digest = self.policy.digest().to_owned();
+        stored.renames = !self.policy.renames().is_empty();
+        stored.renames_metrics = self.policy.renames_metrics();
+        stored
     }
 
     /// Takes over a stored plant. `later` are the bodies that were journalled after it was
@@ -25,16 +28,22 @@ impl Pipeline {
         later: impl Iterator<Item = Body>,
         out: &mut Vec<Body>,
     ) {
+        let start = stored.start();
         stored.restore(&mut self.plant, self.settings.max_devices_per_node, &mut self.ledger);
         // Of values that waited for a limit when the process ended, only those are known that
         // the stored plant has: without them, that the sequence goes on proves nothing.
         let mut gone = self.limiter.conflates();
         let mut later = later.peekable();
         gone &= later.peek().is_some();
+        let mut names = Names::new(&self.policy, start, &self.plant);
         for body in later {
-            self.replay(body);
+            self.replay(body, &mut names);
         }
+        out.extend(names.bury_strangers(&mut self.plant, &self.settings.source, now.wall_ms));
         let (mut turn, plant) = self.turn(now, out);
+        for node in plant.nodes_mut() {
+            turn.bury_renamed(node);
+        }
         for node in plant.nodes_mut() {
             if node.own.life == Life::Unknown {
                 node.definitions.clear();
@@ -47,8 +56,8 @@ impl Pipeline {
         }
     }
 
-    fn replay(&mut self, body: Body) {
-        let (topic, payload, made, losses, lost) = match &body {
+    fn replay(&mut self, body: Body, names: &mut Names) {
+        let (topic, payload, mut made, losses, lost) = match &body {
             Body::Relayed(relayed) => {
                 let Relayed { topic, payload, losses, loss_before, .. } = relayed;
                 let made = match (relayed.synthetic, relayed.aliased) {
@@ -61,13 +70,23 @@ impl Pipeline {
             Body::Keyframe(Keyframe { topic, payload, uncertain, losses, .. }) => {
                 (topic, payload, Made::ByTheRelay, *losses, *uncertain)
             }
-            Body::Start(_) | Body::Heartbeat(_) => return,
+            Body::Start(start) => return names.start(start.clone()),
+            Body::Heartbeat(_) => return,
         };
         let Ok(Topic::Entity(topic)) = Topic::parse(topic) else { return };
         let Ok(decoded) = decode(payload, &self.settings.caps) else { return };
-        let Some(index) = self.plant.ensure(topic.entity, &mut self.ledger) else { return };
-        let Some(node) = self.plant.node_mut(index) else { return };
-        replay(node, topic, decoded.payload, made);
+        let Pipeline { policy, plant, ledger, .. } = self;
+        let Some((index, device)) = names.resolve(policy, plant, ledger, topic, losses) else {
+            return;
+        };
+        let Some(node) = plant.node_mut(index) else { return };
+        let mut payload = decoded.payload;
+        if let (Made::WithNames { .. }, true) = (made, names.metrics_are_renamed()) {
+            // Nor can data be read by names that the plant doesn't use.
+            made = Made::WithAliases;
+        }
+        names.own_names(node.state(device.as_deref()), &mut payload.metrics);
+        replay(node, topic.message_type, device.as_deref(), payload, made);
         // Readers know of these losses: the next one has to have another number.
         node.losses = node.losses.max(losses);
         node.verify &= !lost;
@@ -86,9 +105,14 @@ enum Made {
     WithNames { received_ms: u64 },
 }
 
-fn replay(node: &mut Node, topic: EntityTopic<'_>, payload: Payload, made: Made) {
-    let Entity { device, .. } = topic.entity;
-    match topic.message_type {
+fn replay(
+    node: &mut Node,
+    message_type: MessageType,
+    device: Option<&str>,
+    payload: Payload,
+    made: Made,
+) {
+    match message_type {
         MessageType::NBirth => {
             end_devices(node);
             match made {

@@ -34,6 +34,7 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
         | Reason::TypeMismatch => {
             event!(PayloadRefused, node, topic, reason = word, bytes = received.payload.len());
         }
+        Reason::NameCollision => event!(NameCollision, node, topic),
         Reason::Rate | Reason::NodeRate | Reason::LinkRate => {
             event!(RateExceeded, node, topic, reason = word, rule)
         }

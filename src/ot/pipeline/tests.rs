@@ -7,6 +7,7 @@ mod filters;
 mod healing;
 mod hostile;
 mod limits;
+mod names;
 mod overload;
 mod random;
 mod restarts;

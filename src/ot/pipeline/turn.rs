@@ -10,7 +10,7 @@ use super::overload::Overload;
 use super::{Counters, Now, PipelineSettings};
 use crate::journal::{Body, Keyframe, MAX_BODY_BYTES, Relayed};
 use crate::ot::plant::{
-    EntityState, Life, Node, Removed, SURVEY_BYTES, Slot, Survey, Types, allowance,
+    Definitions, EntityState, Life, Node, Removed, SURVEY_BYTES, Slot, Survey, Types, allowance,
 };
 use crate::policy::{EntityPlan, Limiter, Policy, RuleId, Verdict};
 use crate::sparkplug::{DataType, Entity, EntityTopic, MessageType, Payload, Value, names};
@@ -62,9 +62,10 @@ impl Turn<'_> {
             && node
                 .state(topic.entity.device)
                 .is_some_and(|state| state.layout.aliases().next().is_some());
+        let told = EntityTopic { entity: node.told(topic.entity.device), ..topic };
         self.out.push(Body::Relayed(Relayed {
             source: self.settings.source.clone(),
-            topic: topic.to_string(),
+            topic: told.to_string(),
             payload: payload.encode_to_vec(),
             received_ms: self.now.wall_ms,
             loss_before,
@@ -76,11 +77,17 @@ impl Turn<'_> {
     }
 
     /// Judges every metric of one entity by the policy.
-    pub(super) fn judge(&self, entity: Entity<'_>, state: &mut EntityState) {
+    pub(super) fn judge(
+        &self,
+        entity: Entity<'_>,
+        definitions: Option<&Definitions>,
+        state: &mut EntityState,
+    ) {
         let plan = self.policy.plan(entity);
         for slot in &mut state.layout.slots {
             slot.verdict = verdict(&plan, slot.name(), slot.judged_datatype());
         }
+        self.name_metrics(entity, definitions, state);
     }
 
     /// Drops something. Every drop goes through here, or is a message's [`Fate`].
@@ -212,18 +219,19 @@ impl Turn<'_> {
         let slots = &state.layout.slots;
         if slots.is_empty() && state.layout.born_empty {
             let entity = Entity::device(&node.group, &node.edge_node, device);
-            return self.policy.device_in_scope(entity);
+            return self.policy.device_in_scope(entity) && !self.collides(entity);
         }
         slots.iter().any(|slot| slot.is_forwarded())
     }
 
     pub(super) fn node_in_scope(&self, node: &Node) -> bool {
-        self.policy.node_in_scope(&node.group, &node.edge_node)
+        self.policy.node_in_scope(&node.group, &node.edge_node) && !self.collides(node.entity())
     }
 
     /// Journals the NBIRTH of a live node. Its devices are not born by it.
     pub(super) fn announce_node(&mut self, node: &mut Node, synthetic: bool) {
         node.types_due = false;
+        self.name_node(node);
         node.told = node.types.needed.clone();
         release_held(&mut node.own);
         let timestamp = self.birth_timestamp(&node.own, synthetic);
@@ -247,6 +255,7 @@ impl Turn<'_> {
 
     /// Journals the DBIRTH of a live device.
     pub(super) fn announce_device(&mut self, node: &mut Node, device: &str, synthetic: bool) {
+        self.name_device(node, device);
         let Some(state) = node.devices.get_mut(device) else { return };
         release_held(state);
         let timestamp = self.birth_timestamp(state, synthetic);
@@ -401,15 +410,17 @@ pub(super) fn keyframes<'a>(
         let payload = encode::node_birth(node, Content::Born, timestamp(&node.own));
         Body::Keyframe(Keyframe {
             source: source.to_owned(),
-            topic: EntityTopic::birth(node.entity()).to_string(),
+            topic: EntityTopic::birth(node.told(None)).to_string(),
             payload: payload.encode_to_vec(),
             uncertain: node.own.uncertain,
-            devices: devices().map(|(name, _)| name.to_string()).collect(),
+            devices: devices()
+                .filter_map(|(name, _)| node.told(Some(name)).device.map(str::to_owned))
+                .collect(),
             losses: node.losses,
         })
     });
     let others = devices().map(move |(name, state)| {
-        let entity = Entity::device(&node.group, &node.edge_node, name);
+        let entity = node.told(Some(name));
         let payload = encode::device_birth(node, state, Content::Born, timestamp(state));
         Body::Keyframe(Keyframe {
             source: source.to_owned(),

@@ -24,6 +24,8 @@ pub(crate) struct Slot {
     pub(crate) definition: Option<Box<str>>,
     /// The policy's word, from when the birth arrived or the policy was loaded.
     pub(crate) verdict: Verdict,
+    /// Its name as readers know it, where that isn't its own.
+    pub(crate) told_as: Option<Box<str>>,
     /// Part of the birth that was journalled last.
     pub(crate) born: bool,
     /// The newest value that a rate limit held back; it waits for its turn.
@@ -33,6 +35,11 @@ pub(crate) struct Slot {
 impl Slot {
     pub(crate) fn name(&self) -> &str {
         self.current.name.as_deref().unwrap_or_default()
+    }
+
+    /// Its name as readers know it.
+    pub(crate) fn told_name(&self) -> &str {
+        self.told_as.as_deref().unwrap_or_else(|| self.name())
     }
 
     /// The datatype to judge by: none where there is doubt.
@@ -181,6 +188,7 @@ impl Layout {
             inferred: false,
             definition: None,
             verdict: Verdict::Drop { reason: Reason::NoRule, rule: None },
+            told_as: None,
             born: false,
             held: None,
         };

@@ -42,6 +42,8 @@ pub(crate) struct EntityState {
     pub(crate) layout: Layout,
     /// Readers of the journal hold it for alive: its birth was journalled, and no death since.
     pub(crate) announced: bool,
+    /// A device's name as readers know it, where that isn't its own.
+    pub(crate) told_as: Option<Box<str>>,
     /// Messages were lost since the values were seen.
     pub(crate) uncertain: bool,
     /// A metric was born late: a new birth has to be journalled.
@@ -57,7 +59,11 @@ pub(crate) struct EntityState {
 impl EntityState {
     /// Forgets layout and life; whether readers hold it for alive is left.
     pub(crate) fn forget(&mut self) {
-        *self = EntityState { announced: self.announced, ..EntityState::default() };
+        *self = EntityState {
+            announced: self.announced,
+            told_as: self.told_as.take(),
+            ..EntityState::default()
+        };
     }
 
     /// Messages that wait for a birth or for a limit.
@@ -67,7 +73,13 @@ impl EntityState {
 
     /// Takes over a layout that a birth taught.
     pub(crate) fn learn(&mut self, layout: Layout, life: Life) {
-        *self = EntityState { life, layout, announced: self.announced, ..EntityState::default() };
+        *self = EntityState {
+            life,
+            layout,
+            announced: self.announced,
+            told_as: self.told_as.take(),
+            ..EntityState::default()
+        };
     }
 }
 
@@ -78,6 +90,8 @@ pub(crate) struct Node {
     pub(crate) slot: NodeSlot,
     pub(crate) group: Box<str>,
     pub(crate) edge_node: Box<str>,
+    /// Group and edge node as readers know them, where these aren't its own names.
+    pub(crate) told_as: Option<(Box<str>, Box<str>)>,
     pub(crate) own: EntityState,
     pub(crate) devices: BTreeMap<Box<str>, EntityState>,
     pub(crate) definitions: Definitions,
@@ -129,6 +143,20 @@ pub(crate) struct Queue {
 impl Node {
     pub(crate) fn entity(&self) -> Entity<'_> {
         Entity::node(&self.group, &self.edge_node)
+    }
+
+    /// The node, or a device of it, as readers know it.
+    pub(crate) fn told<'a>(&'a self, device: Option<&'a str>) -> Entity<'a> {
+        let own = self.entity();
+        let told_as = |device: &'a str| {
+            let state = self.devices.get(device);
+            state.and_then(|state| state.told_as.as_deref()).unwrap_or(device)
+        };
+        let (group, edge_node) = match &self.told_as {
+            Some((group, edge_node)) => (&**group, &**edge_node),
+            None => (own.group, own.edge_node),
+        };
+        Entity { group, edge_node, device: device.map(told_as) }
     }
 
     /// Whose message or metric it is that is dropped here.

@@ -3,6 +3,7 @@
 use prost::Message;
 
 use super::{Definitions, EntityState, Layout, Life, Node, Plant, Removed, Sequence, Slot, Types};
+use crate::journal::Start;
 use crate::sparkplug::{DataType, Entity, Metric};
 use crate::telemetry::Ledger;
 
@@ -14,6 +15,13 @@ pub(crate) struct StoredPlant {
     pub(crate) journal_seq: u64,
     #[prost(message, repeated, tag = "2")]
     nodes: Vec<StoredNode>,
+    /// What the `Start` says by which the journal goes on.
+    #[prost(string, tag = "3")]
+    pub(crate) policy_digest: String,
+    #[prost(bool, tag = "4")]
+    pub(crate) renames: bool,
+    #[prost(bool, tag = "5")]
+    pub(crate) renames_metrics: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -45,6 +53,11 @@ struct StoredNode {
     /// Messages were lost for good: that the sequence goes on proves nothing.
     #[prost(bool, tag = "13")]
     lost: bool,
+    /// Group and edge node as readers know them; empty where these are its own names.
+    #[prost(string, tag = "14")]
+    told_group: String,
+    #[prost(string, tag = "15")]
+    told_edge_node: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -71,6 +84,13 @@ struct StoredEntity {
     /// The birth had no metrics at all.
     #[prost(bool, tag = "8")]
     born_empty: bool,
+    /// A device's name as readers know it; empty where that is its own.
+    #[prost(string, tag = "9")]
+    told_as: String,
+    /// The names of the metrics as readers know them, empty where these are their own; absent
+    /// where all are.
+    #[prost(string, repeated, tag = "10")]
+    metrics_told_as: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -87,7 +107,17 @@ impl StoredPlant {
     pub(crate) fn of(plant: &Plant, journal_seq: u64) -> Self {
         let worth_it = |node: &&Node| node.own.life != Life::Unknown || node.own.announced;
         let nodes = plant.nodes().iter().filter(worth_it).map(store_node).collect();
-        StoredPlant { journal_seq, nodes }
+        StoredPlant { journal_seq, nodes, ..StoredPlant::default() }
+    }
+
+    /// By which policy the journal was written when this was stored.
+    pub(crate) fn start(&self) -> Start {
+        Start {
+            policy_digest: self.policy_digest.clone(),
+            renames: self.renames,
+            renames_metrics: self.renames_metrics,
+            ..Start::default()
+        }
     }
 
     /// Puts the stored nodes into an empty plant. What was alive is uncertain until its
@@ -109,7 +139,13 @@ fn store_node(node: &Node) -> StoredNode {
             .iter()
             .map(|member| StoredRemoval { definition: definition.clone(), member: member.clone() })
     });
+    let (told_group, told_edge_node) = match &node.told_as {
+        Some((group, edge_node)) => (group.to_string(), edge_node.to_string()),
+        None => Default::default(),
+    };
     StoredNode {
+        told_group,
+        told_edge_node,
         group: node.group.to_string(),
         edge_node: node.edge_node.to_string(),
         own: Some(store_entity("", &node.own)),
@@ -134,7 +170,12 @@ fn store_entity(name: &str, state: &EntityState) -> StoredEntity {
             metric.alias = Some(alias);
         }
     }
+    let slots = &state.layout.slots;
+    let any_told_as = slots.iter().any(|slot| slot.told_as.is_some());
+    let told_as = |slot: &Slot| slot.told_as.as_deref().unwrap_or_default().to_owned();
     StoredEntity {
+        told_as: state.told_as.as_deref().unwrap_or_default().to_owned(),
+        metrics_told_as: slots.iter().filter(|_| any_told_as).map(told_as).collect(),
         name: name.to_owned(),
         life: match state.life {
             Life::Unknown => 0,
@@ -174,6 +215,8 @@ fn restore_node(node: &mut Node, stored: StoredNode, max_devices: usize) {
     }
     node.types = Types { needed: stored.needed.into_iter().collect(), removed };
     node.losses = stored.losses;
+    node.told_as = (!stored.told_group.is_empty())
+        .then(|| (stored.told_group.into(), stored.told_edge_node.into()));
     node.verify = node.own.life == Life::Alive && !stored.lost;
 }
 
@@ -189,6 +232,8 @@ fn restore_entity(stored: StoredEntity) -> EntityState {
         if let Some(slot) = found.and_then(|found| layout.slot_mut(found)) {
             slot.born = stored.born.get(index).copied().unwrap_or(false);
             slot.inferred = stored.inferred.get(index).copied().unwrap_or(false);
+            let told_as = stored.metrics_told_as.get(index).filter(|told_as| !told_as.is_empty());
+            slot.told_as = told_as.map(|told_as| told_as.as_str().into());
         }
     }
     let life = match stored.life {
@@ -200,6 +245,7 @@ fn restore_entity(stored: StoredEntity) -> EntityState {
         life,
         layout,
         announced: stored.announced,
+        told_as: (!stored.told_as.is_empty()).then(|| stored.told_as.into()),
         uncertain: life == Life::Alive,
         ..EntityState::default()
     }

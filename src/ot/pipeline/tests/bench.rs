@@ -321,7 +321,8 @@ impl Reader {
         match topic.entity.device {
             None => {
                 assert_eq!(names, node.0);
-                assert!(keyframe.devices.iter().eq(node.1.keys()));
+                let devices: BTreeSet<&String> = keyframe.devices.iter().collect();
+                assert!(devices.into_iter().eq(node.1.keys()));
                 assert_eq!(keyframe.topic, EntityTopic::birth(topic.entity).to_string());
             }
             Some(device) => assert_eq!(Some(&names), node.1.get(device)),

@@ -1,0 +1,150 @@
+//! What the names in this half's own journal mean, when it is read again after a restart: the
+//! journal has the names of IT, and the policy that gave them may not be the one in force.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::journal::{Body, Relayed, Start};
+use crate::ot::plant::{EntityState, Plant, Slot};
+use crate::policy::Policy;
+use crate::sparkplug::{Entity, EntityTopic, MessageType, Metric, names};
+use crate::telemetry::Ledger;
+
+/// Names of group and edge node on IT.
+type Told = (String, String);
+
+/// Reads names of the journal back.
+#[derive(Debug)]
+pub(super) struct Names {
+    /// Of the policy in force.
+    digest: String,
+    /// What of the frames that are read next.
+    start: Start,
+    /// The nodes of the plant by what they were announced as.
+    nodes: HashMap<Told, usize>,
+    /// Alive for readers, and nobody knows any more what they were in the plant.
+    strangers: BTreeMap<Told, u64>,
+}
+
+impl Names {
+    /// For frames that follow what `stored` knows, of which `plant` was restored.
+    pub(super) fn new(policy: &Policy, stored: Start, plant: &Plant) -> Names {
+        let told = |(place, node): (usize, &crate::ot::plant::Node)| {
+            let told = node.told(None);
+            ((told.group.to_owned(), told.edge_node.to_owned()), place)
+        };
+        Names {
+            digest: policy.digest().to_owned(),
+            start: stored,
+            nodes: plant.nodes().iter().enumerate().map(told).collect(),
+            strangers: BTreeMap::new(),
+        }
+    }
+
+    /// The frames that follow are written by another policy.
+    pub(super) fn start(&mut self, start: Start) {
+        self.start = start;
+    }
+
+    /// Whether births have names of metrics that the plant doesn't know.
+    pub(super) fn metrics_are_renamed(&self) -> bool {
+        self.start.renames_metrics
+    }
+
+    /// The node that is told of, and its device as the plant calls it. Nodes and devices that
+    /// nobody knows any more are noted.
+    pub(super) fn resolve(
+        &mut self,
+        policy: &Policy,
+        plant: &mut Plant,
+        ledger: &mut Ledger,
+        topic: EntityTopic<'_>,
+        losses: u64,
+    ) -> Option<(usize, Option<Box<str>>)> {
+        let told = topic.entity;
+        let key = (told.group.to_owned(), told.edge_node.to_owned());
+        let original = if !self.start.renames {
+            Some(told)
+        } else if self.start.policy_digest == self.digest {
+            policy.renames().original(told)
+        } else {
+            None
+        };
+        if let Some(original) = original {
+            let place = plant.ensure(original, ledger)?;
+            let node = plant.node_mut(place)?;
+            let differs = (original.group, original.edge_node) != (told.group, told.edge_node);
+            node.told_as = differs.then(|| (told.group.into(), told.edge_node.into()));
+            if let (Some(device), Some(own)) = (told.device, original.device) {
+                let state = node.devices.entry(own.into()).or_default();
+                state.told_as = (device != own).then(|| device.into());
+            }
+            self.nodes.insert(key.clone(), place);
+            self.strangers.remove(&key);
+            return Some((place, original.device.map(Box::from)));
+        }
+        let known = self.nodes.get(&key).copied().and_then(|place| {
+            let node = plant.node_mut(place)?;
+            let Some(device) = told.device else { return Some((place, None)) };
+            let own = node
+                .devices
+                .iter()
+                .find(|(name, state)| state.told_as.as_deref().unwrap_or(name) == device);
+            Some((place, Some(own?.0.clone())))
+        });
+        match topic.message_type {
+            MessageType::NDeath => {
+                self.strangers.remove(&key);
+            }
+            _ if known.is_none() => {
+                self.strangers.insert(key, losses);
+            }
+            _ => {}
+        }
+        known
+    }
+
+    /// Gives the metrics of a frame their names in the plant; what has none is left out.
+    pub(super) fn own_names(&self, state: Option<&EntityState>, metrics: &mut Vec<Metric>) {
+        if !self.start.renames_metrics {
+            return;
+        }
+        let slots = state.into_iter().flat_map(|state| &state.layout.slots);
+        let own: HashMap<&str, &Slot> = slots.map(|slot| (slot.told_name(), slot)).collect();
+        metrics.retain_mut(|metric| {
+            let name = metric.name.as_deref().unwrap_or_default();
+            if matches!(name, names::BD_SEQ | names::REBIRTH) {
+                return true;
+            }
+            let Some(slot) = own.get(name) else { return false };
+            metric.name = Some(slot.name().to_owned());
+            true
+        });
+    }
+
+    /// The deaths of those that nobody knows any more. Where a node of the plant goes by such a
+    /// name, readers don't hold it for alive after this.
+    pub(super) fn bury_strangers(self, plant: &mut Plant, source: &str, now_ms: u64) -> Vec<Body> {
+        let mut deaths = Vec::new();
+        for ((group, edge_node), losses) in self.strangers {
+            if let Some(node) = self
+                .nodes
+                .get(&(group.clone(), edge_node.clone()))
+                .and_then(|place| plant.node_mut(*place))
+            {
+                node.own.announced = false;
+                node.devices.values_mut().for_each(|device| device.announced = false);
+            }
+            let payload = super::encode::death(None, now_ms);
+            deaths.push(Body::Relayed(Relayed {
+                source: source.to_owned(),
+                topic: EntityTopic::death(Entity::node(&group, &edge_node)).to_string(),
+                payload: prost::Message::encode_to_vec(&payload),
+                received_ms: now_ms,
+                synthetic: true,
+                losses,
+                ..Relayed::default()
+            }));
+        }
+        deaths
+    }
+}

@@ -37,6 +37,7 @@ pages! {
     policies = "policies",
     signing = "signing",
     syslog = "syslog",
+    threat_model = "threat-model",
 }
 
 #[cfg(test)]

@@ -34,9 +34,11 @@ macro_rules! pages {
 pages! {
     events = "events",
     hardening = "hardening",
+    policies = "policies",
     shaping = "shaping",
     signing = "signing",
     syslog = "syslog",
+    threat_model = "threat-model",
 }
 
 #[cfg(test)]

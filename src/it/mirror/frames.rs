@@ -105,7 +105,7 @@ impl Mirror {
         self.head = None;
         let by = self.doubt_ends(now);
         for node in &mut self.nodes {
-            if node.alive {
+            if node.alive && !node.own {
                 node.confirm_by = Some(by);
             }
         }
@@ -172,7 +172,10 @@ impl Mirror {
             }
             return Ok(());
         }
-        let id = self.find(group, edge_node).ok_or(Reason::DataBeforeBirth)?;
+        let Some(id) = self.find(group, edge_node) else {
+            let own = self.is_own_name(group, edge_node);
+            return Err(if own { Reason::NameTaken } else { Reason::DataBeforeBirth });
+        };
         origin.node = Some(id.into());
         if !self.node(id).is_some_and(|node| node.alive) {
             return Err(Reason::DataBeforeBirth);
@@ -213,8 +216,14 @@ impl Mirror {
         if let Some(id) = self.find(group, edge_node) {
             return Ok(id);
         }
+        if self.is_own_name(group, edge_node) {
+            self.notice(Notice::OwnNameUsed { node: self.key.clone() });
+            return Err(Reason::NameTaken);
+        }
         let key = self.key.clone();
-        let id = if self.nodes.len() < self.settings.max_nodes {
+        let id = if self.nodes.len()
+            < self.settings.max_nodes.saturating_add(self.own.is_some().into())
+        {
             u32::try_from(self.nodes.len()).map(NodeId).map_err(|_| Reason::OverCapacity)?
         } else if let Some(id) = self.give_way() {
             id

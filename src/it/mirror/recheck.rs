@@ -146,7 +146,7 @@ impl Mirror {
 
     /// Applies the copy of the policy to a node and its devices; whether that changed anything.
     pub(super) fn apply_policy_to_node(&mut self, id: NodeId) -> bool {
-        let Some(node) = self.node_mut(id) else { return false };
+        let Some(node) = self.node_mut(id).filter(|node| !node.own) else { return false };
         let mut layout = std::mem::take(&mut node.layout);
         let mut devices = std::mem::take(&mut node.devices);
         let mut changed = self.apply_policy(id, None, &mut layout);

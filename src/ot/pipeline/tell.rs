@@ -62,6 +62,7 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
         | Reason::Deadband
         | Reason::Interval
         | Reason::Recheck
+        | Reason::NameTaken
         | Reason::BadFrame => {}
     }
 }

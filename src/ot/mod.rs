@@ -9,6 +9,7 @@
 mod connection;
 mod pipeline;
 mod plant;
+mod rule_counts;
 mod watch;
 mod worker;
 
@@ -32,7 +33,8 @@ use crate::policy::Policy;
 use crate::sandbox::Confined;
 use crate::state::{StateDir, StateError};
 
-pub use self::pipeline::{Counters, Now, Pipeline, PipelineSettings, Received};
+pub use self::pipeline::{Counters, Now, Pipeline, PipelineSettings, Received, RuleMatches};
+pub use self::rule_counts::{RuleCount, RuleCounts};
 pub use self::watch::{WatchEnd, WatchError, WatchSettings, Watched, watch};
 pub use self::worker::WorkerError;
 

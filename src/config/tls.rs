@@ -17,6 +17,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use super::certificate::Validity;
 use super::file::{FileError, read_text};
 use super::{SecretFile, TlsConfig, TlsIdentity};
+use crate::broker::CertificateEnd;
 use crate::telemetry::format_date;
 
 /// Certificates of an authority file or a chain. An operating system's whole store has about
@@ -144,6 +145,26 @@ pub fn client_config(config: &TlsConfig) -> Result<Arc<ClientConfig>, TlsError> 
         .with_client_auth_cert(chain, key)
         .map_err(|error| identity_error(identity, error))?;
     Ok(Arc::new(client))
+}
+
+/// When our own certificate and those of the authorities end, as far as that can be read.
+///
+/// # Errors
+/// A file that can't be used.
+pub fn ends(config: &TlsConfig) -> Result<Vec<CertificateEnd>, TlsError> {
+    let own = config.identity.as_ref().map(|identity| &identity.certificate_file);
+    let mut ends = Vec::new();
+    for file in own.into_iter().chain([&config.ca_file]) {
+        let read = certificates(file)?;
+        let read = read.iter().filter_map(|certificate| Validity::of(certificate));
+        ends.extend(
+            read.map(|validity| CertificateEnd {
+                file: file.clone(),
+                not_after: validity.not_after,
+            }),
+        );
+    }
+    Ok(ends)
 }
 
 /// Something about a certificate that people should know.

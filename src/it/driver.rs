@@ -16,6 +16,7 @@ use crate::it::mirror::{
 };
 use crate::it::notices::{self, BrokerWatch};
 use crate::it::state::ItState;
+use crate::it::vitals::Vitals;
 use crate::it::{FirstStart, Happened, ItError, PolicyLoader};
 use crate::journal::{Body, Frame, From, Item, JournalError, Position, Reader, SETTLED_POLLS};
 use crate::signature::Signed;
@@ -25,17 +26,20 @@ use crate::state::{StateError, Stored};
 const FRAMES_PER_TURN: usize = 1_024;
 /// Publications waiting for the network above which the journal isn't read on: the journal is
 /// the buffer, not our memory.
-const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
+pub(super) const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 /// Timers of the mirror.
 const TICK_EVERY: Duration = Duration::from_millis(50);
 /// The mirror's snapshot: what lies between it and a kill is published a second time.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(10);
-/// Summary line in the log.
-const SUMMARY_EVERY: Duration = Duration::from_secs(60);
 /// Polling of an idle journal: as long as nothing comes, the wait doubles from the first to the
 /// last. The journal is polled, not watched: nothing that a reader does may show in the
 /// writer's world.
 const POLL_FIRST: Duration = Duration::from_micros(200);
+/// Under load the wait grows up to this while fewer than [`FEW_FRAMES`] come per turn: wake-ups
+/// cost more than the frames.
+const POLL_LOAD: Duration = Duration::from_micros(600);
+const FEW_FRAMES: usize = 16;
+const MANY_FRAMES: usize = 64;
 const POLL_LAST: Duration = Duration::from_millis(5);
 /// Pause after an error of the journal or of the state directory.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
@@ -67,6 +71,7 @@ pub(super) struct Driver {
     connects: DefaultDirectRateLimiter,
     history: DefaultDirectRateLimiter,
     broker: BrokerWatch,
+    vitals: Vitals,
     state_trouble: bool,
     clock: Clock,
     poll: Duration,
@@ -127,7 +132,10 @@ impl Driver {
         state: ItState,
         happened: Receiver<Happened>,
         broker: BrokerWatch,
+        make_vitals: impl FnOnce(Now) -> Result<Vitals, ItError>,
     ) -> Result<Driver, ItError> {
+        let clock = Clock::new();
+        let vitals = make_vitals(clock.now())?;
         let bd_seqs = match state.load_bd_seqs()? {
             Stored::Found(bd_seqs) => bd_seqs,
             Stored::Absent => Vec::new(),
@@ -167,8 +175,9 @@ impl Driver {
             connects,
             history,
             broker,
+            vitals,
             state_trouble: false,
-            clock: Clock::new(),
+            clock,
             poll: POLL_FIRST,
             read_after: Duration::ZERO,
             open_after: Duration::ZERO,
@@ -210,12 +219,13 @@ impl Driver {
     pub(super) fn run(mut self) -> Result<(), ItError> {
         let mut next_tick = Duration::ZERO;
         let mut next_snapshot = SNAPSHOT_EVERY;
-        let mut next_summary = SUMMARY_EVERY;
         loop {
             let mut busy = self.take_happened();
+            let mut frames = 0;
             let now = self.clock.now();
             if self.stop_by.is_none() {
-                busy |= self.read_journal(now);
+                frames = self.read_journal(now);
+                busy |= frames > 0;
                 busy |= self.read_backfill(now);
             }
             if now.at >= next_tick {
@@ -227,19 +237,17 @@ impl Driver {
                 next_snapshot = now.at.saturating_add(SNAPSHOT_EVERY);
                 self.save_snapshot();
             }
-            if now.at >= next_summary {
-                next_summary = now.at.saturating_add(SUMMARY_EVERY);
-                notices::summary(&self.mirror);
-            }
+            self.vitals.tick(now, &self.mirror, self.sessions.queued_bytes());
             while let Some(notice) = self.mirror.poll_notice() {
                 notices::tell(&notice);
             }
+            self.vitals.passed();
             if let Some(by) = self.stop_by
                 && (self.mirror.is_stopped() || now.at >= by)
             {
                 return self.finish();
             }
-            self.wait(busy);
+            self.wait(busy, frames);
         }
     }
 
@@ -277,7 +285,11 @@ impl Driver {
                 self.drop_unopened(now);
             }
             Happened::Stop => {}
-            Happened::Reload => self.reload(now),
+            Happened::Reload => {
+                self.reload(now);
+                self.vitals.reloaded();
+            }
+            Happened::Pulse => self.vitals.take_pulse(),
         }
     }
 
@@ -310,10 +322,10 @@ impl Driver {
         }
     }
 
-    /// Reads on in the journal; true if anything came.
-    fn read_journal(&mut self, now: Now) -> bool {
+    /// Reads on in the journal; how much came.
+    fn read_journal(&mut self, now: Now) -> usize {
         if now.at < self.read_after || self.sessions.queued_bytes() > MAX_QUEUED_BYTES {
-            return false;
+            return 0;
         }
         for taken in 0..FRAMES_PER_TURN {
             let item = match self.reader.next() {
@@ -321,7 +333,7 @@ impl Driver {
                 Err(error) => {
                     self.read_after = now.at.saturating_add(ERROR_PAUSE);
                     event!(JournalUnreadable, error = %error);
-                    return taken > 0;
+                    return taken;
                 }
             };
             if self.mirror.is_catching_up() && self.backlog.ends_before(item.as_ref()) {
@@ -331,10 +343,10 @@ impl Driver {
                 Some(item) => self.mirror.handle_item(now, item),
                 // A few polls more at once, and the backlog is known to end here.
                 None if self.mirror.is_catching_up() => {}
-                None => return taken > 0,
+                None => return taken,
             }
         }
-        true
+        FRAMES_PER_TURN
     }
 
     /// Reads missed frames again, at their own pace; true if anything came.
@@ -415,7 +427,7 @@ impl Driver {
             match outgoing {
                 Outgoing::Open { node, spec } => self.opens.push_back((node, spec)),
                 Outgoing::Publish { node, topic, payload, qos } => {
-                    self.sessions.publish(node, &topic, payload, qos);
+                    self.sessions.publish(node, topic, payload, qos);
                 }
                 Outgoing::Barrier { node } => self.sessions.barrier(node, self.settings.data_qos),
                 Outgoing::Close { node } => {
@@ -430,6 +442,7 @@ impl Driver {
                 }
             }
         }
+        self.sessions.hand_over();
         if !self.opens.is_empty() && now.at >= self.open_after {
             self.open_sessions(now);
         }
@@ -473,9 +486,15 @@ impl Driver {
 
     /// Waits for something to happen. Under load the short wait lets frames gather, so that a
     /// wake-up of the network thread writes many.
-    fn wait(&mut self, busy: bool) {
+    fn wait(&mut self, busy: bool, frames: usize) {
         if busy {
-            self.poll = POLL_FIRST;
+            self.poll = match frames {
+                // It was idle until now.
+                _ if self.poll > POLL_LOAD => POLL_FIRST,
+                0..FEW_FRAMES => self.poll.saturating_mul(2).min(POLL_LOAD),
+                FEW_FRAMES..MANY_FRAMES => self.poll,
+                _ => POLL_FIRST,
+            };
         }
         match self.happened.recv_timeout(self.poll) {
             Ok(happened) => self.handle(happened),
@@ -495,7 +514,7 @@ impl Driver {
             .state
             .save_bd_seqs(self.mirror.bd_seqs())
             .and_then(|()| self.state.save_snapshot(&self.mirror.snapshot()));
-        notices::summary(&self.mirror);
+        self.vitals.finish(self.clock.now(), &self.mirror);
         Ok(saved?)
     }
 }

@@ -16,6 +16,7 @@ use super::connection::{Delivered, Receipt};
 use super::pipeline::{Now, Pipeline, Received};
 use super::plant::StoredPlant;
 use super::rule_counts::RuleCounts;
+use super::vitals::{Seen, Vitals};
 use crate::event;
 use crate::journal::{Body, JournalError, Retained, Start, Writer};
 use crate::policy::Policy;
@@ -53,6 +54,8 @@ pub(super) enum Work {
     },
     Lost,
     Policy(Box<Policy>),
+    /// The network thread asks for a sign of life.
+    Pulse,
     /// Everything before it is to be journalled, then the worker ends.
     Stop,
 }
@@ -92,9 +95,11 @@ pub(super) struct Worker {
     next_counts: Duration,
     next_tick: Duration,
     next_retain: Duration,
+    started: Now,
     /// Not before then, after an error.
     next_segment: Duration,
     state_trouble: bool,
+    vitals: Option<Vitals>,
     segment_trouble: bool,
 }
 
@@ -163,14 +168,22 @@ impl Worker {
             next_counts: now.mono,
             next_tick: now.mono,
             next_retain: now.mono,
+            started: now,
             next_segment: now.mono,
             state_trouble: false,
+            vitals: None,
             segment_trouble: false,
         };
         worker.begin_segment(now)?;
         worker.push(now, &mut out);
         worker.writer.commit()?;
         Ok(worker)
+    }
+
+    /// Lets people see how it is.
+    pub(super) fn with_vitals(mut self, vitals: Vitals) -> Worker {
+        self.vitals = Some(vitals);
+        self
     }
 
     /// Runs until [`Work::Stop`].
@@ -207,8 +220,10 @@ impl Worker {
             self.structure_changed |= self.pipeline.take_structure_changed();
             self.store(now, stop);
             if stop {
+                self.finish(now);
                 return;
             }
+            self.show(now, false);
             self.keep_house(now);
         }
     }
@@ -260,9 +275,50 @@ impl Worker {
                 let before = out.len();
                 self.pipeline.reload(now, *policy, out);
                 out.insert(before, Body::Start(self.start()));
+                if let Some(vitals) = &self.vitals {
+                    vitals.reloaded();
+                }
+            }
+            Work::Pulse => {
+                if let Some(vitals) = &mut self.vitals {
+                    vitals.take_pulse();
+                }
             }
             Work::Messages(_) | Work::Stop => {}
         }
+    }
+
+    /// Shows people and the service manager how it is.
+    fn show(&mut self, now: Now, refuses: bool) {
+        let Some(vitals) = &mut self.vitals else { return };
+        if refuses {
+            vitals.refused();
+        } else {
+            vitals.passed();
+        }
+        let surroundings = vitals.tick(&Seen {
+            now,
+            pipeline: &self.pipeline,
+            writer: &self.writer,
+            shared: &self.shared,
+            refuses,
+        });
+        if let Some(surroundings) = surroundings {
+            self.pipeline.set_surroundings(surroundings);
+        }
+    }
+
+    /// Shows how it was.
+    fn finish(&mut self, now: Now) {
+        let Some(vitals) = &mut self.vitals else { return };
+        vitals.passed();
+        vitals.finish(&Seen {
+            now,
+            pipeline: &self.pipeline,
+            writer: &self.writer,
+            shared: &self.shared,
+            refuses: false,
+        });
     }
 
     fn handle_message(&mut self, now: Now, delivered: Delivered, out: &mut Vec<Body>) {
@@ -319,6 +375,7 @@ impl Worker {
             if self.shared.give_up.load(Ordering::Relaxed) {
                 return false;
             }
+            self.show(self.clock.now(), true);
             std::thread::sleep(pause);
             pause = pause.saturating_mul(2).min(LAST_PAUSE);
         }
@@ -384,7 +441,7 @@ impl Worker {
         }
         if retain {
             self.next_retain = now.mono.saturating_add(RETAIN_EVERY);
-            match self.writer.retain(now.wall_ms) {
+            match self.writer.retain(retention_ms(self.started, now)) {
                 Ok(retained) if retained.segments > 0 => {
                     let Retained { segments, frames, bytes } = retained;
                     event!(JournalTrimmed, segments, frames, bytes);
@@ -420,6 +477,14 @@ impl Worker {
             policy_signers: signed.map(|signed| signed.signers.clone()).unwrap_or_default(),
         }
     }
+}
+
+/// The time by which segments grow old. A clock that jumps forward by a year while we run must not
+/// take away what IT hasn't read yet: what counts is the clock of the start, and the time since.
+fn retention_ms(started: Now, now: Now) -> u64 {
+    let elapsed = now.mono.saturating_sub(started.mono).as_millis();
+    let elapsed_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
+    now.wall_ms.min(started.wall_ms.saturating_add(elapsed_ms))
 }
 
 impl Delivered {

@@ -55,8 +55,9 @@ pub(super) struct Glob {
     gram: Option<u64>,
 }
 
+/// One step of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Token {
+pub(super) enum Token {
     Literal(char),
     /// `?`
     One,
@@ -121,6 +122,11 @@ impl Glob {
         }
         let suffix = literal_end(&tail);
         Ok(Glob { source: pattern.to_owned(), prefix, tail, suffix, gram: None })
+    }
+
+    /// The whole pattern; see [`next_positions`].
+    pub(super) fn tokens(&self) -> Vec<Token> {
+        self.prefix.chars().map(Token::Literal).chain(self.tail.iter().copied()).collect()
     }
 
     /// The only text that it matches, if it has no wildcard.
@@ -196,12 +202,6 @@ impl Glob {
         includes(&self.tokens(), &narrow.tokens())
     }
 
-    fn tokens(&self) -> Vec<Token> {
-        let mut tokens: Vec<Token> = self.prefix.chars().map(Token::Literal).collect();
-        tokens.extend(&self.tail);
-        tokens
-    }
-
     /// Whether the whole of `text` matches.
     pub(super) fn matches(&self, text: &str) -> bool {
         let Some(rest) = text.strip_prefix(self.prefix.as_str()) else { return false };
@@ -250,21 +250,7 @@ fn simulate(tokens: &[Token], text: &str) -> bool {
     for character in text.chars() {
         for index in 0..active.list.len() {
             let Some(&position) = active.list.get(index) else { continue };
-            let Some(&token) = tokens.get(position) else { continue };
-            let after = position.saturating_add(1);
-            match token {
-                Token::Literal(literal) if literal == character => next.enter(tokens, after),
-                Token::One if character != '/' => next.enter(tokens, after),
-                Token::Run if character != '/' => next.enter(tokens, position),
-                Token::DeepRun => next.enter(tokens, position),
-                Token::InSegments => {
-                    next.enter(tokens, position);
-                    if character == '/' {
-                        next.enter(tokens, after);
-                    }
-                }
-                Token::Literal(_) | Token::One | Token::Run | Token::Segments => {}
-            }
+            step(tokens, position, character, &mut next);
         }
         std::mem::swap(&mut active, &mut next);
         next.clear();
@@ -285,13 +271,7 @@ fn includes(wide: &[Token], narrow: &[Token]) -> bool {
             _ => {}
         }
     }
-    let closed = |tokens: &[Token], positions: &[usize]| {
-        let mut closure = Positions::new(tokens.len());
-        positions.iter().for_each(|position| closure.enter(tokens, *position));
-        closure.list.sort_unstable();
-        closure.list
-    };
-    let start = (closed(narrow, &[0]), closed(wide, &[0]));
+    let start = (first_positions(narrow), first_positions(wide));
     let mut seen = HashSet::from([start.clone()]);
     let mut open = vec![start];
     // Ends: there are finitely many pairs of sets, and no more than a bound are looked at.
@@ -300,11 +280,11 @@ fn includes(wide: &[Token], narrow: &[Token]) -> bool {
             return false;
         }
         for character in &alphabet {
-            let next_narrow = closed(narrow, &step(narrow, &of_narrow, *character));
+            let next_narrow = next_positions(narrow, &of_narrow, *character);
             if next_narrow.is_empty() {
                 continue;
             }
-            let next = (next_narrow, closed(wide, &step(wide, &of_wide, *character)));
+            let next = (next_narrow, next_positions(wide, &of_wide, *character));
             if seen.len() >= MAX_COMPARED {
                 return false;
             }
@@ -316,26 +296,42 @@ fn includes(wide: &[Token], narrow: &[Token]) -> bool {
     true
 }
 
-/// The positions after one more character.
-fn step(tokens: &[Token], positions: &[usize], character: char) -> Vec<usize> {
-    let mut next = Vec::new();
+/// Where a pattern can stand before any character, ascending. A text that leads to the position
+/// behind the last token matches.
+pub(super) fn first_positions(tokens: &[Token]) -> Vec<usize> {
+    let mut first = Positions::new(tokens.len());
+    first.enter(tokens, 0);
+    first.list.sort_unstable();
+    first.list
+}
+
+/// Where it can stand after `character`, if it stood at `positions`, ascending.
+pub(super) fn next_positions(tokens: &[Token], positions: &[usize], character: char) -> Vec<usize> {
+    let mut next = Positions::new(tokens.len());
     for &position in positions {
-        let after = position.saturating_add(1);
-        match tokens.get(position) {
-            Some(Token::Literal(literal)) if *literal == character => next.push(after),
-            Some(Token::One) if character != '/' => next.push(after),
-            Some(Token::Run) if character != '/' => next.push(position),
-            Some(Token::DeepRun) => next.push(position),
-            Some(Token::InSegments) => {
-                next.push(position);
-                if character == '/' {
-                    next.push(after);
-                }
-            }
-            _ => {}
-        }
+        step(tokens, position, character, &mut next);
     }
-    next
+    next.list.sort_unstable();
+    next.list
+}
+
+/// Enters the positions that `character` leads to from `position`.
+fn step(tokens: &[Token], position: usize, character: char, next: &mut Positions) {
+    let Some(&token) = tokens.get(position) else { return };
+    let after = position.saturating_add(1);
+    match token {
+        Token::Literal(literal) if literal == character => next.enter(tokens, after),
+        Token::One if character != '/' => next.enter(tokens, after),
+        Token::Run if character != '/' => next.enter(tokens, position),
+        Token::DeepRun => next.enter(tokens, position),
+        Token::InSegments => {
+            next.enter(tokens, position);
+            if character == '/' {
+                next.enter(tokens, after);
+            }
+        }
+        Token::Literal(_) | Token::One | Token::Run | Token::Segments => {}
+    }
 }
 
 /// A set of positions in a pattern, in the order in which they were entered.

@@ -11,9 +11,10 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::networks::Network;
 use crate::waiting::wait_until;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_sparkdiode");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_sparkdiode");
 
 /// A role, which is a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub(crate) struct Settings {
 
 pub(crate) struct Relay {
     dir: tempfile::TempDir,
+    /// Variables of both halves, beside those of the test.
+    pub(crate) environment: Vec<(&'static str, String)>,
     ot: Option<Child>,
     it: Option<Child>,
 }
@@ -62,7 +65,8 @@ pub(crate) struct Relay {
 impl Relay {
     /// Writes the configuration; nothing runs yet.
     pub(crate) fn new(settings: &Settings) -> Relay {
-        let relay = Relay { dir: tempfile::tempdir().unwrap(), ot: None, it: None };
+        let dir = tempfile::tempdir().unwrap();
+        let relay = Relay { dir, environment: Vec::new(), ot: None, it: None };
         for name in ["policies", "journal", "ot-state", "it-state"] {
             fs::create_dir(relay.path(name)).unwrap();
         }
@@ -136,12 +140,23 @@ impl Relay {
     }
 
     pub(crate) fn start(&mut self, half: Half) {
+        self.start_by(half, Command::new(BINARY));
+    }
+
+    /// The same in a network of its own.
+    pub(crate) fn start_in(&mut self, half: Half, network: &Network) {
+        self.start_by(half, network.command(BINARY));
+    }
+
+    /// Starts a half by a command that executes the relay with the arguments that it gets.
+    pub(crate) fn start_by(&mut self, half: Half, mut command: Command) {
         assert!(self.child(half).is_none(), "{half:?} runs already");
         let log = fs::File::options().create(true).append(true).open(self.log_path(half)).unwrap();
         let name = half.name();
-        let child = Command::new(BINARY)
+        let child = command
             .args([name, "--config"])
             .arg(self.path(&format!("{name}.toml")))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

@@ -10,8 +10,10 @@ use crate::it::mirror::{Link, Mirror, NodeId, Notice, Now, OnGap};
 use crate::journal::{Body, Frame, Heartbeat, Item, Lost, Relayed, Start};
 use crate::policy::{RuleId, Verdict};
 use crate::sparkplug::{
-    self, DataType, Entity, EntityTopic, MessageType, Metric, Payload, Topic, Value, names,
+    self, Borrowed, DataType, Entity, EntityTopic, MessageType, Metric, Payload, Topic, Value,
+    names,
 };
+use crate::telemetry::status::LossStatus;
 use crate::telemetry::{Dropped, Fate, NodeSlot, Origin, Reason, What};
 
 /// A frame that was appended longer ago than `stale_after` and this is no sign of life, however
@@ -42,6 +44,7 @@ impl Mirror {
         self.position = seq.saturating_add(1);
         self.epoch = epoch;
         let behind = Duration::from_millis(now.wall_ms.saturating_sub(appended_ms));
+        self.lag_ms = now.wall_ms.saturating_sub(appended_ms);
         let fresh = behind <= self.settings.stale_after.saturating_add(CLOCKS_APART);
         if fresh {
             self.last_frame = now.at;
@@ -52,7 +55,7 @@ impl Mirror {
         match body {
             None => self.tally.unknown_bodies = self.tally.unknown_bodies.saturating_add(1),
             Some(Body::Start(start)) => self.start(start, in_head),
-            Some(Body::Heartbeat(heartbeat)) => self.heartbeat(&heartbeat),
+            Some(Body::Heartbeat(heartbeat)) => self.heartbeat(appended_ms, heartbeat),
             Some(Body::Keyframe(keyframe)) => self.keyframe(now, seq, keyframe, in_head),
             Some(Body::Relayed(relayed)) => self.relayed(now, seq, relayed),
         }
@@ -79,6 +82,7 @@ impl Mirror {
         if in_head {
             self.head = Some(HashSet::new());
         }
+        self.writer = Some(start.clone());
         self.notice(Notice::JournalStart {
             relay: start.relay_name,
             epoch: start.epoch,
@@ -87,8 +91,9 @@ impl Mirror {
         });
     }
 
-    fn heartbeat(&mut self, heartbeat: &Heartbeat) {
+    fn heartbeat(&mut self, appended_ms: u64, heartbeat: Heartbeat) {
         self.ot_away_ms = if heartbeat.ot_connected { 0 } else { heartbeat.ot_away_ms };
+        self.heartbeat = Some((appended_ms, heartbeat));
     }
 
     /// After a loss every node is in doubt until its next keyframe.
@@ -105,7 +110,14 @@ impl Mirror {
                 node.confirm_by = Some(by);
             }
         }
+        self.note_loss(now, lost);
         self.notice(Notice::FramesLost { first, last, cause });
+    }
+
+    pub(super) fn note_loss(&mut self, now: Now, lost: Lost) {
+        let Lost { first, last, cause } = lost;
+        let cause = cause.name().to_owned();
+        self.last_loss = Some(LossStatus { first, last, cause, at_ms: now.wall_ms });
     }
 
     fn doubt_ends(&self, now: Now) -> Duration {
@@ -144,15 +156,16 @@ impl Mirror {
         let topic = entity_topic(&relayed.topic)?;
         self.check_names(topic.entity)?;
         origin.entity = Some(topic.entity);
-        let decoded = sparkplug::decode(&relayed.payload, &self.settings.caps)
-            .map_err(|_| Reason::BadFrame)?;
-        let payload = decoded.payload;
+        let mut inflated = Vec::new();
+        let payload =
+            sparkplug::decode_borrowed(&relayed.payload, &mut inflated, &self.settings.caps)
+                .map_err(|_| Reason::BadFrame)?;
         let date = payload.timestamp.unwrap_or(relayed.received_ms);
         let Entity { group, edge_node, device } = topic.entity;
         if topic.message_type == MessageType::NBirth {
             let id = self.node_named(group, edge_node)?;
             origin.node = Some(id.into());
-            self.node_birth(now, id, seq, payload, date, relayed.synthetic);
+            self.node_birth(now, id, seq, payload.into_payload(), date, relayed.synthetic);
             if !relayed.synthetic
                 && let Some(node) = self.node_mut(id)
             {
@@ -186,11 +199,12 @@ impl Mirror {
             }
             (MessageType::DBirth, Some(device)) => {
                 let repeats = relayed.synthetic && self.node(id).is_some_and(|node| node.uncertain);
+                let payload = payload.into_payload();
                 self.device_birth(now, id, device, seq, payload, date, repeats)
             }
             (MessageType::DDeath, Some(device)) => self.device_death(now, id, device, seq),
             (MessageType::NData | MessageType::DData, device) => {
-                self.data(now, id, device, seq, payload, date)
+                self.data(now, id, device, seq, payload, date, relayed.payload.len())
             }
             _ => Err(Reason::BadFrame),
         }
@@ -341,14 +355,16 @@ impl Mirror {
         Ok(())
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the parts of one frame")]
     fn data(
         &mut self,
         now: Now,
         id: NodeId,
         device: Option<&str>,
         seq: u64,
-        payload: Payload,
+        payload: Borrowed<'_>,
         date: u64,
+        relayed_bytes: usize,
     ) -> Result<(), Reason> {
         let Some(node) = self.node_mut(id) else { return Err(Reason::BadFrame) };
         let layout = match device {
@@ -360,7 +376,7 @@ impl Mirror {
         };
         let mut metrics = payload.metrics;
         let (mut unknown, mut mismatched): (u64, u64) = (0, 0);
-        metrics.retain_mut(|metric| match layout.fold(metric, date) {
+        metrics.retain_mut(|named| match layout.fold(named.name, &mut named.metric, date) {
             Folded::Known | Folded::Refreshed => true,
             Folded::Unknown => {
                 unknown = unknown.saturating_add(1);
@@ -376,7 +392,8 @@ impl Mirror {
             let born = device.is_none_or(|name| node.devices.get(name).is_some_and(|d| d.born));
             if node.publishes() && born {
                 node.published(now.at, seq, seq);
-                self.publish_data(now, id, device, metrics);
+                let metrics = metrics.iter().map(|named| (named.name, &named.metric));
+                self.publish_metrics(now, id, device, relayed_bytes, metrics);
             } else {
                 node.miss_data(device, seq);
             }

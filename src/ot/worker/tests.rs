@@ -1,3 +1,4 @@
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::thread::JoinHandle;
 
@@ -7,13 +8,16 @@ use prost::Message;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::{
-    Arc, Body, Clock, Delivered, Duration, Pipeline, Receipt, Shared, StateDir, Work, Worker,
-    WorkerSettings,
+    Arc, Body, Clock, Delivered, Duration, Now, Pipeline, Receipt, Shared, StateDir, Work, Worker,
+    WorkerSettings, retention_ms,
 };
 use crate::journal::{Durability, From, Item, Reader, Writer, WriterOptions};
 use crate::ot::PipelineSettings;
+use crate::ot::vitals::Vitals;
 use crate::policy::{Policy, SourceFile};
 use crate::sparkplug::{Caps, DataType, Metric, Payload, Value};
+use crate::telemetry::Notifier;
+use crate::telemetry::status::{Status, StatusSettings, Teller};
 
 struct Running {
     work: Sender<Work>,
@@ -22,6 +26,12 @@ struct Running {
 }
 
 fn start(dir: &Path) -> Running {
+    let (worker, work, receipts) = build(dir);
+    let thread = std::thread::spawn(move || worker.run());
+    Running { work, receipts, thread }
+}
+
+fn build(dir: &Path) -> (Worker, Sender<Work>, UnboundedReceiver<Vec<Receipt>>) {
     let rule = "[[rule]]\nname = \"all\"\naction = \"forward\"\ntopic = \"spBv1.0/+/+/#\"\n";
     let (policy, _) = Policy::parse(&[SourceFile::new("test.toml", rule)]).unwrap();
     let options = WriterOptions {
@@ -53,8 +63,7 @@ fn start(dir: &Path) -> Running {
         Clock::new(),
     )
     .unwrap();
-    let thread = std::thread::spawn(move || worker.run());
-    Running { work, receipts, thread }
+    (worker, work, receipts)
 }
 
 impl Running {
@@ -194,4 +203,62 @@ fn a_stored_plant_that_is_older_than_the_replayed_segment_is_not_believed() {
     let data = topics.iter().filter(|topic| topic.as_str() == "spBv1.0/G/NDATA/E").count();
     assert_eq!(data, 1, "data by alias must wait for a birth: {topics:?}");
     assert_eq!(topics.iter().filter(|topic| topic.contains("NDEATH")).count(), 1, "{topics:?}");
+}
+
+#[test]
+fn a_sign_of_life_goes_through_the_journal_and_a_worker_that_stands_still_gives_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let (worker, work, mut receipts) = build(dir.path());
+    let manager = UnixDatagram::bind(dir.path().join("notify")).unwrap();
+    manager.set_nonblocking(true).unwrap();
+    let path = dir.path().join("notify");
+    let notifier = Notifier::to(path.as_os_str(), Some(Duration::from_secs(1))).unwrap();
+    let settings = StatusSettings {
+        every: Duration::from_secs(60),
+        summary_every: Duration::from_secs(60),
+        textfile: None,
+        broker_address: "b:1".into(),
+        certificates: Vec::new(),
+    };
+    let (state, at) = (dir.path().join("state"), Duration::ZERO);
+    let teller = Teller::start("ot", settings, state, notifier.clone(), at, 1).unwrap();
+    let worker = worker.with_vitals(Vitals::new("relay".into(), teller, notifier));
+    work.send(Work::Messages(vec![Delivered {
+        topic: Bytes::from_static(b"spBv1.0/G/NBIRTH/E"),
+        payload: Bytes::from_static(b"no payload"),
+        retain: false,
+        dup: false,
+        receipt: Some(Receipt::numbered(1)),
+    }]))
+    .unwrap();
+    work.send(Work::Pulse).unwrap();
+    let mut bytes = [0; 512];
+    let nothing = manager.recv(&mut bytes).unwrap_err();
+    assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock, "nobody works");
+
+    work.send(Work::Stop).unwrap();
+    std::thread::spawn(move || worker.run()).join().unwrap();
+    assert_eq!(receipts.blocking_recv().map(|batch| batch.len()), Some(1));
+    let mut said = Vec::new();
+    while let Ok(length) = manager.recv(&mut bytes) {
+        said.push(String::from_utf8_lossy(&bytes[..length]).into_owned());
+    }
+    assert_eq!(said.iter().filter(|words| *words == "WATCHDOG=1\n").count(), 1, "{said:?}");
+    // The worker's end waits for the status.
+    let text = std::fs::read(dir.path().join("state/status.json")).unwrap();
+    let status: Status = serde_json::from_slice(&text).unwrap();
+    assert_eq!((status.account.received, status.account.dropped), (1, 1));
+    assert!(status.account.balances);
+}
+
+#[test]
+fn a_clock_that_jumps_forward_makes_no_segment_old() {
+    let at =
+        |mono_s, wall_s: u64| Now { mono: Duration::from_secs(mono_s), wall_ms: wall_s * 1_000 };
+    let started = at(10, 1_000_000);
+    assert_eq!(retention_ms(started, at(70, 1_000_060)), 1_000_060_000);
+    let year = 365 * 86_400;
+    assert_eq!(retention_ms(started, at(70, 1_000_060 + year)), 1_000_060_000);
+    // Backwards, nothing is as old as it was.
+    assert_eq!(retention_ms(started, at(70, 996_460)), 996_460_000);
 }

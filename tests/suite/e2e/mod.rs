@@ -2,14 +2,17 @@
 
 mod capture;
 mod commands;
+mod faults;
 mod filters;
 mod flow;
 mod healing;
 mod hostile;
 mod kills;
+mod networks;
 mod reload;
 mod sealed;
 mod signed;
 mod stale;
 mod tls;
 mod tools;
+mod watched;

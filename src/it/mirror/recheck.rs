@@ -11,7 +11,7 @@ use foldhash::fast::RandomState;
 use crate::it::mirror::layout::{Layout, Slot};
 use crate::it::mirror::{Mirror, NodeId, Now};
 use crate::policy::shape::{Disarm, Pseudonyms, Shape, disarm_metric};
-use crate::policy::{EntityPlan, Rule, RuleId, Verdict};
+use crate::policy::{EntityPlan, RuleId, Verdict};
 use crate::sparkplug::{DataType, Entity, Metric, Template, Value};
 use crate::telemetry::{Dropped, Origin, Reason, What};
 
@@ -97,7 +97,7 @@ impl Mirror {
         let mut rechecked = Rechecked::default();
         let mut any_altered = false;
         let judged = |slot: &mut Slot| match &plan {
-            Some(plan) => judge(plan, policy.rules(), slot),
+            Some(plan) => judge(plan, slot),
             None => Err(None),
         };
         let any_gone = layout.retain(|slot| match judged(slot) {
@@ -165,10 +165,10 @@ impl Mirror {
 ///
 /// # Errors
 /// It may not be told at all, with the rule that says so.
-fn judge(plan: &EntityPlan<'_>, rules: &[Rule], slot: &mut Slot) -> Result<bool, Option<RuleId>> {
+fn judge(plan: &EntityPlan<'_>, slot: &mut Slot) -> Result<bool, Option<RuleId>> {
     let name = slot.metric.name.clone().unwrap_or_default();
     let datatype = slot.metric.datatype.and_then(DataType::from_code);
-    let own = plan.original(rules, &name, datatype);
+    let own = plan.original(&name, datatype);
     let path = own.as_deref().unwrap_or(&name);
     let judged = plan.judge_and_shape(path, datatype);
     let shape = judged.shape.unwrap_or_else(|| Shape::unshaped());

@@ -162,6 +162,8 @@ impl Turn<'_> {
                 metric.is_historical = Some(true);
             }
             let historical = shape::passes_by(&metric);
+            self.matches.decided(target.verdict);
+            self.matches.observed(target.observed);
             let (reason, rule) = match target.verdict {
                 Verdict::Forward { rule } => {
                     let decided = shape::decide(target, &metric, losses, self.now, how);
@@ -216,7 +218,11 @@ impl Turn<'_> {
         let rule = match judged.verdict {
             Verdict::Forward { rule } | Verdict::Redact { forward: rule, .. } => rule,
             // Not remembered: names that no rule forwards would only take memory.
-            Verdict::Drop { reason, rule } => return Err((reason, rule)),
+            Verdict::Drop { reason, rule } => {
+                self.matches.decided(judged.verdict);
+                self.matches.observed(plan.observe(name, Some(datatype)));
+                return Err((reason, rule));
+            }
         };
         if self.collides(*entity) {
             return Err((Reason::NameCollision, None));
@@ -234,6 +240,7 @@ impl Turn<'_> {
         let slot = state.layout.insert(born, datatype).ok_or((Reason::OverCapacity, None))?;
         if let Some(target) = state.layout.slot_mut(slot) {
             shape::enter(target, &judged, losses);
+            target.observed = plan.observe(name, Some(datatype));
             target.told_as = told_as;
         }
         Ok(slot)
@@ -269,6 +276,7 @@ impl Turn<'_> {
             let mut survey = Survey::new(definitions, &plan, budget);
             let asked = survey.instance(slot.name(), &name, slot.disarm());
             *left = Some(survey.budget());
+            self.matches.members(&plan);
             match asked {
                 Ok(asked) => **types_due |= types.extend(asked),
                 Err(reason) => {

@@ -120,6 +120,8 @@ pub(super) struct RuleShapes {
     base: Arc<Shape>,
     /// `[[rule.metric]]`, in their order.
     tables: Vec<MetricTable>,
+    /// The names of those tables that look at values.
+    members: Vec<Glob>,
     /// Whether the rule has a `[rule.shape]`.
     has_base: bool,
 }
@@ -181,15 +183,33 @@ impl RuleShapes {
         }
     }
 
+    /// Whether it lets opaque values of some metric cross.
+    pub(super) fn opens_any(&self) -> bool {
+        let tables = self.tables.iter().map(|table| &table.shape);
+        tables
+            .chain([&self.base])
+            .any(|shape| shape.opens(DataType::Bytes) || shape.opens(DataType::DataSet))
+    }
+
     /// The names of all tables.
     pub(super) fn names(&self) -> impl Iterator<Item = &Glob> {
         self.tables.iter().flat_map(|table| &table.names)
     }
 
-    /// The names of tables that would shape a template member, which can't be done.
-    pub(super) fn unshapeable_members(&self) -> impl Iterator<Item = &[Glob]> {
-        let shaping = self.tables.iter().filter(|table| table.own.looks_at_values());
-        shaping.map(|table| table.names.as_slice())
+    /// The names of tables that would shape a template member, which can't be done; `None` if
+    /// there is none.
+    pub(super) fn unshapeable_members(&self) -> Option<&[Glob]> {
+        Some(self.members.as_slice()).filter(|members| !members.is_empty())
+    }
+
+    /// The same as a list.
+    pub(super) fn members(&self) -> &[Glob] {
+        &self.members
+    }
+
+    /// The same, to be prepared for being looked up.
+    pub(super) fn members_mut(&mut self) -> &mut [Glob] {
+        &mut self.members
     }
 
     /// Whether some metric's strings are replaced by pseudonyms.

@@ -78,7 +78,9 @@ pub(in crate::policy) fn read(
         let shape = if inherits { own.clone().or(&base) } else { own.clone() };
         tables.push(MetricTable { names, shape: Arc::new(shape), own });
     }
-    RuleShapes { base: Arc::new(base), tables, has_base }
+    let looking = tables.iter().filter(|table| table.own.looks_at_values());
+    let members = looking.flat_map(|table| table.names.iter().cloned()).collect();
+    RuleShapes { base: Arc::new(base), tables, members, has_base }
 }
 
 struct Reader<'f, 'p> {

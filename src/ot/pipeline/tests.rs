@@ -14,3 +14,4 @@ mod random;
 mod restarts;
 mod schedules;
 mod sessions;
+mod shaping;

@@ -29,6 +29,7 @@ pub(super) fn tell(notice: &Notice) {
         Notice::NodeBorn { node, devices, bd_seq } => event!(NodeBorn, node, devices, bd_seq),
         Notice::NodeDead { node, why } => event!(NodeDead, node, why),
         Notice::SessionLost { node } => event!(SessionLost, node),
+        Notice::OwnNameUsed { node } => event!(NodeNameTaken, node),
         Notice::OverCapacity { what } => event!(CapacityReached, limit = what),
         Notice::JournalStart { relay, epoch, version, policy_digest } => {
             tracing::debug!(target: "it", relay = relay, epoch, version = version,

@@ -34,8 +34,10 @@ macro_rules! pages {
 pages! {
     events = "events",
     hardening = "hardening",
+    policies = "policies",
     signing = "signing",
     syslog = "syslog",
+    threat_model = "threat-model",
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ impl Mirror {
         self.head = None;
         let by = self.doubt_ends(now);
         for node in &mut self.nodes {
-            if node.alive {
+            if node.alive && !node.own {
                 node.confirm_by = Some(by);
             }
         }
@@ -173,7 +173,10 @@ impl Mirror {
             }
             return Ok(());
         }
-        let id = self.find(group, edge_node).ok_or(Reason::DataBeforeBirth)?;
+        let Some(id) = self.find(group, edge_node) else {
+            let own = self.is_own_name(group, edge_node);
+            return Err(if own { Reason::NameTaken } else { Reason::DataBeforeBirth });
+        };
         origin.node = Some(id.into());
         if !self.node(id).is_some_and(|node| node.alive) {
             return Err(Reason::DataBeforeBirth);
@@ -214,8 +217,14 @@ impl Mirror {
         if let Some(id) = self.find(group, edge_node) {
             return Ok(id);
         }
+        if self.is_own_name(group, edge_node) {
+            self.notice(Notice::OwnNameUsed { node: self.key.clone() });
+            return Err(Reason::NameTaken);
+        }
         let key = self.key.clone();
-        let id = if self.nodes.len() < self.settings.max_nodes {
+        let id = if self.nodes.len()
+            < self.settings.max_nodes.saturating_add(self.own.is_some().into())
+        {
             u32::try_from(self.nodes.len()).map(NodeId).map_err(|_| Reason::OverCapacity)?
         } else if let Some(id) = self.give_way() {
             id
@@ -470,7 +479,7 @@ impl Mirror {
             // A denied member takes its instance along: births must have exactly the members of
             // the definition, which other instances share.
             // The policy names things as the plant does.
-            let own = plan.original(policy.rules(), &name, datatype);
+            let own = plan.original(&name, datatype);
             let path = own.as_deref().unwrap_or(&name);
             let denied = match &metric.value {
                 Some(Value::Template(template)) => {
@@ -519,7 +528,7 @@ impl Mirror {
 
     /// Applies a changed copy of the policy to what is mirrored already.
     pub(super) fn recheck(&mut self, now: Now, id: NodeId) {
-        let Some(node) = self.node_mut(id) else { return };
+        let Some(node) = self.node_mut(id).filter(|node| !node.own) else { return };
         let mut layout = std::mem::take(&mut node.layout);
         let mut devices = std::mem::take(&mut node.devices);
         let mut changed = self.apply_policy(id, None, &mut layout);

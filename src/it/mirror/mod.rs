@@ -11,6 +11,7 @@ mod keyframes;
 mod layout;
 mod node;
 mod outgoing;
+mod own;
 mod sessions;
 mod shown;
 mod snapshot;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use node::Node;
 pub use outgoing::{NodeId, Now, Outgoing, Qos, SessionEvent, SessionSpec};
+pub use own::NameTaken;
 pub use snapshot::MirrorSnapshot;
 
 use crate::journal::{Heartbeat, Start};
@@ -116,6 +118,8 @@ pub enum Notice {
     NodeDead { node: String, why: &'static str },
     /// The session of a node broke; it is opened again.
     SessionLost { node: String },
+    /// A node of the plant has the name of the relay's own edge node, and isn't mirrored.
+    OwnNameUsed { node: String },
     /// A bound of the configuration was reached.
     OverCapacity { what: &'static str },
     /// A segment began: who writes it, by which policy.
@@ -175,6 +179,8 @@ pub struct Mirror {
     /// The last heartbeat, and when it was appended.
     heartbeat: Option<(u64, Heartbeat)>,
     last_loss: Option<LossStatus>,
+    /// The relay's own edge node. It isn't in `by_key`: no frame of the journal is its.
+    own: Option<NodeId>,
 }
 
 /// STATE of the primary host (Sparkplug 3.0 §5.4): the newest that was accepted.
@@ -215,6 +221,7 @@ impl Mirror {
             writer: None,
             heartbeat: None,
             last_loss: None,
+            own: None,
         }
     }
 

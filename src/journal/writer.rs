@@ -357,6 +357,11 @@ impl Writer {
         Ok(retained)
     }
 
+    /// Bytes above which the oldest segments are deleted.
+    pub fn retain_bytes(&self) -> u64 {
+        self.options.retain_bytes
+    }
+
     /// Bytes of all segments, without what is pending.
     pub fn bytes(&self) -> u64 {
         let current = self.current.as_ref().map_or(0, |current| current.committed);

@@ -94,6 +94,7 @@ pub(super) struct Worker {
     next_segment: Duration,
     state_trouble: bool,
     segment_trouble: bool,
+    near_limit: bool,
 }
 
 impl Worker {
@@ -163,6 +164,7 @@ impl Worker {
             next_segment: now.mono,
             state_trouble: false,
             segment_trouble: false,
+            near_limit: false,
         };
         worker.begin_segment(now)?;
         worker.push(now, &mut out);
@@ -378,6 +380,20 @@ impl Worker {
                 Ok(_) => {}
                 Err(error) => event!(DiskError, what = "retention", error = %error),
             }
+            self.watch_limit();
+        }
+    }
+
+    /// Tells, once, that the journal has come near its limit: what is deleted then is younger
+    /// than it should get.
+    fn watch_limit(&mut self) {
+        let (bytes, limit) = (self.writer.bytes(), self.writer.retain_bytes());
+        let near = limit.saturating_sub(limit / 10);
+        let far = limit.saturating_sub(limit / 5);
+        if bytes >= near && !std::mem::replace(&mut self.near_limit, true) {
+            event!(JournalNearLimit, bytes, limit);
+        } else if bytes < far {
+            self.near_limit = false;
         }
     }
 

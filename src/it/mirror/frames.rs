@@ -12,8 +12,10 @@ use crate::policy::{RuleId, Verdict};
 use crate::sparkplug::{
     self, DataType, Entity, EntityTopic, MessageType, Metric, Payload, Topic, Value, names,
 };
-use crate::telemetry::{Dropped, Fate, NodeSlot, Origin, Reason, What};
+use crate::telemetry::{Dropped, Fate, NodeSlot, Origin, Reason, What, clean};
 
+/// Bytes of a refused topic that are kept for the event about it.
+const MAX_REFUSED_BYTES: usize = 256;
 /// A frame that was appended longer ago than `stale_after` and this is no sign of life, however
 /// late it is read. The two halves may run on two boxes: this much their clocks may differ by.
 /// A frame from the future counts: such a clock is wrong, but whoever wrote it lives.
@@ -131,6 +133,15 @@ impl Mirror {
         };
         self.ledger.receive(origin.node);
         self.ledger.settle(origin, fate);
+        if fate == Fate::Dropped(Reason::BadFrame) {
+            self.refuse(&relayed.topic, Reason::BadFrame);
+        }
+    }
+
+    /// Tells that a frame, or a part of it, isn't what an honest OT half under our policy writes.
+    pub(super) fn refuse(&mut self, topic: &str, reason: Reason) {
+        let entity = clean(topic, MAX_REFUSED_BYTES);
+        self.notice(Notice::FrameRefused { entity, reason: reason.name() });
     }
 
     /// `origin` becomes whose message it is, as far as that is known.
@@ -477,6 +488,12 @@ impl Mirror {
         for (name, rule) in &gone {
             let what = What::Metric(name);
             self.ledger.drop(Dropped { origin, what, reason: Reason::Recheck, rule: *rule });
+        }
+        if !gone.is_empty() {
+            let device = device.map(|device| format!("/{device}")).unwrap_or_default();
+            let entity = format!("{}/{}{device}", told.group, told.edge_node);
+            let reason = Reason::Recheck.name();
+            self.notice(Notice::FrameRefused { entity, reason });
         }
         changed
     }

@@ -113,6 +113,8 @@ pub enum Notice {
     NodeDead { node: String, why: &'static str },
     /// The session of a node broke; it is opened again.
     SessionLost { node: String },
+    /// A frame, or metrics of it, isn't what an honest OT half under our copy of the policy writes.
+    FrameRefused { entity: String, reason: &'static str },
     /// A bound of the configuration was reached.
     OverCapacity { what: &'static str },
     /// A segment began: who writes it, by which policy.

@@ -13,3 +13,4 @@ mod random;
 mod restarts;
 mod schedules;
 mod sessions;
+mod told;

@@ -20,6 +20,7 @@ use rumqttc::{
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::sleep;
 
 use crate::broker::{BrokerSettings, Trouble, TroubleKind, explain};
@@ -73,6 +74,9 @@ pub(super) struct Sessions {
     runtime: Handle,
     happened: Sender<Happened>,
     live: HashMap<NodeId, Live>,
+    /// What the network thread gets with the next [`Sessions::hand_over`].
+    turn: Vec<Request>,
+    network: UnboundedSender<Vec<Request>>,
     generation: u64,
     queued_bytes: Arc<AtomicUsize>,
     waiting_commands: Arc<AtomicUsize>,
@@ -81,12 +85,45 @@ pub(super) struct Sessions {
 /// One session: the driver's end of it.
 #[derive(Debug)]
 struct Live {
-    client: AsyncClient,
+    client: Arc<AsyncClient>,
     generation: u64,
     shared: Arc<Shared>,
     /// Publications at QoS 1 handed over so far.
     published: u64,
     task: tokio::task::JoinHandle<()>,
+}
+
+/// Something that one session is to send.
+#[derive(Debug)]
+struct Request {
+    client: Arc<AsyncClient>,
+    ask: Ask,
+}
+
+#[derive(Debug)]
+enum Ask {
+    Publish { topic: Arc<str>, payload: Vec<u8>, qos: QoS },
+    Barrier,
+}
+
+impl Request {
+    fn carry_out(self) {
+        // The channels are unbounded and end only with the tasks, whose end is reported.
+        let _ = match self.ask {
+            Ask::Publish { topic, payload, qos } => {
+                self.client.try_publish(&*topic, payload, PublishOptions::new(qos))
+            }
+            Ask::Barrier => self.client.try_unsubscribe(BARRIER_FILTER),
+        };
+    }
+}
+
+/// Gives requests to their sessions, on the thread that all of them run on: from elsewhere each
+/// request would wake that thread by a system call of its own.
+async fn distribute(mut turns: UnboundedReceiver<Vec<Request>>) {
+    while let Some(turn) = turns.recv().await {
+        turn.into_iter().for_each(Request::carry_out);
+    }
 }
 
 /// What the driver and the task of one session share.
@@ -139,6 +176,8 @@ impl Shared {
 
 impl Sessions {
     pub(super) fn new(broker: BrokerSettings, runtime: Handle, happened: Sender<Happened>) -> Self {
+        let (network, turns) = unbounded_channel();
+        runtime.spawn(distribute(turns));
         Sessions {
             broker,
             limits: LIMITS,
@@ -146,6 +185,8 @@ impl Sessions {
             runtime,
             happened,
             live: HashMap::new(),
+            turn: Vec::new(),
+            network,
             generation: 0,
             queued_bytes: Arc::default(),
             waiting_commands: Arc::default(),
@@ -165,10 +206,11 @@ impl Sessions {
         self.take_password();
         let options = self.options(&spec, &shared);
         let (client, eventloop) = AsyncClient::builder(options).unbounded().build();
+        let client = Arc::new(client);
         let task = Task {
             node,
             generation,
-            client: client.clone(),
+            client: Arc::clone(&client),
             subscriptions: spec.subscriptions,
             broker: self.broker.address().into(),
             limits: self.limits,
@@ -183,10 +225,10 @@ impl Sessions {
         self.live.insert(node, Live { client, generation, shared, published: 0, task });
     }
 
-    /// Queues a publication behind all earlier ones of this session. A session whose queue is
-    /// full is given up: its end is [`SessionEvent::Lost`], and what it held is read again from
-    /// the journal.
-    pub(super) fn publish(&mut self, node: NodeId, topic: &str, payload: Vec<u8>, qos: Qos) {
+    /// Queues a publication behind all earlier ones of this session, for the next
+    /// [`Sessions::hand_over`]. A session whose queue is full is given up: its end is
+    /// [`SessionEvent::Lost`], and what it held is read again from the journal.
+    pub(super) fn publish(&mut self, node: NodeId, topic: Arc<str>, payload: Vec<u8>, qos: Qos) {
         let Some(live) = self.live.get_mut(&node) else { return };
         let bytes = payload.len();
         {
@@ -212,18 +254,27 @@ impl Sessions {
                 QoS::AtLeastOnce
             }
         };
-        // The channel is unbounded and ends only with the task, whose end is reported.
-        let _ = live.client.try_publish(topic, payload, PublishOptions::new(qos));
+        let client = Arc::clone(&live.client);
+        self.turn.push(Request { client, ask: Ask::Publish { topic, payload, qos } });
+    }
+
+    /// Hands everything that was queued since the last call to the network.
+    pub(super) fn hand_over(&mut self) {
+        if !self.turn.is_empty() {
+            // The network is gone only when the process ends.
+            let _ = self.network.send(std::mem::take(&mut self.turn));
+        }
     }
 
     /// Asks for [`SessionEvent::Confirmed`] behind everything published so far. At QoS 1 that
     /// is when all of it is acknowledged; at QoS 0, when the broker answers a request that
-    /// follows it.
+    /// follows it, which the next [`Sessions::hand_over`] sends.
     pub(super) fn barrier(&mut self, node: NodeId, data_qos: Qos) {
         let Some(live) = self.live.get_mut(&node) else { return };
         match data_qos {
             Qos::AtMostOnce => {
-                let _ = live.client.try_unsubscribe(BARRIER_FILTER);
+                let client = Arc::clone(&live.client);
+                self.turn.push(Request { client, ask: Ask::Barrier });
             }
             Qos::AtLeastOnce => {
                 live.shared.acks_wanted.store(live.published, Ordering::SeqCst);
@@ -330,7 +381,7 @@ impl Sessions {
 struct Task {
     node: NodeId,
     generation: u64,
-    client: AsyncClient,
+    client: Arc<AsyncClient>,
     subscriptions: Vec<String>,
     broker: Box<str>,
     limits: Limits,

@@ -36,6 +36,11 @@ const SUMMARY_EVERY: Duration = Duration::from_secs(60);
 /// last. The journal is polled, not watched: nothing that a reader does may show in the
 /// writer's world.
 const POLL_FIRST: Duration = Duration::from_micros(200);
+/// Under load the wait grows up to this while fewer than [`FEW_FRAMES`] come per turn: wake-ups
+/// cost more than the frames.
+const POLL_LOAD: Duration = Duration::from_micros(600);
+const FEW_FRAMES: usize = 16;
+const MANY_FRAMES: usize = 64;
 const POLL_LAST: Duration = Duration::from_millis(5);
 /// Pause after an error of the journal or of the state directory.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
@@ -213,9 +218,11 @@ impl Driver {
         let mut next_summary = SUMMARY_EVERY;
         loop {
             let mut busy = self.take_happened();
+            let mut frames = 0;
             let now = self.clock.now();
             if self.stop_by.is_none() {
-                busy |= self.read_journal(now);
+                frames = self.read_journal(now);
+                busy |= frames > 0;
                 busy |= self.read_backfill(now);
             }
             if now.at >= next_tick {
@@ -239,7 +246,7 @@ impl Driver {
             {
                 return self.finish();
             }
-            self.wait(busy);
+            self.wait(busy, frames);
         }
     }
 
@@ -310,10 +317,10 @@ impl Driver {
         }
     }
 
-    /// Reads on in the journal; true if anything came.
-    fn read_journal(&mut self, now: Now) -> bool {
+    /// Reads on in the journal; how much came.
+    fn read_journal(&mut self, now: Now) -> usize {
         if now.at < self.read_after || self.sessions.queued_bytes() > MAX_QUEUED_BYTES {
-            return false;
+            return 0;
         }
         for taken in 0..FRAMES_PER_TURN {
             let item = match self.reader.next() {
@@ -321,7 +328,7 @@ impl Driver {
                 Err(error) => {
                     self.read_after = now.at.saturating_add(ERROR_PAUSE);
                     event!(JournalUnreadable, error = %error);
-                    return taken > 0;
+                    return taken;
                 }
             };
             if self.mirror.is_catching_up() && self.backlog.ends_before(item.as_ref()) {
@@ -331,10 +338,10 @@ impl Driver {
                 Some(item) => self.mirror.handle_item(now, item),
                 // A few polls more at once, and the backlog is known to end here.
                 None if self.mirror.is_catching_up() => {}
-                None => return taken > 0,
+                None => return taken,
             }
         }
-        true
+        FRAMES_PER_TURN
     }
 
     /// Reads missed frames again, at their own pace; true if anything came.
@@ -415,7 +422,7 @@ impl Driver {
             match outgoing {
                 Outgoing::Open { node, spec } => self.opens.push_back((node, spec)),
                 Outgoing::Publish { node, topic, payload, qos } => {
-                    self.sessions.publish(node, &topic, payload, qos);
+                    self.sessions.publish(node, topic, payload, qos);
                 }
                 Outgoing::Barrier { node } => self.sessions.barrier(node, self.settings.data_qos),
                 Outgoing::Close { node } => {
@@ -430,6 +437,7 @@ impl Driver {
                 }
             }
         }
+        self.sessions.hand_over();
         if !self.opens.is_empty() && now.at >= self.open_after {
             self.open_sessions(now);
         }
@@ -473,9 +481,15 @@ impl Driver {
 
     /// Waits for something to happen. Under load the short wait lets frames gather, so that a
     /// wake-up of the network thread writes many.
-    fn wait(&mut self, busy: bool) {
+    fn wait(&mut self, busy: bool, frames: usize) {
         if busy {
-            self.poll = POLL_FIRST;
+            self.poll = match frames {
+                // It was idle until now.
+                _ if self.poll > POLL_LOAD => POLL_FIRST,
+                0..FEW_FRAMES => self.poll.saturating_mul(2).min(POLL_LOAD),
+                FEW_FRAMES..MANY_FRAMES => self.poll,
+                _ => POLL_FIRST,
+            };
         }
         match self.happened.recv_timeout(self.poll) {
             Ok(happened) => self.handle(happened),

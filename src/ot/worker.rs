@@ -90,6 +90,7 @@ pub(super) struct Worker {
     next_store: Duration,
     next_tick: Duration,
     next_retain: Duration,
+    started: Now,
     /// Not before then, after an error.
     next_segment: Duration,
     state_trouble: bool,
@@ -161,6 +162,7 @@ impl Worker {
             next_store: now.mono,
             next_tick: now.mono,
             next_retain: now.mono,
+            started: now,
             next_segment: now.mono,
             state_trouble: false,
             segment_trouble: false,
@@ -372,7 +374,7 @@ impl Worker {
         }
         if retain {
             self.next_retain = now.mono.saturating_add(RETAIN_EVERY);
-            match self.writer.retain(now.wall_ms) {
+            match self.writer.retain(retention_ms(self.started, now)) {
                 Ok(retained) if retained.segments > 0 => {
                     let Retained { segments, frames, bytes } = retained;
                     event!(JournalTrimmed, segments, frames, bytes);
@@ -422,6 +424,14 @@ impl Worker {
             policy_signers: signed.map(|signed| signed.signers.clone()).unwrap_or_default(),
         }
     }
+}
+
+/// The time by which segments grow old. A clock that jumps forward by a year while we run must not
+/// take away what IT hasn't read yet: what counts is the clock of the start, and the time since.
+fn retention_ms(started: Now, now: Now) -> u64 {
+    let elapsed = now.mono.saturating_sub(started.mono).as_millis();
+    let elapsed_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
+    now.wall_ms.min(started.wall_ms.saturating_add(elapsed_ms))
 }
 
 impl Delivered {

@@ -20,6 +20,7 @@ mod console;
 mod demo;
 mod e2e;
 mod metrics;
+mod networks;
 mod packet;
 mod peers;
 mod policies;

@@ -11,9 +11,10 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::networks::Network;
 use crate::waiting::wait_until;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_sparkdiode");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_sparkdiode");
 
 /// A role, which is a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,10 +137,20 @@ impl Relay {
     }
 
     pub(crate) fn start(&mut self, half: Half) {
+        self.start_by(half, Command::new(BINARY));
+    }
+
+    /// The same in a network of its own.
+    pub(crate) fn start_in(&mut self, half: Half, network: &Network) {
+        self.start_by(half, network.command(BINARY));
+    }
+
+    /// Starts a half by a command that executes the relay with the arguments that it gets.
+    pub(crate) fn start_by(&mut self, half: Half, mut command: Command) {
         assert!(self.child(half).is_none(), "{half:?} runs already");
         let log = fs::File::options().create(true).append(true).open(self.log_path(half)).unwrap();
         let name = half.name();
-        let child = Command::new(BINARY)
+        let child = command
             .args([name, "--config"])
             .arg(self.path(&format!("{name}.toml")))
             .stdin(Stdio::null())

@@ -77,7 +77,8 @@ impl Pair {
     }
 
     fn publish(&mut self, kind: &str, bytes: usize, qos: Qos) {
-        self.sessions.publish(ID, &format!("spBv1.0/g/{kind}/e"), vec![0; bytes], qos);
+        self.sessions.publish(ID, format!("spBv1.0/g/{kind}/e").into(), vec![0; bytes], qos);
+        self.sessions.hand_over();
     }
 
     fn publish_and_close(&mut self, publications: usize, data_qos: Qos) -> SessionEvent {
@@ -211,6 +212,7 @@ fn a_broker_that_never_answers_a_barrier_loses_the_session() {
         assert_eq!(pair.next(), SessionEvent::Ready);
         pair.publish("NDATA", 10, data_qos);
         pair.sessions.barrier(ID, data_qos);
+        pair.sessions.hand_over();
         assert_eq!(pair.next(), SessionEvent::Lost { connect_sent: true });
     }
 }
@@ -223,6 +225,7 @@ fn a_barrier_is_answered_and_a_broker_that_owes_nothing_may_be_silent() {
         assert_eq!(pair.next(), SessionEvent::Ready);
         pair.publish("NDATA", 10, data_qos);
         pair.sessions.barrier(ID, data_qos);
+        pair.sessions.hand_over();
         assert_eq!(pair.next(), SessionEvent::Confirmed);
         let silence = pair.happened.recv_timeout(Duration::from_millis(1_500));
         assert!(silence.is_err(), "{silence:?}");

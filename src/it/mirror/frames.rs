@@ -10,7 +10,8 @@ use crate::it::mirror::{Link, Mirror, NodeId, Notice, Now, OnGap};
 use crate::journal::{Body, Frame, Heartbeat, Item, Lost, Relayed, Start};
 use crate::policy::{RuleId, Verdict};
 use crate::sparkplug::{
-    self, DataType, Entity, EntityTopic, MessageType, Metric, Payload, Topic, Value, names,
+    self, Borrowed, DataType, Entity, EntityTopic, MessageType, Metric, Payload, Topic, Value,
+    names,
 };
 use crate::telemetry::{Dropped, Fate, NodeSlot, Origin, Reason, What, clean};
 
@@ -155,15 +156,16 @@ impl Mirror {
         let topic = entity_topic(&relayed.topic)?;
         self.check_names(topic.entity)?;
         origin.entity = Some(topic.entity);
-        let decoded = sparkplug::decode(&relayed.payload, &self.settings.caps)
-            .map_err(|_| Reason::BadFrame)?;
-        let payload = decoded.payload;
+        let mut inflated = Vec::new();
+        let payload =
+            sparkplug::decode_borrowed(&relayed.payload, &mut inflated, &self.settings.caps)
+                .map_err(|_| Reason::BadFrame)?;
         let date = payload.timestamp.unwrap_or(relayed.received_ms);
         let Entity { group, edge_node, device } = topic.entity;
         if topic.message_type == MessageType::NBirth {
             let id = self.node_named(group, edge_node)?;
             origin.node = Some(id.into());
-            self.node_birth(now, id, seq, payload, date, relayed.synthetic);
+            self.node_birth(now, id, seq, payload.into_payload(), date, relayed.synthetic);
             if !relayed.synthetic
                 && let Some(node) = self.node_mut(id)
             {
@@ -197,11 +199,12 @@ impl Mirror {
             }
             (MessageType::DBirth, Some(device)) => {
                 let repeats = relayed.synthetic && self.node(id).is_some_and(|node| node.uncertain);
+                let payload = payload.into_payload();
                 self.device_birth(now, id, device, seq, payload, date, repeats)
             }
             (MessageType::DDeath, Some(device)) => self.device_death(now, id, device, seq),
             (MessageType::NData | MessageType::DData, device) => {
-                self.data(now, id, device, seq, payload, date)
+                self.data(now, id, device, seq, payload, date, relayed.payload.len())
             }
             _ => Err(Reason::BadFrame),
         }
@@ -352,14 +355,16 @@ impl Mirror {
         Ok(())
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the parts of one frame")]
     fn data(
         &mut self,
         now: Now,
         id: NodeId,
         device: Option<&str>,
         seq: u64,
-        payload: Payload,
+        payload: Borrowed<'_>,
         date: u64,
+        relayed_bytes: usize,
     ) -> Result<(), Reason> {
         let Some(node) = self.node_mut(id) else { return Err(Reason::BadFrame) };
         let layout = match device {
@@ -371,7 +376,7 @@ impl Mirror {
         };
         let mut metrics = payload.metrics;
         let (mut unknown, mut mismatched): (u64, u64) = (0, 0);
-        metrics.retain_mut(|metric| match layout.fold(metric, date) {
+        metrics.retain_mut(|named| match layout.fold(named.name, &mut named.metric, date) {
             Folded::Known | Folded::Refreshed => true,
             Folded::Unknown => {
                 unknown = unknown.saturating_add(1);
@@ -387,7 +392,8 @@ impl Mirror {
             let born = device.is_none_or(|name| node.devices.get(name).is_some_and(|d| d.born));
             if node.publishes() && born {
                 node.published(now.at, seq, seq);
-                self.publish_data(now, id, device, metrics);
+                let metrics = metrics.iter().map(|named| (named.name, &named.metric));
+                self.publish_metrics(now, id, device, relayed_bytes, metrics);
             } else {
                 node.miss_data(device, seq);
             }

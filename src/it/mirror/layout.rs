@@ -142,15 +142,11 @@ impl Layout {
         differences
     }
 
-    /// Folds one metric of a data message in and makes it fit for publication: dated, typed by
+    /// Folds one metric of a data message in, by its name, and makes it fit for publication: dated, typed by
     /// its birth alone, and good again if it was stale. Historical values change nothing.
-    pub(super) fn fold(&mut self, metric: &mut Metric, date: u64) -> Folded {
-        let Some(slot) = metric
-            .name
-            .as_deref()
-            .and_then(|name| self.index.get(name))
-            .and_then(|&at| self.slots.get_mut(at))
-        else {
+    pub(super) fn fold(&mut self, name: Option<&str>, metric: &mut Metric, date: u64) -> Folded {
+        let at = name.and_then(|name| self.index.get(name));
+        let Some(slot) = at.and_then(|&at| self.slots.get_mut(at)) else {
             return Folded::Unknown;
         };
         if !fits(&slot.metric, metric) {
@@ -441,6 +437,11 @@ mod tests {
         }
     }
 
+    fn fold(layout: &mut Layout, metric: &mut Metric) -> Folded {
+        let name = metric.name.clone();
+        layout.fold(name.as_deref(), metric, 1)
+    }
+
     fn layout(metrics: Vec<Metric>) -> Layout {
         Layout::from_birth(Payload { metrics, ..Payload::default() }, 1).0
     }
@@ -478,13 +479,13 @@ mod tests {
     fn data_is_folded_in_and_historical_data_is_not() {
         let mut layout = layout(vec![metric("a", 1.0)]);
         let mut data = Metric { is_historical: Some(true), ..metric("a", 9.0) };
-        assert_eq!(layout.fold(&mut data, 1), Folded::Known);
+        assert_eq!(fold(&mut layout, &mut data), Folded::Known);
         assert_eq!(layout.birth_metrics().next().unwrap().value, Some(Value::Double(1.0)));
         let mut data = metric("a", 2.0);
-        assert_eq!(layout.fold(&mut data, 1), Folded::Known);
+        assert_eq!(fold(&mut layout, &mut data), Folded::Known);
         assert_eq!(data.datatype, None, "data carries no datatype");
         assert_eq!(layout.birth_metrics().next().unwrap().value, Some(Value::Double(2.0)));
-        assert_eq!(layout.fold(&mut metric("b", 2.0), 1), Folded::Unknown);
+        assert_eq!(fold(&mut layout, &mut metric("b", 2.0)), Folded::Unknown);
     }
 
     #[test]
@@ -492,7 +493,7 @@ mod tests {
         let mut layout = layout(vec![metric("a", 1.0), metric("b", 1.0)]);
         layout.mark_stale();
         let mut data = metric("a", 2.0);
-        assert_eq!(layout.fold(&mut data, 1), Folded::Refreshed);
+        assert_eq!(fold(&mut layout, &mut data), Folded::Refreshed);
         assert_eq!(quality_of(&data), Some(QUALITY_GOOD));
         let births: Vec<Metric> = layout.birth_metrics().collect();
         assert_eq!(quality_of(&births[0]), None);
@@ -513,7 +514,7 @@ mod tests {
             ..Metric::default()
         };
         let mut layout = layout(vec![instance(vec![metric("rpm", 1.0), metric("amps", 2.0)])]);
-        layout.fold(&mut instance(vec![metric("amps", 3.0), metric("alien", 3.0)]), 1);
+        fold(&mut layout, &mut instance(vec![metric("amps", 3.0), metric("alien", 3.0)]));
         let born = layout.birth_metrics().next().unwrap();
         let Some(Value::Template(template)) = born.value else { panic!("a template") };
         let values: Vec<_> = template.metrics.iter().map(|m| m.value.clone()).collect();

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::it::mirror::layout::Layout;
 use crate::it::mirror::node::{Node, Session, encode};
 use crate::it::mirror::{Link, Mirror, NodeId, Notice, Now, Outgoing, Qos, SessionEvent};
-use crate::sparkplug::{self, Caps, Metric, Payload, Value, names};
+use crate::sparkplug::{self, Caps, Metric, Payload, PayloadWriter, Value, names};
 
 /// Wait after the first failed attempt to connect; doubled with each further one.
 const BACKOFF_FIRST: Duration = Duration::from_millis(250);
@@ -203,6 +203,19 @@ impl Mirror {
         device: Option<&str>,
         metrics: Vec<Metric>,
     ) {
+        let metrics = metrics.iter().map(|metric| (metric.name.as_deref(), metric));
+        self.publish_metrics(now, id, device, 0, metrics);
+    }
+
+    /// The same with the names beside the metrics. `room`: bytes that the payload takes, roughly.
+    pub(super) fn publish_metrics<'a>(
+        &mut self,
+        now: Now,
+        id: NodeId,
+        device: Option<&str>,
+        room: usize,
+        metrics: impl Iterator<Item = (Option<&'a str>, &'a Metric)>,
+    ) {
         let qos = self.settings.data_qos;
         let Some(node) = self.node_mut(id) else { return };
         let topic = match device {
@@ -214,8 +227,12 @@ impl Mirror {
         };
         let seq = Some(node.next_seq().into());
         let timestamp = Some(node.data_stamp(now.wall_ms));
-        let payload = Payload { timestamp, metrics, seq, ..Payload::default() };
-        let payload = encode(&payload);
+        // For the sequence number, which the journal's payload doesn't have.
+        let mut payload = PayloadWriter::new(timestamp, room.saturating_add(16));
+        for (name, metric) in metrics {
+            payload.metric(name, metric);
+        }
+        let payload = payload.finish(seq);
         self.out.push_back(Outgoing::Publish { node: id, topic, payload, qos });
     }
 

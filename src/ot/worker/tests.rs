@@ -7,8 +7,8 @@ use prost::Message;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::{
-    Arc, Body, Clock, Delivered, Duration, Pipeline, Receipt, Shared, StateDir, Work, Worker,
-    WorkerSettings,
+    Arc, Body, Clock, Delivered, Duration, Now, Pipeline, Receipt, Shared, StateDir, Work, Worker,
+    WorkerSettings, retention_ms,
 };
 use crate::journal::{Durability, From, Item, Reader, Writer, WriterOptions};
 use crate::ot::PipelineSettings;
@@ -194,4 +194,16 @@ fn a_stored_plant_that_is_older_than_the_replayed_segment_is_not_believed() {
     let data = topics.iter().filter(|topic| topic.as_str() == "spBv1.0/G/NDATA/E").count();
     assert_eq!(data, 1, "data by alias must wait for a birth: {topics:?}");
     assert_eq!(topics.iter().filter(|topic| topic.contains("NDEATH")).count(), 1, "{topics:?}");
+}
+
+#[test]
+fn a_clock_that_jumps_forward_makes_no_segment_old() {
+    let at =
+        |mono_s, wall_s: u64| Now { mono: Duration::from_secs(mono_s), wall_ms: wall_s * 1_000 };
+    let started = at(10, 1_000_000);
+    assert_eq!(retention_ms(started, at(70, 1_000_060)), 1_000_060_000);
+    let year = 365 * 86_400;
+    assert_eq!(retention_ms(started, at(70, 1_000_060 + year)), 1_000_060_000);
+    // Backwards, nothing is as old as it was.
+    assert_eq!(retention_ms(started, at(70, 996_460)), 996_460_000);
 }

@@ -2,11 +2,13 @@
 
 mod capture;
 mod commands;
+mod faults;
 mod filters;
 mod flow;
 mod healing;
 mod hostile;
 mod kills;
+mod networks;
 mod reload;
 mod sealed;
 mod signed;

@@ -14,6 +14,8 @@ use crate::journal::{Durability, From, Item, Reader, Writer, WriterOptions};
 use crate::ot::PipelineSettings;
 use crate::policy::{Policy, SourceFile};
 use crate::sparkplug::{Caps, DataType, Metric, Payload, Value};
+use crate::telemetry::Event;
+use crate::telemetry::capture::{capture, triggered};
 
 struct Running {
     work: Sender<Work>,
@@ -22,6 +24,12 @@ struct Running {
 }
 
 fn start(dir: &Path) -> Running {
+    let (worker, work, receipts) = make(dir);
+    let thread = std::thread::spawn(move || worker.run());
+    Running { work, receipts, thread }
+}
+
+fn make(dir: &Path) -> (Worker, Sender<Work>, UnboundedReceiver<Vec<Receipt>>) {
     let rule = "[[rule]]\nname = \"all\"\naction = \"forward\"\ntopic = \"spBv1.0/+/+/#\"\n";
     let (policy, _) = Policy::parse(&[SourceFile::new("test.toml", rule)]).unwrap();
     let options = WriterOptions {
@@ -53,8 +61,18 @@ fn start(dir: &Path) -> Running {
         Clock::new(),
     )
     .unwrap();
-    let thread = std::thread::spawn(move || worker.run());
-    Running { work, receipts, thread }
+    (worker, work, receipts)
+}
+
+#[test]
+fn what_is_too_large_for_a_frame_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut worker, _work, _receipts) = make(directory.path());
+    let payload = vec![0; crate::journal::MAX_BODY_BYTES + 1];
+    let relayed = crate::journal::Relayed { payload, ..crate::journal::Relayed::default() };
+    let now = worker.clock.now();
+    let told = capture(|| worker.push(now, &mut vec![Body::Relayed(relayed)]));
+    triggered(&told, Event::FrameTooLarge);
 }
 
 impl Running {

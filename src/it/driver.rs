@@ -73,6 +73,8 @@ pub(super) struct Driver {
     history: DefaultDirectRateLimiter,
     broker: BrokerWatch,
     state_trouble: bool,
+    /// A session failed during the stop.
+    unconfirmed: bool,
     clock: Clock,
     poll: Duration,
     /// Not before then: after an error of the journal or of the state directory.
@@ -173,6 +175,7 @@ impl Driver {
             history,
             broker,
             state_trouble: false,
+            unconfirmed: false,
             clock: Clock::new(),
             poll: POLL_FIRST,
             read_after: Duration::ZERO,
@@ -277,7 +280,11 @@ impl Driver {
                     self.mirror.handle_session(now, node, event);
                 }
             }
-            Happened::BrokerTrouble { node, trouble } => self.broker.trouble(node, &trouble),
+            Happened::BrokerTrouble { node, trouble } => {
+                // A session that fails now hasn't confirmed its death.
+                self.unconfirmed |= self.stop_by.is_some();
+                self.broker.trouble(node, &trouble);
+            }
             Happened::Stop if self.stop_by.is_none() => {
                 self.stop_by = Some(now.at.saturating_add(STOP_WITHIN));
                 self.mirror.stop(now);
@@ -501,7 +508,7 @@ impl Driver {
     }
 
     fn finish(mut self) -> Result<(), ItError> {
-        if !self.mirror.is_stopped() {
+        if self.unconfirmed || !self.mirror.is_stopped() {
             event!(DeathsUnconfirmed);
         }
         self.sessions.abort();

@@ -374,6 +374,7 @@ impl Worker {
         }
         if retain {
             self.next_retain = now.mono.saturating_add(RETAIN_EVERY);
+            self.watch_limit();
             match self.writer.retain(retention_ms(self.started, now)) {
                 Ok(retained) if retained.segments > 0 => {
                     let Retained { segments, frames, bytes } = retained;
@@ -382,7 +383,6 @@ impl Worker {
                 Ok(_) => {}
                 Err(error) => event!(DiskError, what = "retention", error = %error),
             }
-            self.watch_limit();
         }
     }
 

@@ -312,7 +312,8 @@ fn a_journal_that_cannot_be_read_is_told_and_tried_again() {
     let mode = |mode| fs::set_permissions(&at, fs::Permissions::from_mode(mode)).unwrap();
     let before = fs::metadata(&at).unwrap().permissions().mode();
     // The owner, who is the OT half, may go on; its readers may not.
-    mode(0o700);
+    // New segments go on to belong to the readers' group.
+    mode(0o2700);
     let padding: Vec<_> = (0..40).map(|number| int(&format!("{number:0>200}"), number)).collect();
     edge.dbirth("D", &padding).unwrap();
     for value in 2..=100 {

@@ -4,8 +4,9 @@
 mod trouble;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
@@ -62,6 +63,15 @@ pub struct TlsSettings {
     pub config: Arc<rustls::ClientConfig>,
     /// Name that the broker's certificate must have.
     pub server_name: String,
+    /// When the certificates that are used here end.
+    pub certificates: Vec<CertificateEnd>,
+}
+
+/// When a certificate ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateEnd {
+    pub file: PathBuf,
+    pub not_after: SystemTime,
 }
 
 /// Without the password.

@@ -14,13 +14,15 @@ use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::file::FileError;
 use crate::config::tls::TlsError;
 use crate::config::{
-    self, Address, BrokerConfig, SandboxConfig, SyslogConfig, SyslogTo, policies, tls,
+    self, Address, BrokerConfig, SandboxConfig, StatusConfig, SyslogConfig, SyslogTo, policies, tls,
 };
 use crate::event;
 use crate::policy::Policy;
 use crate::sandbox::{Confined, Demoted, Grants, Identity, Need, Owned, Role, SandboxError, Start};
 use crate::signature::Signed;
+use crate::telemetry::Notifier;
 use crate::telemetry::logging::{self, Logging};
+use crate::telemetry::status::{ReportError, StatusSettings};
 
 /// Problems that are named in a log line; the rest is counted.
 const MAX_NAMED: usize = 3;
@@ -54,7 +56,8 @@ pub(super) fn begin(
         _ => None,
     });
     for tls in broker.tls.iter().chain(log_tls) {
-        logging.watch(tls::ends(tls)?);
+        let ends = tls::ends(tls)?.into_iter();
+        logging.watch(ends.map(|end| (end.file.display().to_string(), end.not_after)));
     }
     for warning in warnings {
         event!(ConfigWarning, place = place(&warning), problem = warning.title);
@@ -139,6 +142,7 @@ pub(super) fn broker_settings(
         Some(tls) => Some(TlsSettings {
             config: tls::client_config(tls)?,
             server_name: tls.server_name.clone(),
+            certificates: tls::ends(tls)?,
         }),
         None => None,
     };
@@ -152,6 +156,39 @@ pub(super) fn broker_settings(
         max_packet_bytes: usize::try_from(broker.max_packet_bytes).unwrap_or(usize::MAX),
         tls,
     })
+}
+
+/// What the half says of itself.
+pub(super) fn status_settings(
+    status: StatusConfig,
+    config: &BrokerConfig,
+    broker: &BrokerSettings,
+) -> StatusSettings {
+    StatusSettings {
+        every: status.every,
+        summary_every: status.summary_every,
+        textfile: status.textfile,
+        broker_address: config.address.to_string(),
+        certificates: broker.tls.as_ref().map(|tls| tls.certificates.clone()).unwrap_or_default(),
+    }
+}
+
+/// The way to the service manager, if one started this process.
+pub(super) fn notifier() -> Result<Notifier, Failure> {
+    Notifier::from_environment().map_err(|error| {
+        Failure::new(
+            Exit::Io,
+            format!("cannot reach the service manager at NOTIFY_SOCKET: {error}"),
+        )
+    })
+}
+
+/// Whose fault it is that nothing can be said.
+pub(super) fn report_exit(error: &ReportError) -> Exit {
+    match error {
+        ReportError::Os { .. } => Exit::Io,
+        ReportError::Directory { .. } => Exit::Config,
+    }
 }
 
 /// Names are resolved now: a sealed half can ask nobody. Another address of the same name needs a

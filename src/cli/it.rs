@@ -35,6 +35,7 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
     let copy = read_policy_copy(&config, &mut warnings)?;
     let broker = half::broker_settings(&config.broker, config.client_id_prefix)?;
     let mut logging = half::begin("it", &arguments.half, &config.broker, &config.syslog, warnings)?;
+    let notifier = half::notifier()?;
     let owned = half::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
     let demoted = half::demote(start, &config.sandbox, &owned)?;
     let journal = Unowned { what: "journal", path: config.journal_path.clone() };
@@ -42,6 +43,7 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
     let mut grants =
         half::grants(&config.broker, &config.syslog, &config.policy_paths, &config.state_dir);
     grants.read.push(config.journal_path.clone());
+    grants.write.extend(config.status.textfile_directory());
     let policy: Option<(Policy, PolicyLoader)> = match copy {
         Some((policy, source)) => {
             grants.read.extend(source.signature().map(half::replaceable));
@@ -51,6 +53,7 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         None => None,
     };
     grants.descriptors = RESERVE.saturating_add(config.mirror.max_nodes as u64);
+    let status = half::status_settings(config.status, &config.broker, &broker);
     if let Some((policy, _)) = &policy {
         half::tell_policy(policy);
     }
@@ -66,6 +69,8 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         backfill_per_s: at_least_one(config.backfill.messages_per_s),
         mirror: mirror_settings(config.mirror, config.backfill.enabled, &config.broker),
         policy,
+        status,
+        notifier,
     };
     let opened = it::open(settings).map_err(|error| half::failed(exit(&error), &error))?;
     let confined = half::seal(demoted, &grants)?;
@@ -76,6 +81,7 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
 fn exit(error: &ItError) -> Exit {
     match error {
         ItError::State(_) | ItError::Journal(_) | ItError::Start(_) => Exit::Io,
+        ItError::Report(error) => half::report_exit(error),
         ItError::Panicked => Exit::Software,
     }
 }

@@ -35,6 +35,7 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     warnings.extend(found);
     let broker = half::broker_settings(&config.broker, config.client_id)?;
     let mut logging = half::begin("ot", &arguments.half, &config.broker, &config.syslog, warnings)?;
+    let notifier = half::notifier()?;
     half::tell_policy(&policy);
     let mut owned = half::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
     owned.push(Owned { what: "journal", path: config.journal.path.clone() });
@@ -43,7 +44,9 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
         half::grants(&config.broker, &config.syslog, &config.policy_paths, &config.state_dir);
     grants.read.extend(source.signature().map(half::replaceable));
     grants.write.push(config.journal.path.clone());
+    grants.write.extend(config.status.textfile_directory());
     grants.descriptors = DESCRIPTORS;
+    let status = half::status_settings(config.status, &config.broker, &broker);
     let source = source.claim(&policy)?;
     let settings = Settings {
         pipeline: PipelineSettings {
@@ -60,6 +63,8 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
         state_dir: config.state_dir,
         policy,
         policy_loader: Box::new(move || half::read_policy_again(&source)),
+        status,
+        notifier,
     };
     let opened = ot::open(settings).map_err(|error| half::failed(exit(&error), &error))?;
     let confined = half::seal(demoted, &grants)?;
@@ -72,6 +77,7 @@ fn exit(error: &OtError) -> Exit {
         OtError::State(_) | OtError::Journal(_) | OtError::Start(_) | OtError::StoppedShort => {
             Exit::Io
         }
+        OtError::Report(error) => half::report_exit(error),
         OtError::Panicked => Exit::Software,
     }
 }

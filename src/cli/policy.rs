@@ -1,5 +1,6 @@
 //! `sparkdiode policy`: the tools that make a policy, try it, explain it, compare it and sign it.
 
+mod diff;
 mod explain;
 mod json;
 mod paint;
@@ -14,6 +15,7 @@ use clap::{Args, Subcommand};
 use super::{Exit, Failure, half, report};
 use crate::config::diagnostic::Diagnostics;
 use crate::policy::Policy;
+use crate::telemetry::escape;
 
 /// Make a policy, try it before it is live, and sign it.
 ///
@@ -36,6 +38,7 @@ pub(super) struct PolicyArgs {
 enum PolicyCommand {
     Test(test::TestArgs),
     Explain(explain::ExplainArgs),
+    Diff(diff::DiffArgs),
     Keygen(sign::KeygenArgs),
     Sign(sign::SignArgs),
     Verify(sign::VerifyArgs),
@@ -46,6 +49,7 @@ pub(super) fn run(arguments: &PolicyArgs) -> Result<Exit, Failure> {
     match &arguments.command {
         PolicyCommand::Test(arguments) => test::run(arguments),
         PolicyCommand::Explain(arguments) => explain::run(arguments),
+        PolicyCommand::Diff(arguments) => diff::run(arguments),
         PolicyCommand::Keygen(arguments) => sign::keygen(arguments),
         PolicyCommand::Sign(arguments) => sign::sign(arguments),
         PolicyCommand::Verify(arguments) => sign::verify(arguments),
@@ -57,4 +61,13 @@ fn read(paths: &[PathBuf]) -> Result<Policy, Failure> {
     let (policy, warnings): (Policy, Diagnostics) = half::read_policy(paths)?;
     report::warnings(&warnings);
     Ok(policy)
+}
+
+/// The time of `--at`, in milliseconds since the epoch (UTC); now, if there is none.
+fn at_ms(at: Option<&str>) -> Result<u64, Failure> {
+    let Some(at) = at else { return Ok(super::units::wall_ms()) };
+    crate::policy::parse_moment(at).ok_or_else(|| {
+        let message = format!("not a date with time and zone: `{}`", escape(at));
+        Failure::new(Exit::Usage, message).hint("such as `2026-12-24T17:00:00Z`")
+    })
 }

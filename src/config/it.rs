@@ -11,6 +11,7 @@ use super::diagnostic::{Diagnostics, SourceFile};
 use super::journal::{self, RawJournalSource};
 use super::reader::{Environment, Reader, Section, code};
 use super::sandbox::{RawSandbox, SandboxConfig};
+use super::status::{RawMetrics, RawStatus, StatusConfig};
 use super::syslog::RawSyslog;
 use super::{
     BrokerConfig, Policies, RawPolicies, RawState, SyslogConfig, read_policies, read_state,
@@ -58,6 +59,7 @@ pub struct ItConfig {
     pub require_signature: Option<Requirement>,
     pub mirror: MirrorConfig,
     pub backfill: BackfillConfig,
+    pub status: StatusConfig,
     pub sandbox: SandboxConfig,
 }
 
@@ -130,6 +132,8 @@ struct RawIt {
     policies: Option<Spanned<RawPolicies>>,
     mirror: Option<Spanned<RawMirror>>,
     backfill: Option<Spanned<RawBackfill>>,
+    status: Option<Spanned<RawStatus>>,
+    metrics: Option<Spanned<RawMetrics>>,
     sandbox: Option<Spanned<RawSandbox>>,
 }
 
@@ -213,6 +217,7 @@ impl ItConfig {
             1..=1_000_000,
             DEFAULT_BACKFILL_MESSAGES_PER_S,
         );
+        let status = StatusConfig::read(reader, raw.status, raw.metrics);
         let policies = policies?;
         let (_, sandbox) = Section::of("sandbox", raw.sandbox);
         let sandbox = SandboxConfig::read(reader, sandbox);
@@ -230,6 +235,7 @@ impl ItConfig {
                 enabled: backfill.enabled.is_none_or(Spanned::into_inner),
                 messages_per_s: bounded(messages_per_s),
             },
+            status,
             sandbox,
         })
     }

@@ -15,6 +15,7 @@ mod reader;
 mod sandbox;
 mod secret;
 pub mod signature;
+mod status;
 mod syslog;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ pub use journal::{Durability, JournalConfig};
 pub use ot::{OtConfig, RelayConfig};
 pub use sandbox::SandboxConfig;
 pub use secret::{Secret, SecretFile};
+pub use status::StatusConfig;
 pub use syslog::{SyslogConfig, SyslogTo};
 
 /// `[policies]` of both files as it is written.

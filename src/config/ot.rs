@@ -11,6 +11,7 @@ use super::diagnostic::{Diagnostics, SourceFile};
 use super::journal::RawJournal;
 use super::reader::{Environment, Reader, Section, code};
 use super::sandbox::{RawSandbox, SandboxConfig};
+use super::status::{RawMetrics, RawStatus, StatusConfig};
 use super::syslog::RawSyslog;
 use super::{
     BrokerConfig, JournalConfig, RawPolicies, RawState, SyslogConfig, read_policies, read_state,
@@ -47,6 +48,7 @@ pub struct OtConfig {
     /// Where events go besides stderr.
     pub syslog: Vec<SyslogConfig>,
     pub relay: RelayConfig,
+    pub status: StatusConfig,
     pub sandbox: SandboxConfig,
 }
 
@@ -74,6 +76,8 @@ struct RawOt {
     state: Option<Spanned<RawState>>,
     syslog: Option<Vec<Spanned<RawSyslog>>>,
     relay: Option<Spanned<RawRelay>>,
+    status: Option<Spanned<RawStatus>>,
+    metrics: Option<Spanned<RawMetrics>>,
     sandbox: Option<Spanned<RawSandbox>>,
 }
 
@@ -131,6 +135,7 @@ impl OtConfig {
         let syslog = SyslogConfig::read_all(reader, raw.syslog);
         let (_, relay) = Section::of("relay", raw.relay);
         let relay = RelayConfig::read(reader, &relay);
+        let status = StatusConfig::read(reader, raw.status, raw.metrics);
         let (_, sandbox) = Section::of("sandbox", raw.sandbox);
         let sandbox = SandboxConfig::read(reader, sandbox);
         let (name, policies) = (name?, policies?);
@@ -144,6 +149,7 @@ impl OtConfig {
             state_dir: state_dir?,
             syslog: syslog?,
             relay,
+            status,
             sandbox,
         })
     }

@@ -17,6 +17,8 @@ paths = ["policies", "/etc/extra.toml"]
 path = "journal"
 [state]
 path = "ot"
+[status]
+[metrics]
 [relay]
 "#;
 
@@ -29,6 +31,8 @@ path = "journal"
 path = "it"
 [policies]
 paths = ["policies"]
+[status]
+[metrics]
 [mirror]
 [backfill]
 "#;
@@ -167,11 +171,15 @@ fn every_table_refuses_an_unknown_key() {
         (&*signed, "[policies.require-signature]", "`[policies.require-signature]`", true),
         (OT, "[journal]", "`[journal]`", true),
         (OT, "[state]", "`[state]`", true),
+        (OT, "[status]", "`[status]`", true),
+        (OT, "[metrics]", "`[metrics]`", true),
         (OT, "[relay]", "`[relay]`", true),
         (IT, "[broker]", "`[broker]`", false),
         (IT, "[journal]", "`[journal]`", false),
         (IT, "[state]", "`[state]`", false),
         (IT, "[policies]", "`[policies]`", false),
+        (IT, "[status]", "`[status]`", false),
+        (IT, "[metrics]", "`[metrics]`", false),
         (IT, "[mirror]", "`[mirror]`", false),
         (IT, "[backfill]", "`[backfill]`", false),
         (&*syslog, "[[syslog]]", "`[syslog]`", true),
@@ -388,6 +396,7 @@ fn the_shipped_samples_are_valid_and_their_commented_keys_are_the_defaults() {
             if name == "ot.toml" {
                 let (mut config, _) = OtConfig::read(reader).unwrap_or_else(|e| panic!("{e}"));
                 config.broker.credentials = None;
+                config.status.textfile = None;
                 if let Some(tls) = &mut config.broker.tls {
                     tls.server_name.clear();
                 }
@@ -395,6 +404,7 @@ fn the_shipped_samples_are_valid_and_their_commented_keys_are_the_defaults() {
             } else {
                 let (mut config, _) = ItConfig::read(reader).unwrap_or_else(|e| panic!("{e}"));
                 config.broker.credentials = None;
+                config.status.textfile = None;
                 config.policy_paths.clear();
                 config.mirror.primary_host = None;
                 format!("{config:#?}")

@@ -18,6 +18,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use super::certificate::Validity;
 use super::file::{FileError, read_text};
 use super::{SecretFile, TlsConfig, TlsIdentity};
+use crate::broker::CertificateEnd;
 use crate::telemetry::{EXPIRY_WARNING, format_date, tell_expiry};
 
 /// Certificates of an authority file or a chain. An operating system's whole store has about
@@ -149,6 +150,26 @@ pub fn client_config(config: &TlsConfig) -> Result<Arc<ClientConfig>, TlsError> 
     Ok(Arc::new(client))
 }
 
+/// When our own certificate and those of the authorities end, as far as that can be read.
+///
+/// # Errors
+/// A file that can't be used.
+pub fn ends(config: &TlsConfig) -> Result<Vec<CertificateEnd>, TlsError> {
+    let own = config.identity.as_ref().map(|identity| &identity.certificate_file);
+    let mut ends = Vec::new();
+    for file in own.into_iter().chain([&config.ca_file]) {
+        let read = certificates(file)?;
+        let read = read.iter().filter_map(|certificate| Validity::of(certificate));
+        ends.extend(
+            read.map(|validity| CertificateEnd {
+                file: file.clone(),
+                not_after: validity.not_after,
+            }),
+        );
+    }
+    Ok(ends)
+}
+
 /// Something about a certificate that people should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
@@ -191,26 +212,6 @@ pub(super) fn inspect(config: &TlsConfig, now: SystemTime) -> Result<Vec<Finding
         look(&identity.certificate_file, true)?;
     }
     Ok(findings)
-}
-
-/// The certificates of this connection that this side has, and when they end: what has to be
-/// watched while a half runs.
-///
-/// # Errors
-/// A file that can't be used.
-pub fn ends(config: &TlsConfig) -> Result<Vec<(String, SystemTime)>, TlsError> {
-    let mut ends = Vec::new();
-    let own = config.identity.as_ref().map(|identity| &identity.certificate_file);
-    for path in [Some(&config.ca_file), own].into_iter().flatten() {
-        // Of several in one file it is the first to end that people must know of.
-        let first = certificates(path)?
-            .iter()
-            .filter_map(|certificate| Validity::of(certificate))
-            .map(|validity| validity.not_after)
-            .min();
-        ends.extend(first.map(|end| (path.display().to_string(), end)));
-    }
-    Ok(ends)
 }
 
 /// Verifies as rustls does, but against the configured name: an appliance dials an address, and

@@ -16,6 +16,7 @@ use crate::it::mirror::{
 };
 use crate::it::notices::{self, BrokerWatch};
 use crate::it::state::ItState;
+use crate::it::vitals::Vitals;
 use crate::it::{FirstStart, Happened, ItError, PolicyLoader};
 use crate::journal::{Body, Frame, From, Item, JournalError, Position, Reader, SETTLED_POLLS};
 use crate::signature::Signed;
@@ -25,13 +26,11 @@ use crate::state::{StateError, Stored};
 const FRAMES_PER_TURN: usize = 1_024;
 /// Publications waiting for the network above which the journal isn't read on: the journal is
 /// the buffer, not our memory.
-const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
+pub(super) const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 /// Timers of the mirror.
 const TICK_EVERY: Duration = Duration::from_millis(50);
 /// The mirror's snapshot: what lies between it and a kill is published a second time.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(10);
-/// Summary line in the log.
-const SUMMARY_EVERY: Duration = Duration::from_secs(60);
 /// Polling of an idle journal: as long as nothing comes, the wait doubles from the first to the
 /// last. The journal is polled, not watched: nothing that a reader does may show in the
 /// writer's world.
@@ -72,6 +71,7 @@ pub(super) struct Driver {
     connects: DefaultDirectRateLimiter,
     history: DefaultDirectRateLimiter,
     broker: BrokerWatch,
+    vitals: Vitals,
     state_trouble: bool,
     /// A session failed during the stop.
     unconfirmed: bool,
@@ -134,7 +134,10 @@ impl Driver {
         state: ItState,
         happened: Receiver<Happened>,
         broker: BrokerWatch,
+        make_vitals: impl FnOnce(Now) -> Result<Vitals, ItError>,
     ) -> Result<Driver, ItError> {
+        let clock = Clock::new();
+        let vitals = make_vitals(clock.now())?;
         let bd_seqs = match state.load_bd_seqs()? {
             Stored::Found(bd_seqs) => bd_seqs,
             Stored::Absent => Vec::new(),
@@ -174,9 +177,10 @@ impl Driver {
             connects,
             history,
             broker,
+            vitals,
             state_trouble: false,
             unconfirmed: false,
-            clock: Clock::new(),
+            clock,
             poll: POLL_FIRST,
             read_after: Duration::ZERO,
             open_after: Duration::ZERO,
@@ -218,7 +222,6 @@ impl Driver {
     pub(super) fn run(mut self) -> Result<(), ItError> {
         let mut next_tick = Duration::ZERO;
         let mut next_snapshot = SNAPSHOT_EVERY;
-        let mut next_summary = SUMMARY_EVERY;
         loop {
             let mut busy = self.take_happened();
             let mut frames = 0;
@@ -237,13 +240,11 @@ impl Driver {
                 next_snapshot = now.at.saturating_add(SNAPSHOT_EVERY);
                 self.save_snapshot();
             }
-            if now.at >= next_summary {
-                next_summary = now.at.saturating_add(SUMMARY_EVERY);
-                notices::summary(&self.mirror);
-            }
+            self.vitals.tick(now, &self.mirror, self.sessions.queued_bytes());
             while let Some(notice) = self.mirror.poll_notice() {
                 notices::tell(&notice);
             }
+            self.vitals.passed();
             if let Some(by) = self.stop_by
                 && (self.mirror.is_stopped() || now.at >= by)
             {
@@ -291,7 +292,11 @@ impl Driver {
                 self.drop_unopened(now);
             }
             Happened::Stop => {}
-            Happened::Reload => self.reload(now),
+            Happened::Reload => {
+                self.reload(now);
+                self.vitals.reloaded();
+            }
+            Happened::Pulse => self.vitals.take_pulse(),
         }
     }
 
@@ -516,7 +521,7 @@ impl Driver {
             .state
             .save_bd_seqs(self.mirror.bd_seqs())
             .and_then(|()| self.state.save_snapshot(&self.mirror.snapshot()));
-        notices::summary(&self.mirror);
+        self.vitals.finish(self.clock.now(), &self.mirror);
         Ok(saved?)
     }
 }

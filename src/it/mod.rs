@@ -13,16 +13,19 @@ mod driver;
 pub mod mirror;
 mod notices;
 mod state;
+mod vitals;
 
 use std::io;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use driver::{Driver, DriverSettings};
 use mirror::{Mirror, MirrorSettings, NodeId, SessionEvent};
 use notices::BrokerWatch;
 use tokio::signal::unix::{SignalKind, signal};
+use vitals::Vitals;
 
 use crate::broker::{BrokerSettings, Trouble};
 use crate::event;
@@ -30,6 +33,8 @@ use crate::journal::JournalError;
 use crate::policy::Policy;
 use crate::sandbox::Confined;
 use crate::state::StateError;
+use crate::telemetry::Notifier;
+use crate::telemetry::status::{ReportError, StatusSettings, Teller};
 
 /// Reads the policies again; an error is told to the operator, and the old policy stays.
 pub type PolicyLoader = Box<dyn Fn() -> Result<Policy, String> + Send>;
@@ -49,6 +54,8 @@ pub struct Settings {
     pub backfill_per_s: NonZeroU32,
     /// A copy of the policy to check frames against, and how to read it again on SIGHUP.
     pub policy: Option<(Policy, PolicyLoader)>,
+    pub status: StatusSettings,
+    pub notifier: Notifier,
 }
 
 impl std::fmt::Debug for Settings {
@@ -88,6 +95,8 @@ enum Happened {
     Stop,
     /// SIGHUP.
     Reload,
+    /// The network thread asks for a sign of life.
+    Pulse,
 }
 
 /// Why the IT half ended.
@@ -97,6 +106,9 @@ pub enum ItError {
     State(#[from] StateError),
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// What this half says of itself can't be written where it should.
+    #[error(transparent)]
+    Report(#[from] ReportError),
     /// The operating system refused a thread, a timer or a signal handler.
     #[error("cannot start: {0}")]
     Start(#[from] io::Error),
@@ -121,6 +133,7 @@ pub struct Opened {
 pub fn open(settings: Settings) -> Result<Opened, ItError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let state = state::ItState::open(&settings.state_dir)?;
+    settings.status.check(&settings.state_dir)?;
     Ok(Opened { settings, runtime, state })
 }
 
@@ -147,7 +160,14 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
         backfill_per_s: settings.backfill_per_s,
         policy_loader,
     };
-    let driver = Driver::new(driver_settings, mirror, sessions, state, happened, watch)?;
+    let Settings { status, state_dir, notifier, .. } = settings;
+    let own = notifier.clone();
+    let make_vitals = |now: mirror::Now| {
+        let teller = Teller::start("it", status, state_dir, own.clone(), now.at, now.wall_ms)?;
+        Ok(Vitals::new(teller, own))
+    };
+    let driver =
+        Driver::new(driver_settings, mirror, sessions, state, happened, watch, make_vitals)?;
     let (done, mut ended) = tokio::sync::oneshot::channel();
     runtime.block_on(async move {
         let mut terminate = signal(SignalKind::terminate())?;
@@ -157,14 +177,30 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
             let _ = done.send(driver.run());
         })?;
         event!(Started, version = env!("CARGO_PKG_VERSION"), policy = digest.as_deref());
+        notifier.ready();
+        let feed_every = notifier.feed_every();
         loop {
             let happened = tokio::select! {
                 result = &mut ended => return result.map_err(|_| ItError::Panicked)?,
                 _ = terminate.recv() => Happened::Stop,
                 _ = interrupt.recv() => Happened::Stop,
                 _ = hang_up.recv() => Happened::Reload,
+                () = pause(feed_every) => Happened::Pulse,
             };
+            match happened {
+                Happened::Stop => notifier.stopping(),
+                Happened::Reload => notifier.reloading(),
+                _ => {}
+            }
             let _ = sender.send(happened);
         }
     })
+}
+
+/// Until a pulse is due; for ever where nobody watches.
+async fn pause(every: Option<Duration>) {
+    match every {
+        Some(every) => tokio::time::sleep(every).await,
+        None => std::future::pending().await,
+    }
 }

@@ -5,8 +5,7 @@ use std::collections::HashSet;
 
 use crate::broker::{Trouble, TroubleKind};
 use crate::event;
-use crate::it::mirror::{Mirror, NodeId, Notice};
-use crate::telemetry::Account;
+use crate::it::mirror::{NodeId, Notice};
 
 /// Tells one notice.
 pub(super) fn tell(notice: &Notice) {
@@ -38,32 +37,6 @@ pub(super) fn tell(notice: &Notice) {
         }
         Notice::PrimaryHost { online } => event!(PrimaryHost, online),
     }
-}
-
-/// Tells the account and the counters.
-pub(super) fn summary(mirror: &Mirror) {
-    let account: &Account = mirror.account();
-    let tally = mirror.tally();
-    let (born, known) = mirror.node_counts();
-    let drops: Vec<String> = account
-        .drops()
-        .map(|(reason, messages, metrics)| format!("{reason}={messages}/{metrics}"))
-        .collect();
-    event!(
-        Summary,
-        nodes_born = born,
-        nodes_known = known,
-        received = account.received,
-        forwarded = account.forwarded,
-        dropped = drops.join(" "),
-        backfilled = tally.backfilled,
-        unplaceable = tally.unplaceable,
-        healed = tally.healed,
-        gaps = tally.gaps,
-        frames_lost = tally.frames_lost,
-        rebirths_answered = tally.rebirths_answered,
-        commands_refused = tally.commands_refused,
-    );
 }
 
 /// Whether the IT broker can be had, told from thousands of sessions: it is up when the first

@@ -144,6 +144,17 @@ pub struct Heartbeat {
     /// Messages received and not yet judged or conflated and not yet forwarded.
     #[prost(uint64, tag = "8")]
     pub waiting: u64,
+    /// Times that messages of a node were lost before they reached the relay.
+    #[prost(uint64, tag = "9")]
+    pub gaps: u64,
+    /// Bytes of the journal, and the bytes above which its oldest segments are deleted.
+    #[prost(uint64, tag = "10")]
+    pub journal_bytes: u64,
+    #[prost(uint64, tag = "11")]
+    pub journal_limit_bytes: u64,
+    /// Whole days until the first of the writer's certificates ends; absent without TLS.
+    #[prost(sint64, optional, tag = "12")]
+    pub certificate_days_left: Option<i64>,
 }
 
 /// One line of the account: how many messages were dropped for one reason.

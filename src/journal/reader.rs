@@ -71,8 +71,8 @@ pub enum LostCause {
 }
 
 impl LostCause {
-    /// One word, as in logs.
-    pub fn name(self) -> &'static str {
+    /// One word, as in logs and the status file.
+    pub const fn name(self) -> &'static str {
         match self {
             LostCause::Retention => "retention",
             LostCause::Damage => "damage",

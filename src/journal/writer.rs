@@ -170,6 +170,11 @@ impl Writer {
         self.next_seq
     }
 
+    /// Bytes above which the oldest segments are deleted.
+    pub fn retain_bytes(&self) -> u64 {
+        self.options.retain_bytes
+    }
+
     /// What was found and done when the journal was opened.
     pub fn recovered(&self) -> &Recovered {
         &self.recovered
@@ -355,11 +360,6 @@ impl Writer {
             retained.bytes = retained.bytes.saturating_add(bytes);
         }
         Ok(retained)
-    }
-
-    /// Bytes above which the oldest segments are deleted.
-    pub fn retain_bytes(&self) -> u64 {
-        self.options.retain_bytes
     }
 
     /// Bytes of all segments, without what is pending.

@@ -36,6 +36,7 @@ pages! {
     hardening = "hardening",
     signing = "signing",
     syslog = "syslog",
+    threat_model = "threat-model",
 }
 
 #[cfg(test)]

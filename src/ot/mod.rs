@@ -9,6 +9,7 @@
 mod connection;
 mod pipeline;
 mod plant;
+mod vitals;
 mod watch;
 mod worker;
 
@@ -24,6 +25,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
 use self::connection::{Delivered, SessionEvent, SessionHandle, Sink};
+use self::vitals::Vitals;
 use self::worker::{Clock, Shared, Work, Worker, WorkerSettings};
 use crate::broker::BrokerSettings;
 use crate::event;
@@ -31,6 +33,8 @@ use crate::journal::{JournalError, Writer, WriterOptions};
 use crate::policy::Policy;
 use crate::sandbox::Confined;
 use crate::state::{StateDir, StateError};
+use crate::telemetry::Notifier;
+use crate::telemetry::status::{ReportError, StatusSettings, Teller};
 
 pub use self::pipeline::{Counters, Now, Pipeline, PipelineSettings, Received};
 pub use self::watch::{WatchEnd, WatchError, WatchSettings, Watched, watch};
@@ -62,6 +66,8 @@ pub struct Settings {
     pub policy: Policy,
     /// Called on SIGHUP.
     pub policy_loader: PolicyLoader,
+    pub status: StatusSettings,
+    pub notifier: Notifier,
 }
 
 impl std::fmt::Debug for Settings {
@@ -84,6 +90,9 @@ pub enum OtError {
     State(#[from] StateError),
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// What this half says of itself can't be written where it should.
+    #[error(transparent)]
+    Report(#[from] ReportError),
     /// The operating system refused a thread, a timer or a signal handler.
     #[error("cannot start: {0}")]
     Start(#[from] io::Error),
@@ -124,6 +133,7 @@ pub fn open(settings: Settings) -> Result<Opened, OtError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let clock = Clock::new();
     let state = StateDir::open(&settings.state_dir)?;
+    settings.status.check(&settings.state_dir)?;
     let writer = Writer::open(settings.journal.clone(), clock.now().wall_ms)?;
     Ok(Opened { settings, runtime, clock, state, writer })
 }
@@ -136,7 +146,11 @@ pub fn open(settings: Settings) -> Result<Opened, OtError> {
 /// [`OtError`]; what was acknowledged until then is in the journal.
 pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
     let Opened { settings, runtime, clock, state, writer } = opened;
-    let Settings { relay_name, broker, pipeline, policy, policy_loader, .. } = settings;
+    let Settings { relay_name, broker, pipeline, policy, policy_loader, status, .. } = settings;
+    let Settings { state_dir, notifier, .. } = settings;
+    let now = clock.now();
+    let teller = Teller::start("ot", status, state_dir, notifier.clone(), now.mono, now.wall_ms)?;
+    let vitals = Vitals::new(relay_name.clone(), teller, notifier.clone());
     let (work, queue) = crossbeam_channel::bounded(QUEUED_BURSTS);
     let (receipts, released) = tokio::sync::mpsc::unbounded_channel();
     let shared = Arc::new(Shared::default());
@@ -153,7 +167,8 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
         receipts,
         Arc::clone(&shared),
         clock,
-    )?;
+    )?
+    .with_vitals(vitals);
     let (done, ended) = tokio::sync::oneshot::channel();
     std::thread::Builder::new().name("worker".into()).spawn(move || {
         worker.run();
@@ -166,7 +181,14 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
         let sink = Rc::clone(&queue);
         let mut polling = tokio::task::spawn_local(async move { session.run(&*sink).await });
         let mut acknowledging = tokio::task::spawn_local(handle.clone().acknowledge(released));
-        let result = supervise(&queue, &handle, policy_loader, &digest, ended).await;
+        let pulsing = notifier.feed_every().map(|every| {
+            let queue = Rc::clone(&queue);
+            tokio::task::spawn_local(async move { pulse(&queue, every).await })
+        });
+        let result = supervise(&queue, &handle, policy_loader, &digest, &notifier, ended).await;
+        if let Some(pulsing) = pulsing {
+            pulsing.abort();
+        }
         // The worker dropped its end of the receipts: when the task ends, all are handed over.
         let _ = tokio::time::timeout(GOODBYE_WITHIN, &mut acknowledging).await;
         handle.disconnect();
@@ -184,28 +206,37 @@ async fn supervise(
     handle: &SessionHandle,
     load: PolicyLoader,
     digest: &str,
+    notifier: &Notifier,
     mut ended: tokio::sync::oneshot::Receiver<()>,
 ) -> Result<(), OtError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
     event!(Started, version = env!("CARGO_PKG_VERSION"), policy = digest);
+    notifier.ready();
     loop {
         tokio::select! {
             _ = &mut ended => return Err(OtError::Panicked),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hang_up.recv() => match load() {
+            _ = hang_up.recv() => {
+                notifier.reloading();
+                match load() {
                 Ok(policy) => {
                     let filters = policy.subscriptions();
                     queue.put_work(Work::Policy(Box::new(policy))).await;
                     handle.refilter(filters);
                 }
-                Err(error) => event!(PolicyRefused, error),
-            },
+                Err(error) => {
+                    event!(PolicyRefused, error);
+                    notifier.ready();
+                }
+                }
+            }
         }
     }
     tracing::debug!(target: "ot", "stopping");
+    notifier.stopping();
     queue.shared.stopping.store(true, Ordering::Relaxed);
     let stopped = async {
         queue.put_work(Work::Stop).await;
@@ -218,6 +249,15 @@ async fn supervise(
             queue.shared.give_up.store(true, Ordering::Relaxed);
             Err(OtError::StoppedShort)
         }
+    }
+}
+
+/// Sends pulses through the way that messages take. Where they can't get through, because the
+/// worker stands still, the watchdog isn't fed.
+async fn pulse(queue: &Queue, every: Duration) {
+    loop {
+        queue.put_work(Work::Pulse).await;
+        tokio::time::sleep(every).await;
     }
 }
 

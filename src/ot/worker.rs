@@ -15,6 +15,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::connection::{Delivered, Receipt};
 use super::pipeline::{Now, Pipeline, Received};
 use super::plant::StoredPlant;
+use super::vitals::{Seen, Vitals};
 use crate::event;
 use crate::journal::{Body, JournalError, Retained, Start, Writer};
 use crate::policy::Policy;
@@ -52,6 +53,8 @@ pub(super) enum Work {
     },
     Lost,
     Policy(Box<Policy>),
+    /// The network thread asks for a sign of life.
+    Pulse,
     /// Everything before it is to be journalled, then the worker ends.
     Stop,
 }
@@ -94,6 +97,7 @@ pub(super) struct Worker {
     /// Not before then, after an error.
     next_segment: Duration,
     state_trouble: bool,
+    vitals: Option<Vitals>,
     segment_trouble: bool,
     near_limit: bool,
 }
@@ -165,6 +169,7 @@ impl Worker {
             started: now,
             next_segment: now.mono,
             state_trouble: false,
+            vitals: None,
             segment_trouble: false,
             near_limit: false,
         };
@@ -172,6 +177,12 @@ impl Worker {
         worker.push(now, &mut out);
         worker.writer.commit()?;
         Ok(worker)
+    }
+
+    /// Lets people see how it is.
+    pub(super) fn with_vitals(mut self, vitals: Vitals) -> Worker {
+        self.vitals = Some(vitals);
+        self
     }
 
     /// Runs until [`Work::Stop`].
@@ -208,8 +219,10 @@ impl Worker {
             self.structure_changed |= self.pipeline.take_structure_changed();
             self.store(now, stop);
             if stop {
+                self.finish(now);
                 return;
             }
+            self.show(now, false);
             self.keep_house(now);
         }
     }
@@ -261,9 +274,50 @@ impl Worker {
                 let before = out.len();
                 self.pipeline.reload(now, *policy, out);
                 out.insert(before, Body::Start(self.start()));
+                if let Some(vitals) = &self.vitals {
+                    vitals.reloaded();
+                }
+            }
+            Work::Pulse => {
+                if let Some(vitals) = &mut self.vitals {
+                    vitals.take_pulse();
+                }
             }
             Work::Messages(_) | Work::Stop => {}
         }
+    }
+
+    /// Shows people and the service manager how it is.
+    fn show(&mut self, now: Now, refuses: bool) {
+        let Some(vitals) = &mut self.vitals else { return };
+        if refuses {
+            vitals.refused();
+        } else {
+            vitals.passed();
+        }
+        let surroundings = vitals.tick(&Seen {
+            now,
+            pipeline: &self.pipeline,
+            writer: &self.writer,
+            shared: &self.shared,
+            refuses,
+        });
+        if let Some(surroundings) = surroundings {
+            self.pipeline.set_surroundings(surroundings);
+        }
+    }
+
+    /// Shows how it was.
+    fn finish(&mut self, now: Now) {
+        let Some(vitals) = &mut self.vitals else { return };
+        vitals.passed();
+        vitals.finish(&Seen {
+            now,
+            pipeline: &self.pipeline,
+            writer: &self.writer,
+            shared: &self.shared,
+            refuses: false,
+        });
     }
 
     fn handle_message(&mut self, now: Now, delivered: Delivered, out: &mut Vec<Body>) {
@@ -320,6 +374,7 @@ impl Worker {
             if self.shared.give_up.load(Ordering::Relaxed) {
                 return false;
             }
+            self.show(self.clock.now(), true);
             std::thread::sleep(pause);
             pause = pause.saturating_mul(2).min(LAST_PAUSE);
         }

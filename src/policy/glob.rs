@@ -34,8 +34,9 @@ pub(super) struct Glob {
     suffix: String,
 }
 
+/// One step of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Token {
+pub(super) enum Token {
     Literal(char),
     /// `?`
     One,
@@ -100,6 +101,11 @@ impl Glob {
         }
         let suffix = literal_end(&tail);
         Ok(Glob { source: pattern.to_owned(), prefix, tail, suffix })
+    }
+
+    /// The whole pattern; see [`next_positions`].
+    pub(super) fn tokens(&self) -> Vec<Token> {
+        self.prefix.chars().map(Token::Literal).chain(self.tail.iter().copied()).collect()
     }
 
     /// The only text that it matches, if it has no wildcard.
@@ -175,21 +181,7 @@ fn simulate(tokens: &[Token], text: &str) -> bool {
     for character in text.chars() {
         for index in 0..active.list.len() {
             let Some(&position) = active.list.get(index) else { continue };
-            let Some(&token) = tokens.get(position) else { continue };
-            let after = position.saturating_add(1);
-            match token {
-                Token::Literal(literal) if literal == character => next.enter(tokens, after),
-                Token::One if character != '/' => next.enter(tokens, after),
-                Token::Run if character != '/' => next.enter(tokens, position),
-                Token::DeepRun => next.enter(tokens, position),
-                Token::InSegments => {
-                    next.enter(tokens, position);
-                    if character == '/' {
-                        next.enter(tokens, after);
-                    }
-                }
-                Token::Literal(_) | Token::One | Token::Run | Token::Segments => {}
-            }
+            step(tokens, position, character, &mut next);
         }
         std::mem::swap(&mut active, &mut next);
         next.clear();
@@ -198,6 +190,44 @@ fn simulate(tokens: &[Token], text: &str) -> bool {
         }
     }
     active.list.contains(&tokens.len())
+}
+
+/// Where a pattern can stand before any character, ascending. A text that leads to the position
+/// behind the last token matches.
+pub(super) fn first_positions(tokens: &[Token]) -> Vec<usize> {
+    let mut first = Positions::new(tokens.len());
+    first.enter(tokens, 0);
+    first.list.sort_unstable();
+    first.list
+}
+
+/// Where it can stand after `character`, if it stood at `positions`, ascending.
+pub(super) fn next_positions(tokens: &[Token], positions: &[usize], character: char) -> Vec<usize> {
+    let mut next = Positions::new(tokens.len());
+    for &position in positions {
+        step(tokens, position, character, &mut next);
+    }
+    next.list.sort_unstable();
+    next.list
+}
+
+/// Enters the positions that `character` leads to from `position`.
+fn step(tokens: &[Token], position: usize, character: char, next: &mut Positions) {
+    let Some(&token) = tokens.get(position) else { return };
+    let after = position.saturating_add(1);
+    match token {
+        Token::Literal(literal) if literal == character => next.enter(tokens, after),
+        Token::One if character != '/' => next.enter(tokens, after),
+        Token::Run if character != '/' => next.enter(tokens, position),
+        Token::DeepRun => next.enter(tokens, position),
+        Token::InSegments => {
+            next.enter(tokens, position);
+            if character == '/' {
+                next.enter(tokens, after);
+            }
+        }
+        Token::Literal(_) | Token::One | Token::Run | Token::Segments => {}
+    }
 }
 
 /// A set of positions in a pattern, in the order in which they were entered.

@@ -44,6 +44,7 @@ mod bad_policies;
 mod case;
 mod case_reader;
 mod case_value;
+pub mod compare;
 mod consider;
 mod digest;
 mod document;

@@ -104,7 +104,7 @@ impl Prefixes {
 }
 
 /// A set of datatypes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct DataTypes(u64);
 
 /// Which edge nodes and devices a rule is about. All given selectors must match.

@@ -6,15 +6,15 @@ use rustix::thread::UnshareFlags;
 use super::error::os;
 use super::{Limits, SandboxError};
 
-/// Variables that stay. Everything else of the environment is none of a half's business.
-const KEPT_VARIABLES: [&str; 7] = [
+/// Variables that stay. Everything else of the environment is none of a half's business;
+/// RUST_BACKTRACE neither, since a sealed half can't open what a backtrace is made from.
+const KEPT_VARIABLES: [&str; 6] = [
     "CREDENTIALS_DIRECTORY",
     "NOTIFY_SOCKET",
     "WATCHDOG_USEC",
     "WATCHDOG_PID",
     "SPARKDIODE_LOG",
     "NO_COLOR",
-    "RUST_BACKTRACE",
 ];
 /// Permissions that no file of a half gets: any for others, writing for the group.
 const UMASK: u32 = 0o027;

@@ -16,8 +16,10 @@ mod flood;
 mod hub;
 mod ledger;
 pub mod logging;
+mod notify;
 mod reason;
 mod record;
+pub mod status;
 mod stderr;
 pub mod syslog;
 mod timestamp;
@@ -31,6 +33,7 @@ pub use ledger::{
     DropList, Dropped, Drops, Fate, Imbalance, Ledger, LedgerEntry, NodeAccount, NodeSlot, Origin,
     RuleAccount, What,
 };
+pub use notify::Notifier;
 pub use reason::Reason;
 pub use record::Record;
 pub use timestamp::{format_date, format_utc, format_utc_ms};

@@ -58,6 +58,8 @@ pub(crate) struct Settings {
 
 pub(crate) struct Relay {
     dir: tempfile::TempDir,
+    /// Variables of both halves, beside those of the test.
+    pub(crate) environment: Vec<(&'static str, String)>,
     ot: Option<Child>,
     it: Option<Child>,
 }
@@ -65,7 +67,8 @@ pub(crate) struct Relay {
 impl Relay {
     /// Writes the configuration; nothing runs yet.
     pub(crate) fn new(settings: &Settings) -> Relay {
-        let relay = Relay { dir: tempfile::tempdir().unwrap(), ot: None, it: None };
+        let dir = tempfile::tempdir().unwrap();
+        let relay = Relay { dir, environment: Vec::new(), ot: None, it: None };
         for name in ["policies", "journal", "ot-state", "it-state"] {
             fs::create_dir(relay.path(name)).unwrap();
         }
@@ -162,6 +165,7 @@ impl Relay {
         let child = command
             .args([name, "--config"])
             .arg(self.path(&format!("{name}.toml")))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value as Json, json};
 
+use super::at_ms;
 use super::paint::Paint;
 use super::recording::{self, RecordingArgs};
 use crate::cli::{Exit, Failure, report};
@@ -114,14 +115,6 @@ fn whole_topic(topic: &str) -> String {
         [space, group, "+", node, device] => format!("{space}/{group}/DDATA/{node}/{device}"),
         _ => topic.to_owned(),
     }
-}
-
-fn at_ms(at: Option<&str>) -> Result<u64, Failure> {
-    let Some(at) = at else { return Ok(crate::cli::units::wall_ms()) };
-    crate::policy::parse_moment(at).ok_or_else(|| {
-        let message = format!("not a date with time and zone: `{}`", escape(at));
-        Failure::new(Exit::Usage, message).hint("such as `2026-12-24T17:00:00Z`")
-    })
 }
 
 fn find_out(

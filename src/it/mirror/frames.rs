@@ -13,6 +13,7 @@ use crate::sparkplug::{
     self, Borrowed, DataType, Entity, EntityTopic, MessageType, Metric, Payload, Topic, Value,
     names,
 };
+use crate::telemetry::status::LossStatus;
 use crate::telemetry::{Dropped, Fate, NodeSlot, Origin, Reason, What, clean};
 
 /// Bytes of a refused topic that are kept for the event about it.
@@ -45,6 +46,7 @@ impl Mirror {
         self.position = seq.saturating_add(1);
         self.epoch = epoch;
         let behind = Duration::from_millis(now.wall_ms.saturating_sub(appended_ms));
+        self.lag_ms = now.wall_ms.saturating_sub(appended_ms);
         let fresh = behind <= self.settings.stale_after.saturating_add(CLOCKS_APART);
         if fresh {
             self.last_frame = now.at;
@@ -55,7 +57,7 @@ impl Mirror {
         match body {
             None => self.tally.unknown_bodies = self.tally.unknown_bodies.saturating_add(1),
             Some(Body::Start(start)) => self.start(start, in_head),
-            Some(Body::Heartbeat(heartbeat)) => self.heartbeat(&heartbeat),
+            Some(Body::Heartbeat(heartbeat)) => self.heartbeat(appended_ms, heartbeat),
             Some(Body::Keyframe(keyframe)) => self.keyframe(now, seq, keyframe, in_head),
             Some(Body::Relayed(relayed)) => self.relayed(now, seq, relayed),
         }
@@ -82,6 +84,7 @@ impl Mirror {
         if in_head {
             self.head = Some(HashSet::new());
         }
+        self.writer = Some(start.clone());
         self.notice(Notice::JournalStart {
             relay: start.relay_name,
             epoch: start.epoch,
@@ -90,8 +93,9 @@ impl Mirror {
         });
     }
 
-    fn heartbeat(&mut self, heartbeat: &Heartbeat) {
+    fn heartbeat(&mut self, appended_ms: u64, heartbeat: Heartbeat) {
         self.ot_away_ms = if heartbeat.ot_connected { 0 } else { heartbeat.ot_away_ms };
+        self.heartbeat = Some((appended_ms, heartbeat));
     }
 
     /// After a loss every node is in doubt until its next keyframe.
@@ -108,7 +112,14 @@ impl Mirror {
                 node.confirm_by = Some(by);
             }
         }
+        self.note_loss(now, lost);
         self.notice(Notice::FramesLost { first, last, cause });
+    }
+
+    pub(super) fn note_loss(&mut self, now: Now, lost: Lost) {
+        let Lost { first, last, cause } = lost;
+        let cause = cause.name().to_owned();
+        self.last_loss = Some(LossStatus { first, last, cause, at_ms: now.wall_ms });
     }
 
     fn doubt_ends(&self, now: Now) -> Duration {

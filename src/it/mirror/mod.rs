@@ -12,6 +12,7 @@ mod layout;
 mod node;
 mod outgoing;
 mod sessions;
+mod shown;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -24,8 +25,10 @@ use node::Node;
 pub use outgoing::{NodeId, Now, Outgoing, Qos, SessionEvent, SessionSpec};
 pub use snapshot::MirrorSnapshot;
 
+use crate::journal::{Heartbeat, Start};
 use crate::policy::Policy;
 use crate::sparkplug::Caps;
+use crate::telemetry::status::LossStatus;
 use crate::telemetry::{Account, Imbalance, Ledger};
 
 /// Settings of the mirror.
@@ -167,6 +170,13 @@ pub struct Mirror {
     stopping: bool,
     ledger: Ledger,
     tally: Tally,
+    /// How old the last frame was when it came, in milliseconds.
+    lag_ms: u64,
+    /// What the writer of the journal said of itself last.
+    writer: Option<Start>,
+    /// The last heartbeat, and when it was appended.
+    heartbeat: Option<(u64, Heartbeat)>,
+    last_loss: Option<LossStatus>,
 }
 
 /// STATE of the primary host (Sparkplug 3.0 §5.4): the newest that was accepted.
@@ -203,6 +213,10 @@ impl Mirror {
             first_stretch: None,
             stopping: false,
             tally: Tally::default(),
+            lag_ms: 0,
+            writer: None,
+            heartbeat: None,
+            last_loss: None,
         }
     }
 

@@ -36,6 +36,7 @@ use crate::policy::{Limiter, Policy, Rule, RuleId};
 use crate::sparkplug::{
     Borrowed, Caps, DecodeError, Entity, EntityTopic, MessageType, Payload, Topic, decode_borrowed,
 };
+use crate::telemetry::status::TrackedNode;
 use crate::telemetry::{Account, Fate, Imbalance, Ledger, NodeSlot, Origin, Reason};
 
 /// How often the pipeline reports to its journal.
@@ -78,6 +79,14 @@ pub struct PipelineSettings {
     pub caps: Caps,
 }
 
+/// What the half tells readers of the journal about its surroundings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Surroundings {
+    pub(crate) journal_bytes: u64,
+    pub(crate) journal_limit_bytes: u64,
+    pub(crate) certificate_days_left: Option<i64>,
+}
+
 /// What the account doesn't tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -104,6 +113,7 @@ pub struct Pipeline {
     /// Since when the broker is away.
     away_since: Duration,
     next_heartbeat: Duration,
+    surroundings: Surroundings,
     /// Births or deaths were handled or made since this was asked last.
     structure_changed: bool,
     /// Rules that opened or closed since this was asked last.
@@ -126,6 +136,7 @@ impl Pipeline {
             connected: false,
             away_since: now.mono,
             next_heartbeat: now.mono,
+            surroundings: Surroundings::default(),
             structure_changed: false,
             turned: Vec::new(),
         }
@@ -278,6 +289,10 @@ impl Pipeline {
             policy_digest: self.policy.digest().to_owned(),
             nodes: u32::try_from(nodes).unwrap_or(u32::MAX),
             waiting: account.waiting,
+            gaps: self.counters.gaps,
+            journal_bytes: self.surroundings.journal_bytes,
+            journal_limit_bytes: self.surroundings.journal_limit_bytes,
+            certificate_days_left: self.surroundings.certificate_days_left,
         }
     }
 
@@ -302,6 +317,25 @@ impl Pipeline {
     /// What doesn't balance: a bug.
     pub fn check_account(&self) -> Result<(), Imbalance> {
         self.ledger.check(self.plant.nodes().iter().map(Node::waiting).sum())
+    }
+
+    /// Takes note of what the next heartbeats say.
+    pub(crate) fn set_surroundings(&mut self, surroundings: Surroundings) {
+        self.surroundings = surroundings;
+    }
+
+    /// Whether the broker's session is up.
+    pub fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    /// The edge nodes, for the account.
+    pub fn nodes(&self) -> impl Iterator<Item = TrackedNode<'_>> {
+        self.plant.nodes().iter().map(|node| TrackedNode {
+            slot: node.slot,
+            entity: node.entity(),
+            alive: node.own.announced,
+        })
     }
 
     /// What the account doesn't tell.

@@ -1,3 +1,4 @@
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::thread::JoinHandle;
 
@@ -12,10 +13,13 @@ use super::{
 };
 use crate::journal::{Durability, From, Item, Reader, Writer, WriterOptions};
 use crate::ot::PipelineSettings;
+use crate::ot::vitals::Vitals;
 use crate::policy::{Policy, SourceFile};
 use crate::sparkplug::{Caps, DataType, Metric, Payload, Value};
 use crate::telemetry::Event;
+use crate::telemetry::Notifier;
 use crate::telemetry::capture::{capture, triggered};
+use crate::telemetry::status::{Status, StatusSettings, Teller};
 
 struct Running {
     work: Sender<Work>,
@@ -24,12 +28,12 @@ struct Running {
 }
 
 fn start(dir: &Path) -> Running {
-    let (worker, work, receipts) = make(dir);
+    let (worker, work, receipts) = build(dir);
     let thread = std::thread::spawn(move || worker.run());
     Running { work, receipts, thread }
 }
 
-fn make(dir: &Path) -> (Worker, Sender<Work>, UnboundedReceiver<Vec<Receipt>>) {
+fn build(dir: &Path) -> (Worker, Sender<Work>, UnboundedReceiver<Vec<Receipt>>) {
     let rule = "[[rule]]\nname = \"all\"\naction = \"forward\"\ntopic = \"spBv1.0/+/+/#\"\n";
     let (policy, _) = Policy::parse(&[SourceFile::new("test.toml", rule)]).unwrap();
     let options = WriterOptions {
@@ -67,7 +71,7 @@ fn make(dir: &Path) -> (Worker, Sender<Work>, UnboundedReceiver<Vec<Receipt>>) {
 #[test]
 fn what_is_too_large_for_a_frame_is_told() {
     let directory = tempfile::tempdir().unwrap();
-    let (mut worker, _work, _receipts) = make(directory.path());
+    let (mut worker, _work, _receipts) = build(directory.path());
     let payload = vec![0; crate::journal::MAX_BODY_BYTES + 1];
     let relayed = crate::journal::Relayed { payload, ..crate::journal::Relayed::default() };
     let now = worker.clock.now();
@@ -212,6 +216,52 @@ fn a_stored_plant_that_is_older_than_the_replayed_segment_is_not_believed() {
     let data = topics.iter().filter(|topic| topic.as_str() == "spBv1.0/G/NDATA/E").count();
     assert_eq!(data, 1, "data by alias must wait for a birth: {topics:?}");
     assert_eq!(topics.iter().filter(|topic| topic.contains("NDEATH")).count(), 1, "{topics:?}");
+}
+
+#[test]
+fn a_sign_of_life_goes_through_the_journal_and_a_worker_that_stands_still_gives_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let (worker, work, mut receipts) = build(dir.path());
+    let manager = UnixDatagram::bind(dir.path().join("notify")).unwrap();
+    manager.set_nonblocking(true).unwrap();
+    let path = dir.path().join("notify");
+    let notifier = Notifier::to(path.as_os_str(), Some(Duration::from_secs(1))).unwrap();
+    let settings = StatusSettings {
+        every: Duration::from_secs(60),
+        summary_every: Duration::from_secs(60),
+        textfile: None,
+        broker_address: "b:1".into(),
+        certificates: Vec::new(),
+    };
+    let (state, at) = (dir.path().join("state"), Duration::ZERO);
+    let teller = Teller::start("ot", settings, state, notifier.clone(), at, 1).unwrap();
+    let worker = worker.with_vitals(Vitals::new("relay".into(), teller, notifier));
+    work.send(Work::Messages(vec![Delivered {
+        topic: Bytes::from_static(b"spBv1.0/G/NBIRTH/E"),
+        payload: Bytes::from_static(b"no payload"),
+        retain: false,
+        dup: false,
+        receipt: Some(Receipt::numbered(1)),
+    }]))
+    .unwrap();
+    work.send(Work::Pulse).unwrap();
+    let mut bytes = [0; 512];
+    let nothing = manager.recv(&mut bytes).unwrap_err();
+    assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock, "nobody works");
+
+    work.send(Work::Stop).unwrap();
+    std::thread::spawn(move || worker.run()).join().unwrap();
+    assert_eq!(receipts.blocking_recv().map(|batch| batch.len()), Some(1));
+    let mut said = Vec::new();
+    while let Ok(length) = manager.recv(&mut bytes) {
+        said.push(String::from_utf8_lossy(&bytes[..length]).into_owned());
+    }
+    assert_eq!(said.iter().filter(|words| *words == "WATCHDOG=1\n").count(), 1, "{said:?}");
+    // The worker's end waits for the status.
+    let text = std::fs::read(dir.path().join("state/status.json")).unwrap();
+    let status: Status = serde_json::from_slice(&text).unwrap();
+    assert_eq!((status.account.received, status.account.dropped), (1, 1));
+    assert!(status.account.balances);
 }
 
 #[test]

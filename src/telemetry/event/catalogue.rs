@@ -233,7 +233,7 @@ events! {
 
     /// Writing works again.
     DiskOk = "DISK_OK" (Notice, Both, PerSource("what")) "the disk takes data again" {
-        what: "journal, segment, plant or state",
+        what: "journal, segment, plant, state or status",
     } "Nothing.";
 
     /// The journal is nearly as large as it may be, and what will be deleted is younger than it should get.
@@ -335,21 +335,42 @@ events! {
         online: "whether it is online",
     } "While it is away nothing is published; that is what `primary-host` asks for.";
 
-    /// What the IT half has done since its start.
-    Summary = "SUMMARY" (Info, It, Never) "summary" {
-        nodes_born: "mirrored nodes that are alive on IT",
-        nodes_known: "mirrored nodes that are known",
-        received: "frames with a message",
-        forwarded: "of these, published",
+    /// What the half has done since its start, and how it is; at an interval that the
+    /// configuration sets, and at its end.
+    Summary = "SUMMARY" (Info, Both, Never) "summary" {
+        health: "ok, warning or critical",
+        #[optional] reasons: "why it isn't ok",
+        nodes_alive: "edge nodes that are alive and shown",
+        nodes_known: "edge nodes that are known",
+        received: "messages; on IT, frames with a message",
+        forwarded: "of these, forwarded",
+        waiting: "of these, neither forwarded nor dropped yet",
         dropped: "of these, dropped: reason=messages/metrics",
-        backfilled: "published as historical data",
-        unplaceable: "historical values without a place",
-        healed: "differences that keyframes have healed",
+        received_per_s: "messages per second since the last status",
+        forwarded_per_s: "the same, forwarded",
+        dropped_per_s: "the same, dropped",
         gaps: "losses before the relay",
-        frames_lost: "frames that can't be had any more",
-        rebirths_answered: "rebirth requests answered",
-        commands_refused: "commands refused",
-    } "Nothing.";
+        #[optional] frames_lost: "frames that can't be had any more",
+        #[optional] backfilled: "published as historical data",
+        #[optional] unplaceable: "historical values without a place",
+        #[optional] healed: "differences that keyframes have healed",
+        #[optional] rebirths_answered: "rebirth requests answered",
+        #[optional] commands_refused: "commands refused",
+    } "Nothing. received = forwarded + waiting + the messages in dropped.";
+
+    /// The account doesn't balance: a message was counted twice or not at all. It never happens.
+    AccountImbalance = "ACCOUNT_IMBALANCE" (Error, Both, Never) "the account does not balance" {
+        what: "what doesn't",
+        received: "messages",
+        forwarded: "of these, forwarded",
+        dropped: "of these, dropped",
+        waiting: "of these, waiting",
+    } "Report it: this is a mistake of ours. What crosses isn't affected.";
+
+    /// Status file or textfile can't be written. Messages aren't affected.
+    StatusUnwritten = "STATUS_UNWRITTEN" (Warning, Both, PerKind) "status not written; trying again" {
+        error: "file and why",
+    } "Make room, or mend the directory. Until then monitoring shows old figures.";
 
     /// A syslog target can't be reached. Lines wait in its queue, and what doesn't fit is counted.
     LogTargetDown = "LOG_TARGET_DOWN" (Warning, Both, PerSource("target")) "syslog target not reachable" {

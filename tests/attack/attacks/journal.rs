@@ -14,7 +14,7 @@ use crate::raw::{call, path};
 const FEEDBACK: &str = "carries no data by itself: one half would have to set it and the other to ask for it, and the \
                         filters of both refuse";
 const ASKING: &str = "carries no data by itself: only what the other half does all day shows in it, and how much that \
-                      can be is measured (`cargo bench --bench bench -- reverse`)";
+                      can be is measured (`cargo bench --bench reverse`)";
 
 pub(super) fn attacks() -> Vec<Attack> {
     let read_only = "the descriptor was opened for reading";

@@ -16,3 +16,4 @@ mod signed;
 mod stale;
 mod tls;
 mod tools;
+mod watched;

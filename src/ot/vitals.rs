@@ -1,0 +1,133 @@
+//! What the OT half says of itself: its status, and signs of life for the service manager.
+
+use std::sync::atomic::Ordering;
+
+use super::QUEUED_BYTES;
+use super::pipeline::{Now, Pipeline, Surroundings};
+use super::worker::Shared;
+use crate::journal::Writer;
+use crate::telemetry::Notifier;
+use crate::telemetry::status::{Level, OtStatus, PolicyStatus, Status, Teller, Tracker};
+
+/// Part of the queue's limit above which somebody should look: the worker doesn't keep up.
+const QUEUE_WARNING_PERCENT: usize = 80;
+
+/// Says how the half is.
+#[derive(Debug)]
+pub(super) struct Vitals {
+    relay: String,
+    teller: Teller,
+    tracker: Tracker,
+    notifier: Notifier,
+    /// The network thread asked for a sign of life, which is owed once all that was received
+    /// before is journalled.
+    pulse: bool,
+}
+
+/// What a status is made of.
+pub(super) struct Seen<'a> {
+    pub(super) now: Now,
+    pub(super) pipeline: &'a Pipeline,
+    pub(super) writer: &'a Writer,
+    pub(super) shared: &'a Shared,
+    /// The journal can't be written.
+    pub(super) refuses: bool,
+}
+
+impl Vitals {
+    pub(super) fn new(relay: String, teller: Teller, notifier: Notifier) -> Vitals {
+        Vitals { relay, teller, tracker: Tracker::default(), notifier, pulse: false }
+    }
+
+    /// The network thread asks for a sign of life.
+    pub(super) fn take_pulse(&mut self) {
+        self.pulse = true;
+    }
+
+    /// Everything before the last pulse went through.
+    pub(super) fn passed(&mut self) {
+        if std::mem::take(&mut self.pulse) {
+            self.notifier.feed_watchdog();
+        }
+    }
+
+    /// The worker tries to write the journal, in vain: a restart would not help, and would cost
+    /// what is known of the plant.
+    pub(super) fn refused(&self) {
+        self.notifier.feed_watchdog();
+    }
+
+    /// A policy is in force: a reload is over.
+    pub(super) fn reloaded(&self) {
+        self.notifier.ready();
+    }
+
+    /// Tells the status, if that is due; then also what heartbeats shall say from now on.
+    pub(super) fn tick(&mut self, seen: &Seen<'_>) -> Option<Surroundings> {
+        let at = seen.now.mono;
+        if !self.teller.is_due(at) {
+            return None;
+        }
+        let status = self.status(seen);
+        let surroundings = Surroundings {
+            journal_bytes: seen.writer.bytes(),
+            journal_limit_bytes: seen.writer.retain_bytes(),
+            certificate_days_left: status.certificate.as_ref().map(|first| first.days_left),
+        };
+        self.teller.tell(at, status);
+        Some(surroundings)
+    }
+
+    /// Tells the last status, and a summary.
+    pub(super) fn finish(&mut self, seen: &Seen<'_>) {
+        let status = self.status(seen);
+        self.teller.finish(status);
+    }
+
+    fn status(&mut self, seen: &Seen<'_>) -> Status {
+        let Seen { now, pipeline, writer, shared, refuses } = *seen;
+        let connected = pipeline.is_connected();
+        let mut status = self.teller.status(now.wall_ms, connected, connected.into());
+        status.relay.clone_from(&self.relay);
+        let checked = pipeline.check_account();
+        let (account, nodes) =
+            self.tracker.track(now.mono, pipeline.ledger(), checked, pipeline.nodes());
+        (status.account, status.nodes) = (account, nodes);
+        let policy = pipeline.policy();
+        status.policy = Some(PolicyStatus {
+            digest: policy.digest().to_owned(),
+            rules: count(policy.rules().len()),
+        });
+        let queued_bytes = shared.queued_bytes.load(Ordering::Relaxed);
+        let counters = pipeline.counters();
+        status.ot = Some(OtStatus {
+            gaps: counters.gaps,
+            unknown_fields: counters.unknown_fields,
+            queue_bytes: count(queued_bytes),
+            queue_limit_bytes: count(QUEUED_BYTES),
+            journal_bytes: writer.bytes(),
+            journal_limit_bytes: writer.retain_bytes(),
+            journal_seq: writer.next_seq(),
+            journal_epoch: writer.epoch(),
+            journal_refuses: refuses,
+        });
+        let health = &mut status.health;
+        if !connected {
+            health.add(Level::Critical, "not connected to the OT broker");
+        }
+        if refuses {
+            health.add(Level::Critical, "the journal refuses frames; nothing is acknowledged");
+        }
+        if let Some(imbalance) = &status.account.imbalance {
+            health.add(Level::Critical, format!("the account does not balance: {imbalance}"));
+        }
+        if queued_bytes > QUEUED_BYTES.saturating_mul(QUEUE_WARNING_PERCENT).saturating_div(100) {
+            health.add(Level::Warning, "the queue is nearly full");
+        }
+        status
+    }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}

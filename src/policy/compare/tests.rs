@@ -1,0 +1,176 @@
+//! Comparison against a look at everything that is short.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::policy::SourceFile;
+
+fn policy(text: &str) -> Policy {
+    match Policy::parse(&[SourceFile::new("test.toml", text)]) {
+        Ok((policy, _)) => policy,
+        Err(problems) => panic!("{problems}\n{text}"),
+    }
+}
+
+fn rule(name: &str, action: &str, rest: &str) -> String {
+    format!("[[rule]]\nname = \"{name}\"\naction = \"{action}\"\n{rest}\n")
+}
+
+const LINE4: &str = "group = \"Plant1\"\nedge-node = \"Line4\"";
+
+#[test]
+fn equal_policies_are_proved_equal_whatever_their_comments_and_places() {
+    let text =
+        rule("a", "forward", LINE4) + &rule("b", "deny", "group = \"*\"\ndatatypes = \"File\"");
+    let other = format!(
+        "# a comment\n{}",
+        text.replace("group = \"*\"", "description = \"x\"\ngroup = \"*\"")
+    );
+    assert!(compare(&policy(&text), &policy(&other)).is_equal());
+}
+
+#[test]
+fn a_new_rule_newly_lets_cross_what_no_other_did() {
+    let before = rule("a", "forward", LINE4);
+    let after = before.clone()
+        + &rule(
+            "b",
+            "forward",
+            "group = \"Plant1\"\nallow-metrics = \"Temperature/*\"\ndatatypes = \"Float\"",
+        );
+    let comparison = compare(&policy(&before), &policy(&after));
+    assert!(comparison.no_longer.is_empty() && comparison.undecided.is_empty(), "{comparison:?}");
+    let [difference] = &comparison.newly[..] else { panic!("{comparison:?}") };
+    assert_eq!(difference.before, Outcome::Drop(Reason::NoRule, None));
+    assert_eq!(difference.after, Outcome::Forward(RuleId(1)));
+    let witness = &difference.witnesses[0];
+    assert_eq!((&*witness.group, &*witness.metric), ("Plant1", "Temperature/x"));
+    assert_ne!(witness.edge_node, "Line4");
+    assert_eq!(witness.datatypes, Types::Some(vec![DataType::Float]));
+    let back = compare(&policy(&after), &policy(&before));
+    assert_eq!((back.newly.len(), back.no_longer.len()), (0, 1));
+}
+
+#[test]
+fn a_rule_that_adds_nothing_is_no_difference_and_another_rate_is_one() {
+    let before = rule("a", "forward", "group = \"*\"");
+    let after = before.clone() + &rule("b", "forward", LINE4);
+    let comparison = compare(&policy(&before), &policy(&after));
+    assert!(comparison.is_equal(), "{comparison:?}");
+    let slow = rule("a", "forward", "group = \"*\"\n[rule.rate]\nmessages-per-s = 1");
+    let comparison = compare(&policy(&before), &policy(&slow));
+    assert_eq!((comparison.newly.len(), comparison.otherwise.len()), (0, 1), "{comparison:?}");
+}
+
+#[test]
+fn what_a_deny_rule_lost_newly_crosses() {
+    let forward = rule("a", "forward", "group = \"*\"");
+    let deny = |globs: &str| rule("d", "deny", &format!("group = \"*\"\ndeny-metrics = {globs}"));
+    let before = forward.clone() + &deny("[\"**/Recipe*\", \"**/Recipe*/**\"]");
+    let after = forward + &deny("[\"**/Recipe*\"]");
+    let comparison = compare(&policy(&before), &policy(&after));
+    let [difference] = &comparison.newly[..] else { panic!("{comparison:?}") };
+    let metric = &difference.witnesses[0].metric;
+    assert!(metric.starts_with("Recipe") && metric.contains('/'), "{metric}");
+}
+
+#[test]
+fn control_metrics_are_no_difference() {
+    let before = rule("a", "forward", "group = \"*\"\nallow-metrics = \"x\"");
+    let after = rule("a", "forward", "group = \"*\"\nallow-metrics = [\"x\", \"Node Control/*\"]");
+    assert!(compare(&policy(&before), &policy(&after)).newly.is_empty());
+}
+
+#[test]
+fn what_takes_too_long_is_undecided_never_equal() {
+    let globs: Vec<String> = (0..24).map(|at| format!("\"*{}*\"", char::from(b'a' + at))).collect();
+    let after =
+        rule("a", "forward", &format!("group = \"*\"\nallow-metrics = [{}]", globs.join(", ")));
+    let comparison = compare(&policy(""), &policy(&after));
+    assert_eq!(comparison.undecided.len(), 1, "{comparison:?}");
+    assert!(!comparison.is_equal());
+}
+
+fn drafts() -> impl Strategy<Value = String> {
+    let level = || prop::sample::select(vec!["", "a", "b", "a*", "*", "?b", "*b*"]);
+    let metrics =
+        || prop::sample::select(vec!["", "a", "a/**", "**/b", "*", "a*", "**/a/*", "?/b"]);
+    let types = prop::sample::select(vec!["", "Float", "Int8"]);
+    let one = (any::<bool>(), level(), level(), level(), metrics(), metrics(), types);
+    prop::collection::vec(one, 0..4).prop_map(|rules| {
+        let mut text = String::new();
+        for (number, (forward, group, edge_node, device, allow, deny, types)) in
+            rules.into_iter().enumerate()
+        {
+            let mut rest = format!("group = \"{}\"\n", if group.is_empty() { "*" } else { group });
+            let mut key = |key: &str, glob: &str| {
+                if !glob.is_empty() {
+                    rest.push_str(&format!("{key} = \"{glob}\"\n"));
+                }
+            };
+            key("edge-node", edge_node);
+            key("device", device);
+            if forward {
+                key("allow-metrics", allow);
+            }
+            key("deny-metrics", deny);
+            key("datatypes", types);
+            let action = if forward { "forward" } else { "deny" };
+            text.push_str(&rule(&format!("r{number}"), action, &rest));
+        }
+        text
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever differs among short names is found, and whatever is found differs.
+    #[test]
+    fn nothing_that_differs_is_missed_and_every_witness_holds(
+        before in drafts(),
+        after in drafts(),
+    ) {
+        let (before, after) = (policy(&before), policy(&after));
+        let comparison = compare(&before, &after);
+        prop_assert!(comparison.undecided.is_empty());
+        let forwards = |policy: &Policy, entity: Entity<'_>, metric: &str, datatype| {
+            matches!(policy.judge(entity, metric, datatype), Verdict::Forward { .. })
+        };
+        for (newly, list) in [(true, &comparison.newly), (false, &comparison.no_longer)] {
+            for witness in list.iter().flat_map(|difference| &difference.witnesses) {
+                let Witness { group, edge_node, device, metric, datatypes } = witness;
+                let entity = Entity { group, edge_node, device: device.as_deref() };
+                let types: Vec<Option<DataType>> = match datatypes {
+                    Types::Every => DataType::of_metrics().map(Some).collect(),
+                    Types::Some(types) => types.iter().copied().map(Some).collect(),
+                    Types::Unknown => vec![None],
+                };
+                for datatype in types {
+                    prop_assert_eq!(forwards(&before, entity, metric, datatype), !newly);
+                    prop_assert_eq!(forwards(&after, entity, metric, datatype), newly);
+                }
+            }
+        }
+        let levels = ["a", "b", "ab", "ba", "bb", "q"];
+        let metrics = ["a", "b", "q", "a/b", "a/a", "q/b", "b/a/q", "a/b/b", "aq", "q/a/q/b"];
+        let (mut newly, mut no_longer) = (false, false);
+        for group in levels {
+            for edge_node in levels {
+                for device in levels.iter().map(Some).chain([None]) {
+                    let entity = Entity { group, edge_node, device: device.copied() };
+                    for metric in metrics {
+                        for datatype in [Some(DataType::Float), Some(DataType::Int8), Some(DataType::File), None] {
+                            let was = forwards(&before, entity, metric, datatype);
+                            let is = forwards(&after, entity, metric, datatype);
+                            newly |= is && !was;
+                            no_longer |= was && !is;
+                        }
+                    }
+                }
+            }
+        }
+        prop_assert!(!newly || !comparison.newly.is_empty());
+        prop_assert!(!no_longer || !comparison.no_longer.is_empty());
+    }
+}

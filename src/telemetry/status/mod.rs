@@ -1,0 +1,263 @@
+//! What a half says of its state: the one source of the status file, the textfile for Prometheus,
+//! the relay's own edge node, the summary event and the line in `systemctl status`.
+//!
+//! ```text
+//!  ledger ──> Tracker ──> Status ──> Reporter ──> status.json, textfile, STATUS=
+//!                           │                     (a thread of its own: no disk is waited for)
+//!                           └──> edge node of the relay (IT half)
+//! ```
+
+mod report;
+mod teller;
+mod textfile;
+mod tracker;
+
+use serde::{Deserialize, Serialize};
+
+pub use report::{ReportError, Reporter, ReporterSettings, STATUS_FILE};
+pub use teller::{StatusSettings, Teller};
+pub use textfile::{FAMILIES, Family, Kind};
+pub use tracker::{FORMER_RULES, TrackedNode, Tracker};
+
+/// Version of the status file; it changes when a field changes its meaning.
+pub const FORMAT: u32 = 1;
+
+/// [`ItStatus::link`] while the OT half gives signs of life.
+pub const LINK_ALIVE: &str = "alive";
+
+/// The state of one half. Field names are those of `status.json`, and stable.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub format: u32,
+    /// `ot` or `it`.
+    pub half: String,
+    /// Name of the relay; the IT half learns it from the journal.
+    pub relay: String,
+    pub version: String,
+    pub pid: u32,
+    /// Milliseconds since the epoch (UTC), as all that end in `_ms` and aren't spans of time.
+    pub started_ms: u64,
+    pub written_ms: u64,
+    /// The file is written this often, in milliseconds: what is much older is stale.
+    pub every_ms: u64,
+    pub health: Health,
+    pub broker: BrokerStatus,
+    /// Of the policy in force; the IT half has one only if it was given a copy.
+    pub policy: Option<PolicyStatus>,
+    pub account: AccountStatus,
+    pub nodes: NodesStatus,
+    /// The certificate that ends first, of those that this half uses.
+    pub certificate: Option<CertificateStatus>,
+    pub ot: Option<OtStatus>,
+    pub it: Option<ItStatus>,
+}
+
+/// Whether somebody should look, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    pub level: Level,
+    pub reasons: Vec<String>,
+}
+
+/// How the half is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Nothing to do.
+    #[default]
+    Ok,
+    /// It works, and somebody should look.
+    Warning,
+    /// Nothing crosses, or something is lost.
+    Critical,
+}
+
+/// The connection to this half's broker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrokerStatus {
+    pub address: String,
+    pub connected: bool,
+    /// Since when it is or isn't, if that is known.
+    pub since_ms: Option<u64>,
+    /// MQTT sessions that are up: one on OT, one per mirrored edge node on IT.
+    pub sessions: u64,
+}
+
+/// A policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyStatus {
+    /// SHA-256, lower-case hex.
+    pub digest: String,
+    pub rules: u64,
+}
+
+/// The conservation account: received = forwarded + dropped + waiting.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AccountStatus {
+    pub received: u64,
+    pub forwarded: u64,
+    pub dropped: u64,
+    pub waiting: u64,
+    /// Total, edge nodes, rules and what in fact waits agree with each other.
+    pub balances: bool,
+    /// What doesn't, in words.
+    pub imbalance: Option<String>,
+    /// By reason: all of them.
+    pub reasons: Vec<DropStatus>,
+    /// By reason and rule, most messages first, then most metrics; at most 200.
+    pub drops: Vec<DropStatus>,
+    /// Of the last interval.
+    pub rates: Rates,
+}
+
+/// What was dropped for one reason by one rule, or by none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DropStatus {
+    pub reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    pub messages: u64,
+    pub metrics: u64,
+}
+
+/// Messages per second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rates {
+    pub received_per_s: f64,
+    pub forwarded_per_s: f64,
+    pub dropped_per_s: f64,
+}
+
+/// Edge nodes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodesStatus {
+    pub known: u64,
+    /// Alive and shown: to readers of the journal, or to hosts on IT.
+    pub alive: u64,
+    /// Those that sent most in the last interval, most first.
+    pub talkers: Vec<NodeStatus>,
+}
+
+/// The account of one edge node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// `group/edge_node`.
+    pub node: String,
+    pub alive: bool,
+    pub received: u64,
+    pub forwarded: u64,
+    pub dropped: u64,
+    pub waiting: u64,
+    pub received_per_s: f64,
+    /// The reason of most of its dropped messages and metrics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_reason: Option<String>,
+}
+
+/// A certificate that will end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateStatus {
+    pub file: String,
+    pub not_after_ms: u64,
+    /// Whole days that are left; negative after the end.
+    pub days_left: i64,
+}
+
+/// What only the OT half has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtStatus {
+    /// Times that messages of a node were lost before they reached the relay.
+    pub gaps: u64,
+    /// Fields of no Sparkplug payload, which were left behind.
+    pub unknown_fields: u64,
+    /// Bytes of messages between network and pipeline.
+    pub queue_bytes: u64,
+    pub queue_limit_bytes: u64,
+    pub journal_bytes: u64,
+    pub journal_limit_bytes: u64,
+    /// The next frame.
+    pub journal_seq: u64,
+    pub journal_epoch: u64,
+    /// The journal refuses frames: a full disk, most likely. Nothing is acknowledged.
+    pub journal_refuses: bool,
+}
+
+/// What only the IT half has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItStatus {
+    /// `catching_up`, `silent` or [`LINK_ALIVE`].
+    pub link: String,
+    /// How long ago the frame that was read last had been appended, when it was read, in
+    /// milliseconds.
+    pub lag_ms: u64,
+    /// Since the last frame that had just been appended, in milliseconds.
+    pub silent_ms: u64,
+    /// The next frame that is wanted.
+    pub journal_seq: u64,
+    pub journal_epoch: u64,
+    pub frames_lost: u64,
+    pub last_loss: Option<LossStatus>,
+    /// Frames of the journal between the oldest that the broker isn't known to hold and the
+    /// newest that was read; 0 where all is confirmed.
+    pub unconfirmed_frames: u64,
+    pub backfilled: u64,
+    pub unplaceable: u64,
+    pub healed: u64,
+    pub gaps: u64,
+    pub rebirths_answered: u64,
+    pub commands_refused: u64,
+    /// Bytes on their way to the broker.
+    pub queue_bytes: u64,
+    pub queue_limit_bytes: u64,
+    /// The OT half by its own word, in the journal.
+    pub ot: Option<OtReport>,
+}
+
+/// Frames of the journal that can't be had any more.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossStatus {
+    pub first: u64,
+    pub last: u64,
+    pub cause: String,
+    pub at_ms: u64,
+}
+
+/// What the OT half's last heartbeat said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtReport {
+    pub at_ms: u64,
+    pub version: String,
+    pub policy_digest: String,
+    pub broker_connected: bool,
+    pub broker_away_ms: u64,
+    pub nodes: u64,
+    pub received: u64,
+    pub forwarded: u64,
+    pub dropped: u64,
+    pub waiting: u64,
+    pub gaps: u64,
+    pub journal_bytes: u64,
+    pub journal_limit_bytes: u64,
+    pub certificate_days_left: Option<i64>,
+    /// By reason.
+    pub drops: Vec<DropStatus>,
+}
+
+impl Health {
+    /// Adds a reason to look.
+    pub fn add(&mut self, level: Level, reason: impl Into<String>) {
+        self.level = self.level.max(level);
+        self.reasons.push(reason.into());
+    }
+}
+
+impl Level {
+    /// As in the status file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Level::Ok => "ok",
+            Level::Warning => "warning",
+            Level::Critical => "critical",
+        }
+    }
+}

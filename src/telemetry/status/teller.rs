@@ -1,0 +1,273 @@
+//! When a half says how it is, and what both halves say alike.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::{
+    AccountStatus, BrokerStatus, CertificateStatus, FORMAT, Level, ReportError, Reporter,
+    ReporterSettings, Status,
+};
+use crate::broker::CertificateEnd;
+use crate::event;
+use crate::telemetry::Notifier;
+
+/// Days before the end of a certificate from which on somebody should look: what people need to
+/// get a new one in a plant.
+const EXPIRY_WARNING_DAYS: i64 = 30;
+const DAY_MS: u64 = 86_400_000;
+
+/// What a half says of itself, and how often.
+#[derive(Clone, Debug)]
+pub struct StatusSettings {
+    /// Files are written this often.
+    pub every: Duration,
+    /// The summary event comes this often.
+    pub summary_every: Duration,
+    pub textfile: Option<PathBuf>,
+    /// `host:port` of the half's broker.
+    pub broker_address: String,
+    /// Ends of the certificates that the half uses.
+    pub certificates: Vec<CertificateEnd>,
+}
+
+impl StatusSettings {
+    /// Refuses directories in which another user could put or exchange files. To be called
+    /// before the half is sealed.
+    ///
+    /// # Errors
+    /// Such a directory, or one that can't be looked at.
+    pub fn check(&self, state_dir: &Path) -> Result<(), ReportError> {
+        let (state_dir, textfile) = (state_dir.to_owned(), self.textfile.clone());
+        ReporterSettings { state_dir, textfile }.check()
+    }
+}
+
+/// Says how a half is, when that is due.
+#[derive(Debug)]
+pub struct Teller {
+    half: &'static str,
+    settings: StatusSettings,
+    reporter: Reporter,
+    started_ms: u64,
+    next: Duration,
+    next_summary: Duration,
+    /// That the account doesn't balance was told.
+    imbalance_told: bool,
+    connected: Option<bool>,
+    since_ms: u64,
+}
+
+impl Teller {
+    /// Starts the reporter. `at` is now, since any fixed start.
+    ///
+    /// # Errors
+    /// No thread can be had.
+    pub fn start(
+        half: &'static str,
+        settings: StatusSettings,
+        state_dir: PathBuf,
+        notifier: Notifier,
+        at: Duration,
+        wall_ms: u64,
+    ) -> Result<Teller, ReportError> {
+        let textfile = settings.textfile.clone();
+        let reporter = Reporter::start(ReporterSettings { state_dir, textfile }, notifier)?;
+        Ok(Teller {
+            half,
+            reporter,
+            started_ms: wall_ms,
+            next: at,
+            next_summary: at.saturating_add(settings.summary_every),
+            settings,
+            imbalance_told: false,
+            connected: None,
+            since_ms: wall_ms,
+        })
+    }
+
+    /// Whether a status is due at `at`.
+    pub fn is_due(&self, at: Duration) -> bool {
+        self.next <= at || self.next_summary <= at
+    }
+
+    /// A status with what both halves say alike.
+    pub fn status(&mut self, wall_ms: u64, connected: bool, sessions: u64) -> Status {
+        if self.connected.replace(connected).is_some_and(|before| before != connected) {
+            self.since_ms = wall_ms;
+        }
+        let every_ms = u64::try_from(self.settings.every.as_millis()).unwrap_or(u64::MAX);
+        let mut status = Status {
+            format: FORMAT,
+            half: self.half.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started_ms: self.started_ms,
+            written_ms: wall_ms,
+            every_ms,
+            broker: BrokerStatus {
+                address: self.settings.broker_address.clone(),
+                connected,
+                since_ms: Some(self.since_ms),
+                sessions,
+            },
+            certificate: first_end(&self.settings.certificates, wall_ms),
+            ..Status::default()
+        };
+        if let Some(CertificateStatus { file, days_left, .. }) = &status.certificate {
+            let words = match days_left {
+                ..0 => Some((Level::Critical, format!("certificate `{file}` has expired"))),
+                0..EXPIRY_WARNING_DAYS => {
+                    Some((Level::Warning, format!("certificate `{file}` ends in {days_left} days")))
+                }
+                _ => None,
+            };
+            if let Some((level, words)) = words {
+                status.health.add(level, words);
+            }
+        }
+        status
+    }
+
+    /// Hands the status over to those who write it, and tells a summary if that is due. `at` is
+    /// when [`Teller::is_due`] was asked.
+    pub fn tell(&mut self, at: Duration, status: Status) {
+        self.next = at.saturating_add(self.settings.every);
+        if self.next_summary <= at {
+            self.next_summary = at.saturating_add(self.settings.summary_every);
+            summarise(&status);
+        }
+        self.check(&status.account);
+        self.reporter.report(status);
+    }
+
+    /// Hands the last status over and tells a summary.
+    pub fn finish(&mut self, status: Status) {
+        summarise(&status);
+        self.check(&status.account);
+        self.reporter.report(status);
+    }
+
+    /// An account that doesn't balance is told once, and again if it did so in between.
+    fn check(&mut self, account: &AccountStatus) {
+        let AccountStatus { received, forwarded, dropped, waiting, .. } = *account;
+        match &account.imbalance {
+            Some(what) if !std::mem::replace(&mut self.imbalance_told, true) => {
+                event!(AccountImbalance, what, received, forwarded, dropped, waiting);
+            }
+            Some(_) => {}
+            None => self.imbalance_told = false,
+        }
+    }
+}
+
+fn summarise(status: &Status) {
+    let Status { account, nodes, ot, it, health, .. } = status;
+    let drops: Vec<String> = account
+        .reasons
+        .iter()
+        .map(|drops| format!("{}={}/{}", drops.reason, drops.messages, drops.metrics))
+        .collect();
+    let reasons = (!health.reasons.is_empty()).then(|| health.reasons.join("; "));
+    let per_s = |rate: f64| format!("{rate:.1}");
+    let gaps = ot.as_ref().map(|ot| ot.gaps).or(it.as_ref().map(|it| it.gaps)).unwrap_or(0);
+    let it = it.as_ref();
+    event!(
+        Summary,
+        health = health.level.name(),
+        reasons = reasons.as_deref(),
+        nodes_alive = nodes.alive,
+        nodes_known = nodes.known,
+        received = account.received,
+        forwarded = account.forwarded,
+        waiting = account.waiting,
+        dropped = drops.join(" "),
+        received_per_s = per_s(account.rates.received_per_s),
+        forwarded_per_s = per_s(account.rates.forwarded_per_s),
+        dropped_per_s = per_s(account.rates.dropped_per_s),
+        gaps,
+        frames_lost = it.map(|it| it.frames_lost),
+        backfilled = it.map(|it| it.backfilled),
+        unplaceable = it.map(|it| it.unplaceable),
+        healed = it.map(|it| it.healed),
+        rebirths_answered = it.map(|it| it.rebirths_answered),
+        commands_refused = it.map(|it| it.commands_refused),
+    );
+}
+
+/// The certificate that ends first.
+fn first_end(certificates: &[CertificateEnd], wall_ms: u64) -> Option<CertificateStatus> {
+    let first = certificates.iter().min_by_key(|certificate| certificate.not_after)?;
+    let end = first.not_after.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let not_after_ms = u64::try_from(end.as_millis()).unwrap_or(u64::MAX);
+    let days = |span: u64| i64::try_from(span / DAY_MS).unwrap_or(i64::MAX);
+    let days_left = match not_after_ms.checked_sub(wall_ms) {
+        Some(left) => days(left),
+        // The day on which it ended is the first that isn't left.
+        None => days(wall_ms.saturating_sub(not_after_ms)).saturating_neg().saturating_sub(1),
+    };
+    Some(CertificateStatus { file: first.file.display().to_string(), not_after_ms, days_left })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end(days: u64) -> CertificateEnd {
+        let span = Duration::from_millis(days.saturating_mul(DAY_MS));
+        let not_after = UNIX_EPOCH.checked_add(span).unwrap();
+        CertificateEnd { file: format!("{days}.pem").into(), not_after }
+    }
+
+    fn teller(directory: &Path, certificates: Vec<CertificateEnd>) -> Teller {
+        let settings = StatusSettings {
+            every: Duration::from_secs(2),
+            summary_every: Duration::from_secs(60),
+            textfile: None,
+            broker_address: "b:1".to_owned(),
+            certificates,
+        };
+        let (at, state_dir) = (Duration::from_secs(5), directory.to_owned());
+        Teller::start("ot", settings, state_dir, Notifier::none(), at, 1_000).unwrap()
+    }
+
+    #[test]
+    fn the_certificate_that_ends_first_is_told_and_judged() {
+        let directory = tempfile::tempdir().unwrap();
+        // An instant after the beginning of day 100.
+        let wall_ms = 100 * DAY_MS + 1;
+        for (days, left, level) in [
+            (131, 30, Level::Ok),
+            (130, 29, Level::Warning),
+            (101, 0, Level::Warning),
+            (100, -1, Level::Critical),
+            (98, -3, Level::Critical),
+        ] {
+            let mut teller = teller(directory.path(), vec![end(500), end(days), end(300)]);
+            let status = teller.status(wall_ms, true, 1);
+            let certificate = status.certificate.unwrap();
+            assert_eq!(certificate.file, format!("{days}.pem"));
+            assert_eq!((certificate.days_left, status.health.level), (left, level), "{days}");
+        }
+    }
+
+    #[test]
+    fn statuses_and_summaries_have_their_own_intervals() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut teller = teller(directory.path(), Vec::new());
+        let mut statuses = 0;
+        let mut summaries = 0;
+        for second in 5..=125 {
+            let at = Duration::from_secs(second);
+            if teller.is_due(at) {
+                statuses += 1;
+                summaries += u32::from(teller.next_summary <= at);
+                let status = teller.status(second * 1_000, second > 60, 1);
+                let since = if second > 60 { 61_000..=62_000 } else { 1_000..=1_000 };
+                assert!(since.contains(&status.broker.since_ms.unwrap()), "{status:?}");
+                teller.tell(at, status);
+            }
+        }
+        assert_eq!(summaries, 2);
+        assert_eq!(statuses, 61);
+    }
+}

@@ -1,0 +1,245 @@
+//! What the halves say of themselves: to the service manager, in the status file, in the textfile
+//! for Prometheus.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use sparkdiode::telemetry::Reason;
+use sparkdiode::telemetry::status::{Level, Status};
+
+use crate::broker::skipped;
+use crate::metrics::{int, untyped};
+use crate::peers::raw_edge::RawEdge;
+use crate::relay::Half;
+use crate::rig::{Rig, Variation};
+use crate::waiting::wait_until;
+
+const POLICY: &str = r#"
+[[rule]]
+name = "counters"
+action = "forward"
+group = "Plant"
+allow-metrics = ["Counter"]
+
+[[rule]]
+name = "no-secrets"
+action = "deny"
+group = "Plant"
+deny-metrics = ["Secret"]
+"#;
+
+/// What stands in for systemd.
+struct Manager {
+    said: Arc<Mutex<Vec<String>>>,
+}
+
+impl Manager {
+    /// Listens at `path`, and has the halves believe that they are watched.
+    fn of(rig: &mut Rig, watchdog: Duration) -> Manager {
+        let path = rig.relay.path("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&said);
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4_096];
+            // Ends with the test's process.
+            while let Ok(length) = socket.recv(&mut bytes) {
+                let words = String::from_utf8_lossy(&bytes[..length]).into_owned();
+                heard.lock().unwrap().push(words);
+            }
+        });
+        rig.relay.environment = vec![
+            ("NOTIFY_SOCKET", path.display().to_string()),
+            ("WATCHDOG_USEC", watchdog.as_micros().to_string()),
+        ];
+        Manager { said }
+    }
+
+    fn said(&self) -> Vec<String> {
+        self.said.lock().unwrap().clone()
+    }
+
+    fn count(&self, start: &str) -> usize {
+        self.said().iter().filter(|words| words.starts_with(start)).count()
+    }
+
+    /// Waits until it was told `count` times what starts like this.
+    #[track_caller]
+    fn wait_for(&self, start: &str, count: usize) {
+        wait_until(&format!("{count} times `{start}`"), || self.count(start) >= count);
+    }
+}
+
+/// The status file as it is now; `None` before the first one.
+fn status(rig: &Rig, half: Half) -> Option<Status> {
+    let name = match half {
+        Half::Ot => "ot-state/status.json",
+        Half::It => "it-state/status.json",
+    };
+    let text = fs::read(rig.relay.path(name)).ok()?;
+    Some(serde_json::from_slice(&text).unwrap())
+}
+
+/// Waits until the status of the half is as wanted.
+#[track_caller]
+fn wait_for_status(rig: &Rig, half: Half, what: &str, wanted: impl Fn(&Status) -> bool) -> Status {
+    let mut last = None;
+    wait_until(&format!("{half:?}: {what}"), || {
+        last = status(rig, half).filter(|status| wanted(status));
+        last.is_some()
+    });
+    last.unwrap()
+}
+
+#[test]
+fn the_service_manager_hears_of_readiness_reloads_life_and_the_end() {
+    for half in [Half::Ot, Half::It] {
+        let variation = Variation {
+            mirror: "[policies]\npaths = [\"policies\"]\n".to_owned(),
+            ..Variation::default()
+        };
+        let Some(mut rig) = Rig::prepare(POLICY, &variation) else { return };
+        // Fed four times within this.
+        let manager = Manager::of(&mut rig, Duration::from_millis(800));
+        rig.relay.start(half);
+        manager.wait_for("READY=1\n", 1);
+        manager.wait_for("STATUS=", 1);
+        manager.wait_for("WATCHDOG=1\n", 3);
+        assert_eq!(manager.said()[0], "READY=1\n", "ready before anything else: {half:?}");
+        rig.relay.signal(half, Signal::HUP);
+        manager.wait_for("RELOADING=1\nMONOTONIC_USEC=", 1);
+        manager.wait_for("READY=1\n", 2);
+        // A policy that is refused ends the reload as well.
+        rig.relay.write_policy("[[rule]]\nname = 1\n");
+        rig.relay.signal(half, Signal::HUP);
+        manager.wait_for("READY=1\n", 3);
+        assert!(rig.relay.terminate(half).success());
+        manager.wait_for("STOPPING=1\n", 1);
+        let said = manager.said();
+        let reloading = said.iter().position(|words| words.starts_with("RELOADING")).unwrap();
+        let after = &said[reloading..];
+        assert!(after.iter().any(|words| words == "READY=1\n"), "{said:?}");
+    }
+}
+
+#[test]
+fn a_manager_that_is_not_there_keeps_the_half_from_starting() {
+    let Some(mut rig) = Rig::prepare(POLICY, &Variation::default()) else { return };
+    rig.relay.environment = vec![("NOTIFY_SOCKET", "/nonexistent/notify".to_owned())];
+    rig.relay.start(Half::Ot);
+    assert_eq!(rig.relay.wait(Half::Ot).code(), Some(74));
+    rig.relay.wait_for_log(Half::Ot, &["cannot reach the service manager at NOTIFY_SOCKET"]);
+}
+
+#[test]
+fn status_and_textfile_tell_the_account_by_node_and_rule() {
+    let variation = Variation {
+        ot_extra: "[status]\nevery-s = 1\n[metrics]\ntextfile = \"ot-state/ot.prom\"\n".to_owned(),
+        mirror: "[status]\nevery-s = 1\n[metrics]\ntextfile = \"it-state/it.prom\"\n".to_owned(),
+        ..Variation::default()
+    };
+    let Some(mut rig) = Rig::prepare(POLICY, &variation) else { return };
+    rig.start_both();
+    let mut edge = RawEdge::connect(rig.ot_address(), "Plant", "E");
+    edge.nbirth(&[int("Counter", 1), int("Secret", 7)]).unwrap();
+    for value in 2..12 {
+        edge.ndata(&[untyped(int("Counter", value))]).unwrap();
+    }
+    for value in 0..5 {
+        edge.ndata(&[untyped(int("Secret", value))]).unwrap();
+    }
+    let mut other = RawEdge::connect(rig.ot_address(), "Plant", "F");
+    other.ndata(&[untyped(int("Counter", 1))]).unwrap();
+    rig.wait_for_value("Plant/E", "Counter", 11);
+
+    // 1 birth + 10 + 5 of E, 1 of F.
+    let ot = wait_for_status(&rig, Half::Ot, "17 received", |status| status.account.received == 17);
+    let account = &ot.account;
+    assert!(account.balances, "{account:?}");
+    assert_eq!((account.forwarded, account.dropped, account.waiting), (11, 6, 0));
+    let drops: Vec<_> = account
+        .drops
+        .iter()
+        .map(|drops| (drops.reason.as_str(), drops.rule.as_deref(), drops.messages, drops.metrics))
+        .collect();
+    assert_eq!(
+        drops[..2],
+        [("denied", Some("no-secrets"), 5, 6), ("data_before_birth", None, 1, 0)],
+        "{drops:?}"
+    );
+    let talker = &ot.nodes.talkers[0];
+    assert_eq!((talker.node.as_str(), talker.received, talker.forwarded), ("Plant/E", 16, 11));
+    assert_eq!((talker.dropped, talker.top_reason.as_deref()), (5, Some("denied")));
+    assert_eq!(ot.health.level, Level::Ok, "{:?}", ot.health);
+    assert_eq!((ot.relay.as_str(), ot.broker.connected), ("relay", true));
+
+    let it = wait_for_status(&rig, Half::It, "the OT half's word", |status| {
+        let ot = status.it.as_ref().and_then(|it| it.ot.as_ref());
+        ot.is_some_and(|ot| ot.received == 17) && status.account.received == 11
+    });
+    assert!(it.account.balances);
+    assert_eq!((it.account.forwarded, it.account.dropped), (11, 0));
+    assert_eq!(it.it.as_ref().unwrap().link, "alive");
+    assert_eq!((it.relay.as_str(), it.broker.sessions), ("relay", 1));
+    assert_eq!(it.it.unwrap().ot.unwrap().policy_digest, ot.policy.unwrap().digest);
+
+    for name in ["ot-state/status.json", "ot-state/ot.prom", "it-state/it.prom"] {
+        let mode = fs::metadata(rig.relay.path(name)).unwrap().mode() & 0o7777;
+        assert_eq!(mode & !0o640, 0, "{name}: {mode:o}");
+    }
+    let text = fs::read_to_string(rig.relay.path("ot-state/ot.prom")).unwrap();
+    let sample = |name: &str, labels: &str| {
+        let start = format!("{name}{{half=\"ot\",relay=\"relay\"{labels}}} ");
+        text.lines().find_map(|line| line.strip_prefix(&start)).map(str::to_owned)
+    };
+    assert_eq!(sample("sparkdiode_received_messages_total", "").as_deref(), Some("17"));
+    let of_rule = ",rule=\"no-secrets\",reason=\"denied\"";
+    let by_rule = sample("sparkdiode_rule_dropped_metrics_total", of_rule);
+    assert_eq!(by_rule.as_deref(), Some("6"));
+    let dropped: u64 = Reason::ALL
+        .iter()
+        .map(|reason| {
+            let labels = format!(",reason=\"{reason}\"");
+            sample("sparkdiode_dropped_messages_total", &labels).unwrap().parse::<u64>().unwrap()
+        })
+        .sum();
+    assert_eq!(dropped, 6);
+    promtool_takes(&rig.relay.path("ot-state/ot.prom"));
+    promtool_takes(&rig.relay.path("it-state/it.prom"));
+}
+
+#[test]
+fn a_half_refuses_a_metrics_directory_that_others_may_write() {
+    let variation = Variation {
+        ot_extra: "[metrics]\ntextfile = \"shared/ot.prom\"\n".to_owned(),
+        ..Variation::default()
+    };
+    let Some(mut rig) = Rig::prepare(POLICY, &variation) else { return };
+    let shared = rig.relay.path("shared");
+    fs::create_dir(&shared).unwrap();
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777)).unwrap();
+    rig.relay.start(Half::Ot);
+    assert_eq!(rig.relay.wait(Half::Ot).code(), Some(78));
+    rig.relay.wait_for_log(Half::Ot, &["/shared` may be written by others (mode 1777)"]);
+    assert!(!shared.join("ot.prom").exists());
+}
+
+/// Debian's `promtool` (package `prometheus`) finds nothing wrong with a textfile.
+fn promtool_takes(path: &Path) {
+    let file = fs::File::open(path).unwrap();
+    let output =
+        Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::from(file)).output();
+    let Ok(output) = output else {
+        skipped("no promtool; install `prometheus`");
+        return;
+    };
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+    assert_eq!(String::from_utf8_lossy(&said), "");
+}

@@ -9,7 +9,7 @@ use super::policy_source::PolicySource;
 use super::{Exit, Failure};
 use crate::config::{self, BrokerConfig, DataQos, ItConfig, MirrorConfig};
 use crate::it::mirror::{self, MirrorSettings, Qos};
-use crate::it::{self, FirstStart, ItError, PolicyLoader, Settings};
+use crate::it::{self, FirstStart, HealthSettings, ItError, PolicyLoader, Settings};
 use crate::policy::Policy;
 use crate::sandbox::{Role, Unowned};
 use crate::sparkplug::Caps;
@@ -70,6 +70,11 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         mirror: mirror_settings(config.mirror, config.backfill.enabled, &config.broker),
         policy,
         status,
+        health: config.health.map(|health| HealthSettings {
+            group: health.group,
+            edge_node: health.edge_node,
+            every: health.every,
+        }),
         notifier,
     };
     let opened = it::open(settings).map_err(|error| half::failed(exit(&error), &error))?;

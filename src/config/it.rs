@@ -11,7 +11,7 @@ use super::diagnostic::{Diagnostics, SourceFile};
 use super::journal::{self, RawJournalSource};
 use super::reader::{Environment, Reader, Section, code};
 use super::sandbox::{RawSandbox, SandboxConfig};
-use super::status::{RawMetrics, RawStatus, StatusConfig};
+use super::status::{HealthConfig, RawHealth, RawMetrics, RawStatus, StatusConfig};
 use super::syslog::RawSyslog;
 use super::{
     BrokerConfig, Policies, RawPolicies, RawState, SyslogConfig, read_policies, read_state,
@@ -60,6 +60,8 @@ pub struct ItConfig {
     pub mirror: MirrorConfig,
     pub backfill: BackfillConfig,
     pub status: StatusConfig,
+    /// The relay's own edge node on IT; `None`: there is none.
+    pub health: Option<HealthConfig>,
     pub sandbox: SandboxConfig,
 }
 
@@ -133,6 +135,7 @@ struct RawIt {
     mirror: Option<Spanned<RawMirror>>,
     backfill: Option<Spanned<RawBackfill>>,
     status: Option<Spanned<RawStatus>>,
+    health: Option<Spanned<RawHealth>>,
     metrics: Option<Spanned<RawMetrics>>,
     sandbox: Option<Spanned<RawSandbox>>,
 }
@@ -218,6 +221,7 @@ impl ItConfig {
             DEFAULT_BACKFILL_MESSAGES_PER_S,
         );
         let status = StatusConfig::read(reader, raw.status, raw.metrics);
+        let health = HealthConfig::read(reader, raw.health);
         let policies = policies?;
         let (_, sandbox) = Section::of("sandbox", raw.sandbox);
         let sandbox = SandboxConfig::read(reader, sandbox);
@@ -236,6 +240,7 @@ impl ItConfig {
                 messages_per_s: bounded(messages_per_s),
             },
             status,
+            health,
             sandbox,
         })
     }

@@ -38,7 +38,7 @@ pub use journal::{Durability, JournalConfig};
 pub use ot::{OtConfig, RelayConfig};
 pub use sandbox::SandboxConfig;
 pub use secret::{Secret, SecretFile};
-pub use status::StatusConfig;
+pub use status::{HealthConfig, StatusConfig};
 pub use syslog::{SyslogConfig, SyslogTo};
 
 /// `[policies]` of both files as it is written.

@@ -15,6 +15,61 @@ const DEFAULT_SUMMARY_EVERY_S: u64 = 60;
 /// How node_exporter's collector knows its files.
 const TEXTFILE_END: &str = ".prom";
 
+/// `[health] publish-every-s`: a host's trend has enough of it, and its historian not too much.
+const DEFAULT_HEALTH_EVERY_S: u64 = 10;
+/// `[health] group`: no plant has a group of this name.
+const DEFAULT_HEALTH_GROUP: &str = "sparkdiode";
+
+/// `[health]` of `it.toml`: the relay's own edge node on IT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthConfig {
+    pub group: String,
+    /// `None`: the relay's name.
+    pub edge_node: Option<String>,
+    /// Values that have changed are told this often. 1 s to 1 h.
+    pub every: Duration,
+}
+
+/// `[health]` as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawHealth {
+    enabled: Option<Spanned<bool>>,
+    group: Option<Spanned<String>>,
+    edge_node: Option<Spanned<String>>,
+    publish_every_s: Option<Spanned<i64>>,
+}
+
+impl HealthConfig {
+    /// `None`: it is switched off.
+    pub(super) fn read(
+        reader: &mut Reader,
+        raw: Option<Spanned<RawHealth>>,
+    ) -> Option<HealthConfig> {
+        let raw = raw.map(Spanned::into_inner).unwrap_or_default();
+        let group = reader.text("group", raw.group, level_fault);
+        let edge_node = reader.text("edge-node", raw.edge_node, level_fault);
+        let every_s = reader.number(
+            "publish-every-s",
+            raw.publish_every_s.as_ref(),
+            1..=3_600,
+            DEFAULT_HEALTH_EVERY_S,
+        );
+        raw.enabled.is_none_or(Spanned::into_inner).then(|| HealthConfig {
+            group: group.unwrap_or_else(|| DEFAULT_HEALTH_GROUP.to_owned()),
+            edge_node,
+            every: Duration::from_secs(every_s),
+        })
+    }
+}
+
+/// A group or an edge node is one topic level (Sparkplug 3.0 §4.1.2).
+fn level_fault(name: &str) -> Option<String> {
+    let fits = (1..=128).contains(&name.len())
+        && !name.chars().any(|letter| "+#/".contains(letter) || letter.is_control());
+    (!fits).then(|| "wanted 1 to 128 characters without `+`, `#`, `/`".to_owned())
+}
+
 /// What a half writes about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusConfig {

@@ -33,6 +33,7 @@ path = "it"
 paths = ["policies"]
 [status]
 [metrics]
+[health]
 [mirror]
 [backfill]
 "#;
@@ -180,6 +181,7 @@ fn every_table_refuses_an_unknown_key() {
         (IT, "[policies]", "`[policies]`", false),
         (IT, "[status]", "`[status]`", false),
         (IT, "[metrics]", "`[metrics]`", false),
+        (IT, "[health]", "`[health]`", false),
         (IT, "[mirror]", "`[mirror]`", false),
         (IT, "[backfill]", "`[backfill]`", false),
         (&*syslog, "[[syslog]]", "`[syslog]`", true),
@@ -407,6 +409,9 @@ fn the_shipped_samples_are_valid_and_their_commented_keys_are_the_defaults() {
                 config.status.textfile = None;
                 config.policy_paths.clear();
                 config.mirror.primary_host = None;
+                if let Some(health) = &mut config.health {
+                    health.edge_node = None;
+                }
                 format!("{config:#?}")
             }
         };

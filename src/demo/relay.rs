@@ -123,7 +123,7 @@ impl Workplace {
              [policies]\npaths = [\"policy.toml\"]\n\n\
              [journal]\npath = \"journal\"\n\n\
              [state]\npath = \"it\"\n\n\
-             [mirror]\nstale-after-s = 5\n\n{}",
+             [health]\nenabled = false\n\n[mirror]\nstale-after-s = 5\n\n{}",
             workplace.sandbox(IT_USER)
         );
         for (name, text) in [("policy.toml", POLICY), ("ot.toml", &ot_toml), ("it.toml", &it_toml)]

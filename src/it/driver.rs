@@ -240,7 +240,7 @@ impl Driver {
                 next_snapshot = now.at.saturating_add(SNAPSHOT_EVERY);
                 self.save_snapshot();
             }
-            self.vitals.tick(now, &self.mirror, self.sessions.queued_bytes());
+            self.vitals.tick(now, &mut self.mirror, self.sessions.queued_bytes());
             while let Some(notice) = self.mirror.poll_notice() {
                 notices::tell(&notice);
             }

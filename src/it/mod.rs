@@ -10,6 +10,7 @@
 
 mod connection;
 mod driver;
+mod health;
 pub mod mirror;
 mod notices;
 mod state;
@@ -22,10 +23,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driver::{Driver, DriverSettings};
+use health::Health;
 use mirror::{Mirror, MirrorSettings, NodeId, SessionEvent};
 use notices::BrokerWatch;
 use tokio::signal::unix::{SignalKind, signal};
 use vitals::Vitals;
+
+pub use health::HealthSettings;
 
 use crate::broker::{BrokerSettings, Trouble};
 use crate::event;
@@ -55,6 +59,8 @@ pub struct Settings {
     /// A copy of the policy to check frames against, and how to read it again on SIGHUP.
     pub policy: Option<(Policy, PolicyLoader)>,
     pub status: StatusSettings,
+    /// The relay's own edge node.
+    pub health: Option<HealthSettings>,
     pub notifier: Notifier,
 }
 
@@ -160,11 +166,12 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
         backfill_per_s: settings.backfill_per_s,
         policy_loader,
     };
-    let Settings { status, state_dir, notifier, .. } = settings;
+    let Settings { status, state_dir, notifier, health, .. } = settings;
     let own = notifier.clone();
     let make_vitals = |now: mirror::Now| {
         let teller = Teller::start("it", status, state_dir, own.clone(), now.at, now.wall_ms)?;
-        Ok(Vitals::new(teller, own))
+        let health = health.map(|health| Health::new(health, now.at));
+        Ok(Vitals::new(teller, own, health))
     };
     let driver =
         Driver::new(driver_settings, mirror, sessions, state, happened, watch, make_vitals)?;

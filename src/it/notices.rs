@@ -30,6 +30,7 @@ pub(super) fn tell(notice: &Notice) {
         Notice::NodeDead { node, why } => event!(NodeDead, node, why),
         Notice::SessionLost { node } => event!(SessionLost, node),
         Notice::FrameRefused { entity, reason } => event!(FrameRefused, entity, reason),
+        Notice::OwnNameUsed { node } => event!(NodeNameTaken, node),
         Notice::OverCapacity { what } => event!(CapacityReached, limit = what),
         Notice::JournalStart { relay, epoch, version, policy_digest } => {
             tracing::debug!(target: "it", relay = relay, epoch, version = version,
@@ -129,6 +130,7 @@ mod tests {
         triggered(&told(Notice::SessionLost { node: node() }), Event::SessionLost);
         let frame = Notice::FrameRefused { entity: node(), reason: "recheck" };
         triggered(&told(frame), Event::FrameRefused);
+        triggered(&told(Notice::OwnNameUsed { node: node() }), Event::NodeNameTaken);
         triggered(&told(Notice::OverCapacity { what: "x" }), Event::CapacityReached);
         triggered(&told(Notice::PrimaryHost { online: true }), Event::PrimaryHost);
     }

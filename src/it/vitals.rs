@@ -1,6 +1,7 @@
 //! What the IT half says of itself: its status, and signs of life for the service manager.
 
 use super::driver::MAX_QUEUED_BYTES;
+use super::health::Health;
 use super::mirror::{Mirror, Now};
 use crate::policy::Policy;
 use crate::telemetry::Notifier;
@@ -19,13 +20,14 @@ pub(super) struct Vitals {
     teller: Teller,
     tracker: Tracker,
     notifier: Notifier,
+    health: Option<Health>,
     /// The network thread asked for a sign of life, which is owed at the end of a turn.
     pulse: bool,
 }
 
 impl Vitals {
-    pub(super) fn new(teller: Teller, notifier: Notifier) -> Vitals {
-        Vitals { teller, tracker: Tracker::default(), notifier, pulse: false }
+    pub(super) fn new(teller: Teller, notifier: Notifier, health: Option<Health>) -> Vitals {
+        Vitals { teller, tracker: Tracker::default(), notifier, health, pulse: false }
     }
 
     /// The network thread asks for a sign of life.
@@ -45,12 +47,16 @@ impl Vitals {
         self.notifier.ready();
     }
 
-    /// Tells the status, if that is due.
-    pub(super) fn tick(&mut self, now: Now, mirror: &Mirror, queued_bytes: usize) {
-        if self.teller.is_due(now.at) {
-            let status = self.status(now, mirror, queued_bytes);
-            self.teller.tell(now.at, status);
+    /// Tells the status, if that is due, on the relay's own edge node as well.
+    pub(super) fn tick(&mut self, now: Now, mirror: &mut Mirror, queued_bytes: usize) {
+        if !self.teller.is_due(now.at) {
+            return;
         }
+        let status = self.status(now, mirror, queued_bytes);
+        if let Some(health) = self.health.as_mut().filter(|health| health.is_due(now)) {
+            health.tick(now, mirror, &status);
+        }
+        self.teller.tell(now.at, status);
     }
 
     /// Tells the last status, and a summary.

@@ -77,6 +77,8 @@ reasons! {
     OverCapacity = "over_capacity",
     /// The IT half's own copy of the policy doesn't allow it.
     Recheck = "recheck",
+    /// An edge node of the plant with the name of the relay's own edge node on IT.
+    NameTaken = "name_taken",
     /// A frame of the journal that the IT half refuses to trust.
     BadFrame = "bad_frame",
 }

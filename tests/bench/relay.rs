@@ -65,7 +65,7 @@ impl Relay {
             "{}\
              [journal]\npath = \"{dir}/journal\"\n\
              [state]\npath = \"{dir}/it-state\"\n\
-             [mirror]\ndata-qos = {data_qos}\nmax-nodes = {max_nodes}\n{}",
+             [health]\nenabled = false\n[mirror]\ndata-qos = {data_qos}\nmax-nodes = {max_nodes}\n{}",
             link(to),
             sandbox(IT_USER)
         );

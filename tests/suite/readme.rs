@@ -110,6 +110,7 @@ fn every_key_of_the_samples_is_in_the_reference_with_its_default() {
                 "server-name",
                 "client-id",
                 "textfile",
+                "edge-node",
             ];
             if commented && !is_example.contains(&key) {
                 let value = value.trim_matches('"');

@@ -92,8 +92,9 @@ impl Relay {
             it,
             "[journal]\npath = \"{dir}/journal\"\n{}\n\
              [state]\npath = \"{dir}/it-state\"\n\
-             [mirror]\n{}\n{}",
+             {}[mirror]\n{}\n{}",
             settings.journal_source,
+            if settings.mirror.contains("[health]") { "" } else { "[health]\nenabled = false\n" },
             settings.mirror,
             sandbox(Half::It)
         )

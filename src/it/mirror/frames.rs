@@ -108,7 +108,7 @@ impl Mirror {
         self.head = None;
         let by = self.doubt_ends(now);
         for node in &mut self.nodes {
-            if node.alive {
+            if node.alive && !node.own {
                 node.confirm_by = Some(by);
             }
         }
@@ -184,7 +184,10 @@ impl Mirror {
             }
             return Ok(());
         }
-        let id = self.find(group, edge_node).ok_or(Reason::DataBeforeBirth)?;
+        let Some(id) = self.find(group, edge_node) else {
+            let own = self.is_own_name(group, edge_node);
+            return Err(if own { Reason::NameTaken } else { Reason::DataBeforeBirth });
+        };
         origin.node = Some(id.into());
         if !self.node(id).is_some_and(|node| node.alive) {
             return Err(Reason::DataBeforeBirth);
@@ -225,8 +228,14 @@ impl Mirror {
         if let Some(id) = self.find(group, edge_node) {
             return Ok(id);
         }
+        if self.is_own_name(group, edge_node) {
+            self.notice(Notice::OwnNameUsed { node: self.key.clone() });
+            return Err(Reason::NameTaken);
+        }
         let key = self.key.clone();
-        let id = if self.nodes.len() < self.settings.max_nodes {
+        let id = if self.nodes.len()
+            < self.settings.max_nodes.saturating_add(self.own.is_some().into())
+        {
             u32::try_from(self.nodes.len()).map(NodeId).map_err(|_| Reason::OverCapacity)?
         } else if let Some(id) = self.give_way() {
             id
@@ -536,7 +545,7 @@ impl Mirror {
 
     /// Applies a changed copy of the policy to what is mirrored already.
     pub(super) fn recheck(&mut self, now: Now, id: NodeId) {
-        let Some(node) = self.node_mut(id) else { return };
+        let Some(node) = self.node_mut(id).filter(|node| !node.own) else { return };
         let mut layout = std::mem::take(&mut node.layout);
         let mut devices = std::mem::take(&mut node.devices);
         let mut changed = self.apply_policy(id, None, &mut layout);

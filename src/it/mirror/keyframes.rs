@@ -16,7 +16,7 @@ impl Mirror {
         let Some(seen) = self.head.take() else { return };
         for id in self.node_ids() {
             let Some(node) = self.node_mut(id) else { continue };
-            if node.alive && !seen.contains(&id) {
+            if node.alive && !node.own && !seen.contains(&id) {
                 node.alive = false;
                 self.tally.healed = self.tally.healed.saturating_add(1);
                 self.reconcile(now, id, "the OT half no longer knows it");

@@ -78,6 +78,12 @@ impl Layout {
         true
     }
 
+    /// The metric of this name.
+    pub(super) fn metric(&self, name: &str) -> Option<&Metric> {
+        let at = self.index.get(name)?;
+        self.slots.get(*at).map(|slot| &slot.metric)
+    }
+
     /// Number of metrics.
     pub(super) fn len(&self) -> usize {
         self.slots.len()

@@ -11,6 +11,7 @@ mod keyframes;
 mod layout;
 mod node;
 mod outgoing;
+mod own;
 mod sessions;
 mod shown;
 mod snapshot;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use node::Node;
 pub use outgoing::{NodeId, Now, Outgoing, Qos, SessionEvent, SessionSpec};
+pub use own::NameTaken;
 pub use snapshot::MirrorSnapshot;
 
 use crate::journal::{Heartbeat, Start};
@@ -118,6 +120,8 @@ pub enum Notice {
     SessionLost { node: String },
     /// A frame, or metrics of it, isn't what an honest OT half under our copy of the policy writes.
     FrameRefused { entity: String, reason: &'static str },
+    /// A node of the plant has the name of the relay's own edge node, and isn't mirrored.
+    OwnNameUsed { node: String },
     /// A bound of the configuration was reached.
     OverCapacity { what: &'static str },
     /// A segment began: who writes it, by which policy.
@@ -177,6 +181,8 @@ pub struct Mirror {
     /// The last heartbeat, and when it was appended.
     heartbeat: Option<(u64, Heartbeat)>,
     last_loss: Option<LossStatus>,
+    /// The relay's own edge node. It isn't in `by_key`: no frame of the journal is its.
+    own: Option<NodeId>,
 }
 
 /// STATE of the primary host (Sparkplug 3.0 §5.4): the newest that was accepted.
@@ -217,6 +223,7 @@ impl Mirror {
             writer: None,
             heartbeat: None,
             last_loss: None,
+            own: None,
         }
     }
 

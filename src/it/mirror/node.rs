@@ -25,6 +25,8 @@ pub(super) struct Node {
     pub(super) group: String,
     pub(super) edge_node: String,
     pub(super) topics: Topics,
+    /// The relay's own edge node, of which the journal knows nothing.
+    pub(super) own: bool,
     /// The plant's node is alive: its birth is known and no death came since.
     pub(super) alive: bool,
     /// Declared dead by `on-gap = "death"` until its next real birth.
@@ -148,6 +150,7 @@ impl Node {
                 command: format!("spBv1.0/{group}/NCMD/{edge_node}"),
                 device_commands: format!("spBv1.0/{group}/DCMD/{edge_node}/+"),
             },
+            own: false,
             alive: false,
             held: false,
             uncertain: false,

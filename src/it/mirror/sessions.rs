@@ -89,13 +89,14 @@ impl Mirror {
 
     /// Brings the session of a node where it should be.
     pub(super) fn reconcile(&mut self, now: Now, id: NodeId, why: &'static str) {
-        let wanted = self.link == Link::Alive && !self.stopping;
+        let linked = self.link == Link::Alive;
+        let stopping = self.stopping;
         let host_topic = self.host_topic();
         let online = self.host.online;
         let Some(node) = self.node_mut(id) else { return };
         // What an earlier connection was told of the host may be out of date.
         let gate = host_topic.is_some() && !(online && node.host_seen);
-        let wanted = wanted && node.alive && !node.held;
+        let wanted = (linked || node.own) && !stopping && node.alive && !node.held;
         match node.session {
             Session::Closed { not_before } if wanted && now.at >= not_before => {
                 node.bd_seq = node.bd_seq_next;
@@ -170,8 +171,9 @@ impl Mirror {
             devices: node.devices.len(),
             bd_seq: node.bd_seq,
         });
-        if !self.settings.backfill
-            && let Some(node) = self.node_mut(id)
+        let backfill = self.settings.backfill;
+        if let Some(node) = self.node_mut(id)
+            && (node.own || !backfill)
         {
             node.ranges.clear();
         }

@@ -12,11 +12,13 @@ use crate::telemetry::status::{LINK_ALIVE, LossStatus, TrackedNode};
 impl Mirror {
     /// The edge nodes, for the account.
     pub fn nodes(&self) -> impl Iterator<Item = TrackedNode<'_>> {
-        self.node_ids().zip(&self.nodes).map(|(id, node): (NodeId, &Node)| TrackedNode {
-            slot: id.into(),
-            entity: Entity::node(&node.group, &node.edge_node),
-            alive: node.session == Session::Born,
-        })
+        self.node_ids().zip(&self.nodes).filter(|(_, node)| !node.own).map(
+            |(id, node): (NodeId, &Node)| TrackedNode {
+                slot: id.into(),
+                entity: Entity::node(&node.group, &node.edge_node),
+                alive: node.session == Session::Born,
+            },
+        )
     }
 
     /// Sessions that the broker has accepted.

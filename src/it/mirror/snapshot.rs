@@ -91,7 +91,12 @@ impl Mirror {
     /// The state to store. What isn't confirmed by the IT broker is recorded as missed, so a
     /// restart publishes it again.
     pub fn snapshot(&self) -> MirrorSnapshot {
-        let nodes = self.nodes.iter().map(|node| self.node_snapshot(node)).collect();
+        let nodes = self
+            .nodes
+            .iter()
+            .filter(|node| !node.own)
+            .map(|node| self.node_snapshot(node))
+            .collect();
         let keyframe_every_ms = self.keyframe_every.as_millis().try_into().unwrap_or(u64::MAX);
         MirrorSnapshot { epoch: self.epoch, position: self.position, nodes, keyframe_every_ms }
     }

@@ -52,6 +52,7 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
         | Reason::StaleDeath
         | Reason::Duplicate
         | Reason::Recheck
+        | Reason::NameTaken
         | Reason::BadFrame => {}
     }
 }

@@ -367,6 +367,16 @@ events! {
         waiting: "of these, waiting",
     } "Report it: this is a mistake of ours. What crosses isn't affected.";
 
+    /// The relay's own edge node can't be shown: an edge node of the plant has its name.
+    HealthNameTaken = "HEALTH_NAME_TAKEN" (Error, It, Never) "the relay's own edge node is not shown: its name is taken" {
+        node: "group/edge_node",
+    } "Give the relay's own edge node another name in `[health]` of it.toml.";
+
+    /// An edge node of the plant isn't mirrored: it has the name of the relay's own edge node.
+    NodeNameTaken = "NODE_NAME_TAKEN" (Error, It, PerSource("node")) "an edge node is not mirrored: its name is the relay's own" {
+        node: "group/edge_node",
+    } "Give the relay's own edge node another name in `[health]` of it.toml.";
+
     /// Status file or textfile can't be written. Messages aren't affected.
     StatusUnwritten = "STATUS_UNWRITTEN" (Warning, Both, PerKind) "status not written; trying again" {
         error: "file and why",

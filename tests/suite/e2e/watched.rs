@@ -10,12 +10,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::Signal;
+use sparkdiode::sparkplug::{Property, Value};
 use sparkdiode::telemetry::Reason;
 use sparkdiode::telemetry::status::{Level, Status};
 
 use crate::broker::skipped;
-use crate::metrics::{int, untyped};
+use crate::checker::Excuse;
+use crate::client::Client;
+use crate::metrics::{command, int, untyped};
 use crate::peers::raw_edge::RawEdge;
+use crate::peers::srad_host::SradHost;
 use crate::relay::Half;
 use crate::rig::{Rig, Variation};
 use crate::waiting::wait_until;
@@ -228,6 +232,84 @@ fn a_half_refuses_a_metrics_directory_that_others_may_write() {
     assert_eq!(rig.relay.wait(Half::Ot).code(), Some(78));
     rig.relay.wait_for_log(Half::Ot, &["/shared` may be written by others (mode 1777)"]);
     assert!(!shared.join("ot.prom").exists());
+}
+
+#[test]
+fn the_relay_is_an_edge_node_of_its_own_for_a_strict_host() {
+    let variation = Variation {
+        mirror: "stale-after-s = 3\n[status]\nevery-s = 1\n[health]\npublish-every-s = 1\n".into(),
+        ..Variation::default()
+    };
+    let Some(mut rig) = Rig::prepare(POLICY, &variation) else { return };
+    rig.start_both();
+    let host = SradHost::start(rig.it_address(), "enterprise");
+    let (own, birth) = ("sparkdiode/relay", "spBv1.0/sparkdiode/NBIRTH/relay");
+    rig.wait_for(birth, 1);
+    let mut edge = RawEdge::connect(rig.ot_address(), "Plant", "E");
+    edge.nbirth(&[int("Counter", 1), int("Secret", 7)]).unwrap();
+    edge.ndata(&[untyped(int("Secret", 8))]).unwrap();
+    host.wait_for(own, "OT/Received", 2);
+    host.wait_for(own, "OT/Dropped/denied", 1);
+    host.wait_for(own, "IT/Received", 1);
+    host.wait_for(own, "IT/Edge Nodes Alive", 1);
+
+    let payload = rig.it.payloads(birth).remove(0);
+    let of = |name: &str| {
+        let found = payload.metrics.iter().find(|metric| metric.name.as_deref() == Some(name));
+        found.unwrap_or_else(|| panic!("no metric {name}"))
+    };
+    for reason in Reason::ALL {
+        assert!(of(&format!("OT/Dropped/{reason}")).datatype.is_some());
+    }
+    let properties = of("OT/Journal Size").properties.as_ref().unwrap();
+    assert_eq!(properties.keys, ["engUnit", "description"]);
+    assert_eq!(properties.values[0].value, Some(Property::String("B".into())));
+    assert_eq!(of("Policy/IT Digest").is_null, Some(true), "there is no copy");
+
+    // A rebirth is answered, anything else refused.
+    let births = rig.it.count(birth);
+    host.ask_rebirth("sparkdiode", "relay");
+    rig.wait_for(birth, births + 1);
+    host.wait_for(own, "OT/Received", 2);
+    let mut attacker = Client::plain(rig.it_address(), "attacker");
+    let write = command("Health/Level", Value::Int(0));
+    attacker.publish("spBv1.0/sparkdiode/NCMD/relay", write, 1, false).unwrap();
+    rig.relay.wait_for_log(Half::It, &["refused", "spBv1.0/sparkdiode/NCMD/relay", "Health/Level"]);
+    host.wait_for(own, "IT/Commands Refused", 1);
+
+    // The plant is silent: its nodes die, the relay says so and lives.
+    rig.relay.kill(Half::Ot);
+    rig.wait_for("spBv1.0/Plant/NDEATH/E", 1);
+    host.wait_for(own, "Health/Level", 2);
+    host.wait_for(own, "IT/Edge Nodes Alive", 0);
+    assert_eq!(rig.it.count("spBv1.0/sparkdiode/NDEATH/relay"), 0);
+    assert!(rig.relay.terminate(Half::It).success());
+    rig.wait_for("spBv1.0/sparkdiode/NDEATH/relay", 1);
+    assert_eq!(host.unknown(), Vec::<String>::new());
+    rig.judge(Excuse::default());
+}
+
+#[test]
+fn a_node_of_the_plant_cannot_pass_for_the_relay() {
+    let variation = Variation {
+        mirror: "[status]\nevery-s = 1\n[health]\nedge-node = \"own\"\npublish-every-s = 1\n"
+            .into(),
+        ..Variation::default()
+    };
+    let policy = "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"*\"\n";
+    let Some(mut rig) = Rig::prepare(policy, &variation) else { return };
+    rig.relay.start(Half::It);
+    rig.wait_for("spBv1.0/sparkdiode/NBIRTH/own", 1);
+    rig.start_ot();
+    let mut edge = RawEdge::connect(rig.ot_address(), "sparkdiode", "own");
+    edge.nbirth(&[int("Health/Level", 0)]).unwrap();
+    edge.ndata(&[untyped(int("Health/Level", 1))]).unwrap();
+    rig.relay.wait_for_log(Half::It, &["its name is the relay's own", "sparkdiode/own"]);
+    let it = wait_for_status(&rig, Half::It, "both refused", |it| it.account.dropped == 2);
+    assert_eq!(it.account.reasons[0].reason, "name_taken");
+    assert!(it.account.balances);
+    assert_eq!(rig.it.count("spBv1.0/sparkdiode/NBIRTH/own"), 1);
+    rig.judge(Excuse::default());
 }
 
 /// Debian's `promtool` (package `prometheus`) finds nothing wrong with a textfile.

@@ -53,6 +53,7 @@ mod glob;
 mod language;
 mod limiter;
 mod limits;
+mod lint;
 mod moment;
 #[cfg(test)]
 mod naive;
@@ -63,7 +64,9 @@ mod rule;
 mod rule_reader;
 mod schedule;
 mod scope;
+pub mod shape;
 mod subscribe;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -81,7 +84,7 @@ pub use consider::{Considered, Relation};
 pub use limiter::{Limiter, NodeBuckets};
 pub use limits::Limits;
 pub use moment::parse_moment;
-pub use plan::{EntityPlan, Verdict};
+pub use plan::{EntityPlan, Judged, Verdict};
 pub use rename::{Collision, Renames, fold, is_reserved};
 pub use rule::{Action, Bucket, Mode, OnExcess, Prefixes, Priority, Rate, Rule, RuleId};
 pub use schedule::Schedule;
@@ -96,9 +99,14 @@ pub struct Policy {
     renames_metrics: bool,
     digest: String,
     index: scope::RuleIndex,
+    families: plan::Families,
+    /// The rules that stand for themselves or for their families.
+    standing: scope::RuleIndex,
     /// For which moments, in milliseconds since the epoch, the schedules are as they are now.
     settled: Option<Range<u64>>,
     signed: Option<Signed>,
+    /// Makes pseudonyms; the IT half has none.
+    pseudonym_key: Option<shape::PseudonymKey>,
 }
 
 /// The digest that [`Policy::digest`] of these files would be, without reading their language.
@@ -129,8 +137,12 @@ impl Policy {
         if problems.has_errors() {
             return Err(problems);
         }
-        let language::Content { rules, cases, limits, renames } = content;
-        let index = scope::RuleIndex::new(&rules);
+        let language::Content { mut rules, cases, limits, renames } = content;
+        table::choose_grams(&mut rules);
+        let index = scope::RuleIndex::new((0..).zip(&rules));
+        let families = plan::Families::new(&rules);
+        let standing = (0..).zip(&rules).filter(|(number, _)| families.stands(*number));
+        let standing = scope::RuleIndex::new(standing);
         let renames_metrics = rules.iter().any(|rule| rule.prefixes.is_some());
         let digest = digest::digest(&sources);
         Ok((
@@ -142,7 +154,10 @@ impl Policy {
                 renames_metrics,
                 digest,
                 index,
+                families,
+                standing,
                 settled: None,
+                pseudonym_key: None,
                 signed: None,
             },
             problems,
@@ -158,6 +173,24 @@ impl Policy {
     /// Version and signers, where signatures are required.
     pub fn signed(&self) -> Option<&Signed> {
         self.signed.as_ref()
+    }
+
+    /// Hands it the key for pseudonyms.
+    pub fn set_pseudonym_key(&mut self, key: shape::PseudonymKey) {
+        self.pseudonym_key = Some(key);
+    }
+
+    /// The first rule that asks for pseudonyms, which can't be made without a key.
+    pub fn needs_pseudonym_key(&self) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.shapes.uses_pseudonyms())
+    }
+
+    /// How texts become pseudonyms: without a key they can only be known by their form.
+    pub fn pseudonyms(&self) -> shape::Pseudonyms<'_> {
+        match &self.pseudonym_key {
+            Some(key) => shape::Pseudonyms::Make(key),
+            None => shape::Pseudonyms::Check,
+        }
     }
 
     /// SHA-256 over names and contents of the files, 64 hexadecimal digits. The directories in
@@ -218,6 +251,12 @@ impl Policy {
         self.settled.as_ref().is_some_and(|settled| settled.contains(&now_ms))
     }
 
+    /// What is odd about the rules together, at `now_ms` in milliseconds since the epoch: rules
+    /// that never decide, limits that are never reached. `sources` are what it was read from.
+    pub fn lint(&self, sources: &[SourceFile], now_ms: u64) -> Diagnostics {
+        lint::lint(self, sources, now_ms)
+    }
+
     /// The rule with this number.
     pub fn rule(&self, id: RuleId) -> Option<&Rule> {
         self.rules.get(id.index())
@@ -258,7 +297,7 @@ impl Policy {
 
     /// Chooses the rules that select `entity`.
     pub fn plan(&self, entity: Entity<'_>) -> EntityPlan<'_> {
-        let candidates = self.index.candidates(&self.rules, entity.group, entity.edge_node);
-        EntityPlan::new(candidates, entity)
+        let candidates = self.standing.candidates(&self.rules, entity.group, entity.edge_node);
+        EntityPlan::new(&self.rules, &self.families, candidates, entity)
     }
 }

@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use sparkdiode::sparkplug::Value;
 use sparkdiode::telemetry::Event;
 
+use super::commands::contains;
 use super::tls::{Authority, settings};
 use crate::broker::{Broker, skipped};
 use crate::client::Client;
@@ -16,6 +17,7 @@ use crate::metrics::{command, int, untyped};
 use crate::peers::raw_edge::RawEdge;
 use crate::relay::{Half, Link, Relay, is_root};
 use crate::rig::{EVERYTHING, Rig, Variation};
+use crate::waiting::wait_until;
 
 /// What comes after `EVENT ` in a line.
 fn said(line: &str, event: Event) -> &str {
@@ -377,4 +379,23 @@ fn a_password_that_cannot_be_read_any_more_is_told() {
     broker.kill();
     let line = relay.wait_for_event(Half::Ot, Event::SecretUnreadable, &["password"]);
     assert!(!line.contains("right"), "{line}");
+}
+
+#[test]
+fn a_plant_that_has_the_name_of_the_relays_own_node_is_told() {
+    let variation =
+        Variation { mirror: "[health]\npublish-every-s = 1\n".into(), ..Variation::default() };
+    let policy = "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"*\"\n";
+    let Some(mut rig) = Rig::prepare(policy, &variation) else { return };
+    rig.start_ot();
+    // The relay is called `relay`, and without a key its own node is called after it.
+    let mut edge = RawEdge::connect(rig.ot_address(), "sparkdiode", "relay");
+    edge.nbirth(&[int("count", 1)]).unwrap();
+    wait_until("the birth is in the journal", || {
+        let journal = rig.relay.journal();
+        journal.iter().any(|(_, bytes)| contains(bytes, b"spBv1.0/sparkdiode/NBIRTH/relay"))
+    });
+    rig.relay.start(Half::It);
+    let line = rig.relay.wait_for_event(Half::It, Event::HealthNameTaken, &[]);
+    assert!(line.contains("node=sparkdiode/relay"), "{line}");
 }

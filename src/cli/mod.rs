@@ -17,6 +17,7 @@ mod policy_source;
 mod reference;
 pub mod report;
 mod sandbox;
+mod status;
 mod syslog;
 mod units;
 
@@ -46,6 +47,7 @@ enum Command {
     Ot(ot::OtArgs),
     It(it::ItArgs),
     Check(check::CheckArgs),
+    Status(status::StatusArgs),
     Policy(policy::PolicyArgs),
     Events(events::EventsArgs),
     Capture(capture::CaptureArgs),
@@ -70,6 +72,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Ot(arguments) => ot::run(&arguments),
         Command::It(arguments) => it::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
         Command::Policy(arguments) => policy::run(&arguments),
         Command::Events(arguments) => events::run(&arguments),
         Command::Capture(arguments) => capture::run(&arguments),

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// It did what was asked.
     Ok = 0,
-    /// A check of the demo, or a case of a policy, failed.
+    /// A check of the demo or a case of a policy failed, or two policies differ.
     Failed = 1,
     /// A usage error: an unknown subcommand or option, a missing argument (`EX_USAGE`).
     Usage = 64,

@@ -34,6 +34,7 @@ macro_rules! pages {
 pages! {
     events = "events",
     hardening = "hardening",
+    policies = "policies",
     signing = "signing",
     syslog = "syslog",
     threat_model = "threat-model",

@@ -76,6 +76,81 @@ fn the_policy_examples_are_policies() {
     }
 }
 
+/// Writes the files that the examples name in their first line, and runs the commands of every
+/// block that needs nothing but policies and a recording; `…` stands for any lines, or for the
+/// rest of one. The number of commands.
+fn run_examples(text: &str, lab: &Path) -> usize {
+    let mut commands = 0;
+    let fenced = text.split("\n```").skip(1).step_by(2);
+    for block in fenced {
+        let Some((language, content)) = block.split_once('\n') else { continue };
+        let content = format!("{content}\n");
+        if language == "toml" {
+            let first = content.lines().next().unwrap_or_default();
+            if let Some(name) = first.strip_prefix("# ").filter(|name| name.ends_with(".toml")) {
+                let path = lab.join(name);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, &content).unwrap();
+            }
+        }
+        let offline = ["sparkdiode policy test", "sparkdiode policy explain", "sparkdiode check"];
+        let offline = offline.iter().chain(&["sparkdiode policy diff", "sed "]);
+        let named =
+            |line: &str| offline.clone().any(|start| line.starts_with(&format!("$ {start}")));
+        let mut lines = content.lines().filter(|line| line.starts_with("$ "));
+        if language != "console" || !lines.all(|line| named(line) && !line.contains("ot.toml")) {
+            continue;
+        }
+        for ran in crate::console::run(&content, lab) {
+            assert!(
+                fits(&ran.expected, &ran.printed),
+                "$ {}\nprinted:\n{}\nand not:\n{}",
+                ran.command,
+                ran.printed,
+                ran.expected
+            );
+            commands += 1;
+        }
+    }
+    commands
+}
+
+fn fits(expected: &str, printed: &str) -> bool {
+    let mut rest = printed;
+    let mut parts = expected.split('…').peekable();
+    let first = parts.next().unwrap_or_default();
+    let Some(after) = rest.strip_prefix(first) else { return false };
+    rest = after;
+    while let Some(part) = parts.next() {
+        // The last part has to be the end; `…` at the end takes all.
+        let found = match parts.peek() {
+            None if part.trim().is_empty() => Some(rest.len()),
+            None => rest.strip_suffix(part).map(|_| rest.len()),
+            Some(_) => rest.find(part).map(|at| at + part.len()),
+        };
+        let Some(end) = found else { return false };
+        rest = &rest[end..];
+    }
+    rest.is_empty()
+}
+
+#[test]
+fn the_examples_of_policy_tools_print_what_the_readme_says() {
+    let lab = tempfile::tempdir().unwrap();
+    let readme = readme();
+    let chapter = part(&readme, "## Policies", "## Configuration");
+    assert!(run_examples(chapter, lab.path()) >= 4);
+}
+
+#[test]
+fn the_examples_of_the_policy_manual_print_what_it_says() {
+    let lab = tempfile::tempdir().unwrap();
+    let recording = Path::new(ROOT).join("tests/data/console/plant.capture");
+    fs::copy(recording, lab.path().join("plant.capture")).unwrap();
+    let text = fs::read_to_string(Path::new(ROOT).join("src/manual/policies.md")).unwrap();
+    assert!(run_examples(&text, lab.path()) >= 8);
+}
+
 #[test]
 fn every_key_of_the_samples_is_in_the_reference_with_its_default() {
     let readme = readme();

@@ -188,20 +188,22 @@ fn output_metric(
     let mut text = String::new();
     line(&mut text, &paint.strong(escape(topic)));
     // Datatypes for which everything is the same are told together.
-    let mut groups: Vec<(Vec<DataType>, &Found)> = Vec::new();
+    let mut groups: Vec<Vec<&Found>> = Vec::new();
     for found in found {
-        let same = |known: &&mut (Vec<DataType>, &Found)| {
-            known.1.considered == found.considered
-                && known.1.check.got_in_words(policy) == found.check.got_in_words(policy)
+        let same = |known: &&mut Vec<&Found>| {
+            let first = known.first().map(|first| first.check.got_in_words(policy));
+            first == Some(found.check.got_in_words(policy))
         };
         match groups.iter_mut().find(same) {
-            Some((datatypes, _)) => datatypes.push(found.datatype),
-            None => groups.push((vec![found.datatype], found)),
+            Some(group) => group.push(found),
+            None => groups.push(vec![found]),
         }
     }
-    groups.sort_by_key(|(datatypes, _)| datatypes.len());
+    groups.sort_by_key(Vec::len);
     let several = groups.len() > 1;
-    for (place, (datatypes, found)) in groups.iter().enumerate() {
+    for (place, group) in groups.iter().enumerate() {
+        let Some(found) = group.first() else { continue };
+        let datatypes: Vec<DataType> = group.iter().map(|found| found.datatype).collect();
         let named = match (datatypes.as_slice(), several, place.saturating_add(1) == groups.len()) {
             ([only], _, _) => only.name().to_owned(),
             (_, false, _) => "of any datatype".to_owned(),
@@ -219,7 +221,7 @@ fn output_metric(
             .map(|sent| format!(" = {}", value::show(Some(found.datatype), sent, MAX_VALUE_CHARS)));
         let metric = paint.strong(escape(metric));
         line(&mut text, &format!("  {metric}  {named}{}", sent.unwrap_or_default()));
-        found.describe(&mut text, policy, entity, all, paint);
+        found.describe(&mut text, policy, entity, (group, all), paint);
     }
     report::output(&text)
 }
@@ -230,7 +232,7 @@ impl Found {
         text: &mut String,
         policy: &Policy,
         entity: Entity<'_>,
-        all: bool,
+        (group, all): (&[&Found], bool),
         paint: Paint,
     ) {
         line(text, &format!("    {}", verdict(policy, &self.check, self.sent.is_some(), paint)));
@@ -249,8 +251,21 @@ impl Found {
             let Some(rule) = policy.rule(considered.rule) else { continue };
             let decides = decided == Some(considered.rule);
             let mark = if decides { "→" } else { " " };
-            let says = says(considered.relation);
-            let painted = match considered.relation {
+            let relation = considered.relation;
+            // Of a rule that says the same of all these datatypes, no more is said.
+            let others = group.iter().flat_map(|found| &found.considered);
+            let others = others.filter(|other| other.rule == considered.rule);
+            let strongest = others
+                .clone()
+                .map(|other| other.relation)
+                .max_by_key(|relation| matches!(relation, Relation::Forwards | Relation::Denies));
+            let mixed = others.clone().any(|other| other.relation != relation);
+            let relation = strongest.unwrap_or(relation);
+            let mut says = says(relation);
+            if mixed {
+                says.push_str(", with some datatypes");
+            }
+            let painted = match relation {
                 Relation::Forwards => paint.good(&says),
                 Relation::Denies => paint.bad(&says),
                 _ => paint.faint(&says),

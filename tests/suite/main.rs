@@ -21,6 +21,7 @@ mod demo;
 mod e2e;
 mod events;
 mod metrics;
+mod monitoring;
 mod networks;
 mod packet;
 mod peers;

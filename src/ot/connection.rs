@@ -42,7 +42,7 @@ const BURST_MESSAGES: usize = 128;
 const LARGE_BURST: usize = 16;
 /// Under load, smaller bursts than that are given this time to become larger: one wake-up of
 /// both threads and one write to the journal then serve many messages.
-const LINGER: Duration = Duration::from_micros(200);
+const LINGER: Duration = Duration::from_micros(300);
 /// Load: the last burst is no longer ago than this. What comes alone isn't delayed.
 const LOAD_WITHIN: Duration = Duration::from_millis(1);
 
@@ -415,6 +415,8 @@ fn pause(attempts: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::Event;
+    use crate::telemetry::capture::{capture, triggered};
 
     #[test]
     fn pauses_double_with_jitter_up_to_half_a_minute() {
@@ -456,5 +458,16 @@ mod tests {
         assert!(!options.clean_session());
         assert_eq!(options.ack_mode(), AckMode::Manual);
         assert_eq!(options.max_packet_size(), 1 << 20);
+    }
+
+    #[test]
+    fn refused_subscriptions_are_told_apart() {
+        const OK: SubscribeReasonCode = SubscribeReasonCode::Success(QoS::AtLeastOnce);
+        const NO: SubscribeReasonCode = SubscribeReasonCode::Failure;
+        assert!(capture(|| report("b:1", &[OK, OK])).is_empty());
+        triggered(&capture(|| report("b:1", &[OK, NO, OK])), Event::SubscriptionRefused);
+        let told = capture(|| report("b:1", &[OK, NO]));
+        triggered(&told, Event::StoredBirthsRefused);
+        assert_eq!(told.len(), 1);
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     grants.write.push(config.journal.path.clone());
     grants.write.extend(config.status.textfile_directory());
     grants.descriptors = DESCRIPTORS;
-    let status = half::status_settings(config.status, &config.broker, &broker);
+    let status = half::status_settings(config.status, &config.broker, &broker, &config.sandbox);
     let source = source.claim(&policy)?;
     let settings = Settings {
         pipeline: PipelineSettings {

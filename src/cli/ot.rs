@@ -36,7 +36,7 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     let (policy, found) = source.read()?;
     warnings.extend(found);
     let broker = half::broker_settings(&config.broker, config.client_id)?;
-    let mut logging = half::begin("ot", &arguments.half, &config.syslog, warnings)?;
+    let mut logging = half::begin("ot", &arguments.half, &config.broker, &config.syslog, warnings)?;
     let notifier = half::notifier()?;
     half::tell_policy(&policy);
     let mut owned = half::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);

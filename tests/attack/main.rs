@@ -25,6 +25,7 @@
 mod attacks;
 mod child;
 mod matrix;
+#[path = "../../src/sandbox/raw.rs"]
 mod raw;
 mod scene;
 

@@ -53,6 +53,8 @@ channels! {
     Disk = "disk", 20;
     /// IT computes or sleeps; OT counts how far it gets itself.
     Processor = "processor", 10;
+    /// The same, with each half on a processor of its own (`AllowedCPUs=` in the units).
+    ProcessorsApart = "processor, apart", 10;
     /// IT takes memory and gives it back; OT asks for free memory.
     Memory = "free memory", 20;
     /// IT opens many files; OT reads the kernel's count of open files.
@@ -122,11 +124,12 @@ impl Sender {
             }
             Channel::Disk if bit => {
                 while monotonic() < middle {
-                    self.spare.write_all_at(&[1; PAGE], 0).unwrap();
+                    // Appends: the IT half has no call to write at a place.
+                    self.spare.write_all(&[1; PAGE]).unwrap();
                     self.spare.sync_all().unwrap();
                 }
             }
-            Channel::Processor if bit => {
+            Channel::Processor | Channel::ProcessorsApart if bit => {
                 while monotonic() < end {
                     black_box(work());
                 }
@@ -233,7 +236,7 @@ impl Receiver {
                 }
                 syncs
             }
-            Channel::Processor => {
+            Channel::Processor | Channel::ProcessorsApart => {
                 let mut done = 0.0;
                 while monotonic() < late {
                     black_box(work());

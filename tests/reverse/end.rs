@@ -105,6 +105,14 @@ fn spawn(
     } else {
         command.uid(user).gid(user);
     }
+    if channel == Channel::ProcessorsApart {
+        let inner = std::mem::replace(&mut command, Command::new("taskset"));
+        let cpu = if side == "sender" { "1" } else { "0" };
+        command.args(["--cpu-list", cpu]).arg(inner.get_program()).args(inner.get_args());
+        if setup != Setup::Sealed || side != "sender" {
+            command.uid(user).gid(user);
+        }
+    }
     let bits: String = bits.iter().map(|bit| if *bit { '1' } else { '0' }).collect();
     command.args([MARK, side, channel.name(), setup.name()]);
     command.arg(place.path()).arg(start.as_nanos().to_string()).arg(bits);

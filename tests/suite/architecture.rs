@@ -158,6 +158,15 @@ fn unsafe_code_is_only_in_the_sandbox() {
         let has = code.contains("unsafe ") || code.contains("allow(unsafe_code");
         assert!(sandbox || !has, "{}:{line}: {code}", file.display());
     }
+    let mut tests = Vec::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"), &mut tests);
+    assert!(tests.len() > 50, "{tests:?}");
+    for file in tests.iter().filter(|file| !file.ends_with("architecture.rs")) {
+        let text = fs::read_to_string(file).unwrap();
+        for word in ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern"] {
+            assert!(!text.contains(word), "{}: `{word}`", file.display());
+        }
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! System calls as an intruder makes them: by number, past every library that would be careful.
 //!
-//! The only `unsafe` of the tests, and why there is any: what is tried here has no safe form,
-//! since its purpose is to get hold of what belongs to somebody else. It is test code of its own
-//! target and not part of the appliance.
+//! Not a module of the library: `tests/attack` includes this file, which lies here since `unsafe`
+//! lies nowhere else. Why there is any: what is tried has no safe form, since its purpose is to
+//! get hold of what belongs to somebody else.
 
 use std::ffi::CString;
 use std::io;

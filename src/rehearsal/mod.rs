@@ -12,6 +12,8 @@ pub mod case;
 pub mod coverage;
 mod names;
 pub mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::policy_source::{Compared, look};
 use super::report::{self, counted};
-use super::{Exit, Failure, half, syslog};
+use super::{Exit, Failure, half, rule_counts, syslog};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use crate::config::file::read_text;
 use crate::config::{
@@ -66,6 +66,7 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                         config.require_signature.as_ref().map(|one| (one, &*config.state_dir));
                     let paths = &config.policy_paths;
                     policy(&mut text, paths, signed, true, &mut warnings, &mut errors);
+                    rule_counts::tell(&mut text, paths, &config.state_dir, &mut warnings);
                     halves.0 = Some((path, config));
                 }
                 Err(problems) => errors.extend(problems),
@@ -138,7 +139,7 @@ fn kind_of(table: &DeTable<'_>, path: &Path) -> Option<Kind> {
         Some(DeValue::Table(table)) => table.contains_key(key),
         _ => false,
     };
-    if has("rule") {
+    if has("rule") || has("rename") || has("limits") {
         return Some(Kind::Policy);
     }
     if has("mirror") || has("backfill") {
@@ -340,7 +341,9 @@ fn policy(
         }
         Err(problems) => return errors.extend(problems),
     };
-    let files = policies::load_sources(paths).map_or(0, |sources| sources.len());
+    let sources = policies::load_sources(paths).unwrap_or_default();
+    let files = sources.len();
+    warnings.extend(policy.lint(&sources, rule_counts::now_ms()));
     line(
         text,
         &format!(
@@ -362,6 +365,18 @@ fn policy(
     }
     describe_rules(text, &policy, Action::Forward, "forwards");
     describe_rules(text, &policy, Action::Deny, "denies, whatever is forwarded");
+    let limits = policy.limits();
+    for (name, limit) in [("each edge node", limits.node), ("the whole link", limits.link)] {
+        if let Some(limit) = limit {
+            line(text, &format!("  limits {name} to {}", limit.describe()));
+        }
+    }
+    if !policy.renames().is_empty() {
+        line(text, "  renames; what stands for itself keeps its name");
+        for renamed in policy.renames().describe() {
+            line(text, &format!("    {}", escape(&renamed)));
+        }
+    }
     line(text, "  never crosses: commands, STATE, unknown message types, other namespaces,");
     line(text, "    and everything that no rule forwards");
 }
@@ -446,7 +461,7 @@ fn compare(
     warnings.extend(crossing);
 }
 
-fn line(text: &mut String, content: &str) {
+pub(super) fn line(text: &mut String, content: &str) {
     // Writing to a `String` can't fail.
     let _ = writeln!(text, "{content}");
 }

@@ -16,6 +16,7 @@ mod policy_source;
 #[cfg(feature = "reference")]
 mod reference;
 pub mod report;
+mod rule_counts;
 mod sandbox;
 mod syslog;
 mod units;

@@ -106,6 +106,16 @@ impl Diagnostic {
         Diagnostic { span: None, ..Diagnostic::error(code, &file, 0..0, title) }
     }
 
+    /// A warning about a file as such.
+    pub fn file_warning(
+        code: &'static str,
+        path: impl Into<PathBuf>,
+        title: impl Into<String>,
+    ) -> Diagnostic {
+        let problem = Diagnostic::file_error(code, path, title);
+        Diagnostic { severity: Severity::Warning, ..problem }
+    }
+
     /// An error of the TOML parser, or of serde behind it.
     pub fn from_toml(code: &'static str, file: &SourceFile, error: &toml::de::Error) -> Diagnostic {
         let span = error.span().unwrap_or(0..0);

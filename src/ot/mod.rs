@@ -9,6 +9,7 @@
 mod connection;
 mod pipeline;
 mod plant;
+mod rule_counts;
 mod vitals;
 mod watch;
 mod worker;
@@ -36,7 +37,8 @@ use crate::state::{StateDir, StateError};
 use crate::telemetry::Notifier;
 use crate::telemetry::status::{ReportError, StatusSettings, Teller};
 
-pub use self::pipeline::{Counters, Now, Pipeline, PipelineSettings, Received};
+pub use self::pipeline::{Counters, Now, Pipeline, PipelineSettings, Received, RuleMatches};
+pub use self::rule_counts::{RuleCount, RuleCounts};
 pub use self::watch::{WatchEnd, WatchError, WatchSettings, Watched, watch};
 pub use self::worker::WorkerError;
 

@@ -15,6 +15,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::connection::{Delivered, Receipt};
 use super::pipeline::{Now, Pipeline, Received};
 use super::plant::StoredPlant;
+use super::rule_counts::RuleCounts;
 use super::vitals::{Seen, Vitals};
 use crate::event;
 use crate::journal::{Body, JournalError, Retained, Start, Writer};
@@ -91,6 +92,7 @@ pub(super) struct Worker {
     unreleased: Vec<Receipt>,
     structure_changed: bool,
     next_store: Duration,
+    next_counts: Duration,
     next_tick: Duration,
     next_retain: Duration,
     started: Now,
@@ -163,6 +165,7 @@ impl Worker {
             unreleased: Vec::new(),
             structure_changed: false,
             next_store: now.mono,
+            next_counts: now.mono,
             next_tick: now.mono,
             next_retain: now.mono,
             started: now,
@@ -384,6 +387,7 @@ impl Worker {
         if stop || (due && self.structure_changed) || self.is_overdue(now) {
             let stored = self.pipeline.store(self.writer.next_seq());
             let saved = self.state.save(PLANT, &stored);
+            self.store_rule_counts(now, stop);
             let took = self.clock.now().mono.saturating_sub(now.mono);
             let pause = took.saturating_mul(STORE_SHARE).min(LONGEST_HOLD);
             self.next_store = now.mono.saturating_add(took).saturating_add(pause);
@@ -406,6 +410,16 @@ impl Worker {
             // The network is gone only when the process ends.
             let _ = self.receipts.send(std::mem::take(&mut self.unreleased));
         }
+    }
+
+    /// Stores what the rules decided: not with every birth, since it is for people.
+    fn store_rule_counts(&mut self, now: Now, stop: bool) {
+        if !stop && now.mono < self.next_counts {
+            return;
+        }
+        self.next_counts = now.mono.saturating_add(STORE_EVERY);
+        // A disk that refuses is told with the plant.
+        let _ = RuleCounts::of(&self.pipeline, now.wall_ms).save(&self.state);
     }
 
     fn is_overdue(&self, now: Now) -> bool {

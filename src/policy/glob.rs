@@ -4,12 +4,31 @@
 //! proportional to pattern × text at worst, whatever the pattern: names come from the plant
 //! network, and nobody there may slow the relay down by choosing them.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use thiserror::Error;
 
 /// Bytes of a pattern. Sparkplug names are shorter; a longer one is a mistake.
 pub(super) const MAX_PATTERN_BYTES: usize = 1024;
+
+/// Longest piece of literal text by which globs are filed.
+pub(super) const GRAM_BYTES: usize = 7;
+
+/// A piece of text of 1 to [`GRAM_BYTES`] bytes as a number, with its length in the top byte.
+pub(super) fn gram(text: &[u8]) -> u64 {
+    let mut bytes = [0_u8; 8];
+    for (to, from) in bytes.iter_mut().zip(text.iter().take(GRAM_BYTES)) {
+        *to = *from;
+    }
+    if let Some(last) = bytes.last_mut() {
+        *last = u8::try_from(text.len().min(GRAM_BYTES)).unwrap_or(0);
+    }
+    u64::from_le_bytes(bytes)
+}
+
+/// States that the comparison of two patterns may take; beyond that nothing is certain.
+const MAX_COMPARED: usize = 2_000;
 
 /// Why a pattern isn't a glob. The offset is in bytes from the start of the pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -32,6 +51,8 @@ pub(super) struct Glob {
     tail: Vec<Token>,
     /// What a matching text ends with: the literal end of `tail`.
     suffix: String,
+    /// A piece of literal text by which it is filed; see [`super::table`].
+    gram: Option<u64>,
 }
 
 /// One step of a pattern.
@@ -100,7 +121,7 @@ impl Glob {
             }
         }
         let suffix = literal_end(&tail);
-        Ok(Glob { source: pattern.to_owned(), prefix, tail, suffix })
+        Ok(Glob { source: pattern.to_owned(), prefix, tail, suffix, gram: None })
     }
 
     /// The whole pattern; see [`next_positions`].
@@ -118,9 +139,42 @@ impl Glob {
         &self.prefix
     }
 
-    /// What every matching text ends with, beyond the prefix; may be empty.
-    pub(super) fn suffix(&self) -> &str {
-        &self.suffix
+    /// Pieces of text that every matching text contains: the beginning and the end of each
+    /// literal part.
+    pub(super) fn grams(&self) -> Vec<u64> {
+        let mut parts = vec![self.prefix.clone()];
+        let mut part = String::new();
+        for token in &self.tail {
+            match token {
+                Token::Literal(literal) => part.push(*literal),
+                _ => parts.push(std::mem::take(&mut part)),
+            }
+        }
+        parts.push(part);
+        let ends = |part: &String| {
+            let bytes = part.as_bytes();
+            let end = bytes.len().saturating_sub(GRAM_BYTES);
+            [gram(bytes), gram(bytes.get(end..).unwrap_or_default())]
+        };
+        parts.iter().filter(|part| !part.is_empty()).flat_map(ends).collect()
+    }
+
+    /// Files it under the piece of text for which `count` gives the least; of those the longest.
+    pub(super) fn choose_gram(&mut self, count: impl Fn(u64) -> u32) {
+        if self.literal().is_none() {
+            let length = |gram: u64| gram.to_le_bytes().last().copied();
+            self.gram = self
+                .grams()
+                .into_iter()
+                .min_by_key(|gram| (count(*gram), std::cmp::Reverse(length(*gram)), *gram));
+        }
+    }
+
+    /// The piece of text under which it is filed, and its length.
+    pub(super) fn gram(&self) -> Option<(u64, u32)> {
+        let gram = self.gram?;
+        let [.., length] = gram.to_le_bytes();
+        Some((gram, u32::from(length)))
     }
 
     /// Whether it matches every text.
@@ -131,6 +185,21 @@ impl Glob {
     /// Whether it matches every text that has no `/`, such as a group or device name.
     pub(super) fn matches_all_names(&self) -> bool {
         self.prefix.is_empty() && matches!(self.tail[..], [Token::DeepRun] | [Token::Run])
+    }
+
+    /// Whether it matches every text that `narrow` matches. True only where that is certain; for
+    /// patterns that no person would write, it may be false although it is so.
+    pub(super) fn contains(&self, narrow: &Glob) -> bool {
+        if let Some(literal) = narrow.literal() {
+            return self.matches(literal);
+        }
+        if self.literal().is_some() {
+            return false;
+        }
+        if !self.prefix.starts_with(&narrow.prefix) && !narrow.prefix.starts_with(&self.prefix) {
+            return false;
+        }
+        includes(&self.tokens(), &narrow.tokens())
     }
 
     /// Whether the whole of `text` matches.
@@ -190,6 +259,41 @@ fn simulate(tokens: &[Token], text: &str) -> bool {
         }
     }
     active.list.contains(&tokens.len())
+}
+
+/// Whether every text that the automaton of `narrow` takes is taken by that of `wide`: runs both
+/// at once, over every character that either names, `/`, and one that stands for all others.
+fn includes(wide: &[Token], narrow: &[Token]) -> bool {
+    let mut alphabet = vec!['/', '\0'];
+    for token in wide.iter().chain(narrow) {
+        match token {
+            Token::Literal(literal) if !alphabet.contains(literal) => alphabet.push(*literal),
+            _ => {}
+        }
+    }
+    let start = (first_positions(narrow), first_positions(wide));
+    let mut seen = HashSet::from([start.clone()]);
+    let mut open = vec![start];
+    // Ends: there are finitely many pairs of sets, and no more than a bound are looked at.
+    while let Some((of_narrow, of_wide)) = open.pop() {
+        if of_narrow.contains(&narrow.len()) && !of_wide.contains(&wide.len()) {
+            return false;
+        }
+        for character in &alphabet {
+            let next_narrow = next_positions(narrow, &of_narrow, *character);
+            if next_narrow.is_empty() {
+                continue;
+            }
+            let next = (next_narrow, next_positions(wide, &of_wide, *character));
+            if seen.len() >= MAX_COMPARED {
+                return false;
+            }
+            if seen.insert(next.clone()) {
+                open.push(next);
+            }
+        }
+    }
+    true
 }
 
 /// Where a pattern can stand before any character, ascending. A text that leads to the position
@@ -371,8 +475,8 @@ pub(super) mod tests {
         assert_eq!(glob("a\\*b").literal(), Some("a*b"));
         assert_eq!(glob("a*").literal(), None);
         assert_eq!(glob("ab/c?").prefix(), "ab/c");
-        assert_eq!((glob("a*/\\*z").prefix(), glob("a*/\\*z").suffix()), ("a", "/*z"));
-        assert_eq!(glob("**/Temp").suffix(), "Temp");
+        assert_eq!((glob("a*/\\*z").prefix(), &*glob("a*/\\*z").suffix), ("a", "/*z"));
+        assert_eq!(glob("**/Temp").suffix, "Temp");
         assert!(glob("***").matches_all() && glob("**").matches_all_names());
         assert!(glob("*").matches_all_names() && !glob("*").matches_all());
         assert!(!glob("**/*").matches_all());

@@ -28,6 +28,12 @@
 //! | P102 | warning: a character that is no wildcard here |
 //! | P103 | warning: nothing is forwarded |
 //! | P104 | warning: a forward rule that denies all that it forwards |
+//! | P110 | warning: a rule whose time is over |
+//! | P111 | warning: a forward rule of which a deny rule denies everything |
+//! | P112 | warning: a rule that never decides, since another one does |
+//! | P113 | warning: a limit that is never reached |
+//! | P114 | warning: too many rules to compare them all |
+//! | P115 | warning: a rule that decided nothing while the relay ran |
 //! | P201 | bad or repeated name of a case |
 //! | P202 | bad topic of a case |
 //! | P203 | keys of a case that contradict each other |

@@ -53,6 +53,7 @@ mod glob;
 mod language;
 mod limiter;
 mod limits;
+mod lint;
 mod moment;
 #[cfg(test)]
 mod naive;
@@ -64,6 +65,7 @@ mod rule_reader;
 mod schedule;
 mod scope;
 mod subscribe;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -96,6 +98,9 @@ pub struct Policy {
     renames_metrics: bool,
     digest: String,
     index: scope::RuleIndex,
+    families: plan::Families,
+    /// The rules that stand for themselves or for their families.
+    standing: scope::RuleIndex,
     /// For which moments, in milliseconds since the epoch, the schedules are as they are now.
     settled: Option<Range<u64>>,
     signed: Option<Signed>,
@@ -129,8 +134,12 @@ impl Policy {
         if problems.has_errors() {
             return Err(problems);
         }
-        let language::Content { rules, cases, limits, renames } = content;
-        let index = scope::RuleIndex::new(&rules);
+        let language::Content { mut rules, cases, limits, renames } = content;
+        table::choose_grams(&mut rules);
+        let index = scope::RuleIndex::new((0..).zip(&rules));
+        let families = plan::Families::new(&rules);
+        let standing = (0..).zip(&rules).filter(|(number, _)| families.stands(*number));
+        let standing = scope::RuleIndex::new(standing);
         let renames_metrics = rules.iter().any(|rule| rule.prefixes.is_some());
         let digest = digest::digest(&sources);
         Ok((
@@ -142,6 +151,8 @@ impl Policy {
                 renames_metrics,
                 digest,
                 index,
+                families,
+                standing,
                 settled: None,
                 signed: None,
             },
@@ -218,6 +229,12 @@ impl Policy {
         self.settled.as_ref().is_some_and(|settled| settled.contains(&now_ms))
     }
 
+    /// What is odd about the rules together, at `now_ms` in milliseconds since the epoch: rules
+    /// that never decide, limits that are never reached. `sources` are what it was read from.
+    pub fn lint(&self, sources: &[SourceFile], now_ms: u64) -> Diagnostics {
+        lint::lint(self, sources, now_ms)
+    }
+
     /// The rule with this number.
     pub fn rule(&self, id: RuleId) -> Option<&Rule> {
         self.rules.get(id.index())
@@ -258,7 +275,7 @@ impl Policy {
 
     /// Chooses the rules that select `entity`.
     pub fn plan(&self, entity: Entity<'_>) -> EntityPlan<'_> {
-        let candidates = self.index.candidates(&self.rules, entity.group, entity.edge_node);
-        EntityPlan::new(candidates, entity)
+        let candidates = self.standing.candidates(&self.rules, entity.group, entity.edge_node);
+        EntityPlan::new(&self.rules, &self.families, candidates, entity)
     }
 }

@@ -2,15 +2,20 @@
 //! metrics is judged by these alone, however many rules the policy has.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 use super::glob::Glob;
-use super::rule::{DataTypes, Mode, Prefixes, Rule, RuleId};
+use super::rule::{Action, Mode, Prefixes, Rule, RuleId};
+use super::table::{Side, Table};
 use crate::sparkplug::{DataType, Entity};
 use crate::telemetry::Reason;
 
 /// Globs up to which trying each one is as fast as a table of them.
 const MAX_SCANNED: usize = 16;
+
+/// Families whose tables are asked one after the other at most.
+const MAX_FAMILIES: usize = 4;
 
 /// What happens to a metric, why, and which rule says so.
 #[must_use]
@@ -26,48 +31,61 @@ pub enum Verdict {
 /// The rules that select one entity. See [`super::Policy::plan`].
 #[derive(Debug)]
 pub struct EntityPlan<'a> {
+    rules: &'a [Rule],
     acting: Sides<'a>,
     /// The same if the observing rules acted; `None` where there are none.
     observed: Option<Sides<'a>>,
     /// What the rules do with the names of metrics.
     prefixes: Vec<&'a Prefixes>,
+    /// Rules that denied members of templates, since that was asked last.
+    member_denials: RefCell<Vec<RuleId>>,
 }
 
 impl<'a> EntityPlan<'a> {
-    /// Chooses among `candidates`, which are in the order of their numbers.
+    /// Chooses among the `candidates`, which stand for themselves or for their families.
     pub(super) fn new(
+        rules: &'a [Rule],
+        families: &'a Families,
         candidates: impl Iterator<Item = (RuleId, &'a Rule)>,
         entity: Entity<'_>,
     ) -> EntityPlan<'a> {
-        let mut denies = Vec::new();
-        let mut forwards = Vec::new();
-        let mut prefixes: Vec<&Prefixes> = Vec::new();
-        for (rule, candidate) in candidates {
+        let mut selected = Vec::new();
+        let mut loose = Vec::new();
+        let mut observing = false;
+        for (id, candidate) in candidates {
             if !candidate.open || !candidate.selectors.select(entity) {
                 continue;
             }
-            let observes = candidate.mode == Mode::Observe;
-            if let Some(globs) = candidate.denied() {
-                let datatypes = candidate.denied_datatypes();
-                denies.push(Clause { rule, globs, datatypes, observes });
-            }
-            prefixes.extend(candidate.prefixes.as_ref().filter(|new| !prefixes.contains(new)));
-            if let Some(globs) = candidate.forwarded() {
-                let datatypes = candidate.datatypes;
-                forwards.push(Clause { rule, globs, datatypes, observes });
+            match families.of(id) {
+                Some(family) => selected.push(family),
+                None => {
+                    observing |= candidate.mode == Mode::Observe;
+                    loose.push(id.0);
+                }
             }
         }
-        let observes = denies.iter().chain(&forwards).any(|clause| clause.observes);
-        if !observes {
-            return EntityPlan { acting: Sides::new(denies, forwards), observed: None, prefixes };
+        if selected.len() > MAX_FAMILIES {
+            // One table of all is better than asking many.
+            let all = selected.drain(..).flat_map(|family| family.rules.iter().copied());
+            loose.extend(all);
+            loose.sort_unstable();
         }
-        let acting = |clauses: &[Clause<'a>]| {
-            clauses.iter().filter(|clause| !clause.observes).copied().collect()
+        let mut prefixes: Vec<&Prefixes> = Vec::new();
+        let of_loose = loose.iter().filter_map(|number| rules.get(*number as usize));
+        let of_families = selected.iter().flat_map(|family| family.with_prefixes(rules));
+        for rule in of_loose.chain(of_families) {
+            prefixes.extend(rule.prefixes.as_ref().filter(|new| !prefixes.contains(new)));
+        }
+        let acts = |number: &u32| {
+            rules.get(*number as usize).is_some_and(|rule| rule.mode == Mode::Enforce)
         };
+        let acting: Vec<u32> = loose.iter().copied().filter(|number| acts(number)).collect();
         EntityPlan {
-            acting: Sides::new(acting(&denies), acting(&forwards)),
-            observed: Some(Sides::new(denies, forwards)),
+            rules,
+            acting: Sides::new(rules, acting, selected.clone()),
+            observed: observing.then(|| Sides::new(rules, loose, selected)),
             prefixes,
+            member_denials: RefCell::default(),
         }
     }
 
@@ -78,32 +96,28 @@ impl<'a> EntityPlan<'a> {
     /// The first denying rule decides, then the first forwarding one, in the order of
     /// [`super::Policy::rules`].
     pub fn judge(&self, metric: &str, datatype: Option<DataType>) -> Verdict {
-        self.acting.judge(metric, datatype)
+        self.acting.judge(self.rules, metric, datatype)
     }
 
     /// The observing rule that would decide about the metric if it acted, and all other
     /// observing rules too. Its action tells what it would do.
     pub fn observe(&self, metric: &str, datatype: Option<DataType>) -> Option<RuleId> {
         let sides = self.observed.as_ref()?;
-        let rule = match sides.judge(metric, datatype) {
+        let rule = match sides.judge(self.rules, metric, datatype) {
             Verdict::Forward { rule } => rule,
             Verdict::Drop { reason: Reason::Denied, rule } => rule?,
             Verdict::Drop { .. } => return None,
         };
-        sides.observes(rule).then_some(rule)
+        let observes = self.rules.get(rule.index()).is_some_and(|rule| rule.mode == Mode::Observe);
+        observes.then_some(rule)
     }
 
     /// The metric of the plant that crosses under the name `told`, if one does. Where there are
     /// several, only one of them can be in a birth, and any of them may cross.
-    pub fn original<'n>(
-        &self,
-        rules: &[Rule],
-        told: &'n str,
-        datatype: Option<DataType>,
-    ) -> Option<Cow<'n, str>> {
+    pub fn original<'n>(&self, told: &'n str, datatype: Option<DataType>) -> Option<Cow<'n, str>> {
         let crosses = |name: &str| {
             let Verdict::Forward { rule } = self.judge(name, datatype) else { return false };
-            let prefixes = rules.get(rule.index()).and_then(|rule| rule.prefixes.as_ref());
+            let prefixes = self.rules.get(rule.index()).and_then(|rule| rule.prefixes.as_ref());
             prefixes.map_or(name == told, |prefixes| prefixes.tell(name) == told)
         };
         if crosses(told) {
@@ -121,13 +135,32 @@ impl<'a> EntityPlan<'a> {
     /// denies some datatype of that name. Ask from the metric downwards: what is in a denied
     /// metric or member is gone with it, though a glob may not match the longer path.
     pub fn denies_member(&self, path: &str, datatype: Option<DataType>) -> Option<RuleId> {
-        self.acting.denied_by(path, datatype)
+        let rule = self.acting.denied_by(self.rules, path, datatype)?;
+        let mut denials = self.member_denials.borrow_mut();
+        if !denials.contains(&rule) {
+            denials.push(rule);
+        }
+        Some(rule)
+    }
+
+    /// The rules that denied members of templates since this was asked last.
+    pub fn take_member_denials(&self) -> Vec<RuleId> {
+        self.member_denials.take()
     }
 
     /// Whether no rule forwards anything of the entity, or one denies all of it.
     pub fn drops_everything(&self) -> bool {
-        let whole = |clause: &Clause<'_>| clause.globs.is_empty() && clause.datatypes.is_none();
-        self.acting.forwards.list.is_empty() || self.acting.denies.list.iter().any(whole)
+        let Sides { denies, forwards } = &self.acting;
+        let loose = |clauses: &Clauses<'a>, says: fn(&Rule) -> bool| {
+            let mut rules =
+                clauses.loose.iter().filter_map(|number| self.rules.get(*number as usize));
+            rules.any(says)
+        };
+        let forwards = loose(forwards, |rule| rule.action == Action::Forward)
+            || forwards.families.iter().any(|family| family.forwards);
+        let denies = loose(denies, Rule::denies_whole_entities)
+            || denies.families.iter().any(|family| family.denies_whole_entities);
+        !forwards || denies
     }
 }
 
@@ -139,230 +172,285 @@ struct Sides<'a> {
 }
 
 impl<'a> Sides<'a> {
-    fn new(denies: Vec<Clause<'a>>, forwards: Vec<Clause<'a>>) -> Sides<'a> {
-        Sides { denies: Clauses::new(denies), forwards: Clauses::new(forwards) }
+    fn new(rules: &[Rule], loose: Vec<u32>, families: Vec<&'a Family>) -> Sides<'a> {
+        Sides {
+            denies: Clauses::new(rules, Side::Denies, &loose, families.clone()),
+            forwards: Clauses::new(rules, Side::Forwards, &loose, families),
+        }
     }
 
-    fn judge(&self, metric: &str, datatype: Option<DataType>) -> Verdict {
-        if let Some(rule) = self.denied_by(metric, datatype) {
+    fn judge(&self, rules: &[Rule], metric: &str, datatype: Option<DataType>) -> Verdict {
+        if let Some(rule) = self.denied_by(rules, metric, datatype) {
             return Verdict::Drop { reason: Reason::Denied, rule: Some(rule) };
         }
-        let admits = |clause: &Clause<'_>| match (clause.datatypes, datatype) {
+        let admits = |rule: &Rule| match (rule.datatypes, datatype) {
             (None, _) => true,
             (Some(datatypes), Some(datatype)) => datatypes.contains(datatype),
             (Some(_), None) => false,
         };
-        if let Some(rule) = self.forwards.first(metric, admits) {
+        if let Some(rule) = self.forwards.first(rules, metric, &admits) {
             return Verdict::Forward { rule };
         }
-        match self.forwards.first(metric, |_| true) {
+        match self.forwards.first(rules, metric, &|_| true) {
             Some(rule) => Verdict::Drop { reason: Reason::Datatype, rule: Some(rule) },
             None => Verdict::Drop { reason: Reason::NoRule, rule: None },
         }
     }
 
-    fn denied_by(&self, name: &str, datatype: Option<DataType>) -> Option<RuleId> {
-        self.denies.first(name, |clause| match (clause.datatypes, datatype) {
+    fn denied_by(&self, rules: &[Rule], name: &str, datatype: Option<DataType>) -> Option<RuleId> {
+        self.denies.first(rules, name, &|rule| match (rule.denied_datatypes(), datatype) {
             (Some(datatypes), Some(datatype)) => datatypes.contains(datatype),
             _ => true,
         })
     }
-
-    fn observes(&self, rule: RuleId) -> bool {
-        let mut clauses = self.denies.list.iter().chain(&self.forwards.list);
-        clauses.any(|clause| clause.rule == rule && clause.observes)
-    }
 }
 
-/// What one rule says about metrics.
-#[derive(Clone, Copy, Debug)]
-struct Clause<'a> {
-    rule: RuleId,
-    /// Empty: every name.
-    globs: &'a [Glob],
-    /// `None`: every datatype.
-    datatypes: Option<DataTypes>,
-    /// It only counts.
-    observes: bool,
-}
-
-/// Clauses in the order of their rules, with a table of their globs if they are many.
+/// One side of the rules that select an entity.
 #[derive(Debug)]
 struct Clauses<'a> {
-    list: Vec<Clause<'a>>,
-    table: Option<Table<'a>>,
+    side: Side,
+    /// Rules that are in no family, in ascending order; only those that say something.
+    loose: Vec<u32>,
+    /// Their globs, if they are many.
+    table: Option<Table>,
+    families: Vec<&'a Family>,
 }
 
 impl<'a> Clauses<'a> {
-    fn new(list: Vec<Clause<'a>>) -> Clauses<'a> {
-        let globs: usize = list.iter().map(|clause| clause.globs.len()).sum();
-        let table = (globs > MAX_SCANNED).then(|| Table::new(&list));
-        Clauses { list, table }
+    fn new(rules: &[Rule], side: Side, loose: &[u32], families: Vec<&'a Family>) -> Clauses<'a> {
+        let globs = |number: u32| rules.get(number as usize).and_then(|rule| side.globs(rule));
+        let loose: Vec<u32> =
+            loose.iter().copied().filter(|number| globs(*number).is_some()).collect();
+        let count: usize =
+            loose.iter().filter_map(|number| globs(*number)).map(<[Glob]>::len).sum();
+        let table = (count > MAX_SCANNED).then(|| Table::new(rules, side, &loose));
+        Clauses { side, loose, table, families }
     }
 
-    /// The rule of the first clause that matches `name` and that `admits` accepts.
-    fn first(&self, name: &str, admits: impl Fn(&Clause<'_>) -> bool) -> Option<RuleId> {
-        let clause = match &self.table {
-            None => self.list.iter().find(|clause| {
-                admits(clause)
-                    && (clause.globs.is_empty()
-                        || clause.globs.iter().any(|glob| glob.matches(name)))
-            }),
-            Some(table) => {
-                let admits = |clause: usize| self.list.get(clause).is_some_and(&admits);
-                table.first(name, admits).and_then(|clause| self.list.get(clause))
-            }
+    /// The first rule that matches `name` and that `admits` accepts.
+    fn first(&self, rules: &[Rule], name: &str, admits: &dyn Fn(&Rule) -> bool) -> Option<RuleId> {
+        let matches = |number: &&u32| {
+            rules.get(**number as usize).is_some_and(|rule| {
+                let globs = self.side.globs(rule).unwrap_or_default();
+                admits(rule) && (globs.is_empty() || globs.iter().any(|glob| glob.matches(name)))
+            })
         };
-        clause.map(|clause| clause.rule)
+        let loose = match &self.table {
+            None => self.loose.iter().find(matches).copied(),
+            Some(table) => table.first(rules, self.side, name, admits),
+        };
+        let of_families = self.families.iter().filter_map(|family| {
+            let table = match self.side {
+                Side::Denies => &family.denied,
+                Side::Forwards => &family.forwarded,
+            };
+            table.first(rules, self.side, name, admits)
+        });
+        loose.into_iter().chain(of_families).min().map(RuleId)
     }
 }
 
-/// Globs by what a matching name must begin or end with. Numbers are places in the list of
-/// clauses; every list is in ascending order of them.
-#[derive(Debug, Default)]
-struct Table<'a> {
-    /// Clauses for every name.
-    every: Vec<usize>,
-    /// Globs without wildcards.
-    exact: HashMap<&'a str, Vec<usize>, foldhash::fast::RandomState>,
-    by_prefix: Ends<'a>,
-    by_suffix: Ends<'a>,
-    /// Globs that begin and end with a wildcard.
-    rest: Vec<(usize, &'a Glob)>,
+/// Rules that select the same, always act, and have many globs together: their tables are made
+/// once, when the policy is loaded.
+#[derive(Clone, Debug)]
+pub(super) struct Family {
+    /// In ascending order.
+    rules: Vec<u32>,
+    denied: Table,
+    forwarded: Table,
+    forwards: bool,
+    denies_whole_entities: bool,
+    /// Those of its rules that change names.
+    with_prefixes: Vec<u32>,
 }
 
-/// Globs by a literal end, with the lengths that occur among these ends.
-#[derive(Debug, Default)]
-struct Ends<'a> {
-    globs: HashMap<&'a str, Vec<(usize, &'a Glob)>, foldhash::fast::RandomState>,
-    lengths: BTreeSet<usize>,
+impl Family {
+    fn with_prefixes<'r>(&self, rules: &'r [Rule]) -> impl Iterator<Item = &'r Rule> {
+        self.with_prefixes.iter().filter_map(|number| rules.get(*number as usize))
+    }
 }
 
-impl<'a> Table<'a> {
-    fn new(clauses: &[Clause<'a>]) -> Table<'a> {
-        let mut table = Table::default();
-        // Growing step by step costs more than filling; which of them the globs go to isn't
-        // known yet, and the plan is short-lived.
-        let globs = clauses.iter().map(|clause| clause.globs.len()).sum();
-        table.exact.reserve(globs);
-        table.by_prefix.globs.reserve(globs);
-        table.by_suffix.globs.reserve(globs);
-        for (number, clause) in clauses.iter().enumerate() {
-            if clause.globs.is_empty() {
-                table.every.push(number);
+/// The families of a policy, each by the first of its rules.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Families {
+    list: HashMap<u32, Family, foldhash::fast::RandomState>,
+    /// Rules that the first of their family stands for.
+    represented: Vec<bool>,
+}
+
+impl Families {
+    /// Finds the families among `rules`.
+    pub(super) fn new(rules: &[Rule]) -> Families {
+        let mut alike: HashMap<String, Vec<u32>> = HashMap::new();
+        for (number, rule) in (0_u32..).zip(rules) {
+            if rule.mode == Mode::Enforce && rule.schedule.is_none() {
+                alike.entry(rule.selectors.key()).or_default().push(number);
             }
-            for glob in clause.globs {
-                if let Some(literal) = glob.literal() {
-                    table.exact.entry(literal).or_default().push(number);
-                } else if !glob.prefix().is_empty() {
-                    table.by_prefix.insert(glob.prefix(), number, glob);
-                } else if !glob.suffix().is_empty() {
-                    table.by_suffix.insert(glob.suffix(), number, glob);
-                } else {
-                    table.rest.push((number, glob));
+        }
+        let mut families =
+            Families { represented: vec![false; rules.len()], ..Families::default() };
+        for numbers in alike.into_values() {
+            let of = || numbers.iter().filter_map(|number| rules.get(*number as usize));
+            let globs = |side: Side| {
+                of().filter_map(|rule| side.globs(rule)).map(<[Glob]>::len).sum::<usize>()
+            };
+            let (Some((first, others)), true) = (
+                numbers.split_first(),
+                globs(Side::Denies).max(globs(Side::Forwards)) > MAX_SCANNED,
+            ) else {
+                continue;
+            };
+            for other in others {
+                if let Some(represented) = families.represented.get_mut(*other as usize) {
+                    *represented = true;
                 }
             }
+            let table = |side: Side| {
+                let says = |number: &&u32| {
+                    rules.get(**number as usize).is_some_and(|rule| side.globs(rule).is_some())
+                };
+                let numbers: Vec<u32> = numbers.iter().filter(says).copied().collect();
+                Table::new(rules, side, &numbers)
+            };
+            let renames = |number: &&u32| {
+                rules.get(**number as usize).is_some_and(|rule| rule.prefixes.is_some())
+            };
+            let family = Family {
+                denied: table(Side::Denies),
+                forwarded: table(Side::Forwards),
+                forwards: of().any(|rule| rule.action == Action::Forward),
+                denies_whole_entities: of().any(Rule::denies_whole_entities),
+                with_prefixes: numbers.iter().filter(renames).copied().collect(),
+                rules: numbers.clone(),
+            };
+            families.list.insert(*first, family);
         }
-        table
+        families
     }
 
-    /// The first clause with a glob that matches `name`, of those that `admits` accepts.
-    fn first(&self, name: &str, admits: impl Fn(usize) -> bool) -> Option<usize> {
-        let mut best = None;
-        let mut consider = |clause: usize, matches: &dyn Fn() -> bool| {
-            let better = best.is_none_or(|best| clause < best);
-            if better && admits(clause) && matches() {
-                best = Some(clause);
-            }
-            // The lists ascend: once a clause isn't better, no later one is.
-            better
-        };
-        for &clause in &self.every {
-            if !consider(clause, &|| true) {
-                break;
-            }
-        }
-        for &clause in self.exact.get(name).into_iter().flatten() {
-            if !consider(clause, &|| true) {
-                break;
-            }
-        }
-        let starts = self
-            .by_prefix
-            .lengths
-            .iter()
-            .map_while(|length| (*length <= name.len()).then(|| name.get(..*length)));
-        let ends = self
-            .by_suffix
-            .lengths
-            .iter()
-            .map_while(|length| name.len().checked_sub(*length).map(|start| name.get(start..)));
-        let prefixed = starts.flatten().filter_map(|start| self.by_prefix.globs.get(start));
-        let suffixed = ends.flatten().filter_map(|end| self.by_suffix.globs.get(end));
-        for list in prefixed.chain(suffixed).chain([&self.rest]) {
-            for &(clause, glob) in list {
-                if !consider(clause, &|| glob.matches(name)) {
-                    break;
-                }
-            }
-        }
-        best
+    /// Whether the rule stands for itself or for its family.
+    pub(super) fn stands(&self, number: u32) -> bool {
+        !self.represented.get(number as usize).copied().unwrap_or(false)
     }
-}
 
-impl<'a> Ends<'a> {
-    fn insert(&mut self, end: &'a str, number: usize, glob: &'a Glob) {
-        self.globs.entry(end).or_default().push((number, glob));
-        self.lengths.insert(end.len());
+    fn of(&self, first: RuleId) -> Option<&Family> {
+        self.list.get(&first.0)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::{Policy, SourceFile};
 
-    #[test]
-    fn table_finds_the_same_first_clause_as_trying_each_glob() {
-        let patterns: [&[&str]; 12] = [
+    /// A policy in which every shape of glob meets every other, in families and out of them.
+    fn policy(selectors: &dyn Fn(usize) -> String) -> Policy {
+        let patterns: [&[&str]; 14] = [
             &["x"],
             &["Temp*"],
             &["**/c"],
             &["*Temp"],
             &["Größe*", "*größe"],
             &["?emp", "Temp"],
-            &[],
+            &["*mp*"],
             &["a/**", "b/**", "**b**"],
             &["Temp/1", "Temp/2", "Temp/?"],
-            &["**"],
             &["*/c", "a/*"],
             &["a/b/c", "Temp/1"],
+            &["**"],
+            &["**/a very long name of a metric/**", "*long*metric"],
+            &["?", "??", "*?*"],
         ];
-        let globs: Vec<Vec<Glob>> = patterns
+        let text: String = patterns
             .iter()
-            .map(|list| list.iter().map(|pattern| Glob::parse(pattern).unwrap()).collect())
-            .collect();
-        let list: Vec<Clause<'_>> = (0_u32..)
-            .zip(&globs)
-            .map(|(number, globs)| Clause {
-                rule: RuleId(number),
-                globs,
-                datatypes: None,
-                observes: false,
+            .enumerate()
+            .map(|(number, globs)| {
+                let globs: Vec<String> = globs.iter().map(|glob| format!("\"{glob}\"")).collect();
+                let globs = globs.join(", ");
+                let (action, key) = match number % 3 {
+                    1 => ("deny", "deny-metrics"),
+                    _ => ("forward", "allow-metrics"),
+                };
+                let datatypes = if number % 4 == 2 { "datatypes = \"Float\"" } else { "" };
+                format!(
+                    "[[rule]]\nname = \"r{number}\"\naction = \"{action}\"\n{}\n{key} = [{globs}]\n{datatypes}\n",
+                    selectors(number)
+                )
             })
             .collect();
-        let scanned = Clauses { list: list.clone(), table: None };
-        let looked_up = Clauses::new(list);
-        assert!(looked_up.table.is_some());
-        for name in
-            ["", "x", "Temp", "Temp/1", "c", "a/c", "a/b/c", "Größe", "Übergröße", "ö", "Tem", "/c"]
-        {
-            for skipped in 0..12 {
-                let admits = |clause: &Clause<'_>| clause.rule.0 >= skipped;
-                assert_eq!(
-                    looked_up.first(name, admits),
-                    scanned.first(name, admits),
-                    "{name} from {skipped}"
-                );
+        match Policy::parse(&[SourceFile::new("a.toml", text)]) {
+            Ok((policy, _)) => policy,
+            Err(problems) => panic!("{problems}"),
+        }
+    }
+
+    #[test]
+    fn tables_and_families_find_what_trying_each_glob_finds() {
+        let entity = Entity::node("G", "E");
+        let shapes: [&dyn Fn(usize) -> String; 4] = [
+            &|_| "group = \"G\"".to_owned(),
+            &|number| format!("group = [\"G\", \"{number}\"]"),
+            &|number| format!("group = \"{}\"", if number % 2 == 0 { "G" } else { "*" }),
+            &|number| {
+                format!(
+                    "group = \"G\"\nmode = \"{}\"",
+                    if number % 5 == 4 { "observe" } else { "enforce" }
+                )
+            },
+        ];
+        for shape in shapes {
+            let policy = policy(shape);
+            let plan = policy.plan(entity);
+            for name in [
+                "",
+                "x",
+                "Temp",
+                "Temp/1",
+                "c",
+                "a/c",
+                "a/b/c",
+                "Größe",
+                "Übergröße",
+                "ö",
+                "Tem",
+                "/c",
+                "xx/a very long name of a metric/y",
+                "long metric",
+            ] {
+                for datatype in [Some(DataType::Float), Some(DataType::Int8), None] {
+                    let first = |action, type_counts: bool| {
+                        policy
+                            .rules()
+                            .iter()
+                            .position(|rule| {
+                                let globs = rule.allow.as_ref().or(rule.deny.as_ref()).unwrap();
+                                rule.action == action
+                                    && rule.acts()
+                                    && globs.iter().any(|glob| glob.matches(name))
+                                    && (!type_counts
+                                        || rule.datatypes.is_none_or(|types| match datatype {
+                                            Some(datatype) => types.contains(datatype),
+                                            None => action == Action::Deny,
+                                        }))
+                            })
+                            .map(|number| RuleId(number as u32))
+                    };
+                    let expected = match (
+                        first(Action::Deny, true),
+                        first(Action::Forward, true),
+                        first(Action::Forward, false),
+                    ) {
+                        (Some(rule), ..) => {
+                            Verdict::Drop { reason: Reason::Denied, rule: Some(rule) }
+                        }
+                        (None, Some(rule), _) => Verdict::Forward { rule },
+                        (None, None, Some(rule)) => {
+                            Verdict::Drop { reason: Reason::Datatype, rule: Some(rule) }
+                        }
+                        (None, None, None) => Verdict::Drop { reason: Reason::NoRule, rule: None },
+                    };
+                    assert_eq!(plan.judge(name, datatype), expected, "{name} {datatype:?}");
+                }
             }
         }
     }

@@ -153,6 +153,11 @@ impl DataTypes {
         self.0 & 1_u64.wrapping_shl(datatype.code()) != 0
     }
 
+    /// Whether `wider` has all of it.
+    pub(super) fn is_subset_of(self, wider: DataTypes) -> bool {
+        self.0 & !wider.0 == 0
+    }
+
     fn names(self) -> Vec<&'static str> {
         let contained = |datatype: &&DataType| self.contains(**datatype);
         DataType::ALL.iter().filter(contained).map(|datatype| datatype.name()).collect()
@@ -185,6 +190,26 @@ impl Selectors {
             && self.topics.as_ref().is_none_or(|topics| {
                 topics.iter().any(|topic| topic.matches_node(group, edge_node))
             })
+    }
+
+    /// The same for selectors that are written alike, different for all others.
+    pub(super) fn key(&self) -> String {
+        let Selectors { topics, groups, edge_nodes, devices, node_only } = self;
+        let mut key = format!("{node_only}");
+        for globs in [groups, edge_nodes, devices] {
+            // No name has a NUL or a line feed that would be told apart from these.
+            key.push('\n');
+            for glob in globs.iter().flatten() {
+                let source = glob.to_string();
+                key.push_str(&format!("{}:{source}\0", source.len()));
+            }
+            key.push(if globs.is_some() { '+' } else { '-' });
+        }
+        for topic in topics.iter().flatten() {
+            let source = topic.to_string();
+            key.push_str(&format!("\n{}:{source}", source.len()));
+        }
+        key
     }
 
     /// Whether `topic` and the names can't agree on any entity.
@@ -280,6 +305,11 @@ impl Rule {
     /// The file that it stands in.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where it begins in its file, in bytes.
+    pub fn place(&self) -> Range<usize> {
+        self.header.clone()
     }
 
     /// The line (from 1) at which it begins.

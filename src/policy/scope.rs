@@ -22,9 +22,9 @@ pub(super) struct RuleIndex {
 }
 
 impl RuleIndex {
-    pub(super) fn new(rules: &[Rule]) -> RuleIndex {
+    pub(super) fn new<'r>(rules: impl Iterator<Item = (u32, &'r Rule)>) -> RuleIndex {
         let mut index = RuleIndex::default();
-        for (number, rule) in (0_u32..).zip(rules) {
+        for (number, rule) in rules {
             let groups = literal_groups(&rule.selectors);
             let edge_nodes = literal_edge_nodes(&rule.selectors);
             match (groups, edge_nodes) {

@@ -42,7 +42,8 @@ impl SandboxError {
     pub fn hint(&self) -> Option<String> {
         match self {
             SandboxError::Missing { layer, .. } => Some(format!(
-                "a newer kernel has it; to do without, say so: [sandbox] waive = [\"{layer}\"]"
+                "a newer kernel has it (Debian 13, or Debian 12 with the backports kernel), and a \
+                 container may hide it; to do without, say so: [sandbox] waive = [\"{layer}\"]"
             )),
             SandboxError::Root { role } => Some(format!(
                 "name a user of its own: [sandbox] user = \"sparkdiode-{role}\"; it is taken on \

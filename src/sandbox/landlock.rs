@@ -93,10 +93,16 @@ fn beneath(
 fn missing(layer: Layer) -> impl FnOnce(RulesetError) -> SandboxError {
     move |error| {
         let needs = match layer {
-            Layer::LandlockTcp => "ABI 4, Linux 6.7",
-            Layer::LandlockScopes => "ABI 6, Linux 6.12",
-            _ => "ABI 3, Linux 6.2, and `landlock` in the kernel's list of security modules",
+            Layer::LandlockTcp => "ABI 4 (Linux 6.7)",
+            Layer::LandlockScopes => "ABI 6 (Linux 6.12)",
+            _ => "ABI 3 (Linux 6.2), and `landlock` in the kernel's list of security modules",
         };
-        SandboxError::Missing { layer, why: format!("{error} (it needs Landlock {needs})") }
+        let needs = format!("it needs Landlock {needs}");
+        let why = match error {
+            // The kernel doesn't know what was asked; the crate's text lists bits.
+            RulesetError::HandleAccesses(_) | RulesetError::Scope(_) => needs,
+            error => format!("{error}; {needs}"),
+        };
+        SandboxError::Missing { layer, why }
     }
 }

@@ -479,7 +479,7 @@ impl Mirror {
             // A denied member takes its instance along: births must have exactly the members of
             // the definition, which other instances share.
             // The policy names things as the plant does.
-            let own = plan.original(policy.rules(), &name, datatype);
+            let own = plan.original(&name, datatype);
             let path = own.as_deref().unwrap_or(&name);
             let denied = match &metric.value {
                 Some(Value::Template(template)) => {

@@ -155,6 +155,8 @@ impl Turn<'_> {
                 metric.is_historical = Some(true);
             }
             let historical = metric.is_historical == Some(true);
+            self.matches.decided(target.verdict);
+            self.matches.observed(target.observed);
             match target.verdict {
                 Verdict::Drop { reason, rule } => {
                     self.drop(parts.origin, What::Metric(target.name()), reason, rule);
@@ -192,7 +194,11 @@ impl Turn<'_> {
         let rule = match verdict {
             Verdict::Forward { rule } => rule,
             // Not remembered: names that no rule forwards would only take memory.
-            Verdict::Drop { reason, rule } => return Err((reason, rule)),
+            Verdict::Drop { reason, rule } => {
+                self.matches.decided(verdict);
+                self.matches.observed(plan.observe(name, Some(datatype)));
+                return Err((reason, rule));
+            }
         };
         if self.collides(*entity) {
             return Err((Reason::NameCollision, None));
@@ -210,6 +216,7 @@ impl Turn<'_> {
         let slot = state.layout.insert(born, datatype).ok_or((Reason::OverCapacity, None))?;
         if let Some(target) = state.layout.slot_mut(slot) {
             target.verdict = verdict;
+            target.observed = plan.observe(name, Some(datatype));
             target.told_as = told_as;
         }
         Ok(slot)
@@ -245,6 +252,7 @@ impl Turn<'_> {
             let mut survey = Survey::new(definitions, &plan, budget);
             let asked = survey.instance(slot.name(), &name);
             *left = Some(survey.budget());
+            self.matches.members(&plan);
             match asked {
                 Ok(asked) => **types_due |= types.extend(asked),
                 Err(reason) => {

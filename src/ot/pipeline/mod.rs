@@ -13,6 +13,7 @@
 mod births;
 mod data;
 mod encode;
+mod matches;
 mod overload;
 mod rename;
 mod renamed;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 
 use self::births::low_byte;
+use self::matches::Matches;
 use self::overload::Overload;
 use self::turn::{Turn, keyframes};
 use super::plant::{Arrival, Life, Node, Plant, Queue};
@@ -38,6 +40,8 @@ use crate::sparkplug::{
 };
 use crate::telemetry::status::TrackedNode;
 use crate::telemetry::{Account, Fate, Imbalance, Ledger, NodeSlot, Origin, Reason};
+
+pub use self::matches::RuleMatches;
 
 /// How often the pipeline reports to its journal.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
@@ -105,6 +109,9 @@ pub struct Pipeline {
     policy: Policy,
     limiter: Limiter,
     overload: Overload,
+    matches: Matches,
+    /// Since when they count, in milliseconds since the epoch.
+    matching_since_ms: u64,
     plant: Plant,
     ledger: Ledger,
     counters: Counters,
@@ -127,6 +134,8 @@ impl Pipeline {
         Pipeline {
             limiter: Limiter::new(&policy),
             overload: Overload::default(),
+            matches: Matches::new(&policy),
+            matching_since_ms: now.wall_ms,
             plant: Plant::new(settings.max_nodes),
             settings,
             ledger: Ledger::new(Some(&policy)),
@@ -199,6 +208,8 @@ impl Pipeline {
         let _ = policy.set_time(now.wall_ms);
         self.limiter = Limiter::new(&policy);
         self.overload = Overload::default();
+        self.matches = Matches::new(&policy);
+        self.matching_since_ms = now.wall_ms;
         self.ledger.set_policy(Some(&policy));
         self.policy = policy;
         self.structure_changed = true;
@@ -319,6 +330,12 @@ impl Pipeline {
         self.ledger.check(self.plant.nodes().iter().map(Node::waiting).sum())
     }
 
+    /// What each rule decided since the policy was loaded, in the order of the rules, and since
+    /// when that is, in milliseconds since the epoch.
+    pub fn rule_matches(&self) -> (u64, impl Iterator<Item = RuleMatches> + '_) {
+        (self.matching_since_ms, self.matches.all())
+    }
+
     /// Takes note of what the next heartbeats say.
     pub(crate) fn set_surroundings(&mut self, surroundings: Surroundings) {
         self.surroundings = surroundings;
@@ -360,6 +377,7 @@ impl Pipeline {
             policy: &self.policy,
             limiter: &mut self.limiter,
             overload: &mut self.overload,
+            matches: &self.matches,
             ledger: &mut self.ledger,
             counters: &mut self.counters,
             structure_changed: &mut self.structure_changed,

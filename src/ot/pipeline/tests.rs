@@ -8,6 +8,7 @@ mod healing;
 mod hostile;
 mod limits;
 mod names;
+mod observed;
 mod overload;
 mod random;
 mod restarts;

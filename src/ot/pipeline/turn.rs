@@ -6,6 +6,7 @@ use std::time::Duration;
 use prost::Message;
 
 use super::encode::{self, Content};
+use super::matches::Matches;
 use super::overload::Overload;
 use super::{Counters, Now, PipelineSettings};
 use crate::journal::{Body, Keyframe, MAX_BODY_BYTES, Relayed};
@@ -30,6 +31,7 @@ pub(super) struct Turn<'a> {
     pub(super) policy: &'a Policy,
     pub(super) limiter: &'a mut Limiter,
     pub(super) overload: &'a mut Overload,
+    pub(super) matches: &'a Matches,
     pub(super) ledger: &'a mut Ledger,
     pub(super) counters: &'a mut Counters,
     pub(super) structure_changed: &'a mut bool,
@@ -86,6 +88,9 @@ impl Turn<'_> {
         let plan = self.policy.plan(entity);
         for slot in &mut state.layout.slots {
             slot.verdict = verdict(&plan, slot.name(), slot.judged_datatype());
+            slot.observed = plan.observe(slot.name(), slot.judged_datatype());
+            self.matches.decided(slot.verdict);
+            self.matches.observed(slot.observed);
         }
         self.name_metrics(entity, definitions, state);
     }
@@ -150,7 +155,9 @@ impl Turn<'_> {
 
     fn judge_definitions(&self, node: &mut Node) -> Types {
         let Node { group, edge_node, definitions, .. } = node;
-        definitions.judge(&self.policy.plan(Entity::node(group, edge_node)));
+        let plan = self.policy.plan(Entity::node(group, edge_node));
+        definitions.judge(&plan);
+        self.matches.members(&plan);
         Types { removed: definitions.denied().clone(), ..Types::default() }
     }
 
@@ -206,7 +213,9 @@ impl Turn<'_> {
                 Err(reason) => slot.verdict = Verdict::Drop { reason, rule: None },
             }
         }
-        limit.saturating_sub(budget.saturating_sub(survey.budget()))
+        let left = survey.budget();
+        self.matches.members(&plan);
+        limit.saturating_sub(budget.saturating_sub(left))
     }
 
     /// Whether a live device is to be announced: something of it crosses, or it has nothing at

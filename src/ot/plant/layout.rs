@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use super::Held;
-use crate::policy::Verdict;
+use crate::policy::{RuleId, Verdict};
 use crate::sparkplug::value::{evident_datatype, fits};
 use crate::sparkplug::{Caps, DataType, Metric, Template, Value, names};
 use crate::telemetry::Reason;
@@ -24,6 +24,8 @@ pub(crate) struct Slot {
     pub(crate) definition: Option<Box<str>>,
     /// The policy's word, from when the birth arrived or the policy was loaded.
     pub(crate) verdict: Verdict,
+    /// The rule that would decide about it, were it not only to observe.
+    pub(crate) observed: Option<RuleId>,
     /// Its name as readers know it, where that isn't its own.
     pub(crate) told_as: Option<Box<str>>,
     /// Part of the birth that was journalled last.
@@ -188,6 +190,7 @@ impl Layout {
             inferred: false,
             definition: None,
             verdict: Verdict::Drop { reason: Reason::NoRule, rule: None },
+            observed: None,
             told_as: None,
             born: false,
             held: None,

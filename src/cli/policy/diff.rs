@@ -22,6 +22,8 @@ use crate::telemetry::escape_to;
 const WIDTH: usize = 100;
 /// Characters of a name in an example.
 const MAX_NAME_CHARS: usize = 60;
+/// Differences that are told of each kind; `--json` has all.
+const MAX_DIFFERENCES: usize = 25;
 /// Metrics of a recording that are named.
 const MAX_NAMED: usize = 40;
 
@@ -172,8 +174,18 @@ impl View<'_> {
             }
             line(text, "");
             line(text, &paint.strong(title));
-            for difference in differences {
+            for difference in differences.iter().take(MAX_DIFFERENCES) {
                 self.difference(text, difference, place);
+            }
+            let rest = differences.len().saturating_sub(MAX_DIFFERENCES);
+            if rest > 0 {
+                line(
+                    text,
+                    &format!(
+                        "  and {} by other rules (`--json` has all)",
+                        counted(rest, "difference")
+                    ),
+                );
             }
         }
         // Where metrics differ, that births do says nothing more.

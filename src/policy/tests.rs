@@ -335,6 +335,37 @@ fn sample_rates_is_what_it_says() {
 }
 
 #[test]
+fn sample_names_on_it_is_what_it_says() {
+    let policy = sample("names-on-it.toml");
+    let press = Entity::device("plant-a", "L4", "Press1");
+    let told = policy.renames().tell(press).unwrap();
+    assert_eq!(told, Entity::device("emea-plant-7", "press-shop", "Press1"));
+    assert_eq!(verdict(&policy, press, "Siemens/Line4/Force", DataType::Double), "presses");
+    assert_eq!(verdict(&policy, press, "Firmware", DataType::String), "no_rule");
+}
+
+#[test]
+fn sample_vendor_visit_is_what_it_says() {
+    let mut policy = sample("vendor-visit.toml");
+    let robot = Entity::node("Plant1", "Robot1");
+    let now = |policy: &mut Policy, text: &str| {
+        let _ = policy.set_time(super::parse_moment(text).unwrap());
+        verdict(policy, robot, "Axis1/Torque", DataType::Double)
+    };
+    assert_eq!(now(&mut policy, "2026-12-02T12:00:00Z"), "vendor-visit");
+    assert_eq!(now(&mut policy, "2026-12-06T12:00:00Z"), "no_rule");
+    assert_eq!(now(&mut policy, "2026-12-24T17:00:00Z"), "no_rule");
+}
+
+#[test]
+fn sample_shaping_is_what_it_says() {
+    let policy = sample("shaping.toml");
+    let node = Entity::node("Plant1", "Line4");
+    assert_eq!(verdict(&policy, node, "State", DataType::String), "line4-quality");
+    assert_eq!(verdict(&policy, node, "Other", DataType::String), "no_rule");
+}
+
+#[test]
 fn every_sample_has_its_test() {
     let tested = include_str!("tests.rs");
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");

@@ -277,15 +277,18 @@ impl Rehearsal {
         for metric in payload.metrics {
             let (name, datatype) = self.names.of(topic.entity, &metric);
             let sent = metric.value.clone().filter(|_| metric.is_null != Some(true));
-            let rule = rule_of(plan.judge(&name, datatype));
-            let told_name = told_name(policy, rule, &name);
+            let verdict = plan.judge(&name, datatype);
+            let rule = rule_of(verdict);
+            let told_name = told_name(policy, verdict, &name);
             let forwarded = |arrives| MetricFate::Forwarded { rule, arrives: Box::new(arrives) };
             let fate = if known::is_own(topic, &name) {
                 MetricFate::Replaced
             } else if let Some(arrives) = told.take_same(&told_name, &metric) {
                 forwarded(arrives)
             } else if let Some((reason, rule)) = drops.take(&name) {
-                MetricFate::Dropped { reason, rule }
+                // A redacted value is dropped, while the birth has the metric without it.
+                let told = (reason == Reason::Redacted).then(|| told.take(&told_name)).flatten();
+                told.map_or(MetricFate::Dropped { reason, rule }, forwarded)
             } else if let Some(arrives) = told.take(&told_name) {
                 forwarded(arrives)
             } else {
@@ -402,8 +405,12 @@ fn rule_of(verdict: Verdict) -> Option<RuleId> {
     }
 }
 
-/// The name under which a metric crosses by `rule`.
-fn told_name<'a>(policy: &'a Policy, rule: Option<RuleId>, name: &'a str) -> Cow<'a, str> {
+/// The name under which a metric crosses.
+fn told_name<'a>(policy: &'a Policy, verdict: Verdict, name: &'a str) -> Cow<'a, str> {
+    let rule = match verdict {
+        Verdict::Forward { rule } | Verdict::Redact { forward: rule, .. } => Some(rule),
+        Verdict::Drop { .. } => None,
+    };
     let prefixes = rule.and_then(|rule| policy.rule(rule)).and_then(Rule::prefixes);
     prefixes.map_or(Cow::Borrowed(name), |prefixes| prefixes.tell(name))
 }

@@ -305,6 +305,7 @@ proptest! {
                     prop_assert_eq!(by, Some(rule));
                     prop_assert_eq!(seen.metric.value.as_ref(), Some(&value));
                 }
+                Verdict::Redact { .. } => return Err(TestCaseError::fail("nothing is redacted")),
                 Verdict::Drop { reason, rule } => {
                     prop_assert_eq!(got, Got::Dropped { reason, rule });
                 }

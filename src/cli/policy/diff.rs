@@ -246,9 +246,9 @@ impl View<'_> {
         line(text, &format!("  {painted}; before {was}"));
         // What the deciding rules say, where that isn't the same.
         let words = |policy: &Policy, outcome| match outcome {
-            Outcome::Forward(rule) | Outcome::Drop(_, Some(rule)) => {
-                policy.rule(rule).map(crate::policy::Rule::describe)
-            }
+            Outcome::Forward(rule)
+            | Outcome::Redact { rule, .. }
+            | Outcome::Drop(_, Some(rule)) => policy.rule(rule).map(crate::policy::Rule::describe),
             Outcome::Drop(_, None) => None,
         };
         let (old, new) =
@@ -270,6 +270,9 @@ impl View<'_> {
         let name = |rule| machine::name(policy, Some(rule)).unwrap_or_default();
         match outcome {
             Outcome::Forward(rule) => format!("forwarded by `{}`", name(rule)),
+            Outcome::Redact { rule, .. } => {
+                format!("kept in births without a value by `{}`", name(rule))
+            }
             Outcome::Drop(reason, Some(rule)) => format!("dropped by `{}` ({reason})", name(rule)),
             Outcome::Drop(reason, None) => format!("dropped ({reason})"),
         }
@@ -371,6 +374,11 @@ impl View<'_> {
             Outcome::Forward(rule) => {
                 json!({ "outcome": "forward", "rule": machine::name(policy, Some(rule)) })
             }
+            Outcome::Redact { rule, forward } => json!({
+                "outcome": "redact",
+                "rule": machine::name(policy, Some(rule)),
+                "forwarded_by": machine::name(policy, Some(forward)),
+            }),
             Outcome::Drop(reason, rule) => json!({
                 "outcome": "drop",
                 "reason": reason.name(),

@@ -95,7 +95,7 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
         let _ = policy(&mut text, &policy_paths, None, true, &mut warnings, &mut errors);
     }
     if let (Some((ot_path, ot)), Some((it_path, it))) = &halves {
-        compare(ot_path, ot, it_path, it, &mut warnings);
+        compare(ot_path, ot, it_path, it, &mut warnings, &mut errors);
     }
     report::output(text.trim_start_matches('\n'))?;
     if errors.has_errors() {
@@ -446,6 +446,7 @@ fn compare(
     it_path: &Path,
     it: &ItConfig,
     warnings: &mut Diagnostics,
+    errors: &mut Diagnostics,
 ) {
     let mut crossing = Diagnostics::new();
     let mut warn = |title: String, help: &str| {
@@ -472,7 +473,28 @@ fn compare(
     if ot.state_dir == it.state_dir {
         let title =
             format!("both halves name the same state directory: `{}`", it.state_dir.display());
-        warn(title, "nothing that one half writes may be read by the other but the journal");
+        let help = "nothing that one half writes may be read by the other but the journal";
+        errors.push(Diagnostic::file_error("C111", it_path, title).help(help));
+    }
+    let directory = |textfile: Option<PathBuf>, state: &Path| {
+        textfile.map(|directory| (directory == state, directory))
+    };
+    let of_ot = directory(ot.status.textfile_directory(), &it.state_dir);
+    let of_it = directory(it.status.textfile_directory(), &ot.state_dir);
+    let same = match (&of_ot, &of_it) {
+        (Some((_, left)), Some((_, right))) if left == right => Some(right.clone()),
+        (Some((true, other)), _) | (_, Some((true, other))) => Some(other.clone()),
+        _ => None,
+    };
+    if let Some(same) = same {
+        errors.push(
+            Diagnostic::file_error(
+                "C111",
+                it_path,
+                format!("both halves write into `{}`: `[metrics] textfile`", same.display()),
+            )
+            .help("each half needs a directory that it alone may write; see `Watching it` in the README"),
+        );
     }
     warnings.extend(crossing);
 }

@@ -300,7 +300,7 @@ fn not_for_a_call(half: Half, status: ExitStatus) {
 
 /// Where the tests run as root both halves are confined as in production. Where they don't,
 /// everything but the users is.
-fn sandbox(half: Half) -> String {
+pub(crate) fn sandbox(half: Half) -> String {
     if is_root() {
         format!("[sandbox]\nuser = \"{0}\"\ngroup = \"{0}\"\n", half.user())
     } else {

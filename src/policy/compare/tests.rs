@@ -87,7 +87,8 @@ fn the_name_of_a_redacted_metric_crosses() {
     };
     assert_eq!(newly(&denied, &redacted), (1, 0));
     assert_eq!(newly(&redacted, &denied), (0, 1));
-    assert_eq!(newly(&redacted, &forward), (1, 0));
+    // Values do now; but of what is opaque (File), which nobody opens, not even the name any more.
+    assert_eq!(newly(&redacted, &forward), (1, 1));
     assert_eq!(newly(&denied, &forward), (1, 0));
 }
 

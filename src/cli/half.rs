@@ -18,7 +18,9 @@ use crate::config::{
 };
 use crate::event;
 use crate::policy::Policy;
-use crate::sandbox::{Confined, Demoted, Grants, Identity, Need, Owned, Role, SandboxError, Start};
+use crate::sandbox::{
+    Confined, Demoted, Grants, Identity, Layer, Need, Owned, Role, SandboxError, Start,
+};
 use crate::signature::Signed;
 use crate::telemetry::Notifier;
 use crate::telemetry::logging::{self, Logging};
@@ -46,12 +48,21 @@ pub(super) struct HalfArgs {
 pub(super) fn begin(
     half: &'static str,
     arguments: &HalfArgs,
+    broker: &BrokerConfig,
     syslog: &[SyslogConfig],
     warnings: impl IntoIterator<Item = Diagnostic>,
 ) -> Result<Logging, Failure> {
     let targets = syslog::targets(syslog)?;
-    let logging = logging::init(half, arguments.log.as_deref(), targets)
+    let mut logging = logging::init(half, arguments.log.as_deref(), targets)
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    let log_tls = syslog.iter().filter_map(|target| match &target.to {
+        SyslogTo::Tls(_, tls) => Some(tls),
+        _ => None,
+    });
+    for tls in broker.tls.iter().chain(log_tls) {
+        let ends = tls::ends(tls)?.into_iter();
+        logging.watch(ends.map(|end| (end.file.display().to_string(), end.not_after)));
+    }
     for warning in warnings {
         event!(ConfigWarning, place = place(&warning), problem = warning.title);
     }
@@ -170,6 +181,7 @@ pub(super) fn status_settings(
     status: StatusConfig,
     config: &BrokerConfig,
     broker: &BrokerSettings,
+    sandbox: &SandboxConfig,
 ) -> StatusSettings {
     StatusSettings {
         every: status.every,
@@ -177,6 +189,7 @@ pub(super) fn status_settings(
         textfile: status.textfile,
         broker_address: config.address.to_string(),
         certificates: broker.tls.as_ref().map(|tls| tls.certificates.clone()).unwrap_or_default(),
+        any_owner: sandbox.waived.contains(&Layer::User),
     }
 }
 

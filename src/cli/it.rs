@@ -34,7 +34,7 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
     let (config, mut warnings) = ItConfig::load(&arguments.half.config)?;
     let copy = read_policy_copy(&config, &mut warnings)?;
     let broker = half::broker_settings(&config.broker, config.client_id_prefix)?;
-    let mut logging = half::begin("it", &arguments.half, &config.syslog, warnings)?;
+    let mut logging = half::begin("it", &arguments.half, &config.broker, &config.syslog, warnings)?;
     let notifier = half::notifier()?;
     let owned = half::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
     let demoted = half::demote(start, &config.sandbox, &owned)?;
@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         None => None,
     };
     grants.descriptors = RESERVE.saturating_add(config.mirror.max_nodes as u64);
-    let status = half::status_settings(config.status, &config.broker, &broker);
+    let status = half::status_settings(config.status, &config.broker, &broker, &config.sandbox);
     if let Some((policy, _)) = &policy {
         half::tell_policy(policy);
     }

@@ -36,7 +36,7 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     let (policy, found) = source.read()?;
     warnings.extend(found);
     let broker = half::broker_settings(&config.broker, config.client_id)?;
-    let mut logging = half::begin("ot", &arguments.half, &config.syslog, warnings)?;
+    let mut logging = half::begin("ot", &arguments.half, &config.broker, &config.syslog, warnings)?;
     let notifier = half::notifier()?;
     half::tell_policy(&policy);
     let mut owned = half::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     grants.read.extend(config.pseudonym_key.iter().map(|key| half::replaceable(key.path())));
     grants.write.extend(config.status.textfile_directory());
     grants.descriptors = DESCRIPTORS;
-    let status = half::status_settings(config.status, &config.broker, &broker);
+    let status = half::status_settings(config.status, &config.broker, &broker, &config.sandbox);
     let source = source.claim(&policy)?;
     let settings = Settings {
         pipeline: PipelineSettings {

@@ -78,6 +78,8 @@ pub(super) struct Driver {
     broker: BrokerWatch,
     vitals: Vitals,
     state_trouble: bool,
+    /// A session failed during the stop.
+    unconfirmed: bool,
     clock: Clock,
     poll: Duration,
     /// How far the mirror was when it was saved last, and when that was.
@@ -185,6 +187,7 @@ impl Driver {
             broker,
             vitals,
             state_trouble: false,
+            unconfirmed: false,
             clock,
             poll: POLL_FIRST,
             saved: None,
@@ -289,7 +292,11 @@ impl Driver {
                     self.mirror.handle_session(now, node, event);
                 }
             }
-            Happened::BrokerTrouble { node, trouble } => self.broker.trouble(node, &trouble),
+            Happened::BrokerTrouble { node, trouble } => {
+                // A session that fails now hasn't confirmed its death.
+                self.unconfirmed |= self.stop_by.is_some();
+                self.broker.trouble(node, &trouble);
+            }
             Happened::Stop if self.stop_by.is_none() => {
                 self.stop_by = Some(now.at.saturating_add(STOP_WITHIN));
                 self.mirror.stop(now);
@@ -529,7 +536,7 @@ impl Driver {
     }
 
     fn finish(mut self) -> Result<(), ItError> {
-        if !self.mirror.is_stopped() {
+        if self.unconfirmed || !self.mirror.is_stopped() {
             event!(DeathsUnconfirmed);
         }
         self.sessions.abort();

@@ -5,10 +5,12 @@
 //! plant if births or deaths were among it, acknowledge. A commit that fails is repeated; until
 //! it succeeds nothing is taken from the session and nothing is acknowledged.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -65,6 +67,11 @@ pub(super) enum Work {
 pub(super) struct Shared {
     /// Bytes on their way to the worker.
     pub(super) queued_bytes: AtomicUsize,
+    /// Messages that the worker took since the start.
+    pub(super) taken: AtomicU64,
+    /// Messages that were refused on their way to the worker, by topic: how many, and their
+    /// receipts.
+    pub(super) shed: Mutex<HashMap<Bytes, (u64, Vec<Receipt>)>>,
     /// A stop is under way: what comes now isn't taken any more.
     pub(super) stopping: AtomicBool,
     /// No more time: end even if the journal refuses.
@@ -101,6 +108,7 @@ pub(super) struct Worker {
     state_trouble: bool,
     vitals: Option<Vitals>,
     segment_trouble: bool,
+    near_limit: bool,
 }
 
 impl Worker {
@@ -173,6 +181,7 @@ impl Worker {
             state_trouble: false,
             vitals: None,
             segment_trouble: false,
+            near_limit: false,
         };
         worker.begin_segment(now)?;
         worker.push(now, &mut out);
@@ -211,6 +220,7 @@ impl Worker {
             if self.next_tick <= now.mono {
                 self.pipeline.tick(now, &mut out);
                 self.tell_turned_rules();
+                self.count_shed();
                 self.next_tick = now.mono.saturating_add(TICK_EVERY);
             }
             self.push(now, &mut out);
@@ -334,6 +344,19 @@ impl Worker {
         self.pipeline.handle(now, received, out);
         self.unreleased.extend(delivered.receipt);
         self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.shared.taken.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts what was refused on its way here. Nothing of it is to be delivered again.
+    fn count_shed(&mut self) {
+        let shed = match self.shared.shed.lock() {
+            Ok(mut shed) if !shed.is_empty() => std::mem::take(&mut *shed),
+            _ => return,
+        };
+        for (topic, (messages, receipts)) in shed {
+            self.pipeline.shed(std::str::from_utf8(&topic).unwrap_or_default(), messages);
+            self.unreleased.extend(receipts);
+        }
     }
 
     fn tell_turned_rules(&mut self) {
@@ -441,6 +464,7 @@ impl Worker {
         }
         if retain {
             self.next_retain = now.mono.saturating_add(RETAIN_EVERY);
+            self.watch_limit();
             match self.writer.retain(retention_ms(self.started, now)) {
                 Ok(retained) if retained.segments > 0 => {
                     let Retained { segments, frames, bytes } = retained;
@@ -449,6 +473,19 @@ impl Worker {
                 Ok(_) => {}
                 Err(error) => event!(DiskError, what = "retention", error = %error),
             }
+        }
+    }
+
+    /// Tells, once, that the journal has come near its limit: what is deleted then is younger
+    /// than it should get.
+    fn watch_limit(&mut self) {
+        let (bytes, limit) = (self.writer.bytes(), self.writer.retain_bytes());
+        let near = limit.saturating_sub(limit / 10);
+        let far = limit.saturating_sub(limit / 5);
+        if bytes >= near && !std::mem::replace(&mut self.near_limit, true) {
+            event!(JournalNearLimit, bytes, limit);
+        } else if bytes < far {
+            self.near_limit = false;
         }
     }
 

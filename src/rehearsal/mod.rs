@@ -286,8 +286,8 @@ impl Rehearsal {
             } else if let Some(arrives) = told.take_same(&told_name, &metric) {
                 forwarded(arrives)
             } else if let Some((reason, rule)) = drops.take(&name) {
-                // A redacted value is dropped, while the birth has the metric without it.
-                let told = (reason == Reason::Redacted).then(|| told.take(&told_name)).flatten();
+                // A value that is redacted, or told as null, is dropped; the metric isn't.
+                let told = sent.is_some().then(|| told.take_null(&told_name)).flatten();
                 told.map_or(MetricFate::Dropped { reason, rule }, forwarded)
             } else if let Some(arrives) = told.take(&told_name) {
                 forwarded(arrives)
@@ -379,6 +379,12 @@ impl Told {
             (Some(told), Some(sent)) => value::same(told, sent),
             (told, sent) => told.is_none() == sent.is_none(),
         })?;
+        told.remove(place)
+    }
+
+    fn take_null(&mut self, name: &str) -> Option<Metric> {
+        let told = self.0.get_mut(name)?;
+        let place = told.iter().position(|told| told.value.is_none())?;
         told.remove(place)
     }
 

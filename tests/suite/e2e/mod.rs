@@ -8,6 +8,7 @@ mod flow;
 mod healing;
 mod hostile;
 mod kills;
+mod learn;
 mod networks;
 mod reload;
 mod sealed;

@@ -65,8 +65,11 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                     let signed =
                         config.require_signature.as_ref().map(|one| (one, &*config.state_dir));
                     let paths = &config.policy_paths;
-                    policy(&mut text, paths, signed, true, &mut warnings, &mut errors);
+                    let found = policy(&mut text, paths, signed, true, &mut warnings, &mut errors);
                     rule_counts::tell(&mut text, paths, &config.state_dir, &mut warnings);
+                    if config.pseudonym_key.is_none() {
+                        errors.extend(found.as_ref().and_then(half::missing_key));
+                    }
                     halves.0 = Some((path, config));
                 }
                 Err(problems) => errors.extend(problems),
@@ -79,7 +82,7 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                         let signed =
                             config.require_signature.as_ref().map(|one| (one, &*config.state_dir));
                         let paths = &config.policy_paths;
-                        policy(&mut text, paths, signed, false, &mut warnings, &mut errors);
+                        let _ = policy(&mut text, paths, signed, false, &mut warnings, &mut errors);
                     }
                     halves.1 = Some((path, config));
                 }
@@ -89,10 +92,10 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
         }
     }
     if !policy_paths.is_empty() {
-        policy(&mut text, &policy_paths, None, true, &mut warnings, &mut errors);
+        let _ = policy(&mut text, &policy_paths, None, true, &mut warnings, &mut errors);
     }
     if let (Some((ot_path, ot)), Some((it_path, it))) = &halves {
-        compare(ot_path, ot, it_path, it, &mut warnings);
+        compare(ot_path, ot, it_path, it, &mut warnings, &mut errors);
     }
     report::output(text.trim_start_matches('\n'))?;
     if errors.has_errors() {
@@ -319,7 +322,7 @@ fn describe_connection(text: &mut String, broker: &BrokerConfig) {
     }
 }
 
-/// Describes the policy in `paths`; `signed`: whose signatures it needs, and the state directory
+/// Reads and describes the policy in `paths`; `signed`: whose signatures it needs, and the state directory
 /// of the half; `subscribing`: as the OT half uses it.
 fn policy(
     text: &mut String,
@@ -328,7 +331,7 @@ fn policy(
     subscribing: bool,
     warnings: &mut Diagnostics,
     errors: &mut Diagnostics,
-) {
+) -> Option<Policy> {
     let read = match signed {
         None => half::read_policy(paths).map(|(policy, found)| (policy, found, None)),
         Some((requirement, state_dir)) => look(paths, requirement, state_dir)
@@ -339,7 +342,10 @@ fn policy(
             warnings.extend(found);
             (policy, signed)
         }
-        Err(problems) => return errors.extend(problems),
+        Err(problems) => {
+            errors.extend(problems);
+            return None;
+        }
     };
     let sources = policies::load_sources(paths).unwrap_or_default();
     let files = sources.len();
@@ -364,6 +370,7 @@ fn policy(
         line(text, &format!("    {CERTIFICATES}  (stored births: they teach layouts only)"));
     }
     describe_rules(text, &policy, Action::Forward, "forwards");
+    describe_rules(text, &policy, Action::Redact, "keeps in births without their values");
     describe_rules(text, &policy, Action::Deny, "denies, whatever is forwarded");
     let limits = policy.limits();
     for (name, limit) in [("each edge node", limits.node), ("the whole link", limits.link)] {
@@ -379,6 +386,12 @@ fn policy(
     }
     line(text, "  never crosses: commands, STATE, unknown message types, other namespaces,");
     line(text, "    and everything that no rule forwards");
+    line(
+        text,
+        "  beside values: Quality, unit, range, description and other engineering properties,",
+    );
+    line(text, "    unless a rule says otherwise; no file, Bytes or DataSet that no rule opens");
+    Some(policy)
 }
 
 fn describe_signature(
@@ -409,7 +422,7 @@ fn describe_signature(
 fn describe_rules(text: &mut String, policy: &Policy, action: Action, title: &str) {
     let mut rules = policy.rules().iter().filter(|rule| rule.action() == action).peekable();
     match (rules.peek(), action) {
-        (None, Action::Deny) => return,
+        (None, Action::Deny | Action::Redact) => return,
         (None, Action::Forward) => return line(text, "  forwards NOTHING: no forward rule"),
         _ => line(text, &format!("  {title}")),
     }
@@ -420,6 +433,9 @@ fn describe_rules(text: &mut String, policy: &Policy, action: Action, title: &st
             line(text, &format!("      \"{}\"", escape(description)));
         }
         line(text, &format!("      {}", rule.describe()));
+        for shape in rule.describe_shapes() {
+            line(text, &format!("        {}", escape(&shape)));
+        }
     }
 }
 
@@ -430,6 +446,7 @@ fn compare(
     it_path: &Path,
     it: &ItConfig,
     warnings: &mut Diagnostics,
+    errors: &mut Diagnostics,
 ) {
     let mut crossing = Diagnostics::new();
     let mut warn = |title: String, help: &str| {
@@ -456,7 +473,28 @@ fn compare(
     if ot.state_dir == it.state_dir {
         let title =
             format!("both halves name the same state directory: `{}`", it.state_dir.display());
-        warn(title, "nothing that one half writes may be read by the other but the journal");
+        let help = "nothing that one half writes may be read by the other but the journal";
+        errors.push(Diagnostic::file_error("C111", it_path, title).help(help));
+    }
+    let directory = |textfile: Option<PathBuf>, state: &Path| {
+        textfile.map(|directory| (directory == state, directory))
+    };
+    let of_ot = directory(ot.status.textfile_directory(), &it.state_dir);
+    let of_it = directory(it.status.textfile_directory(), &ot.state_dir);
+    let same = match (&of_ot, &of_it) {
+        (Some((_, left)), Some((_, right))) if left == right => Some(right.clone()),
+        (Some((true, other)), _) | (_, Some((true, other))) => Some(other.clone()),
+        _ => None,
+    };
+    if let Some(same) = same {
+        errors.push(
+            Diagnostic::file_error(
+                "C111",
+                it_path,
+                format!("both halves write into `{}`: `[metrics] textfile`", same.display()),
+            )
+            .help("each half needs a directory that it alone may write; see `Watching it` in the README"),
+        );
     }
     warnings.extend(crossing);
 }

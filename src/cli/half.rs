@@ -26,6 +26,8 @@ use crate::telemetry::status::{ReportError, StatusSettings};
 
 /// Problems that are named in a log line; the rest is counted.
 const MAX_NAMED: usize = 3;
+/// Code of problems with the key for pseudonyms.
+pub(super) const KEY: &str = "P042";
 
 /// Options of both halves.
 #[derive(Args, Debug)]
@@ -97,6 +99,20 @@ pub(super) fn failed(exit: Exit, error: &impl std::error::Error) -> Failure {
 /// Reads the policy from files and directories.
 pub(super) fn read_policy(paths: &[PathBuf]) -> Result<(Policy, Diagnostics), Diagnostics> {
     Policy::parse(&policies::load_sources(paths)?)
+}
+
+/// What is wrong with the policy where there is no key for pseudonyms.
+pub(super) fn missing_key(policy: &Policy) -> Option<Diagnostic> {
+    let rule = policy.needs_pseudonym_key()?;
+    let title = format!(
+        "rule `{}` (line {}) asks for pseudonyms, and no key is configured",
+        rule.name(),
+        rule.line()
+    );
+    Some(Diagnostic::file_error(KEY, rule.path(), title).help(
+        "name a file with 32 random bytes or more in `ot.toml`, `[policies]` \
+         `pseudonym-key-file`; `openssl rand -hex 32` makes one",
+    ))
 }
 
 /// Reads the policy again, for a half that is running: what is wrong comes in one line.

@@ -18,6 +18,7 @@ mod reference;
 pub mod report;
 mod rule_counts;
 mod sandbox;
+mod status;
 mod syslog;
 mod units;
 
@@ -47,6 +48,7 @@ enum Command {
     Ot(ot::OtArgs),
     It(it::ItArgs),
     Check(check::CheckArgs),
+    Status(status::StatusArgs),
     Policy(policy::PolicyArgs),
     Events(events::EventsArgs),
     Capture(capture::CaptureArgs),
@@ -71,6 +73,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Ot(arguments) => ot::run(&arguments),
         Command::It(arguments) => it::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
         Command::Policy(arguments) => policy::run(&arguments),
         Command::Events(arguments) => events::run(&arguments),
         Command::Capture(arguments) => capture::run(&arguments),

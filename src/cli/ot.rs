@@ -30,7 +30,8 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     let start = half::start(Role::Ot)?;
     let (config, mut warnings) = OtConfig::load(&arguments.half.config)?;
     let paths = config.policy_paths.clone();
-    let source = PolicySource::new(paths, config.require_signature, &config.state_dir);
+    let source = PolicySource::new(paths, config.require_signature, &config.state_dir)
+        .making_pseudonyms(config.pseudonym_key.clone());
     let (policy, found) = source.read()?;
     warnings.extend(found);
     let broker = half::broker_settings(&config.broker, config.client_id)?;
@@ -44,6 +45,7 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
         half::grants(&config.broker, &config.syslog, &config.policy_paths, &config.state_dir);
     grants.read.extend(source.signature().map(half::replaceable));
     grants.write.push(config.journal.path.clone());
+    grants.read.extend(config.pseudonym_key.iter().map(|key| half::replaceable(key.path())));
     grants.write.extend(config.status.textfile_directory());
     grants.descriptors = DESCRIPTORS;
     let status = half::status_settings(config.status, &config.broker, &broker);

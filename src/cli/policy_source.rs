@@ -3,9 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
+use super::half::{KEY, missing_key};
 use super::{Exit, Failure};
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
-use crate::config::{file_diagnostic, policies};
+use crate::config::{SecretFile, file_diagnostic, policies};
+use crate::policy::shape::PseudonymKey;
 use crate::policy::{Policy, SourceFile, digest_of};
 use crate::signature::{Accepted, Requirement, SignatureError, Signed, check_rollback, verify};
 use crate::state::{StateDir, StateError, StateFile, Stored};
@@ -30,6 +32,8 @@ struct StoredAccepted {
 pub(super) struct PolicySource {
     paths: Vec<PathBuf>,
     required: Option<(Requirement, PathBuf)>,
+    /// Of the half that makes pseudonyms: its key, if there is one.
+    pseudonyms: Option<Option<SecretFile>>,
 }
 
 /// The same for the half that runs, and remembers which versions were in force.
@@ -48,7 +52,13 @@ impl PolicySource {
         state_dir: &Path,
     ) -> PolicySource {
         let required = requirement.map(|requirement| (requirement, state_dir.join(DIRECTORY)));
-        PolicySource { paths, required }
+        PolicySource { paths, required, pseudonyms: None }
+    }
+
+    /// The same for the half that makes the pseudonyms which a policy asks for, with this key.
+    #[must_use]
+    pub(super) fn making_pseudonyms(self, key: Option<SecretFile>) -> PolicySource {
+        PolicySource { pseudonyms: Some(key), ..self }
     }
 
     /// The signature file, where signatures are required.
@@ -62,6 +72,20 @@ impl PolicySource {
     /// # Errors
     /// Everything that is wrong.
     pub(super) fn read(&self) -> Result<(Policy, Diagnostics), Diagnostics> {
+        let (mut policy, warnings) = self.read_files()?;
+        match &self.pseudonyms {
+            Some(Some(key)) => policy.set_pseudonym_key(read_key(key)?),
+            Some(None) => {
+                if let Some(problem) = missing_key(&policy) {
+                    return Err(problem.into());
+                }
+            }
+            None => {}
+        }
+        Ok((policy, warnings))
+    }
+
+    fn read_files(&self) -> Result<(Policy, Diagnostics), Diagnostics> {
         let sources = policies::load_sources(&self.paths)?;
         let Some((requirement, state_dir)) = &self.required else {
             return Policy::parse(&sources);
@@ -126,6 +150,12 @@ impl ClaimedSource {
         }
         Ok(())
     }
+}
+
+fn read_key(file: &SecretFile) -> Result<PseudonymKey, Diagnostics> {
+    let secret = file.read().map_err(|error| file_diagnostic(file.path(), &error))?;
+    PseudonymKey::new(secret.expose().as_bytes())
+        .map_err(|error| Diagnostic::file_error(KEY, file.path(), error.to_string()).into())
 }
 
 /// A damaged record is an error until a person has looked: taking it for none would let an

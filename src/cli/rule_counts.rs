@@ -52,6 +52,9 @@ pub(super) fn tell(
             (Mode::Observe, Action::Deny) => {
                 line(text, &format!("    {name} would have denied {} metrics", count.observed));
             }
+            (Mode::Observe, Action::Redact) => {
+                line(text, &format!("    {name} would have redacted {} metrics", count.observed));
+            }
             (Mode::Enforce, _) if count.metrics > 0 => {
                 line(text, &format!("    {name} decided about {} metrics", count.metrics));
             }

@@ -206,7 +206,15 @@ impl ItConfig {
         let syslog = SyslogConfig::read_all(reader, raw.syslog);
         let policies = match raw.policies {
             Some(policies) => {
-                let (section, policies) = Section::of("policies", Some(policies));
+                let (section, mut policies) = Section::of("policies", Some(policies));
+                if let Some(key) = policies.pseudonym_key_file.take() {
+                    let title = "`pseudonym-key-file` belongs into `ot.toml`";
+                    let problem = reader
+                        .error(code::COMBINATION, key.span(), title)
+                        .label("this half must not be able to find out who is who")
+                        .help("it knows pseudonyms by their form");
+                    reader.push(problem);
+                }
                 read_policies(reader, &section, policies, None)
             }
             None => Some(Policies::default()),

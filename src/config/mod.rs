@@ -46,6 +46,8 @@ pub use syslog::{SyslogConfig, SyslogTo};
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawPolicies {
     paths: Option<Spanned<Vec<Spanned<String>>>>,
+    /// `ot.toml` only.
+    pseudonym_key_file: Option<Spanned<String>>,
     require_signature: Option<Spanned<signature::RawRequireSignature>>,
 }
 

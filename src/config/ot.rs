@@ -14,8 +14,10 @@ use super::sandbox::{RawSandbox, SandboxConfig};
 use super::status::{RawMetrics, RawStatus, StatusConfig};
 use super::syslog::RawSyslog;
 use super::{
-    BrokerConfig, JournalConfig, RawPolicies, RawState, SyslogConfig, read_policies, read_state,
+    BrokerConfig, JournalConfig, RawPolicies, RawState, SecretFile, SyslogConfig, read_policies,
+    read_state,
 };
+use crate::policy::shape::PseudonymKey;
 use crate::signature::Requirement;
 
 /// `keyframe-every-s`: after any loss the mirror is whole again within this time. A minute
@@ -40,6 +42,8 @@ pub struct OtConfig {
     pub broker: BrokerConfig,
     /// Policy files, and directories of them; never empty. See [`super::policies`].
     pub policy_paths: Vec<PathBuf>,
+    /// Key for the pseudonyms that policies ask for.
+    pub pseudonym_key: Option<SecretFile>,
     /// Whose signatures the policy needs; `None`: nobody's.
     pub require_signature: Option<Requirement>,
     pub journal: JournalConfig,
@@ -126,7 +130,8 @@ impl OtConfig {
         }
         let client_id = reader.text("client-id", broker.client_id.take(), client_id_fault);
         let broker = BrokerConfig::read(reader, &section, broker, DEFAULT_OT_MAX_PACKET_BYTES);
-        let (section, policies) = Section::of("policies", raw.policies);
+        let (section, mut policies) = Section::of("policies", raw.policies);
+        let pseudonym_key = read_pseudonym_key(reader, policies.pseudonym_key_file.take());
         let policies = read_policies(reader, &section, policies, name.as_deref());
         let (section, journal) = Section::of("journal", raw.journal);
         let journal = JournalConfig::read(reader, &section, journal);
@@ -145,6 +150,7 @@ impl OtConfig {
             broker: broker?,
             policy_paths: policies.paths,
             require_signature: policies.require_signature,
+            pseudonym_key,
             journal: journal?,
             state_dir: state_dir?,
             syslog: syslog?,
@@ -186,6 +192,30 @@ impl RelayConfig {
             max_devices_per_node: usize::try_from(max_devices_per_node).unwrap_or(usize::MAX),
         }
     }
+}
+
+fn read_pseudonym_key(reader: &mut Reader, file: Option<Spanned<String>>) -> Option<SecretFile> {
+    let file = reader.path("pseudonym-key-file", &file?);
+    let key = SecretFile::new(&file.path);
+    if file.visible {
+        match key.read() {
+            Err(error) => {
+                let problem = reader.error(code::SECRET, file.span, error.to_string());
+                let problem =
+                    error.hint().into_iter().fold(problem, |problem, hint| problem.help(hint));
+                reader.push(problem);
+            }
+            Ok(secret) => {
+                if let Err(error) = PseudonymKey::new(secret.expose().as_bytes()) {
+                    let problem = reader
+                        .error(code::SECRET, file.span, error.to_string())
+                        .help("`openssl rand -hex 32` makes one");
+                    reader.push(problem);
+                }
+            }
+        }
+    }
+    Some(key)
 }
 
 fn name_fault(name: &str) -> Option<String> {

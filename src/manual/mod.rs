@@ -35,6 +35,7 @@ pages! {
     events = "events",
     hardening = "hardening",
     policies = "policies",
+    shaping = "shaping",
     signing = "signing",
     syslog = "syslog",
     threat_model = "threat-model",

@@ -42,7 +42,7 @@ const BURST_MESSAGES: usize = 128;
 const LARGE_BURST: usize = 16;
 /// Under load, smaller bursts than that are given this time to become larger: one wake-up of
 /// both threads and one write to the journal then serve many messages.
-const LINGER: Duration = Duration::from_micros(200);
+const LINGER: Duration = Duration::from_micros(300);
 /// Load: the last burst is no longer ago than this. What comes alone isn't delayed.
 const LOAD_WITHIN: Duration = Duration::from_millis(1);
 

@@ -26,6 +26,8 @@ pub enum Relation {
     Forwards,
     /// It denies the metric; no other rule can undo that.
     Denies,
+    /// It redacts the metric: births have it without a value.
+    Redacts,
     /// It would forward or deny the metric, but its schedule is closed at this time.
     Closed,
     /// It would forward or deny the metric, but only observes.
@@ -79,8 +81,12 @@ fn relation(rule: &Rule, entity: Entity<'_>, metric: &str, datatype: Option<Data
     if denied && (rule.denied_datatypes().is_none() || by_type(true)) {
         return acting(Relation::Denies);
     }
+    let redacted = names(rule.redacted());
+    if redacted && (rule.denied_datatypes().is_none() || by_type(true)) {
+        return acting(Relation::Redacts);
+    }
     match rule.action {
-        Action::Deny if denied => Relation::OtherDatatype,
+        Action::Deny | Action::Redact if denied || redacted => Relation::OtherDatatype,
         Action::Forward if names(rule.forwarded()) => {
             if by_type(false) {
                 acting(Relation::Forwards)
@@ -88,7 +94,7 @@ fn relation(rule: &Rule, entity: Entity<'_>, metric: &str, datatype: Option<Data
                 Relation::OtherDatatype
             }
         }
-        Action::Deny | Action::Forward => Relation::OtherMetric,
+        Action::Deny | Action::Redact | Action::Forward => Relation::OtherMetric,
     }
 }
 

@@ -16,6 +16,31 @@ pub(super) struct Placed<T> {
     pub(super) span: Range<usize>,
 }
 
+/// A number as it was written: whole numbers are exact.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Numeral {
+    Whole(i128),
+    Decimal(f64),
+}
+
+impl Numeral {
+    /// The nearest number with a fraction.
+    pub(super) fn to_f64(self) -> f64 {
+        match self {
+            Numeral::Whole(whole) => whole as f64,
+            Numeral::Decimal(decimal) => decimal,
+        }
+    }
+}
+
+/// A value that may be one of several kinds.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Scalar {
+    Text(String),
+    Boolean(bool),
+    Whole(i128),
+}
+
 /// A table that is being read.
 pub(super) struct Section<'a, 'i> {
     file: &'a SourceFile,
@@ -108,6 +133,92 @@ impl<'a, 'i> Section<'a, 'i> {
         match number {
             Some(number) => Some(place(value.span(), number)),
             None => self.wrong_type(key, value, "a number", problems),
+        }
+    }
+
+    /// The number under `key`, exact if it is whole. NaN and infinities are no numbers.
+    pub(super) fn numeral(
+        &mut self,
+        key: &'static str,
+        problems: &mut Diagnostics,
+    ) -> Option<Placed<Numeral>> {
+        let value = self.take(key)?;
+        let numeral = match value.get_ref() {
+            DeValue::Integer(integer) => {
+                i128::from_str_radix(integer.as_str(), integer.radix()).ok().map(Numeral::Whole)
+            }
+            DeValue::Float(float) => {
+                let decimal = float.as_str().parse().ok().filter(|float: &f64| float.is_finite());
+                decimal.map(Numeral::Decimal)
+            }
+            _ => None,
+        };
+        match numeral {
+            Some(numeral) => Some(place(value.span(), numeral)),
+            None => self.wrong_type(key, value, "a finite number", problems),
+        }
+    }
+
+    /// The boolean or string under `key`.
+    pub(super) fn boolean_or_string(
+        &mut self,
+        key: &'static str,
+        problems: &mut Diagnostics,
+    ) -> Option<Placed<Scalar>> {
+        let value = self.take(key)?;
+        match value.get_ref() {
+            DeValue::Boolean(boolean) => Some(place(value.span(), Scalar::Boolean(*boolean))),
+            DeValue::String(string) => {
+                Some(place(value.span(), Scalar::Text(string.clone().into_owned())))
+            }
+            _ => self.wrong_type(key, value, "`true` or a string", problems),
+        }
+    }
+
+    /// The strings and whole numbers in the list under `key`, with the place of the list.
+    pub(super) fn scalars(
+        &mut self,
+        key: &'static str,
+        problems: &mut Diagnostics,
+    ) -> Option<Placed<Vec<Placed<Scalar>>>> {
+        let value = self.take(key)?;
+        let DeValue::Array(array) = value.get_ref() else {
+            return self.wrong_type(key, value, "a list of strings or of whole numbers", problems);
+        };
+        let mut scalars = Vec::new();
+        for element in array {
+            let scalar = match element.get_ref() {
+                DeValue::String(string) => Some(Scalar::Text(string.clone().into_owned())),
+                DeValue::Integer(integer) => {
+                    let whole = i128::from_str_radix(integer.as_str(), integer.radix());
+                    whole.ok().map(Scalar::Whole)
+                }
+                _ => None,
+            };
+            match scalar {
+                Some(scalar) => scalars.push(place(element.span(), scalar)),
+                None => {
+                    let wanted = "a list of strings or of whole numbers";
+                    let _: Option<()> = self.wrong_type(key, element, wanted, problems);
+                }
+            }
+        }
+        Some(place(value.span(), scalars))
+    }
+
+    /// The string, or the list of strings, under `key`, for a list of what may cross: an empty
+    /// one says that nothing may.
+    pub(super) fn strings_or_none(
+        &mut self,
+        key: &'static str,
+        problems: &mut Diagnostics,
+    ) -> Option<Vec<Placed<String>>> {
+        match self.entry(key).map(|(_, value)| value.get_ref()) {
+            Some(DeValue::Array(array)) if array.is_empty() => {
+                self.known.push(key);
+                Some(Vec::new())
+            }
+            _ => self.strings(key, problems),
         }
     }
 

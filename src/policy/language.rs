@@ -24,6 +24,9 @@
 //! | P031 | limits of nodes or of the link given twice |
 //! | P032 | bad entry in a table of names |
 //! | P033 | two things with the same name on IT |
+//! | P040 | bad shape |
+//! | P041 | bad regular expression |
+//! | P042 | no key for pseudonyms |
 //! | P101 | warning: control metrics never cross |
 //! | P102 | warning: a character that is no wildcard here |
 //! | P103 | warning: nothing is forwarded |

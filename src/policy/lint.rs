@@ -170,8 +170,10 @@ impl<'p> Pairs<'p> {
             let Some(other) = self.rules.get(other_place) else { continue };
             // Of two that are alike, the later one is told.
             let may_decide = match (rule.action, other.action) {
-                (Action::Forward, Action::Deny) => true,
-                (Action::Deny, Action::Forward) => false,
+                (Action::Forward, Action::Deny | Action::Redact)
+                | (Action::Redact, Action::Deny) => true,
+                (Action::Deny | Action::Redact, Action::Forward)
+                | (Action::Deny, Action::Redact) => false,
                 _ => other_place < place,
             };
             if !may_decide || !self.always_acts(other) {
@@ -206,13 +208,24 @@ fn covers(other: &Rule, rule: &Rule) -> bool {
         (Action::Deny, Action::Forward) => (other.denied(), rule.forwarded()),
         (Action::Deny, Action::Deny) => (other.denied(), rule.denied()),
         (Action::Forward, Action::Forward) => {
-            // A forward rule that denies something says more than what it forwards.
-            if rule.deny.is_some() {
+            // A forward rule that denies something says more than what it forwards, and one that
+            // opens opaque values gets those that earlier ones pass over.
+            if rule.deny.is_some() || rule.redact.is_some() || rule.shapes.opens_any() {
                 return false;
             }
             (other.forwarded(), rule.forwarded())
         }
-        (Action::Forward, Action::Deny) => return false,
+        (Action::Deny, Action::Redact) => (other.denied(), rule.redacted()),
+        (Action::Redact, Action::Redact) => (other.redacted(), rule.redacted()),
+        (Action::Redact, Action::Forward) => {
+            if rule.deny.is_some() || rule.redact.is_some() {
+                return false;
+            }
+            (other.redacted(), rule.forwarded())
+        }
+        (Action::Forward, Action::Deny | Action::Redact) | (Action::Redact, Action::Deny) => {
+            return false;
+        }
     };
     let (Some(decided), Some(own)) = (decided, own) else { return false };
     let by_type = match (other.datatypes, rule.datatypes) {

@@ -64,6 +64,7 @@ mod rule;
 mod rule_reader;
 mod schedule;
 mod scope;
+pub mod shape;
 mod subscribe;
 mod table;
 #[cfg(test)]
@@ -83,7 +84,7 @@ pub use consider::{Considered, Relation};
 pub use limiter::{Limiter, NodeBuckets};
 pub use limits::Limits;
 pub use moment::parse_moment;
-pub use plan::{EntityPlan, Verdict};
+pub use plan::{EntityPlan, Judged, Verdict};
 pub use rename::{Collision, Renames, fold, is_reserved};
 pub use rule::{Action, Bucket, Mode, OnExcess, Prefixes, Priority, Rate, Rule, RuleId};
 pub use schedule::Schedule;
@@ -104,6 +105,8 @@ pub struct Policy {
     /// For which moments, in milliseconds since the epoch, the schedules are as they are now.
     settled: Option<Range<u64>>,
     signed: Option<Signed>,
+    /// Makes pseudonyms; the IT half has none.
+    pseudonym_key: Option<shape::PseudonymKey>,
 }
 
 /// The digest that [`Policy::digest`] of these files would be, without reading their language.
@@ -154,6 +157,7 @@ impl Policy {
                 families,
                 standing,
                 settled: None,
+                pseudonym_key: None,
                 signed: None,
             },
             problems,
@@ -169,6 +173,24 @@ impl Policy {
     /// Version and signers, where signatures are required.
     pub fn signed(&self) -> Option<&Signed> {
         self.signed.as_ref()
+    }
+
+    /// Hands it the key for pseudonyms.
+    pub fn set_pseudonym_key(&mut self, key: shape::PseudonymKey) {
+        self.pseudonym_key = Some(key);
+    }
+
+    /// The first rule that asks for pseudonyms, which can't be made without a key.
+    pub fn needs_pseudonym_key(&self) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.shapes.uses_pseudonyms())
+    }
+
+    /// How texts become pseudonyms: without a key they can only be known by their form.
+    pub fn pseudonyms(&self) -> shape::Pseudonyms<'_> {
+        match &self.pseudonym_key {
+            Some(key) => shape::Pseudonyms::Make(key),
+            None => shape::Pseudonyms::Check,
+        }
     }
 
     /// SHA-256 over names and contents of the files, 64 hexadecimal digits. The directories in

@@ -9,6 +9,7 @@ use proptest::sample::{select, subsequence};
 use proptest::{prop_assert, prop_assert_eq, prop_oneof, proptest};
 
 use super::glob::tests::naive as naive_glob;
+use super::shape::naive as naive_shape;
 use super::{Action, Policy, RuleId, SourceFile, Verdict};
 use crate::sparkplug::{DataType, Entity};
 use crate::telemetry::Reason;
@@ -26,7 +27,9 @@ struct Draft {
     node_only: bool,
     allow: Names,
     deny: Names,
+    redact: Names,
     datatypes: Option<Vec<DataType>>,
+    shapes: naive_shape::Shapes,
     observes: bool,
     /// In seconds since the epoch.
     not_before: Option<u64>,
@@ -53,6 +56,7 @@ impl Draft {
             ("device", &self.devices),
             ("allow-metrics", &self.allow),
             ("deny-metrics", &self.deny),
+            ("redact-metrics", &self.redact),
         ] {
             if let Some(list) = list {
                 text.push_str(&format!("{key} = [{}]\n", quoted(list)));
@@ -71,6 +75,7 @@ impl Draft {
                 text.push_str(&format!("{key} = 1970-01-01T00:00:{moment:02}Z\n"));
             }
         }
+        text.push_str(&self.shapes.toml());
         text
     }
 
@@ -100,17 +105,31 @@ impl Draft {
     }
 
     fn denies(&self, entity: Entity<'_>, metric: &str, datatype: Option<DataType>) -> bool {
-        let by_name = match self.action {
-            Action::Forward => self.deny.is_some() && listed(&self.deny, metric),
-            Action::Deny => {
-                listed(&self.deny, metric)
+        self.is_against(Action::Deny, &self.deny, metric, datatype) && self.selects(entity)
+    }
+
+    fn redacts(&self, entity: Entity<'_>, metric: &str, datatype: Option<DataType>) -> bool {
+        self.is_against(Action::Redact, &self.redact, metric, datatype) && self.selects(entity)
+    }
+
+    fn is_against(
+        &self,
+        action: Action,
+        names: &Names,
+        metric: &str,
+        datatype: Option<DataType>,
+    ) -> bool {
+        match self.action {
+            own if own == action => {
+                listed(names, metric)
                     && self
                         .datatypes
                         .iter()
                         .all(|list| datatype.is_none_or(|one| list.contains(&one)))
             }
-        };
-        by_name && self.selects(entity)
+            Action::Forward => names.is_some() && listed(names, metric),
+            _ => false,
+        }
     }
 }
 
@@ -130,16 +149,57 @@ fn judge(
     if let Some(rule) = first(&|rule| rule.denies(entity, metric, datatype)) {
         return Verdict::Drop { reason: Reason::Denied, rule: Some(rule) };
     }
-    if let Some(rule) = first(&|rule| rule.forwards(entity, metric, datatype)) {
-        return Verdict::Forward { rule };
+    let Some(taken) = first(&|rule| rule.forwards(entity, metric, datatype)) else {
+        return match first(&|rule| rule.forwards_name(entity, metric)) {
+            Some(rule) => Verdict::Drop { reason: Reason::Datatype, rule: Some(rule) },
+            None => Verdict::Drop { reason: Reason::NoRule, rule: None },
+        };
+    };
+    if let Some(rule) = first(&|rule| rule.redacts(entity, metric, datatype)) {
+        return Verdict::Redact { rule, forward: taken };
     }
-    match first(&|rule| rule.forwards_name(entity, metric)) {
-        Some(rule) => Verdict::Drop { reason: Reason::Datatype, rule: Some(rule) },
-        None => Verdict::Drop { reason: Reason::NoRule, rule: None },
+    let text = datatype.unwrap_or(DataType::String);
+    let opens = |rule: &Draft| {
+        rule.forwards(entity, metric, datatype)
+            && (rule.shapes.opens(metric, text) || !rule.shapes.can_shape(metric, text))
+    };
+    match first(&opens) {
+        None => Verdict::Drop { reason: Reason::Opaque, rule: Some(taken) },
+        Some(rule) if !rules[rule.index()].shapes.can_shape(metric, text) => {
+            Verdict::Drop { reason: Reason::Unshapeable, rule: Some(rule) }
+        }
+        Some(rule) => Verdict::Forward { rule },
     }
 }
 
-fn listed(globs: &Names, name: &str) -> bool {
+/// Why a member of a template doesn't cross.
+fn judge_member(
+    rules: &[Draft],
+    acts: &dyn Fn(&Draft) -> bool,
+    entity: Entity<'_>,
+    path: &str,
+    datatype: Option<DataType>,
+) -> Option<(Reason, Option<RuleId>)> {
+    let first = |decides: &dyn Fn(&Draft) -> bool| {
+        let place = rules.iter().position(|rule| acts(rule) && decides(rule));
+        place.map(|number| RuleId(number as u32))
+    };
+    let is_opaque = matches!(datatype, Some(DataType::Bytes | DataType::File | DataType::DataSet));
+    let shapes = |rule: &Draft| {
+        rule.action == Action::Forward && rule.selects(entity) && rule.shapes.shapes_member(path)
+    };
+    if let Some(rule) = first(&|rule| rule.denies(entity, path, datatype)) {
+        Some((Reason::Denied, Some(rule)))
+    } else if let Some(rule) = first(&|rule| rule.redacts(entity, path, datatype)) {
+        Some((Reason::Redacted, Some(rule)))
+    } else if is_opaque {
+        Some((Reason::Opaque, None))
+    } else {
+        first(&shapes).map(|rule| (Reason::Unshapeable, Some(rule)))
+    }
+}
+
+pub(super) fn listed(globs: &Names, name: &str) -> bool {
     let name: Vec<char> = name.chars().collect();
     globs.iter().all(|globs| {
         globs.iter().any(|glob| naive_glob(&glob.chars().collect::<Vec<_>>(), &name, true))
@@ -168,14 +228,22 @@ const EDGE_NODES: [&str; 3] = ["E", "E2", "F"];
 const DEVICES: [&str; 4] = ["D", "D2", "X", "#1"];
 const METRICS: [&str; 9] =
     ["Temp", "Temp/1", "Temp/Secret", "Secret", "a/b/Secret1", "a/b/c", "Motor[1]/Speed", "", "a*"];
-const DATATYPES: [DataType; 4] =
-    [DataType::Float, DataType::Int32, DataType::Template, DataType::DateTimeArray];
+const DATATYPES: [DataType; 8] = [
+    DataType::Float,
+    DataType::Int32,
+    DataType::String,
+    DataType::Template,
+    DataType::DateTimeArray,
+    DataType::Bytes,
+    DataType::File,
+    DataType::DataSet,
+];
 
 fn names(names: &'static [&'static str]) -> impl Strategy<Value = Names> {
     option::of(vec(select(names).prop_map(str::to_owned), 1..3))
 }
 
-fn metrics() -> impl Strategy<Value = Names> {
+pub(super) fn metrics() -> impl Strategy<Value = Names> {
     let written = select(vec![
         "**",
         "*",
@@ -228,10 +296,16 @@ fn draft() -> impl Strategy<Value = Draft> {
         any::<bool>(),
     );
     let what = (
-        prop_oneof![2 => Just(Action::Forward), 1 => Just(Action::Deny)],
+        prop_oneof![
+            4 => Just(Action::Forward),
+            1 => Just(Action::Deny),
+            1 => Just(Action::Redact)
+        ],
+        metrics(),
         metrics(),
         metrics(),
         option::weighted(0.3, subsequence(DATATYPES.to_vec(), 1..3)),
+        naive_shape::shapes(metrics()),
     );
     let when = (
         prop_oneof![3 => Just(false), 1 => Just(true)],
@@ -240,9 +314,10 @@ fn draft() -> impl Strategy<Value = Draft> {
     (selectors, what, when).prop_map(
         |(
             (topics, groups, edge_nodes, devices, node_only),
-            (action, allow, deny, datatypes),
+            (action, allow, deny, redact, datatypes, shapes),
             (observes, moments),
         )| {
+            let is = |one: &[Action]| one.contains(&action);
             let without_selector =
                 topics.is_none() && groups.is_none() && edge_nodes.is_none() && devices.is_none();
             Draft {
@@ -255,9 +330,11 @@ fn draft() -> impl Strategy<Value = Draft> {
                 topics,
                 edge_nodes,
                 devices,
-                allow: allow.filter(|_| action == Action::Forward),
-                deny,
+                allow: allow.filter(|_| is(&[Action::Forward])),
+                deny: deny.filter(|_| is(&[Action::Forward, Action::Deny])),
+                redact: redact.filter(|_| is(&[Action::Forward, Action::Redact])),
                 datatypes,
+                shapes: if is(&[Action::Forward]) { shapes } else { Default::default() },
             }
         },
     )
@@ -307,14 +384,11 @@ proptest! {
                     let acting = |draft: &Draft| draft.acts(now_s);
                     let expected = judge(&drafts, &acting, entity, metric, datatype);
                     prop_assert_eq!(plan.judge(metric, datatype), expected, "{} {}", entity, metric);
-                    let denied = match expected {
-                        Verdict::Drop { reason: Reason::Denied, rule } => rule,
-                        _ => None,
-                    };
+                    let denied = judge_member(&drafts, &acting, entity, metric, datatype);
                     prop_assert_eq!(plan.denies_member(metric, datatype), denied);
                     let open = |draft: &Draft| draft.is_open(now_s);
                     let would = match judge(&drafts, &open, entity, metric, datatype) {
-                        Verdict::Forward { rule } => Some(rule),
+                        Verdict::Forward { rule } | Verdict::Redact { rule, .. } => Some(rule),
                         Verdict::Drop { reason: Reason::Denied, rule } => rule,
                         Verdict::Drop { .. } => None,
                     };
@@ -341,7 +415,7 @@ proptest! {
                 DATATYPES.iter().any(|datatype| {
                     let acting = |draft: &Draft| draft.acts(now_s);
                     let verdict = judge(&drafts, &acting, entity, metric, Some(*datatype));
-                    matches!(verdict, Verdict::Forward { .. })
+                    matches!(verdict, Verdict::Forward { .. } | Verdict::Redact { .. })
                 })
             });
             let in_scope = policy.device_in_scope(entity);

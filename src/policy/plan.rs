@@ -4,9 +4,11 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::glob::Glob;
 use super::rule::{Action, Mode, Prefixes, Rule, RuleId};
+use super::shape::{Fit, Shape};
 use super::table::{Side, Table};
 use crate::sparkplug::{DataType, Entity};
 use crate::telemetry::Reason;
@@ -23,9 +25,20 @@ const MAX_FAMILIES: usize = 4;
 pub enum Verdict {
     /// It crosses.
     Forward { rule: RuleId },
-    /// It doesn't: [`Reason::Denied`], [`Reason::Datatype`], or [`Reason::NoRule`] (then
-    /// without a rule).
+    /// Births have it without a value, data never ([`Reason::Redacted`]). `forward` is the rule
+    /// that would forward it, and names it.
+    Redact { rule: RuleId, forward: RuleId },
+    /// It doesn't: [`Reason::Denied`], [`Reason::Datatype`], [`Reason::Opaque`],
+    /// [`Reason::Unshapeable`], or [`Reason::NoRule`] (then without a rule).
     Drop { reason: Reason, rule: Option<RuleId> },
+}
+
+/// A verdict with what becomes of the values.
+#[derive(Clone, Copy, Debug)]
+pub struct Judged<'a> {
+    pub verdict: Verdict,
+    /// Of the rule that forwards it; `None` where the rule has none, and where nothing crosses.
+    pub shape: Option<&'a Arc<Shape>>,
 }
 
 /// The rules that select one entity. See [`super::Policy::plan`].
@@ -89,13 +102,19 @@ impl<'a> EntityPlan<'a> {
         }
     }
 
-    /// Judges the metric `metric`. Its `datatype` is `None` where it isn't known; doubt is
-    /// taken against the metric: rules that forward certain datatypes only don't forward it,
-    /// rules that deny certain datatypes deny it.
+    /// Judges the metric `metric`. Its `datatype` is `None` where it isn't known but for that it
+    /// is some kind of text; doubt is taken against the metric: rules that forward certain
+    /// datatypes only don't forward it, rules that deny or redact certain datatypes do so.
     ///
-    /// The first denying rule decides, then the first forwarding one, in the order of
-    /// [`super::Policy::rules`].
+    /// The first denying rule decides, then the first redacting, then the first forwarding one,
+    /// in the order of [`super::Policy::rules`]. What no rule would forward isn't redacted either:
+    /// it is absent.
     pub fn judge(&self, metric: &str, datatype: Option<DataType>) -> Verdict {
+        self.judge_and_shape(metric, datatype).verdict
+    }
+
+    /// The same, with what becomes of its values.
+    pub fn judge_and_shape(&self, metric: &str, datatype: Option<DataType>) -> Judged<'a> {
         self.acting.judge(self.rules, metric, datatype)
     }
 
@@ -103,8 +122,8 @@ impl<'a> EntityPlan<'a> {
     /// observing rules too. Its action tells what it would do.
     pub fn observe(&self, metric: &str, datatype: Option<DataType>) -> Option<RuleId> {
         let sides = self.observed.as_ref()?;
-        let rule = match sides.judge(self.rules, metric, datatype) {
-            Verdict::Forward { rule } => rule,
+        let rule = match sides.judge(self.rules, metric, datatype).verdict {
+            Verdict::Forward { rule } | Verdict::Redact { rule, .. } => rule,
             Verdict::Drop { reason: Reason::Denied, rule } => rule?,
             Verdict::Drop { .. } => return None,
         };
@@ -116,7 +135,10 @@ impl<'a> EntityPlan<'a> {
     /// several, only one of them can be in a birth, and any of them may cross.
     pub fn original<'n>(&self, told: &'n str, datatype: Option<DataType>) -> Option<Cow<'n, str>> {
         let crosses = |name: &str| {
-            let Verdict::Forward { rule } = self.judge(name, datatype) else { return false };
+            let rule = match self.judge(name, datatype) {
+                Verdict::Forward { rule } | Verdict::Redact { forward: rule, .. } => rule,
+                Verdict::Drop { .. } => return false,
+            };
             let prefixes = self.rules.get(rule.index()).and_then(|rule| rule.prefixes.as_ref());
             prefixes.map_or(name == told, |prefixes| prefixes.tell(name) == told)
         };
@@ -130,17 +152,24 @@ impl<'a> EntityPlan<'a> {
         })
     }
 
-    /// The rule that denies a template member at `path` (`metric/member[/member]`) by its name,
-    /// its datatype, or both. A member whose datatype isn't known is denied by every rule that
-    /// denies some datatype of that name. Ask from the metric downwards: what is in a denied
-    /// metric or member is gone with it, though a glob may not match the longer path.
-    pub fn denies_member(&self, path: &str, datatype: Option<DataType>) -> Option<RuleId> {
-        let rule = self.acting.denied_by(self.rules, path, datatype)?;
-        let mut denials = self.member_denials.borrow_mut();
-        if !denials.contains(&rule) {
-            denials.push(rule);
+    /// Why a template member at `path` (`metric/member[/member]`) can't cross, with the rule that
+    /// says so: a rule denies or redacts it by its name, its datatype, or both; it is opaque; or
+    /// a rule shapes it. A member whose datatype isn't known is denied by every rule that denies
+    /// some datatype of that name. Ask from the metric downwards: what is in a denied metric or
+    /// member is gone with it, though a glob may not match the longer path.
+    pub fn denies_member(
+        &self,
+        path: &str,
+        datatype: Option<DataType>,
+    ) -> Option<(Reason, Option<RuleId>)> {
+        let denied = self.acting.denies_member(self.rules, path, datatype)?;
+        if let (_, Some(rule)) = denied {
+            let mut denials = self.member_denials.borrow_mut();
+            if !denials.contains(&rule) {
+                denials.push(rule);
+            }
         }
-        Some(rule)
+        Some(denied)
     }
 
     /// The rules that denied members of templates since this was asked last.
@@ -150,7 +179,7 @@ impl<'a> EntityPlan<'a> {
 
     /// Whether no rule forwards anything of the entity, or one denies all of it.
     pub fn drops_everything(&self) -> bool {
-        let Sides { denies, forwards } = &self.acting;
+        let Sides { denies, forwards, .. } = &self.acting;
         let loose = |clauses: &Clauses<'a>, says: fn(&Rule) -> bool| {
             let mut rules =
                 clauses.loose.iter().filter_map(|number| self.rules.get(*number as usize));
@@ -168,40 +197,82 @@ impl<'a> EntityPlan<'a> {
 #[derive(Debug)]
 struct Sides<'a> {
     denies: Clauses<'a>,
+    redacts: Clauses<'a>,
     forwards: Clauses<'a>,
+    /// Names of template members that a rule shapes, which can't be done.
+    unshapeable: Clauses<'a>,
 }
 
 impl<'a> Sides<'a> {
     fn new(rules: &[Rule], loose: Vec<u32>, families: Vec<&'a Family>) -> Sides<'a> {
+        let clauses = |side: Side| Clauses::new(rules, side, &loose, families.clone());
         Sides {
-            denies: Clauses::new(rules, Side::Denies, &loose, families.clone()),
-            forwards: Clauses::new(rules, Side::Forwards, &loose, families),
+            denies: clauses(Side::Denies),
+            redacts: clauses(Side::Redacts),
+            forwards: clauses(Side::Forwards),
+            unshapeable: clauses(Side::Unshapeable),
         }
     }
 
-    fn judge(&self, rules: &[Rule], metric: &str, datatype: Option<DataType>) -> Verdict {
-        if let Some(rule) = self.denied_by(rules, metric, datatype) {
-            return Verdict::Drop { reason: Reason::Denied, rule: Some(rule) };
+    fn judge<'r>(&self, rules: &'r [Rule], metric: &str, datatype: Option<DataType>) -> Judged<'r> {
+        let drop = |reason, rule| Judged { verdict: Verdict::Drop { reason, rule }, shape: None };
+        if let Some(rule) = self.denies.first_against(rules, metric, datatype) {
+            return drop(Reason::Denied, Some(rule));
         }
-        let admits = |rule: &Rule| match (rule.datatypes, datatype) {
+        let typed = |rule: &Rule| match (rule.datatypes, datatype) {
             (None, _) => true,
             (Some(datatypes), Some(datatype)) => datatypes.contains(datatype),
             (Some(_), None) => false,
         };
-        if let Some(rule) = self.forwards.first(rules, metric, &admits) {
-            return Verdict::Forward { rule };
+        let fit = |rule: RuleId| {
+            let shapes = rules.get(rule.index()).map(|rule| &rule.shapes);
+            shapes.map_or(Fit::Opaque, |shapes| shapes.fit(metric, datatype))
+        };
+        // Whether it is opaque is asked only where a rule takes its datatype.
+        let Some(first) = self.forwards.first(rules, metric, &typed) else {
+            return match self.forwards.first(rules, metric, &|_| true) {
+                Some(rule) => drop(Reason::Datatype, Some(rule)),
+                None => drop(Reason::NoRule, None),
+            };
+        };
+        if let Some(rule) = self.redacts.first_against(rules, metric, datatype) {
+            return Judged { verdict: Verdict::Redact { rule, forward: first }, shape: None };
         }
-        match self.forwards.first(rules, metric, &|_| true) {
-            Some(rule) => Verdict::Drop { reason: Reason::Datatype, rule: Some(rule) },
-            None => Verdict::Drop { reason: Reason::NoRule, rule: None },
+        let rule = match fit(first) {
+            Fit::Opaque => self.forwards.first(rules, metric, &|rule| {
+                typed(rule) && rule.shapes.fit(metric, datatype) != Fit::Opaque
+            }),
+            Fit::Fits | Fit::Unshapeable => Some(first),
+        };
+        match rule {
+            None => drop(Reason::Opaque, Some(first)),
+            Some(rule) if fit(rule) == Fit::Unshapeable => drop(Reason::Unshapeable, Some(rule)),
+            Some(rule) => {
+                let shapes = rules.get(rule.index()).map(|rule| &rule.shapes);
+                let shapes = shapes.filter(|shapes| !shapes.is_empty());
+                let shape = shapes.map(|shapes| shapes.shape(metric));
+                Judged { verdict: Verdict::Forward { rule }, shape }
+            }
         }
     }
 
-    fn denied_by(&self, rules: &[Rule], name: &str, datatype: Option<DataType>) -> Option<RuleId> {
-        self.denies.first(rules, name, &|rule| match (rule.denied_datatypes(), datatype) {
-            (Some(datatypes), Some(datatype)) => datatypes.contains(datatype),
-            _ => true,
-        })
+    fn denies_member(
+        &self,
+        rules: &[Rule],
+        path: &str,
+        datatype: Option<DataType>,
+    ) -> Option<(Reason, Option<RuleId>)> {
+        if let Some(rule) = self.denies.first_against(rules, path, datatype) {
+            return Some((Reason::Denied, Some(rule)));
+        }
+        if let Some(rule) = self.redacts.first_against(rules, path, datatype) {
+            return Some((Reason::Redacted, Some(rule)));
+        }
+        if Fit::of_unshaped(datatype) == Fit::Opaque {
+            return Some((Reason::Opaque, None));
+        }
+        let rule = self.unshapeable.first(rules, path, &|_| true)?;
+        Some((Reason::Unshapeable, Some(rule)))
     }
 }
 
@@ -227,6 +298,19 @@ impl<'a> Clauses<'a> {
         Clauses { side, loose, table, families }
     }
 
+    /// The first rule about `name` and the datatype, in doubt about the datatype too.
+    fn first_against(
+        &self,
+        rules: &[Rule],
+        name: &str,
+        datatype: Option<DataType>,
+    ) -> Option<RuleId> {
+        self.first(rules, name, &|rule| match (rule.denied_datatypes(), datatype) {
+            (Some(datatypes), Some(datatype)) => datatypes.contains(datatype),
+            _ => true,
+        })
+    }
+
     /// The first rule that matches `name` and that `admits` accepts.
     fn first(&self, rules: &[Rule], name: &str, admits: &dyn Fn(&Rule) -> bool) -> Option<RuleId> {
         let matches = |number: &&u32| {
@@ -242,7 +326,9 @@ impl<'a> Clauses<'a> {
         let of_families = self.families.iter().filter_map(|family| {
             let table = match self.side {
                 Side::Denies => &family.denied,
+                Side::Redacts => &family.redacted,
                 Side::Forwards => &family.forwarded,
+                Side::Unshapeable => &family.unshapeable,
             };
             table.first(rules, self.side, name, admits)
         });
@@ -257,7 +343,9 @@ pub(super) struct Family {
     /// In ascending order.
     rules: Vec<u32>,
     denied: Table,
+    redacted: Table,
     forwarded: Table,
+    unshapeable: Table,
     forwards: bool,
     denies_whole_entities: bool,
     /// Those of its rules that change names.
@@ -296,7 +384,7 @@ impl Families {
             };
             let (Some((first, others)), true) = (
                 numbers.split_first(),
-                globs(Side::Denies).max(globs(Side::Forwards)) > MAX_SCANNED,
+                Side::ALL.into_iter().any(|side| globs(side) > MAX_SCANNED),
             ) else {
                 continue;
             };
@@ -317,7 +405,9 @@ impl Families {
             };
             let family = Family {
                 denied: table(Side::Denies),
+                redacted: table(Side::Redacts),
                 forwarded: table(Side::Forwards),
+                unshapeable: table(Side::Unshapeable),
                 forwards: of().any(|rule| rule.action == Action::Forward),
                 denies_whole_entities: of().any(Rule::denies_whole_entities),
                 with_prefixes: numbers.iter().filter(renames).copied().collect(),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::filter::{Level, Reach, TopicFilter};
 use super::glob::Glob;
 use super::schedule::Schedule;
+use super::shape::RuleShapes;
 use crate::sparkplug::{DataType, Entity};
 
 /// Number of a rule, counted from 0 over all files in order; see [`super::Policy::parse`].
@@ -25,14 +26,17 @@ impl RuleId {
 pub enum Action {
     Forward,
     Deny,
+    /// What is selected may be known to exist, but not its values.
+    Redact,
 }
 
 impl Action {
-    /// As in a policy: `forward` or `deny`.
+    /// As in a policy: `forward`, `deny` or `redact`.
     pub const fn name(self) -> &'static str {
         match self {
             Action::Forward => "forward",
             Action::Deny => "deny",
+            Action::Redact => "redact",
         }
     }
 }
@@ -128,6 +132,8 @@ pub struct Rule {
     pub(super) allow: Option<Vec<Glob>>,
     /// What may not cross: in a deny rule `None` is everything, in a forward rule nothing.
     pub(super) deny: Option<Vec<Glob>>,
+    /// What is null in births: in a redact rule `None` is everything, in a forward rule nothing.
+    pub(super) redact: Option<Vec<Glob>>,
     pub(super) datatypes: Option<DataTypes>,
     pub(super) rate: Option<Rate>,
     pub(super) priority: Priority,
@@ -138,6 +144,8 @@ pub struct Rule {
     pub(super) open: bool,
     /// Where it stands in its file.
     pub(super) header: Range<usize>,
+    /// What of the forwarded values crosses.
+    pub(super) shapes: RuleShapes,
     pub(super) path: PathBuf,
     pub(super) line: usize,
 }
@@ -344,10 +352,12 @@ impl Rule {
         let mut words = match self.action {
             Action::Forward => "forwards ".to_owned(),
             Action::Deny => "denies ".to_owned(),
+            Action::Redact => "redacts (null in births, never in data) ".to_owned(),
         };
         let named = match self.action {
             Action::Forward => self.allow.as_deref(),
             Action::Deny => self.deny.as_deref(),
+            Action::Redact => self.redact.as_deref(),
         };
         match named {
             Some(globs) => words.push_str(&format!("metrics {}", quoted(globs, "and"))),
@@ -356,6 +366,9 @@ impl Rule {
         }
         if let (Action::Forward, Some(globs)) = (self.action, &self.deny) {
             words.push_str(&format!(" except {}", quoted(globs, "and")));
+        }
+        if let (Action::Forward, Some(globs)) = (self.action, &self.redact) {
+            words.push_str(&format!(", as null {}", quoted(globs, "and")));
         }
         if let Some(datatypes) = self.datatypes {
             words.push_str(&format!(" of type {}", listed(&datatypes.names(), "or")));
@@ -385,7 +398,15 @@ impl Rule {
             (Mode::Observe, Action::Deny) => {
                 format!("only counts, and denies nothing: it would be a rule that {words}")
             }
+            (Mode::Observe, Action::Redact) => {
+                format!("only counts, and redacts nothing: it would be a rule that {words}")
+            }
         }
+    }
+
+    /// What becomes of the values that it forwards, a line for each of its tables.
+    pub fn describe_shapes(&self) -> Vec<String> {
+        self.shapes.describe()
     }
 
     /// The globs of what it denies: `None` if it denies nothing, an empty slice if everything.
@@ -394,24 +415,34 @@ impl Rule {
             (_, Some(globs)) if globs.iter().any(Glob::matches_all) => Some(&[]),
             (_, Some(globs)) => Some(globs),
             (Action::Deny, None) => Some(&[]),
-            (Action::Forward, None) => None,
+            (Action::Forward | Action::Redact, None) => None,
+        }
+    }
+
+    /// The globs of what it redacts: `None` if nothing, an empty slice if everything.
+    pub(super) fn redacted(&self) -> Option<&[Glob]> {
+        match (self.action, self.redact.as_deref()) {
+            (_, Some(globs)) if globs.iter().any(Glob::matches_all) => Some(&[]),
+            (_, Some(globs)) => Some(globs),
+            (Action::Redact, None) => Some(&[]),
+            (Action::Forward | Action::Deny, None) => None,
         }
     }
 
     /// The globs of what it forwards: `None` if nothing, an empty slice if everything.
     pub(super) fn forwarded(&self) -> Option<&[Glob]> {
         match (self.action, self.allow.as_deref()) {
-            (Action::Deny, _) => None,
+            (Action::Deny | Action::Redact, _) => None,
             (Action::Forward, Some(globs)) if globs.iter().any(Glob::matches_all) => Some(&[]),
             (Action::Forward, Some(globs)) => Some(globs),
             (Action::Forward, None) => Some(&[]),
         }
     }
 
-    /// The datatypes to which its denial is limited. The datatypes of a forward rule limit what
-    /// it forwards, not what its `deny-metrics` deny.
+    /// The datatypes to which its denial or redaction is limited. The datatypes of a forward rule
+    /// limit what it forwards, not what its `deny-metrics` deny and its `redact-metrics` redact.
     pub(super) fn denied_datatypes(&self) -> Option<DataTypes> {
-        self.datatypes.filter(|_| self.action == Action::Deny)
+        self.datatypes.filter(|_| self.action != Action::Forward)
     }
 
     /// Whether it denies everything of the entities it selects.

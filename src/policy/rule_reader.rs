@@ -13,6 +13,7 @@ use super::rate_reader::{self, RATE_KEYS};
 use super::rename;
 use super::rule::{Action, DataTypes, Mode, Priority, Rule, Selectors};
 use super::schedule;
+use super::shape::reader::{self as shape_reader, SHAPE_KEYS};
 use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
 use crate::sparkplug::DataType;
 
@@ -31,8 +32,11 @@ pub(super) const RULE_KEYS: &[&str] = &[
     "node-only",
     "allow-metrics",
     "deny-metrics",
+    "redact-metrics",
     "datatypes",
     "rate",
+    "shape",
+    "metric",
     "priority",
     "mode",
     "not-before",
@@ -91,22 +95,17 @@ impl<'s, 'p> RuleReader<'s, 'p> {
         let selectors = self.selectors(&mut section);
         let allow = self.globs(&mut section, "allow-metrics", Names::Metrics);
         let deny = self.globs(&mut section, "deny-metrics", Names::Metrics);
+        let redact = self.globs(&mut section, "redact-metrics", Names::Metrics);
         let datatypes = self.datatypes(&mut section);
         let rate = rate_reader::read(self.file, &mut section, self.problems);
         let priority = self.word(&mut section, "priority", PRIORITIES).unwrap_or_default();
         let mode = self.word(&mut section, "mode", MODES).unwrap_or_default();
         let schedule = schedule::read(self.file, &mut section, self.problems);
         let prefixes = rename::read_prefixes(self.file, &mut section, self.problems);
-        if action == Some(Action::Deny) {
-            let help = "name what is denied under `deny-metrics`; without it, everything is";
-            self.not_in_a_deny_rule(&section, "allow-metrics", help);
-            self.not_in_a_deny_rule(&section, "rate", "limits belong to forward rules");
-            let help = "priorities belong to forward rules";
-            self.not_in_a_deny_rule(&section, "priority", help);
-            for key in ["strip-prefix", "add-prefix"] {
-                self.not_in_a_deny_rule(&section, key, "names change in forward rules");
-            }
-        }
+        // Datatypes of other rules limit no shape.
+        let forwarded = datatypes.filter(|_| action == Some(Action::Forward));
+        let shapes = shape_reader::read(self.file, &mut section, forwarded, self.problems);
+        self.keys_of_action(&section, action);
         if action == Some(Action::Forward)
             && let Some(glob) = deny.iter().flatten().find(|glob| glob.matches_all())
         {
@@ -118,8 +117,14 @@ impl<'s, 'p> RuleReader<'s, 'p> {
                     .help("if that is meant, `action = \"deny\"` says it more clearly"),
             );
         }
-        let misplaced = |key: &str| {
-            RATE_KEYS.contains(&key).then(|| "it belongs below `[rule.rate]`".to_owned())
+        let misplaced = |key: &str| match key {
+            "names" => Some("it belongs below `[[rule.metric]]`".to_owned()),
+            key if RATE_KEYS.contains(&key) => Some("it belongs below `[rule.rate]`".to_owned()),
+            key if SHAPE_KEYS.contains(&key) => Some(
+                "it belongs below `[rule.shape]`, or `[[rule.metric]]` for metrics by name"
+                    .to_owned(),
+            ),
+            _ => None,
         };
         let header = section.header();
         section.finish(misplaced, self.problems);
@@ -137,12 +142,14 @@ impl<'s, 'p> RuleReader<'s, 'p> {
             selectors,
             allow,
             deny,
+            redact,
             datatypes,
             rate,
+            shapes,
             priority,
             mode,
             // Closed until somebody says what time it is: doubt is taken against forwarding.
-            open: schedule.is_none() || action? == Action::Deny,
+            open: schedule.is_none() || action? != Action::Forward,
             schedule,
             prefixes,
             header,
@@ -197,13 +204,14 @@ impl<'s, 'p> RuleReader<'s, 'p> {
 
     fn action(&mut self, section: &mut Section<'_, '_>) -> Option<Action> {
         if section.key_span("action").is_none() {
-            let help = "`action = \"forward\"` or `action = \"deny\"`";
+            let help = "`action = \"forward\"`, `\"deny\"` or `\"redact\"`";
             section.missing("action", help, self.problems);
         }
         let action = section.string("action", self.problems)?;
         match action.value.as_str() {
             "forward" => Some(Action::Forward),
             "deny" => Some(Action::Deny),
+            "redact" => Some(Action::Redact),
             other => {
                 let words = [
                     ("forward", "forward"),
@@ -215,6 +223,9 @@ impl<'s, 'p> RuleReader<'s, 'p> {
                     ("drop", "deny"),
                     ("reject", "deny"),
                     ("block", "deny"),
+                    ("redact", "redact"),
+                    ("mask", "redact"),
+                    ("hide", "redact"),
                 ];
                 let meant = closest(other, words.map(|(word, _)| word))
                     .and_then(|word| words.iter().find(|(known, _)| *known == word));
@@ -224,7 +235,7 @@ impl<'s, 'p> RuleReader<'s, 'p> {
                     action.span,
                     format!("unknown action: `{other}`"),
                 )
-                .label("`forward` or `deny`");
+                .label("`forward`, `deny` or `redact`");
                 self.problems.push(match meant {
                     Some((_, meant)) => problem.help(format!("did you mean `{meant}`?")),
                     None => problem,
@@ -421,11 +432,51 @@ impl<'s, 'p> RuleReader<'s, 'p> {
         Some(datatypes)
     }
 
-    fn not_in_a_deny_rule(&mut self, section: &Section<'_, '_>, key: &str, help: &str) {
-        if let Some(span) = section.key_span(key) {
-            let title = format!("`{key}` in a deny rule");
-            self.error("P013", span, title, "a deny rule lets nothing through");
-            self.problems.help_last(help);
+    /// Reports keys that a rule of this action can't have.
+    fn keys_of_action(&mut self, section: &Section<'_, '_>, action: Option<Action>) {
+        let denied = "name what is denied under `deny-metrics`; without it, everything is";
+        let redacted = "name what is redacted under `redact-metrics`; without it, everything is";
+        let limits = "limits belong to forward rules";
+        let priorities = "priorities belong to forward rules";
+        let names = "names change in forward rules";
+        let shapes = "shapes belong to forward rules: what crosses is shaped";
+        let (noun, label, keys) = match action {
+            Some(Action::Deny) => (
+                "deny",
+                "a deny rule lets nothing through",
+                [
+                    ("allow-metrics", denied),
+                    ("redact-metrics", "`action = \"redact\"` keeps metrics as null"),
+                    ("rate", limits),
+                    ("priority", priorities),
+                    ("strip-prefix", names),
+                    ("add-prefix", names),
+                    ("shape", shapes),
+                    ("metric", shapes),
+                ],
+            ),
+            Some(Action::Redact) => (
+                "redact",
+                "a redact rule lets no value through",
+                [
+                    ("allow-metrics", redacted),
+                    ("deny-metrics", "`action = \"deny\"` leaves metrics out"),
+                    ("rate", limits),
+                    ("priority", priorities),
+                    ("strip-prefix", names),
+                    ("add-prefix", names),
+                    ("shape", shapes),
+                    ("metric", shapes),
+                ],
+            ),
+            Some(Action::Forward) | None => return,
+        };
+        for (key, help) in keys {
+            if let Some(span) = section.key_span(key) {
+                let title = format!("`{key}` in a {noun} rule");
+                self.error("P013", span, title, label);
+                self.problems.help_last(help);
+            }
         }
     }
 

@@ -25,15 +25,23 @@ const NONE: u32 = u32::MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     Denies,
+    Redacts,
     Forwards,
+    /// Names of template members that it shapes.
+    Unshapeable,
 }
 
 impl Side {
+    pub(super) const ALL: [Side; 4] =
+        [Side::Denies, Side::Redacts, Side::Forwards, Side::Unshapeable];
+
     /// The globs of `rule`: `None` where it says nothing, an empty slice for every name.
     pub(super) fn globs(self, rule: &Rule) -> Option<&[Glob]> {
         match self {
             Side::Denies => rule.denied(),
+            Side::Redacts => rule.redacted(),
             Side::Forwards => rule.forwarded(),
+            Side::Unshapeable => rule.shapes.unshapeable_members(),
         }
     }
 }
@@ -167,13 +175,17 @@ fn hash(hasher: &FixedState, text: &str) -> u64 {
 /// Gives every glob of the rules the piece of text that the fewest of them have.
 pub(super) fn choose_grams(rules: &mut [Rule]) {
     let mut counts: HashMap<u64, u32, RandomState> = HashMap::default();
-    let lists = rules.iter().flat_map(|rule| rule.allow.iter().chain(&rule.deny)).flatten();
+    let lists = rules.iter().flat_map(|rule| {
+        let named = rule.allow.iter().chain(&rule.deny).chain(&rule.redact).flatten();
+        named.chain(rule.shapes.members())
+    });
     for gram in lists.filter(|glob| glob.literal().is_none()).flat_map(Glob::grams) {
         let count = counts.entry(gram).or_default();
         *count = count.saturating_add(1);
     }
     for rule in rules {
-        for glob in rule.allow.iter_mut().chain(&mut rule.deny).flatten() {
+        let named = rule.allow.iter_mut().chain(&mut rule.deny).chain(&mut rule.redact).flatten();
+        for glob in named.chain(rule.shapes.members_mut()) {
             glob.choose_gram(|gram| counts.get(&gram).copied().unwrap_or(0));
         }
     }

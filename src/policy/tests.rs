@@ -46,6 +46,7 @@ fn verdict(policy: &Policy, entity: Entity<'_>, metric: &str, datatype: DataType
     let name = |id: RuleId| policy.rule(id).unwrap().name();
     match policy.judge(entity, metric, Some(datatype)) {
         Verdict::Forward { rule } => name(rule).to_owned(),
+        Verdict::Redact { rule, .. } => format!("redacted by {}", name(rule)),
         Verdict::Drop { reason, rule: Some(rule) } => format!("{reason} by {}", name(rule)),
         Verdict::Drop { reason, rule: None } => reason.to_string(),
     }
@@ -153,10 +154,13 @@ fn template_members_are_denied_by_path_and_by_datatype() {
     let policy = policy(&text.concat());
     let plan = policy.plan(Entity::node("G", "E"));
     let member = |path, datatype| plan.denies_member(path, datatype);
-    assert_eq!(member("Motor/Secret", FLOAT), Some(RuleId(0)));
+    assert_eq!(member("Motor/Secret", FLOAT), Some((Reason::Denied, Some(RuleId(0)))));
     assert_eq!(member("Motor/Speed", FLOAT), None);
-    assert_eq!(member("Motor/Manual", Some(DataType::File)), Some(RuleId(1)));
-    assert_eq!(member("Motor/Unknown", None), Some(RuleId(1)));
+    assert_eq!(
+        member("Motor/Manual", Some(DataType::File)),
+        Some((Reason::Denied, Some(RuleId(1))))
+    );
+    assert_eq!(member("Motor/Unknown", None), Some((Reason::Denied, Some(RuleId(1)))));
 }
 
 #[test]
@@ -377,7 +381,7 @@ fn plan_among_ten_thousand_rules_finds_its_own() {
         for metric in &metrics {
             match plan.judge(metric, FLOAT) {
                 Verdict::Forward { .. } => found += 1,
-                Verdict::Drop { .. } => {}
+                Verdict::Drop { .. } | Verdict::Redact { .. } => {}
             }
         }
         let judged = start.elapsed();

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use crate::journal::Body;
 use crate::ot::{Now, Pipeline, PipelineSettings, Received};
+use crate::policy::shape::PseudonymKey;
 use crate::policy::{Policy, Rule, RuleId, Verdict};
 use crate::sparkplug::{
     Caps, DataType, Entity, EntityTopic, Metric, Payload, Topic, Value, decode, names as known,
@@ -41,6 +42,8 @@ const COARSEST_TICK: Duration = Duration::from_secs(60);
 const KEYFRAME_EVERY: Duration = Duration::from_secs(3_600);
 /// As in the configuration, where it isn't set.
 const REORDER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Of at least the length that a key must have.
+const STAGE_KEY: &[u8] = b"pseudonyms of a rehearsal aren't secret";
 
 /// A policy that is tried out.
 #[derive(Debug)]
@@ -142,7 +145,12 @@ pub struct Arrived {
 
 impl Rehearsal {
     /// Begins at `wall_ms` (milliseconds since the epoch, UTC), with an empty plant.
-    pub fn new(policy: Policy, wall_ms: u64) -> Rehearsal {
+    pub fn new(mut policy: Policy, wall_ms: u64) -> Rehearsal {
+        // The real key is the OT half's alone. What is rehearsed shows that there are pseudonyms,
+        // not which.
+        if let (Some(_), Ok(key)) = (policy.needs_pseudonym_key(), PseudonymKey::new(STAGE_KEY)) {
+            policy.set_pseudonym_key(key);
+        }
         let now = Now { mono: Duration::from_secs(1), wall_ms };
         let settings = PipelineSettings {
             source: "rehearsal".to_owned(),
@@ -387,7 +395,7 @@ impl Arrived {
 /// The rule that decided.
 fn rule_of(verdict: Verdict) -> Option<RuleId> {
     match verdict {
-        Verdict::Forward { rule } => Some(rule),
+        Verdict::Forward { rule } | Verdict::Redact { rule, .. } => Some(rule),
         Verdict::Drop { rule, .. } => rule,
     }
 }

@@ -5,13 +5,25 @@ use super::{Drops, Reason};
 
 /// Counters of one half. A message is counted once in `received`, and once in either
 /// `forwarded` or `dropped`; while it is held back it is in `waiting`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     pub received: u64,
     pub forwarded: u64,
     pub waiting: u64,
     dropped: [u64; Reason::ALL.len()],
     dropped_metrics: [u64; Reason::ALL.len()],
+}
+
+impl Default for Account {
+    fn default() -> Self {
+        Account {
+            received: 0,
+            forwarded: 0,
+            waiting: 0,
+            dropped: [0; Reason::ALL.len()],
+            dropped_metrics: [0; Reason::ALL.len()],
+        }
+    }
 }
 
 impl Account {

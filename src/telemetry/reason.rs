@@ -51,6 +51,26 @@ reasons! {
     Denied = "denied",
     /// A forward rule selects it, but not with this datatype.
     Datatype = "datatype",
+    /// A rule redacts it: births have it as null, data never.
+    Redacted = "redacted",
+    /// Bytes, a File or a DataSet that no rule opens (`max-bytes`, `content-types`, `columns`).
+    Opaque = "opaque",
+    /// A rule's `[[rule.metric]]` asks for what its datatype doesn't have.
+    Unshapeable = "unshapeable",
+    /// Its time is further in the past than a rule's `max-age-s`.
+    TooOld = "too_old",
+    /// Its time is further in the future than a rule's `max-future-s`.
+    Future = "future",
+    /// A number outside of a rule's `min` and `max`.
+    OutOfRange = "out_of_range",
+    /// A text or bytes longer than a rule's `max-length` or `max-bytes`.
+    TooLong = "too_long",
+    /// A value that a rule's `allowed`, `pattern` or `content-types` don't have.
+    NotAllowed = "not_allowed",
+    /// Too near to the value that was forwarded last (`deadband`).
+    Deadband = "deadband",
+    /// A newer value took its place while it waited for `min-interval-ms` to be over.
+    Interval = "interval",
     /// The policy gives its name on IT to something else.
     NameCollision = "name_collision",
     /// Over a rule's rate limit, and not to wait for its turn.

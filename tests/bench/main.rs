@@ -11,6 +11,10 @@
 //! | `side-by-side` | one mosquitto, a mosquitto bridge, and the relay: throughput, latency, CPU |
 //! | `scale` | a thousand (`--large`: ten thousand) mirrored nodes: memory, start, storms, idling |
 //!
+//! mosquitto is the only broker of Debian 12, PyPI and npm that bridges MQTT by itself (looked for:
+//! NanoMQ, VerneMQ, EMQX, FlashMQ, which aren't packaged; amqtt, aedes, ejabberd, which have no
+//! bridge; RabbitMQ, whose shovel speaks AMQP).
+//!
 //! Rounds are interleaved (every variant once per round) and figures are medians over rounds,
 //! so that what else happens on the machine hits all variants alike. See [`Options`] for the
 //! options. Results go to the terminal, and to `target/bench/` as JSON and SVG.

@@ -7,7 +7,8 @@ pub(crate) const USAGE: &str = "\
 usage: cargo bench --bench bench -- [PART]... [OPTIONS]
 parts: micro, journal, side-by-side, scale, all (default: all)
   --rounds N        interleaved rounds, of which the median is told (default: 3)
-  --seconds S       length of one measured stretch (default: 3)
+  --seconds S       length of one measured stretch (default: 2)
+  --quick           1 round of 1.5 s: some 4 minutes for all parts instead of 10
   --case WORD       micro, side-by-side: cases with this in their names, as \"10 metrics\"; repeatable
   --route WORD      side-by-side: routes with this in their names, as \"relay\"; repeatable
   --aliases         side-by-side: data by alias instead of by name
@@ -51,7 +52,7 @@ impl Options {
         let mut options = Options {
             parts: Vec::new(),
             rounds: 3,
-            stretch: Duration::from_secs(3),
+            stretch: Duration::from_secs(2),
             cases: Vec::new(),
             routes: Vec::new(),
             aliases: false,
@@ -75,6 +76,10 @@ impl Options {
                 "all" => options.parts.extend(ALL),
                 "--rounds" => options.rounds = (number()? as usize).max(1),
                 "--seconds" => options.stretch = Duration::from_secs_f64(number()?),
+                "--quick" => {
+                    options.rounds = 1;
+                    options.stretch = Duration::from_millis(1_500);
+                }
                 "--case" => options.cases.push(value()?),
                 "--route" => options.routes.push(value()?),
                 "--aliases" => options.aliases = true,

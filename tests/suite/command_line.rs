@@ -148,9 +148,26 @@ fn two_halves_that_do_not_belong_together_are_warned_about() {
         IT.replace("2883", "1883").replace("\"journal\"", "\"other\"").replace("\"it\"", "\"ot\"");
     fs::write(lab.path().join("it.toml"), it).unwrap();
     let checked = run(lab.path(), &["check", "ot.toml", "it.toml"]);
-    assert_eq!(checked.code, 0, "{}", checked.stderr);
-    for wanted in ["the same broker", "reads another journal", "the same state directory"] {
+    assert_eq!(checked.code, 78, "{}", checked.stderr);
+    for wanted in [
+        "warning[C110]: both halves name the same broker",
+        "reads another journal",
+        "error[C111]: both halves name the same state directory",
+    ] {
         assert!(checked.stderr.contains(wanted), "lacks {wanted:?}:\n{}", checked.stderr);
+    }
+    // A textfile beside the other half's, or in its state directory.
+    for (ot, it) in [("m/ot.prom", "m/it.prom"), ("it/ot.prom", "n/it.prom")] {
+        let metrics = |text: &str, file| format!("{text}[metrics]\ntextfile = \"{file}\"\n");
+        fs::write(lab.path().join("ot.toml"), metrics(OT, ot)).unwrap();
+        fs::write(lab.path().join("it.toml"), metrics(IT, it)).unwrap();
+        let checked = run(lab.path(), &["check", "ot.toml", "it.toml"]);
+        assert_eq!(checked.code, 78, "{}", checked.stderr);
+        assert!(
+            checked.stderr.contains("error[C111]: both halves write into"),
+            "{}",
+            checked.stderr
+        );
     }
 }
 

@@ -20,6 +20,7 @@ mod console;
 mod demo;
 mod e2e;
 mod metrics;
+mod monitoring;
 mod networks;
 mod packet;
 mod peers;

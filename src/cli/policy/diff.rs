@@ -380,7 +380,7 @@ fn shown(witness: &Witness) -> String {
     }
     words.push_str(&format!("  {}", escape_to(&witness.metric, MAX_NAME_CHARS)));
     match &witness.datatypes {
-        Types::Every => {}
+        Types::Every | Types::EveryPlain => {}
         Types::Unknown => words.push_str("  of a text without a datatype"),
         Types::Some(types) => {
             let others = DataType::of_metrics().filter(|one| !types.contains(one));
@@ -398,7 +398,7 @@ fn shown(witness: &Witness) -> String {
 
 fn witness_json(witness: &Witness) -> Json {
     let datatypes: Option<Vec<&str>> = match &witness.datatypes {
-        Types::Every => None,
+        Types::Every | Types::EveryPlain => None,
         Types::Unknown => Some(Vec::new()),
         Types::Some(types) => Some(types.iter().map(|datatype| datatype.name()).collect()),
     };

@@ -368,6 +368,7 @@ fn says(relation: Relation) -> String {
         Relation::OtherDatatype => "is about other datatypes".to_owned(),
         Relation::Forwards => "forwards it".to_owned(),
         Relation::Denies => "denies it".to_owned(),
+        Relation::Redacts => "keeps it in births without a value".to_owned(),
         Relation::Closed => "is about it, at other times".to_owned(),
         Relation::Observes => "is about it, but only observes".to_owned(),
     }
@@ -380,6 +381,7 @@ fn relation_name(relation: Relation) -> &'static str {
         Relation::OtherDatatype => "other_datatype",
         Relation::Forwards => "forwards",
         Relation::Denies => "denies",
+        Relation::Redacts => "redacts",
         Relation::Closed => "closed",
         Relation::Observes => "observes",
     }
@@ -451,10 +453,10 @@ fn output_entity(
     }
     for rule in rules.iter().filter_map(|rule| policy.rule(*rule)) {
         line(&mut text, "");
-        let says = if rule.action() == Action::Forward { "forwards" } else { "denies" };
-        let painted = match rule.action() {
-            Action::Forward => paint.good(says),
-            Action::Deny => paint.bad(says),
+        let (says, painted) = match rule.action() {
+            Action::Forward => ("forwards", paint.good("forwards")),
+            Action::Redact => ("redacts", paint.odd("redacts")),
+            Action::Deny => ("denies", paint.bad("denies")),
         };
         let columns = rule.name().chars().count();
         let name = paint.strong(rule.name());
@@ -465,6 +467,11 @@ fn output_entity(
         }
         for words in wrap(&rule.describe(), WIDTH.saturating_sub(6)) {
             line(&mut text, &format!("      {words}"));
+        }
+        for shape in rule.describe_shapes() {
+            for words in wrap(&escape(&shape).to_string(), WIDTH.saturating_sub(8)) {
+                line(&mut text, &format!("        {words}"));
+            }
         }
     }
     let others = policy.rules().len().saturating_sub(rules.len());

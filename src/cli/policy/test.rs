@@ -206,6 +206,7 @@ impl Tested<'_> {
                 Relation::OtherDatatype => "selects the metric, but not this datatype".to_owned(),
                 Relation::Forwards => "forwards it".to_owned(),
                 Relation::Denies => "denies it".to_owned(),
+                Relation::Redacts => "keeps it in births without a value".to_owned(),
                 Relation::Closed => "is about it, but not at this time".to_owned(),
                 Relation::Observes => "is about it, but only observes".to_owned(),
             };

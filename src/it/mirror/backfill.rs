@@ -6,6 +6,7 @@
 
 use crate::it::mirror::layout::Layout;
 use crate::it::mirror::node::Session;
+use crate::it::mirror::recheck::Rechecked;
 use crate::it::mirror::{Mirror, Notice, Now};
 use crate::journal::{Lost, Relayed};
 use crate::sparkplug::{self, Entity, MessageType, Metric, Topic, Value, names};
@@ -79,12 +80,17 @@ impl Mirror {
         let birth = matches!(topic.message_type, MessageType::NBirth | MessageType::DBirth);
         let mut metrics = Vec::with_capacity(decoded.payload.metrics.len());
         let mut complete = true;
-        for metric in decoded.payload.metrics {
+        let mut rechecked = Rechecked::default();
+        for mut metric in decoded.payload.metrics {
+            if !layout.recheck(&mut metric, &mut rechecked) {
+                continue;
+            }
             match place(metric, layout, date, birth) {
                 Ok(historical) => metrics.extend(historical),
                 Err(NoPlace) => complete = false,
             }
         }
+        // These metrics were counted when the frame came first.
         if !complete {
             self.unplaceable(seq);
         }

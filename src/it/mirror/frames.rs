@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use crate::it::mirror::layout::{Folded, Layout};
 use crate::it::mirror::node::{Node, Session, UNDATED};
+use crate::it::mirror::recheck::Rechecked;
 use crate::it::mirror::{Link, Mirror, NodeId, Notice, Now, OnGap};
 use crate::journal::{Body, Frame, Heartbeat, Item, Lost, Relayed, Start};
-use crate::policy::{RuleId, Verdict};
 use crate::sparkplug::{
-    self, Borrowed, DataType, Entity, EntityTopic, MessageType, Metric, Payload, Topic, Value,
-    names,
+    self, Borrowed, Entity, EntityTopic, MessageType, NamedMetric, Payload, Topic, names,
 };
 use crate::telemetry::status::LossStatus;
 use crate::telemetry::{Dropped, Fate, NodeSlot, Origin, Reason, What};
@@ -385,8 +384,13 @@ impl Mirror {
         };
         let mut metrics = payload.metrics;
         let (mut unknown, mut mismatched): (u64, u64) = (0, 0);
-        metrics.retain_mut(|named| match layout.fold(named.name, &mut named.metric, date) {
+        let mut rechecked = Rechecked::default();
+        let mut fold = |named: &mut NamedMetric<'_>| {
+            layout.fold(named.name, &mut named.metric, date, &mut rechecked)
+        };
+        metrics.retain_mut(|named| match fold(named) {
             Folded::Known | Folded::Refreshed => true,
+            Folded::Refused => false,
             Folded::Unknown => {
                 unknown = unknown.saturating_add(1);
                 false
@@ -409,8 +413,10 @@ impl Mirror {
         }
         self.drop_metrics(id, device, unknown, Reason::UnknownMetric);
         self.drop_metrics(id, device, mismatched, Reason::TypeMismatch);
+        let refused = self.drop_rechecked(id, device, &rechecked);
         match (empty, mismatched) {
             (false, _) => Ok(()),
+            (true, _) if refused => Err(Reason::Recheck),
             (true, 0) => Err(Reason::UnknownMetric),
             (true, _) => Err(Reason::TypeMismatch),
         }
@@ -455,58 +461,6 @@ impl Mirror {
         layout
     }
 
-    fn apply_policy(&mut self, id: NodeId, device: Option<&str>, layout: &mut Layout) -> bool {
-        let Some(policy) = self.policy.clone() else { return false };
-        let node = usize::try_from(id.0).ok().and_then(|place| self.nodes.get(place));
-        let Some(node) = node else { return false };
-        let told = Entity { group: &node.group, edge_node: &node.edge_node, device };
-        let original = policy.renames().original(told);
-        let plan = original.map(|entity| policy.plan(entity));
-        let mut gone: Vec<(String, Option<RuleId>)> = Vec::new();
-        let changed = layout.retain(|metric| {
-            let name = metric.name.clone().unwrap_or_default();
-            let Some(plan) = &plan else {
-                gone.push((name, None));
-                return false;
-            };
-            let datatype = metric.datatype.and_then(DataType::from_code);
-            // Definitions come along with their instances; the OT half has pruned them.
-            let definition = matches!(&metric.value,
-                Some(Value::Template(template)) if template.is_definition == Some(true));
-            if definition {
-                return true;
-            }
-            // A denied member takes its instance along: births must have exactly the members of
-            // the definition, which other instances share.
-            // The policy names things as the plant does.
-            let own = plan.original(&name, datatype);
-            let path = own.as_deref().unwrap_or(&name);
-            let denied = match &metric.value {
-                Some(Value::Template(template)) => {
-                    any_member(&template.metrics, path, &|path, member| {
-                        let datatype = member.datatype.and_then(DataType::from_code);
-                        plan.denies_member(path, datatype)
-                    })
-                }
-                _ => None,
-            };
-            let rule = match (denied, &own, plan.judge(&name, datatype)) {
-                (Some(rule), ..) => Some(rule),
-                (None, Some(_), _) => return true,
-                (None, None, Verdict::Drop { rule, .. }) => rule,
-                (None, None, Verdict::Forward { .. }) => None,
-            };
-            gone.push((name, rule));
-            false
-        });
-        let origin = Origin { entity: Some(told), node: Some(id.into()) };
-        for (name, rule) in &gone {
-            let what = What::Metric(name);
-            self.ledger.drop(Dropped { origin, what, reason: Reason::Recheck, rule: *rule });
-        }
-        changed
-    }
-
     fn drop_metrics(&mut self, id: NodeId, device: Option<&str>, metrics: u64, reason: Reason) {
         let node = usize::try_from(id.0).ok().and_then(|place| self.nodes.get(place));
         let entity = node.map(|node| {
@@ -524,23 +478,6 @@ impl Mirror {
             policy.renames().original(told).is_some()
         };
         if self.policy.as_ref().is_none_or(known) { Ok(()) } else { Err(Reason::Recheck) }
-    }
-
-    /// Applies a changed copy of the policy to what is mirrored already.
-    pub(super) fn recheck(&mut self, now: Now, id: NodeId) {
-        let Some(node) = self.node_mut(id).filter(|node| !node.own) else { return };
-        let mut layout = std::mem::take(&mut node.layout);
-        let mut devices = std::mem::take(&mut node.devices);
-        let mut changed = self.apply_policy(id, None, &mut layout);
-        for (name, device) in &mut devices {
-            changed |= self.apply_policy(id, Some(name), &mut device.layout);
-        }
-        let Some(node) = self.node_mut(id) else { return };
-        node.layout = layout;
-        node.devices = devices;
-        if changed && node.publishes() {
-            self.publish_births(now, id);
-        }
     }
 }
 
@@ -562,20 +499,4 @@ pub(super) fn entity_topic(topic: &str) -> Result<EntityTopic<'_>, Reason> {
         Ok(Topic::Entity(topic)) => Ok(topic),
         _ => Err(Reason::BadFrame),
     }
-}
-
-/// The rule that denies any of the members.
-fn any_member(
-    members: &[Metric],
-    path: &str,
-    denied: &dyn Fn(&str, &Metric) -> Option<RuleId>,
-) -> Option<RuleId> {
-    members.iter().find_map(|member| {
-        let path = format!("{path}/{}", member.name.as_deref().unwrap_or_default());
-        let inner = match &member.value {
-            Some(Value::Template(template)) => any_member(&template.metrics, &path, denied),
-            _ => None,
-        };
-        inner.or_else(|| denied(&path, member))
-    })
 }

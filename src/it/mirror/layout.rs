@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use crate::it::mirror::recheck::{Rechecked, Word};
+use crate::policy::shape::is_part;
 use crate::sparkplug::{
     DataType, Metric, Payload, Property, PropertySet, PropertyValue, Template, Value, names, value,
 };
@@ -23,10 +25,12 @@ pub(super) struct Layout {
 
 /// One metric: its birth with the value seen last.
 #[derive(Debug, Clone)]
-struct Slot {
-    metric: Metric,
+pub(super) struct Slot {
+    pub(super) metric: Metric,
     /// Not seen since messages were lost on the OT side; published with Quality 500.
     stale: bool,
+    /// What the mirror's own copy of the policy says of it; `None` without a copy.
+    pub(super) word: Option<Box<Word>>,
 }
 
 /// What folding a message into a layout did with one metric.
@@ -40,6 +44,8 @@ pub(super) enum Folded {
     Unknown,
     /// The value doesn't fit the metric's datatype.
     Mismatch,
+    /// The mirror's own copy of the policy doesn't let the value through.
+    Refused,
 }
 
 impl Layout {
@@ -74,7 +80,7 @@ impl Layout {
         metric.timestamp.get_or_insert(date);
         normalise(&mut metric);
         self.index.insert(name, self.slots.len());
-        self.slots.push(Slot { metric, stale: false });
+        self.slots.push(Slot { metric, stale: false, word: None });
         true
     }
 
@@ -90,9 +96,9 @@ impl Layout {
     }
 
     /// Keeps the metrics for which `keep` says so; true when any went.
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(&mut Metric) -> bool) -> bool {
+    pub(super) fn retain(&mut self, keep: impl FnMut(&mut Slot) -> bool) -> bool {
         let before = self.slots.len();
-        self.slots.retain_mut(|slot| keep(&mut slot.metric));
+        self.slots.retain_mut(keep);
         if self.slots.len() == before {
             return false;
         }
@@ -150,7 +156,13 @@ impl Layout {
 
     /// Folds one metric of a data message in, by its name, and makes it fit for publication: dated, typed by
     /// its birth alone, and good again if it was stale. Historical values change nothing.
-    pub(super) fn fold(&mut self, name: Option<&str>, metric: &mut Metric, date: u64) -> Folded {
+    pub(super) fn fold(
+        &mut self,
+        name: Option<&str>,
+        metric: &mut Metric,
+        date: u64,
+        rechecked: &mut Rechecked,
+    ) -> Folded {
         let at = name.and_then(|name| self.index.get(name));
         let Some(slot) = at.and_then(|&at| self.slots.get_mut(at)) else {
             return Folded::Unknown;
@@ -158,11 +170,20 @@ impl Layout {
         if !fits(&slot.metric, metric) {
             return Folded::Mismatch;
         }
+        if let Some(word) = &slot.word
+            && !word.recheck(&slot.metric, metric, rechecked)
+        {
+            return Folded::Refused;
+        }
         metric.alias = None;
         metric.datatype = None;
         metric.timestamp.get_or_insert(date);
         normalise(metric);
         if metric.is_historical == Some(true) {
+            return Folded::Known;
+        }
+        if is_part(metric) {
+            // A part of a file is no state that a birth could tell.
             return Folded::Known;
         }
         let current = &mut slot.metric;
@@ -186,6 +207,12 @@ impl Layout {
             set_quality(properties, quality);
         }
         Folded::Refreshed
+    }
+
+    /// The metric as the mirror's own copy of the policy lets it through; whether it does.
+    pub(super) fn recheck(&self, metric: &mut Metric, rechecked: &mut Rechecked) -> bool {
+        let Some(slot) = self.find(metric) else { return true };
+        slot.word.as_ref().is_none_or(|word| word.recheck(&slot.metric, metric, rechecked))
     }
 
     /// Whether the layout has this metric, and its value fits.
@@ -445,7 +472,7 @@ mod tests {
 
     fn fold(layout: &mut Layout, metric: &mut Metric) -> Folded {
         let name = metric.name.clone();
-        layout.fold(name.as_deref(), metric, 1)
+        layout.fold(name.as_deref(), metric, 1, &mut Rechecked::default())
     }
 
     fn layout(metrics: Vec<Metric>) -> Layout {

@@ -12,6 +12,7 @@ mod layout;
 mod node;
 mod outgoing;
 mod own;
+mod recheck;
 mod sessions;
 mod shown;
 mod snapshot;

@@ -3,6 +3,7 @@
 
 use crate::it::mirror::layout::{Folded, Layout};
 use crate::it::mirror::node::Node;
+use crate::it::mirror::recheck::Rechecked;
 use crate::it::mirror::{Mirror, NodeId, Now};
 use crate::sparkplug::{Metric, Payload};
 
@@ -61,7 +62,8 @@ impl Mirror {
         let Some(node) = self.node_mut(id) else { return };
         metrics.retain_mut(|metric| {
             let name = metric.name.clone();
-            let folded = node.layout.fold(name.as_deref(), metric, now.wall_ms);
+            let folded =
+                node.layout.fold(name.as_deref(), metric, now.wall_ms, &mut Rechecked::default());
             matches!(folded, Folded::Known | Folded::Refreshed)
         });
         if node.publishes() && !metrics.is_empty() {

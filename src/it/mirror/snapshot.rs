@@ -161,6 +161,8 @@ impl Mirror {
             self.ledger.open_node(NodeId(id).into());
             self.by_key.insert(key, NodeId(id));
             self.nodes.push(node);
+            // The policy may have changed since.
+            self.apply_policy_to_node(NodeId(id));
         }
     }
 

@@ -231,17 +231,17 @@ impl Turn<'_> {
 
     /// Judges node and devices anew.
     pub(super) fn judge_all(&mut self, node: &mut Node) {
-        let Node { group, edge_node, own, devices, definitions, .. } = node;
-        self.judge(Entity::node(group, edge_node), Some(definitions), own);
+        let Node { group, edge_node, own, devices, definitions, losses, .. } = node;
+        self.judge(Entity::node(group, edge_node), Some(definitions), own, *losses);
         for (device, state) in devices {
-            self.judge(Entity::device(group, edge_node, device), None, state);
+            self.judge(Entity::device(group, edge_node, device), None, state, *losses);
         }
     }
 
     fn judge_device(&mut self, node: &mut Node, device: &str) {
-        let Node { group, edge_node, devices, .. } = node;
+        let Node { group, edge_node, devices, losses, .. } = node;
         if let Some(state) = devices.get_mut(device) {
-            self.judge(Entity::device(group, edge_node, device), None, state);
+            self.judge(Entity::device(group, edge_node, device), None, state, *losses);
         }
     }
 

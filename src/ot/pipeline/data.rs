@@ -5,7 +5,8 @@ use prost::Message;
 use super::births::low_byte;
 use super::encode;
 use super::overload::Passage;
-use super::turn::{MAX_PAYLOAD_BYTES, Turn, verdict};
+use super::shape::{self, Decided};
+use super::turn::{MAX_PAYLOAD_BYTES, Turn, judge};
 use crate::journal::{Body, Relayed};
 use crate::ot::plant::{
     EntityState, Life, Node, Parts, Removed, Slot, Survey, allowance, is_definition,
@@ -28,9 +29,13 @@ pub(super) struct Item {
     pub(super) slot: usize,
     /// Without its name, which is the slot's.
     pub(super) metric: Metric,
-    /// Late data, which doesn't change the current value.
+    /// Late data, or a part of a file, which doesn't change the current value.
     pub(super) historical: bool,
     pub(super) rule: RuleId,
+    /// Readers have null with Quality 0 of the relay's own making for it.
+    pub(super) restores: bool,
+    /// The interval since the last value of its metric isn't over.
+    pub(super) early: bool,
     /// Its slot isn't part of the journalled birth, or the birth lacks its template's type.
     pub(super) unborn: bool,
 }
@@ -112,6 +117,8 @@ impl Turn<'_> {
     ) -> Vec<Item> {
         let mut items = Vec::with_capacity(meanings.len());
         let mut left = None;
+        let losses = node.losses;
+        let how = self.policy.pseudonyms();
         let Some(mut parts) = node.parts(device) else { return items };
         for meaning in meanings {
             let (slot, mut metric) = match meaning {
@@ -154,23 +161,39 @@ impl Turn<'_> {
             if late && metric.timestamp < target.current.timestamp {
                 metric.is_historical = Some(true);
             }
-            let historical = metric.is_historical == Some(true);
+            let historical = shape::passes_by(&metric);
             self.matches.decided(target.verdict);
             self.matches.observed(target.observed);
-            match target.verdict {
-                Verdict::Drop { reason, rule } => {
-                    self.drop(parts.origin, What::Metric(target.name()), reason, rule);
-                    if !historical {
-                        target.update(&metric);
-                        self.lose_held(parts.origin, parts.state, slot, (reason, rule));
-                    }
-                    first_drop.get_or_insert((reason, rule));
-                }
+            let (reason, rule) = match target.verdict {
                 Verdict::Forward { rule } => {
+                    let decided = shape::decide(target, &metric, losses, self.now, how);
                     let unborn = !target.born || lacks;
-                    items.push(Item { slot, metric, historical, rule, unborn });
+                    let (restores, early) = match decided {
+                        Decided::Forward { restores } => (restores, false),
+                        Decided::Hold => (false, true),
+                        Decided::Drop(reason) => {
+                            let what = What::Metric(target.name());
+                            self.drop(parts.origin, what, reason, Some(rule));
+                            first_drop.get_or_insert((reason, Some(rule)));
+                            continue;
+                        }
+                    };
+                    items.push(Item { slot, metric, historical, rule, restores, early, unborn });
+                    continue;
                 }
+                Verdict::Redact { rule, .. } => {
+                    // Readers have yet to hear of it.
+                    parts.state.birth_due |= !target.born;
+                    (Reason::Redacted, Some(rule))
+                }
+                Verdict::Drop { reason, rule } => (reason, rule),
+            };
+            self.drop(parts.origin, What::Metric(target.name()), reason, rule);
+            if !historical {
+                target.update(&metric);
+                self.lose_held(parts.origin, parts.state, slot, (reason, rule));
             }
+            first_drop.get_or_insert((reason, rule));
         }
         items
     }
@@ -183,19 +206,20 @@ impl Turn<'_> {
         datatype: DataType,
         timestamp: u64,
     ) -> Result<usize, Cause> {
-        let Parts { entity, state, definitions, .. } = parts;
+        let Parts { entity, state, definitions, losses, .. } = parts;
+        let losses = *losses;
         let plan = self.policy.plan(*entity);
         let name = metric.name.as_deref().unwrap_or_default();
         if entity.device.is_none() && definitions.contains(name) {
             // The NBIRTH has a definition by this name.
             return Err((Reason::TypeMismatch, None));
         }
-        let verdict = verdict(&plan, name, Some(datatype));
-        let rule = match verdict {
-            Verdict::Forward { rule } => rule,
+        let judged = judge(&plan, name, Some(datatype));
+        let rule = match judged.verdict {
+            Verdict::Forward { rule } | Verdict::Redact { forward: rule, .. } => rule,
             // Not remembered: names that no rule forwards would only take memory.
             Verdict::Drop { reason, rule } => {
-                self.matches.decided(verdict);
+                self.matches.decided(judged.verdict);
                 self.matches.observed(plan.observe(name, Some(datatype)));
                 return Err((reason, rule));
             }
@@ -215,7 +239,7 @@ impl Turn<'_> {
         };
         let slot = state.layout.insert(born, datatype).ok_or((Reason::OverCapacity, None))?;
         if let Some(target) = state.layout.slot_mut(slot) {
-            target.verdict = verdict;
+            shape::enter(target, &judged, losses);
             target.observed = plan.observe(name, Some(datatype));
             target.told_as = told_as;
         }
@@ -250,7 +274,7 @@ impl Turn<'_> {
             let plan = self.policy.plan(*entity);
             let budget = left.unwrap_or_else(|| allowance(instance.encoded_len()));
             let mut survey = Survey::new(definitions, &plan, budget);
-            let asked = survey.instance(slot.name(), &name);
+            let asked = survey.instance(slot.name(), &name, slot.disarm());
             *left = Some(survey.budget());
             self.matches.members(&plan);
             match asked {
@@ -319,15 +343,17 @@ impl Turn<'_> {
         }
     }
 
-    /// Enters values that are told, or held to be told by a birth; late data changes nothing.
+    /// Enters values that are told, or held to be told by a birth; late data changes no value.
     fn update(&mut self, parts: Parts<'_>, items: &[Item]) {
-        for item in items.iter().filter(|item| !item.historical) {
-            if let Some(slot) = parts.state.layout.slot_mut(item.slot) {
-                slot.update(&item.metric);
+        for item in items {
+            let Some(slot) = parts.state.layout.slot_mut(item.slot) else { continue };
+            shape::forwarded(slot, &item.metric, parts.losses, self.now);
+            if item.historical {
+                continue;
             }
+            slot.update(&item.metric);
             if parts.state.holds {
-                let cause = (Reason::Conflated, Some(item.rule));
-                self.lose_held(parts.origin, parts.state, item.slot, cause);
+                self.supersede(parts.origin, parts.state, item.slot, item.rule);
             }
         }
     }
@@ -348,6 +374,12 @@ impl Turn<'_> {
         for mut item in items {
             let Some(slot) = state.layout.slot(item.slot) else { continue };
             encode::data_metric(&mut item.metric, node);
+            let how = self.policy.pseudonyms();
+            if let Some(reason) = shape::tell(slot, &mut item.metric, item.restores, how) {
+                // The metric crosses without its value.
+                let what = What::Metric(slot.name());
+                self.drop(node.origin(device), what, reason, Some(item.rule));
+            }
             // A few bytes of alias become a name each time; the sum has a bound.
             let before = payload.written();
             payload.metric(Some(slot.told_name()), &item.metric);

@@ -1,9 +1,11 @@
 //! Payloads for the journal, made from the model: names instead of aliases, datatypes in births
-//! only, no `seq`, and nothing that the policy doesn't forward.
+//! only, no `seq`, and nothing that the policy doesn't forward, shaped as it says.
 
 use std::collections::BTreeSet;
 
+use super::shape;
 use crate::ot::plant::{EntityState, Node};
+use crate::policy::shape::Pseudonyms;
 use crate::sparkplug::{DataType, Metric, Payload, Value, names};
 
 /// Which metrics a birth has.
@@ -16,12 +18,17 @@ pub(super) enum Content {
 }
 
 /// The NBIRTH of a node. `timestamp` is in milliseconds since the epoch.
-pub(super) fn node_birth(node: &Node, content: Content, timestamp: u64) -> Payload {
+pub(super) fn node_birth(
+    node: &Node,
+    content: Content,
+    timestamp: u64,
+    how: Pseudonyms<'_>,
+) -> Payload {
     let mut metrics = Vec::with_capacity(node.own.layout.slots.len().saturating_add(2));
     metrics.extend(node.bd_seq.as_ref().and_then(bd_seq));
     metrics.extend(node.rebirth.as_ref().map(rebirth));
     metrics.extend(node.definitions.tell(definitions(node, content), &node.types.removed));
-    append_slots(node, &node.own, content, &mut metrics);
+    append_slots(node, &node.own, content, timestamp, how, &mut metrics);
     Payload { timestamp: Some(timestamp), metrics, ..Payload::default() }
 }
 
@@ -31,9 +38,10 @@ pub(super) fn device_birth(
     device: &EntityState,
     content: Content,
     timestamp: u64,
+    how: Pseudonyms<'_>,
 ) -> Payload {
     let mut metrics = Vec::with_capacity(device.layout.slots.len());
-    append_slots(node, device, content, &mut metrics);
+    append_slots(node, device, content, timestamp, how, &mut metrics);
     Payload { timestamp: Some(timestamp), metrics, ..Payload::default() }
 }
 
@@ -50,9 +58,16 @@ pub(super) fn data_metric(metric: &mut Metric, node: &Node) {
     complete(metric, node, &node.told);
 }
 
-fn append_slots(node: &Node, state: &EntityState, content: Content, metrics: &mut Vec<Metric>) {
+fn append_slots(
+    node: &Node,
+    state: &EntityState,
+    content: Content,
+    timestamp: u64,
+    how: Pseudonyms<'_>,
+    metrics: &mut Vec<Metric>,
+) {
     let chosen = state.layout.slots.iter().filter(|slot| match content {
-        Content::Forwarded => slot.is_forwarded(),
+        Content::Forwarded => slot.is_told(),
         Content::Born => slot.born,
     });
     for slot in chosen {
@@ -61,6 +76,7 @@ fn append_slots(node: &Node, state: &EntityState, content: Content, metrics: &mu
             metric.name = Some(told.to_string());
         }
         complete(&mut metric, node, definitions(node, content));
+        shape::tell_in_birth(slot, &mut metric, timestamp, how);
         metrics.push(metric);
     }
 }

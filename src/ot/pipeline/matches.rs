@@ -29,7 +29,10 @@ impl Matches {
 
     /// Counts a verdict.
     pub(super) fn decided(&self, verdict: Verdict) {
-        let (Verdict::Forward { rule } | Verdict::Drop { rule: Some(rule), .. }) = verdict else {
+        let (Verdict::Forward { rule }
+        | Verdict::Redact { rule, .. }
+        | Verdict::Drop { rule: Some(rule), .. }) = verdict
+        else {
             return;
         };
         self.add(rule, 1, 0);

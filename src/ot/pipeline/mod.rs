@@ -18,6 +18,7 @@ mod overload;
 mod rename;
 mod renamed;
 mod restore;
+mod shape;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -277,7 +278,8 @@ impl Pipeline {
     /// the head of a segment, after its `Start`.
     pub fn keyframes(&self, now: Now) -> impl Iterator<Item = Body> + '_ {
         let source = &self.settings.source;
-        self.plant.nodes().iter().flat_map(move |node| keyframes(source, node, now.wall_ms))
+        let how = self.policy.pseudonyms();
+        self.plant.nodes().iter().flat_map(move |node| keyframes(source, node, now.wall_ms, how))
     }
 
     /// The account and the state of the connection, for the journal.
@@ -544,7 +546,7 @@ fn adjust(turn: &mut Turn<'_>, node: &mut Node) {
         return;
     }
     let changes = |state: &super::plant::EntityState| {
-        state.layout.slots.iter().any(|slot| slot.born != slot.is_forwarded())
+        state.reshaped || state.layout.slots.iter().any(|slot| slot.born != slot.is_told())
     };
     let devices: Vec<Box<str>> = node.devices.keys().cloned().collect();
     for device in &devices {

@@ -11,6 +11,9 @@
 //!  tick ──> high priority, then the rest: node by node in turn, as far as the limits let them
 //! ```
 //!
+//! Values that come before the interval of their metric is over wait in the same way, and so that
+//! the newest is never lost.
+//!
 //! Births and deaths never come here; what they take of the limits that nodes share, data has
 //! to do without.
 //!
@@ -22,6 +25,7 @@
 use prost::Message;
 
 use super::data::Item;
+use super::shape;
 use super::tell;
 use super::turn::Turn;
 use crate::ot::plant::{EntityState, Held, Life, Node, Ticket};
@@ -80,6 +84,12 @@ impl Turn<'_> {
         items: Vec<Item>,
         passage: &mut Passage,
     ) -> Vec<Item> {
+        let (early, items): (Vec<Item>, Vec<Item>) = if items.iter().any(|item| item.early) {
+            items.into_iter().partition(|item| item.early)
+        } else {
+            (Vec::new(), items)
+        };
+        self.hold(node, device, early, passage);
         let limited =
             self.limiter.is_shared() || items.iter().any(|item| self.limiter.limits(item.rule));
         if !limited {
@@ -172,6 +182,7 @@ impl Turn<'_> {
         passage: &mut Passage,
     ) {
         let Some(parts) = node.parts(device) else { return };
+        let mut held = Vec::new();
         for item in refused {
             passage.refused = Some((reason, item.rule));
             // Late values are no news: there is nothing that they could be conflated with.
@@ -179,17 +190,31 @@ impl Turn<'_> {
                 let name = parts.state.layout.slot(item.slot).map(|slot| slot.name());
                 let what = What::Metric(name.unwrap_or_default());
                 self.drop(parts.origin, what, reason, Some(item.rule));
-                continue;
+            } else {
+                held.push(item);
             }
+        }
+        self.hold(node, device, held, passage);
+    }
+
+    /// Keeps values until their turn.
+    fn hold(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        items: Vec<Item>,
+        passage: &mut Passage,
+    ) {
+        let Some(parts) = node.parts(device) else { return };
+        for item in items {
             let ticket = *passage.ticket.get_or_insert_with(|| parts.state.backlog.ticket());
             let before = parts.state.layout.slot(item.slot).and_then(|slot| slot.held.as_ref());
             if before.is_none_or(|before| before.ticket != ticket) {
                 passage.held = passage.held.saturating_add(1);
             }
-            let cause = (Reason::Conflated, Some(item.rule));
-            self.lose_held(parts.origin, parts.state, item.slot, cause);
+            self.supersede(parts.origin, parts.state, item.slot, item.rule);
             let Some(slot) = parts.state.layout.slot_mut(item.slot) else { continue };
-            slot.held = Some(Box::new(Held { metric: item.metric, ticket }));
+            slot.held = Some(Box::new(Held { metric: item.metric, ticket, early: item.early }));
             parts.state.holds = true;
             // No data can tell a metric that isn't born; the birth that is due tells its value.
             parts.state.birth_due |= !slot.born;
@@ -215,6 +240,23 @@ impl Turn<'_> {
             }
             _ => fate,
         }
+    }
+
+    /// A newer value takes the place of the one that waits in this slot.
+    pub(super) fn supersede(
+        &mut self,
+        origin: Origin<'_>,
+        state: &mut EntityState,
+        place: usize,
+        rule: RuleId,
+    ) {
+        let held = state.layout.slot(place).and_then(|slot| slot.held.as_ref());
+        let reason = match held {
+            Some(held) if held.early => Reason::Interval,
+            Some(_) => Reason::Conflated,
+            None => return,
+        };
+        self.lose_held(origin, state, place, (reason, Some(rule)));
     }
 
     /// The value that waits in this slot won't be told.
@@ -368,6 +410,10 @@ impl Turn<'_> {
             let Some(held) = &slot.held else { continue };
             let rule = match slot.verdict {
                 Verdict::Forward { rule } => rule,
+                Verdict::Redact { rule, .. } => {
+                    lost.push((place, (Reason::Redacted, Some(rule))));
+                    continue;
+                }
                 Verdict::Drop { reason, rule } => {
                     lost.push((place, (reason, rule)));
                     continue;
@@ -375,7 +421,8 @@ impl Turn<'_> {
             };
             let lacks_type = matches!(held.metric.value, Some(Value::Template(_)))
                 && !slot.definition.as_ref().is_some_and(|name| parts.told.contains(&**name));
-            if !slot.born || lacks_type || self.priority(rule) != class {
+            let due = shape::is_due(slot, self.now);
+            if !slot.born || lacks_type || !due || self.priority(rule) != class {
                 left = left.saturating_add(1);
                 continue;
             }
@@ -399,13 +446,17 @@ impl Turn<'_> {
         for Waiting { place, rule, .. } in values {
             let Some(slot) = parts.state.layout.slot_mut(*place) else { continue };
             let Some(held) = slot.held.take() else { continue };
-            let Held { metric, ticket } = *held;
+            let Held { metric, ticket, .. } = *held;
+            let restores = shape::restores(slot, &metric, self.policy.pseudonyms());
+            shape::forwarded(slot, &metric, parts.losses, self.now);
             slot.update(&metric);
             items.push(Item {
                 slot: *place,
                 metric,
                 historical: false,
                 rule: *rule,
+                restores,
+                early: false,
                 unborn: false,
             });
             if parts.state.backlog.tell(ticket) {

@@ -79,7 +79,7 @@ impl Turn<'_> {
     ) {
         let slots = &mut state.layout.slots;
         if self.collides(entity) {
-            for slot in slots.iter_mut().filter(|slot| slot.is_forwarded()) {
+            for slot in slots.iter_mut().filter(|slot| slot.is_told()) {
                 slot.verdict = Verdict::Drop { reason: Reason::NameCollision, rule: None };
             }
         }
@@ -107,7 +107,7 @@ impl Turn<'_> {
         }
         if !claims.is_empty() {
             let own = slots.iter().enumerate().filter(|(place, slot)| {
-                slot.is_forwarded()
+                slot.is_told()
                     && told.get(*place).is_some_and(Option::is_none)
                     && claims.contains_key(&fold(slot.name()))
             });
@@ -115,7 +115,7 @@ impl Turn<'_> {
         }
         for place in refused {
             let Some(slot) = slots.get_mut(place) else { continue };
-            if let Verdict::Forward { rule } = slot.verdict {
+            if let Verdict::Forward { rule } | Verdict::Redact { rule, .. } = slot.verdict {
                 slot.verdict = refusal(rule);
             }
         }
@@ -146,7 +146,7 @@ impl Turn<'_> {
         let told = self.told_by(rule, name);
         let shown = fold(told.as_deref().unwrap_or(name));
         let meets = |slot: &Slot| {
-            slot.is_forwarded()
+            slot.is_told()
                 && slot.name() != name
                 && (told.is_some() || slot.told_as.is_some())
                 && fold(slot.told_name()) == shown
@@ -163,7 +163,9 @@ impl Turn<'_> {
 
     fn name_of(&self, slot: &Slot) -> Told {
         match slot.verdict {
-            Verdict::Forward { rule } => self.told_by(rule, slot.name()),
+            Verdict::Forward { rule } | Verdict::Redact { forward: rule, .. } => {
+                self.told_by(rule, slot.name())
+            }
             Verdict::Drop { .. } => None,
         }
     }

@@ -3,6 +3,7 @@
 
 use super::births::learn_node;
 use super::renamed::Names;
+use super::shape;
 use super::{Now, Pipeline, adjust};
 use crate::journal::{Body, Keyframe, Relayed};
 use crate::ot::plant::{EntityState, Layout, Life, Node, StoredPlant, is_definition};
@@ -216,7 +217,7 @@ fn enter(state: &mut EntityState, metric: &Metric) {
     if let Some(found) = state.layout.find(metric.name.as_deref(), metric.alias)
         && let Some(slot) = state.layout.slot_mut(found)
     {
-        slot.update(metric);
+        shape::take_back_null(slot, &mut metric.clone());
     }
 }
 

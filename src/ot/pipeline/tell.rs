@@ -27,6 +27,14 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
         | Reason::NoRule
         | Reason::Denied
         | Reason::Datatype
+        | Reason::Redacted
+        | Reason::Opaque
+        | Reason::Unshapeable
+        | Reason::TooOld
+        | Reason::Future
+        | Reason::OutOfRange
+        | Reason::TooLong
+        | Reason::NotAllowed
         | Reason::ControlMetric => event!(PolicyDrop, node, topic, reason = word, rule),
         Reason::MalformedPayload
         | Reason::OverCap
@@ -51,6 +59,8 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
         | Reason::Conflated
         | Reason::StaleDeath
         | Reason::Duplicate
+        | Reason::Deadband
+        | Reason::Interval
         | Reason::Recheck
         | Reason::NameTaken
         | Reason::BadFrame => {}

@@ -8,12 +8,14 @@ use prost::Message;
 use super::encode::{self, Content};
 use super::matches::Matches;
 use super::overload::Overload;
+use super::shape;
 use super::{Counters, Now, PipelineSettings};
 use crate::journal::{Body, Keyframe, MAX_BODY_BYTES, Relayed};
 use crate::ot::plant::{
     Definitions, EntityState, Life, Node, Removed, SURVEY_BYTES, Slot, Survey, Types, allowance,
 };
-use crate::policy::{EntityPlan, Limiter, Policy, RuleId, Verdict};
+use crate::policy::shape::Pseudonyms;
+use crate::policy::{EntityPlan, Judged, Limiter, Policy, RuleId, Verdict};
 use crate::sparkplug::{DataType, Entity, EntityTopic, MessageType, Payload, Value, names};
 use crate::telemetry::{Dropped, Fate, Ledger, Origin, Reason, What};
 
@@ -78,16 +80,17 @@ impl Turn<'_> {
         true
     }
 
-    /// Judges every metric of one entity by the policy.
+    /// Judges every metric of one entity by the policy. `losses` are those of its node.
     pub(super) fn judge(
         &self,
         entity: Entity<'_>,
         definitions: Option<&Definitions>,
         state: &mut EntityState,
+        losses: u64,
     ) {
         let plan = self.policy.plan(entity);
+        shape::judge(&plan, state, losses, self.now, judge);
         for slot in &mut state.layout.slots {
-            slot.verdict = verdict(&plan, slot.name(), slot.judged_datatype());
             slot.observed = plan.observe(slot.name(), slot.judged_datatype());
             self.matches.decided(slot.verdict);
             self.matches.observed(slot.observed);
@@ -114,9 +117,17 @@ impl Turn<'_> {
     ) -> Option<(Reason, Option<RuleId>)> {
         let mut first = None;
         for slot in &state.layout.slots {
-            if let Verdict::Drop { reason, rule } = slot.verdict {
-                self.drop(origin, What::Metric(slot.name()), reason, rule);
-                first = first.or(Some((reason, rule)));
+            match slot.verdict {
+                Verdict::Drop { reason, rule } => {
+                    self.drop(origin, What::Metric(slot.name()), reason, rule);
+                    first = first.or(Some((reason, rule)));
+                }
+                // The metric is in the birth, its value isn't.
+                Verdict::Forward { rule } | Verdict::Redact { rule, .. } => {
+                    if let Some(reason) = shape::withheld(slot, self.policy.pseudonyms()) {
+                        self.drop(origin, What::Metric(slot.name()), reason, Some(rule));
+                    }
+                }
             }
         }
         first
@@ -206,7 +217,10 @@ impl Turn<'_> {
             if !slot.is_forwarded() {
                 continue;
             }
-            match definition.and_then(|definition| survey.instance(slot.name(), &definition)) {
+            let disarm = slot.disarm();
+            let surveyed =
+                definition.and_then(|definition| survey.instance(slot.name(), &definition, disarm));
+            match surveyed {
                 Ok(asked) => {
                     types.extend(asked);
                 }
@@ -230,7 +244,7 @@ impl Turn<'_> {
             let entity = Entity::device(&node.group, &node.edge_node, device);
             return self.policy.device_in_scope(entity) && !self.collides(entity);
         }
-        slots.iter().any(|slot| slot.is_forwarded())
+        slots.iter().any(|slot| slot.is_told())
     }
 
     pub(super) fn node_in_scope(&self, node: &Node) -> bool {
@@ -244,7 +258,8 @@ impl Turn<'_> {
         node.told = node.types.needed.clone();
         release_held(&mut node.own);
         let timestamp = self.birth_timestamp(&node.own, synthetic);
-        let payload = encode::node_birth(node, Content::Forwarded, timestamp);
+        let how = self.policy.pseudonyms();
+        let payload = encode::node_birth(node, Content::Forwarded, timestamp, how);
         let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
         let topic = EntityTopic::birth(Entity::node(&group, &edge_node));
         if !self.relay(node, topic, &payload, synthetic) {
@@ -269,7 +284,8 @@ impl Turn<'_> {
         release_held(state);
         let timestamp = self.birth_timestamp(state, synthetic);
         let Some(state) = node.devices.get(device) else { return };
-        let payload = encode::device_birth(node, state, Content::Forwarded, timestamp);
+        let how = self.policy.pseudonyms();
+        let payload = encode::device_birth(node, state, Content::Forwarded, timestamp, how);
         let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
         let topic = EntityTopic::birth(Entity::device(&group, &edge_node, device));
         if !self.relay(node, topic, &payload, synthetic) {
@@ -371,7 +387,8 @@ impl Turn<'_> {
 
     /// Journals the keyframes of a node and its devices.
     pub(super) fn keyframe(&mut self, node: &Node) {
-        self.out.extend(keyframes(&self.settings.source, node, self.now.wall_ms));
+        let how = self.policy.pseudonyms();
+        self.out.extend(keyframes(&self.settings.source, node, self.now.wall_ms, how));
     }
 
     fn birth_timestamp(&self, state: &EntityState, synthetic: bool) -> u64 {
@@ -398,11 +415,16 @@ impl Turn<'_> {
 }
 
 /// The policy's word on a metric of a birth or data message.
-pub(super) fn verdict(plan: &EntityPlan<'_>, name: &str, datatype: Option<DataType>) -> Verdict {
+pub(super) fn judge<'a>(
+    plan: &EntityPlan<'a>,
+    name: &str,
+    datatype: Option<DataType>,
+) -> Judged<'a> {
     if names::is_control(name) || name == names::BD_SEQ || name == names::REBIRTH {
-        return Verdict::Drop { reason: Reason::ControlMetric, rule: None };
+        let verdict = Verdict::Drop { reason: Reason::ControlMetric, rule: None };
+        return Judged { verdict, shape: None };
     }
-    plan.judge(name, datatype)
+    plan.judge_and_shape(name, datatype)
 }
 
 /// The keyframes of a node that readers hold for alive: the node first, then its devices.
@@ -410,13 +432,14 @@ pub(super) fn keyframes<'a>(
     source: &'a str,
     node: &'a Node,
     wall_ms: u64,
+    how: Pseudonyms<'a>,
 ) -> impl Iterator<Item = Body> + 'a {
     let announced = node.own.announced;
     let devices =
         move || node.devices.iter().filter(move |(_, state)| announced && state.announced);
     let timestamp = move |state: &EntityState| state.layout.timestamp.unwrap_or(wall_ms);
     let own = announced.then(|| {
-        let payload = encode::node_birth(node, Content::Born, timestamp(&node.own));
+        let payload = encode::node_birth(node, Content::Born, timestamp(&node.own), how);
         Body::Keyframe(Keyframe {
             source: source.to_owned(),
             topic: EntityTopic::birth(node.told(None)).to_string(),
@@ -430,7 +453,7 @@ pub(super) fn keyframes<'a>(
     });
     let others = devices().map(move |(name, state)| {
         let entity = node.told(Some(name));
-        let payload = encode::device_birth(node, state, Content::Born, timestamp(state));
+        let payload = encode::device_birth(node, state, Content::Born, timestamp(state), how);
         Body::Keyframe(Keyframe {
             source: source.to_owned(),
             topic: EntityTopic::birth(entity).to_string(),
@@ -457,7 +480,8 @@ fn release_held(state: &mut EntityState) {
 fn mark_born(state: &mut EntityState) {
     state.announced = true;
     state.birth_due = false;
+    state.reshaped = false;
     for slot in &mut state.layout.slots {
-        slot.born = slot.is_forwarded();
+        slot.born = slot.is_told();
     }
 }

@@ -1,4 +1,4 @@
-//! Values that wait for a rate limit: at most one for each metric, the newest, and what became
+//! Values that wait for a rate limit or an interval: at most one for each metric, the newest, and what became
 //! of the messages that brought them.
 //!
 //! A message of which nothing was told yet waits as long as one of its values does. The first of
@@ -19,6 +19,8 @@ pub(crate) struct Held {
     pub(crate) metric: Metric,
     /// The message that brought it.
     pub(crate) ticket: Ticket,
+    /// It waits for the interval of its metric, not for a limit.
+    pub(crate) early: bool,
 }
 
 /// A message of an entity that may wait. Never given twice.

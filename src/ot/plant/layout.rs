@@ -1,10 +1,12 @@
 //! Layout of one entity: what its birth taught about its metrics, and their current values.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
 use super::Held;
+use crate::policy::shape::{Disarm, Shape, ShapeState};
 use crate::policy::{RuleId, Verdict};
 use crate::sparkplug::value::{evident_datatype, fits};
 use crate::sparkplug::{Caps, DataType, Metric, Template, Value, names};
@@ -30,8 +32,21 @@ pub(crate) struct Slot {
     pub(crate) told_as: Option<Box<str>>,
     /// Part of the birth that was journalled last.
     pub(crate) born: bool,
-    /// The newest value that a rate limit held back; it waits for its turn.
+    /// The newest value that a rate limit or an interval held back; it waits for its turn.
     pub(crate) held: Option<Box<Held>>,
+    /// What becomes of its values; `None` where no rule shapes them.
+    pub(crate) shaper: Option<Box<Shaper>>,
+    /// The current value is null since the relay made it so: it is told with Quality 0.
+    pub(crate) nulled: bool,
+}
+
+/// How the values of a metric are shaped.
+#[derive(Clone, Debug)]
+pub(crate) struct Shaper {
+    pub(crate) shape: Arc<Shape>,
+    /// Whether values have to be looked at before they cross.
+    pub(crate) looks: bool,
+    pub(crate) state: ShapeState,
 }
 
 impl Slot {
@@ -49,8 +64,22 @@ impl Slot {
         (!self.inferred).then_some(self.datatype)
     }
 
+    /// Whether its values cross.
     pub(crate) fn is_forwarded(&self) -> bool {
         matches!(self.verdict, Verdict::Forward { .. })
+    }
+
+    /// Whether births have it, be it without a value.
+    pub(crate) fn is_told(&self) -> bool {
+        matches!(self.verdict, Verdict::Forward { .. } | Verdict::Redact { .. })
+    }
+
+    /// What may cross inside of its values.
+    pub(crate) fn disarm(&self) -> &Disarm {
+        match &self.shaper {
+            Some(shaper) => shaper.shape.disarm(),
+            None => Shape::unshaped().disarm(),
+        }
     }
 
     /// The value that was seen last: the one that waits, if there is one.
@@ -65,7 +94,8 @@ impl Slot {
         }
     }
 
-    /// Takes over a newer state; whoever holds a value back settles that first. Properties and metadata stay where the newer one has none.
+    /// Takes over a newer state; whoever holds a value back settles that first.
+    /// Properties and metadata stay where the newer one has none.
     pub(crate) fn update(&mut self, newer: &Metric) {
         let current = &mut self.current;
         current.timestamp = newer.timestamp.or(current.timestamp);
@@ -85,6 +115,7 @@ impl Slot {
         if newer.metadata.is_some() {
             current.metadata.clone_from(&newer.metadata);
         }
+        self.nulled = false;
     }
 }
 
@@ -194,6 +225,8 @@ impl Layout {
             told_as: None,
             born: false,
             held: None,
+            shaper: None,
+            nulled: false,
         };
         let index = match self.by_name.get(&name).copied() {
             Some(index) => {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 
 pub(crate) use backlog::{Backlog, Held, Ticket};
-pub(crate) use layout::{Layout, Slot, Taught, is_definition};
+pub(crate) use layout::{Layout, Shaper, Slot, Taught, is_definition};
 pub(crate) use sequence::{Arrival, Sequence};
 pub(crate) use stored::StoredPlant;
 pub(crate) use templates::{Definitions, Removed, SURVEY_BYTES, Survey, Types, allowance};
@@ -50,8 +50,10 @@ pub(crate) struct EntityState {
     pub(crate) birth_due: bool,
     /// Messages whose metrics wait for that birth.
     pub(crate) waiting: u64,
-    /// Some slot holds a value back for a rate limit.
+    /// Some slot holds a value back for a rate limit or an interval.
     pub(crate) holds: bool,
+    /// Another policy tells metrics of the journalled birth in another way.
+    pub(crate) reshaped: bool,
     /// The messages that brought such values.
     pub(crate) backlog: Backlog,
 }
@@ -190,7 +192,8 @@ impl Node {
         let entity = Entity { group, edge_node, device };
         let origin = Origin { entity: Some(entity), node: Some(*slot) };
         let types_due = &mut self.types_due;
-        Some(Parts { entity, origin, state, definitions, types, told, types_due })
+        let losses = self.losses;
+        Some(Parts { entity, origin, state, definitions, types, told, types_due, losses })
     }
 
     /// Messages of the node and its devices that wait for a birth or for a limit.
@@ -239,6 +242,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) types: &'a mut Types,
     pub(crate) told: &'a BTreeSet<String>,
     pub(crate) types_due: &'a mut bool,
+    /// How often the node has lost messages.
+    pub(crate) losses: u64,
 }
 
 /// Every edge node, up to a configured number.

@@ -11,10 +11,12 @@
 //! nobody defined, or is nested too deeply is unusable, and so are its instances.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use prost::Message;
 
+use crate::policy::shape::{Disarm, Shape, disarm_metric};
 use crate::policy::{EntityPlan, Verdict};
 use crate::sparkplug::value::fits;
 use crate::sparkplug::{Caps, DataType, Metric, Parameter, ParameterValue, Template, Value, names};
@@ -63,6 +65,8 @@ struct Definition {
     /// Why it is unusable.
     fault: Option<Reason>,
     standing: Standing,
+    /// What a rule that forwards it by itself says of it.
+    shape: Option<Arc<Shape>>,
 }
 
 /// A member or parameter.
@@ -194,23 +198,26 @@ impl Definitions {
             if definition.fault.is_some() {
                 continue;
             }
-            let standing = match node.judge(name, Some(DataType::Template)) {
+            let judged = node.judge_and_shape(name, Some(DataType::Template));
+            let standing = match judged.verdict {
                 Verdict::Drop { reason: Reason::Denied, .. } => Standing::Dropped(Reason::Denied),
+                Verdict::Redact { .. } => Standing::Dropped(Reason::Redacted),
                 Verdict::Drop { .. } => Standing::Allowed,
                 Verdict::Forward { .. } => Standing::Forwarded,
             };
-            let mut walk = Walk::new(self, node, budget, false);
+            let mut walk = Walk::new(self, node, budget);
             let walked = walk.definition(&mut name.clone(), name, definition);
             budget = walk.budget;
             answers.push(match walked {
-                Ok(()) => (name.clone(), standing, walk.asked),
-                Err(reason) => (name.clone(), Standing::Dropped(reason), Types::default()),
+                Ok(()) => (name.clone(), standing, judged.shape.cloned(), walk.asked),
+                Err(reason) => (name.clone(), Standing::Dropped(reason), None, Types::default()),
             });
         }
         let mut denied = Types::default();
-        for (name, standing, asked) in answers {
+        for (name, standing, shape, asked) in answers {
             if let Some(definition) = self.by_name.get_mut(&name) {
                 definition.standing = standing;
+                definition.shape = shape;
             }
             denied.extend(asked);
         }
@@ -314,6 +321,8 @@ impl Definitions {
                 strip(&mut template);
             }
             metric.value = Some(Value::Template(template));
+            let shape = definition.shape.as_ref().unwrap_or_else(|| Shape::unshaped());
+            disarm_metric(shape.disarm(), &mut metric);
             Some(metric)
         };
         self.by_name.iter().filter_map(told).collect()
@@ -404,6 +413,7 @@ impl Definition {
             fields: HashMap::default(),
             fault: None,
             standing: Standing::Dropped(Reason::NoRule),
+            shape: None,
         };
         let name = metric.name.as_deref().unwrap_or_default();
         if names::is_control(name) || name == names::BD_SEQ || name == names::REBIRTH {
@@ -470,12 +480,19 @@ impl<'a> Survey<'a> {
         self.budget
     }
 
-    /// What an instance of the definition `definition` in the metric `name` asks for.
+    /// What an instance of the definition `definition` in the metric `name` asks for. `disarm` says
+    /// which members and parameters the metric's rule lets through.
     ///
     /// # Errors
     /// The reason for which the instance can't be forwarded at all.
-    pub(crate) fn instance(&mut self, name: &str, definition: &str) -> Result<Types, Reason> {
-        let mut walk = Walk::new(self.definitions, self.entity, self.budget, true);
+    pub(crate) fn instance(
+        &mut self,
+        name: &str,
+        definition: &str,
+        disarm: &Disarm,
+    ) -> Result<Types, Reason> {
+        let mut walk = Walk::new(self.definitions, self.entity, self.budget);
+        walk.of = Some(Instance { name_bytes: name.len(), disarm });
         let walked = walk.pull(&mut name.to_owned(), definition);
         self.budget = walk.budget;
         walked.map(|()| walk.asked)
@@ -488,19 +505,31 @@ struct Walk<'a> {
     definitions: &'a Definitions,
     plan: &'a EntityPlan<'a>,
     budget: usize,
-    /// Whether the definitions on the way are needed, and so have to be allowed.
-    pulls: bool,
+    /// The instance that asks: the definitions on the way are needed, and so have to be allowed.
+    of: Option<Instance<'a>>,
     asked: Types,
 }
 
+/// An instance that a walk is about.
+struct Instance<'a> {
+    /// Bytes of its metric's name, with which every path begins.
+    name_bytes: usize,
+    disarm: &'a Disarm,
+}
+
+impl Instance<'_> {
+    fn takes(&self, path: &str, kind: &Kind) -> bool {
+        let below = path.get(self.name_bytes.saturating_add(1)..).unwrap_or_default();
+        match kind {
+            Kind::Parameter => self.disarm.takes_parameter(below),
+            Kind::Member | Kind::Nested { .. } => self.disarm.takes_member(below),
+        }
+    }
+}
+
 impl<'a> Walk<'a> {
-    fn new(
-        definitions: &'a Definitions,
-        plan: &'a EntityPlan<'a>,
-        budget: usize,
-        pulls: bool,
-    ) -> Self {
-        Walk { definitions, plan, budget, pulls, asked: Types::default() }
+    fn new(definitions: &'a Definitions, plan: &'a EntityPlan<'a>, budget: usize) -> Self {
+        Walk { definitions, plan, budget, of: None, asked: Types::default() }
     }
 
     fn pull(&mut self, path: &mut String, name: &str) -> Result<(), Reason> {
@@ -508,7 +537,7 @@ impl<'a> Walk<'a> {
         if let Some(fault) = definition.fault {
             return Err(fault);
         }
-        if self.pulls {
+        if self.of.is_some() {
             if let Standing::Dropped(reason) = definition.standing {
                 return Err(reason);
             }
@@ -539,7 +568,8 @@ impl<'a> Walk<'a> {
             if path.len() > MAX_PATH_BYTES {
                 return Err(Reason::OverCap);
             }
-            if self.plan.denies_member(path, Some(field.datatype)).is_some() {
+            let denied = self.plan.denies_member(path, Some(field.datatype)).is_some();
+            if denied || !self.of.as_ref().is_none_or(|of| of.takes(path, &field.kind)) {
                 let removed = self.asked.removed.entry(name.to_owned()).or_default();
                 removed.insert(member.to_string());
             } else if let Kind::Nested { definition, .. } = &field.kind {

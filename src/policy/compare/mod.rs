@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use self::classes::{Kind, Pattern, witnesses};
 use super::filter::{Level, Reach};
 use super::rule::{Prefixes, Rule, RuleId, Selectors};
+use super::shape::{Kinship, kinship};
 use super::{Policy, Verdict, scope};
 use crate::sparkplug::{DataType, Entity, names};
 use crate::telemetry::Reason;
@@ -97,6 +98,8 @@ pub struct Witness {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Types {
     Every,
+    /// Every one whose values aren't opaque: those take a rule that opens them.
+    EveryPlain,
     Some(Vec<DataType>),
     /// Only where the datatype isn't known.
     Unknown,
@@ -290,6 +293,9 @@ fn judge(
             let types = match types.len() {
                 0 => Types::Unknown,
                 all if all >= DataType::of_metrics().count() => Types::Every,
+                _ if DataType::of_metrics().filter(is_plain).eq(types.iter().copied()) => {
+                    Types::EveryPlain
+                }
                 _ => Types::Some(types),
             };
             let witness = Witness {
@@ -306,7 +312,7 @@ fn judge(
                 let names = [&*witness.group, &*witness.edge_node, device, &*witness.metric];
                 // Widest first, then the shortest names.
                 (
-                    witness.datatypes != Types::Every,
+                    !matches!(witness.datatypes, Types::Every | Types::EveryPlain),
                     names.iter().map(|name| name.len()).sum::<usize>(),
                 )
             });
@@ -318,6 +324,8 @@ fn judge(
 fn outcome(verdict: Verdict) -> Outcome {
     match verdict {
         Verdict::Forward { rule } => Outcome::Forward(rule),
+        // No value crosses.
+        Verdict::Redact { rule, .. } => Outcome::Drop(Reason::Redacted, Some(rule)),
         Verdict::Drop { reason, rule } => Outcome::Drop(reason, rule),
     }
 }
@@ -391,16 +399,22 @@ fn metric_patterns(rules: &[&Rule]) -> Vec<Pattern> {
     for rule in rules {
         patterns.extend(rule.allow.iter().flatten().map(Pattern::of));
         patterns.extend(rule.deny.iter().flatten().map(Pattern::of));
+        patterns.extend(rule.redact.iter().flatten().map(Pattern::of));
+        patterns.extend(rule.shapes.names().map(Pattern::of));
     }
     patterns
+}
+
+fn is_plain(datatype: &DataType) -> bool {
+    !matches!(datatype, DataType::Bytes | DataType::File | DataType::DataSet)
 }
 
 /// Datatypes that no rule tells apart; with the unknown one.
 fn datatype_classes(rules: &[&Rule]) -> Vec<Vec<Option<DataType>>> {
     let sets: HashSet<_> = rules.iter().filter_map(|rule| rule.datatypes).collect();
-    let mut classes: BTreeMap<Vec<bool>, Vec<Option<DataType>>> = BTreeMap::new();
+    let mut classes: BTreeMap<(Vec<bool>, Kinship), Vec<Option<DataType>>> = BTreeMap::new();
     for datatype in DataType::of_metrics() {
-        let of = sets.iter().map(|set| set.contains(datatype)).collect();
+        let of = (sets.iter().map(|set| set.contains(datatype)).collect(), kinship(datatype));
         classes.entry(of).or_default().push(Some(datatype));
     }
     classes.into_values().chain([vec![None]]).collect()

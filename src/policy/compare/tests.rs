@@ -143,6 +143,9 @@ proptest! {
                 let entity = Entity { group, edge_node, device: device.as_deref() };
                 let types: Vec<Option<DataType>> = match datatypes {
                     Types::Every => DataType::of_metrics().map(Some).collect(),
+                    Types::EveryPlain => {
+                        DataType::of_metrics().filter(super::is_plain).map(Some).collect()
+                    }
                     Types::Some(types) => types.iter().copied().map(Some).collect(),
                     Types::Unknown => vec![None],
                 };

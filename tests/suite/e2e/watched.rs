@@ -185,11 +185,11 @@ fn status_and_textfile_tell_the_account_by_node_and_rule() {
 
     let it = wait_for_status(&rig, Half::It, "the OT half's word", |status| {
         let ot = status.it.as_ref().and_then(|it| it.ot.as_ref());
-        ot.is_some_and(|ot| ot.received == 17) && status.account.received == 11
+        let alive = status.it.as_ref().is_some_and(|it| it.link == "alive");
+        ot.is_some_and(|ot| ot.received == 17) && status.account.received == 11 && alive
     });
     assert!(it.account.balances);
     assert_eq!((it.account.forwarded, it.account.dropped), (11, 0));
-    assert_eq!(it.it.as_ref().unwrap().link, "alive");
     assert_eq!((it.relay.as_str(), it.broker.sessions), ("relay", 1));
     assert_eq!(it.it.unwrap().ot.unwrap().policy_digest, ot.policy.unwrap().digest);
 
@@ -214,8 +214,38 @@ fn status_and_textfile_tell_the_account_by_node_and_rule() {
         })
         .sum();
     assert_eq!(dropped, 6);
+    let shown = rig.relay.run(&["status", "ot.toml", "it-state"]);
+    let text = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
+    for wanted in [
+        " OT HALF  relay",
+        " account      17 received = 11 forwarded + 6 dropped + 0 waiting  (balances)",
+        " link         alive",
+        " IT HALF  relay",
+    ] {
+        assert!(text.contains(wanted), "no `{wanted}`:\n{text}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    let json = rig.relay.run(&["status", "--json", "ot-state"]).stdout;
+    let json: Status = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json.account.received, 17);
     promtool_takes(&rig.relay.path("ot-state/ot.prom"));
     promtool_takes(&rig.relay.path("it-state/it.prom"));
+}
+
+#[test]
+fn a_status_that_is_not_there_and_a_file_that_is_none_are_named() {
+    let Some(rig) = Rig::prepare(POLICY, &Variation::default()) else { return };
+    let absent = rig.relay.run(&["status", "ot.toml"]);
+    assert_eq!(absent.status.code(), Some(74));
+    let said = String::from_utf8(absent.stderr).unwrap();
+    assert!(said.contains("status.json`: No such file") && said.contains("hint: "), "{said}");
+    fs::write(rig.relay.path("ot-state/status.json"), "{}").unwrap();
+    let broken = rig.relay.run(&["status", "ot-state"]);
+    assert_eq!(broken.status.code(), Some(65));
+    assert!(String::from_utf8(broken.stderr).unwrap().contains("not a status file: `ot-state/"));
+    let policy = rig.relay.run(&["status", "policies/policy.toml"]);
+    assert_eq!(policy.status.code(), Some(78));
 }
 
 #[test]

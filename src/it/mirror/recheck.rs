@@ -1,0 +1,265 @@
+//! The mirror's own copy of the policy, asked again about everything that the journal brings: what
+//! the policy can say of a metric without what came before it. Times, deadbands and intervals are
+//! the OT half's business alone; pseudonyms are known by their form, since this half has no key.
+//! Whatever has to be changed or taken out is counted, as it shouldn't have crossed.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use crate::it::mirror::layout::{Layout, Slot};
+use crate::it::mirror::{Mirror, NodeId, Now};
+use crate::policy::shape::{Disarm, Pseudonyms, Shape, disarm_metric};
+use crate::policy::{EntityPlan, RuleId, Verdict};
+use crate::sparkplug::{DataType, Entity, Metric, Template, Value};
+use crate::telemetry::{Dropped, Origin, Reason, What};
+
+/// What the policy says of a mirrored metric.
+#[derive(Debug, Clone)]
+pub(super) struct Word {
+    /// The rule that forwards or redacts it.
+    rule: RuleId,
+    /// `None`: it is redacted.
+    shape: Option<Arc<Shape>>,
+}
+
+/// Metrics of one frame of which something was refused, with the rule that says so.
+#[derive(Debug, Default)]
+pub(super) struct Rechecked(Vec<(String, Option<RuleId>)>);
+
+impl Word {
+    /// Looks at data of the metric `born` and makes of it what may be told; whether it may.
+    pub(super) fn recheck(
+        &self,
+        born: &Metric,
+        metric: &mut Metric,
+        rechecked: &mut Rechecked,
+    ) -> bool {
+        let datatype = born.datatype.and_then(DataType::from_code);
+        let (Some(shape), Some(datatype)) = (&self.shape, datatype) else {
+            rechecked.refuse(born, Some(self.rule));
+            return false;
+        };
+        let has_others = match (&born.value, &metric.value) {
+            (Some(Value::Template(born)), Some(Value::Template(instance))) => {
+                has_others(born, instance)
+            }
+            _ => false,
+        };
+        if has_others || shape.refuses_again(datatype, metric).is_some() {
+            rechecked.refuse(born, Some(self.rule));
+            return false;
+        }
+        if shape.apply(datatype, metric, Pseudonyms::Check).any() {
+            rechecked.refuse(born, Some(self.rule));
+        }
+        true
+    }
+
+    /// The same for a metric of a birth, which stays; whether it changed.
+    fn recheck_birth(&self, metric: &mut Metric) -> bool {
+        let datatype = metric.datatype.and_then(DataType::from_code);
+        let (Some(shape), Some(datatype)) = (&self.shape, datatype) else {
+            let tells =
+                metric.value.is_some() || metric.properties.is_some() || metric.metadata.is_some();
+            metric.value = None;
+            metric.is_null = Some(true);
+            metric.properties = None;
+            metric.metadata = None;
+            return tells;
+        };
+        shape.apply_to_birth(datatype, metric, Pseudonyms::Check).any()
+    }
+}
+
+impl Rechecked {
+    fn refuse(&mut self, metric: &Metric, rule: Option<RuleId>) {
+        self.0.push((metric.name.clone().unwrap_or_default(), rule));
+    }
+}
+
+impl Mirror {
+    /// Applies the copy of the policy to a layout; whether that changed it.
+    pub(super) fn apply_policy(
+        &mut self,
+        id: NodeId,
+        device: Option<&str>,
+        layout: &mut Layout,
+    ) -> bool {
+        let Some(policy) = self.policy.clone() else { return false };
+        let node = usize::try_from(id.0).ok().and_then(|place| self.nodes.get(place));
+        let Some(node) = node else { return false };
+        let told = Entity { group: &node.group, edge_node: &node.edge_node, device };
+        // The policy names things as the plant does.
+        let original = policy.renames().original(told);
+        let plan = original.map(|entity| policy.plan(entity));
+        let mut rechecked = Rechecked::default();
+        let mut any_altered = false;
+        let judged = |slot: &mut Slot| match &plan {
+            Some(plan) => judge(plan, slot),
+            None => Err(None),
+        };
+        let any_gone = layout.retain(|slot| match judged(slot) {
+            Ok(altered) => {
+                if altered {
+                    any_altered = true;
+                    rechecked.refuse(&slot.metric, slot.word.as_ref().map(|word| word.rule));
+                }
+                true
+            }
+            Err(rule) => {
+                rechecked.refuse(&slot.metric, rule);
+                false
+            }
+        });
+        let _ = self.drop_rechecked(id, device, &rechecked);
+        any_gone || any_altered
+    }
+
+    /// Counts what was refused; whether there was anything.
+    pub(super) fn drop_rechecked(
+        &mut self,
+        id: NodeId,
+        device: Option<&str>,
+        rechecked: &Rechecked,
+    ) -> bool {
+        let node = usize::try_from(id.0).ok().and_then(|place| self.nodes.get(place));
+        let entity =
+            node.map(|node| Entity { group: &node.group, edge_node: &node.edge_node, device });
+        let origin = Origin { entity, node: Some(id.into()) };
+        for (name, rule) in &rechecked.0 {
+            let what = What::Metric(name);
+            self.ledger.drop(Dropped { origin, what, reason: Reason::Recheck, rule: *rule });
+        }
+        !rechecked.0.is_empty()
+    }
+
+    /// Applies a changed copy of the policy to what is mirrored already.
+    pub(super) fn recheck(&mut self, now: Now, id: NodeId) {
+        let changed = self.apply_policy_to_node(id);
+        let Some(node) = self.node_mut(id) else { return };
+        if changed && node.publishes() {
+            self.publish_births(now, id);
+        }
+    }
+
+    /// Applies the copy of the policy to a node and its devices; whether that changed anything.
+    pub(super) fn apply_policy_to_node(&mut self, id: NodeId) -> bool {
+        let Some(node) = self.node_mut(id).filter(|node| !node.own) else { return false };
+        let mut layout = std::mem::take(&mut node.layout);
+        let mut devices = std::mem::take(&mut node.devices);
+        let mut changed = self.apply_policy(id, None, &mut layout);
+        for (name, device) in &mut devices {
+            changed |= self.apply_policy(id, Some(name), &mut device.layout);
+        }
+        if let Some(node) = self.node_mut(id) {
+            node.layout = layout;
+            node.devices = devices;
+        }
+        changed
+    }
+}
+
+/// Judges one metric of a layout, and makes of it what may be told; whether it changed.
+///
+/// # Errors
+/// It may not be told at all, with the rule that says so.
+fn judge(plan: &EntityPlan<'_>, slot: &mut Slot) -> Result<bool, Option<RuleId>> {
+    let name = slot.metric.name.clone().unwrap_or_default();
+    let datatype = slot.metric.datatype.and_then(DataType::from_code);
+    let own = plan.original(&name, datatype);
+    let path = own.as_deref().unwrap_or(&name);
+    let judged = plan.judge_and_shape(path, datatype);
+    let shape = judged.shape.unwrap_or_else(|| Shape::unshaped());
+    match &slot.metric.value {
+        // Definitions come along with their instances; the OT half has pruned them.
+        Some(Value::Template(template)) if template.is_definition == Some(true) => {
+            return Ok(disarm_metric(shape.disarm(), &mut slot.metric));
+        }
+        // A denied member takes its instance along: births must have exactly the members of the
+        // definition, which other instances share.
+        Some(Value::Template(template)) => {
+            let instance = Instance { plan, name_bytes: path.len(), disarm: shape.disarm() };
+            instance.check(template, path)?;
+        }
+        _ => {}
+    }
+    let (rule, shape) = match (own.is_some(), judged.verdict) {
+        (true, Verdict::Forward { rule }) => (rule, Some(Arc::clone(shape))),
+        (true, Verdict::Redact { rule, .. }) => (rule, None),
+        (_, Verdict::Drop { rule, .. }) => return Err(rule),
+        // It would cross under another name.
+        (false, _) => return Err(None),
+    };
+    let word = Word { rule, shape };
+    let changed = word.recheck_birth(&mut slot.metric);
+    slot.word = Some(Box::new(word));
+    Ok(changed)
+}
+
+/// Whether an instance has members or parameters that the one in the birth, which was judged,
+/// hasn't. Recursion is bounded by the depth that was decoded.
+fn has_others(born: &Template, instance: &Template) -> bool {
+    // Tables: looking for each name among all takes too long where there are many.
+    let names = born.parameters.iter().map(|parameter| &parameter.name);
+    let parameters: HashSet<_, RandomState> = names.collect();
+    let members = born.metrics.iter().map(|member| (&member.name, member));
+    let members: HashMap<_, _, RandomState> = members.collect();
+    let member = |member: &Metric| {
+        let Some(known) = members.get(&member.name) else { return true };
+        match (&known.value, &member.value) {
+            (Some(Value::Template(born)), Some(Value::Template(inner))) => has_others(born, inner),
+            // Nothing of it was judged.
+            (_, Some(Value::Template(_))) => true,
+            _ => false,
+        }
+    };
+    !instance.parameters.iter().all(|one| parameters.contains(&one.name))
+        || instance.metrics.iter().any(member)
+}
+
+/// A template's instance that is looked at.
+struct Instance<'a> {
+    plan: &'a EntityPlan<'a>,
+    /// Bytes of its metric's name, with which every path begins.
+    name_bytes: usize,
+    disarm: &'a Disarm,
+}
+
+impl Instance<'_> {
+    /// Recursion is bounded by the depth that was decoded.
+    ///
+    /// # Errors
+    /// A member or parameter that may not cross, with the rule that says so.
+    fn check(&self, template: &Template, path: &str) -> Result<(), Option<RuleId>> {
+        for parameter in &template.parameters {
+            let path = format!("{path}/{}", parameter.name.as_deref().unwrap_or_default());
+            let datatype = parameter.r#type.and_then(DataType::from_code);
+            if let Some((_, rule)) = self.plan.denies_member(&path, datatype) {
+                return Err(rule);
+            }
+            if !self.disarm.takes_parameter(self.below(&path)) {
+                return Err(None);
+            }
+        }
+        for member in &template.metrics {
+            let path = format!("{path}/{}", member.name.as_deref().unwrap_or_default());
+            let datatype = member.datatype.and_then(DataType::from_code);
+            if let Some((_, rule)) = self.plan.denies_member(&path, datatype) {
+                return Err(rule);
+            }
+            if !self.disarm.takes_member(self.below(&path)) {
+                return Err(None);
+            }
+            if let Some(Value::Template(inner)) = &member.value {
+                self.check(inner, &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn below<'p>(&self, path: &'p str) -> &'p str {
+        path.get(self.name_bytes.saturating_add(1)..).unwrap_or_default()
+    }
+}

@@ -1,0 +1,208 @@
+//! Shaping at its two places: what becomes of a value that data brings, and as what a metric is
+//! told. The plant's state keeps values as they came, so that another policy can tell them
+//! otherwise; the current one is always the one that was forwarded last.
+
+use std::sync::Arc;
+
+use super::Now;
+use crate::ot::plant::{EntityState, Shaper, Slot};
+use crate::policy::shape::{
+    Last, Pseudonyms, Shape, ShapeState, Shaped, is_bad_null, is_part, restore_quality, set_bad,
+};
+use crate::policy::{EntityPlan, Judged, Verdict};
+use crate::sparkplug::{DataType, Metric};
+use crate::telemetry::Reason;
+
+/// Stands for a number of losses that no node has: the next value crosses, however near it is.
+const IN_DOUBT: u64 = u64::MAX;
+
+/// What becomes of a value of data, as far as its shape says.
+pub(super) enum Decided {
+    /// It crosses. `restores`: readers have null with Quality 0 for it, so it has to say that it
+    /// is good again.
+    Forward {
+        restores: bool,
+    },
+    /// It waits for its turn.
+    Hold,
+    Drop(Reason),
+}
+
+/// Takes over the policy's word on the metrics of an entity. `losses` are those of its node.
+pub(super) fn judge<'a>(
+    plan: &EntityPlan<'a>,
+    state: &mut EntityState,
+    losses: u64,
+    now: Now,
+    judge: impl Fn(&EntityPlan<'a>, &str, Option<DataType>) -> Judged<'a>,
+) {
+    let losses = if state.uncertain { IN_DOUBT } else { losses };
+    for slot in &mut state.layout.slots {
+        let judged = judge(plan, slot.name(), slot.judged_datatype());
+        state.reshaped |= slot.born && reshapes(slot, &judged);
+        enter(slot, &judged, losses);
+        let refuses = |shaper: &Shaper| {
+            shaper.shape.refuses_birth_time(slot.current.timestamp, now.wall_ms).is_some()
+        };
+        if slot.shaper.as_deref().is_some_and(refuses) {
+            // Told as it is, it would seem newer than all that follows.
+            slot.current.value = None;
+            slot.current.is_null = Some(true);
+            slot.current.timestamp = Some(now.wall_ms);
+            slot.nulled = true;
+        }
+    }
+}
+
+/// Takes over the policy's word on one metric.
+pub(super) fn enter(slot: &mut Slot, judged: &Judged<'_>, losses: u64) {
+    slot.verdict = judged.verdict;
+    let state = slot.shaper.take().map(|shaper| shaper.state);
+    slot.shaper = judged.shape.map(|shape| {
+        let state = state.unwrap_or(ShapeState::new(losses));
+        let looks = shape.shapes(slot.datatype);
+        Box::new(Shaper { shape: Arc::clone(shape), looks, state })
+    });
+}
+
+/// Whether readers have to be told the metric anew, though it stays in the birth.
+fn reshapes(slot: &Slot, judged: &Judged<'_>) -> bool {
+    match (slot.verdict, judged.verdict) {
+        (Verdict::Forward { .. }, Verdict::Forward { .. }) => {
+            let before = slot.shaper.as_ref().map(|shaper| &shaper.shape);
+            before != judged.shape
+        }
+        (Verdict::Redact { .. }, Verdict::Redact { .. }) => false,
+        // Not judged yet: what readers have is in the journal.
+        (Verdict::Drop { .. }, _) => false,
+        _ => true,
+    }
+}
+
+/// Decides about a value that data brings, before it is entered.
+pub(super) fn decide(
+    slot: &mut Slot,
+    metric: &Metric,
+    losses: u64,
+    now: Now,
+    how: Pseudonyms<'_>,
+) -> Decided {
+    let Some(shaper) = &mut slot.shaper else {
+        return Decided::Forward { restores: slot.nulled && metric.value.is_some() };
+    };
+    if !shaper.looks {
+        return Decided::Forward { restores: slot.nulled && metric.value.is_some() };
+    }
+    let told = (slot.born && slot.held.is_none()).then_some(&slot.current);
+    let last = Last { metric: told, losses, mono: now.mono, wall_ms: now.wall_ms };
+    match shaper.shape.data(slot.datatype, metric, &shaper.state, last) {
+        Shaped::Forward => {
+            if metric.is_historical != Some(true) {
+                shaper.state.forwarded = Some(now.mono);
+            }
+            Decided::Forward { restores: restores(slot, metric, how) }
+        }
+        Shaped::Hold { .. } => Decided::Hold,
+        Shaped::Drop { reason } => Decided::Drop(reason),
+    }
+}
+
+/// Whether a value ends a null that was the relay's own.
+pub(super) fn restores(slot: &Slot, metric: &Metric, how: Pseudonyms<'_>) -> bool {
+    let made_null =
+        |shaper: &Shaper| shaper.looks && shaper.shape.made_null(slot.datatype, &slot.current, how);
+    metric.value.is_some()
+        && metric.is_historical != Some(true)
+        && (slot.nulled || slot.shaper.as_deref().is_some_and(made_null))
+}
+
+/// Enters that a value was forwarded.
+pub(super) fn forwarded(slot: &mut Slot, metric: &Metric, losses: u64, now: Now) {
+    if let Some(shaper) = &mut slot.shaper
+        && shaper.looks
+    {
+        let last = Last { metric: None, losses, mono: now.mono, wall_ms: now.wall_ms };
+        shaper.shape.forwarded(metric, &mut shaper.state, last);
+    }
+}
+
+/// Whether a value that was held back may go, as far as the interval of its metric says.
+pub(super) fn is_due(slot: &Slot, now: Now) -> bool {
+    let due = |shaper: &Shaper| shaper.shape.is_due(slot.datatype, &shaper.state, now.mono);
+    slot.shaper.as_deref().is_none_or(due)
+}
+
+/// Whether the value doesn't become the metric's current one: it is late, or a part of a file.
+pub(super) fn passes_by(metric: &Metric) -> bool {
+    metric.is_historical == Some(true) || is_part(metric)
+}
+
+/// Makes of an admitted value what crosses; why it is null, if it became that.
+pub(super) fn tell(
+    slot: &Slot,
+    metric: &mut Metric,
+    restores: bool,
+    how: Pseudonyms<'_>,
+) -> Option<Reason> {
+    let changes = shape_of(slot).apply(slot.datatype, metric, how);
+    if restores && changes.null().is_none() && metric.value.is_some() {
+        restore_quality(metric, &slot.current);
+    }
+    changes.null()
+}
+
+/// Makes of a metric what a birth has of it. `dated`: when nothing else tells its time.
+pub(super) fn tell_in_birth(slot: &Slot, metric: &mut Metric, dated: u64, how: Pseudonyms<'_>) {
+    if let Verdict::Redact { .. } = slot.verdict {
+        // Nothing moves with its values, not even a time.
+        *metric = Metric {
+            name: metric.name.take(),
+            datatype: metric.datatype,
+            timestamp: Some(dated),
+            is_null: Some(true),
+            ..Metric::default()
+        };
+        return;
+    }
+    let _ = shape_of(slot).apply_to_birth(slot.datatype, metric, how);
+    if slot.nulled {
+        set_bad(metric);
+    }
+}
+
+/// Why a birth has the metric without the value that it has in the plant.
+pub(super) fn withheld(slot: &Slot, how: Pseudonyms<'_>) -> Option<Reason> {
+    match slot.verdict {
+        Verdict::Redact { .. } => Some(Reason::Redacted),
+        Verdict::Forward { .. } if slot.nulled => Some(Reason::Future),
+        Verdict::Forward { .. } => {
+            let shaper = slot.shaper.as_ref().filter(|shaper| shaper.looks)?;
+            shaper.shape.nulls(slot.datatype, &slot.current, how)
+        }
+        Verdict::Drop { .. } => None,
+    }
+}
+
+/// Takes a null that the journal has for one that the relay made, where the plant tells no
+/// quality of the metric: the next value has to restore it.
+pub(super) fn take_back_null(slot: &mut Slot, metric: &mut Metric) {
+    let tells_quality = slot
+        .current
+        .properties
+        .as_ref()
+        .is_some_and(|set| set.keys.iter().any(|key| key == "Quality"));
+    if is_bad_null(metric) && !tells_quality {
+        metric.properties = None;
+        slot.update(metric);
+        slot.nulled = true;
+    } else {
+        slot.update(metric);
+    }
+}
+
+fn shape_of(slot: &Slot) -> &Shape {
+    match &slot.shaper {
+        Some(shaper) => &shaper.shape,
+        None => Shape::unshaped(),
+    }
+}

@@ -1,0 +1,348 @@
+//! Content disarm: what may cross beside a value and inside of it. Beside every value Sparkplug
+//! has room for anything: properties of any name, file names, checksums, parameters. By default
+//! only what engineers call a value by crosses.
+
+use std::sync::Arc;
+
+use super::texts::Length;
+use crate::policy::glob::Glob;
+use crate::sparkplug::{
+    DataSet, DataType, MetaData, Metric, Property, PropertySet, PropertyValue, Value,
+};
+
+/// Bytes of a text property or description that cross by default: a long sentence in any script.
+const MAX_TEXT_BYTES: usize = 1024;
+
+/// Quality of a value (Sparkplug 3.0 §6.4.8): it crosses whatever a rule says, since a value
+/// without it would look good.
+pub(super) const QUALITY: &str = "Quality";
+
+/// Names of engineering properties, in small letters without what separates words: how edge
+/// libraries and SCADA systems call unit, range, quality, description, and whether a value can
+/// be written.
+const ENGINEERING: [&str; 30] = [
+    "description",
+    "desc",
+    "documentation",
+    "tooltip",
+    "engunit",
+    "engunits",
+    "engineeringunit",
+    "engineeringunits",
+    "unit",
+    "units",
+    "uom",
+    "unitofmeasure",
+    "englow",
+    "enghigh",
+    "engmin",
+    "engmax",
+    "engineeringlow",
+    "engineeringhigh",
+    "engrange",
+    "low",
+    "high",
+    "lowlimit",
+    "highlimit",
+    "min",
+    "max",
+    "minimum",
+    "maximum",
+    "range",
+    "quality",
+    "readonly",
+];
+
+/// What may cross beside and inside of values. What isn't said is the default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Disarm {
+    /// By default the engineering properties.
+    properties: Option<Names>,
+    /// By default the description.
+    metadata: Option<Fields>,
+    /// Columns of data sets; by default none, and so no data set.
+    columns: Option<Names>,
+    /// Members of templates; by default all, since these are what a rule admits or denies by
+    /// their paths.
+    members: Option<Names>,
+    /// Parameters of templates; by default none.
+    parameters: Option<Names>,
+}
+
+/// Names that may cross; an empty list is none.
+pub(super) type Names = Arc<[Glob]>;
+
+/// Fields of [`MetaData`], as a set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Fields(u8);
+
+impl Fields {
+    const IS_MULTI_PART: u8 = 1;
+    const CONTENT_TYPE: u8 = 1 << 1;
+    const SIZE: u8 = 1 << 2;
+    const SEQ: u8 = 1 << 3;
+    const FILE_NAME: u8 = 1 << 4;
+    const FILE_TYPE: u8 = 1 << 5;
+    const MD5: u8 = 1 << 6;
+    const DESCRIPTION: u8 = 1 << 7;
+
+    /// The names that a policy uses, in the specification's order.
+    pub(super) const NAMES: [&'static str; 8] = [
+        "is-multi-part",
+        "content-type",
+        "size",
+        "seq",
+        "file-name",
+        "file-type",
+        "md5",
+        "description",
+    ];
+    const DEFAULT: Fields = Fields(Fields::DESCRIPTION);
+    /// What a host needs to put a file together, and to know what it is.
+    const OF_BYTES: u8 =
+        Fields::IS_MULTI_PART | Fields::CONTENT_TYPE | Fields::SIZE | Fields::SEQ | Fields::MD5;
+
+    /// The set with the field called `name`, if there is one.
+    pub(super) fn with(self, name: &str) -> Option<Fields> {
+        let index = Fields::NAMES.iter().position(|known| *known == name)?;
+        Some(Fields(self.0 | 1_u8.wrapping_shl(u32::try_from(index).ok()?)))
+    }
+
+    pub(super) fn names(self) -> Vec<&'static str> {
+        let named = Fields::NAMES.iter().enumerate();
+        let contained = named.filter(|(index, _)| self.0 & (1 << index) != 0);
+        contained.map(|(_, name)| *name).collect()
+    }
+
+    fn has(self, field: u8) -> bool {
+        self.0 & field != 0
+    }
+}
+
+impl Disarm {
+    pub(super) fn new(
+        properties: Option<Names>,
+        metadata: Option<Fields>,
+        columns: Option<Names>,
+        members: Option<Names>,
+        parameters: Option<Names>,
+    ) -> Disarm {
+        Disarm { properties, metadata, columns, members, parameters }
+    }
+
+    /// Takes over from `base` what isn't said here.
+    pub(super) fn or(self, base: &Disarm) -> Disarm {
+        Disarm {
+            properties: self.properties.or_else(|| base.properties.clone()),
+            metadata: self.metadata.or(base.metadata),
+            columns: self.columns.or_else(|| base.columns.clone()),
+            members: self.members.or_else(|| base.members.clone()),
+            parameters: self.parameters.or_else(|| base.parameters.clone()),
+        }
+    }
+
+    /// Whether columns of data sets may cross.
+    pub(super) fn has_columns(&self) -> bool {
+        self.columns.as_ref().is_some_and(|columns| !columns.is_empty())
+    }
+
+    /// Whether a member of a template may cross: `path` is its name, with those of the members
+    /// that it is in, below the metric. Ask from the metric downwards.
+    pub fn takes_member(&self, path: &str) -> bool {
+        self.members.as_deref().is_none_or(|members| matches(members, path))
+    }
+
+    /// Whether a parameter of a template may cross; `path` as for members.
+    pub fn takes_parameter(&self, path: &str) -> bool {
+        self.parameters.as_deref().is_some_and(|parameters| matches(parameters, path))
+    }
+
+    pub(super) fn takes_column(&self, name: &str) -> bool {
+        self.columns.as_deref().is_some_and(|columns| matches(columns, name))
+    }
+
+    /// What was said, in the order of the keys.
+    pub(super) fn said(&self) -> [(&'static str, Option<&Names>); 4] {
+        [
+            ("properties", self.properties.as_ref()),
+            ("columns", self.columns.as_ref()),
+            ("members", self.members.as_ref()),
+            ("parameters", self.parameters.as_ref()),
+        ]
+    }
+
+    pub(super) fn said_metadata(&self) -> Option<Fields> {
+        self.metadata
+    }
+
+    fn takes_property(&self, path: &str, value: &PropertyValue) -> bool {
+        match &self.properties {
+            Some(names) => matches(names, path),
+            None => is_engineering(path) && is_plain(value),
+        }
+    }
+}
+
+/// Takes out of a metric what may not cross beside and inside of its value; whether there was
+/// anything. `length` is what may be told of a file.
+pub(super) fn disarm(
+    disarm: &Disarm,
+    length: Option<&Length>,
+    datatype: DataType,
+    metric: &mut Metric,
+) -> bool {
+    let mut changed = false;
+    if let Some(properties) = &mut metric.properties {
+        changed |= retain_properties(disarm, properties, "");
+        if properties.keys.is_empty() {
+            metric.properties = None;
+        }
+    }
+    if let Some(metadata) = &metric.metadata {
+        let told = told_metadata(disarm, length, datatype, metric.value.as_ref(), metadata);
+        changed |= told.as_ref() != Some(&**metadata);
+        metric.metadata = told.map(Box::new);
+    }
+    match &mut metric.value {
+        Some(Value::DataSet(table)) => changed |= retain_columns(disarm, table),
+        Some(Value::Template(template)) => {
+            // Which members there are was decided with the definition. Recursion is bounded by
+            // the depth that was decoded.
+            for member in &mut template.metrics {
+                changed |= disarm_metric(disarm, member);
+            }
+        }
+        _ => {}
+    }
+    changed
+}
+
+/// The same for what isn't a value of its own: a template's definition, or a member.
+pub fn disarm_metric(of: &Disarm, metric: &mut Metric) -> bool {
+    let datatype = metric.datatype.and_then(DataType::from_code);
+    disarm(of, None, datatype.unwrap_or(DataType::String), metric)
+}
+
+/// `path`: of the set that these properties are in.
+fn retain_properties(disarm: &Disarm, set: &mut PropertySet, path: &str) -> bool {
+    let uneven = set.keys.len() != set.values.len();
+    let before = set.keys.len();
+    let keys = std::mem::take(&mut set.keys);
+    let values = std::mem::take(&mut set.values);
+    let mut changed = uneven;
+    for (key, mut value) in keys.into_iter().zip(values) {
+        let below = if path.is_empty() { key.clone() } else { format!("{path}/{key}") };
+        let is_quality = path.is_empty()
+            && key == QUALITY
+            && matches!(value.value, None | Some(Property::Int(_)));
+        if !is_quality && !disarm.takes_property(&below, &value) {
+            continue;
+        }
+        match &mut value.value {
+            Some(Property::Set(inner)) => changed |= retain_properties(disarm, inner, &below),
+            Some(Property::SetList(list)) => {
+                for inner in &mut list.sets {
+                    changed |= retain_properties(disarm, inner, &below);
+                }
+            }
+            _ => {}
+        }
+        set.keys.push(key);
+        set.values.push(value);
+    }
+    changed || set.keys.len() != before
+}
+
+fn told_metadata(
+    disarm: &Disarm,
+    length: Option<&Length>,
+    datatype: DataType,
+    value: Option<&Value>,
+    metadata: &MetaData,
+) -> Option<MetaData> {
+    let said = disarm.metadata;
+    // What tells of a file's content has no meaning without it.
+    let of_bytes = value.is_some() && matches!(datatype, DataType::Bytes | DataType::File);
+    let mut fields = said.unwrap_or(Fields::DEFAULT);
+    if of_bytes && length.is_some() {
+        fields.0 |= Fields::OF_BYTES;
+    } else {
+        fields.0 &= !Fields::OF_BYTES;
+    }
+    let by_name = |field: u8| said.is_some_and(|said| said.has(field));
+    let text = |field: u8, text: &Option<String>| {
+        let short = |text: &&String| by_name(field) || text.len() <= MAX_TEXT_BYTES;
+        text.as_ref().filter(|_| fields.has(field)).filter(short).cloned()
+    };
+    let content_types = length.and_then(|length| length.content_types.as_ref());
+    let is_listed = |content_type: &&String| {
+        by_name(Fields::CONTENT_TYPE)
+            || content_types
+                .is_some_and(|types| types.iter().any(|one| one.eq_ignore_ascii_case(content_type)))
+    };
+    let is_md5 =
+        |md5: &&String| md5.len() == 32 && md5.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let told = MetaData {
+        is_multi_part: metadata.is_multi_part.filter(|_| fields.has(Fields::IS_MULTI_PART)),
+        content_type: metadata
+            .content_type
+            .as_ref()
+            .filter(|_| fields.has(Fields::CONTENT_TYPE))
+            .filter(is_listed)
+            .cloned(),
+        size: metadata.size.filter(|_| fields.has(Fields::SIZE)),
+        seq: metadata.seq.filter(|_| fields.has(Fields::SEQ)),
+        file_name: text(Fields::FILE_NAME, &metadata.file_name),
+        file_type: text(Fields::FILE_TYPE, &metadata.file_type),
+        md5: metadata.md5.as_ref().filter(|_| fields.has(Fields::MD5)).filter(is_md5).cloned(),
+        description: text(Fields::DESCRIPTION, &metadata.description),
+    };
+    (told != MetaData::default()).then_some(told)
+}
+
+fn retain_columns(disarm: &Disarm, table: &mut DataSet) -> bool {
+    if table.columns.iter().all(|column| disarm.takes_column(column)) {
+        return false;
+    }
+    let keep: Vec<bool> = table.columns.iter().map(|column| disarm.takes_column(column)).collect();
+    retain(&mut table.columns, &keep);
+    retain(&mut table.types, &keep);
+    for row in &mut table.rows {
+        retain(&mut row.elements, &keep);
+    }
+    table.num_of_columns = Some(u64::try_from(table.columns.len()).unwrap_or(u64::MAX));
+    true
+}
+
+/// What has no flag goes.
+fn retain<T>(items: &mut Vec<T>, keep: &[bool]) {
+    let mut keep = keep.iter();
+    items.retain(|_| keep.next().copied().unwrap_or(false));
+}
+
+fn matches(names: &[Glob], name: &str) -> bool {
+    names.iter().any(|glob| glob.matches(name))
+}
+
+/// Whether a property is called like one that engineers use: capitals, `_`, `-`, `.` and spaces
+/// don't count.
+fn is_engineering(key: &str) -> bool {
+    let mut plain = String::new();
+    for character in key.chars().filter(|character| !matches!(character, '_' | '-' | '.' | ' ')) {
+        if plain.len() > 32 {
+            return false;
+        }
+        plain.push(character.to_ascii_lowercase());
+    }
+    ENGINEERING.contains(&plain.as_str())
+}
+
+/// A number, a boolean, or a text that isn't long.
+fn is_plain(value: &PropertyValue) -> bool {
+    match &value.value {
+        None => true,
+        Some(Property::Set(_) | Property::SetList(_)) => false,
+        Some(Property::String(text)) => text.len() <= MAX_TEXT_BYTES,
+        Some(_) => true,
+    }
+}

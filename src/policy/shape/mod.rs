@@ -1,0 +1,348 @@
+//! Shaping: what of an admitted metric's values crosses, and as what. A pure function of the
+//! policy, the value, the times that are passed in, and the value that was forwarded last.
+//!
+//! # The language
+//!
+//! A forward rule may have one `[rule.shape]`, for all that it forwards, and `[[rule.metric]]`
+//! tables with the same keys for metrics by name. For a metric the first `[[rule.metric]]` whose
+//! `names` match decides together with `[rule.shape]`: every step that it mentions replaces the
+//! same step of `[rule.shape]`; with `inherit = false` it stands alone.
+//!
+//! ```toml
+//! [rule.shape]
+//! max-age-s = 3600
+//! [[rule.metric]]
+//! names = ["Temperature/**"]
+//! min = -40
+//! max = 250
+//! out-of-range = "null"     # or "drop" (default), "clamp"
+//! deadband = 0.5
+//! min-interval-ms = 1000
+//! ```
+//!
+//! The steps, in the order in which they are taken:
+//!
+//! | step | keys | of which datatypes |
+//! |---|---|---|
+//! | time | `max-age-s`, `max-future-s` | all |
+//! | quantise | `step` | numbers; whole numbers only by a whole step |
+//! | range | `min`, `max`, `out-of-range` | numbers |
+//! | length | `max-length` (characters), `too-long` | String, Text, UUID |
+//! | | `max-bytes`, `content-types`, `too-long` | Bytes, File, arrays |
+//! | allowed | `allowed`, `pattern`, `not-allowed` | String, Text, UUID; integers by a list |
+//! | pseudonym | `pseudonym` | String, Text, UUID |
+//! | disarm | `properties`, `metadata`, `columns`, `members`, `parameters` | all |
+//! | deadband | `deadband`, `deadband-percent` | numbers |
+//! | interval | `min-interval-ms` | all but Template and File |
+//!
+//! - **Births** take the stateless steps (all but time, deadband and interval). What data would
+//!   drop is null with property `Quality` 0 (BAD) in a birth, since a birth has every metric. A
+//!   time in the future, beyond `max-future-s`, makes the value null as well, dated now; how old
+//!   a value in a birth is doesn't matter, since births repeat what holds still.
+//! - **Historical values** take all steps but deadband and interval.
+//! - **Null** is a statement without a value: only time, disarm, deadband (null and not null
+//!   always differ) and interval look at it.
+//! - **NaN and infinities** are outside every range. `clamp` brings an infinity to the bound on
+//!   its side; what can't be clamped becomes null. Without a range they cross as they are. With a
+//!   `step`, clamping brings numbers to the nearest multiple inside of the range.
+//! - **Integers** are compared exactly, as two's complement of their datatype's width. What a
+//!   step or clamp makes has to fit the datatype: a multiple that doesn't is replaced by the next
+//!   one towards zero, a bound that doesn't becomes null.
+//! - A change of properties (quality above all) passes the deadband, and so does the first value
+//!   after messages of the node were lost: readers doubt what they hold.
+//! - **Templates and data sets** have no number, text or interval to shape: `[rule.shape]` leaves
+//!   them alone, and one that a `[[rule.metric]]` with such a step names is dropped
+//!   ([`Reason::Unshapeable`]); so is a metric whose datatype has nothing that the range, length,
+//!   allowed or pseudonym step of its table could look at. A template member that such a table
+//!   names is taken out like a denied one. A rule whose `datatypes` leave a step without use is
+//!   an error when the policy is loaded.
+//! - **Opaque** values don't cross unless a shape opens them: Bytes by `max-bytes`, File by
+//!   `max-bytes` and `content-types`, DataSet by `columns`. A rule that doesn't open them is passed
+//!   over, as one without their datatype would be.
+
+mod disarm;
+#[cfg(test)]
+pub(super) mod naive;
+mod numbers;
+mod pseudonym;
+pub(super) mod reader;
+mod shaper;
+mod texts;
+mod words;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::glob::Glob;
+use crate::sparkplug::DataType;
+#[cfg(doc)]
+use crate::telemetry::Reason;
+
+pub use disarm::{Disarm, disarm_metric};
+pub use pseudonym::{KeyError, MIN_KEY_BYTES, PseudonymKey, Pseudonyms};
+pub use shaper::{
+    Change, Changes, Last, ShapeState, Shaped, is_bad_null, is_part, restore_quality, set_bad,
+};
+
+use numbers::{Deadband, Range, Step};
+use pseudonym::Pseudonym;
+use texts::{Allowed, Length};
+
+/// Everything that a rule says about the values of one metric.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Shape {
+    max_age: Option<Duration>,
+    max_future: Option<Duration>,
+    step: Option<Step>,
+    range: Option<Range>,
+    length: Option<Length>,
+    allowed: Option<Allowed>,
+    pseudonym: Option<Pseudonym>,
+    disarm: Disarm,
+    deadband: Option<Deadband>,
+    min_interval: Option<Duration>,
+}
+
+/// What a value that fails a check becomes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Refusal {
+    /// The metric is left out of the message.
+    #[default]
+    Drop,
+    /// Null with Quality 0.
+    Null,
+}
+
+/// All shapes of one rule.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RuleShapes {
+    /// `[rule.shape]`: for metrics that no table names.
+    base: Arc<Shape>,
+    /// `[[rule.metric]]`, in their order.
+    tables: Vec<MetricTable>,
+    /// The names of those tables that look at values.
+    members: Vec<Glob>,
+    /// Whether the rule has a `[rule.shape]`.
+    has_base: bool,
+}
+
+/// One `[[rule.metric]]`.
+#[derive(Clone, Debug)]
+struct MetricTable {
+    names: Vec<Glob>,
+    /// With what it takes over from `[rule.shape]`.
+    shape: Arc<Shape>,
+    /// What the table says by itself.
+    own: Shape,
+}
+
+/// What the shapes of a rule come to for one metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// It can be shaped, or there is nothing to shape.
+    Fits,
+    /// Its value is opaque, and the rule doesn't open it.
+    Opaque,
+    /// The rule asks for what its datatype can't have.
+    Unshapeable,
+}
+
+impl Fit {
+    /// What a rule without shapes comes to.
+    pub(super) fn of_unshaped(datatype: Option<DataType>) -> Fit {
+        match datatype {
+            Some(DataType::Bytes | DataType::File | DataType::DataSet) => Fit::Opaque,
+            _ => Fit::Fits,
+        }
+    }
+}
+
+impl RuleShapes {
+    /// Whether no table and no shape was written.
+    pub(super) fn is_empty(&self) -> bool {
+        self.tables.is_empty() && !self.has_base
+    }
+
+    /// The shape of the metric `name`.
+    pub(super) fn shape(&self, name: &str) -> &Arc<Shape> {
+        self.table(name).map_or(&self.base, |table| &table.shape)
+    }
+
+    /// Whether values of the metric can be shaped as the rule asks. A metric whose datatype isn't
+    /// known is some kind of text; see [`super::EntityPlan::judge`].
+    pub(super) fn fit(&self, name: &str, datatype: Option<DataType>) -> Fit {
+        let datatype = datatype.unwrap_or(DataType::String);
+        let table = self.table(name);
+        if table.is_some_and(|table| !table.own.can_shape(datatype)) {
+            return Fit::Unshapeable;
+        }
+        let shape = table.map_or(&self.base, |table| &table.shape);
+        match shape.opens(datatype) {
+            true => Fit::Fits,
+            false => Fit::Opaque,
+        }
+    }
+
+    /// Whether it lets opaque values of some metric cross.
+    pub(super) fn opens_any(&self) -> bool {
+        let tables = self.tables.iter().map(|table| &table.shape);
+        tables
+            .chain([&self.base])
+            .any(|shape| shape.opens(DataType::Bytes) || shape.opens(DataType::DataSet))
+    }
+
+    /// The names of all tables.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Glob> {
+        self.tables.iter().flat_map(|table| &table.names)
+    }
+
+    /// The names of tables that would shape a template member, which can't be done; `None` if
+    /// there is none.
+    pub(super) fn unshapeable_members(&self) -> Option<&[Glob]> {
+        Some(self.members.as_slice()).filter(|members| !members.is_empty())
+    }
+
+    /// The same as a list.
+    pub(super) fn members(&self) -> &[Glob] {
+        &self.members
+    }
+
+    /// The same, to be prepared for being looked up.
+    pub(super) fn members_mut(&mut self) -> &mut [Glob] {
+        &mut self.members
+    }
+
+    /// Whether some metric's strings are replaced by pseudonyms.
+    pub(super) fn uses_pseudonyms(&self) -> bool {
+        let tables = self.tables.iter().map(|table| &table.shape);
+        tables.chain([&self.base]).any(|shape| shape.pseudonym.is_some())
+    }
+
+    fn table(&self, name: &str) -> Option<&MetricTable> {
+        let named = |table: &&MetricTable| table.names.iter().any(|glob| glob.matches(name));
+        self.tables.iter().find(named)
+    }
+}
+
+impl Shape {
+    /// The shape of rules that have none: what may stand beside a value is limited even so.
+    pub(crate) fn unshaped() -> &'static Arc<Shape> {
+        static UNSHAPED: std::sync::LazyLock<Arc<Shape>> = std::sync::LazyLock::new(Arc::default);
+        &UNSHAPED
+    }
+
+    /// What may cross beside and inside of values.
+    pub fn disarm(&self) -> &Disarm {
+        &self.disarm
+    }
+
+    /// Whether values of this datatype have to be looked at one by one; what is disarmed, has to
+    /// be anyway.
+    pub fn shapes(&self, datatype: DataType) -> bool {
+        let texts = is_text(datatype) && self.pseudonym.is_some();
+        self.max_age.is_some()
+            || self.max_future.is_some()
+            || (is_number(datatype)
+                && (self.step.is_some() || self.range.is_some() || self.deadband.is_some()))
+            || self.length.as_ref().is_some_and(|length| length.looks_at(datatype))
+            || self.allowed.as_ref().is_some_and(|allowed| allowed.looks_at(datatype))
+            || texts
+            || self.interval(datatype).is_some()
+    }
+
+    /// Least time between two values of a metric of this datatype.
+    pub fn interval(&self, datatype: DataType) -> Option<Duration> {
+        // A template's data are the members that changed and a file's are its parts: keeping the
+        // newest alone would lose the others.
+        let whole = !matches!(datatype, DataType::Template | DataType::File);
+        self.min_interval.filter(|interval| whole && !interval.is_zero())
+    }
+
+    /// Whether opaque values of this datatype may cross.
+    fn opens(&self, datatype: DataType) -> bool {
+        let length = self.length.as_ref();
+        match datatype {
+            DataType::Bytes => length.is_some_and(|length| length.max_bytes.is_some()),
+            DataType::File => length
+                .is_some_and(|length| length.max_bytes.is_some() && length.content_types.is_some()),
+            DataType::DataSet => self.disarm.has_columns(),
+            _ => true,
+        }
+    }
+
+    /// Whether it has a step that looks at values, or holds them back.
+    fn looks_at_values(&self) -> bool {
+        self.checks_content()
+            || self.step.is_some()
+            || self.deadband.is_some()
+            || self.min_interval.is_some()
+    }
+
+    fn checks_content(&self) -> bool {
+        self.range.is_some()
+            || self.length.is_some()
+            || self.allowed.is_some()
+            || self.pseudonym.is_some()
+    }
+
+    /// Whether the datatype has something that these steps can look at.
+    fn can_shape(&self, datatype: DataType) -> bool {
+        match datatype {
+            DataType::Template | DataType::DataSet => !self.looks_at_values(),
+            _ if !self.checks_content() => true,
+            _ => {
+                (is_number(datatype) && self.range.is_some())
+                    || (is_text(datatype) && self.pseudonym.is_some())
+                    || self.length.as_ref().is_some_and(|length| length.looks_at(datatype))
+                    || self.allowed.as_ref().is_some_and(|allowed| allowed.looks_at(datatype))
+            }
+        }
+    }
+
+    /// Takes over from `base` what isn't said here.
+    fn or(self, base: &Shape) -> Shape {
+        Shape {
+            max_age: self.max_age.or(base.max_age),
+            max_future: self.max_future.or(base.max_future),
+            step: self.step.or(base.step),
+            range: self.range.or(base.range),
+            length: self.length.or_else(|| base.length.clone()),
+            allowed: self.allowed.or_else(|| base.allowed.clone()),
+            pseudonym: self.pseudonym.or_else(|| base.pseudonym.clone()),
+            disarm: self.disarm.or(&base.disarm),
+            deadband: self.deadband.or(base.deadband),
+            min_interval: self.min_interval.or(base.min_interval),
+        }
+    }
+}
+
+/// What shapes tell apart of datatypes: those of the same kinship can be shaped, and opened, alike.
+pub(super) type Kinship = (bool, bool, bool, bool, Option<DataType>);
+
+pub(super) fn kinship(datatype: DataType) -> Kinship {
+    let alone = match datatype {
+        DataType::Bytes | DataType::File | DataType::DataSet | DataType::Template => Some(datatype),
+        _ => None,
+    };
+    (is_integer(datatype), is_number(datatype), is_text(datatype), is_bytes(datatype), alone)
+}
+
+/// Int8 to UInt64.
+fn is_integer(datatype: DataType) -> bool {
+    (DataType::Int8..=DataType::UInt64).contains(&datatype)
+}
+
+/// Integers, Float and Double.
+fn is_number(datatype: DataType) -> bool {
+    (DataType::Int8..=DataType::Double).contains(&datatype)
+}
+
+/// String, Text and UUID.
+fn is_text(datatype: DataType) -> bool {
+    matches!(datatype, DataType::String | DataType::Text | DataType::UUID)
+}
+
+/// Bytes, File and arrays.
+fn is_bytes(datatype: DataType) -> bool {
+    matches!(datatype, DataType::Bytes | DataType::File) || datatype >= DataType::Int8Array
+}

@@ -1,0 +1,607 @@
+//! Reads `[rule.shape]` and the `[[rule.metric]]` tables of a rule.
+
+use std::ops::Range as Span;
+use std::sync::Arc;
+use std::time::Duration;
+
+use toml::de::DeTable;
+
+use super::disarm::{Disarm, Fields, Names};
+use super::numbers::{Bound, Deadband, OutOfRange, Range, Step};
+use super::pseudonym::Pseudonym;
+use super::texts::{Allowed, AllowedValues, Length, MAX_PATTERN_BYTES, Pattern, PatternError};
+use super::{MetricTable, Refusal, RuleShapes, Shape, numbers};
+use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
+use crate::policy::document::{Numeral, Placed, Scalar, Section, inside};
+use crate::policy::glob::Glob;
+use crate::policy::rule::DataTypes;
+use crate::policy::rule_reader::RULE_KEYS;
+use crate::sparkplug::{Caps, DataType};
+
+/// Values of one list. What needs more is a pattern, or no list.
+const MAX_ALLOWED: usize = 10_000;
+/// Tables of one rule.
+const MAX_TABLES: usize = 1_000;
+/// Ages and futures are typing errors below this and above ten years.
+const MIN_TIME_S: f64 = 0.001;
+const MAX_TIME_S: f64 = 315_360_000.0;
+/// Longest interval between two values: a day.
+const MAX_INTERVAL_MS: f64 = 86_400_000.0;
+
+/// The keys of both kinds of tables.
+pub(in crate::policy) const SHAPE_KEYS: [&str; 23] = [
+    "max-age-s",
+    "max-future-s",
+    "step",
+    "min",
+    "max",
+    "out-of-range",
+    "max-length",
+    "max-bytes",
+    "content-types",
+    "too-long",
+    "allowed",
+    "pattern",
+    "not-allowed",
+    "pseudonym",
+    "properties",
+    "metadata",
+    "columns",
+    "members",
+    "parameters",
+    "deadband",
+    "deadband-percent",
+    "min-interval-ms",
+    "inherit",
+];
+
+/// Reads the shapes of the rule `rule`, which forwards `datatypes`.
+pub(in crate::policy) fn read(
+    file: &SourceFile,
+    rule: &mut Section<'_, '_>,
+    datatypes: Option<DataTypes>,
+    problems: &mut Diagnostics,
+) -> RuleShapes {
+    let mut reader = Reader { file, datatypes, problems };
+    let base = rule.table("shape", reader.problems);
+    let has_base = base.is_some();
+    let base = base.map(|(header, table)| reader.base(header, table)).unwrap_or_default();
+    let mut tables = Vec::new();
+    for (header, table) in rule.tables("metric", reader.problems) {
+        if tables.len() >= MAX_TABLES {
+            let title =
+                format!("a rule can't have more than {MAX_TABLES} `[[rule.metric]]` tables");
+            reader.error("P016", header, title, "").help("make several rules");
+            break;
+        }
+        let (names, own, inherits) = reader.metric(header, table);
+        let shape = if inherits { own.clone().or(&base) } else { own.clone() };
+        tables.push(MetricTable { names, shape: Arc::new(shape), own });
+    }
+    let looking = tables.iter().filter(|table| table.own.looks_at_values());
+    let members = looking.flat_map(|table| table.names.iter().cloned()).collect();
+    RuleShapes { base: Arc::new(base), tables, members, has_base }
+}
+
+struct Reader<'f, 'p> {
+    file: &'f SourceFile,
+    /// Datatypes that the rule forwards.
+    datatypes: Option<DataTypes>,
+    problems: &'p mut Diagnostics,
+}
+
+/// The last problem, to which a hint can be added.
+struct Reported<'r>(&'r mut Diagnostics);
+
+impl Reported<'_> {
+    fn help(self, help: impl Into<String>) {
+        self.0.help_last(help);
+    }
+}
+
+impl Reader<'_, '_> {
+    fn base(&mut self, header: Span<usize>, table: &DeTable<'_>) -> Shape {
+        let mut section = Section::new(self.file, "`[rule.shape]`", header, table);
+        let shape = self.shape(&mut section);
+        if table.is_empty() {
+            self.nothing(&section);
+        }
+        section.finish(|key| misplaced(key, "[rule.shape]"), self.problems);
+        shape
+    }
+
+    fn metric(&mut self, header: Span<usize>, table: &DeTable<'_>) -> (Vec<Glob>, Shape, bool) {
+        let mut section = Section::new(self.file, "`[[rule.metric]]`", header, table);
+        if section.key_span("names").is_none() {
+            let help = "`names` says which metrics the table is about; for all of the rule there \
+                        is `[rule.shape]`";
+            section.missing("names", help, self.problems);
+        }
+        let names = section.strings("names", self.problems).unwrap_or_default();
+        let names = self.globs(&names);
+        let inherit = section.boolean("inherit", self.problems);
+        let shape = self.shape(&mut section);
+        if table.keys().all(|key| key.get_ref() == "names") {
+            self.nothing(&section);
+        }
+        section.finish(|key| misplaced(key, "[[rule.metric]]"), self.problems);
+        (names, shape, inherit.is_none_or(|inherit| inherit.value))
+    }
+
+    fn nothing(&mut self, section: &Section<'_, '_>) {
+        let keys = "`min`, `max`, `allowed`, `pattern`, `max-length`, `max-bytes`, `step`, \
+                    `deadband`, `min-interval-ms`, `max-age-s`, `pseudonym`, `properties`, …";
+        self.error("P040", section.header(), "a table that shapes nothing", "no key in it")
+            .help(format!("give one or more of {keys}"));
+    }
+
+    fn shape(&mut self, section: &mut Section<'_, '_>) -> Shape {
+        let max_age = self.time(section, "max-age-s");
+        let max_future = self.time(section, "max-future-s");
+        let step = self.step(section);
+        let range = self.range(section);
+        let length = self.length(section);
+        let allowed = self.allowed(section);
+        let pseudonym = self.pseudonym(section);
+        let properties = self.names(section, "properties");
+        let metadata = self.metadata(section);
+        let columns = self.names(section, "columns");
+        let members = self.names(section, "members");
+        let parameters = self.names(section, "parameters");
+        let disarm = Disarm::new(properties, metadata, columns, members, parameters);
+        let deadband = self.deadband(section);
+        let min_interval = self.interval(section);
+        Shape {
+            max_age,
+            max_future,
+            step,
+            range,
+            length,
+            allowed,
+            pseudonym,
+            disarm,
+            deadband,
+            min_interval,
+        }
+    }
+
+    fn time(&mut self, section: &mut Section<'_, '_>, key: &'static str) -> Option<Duration> {
+        let seconds = self.number(section, key, MIN_TIME_S, MAX_TIME_S)?;
+        Some(Duration::from_secs_f64(seconds.value.to_f64()))
+    }
+
+    fn step(&mut self, section: &mut Section<'_, '_>) -> Option<Step> {
+        let step = section.numeral("step", self.problems)?;
+        let size = step.value.to_f64();
+        if !(size > 0.0 && size < 1e18) {
+            let title = format!("`step` out of range: {}", self.written(&step.span));
+            self.error("P040", step.span, title, "a number above 0 and below 10^18");
+            return None;
+        }
+        let whole = match step.value {
+            Numeral::Whole(whole) => Some(whole),
+            // `10.0` is whole as well.
+            Numeral::Decimal(decimal) => (decimal.fract() == 0.0).then_some(decimal as i128),
+        };
+        let step = Step { size, whole };
+        self.usable(section, "step", |datatype| numbers::can_round(step, datatype));
+        Some(step)
+    }
+
+    fn range(&mut self, section: &mut Section<'_, '_>) -> Option<Range> {
+        let min = section.numeral("min", self.problems);
+        let max = section.numeral("max", self.problems);
+        let otherwise = self.choice(
+            section,
+            "out-of-range",
+            &[("drop", OutOfRange::Drop), ("clamp", OutOfRange::Clamp), ("null", OutOfRange::Null)],
+        );
+        if min.is_none() && max.is_none() {
+            self.without(section, "out-of-range", &["min", "max"], "out of which range?");
+            return None;
+        }
+        if let (Some(min), Some(max)) = (&min, &max)
+            && exceeds(min.value, max.value)
+        {
+            let (lower, upper) = (self.written(&min.span), self.written(&max.span));
+            let title = format!("`min` is above `max`: {lower} and {upper}");
+            let problem = Diagnostic::error("P040", self.file, min.span.clone(), title)
+                .label("no number is in this range")
+                .also(max.span.clone(), "the upper end");
+            self.problems.push(problem);
+            return None;
+        }
+        let key = if min.is_some() { "min" } else { "max" };
+        self.usable(section, key, super::is_number);
+        Some(Range {
+            min: min.map(|min| Bound::lower(min.value)),
+            max: max.map(|max| Bound::upper(max.value)),
+            otherwise: otherwise.unwrap_or_default(),
+        })
+    }
+
+    fn length(&mut self, section: &mut Section<'_, '_>) -> Option<Length> {
+        let max_length = self.whole(section, "max-length", 0, Caps::STRING_BYTES);
+        let max_bytes = self.whole(section, "max-bytes", 1, Caps::PAYLOAD_BYTES);
+        let content_types = section.strings("content-types", self.problems);
+        let otherwise = self.refusal(section, "too-long");
+        if section.key_span("max-length").is_none() && section.key_span("max-bytes").is_none() {
+            self.without(section, "too-long", &["max-length", "max-bytes"], "longer than what?");
+            self.without(
+                section,
+                "content-types",
+                &["max-bytes"],
+                "files need a cap on their size",
+            );
+            return None;
+        }
+        if section.key_span("max-bytes").is_none() {
+            self.without(
+                section,
+                "content-types",
+                &["max-bytes"],
+                "files need a cap on their size",
+            );
+        }
+        if max_length.is_some() {
+            self.usable(section, "max-length", super::is_text);
+        }
+        if max_bytes.is_some() {
+            self.usable(section, "max-bytes", super::is_bytes);
+        }
+        let content_types = content_types.map(|types| {
+            for one in &types {
+                self.content_type(one);
+            }
+            types.into_iter().map(|one| one.value).collect()
+        });
+        Some(Length { max_length, max_bytes, content_types, otherwise })
+    }
+
+    fn content_type(&mut self, content_type: &Placed<String>) {
+        let plain = |part: &str| {
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+        };
+        let is_type =
+            content_type.value.split_once('/').is_some_and(|(kind, sub)| plain(kind) && plain(sub));
+        if !is_type {
+            let title = format!("not a content type: `{}`", content_type.value);
+            self.error("P040", content_type.span.clone(), title, "such as `image/png`")
+                .help("types are compared as a whole; there are no wildcards and parameters");
+        }
+    }
+
+    fn allowed(&mut self, section: &mut Section<'_, '_>) -> Option<Allowed> {
+        let list = section.scalars("allowed", self.problems);
+        let pattern = section.string("pattern", self.problems);
+        let otherwise = self.refusal(section, "not-allowed");
+        if list.is_some()
+            && pattern.is_some()
+            && let Some(span) = section.key_span("pattern")
+        {
+            self.error("P040", span, "`allowed` and `pattern` in one table", "one is enough")
+                .help("a pattern can name alternatives: `'RUN|STOP'`");
+            return None;
+        }
+        if section.key_span("allowed").is_none() && section.key_span("pattern").is_none() {
+            self.without(section, "not-allowed", &["allowed", "pattern"], "what is allowed?");
+            return None;
+        }
+        let values = match (list, pattern) {
+            (Some(list), _) => self.allowed_list(&list)?,
+            (_, Some(pattern)) => AllowedValues::Pattern(self.pattern(&pattern, true)?),
+            _ => return None,
+        };
+        let allowed = Allowed { values, otherwise };
+        let key = if section.key_span("allowed").is_some() { "allowed" } else { "pattern" };
+        self.usable(section, key, |datatype| allowed.looks_at(datatype));
+        Some(allowed)
+    }
+
+    fn allowed_list(&mut self, list: &Placed<Vec<Placed<Scalar>>>) -> Option<AllowedValues> {
+        if list.value.is_empty() {
+            self.error("P017", list.span.clone(), "`allowed` is an empty list", "")
+                .help("to let no value through, deny the metric");
+            return None;
+        }
+        if list.value.len() > MAX_ALLOWED {
+            let title = format!("`allowed` has more than {MAX_ALLOWED} values");
+            self.error("P016", list.span.clone(), title, "").help("use `pattern`");
+            return None;
+        }
+        let texts = list.value.iter().map(|value| match &value.value {
+            Scalar::Text(text) => Some(text.clone()),
+            _ => None,
+        });
+        let numbers = list.value.iter().map(|value| match value.value {
+            Scalar::Whole(whole) => Some(whole),
+            _ => None,
+        });
+        if let Some(texts) = texts.collect::<Option<_>>() {
+            return Some(AllowedValues::Texts(Arc::new(texts)));
+        }
+        if let Some(numbers) = numbers.collect::<Option<_>>() {
+            return Some(AllowedValues::Numbers(Arc::new(numbers)));
+        }
+        let title = "`allowed` mixes strings and numbers";
+        self.error("P040", list.span.clone(), title, "")
+            .help("a metric has one datatype; make a table for each");
+        None
+    }
+
+    fn pattern(&mut self, pattern: &Placed<String>, whole: bool) -> Option<Pattern> {
+        let compiled = match whole {
+            true => Pattern::anchored(&pattern.value),
+            false => Pattern::anywhere(&pattern.value),
+        };
+        match compiled {
+            Ok(compiled) => Some(compiled),
+            Err(PatternError::TooLong) => {
+                let title = format!("a pattern can't be longer than {MAX_PATTERN_BYTES} bytes");
+                self.error("P041", pattern.span.clone(), title, "").help("use `allowed`");
+                None
+            }
+            Err(PatternError::TooLarge) => {
+                let title = "the pattern needs too much memory";
+                self.error("P041", pattern.span.clone(), title, "")
+                    .help("smaller repetitions; `max-length` limits the length at no cost");
+                None
+            }
+            Err(PatternError::Syntax(what)) => {
+                let title = format!("not a regular expression: {what}");
+                let reported = self.error("P041", pattern.span.clone(), title, "");
+                match what.contains("look-around") || what.contains("backreference") {
+                    true => reported.help(
+                        "the engine takes linear time whatever the text, and so has neither \
+                         look-around nor backreferences",
+                    ),
+                    false => reported.help("write it in single quotes: `'[A-Z]{2}\\d+'`"),
+                }
+                None
+            }
+        }
+    }
+
+    fn pseudonym(&mut self, section: &mut Section<'_, '_>) -> Option<Pseudonym> {
+        let value = section.boolean_or_string("pseudonym", self.problems)?;
+        self.usable(section, "pseudonym", super::is_text);
+        match value.value {
+            Scalar::Boolean(true) => Some(Pseudonym::Whole),
+            Scalar::Text(text) => {
+                let pattern = Placed { value: text, span: value.span };
+                self.pattern(&pattern, false).map(Pseudonym::Matches)
+            }
+            Scalar::Boolean(false) | Scalar::Whole(_) => {
+                self.error("P040", value.span, "`pseudonym = false` says nothing", "leave it out")
+                    .help("`inherit = false` frees metrics from `[rule.shape]`");
+                None
+            }
+        }
+    }
+
+    fn names(&mut self, section: &mut Section<'_, '_>, key: &'static str) -> Option<Names> {
+        let names = section.strings_or_none(key, self.problems)?;
+        match key {
+            "columns" => self.usable(section, key, |datatype| datatype == DataType::DataSet),
+            "members" | "parameters" => {
+                self.usable(section, key, |datatype| datatype == DataType::Template);
+            }
+            _ => {}
+        }
+        Some(self.globs(&names).into())
+    }
+
+    fn metadata(&mut self, section: &mut Section<'_, '_>) -> Option<Fields> {
+        let names = section.strings_or_none("metadata", self.problems)?;
+        let mut fields = Fields::default();
+        for name in names {
+            match fields.with(&name.value) {
+                Some(more) => fields = more,
+                None => {
+                    let title = format!("unknown metadata field: `{}`", name.value);
+                    let problem = Diagnostic::error("P040", self.file, name.span, title)
+                        .label("not a field of Sparkplug's metadata");
+                    let plain = name.value.replace('_', "-");
+                    self.problems.push(match closest(&plain, Fields::NAMES) {
+                        Some(meant) => problem.help(format!("did you mean `{meant}`?")),
+                        None => problem.help(format!("the fields are {}", quoted(&Fields::NAMES))),
+                    });
+                }
+            }
+        }
+        Some(fields)
+    }
+
+    fn deadband(&mut self, section: &mut Section<'_, '_>) -> Option<Deadband> {
+        let absolute = self.number(section, "deadband", 0.0, f64::MAX);
+        let percent = self.number(section, "deadband-percent", 0.0, 100.0);
+        let key = if absolute.is_some() { "deadband" } else { "deadband-percent" };
+        if absolute.is_none() && percent.is_none() {
+            return None;
+        }
+        self.usable(section, key, super::is_number);
+        Some(Deadband {
+            absolute: absolute.map(|absolute| absolute.value.to_f64()),
+            percent: percent.map(|percent| percent.value.to_f64()),
+        })
+    }
+
+    fn interval(&mut self, section: &mut Section<'_, '_>) -> Option<Duration> {
+        let interval = self.number(section, "min-interval-ms", 0.0, MAX_INTERVAL_MS)?;
+        self.usable(section, "min-interval-ms", |datatype| {
+            !matches!(datatype, DataType::Template | DataType::File)
+        });
+        Some(Duration::from_secs_f64(interval.value.to_f64() / 1_000.0))
+    }
+
+    fn number(
+        &mut self,
+        section: &mut Section<'_, '_>,
+        key: &'static str,
+        min: f64,
+        max: f64,
+    ) -> Option<Placed<Numeral>> {
+        let number = section.numeral(key, self.problems)?;
+        let value = number.value.to_f64();
+        if !(min..=max).contains(&value) {
+            let title = format!("`{key}` out of range: {}", self.written(&number.span));
+            let label = match max {
+                f64::MAX => format!("from {min} on"),
+                _ => format!("from {min} to {max}"),
+            };
+            self.error("P040", number.span, title, label);
+            return None;
+        }
+        Some(number)
+    }
+
+    fn whole(
+        &mut self,
+        section: &mut Section<'_, '_>,
+        key: &'static str,
+        min: u64,
+        max: usize,
+    ) -> Option<u64> {
+        let number = section.numeral(key, self.problems)?;
+        let max = u64::try_from(max).unwrap_or(u64::MAX);
+        if let Numeral::Whole(whole) = number.value
+            && let Ok(whole) = u64::try_from(whole)
+            && (min..=max).contains(&whole)
+        {
+            return Some(whole);
+        }
+        let title = format!("`{key}` out of range: {}", self.written(&number.span));
+        self.error("P040", number.span, title, format!("a whole number from {min} to {max}"));
+        None
+    }
+
+    fn refusal(&mut self, section: &mut Section<'_, '_>, key: &'static str) -> Refusal {
+        let choices = [("drop", Refusal::Drop), ("null", Refusal::Null)];
+        self.choice(section, key, &choices).unwrap_or_default()
+    }
+
+    fn choice<T: Copy>(
+        &mut self,
+        section: &mut Section<'_, '_>,
+        key: &'static str,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
+        let word = section.string(key, self.problems)?;
+        let found = choices.iter().find(|(name, _)| *name == word.value);
+        if found.is_none() {
+            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+            let title = format!("unknown value of `{key}`: `{}`", word.value);
+            let problem = Diagnostic::error("P040", self.file, word.span, title)
+                .label(format!("one of {}", quoted(&names)));
+            let meant = match word.value.as_str() {
+                "discard" | "reject" | "deny" => Some("drop"),
+                "limit" | "saturate" | "clip" => Some("clamp"),
+                "bad" | "none" => Some("null"),
+                other => closest(other, names.iter().copied()),
+            };
+            self.problems.push(match meant.filter(|meant| names.contains(meant)) {
+                Some(meant) => problem.help(format!("did you mean `{meant}`?")),
+                None => problem,
+            });
+        }
+        found.map(|(_, choice)| *choice)
+    }
+
+    fn globs(&mut self, patterns: &[Placed<String>]) -> Vec<Glob> {
+        let mut globs = Vec::new();
+        for pattern in patterns {
+            match Glob::parse(&pattern.value) {
+                Ok(glob) => globs.push(glob),
+                Err(error) => {
+                    let span = inside(self.file, pattern, &(0..pattern.value.len()));
+                    self.error("P012", span, error.to_string(), "");
+                }
+            }
+        }
+        globs
+    }
+
+    /// Reports `key` if none of `others`, which it belongs to, is there.
+    fn without(&mut self, section: &Section<'_, '_>, key: &str, others: &[&str], label: &str) {
+        if let Some(span) = section.key_span(key)
+            && others.iter().all(|other| section.key_span(other).is_none())
+        {
+            let others = others.iter().map(|other| format!("`{other}`"));
+            let others = others.collect::<Vec<_>>().join(" or ");
+            self.error("P040", span, format!("`{key}` without {others}"), label);
+        }
+    }
+
+    /// Reports `key` if no datatype that the rule forwards has any use for it.
+    fn usable(
+        &mut self,
+        section: &Section<'_, '_>,
+        key: &str,
+        looks_at: impl Fn(DataType) -> bool,
+    ) {
+        let Some(datatypes) = self.datatypes else { return };
+        let mut named =
+            DataType::ALL.iter().copied().filter(|datatype| datatypes.contains(*datatype));
+        if named.any(&looks_at) {
+            return;
+        }
+        let of = DataType::ALL.iter().filter(|datatype| looks_at(**datatype));
+        let of: Vec<&str> = of.map(|datatype| datatype.name()).collect();
+        let title = format!("`{key}` can't be used with the rule's `datatypes`");
+        let span = section.key_span(key).unwrap_or_default();
+        self.error("P040", span, title, "none of them has what it looks at")
+            .help(format!("it is about {}", listed(&of)));
+    }
+
+    fn written(&self, span: &Span<usize>) -> String {
+        self.file.text.get(span.clone()).unwrap_or_default().to_owned()
+    }
+
+    fn error(
+        &mut self,
+        code: &'static str,
+        span: Span<usize>,
+        title: impl Into<String>,
+        label: impl Into<String>,
+    ) -> Reported<'_> {
+        self.problems.push(Diagnostic::error(code, self.file, span, title).label(label));
+        Reported(self.problems)
+    }
+}
+
+fn exceeds(min: Numeral, max: Numeral) -> bool {
+    match (min, max) {
+        (Numeral::Whole(min), Numeral::Whole(max)) => min > max,
+        (min, max) => min.to_f64() > max.to_f64(),
+    }
+}
+
+fn misplaced(key: &str, table: &str) -> Option<String> {
+    let help = format!(
+        "it belongs to the rule: write it above `{table}`, since what follows a `[…]` line \
+         belongs to that table"
+    );
+    match key {
+        "names" => {
+            Some("`[rule.shape]` is about all metrics of the rule; write `[[rule.metric]]`".into())
+        }
+        "quantise" | "quantize" | "resolution" => Some("did you mean `step`?".into()),
+        "regex" => Some("did you mean `pattern`?".into()),
+        "range" => Some("write `min` and `max`".into()),
+        _ => RULE_KEYS.contains(&key).then_some(help),
+    }
+}
+
+fn quoted(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}
+
+fn listed(names: &[&str]) -> String {
+    const MOST: usize = 12;
+    let shown = names.get(..MOST.min(names.len())).unwrap_or_default().join(", ");
+    if names.len() > MOST { format!("{shown}, …") } else { shown }
+}

@@ -1,0 +1,151 @@
+//! Shapes in words, for `sparkdiode check`: one line per table.
+
+use super::disarm::Names;
+use super::numbers::OutOfRange;
+use super::pseudonym::Pseudonym;
+use super::texts::AllowedValues;
+use super::{Refusal, RuleShapes, Shape};
+use crate::policy::glob::Glob;
+
+/// Values of a list that are named.
+const MAX_NAMED: usize = 5;
+
+impl RuleShapes {
+    /// What the shapes do, a line for each of their tables.
+    pub(in crate::policy) fn describe(&self) -> Vec<String> {
+        let base = self.has_base.then(|| format!("all of it: {}", self.base.describe()));
+        let tables = self
+            .tables
+            .iter()
+            .map(|table| format!("metrics {}: {}", globs(&table.names), table.shape.describe()));
+        base.into_iter().chain(tables).collect()
+    }
+}
+
+impl Shape {
+    /// The steps in words, in their order.
+    pub(in crate::policy) fn describe(&self) -> String {
+        let mut words: Vec<String> = Vec::new();
+        if let Some(age) = self.max_age {
+            words.push(format!("no older than {}", seconds(age)));
+        }
+        if let Some(future) = self.max_future {
+            words.push(format!("at most {} in the future", seconds(future)));
+        }
+        if let Some(step) = self.step {
+            words.push(format!("numbers rounded to multiples of {}", step.size));
+        }
+        if let Some(range) = self.range {
+            let bound = |bound: super::numbers::Bound| match bound.written {
+                crate::policy::document::Numeral::Whole(whole) => whole.to_string(),
+                crate::policy::document::Numeral::Decimal(decimal) => decimal.to_string(),
+            };
+            let range_words = match (range.min.map(bound), range.max.map(bound)) {
+                (Some(min), Some(max)) => format!("numbers from {min} to {max}"),
+                (Some(min), None) => format!("numbers from {min} on"),
+                (None, max) => format!("numbers up to {}", max.unwrap_or_default()),
+            };
+            let otherwise = match range.otherwise {
+                OutOfRange::Drop => "others are dropped",
+                OutOfRange::Clamp => "others are brought to the nearest end",
+                OutOfRange::Null => "others become null with Quality 0",
+            };
+            words.push(format!("{range_words} ({otherwise})"));
+        }
+        if let Some(length) = &self.length {
+            let mut caps = Vec::new();
+            if let Some(characters) = length.max_length {
+                caps.push(format!("texts of at most {characters} characters"));
+            }
+            if let Some(bytes) = length.max_bytes {
+                caps.push(format!("Bytes and arrays of at most {bytes} bytes"));
+                if let Some(types) = &length.content_types {
+                    let types: Vec<&str> = types.iter().map(String::as_str).collect();
+                    caps.push(format!("files of at most {bytes} bytes of {}", quoted(&types)));
+                }
+            }
+            words.push(format!("{} ({})", caps.join(", "), refusal(length.otherwise)));
+        }
+        if let Some(allowed) = &self.allowed {
+            let values = match &allowed.values {
+                AllowedValues::Texts(texts) => {
+                    let mut texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+                    texts.sort_unstable();
+                    format!("only the texts {}", quoted(&texts))
+                }
+                AllowedValues::Numbers(numbers) => {
+                    let mut numbers: Vec<i128> = numbers.iter().copied().collect();
+                    numbers.sort_unstable();
+                    let numbers: Vec<String> = numbers.iter().map(i128::to_string).collect();
+                    let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
+                    format!("only the numbers {}", quoted(&numbers))
+                }
+                AllowedValues::Pattern(pattern) => {
+                    format!("only texts that match `{}`", pattern.source())
+                }
+            };
+            words.push(format!("{values} ({})", refusal(allowed.otherwise)));
+        }
+        match &self.pseudonym {
+            Some(Pseudonym::Whole) => words.push("texts replaced by pseudonyms".to_owned()),
+            Some(Pseudonym::Matches(pattern)) => words.push(format!(
+                "what matches `{}` in texts replaced by pseudonyms",
+                pattern.source()
+            )),
+            None => {}
+        }
+        for (key, names) in self.disarm.said() {
+            if let Some(names) = names {
+                words.push(names_of(key, names));
+            }
+        }
+        if let Some(fields) = self.disarm.said_metadata() {
+            words.push(match fields.names().as_slice() {
+                [] => "no metadata".to_owned(),
+                names => format!("metadata {}", quoted(names)),
+            });
+        }
+        if let Some(deadband) = self.deadband {
+            let mut widths = Vec::new();
+            widths.extend(deadband.absolute.map(|absolute| absolute.to_string()));
+            widths.extend(deadband.percent.map(|percent| format!("{percent} %")));
+            words.push(format!("only changes of more than {}", widths.join(" and ")));
+        }
+        if let Some(interval) = self.min_interval {
+            words.push(format!("at most one value in {} (the newest follows)", seconds(interval)));
+        }
+        words.join("; ")
+    }
+}
+
+fn seconds(duration: std::time::Duration) -> String {
+    format!("{} s", duration.as_secs_f64())
+}
+
+fn refusal(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Drop => "others are dropped",
+        Refusal::Null => "others become null with Quality 0",
+    }
+}
+
+fn names_of(key: &str, names: &Names) -> String {
+    match names.is_empty() {
+        true => format!("no {key}"),
+        false => format!("{key} {}", globs(names)),
+    }
+}
+
+fn globs(globs: &[Glob]) -> String {
+    let globs: Vec<String> = globs.iter().map(Glob::to_string).collect();
+    let globs: Vec<&str> = globs.iter().map(String::as_str).collect();
+    quoted(&globs)
+}
+
+fn quoted(items: &[&str]) -> String {
+    let named = items.get(..MAX_NAMED.min(items.len())).unwrap_or_default();
+    let named: Vec<String> = named.iter().map(|item| format!("`{item}`")).collect();
+    let more = items.len().saturating_sub(named.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", named.join(", "))
+}

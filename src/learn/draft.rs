@@ -16,8 +16,6 @@ use crate::policy::{Policy, Verdict};
 use crate::sparkplug::{DataType, Entity, EntityTopic};
 use crate::telemetry::{Reason, escape_to};
 
-/// Whether the language has `[rule.shape]` and `[[rule.metric]]`.
-const SHAPES: bool = false;
 /// Characters of a name in a comment.
 const MAX_SHOWN: usize = 60;
 /// Names that a comment lists.
@@ -114,7 +112,7 @@ fn dealt_with(
     let mut forwarded = true;
     for datatype in &metric.datatypes {
         match plan.judge(name, Some(*datatype)) {
-            Verdict::Forward { .. } => {}
+            Verdict::Forward { .. } | Verdict::Redact { .. } => {}
             Verdict::Drop { reason: Reason::Denied, .. } => return Some(Known::Denied),
             Verdict::Drop { .. } => forwarded = false,
         }
@@ -169,7 +167,7 @@ fn header(seen: &Observation, options: &Options<'_>, draft: &Draft) -> String {
         text.push_str(
             "# - The recording was redacted: no range and no length could be learnt from it.\n",
         );
-    } else if SHAPES {
+    } else {
         text.push_str(
             "# - Ranges are what was seen, and half as much again on each side. What is outside\n\
              #   arrives as null with Quality 0. Check them against what the process can do.\n",
@@ -412,7 +410,7 @@ impl Writer<'_> {
         items: &[Item],
         meant: &BTreeMap<&str, &MetricSeen>,
     ) -> Vec<(Range, Vec<Item>)> {
-        if self.options.redacted || !SHAPES {
+        if self.options.redacted {
             return Vec::new();
         }
         let all = || meant.values();

@@ -86,7 +86,7 @@ impl<'a> Trial<'a> {
                 MetricFate::Forwarded { .. } | MetricFate::Waiting { .. } => {
                     let judge = |policy: &Policy| {
                         let verdict = policy.judge(topic.entity, &metric.name, metric.datatype);
-                        matches!(verdict, Verdict::Forward { .. })
+                        matches!(verdict, Verdict::Forward { .. } | Verdict::Redact { .. })
                     };
                     let own = names::is_own(topic, &metric.name);
                     if !own && !self.known.is_some_and(judge) {

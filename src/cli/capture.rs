@@ -71,7 +71,7 @@ pub(super) struct CaptureArgs {
 pub(super) fn run(arguments: &CaptureArgs) -> Result<Exit, Failure> {
     let (config, warnings) = OtConfig::load(&arguments.half.config)?;
     let broker = watching_broker(&config, arguments.client_id.as_deref(), "capture")?;
-    let mut logging = half::begin("capture", &arguments.half, &[], warnings)?;
+    let mut logging = half::begin("capture", &arguments.half, &config.broker, &[], warnings)?;
     half::start_log(&mut logging)?;
     let filters = match arguments.filters.as_slice() {
         [] => all_entities(),

@@ -46,12 +46,21 @@ pub(super) struct HalfArgs {
 pub(super) fn begin(
     half: &'static str,
     arguments: &HalfArgs,
+    broker: &BrokerConfig,
     syslog: &[SyslogConfig],
     warnings: impl IntoIterator<Item = Diagnostic>,
 ) -> Result<Logging, Failure> {
     let targets = syslog::targets(syslog)?;
-    let logging = logging::init(half, arguments.log.as_deref(), targets)
+    let mut logging = logging::init(half, arguments.log.as_deref(), targets)
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    let log_tls = syslog.iter().filter_map(|target| match &target.to {
+        SyslogTo::Tls(_, tls) => Some(tls),
+        _ => None,
+    });
+    for tls in broker.tls.iter().chain(log_tls) {
+        let ends = tls::ends(tls)?.into_iter();
+        logging.watch(ends.map(|end| (end.file.display().to_string(), end.not_after)));
+    }
     for warning in warnings {
         event!(ConfigWarning, place = place(&warning), problem = warning.title);
     }

@@ -34,7 +34,7 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
     let (config, mut warnings) = ItConfig::load(&arguments.half.config)?;
     let copy = read_policy_copy(&config, &mut warnings)?;
     let broker = half::broker_settings(&config.broker, config.client_id_prefix)?;
-    let mut logging = half::begin("it", &arguments.half, &config.syslog, warnings)?;
+    let mut logging = half::begin("it", &arguments.half, &config.broker, &config.syslog, warnings)?;
     let notifier = half::notifier()?;
     let owned = half::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
     let demoted = half::demote(start, &config.sandbox, &owned)?;

@@ -6,6 +6,7 @@ use super::half::{self, HalfArgs};
 use super::policy_source::PolicySource;
 use super::{Exit, Failure};
 use crate::config::{self, JournalConfig, OtConfig};
+use crate::event;
 use crate::journal::{Durability, WriterOptions};
 use crate::ot::{self, OtError, PipelineSettings, Settings};
 use crate::sandbox::{Owned, Role};
@@ -35,12 +36,16 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     let (policy, found) = source.read()?;
     warnings.extend(found);
     let broker = half::broker_settings(&config.broker, config.client_id)?;
-    let mut logging = half::begin("ot", &arguments.half, &config.syslog, warnings)?;
+    let mut logging = half::begin("ot", &arguments.half, &config.broker, &config.syslog, warnings)?;
     let notifier = half::notifier()?;
     half::tell_policy(&policy);
     let mut owned = half::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
     owned.push(Owned { what: "journal", path: config.journal.path.clone() });
     let demoted = half::demote(start, &config.sandbox, &owned)?;
+    if let Some(problem) = demoted.unreadable(&config.journal.path) {
+        let place = config.journal.path.display().to_string();
+        event!(ConfigWarning, place = place, problem = problem.to_string());
+    }
     let mut grants =
         half::grants(&config.broker, &config.syslog, &config.policy_paths, &config.state_dir);
     grants.read.extend(source.signature().map(half::replaceable));

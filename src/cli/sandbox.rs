@@ -86,8 +86,12 @@ fn show(text: &mut String, role: Role) {
             Role::It => "  read               [journal] path",
         },
     );
-    line(text, "  read               [policies] paths, directory of password-file");
-    line(text, "\ntcp ports\n  connect            that of [broker] address");
+    line(text, "  read and write     directory of [status] textfile");
+    line(text, "  read               [policies] paths and signatures, directory of password-file");
+    line(
+        text,
+        "\ntcp ports\n  connect            those of [broker] address and [[syslog]] address",
+    );
     for (topic, calls) in CALLS {
         line(text, &format!("\nsystem calls: {topic}"));
         for call in calls.iter().filter(|call| call.is_for(role)) {
@@ -133,18 +137,19 @@ fn check(configs: &[PathBuf]) -> Result<Exit, Failure> {
 
 /// What a configuration needs of this machine; true if a half would start with it.
 fn check_config(text: &mut String, path: &Path, missing: &[Layer]) -> Result<bool, Failure> {
-    let (role, sandbox, owned, unowned) = match recognise(path)? {
+    let (role, sandbox, owned, unowned, journal) = match recognise(path)? {
         (Kind::Ot, file) => {
             let (config, _) = OtConfig::check(file)?;
             let mut owned = half::owned(path, &config.policy_paths, &config.state_dir);
-            owned.push(Owned { what: "journal", path: config.journal.path });
-            (Role::Ot, config.sandbox, owned, Vec::new())
+            let journal = config.journal.path;
+            owned.push(Owned { what: "journal", path: journal.clone() });
+            (Role::Ot, config.sandbox, owned, Vec::new(), Some(journal))
         }
         (Kind::It, file) => {
             let (config, _) = ItConfig::check(file)?;
             let owned = half::owned(path, &config.policy_paths, &config.state_dir);
             let journal = Unowned { what: "journal", path: config.journal_path };
-            (Role::It, config.sandbox, owned, vec![journal])
+            (Role::It, config.sandbox, owned, vec![journal], None)
         }
         (Kind::Policy, _) => {
             let message = format!("not the configuration of a half: `{}`", path.display());
@@ -184,6 +189,9 @@ fn check_config(text: &mut String, path: &Path, missing: &[Layer]) -> Result<boo
         let foreign = unowned.iter().try_for_each(|path| sandbox::require_foreign(identity, path));
         let files = own.and(foreign).map_err(|error| error.to_string());
         say("files", files.map(|()| "nobody else can write them".to_owned()));
+        if let Some(journal) = journal {
+            say("readers", sandbox::readers(identity, &journal).map_err(|error| error.to_string()));
+        }
     }
     Ok(good)
 }

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rustls::client::WebPkiServerVerifier;
@@ -18,15 +19,13 @@ use super::certificate::Validity;
 use super::file::{FileError, read_text};
 use super::{SecretFile, TlsConfig, TlsIdentity};
 use crate::broker::CertificateEnd;
-use crate::telemetry::format_date;
+use crate::telemetry::{EXPIRY_WARNING, format_date, tell_expiry};
 
 /// Certificates of an authority file or a chain. An operating system's whole store has about
 /// 150.
 const MAX_CERTIFICATES: usize = 1_000;
 
-/// How long before its end a certificate is warned about: a month is what people need to get a
-/// new one in a plant.
-const EXPIRY_WARNING: Duration = Duration::from_secs(30 * 86_400);
+const DAY_S: u64 = 86_400;
 
 /// Why a connection can't be protected as the configuration asks.
 #[derive(Debug, thiserror::Error)]
@@ -135,7 +134,11 @@ pub fn client_config(config: &TlsConfig) -> Result<Arc<ClientConfig>, TlsError> 
         .with_safe_default_protocol_versions()
         .map_err(|error| internal(&error))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(NamedPeer { verifier, name }));
+        .with_custom_certificate_verifier(Arc::new(NamedPeer {
+            verifier,
+            name,
+            looked_on: AtomicU64::new(0),
+        }));
     let Some(identity) = &config.identity else {
         return Ok(Arc::new(builder.with_no_client_auth()));
     };
@@ -217,6 +220,23 @@ pub(super) fn inspect(config: &TlsConfig, now: SystemTime) -> Result<Vec<Finding
 struct NamedPeer {
     verifier: Arc<WebPkiServerVerifier>,
     name: ServerName<'static>,
+    /// The day on which the end of the peer's certificate was looked at last.
+    looked_on: AtomicU64,
+}
+
+impl NamedPeer {
+    /// Tells once a day if the peer's certificate ends soon, or has ended.
+    fn watch(&self, certificate: &[u8], now: UnixTime) {
+        let today = now.as_secs() / DAY_S;
+        if self.looked_on.swap(today, Ordering::Relaxed) != today
+            && let Some(validity) = Validity::of(certificate)
+            && let Some(now) =
+                SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(now.as_secs()))
+        {
+            let name = format!("of the server `{}`", self.name.to_str());
+            tell_expiry(&name, validity.not_after, now);
+        }
+    }
 }
 
 impl ServerCertVerifier for NamedPeer {
@@ -229,6 +249,7 @@ impl ServerCertVerifier for NamedPeer {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let name = &self.name;
+        self.watch(end_entity, now);
         self.verifier.verify_server_cert(end_entity, intermediates, name, ocsp_response, now)
     }
 

@@ -31,6 +31,11 @@ pub(super) const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 const TICK_EVERY: Duration = Duration::from_millis(50);
 /// The mirror's snapshot: what lies between it and a kill is published a second time.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(10);
+/// Between two snapshots, this many times what one takes goes by: no frame is handled meanwhile.
+const SNAPSHOT_SHARE: u32 = 100;
+/// Longest time between two snapshots. Until then there is none where nothing but heartbeats and
+/// keyframes came: a restart reads these again, and publishes nothing of them.
+const SNAPSHOT_WITHIN: Duration = Duration::from_secs(60);
 /// Polling of an idle journal: as long as nothing comes, the wait doubles from the first to the
 /// last. The journal is polled, not watched: nothing that a reader does may show in the
 /// writer's world.
@@ -73,8 +78,13 @@ pub(super) struct Driver {
     broker: BrokerWatch,
     vitals: Vitals,
     state_trouble: bool,
+    /// A session failed during the stop.
+    unconfirmed: bool,
     clock: Clock,
     poll: Duration,
+    /// How far the mirror was when it was saved last, and when that was.
+    saved: Option<(u64, u64)>,
+    saved_at: Duration,
     /// Not before then: after an error of the journal or of the state directory.
     read_after: Duration,
     open_after: Duration,
@@ -177,8 +187,11 @@ impl Driver {
             broker,
             vitals,
             state_trouble: false,
+            unconfirmed: false,
             clock,
             poll: POLL_FIRST,
+            saved: None,
+            saved_at: Duration::ZERO,
             read_after: Duration::ZERO,
             open_after: Duration::ZERO,
             backfill_after: Duration::ZERO,
@@ -234,8 +247,9 @@ impl Driver {
             }
             busy |= self.carry_out(now);
             if now.at >= next_snapshot {
-                next_snapshot = now.at.saturating_add(SNAPSHOT_EVERY);
-                self.save_snapshot();
+                let took = self.save_snapshot(now);
+                let pause = took.saturating_mul(SNAPSHOT_SHARE).min(SNAPSHOT_WITHIN);
+                next_snapshot = now.at.saturating_add(pause.max(SNAPSHOT_EVERY));
             }
             self.vitals.tick(now, &mut self.mirror, self.sessions.queued_bytes());
             while let Some(notice) = self.mirror.poll_notice() {
@@ -278,7 +292,11 @@ impl Driver {
                     self.mirror.handle_session(now, node, event);
                 }
             }
-            Happened::BrokerTrouble { node, trouble } => self.broker.trouble(node, &trouble),
+            Happened::BrokerTrouble { node, trouble } => {
+                // A session that fails now hasn't confirmed its death.
+                self.unconfirmed |= self.stop_by.is_some();
+                self.broker.trouble(node, &trouble);
+            }
             Happened::Stop if self.stop_by.is_none() => {
                 self.stop_by = Some(now.at.saturating_add(STOP_WITHIN));
                 self.mirror.stop(now);
@@ -471,12 +489,24 @@ impl Driver {
         }
     }
 
-    fn save_snapshot(&mut self) {
+    /// Saves the mirror where there is something new to save; the time that it took.
+    fn save_snapshot(&mut self, now: Now) -> Duration {
+        let progress = (self.mirror.account().received, self.mirror.tally().backfilled);
+        let is_old = now.at >= self.saved_at.saturating_add(SNAPSHOT_WITHIN);
+        if self.saved == Some(progress) && !is_old {
+            return Duration::ZERO;
+        }
         match self.state.save_snapshot(&self.mirror.snapshot()) {
-            Ok(()) if std::mem::take(&mut self.state_trouble) => event!(DiskOk, what = "state"),
-            Ok(()) => {}
+            Ok(()) => {
+                self.saved = Some(progress);
+                self.saved_at = now.at;
+                if std::mem::take(&mut self.state_trouble) {
+                    event!(DiskOk, what = "state");
+                }
+            }
             Err(error) => self.state_refuses(&error),
         }
+        self.clock.now().at.saturating_sub(now.at)
     }
 
     fn state_refuses(&mut self, error: &StateError) {
@@ -506,7 +536,7 @@ impl Driver {
     }
 
     fn finish(mut self) -> Result<(), ItError> {
-        if !self.mirror.is_stopped() {
+        if self.unconfirmed || !self.mirror.is_stopped() {
             event!(DeathsUnconfirmed);
         }
         self.sessions.abort();

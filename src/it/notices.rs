@@ -29,6 +29,7 @@ pub(super) fn tell(notice: &Notice) {
         Notice::NodeBorn { node, devices, bd_seq } => event!(NodeBorn, node, devices, bd_seq),
         Notice::NodeDead { node, why } => event!(NodeDead, node, why),
         Notice::SessionLost { node } => event!(SessionLost, node),
+        Notice::FrameRefused { entity, reason } => event!(FrameRefused, entity, reason),
         Notice::OwnNameUsed { node } => event!(NodeNameTaken, node),
         Notice::OverCapacity { what } => event!(CapacityReached, limit = what),
         Notice::JournalStart { relay, epoch, version, policy_digest } => {
@@ -85,5 +86,78 @@ impl BrokerWatch {
         if self.ready.is_empty() {
             self.told_up = false;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::LostCause;
+    use crate::telemetry::Event;
+    use crate::telemetry::capture::{capture, triggered};
+
+    fn told(notice: Notice) -> Vec<crate::telemetry::Record> {
+        capture(|| tell(&notice))
+    }
+
+    #[test]
+    fn every_notice_of_the_mirror_is_an_event() {
+        let node = || "G/E".to_owned();
+        triggered(&told(Notice::LinkStale { away_ms: 11_000 }), Event::LinkStale);
+        triggered(&told(Notice::LinkAlive), Event::LinkAlive);
+        triggered(&told(Notice::OldFrames { behind_ms: 60_000 }), Event::OldFrames);
+        let unplaceable = Notice::Unplaceable { first: 1, last: 9, frames: 3 };
+        triggered(&told(unplaceable), Event::ValuesUnplaceable);
+        let lost = told(Notice::FramesLost { first: 1, last: 9, cause: LostCause::Retention });
+        triggered(&lost, Event::FramesLost);
+        assert_eq!(lost[0].message(), "frames lost first=1 last=9 count=9 cause=retention");
+        let refused = told(Notice::CommandRefused {
+            topic: "spBv1.0/G/DCMD/E/D".into(),
+            metrics: vec!["a".into(), "b c".into()],
+            reason: "no rebirth request",
+        });
+        triggered(&refused, Event::CommandRefused);
+        assert_eq!(
+            refused[0].message(),
+            "command refused topic=spBv1.0/G/DCMD/E/D metrics=\"a, b c\" \
+             reason=\"no rebirth request\""
+        );
+        triggered(&told(Notice::RebirthAnswered { node: node() }), Event::RebirthAnswered);
+        triggered(&told(Notice::SequenceGap { node: node() }), Event::SequenceGap);
+        let born = Notice::NodeBorn { node: node(), devices: 1, bd_seq: 0 };
+        triggered(&told(born), Event::NodeBorn);
+        triggered(&told(Notice::NodeDead { node: node(), why: "it died" }), Event::NodeDead);
+        triggered(&told(Notice::SessionLost { node: node() }), Event::SessionLost);
+        let frame = Notice::FrameRefused { entity: node(), reason: "recheck" };
+        triggered(&told(frame), Event::FrameRefused);
+        triggered(&told(Notice::OwnNameUsed { node: node() }), Event::NodeNameTaken);
+        triggered(&told(Notice::OverCapacity { what: "x" }), Event::CapacityReached);
+        triggered(&told(Notice::PrimaryHost { online: true }), Event::PrimaryHost);
+    }
+
+    #[test]
+    fn a_broker_is_up_with_the_first_session_and_down_when_the_last_one_fails() {
+        let (first, second) = (NodeId(1), NodeId(2));
+        let trouble = Trouble::other("connection reset");
+        let mut watch = BrokerWatch::new("broker:8883".into());
+        let told = capture(|| {
+            watch.ready(first);
+            watch.ready(second);
+        });
+        triggered(&told, Event::BrokerUp);
+        assert_eq!(told.len(), 1);
+        assert!(capture(|| watch.trouble(Some(first), &trouble)).is_empty(), "another stands");
+        let told = capture(|| watch.trouble(Some(second), &trouble));
+        triggered(&told, Event::BrokerDown);
+        triggered(&capture(|| watch.ready(first)), Event::BrokerUp);
+        let of = |kind| Trouble { kind, text: "x".into() };
+        let told = capture(|| watch.trouble(Some(first), &of(TroubleKind::Tls)));
+        triggered(&told, Event::TlsRefused);
+        let told = capture(|| watch.trouble(Some(first), &of(TroubleKind::Login)));
+        triggered(&told, Event::LoginRefused);
+        triggered(
+            &capture(|| watch.trouble(None, &of(TroubleKind::Secret))),
+            Event::SecretUnreadable,
+        );
     }
 }

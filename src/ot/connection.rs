@@ -415,6 +415,8 @@ fn pause(attempts: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::Event;
+    use crate::telemetry::capture::{capture, triggered};
 
     #[test]
     fn pauses_double_with_jitter_up_to_half_a_minute() {
@@ -456,5 +458,16 @@ mod tests {
         assert!(!options.clean_session());
         assert_eq!(options.ack_mode(), AckMode::Manual);
         assert_eq!(options.max_packet_size(), 1 << 20);
+    }
+
+    #[test]
+    fn refused_subscriptions_are_told_apart() {
+        const OK: SubscribeReasonCode = SubscribeReasonCode::Success(QoS::AtLeastOnce);
+        const NO: SubscribeReasonCode = SubscribeReasonCode::Failure;
+        assert!(capture(|| report("b:1", &[OK, OK])).is_empty());
+        triggered(&capture(|| report("b:1", &[OK, NO, OK])), Event::SubscriptionRefused);
+        let told = capture(|| report("b:1", &[OK, NO]));
+        triggered(&told, Event::StoredBirthsRefused);
+        assert_eq!(told.len(), 1);
     }
 }

@@ -101,6 +101,7 @@ pub(super) struct Worker {
     state_trouble: bool,
     vitals: Option<Vitals>,
     segment_trouble: bool,
+    near_limit: bool,
 }
 
 impl Worker {
@@ -173,6 +174,7 @@ impl Worker {
             state_trouble: false,
             vitals: None,
             segment_trouble: false,
+            near_limit: false,
         };
         worker.begin_segment(now)?;
         worker.push(now, &mut out);
@@ -441,6 +443,7 @@ impl Worker {
         }
         if retain {
             self.next_retain = now.mono.saturating_add(RETAIN_EVERY);
+            self.watch_limit();
             match self.writer.retain(retention_ms(self.started, now)) {
                 Ok(retained) if retained.segments > 0 => {
                     let Retained { segments, frames, bytes } = retained;
@@ -449,6 +452,19 @@ impl Worker {
                 Ok(_) => {}
                 Err(error) => event!(DiskError, what = "retention", error = %error),
             }
+        }
+    }
+
+    /// Tells, once, that the journal has come near its limit: what is deleted then is younger
+    /// than it should get.
+    fn watch_limit(&mut self) {
+        let (bytes, limit) = (self.writer.bytes(), self.writer.retain_bytes());
+        let near = limit.saturating_sub(limit / 10);
+        let far = limit.saturating_sub(limit / 5);
+        if bytes >= near && !std::mem::replace(&mut self.near_limit, true) {
+            event!(JournalNearLimit, bytes, limit);
+        } else if bytes < far {
+            self.near_limit = false;
         }
     }
 

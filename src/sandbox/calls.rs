@@ -167,7 +167,6 @@ static NETWORK: &[Call] = &[
         ],
         "small packets go out at once; limits in time of connections to syslog servers"
     ),
-    any!(SYS_getpeername, "whether a connection was made"),
     any!(SYS_recvfrom, "reading from connections"),
     with!(
         SYS_sendto,
@@ -248,7 +247,8 @@ static FILES: &[Call] = &[
     any!(SYS_fsync, "own state survives a loss of power"),
     any!(SYS_fdatasync, "durability = \"power\"").ot(),
     any!(SYS_ftruncate, "what an append left when the disk was full").ot(),
-    any!(SYS_fchmod, "segments are readable for the readers' group whatever the umask").ot(),
+    any!(SYS_fchmod, "segments are readable for the readers' group whatever the directory's ACL")
+        .ot(),
     #[cfg(target_arch = "x86_64")]
     any!(SYS_rename, "own state is replaced as a whole; a segment gets its name"),
     #[cfg(target_arch = "aarch64")]

@@ -27,12 +27,12 @@ mod profile;
 mod seccomp;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use self::calls::CALLS;
 pub use self::error::SandboxError;
 pub use self::identity::{Identity, UserSpec};
-pub use self::ownership::{Owned, Unowned, require_foreign, require_own};
+pub use self::ownership::{Owned, Unowned, readers, require_foreign, require_own};
 pub use self::probe::{Finding, probe};
 pub use self::profile::{Call, Form, Need};
 
@@ -198,6 +198,15 @@ impl Demoted {
             return Ok(());
         }
         paths.iter().try_for_each(|path| ownership::require_own(self.identity, path))
+    }
+
+    /// Why nobody else can read what this half writes into its journal; `None`: somebody can, or
+    /// the user layer is waived.
+    pub fn unreadable(&self, journal: &Path) -> Option<SandboxError> {
+        if self.waived.contains(&Layer::User) {
+            return None;
+        }
+        ownership::readers(self.identity, journal).err()
     }
 
     /// Checks that this half can't write what the other side writes, and doesn't own it: what

@@ -11,6 +11,7 @@ use super::{Identity, SandboxError};
 const GROUP_WRITE: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
 const STICKY: u32 = 0o1000;
+const SET_GROUP: u32 = 0o2000;
 
 /// Something that belongs to a half: a configuration file, a policy, state, the OT half's journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +98,27 @@ pub fn require_foreign(identity: Identity, unowned: &Unowned) -> Result<(), Sand
     Ok(())
 }
 
+/// Who else can read the segments that this user makes in its journal, in words.
+///
+/// # Errors
+/// Nobody can: they would get a group that is this user's own.
+pub fn readers(identity: Identity, journal: &Path) -> Result<String, SandboxError> {
+    let path = journal.to_owned();
+    let metadata = fs::metadata(journal)
+        .map_err(|source| SandboxError::Path { path: path.clone(), source })?;
+    let (mode, group) = (metadata.mode() & 0o7777, metadata.gid());
+    if mode & SET_GROUP != 0 && group != identity.gid && mode & 0o050 == 0o050 {
+        return Ok(format!("group {group} can read what is written"));
+    }
+    let name = journal.display();
+    Err(SandboxError::Owner {
+        what: "journal",
+        path,
+        fault: format!("gives no other group its segments: mode {mode:04o}, group {group}"),
+        hint: format!("chgrp to the IT half's group, and chmod 2750 {name}"),
+    })
+}
+
 fn foreign(
     identity: Identity,
     what: &'static str,
@@ -181,6 +203,22 @@ mod tests {
         if us.uid != 0 {
             let other = Identity { uid: us.uid + 1, gid: us.gid };
             assert!(owned(other, &path).unwrap_err().contains("belongs to user"));
+        }
+    }
+
+    #[test]
+    fn readers_need_a_group_that_segments_inherit() {
+        let (directory, _, us) = file(0o640);
+        let set = |mode| {
+            fs::set_permissions(directory.path(), Permissions::from_mode(mode)).unwrap();
+        };
+        let other = Identity { uid: us.uid, gid: us.gid + 1 };
+        set(0o2750);
+        assert!(readers(other, directory.path()).unwrap().starts_with("group "));
+        for (identity, mode) in [(us, 0o2750), (other, 0o750), (other, 0o2700)] {
+            set(mode);
+            let error = readers(identity, directory.path()).unwrap_err().to_string();
+            assert!(error.contains("gives no other group its segments"), "{error}");
         }
     }
 

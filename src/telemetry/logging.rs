@@ -20,11 +20,12 @@ use tracing_subscriber::layer::SubscriberExt;
 
 use super::escape::{clean, escape};
 use super::event::Event;
+use super::expiry::tell_expiry;
 use super::hub::{Clock, Hub, HubLayer, Output};
 use super::record::{Quoted, Record, with_causes};
 use super::stderr::{Stderr, StderrWriter};
 use super::syslog::{Identity, Target, TellOthers, Worker};
-use super::timestamp::format_utc;
+use super::timestamp::{format_date, format_utc};
 
 /// Names the variable that is asked where `--log` isn't given.
 pub const LOG_VARIABLE: &str = "SPARKDIODE_LOG";
@@ -122,6 +123,7 @@ pub fn init(
         stderr_stopped,
         stderr: None,
         clock: None,
+        certificates: Vec::new(),
         threads: Vec::new(),
     })
 }
@@ -141,6 +143,7 @@ pub struct Logging {
     stderr_stopped: Receiver<()>,
     stderr: Option<Receiver<u64>>,
     clock: Option<Receiver<u64>>,
+    certificates: Vec<(String, SystemTime)>,
     /// Name of the target, and when it is done: how many lines it didn't get.
     threads: Vec<(String, Receiver<u64>)>,
 }
@@ -160,6 +163,12 @@ impl std::fmt::Debug for Logging {
 }
 
 impl Logging {
+    /// Certificates whose end is to be told in time, at the start and every day: what they are
+    /// called, and when they end.
+    pub fn watch(&mut self, certificates: impl IntoIterator<Item = (String, SystemTime)>) {
+        self.certificates.extend(certificates);
+    }
+
     /// Starts the threads that write, one for stderr, one for each target, and one that
     /// summarises what was too much for a line each. Call it after the process sealed itself,
     /// so that they are sealed too.
@@ -182,9 +191,17 @@ impl Logging {
             self.threads.push((name, ended));
         }
         let (stopped, hub) = (self.stopped.clone(), Arc::clone(&self.hub));
+        let certificates = std::mem::take(&mut self.certificates);
         self.clock = Some(spawn("log-clock", move || {
+            let mut day = None;
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                 hub.tick();
+                let at = wall_clock();
+                if day.replace(format_date(at)) != Some(format_date(at)) {
+                    for (certificate, not_after) in &certificates {
+                        tell_expiry(certificate, *not_after, at);
+                    }
+                }
             }
             0
         })?);

@@ -7,8 +7,11 @@
 //! ```
 
 mod account;
+#[cfg(test)]
+pub(crate) mod capture;
 mod escape;
 mod event;
+mod expiry;
 mod flood;
 mod hub;
 mod ledger;
@@ -25,10 +28,12 @@ pub use account::Account;
 pub use escape::{Escaped, MAX_SHOWN, clean, escape, escape_to};
 pub use event::{Entry, Event, FieldSpec, Halves, Limit, Severity, TARGET as EVENT_TARGET};
 pub use event::{json as events_json, manual as events_manual};
+pub use expiry::{EXPIRY_WARNING, tell_expiry};
 pub use ledger::{
     DropList, Dropped, Drops, Fate, Imbalance, Ledger, LedgerEntry, NodeAccount, NodeSlot, Origin,
     RuleAccount, What,
 };
 pub use notify::Notifier;
 pub use reason::Reason;
+pub use record::Record;
 pub use timestamp::{format_date, format_utc, format_utc_ms};

@@ -93,6 +93,9 @@ fn main() -> ExitCode {
         if let Some(why) = attack.missing_here {
             println!("  {}: not to be had everywhere: {why}", attack.name);
         }
+        if let Some(why) = attack.bounded_outside {
+            println!("  {}: not stopped by the half's layers; bounded by {why}", attack.name);
+        }
         if let Some(why) = attack.reason {
             println!("  {}: {why}", attack.name);
         }
@@ -151,6 +154,13 @@ fn judge(
             if *outcome != Outcome::Worked && !connects {
                 fault(format!("a half couldn't work under {}: {outcome:?}", column.name()));
             }
+        }
+        return;
+    }
+    if attack.bounded_outside.is_some() {
+        // A row that changed is a reason that is wrong by now.
+        if *of(Column::All) != Outcome::Worked {
+            fault("is stopped, and the list says that it isn't".into());
         }
         return;
     }

@@ -371,17 +371,21 @@ fn report(case: Case, routes: &[Route], measured: &[Vec<Measured>]) -> Value {
         &["", "source", "destination", "ot", "it", "memory"],
         &cpu_rows,
     );
-    let broker = medians(Route::Direct).map(|direct| direct.cost("broker", |cost| cost.at_half));
     for route in [Route::Relay { tls: false }, Route::Relay { tls: true }] {
-        let (Some(relay), Some(broker)) = (medians(route), broker) else { continue };
-        let halves = relay.halves(|cost| cost.at_half);
-        println!(
-            "  {}: both halves {} CPU s per million at half rate, {} of the direct broker's {}",
-            route.name(),
-            table::number(halves),
-            table::times(ratio(halves, broker)),
-            table::number(broker),
-        );
+        let (Some(relay), Some(direct)) = (medians(route), medians(Route::Direct)) else {
+            continue;
+        };
+        for (rate, is_half) in [("half", true), ("full", false)] {
+            let figure = |cost: &Cost| if is_half { cost.at_half } else { cost.at_full };
+            let (halves, broker) = (relay.halves(figure), direct.cost("broker", figure));
+            println!(
+                "  {}: both halves {} CPU s per million at {rate} rate, {} of the direct broker's {}",
+                route.name(),
+                table::number(halves),
+                table::times(ratio(halves, broker)),
+                table::number(broker),
+            );
+        }
     }
     json!({ "case": case.name(), "metrics": case.metrics, "qos": case.qos, "routes": results })
 }

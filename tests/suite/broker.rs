@@ -77,6 +77,13 @@ impl Broker {
         }
     }
 
+    /// SIGSTOP: its connections stand, and nothing is answered any more.
+    pub(crate) fn freeze(&self) {
+        let pid = i32::try_from(self.child.as_ref().unwrap().id()).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    }
+
     /// Starts it again after [`Broker::kill`], on the same ports.
     pub(crate) fn restart(&mut self) {
         wait_until("mosquitto is back on its port", || self.try_restart());

@@ -19,6 +19,7 @@ mod console;
 #[cfg(feature = "demo")]
 mod demo;
 mod e2e;
+mod events;
 mod metrics;
 mod monitoring;
 mod networks;
@@ -28,6 +29,7 @@ mod policies;
 mod readme;
 mod relay;
 mod rig;
+mod syslog;
 mod systemd;
 mod waiting;
 mod wire;

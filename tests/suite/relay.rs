@@ -12,6 +12,8 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::networks::Network;
+use sparkdiode::telemetry::Event;
+
 use crate::waiting::wait_until;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_sparkdiode");
@@ -149,6 +151,13 @@ impl Relay {
         self.start_by(half, network.command(BINARY));
     }
 
+    /// The same with fewer files and sockets.
+    pub(crate) fn start_with_descriptors(&mut self, half: Half, limit: u32) {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\""), BINARY]);
+        self.start_by(half, shell);
+    }
+
     /// Starts a half by a command that executes the relay with the arguments that it gets.
     pub(crate) fn start_by(&mut self, half: Half, mut command: Command) {
         assert!(self.child(half).is_none(), "{half:?} runs already");
@@ -215,6 +224,29 @@ impl Relay {
             let log = self.log(half);
             log.lines().any(|line| words.iter().all(|word| line.contains(word)))
         });
+    }
+
+    /// Waits until the half's log has this event, in a line with all of `words`.
+    #[track_caller]
+    pub(crate) fn wait_for_event(&self, half: Half, event: Event, words: &[&str]) -> String {
+        let msgid = format!(": {} ", event.msgid());
+        let find = || {
+            let log = self.log(half);
+            let line = log
+                .lines()
+                .find(|line| line.contains(&msgid) && words.iter().all(|word| line.contains(word)));
+            line.map(str::to_owned)
+        };
+        wait_until(&format!("{half:?} tells {event:?} {words:?}"), || find().is_some());
+        find().unwrap()
+    }
+
+    /// Adds syslog targets to a half's configuration; `certs/…` in them is a file in `certs`.
+    pub(crate) fn add_syslog(&self, half: Half, targets: &str, certs: &Path) {
+        let path = self.path(&format!("{}.toml", half.name()));
+        let certs = format!("\"{}/", certs.display());
+        let text = fs::read_to_string(&path).unwrap() + "\n" + &targets.replace("\"certs/", &certs);
+        fs::write(path, text).unwrap();
     }
 
     /// Runs a subcommand to its end.
@@ -300,7 +332,7 @@ fn not_for_a_call(half: Half, status: ExitStatus) {
 
 /// Where the tests run as root both halves are confined as in production. Where they don't,
 /// everything but the users is.
-fn sandbox(half: Half) -> String {
+pub(crate) fn sandbox(half: Half) -> String {
     if is_root() {
         format!("[sandbox]\nuser = \"{0}\"\ngroup = \"{0}\"\n", half.user())
     } else {

@@ -233,7 +233,11 @@ impl View {
         ));
         for node in nodes.talkers.iter().take(LINES) {
             let name = fitted(
-                &format!("{}{}", shown(&node.node, 60), if node.alive { "" } else { " (dead)" }),
+                &format!(
+                    "{}{}",
+                    shown(&node.node, 60),
+                    if node.alive { "" } else { " (not shown)" }
+                ),
                 38,
             );
             self.line(&format!(
@@ -250,6 +254,7 @@ impl View {
     fn drops(&mut self, head: &str, drops: &[DropStatus]) {
         self.head(head);
         if drops.is_empty() {
+            self.line(" nothing");
             return;
         }
         self.line(&format!(

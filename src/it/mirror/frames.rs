@@ -13,8 +13,10 @@ use crate::sparkplug::{
     self, Borrowed, Entity, EntityTopic, MessageType, NamedMetric, Payload, Topic, names,
 };
 use crate::telemetry::status::LossStatus;
-use crate::telemetry::{Dropped, Fate, NodeSlot, Origin, Reason, What};
+use crate::telemetry::{Dropped, Fate, NodeSlot, Origin, Reason, What, clean};
 
+/// Bytes of a refused topic that are kept for the event about it.
+const MAX_REFUSED_BYTES: usize = 256;
 /// A frame that was appended longer ago than `stale_after` and this is no sign of life, however
 /// late it is read. The two halves may run on two boxes: this much their clocks may differ by.
 /// A frame from the future counts: such a clock is wrong, but whoever wrote it lives.
@@ -142,6 +144,15 @@ impl Mirror {
         };
         self.ledger.receive(origin.node);
         self.ledger.settle(origin, fate);
+        if fate == Fate::Dropped(Reason::BadFrame) {
+            self.refuse(&relayed.topic, Reason::BadFrame);
+        }
+    }
+
+    /// Tells that a frame, or a part of it, isn't what an honest OT half under our policy writes.
+    pub(super) fn refuse(&mut self, topic: &str, reason: Reason) {
+        let entity = clean(topic, MAX_REFUSED_BYTES);
+        self.notice(Notice::FrameRefused { entity, reason: reason.name() });
     }
 
     /// `origin` becomes whose message it is, as far as that is known.

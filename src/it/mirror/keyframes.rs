@@ -32,7 +32,10 @@ impl Mirror {
                     head.insert(id);
                 }
             }
-            Err(_) => {
+            Err(reason) => {
+                if reason == Reason::BadFrame {
+                    self.refuse(&keyframe.topic, reason);
+                }
                 self.tally.keyframes_refused = self.tally.keyframes_refused.saturating_add(1);
             }
         }

@@ -119,6 +119,8 @@ pub enum Notice {
     NodeDead { node: String, why: &'static str },
     /// The session of a node broke; it is opened again.
     SessionLost { node: String },
+    /// A frame, or metrics of it, isn't what an honest OT half under our copy of the policy writes.
+    FrameRefused { entity: String, reason: &'static str },
     /// A node of the plant has the name of the relay's own edge node, and isn't mirrored.
     OwnNameUsed { node: String },
     /// A bound of the configuration was reached.

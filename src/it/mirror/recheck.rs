@@ -9,7 +9,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use crate::it::mirror::layout::{Layout, Slot};
-use crate::it::mirror::{Mirror, NodeId, Now};
+use crate::it::mirror::{Mirror, NodeId, Notice, Now};
 use crate::policy::shape::{Disarm, Pseudonyms, Shape, disarm_metric};
 use crate::policy::{EntityPlan, RuleId, Verdict};
 use crate::sparkplug::{DataType, Entity, Metric, Template, Value};
@@ -132,7 +132,13 @@ impl Mirror {
             let what = What::Metric(name);
             self.ledger.drop(Dropped { origin, what, reason: Reason::Recheck, rule: *rule });
         }
-        !rechecked.0.is_empty()
+        let refused = !rechecked.0.is_empty();
+        if refused && let Some(Entity { group, edge_node, device }) = entity {
+            let device = device.map(|device| format!("/{device}")).unwrap_or_default();
+            let entity = format!("{group}/{edge_node}{device}");
+            self.notice(Notice::FrameRefused { entity, reason: Reason::Recheck.name() });
+        }
+        refused
     }
 
     /// Applies a changed copy of the policy to what is mirrored already.

@@ -1,6 +1,7 @@
 //! The pipeline on a virtual clock.
 #![expect(clippy::arithmetic_side_effects, reason = "a test: an overflow is a failure")]
 
+mod account;
 mod bench;
 mod captured;
 mod filters;
@@ -14,3 +15,4 @@ mod random;
 mod restarts;
 mod schedules;
 mod sessions;
+mod told;

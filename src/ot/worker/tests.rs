@@ -16,7 +16,9 @@ use crate::ot::PipelineSettings;
 use crate::ot::vitals::Vitals;
 use crate::policy::{Policy, SourceFile};
 use crate::sparkplug::{Caps, DataType, Metric, Payload, Value};
+use crate::telemetry::Event;
 use crate::telemetry::Notifier;
+use crate::telemetry::capture::{capture, triggered};
 use crate::telemetry::status::{Status, StatusSettings, Teller};
 
 struct Running {
@@ -64,6 +66,17 @@ fn build(dir: &Path) -> (Worker, Sender<Work>, UnboundedReceiver<Vec<Receipt>>) 
     )
     .unwrap();
     (worker, work, receipts)
+}
+
+#[test]
+fn what_is_too_large_for_a_frame_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut worker, _work, _receipts) = build(directory.path());
+    let payload = vec![0; crate::journal::MAX_BODY_BYTES + 1];
+    let relayed = crate::journal::Relayed { payload, ..crate::journal::Relayed::default() };
+    let now = worker.clock.now();
+    let told = capture(|| worker.push(now, &mut vec![Body::Relayed(relayed)]));
+    triggered(&told, Event::FrameTooLarge);
 }
 
 impl Running {

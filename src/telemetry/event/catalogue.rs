@@ -221,7 +221,7 @@ events! {
 
     /// A frame of the journal was refused by the IT half: it isn't allowed by its copy of the policy, or isn't what the OT half would write.
     FrameRefused = "FRAME_REFUSED" (Error, It, PerSource("reason")) "frame of the journal refused" {
-        topic: "topic in the frame",
+        entity: "group/edge node/device, or the topic where that can't be read",
         reason: "word of the list of reasons: recheck, bad_frame, …",
     } "Compare the digests of both policies (POLICY_LOADED). If they agree, treat the OT half as compromised.";
 

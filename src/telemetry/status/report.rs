@@ -62,18 +62,7 @@ impl Reporter {
                 let mut trouble = false;
                 for status in queue {
                     notifier.status(&line(&status));
-                    match write(&settings, &status) {
-                        Ok(()) => {
-                            if std::mem::take(&mut trouble) {
-                                event!(DiskOk, what = "status");
-                            }
-                        }
-                        Err(error) => {
-                            if !std::mem::replace(&mut trouble, true) {
-                                event!(StatusUnwritten, %error);
-                            }
-                        }
-                    }
+                    note(write(&settings, &status), &mut trouble);
                 }
             })
             .map_err(os("start a thread for", &PathBuf::from(STATUS_FILE)))?;
@@ -97,6 +86,22 @@ impl Drop for Reporter {
         self.statuses = None;
         if let Some(worker) = self.worker.take() {
             let _ = worker.join();
+        }
+    }
+}
+
+/// Tells that writing fails, and that it works again; each once.
+fn note(written: Result<(), ReportError>, trouble: &mut bool) {
+    match written {
+        Ok(()) => {
+            if std::mem::take(trouble) {
+                event!(DiskOk, what = "status");
+            }
+        }
+        Err(error) => {
+            if !std::mem::replace(trouble, true) {
+                event!(StatusUnwritten, %error);
+            }
         }
     }
 }
@@ -195,6 +200,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::telemetry::Event;
+    use crate::telemetry::capture::{capture, triggered};
 
     fn settings(directory: &Path) -> ReporterSettings {
         ReporterSettings {
@@ -246,5 +253,19 @@ mod tests {
         status.health.add(Level::Critical, "broker\naway");
         assert!(line(&status).starts_with("critical: "));
         assert!(line(&status).ends_with("; broker away"));
+    }
+
+    #[test]
+    fn a_status_that_cannot_be_written_is_told_once_and_so_is_its_return() {
+        let mut trouble = false;
+        let fails = || Err(os("write", &PathBuf::from("status.json"))(io::Error::other("full")));
+        let told = capture(|| {
+            note(fails(), &mut trouble);
+            note(fails(), &mut trouble);
+        });
+        triggered(&told, Event::StatusUnwritten);
+        assert_eq!(told.len(), 1);
+        let told = capture(|| note(Ok(()), &mut trouble));
+        triggered(&told, Event::DiskOk);
     }
 }

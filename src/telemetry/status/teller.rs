@@ -211,6 +211,8 @@ fn first_end(certificates: &[CertificateEnd], wall_ms: u64) -> Option<Certificat
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::Event;
+    use crate::telemetry::capture::{capture, triggered};
 
     fn end(days: u64) -> CertificateEnd {
         let span = Duration::from_millis(days.saturating_mul(DAY_MS));
@@ -269,5 +271,24 @@ mod tests {
         }
         assert_eq!(summaries, 2);
         assert_eq!(statuses, 61);
+    }
+
+    #[test]
+    fn an_account_that_does_not_balance_is_told_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut teller = teller(directory.path(), Vec::new());
+        let wrong =
+            AccountStatus { imbalance: Some("the total".to_owned()), ..AccountStatus::default() };
+        let told = capture(|| {
+            teller.check(&wrong);
+            teller.check(&wrong);
+        });
+        triggered(&told, Event::AccountImbalance);
+        assert_eq!(told.len(), 1);
+        let again = capture(|| {
+            teller.check(&AccountStatus::default());
+            teller.check(&wrong);
+        });
+        triggered(&again, Event::AccountImbalance);
     }
 }

@@ -26,8 +26,9 @@ const IDLE: Duration = Duration::from_secs(1);
 const RESEND_WITHIN: Duration = Duration::from_secs(120);
 /// Lines of it that are kept: more than the buffers of both kernels hold.
 const RESEND_LINES: usize = 4_096;
-/// While lines come without a pause, a loss is told this often.
-const TELL_LOSS_EVERY: Duration = Duration::from_secs(5);
+/// A loss is told when the queue is empty, so that its line has its place among the others. While
+/// lines come without a pause, it is told after this time all the same.
+const TELL_LOSS_AFTER: Duration = Duration::from_secs(5);
 
 /// Tells the other outputs.
 pub type TellOthers = Box<dyn Fn(&Arc<Record>) + Send>;
@@ -47,7 +48,8 @@ pub struct Worker {
     /// Once the stop has come, everything is to be over by then.
     end_by: Option<Instant>,
     pauses: Pauses,
-    loss_told: Option<Instant>,
+    /// When it was seen that something is lost that isn't told yet.
+    loss_seen: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +101,7 @@ impl Worker {
             link: Link::Down { attempts: 0, not_before: None, told: false },
             end_by: None,
             pauses: PAUSES,
-            loss_told: None,
+            loss_seen: None,
         }
     }
 
@@ -176,9 +178,12 @@ impl Worker {
 
     /// Sends one line, or waits for one.
     fn work(&mut self) {
-        let idle = self.pending.is_empty() && self.waiting.receiver.is_empty();
-        if self.waiting.lost_so_far() > 0 && (idle || self.is_loss_due()) {
-            return self.tell_loss();
+        if self.waiting.lost_so_far() > 0 {
+            let seen = *self.loss_seen.get_or_insert_with(now);
+            let idle = self.pending.is_empty() && self.waiting.receiver.is_empty();
+            if idle || seen.elapsed() >= TELL_LOSS_AFTER {
+                return self.tell_loss();
+            }
         }
         if self.pending.is_empty() {
             match self.waiting.receiver.recv_timeout(self.idle()) {
@@ -219,10 +224,6 @@ impl Worker {
         if self.end_by.is_some() { Duration::ZERO } else { IDLE }
     }
 
-    fn is_loss_due(&self) -> bool {
-        self.loss_told.is_none_or(|at| at.elapsed() >= TELL_LOSS_EVERY)
-    }
-
     /// Tells the target, and the others, how many lines it didn't get.
     fn tell_loss(&mut self) {
         let Some(lost) = self.waiting.take_lost() else { return };
@@ -231,7 +232,7 @@ impl Worker {
         let line = Numbered { record: &queued.record, sequence: queued.sequence, resent: false };
         match self.carrier.check().and_then(|()| self.carrier.send(line)) {
             Ok(()) => {
-                self.loss_told = Some(now());
+                self.loss_seen = None;
                 (self.tell_others)(&queued.record);
                 self.remember(Some(queued));
             }

@@ -8,6 +8,7 @@ use std::time::UNIX_EPOCH;
 use crossbeam_channel::{Sender, bounded, unbounded};
 
 use super::*;
+use crate::telemetry::capture::triggered;
 
 const LONG: Duration = Duration::from_secs(20);
 const NO_PAUSES: Pauses = Pauses { first: Duration::ZERO, last: Duration::ZERO };
@@ -70,7 +71,7 @@ struct Rig {
     sent: Receiver<Sent>,
     stop: Option<Sender<()>>,
     thread: JoinHandle<u64>,
-    others: Arc<Mutex<Vec<String>>>,
+    others: Arc<Mutex<Vec<Record>>>,
 }
 
 impl Rig {
@@ -82,7 +83,8 @@ impl Rig {
         let others = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&others);
         let carrier = Box::new(Scripted { steps: script, sent: sender, stream });
-        let tell: TellOthers = Box::new(move |record| told.lock().unwrap().push(record.message()));
+        let tell: TellOthers =
+            Box::new(move |record| told.lock().unwrap().push(Record::clone(record)));
         let mut worker = Worker::with_carrier("siem".into(), carrier, waiting, stopped, tell);
         worker.pauses = NO_PAUSES;
         let thread = thread::spawn(move || worker.run(LONG));
@@ -106,7 +108,7 @@ impl Rig {
     }
 
     /// Stops the worker; the rest of what was sent, and how many lines it didn't get.
-    fn end(mut self) -> (Vec<Sent>, u64, Vec<String>) {
+    fn end(mut self) -> (Vec<Sent>, u64, Vec<Record>) {
         self.let_go();
         self.stop = None;
         let lost = self.thread.join().unwrap();
@@ -206,7 +208,7 @@ fn whoever_offers_never_waits_and_the_number_that_is_told_is_the_number_that_is_
     assert!(told > 0 && arrived >= 16, "{arrived} arrived");
     let (rest, lost, others) = rig.end();
     assert_eq!((rest, lost), (Vec::new(), 0));
-    assert!(others.iter().any(|line| line.starts_with("lines for a syslog target are lost")));
+    triggered(&others, Event::LogLost);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Ways to use up what both halves share.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
+use std::time::{Duration, Instant};
 
 use super::{Attack, Who, attack};
 use crate::raw::call;
@@ -11,6 +12,27 @@ const SHARED: &str = "each user has its own share of it, and it carries no data;
 
 pub(super) fn attacks() -> Vec<Attack> {
     vec![
+        attack(Who::Both, "fill the disk with its own state", |ground| {
+            fs::write(ground.place.own("large"), vec![0; 4 << 20])
+        })
+        .bounded_outside("a file system or quota of its own per half (hardening guide, storage)"),
+        attack(Who::Both, "use up inodes in its own state", |ground| {
+            (0..500).try_for_each(|number| fs::write(ground.place.own(&number.to_string()), ""))
+        })
+        .bounded_outside("a file system or quota of its own per half (hardening guide, storage)"),
+        attack(Who::Both, "use memory", |ground| {
+            ground.scratch.resize(128 << 20, 1);
+            Ok(())
+        })
+        .bounded_outside("MemoryMax= of the units"),
+        attack(Who::Both, "use a processor", |_| {
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(2) {}
+            Ok(())
+        })
+        .bounded_outside(
+            "CPUWeight= and AllowedCPUs= of the units; both halves go on, more slowly",
+        ),
         attack(Who::Both, "open files without end", |ground| {
             let files: io::Result<Vec<File>> =
                 (0..2_000).map(|_| File::open(ground.place.journal())).collect();

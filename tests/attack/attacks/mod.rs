@@ -36,6 +36,8 @@ pub(crate) struct Attack {
     /// What the intruder must be able to do under every layer, as the half that it took over
     /// is; but a network without anything in it gives nothing to connect to.
     pub(crate) control: bool,
+    /// Why a half can do it all the same: what bounds it is outside of the half.
+    pub(crate) bounded_outside: Option<&'static str>,
     /// Why fewer than two layers are enough.
     pub(crate) reason: Option<&'static str>,
 }
@@ -67,6 +69,11 @@ impl Attack {
         self
     }
 
+    fn bounded_outside(mut self, why: &'static str) -> Attack {
+        self.bounded_outside = Some(why);
+        self
+    }
+
     fn control(mut self) -> Attack {
         self.control = true;
         self
@@ -86,6 +93,7 @@ fn attack(who: Who, name: &'static str, attempt: fn(&mut Ground) -> io::Result<(
         kernel_refuses: None,
         missing_here: None,
         control: false,
+        bounded_outside: None,
         reason: None,
     }
 }

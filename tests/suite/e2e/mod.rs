@@ -7,6 +7,7 @@ mod filters;
 mod flow;
 mod healing;
 mod hostile;
+mod incidents;
 mod kills;
 mod learn;
 mod networks;

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use crate::broker::{Broker, Options, skipped};
 use crate::packet::Packet;
-use crate::relay::{Half, Link, Relay, Settings, is_root};
+use crate::relay::{Half, Link, Relay, Settings, is_root, sandbox};
 use crate::rig::{EVERYTHING, Rig};
 use crate::waiting::wait_until;
 use crate::wire::Proxy;
@@ -149,6 +149,31 @@ fn what_somebody_else_can_write_is_refused() {
 }
 
 #[test]
+fn a_journal_that_nobody_else_could_read_is_said() {
+    if !is_root() {
+        return skipped("only root can give files to other users");
+    }
+    let mut relay = unreachable_relay();
+    relay.start(Half::Ot);
+    relay.wait_for_log(Half::Ot, &["STARTED"]);
+    assert!(!relay.log(Half::Ot).contains("gives no other group"));
+    relay.kill(Half::Ot);
+    // Segments would get the OT half's own group.
+    fs::set_permissions(relay.path("journal"), Permissions::from_mode(0o750)).unwrap();
+    relay.start(Half::Ot);
+    relay.wait_for_log(Half::Ot, &["CONFIG_WARNING", "gives no other group its segments"]);
+    let checked = relay.run(&["sandbox", "check", "ot.toml"]);
+    let said = String::from_utf8(checked.stdout).unwrap();
+    assert_eq!(checked.status.code(), Some(77), "{said}");
+    assert!(said.contains("readers            NO   journal `"), "{said}");
+    fs::set_permissions(relay.path("journal"), Permissions::from_mode(0o2750)).unwrap();
+    let checked = relay.run(&["sandbox", "check", "ot.toml", "it.toml"]);
+    let said = String::from_utf8(checked.stdout).unwrap();
+    assert_eq!(checked.status.code(), Some(0), "{said}");
+    assert!(said.contains("readers            yes  group 64002 can read"), "{said}");
+}
+
+#[test]
 fn a_journal_that_is_not_there_is_said() {
     let mut relay = unreachable_relay();
     fs::remove_dir(relay.path("journal")).unwrap();
@@ -163,7 +188,9 @@ fn what_is_waived_is_said_at_every_start() {
     let waived = "[sandbox]\nwaive = [\"user\", \"landlock-files\", \"landlock-tcp\", \
                   \"landlock-scopes\", \"seccomp\"]\n";
     for half in HALVES {
-        set_sandbox(&relay, half, waived);
+        // Its directories are those of its user all the same.
+        let user = sandbox(half).replace("[sandbox]\n", "").replace("waive = [\"user\"]\n", "");
+        set_sandbox(&relay, half, &format!("{waived}{user}"));
         relay.start(half);
         for layer in ["user", "landlock-files", "landlock-tcp", "landlock-scopes", "seccomp"] {
             relay.wait_for_log(half, &["sandbox layer waived", &format!("layer={layer}")]);

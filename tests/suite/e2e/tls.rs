@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
+    KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 
 use crate::broker::{Broker, Options, TlsFiles};
@@ -109,7 +109,7 @@ fn a_wrong_password_is_said_clearly() {
     assert!(!relay.log(Half::Ot).contains("wrong"), "the password is in the log");
 }
 
-fn settings(ot: Link, it: Link) -> Settings {
+pub(super) fn settings(ot: Link, it: Link) -> Settings {
     Settings {
         ot,
         it,
@@ -123,12 +123,17 @@ fn settings(ot: Link, it: Link) -> Settings {
 }
 
 /// A certificate authority with a certificate for a broker and one for a client.
-struct Authority {
+pub(super) struct Authority {
     dir: tempfile::TempDir,
 }
 
 impl Authority {
     fn new(name: &str) -> Authority {
+        Authority::with_broker_until(name, (2999, 12, 31))
+    }
+
+    /// The broker's certificate is valid until then: year, month, day.
+    pub(super) fn with_broker_until(name: &str, until: (i32, u8, u8)) -> Authority {
         let dir = tempfile::tempdir().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -144,6 +149,9 @@ impl Authority {
             let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
             let mut params = CertificateParams::new(names).unwrap();
             params.extended_key_usages = vec![usage];
+            if end == "broker" {
+                params.not_after = date_time_ymd(until.0, until.1, until.2);
+            }
             params.distinguished_name.push(DnType::CommonName, format!("{end} of {name}"));
             let key = KeyPair::generate().unwrap();
             let certificate = params.signed_by(&key, &issuer).unwrap();
@@ -157,7 +165,7 @@ impl Authority {
         Path::join(self.dir.path(), name)
     }
 
-    fn broker(&self) -> Option<Broker> {
+    pub(super) fn broker(&self) -> Option<Broker> {
         let tls = TlsFiles {
             ca: self.path("ca.pem"),
             certificate: self.path("broker.pem"),
@@ -167,7 +175,7 @@ impl Authority {
     }
 
     /// To a broker of this authority, with the client certificate of another one perhaps.
-    fn link(&self, broker: &Broker, client: &Authority) -> Link {
+    pub(super) fn link(&self, broker: &Broker, client: &Authority) -> Link {
         Link::Tls {
             address: broker.tls_address.unwrap(),
             ca: self.path("ca.pem"),

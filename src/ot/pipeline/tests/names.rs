@@ -5,7 +5,8 @@ use super::bench::{
 };
 use crate::journal::Relayed;
 use crate::sparkplug::{DataType, Metric, Payload, Template, Value};
-use crate::telemetry::Reason;
+use crate::telemetry::capture::{capture, triggered};
+use crate::telemetry::{Event, Reason};
 
 const RENAMED: &str = r#"
     [rename.group]
@@ -84,11 +85,14 @@ fn a_name_that_belongs_to_something_else_does_not_cross() {
     let mut bench = Bench::new(RENAMED);
     born(&mut bench);
     let birth = || vec![bd_seq(0), number("a", 1)];
-    for topic in
-        ["spBv1.0/emea-7/NBIRTH/x", "spBv1.0/EMEA-7/NBIRTH/x", "spBv1.0/OldPlant/NBIRTH/Line-4"]
-    {
-        assert!(send(&mut bench, topic, 0, birth()).is_empty(), "{topic}");
-    }
+    let told = capture(|| {
+        for topic in
+            ["spBv1.0/emea-7/NBIRTH/x", "spBv1.0/EMEA-7/NBIRTH/x", "spBv1.0/OldPlant/NBIRTH/Line-4"]
+        {
+            assert!(send(&mut bench, topic, 0, birth()).is_empty(), "{topic}");
+        }
+    });
+    triggered(&told, Event::NameCollision);
     assert_eq!(bench.dropped(Reason::NameCollision), 3);
     let data = || vec![by_alias(1, Value::Int(2))];
     assert!(send(&mut bench, "spBv1.0/emea-7/NDATA/x", 1, data()).is_empty());

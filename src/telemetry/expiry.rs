@@ -1,0 +1,46 @@
+//! Certificates that end: told before they do, and every day.
+
+use std::time::{Duration, SystemTime};
+
+use super::timestamp::format_date;
+use crate::event;
+
+/// How long before its end a certificate is warned about: a month is what people need to get a
+/// new one in a plant.
+pub const EXPIRY_WARNING: Duration = Duration::from_secs(30 * DAY_S);
+
+const DAY_S: u64 = 86_400;
+
+/// Tells that this certificate ends within [`EXPIRY_WARNING`] of `now`, or has ended.
+pub fn tell_expiry(certificate: &str, not_after: SystemTime, now: SystemTime) {
+    let expires = format_date(not_after);
+    match not_after.duration_since(now) {
+        Err(_) => event!(CertExpired, certificate, expires),
+        Ok(left) if left < EXPIRY_WARNING => {
+            event!(CertExpires, certificate, expires, days_left = left.as_secs() / DAY_S);
+        }
+        Ok(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::telemetry::Event;
+    use crate::telemetry::capture::{capture, triggered};
+
+    #[test]
+    fn a_certificate_is_warned_about_for_a_month_and_then_called_expired() {
+        let end = UNIX_EPOCH.checked_add(Duration::from_secs(1_795_354_043)).unwrap();
+        let before = |days: u64| end.checked_sub(Duration::from_secs(days * DAY_S)).unwrap();
+        assert!(capture(|| tell_expiry("a.pem", end, before(31))).is_empty());
+        let told = capture(|| tell_expiry("a.pem", end, before(29)));
+        triggered(&told, Event::CertExpires);
+        let line = told[0].message();
+        assert!(line.ends_with("certificate=a.pem expires=2026-11-22 days_left=29"), "{line}");
+        let after = end.checked_add(Duration::from_secs(1)).unwrap();
+        triggered(&capture(|| tell_expiry("a.pem", end, after)), Event::CertExpired);
+    }
+}

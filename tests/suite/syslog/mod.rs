@@ -1,0 +1,9 @@
+//! Events at real syslog daemons: Debian's rsyslog and syslog-ng on loopback.
+
+mod catalogue;
+mod daemon;
+mod examples;
+mod local;
+mod outages;
+mod record;
+mod sender;

@@ -109,7 +109,7 @@ fn watch(arguments: &LearnArgs, config: &Path) -> Result<PathBuf, Failure> {
     let (config, warnings) = OtConfig::load(config)?;
     let broker = watching_broker(&config, arguments.client_id.as_deref(), "learn")?;
     let half = HalfArgs { config: PathBuf::new(), log: arguments.log.clone() };
-    let mut logging = half::begin("learn", &half, &[], warnings)?;
+    let mut logging = half::begin("learn", &half, &config.broker, &[], warnings)?;
     half::start_log(&mut logging)?;
     let path = arguments.keep_capture.clone().unwrap_or_else(|| {
         let mut name = arguments.output.clone().into_os_string();

@@ -18,7 +18,9 @@ use crate::config::{
 };
 use crate::event;
 use crate::policy::Policy;
-use crate::sandbox::{Confined, Demoted, Grants, Identity, Need, Owned, Role, SandboxError, Start};
+use crate::sandbox::{
+    Confined, Demoted, Grants, Identity, Layer, Need, Owned, Role, SandboxError, Start,
+};
 use crate::signature::Signed;
 use crate::telemetry::Notifier;
 use crate::telemetry::logging::{self, Logging};
@@ -179,6 +181,7 @@ pub(super) fn status_settings(
     status: StatusConfig,
     config: &BrokerConfig,
     broker: &BrokerSettings,
+    sandbox: &SandboxConfig,
 ) -> StatusSettings {
     StatusSettings {
         every: status.every,
@@ -186,6 +189,7 @@ pub(super) fn status_settings(
         textfile: status.textfile,
         broker_address: config.address.to_string(),
         certificates: broker.tls.as_ref().map(|tls| tls.certificates.clone()).unwrap_or_default(),
+        any_owner: sandbox.waived.contains(&Layer::User),
     }
 }
 

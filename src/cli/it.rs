@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         None => None,
     };
     grants.descriptors = RESERVE.saturating_add(config.mirror.max_nodes as u64);
-    let status = half::status_settings(config.status, &config.broker, &broker);
+    let status = half::status_settings(config.status, &config.broker, &broker, &config.sandbox);
     if let Some((policy, _)) = &policy {
         half::tell_policy(policy);
     }

@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     grants.read.extend(config.pseudonym_key.iter().map(|key| half::replaceable(key.path())));
     grants.write.extend(config.status.textfile_directory());
     grants.descriptors = DESCRIPTORS;
-    let status = half::status_settings(config.status, &config.broker, &broker);
+    let status = half::status_settings(config.status, &config.broker, &broker, &config.sandbox);
     let source = source.claim(&policy)?;
     let settings = Settings {
         pipeline: PipelineSettings {

@@ -7,6 +7,7 @@
 //! ```
 
 mod connection;
+mod intake;
 mod pipeline;
 mod plant;
 mod rule_counts;
@@ -14,6 +15,7 @@ mod vitals;
 mod watch;
 mod worker;
 
+use std::cell::RefCell;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -21,11 +23,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use crossbeam_channel::{Sender, TrySendError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
 use self::connection::{Delivered, SessionEvent, SessionHandle, Sink};
+use self::intake::Intake;
 use self::vitals::Vitals;
 use self::worker::{Clock, Shared, Work, Worker, WorkerSettings};
 use crate::broker::BrokerSettings;
@@ -46,6 +50,11 @@ pub use self::worker::WorkerError;
 const QUEUED_BURSTS: usize = 64;
 /// Bytes of them. When either is reached nothing is read from the broker until there is room.
 const QUEUED_BYTES: usize = 64 * 1024 * 1024;
+/// From here on no node may take more than its share.
+const CROWDED_BURSTS: usize = QUEUED_BURSTS / 4 * 3;
+const CROWDED_BYTES: usize = QUEUED_BYTES / 4 * 3;
+/// Topics of refused messages that are told apart until the worker counts them.
+const MAX_SHED_TOPICS: usize = 10_000;
 /// Pause of the network while the worker has no room.
 const FULL_PAUSE: Duration = Duration::from_millis(1);
 /// How long a stop waits for the journal.
@@ -179,7 +188,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
 
     let network = async move {
         let (session, handle) = connection::session(&broker, filters);
-        let queue = Rc::new(Queue { work, shared });
+        let queue = Rc::new(Queue { work, shared, intake: RefCell::default() });
         let sink = Rc::clone(&queue);
         let mut polling = tokio::task::spawn_local(async move { session.run(&*sink).await });
         let mut acknowledging = tokio::task::spawn_local(handle.clone().acknowledge(released));
@@ -267,9 +276,35 @@ async fn pulse(queue: &Queue, every: Duration) {
 struct Queue {
     work: Sender<Work>,
     shared: Arc<Shared>,
+    intake: RefCell<Intake>,
 }
 
 impl Queue {
+    /// Leaves out what a node sends beyond its share while the way is nearly full; the worker
+    /// counts and acknowledges it.
+    fn share(&self, messages: &mut Vec<Delivered>) {
+        let bytes = self.shared.queued_bytes.load(Ordering::Relaxed);
+        let crowded = self.work.len() >= CROWDED_BURSTS || bytes >= CROWDED_BYTES;
+        let taken = self.shared.taken.load(Ordering::Relaxed);
+        let mut intake = self.intake.borrow_mut();
+        let admit = |message: &mut Delivered| {
+            !intake.admit(taken, &message.topic, message.bytes(), crowded)
+        };
+        let shed: Vec<Delivered> = messages.extract_if(.., admit).collect();
+        if !shed.is_empty()
+            && let Ok(mut waiting) = self.shared.shed.lock()
+        {
+            for Delivered { topic, receipt, .. } in shed {
+                // Beyond some thousand topics it is only counted.
+                let is_known = waiting.len() < MAX_SHED_TOPICS || waiting.contains_key(&topic);
+                let topic = if is_known { topic } else { Bytes::new() };
+                let (count, receipts) = waiting.entry(topic).or_default();
+                *count = count.saturating_add(1);
+                receipts.extend(receipt);
+            }
+        }
+    }
+
     async fn put_work(&self, mut work: Work) {
         loop {
             match self.work.try_send(work) {
@@ -288,7 +323,11 @@ impl Sink for Queue {
             SessionEvent::Connected { present } => Work::Connected { present },
             SessionEvent::Lost => Work::Lost,
             SessionEvent::Messages(_) if self.shared.stopping.load(Ordering::Relaxed) => return,
-            SessionEvent::Messages(messages) => {
+            SessionEvent::Messages(mut messages) => {
+                self.share(&mut messages);
+                if messages.is_empty() {
+                    return;
+                }
                 while self.shared.queued_bytes.load(Ordering::Relaxed) >= QUEUED_BYTES {
                     tokio::time::sleep(FULL_PAUSE).await;
                 }

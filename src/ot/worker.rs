@@ -5,10 +5,12 @@
 //! plant if births or deaths were among it, acknowledge. A commit that fails is repeated; until
 //! it succeeds nothing is taken from the session and nothing is acknowledged.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -65,6 +67,11 @@ pub(super) enum Work {
 pub(super) struct Shared {
     /// Bytes on their way to the worker.
     pub(super) queued_bytes: AtomicUsize,
+    /// Messages that the worker took since the start.
+    pub(super) taken: AtomicU64,
+    /// Messages that were refused on their way to the worker, by topic: how many, and their
+    /// receipts.
+    pub(super) shed: Mutex<HashMap<Bytes, (u64, Vec<Receipt>)>>,
     /// A stop is under way: what comes now isn't taken any more.
     pub(super) stopping: AtomicBool,
     /// No more time: end even if the journal refuses.
@@ -213,6 +220,7 @@ impl Worker {
             if self.next_tick <= now.mono {
                 self.pipeline.tick(now, &mut out);
                 self.tell_turned_rules();
+                self.count_shed();
                 self.next_tick = now.mono.saturating_add(TICK_EVERY);
             }
             self.push(now, &mut out);
@@ -336,6 +344,19 @@ impl Worker {
         self.pipeline.handle(now, received, out);
         self.unreleased.extend(delivered.receipt);
         self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.shared.taken.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts what was refused on its way here. Nothing of it is to be delivered again.
+    fn count_shed(&mut self) {
+        let shed = match self.shared.shed.lock() {
+            Ok(mut shed) if !shed.is_empty() => std::mem::take(&mut *shed),
+            _ => return,
+        };
+        for (topic, (messages, receipts)) in shed {
+            self.pipeline.shed(std::str::from_utf8(&topic).unwrap_or_default(), messages);
+            self.unreleased.extend(receipts);
+        }
     }
 
     fn tell_turned_rules(&mut self) {

@@ -5,7 +5,7 @@
 //!  text ──> document ──> rule_reader ──> Rule ──> Policy ── plan(entity) ──> EntityPlan
 //!           places       checks          │         │                           │ judge(metric)
 //!                                        │         └─ subscriptions()          v
-//!                                        └─ Limiter.admit(now, rule, bytes)  Verdict
+//!                                        └─ Limiter.ask_rule(rule, bytes)    Verdict
 //! ```
 //!
 //! # The language
@@ -37,6 +37,12 @@
 //!   denied by a deny rule with `datatypes`.
 //! - The **order** of rules (which one is named, which one's rate applies) is that of the file
 //!   names, then that within the file.
+//! - A rule with a **schedule** acts while it is open ([`Policy::set_time`]); one that only
+//!   **observes** never acts, and [`EntityPlan::observe`] tells what it would decide.
+//! - **Limits** of rules, of every edge node and of the link hold data back, never births and
+//!   deaths ([`Limiter`]).
+//! - **Names**: rules name things as the plant does; [`Renames`] and [`Prefixes`] say what they
+//!   are called on IT.
 //! - Commands, STATE and other namespaces can't be allowed; a rule that names them is an error.
 
 #[cfg(test)]

@@ -335,6 +335,54 @@ fn sample_rates_is_what_it_says() {
 }
 
 #[test]
+fn sample_names_on_it_is_what_it_says() {
+    let policy = sample("names-on-it.toml");
+    let press = Entity::device("Plant1", "Line4", "Press1");
+    assert_eq!(
+        policy.renames().tell(press),
+        Ok(Entity::device("emea-plant-7", "packaging", "press-left"))
+    );
+    assert_eq!(verdict(&policy, press, "PLC7/Temp", DataType::Float), "line4-values");
+    let prefixes = policy.rules()[0].prefixes().unwrap();
+    assert_eq!(prefixes.tell("PLC7/Temp"), "line/Temp");
+    assert_eq!(policy.renames().describe().len(), 3);
+}
+
+#[test]
+fn sample_limited_link_is_what_it_says() {
+    let policy = sample("limited-link.toml");
+    let press = Entity::device("Plant1", "Line4", "Press1");
+    assert_eq!(verdict(&policy, press, "Alarm/1", DataType::Boolean), "alarms");
+    assert_eq!(policy.rules()[0].priority(), crate::policy::Priority::High);
+    let limits = policy.limits();
+    assert_eq!(
+        limits.link.unwrap().describe(),
+        "at most 50 messages/s (burst 50) and 20000 bytes/s (burst 20000) of data"
+    );
+    assert_eq!(limits.node.unwrap().messages.unwrap().burst, 20);
+}
+
+#[test]
+fn sample_vendor_window_is_what_it_says() {
+    let mut policy = sample("vendor-window.toml");
+    let robot = Entity::device("Plant1", "Line4", "Robot1");
+    let at = |policy: &mut Policy, ms| {
+        let _ = policy.set_time(ms);
+        verdict(policy, robot, "Condition/Operator", DataType::String)
+    };
+    // A Tuesday, 10:00 and 20:00; the day of the end, 15:59 and 16:00.
+    assert_eq!(at(&mut policy, 1_795_514_400_000), "vendor-commissioning");
+    assert_eq!(at(&mut policy, 1_795_550_400_000), "no_rule");
+    assert_eq!(at(&mut policy, 1_798_127_940_000), "vendor-commissioning");
+    assert_eq!(at(&mut policy, 1_798_128_000_000), "no_rule");
+    assert_eq!(
+        policy.rules()[0].schedule().unwrap().to_string(),
+        "from 2026-11-02T00:00:00Z until 2026-12-24T16:00:00Z on mon, tue, wed, thu, fri from \
+         07:00 to 16:00 UTC"
+    );
+}
+
+#[test]
 fn every_sample_has_its_test() {
     let tested = include_str!("tests.rs");
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");

@@ -8,6 +8,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -22,6 +23,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 pub struct Notifier {
     socket: Option<Arc<UnixDatagram>>,
     watchdog: Option<Duration>,
+    /// Nothing is said before the half is ready.
+    is_ready: Arc<AtomicBool>,
 }
 
 impl Notifier {
@@ -51,7 +54,7 @@ impl Notifier {
         socket.connect_addr(&address)?;
         // A service manager that doesn't read holds nothing up.
         socket.set_nonblocking(true)?;
-        Ok(Notifier { socket: Some(Arc::new(socket)), watchdog })
+        Ok(Notifier { socket: Some(Arc::new(socket)), watchdog, is_ready: Arc::default() })
     }
 
     /// How often the data path has to show that it moves; `None`: nobody watches.
@@ -63,6 +66,7 @@ impl Notifier {
     /// The half works.
     pub fn ready(&self) {
         self.tell(&[NotifyState::Ready]);
+        self.is_ready.store(true, Ordering::Release);
     }
 
     /// A reload begins; [`Notifier::ready`] ends it.
@@ -80,7 +84,9 @@ impl Notifier {
 
     /// What is going on, in one line.
     pub fn status(&self, line: &str) {
-        self.tell(&[NotifyState::Status(line)]);
+        if self.is_ready.load(Ordering::Acquire) {
+            self.tell(&[NotifyState::Status(line)]);
+        }
     }
 
     /// The data path moves.
@@ -121,6 +127,8 @@ mod tests {
         ];
         for (name, socket) in sockets {
             let notifier = Notifier::to(name, Some(Duration::from_secs(20))).unwrap();
+            // Nobody hears how a half is that isn't ready yet.
+            notifier.status("ok: too early");
             notifier.ready();
             assert_eq!(received(&socket), "READY=1\n");
             notifier.reloading();

@@ -79,6 +79,8 @@ reasons! {
     NodeRate = "node_rate",
     /// Over the limit of the link, and not to wait for its turn.
     LinkRate = "link_rate",
+    /// Refused unread while the relay was overloaded: its edge node sent many times what the others did.
+    Overload = "overload",
     /// A newer value took its place while it waited for a rate limit.
     Conflated = "conflated",
     /// `Node Control/*` or `Device Control/*`: it would advertise writes that can't work.

@@ -9,7 +9,7 @@ use sparkdiode::it::mirror::{self, Mirror, MirrorSettings, OnGap, Outgoing, Qos,
 use sparkdiode::journal::{Body, Frame, Heartbeat, Item};
 use sparkdiode::ot::{Now, Pipeline, PipelineSettings, Received};
 use sparkdiode::policy::{Policy, SourceFile};
-use sparkdiode::sparkplug::Caps;
+use sparkdiode::sparkplug::{Caps, DataType, Entity};
 
 use crate::clock::thread_cpu;
 use crate::options::Options;
@@ -25,6 +25,25 @@ const RULES: [usize; 2] = [10, 10_000];
 const DATA: [(usize, bool); 4] = [(10, true), (10, false), (100, true), (100, false)];
 /// Metrics of the births.
 const BIRTHS: [usize; 2] = [100, 500];
+
+/// What a rule says, by its number.
+type RuleOf = fn(usize) -> String;
+
+/// Policies whose rules are all about the one node that is born; each rule is made of its number.
+const SHAPES: [(&str, RuleOf); 4] = [
+    ("a name each", |rule| format!("group = \"Plant1\"\nallow-metrics = \"M{rule}/v\"")),
+    ("globs each", |rule| {
+        format!("group = \"Plant1\"\nallow-metrics = [\"M{rule}/**\", \"**/X{rule}*\"]")
+    }),
+    ("globs with one beginning", |rule| {
+        format!("group = \"Plant1\"\nallow-metrics = [\"M*/**/Y{rule}\", \"M{rule}/*\"]")
+    }),
+    ("selectors of its own", |rule| {
+        format!(
+            "group = [\"Plant1\", \"P{rule}\"]\nallow-metrics = [\"M{rule}/**\", \"**/X{rule}\"]"
+        )
+    }),
+];
 
 /// One thing that is measured again and again.
 struct Variant {
@@ -67,6 +86,7 @@ pub(crate) fn run(options: &Options) -> Value {
         }
         variants.extend(BIRTHS.map(|metrics| ot_birth(rules, metrics)));
     }
+    variants.extend(SHAPES.map(|(name, rule)| plan(name, rule)));
     variants.extend([10, 100].map(it_data));
     variants.extend(BIRTHS.map(it_birth));
     variants.retain(|variant| options.wants_case(&variant.name));
@@ -193,6 +213,31 @@ fn ot_birth(rules: usize, metrics: usize) -> Variant {
     };
     let name = format!("OT: birth of {metrics} metrics, {rules} rules");
     variant(name, metrics, chunk)
+}
+
+/// Choosing among 10,000 rules for one node, and 500 verdicts.
+fn plan(name: &str, rule: RuleOf) -> Variant {
+    let rules = RULES[1];
+    let text: String = (0..rules)
+        .map(|number| {
+            let about = rule(number);
+            format!("[[rule]]\nname = \"r{number}\"\naction = \"forward\"\n{about}\n\n")
+        })
+        .collect();
+    let policy = parse(text);
+    let metrics: Vec<String> = (9_400..9_900).map(|number| format!("M{number}/v")).collect();
+    let names = metrics.clone();
+    let chunk = move |messages: usize, meter: Meter| {
+        meter.of(|| {
+            for _ in 0..messages {
+                let plan = policy.plan(Entity::node("Plant1", "Line1"));
+                for name in &names {
+                    let _ = black_box(plan.judge(name, Some(DataType::Float)));
+                }
+            }
+        })
+    };
+    variant(format!("OT: plan of 500 metrics, {rules} rules: {name}"), metrics.len(), chunk)
 }
 
 fn it_data(metrics: usize) -> Variant {
@@ -367,6 +412,10 @@ fn policy(rules: usize) -> Policy {
         write!(text, "[[rule]]\nname = \"r{rule}\"\naction = \"forward\"\n{about}\n\n").unwrap();
     }
     text.push_str("[[rule]]\nname = \"last\"\naction = \"forward\"\ngroup = \"Plant1\"\n");
+    parse(text)
+}
+
+fn parse(text: String) -> Policy {
     match Policy::parse(&[SourceFile::new("bench.toml", text)]) {
         Ok((policy, _)) => policy,
         Err(problems) => panic!("{problems}"),

@@ -60,13 +60,27 @@ fn never(module: &str, words: &[&str], why: &str) {
     for (file, line, code) in code_of(module) {
         for word in words {
             assert!(
-                !code.contains(word),
+                !has_word(&code, word),
                 "{}:{line}: `{word}` in `{module}`: {why}\n    {}",
                 file.display(),
                 code.trim()
             );
         }
     }
+}
+
+/// Whether `word` is in `code`, and not as the end of a longer name.
+fn has_word(code: &str, word: &str) -> bool {
+    code.match_indices(word).any(|(at, _)| {
+        !code[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_')
+    })
+}
+
+#[test]
+fn a_name_that_ends_like_a_word_is_another_name() {
+    assert!(has_word("use crate::journal::Writer;", "Writer"));
+    assert!(has_word("journal::{Reader, WriterOptions}", "Writer"));
+    assert!(!has_word("use crate::sparkplug::PayloadWriter;", "Writer"));
 }
 
 #[test]

@@ -168,6 +168,27 @@ impl Pipeline {
         }
     }
 
+    /// Enters messages under `topic` that were refused before they came here.
+    pub fn shed(&mut self, topic: &str, messages: u64) {
+        let entity = match Topic::parse(topic) {
+            Ok(Topic::Entity(topic)) => Some(topic.entity),
+            _ => None,
+        };
+        let place = entity.and_then(|entity| self.plant.find(entity));
+        let origin = Origin { entity, node: place.map(NodeSlot) };
+        for _ in 0..messages {
+            self.ledger.receive(origin.node);
+            self.ledger.settle(origin, Fate::Dropped(Reason::Overload));
+        }
+        // Where its numbers are followed, the next one tells.
+        if let Some(node) = place.and_then(|place| self.plant.node_mut(place))
+            && node.sequenced != Some(true)
+        {
+            node.lose();
+        }
+        tell::shed(topic, messages);
+    }
+
     /// Does what is due: heartbeat, keyframes, gaps, births and values that were held back.
     /// Call it a few times a second.
     pub fn tick(&mut self, now: Now, out: &mut Vec<Body>) {

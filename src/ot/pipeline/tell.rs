@@ -43,7 +43,7 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
             event!(PayloadRefused, node, topic, reason = word, bytes = received.payload.len());
         }
         Reason::NameCollision => event!(NameCollision, node, topic),
-        Reason::Rate | Reason::NodeRate | Reason::LinkRate => {
+        Reason::Rate | Reason::NodeRate | Reason::LinkRate | Reason::Overload => {
             event!(RateExceeded, node, topic, reason = word, rule)
         }
         Reason::DataBeforeBirth | Reason::UnknownMetric => {
@@ -65,6 +65,17 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
         | Reason::NameTaken
         | Reason::BadFrame => {}
     }
+}
+
+/// Tells that messages were refused before anything of them was read.
+#[cold]
+pub(super) fn shed(topic: &str, messages: u64) {
+    let node = match Topic::parse(topic) {
+        Ok(Topic::Entity(topic)) => format!("{}/{}", topic.entity.group, topic.entity.edge_node),
+        _ => String::new(),
+    };
+    let reason = format!("{} ({messages} messages)", Reason::Overload.name());
+    event!(RateExceeded, node, topic, reason);
 }
 
 /// Tells that values of a message wait for a limit.

@@ -28,6 +28,9 @@ pub struct StatusSettings {
     pub broker_address: String,
     /// Ends of the certificates that the half uses.
     pub certificates: Vec<CertificateEnd>,
+    /// The operator gave up that each half has a user of its own: nobody looks at who owns the
+    /// directories.
+    pub any_owner: bool,
 }
 
 impl StatusSettings {
@@ -37,6 +40,9 @@ impl StatusSettings {
     /// # Errors
     /// Such a directory, or one that can't be looked at.
     pub fn check(&self, state_dir: &Path) -> Result<(), ReportError> {
+        if self.any_owner {
+            return Ok(());
+        }
         let (state_dir, textfile) = (state_dir.to_owned(), self.textfile.clone());
         ReporterSettings { state_dir, textfile }.check()
     }
@@ -227,6 +233,7 @@ mod tests {
             textfile: None,
             broker_address: "b:1".to_owned(),
             certificates,
+            any_owner: false,
         };
         let (at, state_dir) = (Duration::from_secs(5), directory.to_owned());
         Teller::start("ot", settings, state_dir, Notifier::none(), at, 1_000).unwrap()

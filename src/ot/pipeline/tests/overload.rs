@@ -381,3 +381,15 @@ fn a_message_is_forwarded_with_its_first_value_and_conflated_with_its_last() {
     plant.send("NDEATH", "a", vec![bd_seq(0)]);
     assert_eq!(account(&plant).1, 0);
 }
+
+#[test]
+fn what_was_refused_unread_is_accounted_for() {
+    let mut plant = Plant::new(LINK, &["a"], &["x"]);
+    plant.bench.pipeline.shed("spBv1.0/G/NDATA/a", 3);
+    plant.bench.pipeline.shed("", 2);
+    plant.tick();
+    assert_eq!(plant.bench.dropped(Reason::Overload), 5);
+    let node = plant.bench.pipeline.ledger().node(crate::telemetry::NodeSlot(0)).unwrap();
+    assert_eq!(node.drops.messages(), 3);
+    assert_eq!(plant.bench.pipeline.check_account(), Ok(()));
+}

@@ -24,7 +24,7 @@ fn bad_policies_are_reported_as_expected() {
     let bless = std::env::var_os("SPARKDIODE_BLESS").is_some();
     let mut different = Vec::new();
     let policies = files_ending(".toml");
-    assert!(policies.len() >= 36, "only {} snapshots", policies.len());
+    assert!(policies.len() >= 64, "only {} snapshots", policies.len());
     for path in &policies {
         let name = path.file_name().unwrap().to_str().unwrap();
         let source = SourceFile::new(name, fs::read_to_string(path).unwrap());

@@ -203,7 +203,7 @@ impl<'a, 'i> Section<'a, 'i> {
                 }
             }
         }
-        Some(place(value.span(), scalars))
+        (scalars.len() == array.len()).then(|| place(value.span(), scalars))
     }
 
     /// The string, or the list of strings, under `key`, for a list of what may cross: an empty

@@ -15,4 +15,5 @@ mod random;
 mod restarts;
 mod schedules;
 mod sessions;
+mod shaping;
 mod told;

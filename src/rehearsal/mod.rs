@@ -283,7 +283,11 @@ impl Rehearsal {
             } else if let Some(arrives) = told.take_same(&told_name, &metric) {
                 forwarded(arrives)
             } else if let Some((reason, rule)) = drops.take(&name) {
-                MetricFate::Dropped { reason, rule }
+                // What a shape makes null is counted, and crosses all the same.
+                match told.take_null(&told_name).filter(|_| reason != Reason::Redacted) {
+                    Some(arrives) => forwarded(arrives),
+                    None => MetricFate::Dropped { reason, rule },
+                }
             } else if let Some(arrives) = told.take(&told_name) {
                 forwarded(arrives)
             } else {
@@ -379,6 +383,13 @@ impl Told {
 
     fn take(&mut self, name: &str) -> Option<Metric> {
         self.0.get_mut(name)?.pop_front()
+    }
+
+    /// The first one without a value.
+    fn take_null(&mut self, name: &str) -> Option<Metric> {
+        let told = self.0.get_mut(name)?;
+        let place = told.iter().position(|told| told.value.is_none())?;
+        told.remove(place)
     }
 }
 

@@ -286,9 +286,11 @@ impl Rehearsal {
             } else if let Some(arrives) = told.take_same(&told_name, &metric) {
                 forwarded(arrives)
             } else if let Some((reason, rule)) = drops.take(&name) {
-                // A value that is redacted, or told as null, is dropped; the metric isn't.
-                let told = sent.is_some().then(|| told.take_null(&told_name)).flatten();
-                told.map_or(MetricFate::Dropped { reason, rule }, forwarded)
+                // What a shape makes null is counted, and crosses all the same.
+                match told.take_null(&told_name).filter(|_| reason != Reason::Redacted) {
+                    Some(arrives) => forwarded(arrives),
+                    None => MetricFate::Dropped { reason, rule },
+                }
             } else if let Some(arrives) = told.take(&told_name) {
                 forwarded(arrives)
             } else {

@@ -24,6 +24,7 @@
 //! | [`journal`] | leaf: the one-way pipe; [`journal::Writer`] and [`journal::Reader`] |
 //! | [`ot`] | subscriber, plant state, pipeline; can't publish, can't read a journal |
 //! | [`it`] | mirror (sans-IO), sessions, cursor, backfill; can't write a journal |
+//! | [`learn`] | drafts of policies from recordings |
 //! | [`rehearsal`] | policies tried on given traffic, through the OT half's pipeline |
 //! | [`config`] | configuration files: raw (serde) to typed, diagnostics |
 //! | [`signature`] | leaf: signed policies: keys, manifest, verification |
@@ -43,6 +44,7 @@ pub mod config;
 pub mod demo;
 pub mod it;
 pub mod journal;
+pub mod learn;
 pub mod manual;
 pub mod ot;
 pub mod policy;

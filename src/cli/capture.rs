@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -21,7 +21,7 @@ use crate::sparkplug::{Caps, MessageType, NAMESPACE, Topic};
 use crate::telemetry::escape;
 
 /// Without `--max-bytes`.
-const DEFAULT_MAX_BYTES: &str = "1GiB";
+pub(super) const DEFAULT_MAX_BYTES: &str = "1GiB";
 /// Edge nodes and devices that are counted apart. More are invented.
 const MAX_ENTITIES: usize = 100_000;
 /// Nodes without a birth that are named; the rest is counted.
@@ -77,28 +77,13 @@ pub(super) fn run(arguments: &CaptureArgs) -> Result<Exit, Failure> {
         [] => all_entities(),
         filters => filters.to_vec(),
     };
-    let header = header(&config, &filters, arguments.redact);
-    let writer = Writer::create(&arguments.output, &header, arguments.max_bytes)?;
-    let caps = Caps { payload_bytes: broker.max_packet_bytes, ..Caps::default() };
-    let mut recorder = Recorder {
-        writer,
-        redact: arguments.redact.then_some(caps),
-        tally: Tally::default(),
-        failed: None,
+    let recording = Recording {
+        path: &arguments.output,
+        run_for: arguments.run_for,
+        redact: arguments.redact,
+        max_bytes: arguments.max_bytes,
     };
-    let settings = WatchSettings { broker, filters, run_for: arguments.run_for };
-    let ended = watch(settings, &mut |watched| recorder.take(watched));
-    let ended = ended.inspect_err(|_| {
-        // Nothing is in it.
-        if recorder.tally.messages == 0 {
-            let _ = std::fs::remove_file(&arguments.output);
-        }
-    })?;
-    let Recorder { mut writer, tally, failed, .. } = recorder;
-    let flushed = writer.flush();
-    if let Some(error) = failed.or(flushed.err()) {
-        return Err(error.into());
-    }
+    let (tally, bytes, ended) = record(&config, broker, filters, &recording)?;
     let ended = match (ended, arguments.run_for) {
         (WatchEnd::Time, Some(time)) => format!("after {}", show_time(time)),
         (WatchEnd::Enough, _) => {
@@ -110,7 +95,7 @@ pub(super) fn run(arguments: &CaptureArgs) -> Result<Exit, Failure> {
         "recorded {} in {} ({} bytes)\n  ended        {ended}\n",
         tally.counted(),
         arguments.output.display(),
-        show_count(writer.bytes())
+        show_count(bytes)
     );
     tally.describe(&mut text);
     if arguments.redact {
@@ -120,6 +105,46 @@ pub(super) fn run(arguments: &CaptureArgs) -> Result<Exit, Failure> {
     }
     report::output(&text)?;
     Ok(Exit::Ok)
+}
+
+/// What is recorded where.
+pub(super) struct Recording<'a> {
+    pub(super) path: &'a Path,
+    pub(super) run_for: Option<Duration>,
+    pub(super) redact: bool,
+    pub(super) max_bytes: u64,
+}
+
+/// Records what `filters` let in; what it was, how many bytes it takes, and why it ended.
+pub(super) fn record(
+    config: &OtConfig,
+    broker: BrokerSettings,
+    filters: Vec<String>,
+    recording: &Recording<'_>,
+) -> Result<(Tally, u64, WatchEnd), Failure> {
+    let header = header(config, &filters, recording.redact);
+    let writer = Writer::create(recording.path, &header, recording.max_bytes)?;
+    let caps = Caps { payload_bytes: broker.max_packet_bytes, ..Caps::default() };
+    let mut recorder = Recorder {
+        writer,
+        redact: recording.redact.then_some(caps),
+        tally: Tally::default(),
+        failed: None,
+    };
+    let settings = WatchSettings { broker, filters, run_for: recording.run_for };
+    let ended = watch(settings, &mut |watched| recorder.take(watched));
+    let ended = ended.inspect_err(|_| {
+        // Nothing is in it.
+        if recorder.tally.messages == 0 {
+            let _ = std::fs::remove_file(recording.path);
+        }
+    })?;
+    let Recorder { mut writer, tally, failed, .. } = recorder;
+    let flushed = writer.flush();
+    if let Some(error) = failed.or(flushed.err()) {
+        return Err(error.into());
+    }
+    Ok((tally, writer.bytes(), ended))
 }
 
 /// How to reach the OT broker beside a relay that runs, for the tool called `tool`.
@@ -144,7 +169,7 @@ pub(super) fn all_entities() -> Vec<String> {
 }
 
 /// The header of a recording that begins now.
-pub(super) fn header(config: &OtConfig, filters: &[String], redacted: bool) -> Header {
+fn header(config: &OtConfig, filters: &[String], redacted: bool) -> Header {
     Header {
         made_by: concat!("sparkdiode ", env!("CARGO_PKG_VERSION")).to_owned(),
         relay: config.name.clone(),
@@ -221,7 +246,7 @@ impl Recorder {
 
 /// What a recording holds.
 #[derive(Debug, Default)]
-struct Tally {
+pub(super) struct Tally {
     messages: u64,
     /// By message type; and what isn't a birth, data or death.
     by_type: BTreeMap<MessageType, u64>,
@@ -264,7 +289,7 @@ impl Tally {
     }
 
     /// `1,234 messages of 3 edge nodes with 8 devices`.
-    fn counted(&self) -> String {
+    pub(super) fn counted(&self) -> String {
         let messages = match self.messages {
             1 => "1 message".to_owned(),
             number => format!("{} messages", show_count(number)),
@@ -276,7 +301,7 @@ impl Tally {
         )
     }
 
-    fn describe(&self, text: &mut String) {
+    pub(super) fn describe(&self, text: &mut String) {
         let of = |types: [MessageType; 2]| {
             let numbers = types.iter().filter_map(|one| self.by_type.get(one));
             numbers.fold(0_u64, |sum, number| sum.saturating_add(*number))
@@ -346,7 +371,7 @@ fn filter(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn client_id(text: &str) -> Result<String, String> {
+pub(super) fn client_id(text: &str) -> Result<String, String> {
     let fits = (1..=128).contains(&text.len()) && text.chars().all(|one| one.is_ascii_graphic());
     if fits {
         Ok(text.to_owned())

@@ -40,7 +40,7 @@ pub(super) struct HalfArgs {
     /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a list such as
     /// `info,rumqttc=debug`. Without it the variable SPARKDIODE_LOG is asked, then `info` taken.
     #[arg(long, value_name = "FILTER")]
-    log: Option<String>,
+    pub(super) log: Option<String>,
 }
 
 /// Sets logging up for the half called `half`, to stderr and the targets of its configuration, and

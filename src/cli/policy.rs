@@ -3,6 +3,7 @@
 mod diff;
 mod explain;
 mod json;
+mod learn;
 mod paint;
 mod recording;
 mod sign;
@@ -24,7 +25,8 @@ use crate::telemetry::escape;
 #[derive(Debug, Args)]
 #[command(
     arg_required_else_help = true,
-    after_help = "Begin with a policy file and `sparkdiode check FILE`, which says in words what it does.\n\
+    after_help = "Begin with a policy file (`sparkdiode policy learn` drafts one) and `sparkdiode check FILE`,\n\
+                  which says in words what it does.\n\
                   Give it cases, and run them whenever it changes:\n  \
                   sparkdiode policy test --strict policies/line4.toml\n\
                   `man sparkdiode-policies` is the reference of the language."
@@ -39,6 +41,7 @@ enum PolicyCommand {
     Test(test::TestArgs),
     Explain(explain::ExplainArgs),
     Diff(diff::DiffArgs),
+    Learn(learn::LearnArgs),
     Keygen(sign::KeygenArgs),
     Sign(sign::SignArgs),
     Verify(sign::VerifyArgs),
@@ -50,6 +53,7 @@ pub(super) fn run(arguments: &PolicyArgs) -> Result<Exit, Failure> {
         PolicyCommand::Test(arguments) => test::run(arguments),
         PolicyCommand::Explain(arguments) => explain::run(arguments),
         PolicyCommand::Diff(arguments) => diff::run(arguments),
+        PolicyCommand::Learn(arguments) => learn::run(arguments),
         PolicyCommand::Keygen(arguments) => sign::keygen(arguments),
         PolicyCommand::Sign(arguments) => sign::sign(arguments),
         PolicyCommand::Verify(arguments) => sign::verify(arguments),

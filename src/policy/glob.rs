@@ -32,7 +32,7 @@ const MAX_COMPARED: usize = 2_000;
 
 /// Why a pattern isn't a glob. The offset is in bytes from the start of the pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub(super) enum GlobError {
+pub(crate) enum GlobError {
     #[error("an empty pattern matches nothing")]
     Empty,
     #[error("a pattern can't be longer than {MAX_PATTERN_BYTES} bytes")]
@@ -43,7 +43,7 @@ pub(super) enum GlobError {
 
 /// A compiled pattern.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Glob {
+pub(crate) struct Glob {
     source: String,
     /// What a matching text starts with; the whole text if `tail` is empty.
     prefix: String,
@@ -77,7 +77,7 @@ impl Glob {
     ///
     /// # Errors
     /// See [`GlobError`].
-    pub(super) fn parse(pattern: &str) -> Result<Glob, GlobError> {
+    pub(crate) fn parse(pattern: &str) -> Result<Glob, GlobError> {
         if pattern.is_empty() {
             return Err(GlobError::Empty);
         }
@@ -203,7 +203,7 @@ impl Glob {
     }
 
     /// Whether the whole of `text` matches.
-    pub(super) fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         let Some(rest) = text.strip_prefix(self.prefix.as_str()) else { return false };
         match self.tail.as_slice() {
             [] => rest.is_empty(),

@@ -55,7 +55,7 @@ mod consider;
 mod digest;
 mod document;
 mod filter;
-mod glob;
+pub(crate) mod glob;
 mod language;
 mod limiter;
 mod limits;

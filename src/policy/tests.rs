@@ -383,6 +383,14 @@ fn sample_vendor_window_is_what_it_says() {
 }
 
 #[test]
+fn sample_shaping_is_what_it_says() {
+    let policy = sample("shaping.toml");
+    let node = Entity::node("Plant1", "Line4");
+    assert_eq!(verdict(&policy, node, "State", DataType::String), "line4-quality");
+    assert_eq!(verdict(&policy, node, "Other", DataType::String), "no_rule");
+}
+
+#[test]
 fn every_sample_has_its_test() {
     let tested = include_str!("tests.rs");
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");

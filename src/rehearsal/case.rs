@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use prost::Message;
 
-use super::{Arrived, MessageFate, MetricFate, Outcome, Rehearsal, rule_of, told_name};
+use super::{Arrived, MessageFate, MetricFate, Outcome, Rehearsal, told_name};
 use crate::ot::Received;
 use crate::policy::{Arrives, Case, Expected, Given, Policy, Probe, RuleId, Step};
 use crate::sparkplug::{
@@ -384,8 +384,8 @@ fn topic_of<'a>(arrived: &'a [Arrived], metric: Option<&str>) -> Option<&'a str>
 fn waited(policy: &Policy, step: &Step, probe: &Probe, arrived: &[Arrived]) -> Got {
     let Some(given) = &probe.metric else { return Got::Nothing };
     let Ok(Topic::Entity(topic)) = Topic::parse(&step.topic) else { return Got::Nothing };
-    let rule = rule_of(policy.judge(topic.entity, &given.name, Some(given.datatype)));
-    let name = told_name(policy, rule, &given.name);
+    let verdict = policy.judge(topic.entity, &given.name, Some(given.datatype));
+    let name = told_name(policy, verdict, &given.name);
     for arrived in arrived.iter().rev().filter(|arrived| arrived.is_of(policy, topic.entity)) {
         let mut told = arrived.payload.metrics.iter().rev();
         if let Some(metric) = told.find(|told| told.name.as_deref() == Some(&name)) {

@@ -2,7 +2,7 @@
 //! through what it should, and stops what it should, is a rule that nobody has tried.
 
 use super::case::{CaseReport, Got};
-use crate::policy::{Action, Case, Policy, RuleId};
+use crate::policy::{Action, Case, Mode, Policy, Rule, RuleId};
 use crate::sparkplug::Topic;
 
 /// What the cases show of one rule.
@@ -20,7 +20,10 @@ pub fn coverage<'a>(
     policy: &Policy,
     cases: impl IntoIterator<Item = (&'a Case, &'a CaseReport)>,
 ) -> Vec<Coverage> {
-    let mut covered = vec![Coverage::default(); policy.rules().len()];
+    // A rule that only observes decides nothing that a case could show.
+    let observes = |rule: &Rule| rule.mode() == Mode::Observe;
+    let at_first = |rule| Coverage { admits: observes(rule), drops: observes(rule) };
+    let mut covered: Vec<Coverage> = policy.rules().iter().map(at_first).collect();
     for (case, report) in cases {
         let about = case.about().iter().filter_map(|name| {
             let place = policy.rules().iter().position(|rule| rule.name() == name)?;

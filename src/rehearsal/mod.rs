@@ -12,6 +12,8 @@ pub mod case;
 pub mod coverage;
 mod names;
 pub mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -275,15 +277,20 @@ impl Rehearsal {
         for metric in payload.metrics {
             let (name, datatype) = self.names.of(topic.entity, &metric);
             let sent = metric.value.clone().filter(|_| metric.is_null != Some(true));
-            let rule = rule_of(plan.judge(&name, datatype));
-            let told_name = told_name(policy, rule, &name);
+            let verdict = plan.judge(&name, datatype);
+            let rule = rule_of(verdict);
+            let told_name = told_name(policy, verdict, &name);
             let forwarded = |arrives| MetricFate::Forwarded { rule, arrives: Box::new(arrives) };
             let fate = if known::is_own(topic, &name) {
                 MetricFate::Replaced
             } else if let Some(arrives) = told.take_same(&told_name, &metric) {
                 forwarded(arrives)
             } else if let Some((reason, rule)) = drops.take(&name) {
-                MetricFate::Dropped { reason, rule }
+                // What a shape makes null is counted, and crosses all the same.
+                match told.take_null(&told_name).filter(|_| reason != Reason::Redacted) {
+                    Some(arrives) => forwarded(arrives),
+                    None => MetricFate::Dropped { reason, rule },
+                }
             } else if let Some(arrives) = told.take(&told_name) {
                 forwarded(arrives)
             } else {
@@ -377,6 +384,12 @@ impl Told {
         told.remove(place)
     }
 
+    fn take_null(&mut self, name: &str) -> Option<Metric> {
+        let told = self.0.get_mut(name)?;
+        let place = told.iter().position(|told| told.value.is_none())?;
+        told.remove(place)
+    }
+
     fn take(&mut self, name: &str) -> Option<Metric> {
         self.0.get_mut(name)?.pop_front()
     }
@@ -400,8 +413,12 @@ fn rule_of(verdict: Verdict) -> Option<RuleId> {
     }
 }
 
-/// The name under which a metric crosses by `rule`.
-fn told_name<'a>(policy: &'a Policy, rule: Option<RuleId>, name: &'a str) -> Cow<'a, str> {
+/// The name under which a metric crosses.
+fn told_name<'a>(policy: &'a Policy, verdict: Verdict, name: &'a str) -> Cow<'a, str> {
+    let rule = match verdict {
+        Verdict::Forward { rule } | Verdict::Redact { forward: rule, .. } => Some(rule),
+        Verdict::Drop { .. } => None,
+    };
     let prefixes = rule.and_then(|rule| policy.rule(rule)).and_then(Rule::prefixes);
     prefixes.map_or(Cow::Borrowed(name), |prefixes| prefixes.tell(name))
 }

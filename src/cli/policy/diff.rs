@@ -22,6 +22,8 @@ use crate::telemetry::escape_to;
 const WIDTH: usize = 100;
 /// Characters of a name in an example.
 const MAX_NAME_CHARS: usize = 60;
+/// Differences that are told of each kind; `--json` has all.
+const MAX_DIFFERENCES: usize = 25;
 /// Metrics of a recording that are named.
 const MAX_NAMED: usize = 40;
 
@@ -172,8 +174,18 @@ impl View<'_> {
             }
             line(text, "");
             line(text, &paint.strong(title));
-            for difference in differences {
+            for difference in differences.iter().take(MAX_DIFFERENCES) {
                 self.difference(text, difference, place);
+            }
+            let rest = differences.len().saturating_sub(MAX_DIFFERENCES);
+            if rest > 0 {
+                line(
+                    text,
+                    &format!(
+                        "  and {} by other rules (`--json` has all)",
+                        counted(rest, "difference")
+                    ),
+                );
             }
         }
         // Where metrics differ, that births do says nothing more.
@@ -234,9 +246,9 @@ impl View<'_> {
         line(text, &format!("  {painted}; before {was}"));
         // What the deciding rules say, where that isn't the same.
         let words = |policy: &Policy, outcome| match outcome {
-            Outcome::Forward(rule) | Outcome::Drop(_, Some(rule)) => {
-                policy.rule(rule).map(crate::policy::Rule::describe)
-            }
+            Outcome::Forward(rule)
+            | Outcome::Redact { rule, .. }
+            | Outcome::Drop(_, Some(rule)) => policy.rule(rule).map(crate::policy::Rule::describe),
             Outcome::Drop(_, None) => None,
         };
         let (old, new) =
@@ -258,6 +270,9 @@ impl View<'_> {
         let name = |rule| machine::name(policy, Some(rule)).unwrap_or_default();
         match outcome {
             Outcome::Forward(rule) => format!("forwarded by `{}`", name(rule)),
+            Outcome::Redact { rule, .. } => {
+                format!("kept in births without a value by `{}`", name(rule))
+            }
             Outcome::Drop(reason, Some(rule)) => format!("dropped by `{}` ({reason})", name(rule)),
             Outcome::Drop(reason, None) => format!("dropped ({reason})"),
         }
@@ -359,6 +374,11 @@ impl View<'_> {
             Outcome::Forward(rule) => {
                 json!({ "outcome": "forward", "rule": machine::name(policy, Some(rule)) })
             }
+            Outcome::Redact { rule, forward } => json!({
+                "outcome": "redact",
+                "rule": machine::name(policy, Some(rule)),
+                "forwarded_by": machine::name(policy, Some(forward)),
+            }),
             Outcome::Drop(reason, rule) => json!({
                 "outcome": "drop",
                 "reason": reason.name(),

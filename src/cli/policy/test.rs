@@ -10,7 +10,7 @@ use super::paint::Paint;
 use crate::cli::report::{self, counted};
 use crate::cli::{Exit, Failure};
 use crate::config::policies;
-use crate::policy::{Case, Policy, Relation, Rule};
+use crate::policy::{Case, Mode, Policy, Relation, Rule};
 use crate::rehearsal::case::{self, CaseReport, Check, Got};
 use crate::rehearsal::coverage::{Coverage, coverage};
 use crate::sparkplug::Topic;
@@ -219,6 +219,10 @@ impl Tested<'_> {
     fn uncovered(&self) -> impl Iterator<Item = (&Rule, &'static str)> {
         let coverage = self.coverage.iter().flatten();
         self.policy.rules().iter().zip(coverage).filter_map(|(rule, coverage)| {
+            // It does nothing that a case could show.
+            if rule.mode() == Mode::Observe {
+                return None;
+            }
             let missing = match (coverage.admits, coverage.drops) {
                 (true, true) => return None,
                 (false, true) => "in which something is forwarded",

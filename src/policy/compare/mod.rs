@@ -12,6 +12,7 @@ mod classes;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use self::classes::{Kind, Pattern, witnesses};
@@ -81,7 +82,31 @@ pub struct Difference {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Outcome {
     Forward(RuleId),
+    /// Births have it without a value: its name crosses.
+    Redact {
+        rule: RuleId,
+        forward: RuleId,
+    },
     Drop(Reason, Option<RuleId>),
+}
+
+impl Outcome {
+    /// How much crosses: nothing, the name, or the value as well.
+    fn crosses(self) -> u8 {
+        match self {
+            Outcome::Drop(..) => 0,
+            Outcome::Redact { .. } => 1,
+            Outcome::Forward(_) => 2,
+        }
+    }
+
+    /// The rule by which something crosses.
+    fn forward(self) -> Option<RuleId> {
+        match self {
+            Outcome::Drop(..) => None,
+            Outcome::Forward(rule) | Outcome::Redact { forward: rule, .. } => Some(rule),
+        }
+    }
 }
 
 /// A metric that could be.
@@ -127,10 +152,10 @@ pub fn compare(before: &Policy, after: &Policy) -> Comparison {
     comparison.undecided.dedup();
     for ((was, is), witnesses) in found.differences {
         let difference = Difference { before: was, after: is, witnesses };
-        match (was, is) {
-            (Outcome::Drop(..), _) => comparison.newly.push(difference),
-            (_, Outcome::Drop(..)) => comparison.no_longer.push(difference),
-            _ => comparison.otherwise.push(difference),
+        match was.crosses().cmp(&is.crosses()) {
+            Ordering::Less => comparison.newly.push(difference),
+            Ordering::Greater => comparison.no_longer.push(difference),
+            Ordering::Equal => comparison.otherwise.push(difference),
         }
     }
     comparison
@@ -324,21 +349,17 @@ fn judge(
 fn outcome(verdict: Verdict) -> Outcome {
     match verdict {
         Verdict::Forward { rule } => Outcome::Forward(rule),
-        // No value crosses.
-        Verdict::Redact { rule, .. } => Outcome::Drop(Reason::Redacted, Some(rule)),
+        Verdict::Redact { rule, forward } => Outcome::Redact { rule, forward },
         Verdict::Drop { reason, rule } => Outcome::Drop(reason, rule),
     }
 }
 
-/// Whether one crosses and the other doesn't, or both do in another manner.
+/// Whether more crosses under one than under the other, or as much in another manner.
 fn differs(before: &Policy, after: &Policy, was: Outcome, is: Outcome) -> bool {
-    match (was, is) {
-        (Outcome::Drop(..), Outcome::Drop(..)) => false,
-        (Outcome::Forward(was), Outcome::Forward(is)) => {
-            before.rule(was).map(manner) != after.rule(is).map(manner)
-        }
-        _ => true,
-    }
+    let manner = |policy: &Policy, outcome: Outcome| {
+        outcome.forward().and_then(|rule| policy.rule(rule)).map(manner)
+    };
+    was.crosses() != is.crosses() || manner(before, was) != manner(after, is)
 }
 
 /// Whether two rules can select the same entity, as far as their spelled-out names tell.

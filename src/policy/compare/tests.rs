@@ -75,6 +75,24 @@ fn what_a_deny_rule_lost_newly_crosses() {
 }
 
 #[test]
+fn the_name_of_a_redacted_metric_crosses() {
+    let forward = rule("a", "forward", "group = \"*\"");
+    let with = |action: &str, key: &str| {
+        forward.clone() + &rule("b", action, &format!("group = \"*\"\n{key} = \"**/Recipe*\""))
+    };
+    let (denied, redacted) = (with("deny", "deny-metrics"), with("redact", "redact-metrics"));
+    let newly = |before: &str, after: &str| {
+        let comparison = compare(&policy(before), &policy(after));
+        (comparison.newly.len(), comparison.no_longer.len())
+    };
+    assert_eq!(newly(&denied, &redacted), (1, 0));
+    assert_eq!(newly(&redacted, &denied), (0, 1));
+    // Values do now; but of what is opaque (File), which nobody opens, not even the name any more.
+    assert_eq!(newly(&redacted, &forward), (1, 1));
+    assert_eq!(newly(&denied, &forward), (1, 0));
+}
+
+#[test]
 fn control_metrics_are_no_difference() {
     let before = rule("a", "forward", "group = \"*\"\nallow-metrics = \"x\"");
     let after = rule("a", "forward", "group = \"*\"\nallow-metrics = [\"x\", \"Node Control/*\"]");

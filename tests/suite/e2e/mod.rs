@@ -9,6 +9,7 @@ mod healing;
 mod hostile;
 mod incidents;
 mod kills;
+mod learn;
 mod networks;
 mod reload;
 mod sealed;

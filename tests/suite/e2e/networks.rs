@@ -77,7 +77,8 @@ fn nothing_from_it_is_on_the_plants_cable() {
 
     let intruders = Intruders::start(it, office);
     let mut value = 0;
-    while !intruders.are_done() {
+    // Some values at least, however fast the attacks are over: the cable is to see traffic.
+    while value < 40 || !intruders.are_done() {
         value += 1;
         edge.ndata(&[untyped(int("count", value))]).unwrap();
         wait_until("data is on IT all the while", || {

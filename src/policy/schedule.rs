@@ -8,6 +8,7 @@ use std::ops::Range;
 use toml::value::{Datetime, Offset};
 
 use super::document::{Placed, Section};
+use super::moment::days_since_1970;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
 use crate::telemetry::format_utc_ms;
 
@@ -205,7 +206,7 @@ fn read_moment(
         Offset::Z => 0,
         Offset::Custom { minutes } => i64::from(minutes),
     };
-    let days = days_since_epoch(i64::from(date.year), i64::from(date.month), i64::from(date.day));
+    let days = days_since_1970(i64::from(date.year), i64::from(date.month), i64::from(date.day));
     let minutes = days
         .saturating_mul(24 * 60)
         .saturating_add(i64::from(time.hour).saturating_mul(60))
@@ -301,20 +302,6 @@ fn read_time(
         );
     }
     minute
-}
-
-/// Days from 1970-01-01 to a date of the Gregorian calendar (years 0 to 9999, as TOML has
-/// them). Counted in eras of 400 years that begin on a first of March.
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "the parser bounds year, month and day, so that no term leaves ±4,000,000"
-)]
-fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
 #[cfg(test)]

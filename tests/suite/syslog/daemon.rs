@@ -135,8 +135,7 @@ impl Daemon {
         let ports = self.ports;
         let config = self.read("daemon.conf");
         let listens = |port: u16| {
-            !config.contains(&port.to_string())
-                || TcpStream::connect((self.host, port)).is_ok()
+            !config.contains(&port.to_string()) || TcpStream::connect((self.host, port)).is_ok()
         };
         let up = holds_within(DEADLINE, || {
             listens(ports.tcp)

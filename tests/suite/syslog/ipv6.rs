@@ -31,8 +31,7 @@ fn tls(port: u16, more: &str) -> String {
 fn every_event_arrives_over_ipv6_in_order_and_whole() {
     let Some(daemon) = daemon() else { return };
     let Ports { udp, tcp, tls: port } = daemon.ports;
-    let plain =
-        |to: &str, port| format!("[[syslog]]\nto = \"{to}\"\naddress = \"[::1]:{port}\"\n");
+    let plain = |to: &str, port| format!("[[syslog]]\nto = \"{to}\"\naddress = \"[::1]:{port}\"\n");
     let targets = [plain("udp", udp), plain("tcp", tcp), tls(port, "")].concat();
     configuration(daemon.dir.path(), &targets);
     let (said, complete) = send_once(daemon.dir.path());

@@ -20,8 +20,7 @@ const SUMMARIES: usize = 9;
 const LINES_OF_A_KIND: usize = 10;
 
 /// One rule, so that something is dropped by default deny too.
-const LINE: &str =
-    "[[rule]]\nname = \"line\"\naction = \"forward\"\ngroup = \"G\"\nedge-node = [\"E\", \"Ghost*\"]\n";
+const LINE: &str = "[[rule]]\nname = \"line\"\naction = \"forward\"\ngroup = \"G\"\nedge-node = [\"E\", \"Ghost*\"]\n";
 
 /// Sends a storm of `message` (topic and payload of the message with this number) and returns
 /// what a target that takes nothing meanwhile has got in the end. Nothing may be lost in its
@@ -74,7 +73,9 @@ fn a_million_refused_commands_of_one_source_are_ten_lines_and_one_with_the_exact
     assert_eq!(bench.dropped(Reason::Command), MESSAGES);
     assert_eq!(totals(&lines), [(Event::PolicyDrop, (11, MESSAGES))].into());
     let last = lines.last().unwrap().message();
-    assert!(last.starts_with("repeated 999,990 times in 10 s, first 1970-01-01T00:00:00.000Z, last"));
+    assert!(
+        last.starts_with("repeated 999,990 times in 10 s, first 1970-01-01T00:00:00.000Z, last")
+    );
     assert!(last.contains("node=G/E repeated=999990 window_s=10 "), "{last}");
 }
 

@@ -16,4 +16,5 @@ mod restarts;
 mod schedules;
 mod sessions;
 mod shaping;
+mod storm;
 mod told;

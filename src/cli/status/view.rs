@@ -381,7 +381,7 @@ mod tests {
                     ObservedStatus {
                         rule: "o\x1b".repeat(80),
                         action: "deny".into(),
-                        metrics: u64::MAX,
+                        metrics: 999_999_999_999,
                     };
                     9
                 ],

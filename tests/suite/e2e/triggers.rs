@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use sparkdiode::journal::{Body, Durability, Heartbeat, Start, Writer, WriterOptions};
 use sparkdiode::sparkplug::Value;
-use sparkdiode::telemetry::Event;
+use sparkdiode::telemetry::{Event, format_utc_ms};
 
 use super::tls::{Authority, settings};
 use crate::broker::{Broker, Options};
@@ -18,7 +18,7 @@ use crate::packet::{Connect, Packet};
 use crate::peers::raw_edge::RawEdge;
 use crate::relay::{Half, Link, Relay, is_root};
 use crate::rig::{EVERYTHING, Rig, Variation};
-use crate::waiting::{now_ms, wait_until};
+use crate::waiting::{holds_within, now_ms, wait_until};
 
 #[test]
 fn what_a_policy_and_the_topics_keep_back_is_told_with_node_topic_and_reason() {
@@ -48,6 +48,24 @@ fn what_a_policy_and_the_topics_keep_back_is_told_with_node_topic_and_reason() {
     let mut taken = RawEdge::connect(rig.ot_address(), "Plant", "packaging");
     taken.nbirth(&[int("count", 1)]).unwrap();
     relay.wait_for_event(Half::Ot, Event::NameCollision, &["node=Plant/packaging"]);
+}
+
+#[test]
+fn a_rule_that_comes_into_force_by_the_clock_is_told() {
+    let Some(mut rig) = Rig::start(EVERYTHING) else { return };
+    // Again where the machine was so slow that the window was open before it was read.
+    let told = (0..10).any(|_| {
+        let opens = format_utc_ms(now_ms() + 1_500);
+        rig.relay.write_policy(&format!(
+            "[[rule]]\nname = \"shift\"\naction = \"forward\"\ngroup = \"Plant\"\n\
+             not-before = {opens}\n"
+        ));
+        rig.relay.signal(Half::Ot, Signal::HUP);
+        let told = || rig.relay.log(Half::Ot).contains(Event::PolicyWindow.msgid());
+        holds_within(Duration::from_secs(5), told)
+    });
+    assert!(told, "{}", rig.relay.log(Half::Ot));
+    rig.relay.wait_for_event(Half::Ot, Event::PolicyWindow, &["rule=shift", "open=true"]);
 }
 
 #[test]

@@ -45,8 +45,16 @@ impl ItState {
         self.dir.load(SNAPSHOT)
     }
 
-    pub(super) fn save_snapshot(&self, snapshot: &MirrorSnapshot) -> Result<(), StateError> {
-        self.dir.save(SNAPSHOT, snapshot)
+    /// Stores a snapshot: `head` and, in pieces that are its further elements on the wire,
+    /// `nodes`.
+    pub(super) fn save_snapshot(
+        &self,
+        head: &MirrorSnapshot,
+        nodes: &[Vec<u8>],
+    ) -> Result<(), StateError> {
+        let head = head.encode_to_vec();
+        let nodes = nodes.iter().map(Vec::as_slice);
+        self.dir.save_pieces(SNAPSHOT, std::iter::once(head.as_slice()).chain(nodes))
     }
 
     /// The next bdSeq of every node.
@@ -90,7 +98,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut state = ItState::open(dir.path()).unwrap();
         let snapshot = MirrorSnapshot { epoch: 3, position: 77, ..MirrorSnapshot::default() };
-        state.save_snapshot(&snapshot).unwrap();
+        state.save_snapshot(&snapshot, &[]).unwrap();
         state.save_bd_seqs([("g/e".to_owned(), 255)].into_iter()).unwrap();
         let Stored::Found(found) = state.load_snapshot().unwrap() else { panic!() };
         assert_eq!(found, snapshot);

@@ -7,12 +7,18 @@
 //! | 8 | 4 | CRC-32C of the rest, little endian |
 //! | 12 | … | protobuf message |
 
+mod changes;
+mod shelf;
+
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use prost::Message;
+
+pub use changes::Changes;
+pub use shelf::Shelf;
 
 /// 10,000 nodes with 1,000 metrics of 100 bytes each are 1 GB; what is larger isn't ours.
 const MAX_STATE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
@@ -137,10 +143,7 @@ impl StateDir {
     }
 
     /// The same with the bytes of the message in pieces, none of which is copied into a whole.
-    ///
-    /// # Errors
-    /// The operating system refuses (a full disk); what was stored before is still there.
-    pub fn save_pieces<'a>(
+    fn save_pieces<'a>(
         &self,
         file: StateFile,
         pieces: impl Iterator<Item = &'a [u8]> + Clone,

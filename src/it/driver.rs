@@ -50,7 +50,7 @@ pub(super) struct DriverSettings {
     pub(super) journal_dir: PathBuf,
     pub(super) first_start: FirstStart,
     pub(super) data_qos: Qos,
-    pub(super) connects_per_s: std::num::NonZeroU32,
+    pub(super) connects_per_s: Option<std::num::NonZeroU32>,
     pub(super) backfill_per_s: std::num::NonZeroU32,
     pub(super) policy_loader: Option<PolicyLoader>,
 }
@@ -200,8 +200,8 @@ impl Driver {
             // by then a later segment may be the newest.
             FirstStart::Newest => {
                 let Position { epoch, seq: position } = newest;
-                let head = MirrorSnapshot { epoch, position, ..MirrorSnapshot::default() };
-                state.save_snapshot(&head, &[])?;
+                let empty = MirrorSnapshot { epoch, position, ..MirrorSnapshot::default() };
+                state.save_snapshot(&empty)?;
             }
         }
         Ok(Reader::open(dir, From::At(newest))?)
@@ -259,8 +259,15 @@ impl Driver {
                 let ended = matches!(event, SessionEvent::Lost { .. } | SessionEvent::Closed);
                 if self.sessions.is_current(node, generation, ended) {
                     match event {
-                        SessionEvent::Ready => self.broker.ready(node),
-                        _ if ended => self.broker.ended(node),
+                        SessionEvent::Ready => {
+                            self.opens.answered(now.at, node, true);
+                            self.broker.ready(node);
+                        }
+                        _ if ended => {
+                            let well = matches!(event, SessionEvent::Closed);
+                            self.opens.answered(now.at, node, well);
+                            self.broker.ended(node);
+                        }
                         _ => {}
                     }
                     self.mirror.handle_session(now, node, event);

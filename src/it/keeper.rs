@@ -7,9 +7,9 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::it::Happened;
-use crate::it::mirror::{MirrorSnapshot, NodePicture, PicturePart};
+use crate::it::mirror::{NodePicture, PicturePart};
 use crate::it::state::ItState;
-use crate::state::StateError;
+use crate::state::Shelf;
 
 /// Jobs that may wait; the driver holds the next ones back until there is room.
 const MAX_WAITING: usize = 2;
@@ -31,7 +31,9 @@ enum Job {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kept {
     /// A snapshot of the mirror, of so many bytes.
-    Snapshot { bytes: u64 },
+    Snapshot {
+        bytes: u64,
+    },
     BdSeqs,
 }
 
@@ -44,7 +46,7 @@ impl Keeper {
         let (sender, jobs) = bounded(MAX_WAITING);
         let thread = std::thread::Builder::new()
             .name("state".into())
-            .spawn(move || Shelf::new(state).run(&jobs, &happened))?;
+            .spawn(move || Writer { state, nodes: Shelf::default() }.run(&jobs, &happened))?;
         Ok(Keeper { jobs: sender, thread })
     }
 
@@ -73,51 +75,35 @@ impl Keeper {
 
 /// The thread's end.
 #[derive(Debug)]
-struct Shelf {
+struct Writer {
     state: ItState,
     /// Every node as it is in a snapshot, by its place in the mirror's list.
-    nodes: Vec<Vec<u8>>,
+    nodes: Shelf,
 }
 
-impl Shelf {
-    fn new(state: ItState) -> Shelf {
-        Shelf { state, nodes: Vec::new() }
-    }
-
+impl Writer {
     fn run(mut self, jobs: &Receiver<Job>, happened: &Sender<Happened>) {
         for job in jobs {
-            if let Some((what, result)) = self.carry_out(job) {
-                let _ = happened.send(Happened::Kept { what, result });
-            }
-        }
-    }
-
-    /// `None`: nothing was to be written yet.
-    fn carry_out(&mut self, job: Job) -> Option<(Kept, Result<(), StateError>)> {
-        match job {
-            Job::Picture(PicturePart { nodes, head }) => {
-                nodes.into_iter().for_each(|node| self.put(&node));
-                Some(self.save(&head?))
-            }
-            Job::BdSeqs(bd_seqs) => {
-                Some((Kept::BdSeqs, self.state.save_bd_seqs(bd_seqs.into_iter())))
-            }
+            let (what, result) = match job {
+                Job::Picture(PicturePart { nodes, head }) => {
+                    nodes.iter().for_each(|node| self.put(node));
+                    // The rest is still to come.
+                    let Some(head) = head else { continue };
+                    let saved = self.state.save_shelf(&head, &self.nodes);
+                    let bytes = *saved.as_ref().unwrap_or(&0);
+                    (Kept::Snapshot { bytes }, saved.map(|_| ()))
+                }
+                Job::BdSeqs(bd_seqs) => {
+                    (Kept::BdSeqs, self.state.save_bd_seqs(bd_seqs.into_iter()))
+                }
+            };
+            let _ = happened.send(Happened::Kept { what, result });
         }
     }
 
     fn put(&mut self, node: &NodePicture) {
-        let Ok(place) = usize::try_from(node.id().0) else { return };
-        if self.nodes.len() <= place {
-            self.nodes.resize_with(place.saturating_add(1), Vec::new);
+        if let Ok(place) = usize::try_from(node.id().0) {
+            self.nodes.put(place, node.encode());
         }
-        if let Some(bytes) = self.nodes.get_mut(place) {
-            *bytes = node.encode();
-        }
-    }
-
-    fn save(&self, head: &MirrorSnapshot) -> (Kept, Result<(), StateError>) {
-        let bytes = self.nodes.iter().map(Vec::len).fold(0_usize, usize::saturating_add);
-        let kept = Kept::Snapshot { bytes: u64::try_from(bytes).unwrap_or(u64::MAX) };
-        (kept, self.state.save_snapshot(head, &self.nodes))
     }
 }

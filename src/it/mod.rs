@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use driver::{Driver, DriverSettings};
 use health::Health;
-use keeper::{Kept, Keeper};
+use keeper::{Keeper, Kept};
 use mirror::{Mirror, MirrorSettings, NodeId, SessionEvent};
 use notices::BrokerWatch;
 use tokio::signal::unix::{SignalKind, signal};
@@ -58,7 +58,8 @@ pub struct Settings {
     pub mirror: MirrorSettings,
     /// Where a first start begins.
     pub first_start: FirstStart,
-    pub connects_per_s: NonZeroU32,
+    /// `None`: as fast as the broker takes them.
+    pub connects_per_s: Option<NonZeroU32>,
     /// Pace of historical messages.
     pub backfill_per_s: NonZeroU32,
     /// A copy of the policy to check frames against, and how to read it again on SIGHUP.
@@ -103,7 +104,10 @@ enum Happened {
         trouble: Trouble,
     },
     /// The state was written, or couldn't be.
-    Kept { what: Kept, result: Result<(), StateError> },
+    Kept {
+        what: Kept,
+        result: Result<(), StateError>,
+    },
     /// SIGTERM or SIGINT.
     Stop,
     /// SIGHUP.

@@ -6,7 +6,7 @@ use std::path::Path;
 use prost::Message;
 
 use crate::it::mirror::MirrorSnapshot;
-use crate::state::{StateDir, StateError, StateFile, Stored};
+use crate::state::{Shelf, StateDir, StateError, StateFile, Stored};
 
 const SNAPSHOT: StateFile = StateFile { name: "mirror.state", magic: *b"SPKDMIR1" };
 const BD_SEQS: StateFile = StateFile { name: "bdseq.state", magic: *b"SPKDBDS1" };
@@ -45,16 +45,17 @@ impl ItState {
         self.dir.load(SNAPSHOT)
     }
 
-    /// Stores a snapshot: `head` and, in pieces that are its further elements on the wire,
-    /// `nodes`.
-    pub(super) fn save_snapshot(
+    pub(super) fn save_snapshot(&self, snapshot: &MirrorSnapshot) -> Result<(), StateError> {
+        self.dir.save(SNAPSHOT, snapshot)
+    }
+
+    /// Stores a snapshot that has its nodes on a shelf; returns its bytes.
+    pub(super) fn save_shelf(
         &self,
         head: &MirrorSnapshot,
-        nodes: &[Vec<u8>],
-    ) -> Result<(), StateError> {
-        let head = head.encode_to_vec();
-        let nodes = nodes.iter().map(Vec::as_slice);
-        self.dir.save_pieces(SNAPSHOT, std::iter::once(head.as_slice()).chain(nodes))
+        nodes: &Shelf,
+    ) -> Result<u64, StateError> {
+        nodes.save(&self.dir, SNAPSHOT, &head.encode_to_vec())
     }
 
     /// The next bdSeq of every node.
@@ -98,7 +99,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut state = ItState::open(dir.path()).unwrap();
         let snapshot = MirrorSnapshot { epoch: 3, position: 77, ..MirrorSnapshot::default() };
-        state.save_snapshot(&snapshot, &[]).unwrap();
+        state.save_snapshot(&snapshot).unwrap();
         state.save_bd_seqs([("g/e".to_owned(), 255)].into_iter()).unwrap();
         let Stored::Found(found) = state.load_snapshot().unwrap() else { panic!() };
         assert_eq!(found, snapshot);

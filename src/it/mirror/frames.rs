@@ -494,9 +494,7 @@ impl Mirror {
     /// Refuses names that the copy of the policy gives to nothing, or takes from what has them
     /// in the plant: the OT half doesn't write them.
     pub(super) fn check_names(&self, told: Entity<'_>) -> Result<(), Reason> {
-        let known = |policy: &Arc<crate::policy::Policy>| {
-            policy.renames().original(told).is_some()
-        };
+        let known = |policy: &Arc<crate::policy::Policy>| policy.renames().original(told).is_some();
         if self.policy.as_ref().is_none_or(known) { Ok(()) } else { Err(Reason::Recheck) }
     }
 }

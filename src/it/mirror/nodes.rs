@@ -5,17 +5,18 @@
 use crate::it::mirror::node::Node;
 use crate::it::mirror::outgoing::NodeId;
 use crate::it::mirror::snapshot::NodePicture;
+use crate::state::Changes;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Nodes {
     entries: Vec<Entry>,
     /// Nodes whose timers have to be looked at.
     awake: Vec<NodeId>,
-    /// Nodes that changed since the current picture began, or the last one if none is taken.
-    changed: Vec<NodeId>,
-    /// Number of that picture. 0 is that of none.
-    generation: u64,
-    taking: Option<Taking>,
+    changes: Changes,
+    /// The next frame of the journal, as it was when the current picture began.
+    position: u64,
+    /// What the picture had to take because it changed.
+    taken: Vec<NodePicture>,
 }
 
 #[derive(Debug)]
@@ -23,31 +24,6 @@ struct Entry {
     node: Node,
     /// It is in the list of those that are awake.
     awake: bool,
-    /// Number of the picture since which it is in the list of those that changed.
-    changed_since: u64,
-}
-
-/// A picture under way.
-#[derive(Debug)]
-struct Taking {
-    /// The next frame of the journal, as it was when the picture began.
-    position: u64,
-    /// Those that changed before.
-    todo: Vec<NodeId>,
-    /// Those that had to be taken because they changed meanwhile.
-    taken: Vec<NodePicture>,
-}
-
-impl Default for Nodes {
-    fn default() -> Nodes {
-        Nodes {
-            entries: Vec::new(),
-            awake: Vec::new(),
-            changed: Vec::new(),
-            generation: 1,
-            taking: None,
-        }
-    }
 }
 
 impl Nodes {
@@ -69,20 +45,14 @@ impl Nodes {
 
     /// The node, to be changed.
     pub(super) fn get_mut(&mut self, id: NodeId) -> Option<&mut Node> {
-        let entry = self.entries.get_mut(place(id)?)?;
+        let place = place(id)?;
+        let entry = self.entries.get_mut(place)?;
         if !entry.awake {
             entry.awake = true;
             self.awake.push(id);
         }
-        if entry.changed_since != self.generation {
-            // A picture shows what was when it began.
-            if let Some(taking) = &mut self.taking
-                && entry.changed_since.saturating_add(1) == self.generation
-            {
-                taking.taken.extend(NodePicture::of(id, &entry.node, taking.position));
-            }
-            entry.changed_since = self.generation;
-            self.changed.push(id);
+        if self.changes.note(place) {
+            self.taken.extend(NodePicture::of(id, &entry.node, self.position));
         }
         Some(&mut entry.node)
     }
@@ -91,8 +61,8 @@ impl Nodes {
     pub(super) fn push(&mut self, node: Node) {
         let Ok(id) = u32::try_from(self.entries.len()).map(NodeId) else { return };
         self.awake.push(id);
-        self.changed.push(id);
-        self.entries.push(Entry { node, awake: true, changed_since: self.generation });
+        self.changes.push();
+        self.entries.push(Entry { node, awake: true });
     }
 
     /// Takes the list of those that are awake, for [`Nodes::keep_awake`].
@@ -122,39 +92,25 @@ impl Nodes {
     /// Begins a picture of all that changed since the last one began. `position` is the next
     /// frame of the journal.
     pub(super) fn begin_picture(&mut self, position: u64) {
-        let todo = std::mem::take(&mut self.changed);
-        self.generation = self.generation.saturating_add(1);
-        self.taking = Some(Taking { position, todo, taken: Vec::new() });
+        self.changes.begin();
+        self.position = position;
     }
 
     /// Takes up to `most` nodes of the current picture, and those that changed meanwhile; whether
     /// the picture is complete.
     pub(super) fn take_picture(&mut self, most: usize) -> (Vec<NodePicture>, bool) {
-        let Some(taking) = &mut self.taking else { return (Vec::new(), true) };
-        let mut taken = std::mem::take(&mut taking.taken);
+        let mut taken = std::mem::take(&mut self.taken);
         for _ in 0..most {
-            let Some(id) = taking.todo.pop() else { break };
-            let entry = place(id).and_then(|place| self.entries.get_mut(place));
-            // Others were taken when they changed.
-            if let Some(entry) = entry
-                && entry.changed_since.saturating_add(1) == self.generation
-            {
-                taken.extend(NodePicture::of(id, &entry.node, taking.position));
-                // Once is enough; but an open stretch ends where the picture does, and is
-                // longer in the next one.
-                if entry.node.unconfirmed_from().is_some() {
-                    entry.changed_since = self.generation;
-                    self.changed.push(id);
-                } else {
-                    entry.changed_since = 0;
-                }
+            let Some(place) = self.changes.take() else { break };
+            let id = u32::try_from(place).map(NodeId);
+            let (Some(entry), Ok(id)) = (self.entries.get(place), id) else { continue };
+            taken.extend(NodePicture::of(id, &entry.node, self.position));
+            // An open stretch ends where the picture does, and is longer in the next one.
+            if entry.node.unconfirmed_from().is_some() {
+                let _taken_already = self.changes.note(place);
             }
         }
-        let complete = taking.todo.is_empty();
-        if complete {
-            self.taking = None;
-        }
-        (taken, complete)
+        (taken, !self.changes.is_under_way())
     }
 }
 

@@ -123,7 +123,11 @@ impl Mirror {
         device: Option<&str>,
         rechecked: &Rechecked,
     ) -> bool {
-        let entity = self.nodes.get(id).map(|node| Entity { group: &node.group, edge_node: &node.edge_node, device });
+        let entity = self.nodes.get(id).map(|node| Entity {
+            group: &node.group,
+            edge_node: &node.edge_node,
+            device,
+        });
         let origin = Origin { entity, node: Some(id.into()) };
         for (name, rule) in &rechecked.0 {
             let what = What::Metric(name);

@@ -24,8 +24,8 @@ use super::vitals::{Seen, Vitals};
 use crate::event;
 use crate::journal::{Body, JournalError, Retained, Start, Writer};
 use crate::policy::Policy;
-use crate::signature::Signed;
 use crate::state::{StateDir, StateError, Stored};
+use crate::telemetry::tell_policy;
 
 /// Messages of one batch: one commit, and one wake-up of the network for its receipts.
 const BATCH_MESSAGES: usize = 1_024;
@@ -205,7 +205,6 @@ impl Worker {
             }
             if self.next_tick <= now.mono {
                 self.pipeline.tick(now, &mut out);
-                self.tell_turned_rules();
                 self.count_shed();
                 self.next_tick = now.mono.saturating_add(TICK_EVERY);
             }
@@ -275,13 +274,7 @@ impl Worker {
                 self.pipeline.disconnected(now);
             }
             Work::Policy(policy) => {
-                event!(
-                    PolicyLoaded,
-                    policy = policy.digest(),
-                    rules = policy.rules().len(),
-                    version = policy.signed().map(|signed| signed.version),
-                    signers = policy.signed().map(Signed::names)
-                );
+                tell_policy(&policy);
                 let before = out.len();
                 self.pipeline.reload(now, *policy, out);
                 out.insert(before, Body::Start(self.start()));
@@ -362,14 +355,6 @@ impl Worker {
         for (topic, (messages, receipts)) in shed {
             self.pipeline.shed(std::str::from_utf8(&topic).unwrap_or_default(), messages);
             self.unreleased.extend(receipts);
-        }
-    }
-
-    fn tell_turned_rules(&mut self) {
-        for id in self.pipeline.take_turned_rules() {
-            let Some(rule) = self.pipeline.policy().rule(id) else { continue };
-            let what = if rule.is_open() { "a rule is in force now" } else { "a rule ended" };
-            tracing::info!(target: "ot", rule = rule.name(), "{what}");
         }
     }
 

@@ -35,7 +35,7 @@ use self::overload::Overload;
 use self::turn::{Turn, keyframes};
 use super::plant::{Arrival, Life, Node, Plant, Queue, StoredPlant};
 use crate::journal::{Body, Dropped, Heartbeat};
-use crate::policy::{Limiter, Policy, Rule, RuleId};
+use crate::policy::{Limiter, Policy, Rule};
 use crate::sparkplug::{
     Borrowed, Caps, DecodeError, Entity, EntityTopic, MessageType, Payload, Topic, decode_borrowed,
 };
@@ -126,8 +126,6 @@ pub struct Pipeline {
     structure_changed: bool,
     /// The picture that is being taken, without its nodes.
     picture: Option<StoredPlant>,
-    /// Rules that opened or closed since this was asked last.
-    turned: Vec<RuleId>,
 }
 
 impl Pipeline {
@@ -151,7 +149,6 @@ impl Pipeline {
             surroundings: Surroundings::default(),
             structure_changed: false,
             picture: None,
-            turned: Vec::new(),
         }
     }
 
@@ -270,12 +267,9 @@ impl Pipeline {
         for node in plant.nodes_mut() {
             adjust(&mut turn, node);
         }
-        self.turned.extend(changed);
-    }
-
-    /// The rules that opened or closed since this was asked last.
-    pub fn take_turned_rules(&mut self) -> Vec<RuleId> {
-        std::mem::take(&mut self.turned)
+        for rule in changed.into_iter().filter_map(|id| self.policy.rule(id)) {
+            tell::turned(rule, now.wall_ms);
+        }
     }
 
     /// The connection is up and subscribed. `present`: the broker kept the session, so what it

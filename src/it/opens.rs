@@ -189,6 +189,7 @@ impl Pace {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
 mod tests {
     use std::sync::Arc;
 

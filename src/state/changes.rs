@@ -70,6 +70,7 @@ impl Changes {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
 mod tests {
     use proptest::prelude::*;
 

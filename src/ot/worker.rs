@@ -219,7 +219,6 @@ impl Worker {
             }
             if self.next_tick <= now.mono {
                 self.pipeline.tick(now, &mut out);
-                self.tell_turned_rules();
                 self.count_shed();
                 self.next_tick = now.mono.saturating_add(TICK_EVERY);
             }
@@ -356,14 +355,6 @@ impl Worker {
         for (topic, (messages, receipts)) in shed {
             self.pipeline.shed(std::str::from_utf8(&topic).unwrap_or_default(), messages);
             self.unreleased.extend(receipts);
-        }
-    }
-
-    fn tell_turned_rules(&mut self) {
-        for id in self.pipeline.take_turned_rules() {
-            let Some(rule) = self.pipeline.policy().rule(id) else { continue };
-            let what = if rule.is_open() { "a rule is in force now" } else { "a rule ended" };
-            tracing::info!(target: "ot", rule = rule.name(), "{what}");
         }
     }
 

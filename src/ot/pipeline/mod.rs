@@ -37,7 +37,7 @@ use self::overload::Overload;
 use self::turn::{Turn, keyframes};
 use super::plant::{Arrival, Life, Node, Plant, Queue};
 use crate::journal::{Body, Dropped, Heartbeat};
-use crate::policy::{Limiter, Policy, Rule, RuleId};
+use crate::policy::{Limiter, Policy, Rule};
 use crate::sparkplug::{
     Borrowed, Caps, DecodeError, Entity, EntityTopic, MessageType, Payload, Topic, decode_borrowed,
 };
@@ -126,8 +126,6 @@ pub struct Pipeline {
     surroundings: Surroundings,
     /// Births or deaths were handled or made since this was asked last.
     structure_changed: bool,
-    /// Rules that opened or closed since this was asked last.
-    turned: Vec<RuleId>,
     #[cfg(test)]
     takes_shortcuts: bool,
 }
@@ -152,7 +150,6 @@ impl Pipeline {
             next_heartbeat: now.mono,
             surroundings: Surroundings::default(),
             structure_changed: false,
-            turned: Vec::new(),
             #[cfg(test)]
             takes_shortcuts: true,
         }
@@ -262,12 +259,9 @@ impl Pipeline {
         for node in plant.nodes_mut() {
             adjust(&mut turn, node);
         }
-        self.turned.extend(changed);
-    }
-
-    /// The rules that opened or closed since this was asked last.
-    pub fn take_turned_rules(&mut self) -> Vec<RuleId> {
-        std::mem::take(&mut self.turned)
+        for rule in changed.into_iter().filter_map(|id| self.policy.rule(id)) {
+            tell::turned(rule, now.wall_ms);
+        }
     }
 
     /// The connection is up and subscribed. `present`: the broker kept the session, so what it

@@ -17,4 +17,5 @@ mod restarts;
 mod schedules;
 mod sessions;
 mod shaping;
+mod storm;
 mod told;

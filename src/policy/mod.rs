@@ -89,6 +89,7 @@ pub use case_value::parse_value;
 pub use consider::{Considered, Relation};
 pub use limiter::{Limiter, NodeBuckets};
 pub use limits::Limits;
+pub(crate) use moment::days_since_1970;
 pub use moment::parse_moment;
 pub use plan::{EntityPlan, Judged, Verdict};
 pub use rename::{Collision, Renames, fold, is_reserved};

@@ -1,3 +1,5 @@
+#![expect(clippy::arithmetic_side_effects, reason = "a test: an overflow is a failure")]
+
 use std::time::Duration;
 
 use proptest::collection::vec;

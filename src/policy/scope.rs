@@ -16,7 +16,7 @@ use crate::sparkplug::Entity;
 /// of both is filed by group alone.
 const MAX_PAIRS: usize = 1_000;
 
-/// Rules by the group and edge node names that they spell out.
+/// Rules by group and edge node.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RuleIndex {
     by_group: HashMap<String, EdgeNodes, RandomState>,
@@ -42,11 +42,23 @@ enum Key<'r> {
     Gram(u64, u32),
 }
 
+/// What makes rules have to do with an edge node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// They can match it or its devices.
+    Matching,
+    /// The relay can subscribe to it for their sake: MQTT knows no globs within a name.
+    Subscription,
+}
+
 impl RuleIndex {
-    pub(super) fn new<'r>(rules: impl Iterator<Item = (u32, &'r Rule)>) -> RuleIndex {
+    pub(super) fn new<'r>(rules: impl Iterator<Item = (u32, &'r Rule)>, by: By) -> RuleIndex {
         let mut index = RuleIndex::default();
         for (number, rule) in rules {
-            let keys = edge_node_keys(&rule.selectors);
+            let keys = match by {
+                By::Matching => edge_node_keys(&rule.selectors),
+                By::Subscription => edge_node_names(&rule.selectors),
+            };
             let Some(groups) = literal_groups(&rule.selectors) else {
                 index.any_group.file(keys.as_deref(), number);
                 continue;
@@ -61,8 +73,8 @@ impl RuleIndex {
         index
     }
 
-    /// The rules that can concern the edge node or its devices, in no order, and some of them
-    /// twice; some may not.
+    /// The rules that can have to do with the edge node or its devices, in no order, and some of
+    /// them twice; some may not.
     pub(super) fn related<'a>(
         &'a self,
         rules: &'a [Rule],
@@ -242,8 +254,11 @@ fn edge_node_keys(selectors: &Selectors) -> Option<Vec<Key<'_>>> {
         (None, None) => None,
     };
     let of_globs = selectors.edge_nodes.as_ref().and_then(|globs| globs.iter().map(key).collect());
-    let named = || Some(literal_edge_nodes(selectors)?.into_iter().map(Key::Name).collect());
-    of_globs.or_else(named)
+    of_globs.or_else(|| edge_node_names(selectors))
+}
+
+fn edge_node_names(selectors: &Selectors) -> Option<Vec<Key<'_>>> {
+    Some(literal_edge_nodes(selectors)?.into_iter().map(Key::Name).collect())
 }
 
 /// Files a rule once, even if it says the same twice.

@@ -4,6 +4,7 @@
 mod account;
 mod bench;
 mod captured;
+mod direct;
 mod filters;
 mod healing;
 mod hostile;
@@ -11,6 +12,7 @@ mod limits;
 mod names;
 mod observed;
 mod overload;
+mod photographer;
 mod random;
 mod restarts;
 mod schedules;

@@ -101,7 +101,7 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
     if let (Some((ot_path, ot)), Some((it_path, it))) = &halves {
         compare(ot_path, ot, it_path, it, &mut warnings, &mut errors);
     }
-    for found in beside_own_node(&halves, relayed.as_ref(), copy.as_ref()) {
+    for found in beside_own_node(&halves.0, &halves.1, relayed.as_ref(), copy.as_ref()) {
         if found.severity == Severity::Error { &mut errors } else { &mut warnings }.push(found);
     }
     report::output(text.trim_start_matches('\n'))?;
@@ -120,11 +120,12 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
 
 /// Looks for the name of the relay's own edge node in the OT half's policy and in the IT half's copy.
 fn beside_own_node(
-    halves: &(Option<(&PathBuf, OtConfig)>, Option<(&PathBuf, ItConfig)>),
+    ot: &Option<(&PathBuf, OtConfig)>,
+    it: &Option<(&PathBuf, ItConfig)>,
     relayed: Option<&Policy>,
     copy: Option<&Policy>,
 ) -> Vec<Diagnostic> {
-    let (ot, Some((it_path, it))) = halves else { return Vec::new() };
+    let Some((it_path, it)) = it else { return Vec::new() };
     let Some(health) = &it.health else { return Vec::new() };
     let relay = ot.as_ref().map(|(_, config)| config.name.as_str());
     let look = |policy: &Policy, paths| OwnNode { health, relay, it_path, paths }.look(policy);

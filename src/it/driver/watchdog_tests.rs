@@ -82,7 +82,7 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
         journal_dir: dir.join("journal"),
         first_start: FirstStart::Newest,
         data_qos: Qos::AtMostOnce,
-        connects_per_s: ONE,
+        connects_per_s: None,
         backfill_per_s: ONE,
         policy_loader,
     };
@@ -95,11 +95,13 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
         any_owner: false,
     };
     let state_dir = dir.join("state");
+    let to_driver = happened.clone();
+    let make_keeper = |state| Keeper::start(state, to_driver);
     let driver = Driver::new(
         settings,
         Mirror::new(mirror, None),
         Sessions::new(broker, runtime.handle().clone(), happened.clone()),
-        ItState::open(&state_dir).unwrap(),
+        (ItState::open(&state_dir).unwrap(), make_keeper),
         taken,
         BrokerWatch::new("b:1".into()),
         |now| {

@@ -1,13 +1,15 @@
-//! Driver of the IT half: one thread that tails the journal, feeds the mirror and carries out
-//! what it asks. It owns the clocks, the state files and the pace; the mirror owns the rules.
+//! Driver of the IT half: tails the journal, feeds the mirror and carries out what it asks. It
+//! owns the clocks, the state files and the pace; the mirror owns the rules. The sessions run on
+//! its thread, between its turns.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::timeout;
 
 use crate::event;
 use crate::it::connection::Sessions;
@@ -46,6 +48,8 @@ const POLL_LOAD: Duration = Duration::from_micros(600);
 const FEW_FRAMES: usize = 16;
 const MANY_FRAMES: usize = 64;
 const POLL_LAST: Duration = Duration::from_millis(5);
+/// Shorter waits block the thread: the timers of the runtime have this resolution.
+const COARSE: Duration = Duration::from_millis(1);
 /// Pause after an error of the journal or of the state directory.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
 /// How long a stop waits for the broker to take the deaths.
@@ -67,7 +71,7 @@ pub(super) struct Driver {
     mirror: Mirror,
     sessions: Sessions,
     state: ItState,
-    happened: Receiver<Happened>,
+    happened: UnboundedReceiver<Happened>,
     reader: Reader,
     backlog: Backlog,
     backfill: Option<Backfill>,
@@ -140,7 +144,7 @@ impl Driver {
         mut mirror: Mirror,
         sessions: Sessions,
         state: ItState,
-        happened: Receiver<Happened>,
+        happened: UnboundedReceiver<Happened>,
         broker: BrokerWatch,
         make_vitals: impl FnOnce(Now) -> Result<Vitals, ItError>,
     ) -> Result<Driver, ItError> {
@@ -229,7 +233,7 @@ impl Driver {
     }
 
     /// Runs until a [`Happened::Stop`] is carried out.
-    pub(super) fn run(mut self) -> Result<(), ItError> {
+    pub(super) async fn run(mut self) -> Result<(), ItError> {
         let mut next_tick = Duration::ZERO;
         let mut next_snapshot = SNAPSHOT_EVERY;
         loop {
@@ -261,7 +265,7 @@ impl Driver {
             {
                 return self.finish();
             }
-            self.wait(busy, frames);
+            self.wait(busy, frames).await;
         }
     }
 
@@ -460,7 +464,6 @@ impl Driver {
                 }
             }
         }
-        self.sessions.hand_over();
         if !self.opens.is_empty() && now.at >= self.open_after {
             self.open_sessions(now);
         }
@@ -514,9 +517,12 @@ impl Driver {
         event!(DiskError, what = "state", error = %error);
     }
 
-    /// Waits for something to happen. Under load the short wait lets frames gather, so that a
-    /// wake-up of the network thread writes many.
-    fn wait(&mut self, busy: bool, frames: usize) {
+    /// Lets the sessions run, then waits. Under load the short wait lets frames gather, so that
+    /// one turn writes many, and reads as many acknowledgements.
+    async fn wait(&mut self, busy: bool, frames: usize) {
+        // Everything that waits to be written is written before this comes back, and what has
+        // arrived is seen.
+        tokio::task::yield_now().await;
         if busy {
             self.poll = match frames {
                 // It was idle until now.
@@ -526,9 +532,13 @@ impl Driver {
                 _ => POLL_FIRST,
             };
         }
-        match self.happened.recv_timeout(self.poll) {
-            Ok(happened) => self.handle(happened),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        if self.poll < COARSE {
+            if self.happened.is_empty() && frames < FRAMES_PER_TURN {
+                // The timers of the runtime are too coarse for this.
+                std::thread::sleep(self.poll);
+            }
+        } else if let Ok(Some(happened)) = timeout(self.poll, self.happened.recv()).await {
+            self.handle(happened);
         }
         if !busy {
             self.poll = self.poll.saturating_mul(2).min(POLL_LAST);

@@ -11,6 +11,7 @@ mod intake;
 mod pipeline;
 mod plant;
 mod rule_counts;
+mod socket;
 mod vitals;
 mod watch;
 mod worker;

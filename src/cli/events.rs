@@ -48,7 +48,7 @@ fn send(path: &Path, rounds: u32) -> Result<Exit, Failure> {
         let message = format!("no `[[syslog]]` in `{}`", path.display());
         return Err(Failure::new(Exit::Config, message));
     }
-    let targets = syslog::targets(&configs)?;
+    let (targets, _) = syslog::targets(&configs)?;
     let mut logging = logging::init(half, Some("off"), targets)
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     logging

@@ -13,6 +13,7 @@ use crate::it::{self, FirstStart, HealthSettings, ItError, PolicyLoader, Setting
 use crate::policy::Policy;
 use crate::sandbox::{Role, Unowned};
 use crate::sparkplug::Caps;
+use crate::telemetry::tell_policy;
 
 /// Files and sockets besides one connection per mirrored node.
 const RESERVE: u64 = 256;
@@ -53,9 +54,15 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         None => None,
     };
     grants.descriptors = RESERVE.saturating_add(config.mirror.max_nodes as u64);
-    let status = half::status_settings(config.status, &config.broker, &broker, &config.sandbox);
+    let status = half::status_settings(
+        config.status,
+        &config.broker,
+        &broker,
+        &config.sandbox,
+        &mut logging,
+    );
     if let Some((policy, _)) = &policy {
-        half::tell_policy(policy);
+        tell_policy(policy);
     }
     let settings = Settings {
         broker,
@@ -65,7 +72,7 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
             config::FirstStart::Oldest => FirstStart::Oldest,
             config::FirstStart::Newest => FirstStart::Newest,
         },
-        connects_per_s: at_least_one(config.mirror.connects_per_s),
+        connects_per_s: config.mirror.connects_per_s.map(at_least_one),
         backfill_per_s: at_least_one(config.backfill.messages_per_s),
         mirror: mirror_settings(config.mirror, config.backfill.enabled, &config.broker),
         policy,

@@ -203,10 +203,17 @@ fn parse_address(text: &str) -> Result<Address, &'static str> {
     if text.contains("://") {
         return Err("wanted `host:port`, without a scheme");
     }
+    if text.starts_with('[') {
+        let (_, port) = text.rsplit_once(']').ok_or("wanted `]` after the IPv6 address")?;
+        if !port.starts_with(':') {
+            return Err("wanted a port of 1 to 65535 after the brackets: `[fd00::5]:8883`");
+        }
+    }
     let (host, port) = text.rsplit_once(':').ok_or("wanted `host:port`: the port is missing")?;
     let host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         Some(inner) => match inner.parse::<IpAddr>() {
             Ok(IpAddr::V6(address)) => address.to_string(),
+            _ if inner.contains('%') => return Err("wanted an IPv6 address without a zone"),
             _ => return Err("wanted an IPv6 address in the brackets"),
         },
         None if host.contains(':') => return Err("wanted an IPv6 address in brackets"),

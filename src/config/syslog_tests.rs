@@ -73,6 +73,19 @@ fn every_key_is_taken_over() {
 }
 
 #[test]
+fn addresses_of_ipv6_are_in_brackets_and_name_the_server_too() {
+    let target = "[[syslog]]\nto = \"udp\"\naddress = \"[fd00:0::9]:514\"\n\
+                  [[syslog]]\nto = \"tls\"\naddress = \"[::1]:6514\"\n\
+                  [syslog.tls]\nca-file = \"${CREDENTIALS_DIRECTORY}/ca\"\n";
+    let (targets, _) = read(target).unwrap();
+    assert_eq!(targets[0].name, "udp:[fd00::9]:514");
+    assert_eq!(targets[0].to, SyslogTo::Udp(Address { host: "fd00::9".into(), port: 514 }));
+    let SyslogTo::Tls(address, tls) = &targets[1].to else { panic!("{targets:?}") };
+    assert_eq!((address.host.as_str(), tls.server_name.as_str()), ("::1", "::1"));
+    assert_eq!(targets[1].to.to_string(), "[::1]:6514 by TLS");
+}
+
+#[test]
 fn mistakes_are_named_with_what_was_wanted() {
     for (table, wanted) in [
         ("", "missing key: `to` in `[syslog]`"),
@@ -80,6 +93,12 @@ fn mistakes_are_named_with_what_was_wanted() {
         ("to = \"udp\"", "missing key: `address`"),
         ("to = \"tls\"\naddress = \"siem:6514\"", "missing key: `tls`"),
         ("to = \"udp\"\naddress = \"siem\"", "bad value of `address`: `siem`"),
+        ("to = \"udp\"\naddress = \"::1:514\"", "wanted an IPv6 address in brackets"),
+        ("to = \"tcp\"\naddress = \"[::1]\"", "wanted a port of 1 to 65535 after the brackets"),
+        ("to = \"tcp\"\naddress = \"[::1\"", "wanted `]` after the IPv6 address"),
+        ("to = \"tcp\"\naddress = \"[::g]:514\"", "wanted an IPv6 address in the brackets"),
+        ("to = \"tcp\"\naddress = \"[fe80::1%eth0]:514\"", "wanted an IPv6 address without a zone"),
+        ("to = \"tcp\"\naddress = \"[10.0.0.1]:514\"", "wanted an IPv6 address in the brackets"),
         ("to = \"udp\"\naddress = \"a:1\"\npath = \"x\"", "`path` doesn't go with `to = \"udp\"`"),
         ("to = \"local\"\naddress = \"a:1\"", "`address` doesn't go with `to = \"local\"`"),
         ("to = \"journald\"\nformat = \"rfc5424\"", "`format` doesn't go with"),

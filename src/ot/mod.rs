@@ -8,10 +8,12 @@
 
 mod connection;
 mod intake;
+mod keeper;
 mod pipeline;
 mod plant;
 mod rule_counts;
 mod socket;
+mod storing;
 mod vitals;
 mod watch;
 mod worker;
@@ -122,6 +124,7 @@ impl From<WorkerError> for OtError {
         match error {
             WorkerError::State(error) => OtError::State(error),
             WorkerError::Journal(error) => OtError::Journal(error),
+            WorkerError::Start(error) => OtError::Start(error),
         }
     }
 }

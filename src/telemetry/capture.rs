@@ -1,14 +1,20 @@
-//! For unit tests: which events a piece of code tells.
+//! For unit tests: which events a piece of code tells, and what of it reaches a target.
+#![expect(clippy::arithmetic_side_effects, reason = "numbers of a test")]
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use tracing::Subscriber;
 use tracing::field::{Field, Visit};
+use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-use super::event::{Event, TARGET};
+use super::event::{Event, Severity, TARGET};
+use super::hub::{Hub, HubLayer, Output};
+use super::logging::Style;
 use super::record::{EVENT_FIELD, Record};
+use super::syslog::{Facility, Queue, Selection, Target, Transport};
 
 /// Runs `run` and returns what it told on this thread, in order and unlimited.
 pub(crate) fn capture(run: impl FnOnce()) -> Vec<Record> {
@@ -22,6 +28,64 @@ pub(crate) fn capture(run: impl FnOnce()) -> Vec<Record> {
 #[track_caller]
 pub(crate) fn triggered(records: &[Record], event: Event) {
     assert!(records.iter().any(|record| record.event == event), "no {event:?} in {records:#?}");
+}
+
+/// The clock of [`capture_limited`]: milliseconds since 1970, and since its start.
+#[derive(Clone, Debug)]
+pub(crate) struct LogClock {
+    ms: Arc<AtomicU64>,
+    hub: Arc<Hub>,
+}
+
+impl LogClock {
+    /// Lets time pass. The log looks at its windows once a second, as a half has it.
+    pub(crate) fn pass(&self, ms: u64) {
+        for _ in 0..ms {
+            if (self.ms.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(1_000) {
+                self.hub.tick();
+            }
+        }
+    }
+}
+
+/// Runs `run` before the log of a half, limits and all, and returns what a target with a queue
+/// of `queue_lines` that takes nothing meanwhile had got when the half ended, and how many lines
+/// it lost.
+pub(crate) fn capture_limited(
+    queue_lines: usize,
+    run: impl FnOnce(&LogClock),
+) -> (Vec<Arc<Record>>, u64) {
+    let ms = Arc::new(AtomicU64::new(0));
+    let of_hub = Arc::clone(&ms);
+    let clock = move || {
+        let since = Duration::from_millis(of_hub.load(Ordering::Relaxed));
+        (UNIX_EPOCH + since, since)
+    };
+    let target = Target {
+        name: "captured".into(),
+        transport: Transport::Udp { addresses: Vec::new() },
+        min_severity: Severity::Info,
+        selection: Selection::All,
+        facility: Facility::default(),
+        enterprise: 1,
+        time_synced: false,
+        queue_lines,
+    };
+    let (queue, waiting) = Queue::bounded(queue_lines);
+    let filter = EnvFilter::new("off");
+    let hub = Arc::new(Hub::new(
+        Style { half: "ot", ansi: false },
+        Box::new(clock),
+        Box::new(|line| panic!("for stderr: {line}")),
+        &filter,
+        vec![Output { target, queue }],
+    ));
+    let subscriber = tracing_subscriber::registry().with(HubLayer::new(Arc::clone(&hub), filter));
+    let clock = LogClock { ms, hub };
+    tracing::subscriber::with_default(subscriber, || run(&clock));
+    clock.hub.finish();
+    let lines = waiting.receiver.try_iter().map(|queued| queued.record).collect();
+    (lines, waiting.lost_so_far())
 }
 
 struct Catch(Arc<Mutex<Vec<Record>>>);

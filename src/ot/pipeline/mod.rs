@@ -12,6 +12,7 @@
 
 mod births;
 mod data;
+mod direct;
 mod encode;
 mod matches;
 mod overload;
@@ -30,12 +31,13 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 
 use self::births::low_byte;
+use self::direct::Direct;
 use self::matches::Matches;
 use self::overload::Overload;
 use self::turn::{Turn, keyframes};
-use super::plant::{Arrival, Life, Node, Plant, Queue};
+use super::plant::{Arrival, Life, Node, Plant, Queue, StoredPlant};
 use crate::journal::{Body, Dropped, Heartbeat};
-use crate::policy::{Limiter, Policy, Rule, RuleId};
+use crate::policy::{Limiter, Policy, Rule};
 use crate::sparkplug::{
     Borrowed, Caps, DecodeError, Entity, EntityTopic, MessageType, Payload, Topic, decode_borrowed,
 };
@@ -124,8 +126,10 @@ pub struct Pipeline {
     surroundings: Surroundings,
     /// Births or deaths were handled or made since this was asked last.
     structure_changed: bool,
-    /// Rules that opened or closed since this was asked last.
-    turned: Vec<RuleId>,
+    /// The picture that is being taken, without its nodes.
+    picture: Option<StoredPlant>,
+    #[cfg(test)]
+    takes_shortcuts: bool,
 }
 
 impl Pipeline {
@@ -148,7 +152,9 @@ impl Pipeline {
             next_heartbeat: now.mono,
             surroundings: Surroundings::default(),
             structure_changed: false,
-            turned: Vec::new(),
+            picture: None,
+            #[cfg(test)]
+            takes_shortcuts: true,
         }
     }
 
@@ -195,24 +201,35 @@ impl Pipeline {
         self.follow_schedules(now, out);
         let timeout = self.settings.reorder_timeout;
         let (mut turn, plant) = self.turn(now, out);
-        turn.flush(plant.nodes_mut());
-        for node in plant.nodes_mut() {
+        turn.flush(plant);
+        for index in 0..plant.nodes().len() {
+            let keyframe_due = |node: &Node| node.own.announced && node.next_keyframe <= now.mono;
+            let Some(node) = plant.nodes().get(index) else { continue };
             if node.own.life != Life::Alive {
                 continue;
             }
+            let due = node.sequence.is_expired(now.mono, timeout)
+                || (node.own.announced && node.owes_birth());
+            if !due {
+                // That a node was repeated is nothing new to be stored.
+                if keyframe_due(node) {
+                    turn.keyframe(node);
+                    let next = turn.next_keyframe(node);
+                    plant.set_next_keyframe(index, next);
+                }
+                continue;
+            }
+            let Some(node) = plant.node_mut(index) else { continue };
             if node.sequence.expire(now.mono, timeout) {
                 gap(&mut turn, node);
                 // The node's next message tells the loss, but may be long in coming: until then
                 // its values would look good.
                 node.next_keyframe = now.mono;
             }
-            let due = node.types_due
-                || node.own.birth_due
-                || node.devices.values().any(|device| device.birth_due);
-            if due && node.own.announced {
+            if node.owes_birth() && node.own.announced {
                 turn.catch_up(node);
             }
-            if node.own.announced && node.next_keyframe <= now.mono {
+            if keyframe_due(node) {
                 turn.keyframe(node);
                 node.next_keyframe = turn.next_keyframe(node);
             }
@@ -256,12 +273,9 @@ impl Pipeline {
         for node in plant.nodes_mut() {
             adjust(&mut turn, node);
         }
-        self.turned.extend(changed);
-    }
-
-    /// The rules that opened or closed since this was asked last.
-    pub fn take_turned_rules(&mut self) -> Vec<RuleId> {
-        std::mem::take(&mut self.turned)
+        for rule in changed.into_iter().filter_map(|id| self.policy.rule(id)) {
+            tell::turned(rule, now.wall_ms);
+        }
     }
 
     /// The connection is up and subscribed. `present`: the broker kept the session, so what it
@@ -434,6 +448,10 @@ impl Pipeline {
             // birth, or the death of anybody.
             return Fate::Dropped(Reason::MalformedPayload);
         }
+        let is_news = topic.message_type.is_data() && !stored;
+        if is_news && let Some(direct) = self.prepare(now, topic.entity, received, origin) {
+            return self.live(now, topic, Content::Direct(direct), received, origin, out);
+        }
         let mut inflated = Vec::new();
         let payload = match decode_borrowed(received.payload, &mut inflated, &self.settings.caps) {
             Ok(decoded) => {
@@ -443,16 +461,30 @@ impl Pipeline {
                 self.counters.compressed = self.counters.compressed.saturating_add(compressed);
                 decoded
             }
-            Err(DecodeError::Malformed(_)) => return Fate::Dropped(Reason::MalformedPayload),
-            Err(DecodeError::OverCap { .. }) => return Fate::Dropped(Reason::OverCap),
-            Err(DecodeError::BadCompression(_)) => return Fate::Dropped(Reason::BadCompression),
+            Err(error) => return Fate::Dropped(why_not(&error)),
         };
         self.structure_changed |= !topic.message_type.is_data();
         if stored {
             self.learn_stored(now, topic, payload.into_payload(), origin, out);
             return Fate::Dropped(Reason::StoredBirth);
         }
-        self.live(now, topic, payload, received, origin, out)
+        self.live(now, topic, Content::Read(payload), received, origin, out)
+    }
+
+    fn prepare(
+        &self,
+        now: Now,
+        entity: Entity<'_>,
+        received: Received<'_>,
+        origin: &Origin<'_>,
+    ) -> Option<Direct> {
+        #[cfg(test)]
+        if !self.takes_shortcuts {
+            return None;
+        }
+        let node = self.plant.nodes().get(origin.node?.0)?;
+        let (limiter, caps) = (&self.limiter, &self.settings.caps);
+        Direct::prepare(node, entity.device, received.payload, now.wall_ms, limiter, caps)
     }
 
     fn learn_stored(
@@ -480,7 +512,7 @@ impl Pipeline {
         &mut self,
         now: Now,
         topic: EntityTopic<'_>,
-        payload: Borrowed<'_>,
+        content: Content<'_>,
         received: Received<'_>,
         origin: &mut Origin<'_>,
         out: &mut Vec<Body>,
@@ -503,6 +535,10 @@ impl Pipeline {
         };
         node.last_seen = now.mono;
         if matches!(topic.message_type, MessageType::NBirth | MessageType::NDeath) {
+            // Only data takes the short way.
+            let Content::Read(payload) = content else {
+                return Fate::Dropped(Reason::MalformedPayload);
+            };
             if !node.sequence.arrive_unordered(hash, dup) {
                 return Fate::Dropped(Reason::Duplicate);
             }
@@ -519,7 +555,7 @@ impl Pipeline {
         let sequenced = *node
             .sequenced
             .get_or_insert_with(|| turn.policy.sees_every_message_of(group, edge_node));
-        let seq = low_byte(payload.seq).filter(|_| sequenced);
+        let seq = low_byte(content.seq()).filter(|_| sequenced);
         let was_known = seq.is_some() && node.sequence.next().is_some();
         let arrival = node.sequence.arrive(now.mono, seq, hash, dup);
         if arrival == Arrival::Duplicate {
@@ -533,6 +569,19 @@ impl Pipeline {
             Arrival::Early => node.verify = false,
             _ => {}
         }
+        let late = dup || arrival == Arrival::Late;
+        let mut inflated = Vec::new();
+        let payload = match content {
+            Content::Direct(direct) if !late => return turn.direct(node, device, direct),
+            // It may be older than what is current.
+            Content::Direct(_) => {
+                match decode_borrowed(received.payload, &mut inflated, &turn.settings.caps) {
+                    Ok(payload) => payload,
+                    Err(error) => return Fate::Dropped(why_not(&error)),
+                }
+            }
+            Content::Read(payload) => payload,
+        };
         match (topic.message_type, device) {
             (MessageType::DBirth, Some(device)) => {
                 turn.device_birth(node, device, payload.into_payload())
@@ -540,8 +589,31 @@ impl Pipeline {
             (MessageType::DDeath, Some(device)) => {
                 turn.device_death(node, device, &payload.into_payload())
             }
-            _ => turn.data(node, device, payload, dup || arrival == Arrival::Late),
+            _ => turn.data(node, device, payload, late),
         }
+    }
+}
+
+/// A payload, as far as it was read.
+enum Content<'a> {
+    Read(Borrowed<'a>),
+    Direct(Direct),
+}
+
+impl Content<'_> {
+    fn seq(&self) -> Option<u64> {
+        match self {
+            Content::Read(payload) => payload.seq,
+            Content::Direct(direct) => direct.seq(),
+        }
+    }
+}
+
+fn why_not(error: &DecodeError) -> Reason {
+    match error {
+        DecodeError::Malformed(_) => Reason::MalformedPayload,
+        DecodeError::OverCap { .. } => Reason::OverCap,
+        DecodeError::BadCompression(_) => Reason::BadCompression,
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::Received;
 use crate::event;
+use crate::policy::Rule;
 use crate::sparkplug::{Entity, EntityTopic, MessageType, Topic};
-use crate::telemetry::Reason;
+use crate::telemetry::{Reason, format_utc_ms};
 
 /// Tells that a message was dropped as a whole, and which rule says so, if one does.
 #[cold]
@@ -90,6 +91,14 @@ pub(super) fn limited(reason: Reason, rule: Option<&str>, entity: Entity<'_>) {
 #[cold]
 pub(super) fn gap(group: &str, edge_node: &str) {
     event!(SequenceGap, node = format!("{group}/{edge_node}"));
+}
+
+/// Tells that a rule came into force or went out of it.
+#[cold]
+pub(super) fn turned(rule: &Rule, wall_ms: u64) {
+    let until = rule.schedule().and_then(|schedule| schedule.next_change_ms(wall_ms));
+    let (open, action) = (rule.is_open(), rule.action().name());
+    event!(PolicyWindow, rule = rule.name(), open, action, until = until.map(format_utc_ms));
 }
 
 /// `group/edge node` of a command's topic, `namespace/group/type/edge node/…`.

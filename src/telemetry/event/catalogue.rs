@@ -105,6 +105,14 @@ events! {
         error: "the first problems, with file, line and column",
     } "Correct the file (`sparkdiode check` shows every problem) and send SIGHUP again. A half that is restarted before that doesn't start.";
 
+    /// A rule with a schedule (`not-before`, `not-after`, `weekly`) came into force or went out of it, by the clock of the OT half.
+    PolicyWindow = "POLICY_WINDOW" (Notice, Ot, PerSource("rule")) "a rule's window opened or closed" {
+        rule: "name of the rule",
+        open: "true: the rule is in force from now on; false: it isn't any more",
+        action: "what the rule does while it is in force: forward, deny or redact",
+        #[optional] until: "when that may change again (UTC); absent where it stays so",
+    } "Compare it with what was agreed, with a vendor say. A window that opens when nobody expects it is a wrong policy or a wrong clock.";
+
     /// SIGHUP, but this half has no policy to read again.
     ReloadIgnored = "RELOAD_IGNORED" (Info, It, PerKind) "nothing to reload: no policies are configured here" {
     } "Nothing. To have every frame checked a second time, give `it.toml` a copy of the policy.";
@@ -356,6 +364,7 @@ events! {
         #[optional] healed: "differences that keyframes have healed",
         #[optional] rebirths_answered: "rebirth requests answered",
         #[optional] commands_refused: "commands refused",
+        #[optional] observed: "metrics that rules which only observe would have decided about since the policy is in force: rule=metrics",
     } "Nothing. received = forwarded + waiting + the messages in dropped.";
 
     /// The account doesn't balance: a message was counted twice or not at all. It never happens.

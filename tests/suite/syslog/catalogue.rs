@@ -57,7 +57,7 @@ fn send_to(daemon: &Daemon) {
 }
 
 /// The lines of one target, after it was seen that every event is among them, once, in order.
-fn arrived(daemon: &Daemon, name: &str) -> Vec<Line> {
+pub(super) fn arrived(daemon: &Daemon, name: &str) -> Vec<Line> {
     let is_test = |line: &&Line| line.field("test") == Some("1");
     daemon.wait_for(name, "every event", |text| {
         text.lines().filter(|line| line.contains(" test=\"1\"")).count() >= Event::ALL.len()

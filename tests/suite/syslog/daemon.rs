@@ -1,7 +1,7 @@
 //! Syslog daemons under test, on ports from the operating system, in a directory of their own.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -31,6 +31,7 @@ pub(super) struct Ports {
 /// A running daemon. What it receives is in files of its directory.
 pub(super) struct Daemon {
     pub(super) kind: Kind,
+    host: IpAddr,
     pub(super) ports: Ports,
     pub(super) dir: tempfile::TempDir,
     child: Option<Child>,
@@ -40,6 +41,15 @@ impl Daemon {
     /// Starts one with the configuration that `make` writes for its ports and directory. `None`
     /// when it isn't installed, which is reported loudly.
     pub(super) fn start(kind: Kind, make: impl Fn(&Ports, &Path) -> String) -> Option<Daemon> {
+        Daemon::start_at(Ipv4Addr::LOCALHOST.into(), kind, make)
+    }
+
+    /// The same, where it listens at `host`.
+    pub(super) fn start_at(
+        host: IpAddr,
+        kind: Kind,
+        make: impl Fn(&Ports, &Path) -> String,
+    ) -> Option<Daemon> {
         let there = match kind {
             Kind::Rsyslog => Path::new(RSYSLOG).exists(),
             Kind::SyslogNg => Path::new(SYSLOG_NG).join("usr/sbin/syslog-ng").exists(),
@@ -50,9 +60,9 @@ impl Daemon {
         }
         let dir = tempfile::tempdir().unwrap();
         certificates(dir.path());
-        let ports = Ports { udp: free_udp(), tcp: free_tcp(), tls: free_tcp() };
+        let ports = Ports { udp: free_udp(host), tcp: free_tcp(host), tls: free_tcp(host) };
         fs::write(dir.path().join("daemon.conf"), make(&ports, dir.path())).unwrap();
-        let mut daemon = Daemon { kind, ports, dir, child: None };
+        let mut daemon = Daemon { kind, host, ports, dir, child: None };
         daemon.restart();
         Some(daemon)
     }
@@ -125,13 +135,12 @@ impl Daemon {
         let ports = self.ports;
         let config = self.read("daemon.conf");
         let listens = |port: u16| {
-            !config.contains(&port.to_string())
-                || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+            !config.contains(&port.to_string()) || TcpStream::connect((self.host, port)).is_ok()
         };
         let up = holds_within(DEADLINE, || {
             listens(ports.tcp)
                 && listens(ports.tls)
-                && (!config.contains(&ports.udp.to_string()) || udp_taken(ports.udp))
+                && (!config.contains(&ports.udp.to_string()) || udp_taken(self.host, ports.udp))
         });
         assert!(up, "{:?} doesn't listen:\n{}", self.kind, self.read("daemon.log"));
     }
@@ -162,17 +171,17 @@ fn certificates(dir: &Path) {
     assert!(made.status.success(), "{made:?}");
 }
 
-fn free_tcp() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+fn free_tcp(host: IpAddr) -> u16 {
+    TcpListener::bind((host, 0)).unwrap().local_addr().unwrap().port()
 }
 
-fn free_udp() -> u16 {
-    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+fn free_udp(host: IpAddr) -> u16 {
+    UdpSocket::bind((host, 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// Whether somebody has the UDP port: then it can't be bound.
-fn udp_taken(port: u16) -> bool {
-    UdpSocket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_err()
+fn udp_taken(host: IpAddr, port: u16) -> bool {
+    UdpSocket::bind(SocketAddr::from((host, port))).is_err()
 }
 
 /// rsyslog on UDP, TCP and TLS; each line as it came in `udp`, `tcp` and `tls`, and what rsyslog

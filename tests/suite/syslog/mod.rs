@@ -3,6 +3,7 @@
 mod catalogue;
 mod daemon;
 mod examples;
+mod ipv6;
 mod local;
 mod outages;
 mod record;

@@ -3,8 +3,8 @@
 use super::bench::{ALL, Bench, bd_seq, by_name, typed};
 use crate::ot::pipeline::{PipelineSettings, Received};
 use crate::sparkplug::{DataType, Metric, Value};
-use crate::telemetry::Event;
 use crate::telemetry::capture::{capture, triggered};
+use crate::telemetry::{Event, Record};
 
 fn number(name: &str) -> Metric {
     typed(name, DataType::Int32, Value::Int(1))
@@ -91,4 +91,48 @@ fn more_nodes_than_may_be_are_told() {
     });
     triggered(&told, Event::CapacityReached);
     assert!(told[0].message().contains("limit=relay.max-nodes"), "{told:?}");
+}
+
+#[test]
+fn a_window_that_opens_or_closes_is_told_with_what_comes_next() {
+    // The bench begins at 2023-11-14T22:13:20Z, a Tuesday.
+    const WINDOWS: &str = r#"
+        [[rule]]
+        name = "vendor"
+        action = "forward"
+        group = "G"
+        not-before = 2023-11-14T22:14:00Z
+        not-after = 2023-11-14T22:15:00Z
+
+        [[rule]]
+        name = "not-at-night"
+        action = "deny"
+        group = "G"
+        deny-metrics = "second"
+        weekly = { days = "tue", from-utc = "22:14", to-utc = "04:00" }
+    "#;
+    let mut bench = Bench::new(WINDOWS);
+    let told = capture(|| {
+        bench.tick();
+        bench.pass(40_000);
+        bench.tick();
+    });
+    triggered(&told, Event::PolicyWindow);
+    let lines = |told: &[Record]| told.iter().map(Record::message).collect::<Vec<_>>();
+    let words = "a rule's window opened or closed";
+    assert_eq!(
+        lines(&told),
+        [
+            format!("{words} rule=vendor open=true action=forward until=2023-11-14T22:15:00.000Z"),
+            format!(
+                "{words} rule=not-at-night open=true action=deny until=2023-11-15T04:00:00.000Z"
+            ),
+        ]
+    );
+    let told = capture(|| {
+        bench.pass(60_000);
+        bench.tick();
+        bench.tick();
+    });
+    assert_eq!(lines(&told), [format!("{words} rule=vendor open=false action=forward")]);
 }

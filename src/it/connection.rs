@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::broker::{BrokerSettings, Trouble, TroubleKind, explain};
 use crate::event;
@@ -379,7 +379,10 @@ impl Task {
     async fn converse(&mut self, eventloop: &mut EventLoop) -> End {
         let shared = Arc::clone(&self.shared);
         let mut closed_by = pin!(sleep(self.limits.close_within));
-        let mut answered_by = pin!(sleep(self.limits.answer_within));
+        // Goes off when the broker may have been silent for too long; whether it has is decided
+        // then. Setting it anew with every answer would cost more than the answer.
+        let mut silent = pin!(sleep(self.limits.answer_within));
+        let mut heard = Instant::now();
         let mut closing = false;
         let mut said_goodbye = false;
         loop {
@@ -398,13 +401,20 @@ impl Task {
                     let _ = self.client.try_disconnect();
                 }
                 tokio::select! {
+                    biased;
                     event = &mut poll => break event,
                     () = shared.wake.notified() => {}
                     () = &mut closed_by, if closing => {
                         return End::GivenUp("the IT broker did not acknowledge an NDEATH in time");
                     }
-                    () = &mut answered_by, if self.owed > 0 => {
-                        return End::GivenUp("the IT broker owes an answer and gives none");
+                    () = &mut silent, if self.owed > 0 => {
+                        let until = heard.checked_add(self.limits.answer_within);
+                        match until.filter(|until| *until > Instant::now()) {
+                            Some(until) => silent.as_mut().reset(until),
+                            None => {
+                                return End::GivenUp("the IT broker owes an answer and gives none");
+                            }
+                        }
                     }
                 }
             };
@@ -413,8 +423,9 @@ impl Task {
                 Ok(event) => {
                     let owed = self.owed;
                     let answered = self.event(event);
-                    if answered || owed == 0 {
-                        answered_by.set(sleep(self.limits.answer_within));
+                    // What becomes owed now is owed from now on.
+                    if answered || (owed == 0 && self.owed > 0) {
+                        heard = Instant::now();
                     }
                 }
                 Err(error) => return End::Failed(error),

@@ -280,18 +280,23 @@ impl Load {
     /// gather.
     #[expect(clippy::disallowed_methods, reason = "the driver's clock")]
     fn linger(&mut self, messages: usize, unanswered: usize) {
-        if messages > 0 && self.is_worthwhile(Instant::now(), messages, unanswered) {
+        if messages == 0 {
+            return;
+        }
+        let now = Instant::now();
+        let pause = self.last.replace(now).map(|last| now.duration_since(last));
+        if is_worth_a_linger(pause, messages, unanswered) {
             // Blocks the thread, whose timers are too coarse for this; it has nothing to do but
             // this session.
             std::thread::sleep(LINGER);
         }
     }
+}
 
-    fn is_worthwhile(&mut self, now: Instant, messages: usize, unanswered: usize) -> bool {
-        let last = self.last.replace(now);
-        let is_load = last.is_some_and(|last| now.duration_since(last) < LOAD_WITHIN);
-        is_load && messages.max(unanswered) < LARGE_BURST
-    }
+/// Whether to let messages gather behind a burst of so many, that came so long after the last.
+fn is_worth_a_linger(pause: Option<Duration>, messages: usize, unanswered: usize) -> bool {
+    let is_load = pause.is_some_and(|pause| pause < LOAD_WITHIN);
+    is_load && messages.max(unanswered) < LARGE_BURST
 }
 
 /// What `future` comes to without waiting.
@@ -478,15 +483,13 @@ mod tests {
 
     #[test]
     fn only_small_bursts_under_load_linger_and_none_that_the_broker_waits_for() {
-        let start = Instant::now();
-        let at = |micros| start + Duration::from_micros(micros);
-        let mut load = Load::default();
-        assert!(!load.is_worthwhile(at(0), 1, 1), "what comes alone isn't delayed");
-        assert!(load.is_worthwhile(at(400), 5, 15));
-        assert!(!load.is_worthwhile(at(800), 5, 16), "the broker waits for acknowledgements");
-        assert!(!load.is_worthwhile(at(1_200), 16, 0), "a large burst needs no gathering");
-        assert!(load.is_worthwhile(at(1_600), 15, 0));
-        assert!(!load.is_worthwhile(at(3_000), 5, 0), "the load is over");
+        let load = Some(Duration::from_micros(400));
+        assert!(!is_worth_a_linger(None, 1, 1), "what comes alone isn't delayed");
+        assert!(!is_worth_a_linger(Some(LOAD_WITHIN), 5, 0), "the load is over");
+        assert!(is_worth_a_linger(load, 5, 15));
+        assert!(is_worth_a_linger(load, 15, 0));
+        assert!(!is_worth_a_linger(load, 5, 16), "the broker waits for acknowledgements");
+        assert!(!is_worth_a_linger(load, 16, 0), "a large burst needs no gathering");
     }
 
     #[test]

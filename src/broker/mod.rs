@@ -1,15 +1,16 @@
 //! How to reach a broker: what each half's connection is told, and its errors in the operator's
 //! words. A leaf.
 
+mod certificates;
 mod trouble;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use certificates::{CertificateEnd, Certificates, PeerCertificate};
 pub use trouble::{Trouble, TroubleKind, explain};
 
 /// One broker, and who we are to it.
@@ -63,15 +64,8 @@ pub struct TlsSettings {
     pub config: Arc<rustls::ClientConfig>,
     /// Name that the broker's certificate must have.
     pub server_name: String,
-    /// When the certificates that are used here end.
-    pub certificates: Vec<CertificateEnd>,
-}
-
-/// When a certificate ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertificateEnd {
-    pub file: PathBuf,
-    pub not_after: SystemTime,
+    /// The broker's certificate, as it shows it.
+    pub peer: Arc<PeerCertificate>,
 }
 
 /// Without the password.

@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::half::{self, HalfArgs};
 use super::report::{self, counted};
-use super::units::{self, show_count, show_time};
+use super::units::{self, show_time};
 use super::{Exit, Failure};
 use crate::broker::BrokerSettings;
 use crate::capture::redact::{Redacted, redact};
@@ -18,7 +18,7 @@ use crate::capture::{CaptureError, Header, Limit, Record, Writer};
 use crate::config::OtConfig;
 use crate::ot::{WatchEnd, WatchError, WatchSettings, Watched, watch};
 use crate::sparkplug::{Caps, MessageType, NAMESPACE, Topic};
-use crate::telemetry::escape;
+use crate::telemetry::{escape, grouped};
 
 /// Without `--max-bytes`.
 pub(super) const DEFAULT_MAX_BYTES: &str = "1GiB";
@@ -87,7 +87,7 @@ pub(super) fn run(arguments: &CaptureArgs) -> Result<Exit, Failure> {
     let ended = match (ended, arguments.run_for) {
         (WatchEnd::Time, Some(time)) => format!("after {}", show_time(time)),
         (WatchEnd::Enough, _) => {
-            format!("at the largest size, {} bytes (--max-bytes)", show_count(arguments.max_bytes))
+            format!("at the largest size, {} bytes (--max-bytes)", grouped(arguments.max_bytes))
         }
         _ => "by a signal".to_owned(),
     };
@@ -95,7 +95,7 @@ pub(super) fn run(arguments: &CaptureArgs) -> Result<Exit, Failure> {
         "recorded {} in {} ({} bytes)\n  ended        {ended}\n",
         tally.counted(),
         arguments.output.display(),
-        show_count(bytes)
+        grouped(bytes)
     );
     tally.describe(&mut text);
     if arguments.redact {
@@ -292,7 +292,7 @@ impl Tally {
     pub(super) fn counted(&self) -> String {
         let messages = match self.messages {
             1 => "1 message".to_owned(),
-            number => format!("{} messages", show_count(number)),
+            number => format!("{} messages", grouped(number)),
         };
         format!(
             "{messages} of {} with {}",
@@ -307,9 +307,9 @@ impl Tally {
             numbers.fold(0_u64, |sum, number| sum.saturating_add(*number))
         };
         let mut parts = vec![
-            format!("{} births", show_count(of([MessageType::NBirth, MessageType::DBirth]))),
-            format!("{} data", show_count(of([MessageType::NData, MessageType::DData]))),
-            format!("{} deaths", show_count(of([MessageType::NDeath, MessageType::DDeath]))),
+            format!("{} births", grouped(of([MessageType::NBirth, MessageType::DBirth]))),
+            format!("{} data", grouped(of([MessageType::NData, MessageType::DData]))),
+            format!("{} deaths", grouped(of([MessageType::NDeath, MessageType::DDeath]))),
         ];
         for (number, what) in [
             (self.stored, "stored births"),
@@ -317,7 +317,7 @@ impl Tally {
             (self.emptied, "not decodable, recorded without their content"),
         ] {
             if number > 0 {
-                parts.push(format!("{} {what}", show_count(number)));
+                parts.push(format!("{} {what}", grouped(number)));
             }
         }
         // Writing to a `String` can't fail.

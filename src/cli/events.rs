@@ -58,7 +58,7 @@ fn send(path: &Path, arguments: &EventsArgs) -> Result<Exit, Failure> {
         let message = format!("no `[[syslog]]` in `{}`", path.display());
         return Err(Failure::new(Exit::Config, message));
     }
-    let targets = syslog::targets(&configs)?;
+    let (targets, _) = syslog::targets(&configs)?;
     let mut logging = logging::init(half, Some("off"), targets)
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     logging.send_within(Duration::from_secs(arguments.wait.into()));

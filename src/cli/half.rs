@@ -21,7 +21,6 @@ use crate::policy::Policy;
 use crate::sandbox::{
     Confined, Demoted, Grants, Identity, Layer, Need, Owned, Role, SandboxError, Start,
 };
-use crate::signature::Signed;
 use crate::telemetry::Notifier;
 use crate::telemetry::logging::{self, Logging};
 use crate::telemetry::status::{ReportError, StatusSettings};
@@ -52,7 +51,7 @@ pub(super) fn begin(
     syslog: &[SyslogConfig],
     warnings: impl IntoIterator<Item = Diagnostic>,
 ) -> Result<Logging, Failure> {
-    let targets = syslog::targets(syslog)?;
+    let (targets, peers) = syslog::targets(syslog)?;
     let mut logging = logging::init(half, arguments.log.as_deref(), targets)
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     let log_tls = syslog.iter().filter_map(|target| match &target.to {
@@ -60,9 +59,9 @@ pub(super) fn begin(
         _ => None,
     });
     for tls in broker.tls.iter().chain(log_tls) {
-        let ends = tls::ends(tls)?.into_iter();
-        logging.watch(ends.map(|end| (end.file.display().to_string(), end.not_after)));
+        logging.watch(tls::ends(tls)?);
     }
+    peers.into_iter().for_each(|peer| logging.watch_peer(peer));
     for warning in warnings {
         event!(ConfigWarning, place = place(&warning), problem = warning.title);
     }
@@ -74,17 +73,6 @@ pub(super) fn start_log(logging: &mut Logging) -> Result<(), Failure> {
     logging
         .start()
         .map_err(|error| Failure::new(Exit::Io, format!("cannot start a thread: {error}")))
-}
-
-/// Tells a policy that comes into force with the start.
-pub(super) fn tell_policy(policy: &Policy) {
-    event!(
-        PolicyLoaded,
-        policy = policy.digest(),
-        rules = policy.rules().len(),
-        version = policy.signed().map(|signed| signed.version),
-        signers = policy.signed().map(Signed::names)
-    );
 }
 
 /// Tells how a half ended, and makes a failure of an error.
@@ -157,11 +145,10 @@ pub(super) fn broker_settings(
         None => None,
     };
     let tls = match &broker.tls {
-        Some(tls) => Some(TlsSettings {
-            config: tls::client_config(tls)?,
-            server_name: tls.server_name.clone(),
-            certificates: tls::ends(tls)?,
-        }),
+        Some(tls) => {
+            let (config, peer) = tls::client(tls)?;
+            Some(TlsSettings { config, server_name: tls.server_name.clone(), peer })
+        }
         None => None,
     };
     Ok(BrokerSettings {
@@ -176,19 +163,23 @@ pub(super) fn broker_settings(
     })
 }
 
-/// What the half says of itself.
+/// What the half says of itself, and has said of its broker's certificate.
 pub(super) fn status_settings(
     status: StatusConfig,
     config: &BrokerConfig,
     broker: &BrokerSettings,
     sandbox: &SandboxConfig,
+    logging: &mut Logging,
 ) -> StatusSettings {
+    if let Some(tls) = &broker.tls {
+        logging.watch_peer(Arc::clone(&tls.peer));
+    }
     StatusSettings {
         every: status.every,
         summary_every: status.summary_every,
         textfile: status.textfile,
         broker_address: config.address.to_string(),
-        certificates: broker.tls.as_ref().map(|tls| tls.certificates.clone()).unwrap_or_default(),
+        certificates: logging.certificates().clone(),
         any_owner: sandbox.waived.contains(&Layer::User),
     }
 }

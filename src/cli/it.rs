@@ -13,6 +13,7 @@ use crate::it::{self, FirstStart, HealthSettings, ItError, PolicyLoader, Setting
 use crate::policy::Policy;
 use crate::sandbox::{Role, Unowned};
 use crate::sparkplug::Caps;
+use crate::telemetry::tell_policy;
 
 /// Files and sockets besides one connection per mirrored node.
 const RESERVE: u64 = 256;
@@ -53,9 +54,15 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         None => None,
     };
     grants.descriptors = RESERVE.saturating_add(config.mirror.max_nodes as u64);
-    let status = half::status_settings(config.status, &config.broker, &broker, &config.sandbox);
+    let status = half::status_settings(
+        config.status,
+        &config.broker,
+        &broker,
+        &config.sandbox,
+        &mut logging,
+    );
     if let Some((policy, _)) = &policy {
-        half::tell_policy(policy);
+        tell_policy(policy);
     }
     let settings = Settings {
         broker,

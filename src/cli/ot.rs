@@ -11,6 +11,7 @@ use crate::journal::{Durability, WriterOptions};
 use crate::ot::{self, OtError, PipelineSettings, Settings};
 use crate::sandbox::{Owned, Role};
 use crate::sparkplug::Caps;
+use crate::telemetry::tell_policy;
 
 /// Files and sockets: one connection, a few segments and state files; the rest is reserve.
 const DESCRIPTORS: u64 = 256;
@@ -38,7 +39,7 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     let broker = half::broker_settings(&config.broker, config.client_id)?;
     let mut logging = half::begin("ot", &arguments.half, &config.broker, &config.syslog, warnings)?;
     let notifier = half::notifier()?;
-    half::tell_policy(&policy);
+    tell_policy(&policy);
     let mut owned = half::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
     owned.push(Owned { what: "journal", path: config.journal.path.clone() });
     let demoted = half::demote(start, &config.sandbox, &owned)?;
@@ -53,7 +54,13 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     grants.read.extend(config.pseudonym_key.iter().map(|key| half::replaceable(key.path())));
     grants.write.extend(config.status.textfile_directory());
     grants.descriptors = DESCRIPTORS;
-    let status = half::status_settings(config.status, &config.broker, &broker, &config.sandbox);
+    let status = half::status_settings(
+        config.status,
+        &config.broker,
+        &broker,
+        &config.sandbox,
+        &mut logging,
+    );
     let source = source.claim(&policy)?;
     let settings = Settings {
         pipeline: PipelineSettings {

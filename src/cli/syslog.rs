@@ -4,24 +4,32 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use rustls_pki_types::ServerName;
 
 use super::half::resolve;
 use super::{Exit, Failure};
+use crate::broker::PeerCertificate;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::config::{Address, BrokerConfig, SyslogConfig, SyslogTo, tls};
 use crate::telemetry::syslog::{Selection, Target, Transport};
 
-/// Reads certificates and keys, and resolves names: once, before the half is sealed.
+/// Reads certificates and keys, and resolves names: once, before the half is sealed. With the
+/// targets come the certificates of their servers, once these have shown them.
 ///
 /// # Errors
 /// A file that can't be used, or a name without an address.
-pub(super) fn targets(configs: &[SyslogConfig]) -> Result<Vec<Target>, Failure> {
-    configs.iter().map(target).collect()
+pub(super) fn targets(
+    configs: &[SyslogConfig],
+) -> Result<(Vec<Target>, Vec<Arc<PeerCertificate>>), Failure> {
+    let mut peers = Vec::new();
+    let targets: Result<Vec<Target>, Failure> =
+        configs.iter().map(|config| target(config, &mut peers)).collect();
+    Ok((targets?, peers))
 }
 
-fn target(config: &SyslogConfig) -> Result<Target, Failure> {
+fn target(config: &SyslogConfig, peers: &mut Vec<Arc<PeerCertificate>>) -> Result<Target, Failure> {
     let transport = match &config.to {
         SyslogTo::Journald { path } => Transport::Journald { path: path.clone() },
         SyslogTo::Local { path, format } => {
@@ -29,12 +37,16 @@ fn target(config: &SyslogConfig) -> Result<Target, Failure> {
         }
         SyslogTo::Udp(address) => Transport::Udp { addresses: resolve(address)? },
         SyslogTo::Tcp(address) => Transport::Tcp { addresses: resolve(address)? },
-        SyslogTo::Tls(address, tls) => Transport::Tls {
-            addresses: resolve(address)?,
-            config: tls::client_config(tls)?,
-            server_name: ServerName::try_from(tls.server_name.clone())
-                .map_err(|error| Failure::new(Exit::Config, error.to_string()))?,
-        },
+        SyslogTo::Tls(address, tls) => {
+            let (config, peer) = tls::client(tls)?;
+            peers.push(peer);
+            Transport::Tls {
+                addresses: resolve(address)?,
+                config,
+                server_name: ServerName::try_from(tls.server_name.clone())
+                    .map_err(|error| Failure::new(Exit::Config, error.to_string()))?,
+            }
+        }
     };
     Ok(Target {
         name: config.name.clone(),

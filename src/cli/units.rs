@@ -55,19 +55,6 @@ pub(super) fn show_time(time: Duration) -> String {
     format!("{seconds}s")
 }
 
-/// `1,234,567`.
-pub(super) fn show_count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && digits.len().saturating_sub(at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,11 +80,5 @@ mod tests {
         for wrong in ["", "0", "1GB", "-1", "1.5MiB", "99999999TiB", "MiB"] {
             assert!(size(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn counts_are_grouped_by_thousands() {
-        let shown = [0, 999, 1_000, 1_234_567].map(show_count);
-        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
     }
 }

@@ -10,6 +10,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::policy::days_since_1970;
+
 const INTEGER: u8 = 0x02;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
@@ -88,7 +90,9 @@ fn time(input: &[u8]) -> Option<(SystemTime, &[u8])> {
         return None;
     }
     // Before 1970 counts as 1970: what matters is that it is long ago.
-    let days = days_since_epoch(year.max(1970), month, day);
+    let date = (i64::try_from(year.max(1970)), i64::try_from(month), i64::try_from(day));
+    let (Ok(year), Ok(month), Ok(day)) = date else { return None };
+    let days = u64::try_from(days_since_1970(year, month, day)).ok()?;
     let of_day = hour.checked_mul(3_600)?.checked_add(minute.checked_mul(60)?)?;
     let seconds = days.checked_mul(86_400)?.checked_add(of_day)?.checked_add(second)?;
     Some((UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?, rest))
@@ -96,21 +100,6 @@ fn time(input: &[u8]) -> Option<(SystemTime, &[u8])> {
 
 fn number(digits: &str) -> Option<u64> {
     digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok())?
-}
-
-/// Days from 1970-01-01 to a date of the Gregorian calendar, counted from the first of March
-/// so that the leap day is the last of a year.
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "years are 1970 to 9999, months 1 to 12, days 1 to 31: far below 2^64, and the \
-              subtractions take off less than what they take from"
-)]
-fn days_since_epoch(year: u64, month: u64, day: u64) -> u64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let shifted_month = if month > 2 { month - 3 } else { month + 9 };
-    let of_year = (153 * shifted_month + 2) / 5 + day - 1;
-    let days = year * 365 + year / 4 - year / 100 + year / 400 + of_year;
-    days - 719_468
 }
 
 #[cfg(test)]

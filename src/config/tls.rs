@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rustls::client::WebPkiServerVerifier;
@@ -18,14 +17,12 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use super::certificate::Validity;
 use super::file::{FileError, read_text};
 use super::{SecretFile, TlsConfig, TlsIdentity};
-use crate::broker::CertificateEnd;
-use crate::telemetry::{EXPIRY_WARNING, format_date, tell_expiry};
+use crate::broker::{CertificateEnd, PeerCertificate};
+use crate::telemetry::{EXPIRY_WARNING, format_date, tell_peer_expiry};
 
 /// Certificates of an authority file or a chain. An operating system's whole store has about
 /// 150.
 const MAX_CERTIFICATES: usize = 1_000;
-
-const DAY_S: u64 = 86_400;
 
 /// Why a connection can't be protected as the configuration asks.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +111,14 @@ impl TlsError {
 /// A file that can't be used, with its name and what is wrong with it. An expired certificate is
 /// no error here, since the clock may be wrong: the peer decides.
 pub fn client_config(config: &TlsConfig) -> Result<Arc<ClientConfig>, TlsError> {
+    client(config).map(|(client, _)| client)
+}
+
+/// The same, and where the end of the certificate can be read that the server shows.
+///
+/// # Errors
+/// As [`client_config`].
+pub fn client(config: &TlsConfig) -> Result<(Arc<ClientConfig>, Arc<PeerCertificate>), TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let internal = |error: &dyn std::fmt::Display| TlsError::Internal { detail: error.to_string() };
     let mut roots = RootCertStore::empty();
@@ -130,6 +135,7 @@ pub fn client_config(config: &TlsConfig) -> Result<Arc<ClientConfig>, TlsError> 
             .map_err(|error| internal(&error))?;
     let name = ServerName::try_from(config.server_name.clone())
         .map_err(|_| TlsError::ServerName { name: config.server_name.clone() })?;
+    let peer = Arc::new(PeerCertificate::new(&name.to_str()));
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| internal(&error))?
@@ -137,17 +143,17 @@ pub fn client_config(config: &TlsConfig) -> Result<Arc<ClientConfig>, TlsError> 
         .with_custom_certificate_verifier(Arc::new(NamedPeer {
             verifier,
             name,
-            looked_on: AtomicU64::new(0),
+            shown: Arc::clone(&peer),
         }));
     let Some(identity) = &config.identity else {
-        return Ok(Arc::new(builder.with_no_client_auth()));
+        return Ok((Arc::new(builder.with_no_client_auth()), peer));
     };
     let chain = certificates(&identity.certificate_file)?;
     let key = private_key(&identity.key_file)?;
     let client = builder
         .with_client_auth_cert(chain, key)
         .map_err(|error| identity_error(identity, error))?;
-    Ok(Arc::new(client))
+    Ok((Arc::new(client), peer))
 }
 
 /// When our own certificate and those of the authorities end, as far as that can be read.
@@ -160,12 +166,11 @@ pub fn ends(config: &TlsConfig) -> Result<Vec<CertificateEnd>, TlsError> {
     for file in own.into_iter().chain([&config.ca_file]) {
         let read = certificates(file)?;
         let read = read.iter().filter_map(|certificate| Validity::of(certificate));
-        ends.extend(
-            read.map(|validity| CertificateEnd {
-                file: file.clone(),
-                not_after: validity.not_after,
-            }),
-        );
+        ends.extend(read.map(|validity| CertificateEnd {
+            certificate: file.display().to_string(),
+            is_peers: false,
+            not_after: validity.not_after,
+        }));
     }
     Ok(ends)
 }
@@ -220,23 +225,8 @@ pub(super) fn inspect(config: &TlsConfig, now: SystemTime) -> Result<Vec<Finding
 struct NamedPeer {
     verifier: Arc<WebPkiServerVerifier>,
     name: ServerName<'static>,
-    /// The day on which the end of the peer's certificate was looked at last.
-    looked_on: AtomicU64,
-}
-
-impl NamedPeer {
-    /// Tells once a day if the peer's certificate ends soon, or has ended.
-    fn watch(&self, certificate: &[u8], now: UnixTime) {
-        let today = now.as_secs() / DAY_S;
-        if self.looked_on.swap(today, Ordering::Relaxed) != today
-            && let Some(validity) = Validity::of(certificate)
-            && let Some(now) =
-                SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(now.as_secs()))
-        {
-            let name = format!("of the server `{}`", self.name.to_str());
-            tell_expiry(&name, validity.not_after, now);
-        }
-    }
+    /// What the server has shown.
+    shown: Arc<PeerCertificate>,
 }
 
 impl ServerCertVerifier for NamedPeer {
@@ -249,8 +239,20 @@ impl ServerCertVerifier for NamedPeer {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let name = &self.name;
-        self.watch(end_entity, now);
-        self.verifier.verify_server_cert(end_entity, intermediates, name, ocsp_response, now)
+        let end = Validity::of(end_entity).map(|validity| validity.not_after);
+        if let Some(end) = end
+            && let Some(now) =
+                SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(now.as_secs()))
+        {
+            // Before it is verified: an expired one is named before it is refused.
+            tell_peer_expiry(&self.shown, end, now);
+        }
+        let verified =
+            self.verifier.verify_server_cert(end_entity, intermediates, name, ocsp_response, now);
+        if let (Some(end), Ok(_)) = (end, &verified) {
+            self.shown.accept(end);
+        }
+        verified
     }
 
     fn verify_tls12_signature(

@@ -17,12 +17,10 @@ use super::plant::{MORTAL, Phase, Plant, Reports, Treatment};
 use super::relay::{Half, JournalView, Usage, Workplace};
 use super::screen::{self, Screen};
 use super::summary::{self, Ending, Summary};
-use super::view::{
-    Drop as DropLine, HalfView, History, Row, Side, View, counted, grouped, percentile,
-};
+use super::view::{Drop as DropLine, HalfView, History, Row, Side, View, counted, percentile};
 use super::{DemoError, Options, Outcome};
 use crate::journal::Heartbeat;
-use crate::telemetry::Reason;
+use crate::telemetry::{Reason, grouped};
 
 /// The demo looks around this often; the screen is drawn every so many looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::attempts::Attempt;
-use super::view::{Side, View, counted, cut, grouped};
+use super::view::{Side, View, counted, cut};
+use crate::telemetry::grouped;
 
 /// The table is this wide.
 const WIDTH: usize = 100;

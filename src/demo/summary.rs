@@ -11,9 +11,10 @@ use super::host::{Host, NodeView};
 use super::plant::{CLIENT_PREFIX, COUNT, MORTAL, NodeReport, NodeSpec, Reports, Treatment};
 use super::relay::{JournalView, Usage};
 use super::screen::milliseconds;
-use super::view::{Drop, counted, cut, grouped, percentile};
+use super::view::{Drop, counted, cut, percentile};
 use crate::journal::Heartbeat;
 use crate::sparkplug::Value;
+use crate::telemetry::grouped;
 
 /// Both sides must show a death or a birth within this time.
 const SHOWN_WITHIN: Duration = Duration::from_secs(2);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::attempts::Attempt;
 use super::relay::Usage;
+use crate::telemetry::grouped;
 
 /// Rates are those of this time back.
 const RATE_OVER: Duration = Duration::from_secs(2);
@@ -128,31 +129,9 @@ pub(super) fn cut(text: &str, width: usize) -> String {
     kept.chain(['…']).collect()
 }
 
-/// `1,234,567`.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len().saturating_mul(2));
-    for (index, digit) in digits.chars().enumerate() {
-        let left = digits.len().saturating_sub(index);
-        if index > 0 && left.is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_grouped_by_thousands() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(grouped(1_000), "1,000");
-        assert_eq!(grouped(1_234_567), "1,234,567");
-    }
 
     #[test]
     fn percentiles_are_values_that_occurred() {

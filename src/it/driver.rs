@@ -19,8 +19,8 @@ use crate::it::state::ItState;
 use crate::it::vitals::Vitals;
 use crate::it::{FirstStart, Happened, ItError, PolicyLoader};
 use crate::journal::{Body, Frame, From, Item, JournalError, Position, Reader, SETTLED_POLLS};
-use crate::signature::Signed;
 use crate::state::{StateError, Stored};
+use crate::telemetry::tell_policy;
 
 /// Frames taken before session events and timers get their turn.
 const FRAMES_PER_TURN: usize = 1_024;
@@ -325,13 +325,7 @@ impl Driver {
         };
         match load() {
             Ok(policy) => {
-                event!(
-                    PolicyLoaded,
-                    policy = policy.digest(),
-                    rules = policy.rules().len(),
-                    version = policy.signed().map(|signed| signed.version),
-                    signers = policy.signed().map(Signed::names)
-                );
+                tell_policy(&policy);
                 self.mirror.reload_policy(now, Some(Arc::new(policy)));
             }
             Err(error) => {

@@ -1,16 +1,22 @@
 //! What the OT half says of itself: its status, and signs of life for the service manager.
 
+use std::cmp::Reverse;
 use std::sync::atomic::Ordering;
 
 use super::QUEUED_BYTES;
 use super::pipeline::{Now, Pipeline, Surroundings};
 use super::worker::Shared;
 use crate::journal::Writer;
+use crate::policy::{Mode, Rule};
 use crate::telemetry::Notifier;
-use crate::telemetry::status::{Level, OtStatus, PolicyStatus, Status, Teller, Tracker};
+use crate::telemetry::status::{
+    Level, ObservedStatus, OtStatus, PolicyStatus, Status, Teller, Tracker,
+};
 
 /// Part of the queue's limit above which somebody should look: the worker doesn't keep up.
 const QUEUE_WARNING_PERCENT: usize = 80;
+/// Rules that only observe, of those that are shown.
+const MAX_OBSERVED: usize = 200;
 
 /// Says how the half is.
 #[derive(Debug)]
@@ -98,6 +104,7 @@ impl Vitals {
             digest: policy.digest().to_owned(),
             rules: count(policy.rules().len()),
         });
+        let (policy_since_ms, observed) = observed(pipeline);
         let queued_bytes = shared.queued_bytes.load(Ordering::Relaxed);
         let counters = pipeline.counters();
         status.ot = Some(OtStatus {
@@ -110,6 +117,8 @@ impl Vitals {
             journal_seq: writer.next_seq(),
             journal_epoch: writer.epoch(),
             journal_refuses: refuses,
+            policy_since_ms,
+            observed,
         });
         let health = &mut status.health;
         if !connected {
@@ -126,6 +135,27 @@ impl Vitals {
         }
         status
     }
+}
+
+/// Since when rules are counted, and what those that only observe would have decided, most first.
+fn observed(pipeline: &Pipeline) -> (u64, Vec<ObservedStatus>) {
+    let (since_ms, matches) = pipeline.rule_matches();
+    let mut observed: Vec<(u64, &Rule)> = pipeline
+        .policy()
+        .rules()
+        .iter()
+        .zip(matches)
+        .filter(|(rule, _)| rule.mode() == Mode::Observe)
+        .map(|(rule, matches)| (matches.observed, rule))
+        .collect();
+    // A stable sort: rules with the same number stay in the order of the policy.
+    observed.sort_by_key(|(metrics, _)| Reverse(*metrics));
+    let shown = observed.into_iter().take(MAX_OBSERVED).map(|(metrics, rule)| ObservedStatus {
+        rule: rule.name().to_owned(),
+        action: rule.action().name().to_owned(),
+        metrics,
+    });
+    (since_ms, shown.collect())
 }
 
 fn count(number: usize) -> u64 {

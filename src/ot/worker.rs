@@ -22,8 +22,8 @@ use super::vitals::{Seen, Vitals};
 use crate::event;
 use crate::journal::{Body, JournalError, Retained, Start, Writer};
 use crate::policy::Policy;
-use crate::signature::Signed;
 use crate::state::{StateDir, StateError, StateFile, Stored};
+use crate::telemetry::tell_policy;
 
 /// The plant as it was last known, and up to which frame of the journal.
 const PLANT: StateFile = StateFile { name: "plant.state", magic: *b"SPKDPLT1" };
@@ -274,13 +274,7 @@ impl Worker {
                 self.pipeline.disconnected(now);
             }
             Work::Policy(policy) => {
-                event!(
-                    PolicyLoaded,
-                    policy = policy.digest(),
-                    rules = policy.rules().len(),
-                    version = policy.signed().map(|signed| signed.version),
-                    signers = policy.signed().map(Signed::names)
-                );
+                tell_policy(&policy);
                 let before = out.len();
                 self.pipeline.reload(now, *policy, out);
                 out.insert(before, Body::Start(self.start()));

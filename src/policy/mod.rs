@@ -89,6 +89,7 @@ pub use case_value::parse_value;
 pub use consider::{Considered, Relation};
 pub use limiter::{Limiter, NodeBuckets};
 pub use limits::Limits;
+pub(crate) use moment::days_since_1970;
 pub use moment::parse_moment;
 pub use plan::{EntityPlan, Judged, Verdict};
 pub use rename::{Collision, Renames, fold, is_reserved};
@@ -108,6 +109,8 @@ pub struct Policy {
     families: plan::Families,
     /// The rules that stand for themselves or for their families.
     standing: scope::RuleIndex,
+    /// The rules for which the relay subscribes.
+    subscribing: scope::RuleIndex,
     /// For which moments, in milliseconds since the epoch, the schedules are as they are now.
     settled: Option<Range<u64>>,
     signed: Option<Signed>,
@@ -145,10 +148,11 @@ impl Policy {
         }
         let language::Content { mut rules, cases, limits, renames } = content;
         table::choose_grams(&mut rules);
-        let index = scope::RuleIndex::new((0..).zip(&rules));
+        let index = scope::RuleIndex::new((0..).zip(&rules), scope::By::Matching);
+        let subscribing = scope::RuleIndex::new((0..).zip(&rules), scope::By::Subscription);
         let families = plan::Families::new(&rules);
         let standing = (0..).zip(&rules).filter(|(number, _)| families.stands(*number));
-        let standing = scope::RuleIndex::new(standing);
+        let standing = scope::RuleIndex::new(standing, scope::By::Matching);
         let renames_metrics = rules.iter().any(|rule| rule.prefixes.is_some());
         let digest = digest::digest(&sources);
         Ok((
@@ -162,6 +166,7 @@ impl Policy {
                 index,
                 families,
                 standing,
+                subscribing,
                 settled: None,
                 pseudonym_key: None,
                 signed: None,
@@ -278,7 +283,7 @@ impl Policy {
     /// numbers of the edge node. Where they don't (rules that name single devices, or the node
     /// only), a gap in `seq` says nothing.
     pub fn sees_every_message_of(&self, group: &str, edge_node: &str) -> bool {
-        let related = self.index.related(&self.rules, group, edge_node);
+        let related = self.subscribing.related(&self.rules, group, edge_node);
         subscribe::sees_every_message(related.map(|(_, rule)| rule), group, edge_node)
     }
 

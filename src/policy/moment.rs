@@ -29,7 +29,7 @@ pub(super) fn unix_ms(datetime: &Datetime) -> Option<u64> {
 
 /// Days from 1970-01-01 to a date of the Gregorian calendar, by counting from 1 March of the
 /// year 0, so that a leap day is the last of its year.
-pub(super) fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+pub(crate) fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     // Years have four digits at most, so nothing here can overflow.
     let shifted_year = if month <= 2 { year.wrapping_sub(1) } else { year };
     let months_since_march = month.wrapping_add(9).wrapping_rem(12);

@@ -1,10 +1,14 @@
 //! Which rules can concern an edge node: a table by the names that rules spell out, so that a
 //! policy with thousands of rules, one for each machine, costs what its few relevant ones cost.
+//! Globs are filed as in a [table of metric names](super::table): under a piece of text that every
+//! name has which they match.
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::filter::Reach;
-use super::glob::Glob;
+use super::glob::{GRAM_BYTES, Glob, gram};
 use super::rule::{Action, Rule, RuleId, Selectors};
 use crate::sparkplug::Entity;
 
@@ -12,55 +16,75 @@ use crate::sparkplug::Entity;
 /// of both is filed by group alone.
 const MAX_PAIRS: usize = 1_000;
 
-/// Rules by the group and edge node names that they spell out. Lists are in ascending order.
+/// Rules by group and edge node.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RuleIndex {
-    by_node: HashMap<String, HashMap<String, Vec<u32>>>,
-    by_group: HashMap<String, Vec<u32>>,
-    by_edge_node: HashMap<String, Vec<u32>>,
+    by_group: HashMap<String, EdgeNodes, RandomState>,
+    any_group: EdgeNodes,
+}
+
+/// Rules by what they say of the edge node's name. Lists are in ascending order.
+#[derive(Clone, Debug, Default)]
+struct EdgeNodes {
+    named: HashMap<String, Vec<u32>, RandomState>,
+    /// Rules whose globs match only names with this piece of text.
+    grams: HashMap<u64, Vec<u32>, RandomState>,
+    /// Bit N: pieces of N bytes occur.
+    lengths: u8,
     others: Vec<u32>,
 }
 
+/// What a rule says of the edge node's name.
+#[derive(Clone, Copy)]
+enum Key<'r> {
+    Name(&'r str),
+    /// A piece of it, and its length in bytes.
+    Gram(u64, u32),
+}
+
+/// What makes rules have to do with an edge node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// They can match it or its devices.
+    Matching,
+    /// The relay can subscribe to it for their sake: MQTT knows no globs within a name.
+    Subscription,
+}
+
 impl RuleIndex {
-    pub(super) fn new<'r>(rules: impl Iterator<Item = (u32, &'r Rule)>) -> RuleIndex {
+    pub(super) fn new<'r>(rules: impl Iterator<Item = (u32, &'r Rule)>, by: By) -> RuleIndex {
         let mut index = RuleIndex::default();
         for (number, rule) in rules {
-            let groups = literal_groups(&rule.selectors);
-            let edge_nodes = literal_edge_nodes(&rule.selectors);
-            match (groups, edge_nodes) {
-                (Some(groups), Some(edge_nodes))
-                    if groups.len().saturating_mul(edge_nodes.len()) <= MAX_PAIRS =>
-                {
-                    for group in &groups {
-                        let nodes = index.by_node.entry((*group).to_owned()).or_default();
-                        for edge_node in &edge_nodes {
-                            file(nodes, edge_node, number);
-                        }
-                    }
-                }
-                (Some(groups), _) => {
-                    groups.iter().for_each(|group| file(&mut index.by_group, group, number));
-                }
-                (None, Some(edge_nodes)) => {
-                    edge_nodes.iter().for_each(|node| file(&mut index.by_edge_node, node, number));
-                }
-                (None, None) => index.others.push(number),
+            let keys = match by {
+                By::Matching => edge_node_keys(&rule.selectors),
+                By::Subscription => edge_node_names(&rule.selectors),
+            };
+            let Some(groups) = literal_groups(&rule.selectors) else {
+                index.any_group.file(keys.as_deref(), number);
+                continue;
+            };
+            let few = |keys: &Vec<Key<'_>>| keys.len().saturating_mul(groups.len()) <= MAX_PAIRS;
+            let keys = keys.filter(few);
+            for group in groups {
+                let edge_nodes = index.by_group.entry(group.to_owned()).or_default();
+                edge_nodes.file(keys.as_deref(), number);
             }
         }
         index
     }
 
-    /// The rules that can concern the edge node or its devices, in no order; some may not.
+    /// The rules that can have to do with the edge node or its devices, in no order, and some of
+    /// them twice; some may not.
     pub(super) fn related<'a>(
         &'a self,
         rules: &'a [Rule],
         group: &str,
         edge_node: &str,
     ) -> impl Iterator<Item = (RuleId, &'a Rule)> + use<'a> {
-        let by_node = self.by_node.get(group).and_then(|nodes| nodes.get(edge_node));
-        let lists = [by_node, self.by_group.get(group), self.by_edge_node.get(edge_node)];
-        let numbers = lists.into_iter().flatten().chain([&self.others]).flatten();
-        numbers.filter_map(|number| {
+        let parts = [self.by_group.get(group), Some(&self.any_group)];
+        let mut lists: Vec<&[u32]> = Vec::new();
+        parts.into_iter().flatten().for_each(|part| part.find(edge_node, &mut lists));
+        lists.into_iter().flatten().filter_map(|number| {
             let id = RuleId(*number);
             Some((id, rules.get(id.index())?))
         })
@@ -75,7 +99,38 @@ impl RuleIndex {
     ) -> impl Iterator<Item = (RuleId, &'a Rule)> + use<'a> {
         let mut candidates: Vec<_> = self.related(rules, group, edge_node).collect();
         candidates.sort_unstable_by_key(|(id, _)| *id);
+        candidates.dedup_by_key(|(id, _)| *id);
         candidates.into_iter()
+    }
+}
+
+impl EdgeNodes {
+    /// Files a rule; without keys it is about every name.
+    fn file(&mut self, keys: Option<&[Key<'_>]>, number: u32) {
+        let Some(keys) = keys else {
+            push(&mut self.others, number);
+            return;
+        };
+        for key in keys {
+            let list = match *key {
+                Key::Name(name) => self.named.entry(name.to_owned()).or_default(),
+                Key::Gram(gram, length) => {
+                    self.lengths |= 1_u8.checked_shl(length).unwrap_or(0);
+                    self.grams.entry(gram).or_default()
+                }
+            };
+            push(list, number);
+        }
+    }
+
+    /// The lists with rules that can be about `name`.
+    fn find<'a>(&'a self, name: &str, lists: &mut Vec<&'a [u32]>) {
+        lists.push(&self.others);
+        lists.extend(self.named.get(name).map(Vec::as_slice));
+        for length in (1..=GRAM_BYTES).filter(|length| self.lengths >> length & 1 == 1) {
+            let pieces = name.as_bytes().windows(length).map(gram);
+            lists.extend(pieces.filter_map(|piece| self.grams.get(&piece)).map(Vec::as_slice));
+        }
     }
 }
 
@@ -191,9 +246,23 @@ fn literals(globs: Option<&[Glob]>) -> Option<Vec<&str>> {
     globs?.iter().map(Glob::literal).collect()
 }
 
-/// Files a rule once under `name`, even if the rule spells it twice.
-fn file(table: &mut HashMap<String, Vec<u32>>, name: &str, number: u32) {
-    let list = table.entry(name.to_owned()).or_default();
+/// What the selectors say of the edge node's name, if they don't take any.
+fn edge_node_keys(selectors: &Selectors) -> Option<Vec<Key<'_>>> {
+    let key = |glob| match (Glob::literal(glob), Glob::gram(glob)) {
+        (Some(name), _) => Some(Key::Name(name)),
+        (None, Some((gram, length))) => Some(Key::Gram(gram, length)),
+        (None, None) => None,
+    };
+    let of_globs = selectors.edge_nodes.as_ref().and_then(|globs| globs.iter().map(key).collect());
+    of_globs.or_else(|| edge_node_names(selectors))
+}
+
+fn edge_node_names(selectors: &Selectors) -> Option<Vec<Key<'_>>> {
+    Some(literal_edge_nodes(selectors)?.into_iter().map(Key::Name).collect())
+}
+
+/// Files a rule once, even if it says the same twice.
+fn push(list: &mut Vec<u32>, number: u32) {
     if list.last() != Some(&number) {
         list.push(number);
     }

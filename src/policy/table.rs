@@ -172,21 +172,32 @@ fn hash(hasher: &FixedState, text: &str) -> u64 {
     hasher.finish()
 }
 
-/// Gives every glob of the rules the piece of text that the fewest of them have.
+/// Gives every glob of the rules the piece of text that the fewest of them have: those of metric
+/// names among each other, and those of edge nodes.
 pub(super) fn choose_grams(rules: &mut [Rule]) {
-    let mut counts: HashMap<u64, u32, RandomState> = HashMap::default();
-    let lists = rules.iter().flat_map(|rule| {
+    let (mut metrics, mut edge_nodes) = (Counts::default(), Counts::default());
+    for rule in rules.iter() {
         let named = rule.allow.iter().chain(&rule.deny).chain(&rule.redact).flatten();
-        named.chain(rule.shapes.members())
-    });
-    for gram in lists.filter(|glob| glob.literal().is_none()).flat_map(Glob::grams) {
-        let count = counts.entry(gram).or_default();
-        *count = count.saturating_add(1);
+        count(&mut metrics, named.chain(rule.shapes.members()));
+        count(&mut edge_nodes, rule.selectors.edge_nodes.iter().flatten());
     }
     for rule in rules {
         let named = rule.allow.iter_mut().chain(&mut rule.deny).chain(&mut rule.redact).flatten();
         for glob in named.chain(rule.shapes.members_mut()) {
-            glob.choose_gram(|gram| counts.get(&gram).copied().unwrap_or(0));
+            glob.choose_gram(|gram| metrics.get(&gram).copied().unwrap_or(0));
         }
+        for glob in rule.selectors.edge_nodes.iter_mut().flatten() {
+            glob.choose_gram(|gram| edge_nodes.get(&gram).copied().unwrap_or(0));
+        }
+    }
+}
+
+/// How many globs have a piece of text.
+type Counts = HashMap<u64, u32, RandomState>;
+
+fn count<'g>(counts: &mut Counts, globs: impl Iterator<Item = &'g Glob>) {
+    for gram in globs.filter(|glob| glob.literal().is_none()).flat_map(Glob::grams) {
+        let count = counts.entry(gram).or_default();
+        *count = count.saturating_add(1);
     }
 }

@@ -11,6 +11,7 @@ mod entity;
 pub mod names;
 mod payload;
 mod reader;
+mod scalars;
 mod topic;
 pub mod value;
 mod wire;
@@ -24,5 +25,6 @@ pub use payload::{
     PropertySet, PropertySetList, PropertyValue, Row, Template, Value,
 };
 pub use reader::NamedMetric;
+pub(crate) use scalars::{NotScalars, Scalar, ScalarMetric, Scalars};
 pub use topic::{CERTIFICATES_PREFIX, EntityTopic, MessageType, NAMESPACE, Topic, TopicError};
 pub use writer::PayloadWriter;

@@ -8,7 +8,7 @@ use std::fmt::{self, Write as _};
 
 use prost::Message;
 
-use super::{CellValue, DataSet, DataType, Property, Template, Value};
+use super::{CellValue, DataSet, DataType, Property, Scalar, Template, Value};
 
 /// A value read by its datatype (Sparkplug 3.0 §6.4.16).
 #[derive(Clone, Debug, PartialEq)]
@@ -71,27 +71,44 @@ pub fn read(datatype: DataType, value: &Value) -> Option<Typed<'_>> {
 /// Arrays are taken as opaque bytes, since libraries differ in how they pack them; data sets
 /// must be rectangular with columns of basic types.
 pub fn fits(datatype: DataType, value: &Value) -> bool {
-    match (datatype, value) {
-        (DataType::Int8 | DataType::Int16, Value::Int(bits)) => {
+    let scalar = match value {
+        Value::Int(value) => Scalar::Int(*value),
+        Value::Long(value) => Scalar::Long(*value),
+        Value::Float(value) => Scalar::Float(*value),
+        Value::Double(value) => Scalar::Double(*value),
+        Value::Boolean(value) => Scalar::Boolean(*value),
+        Value::String(_) => {
+            return matches!(datatype, DataType::String | DataType::Text | DataType::UUID);
+        }
+        Value::DataSet(table) => return datatype == DataType::DataSet && is_rectangular(table),
+        Value::Template(_) => return datatype == DataType::Template,
+        Value::Bytes(_) => {
+            return matches!(datatype, DataType::Bytes | DataType::File)
+                || datatype >= DataType::Int8Array;
+        }
+    };
+    scalar_fits(datatype, scalar)
+}
+
+/// [`fits`] for values without parts.
+#[inline]
+pub(super) fn scalar_fits(datatype: DataType, scalar: Scalar) -> bool {
+    match (datatype, scalar) {
+        (DataType::Int8 | DataType::Int16, Scalar::Int(bits)) => {
             // Masked to its width, or sign-extended to 32 bits.
             let Some(width) = width(datatype) else { return false };
-            let bits = u64::from(*bits);
+            let bits = u64::from(bits);
             let extended = sign_extend(bits, width);
             bits >> width == 0 || (extended < 0 && extended == sign_extend(bits, 32))
         }
-        (DataType::Int32 | DataType::UInt32, Value::Int(_)) => true,
-        (DataType::UInt8, Value::Int(bits)) => *bits <= u32::from(u8::MAX),
-        (DataType::UInt16, Value::Int(bits)) => *bits <= u32::from(u16::MAX),
-        (DataType::UInt32, Value::Long(bits)) => *bits <= u64::from(u32::MAX),
-        (DataType::Int64 | DataType::UInt64 | DataType::DateTime, Value::Long(_)) => true,
-        (DataType::Float, Value::Float(_)) => true,
-        (DataType::Double, Value::Double(_)) => true,
-        (DataType::Boolean, Value::Boolean(_)) => true,
-        (DataType::String | DataType::Text | DataType::UUID, Value::String(_)) => true,
-        (DataType::DataSet, Value::DataSet(table)) => is_rectangular(table),
-        (DataType::Template, Value::Template(_)) => true,
-        (DataType::Bytes | DataType::File, Value::Bytes(_)) => true,
-        (datatype, Value::Bytes(_)) => datatype >= DataType::Int8Array,
+        (DataType::Int32 | DataType::UInt32, Scalar::Int(_)) => true,
+        (DataType::UInt8, Scalar::Int(bits)) => bits <= u32::from(u8::MAX),
+        (DataType::UInt16, Scalar::Int(bits)) => bits <= u32::from(u16::MAX),
+        (DataType::UInt32, Scalar::Long(bits)) => bits <= u64::from(u32::MAX),
+        (DataType::Int64 | DataType::UInt64 | DataType::DateTime, Scalar::Long(_)) => true,
+        (DataType::Float, Scalar::Float(_)) => true,
+        (DataType::Double, Scalar::Double(_)) => true,
+        (DataType::Boolean, Scalar::Boolean(_)) => true,
         _ => false,
     }
 }

@@ -31,7 +31,7 @@ const MAX_FIELD: u64 = (1 << 29) - 1;
 const CUT_SHORT: &str = "a field cut short";
 
 /// The unread rest of one message.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor<'a> {
     rest: &'a [u8],
     length: usize,
@@ -70,6 +70,17 @@ impl<'a> Cursor<'a> {
         Ok(*taken)
     }
 
+    /// What hasn't been read.
+    #[inline]
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    #[inline]
+    pub(super) fn byte(&mut self) -> Result<u8, Fault> {
+        self.array().map(|[byte]| byte)
+    }
+
     #[inline]
     pub(super) fn fixed32(&mut self) -> Result<u32, Fault> {
         self.array().map(u32::from_le_bytes)
@@ -92,8 +103,32 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// At most ten bytes; bits beyond the 64th are an error, as in prost.
+    /// Numbers of two to eight bytes, times above all, are taken at once where that many bytes
+    /// are left.
+    #[inline]
     fn long_varint(&mut self) -> Result<u64, Fault> {
+        const LAST: u64 = 0x8080_8080_8080_8080;
+        let Some(chunk) = self.rest.first_chunk::<8>() else { return self.any_varint() };
+        let word = u64::from_le_bytes(*chunk);
+        // The lowest byte without the bit that says that more follow is the last one.
+        let last = (!word & LAST).trailing_zeros();
+        let Some(unused) = 63_u32.checked_sub(last) else { return self.any_varint() };
+        let bytes = last.wrapping_add(1) >> 3;
+        let Some(rest) = usize::try_from(bytes).ok().and_then(|bytes| self.rest.get(bytes..))
+        else {
+            return Err(self.fault(CUT_SHORT));
+        };
+        self.rest = rest;
+        // Seven bits of each byte: pairs are joined, then pairs of pairs, then the halves.
+        let bits = (u64::MAX.wrapping_shr(unused)) & word & !LAST;
+        let bits = (bits & 0x007f_007f_007f_007f) | ((bits & 0x7f00_7f00_7f00_7f00) >> 1);
+        let bits = (bits & 0x0000_3fff_0000_3fff) | ((bits & 0x3fff_0000_3fff_0000) >> 2);
+        Ok((bits & 0x0fff_ffff) | ((bits & 0x0fff_ffff_0000_0000) >> 4))
+    }
+
+    /// At most ten bytes; bits beyond the 64th are an error, as in prost.
+    #[cold]
+    fn any_varint(&mut self) -> Result<u64, Fault> {
         let mut value = 0_u64;
         for shift in (0..70).step_by(7) {
             let [byte] = self.array()?;

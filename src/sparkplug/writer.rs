@@ -3,7 +3,7 @@
 
 use prost::encoding::{encode_varint, message};
 
-use super::{Metric, Value};
+use super::{Metric, Scalar, ScalarMetric, Value};
 
 /// A payload under construction.
 #[derive(Debug)]
@@ -68,6 +68,57 @@ impl PayloadWriter {
         }
     }
 
+    /// Appends what data tells of a metric by its name: `metric` without alias, datatype and
+    /// null flag, dated `timestamp`.
+    #[inline]
+    pub(crate) fn scalar(&mut self, name: &str, timestamp: u64, metric: &ScalarMetric<'_>) {
+        let mut tail = Tail::new();
+        tail.key(0x18);
+        tail.varint(timestamp);
+        for (key, flag) in [(0x28, metric.is_historical), (0x30, metric.is_transient)] {
+            if let Some(flag) = flag {
+                tail.bytes([key, flag.into()]);
+            }
+        }
+        match metric.value {
+            Scalar::Int(value) => {
+                tail.key(0x50);
+                tail.varint(value.into());
+            }
+            Scalar::Long(value) => {
+                tail.key(0x58);
+                tail.varint(value);
+            }
+            Scalar::Float(value) => {
+                tail.key(0x65);
+                tail.bytes(value.to_le_bytes());
+            }
+            Scalar::Double(value) => {
+                tail.key(0x69);
+                tail.bytes(value.to_le_bytes());
+            }
+            Scalar::Boolean(value) => tail.bytes([0x70, value.into()]),
+        }
+        let tail = tail.written();
+        let mut head = Tail::new();
+        head.key(0x0a);
+        head.varint(name.len() as u64);
+        let head = head.written();
+        let length = head.len().saturating_add(name.len()).saturating_add(tail.len());
+        let mut outer = Tail::new();
+        outer.key(0x12);
+        outer.varint(length as u64);
+        self.bytes.extend_from_slice(outer.written());
+        self.bytes.extend_from_slice(head);
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.extend_from_slice(tail);
+    }
+
+    /// Appends metrics as they are on the wire, with their keys and lengths.
+    pub(crate) fn metrics(&mut self, wire: &[u8]) {
+        self.bytes.extend_from_slice(wire);
+    }
+
     /// Bytes so far.
     pub fn written(&self) -> usize {
         self.bytes.len()
@@ -127,20 +178,87 @@ fn text(bytes: &mut Vec<u8>, key: u8, text: &[u8]) {
 
 /// Through a buffer of its own: one check of the room for the whole number.
 #[inline]
-fn varint(bytes: &mut Vec<u8>, mut number: u64) {
-    let mut buffer = [0_u8; 10];
-    let mut length = 0_usize;
-    for byte in &mut buffer {
-        length = length.saturating_add(1);
-        let [low, ..] = number.to_le_bytes();
-        number >>= 7;
-        if number == 0 {
-            *byte = low;
-            break;
-        }
-        *byte = low | 0x80;
+fn varint(bytes: &mut Vec<u8>, number: u64) {
+    let mut buffer = Tail::new();
+    buffer.varint(number);
+    bytes.extend_from_slice(buffer.written());
+}
+
+/// A few small fields on the stack. Whole words are written, of which as much counts as is
+/// meant.
+struct Tail {
+    bytes: [u8; Tail::ROOM],
+    length: usize,
+}
+
+impl Tail {
+    /// A key and the longest number, twice; two flags; and a word beyond.
+    const ROOM: usize = 2 * 11 + 2 * 2 + 8;
+
+    #[inline]
+    fn new() -> Tail {
+        Tail { bytes: [0; Tail::ROOM], length: 0 }
     }
-    bytes.extend_from_slice(buffer.get(..length).unwrap_or_default());
+
+    #[inline]
+    fn key(&mut self, key: u8) {
+        self.bytes([key]);
+    }
+
+    #[inline]
+    fn bytes<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.put(bytes, N);
+    }
+
+    #[inline]
+    fn put<const N: usize>(&mut self, bytes: [u8; N], length: usize) {
+        let room = self.bytes.get_mut(self.length..).and_then(<[u8]>::first_chunk_mut::<N>);
+        if let Some(room) = room {
+            *room = bytes;
+            self.length = self.length.saturating_add(length);
+        }
+    }
+
+    #[inline]
+    fn varint(&mut self, number: u64) {
+        match number {
+            0..0x80 => {
+                let [low, ..] = number.to_le_bytes();
+                self.key(low);
+            }
+            0x80..0x0100_0000_0000_0000 => self.word(number),
+            _ => self.long_varint(number),
+        }
+    }
+
+    /// A varint of two to eight bytes: the bits are drawn apart, seven to a byte.
+    #[inline]
+    fn word(&mut self, number: u64) {
+        let bits = (number & 0x0fff_ffff) | ((number & 0x00ff_ffff_f000_0000) << 4);
+        let bits = (bits & 0x0000_3fff_0000_3fff) | ((bits & 0x0fff_c000_0fff_c000) << 2);
+        let bits = (bits & 0x007f_007f_007f_007f) | ((bits & 0x3f80_3f80_3f80_3f80) << 1);
+        let last = 7_u32.saturating_sub(bits.leading_zeros() >> 3);
+        let more =
+            0x0080_8080_8080_8080_u64 & 1_u64.wrapping_shl(last.saturating_mul(8)).wrapping_sub(1);
+        let length = usize::try_from(last).unwrap_or(7).saturating_add(1);
+        self.put((bits | more).to_le_bytes(), length);
+    }
+
+    #[cold]
+    fn long_varint(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            let [low, ..] = number.to_le_bytes();
+            self.key(low | 0x80);
+            number >>= 7;
+        }
+        let [low, ..] = number.to_le_bytes();
+        self.key(low);
+    }
+
+    #[inline]
+    fn written(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
@@ -160,6 +278,23 @@ mod tests {
             }
             prop_assert_eq!(writer.finish(payload.seq), payload.encode_to_vec());
         }
+    }
+
+    #[test]
+    fn numbers_of_every_length_are_written_as_prost_does() {
+        for bits in 0..64 {
+            let power = 1_u64 << bits;
+            for number in [power - 1, power, power + 1, power | 0x5555_5555_5555_5555 & (power - 1)]
+            {
+                let (mut ours, mut wanted) = (Vec::new(), Vec::new());
+                varint(&mut ours, number);
+                encode_varint(number, &mut wanted);
+                assert_eq!(ours, wanted, "{number:#x}");
+            }
+        }
+        let mut ours = Vec::new();
+        varint(&mut ours, u64::MAX);
+        assert_eq!(ours, [[0xff; 9].as_slice(), &[1]].concat());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::timestamp::format_date;
+use crate::broker::PeerCertificate;
 use crate::event;
 
 /// How long before its end a certificate is warned about: a month is what people need to get a
@@ -20,6 +21,14 @@ pub fn tell_expiry(certificate: &str, not_after: SystemTime, now: SystemTime) {
             event!(CertExpires, certificate, expires, days_left = left.as_secs() / DAY_S);
         }
         Ok(_) => {}
+    }
+}
+
+/// Tells the same of the certificate of a server, once a day and when the server shows another.
+pub fn tell_peer_expiry(peer: &PeerCertificate, not_after: SystemTime, now: SystemTime) {
+    let today = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() / DAY_S;
+    if peer.is_due(today, not_after) {
+        tell_expiry(peer.certificate(), not_after, now);
     }
 }
 

@@ -20,12 +20,13 @@ use tracing_subscriber::layer::SubscriberExt;
 
 use super::escape::{clean, escape};
 use super::event::Event;
-use super::expiry::tell_expiry;
+use super::expiry::{tell_expiry, tell_peer_expiry};
 use super::hub::{Clock, Hub, HubLayer, Output};
 use super::record::{Quoted, Record, with_causes};
 use super::stderr::{Stderr, StderrWriter};
 use super::syslog::{Identity, Shortfall, Target, TellOthers, Worker};
 use super::timestamp::{format_date, format_utc};
+use crate::broker::{CertificateEnd, Certificates, PeerCertificate};
 
 /// Names the variable that is asked where `--log` isn't given.
 pub const LOG_VARIABLE: &str = "SPARKDIODE_LOG";
@@ -123,7 +124,7 @@ pub fn init(
         stderr_stopped,
         stderr: None,
         clock: None,
-        certificates: Vec::new(),
+        certificates: Certificates::default(),
         send_within: SEND_WITHIN,
         threads: Vec::new(),
     })
@@ -144,7 +145,7 @@ pub struct Logging {
     stderr_stopped: Receiver<()>,
     stderr: Option<Receiver<()>>,
     clock: Option<Receiver<()>>,
-    certificates: Vec<(String, SystemTime)>,
+    certificates: Certificates,
     /// How long the end waits for the targets.
     send_within: Duration,
     /// Name of the target, and when it is done: what it didn't get.
@@ -166,10 +167,19 @@ impl std::fmt::Debug for Logging {
 }
 
 impl Logging {
-    /// Certificates whose end is to be told in time, at the start and every day: what they are
-    /// called, and when they end.
-    pub fn watch(&mut self, certificates: impl IntoIterator<Item = (String, SystemTime)>) {
-        self.certificates.extend(certificates);
+    /// Certificates of files, whose end is to be told in time, at the start and every day.
+    pub fn watch(&mut self, ends: impl IntoIterator<Item = CertificateEnd>) {
+        self.certificates.ends.extend(ends);
+    }
+
+    /// The same of a server's, which is known once the server has shown it.
+    pub fn watch_peer(&mut self, peer: Arc<PeerCertificate>) {
+        self.certificates.peers.push(peer);
+    }
+
+    /// All that are watched.
+    pub fn certificates(&self) -> &Certificates {
+        &self.certificates
     }
 
     /// Waits this long at the end for the targets, instead of 3 s. Call it before the start.
@@ -206,8 +216,14 @@ impl Logging {
                 hub.tick();
                 let at = wall_clock();
                 if day.replace(format_date(at)) != Some(format_date(at)) {
-                    for (certificate, not_after) in &certificates {
-                        tell_expiry(certificate, *not_after, at);
+                    for end in &certificates.ends {
+                        tell_expiry(&end.certificate, end.not_after, at);
+                    }
+                    // A connection may last for years without another handshake.
+                    for peer in &certificates.peers {
+                        if let Some(end) = peer.end() {
+                            tell_peer_expiry(peer, end.not_after, at);
+                        }
                     }
                 }
             }

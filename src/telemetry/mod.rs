@@ -13,10 +13,12 @@ mod escape;
 mod event;
 mod expiry;
 mod flood;
+mod grouped;
 mod hub;
 mod ledger;
 pub mod logging;
 mod notify;
+mod policy_loaded;
 mod reason;
 mod record;
 pub mod status;
@@ -28,12 +30,14 @@ pub use account::Account;
 pub use escape::{Escaped, MAX_SHOWN, clean, escape, escape_to};
 pub use event::{Entry, Event, FieldSpec, Halves, Limit, Severity, TARGET as EVENT_TARGET};
 pub use event::{json as events_json, manual as events_manual};
-pub use expiry::{EXPIRY_WARNING, tell_expiry};
+pub use expiry::{EXPIRY_WARNING, tell_expiry, tell_peer_expiry};
+pub use grouped::grouped;
 pub use ledger::{
     DropList, Dropped, Drops, Fate, Imbalance, Ledger, LedgerEntry, NodeAccount, NodeSlot, Origin,
     RuleAccount, What,
 };
 pub use notify::Notifier;
+pub use policy_loaded::tell_policy;
 pub use reason::Reason;
 pub use record::Record;
 pub use timestamp::{format_date, format_utc, format_utc_ms};

@@ -9,6 +9,7 @@ use tracing::field::{Field, Visit};
 use super::escape::clean;
 use super::event::{Event, Limit};
 use super::flood::Repeated;
+use super::grouped::grouped;
 use super::timestamp::format_utc;
 
 /// Bytes of one value. Topics of usual plants have fewer than 100.
@@ -41,7 +42,7 @@ impl Record {
         let (first, last) = (format_utc(repeated.first), format_utc(repeated.last));
         let text = format!(
             "repeated {} times in {window_s} s, first {first}, last {last}",
-            with_commas(&count)
+            grouped(repeated.count)
         );
         let mut record = Record::new(at, repeated.event);
         record.text = Some(text);
@@ -131,19 +132,6 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// `1,204`.
-fn with_commas(digits: &str) -> String {
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        let left = digits.len().saturating_sub(at);
-        if at > 0 && left.is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
@@ -183,14 +171,5 @@ mod tests {
         assert!(
             record.fields.iter().map(|(_, value)| value.len()).sum::<usize>() <= MAX_VALUES_BYTES
         );
-    }
-
-    #[test]
-    fn numbers_of_people_have_commas() {
-        for (digits, text) in
-            [("1", "1"), ("999", "999"), ("1204", "1,204"), ("1000000", "1,000,000")]
-        {
-            assert_eq!(with_commas(digits), text);
-        }
     }
 }

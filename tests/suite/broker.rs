@@ -23,6 +23,9 @@ pub(crate) struct Options {
     pub(crate) tls: Option<TlsFiles>,
     /// The only user and password that the plaintext listener takes.
     pub(crate) user: Option<(String, String)>,
+    /// Configuration of mosquitto's dynamic security, for the plaintext listener: what clients
+    /// may subscribe to.
+    pub(crate) access: Option<String>,
 }
 
 /// PEM files of the TLS listener.
@@ -47,6 +50,10 @@ impl Broker {
     pub(crate) fn start(options: Options) -> Option<Broker> {
         if !Path::new(MOSQUITTO).exists() {
             skipped(&format!("{MOSQUITTO} is not installed"));
+            return None;
+        }
+        if options.access.is_some() && dynamic_security().is_none() {
+            skipped("mosquitto comes without its plugin for dynamic security");
             return None;
         }
         for _ in 0..PORT_ATTEMPTS {
@@ -156,6 +163,12 @@ impl Broker {
         } else {
             text.push_str("allow_anonymous true\n");
         }
+        if let (Some(access), Some(plugin)) = (&self.options.access, dynamic_security()) {
+            let file = self.dir.path().join("access.json");
+            fs::write(&file, access).unwrap();
+            let (plugin, file) = (plugin.display(), file.display());
+            writeln!(text, "plugin {plugin}\nplugin_opt_config_file {file}").unwrap();
+        }
         if let (Some(tls), Some(address)) = (&self.options.tls, self.tls_address) {
             writeln!(
                 text,
@@ -188,6 +201,14 @@ pub(crate) fn skipped(why: &str) {
         let mut file = fs::File::options().create(true).append(true).open(path).unwrap();
         file.write_all(line.as_bytes()).unwrap();
     }
+}
+
+/// Mosquitto's plugin, in the library directory of whatever architecture this is.
+fn dynamic_security() -> Option<PathBuf> {
+    let directories = fs::read_dir("/usr/lib").ok()?;
+    let plugins =
+        directories.flatten().map(|entry| entry.path().join("mosquitto_dynamic_security.so"));
+    plugins.into_iter().find(|path| path.exists())
 }
 
 fn free_port() -> SocketAddr {

@@ -13,7 +13,7 @@ use super::super::capture::{
 };
 use super::super::half::{self, HalfArgs};
 use super::super::report::{self, counted};
-use super::super::units::{self, show_count};
+use super::super::units;
 use super::super::{Exit, Failure};
 use crate::capture::{Header, Reader};
 use crate::config::OtConfig;
@@ -21,7 +21,7 @@ use crate::config::file::os_error;
 use crate::config::policies::load_sources;
 use crate::learn::{Draft, Observation, Options, Trial, TrialReport, draft};
 use crate::policy::{Policy, SourceFile};
-use crate::telemetry::escape;
+use crate::telemetry::{escape, grouped};
 
 /// Of a draft: it tells what the plant's values are.
 const DRAFT_MODE: u32 = 0o640;
@@ -232,7 +232,7 @@ fn summary(path: &Path, draft: &Draft, report: &TrialReport) -> String {
     unborn(&mut text, draft);
     text.push_str(&format!(
         "  tried        {} values of {} of these metrics cross",
-        show_count(report.crossed),
+        grouped(report.crossed),
         report.metrics.len()
     ));
     if report.is_sound() {

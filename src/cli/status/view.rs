@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write};
 
 use crate::telemetry::status::{DropStatus, ItStatus, LINK_ALIVE, Level, OtStatus, Status};
-use crate::telemetry::{escape_to, format_utc_ms};
+use crate::telemetry::{escape_to, format_utc_ms, grouped};
 
 const COLUMNS: usize = 100;
 /// Lines of talkers and of drops.
@@ -98,6 +98,9 @@ pub(super) fn render(status: &Status, now_ms: u64, colour: bool) -> String {
     }
     view.talkers(status);
     view.drops("DROPPED", &account.drops);
+    if let Some(ot) = &status.ot {
+        view.observed(ot);
+    }
     view.line("");
     view.text
 }
@@ -278,6 +281,37 @@ impl View {
     }
 }
 
+impl View {
+    /// What rules that only observe would have done: what people want to know before they let
+    /// them act.
+    fn observed(&mut self, ot: &OtStatus) {
+        if ot.observed.is_empty() {
+            return;
+        }
+        let since = format_utc_ms(ot.policy_since_ms);
+        self.head(&format!("ONLY OBSERVED  since {since}"));
+        self.line(&format!(" {:<20} {:<62} {:>13}", "would have", "rule", "metrics"));
+        for one in ot.observed.iter().take(LINES) {
+            let would = match one.action.as_str() {
+                "forward" => "forwarded",
+                "deny" => "denied",
+                "redact" => "redacted",
+                other => other,
+            };
+            self.line(&format!(
+                " {:<20} {:<62} {:>13}",
+                shown(would, 20),
+                shown(&one.rule, 62),
+                grouped(one.metrics)
+            ));
+        }
+        let more = ot.observed.len().saturating_sub(LINES);
+        if more > 0 {
+            self.line(&format!(" and {more} more: --json"));
+        }
+    }
+}
+
 /// Text from elsewhere: escaped, and cut to a width.
 fn shown(text: &str, columns: usize) -> String {
     fitted(&escape_to(text, columns).to_string(), columns)
@@ -290,19 +324,6 @@ fn fitted(text: &str, columns: usize) -> String {
     }
     let kept: String = text.chars().take(columns.saturating_sub(1)).collect();
     format!("{kept}…")
-}
-
-/// `1,234,567`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len().saturating_mul(2));
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && digits.len().saturating_sub(at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// A span of milliseconds, with two units at most.
@@ -341,7 +362,7 @@ fn percent(part: u64, whole: u64) -> String {
 mod tests {
     use super::*;
     use crate::telemetry::status::{
-        FORMAT, Health, LossStatus, NodeStatus, OtReport, PolicyStatus,
+        FORMAT, Health, LossStatus, NodeStatus, ObservedStatus, OtReport, PolicyStatus,
     };
 
     fn full() -> Status {
@@ -356,6 +377,14 @@ mod tests {
             ot: Some(OtStatus {
                 journal_bytes: u64::MAX,
                 journal_limit_bytes: 1,
+                observed: vec![
+                    ObservedStatus {
+                        rule: "o\x1b".repeat(80),
+                        action: "deny".into(),
+                        metrics: 999_999_999_999,
+                    };
+                    9
+                ],
                 ..OtStatus::default()
             }),
             it: Some(ItStatus {
@@ -408,6 +437,10 @@ mod tests {
         assert!(text.contains("last 1 to 9 (retention) 16 min 40 s ago"), "{text}");
         assert!(!text.contains("STALE"), "{text}");
         assert!(text.contains("and 22 more: --json"), "{text}");
+        assert!(
+            text.contains("ONLY OBSERVED  since 1970") && text.contains("\n denied "),
+            "{text}"
+        );
     }
 
     #[test]
@@ -420,8 +453,6 @@ mod tests {
 
     #[test]
     fn numbers_are_readable() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(span(1_250), "1.2 s");
         assert_eq!(span(90_061_000), "1 d 1 h");
         assert_eq!(bytes(1_023), "1023 B");

@@ -167,10 +167,9 @@ fn place(
 ) -> Result<Option<Metric>, NoPlace> {
     if !layout.takes(&metric) {
         // Control metrics are in no layout, and their values are the session's own.
-        let control = metric
-            .name
-            .as_deref()
-            .is_some_and(|name| name == names::BD_SEQ || names::is_control(name));
+        let control = metric.name.as_deref().is_some_and(|name| {
+            name == names::BD_SEQ || name == names::REBIRTH || names::is_control(name)
+        });
         return if control { Ok(None) } else { Err(NoPlace) };
     }
     let template = match &metric.value {

@@ -166,6 +166,12 @@ impl Mirror {
         let topic = entity_topic(&relayed.topic)?;
         self.check_names(topic.entity)?;
         origin.entity = Some(topic.entity);
+        if topic.message_type.is_data()
+            && let Some(id) = self.direct(now, seq, topic.entity, relayed)
+        {
+            origin.node = Some(id.into());
+            return Ok(());
+        }
         let mut inflated = Vec::new();
         let payload =
             sparkplug::decode_borrowed(&relayed.payload, &mut inflated, &self.settings.caps)

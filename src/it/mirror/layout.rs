@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use crate::it::mirror::recheck::{Rechecked, Word};
 use crate::policy::shape::is_part;
 use crate::sparkplug::{
-    DataType, Metric, Payload, Property, PropertySet, PropertyValue, Template, Value, names, value,
+    DataType, Metric, Payload, Property, PropertySet, PropertyValue, Scalar, ScalarMetric,
+    Template, Value, names, value,
 };
 
 /// Property that carries the quality of a value (Sparkplug 3.0 §6.4.8).
@@ -207,6 +208,43 @@ impl Layout {
             set_quality(properties, quality);
         }
         Folded::Refreshed
+    }
+
+    /// The slot of a metric of data that changes nothing but value, times and flags there, and
+    /// crosses as it is; `None`: that isn't clear. `likely` is tried first.
+    #[inline]
+    pub(super) fn find_clear(&self, metric: &ScalarMetric<'_>, likely: usize) -> Option<usize> {
+        let is_likely = |slot: &&Slot| {
+            slot.metric.name.as_ref().is_some_and(|name| name.as_bytes() == metric.name)
+        };
+        let (place, slot) = match self.slots.get(likely).filter(is_likely) {
+            Some(slot) => (likely, slot),
+            None => {
+                let place = *self.index.get(std::str::from_utf8(metric.name).ok()?)?;
+                (place, self.slots.get(place)?)
+            }
+        };
+        let datatype = DataType::from_code(slot.metric.datatype?)?;
+        let clear = !slot.stale
+            && slot.word.as_ref().is_none_or(|word| !word.looks())
+            && metric.value.fits(datatype);
+        clear.then_some(place)
+    }
+
+    /// Enters what was found clear.
+    #[inline]
+    pub(super) fn set(
+        &mut self,
+        place: usize,
+        timestamp: u64,
+        is_transient: Option<bool>,
+        value: Scalar,
+    ) {
+        let Some(slot) = self.slots.get_mut(place) else { return };
+        slot.metric.timestamp = Some(timestamp);
+        slot.metric.is_null = None;
+        slot.metric.is_transient = is_transient;
+        slot.metric.value = Some(value.into());
     }
 
     /// The metric as the mirror's own copy of the policy lets it through; whether it does.

@@ -6,6 +6,7 @@
 //! it: only a frame that was appended while we watch proves that the plant's side is alive.
 
 mod backfill;
+mod direct;
 mod frames;
 mod keyframes;
 mod layout;
@@ -184,6 +185,8 @@ pub struct Mirror {
     last_loss: Option<LossStatus>,
     /// The relay's own edge node. It isn't in `by_key`: no frame of the journal is its.
     own: Option<NodeId>,
+    #[cfg(test)]
+    takes_shortcuts: bool,
 }
 
 /// STATE of the primary host (Sparkplug 3.0 §5.4): the newest that was accepted.
@@ -225,6 +228,8 @@ impl Mirror {
             heartbeat: None,
             last_loss: None,
             own: None,
+            #[cfg(test)]
+            takes_shortcuts: true,
         }
     }
 

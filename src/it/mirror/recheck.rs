@@ -22,6 +22,8 @@ pub(super) struct Word {
     rule: RuleId,
     /// `None`: it is redacted.
     shape: Option<Arc<Shape>>,
+    /// Whether numbers and truth values have to be looked at.
+    looks: bool,
 }
 
 /// Metrics of one frame of which something was refused, with the rule that says so.
@@ -29,6 +31,11 @@ pub(super) struct Word {
 pub(super) struct Rechecked(Vec<(String, Option<RuleId>)>);
 
 impl Word {
+    /// Whether numbers and truth values have to be rechecked one by one.
+    pub(super) fn looks(&self) -> bool {
+        self.looks
+    }
+
     /// Looks at data of the metric `born` and makes of it what may be told; whether it may.
     pub(super) fn recheck(
         &self,
@@ -198,7 +205,11 @@ fn judge(plan: &EntityPlan<'_>, slot: &mut Slot) -> Result<bool, Option<RuleId>>
         // It would cross under another name.
         (false, _) => return Err(None),
     };
-    let word = Word { rule, shape };
+    let looks = match (&shape, datatype) {
+        (Some(shape), Some(datatype)) => shape.shapes(datatype),
+        _ => true,
+    };
+    let word = Word { rule, shape, looks };
     let changed = word.recheck_birth(&mut slot.metric);
     slot.word = Some(Box::new(word));
     Ok(changed)

@@ -3,6 +3,7 @@
 use super::encode;
 use super::turn::Turn;
 use crate::ot::plant::{Definitions, EntityState, Layout, Life, Node, Plant, SURVEY_BYTES, Taught};
+use crate::policy::Verdict;
 use crate::sparkplug::{Entity, EntityTopic, Payload, names};
 use crate::telemetry::{Fate, Origin, Reason, What};
 
@@ -29,7 +30,7 @@ impl Turn<'_> {
             return Fate::Dropped(Reason::NameCollision);
         }
         if !self.node_in_scope(node) {
-            return Fate::Dropped(Reason::NoRule);
+            return kept_back(&node.own);
         }
         self.announce_node(node, false);
         told(&node.own)
@@ -133,6 +134,7 @@ impl Turn<'_> {
         }
         self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
         let announced = std::mem::take(&mut node.own.announced);
+        let unannounced = kept_back(&node.own);
         let death = payload
             .metrics
             .iter()
@@ -148,7 +150,7 @@ impl Turn<'_> {
         }
         if !announced {
             node.loss = false;
-            return Fate::Dropped(Reason::NoRule);
+            return unannounced;
         }
         let payload = encode::death(death.as_ref(), payload.timestamp.unwrap_or(self.now.wall_ms));
         let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
@@ -176,7 +178,7 @@ impl Turn<'_> {
             return Fate::Dropped(Reason::DataBeforeBirth);
         }
         if !announced {
-            return Fate::Dropped(Reason::NoRule);
+            return kept_back(state);
         }
         let payload = encode::death(None, payload.timestamp.unwrap_or(self.now.wall_ms));
         let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
@@ -252,6 +254,17 @@ impl Turn<'_> {
         }
         taught
     }
+}
+
+/// The fate of a birth or death of which nothing crosses: whoever reads the log looks for the rule
+/// that denies the entity, and finds none where default deny does.
+fn kept_back(state: &EntityState) -> Fate {
+    let mut drops = state.layout.slots.iter().filter_map(|slot| match slot.verdict {
+        Verdict::Drop { reason, rule } => Some((reason, rule)),
+        _ => None,
+    });
+    let (reason, rule) = drops.next().unwrap_or((Reason::NoRule, None));
+    Fate::DroppedBy(reason, rule)
 }
 
 /// The fate of a birth, by what its entity came to: one that is larger than a frame may be

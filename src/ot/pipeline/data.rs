@@ -19,7 +19,7 @@ use crate::sparkplug::{
 use crate::telemetry::{Fate, Reason, What};
 
 /// Bytes of a metric in the journal beside its name, mostly.
-const METRIC_BYTES: usize = 32;
+pub(super) const METRIC_BYTES: usize = 32;
 
 /// Why something didn't cross, and which rule says so.
 type Cause = (Reason, Option<RuleId>);

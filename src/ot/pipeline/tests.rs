@@ -4,6 +4,7 @@
 mod account;
 mod bench;
 mod captured;
+mod direct;
 mod filters;
 mod healing;
 mod hostile;

@@ -9,7 +9,7 @@ use super::Held;
 use crate::policy::shape::{Disarm, Shape, ShapeState};
 use crate::policy::{RuleId, Verdict};
 use crate::sparkplug::value::{evident_datatype, fits};
-use crate::sparkplug::{Caps, DataType, Metric, Template, Value, names};
+use crate::sparkplug::{Caps, DataType, Metric, Scalar, Template, Value, names};
 use crate::telemetry::Reason;
 
 /// One metric of a birth.
@@ -92,6 +92,16 @@ impl Slot {
                 newest.current
             }
         }
+    }
+
+    /// [`Slot::update`] with data that has nothing but a scalar.
+    pub(crate) fn set(&mut self, timestamp: u64, is_transient: Option<bool>, value: Scalar) {
+        let current = &mut self.current;
+        current.timestamp = Some(timestamp);
+        current.is_transient = is_transient;
+        current.value = Some(value.into());
+        current.is_null = None;
+        self.nulled = false;
     }
 
     /// Takes over a newer state; whoever holds a value back settles that first.
@@ -260,6 +270,24 @@ impl Layout {
             Some(name) => self.by_name.get(name).copied(),
             None => alias.and_then(|alias| self.by_alias.get(&alias).copied().flatten()),
         }
+    }
+
+    /// [`Layout::find`] by a name of which nothing is known. `likely` is tried first: data mostly
+    /// comes in the order of the birth.
+    #[inline]
+    pub(crate) fn find_bytes(
+        &self,
+        name: &[u8],
+        alias: Option<u64>,
+        likely: usize,
+    ) -> Option<usize> {
+        if name.is_empty() {
+            return self.find(None, alias);
+        }
+        if self.slots.get(likely).is_some_and(|slot| slot.name().as_bytes() == name) {
+            return Some(likely);
+        }
+        self.find(std::str::from_utf8(name).ok(), None)
     }
 
     pub(crate) fn has_name(&self, name: &str) -> bool {

@@ -231,7 +231,7 @@ fn a_sign_of_life_goes_through_the_journal_and_a_worker_that_stands_still_gives_
         summary_every: Duration::from_secs(60),
         textfile: None,
         broker_address: "b:1".into(),
-        certificates: Vec::new(),
+        certificates: crate::broker::Certificates::default(),
         any_owner: false,
     };
     let (state, at) = (dir.path().join("state"), Duration::ZERO);

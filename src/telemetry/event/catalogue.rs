@@ -364,6 +364,7 @@ events! {
         #[optional] healed: "differences that keyframes have healed",
         #[optional] rebirths_answered: "rebirth requests answered",
         #[optional] commands_refused: "commands refused",
+        #[optional] observed: "metrics that rules which only observe would have decided about since the policy is in force: rule=metrics",
     } "Nothing. received = forwarded + waiting + the messages in dropped.";
 
     /// The account doesn't balance: a message was counted twice or not at all. It never happens.

@@ -157,6 +157,7 @@ pub struct NodeStatus {
 /// A certificate that will end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CertificateStatus {
+    /// Its file, or ``of the server `…` ``.
     pub file: String,
     pub not_after_ms: u64,
     /// Whole days that are left; negative after the end.
@@ -180,6 +181,22 @@ pub struct OtStatus {
     pub journal_epoch: u64,
     /// The journal refuses frames: a full disk, most likely. Nothing is acknowledged.
     pub journal_refuses: bool,
+    /// Since when the rules are counted: since the policy is in force.
+    #[serde(default)]
+    pub policy_since_ms: u64,
+    /// What rules that only observe would have decided since then, most first; at most 200.
+    #[serde(default)]
+    pub observed: Vec<ObservedStatus>,
+}
+
+/// What a rule with `mode = "observe"` would have decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedStatus {
+    pub rule: String,
+    /// What it would have done with them: `forward`, `deny` or `redact`.
+    pub action: String,
+    /// Metrics of births and data.
+    pub metrics: u64,
 }
 
 /// What only the IT half has.

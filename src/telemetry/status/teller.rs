@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::{
-    AccountStatus, BrokerStatus, CertificateStatus, FORMAT, Level, ReportError, Reporter,
+    AccountStatus, BrokerStatus, CertificateStatus, FORMAT, Level, OtStatus, ReportError, Reporter,
     ReporterSettings, Status,
 };
-use crate::broker::CertificateEnd;
+use crate::broker::{CertificateEnd, Certificates};
 use crate::event;
 use crate::telemetry::Notifier;
 
@@ -26,8 +26,8 @@ pub struct StatusSettings {
     pub textfile: Option<PathBuf>,
     /// `host:port` of the half's broker.
     pub broker_address: String,
-    /// Ends of the certificates that the half uses.
-    pub certificates: Vec<CertificateEnd>,
+    /// The certificates that the half uses.
+    pub certificates: Certificates,
     /// The operator gave up that each half has a user of its own: nobody looks at who owns the
     /// directories.
     pub any_owner: bool,
@@ -102,6 +102,7 @@ impl Teller {
             self.since_ms = wall_ms;
         }
         let every_ms = u64::try_from(self.settings.every.as_millis()).unwrap_or(u64::MAX);
+        let first = self.settings.certificates.first_end();
         let mut status = Status {
             format: FORMAT,
             half: self.half.to_owned(),
@@ -116,19 +117,21 @@ impl Teller {
                 since_ms: Some(self.since_ms),
                 sessions,
             },
-            certificate: first_end(&self.settings.certificates, wall_ms),
+            certificate: first.as_ref().map(|first| end_status(first, wall_ms)),
             ..Status::default()
         };
-        if let Some(CertificateStatus { file, days_left, .. }) = &status.certificate {
-            let words = match days_left {
-                ..0 => Some((Level::Critical, format!("certificate `{file}` has expired"))),
-                0..EXPIRY_WARNING_DAYS => {
-                    Some((Level::Warning, format!("certificate `{file}` ends in {days_left} days")))
-                }
-                _ => None,
+        if let (Some(first), Some(certificate)) = (&first, &status.certificate) {
+            let name = match first.is_peers {
+                true => first.certificate.clone(),
+                false => format!("`{}`", first.certificate),
             };
-            if let Some((level, words)) = words {
-                status.health.add(level, words);
+            let health = &mut status.health;
+            match certificate.days_left {
+                ..0 => health.add(Level::Critical, format!("certificate {name} has expired")),
+                left @ 0..EXPIRY_WARNING_DAYS => {
+                    health.add(Level::Warning, format!("certificate {name} ends in {left} days"));
+                }
+                _ => {}
             }
         }
         status
@@ -197,13 +200,19 @@ fn summarise(status: &Status) {
         healed = it.map(|it| it.healed),
         rebirths_answered = it.map(|it| it.rebirths_answered),
         commands_refused = it.map(|it| it.commands_refused),
+        observed = observed(ot.as_ref()),
     );
 }
 
-/// The certificate that ends first.
-fn first_end(certificates: &[CertificateEnd], wall_ms: u64) -> Option<CertificateStatus> {
-    let first = certificates.iter().min_by_key(|certificate| certificate.not_after)?;
-    let end = first.not_after.duration_since(UNIX_EPOCH).unwrap_or_default();
+/// `rule=metrics` of rules that only observe; `None` where there are none.
+fn observed(ot: Option<&OtStatus>) -> Option<String> {
+    let observed = &ot?.observed;
+    let counts = observed.iter().map(|one| format!("{}={}", one.rule, one.metrics));
+    (!observed.is_empty()).then(|| counts.collect::<Vec<_>>().join(" "))
+}
+
+fn end_status(certificate: &CertificateEnd, wall_ms: u64) -> CertificateStatus {
+    let end = certificate.not_after.duration_since(UNIX_EPOCH).unwrap_or_default();
     let not_after_ms = u64::try_from(end.as_millis()).unwrap_or(u64::MAX);
     let days = |span: u64| i64::try_from(span / DAY_MS).unwrap_or(i64::MAX);
     let days_left = match not_after_ms.checked_sub(wall_ms) {
@@ -211,28 +220,29 @@ fn first_end(certificates: &[CertificateEnd], wall_ms: u64) -> Option<Certificat
         // The day on which it ended is the first that isn't left.
         None => days(wall_ms.saturating_sub(not_after_ms)).saturating_neg().saturating_sub(1),
     };
-    Some(CertificateStatus { file: first.file.display().to_string(), not_after_ms, days_left })
+    CertificateStatus { file: certificate.certificate.clone(), not_after_ms, days_left }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::Event;
     use crate::telemetry::capture::{capture, triggered};
+    use crate::telemetry::status::Tracker;
+    use crate::telemetry::{Event, Fate, Ledger, Origin};
 
     fn end(days: u64) -> CertificateEnd {
         let span = Duration::from_millis(days.saturating_mul(DAY_MS));
         let not_after = UNIX_EPOCH.checked_add(span).unwrap();
-        CertificateEnd { file: format!("{days}.pem").into(), not_after }
+        CertificateEnd { certificate: format!("{days}.pem"), is_peers: false, not_after }
     }
 
-    fn teller(directory: &Path, certificates: Vec<CertificateEnd>) -> Teller {
+    fn teller(directory: &Path, ends: Vec<CertificateEnd>) -> Teller {
         let settings = StatusSettings {
             every: Duration::from_secs(2),
             summary_every: Duration::from_secs(60),
             textfile: None,
             broker_address: "b:1".to_owned(),
-            certificates,
+            certificates: Certificates { ends, peers: Vec::new() },
             any_owner: false,
         };
         let (at, state_dir) = (Duration::from_secs(5), directory.to_owned());
@@ -280,22 +290,36 @@ mod tests {
         assert_eq!(statuses, 61);
     }
 
+    /// It takes a mistake of ours, so the test makes one: a message is received and nothing
+    /// becomes of it. From there on everything is as in a half that runs: the check, the tracker,
+    /// the status, the event.
     #[test]
     fn an_account_that_does_not_balance_is_told_once() {
         let directory = tempfile::tempdir().unwrap();
         let mut teller = teller(directory.path(), Vec::new());
-        let wrong =
-            AccountStatus { imbalance: Some("the total".to_owned()), ..AccountStatus::default() };
-        let told = capture(|| {
-            teller.check(&wrong);
-            teller.check(&wrong);
-        });
+        let (mut ledger, mut tracker) = (Ledger::new(None), Tracker::default());
+        let mut second = 5;
+        let mut tell = |ledger: &Ledger| {
+            second += 2;
+            let at = Duration::from_secs(second);
+            let (account, _) = tracker.track(at, ledger, ledger.check(0), std::iter::empty());
+            let mut status = teller.status(second * 1_000, true, 1);
+            status.account = account;
+            capture(|| teller.tell(at, status))
+        };
+        assert!(tell(&ledger).is_empty());
+        ledger.receive(None);
+        let told = tell(&ledger);
         triggered(&told, Event::AccountImbalance);
-        assert_eq!(told.len(), 1);
-        let again = capture(|| {
-            teller.check(&AccountStatus::default());
-            teller.check(&wrong);
-        });
-        triggered(&again, Event::AccountImbalance);
+        assert_eq!(
+            told[0].message(),
+            "the account does not balance what=\"the total does not balance\" received=1 \
+             forwarded=0 dropped=0 waiting=0"
+        );
+        assert!(tell(&ledger).is_empty(), "told once");
+        ledger.settle(Origin::default(), Fate::Forwarded);
+        assert!(tell(&ledger).is_empty());
+        ledger.receive(None);
+        triggered(&tell(&ledger), Event::AccountImbalance);
     }
 }

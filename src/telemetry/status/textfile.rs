@@ -51,6 +51,7 @@ families! {
     DROPPED_METRICS = Counter "sparkdiode_dropped_metrics_total": "Metrics taken out of messages, by reason.";
     BY_RULE = Counter "sparkdiode_rule_dropped_messages_total": "Messages dropped by a rule of the policy.";
     METRICS_BY_RULE = Counter "sparkdiode_rule_dropped_metrics_total": "Metrics taken out of messages by a rule of the policy.";
+    OBSERVED = Counter "sparkdiode_rule_observed_metrics_total": "Metrics that a rule which only observes would have forwarded, denied or redacted, since the policy is in force.";
     WAITING = Gauge "sparkdiode_waiting_messages": "Messages received that are neither forwarded nor dropped yet.";
     BALANCED = Gauge "sparkdiode_account_balanced": "1 if received = forwarded + dropped + waiting, in total, by edge node and by rule.";
     NODES = Gauge "sparkdiode_edge_nodes_known": "Edge nodes that this half follows.";
@@ -144,6 +145,13 @@ fn render_ot(text: &mut Text<'_>, ot: &OtStatus) {
     text.one(JOURNAL_LIMIT, ot.journal_limit_bytes);
     text.one(JOURNAL_SEQ, ot.journal_seq);
     text.one(JOURNAL_REFUSES, ot.journal_refuses.into());
+    // With those that are at zero: a counter that appears with a value has no rate.
+    for (at, one) in ot.observed.iter().take(MAX_RULE_SERIES).enumerate() {
+        if at == 0 {
+            text.head(OBSERVED);
+        }
+        text.sample(OBSERVED, &[("rule", &one.rule), ("action", &one.action)], one.metrics);
+    }
 }
 
 fn render_it(text: &mut Text<'_>, it: &ItStatus) {
@@ -233,7 +241,7 @@ mod tests {
 
     use super::*;
     use crate::telemetry::status::{
-        AccountStatus, CertificateStatus, OtReport, PolicyStatus, STATUS_FILE,
+        AccountStatus, CertificateStatus, ObservedStatus, OtReport, PolicyStatus, STATUS_FILE,
     };
 
     fn status() -> Status {
@@ -251,7 +259,7 @@ mod tests {
             policy: Some(PolicyStatus::default()),
             account: AccountStatus { drops, reasons, ..AccountStatus::default() },
             certificate: Some(CertificateStatus::default()),
-            ot: Some(OtStatus::default()),
+            ot: Some(OtStatus { observed: vec![ObservedStatus::default()], ..OtStatus::default() }),
             it: Some(ItStatus { ot: Some(OtReport::default()), ..ItStatus::default() }),
             ..Status::default()
         }

@@ -7,6 +7,7 @@ use flate2::write::ZlibEncoder;
 use prost::Message;
 
 use sparkdiode::sparkplug::{DataType, Metric, Payload, Property, Value};
+use sparkdiode::telemetry::Event;
 
 use crate::checker::Excuse;
 use crate::metrics::{int, metric, string, untyped};
@@ -48,6 +49,7 @@ fn what_retention_deleted_before_it_was_read_is_counted_with_its_sequence_number
     rig.relay.start(Half::It);
     rig.wait_for_value("Plant/E", "count", 1_000);
 
+    rig.relay.wait_for_event(Half::It, Event::FramesLost, &["cause=retention"]);
     let log = rig.relay.log(Half::It);
     let lost: Vec<&str> = log.lines().filter(|line| line.contains("frames lost")).collect();
     let number = |key: &str| -> u64 {
@@ -88,6 +90,9 @@ fn a_gap_before_the_relay_marks_what_was_not_seen_since() {
         }
     };
     assert_eq!(quality("unseen"), Some(500), "stale");
+    for half in [Half::Ot, Half::It] {
+        rig.relay.wait_for_event(half, Event::SequenceGap, &["node=Plant/E"]);
+    }
     edge.ndata(&[untyped(int("unseen", 3))]).unwrap();
     rig.wait_for_value("Plant/E", "unseen", 3);
     assert_eq!(rig.it.count("spBv1.0/Plant/NBIRTH/E"), 2, "one loss is told once");

@@ -17,4 +17,5 @@ mod signed;
 mod stale;
 mod tls;
 mod tools;
+mod triggers;
 mod watched;

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose, date_time_ymd,
 };
+use sparkdiode::telemetry::Event;
 
 use crate::broker::{Broker, Options, TlsFiles};
 use crate::metrics::{int, untyped};
@@ -16,7 +18,8 @@ use crate::peers::raw_edge::RawEdge;
 use crate::peers::srad_host::SradHost;
 use crate::relay::{Half, Link, Relay, Settings, write_secret};
 use crate::rig::EVERYTHING;
-use crate::wire::{Event, Proxy};
+use crate::waiting::now_ms;
+use crate::wire::{Event as Wire, Proxy};
 
 #[test]
 fn both_links_work_over_tls_with_client_certificates() {
@@ -41,9 +44,9 @@ fn both_links_work_over_tls_with_client_certificates() {
     });
     edge.ndata(&[untyped(int("count", 2))]).unwrap();
     host.wait_for("Plant/E", "count", 2);
-    let plain = eavesdropper.count(|record| matches!(record.event, Event::Packet(_)));
+    let plain = eavesdropper.count(|record| matches!(record.event, Wire::Packet(_)));
     assert_eq!(plain, 0, "MQTT in clear text");
-    let garbage = eavesdropper.count(|record| matches!(record.event, Event::Garbage(_)));
+    let garbage = eavesdropper.count(|record| matches!(record.event, Wire::Garbage(_)));
     assert!(garbage > 0, "nothing went through the proxy");
 }
 
@@ -99,7 +102,7 @@ fn a_wrong_password_is_said_clearly() {
     let mut relay = Relay::new(&settings);
     relay.write_secret(Half::Ot, "password", "wrong\n");
     relay.start(Half::Ot);
-    relay.wait_for_log(Half::Ot, &["not connected", "NotAuthorized"]);
+    relay.wait_for_event(Half::Ot, Event::LoginRefused, &["not connected", "NotAuthorized"]);
     assert!(relay.terminate(Half::Ot).success());
     relay.write_secret(Half::Ot, "password", "right\n");
     relay.start(Half::Ot);
@@ -132,8 +135,22 @@ impl Authority {
         Authority::with_broker_until(name, (2999, 12, 31))
     }
 
+    /// The broker's certificate ends so long after now.
+    pub(super) fn with_broker_for(name: &str, left: Duration) -> Authority {
+        let since_1970 = Duration::from_millis(now_ms()) + left;
+        Authority::with_broker(name, |broker| {
+            broker.not_after = date_time_ymd(1970, 1, 1) + since_1970;
+        })
+    }
+
     /// The broker's certificate is valid until then: year, month, day.
     pub(super) fn with_broker_until(name: &str, until: (i32, u8, u8)) -> Authority {
+        Authority::with_broker(name, |broker| {
+            broker.not_after = date_time_ymd(until.0, until.1, until.2);
+        })
+    }
+
+    fn with_broker(name: &str, change: impl Fn(&mut CertificateParams)) -> Authority {
         let dir = tempfile::tempdir().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -150,7 +167,7 @@ impl Authority {
             let mut params = CertificateParams::new(names).unwrap();
             params.extended_key_usages = vec![usage];
             if end == "broker" {
-                params.not_after = date_time_ymd(until.0, until.1, until.2);
+                change(&mut params);
             }
             params.distinguished_name.push(DnType::CommonName, format!("{end} of {name}"));
             let key = KeyPair::generate().unwrap();

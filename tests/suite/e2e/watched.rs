@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use sparkdiode::sparkplug::{Property, Value};
-use sparkdiode::telemetry::Reason;
 use sparkdiode::telemetry::status::{Level, Status};
+use sparkdiode::telemetry::{Event, Reason};
 
 use crate::broker::skipped;
 use crate::checker::Excuse;
@@ -36,6 +36,13 @@ name = "no-secrets"
 action = "deny"
 group = "Plant"
 deny-metrics = ["Secret"]
+
+[[rule]]
+name = "no-counters-tried"
+action = "deny"
+group = "Plant"
+deny-metrics = ["Counter"]
+mode = "observe"
 "#;
 
 /// What stands in for systemd.
@@ -192,6 +199,8 @@ fn status_and_textfile_tell_the_account_by_node_and_rule() {
     assert_eq!((it.account.forwarded, it.account.dropped), (11, 0));
     assert_eq!((it.relay.as_str(), it.broker.sessions), ("relay", 1));
     assert_eq!(it.it.unwrap().ot.unwrap().policy_digest, ot.policy.unwrap().digest);
+    // The births that are read again as history lack nothing that has a place.
+    assert!(!rig.relay.log(Half::It).contains(" VALUES_UNPLACEABLE "));
 
     for name in ["ot-state/status.json", "ot-state/ot.prom", "it-state/it.prom"] {
         let mode = fs::metadata(rig.relay.path(name)).unwrap().mode() & 0o7777;
@@ -214,6 +223,13 @@ fn status_and_textfile_tell_the_account_by_node_and_rule() {
         })
         .sum();
     assert_eq!(dropped, 6);
+    // What a rule that only observes would have taken out: the birth's and those of the data.
+    let tried = ot.ot.unwrap();
+    assert_eq!((tried.observed[0].action.as_str(), tried.observed[0].metrics), ("deny", 11));
+    assert!(tried.policy_since_ms >= ot.started_ms, "{tried:?}");
+    let of_tried = ",rule=\"no-counters-tried\",action=\"deny\"";
+    let by_tried = sample("sparkdiode_rule_observed_metrics_total", of_tried);
+    assert_eq!(by_tried.as_deref(), Some("11"));
     let shown = rig.relay.run(&["status", "ot.toml", "it-state"]);
     let text = String::from_utf8(shown.stdout).unwrap();
     assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
@@ -222,6 +238,8 @@ fn status_and_textfile_tell_the_account_by_node_and_rule() {
         " account      17 received = 11 forwarded + 6 dropped + 0 waiting  (balances)",
         " link         alive",
         " IT HALF  relay",
+        "── ONLY OBSERVED  since 20",
+        &format!(" {:<20} {:<62} {:>13}", "denied", "no-counters-tried", 11),
     ] {
         assert!(text.contains(wanted), "no `{wanted}`:\n{text}");
     }
@@ -229,6 +247,8 @@ fn status_and_textfile_tell_the_account_by_node_and_rule() {
     let json = rig.relay.run(&["status", "--json", "ot-state"]).stdout;
     let json: Status = serde_json::from_slice(&json).unwrap();
     assert_eq!(json.account.received, 17);
+    assert!(rig.relay.terminate(Half::Ot).success());
+    rig.relay.wait_for_event(Half::Ot, Event::Summary, &["observed=\"no-counters-tried=11\""]);
     promtool_takes(&rig.relay.path("ot-state/ot.prom"));
     promtool_takes(&rig.relay.path("it-state/it.prom"));
 }
@@ -334,7 +354,7 @@ fn a_node_of_the_plant_cannot_pass_for_the_relay() {
     let mut edge = RawEdge::connect(rig.ot_address(), "sparkdiode", "own");
     edge.nbirth(&[int("Health/Level", 0)]).unwrap();
     edge.ndata(&[untyped(int("Health/Level", 1))]).unwrap();
-    rig.relay.wait_for_log(Half::It, &["its name is the relay's own", "sparkdiode/own"]);
+    rig.relay.wait_for_event(Half::It, Event::NodeNameTaken, &["node=sparkdiode/own"]);
     let it = wait_for_status(&rig, Half::It, "both refused", |it| it.account.dropped == 2);
     assert_eq!(it.account.reasons[0].reason, "name_taken");
     assert!(it.account.balances);

@@ -289,3 +289,20 @@ fn a_stalled_server_does_not_slow_the_relay() {
     drop(stalled);
     rig.judge(Excuse::default());
 }
+
+#[test]
+fn a_half_that_ends_tells_what_a_server_that_hangs_may_not_have_read() {
+    let server = Server::new();
+    let Some(mut rig) = Rig::prepare(EVERYTHING, &Variation::default()) else { return };
+    let target = plain("tcp", server.port(), "events = [\"STARTED\"]");
+    rig.relay.add_syslog(Half::Ot, &target, rig.relay.path("").as_path());
+    rig.start_both();
+    // Accepted, and never read.
+    let hanging = server.accept();
+    assert!(rig.relay.terminate(Half::Ot).success());
+    let log = rig.relay.log(Half::Ot);
+    assert_triggered(&log, Event::LogUnconfirmed);
+    assert!(log.contains(" target=tcp lines=1"), "{log}");
+    drop(hanging);
+    rig.judge(Excuse::default());
+}

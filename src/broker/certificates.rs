@@ -1,0 +1,103 @@
+//! When certificates end: those of files, and the one that a server shows.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+/// When a certificate ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateEnd {
+    /// Its file, or ``of the server `…` ``.
+    pub certificate: String,
+    /// A server's, who has shown it.
+    pub is_peers: bool,
+    pub not_after: SystemTime,
+}
+
+/// The certificate of a server, as its handshakes show it. Shared by who verifies it, who warns
+/// of its end, and who says how the half is.
+#[derive(Debug)]
+pub struct PeerCertificate {
+    certificate: String,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    not_after: Option<SystemTime>,
+    /// What was warned of last: the day, and the end.
+    warned: Option<(u64, SystemTime)>,
+}
+
+impl PeerCertificate {
+    /// Of the server called `name`, which hasn't shown one yet.
+    pub fn new(name: &str) -> PeerCertificate {
+        PeerCertificate { certificate: format!("of the server `{name}`"), known: Mutex::default() }
+    }
+
+    /// What events call it.
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    /// The server has shown a certificate that ends then, and is the server.
+    pub fn accept(&self, not_after: SystemTime) {
+        self.known().not_after = Some(not_after);
+    }
+
+    /// Its end, once the server has shown it.
+    pub fn end(&self) -> Option<CertificateEnd> {
+        let not_after = self.known().not_after?;
+        Some(CertificateEnd { certificate: self.certificate.clone(), is_peers: true, not_after })
+    }
+
+    /// Whether it is to be looked at on the day `today`: once a day, and whenever the server
+    /// shows another one. The answer is taken for done.
+    pub fn is_due(&self, today: u64, not_after: SystemTime) -> bool {
+        let now = Some((today, not_after));
+        std::mem::replace(&mut self.known().warned, now) != now
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        // Each field is written whole.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All certificates that a half uses.
+#[derive(Clone, Debug, Default)]
+pub struct Certificates {
+    /// Of files, read at the start.
+    pub ends: Vec<CertificateEnd>,
+    /// Of servers.
+    pub peers: Vec<Arc<PeerCertificate>>,
+}
+
+impl Certificates {
+    /// The one that ends first, as far as they are known.
+    pub fn first_end(&self) -> Option<CertificateEnd> {
+        let peers = self.peers.iter().filter_map(|peer| peer.end());
+        self.ends.iter().cloned().chain(peers).min_by_key(|end| end.not_after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    #[test]
+    fn a_peers_certificate_counts_once_it_was_shown_and_is_due_once_a_day_or_when_it_changes() {
+        let at = |days: u64| UNIX_EPOCH + Duration::from_secs(days * 86_400);
+        let peer = Arc::new(PeerCertificate::new("broker"));
+        let file =
+            CertificateEnd { certificate: "ca.pem".into(), is_peers: false, not_after: at(100) };
+        let all = Certificates { ends: vec![file.clone()], peers: vec![Arc::clone(&peer)] };
+        assert_eq!(all.first_end(), Some(file));
+        peer.accept(at(50));
+        assert_eq!(all.first_end().unwrap().certificate, "of the server `broker`");
+        assert!(peer.is_due(7, at(50)) && !peer.is_due(7, at(50)));
+        assert!(peer.is_due(7, at(60)), "another certificate");
+        assert!(peer.is_due(8, at(60)) && !peer.is_due(8, at(60)));
+    }
+}

@@ -7,15 +7,23 @@
 //! | 8 | 4 | CRC-32C of the rest, little endian |
 //! | 12 | … | protobuf message |
 
+mod changes;
+mod shelf;
+
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use prost::Message;
 
+pub use changes::Changes;
+pub use shelf::Shelf;
+
 /// 10,000 nodes with 1,000 metrics of 100 bytes each are 1 GB; what is larger isn't ours.
 const MAX_STATE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// Bytes of one call of the system: a state has thousands of small pieces.
+const WRITE_BYTES: usize = 256 * 1024;
 /// Only the half's own user may look at its state.
 const DIR_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
@@ -131,16 +139,27 @@ impl StateDir {
     /// # Errors
     /// The operating system refuses (a full disk); what was stored before is still there.
     pub fn save(&self, file: StateFile, message: &impl Message) -> Result<(), StateError> {
+        self.save_pieces(file, std::iter::once(message.encode_to_vec().as_slice()))
+    }
+
+    /// The same with the bytes of the message in pieces, none of which is copied into a whole.
+    fn save_pieces<'a>(
+        &self,
+        file: StateFile,
+        pieces: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Result<(), StateError> {
         let path = self.path.join(file.name);
         let new = self.path.join(format!("{}.new", file.name));
-        let message = message.encode_to_vec();
         let mut options = OpenOptions::new();
         options.create(true).truncate(true).write(true).mode(FILE_MODE);
-        let mut opened = options.open(&new).map_err(os("create", &new))?;
-        opened.write_all(&file.magic).map_err(os("write", &new))?;
-        let checksum = crc32c::crc32c(&message).to_le_bytes();
-        opened.write_all(&checksum).map_err(os("write", &new))?;
-        opened.write_all(&message).map_err(os("write", &new))?;
+        let opened = options.open(&new).map_err(os("create", &new))?;
+        let checksum = pieces.clone().fold(0, crc32c::crc32c_append).to_le_bytes();
+        let mut written = BufWriter::with_capacity(WRITE_BYTES, opened);
+        let mut write = |piece: &[u8]| written.write_all(piece).map_err(os("write", &new));
+        write(&file.magic)?;
+        write(&checksum)?;
+        pieces.into_iter().try_for_each(write)?;
+        let opened = written.into_inner().map_err(|error| os("write", &new)(error.into_error()))?;
         opened.sync_all().map_err(os("sync", &new))?;
         fs::rename(&new, &path).map_err(os("rename", &new))?;
         let directory = File::open(&self.path).map_err(os("open directory", &self.path))?;

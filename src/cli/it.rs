@@ -72,7 +72,7 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
             config::FirstStart::Oldest => FirstStart::Oldest,
             config::FirstStart::Newest => FirstStart::Newest,
         },
-        connects_per_s: at_least_one(config.mirror.connects_per_s),
+        connects_per_s: config.mirror.connects_per_s.map(at_least_one),
         backfill_per_s: at_least_one(config.backfill.messages_per_s),
         mirror: mirror_settings(config.mirror, config.backfill.enabled, &config.broker),
         policy,

@@ -29,9 +29,8 @@ const DEFAULT_STALE_AFTER_S: u64 = 10;
 const DEFAULT_REBIRTH_MIN_INTERVAL_MS: u64 = 1_000;
 /// `confirm-every-ms`: what a kill of the IT half or its broker can make us repeat.
 const DEFAULT_CONFIRM_EVERY_MS: u64 = 2_000;
-/// `connects-per-s`: a thousand mirrored nodes come up in two seconds, and a broker that was
-/// just restarted isn't knocked over by TLS handshakes.
-const DEFAULT_CONNECTS_PER_S: u64 = 500;
+/// `connects-per-s`: without it the pace begins with this, and is measured by the broker.
+const FIRST_CONNECTS_PER_S: u32 = 500;
 /// `max-nodes`: as many as the OT half follows by default.
 const DEFAULT_MAX_NODES: u64 = 10_000;
 /// `max-devices-per-node`: as many as the OT half follows by default.
@@ -87,8 +86,8 @@ pub struct MirrorConfig {
     /// How often the cursor is moved by a confirmed barrier. 100 ms to 60 s.
     pub confirm_every: Duration,
     pub data_qos: DataQos,
-    /// New MQTT sessions per second. 1 to 10,000.
-    pub connects_per_s: u32,
+    /// New MQTT sessions per second, 1 to 10,000; `None`: as fast as the broker takes them.
+    pub connects_per_s: Option<u32>,
     /// Edge nodes that are mirrored; further ones are refused and counted. 1 to 100,000.
     pub max_nodes: usize,
     /// Devices per mirrored edge node; further ones are refused and counted. 1 to 100,000.
@@ -280,12 +279,10 @@ impl MirrorConfig {
             0 => DataQos::AtMostOnce,
             _ => DataQos::AtLeastOnce,
         };
-        let connects_per_s = reader.number(
-            "connects-per-s",
-            raw.connects_per_s.as_ref(),
-            1..=10_000,
-            DEFAULT_CONNECTS_PER_S,
-        );
+        let connects_per_s = raw.connects_per_s.as_ref().map(|per_s| {
+            let first = u64::from(FIRST_CONNECTS_PER_S);
+            bounded(reader.number("connects-per-s", Some(per_s), 1..=10_000, first))
+        });
         let count = 1..=100_000;
         let max_nodes =
             reader.number("max-nodes", raw.max_nodes.as_ref(), count.clone(), DEFAULT_MAX_NODES);
@@ -302,7 +299,7 @@ impl MirrorConfig {
             primary_host: reader.text("primary-host", raw.primary_host, host_id_fault),
             confirm_every: Duration::from_millis(confirm_every_ms),
             data_qos,
-            connects_per_s: bounded(connects_per_s),
+            connects_per_s,
             // Both were bounded above, far below any `usize`.
             max_nodes: usize::try_from(max_nodes).unwrap_or(usize::MAX),
             max_devices_per_node: usize::try_from(max_devices_per_node).unwrap_or(usize::MAX),

@@ -105,7 +105,7 @@ fn a_minimal_it_file_has_the_documented_defaults() {
     assert_eq!(config.mirror.primary_host, None);
     assert_eq!(config.mirror.confirm_every, Duration::from_secs(2));
     assert_eq!(config.mirror.data_qos, DataQos::AtMostOnce);
-    assert_eq!((config.mirror.connects_per_s, config.mirror.max_nodes), (500, 10_000));
+    assert_eq!((config.mirror.connects_per_s, config.mirror.max_nodes), (None, 10_000));
     assert_eq!(config.mirror.max_devices_per_node, 1_000);
     assert_eq!(config.first_start, FirstStart::Oldest);
     assert!(config.backfill.enabled);
@@ -409,6 +409,7 @@ fn the_shipped_samples_are_valid_and_their_commented_keys_are_the_defaults() {
                 config.status.textfile = None;
                 config.policy_paths.clear();
                 config.mirror.primary_host = None;
+                config.mirror.connects_per_s = None;
                 if let Some(health) = &mut config.health {
                     health.edge_node = None;
                 }

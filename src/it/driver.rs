@@ -1,7 +1,7 @@
 //! Driver of the IT half: one thread that tails the journal, feeds the mirror and carries out
 //! what it asks. It owns the clocks, the state files and the pace; the mirror owns the rules.
 
-use std::collections::VecDeque;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -11,15 +11,16 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use crate::event;
 use crate::it::connection::Sessions;
-use crate::it::mirror::{
-    Mirror, MirrorSnapshot, NodeId, Now, Outgoing, Qos, SessionEvent, SessionSpec,
-};
+use crate::it::keeper::{Keeper, Kept};
+use crate::it::mirror::{Mirror, MirrorSnapshot, Now, Outgoing, Qos, SessionEvent};
 use crate::it::notices::{self, BrokerWatch};
+use crate::it::opens::Opens;
+use crate::it::saving::Saving;
 use crate::it::state::ItState;
 use crate::it::vitals::Vitals;
 use crate::it::{FirstStart, Happened, ItError, PolicyLoader};
 use crate::journal::{Body, Frame, From, Item, JournalError, Position, Reader, SETTLED_POLLS};
-use crate::state::{StateError, Stored};
+use crate::state::Stored;
 use crate::telemetry::tell_policy;
 
 /// Frames taken before session events and timers get their turn.
@@ -29,13 +30,6 @@ const FRAMES_PER_TURN: usize = 1_024;
 pub(super) const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 /// Timers of the mirror.
 const TICK_EVERY: Duration = Duration::from_millis(50);
-/// The mirror's snapshot: what lies between it and a kill is published a second time.
-const SNAPSHOT_EVERY: Duration = Duration::from_secs(10);
-/// Between two snapshots, this many times what one takes goes by: no frame is handled meanwhile.
-const SNAPSHOT_SHARE: u32 = 100;
-/// Longest time between two snapshots. Until then there is none where nothing but heartbeats and
-/// keyframes came: a restart reads these again, and publishes nothing of them.
-const SNAPSHOT_WITHIN: Duration = Duration::from_secs(60);
 /// Polling of an idle journal: as long as nothing comes, the wait doubles from the first to the
 /// last. The journal is polled, not watched: nothing that a reader does may show in the
 /// writer's world.
@@ -46,7 +40,7 @@ const POLL_LOAD: Duration = Duration::from_micros(600);
 const FEW_FRAMES: usize = 16;
 const MANY_FRAMES: usize = 64;
 const POLL_LAST: Duration = Duration::from_millis(5);
-/// Pause after an error of the journal or of the state directory.
+/// Pause after an error of the journal.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
 /// How long a stop waits for the broker to take the deaths.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -56,7 +50,7 @@ pub(super) struct DriverSettings {
     pub(super) journal_dir: PathBuf,
     pub(super) first_start: FirstStart,
     pub(super) data_qos: Qos,
-    pub(super) connects_per_s: std::num::NonZeroU32,
+    pub(super) connects_per_s: Option<std::num::NonZeroU32>,
     pub(super) backfill_per_s: std::num::NonZeroU32,
     pub(super) policy_loader: Option<PolicyLoader>,
 }
@@ -66,28 +60,21 @@ pub(super) struct Driver {
     settings: DriverSettings,
     mirror: Mirror,
     sessions: Sessions,
-    state: ItState,
+    saving: Saving,
     happened: Receiver<Happened>,
     reader: Reader,
     backlog: Backlog,
     backfill: Option<Backfill>,
-    /// Sessions that wait for their turn to connect.
-    opens: VecDeque<(NodeId, SessionSpec)>,
-    connects: DefaultDirectRateLimiter,
+    opens: Opens,
     history: DefaultDirectRateLimiter,
     broker: BrokerWatch,
     vitals: Vitals,
-    state_trouble: bool,
     /// A session failed during the stop.
     unconfirmed: bool,
     clock: Clock,
     poll: Duration,
-    /// How far the mirror was when it was saved last, and when that was.
-    saved: Option<(u64, u64)>,
-    saved_at: Duration,
-    /// Not before then: after an error of the journal or of the state directory.
+    /// Not before then: after an error of the journal.
     read_after: Duration,
-    open_after: Duration,
     backfill_after: Duration,
     /// A stop was asked for; it is over by then.
     stop_by: Option<Duration>,
@@ -139,7 +126,7 @@ impl Driver {
         settings: DriverSettings,
         mut mirror: Mirror,
         sessions: Sessions,
-        state: ItState,
+        (state, make_keeper): (ItState, impl FnOnce(ItState) -> io::Result<Keeper>),
         happened: Receiver<Happened>,
         broker: BrokerWatch,
         make_vitals: impl FnOnce(Now) -> Result<Vitals, ItError>,
@@ -170,30 +157,25 @@ impl Driver {
                 Self::first_start(&settings, &mut mirror, &state)?
             }
         };
-        let connects = RateLimiter::direct(Quota::per_second(settings.connects_per_s));
+        let opens = Opens::new(settings.connects_per_s);
         let history = RateLimiter::direct(Quota::per_second(settings.backfill_per_s));
         Ok(Driver {
             settings,
             mirror,
             sessions,
-            state,
+            saving: Saving::new(make_keeper(state)?),
             happened,
             reader,
             backlog: Backlog::default(),
             backfill: None,
-            opens: VecDeque::new(),
-            connects,
+            opens,
             history,
             broker,
             vitals,
-            state_trouble: false,
             unconfirmed: false,
             clock,
             poll: POLL_FIRST,
-            saved: None,
-            saved_at: Duration::ZERO,
             read_after: Duration::ZERO,
-            open_after: Duration::ZERO,
             backfill_after: Duration::ZERO,
             stop_by: None,
         })
@@ -218,11 +200,8 @@ impl Driver {
             // by then a later segment may be the newest.
             FirstStart::Newest => {
                 let Position { epoch, seq: position } = newest;
-                state.save_snapshot(&MirrorSnapshot {
-                    epoch,
-                    position,
-                    ..MirrorSnapshot::default()
-                })?;
+                let empty = MirrorSnapshot { epoch, position, ..MirrorSnapshot::default() };
+                state.save_snapshot(&empty)?;
             }
         }
         Ok(Reader::open(dir, From::At(newest))?)
@@ -231,7 +210,6 @@ impl Driver {
     /// Runs until a [`Happened::Stop`] is carried out.
     pub(super) fn run(mut self) -> Result<(), ItError> {
         let mut next_tick = Duration::ZERO;
-        let mut next_snapshot = SNAPSHOT_EVERY;
         loop {
             let mut busy = self.take_happened();
             let mut frames = 0;
@@ -246,11 +224,7 @@ impl Driver {
                 self.mirror.handle_tick(now);
             }
             busy |= self.carry_out(now);
-            if now.at >= next_snapshot {
-                let took = self.save_snapshot(now);
-                let pause = took.saturating_mul(SNAPSHOT_SHARE).min(SNAPSHOT_WITHIN);
-                next_snapshot = now.at.saturating_add(pause.max(SNAPSHOT_EVERY));
-            }
+            self.saving.tick(now, &mut self.mirror);
             self.vitals.tick(now, &mut self.mirror, self.sessions.queued_bytes());
             while let Some(notice) = self.mirror.poll_notice() {
                 notices::tell(&notice);
@@ -285,8 +259,15 @@ impl Driver {
                 let ended = matches!(event, SessionEvent::Lost { .. } | SessionEvent::Closed);
                 if self.sessions.is_current(node, generation, ended) {
                     match event {
-                        SessionEvent::Ready => self.broker.ready(node),
-                        _ if ended => self.broker.ended(node),
+                        SessionEvent::Ready => {
+                            self.opens.answered(now.at, node, true);
+                            self.broker.ready(node);
+                        }
+                        _ if ended => {
+                            let well = matches!(event, SessionEvent::Closed);
+                            self.opens.answered(now.at, node, well);
+                            self.broker.ended(node);
+                        }
                         _ => {}
                     }
                     self.mirror.handle_session(now, node, event);
@@ -296,6 +277,12 @@ impl Driver {
                 // A session that fails now hasn't confirmed its death.
                 self.unconfirmed |= self.stop_by.is_some();
                 self.broker.trouble(node, &trouble);
+            }
+            Happened::Kept { what, result } => {
+                if what == Kept::BdSeqs {
+                    self.opens.saved(now.at, result.is_ok());
+                }
+                self.saving.kept(now, what, &result);
             }
             Happened::Stop if self.stop_by.is_none() => {
                 self.stop_by = Some(now.at.saturating_add(STOP_WITHIN));
@@ -313,7 +300,7 @@ impl Driver {
 
     /// Sessions that wait for their turn to connect end before they begin.
     fn drop_unopened(&mut self, now: Now) {
-        for (node, _) in std::mem::take(&mut self.opens) {
+        for node in self.opens.cancel_all() {
             self.mirror.handle_session(now, node, SessionEvent::Lost { connect_sent: false });
         }
     }
@@ -437,15 +424,13 @@ impl Driver {
         while let Some(outgoing) = self.mirror.poll_outgoing() {
             any = true;
             match outgoing {
-                Outgoing::Open { node, spec } => self.opens.push_back((node, spec)),
+                Outgoing::Open { node, spec } => self.opens.push(node, spec),
                 Outgoing::Publish { node, topic, payload, qos } => {
                     self.sessions.publish(node, topic, payload, qos);
                 }
                 Outgoing::Barrier { node } => self.sessions.barrier(node, self.settings.data_qos),
                 Outgoing::Close { node } => {
-                    let waiting = self.opens.len();
-                    self.opens.retain(|(unopened, _)| *unopened != node);
-                    if self.opens.len() < waiting {
+                    if self.opens.cancel(node) {
                         let lost = SessionEvent::Lost { connect_sent: false };
                         self.mirror.handle_session(now, node, lost);
                     } else {
@@ -455,57 +440,18 @@ impl Driver {
             }
         }
         self.sessions.hand_over();
-        if !self.opens.is_empty() && now.at >= self.open_after {
-            self.open_sessions(now);
-        }
+        self.open_sessions(now);
         any
     }
 
     /// Opens waiting sessions within the pace, after their bdSeq is on disk.
     fn open_sessions(&mut self, now: Now) {
-        let mut turn = Vec::new();
-        while !self.opens.is_empty() && self.connects.check().is_ok() {
-            turn.extend(self.opens.pop_front());
+        if self.opens.begin_save(now.at) {
+            self.saving.save_bd_seqs(&self.mirror);
         }
-        if turn.is_empty() {
-            return;
-        }
-        if let Err(error) = self.state.save_bd_seqs(self.mirror.bd_seqs()) {
-            self.open_after = now.at.saturating_add(ERROR_PAUSE);
-            self.state_refuses(&error);
-            turn.into_iter().rev().for_each(|open| self.opens.push_front(open));
-            return;
-        }
-        // Further ones share the next write of the bdSeq file.
-        self.open_after = now.at.saturating_add(TICK_EVERY);
-        for (node, spec) in turn {
+        for (node, spec) in self.opens.take(now.at) {
             self.sessions.open(node, spec);
         }
-    }
-
-    /// Saves the mirror where there is something new to save; the time that it took.
-    fn save_snapshot(&mut self, now: Now) -> Duration {
-        let progress = (self.mirror.account().received, self.mirror.tally().backfilled);
-        let is_old = now.at >= self.saved_at.saturating_add(SNAPSHOT_WITHIN);
-        if self.saved == Some(progress) && !is_old {
-            return Duration::ZERO;
-        }
-        match self.state.save_snapshot(&self.mirror.snapshot()) {
-            Ok(()) => {
-                self.saved = Some(progress);
-                self.saved_at = now.at;
-                if std::mem::take(&mut self.state_trouble) {
-                    event!(DiskOk, what = "state");
-                }
-            }
-            Err(error) => self.state_refuses(&error),
-        }
-        self.clock.now().at.saturating_sub(now.at)
-    }
-
-    fn state_refuses(&mut self, error: &StateError) {
-        self.state_trouble = true;
-        event!(DiskError, what = "state", error = %error);
     }
 
     /// Waits for something to happen. Under load the short wait lets frames gather, so that a
@@ -534,12 +480,18 @@ impl Driver {
             event!(DeathsUnconfirmed);
         }
         self.sessions.abort();
-        let saved: Result<(), StateError> = self
-            .state
-            .save_bd_seqs(self.mirror.bd_seqs())
-            .and_then(|()| self.state.save_snapshot(&self.mirror.snapshot()));
+        self.saving.finish(&mut self.mirror);
         self.vitals.finish(self.clock.now(), &self.mirror);
-        Ok(saved?)
+        // The state is written for good; what went wrong before was told then.
+        let mut last = (Ok(()), Ok(()));
+        for happened in self.happened.try_iter() {
+            match happened {
+                Happened::Kept { what: Kept::BdSeqs, result } => last.0 = result,
+                Happened::Kept { what: Kept::Snapshot { .. }, result } => last.1 = result,
+                _ => {}
+            }
+        }
+        Ok(last.0.and(last.1)?)
     }
 }
 

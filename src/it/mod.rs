@@ -4,15 +4,19 @@
 //!
 //! ```text
 //! journal ─> driver ──items──> mirror ──outgoing──> connection (one session per node) ─> broker
-//!              │                  ▲                      │
-//!              └── backfill ──────┘ <───session events───┘
+//!              │                  ▲ │                    │
+//!              └── backfill ──────┘ │ <──session events──┘
+//!                                   └──pictures──> keeper ─> state
 //! ```
 
 mod connection;
 mod driver;
 mod health;
+mod keeper;
 pub mod mirror;
 mod notices;
+mod opens;
+mod saving;
 mod state;
 mod vitals;
 
@@ -24,6 +28,7 @@ use std::time::Duration;
 
 use driver::{Driver, DriverSettings};
 use health::Health;
+use keeper::{Keeper, Kept};
 use mirror::{Mirror, MirrorSettings, NodeId, SessionEvent};
 use notices::BrokerWatch;
 use tokio::signal::unix::{SignalKind, signal};
@@ -53,7 +58,8 @@ pub struct Settings {
     pub mirror: MirrorSettings,
     /// Where a first start begins.
     pub first_start: FirstStart,
-    pub connects_per_s: NonZeroU32,
+    /// `None`: as fast as the broker takes them.
+    pub connects_per_s: Option<NonZeroU32>,
     /// Pace of historical messages.
     pub backfill_per_s: NonZeroU32,
     /// A copy of the policy to check frames against, and how to read it again on SIGHUP.
@@ -96,6 +102,11 @@ enum Happened {
     BrokerTrouble {
         node: Option<NodeId>,
         trouble: Trouble,
+    },
+    /// The state was written, or couldn't be.
+    Kept {
+        what: Kept,
+        result: Result<(), StateError>,
     },
     /// SIGTERM or SIGINT.
     Stop,
@@ -173,8 +184,19 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
         let health = health.map(|health| Health::new(health, now.at));
         Ok(Vitals::new(teller, own, health))
     };
-    let driver =
-        Driver::new(driver_settings, mirror, sessions, state, happened, watch, make_vitals)?;
+    let make_keeper = {
+        let sender = sender.clone();
+        |state| Keeper::start(state, sender)
+    };
+    let driver = Driver::new(
+        driver_settings,
+        mirror,
+        sessions,
+        (state, make_keeper),
+        happened,
+        watch,
+        make_vitals,
+    )?;
     let (done, mut ended) = tokio::sync::oneshot::channel();
     runtime.block_on(async move {
         let mut terminate = signal(SignalKind::terminate())?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use prost::Message;
 
 use crate::it::mirror::MirrorSnapshot;
-use crate::state::{StateDir, StateError, StateFile, Stored};
+use crate::state::{Shelf, StateDir, StateError, StateFile, Stored};
 
 const SNAPSHOT: StateFile = StateFile { name: "mirror.state", magic: *b"SPKDMIR1" };
 const BD_SEQS: StateFile = StateFile { name: "bdseq.state", magic: *b"SPKDBDS1" };
@@ -47,6 +47,15 @@ impl ItState {
 
     pub(super) fn save_snapshot(&self, snapshot: &MirrorSnapshot) -> Result<(), StateError> {
         self.dir.save(SNAPSHOT, snapshot)
+    }
+
+    /// Stores a snapshot that has its nodes on a shelf; returns its bytes.
+    pub(super) fn save_shelf(
+        &self,
+        head: &MirrorSnapshot,
+        nodes: &Shelf,
+    ) -> Result<u64, StateError> {
+        nodes.save(&self.dir, SNAPSHOT, &head.encode_to_vec())
     }
 
     /// The next bdSeq of every node.

@@ -8,9 +8,11 @@
 
 mod connection;
 mod intake;
+mod keeper;
 mod pipeline;
 mod plant;
 mod rule_counts;
+mod storing;
 mod vitals;
 mod watch;
 mod worker;
@@ -121,6 +123,7 @@ impl From<WorkerError> for OtError {
         match error {
             WorkerError::State(error) => OtError::State(error),
             WorkerError::Journal(error) => OtError::Journal(error),
+            WorkerError::Start(error) => OtError::Start(error),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! commits, and only then releases the receipts.
 //!
 //! The order is what the promise "acknowledged is journalled" rests on: push, commit, store the
-//! plant if births or deaths were among it, acknowledge. A commit that fails is repeated; until
+//! plant (on a thread of its own) if births or deaths were among it, acknowledge. A commit that fails is repeated; until
 //! it succeeds nothing is taken from the session and nothing is acknowledged.
 
 use std::collections::HashMap;
@@ -11,36 +11,28 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, select};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::connection::{Delivered, Receipt};
+use super::keeper::{Keeper, PLANT};
 use super::pipeline::{Now, Pipeline, Received};
 use super::plant::StoredPlant;
 use super::rule_counts::RuleCounts;
+use super::storing::{STORE_EVERY, Storing};
 use super::vitals::{Seen, Vitals};
 use crate::event;
 use crate::journal::{Body, JournalError, Retained, Start, Writer};
 use crate::policy::Policy;
-use crate::state::{StateDir, StateError, StateFile, Stored};
+use crate::state::{StateDir, StateError, Stored};
 use crate::telemetry::tell_policy;
 
-/// The plant as it was last known, and up to which frame of the journal.
-const PLANT: StateFile = StateFile { name: "plant.state", magic: *b"SPKDPLT1" };
 /// Messages of one batch: one commit, and one wake-up of the network for its receipts.
 const BATCH_MESSAGES: usize = 1_024;
 /// Bytes for the journal above which a batch is committed before its end.
 const PENDING_BYTES: usize = 16 * 1024 * 1024;
 /// Timers of the pipeline.
 const TICK_EVERY: Duration = Duration::from_millis(100);
-/// Values are stored this often; the journal has what came since.
-const STORE_EVERY: Duration = Duration::from_secs(30);
-/// Between two pictures of the plant, this many times what one takes goes by, so that storing
-/// takes a small part of the time while births go on …
-const STORE_SHARE: u32 = 10;
-/// … but not more than this: receipts of births wait for it, and a broker has few messages in
-/// flight.
-const LONGEST_HOLD: Duration = Duration::from_secs(1);
 /// Retention by age works even where no segment ends.
 const RETAIN_EVERY: Duration = Duration::from_secs(60);
 /// Pauses while the journal refuses.
@@ -90,22 +82,19 @@ pub(super) struct Worker {
     settings: WorkerSettings,
     pipeline: Pipeline,
     writer: Writer,
-    state: StateDir,
+    storing: Storing,
     work: Receiver<Work>,
     receipts: UnboundedSender<Vec<Receipt>>,
     shared: Arc<Shared>,
     clock: Clock,
-    /// Receipts of what isn't journalled, or whose births aren't stored.
+    /// Receipts of what isn't journalled.
     unreleased: Vec<Receipt>,
-    structure_changed: bool,
-    next_store: Duration,
     next_counts: Duration,
     next_tick: Duration,
     next_retain: Duration,
     started: Now,
     /// Not before then, after an error.
     next_segment: Duration,
-    state_trouble: bool,
     vitals: Option<Vitals>,
     segment_trouble: bool,
     near_limit: bool,
@@ -165,20 +154,17 @@ impl Worker {
             settings,
             pipeline,
             writer,
-            state,
+            storing: Storing::new(Keeper::start(state)?, now.mono),
             work,
             receipts,
             shared,
             clock,
             unreleased: Vec::new(),
-            structure_changed: false,
-            next_store: now.mono,
             next_counts: now.mono,
             next_tick: now.mono,
             next_retain: now.mono,
             started: now,
             next_segment: now.mono,
-            state_trouble: false,
             vitals: None,
             segment_trouble: false,
             near_limit: false,
@@ -226,12 +212,13 @@ impl Worker {
             if !self.commit() {
                 return;
             }
-            self.structure_changed |= self.pipeline.take_structure_changed();
-            self.store(now, stop);
+            let structure_changed = self.pipeline.take_structure_changed();
+            self.storing.journalled(structure_changed, &mut self.unreleased);
             if stop {
                 self.finish(now);
                 return;
             }
+            self.store(now);
             self.show(now, false);
             self.keep_house(now);
         }
@@ -239,12 +226,24 @@ impl Worker {
 
     /// Waits for work, and takes what there is, up to a batch. True: it is the last one.
     fn take(&mut self, batch: &mut Vec<Work>) -> bool {
-        let now = self.clock.now().mono;
-        let mut due = self.next_tick;
-        if self.structure_changed {
-            due = due.min(self.next_store);
-        }
-        let mut next = match self.work.recv_timeout(due.saturating_sub(now)) {
+        let now = self.clock.now();
+        let due = self.storing.due().unwrap_or(self.next_tick).min(self.next_tick);
+        let wait = due.saturating_sub(now.mono);
+        let kept_by = self.storing.kept_by().cloned();
+        let first = match kept_by {
+            None => self.work.recv_timeout(wait),
+            Some(kept_by) => select! {
+                recv(self.work) -> work => work.map_err(|_| RecvTimeoutError::Disconnected),
+                recv(kept_by) -> kept => {
+                    if let Ok(kept) = kept {
+                        self.storing.kept(self.clock.now(), &kept);
+                    }
+                    Err(RecvTimeoutError::Timeout)
+                }
+                default(wait) => Err(RecvTimeoutError::Timeout),
+            },
+        };
+        let mut next = match first {
             Ok(work) => Some(work),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return true,
@@ -271,6 +270,7 @@ impl Worker {
             Work::Lost => {
                 // The broker delivers again what is unacknowledged.
                 self.unreleased.clear();
+                self.storing.forget_receipts();
                 self.pipeline.disconnected(now);
             }
             Work::Policy(policy) => {
@@ -311,8 +311,14 @@ impl Worker {
         }
     }
 
-    /// Shows how it was.
-    fn finish(&mut self, now: Now) {
+    /// Stores the plant for good, and shows how it was.
+    fn finish(mut self, now: Now) {
+        self.storing.keeper().save_rule_counts(RuleCounts::of(&self.pipeline, now.wall_ms));
+        let released = self.storing.finish(now, &mut self.pipeline, self.writer.next_seq());
+        if !released.is_empty() {
+            // The network is gone only when the process ends.
+            let _ = self.receipts.send(released);
+        }
         let Some(vitals) = &mut self.vitals else { return };
         vitals.passed();
         vitals.finish(&Seen {
@@ -389,49 +395,19 @@ impl Worker {
         }
     }
 
-    /// Stores the plant where that is due, and releases the receipts where it isn't owed.
-    fn store(&mut self, now: Now, stop: bool) {
-        let due = self.next_store <= now.mono;
-        if stop || (due && self.structure_changed) || self.is_overdue(now) {
-            let stored = self.pipeline.store(self.writer.next_seq());
-            let saved = self.state.save(PLANT, &stored);
-            self.store_rule_counts(now, stop);
-            let took = self.clock.now().mono.saturating_sub(now.mono);
-            let pause = took.saturating_mul(STORE_SHARE).min(LONGEST_HOLD);
-            self.next_store = now.mono.saturating_add(took).saturating_add(pause);
-            match saved {
-                Ok(()) => {
-                    self.structure_changed = false;
-                    if std::mem::take(&mut self.state_trouble) {
-                        event!(DiskOk, what = "plant");
-                    }
-                }
-                Err(error) => {
-                    self.next_store = now.mono.saturating_add(LAST_PAUSE);
-                    if !std::mem::replace(&mut self.state_trouble, true) {
-                        event!(DiskError, what = "plant", error = %error);
-                    }
-                }
-            }
+    /// Stores the plant where that is due, and releases the receipts that it isn't owed.
+    fn store(&mut self, now: Now) {
+        self.storing.tick(now, &mut self.pipeline, self.writer.next_seq());
+        // For people, so not with every birth.
+        if self.next_counts <= now.mono && self.storing.keeper().has_room() {
+            self.next_counts = now.mono.saturating_add(STORE_EVERY);
+            self.storing.keeper().save_rule_counts(RuleCounts::of(&self.pipeline, now.wall_ms));
         }
-        if !self.structure_changed && !self.unreleased.is_empty() {
+        let released = self.storing.released();
+        if !released.is_empty() {
             // The network is gone only when the process ends.
-            let _ = self.receipts.send(std::mem::take(&mut self.unreleased));
+            let _ = self.receipts.send(released);
         }
-    }
-
-    /// Stores what the rules decided: not with every birth, since it is for people.
-    fn store_rule_counts(&mut self, now: Now, stop: bool) {
-        if !stop && now.mono < self.next_counts {
-            return;
-        }
-        self.next_counts = now.mono.saturating_add(STORE_EVERY);
-        // A disk that refuses is told with the plant.
-        let _ = RuleCounts::of(&self.pipeline, now.wall_ms).save(&self.state);
-    }
-
-    fn is_overdue(&self, now: Now) -> bool {
-        self.next_store.saturating_add(STORE_EVERY) <= now.mono
     }
 
     /// New segments, and retention.
@@ -523,6 +499,9 @@ pub enum WorkerError {
     State(#[from] StateError),
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// No thread can be had.
+    #[error("cannot start: {0}")]
+    Start(#[from] std::io::Error),
 }
 
 /// The clocks of this half.

@@ -5,7 +5,7 @@
 //! [`Mirror::handle_backfill`] and reports its progress with [`Mirror::backfill_passed`].
 
 use crate::it::mirror::layout::Layout;
-use crate::it::mirror::node::Session;
+use crate::it::mirror::node::Node;
 use crate::it::mirror::recheck::Rechecked;
 use crate::it::mirror::{Mirror, Notice, Now};
 use crate::journal::{Lost, Relayed};
@@ -34,7 +34,12 @@ impl Mirror {
     /// whose session is up. `None`: nothing is to be read now.
     pub fn begin_backfill(&mut self) -> Option<(u64, u64)> {
         let mut stretch: Option<(u64, u64)> = None;
-        for node in self.nodes.iter_mut().filter(|node| node.session == Session::Born) {
+        self.behind = false;
+        for id in self.node_ids() {
+            if !self.node(id).is_some_and(Node::is_behind) {
+                continue;
+            }
+            let Some(node) = self.node_mut(id) else { continue };
             for range in node.ranges.iter_mut().filter(|range| range.sent_to < range.to) {
                 range.in_pass = true;
                 range.sent_to = range.from;
@@ -108,7 +113,14 @@ impl Mirror {
         if upto >= self.pass.to {
             self.tell_unplaceable();
         }
-        for node in self.nodes.iter_mut().filter(|node| !node.ranges.is_empty()) {
+        // A node in the pass isn't at rest.
+        let awake = self.nodes.awake().iter().copied();
+        let in_pass = awake.filter(|id| {
+            let node = self.node(*id);
+            node.is_some_and(|node| node.ranges.iter().any(|range| range.in_pass))
+        });
+        for id in in_pass.collect::<Vec<_>>() {
+            let Some(node) = self.node_mut(id) else { continue };
             // While a rebirth is due nothing of this node is published: its range starts over.
             let publishes = node.publishes();
             for range in node.ranges.iter_mut().filter(|range| range.in_pass) {
@@ -148,12 +160,10 @@ impl Mirror {
         }
     }
 
-    /// Whether a range could be read if a pass began now.
+    /// Whether a range could be read if a pass began now, as far as the last tick saw: this is
+    /// asked often.
     pub fn wants_backfill(&self) -> bool {
-        self.nodes.iter().any(|node| {
-            node.session == Session::Born
-                && node.ranges.iter().any(|range| range.sent_to < range.to)
-        })
+        self.behind
     }
 }
 

@@ -34,8 +34,7 @@ impl Mirror {
         let Entity { group, edge_node, device } = entity;
         let id = self.find(group, edge_node)?;
         let qos = self.settings.data_qos;
-        let place = usize::try_from(id.0).ok()?;
-        let node = self.nodes.get_mut(place)?;
+        let node = self.nodes.get_mut(id)?;
         // A loss is told before the data.
         if relayed.loss_before || !node.alive || !node.publishes() {
             return None;
@@ -50,6 +49,7 @@ impl Mirror {
         };
         let topic = Arc::clone(topic);
         let (metrics, updates) = read(layout, &relayed.payload, &self.settings.caps).ok()?;
+        let layout = Arc::make_mut(layout);
         for (slot, timestamp, is_transient, value) in updates {
             layout.set(slot, timestamp, is_transient, value);
         }

@@ -2,6 +2,7 @@
 //! hostile input: everything is parsed, capped and judged again.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::it::mirror::layout::{Folded, Layout};
@@ -106,8 +107,10 @@ impl Mirror {
         // A head that was torn can't tell which nodes live.
         self.head = None;
         let by = self.doubt_ends(now);
-        for node in &mut self.nodes {
-            if node.alive && !node.own {
+        for id in self.node_ids() {
+            if self.node(id).is_some_and(|node| node.alive && !node.own)
+                && let Some(node) = self.node_mut(id)
+            {
                 node.confirm_by = Some(by);
             }
         }
@@ -131,8 +134,12 @@ impl Mirror {
             return;
         }
         let by = self.doubt_ends(now);
-        for node in self.nodes.iter_mut().filter(|node| node.confirm_by == Some(UNDATED)) {
-            node.confirm_by = Some(by);
+        for id in self.node_ids() {
+            if self.node(id).is_some_and(|node| node.confirm_by == Some(UNDATED))
+                && let Some(node) = self.node_mut(id)
+            {
+                node.confirm_by = Some(by);
+            }
         }
     }
 
@@ -287,13 +294,13 @@ impl Mirror {
         synthetic: bool,
     ) {
         let ot_bd_seq = names::bd_seq(&payload);
-        let mut layout = self.layout(id, None, payload, date);
+        let mut layout = Arc::new(self.layout(id, None, payload, date));
         let Some(node) = self.node_mut(id) else { return };
         let same_session = node.alive && node.ot_bd_seq == ot_bd_seq;
         node.former_devices.clear();
         if synthetic && same_session {
             // The relay repeats what it held: that makes no value good. Its DBIRTHs follow.
-            layout.keep_stale_marks_of(&node.layout);
+            Arc::make_mut(&mut layout).keep_stale_marks_of(&node.layout);
             let devices = node.devices.iter_mut();
             node.former_devices = devices
                 .map(|(name, device)| (name.clone(), std::mem::take(&mut device.layout)))
@@ -353,7 +360,7 @@ impl Mirror {
             }
         }
         let withheld = node.withholds(&layout);
-        let device = node.new_device(name, layout);
+        let device = node.new_device(name, Arc::new(layout));
         node.devices.insert(name.to_owned(), device);
         if node.publishes() && !withheld {
             node.published(now.at, seq, seq);
@@ -399,6 +406,7 @@ impl Mirror {
                 None => return Err(Reason::DataBeforeBirth),
             },
         };
+        let layout = Arc::make_mut(layout);
         let mut metrics = payload.metrics;
         let (mut unknown, mut mismatched): (u64, u64) = (0, 0);
         let mut rechecked = Rechecked::default();
@@ -450,8 +458,10 @@ impl Mirror {
         match on_gap {
             OnGap::Ignore => {}
             OnGap::Mark => {
-                node.layout.mark_stale();
-                node.devices.values_mut().for_each(|device| device.layout.mark_stale());
+                let devices = node.devices.values_mut().map(|device| &mut device.layout);
+                for layout in std::iter::once(&mut node.layout).chain(devices) {
+                    Arc::make_mut(layout).mark_stale();
+                }
                 if node.publishes() {
                     self.publish_births(now, id);
                 }
@@ -479,8 +489,7 @@ impl Mirror {
     }
 
     fn drop_metrics(&mut self, id: NodeId, device: Option<&str>, metrics: u64, reason: Reason) {
-        let node = usize::try_from(id.0).ok().and_then(|place| self.nodes.get(place));
-        let entity = node.map(|node| {
+        let entity = self.nodes.get(id).map(|node| {
             let Node { group, edge_node, .. } = node;
             Entity { group, edge_node, device }
         });
@@ -491,9 +500,7 @@ impl Mirror {
     /// Refuses names that the copy of the policy gives to nothing, or takes from what has them
     /// in the plant: the OT half doesn't write them.
     pub(super) fn check_names(&self, told: Entity<'_>) -> Result<(), Reason> {
-        let known = |policy: &std::sync::Arc<crate::policy::Policy>| {
-            policy.renames().original(told).is_some()
-        };
+        let known = |policy: &Arc<crate::policy::Policy>| policy.renames().original(told).is_some();
         if self.policy.as_ref().is_none_or(known) { Ok(()) } else { Err(Reason::Recheck) }
     }
 }

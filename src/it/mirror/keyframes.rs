@@ -2,9 +2,11 @@
 //! again with them; one that is whole compares, and counts any difference.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::it::mirror::frames::entity_topic;
 use crate::it::mirror::layout::Layout;
+use crate::it::mirror::node::Node;
 use crate::it::mirror::{Link, Mirror, NodeId, Now};
 use crate::journal::Keyframe;
 use crate::sparkplug::{self, Entity, MessageType, Payload, names};
@@ -15,8 +17,10 @@ impl Mirror {
     pub(super) fn head_ends(&mut self, now: Now) {
         let Some(seen) = self.head.take() else { return };
         for id in self.node_ids() {
-            let Some(node) = self.node_mut(id) else { continue };
-            if node.alive && !node.own && !seen.contains(&id) {
+            let died = |node: &Node| node.alive && !node.own && !seen.contains(&id);
+            if self.node(id).is_some_and(died)
+                && let Some(node) = self.node_mut(id)
+            {
                 node.alive = false;
                 self.tally.healed = self.tally.healed.saturating_add(1);
                 self.reconcile(now, id, "the OT half no longer knows it");
@@ -83,8 +87,13 @@ impl Mirror {
         date: u64,
         keyframe: &Keyframe,
     ) {
-        let Some(node) = self.node_mut(id) else { return };
-        node.confirm_by = None;
+        let Some(node) = self.node(id) else { return };
+        if node.confirm_by.is_some()
+            && let Some(node) = self.node_mut(id)
+        {
+            node.confirm_by = None;
+        }
+        let Some(node) = self.node(id) else { return };
         let same_session = node.alive && node.ot_bd_seq == names::bd_seq(&payload);
         if !same_session {
             self.heal();
@@ -111,9 +120,14 @@ impl Mirror {
             }
             self.release_devices(now, id, seq);
         }
-        if let Some(node) = self.node_mut(id) {
-            let losses = std::mem::replace(&mut node.losses, keyframe.losses);
-            match (node.uncertain, keyframe.uncertain) {
+        if let Some(node) = self.node(id) {
+            let (losses, uncertain) = (node.losses, node.uncertain);
+            if losses != keyframe.losses
+                && let Some(node) = self.node_mut(id)
+            {
+                node.losses = keyframe.losses;
+            }
+            match (uncertain, keyframe.uncertain) {
                 (false, true) => self.gap(now, id),
                 // Values that came after the losses known so far may be out of date by now.
                 (true, true) if losses != keyframe.losses => self.gap(now, id),
@@ -128,16 +142,14 @@ impl Mirror {
     /// none. Where it has, the births of all have been published by now.
     fn release_devices(&mut self, now: Now, id: NodeId, seq: u64) {
         let position = self.position;
-        let Some(node) = self.node_mut(id) else { return };
-        if !node.publishes() {
+        let Some(node) = self.node(id) else { return };
+        if !node.publishes() || node.devices.values().all(|device| device.born) {
             return;
         }
+        let Some(node) = self.node_mut(id) else { return };
         let mut waiting = Vec::new();
         for (name, device) in node.devices.iter_mut().filter(|(_, device)| !device.born) {
             waiting.push((name.clone(), device.unpublished_birth.take().unwrap_or(seq)));
-        }
-        if waiting.is_empty() {
-            return;
         }
         node.close_missed(position);
         for (_, held) in &waiting {
@@ -153,9 +165,9 @@ impl Mirror {
         let Some(node) = self.node_mut(id) else { return };
         node.uncertain = false;
         node.held = false;
-        let mut refreshed = vec![(None, node.layout.refresh())];
+        let mut refreshed = vec![(None, Arc::make_mut(&mut node.layout).refresh())];
         for (name, device) in &mut node.devices {
-            let metrics = device.layout.refresh();
+            let metrics = Arc::make_mut(&mut device.layout).refresh();
             // The births to come say it of the others.
             if device.born {
                 refreshed.push((Some(name.clone()), metrics));
@@ -186,14 +198,8 @@ impl Mirror {
         mut layout: Layout,
         repeats: bool,
     ) {
-        let Some(node) = self.node_mut(id) else { return };
-        let current = match device {
-            None => &mut node.layout,
-            Some(name) => match node.devices.get_mut(name) {
-                Some(device) => &mut device.layout,
-                None => return,
-            },
-        };
+        let Some(node) = self.node(id) else { return };
+        let Some(current) = node.layout_of(device) else { return };
         if repeats {
             layout.keep_stale_marks_of(current);
         }
@@ -202,7 +208,9 @@ impl Mirror {
         if same_shape && differences.is_empty() {
             return;
         }
-        *current = layout;
+        if let Some(current) = self.node_mut(id).and_then(|node| node.layout_of_mut(device)) {
+            *current = Arc::new(layout);
+        }
         self.tally.healed = self.tally.healed.saturating_add(1);
         let Some(node) = self.node_mut(id) else { return };
         if !node.publishes() {

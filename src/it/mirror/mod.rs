@@ -11,8 +11,11 @@ mod frames;
 mod keyframes;
 mod layout;
 mod node;
+mod nodes;
 mod outgoing;
 mod own;
+#[cfg(test)]
+mod picture_tests;
 mod recheck;
 mod sessions;
 mod shown;
@@ -25,9 +28,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use node::Node;
+use nodes::Nodes;
 pub use outgoing::{NodeId, Now, Outgoing, Qos, SessionEvent, SessionSpec};
 pub use own::NameTaken;
-pub use snapshot::MirrorSnapshot;
+pub use snapshot::{MirrorSnapshot, NodePicture, PicturePart};
 
 use crate::journal::{Heartbeat, Start};
 use crate::policy::Policy;
@@ -147,7 +151,7 @@ enum Link {
 pub struct Mirror {
     settings: MirrorSettings,
     policy: Option<Arc<Policy>>,
-    nodes: Vec<Node>,
+    nodes: Nodes,
     /// By `group/edge_node`; a name has no slash.
     by_key: HashMap<String, NodeId, foldhash::fast::RandomState>,
     key: String,
@@ -171,6 +175,10 @@ pub struct Mirror {
     head: Option<HashSet<NodeId>>,
     host: Host,
     pass: backfill::Pass,
+    /// Frames wait for a second reading, as far as the last tick saw.
+    behind: bool,
+    /// The picture that is being taken, without its nodes.
+    picture: Option<MirrorSnapshot>,
     /// Frames that were in the journal before the first start.
     first_stretch: Option<(u64, u64)>,
     stopping: bool,
@@ -203,7 +211,7 @@ impl Mirror {
             ledger: Ledger::new(policy.as_deref()),
             settings,
             policy,
-            nodes: Vec::new(),
+            nodes: Nodes::default(),
             by_key: HashMap::default(),
             key: String::new(),
             bd_seqs: HashMap::default(),
@@ -220,6 +228,8 @@ impl Mirror {
             head: None,
             host: Host::default(),
             pass: backfill::Pass::default(),
+            behind: false,
+            picture: None,
             first_stretch: None,
             stopping: false,
             tally: Tally::default(),
@@ -348,15 +358,15 @@ impl Mirror {
     }
 
     fn node_ids(&self) -> impl Iterator<Item = NodeId> + use<> {
-        (0..u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)).map(NodeId)
+        self.nodes.ids()
     }
 
     fn node(&self, id: NodeId) -> Option<&Node> {
-        self.nodes.get(usize::try_from(id.0).ok()?)
+        self.nodes.get(id)
     }
 
     fn node_mut(&mut self, id: NodeId) -> Option<&mut Node> {
-        self.nodes.get_mut(usize::try_from(id.0).ok()?)
+        self.nodes.get_mut(id)
     }
 
     fn notice(&mut self, notice: Notice) {

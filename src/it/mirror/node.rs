@@ -40,11 +40,11 @@ pub(super) struct Node {
     pub(super) confirm_by: Option<Duration>,
     /// bdSeq of the plant's session; a change without a death means that the death was lost.
     pub(super) ot_bd_seq: Option<u8>,
-    pub(super) layout: Layout,
+    pub(super) layout: Arc<Layout>,
     pub(super) devices: BTreeMap<String, Device>,
     /// Devices that a birth of the relay's own making ended, until their births follow: what
     /// was stale of them still is.
-    pub(super) former_devices: BTreeMap<String, Layout>,
+    pub(super) former_devices: BTreeMap<String, Arc<Layout>>,
     pub(super) session: Session,
     /// bdSeq of the current session.
     pub(super) bd_seq: u8,
@@ -75,7 +75,7 @@ pub(super) struct Node {
 #[derive(Debug)]
 pub(super) struct Device {
     pub(super) topics: DeviceTopics,
-    pub(super) layout: Layout,
+    pub(super) layout: Arc<Layout>,
     /// Its DBIRTH was published in the current session.
     pub(super) born: bool,
     /// Frame of its birth that is held and not published, if nothing newer changed it.
@@ -157,7 +157,7 @@ impl Node {
             losses: 0,
             confirm_by: None,
             ot_bd_seq: None,
-            layout: Layout::default(),
+            layout: Arc::default(),
             devices: BTreeMap::new(),
             former_devices: BTreeMap::new(),
             session: Session::Closed { not_before: Duration::ZERO },
@@ -181,7 +181,7 @@ impl Node {
         format!("{}/{}", self.group, self.edge_node)
     }
 
-    pub(super) fn new_device(&self, name: &str, layout: Layout) -> Device {
+    pub(super) fn new_device(&self, name: &str, layout: Arc<Layout>) -> Device {
         let topic = |kind: &str| {
             Arc::from(format!("spBv1.0/{}/{kind}/{}/{name}", self.group, self.edge_node))
         };
@@ -197,6 +197,21 @@ impl Node {
         }
     }
 
+    /// The metrics of the node or of a device that it has.
+    pub(super) fn layout_of(&self, device: Option<&str>) -> Option<&Layout> {
+        match device {
+            None => Some(&self.layout),
+            Some(name) => self.devices.get(name).map(|device| &*device.layout),
+        }
+    }
+
+    pub(super) fn layout_of_mut(&mut self, device: Option<&str>) -> Option<&mut Arc<Layout>> {
+        match device {
+            None => Some(&mut self.layout),
+            Some(name) => self.devices.get_mut(name).map(|device| &mut device.layout),
+        }
+    }
+
     /// Dead, with its session closed and nothing to be published again.
     pub(super) fn is_spent(&self) -> bool {
         !self.alive
@@ -204,6 +219,26 @@ impl Node {
             && self.ranges.is_empty()
             && self.missed_from.is_none()
             && self.confirm.pending.is_none()
+    }
+
+    /// Missed frames could be read again now.
+    pub(super) fn is_behind(&self) -> bool {
+        self.session == Session::Born && self.ranges.iter().any(|range| range.sent_to < range.to)
+    }
+
+    /// No timer of this node runs, and none begins before it changes.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let settled = match self.session {
+            Session::Born => {
+                self.rebirth_due.is_none()
+                    && self.confirm.pending.is_none()
+                    && self.ranges.is_empty()
+                    && (self.confirm_by.is_none() || !self.alive)
+            }
+            Session::Closed { .. } => !self.alive,
+            Session::Opening | Session::Waiting | Session::Closing => false,
+        };
+        settled && !self.ranges.iter().any(|range| range.in_pass)
     }
 
     /// Births are published and data may follow.
@@ -332,12 +367,18 @@ impl Node {
     }
 
     /// The lowest frame that the broker isn't known to hold, if any.
+    pub(super) fn oldest_open(&self) -> Option<u64> {
+        self.ranges.iter().map(|range| range.from).chain(self.unconfirmed_from()).min()
+    }
+
+    /// The same without those that are read again.
+    pub(super) fn unconfirmed_from(&self) -> Option<u64> {
+        [self.confirm.pending.map(|(seq, _)| seq), self.missed_from].into_iter().flatten().min()
+    }
+
+    /// Frames that the broker isn't known to hold, where the next one is `position`.
     pub(super) fn open_ranges(&self, position: u64) -> Vec<(u64, u64)> {
-        let open = [self.confirm.pending.map(|(seq, _)| seq), self.missed_from]
-            .into_iter()
-            .flatten()
-            .min()
-            .map(|from| (from, position));
+        let open = self.unconfirmed_from().map(|from| (from, position));
         self.ranges.iter().map(|range| (range.from, range.to)).chain(open).collect()
     }
 

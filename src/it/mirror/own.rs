@@ -1,6 +1,8 @@
 //! The relay's own edge node: a session like any other, whose metrics come from the relay itself
 //! and not from the journal. It lives while the relay does, whatever the plant does.
 
+use std::sync::Arc;
+
 use crate::it::mirror::layout::{Folded, Layout};
 use crate::it::mirror::node::Node;
 use crate::it::mirror::recheck::Rechecked;
@@ -35,7 +37,8 @@ impl Mirror {
         let bd_seq = self.bd_seqs.remove(&key).unwrap_or(0);
         let mut node = Node::new(group, edge_node, bd_seq);
         let birth = Payload { timestamp: Some(now.wall_ms), metrics, ..Payload::default() };
-        (node.layout, _) = Layout::from_birth(birth, now.wall_ms);
+        let (layout, _) = Layout::from_birth(birth, now.wall_ms);
+        node.layout = Arc::new(layout);
         node.own = true;
         node.alive = true;
         self.ledger.open_node(id.into());
@@ -60,10 +63,11 @@ impl Mirror {
     pub fn tell_own(&mut self, now: Now, mut metrics: Vec<Metric>) {
         let Some(id) = self.own else { return };
         let Some(node) = self.node_mut(id) else { return };
+        let layout = Arc::make_mut(&mut node.layout);
         metrics.retain_mut(|metric| {
             let name = metric.name.clone();
             let folded =
-                node.layout.fold(name.as_deref(), metric, now.wall_ms, &mut Rechecked::default());
+                layout.fold(name.as_deref(), metric, now.wall_ms, &mut Rechecked::default());
             matches!(folded, Folded::Known | Folded::Refreshed)
         });
         if node.publishes() && !metrics.is_empty() {

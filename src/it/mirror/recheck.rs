@@ -95,8 +95,7 @@ impl Mirror {
         layout: &mut Layout,
     ) -> bool {
         let Some(policy) = self.policy.clone() else { return false };
-        let node = usize::try_from(id.0).ok().and_then(|place| self.nodes.get(place));
-        let Some(node) = node else { return false };
+        let Some(node) = self.nodes.get(id) else { return false };
         let told = Entity { group: &node.group, edge_node: &node.edge_node, device };
         // The policy names things as the plant does.
         let original = policy.renames().original(told);
@@ -131,9 +130,11 @@ impl Mirror {
         device: Option<&str>,
         rechecked: &Rechecked,
     ) -> bool {
-        let node = usize::try_from(id.0).ok().and_then(|place| self.nodes.get(place));
-        let entity =
-            node.map(|node| Entity { group: &node.group, edge_node: &node.edge_node, device });
+        let entity = self.nodes.get(id).map(|node| Entity {
+            group: &node.group,
+            edge_node: &node.edge_node,
+            device,
+        });
         let origin = Origin { entity, node: Some(id.into()) };
         for (name, rule) in &rechecked.0 {
             let what = What::Metric(name);
@@ -151,7 +152,7 @@ impl Mirror {
     /// Applies a changed copy of the policy to what is mirrored already.
     pub(super) fn recheck(&mut self, now: Now, id: NodeId) {
         let changed = self.apply_policy_to_node(id);
-        let Some(node) = self.node_mut(id) else { return };
+        let Some(node) = self.node(id) else { return };
         if changed && node.publishes() {
             self.publish_births(now, id);
         }
@@ -159,12 +160,15 @@ impl Mirror {
 
     /// Applies the copy of the policy to a node and its devices; whether that changed anything.
     pub(super) fn apply_policy_to_node(&mut self, id: NodeId) -> bool {
+        if self.policy.is_none() {
+            return false;
+        }
         let Some(node) = self.node_mut(id).filter(|node| !node.own) else { return false };
         let mut layout = std::mem::take(&mut node.layout);
         let mut devices = std::mem::take(&mut node.devices);
-        let mut changed = self.apply_policy(id, None, &mut layout);
+        let mut changed = self.apply_policy(id, None, Arc::make_mut(&mut layout));
         for (name, device) in &mut devices {
-            changed |= self.apply_policy(id, Some(name), &mut device.layout);
+            changed |= self.apply_policy(id, Some(name), Arc::make_mut(&mut device.layout));
         }
         if let Some(node) = self.node_mut(id) {
             node.layout = layout;

@@ -50,15 +50,21 @@ impl Mirror {
                 self.link_stale(now, away_ms);
             }
         }
-        for id in self.node_ids() {
-            self.tick_node(now, id);
+        let awake = self.nodes.take_awake();
+        self.behind = false;
+        for id in &awake {
+            self.tick_node(now, *id);
+            self.behind |= self.node(*id).is_some_and(Node::is_behind);
         }
+        self.nodes.keep_awake(awake);
     }
 
     fn tick_node(&mut self, now: Now, id: NodeId) {
         let confirm_every = self.settings.confirm_every;
-        let Some(node) = self.node_mut(id) else { return };
+        // Only what has to change is asked for to be changed.
+        let Some(node) = self.node(id) else { return };
         if node.alive && node.confirm_by.is_some_and(|by| now.at >= by) {
+            let Some(node) = self.node_mut(id) else { return };
             node.alive = false;
             node.confirm_by = None;
             self.tally.healed = self.tally.healed.saturating_add(1);
@@ -76,6 +82,7 @@ impl Mirror {
                 .is_some_and(|(_, since)| now.at.saturating_sub(since) >= confirm_every);
             let historical = node.ranges.iter().any(|range| range.sent_to > range.from);
             if node.confirm.barrier.is_none() && (due || historical) {
+                let Some(node) = self.node_mut(id) else { return };
                 node.confirm.barrier = Some(node.confirm.published);
                 for range in &mut node.ranges {
                     range.barrier_to = range.sent_to;
@@ -91,14 +98,16 @@ impl Mirror {
     pub(super) fn reconcile(&mut self, now: Now, id: NodeId, why: &'static str) {
         let linked = self.link == Link::Alive;
         let stopping = self.stopping;
-        let host_topic = self.host_topic();
+        let gated = self.settings.primary_host.is_some();
         let online = self.host.online;
-        let Some(node) = self.node_mut(id) else { return };
+        let Some(node) = self.node(id) else { return };
         // What an earlier connection was told of the host may be out of date.
-        let gate = host_topic.is_some() && !(online && node.host_seen);
+        let gate = gated && !(online && node.host_seen);
         let wanted = (linked || node.own) && !stopping && node.alive && !node.held;
         match node.session {
             Session::Closed { not_before } if wanted && now.at >= not_before => {
+                let host_topic = self.host_topic();
+                let Some(node) = self.node_mut(id) else { return };
                 node.bd_seq = node.bd_seq_next;
                 node.bd_seq_next = node.bd_seq.wrapping_add(1);
                 node.session = Session::Opening;

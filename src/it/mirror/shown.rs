@@ -12,7 +12,7 @@ use crate::telemetry::status::{LINK_ALIVE, LossStatus, TrackedNode};
 impl Mirror {
     /// The edge nodes, for the account.
     pub fn nodes(&self) -> impl Iterator<Item = TrackedNode<'_>> {
-        self.node_ids().zip(&self.nodes).filter(|(_, node)| !node.own).map(
+        self.node_ids().zip(self.nodes.iter()).filter(|(_, node)| !node.own).map(
             |(id, node): (NodeId, &Node)| TrackedNode {
                 slot: id.into(),
                 entity: Entity::node(&node.group, &node.edge_node),
@@ -74,8 +74,7 @@ impl Mirror {
     /// Frames between the oldest that the broker isn't known to hold and the newest that was
     /// read; 0 where all is confirmed.
     pub fn unconfirmed_frames(&self) -> u64 {
-        let ranges = self.nodes.iter().flat_map(|node| node.open_ranges(self.position));
-        let oldest = ranges.map(|(from, _)| from).min();
+        let oldest = self.nodes.iter().filter_map(Node::oldest_open).min();
         oldest.map_or(0, |oldest| self.position.saturating_sub(oldest))
     }
 }

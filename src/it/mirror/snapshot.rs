@@ -1,6 +1,15 @@
 //! The mirror on disk: what a restart needs besides the journal from its position on.
+//!
+//! A file shows every node as it was at one position of the journal, whatever came while the
+//! picture was taken: a few nodes of it per turn of the driver ([`Mirror::take_picture`]), and
+//! each node that changes meanwhile before it does. What a picture holds of a node is small or
+//! shared, so taking it costs little; another thread makes bytes of it ([`NodePicture::encode`])
+//! and keeps those of all nodes, since a picture shows only what changed since the last one.
+
+use std::sync::Arc;
 
 use prost::Message;
+use prost::encoding::{encode_varint, encoded_len_varint};
 
 use crate::it::mirror::frames::keyframe_interval;
 use crate::it::mirror::layout::Layout;
@@ -87,36 +96,130 @@ pub struct RangeSnapshot {
     pub to: u64,
 }
 
-impl Mirror {
-    /// The state to store. What isn't confirmed by the IT broker is recorded as missed, so a
-    /// restart publishes it again.
-    pub fn snapshot(&self) -> MirrorSnapshot {
-        let nodes = self
-            .nodes
-            .iter()
-            .filter(|node| !node.own)
-            .map(|node| self.node_snapshot(node))
-            .collect();
-        let keyframe_every_ms = self.keyframe_every.as_millis().try_into().unwrap_or(u64::MAX);
-        MirrorSnapshot { epoch: self.epoch, position: self.position, nodes, keyframe_every_ms }
+/// Protobuf keys of what is written without a message of its own being made.
+mod key {
+    pub(super) const SNAPSHOT_NODE: u8 = 0x1a;
+    pub(super) const NODE_SLOT: u8 = 0x3a;
+    pub(super) const NODE_DEVICE: u8 = 0x42;
+    pub(super) const DEVICE_SLOT: u8 = 0x12;
+    pub(super) const SLOT_METRIC: u8 = 0x0a;
+    pub(super) const SLOT_STALE: u8 = 0x10;
+}
+
+/// One node of a picture.
+#[derive(Debug)]
+pub struct NodePicture {
+    id: NodeId,
+    /// All but the metrics.
+    node: NodeSnapshot,
+    layout: Arc<Layout>,
+    devices: Vec<(DeviceSnapshot, Arc<Layout>)>,
+}
+
+/// Some nodes of a picture.
+#[derive(Debug)]
+pub struct PicturePart {
+    pub nodes: Vec<NodePicture>,
+    /// The rest of the snapshot, where these are the last nodes of the picture.
+    pub head: Option<MirrorSnapshot>,
+}
+
+impl NodePicture {
+    /// The node, at this position of the journal; none of the relay's own.
+    pub(super) fn of(id: NodeId, node: &Node, position: u64) -> Option<NodePicture> {
+        let missed = node.open_ranges(position).into_iter();
+        let device = |(name, device): (&String, &Device)| {
+            let held_birth = device.unpublished_birth;
+            let told = DeviceSnapshot { name: name.clone(), slots: Vec::new(), held_birth };
+            (told, Arc::clone(&device.layout))
+        };
+        (!node.own).then(|| NodePicture {
+            id,
+            node: NodeSnapshot {
+                group: node.group.clone(),
+                edge_node: node.edge_node.clone(),
+                alive: node.alive,
+                held: node.held,
+                uncertain: node.uncertain,
+                ot_bd_seq: node.ot_bd_seq.map(u32::from),
+                slots: Vec::new(),
+                devices: Vec::new(),
+                missed: missed.map(|(from, to)| RangeSnapshot { from, to }).collect(),
+                held_birth: node.unpublished_birth,
+                losses: node.losses,
+                in_doubt: node.confirm_by.is_some(),
+            },
+            layout: Arc::clone(&node.layout),
+            devices: node.devices.iter().map(device).collect(),
+        })
     }
 
-    fn node_snapshot(&self, node: &Node) -> NodeSnapshot {
-        let missed = node.open_ranges(self.position).into_iter();
-        NodeSnapshot {
-            group: node.group.clone(),
-            edge_node: node.edge_node.clone(),
-            alive: node.alive,
-            held: node.held,
-            uncertain: node.uncertain,
-            ot_bd_seq: node.ot_bd_seq.map(u32::from),
-            slots: slots_of(&node.layout),
-            devices: node.devices.iter().map(device_snapshot).collect(),
-            missed: missed.map(|(from, to)| RangeSnapshot { from, to }).collect(),
-            held_birth: node.unpublished_birth,
-            losses: node.losses,
-            in_doubt: node.confirm_by.is_some(),
+    /// Whose picture it is: the next one of the same takes its place.
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// One element of [`MirrorSnapshot::nodes`], with its key and length. The metrics are written
+    /// from where they are, since a copy of them costs more than all the rest.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut body = self.node.encode_to_vec();
+        put_slots(&mut body, key::NODE_SLOT, &self.layout);
+        for (device, layout) in &self.devices {
+            let mut told = device.encode_to_vec();
+            put_slots(&mut told, key::DEVICE_SLOT, layout);
+            put(&mut body, key::NODE_DEVICE, told.len());
+            body.append(&mut told);
         }
+        let room = encoded_len_varint(length(body.len())).saturating_add(1);
+        let mut bytes = Vec::with_capacity(body.len().saturating_add(room));
+        put(&mut bytes, key::SNAPSHOT_NODE, body.len());
+        bytes.append(&mut body);
+        bytes
+    }
+}
+
+/// Elements of [`NodeSnapshot::slots`] or [`DeviceSnapshot::slots`].
+fn put_slots(bytes: &mut Vec<u8>, key: u8, layout: &Layout) {
+    for (metric, stale) in layout.slots() {
+        let metric_bytes = metric.encoded_len();
+        let mark: &[u8] = if stale { &[key::SLOT_STALE, 1] } else { &[] };
+        let head = encoded_len_varint(length(metric_bytes)).saturating_add(1);
+        let slot_bytes = metric_bytes.saturating_add(head).saturating_add(mark.len());
+        put(bytes, key, slot_bytes);
+        put(bytes, key::SLOT_METRIC, metric_bytes);
+        // As `encode`, which would count again.
+        metric.encode_raw(bytes);
+        bytes.extend_from_slice(mark);
+    }
+}
+
+fn put(bytes: &mut Vec<u8>, key: u8, count: usize) {
+    bytes.push(key);
+    encode_varint(length(count), bytes);
+}
+
+fn length(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
+impl Mirror {
+    /// Begins a picture of what is to be stored, as it is now. What isn't confirmed by the IT
+    /// broker is recorded as missed, so a restart publishes it again.
+    pub fn begin_picture(&mut self) {
+        let keyframe_every_ms = self.keyframe_every.as_millis().try_into().unwrap_or(u64::MAX);
+        self.picture = Some(MirrorSnapshot {
+            epoch: self.epoch,
+            position: self.position,
+            nodes: Vec::new(),
+            keyframe_every_ms,
+        });
+        self.nodes.begin_picture(self.position);
+    }
+
+    /// Takes about `most` nodes of the picture.
+    pub fn take_picture(&mut self, most: usize) -> PicturePart {
+        let (nodes, complete) = self.nodes.take_picture(most);
+        PicturePart { nodes, head: if complete { self.picture.take() } else { None } }
     }
 
     /// Restores a stored state into an empty mirror, with the next bdSeq of every node that
@@ -135,7 +238,7 @@ impl Mirror {
         }
         for stored in snapshot.nodes {
             let key = format!("{}/{}", stored.group, stored.edge_node);
-            let Ok(id) = u32::try_from(self.nodes.len()) else { return };
+            let Ok(id) = u32::try_from(self.nodes.len()).map(NodeId) else { return };
             let bd_seq = self.bd_seqs.remove(&key).unwrap_or(0);
             let mut node = Node::new(&stored.group, &stored.edge_node, bd_seq);
             node.alive = stored.alive;
@@ -158,11 +261,11 @@ impl Mirror {
             for range in stored.missed {
                 node.add_range(range.from, range.to);
             }
-            self.ledger.open_node(NodeId(id).into());
-            self.by_key.insert(key, NodeId(id));
+            self.ledger.open_node(id.into());
+            self.by_key.insert(key, id);
             self.nodes.push(node);
             // The policy may have changed since.
-            self.apply_policy_to_node(NodeId(id));
+            self.apply_policy_to_node(id);
         }
     }
 
@@ -173,21 +276,7 @@ impl Mirror {
     }
 }
 
-fn device_snapshot((name, device): (&String, &Device)) -> DeviceSnapshot {
-    DeviceSnapshot {
-        name: name.clone(),
-        slots: slots_of(&device.layout),
-        held_birth: device.unpublished_birth,
-    }
-}
-
-fn slots_of(layout: &Layout) -> Vec<SlotSnapshot> {
-    layout
-        .slots()
-        .map(|(metric, stale)| SlotSnapshot { metric: Some(metric.clone()), stale })
-        .collect()
-}
-
-fn layout_of(slots: Vec<SlotSnapshot>) -> Layout {
-    Layout::restore(slots.into_iter().filter_map(|slot| Some((slot.metric?, slot.stale))))
+fn layout_of(slots: Vec<SlotSnapshot>) -> Arc<Layout> {
+    let slots = slots.into_iter().filter_map(|slot| Some((slot.metric?, slot.stale)));
+    Arc::new(Layout::restore(slots))
 }

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use prost::Message;
 
 use super::node::MAX_STAMP_AHEAD_MS;
+use super::picture_tests::Photographer;
 use super::{
     Mirror, MirrorSettings, NodeId, Notice, Now, OnGap, Outgoing, Qos, SessionEvent, SessionSpec,
 };
@@ -200,6 +201,7 @@ struct World {
     notices: Vec<Notice>,
     /// Drop publications on the floor as a dying connection does.
     black_hole: bool,
+    photographer: Photographer,
 }
 
 impl World {
@@ -216,6 +218,7 @@ impl World {
             bd_seqs: HashMap::new(),
             notices: Vec::new(),
             black_hole: false,
+            photographer: Photographer::default(),
         }
     }
 
@@ -352,6 +355,7 @@ impl World {
         while let Some(notice) = self.mirror.poll_notice() {
             self.notices.push(notice);
         }
+        self.photographer.step(&mut self.mirror);
     }
 
     fn tell(&mut self, node: NodeId, event: SessionEvent) {
@@ -383,7 +387,7 @@ impl World {
     }
 
     fn restart(&mut self) {
-        let snapshot = self.mirror.snapshot();
+        let snapshot = std::mem::take(&mut self.photographer).snapshot(&mut self.mirror);
         let bd_seqs: Vec<_> = self.mirror.bd_seqs().collect();
         let settings = self.mirror.settings.clone();
         // Time stands still in these tests, so births run ahead of the clock by 1 ms each; the

@@ -35,7 +35,7 @@ use self::direct::Direct;
 use self::matches::Matches;
 use self::overload::Overload;
 use self::turn::{Turn, keyframes};
-use super::plant::{Arrival, Life, Node, Plant, Queue};
+use super::plant::{Arrival, Life, Node, Plant, Queue, StoredPlant};
 use crate::journal::{Body, Dropped, Heartbeat};
 use crate::policy::{Limiter, Policy, Rule};
 use crate::sparkplug::{
@@ -126,6 +126,8 @@ pub struct Pipeline {
     surroundings: Surroundings,
     /// Births or deaths were handled or made since this was asked last.
     structure_changed: bool,
+    /// The picture that is being taken, without its nodes.
+    picture: Option<StoredPlant>,
     #[cfg(test)]
     takes_shortcuts: bool,
 }
@@ -150,6 +152,7 @@ impl Pipeline {
             next_heartbeat: now.mono,
             surroundings: Surroundings::default(),
             structure_changed: false,
+            picture: None,
             #[cfg(test)]
             takes_shortcuts: true,
         }
@@ -198,24 +201,35 @@ impl Pipeline {
         self.follow_schedules(now, out);
         let timeout = self.settings.reorder_timeout;
         let (mut turn, plant) = self.turn(now, out);
-        turn.flush(plant.nodes_mut());
-        for node in plant.nodes_mut() {
+        turn.flush(plant);
+        for index in 0..plant.nodes().len() {
+            let keyframe_due = |node: &Node| node.own.announced && node.next_keyframe <= now.mono;
+            let Some(node) = plant.nodes().get(index) else { continue };
             if node.own.life != Life::Alive {
                 continue;
             }
+            let due = node.sequence.is_expired(now.mono, timeout)
+                || (node.own.announced && node.owes_birth());
+            if !due {
+                // That a node was repeated is nothing new to be stored.
+                if keyframe_due(node) {
+                    turn.keyframe(node);
+                    let next = turn.next_keyframe(node);
+                    plant.set_next_keyframe(index, next);
+                }
+                continue;
+            }
+            let Some(node) = plant.node_mut(index) else { continue };
             if node.sequence.expire(now.mono, timeout) {
                 gap(&mut turn, node);
                 // The node's next message tells the loss, but may be long in coming: until then
                 // its values would look good.
                 node.next_keyframe = now.mono;
             }
-            let due = node.types_due
-                || node.own.birth_due
-                || node.devices.values().any(|device| device.birth_due);
-            if due && node.own.announced {
+            if node.owes_birth() && node.own.announced {
                 turn.catch_up(node);
             }
-            if node.own.announced && node.next_keyframe <= now.mono {
+            if keyframe_due(node) {
                 turn.keyframe(node);
                 node.next_keyframe = turn.next_keyframe(node);
             }

@@ -28,7 +28,7 @@ use super::data::Item;
 use super::shape;
 use super::tell;
 use super::turn::Turn;
-use crate::ot::plant::{EntityState, Held, Life, Node, Ticket};
+use crate::ot::plant::{EntityState, Held, Life, Node, Plant, Ticket};
 use crate::policy::{OnExcess, Priority, Rule, RuleId, Verdict};
 use crate::sparkplug::{Entity, Value};
 use crate::telemetry::{Fate, Origin, Reason, What};
@@ -276,16 +276,16 @@ impl Turn<'_> {
     }
 
     /// Journals the newest values that limits held back, as far as the limits let them.
-    pub(super) fn flush(&mut self, nodes: &mut [Node]) {
+    pub(super) fn flush(&mut self, plant: &mut Plant) {
         let mut full = false;
         for class in [Priority::High, Priority::Normal] {
-            let mut ring = ring(nodes, self.overload.next);
+            let mut ring = ring(plant.nodes(), self.overload.next);
             // Ends: in every round a node tells something of what it has, or saves for its next
             // message, or is left out.
             while !ring.is_empty() && !full {
                 let mut next_ring = Vec::with_capacity(ring.len());
                 for index in ring {
-                    let Some(node) = nodes.get_mut(index) else { continue };
+                    let Some(node) = plant.node_mut(index) else { continue };
                     let credit = node.queue.credit.saturating_add(QUANTUM_BYTES);
                     node.queue.credit = credit.min(MAX_CREDIT_BYTES);
                     match self.flush_node(node, class) {

@@ -6,18 +6,27 @@ use super::renamed::Names;
 use super::shape;
 use super::{Now, Pipeline, adjust};
 use crate::journal::{Body, Keyframe, Relayed};
-use crate::ot::plant::{EntityState, Layout, Life, Node, StoredPlant, is_definition};
+use crate::ot::plant::{EntityState, Layout, Life, Node, PlantPart, StoredPlant, is_definition};
 use crate::sparkplug::{DataType, MessageType, Metric, Payload, Topic, decode, names};
 
 impl Pipeline {
-    /// A picture of the plant for [`Pipeline::restore`]; `journal_seq` is the number of the next
-    /// journal frame.
+    /// The whole plant, made in the simplest way.
+    #[cfg(test)]
     pub(crate) fn store(&self, journal_seq: u64) -> StoredPlant {
-        let mut stored = StoredPlant::of(&self.plant, journal_seq);
-        stored.policy_digest = self.policy.digest().to_owned();
-        stored.renames = !self.policy.renames().is_empty();
-        stored.renames_metrics = self.policy.renames_metrics();
-        stored
+        StoredPlant::of(&self.plant, &self.policy, journal_seq)
+    }
+
+    /// Begins a picture of the plant for [`Pipeline::restore`], as it is now; `journal_seq` is the
+    /// number of the next journal frame.
+    pub(crate) fn begin_picture(&mut self, journal_seq: u64) {
+        self.picture = Some(StoredPlant::head(&self.policy, journal_seq));
+        self.plant.begin_picture();
+    }
+
+    /// Takes nodes of the picture until they have about `most` bytes.
+    pub(crate) fn take_picture(&mut self, most: usize) -> PlantPart {
+        let (nodes, complete) = self.plant.take_picture(most);
+        PlantPart { nodes, head: if complete { self.picture.take() } else { None } }
     }
 
     /// Takes over a stored plant. `later` are the bodies that were journalled after it was

@@ -12,6 +12,7 @@ mod limits;
 mod names;
 mod observed;
 mod overload;
+mod photographer;
 mod random;
 mod restarts;
 mod schedules;

@@ -15,11 +15,12 @@ use foldhash::fast::RandomState;
 pub(crate) use backlog::{Backlog, Held, Ticket};
 pub(crate) use layout::{Layout, Shaper, Slot, Taught, is_definition};
 pub(crate) use sequence::{Arrival, Sequence};
-pub(crate) use stored::StoredPlant;
+pub(crate) use stored::{PlantPart, StoredPlant};
 pub(crate) use templates::{Definitions, Removed, SURVEY_BYTES, Survey, Types, allowance};
 
 use crate::policy::NodeBuckets;
 use crate::sparkplug::{Entity, Metric};
+use crate::state::Changes;
 use crate::telemetry::{Ledger, NodeSlot, Origin};
 
 /// What is known of an entity.
@@ -196,6 +197,11 @@ impl Node {
         Some(Parts { entity, origin, state, definitions, types, told, types_due, losses })
     }
 
+    /// Births of the node or of its devices have to be journalled.
+    pub(crate) fn owes_birth(&self) -> bool {
+        self.types_due || self.own.birth_due || self.devices.values().any(|state| state.birth_due)
+    }
+
     /// Messages of the node and its devices that wait for a birth or for a limit.
     pub(crate) fn waiting(&self) -> u64 {
         let devices = self.devices.values().map(EntityState::waiting);
@@ -250,6 +256,9 @@ pub(crate) struct Parts<'a> {
 #[derive(Debug)]
 pub(crate) struct Plant {
     nodes: Vec<Node>,
+    changes: Changes,
+    /// What the picture under way had to take because it changed.
+    taken: Vec<(usize, Vec<u8>)>,
     index: HashMap<Box<str>, HashMap<Box<str>, usize, RandomState>, RandomState>,
     max_nodes: usize,
 }
@@ -257,14 +266,25 @@ pub(crate) struct Plant {
 impl Plant {
     /// A plant of at most `max_nodes` edge nodes.
     pub(crate) fn new(max_nodes: usize) -> Self {
-        Plant { nodes: Vec::new(), index: HashMap::default(), max_nodes }
+        Plant {
+            nodes: Vec::new(),
+            changes: Changes::default(),
+            taken: Vec::new(),
+            index: HashMap::default(),
+            max_nodes,
+        }
     }
 
     pub(crate) fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
+    /// All nodes, to be changed. Where a picture is under way it has to take all that it hasn't
+    /// yet, so this is for what concerns every node.
     pub(crate) fn nodes_mut(&mut self) -> &mut [Node] {
+        for index in 0..self.nodes.len() {
+            self.note(index);
+        }
         &mut self.nodes
     }
 
@@ -272,8 +292,47 @@ impl Plant {
         self.index.get(entity.group)?.get(entity.edge_node).copied()
     }
 
+    /// The node, to be changed.
     pub(crate) fn node_mut(&mut self, index: usize) -> Option<&mut Node> {
+        self.note(index);
         self.nodes.get_mut(index)
+    }
+
+    /// Sets when the node is told again, which isn't stored.
+    pub(crate) fn set_next_keyframe(&mut self, index: usize, next: Duration) {
+        if let Some(node) = self.nodes.get_mut(index) {
+            node.next_keyframe = next;
+        }
+    }
+
+    fn note(&mut self, index: usize) {
+        if self.changes.note(index)
+            && let Some(node) = self.nodes.get(index)
+        {
+            self.taken.push((index, stored::piece(node)));
+        }
+    }
+
+    /// Begins a picture of all that changed since the last one began.
+    pub(crate) fn begin_picture(&mut self) {
+        self.changes.begin();
+    }
+
+    /// Takes nodes of the picture, as they are stored, until they have about `most` bytes, and
+    /// those that changed meanwhile; whether the picture is complete.
+    pub(crate) fn take_picture(&mut self, most: usize) -> (Vec<(usize, Vec<u8>)>, bool) {
+        let mut taken = std::mem::take(&mut self.taken);
+        let mut bytes = 0_usize;
+        while bytes < most
+            && let Some(index) = self.changes.take()
+        {
+            if let Some(node) = self.nodes.get(index) {
+                let piece = stored::piece(node);
+                bytes = bytes.saturating_add(piece.len());
+                taken.push((index, piece));
+            }
+        }
+        (taken, !self.changes.is_under_way())
     }
 
     /// The node, made if need be. Where there is no room, the node that has been dead for the
@@ -291,14 +350,17 @@ impl Plant {
         };
         let index = if self.nodes.len() < self.max_nodes {
             self.nodes.push(node);
+            self.changes.push();
             self.nodes.len().checked_sub(1)?
         } else {
-            let (index, dead) = self
+            let (index, _) = self
                 .nodes
-                .iter_mut()
+                .iter()
                 .enumerate()
                 .filter(|(_, node)| !node.own.announced)
                 .min_by_key(|(_, node)| (node.own.life == Life::Alive, node.last_seen))?;
+            self.note(index);
+            let dead = self.nodes.get_mut(index)?;
             if let Some(nodes) = self.index.get_mut(&dead.group) {
                 nodes.remove(&dead.edge_node);
                 if nodes.is_empty() {

@@ -124,6 +124,11 @@ impl Sequence {
         self.holes.clear();
     }
 
+    /// Whether [`Sequence::expire`] would give up any.
+    pub(crate) fn is_expired(&self, now: Duration, timeout: Duration) -> bool {
+        self.holes.iter().any(|(_, since)| now.saturating_sub(*since) >= timeout)
+    }
+
     /// Gives up holes that are older than `timeout`; whether there were any: that is a gap.
     pub(crate) fn expire(&mut self, now: Duration, timeout: Duration) -> bool {
         let before = self.holes.len();

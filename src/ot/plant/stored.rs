@@ -1,11 +1,16 @@
 //! The plant as it is stored over a restart, so that data by alias can still be read after it.
 
 use prost::Message;
+use prost::encoding::message;
 
 use super::{Definitions, EntityState, Layout, Life, Node, Plant, Removed, Sequence, Slot, Types};
 use crate::journal::Start;
+use crate::policy::Policy;
 use crate::sparkplug::{DataType, Entity, Metric};
 use crate::telemetry::Ledger;
+
+/// The field of [`StoredPlant::nodes`].
+const NODES: u32 = 2;
 
 /// Everything that is known of the plant.
 #[derive(Clone, PartialEq, Message)]
@@ -102,12 +107,44 @@ struct StoredRemoval {
     member: String,
 }
 
+/// Some nodes of a picture of the plant, by their places: elements of [`StoredPlant::nodes`] as
+/// they are on the wire.
+#[derive(Debug)]
+pub(crate) struct PlantPart {
+    pub(crate) nodes: Vec<(usize, Vec<u8>)>,
+    /// The rest of the stored plant, where these are the last nodes of the picture.
+    pub(crate) head: Option<StoredPlant>,
+}
+
+/// What is stored of a node, with its key and length; nothing where nothing is known.
+pub(super) fn piece(node: &Node) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if node.own.life != Life::Unknown || node.own.announced {
+        let stored = store_node(node);
+        bytes.reserve_exact(message::encoded_len(NODES, &stored));
+        message::encode(NODES, &stored, &mut bytes);
+    }
+    bytes
+}
+
 impl StoredPlant {
-    /// Takes a picture of `plant`; `journal_seq` is the number of the next journal frame.
-    pub(crate) fn of(plant: &Plant, journal_seq: u64) -> Self {
+    /// All but the nodes; `journal_seq` is the number of the next journal frame.
+    pub(crate) fn head(policy: &Policy, journal_seq: u64) -> Self {
+        StoredPlant {
+            journal_seq,
+            nodes: Vec::new(),
+            policy_digest: policy.digest().to_owned(),
+            renames: !policy.renames().is_empty(),
+            renames_metrics: policy.renames_metrics(),
+        }
+    }
+
+    /// The whole of `plant`.
+    #[cfg(test)]
+    pub(crate) fn of(plant: &Plant, policy: &Policy, journal_seq: u64) -> Self {
         let worth_it = |node: &&Node| node.own.life != Life::Unknown || node.own.announced;
         let nodes = plant.nodes().iter().filter(worth_it).map(store_node).collect();
-        StoredPlant { journal_seq, nodes, ..StoredPlant::default() }
+        StoredPlant { nodes, ..StoredPlant::head(policy, journal_seq) }
     }
 
     /// By which policy the journal was written when this was stored.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use prost::Message;
 
+use super::photographer::Photographer;
 use crate::journal::{Body, Keyframe, Relayed};
 use crate::ot::plant::StoredPlant;
 use crate::ot::{Now, Pipeline, PipelineSettings, Received};
@@ -48,6 +49,7 @@ pub(super) struct Bench {
     pub(super) reader: Reader,
     /// `seq` of the next message that [`Bench::node`] sends.
     pub(super) seq: u64,
+    photographer: Photographer,
 }
 
 impl Bench {
@@ -59,7 +61,14 @@ impl Bench {
         let now = Now { mono: Duration::from_secs(1), wall_ms: 1_700_000_000_000 };
         let mut pipeline = Pipeline::new(settings, policy(text), now);
         pipeline.session(now, false);
-        Bench { pipeline, now, journal: Vec::new(), reader: Reader::default(), seq: 0 }
+        Bench {
+            pipeline,
+            now,
+            journal: Vec::new(),
+            reader: Reader::default(),
+            seq: 0,
+            photographer: Photographer::default(),
+        }
     }
 
     pub(super) fn pass(&mut self, ms: u64) {
@@ -135,6 +144,7 @@ impl Bench {
         let stored = StoredPlant::decode(bytes.as_slice()).unwrap();
         self.pass(1000);
         self.pipeline = Pipeline::new(settings(), policy(text), self.now);
+        self.photographer = Photographer::default();
         let later = self.journal.split_off(stored_at);
         let mut out = Vec::new();
         self.pipeline.restore(self.now, stored, later.iter().cloned(), &mut out);
@@ -143,6 +153,7 @@ impl Bench {
     }
 
     fn take(&mut self, out: Vec<Body>) -> Vec<Body> {
+        self.photographer.step(&mut self.pipeline);
         assert_eq!(self.pipeline.check_account(), Ok(()), "{:?}", self.pipeline.ledger());
         for body in &out {
             self.reader.read(body);

@@ -20,7 +20,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
+use crossbeam_channel::{Receiver, TryRecvError, select};
 
 use super::Target;
 use super::carrier::{Carrier, carrier};
@@ -350,17 +350,12 @@ impl Worker {
             }
         }
         if self.pending.is_empty() {
-            match self.waiting.receiver.recv_timeout(self.idle()) {
-                Ok(queued) => self.pending.push_back((queued, false)),
-                Err(RecvTimeoutError::Timeout) => {
+            match self.next() {
+                Some(queued) => self.pending.push_back((queued, false)),
+                None => {
                     if let Err(error) = self.carrier.check() {
                         self.broke(&error);
                     }
-                    return;
-                }
-                // Nobody can say anything any more: the process ends.
-                Err(RecvTimeoutError::Disconnected) => {
-                    self.end_by = Some(now());
                     return;
                 }
             }
@@ -385,10 +380,24 @@ impl Worker {
         }
     }
 
-    /// How long to wait for a line.
-    fn idle(&self) -> Duration {
-        // What was queued before a stop is there already.
-        if self.end_by.is_some() { Duration::ZERO } else { IDLE }
+    /// The next line of the queue. Waits a moment for one, but not beyond a stop.
+    fn next(&mut self) -> Option<Queued> {
+        let queue = &self.waiting.receiver;
+        if self.end_by.is_some() {
+            // What was queued before the stop is there already.
+            return queue.try_recv().ok();
+        }
+        select! {
+            recv(queue) -> queued => {
+                if queued.is_err() {
+                    // Nobody can say anything any more: the process ends.
+                    self.end_by = Some(now());
+                }
+                queued.ok()
+            }
+            recv(self.stop) -> _ => None,
+            default(IDLE) => None,
+        }
     }
 
     /// The line that tells how many lines the target didn't get.

@@ -73,6 +73,7 @@ mod scope;
 pub mod shape;
 mod subscribe;
 mod table;
+mod taken;
 #[cfg(test)]
 mod tests;
 
@@ -95,6 +96,7 @@ pub use plan::{EntityPlan, Judged, Verdict};
 pub use rename::{Collision, Renames, fold, is_reserved};
 pub use rule::{Action, Bucket, Mode, OnExcess, Prefixes, Priority, Rate, Rule, RuleId};
 pub use schedule::Schedule;
+pub use taken::Taken;
 
 /// A policy that was read without an error.
 #[derive(Clone, Debug)]

@@ -194,6 +194,12 @@ pub(super) fn node_in_scope<'a>(
     })
 }
 
+/// Whether selectors select the edge node and every device of it.
+pub(super) fn covers_node(selectors: &Selectors, group: &str, edge_node: &str) -> bool {
+    selectors.select(Entity::node(group, edge_node))
+        && devices_of(selectors, group, edge_node).every
+}
+
 /// Which devices of one edge node selectors can select.
 struct Devices<'a> {
     /// Every one, whatever its name.

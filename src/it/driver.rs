@@ -517,6 +517,9 @@ impl Clock {
 }
 
 #[cfg(test)]
+mod watchdog_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::journal::{Heartbeat, Lost, LostCause};

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use toml::de::{DeTable, DeValue};
 
+use super::own_node::OwnNode;
 use super::policy_source::{Compared, look};
 use super::report::{self, counted};
 use super::{Exit, Failure, half, rule_counts, syslog};
-use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile};
+use crate::config::diagnostic::{Diagnostic, Diagnostics, Severity, SourceFile};
 use crate::config::file::read_text;
 use crate::config::{
     BrokerConfig, Durability, FirstStart, ItConfig, OnGap, OtConfig, SandboxConfig, SyslogConfig,
@@ -55,6 +56,8 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
     let mut errors = Diagnostics::new();
     let mut policy_paths = Vec::new();
     let mut halves = (None, None);
+    let mut relayed = None;
+    let mut copy = None;
     for path in &arguments.paths {
         match recognise(path) {
             Ok((Kind::Policy, _)) => policy_paths.push(path.clone()),
@@ -70,6 +73,7 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                     if config.pseudonym_key.is_none() {
                         errors.extend(found.as_ref().and_then(half::missing_key));
                     }
+                    relayed = found;
                     halves.0 = Some((path, config));
                 }
                 Err(problems) => errors.extend(problems),
@@ -82,7 +86,7 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                         let signed =
                             config.require_signature.as_ref().map(|one| (one, &*config.state_dir));
                         let paths = &config.policy_paths;
-                        let _ = policy(&mut text, paths, signed, false, &mut warnings, &mut errors);
+                        copy = policy(&mut text, paths, signed, false, &mut warnings, &mut errors);
                     }
                     halves.1 = Some((path, config));
                 }
@@ -97,6 +101,9 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
     if let (Some((ot_path, ot)), Some((it_path, it))) = &halves {
         compare(ot_path, ot, it_path, it, &mut warnings, &mut errors);
     }
+    for found in beside_own_node(&halves.0, &halves.1, relayed.as_ref(), copy.as_ref()) {
+        if found.severity == Severity::Error { &mut errors } else { &mut warnings }.push(found);
+    }
     report::output(text.trim_start_matches('\n'))?;
     if errors.has_errors() {
         warnings.extend(errors);
@@ -109,6 +116,27 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
     };
     report::output(&format!("\n{found}\n"))?;
     Ok(Exit::Ok)
+}
+
+/// Looks for the name of the relay's own edge node in the OT half's policy and in the IT half's copy.
+fn beside_own_node(
+    ot: &Option<(&PathBuf, OtConfig)>,
+    it: &Option<(&PathBuf, ItConfig)>,
+    relayed: Option<&Policy>,
+    copy: Option<&Policy>,
+) -> Vec<Diagnostic> {
+    let Some((it_path, it)) = it else { return Vec::new() };
+    let Some(health) = &it.health else { return Vec::new() };
+    let relay = ot.as_ref().map(|(_, config)| config.name.as_str());
+    let look = |policy: &Policy, paths| OwnNode { health, relay, it_path, paths }.look(policy);
+    let of_ot = match (relayed, ot) {
+        (Some(policy), Some((_, config))) => look(policy, &config.policy_paths[..]),
+        _ => None,
+    };
+    // A copy that is one says the same.
+    let of_it = copy.filter(|copy| relayed.is_none_or(|policy| policy.digest() != copy.digest()));
+    let of_it = of_it.and_then(|policy| look(policy, &it.policy_paths[..]));
+    of_ot.into_iter().chain(of_it).collect()
 }
 
 /// Sees what a file is from the tables and keys in it, and, where it has none that tell, from
@@ -285,6 +313,18 @@ fn describe_it(text: &mut String, path: &Path, config: &ItConfig) {
             "what an outage of IT missed is not sent again".to_owned()
         },
     );
+    match &config.health {
+        Some(health) => {
+            let own = OwnNode { health, relay: None, it_path: path, paths: &[] }.name();
+            let called = match health.edge_node {
+                Some(_) => "",
+                None => ", NAME being the relay's",
+            };
+            let said = format!("itself, as edge node `{}`{called}", escape(&own));
+            item(text, "shows", &said);
+        }
+        None => item(text, "shows", "nothing of itself: `[health]` is switched off"),
+    }
     if config.policy_paths.is_empty() {
         item(text, "policies", "no copy: frames of the journal are not checked a second time");
     }
@@ -451,7 +491,7 @@ fn compare(
     let mut crossing = Diagnostics::new();
     let mut warn = |title: String, help: &str| {
         let mut problem = Diagnostic::file_error("C110", it_path, title).help(help);
-        problem.severity = crate::config::diagnostic::Severity::Warning;
+        problem.severity = Severity::Warning;
         warnings.push(problem);
     };
     if ot.broker.address == it.broker.address {

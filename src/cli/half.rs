@@ -62,10 +62,15 @@ pub(super) fn begin(
         logging.watch(tls::ends(tls)?);
     }
     peers.into_iter().for_each(|peer| logging.watch_peer(peer));
+    tell_warnings(warnings);
+    Ok(logging)
+}
+
+/// Tells what is odd about configuration and policy.
+pub(super) fn tell_warnings(warnings: impl IntoIterator<Item = Diagnostic>) {
     for warning in warnings {
         event!(ConfigWarning, place = place(&warning), problem = warning.title);
     }
-    Ok(logging)
 }
 
 /// Starts the thread of the log; in a half, once it is sealed.
@@ -118,9 +123,7 @@ pub(super) fn missing_key(policy: &Policy) -> Option<Diagnostic> {
 pub(super) fn read_policy_again(source: &ClaimedSource) -> Result<Policy, String> {
     match source.read() {
         Ok((policy, warnings)) => {
-            for warning in warnings {
-                event!(ConfigWarning, place = place(&warning), problem = warning.title);
-            }
+            tell_warnings(warnings);
             Ok(policy)
         }
         Err(problems) => Err(in_one_line(&problems)),
@@ -323,7 +326,7 @@ impl From<TlsError> for Failure {
 }
 
 /// `policies/line4.toml:12:9: unknown key: …`, and how many more there are.
-fn in_one_line(problems: &Diagnostics) -> String {
+pub(super) fn in_one_line(problems: &Diagnostics) -> String {
     let named: Vec<String> = problems
         .iter()
         .take(MAX_NAMED)

@@ -1,10 +1,12 @@
 //! `sparkdiode it`: the IT half.
 
 use std::num::NonZeroU32;
+use std::path::Path;
 
 use clap::Args;
 
 use super::half::{self, HalfArgs};
+use super::own_node::OwnNode;
 use super::policy_source::PolicySource;
 use super::{Exit, Failure};
 use crate::config::{self, BrokerConfig, DataQos, ItConfig, MirrorConfig};
@@ -34,6 +36,10 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
     let start = half::start(Role::It)?;
     let (config, mut warnings) = ItConfig::load(&arguments.half.config)?;
     let copy = read_policy_copy(&config, &mut warnings)?;
+    let beside_own = own_node_check(&config, &arguments.half.config);
+    if let Some((policy, _)) = &copy {
+        warnings.extend(beside_own(policy)?);
+    }
     let broker = half::broker_settings(&config.broker, config.client_id_prefix)?;
     let mut logging = half::begin("it", &arguments.half, &config.broker, &config.syslog, warnings)?;
     let notifier = half::notifier()?;
@@ -49,7 +55,13 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         Some((policy, source)) => {
             grants.read.extend(source.signature().map(half::replaceable));
             let source = source.claim(&policy)?;
-            Some((policy, Box::new(move || half::read_policy_again(&source))))
+            let load: PolicyLoader = Box::new(move || {
+                let policy = half::read_policy_again(&source)?;
+                let odd = beside_own(&policy).map_err(|problems| half::in_one_line(&problems))?;
+                half::tell_warnings(odd);
+                Ok(policy)
+            });
+            Some((policy, load))
         }
         None => None,
     };
@@ -94,7 +106,21 @@ fn exit(error: &ItError) -> Exit {
     match error {
         ItError::State(_) | ItError::Journal(_) | ItError::Start(_) => Exit::Io,
         ItError::Report(error) => half::report_exit(error),
-        ItError::Panicked => Exit::Software,
+    }
+}
+
+/// Looks for the name of the relay's own edge node in the copy of the policy.
+fn own_node_check(
+    config: &ItConfig,
+    it_path: &Path,
+) -> impl Fn(&Policy) -> Result<config::Diagnostics, config::Diagnostics> + Send + 'static {
+    let (health, paths) = (config.health.clone(), config.policy_paths.clone());
+    let it_path = it_path.to_owned();
+    move |policy| match &health {
+        Some(health) => {
+            OwnNode { health, relay: None, it_path: &it_path, paths: &paths }.require(policy)
+        }
+        None => Ok(config::Diagnostics::new()),
     }
 }
 

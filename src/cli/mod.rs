@@ -11,6 +11,7 @@ mod it;
 mod journal;
 mod lab_certs;
 mod ot;
+mod own_node;
 mod policy;
 mod policy_source;
 #[cfg(feature = "reference")]

@@ -5,6 +5,7 @@ use std::io;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::it::Happened;
 use crate::it::mirror::{NodePicture, PicturePart};
@@ -42,7 +43,7 @@ impl Keeper {
     ///
     /// # Errors
     /// No thread can be had.
-    pub(super) fn start(state: ItState, happened: Sender<Happened>) -> io::Result<Keeper> {
+    pub(super) fn start(state: ItState, happened: UnboundedSender<Happened>) -> io::Result<Keeper> {
         let (sender, jobs) = bounded(MAX_WAITING);
         let thread = std::thread::Builder::new()
             .name("state".into())
@@ -82,7 +83,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, jobs: &Receiver<Job>, happened: &Sender<Happened>) {
+    fn run(mut self, jobs: &Receiver<Job>, happened: &UnboundedSender<Happened>) {
         for job in jobs {
             let (what, result) = match job {
                 Job::Picture(PicturePart { nodes, head }) => {

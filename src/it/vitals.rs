@@ -21,7 +21,7 @@ pub(super) struct Vitals {
     tracker: Tracker,
     notifier: Notifier,
     health: Option<Health>,
-    /// The network thread asked for a sign of life, which is owed at the end of a turn.
+    /// A sign of life is due, and owed at the end of a turn.
     pulse: bool,
 }
 
@@ -30,7 +30,7 @@ impl Vitals {
         Vitals { teller, tracker: Tracker::default(), notifier, health, pulse: false }
     }
 
-    /// The network thread asks for a sign of life.
+    /// A sign of life is due.
     pub(super) fn take_pulse(&mut self) {
         self.pulse = true;
     }

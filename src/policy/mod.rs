@@ -73,6 +73,7 @@ mod scope;
 pub mod shape;
 mod subscribe;
 mod table;
+mod taken;
 #[cfg(test)]
 mod tests;
 
@@ -95,6 +96,7 @@ pub use plan::{EntityPlan, Judged, Verdict};
 pub use rename::{Collision, Renames, fold, is_reserved};
 pub use rule::{Action, Bucket, Mode, OnExcess, Prefixes, Priority, Rate, Rule, RuleId};
 pub use schedule::Schedule;
+pub use taken::Taken;
 
 /// A policy that was read without an error.
 #[derive(Clone, Debug)]
@@ -290,15 +292,23 @@ impl Policy {
     /// Whether a forward rule could match the edge node or a device of it, and no deny rule
     /// denies the node with all its devices.
     pub fn node_in_scope(&self, group: &str, edge_node: &str) -> bool {
-        let related = self.index.related(&self.rules, group, edge_node);
-        scope::node_in_scope(related, group, edge_node)
+        scope::node_in_scope(self.stances(group, edge_node), group, edge_node)
     }
 
     /// Whether a forward rule selects the entity (a device, or the edge node's own metrics),
     /// and no deny rule denies all of it.
     pub fn device_in_scope(&self, entity: Entity<'_>) -> bool {
-        let related = self.index.related(&self.rules, entity.group, entity.edge_node);
-        scope::entity_in_scope(related, entity)
+        scope::entity_in_scope(self.stances(entity.group, entity.edge_node), entity)
+    }
+
+    /// The rules that can concern the edge node and act, each for all of its family.
+    fn stances(
+        &self,
+        group: &str,
+        edge_node: &str,
+    ) -> impl Iterator<Item = (&Rule, scope::Stance)> {
+        let related = self.standing.related(&self.rules, group, edge_node);
+        related.filter_map(|(id, rule)| Some((rule, self.families.stance(id, rule)?)))
     }
 
     /// Judges one metric. For more than one of the same entity, make a [`Policy::plan`].

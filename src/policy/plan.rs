@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::glob::Glob;
 use super::rule::{Action, Mode, Prefixes, Rule, RuleId};
+use super::scope::Stance;
 use super::shape::{Fit, Shape};
 use super::table::{Side, Table};
 use crate::sparkplug::{DataType, Entity};
@@ -186,9 +187,9 @@ impl<'a> EntityPlan<'a> {
             rules.any(says)
         };
         let forwards = loose(forwards, |rule| rule.action == Action::Forward)
-            || forwards.families.iter().any(|family| family.forwards);
+            || forwards.families.iter().any(|family| family.stance.forwards);
         let denies = loose(denies, Rule::denies_whole_entities)
-            || denies.families.iter().any(|family| family.denies_whole_entities);
+            || denies.families.iter().any(|family| family.stance.denies_whole_entities);
         !forwards || denies
     }
 }
@@ -346,8 +347,7 @@ pub(super) struct Family {
     redacted: Table,
     forwarded: Table,
     unshapeable: Table,
-    forwards: bool,
-    denies_whole_entities: bool,
+    stance: Stance,
     /// Those of its rules that change names.
     with_prefixes: Vec<u32>,
 }
@@ -408,8 +408,10 @@ impl Families {
                 redacted: table(Side::Redacts),
                 forwarded: table(Side::Forwards),
                 unshapeable: table(Side::Unshapeable),
-                forwards: of().any(|rule| rule.action == Action::Forward),
-                denies_whole_entities: of().any(Rule::denies_whole_entities),
+                stance: Stance {
+                    forwards: of().any(|rule| rule.action == Action::Forward),
+                    denies_whole_entities: of().any(Rule::denies_whole_entities),
+                },
                 with_prefixes: numbers.iter().filter(renames).copied().collect(),
                 rules: numbers.clone(),
             };
@@ -421,6 +423,16 @@ impl Families {
     /// Whether the rule stands for itself or for its family.
     pub(super) fn stands(&self, number: u32) -> bool {
         !self.represented.get(number as usize).copied().unwrap_or(false)
+    }
+
+    /// What a rule that stands for itself or for its family says now, if anything.
+    pub(super) fn stance(&self, id: RuleId, rule: &Rule) -> Option<Stance> {
+        // The rules of families always act.
+        let own = || Stance {
+            forwards: rule.action == Action::Forward,
+            denies_whole_entities: rule.denies_whole_entities(),
+        };
+        self.of(id).map(|family| family.stance).or_else(|| rule.acts().then(own))
     }
 
     fn of(&self, first: RuleId) -> Option<&Family> {

@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 
 use super::filter::Reach;
 use super::glob::{GRAM_BYTES, Glob, gram};
-use super::rule::{Action, Rule, RuleId, Selectors};
+use super::rule::{Rule, RuleId, Selectors};
 use crate::sparkplug::Entity;
 
 /// Pairs of group and edge node under which one rule is filed at most. A rule with long lists
@@ -134,18 +134,25 @@ impl EdgeNodes {
     }
 }
 
+/// What a rule, or the family that it stands for, says of all that it selects.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stance {
+    pub(super) forwards: bool,
+    pub(super) denies_whole_entities: bool,
+}
+
 /// Whether a forward rule among `candidates` selects `entity`, and none denies all of it.
 pub(super) fn entity_in_scope<'a>(
-    candidates: impl Iterator<Item = (RuleId, &'a Rule)>,
+    candidates: impl Iterator<Item = (&'a Rule, Stance)>,
     entity: Entity<'_>,
 ) -> bool {
     let mut forwarded = false;
-    for (_, rule) in candidates.filter(|(_, rule)| rule.acts()) {
+    for (rule, stance) in candidates {
         if rule.selectors.select(entity) {
-            if rule.denies_whole_entities() {
+            if stance.denies_whole_entities {
                 return false;
             }
-            forwarded |= rule.action == Action::Forward;
+            forwarded |= stance.forwards;
         }
     }
     forwarded
@@ -154,19 +161,19 @@ pub(super) fn entity_in_scope<'a>(
 /// Whether a forward rule among `candidates` could match the edge node or a device of it, of
 /// what no deny rule denies as a whole.
 pub(super) fn node_in_scope<'a>(
-    candidates: impl Iterator<Item = (RuleId, &'a Rule)>,
+    candidates: impl Iterator<Item = (&'a Rule, Stance)>,
     group: &str,
     edge_node: &str,
 ) -> bool {
     let (mut forwards, mut denies) = (Vec::new(), Vec::new());
-    for (_, rule) in candidates.filter(|(_, rule)| rule.acts()) {
+    for (rule, stance) in candidates {
         if !rule.selectors.reach_node(group, edge_node) {
             continue;
         }
-        if rule.denies_whole_entities() {
+        if stance.denies_whole_entities {
             denies.push(&rule.selectors);
         }
-        if rule.action == Action::Forward {
+        if stance.forwards {
             forwards.push(&rule.selectors);
         }
     }
@@ -185,6 +192,12 @@ pub(super) fn node_in_scope<'a>(
         });
         named || (devices.open && !any_device_denied)
     })
+}
+
+/// Whether selectors select the edge node and every device of it.
+pub(super) fn covers_node(selectors: &Selectors, group: &str, edge_node: &str) -> bool {
+    selectors.select(Entity::node(group, edge_node))
+        && devices_of(selectors, group, edge_node).every
 }
 
 /// Which devices of one edge node selectors can select.

@@ -19,9 +19,15 @@ use super::syslog::{Facility, Queue, Selection, Target, Transport};
 /// Runs `run` and returns what it told on this thread, in order and unlimited.
 pub(crate) fn capture(run: impl FnOnce()) -> Vec<Record> {
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let subscriber = tracing_subscriber::registry().with(Catch(Arc::clone(&seen)));
+    let of_subscriber = Arc::clone(&seen);
+    let subscriber = watch(move |record| of_subscriber.lock().unwrap().push(record));
     tracing::subscriber::with_default(subscriber, run);
     std::mem::take(&mut *seen.lock().unwrap())
+}
+
+/// Hands every event to `see`, on threads on which this is the subscriber.
+pub(crate) fn watch(see: impl Fn(Record) + Send + Sync + 'static) -> impl Subscriber + Send + Sync {
+    tracing_subscriber::registry().with(Catch(Box::new(see)))
 }
 
 /// Asserts that this event is among them; the list of triggered events is read from these calls.
@@ -88,7 +94,7 @@ pub(crate) fn capture_limited(
     (lines, waiting.lost_so_far())
 }
 
-struct Catch(Arc<Mutex<Vec<Record>>>);
+struct Catch(Box<dyn Fn(Record) + Send + Sync>);
 
 impl<S: Subscriber> Layer<S> for Catch {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
@@ -100,7 +106,7 @@ impl<S: Subscriber> Layer<S> for Catch {
         let kind = Event::ALL[usize::try_from(number.0.unwrap()).unwrap()];
         let mut record = Record::new(UNIX_EPOCH, kind);
         event.record(&mut record);
-        self.0.lock().unwrap().push(record);
+        (self.0)(record);
     }
 }
 

@@ -24,7 +24,7 @@ use super::expiry::{tell_expiry, tell_peer_expiry};
 use super::hub::{Clock, Hub, HubLayer, Output};
 use super::record::{Quoted, Record, with_causes};
 use super::stderr::{Stderr, StderrWriter};
-use super::syslog::{Identity, Target, TellOthers, Worker};
+use super::syslog::{Identity, Shortfall, Target, TellOthers, Worker};
 use super::timestamp::{format_date, format_utc};
 use crate::broker::{CertificateEnd, Certificates, PeerCertificate};
 
@@ -41,8 +41,8 @@ const MAX_MESSAGE_BYTES: usize = 900;
 
 /// How long the end of a half waits for its syslog targets to take what is left.
 const SEND_WITHIN: Duration = Duration::from_secs(3);
-/// And for the threads to end; a write that is under way may take longer.
-const END_WITHIN: Duration = Duration::from_secs(4);
+/// And how much longer for the threads to end; a write that is under way may take longer still.
+const END_AFTER: Duration = Duration::from_secs(1);
 /// And for stderr after that.
 const STDERR_WITHIN: Duration = Duration::from_secs(1);
 /// How often it is looked whether something is to be summarised.
@@ -125,6 +125,7 @@ pub fn init(
         stderr: None,
         clock: None,
         certificates: Certificates::default(),
+        send_within: SEND_WITHIN,
         threads: Vec::new(),
     })
 }
@@ -142,11 +143,13 @@ pub struct Logging {
     /// stderr ends last: the others may have something to say until then.
     stderr_stop: Option<Sender<()>>,
     stderr_stopped: Receiver<()>,
-    stderr: Option<Receiver<u64>>,
-    clock: Option<Receiver<u64>>,
+    stderr: Option<Receiver<()>>,
+    clock: Option<Receiver<()>>,
     certificates: Certificates,
-    /// Name of the target, and when it is done: how many lines it didn't get.
-    threads: Vec<(String, Receiver<u64>)>,
+    /// How long the end waits for the targets.
+    send_within: Duration,
+    /// Name of the target, and when it is done: what it didn't get.
+    threads: Vec<(String, Receiver<Shortfall>)>,
 }
 
 /// A target whose worker has no thread yet.
@@ -179,6 +182,11 @@ impl Logging {
         &self.certificates
     }
 
+    /// Waits this long at the end for the targets, instead of 3 s. Call it before the start.
+    pub fn send_within(&mut self, limit: Duration) {
+        self.send_within = limit;
+    }
+
     /// Starts the threads that write, one for stderr, one for each target, and one that
     /// summarises what was too much for a line each. Call it after the process sealed itself,
     /// so that they are sealed too.
@@ -194,10 +202,10 @@ impl Logging {
         let (stopped, style) = (self.stderr_stopped.clone(), self.style);
         self.stderr = Some(spawn("log-stderr", move || {
             writer.run(&stopped, &mut io::stderr(), |lost| style.record(&stderr_loss(lost)));
-            0
         })?);
+        let send_within = self.send_within;
         for Starting { name, worker, .. } in workers.into_iter().filter(wanted) {
-            let ended = spawn(&format!("log-{name}"), move || worker.run(SEND_WITHIN))?;
+            let ended = spawn(&format!("log-{name}"), move || worker.run(send_within))?;
             self.threads.push((name, ended));
         }
         let (stopped, hub) = (self.stopped.clone(), Arc::clone(&self.hub));
@@ -219,14 +227,16 @@ impl Logging {
                     }
                 }
             }
-            0
         })?);
         Ok(())
     }
 }
 
 /// Starts a thread; what it returns comes through the channel.
-fn spawn(name: &str, run: impl FnOnce() -> u64 + Send + 'static) -> io::Result<Receiver<u64>> {
+fn spawn<T: Send + 'static>(
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<Receiver<T>> {
     let (done, ended) = crossbeam_channel::bounded(1);
     // The kernel keeps 15 bytes of a thread's name; a target's name is ASCII.
     let name = name.get(..15).unwrap_or(name).to_owned();
@@ -244,12 +254,12 @@ impl Logging {
     }
 
     /// Tells what is still to be told, and waits a moment until it is written. Returns for each
-    /// target how many lines it didn't get, if that is known by then.
-    pub fn finish(mut self) -> Vec<(String, Option<u64>)> {
+    /// target what it didn't get, if that is known by then.
+    pub fn finish(mut self) -> Vec<(String, Option<Shortfall>)> {
         self.end()
     }
 
-    fn end(&mut self) -> Vec<(String, Option<u64>)> {
+    fn end(&mut self) -> Vec<(String, Option<Shortfall>)> {
         self.hub.finish();
         if self.waiting.is_some() {
             // The half failed before it was sealed: it may not use the network, but this machine
@@ -257,16 +267,23 @@ impl Logging {
             let _ = self.start_targets(|starting| starting.local);
         }
         drop(self.stop.take());
-        let by = now().checked_add(END_WITHIN).unwrap_or_else(now);
+        let within = self.send_within.saturating_add(END_AFTER);
+        let by = now().checked_add(within).unwrap_or_else(now);
         let mut ends = Vec::new();
         for (target, ended) in std::mem::take(&mut self.threads) {
-            let lost = ended.recv_deadline(by).ok();
-            match lost {
-                Some(0) => {}
-                Some(lost) => self.hub.tell_stderr(&loss(&target, &lost.to_string())),
+            let shortfall = ended.recv_deadline(by).ok();
+            match shortfall {
+                Some(Shortfall { lost, unconfirmed }) => {
+                    if lost > 0 {
+                        self.hub.tell_stderr(&loss(&target, &lost.to_string()));
+                    }
+                    if unconfirmed > 0 {
+                        self.hub.tell_stderr(&unconfirmed_record(&target, unconfirmed));
+                    }
+                }
                 None => self.hub.tell_stderr(&loss(&target, "unknown")),
             }
-            ends.push((target, lost));
+            ends.push((target, shortfall));
         }
         if let Some(ended) = self.clock.take() {
             let _ = ended.recv_deadline(by);
@@ -305,6 +322,13 @@ fn loss(target: &str, lost: &str) -> Record {
     let mut record = Record::new(wall_clock(), Event::LogLost);
     record.add("target", target);
     record.add("lost", lost);
+    record
+}
+
+fn unconfirmed_record(target: &str, lines: u64) -> Record {
+    let mut record = Record::new(wall_clock(), Event::LogUnconfirmed);
+    record.add("target", target);
+    record.add("lines", &lines.to_string());
     record
 }
 

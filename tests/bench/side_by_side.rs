@@ -166,7 +166,7 @@ fn measure(route: Route, case: Case, options: &Options, certificates: &Certifica
 
     sink.record();
     let (cpu, own, sent) = (path.cpu_s(), own_cpu_s(), plant.sent());
-    plant.pace(messages_per_s / 2.0, options.stretch);
+    plant.pace(options.rate.unwrap_or(messages_per_s / 2.0), options.stretch);
     let lost = plant.drain(&sink);
     let messages = (plant.sent() - sent) as f64;
     let at_half =

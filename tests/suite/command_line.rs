@@ -172,6 +172,49 @@ fn two_halves_that_do_not_belong_together_are_warned_about() {
 }
 
 #[test]
+fn a_policy_that_gives_away_the_name_of_the_relays_own_edge_node_is_found_before_the_start() {
+    let lab = lab();
+    let write = |name: &str, text: &str| fs::write(lab.path().join(name), text).unwrap();
+    let rule = |keys: &str| {
+        format!("[[rule]]\nname = \"own\"\naction = \"forward\"\ngroup = \"sparkdiode\"\n{keys}")
+    };
+    let name = OT.split('"').nth(1).unwrap();
+    // Both halves: the OT half's policy, and the relay's name.
+    write("policy.toml", &rule(&format!("edge-node = \"{name}\"\n")));
+    let checked = run(lab.path(), &["check", "ot.toml", "it.toml"]);
+    assert_eq!(checked.code, 78, "{}", checked.stderr);
+    for wanted in [
+        &format!(
+            "error[C112]: rule `own` forwards the name of the relay's own edge node: `sparkdiode/{name}`"
+        )[..],
+        "policy.toml:1:1",
+        "hint: give the relay's own edge node another name in `[health]` of `it.toml`",
+    ] {
+        assert!(checked.stderr.contains(wanted), "lacks {wanted:?}:\n{}", checked.stderr);
+    }
+    write("policy.toml", &rule(""));
+    let checked = run(lab.path(), &["check", "ot.toml", "it.toml"]);
+    assert_eq!(checked.code, 0, "{}", checked.stderr);
+    let possible = "warning[C112]: rule `own` may forward the name of the relay's own edge node";
+    assert!(checked.stderr.contains(possible), "{}", checked.stderr);
+    let shows = "  shows       itself, as edge node `sparkdiode/NAME`, NAME being the relay's\n";
+    assert!(checked.stdout.contains(shows), "{}", checked.stdout);
+    write("it.toml", &format!("{IT}[health]\nenabled = false\n"));
+    let checked = run(lab.path(), &["check", "ot.toml", "it.toml"]);
+    assert!(!checked.stderr.contains("C112"), "{}", checked.stderr);
+    // The IT half alone, with a copy.
+    let copy = "[policies]\npaths = [\"policy.toml\"]\n[health]\nedge-node = \"own\"\n";
+    write("it.toml", &format!("{IT}{copy}"));
+    write("policy.toml", &rule("edge-node = \"own\"\n"));
+    for arguments in [&["check", "it.toml"][..], &["it", "--config", "it.toml"]] {
+        let ended = run(lab.path(), arguments);
+        assert_eq!(ended.code, 78, "{}", ended.stderr);
+        let wanted = "error[C112]: rule `own` forwards the name of the relay's own edge node";
+        assert!(ended.stderr.contains(wanted), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn a_half_with_a_wrong_configuration_or_policy_does_not_start() {
     let lab = lab();
     fs::write(lab.path().join("policy.toml"), "[[rule]]\nname = \"x\"\n").unwrap();

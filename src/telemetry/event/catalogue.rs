@@ -403,11 +403,17 @@ events! {
         lost: "lines that didn't fit into its queue until now; LOG_LOST follows where there are any",
     } "Nothing.";
 
-    /// Lines for a syslog target are lost: its queue was full. Told to the target itself, and to the others.
+    /// Lines for a syslog target are lost: its queue was full, or the half ended before they were sent. Told to the target itself, and to the others.
     LogLost = "LOG_LOST" (Warning, Both, Never) "lines for a syslog target are lost" {
         target: "name of the target",
         lost: "how many, exactly",
         #[optional] first_at: "when the first of them happened (UTC)",
         #[optional] last_at: "when the last of them happened (UTC)",
     } "Look at another target for what happened in that time, or at the half's stderr.";
+
+    /// A syslog server over TCP or TLS, or a stream to a local daemon, doesn't end a connection when it has read everything and the relay has ended its side. So nobody knows what it has read; what it hadn't read when it dies can be lost without being counted, if it is older than two minutes. Told when that is found out, and at the half's end with the number of lines.
+    LogUnconfirmed = "LOG_UNCONFIRMED" (Warning, Both, PerSource("target")) "a syslog server doesn't say what it has read" {
+        target: "name of the target",
+        #[optional] lines: "at the half's end: lines that were sent, and may be unread",
+    } "See whether the server hangs. If it is meant to be so (some balancers are), holes in `sequenceId` are what tells a loss.";
 }

@@ -1,7 +1,7 @@
 //! Carriers: how a line gets to a target. Every call has a limit in time; only workers call them.
 
-use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{self, ErrorKind, Read};
+use std::net::{Shutdown, SocketAddr, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -44,7 +44,21 @@ pub trait Carrier: Send {
     /// sent again.
     fn is_stream(&self) -> bool;
 
-    /// Ends orderly: what was sent is given the time to arrive.
+    /// Says that nothing more comes. A server that has read everything answers by ending the
+    /// connection too: the only word that syslog has for it.
+    ///
+    /// # Errors
+    /// As above.
+    fn end(&mut self) -> io::Result<()>;
+
+    /// Whether the server has answered to [`Carrier::end`]: then it has read everything that was
+    /// sent. Waits at most `within`, and may return before that.
+    ///
+    /// # Errors
+    /// As above; what the server had not read is lost.
+    fn has_ended(&mut self, within: Duration) -> io::Result<bool>;
+
+    /// Gives the connection up.
     fn close(&mut self);
 }
 
@@ -137,6 +151,23 @@ impl Carrier for Local {
         matches!(self.socket, Some(LocalSocket::Stream(_)))
     }
 
+    fn end(&mut self) -> io::Result<()> {
+        match &self.socket {
+            Some(LocalSocket::Stream(socket)) => socket.shutdown(Shutdown::Write),
+            Some(LocalSocket::Datagram(_)) | None => Ok(()),
+        }
+    }
+
+    fn has_ended(&mut self, within: Duration) -> io::Result<bool> {
+        match &mut self.socket {
+            Some(LocalSocket::Stream(socket)) => {
+                socket.set_read_timeout(Some(within))?;
+                is_end(socket.read(&mut [0; 4_096]))
+            }
+            Some(LocalSocket::Datagram(_)) | None => Ok(true),
+        }
+    }
+
     fn close(&mut self) {
         self.socket = None;
     }
@@ -197,8 +228,27 @@ impl Carrier for Udp {
         false
     }
 
+    fn end(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn has_ended(&mut self, _: Duration) -> io::Result<bool> {
+        Ok(true)
+    }
+
     fn close(&mut self) {
         self.socket = None;
+    }
+}
+
+/// Whether a read has found the end of a connection; what a server says is of no interest.
+pub(super) fn is_end(read: io::Result<usize>) -> io::Result<bool> {
+    match read {
+        Ok(bytes) => Ok(bytes == 0),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -208,4 +258,85 @@ pub(super) fn pick(addresses: &[SocketAddr], next: &mut usize) -> io::Result<Soc
     *next = index.wrapping_add(1);
     let missing = || io::Error::new(ErrorKind::AddrNotAvailable, "no address");
     addresses.get(index).copied().ok_or_else(missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::UNIX_EPOCH;
+
+    use super::super::line::Identity;
+    use super::super::{Facility, Selection, Worker};
+    use super::*;
+    use crate::telemetry::event::{Event, Severity};
+    use crate::telemetry::record::Record;
+
+    /// What a server of the test's own reads of one line: its `sequenceId`, and how many lines
+    /// it tells as lost.
+    fn receive(server: &UdpSocket) -> (u64, u64) {
+        let mut buffer = [0; 4_096];
+        let bytes = server.recv(&mut buffer).unwrap();
+        let line = std::str::from_utf8(&buffer[..bytes]).unwrap();
+        let number = |before: &str| {
+            let (_, rest) = line.split_once(before)?;
+            rest.split('"').next()?.parse::<u64>().ok()
+        };
+        (number("sequenceId=\"").unwrap(), number(" lost=\"").unwrap_or(0))
+    }
+
+    /// Each line that is sent while nobody has the port is refused, which the sender sees.
+    #[test]
+    fn a_udp_server_that_was_away_gets_what_waited_and_the_number_of_what_was_lost() {
+        const QUEUE: usize = 16;
+        let server = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        let address = server.local_addr().unwrap();
+        let target = Target {
+            name: "udp".into(),
+            transport: Transport::Udp { addresses: vec![address] },
+            min_severity: Severity::Info,
+            selection: Selection::All,
+            facility: Facility::Daemon,
+            enterprise: 1,
+            time_synced: false,
+            queue_lines: QUEUE,
+        };
+        let identity = Identity { hostname: "gate-1".into(), half: "ot", process_id: 1 };
+        let (stop, stopped) = crossbeam_channel::bounded(0);
+        let (down, told_down) = crossbeam_channel::unbounded();
+        let (queue, worker) = Worker::new(&target, &identity, stopped, Box::new(|_| {}));
+        let worker = std::thread::spawn(move || {
+            let told = crate::telemetry::capture::watch(move |record| {
+                if record.event == Event::LogTargetDown {
+                    let _ = down.send(());
+                }
+            });
+            tracing::subscriber::with_default(told, || worker.run(Duration::from_secs(20)))
+        });
+        let offer = |count: usize| {
+            for _ in 0..count {
+                queue.offer(&Arc::new(Record::new(UNIX_EPOCH, Event::CommandRefused)));
+            }
+        };
+        offer(10);
+        let mut last = 0;
+        for number in 1..=10 {
+            assert_eq!(receive(&server), (number, 0));
+        }
+        drop(server);
+        // One is refused, and stays the next to be sent; the queue takes its number of others.
+        offer(1);
+        told_down.recv().unwrap();
+        offer(100);
+        let server = UdpSocket::bind(address).unwrap();
+        let (mut arrived, mut told) = (10, 0);
+        while told == 0 {
+            let (sequence, lost) = receive(&server);
+            assert!(sequence > last, "in order, none twice");
+            (last, told, arrived) = (sequence, lost, arrived + 1);
+        }
+        assert_eq!((arrived, told), (10 + 1 + QUEUE as u64 + 1, 100 - QUEUE as u64));
+        assert_eq!(arrived + told, last, "every number is there, or told");
+        drop(stop);
+        assert_eq!(worker.join().unwrap(), super::super::Shortfall::default());
+    }
 }

@@ -24,6 +24,7 @@ use super::event::{Event, Severity};
 
 pub use line::{Facility, Identity};
 pub(super) use queue::Queue;
+pub use worker::Shortfall;
 pub(super) use worker::{TellOthers, Worker};
 
 /// Where syslog daemons listen for programs of their own machine.

@@ -33,6 +33,8 @@ pub struct Waiting {
 pub struct Queued {
     pub record: Arc<Record>,
     pub sequence: u32,
+    /// Lines whose loss this one tells, as long as that isn't told.
+    pub losses: u64,
 }
 
 /// Under one lock, so that lines are queued in the order of their numbers. It is held for some
@@ -69,7 +71,8 @@ impl Queue {
     pub fn offer(&self, record: &Arc<Record>) {
         let minor = record.event.entry().severity > Severity::Warning;
         let mut state = self.shared.lock();
-        let queued = Queued { record: Arc::clone(record), sequence: state.next_sequence() };
+        let queued =
+            Queued { record: Arc::clone(record), sequence: state.next_sequence(), losses: 0 };
         if (minor && self.sender.len() >= self.crowded) || self.sender.try_send(queued).is_err() {
             state.lose(record.at);
         }
@@ -80,19 +83,6 @@ impl Waiting {
     /// What was lost since this was asked last.
     pub fn take_lost(&self) -> Option<Lost> {
         self.shared.lock().lost.take()
-    }
-
-    /// What was taken by [`Waiting::take_lost`] couldn't be told.
-    pub fn put_back_lost(&self, lost: Lost) {
-        let mut state = self.shared.lock();
-        state.lost = Some(match state.lost {
-            Some(later) => Lost {
-                count: lost.count.saturating_add(later.count),
-                first: lost.first.min(later.first),
-                last: lost.last.max(later.last),
-            },
-            None => lost,
-        });
     }
 
     /// A number for a line of the worker's own.

@@ -10,7 +10,7 @@ use rustls::{ClientConfig, ClientConnection};
 use rustls_pki_types::ServerName;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
-use super::carrier::{CONNECT_WITHIN, Carrier, WRITE_WITHIN, pick};
+use super::carrier::{CONNECT_WITHIN, Carrier, WRITE_WITHIN, is_end, pick};
 use super::line::{Lines, Numbered};
 
 /// Size of the socket's send buffer: what it holds is lost with the server, and is sent again.
@@ -18,8 +18,6 @@ const SEND_BUFFER_BYTES: usize = 32 * 1024;
 /// A server that refuses our certificate says so after its side of the handshake (TLS 1.3): lines
 /// that were sent before would be lost. It is waited that long for a word.
 const SETTLE_WITHIN: Duration = Duration::from_millis(200);
-/// How long the end of a connection waits for the server to take what was sent.
-const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 /// A connection on which nothing is heard for this long is probed, so that one that a firewall
 /// has forgotten is noticed before a line is lost on it.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
@@ -36,6 +34,8 @@ pub(super) struct Stream {
 struct Link {
     socket: TcpStream,
     tls: Option<ClientConnection>,
+    /// The server has said in TLS that it ends the connection; what is left to come is the end.
+    goodbye: bool,
 }
 
 impl Stream {
@@ -67,7 +67,7 @@ impl Carrier for Stream {
         socket.connect(&address.into()).map_err(timed_out)?;
         socket.set_write_timeout(Some(WRITE_WITHIN))?;
         let socket = TcpStream::from(socket);
-        let mut link = Link { socket, tls: None };
+        let mut link = Link { socket, tls: None, goodbye: false };
         if let Some((config, name)) = &self.tls {
             let connection = ClientConnection::new(Arc::clone(config), name.clone())
                 .map_err(io::Error::other)?;
@@ -102,10 +102,19 @@ impl Carrier for Stream {
         true
     }
 
-    fn close(&mut self) {
-        if let Some(link) = self.link.take() {
-            link.close();
+    fn end(&mut self) -> io::Result<()> {
+        self.link.as_mut().map_or(Ok(()), Link::end)
+    }
+
+    fn has_ended(&mut self, within: Duration) -> io::Result<bool> {
+        match &mut self.link {
+            Some(link) => link.has_ended(within),
+            None => Err(ErrorKind::NotConnected.into()),
         }
+    }
+
+    fn close(&mut self) {
+        self.link = None;
     }
 }
 
@@ -144,36 +153,27 @@ impl Link {
 
     /// One read, with the socket's patience. Fails if the server has ended the connection.
     fn read_once(&mut self) -> io::Result<()> {
-        let mut ignored = [0; 4_096];
         let read = match &mut self.tls {
-            None => self.socket.read(&mut ignored),
+            None => self.socket.read(&mut [0; 4_096]),
             Some(tls) => match tls.read_tls(&mut self.socket) {
                 Ok(bytes @ 1..) => {
-                    let state = tls.process_new_packets().map_err(io::Error::other)?;
-                    let mut left = state.plaintext_bytes_to_read();
-                    while left > 0 {
-                        left = left.saturating_sub(tls.reader().read(&mut ignored)?.max(1));
-                    }
+                    let closed = take_in(tls)?;
                     // An answer that TLS itself asks for, such as to a new key.
                     while tls.wants_write() {
                         tls.write_tls(&mut self.socket)?;
                     }
-                    if state.peer_has_closed() { Ok(0) } else { Ok(bytes) }
+                    if closed { Ok(0) } else { Ok(bytes) }
                 }
                 read => read,
             },
         };
-        match read {
-            Ok(0) => Err(io::Error::new(
+        if is_end(read)? {
+            return Err(io::Error::new(
                 ErrorKind::ConnectionAborted,
                 "the server has ended the connection",
-            )),
-            Ok(_) => Ok(()),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                Ok(())
-            }
-            Err(error) => Err(error),
+            ));
         }
+        Ok(())
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -189,22 +189,37 @@ impl Link {
         }
     }
 
-    /// Says goodbye, and waits a moment until the server has said it too: by then it has read
-    /// everything.
-    fn close(mut self) {
-        let goodbye = || -> io::Result<()> {
-            if let Some(tls) = &mut self.tls {
-                tls.send_close_notify();
-                while tls.wants_write() {
-                    tls.write_tls(&mut self.socket)?;
-                }
+    fn end(&mut self) -> io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+            while tls.wants_write() {
+                tls.write_tls(&mut self.socket)?;
             }
-            self.socket.shutdown(Shutdown::Write)?;
-            self.socket.set_read_timeout(Some(CLOSE_WITHIN))?;
-            // Ends with the server's end of the connection, with an error, or after the wait.
-            while self.socket.read(&mut [0; 4_096])? > 0 {}
-            Ok(())
-        };
-        let _ = { goodbye }();
+        }
+        self.socket.shutdown(Shutdown::Write)
     }
+
+    /// The end of the connection is the kernel's word that nothing was left unread: else it would
+    /// be a reset. In TLS somebody in between could forge that; but rsyslog ends a connection
+    /// without a word of TLS, so no more than that can be asked for.
+    fn has_ended(&mut self, within: Duration) -> io::Result<bool> {
+        self.socket.set_read_timeout(Some(within))?;
+        let Some(tls) = self.tls.as_mut().filter(|_| !self.goodbye) else {
+            return is_end(self.socket.read(&mut [0; 4_096]));
+        };
+        let ended = is_end(tls.read_tls(&mut self.socket))?;
+        // Fails where the server complains, and what it complains about it hasn't taken.
+        self.goodbye = take_in(tls)?;
+        Ok(ended)
+    }
+}
+
+/// Takes what was read, and throws away what it says; whether the server ends the connection.
+fn take_in(tls: &mut ClientConnection) -> io::Result<bool> {
+    let state = tls.process_new_packets().map_err(io::Error::other)?;
+    let mut left = state.plaintext_bytes_to_read();
+    while left > 0 {
+        left = left.saturating_sub(tls.reader().read(&mut [0; 4_096])?.max(1));
+    }
+    Ok(state.peer_has_closed())
 }

@@ -1,12 +1,26 @@
 //! Worker that takes lines from one queue to one target: connects, and connects again with
 //! growing pauses; sends again what a broken connection may have swallowed; tells what was lost
 //! once the target is back.
+//!
+//! What was written to a stream is somewhere between here and the server's program, and no
+//! protocol of syslog says where. But a server that has read everything ends a connection whose
+//! other side has ended, and its kernel turns that end into a reset if anything was left unread.
+//! So the worker ends a connection now and then, waits for that answer and connects anew: what
+//! was written before is then known to be read. What isn't known to be read is kept, all of it,
+//! and sent again after a break. Nothing gets lost on a stream without being counted.
+//!
+//! ```text
+//!            queue ──> pending ──> written ──> read by the server ──> forgotten a little later
+//!  full: counted as lost   ^──────────┴────────────────┘
+//!                                 the connection breaks
+//! ```
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
+use crossbeam_channel::{Receiver, TryRecvError, select};
 
 use super::Target;
 use super::carrier::{Carrier, carrier};
@@ -17,21 +31,41 @@ use crate::telemetry::event::Event;
 use crate::telemetry::record::Record;
 use crate::telemetry::timestamp::format_utc;
 
-/// Pauses between attempts to connect: they double.
-const PAUSES: Pauses = Pauses { first: Duration::from_millis(500), last: Duration::from_secs(30) };
 /// How often an idle connection is looked at.
 const IDLE: Duration = Duration::from_secs(1);
-/// What was written to a stream within this time may be unread by the server when it dies, and is
-/// sent again; receivers see that by `resent`. A server that reads at all reads within that time.
-const RESEND_WITHIN: Duration = Duration::from_secs(120);
-/// Lines of it that are kept: more than the buffers of both kernels hold.
-const RESEND_LINES: usize = 4_096;
+/// What may be unread at most this long before the server is asked, by the end of the connection.
+/// It is also how soon a server that hangs is noticed that is sent very little.
+const ASK_AFTER: Duration = Duration::from_secs(300);
+/// Lines that may be unread before the server is asked: some megabytes of memory at most.
+const UNREAD_LINES: usize = 4_096;
+/// How long the server may take for its answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// How often it is looked for the answer, so that a stop is seen.
+const ANSWER_STEP: Duration = Duration::from_millis(100);
+/// Silence to this many questions, by a server that has never answered, means that it never will.
+const MAX_SILENCES: u32 = 3;
+/// What the server has read may still be in its memory, and die with it. So it is kept this long
+/// after that, and sent again if the connection breaks; receivers see that by `resent`.
+const SETTLED_AFTER: Duration = Duration::from_secs(10);
+/// Of a server that doesn't answer, what was written this long ago is taken for read.
+const PRESUMED_AFTER: Duration = Duration::from_secs(120);
+/// A connection that held for this long was none that only seemed to be one.
+const HELD: Duration = Duration::from_secs(60);
 /// A loss is told when the queue is empty, so that its line has its place among the others. While
 /// lines come without a pause, it is told after this time all the same.
 const TELL_LOSS_AFTER: Duration = Duration::from_secs(5);
 
 /// Tells the other outputs.
 pub type TellOthers = Box<dyn Fn(&Arc<Record>) + Send>;
+
+/// What a target didn't get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shortfall {
+    /// Lines that were never sent.
+    pub lost: u64,
+    /// Lines that were sent, of which nobody knows whether the server has read them.
+    pub unconfirmed: u64,
+}
 
 /// The worker of one target.
 pub struct Worker {
@@ -42,31 +76,72 @@ pub struct Worker {
     tell_others: TellOthers,
     /// To be sent next, before anything from the queue, and whether it was sent before.
     pending: VecDeque<(Queued, bool)>,
-    /// Written lately to a stream.
+    /// Written to a stream, and not known to be read. At most [`Limits::unread_lines`] and what
+    /// is written while the server is asked for.
     written: VecDeque<(Instant, Queued)>,
+    /// Known to be read since then. Bounded as `written` is.
+    read: VecDeque<(Instant, Queued)>,
     link: Link,
+    /// When the connection was made, and breaks since the last one that held.
+    up_since: Option<Instant>,
+    breaks: u32,
+    answers: Answers,
     /// Once the stop has come, everything is to be over by then.
     end_by: Option<Instant>,
-    pauses: Pauses,
+    limits: Limits,
     /// When it was seen that something is lost that isn't told yet.
     loss_seen: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Pauses {
-    first: Duration,
-    last: Duration,
+struct Limits {
+    first_pause: Duration,
+    last_pause: Duration,
+    unread_lines: usize,
+    ask_after: Duration,
+    answer_within: Duration,
+    settled_after: Duration,
 }
+
+const LIMITS: Limits = Limits {
+    first_pause: Duration::from_millis(500),
+    last_pause: Duration::from_secs(30),
+    unread_lines: UNREAD_LINES,
+    ask_after: ASK_AFTER,
+    answer_within: ANSWER_WITHIN,
+    settled_after: SETTLED_AFTER,
+};
 
 #[derive(Clone, Copy, Debug)]
 enum Link {
     Up,
-    /// `told`: people were told that it is down.
+    /// The server is asked whether it has read everything.
+    Asking {
+        until: Option<Instant>,
+    },
     Down {
         attempts: u32,
         not_before: Option<Instant>,
-        told: bool,
+        told: Told,
     },
+}
+
+/// What people know of a target that there is no connection to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Down,
+    /// The connection was ended by us, and is made anew without a word.
+    Up,
+}
+
+/// Whether a server ends a connection when it has read everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answers {
+    /// So many questions had no answer.
+    Unknown(u32),
+    Yes,
+    No,
 }
 
 impl Worker {
@@ -98,15 +173,19 @@ impl Worker {
             tell_others,
             pending: VecDeque::new(),
             written: VecDeque::new(),
-            link: Link::Down { attempts: 0, not_before: None, told: false },
+            read: VecDeque::new(),
+            link: Link::Down { attempts: 0, not_before: None, told: Told::Nothing },
+            up_since: None,
+            breaks: 0,
+            answers: Answers::Unknown(0),
             end_by: None,
-            pauses: PAUSES,
+            limits: LIMITS,
             loss_seen: None,
         }
     }
 
-    /// Runs until the stop; returns how many lines the target didn't get.
-    pub fn run(mut self, stop_within: Duration) -> u64 {
+    /// Runs until the stop; returns what the target didn't get.
+    pub fn run(mut self, stop_within: Duration) -> Shortfall {
         loop {
             self.see_stop(stop_within);
             let over = self.end_by.is_some_and(|by| now() >= by);
@@ -118,12 +197,27 @@ impl Worker {
                     Some(wait) if !wait.is_zero() => self.pause(wait),
                     _ => self.connect(),
                 },
+                Link::Up if self.is_question_due() => self.ask(),
                 Link::Up => self.work(),
+                Link::Asking { until } => self.await_answer(until),
             }
         }
         self.carrier.close();
-        let waiting = self.pending.len().saturating_add(self.waiting.receiver.len());
-        u64::try_from(waiting).unwrap_or(u64::MAX).saturating_add(self.waiting.lost_so_far())
+        let mut shortfall = Shortfall {
+            lost: count(self.waiting.receiver.len()).saturating_add(self.waiting.lost_so_far()),
+            unconfirmed: count(self.written.len()),
+        };
+        for (queued, resent) in &self.pending {
+            let (lost, unconfirmed) = match (queued.losses, resent) {
+                (0, false) => (1, 0),
+                (0, true) => (0, 1),
+                // The line itself is no loss.
+                (losses, _) => (losses, 0),
+            };
+            shortfall.lost = shortfall.lost.saturating_add(lost);
+            shortfall.unconfirmed = shortfall.unconfirmed.saturating_add(unconfirmed);
+        }
+        shortfall
     }
 
     fn see_stop(&mut self, stop_within: Duration) {
@@ -136,8 +230,13 @@ impl Worker {
         }
     }
 
-    /// Whether there is nothing left to send.
+    /// Whether there is nothing left to do.
     fn is_done(&self) -> bool {
+        self.is_sent() && (self.written.is_empty() || self.answers == Answers::No)
+    }
+
+    /// Whether there is nothing left to send.
+    fn is_sent(&self) -> bool {
         self.pending.is_empty()
             && self.waiting.receiver.is_empty()
             && self.waiting.lost_so_far() == 0
@@ -159,21 +258,82 @@ impl Worker {
         match self.carrier.connect() {
             Ok(()) => {
                 self.link = Link::Up;
-                event!(LogTargetUp, target = self.name, lost = self.waiting.lost_so_far());
+                self.up_since = Some(now());
+                if told != Told::Up {
+                    event!(LogTargetUp, target = self.name, lost = self.waiting.lost_so_far());
+                }
             }
             Err(error) => {
-                if !told {
+                if told != Told::Down {
                     event!(LogTargetDown, target = self.name, error = %error);
                 }
-                let factor = 1_u32.checked_shl(attempts.min(16)).unwrap_or(u32::MAX);
-                let pause = self.pauses.first.saturating_mul(factor).min(self.pauses.last);
-                self.link = Link::Down {
-                    attempts: attempts.saturating_add(1),
-                    not_before: now().checked_add(pause),
-                    told: true,
-                };
+                let not_before = self.next_attempt(attempts);
+                let attempts = attempts.saturating_add(1);
+                self.link = Link::Down { attempts, not_before, told: Told::Down };
             }
         }
+    }
+
+    /// When to connect after so many vain attempts.
+    fn next_attempt(&self, attempts: u32) -> Option<Instant> {
+        let factor = 1_u32.checked_shl(attempts.min(16)).unwrap_or(u32::MAX);
+        let pause = self.limits.first_pause.saturating_mul(factor).min(self.limits.last_pause);
+        now().checked_add(pause)
+    }
+
+    /// Whether it is time to ask the server what it has read: before more is unread than is kept,
+    /// now and then, and when everything is sent before the end.
+    fn is_question_due(&self) -> bool {
+        let Some((since, _)) = self.written.front() else { return false };
+        self.answers != Answers::No
+            && (self.written.len() >= self.limits.unread_lines
+                || since.elapsed() >= self.limits.ask_after
+                || (self.end_by.is_some() && self.is_sent()))
+    }
+
+    fn ask(&mut self) {
+        match self.carrier.end() {
+            Ok(()) => {
+                let until = now().checked_add(self.limits.answer_within);
+                self.link = Link::Asking { until };
+            }
+            Err(error) => self.broke(&error),
+        }
+    }
+
+    fn await_answer(&mut self, until: Option<Instant>) {
+        match self.carrier.has_ended(ANSWER_STEP) {
+            Ok(true) => {
+                self.carrier.close();
+                self.answers = Answers::Yes;
+                self.breaks = 0;
+                let now = now();
+                self.read.extend(self.written.drain(..).map(|(_, queued)| (now, queued)));
+                self.forget();
+                self.link = Link::Down { attempts: 0, not_before: None, told: Told::Up };
+            }
+            Ok(false) if until.is_some_and(|until| left(until).is_zero()) => self.had_no_answer(),
+            Ok(false) => {}
+            Err(error) => self.broke(&error),
+        }
+    }
+
+    /// The server hangs, or is one that never answers.
+    fn had_no_answer(&mut self) {
+        let error = std::io::Error::new(
+            ErrorKind::TimedOut,
+            "the server doesn't read what it was sent, or doesn't end a connection when it has",
+        );
+        let answers = match self.answers {
+            Answers::Unknown(silences) if silences.saturating_add(1) >= MAX_SILENCES => {
+                event!(LogUnconfirmed, target = self.name, lines = None::<u64>);
+                Answers::No
+            }
+            Answers::Unknown(silences) => Answers::Unknown(silences.saturating_add(1)),
+            known => known,
+        };
+        self.broke(&error);
+        self.answers = answers;
     }
 
     /// Sends one line, or waits for one.
@@ -182,21 +342,20 @@ impl Worker {
             let seen = *self.loss_seen.get_or_insert_with(now);
             let idle = self.pending.is_empty() && self.waiting.receiver.is_empty();
             if idle || seen.elapsed() >= TELL_LOSS_AFTER {
-                return self.tell_loss();
+                self.loss_seen = None;
+                let line = self.waiting.take_lost().map(|lost| self.loss_line(lost));
+                if let Some(line) = line {
+                    self.pending.push_front((line, false));
+                }
             }
         }
         if self.pending.is_empty() {
-            match self.waiting.receiver.recv_timeout(self.idle()) {
-                Ok(queued) => self.pending.push_back((queued, false)),
-                Err(RecvTimeoutError::Timeout) => {
+            match self.next() {
+                Some(queued) => self.pending.push_back((queued, false)),
+                None => {
                     if let Err(error) = self.carrier.check() {
                         self.broke(&error);
                     }
-                    return;
-                }
-                // Nobody can say anything any more: the process ends.
-                Err(RecvTimeoutError::Disconnected) => {
-                    self.end_by = Some(now());
                     return;
                 }
             }
@@ -206,8 +365,11 @@ impl Worker {
         let sent = self.carrier.check().and_then(|()| self.carrier.send(line));
         match sent {
             Ok(()) => {
-                let sent = self.pending.pop_front();
-                self.remember(sent.map(|(queued, _)| queued));
+                let Some((mut queued, _)) = self.pending.pop_front() else { return };
+                if std::mem::take(&mut queued.losses) > 0 {
+                    (self.tell_others)(&queued.record);
+                }
+                self.remember(queued);
             }
             Err(error) => {
                 if let Some((_, resent)) = self.pending.front_mut() {
@@ -218,59 +380,82 @@ impl Worker {
         }
     }
 
-    /// How long to wait for a line.
-    fn idle(&self) -> Duration {
-        // What was queued before a stop is there already.
-        if self.end_by.is_some() { Duration::ZERO } else { IDLE }
+    /// The next line of the queue. Waits a moment for one, but not beyond a stop.
+    fn next(&mut self) -> Option<Queued> {
+        let queue = &self.waiting.receiver;
+        if self.end_by.is_some() {
+            // What was queued before the stop is there already.
+            return queue.try_recv().ok();
+        }
+        select! {
+            recv(queue) -> queued => {
+                if queued.is_err() {
+                    // Nobody can say anything any more: the process ends.
+                    self.end_by = Some(now());
+                }
+                queued.ok()
+            }
+            recv(self.stop) -> _ => None,
+            default(IDLE) => None,
+        }
     }
 
-    /// Tells the target, and the others, how many lines it didn't get.
-    fn tell_loss(&mut self) {
-        let Some(lost) = self.waiting.take_lost() else { return };
-        let record = Arc::new(loss_record(&self.name, lost));
-        let queued = Queued { record, sequence: self.waiting.next_sequence() };
-        let line = Numbered { record: &queued.record, sequence: queued.sequence, resent: false };
-        match self.carrier.check().and_then(|()| self.carrier.send(line)) {
-            Ok(()) => {
-                self.loss_seen = None;
-                (self.tell_others)(&queued.record);
-                self.remember(Some(queued));
-            }
-            Err(error) => {
-                // The number of the line that failed is a hole of its own, and isn't a loss; it
-                // stays in the line that is sent instead.
-                self.waiting.put_back_lost(lost);
-                self.broke(&error);
-            }
+    /// The line that tells how many lines the target didn't get.
+    fn loss_line(&self, lost: Lost) -> Queued {
+        Queued {
+            record: Arc::new(loss_record(&self.name, lost)),
+            sequence: self.waiting.next_sequence(),
+            losses: lost.count,
         }
     }
 
     /// Keeps what may have to be sent again.
-    fn remember(&mut self, queued: Option<Queued>) {
-        if !self.carrier.is_stream() {
-            return;
+    fn remember(&mut self, queued: Queued) {
+        if self.carrier.is_stream() {
+            self.written.push_back((now(), queued));
+            self.forget();
         }
-        let now = now();
-        let old = |written: &(Instant, Queued)| now.duration_since(written.0) > RESEND_WITHIN;
-        while self.written.len() >= RESEND_LINES || self.written.front().is_some_and(old) {
-            self.written.pop_front();
+    }
+
+    /// Forgets what is past being lost.
+    fn forget(&mut self) {
+        let settled = |(since, _): &(Instant, Queued)| since.elapsed() >= self.limits.settled_after;
+        while self.read.len() > self.limits.unread_lines || self.read.front().is_some_and(settled) {
+            self.read.pop_front();
         }
-        self.written.extend(queued.map(|queued| (now, queued)));
+        if self.answers == Answers::No {
+            let presumed = |(since, _): &(Instant, Queued)| since.elapsed() > PRESUMED_AFTER;
+            while self.written.len() > self.limits.unread_lines
+                || self.written.front().is_some_and(presumed)
+            {
+                self.written.pop_front();
+            }
+        }
     }
 
     fn broke(&mut self, error: &std::io::Error) {
-        let now = now();
+        self.forget();
         // In the order in which they were written, before what was to come next.
-        for (at, queued) in std::mem::take(&mut self.written).into_iter().rev() {
-            if now.duration_since(at) <= RESEND_WITHIN {
-                self.pending.push_front((queued, true));
-            }
+        let again = self.read.drain(..).chain(self.written.drain(..));
+        let rest = std::mem::take(&mut self.pending);
+        self.pending = again.map(|(_, queued)| (queued, true)).chain(rest).collect();
+        // Whoever is there next may be another.
+        if self.answers == Answers::No {
+            self.answers = Answers::Unknown(0);
         }
         self.carrier.close();
         event!(LogTargetDown, target = self.name, error = %error);
-        let not_before = now.checked_add(self.pauses.first);
-        self.link = Link::Down { attempts: 0, not_before, told: true };
+        // A server that hangs takes one connection after the other, and with each what it had.
+        let held = self.up_since.take().is_some_and(|since| since.elapsed() >= HELD);
+        self.breaks = if held { 0 } else { self.breaks };
+        let (attempts, not_before) = (self.breaks, self.next_attempt(self.breaks));
+        self.breaks = self.breaks.saturating_add(1);
+        self.link = Link::Down { attempts, not_before, told: Told::Down };
     }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 fn loss_record(name: &str, lost: Lost) -> Record {

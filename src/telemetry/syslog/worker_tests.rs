@@ -1,22 +1,27 @@
 //! The worker before a carrier that does as the test says.
 
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::sync::Mutex;
 use std::thread::{self, JoinHandle};
 use std::time::UNIX_EPOCH;
 
 use crossbeam_channel::{Sender, bounded, unbounded};
+use proptest::prelude::*;
 
 use super::*;
-use crate::telemetry::capture::triggered;
+use crate::telemetry::capture::{capture, triggered};
 
 const LONG: Duration = Duration::from_secs(20);
-const NO_PAUSES: Pauses = Pauses { first: Duration::ZERO, last: Duration::ZERO };
+const NO_PAUSES: Limits =
+    Limits { first_pause: Duration::ZERO, last_pause: Duration::ZERO, ..LIMITS };
 
 /// What the test lets the next call do.
 enum Step {
     Connect(io::Result<()>),
     Send(io::Result<()>),
+    /// To the question whether the server has ended the connection.
+    Answer(io::Result<bool>),
 }
 
 /// What the carrier was asked to send: the field `n` of the record, its number, and whether it
@@ -34,6 +39,7 @@ impl Carrier for Scripted {
         match self.steps.recv() {
             Ok(Step::Connect(result)) => result,
             Ok(Step::Send(_)) => panic!("it connects where it should send"),
+            Ok(Step::Answer(_)) => panic!("it connects where it should ask"),
             Err(_) => Ok(()),
         }
     }
@@ -47,6 +53,7 @@ impl Carrier for Scripted {
         let result = match self.steps.recv() {
             Ok(Step::Send(result)) => result,
             Ok(Step::Connect(_)) => panic!("it sends where it should connect"),
+            Ok(Step::Answer(_)) => panic!("it sends where it should ask"),
             Err(_) => Ok(()),
         };
         if result.is_ok() {
@@ -62,6 +69,18 @@ impl Carrier for Scripted {
         self.stream
     }
 
+    fn end(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn has_ended(&mut self, _: Duration) -> io::Result<bool> {
+        match self.steps.recv() {
+            Ok(Step::Answer(result)) => result,
+            Ok(_) => panic!("it asks where it should go on"),
+            Err(_) => Ok(true),
+        }
+    }
+
     fn close(&mut self) {}
 }
 
@@ -70,12 +89,16 @@ struct Rig {
     steps: Option<Sender<Step>>,
     sent: Receiver<Sent>,
     stop: Option<Sender<()>>,
-    thread: JoinHandle<u64>,
+    thread: JoinHandle<Shortfall>,
     others: Arc<Mutex<Vec<Record>>>,
 }
 
 impl Rig {
     fn new(lines: usize, stream: bool) -> Rig {
+        Rig::limited(lines, stream, NO_PAUSES)
+    }
+
+    fn limited(lines: usize, stream: bool, limits: Limits) -> Rig {
         let (queue, waiting) = Queue::bounded(lines);
         let (steps, script) = unbounded();
         let (sender, sent) = unbounded();
@@ -86,7 +109,7 @@ impl Rig {
         let tell: TellOthers =
             Box::new(move |record| told.lock().unwrap().push(Record::clone(record)));
         let mut worker = Worker::with_carrier("siem".into(), carrier, waiting, stopped, tell);
-        worker.pauses = NO_PAUSES;
+        worker.limits = limits;
         let thread = thread::spawn(move || worker.run(LONG));
         Rig { queue, steps: Some(steps), sent, stop: Some(stop), thread, others }
     }
@@ -107,11 +130,12 @@ impl Rig {
         self.steps = None;
     }
 
-    /// Stops the worker; the rest of what was sent, and how many lines it didn't get.
+    /// Stops the worker; the rest of what was sent, and how many lines the target didn't get.
     fn end(mut self) -> (Vec<Sent>, u64, Vec<Record>) {
         self.let_go();
         self.stop = None;
-        let lost = self.thread.join().unwrap();
+        let Shortfall { lost, unconfirmed } = self.thread.join().unwrap();
+        assert_eq!(unconfirmed, 0);
         let others = std::mem::take(&mut *self.others.lock().unwrap());
         (self.sent.try_iter().collect(), lost, others)
     }
@@ -235,6 +259,209 @@ fn a_loss_that_could_not_be_told_is_told_later_in_one_number() {
     assert_eq!(sent.len(), 17, "16 are sent again: {sent:?}");
 }
 
+const SMALL: Limits = Limits {
+    unread_lines: 3,
+    answer_within: Duration::ZERO,
+    settled_after: Duration::ZERO,
+    ..NO_PAUSES
+};
+
+#[test]
+fn what_the_server_has_read_is_not_sent_again_and_everything_else_is() {
+    let rig = Rig::limited(100, true, SMALL);
+    rig.next(Step::Connect(Ok(())));
+    for number in 1..=5 {
+        rig.offer(number);
+    }
+    let sends = |count| (0..count).for_each(|_| rig.next(Step::Send(Ok(()))));
+    sends(3);
+    // As much is unread as is kept: it is asked, and connected anew.
+    rig.next(Step::Answer(Ok(true)));
+    rig.next(Step::Connect(Ok(())));
+    sends(1);
+    rig.next(Step::Send(refused()));
+    rig.next(Step::Connect(Ok(())));
+    let (sent, lost, _) = rig.end();
+    let wanted = [(1, false), (2, false), (3, false), (4, false), (4, true), (5, true)]
+        .map(|(n, r)| line(n, r));
+    assert_eq!((sent.as_slice(), lost), (wanted.as_slice(), 0));
+}
+
+#[test]
+fn what_was_read_just_before_a_break_is_sent_again() {
+    let rig = Rig::limited(100, true, Limits { settled_after: LONG, ..SMALL });
+    rig.next(Step::Connect(Ok(())));
+    for number in 1..=4 {
+        rig.offer(number);
+    }
+    (0..3).for_each(|_| rig.next(Step::Send(Ok(()))));
+    rig.next(Step::Answer(Ok(true)));
+    // The server dies with what it has in its memory.
+    rig.next(Step::Connect(refused()));
+    rig.next(Step::Connect(Ok(())));
+    rig.next(Step::Send(refused()));
+    let (sent, lost, _) = rig.end();
+    let numbers: Vec<u32> = sent.iter().map(|sent| sent.1).collect();
+    assert_eq!((numbers.as_slice(), lost), ([1, 2, 3, 1, 2, 3, 4].as_slice(), 0));
+}
+
+#[test]
+fn a_server_that_has_answered_and_then_hangs_is_given_nothing_up_for() {
+    let rig = Rig::limited(16, true, SMALL);
+    for number in 1..=6 {
+        rig.offer(number);
+    }
+    let sends = || (0..3).for_each(|_| rig.next(Step::Send(Ok(()))));
+    rig.next(Step::Connect(Ok(())));
+    sends();
+    rig.next(Step::Answer(Ok(true)));
+    for _ in 0..10 {
+        rig.next(Step::Connect(Ok(())));
+        sends();
+        rig.next(Step::Answer(Ok(false)));
+    }
+    let (sent, lost, _) = rig.end();
+    assert_eq!(sent.len(), 3 + 11 * 3);
+    assert_eq!(sent.last(), Some(&line(6, true)));
+    assert_eq!(lost, 0);
+}
+
+/// A carrier that a test gives its own mind.
+struct Minded<F>(F);
+
+enum Call<'a> {
+    Connect,
+    Send(Numbered<'a>),
+    HasEnded,
+}
+
+impl<F: FnMut(Call<'_>) -> io::Result<bool> + Send> Carrier for Minded<F> {
+    fn connect(&mut self) -> io::Result<()> {
+        (self.0)(Call::Connect).map(drop)
+    }
+    fn check(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+    fn send(&mut self, line: Numbered<'_>) -> io::Result<()> {
+        (self.0)(Call::Send(line)).map(drop)
+    }
+    fn is_stream(&self) -> bool {
+        true
+    }
+    fn end(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+    fn has_ended(&mut self, _: Duration) -> io::Result<bool> {
+        (self.0)(Call::HasEnded)
+    }
+    fn close(&mut self) {}
+}
+
+#[test]
+fn a_server_that_never_answers_is_told_and_asked_no_more() {
+    let (queue, waiting) = Queue::bounded(100);
+    let (stop, stopped) = bounded(0);
+    let (mut asked, mut sent) = (0, 0);
+    let calls = Arc::new(Mutex::new((0, 0)));
+    let seen = Arc::clone(&calls);
+    let carrier = Minded(move |call: Call<'_>| {
+        match call {
+            Call::Connect => {}
+            Call::Send(_) => sent += 1,
+            Call::HasEnded => asked += 1,
+        }
+        *seen.lock().unwrap() = (asked, sent);
+        Ok(false)
+    });
+    let tell: TellOthers = Box::new(|_| {});
+    let mut worker = Worker::with_carrier("siem".into(), Box::new(carrier), waiting, stopped, tell);
+    worker.limits = SMALL;
+    let record = Arc::new(Record::new(UNIX_EPOCH, Event::CommandRefused));
+    (0..10).for_each(|_| queue.offer(&record));
+    drop(stop);
+    let mut shortfall = Shortfall::default();
+    let told = capture(|| shortfall = worker.run(LONG));
+    triggered(&told, Event::LogUnconfirmed);
+    // Three lines four times, then the other seven.
+    assert_eq!(*calls.lock().unwrap(), (3, 19));
+    assert_eq!(shortfall, Shortfall { lost: 0, unconfirmed: 3 });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// The server reads when it likes, hangs, and dies with what it had not read; the queue
+    /// overflows.
+    #[test]
+    fn lines_that_are_told_as_lost_and_lines_that_are_read_are_all_lines(
+        moves in prop::collection::vec((0..10_u8, 0..40_u8), 20..400),
+        unread_lines in 1..20_usize,
+        settled in any::<bool>(),
+    ) {
+        let (queue, waiting) = Queue::bounded(16);
+        let (stop, stopped) = bounded(0);
+        drop(stop);
+        let offer = move |count: u8| {
+            for _ in 0..count {
+                queue.offer(&Arc::new(Record::new(UNIX_EPOCH, Event::CommandRefused)));
+            }
+        };
+        offer(1);
+        let read: Arc<Mutex<BTreeMap<u32, u64>>> = Arc::default();
+        let (taken, mut unread, mut answered) = (Arc::clone(&read), Vec::new(), false);
+        let mut moves = moves.into_iter();
+        let mut last = 0;
+        let highest = Arc::new(Mutex::new(0));
+        let told_highest = Arc::clone(&highest);
+        let carrier = Minded(move |call: Call<'_>| {
+            // In the end the server is well.
+            let (mind, count) = moves.next().unwrap_or((9, 0));
+            if let Call::Send(line) = &call {
+                let lost = line.record.fields.iter().find(|(name, _)| *name == "lost");
+                let lost = lost.map_or(0, |(_, value)| value.parse().unwrap());
+                last = last.max(line.sequence);
+                *told_highest.lock().unwrap() = last;
+                unread.push((line.sequence, lost));
+            }
+            offer(if count < 36 { count / 25 } else { 20 });
+            match (call, mind) {
+                // It dies, or has died. What was sent may or may not have come to it.
+                (_, 0..=2) => {
+                    unread.clear();
+                    refused()
+                }
+                (Call::HasEnded, 3..=5) if answered => Ok(false),
+                (Call::HasEnded, _) => {
+                    taken.lock().unwrap().extend(unread.drain(..));
+                    answered = true;
+                    Ok(true)
+                }
+                (Call::Connect, _) => {
+                    unread.clear();
+                    Ok(true)
+                }
+                (Call::Send(_), mind) => {
+                    if mind >= 8 {
+                        taken.lock().unwrap().extend(unread.drain(..));
+                    }
+                    Ok(true)
+                }
+            }
+        });
+        let tell: TellOthers = Box::new(|_| {});
+        let mut worker =
+            Worker::with_carrier("siem".into(), Box::new(carrier), waiting, stopped, tell);
+        let settled_after = if settled { Duration::ZERO } else { LONG };
+        worker.limits = Limits { unread_lines, settled_after, ..SMALL };
+        let shortfall = worker.run(LONG);
+        prop_assert_eq!(shortfall, Shortfall::default());
+        let read = read.lock().unwrap();
+        let told: u64 = read.values().sum();
+        let all = u64::from(*highest.lock().unwrap());
+        prop_assert_eq!((read.len() as u64).saturating_add(told), all);
+    }
+}
+
 #[test]
 fn a_target_that_stays_away_does_not_hold_up_the_end() {
     let (queue, waiting) = Queue::bounded(16);
@@ -253,6 +480,12 @@ fn a_target_that_stays_away_does_not_hold_up_the_end() {
         fn is_stream(&self) -> bool {
             true
         }
+        fn end(&mut self) -> io::Result<()> {
+            panic!("there is no connection")
+        }
+        fn has_ended(&mut self, _: Duration) -> io::Result<bool> {
+            panic!("there is no connection")
+        }
         fn close(&mut self) {}
     }
     let tell: TellOthers = Box::new(|_| {});
@@ -260,5 +493,7 @@ fn a_target_that_stays_away_does_not_hold_up_the_end() {
     let record = Arc::new(Record::new(UNIX_EPOCH, Event::CommandRefused));
     (0..20).for_each(|_| queue.offer(&record));
     drop(stop);
-    assert_eq!(worker.run(Duration::from_millis(10)), 20, "16 waited, 4 were lost before");
+    let shortfall = worker.run(Duration::from_millis(10));
+    let wanted = Shortfall { lost: 20, unconfirmed: 0 };
+    assert_eq!(shortfall, wanted, "16 waited, 4 were lost before");
 }

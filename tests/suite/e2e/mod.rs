@@ -11,6 +11,7 @@ mod incidents;
 mod kills;
 mod learn;
 mod networks;
+mod prometheus;
 mod reload;
 mod sealed;
 mod signed;

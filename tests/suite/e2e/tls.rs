@@ -131,7 +131,7 @@ pub(super) struct Authority {
 }
 
 impl Authority {
-    fn new(name: &str) -> Authority {
+    pub(super) fn new(name: &str) -> Authority {
         Authority::with_broker_until(name, (2999, 12, 31))
     }
 

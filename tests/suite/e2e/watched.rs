@@ -2,6 +2,7 @@
 //! for Prometheus.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -22,7 +23,7 @@ use crate::peers::raw_edge::RawEdge;
 use crate::peers::srad_host::SradHost;
 use crate::relay::Half;
 use crate::rig::{Rig, Variation};
-use crate::waiting::wait_until;
+use crate::waiting::{holds_within, wait_until};
 
 const POLICY: &str = r#"
 [[rule]]
@@ -137,6 +138,85 @@ fn the_service_manager_hears_of_readiness_reloads_life_and_the_end() {
         let after = &said[reloading..];
         assert!(after.iter().any(|words| words == "READY=1\n"), "{said:?}");
     }
+}
+
+/// Stops one thread of another process, and no more: what SIGSTOP can't do. It takes ptrace, which
+/// safe Rust doesn't have.
+const STOP_THREAD: &str = r#"
+import ctypes, os, sys
+SEIZE, INTERRUPT, DETACH, WALL = 0x4206, 0x4207, 17, 0x40000000
+thread = int(sys.argv[1])
+ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+def call(request):
+    if ptrace(request, thread, None, None) != 0:
+        print(os.strerror(ctypes.get_errno()), flush=True)
+        sys.exit(1)
+call(SEIZE)
+call(INTERRUPT)
+os.waitpid(thread, WALL)
+print("stopped", flush=True)
+sys.stdin.readline()
+call(DETACH)
+print("detached", flush=True)
+"#;
+
+#[test]
+fn a_half_whose_thread_of_messages_stands_still_feeds_no_watchdog_though_the_rest_of_it_lives() {
+    for (half, name) in [(Half::Ot, "worker"), (Half::It, "mirror")] {
+        let variation = Variation {
+            mirror: "[policies]\npaths = [\"policies\"]\n".to_owned(),
+            ..Variation::default()
+        };
+        let Some(mut rig) = Rig::prepare(POLICY, &variation) else { return };
+        let watchdog = Duration::from_millis(800);
+        let manager = Manager::of(&mut rig, watchdog);
+        rig.relay.start(half);
+        manager.wait_for("WATCHDOG=1\n", 2);
+        let thread = thread_of(rig.relay.pid(half), name);
+        let mut tracer = Command::new("python3")
+            .args(["-c", STOP_THREAD, &thread.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(tracer.stdout.take().unwrap()).lines();
+        let first = said.next().and_then(Result::ok).unwrap_or_default();
+        if first != "stopped" {
+            tracer.wait().unwrap();
+            return skipped(&format!("no thread can be stopped by ptrace: {first}"));
+        }
+        // What it said last may still be on its way; from then on there is nothing, for longer
+        // than systemd would wait.
+        let fed = manager.count("WATCHDOG=1\n");
+        let feeds = || manager.count("WATCHDOG=1\n") > fed + 1;
+        assert!(
+            !holds_within(watchdog * 2, feeds),
+            "{half:?} feeds the watchdog, but stands still"
+        );
+        let fed = manager.count("WATCHDOG=1\n");
+        // The network's thread lives, and hears signals.
+        let ready = manager.count("READY=1\n");
+        rig.relay.signal(half, Signal::HUP);
+        manager.wait_for("RELOADING=1\n", 1);
+        assert_eq!(manager.count("READY=1\n"), ready, "{half:?}: a reload without the thread");
+        assert_eq!(manager.count("WATCHDOG=1\n"), fed);
+        drop(tracer.stdin.take());
+        assert_eq!(said.next().and_then(Result::ok).as_deref(), Some("detached"));
+        assert!(tracer.wait().unwrap().success());
+        manager.wait_for("READY=1\n", ready + 1);
+        manager.wait_for("WATCHDOG=1\n", fed + 2);
+        assert!(rig.relay.terminate(half).success());
+    }
+}
+
+/// The thread of this name.
+fn thread_of(process: u32, name: &str) -> u32 {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let mut paths = threads.map(|thread| thread.unwrap().path());
+    let called = |path: &Path| fs::read_to_string(path.join("comm")).unwrap().trim() == name;
+    let path = paths.find(|path| called(path)).unwrap_or_else(|| panic!("no thread `{name}`"));
+    path.file_name().unwrap().to_str().unwrap().parse().unwrap()
 }
 
 #[test]

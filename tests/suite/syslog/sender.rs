@@ -41,8 +41,18 @@ pub(super) struct Sender {
 
 impl Sender {
     pub(super) fn start(dir: &Path, rounds: u32) -> Sender {
+        Sender::with(dir, rounds, &[])
+    }
+
+    /// One that takes its time, and waits long for its targets at the end.
+    pub(super) fn patient(dir: &Path, rounds: u32, per_second: u32) -> Sender {
+        Sender::with(dir, rounds, &["--per-second", &per_second.to_string(), "--wait", "120"])
+    }
+
+    fn with(dir: &Path, rounds: u32, more: &[&str]) -> Sender {
         let mut child = Command::new(env!("CARGO_BIN_EXE_sparkdiode"))
             .args(["events", "--send", "ot.toml", "--rounds", &rounds.to_string()])
+            .args(more)
             .current_dir(dir)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

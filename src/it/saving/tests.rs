@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::Path;
 
-use crossbeam_channel::{Receiver, unbounded};
 use prost::Message;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
 use crate::it::Happened;
@@ -23,7 +23,7 @@ const NODES: u64 = 3 * NODES_PER_TURN as u64;
 struct World {
     mirror: Mirror,
     saving: Saving,
-    happened: Receiver<Happened>,
+    happened: UnboundedReceiver<Happened>,
     now: Now,
 }
 
@@ -41,7 +41,7 @@ impl World {
             backfill: true,
             caps: Caps::default(),
         };
-        let (sender, happened) = unbounded();
+        let (sender, happened) = unbounded_channel();
         let keeper = Keeper::start(ItState::open(state).unwrap(), sender).unwrap();
         let now = Now { at: EVERY, wall_ms: 1_700_000_000_000 };
         World { mirror: Mirror::new(settings, None), saving: Saving::new(keeper), happened, now }
@@ -156,9 +156,9 @@ fn a_kill_amid_a_snapshot_leaves_the_one_before() {
         }
         world.saving.tick(world.now, &mut world.mirror);
     }
-    let World { saving, happened, .. } = world;
+    let World { saving, mut happened, .. } = world;
     saving.keeper.finish();
-    assert!(happened.is_empty());
+    assert!(happened.try_recv().is_err());
     assert_eq!(stored(state.path()), before);
 }
 
@@ -169,13 +169,11 @@ fn a_stop_amid_a_snapshot_stores_what_is_now() {
     world.births();
     world.saving.tick(world.now, &mut world.mirror);
     (0..NODES).for_each(|node| world.relayed("NDATA", node, 5));
-    let World { saving, mut mirror, happened, .. } = world;
+    let World { saving, mut mirror, mut happened, .. } = world;
     saving.finish(&mut mirror);
-    assert!(
-        happened
-            .try_iter()
-            .all(|happened| { matches!(happened, Happened::Kept { result: Ok(()), .. }) })
-    );
+    while let Ok(happened) = happened.try_recv() {
+        assert!(matches!(happened, Happened::Kept { result: Ok(()), .. }), "{happened:?}");
+    }
     let snapshot = stored(state.path());
     assert_eq!(snapshot.position, mirror.position().1);
     assert_eq!(values(&snapshot), vec![5; usize::try_from(NODES).unwrap()]);

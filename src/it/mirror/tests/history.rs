@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::both::Both;
-use super::world::{World, bd_seq, data, metric, plant, settings};
+use super::world::{World, bd_seq, data, metric, plant, rebirth, settings};
 use crate::it::mirror::Notice;
 use crate::journal::{Lost, LostCause};
 
@@ -97,8 +97,9 @@ fn missed_values_without_a_place_are_counted_and_told() {
     world.relayed("spBv1.0/g/DDEATH/e/d", vec![], false);
     world.relayed("spBv1.0/g/NDATA/e", data(vec![metric("a", 2)]), false);
     world.relayed("spBv1.0/g/NDATA/e", data(vec![metric("b", 2)]), false);
-    // A birth without the metric `a` takes the place of the old one.
-    world.relayed("spBv1.0/g/NBIRTH/e", vec![bd_seq(4), metric("b", 3)], false);
+    // A birth without the metric `a` takes the place of the old one. What belongs to the session
+    // has no place, and needs none.
+    world.relayed("spBv1.0/g/NBIRTH/e", vec![bd_seq(4), rebirth(), metric("b", 3)], false);
     world.broker_up = true;
     world.pass_alive(Duration::from_secs(30));
     assert!(world.host.seen("g/e/:b", 2));

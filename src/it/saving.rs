@@ -129,3 +129,6 @@ impl Saving {
 fn progress(mirror: &Mirror) -> Progress {
     (mirror.account().received, mirror.tally().backfilled)
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,11 +36,14 @@ const TICK_EVERY: Duration = Duration::from_millis(50);
 /// last. The journal is polled, not watched: nothing that a reader does may show in the
 /// writer's world.
 const POLL_FIRST: Duration = Duration::from_micros(200);
-/// Under load the wait grows up to this while fewer than [`FEW_FRAMES`] come per turn: wake-ups
-/// cost more than the frames.
-const POLL_LOAD: Duration = Duration::from_micros(600);
-const FEW_FRAMES: usize = 16;
-const MANY_FRAMES: usize = 64;
+/// Under load the wait is as long as a few frames take to come, within these bounds: a wake-up
+/// costs as much as several frames, and a wait longer than that saves nothing and is latency.
+const POLL_LEAST: Duration = Duration::from_micros(100);
+const POLL_LOAD: Duration = Duration::from_micros(500);
+const FEW_FRAMES: usize = 4;
+const MANY_FRAMES: usize = 8;
+/// From here on it is worth asking in the same turn whether more follows.
+const WHOLE_READ: usize = 64;
 const POLL_LAST: Duration = Duration::from_millis(5);
 /// Shorter waits block the thread: the timers of the runtime have this resolution.
 const COARSE: Duration = Duration::from_millis(1);
@@ -333,7 +336,7 @@ impl Driver {
         for taken in 0..FRAMES_PER_TURN {
             // What little came since the last turn came with one read. That nothing follows it is
             // found out in the next turn, if at all: it takes three system calls.
-            let few = 1..MANY_FRAMES;
+            let few = 1..WHOLE_READ;
             let item = if few.contains(&taken) && !self.mirror.is_catching_up() {
                 Ok(self.reader.next_at_hand())
             } else {
@@ -477,7 +480,7 @@ impl Driver {
                 _ if self.poll > POLL_LOAD => POLL_FIRST,
                 0..FEW_FRAMES => self.poll.saturating_mul(2).min(POLL_LOAD),
                 FEW_FRAMES..MANY_FRAMES => self.poll,
-                _ => POLL_FIRST,
+                _ => self.poll.checked_div(2).unwrap_or_default().max(POLL_LEAST),
             };
         }
         if self.poll < COARSE {

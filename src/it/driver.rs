@@ -460,7 +460,7 @@ impl Driver {
 
     /// Opens waiting sessions within the pace, after their bdSeq is on disk.
     fn open_sessions(&mut self, now: Now) {
-        if self.opens.begin_save(now.at) {
+        if self.saving.has_room() && self.opens.begin_save(now.at) {
             self.saving.save_bd_seqs(&self.mirror);
         }
         for (node, spec) in self.opens.take(now.at) {

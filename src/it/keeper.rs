@@ -47,7 +47,7 @@ impl Keeper {
         let (sender, jobs) = bounded(MAX_WAITING);
         let thread = std::thread::Builder::new()
             .name("state".into())
-            .spawn(move || Writer { state, nodes: Shelf::default() }.run(&jobs, &happened))?;
+            .spawn(move || Clerk { state, nodes: Shelf::default() }.run(&jobs, &happened))?;
         Ok(Keeper { jobs: sender, thread })
     }
 
@@ -76,13 +76,13 @@ impl Keeper {
 
 /// The thread's end.
 #[derive(Debug)]
-struct Writer {
+struct Clerk {
     state: ItState,
     /// Every node as it is in a snapshot, by its place in the mirror's list.
     nodes: Shelf,
 }
 
-impl Writer {
+impl Clerk {
     fn run(mut self, jobs: &Receiver<Job>, happened: &UnboundedSender<Happened>) {
         for job in jobs {
             let (what, result) = match job {

@@ -4,6 +4,7 @@
 //! ```text
 //!  OT broker ──> connection ──bounded channel──> worker ──> journal
 //!            <── receipts ───────────────────────  │ pipeline: decode, plant, policy, encode
+//!                                                  └──pictures──> keeper ─> state
 //! ```
 
 mod connection;

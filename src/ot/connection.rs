@@ -42,6 +42,13 @@ const BURST_MESSAGES: usize = 128;
 /// the next ones gather: brokers have few in flight (mosquitto: 20), and send no more until they
 /// hear of these.
 const LARGE_BURST: usize = 16;
+/// With so many messages waiting for acknowledgement nothing more is read. There are 65,535 packet
+/// identifiers, and mosquitto without a limit of its own (`max_inflight_messages 0`) uses them
+/// anew without looking: then an acknowledgement that waited for a stored birth meets another
+/// message. Far below that, because what lies in the buffers of the sockets counts too.
+const MAX_UNANSWERED: usize = 16_384;
+/// Pause until it is looked again whether they are fewer.
+const UNANSWERED_PAUSE: Duration = Duration::from_millis(1);
 /// Behind smaller bursts than that, and under load, the next messages are given time to gather:
 /// one wake-up of both threads and one write to the journal then serve so many. To wait for more
 /// saves nothing that could be measured …
@@ -186,6 +193,7 @@ impl Session {
                         // All that was there is taken, and what was to be sent is sent.
                         let messages = burst.len();
                         hand_over(&mut burst, sink).await;
+                        answers(&self.unanswered).await;
                         load.linger(messages, self.unanswered.get());
                         poll.await
                     }
@@ -195,6 +203,7 @@ impl Session {
                 burst.push(self.delivered(publish));
                 if burst.len() >= BURST_MESSAGES {
                     hand_over(&mut burst, sink).await;
+                    answers(&self.unanswered).await;
                 }
                 continue;
             }
@@ -340,6 +349,13 @@ async fn at_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
 async fn hand_over(burst: &mut Vec<Delivered>, sink: &impl Sink) {
     if !burst.is_empty() {
         sink.put(SessionEvent::Messages(take(burst))).await;
+    }
+}
+
+/// Waits while too many messages wait for their acknowledgement.
+async fn answers(unanswered: &Cell<usize>) {
+    while unanswered.get() >= MAX_UNANSWERED {
+        tokio::time::sleep(UNANSWERED_PAUSE).await;
     }
 }
 

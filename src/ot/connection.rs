@@ -556,6 +556,15 @@ mod tests {
         assert_eq!(pace.linger(Some(micros(100)), 10, 0), micros(30), "the past is forgotten");
     }
 
+    #[tokio::test]
+    async fn nothing_more_is_read_while_too_many_messages_wait_for_acknowledgement() {
+        let unanswered = Cell::new(MAX_UNANSWERED);
+        let mut wait = std::pin::pin!(answers(&unanswered));
+        assert_eq!(at_once(wait.as_mut()).await, None);
+        unanswered.set(MAX_UNANSWERED - 1);
+        wait.await;
+    }
+
     #[test]
     fn refused_subscriptions_are_told_apart() {
         const OK: SubscribeReasonCode = SubscribeReasonCode::Success(QoS::AtLeastOnce);

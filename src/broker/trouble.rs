@@ -2,8 +2,12 @@
 
 use std::error::Error;
 use std::io;
+use std::time::{Duration, UNIX_EPOCH};
 
-use rustls::{AlertDescription, Error as TlsError};
+use rustls::{AlertDescription, CertificateError, Error as TlsError};
+use rustls_pki_types::UnixTime;
+
+use crate::telemetry::format_date;
 
 /// Why there is no session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,13 +50,13 @@ pub fn explain(error: &(dyn Error + 'static)) -> Trouble {
         }
         source = cause.source();
     }
-    Trouble::other(error.to_string())
+    Trouble::other(plain(&error.to_string()))
 }
 
 fn explain_tls(error: &TlsError) -> String {
     match error {
         TlsError::InvalidCertificate(why) => {
-            format!("the broker's certificate isn't trusted: {why}")
+            format!("the broker's certificate {}", explain_certificate(why))
         }
         TlsError::AlertReceived(alert) => match alert {
             AlertDescription::UnknownCA
@@ -73,6 +77,48 @@ fn explain_tls(error: &TlsError) -> String {
     }
 }
 
+/// The words of the MQTT library without the layers that an error came through:
+/// `connection reset by peer (104)`.
+fn plain(text: &str) -> String {
+    let text = text.strip_prefix("Mqtt state: ").unwrap_or(text);
+    let Some((words, number)) = text.split_once(" (os error ") else { return text.to_owned() };
+    let words = words.rsplit(": ").next().unwrap_or(words);
+    let mut letters = words.chars();
+    let first = letters.next().map(|letter| letter.to_lowercase().to_string());
+    format!("{}{} ({number}", first.unwrap_or_default(), letters.as_str())
+}
+
+/// What is wrong with a certificate; with dates, not seconds.
+fn explain_certificate(why: &CertificateError) -> String {
+    let date = |time: &UnixTime| {
+        let since = Duration::from_secs(time.as_secs());
+        UNIX_EPOCH.checked_add(since).map(format_date).unwrap_or_default()
+    };
+    match why {
+        CertificateError::ExpiredContext { time, not_after } => {
+            format!("expired on {}; by this machine's clock it is {}", date(not_after), date(time))
+        }
+        CertificateError::NotValidYetContext { time, not_before } => {
+            let (from, now) = (date(not_before), date(time));
+            format!("is not valid before {from}; by this machine's clock it is {now}")
+        }
+        CertificateError::UnknownIssuer => {
+            "isn't trusted: no authority in `ca-file` has signed it".to_owned()
+        }
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            let names: Vec<&str> = presented.iter().map(|name| plain_name(name)).collect();
+            format!("is of `{}`, wanted: `{}`", names.join("`, `"), expected.to_str())
+        }
+        other => format!("isn't trusted: {other}"),
+    }
+}
+
+/// `localhost` of `DnsName("localhost")`.
+fn plain_name(presented: &str) -> &str {
+    let inner = presented.split_once("(\"").and_then(|(_, rest)| rest.strip_suffix("\")"));
+    inner.unwrap_or(presented)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +132,26 @@ mod tests {
         assert_eq!(explain(&tls).kind, TroubleKind::Tls);
         let expired = TlsError::InvalidCertificate(rustls::CertificateError::Expired);
         assert!(explain(&io::Error::other(expired)).text.contains("the broker's certificate"));
+        let time = |days: u64| UnixTime::since_unix_epoch(Duration::from_secs(days * 86_400));
+        let told = |why| explain(&TlsError::InvalidCertificate(why)).text;
+        let expired = CertificateError::ExpiredContext { time: time(366), not_after: time(1) };
+        assert_eq!(
+            told(expired),
+            "the broker's certificate expired on 1970-01-02; by this machine's clock it is 1971-01-02"
+        );
+        let other = CertificateError::NotValidForNameContext {
+            expected: rustls_pki_types::ServerName::try_from("broker.plant").unwrap(),
+            presented: vec!["DnsName(\"a\")".to_owned(), "odd".to_owned()],
+        };
+        assert_eq!(
+            told(other),
+            "the broker's certificate is of `a`, `odd`, wanted: `broker.plant`"
+        );
+        assert!(told(CertificateError::UnknownIssuer).ends_with("in `ca-file` has signed it"));
+        let layers = "Mqtt state: Mqtt serialization/deserialization error: IO: Connection reset by \
+                      peer (os error 104)";
+        assert_eq!(plain(layers), "connection reset by peer (104)");
+        assert_eq!(plain("Mqtt state: Connection closed"), "Connection closed");
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         assert_eq!(explain(&refused), Trouble::other(refused.to_string()));
     }

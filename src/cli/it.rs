@@ -106,7 +106,6 @@ fn exit(error: &ItError) -> Exit {
     match error {
         ItError::State(_) | ItError::Journal(_) | ItError::Start(_) => Exit::Io,
         ItError::Report(error) => half::report_exit(error),
-        ItError::Panicked => Exit::Software,
     }
 }
 

@@ -1,8 +1,9 @@
 //! MQTT sessions of mirrored edge nodes: the only file of this half that knows rumqttc.
 //!
-//! Every session is one connection with its own client identifier and will, driven by one task
-//! of the network thread. The driver thread publishes through [`Sessions`]; what happens comes
-//! back over one channel.
+//! Every session is one connection with its own client identifier and will, driven by one task.
+//! The driver publishes through [`Sessions`]; what happens comes back over one channel. Driver
+//! and tasks share a thread: a message crosses no channel between threads on its way to the
+//! socket, and wakes nobody.
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
@@ -11,7 +12,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use crossbeam_channel::Sender;
 use rumqttc::{
     AsyncClient, Broker, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing,
     Packet, PublishOptions, QoS, SubscribeFilterInput, SubscribeReasonCode, TlsConfiguration,
@@ -20,8 +20,8 @@ use rumqttc::{
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::sleep;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::{Instant, sleep};
 
 use crate::broker::{BrokerSettings, Trouble, TroubleKind, explain};
 use crate::event;
@@ -72,11 +72,8 @@ pub(super) struct Sessions {
     /// As it was read last.
     password: Option<Bytes>,
     runtime: Handle,
-    happened: Sender<Happened>,
+    happened: UnboundedSender<Happened>,
     live: HashMap<NodeId, Live>,
-    /// What the network thread gets with the next [`Sessions::hand_over`].
-    turn: Vec<Request>,
-    network: UnboundedSender<Vec<Request>>,
     generation: u64,
     queued_bytes: Arc<AtomicUsize>,
     waiting_commands: Arc<AtomicUsize>,
@@ -85,45 +82,12 @@ pub(super) struct Sessions {
 /// One session: the driver's end of it.
 #[derive(Debug)]
 struct Live {
-    client: Arc<AsyncClient>,
+    client: AsyncClient,
     generation: u64,
     shared: Arc<Shared>,
     /// Publications at QoS 1 handed over so far.
     published: u64,
     task: tokio::task::JoinHandle<()>,
-}
-
-/// Something that one session is to send.
-#[derive(Debug)]
-struct Request {
-    client: Arc<AsyncClient>,
-    ask: Ask,
-}
-
-#[derive(Debug)]
-enum Ask {
-    Publish { topic: Arc<str>, payload: Vec<u8>, qos: QoS },
-    Barrier,
-}
-
-impl Request {
-    fn carry_out(self) {
-        // The channels are unbounded and end only with the tasks, whose end is reported.
-        let _ = match self.ask {
-            Ask::Publish { topic, payload, qos } => {
-                self.client.try_publish(&*topic, payload, PublishOptions::new(qos))
-            }
-            Ask::Barrier => self.client.try_unsubscribe(BARRIER_FILTER),
-        };
-    }
-}
-
-/// Gives requests to their sessions, on the thread that all of them run on: from elsewhere each
-/// request would wake that thread by a system call of its own.
-async fn distribute(mut turns: UnboundedReceiver<Vec<Request>>) {
-    while let Some(turn) = turns.recv().await {
-        turn.into_iter().for_each(Request::carry_out);
-    }
 }
 
 /// What the driver and the task of one session share.
@@ -175,9 +139,11 @@ impl Shared {
 }
 
 impl Sessions {
-    pub(super) fn new(broker: BrokerSettings, runtime: Handle, happened: Sender<Happened>) -> Self {
-        let (network, turns) = unbounded_channel();
-        runtime.spawn(distribute(turns));
+    pub(super) fn new(
+        broker: BrokerSettings,
+        runtime: Handle,
+        happened: UnboundedSender<Happened>,
+    ) -> Self {
         Sessions {
             broker,
             limits: LIMITS,
@@ -185,8 +151,6 @@ impl Sessions {
             runtime,
             happened,
             live: HashMap::new(),
-            turn: Vec::new(),
-            network,
             generation: 0,
             queued_bytes: Arc::default(),
             waiting_commands: Arc::default(),
@@ -206,11 +170,10 @@ impl Sessions {
         self.take_password();
         let options = self.options(&spec, &shared);
         let (client, eventloop) = AsyncClient::builder(options).unbounded().build();
-        let client = Arc::new(client);
         let task = Task {
             node,
             generation,
-            client: Arc::clone(&client),
+            client: client.clone(),
             subscriptions: spec.subscriptions,
             broker: self.broker.address().into(),
             limits: self.limits,
@@ -225,9 +188,9 @@ impl Sessions {
         self.live.insert(node, Live { client, generation, shared, published: 0, task });
     }
 
-    /// Queues a publication behind all earlier ones of this session, for the next
-    /// [`Sessions::hand_over`]. A session whose queue is full is given up: its end is
-    /// [`SessionEvent::Lost`], and what it held is read again from the journal.
+    /// Queues a publication behind all earlier ones of this session. A session whose queue is
+    /// full is given up: its end is [`SessionEvent::Lost`], and what it held is read again from
+    /// the journal.
     pub(super) fn publish(&mut self, node: NodeId, topic: Arc<str>, payload: Vec<u8>, qos: Qos) {
         let Some(live) = self.live.get_mut(&node) else { return };
         let bytes = payload.len();
@@ -254,27 +217,18 @@ impl Sessions {
                 QoS::AtLeastOnce
             }
         };
-        let client = Arc::clone(&live.client);
-        self.turn.push(Request { client, ask: Ask::Publish { topic, payload, qos } });
-    }
-
-    /// Hands everything that was queued since the last call to the network.
-    pub(super) fn hand_over(&mut self) {
-        if !self.turn.is_empty() {
-            // The network is gone only when the process ends.
-            let _ = self.network.send(std::mem::take(&mut self.turn));
-        }
+        // The channel is unbounded and ends only with the task, whose end is reported.
+        let _ = live.client.try_publish(&*topic, payload, PublishOptions::new(qos));
     }
 
     /// Asks for [`SessionEvent::Confirmed`] behind everything published so far. At QoS 1 that
     /// is when all of it is acknowledged; at QoS 0, when the broker answers a request that
-    /// follows it, which the next [`Sessions::hand_over`] sends.
+    /// follows it.
     pub(super) fn barrier(&mut self, node: NodeId, data_qos: Qos) {
         let Some(live) = self.live.get_mut(&node) else { return };
         match data_qos {
             Qos::AtMostOnce => {
-                let client = Arc::clone(&live.client);
-                self.turn.push(Request { client, ask: Ask::Barrier });
+                let _ = live.client.try_unsubscribe(BARRIER_FILTER);
             }
             Qos::AtLeastOnce => {
                 live.shared.acks_wanted.store(live.published, Ordering::SeqCst);
@@ -381,14 +335,14 @@ impl Sessions {
 struct Task {
     node: NodeId,
     generation: u64,
-    client: Arc<AsyncClient>,
+    client: AsyncClient,
     subscriptions: Vec<String>,
     broker: Box<str>,
     limits: Limits,
     /// Answers that the broker owes us.
     owed: u64,
     shared: Arc<Shared>,
-    happened: Sender<Happened>,
+    happened: UnboundedSender<Happened>,
     queued_bytes: Arc<AtomicUsize>,
     waiting_commands: Arc<AtomicUsize>,
 }
@@ -417,6 +371,7 @@ impl Task {
         }
         // The driver may open the next session at this word: by then the socket is gone.
         drop(eventloop);
+        self.forget_queue();
         let connect_sent = self.shared.tcp_up.load(Ordering::Acquire);
         self.tell(SessionEvent::Lost { connect_sent });
     }
@@ -424,7 +379,10 @@ impl Task {
     async fn converse(&mut self, eventloop: &mut EventLoop) -> End {
         let shared = Arc::clone(&self.shared);
         let mut closed_by = pin!(sleep(self.limits.close_within));
-        let mut answered_by = pin!(sleep(self.limits.answer_within));
+        // Goes off when the broker may have been silent for too long; whether it has is decided
+        // then. Setting it anew with every answer would cost more than the answer.
+        let mut silent = pin!(sleep(self.limits.answer_within));
+        let mut heard = Instant::now();
         let mut closing = false;
         let mut said_goodbye = false;
         loop {
@@ -443,13 +401,20 @@ impl Task {
                     let _ = self.client.try_disconnect();
                 }
                 tokio::select! {
+                    biased;
                     event = &mut poll => break event,
                     () = shared.wake.notified() => {}
                     () = &mut closed_by, if closing => {
                         return End::GivenUp("the IT broker did not acknowledge an NDEATH in time");
                     }
-                    () = &mut answered_by, if self.owed > 0 => {
-                        return End::GivenUp("the IT broker owes an answer and gives none");
+                    () = &mut silent, if self.owed > 0 => {
+                        let until = heard.checked_add(self.limits.answer_within);
+                        match until.filter(|until| *until > Instant::now()) {
+                            Some(until) => silent.as_mut().reset(until),
+                            None => {
+                                return End::GivenUp("the IT broker owes an answer and gives none");
+                            }
+                        }
                     }
                 }
             };
@@ -458,8 +423,9 @@ impl Task {
                 Ok(event) => {
                     let owed = self.owed;
                     let answered = self.event(event);
-                    if answered || owed == 0 {
-                        answered_by.set(sleep(self.limits.answer_within));
+                    // What becomes owed now is owed from now on.
+                    if answered || (owed == 0 && self.owed > 0) {
+                        heard = Instant::now();
                     }
                 }
                 Err(error) => return End::Failed(error),
@@ -556,17 +522,22 @@ impl Task {
         let node = Some(self.node);
         let _ = self.happened.send(Happened::BrokerTrouble { node, trouble });
     }
-}
 
-/// What is still queued when a session ends is not written any more.
-impl Drop for Task {
-    fn drop(&mut self) {
+    /// What is still queued when the session ends is not written any more.
+    fn forget_queue(&self) {
         if let Ok(mut queue) = self.shared.queue.lock() {
             queue.ended = true;
             let left = queue.sizes.drain(..).sum();
             queue.bytes = 0;
             self.queued_bytes.fetch_sub(left, Ordering::Relaxed);
         }
+    }
+}
+
+/// However the session ends.
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.forget_queue();
     }
 }
 

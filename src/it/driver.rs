@@ -1,13 +1,15 @@
-//! Driver of the IT half: one thread that tails the journal, feeds the mirror and carries out
-//! what it asks. It owns the clocks, the state files and the pace; the mirror owns the rules.
+//! Driver of the IT half: tails the journal, feeds the mirror and carries out what it asks. It
+//! owns the clocks, the state files and the pace; the mirror owns the rules. The sessions run on
+//! its thread, between its turns.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::timeout;
 
 use crate::event;
 use crate::it::connection::Sessions;
@@ -34,12 +36,17 @@ const TICK_EVERY: Duration = Duration::from_millis(50);
 /// last. The journal is polled, not watched: nothing that a reader does may show in the
 /// writer's world.
 const POLL_FIRST: Duration = Duration::from_micros(200);
-/// Under load the wait grows up to this while fewer than [`FEW_FRAMES`] come per turn: wake-ups
-/// cost more than the frames.
-const POLL_LOAD: Duration = Duration::from_micros(600);
-const FEW_FRAMES: usize = 16;
-const MANY_FRAMES: usize = 64;
+/// Under load the wait is as long as a few frames take to come, within these bounds: a wake-up
+/// costs as much as several frames, and a wait longer than that saves nothing and is latency.
+const POLL_LEAST: Duration = Duration::from_micros(100);
+const POLL_LOAD: Duration = Duration::from_micros(500);
+const FEW_FRAMES: usize = 4;
+const MANY_FRAMES: usize = 8;
+/// From here on it is worth asking in the same turn whether more follows.
+const WHOLE_READ: usize = 64;
 const POLL_LAST: Duration = Duration::from_millis(5);
+/// Shorter waits block the thread: the timers of the runtime have this resolution.
+const COARSE: Duration = Duration::from_millis(1);
 /// Pause after an error of the journal.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
 /// How long a stop waits for the broker to take the deaths.
@@ -61,7 +68,7 @@ pub(super) struct Driver {
     mirror: Mirror,
     sessions: Sessions,
     saving: Saving,
-    happened: Receiver<Happened>,
+    happened: UnboundedReceiver<Happened>,
     reader: Reader,
     backlog: Backlog,
     backfill: Option<Backfill>,
@@ -127,7 +134,7 @@ impl Driver {
         mut mirror: Mirror,
         sessions: Sessions,
         (state, make_keeper): (ItState, impl FnOnce(ItState) -> io::Result<Keeper>),
-        happened: Receiver<Happened>,
+        happened: UnboundedReceiver<Happened>,
         broker: BrokerWatch,
         make_vitals: impl FnOnce(Now) -> Result<Vitals, ItError>,
     ) -> Result<Driver, ItError> {
@@ -208,7 +215,7 @@ impl Driver {
     }
 
     /// Runs until a [`Happened::Stop`] is carried out.
-    pub(super) fn run(mut self) -> Result<(), ItError> {
+    pub(super) async fn run(mut self) -> Result<(), ItError> {
         let mut next_tick = Duration::ZERO;
         loop {
             let mut busy = self.take_happened();
@@ -235,7 +242,7 @@ impl Driver {
             {
                 return self.finish();
             }
-            self.wait(busy, frames);
+            self.wait(busy, frames).await;
         }
     }
 
@@ -327,7 +334,15 @@ impl Driver {
             return 0;
         }
         for taken in 0..FRAMES_PER_TURN {
-            let item = match self.reader.next() {
+            // What little came since the last turn came with one read. That nothing follows it is
+            // found out in the next turn, if at all: it takes three system calls.
+            let few = 1..WHOLE_READ;
+            let item = if few.contains(&taken) && !self.mirror.is_catching_up() {
+                Ok(self.reader.next_at_hand())
+            } else {
+                self.reader.next()
+            };
+            let item = match item {
                 Ok(item) => item,
                 Err(error) => {
                     self.read_after = now.at.saturating_add(ERROR_PAUSE);
@@ -439,14 +454,13 @@ impl Driver {
                 }
             }
         }
-        self.sessions.hand_over();
         self.open_sessions(now);
         any
     }
 
     /// Opens waiting sessions within the pace, after their bdSeq is on disk.
     fn open_sessions(&mut self, now: Now) {
-        if self.opens.begin_save(now.at) {
+        if self.saving.has_room() && self.opens.begin_save(now.at) {
             self.saving.save_bd_seqs(&self.mirror);
         }
         for (node, spec) in self.opens.take(now.at) {
@@ -454,21 +468,28 @@ impl Driver {
         }
     }
 
-    /// Waits for something to happen. Under load the short wait lets frames gather, so that a
-    /// wake-up of the network thread writes many.
-    fn wait(&mut self, busy: bool, frames: usize) {
+    /// Lets the sessions run, then waits. Under load the short wait lets frames gather, so that
+    /// one turn writes many, and reads as many acknowledgements.
+    async fn wait(&mut self, busy: bool, frames: usize) {
+        // Everything that waits to be written is written before this comes back, and what has
+        // arrived is seen.
+        tokio::task::yield_now().await;
         if busy {
             self.poll = match frames {
                 // It was idle until now.
                 _ if self.poll > POLL_LOAD => POLL_FIRST,
                 0..FEW_FRAMES => self.poll.saturating_mul(2).min(POLL_LOAD),
                 FEW_FRAMES..MANY_FRAMES => self.poll,
-                _ => POLL_FIRST,
+                _ => self.poll.checked_div(2).unwrap_or_default().max(POLL_LEAST),
             };
         }
-        match self.happened.recv_timeout(self.poll) {
-            Ok(happened) => self.handle(happened),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        if self.poll < COARSE {
+            if self.happened.is_empty() && frames < FRAMES_PER_TURN {
+                // The timers of the runtime are too coarse for this.
+                std::thread::sleep(self.poll);
+            }
+        } else if let Ok(Some(happened)) = timeout(self.poll, self.happened.recv()).await {
+            self.handle(happened);
         }
         if !busy {
             self.poll = self.poll.saturating_mul(2).min(POLL_LAST);
@@ -484,7 +505,7 @@ impl Driver {
         self.vitals.finish(self.clock.now(), &self.mirror);
         // The state is written for good; what went wrong before was told then.
         let mut last = (Ok(()), Ok(()));
-        for happened in self.happened.try_iter() {
+        while let Ok(happened) = self.happened.try_recv() {
             match happened {
                 Happened::Kept { what: Kept::BdSeqs, result } => last.0 = result,
                 Happened::Kept { what: Kept::Snapshot { .. }, result } => last.1 = result,

@@ -5,6 +5,7 @@ use std::io;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::it::Happened;
 use crate::it::mirror::{NodePicture, PicturePart};
@@ -42,11 +43,11 @@ impl Keeper {
     ///
     /// # Errors
     /// No thread can be had.
-    pub(super) fn start(state: ItState, happened: Sender<Happened>) -> io::Result<Keeper> {
+    pub(super) fn start(state: ItState, happened: UnboundedSender<Happened>) -> io::Result<Keeper> {
         let (sender, jobs) = bounded(MAX_WAITING);
         let thread = std::thread::Builder::new()
             .name("state".into())
-            .spawn(move || Writer { state, nodes: Shelf::default() }.run(&jobs, &happened))?;
+            .spawn(move || Clerk { state, nodes: Shelf::default() }.run(&jobs, &happened))?;
         Ok(Keeper { jobs: sender, thread })
     }
 
@@ -75,14 +76,14 @@ impl Keeper {
 
 /// The thread's end.
 #[derive(Debug)]
-struct Writer {
+struct Clerk {
     state: ItState,
     /// Every node as it is in a snapshot, by its place in the mirror's list.
     nodes: Shelf,
 }
 
-impl Writer {
-    fn run(mut self, jobs: &Receiver<Job>, happened: &Sender<Happened>) {
+impl Clerk {
+    fn run(mut self, jobs: &Receiver<Job>, happened: &UnboundedSender<Happened>) {
         for job in jobs {
             let (what, result) = match job {
                 Job::Picture(PicturePart { nodes, head }) => {

@@ -31,7 +31,8 @@ use health::Health;
 use keeper::{Keeper, Kept};
 use mirror::{Mirror, MirrorSettings, NodeId, SessionEvent};
 use notices::BrokerWatch;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::UnboundedSender;
 use vitals::Vitals;
 
 pub use health::HealthSettings;
@@ -44,6 +45,10 @@ use crate::sandbox::Confined;
 use crate::state::StateError;
 use crate::telemetry::Notifier;
 use crate::telemetry::status::{ReportError, StatusSettings, Teller};
+
+/// Sessions that do something before the driver has its next turn, of those that have something
+/// to do: as good as all of them.
+const SESSIONS_PER_TURN: u32 = 4_096;
 
 /// Reads the policies again; an error is told to the operator, and the old policy stays.
 pub type PolicyLoader = Box<dyn Fn() -> Result<Policy, String> + Send>;
@@ -112,7 +117,7 @@ enum Happened {
     Stop,
     /// SIGHUP.
     Reload,
-    /// The network thread asks for a sign of life.
+    /// A sign of life is due.
     Pulse,
 }
 
@@ -129,9 +134,6 @@ pub enum ItError {
     /// The operating system refused a thread, a timer or a signal handler.
     #[error("cannot start: {0}")]
     Start(#[from] io::Error),
-    /// Our bug.
-    #[error("the driver thread ended unexpectedly")]
-    Panicked,
 }
 
 /// An IT half that has claimed its state, before it is sealed: what takes a lock is done here,
@@ -148,7 +150,10 @@ pub struct Opened {
 /// # Errors
 /// Another process has it, or the operating system refuses.
 pub fn open(settings: Settings) -> Result<Opened, ItError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .event_interval(SESSIONS_PER_TURN)
+        .build()?;
     let state = state::ItState::open(&settings.state_dir)?;
     settings.status.check(&settings.state_dir)?;
     Ok(Opened { settings, runtime, state })
@@ -161,7 +166,7 @@ pub fn open(settings: Settings) -> Result<Opened, ItError> {
 /// [`ItError`]; what wasn't confirmed until then is published again by the next start.
 pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
     let Opened { settings, runtime, state } = opened;
-    let (sender, happened) = crossbeam_channel::unbounded();
+    let (sender, happened) = tokio::sync::mpsc::unbounded_channel();
     let data_qos = settings.mirror.data_qos;
     let (policy, policy_loader) = settings.policy.unzip();
     let digest = policy.as_ref().map(|policy| policy.digest().to_owned());
@@ -197,23 +202,38 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
         watch,
         make_vitals,
     )?;
-    let (done, mut ended) = tokio::sync::oneshot::channel();
-    runtime.block_on(async move {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hang_up = signal(SignalKind::hangup())?;
-        std::thread::Builder::new().name("mirror".into()).spawn(move || {
-            let _ = done.send(driver.run());
-        })?;
+    let result = runtime.block_on(async move {
+        let signals = Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        };
+        tokio::spawn(signals.tell(sender, notifier.clone()));
         event!(Started, version = env!("CARGO_PKG_VERSION"), policy = digest.as_deref());
         notifier.ready();
+        driver.run().await
+    });
+    // What is left of the sessions ends without farewell: the broker sends their wills.
+    drop(runtime);
+    result
+}
+
+/// What the process is told from outside, and the time for a sign of life.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Tells the driver, for ever.
+    async fn tell(mut self, sender: UnboundedSender<Happened>, notifier: Notifier) {
         let feed_every = notifier.feed_every();
         loop {
             let happened = tokio::select! {
-                result = &mut ended => return result.map_err(|_| ItError::Panicked)?,
-                _ = terminate.recv() => Happened::Stop,
-                _ = interrupt.recv() => Happened::Stop,
-                _ = hang_up.recv() => Happened::Reload,
+                _ = self.terminate.recv() => Happened::Stop,
+                _ = self.interrupt.recv() => Happened::Stop,
+                _ = self.hang_up.recv() => Happened::Reload,
                 () = pause(feed_every) => Happened::Pulse,
             };
             match happened {
@@ -223,7 +243,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
             }
             let _ = sender.send(happened);
         }
-    })
+    }
 }
 
 /// Until a pulse is due; for ever where nobody watches.

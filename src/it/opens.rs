@@ -1,7 +1,7 @@
 //! Sessions that wait for their turn to connect: until their bdSeq is on disk, and within a pace.
 //! Sans-IO: the driver writes and connects.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -31,7 +31,9 @@ const MAX_UNANSWERED: usize = 64;
 /// The sessions that wait.
 #[derive(Debug)]
 pub(super) struct Opens {
-    waiting: VecDeque<Waiting>,
+    /// By their tickets, which are given in order.
+    waiting: BTreeMap<u64, (NodeId, SessionSpec)>,
+    tickets: HashMap<NodeId, u64>,
     /// The next one's ticket.
     ticket: u64,
     /// Everything with a lower ticket has its bdSeq on disk.
@@ -42,18 +44,12 @@ pub(super) struct Opens {
     pace: Pace,
 }
 
-#[derive(Debug)]
-struct Waiting {
-    ticket: u64,
-    node: NodeId,
-    spec: SessionSpec,
-}
-
 impl Opens {
     /// `per_s`: connects per second; `None`: as the broker takes them.
     pub(super) fn new(per_s: Option<NonZeroU32>) -> Opens {
         Opens {
-            waiting: VecDeque::new(),
+            waiting: BTreeMap::new(),
+            tickets: HashMap::new(),
             ticket: 0,
             covered: 0,
             saving: None,
@@ -64,25 +60,27 @@ impl Opens {
 
     /// Takes a session in, whose bdSeq has just been taken.
     pub(super) fn push(&mut self, node: NodeId, spec: SessionSpec) {
-        self.waiting.push_back(Waiting { ticket: self.ticket, node, spec });
+        self.waiting.insert(self.ticket, (node, spec));
+        self.tickets.insert(node, self.ticket);
         self.ticket = self.ticket.saturating_add(1);
     }
 
     /// Gives up a session that waits; whether there was one.
     pub(super) fn cancel(&mut self, node: NodeId) -> bool {
-        let before = self.waiting.len();
-        self.waiting.retain(|waiting| waiting.node != node);
-        self.waiting.len() < before
+        let ticket = self.tickets.remove(&node);
+        ticket.is_some_and(|ticket| self.waiting.remove(&ticket).is_some())
     }
 
     /// Gives up all of them.
     pub(super) fn cancel_all(&mut self) -> Vec<NodeId> {
-        self.waiting.drain(..).map(|waiting| waiting.node).collect()
+        self.tickets.clear();
+        std::mem::take(&mut self.waiting).into_values().map(|(node, _)| node).collect()
     }
 
     /// Whether the bdSeq of every node is to be written now; [`Opens::saved`] says how that ended.
     pub(super) fn begin_save(&mut self, now: Duration) -> bool {
-        let wanted = self.waiting.back().is_some_and(|last| last.ticket >= self.covered);
+        let last = self.waiting.last_key_value();
+        let wanted = last.is_some_and(|(ticket, _)| *ticket >= self.covered);
         if !wanted || self.saving.is_some() || now < self.save_after {
             return false;
         }
@@ -104,11 +102,13 @@ impl Opens {
     pub(super) fn take(&mut self, now: Duration) -> Vec<(NodeId, SessionSpec)> {
         let mut turn = Vec::new();
         while turn.len() < OPENS_PER_TURN
-            && let Some(first) = self.waiting.front()
-            && first.ticket < self.covered
-            && self.pace.take(now, first.node)
+            && let Some((ticket, (node, _))) = self.waiting.first_key_value()
+            && *ticket < self.covered
+            && self.pace.take(now, *node)
+            && let Some((_, (node, spec))) = self.waiting.pop_first()
         {
-            turn.extend(self.waiting.pop_front().map(|first| (first.node, first.spec)));
+            self.tickets.remove(&node);
+            turn.push((node, spec));
         }
         turn
     }
@@ -191,6 +191,7 @@ impl Pace {
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
 mod tests {
+    use std::collections::VecDeque;
     use std::sync::Arc;
 
     use super::*;

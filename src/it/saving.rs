@@ -77,6 +77,11 @@ impl Saving {
         }
     }
 
+    /// Whether [`Saving::save_bd_seqs`] wouldn't wait for the disk.
+    pub(super) fn has_room(&self) -> bool {
+        self.keeper.has_room()
+    }
+
     /// Has the next bdSeq of every node written.
     pub(super) fn save_bd_seqs(&self, mirror: &Mirror) {
         self.keeper.save_bd_seqs(mirror.bd_seqs().collect());
@@ -129,3 +134,6 @@ impl Saving {
 fn progress(mirror: &Mirror) -> Progress {
     (mirror.account().received, mirror.tally().backfilled)
 }
+
+#[cfg(test)]
+mod tests;

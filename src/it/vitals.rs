@@ -21,7 +21,7 @@ pub(super) struct Vitals {
     tracker: Tracker,
     notifier: Notifier,
     health: Option<Health>,
-    /// The network thread asked for a sign of life, which is owed at the end of a turn.
+    /// A sign of life is due, and owed at the end of a turn.
     pulse: bool,
 }
 
@@ -30,7 +30,7 @@ impl Vitals {
         Vitals { teller, tracker: Tracker::default(), notifier, health, pulse: false }
     }
 
-    /// The network thread asks for a sign of life.
+    /// A sign of life is due.
     pub(super) fn take_pulse(&mut self) {
         self.pulse = true;
     }
@@ -97,7 +97,7 @@ impl Vitals {
             queue_limit_bytes: count(MAX_QUEUED_BYTES),
             ot: ot_report(mirror),
         };
-        judge(&mut status, &it);
+        judge(&mut status, &it, mirror.wants_sessions());
         status.it = Some(it);
         status
     }
@@ -135,7 +135,7 @@ fn ot_report(mirror: &Mirror) -> Option<OtReport> {
     })
 }
 
-fn judge(status: &mut Status, it: &ItStatus) {
+fn judge(status: &mut Status, it: &ItStatus, wants_sessions: bool) {
     let health = &mut status.health;
     match it.link.as_str() {
         LINK_ALIVE => {}
@@ -150,7 +150,7 @@ fn judge(status: &mut Status, it: &ItStatus) {
     if let Some(imbalance) = &status.account.imbalance {
         health.add(Level::Critical, format!("the account does not balance: {imbalance}"));
     }
-    if !status.broker.connected && it.link == LINK_ALIVE && status.nodes.known > 0 {
+    if !status.broker.connected && wants_sessions {
         health.add(Level::Critical, "no session with the IT broker");
     }
     if it.link == LINK_ALIVE && it.lag_ms > LAG_WARNING_MS {

@@ -64,6 +64,17 @@ pub(super) enum Leftover {
     },
 }
 
+/// What the buffer has at the cursor.
+enum Buffered {
+    Frame(Step),
+    /// No frame that belongs there.
+    Nothing,
+    /// The beginning of a frame of so many bytes, or of one whose size can't be told yet.
+    Wants {
+        bytes: usize,
+    },
+}
+
 /// A search for a sound frame that found none. Saves repeating it at every poll of a journal
 /// whose writer has died in the middle of a frame.
 #[derive(Clone, Copy, Debug)]
@@ -165,28 +176,44 @@ impl Cursor {
         Ok(step)
     }
 
+    /// The next frame, if it is sound and was read from the file already.
+    pub(super) fn step_at_hand(&mut self) -> Option<Step> {
+        match self.take_buffered() {
+            Buffered::Frame(step) => Some(step),
+            Buffered::Nothing | Buffered::Wants { .. } => None,
+        }
+    }
+
     /// Takes the frame at the cursor if there is a sound one with the expected number.
     fn take_frame(&mut self) -> Result<Option<Step>, JournalError> {
         loop {
-            let here = self.buffer.get(self.start..self.filled).unwrap_or_default();
-            match frame::parse(self.header.salt, here) {
-                Parsed::Frame { seq, bytes } if seq == self.expected => {
-                    let Some(next) = seq.checked_add(1) else { return Ok(None) };
-                    let offset = self.offset;
-                    let end = self.start.saturating_add(bytes);
-                    let envelope = self.start.saturating_add(PREFIX_BYTES)..end;
-                    self.start = end;
-                    self.offset = offset.saturating_add(bytes as u64);
-                    self.expected = next;
-                    return Ok(Some(Step::Frame { seq, offset, envelope }));
-                }
-                Parsed::Frame { .. } | Parsed::Invalid => return Ok(None),
-                Parsed::Incomplete { bytes } => {
+            match self.take_buffered() {
+                Buffered::Frame(step) => return Ok(Some(step)),
+                Buffered::Nothing => return Ok(None),
+                Buffered::Wants { bytes } => {
                     if !self.fill(bytes)? {
                         return Ok(None);
                     }
                 }
             }
+        }
+    }
+
+    fn take_buffered(&mut self) -> Buffered {
+        let here = self.buffer.get(self.start..self.filled).unwrap_or_default();
+        match frame::parse(self.header.salt, here) {
+            Parsed::Frame { seq, bytes } if seq == self.expected => {
+                let Some(next) = seq.checked_add(1) else { return Buffered::Nothing };
+                let offset = self.offset;
+                let end = self.start.saturating_add(bytes);
+                let envelope = self.start.saturating_add(PREFIX_BYTES)..end;
+                self.start = end;
+                self.offset = offset.saturating_add(bytes as u64);
+                self.expected = next;
+                Buffered::Frame(Step::Frame { seq, offset, envelope })
+            }
+            Parsed::Frame { .. } | Parsed::Invalid => Buffered::Nothing,
+            Parsed::Incomplete { bytes } => Buffered::Wants { bytes },
         }
     }
 

@@ -185,6 +185,17 @@ impl Reader {
         }
     }
 
+    /// The next frame, if it was read with an earlier one: costs no system call. `None` says
+    /// nothing of what the journal holds.
+    pub fn next_at_hand(&mut self) -> Option<Item> {
+        match self.cursor.as_mut()?.step_at_hand()? {
+            Step::Frame { seq, envelope, .. } if seq >= self.want.seq => {
+                Some(self.serve(seq, envelope))
+            }
+            _ => None,
+        }
+    }
+
     /// Like [`Reader::next`], but `None` only once everything was read that the journal held at
     /// the time of the call: for a reader behind the writer, to whom `next` may say "nothing
     /// more now" before a missing stretch.

@@ -27,6 +27,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::broker::{BrokerSettings, Credentials, Trouble, TroubleKind, explain};
 use crate::event;
+use crate::ot::socket::Socket;
 use crate::sparkplug::CERTIFICATES_PREFIX;
 
 /// First pause after a lost connection; it doubles with each attempt.
@@ -37,12 +38,16 @@ const LAST_PAUSE: Duration = Duration::from_secs(30);
 const REQUEST_BATCH: usize = 256;
 /// Messages that are handed over together at most.
 const BURST_MESSAGES: usize = 128;
-/// A burst of this many is worth its wake-ups; brokers with few messages in flight (mosquitto:
-/// 20) must not be kept waiting for their acknowledgements either.
+/// A burst of this many is worth its wake-ups. The same number may wait for acknowledgement while
+/// the next ones gather: brokers have few in flight (mosquitto: 20), and send no more until they
+/// hear of these.
 const LARGE_BURST: usize = 16;
-/// Under load, smaller bursts than that are given this time to become larger: one wake-up of
-/// both threads and one write to the journal then serve many messages.
-const LINGER: Duration = Duration::from_micros(300);
+/// Behind smaller bursts than that, and under load, the next messages are given time to gather:
+/// one wake-up of both threads and one write to the journal then serve so many. To wait for more
+/// saves nothing that could be measured …
+const GATHERED: u32 = 3;
+/// … and to wait for longer than this isn't worth the wake-ups that it saves.
+const LONGEST_LINGER: Duration = Duration::from_micros(300);
 /// Load: the last burst is no longer ago than this. What comes alone isn't delayed.
 const LOAD_WITHIN: Duration = Duration::from_millis(1);
 
@@ -113,6 +118,7 @@ pub(super) struct Session {
     requests: Requests,
     filters: Rc<Filters>,
     connection: Rc<Cell<u64>>,
+    unanswered: Rc<Cell<usize>>,
     address: String,
     credentials: Option<Credentials>,
 }
@@ -123,6 +129,8 @@ pub(super) struct SessionHandle {
     requests: Requests,
     filters: Rc<Filters>,
     connection: Rc<Cell<u64>>,
+    /// Messages of this connection that wait for their acknowledgement.
+    unanswered: Rc<Cell<usize>>,
 }
 
 /// The filters that are wanted, without those that every session has.
@@ -137,14 +145,18 @@ pub(super) fn session(broker: &BrokerSettings, filters: Vec<String>) -> (Session
     let requests = Requests(client);
     let filters = Rc::new(Filters::new(filters.into_iter().collect()));
     let connection = Rc::new(Cell::new(0));
+    let unanswered = Rc::new(Cell::new(0));
     let handle = SessionHandle {
         requests: requests.clone(),
         filters: Rc::clone(&filters),
         connection: Rc::clone(&connection),
+        unanswered: Rc::clone(&unanswered),
     };
     let address = broker.address();
     let credentials = broker.credentials.clone();
-    (Session { eventloop, requests, filters, connection, address, credentials }, handle)
+    let session =
+        Session { eventloop, requests, filters, connection, unanswered, address, credentials };
+    (session, handle)
 }
 
 /// Prepares a session of somebody who only watches: it ends with the connection, and leaves
@@ -171,9 +183,10 @@ impl Session {
                 match at_once(poll.as_mut()).await {
                     Some(event) => event,
                     None => {
-                        // All that was there is taken.
-                        load.linger(burst.len());
+                        // All that was there is taken, and what was to be sent is sent.
+                        let messages = burst.len();
                         hand_over(&mut burst, sink).await;
+                        load.linger(messages, self.unanswered.get());
                         poll.await
                     }
                 }
@@ -204,6 +217,7 @@ impl Session {
                 Err(error) => {
                     // Before anything else runs: receipts of this connection are void now.
                     self.connection.set(self.connection.get().wrapping_add(1));
+                    self.unanswered.set(0);
                     sink.put(SessionEvent::Lost).await;
                     let pause = pause(attempts);
                     self.tell(&error, pause);
@@ -245,6 +259,9 @@ impl Session {
     fn delivered(&self, publish: Publish) -> Delivered {
         let connection = self.connection.get();
         let receipt = self.requests.0.prepare_ack(&publish).map(|ack| Receipt { connection, ack });
+        if receipt.is_some() {
+            self.unanswered.set(self.unanswered.get().saturating_add(1));
+        }
         Delivered {
             topic: publish.topic,
             payload: publish.payload,
@@ -255,27 +272,57 @@ impl Session {
     }
 }
 
-/// When the last bursts came.
+/// How bursts have come lately.
 #[derive(Default)]
 struct Load {
     last: Option<Instant>,
+    pace: Pace,
 }
 
 impl Load {
-    /// Called when a burst of so many messages is over: under load it lets the next ones gather.
+    /// Called when a burst of so many messages is handed over: under load it lets the next ones
+    /// gather.
     #[expect(clippy::disallowed_methods, reason = "the driver's clock")]
-    fn linger(&mut self, messages: usize) {
+    fn linger(&mut self, messages: usize, unanswered: usize) {
         if messages == 0 {
             return;
         }
         let now = Instant::now();
-        let is_load = self.last.is_some_and(|last| now.duration_since(last) < LOAD_WITHIN);
-        self.last = Some(now);
-        if is_load && messages < LARGE_BURST {
+        let pause = self.last.replace(now).map(|last| now.duration_since(last));
+        let linger = self.pace.linger(pause, messages, unanswered);
+        if !linger.is_zero() {
             // Blocks the thread, whose timers are too coarse for this; it has nothing to do but
             // this session.
-            std::thread::sleep(LINGER);
+            std::thread::sleep(linger);
         }
+    }
+}
+
+/// Time between two messages, averaged over the last bursts; zero while there is no load.
+#[derive(Default)]
+struct Pace(Duration);
+
+impl Pace {
+    /// How long to let messages gather behind a burst of so many, that came so long after the
+    /// last.
+    fn linger(&mut self, pause: Option<Duration>, messages: usize, unanswered: usize) -> Duration {
+        let Some(pause) = pause.filter(|pause| *pause < LOAD_WITHIN) else {
+            self.0 = Duration::ZERO;
+            return Duration::ZERO;
+        };
+        let between = pause.checked_div(u32::try_from(messages).unwrap_or(u32::MAX));
+        let between = between.unwrap_or_default();
+        self.0 = match self.0 {
+            Duration::ZERO => between,
+            before => {
+                let eight = before.saturating_mul(7).saturating_add(between);
+                eight.checked_div(8).unwrap_or_default()
+            }
+        };
+        if messages.max(unanswered) >= LARGE_BURST {
+            return Duration::ZERO;
+        }
+        self.0.saturating_mul(GATHERED).min(LONGEST_LINGER)
     }
 }
 
@@ -303,6 +350,7 @@ impl SessionHandle {
             for receipt in batch {
                 // The broker delivers again what an earlier connection left unacknowledged.
                 if receipt.connection == self.connection.get() {
+                    self.unanswered.set(self.unanswered.get().saturating_sub(1));
                     self.requests.acknowledge(receipt.ack);
                 }
             }
@@ -395,7 +443,7 @@ fn options(broker: &BrokerSettings) -> MqttOptions {
         async move {
             let stream = TcpStream::connect(&*addresses).await?;
             stream.set_nodelay(true)?;
-            Ok(stream)
+            Ok(Socket::new(stream))
         }
     });
     options
@@ -458,6 +506,38 @@ mod tests {
         assert!(!options.clean_session());
         assert_eq!(options.ack_mode(), AckMode::Manual);
         assert_eq!(options.max_packet_size(), 1 << 20);
+    }
+
+    #[test]
+    fn only_small_bursts_under_load_linger_and_none_that_the_broker_waits_for() {
+        let load = Some(Duration::from_micros(400));
+        let linger = |pause, messages, unanswered| {
+            Pace::default().linger(pause, messages, unanswered) > Duration::ZERO
+        };
+        assert!(!linger(None, 1, 1), "what comes alone isn't delayed");
+        assert!(!linger(Some(LOAD_WITHIN), 5, 0), "the load is over");
+        assert!(linger(load, 5, 15));
+        assert!(linger(load, 15, 0));
+        assert!(!linger(load, 5, 16), "the broker waits for acknowledgements");
+        assert!(!linger(load, 16, 0), "a large burst needs no gathering");
+    }
+
+    #[test]
+    fn a_linger_is_as_long_as_a_few_messages_take_to_come() {
+        let mut pace = Pace::default();
+        let micros = Duration::from_micros;
+        // 50,000 messages/s.
+        assert_eq!(pace.linger(Some(micros(200)), 10, 0), micros(60));
+        // Slower from now on: the longest one is approached, and not exceeded.
+        let mut last = micros(60);
+        for _ in 0..50 {
+            let next = pace.linger(Some(micros(900)), 1, 0);
+            assert!(next > last || next == LONGEST_LINGER, "{last:?} {next:?}");
+            last = next;
+        }
+        assert_eq!(last, LONGEST_LINGER);
+        assert_eq!(pace.linger(None, 1, 0), Duration::ZERO);
+        assert_eq!(pace.linger(Some(micros(100)), 10, 0), micros(30), "the past is forgotten");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! ```text
 //!  OT broker ──> connection ──bounded channel──> worker ──> journal
 //!            <── receipts ───────────────────────  │ pipeline: decode, plant, policy, encode
+//!                                                  └──pictures──> keeper ─> state
 //! ```
 
 mod connection;
@@ -12,6 +13,7 @@ mod keeper;
 mod pipeline;
 mod plant;
 mod rule_counts;
+mod socket;
 mod storing;
 mod vitals;
 mod watch;
@@ -311,8 +313,14 @@ impl Queue {
     async fn put_work(&self, mut work: Work) {
         loop {
             match self.work.try_send(work) {
+                Ok(()) => {
+                    if let Some(worker) = self.shared.worker.get() {
+                        worker.unpark();
+                    }
+                    return;
+                }
                 // Without a worker the process is about to end.
-                Ok(()) | Err(TrySendError::Disconnected(_)) => return,
+                Err(TrySendError::Disconnected(_)) => return,
                 Err(TrySendError::Full(back)) => work = back,
             }
             tokio::time::sleep(FULL_PAUSE).await;

@@ -201,3 +201,6 @@ impl Storing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

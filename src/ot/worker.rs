@@ -7,11 +7,12 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::Thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, RecvTimeoutError, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::connection::{Delivered, Receipt};
@@ -64,6 +65,8 @@ pub(super) struct Shared {
     /// Messages that were refused on their way to the worker, by topic: how many, and their
     /// receipts.
     pub(super) shed: Mutex<HashMap<Bytes, (u64, Vec<Receipt>)>>,
+    /// The worker's thread, to be woken when there is work.
+    pub(super) worker: OnceLock<Thread>,
     /// A stop is under way: what comes now isn't taken any more.
     pub(super) stopping: AtomicBool,
     /// No more time: end even if the journal refuses.
@@ -183,6 +186,7 @@ impl Worker {
 
     /// Runs until [`Work::Stop`].
     pub(super) fn run(mut self) {
+        let _ = self.shared.worker.set(std::thread::current());
         let mut batch = Vec::new();
         let mut out = Vec::new();
         loop {
@@ -224,6 +228,22 @@ impl Worker {
         }
     }
 
+    /// Waits for work. The channel's own wait spins and yields before it sleeps, which costs more
+    /// than what a few messages cost otherwise; so whoever sends wakes this thread.
+    fn next_work(&self, wait: Duration) -> Result<Work, RecvTimeoutError> {
+        let next = self.work.try_recv().or_else(|error| match error {
+            TryRecvError::Empty => {
+                std::thread::park_timeout(wait);
+                self.work.try_recv()
+            }
+            TryRecvError::Disconnected => Err(error),
+        });
+        next.map_err(|error| match error {
+            TryRecvError::Empty => RecvTimeoutError::Timeout,
+            TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
+        })
+    }
+
     /// Waits for work, and takes what there is, up to a batch. True: it is the last one.
     fn take(&mut self, batch: &mut Vec<Work>) -> bool {
         let now = self.clock.now();
@@ -231,7 +251,7 @@ impl Worker {
         let wait = due.saturating_sub(now.mono);
         let kept_by = self.storing.kept_by().cloned();
         let first = match kept_by {
-            None => self.work.recv_timeout(wait),
+            None => self.next_work(wait),
             Some(kept_by) => select! {
                 recv(self.work) -> work => work.map_err(|_| RecvTimeoutError::Disconnected),
                 recv(kept_by) -> kept => {

@@ -1,7 +1,6 @@
 //! Reads one `[[case]]` table and says everything that is wrong with it. The codes are listed in
 //! [`super::language`].
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::case::{Arrives, Case, Expected, Given, Probe, Step};
 use super::case_value;
-use super::document::{Placed, Section};
+use super::document::{Placed, Section, UniqueNames};
 use super::moment;
 use super::rule_reader::read_datatype;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile};
@@ -59,7 +58,7 @@ pub(super) struct CaseReader<'s, 'p> {
     pub(super) file: &'s SourceFile,
     pub(super) problems: &'p mut Diagnostics,
     /// Where each case name was first used.
-    pub(super) names: &'p mut HashMap<String, (&'s SourceFile, Range<usize>)>,
+    pub(super) names: &'p mut UniqueNames<'s>,
     pub(super) rule_names: &'p mut RuleNames<'s>,
     /// Ends of the lines of `file`, ascending.
     pub(super) line_ends: &'p [usize],
@@ -600,16 +599,7 @@ impl<'s> CaseReader<'s, '_> {
             self.error("P201", name.span, title, "");
             return None;
         }
-        if let Some((file, span)) = self.names.get(&name.value) {
-            let title = format!("two cases are called `{}`", name.value);
-            let problem = Diagnostic::error("P201", self.file, name.span, title)
-                .label("used again here")
-                .at(file, span.clone(), "first used here");
-            self.problems.push(problem);
-            return None;
-        }
-        self.names.insert(name.value.clone(), (self.file, name.span));
-        Some(name.value)
+        self.names.claim(self.file, name, ("P201", "cases"), self.problems)
     }
 
     fn at(&mut self, section: &mut Section<'_, '_>) -> u64 {

@@ -2,6 +2,7 @@
 //! instead of stopping at the first, which serde would do. [`Section`] is a table whose keys are
 //! taken one by one; what is left at the end is an unknown key.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -14,6 +15,36 @@ use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 pub(super) struct Placed<T> {
     pub(super) value: T,
     pub(super) span: Range<usize>,
+}
+
+/// Names of one kind, each of which may be given once in all files, with their first places.
+#[derive(Debug, Default)]
+pub(super) struct UniqueNames<'s>(HashMap<String, (&'s SourceFile, Range<usize>)>);
+
+impl<'s> UniqueNames<'s> {
+    /// Takes a name of a thing called `things` in the plural. `None`: it was given before, which
+    /// is reported under `code`.
+    pub(super) fn claim(
+        &mut self,
+        file: &'s SourceFile,
+        name: Placed<String>,
+        (code, things): (&'static str, &str),
+        problems: &mut Diagnostics,
+    ) -> Option<String> {
+        let Placed { value, span } = name;
+        if let Some((first, place)) = self.0.get(&value) {
+            let title = format!("two {things} are called `{value}`");
+            let problem = Diagnostic::error(code, file, span, title).label("used again here").at(
+                first,
+                place.clone(),
+                "first used here",
+            );
+            problems.push(problem);
+            return None;
+        }
+        self.0.insert(value.clone(), (file, span));
+        Some(value)
+    }
 }
 
 /// A number as it was written: whole numbers are exact.

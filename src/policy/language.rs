@@ -44,13 +44,11 @@
 //! | P205 | unknown expectation or reason |
 //! | P251 | warning: a case names a rule that doesn't exist |
 
-use std::collections::HashMap;
-
 use toml::de::DeTable;
 
 use super::case::Case;
 use super::case_reader::{CASE_KEYS, CaseReader, RuleNames, check_rule_names};
-use super::document::Section;
+use super::document::{Section, UniqueNames};
 use super::limits::{Limits, LimitsReader};
 use super::rename::{Renames, RenamesReader};
 use super::rule::{Action, Rule};
@@ -80,8 +78,8 @@ pub(super) fn read(sources: &[SourceFile]) -> (Content, Diagnostics) {
     let mut renames = RenamesReader::default();
     let mut problems = Diagnostics::new();
     let (mut rules, mut cases) = (Vec::new(), Vec::new());
-    let mut names = HashMap::new();
-    let (mut case_names, mut rule_names) = (HashMap::new(), RuleNames::new());
+    let mut names = UniqueNames::default();
+    let (mut case_names, mut rule_names) = (UniqueNames::default(), RuleNames::new());
     for file in sources {
         if file.text.len() > MAX_FILE_BYTES {
             let title = format!(

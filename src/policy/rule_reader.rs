@@ -1,12 +1,11 @@
 //! Reads one `[[rule]]` table and says everything that is wrong with it. The codes are listed in
 //! [`super::language`].
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use toml::de::DeTable;
 
-use super::document::{Placed, Section, inside};
+use super::document::{Placed, Section, UniqueNames, inside};
 use super::filter::TopicFilter;
 use super::glob::{Glob, GlobError};
 use super::rate_reader::{self, RATE_KEYS};
@@ -67,7 +66,7 @@ pub(super) struct RuleReader<'s, 'p> {
     file: &'s SourceFile,
     problems: &'p mut Diagnostics,
     /// Where each name was first used.
-    names: &'p mut HashMap<String, (&'s SourceFile, Range<usize>)>,
+    names: &'p mut UniqueNames<'s>,
 }
 
 impl<'s, 'p> RuleReader<'s, 'p> {
@@ -75,7 +74,7 @@ impl<'s, 'p> RuleReader<'s, 'p> {
     pub(super) fn new(
         file: &'s SourceFile,
         problems: &'p mut Diagnostics,
-        names: &'p mut HashMap<String, (&'s SourceFile, Range<usize>)>,
+        names: &'p mut UniqueNames<'s>,
     ) -> Self {
         RuleReader { file, problems, names }
     }
@@ -190,16 +189,7 @@ impl<'s, 'p> RuleReader<'s, 'p> {
             );
             return None;
         }
-        if let Some((file, span)) = self.names.get(&name.value) {
-            let title = format!("two rules are called `{}`", name.value);
-            let problem = Diagnostic::error("P006", self.file, name.span, title)
-                .label("used again here")
-                .at(file, span.clone(), "first used here");
-            self.problems.push(problem);
-            return None;
-        }
-        self.names.insert(name.value.clone(), (self.file, name.span));
-        Some(name.value)
+        self.names.claim(self.file, name, ("P006", "rules"), self.problems)
     }
 
     fn action(&mut self, section: &mut Section<'_, '_>) -> Option<Action> {

@@ -94,7 +94,7 @@ static PROCESS: &[Call] = &[
     with!(
         SYS_clone,
         [form!("a thread of this process", Argument::is_long_but(0, THREAD, CLONE_DETACHED))],
-        "worker, mirror and log threads"
+        "worker, state and log threads"
     ),
     any!(SYS_set_robust_list, "the C library, for a new thread"),
     any!(SYS_rseq, "the C library, for a new thread"),

@@ -3,6 +3,7 @@
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
+use proptest::sample::Index;
 use proptest::strategy::BoxedStrategy;
 
 use super::{
@@ -18,6 +19,26 @@ pub(crate) fn payload() -> impl Strategy<Value = Payload> {
         seq,
         uuid: None,
         body: None,
+    })
+}
+
+/// Some bytes changed, left out or put in, or the end cut off.
+pub(crate) fn mutated(bytes: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
+    let change = (any::<Index>(), any::<u8>(), 0..4_u8);
+    (bytes, vec(change, 1..5)).prop_map(|(mut bytes, changes)| {
+        for (at, byte, change) in changes {
+            let at = at.index(bytes.len().saturating_add(1));
+            match change {
+                0 => bytes.insert(at, byte),
+                1 => bytes.truncate(at),
+                2 if at < bytes.len() => {
+                    bytes.remove(at);
+                }
+                _ if at < bytes.len() => bytes[at] = byte,
+                _ => bytes.push(byte),
+            }
+        }
+        bytes
     })
 }
 

@@ -13,6 +13,7 @@ parts: micro, journal, side-by-side, scale, all of these (default: all); logs, w
   --case WORD       micro, side-by-side: cases with this in their names, as \"10 metrics\"; repeatable
   --route WORD      side-by-side: routes with this in their names, as \"relay\"; repeatable
   --aliases         side-by-side: data by alias instead of by name
+  --rate N          side-by-side: latency at N messages/s instead of half of what a route takes
   --large           scale: also 10,000 nodes
   --binary FILE     relay to measure instead of this build's, to compare versions
   --json FILE       default: target/bench/bench.json
@@ -32,6 +33,8 @@ pub(crate) struct Options {
     /// The same for routes.
     routes: Vec<String>,
     pub(crate) aliases: bool,
+    /// Messages/s at which latency is measured; `None`: half of what a route takes.
+    pub(crate) rate: Option<f64>,
     pub(crate) large: bool,
     /// The relay.
     pub(crate) binary: PathBuf,
@@ -62,6 +65,7 @@ impl Options {
             cases: Vec::new(),
             routes: Vec::new(),
             aliases: false,
+            rate: None,
             large: false,
             binary: PathBuf::from(env!("CARGO_BIN_EXE_sparkdiode")),
             json: output.join("bench.json"),
@@ -91,6 +95,7 @@ impl Options {
                 }
                 "--case" => options.cases.push(value()?),
                 "--route" => options.routes.push(value()?),
+                "--rate" => options.rate = Some(number()?),
                 "--aliases" => options.aliases = true,
                 "--large" => options.large = true,
                 "--binary" => options.binary = absolute(&value()?),

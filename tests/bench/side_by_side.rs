@@ -125,15 +125,22 @@ pub(crate) fn run(options: &Options) -> Value {
         }
     }
     println!(
-        "side by side: {PUBLISHERS} publishers, medians of {} rounds of {:.1} s, data by {}",
+        "side by side: {PUBLISHERS} publishers, medians of {} rounds of {:.1} s, data by {}{}",
         options.rounds,
         options.stretch.as_secs_f64(),
         if options.aliases { "alias" } else { "name" },
+        options.rate.map_or(String::new(), |rate| format!("; instead of half rate {rate} msg/s")),
     );
     let results =
         cases.iter().zip(&measured).map(|(case, of_case)| report(*case, &routes, of_case));
     let cases: Vec<Value> = results.collect();
-    json!({ "publishers": PUBLISHERS, "window": WINDOW, "aliases": options.aliases, "cases": cases })
+    json!({
+        "publishers": PUBLISHERS,
+        "window": WINDOW,
+        "aliases": options.aliases,
+        "rate": options.rate,
+        "cases": cases,
+    })
 }
 
 fn measure(route: Route, case: Case, options: &Options, certificates: &Certificates) -> Measured {
@@ -166,7 +173,7 @@ fn measure(route: Route, case: Case, options: &Options, certificates: &Certifica
 
     sink.record();
     let (cpu, own, sent) = (path.cpu_s(), own_cpu_s(), plant.sent());
-    plant.pace(messages_per_s / 2.0, options.stretch);
+    plant.pace(options.rate.unwrap_or(messages_per_s / 2.0), options.stretch);
     let lost = plant.drain(&sink);
     let messages = (plant.sent() - sent) as f64;
     let at_half =

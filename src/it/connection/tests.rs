@@ -5,6 +5,9 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
 
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::timeout;
+
 use super::*;
 
 /// Publications that rumqttc sends ahead of their acknowledgement.
@@ -26,8 +29,8 @@ const ALL: Answers = Answers { subscribe: true, unsubscribe: true, publish: true
 struct Pair {
     broker: JoinHandle<Vec<String>>,
     sessions: Sessions,
-    happened: crossbeam_channel::Receiver<Happened>,
-    _runtime: tokio::runtime::Runtime,
+    happened: UnboundedReceiver<Happened>,
+    runtime: tokio::runtime::Runtime,
 }
 
 const ID: NodeId = NodeId(0);
@@ -42,7 +45,7 @@ impl Pair {
             .enable_all()
             .build()
             .unwrap();
-        let (sender, happened) = crossbeam_channel::unbounded();
+        let (sender, happened) = tokio::sync::mpsc::unbounded_channel();
         let settings = BrokerSettings {
             host: "127.0.0.1".into(),
             port,
@@ -64,21 +67,25 @@ impl Pair {
             subscriptions: vec!["a".into(), "b".into()],
         };
         sessions.open(ID, spec);
-        Pair { broker, sessions, happened, _runtime: runtime }
+        Pair { broker, sessions, happened, runtime }
     }
 
-    fn next(&self) -> SessionEvent {
+    fn next(&mut self) -> SessionEvent {
         loop {
-            match self.happened.recv_timeout(HANGS).expect("an event") {
+            match self.next_within(HANGS).expect("an event") {
                 Happened::Session { event, .. } => return event,
                 _ => continue,
             }
         }
     }
 
+    fn next_within(&mut self, limit: Duration) -> Option<Happened> {
+        let happened = &mut self.happened;
+        self.runtime.block_on(async { timeout(limit, happened.recv()).await.ok().flatten() })
+    }
+
     fn publish(&mut self, kind: &str, bytes: usize, qos: Qos) {
         self.sessions.publish(ID, format!("spBv1.0/g/{kind}/e").into(), vec![0; bytes], qos);
-        self.sessions.hand_over();
     }
 
     fn publish_and_close(&mut self, publications: usize, data_qos: Qos) -> SessionEvent {
@@ -199,7 +206,7 @@ fn a_session_whose_queue_is_full_is_lost_before_it_stops_the_others() {
 #[test]
 fn a_broker_that_never_answers_a_subscription_loses_the_session() {
     let limits = Limits { answer_within: Duration::from_secs(1), ..LIMITS };
-    let pair = Pair::new(Answers { subscribe: false, ..ALL }, 0, limits);
+    let mut pair = Pair::new(Answers { subscribe: false, ..ALL }, 0, limits);
     assert_eq!(pair.next(), SessionEvent::Lost { connect_sent: true });
 }
 
@@ -212,7 +219,6 @@ fn a_broker_that_never_answers_a_barrier_loses_the_session() {
         assert_eq!(pair.next(), SessionEvent::Ready);
         pair.publish("NDATA", 10, data_qos);
         pair.sessions.barrier(ID, data_qos);
-        pair.sessions.hand_over();
         assert_eq!(pair.next(), SessionEvent::Lost { connect_sent: true });
     }
 }
@@ -225,9 +231,8 @@ fn a_barrier_is_answered_and_a_broker_that_owes_nothing_may_be_silent() {
         assert_eq!(pair.next(), SessionEvent::Ready);
         pair.publish("NDATA", 10, data_qos);
         pair.sessions.barrier(ID, data_qos);
-        pair.sessions.hand_over();
         assert_eq!(pair.next(), SessionEvent::Confirmed);
-        let silence = pair.happened.recv_timeout(Duration::from_millis(1_500));
-        assert!(silence.is_err(), "{silence:?}");
+        let silence = pair.next_within(Duration::from_millis(1_500));
+        assert!(silence.is_none(), "{silence:?}");
     }
 }

@@ -3,8 +3,8 @@
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
-use crossbeam_channel::Sender;
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::*;
 use crate::broker::{BrokerSettings, Certificates};
@@ -47,15 +47,14 @@ impl Manager {
 
 struct Half {
     driver: Driver,
-    happened: Sender<Happened>,
-    /// What the sessions run on; there are none.
-    _runtime: Runtime,
+    happened: UnboundedSender<Happened>,
+    runtime: Runtime,
 }
 
 fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> Half {
     std::fs::create_dir(dir.join("journal")).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let (happened, taken) = crossbeam_channel::unbounded();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let (happened, taken) = tokio::sync::mpsc::unbounded_channel();
     let broker = BrokerSettings {
         host: "127.0.0.1".into(),
         port: 1,
@@ -110,19 +109,19 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
             Ok(Vitals::new(teller, notifier, None))
         },
     );
-    Half { driver: driver.unwrap(), happened, _runtime: runtime }
+    Half { driver: driver.unwrap(), happened, runtime }
 }
 
 #[test]
 fn a_sign_of_life_is_given_by_a_turn_and_only_where_one_was_asked_for() {
     let dir = tempfile::tempdir().unwrap();
     let (manager, notifier) = Manager::at(&dir.path().join("notify"));
-    let Half { driver, happened, _runtime } = half(dir.path(), notifier, None);
+    let Half { driver, happened, runtime } = half(dir.path(), notifier, None);
     happened.send(Happened::Pulse).unwrap();
     manager.hears_nothing();
     // Both are taken in one turn; the driver's end is the end of what it says.
     happened.send(Happened::Stop).unwrap();
-    std::thread::spawn(move || driver.run().unwrap()).join().unwrap();
+    runtime.block_on(driver.run()).unwrap();
     assert_eq!(manager.next(), "WATCHDOG=1\n");
     manager.hears_nothing();
 }
@@ -139,8 +138,8 @@ fn a_driver_that_stands_still_gives_no_sign_of_life_however_often_it_is_asked() 
         may_go.recv().unwrap();
         Ok(Policy::parse(&[]).unwrap().0)
     });
-    let Half { driver, happened, _runtime } = half(dir.path(), notifier, Some(hangs));
-    let driver = std::thread::spawn(move || driver.run().unwrap());
+    let Half { driver, happened, runtime } = half(dir.path(), notifier, Some(hangs));
+    let driver = std::thread::spawn(move || runtime.block_on(driver.run()).unwrap());
     happened.send(Happened::Pulse).unwrap();
     assert_eq!(manager.next(), "WATCHDOG=1\n", "it lives");
     happened.send(Happened::Reload).unwrap();

@@ -9,7 +9,7 @@ use crate::it::mirror::layout::Layout;
 use crate::it::mirror::node::Node;
 use crate::it::mirror::{Link, Mirror, NodeId, Now};
 use crate::journal::Keyframe;
-use crate::sparkplug::{self, Entity, MessageType, Payload, names};
+use crate::sparkplug::{self, Borrowed, Entity, EntityTopic, MessageType, Payload, names};
 use crate::telemetry::Reason;
 
 impl Mirror {
@@ -48,11 +48,20 @@ impl Mirror {
     fn keyframe_of(&mut self, now: Now, seq: u64, keyframe: &Keyframe) -> Result<NodeId, Reason> {
         let topic = entity_topic(&keyframe.topic)?;
         self.check_names(topic.entity)?;
-        let payload = sparkplug::decode(&keyframe.payload, &self.settings.caps)
-            .map_err(|_| Reason::BadFrame)?
-            .payload;
-        let date = payload.timestamp.unwrap_or(now.wall_ms);
+        let mut inflated = Vec::new();
+        let caps = &self.settings.caps;
+        let payload = sparkplug::decode_borrowed(&keyframe.payload, &mut inflated, caps)
+            .map_err(|_| Reason::BadFrame)?;
         let Entity { group, edge_node, device } = topic.entity;
+        // Nearly every keyframe, and there are many: of each entity one every minute.
+        if let Some(id) = self.find(group, edge_node)
+            && self.is_known(id, topic, &payload, keyframe)
+        {
+            self.reconcile(now, id, "");
+            return Ok(id);
+        }
+        let payload = payload.into_payload();
+        let date = payload.timestamp.unwrap_or(now.wall_ms);
         match (topic.message_type, device) {
             (MessageType::NBirth, None) => {
                 let id = self.node_named(group, edge_node)?;
@@ -76,6 +85,32 @@ impl Mirror {
             }
             _ => Err(Reason::BadFrame),
         }
+    }
+
+    /// Whether a keyframe says what is known already, and nothing of the node waited for one.
+    /// What isn't clear at the first look isn't known.
+    fn is_known(
+        &self,
+        id: NodeId,
+        topic: EntityTopic<'_>,
+        payload: &Borrowed<'_>,
+        keyframe: &Keyframe,
+    ) -> bool {
+        let Some(node) = self.node(id).filter(|node| node.alive) else { return false };
+        let device = topic.entity.device;
+        let waits = || {
+            let bd_seq = payload.metrics.iter().find(|named| named.name == Some(names::BD_SEQ));
+            node.confirm_by.is_some()
+                || node.ot_bd_seq != bd_seq.and_then(|named| names::bd_seq_of(&named.metric))
+                || (node.uncertain, node.losses) != (keyframe.uncertain, keyframe.losses)
+                || !keyframe.devices.iter().eq(node.devices.keys())
+                || !node.devices.values().all(|device| device.born)
+        };
+        let is_birth = match device {
+            None => topic.message_type == MessageType::NBirth && !waits(),
+            Some(_) => topic.message_type == MessageType::DBirth,
+        };
+        is_birth && node.layout_of(device).is_some_and(|layout| layout.is_repeated_by(payload))
     }
 
     fn node_keyframe(

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use crate::it::mirror::recheck::{Rechecked, Word};
 use crate::policy::shape::is_part;
 use crate::sparkplug::{
-    DataType, Metric, Payload, Property, PropertySet, PropertyValue, Scalar, ScalarMetric,
-    Template, Value, names, value,
+    Borrowed, DataType, Metric, NamedMetric, Payload, Property, PropertySet, PropertyValue, Scalar,
+    ScalarMetric, Template, Value, names, value,
 };
 
 /// Property that carries the quality of a value (Sparkplug 3.0 §6.4.8).
@@ -47,6 +47,28 @@ pub(super) enum Folded {
     Mismatch,
     /// The mirror's own copy of the policy doesn't let the value through.
     Refused,
+}
+
+impl Slot {
+    /// Whether a birth with this metric changes nothing but its time. What the policy may have
+    /// a word about isn't clear.
+    fn is_repeated_by(&self, metric: &Metric) -> bool {
+        use Value::{Boolean, Double, Float, Int, Long};
+        let ours = &self.metric;
+        let same = match (&ours.value, &metric.value) {
+            (Some(Int(_) | Long(_) | Float(_) | Double(_) | Boolean(_)), Some(theirs)) => {
+                metric.is_null != Some(true)
+                    && ours.value.as_ref().is_some_and(|ours| value::same(ours, theirs))
+                    && self.word.as_ref().is_none_or(|word| !word.looks())
+            }
+            (Some(Value::String(ours)), Some(Value::String(theirs))) => {
+                metric.is_null != Some(true) && ours == theirs && self.word.is_none()
+            }
+            (None, None) => ours.is_null == Some(true) && self.word.is_none(),
+            _ => false,
+        };
+        same && ours.properties == metric.properties
+    }
 }
 
 impl Layout {
@@ -125,6 +147,22 @@ impl Layout {
                         && same_definition(&slot.metric, &theirs.metric)
                 })
             })
+    }
+
+    /// Whether a birth has these metrics in this order, and says of them what is known; `false`
+    /// also where that isn't clear at the first look.
+    pub(super) fn is_repeated_by(&self, birth: &Borrowed<'_>) -> bool {
+        let is_own =
+            |named: &&NamedMetric<'_>| matches!(named.name, Some(names::BD_SEQ | names::REBIRTH));
+        let mut slots = self.slots.iter();
+        birth.metrics.iter().filter(|named| !is_own(named)).all(|named| {
+            let same = |slot: &Slot| {
+                slot.metric.name.as_deref() == named.name
+                    && slot.metric.datatype == named.metric.datatype
+                    && slot.is_repeated_by(&named.metric)
+            };
+            slots.next().is_some_and(same)
+        }) && slots.next().is_none()
     }
 
     /// Metrics of `newer` whose value, null flag, properties or stale mark differ from ours, as

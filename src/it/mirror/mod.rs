@@ -17,6 +17,8 @@ mod own;
 #[cfg(test)]
 mod picture_tests;
 mod recheck;
+#[cfg(test)]
+mod repeat_tests;
 mod sessions;
 mod shown;
 mod snapshot;

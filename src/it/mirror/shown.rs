@@ -27,6 +27,14 @@ impl Mirror {
         self.nodes.iter().filter(is_up).count()
     }
 
+    /// Whether there is anything to have a session for: not where every node is dead, and not in
+    /// a half that stops.
+    pub fn wants_sessions(&self) -> bool {
+        let linked = self.link == Link::Alive;
+        let wants = |node: &Node| (linked || node.own) && node.alive && !node.held;
+        !self.stopping && self.nodes.iter().any(wants)
+    }
+
     /// Where the link to the plant stands, as in the status file.
     pub fn link_name(&self) -> &'static str {
         match self.link {

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use super::shape;
-use crate::ot::plant::{EntityState, Node};
+use crate::ot::plant::{EntityState, Node, Slot};
 use crate::policy::shape::Pseudonyms;
-use crate::sparkplug::{DataType, Metric, Payload, Value, names};
+use crate::sparkplug::{DataType, Metric, Payload, PayloadWriter, Value, names};
 
 /// Which metrics a birth has.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,11 +25,56 @@ pub(super) fn node_birth(
     how: Pseudonyms<'_>,
 ) -> Payload {
     let mut metrics = Vec::with_capacity(node.own.layout.slots.len().saturating_add(2));
+    append_head(node, content, &mut metrics);
+    append_slots(node, &node.own, content, timestamp, how, &mut metrics);
+    Payload { timestamp: Some(timestamp), metrics, ..Payload::default() }
+}
+
+/// What an NBIRTH has before the node's own metrics.
+fn append_head(node: &Node, content: Content, metrics: &mut Vec<Metric>) {
     metrics.extend(node.bd_seq.as_ref().and_then(bd_seq));
     metrics.extend(node.rebirth.as_ref().map(rebirth));
     metrics.extend(node.definitions.tell(definitions(node, content), &node.types.removed));
-    append_slots(node, &node.own, content, timestamp, how, &mut metrics);
-    Payload { timestamp: Some(timestamp), metrics, ..Payload::default() }
+}
+
+/// The bytes of the birth that was journalled last, with current values: of `device`, or of the
+/// node itself. Numbers are written from where they are: the head of a segment has the metrics of
+/// the whole plant, and nothing else happens meanwhile.
+pub(super) fn keyframe(
+    node: &Node,
+    device: Option<&EntityState>,
+    timestamp: u64,
+    how: Pseudonyms<'_>,
+) -> Vec<u8> {
+    const METRIC_BYTES: usize = 40;
+    let state = device.unwrap_or(&node.own);
+    let room = state.layout.slots.len().saturating_add(2).saturating_mul(METRIC_BYTES);
+    let mut payload = PayloadWriter::new(Some(timestamp), room);
+    if device.is_none() {
+        let mut head = Vec::new();
+        append_head(node, Content::Born, &mut head);
+        head.iter().for_each(|metric| payload.metric(metric.name.as_deref(), metric));
+    }
+    for slot in state.layout.slots.iter().filter(|slot| slot.born) {
+        if is_told_as_it_is(slot) {
+            payload.metric(Some(slot.told_name()), &slot.current);
+        } else {
+            let metric = slot_metric(node, slot, Content::Born, timestamp, how);
+            payload.metric(metric.name.as_deref(), &metric);
+        }
+    }
+    payload.finish(None)
+}
+
+/// A number without anything about it that a policy could have a word on.
+fn is_told_as_it_is(slot: &Slot) -> bool {
+    use Value::{Boolean, Double, Float, Int, Long};
+    let Metric { value, properties, metadata, is_null, .. } = &slot.current;
+    matches!(value, Some(Int(_) | Long(_) | Float(_) | Double(_) | Boolean(_)))
+        && (properties, metadata, is_null) == (&None, &None, &None)
+        && slot.is_forwarded()
+        && slot.shaper.is_none()
+        && !slot.nulled
 }
 
 /// The DBIRTH of a device. `timestamp` is in milliseconds since the epoch.
@@ -70,15 +115,23 @@ fn append_slots(
         Content::Forwarded => slot.is_told(),
         Content::Born => slot.born,
     });
-    for slot in chosen {
-        let mut metric = slot.current.clone();
-        if let Some(told) = &slot.told_as {
-            metric.name = Some(told.to_string());
-        }
-        complete(&mut metric, node, definitions(node, content));
-        shape::tell_in_birth(slot, &mut metric, timestamp, how);
-        metrics.push(metric);
+    metrics.extend(chosen.map(|slot| slot_metric(node, slot, content, timestamp, how)));
+}
+
+fn slot_metric(
+    node: &Node,
+    slot: &Slot,
+    content: Content,
+    timestamp: u64,
+    how: Pseudonyms<'_>,
+) -> Metric {
+    let mut metric = slot.current.clone();
+    if let Some(told) = &slot.told_as {
+        metric.name = Some(told.to_string());
     }
+    complete(&mut metric, node, definitions(node, content));
+    shape::tell_in_birth(slot, &mut metric, timestamp, how);
+    metric
 }
 
 /// The definitions that a birth has.

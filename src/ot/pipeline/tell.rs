@@ -75,8 +75,7 @@ pub(super) fn shed(topic: &str, messages: u64) {
         Ok(Topic::Entity(topic)) => format!("{}/{}", topic.entity.group, topic.entity.edge_node),
         _ => String::new(),
     };
-    let reason = format!("{} ({messages} messages)", Reason::Overload.name());
-    event!(RateExceeded, node, topic, reason);
+    event!(RateExceeded, node, topic, reason = Reason::Overload.name(), messages);
 }
 
 /// Tells that values of a message wait for a limit.

@@ -439,11 +439,16 @@ pub(super) fn keyframes<'a>(
         move || node.devices.iter().filter(move |(_, state)| announced && state.announced);
     let timestamp = move |state: &EntityState| state.layout.timestamp.unwrap_or(wall_ms);
     let own = announced.then(|| {
-        let payload = encode::node_birth(node, Content::Born, timestamp(&node.own), how);
+        let payload = encode::keyframe(node, None, timestamp(&node.own), how);
+        #[cfg(test)]
+        assert_eq!(
+            payload,
+            encode::node_birth(node, Content::Born, timestamp(&node.own), how).encode_to_vec()
+        );
         Body::Keyframe(Keyframe {
             source: source.to_owned(),
             topic: EntityTopic::birth(node.told(None)).to_string(),
-            payload: payload.encode_to_vec(),
+            payload,
             uncertain: node.own.uncertain,
             devices: devices()
                 .filter_map(|(name, _)| node.told(Some(name)).device.map(str::to_owned))
@@ -453,11 +458,16 @@ pub(super) fn keyframes<'a>(
     });
     let others = devices().map(move |(name, state)| {
         let entity = node.told(Some(name));
-        let payload = encode::device_birth(node, state, Content::Born, timestamp(state), how);
+        let payload = encode::keyframe(node, Some(state), timestamp(state), how);
+        #[cfg(test)]
+        assert_eq!(
+            payload,
+            encode::device_birth(node, state, Content::Born, timestamp(state), how).encode_to_vec()
+        );
         Body::Keyframe(Keyframe {
             source: source.to_owned(),
             topic: EntityTopic::birth(entity).to_string(),
-            payload: payload.encode_to_vec(),
+            payload,
             uncertain: state.uncertain,
             devices: Vec::new(),
             losses: node.losses,

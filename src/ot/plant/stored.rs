@@ -139,6 +139,11 @@ impl StoredPlant {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// The whole of `plant`.
     #[cfg(test)]
     pub(crate) fn of(plant: &Plant, policy: &Policy, journal_seq: u64) -> Self {

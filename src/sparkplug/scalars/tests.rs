@@ -1,6 +1,6 @@
 use proptest::collection::vec;
 use proptest::option::{of, weighted};
-use proptest::prelude::{Just, Strategy, any, prop, prop_assert_eq, prop_oneof, proptest};
+use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
 use prost::Message;
 
 use super::*;
@@ -125,20 +125,8 @@ proptest! {
 
     #[test]
     fn mutated_payloads_read_as_the_reader_has_them(
-        payload in payload(),
-        changes in vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 1..5),
+        bytes in arbitrary::mutated(payload().prop_map(|payload| payload.encode_to_vec())),
     ) {
-        let mut bytes = payload.encode_to_vec();
-        for (at, byte, change) in changes {
-            let at = at.index(bytes.len().saturating_add(1));
-            match change {
-                0 => bytes.insert(at, byte),
-                1 => bytes.truncate(at),
-                2 if at < bytes.len() => { bytes.remove(at); }
-                _ if at < bytes.len() => bytes[at] = byte,
-                _ => bytes.push(byte),
-            }
-        }
         as_the_reader_has_it(&bytes);
     }
 

@@ -191,8 +191,9 @@ events! {
     RateExceeded = "RATE_EXCEEDED" (Warning, Ot, PerSource("node")) "over the rate limit" {
         node: "group/edge node",
         topic: "topic of the message",
-        reason: "word of the list of reasons: rate, …",
+        reason: "word of the list of reasons: rate, …; overload: refused unread",
         #[optional] rule: "name of the rule whose limit it is",
+        #[optional] messages: "how many messages, where they were refused unread",
     } "Find out why the node sends so much: a loop, a changed deadband, or somebody who floods. Raise the rule's rate if it is wanted.";
 
     /// A topic that can't be Sparkplug B, or not of this version.
@@ -216,7 +217,7 @@ events! {
         reason: "word of the list of reasons: data_before_birth, unknown_metric",
     } "Ordinary for a moment after the first start. If it stays, have the node's own host ask it for a rebirth, or restart the node.";
 
-    /// Messages of a node were lost before they reached the relay (its sequence has a hole).
+    /// Messages of a node were lost before they reached the relay (its sequence has a hole), or may have been: the OT half was away from its broker, or didn't run.
     SequenceGap = "SEQUENCE_GAP" (Warning, Both, PerSource("node")) "messages were lost before they reached the relay" {
         node: "group/edge node",
     } "Look at the node's connection and the OT broker's queues. Until its next birth, values not seen since are shown as stale.";

@@ -1,0 +1,156 @@
+//! The OT half's pipeline beside the mirror, and a copy of its policy on IT.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prost::Message;
+
+use super::world::{WALL, World, bd_seq, data, metric, plant, settings};
+use crate::ot::{Pipeline, PipelineSettings, Received};
+use crate::policy::{Policy, SourceFile};
+use crate::sparkplug::{Caps, Metric, Payload};
+use crate::telemetry::Reason;
+
+/// The OT half's pipeline beside the world of its mirror: what one writes the other reads.
+pub(super) struct Both {
+    pub(super) world: World,
+    pub(super) ot: Pipeline,
+    /// `seq` of the node's next message.
+    pub(super) seq: u64,
+}
+
+impl Both {
+    pub(super) fn new() -> Both {
+        Both::with("[[rule]]\nname = \"all\"\naction = \"forward\"\ntopic = \"spBv1.0/+/+/#\"\n")
+    }
+
+    pub(super) fn policy(text: &str) -> Policy {
+        let (policy, _) = Policy::parse(&[SourceFile::new("test.toml", text)])
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        policy
+    }
+
+    pub(super) fn with(text: &str) -> Both {
+        let policy = Both::policy(text);
+        let settings_of_ot = PipelineSettings {
+            source: "plant".into(),
+            keyframe_every: Duration::from_secs(30),
+            reorder_timeout: Duration::from_secs(2),
+            max_nodes: 8,
+            max_devices_per_node: 4,
+            caps: Caps::default(),
+        };
+        let world = World::live(settings());
+        let ot = Pipeline::new(settings_of_ot, policy, Both::ot_now(&world));
+        let mut both = Both { world, ot, seq: 0 };
+        both.connect(false);
+        both
+    }
+
+    pub(super) fn ot_now(world: &World) -> crate::ot::Now {
+        crate::ot::Now { mono: world.now.at, wall_ms: world.now.wall_ms }
+    }
+
+    pub(super) fn send(&mut self, verb: &str, metrics: Vec<Metric>) {
+        if verb == "NBIRTH" {
+            self.seq = 0;
+        }
+        let seq = Some(self.seq);
+        let payload = Payload { timestamp: Some(WALL), metrics, seq, ..Payload::default() };
+        self.seq = (self.seq + 1) % 256;
+        let topic = format!("spBv1.0/g/{verb}/e");
+        let payload = payload.encode_to_vec();
+        let received = Received {
+            topic: &topic,
+            payload: &payload,
+            retain: false,
+            dup: false,
+            assured: false,
+        };
+        let mut out = Vec::new();
+        self.ot.handle(Both::ot_now(&self.world), received, &mut out);
+        out.into_iter().for_each(|body| self.world.append(body));
+    }
+
+    pub(super) fn disconnect(&mut self) {
+        self.ot.disconnected(Both::ot_now(&self.world));
+    }
+
+    pub(super) fn connect(&mut self, present: bool) {
+        self.ot.session(Both::ot_now(&self.world), present);
+    }
+
+    pub(super) fn pass(&mut self, seconds: u64) {
+        for _ in 0..seconds * 10 {
+            self.world.pass(Duration::from_millis(100));
+            let mut out = Vec::new();
+            self.ot.tick(Both::ot_now(&self.world), &mut out);
+            out.into_iter().for_each(|body| self.world.append(body));
+        }
+    }
+
+    pub(super) fn quality(&self, id: &str) -> u32 {
+        self.world.host.nodes["g/e"].quality.get(id).copied().unwrap_or(192)
+    }
+}
+
+pub(super) const NAMED: &str = r#"
+    [rename.group]
+    "g" = "emea"
+    [rename.edge-node]
+    "g/e" = "line"
+
+    [[rule]]
+    name = "some"
+    action = "forward"
+    group = "g"
+    allow-metrics = ["plc/*", "b"]
+    strip-prefix = "plc/"
+"#;
+
+#[test]
+fn a_copy_of_the_policy_judges_the_names_that_it_gave() {
+    let mut both = Both::with(NAMED);
+    both.world.mirror.reload_policy(both.world.now, Some(Arc::new(Both::policy(NAMED))));
+    both.send("NBIRTH", vec![bd_seq(4), metric("plc/a", 1), metric("b", 1), metric("c", 1)]);
+    both.send("NDATA", data(vec![metric("plc/a", 2)]));
+    both.pass(40);
+    assert_eq!(both.world.host.live["emea/line/:a"], [1, 2]);
+    assert_eq!(both.world.host.live["emea/line/:b"], [1]);
+    assert_eq!(both.world.mirror.account().dropped(Reason::Recheck), 0);
+    // What an honest OT half doesn't write: names of the plant, and names that nothing has.
+    let mut world = both.world;
+    for (topic, name) in [
+        ("spBv1.0/g/NBIRTH/e", "a"),
+        ("spBv1.0/emea/NBIRTH/e", "a"),
+        ("spBv1.0/emea/NBIRTH/LINE", "a"),
+    ] {
+        world.relayed(topic, vec![bd_seq(4), metric(name, 1)], false);
+    }
+    assert_eq!(world.mirror.account().dropped(Reason::Recheck), 3);
+    assert_eq!(world.host.nodes.len(), 1);
+    // `plc/c` would be `c`; `plc/plc/x` isn't allowed, nor is `x/y`.
+    let metrics = vec![bd_seq(5), metric("c", 1), metric("plc/x", 1), metric("x/y", 1)];
+    world.relayed("spBv1.0/emea/NBIRTH/line", metrics, false);
+    assert_eq!(world.mirror.account().dropped_metrics(Reason::Recheck), 2);
+}
+
+#[test]
+fn a_copy_of_the_policy_closes_rules_by_the_clock_of_it() {
+    let text = |until: &str| {
+        format!(
+            "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"*\"\nnot-after = {until}\n"
+        )
+    };
+    let mut world = World::live(settings());
+    plant(&mut world);
+    let until = crate::telemetry::format_utc_ms(world.now.wall_ms + 5_000);
+    world.mirror.reload_policy(world.now, Some(Arc::new(Both::policy(&text(&until)))));
+    world.pass_alive(Duration::from_secs(4));
+    assert_eq!(world.mirror.account().dropped_metrics(Reason::Recheck), 0);
+    let births = world.host.births;
+    world.pass_alive(Duration::from_secs(2));
+    // Births without these metrics took their place.
+    assert_eq!(world.mirror.account().dropped_metrics(Reason::Recheck), 3);
+    assert_eq!(world.host.births, births + 1);
+}

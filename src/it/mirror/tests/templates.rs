@@ -1,0 +1,108 @@
+//! Definitions of templates and their instances.
+
+use std::time::Duration;
+
+use prost::Message;
+
+use super::world::{WALL, World, bd_seq, data, metric, rebirth, settings};
+use crate::journal::{Body, Item, Keyframe, Lost, LostCause};
+use crate::sparkplug::{DataType, Metric, Payload, Template, Value};
+use crate::telemetry::Reason;
+
+/// A template's definition, and an instance of it.
+fn definition(version: &str, datatype: DataType) -> Metric {
+    let rpm = Metric { datatype: Some(datatype.code()), ..metric("rpm", 1) };
+    template(
+        "Motor",
+        Template {
+            version: Some(version.into()),
+            metrics: vec![rpm],
+            is_definition: Some(true),
+            ..Template::default()
+        },
+    )
+}
+
+fn instance(name: &str) -> Metric {
+    template(
+        name,
+        Template {
+            metrics: vec![metric("rpm", 1)],
+            template_ref: Some("Motor".into()),
+            is_definition: Some(false),
+            ..Template::default()
+        },
+    )
+}
+
+fn template(name: &str, template: Template) -> Metric {
+    Metric {
+        name: Some(name.into()),
+        datatype: Some(DataType::Template.code()),
+        timestamp: Some(WALL),
+        value: Some(Value::Template(Box::new(template))),
+        ..Metric::default()
+    }
+}
+
+#[test]
+fn a_definition_comes_by_births_alone() {
+    let mut world = World::live(settings());
+    let birth = |definition| vec![bd_seq(4), definition, metric("a", 1)];
+    let repeated = |definition, uncertain, losses| {
+        let payload = Payload { metrics: birth(definition), ..Payload::default() };
+        Body::Keyframe(Keyframe {
+            topic: "spBv1.0/g/NBIRTH/e".into(),
+            payload: payload.encode_to_vec(),
+            uncertain,
+            losses,
+            ..Keyframe::default()
+        })
+    };
+    world.relayed("spBv1.0/g/NBIRTH/e", birth(definition("1", DataType::Int64)), false);
+    // The host panics on a definition in data.
+    world.append(repeated(definition("1", DataType::Int64), false, 0));
+    assert_eq!(world.host.births, 1);
+    world.append(repeated(definition("2", DataType::Int64), false, 0));
+    assert_eq!(world.host.births, 2);
+    world.append(repeated(definition("2", DataType::UInt64), false, 0));
+    assert_eq!(world.host.births, 3);
+    world.relayed("spBv1.0/g/NDATA/e", data(vec![definition("3", DataType::Int64)]), false);
+    assert_eq!(world.mirror.account().dropped(Reason::TypeMismatch), 1);
+    world.append(repeated(definition("2", DataType::UInt64), true, 1));
+    world.append(repeated(definition("2", DataType::UInt64), false, 1));
+    assert_eq!(world.host.births, 4);
+}
+
+#[test]
+fn after_a_loss_a_device_waits_for_the_definition_of_its_instances() {
+    for known in [true, false] {
+        let mut world = World::live(settings());
+        world.relayed("spBv1.0/g/NBIRTH/e", vec![bd_seq(4), metric("a", 1)], false);
+        // Lost: the NBIRTH of the relay's own making that has the definition.
+        let lost = Lost { first: 3, last: 3, cause: LostCause::Damage };
+        world.mirror.handle_item(world.now, Item::Lost(lost));
+        let born = vec![instance("motor"), metric("x", 1)];
+        world.relayed("spBv1.0/g/DBIRTH/e/d", born, false);
+        world.relayed("spBv1.0/g/DDATA/e/d", data(vec![metric("x", 2)]), false);
+        world.relayed("spBv1.0/g/DDATA/e/d", data(vec![metric("x", 3)]), false);
+        world.pass_alive(Duration::from_secs(3));
+        world.command("g/e", rebirth(), false);
+        assert!(!world.host.nodes["g/e"].born.contains_key("d"));
+        let mut metrics = vec![bd_seq(4), metric("a", 1)];
+        metrics.extend(known.then(|| definition("1", DataType::Int64)));
+        let payload = Payload { metrics, ..Payload::default() };
+        world.append(Body::Keyframe(Keyframe {
+            topic: "spBv1.0/g/NBIRTH/e".into(),
+            payload: payload.encode_to_vec(),
+            devices: vec!["d".into()],
+            ..Keyframe::default()
+        }));
+        assert!(world.host.nodes["g/e"].born["d"].contains("motor"));
+        assert_eq!(world.host.nodes["g/e"].born[""].contains("Motor"), known);
+        world.relayed("spBv1.0/g/DDATA/e/d", data(vec![metric("x", 4)]), false);
+        world.pass_alive(Duration::from_secs(5));
+        assert_eq!(world.host.live["g/e/d:x"], [3, 4]);
+        assert!(world.host.seen("g/e/d:x", 2), "what it said meanwhile is history");
+    }
+}

@@ -104,6 +104,28 @@ fn at(epoch: u64, seq: u64) -> From {
 }
 
 #[test]
+fn what_is_at_hand_is_what_an_earlier_read_brought_and_nothing_of_it_comes_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = one_segment(dir.path(), 10);
+    let mut reader = Reader::open(dir.path(), at(5, 4)).unwrap();
+    assert_eq!(reader.next_at_hand(), None, "nothing was read yet");
+    let seq = |item: Option<Item>| match item {
+        Some(Item::Frame(frame)) => frame.seq,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(seq(reader.next().unwrap()), 4);
+    write(&mut writer, 2);
+    for number in 5..=10 {
+        assert_eq!(seq(reader.next_at_hand()), number);
+    }
+    assert_eq!(reader.next_at_hand(), None, "what came since takes a read");
+    assert_eq!(seq(reader.next().unwrap()), 11);
+    assert_eq!(seq(reader.next_at_hand()), 12);
+    assert_eq!(reader.position(), Position { epoch: 5, seq: 13 });
+    assert_eq!(reader.next().unwrap(), None);
+}
+
+#[test]
 fn a_position_inside_a_segment_resumes_there() {
     let dir = tempfile::tempdir().unwrap();
     drop(one_segment(dir.path(), 50));

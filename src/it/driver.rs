@@ -44,7 +44,7 @@ const FEW_FRAMES: usize = 4;
 const MANY_FRAMES: usize = 8;
 /// From here on it is worth asking in the same turn whether more follows.
 const WHOLE_READ: usize = 64;
-const POLL_LAST: Duration = Duration::from_millis(5);
+const POLL_LAST: Duration = Duration::from_millis(10);
 /// Shorter waits block the thread: the timers of the runtime have this resolution.
 const COARSE: Duration = Duration::from_millis(1);
 /// Pause after an error of the journal.

@@ -1,7 +1,7 @@
 //! The benchmark: what the relay costs, alone and beside other ways over the same brokers.
 //!
 //! ```text
-//! cargo bench --bench bench -- [micro|journal|side-by-side|scale|all] [options]
+//! cargo bench --bench bench -- [micro|journal|side-by-side|scale|logs|all] [options]
 //! ```
 //!
 //! | part | what it measures |
@@ -10,6 +10,7 @@
 //! | `journal` | frames/s of the writer and of a tailing reader |
 //! | `side-by-side` | one mosquitto, a mosquitto bridge, and the relay: throughput, latency, CPU |
 //! | `scale` | a thousand (`--large`: ten thousand) mirrored nodes: memory, start, storms, idling |
+//! | `logs` | throughput while a syslog server is well, hangs, or is killed and restarted |
 //!
 //! mosquitto is the only broker of Debian 12, PyPI and npm that bridges MQTT by itself (looked for:
 //! NanoMQ, VerneMQ, EMQX, FlashMQ, which aren't packaged; amqtt, aedes, ejabberd, which have no
@@ -32,8 +33,10 @@
 
 mod brokers;
 mod clock;
+mod hanging;
 mod journal;
 mod load;
+mod logs;
 mod machine;
 mod micro;
 mod mqtt;
@@ -73,6 +76,7 @@ fn main() {
             Part::Journal => ("journal", journal::run(&options)),
             Part::SideBySide => ("side-by-side", side_by_side::run(&options)),
             Part::Scale => ("scale", scale::run(&options)),
+            Part::Logs => ("logs", logs::run(&options)),
         };
         results.insert(name.into(), result);
     }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 pub(crate) const USAGE: &str = "\
 usage: cargo bench --bench bench -- [PART]... [OPTIONS]
-parts: micro, journal, side-by-side, scale, all (default: all)
+parts: micro, journal, side-by-side, scale, all of these (default: all); logs, which isn't in all
   --rounds N        interleaved rounds, of which the median is told (default: 3)
   --seconds S       length of one measured stretch (default: 2)
   --quick           1 round of 1.5 s: some 4 minutes for all parts instead of 10
+  --hang S          logs: how long a log server hangs (default: 60; --quick: 6); at least 3 rounds
   --case WORD       micro, side-by-side: cases with this in their names, as \"10 metrics\"; repeatable
   --route WORD      side-by-side: routes with this in their names, as \"relay\"; repeatable
   --aliases         side-by-side: data by alias instead of by name
@@ -25,6 +26,8 @@ pub(crate) struct Options {
     pub(crate) rounds: usize,
     /// Length of one measured stretch.
     pub(crate) stretch: Duration,
+    /// How long a log server hangs.
+    pub(crate) hang: Duration,
     /// Words of which a case has at least one in its name; empty: all.
     cases: Vec<String>,
     /// The same for routes.
@@ -45,8 +48,10 @@ pub(crate) enum Part {
     Journal,
     SideBySide,
     Scale,
+    Logs,
 }
 
+/// All but [`Part::Logs`], which takes its time.
 const ALL: [Part; 4] = [Part::Micro, Part::Journal, Part::SideBySide, Part::Scale];
 
 impl Options {
@@ -56,6 +61,7 @@ impl Options {
             parts: Vec::new(),
             rounds: 3,
             stretch: Duration::from_secs(2),
+            hang: Duration::from_secs(60),
             cases: Vec::new(),
             routes: Vec::new(),
             aliases: false,
@@ -77,10 +83,13 @@ impl Options {
                 "journal" => options.parts.push(Part::Journal),
                 "side-by-side" => options.parts.push(Part::SideBySide),
                 "scale" => options.parts.push(Part::Scale),
+                "logs" => options.parts.push(Part::Logs),
                 "all" => options.parts.extend(ALL),
                 "--rounds" => options.rounds = (number()? as usize).max(1),
                 "--seconds" => options.stretch = Duration::from_secs_f64(number()?),
+                "--hang" => options.hang = Duration::from_secs_f64(number()?),
                 "--quick" => {
+                    options.hang = Duration::from_secs(6);
                     options.rounds = 1;
                     options.stretch = Duration::from_millis(1_500);
                 }

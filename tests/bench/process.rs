@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// Clock ticks per second in `/proc`: 100 on every Linux that Rust runs on.
 const TICKS_PER_S: f64 = 100.0;
 
@@ -53,6 +55,13 @@ impl Process {
             kib.unwrap_or(0.0) / 1024.0
         };
         Memory { now: mib("VmRSS:"), peak: mib("VmHWM:") }
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub(crate) fn terminate(mut self) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        let _ = self.child.wait();
     }
 
     /// SIGKILL.

@@ -98,6 +98,13 @@ impl Relay {
         }
     }
 
+    /// Adds to one of its files, before it is started.
+    pub(crate) fn add(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        let before = fs::read_to_string(&path).unwrap();
+        fs::write(path, before + text).unwrap();
+    }
+
     /// Starts the half `ot` or `it`.
     pub(crate) fn start(&self, half: &'static str) -> Process {
         let mut command = Command::new(&self.binary);

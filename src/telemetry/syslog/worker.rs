@@ -76,8 +76,7 @@ pub struct Worker {
     tell_others: TellOthers,
     /// To be sent next, before anything from the queue, and whether it was sent before.
     pending: VecDeque<(Queued, bool)>,
-    /// Written to a stream, and not known to be read. At most [`Limits::unread_lines`] and what
-    /// is written while the server is asked for.
+    /// Written to a stream, and not known to be read. At most [`Limits::unread_lines`].
     written: VecDeque<(Instant, Queued)>,
     /// Known to be read since then. Bounded as `written` is.
     read: VecDeque<(Instant, Queued)>,

@@ -2,8 +2,9 @@
 //! commits, and only then releases the receipts.
 //!
 //! The order is what the promise "acknowledged is journalled" rests on: push, commit, store the
-//! plant (on a thread of its own) if births or deaths were among it, acknowledge. A commit that fails is repeated; until
-//! it succeeds nothing is taken from the session and nothing is acknowledged.
+//! plant (on a thread of its own) if births or deaths were among it, acknowledge. A commit that
+//! fails is repeated; until it succeeds nothing is taken from the session and nothing is
+//! acknowledged.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

@@ -8,9 +8,8 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::*;
 use crate::broker::{BrokerSettings, Certificates};
-use crate::it::mirror::{MirrorSettings, OnGap};
+use crate::it::mirror::{self, MirrorSettings};
 use crate::policy::Policy;
-use crate::sparkplug::Caps;
 use crate::telemetry::Notifier;
 use crate::telemetry::status::{StatusSettings, Teller};
 
@@ -66,16 +65,10 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
         tls: None,
     };
     let mirror = MirrorSettings {
-        stale_after: Duration::from_secs(10),
-        on_gap: OnGap::Mark,
-        rebirth_min_interval: Duration::from_secs(1),
-        primary_host: None,
-        confirm_every: Duration::from_secs(2),
-        data_qos: Qos::AtMostOnce,
         max_nodes: 1,
         max_devices_per_node: 1,
         backfill: false,
-        caps: Caps::default(),
+        ..mirror::tests::settings()
     };
     let settings = DriverSettings {
         journal_dir: dir.join("journal"),

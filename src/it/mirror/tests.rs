@@ -10,3 +10,5 @@ mod random;
 mod sessions;
 mod templates;
 mod world;
+
+pub(in crate::it) use world::settings;

@@ -9,10 +9,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
 use crate::it::Happened;
-use crate::it::mirror::{MirrorSettings, MirrorSnapshot, OnGap, Qos};
+use crate::it::mirror::tests::settings;
+use crate::it::mirror::{MirrorSettings, MirrorSnapshot};
 use crate::it::state::ItState;
 use crate::journal::{Body, Frame, Item, Relayed};
-use crate::sparkplug::{Caps, DataType, Metric, Payload, Value};
+use crate::sparkplug::{DataType, Metric, Payload, Value};
 use crate::state::Stored;
 use crate::telemetry::Event;
 use crate::telemetry::capture::{capture, triggered};
@@ -29,18 +30,7 @@ struct World {
 
 impl World {
     fn new(state: &Path) -> World {
-        let settings = MirrorSettings {
-            stale_after: Duration::from_secs(10),
-            on_gap: OnGap::Mark,
-            rebirth_min_interval: Duration::from_secs(1),
-            primary_host: None,
-            confirm_every: Duration::from_secs(2),
-            data_qos: Qos::AtMostOnce,
-            max_nodes: 10_000,
-            max_devices_per_node: 100,
-            backfill: true,
-            caps: Caps::default(),
-        };
+        let settings = MirrorSettings { max_nodes: 10_000, ..settings() };
         let (sender, happened) = unbounded_channel();
         let keeper = Keeper::start(ItState::open(state).unwrap(), sender).unwrap();
         let now = Now { at: EVERY, wall_ms: 1_700_000_000_000 };

@@ -16,10 +16,7 @@ fn every_event_arrives_at_rsyslog_in_order_and_whole() {
     for name in ["udp", "tcp", "tls"] {
         let raw = arrived(&daemon, name);
         // What rsyslog itself made of the line is the line.
-        daemon.wait_for(&format!("{name}.parsed"), "parsed", |text| {
-            text.lines().count() >= raw.len()
-        });
-        let parsed = daemon.read(&format!("{name}.parsed"));
+        let parsed = parsed(&daemon, name, raw.len());
         for (raw, parsed) in raw.iter().zip(parsed.lines().map(Line::parse)) {
             assert_eq!(*raw, parsed, "{name}");
         }
@@ -32,10 +29,7 @@ fn every_event_arrives_at_syslog_ng_in_order_and_whole() {
     send_to(&daemon);
     for name in ["udp", "tcp", "tls"] {
         let raw = arrived(&daemon, name);
-        daemon.wait_for(&format!("{name}.parsed"), "parsed", |text| {
-            text.lines().count() >= raw.len()
-        });
-        let parsed = daemon.read(&format!("{name}.parsed"));
+        let parsed = parsed(&daemon, name, raw.len());
         for (raw, json) in raw.iter().zip(parsed.lines()) {
             let json: serde_json::Value = serde_json::from_str(json).unwrap();
             assert_eq!(json["msgid"], raw.msgid.as_str());
@@ -54,6 +48,13 @@ fn send_to(daemon: &Daemon) {
     configuration(daemon.dir.path(), &targets);
     let (said, complete) = send_once(daemon.dir.path());
     assert!(complete, "{said}");
+}
+
+/// What the server made of the lines of one target, one a line.
+fn parsed(daemon: &Daemon, name: &str, lines: usize) -> String {
+    let file = format!("{name}.parsed");
+    daemon.wait_for(&file, "parsed", |text| text.lines().count() >= lines);
+    daemon.read(&file)
 }
 
 /// The lines of one target, after it was seen that every event is among them, once, in order.

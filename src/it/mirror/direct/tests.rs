@@ -7,7 +7,8 @@ use proptest::option::weighted;
 use proptest::prelude::*;
 use prost::Message;
 
-use super::super::{MirrorSettings, Notice, OnGap, Qos, SessionEvent};
+use super::super::tests::settings;
+use super::super::{MirrorSettings, Notice, SessionEvent};
 use super::*;
 use crate::journal::{Body, Frame, Heartbeat, Item};
 use crate::policy::{Policy, SourceFile};
@@ -114,18 +115,7 @@ struct Run {
 
 impl Run {
     fn new(takes_shortcuts: bool) -> Run {
-        let settings = MirrorSettings {
-            stale_after: Duration::from_secs(10),
-            on_gap: OnGap::Mark,
-            rebirth_min_interval: Duration::ZERO,
-            primary_host: None,
-            confirm_every: Duration::from_secs(2),
-            data_qos: Qos::AtMostOnce,
-            max_nodes: 10,
-            max_devices_per_node: 10,
-            backfill: true,
-            caps: Caps::default(),
-        };
+        let settings = MirrorSettings { rebirth_min_interval: Duration::ZERO, ..settings() };
         let mut mirror = Mirror::new(settings, None);
         mirror.takes_shortcuts = takes_shortcuts;
         mirror.caught_up();

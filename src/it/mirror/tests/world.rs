@@ -15,7 +15,7 @@ use crate::sparkplug::{Caps, DataType, Metric, Payload, Property, Value};
 
 pub(super) const WALL: u64 = 1_700_000_000_000;
 
-pub(super) fn settings() -> MirrorSettings {
+pub(in crate::it) fn settings() -> MirrorSettings {
     MirrorSettings {
         stale_after: Duration::from_secs(10),
         on_gap: OnGap::Mark,
@@ -413,25 +413,17 @@ pub(super) fn plant(world: &mut World) {
 
 /// The keyframe of g/e as [`plant`] bears it, with these values of its metrics.
 pub(super) fn keyframe(a: u64, b: u64, uncertain: bool, losses: u64) -> Body {
-    let metrics = vec![bd_seq(4), metric("a", a), metric("b", b)];
-    let payload = Payload { metrics, ..Payload::default() };
-    Body::Keyframe(Keyframe {
-        topic: "spBv1.0/g/NBIRTH/e".into(),
-        payload: payload.encode_to_vec(),
-        devices: vec!["d".into()],
-        uncertain,
-        losses,
-        ..Keyframe::default()
-    })
+    keyframe_of(vec![metric("a", a), metric("b", b)], uncertain, losses)
 }
 
 /// The keyframe of g/e with these metrics, each 1.
 pub(super) fn keyframe_with(names: &[&str], uncertain: bool, losses: u64) -> Body {
-    let metrics = names.iter().map(|name| metric(name, 1));
-    let payload = Payload {
-        metrics: std::iter::once(bd_seq(4)).chain(metrics).collect(),
-        ..Payload::default()
-    };
+    keyframe_of(names.iter().map(|name| metric(name, 1)).collect(), uncertain, losses)
+}
+
+fn keyframe_of(mut metrics: Vec<Metric>, uncertain: bool, losses: u64) -> Body {
+    metrics.insert(0, bd_seq(4));
+    let payload = Payload { metrics, ..Payload::default() };
     Body::Keyframe(Keyframe {
         topic: "spBv1.0/g/NBIRTH/e".into(),
         payload: payload.encode_to_vec(),

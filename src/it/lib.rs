@@ -18,6 +18,8 @@ mod notices;
 mod opens;
 mod saving;
 mod state;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod vitals;
 
 use std::io;

@@ -15,6 +15,8 @@ mod plant;
 mod rule_counts;
 mod socket;
 mod storing;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod vitals;
 mod watch;
 mod worker;

@@ -194,8 +194,8 @@ pub struct Mirror {
     last_loss: Option<LossStatus>,
     /// The relay's own edge node. It isn't in `by_key`: no frame of the journal is its.
     own: Option<NodeId>,
-    #[cfg(test)]
-    takes_shortcuts: bool,
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) takes_shortcuts: bool,
 }
 
 /// STATE of the primary host (Sparkplug 3.0 §5.4): the newest that was accepted.
@@ -239,7 +239,7 @@ impl Mirror {
             heartbeat: None,
             last_loss: None,
             own: None,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "testing"))]
             takes_shortcuts: true,
         }
     }

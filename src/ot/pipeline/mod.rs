@@ -127,8 +127,8 @@ pub struct Pipeline {
     structure_changed: bool,
     /// The picture that is being taken, without its nodes.
     picture: Option<StoredPlant>,
-    #[cfg(test)]
-    takes_shortcuts: bool,
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) takes_shortcuts: bool,
 }
 
 impl Pipeline {
@@ -152,7 +152,7 @@ impl Pipeline {
             surroundings: Surroundings::default(),
             structure_changed: false,
             picture: None,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "testing"))]
             takes_shortcuts: true,
         }
     }
@@ -477,7 +477,7 @@ impl Pipeline {
         received: Received<'_>,
         origin: &Origin<'_>,
     ) -> Option<Direct> {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "testing"))]
         if !self.takes_shortcuts {
             return None;
         }

@@ -11,7 +11,7 @@ use crate::plant::{EntityState, Layout, Life, Node, PlantPart, StoredPlant, is_d
 
 impl Pipeline {
     /// The whole plant, made in the simplest way.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn store(&self, journal_seq: u64) -> StoredPlant {
         StoredPlant::of(&self.plant, &self.policy, journal_seq)
     }

@@ -145,7 +145,7 @@ impl StoredPlant {
     }
 
     /// The whole of `plant`.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn of(plant: &Plant, policy: &Policy, journal_seq: u64) -> Self {
         let worth_it = |node: &&Node| node.own.life != Life::Unknown || node.own.announced;
         let nodes = plant.nodes().iter().filter(worth_it).map(store_node).collect();

@@ -1,0 +1,523 @@
+//! A journal and an IT broker as a list of operations: frames, losses, sessions that break,
+//! commands of hosts, other policies, restarts. The mirror between them is checked after every one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use diagnostic::SourceFile;
+use it::mirror::{
+    Mirror, MirrorSettings, NodeId, Now, OnGap, Outgoing, Qos, SessionEvent, SessionSpec,
+};
+use journal_format::{Body, Frame, Heartbeat, Keyframe, Relayed, Start};
+use journal_read::{Item, Lost, LostCause};
+use policy::Policy;
+use prost::Message;
+use sparkplug::{Caps, DataType, Metric, Payload, Template, Value, names};
+
+use crate::host::Host;
+use crate::input::Input;
+
+/// Operations of one list that are looked at.
+const MAX_OPERATIONS: usize = 300;
+const WALL_MS: u64 = 1_700_000_000_000;
+/// How far the clock of a new process has to be ahead: births run ahead of the clock by 1 ms
+/// each, and the next process doesn't know by how much.
+const RESTART_MS: u64 = 120_000;
+
+/// Copies of the OT half's policy. Nothing called `denied` crosses under any but the last, which
+/// stands for none.
+const POLICIES: [&str; 4] = [
+    "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"*\"\ndeny-metrics = \"denied\"\n",
+    "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"G\"\n\
+     deny-metrics = [\"int\", \"denied\"]\nredact-metrics = \"switch\"\n",
+    "[[rule]]\nname = \"some\"\naction = \"forward\"\ngroup = \"G\"\nallow-metrics = \"double\"\n\
+     [rule.shape]\nmax = 500\nout-of-range = \"null\"\n\
+     [[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"G\"\ndevice = \"D1\"\n\
+     deny-metrics = \"denied\"\n[rule.shape]\nmax-length = 2\n",
+    "",
+];
+/// No copy of the policy.
+const NONE: usize = POLICIES.len() - 1;
+
+const VERBS: [&str; 6] = ["NBIRTH", "NDEATH", "DBIRTH", "DDEATH", "NDATA", "DDATA"];
+const NODES: [&str; 3] = ["E0", "E1", "E2"];
+const DEVICES: [&str; 3] = ["D0", "D1", "D2"];
+/// Metrics by number, with the datatypes that births give them.
+const METRICS: [(&str, DataType); 9] = [
+    ("int", DataType::Int8),
+    ("double", DataType::Double),
+    ("switch", DataType::Boolean),
+    ("text", DataType::String),
+    ("denied", DataType::Int64),
+    ("t1", DataType::Template),
+    ("Type", DataType::Template),
+    (names::BD_SEQ, DataType::Int64),
+    (names::REBIRTH, DataType::Boolean),
+];
+
+/// A mirror on a virtual clock, with the world on both of its sides.
+#[derive(Debug)]
+pub struct Journal {
+    pub mirror: Mirror,
+    settings: MirrorSettings,
+    policy: usize,
+    takes_fast_path: bool,
+    now: Now,
+    /// Frames that were written, by number, for the second reading.
+    frames: BTreeMap<u64, Relayed>,
+    next: u64,
+    /// Sessions with the bdSeq of their wills.
+    sessions: BTreeMap<NodeId, SessionSpec>,
+    broker_up: bool,
+    /// Publications are dropped on the floor, as by a connection that dies.
+    swallows: bool,
+    host: Host,
+    /// bdSeq of the last session, by node.
+    bd_seqs: BTreeMap<String, u8>,
+    /// Everything that came out, as text.
+    pub told: String,
+    frame_bytes: usize,
+}
+
+impl Journal {
+    /// A journal whose first operations are the settings of the mirror.
+    pub fn new(input: &mut Input<'_>, takes_fast_path: bool) -> Journal {
+        let flags = input.byte();
+        let settings = settings(flags);
+        let policy = input.below(POLICIES.len());
+        let mut mirror = Mirror::new(settings.clone(), copy(policy));
+        it::testing::take_fast_path(&mut mirror, takes_fast_path);
+        let mut journal = Journal {
+            mirror,
+            settings,
+            policy,
+            takes_fast_path,
+            now: Now { at: Duration::ZERO, wall_ms: WALL_MS },
+            frames: BTreeMap::new(),
+            next: 1,
+            sessions: BTreeMap::new(),
+            broker_up: true,
+            swallows: false,
+            host: Host::default(),
+            bd_seqs: BTreeMap::new(),
+            told: String::new(),
+            frame_bytes: 0,
+        };
+        if flags & 0x80 == 0 {
+            journal.frame(Some(Body::Start(Start { keyframe_every_s: 5, ..Start::default() })), 0);
+            journal.mirror.caught_up();
+            journal.heartbeat(true, 0);
+        }
+        journal
+    }
+
+    /// Carries out all operations of `input`.
+    pub fn run(&mut self, input: &mut Input<'_>) {
+        for _ in 0..MAX_OPERATIONS {
+            if input.is_empty() {
+                break;
+            }
+            self.step(input);
+            self.check();
+        }
+    }
+
+    /// The end of every list: the broker is there, the OT half lives, and what is alive is seen.
+    pub fn settle(&mut self) {
+        self.mirror.caught_up();
+        if self.swallows {
+            self.swallows = false;
+            self.break_sessions();
+        }
+        self.broker_up = true;
+        if self.settings.primary_host.is_some() {
+            self.host_is(true, u64::MAX >> 1);
+        }
+        for _ in 0..40 {
+            self.pass(1_000);
+            self.heartbeat(true, 0);
+        }
+        self.check();
+        let born = self.mirror.node_counts().0;
+        assert_eq!(self.host.online(), born, "hosts see other nodes than the mirror");
+        self.mirror.stop(self.now);
+        self.carry_out();
+        assert!(self.mirror.is_stopped(), "sessions outlive the stop");
+        assert_eq!(self.host.online(), 0, "a node outlives the stop");
+    }
+
+    fn step(&mut self, input: &mut Input<'_>) {
+        match input.below(20) {
+            0..=6 => {
+                let topic = topic(input);
+                let flags = input.byte();
+                let is_birth = topic.contains("BIRTH/");
+                let payload = payload(input, is_birth, flags);
+                self.relayed(&topic, payload, flags);
+            }
+            7 => {
+                let topic = topic(input);
+                let payload = input.bytes().to_vec();
+                self.relayed(&topic, payload, input.byte());
+            }
+            8 => {
+                let topic = input.text();
+                let payload = input.bytes().to_vec();
+                self.relayed(&topic, payload, input.byte());
+            }
+            9 | 10 => {
+                let flags = input.byte();
+                let topic = topic(input).replace("DATA", "BIRTH").replace("DEATH", "BIRTH");
+                let payload = match flags & 0x0f {
+                    15 => input.bytes().to_vec(),
+                    _ => payload(input, true, flags),
+                };
+                let devices = (0..3).filter(|at| flags >> (4 + at) & 1 == 1);
+                let devices = devices.map(|at| DEVICES[at].to_owned()).collect();
+                let losses = u64::from(flags & 2);
+                let uncertain = flags & 1 == 1;
+                let source = "line".to_owned();
+                let keyframe = Keyframe { source, topic, payload, uncertain, devices, losses };
+                self.frame(Some(Body::Keyframe(keyframe)), flags & 4);
+            }
+            11 => {
+                let away_ms = u64::from(input.short());
+                self.heartbeat(away_ms & 1 == 0, away_ms);
+            }
+            12 => match input.below(4) {
+                0 => self.frame(None, 0),
+                1 => {
+                    let policy_digest = input.text();
+                    let epoch = u64::from(input.byte());
+                    let start =
+                        Start { policy_digest, epoch, keyframe_every_s: 5, ..Start::default() };
+                    self.frame(Some(Body::Start(start)), 4);
+                }
+                cause => {
+                    let cause = [LostCause::Retention, LostCause::Damage][cause - 2];
+                    let first = self.next;
+                    self.next += 1 + u64::from(input.byte());
+                    let lost = Lost { first, last: self.next - 1, cause };
+                    self.mirror.handle_item(self.now, Item::Lost(lost));
+                    self.carry_out();
+                }
+            },
+            13 | 14 => {
+                let ms = u64::from(input.short());
+                self.pass(ms % 16_384);
+                if ms & 0x8000 == 0 {
+                    self.heartbeat(true, 0);
+                }
+            }
+            15 => self.broker(input),
+            16 | 17 => self.command(input),
+            18 => {
+                self.policy = input.below(POLICIES.len());
+                self.mirror.reload_policy(self.now, copy(self.policy));
+                self.carry_out();
+            }
+            _ => self.restart(),
+        }
+    }
+
+    fn relayed(&mut self, topic: &str, payload: Vec<u8>, flags: u8) {
+        let relayed = Relayed {
+            source: "line".into(),
+            topic: topic.into(),
+            payload,
+            received_ms: self.now.wall_ms,
+            loss_before: flags & 0x3f == 0x3f,
+            losses: if flags & 0x20 == 0 { 0 } else { u64::from(flags >> 6) },
+            synthetic: flags & 0x18 == 0x18,
+            aliased: flags & 0x14 == 0x14,
+        };
+        self.frames.insert(self.next, relayed.clone());
+        self.frame(Some(Body::Relayed(relayed)), 0);
+    }
+
+    fn heartbeat(&mut self, ot_connected: bool, ot_away_ms: u64) {
+        let heartbeat = Heartbeat { ot_connected, ot_away_ms, ..Heartbeat::default() };
+        self.frame(Some(Body::Heartbeat(heartbeat)), 0);
+    }
+
+    fn frame(&mut self, body: Option<Body>, in_head: u8) {
+        let seq = self.next;
+        self.next += 1;
+        self.frame_bytes += body.as_ref().map_or(0, Body::encoded_len);
+        let appended_ms = self.now.wall_ms;
+        let frame = Frame { seq, epoch: 1, appended_ms, body, in_head: in_head != 0 };
+        self.mirror.handle_item(self.now, Item::Frame(frame));
+        self.carry_out();
+    }
+
+    /// Time goes by in steps of the driver.
+    fn pass(&mut self, ms: u64) {
+        let step = (ms / 8).clamp(50, 2_000);
+        let mut left = ms;
+        while left > 0 {
+            let step = step.min(left);
+            left -= step;
+            self.now.at += Duration::from_millis(step);
+            self.now.wall_ms += step;
+            self.mirror.handle_tick(self.now);
+            self.carry_out();
+            self.backfill();
+        }
+    }
+
+    fn backfill(&mut self) {
+        let Some((from, to)) = self.mirror.begin_backfill() else { return };
+        assert!(from < to && to <= self.next, "{from}..{to} of {}", self.next);
+        let stretch: Vec<(u64, Relayed)> =
+            self.frames.range(from..to).map(|(seq, relayed)| (*seq, relayed.clone())).collect();
+        for (seq, relayed) in stretch {
+            self.mirror.handle_backfill(self.now, seq, &relayed);
+            self.carry_out();
+        }
+        self.mirror.backfill_passed(to);
+        self.carry_out();
+    }
+
+    fn broker(&mut self, input: &mut Input<'_>) {
+        match input.below(6) {
+            0 => {
+                self.broker_up = false;
+                self.break_sessions();
+            }
+            1 => self.broker_up = true,
+            2 => self.break_sessions(),
+            // A connection that swallows is one that breaks, sooner or later.
+            3 => self.swallows = true,
+            4 => {
+                self.swallows = false;
+                self.break_sessions();
+            }
+            _ => {
+                let online = input.byte() & 1 == 1;
+                let timestamp = WALL_MS + u64::from(input.byte());
+                self.host_is(online, timestamp);
+            }
+        }
+    }
+
+    fn host_is(&mut self, online: bool, timestamp: u64) {
+        let payload = format!("{{\"online\":{online},\"timestamp\":{timestamp}}}");
+        self.to_session(0, "spBv1.0/STATE/scada".to_owned(), payload.into_bytes(), true);
+    }
+
+    fn command(&mut self, input: &mut Input<'_>) {
+        let place = input.below(NODES.len());
+        let kind = input.byte();
+        let topic = format!("spBv1.0/G/NCMD/{}", NODES[place]);
+        let rebirth = Metric {
+            name: Some(names::REBIRTH.into()),
+            value: Some(Value::Boolean(kind & 1 == 0)),
+            ..Metric::default()
+        };
+        let payload = Payload { metrics: vec![rebirth], ..Payload::default() };
+        let (topic, payload) = match kind >> 5 {
+            0 => (input.text(), input.bytes().to_vec()),
+            1 => (topic, input.bytes().to_vec()),
+            2 => ("spBv1.0/STATE/scada".to_owned(), input.bytes().to_vec()),
+            _ => (topic, payload.encode_to_vec()),
+        };
+        self.to_session(place, topic, payload, kind & 0x1e == 0x1e);
+    }
+
+    /// Something is published to the session of one of the nodes that have one.
+    fn to_session(&mut self, place: usize, topic: String, payload: Vec<u8>, retain: bool) {
+        let sessions = self.sessions.len().max(1);
+        let Some(node) = self.sessions.keys().nth(place % sessions).copied() else { return };
+        let event = SessionEvent::Received { topic, payload: payload.into(), retain };
+        self.tell(node, event);
+        self.carry_out();
+    }
+
+    /// Every session breaks; the broker publishes the wills.
+    fn break_sessions(&mut self) {
+        for (node, spec) in std::mem::take(&mut self.sessions) {
+            let SessionSpec { will_topic, will_payload, bd_seq, .. } = spec;
+            self.host.take(&will_topic, &will_payload, Qos::AtLeastOnce, bd_seq);
+            self.tell(node, SessionEvent::Lost { connect_sent: true });
+        }
+        self.carry_out();
+    }
+
+    /// The process is killed and starts again with what is on disk.
+    fn restart(&mut self) {
+        let snapshot = it::testing::snapshot(&mut self.mirror);
+        let bd_seqs: Vec<_> = self.mirror.bd_seqs().collect();
+        self.now.wall_ms += RESTART_MS;
+        for (_, spec) in std::mem::take(&mut self.sessions) {
+            let SessionSpec { will_topic, will_payload, bd_seq, .. } = spec;
+            self.host.take(&will_topic, &will_payload, Qos::AtLeastOnce, bd_seq);
+        }
+        self.mirror = Mirror::new(self.settings.clone(), copy(self.policy));
+        it::testing::take_fast_path(&mut self.mirror, self.takes_fast_path);
+        assert!(it::testing::restore(&mut self.mirror, &snapshot, bd_seqs), "our own snapshot");
+        self.mirror.caught_up();
+        self.heartbeat(true, 0);
+    }
+
+    fn tell(&mut self, node: NodeId, event: SessionEvent) {
+        self.mirror.handle_session(self.now, node, event);
+    }
+
+    fn carry_out(&mut self) {
+        // Terminates: an answer to an `Open` or `Close` asks for a bounded number of others.
+        while let Some(outgoing) = self.mirror.poll_outgoing() {
+            self.told.push_str(&format!("{outgoing:?}\n"));
+            match outgoing {
+                Outgoing::Open { node, spec } => self.open(node, spec),
+                Outgoing::Publish { node, topic, payload, qos } => {
+                    let spec = self.sessions.get(&node).expect("a session");
+                    let place = format!("/{}", spec.edge_node);
+                    assert!(topic.contains(&place), "{topic} on the session of {place}");
+                    if !self.swallows {
+                        self.host.take(&topic, &payload, qos, spec.bd_seq);
+                    }
+                    assert!(payload.len() <= 64 * self.frame_bytes + 4_096, "{topic}");
+                }
+                Outgoing::Barrier { node } => {
+                    assert!(self.sessions.contains_key(&node), "a barrier without a session");
+                    if !self.swallows {
+                        self.tell(node, SessionEvent::Confirmed);
+                    }
+                }
+                Outgoing::Close { node } => {
+                    assert!(self.sessions.remove(&node).is_some(), "the end of no session");
+                    self.tell(node, SessionEvent::Closed);
+                }
+            }
+        }
+        while let Some(notice) = self.mirror.poll_notice() {
+            self.told.push_str(&format!("{notice:?}\n"));
+        }
+    }
+
+    fn open(&mut self, node: NodeId, spec: SessionSpec) {
+        let will = Payload::decode(spec.will_payload.as_slice()).expect("a will");
+        assert_eq!((will.seq, names::bd_seq(&will)), (None, Some(spec.bd_seq)));
+        let key = format!("{}/{}", spec.group, spec.edge_node);
+        assert_eq!(*spec.will_topic, format!("spBv1.0/{}/NDEATH/{}", spec.group, spec.edge_node));
+        let is_to_node = |filter: &String| {
+            *filter == format!("spBv1.0/{}/NCMD/{}", spec.group, spec.edge_node)
+                || *filter == format!("spBv1.0/{}/DCMD/{}/+", spec.group, spec.edge_node)
+                || filter.contains("STATE/")
+        };
+        assert!(spec.subscriptions.iter().all(is_to_node), "{:?}", spec.subscriptions);
+        let stored = self.mirror.bd_seqs().find(|(known, _)| *known == key).map(|(_, next)| next);
+        assert_eq!(stored, Some(spec.bd_seq.wrapping_add(1)), "what is on disk before {key} opens");
+        if !self.broker_up {
+            return self.tell(node, SessionEvent::Lost { connect_sent: false });
+        }
+        let before = self.bd_seqs.insert(key.clone(), spec.bd_seq);
+        assert_ne!(before, Some(spec.bd_seq), "{key}: the same bdSeq in two sessions in a row");
+        assert!(self.sessions.insert(node, spec).is_none(), "two sessions of {key}");
+        self.tell(node, SessionEvent::Ready);
+    }
+
+    fn check(&mut self) {
+        assert_eq!(self.mirror.check_account(), Ok(()), "{:?}", self.mirror.ledger());
+        assert!(self.mirror.node_counts().1 <= self.settings.max_nodes);
+        if self.policy == NONE {
+            return;
+        }
+        for node in NODES.map(|node| format!("G/{node}")) {
+            for device in [""].into_iter().chain(DEVICES) {
+                let names = self.host.metrics_of(&node, device).filter(|_| !self.swallows);
+                let crosses = names.is_some_and(|names| names.contains("denied"));
+                assert!(!crosses, "{node}/{device} shows what the policy denies");
+            }
+        }
+    }
+}
+
+fn copy(number: usize) -> Option<Arc<Policy>> {
+    if number == NONE {
+        return None;
+    }
+    match Policy::parse(&[SourceFile::new("fuzz.toml", POLICIES[number])]) {
+        Ok((policy, _)) => Some(Arc::new(policy)),
+        Err(problems) => panic!("{problems}"),
+    }
+}
+
+/// Settings of a mirror by eight flags.
+pub fn settings(flags: u8) -> MirrorSettings {
+    MirrorSettings {
+        stale_after: Duration::from_secs(10),
+        on_gap: [OnGap::Mark, OnGap::Death, OnGap::Ignore, OnGap::Mark][usize::from(flags & 3)],
+        rebirth_min_interval: Duration::from_millis(u64::from(flags & 4) * 250),
+        primary_host: (flags & 0x18 == 0x18).then(|| "scada".to_owned()),
+        confirm_every: Duration::from_secs(2),
+        data_qos: if flags & 0x20 == 0 { Qos::AtMostOnce } else { Qos::AtLeastOnce },
+        max_nodes: 4,
+        max_devices_per_node: 2,
+        backfill: flags & 0x40 == 0,
+        caps: Caps { metrics: 500, ..Caps::default() },
+    }
+}
+
+fn topic(input: &mut Input<'_>) -> String {
+    let verb = input.one_of(&VERBS);
+    let place = input.byte();
+    let group = if place >= 240 { "H" } else { "G" };
+    let node = NODES[usize::from(place >> 5) % NODES.len()];
+    match verb.starts_with('D') {
+        true => format!("spBv1.0/{group}/{verb}/{node}/{}", DEVICES[usize::from(place) % 3]),
+        false => format!("spBv1.0/{group}/{verb}/{node}"),
+    }
+}
+
+fn payload(input: &mut Input<'_>, is_birth: bool, flags: u8) -> Vec<u8> {
+    let metrics = (0..input.below(7)).map(|_| metric(input, is_birth)).collect();
+    let timestamp = (flags & 1 == 0).then_some(WALL_MS);
+    Payload { timestamp, metrics, ..Payload::default() }.encode_to_vec()
+}
+
+/// Mostly as an honest OT half writes it.
+fn metric(input: &mut Input<'_>, is_birth: bool) -> Metric {
+    let place = input.below(METRICS.len() + 1);
+    let flags = input.byte();
+    let bits = input.word();
+    let (name, datatype) = METRICS.get(place).copied().unwrap_or(("unborn", DataType::Int32));
+    let value = match datatype {
+        _ if flags & 0xf0 == 0xf0 => Value::Long(bits.into()),
+        DataType::Int8 => Value::Int(bits % 128),
+        DataType::Int64 => Value::Long(u64::from(bits) % 256),
+        DataType::Double => Value::Double(f64::from(bits % 600)),
+        DataType::Boolean => Value::Boolean(bits % 2 == 0),
+        DataType::Template => template(name, bits),
+        _ => Value::String(bits.to_string()),
+    };
+    let is_null = flags & 0x30 == 0x30;
+    Metric {
+        name: (flags & 0x1f != 0x1f).then(|| name.into()),
+        alias: (flags & 0x17 == 0x17).then_some(place as u64),
+        datatype: (is_birth != (flags & 0x0f == 0x0f)).then_some(datatype.code()),
+        timestamp: (flags & 0x0b != 0x0b).then_some(WALL_MS - u64::from(bits % 20_000)),
+        is_null: is_null.then_some(true),
+        is_historical: (flags & 0x50 == 0x50).then_some(bits % 2 == 0),
+        is_transient: (flags & 0x60 == 0x60).then_some(bits % 2 == 0),
+        value: (!is_null).then_some(value),
+        ..Metric::default()
+    }
+}
+
+fn template(name: &str, bits: u32) -> Value {
+    let member = Metric {
+        name: Some("a".into()),
+        datatype: Some(DataType::Int32.code()),
+        value: Some(Value::Int(bits)),
+        ..Metric::default()
+    };
+    let is_definition = name == "Type";
+    Value::Template(Box::new(Template {
+        metrics: vec![member],
+        template_ref: (!is_definition).then(|| "Type".to_owned()),
+        is_definition: Some(is_definition),
+        ..Template::default()
+    }))
+}

@@ -1,0 +1,109 @@
+//! What the halves keep on disk, as a broken disk or another version may give it back.
+
+use std::fs;
+use std::time::Duration;
+
+use it::mirror::{Mirror, Now};
+use journal_format::{Body, Heartbeat};
+use journal_read::Item;
+use state::{StateDir, StateFile, Stored};
+
+use crate::input::Input;
+use crate::plant::Plant;
+
+const FILE: StateFile = StateFile { name: "fuzz.state", magic: *b"SPKDFUZZ" };
+const WALL_MS: u64 = 1_700_000_000_000;
+
+/// Restores a half from any bytes: of a state file, of a stored plant, of a mirror's snapshot.
+///
+/// - A file whose checksum is wrong is never believed, and stays for a person to see.
+/// - What was restored and is stored again is restored the same.
+/// - A half that was restored goes on with a balanced account.
+pub fn state_files(input: &[u8]) {
+    let mut input = Input::new(input);
+    match input.below(4) {
+        0 => file(input.rest()),
+        1 | 2 => stored_plant(&mut input),
+        _ => snapshot(&mut input),
+    }
+}
+
+fn file(bytes: &[u8]) {
+    let dir = crate::segment::scratch();
+    let state = StateDir::open(dir.path()).expect("a directory of ours");
+    let path = dir.path().join(FILE.name);
+    fs::write(&path, bytes).expect("a file");
+    match state.load::<Vec<u8>>(FILE).expect("a file") {
+        Stored::Absent => panic!("it is there"),
+        Stored::Damaged { moved_to } => {
+            assert_eq!(fs::read(moved_to).expect("the damaged file"), bytes);
+            assert!(!path.exists());
+        }
+        Stored::Found(content) => {
+            assert!(bytes.starts_with(&FILE.magic), "another kind of file");
+            state.save(FILE, &content).expect("a file");
+            let Stored::Found(again) = state.load::<Vec<u8>>(FILE).expect("a file") else {
+                panic!("what was saved is damaged")
+            };
+            assert_eq!(again, content);
+        }
+    }
+    // Whatever was there: what is saved is found.
+    state.save(FILE, &bytes.to_vec()).expect("a file");
+    let found = state.load::<Vec<u8>>(FILE).expect("a file");
+    assert!(matches!(found, Stored::Found(found) if found == bytes));
+    let mut damaged = fs::read(&path).expect("a file");
+    let at = bytes.first().map_or(0, |byte| usize::from(*byte)) % damaged.len();
+    damaged[at] ^= 1;
+    fs::write(&path, damaged).expect("a file");
+    let found = state.load::<Vec<u8>>(FILE).expect("a file");
+    assert!(matches!(found, Stored::Damaged { .. }), "byte {at} differs and is believed");
+}
+
+fn stored_plant(input: &mut Input<'_>) {
+    let stored = input.bytes();
+    let mut first = Plant::new(input, true);
+    if !first.restore(stored) {
+        return;
+    }
+    let once = ot::testing::store(&first.pipeline);
+    let bound = 8 * stored.len() + 1_024;
+    assert!(once.len() <= bound, "{} bytes of {}", once.len(), stored.len());
+    let mut second = Plant::with_policy(first.policy(), true);
+    assert!(second.restore(&once), "what was stored can be read");
+    assert_eq!(ot::testing::store(&second.pipeline), once, "restored and stored again it differs");
+    second.follow_on();
+    for _ in 0..20 {
+        if input.is_empty() {
+            break;
+        }
+        second.step(input);
+    }
+}
+
+fn snapshot(input: &mut Input<'_>) {
+    let stored = input.bytes();
+    let settings = crate::journal::settings(input.byte());
+    let restored = |bytes: &[u8]| {
+        let mut mirror = Mirror::new(settings.clone(), None);
+        it::testing::restore(&mut mirror, bytes, Vec::new()).then_some(mirror)
+    };
+    let Some(mut first) = restored(stored) else { return };
+    let once = it::testing::snapshot(&mut first);
+    let mut second = restored(&once).expect("our own snapshot");
+    assert_eq!(it::testing::snapshot(&mut second), once, "restored and stored again it differs");
+    second.caught_up();
+    let mut now = Now { at: Duration::from_secs(1), wall_ms: WALL_MS };
+    let (epoch, position) = second.position();
+    for seq in position..position.saturating_add(3) {
+        let body = Some(Body::Heartbeat(Heartbeat { ot_connected: true, ..Heartbeat::default() }));
+        let appended_ms = now.wall_ms;
+        let frame = journal_format::Frame { seq, epoch, appended_ms, body, in_head: false };
+        second.handle_item(now, Item::Frame(frame));
+        now.at += Duration::from_secs(1);
+        now.wall_ms += 1_000;
+        second.handle_tick(now);
+        while second.poll_outgoing().is_some() {}
+        assert_eq!(second.check_account(), Ok(()));
+    }
+}

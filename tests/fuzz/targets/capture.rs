@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
 use sparkplug::Caps;
 use tools::capture::redact::{Redacted, redact};
 use tools::capture::{Header, Limit, Reader, Record, Writer};
@@ -10,6 +13,7 @@ const HEADER: &str = "{\"sparkdiode-capture\":1}\n";
 
 /// Reads any bytes as a recording, and any bytes as the lines of one.
 ///
+/// - A record is what its line says, read by another reader of JSON.
 /// - Written again, the records read the same, and nothing else is there.
 /// - A redacted payload has no value left, and redacted again it stays as it is.
 /// - A reader that met an error has ended.
@@ -30,6 +34,7 @@ fn recording(text: &[u8]) {
     assert!(reader.next().is_none(), "it goes on behind its end");
     let lines = text.split(|byte| *byte == b'\n').count();
     assert!(records.len() < lines && reader.notes() < lines as u64);
+    says_the_same(text, &records);
     let written = write(path, &header, &records);
     let mut again = Reader::new(path, written.as_slice()).expect("what was written");
     assert_eq!(again.header(), &header);
@@ -37,6 +42,24 @@ fn recording(text: &[u8]) {
     assert_eq!(read, records);
     for record in &records {
         redacted(&record.payload);
+    }
+}
+
+/// The lines with a topic, read by themselves, are the records; behind an error there may be more.
+fn says_the_same(text: &[u8], records: &[Record]) {
+    let lines = text.split(|byte| *byte == b'\n').skip_while(|line| line.trim_ascii().is_empty());
+    let values = lines.skip(1).map_while(|line| match line.trim_ascii() {
+        [] => Some(Value::Null),
+        line => serde_json::from_slice::<Value>(line).ok(),
+    });
+    let messages = values.filter(|value| value["topic"].is_string());
+    for (record, message) in records.iter().zip(messages) {
+        assert_eq!(Value::from(record.at_ms), message["at_ms"]);
+        assert_eq!(Value::from(&*record.topic), message["topic"]);
+        assert_eq!(Value::from(STANDARD.encode(&record.payload)), message["payload"]);
+        assert_eq!(u64::from(record.qos), message["qos"].as_u64().unwrap_or(0));
+        assert_eq!(record.retain, message["retain"].as_bool().unwrap_or(false));
+        assert_eq!(record.dup, message["dup"].as_bool().unwrap_or(false));
     }
 }
 

@@ -344,6 +344,11 @@ impl Journal {
         self.carry_out();
     }
 
+    /// The mirror of the next process, before it has anything.
+    pub fn restarted(&self) -> Mirror {
+        Mirror::new(self.settings.clone(), copy(self.policy))
+    }
+
     /// The process is killed and starts again with what is on disk.
     fn restart(&mut self) {
         let snapshot = it::testing::snapshot(&mut self.mirror);
@@ -353,7 +358,7 @@ impl Journal {
             let SessionSpec { will_topic, will_payload, bd_seq, .. } = spec;
             self.host.take(&will_topic, &will_payload, Qos::AtLeastOnce, bd_seq);
         }
-        self.mirror = Mirror::new(self.settings.clone(), copy(self.policy));
+        self.mirror = self.restarted();
         it::testing::take_fast_path(&mut self.mirror, self.takes_fast_path);
         assert!(it::testing::restore(&mut self.mirror, &snapshot, bd_seqs), "our own snapshot");
         self.mirror.caught_up();

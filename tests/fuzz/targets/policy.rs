@@ -10,8 +10,8 @@ use crate::diagnostics;
 
 /// 2023-11-14: when the rules with schedules are asked.
 const NOW_MS: u64 = 1_700_000_000_000;
-/// Names out of the text that are tried as names of everything.
-const MAX_NAMES: usize = 6;
+/// Names out of the text that are tried, of each kind.
+const MAX_NAMES: usize = 5;
 /// Denies everything.
 const NOTHING: &str = "[[rule]]\nname = \"nothing\"\naction = \"deny\"\ngroup = \"*\"\n";
 
@@ -52,13 +52,13 @@ pub fn policy_text(input: &[u8]) {
         assert!(filter.starts_with("spBv1.0/"), "{filter}");
         assert!(!matches!(kind, "NCMD" | "DCMD" | "STATE"), "{filter} lets in commands");
     }
-    let names = names(text);
-    for group in &names {
-        for edge_node in &names {
-            for device in [None, names.first(), names.last()] {
-                let device = device.map(String::as_str);
+    let names = Names::of(text);
+    for group in some(&names.groups) {
+        for edge_node in some(&names.edge_nodes) {
+            let devices = some(&names.devices).map(|device| Some(device.as_str()));
+            for device in devices.chain([None]) {
                 let entity = Entity { group, edge_node, device };
-                one(&policy, &again, denied.as_ref(), &filters, entity, &names);
+                one(&policy, &again, denied.as_ref(), &filters, entity, &names.metrics);
             }
         }
     }
@@ -70,11 +70,11 @@ fn one(
     denied: Option<&Policy>,
     filters: &[String],
     entity: Entity<'_>,
-    names: &[String],
+    metrics: &BTreeSet<String>,
 ) {
     let plan = policy.plan(entity);
     let types = [None, Some(DataType::Double), Some(DataType::String), Some(DataType::Template)];
-    for name in names {
+    for name in some(metrics) {
         for datatype in types {
             let verdict = plan.judge(name, datatype);
             assert_eq!(again.judge(entity, name, datatype), verdict, "{entity} {name}");
@@ -103,19 +103,54 @@ fn one(
     }
 }
 
-/// Names that the rules may mean: what stands in quotes, with letters for wildcards.
-fn names(text: &str) -> Vec<String> {
-    let quoted = text.split(['"', '\'']).skip(1).step_by(2);
-    let clean = |word: &str| word.replace("**", "x/y").replace(['*', '?'], "x");
-    let words = quoted.flat_map(|word| {
-        let levels: Vec<&str> = word.split('/').collect();
-        [clean(word), clean(levels.last().copied().unwrap_or_default())]
-    });
-    let fits = |word: &String| (1..=64).contains(&word.len());
-    let names: BTreeSet<String> = words.filter(fits).take(64).collect();
-    // From everywhere in the alphabet.
-    let step = names.len().div_ceil(MAX_NAMES).max(1);
-    names.into_iter().step_by(step).collect()
+/// Names that the rules may mean, with letters for wildcards.
+#[derive(Debug, Default)]
+struct Names {
+    groups: BTreeSet<String>,
+    edge_nodes: BTreeSet<String>,
+    devices: BTreeSet<String>,
+    metrics: BTreeSet<String>,
+}
+
+impl Names {
+    /// What stands in quotes behind the keys that name something.
+    fn of(text: &str) -> Names {
+        let mut names = Names::default();
+        for line in text.lines() {
+            let Some((key, values)) = line.split_once('=') else { continue };
+            for word in values.split(['"', '\'']).skip(1).step_by(2) {
+                let word = word.replace("**", "x/y").replace(['*', '?'], "x");
+                match key.trim() {
+                    "group" => names.groups.insert(word),
+                    "edge-node" => names.edge_nodes.insert(word),
+                    "device" => names.devices.insert(word),
+                    "topic" => names.topic(&word),
+                    _ => names.metrics.insert(word),
+                };
+            }
+        }
+        names.groups.insert("G".to_owned());
+        names.edge_nodes.insert("E".to_owned());
+        names.devices.insert("D".to_owned());
+        names.metrics.insert("m".to_owned());
+        names
+    }
+
+    fn topic(&mut self, topic: &str) -> bool {
+        let levels: Vec<String> =
+            topic.split('/').map(|level| level.replace(['+', '#'], "x")).collect();
+        let sets = [&mut self.groups, &mut self.edge_nodes, &mut self.devices];
+        for (set, at) in sets.into_iter().zip([1, 3, 4]) {
+            set.extend(levels.get(at).cloned());
+        }
+        true
+    }
+}
+
+/// A few from everywhere in the alphabet.
+fn some(names: &BTreeSet<String>) -> impl Iterator<Item = &String> + Clone {
+    let fits = |name: &&String| (1..=64).contains(&name.len());
+    names.iter().filter(fits).step_by(names.len().div_ceil(MAX_NAMES).max(1))
 }
 
 /// MQTT 3.1.1 §4.7.

@@ -9,23 +9,47 @@ use journal_read::Item;
 use state::{StateDir, StateFile, Stored};
 
 use crate::input::Input;
+use crate::journal::Journal;
 use crate::plant::Plant;
 
 const FILE: StateFile = StateFile { name: "fuzz.state", magic: *b"SPKDFUZZ" };
 const WALL_MS: u64 = 1_700_000_000_000;
 
-/// Restores a half from any bytes: of a state file, of a stored plant, of a mirror's snapshot.
+/// Restores a half from any bytes: of a state file, of a stored plant, of a mirror's snapshot; and
+/// from what it stored itself after a list of operations.
 ///
+/// - What a half stored itself is all there after a restart.
 /// - A file whose checksum is wrong is never believed, and stays for a person to see.
 /// - What was restored and is stored again is restored the same.
 /// - A half that was restored goes on with a balanced account.
 pub fn state_files(input: &[u8]) {
     let mut input = Input::new(input);
-    match input.below(4) {
+    match input.below(5) {
         0 => file(input.rest()),
-        1 | 2 => stored_plant(&mut input),
-        _ => snapshot(&mut input),
+        1 => stored_plant(&mut input),
+        2 => snapshot(&mut input),
+        3 => own_plant(&mut input),
+        _ => own_snapshot(&mut input),
     }
+}
+
+fn own_plant(input: &mut Input<'_>) {
+    let mut first = Plant::new(input, true);
+    first.run(input);
+    let stored = ot::testing::store(&first.pipeline);
+    let mut second = Plant::with_policy(first.policy(), true);
+    assert!(second.restore(&stored), "what was stored can be read");
+    assert_eq!(ot::testing::store(&second.pipeline), stored, "a restart loses something");
+}
+
+fn own_snapshot(input: &mut Input<'_>) {
+    let mut first = Journal::new(input, true);
+    first.run(input);
+    let stored = it::testing::snapshot(&mut first.mirror);
+    let bd_seqs = first.mirror.bd_seqs().collect();
+    let mut second = first.restarted();
+    assert!(it::testing::restore(&mut second, &stored, bd_seqs), "our own snapshot");
+    assert_eq!(it::testing::snapshot(&mut second), stored, "a restart loses something");
 }
 
 fn file(bytes: &[u8]) {

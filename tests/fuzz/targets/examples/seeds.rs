@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use journal_format::header::Header;
 use journal_format::{Body, Heartbeat, Relayed, Start, frame};
 use ot::{Now, Pipeline, PipelineSettings, Received};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
 use prost::Message;
 use sparkplug::captures::{self, Captured};
 use sparkplug::{Caps, DataType, Metric, Payload, Value};
@@ -26,6 +28,7 @@ use targets::plant;
 fn main() {
     let captures = captures::all();
     payloads(&captures);
+    arbitrary();
     topics(&captures);
     operations(&captures);
     texts();
@@ -75,6 +78,15 @@ fn payloads(captures: &[(&str, Vec<Captured>)]) {
         let metrics = vec![metric.clone(), Metric { name: Some("a".into()), ..metric }];
         let payload = Payload { timestamp: Some(1), seq: Some(2), metrics, ..Payload::default() };
         write("payload", &format!("scalars-{at}"), &payload.encode_to_vec());
+    }
+}
+
+/// Every field of the schema, by the generator of the property tests.
+fn arbitrary() {
+    let mut runner = TestRunner::deterministic();
+    for at in 0..15 {
+        let payload = sparkplug::arbitrary::payload().new_tree(&mut runner).unwrap().current();
+        write("payload", &format!("arbitrary-{at:02}"), &payload.encode_to_vec());
     }
 }
 
@@ -205,6 +217,9 @@ fn texts() {
         "[relay]\nkeyframe-every-s = 5\nreorder-timeout-ms = 60000\nmax-nodes = 1\n",
         "[relay]\nkeyframe-every-s = 4\nmax-devices-per-node = 0\ncolour = \"red\"\n",
         "[status]\n[metrics]\n[sandbox]\n",
+        "[relay]\nkeyframe-every-s = 4\n",
+        "[relay]\nreorder-timeout-ms = 60001\n",
+        "[relay]\nmax-nodes = 0\n",
         "[[syslog]]\naddress = \"udp://127.0.0.1:514\"\n",
     ]
     .into_iter()
@@ -235,6 +250,8 @@ fn texts() {
     for (at, line) in [
         "{\"at_ms\":1,\"note\":\"connection lost\"}",
         "{\"at_ms\":1,\"topic\":\"t\",\"payload\":\"\",\"qos\":3}",
+        "{\"at_ms\":1,\"topic\":\"t\",\"payload\":\"CAE=\",\"qos\":2,\"retain\":true}",
+        "{\"at_ms\":1,\"topic\":\"t\",\"payload\":\"\",\"dup\":true}",
         "{\"at_ms\":18446744073709551615,\"topic\":\"\\u0000\\ud83d\\ude00\",\"payload\":\"AQI=\"}",
     ]
     .into_iter()
@@ -300,8 +317,10 @@ fn states(captures: &[(&str, Vec<Captured>)]) {
             let frame = journal_format::Frame { seq, epoch: 1, appended_ms: 1, body, in_head: false };
             mirror.handle_item(now, journal_read::Item::Frame(frame));
         }
-        let seed = Seed::default().put(&[3]).with(&it::testing::snapshot(&mut mirror)).put(&[0]);
+        let seed = Seed::default().put(&[2]).with(&it::testing::snapshot(&mut mirror)).put(&[0]);
         write("state_files", &format!("mirror-{library}"), &seed.0);
+        let own = Seed::default().put(&[3]).put(&as_plant(messages, 0).0);
+        write("state_files", &format!("own-{library}"), &own.0);
     }
     for (at, content) in [&b""[..], b"x", &[0; 200]].into_iter().enumerate() {
         let dir = std::env::temp_dir().join(format!("sparkdiode-seeds-{}", std::process::id()));
@@ -311,8 +330,12 @@ fn states(captures: &[(&str, Vec<Captured>)]) {
         fs::remove_dir_all(dir).unwrap();
         write("state_files", &format!("file-{at}"), &[&[0], bytes.as_slice()].concat());
     }
+    for (at, mode) in [3, 3, 3, 4, 4, 4].into_iter().enumerate() {
+        let noise = noise(700 + at as u64, 200 + 60 * at);
+        write("state_files", &format!("own-{at}"), &[&[mode], noise.as_slice()].concat());
+    }
     let heartbeat = Heartbeat::default().encode_to_vec();
-    write("state_files", "other", &Seed::default().put(&[2]).with(&heartbeat).0);
+    write("state_files", "other", &Seed::default().put(&[1]).with(&heartbeat).0);
 }
 
 fn packets(captures: &[(&str, Vec<Captured>)]) {

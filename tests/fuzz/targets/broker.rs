@@ -13,6 +13,9 @@ pub const MAX_PACKET_BYTES: usize = 4_096;
 /// Nothing here takes as long: then something hangs.
 pub const HANGS: Duration = Duration::from_secs(20);
 
+/// The other side has said what it has to say.
+const SILENCE: Duration = Duration::from_millis(2);
+
 /// A broker that waits for its connection.
 #[derive(Debug)]
 pub struct Broker(TcpListener);
@@ -39,18 +42,24 @@ impl Broker {
     }
 
     /// Answers the first bytes of the other side by `pieces`, each a write of its own, and ends
-    /// its own direction. Returns everything that the other side said.
-    pub async fn serve(self, pieces: Vec<Vec<u8>>) -> Vec<u8> {
+    /// its own direction. With `listens` it lets the other side speak after each of them. Returns
+    /// everything that the other side said.
+    pub async fn serve(self, pieces: Vec<Vec<u8>>, listens: bool) -> Vec<u8> {
         let Ok((mut stream, _)) = self.0.accept().await else { return Vec::new() };
         let _ = stream.set_nodelay(true);
-        let mut heard = vec![0; 4_096];
-        let count = stream.read(&mut heard).await.unwrap_or(0);
-        heard.truncate(count);
+        let mut heard = Vec::with_capacity(4_096);
+        let _ = stream.read_buf(&mut heard).await;
         for piece in pieces {
             if stream.write_all(&piece).await.is_err() {
                 break;
             }
             tokio::task::yield_now().await;
+            while listens {
+                let more = tokio::time::timeout(SILENCE, stream.read_buf(&mut heard)).await;
+                if !matches!(more, Ok(Ok(1..))) {
+                    break;
+                }
+            }
         }
         let _ = stream.shutdown().await;
         // What was on its way when the other side gave up can end in a reset; all before it counts.

@@ -24,7 +24,7 @@ pub fn ot_connection(input: &[u8]) {
     let (told, heard) = block_on(async {
         let broker = Broker::new().await;
         let settings = broker.settings();
-        tokio::join!(ot::testing::converse(&settings, filters, HANGS), broker.serve(pieces.clone()))
+        tokio::join!(ot::testing::converse(&settings, filters, HANGS), broker.serve(pieces.clone(), listens(input)))
     });
     let told = told.expect("the session hangs");
     assert_eq!(told.last(), Some(&Told::Lost));
@@ -96,7 +96,7 @@ pub fn it_connection(input: &[u8]) {
             closes,
             HANGS,
         );
-        tokio::join!(session, broker.serve(pieces.clone()))
+        tokio::join!(session, broker.serve(pieces.clone(), listens(input)))
     });
     let told = told.expect("the session hangs");
 
@@ -215,6 +215,11 @@ fn acknowledges(packet: &Packet, messages: &[Publish], said: &[Packet]) {
 fn connect_flags(packet: &Packet) -> u8 {
     assert!(packet.body.starts_with(b"\0\x04MQTT\x04"), "{packet:?}");
     packet.body.get(7).copied().expect("flags")
+}
+
+/// Whether the broker lets the session speak before it goes on.
+fn listens(input: &[u8]) -> bool {
+    input.first().is_some_and(|flags| flags & 0x20 != 0)
 }
 
 /// The first byte says whether an honest answer comes first, and into how many writes the rest is

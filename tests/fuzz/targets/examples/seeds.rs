@@ -373,6 +373,23 @@ fn packets(captures: &[(&str, Vec<Captured>)]) {
     all.push(("qos3".into(), vec![0x36, 6, 0, 1, b't', 0, 1, 1]));
     all.push(("second-connack".into(), Packet::new(kind::CONNACK, 0, &[0, 0]).encode()));
     all.push(("nothing".into(), Vec::new()));
+    // The broker waits for what it answers, at either QoS of the data.
+    for (flags, name) in [(0x20, "qos0"), (0x60, "qos1"), (0xa0, "open"), (0x38, "in-pieces")] {
+        for (count, numbers) in [(0, "none"), (2, "some"), (4, "all")] {
+            let acks = (2_u16..2 + count).flat_map(|id| {
+                let id = id.to_be_bytes();
+                let ack = Packet::new(kind::PUBACK, 0, &id).encode();
+                [ack, Packet::new(kind::UNSUBACK, 0, &id).encode()]
+            });
+            let acks: Vec<u8> = acks.flatten().collect();
+            let acks: Vec<u8> = match count {
+                0 => acks,
+                _ => acks.into_iter().take(4 * usize::from(count)).collect(),
+            };
+            let input = [&[flags], acks.as_slice()].concat();
+            write("it_connection", &format!("answers-{name}-{numbers}"), &input);
+        }
+    }
     for (name, bytes) in all {
         for target in ["ot_connection", "it_connection"] {
             write(target, &name, &[&[0], bytes.as_slice()].concat());

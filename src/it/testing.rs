@@ -1,6 +1,7 @@
 //! What the fuzz targets ask of the IT half beyond what runs: its state as bytes, a mirror without
 //! the fast path, one conversation with a broker.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,14 +20,13 @@ pub fn take_fast_path(mirror: &mut Mirror, takes: bool) {
 /// The mirror as it would be stored. Once for a mirror: a second picture has only what changed.
 pub fn snapshot(mirror: &mut Mirror) -> Vec<u8> {
     mirror.begin_picture();
-    let mut nodes = Vec::new();
+    let mut nodes = BTreeMap::new();
     loop {
         let part = mirror.take_picture(1_000);
-        part.nodes.iter().for_each(|node| nodes.extend(node.encode()));
+        nodes.extend(part.nodes.iter().map(|node| (node.id(), node.encode())));
         if let Some(head) = part.head {
-            let mut bytes = head.encode_to_vec();
-            bytes.append(&mut nodes);
-            return bytes;
+            let pieces = nodes.into_values().flatten();
+            return head.encode_to_vec().into_iter().chain(pieces).collect();
         }
     }
 }

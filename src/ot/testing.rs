@@ -25,6 +25,12 @@ pub fn store(pipeline: &Pipeline) -> Vec<u8> {
     pipeline.store(0).encode_to_vec()
 }
 
+/// The same after so many restarts, without what each of them adds: it counts as a loss of every
+/// node.
+pub fn store_after(pipeline: &Pipeline, restarts: u64) -> Vec<u8> {
+    pipeline.store(0).before_restarts(restarts).encode_to_vec()
+}
+
 /// Restores a new pipeline; false: `stored` can't be read.
 pub fn restore(
     pipeline: &mut Pipeline,

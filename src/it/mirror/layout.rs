@@ -335,7 +335,9 @@ impl Layout {
     /// Copies the stale marks of an older layout of the same entity.
     pub(super) fn keep_stale_marks_of(&mut self, older: &Layout) {
         for slot in &mut self.slots {
-            slot.stale = older.find(&slot.metric).is_some_and(|theirs| theirs.stale);
+            // What was no definition there may be one here, which has no quality.
+            slot.stale = !is_definition(&slot.metric)
+                && older.find(&slot.metric).is_some_and(|theirs| theirs.stale);
         }
     }
 

@@ -24,15 +24,18 @@ pub fn ot_connection(input: &[u8]) {
     let (told, heard) = block_on(async {
         let broker = Broker::new().await;
         let settings = broker.settings();
-        tokio::join!(ot::testing::converse(&settings, filters, HANGS), broker.serve(pieces.clone(), listens(input)))
+        tokio::join!(
+            ot::testing::converse(&settings, filters, HANGS),
+            broker.serve(pieces.clone(), listens(input))
+        )
     });
     let told = told.expect("the session hangs");
     assert_eq!(told.last(), Some(&Told::Lost));
 
     let said = pieces.concat();
-    let (said, _) = packets(&said);
+    let (said, half) = packets(&said);
     let messages: Vec<Publish> = told.iter().filter_map(message).collect();
-    hands_on(&messages, &said);
+    hands_on(&messages, &said, half.is_empty());
     for (message, publish) in messages.iter().zip(said.iter().filter_map(Packet::publish)) {
         assert_eq!((message.qos, message.dup), (publish.qos, publish.dup));
     }
@@ -43,10 +46,15 @@ pub fn ot_connection(input: &[u8]) {
     let wanted = ["$sparkplug/certificates/#", "spBv1.0/G/+/E"];
     for (at, packet) in heard.iter().enumerate() {
         match packet.kind {
-            kind::CONNECT if at == 0 => assert_eq!(connect_flags(packet), 0, "no will, no clean start"),
+            kind::CONNECT if at == 0 => {
+                assert_eq!(connect_flags(packet), 0, "no will, no clean start")
+            }
             kind::SUBSCRIBE => {
                 let filters = packet.filters();
-                assert!(filters.iter().all(|filter| wanted.contains(&filter.as_str())), "{filters:?}");
+                assert!(
+                    filters.iter().all(|filter| wanted.contains(&filter.as_str())),
+                    "{filters:?}"
+                );
             }
             kind::PINGREQ | kind::DISCONNECT => {}
             _ => acknowledges(packet, &messages, &said),
@@ -89,21 +97,16 @@ pub fn it_connection(input: &[u8]) {
     let (told, heard) = block_on(async {
         let broker = Broker::new().await;
         let settings = broker.settings();
-        let session = it::testing::converse(
-            settings,
-            spec.clone(),
-            publications.clone(),
-            closes,
-            HANGS,
-        );
+        let session =
+            it::testing::converse(settings, spec.clone(), publications.clone(), closes, HANGS);
         tokio::join!(session, broker.serve(pieces.clone(), listens(input)))
     });
     let told = told.expect("the session hangs");
 
     let said = pieces.concat();
-    let (said, _) = packets(&said);
+    let (said, half) = packets(&said);
     let received: Vec<Publish> = told.iter().filter_map(received).collect();
-    hands_on(&received, &said);
+    hands_on(&received, &said, half.is_empty());
     let count = |wanted: u8| said.iter().filter(|packet| packet.kind == wanted).count();
     let readies = told.iter().filter(|event| matches!(event, SessionEvent::Ready)).count();
     assert!(readies <= count(kind::SUBACK), "ready before the broker said so");
@@ -147,8 +150,9 @@ fn received(event: &SessionEvent) -> Option<Publish> {
     Some(Publish { topic, payload, qos: 0, retain: *retain, dup: false, packet_id: 0 })
 }
 
-/// What was handed on is the beginning of what was said.
-fn hands_on(messages: &[Publish], said: &[Packet]) {
+/// What was handed on is the beginning of what was said. Whole packets are lost with a broken one
+/// right behind them: at QoS 1 they aren't acknowledged.
+fn hands_on(messages: &[Publish], said: &[Packet], is_whole: bool) {
     let publications = said.iter().filter_map(Packet::publish);
     for (message, publish) in messages.iter().zip(publications.clone()) {
         let wanted = (
@@ -169,7 +173,7 @@ fn hands_on(messages: &[Publish], said: &[Packet]) {
     let answers = |wanted: u8| said.iter().filter(|packet| packet.kind == wanted).count();
     let is_answered = answers(kind::CONNACK) == 1 && answers(kind::SUBACK) == 1;
     let begins = said.first().is_some_and(|packet| packet.kind == kind::CONNACK);
-    if is_answered && begins && said.iter().all(is_plain) {
+    if is_whole && is_answered && begins && said.iter().all(is_plain) {
         assert_eq!(messages.len(), count, "less than was said");
     }
 }
@@ -187,7 +191,9 @@ fn is_plain(packet: &Packet) -> bool {
         kind::SUBACK => packet.flags == 0 && packet.body == [0, 1, 1, 1],
         kind::PUBLISH => {
             packet.body.len() <= MAX_PACKET_BYTES / 2
-                && packet.publish().is_some_and(|publish| publish.qos == 0 && is_topic(&publish.topic))
+                && packet
+                    .publish()
+                    .is_some_and(|publish| publish.qos == 0 && is_topic(&publish.topic))
         }
         _ => false,
     }
@@ -201,7 +207,8 @@ fn acknowledges(packet: &Packet, messages: &[Publish], said: &[Packet]) {
         let of_qos = publications.filter(|publish| publish.qos == wanted);
         of_qos.map(|publish| publish.packet_id).collect::<BTreeSet<u16>>()
     };
-    let released = || said.iter().any(|said| said.kind == kind::PUBREL && said.packet_id() == Some(id));
+    let released =
+        || said.iter().any(|said| said.kind == kind::PUBREL && said.packet_id() == Some(id));
     let is_owed = match packet.kind {
         kind::PUBACK => with_qos(1).contains(&id),
         kind::PUBREC => with_qos(2).contains(&id),

@@ -75,9 +75,21 @@ pub struct Journal {
     host: Host,
     /// bdSeq of the last session, by node.
     bd_seqs: BTreeMap<String, u8>,
-    /// Everything that came out, as text.
-    pub told: String,
+    /// Everything that came out.
+    pub told: Vec<Told>,
+    /// Number of the operation.
+    operation: usize,
     frame_bytes: usize,
+}
+
+/// Something that came out of the mirror.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Number of the operation that it came of.
+    pub operation: usize,
+    /// What is to be done for this node; `None`: a notice.
+    pub node: Option<NodeId>,
+    pub text: String,
 }
 
 impl Journal {
@@ -101,7 +113,8 @@ impl Journal {
             swallows: false,
             host: Host::default(),
             bd_seqs: BTreeMap::new(),
-            told: String::new(),
+            told: Vec::new(),
+            operation: 0,
             frame_bytes: 0,
         };
         if flags & 0x80 == 0 {
@@ -118,6 +131,7 @@ impl Journal {
             if input.is_empty() {
                 break;
             }
+            self.operation += 1;
             self.step(input);
             self.check();
         }
@@ -337,11 +351,15 @@ impl Journal {
     /// Every session breaks; the broker publishes the wills.
     fn break_sessions(&mut self) {
         for (node, spec) in std::mem::take(&mut self.sessions) {
-            let SessionSpec { will_topic, will_payload, bd_seq, .. } = spec;
-            self.host.take(&will_topic, &will_payload, Qos::AtLeastOnce, bd_seq);
+            self.will(&spec);
             self.tell(node, SessionEvent::Lost { connect_sent: true });
         }
         self.carry_out();
+    }
+
+    /// The broker publishes the will of a session that broke.
+    fn will(&mut self, spec: &SessionSpec) {
+        self.host.take(&spec.will_topic, &spec.will_payload, Qos::AtLeastOnce, spec.bd_seq);
     }
 
     /// The mirror of the next process, before it has anything.
@@ -355,8 +373,7 @@ impl Journal {
         let bd_seqs: Vec<_> = self.mirror.bd_seqs().collect();
         self.now.wall_ms += RESTART_MS;
         for (_, spec) in std::mem::take(&mut self.sessions) {
-            let SessionSpec { will_topic, will_payload, bd_seq, .. } = spec;
-            self.host.take(&will_topic, &will_payload, Qos::AtLeastOnce, bd_seq);
+            self.will(&spec);
         }
         self.mirror = self.restarted();
         it::testing::take_fast_path(&mut self.mirror, self.takes_fast_path);
@@ -371,33 +388,73 @@ impl Journal {
 
     fn carry_out(&mut self) {
         // Terminates: an answer to an `Open` or `Close` asks for a bounded number of others.
-        while let Some(outgoing) = self.mirror.poll_outgoing() {
-            self.told.push_str(&format!("{outgoing:?}\n"));
-            match outgoing {
-                Outgoing::Open { node, spec } => self.open(node, spec),
-                Outgoing::Publish { node, topic, payload, qos } => {
-                    let spec = self.sessions.get(&node).expect("a session");
-                    let place = format!("/{}", spec.edge_node);
-                    assert!(topic.contains(&place), "{topic} on the session of {place}");
-                    if !self.swallows {
-                        self.host.take(&topic, &payload, qos, spec.bd_seq);
-                    }
-                    assert!(payload.len() <= 64 * self.frame_bytes + 4_096, "{topic}");
+        loop {
+            let mut answers = Vec::new();
+            while let Some(outgoing) = self.mirror.poll_outgoing() {
+                self.carry_out_one(outgoing, &mut answers);
+            }
+            while let Some(notice) = self.mirror.poll_notice() {
+                let text = format!("{notice:?}");
+                self.told.push(Told { operation: self.operation, node: None, text });
+            }
+            if answers.is_empty() {
+                return;
+            }
+            // As from a network: behind everything that was asked.
+            for (node, event) in answers {
+                if let SessionEvent::Lost { .. } | SessionEvent::Closed = event {
+                    self.sessions.remove(&node);
                 }
-                Outgoing::Barrier { node } => {
-                    assert!(self.sessions.contains_key(&node), "a barrier without a session");
-                    if !self.swallows {
-                        self.tell(node, SessionEvent::Confirmed);
-                    }
-                }
-                Outgoing::Close { node } => {
-                    assert!(self.sessions.remove(&node).is_some(), "the end of no session");
-                    self.tell(node, SessionEvent::Closed);
-                }
+                self.tell(node, event);
             }
         }
-        while let Some(notice) = self.mirror.poll_notice() {
-            self.told.push_str(&format!("{notice:?}\n"));
+    }
+
+    fn carry_out_one(&mut self, outgoing: Outgoing, answers: &mut Vec<(NodeId, SessionEvent)>) {
+        let text = format!("{outgoing:?}");
+        let (Outgoing::Open { node, .. }
+        | Outgoing::Publish { node, .. }
+        | Outgoing::Barrier { node }
+        | Outgoing::Close { node }) = &outgoing;
+        let node = *node;
+        self.told.push(Told { operation: self.operation, node: Some(node), text });
+        if let Outgoing::Open { spec, .. } = outgoing {
+            self.open(node, spec);
+            answers.push((
+                node,
+                match self.broker_up {
+                    true => SessionEvent::Ready,
+                    false => SessionEvent::Lost { connect_sent: false },
+                },
+            ));
+            return;
+        }
+        let spec = self.sessions.get(&node).expect("a session that was opened");
+        let is_lost = answers
+            .iter()
+            .any(|(lost, event)| *lost == node && matches!(event, SessionEvent::Lost { .. }));
+        match outgoing {
+            Outgoing::Publish { topic, payload, qos, .. } => {
+                let place = format!("/{}", spec.edge_node);
+                assert!(topic.contains(&place), "{topic} on the session of {place}");
+                assert!(payload.len() <= 64 * self.frame_bytes + 4_096, "{topic}");
+                if !self.swallows && !is_lost {
+                    self.host.take(&topic, &payload, qos, spec.bd_seq);
+                }
+            }
+            Outgoing::Barrier { .. } if !self.swallows && !is_lost => {
+                answers.push((node, SessionEvent::Confirmed));
+            }
+            Outgoing::Close { .. } if !self.swallows && !is_lost => {
+                answers.push((node, SessionEvent::Closed));
+            }
+            Outgoing::Close { .. } if !is_lost => {
+                // The NDEATH is never acknowledged: the socket is dropped.
+                let spec = spec.clone();
+                self.will(&spec);
+                answers.push((node, SessionEvent::Lost { connect_sent: true }));
+            }
+            _ => {}
         }
     }
 
@@ -414,13 +471,12 @@ impl Journal {
         assert!(spec.subscriptions.iter().all(is_to_node), "{:?}", spec.subscriptions);
         let stored = self.mirror.bd_seqs().find(|(known, _)| *known == key).map(|(_, next)| next);
         assert_eq!(stored, Some(spec.bd_seq.wrapping_add(1)), "what is on disk before {key} opens");
-        if !self.broker_up {
-            return self.tell(node, SessionEvent::Lost { connect_sent: false });
+        // One that didn't reach the broker may be used again.
+        if self.broker_up {
+            let before = self.bd_seqs.insert(key.clone(), spec.bd_seq);
+            assert_ne!(before, Some(spec.bd_seq), "{key}: the same bdSeq in two sessions in a row");
         }
-        let before = self.bd_seqs.insert(key.clone(), spec.bd_seq);
-        assert_ne!(before, Some(spec.bd_seq), "{key}: the same bdSeq in two sessions in a row");
         assert!(self.sessions.insert(node, spec).is_none(), "two sessions of {key}");
-        self.tell(node, SessionEvent::Ready);
     }
 
     fn check(&mut self) {

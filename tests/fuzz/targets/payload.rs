@@ -49,7 +49,13 @@ pub fn payload(input: &[u8]) {
     }
     if let Some((timestamp, seq, metrics)) = metrics_of_scalars(input, &caps) {
         let scalars = Payload { timestamp, metrics, seq, ..Payload::default() };
-        assert_eq!(scalars.encode_to_vec(), encoded, "the reader of scalars says otherwise");
+        let mut wanted = decoded.payload;
+        for metric in &mut wanted.metrics {
+            // It doesn't tell an empty name from none.
+            metric.name.take_if(|name| name.is_empty());
+        }
+        let (scalars, wanted) = (scalars.encode_to_vec(), wanted.encode_to_vec());
+        assert_eq!(scalars, wanted, "the reader of scalars says otherwise");
         assert_eq!(decoded.unknown_fields, 0);
     }
 }

@@ -26,12 +26,6 @@ pub const POLICIES: [&str; 8] = [
     action = "forward"
     topic = "spBv1.0/+/+/#"
     deny-metrics = ["**/denied"]
-
-    [[rule]]
-    name = "not-these"
-    action = "deny"
-    group = "*"
-    device = "denied"
     "#,
     r#"
     [[rule]]
@@ -130,9 +124,19 @@ pub const POLICIES: [&str; 8] = [
     "",
 ];
 
+/// Part of each of them.
+const COMMON: &str = r#"
+    [[rule]]
+    name = "not-these"
+    action = "deny"
+    group = "*"
+    device = "denied"
+"#;
+
 /// The policy with this number.
 pub fn policy(number: usize) -> Policy {
-    match Policy::parse(&[SourceFile::new("fuzz.toml", POLICIES[number])]) {
+    let common = SourceFile::new("common.toml", COMMON);
+    match Policy::parse(&[common, SourceFile::new("fuzz.toml", POLICIES[number])]) {
         Ok((policy, _)) => policy,
         Err(problems) => panic!("{problems}"),
     }

@@ -3,9 +3,10 @@
 use std::fs;
 use std::time::Duration;
 
-use it::mirror::{Mirror, Now};
+use it::mirror::{Mirror, MirrorSnapshot, Now};
 use journal_format::{Body, Heartbeat};
 use journal_read::Item;
+use prost::Message;
 use state::{StateDir, StateFile, Stored};
 
 use crate::input::Input;
@@ -39,7 +40,16 @@ fn own_plant(input: &mut Input<'_>) {
     let stored = ot::testing::store(&first.pipeline);
     let mut second = Plant::with_policy(first.policy(), true);
     assert!(second.restore(&stored), "what was stored can be read");
-    assert_eq!(ot::testing::store(&second.pipeline), stored, "a restart loses something");
+    goes_on(&second);
+}
+
+/// A restart more changes nothing; the first one judges anew.
+fn goes_on(plant: &Plant) {
+    let once = ot::testing::store(&plant.pipeline);
+    let mut next = Plant::with_policy(plant.policy(), true);
+    assert!(next.restore(&once), "what was stored can be read");
+    let again = ot::testing::store_after(&next.pipeline, 1);
+    assert_eq!(again, once, "restored and stored again it differs");
 }
 
 fn own_snapshot(input: &mut Input<'_>) {
@@ -49,7 +59,23 @@ fn own_snapshot(input: &mut Input<'_>) {
     let bd_seqs = first.mirror.bd_seqs().collect();
     let mut second = first.restarted();
     assert!(it::testing::restore(&mut second, &stored, bd_seqs), "our own snapshot");
-    assert_eq!(it::testing::snapshot(&mut second), stored, "a restart loses something");
+    let again = joined(&it::testing::snapshot(&mut second));
+    assert_eq!(again, joined(&stored), "a restart loses something");
+}
+
+/// The snapshot with stretches that overlap or touch as one, as a restart has them.
+fn joined(snapshot: &[u8]) -> Vec<u8> {
+    let mut snapshot = MirrorSnapshot::decode(snapshot).expect("our own snapshot");
+    for node in &mut snapshot.nodes {
+        node.missed.dedup_by(|next, range| {
+            let touches = (range.from..=range.to).contains(&next.from);
+            if touches {
+                range.to = range.to.max(next.to);
+            }
+            touches
+        });
+    }
+    snapshot.encode_to_vec()
 }
 
 fn file(bytes: &[u8]) {
@@ -95,7 +121,7 @@ fn stored_plant(input: &mut Input<'_>) {
     assert!(once.len() <= bound, "{} bytes of {}", once.len(), stored.len());
     let mut second = Plant::with_policy(first.policy(), true);
     assert!(second.restore(&once), "what was stored can be read");
-    assert_eq!(ot::testing::store(&second.pipeline), once, "restored and stored again it differs");
+    goes_on(&second);
     second.follow_on();
     for _ in 0..20 {
         if input.is_empty() {

@@ -15,7 +15,8 @@ pub fn topic(input: &[u8]) {
         None => (text, false),
     };
     let levels: Vec<&str> = plain.split('/').collect();
-    let is_clean = !plain.contains(['\0', '+', '#']) && levels.iter().all(|level| !level.is_empty());
+    let is_clean =
+        !plain.contains(['\0', '+', '#']) && levels.iter().all(|level| !level.is_empty());
     let message_type = match levels[..] {
         [NAMESPACE, _, name, _] if name.starts_with('N') => MessageType::from_name(name),
         [NAMESPACE, _, name, _, _] if name.starts_with('D') => MessageType::from_name(name),

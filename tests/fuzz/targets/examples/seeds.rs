@@ -180,7 +180,8 @@ fn operations(captures: &[(&str, Vec<Captured>)]) {
             write(target, library, &seed.0);
         }
     }
-    for (number, target) in ["pipeline", "ot_fast_path", "mirror", "it_fast_path"].iter().enumerate()
+    for (number, target) in
+        ["pipeline", "ot_fast_path", "mirror", "it_fast_path"].iter().enumerate()
     {
         for at in 0..12 {
             let number = (number * 100 + at) as u64;
@@ -192,7 +193,8 @@ fn operations(captures: &[(&str, Vec<Captured>)]) {
 fn texts() {
     let texts = |dir: &str| {
         let entries = fs::read_dir(root().join(dir)).unwrap().map(|entry| entry.unwrap().path());
-        let is_toml = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "toml");
+        let is_toml =
+            |path: &PathBuf| path.extension().is_some_and(|extension| extension == "toml");
         let mut files: Vec<PathBuf> = entries.filter(is_toml).collect();
         files.sort();
         files
@@ -314,7 +316,8 @@ fn states(captures: &[(&str, Vec<Captured>)]) {
         let now = it::mirror::Now { at: std::time::Duration::ZERO, wall_ms: 1_700_000_000_000 };
         for (seq, relayed) in (1..).zip(relayed(messages)) {
             let body = Some(Body::Relayed(relayed));
-            let frame = journal_format::Frame { seq, epoch: 1, appended_ms: 1, body, in_head: false };
+            let frame =
+                journal_format::Frame { seq, epoch: 1, appended_ms: 1, body, in_head: false };
             mirror.handle_item(now, journal_read::Item::Frame(frame));
         }
         let seed = Seed::default().put(&[2]).with(&it::testing::snapshot(&mut mirror)).put(&[0]);
@@ -373,21 +376,17 @@ fn packets(captures: &[(&str, Vec<Captured>)]) {
     all.push(("qos3".into(), vec![0x36, 6, 0, 1, b't', 0, 1, 1]));
     all.push(("second-connack".into(), Packet::new(kind::CONNACK, 0, &[0, 0]).encode()));
     all.push(("nothing".into(), Vec::new()));
-    // The broker waits for what it answers, at either QoS of the data.
-    for (flags, name) in [(0x20, "qos0"), (0x60, "qos1"), (0xa0, "open"), (0x38, "in-pieces")] {
-        for (count, numbers) in [(0, "none"), (2, "some"), (4, "all")] {
-            let acks = (2_u16..2 + count).flat_map(|id| {
-                let id = id.to_be_bytes();
-                let ack = Packet::new(kind::PUBACK, 0, &id).encode();
-                [ack, Packet::new(kind::UNSUBACK, 0, &id).encode()]
-            });
-            let acks: Vec<u8> = acks.flatten().collect();
-            let acks: Vec<u8> = match count {
-                0 => acks,
-                _ => acks.into_iter().take(4 * usize::from(count)).collect(),
+    // The broker waits for what it answers, at either QoS of the data: numbers 2 and 3, or 2 to 5,
+    // are those of the publications and of the barrier behind them.
+    for (flags, last, name) in [(0x20, 3_u16, "qos0"), (0x60, 5, "qos1"), (0xa0, 3, "open")] {
+        for answered in 2..=last {
+            let answer = |id: u16| {
+                let kind = if id == last { kind::UNSUBACK } else { kind::PUBACK };
+                Packet::new(kind, 0, &id.to_be_bytes()).encode()
             };
-            let input = [&[flags], acks.as_slice()].concat();
-            write("it_connection", &format!("answers-{name}-{numbers}"), &input);
+            let answers: Vec<u8> = (2..=answered).flat_map(answer).collect();
+            let input = [&[flags], answers.as_slice()].concat();
+            write("it_connection", &format!("answers-{name}-to-{answered}"), &input);
         }
     }
     for (name, bytes) in all {
@@ -396,7 +395,11 @@ fn packets(captures: &[(&str, Vec<Captured>)]) {
         }
     }
     for target in ["ot_connection", "it_connection"] {
-        write(target, "refused", &[&[5], &*Packet::new(kind::CONNACK, 0, &[0, 5]).encode()].concat());
+        write(
+            target,
+            "refused",
+            &[&[5], &*Packet::new(kind::CONNACK, 0, &[0, 5]).encode()].concat(),
+        );
         write(target, "no-connack", &[&[5], &*publish("t", b"x", 0, 0).encode()].concat());
     }
 }

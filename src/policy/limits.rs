@@ -6,9 +6,9 @@ use std::ops::Range;
 
 use diagnostic::{Diagnostic, Diagnostics, SourceFile};
 
-use super::document::Section;
-use super::rate_reader;
-use super::rule::Rate;
+use crate::language::document::Section;
+use crate::language::rate_reader;
+use crate::rule::Rate;
 
 /// What the rules together may let through.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

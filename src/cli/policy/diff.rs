@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use policy::Policy;
-use policy::compare::{Comparison, Difference, Outcome, Types, Witness, compare};
+use tools::compare::{Comparison, Difference, Outcome, Types, Witness, compare};
 use serde_json::{Value as Json, json};
 use sparkplug::DataType;
 use text::escape_to;

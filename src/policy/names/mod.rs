@@ -8,15 +8,18 @@
 //! when it appears ([`Collision`]), so that the map is injective over all that crosses and
 //! [`Renames::original`] undoes it.
 
+mod reserved;
+
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use sparkplug::{Entity, names};
 
-use super::document::{Placed, Section, inside};
-use super::glob::Glob;
-use super::rule::{Prefixes, Rule};
+pub use self::reserved::Taken;
+use crate::language::document::{Placed, Section, inside};
+use crate::rule::glob::Glob;
+use crate::rule::{Prefixes, Rule};
 
 /// Bytes of a new name, or of a prefix.
 const MAX_NAME_BYTES: usize = 1024;
@@ -158,7 +161,7 @@ pub fn fold(name: &str) -> String {
 
 /// Reads the `[rename.…]` tables of all files.
 #[derive(Debug, Default)]
-pub(super) struct RenamesReader<'s> {
+pub(crate) struct RenamesReader<'s> {
     entries: Vec<Entry<'s>>,
 }
 
@@ -187,7 +190,7 @@ const KINDS: [(Kind, &str, &str, &str); 3] = [
 
 impl<'s> RenamesReader<'s> {
     /// Reads those of `file`.
-    pub(super) fn read(
+    pub(crate) fn read(
         &mut self,
         file: &'s SourceFile,
         document: &mut Section<'_, '_>,
@@ -241,10 +244,10 @@ impl<'s> RenamesReader<'s> {
 
     /// The tables, if they are injective and give no name away that `rules` spell out for
     /// something else; otherwise what is wrong goes to `problems`.
-    pub(super) fn finish(
+    pub(crate) fn finish(
         self,
         rules: &[Rule],
-        sources: &[SourceFile],
+        sources: &[&SourceFile],
         problems: &mut Diagnostics,
     ) -> Renames {
         let mut renames = Renames { is_empty: self.entries.is_empty(), ..Renames::default() };
@@ -306,7 +309,7 @@ fn check_rule(
     rule: &Rule,
     taken: &HashMap<String, Vec<&Entry<'_>>>,
     mapped: &HashMap<(Parent<'_>, &str), &Entry<'_>>,
-    sources: &[SourceFile],
+    sources: &[&SourceFile],
     problems: &mut Diagnostics,
 ) {
     let selectors = &rule.selectors;
@@ -422,7 +425,7 @@ fn check_new_name(
 }
 
 /// Reads `strip-prefix` and `add-prefix` of a rule.
-pub(super) fn read_prefixes(
+pub(crate) fn read_prefixes(
     file: &SourceFile,
     rule: &mut Section<'_, '_>,
     problems: &mut Diagnostics,

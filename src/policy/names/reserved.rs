@@ -5,10 +5,10 @@
 use account::RuleId;
 use sparkplug::Entity;
 
-use super::Policy;
-use super::glob::Glob;
-use super::rule::{Action, Mode, Rule};
-use super::scope::{covers_node, literal_edge_nodes, literal_groups};
+use crate::Policy;
+use crate::rule::glob::Glob;
+use crate::rule::{Action, Mode, Rule};
+use crate::plan::covers_node;
 
 /// How an edge node of the plant could cross under names that are taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Policy {
         let Some(edge_node) = edge_node else {
             let mut rules = (0..).map(RuleId).zip(&self.rules);
             return rules
-                .find(|(_, rule)| forwards(rule) && spells(literal_groups(&rule.selectors), group))
+                .find(|(_, rule)| forwards(rule) && spells(rule.selectors.literal_groups(), group))
                 .map(|(rule, _)| Taken::Possible { rule });
         };
         let told = Entity::node(group, edge_node);
@@ -53,8 +53,8 @@ impl Policy {
             let (rule, _) = rules.first()?;
             return Some(Taken::Renamed { node: format!("{group}/{edge_node}"), rule: *rule });
         }
-        let of_group = |rule: &Rule| spells(literal_groups(&rule.selectors), group);
-        let of_node = |rule: &Rule| spells(literal_edge_nodes(&rule.selectors), edge_node);
+        let of_group = |rule: &Rule| spells(rule.selectors.literal_groups(), group);
+        let of_node = |rule: &Rule| spells(rule.selectors.literal_edge_nodes(), edge_node);
         if let Some((rule, _)) = rules.iter().find(|(_, rule)| of_group(rule) && of_node(rule)) {
             return Some(Taken::Spelled { rule: *rule });
         }

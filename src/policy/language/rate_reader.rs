@@ -5,11 +5,11 @@ use std::ops::Range;
 use diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
 use toml::de::DeTable;
 
-use super::document::Section;
-use super::rule::{Bucket, OnExcess, Rate};
-use super::rule_reader::RULE_KEYS;
+use crate::language::document::Section;
+use crate::rule::{Bucket, OnExcess, Rate};
+use crate::language::RULE_KEYS;
 
-/// A burst below this would hold back ordinary messages; see [`super::Limiter`] for what happens
+/// A burst below this would hold back ordinary messages; see [`crate::Limiter`] for what happens
 /// to a message that is larger than its burst.
 const MIN_BURST_BYTES: u32 = 1024;
 /// Rates below one message in 1,000 s, or above these, are typing errors.
@@ -24,11 +24,11 @@ const MAX_BURST_S: f64 = 86_400.0;
 const ON_EXCESS: &str = "on-excess";
 
 /// The keys of the table.
-pub(super) const RATE_KEYS: [&str; 5] =
+pub(crate) const RATE_KEYS: [&str; 5] =
     [MESSAGES.rate_key, MESSAGES.burst_key, BYTES.rate_key, BYTES.burst_key, ON_EXCESS];
 
 /// Reads the rate of the rule `rule`, if it has one.
-pub(super) fn read(
+pub(crate) fn read(
     file: &SourceFile,
     rule: &mut Section<'_, '_>,
     problems: &mut Diagnostics,
@@ -38,7 +38,7 @@ pub(super) fn read(
 }
 
 /// Reads the table called `noun` with this `header`.
-pub(super) fn read_table(
+pub(crate) fn read_table(
     file: &SourceFile,
     noun: &'static str,
     header: Range<usize>,

@@ -15,15 +15,15 @@ use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::{FixedState, RandomState};
 
-use super::glob::{GRAM_BYTES, Glob, gram};
-use super::rule::Rule;
+use crate::rule::glob::{GRAM_BYTES, Glob, gram};
+use crate::rule::Rule;
 
 /// End of a chain.
 const NONE: u32 = u32::MAX;
 
 /// What of a rule is in a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub(crate) enum Side {
     Denies,
     Redacts,
     Forwards,
@@ -32,11 +32,11 @@ pub(super) enum Side {
 }
 
 impl Side {
-    pub(super) const ALL: [Side; 4] =
+    pub(crate) const ALL: [Side; 4] =
         [Side::Denies, Side::Redacts, Side::Forwards, Side::Unshapeable];
 
     /// The globs of `rule`: `None` where it says nothing, an empty slice for every name.
-    pub(super) fn globs(self, rule: &Rule) -> Option<&[Glob]> {
+    pub(crate) fn globs(self, rule: &Rule) -> Option<&[Glob]> {
         match self {
             Side::Denies => rule.denied(),
             Side::Redacts => rule.redacted(),
@@ -48,7 +48,7 @@ impl Side {
 
 /// Globs of rules, by number of rule and place in its list.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Table {
+pub(crate) struct Table {
     /// Rules for every name, in ascending order.
     every: Vec<u32>,
     literals: HashMap<u64, u32, RandomState>,
@@ -69,7 +69,7 @@ struct Entry {
 
 impl Table {
     /// A table of one side of `numbers`, which ascend, among `rules`.
-    pub(super) fn new(rules: &[Rule], side: Side, numbers: &[u32]) -> Table {
+    pub(crate) fn new(rules: &[Rule], side: Side, numbers: &[u32]) -> Table {
         let globs = |number: &u32| rules.get(*number as usize).and_then(|rule| side.globs(rule));
         let count = numbers.iter().filter_map(globs).map(<[Glob]>::len).sum();
         let mut table = Table::default();
@@ -102,7 +102,7 @@ impl Table {
     }
 
     /// The first rule with a glob that matches `name`, of those that `admits` accepts.
-    pub(super) fn first(
+    pub(crate) fn first(
         &self,
         rules: &[Rule],
         side: Side,
@@ -174,7 +174,7 @@ fn hash(hasher: &FixedState, text: &str) -> u64 {
 
 /// Gives every glob of the rules the piece of text that the fewest of them have: those of metric
 /// names among each other, and those of edge nodes.
-pub(super) fn choose_grams(rules: &mut [Rule]) {
+pub(crate) fn choose_grams(rules: &mut [Rule]) {
     let (mut metrics, mut edge_nodes) = (Counts::default(), Counts::default());
     for rule in rules.iter() {
         let named = rule.allow.iter().chain(&rule.deny).chain(&rule.redact).flatten();

@@ -31,56 +31,51 @@
 //! | P102 | warning: a character that is no wildcard here |
 //! | P103 | warning: nothing is forwarded |
 //! | P104 | warning: a forward rule that denies all that it forwards |
-//! | P110 | warning: a rule whose time is over |
-//! | P111 | warning: a forward rule of which a deny rule denies everything |
-//! | P112 | warning: a rule that never decides, since another one does |
-//! | P113 | warning: a limit that is never reached |
-//! | P114 | warning: too many rules to compare them all |
-//! | P115 | warning: a rule that decided nothing while the relay ran |
-//! | P201 | bad or repeated name of a case |
-//! | P202 | bad topic of a case |
-//! | P203 | keys of a case that contradict each other |
-//! | P204 | a value that isn't one of its datatype, or out of range |
-//! | P205 | unknown expectation or reason |
-//! | P251 | warning: a case names a rule that doesn't exist |
+//!
+//! P11x are those of the lint, P2xx those of [`Annotations`]: cases.
+
+mod annotations;
+pub mod document;
+pub(crate) mod rate_reader;
+mod rule_reader;
 
 use diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use toml::de::DeTable;
 
-use super::case::Case;
-use super::case_reader::{CASE_KEYS, CaseReader, RuleNames, check_rule_names};
-use super::document::{Section, UniqueNames};
-use super::limits::{Limits, LimitsReader};
-use super::rename::{Renames, RenamesReader};
-use super::rule::{Action, Rule};
-use super::rule_reader::{RULE_KEYS, RuleReader};
+pub use self::annotations::{Annotations, PolicyFile};
+pub(crate) use self::annotations::RulesAlone;
+use self::document::{Section, UniqueNames};
+pub use self::rule_reader::read_datatype;
+pub(crate) use self::rule_reader::{RULE_KEYS, RuleReader};
+use crate::limits::{Limits, LimitsReader};
+use crate::names::{Renames, RenamesReader};
+use crate::rule::{Action, Rule};
 
 /// Bytes of one policy file. 10,000 rules of a usual length are 2 MB.
 const MAX_FILE_BYTES: usize = 16 * 1024 * 1024;
 /// Rules of one policy, over all files.
 const MAX_RULES: usize = 100_000;
-/// Cases of one policy, over all files.
-const MAX_CASES: usize = 100_000;
 
 /// What policy files say.
 #[derive(Debug, Default)]
-pub(super) struct Content {
-    pub(super) rules: Vec<Rule>,
-    pub(super) cases: Vec<Case>,
-    pub(super) limits: Limits,
-    pub(super) renames: Renames,
+pub(crate) struct Content {
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) limits: Limits,
+    pub(crate) renames: Renames,
 }
 
 /// Reads all of `sources` in order. The content is only to be used if there is no error among
 /// the problems.
-pub(super) fn read(sources: &[SourceFile]) -> (Content, Diagnostics) {
+pub(crate) fn read<'s>(
+    sources: &[&'s SourceFile],
+    annotations: &mut dyn Annotations<'s>,
+) -> (Content, Diagnostics) {
     let mut limits = LimitsReader::default();
     let mut renames = RenamesReader::default();
     let mut problems = Diagnostics::new();
-    let (mut rules, mut cases) = (Vec::new(), Vec::new());
+    let mut rules = Vec::new();
     let mut names = UniqueNames::default();
-    let (mut case_names, mut rule_names) = (UniqueNames::default(), RuleNames::new());
-    for file in sources {
+    for &file in sources {
         if file.text.len() > MAX_FILE_BYTES {
             let title = format!(
                 "a policy file can't be larger than {MAX_FILE_BYTES} bytes: {}",
@@ -95,9 +90,9 @@ pub(super) fn read(sources: &[SourceFile]) -> (Content, Diagnostics) {
             continue;
         }
         let mut section = Section::new(file, "a policy file", 0..0, document.get_ref());
-        let line_ends: Vec<usize> = file.text.match_indices('\n').map(|(end, _)| end).collect();
+        let policy_file = PolicyFile::new(file);
         for (header, table) in section.tables("rule", &mut problems) {
-            let line = line_ends.partition_point(|end| *end < header.start).saturating_add(1);
+            let line = policy_file.line(&header);
             let rule = RuleReader::new(file, &mut problems, &mut names).read(header, line, table);
             if rules.len() >= MAX_RULES {
                 let title = format!("a policy can't have more than {MAX_RULES} rules");
@@ -106,27 +101,12 @@ pub(super) fn read(sources: &[SourceFile]) -> (Content, Diagnostics) {
             }
             rules.extend(rule);
         }
-        for (header, table) in section.tables("case", &mut problems) {
-            if cases.len() >= MAX_CASES {
-                let title = format!("a policy can't have more than {MAX_CASES} cases");
-                problems.push(Diagnostic::file_error("P016", &file.path, title));
-                break;
-            }
-            let mut reader = CaseReader {
-                file,
-                problems: &mut problems,
-                names: &mut case_names,
-                rule_names: &mut rule_names,
-                line_ends: &line_ends,
-            };
-            cases.extend(reader.read(header, table));
-        }
+        annotations.read(&policy_file, &mut section, &mut problems);
         limits.read(file, &mut section, &mut problems);
         renames.read(file, &mut section, &mut problems);
-        let misplaced = |key: &str| match key {
-            _ if RULE_KEYS.contains(&key) => Some("it belongs below a `[[rule]]`".to_owned()),
-            _ if CASE_KEYS.contains(&key) => Some("it belongs below a `[[case]]`".to_owned()),
-            _ => None,
+        let misplaced = |key: &str| match RULE_KEYS.contains(&key) {
+            true => Some("it belongs below a `[[rule]]`".to_owned()),
+            false => annotations.misplaced(key),
         };
         section.finish(misplaced, &mut problems);
     }
@@ -141,10 +121,10 @@ pub(super) fn read(sources: &[SourceFile]) -> (Content, Diagnostics) {
     }
     if !problems.has_errors() {
         // A rule with an error isn't among them; its name would look like a wrong one.
-        check_rule_names(&rule_names, rules.iter().map(Rule::name), &mut problems);
+        annotations.finish(&rules, &mut problems);
     }
-    problems.sort_by_position(sources);
-    (Content { rules, cases, limits: limits.finish(), renames }, problems)
+    problems.sort_by_position(sources.iter().copied());
+    (Content { rules, limits: limits.finish(), renames }, problems)
 }
 
 /// What the TOML parser says, with a hint where it alone doesn't help.

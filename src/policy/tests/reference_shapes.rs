@@ -19,8 +19,8 @@ use proptest::{option, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use sparkplug::value::{fits, same};
 use sparkplug::{DataType, Entity, MetaData, Metric, Property, PropertySet, PropertyValue, Value};
 
-use super::{Last, PseudonymKey, Pseudonyms, ShapeState, Shaped};
-use crate::naive::listed;
+use super::reference::listed;
+use crate::shape::{Last, PseudonymKey, Pseudonyms, ShapeState, Shaped};
 use crate::{Policy, Verdict};
 
 type Names = Option<Vec<String>>;
@@ -773,7 +773,7 @@ proptest! {
                 mono_ms,
                 wall_ms,
             );
-            let shape = judged.shape.unwrap_or_else(|| super::Shape::unshaped());
+            let shape = judged.shape.unwrap_or_else(|| crate::shape::Shape::unshaped());
             let last = Last {
                 metric: told[place].as_ref(),
                 losses,
@@ -833,7 +833,7 @@ proptest! {
                 (Crossing::Null(reason), None) => {
                     prop_assert_eq!(changes.null(), Some(reason));
                     prop_assert_eq!(shaped.is_null, Some(true));
-                    prop_assert!(super::is_bad_null(&shaped));
+                    prop_assert!(crate::shape::is_bad_null(&shaped));
                 }
                 (crossing, value) => panic!("{name}: {crossing:?}, not {value:?}\n{text}"),
             }

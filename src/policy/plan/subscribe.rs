@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use super::filter::{Level, Reach};
-use super::glob::Glob;
-use super::rule::{Action, Rule, Selectors};
+use crate::rule::filter::{Level, Reach};
+use crate::rule::glob::Glob;
+use crate::rule::{Action, Rule, Selectors};
 
 /// Types whose topics end with the edge node.
 const NODE_TYPES: [&str; 3] = ["NBIRTH", "NDEATH", "NDATA"];
@@ -16,7 +16,7 @@ const DEVICE_TYPES: [&str; 3] = ["DBIRTH", "DDEATH", "DDATA"];
 type Names = (Level, Level, Option<Level>);
 
 /// The filters for `rules`, in a fixed order.
-pub(super) fn subscriptions(rules: &[Rule]) -> Vec<String> {
+pub(crate) fn subscriptions(rules: &[Rule]) -> Vec<String> {
     let forwards = rules.iter().filter(|rule| rule.action == Action::Forward);
     let needed: BTreeSet<Names> = forwards.flat_map(|rule| needs(&rule.selectors)).collect();
     let uncovered = needed.iter().filter(|names| !is_covered(names, &needed));
@@ -25,7 +25,7 @@ pub(super) fn subscriptions(rules: &[Rule]) -> Vec<String> {
 
 /// Whether the filters for `rules` let in every message that carries a sequence number of the
 /// edge node.
-pub(super) fn sees_every_message<'a>(
+pub(crate) fn sees_every_message<'a>(
     rules: impl Iterator<Item = &'a Rule>,
     group: &str,
     edge_node: &str,

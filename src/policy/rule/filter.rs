@@ -21,7 +21,7 @@ const OTHER_TYPES: [&str; 7] =
 
 /// One level of a filter that selects a name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Level {
+pub enum Level {
     /// `+`
     Any,
     Name(String),
@@ -29,7 +29,7 @@ pub(super) enum Level {
 
 /// What a filter selects of the edge nodes it names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Reach {
+pub enum Reach {
     /// The node's own metrics: `…/E`.
     Node,
     /// Devices, all (`…/E/+`) or one (`…/E/D`).
@@ -40,21 +40,21 @@ pub(super) enum Reach {
 
 /// A filter that was found to select only what may be allowed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct TopicFilter {
+pub struct TopicFilter {
     source: String,
-    pub(super) group: Level,
-    pub(super) edge_node: Level,
-    pub(super) reach: Reach,
+    pub group: Level,
+    pub edge_node: Level,
+    pub reach: Reach,
 }
 
 /// Why a filter is refused: what to underline (bytes of the filter) and what to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct FilterError {
-    pub(super) code: &'static str,
-    pub(super) span: Range<usize>,
-    pub(super) title: String,
-    pub(super) label: String,
-    pub(super) help: Option<String>,
+pub(crate) struct FilterError {
+    pub(crate) code: &'static str,
+    pub(crate) span: Range<usize>,
+    pub(crate) title: String,
+    pub(crate) label: String,
+    pub(crate) help: Option<String>,
 }
 
 impl Level {
@@ -66,7 +66,7 @@ impl Level {
     }
 
     /// Whether it selects `name`.
-    pub(super) fn matches(&self, name: &str) -> bool {
+    pub fn matches(&self, name: &str) -> bool {
         match self {
             Level::Any => true,
             Level::Name(own) => own == name,
@@ -74,7 +74,7 @@ impl Level {
     }
 
     /// The only name that it selects.
-    pub(super) fn name(&self) -> Option<&str> {
+    pub fn name(&self) -> Option<&str> {
         match self {
             Level::Any => None,
             Level::Name(name) => Some(name),
@@ -87,7 +87,7 @@ impl TopicFilter {
     ///
     /// # Errors
     /// Anything that isn't a filter over `spBv1.0/group/+/edge-node[/device]`, with the reason.
-    pub(super) fn parse(source: &str) -> Result<TopicFilter, FilterError> {
+    pub(crate) fn parse(source: &str) -> Result<TopicFilter, FilterError> {
         let levels = Levels::new(source);
         levels.check_text()?;
         levels.check_namespace()?;
@@ -110,12 +110,12 @@ impl TopicFilter {
     }
 
     /// Whether it selects the edge node `group/edge_node`, or devices of it.
-    pub(super) fn matches_node(&self, group: &str, edge_node: &str) -> bool {
+    pub(crate) fn matches_node(&self, group: &str, edge_node: &str) -> bool {
         self.group.matches(group) && self.edge_node.matches(edge_node)
     }
 
     /// The only device that it selects.
-    pub(super) fn device(&self) -> Option<&str> {
+    pub(crate) fn device(&self) -> Option<&str> {
         match &self.reach {
             Reach::Devices(level) => level.name(),
             Reach::Node | Reach::All => None,
@@ -123,7 +123,7 @@ impl TopicFilter {
     }
 
     /// Whether it selects `entity`.
-    pub(super) fn matches(&self, entity: Entity<'_>) -> bool {
+    pub fn matches(&self, entity: Entity<'_>) -> bool {
         self.matches_node(entity.group, entity.edge_node)
             && match (&self.reach, entity.device) {
                 (Reach::All, _) | (Reach::Node, None) => true,

@@ -16,13 +16,15 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use account::{Reason, RuleId};
+use policy::glob::Glob;
+use policy::rule::Selectors;
+use policy::rule::filter::{Level, Reach};
+use policy::shape::{Kinship, kinship};
+use policy::{Policy, Rate, Rule, Verdict};
 use sparkplug::{DataType, Entity, names};
 
 use self::classes::{Kind, Pattern, witnesses};
-use super::filter::{Level, Reach};
-use super::rule::{Prefixes, Rule, Selectors};
-use super::shape::{Kinship, kinship};
-use super::{Policy, Verdict, scope};
+use crate::explain::selecting;
 
 /// States of one automaton over names.
 const MAX_STATES: usize = 20_000;
@@ -144,7 +146,7 @@ pub fn compare(before: &Policy, after: &Policy) -> Comparison {
         let rules = if *policy == Side::Before { before } else { after };
         let Some(rule) = rules.rule(*id).filter(|rule| rule.acts()) else { continue };
         if let Err(why) = look(before, after, rule, &mut found) {
-            comparison.undecided.push((rule.name.clone(), why));
+            comparison.undecided.push((rule.name().to_owned(), why));
         }
     }
     // Where metrics differ, births do with them.
@@ -179,7 +181,7 @@ struct Found {
 /// The rules that aren't the same in both policies, and all of those in common if their order
 /// isn't.
 fn changed(before: &Policy, after: &Policy) -> Vec<(Side, RuleId)> {
-    let fingerprints = |policy: &Policy| policy.rules.iter().map(fingerprint).collect::<Vec<_>>();
+    let fingerprints = |policy: &Policy| policy.rules().iter().map(Rule::fingerprint).collect::<Vec<_>>();
     let (left, right) = (fingerprints(before), fingerprints(after));
     let in_left: HashSet<&String> = left.iter().collect();
     let in_right: HashSet<&String> = right.iter().collect();
@@ -199,27 +201,6 @@ fn changed(before: &Policy, after: &Policy) -> Vec<(Side, RuleId)> {
     changed
 }
 
-/// Everything about a rule but where it stands and what its author says about it.
-fn fingerprint(rule: &Rule) -> String {
-    let mut rule = rule.clone();
-    rule.description = None;
-    rule.header = 0..0;
-    rule.path = std::path::PathBuf::new();
-    rule.line = 0;
-    format!("{rule:?}")
-}
-
-/// What a rule does to what it forwards: its fingerprint without name and choice.
-fn manner(rule: &Rule) -> String {
-    let mut rule = rule.clone();
-    rule.name = String::new();
-    rule.selectors = Selectors::default();
-    (rule.allow, rule.deny, rule.datatypes, rule.schedule) = (None, None, None, None);
-    // Nothing and the usual are the same.
-    rule.prefixes = rule.prefixes.filter(|prefixes| *prefixes != Prefixes::default());
-    fingerprint(&rule)
-}
-
 /// Looks at all that one rule selects.
 fn look(
     before: &Policy,
@@ -231,7 +212,7 @@ fn look(
         .rules
         .iter()
         .chain(&after.rules)
-        .filter(|other| other.acts() && can_meet(&rule.selectors, &other.selectors))
+        .filter(|other| other.acts() && can_meet(rule.selectors(), other.selectors()))
         .collect();
     let too_many = "its patterns can meet in too many ways";
     let level = |patterns: Vec<Pattern>| witnesses(&patterns, Kind::Level, MAX_STATES);
@@ -249,7 +230,7 @@ fn look(
     let mut known: HashMap<(Vec<RuleId>, Vec<RuleId>), usize> = HashMap::new();
     for group in &groups {
         for edge_node in &edge_nodes {
-            if !rule.selectors.reach_node(group, edge_node) {
+            if !rule.selectors().reach_node(group, edge_node) {
                 judged = judged.saturating_add(1);
                 continue;
             }
@@ -259,10 +240,10 @@ fn look(
                 if judged > MAX_JUDGED {
                     return Err("it meets too many other rules");
                 }
-                if !rule.selectors.select(entity) {
+                if !rule.selectors().select(entity) {
                     continue;
                 }
-                let selecting = (before.selecting(entity), after.selecting(entity));
+                let selecting = (selecting(before, entity), selecting(after, entity));
                 let times = known.entry(selecting).or_default();
                 *times = times.saturating_add(1);
                 // A few examples are enough of what is the same.
@@ -358,7 +339,7 @@ fn outcome(verdict: Verdict) -> Outcome {
 /// Whether more crosses under one than under the other, or as much in another manner.
 fn differs(before: &Policy, after: &Policy, was: Outcome, is: Outcome) -> bool {
     let manner = |policy: &Policy, outcome: Outcome| {
-        outcome.forward().and_then(|rule| policy.rule(rule)).map(manner)
+        outcome.forward().and_then(|rule| policy.rule(rule)).map(Rule::manner)
     };
     was.crosses() != is.crosses() || manner(before, was) != manner(after, is)
 }
@@ -372,15 +353,15 @@ fn can_meet(left: &Selectors, right: &Selectors) -> bool {
         }
         _ => true,
     };
-    share(scope::literal_groups(left), scope::literal_groups(right))
-        && share(scope::literal_edge_nodes(left), scope::literal_edge_nodes(right))
+    share(left.literal_groups(), right.literal_groups())
+        && share(left.literal_edge_nodes(), right.literal_edge_nodes())
 }
 
 fn group_patterns(rules: &[&Rule]) -> Vec<Pattern> {
     let mut patterns = Vec::new();
     for rule in rules {
-        patterns.extend(rule.selectors.groups.iter().flatten().map(Pattern::of));
-        let topics = rule.selectors.topics.iter().flatten();
+        patterns.extend(rule.selectors().groups.iter().flatten().map(Pattern::of));
+        let topics = rule.selectors().topics.iter().flatten();
         patterns.extend(topics.filter_map(|topic| level_pattern(&topic.group)));
     }
     patterns
@@ -389,8 +370,8 @@ fn group_patterns(rules: &[&Rule]) -> Vec<Pattern> {
 fn edge_node_patterns(rules: &[&Rule]) -> Vec<Pattern> {
     let mut patterns = Vec::new();
     for rule in rules {
-        patterns.extend(rule.selectors.edge_nodes.iter().flatten().map(Pattern::of));
-        let topics = rule.selectors.topics.iter().flatten();
+        patterns.extend(rule.selectors().edge_nodes.iter().flatten().map(Pattern::of));
+        let topics = rule.selectors().topics.iter().flatten();
         patterns.extend(topics.filter_map(|topic| level_pattern(&topic.edge_node)));
     }
     patterns
@@ -399,8 +380,8 @@ fn edge_node_patterns(rules: &[&Rule]) -> Vec<Pattern> {
 fn device_patterns(rules: &[&Rule]) -> Vec<Pattern> {
     let mut patterns = Vec::new();
     for rule in rules {
-        patterns.extend(rule.selectors.devices.iter().flatten().map(Pattern::of));
-        let topics = rule.selectors.topics.iter().flatten();
+        patterns.extend(rule.selectors().devices.iter().flatten().map(Pattern::of));
+        let topics = rule.selectors().topics.iter().flatten();
         patterns.extend(topics.filter_map(|topic| match &topic.reach {
             Reach::Devices(level) => level_pattern(level),
             Reach::Node | Reach::All => None,
@@ -416,13 +397,10 @@ fn level_pattern(level: &Level) -> Option<Pattern> {
 /// With the names that never cross: a class may not mix them with others.
 fn metric_patterns(rules: &[&Rule]) -> Vec<Pattern> {
     let never = ["Node Control/**", "Device Control/**", names::BD_SEQ, names::REBIRTH];
-    let never = never.iter().filter_map(|glob| super::glob::Glob::parse(glob).ok());
+    let never = never.iter().filter_map(|glob| Glob::parse(glob).ok());
     let mut patterns: Vec<Pattern> = never.map(|glob| Pattern::of(&glob)).collect();
     for rule in rules {
-        patterns.extend(rule.allow.iter().flatten().map(Pattern::of));
-        patterns.extend(rule.deny.iter().flatten().map(Pattern::of));
-        patterns.extend(rule.redact.iter().flatten().map(Pattern::of));
-        patterns.extend(rule.shapes.names().map(Pattern::of));
+        patterns.extend(rule.metric_globs().map(Pattern::of));
     }
     patterns
 }
@@ -433,7 +411,7 @@ fn is_plain(datatype: &DataType) -> bool {
 
 /// Datatypes that no rule tells apart; with the unknown one.
 fn datatype_classes(rules: &[&Rule]) -> Vec<Vec<Option<DataType>>> {
-    let sets: HashSet<_> = rules.iter().filter_map(|rule| rule.datatypes).collect();
+    let sets: HashSet<_> = rules.iter().filter_map(|rule| rule.datatypes()).collect();
     let mut classes: BTreeMap<(Vec<bool>, Kinship), Vec<Option<DataType>>> = BTreeMap::new();
     for datatype in DataType::of_metrics() {
         let of = (sets.iter().map(|set| set.contains(datatype)).collect(), kinship(datatype));
@@ -460,7 +438,7 @@ fn whole(before: &Policy, after: &Policy) -> Vec<(String, String)> {
         [("each edge node", left.node, right.node), ("the link", left.link, right.link)]
     {
         if was != is {
-            let say = |rate: Option<super::Rate>| match rate {
+            let say = |rate: Option<Rate>| match rate {
                 Some(rate) => format!("{noun}: {}", rate.describe()),
                 None => format!("{noun}: no limit"),
             };
@@ -473,9 +451,9 @@ fn whole(before: &Policy, after: &Policy) -> Vec<(String, String)> {
 /// Rules that don't act now and aren't the same in both.
 fn dormant(before: &Policy, after: &Policy) -> Vec<String> {
     let sleeping = |policy: &Policy| -> BTreeMap<String, String> {
-        let rules = policy.rules.iter();
-        let rules = rules.filter(|rule| !rule.acts() || rule.schedule.is_some());
-        rules.map(|rule| (rule.name.clone(), fingerprint(rule))).collect()
+        let rules = policy.rules().iter();
+        let rules = rules.filter(|rule| !rule.acts() || rule.schedule().is_some());
+        rules.map(|rule| (rule.name().to_owned(), rule.fingerprint())).collect()
     };
     let (left, right) = (sleeping(before), sleeping(after));
     let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();

@@ -9,9 +9,9 @@ use account::RuleId;
 use foldhash::fast::RandomState;
 use sparkplug::Entity;
 
-use super::filter::Reach;
-use super::glob::{GRAM_BYTES, Glob, gram};
-use super::rule::{Rule, Selectors};
+use crate::rule::filter::Reach;
+use crate::rule::glob::{GRAM_BYTES, Glob, gram};
+use crate::rule::{Rule, Selectors};
 
 /// Pairs of group and edge node under which one rule is filed at most. A rule with long lists
 /// of both is filed by group alone.
@@ -19,7 +19,7 @@ const MAX_PAIRS: usize = 1_000;
 
 /// Rules by group and edge node.
 #[derive(Clone, Debug, Default)]
-pub(super) struct RuleIndex {
+pub(crate) struct RuleIndex {
     by_group: HashMap<String, EdgeNodes, RandomState>,
     any_group: EdgeNodes,
 }
@@ -45,7 +45,7 @@ enum Key<'r> {
 
 /// What makes rules have to do with an edge node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum By {
+pub(crate) enum By {
     /// They can match it or its devices.
     Matching,
     /// The relay can subscribe to it for their sake: MQTT knows no globs within a name.
@@ -53,14 +53,14 @@ pub(super) enum By {
 }
 
 impl RuleIndex {
-    pub(super) fn new<'r>(rules: impl Iterator<Item = (u32, &'r Rule)>, by: By) -> RuleIndex {
+    pub(crate) fn new<'r>(rules: impl Iterator<Item = (u32, &'r Rule)>, by: By) -> RuleIndex {
         let mut index = RuleIndex::default();
         for (number, rule) in rules {
             let keys = match by {
                 By::Matching => edge_node_keys(&rule.selectors),
                 By::Subscription => edge_node_names(&rule.selectors),
             };
-            let Some(groups) = literal_groups(&rule.selectors) else {
+            let Some(groups) = rule.selectors.literal_groups() else {
                 index.any_group.file(keys.as_deref(), number);
                 continue;
             };
@@ -76,7 +76,7 @@ impl RuleIndex {
 
     /// The rules that can have to do with the edge node or its devices, in no order, and some of
     /// them twice; some may not.
-    pub(super) fn related<'a>(
+    pub(crate) fn related<'a>(
         &'a self,
         rules: &'a [Rule],
         group: &str,
@@ -92,7 +92,7 @@ impl RuleIndex {
     }
 
     /// The same in the order of the rules.
-    pub(super) fn candidates<'a>(
+    pub(crate) fn candidates<'a>(
         &'a self,
         rules: &'a [Rule],
         group: &str,
@@ -137,13 +137,13 @@ impl EdgeNodes {
 
 /// What a rule, or the family that it stands for, says of all that it selects.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stance {
-    pub(super) forwards: bool,
-    pub(super) denies_whole_entities: bool,
+pub(crate) struct Stance {
+    pub(crate) forwards: bool,
+    pub(crate) denies_whole_entities: bool,
 }
 
 /// Whether a forward rule among `candidates` selects `entity`, and none denies all of it.
-pub(super) fn entity_in_scope<'a>(
+pub(crate) fn entity_in_scope<'a>(
     candidates: impl Iterator<Item = (&'a Rule, Stance)>,
     entity: Entity<'_>,
 ) -> bool {
@@ -161,7 +161,7 @@ pub(super) fn entity_in_scope<'a>(
 
 /// Whether a forward rule among `candidates` could match the edge node or a device of it, of
 /// what no deny rule denies as a whole.
-pub(super) fn node_in_scope<'a>(
+pub(crate) fn node_in_scope<'a>(
     candidates: impl Iterator<Item = (&'a Rule, Stance)>,
     group: &str,
     edge_node: &str,
@@ -196,7 +196,7 @@ pub(super) fn node_in_scope<'a>(
 }
 
 /// Whether selectors select the edge node and every device of it.
-pub(super) fn covers_node(selectors: &Selectors, group: &str, edge_node: &str) -> bool {
+pub(crate) fn covers_node(selectors: &Selectors, group: &str, edge_node: &str) -> bool {
     selectors.select(Entity::node(group, edge_node))
         && devices_of(selectors, group, edge_node).every
 }
@@ -244,22 +244,6 @@ fn devices_of<'a>(selectors: &'a Selectors, group: &str, edge_node: &str) -> Dev
     devices
 }
 
-/// The groups that the selectors spell out, if they select no others.
-pub(super) fn literal_groups(selectors: &Selectors) -> Option<Vec<&str>> {
-    literals(selectors.groups.as_deref())
-        .or_else(|| selectors.topics.as_ref()?.iter().map(|topic| topic.group.name()).collect())
-}
-
-/// The edge nodes that the selectors spell out, if they select no others.
-pub(super) fn literal_edge_nodes(selectors: &Selectors) -> Option<Vec<&str>> {
-    literals(selectors.edge_nodes.as_deref())
-        .or_else(|| selectors.topics.as_ref()?.iter().map(|topic| topic.edge_node.name()).collect())
-}
-
-fn literals(globs: Option<&[Glob]>) -> Option<Vec<&str>> {
-    globs?.iter().map(Glob::literal).collect()
-}
-
 /// What the selectors say of the edge node's name, if they don't take any.
 fn edge_node_keys(selectors: &Selectors) -> Option<Vec<Key<'_>>> {
     let key = |glob| match (Glob::literal(glob), Glob::gram(glob)) {
@@ -272,7 +256,7 @@ fn edge_node_keys(selectors: &Selectors) -> Option<Vec<Key<'_>>> {
 }
 
 fn edge_node_names(selectors: &Selectors) -> Option<Vec<Key<'_>>> {
-    Some(literal_edge_nodes(selectors)?.into_iter().map(Key::Name).collect())
+    Some(selectors.literal_edge_nodes()?.into_iter().map(Key::Name).collect())
 }
 
 /// Files a rule once, even if it says the same twice.

@@ -1,20 +1,32 @@
-//! Reads one `[[case]]` table and says everything that is wrong with it. The codes are listed in
-//! [`super::language`].
+//! Reads the `[[case]]` tables of policy files and says everything that is wrong with them.
+//!
+//! | code | problem |
+//! |---|---|
+//! | P201 | bad or repeated name of a case |
+//! | P202 | bad topic of a case |
+//! | P203 | keys of a case that contradict each other |
+//! | P204 | a value that isn't one of its datatype, or out of range |
+//! | P205 | unknown expectation or reason |
+//! | P251 | warning: a case names a rule that doesn't exist |
+//!
+//! Beside them the codes of every table: P002 to P004, P014, P016 ([`policy`]).
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::time::Duration;
 
 use account::Reason;
 use diagnostic::{Diagnostic, Diagnostics, SourceFile};
+use policy::document::{Placed, Section, UniqueNames};
+use policy::{Annotations, PolicyFile, Rule, read_datatype};
 use sparkplug::{DataType, MessageType, MetaData, PropertySet, Topic, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::case::{Arrives, Case, Expected, Given, Probe, Step};
-use super::document::{Placed, Section, UniqueNames};
-use super::rule_reader::read_datatype;
-use super::{case_value, moment};
+use super::{Arrives, Case, Expected, Given, Probe, Step, moment, value};
 
+/// Cases of one policy, over all files.
+const MAX_CASES: usize = 100_000;
 /// Bytes of a case's name; it is a line in the output of `policy test`.
 const MAX_NAME_BYTES: usize = 200;
 /// Wall clock at the start of a case that doesn't say when it happens: 2026-01-01T00:00:00Z.
@@ -43,24 +55,74 @@ const METRIC_KEYS: [&str; 14] = [
     "metrics",
 ];
 /// The keys of a case, for hints about misplaced ones.
-pub(super) const CASE_KEYS: [&str; 7] =
-    ["about", "at", "step", "expect", "metric", "arrives", "retain"];
+const CASE_KEYS: [&str; 7] = ["about", "at", "step", "expect", "metric", "arrives", "retain"];
 const ARRIVES_KEYS: [&str; 6] = ["value", "null", "metric", "topic", "properties", "quality"];
 const METADATA_KEYS: [&str; 6] =
     ["content-type", "description", "file-name", "file-type", "md5", "size"];
 
-/// Where the names of rules stand in cases: whether they exist is known when all files are read.
-pub(super) type RuleNames<'s> = Vec<(&'s SourceFile, Placed<String>)>;
-
-/// Reads the cases of one file.
-pub(super) struct CaseReader<'s, 'p> {
-    pub(super) file: &'s SourceFile,
-    pub(super) problems: &'p mut Diagnostics,
+/// The cases of all files of a policy.
+#[derive(Debug, Default)]
+pub(super) struct CasesReader<'s> {
+    pub(super) cases: Vec<Case>,
     /// Where each case name was first used.
-    pub(super) names: &'p mut UniqueNames<'s>,
-    pub(super) rule_names: &'p mut RuleNames<'s>,
-    /// Ends of the lines of `file`, ascending.
-    pub(super) line_ends: &'p [usize],
+    names: UniqueNames<'s>,
+    /// Where the names of rules stand in cases: whether they exist is known when all files are
+    /// read.
+    rule_names: Vec<(&'s SourceFile, Placed<String>)>,
+}
+
+impl<'s> Annotations<'s> for CasesReader<'s> {
+    fn read(
+        &mut self,
+        file: &PolicyFile<'s>,
+        section: &mut Section<'_, '_>,
+        problems: &mut Diagnostics,
+    ) {
+        for (header, table) in section.tables("case", problems) {
+            if self.cases.len() >= MAX_CASES {
+                let title = format!("a policy can't have more than {MAX_CASES} cases");
+                problems.push(Diagnostic::file_error("P016", &file.source.path, title));
+                break;
+            }
+            let mut reader = CaseReader {
+                file: file.source,
+                lines: file,
+                problems,
+                names: &mut self.names,
+                rule_names: &mut self.rule_names,
+            };
+            self.cases.extend(reader.read(header, table));
+        }
+    }
+
+    fn misplaced(&self, key: &str) -> Option<String> {
+        CASE_KEYS.contains(&key).then(|| "it belongs below a `[[case]]`".to_owned())
+    }
+
+    /// Warns of rules that cases name and that don't exist.
+    fn finish(&mut self, rules: &[Rule], problems: &mut Diagnostics) {
+        let known: HashSet<&str> = rules.iter().map(Rule::name).collect();
+        for (file, name) in &self.rule_names {
+            if known.contains(name.value.as_str()) {
+                continue;
+            }
+            let title = format!("no rule is called `{}`", name.value);
+            problems.push(
+                Diagnostic::warning("P251", file, name.span.clone(), title)
+                    .label("named by this case")
+                    .did_you_mean(&name.value, rules.iter().map(Rule::name)),
+            );
+        }
+    }
+}
+
+/// Reads one case.
+struct CaseReader<'s, 'p> {
+    file: &'s SourceFile,
+    lines: &'p PolicyFile<'s>,
+    problems: &'p mut Diagnostics,
+    names: &'p mut UniqueNames<'s>,
+    rule_names: &'p mut Vec<(&'s SourceFile, Placed<String>)>,
 }
 
 /// The keys of a metric, of a step, or those of a case that its steps and metrics inherit.
@@ -122,7 +184,7 @@ impl<'a, 'i> Keys<'a, 'i> {
 impl<'s> CaseReader<'s, '_> {
     /// Reads the `[[case]]` whose header stands at `header`. `None` is never returned without a
     /// problem.
-    pub(super) fn read(&mut self, header: Range<usize>, table: &DeTable<'_>) -> Option<Case> {
+    fn read(&mut self, header: Range<usize>, table: &DeTable<'_>) -> Option<Case> {
         let before = self.problems.len();
         let line = self.line(&header);
         let mut section = Section::new(self.file, "a case", header.clone(), table);
@@ -288,7 +350,7 @@ impl<'s> CaseReader<'s, '_> {
             self.problems.push(problem);
             return None;
         }
-        let evident = keys.value.and_then(|value| case_value::evident(value.get_ref()));
+        let evident = keys.value.and_then(|value| value::evident(value.get_ref()));
         let Some(datatype) = keys.datatype.or(evident) else {
             let help = "such as `datatype = \"Float\"`; where `value` is text, a number, a boolean \
                         or a time, it is `String`, `Int64`, `Double`, `Boolean` or `DateTime` \
@@ -301,7 +363,7 @@ impl<'s> CaseReader<'s, '_> {
             (None, Some(_), _) => None,
             (None, None, Some(length)) => {
                 let bytes = self.whole("length", length.clone(), 0.0, MAX_LENGTH)?;
-                let made = case_value::of_length(datatype, usize::try_from(bytes).ok()?);
+                let made = value::of_length(datatype, usize::try_from(bytes).ok()?);
                 if made.is_none() {
                     let title = format!("`length` of a value of datatype `{datatype}`");
                     let label = "for `String`, `Text`, `Bytes` and `File`";
@@ -462,7 +524,7 @@ impl<'s> CaseReader<'s, '_> {
         let rule = section.string("rule", problems);
         let arrives = section.table("arrives", problems);
         let properties = properties.and_then(|(header, table)| {
-            let read = case_value::properties(table);
+            let read = value::properties(table);
             let title = "`properties` of another kind";
             read.map_err(|wanted| self.error("P204", header, title, format!("wanted {wanted}")))
                 .ok()
@@ -675,7 +737,7 @@ impl<'s> CaseReader<'s, '_> {
         datatype: DataType,
         value: &Spanned<DeValue<'_>>,
     ) -> Option<Value> {
-        match case_value::read(datatype, value.get_ref()) {
+        match value::read(datatype, value.get_ref()) {
             Ok(value) => Some(value),
             Err(wanted) => {
                 let title = format!("`{key}` isn't a value of datatype `{datatype}`");
@@ -714,26 +776,6 @@ impl<'s> CaseReader<'s, '_> {
     }
 
     fn line(&self, header: &Range<usize>) -> usize {
-        self.line_ends.partition_point(|end| *end < header.start).saturating_add(1)
-    }
-}
-
-/// Warns of rules that cases name and that don't exist.
-pub(super) fn check_rule_names<'r>(
-    named: &RuleNames<'_>,
-    rules: impl Iterator<Item = &'r str> + Clone,
-    problems: &mut Diagnostics,
-) {
-    let known: std::collections::HashSet<&str> = rules.clone().collect();
-    for (file, name) in named {
-        if known.contains(name.value.as_str()) {
-            continue;
-        }
-        let title = format!("no rule is called `{}`", name.value);
-        problems.push(
-            Diagnostic::warning("P251", file, name.span.clone(), title)
-                .label("named by this case")
-                .did_you_mean(&name.value, rules.clone()),
-        );
+        self.lines.line(header)
     }
 }

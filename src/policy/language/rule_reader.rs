@@ -1,5 +1,5 @@
 //! Reads one `[[rule]]` table and says everything that is wrong with it. The codes are listed in
-//! [`super::language`].
+//! [`crate::language`].
 
 use std::ops::Range;
 
@@ -7,19 +7,20 @@ use diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
 use sparkplug::DataType;
 use toml::de::DeTable;
 
-use super::document::{Placed, Section, UniqueNames, inside};
-use super::filter::TopicFilter;
-use super::glob::{Glob, GlobError};
-use super::rate_reader::{self, RATE_KEYS};
-use super::rule::{Action, DataTypes, Mode, Priority, Rule, Selectors};
-use super::shape::reader::{self as shape_reader, SHAPE_KEYS};
-use super::{rename, schedule};
+use crate::language::document::{Placed, Section, UniqueNames, inside};
+use crate::rule::filter::TopicFilter;
+use crate::rule::glob::{Glob, GlobError};
+use crate::language::rate_reader::{self, RATE_KEYS};
+use crate::rule::{Action, DataTypes, Mode, Priority, Rule, Selectors};
+use crate::shape::reader::{self as shape_reader, SHAPE_KEYS};
+use crate::names;
+use crate::rule::schedule;
 
 /// Bytes of a rule's name; it stands in every log line about a drop.
 const MAX_NAME_BYTES: usize = 128;
 
 /// The keys of a rule, for hints about misplaced ones.
-pub(super) const RULE_KEYS: &[&str] = &[
+pub(crate) const RULE_KEYS: &[&str] = &[
     "name",
     "description",
     "action",
@@ -61,7 +62,7 @@ const PRIORITIES: &[(&str, Priority)] = &[("normal", Priority::Normal), ("high",
 const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("observe", Mode::Observe)];
 
 /// Reads one `[[rule]]`.
-pub(super) struct RuleReader<'s, 'p> {
+pub(crate) struct RuleReader<'s, 'p> {
     file: &'s SourceFile,
     problems: &'p mut Diagnostics,
     /// Where each name was first used.
@@ -70,7 +71,7 @@ pub(super) struct RuleReader<'s, 'p> {
 
 impl<'s, 'p> RuleReader<'s, 'p> {
     /// A reader for rules of `file`. `names` has the place of every rule name so far.
-    pub(super) fn new(
+    pub(crate) fn new(
         file: &'s SourceFile,
         problems: &'p mut Diagnostics,
         names: &'p mut UniqueNames<'s>,
@@ -80,7 +81,7 @@ impl<'s, 'p> RuleReader<'s, 'p> {
 
     /// Reads the `[[rule]]` whose header stands at `header`, in line `line`. `None` is never
     /// returned without a problem.
-    pub(super) fn read(
+    pub(crate) fn read(
         &mut self,
         header: Range<usize>,
         line: usize,
@@ -99,7 +100,7 @@ impl<'s, 'p> RuleReader<'s, 'p> {
         let priority = self.word(&mut section, "priority", PRIORITIES).unwrap_or_default();
         let mode = self.word(&mut section, "mode", MODES).unwrap_or_default();
         let schedule = schedule::read(self.file, &mut section, self.problems);
-        let prefixes = rename::read_prefixes(self.file, &mut section, self.problems);
+        let prefixes = names::read_prefixes(self.file, &mut section, self.problems);
         // Datatypes of other rules limit no shape.
         let forwarded = datatypes.filter(|_| action == Some(Action::Forward));
         let shapes = shape_reader::read(self.file, &mut section, forwarded, self.problems);
@@ -481,7 +482,7 @@ impl<'s, 'p> RuleReader<'s, 'p> {
 }
 
 /// Reads the name of a datatype that metrics have.
-pub(super) fn read_datatype(
+pub fn read_datatype(
     file: &SourceFile,
     name: &Placed<String>,
     problems: &mut Diagnostics,

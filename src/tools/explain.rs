@@ -1,12 +1,12 @@
 //! How each rule of a policy relates to a metric: what `explain` shows beside the verdict. The
-//! verdict itself is [`super::EntityPlan::judge`]'s.
+//! verdict itself is [`policy::EntityPlan::judge`]'s.
 
 use account::RuleId;
+use policy::glob::Glob;
+use policy::rule::{Selectors, any_matches};
+use policy::{Action, Mode, Policy, Rule};
 use sparkplug::{DataType, Entity};
 
-use super::Policy;
-use super::glob::Glob;
-use super::rule::{Action, Mode, Rule, Selectors, any_matches};
 
 /// A rule, and how it relates to a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,36 +36,34 @@ pub enum Relation {
     Observes,
 }
 
-impl Policy {
-    /// The rules that can concern the edge node of `entity`, in order, and how each relates to
-    /// `metric`. Rules that name other groups or edge nodes are left out.
-    pub fn consider(
-        &self,
-        entity: Entity<'_>,
-        metric: &str,
-        datatype: Option<DataType>,
-    ) -> Vec<Considered> {
-        let candidates = self.index.candidates(&self.rules, entity.group, entity.edge_node);
-        candidates
-            .map(|(id, rule)| Considered {
-                rule: id,
-                relation: relation(rule, entity, metric, datatype),
-            })
-            .collect()
-    }
+/// The rules that can concern the edge node of `entity`, in order, and how each relates to
+/// `metric`. Rules that name other groups or edge nodes are left out.
+pub fn consider(
+    policy: &Policy,
+    entity: Entity<'_>,
+    metric: &str,
+    datatype: Option<DataType>,
+) -> Vec<Considered> {
+    policy
+        .candidates(entity.group, entity.edge_node)
+        .map(|(id, rule)| Considered {
+            rule: id,
+            relation: relation(rule, entity, metric, datatype),
+        })
+        .collect()
+}
 
-    /// The rules that select `entity`, in order.
-    pub fn selecting(&self, entity: Entity<'_>) -> Vec<RuleId> {
-        let candidates = self.index.candidates(&self.rules, entity.group, entity.edge_node);
-        candidates.filter(|(_, rule)| rule.selectors.select(entity)).map(|(id, _)| id).collect()
-    }
+/// The rules that select `entity`, in order.
+pub fn selecting(policy: &Policy, entity: Entity<'_>) -> Vec<RuleId> {
+    let candidates = policy.candidates(entity.group, entity.edge_node);
+    candidates.filter(|(_, rule)| rule.selectors().select(entity)).map(|(id, _)| id).collect()
 }
 
 fn relation(rule: &Rule, entity: Entity<'_>, metric: &str, datatype: Option<DataType>) -> Relation {
-    if !rule.selectors.select(entity) {
-        return Relation::OtherEntity(first_difference(&rule.selectors, entity));
+    if !rule.selectors().select(entity) {
+        return Relation::OtherEntity(first_difference(rule.selectors(), entity));
     }
-    let acting = |relation| match (rule.open, rule.mode) {
+    let acting = |relation| match (rule.is_open(), rule.mode()) {
         (false, _) => Relation::Closed,
         (true, Mode::Observe) => Relation::Observes,
         (true, Mode::Enforce) => relation,
@@ -78,7 +76,7 @@ fn relation(rule: &Rule, entity: Entity<'_>, metric: &str, datatype: Option<Data
     let denied = names(rule.denied());
     // In doubt about the datatype a deny rule denies and a forward rule doesn't forward.
     let by_type = |doubt: bool| {
-        rule.datatypes.is_none_or(|types| datatype.map_or(doubt, |one| types.contains(one)))
+        rule.datatypes().is_none_or(|types| datatype.map_or(doubt, |one| types.contains(one)))
     };
     if denied && (rule.denied_datatypes().is_none() || by_type(true)) {
         return acting(Relation::Denies);
@@ -87,7 +85,7 @@ fn relation(rule: &Rule, entity: Entity<'_>, metric: &str, datatype: Option<Data
     if redacted && (rule.denied_datatypes().is_none() || by_type(true)) {
         return acting(Relation::Redacts);
     }
-    match rule.action {
+    match rule.action() {
         Action::Deny | Action::Redact if denied || redacted => Relation::OtherDatatype,
         Action::Forward if names(rule.forwarded()) => {
             if by_type(false) {

@@ -4,19 +4,23 @@
 //! proportional to pattern × text at worst, whatever the pattern: names come from the plant
 //! network, and nobody there may slow the relay down by choosing them.
 
-use std::collections::HashSet;
+mod automaton;
+
 use std::fmt;
 
 use thiserror::Error;
 
+use self::automaton::simulate;
+pub use self::automaton::{Token, first_positions, next_positions};
+
 /// Bytes of a pattern. Sparkplug names are shorter; a longer one is a mistake.
-pub(super) const MAX_PATTERN_BYTES: usize = 1024;
+pub(crate) const MAX_PATTERN_BYTES: usize = 1024;
 
 /// Longest piece of literal text by which globs are filed.
-pub(super) const GRAM_BYTES: usize = 7;
+pub(crate) const GRAM_BYTES: usize = 7;
 
 /// A piece of text of 1 to [`GRAM_BYTES`] bytes as a number, with its length in the top byte.
-pub(super) fn gram(text: &[u8]) -> u64 {
+pub(crate) fn gram(text: &[u8]) -> u64 {
     let mut bytes = [0_u8; 8];
     for (to, from) in bytes.iter_mut().zip(text.iter().take(GRAM_BYTES)) {
         *to = *from;
@@ -26,9 +30,6 @@ pub(super) fn gram(text: &[u8]) -> u64 {
     }
     u64::from_le_bytes(bytes)
 }
-
-/// States that the comparison of two patterns may take; beyond that nothing is certain.
-const MAX_COMPARED: usize = 2_000;
 
 /// Why a pattern isn't a glob. The offset is in bytes from the start of the pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -51,25 +52,8 @@ pub struct Glob {
     tail: Vec<Token>,
     /// What a matching text ends with: the literal end of `tail`.
     suffix: String,
-    /// A piece of literal text by which it is filed; see [`super::table`].
+    /// A piece of literal text by which it is filed; see [`crate::plan::table`].
     gram: Option<u64>,
-}
-
-/// One step of a pattern.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Token {
-    Literal(char),
-    /// `?`
-    One,
-    /// `*`
-    Run,
-    /// `**`
-    DeepRun,
-    /// Start of `**/` at the start of a segment: any number of whole segments, also none.
-    /// Always followed by [`Token::InSegments`].
-    Segments,
-    /// Inside the segments that [`Token::Segments`] takes; left only after a `/`.
-    InSegments,
 }
 
 impl Glob {
@@ -125,23 +109,23 @@ impl Glob {
     }
 
     /// The whole pattern; see [`next_positions`].
-    pub(super) fn tokens(&self) -> Vec<Token> {
+    pub fn tokens(&self) -> Vec<Token> {
         self.prefix.chars().map(Token::Literal).chain(self.tail.iter().copied()).collect()
     }
 
     /// The only text that it matches, if it has no wildcard.
-    pub(super) fn literal(&self) -> Option<&str> {
+    pub fn literal(&self) -> Option<&str> {
         self.tail.is_empty().then_some(&self.prefix)
     }
 
     /// What every matching text starts with; may be empty.
-    pub(super) fn prefix(&self) -> &str {
+    pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
     /// Pieces of text that every matching text contains: the beginning and the end of each
     /// literal part.
-    pub(super) fn grams(&self) -> Vec<u64> {
+    pub(crate) fn grams(&self) -> Vec<u64> {
         let mut parts = vec![self.prefix.clone()];
         let mut part = String::new();
         for token in &self.tail {
@@ -160,7 +144,7 @@ impl Glob {
     }
 
     /// Files it under the piece of text for which `count` gives the least; of those the longest.
-    pub(super) fn choose_gram(&mut self, count: impl Fn(u64) -> u32) {
+    pub(crate) fn choose_gram(&mut self, count: impl Fn(u64) -> u32) {
         if self.literal().is_none() {
             let length = |gram: u64| gram.to_le_bytes().last().copied();
             self.gram = self
@@ -171,35 +155,20 @@ impl Glob {
     }
 
     /// The piece of text under which it is filed, and its length.
-    pub(super) fn gram(&self) -> Option<(u64, u32)> {
+    pub(crate) fn gram(&self) -> Option<(u64, u32)> {
         let gram = self.gram?;
         let [.., length] = gram.to_le_bytes();
         Some((gram, u32::from(length)))
     }
 
     /// Whether it matches every text.
-    pub(super) fn matches_all(&self) -> bool {
+    pub fn matches_all(&self) -> bool {
         self.prefix.is_empty() && self.tail == [Token::DeepRun]
     }
 
     /// Whether it matches every text that has no `/`, such as a group or device name.
-    pub(super) fn matches_all_names(&self) -> bool {
+    pub fn matches_all_names(&self) -> bool {
         self.prefix.is_empty() && matches!(self.tail[..], [Token::DeepRun] | [Token::Run])
-    }
-
-    /// Whether it matches every text that `narrow` matches. True only where that is certain; for
-    /// patterns that no person would write, it may be false although it is so.
-    pub(super) fn contains(&self, narrow: &Glob) -> bool {
-        if let Some(literal) = narrow.literal() {
-            return self.matches(literal);
-        }
-        if self.literal().is_some() {
-            return false;
-        }
-        if !self.prefix.starts_with(&narrow.prefix) && !narrow.prefix.starts_with(&self.prefix) {
-            return false;
-        }
-        includes(&self.tokens(), &narrow.tokens())
     }
 
     /// Whether the whole of `text` matches.
@@ -241,151 +210,8 @@ fn literal_end(tokens: &[Token]) -> String {
     literals.into_iter().collect()
 }
 
-/// Runs the pattern as an automaton whose states are the positions in `tokens`, all of them at
-/// once (Thompson). Each character visits each position at most once, hence the linear bound.
-fn simulate(tokens: &[Token], text: &str) -> bool {
-    let mut active = Positions::new(tokens.len());
-    let mut next = Positions::new(tokens.len());
-    active.enter(tokens, 0);
-    for character in text.chars() {
-        for index in 0..active.list.len() {
-            let Some(&position) = active.list.get(index) else { continue };
-            step(tokens, position, character, &mut next);
-        }
-        std::mem::swap(&mut active, &mut next);
-        next.clear();
-        if active.list.is_empty() {
-            return false;
-        }
-    }
-    active.list.contains(&tokens.len())
-}
-
-/// Whether every text that the automaton of `narrow` takes is taken by that of `wide`: runs both
-/// at once, over every character that either names, `/`, and one that stands for all others.
-fn includes(wide: &[Token], narrow: &[Token]) -> bool {
-    let mut alphabet = vec!['/', '\0'];
-    for token in wide.iter().chain(narrow) {
-        match token {
-            Token::Literal(literal) if !alphabet.contains(literal) => alphabet.push(*literal),
-            _ => {}
-        }
-    }
-    let start = (first_positions(narrow), first_positions(wide));
-    let mut seen = HashSet::from([start.clone()]);
-    let mut open = vec![start];
-    // Ends: there are finitely many pairs of sets, and no more than a bound are looked at.
-    while let Some((of_narrow, of_wide)) = open.pop() {
-        if of_narrow.contains(&narrow.len()) && !of_wide.contains(&wide.len()) {
-            return false;
-        }
-        for character in &alphabet {
-            let next_narrow = next_positions(narrow, &of_narrow, *character);
-            if next_narrow.is_empty() {
-                continue;
-            }
-            let next = (next_narrow, next_positions(wide, &of_wide, *character));
-            if seen.len() >= MAX_COMPARED {
-                return false;
-            }
-            if seen.insert(next.clone()) {
-                open.push(next);
-            }
-        }
-    }
-    true
-}
-
-/// Where a pattern can stand before any character, ascending. A text that leads to the position
-/// behind the last token matches.
-pub(super) fn first_positions(tokens: &[Token]) -> Vec<usize> {
-    let mut first = Positions::new(tokens.len());
-    first.enter(tokens, 0);
-    first.list.sort_unstable();
-    first.list
-}
-
-/// Where it can stand after `character`, if it stood at `positions`, ascending.
-pub(super) fn next_positions(tokens: &[Token], positions: &[usize], character: char) -> Vec<usize> {
-    let mut next = Positions::new(tokens.len());
-    for &position in positions {
-        step(tokens, position, character, &mut next);
-    }
-    next.list.sort_unstable();
-    next.list
-}
-
-/// Enters the positions that `character` leads to from `position`.
-fn step(tokens: &[Token], position: usize, character: char, next: &mut Positions) {
-    let Some(&token) = tokens.get(position) else { return };
-    let after = position.saturating_add(1);
-    match token {
-        Token::Literal(literal) if literal == character => next.enter(tokens, after),
-        Token::One if character != '/' => next.enter(tokens, after),
-        Token::Run if character != '/' => next.enter(tokens, position),
-        Token::DeepRun => next.enter(tokens, position),
-        Token::InSegments => {
-            next.enter(tokens, position);
-            if character == '/' {
-                next.enter(tokens, after);
-            }
-        }
-        Token::Literal(_) | Token::One | Token::Run | Token::Segments => {}
-    }
-}
-
-/// A set of positions in a pattern, in the order in which they were entered.
-struct Positions {
-    list: Vec<usize>,
-    entered: Vec<bool>,
-}
-
-impl Positions {
-    fn new(tokens: usize) -> Positions {
-        // One position more than tokens: the end, where a match has happened.
-        Positions { list: Vec::new(), entered: vec![false; tokens.saturating_add(1)] }
-    }
-
-    fn clear(&mut self) {
-        for position in self.list.drain(..) {
-            if let Some(entered) = self.entered.get_mut(position) {
-                *entered = false;
-            }
-        }
-    }
-
-    /// Enters `position` and every position that can be reached from it without a character.
-    /// Ends: it only moves forward, and stops where it was before.
-    fn enter(&mut self, tokens: &[Token], mut position: usize) {
-        loop {
-            match self.entered.get_mut(position) {
-                Some(entered) if !*entered => *entered = true,
-                _ => return,
-            }
-            self.list.push(position);
-            position = match tokens.get(position) {
-                Some(Token::Run | Token::DeepRun) => position.saturating_add(1),
-                Some(Token::Segments) => {
-                    self.enter_inside(position.saturating_add(1));
-                    position.saturating_add(2)
-                }
-                _ => return,
-            };
-        }
-    }
-
-    fn enter_inside(&mut self, position: usize) {
-        if let Some(entered) = self.entered.get_mut(position)
-            && !*entered
-        {
-            *entered = true;
-            self.list.push(position);
-        }
-    }
-}
-
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use proptest::prelude::{ProptestConfig, Strategy, prop};
     use proptest::{prop_assert_eq, proptest};
 

@@ -1,6 +1,10 @@
 //! The rules that select one entity, chosen once when its birth arrives, so that each of its
 //! metrics is judged by these alone, however many rules the policy has.
 
+mod scope;
+mod subscribe;
+mod table;
+
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,11 +13,14 @@ use std::sync::Arc;
 use account::{Reason, RuleId};
 use sparkplug::{DataType, Entity};
 
-use super::glob::Glob;
-use super::rule::{Action, Mode, Prefixes, Rule};
-use super::scope::Stance;
-use super::shape::{Fit, Shape};
-use super::table::{Side, Table};
+pub(crate) use self::scope::Stance;
+pub(crate) use self::scope::{By, RuleIndex, covers_node, entity_in_scope, node_in_scope};
+pub(crate) use self::subscribe::{sees_every_message, subscriptions};
+pub(crate) use self::table::choose_grams;
+use self::table::{Side, Table};
+use crate::rule::glob::Glob;
+use crate::rule::{Action, Mode, Prefixes, Rule};
+use crate::shape::{Fit, Shape};
 
 /// Globs up to which trying each one is as fast as a table of them.
 const MAX_SCANNED: usize = 16;
@@ -43,7 +50,7 @@ pub struct Judged<'a> {
     pub shape: Option<&'a Arc<Shape>>,
 }
 
-/// The rules that select one entity. See [`super::Policy::plan`].
+/// The rules that select one entity. See [`crate::Policy::plan`].
 #[derive(Debug)]
 pub struct EntityPlan<'a> {
     rules: &'a [Rule],
@@ -58,7 +65,7 @@ pub struct EntityPlan<'a> {
 
 impl<'a> EntityPlan<'a> {
     /// Chooses among the `candidates`, which stand for themselves or for their families.
-    pub(super) fn new(
+    pub(crate) fn new(
         rules: &'a [Rule],
         families: &'a Families,
         candidates: impl Iterator<Item = (RuleId, &'a Rule)>,
@@ -109,7 +116,7 @@ impl<'a> EntityPlan<'a> {
     /// datatypes only don't forward it, rules that deny or redact certain datatypes do so.
     ///
     /// The first denying rule decides, then the first redacting, then the first forwarding one,
-    /// in the order of [`super::Policy::rules`]. What no rule would forward isn't redacted either:
+    /// in the order of [`crate::Policy::rules`]. What no rule would forward isn't redacted either:
     /// it is absent.
     pub fn judge(&self, metric: &str, datatype: Option<DataType>) -> Verdict {
         self.judge_and_shape(metric, datatype).verdict
@@ -341,7 +348,7 @@ impl<'a> Clauses<'a> {
 /// Rules that select the same, always act, and have many globs together: their tables are made
 /// once, when the policy is loaded.
 #[derive(Clone, Debug)]
-pub(super) struct Family {
+pub(crate) struct Family {
     /// In ascending order.
     rules: Vec<u32>,
     denied: Table,
@@ -361,7 +368,7 @@ impl Family {
 
 /// The families of a policy, each by the first of its rules.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Families {
+pub(crate) struct Families {
     list: HashMap<u32, Family, foldhash::fast::RandomState>,
     /// Rules that the first of their family stands for.
     represented: Vec<bool>,
@@ -369,7 +376,7 @@ pub(super) struct Families {
 
 impl Families {
     /// Finds the families among `rules`.
-    pub(super) fn new(rules: &[Rule]) -> Families {
+    pub(crate) fn new(rules: &[Rule]) -> Families {
         let mut alike: HashMap<String, Vec<u32>> = HashMap::new();
         for (number, rule) in (0_u32..).zip(rules) {
             if rule.mode == Mode::Enforce && rule.schedule.is_none() {
@@ -422,12 +429,12 @@ impl Families {
     }
 
     /// Whether the rule stands for itself or for its family.
-    pub(super) fn stands(&self, number: u32) -> bool {
+    pub(crate) fn stands(&self, number: u32) -> bool {
         !self.represented.get(number as usize).copied().unwrap_or(false)
     }
 
     /// What a rule that stands for itself or for its family says now, if anything.
-    pub(super) fn stance(&self, id: RuleId, rule: &Rule) -> Option<Stance> {
+    pub(crate) fn stance(&self, id: RuleId, rule: &Rule) -> Option<Stance> {
         // The rules of families always act.
         let own = || Stance {
             forwards: rule.action == Action::Forward,

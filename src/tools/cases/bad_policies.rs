@@ -5,7 +5,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Policy, SourceFile};
+use diagnostic::SourceFile;
+
+use super::read_policy;
 
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/policies-bad")
@@ -28,7 +30,7 @@ fn bad_policies_are_reported_as_expected() {
     for path in &policies {
         let name = path.file_name().unwrap().to_str().unwrap();
         let source = SourceFile::new(name, fs::read_to_string(path).unwrap());
-        let problems = match Policy::parse(&[source]) {
+        let problems = match read_policy(&[source]) {
             Ok((_, warnings)) if name.starts_with("warnings-only-") => warnings,
             Ok(_) => panic!("{name} was accepted"),
             Err(problems) => problems,
@@ -57,7 +59,7 @@ fn every_problem_has_a_place_in_its_file() {
     for path in files_ending(".toml") {
         let source = SourceFile::new("a.toml", fs::read_to_string(&path).unwrap());
         let text = source.text.clone();
-        let problems = match Policy::parse(&[source]) {
+        let problems = match read_policy(&[source]) {
             Ok((_, problems)) | Err(problems) => problems,
         };
         for problem in &problems {

@@ -11,19 +11,19 @@ use toml::de::{DeArray, DeString, DeTable, DeValue};
 
 /// A value with its place in the file.
 #[derive(Clone, Debug)]
-pub(super) struct Placed<T> {
-    pub(super) value: T,
-    pub(super) span: Range<usize>,
+pub struct Placed<T> {
+    pub(crate) value: T,
+    pub(crate) span: Range<usize>,
 }
 
 /// Names of one kind, each of which may be given once in all files, with their first places.
 #[derive(Debug, Default)]
-pub(super) struct UniqueNames<'s>(HashMap<String, (&'s SourceFile, Range<usize>)>);
+pub struct UniqueNames<'s>(HashMap<String, (&'s SourceFile, Range<usize>)>);
 
 impl<'s> UniqueNames<'s> {
     /// Takes a name of a thing called `things` in the plural. `None`: it was given before, which
     /// is reported under `code`.
-    pub(super) fn claim(
+    pub fn claim(
         &mut self,
         file: &'s SourceFile,
         name: Placed<String>,
@@ -48,14 +48,14 @@ impl<'s> UniqueNames<'s> {
 
 /// A number as it was written: whole numbers are exact.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Numeral {
+pub enum Numeral {
     Whole(i128),
     Decimal(f64),
 }
 
 impl Numeral {
     /// The nearest number with a fraction.
-    pub(super) fn to_f64(self) -> f64 {
+    pub fn to_f64(self) -> f64 {
         match self {
             Numeral::Whole(whole) => whole as f64,
             Numeral::Decimal(decimal) => decimal,
@@ -65,14 +65,14 @@ impl Numeral {
 
 /// A value that may be one of several kinds.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Scalar {
+pub enum Scalar {
     Text(String),
     Boolean(bool),
     Whole(i128),
 }
 
 /// A table that is being read.
-pub(super) struct Section<'a, 'i> {
+pub struct Section<'a, 'i> {
     file: &'a SourceFile,
     /// What it is called in messages: `a rule`, `[rule.rate]`.
     noun: &'static str,
@@ -83,7 +83,7 @@ pub(super) struct Section<'a, 'i> {
 
 impl<'a, 'i> Section<'a, 'i> {
     /// Reads `table`, which has this `header`.
-    pub(super) fn new(
+    pub fn new(
         file: &'a SourceFile,
         noun: &'static str,
         header: Range<usize>,
@@ -93,17 +93,17 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// Where the table begins.
-    pub(super) fn header(&self) -> Range<usize> {
+    pub fn header(&self) -> Range<usize> {
         self.header.clone()
     }
 
     /// The place of the key `key`, if it is there.
-    pub(super) fn key_span(&self, key: &str) -> Option<Range<usize>> {
+    pub fn key_span(&self, key: &str) -> Option<Range<usize>> {
         self.entry(key).map(|(key, _)| key.span())
     }
 
     /// The string under `key`.
-    pub(super) fn string(
+    pub fn string(
         &mut self,
         key: &'static str,
         problems: &mut Diagnostics,
@@ -117,7 +117,7 @@ impl<'a, 'i> Section<'a, 'i> {
 
     /// The string, or the list of strings, under `key`. An empty list is an error: it would
     /// select nothing, or everything, depending on who reads it.
-    pub(super) fn strings(
+    pub fn strings(
         &mut self,
         key: &'static str,
         problems: &mut Diagnostics,
@@ -131,7 +131,7 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// The boolean under `key`.
-    pub(super) fn boolean(
+    pub fn boolean(
         &mut self,
         key: &'static str,
         problems: &mut Diagnostics,
@@ -144,7 +144,7 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// The number, whole or decimal, under `key`.
-    pub(super) fn number(
+    pub fn number(
         &mut self,
         key: &'static str,
         problems: &mut Diagnostics,
@@ -167,7 +167,7 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// The number under `key`, exact if it is whole. NaN and infinities are no numbers.
-    pub(super) fn numeral(
+    pub fn numeral(
         &mut self,
         key: &'static str,
         problems: &mut Diagnostics,
@@ -190,7 +190,7 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// The boolean or string under `key`.
-    pub(super) fn boolean_or_string(
+    pub fn boolean_or_string(
         &mut self,
         key: &'static str,
         problems: &mut Diagnostics,
@@ -206,7 +206,7 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// The strings and whole numbers in the list under `key`, with the place of the list.
-    pub(super) fn scalars(
+    pub fn scalars(
         &mut self,
         key: &'static str,
         problems: &mut Diagnostics,
@@ -238,7 +238,7 @@ impl<'a, 'i> Section<'a, 'i> {
 
     /// The string, or the list of strings, under `key`, for a list of what may cross: an empty
     /// one says that nothing may.
-    pub(super) fn strings_or_none(
+    pub fn strings_or_none(
         &mut self,
         key: &'static str,
         problems: &mut Diagnostics,
@@ -253,12 +253,12 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// Whatever stands under `key`.
-    pub(super) fn any(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'i>>> {
+    pub fn any(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'i>>> {
         self.take(key)
     }
 
     /// The date and time under `key`, as it was written: a TOML datetime or a string.
-    pub(super) fn moment(
+    pub fn moment(
         &mut self,
         key: &'static str,
         problems: &mut Diagnostics,
@@ -272,7 +272,7 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// Every key of the table with its string: a table whose keys are the operator's own.
-    pub(super) fn pairs(self, problems: &mut Diagnostics) -> Vec<(Placed<String>, Placed<String>)> {
+    pub fn pairs(self, problems: &mut Diagnostics) -> Vec<(Placed<String>, Placed<String>)> {
         let mut pairs = Vec::new();
         for (key, value) in self.table {
             let name = key.get_ref().as_ref();
@@ -290,7 +290,7 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// The table under `key`, with the place of its header.
-    pub(super) fn table(
+    pub fn table(
         &mut self,
         key: &'static str,
         problems: &mut Diagnostics,
@@ -303,7 +303,7 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// The tables `[[key]]`, each with the place of its header.
-    pub(super) fn tables(
+    pub fn tables(
         &mut self,
         key: &'static str,
         problems: &mut Diagnostics,
@@ -340,7 +340,7 @@ impl<'a, 'i> Section<'a, 'i> {
 
     /// Reports every key that was not asked for. `misplaced` gives the hint for keys that have
     /// their place elsewhere.
-    pub(super) fn finish(
+    pub fn finish(
         self,
         misplaced: impl Fn(&str) -> Option<String>,
         problems: &mut Diagnostics,
@@ -367,7 +367,7 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// Reports that `key` is missing.
-    pub(super) fn missing(&self, key: &str, help: &str, problems: &mut Diagnostics) {
+    pub fn missing(&self, key: &str, help: &str, problems: &mut Diagnostics) {
         let title = format!("missing key: `{key}`");
         problems.push(
             Diagnostic::error("P004", self.file, self.header(), title)
@@ -451,7 +451,7 @@ impl<'a, 'i> Section<'a, 'i> {
 
 /// The place of `part` (byte range of the value) inside a string that stands at `span`, or the
 /// whole string where escapes make the two differ.
-pub(super) fn inside(
+pub fn inside(
     file: &SourceFile,
     string: &Placed<String>,
     part: &Range<usize>,

@@ -1,21 +1,58 @@
-//! A case: an example of traffic in a policy file, with what is expected to become of it. What
-//! runs it is `sparkdiode policy test`; a relay reads cases and leaves them alone.
+//! Cases: examples of traffic in a policy file, each with what is expected to become of it. They
+//! stand in the files of the policy, so that a bad one is a bad policy, and have no effect on what
+//! crosses: `sparkdiode policy test` runs them.
+//!
+//! ```text
+//!  policy files ── policy::Policy::parse_annotated ──> Policy
+//!                        └─ reader ── value, moment ──> [Case]
+//! ```
+
+#[cfg(test)]
+mod bad_policies;
+mod moment;
+mod reader;
+mod value;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use account::Reason;
+use diagnostic::{Diagnostics, SourceFile};
+use policy::Policy;
 use sparkplug::{DataType, MetaData, PropertySet, Value};
+
+pub use self::moment::parse_moment;
+use self::reader::CasesReader;
+pub use self::value::parse_value;
+
+/// Reads a policy with the cases in its files; see [`Policy::parse`].
+///
+/// # Errors
+/// Everything that is wrong in any of the files, and the warnings with it.
+pub fn read(sources: &[SourceFile]) -> Result<(Policy, Vec<Case>, Diagnostics), Diagnostics> {
+    let mut cases = CasesReader::default();
+    let (policy, warnings) = Policy::parse_annotated(sources, &mut cases)?;
+    Ok((policy, cases.cases, warnings))
+}
+
+/// The same for whoever has no use for the cases, but refuses a policy with a bad one.
+///
+/// # Errors
+/// Everything that is wrong in any of the files, and the warnings with it.
+pub fn read_policy(sources: &[SourceFile]) -> Result<(Policy, Diagnostics), Diagnostics> {
+    let (policy, _, warnings) = read(sources)?;
+    Ok((policy, warnings))
+}
 
 /// One `[[case]]`.
 #[derive(Clone, Debug)]
 pub struct Case {
-    pub(super) name: String,
-    pub(super) about: Vec<String>,
-    pub(super) at_ms: u64,
-    pub(super) steps: Vec<Step>,
-    pub(super) path: PathBuf,
-    pub(super) line: usize,
+    name: String,
+    about: Vec<String>,
+    at_ms: u64,
+    steps: Vec<Step>,
+    path: PathBuf,
+    line: usize,
 }
 
 impl Given {

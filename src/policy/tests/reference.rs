@@ -9,8 +9,8 @@ use proptest::sample::{select, subsequence};
 use proptest::{option, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use sparkplug::{DataType, Entity};
 
-use super::glob::tests::naive as naive_glob;
-use super::shape::naive as naive_shape;
+use crate::rule::glob::tests::naive as naive_glob;
+use super::reference_shapes;
 use super::{Action, Policy, RuleId, SourceFile, Verdict};
 
 type Names = Option<Vec<String>>;
@@ -28,7 +28,7 @@ struct Draft {
     deny: Names,
     redact: Names,
     datatypes: Option<Vec<DataType>>,
-    shapes: naive_shape::Shapes,
+    shapes: reference_shapes::Shapes,
     observes: bool,
     /// In seconds since the epoch.
     not_before: Option<u64>,
@@ -304,7 +304,7 @@ fn draft() -> impl Strategy<Value = Draft> {
         metrics(),
         metrics(),
         option::weighted(0.3, subsequence(DATATYPES.to_vec(), 1..3)),
-        naive_shape::shapes(metrics()),
+        reference_shapes::shapes(metrics()),
     );
     let when = (
         prop_oneof![3 => Just(false), 1 => Just(true)],

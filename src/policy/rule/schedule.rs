@@ -9,7 +9,7 @@ use diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
 use text::{days_since_1970, format_utc_ms};
 use toml::value::{Datetime, Offset};
 
-use super::document::{Placed, Section};
+use crate::language::document::{Placed, Section};
 
 const MINUTE_MS: u64 = 60_000;
 const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
@@ -138,12 +138,12 @@ impl fmt::Display for Weekly {
 }
 
 /// A moment as people write it, to the second where nothing is below it.
-pub(super) fn moment(at_ms: u64) -> String {
+pub fn moment(at_ms: u64) -> String {
     format_utc_ms(at_ms).replace(".000Z", "Z")
 }
 
 /// Reads the schedule of a rule; `None` where it has none.
-pub(super) fn read(
+pub(crate) fn read(
     file: &SourceFile,
     rule: &mut Section<'_, '_>,
     problems: &mut Diagnostics,

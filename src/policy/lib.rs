@@ -2,7 +2,7 @@
 //! come in as text, time as an argument.
 //!
 //! ```text
-//!  text ──> document ──> rule_reader ──> Rule ──> Policy ── plan(entity) ──> EntityPlan
+//!  text ──> Section  ──> rule_reader ──> Rule ──> Policy ── plan(entity) ──> EntityPlan
 //!           places       checks          │         │                           │ judge(metric)
 //!                                        │         └─ subscriptions()          v
 //!                                        └─ Limiter.ask_rule(rule, bytes)    Verdict
@@ -62,12 +62,14 @@ use diagnostic::{Diagnostics, SourceFile};
 use signature::Signed;
 use sparkplug::{DataType, Entity};
 
-pub use self::language::{Annotations, PolicyFile, document, read_datatype};
+pub use self::language::{Annotations, PolicyFile, read_datatype};
 pub use self::limiter::{Limiter, NodeBuckets};
 pub use self::limits::Limits;
 pub use self::names::{Collision, Renames, Taken, fold, is_reserved};
 pub use self::plan::{EntityPlan, Judged, Verdict};
-pub use self::rule::{Action, Bucket, Mode, OnExcess, Prefixes, Priority, Rate, Rule, Schedule, glob};
+pub use self::rule::{
+    Action, Bucket, Mode, OnExcess, Prefixes, Priority, Rate, Rule, Schedule, glob,
+};
 
 /// A policy that was read without an error.
 #[derive(Clone, Debug)]
@@ -262,11 +264,7 @@ impl Policy {
     }
 
     /// The rules that can concern the edge node and act, each for all of its family.
-    fn stances(
-        &self,
-        group: &str,
-        edge_node: &str,
-    ) -> impl Iterator<Item = (&Rule, plan::Stance)> {
+    fn stances(&self, group: &str, edge_node: &str) -> impl Iterator<Item = (&Rule, plan::Stance)> {
         let related = self.standing.related(&self.rules, group, edge_node);
         related.filter_map(|(id, rule)| Some((rule, self.families.stance(id, rule)?)))
     }

@@ -7,7 +7,6 @@ use policy::rule::{Selectors, any_matches};
 use policy::{Action, Mode, Policy, Rule};
 use sparkplug::{DataType, Entity};
 
-
 /// A rule, and how it relates to a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Considered {

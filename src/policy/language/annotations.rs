@@ -4,9 +4,8 @@
 
 use std::ops::Range;
 
-use diagnostic::{Diagnostics, SourceFile};
+use diagnostic::{Diagnostics, Section, SourceFile};
 
-use crate::language::document::Section;
 use crate::rule::Rule;
 
 /// Reads the tables of policy files that don't judge. [`crate::Policy::parse_annotated`] calls

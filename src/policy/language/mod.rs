@@ -35,18 +35,18 @@
 //! P11x are those of the lint, P2xx those of [`Annotations`]: cases.
 
 mod annotations;
-pub mod document;
 pub(crate) mod rate_reader;
 mod rule_reader;
+mod wording;
 
-use diagnostic::{Diagnostic, Diagnostics, SourceFile};
+use diagnostic::{Diagnostic, Diagnostics, Section, SourceFile, UniqueNames};
 use toml::de::DeTable;
 
-pub use self::annotations::{Annotations, PolicyFile};
 pub(crate) use self::annotations::RulesAlone;
-use self::document::{Section, UniqueNames};
+pub use self::annotations::{Annotations, PolicyFile};
 pub use self::rule_reader::read_datatype;
 pub(crate) use self::rule_reader::{RULE_KEYS, RuleReader};
+use self::wording::PolicyWording;
 use crate::limits::{Limits, LimitsReader};
 use crate::names::{Renames, RenamesReader};
 use crate::rule::{Action, Rule};
@@ -89,11 +89,11 @@ pub(crate) fn read<'s>(
             problems.extend(errors.iter().map(|error| syntax_error(file, error)));
             continue;
         }
-        let mut section = Section::new(file, "a policy file", 0..0, document.get_ref());
+        let mut section = Section::top(file, "a policy file", document.get_ref(), &PolicyWording);
         let policy_file = PolicyFile::new(file);
-        for (header, table) in section.tables("rule", &mut problems) {
-            let line = policy_file.line(&header);
-            let rule = RuleReader::new(file, &mut problems, &mut names).read(header, line, table);
+        for table in section.tables("rule", "a rule", &mut problems) {
+            let line = policy_file.line(&table.header());
+            let rule = RuleReader::new(file, &mut problems, &mut names).read(table, line);
             if rules.len() >= MAX_RULES {
                 let title = format!("a policy can't have more than {MAX_RULES} rules");
                 problems.push(Diagnostic::file_error("P016", &file.path, title));

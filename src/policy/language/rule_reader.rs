@@ -3,18 +3,18 @@
 
 use std::ops::Range;
 
-use diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
+use diagnostic::{
+    Diagnostic, Diagnostics, Placed, Section, SourceFile, UniqueNames, closest, inside,
+};
 use sparkplug::DataType;
-use toml::de::DeTable;
 
-use crate::language::document::{Placed, Section, UniqueNames, inside};
+use super::rate_reader::{self, RATE_KEYS};
+use crate::names;
 use crate::rule::filter::TopicFilter;
 use crate::rule::glob::{Glob, GlobError};
-use crate::language::rate_reader::{self, RATE_KEYS};
+use crate::rule::schedule;
 use crate::rule::{Action, DataTypes, Mode, Priority, Rule, Selectors};
 use crate::shape::reader::{self as shape_reader, SHAPE_KEYS};
-use crate::names;
-use crate::rule::schedule;
 
 /// Bytes of a rule's name; it stands in every log line about a drop.
 const MAX_NAME_BYTES: usize = 128;
@@ -79,15 +79,9 @@ impl<'s, 'p> RuleReader<'s, 'p> {
         RuleReader { file, problems, names }
     }
 
-    /// Reads the `[[rule]]` whose header stands at `header`, in line `line`. `None` is never
-    /// returned without a problem.
-    pub(crate) fn read(
-        &mut self,
-        header: Range<usize>,
-        line: usize,
-        table: &DeTable<'_>,
-    ) -> Option<Rule> {
-        let mut section = Section::new(self.file, "a rule", header, table);
+    /// Reads the `[[rule]]` whose header stands in line `line`. `None` is never returned without
+    /// a problem.
+    pub(crate) fn read(&mut self, mut section: Section<'_, '_>, line: usize) -> Option<Rule> {
         let name = self.name(&mut section);
         let description = section.string("description", self.problems);
         let action = self.action(&mut section);

@@ -6,9 +6,9 @@ use account::RuleId;
 use sparkplug::Entity;
 
 use crate::Policy;
+use crate::plan::covers_node;
 use crate::rule::glob::Glob;
 use crate::rule::{Action, Mode, Rule};
-use crate::plan::covers_node;
 
 /// How an edge node of the plant could cross under names that are taken.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,8 +15,8 @@ use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::{FixedState, RandomState};
 
-use crate::rule::glob::{GRAM_BYTES, Glob, gram};
 use crate::rule::Rule;
+use crate::rule::glob::{GRAM_BYTES, Glob, gram};
 
 /// End of a chain.
 const NONE: u32 = u32::MAX;

@@ -9,9 +9,9 @@ use proptest::sample::{select, subsequence};
 use proptest::{option, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use sparkplug::{DataType, Entity};
 
-use crate::rule::glob::tests::naive as naive_glob;
 use super::reference_shapes;
 use super::{Action, Policy, RuleId, SourceFile, Verdict};
+use crate::rule::glob::tests::naive as naive_glob;
 
 type Names = Option<Vec<String>>;
 

@@ -181,7 +181,8 @@ struct Found {
 /// The rules that aren't the same in both policies, and all of those in common if their order
 /// isn't.
 fn changed(before: &Policy, after: &Policy) -> Vec<(Side, RuleId)> {
-    let fingerprints = |policy: &Policy| policy.rules().iter().map(Rule::fingerprint).collect::<Vec<_>>();
+    let fingerprints =
+        |policy: &Policy| policy.rules().iter().map(Rule::fingerprint).collect::<Vec<_>>();
     let (left, right) = (fingerprints(before), fingerprints(after));
     let in_left: HashSet<&String> = left.iter().collect();
     let in_right: HashSet<&String> = right.iter().collect();
@@ -209,9 +210,9 @@ fn look(
     found: &mut Found,
 ) -> Result<(), &'static str> {
     let relevant: Vec<&Rule> = before
-        .rules
+        .rules()
         .iter()
-        .chain(&after.rules)
+        .chain(after.rules())
         .filter(|other| other.acts() && can_meet(rule.selectors(), other.selectors()))
         .collect();
     let too_many = "its patterns can meet in too many ways";

@@ -220,8 +220,7 @@ fn coverage_counts_what_decides_and_what_a_case_is_about() {
     "#;
     let covered = |text: &str| {
         let (policy, cases) = with_cases(&format!("{RULES}\n{text}"));
-        let reports: Vec<_> =
-            cases.iter().map(|one| (one, case::run(&policy, one))).collect();
+        let reports: Vec<_> = cases.iter().map(|one| (one, case::run(&policy, one))).collect();
         let reports = reports.iter().map(|(one, report)| (*one, report));
         let covered = coverage(&policy, reports);
         covered.iter().map(|one| (one.admits, one.drops)).collect::<Vec<_>>()

@@ -105,7 +105,11 @@ mod tests {
             ("a*b", "a*b*", false),
         ] {
             let parse = |glob| Glob::parse(glob).unwrap();
-            assert_eq!(super::contains(&parse(wide), &parse(narrow)), contains, "{narrow} in {wide}");
+            assert_eq!(
+                super::contains(&parse(wide), &parse(narrow)),
+                contains,
+                "{narrow} in {wide}"
+            );
         }
     }
 }

@@ -24,12 +24,11 @@ use self::cover::Pairs;
 pub fn lint(policy: &Policy, sources: &[SourceFile], now_ms: u64) -> Diagnostics {
     let mut problems = Diagnostics::new();
     let files: HashMap<_, _> = sources.iter().map(|file| (file.path.as_path(), file)).collect();
-    let file_of = |rule: &Rule| files.get(rule.path().as_path()).copied();
+    let file_of = |rule: &Rule| files.get(rule.path()).copied();
     let mut pairs = Pairs::new(policy.rules(), now_ms);
     for (place, rule) in policy.rules().iter().enumerate() {
         let Some(file) = file_of(rule) else { continue };
-        let warn =
-            |code, title: String| Diagnostic::warning(code, file, rule.place(), title);
+        let warn = |code, title: String| Diagnostic::warning(code, file, rule.place(), title);
         if let Some(end) = rule.schedule().and_then(|schedule| schedule.not_after_ms)
             && end <= now_ms
         {
@@ -45,7 +44,8 @@ pub fn lint(policy: &Policy, sources: &[SourceFile], now_ms: u64) -> Diagnostics
                     "P111",
                     format!(
                         "rule `{}` forwards nothing: `{}` denies all of it",
-                        rule.name(), cover.name()
+                        rule.name(),
+                        cover.name()
                     ),
                     "all that this rule could forward is denied",
                     "deny wins over forward, whatever the order",
@@ -61,7 +61,8 @@ pub fn lint(policy: &Policy, sources: &[SourceFile], now_ms: u64) -> Diagnostics
                     "P112",
                     format!(
                         "rule `{}` never decides: `{}` denies all of it",
-                        rule.name(), cover.name()
+                        rule.name(),
+                        cover.name()
                     ),
                     "all that this rule denies is denied by another one",
                     "one of the two is enough",

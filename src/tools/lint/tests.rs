@@ -1,11 +1,11 @@
-use proptest::collection::vec;
-use proptest::prelude::{ProptestConfig, Strategy};
-use proptest::sample::select;
-use proptest::{prop_assert, proptest};
+//! Whatever the lint says is true.
+
+use std::collections::BTreeSet;
+
+use policy::Verdict;
 use sparkplug::{DataType, Entity};
 
 use super::*;
-
 
 fn policy(text: &str) -> (Policy, Vec<SourceFile>) {
     let sources = vec![SourceFile::new("a.toml", text)];
@@ -80,17 +80,11 @@ fn rules_that_never_decide_are_told() {
         assert_eq!(!found.is_empty(), told, "{wide} {narrow} {found:?}");
     }
     // A deny rule after the forward rule that it empties.
-    let late = format!(
-        "{}{}",
-        rule("f", "forward", "group = \"G\""),
-        rule("d", "deny", "group = \"*\"")
-    );
+    let late =
+        format!("{}{}", rule("f", "forward", "group = \"G\""), rule("d", "deny", "group = \"*\""));
     assert_eq!(codes(&late), ["P111 rule `f` forwards nothing: `d` denies all of it"]);
-    let twice = format!(
-        "{}{}",
-        rule("d1", "deny", "group = \"G\""),
-        rule("d2", "deny", "group = \"G\"")
-    );
+    let twice =
+        format!("{}{}", rule("d1", "deny", "group = \"G\""), rule("d2", "deny", "group = \"G\""));
     assert_eq!(codes(&twice), ["P112 rule `d2` never decides: `d1` denies all of it"]);
 }
 

@@ -17,7 +17,7 @@ use policy::Policy;
 use text::escape;
 use tools::cases::{self, Case};
 
-use super::{Exit, Failure, half, report};
+use super::{Exit, Failure, report};
 
 /// Make a policy, try it before it is live, and sign it.
 ///
@@ -76,7 +76,7 @@ fn read_with_cases(paths: &[PathBuf]) -> Result<(Policy, Vec<Case>), Failure> {
 /// The time of `--at`, in milliseconds since the epoch (UTC); now, if there is none.
 fn at_ms(at: Option<&str>) -> Result<u64, Failure> {
     let Some(at) = at else { return Ok(super::units::wall_ms()) };
-    cases::parse_moment(at).ok_or_else(|| {
+    policy::rule::moment::parse_moment(at).ok_or_else(|| {
         let message = format!("not a date with time and zone: `{}`", escape(at));
         Failure::new(Exit::Usage, message).hint("such as `2026-12-24T17:00:00Z`")
     })

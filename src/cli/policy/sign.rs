@@ -11,7 +11,6 @@ use config::policies::load_sources;
 use config::signature::beside;
 use diagnostic::file::os_error;
 use diagnostic::{SecretFile, SourceFile};
-use policy::Policy;
 use signature::{
     KeyError, Manifest, NamedKey, Requirement, SignatureError, SignatureFile, Signed, SigningKey,
 };

@@ -200,7 +200,7 @@ impl Tested<'_> {
         let mut policy = self.policy.clone();
         let since_ms = u64::try_from(check.at.as_millis()).unwrap_or(u64::MAX);
         let _ = policy.set_time(case.at_ms().saturating_add(since_ms));
-        for considered in explain::consider(policy, topic.entity, metric, check.datatype) {
+        for considered in explain::consider(&policy, topic.entity, metric, check.datatype) {
             let Some(rule) = policy.rule(considered.rule) else { continue };
             let says = match considered.relation {
                 Relation::OtherEntity(key) => format!("is about others, by its `{key}`"),

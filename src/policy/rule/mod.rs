@@ -10,6 +10,7 @@
 mod describe;
 pub mod filter;
 pub mod glob;
+pub mod moment;
 pub(crate) mod schedule;
 mod selectors;
 
@@ -18,7 +19,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use self::glob::Glob;
-pub use self::schedule::{Schedule, moment};
+pub use self::schedule::Schedule;
 pub use self::selectors::{DataTypes, Selectors, any_matches};
 use crate::shape::RuleShapes;
 

@@ -6,10 +6,10 @@ use std::fmt;
 use std::ops::Range;
 
 use diagnostic::{Diagnostic, Diagnostics, Placed, Section, SourceFile, closest};
-use text::{format_utc_ms, weekday};
+use text::weekday;
 use toml::value::Datetime;
 
-use super::moment::unix_ms;
+use super::moment::{show_moment, unix_ms};
 
 const MINUTE_MS: u64 = 60_000;
 const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
@@ -109,10 +109,10 @@ impl fmt::Display for Schedule {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut words = Vec::new();
         if let Some(begin) = self.not_before_ms {
-            words.push(format!("from {}", moment(begin)));
+            words.push(format!("from {}", show_moment(begin)));
         }
         if let Some(end) = self.not_after_ms {
-            words.push(format!("until {}", moment(end)));
+            words.push(format!("until {}", show_moment(end)));
         }
         if let Some(weekly) = self.weekly {
             words.push(weekly.to_string());
@@ -134,11 +134,6 @@ impl fmt::Display for Weekly {
         let (from, to) = (time(self.from_min), time(self.to_min));
         write!(formatter, "on {days} from {from} to {to} UTC")
     }
-}
-
-/// A moment as people write it, to the second where nothing is below it.
-pub fn moment(at_ms: u64) -> String {
-    format_utc_ms(at_ms).replace(".000Z", "Z")
 }
 
 /// Reads the schedule of a rule; `None` where it has none.
@@ -306,7 +301,7 @@ mod tests {
             let written = Placed { value: text.to_owned(), span: 0..0 };
             let read = read_moment(&file, &written, &mut problems);
             assert_eq!(read, Some(seconds * 1_000), "{text} {problems}");
-            let again = Placed { value: moment(seconds * 1_000), span: 0..0 };
+            let again = Placed { value: show_moment(seconds * 1_000), span: 0..0 };
             assert_eq!(read_moment(&file, &again, &mut problems), read);
         }
     }

@@ -8,10 +8,10 @@ use std::fmt::Write;
 use std::path::Path;
 
 use account::Reason;
-use diagnostic::Diagnostics;
+use diagnostic::{Diagnostics, Section};
 use sparkplug::{DataType, Entity};
 
-use super::{Action, Policy, RuleId, SourceFile, Verdict};
+use super::{Action, Annotations, Policy, PolicyFile, Rule, RuleId, SourceFile, Verdict};
 
 const FLOAT: Option<DataType> = Some(DataType::Float);
 
@@ -36,10 +36,25 @@ fn forward(rest: &str) -> Policy {
     policy(&rule("only", "forward", rest))
 }
 
+/// The samples have cases, which the tools read.
+struct CasesUnread;
+
+impl Annotations<'_> for CasesUnread {
+    fn read(&mut self, _: &PolicyFile<'_>, file: &mut Section<'_, '_>, _: &mut Diagnostics) {
+        let _ = file.any("case");
+    }
+
+    fn misplaced(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn finish(&mut self, _: &[Rule], _: &mut Diagnostics) {}
+}
+
 fn sample(name: &str) -> Policy {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies").join(name);
     let text = std::fs::read_to_string(path).unwrap();
-    match parse(&[(name, &text)]) {
+    match Policy::parse_annotated(&[SourceFile::new(name, text)], &mut CasesUnread) {
         Ok((policy, warnings)) if warnings.is_empty() => policy,
         Ok((_, problems)) | Err(problems) => panic!("{problems}"),
     }

@@ -4,12 +4,11 @@
 //!
 //! ```text
 //!  policy files ── policy::Policy::parse_annotated ──> Policy
-//!                        └─ reader ── value, moment ──> [Case]
+//!                        └─ reader ── value ──> [Case]
 //! ```
 
 #[cfg(test)]
 mod bad_policies;
-mod moment;
 mod reader;
 mod value;
 
@@ -21,7 +20,6 @@ use diagnostic::{Diagnostics, SourceFile};
 use policy::Policy;
 use sparkplug::{DataType, MetaData, PropertySet, Value};
 
-pub use self::moment::parse_moment;
 use self::reader::CasesReader;
 pub use self::value::parse_value;
 

@@ -17,12 +17,13 @@ use std::time::Duration;
 
 use account::Reason;
 use diagnostic::{Diagnostic, Diagnostics, Placed, Section, SourceFile, UniqueNames};
+use policy::rule::moment;
 use policy::{Annotations, PolicyFile, Rule, read_datatype};
 use sparkplug::{DataType, MessageType, MetaData, PropertySet, Topic, Value};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::{Arrives, Case, Expected, Given, Probe, Step, moment, value};
+use super::{Arrives, Case, Expected, Given, Probe, Step, value};
 
 /// Cases of one policy, over all files.
 const MAX_CASES: usize = 100_000;

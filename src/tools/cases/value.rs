@@ -1,13 +1,12 @@
 //! Values of metrics as the cases of a policy write them, by datatype.
 
+use policy::rule::moment;
 use sparkplug::{
     Cell, CellValue, DataSet, DataType, Metric, Property, PropertySet, PropertyValue, Row,
     Template, Value,
 };
 use toml::Spanned;
 use toml::de::{DeArray, DeInteger, DeTable, DeValue};
-
-use super::moment;
 
 /// What a value should have been, such as ``a whole number from 0 to 255``.
 pub(super) type Wanted = String;

@@ -14,7 +14,7 @@ mod tests;
 use std::collections::HashMap;
 
 use diagnostic::{Diagnostic, Diagnostics, SourceFile};
-use policy::rule::moment;
+use policy::rule::moment::show_moment;
 use policy::{Action, Bucket, Policy, Rate, Rule};
 
 use self::cover::Pairs;
@@ -33,7 +33,7 @@ pub fn lint(policy: &Policy, sources: &[SourceFile], now_ms: u64) -> Diagnostics
             && end <= now_ms
         {
             let problem = warn("P110", format!("rule `{}` is over", rule.name()))
-                .label(format!("since {}", moment(end)))
+                .label(format!("since {}", show_moment(end)))
                 .help("it has no effect any more: take it out, or give it another `not-after`");
             problems.push(problem);
             continue;

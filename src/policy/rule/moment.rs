@@ -1,12 +1,12 @@
-//! Points in time as TOML writes them.
+//! Points in time as TOML and people write them.
 
-use text::unix_s;
+use text::{format_utc_ms, unix_s};
 use toml::value::{Datetime, Offset};
 
 /// Milliseconds since the epoch (UTC) of a date and time with an offset (`Z` or `+01:00`), or
 /// of midnight (UTC) of a date alone. `None`: a time without a date, a date and time without an
 /// offset (nobody can tell when that is), or a time before 1970.
-pub(super) fn unix_ms(datetime: &Datetime) -> Option<u64> {
+pub fn unix_ms(datetime: &Datetime) -> Option<u64> {
     let date = datetime.date?;
     let date = (i32::from(date.year), date.month, date.day);
     let (seconds, ms, offset_min) = match (datetime.time, datetime.offset) {
@@ -28,6 +28,11 @@ pub(super) fn unix_ms(datetime: &Datetime) -> Option<u64> {
 /// Reads such a time from text.
 pub fn parse_moment(text: &str) -> Option<u64> {
     unix_ms(&text.parse().ok()?)
+}
+
+/// A moment as people write it, to the second where nothing is below it.
+pub fn show_moment(at_ms: u64) -> String {
+    format_utc_ms(at_ms).replace(".000Z", "Z")
 }
 
 #[cfg(test)]

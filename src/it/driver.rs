@@ -13,12 +13,12 @@ use tokio::time::timeout;
 
 use crate::event;
 use crate::it::connection::Sessions;
-use crate::it::keeper::{Keeper, Kept};
 use crate::it::mirror::{Mirror, MirrorSnapshot, Now, Outgoing, Qos, SessionEvent};
 use crate::it::notices::{self, BrokerWatch};
 use crate::it::opens::Opens;
 use crate::it::saving::Saving;
 use crate::it::state::ItState;
+use crate::it::state_writer::{Saved, StateWriter};
 use crate::it::vitals::Vitals;
 use crate::it::{FirstStart, Happened, ItError, PolicyLoader};
 use crate::journal::{Body, Frame, From, Item, JournalError, Position, Reader, SETTLED_POLLS};
@@ -133,7 +133,7 @@ impl Driver {
         settings: DriverSettings,
         mut mirror: Mirror,
         sessions: Sessions,
-        (state, make_keeper): (ItState, impl FnOnce(ItState) -> io::Result<Keeper>),
+        (state, make_writer): (ItState, impl FnOnce(ItState) -> io::Result<StateWriter>),
         happened: UnboundedReceiver<Happened>,
         broker: BrokerWatch,
         make_vitals: impl FnOnce(Now) -> Result<Vitals, ItError>,
@@ -170,7 +170,7 @@ impl Driver {
             settings,
             mirror,
             sessions,
-            saving: Saving::new(make_keeper(state)?),
+            saving: Saving::new(make_writer(state)?),
             happened,
             reader,
             backlog: Backlog::default(),
@@ -285,11 +285,11 @@ impl Driver {
                 self.unconfirmed |= self.stop_by.is_some();
                 self.broker.trouble(node, &trouble);
             }
-            Happened::Kept { what, result } => {
-                if what == Kept::BdSeqs {
+            Happened::Saved { what, result } => {
+                if what == Saved::BdSeqs {
                     self.opens.saved(now.at, result.is_ok());
                 }
-                self.saving.kept(now, what, &result);
+                self.saving.saved(now, what, &result);
             }
             Happened::Stop if self.stop_by.is_none() => {
                 self.stop_by = Some(now.at.saturating_add(STOP_WITHIN));
@@ -507,8 +507,8 @@ impl Driver {
         let mut last = (Ok(()), Ok(()));
         while let Ok(happened) = self.happened.try_recv() {
             match happened {
-                Happened::Kept { what: Kept::BdSeqs, result } => last.0 = result,
-                Happened::Kept { what: Kept::Snapshot { .. }, result } => last.1 = result,
+                Happened::Saved { what: Saved::BdSeqs, result } => last.0 = result,
+                Happened::Saved { what: Saved::Snapshot { .. }, result } => last.1 = result,
                 _ => {}
             }
         }

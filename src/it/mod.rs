@@ -6,18 +6,18 @@
 //! journal ─> driver ──items──> mirror ──outgoing──> connection (one session per node) ─> broker
 //!              │                  ▲ │                    │
 //!              └── backfill ──────┘ │ <──session events──┘
-//!                                   └──pictures──> keeper ─> state
+//!                                   └──snapshots──> state_writer ─> state
 //! ```
 
 mod connection;
 mod driver;
 mod health;
-mod keeper;
 pub mod mirror;
 mod notices;
 mod opens;
 mod saving;
 mod state;
+mod state_writer;
 mod vitals;
 
 use std::io;
@@ -28,9 +28,9 @@ use std::time::Duration;
 
 use driver::{Driver, DriverSettings};
 use health::Health;
-use keeper::{Keeper, Kept};
 use mirror::{Mirror, MirrorSettings, NodeId, SessionEvent};
 use notices::BrokerWatch;
+use state_writer::{Saved, StateWriter};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedSender;
 use vitals::Vitals;
@@ -109,8 +109,8 @@ enum Happened {
         trouble: Trouble,
     },
     /// The state was written, or couldn't be.
-    Kept {
-        what: Kept,
+    Saved {
+        what: Saved,
         result: Result<(), StateError>,
     },
     /// SIGTERM or SIGINT.
@@ -189,15 +189,15 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
         let health = health.map(|health| Health::new(health, now.at));
         Ok(Vitals::new(teller, own, health))
     };
-    let make_keeper = {
+    let make_writer = {
         let sender = sender.clone();
-        |state| Keeper::start(state, sender)
+        |state| StateWriter::start(state, sender)
     };
     let driver = Driver::new(
         driver_settings,
         mirror,
         sessions,
-        (state, make_keeper),
+        (state, make_writer),
         happened,
         watch,
         make_vitals,

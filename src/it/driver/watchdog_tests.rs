@@ -88,12 +88,12 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
     };
     let state_dir = dir.join("state");
     let to_driver = happened.clone();
-    let make_keeper = |state| Keeper::start(state, to_driver);
+    let make_writer = |state| StateWriter::start(state, to_driver);
     let driver = Driver::new(
         settings,
         Mirror::new(mirror, None),
         Sessions::new(broker, runtime.handle().clone(), happened.clone()),
-        (ItState::open(&state_dir).unwrap(), make_keeper),
+        (ItState::open(&state_dir).unwrap(), make_writer),
         taken,
         BrokerWatch::new("b:1".into()),
         |now| {

@@ -14,14 +14,14 @@ mod node;
 mod nodes;
 mod outgoing;
 mod own;
-#[cfg(test)]
-mod picture_tests;
 mod recheck;
 #[cfg(test)]
 mod repeat_tests;
 mod sessions;
 mod shown;
 mod snapshot;
+#[cfg(test)]
+mod snapshot_tests;
 #[cfg(test)]
 pub(super) mod tests;
 
@@ -33,7 +33,7 @@ use node::Node;
 use nodes::Nodes;
 pub use outgoing::{NodeId, Now, Outgoing, Qos, SessionEvent, SessionSpec};
 pub use own::NameTaken;
-pub use snapshot::{MirrorSnapshot, NodePicture, PicturePart};
+pub use snapshot::{MirrorSnapshot, NodePart, SnapshotPart};
 
 use crate::journal::{Heartbeat, Start};
 use crate::policy::Policy;
@@ -179,8 +179,8 @@ pub struct Mirror {
     pass: backfill::Pass,
     /// Frames wait for a second reading, as far as the last tick saw.
     behind: bool,
-    /// The picture that is being taken, without its nodes.
-    picture: Option<MirrorSnapshot>,
+    /// The snapshot that is being taken, without its nodes.
+    snapshot: Option<MirrorSnapshot>,
     /// Frames that were in the journal before the first start.
     first_stretch: Option<(u64, u64)>,
     stopping: bool,
@@ -231,7 +231,7 @@ impl Mirror {
             host: Host::default(),
             pass: backfill::Pass::default(),
             behind: false,
-            picture: None,
+            snapshot: None,
             first_stretch: None,
             stopping: false,
             tally: Tally::default(),

@@ -1,10 +1,10 @@
 //! The list of mirrored edge nodes. A node can be changed only through [`Nodes::get_mut`], which
-//! notes it: nothing that changes escapes the timers or the picture for the disk, and what rests
+//! notes it: nothing that changes escapes the timers or the snapshot for the disk, and what rests
 //! costs nothing.
 
 use crate::it::mirror::node::Node;
 use crate::it::mirror::outgoing::NodeId;
-use crate::it::mirror::snapshot::NodePicture;
+use crate::it::mirror::snapshot::NodePart;
 use crate::state::Changes;
 
 #[derive(Debug, Default)]
@@ -13,10 +13,10 @@ pub(super) struct Nodes {
     /// Nodes whose timers have to be looked at.
     awake: Vec<NodeId>,
     changes: Changes,
-    /// The next frame of the journal, as it was when the current picture began.
+    /// The next frame of the journal, as it was when the current snapshot began.
     position: u64,
-    /// What the picture had to take because it changed.
-    taken: Vec<NodePicture>,
+    /// What the snapshot had to take because it changed.
+    taken: Vec<NodePart>,
 }
 
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Nodes {
             self.awake.push(id);
         }
         if self.changes.note(place) {
-            self.taken.extend(NodePicture::of(id, &entry.node, self.position));
+            self.taken.extend(NodePart::of(id, &entry.node, self.position));
         }
         Some(&mut entry.node)
     }
@@ -89,23 +89,23 @@ impl Nodes {
         &self.awake
     }
 
-    /// Begins a picture of all that changed since the last one began. `position` is the next
+    /// Begins a snapshot of all that changed since the last one began. `position` is the next
     /// frame of the journal.
-    pub(super) fn begin_picture(&mut self, position: u64) {
+    pub(super) fn begin_snapshot(&mut self, position: u64) {
         self.changes.begin();
         self.position = position;
     }
 
-    /// Takes up to `most` nodes of the current picture, and those that changed meanwhile; whether
-    /// the picture is complete.
-    pub(super) fn take_picture(&mut self, most: usize) -> (Vec<NodePicture>, bool) {
+    /// Takes up to `most` nodes of the current snapshot, and those that changed meanwhile; whether
+    /// the snapshot is complete.
+    pub(super) fn take_snapshot_part(&mut self, most: usize) -> (Vec<NodePart>, bool) {
         let mut taken = std::mem::take(&mut self.taken);
         for _ in 0..most {
             let Some(place) = self.changes.take() else { break };
             let id = u32::try_from(place).map(NodeId);
             let (Some(entry), Ok(id)) = (self.entries.get(place), id) else { continue };
-            taken.extend(NodePicture::of(id, &entry.node, self.position));
-            // An open stretch ends where the picture does, and is longer in the next one.
+            taken.extend(NodePart::of(id, &entry.node, self.position));
+            // An open stretch ends where the snapshot does, and is longer in the next one.
             if entry.node.unconfirmed_from().is_some() {
                 let _taken_already = self.changes.note(place);
             }

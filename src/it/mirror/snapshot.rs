@@ -1,10 +1,10 @@
 //! The mirror on disk: what a restart needs besides the journal from its position on.
 //!
 //! A file shows every node as it was at one position of the journal, whatever came while the
-//! picture was taken: a few nodes of it per turn of the driver ([`Mirror::take_picture`]), and
-//! each node that changes meanwhile before it does. What a picture holds of a node is small or
-//! shared, so taking it costs little; another thread makes bytes of it ([`NodePicture::encode`])
-//! and keeps those of all nodes, since a picture shows only what changed since the last one.
+//! snapshot was taken: a few nodes of it per turn of the driver ([`Mirror::take_snapshot_part`]), and
+//! each node that changes meanwhile before it does. What a snapshot holds of a node is small or
+//! shared, so taking it costs little; another thread makes bytes of it ([`NodePart::encode`])
+//! and keeps those of all nodes, since a snapshot shows only what changed since the last one.
 
 use std::sync::Arc;
 
@@ -106,9 +106,9 @@ mod key {
     pub(super) const SLOT_STALE: u8 = 0x10;
 }
 
-/// One node of a picture.
+/// One node of a snapshot.
 #[derive(Debug)]
-pub struct NodePicture {
+pub struct NodePart {
     id: NodeId,
     /// All but the metrics.
     node: NodeSnapshot,
@@ -116,24 +116,24 @@ pub struct NodePicture {
     devices: Vec<(DeviceSnapshot, Arc<Layout>)>,
 }
 
-/// Some nodes of a picture.
+/// Some nodes of a snapshot.
 #[derive(Debug)]
-pub struct PicturePart {
-    pub nodes: Vec<NodePicture>,
-    /// The rest of the snapshot, where these are the last nodes of the picture.
+pub struct SnapshotPart {
+    pub nodes: Vec<NodePart>,
+    /// The rest of the snapshot, where these are the last nodes of the snapshot.
     pub head: Option<MirrorSnapshot>,
 }
 
-impl NodePicture {
+impl NodePart {
     /// The node, at this position of the journal; none of the relay's own.
-    pub(super) fn of(id: NodeId, node: &Node, position: u64) -> Option<NodePicture> {
+    pub(super) fn of(id: NodeId, node: &Node, position: u64) -> Option<NodePart> {
         let missed = node.open_ranges(position).into_iter();
         let device = |(name, device): (&String, &Device)| {
             let held_birth = device.unpublished_birth;
             let told = DeviceSnapshot { name: name.clone(), slots: Vec::new(), held_birth };
             (told, Arc::clone(&device.layout))
         };
-        (!node.own).then(|| NodePicture {
+        (!node.own).then(|| NodePart {
             id,
             node: NodeSnapshot {
                 group: node.group.clone(),
@@ -154,7 +154,7 @@ impl NodePicture {
         })
     }
 
-    /// Whose picture it is: the next one of the same takes its place.
+    /// Whose snapshot it is: the next one of the same takes its place.
     pub fn id(&self) -> NodeId {
         self.id
     }
@@ -203,23 +203,23 @@ fn length(bytes: usize) -> u64 {
 }
 
 impl Mirror {
-    /// Begins a picture of what is to be stored, as it is now. What isn't confirmed by the IT
+    /// Begins a snapshot of what is to be stored, as it is now. What isn't confirmed by the IT
     /// broker is recorded as missed, so a restart publishes it again.
-    pub fn begin_picture(&mut self) {
+    pub fn begin_snapshot(&mut self) {
         let keyframe_every_ms = self.keyframe_every.as_millis().try_into().unwrap_or(u64::MAX);
-        self.picture = Some(MirrorSnapshot {
+        self.snapshot = Some(MirrorSnapshot {
             epoch: self.epoch,
             position: self.position,
             nodes: Vec::new(),
             keyframe_every_ms,
         });
-        self.nodes.begin_picture(self.position);
+        self.nodes.begin_snapshot(self.position);
     }
 
-    /// Takes about `most` nodes of the picture.
-    pub fn take_picture(&mut self, most: usize) -> PicturePart {
-        let (nodes, complete) = self.nodes.take_picture(most);
-        PicturePart { nodes, head: if complete { self.picture.take() } else { None } }
+    /// Takes about `most` nodes of the snapshot.
+    pub fn take_snapshot_part(&mut self, most: usize) -> SnapshotPart {
+        let (nodes, complete) = self.nodes.take_snapshot_part(most);
+        SnapshotPart { nodes, head: if complete { self.snapshot.take() } else { None } }
     }
 
     /// Restores a stored state into an empty mirror, with the next bdSeq of every node that

@@ -32,9 +32,14 @@ impl World {
     fn new(state: &Path) -> World {
         let settings = MirrorSettings { max_nodes: 10_000, ..settings() };
         let (sender, happened) = unbounded_channel();
-        let keeper = Keeper::start(ItState::open(state).unwrap(), sender).unwrap();
+        let state_writer = StateWriter::start(ItState::open(state).unwrap(), sender).unwrap();
         let now = Now { at: EVERY, wall_ms: 1_700_000_000_000 };
-        World { mirror: Mirror::new(settings, None), saving: Saving::new(keeper), happened, now }
+        World {
+            mirror: Mirror::new(settings, None),
+            saving: Saving::new(state_writer),
+            happened,
+            now,
+        }
     }
 
     fn relayed(&mut self, verb: &str, node: u64, value: u32) {
@@ -71,8 +76,8 @@ impl World {
             self.saving.tick(self.now, &mut self.mirror);
             between(self);
             match self.happened.try_recv() {
-                Ok(Happened::Kept { what: what @ Kept::Snapshot { .. }, result }) => {
-                    self.saving.kept(self.now, what, &result);
+                Ok(Happened::Saved { what: what @ Saved::Snapshot { .. }, result }) => {
+                    self.saving.saved(self.now, what, &result);
                     return result.is_ok();
                 }
                 Ok(other) => panic!("{other:?}"),
@@ -141,13 +146,13 @@ fn a_kill_amid_a_snapshot_leaves_the_one_before() {
     (0..NODES).for_each(|node| world.relayed("NDATA", node, 5));
     // Two of three parts.
     for _ in 0..2 {
-        while !world.saving.keeper.has_room() {
+        while !world.saving.state_writer.has_room() {
             std::thread::yield_now();
         }
         world.saving.tick(world.now, &mut world.mirror);
     }
     let World { saving, mut happened, .. } = world;
-    saving.keeper.finish();
+    saving.state_writer.finish();
     assert!(happened.try_recv().is_err());
     assert_eq!(stored(state.path()), before);
 }
@@ -162,7 +167,7 @@ fn a_stop_amid_a_snapshot_stores_what_is_now() {
     let World { saving, mut mirror, mut happened, .. } = world;
     saving.finish(&mut mirror);
     while let Ok(happened) = happened.try_recv() {
-        assert!(matches!(happened, Happened::Kept { result: Ok(()), .. }), "{happened:?}");
+        assert!(matches!(happened, Happened::Saved { result: Ok(()), .. }), "{happened:?}");
     }
     let snapshot = stored(state.path());
     assert_eq!(snapshot.position, mirror.position().1);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use prost::Message;
 
 use crate::it::mirror::node::MAX_STAMP_AHEAD_MS;
-use crate::it::mirror::picture_tests::Photographer;
+use crate::it::mirror::snapshot_tests::SnapshotProbe;
 use crate::it::mirror::{
     Mirror, MirrorSettings, NodeId, Notice, Now, OnGap, Outgoing, Qos, SessionEvent, SessionSpec,
 };
@@ -195,7 +195,7 @@ pub(super) struct World {
     pub(super) notices: Vec<Notice>,
     /// Drop publications on the floor as a dying connection does.
     pub(super) black_hole: bool,
-    pub(super) photographer: Photographer,
+    pub(super) probe: SnapshotProbe,
 }
 
 impl World {
@@ -212,7 +212,7 @@ impl World {
             bd_seqs: HashMap::new(),
             notices: Vec::new(),
             black_hole: false,
-            photographer: Photographer::default(),
+            probe: SnapshotProbe::default(),
         }
     }
 
@@ -349,7 +349,7 @@ impl World {
         while let Some(notice) = self.mirror.poll_notice() {
             self.notices.push(notice);
         }
-        self.photographer.step(&mut self.mirror);
+        self.probe.step(&mut self.mirror);
     }
 
     pub(super) fn tell(&mut self, node: NodeId, event: SessionEvent) {
@@ -381,7 +381,7 @@ impl World {
     }
 
     pub(super) fn restart(&mut self) {
-        let snapshot = std::mem::take(&mut self.photographer).snapshot(&mut self.mirror);
+        let snapshot = std::mem::take(&mut self.probe).snapshot(&mut self.mirror);
         let bd_seqs: Vec<_> = self.mirror.bd_seqs().collect();
         let settings = self.mirror.settings.clone();
         // Time stands still in these tests, so births run ahead of the clock by 1 ms each; the

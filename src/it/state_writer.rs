@@ -1,5 +1,5 @@
 //! Thread that writes the IT half's state, so that nobody waits for the disk. It makes bytes of
-//! the pictures of the mirror, and holds those of every node: a picture has only what changed.
+//! the snapshots of the mirror, and holds those of every node: a snapshot has only what changed.
 
 use std::io;
 use std::thread::JoinHandle;
@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::it::Happened;
-use crate::it::mirror::{NodePicture, PicturePart};
+use crate::it::mirror::{NodePart, SnapshotPart};
 use crate::it::state::ItState;
 use crate::state::Shelf;
 
@@ -17,20 +17,20 @@ const MAX_WAITING: usize = 2;
 
 /// The driver's end.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct StateWriter {
     jobs: Sender<Job>,
     thread: JoinHandle<()>,
 }
 
 #[derive(Debug)]
 enum Job {
-    Picture(PicturePart),
+    Snapshot(SnapshotPart),
     BdSeqs(Vec<(String, u8)>),
 }
 
 /// What was to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kept {
+pub(super) enum Saved {
     /// A snapshot of the mirror, of so many bytes.
     Snapshot {
         bytes: u64,
@@ -38,17 +38,20 @@ pub(super) enum Kept {
     BdSeqs,
 }
 
-impl Keeper {
-    /// Starts the thread. How each job ended is told as [`Happened::Kept`].
+impl StateWriter {
+    /// Starts the thread. How each job ended is told as [`Happened::Saved`].
     ///
     /// # Errors
     /// No thread can be had.
-    pub(super) fn start(state: ItState, happened: UnboundedSender<Happened>) -> io::Result<Keeper> {
+    pub(super) fn start(
+        state: ItState,
+        happened: UnboundedSender<Happened>,
+    ) -> io::Result<StateWriter> {
         let (sender, jobs) = bounded(MAX_WAITING);
         let thread = std::thread::Builder::new()
             .name("state".into())
-            .spawn(move || Clerk { state, nodes: Shelf::default() }.run(&jobs, &happened))?;
-        Ok(Keeper { jobs: sender, thread })
+            .spawn(move || WriterThread { state, nodes: Shelf::default() }.run(&jobs, &happened))?;
+        Ok(StateWriter { jobs: sender, thread })
     }
 
     /// Whether a job can be given without waiting.
@@ -56,10 +59,10 @@ impl Keeper {
         !self.jobs.is_full()
     }
 
-    /// Gives a part of a picture. With the last one the snapshot is written.
-    pub(super) fn take_picture(&self, part: PicturePart) {
+    /// Hands a part of a snapshot over; with the last one the snapshot is written.
+    pub(super) fn write_part(&self, part: SnapshotPart) {
         // The thread is gone only when the process ends.
-        let _ = self.jobs.send(Job::Picture(part));
+        let _ = self.jobs.send(Job::Snapshot(part));
     }
 
     /// Has the next bdSeq of every node written.
@@ -76,33 +79,33 @@ impl Keeper {
 
 /// The thread's end.
 #[derive(Debug)]
-struct Clerk {
+struct WriterThread {
     state: ItState,
     /// Every node as it is in a snapshot, by its place in the mirror's list.
     nodes: Shelf,
 }
 
-impl Clerk {
+impl WriterThread {
     fn run(mut self, jobs: &Receiver<Job>, happened: &UnboundedSender<Happened>) {
         for job in jobs {
             let (what, result) = match job {
-                Job::Picture(PicturePart { nodes, head }) => {
+                Job::Snapshot(SnapshotPart { nodes, head }) => {
                     nodes.iter().for_each(|node| self.put(node));
                     // The rest is still to come.
                     let Some(head) = head else { continue };
                     let saved = self.state.save_shelf(&head, &self.nodes);
                     let bytes = *saved.as_ref().unwrap_or(&0);
-                    (Kept::Snapshot { bytes }, saved.map(|_| ()))
+                    (Saved::Snapshot { bytes }, saved.map(|_| ()))
                 }
                 Job::BdSeqs(bd_seqs) => {
-                    (Kept::BdSeqs, self.state.save_bd_seqs(bd_seqs.into_iter()))
+                    (Saved::BdSeqs, self.state.save_bd_seqs(bd_seqs.into_iter()))
                 }
             };
-            let _ = happened.send(Happened::Kept { what, result });
+            let _ = happened.send(Happened::Saved { what, result });
         }
     }
 
-    fn put(&mut self, node: &NodePicture) {
+    fn put(&mut self, node: &NodePart) {
         if let Ok(place) = usize::try_from(node.id().0) {
             self.nodes.put(place, node.encode());
         }

@@ -12,10 +12,10 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
 use crate::event;
+use crate::it::connect_queue::ConnectQueue;
 use crate::it::connection::Sessions;
 use crate::it::mirror::{Mirror, MirrorSnapshot, Now, Outgoing, Qos, SessionEvent};
 use crate::it::notices::{self, BrokerWatch};
-use crate::it::opens::Opens;
 use crate::it::saving::Saving;
 use crate::it::state::ItState;
 use crate::it::state_writer::{Saved, StateWriter};
@@ -72,7 +72,7 @@ pub(super) struct Driver {
     reader: Reader,
     backlog: Backlog,
     backfill: Option<Backfill>,
-    opens: Opens,
+    connect_queue: ConnectQueue,
     history: DefaultDirectRateLimiter,
     broker: BrokerWatch,
     vitals: Vitals,
@@ -164,7 +164,7 @@ impl Driver {
                 Self::first_start(&settings, &mut mirror, &state)?
             }
         };
-        let opens = Opens::new(settings.connects_per_s);
+        let connect_queue = ConnectQueue::new(settings.connects_per_s);
         let history = RateLimiter::direct(Quota::per_second(settings.backfill_per_s));
         Ok(Driver {
             settings,
@@ -175,7 +175,7 @@ impl Driver {
             reader,
             backlog: Backlog::default(),
             backfill: None,
-            opens,
+            connect_queue,
             history,
             broker,
             vitals,
@@ -267,12 +267,12 @@ impl Driver {
                 if self.sessions.is_current(node, generation, ended) {
                     match event {
                         SessionEvent::Ready => {
-                            self.opens.answered(now.at, node, true);
+                            self.connect_queue.answered(now.at, node, true);
                             self.broker.ready(node);
                         }
                         _ if ended => {
                             let well = matches!(event, SessionEvent::Closed);
-                            self.opens.answered(now.at, node, well);
+                            self.connect_queue.answered(now.at, node, well);
                             self.broker.ended(node);
                         }
                         _ => {}
@@ -287,7 +287,7 @@ impl Driver {
             }
             Happened::Saved { what, result } => {
                 if what == Saved::BdSeqs {
-                    self.opens.saved(now.at, result.is_ok());
+                    self.connect_queue.saved(now.at, result.is_ok());
                 }
                 self.saving.saved(now, what, &result);
             }
@@ -307,7 +307,7 @@ impl Driver {
 
     /// Sessions that wait for their turn to connect end before they begin.
     fn drop_unopened(&mut self, now: Now) {
-        for node in self.opens.cancel_all() {
+        for node in self.connect_queue.cancel_all() {
             self.mirror.handle_session(now, node, SessionEvent::Lost { connect_sent: false });
         }
     }
@@ -439,13 +439,13 @@ impl Driver {
         while let Some(outgoing) = self.mirror.poll_outgoing() {
             any = true;
             match outgoing {
-                Outgoing::Open { node, spec } => self.opens.push(node, spec),
+                Outgoing::Open { node, spec } => self.connect_queue.push(node, spec),
                 Outgoing::Publish { node, topic, payload, qos } => {
                     self.sessions.publish(node, topic, payload, qos);
                 }
                 Outgoing::Barrier { node } => self.sessions.barrier(node, self.settings.data_qos),
                 Outgoing::Close { node } => {
-                    if self.opens.cancel(node) {
+                    if self.connect_queue.cancel(node) {
                         let lost = SessionEvent::Lost { connect_sent: false };
                         self.mirror.handle_session(now, node, lost);
                     } else {
@@ -460,10 +460,10 @@ impl Driver {
 
     /// Opens waiting sessions within the pace, after their bdSeq is on disk.
     fn open_sessions(&mut self, now: Now) {
-        if self.saving.has_room() && self.opens.begin_save(now.at) {
+        if self.saving.has_room() && self.connect_queue.begin_save(now.at) {
             self.saving.save_bd_seqs(&self.mirror);
         }
-        for (node, spec) in self.opens.take(now.at) {
+        for (node, spec) in self.connect_queue.take(now.at) {
             self.sessions.open(node, spec);
         }
     }

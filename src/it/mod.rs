@@ -9,12 +9,12 @@
 //!                                   └──snapshots──> state_writer ─> state
 //! ```
 
+mod connect_queue;
 mod connection;
 mod driver;
 mod health;
 pub mod mirror;
 mod notices;
-mod opens;
 mod saving;
 mod state;
 mod state_writer;

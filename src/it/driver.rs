@@ -19,7 +19,7 @@ use crate::it::notices::{self, BrokerWatch};
 use crate::it::saving::Saving;
 use crate::it::state::ItState;
 use crate::it::state_writer::{Saved, StateWriter};
-use crate::it::vitals::Vitals;
+use crate::it::status_reporter::StatusReporter;
 use crate::it::{FirstStart, Happened, ItError, PolicyLoader};
 use crate::journal::{Body, Frame, From, Item, JournalError, Position, Reader, SETTLED_POLLS};
 use crate::state::Stored;
@@ -75,7 +75,7 @@ pub(super) struct Driver {
     connect_queue: ConnectQueue,
     history: DefaultDirectRateLimiter,
     broker: BrokerWatch,
-    vitals: Vitals,
+    status_reporter: StatusReporter,
     /// A session failed during the stop.
     unconfirmed: bool,
     clock: Clock,
@@ -136,10 +136,10 @@ impl Driver {
         (state, make_writer): (ItState, impl FnOnce(ItState) -> io::Result<StateWriter>),
         happened: UnboundedReceiver<Happened>,
         broker: BrokerWatch,
-        make_vitals: impl FnOnce(Now) -> Result<Vitals, ItError>,
+        make_status_reporter: impl FnOnce(Now) -> Result<StatusReporter, ItError>,
     ) -> Result<Driver, ItError> {
         let clock = Clock::new();
-        let vitals = make_vitals(clock.now())?;
+        let status_reporter = make_status_reporter(clock.now())?;
         let bd_seqs = match state.load_bd_seqs()? {
             Stored::Found(bd_seqs) => bd_seqs,
             Stored::Absent => Vec::new(),
@@ -178,7 +178,7 @@ impl Driver {
             connect_queue,
             history,
             broker,
-            vitals,
+            status_reporter,
             unconfirmed: false,
             clock,
             poll: POLL_FIRST,
@@ -232,11 +232,11 @@ impl Driver {
             }
             busy |= self.carry_out(now);
             self.saving.tick(now, &mut self.mirror);
-            self.vitals.tick(now, &mut self.mirror, self.sessions.queued_bytes());
+            self.status_reporter.tick(now, &mut self.mirror, self.sessions.queued_bytes());
             while let Some(notice) = self.mirror.poll_notice() {
                 notices::tell(&notice);
             }
-            self.vitals.passed();
+            self.status_reporter.feed();
             if let Some(by) = self.stop_by
                 && (self.mirror.is_stopped() || now.at >= by)
             {
@@ -299,9 +299,9 @@ impl Driver {
             Happened::Stop => {}
             Happened::Reload => {
                 self.reload(now);
-                self.vitals.reloaded();
+                self.status_reporter.reloaded();
             }
-            Happened::Pulse => self.vitals.take_pulse(),
+            Happened::WatchdogRequested => self.status_reporter.watchdog_requested(),
         }
     }
 
@@ -502,7 +502,7 @@ impl Driver {
         }
         self.sessions.abort();
         self.saving.finish(&mut self.mirror);
-        self.vitals.finish(self.clock.now(), &self.mirror);
+        self.status_reporter.finish(self.clock.now(), &self.mirror);
         // The state is written for good; what went wrong before was told then.
         let mut last = (Ok(()), Ok(()));
         while let Ok(happened) = self.happened.try_recv() {

@@ -18,7 +18,7 @@ mod notices;
 mod saving;
 mod state;
 mod state_writer;
-mod vitals;
+mod status_reporter;
 
 use std::io;
 use std::num::NonZeroU32;
@@ -31,9 +31,9 @@ use health::Health;
 use mirror::{Mirror, MirrorSettings, NodeId, SessionEvent};
 use notices::BrokerWatch;
 use state_writer::{Saved, StateWriter};
+use status_reporter::StatusReporter;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedSender;
-use vitals::Vitals;
 
 pub use health::HealthSettings;
 
@@ -118,7 +118,7 @@ enum Happened {
     /// SIGHUP.
     Reload,
     /// A sign of life is due.
-    Pulse,
+    WatchdogRequested,
 }
 
 /// Why the IT half ended.
@@ -184,10 +184,10 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
     };
     let Settings { status, state_dir, notifier, health, .. } = settings;
     let own = notifier.clone();
-    let make_vitals = |now: mirror::Now| {
+    let make_status_reporter = |now: mirror::Now| {
         let teller = Teller::start("it", status, state_dir, own.clone(), now.at, now.wall_ms)?;
         let health = health.map(|health| Health::new(health, now.at));
-        Ok(Vitals::new(teller, own, health))
+        Ok(StatusReporter::new(teller, own, health))
     };
     let make_writer = {
         let sender = sender.clone();
@@ -200,7 +200,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
         (state, make_writer),
         happened,
         watch,
-        make_vitals,
+        make_status_reporter,
     )?;
     let result = runtime.block_on(async move {
         let signals = Signals {
@@ -234,7 +234,7 @@ impl Signals {
                 _ = self.terminate.recv() => Happened::Stop,
                 _ = self.interrupt.recv() => Happened::Stop,
                 _ = self.hang_up.recv() => Happened::Reload,
-                () = pause(feed_every) => Happened::Pulse,
+                () = pause(feed_every) => Happened::WatchdogRequested,
             };
             match happened {
                 Happened::Stop => notifier.stopping(),
@@ -246,7 +246,7 @@ impl Signals {
     }
 }
 
-/// Until a pulse is due; for ever where nobody watches.
+/// Until a sign of life is due; for ever where nobody watches.
 async fn pause(every: Option<Duration>) {
     match every {
         Some(every) => tokio::time::sleep(every).await,

@@ -99,7 +99,7 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
         |now| {
             let teller =
                 Teller::start("it", status, state_dir, notifier.clone(), now.at, now.wall_ms)?;
-            Ok(Vitals::new(teller, notifier, None))
+            Ok(StatusReporter::new(teller, notifier, None))
         },
     );
     Half { driver: driver.unwrap(), happened, runtime }
@@ -110,7 +110,7 @@ fn a_sign_of_life_is_given_by_a_turn_and_only_where_one_was_asked_for() {
     let dir = tempfile::tempdir().unwrap();
     let (manager, notifier) = Manager::at(&dir.path().join("notify"));
     let Half { driver, happened, runtime } = half(dir.path(), notifier, None);
-    happened.send(Happened::Pulse).unwrap();
+    happened.send(Happened::WatchdogRequested).unwrap();
     manager.hears_nothing();
     // Both are taken in one turn; the driver's end is the end of what it says.
     happened.send(Happened::Stop).unwrap();
@@ -133,12 +133,12 @@ fn a_driver_that_stands_still_gives_no_sign_of_life_however_often_it_is_asked() 
     });
     let Half { driver, happened, runtime } = half(dir.path(), notifier, Some(hangs));
     let driver = std::thread::spawn(move || runtime.block_on(driver.run()).unwrap());
-    happened.send(Happened::Pulse).unwrap();
+    happened.send(Happened::WatchdogRequested).unwrap();
     assert_eq!(manager.next(), "WATCHDOG=1\n", "it lives");
     happened.send(Happened::Reload).unwrap();
     is_in.recv().unwrap();
     for _ in 0..10 {
-        happened.send(Happened::Pulse).unwrap();
+        happened.send(Happened::WatchdogRequested).unwrap();
     }
     manager.hears_nothing();
     go.send(()).unwrap();

@@ -16,28 +16,38 @@ const LOSS_WARNING_MS: u64 = 3_600_000;
 
 /// Says how the half is.
 #[derive(Debug)]
-pub(super) struct Vitals {
+pub(super) struct StatusReporter {
     teller: Teller,
     tracker: Tracker,
     notifier: Notifier,
     health: Option<Health>,
     /// A sign of life is due, and owed at the end of a turn.
-    pulse: bool,
+    watchdog_owed: bool,
 }
 
-impl Vitals {
-    pub(super) fn new(teller: Teller, notifier: Notifier, health: Option<Health>) -> Vitals {
-        Vitals { teller, tracker: Tracker::default(), notifier, health, pulse: false }
+impl StatusReporter {
+    pub(super) fn new(
+        teller: Teller,
+        notifier: Notifier,
+        health: Option<Health>,
+    ) -> StatusReporter {
+        StatusReporter {
+            teller,
+            tracker: Tracker::default(),
+            notifier,
+            health,
+            watchdog_owed: false,
+        }
     }
 
     /// A sign of life is due.
-    pub(super) fn take_pulse(&mut self) {
-        self.pulse = true;
+    pub(super) fn watchdog_requested(&mut self) {
+        self.watchdog_owed = true;
     }
 
     /// A whole turn went through: journal, mirror, sessions.
-    pub(super) fn passed(&mut self) {
-        if std::mem::take(&mut self.pulse) {
+    pub(super) fn feed(&mut self) {
+        if std::mem::take(&mut self.watchdog_owed) {
             self.notifier.feed_watchdog();
         }
     }

@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::broker::{BrokerSettings, Trouble, TroubleKind, explain};
 use crate::event;
-use crate::it::Happened;
+use crate::it::DriverEvent;
 use crate::it::mirror::{NodeId, Qos, SessionEvent, SessionSpec};
 
 /// Unsubscribing from this filter, which no session subscribes to, makes the broker answer
@@ -72,7 +72,7 @@ pub(super) struct Sessions {
     /// As it was read last.
     password: Option<Bytes>,
     runtime: Handle,
-    happened: UnboundedSender<Happened>,
+    events: UnboundedSender<DriverEvent>,
     live: HashMap<NodeId, Live>,
     generation: u64,
     queued_bytes: Arc<AtomicUsize>,
@@ -142,14 +142,14 @@ impl Sessions {
     pub(super) fn new(
         broker: BrokerSettings,
         runtime: Handle,
-        happened: UnboundedSender<Happened>,
+        events: UnboundedSender<DriverEvent>,
     ) -> Self {
         Sessions {
             broker,
             limits: LIMITS,
             password: None,
             runtime,
-            happened,
+            events,
             live: HashMap::new(),
             generation: 0,
             queued_bytes: Arc::default(),
@@ -180,7 +180,7 @@ impl Sessions {
             // The CONNACK, and then the SUBACK.
             owed: 1,
             shared: Arc::clone(&shared),
-            happened: self.happened.clone(),
+            events: self.events.clone(),
             queued_bytes: Arc::clone(&self.queued_bytes),
             waiting_commands: Arc::clone(&self.waiting_commands),
         };
@@ -236,7 +236,7 @@ impl Sessions {
                 if live.shared.passes_barrier() {
                     let generation = live.generation;
                     let event = SessionEvent::Confirmed;
-                    let _ = self.happened.send(Happened::Session { node, generation, event });
+                    let _ = self.events.send(DriverEvent::Session { node, generation, event });
                 }
             }
         }
@@ -283,7 +283,7 @@ impl Sessions {
             Ok(password) => self.password = Some(password),
             Err(text) => {
                 let trouble = Trouble { kind: TroubleKind::Secret, text };
-                let _ = self.happened.send(Happened::BrokerTrouble { node: None, trouble });
+                let _ = self.events.send(DriverEvent::ConnectFailed { node: None, trouble });
             }
         }
     }
@@ -342,7 +342,7 @@ struct Task {
     /// Answers that the broker owes us.
     owed: u64,
     shared: Arc<Shared>,
-    happened: UnboundedSender<Happened>,
+    events: UnboundedSender<DriverEvent>,
     queued_bytes: Arc<AtomicUsize>,
     waiting_commands: Arc<AtomicUsize>,
 }
@@ -501,9 +501,9 @@ impl Task {
     }
 
     fn tell(&self, event: SessionEvent) {
-        let happened = Happened::Session { node: self.node, generation: self.generation, event };
+        let event = DriverEvent::Session { node: self.node, generation: self.generation, event };
         // The driver is gone only when the process ends.
-        let _ = self.happened.send(happened);
+        let _ = self.events.send(event);
     }
 
     fn report(&self, error: &ConnectionError) {
@@ -520,7 +520,7 @@ impl Task {
 
     fn trouble(&self, trouble: Trouble) {
         let node = Some(self.node);
-        let _ = self.happened.send(Happened::BrokerTrouble { node, trouble });
+        let _ = self.events.send(DriverEvent::ConnectFailed { node, trouble });
     }
 
     /// What is still queued when the session ends is not written any more.

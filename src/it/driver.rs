@@ -20,7 +20,7 @@ use crate::it::saving::Saving;
 use crate::it::state::ItState;
 use crate::it::state_writer::{Saved, StateWriter};
 use crate::it::status_reporter::StatusReporter;
-use crate::it::{FirstStart, Happened, ItError, PolicyLoader};
+use crate::it::{DriverEvent, FirstStart, ItError, PolicyLoader};
 use crate::journal::{Body, Frame, From, Item, JournalError, Position, Reader, SETTLED_POLLS};
 use crate::state::Stored;
 use crate::telemetry::tell_policy;
@@ -68,7 +68,7 @@ pub(super) struct Driver {
     mirror: Mirror,
     sessions: Sessions,
     saving: Saving,
-    happened: UnboundedReceiver<Happened>,
+    events: UnboundedReceiver<DriverEvent>,
     reader: Reader,
     backlog: Backlog,
     backfill: Option<Backfill>,
@@ -134,7 +134,7 @@ impl Driver {
         mut mirror: Mirror,
         sessions: Sessions,
         (state, make_writer): (ItState, impl FnOnce(ItState) -> io::Result<StateWriter>),
-        happened: UnboundedReceiver<Happened>,
+        events: UnboundedReceiver<DriverEvent>,
         broker: BrokerWatch,
         make_status_reporter: impl FnOnce(Now) -> Result<StatusReporter, ItError>,
     ) -> Result<Driver, ItError> {
@@ -171,7 +171,7 @@ impl Driver {
             mirror,
             sessions,
             saving: Saving::new(make_writer(state)?),
-            happened,
+            events,
             reader,
             backlog: Backlog::default(),
             backfill: None,
@@ -214,11 +214,11 @@ impl Driver {
         Ok(Reader::open(dir, From::At(newest))?)
     }
 
-    /// Runs until a [`Happened::Stop`] is carried out.
+    /// Runs until a [`DriverEvent::Stop`] is carried out.
     pub(super) async fn run(mut self) -> Result<(), ItError> {
         let mut next_tick = Duration::ZERO;
         loop {
-            let mut busy = self.take_happened();
+            let mut busy = self.handle_events();
             let mut frames = 0;
             let now = self.clock.now();
             if self.stop_by.is_none() {
@@ -247,19 +247,19 @@ impl Driver {
     }
 
     /// Takes what happened meanwhile; true if anything did.
-    fn take_happened(&mut self) -> bool {
+    fn handle_events(&mut self) -> bool {
         let mut any = false;
-        while let Ok(happened) = self.happened.try_recv() {
+        while let Ok(event) = self.events.try_recv() {
             any = true;
-            self.handle(happened);
+            self.handle(event);
         }
         any
     }
 
-    fn handle(&mut self, happened: Happened) {
+    fn handle(&mut self, event: DriverEvent) {
         let now = self.clock.now();
-        match happened {
-            Happened::Session { node, generation, event } => {
+        match event {
+            DriverEvent::Session { node, generation, event } => {
                 if matches!(event, SessionEvent::Received { .. }) {
                     self.sessions.command_taken();
                 }
@@ -280,28 +280,28 @@ impl Driver {
                     self.mirror.handle_session(now, node, event);
                 }
             }
-            Happened::BrokerTrouble { node, trouble } => {
+            DriverEvent::ConnectFailed { node, trouble } => {
                 // A session that fails now hasn't confirmed its death.
                 self.unconfirmed |= self.stop_by.is_some();
                 self.broker.trouble(node, &trouble);
             }
-            Happened::Saved { what, result } => {
+            DriverEvent::Saved { what, result } => {
                 if what == Saved::BdSeqs {
                     self.connect_queue.saved(now.at, result.is_ok());
                 }
                 self.saving.saved(now, what, &result);
             }
-            Happened::Stop if self.stop_by.is_none() => {
+            DriverEvent::Stop if self.stop_by.is_none() => {
                 self.stop_by = Some(now.at.saturating_add(STOP_WITHIN));
                 self.mirror.stop(now);
                 self.drop_unopened(now);
             }
-            Happened::Stop => {}
-            Happened::Reload => {
+            DriverEvent::Stop => {}
+            DriverEvent::Reload => {
                 self.reload(now);
                 self.status_reporter.reloaded();
             }
-            Happened::WatchdogRequested => self.status_reporter.watchdog_requested(),
+            DriverEvent::WatchdogRequested => self.status_reporter.watchdog_requested(),
         }
     }
 
@@ -484,12 +484,12 @@ impl Driver {
             };
         }
         if self.poll < COARSE {
-            if self.happened.is_empty() && frames < FRAMES_PER_TURN {
+            if self.events.is_empty() && frames < FRAMES_PER_TURN {
                 // The timers of the runtime are too coarse for this.
                 std::thread::sleep(self.poll);
             }
-        } else if let Ok(Some(happened)) = timeout(self.poll, self.happened.recv()).await {
-            self.handle(happened);
+        } else if let Ok(Some(event)) = timeout(self.poll, self.events.recv()).await {
+            self.handle(event);
         }
         if !busy {
             self.poll = self.poll.saturating_mul(2).min(POLL_LAST);
@@ -505,10 +505,10 @@ impl Driver {
         self.status_reporter.finish(self.clock.now(), &self.mirror);
         // The state is written for good; what went wrong before was told then.
         let mut last = (Ok(()), Ok(()));
-        while let Ok(happened) = self.happened.try_recv() {
-            match happened {
-                Happened::Saved { what: Saved::BdSeqs, result } => last.0 = result,
-                Happened::Saved { what: Saved::Snapshot { .. }, result } => last.1 = result,
+        while let Ok(event) = self.events.try_recv() {
+            match event {
+                DriverEvent::Saved { what: Saved::BdSeqs, result } => last.0 = result,
+                DriverEvent::Saved { what: Saved::Snapshot { .. }, result } => last.1 = result,
                 _ => {}
             }
         }

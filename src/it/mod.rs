@@ -97,14 +97,14 @@ pub enum FirstStart {
 
 /// Something that the driver waits for besides the journal.
 #[derive(Debug)]
-enum Happened {
+enum DriverEvent {
     Session {
         node: NodeId,
         generation: u64,
         event: SessionEvent,
     },
     /// A session ended with this; thousands may end at once.
-    BrokerTrouble {
+    ConnectFailed {
         node: Option<NodeId>,
         trouble: Trouble,
     },
@@ -166,7 +166,7 @@ pub fn open(settings: Settings) -> Result<Opened, ItError> {
 /// [`ItError`]; what wasn't confirmed until then is published again by the next start.
 pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
     let Opened { settings, runtime, state } = opened;
-    let (sender, happened) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, events) = tokio::sync::mpsc::unbounded_channel();
     let data_qos = settings.mirror.data_qos;
     let (policy, policy_loader) = settings.policy.unzip();
     let digest = policy.as_ref().map(|policy| policy.digest().to_owned());
@@ -198,7 +198,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
         mirror,
         sessions,
         (state, make_writer),
-        happened,
+        events,
         watch,
         make_status_reporter,
     )?;
@@ -227,21 +227,21 @@ struct Signals {
 
 impl Signals {
     /// Tells the driver, for ever.
-    async fn tell(mut self, sender: UnboundedSender<Happened>, notifier: Notifier) {
+    async fn tell(mut self, sender: UnboundedSender<DriverEvent>, notifier: Notifier) {
         let feed_every = notifier.feed_every();
         loop {
-            let happened = tokio::select! {
-                _ = self.terminate.recv() => Happened::Stop,
-                _ = self.interrupt.recv() => Happened::Stop,
-                _ = self.hang_up.recv() => Happened::Reload,
-                () = pause(feed_every) => Happened::WatchdogRequested,
+            let event = tokio::select! {
+                _ = self.terminate.recv() => DriverEvent::Stop,
+                _ = self.interrupt.recv() => DriverEvent::Stop,
+                _ = self.hang_up.recv() => DriverEvent::Reload,
+                () = pause(feed_every) => DriverEvent::WatchdogRequested,
             };
-            match happened {
-                Happened::Stop => notifier.stopping(),
-                Happened::Reload => notifier.reloading(),
+            match event {
+                DriverEvent::Stop => notifier.stopping(),
+                DriverEvent::Reload => notifier.reloading(),
                 _ => {}
             }
-            let _ = sender.send(happened);
+            let _ = sender.send(event);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::it::Happened;
+use crate::it::DriverEvent;
 use crate::it::mirror::{NodePart, SnapshotPart};
 use crate::it::state::ItState;
 use crate::state::Shelf;
@@ -39,18 +39,18 @@ pub(super) enum Saved {
 }
 
 impl StateWriter {
-    /// Starts the thread. How each job ended is told as [`Happened::Saved`].
+    /// Starts the thread. How each job ended is told as [`DriverEvent::Saved`].
     ///
     /// # Errors
     /// No thread can be had.
     pub(super) fn start(
         state: ItState,
-        happened: UnboundedSender<Happened>,
+        events: UnboundedSender<DriverEvent>,
     ) -> io::Result<StateWriter> {
         let (sender, jobs) = bounded(MAX_WAITING);
         let thread = std::thread::Builder::new()
             .name("state".into())
-            .spawn(move || WriterThread { state, nodes: Shelf::default() }.run(&jobs, &happened))?;
+            .spawn(move || WriterThread { state, nodes: Shelf::default() }.run(&jobs, &events))?;
         Ok(StateWriter { jobs: sender, thread })
     }
 
@@ -86,7 +86,7 @@ struct WriterThread {
 }
 
 impl WriterThread {
-    fn run(mut self, jobs: &Receiver<Job>, happened: &UnboundedSender<Happened>) {
+    fn run(mut self, jobs: &Receiver<Job>, events: &UnboundedSender<DriverEvent>) {
         for job in jobs {
             let (what, result) = match job {
                 Job::Snapshot(SnapshotPart { nodes, head }) => {
@@ -101,7 +101,7 @@ impl WriterThread {
                     (Saved::BdSeqs, self.state.save_bd_seqs(bd_seqs.into_iter()))
                 }
             };
-            let _ = happened.send(Happened::Saved { what, result });
+            let _ = events.send(DriverEvent::Saved { what, result });
         }
     }
 

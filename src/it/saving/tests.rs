@@ -8,7 +8,7 @@ use prost::Message;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
-use crate::it::Happened;
+use crate::it::DriverEvent;
 use crate::it::mirror::tests::settings;
 use crate::it::mirror::{MirrorSettings, MirrorSnapshot};
 use crate::it::state::ItState;
@@ -24,20 +24,20 @@ const NODES: u64 = 3 * NODES_PER_TURN as u64;
 struct World {
     mirror: Mirror,
     saving: Saving,
-    happened: UnboundedReceiver<Happened>,
+    events: UnboundedReceiver<DriverEvent>,
     now: Now,
 }
 
 impl World {
     fn new(state: &Path) -> World {
         let settings = MirrorSettings { max_nodes: 10_000, ..settings() };
-        let (sender, happened) = unbounded_channel();
+        let (sender, events) = unbounded_channel();
         let state_writer = StateWriter::start(ItState::open(state).unwrap(), sender).unwrap();
         let now = Now { at: EVERY, wall_ms: 1_700_000_000_000 };
         World {
             mirror: Mirror::new(settings, None),
             saving: Saving::new(state_writer),
-            happened,
+            events,
             now,
         }
     }
@@ -75,8 +75,8 @@ impl World {
         loop {
             self.saving.tick(self.now, &mut self.mirror);
             between(self);
-            match self.happened.try_recv() {
-                Ok(Happened::Saved { what: what @ Saved::Snapshot { .. }, result }) => {
+            match self.events.try_recv() {
+                Ok(DriverEvent::Saved { what: what @ Saved::Snapshot { .. }, result }) => {
                     self.saving.saved(self.now, what, &result);
                     return result.is_ok();
                 }
@@ -151,9 +151,9 @@ fn a_kill_amid_a_snapshot_leaves_the_one_before() {
         }
         world.saving.tick(world.now, &mut world.mirror);
     }
-    let World { saving, mut happened, .. } = world;
+    let World { saving, mut events, .. } = world;
     saving.state_writer.finish();
-    assert!(happened.try_recv().is_err());
+    assert!(events.try_recv().is_err());
     assert_eq!(stored(state.path()), before);
 }
 
@@ -164,10 +164,10 @@ fn a_stop_amid_a_snapshot_stores_what_is_now() {
     world.births();
     world.saving.tick(world.now, &mut world.mirror);
     (0..NODES).for_each(|node| world.relayed("NDATA", node, 5));
-    let World { saving, mut mirror, mut happened, .. } = world;
+    let World { saving, mut mirror, mut events, .. } = world;
     saving.finish(&mut mirror);
-    while let Ok(happened) = happened.try_recv() {
-        assert!(matches!(happened, Happened::Saved { result: Ok(()), .. }), "{happened:?}");
+    while let Ok(event) = events.try_recv() {
+        assert!(matches!(event, DriverEvent::Saved { result: Ok(()), .. }), "{event:?}");
     }
     let snapshot = stored(state.path());
     assert_eq!(snapshot.position, mirror.position().1);

@@ -12,9 +12,9 @@
 mod connect_queue;
 mod connection;
 mod driver;
-mod health;
 pub mod mirror;
 mod notices;
+mod relay_node;
 mod saving;
 mod state;
 mod state_writer;
@@ -27,15 +27,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driver::{Driver, DriverSettings};
-use health::Health;
 use mirror::{Mirror, MirrorSettings, NodeId, SessionEvent};
 use notices::BrokerWatch;
+use relay_node::RelayNode;
 use state_writer::{Saved, StateWriter};
 use status_reporter::StatusReporter;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedSender;
 
-pub use health::HealthSettings;
+pub use relay_node::HealthSettings;
 
 use crate::broker::{BrokerSettings, Trouble};
 use crate::event;
@@ -186,7 +186,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
     let own = notifier.clone();
     let make_status_reporter = |now: mirror::Now| {
         let teller = Teller::start("it", status, state_dir, own.clone(), now.at, now.wall_ms)?;
-        let health = health.map(|health| Health::new(health, now.at));
+        let health = health.map(|health| RelayNode::new(health, now.at));
         Ok(StatusReporter::new(teller, own, health))
     };
     let make_writer = {

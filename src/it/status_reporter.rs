@@ -1,8 +1,8 @@
 //! What the IT half says of itself: its status, and signs of life for the service manager.
 
 use super::driver::MAX_QUEUED_BYTES;
-use super::health::Health;
 use super::mirror::{Mirror, Now};
+use super::relay_node::RelayNode;
 use crate::policy::Policy;
 use crate::telemetry::Notifier;
 use crate::telemetry::status::{
@@ -20,7 +20,7 @@ pub(super) struct StatusReporter {
     teller: Teller,
     tracker: Tracker,
     notifier: Notifier,
-    health: Option<Health>,
+    relay_node: Option<RelayNode>,
     /// A sign of life is due, and owed at the end of a turn.
     watchdog_owed: bool,
 }
@@ -29,13 +29,13 @@ impl StatusReporter {
     pub(super) fn new(
         teller: Teller,
         notifier: Notifier,
-        health: Option<Health>,
+        relay_node: Option<RelayNode>,
     ) -> StatusReporter {
         StatusReporter {
             teller,
             tracker: Tracker::default(),
             notifier,
-            health,
+            relay_node,
             watchdog_owed: false,
         }
     }
@@ -63,8 +63,10 @@ impl StatusReporter {
             return;
         }
         let status = self.status(now, mirror, queued_bytes);
-        if let Some(health) = self.health.as_mut().filter(|health| health.is_due(now)) {
-            health.tick(now, mirror, &status);
+        if let Some(relay_node) =
+            self.relay_node.as_mut().filter(|relay_node| relay_node.is_due(now))
+        {
+            relay_node.tick(now, mirror, &status);
         }
         self.teller.tell(now.at, status);
     }

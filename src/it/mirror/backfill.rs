@@ -6,7 +6,7 @@
 
 use crate::it::mirror::layout::Layout;
 use crate::it::mirror::node::Node;
-use crate::it::mirror::recheck::Rechecked;
+use crate::it::mirror::recheck::Refusals;
 use crate::it::mirror::{Mirror, Notice, Now};
 use crate::journal::{Lost, Relayed};
 use crate::sparkplug::{self, Entity, MessageType, Metric, Topic, Value, names};
@@ -85,9 +85,9 @@ impl Mirror {
         let birth = matches!(topic.message_type, MessageType::NBirth | MessageType::DBirth);
         let mut metrics = Vec::with_capacity(decoded.payload.metrics.len());
         let mut complete = true;
-        let mut rechecked = Rechecked::default();
+        let mut refusals = Refusals::default();
         for mut metric in decoded.payload.metrics {
-            if !layout.recheck(&mut metric, &mut rechecked) {
+            if !layout.recheck(&mut metric, &mut refusals) {
                 continue;
             }
             match place(metric, layout, date, birth) {

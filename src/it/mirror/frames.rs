@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::it::mirror::layout::{Folded, Layout};
 use crate::it::mirror::node::{Node, Session, UNDATED};
-use crate::it::mirror::recheck::Rechecked;
+use crate::it::mirror::recheck::Refusals;
 use crate::it::mirror::{Link, Mirror, NodeId, Notice, Now, OnGap};
 use crate::journal::{Body, Frame, Heartbeat, Item, Lost, Relayed, Start};
 use crate::sparkplug::{
@@ -174,7 +174,7 @@ impl Mirror {
         self.check_names(topic.entity)?;
         origin.entity = Some(topic.entity);
         if topic.message_type.is_data()
-            && let Some(id) = self.direct(now, seq, topic.entity, relayed)
+            && let Some(id) = self.fast_path(now, seq, topic.entity, relayed)
         {
             origin.node = Some(id.into());
             return Ok(());
@@ -197,7 +197,7 @@ impl Mirror {
             return Ok(());
         }
         let Some(id) = self.find(group, edge_node) else {
-            let own = self.is_own_name(group, edge_node);
+            let own = self.is_relay_node(group, edge_node);
             return Err(if own { Reason::NameTaken } else { Reason::DataBeforeBirth });
         };
         origin.node = Some(id.into());
@@ -240,7 +240,7 @@ impl Mirror {
         if let Some(id) = self.find(group, edge_node) {
             return Ok(id);
         }
-        if self.is_own_name(group, edge_node) {
+        if self.is_relay_node(group, edge_node) {
             self.notice(Notice::OwnNameUsed { node: self.key.clone() });
             return Err(Reason::NameTaken);
         }
@@ -409,9 +409,9 @@ impl Mirror {
         let layout = Arc::make_mut(layout);
         let mut metrics = payload.metrics;
         let (mut unknown, mut mismatched): (u64, u64) = (0, 0);
-        let mut rechecked = Rechecked::default();
+        let mut refusals = Refusals::default();
         let mut fold = |named: &mut NamedMetric<'_>| {
-            layout.fold(named.name, &mut named.metric, date, &mut rechecked)
+            layout.fold(named.name, &mut named.metric, date, &mut refusals)
         };
         metrics.retain_mut(|named| match fold(named) {
             Folded::Known | Folded::Refreshed => true,
@@ -438,7 +438,7 @@ impl Mirror {
         }
         self.drop_metrics(id, device, unknown, Reason::UnknownMetric);
         self.drop_metrics(id, device, mismatched, Reason::TypeMismatch);
-        let refused = self.drop_rechecked(id, device, &rechecked);
+        let refused = self.drop_rechecked(id, device, &refusals);
         match (empty, mismatched) {
             (false, _) => Ok(()),
             (true, _) if refused => Err(Reason::Recheck),

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::it::mirror::recheck::{Rechecked, Word};
+use crate::it::mirror::recheck::{PolicyRecheck, Refusals};
 use crate::policy::shape::is_part;
 use crate::sparkplug::{
     Borrowed, DataType, Metric, NamedMetric, Payload, Property, PropertySet, PropertyValue, Scalar,
@@ -31,7 +31,7 @@ pub(super) struct Slot {
     /// Not seen since messages were lost on the OT side; published with Quality 500.
     stale: bool,
     /// What the mirror's own copy of the policy says of it; `None` without a copy.
-    pub(super) word: Option<Box<Word>>,
+    pub(super) recheck: Option<Box<PolicyRecheck>>,
 }
 
 /// What folding a message into a layout did with one metric.
@@ -51,7 +51,7 @@ pub(super) enum Folded {
 
 impl Slot {
     /// Whether a birth with this metric changes nothing but its time. What the policy may have
-    /// a word about isn't clear.
+    /// something to say about isn't clear.
     fn is_repeated_by(&self, metric: &Metric) -> bool {
         use Value::{Boolean, Double, Float, Int, Long};
         let ours = &self.metric;
@@ -59,12 +59,12 @@ impl Slot {
             (Some(Int(_) | Long(_) | Float(_) | Double(_) | Boolean(_)), Some(theirs)) => {
                 metric.is_null != Some(true)
                     && ours.value.as_ref().is_some_and(|ours| value::same(ours, theirs))
-                    && self.word.as_ref().is_none_or(|word| !word.looks())
+                    && self.recheck.as_ref().is_none_or(|recheck| !recheck.looks())
             }
             (Some(Value::String(ours)), Some(Value::String(theirs))) => {
-                metric.is_null != Some(true) && ours == theirs && self.word.is_none()
+                metric.is_null != Some(true) && ours == theirs && self.recheck.is_none()
             }
-            (None, None) => ours.is_null == Some(true) && self.word.is_none(),
+            (None, None) => ours.is_null == Some(true) && self.recheck.is_none(),
             _ => false,
         };
         same && ours.properties == metric.properties
@@ -103,7 +103,7 @@ impl Layout {
         metric.timestamp.get_or_insert(date);
         normalise(&mut metric);
         self.index.insert(name, self.slots.len());
-        self.slots.push(Slot { metric, stale: false, word: None });
+        self.slots.push(Slot { metric, stale: false, recheck: None });
         true
     }
 
@@ -200,7 +200,7 @@ impl Layout {
         name: Option<&str>,
         metric: &mut Metric,
         date: u64,
-        rechecked: &mut Rechecked,
+        refusals: &mut Refusals,
     ) -> Folded {
         let at = name.and_then(|name| self.index.get(name));
         let Some(slot) = at.and_then(|&at| self.slots.get_mut(at)) else {
@@ -209,8 +209,8 @@ impl Layout {
         if !fits(&slot.metric, metric) {
             return Folded::Mismatch;
         }
-        if let Some(word) = &slot.word
-            && !word.recheck(&slot.metric, metric, rechecked)
+        if let Some(recheck) = &slot.recheck
+            && !recheck.recheck(&slot.metric, metric, refusals)
         {
             return Folded::Refused;
         }
@@ -251,7 +251,7 @@ impl Layout {
     /// The slot of a metric of data that changes nothing but value, times and flags there, and
     /// crosses as it is; `None`: that isn't clear. `likely` is tried first.
     #[inline]
-    pub(super) fn find_clear(&self, metric: &ScalarMetric<'_>, likely: usize) -> Option<usize> {
+    pub(super) fn find_eligible(&self, metric: &ScalarMetric<'_>, likely: usize) -> Option<usize> {
         let is_likely = |slot: &&Slot| {
             slot.metric.name.as_ref().is_some_and(|name| name.as_bytes() == metric.name)
         };
@@ -264,7 +264,7 @@ impl Layout {
         };
         let datatype = DataType::from_code(slot.metric.datatype?)?;
         let clear = !slot.stale
-            && slot.word.as_ref().is_none_or(|word| !word.looks())
+            && slot.recheck.as_ref().is_none_or(|recheck| !recheck.looks())
             && metric.value.fits(datatype);
         clear.then_some(place)
     }
@@ -286,9 +286,9 @@ impl Layout {
     }
 
     /// The metric as the mirror's own copy of the policy lets it through; whether it does.
-    pub(super) fn recheck(&self, metric: &mut Metric, rechecked: &mut Rechecked) -> bool {
+    pub(super) fn recheck(&self, metric: &mut Metric, refusals: &mut Refusals) -> bool {
         let Some(slot) = self.find(metric) else { return true };
-        slot.word.as_ref().is_none_or(|word| word.recheck(&slot.metric, metric, rechecked))
+        slot.recheck.as_ref().is_none_or(|recheck| recheck.recheck(&slot.metric, metric, refusals))
     }
 
     /// Whether the layout has this metric, and its value fits.
@@ -548,7 +548,7 @@ mod tests {
 
     fn fold(layout: &mut Layout, metric: &mut Metric) -> Folded {
         let name = metric.name.clone();
-        layout.fold(name.as_deref(), metric, 1, &mut Rechecked::default())
+        layout.fold(name.as_deref(), metric, 1, &mut Refusals::default())
     }
 
     fn layout(metrics: Vec<Metric>) -> Layout {

@@ -6,22 +6,22 @@
 //! it: only a frame that was appended while we watch proves that the plant's side is alive.
 
 mod backfill;
-mod direct;
+mod fast_path;
 mod frames;
 mod keyframes;
 mod layout;
 mod node;
 mod nodes;
 mod outgoing;
-mod own;
 mod recheck;
+mod relay_node;
 #[cfg(test)]
 mod repeat_tests;
 mod sessions;
-mod shown;
 mod snapshot;
 #[cfg(test)]
 mod snapshot_tests;
+mod status;
 #[cfg(test)]
 pub(super) mod tests;
 
@@ -32,7 +32,7 @@ use std::time::Duration;
 use node::Node;
 use nodes::Nodes;
 pub use outgoing::{NodeId, Now, Outgoing, Qos, SessionEvent, SessionSpec};
-pub use own::NameTaken;
+pub use relay_node::NameTaken;
 pub use snapshot::{MirrorSnapshot, NodePart, SnapshotPart};
 
 use crate::journal::{Heartbeat, Start};
@@ -196,7 +196,7 @@ pub struct Mirror {
     /// The relay's own edge node. It isn't in `by_key`: no frame of the journal is its.
     own: Option<NodeId>,
     #[cfg(test)]
-    takes_shortcuts: bool,
+    takes_fast_path: bool,
 }
 
 /// STATE of the primary host (Sparkplug 3.0 §5.4): the newest that was accepted.
@@ -241,7 +241,7 @@ impl Mirror {
             last_loss: None,
             own: None,
             #[cfg(test)]
-            takes_shortcuts: true,
+            takes_fast_path: true,
         }
     }
 

@@ -17,7 +17,7 @@ use crate::telemetry::{Dropped, Origin, Reason, What};
 
 /// What the policy says of a mirrored metric.
 #[derive(Debug, Clone)]
-pub(super) struct Word {
+pub(super) struct PolicyRecheck {
     /// The rule that forwards or redacts it.
     rule: RuleId,
     /// `None`: it is redacted.
@@ -28,10 +28,10 @@ pub(super) struct Word {
 
 /// Metrics of one frame of which something was refused, with the rule that says so.
 #[derive(Debug, Default)]
-pub(super) struct Rechecked(Vec<(String, Option<RuleId>)>);
+pub(super) struct Refusals(Vec<(String, Option<RuleId>)>);
 
-impl Word {
-    /// Whether numbers and truth values have to be rechecked one by one.
+impl PolicyRecheck {
+    /// Whether numbers and truth values have to be refusals one by one.
     pub(super) fn looks(&self) -> bool {
         self.looks
     }
@@ -41,11 +41,11 @@ impl Word {
         &self,
         born: &Metric,
         metric: &mut Metric,
-        rechecked: &mut Rechecked,
+        refusals: &mut Refusals,
     ) -> bool {
         let datatype = born.datatype.and_then(DataType::from_code);
         let (Some(shape), Some(datatype)) = (&self.shape, datatype) else {
-            rechecked.refuse(born, Some(self.rule));
+            refusals.refuse(born, Some(self.rule));
             return false;
         };
         let has_others = match (&born.value, &metric.value) {
@@ -55,11 +55,11 @@ impl Word {
             _ => false,
         };
         if has_others || shape.refuses_again(datatype, metric).is_some() {
-            rechecked.refuse(born, Some(self.rule));
+            refusals.refuse(born, Some(self.rule));
             return false;
         }
         if shape.apply(datatype, metric, Pseudonyms::Check).any() {
-            rechecked.refuse(born, Some(self.rule));
+            refusals.refuse(born, Some(self.rule));
         }
         true
     }
@@ -80,7 +80,7 @@ impl Word {
     }
 }
 
-impl Rechecked {
+impl Refusals {
     fn refuse(&mut self, metric: &Metric, rule: Option<RuleId>) {
         self.0.push((metric.name.clone().unwrap_or_default(), rule));
     }
@@ -100,7 +100,7 @@ impl Mirror {
         // The policy names things as the plant does.
         let original = policy.renames().original(told);
         let plan = original.map(|entity| policy.plan(entity));
-        let mut rechecked = Rechecked::default();
+        let mut refusals = Refusals::default();
         let mut any_altered = false;
         let judged = |slot: &mut Slot| match &plan {
             Some(plan) => judge(plan, slot),
@@ -110,16 +110,17 @@ impl Mirror {
             Ok(altered) => {
                 if altered {
                     any_altered = true;
-                    rechecked.refuse(&slot.metric, slot.word.as_ref().map(|word| word.rule));
+                    refusals
+                        .refuse(&slot.metric, slot.recheck.as_ref().map(|recheck| recheck.rule));
                 }
                 true
             }
             Err(rule) => {
-                rechecked.refuse(&slot.metric, rule);
+                refusals.refuse(&slot.metric, rule);
                 false
             }
         });
-        let _ = self.drop_rechecked(id, device, &rechecked);
+        let _ = self.drop_rechecked(id, device, &refusals);
         any_gone || any_altered
     }
 
@@ -128,7 +129,7 @@ impl Mirror {
         &mut self,
         id: NodeId,
         device: Option<&str>,
-        rechecked: &Rechecked,
+        refusals: &Refusals,
     ) -> bool {
         let entity = self.nodes.get(id).map(|node| Entity {
             group: &node.group,
@@ -136,11 +137,11 @@ impl Mirror {
             device,
         });
         let origin = Origin { entity, node: Some(id.into()) };
-        for (name, rule) in &rechecked.0 {
+        for (name, rule) in &refusals.0 {
             let what = What::Metric(name);
             self.ledger.drop(Dropped { origin, what, reason: Reason::Recheck, rule: *rule });
         }
-        let refused = !rechecked.0.is_empty();
+        let refused = !refusals.0.is_empty();
         if refused && let Some(Entity { group, edge_node, device }) = entity {
             let device = device.map(|device| format!("/{device}")).unwrap_or_default();
             let entity = format!("{group}/{edge_node}{device}");
@@ -213,9 +214,9 @@ fn judge(plan: &EntityPlan<'_>, slot: &mut Slot) -> Result<bool, Option<RuleId>>
         (Some(shape), Some(datatype)) => shape.shapes(datatype),
         _ => true,
     };
-    let word = Word { rule, shape, looks };
-    let changed = word.recheck_birth(&mut slot.metric);
-    slot.word = Some(Box::new(word));
+    let recheck = PolicyRecheck { rule, shape, looks };
+    let changed = recheck.recheck_birth(&mut slot.metric);
+    slot.recheck = Some(Box::new(recheck));
     Ok(changed)
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::it::mirror::layout::{Folded, Layout};
 use crate::it::mirror::node::Node;
-use crate::it::mirror::recheck::Rechecked;
+use crate::it::mirror::recheck::Refusals;
 use crate::it::mirror::{Mirror, NodeId, Now};
 use crate::sparkplug::{Metric, Payload};
 
@@ -22,7 +22,7 @@ impl Mirror {
     ///
     /// # Errors
     /// A mirrored node has the name.
-    pub fn add_own(
+    pub fn add_relay_node(
         &mut self,
         now: Now,
         group: &str,
@@ -49,25 +49,25 @@ impl Mirror {
     }
 
     /// Whether the relay's own edge node is there.
-    pub fn has_own(&self) -> bool {
+    pub fn has_relay_node(&self) -> bool {
         self.own.is_some()
     }
 
     /// The current value of a metric of the relay's own edge node.
-    pub fn own_value(&self, name: &str) -> Option<&Metric> {
+    pub fn relay_node_value(&self, name: &str) -> Option<&Metric> {
         self.own.and_then(|id| self.node(id))?.layout.metric(name)
     }
 
     /// Tells new values of the relay's own edge node, in one message; where it isn't born at the
     /// moment, the next birth tells them.
-    pub fn tell_own(&mut self, now: Now, mut metrics: Vec<Metric>) {
+    pub fn update_relay_node(&mut self, now: Now, mut metrics: Vec<Metric>) {
         let Some(id) = self.own else { return };
         let Some(node) = self.node_mut(id) else { return };
         let layout = Arc::make_mut(&mut node.layout);
         metrics.retain_mut(|metric| {
             let name = metric.name.clone();
             let folded =
-                layout.fold(name.as_deref(), metric, now.wall_ms, &mut Rechecked::default());
+                layout.fold(name.as_deref(), metric, now.wall_ms, &mut Refusals::default());
             matches!(folded, Folded::Known | Folded::Refreshed)
         });
         if node.publishes() && !metrics.is_empty() {
@@ -76,7 +76,7 @@ impl Mirror {
     }
 
     /// Whether this is the name of the relay's own edge node.
-    pub(super) fn is_own_name(&self, group: &str, edge_node: &str) -> bool {
+    pub(super) fn is_relay_node(&self, group: &str, edge_node: &str) -> bool {
         let own = self.own.and_then(|id| self.node(id));
         own.is_some_and(|own| own.group == group && own.edge_node == edge_node)
     }

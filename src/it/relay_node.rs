@@ -21,7 +21,7 @@ pub struct HealthSettings {
 
 /// Keeps the own edge node up to date.
 #[derive(Debug)]
-pub(super) struct Health {
+pub(super) struct RelayNode {
     settings: HealthSettings,
     next: Duration,
     /// That the name is taken was told.
@@ -229,12 +229,12 @@ const fn measure(
     Measure { name, unit, description, deadband: 0.0, value }
 }
 
-impl Health {
-    pub(super) fn new(settings: HealthSettings, at: Duration) -> Health {
-        Health { settings, next: at, refused: false }
+impl RelayNode {
+    pub(super) fn new(settings: HealthSettings, at: Duration) -> RelayNode {
+        RelayNode { settings, next: at, refused: false }
     }
 
-    /// Whether [`Health::tick`] has something to do.
+    /// Whether [`RelayNode::tick`] has something to do.
     pub(super) fn is_due(&self, now: Now) -> bool {
         self.next <= now.at
     }
@@ -242,15 +242,17 @@ impl Health {
     /// Brings the node up as soon as its name is known, and tells what has changed.
     pub(super) fn tick(&mut self, now: Now, mirror: &mut Mirror, status: &Status) {
         self.next = now.at.saturating_add(self.settings.every);
-        if mirror.has_own() {
+        if mirror.has_relay_node() {
             let changed = readings(status)
                 .filter(|(metric, deadband)| {
                     let name = metric.name.as_deref().unwrap_or_default();
-                    mirror.own_value(name).is_none_or(|told| differs(told, metric, *deadband))
+                    mirror
+                        .relay_node_value(name)
+                        .is_none_or(|told| differs(told, metric, *deadband))
                 })
                 .map(|(metric, _)| Metric { properties: None, ..metric })
                 .collect();
-            mirror.tell_own(now, changed);
+            mirror.update_relay_node(now, changed);
             return;
         }
         let name = self.settings.edge_node.as_deref().unwrap_or(&status.relay);
@@ -260,7 +262,7 @@ impl Health {
             return;
         }
         let metrics = readings(status).map(|(metric, _)| metric).collect();
-        if let Err(taken) = mirror.add_own(now, &self.settings.group, name, metrics) {
+        if let Err(taken) = mirror.add_relay_node(now, &self.settings.group, name, metrics) {
             self.refused = true;
             event!(HealthNameTaken, node = taken.node);
         }

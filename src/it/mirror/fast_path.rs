@@ -20,7 +20,7 @@ type Update = (usize, u64, Option<bool>, Scalar);
 impl Mirror {
     /// Folds in and publishes a data message whose way is clear; `None`: it has to go the long
     /// way, and nothing was done.
-    pub(super) fn direct(
+    pub(super) fn fast_path(
         &mut self,
         now: Now,
         seq: u64,
@@ -28,7 +28,7 @@ impl Mirror {
         relayed: &Relayed,
     ) -> Option<NodeId> {
         #[cfg(test)]
-        if !self.takes_shortcuts {
+        if !self.takes_fast_path {
             return None;
         }
         let Entity { group, edge_node, device } = entity;
@@ -75,7 +75,7 @@ fn read<'a>(
     let mut updates = Vec::with_capacity(bytes.len() / 32);
     let (mut likely, mut in_order, mut canonical) = (0, true, 0_usize);
     while let Some(metric) = scalars.next()? {
-        let place = layout.find_clear(&metric, likely).ok_or(NotScalars)?;
+        let place = layout.find_eligible(&metric, likely).ok_or(NotScalars)?;
         likely = place.saturating_add(1);
         in_order &= metric.in_order;
         canonical = canonical.saturating_add(metric.encoded_len());

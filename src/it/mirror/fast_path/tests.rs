@@ -114,10 +114,10 @@ struct Run {
 }
 
 impl Run {
-    fn new(takes_shortcuts: bool) -> Run {
+    fn new(takes_fast_path: bool) -> Run {
         let settings = MirrorSettings { rebirth_min_interval: Duration::ZERO, ..settings() };
         let mut mirror = Mirror::new(settings, None);
-        mirror.takes_shortcuts = takes_shortcuts;
+        mirror.takes_fast_path = takes_fast_path;
         mirror.caught_up();
         let mut run = Run { mirror, seq: 0, out: Vec::new(), notices: Vec::new() };
         run.item(Body::Heartbeat(Heartbeat { ot_connected: true, ..Heartbeat::default() }));
@@ -230,7 +230,7 @@ fn data_as_the_ot_half_writes_it_takes_the_short_way_and_other_data_does_not() {
         let payload = Payload { timestamp: Some(WALL), metrics, ..Payload::default() };
         let payload = payload.encode_to_vec();
         let relayed = Relayed { payload, loss_before, ..Relayed::default() };
-        run.mirror.direct(NOW, 100, Entity::device("G", "E", "D"), &relayed).is_some()
+        run.mirror.fast_path(NOW, 100, Entity::device("G", "E", "D"), &relayed).is_some()
     };
     let mut run = Run::new(true);
     assert!(takes(&mut run, vec![double(), double()], false));

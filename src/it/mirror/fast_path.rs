@@ -1,67 +1,90 @@
-//! The short way of data: numbers, times and truth values of born metrics, written as the OT
-//! half writes them, are published as they are in the journal, without a model between.
+//! The fast path of data: numbers, times and truth values of born metrics, written as the OT half
+//! writes them, are published as they are in the journal, without a model between.
 //!
-//! It is a shortcut of [`super::frames`] and nothing else: what isn't clear at the first look, or
+//! It is a shortcut of [`super::data`] and nothing else: what isn't eligible at the first look, or
 //! isn't in the one form that re-encoding would give it, goes the long way with all of its
 //! message. A property test drives mirrors through both, and expects the same of them.
 
 use std::sync::Arc;
 
-use crate::it::mirror::layout::Layout;
-use crate::it::mirror::node::Node;
-use crate::it::mirror::{Mirror, NodeId, Now, Outgoing};
+use super::encode;
+use super::layout::Layout;
+use super::node::Node;
+use super::step::StepContext;
 use crate::journal::Relayed;
-use crate::sparkplug::{Caps, Entity, NotScalars, PayloadWriter, Scalar, Scalars};
+use crate::sparkplug::{Caps, NotScalars, Scalar, Scalars};
 
 /// News of one metric: its slot, timestamp (milliseconds since the epoch), whether it is
 /// transient, and value.
 type Update = (usize, u64, Option<bool>, Scalar);
 
-impl Mirror {
-    /// Folds in and publishes a data message whose way is clear; `None`: it has to go the long
-    /// way, and nothing was done.
-    pub(super) fn fast_path(
-        &mut self,
-        now: Now,
-        seq: u64,
-        entity: Entity<'_>,
-        relayed: &Relayed,
-    ) -> Option<NodeId> {
-        #[cfg(test)]
-        if !self.takes_fast_path {
-            return None;
-        }
-        let Entity { group, edge_node, device } = entity;
-        let id = self.find(group, edge_node)?;
-        let qos = self.settings.data_qos;
-        let node = self.nodes.get_mut(id)?;
+/// A message that may take the fast path.
+#[derive(Debug)]
+pub(super) struct FastPath<'a> {
+    /// As they are on the wire.
+    metrics: &'a [u8],
+    updates: Vec<Update>,
+    topic: Arc<str>,
+}
+
+/// A message has to go the long way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FastPathMiss;
+
+impl From<NotScalars> for FastPathMiss {
+    fn from(_: NotScalars) -> FastPathMiss {
+        FastPathMiss
+    }
+}
+
+impl<'a> FastPath<'a> {
+    /// Looks at data of a node that is alive, and changes nothing.
+    ///
+    /// # Errors
+    /// It has to go the long way.
+    pub(super) fn of(
+        node: &Node,
+        device: Option<&str>,
+        relayed: &'a Relayed,
+        caps: &Caps,
+    ) -> Result<FastPath<'a>, FastPathMiss> {
         // A loss is told before the data.
-        if relayed.loss_before || !node.alive || !node.publishes() {
-            return None;
+        if relayed.loss_before || !node.publishes() {
+            return Err(FastPathMiss);
         }
-        let Node { layout, devices, topics, .. } = node;
         let (layout, topic) = match device {
-            None => (layout, &topics.data),
+            None => (&node.layout, &node.topics.data),
             Some(name) => {
-                let device = devices.get_mut(name).filter(|device| device.born)?;
-                (&mut device.layout, &device.topics.data)
+                let device = node.devices.get(name).filter(|device| device.is_born());
+                let device = device.ok_or(FastPathMiss)?;
+                (&device.layout, &device.topics.data)
             }
         };
-        let topic = Arc::clone(topic);
-        let (metrics, updates) = read(layout, &relayed.payload, &self.settings.caps).ok()?;
-        let layout = Arc::make_mut(layout);
-        for (slot, timestamp, is_transient, value) in updates {
-            layout.set(slot, timestamp, is_transient, value);
+        let (metrics, updates) = read(layout, &relayed.payload, caps)?;
+        Ok(FastPath { metrics, updates, topic: Arc::clone(topic) })
+    }
+}
+
+impl StepContext<'_> {
+    /// Folds in and publishes a data message of the node that [`FastPath::of`] has looked at.
+    pub(super) fn take_fast_path(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        seq: u64,
+        message: FastPath<'_>,
+    ) {
+        let FastPath { metrics, updates, topic } = message;
+        if let Some(layout) = node.layout_of_mut(device) {
+            let layout = Arc::make_mut(layout);
+            for (slot, timestamp, is_transient, value) in updates {
+                layout.set(slot, timestamp, is_transient, value);
+            }
         }
-        node.published(now.at, seq, seq);
-        let seq = Some(node.next_seq().into());
-        let timestamp = Some(node.data_stamp(now.wall_ms));
-        // For timestamp and sequence number.
-        let mut payload = PayloadWriter::new(timestamp, metrics.len().saturating_add(16));
-        payload.metrics(metrics);
-        let payload = payload.finish(seq);
-        self.out.push_back(Outgoing::Publish { node: id, topic, payload, qos });
-        Some(id)
+        self.published(node, seq, seq);
+        let stamp = node.data_stamp(self.now.wall_ms);
+        let payload = encode::data_as_it_is(stamp, node.next_seq(), metrics);
+        self.publish(node.id, topic, payload);
     }
 }
 
@@ -70,18 +93,18 @@ fn read<'a>(
     layout: &Layout,
     bytes: &'a [u8],
     caps: &Caps,
-) -> Result<(&'a [u8], Vec<Update>), NotScalars> {
+) -> Result<(&'a [u8], Vec<Update>), FastPathMiss> {
     let mut scalars = Scalars::new(bytes, caps)?;
     let mut updates = Vec::with_capacity(bytes.len() / 32);
     let (mut likely, mut in_order, mut canonical) = (0, true, 0_usize);
     while let Some(metric) = scalars.next()? {
-        let place = layout.find_eligible(&metric, likely).ok_or(NotScalars)?;
+        let place = layout.find_eligible(&metric, likely).ok_or(FastPathMiss)?;
         likely = place.saturating_add(1);
         in_order &= metric.in_order;
         canonical = canonical.saturating_add(metric.encoded_len());
         let has_more =
             metric.alias.is_some() || metric.datatype.is_some() || metric.is_null.is_some();
-        let timestamp = metric.timestamp.filter(|_| !has_more).ok_or(NotScalars)?;
+        let timestamp = metric.timestamp.filter(|_| !has_more).ok_or(FastPathMiss)?;
         updates.push((place, timestamp, metric.is_transient, metric.value));
     }
     // Whatever isn't written in the shortest way is longer than what we would write.
@@ -89,7 +112,7 @@ fn read<'a>(
     if as_we_write && !updates.is_empty() {
         Ok((scalars.section(), updates))
     } else {
-        Err(NotScalars)
+        Err(FastPathMiss)
     }
 }
 

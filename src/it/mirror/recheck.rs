@@ -8,10 +8,13 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use crate::it::mirror::layout::{Layout, Slot};
-use crate::it::mirror::{Mirror, NodeId, Notice, Now};
+use super::layout::{Layout, Slot};
+use super::node::Node;
+use super::nodes::Nodes;
+use super::notice::Notice;
+use super::step::StepContext;
 use crate::policy::shape::{Disarm, Pseudonyms, Shape, disarm_metric};
-use crate::policy::{EntityPlan, RuleId, Verdict};
+use crate::policy::{EntityPlan, Policy, RuleId, Verdict};
 use crate::sparkplug::{DataType, Entity, Metric, Template, Value};
 use crate::telemetry::{Dropped, Origin, Reason, What};
 
@@ -86,17 +89,11 @@ impl Refusals {
     }
 }
 
-impl Mirror {
-    /// Applies the copy of the policy to a layout; whether that changed it.
-    pub(super) fn apply_policy(
-        &mut self,
-        id: NodeId,
-        device: Option<&str>,
-        layout: &mut Layout,
-    ) -> bool {
-        let Some(policy) = self.policy.clone() else { return false };
-        let Some(node) = self.nodes.get(id) else { return false };
-        let told = Entity { group: &node.group, edge_node: &node.edge_node, device };
+impl StepContext<'_> {
+    /// Applies the copy of the policy to a layout, whose `origin` names its entity; whether that
+    /// changed it.
+    pub(super) fn apply_policy(&mut self, origin: Origin<'_>, layout: &mut Layout) -> bool {
+        let (Some(policy), Some(told)) = (self.policy, origin.entity) else { return false };
         // The policy names things as the plant does.
         let original = policy.renames().original(told);
         let plan = original.map(|entity| policy.plan(entity));
@@ -110,8 +107,7 @@ impl Mirror {
             Ok(altered) => {
                 if altered {
                     any_altered = true;
-                    refusals
-                        .refuse(&slot.metric, slot.recheck.as_ref().map(|recheck| recheck.rule));
+                    refusals.refuse(&slot.metric, slot.recheck().map(|recheck| recheck.rule));
                 }
                 true
             }
@@ -120,62 +116,63 @@ impl Mirror {
                 false
             }
         });
-        let _ = self.drop_rechecked(id, device, &refusals);
+        let _ = self.drop_refusals(origin, &refusals);
         any_gone || any_altered
     }
 
     /// Counts what was refused; whether there was anything.
-    pub(super) fn drop_rechecked(
-        &mut self,
-        id: NodeId,
-        device: Option<&str>,
-        refusals: &Refusals,
-    ) -> bool {
-        let entity = self.nodes.get(id).map(|node| Entity {
-            group: &node.group,
-            edge_node: &node.edge_node,
-            device,
-        });
-        let origin = Origin { entity, node: Some(id.into()) };
+    pub(super) fn drop_refusals(&mut self, origin: Origin<'_>, refusals: &Refusals) -> bool {
         for (name, rule) in &refusals.0 {
             let what = What::Metric(name);
             self.ledger.drop(Dropped { origin, what, reason: Reason::Recheck, rule: *rule });
         }
         let refused = !refusals.0.is_empty();
-        if refused && let Some(Entity { group, edge_node, device }) = entity {
+        if refused && let Some(Entity { group, edge_node, device }) = origin.entity {
             let device = device.map(|device| format!("/{device}")).unwrap_or_default();
             let entity = format!("{group}/{edge_node}{device}");
-            self.notice(Notice::FrameRefused { entity, reason: Reason::Recheck.name() });
+            self.notify(Notice::FrameRefused { entity, reason: Reason::Recheck.name() });
         }
         refused
     }
 
     /// Applies a changed copy of the policy to what is mirrored already.
-    pub(super) fn recheck(&mut self, now: Now, id: NodeId) {
-        let changed = self.apply_policy_to_node(id);
-        let Some(node) = self.node(id) else { return };
-        if changed && node.publishes() {
-            self.publish_births(now, id);
+    pub(super) fn recheck_all(&mut self, nodes: &mut Nodes) {
+        if self.policy.is_none() {
+            return;
         }
+        nodes.for_each(|node| {
+            if node.is_relay {
+                return;
+            }
+            let node = node.change();
+            if self.apply_policy_to_node(node) && node.publishes() {
+                self.publish_births(node);
+            }
+        });
     }
 
     /// Applies the copy of the policy to a node and its devices; whether that changed anything.
-    pub(super) fn apply_policy_to_node(&mut self, id: NodeId) -> bool {
+    pub(super) fn apply_policy_to_node(&mut self, node: &mut Node) -> bool {
         if self.policy.is_none() {
             return false;
         }
-        let Some(node) = self.node_mut(id).filter(|node| !node.own) else { return false };
         let mut layout = std::mem::take(&mut node.layout);
         let mut devices = std::mem::take(&mut node.devices);
-        let mut changed = self.apply_policy(id, None, Arc::make_mut(&mut layout));
+        let mut changed = self.apply_policy(node.origin(None), Arc::make_mut(&mut layout));
         for (name, device) in &mut devices {
-            changed |= self.apply_policy(id, Some(name), Arc::make_mut(&mut device.layout));
+            changed |=
+                self.apply_policy(node.origin(Some(name)), Arc::make_mut(&mut device.layout));
         }
-        if let Some(node) = self.node_mut(id) {
-            node.layout = layout;
-            node.devices = devices;
-        }
+        node.layout = layout;
+        node.devices = devices;
         changed
+    }
+
+    /// Refuses names that the copy of the policy gives to nothing, or takes from what has them
+    /// in the plant: the OT half doesn't write them.
+    pub(super) fn check_names(&self, exported: Entity<'_>) -> Result<(), Reason> {
+        let known = |policy: &Policy| policy.renames().original(exported).is_some();
+        if self.policy.is_none_or(known) { Ok(()) } else { Err(Reason::Recheck) }
     }
 }
 
@@ -216,7 +213,7 @@ fn judge(plan: &EntityPlan<'_>, slot: &mut Slot) -> Result<bool, Option<RuleId>>
     };
     let recheck = PolicyRecheck { rule, shape, looks };
     let changed = recheck.recheck_birth(&mut slot.metric);
-    slot.recheck = Some(Box::new(recheck));
+    slot.set_recheck(recheck);
     Ok(changed)
 }
 

@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::it::mirror::layout::{Folded, Layout};
-use crate::it::mirror::node::Node;
-use crate::it::mirror::recheck::Refusals;
-use crate::it::mirror::{Mirror, NodeId, Now};
+use super::layout::{Folded, Layout};
+use super::recheck::Refusals;
+use super::{Mirror, Now};
 use crate::sparkplug::{Metric, Payload};
 
 /// The name of the relay's own edge node belongs to a node of the plant.
@@ -29,40 +28,35 @@ impl Mirror {
         edge_node: &str,
         metrics: Vec<Metric>,
     ) -> Result<(), NameTaken> {
-        let key = format!("{group}/{edge_node}");
-        let Ok(id) = u32::try_from(self.nodes.len()).map(NodeId) else { return Ok(()) };
-        if self.by_key.contains_key(&key) {
-            return Err(NameTaken { node: key });
-        }
-        let bd_seq = self.bd_seqs.remove(&key).unwrap_or(0);
-        let mut node = Node::new(group, edge_node, bd_seq);
+        let (mut step, nodes) = self.step(now);
+        let Some(node) = nodes.add_relay_node(group, edge_node) else {
+            return Err(NameTaken { node: format!("{group}/{edge_node}") });
+        };
         let birth = Payload { timestamp: Some(now.wall_ms), metrics, ..Payload::default() };
         let (layout, _) = Layout::from_birth(birth, now.wall_ms);
         node.layout = Arc::new(layout);
-        node.own = true;
-        node.alive = true;
-        self.ledger.open_node(id.into());
-        self.nodes.push(node);
-        self.own = Some(id);
-        self.reconcile(now, id, "");
+        node.set_alive();
+        step.ledger.open_node(node.id.into());
+        step.reconcile(node, "");
         Ok(())
     }
 
     /// Whether the relay's own edge node is there.
     pub fn has_relay_node(&self) -> bool {
-        self.own.is_some()
+        self.nodes.relay().is_some()
     }
 
     /// The current value of a metric of the relay's own edge node.
     pub fn relay_node_value(&self, name: &str) -> Option<&Metric> {
-        self.own.and_then(|id| self.node(id))?.layout.metric(name)
+        self.nodes.relay()?.layout.metric(name)
     }
 
-    /// Tells new values of the relay's own edge node, in one message; where it isn't born at the
-    /// moment, the next birth tells them.
+    /// Publishes new values of the relay's own edge node, in one message; where it isn't born at
+    /// the moment, the next birth has them.
     pub fn update_relay_node(&mut self, now: Now, mut metrics: Vec<Metric>) {
-        let Some(id) = self.own else { return };
-        let Some(node) = self.node_mut(id) else { return };
+        let (mut step, nodes) = self.step(now);
+        let Some(node) = nodes.relay_mut() else { return };
+        let node = node.change();
         let layout = Arc::make_mut(&mut node.layout);
         metrics.retain_mut(|metric| {
             let name = metric.name.clone();
@@ -71,13 +65,7 @@ impl Mirror {
             matches!(folded, Folded::Known | Folded::Refreshed)
         });
         if node.publishes() && !metrics.is_empty() {
-            self.publish_data(now, id, None, metrics);
+            step.publish_data(node, None, metrics);
         }
-    }
-
-    /// Whether this is the name of the relay's own edge node.
-    pub(super) fn is_relay_node(&self, group: &str, edge_node: &str) -> bool {
-        let own = self.own.and_then(|id| self.node(id));
-        own.is_some_and(|own| own.group == group && own.edge_node == edge_node)
     }
 }

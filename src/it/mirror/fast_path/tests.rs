@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use prost::Message;
 
 use super::super::tests::settings;
-use super::super::{MirrorSettings, Notice, SessionEvent};
+use super::super::{Mirror, MirrorSettings, NodeId, Notice, Now, Outgoing, SessionEvent};
 use super::*;
 use crate::journal::{Body, Frame, Heartbeat, Item};
 use crate::policy::{Policy, SourceFile};
@@ -173,7 +173,8 @@ impl Run {
                 self.relayed("DATA", *device, payload.clone(), *loss);
             }
             Step::Break => {
-                for id in self.mirror.node_ids() {
+                let ids: Vec<NodeId> = self.mirror.nodes.iter().map(|node| node.id).collect();
+                for id in ids {
                     let lost = SessionEvent::Lost { connect_sent: true };
                     self.mirror.handle_session(NOW, id, lost);
                 }
@@ -204,22 +205,22 @@ fn parse(text: &str) -> Policy {
 
 proptest! {
     #[test]
-    fn the_short_way_does_what_the_long_one_does(steps in vec(step(), 0..60)) {
-        let [mut short, mut long] = [true, false].map(Run::new);
+    fn the_fast_path_does_what_the_long_way_does(steps in vec(step(), 0..60)) {
+        let [mut fast, mut long] = [true, false].map(Run::new);
         for step in &steps {
-            short.step(step);
+            fast.step(step);
             long.step(step);
         }
         // Births with the values that are held.
-        for run in [&mut short, &mut long] {
+        for run in [&mut fast, &mut long] {
             run.step(&Step::Data { device: false, payload: Vec::new(), loss: true });
         }
-        prop_assert_eq!(short.told(), long.told());
+        prop_assert_eq!(fast.told(), long.told());
     }
 }
 
 #[test]
-fn data_as_the_ot_half_writes_it_takes_the_short_way_and_other_data_does_not() {
+fn data_as_the_ot_half_writes_it_takes_the_fast_path_and_other_data_does_not() {
     let double = || Metric {
         name: Some("double".into()),
         timestamp: Some(WALL),
@@ -230,7 +231,10 @@ fn data_as_the_ot_half_writes_it_takes_the_short_way_and_other_data_does_not() {
         let payload = Payload { timestamp: Some(WALL), metrics, ..Payload::default() };
         let payload = payload.encode_to_vec();
         let relayed = Relayed { payload, loss_before, ..Relayed::default() };
-        run.mirror.fast_path(NOW, 100, Entity::device("G", "E", "D"), &relayed).is_some()
+        let (mut step, nodes) = run.mirror.step(NOW);
+        let node = nodes.find("G", "E").unwrap();
+        let message = FastPath::of(&node, Some("D"), &relayed, &step.settings.caps);
+        message.map(|message| step.take_fast_path(node.change(), Some("D"), 100, message)).is_ok()
     };
     let mut run = Run::new(true);
     assert!(takes(&mut run, vec![double(), double()], false));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use prost::Message;
 
 use crate::it::mirror::node::MAX_STAMP_AHEAD_MS;
-use crate::it::mirror::snapshot_tests::SnapshotProbe;
+use crate::it::mirror::tests::snapshots::SnapshotProbe;
 use crate::it::mirror::{
     Mirror, MirrorSettings, NodeId, Notice, Now, OnGap, Outgoing, Qos, SessionEvent, SessionSpec,
 };

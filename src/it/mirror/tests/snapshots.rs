@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use prost::Message;
 
 use crate::it::mirror::layout::Layout;
+use crate::it::mirror::node::{Life, Trust};
 use crate::it::mirror::snapshot::{DeviceSnapshot, NodeSnapshot, RangeSnapshot, SlotSnapshot};
 use crate::it::mirror::{Mirror, MirrorSnapshot, NodeId, SnapshotPart};
 
@@ -63,12 +64,12 @@ fn whole(mirror: &Mirror) -> MirrorSnapshot {
         let slots = layout.slots();
         slots.map(|(metric, stale)| SlotSnapshot { metric: Some(metric.clone()), stale }).collect()
     };
-    let nodes = mirror.nodes.iter().filter(|node| !node.own).map(|node| NodeSnapshot {
+    let nodes = mirror.nodes.iter().filter(|node| !node.is_relay).map(|node| NodeSnapshot {
         group: node.group.clone(),
         edge_node: node.edge_node.clone(),
-        alive: node.alive,
-        held: node.held,
-        uncertain: node.uncertain,
+        alive: node.is_alive(),
+        held: node.trust == Trust::Suspended,
+        uncertain: node.trust >= Trust::Uncertain,
         ot_bd_seq: node.ot_bd_seq.map(u32::from),
         slots: slots(&node.layout),
         devices: node
@@ -87,7 +88,7 @@ fn whole(mirror: &Mirror) -> MirrorSnapshot {
             .collect(),
         held_birth: node.unpublished_birth,
         losses: node.losses,
-        in_doubt: node.confirm_by.is_some(),
+        in_doubt: node.life() == Life::Doubted,
     });
     MirrorSnapshot {
         epoch: mirror.epoch,

@@ -11,19 +11,20 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
-use crate::event;
-use crate::it::connect_queue::ConnectQueue;
-use crate::it::connection::Sessions;
-use crate::it::mirror::{Mirror, MirrorSnapshot, Now, Outgoing, Qos, SessionEvent};
-use crate::it::notices::{self, BrokerWatch};
-use crate::it::saving::Saving;
-use crate::it::state::ItState;
-use crate::it::state_writer::{Saved, StateWriter};
-use crate::it::status_reporter::StatusReporter;
-use crate::it::{DriverEvent, FirstStart, ItError, PolicyLoader};
-use crate::journal::{Body, Frame, From, Item, JournalError, Position, Reader, SETTLED_POLLS};
-use crate::state::Stored;
-use crate::telemetry::tell_policy;
+use telemetry::event;
+use crate::connect_queue::ConnectQueue;
+use crate::connection::Sessions;
+use crate::mirror::{Mirror, MirrorSnapshot, Now, Outgoing, Qos, SessionEvent};
+use crate::notices::{BrokerWatch, self};
+use crate::saving::Saving;
+use crate::state::ItState;
+use crate::state_writer::{Saved, StateWriter};
+use crate::status_reporter::StatusReporter;
+use crate::{DriverEvent, FirstStart, ItError, PolicyLoader};
+use journal_format::{Body, Frame};
+use journal_read::{From, Item, JournalError, Position, Reader, SETTLED_POLLS};
+use state::Stored;
+use telemetry::policy_loaded;
 
 /// Frames taken before session events and timers get their turn.
 const FRAMES_PER_TURN: usize = 1_024;
@@ -543,7 +544,8 @@ mod watchdog_tests;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::{Heartbeat, Lost, LostCause};
+    use journal_format::Heartbeat;
+use journal_read::{Lost, LostCause};
 
     fn frame(seq: u64) -> Item {
         let body = Some(Body::Heartbeat(Heartbeat::default()));

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use super::mirror::{Mirror, Now};
-use crate::event;
-use crate::sparkplug::{DataType, Metric, Property, PropertySet, PropertyValue, Value};
-use crate::telemetry::Reason;
-use crate::telemetry::status::{DropStatus, ItStatus, LINK_ALIVE, OtReport, Status};
+use telemetry::event;
+use sparkplug::{DataType, Metric, Property, PropertySet, PropertyValue, Value};
+use account::Reason;
+use telemetry::status::{DropStatus, ItStatus, LINK_ALIVE, OtReport, Status};
 
 /// The relay's own edge node.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,10 +7,10 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::it::DriverEvent;
-use crate::it::mirror::{NodePart, SnapshotPart};
-use crate::it::state::ItState;
-use crate::state::Shelf;
+use crate::DriverEvent;
+use crate::mirror::{NodePart, SnapshotPart};
+use crate::state::ItState;
+use state::Shelf;
 
 /// Jobs that may wait; the driver holds the next ones back until there is room.
 const MAX_WAITING: usize = 2;

@@ -7,11 +7,12 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::*;
-use crate::broker::{BrokerSettings, Certificates};
-use crate::it::mirror::{self, MirrorSettings};
-use crate::policy::Policy;
-use crate::telemetry::Notifier;
-use crate::telemetry::status::{StatusSettings, Teller};
+use broker::BrokerSettings;
+use tls::Certificates;
+use crate::mirror::{MirrorSettings, self};
+use policy::Policy;
+use telemetry::Notifier;
+use telemetry::status::{StatusSettings, Teller};
 
 const ONE: std::num::NonZeroU32 = std::num::NonZeroU32::MIN;
 

@@ -11,8 +11,9 @@ use super::notice::{Notice, count};
 use super::recheck::Refusals;
 use super::step::StepContext;
 use super::{Mirror, NodeId, Now};
-use crate::journal::{Lost, Relayed};
-use crate::sparkplug::{self, Entity, MessageType, Metric, Topic, Value, names};
+use journal_read::Lost;
+use journal_format::Relayed;
+use sparkplug::{self, Entity, MessageType, Metric, Topic, Value, names};
 
 /// The current second reading.
 #[derive(Debug, Default)]

@@ -8,8 +8,8 @@ use super::nodes::Nodes;
 use super::notice::{Notice, count};
 use super::settings::OnGap;
 use super::step::StepContext;
-use crate::sparkplug::{Metric, Payload, names};
-use crate::telemetry::Reason;
+use sparkplug::{Metric, Payload, names};
+use account::Reason;
 
 impl StepContext<'_> {
     /// The node that a birth is of; one that isn't known is taken in.

@@ -2,7 +2,7 @@
 //! written.
 
 use super::layout::Layout;
-use crate::sparkplug::{DataType, Metric, PayloadWriter, Value, names};
+use sparkplug::{DataType, Metric, PayloadWriter, Value, names};
 
 /// Room for timestamp and sequence number.
 const FRAME_BYTES: usize = 16;

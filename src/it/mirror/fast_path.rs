@@ -11,8 +11,8 @@ use super::encode;
 use super::layout::Layout;
 use super::node::Node;
 use super::step::StepContext;
-use crate::journal::Relayed;
-use crate::sparkplug::{Caps, NotScalars, Scalar, Scalars};
+use journal_format::Relayed;
+use sparkplug::{Caps, NotScalars, Scalar, Scalars};
 
 /// News of one metric: its slot, timestamp (milliseconds since the epoch), whether it is
 /// transient, and value.

@@ -11,11 +11,9 @@ use metric::{
     merge_value, normalise, quality_of, same_definition, same_members, same_value, set_quality,
 };
 
-use crate::it::mirror::recheck::{PolicyRecheck, Refusals};
-use crate::policy::shape::is_part;
-use crate::sparkplug::{
-    Borrowed, DataType, Metric, NamedMetric, Payload, Scalar, ScalarMetric, Value, names, value,
-};
+use crate::mirror::recheck::{PolicyRecheck, Refusals};
+use policy::shape::is_part;
+use sparkplug::{Borrowed, DataType, Metric, NamedMetric, Payload, Scalar, ScalarMetric, Value, names, value};
 
 /// The metrics of one entity.
 #[derive(Debug, Default, Clone)]

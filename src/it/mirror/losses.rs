@@ -10,8 +10,8 @@ use super::settings::OnGap;
 use super::step::StepContext;
 use super::timers::Timer;
 use super::{Mirror, Now};
-use crate::journal::Lost;
-use crate::telemetry::status::LossStatus;
+use journal_read::Lost;
+use telemetry::status::LossStatus;
 
 /// A node is doubted for this many keyframe intervals after frames were lost.
 const DOUBT_INTERVALS: u32 = 2;

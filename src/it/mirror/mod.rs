@@ -96,10 +96,11 @@ pub use snapshot::{MirrorSnapshot, NodePart, SnapshotPart};
 use step::StepContext;
 use timers::Timers;
 
-use crate::journal::{Heartbeat, Item, Start};
-use crate::policy::Policy;
-use crate::telemetry::Ledger;
-use crate::telemetry::status::LossStatus;
+use journal_format::{Heartbeat, Start};
+use journal_read::Item;
+use policy::Policy;
+use account::Ledger;
+use telemetry::status::LossStatus;
 
 /// Where the link to the plant stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

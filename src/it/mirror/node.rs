@@ -10,8 +10,8 @@ use super::encode;
 use super::layout::Layout;
 use super::outgoing::{NodeId, SessionSpec};
 use super::timers::{Timer, Timers};
-use crate::sparkplug::Entity;
-use crate::telemetry::Origin;
+use sparkplug::Entity;
+use account::Origin;
 
 /// How far the timestamp of a payload may be ahead of the clock: hosts object to the future.
 pub(super) const MAX_STAMP_AHEAD_MS: u64 = 100;

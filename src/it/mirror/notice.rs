@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::journal::LostCause;
+use journal_read::LostCause;
 
 /// Notices that may wait: a driver that doesn't take them loses words, not memory.
 const MAX_NOTICES: usize = 100_000;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::telemetry::NodeSlot;
+use account::NodeSlot;
 
 /// The clocks of one moment: `at` is monotonic since any fixed start, `wall_ms` is UTC in
 /// milliseconds since the epoch.

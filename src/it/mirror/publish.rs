@@ -7,7 +7,7 @@ use super::node::{Announced, Device, Node, Session};
 use super::notice::Notice;
 use super::step::StepContext;
 use super::timers::Timer;
-use crate::sparkplug::Metric;
+use sparkplug::Metric;
 
 impl StepContext<'_> {
     /// NBIRTH with `seq` 0, then the DBIRTH of every live device.

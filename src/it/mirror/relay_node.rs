@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::layout::{Folded, Layout};
 use super::recheck::Refusals;
 use super::{Mirror, Now};
-use crate::sparkplug::{Metric, Payload};
+use sparkplug::{Metric, Payload};
 
 /// The name of the relay's own edge node belongs to a node of the plant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

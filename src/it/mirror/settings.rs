@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Qos;
-use crate::sparkplug::Caps;
+use sparkplug::Caps;
 
 /// Settings of the mirror.
 #[derive(Debug, Clone)]

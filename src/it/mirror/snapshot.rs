@@ -15,7 +15,7 @@ use super::frames::keyframe_interval;
 use super::layout::Layout;
 use super::node::{Device, Life, Node, Trust};
 use super::{Mirror, NodeId, Now};
-use crate::sparkplug::Metric;
+use sparkplug::Metric;
 
 /// The mirror at one position of the journal.
 #[derive(Clone, PartialEq, Message)]

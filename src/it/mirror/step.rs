@@ -10,8 +10,9 @@ use super::notice::{Notice, Notices, Tally};
 use super::outgoing::{NodeId, Now, Outgoing, Qos};
 use super::settings::MirrorSettings;
 use super::{Host, Link};
-use crate::policy::Policy;
-use crate::telemetry::{Dropped, Ledger, Origin, Reason, What, clean};
+use policy::Policy;
+use account::{Dropped, Ledger, Origin, Reason, What};
+use text::clean;
 
 /// Bytes of a refused topic that are kept for the event about it.
 const MAX_REFUSED_BYTES: usize = 256;

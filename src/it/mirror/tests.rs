@@ -13,4 +13,4 @@ mod snapshots;
 mod templates;
 mod world;
 
-pub(in crate::it) use world::settings;
+pub(in crate) use world::settings;

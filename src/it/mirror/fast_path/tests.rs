@@ -10,9 +10,11 @@ use prost::Message;
 use super::super::tests::settings;
 use super::super::{Mirror, MirrorSettings, NodeId, Notice, Now, Outgoing, SessionEvent};
 use super::*;
-use crate::journal::{Body, Frame, Heartbeat, Item};
-use crate::policy::{Policy, SourceFile};
-use crate::sparkplug::{DataType, Metric, Payload, PropertySet, Value};
+use journal_format::{Body, Frame, Heartbeat};
+use journal_read::Item;
+use policy::Policy;
+use diagnostic::SourceFile;
+use sparkplug::{DataType, Metric, Payload, PropertySet, Value};
 
 const WALL: u64 = 1_700_000_000_000;
 const NOW: Now = Now { at: Duration::from_secs(1), wall_ms: WALL };

@@ -1,8 +1,6 @@
 //! Single metrics: what fits a born metric, what is the same, and how newer data changes it.
 
-use crate::sparkplug::{
-    DataType, Metric, Property, PropertySet, PropertyValue, Template, Value, value,
-};
+use sparkplug::{DataType, Metric, Property, PropertySet, PropertyValue, Template, Value, value};
 
 /// Property that carries the quality of a value (Sparkplug 3.0 §6.4.8).
 pub(super) const QUALITY: &str = "Quality";

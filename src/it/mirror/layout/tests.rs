@@ -1,7 +1,7 @@
 //! What births, data and keyframes make of a layout.
 
 use super::*;
-use crate::sparkplug::Template;
+use sparkplug::Template;
 
 fn metric(name: &str, value: f64) -> Metric {
     Metric {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::both::Both;
 use super::world::{World, bd_seq, data, metric, plant, rebirth, settings};
-use crate::it::mirror::Notice;
-use crate::journal::{Lost, LostCause};
+use crate::mirror::Notice;
+use journal_read::{Lost, LostCause};
 
 #[test]
 fn what_was_missed_while_the_broker_was_away_comes_as_history() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::world::{World, bd_seq, data, metric, rebirth, settings};
-use crate::sparkplug::Metric;
+use sparkplug::Metric;
 
 /// One step of a random life.
 #[derive(Debug, Clone)]

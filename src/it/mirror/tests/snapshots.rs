@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use prost::Message;
 
-use crate::it::mirror::layout::Layout;
-use crate::it::mirror::node::{Life, Trust};
-use crate::it::mirror::snapshot::{DeviceSnapshot, NodeSnapshot, RangeSnapshot, SlotSnapshot};
-use crate::it::mirror::{Mirror, MirrorSnapshot, NodeId, SnapshotPart};
+use crate::mirror::layout::Layout;
+use crate::mirror::node::{Life, Trust};
+use crate::mirror::snapshot::{DeviceSnapshot, NodeSnapshot, RangeSnapshot, SlotSnapshot};
+use crate::mirror::{Mirror, MirrorSnapshot, NodeId, SnapshotPart};
 
 /// Takes snapshots beside whatever a test does, a node at a time, and compares each with the whole
 /// mirror as it was when the snapshot began.

@@ -37,14 +37,14 @@ use tokio::sync::mpsc::UnboundedSender;
 
 pub use relay_node::HealthSettings;
 
-use crate::broker::{BrokerSettings, Trouble};
-use crate::event;
-use crate::journal::JournalError;
-use crate::policy::Policy;
-use crate::sandbox::Confined;
-use crate::state::StateError;
-use crate::telemetry::Notifier;
-use crate::telemetry::status::{ReportError, StatusSettings, Teller};
+use broker::{BrokerSettings, Trouble};
+use telemetry::event;
+use journal_read::JournalError;
+use policy::Policy;
+use sandbox::Confined;
+use state::StateError;
+use telemetry::Notifier;
+use telemetry::status::{ReportError, StatusSettings, Teller};
 
 /// Sessions that do something before the driver has its next turn, of those that have something
 /// to do: as good as all of them.

@@ -23,10 +23,10 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep};
 
-use broker::{BrokerSettings, Trouble, TroubleKind, explain};
-use telemetry::event;
 use crate::DriverEvent;
 use crate::mirror::{NodeId, Qos, SessionEvent, SessionSpec};
+use broker::{BrokerSettings, Trouble, TroubleKind, explain};
+use telemetry::event;
 
 /// Unsubscribing from this filter, which no session subscribes to, makes the broker answer
 /// behind everything that was published before (MQTT 3.1.1 §3.10.4): a barrier that needs no

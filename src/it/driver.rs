@@ -11,11 +11,10 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
-use telemetry::event;
 use crate::connect_queue::ConnectQueue;
 use crate::connection::Sessions;
 use crate::mirror::{Mirror, MirrorSnapshot, Now, Outgoing, Qos, SessionEvent};
-use crate::notices::{BrokerWatch, self};
+use crate::notices::{self, BrokerWatch};
 use crate::saving::Saving;
 use crate::state::ItState;
 use crate::state_writer::{Saved, StateWriter};
@@ -24,6 +23,7 @@ use crate::{DriverEvent, FirstStart, ItError, PolicyLoader};
 use journal_format::{Body, Frame};
 use journal_read::{From, Item, JournalError, Position, Reader, SETTLED_POLLS};
 use state::Stored;
+use telemetry::event;
 use telemetry::policy_loaded;
 
 /// Frames taken before session events and timers get their turn.
@@ -320,7 +320,11 @@ impl Driver {
         };
         match load() {
             Ok(policy) => {
-                tell_policy(&policy);
+                policy_loaded(
+                    policy.digest(),
+                    policy.rules().len(),
+                    policy.signed().map(|signed| (signed.version, signed.names())),
+                );
                 self.mirror.reload_policy(now, Some(Arc::new(policy)));
             }
             Err(error) => {
@@ -545,7 +549,7 @@ mod watchdog_tests;
 mod tests {
     use super::*;
     use journal_format::Heartbeat;
-use journal_read::{Lost, LostCause};
+    use journal_read::{Lost, LostCause};
 
     fn frame(seq: u64) -> Item {
         let body = Some(Body::Heartbeat(Heartbeat::default()));

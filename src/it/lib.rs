@@ -37,13 +37,13 @@ use tokio::sync::mpsc::UnboundedSender;
 
 pub use relay_node::HealthSettings;
 
+use ::state::StateError;
 use broker::{BrokerSettings, Trouble};
-use telemetry::event;
 use journal_read::JournalError;
 use policy::Policy;
 use sandbox::Confined;
-use state::StateError;
 use telemetry::Notifier;
+use telemetry::event;
 use telemetry::status::{ReportError, StatusSettings, Teller};
 
 /// Sessions that do something before the driver has its next turn, of those that have something

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use super::mirror::{Mirror, Now};
-use telemetry::event;
-use sparkplug::{DataType, Metric, Property, PropertySet, PropertyValue, Value};
 use account::Reason;
+use sparkplug::{DataType, Metric, Property, PropertySet, PropertyValue, Value};
+use telemetry::event;
 use telemetry::status::{DropStatus, ItStatus, LINK_ALIVE, OtReport, Status};
 
 /// The relay's own edge node.

@@ -5,7 +5,9 @@ use super::mirror::{Mirror, Now};
 use super::relay_node::RelayNode;
 use policy::Policy;
 use telemetry::Notifier;
-use telemetry::status::{DropStatus, ItStatus, LINK_ALIVE, Level, OtReport, PolicyStatus, Status, Teller, Tracker};
+use telemetry::status::{
+    DropStatus, ItStatus, LINK_ALIVE, Level, OtReport, PolicyStatus, Status, Teller, Tracker,
+};
 
 /// A lag in milliseconds above which somebody should look.
 const LAG_WARNING_MS: u64 = 10_000;

@@ -16,19 +16,19 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use broker::{BrokerSettings, Credentials, Trouble, TroubleKind, explain};
 use bytes::Bytes;
 use rumqttc::{
     AckMode, AsyncClient, Broker, ConnectionError, Event, EventLoop, ManualAck, MqttOptions,
     Outgoing, Packet, Publish, QoS, SubscribeFilterInput, SubscribeReasonCode, TlsConfiguration,
     Transport,
 };
+use sparkplug::CERTIFICATES_PREFIX;
+use telemetry::event;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::broker::{BrokerSettings, Credentials, Trouble, TroubleKind, explain};
-use crate::event;
-use crate::ot::socket::Socket;
-use crate::sparkplug::CERTIFICATES_PREFIX;
+use crate::socket::Socket;
 
 /// First pause after a lost connection; it doubles with each attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -478,9 +478,10 @@ fn pause(attempts: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use telemetry::Event;
+    use telemetry::capture::{capture, triggered};
+
     use super::*;
-    use crate::telemetry::Event;
-    use crate::telemetry::capture::{capture, triggered};
 
     #[test]
     fn pauses_double_with_jitter_up_to_half_a_minute() {

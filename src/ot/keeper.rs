@@ -5,10 +5,10 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use prost::Message;
+use state::{Shelf, StateDir, StateError, StateFile};
 
 use super::plant::PlantPart;
 use super::rule_counts::RuleCounts;
-use crate::state::{Shelf, StateDir, StateError, StateFile};
 
 /// The plant as it was last known, and up to which frame of the journal.
 pub(super) const PLANT: StateFile = StateFile { name: "plant.state", magic: *b"SPKDPLT1" };

@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use prost::Message;
+use state::{StateDir, StateError, StateFile, Stored};
 
 use super::pipeline::{Pipeline, RuleMatches};
-use crate::state::{StateDir, StateError, StateFile, Stored};
 
 /// The counters, replaced as a whole every half minute.
 const RULES: StateFile = StateFile { name: "rules.state", magic: *b"SPKDRUL1" };

@@ -5,12 +5,12 @@
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
+use state::StateError;
+use telemetry::event;
 
 use super::connection::Receipt;
 use super::keeper::Keeper;
 use super::pipeline::{Now, Pipeline};
-use crate::event;
-use crate::state::StateError;
 
 /// Values are stored this often; the journal has what came since.
 pub(super) const STORE_EVERY: Duration = Duration::from_secs(30);

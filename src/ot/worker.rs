@@ -14,6 +14,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select};
+use journal_format::{Body, Start};
+use journal_write::{JournalError, Retained, Writer};
+use policy::Policy;
+use state::{StateDir, StateError, Stored};
+use telemetry::{event, policy_loaded};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::connection::{Delivered, Receipt};
@@ -23,11 +28,6 @@ use super::plant::StoredPlant;
 use super::rule_counts::RuleCounts;
 use super::storing::{STORE_EVERY, Storing};
 use super::vitals::{Seen, Vitals};
-use crate::event;
-use crate::journal::{Body, JournalError, Retained, Start, Writer};
-use crate::policy::Policy;
-use crate::state::{StateDir, StateError, Stored};
-use crate::telemetry::tell_policy;
 
 /// Messages of one batch: one commit, and one wake-up of the network for its receipts.
 const BATCH_MESSAGES: usize = 1_024;
@@ -295,7 +295,11 @@ impl Worker {
                 self.pipeline.disconnected(now);
             }
             Work::Policy(policy) => {
-                tell_policy(&policy);
+                policy_loaded(
+                    policy.digest(),
+                    policy.rules().len(),
+                    policy.signed().map(|signed| (signed.version, signed.names())),
+                );
                 let before = out.len();
                 self.pipeline.reload(now, *policy, out);
                 out.insert(before, Body::Start(self.start()));

@@ -4,17 +4,16 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use account::Reason;
+use diagnostic::{Diagnostic, Diagnostics, SourceFile};
+use sparkplug::{DataType, MessageType, MetaData, PropertySet, Topic, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::case::{Arrives, Case, Expected, Given, Probe, Step};
-use super::case_value;
 use super::document::{Placed, Section, UniqueNames};
-use super::moment;
 use super::rule_reader::read_datatype;
-use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile};
-use crate::sparkplug::{DataType, MessageType, MetaData, PropertySet, Topic, Value};
-use crate::telemetry::Reason;
+use super::{case_value, moment};
 
 /// Bytes of a case's name; it is a line in the output of `policy test`.
 const MAX_NAME_BYTES: usize = 200;

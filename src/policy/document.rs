@@ -5,10 +5,9 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use toml::Spanned;
 use toml::de::{DeArray, DeString, DeTable, DeValue};
-
-use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 
 /// A value with its place in the file.
 #[derive(Clone, Debug)]

@@ -44,6 +44,7 @@
 //! | P205 | unknown expectation or reason |
 //! | P251 | warning: a case names a rule that doesn't exist |
 
+use diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use toml::de::DeTable;
 
 use super::case::Case;
@@ -53,7 +54,6 @@ use super::limits::{Limits, LimitsReader};
 use super::rename::{Renames, RenamesReader};
 use super::rule::{Action, Rule};
 use super::rule_reader::{RULE_KEYS, RuleReader};
-use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 
 /// Bytes of one policy file. 10,000 rules of a usual length are 2 MB.
 const MAX_FILE_BYTES: usize = 16 * 1024 * 1024;

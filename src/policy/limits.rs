@@ -4,10 +4,11 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use diagnostic::{Diagnostic, Diagnostics, SourceFile};
+
 use super::document::Section;
 use super::rate_reader;
 use super::rule::Rate;
-use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 
 /// What the rules together may let through.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
+use diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
 use toml::de::DeTable;
 
 use super::document::Section;
 use super::rule::{Bucket, OnExcess, Rate};
 use super::rule_reader::RULE_KEYS;
-use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
 
 /// A burst below this would hold back ordinary messages; see [`super::Limiter`] for what happens
 /// to a message that is larger than its burst.

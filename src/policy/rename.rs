@@ -11,11 +11,12 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
+use diagnostic::{Diagnostic, Diagnostics, SourceFile};
+use sparkplug::{Entity, names};
+
 use super::document::{Placed, Section, inside};
 use super::glob::Glob;
 use super::rule::{Prefixes, Rule};
-use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile};
-use crate::sparkplug::{Entity, names};
 
 /// Bytes of a new name, or of a prefix.
 const MAX_NAME_BYTES: usize = 1024;
@@ -463,7 +464,7 @@ pub fn is_reserved(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Policy;
+    use crate::Policy;
 
     fn read(files: &[(&str, &str)]) -> Result<Renames, String> {
         let sources: Vec<SourceFile> =

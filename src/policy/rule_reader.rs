@@ -3,18 +3,17 @@
 
 use std::ops::Range;
 
+use diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
+use sparkplug::DataType;
 use toml::de::DeTable;
 
 use super::document::{Placed, Section, UniqueNames, inside};
 use super::filter::TopicFilter;
 use super::glob::{Glob, GlobError};
 use super::rate_reader::{self, RATE_KEYS};
-use super::rename;
 use super::rule::{Action, DataTypes, Mode, Priority, Rule, Selectors};
-use super::schedule;
 use super::shape::reader::{self as shape_reader, SHAPE_KEYS};
-use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
-use crate::sparkplug::DataType;
+use super::{rename, schedule};
 
 /// Bytes of a rule's name; it stands in every log line about a drop.
 const MAX_NAME_BYTES: usize = 128;

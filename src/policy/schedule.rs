@@ -5,12 +5,11 @@
 use std::fmt;
 use std::ops::Range;
 
+use diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
+use text::{days_since_1970, format_utc_ms};
 use toml::value::{Datetime, Offset};
 
 use super::document::{Placed, Section};
-use super::moment::days_since_1970;
-use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
-use crate::telemetry::format_utc_ms;
 
 const MINUTE_MS: u64 = 60_000;
 const DAY_MS: u64 = 24 * 60 * MINUTE_MS;

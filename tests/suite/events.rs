@@ -14,7 +14,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use sparkdiode::telemetry::Event;
+use telemetry::Event;
 
 /// Events that only code can trigger, and why.
 const CODE_ONLY: &[(Event, &str)] = &[

@@ -7,12 +7,12 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::*;
+use crate::mirror::{self, MirrorSettings};
 use broker::BrokerSettings;
-use tls::Certificates;
-use crate::mirror::{MirrorSettings, self};
 use policy::Policy;
 use telemetry::Notifier;
 use telemetry::status::{StatusSettings, Teller};
+use tls::Certificates;
 
 const ONE: std::num::NonZeroU32 = std::num::NonZeroU32::MIN;
 

@@ -11,8 +11,8 @@ use super::notice::{Notice, count};
 use super::recheck::Refusals;
 use super::step::StepContext;
 use super::{Mirror, NodeId, Now};
-use journal_read::Lost;
 use journal_format::Relayed;
+use journal_read::Lost;
 use sparkplug::{self, Entity, MessageType, Metric, Topic, Value, names};
 
 /// The current second reading.

@@ -8,8 +8,8 @@ use super::nodes::Nodes;
 use super::notice::{Notice, count};
 use super::settings::OnGap;
 use super::step::StepContext;
-use sparkplug::{Metric, Payload, names};
 use account::Reason;
+use sparkplug::{Metric, Payload, names};
 
 impl StepContext<'_> {
     /// The node that a birth is of; one that isn't known is taken in.

@@ -7,8 +7,8 @@ use super::layout::Folded;
 use super::node::Node;
 use super::recheck::Refusals;
 use super::step::StepContext;
-use sparkplug::{Borrowed, NamedMetric};
 use account::Reason;
+use sparkplug::{Borrowed, NamedMetric};
 
 impl StepContext<'_> {
     #[expect(clippy::too_many_arguments, reason = "the parts of one frame")]

@@ -11,9 +11,9 @@ use super::notice::{Notice, count};
 use super::step::StepContext;
 use super::timers::Timer;
 use super::{Link, Mirror, Now};
+use account::{Fate, Origin, Reason};
 use journal_format::{Body, Frame, Relayed, Start};
 use sparkplug::{self, Borrowed, Entity, EntityTopic, MessageType, Topic};
-use account::{Fate, Origin, Reason};
 
 /// A frame that was appended longer ago than `stale_after` and this is no sign of life, however
 /// late it is read. The two halves may run on two boxes: this much their clocks may differ by.

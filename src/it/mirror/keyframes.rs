@@ -11,9 +11,9 @@ use super::nodes::{NodeRef, Nodes};
 use super::notice::count;
 use super::outgoing::NodeId;
 use super::step::StepContext;
+use account::Reason;
 use journal_format::Keyframe;
 use sparkplug::{self, Borrowed, Entity, EntityTopic, MessageType, Payload, names};
-use account::Reason;
 
 /// One keyframe of a node, as far as it isn't about the devices.
 #[derive(Clone, Copy, Debug)]

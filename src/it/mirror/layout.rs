@@ -13,7 +13,9 @@ use metric::{
 
 use crate::mirror::recheck::{PolicyRecheck, Refusals};
 use policy::shape::is_part;
-use sparkplug::{Borrowed, DataType, Metric, NamedMetric, Payload, Scalar, ScalarMetric, Value, names, value};
+use sparkplug::{
+    Borrowed, DataType, Metric, NamedMetric, Payload, Scalar, ScalarMetric, Value, names, value,
+};
 
 /// The metrics of one entity.
 #[derive(Debug, Default, Clone)]

@@ -96,10 +96,10 @@ pub use snapshot::{MirrorSnapshot, NodePart, SnapshotPart};
 use step::StepContext;
 use timers::Timers;
 
+use account::Ledger;
 use journal_format::{Heartbeat, Start};
 use journal_read::Item;
 use policy::Policy;
-use account::Ledger;
 use telemetry::status::LossStatus;
 
 /// Where the link to the plant stands.
@@ -163,7 +163,7 @@ impl Mirror {
     /// An empty mirror. `policy` is an optional copy of the OT half's policy, checked again.
     pub fn new(settings: MirrorSettings, policy: Option<Arc<Policy>>) -> Mirror {
         Mirror {
-            ledger: Ledger::new(policy.as_deref()),
+            ledger: Ledger::new(policy.iter().flat_map(|policy| policy.rule_names())),
             settings,
             policy,
             nodes: Nodes::default(),
@@ -285,7 +285,7 @@ impl Mirror {
     /// Replaces the copy of the policy. What it no longer allows goes at once by new births;
     /// what it newly allows comes with the next birth or keyframe of the OT half.
     pub fn reload_policy(&mut self, now: Now, policy: Option<Arc<Policy>>) {
-        self.ledger.set_policy(policy.as_deref());
+        self.ledger.set_rules(policy.iter().flat_map(|policy| policy.rule_names()));
         self.policy = policy;
         if let Some(policy) = &mut self.policy {
             let _ = Arc::make_mut(policy).set_time(now.wall_ms);

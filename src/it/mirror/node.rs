@@ -10,8 +10,8 @@ use super::encode;
 use super::layout::Layout;
 use super::outgoing::{NodeId, SessionSpec};
 use super::timers::{Timer, Timers};
-use sparkplug::Entity;
 use account::Origin;
+use sparkplug::Entity;
 
 /// How far the timestamp of a payload may be ahead of the clock: hosts object to the future.
 pub(super) const MAX_STAMP_AHEAD_MS: u64 = 100;

@@ -13,11 +13,11 @@ use super::node::Node;
 use super::nodes::Nodes;
 use super::notice::Notice;
 use super::step::StepContext;
+use account::RuleId;
+use account::{Dropped, Origin, Reason, What};
 use policy::shape::{Disarm, Pseudonyms, Shape, disarm_metric};
 use policy::{EntityPlan, Policy, Verdict};
-use account::RuleId;
 use sparkplug::{DataType, Entity, Metric, Template, Value};
-use account::{Dropped, Origin, Reason, What};
 
 /// What the policy says of a mirrored metric.
 #[derive(Debug, Clone)]

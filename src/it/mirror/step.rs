@@ -10,8 +10,8 @@ use super::notice::{Notice, Notices, Tally};
 use super::outgoing::{NodeId, Now, Outgoing, Qos};
 use super::settings::MirrorSettings;
 use super::{Host, Link};
-use policy::Policy;
 use account::{Dropped, Ledger, Origin, Reason, What};
+use policy::Policy;
 use text::clean;
 
 /// Bytes of a refused topic that are kept for the event about it.

@@ -13,4 +13,4 @@ mod snapshots;
 mod templates;
 mod world;
 
-pub(in crate) use world::settings;
+pub(crate) use world::settings;

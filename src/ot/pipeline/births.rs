@@ -1,11 +1,12 @@
 //! Births and deaths: what they teach about the plant, and what of them crosses.
 
+use account::{Fate, Origin, Reason, What};
+use policy::Verdict;
+use sparkplug::{Entity, EntityTopic, Payload, names};
+
 use super::encode;
 use super::turn::Turn;
-use crate::ot::plant::{Definitions, EntityState, Layout, Life, Node, Plant, SURVEY_BYTES, Taught};
-use crate::policy::Verdict;
-use crate::sparkplug::{Entity, EntityTopic, Payload, names};
-use crate::telemetry::{Fate, Origin, Reason, What};
+use crate::plant::{Definitions, EntityState, Layout, Life, Node, Plant, SURVEY_BYTES, Taught};
 
 impl Turn<'_> {
     /// A live NBIRTH.

@@ -1,22 +1,20 @@
 //! Data messages: resolved by the entity's birth, judged, limited, and told.
 
+use account::{Fate, Reason, RuleId, What};
+use journal_format::{Body, Relayed};
+use policy::Verdict;
 use prost::Message;
+use sparkplug::value::fits;
+use sparkplug::{Borrowed, Caps, DataType, EntityTopic, Metric, NamedMetric, PayloadWriter, Value};
 
 use super::births::low_byte;
 use super::encode;
 use super::overload::Passage;
 use super::shape::{self, Decided};
 use super::turn::{MAX_PAYLOAD_BYTES, Turn, judge};
-use crate::journal::{Body, Relayed};
-use crate::ot::plant::{
+use crate::plant::{
     EntityState, Life, Node, Parts, Removed, Slot, Survey, allowance, is_definition,
 };
-use crate::policy::{RuleId, Verdict};
-use crate::sparkplug::value::fits;
-use crate::sparkplug::{
-    Borrowed, Caps, DataType, EntityTopic, Metric, NamedMetric, PayloadWriter, Value,
-};
-use crate::telemetry::{Fate, Reason, What};
 
 /// Bytes of a metric in the journal beside its name, mostly.
 pub(super) const METRIC_BYTES: usize = 32;

@@ -6,16 +6,17 @@
 //! all of its message, from the beginning. A property test drives plants through both, and
 //! expects the same journal, the same account and the same state.
 
+use account::{Fate, RuleId};
+use journal_format::{Body, Relayed};
+use policy::{Limiter, Verdict};
+use sparkplug::{
+    Caps, DataType, EntityTopic, NotScalars, PayloadWriter, Scalar, ScalarMetric, Scalars,
+};
+
 use super::data::METRIC_BYTES;
 use super::matches::Matches;
 use super::turn::{MAX_PAYLOAD_BYTES, Turn};
-use crate::journal::{Body, Relayed};
-use crate::ot::plant::{EntityState, Life, Node};
-use crate::policy::{Limiter, RuleId, Verdict};
-use crate::sparkplug::{
-    Caps, DataType, EntityTopic, NotScalars, PayloadWriter, Scalar, ScalarMetric, Scalars,
-};
-use crate::telemetry::Fate;
+use crate::plant::{EntityState, Life, Node};
 
 /// A data message whose way is clear; nothing was done yet.
 #[derive(Debug)]

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 
+use policy::shape::Pseudonyms;
+use sparkplug::{DataType, Metric, Payload, PayloadWriter, Value, names};
+
 use super::shape;
-use crate::ot::plant::{EntityState, Node, Slot};
-use crate::policy::shape::Pseudonyms;
-use crate::sparkplug::{DataType, Metric, Payload, PayloadWriter, Value, names};
+use crate::plant::{EntityState, Node, Slot};
 
 /// Which metrics a birth has.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -28,23 +28,22 @@ mod turn;
 use std::hash::BuildHasher;
 use std::time::Duration;
 
+use account::{Account, Fate, Imbalance, Ledger, NodeSlot, Origin, Reason};
 use foldhash::fast::RandomState;
+use journal_format::{Body, Dropped, Heartbeat};
+use policy::{Limiter, Policy, Rule};
+use sparkplug::{
+    Borrowed, Caps, DecodeError, Entity, EntityTopic, MessageType, Payload, Topic, decode_borrowed,
+};
+use telemetry::status::TrackedNode;
 
 use self::births::low_byte;
 use self::direct::Direct;
 use self::matches::Matches;
+pub use self::matches::RuleMatches;
 use self::overload::Overload;
 use self::turn::{Turn, keyframes};
 use super::plant::{Arrival, Life, Node, Plant, Queue, StoredPlant};
-use crate::journal::{Body, Dropped, Heartbeat};
-use crate::policy::{Limiter, Policy, Rule};
-use crate::sparkplug::{
-    Borrowed, Caps, DecodeError, Entity, EntityTopic, MessageType, Payload, Topic, decode_borrowed,
-};
-use crate::telemetry::status::TrackedNode;
-use crate::telemetry::{Account, Fate, Imbalance, Ledger, NodeSlot, Origin, Reason};
-
-pub use self::matches::RuleMatches;
 
 /// How often the pipeline reports to its journal.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
@@ -143,7 +142,7 @@ impl Pipeline {
             matching_since_ms: now.wall_ms,
             plant: Plant::new(settings.max_nodes),
             settings,
-            ledger: Ledger::new(Some(&policy)),
+            ledger: Ledger::new(policy.rule_names()),
             policy,
             counters: Counters::default(),
             hasher: RandomState::default(),
@@ -249,7 +248,7 @@ impl Pipeline {
         self.overload = Overload::default();
         self.matches = Matches::new(&policy);
         self.matching_since_ms = now.wall_ms;
-        self.ledger.set_policy(Some(&policy));
+        self.ledger.set_rules(policy.rule_names());
         self.policy = policy;
         self.structure_changed = true;
         let (mut turn, plant) = self.turn(now, out);

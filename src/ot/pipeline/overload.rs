@@ -22,16 +22,15 @@
 //! there is at once, so that who sends little isn't delayed by who floods. Each metric holds one
 //! value at most, so that no flood fills the memory.
 
+use account::{Fate, Origin, Reason, RuleId, What};
+use policy::{OnExcess, Priority, Rule, Verdict};
 use prost::Message;
+use sparkplug::{Entity, Value};
 
 use super::data::Item;
-use super::shape;
-use super::tell;
 use super::turn::Turn;
-use crate::ot::plant::{EntityState, Held, Life, Node, Plant, Ticket};
-use crate::policy::{OnExcess, Priority, Rule, RuleId, Verdict};
-use crate::sparkplug::{Entity, Value};
-use crate::telemetry::{Fate, Origin, Reason, What};
+use super::{shape, tell};
+use crate::plant::{EntityState, Held, Life, Node, Plant, Ticket};
 
 /// Bytes that a node may tell beyond those of earlier turns, each time it is its turn.
 const QUANTUM_BYTES: usize = 16 * 1024;

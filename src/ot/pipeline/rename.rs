@@ -3,13 +3,13 @@
 
 use std::collections::HashMap;
 
+use account::{Reason, RuleId};
 use foldhash::fast::RandomState;
+use policy::{Verdict, fold, is_reserved};
+use sparkplug::Entity;
 
 use super::turn::Turn;
-use crate::ot::plant::{Definitions, EntityState, Node, Slot};
-use crate::policy::{RuleId, Verdict, fold, is_reserved};
-use crate::sparkplug::Entity;
-use crate::telemetry::Reason;
+use crate::plant::{Definitions, EntityState, Node, Slot};
 
 /// What a metric is called on IT, where that isn't its own name.
 type Told = Option<Box<str>>;

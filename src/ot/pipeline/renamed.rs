@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::journal::{Body, Relayed, Start};
-use crate::ot::plant::{EntityState, Plant, Slot};
-use crate::policy::Policy;
-use crate::sparkplug::{Entity, EntityTopic, MessageType, Metric, names};
-use crate::telemetry::Ledger;
+use account::Ledger;
+use journal_format::{Body, Relayed, Start};
+use policy::Policy;
+use sparkplug::{Entity, EntityTopic, MessageType, Metric, names};
+
+use crate::plant::{EntityState, Plant, Slot};
 
 /// Names of group and edge node on IT.
 type Told = (String, String);
@@ -28,7 +29,7 @@ pub(super) struct Names {
 impl Names {
     /// For frames that follow what `stored` knows, of which `plant` was restored.
     pub(super) fn new(policy: &Policy, stored: Start, plant: &Plant) -> Names {
-        let told = |(place, node): (usize, &crate::ot::plant::Node)| {
+        let told = |(place, node): (usize, &crate::plant::Node)| {
             let told = node.told(None);
             ((told.group.to_owned(), told.edge_node.to_owned()), place)
         };

@@ -1,13 +1,13 @@
 //! What the pipeline knows after a restart: the stored plant, brought up to date by the frames
 //! that were journalled after it was stored.
 
+use journal_format::{Body, Keyframe, Relayed};
+use sparkplug::{DataType, MessageType, Metric, Payload, Topic, decode, names};
+
 use super::births::learn_node;
 use super::renamed::Names;
-use super::shape;
-use super::{Now, Pipeline, adjust};
-use crate::journal::{Body, Keyframe, Relayed};
-use crate::ot::plant::{EntityState, Layout, Life, Node, PlantPart, StoredPlant, is_definition};
-use crate::sparkplug::{DataType, MessageType, Metric, Payload, Topic, decode, names};
+use super::{Now, Pipeline, adjust, shape};
+use crate::plant::{EntityState, Layout, Life, Node, PlantPart, StoredPlant, is_definition};
 
 impl Pipeline {
     /// The whole plant, made in the simplest way.

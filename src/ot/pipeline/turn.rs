@@ -3,21 +3,20 @@
 
 use std::time::Duration;
 
+use account::{Dropped, Fate, Ledger, Origin, Reason, RuleId, What};
+use journal_format::{Body, Keyframe, MAX_BODY_BYTES, Relayed};
+use policy::shape::Pseudonyms;
+use policy::{EntityPlan, Judged, Limiter, Policy, Verdict};
 use prost::Message;
+use sparkplug::{DataType, Entity, EntityTopic, MessageType, Payload, Value, names};
 
 use super::encode::{self, Content};
 use super::matches::Matches;
 use super::overload::Overload;
-use super::shape;
-use super::{Counters, Now, PipelineSettings};
-use crate::journal::{Body, Keyframe, MAX_BODY_BYTES, Relayed};
-use crate::ot::plant::{
+use super::{Counters, Now, PipelineSettings, shape};
+use crate::plant::{
     Definitions, EntityState, Life, Node, Removed, SURVEY_BYTES, Slot, Survey, Types, allowance,
 };
-use crate::policy::shape::Pseudonyms;
-use crate::policy::{EntityPlan, Judged, Limiter, Policy, RuleId, Verdict};
-use crate::sparkplug::{DataType, Entity, EntityTopic, MessageType, Payload, Value, names};
-use crate::telemetry::{Dropped, Fate, Ledger, Origin, Reason, What};
 
 /// At most one birth of the relay's own making per node in this time, for metrics that were
 /// born late: births are large, and an edge node could otherwise ask for one with each message.

@@ -9,8 +9,7 @@ use std::collections::HashMap;
 use std::num::NonZeroU64;
 
 use foldhash::fast::RandomState;
-
-use crate::sparkplug::Metric;
+use sparkplug::Metric;
 
 /// A value that waits for its turn.
 #[derive(Clone, Debug)]

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use account::{Reason, RuleId};
 use foldhash::fast::RandomState;
+use policy::Verdict;
+use policy::shape::{Disarm, Shape, ShapeState};
+use sparkplug::value::{evident_datatype, fits};
+use sparkplug::{Caps, DataType, Metric, Scalar, Template, Value, names};
 
 use super::Held;
-use crate::policy::shape::{Disarm, Shape, ShapeState};
-use crate::policy::{RuleId, Verdict};
-use crate::sparkplug::value::{evident_datatype, fits};
-use crate::sparkplug::{Caps, DataType, Metric, Scalar, Template, Value, names};
-use crate::telemetry::Reason;
 
 /// One metric of a birth.
 #[derive(Clone, Debug)]

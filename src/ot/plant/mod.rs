@@ -10,18 +10,16 @@ mod templates;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use foldhash::fast::RandomState;
-
+use account::{Ledger, NodeSlot, Origin};
 pub(crate) use backlog::{Backlog, Held, Ticket};
+use foldhash::fast::RandomState;
 pub(crate) use layout::{Layout, Shaper, Slot, Taught, is_definition};
+use policy::NodeBuckets;
 pub(crate) use sequence::{Arrival, Sequence};
+use sparkplug::{Entity, Metric};
+use state::Changes;
 pub(crate) use stored::{PlantPart, StoredPlant};
 pub(crate) use templates::{Definitions, Removed, SURVEY_BYTES, Survey, Types, allowance};
-
-use crate::policy::NodeBuckets;
-use crate::sparkplug::{Entity, Metric};
-use crate::state::Changes;
-use crate::telemetry::{Ledger, NodeSlot, Origin};
 
 /// What is known of an entity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

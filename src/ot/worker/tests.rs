@@ -4,22 +4,23 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use crossbeam_channel::Sender;
+use diagnostic::SourceFile;
+use journal_read::{From, Item, Reader};
+use journal_write::{Durability, Writer, WriterOptions};
+use policy::Policy;
 use prost::Message;
+use sparkplug::{Caps, DataType, Metric, Payload, Value};
+use telemetry::capture::{capture, triggered};
+use telemetry::status::{Status, StatusSettings, Teller};
+use telemetry::{Event, Notifier};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::{
     Arc, Body, Clock, Delivered, Duration, Now, Pipeline, Receipt, Shared, StateDir, Work, Worker,
     WorkerSettings, retention_ms,
 };
-use crate::journal::{Durability, From, Item, Reader, Writer, WriterOptions};
-use crate::ot::PipelineSettings;
-use crate::ot::vitals::Vitals;
-use crate::policy::{Policy, SourceFile};
-use crate::sparkplug::{Caps, DataType, Metric, Payload, Value};
-use crate::telemetry::Event;
-use crate::telemetry::Notifier;
-use crate::telemetry::capture::{capture, triggered};
-use crate::telemetry::status::{Status, StatusSettings, Teller};
+use crate::PipelineSettings;
+use crate::vitals::Vitals;
 
 struct Running {
     work: Sender<Work>,
@@ -72,8 +73,8 @@ fn build(dir: &Path) -> (Worker, Sender<Work>, UnboundedReceiver<Vec<Receipt>>) 
 fn what_is_too_large_for_a_frame_is_told() {
     let directory = tempfile::tempdir().unwrap();
     let (mut worker, _work, _receipts) = build(directory.path());
-    let payload = vec![0; crate::journal::MAX_BODY_BYTES + 1];
-    let relayed = crate::journal::Relayed { payload, ..crate::journal::Relayed::default() };
+    let payload = vec![0; journal_format::MAX_BODY_BYTES + 1];
+    let relayed = journal_format::Relayed { payload, ..journal_format::Relayed::default() };
     let now = worker.clock.now();
     let told = capture(|| worker.push(now, &mut vec![Body::Relayed(relayed)]));
     triggered(&told, Event::FrameTooLarge);
@@ -231,7 +232,7 @@ fn a_sign_of_life_goes_through_the_journal_and_a_worker_that_stands_still_gives_
         summary_every: Duration::from_secs(60),
         textfile: None,
         broker_address: "b:1".into(),
-        certificates: crate::broker::Certificates::default(),
+        certificates: tls::Certificates::default(),
         any_owner: false,
     };
     let (state, at) = (dir.path().join("state"), Duration::ZERO);

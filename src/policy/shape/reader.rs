@@ -4,6 +4,8 @@ use std::ops::Range as Span;
 use std::sync::Arc;
 use std::time::Duration;
 
+use diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
+use sparkplug::{Caps, DataType};
 use toml::de::DeTable;
 
 use super::disarm::{Disarm, Fields, Names};
@@ -11,12 +13,10 @@ use super::numbers::{Bound, Deadband, OutOfRange, Range, Step};
 use super::pseudonym::Pseudonym;
 use super::texts::{Allowed, AllowedValues, Length, MAX_PATTERN_BYTES, Pattern, PatternError};
 use super::{MetricTable, Refusal, RuleShapes, Shape, numbers};
-use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
-use crate::policy::document::{Numeral, Placed, Scalar, Section, inside};
-use crate::policy::glob::Glob;
-use crate::policy::rule::DataTypes;
-use crate::policy::rule_reader::RULE_KEYS;
-use crate::sparkplug::{Caps, DataType};
+use crate::document::{Numeral, Placed, Scalar, Section, inside};
+use crate::glob::Glob;
+use crate::rule::DataTypes;
+use crate::rule_reader::RULE_KEYS;
 
 /// Values of one list. What needs more is a pattern, or no list.
 const MAX_ALLOWED: usize = 10_000;
@@ -29,7 +29,7 @@ const MAX_TIME_S: f64 = 315_360_000.0;
 const MAX_INTERVAL_MS: f64 = 86_400_000.0;
 
 /// The keys of both kinds of tables.
-pub(in crate::policy) const SHAPE_KEYS: [&str; 23] = [
+pub(crate) const SHAPE_KEYS: [&str; 23] = [
     "max-age-s",
     "max-future-s",
     "step",
@@ -56,7 +56,7 @@ pub(in crate::policy) const SHAPE_KEYS: [&str; 23] = [
 ];
 
 /// Reads the shapes of the rule `rule`, which forwards `datatypes`.
-pub(in crate::policy) fn read(
+pub(crate) fn read(
     file: &SourceFile,
     rule: &mut Section<'_, '_>,
     datatypes: Option<DataTypes>,

@@ -10,10 +10,10 @@ use prost::Message;
 use super::super::tests::settings;
 use super::super::{Mirror, MirrorSettings, NodeId, Notice, Now, Outgoing, SessionEvent};
 use super::*;
+use diagnostic::SourceFile;
 use journal_format::{Body, Frame, Heartbeat};
 use journal_read::Item;
 use policy::Policy;
-use diagnostic::SourceFile;
 use sparkplug::{DataType, Metric, Payload, PropertySet, Value};
 
 const WALL: u64 = 1_700_000_000_000;

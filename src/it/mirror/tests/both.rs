@@ -6,11 +6,11 @@ use std::time::Duration;
 use prost::Message;
 
 use super::world::{WALL, World, bd_seq, data, metric, plant, settings};
+use account::Reason;
+use diagnostic::SourceFile;
 use ot::{Pipeline, PipelineSettings, Received};
 use policy::Policy;
-use diagnostic::SourceFile;
 use sparkplug::{Caps, Metric, Payload};
-use account::Reason;
 
 /// The OT half's pipeline beside the world of its mirror: what one writes the other reads.
 pub(super) struct Both {

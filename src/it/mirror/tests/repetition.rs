@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use prost::Message;
 
 use crate::mirror::layout::Layout;
-use sparkplug::{Caps, DataType, Metric, Payload, PropertySet, Value, decode, decode_borrowed, names};
+use sparkplug::{
+    Caps, DataType, Metric, Payload, PropertySet, Value, decode, decode_borrowed, names,
+};
 
 fn metric(name: &str, datatype: DataType, value: Option<Value>) -> Metric {
     Metric {

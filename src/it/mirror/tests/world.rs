@@ -7,14 +7,16 @@ use prost::Message;
 
 use crate::mirror::node::MAX_STAMP_AHEAD_MS;
 use crate::mirror::tests::snapshots::SnapshotProbe;
-use crate::mirror::{Mirror, MirrorSettings, NodeId, Notice, Now, OnGap, Outgoing, Qos, SessionEvent, SessionSpec};
+use crate::mirror::{
+    Mirror, MirrorSettings, NodeId, Notice, Now, OnGap, Outgoing, Qos, SessionEvent, SessionSpec,
+};
 use journal_format::{Body, Frame, Heartbeat, Keyframe, Relayed, Start};
 use journal_read::Item;
 use sparkplug::{Caps, DataType, Metric, Payload, Property, Value};
 
 pub(super) const WALL: u64 = 1_700_000_000_000;
 
-pub(in crate) fn settings() -> MirrorSettings {
+pub(crate) fn settings() -> MirrorSettings {
     MirrorSettings {
         stale_after: Duration::from_secs(10),
         on_gap: OnGap::Mark,

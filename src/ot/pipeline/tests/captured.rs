@@ -1,9 +1,10 @@
 //! Recorded traffic of real edge libraries.
 
+use account::Reason;
+use sparkplug::{Value, captures, names};
+
 use super::bench::{ALL, Bench, names_of, payload, relayed, value_of, verbs};
-use crate::ot::Received;
-use crate::sparkplug::{Value, captures, names};
-use crate::telemetry::Reason;
+use crate::Received;
 
 fn replay(name: &str, text: &str) -> Bench {
     let mut bench = Bench::new(text);

@@ -1,15 +1,15 @@
 //! The short way of data against the long one.
 
+use account::{NodeSlot, Origin};
+use journal_format::Body;
 use proptest::collection::vec;
 use proptest::option::{of, weighted};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
 use prost::Message;
+use sparkplug::{DataType, Entity, Metric, Payload, PropertySet, Value};
 
 use super::bench::{ALL, Bench, bd_seq, by_alias, by_name, policy, typed};
-use crate::journal::Body;
-use crate::ot::Received;
-use crate::sparkplug::{DataType, Entity, Metric, Payload, PropertySet, Value};
-use crate::telemetry::{NodeSlot, Origin};
+use crate::Received;
 
 const POLICIES: [&str; 6] = [
     ALL,

@@ -1,16 +1,17 @@
 //! Shaping in the pipeline: what crosses of values, births that repeat what was forwarded, values
 //! that wait for their interval, and bytes that must be nowhere.
 
+use account::Reason;
+use policy::shape::PseudonymKey;
+use sparkplug::{
+    Cell, CellValue, DataSet, DataType, MetaData, Metric, Parameter, ParameterValue, Payload,
+    Property, PropertySet, PropertyValue, Row, Template, Value,
+};
+
 use super::bench::{
     Bench, aliased, bd_seq, by_alias, by_name, keyframed, names_of, payload, policy, relayed,
     typed, value_of,
 };
-use crate::policy::shape::PseudonymKey;
-use crate::sparkplug::{
-    Cell, CellValue, DataSet, DataType, MetaData, Metric, Parameter, ParameterValue, Payload,
-    Property, PropertySet, PropertyValue, Row, Template, Value,
-};
-use crate::telemetry::Reason;
 
 fn shaped(rest: &str) -> String {
     format!("[[rule]]\nname = \"r\"\naction = \"forward\"\ngroup = \"G\"\n{rest}")
@@ -352,7 +353,7 @@ fn pseudonyms_replace_identifiers_everywhere_and_stay_the_same() {
     let frames = bench.node("NDATA", vec![by_alias(1, Value::String("SecretMiller".into()))]);
     assert_eq!(value_of(&payload(&frames[0]), "Operator"), Some(Value::String(pseudonym.clone())));
     // A birth after a kill is made from the journal, where the pseudonym is.
-    bench.restart(crate::ot::plant::StoredPlant::default(), 0, &text);
+    bench.restart(crate::plant::StoredPlant::default(), 0, &text);
     bench.pipeline.reload(bench.now, keyed(), &mut Vec::new());
     let bodies: Vec<_> = bench.pipeline.keyframes(bench.now).collect();
     for keyframe in keyframed(&bodies) {
@@ -364,7 +365,7 @@ fn pseudonyms_replace_identifiers_everywhere_and_stay_the_same() {
 
 #[test]
 fn state_of_shaping_is_small() {
-    let state = std::mem::size_of::<crate::ot::plant::Shaper>();
+    let state = std::mem::size_of::<crate::plant::Shaper>();
     println!("bytes beside the current value of a shaped metric: {state}, and of any other: 0");
     assert!(state <= 88, "{state}");
 }

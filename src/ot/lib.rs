@@ -1,0 +1,350 @@
+//! The OT half: subscribes, judges, and appends to the journal. It can't publish, and it reads
+//! nothing that the IT half writes.
+//!
+//! ```text
+//!  OT broker ──> connection ──bounded channel──> worker ──> journal
+//!            <── receipts ───────────────────────  │ pipeline: decode, plant, policy, encode
+//!                                                  └──pictures──> keeper ─> state
+//! ```
+
+mod connection;
+mod intake;
+mod keeper;
+mod pipeline;
+mod plant;
+mod rule_counts;
+mod socket;
+mod storing;
+mod vitals;
+mod watch;
+mod worker;
+
+use std::cell::RefCell;
+use std::io;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use broker::BrokerSettings;
+use bytes::Bytes;
+use crossbeam_channel::{Sender, TrySendError};
+use journal_write::{JournalError, Writer, WriterOptions};
+use policy::Policy;
+use sandbox::Confined;
+use state::{StateDir, StateError};
+use telemetry::status::{ReportError, StatusSettings, Teller};
+use telemetry::{Notifier, event};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::LocalSet;
+
+use self::connection::{Delivered, SessionEvent, SessionHandle, Sink};
+use self::intake::Intake;
+pub use self::pipeline::{Counters, Now, Pipeline, PipelineSettings, Received, RuleMatches};
+pub use self::rule_counts::{RuleCount, RuleCounts};
+use self::vitals::Vitals;
+pub use self::watch::{WatchEnd, WatchError, WatchSettings, Watched, watch};
+pub use self::worker::WorkerError;
+use self::worker::{Clock, Shared, Work, Worker, WorkerSettings};
+
+/// Bursts of messages on their way to the worker.
+const QUEUED_BURSTS: usize = 64;
+/// Bytes of them. When either is reached nothing is read from the broker until there is room.
+const QUEUED_BYTES: usize = 64 * 1024 * 1024;
+/// From here on no node may take more than its share.
+const CROWDED_BURSTS: usize = QUEUED_BURSTS / 4 * 3;
+const CROWDED_BYTES: usize = QUEUED_BYTES / 4 * 3;
+/// Topics of refused messages that are told apart until the worker counts them.
+const MAX_SHED_TOPICS: usize = 10_000;
+/// Pause of the network while the worker has no room.
+const FULL_PAUSE: Duration = Duration::from_millis(1);
+/// How long a stop waits for the journal.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// How long a stop waits for the broker to take acknowledgements and DISCONNECT.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
+
+/// Reads the policies again; an error is told to the operator, and the old policy stays.
+pub type PolicyLoader = Box<dyn Fn() -> Result<Policy, String>>;
+
+/// Everything that the OT half needs.
+pub struct Settings {
+    /// Name of this relay, in every segment's `Start`.
+    pub relay_name: String,
+    pub broker: BrokerSettings,
+    pub pipeline: PipelineSettings,
+    pub journal: WriterOptions,
+    /// Directory of the OT half's own state.
+    pub state_dir: PathBuf,
+    pub policy: Policy,
+    /// Called on SIGHUP.
+    pub policy_loader: PolicyLoader,
+    pub status: StatusSettings,
+    pub notifier: Notifier,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Settings")
+            .field("relay_name", &self.relay_name)
+            .field("broker", &self.broker)
+            .field("pipeline", &self.pipeline)
+            .field("journal", &self.journal)
+            .field("state_dir", &self.state_dir)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why the OT half ended.
+#[derive(Debug, thiserror::Error)]
+pub enum OtError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// What this half says of itself can't be written where it should.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// The operating system refused a thread, a timer or a signal handler.
+    #[error("cannot start: {0}")]
+    Start(#[from] io::Error),
+    /// The journal refused frames until the time for a stop was over. What isn't journalled
+    /// isn't acknowledged.
+    #[error("stopped while the journal refused frames")]
+    StoppedShort,
+    /// Our bug.
+    #[error("the worker thread ended unexpectedly")]
+    Panicked,
+}
+
+impl From<WorkerError> for OtError {
+    fn from(error: WorkerError) -> Self {
+        match error {
+            WorkerError::State(error) => OtError::State(error),
+            WorkerError::Journal(error) => OtError::Journal(error),
+            WorkerError::Start(error) => OtError::Start(error),
+        }
+    }
+}
+
+/// An OT half that has claimed its journal and its state, before it is sealed: what takes a lock
+/// is done here, and a sealed half can't.
+#[derive(Debug)]
+pub struct Opened {
+    settings: Settings,
+    runtime: tokio::runtime::Runtime,
+    clock: Clock,
+    state: StateDir,
+    writer: Writer,
+}
+
+/// Claims state and journal, and brings the journal's end in order.
+///
+/// # Errors
+/// Another process has them, or the operating system refuses.
+pub fn open(settings: Settings) -> Result<Opened, OtError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let clock = Clock::new();
+    let state = StateDir::open(&settings.state_dir)?;
+    settings.status.check(&settings.state_dir)?;
+    let writer = Writer::open(settings.journal.clone(), clock.now().wall_ms)?;
+    Ok(Opened { settings, runtime, clock, state, writer })
+}
+
+/// Runs until SIGTERM or SIGINT: then what was received is journalled and acknowledged, the
+/// plant is stored, and the session with the broker ends with DISCONNECT. SIGHUP reads the
+/// policies again.
+///
+/// # Errors
+/// [`OtError`]; what was acknowledged until then is in the journal.
+pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
+    let Opened { settings, runtime, clock, state, writer } = opened;
+    let Settings { relay_name, broker, pipeline, policy, policy_loader, status, .. } = settings;
+    let Settings { state_dir, notifier, .. } = settings;
+    let now = clock.now();
+    let teller = Teller::start("ot", status, state_dir, notifier.clone(), now.mono, now.wall_ms)?;
+    let vitals = Vitals::new(relay_name.clone(), teller, notifier.clone());
+    let (work, queue) = crossbeam_channel::bounded(QUEUED_BURSTS);
+    let (receipts, released) = tokio::sync::mpsc::unbounded_channel();
+    let shared = Arc::new(Shared::default());
+    let filters = policy.subscriptions();
+    let digest = policy.digest().to_owned();
+    let worker_settings = WorkerSettings { relay_name, keyframe_every: pipeline.keyframe_every };
+    let make_pipeline = |now| Pipeline::new(pipeline, policy, now);
+    let worker = Worker::new(
+        worker_settings,
+        make_pipeline,
+        writer,
+        state,
+        queue,
+        receipts,
+        Arc::clone(&shared),
+        clock,
+    )?
+    .with_vitals(vitals);
+    let (done, ended) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new().name("worker".into()).spawn(move || {
+        worker.run();
+        let _ = done.send(());
+    })?;
+
+    let network = async move {
+        let (session, handle) = connection::session(&broker, filters);
+        let queue = Rc::new(Queue { work, shared, intake: RefCell::default() });
+        let sink = Rc::clone(&queue);
+        let mut polling = tokio::task::spawn_local(async move { session.run(&*sink).await });
+        let mut acknowledging = tokio::task::spawn_local(handle.clone().acknowledge(released));
+        let pulsing = notifier.feed_every().map(|every| {
+            let queue = Rc::clone(&queue);
+            tokio::task::spawn_local(async move { pulse(&queue, every).await })
+        });
+        let result = supervise(&queue, &handle, policy_loader, &digest, &notifier, ended).await;
+        if let Some(pulsing) = pulsing {
+            pulsing.abort();
+        }
+        // The worker dropped its end of the receipts: when the task ends, all are handed over.
+        let _ = tokio::time::timeout(GOODBYE_WITHIN, &mut acknowledging).await;
+        handle.disconnect();
+        let _ = tokio::time::timeout(GOODBYE_WITHIN, &mut polling).await;
+        acknowledging.abort();
+        polling.abort();
+        result
+    };
+    runtime.block_on(LocalSet::new().run_until(network))
+}
+
+/// Waits for signals, and for the worker's end.
+async fn supervise(
+    queue: &Queue,
+    handle: &SessionHandle,
+    load: PolicyLoader,
+    digest: &str,
+    notifier: &Notifier,
+    mut ended: tokio::sync::oneshot::Receiver<()>,
+) -> Result<(), OtError> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    event!(Started, version = env!("CARGO_PKG_VERSION"), policy = digest);
+    notifier.ready();
+    loop {
+        tokio::select! {
+            _ = &mut ended => return Err(OtError::Panicked),
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hang_up.recv() => {
+                notifier.reloading();
+                match load() {
+                Ok(policy) => {
+                    let filters = policy.subscriptions();
+                    queue.put_work(Work::Policy(Box::new(policy))).await;
+                    handle.refilter(filters);
+                }
+                Err(error) => {
+                    event!(PolicyRefused, error);
+                    notifier.ready();
+                }
+                }
+            }
+        }
+    }
+    tracing::debug!(target: "ot", "stopping");
+    notifier.stopping();
+    queue.shared.stopping.store(true, Ordering::Relaxed);
+    let stopped = async {
+        queue.put_work(Work::Stop).await;
+        (&mut ended).await
+    };
+    match tokio::time::timeout(STOP_WITHIN, stopped).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(OtError::Panicked),
+        Err(_) => {
+            queue.shared.give_up.store(true, Ordering::Relaxed);
+            Err(OtError::StoppedShort)
+        }
+    }
+}
+
+/// Sends pulses through the way that messages take. Where they can't get through, because the
+/// worker stands still, the watchdog isn't fed.
+async fn pulse(queue: &Queue, every: Duration) {
+    loop {
+        queue.put_work(Work::Pulse).await;
+        tokio::time::sleep(every).await;
+    }
+}
+
+/// The way to the worker, bounded by messages and bytes.
+struct Queue {
+    work: Sender<Work>,
+    shared: Arc<Shared>,
+    intake: RefCell<Intake>,
+}
+
+impl Queue {
+    /// Leaves out what a node sends beyond its share while the way is nearly full; the worker
+    /// counts and acknowledges it.
+    fn share(&self, messages: &mut Vec<Delivered>) {
+        let bytes = self.shared.queued_bytes.load(Ordering::Relaxed);
+        let crowded = self.work.len() >= CROWDED_BURSTS || bytes >= CROWDED_BYTES;
+        let taken = self.shared.taken.load(Ordering::Relaxed);
+        let mut intake = self.intake.borrow_mut();
+        let admit = |message: &mut Delivered| {
+            !intake.admit(taken, &message.topic, message.bytes(), crowded)
+        };
+        let shed: Vec<Delivered> = messages.extract_if(.., admit).collect();
+        if !shed.is_empty()
+            && let Ok(mut waiting) = self.shared.shed.lock()
+        {
+            for Delivered { topic, receipt, .. } in shed {
+                // Beyond some thousand topics it is only counted.
+                let is_known = waiting.len() < MAX_SHED_TOPICS || waiting.contains_key(&topic);
+                let topic = if is_known { topic } else { Bytes::new() };
+                let (count, receipts) = waiting.entry(topic).or_default();
+                *count = count.saturating_add(1);
+                receipts.extend(receipt);
+            }
+        }
+    }
+
+    async fn put_work(&self, mut work: Work) {
+        loop {
+            match self.work.try_send(work) {
+                Ok(()) => {
+                    if let Some(worker) = self.shared.worker.get() {
+                        worker.unpark();
+                    }
+                    return;
+                }
+                // Without a worker the process is about to end.
+                Err(TrySendError::Disconnected(_)) => return,
+                Err(TrySendError::Full(back)) => work = back,
+            }
+            tokio::time::sleep(FULL_PAUSE).await;
+        }
+    }
+}
+
+impl Sink for Queue {
+    async fn put(&self, event: SessionEvent) {
+        let work = match event {
+            SessionEvent::Connected { present } => Work::Connected { present },
+            SessionEvent::Lost => Work::Lost,
+            SessionEvent::Messages(_) if self.shared.stopping.load(Ordering::Relaxed) => return,
+            SessionEvent::Messages(mut messages) => {
+                self.share(&mut messages);
+                if messages.is_empty() {
+                    return;
+                }
+                while self.shared.queued_bytes.load(Ordering::Relaxed) >= QUEUED_BYTES {
+                    tokio::time::sleep(FULL_PAUSE).await;
+                }
+                let bytes = messages.iter().map(Delivered::bytes).sum();
+                self.shared.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+                Work::Messages(messages)
+            }
+        };
+        self.put_work(work).await;
+    }
+}

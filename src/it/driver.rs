@@ -8,6 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use journal_format::{Body, Frame};
+use journal_read::{From, Item, JournalError, Position, Reader, SETTLED_POLLS};
+use state::Stored;
+use telemetry::event;
+use telemetry::policy_loaded;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
@@ -20,11 +25,6 @@ use crate::state::ItState;
 use crate::state_writer::{Saved, StateWriter};
 use crate::status_reporter::StatusReporter;
 use crate::{DriverEvent, FirstStart, ItError, PolicyLoader};
-use journal_format::{Body, Frame};
-use journal_read::{From, Item, JournalError, Position, Reader, SETTLED_POLLS};
-use state::Stored;
-use telemetry::event;
-use telemetry::policy_loaded;
 
 /// Frames taken before session events and timers get their turn.
 const FRAMES_PER_TURN: usize = 1_024;

@@ -26,17 +26,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use driver::{Driver, DriverSettings};
-use mirror::{Mirror, MirrorSettings, NodeId, SessionEvent};
-use notices::BrokerWatch;
-use relay_node::RelayNode;
-use state_writer::{Saved, StateWriter};
-use status_reporter::StatusReporter;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::UnboundedSender;
-
-pub use relay_node::HealthSettings;
-
 use ::state::StateError;
 use broker::{BrokerSettings, Trouble};
 use journal_read::JournalError;
@@ -45,6 +34,16 @@ use sandbox::Confined;
 use telemetry::Notifier;
 use telemetry::event;
 use telemetry::status::{ReportError, StatusSettings, Teller};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::UnboundedSender;
+
+use driver::{Driver, DriverSettings};
+use mirror::{Mirror, MirrorSettings, NodeId, SessionEvent};
+use notices::BrokerWatch;
+pub use relay_node::HealthSettings;
+use relay_node::RelayNode;
+use state_writer::{Saved, StateWriter};
+use status_reporter::StatusReporter;
 
 /// Sessions that do something before the driver has its next turn, of those that have something
 /// to do: as good as all of them.

@@ -3,9 +3,10 @@
 
 use std::collections::HashSet;
 
-use crate::mirror::{NodeId, Notice};
 use broker::{Trouble, TroubleKind};
 use telemetry::event;
+
+use crate::mirror::{NodeId, Notice};
 
 /// Tells one notice.
 pub(super) fn tell(notice: &Notice) {

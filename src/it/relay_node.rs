@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use super::mirror::{Mirror, Now};
 use account::Reason;
 use sparkplug::{DataType, Metric, Property, PropertySet, PropertyValue, Value};
 use telemetry::event;
 use telemetry::status::{DropStatus, ItStatus, LINK_ALIVE, OtReport, Status};
+
+use super::mirror::{Mirror, Now};
 
 /// The relay's own edge node.
 #[derive(Clone, Debug, PartialEq, Eq)]

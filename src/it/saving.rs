@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use crate::mirror::{Mirror, Now};
-use crate::state_writer::{Saved, StateWriter};
 use state::StateError;
 use telemetry::event;
+
+use crate::mirror::{Mirror, Now};
+use crate::state_writer::{Saved, StateWriter};
 
 /// What lies between a snapshot and a kill is published a second time.
 const EVERY: Duration = Duration::from_secs(10);

@@ -5,12 +5,12 @@ use std::io;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use state::Shelf;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::DriverEvent;
 use crate::mirror::{NodePart, SnapshotPart};
 use crate::state::ItState;
-use state::Shelf;
 
 /// Jobs that may wait; the driver holds the next ones back until there is room.
 const MAX_WAITING: usize = 2;

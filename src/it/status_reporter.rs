@@ -1,13 +1,14 @@
 //! What the IT half says of itself: its status, and signs of life for the service manager.
 
-use super::driver::MAX_QUEUED_BYTES;
-use super::mirror::{Mirror, Now};
-use super::relay_node::RelayNode;
 use policy::Policy;
 use telemetry::Notifier;
 use telemetry::status::{
     DropStatus, ItStatus, LINK_ALIVE, Level, OtReport, PolicyStatus, Status, Teller, Tracker,
 };
+
+use super::driver::MAX_QUEUED_BYTES;
+use super::mirror::{Mirror, Now};
+use super::relay_node::RelayNode;
 
 /// A lag in milliseconds above which somebody should look.
 const LAG_WARNING_MS: u64 = 10_000;

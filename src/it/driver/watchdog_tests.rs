@@ -3,16 +3,16 @@
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
-use tokio::runtime::Runtime;
-use tokio::sync::mpsc::UnboundedSender;
-
-use super::*;
-use crate::mirror::{self, MirrorSettings};
 use broker::BrokerSettings;
 use policy::Policy;
 use telemetry::Notifier;
 use telemetry::status::{StatusSettings, Teller};
 use tls::Certificates;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::*;
+use crate::mirror::{self, MirrorSettings};
 
 const ONE: std::num::NonZeroU32 = std::num::NonZeroU32::MIN;
 

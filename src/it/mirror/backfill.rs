@@ -4,6 +4,10 @@
 //! The driver asks [`Mirror::begin_backfill`] for a stretch, reads it, hands every frame to
 //! [`Mirror::handle_backfill`] and reports its progress with [`Mirror::backfill_passed`].
 
+use journal_format::Relayed;
+use journal_read::Lost;
+use sparkplug::{self, Entity, MessageType, Metric, Topic, Value, names};
+
 use super::layout::Layout;
 use super::node::Node;
 use super::nodes::Nodes;
@@ -11,9 +15,6 @@ use super::notice::{Notice, count};
 use super::recheck::Refusals;
 use super::step::StepContext;
 use super::{Mirror, NodeId, Now};
-use journal_format::Relayed;
-use journal_read::Lost;
-use sparkplug::{self, Entity, MessageType, Metric, Topic, Value, names};
 
 /// The current second reading.
 #[derive(Debug, Default)]

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use account::Reason;
+use sparkplug::{Metric, Payload, names};
+
 use super::layout::Layout;
 use super::node::{Announced, Node, Trust};
 use super::nodes::Nodes;
 use super::notice::{Notice, count};
 use super::settings::OnGap;
 use super::step::StepContext;
-use account::Reason;
-use sparkplug::{Metric, Payload, names};
 
 impl StepContext<'_> {
     /// The node that a birth is of; one that isn't known is taken in.

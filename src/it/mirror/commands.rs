@@ -2,13 +2,13 @@
 //! refused, and the STATE of the primary host.
 
 use serde::Deserialize;
+use sparkplug::{self, Caps, Metric, Value, names};
 
 use super::node::Session;
 use super::nodes::{NodeRef, Nodes};
 use super::notice::{Notice, count};
 use super::step::StepContext;
 use super::timers::Timer;
-use sparkplug::{self, Caps, Metric, Value, names};
 
 /// A command is small: a host's rebirth request is under 100 bytes, so this is generous, and
 /// it bounds what a hostile IT side can make us decode.

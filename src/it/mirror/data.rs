@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
+use account::Reason;
+use sparkplug::{Borrowed, NamedMetric};
+
 use super::layout::Folded;
 use super::node::Node;
 use super::recheck::Refusals;
 use super::step::StepContext;
-use account::Reason;
-use sparkplug::{Borrowed, NamedMetric};
 
 impl StepContext<'_> {
     #[expect(clippy::too_many_arguments, reason = "the parts of one frame")]

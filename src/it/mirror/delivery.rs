@@ -139,11 +139,12 @@ impl Node {
     /// `confirm_by`. False: no barrier was unanswered.
     pub(super) fn end_barrier(&mut self, confirm_by: Duration) -> bool {
         let Some(upto) = self.confirm.barrier.take() else { return false };
-        if self.confirm.published > upto {
-            self.confirm.pending = Some(upto.saturating_add(1));
+        let unconfirmed = (self.confirm.published > upto).then(|| upto.saturating_add(1));
+        self.confirm.pending = unconfirmed;
+        // Of a session that closes already nothing more is asked.
+        if unconfirmed.is_some() && self.is_born() {
             self.timers.set(Timer::ConfirmLive, confirm_by);
         } else {
-            self.confirm.pending = None;
             self.timers.stop(Timer::ConfirmLive);
         }
         for range in &mut self.ranges {

@@ -1,8 +1,9 @@
 //! Payloads of the sessions on IT, as bytes: the only place where births, data and deaths are
 //! written.
 
-use super::layout::Layout;
 use sparkplug::{DataType, Metric, PayloadWriter, Value, names};
+
+use super::layout::Layout;
 
 /// Room for timestamp and sequence number.
 const FRAME_BYTES: usize = 16;

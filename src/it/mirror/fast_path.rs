@@ -7,12 +7,13 @@
 
 use std::sync::Arc;
 
+use journal_format::Relayed;
+use sparkplug::{Caps, NotScalars, Scalar, Scalars};
+
 use super::encode;
 use super::layout::Layout;
 use super::node::Node;
 use super::step::StepContext;
-use journal_format::Relayed;
-use sparkplug::{Caps, NotScalars, Scalar, Scalars};
 
 /// News of one metric: its slot, timestamp (milliseconds since the epoch), whether it is
 /// transient, and value.

@@ -4,6 +4,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use account::{Fate, Origin, Reason};
+use journal_format::{Body, Frame, Relayed, Start};
+use sparkplug::{self, Borrowed, Entity, EntityTopic, MessageType, Topic};
+
 use super::fast_path::FastPath;
 use super::node::{Node, Trust};
 use super::nodes::{NodeRef, Nodes};
@@ -11,9 +15,6 @@ use super::notice::{Notice, count};
 use super::step::StepContext;
 use super::timers::Timer;
 use super::{Link, Mirror, Now};
-use account::{Fate, Origin, Reason};
-use journal_format::{Body, Frame, Relayed, Start};
-use sparkplug::{self, Borrowed, Entity, EntityTopic, MessageType, Topic};
 
 /// A frame that was appended longer ago than `stale_after` and this is no sign of life, however
 /// late it is read. The two halves may run on two boxes: this much their clocks may differ by.

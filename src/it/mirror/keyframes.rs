@@ -3,6 +3,10 @@
 
 use std::collections::HashSet;
 
+use account::Reason;
+use journal_format::Keyframe;
+use sparkplug::{self, Borrowed, Entity, EntityTopic, MessageType, Payload, names};
+
 use super::Link;
 use super::births::Revision;
 use super::frames::entity_topic;
@@ -11,9 +15,6 @@ use super::nodes::{NodeRef, Nodes};
 use super::notice::count;
 use super::outgoing::NodeId;
 use super::step::StepContext;
-use account::Reason;
-use journal_format::Keyframe;
-use sparkplug::{self, Borrowed, Entity, EntityTopic, MessageType, Payload, names};
 
 /// One keyframe of a node, as far as it isn't about the devices.
 #[derive(Clone, Copy, Debug)]

@@ -6,15 +6,15 @@ mod metric;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use metric::{
-    QUALITY, QUALITY_GOOD, QUALITY_STALE, as_data, fits, is_definition, merge_properties,
-    merge_value, normalise, quality_of, same_definition, same_members, same_value, set_quality,
-};
-
-use crate::mirror::recheck::{PolicyRecheck, Refusals};
 use policy::shape::is_part;
 use sparkplug::{
     Borrowed, DataType, Metric, NamedMetric, Payload, Scalar, ScalarMetric, Value, names, value,
+};
+
+use crate::mirror::recheck::{PolicyRecheck, Refusals};
+use metric::{
+    QUALITY, QUALITY_GOOD, QUALITY_STALE, as_data, fits, is_definition, merge_properties,
+    merge_value, normalise, quality_of, same_definition, same_members, same_value, set_quality,
 };
 
 /// The metrics of one entity.

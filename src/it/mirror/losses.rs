@@ -4,14 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use journal_read::Lost;
+use telemetry::status::LossStatus;
+
 use super::node::{Life, Node, Trust};
 use super::notice::{Notice, count};
 use super::settings::OnGap;
 use super::step::StepContext;
 use super::timers::Timer;
 use super::{Mirror, Now};
-use journal_read::Lost;
-use telemetry::status::LossStatus;
 
 /// A node is doubted for this many keyframe intervals after frames were lost.
 const DOUBT_INTERVALS: u32 = 2;

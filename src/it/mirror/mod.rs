@@ -84,6 +84,12 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use account::Ledger;
+use journal_format::{Heartbeat, Start};
+use journal_read::Item;
+use policy::Policy;
+use telemetry::status::LossStatus;
+
 use commands::Host;
 use node::Session;
 use nodes::Nodes;
@@ -95,12 +101,6 @@ pub use settings::{MirrorSettings, OnGap};
 pub use snapshot::{MirrorSnapshot, NodePart, SnapshotPart};
 use step::StepContext;
 use timers::Timers;
-
-use account::Ledger;
-use journal_format::{Heartbeat, Start};
-use journal_read::Item;
-use policy::Policy;
-use telemetry::status::LossStatus;
 
 /// Where the link to the plant stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

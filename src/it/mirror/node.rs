@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use account::Origin;
+use sparkplug::Entity;
+
 use super::delivery::{Confirm, MissedRange};
 use super::encode;
 use super::layout::Layout;
 use super::outgoing::{NodeId, SessionSpec};
 use super::timers::{Timer, Timers};
-use account::Origin;
-use sparkplug::Entity;
 
 /// How far the timestamp of a payload may be ahead of the clock: hosts object to the future.
 pub(super) const MAX_STAMP_AHEAD_MS: u64 = 100;

@@ -4,9 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use account::NodeSlot;
+use bytes::Bytes;
 
 /// The clocks of one moment: `at` is monotonic since any fixed start, `wall_ms` is UTC in
 /// milliseconds since the epoch.

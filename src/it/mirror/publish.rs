@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use sparkplug::Metric;
+
 use super::encode;
 use super::node::{Announced, Device, Node, Session};
 use super::notice::Notice;
 use super::step::StepContext;
 use super::timers::Timer;
-use sparkplug::Metric;
 
 impl StepContext<'_> {
     /// NBIRTH with `seq` 0, then the DBIRTH of every live device.

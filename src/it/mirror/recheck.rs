@@ -6,18 +6,18 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use account::RuleId;
+use account::{Dropped, Origin, Reason, What};
 use foldhash::fast::RandomState;
+use policy::shape::{Disarm, Pseudonyms, Shape, disarm_metric};
+use policy::{EntityPlan, Policy, Verdict};
+use sparkplug::{DataType, Entity, Metric, Template, Value};
 
 use super::layout::{Layout, Slot};
 use super::node::Node;
 use super::nodes::Nodes;
 use super::notice::Notice;
 use super::step::StepContext;
-use account::RuleId;
-use account::{Dropped, Origin, Reason, What};
-use policy::shape::{Disarm, Pseudonyms, Shape, disarm_metric};
-use policy::{EntityPlan, Policy, Verdict};
-use sparkplug::{DataType, Entity, Metric, Template, Value};
 
 /// What the policy says of a mirrored metric.
 #[derive(Debug, Clone)]

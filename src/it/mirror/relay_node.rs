@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
+use sparkplug::{Metric, Payload};
+
 use super::layout::{Folded, Layout};
 use super::recheck::Refusals;
 use super::{Mirror, Now};
-use sparkplug::{Metric, Payload};
 
 /// The name of the relay's own edge node belongs to a node of the plant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

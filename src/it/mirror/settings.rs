@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::Qos;
 use sparkplug::Caps;
+
+use super::Qos;
 
 /// Settings of the mirror.
 #[derive(Debug, Clone)]

@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use prost::Message;
 use prost::encoding::{encode_varint, encoded_len_varint};
+use sparkplug::Metric;
 
 use super::frames::keyframe_interval;
 use super::layout::Layout;
 use super::node::{Device, Life, Node, Trust};
 use super::{Mirror, NodeId, Now};
-use sparkplug::Metric;
 
 /// The mirror at one position of the journal.
 #[derive(Clone, PartialEq, Message)]

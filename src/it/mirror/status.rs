@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use super::node::{Node, Session};
-use super::notice::Tally;
-use super::{Link, Mirror, Now};
 use account::{Account, Imbalance, Ledger};
 use journal_format::{Heartbeat, Start};
 use policy::Policy;
 use sparkplug::Entity;
 use telemetry::status::{LINK_ALIVE, LossStatus, TrackedNode};
+
+use super::node::{Node, Session};
+use super::notice::Tally;
+use super::{Link, Mirror, Now};
 
 impl Mirror {
     /// Messages received, forwarded, dropped and waiting.

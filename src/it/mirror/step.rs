@@ -5,14 +5,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use account::{Dropped, Ledger, Origin, Reason, What};
+use policy::Policy;
+use text::clean;
+
 use super::node::Node;
 use super::notice::{Notice, Notices, Tally};
 use super::outgoing::{NodeId, Now, Outgoing, Qos};
 use super::settings::MirrorSettings;
 use super::{Host, Link};
-use account::{Dropped, Ledger, Origin, Reason, What};
-use policy::Policy;
-use text::clean;
 
 /// Bytes of a refused topic that are kept for the event about it.
 const MAX_REFUSED_BYTES: usize = 256;

@@ -4,7 +4,13 @@
 use std::fs;
 use std::path::Path;
 
+use journal_format::{Body, Frame, Relayed};
+use journal_read::Item;
 use prost::Message;
+use sparkplug::{DataType, Metric, Payload, Value};
+use state::Stored;
+use telemetry::Event;
+use telemetry::capture::{capture, triggered};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
@@ -12,12 +18,6 @@ use crate::DriverEvent;
 use crate::mirror::tests::settings;
 use crate::mirror::{MirrorSettings, MirrorSnapshot};
 use crate::state::ItState;
-use journal_format::{Body, Frame, Relayed};
-use journal_read::Item;
-use sparkplug::{DataType, Metric, Payload, Value};
-use state::Stored;
-use telemetry::Event;
-use telemetry::capture::{capture, triggered};
 
 /// More than one turn takes.
 const NODES: u64 = 3 * NODES_PER_TURN as u64;

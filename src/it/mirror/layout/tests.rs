@@ -1,7 +1,8 @@
 //! What births, data and keyframes make of a layout.
 
-use super::*;
 use sparkplug::Template;
+
+use super::*;
 
 fn metric(name: &str, value: f64) -> Metric {
     Metric {

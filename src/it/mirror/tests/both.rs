@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use prost::Message;
-
-use super::world::{WALL, World, bd_seq, data, metric, plant, settings};
 use account::Reason;
 use diagnostic::SourceFile;
 use ot::{Pipeline, PipelineSettings, Received};
 use policy::Policy;
+use prost::Message;
 use sparkplug::{Caps, Metric, Payload};
+
+use super::world::{WALL, World, bd_seq, data, metric, plant, settings};
 
 /// The OT half's pipeline beside the world of its mirror: what one writes the other reads.
 pub(super) struct Both {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use prost::Message;
-
-use super::world::{World, bd_seq, metric, plant, settings};
 use journal_format::{Body, Keyframe};
 use journal_read::{Item, Lost, LostCause};
+use prost::Message;
 use sparkplug::{DataType, Metric, Payload, Value};
+
+use super::world::{World, bd_seq, metric, plant, settings};
 
 #[test]
 fn keyframes_heal_a_mirror_that_lost_frames() {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use journal_format::{Body, Frame, Heartbeat, Start};
+use journal_read::Item;
+
 use super::both::Both;
 use super::world::{World, bd_seq, data, metric, plant, settings};
 use crate::mirror::Notice;
-use journal_format::{Body, Frame, Heartbeat, Start};
-use journal_read::Item;
 
 #[test]
 fn nothing_is_published_before_a_sign_of_life() {

@@ -3,11 +3,11 @@
 
 use proptest::prelude::*;
 use prost::Message;
-
-use crate::mirror::layout::Layout;
 use sparkplug::{
     Caps, DataType, Metric, Payload, PropertySet, Value, decode, decode_borrowed, names,
 };
+
+use crate::mirror::layout::Layout;
 
 fn metric(name: &str, datatype: DataType, value: Option<Value>) -> Metric {
     Metric {

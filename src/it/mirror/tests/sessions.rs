@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::world::{WALL, World, bd_seq, data, metric, plant, rebirth, settings};
-use crate::mirror::{MirrorSettings, Notice, SessionEvent};
 use account::Reason;
+
+use super::world::{WALL, World, bd_seq, data, metric, plant, rebirth, settings};
+use crate::mirror::{MirrorSettings, Notice, Outgoing, SessionEvent};
 
 #[test]
 fn a_node_is_born_with_its_devices_and_data_follows_in_sequence() {
@@ -167,6 +168,27 @@ fn sessions_that_end_at_their_births_are_opened_ever_more_slowly() {
     world.break_sessions();
     world.pass_alive(Duration::from_secs(1));
     assert_eq!(world.host.births, births + 1);
+}
+
+/// A confirmation may come behind the kill: what is still open then is the PUBACK's business.
+#[test]
+fn a_session_that_closes_is_asked_for_no_confirmation() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    let id = world.commands["g/e"];
+    world.black_hole = true;
+    world.pass(Duration::from_millis(2_100));
+    world.relayed("spBv1.0/g/NDATA/e", data(vec![metric("a", 2)]), false);
+    world.black_hole = false;
+    // The death is published, and the answer to the barrier before it comes now.
+    let (now, frame) = (world.now, world.dead("g", "e"));
+    world.mirror.handle_item(now, frame);
+    world.tell(id, SessionEvent::Confirmed);
+    world.now.at += Duration::from_secs(5);
+    world.mirror.handle_tick(world.now);
+    while let Some(outgoing) = world.mirror.poll_outgoing() {
+        assert!(!matches!(outgoing, Outgoing::Barrier { .. }), "{outgoing:?}");
+    }
 }
 
 fn host_state(world: &mut World, online: bool, timestamp: u64) {

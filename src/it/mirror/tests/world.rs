@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
+use journal_format::{Body, Frame, Heartbeat, Keyframe, Relayed, Start};
+use journal_read::Item;
 use prost::Message;
+use sparkplug::{Caps, DataType, Metric, Payload, Property, Value};
 
 use crate::mirror::node::MAX_STAMP_AHEAD_MS;
 use crate::mirror::tests::snapshots::SnapshotProbe;
 use crate::mirror::{
     Mirror, MirrorSettings, NodeId, Notice, Now, OnGap, Outgoing, Qos, SessionEvent, SessionSpec,
 };
-use journal_format::{Body, Frame, Heartbeat, Keyframe, Relayed, Start};
-use journal_read::Item;
-use sparkplug::{Caps, DataType, Metric, Payload, Property, Value};
 
 pub(super) const WALL: u64 = 1_700_000_000_000;
 
@@ -276,6 +276,18 @@ impl World {
             appended_ms: self.now.wall_ms,
             body: Some(self.frames[at].clone()),
             in_head: at == 0,
+        })
+    }
+
+    /// NDEATH of a node, not handed to the mirror so far.
+    pub(super) fn dead(&self, group: &str, edge_node: &str) -> Item {
+        let topic = format!("spBv1.0/{group}/NDEATH/{edge_node}");
+        Item::Frame(Frame {
+            seq: self.read as u64,
+            epoch: 1,
+            appended_ms: self.now.wall_ms,
+            body: Some(Body::Relayed(Relayed { topic, ..Relayed::default() })),
+            in_head: false,
         })
     }
 

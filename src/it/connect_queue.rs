@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::mirror::{NodeId, SessionSpec};
+use crate::mistake;
 
 /// Between two writes of the bdSeq of all nodes; sessions that come meanwhile share the next.
 const SAVE_EVERY: Duration = Duration::from_millis(50);
@@ -90,7 +91,9 @@ impl ConnectQueue {
     }
 
     pub(super) fn saved(&mut self, now: Duration, written: bool) {
-        let Some(saving) = self.saving.take() else { return };
+        let Some(saving) = self.saving.take() else {
+            return mistake::mistake!("bdSeqs were written that nobody asked for");
+        };
         if written {
             self.covered = saving;
         } else {

@@ -5,10 +5,12 @@
 //! and tasks share a thread: a message crosses no channel between threads on its way to the
 //! socket, and wakes nobody.
 
-use std::collections::{HashMap, VecDeque};
+mod shared;
+
+use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use broker::{BrokerSettings, Trouble, TroubleKind, explain};
@@ -21,12 +23,13 @@ use rumqttc::{
 use telemetry::event;
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep};
 
 use crate::DriverEvent;
 use crate::mirror::{NodeId, Qos, SessionEvent, SessionSpec};
+use crate::mistake;
+use shared::Shared;
 
 /// Unsubscribing from this filter, which no session subscribes to, makes the broker answer
 /// behind everything that was published before (MQTT 3.1.1 §3.10.4): a barrier that needs no
@@ -90,54 +93,6 @@ struct Live {
     task: tokio::task::JoinHandle<()>,
 }
 
-/// What the driver and the task of one session share.
-#[derive(Debug, Default)]
-struct Shared {
-    queue: Mutex<Queue>,
-    /// With QoS 1 data: a barrier is passed once this many publications are acknowledged; 0
-    /// while no barrier waits.
-    acks_wanted: AtomicU64,
-    /// Publications acknowledged so far.
-    acked: AtomicU64,
-    /// A TCP connection was made: the CONNECT may have been sent.
-    tcp_up: AtomicBool,
-    /// The driver asked for the end, behind `acks_to_close` acknowledgements.
-    closing: AtomicBool,
-    acks_to_close: AtomicU64,
-    /// The driver gave the session up.
-    given_up: AtomicBool,
-    /// Wakes the task after `closing` or `given_up` was set.
-    wake: Notify,
-}
-
-/// Publications that aren't written yet.
-#[derive(Debug, Default)]
-struct Queue {
-    /// Their sizes, in order.
-    sizes: VecDeque<usize>,
-    bytes: usize,
-    /// The task has ended: nothing is written any more.
-    ended: bool,
-}
-
-impl Shared {
-    /// Whether the waiting barrier is passed; true once per barrier, on whichever side sees it.
-    fn passes_barrier(&self) -> bool {
-        let wanted = self.acks_wanted.load(Ordering::SeqCst);
-        wanted > 0
-            && self.acked.load(Ordering::SeqCst) >= wanted
-            && self
-                .acks_wanted
-                .compare_exchange(wanted, 0, Ordering::SeqCst, Ordering::SeqCst)
-                .is_ok()
-    }
-
-    /// Whether everything is acknowledged that a DISCONNECT must not overtake.
-    fn may_disconnect(&self) -> bool {
-        self.acked.load(Ordering::SeqCst) >= self.acks_to_close.load(Ordering::Acquire)
-    }
-}
-
 impl Sessions {
     pub(super) fn new(
         broker: BrokerSettings,
@@ -192,10 +147,13 @@ impl Sessions {
     /// full is given up: its end is [`SessionEvent::Lost`], and what it held is read again from
     /// the journal.
     pub(super) fn publish(&mut self, node: NodeId, topic: Arc<str>, payload: Vec<u8>, qos: Qos) {
+        // A session that ended isn't there any more; the mirror hears of that next.
         let Some(live) = self.live.get_mut(&node) else { return };
         let bytes = payload.len();
         {
-            let Ok(mut queue) = live.shared.queue.lock() else { return };
+            let Ok(mut queue) = live.shared.queue.lock() else {
+                return mistake::mistake!("a thread panicked with a queue in its hands");
+            };
             if queue.ended || live.shared.given_up.load(Ordering::Acquire) {
                 return;
             }
@@ -232,7 +190,7 @@ impl Sessions {
             }
             Qos::AtLeastOnce => {
                 live.shared.acks_wanted.store(live.published, Ordering::SeqCst);
-                // All of it may be acknowledged already: then no acknowledgement will tell.
+                // All of it may be acknowledged already: then no acknowledgement is to come.
                 if live.shared.passes_barrier() {
                     let generation = live.generation;
                     let event = SessionEvent::Confirmed;
@@ -359,7 +317,7 @@ enum End {
 impl Task {
     async fn run(mut self, mut eventloop: EventLoop) {
         match self.converse(&mut eventloop).await {
-            End::Closed => return self.tell(SessionEvent::Closed),
+            End::Closed => return self.forward(SessionEvent::Closed),
             End::Failed(error) if self.shared.closing.load(Ordering::Acquire) => {
                 tracing::debug!(target: "it", node = self.node.0, %error,
                     "session ended while closing");
@@ -373,7 +331,7 @@ impl Task {
         drop(eventloop);
         self.forget_queue();
         let connect_sent = self.shared.tcp_up.load(Ordering::Acquire);
-        self.tell(SessionEvent::Lost { connect_sent });
+        self.forward(SessionEvent::Lost { connect_sent });
     }
 
     async fn converse(&mut self, eventloop: &mut EventLoop) -> End {
@@ -449,17 +407,17 @@ impl Task {
                     let filters = self.subscriptions.join(", ");
                     event!(SubscriptionRefused, broker = self.broker, filters);
                 }
-                self.tell(SessionEvent::Ready);
+                self.forward(SessionEvent::Ready);
                 return self.answered();
             }
             Event::Incoming(Packet::UnsubAck(_)) => {
-                self.tell(SessionEvent::Confirmed);
+                self.forward(SessionEvent::Confirmed);
                 return self.answered();
             }
             Event::Incoming(Packet::PubAck(_)) => {
                 self.shared.acked.fetch_add(1, Ordering::SeqCst);
                 if self.shared.passes_barrier() {
-                    self.tell(SessionEvent::Confirmed);
+                    self.forward(SessionEvent::Confirmed);
                 }
                 return self.answered();
             }
@@ -468,7 +426,7 @@ impl Task {
                     return false;
                 }
                 self.waiting_commands.fetch_add(1, Ordering::Relaxed);
-                self.tell(SessionEvent::Received {
+                self.forward(SessionEvent::Received {
                     topic: String::from_utf8_lossy(&publish.topic).into_owned(),
                     payload: publish.payload,
                     retain: publish.retain,
@@ -500,7 +458,8 @@ impl Task {
         true
     }
 
-    fn tell(&self, event: SessionEvent) {
+    /// Hands an event to the driver.
+    fn forward(&self, event: SessionEvent) {
         let event = DriverEvent::Session { node: self.node, generation: self.generation, event };
         // The driver is gone only when the process ends.
         let _ = self.events.send(event);

@@ -2,14 +2,16 @@
 //! owns the clocks, the state files and the pace; the mirror owns the rules. The sessions run on
 //! its thread, between its turns.
 
+mod backlog;
+mod second_reading;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use journal_format::{Body, Frame};
-use journal_read::{From, Item, JournalError, Position, Reader, SETTLED_POLLS};
+use journal_read::{From, Item, JournalError, Position, Reader};
 use state::Stored;
 use telemetry::event;
 use telemetry::policy_loaded;
@@ -20,11 +22,13 @@ use crate::connect_queue::ConnectQueue;
 use crate::connection::Sessions;
 use crate::mirror::{Mirror, MirrorSnapshot, Now, Outgoing, Qos, SessionEvent};
 use crate::notices::{self, BrokerWatch};
-use crate::saving::Saving;
 use crate::state::ItState;
-use crate::state_writer::{Saved, StateWriter};
+use crate::state::saving::Saving;
+use crate::state::state_writer::{Saved, StateWriter};
 use crate::status_reporter::StatusReporter;
 use crate::{DriverEvent, FirstStart, ItError, PolicyLoader};
+use backlog::Backlog;
+use second_reading::SecondReading;
 
 /// Frames taken before session events and timers get their turn.
 const FRAMES_PER_TURN: usize = 1_024;
@@ -53,7 +57,7 @@ const ERROR_PAUSE: Duration = Duration::from_secs(1);
 /// How long a stop waits for the broker to take the deaths.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 
-/// What the driver is told at the start.
+/// Settings of the driver.
 pub(super) struct DriverSettings {
     pub(super) journal_dir: PathBuf,
     pub(super) first_start: FirstStart,
@@ -72,7 +76,7 @@ pub(super) struct Driver {
     events: UnboundedReceiver<DriverEvent>,
     reader: Reader,
     backlog: Backlog,
-    backfill: Option<Backfill>,
+    backfill: Option<SecondReading>,
     connect_queue: ConnectQueue,
     history: DefaultDirectRateLimiter,
     broker: BrokerWatch,
@@ -86,42 +90,6 @@ pub(super) struct Driver {
     backfill_after: Duration,
     /// A stop was asked for; it is over by then.
     stop_by: Option<Duration>,
-}
-
-/// A second reading of a stretch of the journal.
-struct Backfill {
-    reader: Reader,
-    to: u64,
-    /// A frame that waits for its turn in the pace.
-    waiting: Option<Frame>,
-}
-
-/// Finds the end of what the journal held when we came. One poll that returns nothing isn't it:
-/// the reader may stand before a missing stretch, with years of frames behind that.
-#[derive(Debug, Default)]
-struct Backlog {
-    /// Polls in a row that returned nothing.
-    idle: u32,
-}
-
-impl Backlog {
-    /// Takes what a poll returned; true if everything before it is read, that is, before `item`
-    /// is handed on.
-    fn ends_before(&mut self, item: Option<&Item>) -> bool {
-        match item {
-            None => {
-                self.idle = self.idle.saturating_add(1);
-                self.idle >= SETTLED_POLLS
-            }
-            // The next one in sequence, and a moment ago it wasn't there. Without this a busy
-            // writer would never leave us the polls that it takes to settle.
-            Some(Item::Frame(_)) => std::mem::take(&mut self.idle) > 0,
-            Some(Item::Lost(_)) => {
-                self.idle = 0;
-                false
-            }
-        }
-    }
 }
 
 struct Clock {
@@ -235,7 +203,7 @@ impl Driver {
             self.saving.tick(now, &mut self.mirror);
             self.status_reporter.tick(now, &mut self.mirror, self.sessions.queued_bytes());
             while let Some(notice) = self.mirror.poll_notice() {
-                notices::tell(&notice);
+                notices::emit(&notice);
             }
             self.status_reporter.feed();
             if let Some(by) = self.stop_by
@@ -368,76 +336,6 @@ impl Driver {
         FRAMES_PER_TURN
     }
 
-    /// Reads missed frames again, at their own pace; true if anything came.
-    fn read_backfill(&mut self, now: Now) -> bool {
-        let full = self.sessions.queued_bytes() > MAX_QUEUED_BYTES;
-        if self.mirror.is_catching_up() || full || now.at < self.backfill_after {
-            return false;
-        }
-        if self.backfill.is_none() && self.mirror.wants_backfill() {
-            self.begin_backfill(now);
-        }
-        let Some(mut pass) = self.backfill.take() else { return false };
-        let mut any = false;
-        for _ in 0..FRAMES_PER_TURN {
-            let item = match pass.waiting.take() {
-                Some(frame) => Ok(Some(Item::Frame(frame))),
-                None => pass.reader.next_settled(),
-            };
-            match item {
-                Ok(Some(Item::Frame(frame))) => {
-                    if frame.seq >= pass.to {
-                        self.mirror.backfill_passed(pass.to);
-                        return any;
-                    }
-                    if matches!(frame.body, Some(Body::Relayed(_))) && self.history.check().is_err()
-                    {
-                        pass.waiting = Some(frame);
-                        break;
-                    }
-                    any = true;
-                    if let Some(Body::Relayed(relayed)) = &frame.body {
-                        self.mirror.handle_backfill(now, frame.seq, relayed);
-                    }
-                }
-                Ok(Some(Item::Lost(lost))) => {
-                    any = true;
-                    self.mirror.backfill_lost(lost);
-                }
-                // The stretch lies behind the live reader, so this is a moment in which the
-                // journal can't be read.
-                ended => {
-                    if let Err(error) = ended {
-                        event!(JournalUnreadable, error = %error);
-                    }
-                    self.backfill_after = now.at.saturating_add(ERROR_PAUSE);
-                    self.mirror.backfill_passed(pass.reader.position().seq.min(pass.to));
-                    return any;
-                }
-            }
-        }
-        let upto = match &pass.waiting {
-            Some(frame) => frame.seq,
-            None => pass.reader.position().seq,
-        };
-        self.mirror.backfill_passed(upto.min(pass.to));
-        self.backfill = Some(pass);
-        any
-    }
-
-    fn begin_backfill(&mut self, now: Now) {
-        let Some((from, to)) = self.mirror.begin_backfill() else { return };
-        // Any epoch: the stretch lies behind us, and sequence numbers run over all epochs.
-        let (epoch, _) = self.mirror.position();
-        match Reader::open(&self.settings.journal_dir, From::At(Position { epoch, seq: from })) {
-            Ok(reader) => self.backfill = Some(Backfill { reader, to, waiting: None }),
-            Err(error) => {
-                self.backfill_after = now.at.saturating_add(ERROR_PAUSE);
-                event!(JournalUnreadable, error = %error);
-            }
-        }
-    }
-
     /// Carries out what the mirror asks; true if it asked anything.
     fn carry_out(&mut self, now: Now) -> bool {
         let mut any = false;
@@ -508,7 +406,7 @@ impl Driver {
         self.sessions.abort();
         self.saving.finish(&mut self.mirror);
         self.status_reporter.finish(self.clock.now(), &self.mirror);
-        // The state is written for good; what went wrong before was told then.
+        // The state is written for good; what went wrong before was reported then.
         let mut last = (Ok(()), Ok(()));
         while let Ok(event) = self.events.try_recv() {
             match event {
@@ -543,40 +441,4 @@ impl Clock {
 }
 
 #[cfg(test)]
-mod watchdog_tests;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use journal_format::Heartbeat;
-    use journal_read::{Lost, LostCause};
-
-    fn frame(seq: u64) -> Item {
-        let body = Some(Body::Heartbeat(Heartbeat::default()));
-        Item::Frame(Frame { seq, epoch: 1, appended_ms: 0, body, in_head: false })
-    }
-
-    #[test]
-    fn a_backlog_ends_with_settled_polls_and_not_before_a_missing_stretch() {
-        let mut backlog = Backlog::default();
-        assert!(!backlog.ends_before(Some(&frame(1))));
-        for _ in 1..SETTLED_POLLS {
-            assert!(!backlog.ends_before(None));
-        }
-        let lost = Lost { first: 2, last: 9, cause: LostCause::Damage };
-        assert!(!backlog.ends_before(Some(&Item::Lost(lost))));
-        assert!(!backlog.ends_before(Some(&frame(10))));
-        for _ in 1..SETTLED_POLLS {
-            assert!(!backlog.ends_before(None));
-        }
-        assert!(backlog.ends_before(None));
-    }
-
-    #[test]
-    fn a_backlog_ends_before_a_frame_that_was_appended_while_we_watched() {
-        let mut backlog = Backlog::default();
-        assert!(!backlog.ends_before(Some(&frame(1))));
-        assert!(!backlog.ends_before(None));
-        assert!(backlog.ends_before(Some(&frame(2))));
-    }
-}
+mod tests;

@@ -6,18 +6,17 @@
 //! journal ─> driver ──items──> mirror ──outgoing──> connection (one session per node) ─> broker
 //!              │                  ▲ │                    │
 //!              └── backfill ──────┘ │ <──session events──┘
-//!                                   └──snapshots──> state_writer ─> state
+//!                                   └──snapshots──> state
 //! ```
 
 mod connect_queue;
 mod connection;
 mod driver;
 pub mod mirror;
+mod mistake;
 mod notices;
 mod relay_node;
-mod saving;
 mod state;
-mod state_writer;
 mod status_reporter;
 
 use std::io;
@@ -42,14 +41,14 @@ use mirror::{Mirror, MirrorSettings, NodeId, SessionEvent};
 use notices::BrokerWatch;
 pub use relay_node::HealthSettings;
 use relay_node::RelayNode;
-use state_writer::{Saved, StateWriter};
+use state::state_writer::{Saved, StateWriter};
 use status_reporter::StatusReporter;
 
 /// Sessions that do something before the driver has its next turn, of those that have something
 /// to do: as good as all of them.
 const SESSIONS_PER_TURN: u32 = 4_096;
 
-/// Reads the policies again; an error is told to the operator, and the old policy stays.
+/// Reads the policies again; an error goes to the operator, and the old policy stays.
 pub type PolicyLoader = Box<dyn Fn() -> Result<Policy, String> + Send>;
 
 /// Everything that the IT half needs.
@@ -207,7 +206,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
         };
-        tokio::spawn(signals.tell(sender, notifier.clone()));
+        tokio::spawn(signals.forward(sender, notifier.clone()));
         event!(Started, version = env!("CARGO_PKG_VERSION"), policy = digest.as_deref());
         notifier.ready();
         driver.run().await
@@ -217,7 +216,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
     result
 }
 
-/// What the process is told from outside, and the time for a sign of life.
+/// Signals of the process, and the time for a sign of life.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -225,8 +224,8 @@ struct Signals {
 }
 
 impl Signals {
-    /// Tells the driver, for ever.
-    async fn tell(mut self, sender: UnboundedSender<DriverEvent>, notifier: Notifier) {
+    /// Forwards them to the driver, for ever.
+    async fn forward(mut self, sender: UnboundedSender<DriverEvent>, notifier: Notifier) {
         let feed_every = notifier.feed_every();
         loop {
             let event = tokio::select! {

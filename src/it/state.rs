@@ -1,6 +1,9 @@
 //! What the IT half keeps on disk: the mirror's snapshot (with the journal position and what IT
 //! isn't known to hold) and the next bdSeq of every node.
 
+pub(crate) mod saving;
+pub(crate) mod state_writer;
+
 use std::path::Path;
 
 use prost::Message;

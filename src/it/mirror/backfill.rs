@@ -37,7 +37,7 @@ struct Unplaceable {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Reread {
     published: bool,
-    /// It has values that IT can't be told of any more.
+    /// It has values that have no place on IT any more.
     unplaceable: bool,
 }
 

@@ -11,6 +11,7 @@ use super::nodes::Nodes;
 use super::notice::{Notice, count};
 use super::settings::OnGap;
 use super::step::StepContext;
+use crate::mistake;
 
 impl StepContext<'_> {
     /// The node that a birth is of; one that isn't known is taken in.
@@ -185,9 +186,10 @@ impl StepContext<'_> {
         seq: u64,
         revision: Revision,
     ) {
-        if let Some(current) = node.layout_of_mut(device) {
-            *current = Arc::new(revision.layout);
-        }
+        let Some(current) = node.layout_of_mut(device) else {
+            return mistake::mistake!("a revision of a device that isn't there");
+        };
+        *current = Arc::new(revision.layout);
         count(&mut self.tally.healed);
         match revision.differences {
             _ if !node.publishes() => node.miss_birth(device, seq),

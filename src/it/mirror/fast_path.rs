@@ -14,6 +14,7 @@ use super::encode;
 use super::layout::Layout;
 use super::node::Node;
 use super::step::StepContext;
+use crate::mistake;
 
 /// News of one metric: its slot, timestamp (milliseconds since the epoch), whether it is
 /// transient, and value.
@@ -49,7 +50,7 @@ impl<'a> FastPath<'a> {
         relayed: &'a Relayed,
         caps: &Caps,
     ) -> Result<FastPath<'a>, FastPathMiss> {
-        // A loss is told before the data.
+        // A loss comes before the data.
         if relayed.loss_before || !node.publishes() {
             return Err(FastPathMiss);
         }
@@ -76,11 +77,12 @@ impl StepContext<'_> {
         message: FastPath<'_>,
     ) {
         let FastPath { metrics, updates, topic } = message;
-        if let Some(layout) = node.layout_of_mut(device) {
-            let layout = Arc::make_mut(layout);
-            for (slot, timestamp, is_transient, value) in updates {
-                layout.set(slot, timestamp, is_transient, value);
-            }
+        let Some(layout) = node.layout_of_mut(device) else {
+            return mistake::mistake!("data of a device that was looked at and isn't there");
+        };
+        let layout = Arc::make_mut(layout);
+        for (slot, timestamp, is_transient, value) in updates {
+            layout.set(slot, timestamp, is_transient, value);
         }
         self.published(node, seq, seq);
         let stamp = node.data_stamp(self.now.wall_ms);

@@ -204,7 +204,7 @@ impl StepContext<'_> {
         let node = node.change();
         if relayed.loss_before
             && topic.message_type != MessageType::NDeath
-            // A writer that doesn't count tells every loss once.
+            // A writer that doesn't count reports every loss once.
             && (relayed.losses == 0 || relayed.losses != node.losses)
         {
             node.losses = relayed.losses;

@@ -12,6 +12,7 @@ use sparkplug::{
 };
 
 use crate::mirror::recheck::{PolicyRecheck, Refusals};
+use crate::mistake;
 use metric::{
     QUALITY, QUALITY_GOOD, QUALITY_STALE, as_data, fits, is_definition, merge_properties,
     merge_value, normalise, quality_of, same_definition, same_members, same_value, set_quality,
@@ -159,7 +160,7 @@ impl Layout {
     }
 
     /// Whether births of both would name the same metrics with the same datatypes and, for
-    /// templates, the same members: then data can tell all that differs. A definition that
+    /// templates, the same members: then data can say all that differs. A definition that
     /// differs at all is another shape, since only an NBIRTH may have it (Sparkplug 3.0
     /// §6.4.13).
     pub(super) fn same_shape(&self, other: &Layout) -> bool {
@@ -217,8 +218,8 @@ impl Layout {
         differences
     }
 
-    /// Folds one metric of a data message in, by its name, and makes it fit for publication: dated, typed by
-    /// its birth alone, and good again if it was stale. Historical values change nothing.
+    /// Folds one metric of a data message in, by its name, and makes it fit for publication: dated,
+    /// typed by its birth alone, and good again if it was stale. Historical values change nothing.
     pub(super) fn fold(
         &mut self,
         name: Option<&str>,
@@ -246,7 +247,7 @@ impl Layout {
             return Folded::Known;
         }
         if is_part(metric) {
-            // A part of a file is no state that a birth could tell.
+            // A part of a file is no state that a birth could have.
             return Folded::Known;
         }
         let current = &mut slot.metric;
@@ -299,7 +300,9 @@ impl Layout {
         is_transient: Option<bool>,
         value: Scalar,
     ) {
-        let Some(slot) = self.slots.get_mut(place) else { return };
+        let Some(slot) = self.slots.get_mut(place) else {
+            return mistake::mistake!("a metric was found and isn't there");
+        };
         slot.metric.timestamp = Some(timestamp);
         slot.metric.is_null = None;
         slot.metric.is_transient = is_transient;

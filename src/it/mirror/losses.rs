@@ -24,7 +24,7 @@ impl Mirror {
         let lost_frames = last.saturating_sub(first).saturating_add(1);
         self.tally.frames_lost = self.tally.frames_lost.saturating_add(lost_frames);
         self.position = last.saturating_add(1);
-        // A head that was torn can't tell which nodes live.
+        // A head that was torn doesn't show which nodes live.
         self.head = None;
         let by = self.doubt_ends(now);
         self.nodes.for_each(|node| {

@@ -9,7 +9,7 @@
 //!   [`Mirror::handle_tick`] lets time pass; [`Mirror::reload_policy`] and [`Mirror::stop`] take
 //!   what people ask for.
 //! - **Output.** [`Mirror::poll_outgoing`] returns what to do on the IT broker, and
-//!   [`Mirror::poll_notice`] what to tell people.
+//!   [`Mirror::poll_notice`] what people should know.
 //! - **A second reading** of missed frames: while [`Mirror::wants_backfill`] says so,
 //!   [`Mirror::begin_backfill`] names a stretch of the journal. Every frame of it goes to
 //!   [`Mirror::handle_backfill`], every missing one to [`Mirror::backfill_lost`], and
@@ -90,6 +90,7 @@ use journal_read::Item;
 use policy::Policy;
 use telemetry::status::LossStatus;
 
+use crate::mistake;
 use commands::Host;
 use node::Session;
 use nodes::Nodes;
@@ -226,7 +227,9 @@ impl Mirror {
     /// Takes what happened on the session of `id`.
     pub fn handle_session(&mut self, now: Now, id: NodeId, event: SessionEvent) {
         let (mut step, nodes) = self.step(now);
-        let Some(node) = nodes.get(id) else { return };
+        let Some(node) = nodes.get(id) else {
+            return mistake::mistake!("an event of a session that was never asked for");
+        };
         match event {
             SessionEvent::Received { topic, payload, .. }
                 if step.settings.host_topic().as_deref() == Some(&*topic) =>
@@ -255,7 +258,7 @@ impl Mirror {
         self.out.pop_front()
     }
 
-    /// The next thing to tell a person.
+    /// The next thing that a person should know.
     pub fn poll_notice(&mut self) -> Option<Notice> {
         self.notices.pop()
     }

@@ -30,7 +30,7 @@ pub(super) struct Node {
     /// Outlasts the node's death: what a birth of the relay's own making repeats is no better
     /// than it was.
     pub(super) trust: Trust,
-    /// The OT half's count of losses that was acted upon last: frames and keyframes tell one
+    /// The OT half's count of losses that was acted upon last: frames and keyframes report one
     /// loss more than once.
     pub(super) losses: u64,
     /// bdSeq of the plant's session; a change without a death means that the death was lost.
@@ -61,7 +61,7 @@ pub(super) struct Node {
     pub(super) ranges: Vec<MissedRange>,
 }
 
-/// Whether the plant's node lives, as far as the journal tells.
+/// Whether the plant's node lives, as far as the journal shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Life {
     /// No birth is known, or a death came since.
@@ -109,7 +109,7 @@ pub(super) enum Announced {
 pub(super) enum Session {
     /// There is none. [`Timer::Connect`] says from when on there may be one, if it runs.
     Closed,
-    /// Asked for. `host_seen`: it was told where the primary host stands.
+    /// Asked for. `host_seen`: it has heard where the primary host stands.
     Opening { host_seen: bool },
     /// Connected; the births wait for the primary host.
     Waiting { host_seen: bool },
@@ -211,7 +211,7 @@ impl Node {
         }
     }
 
-    /// What IT can be told of the node: it is alive, and no gap keeps it dead.
+    /// IT may see the node: it is alive, and no gap keeps it dead.
     pub(super) fn is_presentable(&self) -> bool {
         self.is_alive() && self.trust != Trust::Suspended
     }

@@ -11,6 +11,7 @@ use state::Changes;
 use super::node::Node;
 use super::outgoing::NodeId;
 use super::snapshot::NodePart;
+use crate::mistake;
 
 /// Counters of nodes that were evicted; kept so that a bdSeq never repeats. A node beyond these
 /// starts at 0 again, which matters only where a broker still holds a will of an earlier session.
@@ -121,11 +122,13 @@ impl Nodes {
     pub(super) fn for_each_awake(&mut self, mut each: impl FnMut(NodeRef<'_>)) {
         let mut awake = std::mem::take(&mut self.watch.awake);
         awake.retain(|id| {
-            self.entries.get_mut(place(*id)).is_some_and(|entry| {
-                each(NodeRef { entry: &mut *entry, watch: &mut self.watch });
-                entry.awake = !entry.node.timers.is_idle();
-                entry.awake
-            })
+            let Some(entry) = self.entries.get_mut(place(*id)) else {
+                mistake::mistake!("a node is awake that isn't in the list");
+                return false;
+            };
+            each(NodeRef { entry: &mut *entry, watch: &mut self.watch });
+            entry.awake = !entry.node.timers.is_idle();
+            entry.awake
         });
         self.watch.awake = awake;
     }
@@ -242,7 +245,10 @@ impl Nodes {
         let mut taken = std::mem::take(taken);
         for _ in 0..most {
             let Some(place) = changes.take() else { break };
-            let Some(entry) = self.entries.get(place) else { continue };
+            let Some(entry) = self.entries.get(place) else {
+                mistake::mistake!("a node changed that isn't in the list");
+                continue;
+            };
             taken.extend(NodePart::of(&entry.node, *position));
             // An open stretch ends where the snapshot does, and is longer in the next one.
             if entry.node.unconfirmed_from().is_some() {

@@ -66,7 +66,7 @@ pub struct Tally {
     pub commands_refused: u64,
     /// Frames of a missed stretch that were published as historical.
     pub backfilled: u64,
-    /// Frames of a missed stretch with values that IT can't be told of any more: the device
+    /// Frames of a missed stretch with values that have no place on IT any more: the device
     /// died, or the birth of today has no such metric.
     pub unplaceable: u64,
 }

@@ -1,4 +1,4 @@
-//! What the mirror asks of its driver, and what the driver tells it. The closed list of what
+//! What the mirror asks of its driver, and what the driver reports. The closed list of what
 //! the IT half can do on the enterprise broker.
 
 use std::sync::Arc;

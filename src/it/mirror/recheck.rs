@@ -40,7 +40,7 @@ impl PolicyRecheck {
         self.looks
     }
 
-    /// Looks at data of the metric `born` and makes of it what may be told; whether it may.
+    /// Looks at data of the metric `born` and makes of it what may be published; whether any may.
     pub(super) fn recheck(
         &self,
         born: &Metric,
@@ -72,13 +72,13 @@ impl PolicyRecheck {
     fn recheck_birth(&self, metric: &mut Metric) -> bool {
         let datatype = metric.datatype.and_then(DataType::from_code);
         let (Some(shape), Some(datatype)) = (&self.shape, datatype) else {
-            let tells =
+            let had_any =
                 metric.value.is_some() || metric.properties.is_some() || metric.metadata.is_some();
             metric.value = None;
             metric.is_null = Some(true);
             metric.properties = None;
             metric.metadata = None;
-            return tells;
+            return had_any;
         };
         shape.apply_to_birth(datatype, metric, Pseudonyms::Check).any()
     }
@@ -94,9 +94,9 @@ impl StepContext<'_> {
     /// Applies the copy of the policy to a layout, whose `origin` names its entity; whether that
     /// changed it.
     pub(super) fn apply_policy(&mut self, origin: Origin<'_>, layout: &mut Layout) -> bool {
-        let (Some(policy), Some(told)) = (self.policy, origin.entity) else { return false };
+        let (Some(policy), Some(exported)) = (self.policy, origin.entity) else { return false };
         // The policy names things as the plant does.
-        let original = policy.renames().original(told);
+        let original = policy.renames().original(exported);
         let plan = original.map(|entity| policy.plan(entity));
         let mut refusals = Refusals::default();
         let mut any_altered = false;
@@ -177,10 +177,11 @@ impl StepContext<'_> {
     }
 }
 
-/// Judges one metric of a layout, and makes of it what may be told; whether it changed.
+/// Judges one metric of a layout, and makes of it what may be published; whether it
+/// changed.
 ///
 /// # Errors
-/// It may not be told at all, with the rule that says so.
+/// It may not be published at all, with the rule that says so.
 fn judge(plan: &EntityPlan<'_>, slot: &mut Slot) -> Result<bool, Option<RuleId>> {
     let name = slot.metric.name.clone().unwrap_or_default();
     let datatype = slot.metric.datatype.and_then(DataType::from_code);

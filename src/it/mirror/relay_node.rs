@@ -8,6 +8,7 @@ use sparkplug::{Metric, Payload};
 use super::layout::{Folded, Layout};
 use super::recheck::Refusals;
 use super::{Mirror, Now};
+use crate::mistake;
 
 /// The name of the relay's own edge node belongs to a node of the plant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,7 +57,9 @@ impl Mirror {
     /// the moment, the next birth has them.
     pub fn update_relay_node(&mut self, now: Now, mut metrics: Vec<Metric>) {
         let (mut step, nodes) = self.step(now);
-        let Some(node) = nodes.relay_mut() else { return };
+        let Some(node) = nodes.relay_mut() else {
+            return mistake::mistake!("the relay's own edge node is updated before it is there");
+        };
         let node = node.change();
         let layout = Arc::make_mut(&mut node.layout);
         metrics.retain_mut(|metric| {

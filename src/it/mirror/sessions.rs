@@ -100,7 +100,7 @@ impl StepContext<'_> {
             Session::Opening { .. } | Session::Waiting { .. } | Session::Born { .. } if !wanted => {
                 Some(Move::Kill)
             }
-            // What an earlier connection was told of the host may be out of date.
+            // What an earlier connection heard of the host may be out of date.
             Session::Waiting { host_seen } => {
                 let may = self.settings.primary_host.is_none() || (self.host.online && host_seen);
                 may.then_some(Move::Bear)

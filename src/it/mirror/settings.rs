@@ -1,4 +1,4 @@
-//! What the mirror is told at the start.
+//! Settings of the mirror.
 
 use std::time::Duration;
 

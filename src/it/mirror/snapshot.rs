@@ -16,6 +16,7 @@ use super::frames::keyframe_interval;
 use super::layout::Layout;
 use super::node::{Device, Life, Node, Trust};
 use super::{Mirror, NodeId, Now};
+use crate::mistake;
 
 /// The mirror at one position of the journal.
 #[derive(Clone, PartialEq, Message)]
@@ -240,7 +241,10 @@ impl Mirror {
         let (mut step, nodes) = self.step(Now::UNKNOWN);
         let mut in_doubt = false;
         for stored in snapshot.nodes {
-            let Some(node) = nodes.append(&stored.group, &stored.edge_node) else { break };
+            let Some(node) = nodes.append(&stored.group, &stored.edge_node) else {
+                mistake::mistake!("more nodes in a file than a list can have");
+                break;
+            };
             in_doubt |= stored.alive && stored.in_doubt;
             restore_node(node, stored);
             step.ledger.open_node(node.id.into());

@@ -28,7 +28,7 @@ impl Mirror {
     /// # Errors
     /// What doesn't balance: a bug.
     pub fn check_account(&self) -> Result<(), Imbalance> {
-        // What a session can't be told yet is held by the journal, not here.
+        // What a session can't publish yet is held by the journal, not here.
         self.ledger.check(0)
     }
 

@@ -48,7 +48,7 @@ pub(super) fn same_definition(ours: &Metric, theirs: &Metric) -> bool {
     }
 }
 
-/// Data of a born metric. Definitions are told by births alone.
+/// Data of a born metric. Definitions come with births alone.
 pub(super) fn fits(born: &Metric, metric: &Metric) -> bool {
     if is_definition(born) || is_definition(metric) {
         return false;

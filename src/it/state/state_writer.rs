@@ -17,7 +17,7 @@ const MAX_WAITING: usize = 2;
 
 /// The driver's end.
 #[derive(Debug)]
-pub(super) struct StateWriter {
+pub(crate) struct StateWriter {
     jobs: Sender<Job>,
     thread: JoinHandle<()>,
 }
@@ -30,7 +30,7 @@ enum Job {
 
 /// What was to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Saved {
+pub(crate) enum Saved {
     /// A snapshot of the mirror, of so many bytes.
     Snapshot {
         bytes: u64,
@@ -39,11 +39,11 @@ pub(super) enum Saved {
 }
 
 impl StateWriter {
-    /// Starts the thread. How each job ended is told as [`DriverEvent::Saved`].
+    /// Starts the thread. How each job ended comes back as [`DriverEvent::Saved`].
     ///
     /// # Errors
     /// No thread can be had.
-    pub(super) fn start(
+    pub(crate) fn start(
         state: ItState,
         events: UnboundedSender<DriverEvent>,
     ) -> io::Result<StateWriter> {
@@ -55,23 +55,23 @@ impl StateWriter {
     }
 
     /// Whether a job can be given without waiting.
-    pub(super) fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         !self.jobs.is_full()
     }
 
     /// Hands a part of a snapshot over; with the last one the snapshot is written.
-    pub(super) fn write_part(&self, part: SnapshotPart) {
+    pub(crate) fn write_part(&self, part: SnapshotPart) {
         // The thread is gone only when the process ends.
         let _ = self.jobs.send(Job::Snapshot(part));
     }
 
     /// Has the next bdSeq of every node written.
-    pub(super) fn save_bd_seqs(&self, bd_seqs: Vec<(String, u8)>) {
+    pub(crate) fn save_bd_seqs(&self, bd_seqs: Vec<(String, u8)>) {
         let _ = self.jobs.send(Job::BdSeqs(bd_seqs));
     }
 
     /// Waits until all is written.
-    pub(super) fn finish(self) {
+    pub(crate) fn finish(self) {
         drop(self.jobs);
         let _ = self.thread.join();
     }

@@ -7,7 +7,8 @@ use state::StateError;
 use telemetry::event;
 
 use crate::mirror::{Mirror, Now};
-use crate::state_writer::{Saved, StateWriter};
+use crate::mistake;
+use crate::state::state_writer::{Saved, StateWriter};
 
 /// What lies between a snapshot and a kill is published a second time.
 const EVERY: Duration = Duration::from_secs(10);
@@ -24,7 +25,7 @@ const NODES_PER_TURN: usize = 256;
 
 /// Where the next snapshot stands.
 #[derive(Debug)]
-pub(super) struct Saving {
+pub(crate) struct Saving {
     state_writer: StateWriter,
     next: Duration,
     under_way: Option<UnderWay>,
@@ -46,7 +47,7 @@ struct UnderWay {
 }
 
 impl Saving {
-    pub(super) fn new(state_writer: StateWriter) -> Saving {
+    pub(crate) fn new(state_writer: StateWriter) -> Saving {
         Saving {
             state_writer,
             next: EVERY,
@@ -58,7 +59,7 @@ impl Saving {
     }
 
     /// Goes on with the current snapshot, or begins one that is due.
-    pub(super) fn tick(&mut self, now: Now, mirror: &mut Mirror) {
+    pub(crate) fn tick(&mut self, now: Now, mirror: &mut Mirror) {
         if self.under_way.is_none() && now.at >= self.next {
             let progress = progress(mirror);
             let is_old = now.at >= self.saved_at.saturating_add(WITHIN);
@@ -79,23 +80,25 @@ impl Saving {
     }
 
     /// Whether [`Saving::save_bd_seqs`] wouldn't wait for the disk.
-    pub(super) fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.state_writer.has_room()
     }
 
     /// Has the next bdSeq of every node written.
-    pub(super) fn save_bd_seqs(&self, mirror: &Mirror) {
+    pub(crate) fn save_bd_seqs(&self, mirror: &Mirror) {
         self.state_writer.save_bd_seqs(mirror.bd_seqs().collect());
     }
 
     /// Takes how the writing of `what` ended.
-    pub(super) fn saved(&mut self, now: Now, what: Saved, result: &Result<(), StateError>) {
+    pub(crate) fn saved(&mut self, now: Now, what: Saved, result: &Result<(), StateError>) {
         if let Err(error) = result {
             self.trouble = true;
             event!(DiskError, what = "state", error = %error);
         }
         let Saved::Snapshot { bytes } = what else { return };
-        let Some(UnderWay { began, progress, .. }) = self.under_way.take() else { return };
+        let Some(UnderWay { began, progress, .. }) = self.under_way.take() else {
+            return mistake::mistake!("a snapshot was written that nobody began");
+        };
         let took = now.at.saturating_sub(began);
         let worth = Duration::from_secs(bytes.checked_div(BYTES_PER_S).unwrap_or_default());
         let pause = took.saturating_mul(SHARE).max(worth).clamp(EVERY, WITHIN);
@@ -109,8 +112,9 @@ impl Saving {
         }
     }
 
-    /// Stores everything as it is now, however long that takes. How it ended is told as the rest.
-    pub(super) fn finish(mut self, mirror: &mut Mirror) {
+    /// Stores everything as it is now, however long that takes. The writer reports how it ended, as
+    /// ever, with [`DriverEvent::Saved`](crate::DriverEvent::Saved).
+    pub(crate) fn finish(mut self, mirror: &mut Mirror) {
         self.save_bd_seqs(mirror);
         if self.under_way.take().is_some_and(|under_way| !under_way.complete) {
             self.take_all(mirror);

@@ -5,13 +5,13 @@
 //! and tasks share a thread: a message crosses no channel between threads on its way to the
 //! socket, and wakes nobody.
 
+mod limits;
 mod shared;
 
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use broker::{BrokerSettings, Trouble, TroubleKind, explain};
 use bytes::Bytes;
@@ -29,6 +29,7 @@ use tokio::time::{Instant, sleep};
 use crate::DriverEvent;
 use crate::mirror::{NodeId, Qos, SessionEvent, SessionSpec};
 use crate::mistake;
+use limits::{LIMITS, Limits};
 use shared::Shared;
 
 /// Unsubscribing from this filter, which no session subscribes to, makes the broker answer
@@ -43,30 +44,6 @@ const OUTGOING_FACTOR: usize = 4;
 /// Commands of IT hosts that may wait for the driver; further ones are dropped unread, which
 /// bounds what a flood from IT can occupy.
 const MAX_WAITING_COMMANDS: usize = 4_096;
-/// Longest wait for the PUBACK of the NDEATH; then the socket is dropped, and the broker sends
-/// the will, which says the same. Shorter than a stop of the relay waits.
-const CLOSE_WITHIN: Duration = Duration::from_secs(4);
-/// Longest wait for an answer that the broker owes (CONNACK, SUBACK, UNSUBACK, PUBACK): one that
-/// owes it and answers pings all the while has forgotten it.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-/// Publications of one session that may wait for the network. A quarter of what all of them
-/// may hold, so that one session that doesn't move can't stop the others.
-const MAX_SESSION_BYTES: usize = 16 * 1024 * 1024;
-
-/// What is asked of the broker before a session is given up.
-#[derive(Debug, Clone, Copy)]
-struct Limits {
-    close_within: Duration,
-    answer_within: Duration,
-    session_bytes: usize,
-}
-
-const LIMITS: Limits = Limits {
-    close_within: CLOSE_WITHIN,
-    answer_within: ANSWER_WITHIN,
-    session_bytes: MAX_SESSION_BYTES,
-};
-
 /// All sessions, as the driver sees them.
 #[derive(Debug)]
 pub(super) struct Sessions {

@@ -94,7 +94,6 @@ impl StepContext<'_> {
     }
 
     /// A device's birth. One that `repeats` values in doubt doesn't make them good.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one frame")]
     pub(super) fn device_birth(
         &mut self,
         node: &mut Node,

@@ -12,7 +12,6 @@ use super::recheck::Refusals;
 use super::step::StepContext;
 
 impl StepContext<'_> {
-    #[expect(clippy::too_many_arguments, reason = "the parts of one frame")]
     pub(super) fn data(
         &mut self,
         node: &mut Node,

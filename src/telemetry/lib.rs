@@ -13,6 +13,7 @@ mod expiry;
 mod flood;
 mod hub;
 pub mod logging;
+mod mistakes;
 mod notify;
 mod policy_loaded;
 mod record;

@@ -13,8 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use journal_read::{From, Item, JournalError, Position, Reader};
 use state::Stored;
-use telemetry::event;
-use telemetry::policy_loaded;
+use telemetry::{event, policy_loaded};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 

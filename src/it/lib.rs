@@ -30,9 +30,8 @@ use broker::{BrokerSettings, Trouble};
 use journal_read::JournalError;
 use policy::Policy;
 use sandbox::Confined;
-use telemetry::Notifier;
-use telemetry::event;
 use telemetry::status::{ReportError, StatusSettings, Teller};
+use telemetry::{Notifier, event};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedSender;
 

@@ -72,11 +72,11 @@ impl Slot {
 
     /// The copy of the policy lets every number and truth value of the metric through as it is.
     fn passes_scalars(&self) -> bool {
-        self.recheck.as_ref().is_none_or(|recheck| !recheck.looks())
+        self.recheck.as_ref().is_none_or(|recheck| !recheck.checks_scalars())
     }
 
-    /// Whether a birth with this metric changes nothing but its time. What the policy may have
-    /// something to say about isn't clear.
+    /// Whether a birth with this metric changes nothing but its time. `false` also for
+    /// what the copy of the policy has to look at.
     fn is_repeated_by(&self, metric: &Metric) -> bool {
         use Value::{Boolean, Double, Float, Int, Long};
         let ours = &self.metric;
@@ -175,7 +175,7 @@ impl Layout {
     }
 
     /// Whether a birth has these metrics in this order, and says of them what is known; `false`
-    /// also where that isn't clear at the first look.
+    /// also where only a closer look could tell.
     pub(super) fn is_repeated_by(&self, birth: &Borrowed<'_>) -> bool {
         let is_own =
             |named: &&NamedMetric<'_>| matches!(named.name, Some(names::BD_SEQ | names::REBIRTH));
@@ -274,7 +274,7 @@ impl Layout {
     }
 
     /// The slot of a metric of data that changes nothing but value, times and flags there, and
-    /// crosses as it is; `None`: that isn't clear. `likely` is tried first.
+    /// crosses as it is; `None`: it isn't eligible for the fast path. `likely` is tried first.
     #[inline]
     pub(super) fn find_eligible(&self, metric: &ScalarMetric<'_>, likely: usize) -> Option<usize> {
         let is_likely = |slot: &&Slot| {
@@ -291,7 +291,7 @@ impl Layout {
         (slot.is_eligible && metric.value.fits(datatype)).then_some(place)
     }
 
-    /// Enters what was found clear.
+    /// Enters news of a metric that [`Layout::find_eligible`] found.
     #[inline]
     pub(super) fn set(
         &mut self,

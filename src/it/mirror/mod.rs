@@ -19,7 +19,7 @@
 //!   [`Mirror::take_snapshot_part`] until a part has a head. Anything may be called in between: a
 //!   snapshot shows what was when it began.
 //!
-//! The rest are accessors ([`status`]), and the relay's own edge node ([`relay_node`]).
+//! The rest are accessors (`status`), and the relay's own edge node (`relay_node`).
 //!
 //! # In which order
 //! 1. [`Mirror::new`]; then [`Mirror::restore`] with what is on disk, once, before anything else,
@@ -49,9 +49,9 @@
 //! session events ─> sessions, commands ──────┤
 //! second reading ─> backfill ────────────────┘
 //! ```
-//! Each box works on one [`step::StepContext`], everything beside the nodes, and on one
-//! [`node::Node`]. A node is found once per step, as a [`nodes::NodeRef`]; asking that for
-//! the node to be changed notes the change for the [`timers`] and the [`snapshot`].
+//! Each box works on one `step::StepContext`, everything beside the nodes, and on one `node::Node`.
+//! A node is found once per step, as a `nodes::NodeRef`; whoever changes it goes through
+//! `NodeRef::change`, which notes that for the `timers` and the `snapshot`.
 
 mod backfill;
 mod births;

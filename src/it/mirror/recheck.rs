@@ -6,8 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use account::RuleId;
-use account::{Dropped, Origin, Reason, What};
+use account::{Dropped, Origin, Reason, RuleId, What};
 use foldhash::fast::RandomState;
 use policy::shape::{Disarm, Pseudonyms, Shape, disarm_metric};
 use policy::{EntityPlan, Policy, Verdict};
@@ -27,7 +26,7 @@ pub(super) struct PolicyRecheck {
     /// `None`: it is redacted.
     shape: Option<Arc<Shape>>,
     /// Whether numbers and truth values have to be looked at.
-    looks: bool,
+    checks_scalars: bool,
 }
 
 /// Metrics of one frame of which something was refused, with the rule that says so.
@@ -36,8 +35,8 @@ pub(super) struct Refusals(Vec<(String, Option<RuleId>)>);
 
 impl PolicyRecheck {
     /// Whether numbers and truth values have to be refusals one by one.
-    pub(super) fn looks(&self) -> bool {
-        self.looks
+    pub(super) fn checks_scalars(&self) -> bool {
+        self.checks_scalars
     }
 
     /// Looks at data of the metric `born` and makes of it what may be published; whether any may.
@@ -209,11 +208,11 @@ fn judge(plan: &EntityPlan<'_>, slot: &mut Slot) -> Result<bool, Option<RuleId>>
         // It would cross under another name.
         (false, _) => return Err(None),
     };
-    let looks = match (&shape, datatype) {
+    let checks_scalars = match (&shape, datatype) {
         (Some(shape), Some(datatype)) => shape.shapes(datatype),
         _ => true,
     };
-    let recheck = PolicyRecheck { rule, shape, looks };
+    let recheck = PolicyRecheck { rule, shape, checks_scalars };
     let changed = recheck.recheck_birth(&mut slot.metric);
     slot.set_recheck(recheck);
     Ok(changed)

@@ -192,7 +192,7 @@ impl Run {
         }
     }
 
-    fn told(&self) -> String {
+    fn record(&self) -> String {
         let (account, ledger) = (self.mirror.account(), self.mirror.ledger());
         format!("{:?} {:?} {account:?} {ledger:?}", self.out, self.notices)
     }
@@ -217,7 +217,7 @@ proptest! {
         for run in [&mut fast, &mut long] {
             run.step(&Step::Data { device: false, payload: Vec::new(), loss: true });
         }
-        prop_assert_eq!(fast.told(), long.told());
+        prop_assert_eq!(fast.record(), long.record());
     }
 }
 
@@ -262,7 +262,10 @@ fn data_as_the_ot_half_writes_it_takes_the_fast_path_and_other_data_does_not() {
     }
     run.step(&Step::Reload { policy: None });
     run.step(&Step::Data { device: true, payload: Vec::new(), loss: true });
-    assert!(!takes(&mut run, vec![double()], false), "stale values have to be told good again");
+    assert!(
+        !takes(&mut run, vec![double()], false),
+        "stale values have to be published as good again"
+    );
     run.step(&Step::Death { device: true });
     assert!(!takes(&mut run, vec![double()], false));
 }

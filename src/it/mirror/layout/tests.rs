@@ -99,13 +99,13 @@ fn members_of_a_template_instance_are_merged_one_by_one() {
 }
 
 #[test]
-fn differences_are_told_as_data() {
+fn differences_are_published_as_data() {
     let ours = layout(vec![metric("a", 1.0), metric("b", 1.0)]);
     let newer = layout(vec![metric("a", 1.0), metric("b", 2.0)]);
     assert!(ours.same_shape(&newer));
-    let told = ours.differences(&newer);
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0].name.as_deref(), Some("b"));
-    assert_eq!(told[0].datatype, None);
+    let data = ours.differences(&newer);
+    assert_eq!(data.len(), 1);
+    assert_eq!(data[0].name.as_deref(), Some("b"));
+    assert_eq!(data[0].datatype, None);
     assert!(!ours.same_shape(&layout(vec![metric("a", 1.0)])));
 }

@@ -67,7 +67,7 @@ fn a_plant_rebirth_is_a_birth_in_the_same_session_and_a_new_plant_session_a_new_
 }
 
 #[test]
-fn a_second_device_birth_of_the_same_shape_is_told_as_data() {
+fn a_second_device_birth_of_the_same_shape_is_published_as_data() {
     let mut world = World::live(settings());
     plant(&mut world);
     world.relayed("spBv1.0/g/DBIRTH/e/d", vec![metric("x", 7)], false);
@@ -89,7 +89,7 @@ fn births_wait_for_the_primary_host_and_end_with_it() {
         let payload = format!("{{\"online\":{online},\"timestamp\":{timestamp}}}");
         let topic = "spBv1.0/STATE/scada".to_owned();
         let event = SessionEvent::Received { topic, payload: payload.into(), retain: true };
-        world.tell(id, event);
+        world.event(id, event);
         world.carry_out();
     };
     state(&mut world, true, 50);
@@ -183,7 +183,7 @@ fn a_session_that_closes_is_asked_for_no_confirmation() {
     // The death is published, and the answer to the barrier before it comes now.
     let (now, frame) = (world.now, world.dead("g", "e"));
     world.mirror.handle_item(now, frame);
-    world.tell(id, SessionEvent::Confirmed);
+    world.event(id, SessionEvent::Confirmed);
     world.now.at += Duration::from_secs(5);
     world.mirror.handle_tick(world.now);
     while let Some(outgoing) = world.mirror.poll_outgoing() {
@@ -195,7 +195,7 @@ fn host_state(world: &mut World, online: bool, timestamp: u64) {
     let id = world.commands["g/e"];
     let payload = format!("{{\"online\":{online},\"timestamp\":{timestamp}}}");
     let topic = "spBv1.0/STATE/scada".to_owned();
-    world.tell(id, SessionEvent::Received { topic, payload: payload.into(), retain: true });
+    world.event(id, SessionEvent::Received { topic, payload: payload.into(), retain: true });
     world.carry_out();
 }
 

@@ -189,7 +189,7 @@ pub(super) struct World {
     pub(super) now: Now,
     pub(super) broker_up: bool,
     pub(super) sessions: HashMap<NodeId, (SessionSpec, u64)>,
-    /// Published on the current session and not yet confirmed: dies with the session if told so.
+    /// Published on the current session and not yet confirmed: dies with the session where a test wants that.
     pub(super) host: Host,
     pub(super) commands: HashMap<String, NodeId>,
     pub(super) bd_seqs: HashMap<String, Vec<u8>>,
@@ -328,7 +328,7 @@ impl World {
             match outgoing {
                 Outgoing::Open { node, spec } => {
                     if !self.broker_up {
-                        self.tell(node, SessionEvent::Lost { connect_sent: false });
+                        self.event(node, SessionEvent::Lost { connect_sent: false });
                         continue;
                     }
                     let will = Payload::decode(spec.will_payload.as_slice()).unwrap();
@@ -340,7 +340,7 @@ impl World {
                     let bd_seq = spec.bd_seq.into();
                     let previous = self.sessions.insert(node, (spec, bd_seq));
                     assert!(previous.is_none(), "two sessions of one node");
-                    self.tell(node, SessionEvent::Ready);
+                    self.event(node, SessionEvent::Ready);
                 }
                 Outgoing::Publish { node, topic, payload, qos } => {
                     let (_, will_bd_seq) = self.sessions.get(&node).expect("a session");
@@ -350,12 +350,12 @@ impl World {
                 }
                 Outgoing::Barrier { node } => {
                     if !self.black_hole {
-                        self.tell(node, SessionEvent::Confirmed);
+                        self.event(node, SessionEvent::Confirmed);
                     }
                 }
                 Outgoing::Close { node } => {
                     self.sessions.remove(&node);
-                    self.tell(node, SessionEvent::Closed);
+                    self.event(node, SessionEvent::Closed);
                 }
             }
         }
@@ -365,7 +365,7 @@ impl World {
         self.probe.step(&mut self.mirror);
     }
 
-    pub(super) fn tell(&mut self, node: NodeId, event: SessionEvent) {
+    pub(super) fn event(&mut self, node: NodeId, event: SessionEvent) {
         self.mirror.handle_session(self.now, node, event);
     }
 
@@ -373,7 +373,7 @@ impl World {
     pub(super) fn break_sessions(&mut self) {
         for (node, (spec, bd_seq)) in std::mem::take(&mut self.sessions) {
             self.host.received(&spec.will_topic, &spec.will_payload, Qos::AtLeastOnce, bd_seq);
-            self.tell(node, SessionEvent::Lost { connect_sent: true });
+            self.event(node, SessionEvent::Lost { connect_sent: true });
         }
         self.carry_out();
     }
@@ -382,7 +382,7 @@ impl World {
         let id = self.commands[node];
         let (group, edge) = node.split_once('/').unwrap();
         let payload = Payload { metrics: vec![metric], ..Payload::default() };
-        self.tell(
+        self.event(
             id,
             SessionEvent::Received {
                 topic: format!("spBv1.0/{group}/NCMD/{edge}"),

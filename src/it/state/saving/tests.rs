@@ -176,20 +176,20 @@ fn a_stop_amid_a_snapshot_stores_what_is_now() {
 }
 
 #[test]
-fn a_disk_that_refuses_is_told_and_the_next_snapshot_has_it_all() {
+fn a_disk_that_refuses_is_an_event_and_the_next_snapshot_has_it_all() {
     let state = tempfile::tempdir().unwrap();
     let mut world = World::new(state.path());
     // A file can't be made where a directory is.
     let obstacle = state.path().join("mirror.state.new");
     fs::create_dir(&obstacle).unwrap();
     world.births();
-    let told = capture(|| assert!(!world.save(|_| ())));
-    triggered(&told, Event::DiskError);
+    let events = capture(|| assert!(!world.save(|_| ())));
+    triggered(&events, Event::DiskError);
     fs::remove_dir(&obstacle).unwrap();
     world.pass(EVERY);
     world.relayed("NDATA", 1, 5);
-    let told = capture(|| assert!(world.save(|_| ())));
-    triggered(&told, Event::DiskOk);
+    let events = capture(|| assert!(world.save(|_| ())));
+    triggered(&events, Event::DiskOk);
     let values = values(&stored(state.path()));
     assert_eq!((values.len() as u64, values[0], values[1]), (NODES, 0, 5));
 }

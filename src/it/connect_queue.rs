@@ -6,7 +6,6 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::mirror::{NodeId, SessionSpec};
-use crate::mistake;
 
 /// Between two writes of the bdSeq of all nodes; sessions that come meanwhile share the next.
 const SAVE_EVERY: Duration = Duration::from_millis(50);

@@ -13,7 +13,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use broker::{BrokerSettings, Trouble, TroubleKind, explain};
+use broker::{BrokerSettings, ConnectFailure, FailureKind, explain};
 use bytes::Bytes;
 use rumqttc::{
     AsyncClient, Broker, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing,
@@ -28,7 +28,6 @@ use tokio::time::{Instant, sleep};
 
 use crate::DriverEvent;
 use crate::mirror::{NodeId, Qos, SessionEvent, SessionSpec};
-use crate::mistake;
 use limits::{LIMITS, Limits};
 use shared::Shared;
 
@@ -217,8 +216,8 @@ impl Sessions {
         match (credentials.password)() {
             Ok(password) => self.password = Some(password),
             Err(text) => {
-                let trouble = Trouble { kind: TroubleKind::Secret, text };
-                let _ = self.events.send(DriverEvent::ConnectFailed { node: None, trouble });
+                let failure = ConnectFailure { kind: FailureKind::Secret, text };
+                let _ = self.events.send(DriverEvent::ConnectFailed { node: None, failure });
             }
         }
     }
@@ -301,7 +300,7 @@ impl Task {
             }
             End::Failed(error) => self.report(&error),
             End::GivenUp(why) => {
-                self.trouble(Trouble::other(why));
+                self.connect_failed(ConnectFailure::other(why));
             }
         }
         // The driver may open the next session at this word: by then the socket is gone.
@@ -444,19 +443,19 @@ impl Task {
 
     fn report(&self, error: &ConnectionError) {
         tracing::debug!(target: "it", node = self.node.0, %error, "session ended");
-        let trouble = match error {
+        let failure = match error {
             ConnectionError::ConnectionRefused(code) => {
                 let text = format!("the broker refuses the connection: {code:?}");
-                Trouble { kind: TroubleKind::Login, text }
+                ConnectFailure { kind: FailureKind::Login, text }
             }
             error => explain(error),
         };
-        self.trouble(trouble);
+        self.connect_failed(failure);
     }
 
-    fn trouble(&self, trouble: Trouble) {
+    fn connect_failed(&self, failure: ConnectFailure) {
         let node = Some(self.node);
-        let _ = self.events.send(DriverEvent::ConnectFailed { node, trouble });
+        let _ = self.events.send(DriverEvent::ConnectFailed { node, failure });
     }
 
     /// What is still queued when the session ends is not written any more.

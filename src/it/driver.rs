@@ -248,10 +248,10 @@ impl Driver {
                     self.mirror.handle_session(now, node, event);
                 }
             }
-            DriverEvent::ConnectFailed { node, trouble } => {
+            DriverEvent::ConnectFailed { node, failure } => {
                 // A session that fails now hasn't confirmed its death.
                 self.unconfirmed |= self.stop_by.is_some();
-                self.broker.trouble(node, &trouble);
+                self.broker.connect_failed(node, &failure);
             }
             DriverEvent::Saved { what, result } => {
                 if what == Saved::BdSeqs {

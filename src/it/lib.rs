@@ -13,7 +13,6 @@ mod connect_queue;
 mod connection;
 mod driver;
 pub mod mirror;
-mod mistake;
 mod notices;
 mod relay_node;
 mod state;
@@ -26,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::state::StateError;
-use broker::{BrokerSettings, Trouble};
+use broker::{BrokerSettings, ConnectFailure};
 use journal_read::JournalError;
 use policy::Policy;
 use sandbox::Confined;
@@ -103,7 +102,7 @@ enum DriverEvent {
     /// A session ended with this; thousands may end at once.
     ConnectFailed {
         node: Option<NodeId>,
-        trouble: Trouble,
+        failure: ConnectFailure,
     },
     /// The state was written, or couldn't be.
     Saved {

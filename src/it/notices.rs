@@ -1,9 +1,9 @@
-//! What people who watch the IT half get to know: the mirror's notices and the troubles of its
+//! What people who watch the IT half get to know: the mirror's notices and the failures of its
 //! driver, as events of the catalogue.
 
 use std::collections::HashSet;
 
-use broker::{Trouble, TroubleKind};
+use broker::{ConnectFailure, FailureKind};
 use telemetry::event;
 
 use crate::mirror::{NodeId, Notice};
@@ -69,18 +69,18 @@ impl BrokerWatch {
     }
 
     /// The session of `node` failed. Where others stand it is that session's affair.
-    pub(super) fn trouble(&mut self, node: Option<NodeId>, trouble: &Trouble) {
+    pub(super) fn connect_failed(&mut self, node: Option<NodeId>, failure: &ConnectFailure) {
         if let Some(node) = node {
             self.ended(node);
         }
-        let Trouble { kind, text: error } = trouble;
+        let ConnectFailure { kind, text: error } = failure;
         let broker = self.broker.as_str();
         match kind {
-            TroubleKind::Tls => event!(TlsRefused, broker, error),
-            TroubleKind::Login => event!(LoginRefused, broker, error),
-            TroubleKind::Secret => event!(SecretUnreadable, error),
-            TroubleKind::Other if self.ready.is_empty() => event!(BrokerDown, broker, error),
-            TroubleKind::Other => {
+            FailureKind::Tls => event!(TlsRefused, broker, error),
+            FailureKind::Login => event!(LoginRefused, broker, error),
+            FailureKind::Secret => event!(SecretUnreadable, error),
+            FailureKind::Other if self.ready.is_empty() => event!(BrokerDown, broker, error),
+            FailureKind::Other => {
                 tracing::debug!(target: "it", error, "a session failed; others stand");
             }
         }
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn a_broker_is_up_with_the_first_session_and_down_when_the_last_one_fails() {
         let (first, second) = (NodeId(1), NodeId(2));
-        let trouble = Trouble::other("connection reset");
+        let failure = ConnectFailure::other("connection reset");
         let mut watch = BrokerWatch::new("broker:8883".into());
         let events = capture(|| {
             watch.ready(first);
@@ -147,17 +147,20 @@ mod tests {
         });
         triggered(&events, Event::BrokerUp);
         assert_eq!(events.len(), 1);
-        assert!(capture(|| watch.trouble(Some(first), &trouble)).is_empty(), "another stands");
-        let events = capture(|| watch.trouble(Some(second), &trouble));
+        assert!(
+            capture(|| watch.connect_failed(Some(first), &failure)).is_empty(),
+            "another stands"
+        );
+        let events = capture(|| watch.connect_failed(Some(second), &failure));
         triggered(&events, Event::BrokerDown);
         triggered(&capture(|| watch.ready(first)), Event::BrokerUp);
-        let of = |kind| Trouble { kind, text: "x".into() };
-        let events = capture(|| watch.trouble(Some(first), &of(TroubleKind::Tls)));
+        let of = |kind| ConnectFailure { kind, text: "x".into() };
+        let events = capture(|| watch.connect_failed(Some(first), &of(FailureKind::Tls)));
         triggered(&events, Event::TlsRefused);
-        let events = capture(|| watch.trouble(Some(first), &of(TroubleKind::Login)));
+        let events = capture(|| watch.connect_failed(Some(first), &of(FailureKind::Login)));
         triggered(&events, Event::LoginRefused);
         triggered(
-            &capture(|| watch.trouble(None, &of(TroubleKind::Secret))),
+            &capture(|| watch.connect_failed(None, &of(FailureKind::Secret))),
             Event::SecretUnreadable,
         );
     }

@@ -7,7 +7,7 @@ pub(crate) mod state_writer;
 use std::path::Path;
 
 use prost::Message;
-use state::{Shelf, StateDir, StateError, StateFile, Stored};
+use state::{SnapshotParts, StateDir, StateError, StateFile, Stored};
 
 use crate::mirror::MirrorSnapshot;
 
@@ -52,11 +52,11 @@ impl ItState {
         self.dir.save(SNAPSHOT, snapshot)
     }
 
-    /// Stores a snapshot that has its nodes on a shelf; returns its bytes.
-    pub(super) fn save_shelf(
+    /// Stores a snapshot that has its nodes in parts; returns its bytes.
+    pub(super) fn save_parts(
         &self,
         head: &MirrorSnapshot,
-        nodes: &Shelf,
+        nodes: &SnapshotParts,
     ) -> Result<u64, StateError> {
         nodes.save(&self.dir, SNAPSHOT, &head.encode_to_vec())
     }

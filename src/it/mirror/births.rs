@@ -11,7 +11,6 @@ use super::nodes::Nodes;
 use super::notice::{Notice, count};
 use super::settings::OnGap;
 use super::step::StepContext;
-use crate::mistake;
 
 impl StepContext<'_> {
     /// The node that a birth is of; one that isn't known is taken in.

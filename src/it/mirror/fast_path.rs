@@ -14,7 +14,6 @@ use super::encode;
 use super::layout::Layout;
 use super::node::Node;
 use super::step::StepContext;
-use crate::mistake;
 
 /// News of one metric: its slot, timestamp (milliseconds since the epoch), whether it is
 /// transient, and value.

@@ -12,7 +12,6 @@ use sparkplug::{
 };
 
 use crate::mirror::recheck::{PolicyRecheck, Refusals};
-use crate::mistake;
 use metric::{
     QUALITY, QUALITY_GOOD, QUALITY_STALE, as_data, fits, is_definition, merge_properties,
     merge_value, normalise, quality_of, same_definition, same_members, same_value, set_quality,

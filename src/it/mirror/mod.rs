@@ -90,7 +90,6 @@ use journal_read::Item;
 use policy::Policy;
 use telemetry::status::LossStatus;
 
-use crate::mistake;
 use commands::Host;
 use node::Session;
 use nodes::Nodes;

@@ -11,7 +11,6 @@ use state::Changes;
 use super::node::Node;
 use super::outgoing::NodeId;
 use super::snapshot::NodePart;
-use crate::mistake;
 
 /// Counters of nodes that were evicted; kept so that a bdSeq never repeats. A node beyond these
 /// starts at 0 again, which matters only where a broker still holds a will of an earlier session.

@@ -8,7 +8,6 @@ use sparkplug::{Metric, Payload};
 use super::layout::{Folded, Layout};
 use super::recheck::Refusals;
 use super::{Mirror, Now};
-use crate::mistake;
 
 /// The name of the relay's own edge node belongs to a node of the plant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

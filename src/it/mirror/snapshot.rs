@@ -16,7 +16,6 @@ use super::frames::keyframe_interval;
 use super::layout::Layout;
 use super::node::{Device, Life, Node, Trust};
 use super::{Mirror, NodeId, Now};
-use crate::mistake;
 
 /// The mirror at one position of the journal.
 #[derive(Clone, PartialEq, Message)]

@@ -7,7 +7,6 @@ use state::StateError;
 use telemetry::event;
 
 use crate::mirror::{Mirror, Now};
-use crate::mistake;
 use crate::state::state_writer::{Saved, StateWriter};
 
 /// What lies between a snapshot and a kill is published a second time.

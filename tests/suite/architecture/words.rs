@@ -295,7 +295,11 @@ impl<'ast> Visit<'ast> for Reader {
 
     fn visit_expr_struct(&mut self, value: &'ast syn::ExprStruct) {
         if value.path.is_ident("Self") {
-            self.add(self.own.clone(), Kind::Made, value.path.segments[0].ident.span().start().line);
+            self.add(
+                self.own.clone(),
+                Kind::Made,
+                value.path.segments[0].ident.span().start().line,
+            );
         } else {
             self.path(&value.path, Kind::Made);
         }

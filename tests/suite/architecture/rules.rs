@@ -130,6 +130,9 @@ pub(super) fn impure_words(file: &File) -> Faults {
         let clock = reads_a_clock(word);
         // Under another name it would be seen by nobody.
         let whole = word.path == ["std"] && word.kind != Kind::Tokens;
+        // Inflating is reading from a slice; no other reader is at hand there.
+        let inflating = file.path.ends_with("sparkplug/decode.rs");
+        let outside = outside && !(inflating && word.path == ["std", "io", "Read"]);
         outside || clock || whole || word.kind == Kind::ExternCrate
     };
     file.product().filter(faulty).map(|word| file.place(word)).collect()

@@ -30,7 +30,7 @@ telemetry        account broker mistake sparkplug text tls
 sandbox
 config           clock diagnostic policy sandbox signature telemetry tls
 ot               account broker journal-format journal-write policy sandbox sparkplug state telemetry text tls | diagnostic journal-read
-it               account broker journal-format journal-read policy sandbox sparkplug state telemetry text tls | diagnostic ot
+it               account broker journal-format journal-read mistake policy sandbox sparkplug state telemetry text tls | diagnostic ot
 tools            account diagnostic journal-format ot policy sparkplug text
 demo             account journal-format journal-read sandbox sparkplug telemetry text
 sparkdiode       account broker config demo diagnostic it journal-format journal-read journal-write ot policy sandbox signature sparkplug state telemetry text tls tools

@@ -1,13 +1,13 @@
 //! Births and deaths: what they teach about the plant, and what of them crosses.
 
 use super::encode;
-use super::turn::Turn;
+use super::step::{LifeEvent, StepContext};
 use crate::ot::plant::{Definitions, EntityState, Layout, Life, Node, Plant, SURVEY_BYTES, Taught};
 use crate::policy::Verdict;
-use crate::sparkplug::{Entity, EntityTopic, Payload, names};
+use crate::sparkplug::{Entity, Payload, names};
 use crate::telemetry::{Fate, Origin, Reason, What};
 
-impl Turn<'_> {
+impl StepContext<'_> {
     /// A live NBIRTH.
     pub(super) fn node_birth(&mut self, node: &mut Node, payload: Payload) -> Fate {
         if node.sequence.restart(low_byte(payload.seq)) {
@@ -153,9 +153,7 @@ impl Turn<'_> {
             return unannounced;
         }
         let payload = encode::death(death.as_ref(), payload.timestamp.unwrap_or(self.now.wall_ms));
-        let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
-        let _ =
-            self.relay(node, EntityTopic::death(Entity::node(&group, &edge_node)), &payload, false);
+        let _ = self.relay(node, None, LifeEvent::Death, payload, false);
         Fate::Forwarded
     }
 
@@ -181,9 +179,7 @@ impl Turn<'_> {
             return kept_back(state);
         }
         let payload = encode::death(None, payload.timestamp.unwrap_or(self.now.wall_ms));
-        let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
-        let topic = EntityTopic::death(Entity::device(&group, &edge_node, device));
-        let _ = self.relay(node, topic, &payload, false);
+        let _ = self.relay(node, Some(device), LifeEvent::Death, payload, false);
         Fate::Forwarded
     }
 
@@ -259,7 +255,7 @@ impl Turn<'_> {
 /// The fate of a birth or death of which nothing crosses: whoever reads the log looks for the rule
 /// that denies the entity, and finds none where default deny does.
 fn kept_back(state: &EntityState) -> Fate {
-    let mut drops = state.layout.slots.iter().filter_map(|slot| match slot.verdict {
+    let mut drops = state.layout.slots.iter().filter_map(|slot| match slot.verdict() {
         Verdict::Drop { reason, rule } => Some((reason, rule)),
         _ => None,
     });

@@ -3,23 +3,17 @@
 use prost::Message;
 
 use super::births::low_byte;
-use super::encode;
+use super::encode::{self, DataWriter};
 use super::overload::Passage;
 use super::shape::{self, Decided};
-use super::turn::{MAX_PAYLOAD_BYTES, Turn, judge};
-use crate::journal::{Body, Relayed};
+use super::step::{StepContext, judge};
 use crate::ot::plant::{
     EntityState, Life, Node, Parts, Removed, Slot, Survey, allowance, is_definition,
 };
 use crate::policy::{RuleId, Verdict};
 use crate::sparkplug::value::fits;
-use crate::sparkplug::{
-    Borrowed, Caps, DataType, EntityTopic, Metric, NamedMetric, PayloadWriter, Value,
-};
+use crate::sparkplug::{Borrowed, Caps, DataType, Metric, NamedMetric, Value};
 use crate::telemetry::{Fate, Reason, What};
-
-/// Bytes of a metric in the journal beside its name, mostly.
-pub(super) const METRIC_BYTES: usize = 32;
 
 /// Why something didn't cross, and which rule says so.
 type Cause = (Reason, Option<RuleId>);
@@ -50,7 +44,7 @@ enum Meaning<'a> {
     Refused(Option<&'a str>, Reason),
 }
 
-impl Turn<'_> {
+impl StepContext<'_> {
     /// A live NDATA or DDATA. `late`: it fills a hole in the order, or is delivered again.
     pub(super) fn data(
         &mut self,
@@ -162,12 +156,12 @@ impl Turn<'_> {
                 metric.is_historical = Some(true);
             }
             let historical = shape::passes_by(&metric);
-            self.matches.decided(target.verdict);
+            self.matches.decided(target.verdict());
             self.matches.observed(target.observed);
-            let (reason, rule) = match target.verdict {
+            let (reason, rule) = match target.verdict() {
                 Verdict::Forward { rule } => {
                     let decided = shape::decide(target, &metric, losses, self.now, how);
-                    let unborn = !target.born || lacks;
+                    let unborn = !target.is_born() || lacks;
                     let (restores, early) = match decided {
                         Decided::Forward { restores } => (restores, false),
                         Decided::Hold => (false, true),
@@ -183,7 +177,7 @@ impl Turn<'_> {
                 }
                 Verdict::Redact { rule, .. } => {
                     // Readers have yet to hear of it.
-                    parts.state.birth_due |= !target.born;
+                    parts.state.birth_due |= !target.is_born();
                     (Reason::Redacted, Some(rule))
                 }
                 Verdict::Drop { reason, rule } => (reason, rule),
@@ -239,7 +233,7 @@ impl Turn<'_> {
         };
         let slot = state.layout.insert(born, datatype).ok_or((Reason::OverCapacity, None))?;
         if let Some(target) = state.layout.slot_mut(slot) {
-            shape::enter(target, &judged, losses);
+            shape::enter(target, &judged, losses, self.limiter);
             target.observed = plan.observe(name, Some(datatype));
             target.told_as = told_as;
         }
@@ -281,7 +275,7 @@ impl Turn<'_> {
                 Ok(asked) => **types_due |= types.extend(asked),
                 Err(reason) => {
                     // Asking again would give the same answer.
-                    slot.verdict = Verdict::Drop { reason, rule: None };
+                    slot.refuse(reason, None);
                     return Err(reason);
                 }
             }
@@ -368,9 +362,7 @@ impl Turn<'_> {
         synthetic: bool,
     ) -> bool {
         let Some(state) = node.state(device) else { return false };
-        let room = items.len().saturating_add(1).saturating_mul(METRIC_BYTES.saturating_mul(2));
-        let mut payload = PayloadWriter::new(Some(timestamp), room);
-        let mut told = false;
+        let mut payload = DataWriter::new(timestamp, items.len());
         for mut item in items {
             let Some(slot) = state.layout.slot(item.slot) else { continue };
             encode::data_metric(&mut item.metric, node);
@@ -380,31 +372,13 @@ impl Turn<'_> {
                 let what = What::Metric(slot.name());
                 self.drop(node.origin(device), what, reason, Some(item.rule));
             }
-            // A few bytes of alias become a name each time; the sum has a bound.
-            let before = payload.written();
-            payload.metric(Some(slot.told_name()), &item.metric);
-            if payload.written() > MAX_PAYLOAD_BYTES {
-                payload.take_back(before);
+            if !payload.metric(slot.told_name(), &item.metric) {
                 self.drop(node.origin(device), What::Metric(slot.name()), Reason::OverCap, None);
-            } else {
-                told = true;
             }
         }
-        if told {
-            let topic = EntityTopic::data(node.told(device)).to_string();
-            let loss_before = !synthetic && std::mem::take(&mut node.loss);
-            self.out.push(Body::Relayed(Relayed {
-                source: self.settings.source.clone(),
-                topic,
-                payload: payload.finish(None),
-                received_ms: self.now.wall_ms,
-                loss_before,
-                synthetic,
-                aliased: false,
-                losses: node.losses,
-            }));
-        }
-        told
+        let Some(payload) = payload.finish() else { return false };
+        self.relay_data(node, device, payload, synthetic);
+        true
     }
 }
 

@@ -12,37 +12,35 @@
 
 mod births;
 mod data;
-mod direct;
+mod decode;
 mod encode;
+mod fast_path;
 mod matches;
+mod notify;
 mod overload;
+mod receive;
 mod rename;
 mod renamed;
 mod restore;
+mod sequence;
 mod shape;
-mod tell;
+mod step;
 #[cfg(test)]
 mod tests;
-mod turn;
 
-use std::hash::BuildHasher;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
 
-use self::births::low_byte;
-use self::direct::Direct;
 use self::matches::Matches;
 use self::overload::Overload;
-use self::turn::{Turn, keyframes};
-use super::plant::{Arrival, Life, Node, Plant, Queue, StoredPlant};
+use self::step::{StepContext, keyframes};
+use super::plant::{Life, Node, Plant, Queue, StoredPlant};
 use crate::journal::{Body, Dropped, Heartbeat};
-use crate::policy::{Limiter, Policy, Rule};
-use crate::sparkplug::{
-    Borrowed, Caps, DecodeError, Entity, EntityTopic, MessageType, Payload, Topic, decode_borrowed,
-};
+use crate::policy::{Limiter, Policy};
+use crate::sparkplug::Caps;
 use crate::telemetry::status::TrackedNode;
-use crate::telemetry::{Account, Fate, Imbalance, Ledger, NodeSlot, Origin, Reason};
+use crate::telemetry::{Account, Imbalance, Ledger, Reason};
 
 pub use self::matches::RuleMatches;
 
@@ -129,7 +127,7 @@ pub struct Pipeline {
     /// The picture that is being taken, without its nodes.
     picture: Option<StoredPlant>,
     #[cfg(test)]
-    takes_shortcuts: bool,
+    takes_fast_path: bool,
 }
 
 impl Pipeline {
@@ -154,45 +152,8 @@ impl Pipeline {
             structure_changed: false,
             picture: None,
             #[cfg(test)]
-            takes_shortcuts: true,
+            takes_fast_path: true,
         }
-    }
-
-    /// Handles one message and appends what is to be journalled of it to `out`.
-    pub fn handle(&mut self, now: Now, received: Received<'_>, out: &mut Vec<Body>) {
-        let mut origin = Origin::default();
-        let fate = self.process(now, received, &mut origin, out);
-        self.ledger.receive(origin.node);
-        self.ledger.settle(origin, fate);
-        match fate {
-            Fate::Dropped(reason) => tell::dropped(reason, None, received),
-            Fate::DroppedBy(reason, rule) => {
-                let rule = rule.and_then(|rule| self.policy.rule(rule));
-                tell::dropped(reason, rule.map(Rule::name), received);
-            }
-            Fate::Forwarded | Fate::Waiting => {}
-        }
-    }
-
-    /// Enters messages under `topic` that were refused before they came here.
-    pub fn shed(&mut self, topic: &str, messages: u64) {
-        let entity = match Topic::parse(topic) {
-            Ok(Topic::Entity(topic)) => Some(topic.entity),
-            _ => None,
-        };
-        let place = entity.and_then(|entity| self.plant.find(entity));
-        let origin = Origin { entity, node: place.map(NodeSlot) };
-        for _ in 0..messages {
-            self.ledger.receive(origin.node);
-            self.ledger.settle(origin, Fate::Dropped(Reason::Overload));
-        }
-        // Where its numbers are followed, the next one tells.
-        if let Some(node) = place.and_then(|place| self.plant.node_mut(place))
-            && node.sequenced != Some(true)
-        {
-            node.lose();
-        }
-        tell::shed(topic, messages);
     }
 
     /// Does what is due: heartbeat, keyframes, gaps, births and values that were held back.
@@ -200,8 +161,8 @@ impl Pipeline {
     pub fn tick(&mut self, now: Now, out: &mut Vec<Body>) {
         self.follow_schedules(now, out);
         let timeout = self.settings.reorder_timeout;
-        let (mut turn, plant) = self.turn(now, out);
-        turn.flush(plant);
+        let (mut step, plant) = self.step(now, out);
+        step.flush(plant);
         for index in 0..plant.nodes().len() {
             let keyframe_due = |node: &Node| node.own.announced && node.next_keyframe <= now.mono;
             let Some(node) = plant.nodes().get(index) else { continue };
@@ -213,25 +174,24 @@ impl Pipeline {
             if !due {
                 // That a node was repeated is nothing new to be stored.
                 if keyframe_due(node) {
-                    turn.keyframe(node);
-                    let next = turn.next_keyframe(node);
+                    step.keyframe(node);
+                    let next = step.next_keyframe(node);
                     plant.set_next_keyframe(index, next);
                 }
                 continue;
             }
             let Some(node) = plant.node_mut(index) else { continue };
-            if node.sequence.expire(now.mono, timeout) {
-                gap(&mut turn, node);
+            if step.give_up_holes(node) {
                 // The node's next message tells the loss, but may be long in coming: until then
                 // its values would look good.
                 node.next_keyframe = now.mono;
             }
             if node.owes_birth() && node.own.announced {
-                turn.catch_up(node);
+                step.catch_up(node);
             }
             if keyframe_due(node) {
-                turn.keyframe(node);
-                node.next_keyframe = turn.next_keyframe(node);
+                step.keyframe(node);
+                node.next_keyframe = step.next_keyframe(node);
             }
         }
         // Behind the keyframes: a mirror has to hear of a doubt before the sign of life.
@@ -252,13 +212,13 @@ impl Pipeline {
         self.ledger.set_policy(Some(&policy));
         self.policy = policy;
         self.structure_changed = true;
-        let (mut turn, plant) = self.turn(now, out);
+        let (mut step, plant) = self.step(now, out);
         for node in plant.nodes_mut() {
-            turn.bury_renamed(node);
+            step.bury_renamed(node);
         }
         for node in plant.nodes_mut() {
             node.queue = Queue::default();
-            adjust(&mut turn, node);
+            adjust(&mut step, node);
         }
     }
 
@@ -269,12 +229,12 @@ impl Pipeline {
             return;
         }
         self.structure_changed = true;
-        let (mut turn, plant) = self.turn(now, out);
+        let (mut step, plant) = self.step(now, out);
         for node in plant.nodes_mut() {
-            adjust(&mut turn, node);
+            adjust(&mut step, node);
         }
         for rule in changed.into_iter().filter_map(|id| self.policy.rule(id)) {
-            tell::turned(rule, now.wall_ms);
+            notify::turned(rule, now.wall_ms);
         }
     }
 
@@ -408,8 +368,12 @@ impl Pipeline {
         std::mem::take(&mut self.structure_changed)
     }
 
-    fn turn<'a>(&'a mut self, now: Now, out: &'a mut Vec<Body>) -> (Turn<'a>, &'a mut Plant) {
-        let turn = Turn {
+    fn step<'a>(
+        &'a mut self,
+        now: Now,
+        out: &'a mut Vec<Body>,
+    ) -> (StepContext<'a>, &'a mut Plant) {
+        let step = StepContext {
             settings: &self.settings,
             policy: &self.policy,
             limiter: &mut self.limiter,
@@ -421,240 +385,37 @@ impl Pipeline {
             now,
             out,
         };
-        (turn, &mut self.plant)
+        (step, &mut self.plant)
     }
-
-    /// `origin` becomes whose message it is, as far as that is known.
-    fn process<'a>(
-        &mut self,
-        now: Now,
-        received: Received<'a>,
-        origin: &mut Origin<'a>,
-        out: &mut Vec<Body>,
-    ) -> Fate {
-        let (topic, stored) = match Topic::parse(received.topic) {
-            Ok(Topic::Entity(topic)) => (topic, received.retain),
-            Ok(Topic::StoredBirth(topic)) => (topic, true),
-            Ok(Topic::Command { .. }) => return Fate::Dropped(Reason::Command),
-            Ok(Topic::State { .. }) => return Fate::Dropped(Reason::State),
-            Ok(Topic::UnknownType { .. }) => return Fate::Dropped(Reason::UnknownType),
-            Ok(Topic::NotSparkplug) => return Fate::Dropped(Reason::NotSparkplug),
-            Err(_) => return Fate::Dropped(Reason::MalformedTopic),
-        };
-        origin.entity = Some(topic.entity);
-        origin.node = self.plant.find(topic.entity).map(NodeSlot);
-        if received.payload.is_empty() {
-            // How a retained message is cleared. As a Sparkplug payload it would be an empty
-            // birth, or the death of anybody.
-            return Fate::Dropped(Reason::MalformedPayload);
-        }
-        let is_news = topic.message_type.is_data() && !stored;
-        if is_news && let Some(direct) = self.prepare(now, topic.entity, received, origin) {
-            return self.live(now, topic, Content::Direct(direct), received, origin, out);
-        }
-        let mut inflated = Vec::new();
-        let payload = match decode_borrowed(received.payload, &mut inflated, &self.settings.caps) {
-            Ok(decoded) => {
-                self.counters.unknown_fields =
-                    self.counters.unknown_fields.saturating_add(decoded.unknown_fields);
-                let compressed = u64::from(decoded.was_compressed);
-                self.counters.compressed = self.counters.compressed.saturating_add(compressed);
-                decoded
-            }
-            Err(error) => return Fate::Dropped(why_not(&error)),
-        };
-        self.structure_changed |= !topic.message_type.is_data();
-        if stored {
-            self.learn_stored(now, topic, payload.into_payload(), origin, out);
-            return Fate::Dropped(Reason::StoredBirth);
-        }
-        self.live(now, topic, Content::Read(payload), received, origin, out)
-    }
-
-    fn prepare(
-        &self,
-        now: Now,
-        entity: Entity<'_>,
-        received: Received<'_>,
-        origin: &Origin<'_>,
-    ) -> Option<Direct> {
-        #[cfg(test)]
-        if !self.takes_shortcuts {
-            return None;
-        }
-        let node = self.plant.nodes().get(origin.node?.0)?;
-        let (limiter, caps) = (&self.limiter, &self.settings.caps);
-        Direct::prepare(node, entity.device, received.payload, now.wall_ms, limiter, caps)
-    }
-
-    fn learn_stored(
-        &mut self,
-        now: Now,
-        topic: EntityTopic<'_>,
-        payload: Payload,
-        origin: &mut Origin<'_>,
-        out: &mut Vec<Body>,
-    ) {
-        // Retained data and deaths are no events; they teach nothing either.
-        if !topic.message_type.is_birth() {
-            return;
-        }
-        let (mut turn, plant) = self.turn(now, out);
-        let index = plant.ensure(topic.entity, turn.ledger);
-        origin.node = index.map(NodeSlot);
-        if let Some(node) = index.and_then(|index| plant.node_mut(index)) {
-            node.last_seen = now.mono;
-            turn.stored_birth(node, topic.entity.device, payload);
-        }
-    }
-
-    fn live(
-        &mut self,
-        now: Now,
-        topic: EntityTopic<'_>,
-        content: Content<'_>,
-        received: Received<'_>,
-        origin: &mut Origin<'_>,
-        out: &mut Vec<Body>,
-    ) -> Fate {
-        let hash = self.hasher.hash_one((received.topic, received.payload));
-        let dup = received.dup;
-        let Entity { group, edge_node, device } = topic.entity;
-        let timeout = self.settings.reorder_timeout;
-        let (mut turn, plant) = self.turn(now, out);
-        let index = match topic.message_type {
-            MessageType::NBirth => plant.ensure(topic.entity, turn.ledger),
-            _ => origin.node.map(|node| node.0),
-        };
-        origin.node = index.map(NodeSlot);
-        let Some(node) = index.and_then(|index| plant.node_mut(index)) else {
-            return Fate::Dropped(match topic.message_type {
-                MessageType::NBirth => Reason::OverCapacity,
-                _ => Reason::DataBeforeBirth,
-            });
-        };
-        node.last_seen = now.mono;
-        if matches!(topic.message_type, MessageType::NBirth | MessageType::NDeath) {
-            // Only data takes the short way.
-            let Content::Read(payload) = content else {
-                return Fate::Dropped(Reason::MalformedPayload);
-            };
-            if !node.sequence.arrive_unordered(hash, dup) {
-                return Fate::Dropped(Reason::Duplicate);
-            }
-            return match topic.message_type {
-                MessageType::NBirth => turn.node_birth(node, payload.into_payload()),
-                _ => turn.node_death(node, &payload.into_payload()),
-            };
-        }
-
-        if node.sequence.expire(now.mono, timeout) {
-            gap(&mut turn, node);
-        }
-        // Where the subscriptions don't let in every message of the node, holes say nothing.
-        let sequenced = *node
-            .sequenced
-            .get_or_insert_with(|| turn.policy.sees_every_message_of(group, edge_node));
-        let seq = low_byte(content.seq()).filter(|_| sequenced);
-        let was_known = seq.is_some() && node.sequence.next().is_some();
-        let arrival = node.sequence.arrive(now.mono, seq, hash, dup);
-        if arrival == Arrival::Duplicate {
-            return Fate::Dropped(Reason::Duplicate);
-        }
-        match arrival {
-            Arrival::Jump => gap(&mut turn, node),
-            // After a restart: the sequence goes on, or the broker vouches for it.
-            Arrival::InOrder if node.verify && (was_known || received.assured) => node.verified(),
-            Arrival::InOrder => node.verify = false,
-            Arrival::Early => node.verify = false,
-            _ => {}
-        }
-        let late = dup || arrival == Arrival::Late;
-        let mut inflated = Vec::new();
-        let payload = match content {
-            Content::Direct(direct) if !late => return turn.direct(node, device, direct),
-            // It may be older than what is current.
-            Content::Direct(_) => {
-                match decode_borrowed(received.payload, &mut inflated, &turn.settings.caps) {
-                    Ok(payload) => payload,
-                    Err(error) => return Fate::Dropped(why_not(&error)),
-                }
-            }
-            Content::Read(payload) => payload,
-        };
-        match (topic.message_type, device) {
-            (MessageType::DBirth, Some(device)) => {
-                turn.device_birth(node, device, payload.into_payload())
-            }
-            (MessageType::DDeath, Some(device)) => {
-                turn.device_death(node, device, &payload.into_payload())
-            }
-            _ => turn.data(node, device, payload, late),
-        }
-    }
-}
-
-/// A payload, as far as it was read.
-enum Content<'a> {
-    Read(Borrowed<'a>),
-    Direct(Direct),
-}
-
-impl Content<'_> {
-    fn seq(&self) -> Option<u64> {
-        match self {
-            Content::Read(payload) => payload.seq,
-            Content::Direct(direct) => direct.seq(),
-        }
-    }
-}
-
-fn why_not(error: &DecodeError) -> Reason {
-    match error {
-        DecodeError::Malformed(_) => Reason::MalformedPayload,
-        DecodeError::OverCap { .. } => Reason::OverCap,
-        DecodeError::BadCompression(_) => Reason::BadCompression,
-    }
-}
-
-/// Messages of the node were lost before they reached the relay.
-fn gap(turn: &mut Turn<'_>, node: &mut Node) {
-    if node.own.life != Life::Alive {
-        return;
-    }
-    turn.counters.gaps = turn.counters.gaps.saturating_add(1);
-    tell::gap(&node.group, &node.edge_node);
-    node.verify = false;
-    node.lose();
 }
 
 /// Brings what readers know of a node in line with the policy in force.
-fn adjust(turn: &mut Turn<'_>, node: &mut Node) {
+fn adjust(step: &mut StepContext<'_>, node: &mut Node) {
     node.sequenced = None;
-    turn.judge_all(node);
-    let types_changed = turn.refresh_types(node);
-    let alive = node.own.life == Life::Alive && turn.node_in_scope(node);
+    step.judge_all(node);
+    let types_changed = step.refresh_types(node);
+    let alive = node.own.life == Life::Alive && step.node_in_scope(node);
     if !alive {
-        turn.bury_node(node);
+        step.bury_node(node);
         return;
     }
     let changes = |state: &super::plant::EntityState| {
-        state.reshaped || state.layout.slots.iter().any(|slot| slot.born != slot.is_told())
+        state.reshaped || state.layout.slots.iter().any(|slot| slot.is_born() != slot.is_told())
     };
     let devices: Vec<Box<str>> = node.devices.keys().cloned().collect();
     for device in &devices {
-        if !turn.tells_device(node, device) {
-            turn.bury_device(node, device);
+        if !step.tells_device(node, device) {
+            step.bury_device(node, device);
         }
     }
     if !node.own.announced || types_changed || changes(&node.own) {
-        turn.announce_all(node);
+        step.announce_all(node);
     } else {
         for device in &devices {
             let stale =
                 node.devices.get(device).is_some_and(|state| !state.announced || changes(state));
-            if stale && turn.tells_device(node, device) {
-                turn.announce_device(node, device, true);
+            if stale && step.tells_device(node, device) {
+                step.announce_device(node, device, true);
             }
         }
     }

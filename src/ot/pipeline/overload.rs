@@ -25,10 +25,10 @@
 use prost::Message;
 
 use super::data::Item;
+use super::notify;
 use super::shape;
-use super::tell;
-use super::turn::Turn;
-use crate::ot::plant::{EntityState, Held, Life, Node, Plant, Ticket};
+use super::step::StepContext;
+use crate::ot::plant::{EntityState, Held, Life, Node, Plant, Slot, Ticket};
 use crate::policy::{OnExcess, Priority, Rule, RuleId, Verdict};
 use crate::sparkplug::{Entity, Value};
 use crate::telemetry::{Fate, Origin, Reason, What};
@@ -36,7 +36,7 @@ use crate::telemetry::{Fate, Origin, Reason, What};
 /// Bytes that a node may tell beyond those of earlier turns, each time it is its turn.
 const QUANTUM_BYTES: usize = 16 * 1024;
 /// Credit is not saved up for longer than one message of any size takes.
-const MAX_CREDIT_BYTES: usize = super::turn::MAX_PAYLOAD_BYTES;
+const MAX_CREDIT_BYTES: usize = super::step::MAX_PAYLOAD_BYTES;
 
 /// Where the nodes stand with the link.
 #[derive(Clone, Copy, Debug, Default)]
@@ -75,7 +75,7 @@ enum Step {
     LinkFull,
 }
 
-impl Turn<'_> {
+impl StepContext<'_> {
     /// Lets through what the limits have room for; the rest is held or dropped.
     pub(super) fn limit(
         &mut self,
@@ -208,16 +208,16 @@ impl Turn<'_> {
         let Some(parts) = node.parts(device) else { return };
         for item in items {
             let ticket = *passage.ticket.get_or_insert_with(|| parts.state.backlog.ticket());
-            let before = parts.state.layout.slot(item.slot).and_then(|slot| slot.held.as_ref());
+            let before = parts.state.layout.slot(item.slot).and_then(Slot::held);
             if before.is_none_or(|before| before.ticket != ticket) {
                 passage.held = passage.held.saturating_add(1);
             }
             self.supersede(parts.origin, parts.state, item.slot, item.rule);
             let Some(slot) = parts.state.layout.slot_mut(item.slot) else { continue };
-            slot.held = Some(Box::new(Held { metric: item.metric, ticket, early: item.early }));
+            slot.hold(Held { metric: item.metric, ticket, early: item.early });
             parts.state.holds = true;
             // No data can tell a metric that isn't born; the birth that is due tells its value.
-            parts.state.birth_due |= !slot.born;
+            parts.state.birth_due |= !slot.is_born();
         }
     }
 
@@ -231,7 +231,7 @@ impl Turn<'_> {
     ) -> Fate {
         if let (Some((reason, rule)), Some(_)) = (passage.refused, passage.ticket) {
             let rule = self.policy.rule(rule).map(Rule::name);
-            tell::limited(reason, rule, Entity { device, ..node.entity() });
+            notify::limited(reason, rule, Entity { device, ..node.entity() });
         }
         match (fate, passage.ticket, node.state_mut(device)) {
             (Fate::Dropped(_) | Fate::DroppedBy(..), Some(ticket), Some(state)) => {
@@ -250,7 +250,7 @@ impl Turn<'_> {
         place: usize,
         rule: RuleId,
     ) {
-        let held = state.layout.slot(place).and_then(|slot| slot.held.as_ref());
+        let held = state.layout.slot(place).and_then(Slot::held);
         let reason = match held {
             Some(held) if held.early => Reason::Interval,
             Some(_) => Reason::Conflated,
@@ -268,7 +268,7 @@ impl Turn<'_> {
         (reason, rule): (Reason, Option<RuleId>),
     ) {
         let Some(slot) = state.layout.slot_mut(place) else { return };
-        let Some(held) = slot.held.take() else { return };
+        let Some(held) = slot.take_held() else { return };
         self.drop(origin, What::Metric(slot.name()), reason, rule);
         if state.backlog.lose(held.ticket) {
             self.ledger.settle_waiting(origin, 1, Fate::DroppedBy(reason, rule));
@@ -407,8 +407,8 @@ impl Turn<'_> {
         let mut lost = Vec::new();
         let Some(parts) = node.parts(device) else { return (chosen, left) };
         for (place, slot) in parts.state.layout.slots.iter().enumerate() {
-            let Some(held) = &slot.held else { continue };
-            let rule = match slot.verdict {
+            let Some(held) = slot.held() else { continue };
+            let rule = match slot.verdict() {
                 Verdict::Forward { rule } => rule,
                 Verdict::Redact { rule, .. } => {
                     lost.push((place, (Reason::Redacted, Some(rule))));
@@ -422,7 +422,7 @@ impl Turn<'_> {
             let lacks_type = matches!(held.metric.value, Some(Value::Template(_)))
                 && !slot.definition.as_ref().is_some_and(|name| parts.told.contains(&**name));
             let due = shape::is_due(slot, self.now);
-            if !slot.born || lacks_type || !due || self.priority(rule) != class {
+            if !slot.is_born() || lacks_type || !due || self.priority(rule) != class {
                 left = left.saturating_add(1);
                 continue;
             }
@@ -445,7 +445,7 @@ impl Turn<'_> {
         let mut items = Vec::with_capacity(values.len());
         for Waiting { place, rule, .. } in values {
             let Some(slot) = parts.state.layout.slot_mut(*place) else { continue };
-            let Some(held) = slot.held.take() else { continue };
+            let Some(held) = slot.take_held() else { continue };
             let Held { metric, ticket, .. } = *held;
             let restores = shape::restores(slot, &metric, self.policy.pseudonyms());
             shape::forwarded(slot, &metric, parts.losses, self.now);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::turn::Turn;
+use super::step::StepContext;
 use crate::ot::plant::{Definitions, EntityState, Node, Slot};
 use crate::policy::{RuleId, Verdict, fold, is_reserved};
 use crate::sparkplug::Entity;
@@ -14,7 +14,7 @@ use crate::telemetry::Reason;
 /// What a metric is called on IT, where that isn't its own name.
 type Told = Option<Box<str>>;
 
-impl Turn<'_> {
+impl StepContext<'_> {
     /// Whether the policy gives the names of `entity`, or of what it is part of, to something
     /// else.
     pub(super) fn collides(&self, entity: Entity<'_>) -> bool {
@@ -80,7 +80,7 @@ impl Turn<'_> {
         let slots = &mut state.layout.slots;
         if self.collides(entity) {
             for slot in slots.iter_mut().filter(|slot| slot.is_told()) {
-                slot.verdict = Verdict::Drop { reason: Reason::NameCollision, rule: None };
+                slot.refuse(Reason::NameCollision, None);
             }
         }
         let told: Vec<Told> = match self.policy.renames_metrics() {
@@ -115,8 +115,8 @@ impl Turn<'_> {
         }
         for place in refused {
             let Some(slot) = slots.get_mut(place) else { continue };
-            if let Verdict::Forward { rule } | Verdict::Redact { rule, .. } = slot.verdict {
-                slot.verdict = refusal(rule);
+            if let Verdict::Forward { rule } | Verdict::Redact { rule, .. } = slot.verdict() {
+                slot.refuse(Reason::NameCollision, Some(rule));
             }
         }
         for (place, slot) in slots.iter_mut().enumerate() {
@@ -124,7 +124,7 @@ impl Turn<'_> {
             if slot.told_as != told {
                 slot.told_as = told;
                 // Readers know it under another name, which is as good as not at all.
-                slot.born = false;
+                slot.set_born(false);
             }
         }
     }
@@ -162,7 +162,7 @@ impl Turn<'_> {
     }
 
     fn name_of(&self, slot: &Slot) -> Told {
-        match slot.verdict {
+        match slot.verdict() {
             Verdict::Forward { rule } | Verdict::Redact { forward: rule, .. } => {
                 self.told_by(rule, slot.name())
             }
@@ -175,8 +175,4 @@ impl Turn<'_> {
         let told = prefixes.tell(name);
         (told != name).then(|| told.into())
     }
-}
-
-fn refusal(rule: RuleId) -> Verdict {
-    Verdict::Drop { reason: Reason::NameCollision, rule: Some(rule) }
 }

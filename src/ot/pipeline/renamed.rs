@@ -138,7 +138,7 @@ impl Names {
             deaths.push(Body::Relayed(Relayed {
                 source: source.to_owned(),
                 topic: EntityTopic::death(Entity::node(&group, &edge_node)).to_string(),
-                payload: prost::Message::encode_to_vec(&payload),
+                payload,
                 received_ms: now_ms,
                 synthetic: true,
                 losses,

@@ -50,9 +50,9 @@ impl Pipeline {
             self.replay(body, &mut names);
         }
         out.extend(names.bury_strangers(&mut self.plant, &self.settings.source, now.wall_ms));
-        let (mut turn, plant) = self.turn(now, out);
+        let (mut step, plant) = self.step(now, out);
         for node in plant.nodes_mut() {
-            turn.bury_renamed(node);
+            step.bury_renamed(node);
         }
         for node in plant.nodes_mut() {
             if node.own.life == Life::Unknown {
@@ -61,8 +61,8 @@ impl Pipeline {
             node.verify &= !gone;
             // What came while this half was away is a doubt of its own.
             node.losses = node.losses.saturating_add(1);
-            node.next_keyframe = turn.next_keyframe(node);
-            adjust(&mut turn, node);
+            node.next_keyframe = step.next_keyframe(node);
+            adjust(&mut step, node);
         }
     }
 
@@ -186,7 +186,7 @@ fn believe(state: &mut EntityState) {
     state.announced = true;
     state.uncertain = true;
     for slot in &mut state.layout.slots {
-        slot.born = true;
+        slot.set_born(true);
     }
 }
 
@@ -199,7 +199,7 @@ fn revive(state: &mut EntityState, metrics: Vec<Metric>) {
     state.life = Life::Alive;
     state.uncertain = true;
     for slot in &mut state.layout.slots {
-        slot.born = false;
+        slot.set_born(false);
     }
     for metric in metrics {
         let is_slot = !is_definition(&metric)
@@ -214,7 +214,7 @@ fn revive(state: &mut EntityState, metrics: Vec<Metric>) {
         if let Some(found) = state.layout.find(metric.name.as_deref(), metric.alias)
             && let Some(slot) = state.layout.slot_mut(found)
         {
-            slot.born = true;
+            slot.set_born(true);
         }
     }
 }

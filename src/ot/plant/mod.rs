@@ -4,6 +4,7 @@
 mod backlog;
 mod layout;
 mod sequence;
+mod slot;
 mod stored;
 mod templates;
 
@@ -13,8 +14,9 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 
 pub(crate) use backlog::{Backlog, Held, Ticket};
-pub(crate) use layout::{Layout, Shaper, Slot, Taught, is_definition};
+pub(crate) use layout::{Layout, Taught, is_definition};
 pub(crate) use sequence::{Arrival, Sequence};
+pub(crate) use slot::{Shaper, Slot};
 pub(crate) use stored::{PlantPart, StoredPlant};
 pub(crate) use templates::{Definitions, Removed, SURVEY_BYTES, Survey, Types, allowance};
 

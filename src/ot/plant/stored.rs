@@ -227,7 +227,7 @@ fn store_entity(name: &str, state: &EntityState) -> StoredEntity {
         announced: state.announced,
         timestamp: state.layout.timestamp,
         metrics,
-        born: state.layout.slots.iter().map(|slot| slot.born).collect(),
+        born: state.layout.slots.iter().map(Slot::is_born).collect(),
         inferred: state.layout.slots.iter().map(|slot| slot.inferred).collect(),
         born_empty: state.layout.born_empty,
     }
@@ -272,7 +272,7 @@ fn restore_entity(stored: StoredEntity) -> EntityState {
         layout.insert(metric, datatype);
         let found = layout.find(name.as_deref(), None);
         if let Some(slot) = found.and_then(|found| layout.slot_mut(found)) {
-            slot.born = stored.born.get(index).copied().unwrap_or(false);
+            slot.set_born(stored.born.get(index).copied().unwrap_or(false));
             slot.inferred = stored.inferred.get(index).copied().unwrap_or(false);
             let told_as = stored.metrics_told_as.get(index).filter(|told_as| !told_as.is_empty());
             slot.told_as = told_as.map(|told_as| told_as.as_str().into());

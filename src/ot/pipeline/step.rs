@@ -1,11 +1,11 @@
-//! One turn of the pipeline: what handling one message, tick or reload may touch, and how it
-//! speaks to the journal.
+//! One step of the pipeline: what handling one message, tick or reload may touch, and how it
+//! writes to the journal.
 
 use std::time::Duration;
 
 use prost::Message;
 
-use super::encode::{self, Content};
+use super::encode::{self, BirthScope};
 use super::matches::Matches;
 use super::overload::Overload;
 use super::shape;
@@ -16,7 +16,7 @@ use crate::ot::plant::{
 };
 use crate::policy::shape::Pseudonyms;
 use crate::policy::{EntityPlan, Judged, Limiter, Policy, RuleId, Verdict};
-use crate::sparkplug::{DataType, Entity, EntityTopic, MessageType, Payload, Value, names};
+use crate::sparkplug::{DataType, Entity, EntityTopic, Value, names};
 use crate::telemetry::{Dropped, Fate, Ledger, Origin, Reason, What};
 
 /// At most one birth of the relay's own making per node in this time, for metrics that were
@@ -27,8 +27,23 @@ const SYNTHETIC_EVERY: Duration = Duration::from_secs(1);
 /// MQTT) and the rest of its envelope.
 pub(super) const MAX_PAYLOAD_BYTES: usize = MAX_BODY_BYTES - 128 * 1024;
 
+/// What happened to an entity as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LifeEvent {
+    Birth,
+    Death,
+}
+
+/// What a frame says of itself beside its payload.
+#[derive(Clone, Copy)]
+struct Flags {
+    loss_before: bool,
+    synthetic: bool,
+    aliased: bool,
+}
+
 /// The parts of the pipeline beside the plant.
-pub(super) struct Turn<'a> {
+pub(super) struct StepContext<'a> {
     pub(super) settings: &'a PipelineSettings,
     pub(super) policy: &'a Policy,
     pub(super) limiter: &'a mut Limiter,
@@ -41,43 +56,65 @@ pub(super) struct Turn<'a> {
     pub(super) out: &'a mut Vec<Body>,
 }
 
-impl Turn<'_> {
-    /// Journals a message of the plant, or one made in its place. False: it is larger than a
-    /// frame may be, and nothing was journalled.
+impl StepContext<'_> {
+    /// Journals a birth or death of the plant, or one made in its place. False: it is larger than
+    /// a frame may be, and nothing was journalled.
     #[must_use]
     pub(super) fn relay(
         &mut self,
         node: &mut Node,
-        topic: EntityTopic<'_>,
-        payload: &Payload,
+        device: Option<&str>,
+        event: LifeEvent,
+        payload: Vec<u8>,
         synthetic: bool,
     ) -> bool {
-        let bytes = payload.encoded_len();
+        let bytes = payload.len();
         if bytes > MAX_PAYLOAD_BYTES {
             return false;
         }
         self.limiter.charge(self.now.mono, node.queue.buckets.as_ref(), bytes);
         // An NBIRTH starts anew, so nothing is lost before it; what the relay makes by itself
         // doesn't answer for the plant.
-        *self.structure_changed |= synthetic && !topic.message_type.is_data();
-        let tells = !synthetic && topic.message_type != MessageType::NBirth;
-        let loss_before = tells && std::mem::take(&mut node.loss);
-        let aliased = topic.message_type.is_birth()
-            && node
-                .state(topic.entity.device)
-                .is_some_and(|state| state.layout.aliases().next().is_some());
-        let told = EntityTopic { entity: node.told(topic.entity.device), ..topic };
+        *self.structure_changed |= synthetic;
+        let is_birth = event == LifeEvent::Birth;
+        let owes_loss = !synthetic && !(is_birth && device.is_none());
+        let loss_before = owes_loss && std::mem::take(&mut node.loss);
+        let has_aliases = |state: &EntityState| state.layout.aliases().next().is_some();
+        let aliased = is_birth && node.state(device).is_some_and(has_aliases);
+        let topic = match event {
+            LifeEvent::Birth => EntityTopic::birth(node.told(device)),
+            LifeEvent::Death => EntityTopic::death(node.told(device)),
+        };
+        self.journal(topic, payload, node.losses, Flags { loss_before, synthetic, aliased });
+        true
+    }
+
+    /// Journals data of the plant, or data that the relay held back (`synthetic`).
+    pub(super) fn relay_data(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        payload: Vec<u8>,
+        synthetic: bool,
+    ) {
+        let loss_before = !synthetic && std::mem::take(&mut node.loss);
+        let topic = EntityTopic::data(node.told(device));
+        let flags = Flags { loss_before, synthetic, aliased: false };
+        self.journal(topic, payload, node.losses, flags);
+    }
+
+    /// Appends a frame. `topic` has the names that readers know.
+    fn journal(&mut self, topic: EntityTopic<'_>, payload: Vec<u8>, losses: u64, flags: Flags) {
         self.out.push(Body::Relayed(Relayed {
             source: self.settings.source.clone(),
-            topic: told.to_string(),
-            payload: payload.encode_to_vec(),
+            topic: topic.to_string(),
+            payload,
             received_ms: self.now.wall_ms,
-            loss_before,
-            synthetic,
-            aliased,
-            losses: node.losses,
+            loss_before: flags.loss_before,
+            synthetic: flags.synthetic,
+            aliased: flags.aliased,
+            losses,
         }));
-        true
     }
 
     /// Judges every metric of one entity by the policy. `losses` are those of its node.
@@ -89,10 +126,10 @@ impl Turn<'_> {
         losses: u64,
     ) {
         let plan = self.policy.plan(entity);
-        shape::judge(&plan, state, losses, self.now, judge);
+        shape::judge(&plan, state, losses, self.now, self.limiter, judge);
         for slot in &mut state.layout.slots {
             slot.observed = plan.observe(slot.name(), slot.judged_datatype());
-            self.matches.decided(slot.verdict);
+            self.matches.decided(slot.verdict());
             self.matches.observed(slot.observed);
         }
         self.name_metrics(entity, definitions, state);
@@ -117,7 +154,7 @@ impl Turn<'_> {
     ) -> Option<(Reason, Option<RuleId>)> {
         let mut first = None;
         for slot in &state.layout.slots {
-            match slot.verdict {
+            match slot.verdict() {
                 Verdict::Drop { reason, rule } => {
                     self.drop(origin, What::Metric(slot.name()), reason, rule);
                     first = first.or(Some((reason, rule)));
@@ -224,7 +261,7 @@ impl Turn<'_> {
                 Ok(asked) => {
                     types.extend(asked);
                 }
-                Err(reason) => slot.verdict = Verdict::Drop { reason, rule: None },
+                Err(reason) => slot.refuse(reason, None),
             }
         }
         let left = survey.budget();
@@ -259,10 +296,8 @@ impl Turn<'_> {
         release_held(&mut node.own);
         let timestamp = self.birth_timestamp(&node.own, synthetic);
         let how = self.policy.pseudonyms();
-        let payload = encode::node_birth(node, Content::Forwarded, timestamp, how);
-        let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
-        let topic = EntityTopic::birth(Entity::node(&group, &edge_node));
-        if !self.relay(node, topic, &payload, synthetic) {
+        let payload = encode::birth(node, None, BirthScope::Current, timestamp, how);
+        if !self.relay(node, None, LifeEvent::Birth, payload, synthetic) {
             // Readers can't be told what it looks like now: for them it is dead.
             self.bury_node(node);
             return;
@@ -285,10 +320,8 @@ impl Turn<'_> {
         let timestamp = self.birth_timestamp(state, synthetic);
         let Some(state) = node.devices.get(device) else { return };
         let how = self.policy.pseudonyms();
-        let payload = encode::device_birth(node, state, Content::Forwarded, timestamp, how);
-        let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
-        let topic = EntityTopic::birth(Entity::device(&group, &edge_node, device));
-        if !self.relay(node, topic, &payload, synthetic) {
+        let payload = encode::birth(node, Some(state), BirthScope::Current, timestamp, how);
+        if !self.relay(node, Some(device), LifeEvent::Birth, payload, synthetic) {
             self.bury_device(node, device);
             return;
         }
@@ -317,10 +350,8 @@ impl Turn<'_> {
             return;
         }
         let payload = encode::death(node.bd_seq.as_ref(), self.now.wall_ms);
-        let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
         // A death is small.
-        let _ =
-            self.relay(node, EntityTopic::death(Entity::node(&group, &edge_node)), &payload, true);
+        let _ = self.relay(node, None, LifeEvent::Death, payload, true);
         for device in node.devices.values_mut() {
             device.announced = false;
         }
@@ -334,9 +365,7 @@ impl Turn<'_> {
             return;
         }
         let payload = encode::death(None, self.now.wall_ms);
-        let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
-        let topic = EntityTopic::death(Entity::device(&group, &edge_node, device));
-        let _ = self.relay(node, topic, &payload, true);
+        let _ = self.relay(node, Some(device), LifeEvent::Death, payload, true);
     }
 
     /// Journals the births that are due for metrics born late, if the node's turn has come.
@@ -405,9 +434,9 @@ impl Turn<'_> {
         let hash =
             name.fold(0_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
         let every = self.settings.keyframe_every;
-        let turn = every.saturating_mul(hash % 997).checked_div(997).unwrap_or_default();
+        let offset = every.saturating_mul(hash % 997).checked_div(997).unwrap_or_default();
         // Intervals since the start, without those that are whole: 0 for an interval of 0.
-        let since = self.now.mono.saturating_add(every).saturating_sub(turn).as_nanos();
+        let since = self.now.mono.saturating_add(every).saturating_sub(offset).as_nanos();
         let into = since.checked_rem(every.as_nanos()).unwrap_or_default();
         let into = Duration::from_nanos(u64::try_from(into).unwrap_or(u64::MAX));
         self.now.mono.saturating_add(every.saturating_sub(into))
@@ -439,12 +468,7 @@ pub(super) fn keyframes<'a>(
         move || node.devices.iter().filter(move |(_, state)| announced && state.announced);
     let timestamp = move |state: &EntityState| state.layout.timestamp.unwrap_or(wall_ms);
     let own = announced.then(|| {
-        let payload = encode::keyframe(node, None, timestamp(&node.own), how);
-        #[cfg(test)]
-        assert_eq!(
-            payload,
-            encode::node_birth(node, Content::Born, timestamp(&node.own), how).encode_to_vec()
-        );
+        let payload = encode::birth(node, None, BirthScope::Announced, timestamp(&node.own), how);
         Body::Keyframe(Keyframe {
             source: source.to_owned(),
             topic: EntityTopic::birth(node.told(None)).to_string(),
@@ -458,12 +482,8 @@ pub(super) fn keyframes<'a>(
     });
     let others = devices().map(move |(name, state)| {
         let entity = node.told(Some(name));
-        let payload = encode::keyframe(node, Some(state), timestamp(state), how);
-        #[cfg(test)]
-        assert_eq!(
-            payload,
-            encode::device_birth(node, state, Content::Born, timestamp(state), how).encode_to_vec()
-        );
+        let payload =
+            encode::birth(node, Some(state), BirthScope::Announced, timestamp(state), how);
         Body::Keyframe(Keyframe {
             source: source.to_owned(),
             topic: EntityTopic::birth(entity).to_string(),
@@ -480,7 +500,7 @@ pub(super) fn keyframes<'a>(
 fn release_held(state: &mut EntityState) {
     if std::mem::take(&mut state.holds) {
         for slot in &mut state.layout.slots {
-            if let Some(held) = slot.held.take() {
+            if let Some(held) = slot.take_held() {
                 slot.update(&held.metric);
             }
         }
@@ -492,6 +512,6 @@ fn mark_born(state: &mut EntityState) {
     state.birth_due = false;
     state.reshaped = false;
     for slot in &mut state.layout.slots {
-        slot.born = slot.is_told();
+        slot.set_born(slot.is_told());
     }
 }

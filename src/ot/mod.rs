@@ -8,6 +8,7 @@
 //! ```
 
 mod connection;
+mod entry;
 mod intake;
 mod keeper;
 mod pipeline;
@@ -45,6 +46,7 @@ use crate::state::{StateDir, StateError};
 use crate::telemetry::Notifier;
 use crate::telemetry::status::{ReportError, StatusSettings, Teller};
 
+pub use self::entry::Entry;
 pub use self::pipeline::{Counters, Now, Pipeline, PipelineSettings, Received, RuleMatches};
 pub use self::rule_counts::{RuleCount, RuleCounts};
 pub use self::watch::{WatchEnd, WatchError, WatchSettings, Watched, watch};

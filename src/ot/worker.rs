@@ -17,6 +17,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::connection::{Delivered, Receipt};
+use super::entry::Entry;
 use super::keeper::{Keeper, PLANT};
 use super::pipeline::{Now, Pipeline, Received};
 use super::plant::StoredPlant;
@@ -285,7 +286,7 @@ impl Worker {
         false
     }
 
-    fn handle(&mut self, now: Now, work: Work, out: &mut Vec<Body>) {
+    fn handle(&mut self, now: Now, work: Work, out: &mut Vec<Entry>) {
         match work {
             Work::Connected { present } => self.pipeline.session(now, present),
             Work::Lost => {
@@ -298,7 +299,7 @@ impl Worker {
                 tell_policy(&policy);
                 let before = out.len();
                 self.pipeline.reload(now, *policy, out);
-                out.insert(before, Body::Start(self.start()));
+                out.insert(before, Entry::Start(self.start()));
                 if let Some(vitals) = &self.vitals {
                     vitals.reloaded();
                 }
@@ -351,7 +352,7 @@ impl Worker {
         });
     }
 
-    fn handle_message(&mut self, now: Now, delivered: Delivered, out: &mut Vec<Body>) {
+    fn handle_message(&mut self, now: Now, delivered: Delivered, out: &mut Vec<Entry>) {
         let bytes = delivered.bytes();
         let received = Received {
             // A topic that isn't UTF-8 is none of ours; it is counted as such.
@@ -379,9 +380,9 @@ impl Worker {
         }
     }
 
-    fn push(&mut self, now: Now, bodies: &mut Vec<Body>) {
-        for body in bodies.drain(..) {
-            if let Err(error) = self.writer.push(now.wall_ms, &body) {
+    fn push(&mut self, now: Now, entries: &mut Vec<Entry>) {
+        for entry in entries.drain(..) {
+            if let Err(error) = self.writer.push(now.wall_ms, &entry.into()) {
                 // Larger than any frame may be. Data is lost alone; without a birth, readers
                 // refuse the data that follows.
                 event!(FrameTooLarge, error = %error);
@@ -472,8 +473,8 @@ impl Worker {
     }
 
     fn begin_segment(&mut self, now: Now) -> Result<(), JournalError> {
-        let start = Body::Start(self.start());
-        let head = std::iter::once(start).chain(self.pipeline.keyframes(now));
+        let start = Entry::Start(self.start());
+        let head = std::iter::once(start).chain(self.pipeline.keyframes(now)).map(Body::from);
         let head = self.writer.begin_segment(now.wall_ms, head)?;
         if head.oversized > 0 {
             event!(FrameTooLarge, keyframes = head.oversized);

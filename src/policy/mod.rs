@@ -45,6 +45,7 @@
 //!   are called on IT.
 //! - Commands, STATE and other namespaces can't be allowed; a rule that names them is an error.
 
+mod admitted;
 #[cfg(test)]
 mod bad_policies;
 mod case;
@@ -85,6 +86,7 @@ use crate::signature::Signed;
 use crate::sparkplug::{DataType, Entity};
 
 pub use crate::config::diagnostic::SourceFile;
+pub use admitted::{Admitted, AdmittedKind, AdmittedParts, MessageFlags, Permit};
 pub use case::{Arrives, Case, Expected, Given, Probe, Step};
 pub use case_value::parse_value;
 pub use consider::{Considered, Relation};

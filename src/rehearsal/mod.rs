@@ -20,7 +20,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::journal::Body;
-use crate::ot::{Now, Pipeline, PipelineSettings, Received};
+use crate::ot::{Entry, Now, Pipeline, PipelineSettings, Received};
 use crate::policy::shape::PseudonymKey;
 use crate::policy::{Policy, Rule, RuleId, Verdict};
 use crate::sparkplug::{
@@ -309,8 +309,8 @@ impl Rehearsal {
         outcomes
     }
 
-    fn read(&self, bodies: Vec<Body>) -> Vec<Arrived> {
-        let relayed = bodies.into_iter().filter_map(|body| match body {
+    fn read(&self, entries: Vec<Entry>) -> Vec<Arrived> {
+        let relayed = entries.into_iter().filter_map(|entry| match entry.into() {
             Body::Relayed(relayed) => Some(relayed),
             _ => None,
         });

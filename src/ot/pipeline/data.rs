@@ -4,13 +4,14 @@ use prost::Message;
 
 use super::births::low_byte;
 use super::encode::{self, DataWriter};
+use super::judge::judge;
 use super::overload::Passage;
 use super::shape::{self, Decided};
-use super::step::{StepContext, judge};
+use super::step::StepContext;
 use crate::ot::plant::{
     EntityState, Life, Node, Parts, Removed, Slot, Survey, allowance, is_definition,
 };
-use crate::policy::{RuleId, Verdict};
+use crate::policy::{Permit, RuleId, Verdict};
 use crate::sparkplug::value::fits;
 use crate::sparkplug::{Borrowed, Caps, DataType, Metric, NamedMetric, Value};
 use crate::telemetry::{Fate, Reason, What};
@@ -26,6 +27,7 @@ pub(super) struct Item {
     /// Late data, or a part of a file, which doesn't change the current value.
     pub(super) historical: bool,
     pub(super) rule: RuleId,
+    pub(super) permit: Permit,
     /// Readers have null with Quality 0 of the relay's own making for it.
     pub(super) restores: bool,
     /// The interval since the last value of its metric isn't over.
@@ -160,6 +162,7 @@ impl StepContext<'_> {
             self.matches.observed(target.observed);
             let (reason, rule) = match target.verdict() {
                 Verdict::Forward { rule } => {
+                    let Some(permit) = target.verdict().permit() else { continue };
                     let decided = shape::decide(target, &metric, losses, self.now, how);
                     let unborn = !target.is_born() || lacks;
                     let (restores, early) = match decided {
@@ -172,7 +175,16 @@ impl StepContext<'_> {
                             continue;
                         }
                     };
-                    items.push(Item { slot, metric, historical, rule, restores, early, unborn });
+                    items.push(Item {
+                        slot,
+                        metric,
+                        historical,
+                        rule,
+                        permit,
+                        restores,
+                        early,
+                        unborn,
+                    });
                     continue;
                 }
                 Verdict::Redact { rule, .. } => {
@@ -362,6 +374,7 @@ impl StepContext<'_> {
         synthetic: bool,
     ) -> bool {
         let Some(state) = node.state(device) else { return false };
+        let Some(permit) = items.first().map(|item| item.permit) else { return false };
         let mut payload = DataWriter::new(timestamp, items.len());
         for mut item in items {
             let Some(slot) = state.layout.slot(item.slot) else { continue };
@@ -377,7 +390,7 @@ impl StepContext<'_> {
             }
         }
         let Some(payload) = payload.finish() else { return false };
-        self.relay_data(node, device, payload, synthetic);
+        self.relay_data(node, device, permit, payload, synthetic);
         true
     }
 }

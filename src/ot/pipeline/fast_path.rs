@@ -9,12 +9,14 @@
 use super::decode::ScalarPayload;
 use super::encode::METRIC_BYTES;
 use super::step::{MAX_PAYLOAD_BYTES, StepContext};
-use crate::ot::plant::{EntityState, Life, Node};
+use crate::ot::plant::{EntityState, Node};
+use crate::policy::Permit;
 use crate::sparkplug::{DataType, NotScalars, PayloadWriter, ScalarMetric};
 use crate::telemetry::Fate;
 
 /// What becomes of a data message on the fast path.
 struct Plan {
+    permit: Permit,
     payload: Vec<u8>,
     /// The slot of each metric.
     places: Vec<usize>,
@@ -29,12 +31,12 @@ impl StepContext<'_> {
         device: Option<&str>,
         data: &ScalarPayload<'_>,
     ) -> Option<Fate> {
-        if node.own.life != Life::Alive || node.types_due || self.limiter.is_shared() {
+        if !node.own.life.is_alive() || node.types_due || self.limiter.is_shared() {
             return None;
         }
         let timestamp = data.timestamp.unwrap_or(self.now.wall_ms);
         let state = node.state_mut(device)?;
-        let Plan { payload, places } = plan(state, data, timestamp).ok()?;
+        let Plan { permit, payload, places } = plan(state, data, timestamp).ok()?;
         for (metric, place) in data.metrics.iter().zip(places) {
             let Some(slot) = state.layout.slot_mut(place) else { continue };
             let timestamp = metric.timestamp.unwrap_or(timestamp);
@@ -42,21 +44,21 @@ impl StepContext<'_> {
             self.matches.decided(slot.verdict());
             self.matches.observed(slot.observed);
         }
-        self.relay_data(node, device, payload, false);
+        self.relay_data(node, device, permit, payload, false);
         Some(Fate::Forwarded)
     }
 }
 
 /// Looks at each metric; nothing is changed.
 fn plan(state: &EntityState, data: &ScalarPayload<'_>, timestamp: u64) -> Result<Plan, NotScalars> {
-    if state.life != Life::Alive || data.metrics.is_empty() {
+    if !state.life.is_alive() {
         return Err(NotScalars);
     }
     // About twice what names take is enough where aliases come in, too.
     let room = data.bytes.saturating_mul(2).saturating_add(METRIC_BYTES);
     let mut payload = PayloadWriter::new(Some(timestamp), room);
     let mut places = Vec::with_capacity(data.metrics.len());
-    let mut likely = 0;
+    let (mut likely, mut permit) = (0, None);
     for metric in &data.metrics {
         let place = state.layout.find_bytes(metric.name, metric.alias, likely);
         let place = place.ok_or(NotScalars)?;
@@ -66,13 +68,15 @@ fn plan(state: &EntityState, data: &ScalarPayload<'_>, timestamp: u64) -> Result
         if !slot.is_eligible() || !agrees(metric, slot.datatype) {
             return Err(NotScalars);
         }
+        permit = permit.or_else(|| slot.verdict().permit());
         payload.scalar(slot.told_name(), metric.timestamp.unwrap_or(timestamp), metric);
         places.push(place);
     }
     if payload.written() > MAX_PAYLOAD_BYTES {
         return Err(NotScalars);
     }
-    Ok(Plan { payload: payload.finish(None), places })
+    let permit = permit.ok_or(NotScalars)?;
+    Ok(Plan { permit, payload: payload.finish(None), places })
 }
 
 /// Whether the value is one of the birth's datatype, and claims no other.

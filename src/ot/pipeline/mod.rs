@@ -10,14 +10,17 @@
 //! The account always balances: every received message is forwarded, dropped for one reason, or
 //! waiting.
 
+mod announce;
 mod births;
 mod data;
 mod decode;
 mod encode;
 mod fast_path;
+mod judge;
 mod matches;
 mod notify;
 mod overload;
+mod policy_change;
 mod receive;
 mod rename;
 mod renamed;
@@ -27,25 +30,25 @@ mod shape;
 mod step;
 #[cfg(test)]
 mod tests;
+mod timers;
 
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
 
+use self::announce::keyframes;
 use self::matches::Matches;
 use self::overload::Overload;
-use self::step::{StepContext, keyframes};
-use super::plant::{Life, Node, Plant, Queue, StoredPlant};
-use crate::journal::{Body, Dropped, Heartbeat};
+use self::step::StepContext;
+use crate::journal::{Dropped, Heartbeat};
+use crate::ot::Entry;
+use crate::ot::plant::{Node, Plant, StoredPlant};
 use crate::policy::{Limiter, Policy};
 use crate::sparkplug::Caps;
 use crate::telemetry::status::TrackedNode;
 use crate::telemetry::{Account, Imbalance, Ledger, Reason};
 
 pub use self::matches::RuleMatches;
-
-/// How often the pipeline reports to its journal.
-const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
 
 /// The time of an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -156,88 +159,6 @@ impl Pipeline {
         }
     }
 
-    /// Does what is due: heartbeat, keyframes, gaps, births and values that were held back.
-    /// Call it a few times a second.
-    pub fn tick(&mut self, now: Now, out: &mut Vec<Body>) {
-        self.follow_schedules(now, out);
-        let timeout = self.settings.reorder_timeout;
-        let (mut step, plant) = self.step(now, out);
-        step.flush(plant);
-        for index in 0..plant.nodes().len() {
-            let keyframe_due = |node: &Node| node.own.announced && node.next_keyframe <= now.mono;
-            let Some(node) = plant.nodes().get(index) else { continue };
-            if node.own.life != Life::Alive {
-                continue;
-            }
-            let due = node.sequence.is_expired(now.mono, timeout)
-                || (node.own.announced && node.owes_birth());
-            if !due {
-                // That a node was repeated is nothing new to be stored.
-                if keyframe_due(node) {
-                    step.keyframe(node);
-                    let next = step.next_keyframe(node);
-                    plant.set_next_keyframe(index, next);
-                }
-                continue;
-            }
-            let Some(node) = plant.node_mut(index) else { continue };
-            if step.give_up_holes(node) {
-                // The node's next message tells the loss, but may be long in coming: until then
-                // its values would look good.
-                node.next_keyframe = now.mono;
-            }
-            if node.owes_birth() && node.own.announced {
-                step.catch_up(node);
-            }
-            if keyframe_due(node) {
-                step.keyframe(node);
-                node.next_keyframe = step.next_keyframe(node);
-            }
-        }
-        // Behind the keyframes: a mirror has to hear of a doubt before the sign of life.
-        if self.next_heartbeat <= now.mono {
-            out.push(Body::Heartbeat(self.heartbeat(now)));
-            self.next_heartbeat = now.mono.saturating_add(HEARTBEAT_EVERY);
-        }
-    }
-
-    /// Takes over another policy: entities that it doesn't allow any more die, those that it
-    /// allows now and those whose layout changes are born anew, with their current values.
-    pub fn reload(&mut self, now: Now, mut policy: Policy, out: &mut Vec<Body>) {
-        let _ = policy.set_time(now.wall_ms);
-        self.limiter = Limiter::new(&policy);
-        self.overload = Overload::default();
-        self.matches = Matches::new(&policy);
-        self.matching_since_ms = now.wall_ms;
-        self.ledger.set_policy(Some(&policy));
-        self.policy = policy;
-        self.structure_changed = true;
-        let (mut step, plant) = self.step(now, out);
-        for node in plant.nodes_mut() {
-            step.bury_renamed(node);
-        }
-        for node in plant.nodes_mut() {
-            node.queue = Queue::default();
-            adjust(&mut step, node);
-        }
-    }
-
-    /// Opens and closes the rules whose time has come, as if the policy had been reloaded.
-    fn follow_schedules(&mut self, now: Now, out: &mut Vec<Body>) {
-        let changed = self.policy.set_time(now.wall_ms);
-        if changed.is_empty() {
-            return;
-        }
-        self.structure_changed = true;
-        let (mut step, plant) = self.step(now, out);
-        for node in plant.nodes_mut() {
-            adjust(&mut step, node);
-        }
-        for rule in changed.into_iter().filter_map(|id| self.policy.rule(id)) {
-            notify::turned(rule, now.wall_ms);
-        }
-    }
-
     /// The connection is up and subscribed. `present`: the broker kept the session, so what it
     /// queued meanwhile is still coming. The next [`Pipeline::tick`] tells the doubt, before it
     /// tells that the half is connected.
@@ -255,7 +176,7 @@ impl Pipeline {
                 continue;
             }
             // Nobody knows what was missed; the sequence starts with what comes.
-            node.verify = false;
+            node.own.life.give_up_verifying();
             node.lose();
             node.sequence.forget();
         }
@@ -271,7 +192,7 @@ impl Pipeline {
 
     /// The keyframes of all nodes that readers hold for alive, each node before its devices:
     /// the head of a segment, after its `Start`.
-    pub fn keyframes(&self, now: Now) -> impl Iterator<Item = Body> + '_ {
+    pub fn keyframes(&self, now: Now) -> impl Iterator<Item = Entry> + '_ {
         let source = &self.settings.source;
         let how = self.policy.pseudonyms();
         self.plant.nodes().iter().flat_map(move |node| keyframes(source, node, now.wall_ms, how))
@@ -282,7 +203,7 @@ impl Pipeline {
         let account = self.ledger.total();
         let away = now.mono.saturating_sub(self.away_since);
         let away_ms = u64::try_from(away.as_millis()).unwrap_or(u64::MAX);
-        let nodes = self.plant.nodes().iter().filter(|node| node.own.announced).count();
+        let nodes = self.plant.nodes().iter().filter(|node| node.own.life.is_announced()).count();
         let dropped = |(reason, messages, metrics): (Reason, u64, u64)| Dropped {
             reason: reason.name().to_owned(),
             messages,
@@ -348,7 +269,7 @@ impl Pipeline {
         self.plant.nodes().iter().map(|node| TrackedNode {
             slot: node.slot,
             entity: node.entity(),
-            alive: node.own.announced,
+            alive: node.own.life.is_announced(),
         })
     }
 
@@ -371,7 +292,7 @@ impl Pipeline {
     fn step<'a>(
         &'a mut self,
         now: Now,
-        out: &'a mut Vec<Body>,
+        out: &'a mut Vec<Entry>,
     ) -> (StepContext<'a>, &'a mut Plant) {
         let step = StepContext {
             settings: &self.settings,
@@ -386,37 +307,5 @@ impl Pipeline {
             out,
         };
         (step, &mut self.plant)
-    }
-}
-
-/// Brings what readers know of a node in line with the policy in force.
-fn adjust(step: &mut StepContext<'_>, node: &mut Node) {
-    node.sequenced = None;
-    step.judge_all(node);
-    let types_changed = step.refresh_types(node);
-    let alive = node.own.life == Life::Alive && step.node_in_scope(node);
-    if !alive {
-        step.bury_node(node);
-        return;
-    }
-    let changes = |state: &super::plant::EntityState| {
-        state.reshaped || state.layout.slots.iter().any(|slot| slot.is_born() != slot.is_told())
-    };
-    let devices: Vec<Box<str>> = node.devices.keys().cloned().collect();
-    for device in &devices {
-        if !step.tells_device(node, device) {
-            step.bury_device(node, device);
-        }
-    }
-    if !node.own.announced || types_changed || changes(&node.own) {
-        step.announce_all(node);
-    } else {
-        for device in &devices {
-            let stale =
-                node.devices.get(device).is_some_and(|state| !state.announced || changes(state));
-            if stale && step.tells_device(node, device) {
-                step.announce_device(node, device, true);
-            }
-        }
     }
 }

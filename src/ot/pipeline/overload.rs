@@ -28,8 +28,8 @@ use super::data::Item;
 use super::notify;
 use super::shape;
 use super::step::StepContext;
-use crate::ot::plant::{EntityState, Held, Life, Node, Plant, Slot, Ticket};
-use crate::policy::{OnExcess, Priority, Rule, RuleId, Verdict};
+use crate::ot::plant::{EntityState, Held, Node, Plant, Slot, Ticket};
+use crate::policy::{OnExcess, Permit, Priority, Rule, RuleId, Verdict};
 use crate::sparkplug::{Entity, Value};
 use crate::telemetry::{Fate, Origin, Reason, What};
 
@@ -338,7 +338,7 @@ impl StepContext<'_> {
     }
 
     fn flush_entity(&mut self, node: &mut Node, device: Option<&str>, class: Priority) -> Step {
-        if !node.state(device).is_some_and(|state| state.announced) {
+        if !node.state(device).is_some_and(|state| state.life.is_announced()) {
             // Readers hold it for dead; its next birth tells its values.
             return Step::Done;
         }
@@ -427,7 +427,8 @@ impl StepContext<'_> {
                 continue;
             }
             let bytes = slot.name().len().saturating_add(held.metric.encoded_len());
-            chosen.push(Waiting { place, rule, bytes });
+            let Some(permit) = slot.verdict().permit() else { continue };
+            chosen.push(Waiting { place, rule, permit, bytes });
         }
         for (place, cause) in lost {
             self.lose_held(parts.origin, parts.state, place, cause);
@@ -443,7 +444,7 @@ impl StepContext<'_> {
         let last = values.last().map_or(0, |value| value.place);
         parts.state.backlog.next = last.saturating_add(1);
         let mut items = Vec::with_capacity(values.len());
-        for Waiting { place, rule, .. } in values {
+        for Waiting { place, rule, permit, .. } in values {
             let Some(slot) = parts.state.layout.slot_mut(*place) else { continue };
             let Some(held) = slot.take_held() else { continue };
             let Held { metric, ticket, .. } = *held;
@@ -455,6 +456,7 @@ impl StepContext<'_> {
                 metric,
                 historical: false,
                 rule: *rule,
+                permit: *permit,
                 restores,
                 early: false,
                 unborn: false,
@@ -476,13 +478,14 @@ impl StepContext<'_> {
 struct Waiting {
     place: usize,
     rule: RuleId,
+    permit: Permit,
     bytes: usize,
 }
 
 /// The live nodes that hold something, from the one whose turn it is.
 fn ring(nodes: &[Node], next: usize) -> Vec<usize> {
     let holds = |node: &Node| {
-        node.own.life == Life::Alive
+        node.own.life.is_alive()
             && (node.own.holds || node.devices.values().any(|device| device.holds))
     };
     let holding = nodes.iter().enumerate().filter(|(_, node)| holds(node));

@@ -3,15 +3,15 @@
 use std::hash::BuildHasher;
 
 use super::decode::Decoded;
-use super::{Now, Pipeline, Received, notify};
-use crate::journal::Body;
+use super::{Entry, Now, Pipeline, Received, notify};
+use crate::ot::plant::Numbering;
 use crate::policy::Rule;
 use crate::sparkplug::{EntityTopic, MessageType, Payload, Topic};
 use crate::telemetry::{Fate, NodeSlot, Origin, Reason};
 
 impl Pipeline {
     /// Handles one message and appends what is to be journalled of it to `out`.
-    pub fn handle(&mut self, now: Now, received: Received<'_>, out: &mut Vec<Body>) {
+    pub fn handle(&mut self, now: Now, received: Received<'_>, out: &mut Vec<Entry>) {
         let mut origin = Origin::default();
         let fate = self.process(now, received, &mut origin, out);
         self.ledger.receive(origin.node);
@@ -40,7 +40,7 @@ impl Pipeline {
         }
         // Where its numbers are followed, the next one tells.
         if let Some(node) = place.and_then(|place| self.plant.node_mut(place))
-            && node.sequenced != Some(true)
+            && node.numbering != Numbering::Complete
         {
             node.lose();
         }
@@ -53,7 +53,7 @@ impl Pipeline {
         now: Now,
         received: Received<'a>,
         origin: &mut Origin<'a>,
-        out: &mut Vec<Body>,
+        out: &mut Vec<Entry>,
     ) -> Fate {
         let (topic, stored) = match Topic::parse(received.topic) {
             Ok(Topic::Entity(topic)) => (topic, received.retain),
@@ -111,7 +111,7 @@ impl Pipeline {
         topic: EntityTopic<'_>,
         payload: Payload,
         origin: &mut Origin<'_>,
-        out: &mut Vec<Body>,
+        out: &mut Vec<Entry>,
     ) {
         if !topic.message_type.is_birth() {
             return;
@@ -132,7 +132,7 @@ impl Pipeline {
         decoded: Decoded<'_>,
         received: Received<'_>,
         origin: &mut Origin<'_>,
-        out: &mut Vec<Body>,
+        out: &mut Vec<Entry>,
     ) -> Fate {
         let hash = self.hash(received);
         let (mut step, plant) = self.step(now, out);
@@ -156,7 +156,7 @@ impl Pipeline {
         decoded: Decoded<'_>,
         received: Received<'_>,
         origin: &Origin<'_>,
-        out: &mut Vec<Body>,
+        out: &mut Vec<Entry>,
     ) -> Fate {
         let hash = self.hash(received);
         let (mut step, plant) = self.step(now, out);

@@ -39,7 +39,7 @@ impl StepContext<'_> {
     /// announces anything under another name does this for all nodes first: the names of two
     /// could have been exchanged.
     pub(super) fn bury_renamed(&mut self, node: &mut Node) {
-        if !node.own.announced {
+        if !node.own.life.is_announced() {
             return;
         }
         if self.collides(node.entity()) || node.told_as != self.node_names(node) {

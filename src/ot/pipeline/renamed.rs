@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::journal::{Body, Relayed, Start};
+use super::Entry;
+use crate::journal::Start;
 use crate::ot::plant::{EntityState, Plant, Slot};
-use crate::policy::Policy;
+use crate::policy::{Admitted, MessageFlags, Policy};
 use crate::sparkplug::{Entity, EntityTopic, MessageType, Metric, names};
 use crate::telemetry::Ledger;
 
@@ -123,7 +124,7 @@ impl Names {
 
     /// The deaths of those that nobody knows any more. Where a node of the plant goes by such a
     /// name, readers don't hold it for alive after this.
-    pub(super) fn bury_strangers(self, plant: &mut Plant, source: &str, now_ms: u64) -> Vec<Body> {
+    pub(super) fn bury_strangers(self, plant: &mut Plant, source: &str, now_ms: u64) -> Vec<Entry> {
         let mut deaths = Vec::new();
         for ((group, edge_node), losses) in self.strangers {
             if let Some(node) = self
@@ -131,19 +132,18 @@ impl Names {
                 .get(&(group.clone(), edge_node.clone()))
                 .and_then(|place| plant.node_mut(*place))
             {
-                node.own.announced = false;
-                node.devices.values_mut().for_each(|device| device.announced = false);
+                let _ = node.own.life.withdraw();
+                node.withdraw_devices();
             }
             let payload = super::encode::death(None, now_ms);
-            deaths.push(Body::Relayed(Relayed {
-                source: source.to_owned(),
-                topic: EntityTopic::death(Entity::node(&group, &edge_node)).to_string(),
-                payload,
+            let flags = MessageFlags {
                 received_ms: now_ms,
+                loss_before: false,
                 synthetic: true,
-                losses,
-                ..Relayed::default()
-            }));
+                aliased: false,
+            };
+            let entity = Entity::node(&group, &edge_node);
+            deaths.push(Entry::Plant(Admitted::death(source, entity, payload, losses, flags)));
         }
         deaths
     }

@@ -1,12 +1,14 @@
 //! What the pipeline knows after a restart: the stored plant, brought up to date by the frames
 //! that were journalled after it was stored.
 
-use super::births::learn_node;
+use super::policy_change::adjust;
 use super::renamed::Names;
 use super::shape;
-use super::{Now, Pipeline, adjust};
+use super::{Entry, Now, Pipeline};
 use crate::journal::{Body, Keyframe, Relayed};
-use crate::ot::plant::{EntityState, Layout, Life, Node, PlantPart, StoredPlant, is_definition};
+use crate::ot::plant::{
+    EntityState, Layout, Life, Node, PlantPart, Standing, StoredPlant, Trust, is_definition,
+};
 use crate::sparkplug::{DataType, MessageType, Metric, Payload, Topic, decode, names};
 
 impl Pipeline {
@@ -36,7 +38,7 @@ impl Pipeline {
         now: Now,
         stored: StoredPlant,
         later: impl Iterator<Item = Body>,
-        out: &mut Vec<Body>,
+        out: &mut Vec<Entry>,
     ) {
         let start = stored.start();
         stored.restore(&mut self.plant, self.settings.max_devices_per_node, &mut self.ledger);
@@ -58,7 +60,9 @@ impl Pipeline {
             if node.own.life == Life::Unknown {
                 node.definitions.clear();
             }
-            node.verify &= !gone;
+            if gone {
+                node.own.life.give_up_verifying();
+            }
             // What came while this half was away is a doubt of its own.
             node.losses = node.losses.saturating_add(1);
             node.next_keyframe = step.next_keyframe(node);
@@ -99,7 +103,9 @@ impl Pipeline {
         replay(node, topic.message_type, device.as_deref(), payload, made);
         // Readers know of these losses: the next one has to have another number.
         node.losses = node.losses.max(losses);
-        node.verify &= !lost;
+        if lost {
+            node.own.life.give_up_verifying();
+        }
     }
 }
 
@@ -129,22 +135,20 @@ fn replay(
                 Made::ByTheRelay => revive(&mut node.own, payload.metrics),
                 Made::WithAliases => {
                     node.own.forget();
-                    node.own.announced = true;
+                    node.own.life = Life::Orphaned;
                 }
                 Made::WithNames { received_ms } => {
                     let Payload { metrics, timestamp, .. } = payload;
                     let taught = Layout::teach(metrics, timestamp, received_ms, true);
-                    let _ = learn_node(node, taught, Life::Alive);
+                    let _ = node.bear(taught);
                     node.told = node.definitions.names().map(str::to_owned).collect();
                     node.sequence.forget();
-                    node.verify = true;
                     believe(&mut node.own);
                 }
             }
         }
         MessageType::NDeath => {
             node.own.forget();
-            node.own.announced = false;
             end_devices(node);
         }
         MessageType::DBirth => {
@@ -154,12 +158,12 @@ fn replay(
                 Made::ByTheRelay => revive(state, payload.metrics),
                 Made::WithAliases => {
                     state.forget();
-                    state.announced = true;
+                    state.life = Life::Orphaned;
                 }
                 Made::WithNames { received_ms } => {
                     let Payload { metrics, timestamp, .. } = payload;
                     let taught = Layout::teach(metrics, timestamp, received_ms, false);
-                    state.learn(taught.layout, Life::Alive);
+                    state.bear(taught.layout);
                     believe(state);
                 }
             }
@@ -167,7 +171,6 @@ fn replay(
         MessageType::DDeath => {
             if let Some(state) = device.and_then(|device| node.devices.get_mut(device)) {
                 state.life = Life::Unknown;
-                state.announced = false;
             }
         }
         MessageType::NData | MessageType::DData => {
@@ -183,8 +186,7 @@ fn replay(
 
 /// Readers were told of all of it; its values may be out of date.
 fn believe(state: &mut EntityState) {
-    state.announced = true;
-    state.uncertain = true;
+    state.life = Life::Alive { standing: Standing::Inherited, trust: Trust::Unverified };
     for slot in &mut state.layout.slots {
         slot.set_born(true);
     }
@@ -192,12 +194,15 @@ fn believe(state: &mut EntityState) {
 
 /// A birth of the relay's own making repeats and extends what was stored.
 fn revive(state: &mut EntityState, metrics: Vec<Metric>) {
-    state.announced = true;
-    if state.layout.slots.is_empty() && state.life == Life::Unknown {
-        return;
-    }
-    state.life = Life::Alive;
-    state.uncertain = true;
+    let trust = match state.life {
+        Life::Unknown | Life::Orphaned if state.layout.slots.is_empty() => {
+            state.life = Life::Orphaned;
+            return;
+        }
+        Life::Alive { trust: Trust::Unverified, .. } => Trust::Unverified,
+        Life::Unknown | Life::Orphaned | Life::Known | Life::Alive { .. } => Trust::Lost,
+    };
+    state.life = Life::Alive { standing: Standing::Inherited, trust };
     for slot in &mut state.layout.slots {
         slot.set_born(false);
     }
@@ -233,6 +238,5 @@ fn enter(state: &mut EntityState, metric: &Metric) {
 fn end_devices(node: &mut Node) {
     for device in node.devices.values_mut() {
         device.life = Life::Unknown;
-        device.announced = false;
     }
 }

@@ -4,7 +4,7 @@
 use super::births::low_byte;
 use super::step::StepContext;
 use super::{Received, notify};
-use crate::ot::plant::{Arrival, Life, Node};
+use crate::ot::plant::{Arrival, Node, Numbering};
 
 impl StepContext<'_> {
     /// Takes note of a data message, or of a device's birth or death; `hash` identifies topic and
@@ -18,19 +18,23 @@ impl StepContext<'_> {
         received: Received<'_>,
     ) -> Option<bool> {
         self.give_up_holes(node);
-        // Where the subscriptions don't let in every message of the node, holes say nothing.
-        let Node { group, edge_node, sequenced, .. } = node;
-        let sequenced =
-            *sequenced.get_or_insert_with(|| self.policy.sees_every_message_of(group, edge_node));
-        let seq = low_byte(seq).filter(|_| sequenced);
+        if node.numbering == Numbering::Unasked {
+            let is_complete = self.policy.sees_every_message_of(&node.group, &node.edge_node);
+            node.numbering = if is_complete { Numbering::Complete } else { Numbering::Partial };
+        }
+        let seq = low_byte(seq).filter(|_| node.numbering == Numbering::Complete);
         let was_known = seq.is_some() && node.sequence.next().is_some();
         let arrival = node.sequence.arrive(self.now.mono, seq, hash, received.dup);
         match arrival {
             Arrival::Duplicate => return None,
             Arrival::Jump => self.gap(node),
             // After a restart: the sequence goes on, or the broker vouches for it.
-            Arrival::InOrder if node.verify && (was_known || received.assured) => node.verified(),
-            Arrival::InOrder | Arrival::Early => node.verify = false,
+            Arrival::InOrder
+                if node.own.life.is_unverified() && (was_known || received.assured) =>
+            {
+                node.verified();
+            }
+            Arrival::InOrder | Arrival::Early => node.own.life.give_up_verifying(),
             Arrival::Late => {}
         }
         Some(received.dup || arrival == Arrival::Late)
@@ -47,12 +51,12 @@ impl StepContext<'_> {
 
     /// Messages of the node were lost before they reached the relay.
     fn gap(&mut self, node: &mut Node) {
-        if node.own.life != Life::Alive {
+        if !node.own.life.is_alive() {
             return;
         }
         self.counters.gaps = self.counters.gaps.saturating_add(1);
         notify::gap(&node.group, &node.edge_node);
-        node.verify = false;
+        node.own.life.give_up_verifying();
         node.lose();
     }
 }

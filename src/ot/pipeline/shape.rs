@@ -37,7 +37,7 @@ pub(super) fn judge<'a>(
     limiter: &Limiter,
     judge: impl Fn(&EntityPlan<'a>, &str, Option<DataType>) -> Judged<'a>,
 ) {
-    let losses = if state.uncertain { IN_DOUBT } else { losses };
+    let losses = if state.life.is_uncertain() { IN_DOUBT } else { losses };
     for slot in &mut state.layout.slots {
         let judged = judge(plan, slot.name(), slot.judged_datatype());
         state.reshaped |= slot.is_born() && reshapes(slot, &judged);

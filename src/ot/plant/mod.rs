@@ -3,6 +3,7 @@
 
 mod backlog;
 mod layout;
+mod life;
 mod sequence;
 mod slot;
 mod stored;
@@ -15,6 +16,7 @@ use foldhash::fast::RandomState;
 
 pub(crate) use backlog::{Backlog, Held, Ticket};
 pub(crate) use layout::{Layout, Taught, is_definition};
+pub(crate) use life::{Life, Standing, Trust};
 pub(crate) use sequence::{Arrival, Sequence};
 pub(crate) use slot::{Shaper, Slot};
 pub(crate) use stored::{PlantPart, StoredPlant};
@@ -25,30 +27,13 @@ use crate::sparkplug::{Entity, Metric};
 use crate::state::Changes;
 use crate::telemetry::{Ledger, NodeSlot, Origin};
 
-/// What is known of an entity.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Life {
-    /// Dead, or nothing is known. A layout that is still there is that of an earlier session:
-    /// no data may be read with it.
-    #[default]
-    Unknown,
-    /// A stored birth taught the layout; nothing of the entity was seen alive.
-    Known,
-    /// Seen alive.
-    Alive,
-}
-
 /// An edge node's own metrics, or a device.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EntityState {
     pub(crate) life: Life,
     pub(crate) layout: Layout,
-    /// Readers of the journal hold it for alive: its birth was journalled, and no death since.
-    pub(crate) announced: bool,
     /// A device's name as readers know it, where that isn't its own.
     pub(crate) told_as: Option<Box<str>>,
-    /// Messages were lost since the values were seen.
-    pub(crate) uncertain: bool,
     /// A metric was born late: a new birth has to be journalled.
     pub(crate) birth_due: bool,
     /// Messages whose metrics wait for that birth.
@@ -62,13 +47,9 @@ pub(crate) struct EntityState {
 }
 
 impl EntityState {
-    /// Forgets layout and life; whether readers hold it for alive is left.
+    /// Forgets layout and life.
     pub(crate) fn forget(&mut self) {
-        *self = EntityState {
-            announced: self.announced,
-            told_as: self.told_as.take(),
-            ..EntityState::default()
-        };
+        *self = EntityState { told_as: self.told_as.take(), ..EntityState::default() };
     }
 
     /// Messages that wait for a birth or for a limit.
@@ -76,16 +57,29 @@ impl EntityState {
         self.waiting.saturating_add(self.backlog.waiting())
     }
 
-    /// Takes over a layout that a birth taught.
-    pub(crate) fn learn(&mut self, layout: Layout, life: Life) {
-        *self = EntityState {
-            life,
-            layout,
-            announced: self.announced,
-            told_as: self.told_as.take(),
-            ..EntityState::default()
-        };
+    /// Takes over the layout of a stored birth.
+    pub(crate) fn learn(&mut self, layout: Layout) {
+        let told_as = self.told_as.take();
+        *self = EntityState { life: Life::Known, layout, told_as, ..EntityState::default() };
     }
+
+    /// Takes over the layout of a birth; what readers know of the entity stays.
+    pub(crate) fn bear(&mut self, layout: Layout) {
+        let (mut life, told_as) = (self.life, self.told_as.take());
+        life.bear();
+        *self = EntityState { life, layout, told_as, ..EntityState::default() };
+    }
+}
+
+/// Whether every message that counts in the sequence of a node comes in: where it doesn't, holes
+/// say nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Numbering {
+    /// The policy in force is to be asked.
+    #[default]
+    Unasked,
+    Complete,
+    Partial,
 }
 
 /// One edge node.
@@ -112,17 +106,12 @@ pub(crate) struct Node {
     /// That NBIRTH is due.
     pub(crate) types_due: bool,
     pub(crate) sequence: Sequence,
-    /// Whether every message that counts in the sequence comes in; `None`: the policy is to be
-    /// asked.
-    pub(crate) sequenced: Option<bool>,
+    pub(crate) numbering: Numbering,
     /// Messages were lost: the next frame of the node has to say so.
     pub(crate) loss: bool,
     /// How often the values had to be doubted. Readers tell by it a loss that they know from a
     /// new one, so it goes on over restarts.
     pub(crate) losses: u64,
-    /// After a restart or an outage with a session that the broker kept: values are certain
-    /// again if the sequence goes on.
-    pub(crate) verify: bool,
     /// When the relay made births for the node last.
     pub(crate) last_synthetic: Option<Duration>,
     pub(crate) next_keyframe: Duration,
@@ -210,33 +199,62 @@ impl Node {
         devices.fold(self.own.waiting(), u64::saturating_add)
     }
 
+    /// Takes over an NBIRTH. Whether its definitions aren't those of the last birth.
+    pub(crate) fn bear(&mut self, mut taught: Taught) -> bool {
+        self.own.bear(std::mem::take(&mut taught.layout));
+        self.take_over(taught)
+    }
+
+    /// Takes over a stored NBIRTH. Whether its definitions aren't those of the last birth.
+    pub(crate) fn learn(&mut self, mut taught: Taught) -> bool {
+        self.own.learn(std::mem::take(&mut taught.layout));
+        self.take_over(taught)
+    }
+
+    fn take_over(&mut self, taught: Taught) -> bool {
+        let Taught { definitions, bd_seq, rebirth, .. } = taught;
+        let definitions = Definitions::learn(definitions, |name| self.own.layout.has_name(name));
+        let changed = !definitions.same_fields(&self.definitions);
+        self.definitions = definitions;
+        self.bd_seq = bd_seq;
+        self.rebirth = rebirth;
+        self.types_due = false;
+        changed
+    }
+
     /// Messages were lost: every value may be out of date.
     pub(crate) fn lose(&mut self) {
-        if self.own.life == Life::Alive {
+        if self.own.life.is_alive() {
             self.loss = true;
             self.losses = self.losses.saturating_add(1);
-            self.own.uncertain = true;
-            self.devices.values_mut().for_each(|device| device.uncertain = true);
+            self.lives().for_each(Life::lose);
         }
     }
 
-    /// Messages may have been lost: every value is uncertain until the sequence goes on. Where
-    /// messages were lost before, that it goes on proves nothing.
+    /// Messages may have been lost: every value is uncertain until the sequence goes on.
     pub(crate) fn doubt(&mut self) {
-        if self.own.life == Life::Alive {
-            self.verify |= !self.own.uncertain;
+        if self.own.life.is_alive() {
             self.losses = self.losses.saturating_add(1);
-            self.own.uncertain = true;
-            self.devices.values_mut().for_each(|device| device.uncertain = true);
+            self.lives().for_each(Life::doubt);
         }
     }
 
     /// Nothing was lost after all.
     pub(crate) fn verified(&mut self) {
-        self.verify = false;
         self.loss = false;
-        self.own.uncertain = false;
-        self.devices.values_mut().for_each(|device| device.uncertain = false);
+        self.lives().for_each(Life::verify);
+    }
+
+    /// Readers hold no device of it for alive any more.
+    pub(crate) fn withdraw_devices(&mut self) {
+        self.devices.values_mut().for_each(|device| {
+            let _ = device.life.withdraw();
+        });
+    }
+
+    fn lives(&mut self) -> impl Iterator<Item = &mut Life> {
+        let devices = self.devices.values_mut().map(|device| &mut device.life);
+        std::iter::once(&mut self.own.life).chain(devices)
     }
 }
 
@@ -359,8 +377,8 @@ impl Plant {
                 .nodes
                 .iter()
                 .enumerate()
-                .filter(|(_, node)| !node.own.announced)
-                .min_by_key(|(_, node)| (node.own.life == Life::Alive, node.last_seen))?;
+                .filter(|(_, node)| !node.own.life.is_announced())
+                .min_by_key(|(_, node)| (node.own.life.is_alive(), node.last_seen))?;
             self.note(index);
             let dead = self.nodes.get_mut(index)?;
             if let Some(nodes) = self.index.get_mut(&dead.group) {
@@ -388,7 +406,7 @@ impl Plant {
         let dead = node
             .devices
             .iter()
-            .find(|(_, state)| state.life == Life::Unknown && !state.announced)
+            .find(|(_, state)| state.life == Life::Unknown)
             .map(|(name, _)| name.clone());
         dead.is_some_and(|dead| node.devices.remove(&dead).is_some())
     }
@@ -402,19 +420,17 @@ mod tests {
     fn dead_nodes_give_way_and_live_ones_do_not() {
         let mut plant = Plant::new(2);
         let ledger = &mut Ledger::default();
+        let announced = Life::Alive { standing: Standing::Inherited, trust: Trust::Certain };
         for (index, name) in ["a", "b"].into_iter().enumerate() {
             assert_eq!(plant.ensure(Entity::node("G", name), ledger), Some(index));
-            plant.node_mut(index).unwrap().own.life = Life::Alive;
-            plant.node_mut(index).unwrap().own.announced = true;
+            plant.node_mut(index).unwrap().own.life = announced;
         }
         assert_eq!(plant.ensure(Entity::node("G", "c"), ledger), None);
         // Alive, but nothing that readers may know.
-        plant.node_mut(1).unwrap().own.announced = false;
+        plant.node_mut(1).unwrap().own.life = Life::BORN;
         assert_eq!(plant.ensure(Entity::node("G", "b2"), ledger), Some(1));
-        plant.node_mut(1).unwrap().own.announced = true;
-        plant.node_mut(1).unwrap().own.life = Life::Alive;
+        plant.node_mut(1).unwrap().own.life = announced;
         plant.node_mut(0).unwrap().own.life = Life::Unknown;
-        plant.node_mut(0).unwrap().own.announced = false;
         assert_eq!(plant.ensure(Entity::node("H", "c"), ledger), Some(0));
         assert_eq!(plant.find(Entity::node("G", "a")), None);
         assert_eq!(plant.find(Entity::node("G", "b2")), Some(1));

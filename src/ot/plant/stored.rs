@@ -3,7 +3,10 @@
 use prost::Message;
 use prost::encoding::message;
 
-use super::{Definitions, EntityState, Layout, Life, Node, Plant, Removed, Sequence, Slot, Types};
+use super::{
+    Definitions, EntityState, Layout, Life, Node, Plant, Removed, Sequence, Slot, Standing, Trust,
+    Types,
+};
 use crate::journal::Start;
 use crate::policy::Policy;
 use crate::sparkplug::{DataType, Entity, Metric};
@@ -119,7 +122,7 @@ pub(crate) struct PlantPart {
 /// What is stored of a node, with its key and length; nothing where nothing is known.
 pub(super) fn piece(node: &Node) -> Vec<u8> {
     let mut bytes = Vec::new();
-    if node.own.life != Life::Unknown || node.own.announced {
+    if node.own.life != Life::Unknown {
         let stored = store_node(node);
         bytes.reserve_exact(message::encoded_len(NODES, &stored));
         message::encode(NODES, &stored, &mut bytes);
@@ -147,7 +150,7 @@ impl StoredPlant {
     /// The whole of `plant`.
     #[cfg(test)]
     pub(crate) fn of(plant: &Plant, policy: &Policy, journal_seq: u64) -> Self {
-        let worth_it = |node: &&Node| node.own.life != Life::Unknown || node.own.announced;
+        let worth_it = |node: &&Node| node.own.life != Life::Unknown;
         let nodes = plant.nodes().iter().filter(worth_it).map(store_node).collect();
         StoredPlant { nodes, ..StoredPlant::head(policy, journal_seq) }
     }
@@ -200,7 +203,7 @@ fn store_node(node: &Node) -> StoredNode {
         needed: node.types.needed.iter().cloned().collect(),
         removed: removals.collect(),
         losses: node.losses,
-        lost: node.own.uncertain && !node.verify,
+        lost: node.own.life.is_uncertain() && !node.own.life.is_unverified(),
     }
 }
 
@@ -220,11 +223,11 @@ fn store_entity(name: &str, state: &EntityState) -> StoredEntity {
         metrics_told_as: slots.iter().filter(|_| any_told_as).map(told_as).collect(),
         name: name.to_owned(),
         life: match state.life {
-            Life::Unknown => 0,
+            Life::Unknown | Life::Orphaned => 0,
             Life::Known => 1,
-            Life::Alive => 2,
+            Life::Alive { .. } => 2,
         },
-        announced: state.announced,
+        announced: state.life.is_announced(),
         timestamp: state.layout.timestamp,
         metrics,
         born: state.layout.slots.iter().map(Slot::is_born).collect(),
@@ -259,7 +262,9 @@ fn restore_node(node: &mut Node, stored: StoredNode, max_devices: usize) {
     node.losses = stored.losses;
     node.told_as = (!stored.told_group.is_empty())
         .then(|| (stored.told_group.into(), stored.told_edge_node.into()));
-    node.verify = node.own.life == Life::Alive && !stored.lost;
+    if stored.lost {
+        node.own.life.give_up_verifying();
+    }
 }
 
 fn restore_entity(stored: StoredEntity) -> EntityState {
@@ -278,17 +283,17 @@ fn restore_entity(stored: StoredEntity) -> EntityState {
             slot.told_as = told_as.map(|told_as| told_as.as_str().into());
         }
     }
-    let life = match stored.life {
-        1 => Life::Known,
-        2 => Life::Alive,
-        _ => Life::Unknown,
+    let life = match (stored.life, stored.announced) {
+        (2, true) => Life::Alive { standing: Standing::Inherited, trust: Trust::Unverified },
+        (2, false) => Life::Alive { standing: Standing::Hidden, trust: Trust::Unverified },
+        (_, true) => Life::Orphaned,
+        (1, false) => Life::Known,
+        (_, false) => Life::Unknown,
     };
     EntityState {
         life,
         layout,
-        announced: stored.announced,
         told_as: (!stored.told_as.is_empty()).then(|| stored.told_as.into()),
-        uncertain: life == Life::Alive,
         ..EntityState::default()
     }
 }

@@ -12,9 +12,12 @@ use super::{
     WorkerSettings, retention_ms,
 };
 use crate::journal::{Durability, From, Item, Reader, Writer, WriterOptions};
+use crate::ot::Entry;
 use crate::ot::PipelineSettings;
 use crate::ot::vitals::Vitals;
+use crate::policy::{Admitted, MessageFlags};
 use crate::policy::{Policy, SourceFile};
+use crate::sparkplug::Entity;
 use crate::sparkplug::{Caps, DataType, Metric, Payload, Value};
 use crate::telemetry::Event;
 use crate::telemetry::Notifier;
@@ -73,9 +76,11 @@ fn what_is_too_large_for_a_frame_is_told() {
     let directory = tempfile::tempdir().unwrap();
     let (mut worker, _work, _receipts) = build(directory.path());
     let payload = vec![0; crate::journal::MAX_BODY_BYTES + 1];
-    let relayed = crate::journal::Relayed { payload, ..crate::journal::Relayed::default() };
+    let flags =
+        MessageFlags { received_ms: 1, loss_before: false, synthetic: false, aliased: false };
+    let admitted = Admitted::death("", Entity::node("G", "E"), payload, 0, flags);
     let now = worker.clock.now();
-    let told = capture(|| worker.push(now, &mut vec![Body::Relayed(relayed)]));
+    let told = capture(|| worker.push(now, &mut vec![Entry::Plant(admitted)]));
     triggered(&told, Event::FrameTooLarge);
 }
 

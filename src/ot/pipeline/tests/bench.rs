@@ -8,7 +8,7 @@ use prost::Message;
 use super::photographer::Photographer;
 use crate::journal::{Body, Keyframe, Relayed};
 use crate::ot::plant::StoredPlant;
-use crate::ot::{Now, Pipeline, PipelineSettings, Received};
+use crate::ot::{Entry, Now, Pipeline, PipelineSettings, Received};
 use crate::policy::{Policy, SourceFile};
 use crate::sparkplug::{
     Caps, DataType, EntityTopic, MessageType, Metric, Payload, Template, Topic, Value, names,
@@ -152,14 +152,15 @@ impl Bench {
         relayed(&self.take(out))
     }
 
-    fn take(&mut self, out: Vec<Body>) -> Vec<Body> {
+    fn take(&mut self, out: Vec<Entry>) -> Vec<Body> {
+        let out: Vec<Body> = out.into_iter().map(Body::from).collect();
         self.photographer.step(&mut self.pipeline);
         assert_eq!(self.pipeline.check_account(), Ok(()), "{:?}", self.pipeline.ledger());
         for body in &out {
             self.reader.read(body);
         }
-        for body in self.pipeline.keyframes(self.now) {
-            self.reader.read(&body);
+        for keyframe in self.pipeline.keyframes(self.now) {
+            self.reader.read(&keyframe.into());
         }
         let out: Vec<Body> =
             out.into_iter().filter(|body| !matches!(body, Body::Heartbeat(_))).collect();
@@ -177,7 +178,7 @@ impl Bench {
 
     /// Whether these characters are anywhere in what was journalled, keyframes included.
     pub(super) fn leaks(&self, text: &str) -> bool {
-        let keyframes: Vec<Body> = self.pipeline.keyframes(self.now).collect();
+        let keyframes: Vec<Body> = self.pipeline.keyframes(self.now).map(Body::from).collect();
         self.journal.iter().chain(&keyframes).any(|body| {
             let mut bytes = Vec::new();
             body.encode(&mut bytes);

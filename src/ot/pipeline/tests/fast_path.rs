@@ -243,7 +243,7 @@ fn state(bench: &Bench) -> (Vec<u8>, String) {
     for body in &bench.journal {
         body.encode(&mut bytes);
     }
-    for body in bench.pipeline.keyframes(bench.now) {
+    for body in bench.pipeline.keyframes(bench.now).map(Body::from) {
         body.encode(&mut bytes);
     }
     bench.pipeline.store(0).encode(&mut bytes).unwrap();
@@ -409,7 +409,7 @@ fn plain_data_takes_the_fast_path_and_other_data_does_not() {
         "[[rule]]\nname = \"a\"\naction = \"forward\"\ngroup = \"G\"\ndeny-metrics = \"double\"\n",
     ];
     for text in policies {
-        let mut out: Vec<Body> = Vec::new();
+        let mut out = Vec::new();
         bench.pipeline.reload(bench.now, policy(text), &mut out);
         assert!(!takes(&mut bench, vec![double()]), "{text}");
     }

@@ -5,6 +5,7 @@ use super::bench::{
     value_of, verbs,
 };
 use crate::journal::Body;
+use crate::ot::Entry;
 use crate::sparkplug::{DataType, Metric, Payload, Value};
 use crate::telemetry::Reason;
 
@@ -52,8 +53,8 @@ fn a_heartbeat_a_second_tells_account_and_connection() {
     bench.pipeline.tick(bench.now, &mut out);
     let heartbeats: Vec<_> = out
         .iter()
-        .filter_map(|body| match body {
-            Body::Heartbeat(heartbeat) => Some(heartbeat),
+        .filter_map(|entry| match entry {
+            Entry::Heartbeat(heartbeat) => Some(heartbeat),
             _ => None,
         })
         .collect();
@@ -187,7 +188,8 @@ fn without_the_old_session_everything_is_uncertain() {
     bench.seq = 99;
     let frames = bench.node("NDATA", vec![by_alias(1, Value::Double(2.0))]);
     assert!(frames[0].loss_before);
-    let Some(Body::Keyframe(keyframe)) = bench.pipeline.keyframes(bench.now).next() else {
+    let Some(Body::Keyframe(keyframe)) = bench.pipeline.keyframes(bench.now).map(Body::from).next()
+    else {
         panic!()
     };
     assert!(keyframe.uncertain);

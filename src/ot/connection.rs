@@ -25,10 +25,10 @@ use rumqttc::{
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::broker::{BrokerSettings, Credentials, Trouble, TroubleKind, explain};
-use crate::event;
-use crate::ot::socket::Socket;
-use crate::sparkplug::CERTIFICATES_PREFIX;
+use crate::socket::Socket;
+use broker::{BrokerSettings, Credentials, Trouble, TroubleKind, explain};
+use sparkplug::CERTIFICATES_PREFIX;
+use telemetry::event;
 
 /// First pause after a lost connection; it doubles with each attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -479,8 +479,8 @@ fn pause(attempts: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::Event;
-    use crate::telemetry::capture::{capture, triggered};
+    use telemetry::Event;
+    use telemetry::capture::{capture, triggered};
 
     #[test]
     fn pauses_double_with_jitter_up_to_half_a_minute() {

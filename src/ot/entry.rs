@@ -1,7 +1,7 @@
 //! What the half writes to the journal.
 
-use crate::journal::{Body, Heartbeat, Keyframe, Relayed, Start};
-use crate::policy::{Admitted, AdmittedKind, AdmittedParts};
+use journal_format::{Body, Heartbeat, Keyframe, Relayed, Start};
+use policy::{Admitted, AdmittedKind, AdmittedParts};
 
 /// An entry for the journal. What it says about the plant was admitted by the policy.
 #[derive(Clone, Debug, PartialEq)]

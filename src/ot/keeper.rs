@@ -8,7 +8,7 @@ use prost::Message;
 
 use super::plant::PlantPart;
 use super::rule_counts::RuleCounts;
-use crate::state::{Shelf, StateDir, StateError, StateFile};
+use state::{Shelf, StateDir, StateError, StateFile};
 
 /// The plant as it was last known, and up to which frame of the journal.
 pub(super) const PLANT: StateFile = StateFile { name: "plant.state", magic: *b"SPKDPLT1" };

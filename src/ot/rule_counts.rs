@@ -6,7 +6,7 @@ use std::path::Path;
 use prost::Message;
 
 use super::pipeline::{Pipeline, RuleMatches};
-use crate::state::{StateDir, StateError, StateFile, Stored};
+use state::{StateDir, StateError, StateFile, Stored};
 
 /// The counters, replaced as a whole every half minute.
 const RULES: StateFile = StateFile { name: "rules.state", magic: *b"SPKDRUL1" };

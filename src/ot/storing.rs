@@ -9,8 +9,8 @@ use crossbeam_channel::Receiver;
 use super::connection::Receipt;
 use super::keeper::Keeper;
 use super::pipeline::{Now, Pipeline};
-use crate::event;
-use crate::state::StateError;
+use state::StateError;
+use telemetry::event;
 
 /// Values are stored this often; the journal has what came since.
 pub(super) const STORE_EVERY: Duration = Duration::from_secs(30);

@@ -6,12 +6,10 @@ use std::sync::atomic::Ordering;
 use super::QUEUED_BYTES;
 use super::pipeline::{Now, Pipeline, Surroundings};
 use super::worker::Shared;
-use crate::journal::Writer;
-use crate::policy::{Mode, Rule};
-use crate::telemetry::Notifier;
-use crate::telemetry::status::{
-    Level, ObservedStatus, OtStatus, PolicyStatus, Status, Teller, Tracker,
-};
+use journal_write::Writer;
+use policy::{Mode, Rule};
+use telemetry::Notifier;
+use telemetry::status::{Level, ObservedStatus, OtStatus, PolicyStatus, Status, Teller, Tracker};
 
 /// Part of the queue's limit above which somebody should look: the worker doesn't keep up.
 const QUEUE_WARNING_PERCENT: usize = 80;

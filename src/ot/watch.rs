@@ -14,7 +14,7 @@ use tokio::task::LocalSet;
 
 use super::GOODBYE_WITHIN;
 use super::connection::{self, Receipt, SessionEvent, Sink};
-use crate::broker::BrokerSettings;
+use broker::BrokerSettings;
 
 /// What is watched, and for how long.
 #[derive(Debug)]

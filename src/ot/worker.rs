@@ -24,11 +24,12 @@ use super::plant::StoredPlant;
 use super::rule_counts::RuleCounts;
 use super::storing::{STORE_EVERY, Storing};
 use super::vitals::{Seen, Vitals};
-use crate::event;
-use crate::journal::{Body, JournalError, Retained, Start, Writer};
-use crate::policy::Policy;
-use crate::state::{StateDir, StateError, Stored};
-use crate::telemetry::tell_policy;
+use journal_format::{Body, Start};
+use journal_write::{JournalError, Retained, Writer};
+use policy::Policy;
+use state::{StateDir, StateError, Stored};
+use telemetry::event;
+use telemetry::policy_loaded;
 
 /// Messages of one batch: one commit, and one wake-up of the network for its receipts.
 const BATCH_MESSAGES: usize = 1_024;

@@ -10,7 +10,7 @@
 //! around the policy can't be written by accident.
 
 use super::{Policy, Verdict};
-use crate::sparkplug::{Entity, EntityTopic};
+use sparkplug::{Entity, EntityTopic};
 
 /// Leave for a metric, or for an entity's birth, to cross.
 #[must_use]

@@ -4,11 +4,11 @@
 use super::Entry;
 use super::encode::{self, BirthScope};
 use super::step::StepContext;
-use crate::ot::plant::{EntityState, Node};
-use crate::policy::shape::Pseudonyms;
-use crate::policy::{Admitted, AdmittedKind, Permit};
-use crate::sparkplug::{Entity, EntityTopic};
-use crate::telemetry::{Fate, Origin, Reason};
+use crate::plant::{EntityState, Node};
+use account::{Fate, Origin, Reason};
+use policy::shape::Pseudonyms;
+use policy::{Admitted, AdmittedKind, Permit};
+use sparkplug::{Entity, EntityTopic};
 
 impl StepContext<'_> {
     /// Leave for a live device to be announced: something of it crosses, or it has nothing at

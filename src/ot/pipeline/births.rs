@@ -2,10 +2,10 @@
 
 use super::encode;
 use super::step::StepContext;
-use crate::ot::plant::{EntityState, Layout, Life, Node, Plant, SURVEY_BYTES, Taught};
-use crate::policy::Verdict;
-use crate::sparkplug::{Entity, Payload, names};
-use crate::telemetry::{Fate, Origin, Reason, What};
+use crate::plant::{EntityState, Layout, Life, Node, Plant, SURVEY_BYTES, Taught};
+use account::{Fate, Origin, Reason, What};
+use policy::Verdict;
+use sparkplug::{Entity, Payload, names};
 
 impl StepContext<'_> {
     /// A live NBIRTH.

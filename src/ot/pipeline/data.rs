@@ -8,13 +8,14 @@ use super::judge::judge;
 use super::overload::Passage;
 use super::shape::{self, Decided};
 use super::step::StepContext;
-use crate::ot::plant::{
+use crate::plant::{
     EntityState, Life, Node, Parts, Removed, Slot, Survey, allowance, is_definition,
 };
-use crate::policy::{Permit, RuleId, Verdict};
-use crate::sparkplug::value::fits;
-use crate::sparkplug::{Borrowed, Caps, DataType, Metric, NamedMetric, Value};
-use crate::telemetry::{Fate, Reason, What};
+use account::RuleId;
+use account::{Fate, Reason, What};
+use policy::{Permit, Verdict};
+use sparkplug::value::fits;
+use sparkplug::{Borrowed, Caps, DataType, Metric, NamedMetric, Value};
 
 /// Why something didn't cross, and which rule says so.
 type Cause = (Reason, Option<RuleId>);

@@ -5,11 +5,11 @@
 //! payload of scalars becomes the model without being read again.
 
 use super::encode::METRIC_BYTES;
-use crate::sparkplug::{
+use account::Reason;
+use sparkplug::{
     Borrowed, Caps, DecodeError, Metric, NamedMetric, NotScalars, ScalarMetric, Scalars,
     decode_borrowed,
 };
-use crate::telemetry::Reason;
 
 /// A payload as it was read.
 #[derive(Debug)]

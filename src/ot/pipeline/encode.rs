@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use super::shape;
 use super::step::MAX_PAYLOAD_BYTES;
-use crate::ot::plant::{EntityState, Node, Slot};
-use crate::policy::shape::Pseudonyms;
-use crate::sparkplug::{DataType, Metric, PayloadWriter, Value, names};
+use crate::plant::{EntityState, Node, Slot};
+use policy::shape::Pseudonyms;
+use sparkplug::{DataType, Metric, PayloadWriter, Value, names};
 
 /// What a metric takes in a birth, mostly; only the first guess of a payload's size.
 const BORN_METRIC_BYTES: usize = 40;

@@ -2,17 +2,17 @@
 //! payload that crosses, without a model between them.
 //!
 //! It is a shortcut of [`super::data`] and nothing else. A message takes it if all of its metrics
-//! may ([`Slot::is_eligible`](crate::ot::plant::Slot::is_eligible)); otherwise the whole message
+//! may ([`Slot::is_eligible`](crate::plant::Slot::is_eligible)); otherwise the whole message
 //! goes the long way. A property test drives plants through both, and expects the same journal,
 //! the same account and the same state.
 
 use super::decode::ScalarPayload;
 use super::encode::METRIC_BYTES;
 use super::step::{MAX_PAYLOAD_BYTES, StepContext};
-use crate::ot::plant::{EntityState, Node};
-use crate::policy::Permit;
-use crate::sparkplug::{DataType, NotScalars, PayloadWriter, ScalarMetric};
-use crate::telemetry::Fate;
+use crate::plant::{EntityState, Node};
+use account::Fate;
+use policy::Permit;
+use sparkplug::{DataType, NotScalars, PayloadWriter, ScalarMetric};
 
 /// What becomes of a data message on the fast path.
 struct Plan {

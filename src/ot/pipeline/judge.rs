@@ -5,12 +5,13 @@ use prost::Message;
 
 use super::shape;
 use super::step::StepContext;
-use crate::ot::plant::{
+use crate::plant::{
     Definitions, EntityState, Node, Removed, SURVEY_BYTES, Slot, Survey, Types, allowance,
 };
-use crate::policy::{EntityPlan, Judged, RuleId, Verdict};
-use crate::sparkplug::{DataType, Entity, Value, names};
-use crate::telemetry::{Origin, Reason, What};
+use account::RuleId;
+use account::{Origin, Reason, What};
+use policy::{EntityPlan, Judged, Verdict};
+use sparkplug::{DataType, Entity, Value, names};
 
 impl StepContext<'_> {
     /// Judges every metric of one entity by the policy. `losses` are those of its node.

@@ -3,7 +3,8 @@
 
 use std::cell::Cell;
 
-use crate::policy::{EntityPlan, Policy, RuleId, Verdict};
+use account::RuleId;
+use policy::{EntityPlan, Policy, Verdict};
 
 /// What one rule decided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -40,13 +40,13 @@ use self::announce::keyframes;
 use self::matches::Matches;
 use self::overload::Overload;
 use self::step::StepContext;
-use crate::journal::{Dropped, Heartbeat};
-use crate::ot::Entry;
-use crate::ot::plant::{Node, Plant, StoredPlant};
-use crate::policy::{Limiter, Policy};
-use crate::sparkplug::Caps;
-use crate::telemetry::status::TrackedNode;
-use crate::telemetry::{Account, Imbalance, Ledger, Reason};
+use crate::Entry;
+use crate::plant::{Node, Plant, StoredPlant};
+use account::{Account, Imbalance, Ledger, Reason};
+use journal_format::{Dropped, Heartbeat};
+use policy::{Limiter, Policy};
+use sparkplug::Caps;
+use telemetry::status::TrackedNode;
 
 pub use self::matches::RuleMatches;
 

@@ -1,10 +1,11 @@
 //! What the pipeline tells the people who watch it: which event a dropped message is.
 
 use super::Received;
-use crate::event;
-use crate::policy::Rule;
-use crate::sparkplug::{Entity, EntityTopic, MessageType, Topic};
-use crate::telemetry::{Reason, format_utc_ms};
+use account::Reason;
+use policy::Rule;
+use sparkplug::{Entity, EntityTopic, MessageType, Topic};
+use telemetry::event;
+use text::format_utc_ms;
 
 /// Tells that a message was dropped as a whole, and which rule says so, if one does.
 #[cold]

@@ -28,10 +28,11 @@ use super::data::Item;
 use super::notify;
 use super::shape;
 use super::step::StepContext;
-use crate::ot::plant::{EntityState, Held, Node, Plant, Slot, Ticket};
-use crate::policy::{OnExcess, Permit, Priority, Rule, RuleId, Verdict};
-use crate::sparkplug::{Entity, Value};
-use crate::telemetry::{Fate, Origin, Reason, What};
+use crate::plant::{EntityState, Held, Node, Plant, Slot, Ticket};
+use account::RuleId;
+use account::{Fate, Origin, Reason, What};
+use policy::{OnExcess, Permit, Priority, Rule, Verdict};
+use sparkplug::{Entity, Value};
 
 /// Bytes that a node may tell beyond those of earlier turns, each time it is its turn.
 const QUANTUM_BYTES: usize = 16 * 1024;

@@ -5,8 +5,8 @@ use super::matches::Matches;
 use super::overload::Overload;
 use super::step::StepContext;
 use super::{Entry, Now, Pipeline, notify};
-use crate::ot::plant::{EntityState, Node, Numbering, Queue};
-use crate::policy::{Limiter, Policy};
+use crate::plant::{EntityState, Node, Numbering, Queue};
+use policy::{Limiter, Policy};
 
 impl Pipeline {
     /// Takes over another policy: entities that it doesn't allow any more die, those that it

@@ -4,10 +4,10 @@ use std::hash::BuildHasher;
 
 use super::decode::Decoded;
 use super::{Entry, Now, Pipeline, Received, notify};
-use crate::ot::plant::Numbering;
-use crate::policy::Rule;
-use crate::sparkplug::{EntityTopic, MessageType, Payload, Topic};
-use crate::telemetry::{Fate, NodeSlot, Origin, Reason};
+use crate::plant::Numbering;
+use account::{Fate, NodeSlot, Origin, Reason};
+use policy::Rule;
+use sparkplug::{EntityTopic, MessageType, Payload, Topic};
 
 impl Pipeline {
     /// Handles one message and appends what is to be journalled of it to `out`.

@@ -6,10 +6,11 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use super::step::StepContext;
-use crate::ot::plant::{Definitions, EntityState, Node, Slot};
-use crate::policy::{RuleId, Verdict, fold, is_reserved};
-use crate::sparkplug::Entity;
-use crate::telemetry::Reason;
+use crate::plant::{Definitions, EntityState, Node, Slot};
+use account::Reason;
+use account::RuleId;
+use policy::{Verdict, fold, is_reserved};
+use sparkplug::Entity;
 
 /// What a metric is called on IT, where that isn't its own name.
 type Told = Option<Box<str>>;

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::Entry;
-use crate::journal::Start;
-use crate::ot::plant::{EntityState, Plant, Slot};
-use crate::policy::{Admitted, MessageFlags, Policy};
-use crate::sparkplug::{Entity, EntityTopic, MessageType, Metric, names};
-use crate::telemetry::Ledger;
+use crate::plant::{EntityState, Plant, Slot};
+use account::Ledger;
+use journal_format::Start;
+use policy::{Admitted, MessageFlags, Policy};
+use sparkplug::{Entity, EntityTopic, MessageType, Metric, names};
 
 /// Names of group and edge node on IT.
 type Told = (String, String);
@@ -29,7 +29,7 @@ pub(super) struct Names {
 impl Names {
     /// For frames that follow what `stored` knows, of which `plant` was restored.
     pub(super) fn new(policy: &Policy, stored: Start, plant: &Plant) -> Names {
-        let told = |(place, node): (usize, &crate::ot::plant::Node)| {
+        let told = |(place, node): (usize, &crate::plant::Node)| {
             let told = node.told(None);
             ((told.group.to_owned(), told.edge_node.to_owned()), place)
         };

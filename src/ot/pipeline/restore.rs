@@ -5,11 +5,11 @@ use super::policy_change::adjust;
 use super::renamed::Names;
 use super::shape;
 use super::{Entry, Now, Pipeline};
-use crate::journal::{Body, Keyframe, Relayed};
-use crate::ot::plant::{
+use crate::plant::{
     EntityState, Layout, Life, Node, PlantPart, Standing, StoredPlant, Trust, is_definition,
 };
-use crate::sparkplug::{DataType, MessageType, Metric, Payload, Topic, decode, names};
+use journal_format::{Body, Keyframe, Relayed};
+use sparkplug::{DataType, MessageType, Metric, Payload, Topic, decode, names};
 
 impl Pipeline {
     /// The whole plant, made in the simplest way.

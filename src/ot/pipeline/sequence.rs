@@ -4,7 +4,7 @@
 use super::births::low_byte;
 use super::step::StepContext;
 use super::{Received, notify};
-use crate::ot::plant::{Arrival, Node, Numbering};
+use crate::plant::{Arrival, Node, Numbering};
 
 impl StepContext<'_> {
     /// Takes note of a data message, or of a device's birth or death; `hash` identifies topic and

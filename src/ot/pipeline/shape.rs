@@ -5,13 +5,13 @@
 use std::sync::Arc;
 
 use super::Now;
-use crate::ot::plant::{EntityState, Shaper, Slot};
-use crate::policy::shape::{
+use crate::plant::{EntityState, Shaper, Slot};
+use account::Reason;
+use policy::shape::{
     Last, Pseudonyms, Shape, ShapeState, Shaped, is_bad_null, is_part, restore_quality, set_bad,
 };
-use crate::policy::{EntityPlan, Judged, Limiter, Verdict};
-use crate::sparkplug::{DataType, Metric};
-use crate::telemetry::Reason;
+use policy::{EntityPlan, Judged, Limiter, Verdict};
+use sparkplug::{DataType, Metric};
 
 /// Stands for a number of losses that no node has: the next value crosses, however near it is.
 const IN_DOUBT: u64 = u64::MAX;

@@ -4,11 +4,12 @@
 use super::matches::Matches;
 use super::overload::Overload;
 use super::{Counters, Entry, Now, PipelineSettings};
-use crate::journal::MAX_BODY_BYTES;
-use crate::ot::plant::{EntityState, Node};
-use crate::policy::{Admitted, AdmittedKind, Limiter, MessageFlags, Permit, Policy, RuleId};
-use crate::sparkplug::EntityTopic;
-use crate::telemetry::{Dropped, Ledger, Origin, Reason, What};
+use crate::plant::{EntityState, Node};
+use account::RuleId;
+use account::{Dropped, Ledger, Origin, Reason, What};
+use journal_format::MAX_BODY_BYTES;
+use policy::{Admitted, AdmittedKind, Limiter, MessageFlags, Permit, Policy};
+use sparkplug::EntityTopic;
 
 /// Largest payload of a frame, in bytes: what a frame holds, less room for the topic (64 KiB in
 /// MQTT) and the rest of its envelope.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::step::StepContext;
 use super::{Entry, Now, Pipeline, PipelineSettings};
-use crate::ot::plant::Node;
+use crate::plant::Node;
 
 /// How often the pipeline reports to its journal.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);

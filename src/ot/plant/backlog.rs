@@ -10,7 +10,7 @@ use std::num::NonZeroU64;
 
 use foldhash::fast::RandomState;
 
-use crate::sparkplug::Metric;
+use sparkplug::Metric;
 
 /// A value that waits for its turn.
 #[derive(Clone, Debug)]

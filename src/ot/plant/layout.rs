@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use super::Slot;
-use crate::sparkplug::value::{evident_datatype, fits};
-use crate::sparkplug::{Caps, DataType, Metric, Value, names};
-use crate::telemetry::Reason;
+use account::Reason;
+use sparkplug::value::{evident_datatype, fits};
+use sparkplug::{Caps, DataType, Metric, Value, names};
 
 /// The metrics of one entity by name and alias. Aliases are those of this entity alone: many
 /// edge libraries repeat them among the devices of a node.

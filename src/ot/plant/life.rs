@@ -8,7 +8,7 @@
 //!    └──────────────────── death ────────────────────┘
 //! ```
 
-use crate::policy::Permit;
+use policy::Permit;
 
 /// The life of an entity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

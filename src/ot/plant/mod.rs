@@ -22,10 +22,10 @@ pub(crate) use slot::{Shaper, Slot};
 pub(crate) use stored::{PlantPart, StoredPlant};
 pub(crate) use templates::{Definitions, Removed, SURVEY_BYTES, Survey, Types, allowance};
 
-use crate::policy::NodeBuckets;
-use crate::sparkplug::{Entity, Metric};
-use crate::state::Changes;
-use crate::telemetry::{Ledger, NodeSlot, Origin};
+use account::{Ledger, NodeSlot, Origin};
+use policy::NodeBuckets;
+use sparkplug::{Entity, Metric};
+use state::Changes;
 
 /// An edge node's own metrics, or a device.
 #[derive(Clone, Debug, Default)]

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::Held;
-use crate::policy::shape::{Disarm, Shape, ShapeState};
-use crate::policy::{RuleId, Verdict};
-use crate::sparkplug::{Caps, DataType, Metric, Scalar, Template, Value};
-use crate::telemetry::Reason;
+use account::Reason;
+use account::RuleId;
+use policy::Verdict;
+use policy::shape::{Disarm, Shape, ShapeState};
+use sparkplug::{Caps, DataType, Metric, Scalar, Template, Value};
 
 /// One metric of a birth.
 ///

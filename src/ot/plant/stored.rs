@@ -7,10 +7,10 @@ use super::{
     Definitions, EntityState, Layout, Life, Node, Plant, Removed, Sequence, Slot, Standing, Trust,
     Types,
 };
-use crate::journal::Start;
-use crate::policy::Policy;
-use crate::sparkplug::{DataType, Entity, Metric};
-use crate::telemetry::Ledger;
+use account::Ledger;
+use journal_format::Start;
+use policy::Policy;
+use sparkplug::{DataType, Entity, Metric};
 
 /// The field of [`StoredPlant::nodes`].
 const NODES: u32 = 2;

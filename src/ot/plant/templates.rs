@@ -16,11 +16,11 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use prost::Message;
 
-use crate::policy::shape::{Disarm, Shape, disarm_metric};
-use crate::policy::{EntityPlan, Verdict};
-use crate::sparkplug::value::fits;
-use crate::sparkplug::{Caps, DataType, Metric, Parameter, ParameterValue, Template, Value, names};
-use crate::telemetry::Reason;
+use account::Reason;
+use policy::shape::{Disarm, Shape, disarm_metric};
+use policy::{EntityPlan, Verdict};
+use sparkplug::value::fits;
+use sparkplug::{Caps, DataType, Metric, Parameter, ParameterValue, Template, Value, names};
 
 /// Most bytes of names that one survey asks the policy for: those of a birth of 20,000 members
 /// with some hundred bytes each. Definitions that refer to one another can describe far more

@@ -7,14 +7,15 @@ use std::path::Path;
 use prost::Message;
 
 use super::*;
-use crate::ot::keeper::PLANT;
-use crate::ot::plant::StoredPlant;
-use crate::ot::{PipelineSettings, Received};
-use crate::policy::{Policy, SourceFile};
-use crate::sparkplug::{Caps, DataType, Metric, Payload, Value};
-use crate::state::{StateDir, Stored};
-use crate::telemetry::Event;
-use crate::telemetry::capture::{capture, triggered};
+use crate::keeper::PLANT;
+use crate::plant::StoredPlant;
+use crate::{PipelineSettings, Received};
+use diagnostic::SourceFile;
+use policy::Policy;
+use sparkplug::{Caps, DataType, Metric, Payload, Value};
+use state::{StateDir, Stored};
+use telemetry::Event;
+use telemetry::capture::{capture, triggered};
 
 struct World {
     pipeline: Pipeline,

@@ -11,18 +11,20 @@ use super::{
     Arc, Body, Clock, Delivered, Duration, Now, Pipeline, Receipt, Shared, StateDir, Work, Worker,
     WorkerSettings, retention_ms,
 };
-use crate::journal::{Durability, From, Item, Reader, Writer, WriterOptions};
-use crate::ot::Entry;
-use crate::ot::PipelineSettings;
-use crate::ot::vitals::Vitals;
-use crate::policy::{Admitted, MessageFlags};
-use crate::policy::{Policy, SourceFile};
-use crate::sparkplug::Entity;
-use crate::sparkplug::{Caps, DataType, Metric, Payload, Value};
-use crate::telemetry::Event;
-use crate::telemetry::Notifier;
-use crate::telemetry::capture::{capture, triggered};
-use crate::telemetry::status::{Status, StatusSettings, Teller};
+use crate::Entry;
+use crate::PipelineSettings;
+use crate::vitals::Vitals;
+use diagnostic::SourceFile;
+use journal_read::{From, Item, Reader};
+use journal_write::{Durability, Writer, WriterOptions};
+use policy::Policy;
+use policy::{Admitted, MessageFlags};
+use sparkplug::Entity;
+use sparkplug::{Caps, DataType, Metric, Payload, Value};
+use telemetry::Event;
+use telemetry::Notifier;
+use telemetry::capture::{capture, triggered};
+use telemetry::status::{Status, StatusSettings, Teller};
 
 struct Running {
     work: Sender<Work>,
@@ -75,7 +77,7 @@ fn build(dir: &Path) -> (Worker, Sender<Work>, UnboundedReceiver<Vec<Receipt>>) 
 fn what_is_too_large_for_a_frame_is_told() {
     let directory = tempfile::tempdir().unwrap();
     let (mut worker, _work, _receipts) = build(directory.path());
-    let payload = vec![0; crate::journal::MAX_BODY_BYTES + 1];
+    let payload = vec![0; journal_format::MAX_BODY_BYTES + 1];
     let flags =
         MessageFlags { received_ms: 1, loss_before: false, synthetic: false, aliased: false };
     let admitted = Admitted::death("", Entity::node("G", "E"), payload, 0, flags);
@@ -236,7 +238,7 @@ fn a_sign_of_life_goes_through_the_journal_and_a_worker_that_stands_still_gives_
         summary_every: Duration::from_secs(60),
         textfile: None,
         broker_address: "b:1".into(),
-        certificates: crate::broker::Certificates::default(),
+        certificates: tls::Certificates::default(),
         any_owner: false,
     };
     let (state, at) = (dir.path().join("state"), Duration::ZERO);

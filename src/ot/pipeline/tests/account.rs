@@ -8,8 +8,8 @@ use proptest::prelude::{ProptestConfig, Strategy, any, prop_assert, prop_assert_
 use prost::Message;
 
 use super::bench::{policy, settings, typed};
-use crate::ot::pipeline::{Now, Pipeline, PipelineSettings, Received};
-use crate::sparkplug::{DataType, Payload, Value};
+use crate::pipeline::{Now, Pipeline, PipelineSettings, Received};
+use sparkplug::{DataType, Payload, Value};
 
 const POLICIES: [&str; 3] = [
     "[[rule]]\nname = \"a\"\naction = \"forward\"\ngroup = \"G\"\nedge-node = [\"N0\", \"N1\"]\n\

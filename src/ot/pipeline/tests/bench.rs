@@ -6,14 +6,15 @@ use std::time::Duration;
 use prost::Message;
 
 use super::photographer::Photographer;
-use crate::journal::{Body, Keyframe, Relayed};
-use crate::ot::plant::StoredPlant;
-use crate::ot::{Entry, Now, Pipeline, PipelineSettings, Received};
-use crate::policy::{Policy, SourceFile};
-use crate::sparkplug::{
+use crate::plant::StoredPlant;
+use crate::{Entry, Now, Pipeline, PipelineSettings, Received};
+use account::Reason;
+use diagnostic::SourceFile;
+use journal_format::{Body, Keyframe, Relayed};
+use policy::Policy;
+use sparkplug::{
     Caps, DataType, EntityTopic, MessageType, Metric, Payload, Template, Topic, Value, names,
 };
-use crate::telemetry::Reason;
 
 /// Forwards everything.
 pub(super) const ALL: &str = r#"
@@ -361,7 +362,7 @@ fn birth(payload: &Payload) -> BTreeSet<String> {
         assert!(metric.alias.is_none() && metric.timestamp.is_some(), "{metric:?}");
         let datatype = metric.datatype.and_then(DataType::from_code).expect("a datatype");
         match &metric.value {
-            Some(value) => assert!(crate::sparkplug::value::fits(datatype, value), "{metric:?}"),
+            Some(value) => assert!(sparkplug::value::fits(datatype, value), "{metric:?}"),
             None => assert_eq!(metric.is_null, Some(true)),
         }
         assert!(metric.value.is_none() || metric.is_null.is_none());

@@ -6,12 +6,12 @@ use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptes
 use prost::Message;
 
 use super::bench::{ALL, Bench, bd_seq, by_alias, by_name, policy, typed};
-use crate::journal::Body;
-use crate::ot::Received;
-use crate::ot::pipeline::decode::Decoded;
-use crate::policy::Verdict;
-use crate::sparkplug::{Caps, DataType, Metric, Payload, PropertySet, Value, decode_borrowed};
-use crate::telemetry::Reason;
+use crate::Received;
+use crate::pipeline::decode::Decoded;
+use account::Reason;
+use journal_format::Body;
+use policy::Verdict;
+use sparkplug::{Caps, DataType, Metric, Payload, PropertySet, Value, decode_borrowed};
 
 const POLICIES: [&str; 6] = [
     ALL,

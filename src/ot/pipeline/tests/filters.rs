@@ -6,10 +6,10 @@ use super::bench::{
     ALL, Bench, aliased, bd_seq, by_alias, by_name, names_of, payload, relayed, typed, value_of,
     verbs,
 };
-use crate::sparkplug::{
+use account::Reason;
+use sparkplug::{
     DataType, MetaData, Metric, Parameter, PropertySet, PropertyValue, Template, Value, names,
 };
-use crate::telemetry::Reason;
 
 const TEMPERATURES: &str = r#"
     [[rule]]
@@ -23,7 +23,7 @@ const TEMPERATURES: &str = r#"
 fn secret(name: &str, alias: u64) -> Metric {
     let property = PropertyValue {
         r#type: Some(12),
-        value: Some(crate::sparkplug::Property::String("SecretProperty".into())),
+        value: Some(sparkplug::Property::String("SecretProperty".into())),
         ..PropertyValue::default()
     };
     Metric {

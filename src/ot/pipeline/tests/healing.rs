@@ -4,12 +4,12 @@ use super::bench::{
     ALL, Bench, aliased, bd_seq, by_alias, by_name, keyframed, names_of, payload, relayed, typed,
     value_of, verbs,
 };
-use crate::journal::Body;
-use crate::ot::Entry;
-use crate::sparkplug::{DataType, Metric, Payload, Value};
-use crate::telemetry::Reason;
+use crate::Entry;
+use account::Reason;
+use journal_format::Body;
+use sparkplug::{DataType, Metric, Payload, Value};
 
-fn keyframe_payload(body: &crate::journal::Keyframe) -> Payload {
+fn keyframe_payload(body: &journal_format::Keyframe) -> Payload {
     prost::Message::decode(body.payload.as_slice()).unwrap()
 }
 

@@ -5,8 +5,8 @@ use prost::Message;
 use super::bench::{
     ALL, Bench, bd_seq, by_name, names_of, payload, relayed, typed, value_of, verbs,
 };
-use crate::sparkplug::{DataType, MetaData, Metric, Parameter, ParameterValue, Template, Value};
-use crate::telemetry::Reason;
+use account::Reason;
+use sparkplug::{DataType, MetaData, Metric, Parameter, ParameterValue, Template, Value};
 
 const NO_SECRETS: &str = r#"
     [[rule]]

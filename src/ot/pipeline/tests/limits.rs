@@ -5,10 +5,10 @@ use prost::Message;
 use super::bench::{
     ALL, Bench, aliased, bd_seq, by_alias, by_name, payload, relayed, typed, verbs,
 };
-use crate::journal::MAX_BODY_BYTES;
-use crate::ot::Received;
-use crate::sparkplug::{DataType, Metric, Payload, Template, Value};
-use crate::telemetry::Reason;
+use crate::Received;
+use account::Reason;
+use journal_format::MAX_BODY_BYTES;
+use sparkplug::{DataType, Metric, Payload, Template, Value};
 
 const LONG_NAME: usize = 60_000;
 
@@ -49,7 +49,7 @@ fn a_birth_that_no_frame_holds_is_counted_and_its_entity_stays_dead() {
     assert_eq!(verbs(&relayed(&all)).split(' ').filter(|verb| *verb == "NDEATH").count(), 1);
 }
 
-fn body_bytes(body: &crate::journal::Body) -> usize {
+fn body_bytes(body: &journal_format::Body) -> usize {
     body.encoded_len()
 }
 

@@ -3,10 +3,11 @@
 use super::bench::{
     Bench, aliased, bd_seq, by_alias, keyframed, names_of, payload, topics, typed, verbs,
 };
-use crate::journal::Relayed;
-use crate::sparkplug::{DataType, Metric, Payload, Template, Value};
-use crate::telemetry::capture::{capture, triggered};
-use crate::telemetry::{Event, Reason};
+use account::Reason;
+use journal_format::Relayed;
+use sparkplug::{DataType, Metric, Payload, Template, Value};
+use telemetry::Event;
+use telemetry::capture::{capture, triggered};
 
 const RENAMED: &str = r#"
     [rename.group]

@@ -1,10 +1,10 @@
 //! What the pipeline tells the people who watch it.
 
 use super::bench::{ALL, Bench, bd_seq, by_name, typed};
-use crate::ot::pipeline::{PipelineSettings, Received};
-use crate::sparkplug::{DataType, Metric, Value};
-use crate::telemetry::capture::{capture, triggered};
-use crate::telemetry::{Event, Record};
+use crate::pipeline::{PipelineSettings, Received};
+use sparkplug::{DataType, Metric, Value};
+use telemetry::capture::{capture, triggered};
+use telemetry::{Event, Record};
 
 fn number(name: &str) -> Metric {
     typed(name, DataType::Int32, Value::Int(1))

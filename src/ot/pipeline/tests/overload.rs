@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::bench::{Bench, aliased, bd_seq, by_alias, payload, relayed, typed, verbs};
-use crate::journal::{Body, Relayed};
-use crate::sparkplug::{DataType, Metric, Payload, Topic, Value};
-use crate::telemetry::Reason;
+use account::Reason;
+use journal_format::{Body, Relayed};
+use sparkplug::{DataType, Metric, Payload, Topic, Value};
 
 /// Nodes with some metrics each, all of which are told or not.
 struct Plant {
@@ -389,7 +389,7 @@ fn what_was_refused_unread_is_accounted_for() {
     plant.bench.pipeline.shed("", 2);
     plant.tick();
     assert_eq!(plant.bench.dropped(Reason::Overload), 5);
-    let node = plant.bench.pipeline.ledger().node(crate::telemetry::NodeSlot(0)).unwrap();
+    let node = plant.bench.pipeline.ledger().node(account::NodeSlot(0)).unwrap();
     assert_eq!(node.drops.messages(), 3);
     assert_eq!(plant.bench.pipeline.check_account(), Ok(()));
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use prost::Message;
 
-use crate::ot::Pipeline;
-use crate::ot::plant::{PlantPart, StoredPlant};
+use crate::Pipeline;
+use crate::plant::{PlantPart, StoredPlant};
 
 /// Takes pictures beside whatever a test does, a node at a time, and compares each with the whole
 /// plant as it was when the picture began.

@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
 
 use super::bench::{ALL, Bench, aliased, bd_seq, by_alias, typed};
-use crate::sparkplug::{DataType, Metric, Payload, Template, Value};
+use sparkplug::{DataType, Metric, Payload, Template, Value};
 
 const POLICIES: [&str; 5] = [
     ALL,

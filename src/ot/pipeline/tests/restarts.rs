@@ -6,10 +6,10 @@ use super::bench::{
     ALL, Bench, aliased, bd_seq, by_alias, by_name, keyframed, names_of, payload, topics, typed,
     value_of, verbs,
 };
-use crate::journal::Body;
-use crate::ot::Received;
-use crate::sparkplug::{DataType, Metric, Payload, Value};
-use crate::telemetry::Reason;
+use crate::Received;
+use account::Reason;
+use journal_format::Body;
+use sparkplug::{DataType, Metric, Payload, Value};
 
 fn running() -> Bench {
     let mut bench = Bench::new(ALL);
@@ -150,7 +150,7 @@ fn births_whose_aliases_were_not_stored_are_buried() {
     assert_eq!(bench.dropped(Reason::DataBeforeBirth), 1);
     // Without any stored plant, too: what readers hold for alive can't be followed.
     let mut bench = running();
-    let frames = bench.restart(crate::ot::plant::StoredPlant::default(), 0, ALL);
+    let frames = bench.restart(crate::plant::StoredPlant::default(), 0, ALL);
     assert_eq!(verbs(&frames), "NDEATH");
 }
 
@@ -180,7 +180,7 @@ fn births_without_aliases_are_learnt_from_the_journal_alone() {
     bench.node("NBIRTH", vec![bd_seq(1), typed("temp", DataType::Double, Value::Double(20.0))]);
     bench.node("DBIRTH/D", vec![typed("x", DataType::Int8, Value::Int(1))]);
     bench.node("DDATA/D", vec![by_name("x", Value::Int(2))]);
-    let frames = bench.restart(crate::ot::plant::StoredPlant::default(), 0, ALL);
+    let frames = bench.restart(crate::plant::StoredPlant::default(), 0, ALL);
     assert!(frames.is_empty(), "nothing new: {:?}", topics(&frames));
     let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).map(Body::from).collect();
     let keyframes = keyframed(&keyframes);

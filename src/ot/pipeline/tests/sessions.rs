@@ -4,9 +4,9 @@ use super::bench::{
     ALL, Bench, aliased, bd_seq, by_alias, by_name, keyframed, names_of, payload, settings, topics,
     typed, value_of, verbs,
 };
-use crate::ot::{PipelineSettings, Received};
-use crate::sparkplug::{DataType, Metric, Payload, Value, names};
-use crate::telemetry::Reason;
+use crate::{PipelineSettings, Received};
+use account::Reason;
+use sparkplug::{DataType, Metric, Payload, Value, names};
 
 fn born() -> Bench {
     let mut bench = Bench::new(ALL);

@@ -5,12 +5,12 @@ use super::bench::{
     Bench, aliased, bd_seq, by_alias, by_name, keyframed, names_of, payload, policy, relayed,
     typed, value_of,
 };
-use crate::policy::shape::PseudonymKey;
-use crate::sparkplug::{
+use account::Reason;
+use policy::shape::PseudonymKey;
+use sparkplug::{
     Cell, CellValue, DataSet, DataType, MetaData, Metric, Parameter, ParameterValue, Payload,
     Property, PropertySet, PropertyValue, Row, Template, Value,
 };
-use crate::telemetry::Reason;
 
 fn shaped(rest: &str) -> String {
     format!("[[rule]]\nname = \"r\"\naction = \"forward\"\ngroup = \"G\"\n{rest}")
@@ -33,7 +33,7 @@ fn told(bench: &mut Bench, value: f64) -> Option<Metric> {
 /// The value that keyframes have.
 fn repeated(bench: &Bench) -> Option<Value> {
     let bodies: Vec<_> =
-        bench.pipeline.keyframes(bench.now).map(crate::journal::Body::from).collect();
+        bench.pipeline.keyframes(bench.now).map(journal_format::Body::from).collect();
     let payload: Payload = prost::Message::decode(&*keyframed(&bodies)[0].payload).unwrap();
     value_of(&payload, "T")
 }
@@ -329,7 +329,7 @@ fn files_cross_by_size_and_content_type_and_their_parts_in_order() {
     assert_eq!(bench.dropped(Reason::NotAllowed), 4);
     assert_eq!(bench.dropped(Reason::TooLong), 2);
     let bodies: Vec<_> =
-        bench.pipeline.keyframes(bench.now).map(crate::journal::Body::from).collect();
+        bench.pipeline.keyframes(bench.now).map(journal_format::Body::from).collect();
     let again: Payload = prost::Message::decode(&*keyframed(&bodies)[0].payload).unwrap();
     assert_eq!(value_of(&again, "Doc"), Some(Value::Bytes(b"c,d".to_vec())), "parts are no state");
     assert!(!bench.leaks("Secret"));
@@ -354,10 +354,10 @@ fn pseudonyms_replace_identifiers_everywhere_and_stay_the_same() {
     let frames = bench.node("NDATA", vec![by_alias(1, Value::String("SecretMiller".into()))]);
     assert_eq!(value_of(&payload(&frames[0]), "Operator"), Some(Value::String(pseudonym.clone())));
     // A birth after a kill is made from the journal, where the pseudonym is.
-    bench.restart(crate::ot::plant::StoredPlant::default(), 0, &text);
+    bench.restart(crate::plant::StoredPlant::default(), 0, &text);
     bench.pipeline.reload(bench.now, keyed(), &mut Vec::new());
     let bodies: Vec<_> =
-        bench.pipeline.keyframes(bench.now).map(crate::journal::Body::from).collect();
+        bench.pipeline.keyframes(bench.now).map(journal_format::Body::from).collect();
     for keyframe in keyframed(&bodies) {
         let again: Payload = prost::Message::decode(&*keyframe.payload).unwrap();
         assert_eq!(value_of(&again, "Operator"), Some(Value::String(pseudonym.clone())));
@@ -367,7 +367,7 @@ fn pseudonyms_replace_identifiers_everywhere_and_stay_the_same() {
 
 #[test]
 fn state_of_shaping_is_small() {
-    let state = std::mem::size_of::<crate::ot::plant::Shaper>();
+    let state = std::mem::size_of::<crate::plant::Shaper>();
     println!("bytes beside the current value of a shaped metric: {state}, and of any other: 0");
     assert!(state <= 88, "{state}");
 }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::bench::{Bench, bd_seq, typed};
-use crate::ot::pipeline::Received;
-use crate::sparkplug::{DataType, Value};
-use crate::telemetry::capture::{LogClock, capture_limited};
-use crate::telemetry::{Event, Reason, Record};
+use crate::pipeline::Received;
+use account::Reason;
+use sparkplug::{DataType, Value};
+use telemetry::capture::{LogClock, capture_limited};
+use telemetry::{Event, Record};
 
 const PER_MS: u64 = 100;
 const LENGTH_MS: u64 = 10_000;

@@ -9,7 +9,7 @@
 //!              │  pipeline    judge     │    │  backfill   catch up    │
 //!              │  worker      append    │    │  connection publish     │
 //!              └───────────┬────────────┘    └───────────▲─────────────┘
-//!                          │ journal::Writer             │ journal::Reader
+//!                          │ journal_write               │ journal_read  
 //!                          └──────────> journal ─────────┘
 //! ```
 //!
@@ -17,40 +17,26 @@
 //! under separate users; the journal, a directory of append-only segment files that one side
 //! may only write and the other may only read, is all that they share.
 //!
-//! | module | what it is |
+//! Every folder of `src` is a crate of its own; a crate knows only crates below it.
+//!
+//! | crate | what it is |
 //! |---|---|
+//! | `mistake` | leaf: states that can't be, counted |
+//! | [`text`], [`diagnostic`] | leaves: what people read, and the files that they write |
 //! | [`sparkplug`] | leaf: topics, payloads, datatypes, values; no I/O, no clock |
+//! | [`account`] | leaf: reasons, rule numbers, the ledger that balances |
+//! | [`tls`], [`broker`], [`state`] | how to reach a server; a half's own state directory |
+//! | [`journal_format`], [`journal_read`], [`journal_write`] | the one-way pipe and its two ends |
+//! | [`signature`] | signed policies: keys, manifest, verification |
 //! | [`policy`] | forward policies: language, compile to plans, judge; no I/O, no clock |
-//! | [`journal`] | leaf: the one-way pipe; [`journal::Writer`] and [`journal::Reader`] |
+//! | [`telemetry`] | events, logging, syslog, status |
+//! | [`sandbox`] | what a half gives up before it connects; the only `unsafe` code |
+//! | [`config`] | configuration files: raw (serde) to typed |
 //! | [`ot`] | subscriber, plant state, pipeline; can't publish, can't read a journal |
 //! | [`it`] | mirror (sans-IO), sessions, cursor, backfill; can't write a journal |
-//! | [`learn`] | drafts of policies from recordings |
-//! | [`rehearsal`] | policies tried on given traffic, through the OT half's pipeline |
-//! | [`config`] | configuration files: raw (serde) to typed, diagnostics |
-//! | [`signature`] | leaf: signed policies: keys, manifest, verification |
-//! | [`capture`] | leaf: recordings of real traffic for the policy tools |
-//! | [`broker`], [`state`] | leaves: how to reach a broker; a half's own state directory |
-//! | [`sandbox`] | what a half gives up before it connects; the only `unsafe` code |
-//! | [`telemetry`] | drop reasons, counters, logging |
-//! | [`cli`] | one file per subcommand |
-//! | [`manual`] | longer texts for people who run the relay, one page a file |
+//! | [`tools`] | for policies: recordings, drafts, dry runs; no running half links them |
 //! | `demo` | brokers, a plant and a strict host around both halves (feature `demo`) |
+//! | [`cli`], [`manual`] | the program: one file per subcommand; longer texts, one page a file |
 
-pub mod broker;
-pub mod capture;
 pub mod cli;
-pub mod config;
-#[cfg(feature = "demo")]
-pub mod demo;
-pub mod it;
-pub mod journal;
-pub mod learn;
 pub mod manual;
-pub mod ot;
-pub mod policy;
-pub mod rehearsal;
-pub mod sandbox;
-pub mod signature;
-pub mod sparkplug;
-pub mod state;
-pub mod telemetry;

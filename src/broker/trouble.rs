@@ -6,8 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use rustls::{AlertDescription, CertificateError, Error as TlsError};
 use rustls_pki_types::UnixTime;
-
-use crate::telemetry::format_date;
+use text::format_date;
 
 /// Why there is no session.
 #[derive(Clone, Debug, PartialEq, Eq)]

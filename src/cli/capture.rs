@@ -6,19 +6,19 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use broker::BrokerSettings;
 use clap::Args;
+use config::OtConfig;
+use ot::{WatchEnd, WatchError, WatchSettings, Watched, watch};
+use sparkplug::{Caps, MessageType, NAMESPACE, Topic};
+use text::{escape, grouped};
+use tools::capture::redact::{Redacted, redact};
+use tools::capture::{CaptureError, Header, Limit, Record, Writer};
 
 use super::half::{self, HalfArgs};
 use super::report::{self, counted};
 use super::units::{self, show_time};
 use super::{Exit, Failure};
-use crate::broker::BrokerSettings;
-use crate::capture::redact::{Redacted, redact};
-use crate::capture::{CaptureError, Header, Limit, Record, Writer};
-use crate::config::OtConfig;
-use crate::ot::{WatchEnd, WatchError, WatchSettings, Watched, watch};
-use crate::sparkplug::{Caps, MessageType, NAMESPACE, Topic};
-use crate::telemetry::{escape, grouped};
 
 /// Without `--max-bytes`.
 pub(super) const DEFAULT_MAX_BYTES: &str = "1GiB";

@@ -4,22 +4,22 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use config::{
+    BrokerConfig, Durability, FirstStart, ItConfig, OnGap, OtConfig, SandboxConfig, SyslogConfig,
+    file_diagnostic, policies,
+};
+use diagnostic::file::read_text;
+use diagnostic::{Diagnostic, Diagnostics, Severity, SourceFile};
+use policy::{Action, Policy};
+use sandbox::{Layer, UserSpec};
+use signature::{Requirement, Signed};
+use text::escape;
 use toml::de::{DeTable, DeValue};
 
 use super::own_node::OwnNode;
 use super::policy_source::{Compared, look};
 use super::report::{self, counted};
 use super::{Exit, Failure, half, rule_counts, syslog};
-use crate::config::diagnostic::{Diagnostic, Diagnostics, Severity, SourceFile};
-use crate::config::file::read_text;
-use crate::config::{
-    BrokerConfig, Durability, FirstStart, ItConfig, OnGap, OtConfig, SandboxConfig, SyslogConfig,
-    file_diagnostic, policies,
-};
-use crate::policy::{Action, Policy};
-use crate::sandbox::{Layer, UserSpec};
-use crate::signature::{Requirement, Signed};
-use crate::telemetry::escape;
 
 /// The certificates topics, to which the OT half subscribes whatever the policy says: they
 /// teach the layout of nodes that were born before it came.

@@ -4,10 +4,10 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use clap::Args;
+use demo::{DemoError, Options};
+use telemetry::logging::colours;
 
 use super::{Exit, Failure, report};
-use crate::demo::{self, DemoError, Options};
-use crate::telemetry::logging::colours;
 
 /// Below this the script of the demo has no room.
 const SHORTEST: Duration = Duration::from_secs(5);

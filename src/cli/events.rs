@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use config::{ItConfig, OtConfig, SyslogConfig};
+use telemetry::syslog::Shortfall;
+use telemetry::{events_json, events_manual, logging};
 
 use super::check::{Kind, recognise};
 use super::report::counted;
 use super::{Exit, Failure, report, syslog};
-use crate::config::{ItConfig, OtConfig, SyslogConfig};
-use crate::telemetry::syslog::Shortfall;
-use crate::telemetry::{events_json, events_manual, logging};
 
 /// Print the catalogue of events: what the relay tells the people who watch it.
 ///

@@ -4,26 +4,23 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use broker::{BrokerSettings, Credentials, TlsSettings};
 use bytes::Bytes;
 use clap::Args;
+use config::{
+    Address, BrokerConfig, SandboxConfig, StatusConfig, SyslogConfig, SyslogTo, policies,
+};
+use diagnostic::file::FileError;
+use diagnostic::{Diagnostic, Diagnostics};
+use policy::Policy;
+use sandbox::{Confined, Demoted, Grants, Identity, Layer, Need, Owned, Role, SandboxError, Start};
+use telemetry::logging::{self, Logging};
+use telemetry::status::{ReportError, StatusSettings};
+use telemetry::{Notifier, event};
+use tls::TlsError;
 
 use super::policy_source::ClaimedSource;
 use super::{Exit, Failure, syslog};
-use crate::broker::{BrokerSettings, Credentials, TlsSettings};
-use crate::config::diagnostic::{Diagnostic, Diagnostics};
-use crate::config::file::FileError;
-use crate::config::tls::TlsError;
-use crate::config::{
-    self, Address, BrokerConfig, SandboxConfig, StatusConfig, SyslogConfig, SyslogTo, policies, tls,
-};
-use crate::event;
-use crate::policy::Policy;
-use crate::sandbox::{
-    Confined, Demoted, Grants, Identity, Layer, Need, Owned, Role, SandboxError, Start,
-};
-use crate::telemetry::Notifier;
-use crate::telemetry::logging::{self, Logging};
-use crate::telemetry::status::{ReportError, StatusSettings};
 
 /// Problems that are named in a log line; the rest is counted.
 const MAX_NAMED: usize = 3;
@@ -149,7 +146,7 @@ pub(super) fn broker_settings(
     };
     let tls = match &broker.tls {
         Some(tls) => {
-            let (config, peer) = tls::client(tls)?;
+            let (config, peer) = tls::client(tls, telemetry::tell_peer_expiry)?;
             Some(TlsSettings { config, server_name: tls.server_name.clone(), peer })
         }
         None => None,

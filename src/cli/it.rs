@@ -4,18 +4,19 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use clap::Args;
+use config::{BrokerConfig, DataQos, ItConfig, MirrorConfig};
+use diagnostic::Diagnostics;
+use it::mirror::{self, MirrorSettings, Qos};
+use it::{FirstStart, HealthSettings, ItError, PolicyLoader, Settings};
+use policy::Policy;
+use sandbox::{Role, Unowned};
+use sparkplug::Caps;
+use telemetry::policy_loaded;
 
 use super::half::{self, HalfArgs};
 use super::own_node::OwnNode;
 use super::policy_source::PolicySource;
 use super::{Exit, Failure};
-use crate::config::{self, BrokerConfig, DataQos, ItConfig, MirrorConfig};
-use crate::it::mirror::{self, MirrorSettings, Qos};
-use crate::it::{self, FirstStart, HealthSettings, ItError, PolicyLoader, Settings};
-use crate::policy::Policy;
-use crate::sandbox::{Role, Unowned};
-use crate::sparkplug::Caps;
-use crate::telemetry::tell_policy;
 
 /// Files and sockets besides one connection per mirrored node.
 const RESERVE: u64 = 256;
@@ -74,7 +75,11 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         &mut logging,
     );
     if let Some((policy, _)) = &policy {
-        tell_policy(policy);
+        policy_loaded(
+            policy.digest(),
+            policy.rules().len(),
+            policy.signed().map(|signed| (signed.version, signed.names())),
+        );
     }
     let settings = Settings {
         broker,
@@ -113,21 +118,21 @@ fn exit(error: &ItError) -> Exit {
 fn own_node_check(
     config: &ItConfig,
     it_path: &Path,
-) -> impl Fn(&Policy) -> Result<config::Diagnostics, config::Diagnostics> + Send + 'static {
+) -> impl Fn(&Policy) -> Result<Diagnostics, Diagnostics> + Send + 'static {
     let (health, paths) = (config.health.clone(), config.policy_paths.clone());
     let it_path = it_path.to_owned();
     move |policy| match &health {
         Some(health) => {
             OwnNode { health, relay: None, it_path: &it_path, paths: &paths }.require(policy)
         }
-        None => Ok(config::Diagnostics::new()),
+        None => Ok(Diagnostics::new()),
     }
 }
 
 /// The copy of the policy, and how it is read again.
 fn read_policy_copy(
     config: &ItConfig,
-    warnings: &mut config::Diagnostics,
+    warnings: &mut Diagnostics,
 ) -> Result<Option<(Policy, PolicySource)>, Failure> {
     if config.policy_paths.is_empty() {
         return Ok(None);

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use journal_format::{Body, Frame};
+use journal_read::{Item, JournalError, Lost, Reader, SETTLED_POLLS};
 
 use self::layout::Layouts;
 use super::{Exit, Failure};
-use crate::journal::{self, Body, Frame, Item, JournalError, Lost, Reader, SETTLED_POLLS};
 
 /// How long `cat --follow` waits when there is nothing new.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(50);
@@ -117,7 +118,7 @@ pub(super) fn cat(
     // From the head of its segment on: data carry no datatypes, the keyframes do.
     let mut reader = match options.from_seq {
         Some(seq) => Reader::open_at_segment_of(dir, seq)?,
-        None => Reader::open(dir, journal::From::Oldest)?,
+        None => Reader::open(dir, journal_read::From::Oldest)?,
     };
     let to_seq = options.to_seq.unwrap_or(u64::MAX);
     let mut layouts = Layouts::default();
@@ -157,7 +158,7 @@ pub(super) fn cat(
                 if lost.first > lost.last {
                     continue;
                 }
-                sound &= lost.cause != journal::LostCause::Damage;
+                sound &= lost.cause != journal_read::LostCause::Damage;
                 if options.json {
                     serde_json::to_writer(&mut *out, &json::lost(&lost))
                         .map_err(io::Error::from)?;
@@ -176,7 +177,7 @@ pub(super) fn cat(
 /// # Errors
 /// The journal can't be read, or the output not be written.
 pub(super) fn verify(dir: &Path, out: &mut impl Write) -> Result<bool, JournalCommandError> {
-    let verification = journal::verify(dir)?;
+    let verification = journal_read::verify(dir)?;
     write!(out, "{verification}")?;
     Ok(verification.is_sound())
 }

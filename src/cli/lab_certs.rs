@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
+use diagnostic::file::os_error;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose,
 };
 use rustls_pki_types::ServerName;
+use text::format_date;
 
 use super::{Exit, Failure, report};
-use crate::config::file::os_error;
-use crate::telemetry::format_date;
 
 /// Names that every server certificate carries: both brokers of a laboratory are here.
 const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -195,8 +195,10 @@ fn summary(directory: &Path, files: &[NewFile], names: &[String], until: SystemT
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use diagnostic::SecretFile;
+    use tls::{self, TlsConfig, TlsIdentity};
+
     use super::*;
-    use crate::config::{SecretFile, TlsConfig, TlsIdentity, tls};
 
     fn make(directory: &Path) -> Result<Exit, Failure> {
         run(&LabCertsArgs {

@@ -26,7 +26,6 @@ mod units;
 use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
-
 pub use exit::Exit;
 pub use report::Failure;
 

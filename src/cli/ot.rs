@@ -1,17 +1,16 @@
 //! `sparkdiode ot`: the OT half.
 
 use clap::Args;
+use config::{JournalConfig, OtConfig};
+use journal_write::{Durability, WriterOptions};
+use ot::{OtError, PipelineSettings, Settings};
+use sandbox::{Owned, Role};
+use sparkplug::Caps;
+use telemetry::{event, policy_loaded};
 
 use super::half::{self, HalfArgs};
 use super::policy_source::PolicySource;
 use super::{Exit, Failure};
-use crate::config::{self, JournalConfig, OtConfig};
-use crate::event;
-use crate::journal::{Durability, WriterOptions};
-use crate::ot::{self, OtError, PipelineSettings, Settings};
-use crate::sandbox::{Owned, Role};
-use crate::sparkplug::Caps;
-use crate::telemetry::tell_policy;
 
 /// Files and sockets: one connection, a few segments and state files; the rest is reserve.
 const DESCRIPTORS: u64 = 256;
@@ -39,7 +38,11 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     let broker = half::broker_settings(&config.broker, config.client_id)?;
     let mut logging = half::begin("ot", &arguments.half, &config.broker, &config.syslog, warnings)?;
     let notifier = half::notifier()?;
-    tell_policy(&policy);
+    policy_loaded(
+        policy.digest(),
+        policy.rules().len(),
+        policy.signed().map(|signed| (signed.version, signed.names())),
+    );
     let mut owned = half::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
     owned.push(Owned { what: "journal", path: config.journal.path.clone() });
     let demoted = half::demote(start, &config.sandbox, &owned)?;

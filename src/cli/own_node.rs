@@ -4,9 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::diagnostic::{Diagnostic, Diagnostics, Severity};
-use crate::config::{HealthConfig, policies};
-use crate::policy::{Policy, Taken};
+use config::{HealthConfig, policies};
+use diagnostic::{Diagnostic, Diagnostics, Severity};
+use policy::{Policy, Taken};
 
 /// Code of these problems.
 const OWN_NODE: &str = "C112";

@@ -12,11 +12,11 @@ mod test;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use diagnostic::Diagnostics;
+use policy::Policy;
+use text::escape;
 
 use super::{Exit, Failure, half, report};
-use crate::config::diagnostic::Diagnostics;
-use crate::policy::Policy;
-use crate::telemetry::escape;
 
 /// Make a policy, try it before it is live, and sign it.
 ///
@@ -70,7 +70,7 @@ fn read(paths: &[PathBuf]) -> Result<Policy, Failure> {
 /// The time of `--at`, in milliseconds since the epoch (UTC); now, if there is none.
 fn at_ms(at: Option<&str>) -> Result<u64, Failure> {
     let Some(at) = at else { return Ok(super::units::wall_ms()) };
-    crate::policy::parse_moment(at).ok_or_else(|| {
+    policy::parse_moment(at).ok_or_else(|| {
         let message = format!("not a date with time and zone: `{}`", escape(at));
         Failure::new(Exit::Usage, message).hint("such as `2026-12-24T17:00:00Z`")
     })

@@ -3,14 +3,15 @@
 
 use std::path::{Path, PathBuf};
 
+use config::{file_diagnostic, policies};
+use diagnostic::{Diagnostic, Diagnostics, SecretFile, SourceFile};
+use policy::Policy;
+use policy::shape::PseudonymKey;
+use signature::{Accepted, Requirement, SignatureError, Signed, check_rollback, digest_of, verify};
+use state::{StateDir, StateError, StateFile, Stored};
+
 use super::half::{KEY, missing_key};
 use super::{Exit, Failure};
-use crate::config::diagnostic::{Diagnostic, Diagnostics};
-use crate::config::{SecretFile, file_diagnostic, policies};
-use crate::policy::shape::PseudonymKey;
-use crate::policy::{Policy, SourceFile, digest_of};
-use crate::signature::{Accepted, Requirement, SignatureError, Signed, check_rollback, verify};
-use crate::state::{StateDir, StateError, StateFile, Stored};
 
 /// Directory, below that of a half's state, of what is remembered about policies.
 const DIRECTORY: &str = "policy";
@@ -227,7 +228,7 @@ fn verify_sources(
 /// # Errors
 /// It can't be read.
 pub(super) fn read_signature(path: &Path) -> Result<Option<String>, Diagnostics> {
-    match crate::config::file::read_text(path) {
+    match diagnostic::file::read_text(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(file_diagnostic(path, &error).into()),
@@ -260,8 +261,9 @@ fn state_problem(path: &Path, error: &StateError) -> Diagnostics {
 mod tests {
     use std::fs;
 
+    use signature::{Manifest, NamedKey, SignatureFile, SigningKey};
+
     use super::*;
-    use crate::signature::{Manifest, NamedKey, SignatureFile, SigningKey};
 
     const RULE: &str = "[[rule]]\nname = \"a\"\naction = \"forward\"\ngroup = \"G\"\n";
 

@@ -1,8 +1,7 @@
 //! `sparkdiode reference`: man pages and shell completions, made from the commands themselves.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;

@@ -2,9 +2,10 @@
 
 use std::io::{self, Write};
 
+use diagnostic::{Diagnostics, Severity};
+use telemetry::logging::colours;
+
 use super::exit::Exit;
-use crate::config::diagnostic::{Diagnostics, Severity};
-use crate::telemetry::logging::colours;
 
 /// Why a subcommand didn't do what was asked.
 #[derive(Debug)]

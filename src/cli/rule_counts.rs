@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use config::policies;
+use diagnostic::{Diagnostic, Diagnostics};
+use ot::RuleCounts;
+use policy::{Action, Mode};
+use text::{escape, format_utc_ms};
+
 use super::check::line;
 use super::half;
-use crate::config::diagnostic::{Diagnostic, Diagnostics};
-use crate::config::policies;
-use crate::ot::RuleCounts;
-use crate::policy::{Action, Mode};
-use crate::telemetry::{escape, format_utc_ms};
 
 /// What the rules decided while the relay ran, as far as it counted by this policy.
 pub(super) fn tell(

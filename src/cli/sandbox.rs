@@ -5,11 +5,11 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
+use config::{ItConfig, OtConfig, SandboxConfig};
+use sandbox::{CALLS, Call, Finding, Identity, Layer, Owned, Role, Unowned};
 
 use super::check::{Kind, recognise};
 use super::{Exit, Failure, half, report};
-use crate::config::{ItConfig, OtConfig, SandboxConfig};
-use crate::sandbox::{self, CALLS, Call, Finding, Identity, Layer, Owned, Role, Unowned};
 
 /// Columns for names of calls and layers.
 const NAME_WIDTH: usize = 18;

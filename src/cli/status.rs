@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
+use telemetry::logging::colours;
+use telemetry::status::{FORMAT, STATUS_FILE, Status};
 
 use super::report::output;
 use super::{Exit, Failure};
-use crate::telemetry::logging::colours;
-use crate::telemetry::status::{FORMAT, STATUS_FILE, Status};
 
 /// A status file is some tens of kilobytes; what is far larger isn't one.
 const MAX_STATUS_BYTES: u64 = 16 * 1024 * 1024;
@@ -72,7 +72,7 @@ fn status_file(path: &Path) -> Result<PathBuf, Failure> {
     if path.is_dir() {
         return Ok(path.join(STATUS_FILE));
     }
-    let text = crate::config::file::read_text(path)?;
+    let text = diagnostic::file::read_text(path)?;
     // Whoever looks at the status may not be allowed to read the half's secrets, so nothing but
     // the one key is looked at.
     let state = text

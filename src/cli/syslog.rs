@@ -6,14 +6,14 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use config::{Address, BrokerConfig, SyslogConfig, SyslogTo};
+use diagnostic::{Diagnostic, Diagnostics, Severity};
 use rustls_pki_types::ServerName;
+use telemetry::syslog::{Selection, Target, Transport};
+use tls::PeerCertificate;
 
 use super::half::resolve;
 use super::{Exit, Failure};
-use crate::broker::PeerCertificate;
-use crate::config::diagnostic::{Diagnostic, Diagnostics, Severity};
-use crate::config::{Address, BrokerConfig, SyslogConfig, SyslogTo, tls};
-use crate::telemetry::syslog::{Selection, Target, Transport};
 
 /// Reads certificates and keys, and resolves names: once, before the half is sealed. With the
 /// targets come the certificates of their servers, once these have shown them.
@@ -38,7 +38,7 @@ fn target(config: &SyslogConfig, peers: &mut Vec<Arc<PeerCertificate>>) -> Resul
         SyslogTo::Udp(address) => Transport::Udp { addresses: resolve(address)? },
         SyslogTo::Tcp(address) => Transport::Tcp { addresses: resolve(address)? },
         SyslogTo::Tls(address, tls) => {
-            let (config, peer) = tls::client(tls)?;
+            let (config, peer) = tls::client(tls, telemetry::tell_peer_expiry)?;
             peers.push(peer);
             Transport::Tls {
                 addresses: resolve(address)?,
@@ -141,9 +141,10 @@ fn same_host(left: &Address, right: &Address) -> bool {
 mod tests {
     use std::time::Duration;
 
+    use telemetry::Severity as EventSeverity;
+    use telemetry::syslog::Facility;
+
     use super::*;
-    use crate::telemetry::Severity as EventSeverity;
-    use crate::telemetry::syslog::Facility;
 
     fn broker(host: &str) -> BrokerConfig {
         BrokerConfig {

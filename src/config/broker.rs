@@ -3,15 +3,15 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
+use diagnostic::SecretFile;
 use serde::Deserialize;
+use tls::{TlsConfig, TlsError, TlsIdentity};
 use toml::Spanned;
 
-use super::SecretFile;
 use super::reader::{Reader, Section, code};
-use super::tls::{self, TlsError};
 
 /// `keep-alive-s`: a dead connection is noticed after one and a half times this. 30 s keeps NAT
 /// and firewall tables warm (their shortest usual timeout is 60 s).
@@ -62,27 +62,6 @@ pub struct Credentials {
     pub user: String,
     /// Read by [`SecretFile::read`] when the half starts.
     pub password: SecretFile,
-}
-
-/// Files of a TLS connection; [`super::tls::client_config`] reads them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsConfig {
-    /// PEM certificates of the authorities that may have signed the broker's certificate. No
-    /// other authority is trusted; the system's store is not asked.
-    pub ca_file: PathBuf,
-    /// Our own certificate, if the broker asks for one.
-    pub identity: Option<TlsIdentity>,
-    /// The name that the broker's certificate must carry.
-    pub server_name: String,
-}
-
-/// A client certificate and its private key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsIdentity {
-    /// PEM: our certificate first, then intermediate ones.
-    pub certificate_file: PathBuf,
-    /// PEM: PKCS#8, PKCS#1 or SEC1, not encrypted.
-    pub key_file: SecretFile,
 }
 
 /// `[broker]` as it is written.

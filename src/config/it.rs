@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use diagnostic::{Diagnostics, SourceFile};
 use serde::Deserialize;
+use signature::Requirement;
 use toml::Spanned;
 
 use super::broker::{DEFAULT_IT_MAX_PACKET_BYTES, RawBroker};
-use super::diagnostic::{Diagnostics, SourceFile};
 use super::journal::{self, RawJournalSource};
 use super::reader::{Environment, Reader, Section, code};
 use super::sandbox::{RawSandbox, SandboxConfig};
@@ -16,7 +17,6 @@ use super::syslog::RawSyslog;
 use super::{
     BrokerConfig, Policies, RawPolicies, RawState, SyslogConfig, read_policies, read_state,
 };
-use crate::signature::Requirement;
 
 /// `client-id-prefix`: each mirrored edge node has an MQTT session of its own; this begins its
 /// client identifier.

@@ -3,22 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use diagnostic::{Diagnostics, SecretFile, SourceFile};
+use policy::shape::PseudonymKey;
 use serde::Deserialize;
+use signature::Requirement;
 use toml::Spanned;
 
 use super::broker::{DEFAULT_OT_MAX_PACKET_BYTES, RawBroker};
-use super::diagnostic::{Diagnostics, SourceFile};
 use super::journal::RawJournal;
 use super::reader::{Environment, Reader, Section, code};
 use super::sandbox::{RawSandbox, SandboxConfig};
 use super::status::{RawMetrics, RawStatus, StatusConfig};
 use super::syslog::RawSyslog;
 use super::{
-    BrokerConfig, JournalConfig, RawPolicies, RawState, SecretFile, SyslogConfig, read_policies,
-    read_state,
+    BrokerConfig, JournalConfig, RawPolicies, RawState, SyslogConfig, read_policies, read_state,
 };
-use crate::policy::shape::PseudonymKey;
-use crate::signature::Requirement;
 
 /// `keyframe-every-s`: after any loss the mirror is whole again within this time. A minute
 /// costs a 300-metric birth per node and minute, a few per cent of usual data.

@@ -4,8 +4,9 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::diagnostic::{Diagnostic, Diagnostics, SourceFile};
-use super::file::{self, FileError};
+use diagnostic::file::{self, FileError};
+use diagnostic::{Diagnostic, Diagnostics, SourceFile};
+
 use super::reader::{code, file_diagnostic};
 
 /// Policy files of one relay.

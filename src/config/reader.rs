@@ -6,12 +6,11 @@ use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use diagnostic::file::{FileError, read_text};
+use diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
-
-use super::diagnostic::{Diagnostic, Diagnostics, SourceFile};
-use super::file::{FileError, read_text};
 
 /// Keys of wrong name or type that are reported in one run. More than these is a file of
 /// another kind.
@@ -23,33 +22,33 @@ const CREDENTIALS_VARIABLE: &str = "${CREDENTIALS_DIRECTORY}";
 /// Codes of the problems in `ot.toml` and `it.toml`.
 pub(super) mod code {
     /// The file can't be read, or isn't text.
-    pub(in crate::config) const FILE: &str = "C001";
+    pub(crate) const FILE: &str = "C001";
     /// Others may write the file.
-    pub(in crate::config) const PERMISSIONS: &str = "C002";
+    pub(crate) const PERMISSIONS: &str = "C002";
     /// Not TOML.
-    pub(in crate::config) const SYNTAX: &str = "C003";
+    pub(crate) const SYNTAX: &str = "C003";
     /// A key that doesn't exist.
-    pub(in crate::config) const UNKNOWN_KEY: &str = "C004";
+    pub(crate) const UNKNOWN_KEY: &str = "C004";
     /// A value of another type.
-    pub(in crate::config) const TYPE: &str = "C005";
+    pub(crate) const TYPE: &str = "C005";
     /// A required key isn't there.
-    pub(in crate::config) const MISSING: &str = "C006";
+    pub(crate) const MISSING: &str = "C006";
     /// A number that is too small or too large.
-    pub(in crate::config) const RANGE: &str = "C007";
+    pub(crate) const RANGE: &str = "C007";
     /// A value that breaks its grammar.
-    pub(in crate::config) const VALUE: &str = "C008";
+    pub(crate) const VALUE: &str = "C008";
     /// Keys that need or exclude each other.
-    pub(in crate::config) const COMBINATION: &str = "C009";
+    pub(crate) const COMBINATION: &str = "C009";
     /// A secret file that can't be used.
-    pub(in crate::config) const SECRET: &str = "C010";
+    pub(crate) const SECRET: &str = "C010";
     /// A certificate or key that can't be used.
-    pub(in crate::config) const CERTIFICATE: &str = "C011";
+    pub(crate) const CERTIFICATE: &str = "C011";
     /// Warning: the connection is neither encrypted nor authenticated.
-    pub(in crate::config) const PLAINTEXT: &str = "C101";
+    pub(crate) const PLAINTEXT: &str = "C101";
     /// Warning: a credential couldn't be looked at, since there is no credentials directory.
-    pub(in crate::config) const UNSEEN_CREDENTIAL: &str = "C102";
+    pub(crate) const UNSEEN_CREDENTIAL: &str = "C102";
     /// Warning: a certificate that is, or soon will be, out of its validity.
-    pub(in crate::config) const VALIDITY: &str = "C103";
+    pub(crate) const VALIDITY: &str = "C103";
 }
 
 /// What the file's meaning depends on, besides the file.
@@ -365,7 +364,7 @@ impl Reader {
             // serde lists the known fields in backticks, after the unknown one.
             let known: Vec<&str> = message.split('`').skip(3).step_by(2).collect();
             let key = removed.path.rsplit('.').next().unwrap_or_default();
-            if let Some(meant) = super::diagnostic::closest(key, known.iter().copied()) {
+            if let Some(meant) = diagnostic::closest(key, known.iter().copied()) {
                 let table = removed.path.rsplit_once('.').map(|(table, _)| table);
                 self.reported.push(match table {
                     Some(table) => format!("{table}.{meant}"),
@@ -401,7 +400,7 @@ pub(super) struct ReadPath {
 }
 
 /// A diagnostic about a file that can't be used.
-pub(crate) fn file_diagnostic(path: &Path, error: &FileError) -> Diagnostic {
+pub fn file_diagnostic(path: &Path, error: &FileError) -> Diagnostic {
     let code = match error {
         FileError::WritableByOthers { .. } => code::PERMISSIONS,
         _ => code::FILE,

@@ -1,10 +1,10 @@
 //! `[sandbox]` of both files: the user that a half becomes, and what it does without.
 
+use sandbox::{Layer, UserSpec};
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::reader::{Reader, code};
-use crate::sandbox::{Layer, UserSpec};
 
 /// How a half is confined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use signature::{FILE_NAME, NamedKey, Requirement};
 use toml::Spanned;
 
 use super::reader::{Reader, Section, code};
-use crate::signature::{FILE_NAME, NamedKey, Requirement};
 
 /// `threshold`: any listed key is enough, unless the operator wants more eyes.
 const DEFAULT_THRESHOLD: u64 = 1;

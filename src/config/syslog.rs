@@ -5,14 +5,13 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use telemetry::syslog::{DEV_LOG, EXAMPLE_ENTERPRISE, Facility, JOURNALD, LocalFormat, Selection};
+use telemetry::{Event, Severity};
+use tls::TlsConfig;
 use toml::Spanned;
 
-use super::broker::{Address, RawTls, TlsConfig, read_address, read_tls};
+use super::broker::{Address, RawTls, read_address, read_tls};
 use super::reader::{Reader, Section, code};
-use crate::telemetry::syslog::{
-    DEV_LOG, EXAMPLE_ENTERPRISE, Facility, JOURNALD, LocalFormat, Selection,
-};
-use crate::telemetry::{Event, Severity};
 
 /// `queue-lines`: with the limits of events, minutes of an incident while a server restarts.
 const DEFAULT_QUEUE_LINES: u64 = 2_048;

@@ -1,10 +1,11 @@
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
+use diagnostic::{Diagnostics, SourceFile};
+
 use super::*;
-use crate::config::OtConfig;
-use crate::config::diagnostic::{Diagnostics, SourceFile};
-use crate::config::reader::Environment;
+use crate::OtConfig;
+use crate::reader::Environment;
 
 const OT: &str = r#"name = "plant-a"
 [broker]
@@ -128,7 +129,7 @@ fn mistakes_are_named_with_what_was_wanted() {
 #[test]
 fn the_targets_of_the_samples_are_valid() {
     for name in ["ot.toml", "it.toml"] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd").join(name);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../systemd").join(name);
         let text = std::fs::read_to_string(path).unwrap();
         let tables: String = text
             .lines()

@@ -3,7 +3,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::diagnostic::{Diagnostics, SourceFile};
+use diagnostic::{Diagnostics, SourceFile};
+
 use super::reader::{Environment, Reader};
 use super::{DataQos, Durability, FirstStart, ItConfig, OnGap, OtConfig};
 
@@ -383,7 +384,7 @@ fn names_and_identifiers_keep_to_their_alphabets() {
 #[test]
 fn the_shipped_samples_are_valid_and_their_commented_keys_are_the_defaults() {
     for name in ["ot.toml", "it.toml"] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd").join(name);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../systemd").join(name);
         let text = fs::read_to_string(&path).unwrap();
         let with_defaults: String = text
             .lines()

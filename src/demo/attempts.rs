@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use prost::Message;
+use sparkplug::{DataType, Metric, Payload, Value};
 
 use super::enterprise::{Attack, Enterprise};
 use super::plant::{GROUP, MORTAL, SETPOINT, TARGET};
-use crate::sparkplug::{DataType, Metric, Payload, Value};
 
 /// The edge node that is asked for a rebirth.
 const REBORN: &str = "Line2";

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
+use account::Reason;
+use journal_format::Heartbeat;
+use text::grouped;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -19,8 +22,6 @@ use super::screen::{self, Screen};
 use super::summary::{self, Ending, Summary};
 use super::view::{Drop as DropLine, HalfView, History, Row, Side, View, counted, percentile};
 use super::{DemoError, Options, Outcome};
-use crate::journal::Heartbeat;
-use crate::telemetry::{Reason, grouped};
 
 /// The demo looks around this often; the screen is drawn every so many looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

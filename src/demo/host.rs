@@ -20,9 +20,9 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use prost::Message;
+use sparkplug::{DataType, Metric, Payload, Template, Value};
 
 use super::plant::{COUNT, PUBLISHED};
-use crate::sparkplug::{DataType, Metric, Payload, Template, Value};
 
 /// Violations that are kept with their text; all are counted.
 const MAX_KEPT_VIOLATIONS: usize = 20;

@@ -11,12 +11,13 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use journal_format::{Body, Heartbeat};
+use journal_read::{From, Item, Reader};
 use rustix::process::{Pid, Signal, kill_process};
+use sandbox::Layer;
 
 use super::DemoError;
 use super::clock::Clock;
-use crate::journal::{Body, From, Heartbeat, Item, Reader};
-use crate::sandbox::{self, Layer};
 
 /// Users of the halves where root runs the demo; numbers that nobody has.
 const OT_USER: u32 = 64_001;

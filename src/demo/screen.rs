@@ -6,9 +6,10 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use text::grouped;
+
 use super::attempts::Attempt;
 use super::view::{Side, View, counted, cut};
-use crate::telemetry::grouped;
 
 /// The table is this wide.
 const WIDTH: usize = 100;

@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use journal_format::Heartbeat;
+use sparkplug::Value;
+use text::grouped;
+
 use super::attempts::{Attempt, Kind};
 use super::broker::Sent;
 use super::driver::Down;
@@ -12,9 +16,6 @@ use super::plant::{CLIENT_PREFIX, COUNT, MORTAL, NodeReport, NodeSpec, Reports, 
 use super::relay::{JournalView, Usage};
 use super::screen::milliseconds;
 use super::view::{Drop, counted, cut, percentile};
-use crate::journal::Heartbeat;
-use crate::sparkplug::Value;
-use crate::telemetry::grouped;
 
 /// Both sides must show a death or a birth within this time.
 const SHOWN_WITHIN: Duration = Duration::from_secs(2);
@@ -144,7 +145,7 @@ pub(super) fn compare(nodes: &[NodeSpec], reports: &Reports, host: &Host) -> AtR
 fn same(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Template(left), Value::Template(right)) => {
-            let members = |template: &crate::sparkplug::Template| -> Vec<_> {
+            let members = |template: &sparkplug::Template| -> Vec<_> {
                 let members = template.metrics.iter();
                 members.map(|member| (member.name.clone(), member.value.clone())).collect()
             };

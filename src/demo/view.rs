@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use text::grouped;
+
 use super::attempts::Attempt;
 use super::relay::Usage;
-use crate::telemetry::grouped;
 
 /// Rates are those of this time back.
 const RATE_OVER: Duration = Duration::from_secs(2);

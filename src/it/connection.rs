@@ -11,22 +11,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use broker::{BrokerSettings, Trouble, TroubleKind, explain};
 use bytes::Bytes;
 use rumqttc::{
     AsyncClient, Broker, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing,
     Packet, PublishOptions, QoS, SubscribeFilterInput, SubscribeReasonCode, TlsConfiguration,
     Transport,
 };
+use telemetry::event;
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep};
 
-use crate::broker::{BrokerSettings, Trouble, TroubleKind, explain};
-use crate::event;
-use crate::it::Happened;
-use crate::it::mirror::{NodeId, Qos, SessionEvent, SessionSpec};
+use crate::Happened;
+use crate::mirror::{NodeId, Qos, SessionEvent, SessionSpec};
 
 /// Unsubscribing from this filter, which no session subscribes to, makes the broker answer
 /// behind everything that was published before (MQTT 3.1.1 §3.10.4): a barrier that needs no

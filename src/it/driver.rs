@@ -8,22 +8,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use journal_format::{Body, Frame};
+use journal_read::{From, Item, JournalError, Position, Reader, SETTLED_POLLS};
+use state::Stored;
+use telemetry::{event, policy_loaded};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
-use crate::event;
-use crate::it::connection::Sessions;
-use crate::it::keeper::{Keeper, Kept};
-use crate::it::mirror::{Mirror, MirrorSnapshot, Now, Outgoing, Qos, SessionEvent};
-use crate::it::notices::{self, BrokerWatch};
-use crate::it::opens::Opens;
-use crate::it::saving::Saving;
-use crate::it::state::ItState;
-use crate::it::vitals::Vitals;
-use crate::it::{FirstStart, Happened, ItError, PolicyLoader};
-use crate::journal::{Body, Frame, From, Item, JournalError, Position, Reader, SETTLED_POLLS};
-use crate::state::Stored;
-use crate::telemetry::tell_policy;
+use crate::connection::Sessions;
+use crate::keeper::{Keeper, Kept};
+use crate::mirror::{Mirror, MirrorSnapshot, Now, Outgoing, Qos, SessionEvent};
+use crate::notices::{self, BrokerWatch};
+use crate::opens::Opens;
+use crate::saving::Saving;
+use crate::state::ItState;
+use crate::vitals::Vitals;
+use crate::{FirstStart, Happened, ItError, PolicyLoader};
 
 /// Frames taken before session events and timers get their turn.
 const FRAMES_PER_TURN: usize = 1_024;
@@ -319,7 +319,11 @@ impl Driver {
         };
         match load() {
             Ok(policy) => {
-                tell_policy(&policy);
+                policy_loaded(
+                    policy.digest(),
+                    policy.rules().len(),
+                    policy.signed().map(|signed| (signed.version, signed.names())),
+                );
                 self.mirror.reload_policy(now, Some(Arc::new(policy)));
             }
             Err(error) => {
@@ -542,8 +546,10 @@ mod watchdog_tests;
 
 #[cfg(test)]
 mod tests {
+    use journal_format::Heartbeat;
+    use journal_read::{Lost, LostCause};
+
     use super::*;
-    use crate::journal::{Heartbeat, Lost, LostCause};
 
     fn frame(seq: u64) -> Item {
         let body = Some(Body::Heartbeat(Heartbeat::default()));

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use account::Reason;
+use sparkplug::{DataType, Metric, Property, PropertySet, PropertyValue, Value};
+use telemetry::event;
+use telemetry::status::{DropStatus, ItStatus, LINK_ALIVE, OtReport, Status};
+
 use super::mirror::{Mirror, Now};
-use crate::event;
-use crate::sparkplug::{DataType, Metric, Property, PropertySet, PropertyValue, Value};
-use crate::telemetry::Reason;
-use crate::telemetry::status::{DropStatus, ItStatus, LINK_ALIVE, OtReport, Status};
 
 /// The relay's own edge node.
 #[derive(Clone, Debug, PartialEq, Eq)]

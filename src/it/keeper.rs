@@ -5,12 +5,12 @@ use std::io;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use state::Shelf;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::it::Happened;
-use crate::it::mirror::{NodePicture, PicturePart};
-use crate::it::state::ItState;
-use crate::state::Shelf;
+use crate::Happened;
+use crate::mirror::{NodePicture, PicturePart};
+use crate::state::ItState;
 
 /// Jobs that may wait; the driver holds the next ones back until there is room.
 const MAX_WAITING: usize = 2;

@@ -3,9 +3,10 @@
 
 use std::collections::HashSet;
 
-use crate::broker::{Trouble, TroubleKind};
-use crate::event;
-use crate::it::mirror::{NodeId, Notice};
+use broker::{Trouble, TroubleKind};
+use telemetry::event;
+
+use crate::mirror::{NodeId, Notice};
 
 /// Tells one notice.
 pub(super) fn tell(notice: &Notice) {
@@ -91,12 +92,13 @@ impl BrokerWatch {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::journal::LostCause;
-    use crate::telemetry::Event;
-    use crate::telemetry::capture::{capture, triggered};
+    use journal_read::LostCause;
+    use telemetry::Event;
+    use telemetry::capture::{capture, triggered};
 
-    fn told(notice: Notice) -> Vec<crate::telemetry::Record> {
+    use super::*;
+
+    fn told(notice: Notice) -> Vec<telemetry::Record> {
         capture(|| tell(&notice))
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::it::mirror::{NodeId, SessionSpec};
+use crate::mirror::{NodeId, SessionSpec};
 
 /// Between two writes of the bdSeq of all nodes; sessions that come meanwhile share the next.
 const SAVE_EVERY: Duration = Duration::from_millis(50);

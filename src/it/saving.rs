@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use crate::event;
-use crate::it::keeper::{Keeper, Kept};
-use crate::it::mirror::{Mirror, Now};
-use crate::state::StateError;
+use state::StateError;
+use telemetry::event;
+
+use crate::keeper::{Keeper, Kept};
+use crate::mirror::{Mirror, Now};
 
 /// What lies between a snapshot and a kill is published a second time.
 const EVERY: Duration = Duration::from_secs(10);

@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use prost::Message;
+use state::{Shelf, StateDir, StateError, StateFile, Stored};
 
-use crate::it::mirror::MirrorSnapshot;
-use crate::state::{Shelf, StateDir, StateError, StateFile, Stored};
+use crate::mirror::MirrorSnapshot;
 
 const SNAPSHOT: StateFile = StateFile { name: "mirror.state", magic: *b"SPKDMIR1" };
 const BD_SEQS: StateFile = StateFile { name: "bdseq.state", magic: *b"SPKDBDS1" };

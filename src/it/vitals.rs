@@ -1,13 +1,14 @@
 //! What the IT half says of itself: its status, and signs of life for the service manager.
 
+use policy::Policy;
+use telemetry::Notifier;
+use telemetry::status::{
+    DropStatus, ItStatus, LINK_ALIVE, Level, OtReport, PolicyStatus, Status, Teller, Tracker,
+};
+
 use super::driver::MAX_QUEUED_BYTES;
 use super::health::Health;
 use super::mirror::{Mirror, Now};
-use crate::policy::Policy;
-use crate::telemetry::Notifier;
-use crate::telemetry::status::{
-    DropStatus, ItStatus, LINK_ALIVE, Level, OtReport, PolicyStatus, Status, Teller, Tracker,
-};
 
 /// A lag in milliseconds above which somebody should look.
 const LAG_WARNING_MS: u64 = 10_000;
@@ -156,7 +157,7 @@ fn judge(status: &mut Status, it: &ItStatus, wants_sessions: bool) {
     if it.link == LINK_ALIVE && it.lag_ms > LAG_WARNING_MS {
         health.add(Level::Warning, format!("{} s behind the journal", it.lag_ms / 1_000));
     }
-    let recent = |loss: &&crate::telemetry::status::LossStatus| {
+    let recent = |loss: &&telemetry::status::LossStatus| {
         status.written_ms.saturating_sub(loss.at_ms) < LOSS_WARNING_MS
     };
     if let Some(loss) = it.last_loss.as_ref().filter(recent) {

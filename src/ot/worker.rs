@@ -297,7 +297,11 @@ impl Worker {
                 self.pipeline.disconnected(now);
             }
             Work::Policy(policy) => {
-                tell_policy(&policy);
+                policy_loaded(
+                    policy.digest(),
+                    policy.rules().len(),
+                    policy.signed().map(|signed| (signed.version, signed.names())),
+                );
                 let before = out.len();
                 self.pipeline.reload(now, *policy, out);
                 out.insert(before, Entry::Start(self.start()));

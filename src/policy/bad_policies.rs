@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{Policy, SourceFile};
 
 fn directory() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/policies-bad")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/policies-bad")
 }
 
 fn files_ending(end: &str) -> Vec<PathBuf> {

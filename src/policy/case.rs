@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::sparkplug::{DataType, MetaData, PropertySet, Value};
-use crate::telemetry::Reason;
+use account::Reason;
+use sparkplug::{DataType, MetaData, PropertySet, Value};
 
 /// One `[[case]]`.
 #[derive(Clone, Debug)]

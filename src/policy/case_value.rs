@@ -1,13 +1,13 @@
 //! Values of metrics as the cases of a policy write them, by datatype.
 
+use sparkplug::{
+    Cell, CellValue, DataSet, DataType, Metric, Property, PropertySet, PropertyValue, Row,
+    Template, Value,
+};
 use toml::Spanned;
 use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 
 use super::moment;
-use crate::sparkplug::{
-    Cell, CellValue, DataSet, DataType, Metric, Property, PropertySet, PropertyValue, Row,
-    Template, Value,
-};
 
 /// What a value should have been, such as ``a whole number from 0 to 255``.
 pub(super) type Wanted = String;
@@ -364,8 +364,9 @@ fn array_bytes(datatype: DataType, value: &DeValue<'_>) -> Result<Vec<u8>, Wante
 
 #[cfg(test)]
 mod tests {
+    use sparkplug::value::{fits, show};
+
     use super::*;
-    use crate::sparkplug::value::{fits, show};
 
     fn parsed(datatype: DataType, text: &str) -> Result<Value, Wanted> {
         read(datatype, DeValue::parse(text).unwrap().get_ref())

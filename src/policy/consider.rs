@@ -1,10 +1,12 @@
 //! How each rule of a policy relates to a metric: what `explain` shows beside the verdict. The
 //! verdict itself is [`super::EntityPlan::judge`]'s.
 
+use account::RuleId;
+use sparkplug::{DataType, Entity};
+
 use super::Policy;
 use super::glob::Glob;
-use super::rule::{Action, Mode, Rule, RuleId, Selectors, any_matches};
-use crate::sparkplug::{DataType, Entity};
+use super::rule::{Action, Mode, Rule, Selectors, any_matches};
 
 /// A rule, and how it relates to a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

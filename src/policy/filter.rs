@@ -4,8 +4,8 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::config::diagnostic::closest;
-use crate::sparkplug::Entity;
+use diagnostic::closest;
+use sparkplug::Entity;
 
 /// Bytes of a filter: three names of a generous length and the fixed levels.
 const MAX_FILTER_BYTES: usize = 4096;

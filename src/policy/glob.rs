@@ -32,7 +32,7 @@ const MAX_COMPARED: usize = 2_000;
 
 /// Why a pattern isn't a glob. The offset is in bytes from the start of the pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub(crate) enum GlobError {
+pub enum GlobError {
     #[error("an empty pattern matches nothing")]
     Empty,
     #[error("a pattern can't be longer than {MAX_PATTERN_BYTES} bytes")]
@@ -43,7 +43,7 @@ pub(crate) enum GlobError {
 
 /// A compiled pattern.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Glob {
+pub struct Glob {
     source: String,
     /// What a matching text starts with; the whole text if `tail` is empty.
     prefix: String,
@@ -77,7 +77,7 @@ impl Glob {
     ///
     /// # Errors
     /// See [`GlobError`].
-    pub(crate) fn parse(pattern: &str) -> Result<Glob, GlobError> {
+    pub fn parse(pattern: &str) -> Result<Glob, GlobError> {
         if pattern.is_empty() {
             return Err(GlobError::Empty);
         }
@@ -203,7 +203,7 @@ impl Glob {
     }
 
     /// Whether the whole of `text` matches.
-    pub(crate) fn matches(&self, text: &str) -> bool {
+    pub fn matches(&self, text: &str) -> bool {
         let Some(rest) = text.strip_prefix(self.prefix.as_str()) else { return false };
         match self.tail.as_slice() {
             [] => rest.is_empty(),
@@ -396,11 +396,7 @@ pub(super) mod tests {
     }
 
     /// The definition of the language, as directly as it can be written; exponential.
-    pub(in crate::policy) fn naive(
-        pattern: &[char],
-        text: &[char],
-        at_segment_start: bool,
-    ) -> bool {
+    pub(crate) fn naive(pattern: &[char], text: &[char], at_segment_start: bool) -> bool {
         let deeper =
             |pattern, start| (0..=text.len()).any(|taken| naive(pattern, &text[taken..], start));
         match pattern {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use account::RuleId;
 use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
@@ -13,7 +14,7 @@ use governor::state::{NotKeyed, StateStore};
 use governor::{Quota, RateLimiter};
 
 use super::Policy;
-use super::rule::{Bucket, OnExcess, Rate, RuleId};
+use super::rule::{Bucket, OnExcess, Rate};
 
 /// Governor keeps the time between two units in whole nanoseconds; how far that may be from the
 /// rate that was asked for, relatively.
@@ -308,8 +309,9 @@ impl StateStore for FillLevel {
 
 #[cfg(test)]
 mod tests {
+    use diagnostic::SourceFile;
+
     use super::*;
-    use crate::policy::SourceFile;
 
     const RULE: RuleId = RuleId(0);
 

@@ -8,13 +8,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use diagnostic::{Diagnostic, Diagnostics, SourceFile};
+
 use super::Policy;
 use super::filter::{Level, Reach, TopicFilter};
 use super::glob::Glob;
 use super::rule::{Action, Bucket, Mode, Rate, Rule, Selectors};
 use super::schedule::moment;
 use super::scope::{literal_edge_nodes, literal_groups};
-use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 
 /// Pairs of rules that are compared at most: some seconds for a policy of 100,000 rules alike.
 const MAX_PAIRS: usize = 3_000_000;
@@ -364,10 +365,10 @@ mod tests {
     use proptest::prelude::{ProptestConfig, Strategy};
     use proptest::sample::select;
     use proptest::{prop_assert, proptest};
+    use sparkplug::{DataType, Entity};
 
     use super::*;
-    use crate::policy::Verdict;
-    use crate::sparkplug::{DataType, Entity};
+    use crate::Verdict;
 
     fn policy(text: &str) -> (Policy, Vec<SourceFile>) {
         let sources = vec![SourceFile::new("a.toml", text)];

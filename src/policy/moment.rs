@@ -1,5 +1,6 @@
 //! Points in time as TOML writes them.
 
+use text::days_since_1970;
 use toml::value::{Datetime, Offset};
 
 /// Milliseconds since the epoch (UTC) of a date and time with an offset (`Z` or `+01:00`), or
@@ -25,25 +26,6 @@ pub(super) fn unix_ms(datetime: &Datetime) -> Option<u64> {
         }
     };
     u64::try_from(day_ms.checked_add(time_ms)?.checked_sub(offset_ms)?).ok()
-}
-
-/// Days from 1970-01-01 to a date of the Gregorian calendar, by counting from 1 March of the
-/// year 0, so that a leap day is the last of its year.
-pub(crate) fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    // Years have four digits at most, so nothing here can overflow.
-    let shifted_year = if month <= 2 { year.wrapping_sub(1) } else { year };
-    let months_since_march = month.wrapping_add(9).wrapping_rem(12);
-    let leap_days = shifted_year
-        .div_euclid(4)
-        .wrapping_sub(shifted_year.div_euclid(100))
-        .wrapping_add(shifted_year.div_euclid(400));
-    let month_days = months_since_march.wrapping_mul(153).wrapping_add(2).div_euclid(5);
-    shifted_year
-        .wrapping_mul(365)
-        .wrapping_add(leap_days)
-        .wrapping_add(month_days)
-        .wrapping_add(day)
-        .wrapping_sub(719_469)
 }
 
 /// Reads such a time from text.

@@ -2,17 +2,16 @@
 //! that compare the compiled policy with it. Nothing here uses the code under test but for
 //! [`Policy`] itself: rules are kept as text, globs and filters are matched by recursion.
 
+use account::Reason;
 use proptest::collection::vec;
-use proptest::option;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any};
 use proptest::sample::{select, subsequence};
-use proptest::{prop_assert, prop_assert_eq, prop_oneof, proptest};
+use proptest::{option, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use sparkplug::{DataType, Entity};
 
 use super::glob::tests::naive as naive_glob;
 use super::shape::naive as naive_shape;
 use super::{Action, Policy, RuleId, SourceFile, Verdict};
-use crate::sparkplug::{DataType, Entity};
-use crate::telemetry::Reason;
 
 type Names = Option<Vec<String>>;
 

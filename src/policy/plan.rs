@@ -6,13 +6,14 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use account::{Reason, RuleId};
+use sparkplug::{DataType, Entity};
+
 use super::glob::Glob;
-use super::rule::{Action, Mode, Prefixes, Rule, RuleId};
+use super::rule::{Action, Mode, Prefixes, Rule};
 use super::scope::Stance;
 use super::shape::{Fit, Shape};
 use super::table::{Side, Table};
-use crate::sparkplug::{DataType, Entity};
-use crate::telemetry::Reason;
 
 /// Globs up to which trying each one is as fast as a table of them.
 const MAX_SCANNED: usize = 16;
@@ -442,8 +443,10 @@ impl Families {
 
 #[cfg(test)]
 mod tests {
+    use diagnostic::SourceFile;
+
     use super::*;
-    use crate::policy::{Policy, SourceFile};
+    use crate::Policy;
 
     /// A policy in which every shape of glob meets every other, in families and out of them.
     fn policy(selectors: &dyn Fn(usize) -> String) -> Policy {

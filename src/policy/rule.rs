@@ -4,22 +4,12 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use sparkplug::{DataType, Entity};
+
 use super::filter::{Level, Reach, TopicFilter};
 use super::glob::Glob;
 use super::schedule::Schedule;
 use super::shape::RuleShapes;
-use crate::sparkplug::{DataType, Entity};
-
-/// Number of a rule, counted from 0 over all files in order; see [`super::Policy::parse`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RuleId(pub u32);
-
-impl RuleId {
-    /// The rule's place in [`super::Policy::rules`].
-    pub const fn index(self) -> usize {
-        self.0 as usize
-    }
-}
 
 /// What a rule does with what it selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

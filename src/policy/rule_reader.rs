@@ -3,18 +3,17 @@
 
 use std::ops::Range;
 
-use toml::de::DeTable;
+use diagnostic::{
+    Diagnostic, Diagnostics, Placed, Section, SourceFile, UniqueNames, closest, inside,
+};
+use sparkplug::DataType;
 
-use super::document::{Placed, Section, UniqueNames, inside};
 use super::filter::TopicFilter;
 use super::glob::{Glob, GlobError};
 use super::rate_reader::{self, RATE_KEYS};
-use super::rename;
 use super::rule::{Action, DataTypes, Mode, Priority, Rule, Selectors};
-use super::schedule;
 use super::shape::reader::{self as shape_reader, SHAPE_KEYS};
-use crate::config::diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
-use crate::sparkplug::DataType;
+use super::{rename, schedule};
 
 /// Bytes of a rule's name; it stands in every log line about a drop.
 const MAX_NAME_BYTES: usize = 128;
@@ -79,15 +78,9 @@ impl<'s, 'p> RuleReader<'s, 'p> {
         RuleReader { file, problems, names }
     }
 
-    /// Reads the `[[rule]]` whose header stands at `header`, in line `line`. `None` is never
-    /// returned without a problem.
-    pub(super) fn read(
-        &mut self,
-        header: Range<usize>,
-        line: usize,
-        table: &DeTable<'_>,
-    ) -> Option<Rule> {
-        let mut section = Section::new(self.file, "a rule", header, table);
+    /// Reads the `[[rule]]` whose header stands in line `line`. `None` is never returned without
+    /// a problem.
+    pub(super) fn read(&mut self, mut section: Section<'_, '_>, line: usize) -> Option<Rule> {
         let name = self.name(&mut section);
         let description = section.string("description", self.problems);
         let action = self.action(&mut section);

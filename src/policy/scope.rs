@@ -5,12 +5,13 @@
 
 use std::collections::HashMap;
 
+use account::RuleId;
 use foldhash::fast::RandomState;
+use sparkplug::Entity;
 
 use super::filter::Reach;
 use super::glob::{GRAM_BYTES, Glob, gram};
-use super::rule::{Rule, RuleId, Selectors};
-use crate::sparkplug::Entity;
+use super::rule::{Rule, Selectors};
 
 /// Pairs of group and edge node under which one rule is filed at most. A rule with long lists
 /// of both is filed by group alone.

@@ -2,11 +2,13 @@
 //! giving them to something of the plant. What is found here is told before a half starts; while it
 //! runs, whoever comes second under a name is refused.
 
+use account::RuleId;
+use sparkplug::Entity;
+
 use super::Policy;
 use super::glob::Glob;
-use super::rule::{Action, Mode, Rule, RuleId};
+use super::rule::{Action, Mode, Rule};
 use super::scope::{covers_node, literal_edge_nodes, literal_groups};
-use crate::sparkplug::Entity;
 
 /// How an edge node of the plant could cross under names that are taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,8 +84,9 @@ fn spells(names: Option<Vec<&str>>, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use diagnostic::SourceFile;
+
     use super::*;
-    use crate::policy::SourceFile;
 
     fn takes(text: &str, edge_node: Option<&str>) -> Option<Taken> {
         let (policy, _) = Policy::parse(&[SourceFile::new("p.toml", text)]).unwrap();

@@ -4,10 +4,11 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use account::Reason;
+use diagnostic::Diagnostics;
+use sparkplug::{DataType, Entity};
+
 use super::{Action, Policy, RuleId, SourceFile, Verdict};
-use crate::config::diagnostic::Diagnostics;
-use crate::sparkplug::{DataType, Entity};
-use crate::telemetry::Reason;
 
 const FLOAT: Option<DataType> = Some(DataType::Float);
 
@@ -33,7 +34,7 @@ fn forward(rest: &str) -> Policy {
 }
 
 fn sample(name: &str) -> Policy {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies").join(name);
     let text = std::fs::read_to_string(path).unwrap();
     match parse(&[(name, &text)]) {
         Ok((policy, warnings)) if warnings.is_empty() => policy,
@@ -353,7 +354,7 @@ fn sample_limited_link_is_what_it_says() {
     let policy = sample("limited-link.toml");
     let press = Entity::device("Plant1", "Line4", "Press1");
     assert_eq!(verdict(&policy, press, "Alarm/1", DataType::Boolean), "alarms");
-    assert_eq!(policy.rules()[0].priority(), crate::policy::Priority::High);
+    assert_eq!(policy.rules()[0].priority(), crate::Priority::High);
     let limits = policy.limits();
     assert_eq!(
         limits.link.unwrap().describe(),
@@ -393,7 +394,7 @@ fn sample_shaping_is_what_it_says() {
 #[test]
 fn every_sample_has_its_test() {
     let tested = include_str!("tests.rs");
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
     let mut samples = 0;
     for entry in std::fs::read_dir(directory).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();

@@ -1,7 +1,6 @@
 //! The user that a half runs as.
 
-use std::fmt;
-use std::fs;
+use std::{fmt, fs};
 
 use rustix::process::{getegid, geteuid, getgid, getgroups, getuid};
 use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};

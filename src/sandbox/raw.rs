@@ -1,7 +1,7 @@
 //! System calls as an intruder makes them: by number, past every library that would be careful.
 //!
-//! Not a module of the library: `tests/attack` includes this file, which lies here since `unsafe`
-//! lies nowhere else. Why there is any: what is tried has no safe form, since its purpose is to
+//! Only in builds with the feature `raw`, which the attack test alone asks for; it lies here since
+//! `unsafe` lies nowhere else. Why there is any: what is tried has no safe form, since its purpose is to
 //! get hold of what belongs to somebody else.
 
 use std::ffi::CString;
@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// An argument of a system call.
-pub(crate) trait Argument {
+pub trait Argument {
     fn word(&self) -> libc::c_long;
 }
 
@@ -47,7 +47,7 @@ impl Argument for &CString {
 }
 
 /// What the kernel says to a call.
-pub(crate) fn call(number: libc::c_long, arguments: &[&dyn Argument]) -> io::Result<i64> {
+pub fn call(number: libc::c_long, arguments: &[&dyn Argument]) -> io::Result<i64> {
     let mut words = [0; 6];
     for (word, argument) in words.iter_mut().zip(arguments) {
         *word = argument.word();
@@ -61,6 +61,6 @@ pub(crate) fn call(number: libc::c_long, arguments: &[&dyn Argument]) -> io::Res
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-pub(crate) fn path(path: &Path) -> CString {
+pub fn path(path: &Path) -> CString {
     CString::new(path.as_os_str().as_bytes()).unwrap()
 }

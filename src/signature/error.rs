@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use text::escape;
+
 use super::manifest::ManifestError;
-use crate::telemetry::escape;
 
 /// One reason. Codes are in the order of the checks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

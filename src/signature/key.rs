@@ -9,8 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject;
-
-use crate::telemetry::escape;
+use text::escape;
 
 const PREFIX: &str = "ed25519:";
 const PEM_LABEL: &str = "PRIVATE KEY";

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use diagnostic::SourceFile;
+
 use super::error::SignatureError;
 use super::key::NamedKey;
 use super::manifest::{SignatureFile, hashes};
-use crate::config::diagnostic::SourceFile;
-use crate::policy::digest_of;
+use crate::digest_of;
 
 /// What the configuration requires: `[policies.require-signature]`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use super::{
     PropertySet, PropertySetList, PropertyValue, Row, Template, Value,
 };
 
-pub(crate) fn payload() -> impl Strategy<Value = Payload> {
+pub fn payload() -> impl Strategy<Value = Payload> {
     let fields = (of(any::<u64>()), vec(metric(), 0..5), of(any::<u64>()));
     fields.prop_map(|(timestamp, metrics, seq)| Payload {
         timestamp,
@@ -23,7 +23,7 @@ pub(crate) fn payload() -> impl Strategy<Value = Payload> {
 }
 
 /// Some bytes changed, left out or put in, or the end cut off.
-pub(crate) fn mutated(bytes: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
+pub fn mutated(bytes: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let change = (any::<Index>(), any::<u8>(), 0..4_u8);
     (bytes, vec(change, 1..5)).prop_map(|(mut bytes, changes)| {
         for (at, byte, change) in changes {
@@ -42,7 +42,7 @@ pub(crate) fn mutated(bytes: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Va
     })
 }
 
-pub(crate) fn metric() -> BoxedStrategy<Metric> {
+pub fn metric() -> BoxedStrategy<Metric> {
     let leaf = metric_of(plain_value().boxed());
     leaf.prop_recursive(3, 12, 3, |inner| {
         let template = template(inner);
@@ -88,7 +88,7 @@ fn template(metric: BoxedStrategy<Metric>) -> impl Strategy<Value = Template> {
     )
 }
 
-pub(crate) fn plain_value() -> impl Strategy<Value = Value> {
+pub fn plain_value() -> impl Strategy<Value = Value> {
     prop_oneof![
         any::<u32>().prop_map(Value::Int),
         any::<u64>().prop_map(Value::Long),

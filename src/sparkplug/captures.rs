@@ -4,14 +4,14 @@ use serde::Deserialize;
 
 /// One recorded MQTT message.
 #[derive(Clone, Debug)]
-pub(crate) struct Captured {
-    pub(crate) topic: String,
-    pub(crate) payload: Vec<u8>,
-    pub(crate) retain: bool,
+pub struct Captured {
+    pub topic: String,
+    pub payload: Vec<u8>,
+    pub retain: bool,
 }
 
 /// Every recording, by file name.
-pub(crate) fn all() -> Vec<(&'static str, Vec<Captured>)> {
+pub fn all() -> Vec<(&'static str, Vec<Captured>)> {
     [
         ("pysparkplug", include_str!("../../tests/data/captures/pysparkplug-edge.json")),
         ("srad", include_str!("../../tests/data/captures/srad-edge-aliases-rebirth.json")),

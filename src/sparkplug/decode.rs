@@ -5,11 +5,12 @@
 
 use std::io::Read;
 
+use flate2::read::{GzDecoder, ZlibDecoder};
+
 use super::names::{ALGORITHM, COMPRESSED_UUID};
 use super::reader::{NamedMetric, Outer, read};
 use super::wire::Fault;
 use super::{Payload, Value};
-use flate2::read::{GzDecoder, ZlibDecoder};
 
 /// Bounds of one payload; every one is enforced before what it bounds is allocated.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use super::{Caps, DataType, Value, value};
 
 /// A value without parts.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Scalar {
+pub enum Scalar {
     /// Int8..Int32, UInt8..UInt16, UInt32.
     Int(u32),
     /// Int64, UInt64, DateTime; UInt32 of some libraries.
@@ -23,7 +23,7 @@ pub(crate) enum Scalar {
 impl Scalar {
     /// [`value::fits`].
     #[inline]
-    pub(crate) fn fits(self, datatype: DataType) -> bool {
+    pub fn fits(self, datatype: DataType) -> bool {
         value::scalar_fits(datatype, self)
     }
 }
@@ -43,27 +43,27 @@ impl From<Scalar> for Value {
 
 /// A metric with a scalar value, which is news of that metric: not null, and not historical.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct ScalarMetric<'a> {
+pub struct ScalarMetric<'a> {
     /// Empty where it has none. Whether it is UTF-8 hasn't been looked at.
-    pub(crate) name: &'a [u8],
-    pub(crate) alias: Option<u64>,
+    pub name: &'a [u8],
+    pub alias: Option<u64>,
     /// In milliseconds since the epoch (UTC).
-    pub(crate) timestamp: Option<u64>,
-    pub(crate) datatype: Option<u32>,
+    pub timestamp: Option<u64>,
+    pub datatype: Option<u32>,
     /// `Some(false)` or `None`.
-    pub(crate) is_historical: Option<bool>,
-    pub(crate) is_transient: Option<bool>,
+    pub is_historical: Option<bool>,
+    pub is_transient: Option<bool>,
     /// `Some(false)` or `None`.
-    pub(crate) is_null: Option<bool>,
-    pub(crate) value: Scalar,
+    pub is_null: Option<bool>,
+    pub value: Scalar,
     /// The fields came in the order of their numbers, each of them once.
-    pub(crate) in_order: bool,
+    pub in_order: bool,
 }
 
 impl ScalarMetric<'_> {
     /// Bytes of the metric as [`PayloadWriter`](super::PayloadWriter) writes it, with key and
     /// length; absent names aren't told from empty ones.
-    pub(crate) fn encoded_len(&self) -> usize {
+    pub fn encoded_len(&self) -> usize {
         let number = |number: u64| encoded_len_varint(number).saturating_add(1);
         let flag = |flag: Option<bool>| if flag.is_some() { 2 } else { 0 };
         let name = match self.name.len() {
@@ -94,7 +94,7 @@ impl ScalarMetric<'_> {
 
 /// The payload is something else than scalars, or nothing at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NotScalars;
+pub struct NotScalars;
 
 impl From<Fault> for NotScalars {
     fn from(_: Fault) -> NotScalars {
@@ -104,7 +104,7 @@ impl From<Fault> for NotScalars {
 
 /// Reads a payload of scalars: timestamp, metrics and `seq`, in this order.
 #[derive(Debug)]
-pub(crate) struct Scalars<'a> {
+pub struct Scalars<'a> {
     cursor: Cursor<'a>,
     /// Milliseconds since the epoch (UTC).
     timestamp: Option<u64>,
@@ -116,7 +116,7 @@ pub(crate) struct Scalars<'a> {
 }
 
 impl<'a> Scalars<'a> {
-    pub(crate) fn new(bytes: &'a [u8], caps: &Caps) -> Result<Scalars<'a>, NotScalars> {
+    pub fn new(bytes: &'a [u8], caps: &Caps) -> Result<Scalars<'a>, NotScalars> {
         if bytes.len() > caps.payload_bytes {
             return Err(NotScalars);
         }
@@ -142,7 +142,7 @@ impl<'a> Scalars<'a> {
     /// # Errors
     /// [`NotScalars`]: nothing of the payload may be used then, whatever came before.
     #[inline]
-    pub(crate) fn next(&mut self) -> Result<Option<ScalarMetric<'a>>, NotScalars> {
+    pub fn next(&mut self) -> Result<Option<ScalarMetric<'a>>, NotScalars> {
         if self.cursor.is_empty() {
             return Ok(None);
         }
@@ -163,17 +163,17 @@ impl<'a> Scalars<'a> {
     }
 
     /// Of the payload, in milliseconds since the epoch (UTC).
-    pub(crate) fn timestamp(&self) -> Option<u64> {
+    pub fn timestamp(&self) -> Option<u64> {
         self.timestamp
     }
 
     /// Of the payload; known at its end.
-    pub(crate) fn seq(&self) -> Option<u64> {
+    pub fn seq(&self) -> Option<u64> {
         self.seq
     }
 
     /// The bytes of all metrics, with keys and lengths; known at the end of the payload.
-    pub(crate) fn section(&self) -> &'a [u8] {
+    pub fn section(&self) -> &'a [u8] {
         self.section
     }
 

@@ -71,7 +71,7 @@ impl PayloadWriter {
     /// Appends what data tells of a metric by its name: `metric` without alias, datatype and
     /// null flag, dated `timestamp`.
     #[inline]
-    pub(crate) fn scalar(&mut self, name: &str, timestamp: u64, metric: &ScalarMetric<'_>) {
+    pub fn scalar(&mut self, name: &str, timestamp: u64, metric: &ScalarMetric<'_>) {
         let mut tail = Tail::new();
         tail.key(0x18);
         tail.varint(timestamp);
@@ -115,7 +115,7 @@ impl PayloadWriter {
     }
 
     /// Appends metrics as they are on the wire, with their keys and lengths.
-    pub(crate) fn metrics(&mut self, wire: &[u8]) {
+    pub fn metrics(&mut self, wire: &[u8]) {
         self.bytes.extend_from_slice(wire);
     }
 

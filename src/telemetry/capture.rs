@@ -17,7 +17,7 @@ use super::record::{EVENT_FIELD, Record};
 use super::syslog::{Facility, Queue, Selection, Target, Transport};
 
 /// Runs `run` and returns what it told on this thread, in order and unlimited.
-pub(crate) fn capture(run: impl FnOnce()) -> Vec<Record> {
+pub fn capture(run: impl FnOnce()) -> Vec<Record> {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let of_subscriber = Arc::clone(&seen);
     let subscriber = watch(move |record| of_subscriber.lock().unwrap().push(record));
@@ -26,26 +26,26 @@ pub(crate) fn capture(run: impl FnOnce()) -> Vec<Record> {
 }
 
 /// Hands every event to `see`, on threads on which this is the subscriber.
-pub(crate) fn watch(see: impl Fn(Record) + Send + Sync + 'static) -> impl Subscriber + Send + Sync {
+pub fn watch(see: impl Fn(Record) + Send + Sync + 'static) -> impl Subscriber + Send + Sync {
     tracing_subscriber::registry().with(Catch(Box::new(see)))
 }
 
 /// Asserts that this event is among them; the list of triggered events is read from these calls.
 #[track_caller]
-pub(crate) fn triggered(records: &[Record], event: Event) {
+pub fn triggered(records: &[Record], event: Event) {
     assert!(records.iter().any(|record| record.event == event), "no {event:?} in {records:#?}");
 }
 
 /// The clock of [`capture_limited`]: milliseconds since 1970, and since its start.
 #[derive(Clone, Debug)]
-pub(crate) struct LogClock {
+pub struct LogClock {
     ms: Arc<AtomicU64>,
     hub: Arc<Hub>,
 }
 
 impl LogClock {
     /// Lets time pass. The log looks at its windows once a second, as a half has it.
-    pub(crate) fn pass(&self, ms: u64) {
+    pub fn pass(&self, ms: u64) {
         for _ in 0..ms {
             if (self.ms.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(1_000) {
                 self.hub.tick();
@@ -57,10 +57,7 @@ impl LogClock {
 /// Runs `run` before the log of a half, limits and all, and returns what a target with a queue
 /// of `queue_lines` that takes nothing meanwhile had got when the half ended, and how many lines
 /// it lost.
-pub(crate) fn capture_limited(
-    queue_lines: usize,
-    run: impl FnOnce(&LogClock),
-) -> (Vec<Arc<Record>>, u64) {
+pub fn capture_limited(queue_lines: usize, run: impl FnOnce(&LogClock)) -> (Vec<Arc<Record>>, u64) {
     let ms = Arc::new(AtomicU64::new(0));
     let of_hub = Arc::clone(&ms);
     let clock = move || {

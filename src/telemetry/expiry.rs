@@ -1,14 +1,11 @@
 //! Certificates that end: told before they do, and every day.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use super::timestamp::format_date;
-use crate::broker::PeerCertificate;
+use text::format_date;
+use tls::{EXPIRY_WARNING, PeerCertificate};
+
 use crate::event;
-
-/// How long before its end a certificate is warned about: a month is what people need to get a
-/// new one in a plant.
-pub const EXPIRY_WARNING: Duration = Duration::from_secs(30 * DAY_S);
 
 const DAY_S: u64 = 86_400;
 
@@ -34,11 +31,11 @@ pub fn tell_peer_expiry(peer: &PeerCertificate, not_after: SystemTime, now: Syst
 
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
-    use crate::telemetry::Event;
-    use crate::telemetry::capture::{capture, triggered};
+    use crate::Event;
+    use crate::capture::{capture, triggered};
 
     #[test]
     fn a_certificate_is_warned_about_for_a_month_and_then_called_expired() {

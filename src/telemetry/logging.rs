@@ -13,20 +13,20 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use text::{clean, escape, format_date, format_utc};
+use tls::{CertificateEnd, Certificates, PeerCertificate};
 use tracing::Level;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 
-use super::escape::{clean, escape};
 use super::event::Event;
 use super::expiry::{tell_expiry, tell_peer_expiry};
 use super::hub::{Clock, Hub, HubLayer, Output};
+use super::mistakes::report_mistakes;
 use super::record::{Quoted, Record, with_causes};
 use super::stderr::{Stderr, StderrWriter};
 use super::syslog::{Identity, Shortfall, Target, TellOthers, Worker};
-use super::timestamp::{format_date, format_utc};
-use crate::broker::{CertificateEnd, Certificates, PeerCertificate};
 
 /// Names the variable that is asked where `--log` isn't given.
 pub const LOG_VARIABLE: &str = "SPARKDIODE_LOG";
@@ -48,7 +48,7 @@ const STDERR_WITHIN: Duration = Duration::from_secs(1);
 /// How often it is looked whether something is to be summarised.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Prefix of every target of this crate.
+/// Prefix of the targets of our own crates.
 const OWN_TARGET: &str = "sparkdiode";
 
 /// Why logging can't be set up.
@@ -213,6 +213,7 @@ impl Logging {
         self.clock = Some(spawn("log-clock", move || {
             let mut day = None;
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                report_mistakes();
                 hub.tick();
                 let at = wall_clock();
                 if day.replace(format_date(at)) != Some(format_date(at)) {
@@ -260,6 +261,7 @@ impl Logging {
     }
 
     fn end(&mut self) -> Vec<(String, Option<Shortfall>)> {
+        report_mistakes();
         self.hub.finish();
         if self.waiting.is_some() {
             // The half failed before it was sealed: it may not use the network, but this machine
@@ -501,7 +503,7 @@ mod tests {
     #[test]
     fn an_event_is_one_readable_line() {
         let line = logged(false, || {
-            tracing::info!(address = "10.10.0.5:8883", sessions = 3, name = "a b", "connected");
+            tracing::info!(target: OWN_TARGET, address = "10.10.0.5:8883", sessions = 3, name = "a b", "connected");
         });
         assert_eq!(
             line,
@@ -512,7 +514,10 @@ mod tests {
         assert_eq!(line, "2026-11-22T13:27:23.123Z  WARN ot rumqttc: odd\n");
         let line = logged(false, || tracing::warn!(target: "ot", "odd"));
         assert_eq!(line, "2026-11-22T13:27:23.123Z  WARN ot: odd\n");
-        assert!(logged(true, || tracing::error!("bad")).contains("\x1b[31mERROR\x1b[0m ot: bad"));
+        assert!(
+            logged(true, || tracing::error!(target: OWN_TARGET, "bad"))
+                .contains("\x1b[31mERROR\x1b[0m ot: bad")
+        );
     }
 
     #[test]

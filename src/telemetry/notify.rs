@@ -45,7 +45,7 @@ impl Notifier {
     }
 
     /// To the socket `name`, a path or `@` and an abstract name.
-    pub(crate) fn to(name: &OsStr, watchdog: Option<Duration>) -> io::Result<Notifier> {
+    pub fn to(name: &OsStr, watchdog: Option<Duration>) -> io::Result<Notifier> {
         let address = match name.as_bytes() {
             [b'@', rest @ ..] => SocketAddr::from_abstract_name(rest)?,
             _ => SocketAddr::from_pathname(name)?,

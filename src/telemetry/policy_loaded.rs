@@ -1,16 +1,11 @@
-//! A policy that comes into force: told in one way, at the start and after SIGHUP, by both halves.
+//! A policy that comes into force: reported in one way, at the start and after SIGHUP, by both
+//! halves.
 
 use crate::event;
-use crate::policy::Policy;
-use crate::signature::Signed;
 
-/// Tells that `policy` is in force.
-pub fn tell_policy(policy: &Policy) {
-    event!(
-        PolicyLoaded,
-        policy = policy.digest(),
-        rules = policy.rules().len(),
-        version = policy.signed().map(|signed| signed.version),
-        signers = policy.signed().map(Signed::names)
-    );
+/// Reports that the policy with this digest is in force; `signature`: its version, and who signed
+/// it.
+pub fn policy_loaded(digest: &str, rules: usize, signature: Option<(u64, String)>) {
+    let (version, signers) = signature.unzip();
+    event!(PolicyLoaded, policy = digest, rules, version, signers);
 }

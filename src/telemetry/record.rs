@@ -4,13 +4,11 @@
 use std::fmt::{self, Write};
 use std::time::SystemTime;
 
+use text::{clean, format_utc, grouped};
 use tracing::field::{Field, Visit};
 
-use super::escape::clean;
 use super::event::{Event, Limit};
 use super::flood::Repeated;
-use super::grouped::grouped;
-use super::timestamp::format_utc;
 
 /// Bytes of one value. Topics of usual plants have fewer than 100.
 pub const MAX_VALUE_BYTES: usize = 256;

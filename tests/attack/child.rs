@@ -10,7 +10,7 @@ use rustix::mount::{
     mount_remount, unmount,
 };
 use rustix::thread::UnshareFlags;
-use sparkdiode::sandbox::{Grants, Layer, Role, Start, UserSpec};
+use sandbox::{Grants, Layer, Role, Start, UserSpec};
 
 use crate::attacks::{ATTACKS, Ground};
 use crate::matrix::{Column, REFUSED, WORKED};

@@ -25,18 +25,15 @@
 mod attacks;
 mod child;
 mod matrix;
-#[path = "../../src/sandbox/raw.rs"]
-mod raw;
 mod scene;
 
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitCode};
 
-use sparkdiode::sandbox::Role;
-
 use attacks::{ATTACKS, Attack};
 use matrix::{Column, Outcome, REFUSED, WORKED, stopping};
+use sandbox::{Role, raw};
 use scene::{Scene, Sockets};
 
 const NAME_WIDTH: usize = 50;
@@ -51,7 +48,7 @@ fn main() -> ExitCode {
     if !rustix::process::geteuid().is_root() {
         return skipped("becoming other users needs root");
     }
-    if let Some(missing) = sparkdiode::sandbox::probe().iter().find(|found| found.result.is_err()) {
+    if let Some(missing) = sandbox::probe().iter().find(|found| found.result.is_err()) {
         return skipped(&format!("this kernel lacks {}", missing.layer));
     }
     let words: Vec<&str> =

@@ -1,6 +1,6 @@
 //! The layers one by one, and what came of each attack under each.
 
-use sparkdiode::sandbox::Layer;
+use sandbox::Layer;
 
 /// Exit codes of an intruder.
 pub(crate) const WORKED: i32 = 0;

@@ -10,8 +10,8 @@ use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use sandbox::Role;
 use serde_json::{Value, json};
-use sparkdiode::sandbox::Role;
 
 pub(crate) const OT_USER: u32 = 64_011;
 pub(crate) const IT_USER: u32 = 64_012;

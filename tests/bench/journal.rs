@@ -3,10 +3,10 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use journal_format::{Body, Relayed, Start};
+use journal_read::{From, Item, Reader};
+use journal_write::{Durability, Writer, WriterOptions};
 use serde_json::{Value, json};
-use sparkdiode::journal::{
-    Body, Durability, From, Item, Reader, Relayed, Start, Writer, WriterOptions,
-};
 
 use crate::options::{Options, output_dir};
 use crate::statistics::median;

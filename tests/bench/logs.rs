@@ -27,14 +27,12 @@ use serde_json::{Value, json};
 use crate::brokers::{self, Certificates};
 use crate::hanging::Hanging;
 use crate::load::{Plant, Shape};
-use crate::mqtt;
 use crate::options::{Options, output_dir};
-use crate::plant;
 use crate::process::Process;
 use crate::relay::{self, Relay};
 use crate::sink::Sink;
 use crate::statistics::{median, ratio};
-use crate::table;
+use crate::{mqtt, plant, table};
 
 const RSYSLOG: &str = "/usr/sbin/rsyslogd";
 const PUBLISHERS: usize = 50;

@@ -4,12 +4,14 @@
 use std::hint::black_box;
 use std::time::Duration;
 
+use diagnostic::SourceFile;
+use it::mirror::{self, Mirror, MirrorSettings, OnGap, Outgoing, Qos, SessionEvent};
+use journal_format::{Body, Frame, Heartbeat};
+use journal_read::Item;
+use ot::{Now, Pipeline, PipelineSettings, Received};
+use policy::Policy;
 use serde_json::{Value, json};
-use sparkdiode::it::mirror::{self, Mirror, MirrorSettings, OnGap, Outgoing, Qos, SessionEvent};
-use sparkdiode::journal::{Body, Frame, Heartbeat, Item};
-use sparkdiode::ot::{Now, Pipeline, PipelineSettings, Received};
-use sparkdiode::policy::{Policy, SourceFile};
-use sparkdiode::sparkplug::{Caps, DataType, Entity};
+use sparkplug::{Caps, DataType, Entity};
 
 use crate::clock::thread_cpu;
 use crate::options::Options;

@@ -2,7 +2,7 @@
 //! are, so that 10 metrics are some 300 bytes and 100 metrics some 3 kB.
 
 use prost::Message;
-use sparkdiode::sparkplug::{DataType, Metric, Payload, Value, names};
+use sparkplug::{DataType, Metric, Payload, Value, names};
 
 /// Group of every simulated edge node.
 pub(crate) const GROUP: &str = "Plant1";

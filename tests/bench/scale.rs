@@ -1,25 +1,23 @@
 //! Many mirrored nodes: memory of each half, how long starts and rebirth storms take, what
 //! idling costs, and latency under a small load of every node.
 
-use std::fs;
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
 
 use prost::Message;
 use serde_json::{Value, json};
-use sparkdiode::sparkplug::{self, DataType, Metric, Payload, names};
+use sparkplug::{self, DataType, Metric, Payload, names};
 
 use crate::brokers::{self, Certificates};
 use crate::clock::micros;
 use crate::load::{Plant, Shape};
 use crate::options::{Options, output_dir};
-use crate::plant;
 use crate::process::{Memory, Process};
 use crate::relay::{self, Relay};
 use crate::sink::Sink;
 use crate::statistics::percentile;
-use crate::table;
+use crate::{plant, table};
 
 const METRICS: usize = 50;
 /// Connections of the plant: what is measured is the relay.

@@ -5,7 +5,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use sparkdiode::sandbox::{Confined, Demoted, Grants, Role, Start};
+use sandbox::{Confined, Demoted, Grants, Role, Start};
 
 use crate::channel::{self, Channel, Receiver, Sender, sleep_until};
 use crate::monotonic;

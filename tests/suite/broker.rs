@@ -217,10 +217,9 @@ fn free_port() -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::client::Client;
     use crate::packet::Connect;
-
-    use super::*;
 
     #[test]
     fn a_persistent_session_survives_the_kill_of_its_broker() {

@@ -1,8 +1,7 @@
 //! Metrics and payloads for the peers of the tests, without ceremony.
 
 use prost::Message;
-
-use sparkdiode::sparkplug::{DataType, Metric, Payload, Template, Value};
+use sparkplug::{DataType, Metric, Payload, Template, Value};
 
 use crate::waiting::now_ms;
 

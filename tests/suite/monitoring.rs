@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use sparkdiode::telemetry::status::FAMILIES;
+use telemetry::status::FAMILIES;
 
 use crate::broker::skipped;
 

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use account::Reason;
+use diagnostic::SourceFile;
+use policy::Policy;
 use sparkdiode::cli::Exit;
-use sparkdiode::config::diagnostic::SourceFile;
-use sparkdiode::policy::Policy;
-use sparkdiode::telemetry::Reason;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 

@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
+use telemetry::Event;
 
 use crate::networks::Network;
-use sparkdiode::telemetry::Event;
-
 use crate::waiting::wait_until;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_sparkdiode");

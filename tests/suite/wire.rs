@@ -240,11 +240,10 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::client::Client;
     use crate::packet::{Connect, Publish, Will};
     use crate::waiting::wait_until;
-
-    use super::*;
 
     fn sent(packet: Packet) -> Record {
         Record { connection: 0, from: Side::Client, at_ms: 1, event: Event::Packet(packet) }

@@ -1,15 +1,16 @@
 //! One JSON object per frame, with everything that is in it, for auditors' tools.
 
+use journal_format::{Body, Frame};
+use journal_read::Lost;
 use serde_json::{Map, Value as Json, json};
-
-use super::layout::Message;
-use super::text::utc;
-use crate::journal::{Body, Frame, Lost};
-use crate::sparkplug::value::{self, Typed};
-use crate::sparkplug::{
+use sparkplug::value::{self, Typed};
+use sparkplug::{
     CellValue, DataSet, DataType, Metric, Parameter, ParameterValue, Payload, Property,
     PropertySet, PropertyValue, Template, Value,
 };
+
+use super::layout::Message;
+use super::text::utc;
 
 /// `{"seq": …, "kind": "start" | "message" | "keyframe" | "heartbeat" | "unknown", …}`
 pub(super) fn frame(frame: &Frame, message: Option<&Message<'_>>) -> Json {

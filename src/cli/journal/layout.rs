@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::journal::{Body, Frame, MAX_BODY_BYTES};
-use crate::sparkplug::{Caps, DataType, DecodeError, Metric, Payload, Topic, decode};
+use journal_format::{Body, Frame, MAX_BODY_BYTES};
+use sparkplug::{Caps, DataType, DecodeError, Metric, Payload, Topic, decode};
 
 /// Cap of the metrics that are remembered, over all nodes and devices: about 200 MB. Data of
 /// further ones are shown without datatype.

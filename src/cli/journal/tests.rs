@@ -2,13 +2,12 @@
 
 use std::fs;
 
+use journal_format::{Dropped, Heartbeat, Keyframe, Relayed, Start};
+use journal_write::{Durability, Writer, WriterOptions};
 use prost::Message as _;
+use sparkplug::{DataType, Metric, Payload, PropertySet, PropertyValue, Value};
 
 use super::*;
-use crate::journal::{
-    Dropped, Durability, Heartbeat, Keyframe, Relayed, Start, Writer, WriterOptions,
-};
-use crate::sparkplug::{DataType, Metric, Payload, PropertySet, PropertyValue, Value};
 
 fn metric(name: &str, datatype: Option<DataType>, value: Value) -> Metric {
     Metric {
@@ -145,7 +144,7 @@ fn json_has_one_object_per_line_with_typed_values() {
 
 #[test]
 fn json_shows_every_kind_of_content() {
-    use crate::sparkplug::{Cell, CellValue, DataSet, Property, Row, Template};
+    use sparkplug::{Cell, CellValue, DataSet, Property, Row, Template};
     let table = DataSet {
         num_of_columns: Some(2),
         columns: vec!["a".into(), "b".into()],

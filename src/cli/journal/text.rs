@@ -3,10 +3,12 @@
 use std::io::{self, Write};
 use std::time::{Duration, UNIX_EPOCH};
 
+use journal_format::{Body, Frame};
+use journal_read::Lost;
+use sparkplug::{Metric, value};
+use text::{escape, format_utc};
+
 use super::layout::Message;
-use crate::journal::{Body, Frame, Lost};
-use crate::sparkplug::{Metric, value};
-use crate::telemetry::{escape, format_utc};
 
 /// Characters of one value that are shown; `--json` has all of it.
 const MAX_VALUE_CHARS: usize = 200;

@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use policy::Policy;
+use policy::compare::{Comparison, Difference, Outcome, Types, Witness, compare};
 use serde_json::{Value as Json, json};
+use sparkplug::DataType;
+use text::escape_to;
+use tools::dry_run::tally::{MetricTally, Tally};
 
 use super::explain::{line, wrap};
 use super::paint::Paint;
@@ -12,11 +17,6 @@ use super::recording::{self, Event};
 use super::{at_ms, json as machine};
 use crate::cli::report::{self, counted};
 use crate::cli::{Exit, Failure};
-use crate::policy::Policy;
-use crate::policy::compare::{Comparison, Difference, Outcome, Types, Witness, compare};
-use crate::rehearsal::tally::{MetricTally, Tally};
-use crate::sparkplug::DataType;
-use crate::telemetry::escape_to;
 
 /// Columns of the output.
 const WIDTH: usize = 100;
@@ -248,7 +248,7 @@ impl View<'_> {
         let words = |policy: &Policy, outcome| match outcome {
             Outcome::Forward(rule)
             | Outcome::Redact { rule, .. }
-            | Outcome::Drop(_, Some(rule)) => policy.rule(rule).map(crate::policy::Rule::describe),
+            | Outcome::Drop(_, Some(rule)) => policy.rule(rule).map(policy::Rule::describe),
             Outcome::Drop(_, None) => None,
         };
         let (old, new) =

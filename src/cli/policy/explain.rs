@@ -3,17 +3,18 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use account::RuleId;
 use clap::Args;
+use policy::{Action, Case, Considered, Given, Policy, Relation, Rule, parse_value};
 use serde_json::{Value as Json, json};
+use sparkplug::{DataType, Entity, EntityTopic, Topic, value};
+use text::{escape, escape_to};
+use tools::dry_run::case::{self, Check, Got};
 
 use super::at_ms;
 use super::paint::Paint;
 use super::recording::{self, RecordingArgs};
 use crate::cli::{Exit, Failure, report};
-use crate::policy::{Action, Case, Considered, Given, Policy, Relation, Rule, RuleId, parse_value};
-use crate::rehearsal::case::{self, Check, Got};
-use crate::sparkplug::{DataType, Entity, EntityTopic, Topic, value};
-use crate::telemetry::{escape, escape_to};
 
 /// Columns of the output.
 const WIDTH: usize = 100;
@@ -65,7 +66,7 @@ pub(super) struct ExplainArgs {
 /// What was found out about one metric.
 struct Found {
     datatype: DataType,
-    sent: Option<crate::sparkplug::Value>,
+    sent: Option<sparkplug::Value>,
     check: Check,
     considered: Vec<Considered>,
 }
@@ -133,8 +134,7 @@ fn find_out(
                 .hint("such as `Float`, `Double`, `Int32`, `Boolean`, `String`")
         })?),
     };
-    let given: Vec<(DataType, Option<crate::sparkplug::Value>)> = match (&arguments.value, datatype)
-    {
+    let given: Vec<(DataType, Option<sparkplug::Value>)> = match (&arguments.value, datatype) {
         (Some(text), datatype) => {
             let (datatype, value) = parse_value(text, datatype).map_err(|wanted| {
                 let what = datatype.map(|datatype| format!(" of datatype `{datatype}`"));
@@ -147,7 +147,7 @@ fn find_out(
         (None, Some(datatype)) => vec![(datatype, None)],
         (None, None) => DataType::of_metrics().map(|datatype| (datatype, None)).collect(),
     };
-    let find = |(datatype, sent): (DataType, Option<crate::sparkplug::Value>)| {
+    let find = |(datatype, sent): (DataType, Option<sparkplug::Value>)| {
         let given = Given::new(metric, datatype, sent.clone());
         let report = case::run(policy, &Case::of_message(topic, Some(given), at_ms));
         let considered = policy.consider(parsed.entity, metric, Some(datatype));

@@ -1,11 +1,11 @@
 //! What the policy tools say to machines.
 
+use account::RuleId;
+use policy::{Policy, Rule};
 use serde_json::{Value as Json, json};
-
-use crate::policy::{Policy, Rule, RuleId};
-use crate::rehearsal::case::{Check, Got};
-use crate::rehearsal::{MessageFate, MetricFate, MetricOutcome, Outcome};
-use crate::sparkplug::{DataType, Metric, value};
+use sparkplug::{DataType, Metric, value};
+use tools::dry_run::case::{Check, Got};
+use tools::dry_run::{MessageFate, MetricFate, MetricOutcome, Outcome};
 
 /// `{"outcome": "forward" | "drop" | "wait" | "nothing", …}`
 pub(super) fn got(policy: &Policy, check: &Check) -> Json {

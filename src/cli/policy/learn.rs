@@ -7,21 +7,21 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use config::OtConfig;
+use config::policies::load_sources;
+use diagnostic::SourceFile;
+use diagnostic::file::os_error;
+use policy::Policy;
+use text::{escape, grouped};
+use tools::capture::{Header, Reader};
+use tools::learn::{Draft, Observation, Options, Trial, TrialReport, draft};
 
 use super::super::capture::{
     DEFAULT_MAX_BYTES, Recording, Tally, all_entities, client_id, record, watching_broker,
 };
 use super::super::half::{self, HalfArgs};
 use super::super::report::{self, counted};
-use super::super::units;
-use super::super::{Exit, Failure};
-use crate::capture::{Header, Reader};
-use crate::config::OtConfig;
-use crate::config::file::os_error;
-use crate::config::policies::load_sources;
-use crate::learn::{Draft, Observation, Options, Trial, TrialReport, draft};
-use crate::policy::{Policy, SourceFile};
-use crate::telemetry::{escape, grouped};
+use super::super::{Exit, Failure, units};
 
 /// Of a draft: it tells what the plant's values are.
 const DRAFT_MODE: u32 = 0o640;
@@ -172,7 +172,7 @@ fn learn(
 }
 
 /// Hands every record of the recording over.
-fn each(path: &Path, mut take: impl FnMut(&crate::capture::Record)) -> Result<Header, Failure> {
+fn each(path: &Path, mut take: impl FnMut(&tools::capture::Record)) -> Result<Header, Failure> {
     let mut reader = Reader::open(path)?;
     for record in reader.by_ref() {
         take(&record?);

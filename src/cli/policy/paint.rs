@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io;
 
-use crate::telemetry::logging::colours;
+use telemetry::logging::colours;
 
 /// Paints text, or doesn't.
 #[derive(Clone, Copy, Debug)]

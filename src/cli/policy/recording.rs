@@ -4,21 +4,22 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
+use account::RuleId;
 use clap::Args;
+use ot::Received;
+use policy::{Policy, Rule};
 use serde_json::json;
+use sparkplug::value;
+use text::{escape, escape_to, format_utc};
+use tools::capture::{Reader, Record};
+use tools::dry_run::tally::{Cause, EntityTally, MetricTally, Tally};
+use tools::dry_run::{MessageFate, MetricFate, MetricOutcome, Outcome, Passed, Rehearsal};
 
 use super::explain::line;
 use super::json as machine;
 use super::paint::Paint;
-use crate::capture::{Reader, Record};
 use crate::cli::report::{self, counted};
 use crate::cli::{Exit, Failure};
-use crate::ot::Received;
-use crate::policy::{Policy, Rule, RuleId};
-use crate::rehearsal::tally::{Cause, EntityTally, MetricTally, Tally};
-use crate::rehearsal::{MessageFate, MetricFate, MetricOutcome, Outcome, Passed, Rehearsal};
-use crate::sparkplug::value;
-use crate::telemetry::{escape, escape_to, format_utc};
 
 /// After the last message the relay gets this long to tell what it held back.
 const LAST_WAIT: Duration = Duration::from_secs(10);
@@ -155,7 +156,7 @@ fn message(
 }
 
 fn in_words(policy: &Policy, metric: &MetricOutcome, paint: Paint) -> String {
-    let show = |sent: Option<&crate::sparkplug::Value>| match sent {
+    let show = |sent: Option<&sparkplug::Value>| match sent {
         Some(sent) => value::show(metric.datatype, sent, MAX_VALUE_CHARS),
         None => "null".to_owned(),
     };

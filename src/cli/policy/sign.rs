@@ -7,19 +7,19 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use clap::Args;
+use config::policies::load_sources;
+use config::signature::beside;
+use diagnostic::file::os_error;
+use diagnostic::{SecretFile, SourceFile};
+use policy::Policy;
+use signature::{
+    KeyError, Manifest, NamedKey, Requirement, SignatureError, SignatureFile, Signed, SigningKey,
+};
+use text::{escape, format_utc};
 
 use crate::cli::policy_source::{problems, read_signature};
 use crate::cli::report::{self, counted};
 use crate::cli::{Exit, Failure, units};
-use crate::config::SecretFile;
-use crate::config::file::os_error;
-use crate::config::policies::load_sources;
-use crate::config::signature::beside;
-use crate::policy::{Policy, SourceFile};
-use crate::signature::{
-    KeyError, Manifest, NamedKey, Requirement, SignatureError, SignatureFile, Signed, SigningKey,
-};
-use crate::telemetry::{escape, format_utc};
 
 /// Of a private key.
 const KEY_MODE: u32 = 0o600;
@@ -188,7 +188,7 @@ pub(super) fn verify(arguments: &VerifyArgs) -> Result<Exit, Failure> {
     };
     let sources = load_sources(&arguments.paths)?;
     let text = read_signature(&path)?;
-    let verified = crate::signature::verify(text.as_deref(), &sources, &requirement);
+    let verified = signature::verify(text.as_deref(), &sources, &requirement);
     let Signed { version, at, signers } = verified.map_err(|errors| problems(&path, errors))?;
     let (policy, warnings) = Policy::parse(&sources)?;
     report::warnings(&warnings);
@@ -263,7 +263,7 @@ fn public_key(text: &str) -> Result<NamedKey, Failure> {
         return text.parse().map_err(usage);
     }
     let path = Path::new(text);
-    let content = crate::config::file::read_text(path)?;
+    let content = diagnostic::file::read_text(path)?;
     // What is in the file isn't shown: it could be a private key.
     let failure = || Failure::new(Exit::Config, format!("{}: not a public key", path.display()));
     content.parse().map_err(|_: KeyError| match content.contains("PRIVATE KEY") {

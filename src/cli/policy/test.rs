@@ -4,17 +4,17 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use config::policies;
+use policy::{Case, Mode, Policy, Relation, Rule};
 use serde_json::{Value as Json, json};
+use sparkplug::Topic;
+use text::escape;
+use tools::dry_run::case::{self, CaseReport, Check, Got};
+use tools::dry_run::coverage::{Coverage, coverage};
 
 use super::paint::Paint;
 use crate::cli::report::{self, counted};
 use crate::cli::{Exit, Failure};
-use crate::config::policies;
-use crate::policy::{Case, Mode, Policy, Relation, Rule};
-use crate::rehearsal::case::{self, CaseReport, Check, Got};
-use crate::rehearsal::coverage::{Coverage, coverage};
-use crate::sparkplug::Topic;
-use crate::telemetry::escape;
 
 /// Run the `[[case]]` tables of a policy.
 ///

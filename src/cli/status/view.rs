@@ -2,8 +2,8 @@
 
 use std::fmt::{Display, Write};
 
-use crate::telemetry::status::{DropStatus, ItStatus, LINK_ALIVE, Level, OtStatus, Status};
-use crate::telemetry::{escape_to, format_utc_ms, grouped};
+use telemetry::status::{DropStatus, ItStatus, LINK_ALIVE, Level, OtStatus, Status};
+use text::{escape_to, format_utc_ms, grouped};
 
 const COLUMNS: usize = 100;
 /// Lines of talkers and of drops.
@@ -360,10 +360,11 @@ fn percent(part: u64, whole: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::telemetry::status::{
+    use telemetry::status::{
         FORMAT, Health, LossStatus, NodeStatus, ObservedStatus, OtReport, PolicyStatus,
     };
+
+    use super::*;
 
     fn full() -> Status {
         let mut status = Status {

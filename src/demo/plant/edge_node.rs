@@ -9,6 +9,7 @@ use rumqttc::{
     AsyncClient, Broker, Event, EventLoop, LastWill, MqttOptions, Packet, PublishOptions, QoS,
     SubscribeFilterInput,
 };
+use sparkplug::{DataType, Metric, Payload, Value};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -16,8 +17,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::layout::{DIAGNOSTICS, GROUP, MORTAL, NodeSpec};
 use super::signal::{MOTOR, Moment, Signal, motor_definition};
 use super::{CLIENT_PREFIX, NodeReport, Phase, Reports, Values};
-use crate::demo::clock::Clock;
-use crate::sparkplug::{DataType, Metric, Payload, Value};
+use crate::clock::Clock;
 
 /// How often it is looked for something to publish.
 const TICK: Duration = Duration::from_millis(5);

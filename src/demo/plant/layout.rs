@@ -7,16 +7,16 @@ use std::time::Duration;
 use super::signal::{COUNT, Course, PUBLISHED, Signal};
 
 /// The Sparkplug group of everything in the plant.
-pub(in crate::demo) const GROUP: &str = "Plant1";
+pub(crate) const GROUP: &str = "Plant1";
 /// The edge node that dies and comes back.
-pub(in crate::demo) const MORTAL: &str = "Warehouse";
+pub(crate) const MORTAL: &str = "Warehouse";
 /// The edge node and device whose setpoint somebody on IT tries to write.
-pub(in crate::demo) const TARGET: (&str, &str) = ("Line1", "Filler");
+pub(crate) const TARGET: (&str, &str) = ("Line1", "Filler");
 /// The metric of [`TARGET`].
-pub(in crate::demo) const SETPOINT: &str = "Setpoint/Speed";
+pub(crate) const SETPOINT: &str = "Setpoint/Speed";
 /// Names that the policy denies, and text that only secret values contain: whatever of it is
 /// seen on IT has leaked.
-pub(in crate::demo) const FORBIDDEN: [&str; 4] = ["Recipe", "Operator", "CONFIDENTIAL", "Pilot"];
+pub(crate) const FORBIDDEN: [&str; 4] = ["Recipe", "Operator", "CONFIDENTIAL", "Pilot"];
 
 /// Signals at the end of every edge node and device that tell of the messages themselves.
 pub(super) const DIAGNOSTICS: usize = 2;
@@ -27,20 +27,20 @@ const GOLDEN: f64 = 0.618_033_988_749_895;
 
 /// One edge node.
 #[derive(Clone, Debug)]
-pub(in crate::demo) struct NodeSpec {
-    pub(in crate::demo) name: &'static str,
+pub(crate) struct NodeSpec {
+    pub(crate) name: &'static str,
     /// Publishes aliases in data, as most gateways do; otherwise names.
     pub(super) aliases: bool,
     /// Its birth defines the template of motors.
     pub(super) templates: bool,
-    pub(in crate::demo) treatment: Treatment,
+    pub(crate) treatment: Treatment,
     pub(super) signals: Vec<Signal>,
-    pub(in crate::demo) devices: Vec<DeviceSpec>,
+    pub(crate) devices: Vec<DeviceSpec>,
 }
 
 /// What the demo's policy does with an edge node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::demo) enum Treatment {
+pub(crate) enum Treatment {
     Forwarded,
     /// Its rate is limited: data is missing on IT.
     Limited,
@@ -49,8 +49,8 @@ pub(in crate::demo) enum Treatment {
 
 /// One device.
 #[derive(Clone, Debug)]
-pub(in crate::demo) struct DeviceSpec {
-    pub(in crate::demo) name: &'static str,
+pub(crate) struct DeviceSpec {
+    pub(crate) name: &'static str,
     pub(super) signals: Vec<Signal>,
     /// Data is published this often.
     pub(super) every: Duration,
@@ -58,7 +58,7 @@ pub(in crate::demo) struct DeviceSpec {
 
 impl NodeSpec {
     /// All metrics of the node and its devices, secret or not, as their births have them.
-    pub(in crate::demo) fn metrics(&self) -> usize {
+    pub(crate) fn metrics(&self) -> usize {
         let devices = self.devices.iter().map(|device| device.signals.len());
         // bdSeq and the two of Node Control.
         let own = self.signals.len().saturating_add(3).saturating_add(self.templates.into());
@@ -67,7 +67,7 @@ impl NodeSpec {
 
     /// The metrics that IT must see, by device (`None`: the node itself, without `bdSeq`,
     /// `Node Control/*` and template definitions).
-    pub(in crate::demo) fn visible(&self) -> BTreeMap<Option<&str>, BTreeSet<&str>> {
+    pub(crate) fn visible(&self) -> BTreeMap<Option<&str>, BTreeSet<&str>> {
         let mut visible = BTreeMap::new();
         visible.insert(None, open_names(&self.signals));
         for device in &self.devices {
@@ -78,7 +78,7 @@ impl NodeSpec {
 }
 
 /// The plant.
-pub(in crate::demo) fn nodes() -> Vec<NodeSpec> {
+pub(crate) fn nodes() -> Vec<NodeSpec> {
     vec![
         NodeSpec {
             name: "Line1",

@@ -11,12 +11,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub(super) use layout::{FORBIDDEN, GROUP, MORTAL, NodeSpec, SETPOINT, TARGET, Treatment, nodes};
+pub(super) use signal::{COUNT, PUBLISHED};
+use sparkplug::Value;
 use tokio::sync::watch;
 
 use super::clock::Clock;
-use crate::sparkplug::Value;
-pub(super) use layout::{FORBIDDEN, GROUP, MORTAL, NodeSpec, SETPOINT, TARGET, Treatment, nodes};
-pub(super) use signal::{COUNT, PUBLISHED};
 
 /// Begins the MQTT client identifiers of the plant's edge nodes.
 pub(super) const CLIENT_PREFIX: &str = "plant-";

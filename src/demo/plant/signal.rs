@@ -1,20 +1,20 @@
 //! Signals of the simulated plant: what a metric is, and its value at any time. A value is a
 //! function of the signal and the time alone, so that every run shows the same plant.
 
-use crate::sparkplug::{
+use sparkplug::{
     DataType, Metric, Parameter, ParameterValue, Property, PropertySet, PropertyValue, Template,
     Value,
 };
 
 /// Name of the template that motors are instances of.
-pub(in crate::demo) const MOTOR: &str = "Motor";
+pub(crate) const MOTOR: &str = "Motor";
 /// The metric with the time at which its message was published, in microseconds since the
 /// epoch: the host measures the way by it.
-pub(in crate::demo) const PUBLISHED: &str = "Diagnostics/Published";
+pub(crate) const PUBLISHED: &str = "Diagnostics/Published";
 
 /// The metric with the number of data messages of its edge node or device so far, which births
 /// have too: the host sees by it what is lost.
-pub(in crate::demo) const COUNT: &str = "Diagnostics/Count";
+pub(crate) const COUNT: &str = "Diagnostics/Count";
 
 /// One metric of the plant.
 #[derive(Clone, Debug)]

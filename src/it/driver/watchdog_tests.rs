@@ -3,15 +3,16 @@
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
+use broker::BrokerSettings;
+use policy::Policy;
+use telemetry::Notifier;
+use telemetry::status::{StatusSettings, Teller};
+use tls::Certificates;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::*;
-use crate::broker::{BrokerSettings, Certificates};
-use crate::it::mirror::{self, MirrorSettings};
-use crate::policy::Policy;
-use crate::telemetry::Notifier;
-use crate::telemetry::status::{StatusSettings, Teller};
+use crate::mirror::{self, MirrorSettings};
 
 const ONE: std::num::NonZeroU32 = std::num::NonZeroU32::MIN;
 

@@ -4,12 +4,14 @@
 //! The driver asks [`Mirror::begin_backfill`] for a stretch, reads it, hands every frame to
 //! [`Mirror::handle_backfill`] and reports its progress with [`Mirror::backfill_passed`].
 
-use crate::it::mirror::layout::Layout;
-use crate::it::mirror::node::Node;
-use crate::it::mirror::recheck::Rechecked;
-use crate::it::mirror::{Mirror, Notice, Now};
-use crate::journal::{Lost, Relayed};
-use crate::sparkplug::{self, Entity, MessageType, Metric, Topic, Value, names};
+use journal_format::Relayed;
+use journal_read::Lost;
+use sparkplug::{Entity, MessageType, Metric, Topic, Value, names};
+
+use crate::mirror::layout::Layout;
+use crate::mirror::node::Node;
+use crate::mirror::recheck::Rechecked;
+use crate::mirror::{Mirror, Notice, Now};
 
 /// The current second reading.
 #[derive(Debug, Default)]

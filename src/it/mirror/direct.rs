@@ -7,11 +7,12 @@
 
 use std::sync::Arc;
 
-use crate::it::mirror::layout::Layout;
-use crate::it::mirror::node::Node;
-use crate::it::mirror::{Mirror, NodeId, Now, Outgoing};
-use crate::journal::Relayed;
-use crate::sparkplug::{Caps, Entity, NotScalars, PayloadWriter, Scalar, Scalars};
+use journal_format::Relayed;
+use sparkplug::{Caps, Entity, NotScalars, PayloadWriter, Scalar, Scalars};
+
+use crate::mirror::layout::Layout;
+use crate::mirror::node::Node;
+use crate::mirror::{Mirror, NodeId, Now, Outgoing};
 
 /// News of one metric: its slot, timestamp (milliseconds since the epoch), whether it is
 /// transient, and value.

@@ -5,16 +5,17 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::it::mirror::layout::{Folded, Layout};
-use crate::it::mirror::node::{Node, Session, UNDATED};
-use crate::it::mirror::recheck::Rechecked;
-use crate::it::mirror::{Link, Mirror, NodeId, Notice, Now, OnGap};
-use crate::journal::{Body, Frame, Heartbeat, Item, Lost, Relayed, Start};
-use crate::sparkplug::{
-    self, Borrowed, Entity, EntityTopic, MessageType, NamedMetric, Payload, Topic, names,
-};
-use crate::telemetry::status::LossStatus;
-use crate::telemetry::{Dropped, Fate, NodeSlot, Origin, Reason, What, clean};
+use account::{Dropped, Fate, NodeSlot, Origin, Reason, What};
+use journal_format::{Body, Frame, Heartbeat, Relayed, Start};
+use journal_read::{Item, Lost};
+use sparkplug::{Borrowed, Entity, EntityTopic, MessageType, NamedMetric, Payload, Topic, names};
+use telemetry::status::LossStatus;
+use text::clean;
+
+use crate::mirror::layout::{Folded, Layout};
+use crate::mirror::node::{Node, Session, UNDATED};
+use crate::mirror::recheck::Rechecked;
+use crate::mirror::{Link, Mirror, NodeId, Notice, Now, OnGap};
 
 /// Bytes of a refused topic that are kept for the event about it.
 const MAX_REFUSED_BYTES: usize = 256;
@@ -500,7 +501,7 @@ impl Mirror {
     /// Refuses names that the copy of the policy gives to nothing, or takes from what has them
     /// in the plant: the OT half doesn't write them.
     pub(super) fn check_names(&self, told: Entity<'_>) -> Result<(), Reason> {
-        let known = |policy: &Arc<crate::policy::Policy>| policy.renames().original(told).is_some();
+        let known = |policy: &Arc<policy::Policy>| policy.renames().original(told).is_some();
         if self.policy.as_ref().is_none_or(known) { Ok(()) } else { Err(Reason::Recheck) }
     }
 }

@@ -4,13 +4,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::it::mirror::frames::entity_topic;
-use crate::it::mirror::layout::Layout;
-use crate::it::mirror::node::Node;
-use crate::it::mirror::{Link, Mirror, NodeId, Now};
-use crate::journal::Keyframe;
-use crate::sparkplug::{self, Borrowed, Entity, EntityTopic, MessageType, Payload, names};
-use crate::telemetry::Reason;
+use account::Reason;
+use journal_format::Keyframe;
+use sparkplug::{Borrowed, Entity, EntityTopic, MessageType, Payload, names};
+
+use crate::mirror::frames::entity_topic;
+use crate::mirror::layout::Layout;
+use crate::mirror::node::Node;
+use crate::mirror::{Link, Mirror, NodeId, Now};
 
 impl Mirror {
     /// A segment's head repeats every live node; a node that isn't in it died unseen.

@@ -3,12 +3,13 @@
 
 use std::collections::HashMap;
 
-use crate::it::mirror::recheck::{Rechecked, Word};
-use crate::policy::shape::is_part;
-use crate::sparkplug::{
+use policy::shape::is_part;
+use sparkplug::{
     Borrowed, DataType, Metric, NamedMetric, Payload, Property, PropertySet, PropertyValue, Scalar,
     ScalarMetric, Template, Value, names, value,
 };
+
+use crate::mirror::recheck::{Rechecked, Word};
 
 /// Property that carries the quality of a value (Sparkplug 3.0 §6.4.8).
 pub(super) const QUALITY: &str = "Quality";

@@ -29,17 +29,16 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use account::{Account, Imbalance, Ledger};
+use journal_format::{Heartbeat, Start};
 use node::Node;
 use nodes::Nodes;
 pub use outgoing::{NodeId, Now, Outgoing, Qos, SessionEvent, SessionSpec};
 pub use own::NameTaken;
+use policy::Policy;
 pub use snapshot::{MirrorSnapshot, NodePicture, PicturePart};
-
-use crate::journal::{Heartbeat, Start};
-use crate::policy::Policy;
-use crate::sparkplug::Caps;
-use crate::telemetry::status::LossStatus;
-use crate::telemetry::{Account, Imbalance, Ledger};
+use sparkplug::Caps;
+use telemetry::status::LossStatus;
 
 /// Settings of the mirror.
 #[derive(Debug, Clone)]
@@ -110,7 +109,7 @@ pub enum Notice {
     /// the clocks of the two halves differ.
     OldFrames { behind_ms: u64 },
     /// Journal sequence numbers `first..=last` can't be had any more.
-    FramesLost { first: u64, last: u64, cause: crate::journal::LostCause },
+    FramesLost { first: u64, last: u64, cause: journal_read::LostCause },
     /// What a backfill could not publish: `frames` frames among `first..=last` held values that
     /// no birth of today has a place for.
     Unplaceable { first: u64, last: u64, frames: u64 },
@@ -210,7 +209,7 @@ impl Mirror {
     /// An empty mirror. `policy` is an optional copy of the OT half's policy, checked again.
     pub fn new(settings: MirrorSettings, policy: Option<Arc<Policy>>) -> Mirror {
         Mirror {
-            ledger: Ledger::new(policy.as_deref()),
+            ledger: Ledger::new(policy.iter().flat_map(|policy| policy.rule_names())),
             settings,
             policy,
             nodes: Nodes::default(),
@@ -312,7 +311,7 @@ impl Mirror {
     /// Replaces the copy of the policy. What it no longer allows goes at once by new births;
     /// what it newly allows comes with the next birth or keyframe of the OT half.
     pub fn reload_policy(&mut self, now: Now, policy: Option<Arc<Policy>>) {
-        self.ledger.set_policy(policy.as_deref());
+        self.ledger.set_rules(policy.iter().flat_map(|policy| policy.rule_names()));
         self.policy = policy;
         if let Some(policy) = &mut self.policy {
             let _ = Arc::make_mut(policy).set_time(now.wall_ms);

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::it::mirror::layout::Layout;
-use crate::it::mirror::outgoing::SessionSpec;
-use crate::sparkplug::{DataType, Metric, Payload, Value, names};
+use sparkplug::{DataType, Metric, Payload, Value, names};
+
+use crate::mirror::layout::Layout;
+use crate::mirror::outgoing::SessionSpec;
 
 /// Ranges of missed frames kept per node; more are merged into their hull, which repeats some
 /// frames but loses none.

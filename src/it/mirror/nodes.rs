@@ -2,10 +2,11 @@
 //! notes it: nothing that changes escapes the timers or the picture for the disk, and what rests
 //! costs nothing.
 
-use crate::it::mirror::node::Node;
-use crate::it::mirror::outgoing::NodeId;
-use crate::it::mirror::snapshot::NodePicture;
-use crate::state::Changes;
+use state::Changes;
+
+use crate::mirror::node::Node;
+use crate::mirror::outgoing::NodeId;
+use crate::mirror::snapshot::NodePicture;
 
 #[derive(Debug, Default)]
 pub(super) struct Nodes {

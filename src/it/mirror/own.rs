@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use crate::it::mirror::layout::{Folded, Layout};
-use crate::it::mirror::node::Node;
-use crate::it::mirror::recheck::Rechecked;
-use crate::it::mirror::{Mirror, NodeId, Now};
-use crate::sparkplug::{Metric, Payload};
+use sparkplug::{Metric, Payload};
+
+use crate::mirror::layout::{Folded, Layout};
+use crate::mirror::node::Node;
+use crate::mirror::recheck::Rechecked;
+use crate::mirror::{Mirror, NodeId, Now};
 
 /// The name of the relay's own edge node belongs to a node of the plant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use prost::Message;
 
-use crate::it::mirror::layout::Layout;
-use crate::it::mirror::snapshot::{DeviceSnapshot, NodeSnapshot, RangeSnapshot, SlotSnapshot};
-use crate::it::mirror::{Mirror, MirrorSnapshot, NodeId, PicturePart};
+use crate::mirror::layout::Layout;
+use crate::mirror::snapshot::{DeviceSnapshot, NodeSnapshot, RangeSnapshot, SlotSnapshot};
+use crate::mirror::{Mirror, MirrorSnapshot, NodeId, PicturePart};
 
 /// Takes pictures beside whatever a test does, a node at a time, and compares each with the whole
 /// mirror as it was when the picture began.

@@ -6,14 +6,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use account::{Dropped, Origin, Reason, RuleId, What};
 use foldhash::fast::RandomState;
+use policy::shape::{Disarm, Pseudonyms, Shape, disarm_metric};
+use policy::{EntityPlan, Verdict};
+use sparkplug::{DataType, Entity, Metric, Template, Value};
 
-use crate::it::mirror::layout::{Layout, Slot};
-use crate::it::mirror::{Mirror, NodeId, Notice, Now};
-use crate::policy::shape::{Disarm, Pseudonyms, Shape, disarm_metric};
-use crate::policy::{EntityPlan, RuleId, Verdict};
-use crate::sparkplug::{DataType, Entity, Metric, Template, Value};
-use crate::telemetry::{Dropped, Origin, Reason, What};
+use crate::mirror::layout::{Layout, Slot};
+use crate::mirror::{Mirror, NodeId, Notice, Now};
 
 /// What the policy says of a mirrored metric.
 #[derive(Debug, Clone)]

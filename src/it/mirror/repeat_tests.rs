@@ -3,11 +3,11 @@
 
 use proptest::prelude::*;
 use prost::Message;
-
-use crate::it::mirror::layout::Layout;
-use crate::sparkplug::{
+use sparkplug::{
     Caps, DataType, Metric, Payload, PropertySet, Value, decode, decode_borrowed, names,
 };
+
+use crate::mirror::layout::Layout;
 
 fn metric(name: &str, datatype: DataType, value: Option<Value>) -> Metric {
     Metric {
@@ -88,8 +88,8 @@ fn every_difference_is_seen() {
 proptest! {
     #[test]
     fn what_the_short_look_takes_for_known_is_known(
-        birth in crate::sparkplug::arbitrary::payload(),
-        other in crate::sparkplug::arbitrary::payload(),
+        birth in sparkplug::arbitrary::payload(),
+        other in sparkplug::arbitrary::payload(),
         at in any::<prop::sample::Index>(),
     ) {
         let (short, long) = looks(&birth, &birth);

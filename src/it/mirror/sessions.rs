@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use sparkplug::{Caps, Metric, Payload, PayloadWriter, Value, names};
 
-use crate::it::mirror::layout::Layout;
-use crate::it::mirror::node::{Node, Session, encode};
-use crate::it::mirror::{Link, Mirror, NodeId, Notice, Now, Outgoing, Qos, SessionEvent};
-use crate::sparkplug::{self, Caps, Metric, Payload, PayloadWriter, Value, names};
+use crate::mirror::layout::Layout;
+use crate::mirror::node::{Node, Session, encode};
+use crate::mirror::{Link, Mirror, NodeId, Notice, Now, Outgoing, Qos, SessionEvent};
 
 /// Wait after the first failed attempt to connect; doubled with each further one.
 const BACKOFF_FIRST: Duration = Duration::from_millis(250);

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use crate::it::mirror::node::{Node, Session};
-use crate::it::mirror::{Link, Mirror, NodeId, Now};
-use crate::journal::{Heartbeat, Start};
-use crate::policy::Policy;
-use crate::sparkplug::Entity;
-use crate::telemetry::status::{LINK_ALIVE, LossStatus, TrackedNode};
+use journal_format::{Heartbeat, Start};
+use policy::Policy;
+use sparkplug::Entity;
+use telemetry::status::{LINK_ALIVE, LossStatus, TrackedNode};
+
+use crate::mirror::node::{Node, Session};
+use crate::mirror::{Link, Mirror, NodeId, Now};
 
 impl Mirror {
     /// The edge nodes, for the account.

@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use prost::Message;
 use prost::encoding::{encode_varint, encoded_len_varint};
+use sparkplug::Metric;
 
-use crate::it::mirror::frames::keyframe_interval;
-use crate::it::mirror::layout::Layout;
-use crate::it::mirror::node::{Device, Node, UNDATED};
-use crate::it::mirror::{Mirror, NodeId};
-use crate::sparkplug::Metric;
+use crate::mirror::frames::keyframe_interval;
+use crate::mirror::layout::Layout;
+use crate::mirror::node::{Device, Node, UNDATED};
+use crate::mirror::{Mirror, NodeId};
 
 /// The mirror at one position of the journal.
 #[derive(Clone, PartialEq, Message)]

@@ -11,4 +11,4 @@ mod sessions;
 mod templates;
 mod world;
 
-pub(in crate::it) use world::settings;
+pub(crate) use world::settings;

@@ -4,19 +4,20 @@
 use std::fs;
 use std::path::Path;
 
+use journal_format::{Body, Frame, Relayed};
+use journal_read::Item;
 use prost::Message;
+use sparkplug::{DataType, Metric, Payload, Value};
+use state::Stored;
+use telemetry::Event;
+use telemetry::capture::{capture, triggered};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
-use crate::it::Happened;
-use crate::it::mirror::tests::settings;
-use crate::it::mirror::{MirrorSettings, MirrorSnapshot};
-use crate::it::state::ItState;
-use crate::journal::{Body, Frame, Item, Relayed};
-use crate::sparkplug::{DataType, Metric, Payload, Value};
-use crate::state::Stored;
-use crate::telemetry::Event;
-use crate::telemetry::capture::{capture, triggered};
+use crate::Happened;
+use crate::mirror::tests::settings;
+use crate::mirror::{MirrorSettings, MirrorSnapshot};
+use crate::state::ItState;
 
 /// More than one turn takes.
 const NODES: u64 = 3 * NODES_PER_TURN as u64;

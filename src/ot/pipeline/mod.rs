@@ -144,7 +144,7 @@ impl Pipeline {
             matching_since_ms: now.wall_ms,
             plant: Plant::new(settings.max_nodes),
             settings,
-            ledger: Ledger::new(Some(&policy)),
+            ledger: Ledger::new(policy.rule_names()),
             policy,
             counters: Counters::default(),
             hasher: RandomState::default(),

@@ -17,7 +17,7 @@ impl Pipeline {
         self.overload = Overload::default();
         self.matches = Matches::new(&policy);
         self.matching_since_ms = now.wall_ms;
-        self.ledger.set_policy(Some(&policy));
+        self.ledger.set_rules(policy.rule_names());
         self.policy = policy;
         self.structure_changed = true;
         let (mut step, plant) = self.step(now, out);

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
-use crate::policy::glob::{Glob, Token, first_positions, next_positions};
+use crate::glob::{Glob, Token, first_positions, next_positions};
 
 /// What kind of texts there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,13 +15,14 @@ mod tests;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use account::{Reason, RuleId};
+use sparkplug::{DataType, Entity, names};
+
 use self::classes::{Kind, Pattern, witnesses};
 use super::filter::{Level, Reach};
-use super::rule::{Prefixes, Rule, RuleId, Selectors};
+use super::rule::{Prefixes, Rule, Selectors};
 use super::shape::{Kinship, kinship};
 use super::{Policy, Verdict, scope};
-use crate::sparkplug::{DataType, Entity, names};
-use crate::telemetry::Reason;
 
 /// States of one automaton over names.
 const MAX_STATES: usize = 20_000;

@@ -1,9 +1,9 @@
 //! Comparison against a look at everything that is short.
 
+use diagnostic::SourceFile;
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::SourceFile;
 
 fn policy(text: &str) -> Policy {
     match Policy::parse(&[SourceFile::new("test.toml", text)]) {

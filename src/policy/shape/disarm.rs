@@ -4,11 +4,10 @@
 
 use std::sync::Arc;
 
+use sparkplug::{DataSet, DataType, MetaData, Metric, Property, PropertySet, PropertyValue, Value};
+
 use super::texts::Length;
-use crate::policy::glob::Glob;
-use crate::sparkplug::{
-    DataSet, DataType, MetaData, Metric, Property, PropertySet, PropertyValue, Value,
-};
+use crate::glob::Glob;
 
 /// Bytes of a text property or description that cross by default: a long sentence in any script.
 const MAX_TEXT_BYTES: usize = 1024;

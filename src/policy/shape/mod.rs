@@ -73,20 +73,19 @@ mod words;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::glob::Glob;
-use crate::sparkplug::DataType;
 #[cfg(doc)]
-use crate::telemetry::Reason;
-
+use account::Reason;
 pub use disarm::{Disarm, disarm_metric};
+use numbers::{Deadband, Range, Step};
+use pseudonym::Pseudonym;
 pub use pseudonym::{KeyError, MIN_KEY_BYTES, PseudonymKey, Pseudonyms};
 pub use shaper::{
     Change, Changes, Last, ShapeState, Shaped, is_bad_null, is_part, restore_quality, set_bad,
 };
-
-use numbers::{Deadband, Range, Step};
-use pseudonym::Pseudonym;
+use sparkplug::DataType;
 use texts::{Allowed, Length};
+
+use super::glob::Glob;
 
 /// Everything that a rule says about the values of one metric.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -226,7 +225,7 @@ impl RuleShapes {
 
 impl Shape {
     /// The shape of rules that have none: what may stand beside a value is limited even so.
-    pub(crate) fn unshaped() -> &'static Arc<Shape> {
+    pub fn unshaped() -> &'static Arc<Shape> {
         static UNSHAPED: std::sync::LazyLock<Arc<Shape>> = std::sync::LazyLock::new(Arc::default);
         &UNSHAPED
     }

@@ -9,27 +9,25 @@
 
 use std::time::Duration;
 
+use account::Reason;
 use aws_lc_rs::hmac;
+use diagnostic::SourceFile;
 use proptest::collection::vec;
-use proptest::option;
 use proptest::prelude::{BoxedStrategy, Just, ProptestConfig, Strategy, any};
 use proptest::sample::{select, subsequence};
-use proptest::{prop_assert, prop_assert_eq, prop_oneof, proptest};
+use proptest::{option, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use sparkplug::value::{fits, same};
+use sparkplug::{DataType, Entity, MetaData, Metric, Property, PropertySet, PropertyValue, Value};
 
 use super::{Last, PseudonymKey, Pseudonyms, ShapeState, Shaped};
-use crate::policy::naive::listed;
-use crate::policy::{Policy, SourceFile, Verdict};
-use crate::sparkplug::value::{fits, same};
-use crate::sparkplug::{
-    DataType, Entity, MetaData, Metric, Property, PropertySet, PropertyValue, Value,
-};
-use crate::telemetry::Reason;
+use crate::naive::listed;
+use crate::{Policy, Verdict};
 
 type Names = Option<Vec<String>>;
 
 /// The tables of a rule as their author wrote them.
 #[derive(Clone, Debug, Default)]
-pub(in crate::policy) struct Shapes {
+pub(crate) struct Shapes {
     base: Option<Draft>,
     tables: Vec<Table>,
 }
@@ -207,7 +205,7 @@ impl Draft {
 }
 
 impl Shapes {
-    pub(in crate::policy) fn toml(&self) -> String {
+    pub(crate) fn toml(&self) -> String {
         let mut text = String::new();
         if let Some(base) = &self.base {
             text.push_str(&format!("[rule.shape]\n{}", base.toml()));
@@ -236,15 +234,15 @@ impl Shapes {
         }
     }
 
-    pub(in crate::policy) fn opens(&self, name: &str, datatype: DataType) -> bool {
+    pub(crate) fn opens(&self, name: &str, datatype: DataType) -> bool {
         self.of(name).opens(datatype)
     }
 
-    pub(in crate::policy) fn can_shape(&self, name: &str, datatype: DataType) -> bool {
+    pub(crate) fn can_shape(&self, name: &str, datatype: DataType) -> bool {
         self.table(name).is_none_or(|table| table.own.can_shape(datatype))
     }
 
-    pub(in crate::policy) fn shapes_member(&self, path: &str) -> bool {
+    pub(crate) fn shapes_member(&self, path: &str) -> bool {
         self.tables
             .iter()
             .any(|table| table.own.looks_at_values() && listed(&Some(table.names.clone()), path))
@@ -516,9 +514,7 @@ fn draft() -> impl Strategy<Value = Draft> {
 }
 
 /// Shapes with tables for metrics by `names`.
-pub(in crate::policy) fn shapes(
-    names: impl Strategy<Value = Names> + 'static,
-) -> BoxedStrategy<Shapes> {
+pub(crate) fn shapes(names: impl Strategy<Value = Names> + 'static) -> BoxedStrategy<Shapes> {
     let table = (names, any::<bool>(), draft()).prop_map(|(names, inherit, own)| Table {
         names: names.unwrap_or_else(|| vec!["**".to_owned()]),
         inherit,

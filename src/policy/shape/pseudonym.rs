@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use regex::Regex;
+use sparkplug::DataType;
 
 use super::texts::Pattern;
-use crate::sparkplug::DataType;
 
 /// A key shorter than this can be guessed, and with it every identifier.
 pub const MIN_KEY_BYTES: usize = 32;

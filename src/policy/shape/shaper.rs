@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use account::Reason;
+use sparkplug::{DataType, MetaData, Metric, Property, PropertySet, PropertyValue, Value};
+
 use super::disarm::{self, QUALITY};
 use super::numbers::{Number, OutOfRange, Placed, number, to_value};
 use super::pseudonym::Pseudonyms;
 use super::{Refusal, Shape, is_text};
-use crate::sparkplug::{DataType, MetaData, Metric, Property, PropertySet, PropertyValue, Value};
-use crate::telemetry::Reason;
 
 /// The property value that says that a value is bad (Sparkplug 3.0 §6.4.8).
 const BAD: u32 = 0;

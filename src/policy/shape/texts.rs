@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use account::Reason;
 use regex::{Regex, RegexBuilder};
+use sparkplug::{DataType, MetaData, Value};
 
 use super::{Refusal, is_bytes, is_integer, is_text, numbers};
-use crate::sparkplug::{DataType, MetaData, Value};
-use crate::telemetry::Reason;
 
 /// Bytes of a pattern. What needs a longer one is a list.
 pub(super) const MAX_PATTERN_BYTES: usize = 1024;

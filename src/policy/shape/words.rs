@@ -5,14 +5,14 @@ use super::numbers::OutOfRange;
 use super::pseudonym::Pseudonym;
 use super::texts::AllowedValues;
 use super::{Refusal, RuleShapes, Shape};
-use crate::policy::glob::Glob;
+use crate::glob::Glob;
 
 /// Values of a list that are named.
 const MAX_NAMED: usize = 5;
 
 impl RuleShapes {
     /// What the shapes do, a line for each of their tables.
-    pub(in crate::policy) fn describe(&self) -> Vec<String> {
+    pub(crate) fn describe(&self) -> Vec<String> {
         let base = self.has_base.then(|| format!("all of it: {}", self.base.describe()));
         let tables = self
             .tables
@@ -24,7 +24,7 @@ impl RuleShapes {
 
 impl Shape {
     /// The steps in words, in their order.
-    pub(in crate::policy) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let mut words: Vec<String> = Vec::new();
         if let Some(age) = self.max_age {
             words.push(format!("no older than {}", seconds(age)));
@@ -37,8 +37,8 @@ impl Shape {
         }
         if let Some(range) = self.range {
             let bound = |bound: super::numbers::Bound| match bound.written {
-                crate::policy::document::Numeral::Whole(whole) => whole.to_string(),
-                crate::policy::document::Numeral::Decimal(decimal) => decimal.to_string(),
+                diagnostic::Numeral::Whole(whole) => whole.to_string(),
+                diagnostic::Numeral::Decimal(decimal) => decimal.to_string(),
             };
             let range_words = match (range.min.map(bound), range.max.map(bound)) {
                 (Some(min), Some(max)) => format!("numbers from {min} to {max}"),

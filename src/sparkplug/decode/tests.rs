@@ -6,10 +6,9 @@ use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
 use prost::Message;
 
-use super::super::arbitrary;
-use super::super::captures;
+use super::super::value::fits;
 use super::super::{
-    DataSet, DataType, Metric, PropertySet, PropertyValue, Template, Topic, value::fits,
+    DataSet, DataType, Metric, PropertySet, PropertyValue, Template, Topic, arbitrary, captures,
 };
 use super::{
     COMPRESSED_UUID, Caps, DecodeError, Decoded, Outer, Payload, Value, algorithm, decode,

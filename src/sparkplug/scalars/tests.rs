@@ -4,7 +4,7 @@ use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptes
 use prost::Message;
 
 use super::*;
-use crate::sparkplug::{Metric, Payload, PayloadWriter, arbitrary, decode_borrowed};
+use crate::{Metric, Payload, PayloadWriter, arbitrary, decode_borrowed};
 
 /// Metrics as data has them mostly.
 fn metric() -> impl Strategy<Value = Metric> {

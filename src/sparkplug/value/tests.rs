@@ -1,7 +1,6 @@
 use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
-use super::super::arbitrary;
-use super::super::{Cell, Metric, Row};
+use super::super::{Cell, Metric, Row, arbitrary};
 use super::{
     CellValue, DataSet, DataType, Template, Typed, Value, escape, evident_datatype, fits, read,
     same, show,

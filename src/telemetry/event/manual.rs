@@ -5,9 +5,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::{Event, Halves, Limit, Severity};
-use crate::telemetry::flood::{
-    KIND_LINES, SOURCE_LINES, SUMMARISED_SOURCES, TRACKED_SOURCES, WINDOW,
-};
+use crate::flood::{KIND_LINES, SOURCE_LINES, SUMMARISED_SOURCES, TRACKED_SOURCES, WINDOW};
 
 /// The page `src/manual/events.md`.
 pub fn manual() -> String {

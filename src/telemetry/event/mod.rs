@@ -11,10 +11,9 @@ mod manual;
 
 use std::fmt;
 
-use tracing::Level;
-
 pub use catalogue::Event;
 pub use manual::{json, manual};
+use tracing::Level;
 
 /// Target of the `tracing` events that are events of the catalogue.
 pub const TARGET: &str = "sparkdiode::event";
@@ -198,10 +197,10 @@ const fn same(left: &str, right: &str) -> bool {
 #[macro_export]
 macro_rules! event {
     ($event:ident $(, $($fields:tt)*)?) => {{
-        const EVENT: $crate::telemetry::Event = $crate::telemetry::Event::$event;
+        const EVENT: $crate::Event = $crate::Event::$event;
         const _: () = EVENT.has_fields($crate::event_fields!([] $($($fields)*)?));
-        ::tracing::event!(
-            target: $crate::telemetry::EVENT_TARGET,
+        $crate::tracing::event!(
+            target: $crate::EVENT_TARGET,
             EVENT.level(),
             event = EVENT as u64,
             $($($fields)*)?

@@ -12,9 +12,8 @@ mod teller;
 mod textfile;
 mod tracker;
 
-use serde::{Deserialize, Serialize};
-
 pub use report::{ReportError, Reporter, ReporterSettings, STATUS_FILE};
+use serde::{Deserialize, Serialize};
 pub use teller::{StatusSettings, Teller};
 pub use textfile::{FAMILIES, Family, Kind};
 pub use tracker::{FORMER_RULES, TrackedNode, Tracker};

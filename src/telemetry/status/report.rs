@@ -14,8 +14,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Sender, TrySendError};
 
 use super::{Level, Status, textfile};
-use crate::event;
-use crate::telemetry::Notifier;
+use crate::{Notifier, event};
 
 /// Name of the status file in the half's state directory.
 pub const STATUS_FILE: &str = "status.json";
@@ -200,8 +199,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::telemetry::Event;
-    use crate::telemetry::capture::{capture, triggered};
+    use crate::Event;
+    use crate::capture::{capture, triggered};
 
     fn settings(directory: &Path) -> ReporterSettings {
         ReporterSettings {

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
+use tls::{CertificateEnd, Certificates};
+
 use super::{
     AccountStatus, BrokerStatus, CertificateStatus, FORMAT, Level, OtStatus, ReportError, Reporter,
     ReporterSettings, Status,
 };
-use crate::broker::{CertificateEnd, Certificates};
-use crate::event;
-use crate::telemetry::Notifier;
+use crate::{Notifier, event};
 
 /// Days before the end of a certificate from which on somebody should look: what people need to
 /// get a new one in a plant.
@@ -225,10 +225,12 @@ fn end_status(certificate: &CertificateEnd, wall_ms: u64) -> CertificateStatus {
 
 #[cfg(test)]
 mod tests {
+    use account::{Fate, Ledger, Origin};
+
     use super::*;
-    use crate::telemetry::capture::{capture, triggered};
-    use crate::telemetry::status::Tracker;
-    use crate::telemetry::{Event, Fate, Ledger, Origin};
+    use crate::Event;
+    use crate::capture::{capture, triggered};
+    use crate::status::Tracker;
 
     fn end(days: u64) -> CertificateEnd {
         let span = Duration::from_millis(days.saturating_mul(DAY_MS));

@@ -6,8 +6,9 @@
 
 use std::fmt::Write;
 
+use account::Reason;
+
 use super::{DropStatus, ItStatus, OtStatus, Status};
-use crate::telemetry::Reason;
 
 /// Series by rule and reason.
 const MAX_RULE_SERIES: usize = 200;
@@ -240,7 +241,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::telemetry::status::{
+    use crate::status::{
         AccountStatus, CertificateStatus, ObservedStatus, OtReport, PolicyStatus, STATUS_FILE,
     };
 

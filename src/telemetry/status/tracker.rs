@@ -4,9 +4,10 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
+use account::{Drops, Imbalance, Ledger, NodeAccount, NodeSlot, Reason};
+use sparkplug::Entity;
+
 use super::{AccountStatus, DropStatus, NodeStatus, NodesStatus, Rates};
-use crate::sparkplug::Entity;
-use crate::telemetry::{Drops, Imbalance, Ledger, NodeAccount, NodeSlot, Reason};
 
 /// Talkers that are shown.
 const MAX_TALKERS: usize = 20;
@@ -153,8 +154,9 @@ pub const FORMER_RULES: &str = "(former rules)";
 
 #[cfg(test)]
 mod tests {
+    use account::{Fate, Origin};
+
     use super::*;
-    use crate::telemetry::{Fate, Origin};
 
     #[test]
     fn rates_are_of_the_last_interval_and_talkers_come_first() {

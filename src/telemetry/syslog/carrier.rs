@@ -268,8 +268,8 @@ mod tests {
     use super::super::line::Identity;
     use super::super::{Facility, Selection, Worker};
     use super::*;
-    use crate::telemetry::event::{Event, Severity};
-    use crate::telemetry::record::Record;
+    use crate::event::{Event, Severity};
+    use crate::record::Record;
 
     /// What a server of the test's own reads of one line: its `sequenceId`, and how many lines
     /// it tells as lost.
@@ -305,7 +305,7 @@ mod tests {
         let (down, told_down) = crossbeam_channel::unbounded();
         let (queue, worker) = Worker::new(&target, &identity, stopped, Box::new(|_| {}));
         let worker = std::thread::spawn(move || {
-            let told = crate::telemetry::capture::watch(move |record| {
+            let told = crate::capture::watch(move |record| {
                 if record.event == Event::LogTargetDown {
                     let _ = down.send(());
                 }

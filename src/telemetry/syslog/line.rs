@@ -4,11 +4,11 @@
 use std::fmt::{self, Write};
 
 use syslog_fmt::v5424::{Config, Formatter, Timestamp, write_data, write_msg};
+use text::format_utc;
 
 use super::Target;
-use crate::telemetry::event::Severity;
-use crate::telemetry::record::Record;
-use crate::telemetry::timestamp::format_utc;
+use crate::event::Severity;
+use crate::record::Record;
 
 /// Bytes of a line that every receiver should take (RFC 5424 §6.1). The message for people is cut
 /// to fit; the structured data is within it whatever the values are, by the record's bounds.

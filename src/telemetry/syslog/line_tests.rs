@@ -7,9 +7,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use proptest::prelude::*;
 
 use super::*;
-use crate::telemetry::Event;
-use crate::telemetry::record::{MAX_VALUE_BYTES, MAX_VALUES_BYTES};
-use crate::telemetry::syslog::{EXAMPLE_ENTERPRISE, Selection, Transport};
+use crate::Event;
+use crate::record::{MAX_VALUE_BYTES, MAX_VALUES_BYTES};
+use crate::syslog::{EXAMPLE_ENTERPRISE, Selection, Transport};
 
 fn lines() -> Lines {
     let target = Target {

@@ -18,14 +18,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls_pki_types::ServerName;
-
-use super::event::{Event, Severity};
-
 pub use line::{Facility, Identity};
 pub(super) use queue::Queue;
+use rustls_pki_types::ServerName;
 pub use worker::Shortfall;
 pub(super) use worker::{TellOthers, Worker};
+
+use super::event::{Event, Severity};
 
 /// Where syslog daemons listen for programs of their own machine.
 pub const DEV_LOG: &str = "/dev/log";

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::telemetry::event::Severity;
-use crate::telemetry::record::Record;
+use crate::event::Severity;
+use crate::record::Record;
 
 /// Largest `sequenceId` (RFC 5424 §7.3.1); 1 follows.
 const MAX_SEQUENCE: u64 = 2_147_483_647;
@@ -122,7 +122,7 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
-    use crate::telemetry::Event;
+    use crate::Event;
 
     fn record(event: Event, at_s: u64) -> Arc<Record> {
         let at = UNIX_EPOCH.checked_add(Duration::from_secs(at_s)).unwrap();

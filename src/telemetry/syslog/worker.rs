@@ -21,15 +21,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, TryRecvError, select};
+use text::format_utc;
 
 use super::Target;
 use super::carrier::{Carrier, carrier};
 use super::line::{Identity, Lines, Numbered};
 use super::queue::{Lost, Queue, Queued, Waiting};
 use crate::event;
-use crate::telemetry::event::Event;
-use crate::telemetry::record::Record;
-use crate::telemetry::timestamp::format_utc;
+use crate::event::Event;
+use crate::record::Record;
 
 /// How often an idle connection is looked at.
 const IDLE: Duration = Duration::from_secs(1);

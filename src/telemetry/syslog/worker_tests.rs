@@ -10,7 +10,7 @@ use crossbeam_channel::{Sender, bounded, unbounded};
 use proptest::prelude::*;
 
 use super::*;
-use crate::telemetry::capture::{capture, triggered};
+use crate::capture::{capture, triggered};
 
 const LONG: Duration = Duration::from_secs(20);
 const NO_PAUSES: Limits =

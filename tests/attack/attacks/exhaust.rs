@@ -4,8 +4,9 @@ use std::fs::{self, File};
 use std::io;
 use std::time::{Duration, Instant};
 
+use sandbox::raw::call;
+
 use super::{Attack, Who, attack};
-use crate::raw::call;
 
 const SHARED: &str = "each user has its own share of it, and it carries no data; the units bound it \
                       by control groups as well (TasksMax, MemoryMax, LimitNOFILE)";

@@ -7,9 +7,9 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt, fchown, symlink};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use sandbox::raw::{call, path};
 
 use super::{Attack, Who, attack};
-use crate::raw::{call, path};
 
 const FEEDBACK: &str = "carries no data by itself: one half would have to set it and the other to ask for it, and the \
                         filters of both refuse";

@@ -3,8 +3,9 @@
 use std::fs;
 use std::os::fd::AsRawFd;
 
+use sandbox::raw::{call, path};
+
 use super::{Attack, Who, attack, passes};
-use crate::raw::{call, path};
 
 const SURFACE: &str = "no way by itself, only more of the kernel to try: no user needs a privilege \
                        for it, and RestrictNamespaces, MemoryDenyWriteExecute and SystemCallFilter \

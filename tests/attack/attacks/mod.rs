@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io;
 use std::sync::LazyLock;
 
-use sparkdiode::sandbox::Role;
+use sandbox::Role;
 
 use crate::scene::Place;
 

@@ -7,9 +7,9 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram, UnixStream};
 
 use rustix::net::{AddressFamily, SocketType};
+use sandbox::raw::call;
 
 use super::{Attack, Ground, Who, attack};
-use crate::raw::call;
 
 pub(super) fn attacks() -> Vec<Attack> {
     vec![

@@ -1,12 +1,11 @@
 //! Ways to get at the other half's process.
 
-use std::fs;
-use std::io;
+use std::{fs, io};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal};
+use sandbox::raw::call;
 
 use super::{Attack, Ground, Who, attack};
-use crate::raw::call;
 
 pub(super) fn attacks() -> Vec<Attack> {
     vec![

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sparkdiode::sparkplug::{Metric, Payload, Value};
+use sparkplug::{Metric, Payload, Value};
 
 use super::session::{REBIRTH, Session};
 use super::value::{Place, check_properties, check_value, fits};

@@ -14,11 +14,11 @@ mod value;
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::packet::Packet;
-use crate::wire::{Event, Record, Side};
-
 use rules::{Level, RULES};
 use session::Session;
+
+use crate::packet::Packet;
+use crate::wire::{Event, Record, Side};
 
 /// One broken rule.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,8 +1,7 @@
 //! A good recording in a form that is easily spoiled.
 
 use prost::Message;
-
-use sparkdiode::sparkplug::{
+use sparkplug::{
     Cell, CellValue, DataSet, Metric, Parameter, ParameterValue, Payload, Property, PropertySet,
     PropertyValue, Row, Template, Value,
 };

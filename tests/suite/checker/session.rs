@@ -4,8 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use prost::Message;
-
-use sparkdiode::sparkplug::{Metric, Payload, Value};
+use sparkplug::{Metric, Payload, Value};
 
 use super::entity::{Birth, Verb};
 use super::value::Definitions;

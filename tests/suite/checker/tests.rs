@@ -4,8 +4,7 @@
 use std::collections::BTreeSet;
 
 use prost::Message;
-
-use sparkdiode::sparkplug::{Metric, ParameterValue, Payload, Property, Value};
+use sparkplug::{Metric, ParameterValue, Payload, Property, Value};
 
 use super::rules::{Level, RULES};
 use super::script::{START_MS, Script, Sent, What, bd_seq, definition, int, step, table, template};

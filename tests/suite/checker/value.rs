@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sparkdiode::sparkplug::{
+use sparkplug::{
     CellValue, DataSet, Metric, Parameter, ParameterValue, Payload, Property, PropertySet,
     Template, Value,
 };

@@ -5,8 +5,7 @@ use std::fs;
 use std::process::{Child, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-
-use sparkdiode::capture::{Reader, Record};
+use tools::capture::{Reader, Record};
 
 use super::commands::contains;
 use crate::metrics::{int, string, untyped};

@@ -1,7 +1,7 @@
 //! What IT hosts send: rebirth requests are answered locally, everything else is refused, and
 //! nothing of it is ever seen on OT.
 
-use sparkdiode::sparkplug::Value;
+use sparkplug::Value;
 
 use crate::checker::Excuse;
 use crate::client::Client;

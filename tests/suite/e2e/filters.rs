@@ -6,7 +6,7 @@
 
 use std::ops::RangeInclusive;
 
-use sparkdiode::sparkplug::{
+use sparkplug::{
     Cell, CellValue, DataSet, DataType, MetaData, Metric, Parameter, ParameterValue, Property,
     PropertySet, PropertyValue, Row, Template, Value,
 };

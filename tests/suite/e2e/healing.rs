@@ -5,9 +5,8 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use prost::Message;
-
-use sparkdiode::sparkplug::{DataType, Metric, Payload, Property, Value};
-use sparkdiode::telemetry::Event;
+use sparkplug::{DataType, Metric, Payload, Property, Value};
+use telemetry::Event;
 
 use crate::checker::Excuse;
 use crate::metrics::{int, metric, string, untyped};

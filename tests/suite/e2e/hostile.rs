@@ -1,8 +1,7 @@
 //! What no edge node should send: it neither crosses nor stops what is good.
 
 use prost::Message;
-
-use sparkdiode::sparkplug::{DataType, Metric, Payload, Template, Value};
+use sparkplug::{DataType, Metric, Payload, Template, Value};
 
 use crate::checker::Excuse;
 use crate::metrics::{command, int, metric, rebirth_command, template, untyped};

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::process::Signal;
-use sparkdiode::sparkplug::Value;
-use sparkdiode::telemetry::Event;
+use sparkplug::Value;
+use telemetry::Event;
 
 use super::commands::contains;
 use super::tls::{Authority, settings};

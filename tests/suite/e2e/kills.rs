@@ -8,8 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use prost::Message;
-
-use sparkdiode::sparkplug::{Metric, Payload};
+use sparkplug::{Metric, Payload};
 
 use crate::broker::Options;
 use crate::checker::Excuse;
@@ -365,9 +364,8 @@ fn runs(values: &[u64]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::wire::Side;
-
     use super::*;
+    use crate::wire::Side;
 
     fn publish(value: u32, id: Option<u16>, historical: bool) -> Packet {
         let mut metric = untyped(int(COUNT, value));

@@ -4,6 +4,7 @@ use std::fs;
 use std::process::{Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
+use sparkplug::{DataType, Value};
 
 use crate::metrics::{int, metric, string, untyped};
 use crate::packet::Packet;
@@ -11,8 +12,6 @@ use crate::peers::raw_edge::RawEdge;
 use crate::rig::{EVERYTHING, Rig};
 use crate::waiting::wait_until;
 use crate::wire::{Proxy, ot_guard};
-
-use sparkdiode::sparkplug::{DataType, Value};
 
 fn said(output: &Output) -> String {
     String::from_utf8([&output.stdout[..], &output.stderr[..]].concat()).unwrap()

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use sparkdiode::sparkplug::Value;
+use sparkplug::Value;
 
 use crate::broker::skipped;
 use crate::client::Client;

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use sparkdiode::telemetry::status::{FAMILIES, Kind};
+use telemetry::status::{FAMILIES, Kind};
 
 use super::tls::{Authority, settings};
 use crate::broker::skipped;

@@ -6,8 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::process::Output;
 
 use rustix::process::Signal;
-
-use sparkdiode::signature::SigningKey;
+use signature::SigningKey;
 
 use crate::metrics::int;
 use crate::peers::raw_edge::RawEdge;

@@ -8,7 +8,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose, date_time_ymd,
 };
-use sparkdiode::telemetry::Event;
+use telemetry::Event;
 
 use crate::broker::{Broker, Options, TlsFiles};
 use crate::metrics::{int, untyped};

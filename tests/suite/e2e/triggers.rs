@@ -4,10 +4,12 @@ use std::fs;
 use std::os::unix::fs::chown;
 use std::time::Duration;
 
+use journal_format::{Body, Heartbeat, Start};
+use journal_write::{Durability, Writer, WriterOptions};
 use rustix::process::Signal;
-use sparkdiode::journal::{Body, Durability, Heartbeat, Start, Writer, WriterOptions};
-use sparkdiode::sparkplug::Value;
-use sparkdiode::telemetry::{Event, format_utc_ms};
+use sparkplug::Value;
+use telemetry::Event;
+use text::format_utc_ms;
 
 use super::tls::{Authority, settings};
 use crate::broker::{Broker, Options};

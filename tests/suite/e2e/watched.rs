@@ -10,10 +10,11 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use account::Reason;
 use rustix::process::Signal;
-use sparkdiode::sparkplug::{Property, Value};
-use sparkdiode::telemetry::status::{Level, Status};
-use sparkdiode::telemetry::{Event, Reason};
+use sparkplug::{Property, Value};
+use telemetry::Event;
+use telemetry::status::{Level, Status};
 
 use crate::broker::skipped;
 use crate::checker::Excuse;

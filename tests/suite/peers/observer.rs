@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 
 use prost::Message;
-
-use sparkdiode::sparkplug::{Metric, Payload};
+use sparkplug::{Metric, Payload};
 
 use crate::client::{Arrival, Client};
 use crate::metrics::number;

@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 
 use prost::Message;
-
-use sparkdiode::sparkplug::{DataType, Metric, Payload, Value};
+use sparkplug::{DataType, Metric, Payload, Value};
 
 use crate::client::Client;
 use crate::metrics::metric;

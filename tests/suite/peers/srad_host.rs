@@ -220,14 +220,13 @@ fn number(value: Option<&Value>) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::broker::Broker;
     use crate::metrics::{int, untyped};
     use crate::peers::observer::Observer;
     use crate::peers::pysparkplug::PysparkplugEdge;
     use crate::peers::raw_edge::RawEdge;
     use crate::peers::srad_edge::{COUNTER, SradEdge};
-
-    use super::*;
 
     #[test]
     fn the_strict_host_follows_edges_of_three_libraries_without_a_relay() {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use sparkdiode::telemetry::Event;
+use telemetry::Event;
 
 use super::daemon::{Daemon, Kind, rsyslog, syslog_ng};
 use super::record::Line;

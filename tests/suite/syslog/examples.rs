@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use sparkdiode::telemetry::{Event, Severity};
+use telemetry::{Event, Severity};
 
 use super::daemon::{Daemon, Kind, Ports, rsyslog};
 use super::sender::{VALUE, configuration, plain, send_once, tls};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::net::UnixDatagram;
 
-use sparkdiode::telemetry::Event;
+use telemetry::Event;
 
 use super::daemon::{Daemon, Kind};
 use super::record::Line;

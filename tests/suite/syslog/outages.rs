@@ -6,7 +6,7 @@ use std::io::{BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 
-use sparkdiode::telemetry::Event;
+use telemetry::Event;
 
 use super::daemon::{Daemon, Kind, Ports, rsyslog, syslog_ng};
 use super::record::Line;

@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
+use diagnostic::SourceFile;
+use journal_format::{Body, Frame, Heartbeat};
+use journal_read::Item;
+use policy::Policy;
 use proptest::collection::vec;
 use proptest::option::weighted;
 use proptest::prelude::*;
 use prost::Message;
+use sparkplug::{DataType, Metric, Payload, PropertySet, Value};
 
 use super::super::tests::settings;
 use super::super::{MirrorSettings, Notice, SessionEvent};
 use super::*;
-use crate::journal::{Body, Frame, Heartbeat, Item};
-use crate::policy::{Policy, SourceFile};
-use crate::sparkplug::{DataType, Metric, Payload, PropertySet, Value};
 
 const WALL: u64 = 1_700_000_000_000;
 const NOW: Now = Now { at: Duration::from_secs(1), wall_ms: WALL };

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use account::Reason;
+use diagnostic::SourceFile;
+use ot::{Pipeline, PipelineSettings, Received};
+use policy::Policy;
 use prost::Message;
+use sparkplug::{Caps, Metric, Payload};
 
 use super::world::{WALL, World, bd_seq, data, metric, plant, settings};
-use crate::ot::{Pipeline, PipelineSettings, Received};
-use crate::policy::{Policy, SourceFile};
-use crate::sparkplug::{Caps, Metric, Payload};
-use crate::telemetry::Reason;
 
 /// The OT half's pipeline beside the world of its mirror: what one writes the other reads.
 pub(super) struct Both {
@@ -47,8 +48,8 @@ impl Both {
         both
     }
 
-    pub(super) fn ot_now(world: &World) -> crate::ot::Now {
-        crate::ot::Now { mono: world.now.at, wall_ms: world.now.wall_ms }
+    pub(super) fn ot_now(world: &World) -> ot::Now {
+        ot::Now { mono: world.now.at, wall_ms: world.now.wall_ms }
     }
 
     pub(super) fn send(&mut self, verb: &str, metrics: Vec<Metric>) {
@@ -144,7 +145,7 @@ fn a_copy_of_the_policy_closes_rules_by_the_clock_of_it() {
     };
     let mut world = World::live(settings());
     plant(&mut world);
-    let until = crate::telemetry::format_utc_ms(world.now.wall_ms + 5_000);
+    let until = text::format_utc_ms(world.now.wall_ms + 5_000);
     world.mirror.reload_policy(world.now, Some(Arc::new(Both::policy(&text(&until)))));
     world.pass_alive(Duration::from_secs(4));
     assert_eq!(world.mirror.account().dropped_metrics(Reason::Recheck), 0);

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use journal_format::{Body, Keyframe, Relayed};
+use journal_read::{Item, Lost, LostCause};
 use prost::Message;
+use sparkplug::Payload;
 
 use super::both::Both;
 use super::world::{WALL, World, bd_seq, data, keyframe, keyframe_with, metric, plant, settings};
-use crate::it::mirror::{MirrorSettings, OnGap};
-use crate::journal::{Body, Item, Keyframe, Lost, LostCause, Relayed};
-use crate::sparkplug::Payload;
+use crate::mirror::{MirrorSettings, OnGap};
 
 #[test]
 fn a_gap_marks_what_was_not_seen_since_as_stale() {

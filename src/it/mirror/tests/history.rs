@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use journal_read::{Lost, LostCause};
+
 use super::both::Both;
 use super::world::{World, bd_seq, data, metric, plant, rebirth, settings};
-use crate::it::mirror::Notice;
-use crate::journal::{Lost, LostCause};
+use crate::mirror::Notice;
 
 #[test]
 fn what_was_missed_while_the_broker_was_away_comes_as_history() {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use journal_format::{Body, Keyframe};
+use journal_read::{Item, Lost, LostCause};
 use prost::Message;
+use sparkplug::{DataType, Metric, Payload, Value};
 
 use super::world::{World, bd_seq, metric, plant, settings};
-use crate::journal::{Body, Item, Keyframe, Lost, LostCause};
-use crate::sparkplug::{DataType, Metric, Payload, Value};
 
 #[test]
 fn keyframes_heal_a_mirror_that_lost_frames() {

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use journal_format::{Body, Frame, Heartbeat, Start};
+use journal_read::Item;
+
 use super::both::Both;
 use super::world::{World, bd_seq, data, metric, plant, settings};
-use crate::it::mirror::Notice;
-use crate::journal::{Body, Frame, Heartbeat, Item, Start};
+use crate::mirror::Notice;
 
 #[test]
 fn nothing_is_published_before_a_sign_of_life() {

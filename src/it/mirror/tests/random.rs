@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use sparkplug::Metric;
 
 use super::world::{World, bd_seq, data, metric, rebirth, settings};
-use crate::sparkplug::Metric;
 
 /// One step of a random life.
 #[derive(Debug, Clone)]

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use account::Reason;
+
 use super::world::{WALL, World, bd_seq, data, metric, plant, rebirth, settings};
-use crate::it::mirror::{MirrorSettings, Notice, SessionEvent};
-use crate::telemetry::Reason;
+use crate::mirror::{MirrorSettings, Notice, SessionEvent};
 
 #[test]
 fn a_node_is_born_with_its_devices_and_data_follows_in_sequence() {

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use account::Reason;
+use journal_format::{Body, Keyframe};
+use journal_read::{Item, Lost, LostCause};
 use prost::Message;
+use sparkplug::{DataType, Metric, Payload, Template, Value};
 
 use super::world::{WALL, World, bd_seq, data, metric, rebirth, settings};
-use crate::journal::{Body, Item, Keyframe, Lost, LostCause};
-use crate::sparkplug::{DataType, Metric, Payload, Template, Value};
-use crate::telemetry::Reason;
 
 /// A template's definition, and an instance of it.
 fn definition(version: &str, datatype: DataType) -> Metric {

@@ -3,19 +3,20 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
+use journal_format::{Body, Frame, Heartbeat, Keyframe, Relayed, Start};
+use journal_read::Item;
 use prost::Message;
+use sparkplug::{Caps, DataType, Metric, Payload, Property, Value};
 
-use crate::it::mirror::node::MAX_STAMP_AHEAD_MS;
-use crate::it::mirror::picture_tests::Photographer;
-use crate::it::mirror::{
+use crate::mirror::node::MAX_STAMP_AHEAD_MS;
+use crate::mirror::picture_tests::Photographer;
+use crate::mirror::{
     Mirror, MirrorSettings, NodeId, Notice, Now, OnGap, Outgoing, Qos, SessionEvent, SessionSpec,
 };
-use crate::journal::{Body, Frame, Heartbeat, Item, Keyframe, Relayed, Start};
-use crate::sparkplug::{Caps, DataType, Metric, Payload, Property, Value};
 
 pub(super) const WALL: u64 = 1_700_000_000_000;
 
-pub(in crate::it) fn settings() -> MirrorSettings {
+pub(crate) fn settings() -> MirrorSettings {
     MirrorSettings {
         stale_after: Duration::from_secs(10),
         on_gap: OnGap::Mark,

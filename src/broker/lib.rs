@@ -1,0 +1,78 @@
+//! How to reach a broker: what each half's connection is told, and its errors in the operator's
+//! words. A leaf.
+
+mod trouble;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+pub use trouble::{Trouble, TroubleKind, explain};
+
+/// One broker, and who we are to it.
+#[derive(Clone)]
+pub struct BrokerSettings {
+    pub host: String,
+    pub port: u16,
+    /// What `host` is, as it was found before this process was sealed: tried in this order.
+    pub addresses: Vec<SocketAddr>,
+    /// MQTT client identifier; of the IT half, which has a session per mirrored node, what all
+    /// of them begin with.
+    pub client_id: String,
+    pub credentials: Option<Credentials>,
+    pub keep_alive: Duration,
+    /// Largest packet that is taken from the broker, in bytes.
+    pub max_packet_bytes: usize,
+    /// `None`: plain TCP, where the operator has said so.
+    pub tls: Option<TlsSettings>,
+}
+
+impl BrokerSettings {
+    /// `host:port`, as logs have it.
+    pub fn address(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// MQTT user, and where the password comes from.
+#[derive(Clone)]
+pub struct Credentials {
+    pub user: String,
+    /// Asked before every connection, so that the password can be exchanged meanwhile. An error
+    /// is told to the operator, and the connection attempted with the earlier password.
+    pub password: Arc<dyn Fn() -> Result<Bytes, String> + Send + Sync>,
+}
+
+/// Without the password.
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// TLS towards a broker.
+#[derive(Clone, Debug)]
+pub struct TlsSettings {
+    pub config: Arc<rustls::ClientConfig>,
+    /// Name that the broker's certificate must have.
+    pub server_name: String,
+    /// The broker's certificate, as it shows it.
+    pub peer: Arc<tls::PeerCertificate>,
+}
+
+/// Without the password.
+impl std::fmt::Debug for BrokerSettings {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("BrokerSettings")
+            .field("address", &format_args!("{}:{}", self.host, self.port))
+            .field("client_id", &self.client_id)
+            .field("tls", &self.tls.is_some())
+            .finish_non_exhaustive()
+    }
+}

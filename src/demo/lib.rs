@@ -1,0 +1,108 @@
+//! `sparkdiode demo`: the whole thing on one machine. What it shows is measured, and its summary
+//! is a list of checks that can fail.
+//!
+//! ```text
+//!  plant ──> OT broker ──> sparkdiode ot ──> journal ──> sparkdiode it ──> IT broker ──> host
+//!  (threads of this process)    (child)                      (child)                   intruder
+//! ```
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `broker` | an MQTT broker inside this process |
+//! | `plant` | simulated edge nodes |
+//! | `relay` | both halves as child processes, and a view of their journal |
+//! | `enterprise` | the IT side: host and intruder |
+//! | `host` | a strict check of what arrives, written against the specification |
+//! | `attempts` | what is tried from IT |
+//! | `driver` | the script, and everything together |
+//! | `screen`, `view` | the live table |
+//! | `summary` | the checks |
+
+mod attempts;
+mod broker;
+mod clock;
+mod driver;
+mod enterprise;
+mod host;
+mod plant;
+mod relay;
+mod screen;
+mod summary;
+mod view;
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use driver::{Demo, Interrupts};
+use journal_read::JournalError;
+
+/// What the demo is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Ends by itself after this time; otherwise by Ctrl-C.
+    pub run_for: Option<Duration>,
+    /// Draws on the terminal; otherwise a line is printed now and then.
+    pub screen: bool,
+    pub colour: bool,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Plain text for people.
+    pub summary: String,
+    /// Every check holds.
+    pub passed: bool,
+}
+
+/// Why there is no demo.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    #[error("cannot {verb} `{}`: {source}", path.display())]
+    File { verb: &'static str, path: PathBuf, source: io::Error },
+    #[error("cannot start the {what}: {source}")]
+    Thread { what: &'static str, source: io::Error },
+    #[error("cannot start `sparkdiode {name}`: {source}")]
+    Start { name: &'static str, source: io::Error },
+    /// A half ended, or didn't get ready; with the end of its log.
+    #[error("{what}\n{log}")]
+    Half { what: String, log: String },
+    #[error("cannot read the demo's journal: {0}")]
+    Journal(#[from] JournalError),
+    #[error("cannot write to stdout: {0}")]
+    Stdout(io::Error),
+    /// SIGINT or SIGTERM before there was anything to see.
+    #[error("interrupted before it began")]
+    Interrupted,
+}
+
+/// Runs the demo to its end. `say` prints a line of progress.
+///
+/// # Errors
+/// The demo can't be set up; that a check fails is no error but an [`Outcome`].
+pub fn run(options: Options, say: &mut dyn FnMut(&str)) -> Result<Outcome, DemoError> {
+    end_children_on_panic();
+    let thread = |what| move |source| DemoError::Thread { what, source };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(thread("event loop"))?;
+    runtime.block_on(async {
+        let mut interrupts = Interrupts::new().map_err(thread("signal handlers"))?;
+        let mut demo = Demo::set_up(options, &mut interrupts).await?;
+        demo.run(&mut interrupts, say).await?;
+        demo.finish(&mut interrupts).await
+    })
+}
+
+/// With `panic = "abort"` nothing is dropped: the hook gives the terminal back and ends the
+/// children.
+fn end_children_on_panic() {
+    let earlier = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        relay::end_all_at_once();
+        screen::restore();
+        earlier(info);
+    }));
+}

@@ -1,0 +1,252 @@
+//! The IT half: tails the journal and is, on the enterprise broker, a faithful mirror of every
+//! allowed edge node. It can read the journal and not write it, and it knows nothing of the OT
+//! broker.
+//!
+//! ```text
+//! journal ─> driver ──items──> mirror ──outgoing──> connection (one session per node) ─> broker
+//!              │                  ▲ │                    │
+//!              └── backfill ──────┘ │ <──session events──┘
+//!                                   └──pictures──> keeper ─> state
+//! ```
+
+mod connection;
+mod driver;
+mod health;
+mod keeper;
+pub mod mirror;
+mod notices;
+mod opens;
+mod saving;
+mod state;
+mod vitals;
+
+use std::io;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::state::StateError;
+use broker::{BrokerSettings, Trouble};
+use driver::{Driver, DriverSettings};
+use health::Health;
+pub use health::HealthSettings;
+use journal_read::JournalError;
+use keeper::{Keeper, Kept};
+use mirror::{Mirror, MirrorSettings, NodeId, SessionEvent};
+use notices::BrokerWatch;
+use policy::Policy;
+use sandbox::Confined;
+use telemetry::status::{ReportError, StatusSettings, Teller};
+use telemetry::{Notifier, event};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::UnboundedSender;
+use vitals::Vitals;
+
+/// Sessions that do something before the driver has its next turn, of those that have something
+/// to do: as good as all of them.
+const SESSIONS_PER_TURN: u32 = 4_096;
+
+/// Reads the policies again; an error is told to the operator, and the old policy stays.
+pub type PolicyLoader = Box<dyn Fn() -> Result<Policy, String> + Send>;
+
+/// Everything that the IT half needs.
+pub struct Settings {
+    pub broker: BrokerSettings,
+    /// Directory of the journal; only ever read.
+    pub journal_dir: PathBuf,
+    /// Directory of the IT half's own state.
+    pub state_dir: PathBuf,
+    pub mirror: MirrorSettings,
+    /// Where a first start begins.
+    pub first_start: FirstStart,
+    /// `None`: as fast as the broker takes them.
+    pub connects_per_s: Option<NonZeroU32>,
+    /// Pace of historical messages.
+    pub backfill_per_s: NonZeroU32,
+    /// A copy of the policy to check frames against, and how to read it again on SIGHUP.
+    pub policy: Option<(Policy, PolicyLoader)>,
+    pub status: StatusSettings,
+    /// The relay's own edge node.
+    pub health: Option<HealthSettings>,
+    pub notifier: Notifier,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Settings")
+            .field("broker", &self.broker)
+            .field("journal_dir", &self.journal_dir)
+            .field("state_dir", &self.state_dir)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a mirror without stored state publishes of the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstStart {
+    /// Everything: what came before the newest segment as history.
+    Oldest,
+    /// What comes from now on.
+    Newest,
+}
+
+/// Something that the driver waits for besides the journal.
+#[derive(Debug)]
+enum Happened {
+    Session {
+        node: NodeId,
+        generation: u64,
+        event: SessionEvent,
+    },
+    /// A session ended with this; thousands may end at once.
+    BrokerTrouble {
+        node: Option<NodeId>,
+        trouble: Trouble,
+    },
+    /// The state was written, or couldn't be.
+    Kept {
+        what: Kept,
+        result: Result<(), StateError>,
+    },
+    /// SIGTERM or SIGINT.
+    Stop,
+    /// SIGHUP.
+    Reload,
+    /// A sign of life is due.
+    Pulse,
+}
+
+/// Why the IT half ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ItError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// What this half says of itself can't be written where it should.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// The operating system refused a thread, a timer or a signal handler.
+    #[error("cannot start: {0}")]
+    Start(#[from] io::Error),
+}
+
+/// An IT half that has claimed its state, before it is sealed: what takes a lock is done here,
+/// and a sealed half can't.
+#[derive(Debug)]
+pub struct Opened {
+    settings: Settings,
+    runtime: tokio::runtime::Runtime,
+    state: state::ItState,
+}
+
+/// Claims the state.
+///
+/// # Errors
+/// Another process has it, or the operating system refuses.
+pub fn open(settings: Settings) -> Result<Opened, ItError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .event_interval(SESSIONS_PER_TURN)
+        .build()?;
+    let state = state::ItState::open(&settings.state_dir)?;
+    settings.status.check(&settings.state_dir)?;
+    Ok(Opened { settings, runtime, state })
+}
+
+/// Runs until SIGTERM or SIGINT: then every mirrored node dies in order (NDEATH before
+/// DISCONNECT). SIGHUP reads the policies again.
+///
+/// # Errors
+/// [`ItError`]; what wasn't confirmed until then is published again by the next start.
+pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
+    let Opened { settings, runtime, state } = opened;
+    let (sender, happened) = tokio::sync::mpsc::unbounded_channel();
+    let data_qos = settings.mirror.data_qos;
+    let (policy, policy_loader) = settings.policy.unzip();
+    let digest = policy.as_ref().map(|policy| policy.digest().to_owned());
+    let mirror = Mirror::new(settings.mirror, policy.map(Arc::new));
+    let watch = BrokerWatch::new(settings.broker.address());
+    let handle = runtime.handle().clone();
+    let sessions = connection::Sessions::new(settings.broker, handle, sender.clone());
+    let driver_settings = DriverSettings {
+        journal_dir: settings.journal_dir,
+        first_start: settings.first_start,
+        data_qos,
+        connects_per_s: settings.connects_per_s,
+        backfill_per_s: settings.backfill_per_s,
+        policy_loader,
+    };
+    let Settings { status, state_dir, notifier, health, .. } = settings;
+    let own = notifier.clone();
+    let make_vitals = |now: mirror::Now| {
+        let teller = Teller::start("it", status, state_dir, own.clone(), now.at, now.wall_ms)?;
+        let health = health.map(|health| Health::new(health, now.at));
+        Ok(Vitals::new(teller, own, health))
+    };
+    let make_keeper = {
+        let sender = sender.clone();
+        |state| Keeper::start(state, sender)
+    };
+    let driver = Driver::new(
+        driver_settings,
+        mirror,
+        sessions,
+        (state, make_keeper),
+        happened,
+        watch,
+        make_vitals,
+    )?;
+    let result = runtime.block_on(async move {
+        let signals = Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        };
+        tokio::spawn(signals.tell(sender, notifier.clone()));
+        event!(Started, version = env!("CARGO_PKG_VERSION"), policy = digest.as_deref());
+        notifier.ready();
+        driver.run().await
+    });
+    // What is left of the sessions ends without farewell: the broker sends their wills.
+    drop(runtime);
+    result
+}
+
+/// What the process is told from outside, and the time for a sign of life.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Tells the driver, for ever.
+    async fn tell(mut self, sender: UnboundedSender<Happened>, notifier: Notifier) {
+        let feed_every = notifier.feed_every();
+        loop {
+            let happened = tokio::select! {
+                _ = self.terminate.recv() => Happened::Stop,
+                _ = self.interrupt.recv() => Happened::Stop,
+                _ = self.hang_up.recv() => Happened::Reload,
+                () = pause(feed_every) => Happened::Pulse,
+            };
+            match happened {
+                Happened::Stop => notifier.stopping(),
+                Happened::Reload => notifier.reloading(),
+                _ => {}
+            }
+            let _ = sender.send(happened);
+        }
+    }
+}
+
+/// Until a pulse is due; for ever where nobody watches.
+async fn pause(every: Option<Duration>) {
+    match every {
+        Some(every) => tokio::time::sleep(every).await,
+        None => std::future::pending().await,
+    }
+}

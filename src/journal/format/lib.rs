@@ -1,0 +1,28 @@
+//! The format of the journal: the codec of frames and of a segment's header, and the bodies. Pure:
+//! it knows bytes, neither files nor clocks nor Sparkplug.
+//!
+//! ```text
+//!  journal_write ──> 00000000000000000001.sdj  [header | Start, keyframes | frames …]
+//!                    00000000000000004711.sdj  [header | Start, keyframes | frames …]  ──> journal_read
+//!                    00000000000000009230.sdj  [header | Start, keyframes | frames …       journal_read
+//! ```
+//!
+//! The journal is the one-way pipe: an append-only series of segment files. It has one writer and
+//! any number of readers; no reader can be seen by the writer or by another reader. Frames are
+//! numbered from 1 on, by 1, for ever, over all segments and starts. Every segment can be read
+//! without those before it, since it repeats the state of every live node in its head. The byte
+//! tables are in [`header`] and [`frame`], the bodies in [`Body`].
+//!
+//! | crate | what it may do |
+//! |---|---|
+//! | `journal_format` | bytes to frames and back |
+//! | `journal_segment` | open segment files and walk over their frames; for the next two alone |
+//! | `journal_write` | append; the OT half's |
+//! | `journal_read` | read; the IT half's |
+
+mod body;
+pub mod frame;
+pub mod header;
+
+pub use body::{Body, Dropped, Envelope, Heartbeat, Keyframe, Relayed, Start};
+pub use frame::{Frame, MAX_BODY_BYTES, TooLarge};

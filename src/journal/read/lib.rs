@@ -1,0 +1,19 @@
+//! Readers of the journal. They open segment files for reading and nothing else: there is no
+//! call here that writes, locks or watches.
+//!
+//! What is promised:
+//!
+//! - A frame that was committed is read by every reader, whatever dies at whatever byte, or is
+//!   reported as [`Lost`] by its number.
+//! - A frame that was written in part, or damaged, is never served. Damage costs the frames
+//!   that it touches and no other.
+//! - A reader's memory is bounded by [`MAX_BODY_BYTES`](journal_format::MAX_BODY_BYTES) and
+//!   [`MAX_SEGMENTS`](journal_segment::MAX_SEGMENTS), and every call of it ends, whatever the
+//!   files hold.
+
+mod reader;
+mod verify;
+
+pub use journal_segment::JournalError;
+pub use reader::{From, Item, Lost, LostCause, Position, Reader, SETTLED_POLLS};
+pub use verify::{Defect, Finding, MAX_FINDINGS, Verification, verify};

@@ -1,0 +1,450 @@
+//! Tails a journal: the only way in which anything reads one.
+//!
+//! A reader opens, lists, stats and reads; it writes nothing, takes no lock and no lease, sets
+//! no watch, and leaves nothing in the directory, so that nothing it does shows in the writer's
+//! world. (Access times would: mount the journal read-only or with `noatime` for the reader.)
+//!
+//! The journal is hostile input here. Every frame is checked, its number must be the next one,
+//! and what is missing is reported by its exact numbers. Damage is what can't be read although
+//! something later can: until then a bad tail is an append under way, and the reader waits.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use journal_format::header::Header;
+use journal_format::{Frame, frame};
+use journal_segment::JournalError;
+use journal_segment::cursor::{Cursor, Leftover, Step};
+use journal_segment::files::{self as segment, Opened};
+
+/// After this many polls in a row that returned nothing, everything was read that the journal
+/// held at the first of them: one of them has listed the directory. The others are cheaper.
+pub const SETTLED_POLLS: u32 = 64;
+
+/// A place between two frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// The writer's start that wrote the frame before; 0 where that isn't known, and then a
+    /// rewound journal isn't noticed.
+    pub epoch: u64,
+    /// Number of the next frame wanted.
+    pub seq: u64,
+}
+
+/// Where to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum From {
+    /// The oldest frame that is left.
+    Oldest,
+    /// The beginning of the newest segment, which repeats the state of every live node.
+    Newest,
+    /// A position that an earlier reader had; frames lost since are reported.
+    At(Position),
+}
+
+/// What a reader gets.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Item {
+    Frame(Frame),
+    Lost(Lost),
+}
+
+/// A run of frames that this reader wanted and can't have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Number of the first lost frame.
+    pub first: u64,
+    /// Number of the last lost frame, inclusive.
+    pub last: u64,
+    pub cause: LostCause,
+}
+
+/// Why frames are lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LostCause {
+    /// Retention deleted them before they were read.
+    Retention,
+    /// Their bytes are unreadable, or their segment is missing.
+    Damage,
+    /// The writer lost them after this reader had read them (a power loss without
+    /// `durability = "power"`), and goes on with the same numbers: frames `first..=last` come
+    /// again with other contents.
+    Rewound,
+}
+
+impl LostCause {
+    /// One word, as in logs and the status file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            LostCause::Retention => "retention",
+            LostCause::Damage => "damage",
+            LostCause::Rewound => "rewound",
+        }
+    }
+}
+
+impl Lost {
+    /// How many frames.
+    pub fn frames(&self) -> u64 {
+        self.last.saturating_sub(self.first).saturating_add(1)
+    }
+}
+
+/// A reader's place in a journal.
+#[derive(Debug)]
+pub struct Reader {
+    dir: PathBuf,
+    /// Where to start; `None` once the first segment was entered.
+    start: Option<From>,
+    want: Position,
+    cursor: Option<Cursor>,
+    /// Polls in a row that found nothing.
+    idle: u32,
+    /// The newest segment and its size, while this journal is older than our position.
+    behind: Option<(u64, u64)>,
+}
+
+/// What one call of [`Reader::next`] has done already and does once only.
+#[derive(Debug, Default)]
+struct Poll {
+    relocated: bool,
+    /// The segment that ended before its deletion or a newer one was seen. It may have grown in
+    /// between, so it is read once more before it is left.
+    closing: Option<u64>,
+}
+
+/// Where the search for the next frame led.
+enum Found {
+    /// There is something to look at.
+    Segment,
+    Lost(Lost),
+    Nothing,
+}
+
+impl Reader {
+    /// A reader of the journal in `dir`, which may be empty or not exist yet.
+    ///
+    /// # Errors
+    /// The directory can't be listed.
+    pub fn open(dir: &Path, from: From) -> Result<Reader, JournalError> {
+        segment::list(dir)?;
+        let want = match from {
+            // Number 0 was never given to a frame.
+            From::At(position) => Position { seq: position.seq.max(1), ..position },
+            From::Oldest | From::Newest => Position::default(),
+        };
+        let start = Some(from);
+        Ok(Reader { dir: dir.to_path_buf(), start, want, cursor: None, idle: 0, behind: None })
+    }
+
+    /// A reader that starts with the segment that holds frame `seq`, or where that is, so that
+    /// it sees the head before it. Doesn't notice that a journal was rewound.
+    ///
+    /// # Errors
+    /// The directory can't be listed.
+    pub fn open_at_segment_of(dir: &Path, seq: u64) -> Result<Reader, JournalError> {
+        let segments = segment::list(dir)?;
+        let newer = segments.partition_point(|first_seq| *first_seq <= seq);
+        let first_seq = newer.checked_sub(1).and_then(|index| segments.get(index));
+        let seq = first_seq.copied().unwrap_or(seq);
+        Reader::open(dir, From::At(Position { epoch: 0, seq }))
+    }
+
+    /// The next frame, or the next run of lost ones. `None`: nothing more now; poll again later.
+    ///
+    /// # Errors
+    /// The operating system refuses, or the journal is of another format version. The reader
+    /// stays where it is; the call may be repeated.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "`None` isn't an end here, and an iterator's `Result<Option>` is inside out"
+    )]
+    pub fn next(&mut self) -> Result<Option<Item>, JournalError> {
+        let mut poll = Poll::default();
+        // Terminates: every turn takes a frame, enters a later segment, or ends the poll; a
+        // turn that does none of it happens once per segment or once per poll, as `poll` has it.
+        loop {
+            let found = match &mut self.cursor {
+                None => self.locate()?,
+                Some(cursor) => match cursor.step()? {
+                    Step::Frame { seq, envelope, .. } if seq >= self.want.seq => {
+                        return Ok(Some(self.serve(seq, envelope)));
+                    }
+                    Step::Damaged { last, .. } if last >= self.want.seq => {
+                        let first = self.want.seq;
+                        Found::Lost(Lost { first, last, cause: LostCause::Damage })
+                    }
+                    // Before the position at which this reader started.
+                    Step::Frame { .. } | Step::Damaged { .. } => Found::Segment,
+                    Step::End { leftover } => self.at_end(leftover, &mut poll)?,
+                },
+            };
+            match found {
+                Found::Segment => {}
+                Found::Lost(lost) => return Ok(Some(self.lose(lost))),
+                Found::Nothing => return Ok(None),
+            }
+        }
+    }
+
+    /// The next frame, if it was read with an earlier one: costs no system call. `None` says
+    /// nothing of what the journal holds.
+    pub fn next_at_hand(&mut self) -> Option<Item> {
+        match self.cursor.as_mut()?.step_at_hand()? {
+            Step::Frame { seq, envelope, .. } if seq >= self.want.seq => {
+                Some(self.serve(seq, envelope))
+            }
+            _ => None,
+        }
+    }
+
+    /// Like [`Reader::next`], but `None` only once everything was read that the journal held at
+    /// the time of the call: for a reader behind the writer, to whom `next` may say "nothing
+    /// more now" before a missing stretch.
+    ///
+    /// # Errors
+    /// As of [`Reader::next`].
+    pub fn next_settled(&mut self) -> Result<Option<Item>, JournalError> {
+        for _ in 0..SETTLED_POLLS {
+            if let Some(item) = self.next()? {
+                return Ok(Some(item));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next frame wanted, to be given to [`From::At`] by a later reader. Before the first
+    /// segment was seen, of a reader that didn't start at a position: epoch 0, number 0.
+    pub fn position(&self) -> Position {
+        self.want
+    }
+
+    /// Bytes between this position and the end of the journal, roughly: for people and lag
+    /// displays.
+    ///
+    /// # Errors
+    /// The directory can't be listed.
+    pub fn backlog_bytes(&self) -> Result<u64, JournalError> {
+        let mut bytes = 0_u64;
+        let mut after = self.want.seq;
+        if let Some(cursor) = &self.cursor {
+            bytes = cursor.stat()?.bytes.saturating_sub(cursor.offset());
+            after = cursor.header().first_seq.saturating_add(1);
+        }
+        for first_seq in segment::list(&self.dir)?.into_iter().filter(|first| *first >= after) {
+            let metadata = std::fs::symlink_metadata(segment::path(&self.dir, first_seq));
+            bytes = bytes.saturating_add(metadata.map_or(0, |metadata| metadata.len()));
+        }
+        Ok(bytes)
+    }
+
+    /// Where to go on at the end of the current segment. [`Found::Segment`] says "look again".
+    fn at_end(&mut self, leftover: Leftover, poll: &mut Poll) -> Result<Found, JournalError> {
+        let Some(cursor) = &self.cursor else { return Ok(Found::Nothing) };
+        let (this, expected) = (cursor.header().first_seq, cursor.expected());
+        let (stat, offset) = (cursor.stat()?, cursor.offset());
+        if expected > this
+            && let Opened::Segment { file, header, .. } = segment::open(&self.dir, expected)?
+        {
+            return Ok(self.found(file, header));
+        }
+        self.idle = self.idle.saturating_add(1);
+        let closing = poll.closing == Some(this);
+        let gone = stat.links == 0;
+        if gone && !closing {
+            poll.closing = Some(this);
+            return Ok(Found::Segment);
+        }
+        if gone || stat.bytes < offset {
+            return Ok(self.relocate(poll));
+        }
+        if !closing && !self.listing_due(leftover) {
+            return Ok(Found::Nothing);
+        }
+        let segments = segment::list(&self.dir)?;
+        let newer = segments.partition_point(|first_seq| *first_seq <= this);
+        let Some(newer) = segments.get(newer).copied() else { return Ok(Found::Nothing) };
+        if !closing {
+            poll.closing = Some(this);
+            return Ok(Found::Segment);
+        }
+        match segment::open(&self.dir, newer)? {
+            Opened::Segment { file, header, .. } => Ok(self.found(file, header)),
+            Opened::Unreadable { .. } if newer > self.want.seq => {
+                self.cursor = None;
+                let last = newer.saturating_sub(1);
+                Ok(Found::Lost(Lost { first: self.want.seq, last, cause: LostCause::Damage }))
+            }
+            Opened::Unreadable { .. } | Opened::Absent => Ok(self.relocate(poll)),
+        }
+    }
+
+    /// Gives up the current segment; the search by name decides.
+    fn relocate(&mut self, poll: &mut Poll) -> Found {
+        if poll.relocated {
+            return Found::Nothing;
+        }
+        poll.relocated = true;
+        self.cursor = None;
+        self.idle = 0;
+        Found::Segment
+    }
+
+    /// Finds the segment of the wanted frame by its name.
+    fn locate(&mut self) -> Result<Found, JournalError> {
+        if !self.idle.is_multiple_of(SETTLED_POLLS) {
+            self.idle = self.idle.saturating_add(1);
+            return Ok(Found::Nothing);
+        }
+        let segments = segment::list(&self.dir)?;
+        let found = match self.start {
+            Some(From::Oldest) => self.start_at(segments.iter().copied())?,
+            Some(From::Newest) => self.start_at(segments.iter().rev().copied())?,
+            Some(From::At(_)) | None => self.find_wanted(&segments)?,
+        };
+        if matches!(found, Found::Nothing) {
+            self.idle = self.idle.saturating_add(1);
+        }
+        Ok(found)
+    }
+
+    /// Starts in the first of these segments that is readable.
+    fn start_at(&mut self, segments: impl Iterator<Item = u64>) -> Result<Found, JournalError> {
+        for first_seq in segments {
+            if let Opened::Segment { file, header, .. } = segment::open(&self.dir, first_seq)? {
+                self.want = Position { epoch: header.epoch, seq: header.first_seq };
+                self.enter(file, header);
+                return Ok(Found::Segment);
+            }
+        }
+        Ok(Found::Nothing)
+    }
+
+    fn find_wanted(&mut self, segments: &[u64]) -> Result<Found, JournalError> {
+        let Some(oldest) = segments.first().copied() else { return Ok(Found::Nothing) };
+        let newer = segments.partition_point(|first_seq| *first_seq <= self.want.seq);
+        let Some(index) = newer.checked_sub(1) else {
+            let last = oldest.saturating_sub(1);
+            let lost = Lost { first: self.want.seq, last, cause: LostCause::Retention };
+            return Ok(Found::Lost(lost));
+        };
+        let Some(this) = segments.get(index).copied() else { return Ok(Found::Nothing) };
+        let (file, header) = match segment::open(&self.dir, this)? {
+            Opened::Segment { file, header, .. } => (file, header),
+            Opened::Absent => return Ok(Found::Nothing),
+            Opened::Unreadable { .. } => {
+                return Ok(match segments.get(newer) {
+                    Some(next) => Found::Lost(Lost {
+                        first: self.want.seq,
+                        last: next.saturating_sub(1),
+                        cause: LostCause::Damage,
+                    }),
+                    None => Found::Nothing,
+                });
+            }
+        };
+        if self.want.epoch == 0 || header.epoch == self.want.epoch {
+            return Ok(self.found(file, header));
+        }
+        if header.epoch > self.want.epoch {
+            return self.find_epoch(segments.get(..newer).unwrap_or_default());
+        }
+        if newer < segments.len() {
+            return Ok(self.found(file, header));
+        }
+        // The whole journal is older than what we have read: its end was lost, or it was made
+        // anew under a clock that stands behind. In the first case its writer will start with
+        // a later epoch, and then we go on there. In the second it grows as it is; then nothing
+        // of it has been read, and it is read from its beginning.
+        let bytes = file.metadata().map_err(JournalError::os("stat", &self.dir))?.len();
+        let seen = Some((this, bytes));
+        if self.behind.is_none() || self.behind == seen {
+            self.behind = seen;
+            return Ok(Found::Nothing);
+        }
+        let first = oldest;
+        let last = self.want.seq.saturating_sub(1);
+        self.want = Position { epoch: 0, seq: oldest };
+        if first > last {
+            return Ok(self.found(file, header));
+        }
+        Ok(Found::Lost(Lost { first, last, cause: LostCause::Rewound }))
+    }
+
+    /// Enters the first of `segments` that is newer than our epoch. The last one is.
+    fn find_epoch(&mut self, segments: &[u64]) -> Result<Found, JournalError> {
+        let mut earliest = None;
+        for first_seq in segments.iter().rev().copied() {
+            match segment::open(&self.dir, first_seq)? {
+                Opened::Segment { file, header, .. } if header.epoch > self.want.epoch => {
+                    earliest = Some((file, header));
+                }
+                Opened::Segment { .. } => break,
+                Opened::Absent | Opened::Unreadable { .. } => {}
+            }
+        }
+        Ok(match earliest {
+            Some((file, header)) => self.found(file, header),
+            None => Found::Nothing,
+        })
+    }
+
+    fn found(&mut self, file: File, header: Header) -> Found {
+        match self.enter(file, header) {
+            Some(lost) => Found::Lost(lost),
+            None => Found::Segment,
+        }
+    }
+
+    /// Puts the cursor at the beginning of a segment and says what is lost between the wanted
+    /// frame and there.
+    fn enter(&mut self, file: File, header: Header) -> Option<Lost> {
+        let (want, epoch, first_seq) = (self.want, header.epoch, header.first_seq);
+        let path = segment::path(&self.dir, first_seq);
+        self.cursor = Some(Cursor::new(file, path, header));
+        self.start = None;
+        self.behind = None;
+        self.idle = 0;
+        if want.epoch != 0 && epoch > want.epoch && first_seq < want.seq {
+            self.want = Position { epoch, seq: first_seq };
+            let last = want.seq.saturating_sub(1);
+            return Some(Lost { first: first_seq, last, cause: LostCause::Rewound });
+        }
+        self.want.epoch = epoch;
+        (first_seq > want.seq).then(|| Lost {
+            first: want.seq,
+            last: first_seq.saturating_sub(1),
+            cause: LostCause::Damage,
+        })
+    }
+
+    fn lose(&mut self, lost: Lost) -> Item {
+        if lost.cause != LostCause::Rewound {
+            self.want.seq = lost.last.saturating_add(1);
+        }
+        self.idle = 0;
+        Item::Lost(lost)
+    }
+
+    fn serve(&mut self, seq: u64, envelope: std::ops::Range<usize>) -> Item {
+        self.idle = 0;
+        self.want.seq = seq.saturating_add(1);
+        let Some(cursor) = &self.cursor else {
+            return Item::Lost(Lost { first: seq, last: seq, cause: LostCause::Damage });
+        };
+        match frame::decode(cursor.envelope(envelope), seq) {
+            Some(envelope) => Item::Frame(Frame::new(cursor.header(), envelope)),
+            None => Item::Lost(Lost { first: seq, last: seq, cause: LostCause::Damage }),
+        }
+    }
+
+    /// Whether an idle poll lists the directory. The segment that follows is found by its name,
+    /// without that; a listing finds the one behind a missing or damaged stretch.
+    fn listing_due(&self, leftover: Leftover) -> bool {
+        let stuck = leftover != Leftover::Nothing && self.idle == 1;
+        stuck || self.idle.is_multiple_of(SETTLED_POLLS)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,314 @@
+//! Forward policies: what may leave the plant. A leaf without I/O and without a clock: files
+//! come in as text, time as an argument.
+//!
+//! ```text
+//!  text ──> Section  ──> rule_reader ──> Rule ──> Policy ── plan(entity) ──> EntityPlan
+//!           places       checks          │         │                           │ judge(metric)
+//!                                        │         └─ subscriptions()          v
+//!                                        └─ Limiter.ask_rule(rule, bytes)    Verdict
+//! ```
+//!
+//! # The language
+//!
+//! A policy is one or more TOML files with `[[rule]]` tables:
+//!
+//! ```toml
+//! [[rule]]
+//! name = "line4-temperatures"           # unique over all files
+//! action = "forward"                    # or "deny"
+//! group = "Plant1"                      # names with globs, or lists of them
+//! edge-node = ["Line4", "Line5?"]
+//! device = "Press*"                     # absent: the node and all its devices
+//! allow-metrics = ["Temperature/**"]    # absent: all
+//! deny-metrics = ["**/Setpoint*"]       # wins over every forward rule
+//! datatypes = ["Float", "Double"]       # absent: all
+//! [rule.rate]                           # data only
+//! messages-per-s = 10
+//! ```
+//!
+//! - **Default deny**: what no forward rule matches doesn't cross.
+//! - **Deny wins** over forward, whatever the order or the file.
+//! - A rule **selects** edge nodes and devices by `topic` (MQTT filters with `+` for the message
+//!   type), `group`, `edge-node`, `device` and `node-only`; all that are given must match.
+//!   Births, data and deaths of what is selected travel together.
+//! - `deny-metrics` of a forward rule denies for everything the rule selects, whatever the
+//!   rule's `allow-metrics` and `datatypes` say.
+//! - A metric whose datatype isn't known is not forwarded by a rule with `datatypes`, and is
+//!   denied by a deny rule with `datatypes`.
+//! - The **order** of rules (which one is named, which one's rate applies) is that of the file
+//!   names, then that within the file.
+//! - A rule with a **schedule** acts while it is open ([`Policy::set_time`]); one that only
+//!   **observes** never acts, and [`EntityPlan::observe`] tells what it would decide.
+//! - **Limits** of rules, of every edge node and of the link hold data back, never births and
+//!   deaths ([`Limiter`]).
+//! - **Names**: rules name things as the plant does; [`Renames`] and [`Prefixes`] say what they
+//!   are called on IT.
+//! - Commands, STATE and other namespaces can't be allowed; a rule that names them is an error.
+
+mod admitted;
+#[cfg(test)]
+mod bad_policies;
+mod case;
+mod case_reader;
+mod case_value;
+pub mod compare;
+mod consider;
+mod filter;
+pub mod glob;
+mod language;
+mod limiter;
+mod limits;
+mod lint;
+mod moment;
+#[cfg(test)]
+mod naive;
+mod plan;
+mod rate_reader;
+mod rename;
+mod rule;
+mod rule_reader;
+mod schedule;
+mod scope;
+pub mod shape;
+mod subscribe;
+mod table;
+mod taken;
+#[cfg(test)]
+mod tests;
+mod wording;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use account::RuleId;
+pub use admitted::{Admitted, AdmittedKind, AdmittedParts, MessageFlags, Permit};
+pub use case::{Arrives, Case, Expected, Given, Probe, Step};
+pub use case_value::parse_value;
+pub use consider::{Considered, Relation};
+use diagnostic::{Diagnostics, SourceFile};
+pub use limiter::{Limiter, NodeBuckets};
+pub use limits::Limits;
+pub use moment::parse_moment;
+pub use plan::{EntityPlan, Judged, Verdict};
+pub use rename::{Collision, Renames, fold, is_reserved};
+pub use rule::{Action, Bucket, Mode, OnExcess, Prefixes, Priority, Rate, Rule};
+pub use schedule::Schedule;
+use signature::Signed;
+use sparkplug::{DataType, Entity};
+pub use taken::Taken;
+
+/// A policy that was read without an error.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    rules: Vec<Rule>,
+    cases: Arc<[Case]>,
+    limits: Limits,
+    renames: Renames,
+    renames_metrics: bool,
+    digest: String,
+    index: scope::RuleIndex,
+    families: plan::Families,
+    /// The rules that stand for themselves or for their families.
+    standing: scope::RuleIndex,
+    /// The rules for which the relay subscribes.
+    subscribing: scope::RuleIndex,
+    /// For which moments, in milliseconds since the epoch, the schedules are as they are now.
+    settled: Option<Range<u64>>,
+    signed: Option<Signed>,
+    /// Makes pseudonyms; the IT half has none.
+    pseudonym_key: Option<shape::PseudonymKey>,
+}
+
+impl Policy {
+    /// Reads a policy from its files. The order of `sources` doesn't matter: they are taken in
+    /// the order of their file names, so that both halves agree on rule numbers and digest.
+    /// Without any file the policy forwards nothing.
+    ///
+    /// # Errors
+    /// Everything that is wrong in any of the files, and the warnings with it. On success the
+    /// warnings alone are returned.
+    pub fn parse(sources: &[SourceFile]) -> Result<(Policy, Diagnostics), Diagnostics> {
+        let sources = signature::in_order(sources);
+        let (content, problems) = language::read(&sources);
+        if problems.has_errors() {
+            return Err(problems);
+        }
+        let language::Content { mut rules, cases, limits, renames } = content;
+        table::choose_grams(&mut rules);
+        let index = scope::RuleIndex::new((0..).zip(&rules), scope::By::Matching);
+        let subscribing = scope::RuleIndex::new((0..).zip(&rules), scope::By::Subscription);
+        let families = plan::Families::new(&rules);
+        let standing = (0..).zip(&rules).filter(|(number, _)| families.stands(*number));
+        let standing = scope::RuleIndex::new(standing, scope::By::Matching);
+        let renames_metrics = rules.iter().any(|rule| rule.prefixes.is_some());
+        let digest = signature::digest(&sources);
+        Ok((
+            Policy {
+                rules,
+                cases: cases.into(),
+                limits,
+                renames,
+                renames_metrics,
+                digest,
+                index,
+                families,
+                standing,
+                subscribing,
+                settled: None,
+                pseudonym_key: None,
+                signed: None,
+            },
+            problems,
+        ))
+    }
+
+    /// The same policy, with what was found about its signatures.
+    #[must_use]
+    pub fn with_signature(self, signed: Signed) -> Policy {
+        Policy { signed: Some(signed), ..self }
+    }
+
+    /// Version and signers, where signatures are required.
+    pub fn signed(&self) -> Option<&Signed> {
+        self.signed.as_ref()
+    }
+
+    /// Hands it the key for pseudonyms.
+    pub fn set_pseudonym_key(&mut self, key: shape::PseudonymKey) {
+        self.pseudonym_key = Some(key);
+    }
+
+    /// The first rule that asks for pseudonyms, which can't be made without a key.
+    pub fn needs_pseudonym_key(&self) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.shapes.uses_pseudonyms())
+    }
+
+    /// How texts become pseudonyms: without a key they can only be known by their form.
+    pub fn pseudonyms(&self) -> shape::Pseudonyms<'_> {
+        match &self.pseudonym_key {
+            Some(key) => shape::Pseudonyms::Make(key),
+            None => shape::Pseudonyms::Check,
+        }
+    }
+
+    /// SHA-256 over names and contents of the files, 64 hexadecimal digits. The directories in
+    /// which the files lie don't count.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The names of the rules, in order.
+    pub fn rule_names(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(Rule::name)
+    }
+
+    /// The rules in order; a [`RuleId`] is a place in this list.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The cases that stand in its files; they have no effect on what crosses.
+    pub fn cases(&self) -> &[Case] {
+        &self.cases
+    }
+
+    /// What all rules together may let through.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The names of things on IT.
+    pub fn renames(&self) -> &Renames {
+        &self.renames
+    }
+
+    /// Opens and closes the rules with schedules as it has to be at `now_ms`, in milliseconds
+    /// since the epoch; those that changed. Until this is called for the first time, none of
+    /// them forwards, and all of them deny.
+    pub fn set_time(&mut self, now_ms: u64) -> Vec<RuleId> {
+        let mut changed = Vec::new();
+        if self.is_settled(now_ms) {
+            return changed;
+        }
+        let mut until = u64::MAX;
+        for (number, rule) in (0_u32..).zip(&mut self.rules) {
+            let Some(schedule) = rule.schedule else { continue };
+            let open = schedule.is_open(now_ms);
+            if std::mem::replace(&mut rule.open, open) != open {
+                changed.push(RuleId(number));
+            }
+            until = until.min(schedule.next_change_ms(now_ms).unwrap_or(u64::MAX));
+        }
+        // A clock that is set back asks again.
+        self.settled = Some(now_ms..until);
+        changed
+    }
+
+    /// Whether a rule changes the names of metrics.
+    pub fn renames_metrics(&self) -> bool {
+        self.renames_metrics
+    }
+
+    /// Whether [`Policy::set_time`] has nothing to do at `now_ms`.
+    pub fn is_settled(&self, now_ms: u64) -> bool {
+        self.settled.as_ref().is_some_and(|settled| settled.contains(&now_ms))
+    }
+
+    /// What is odd about the rules together, at `now_ms` in milliseconds since the epoch: rules
+    /// that never decide, limits that are never reached. `sources` are what it was read from.
+    pub fn lint(&self, sources: &[SourceFile], now_ms: u64) -> Diagnostics {
+        lint::lint(self, sources, now_ms)
+    }
+
+    /// The rule with this number.
+    pub fn rule(&self, id: RuleId) -> Option<&Rule> {
+        self.rules.get(id.index())
+    }
+
+    /// The MQTT topic filters that the forward rules need, none of which another one covers.
+    /// Globs in names become `+`; commands and STATE are never subscribed to.
+    pub fn subscriptions(&self) -> Vec<String> {
+        subscribe::subscriptions(&self.rules)
+    }
+
+    /// Whether [`Policy::subscriptions`] let in every message that counts in the sequence
+    /// numbers of the edge node. Where they don't (rules that name single devices, or the node
+    /// only), a gap in `seq` says nothing.
+    pub fn sees_every_message_of(&self, group: &str, edge_node: &str) -> bool {
+        let related = self.subscribing.related(&self.rules, group, edge_node);
+        subscribe::sees_every_message(related.map(|(_, rule)| rule), group, edge_node)
+    }
+
+    /// Whether a forward rule could match the edge node or a device of it, and no deny rule
+    /// denies the node with all its devices.
+    pub fn node_in_scope(&self, group: &str, edge_node: &str) -> bool {
+        scope::node_in_scope(self.stances(group, edge_node), group, edge_node)
+    }
+
+    /// Whether a forward rule selects the entity (a device, or the edge node's own metrics),
+    /// and no deny rule denies all of it.
+    pub fn device_in_scope(&self, entity: Entity<'_>) -> bool {
+        scope::entity_in_scope(self.stances(entity.group, entity.edge_node), entity)
+    }
+
+    /// The rules that can concern the edge node and act, each for all of its family.
+    fn stances(
+        &self,
+        group: &str,
+        edge_node: &str,
+    ) -> impl Iterator<Item = (&Rule, scope::Stance)> {
+        let related = self.standing.related(&self.rules, group, edge_node);
+        related.filter_map(|(id, rule)| Some((rule, self.families.stance(id, rule)?)))
+    }
+
+    /// Judges one metric. For more than one of the same entity, make a [`Policy::plan`].
+    pub fn judge(&self, entity: Entity<'_>, metric: &str, datatype: Option<DataType>) -> Verdict {
+        self.plan(entity).judge(metric, datatype)
+    }
+
+    /// Chooses the rules that select `entity`.
+    pub fn plan(&self, entity: Entity<'_>) -> EntityPlan<'_> {
+        let candidates = self.standing.candidates(&self.rules, entity.group, entity.edge_node);
+        EntityPlan::new(&self.rules, &self.families, candidates, entity)
+    }
+}

@@ -1,0 +1,293 @@
+//! What a half gives up before it opens a network connection, and the proof that it did.
+//!
+//! ```text
+//!  Start ──── become ───> Demoted ──── seal ────> Confined ───> ot::run, it::run
+//!    │                       │                       │
+//!    │ descriptors closed,   │ own user, no groups,  │ Landlock, seccomp;
+//!    │ environment cleared,  │ no capabilities;      │ only now the network
+//!    │ umask, one thread     │ state and journal
+//!    │                       │ are claimed
+//!    └ configuration, secrets, certificates, names
+//! ```
+//!
+//! Each step consumes the one before, and [`Confined`] is made by the last one alone. All of it
+//! or nothing: what the kernel can't enforce stops the start, unless the configuration names that
+//! [`Layer`] as waived. The profiles are data, in `calls.rs`, with a reason for each entry.
+//!
+//! The only module with `unsafe` code: to close descriptors and to clear the environment.
+
+mod calls;
+mod error;
+mod identity;
+mod landlock;
+mod ownership;
+mod probe;
+mod process;
+mod profile;
+#[cfg(feature = "raw")]
+pub mod raw;
+mod seccomp;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+pub use self::calls::CALLS;
+pub use self::error::SandboxError;
+pub use self::identity::{Identity, UserSpec};
+pub use self::ownership::{Owned, Unowned, readers, require_foreign, require_own};
+pub use self::probe::{Finding, probe};
+pub use self::profile::{Call, Form, Need};
+use self::seccomp::{Filters, Otherwise};
+
+/// A process that is confined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Ot,
+    It,
+}
+
+impl Role {
+    pub const ALL: [Role; 2] = [Role::Ot, Role::It];
+
+    /// The subcommand.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Ot => "ot",
+            Role::It => "it",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// What can be waived, each on its own: the rest every Linux can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Layer {
+    /// A user and a group of its own, no supplementary groups, no capability, and files that
+    /// nobody else can write.
+    User,
+    /// Only the files that the configuration names (Landlock ABI 3, Linux 6.2).
+    LandlockFiles,
+    /// Only the TCP ports that the configuration names (Landlock ABI 4, Linux 6.7).
+    LandlockTcp,
+    /// No abstract socket and no signal to other processes (Landlock ABI 6, Linux 6.12).
+    LandlockScopes,
+    /// Only the system calls of the profile.
+    Seccomp,
+}
+
+impl Layer {
+    pub const ALL: [Layer; 5] = [
+        Layer::User,
+        Layer::LandlockFiles,
+        Layer::LandlockTcp,
+        Layer::LandlockScopes,
+        Layer::Seccomp,
+    ];
+
+    /// As it is written in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Layer::User => "user",
+            Layer::LandlockFiles => "landlock-files",
+            Layer::LandlockTcp => "landlock-tcp",
+            Layer::LandlockScopes => "landlock-scopes",
+            Layer::Seccomp => "seccomp",
+        }
+    }
+
+    /// What it is, in one line.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Layer::User => "own user and group, no other groups, no capabilities, own files",
+            Layer::LandlockFiles => "only the files that the configuration names",
+            Layer::LandlockTcp => "only the TCP ports that the configuration names",
+            Layer::LandlockScopes => "no abstract sockets, no signals to other processes",
+            Layer::Seccomp => "only the system calls of the profile",
+        }
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// What a sealed half may still reach. It comes from the configuration alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// Files and directories that are read.
+    pub read: Vec<PathBuf>,
+    /// Directories in which files are made, written, renamed and deleted.
+    pub write: Vec<PathBuf>,
+    /// TCP ports that are connected to.
+    pub tcp_ports: Vec<u16>,
+    /// What the profile has on top.
+    pub needs: Vec<Need>,
+    /// Files and sockets that are open at once.
+    pub descriptors: u64,
+}
+
+/// A half that has begun: nothing inherited but standard streams and a few variables.
+#[derive(Debug)]
+pub struct Start {
+    role: Role,
+}
+
+impl Start {
+    /// Closes every descriptor but the standard streams, and clears the environment of all but
+    /// a few variables (the service manager's, credentials, and the log filter). To be called
+    /// first.
+    ///
+    /// # Errors
+    /// The process has more than one thread; the kernel refuses.
+    pub fn new(role: Role) -> Result<Start, SandboxError> {
+        process::require_single_thread()?;
+        process::clean()?;
+        Ok(Start { role })
+    }
+
+    /// Gives up root: the process takes on the user of the configuration, its group alone, and no
+    /// capability. A process that isn't root must be that user already.
+    ///
+    /// # Errors
+    /// It would stay root, the user isn't known, or the process can't become that user.
+    pub fn become_user(
+        self,
+        user: Option<&UserSpec>,
+        waived: &[Layer],
+    ) -> Result<Demoted, SandboxError> {
+        process::require_single_thread()?;
+        let identity = if waived.contains(&Layer::User) {
+            identity::keep(user)?
+        } else {
+            identity::take(self.role, user)?
+        };
+        identity::drop_capabilities(waived.contains(&Layer::User))?;
+        process::no_new_privileges()?;
+        process::not_dumpable()?;
+        Ok(Demoted { role: self.role, identity, waived: waived.to_vec() })
+    }
+}
+
+/// A half under its own user: it claims what it needs, and is then sealed.
+#[derive(Debug)]
+pub struct Demoted {
+    role: Role,
+    identity: Identity,
+    waived: Vec<Layer>,
+}
+
+impl Demoted {
+    /// Who it is now.
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Checks that nobody but root and this user can write what this half reads or writes. The
+    /// user layer's second half, and waived with it.
+    ///
+    /// # Errors
+    /// The first file or directory with another writer.
+    pub fn require_own(&self, paths: &[Owned]) -> Result<(), SandboxError> {
+        if self.waived.contains(&Layer::User) {
+            return Ok(());
+        }
+        paths.iter().try_for_each(|path| ownership::require_own(self.identity, path))
+    }
+
+    /// Why nobody else can read what this half writes into its journal; `None`: somebody can, or
+    /// the user layer is waived.
+    pub fn unreadable(&self, journal: &Path) -> Option<SandboxError> {
+        if self.waived.contains(&Layer::User) {
+            return None;
+        }
+        ownership::readers(self.identity, journal).err()
+    }
+
+    /// Checks that this half can't write what the other side writes, and doesn't own it: what
+    /// one owns can be made writable and opened again.
+    ///
+    /// # Errors
+    /// The first directory or file that is this user's, or writable for it.
+    pub fn require_foreign(&self, paths: &[Unowned]) -> Result<(), SandboxError> {
+        if self.waived.contains(&Layer::User) {
+            return Ok(());
+        }
+        paths.iter().try_for_each(|path| ownership::require_foreign(self.identity, path))
+    }
+
+    /// Seals the process: limits, Landlock, seccomp. There must be one thread; those that it
+    /// makes later are sealed as it is.
+    ///
+    /// # Errors
+    /// The kernel can't enforce a layer that isn't waived.
+    pub fn seal(self, grants: &Grants) -> Result<Confined, SandboxError> {
+        process::require_single_thread()?;
+        let limits = process::limit(grants.descriptors, !self.waived.contains(&Layer::User))?;
+        landlock::restrict(grants, &self.waived)?;
+        if !self.waived.contains(&Layer::Seccomp) {
+            let missing = |why: String| SandboxError::Missing { layer: Layer::Seccomp, why };
+            let filters = Filters::compile(self.role, &grants.needs, Otherwise::Kill)
+                .map_err(|error| missing(error.to_string()))?;
+            filters.install().map_err(|error| missing(error.to_string()))?;
+        }
+        Ok(Confined { role: self.role, identity: self.identity, waived: self.waived, limits })
+    }
+}
+
+/// The proof that this process is sealed. Only [`Demoted::seal`] makes one.
+///
+/// ```
+/// fn demands(_proof: &sparkdiode::sandbox::Confined) {}
+/// ```
+///
+/// It has no other maker, and its fields are private:
+///
+/// ```compile_fail
+/// let role = sparkdiode::sandbox::Role::It;
+/// let forged = sparkdiode::sandbox::Confined { role, waived: Vec::new() };
+/// ```
+///
+/// ```compile_fail
+/// let forged = sparkdiode::sandbox::Confined::default();
+/// ```
+#[derive(Debug)]
+pub struct Confined {
+    role: Role,
+    identity: Identity,
+    waived: Vec<Layer>,
+    limits: Limits,
+}
+
+/// What the process may have open at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub descriptors: u64,
+    /// What the configuration may need.
+    pub wanted: u64,
+}
+
+impl Confined {
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Layers that the configuration has given up.
+    pub fn waived(&self) -> &[Layer] {
+        &self.waived
+    }
+
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+}

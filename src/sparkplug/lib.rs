@@ -1,0 +1,30 @@
+//! Sparkplug B as this relay needs it: topics, payloads, datatypes, values. A leaf: no I/O, no
+//! clock, no knowledge of policies or journals.
+
+#[cfg(any(test, feature = "testing"))]
+pub mod arbitrary;
+#[cfg(any(test, feature = "testing"))]
+pub mod captures;
+mod datatype;
+mod decode;
+mod entity;
+pub mod names;
+mod payload;
+mod reader;
+mod scalars;
+mod topic;
+pub mod value;
+mod wire;
+mod writer;
+
+pub use datatype::DataType;
+pub use decode::{Borrowed, Caps, DecodeError, Decoded, decode, decode_borrowed};
+pub use entity::Entity;
+pub use payload::{
+    Cell, CellValue, DataSet, MetaData, Metric, Parameter, ParameterValue, Payload, Property,
+    PropertySet, PropertySetList, PropertyValue, Row, Template, Value,
+};
+pub use reader::NamedMetric;
+pub use scalars::{NotScalars, Scalar, ScalarMetric, Scalars};
+pub use topic::{CERTIFICATES_PREFIX, EntityTopic, MessageType, NAMESPACE, Topic, TopicError};
+pub use writer::PayloadWriter;

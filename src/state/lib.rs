@@ -1,0 +1,219 @@
+//! A half's own state directory: claimed by one process, its files replaced atomically and
+//! carrying a checksum. A leaf; neither half can name the other's directory.
+//!
+//! | offset | size | field |
+//! |---|---|---|
+//! | 0 | 8 | magic of the file's kind |
+//! | 8 | 4 | CRC-32C of the rest, little endian |
+//! | 12 | … | protobuf message |
+
+mod changes;
+mod shelf;
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+pub use changes::Changes;
+use prost::Message;
+pub use shelf::Shelf;
+
+/// 10,000 nodes with 1,000 metrics of 100 bytes each are 1 GB; what is larger isn't ours.
+const MAX_STATE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// Bytes of one call of the system: a state has thousands of small pieces.
+const WRITE_BYTES: usize = 256 * 1024;
+/// Only the half's own user may look at its state.
+const DIR_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+/// One kind of state file.
+#[derive(Clone, Copy, Debug)]
+pub struct StateFile {
+    pub name: &'static str,
+    pub magic: [u8; 8],
+}
+
+/// What a state file held.
+#[derive(Debug)]
+pub enum Stored<T> {
+    /// There is none: the first start.
+    Absent,
+    /// It was damaged and is now beside its old place, under this name; [`StateDir::peek`] leaves
+    /// it in its place.
+    Damaged {
+        moved_to: PathBuf,
+    },
+    Found(T),
+}
+
+/// Why state couldn't be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The operating system refused.
+    #[error("cannot {verb} `{path}`: {source}")]
+    Os { verb: &'static str, path: PathBuf, source: io::Error },
+    /// Another process runs with this state directory.
+    #[error("another `sparkdiode` process uses the state directory `{path}`")]
+    InUse { path: PathBuf },
+}
+
+/// A state directory, claimed by this process for as long as the value lives.
+#[derive(Debug)]
+pub struct StateDir {
+    path: PathBuf,
+    _claim: File,
+}
+
+impl StateDir {
+    /// Creates the directory if needed (mode 0700) and claims it.
+    ///
+    /// # Errors
+    /// The operating system refuses, or another process holds the claim.
+    pub fn open(path: &Path) -> Result<StateDir, StateError> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(DIR_MODE)
+            .create(path)
+            .map_err(os("create directory", path))?;
+        let lock = path.join("claim.lock");
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true).mode(FILE_MODE);
+        let claim = options.open(&lock).map_err(os("open", &lock))?;
+        match claim.try_lock() {
+            Ok(()) => Ok(StateDir { path: path.to_owned(), _claim: claim }),
+            Err(TryLockError::WouldBlock) => Err(StateError::InUse { path: path.to_owned() }),
+            Err(TryLockError::Error(source)) => Err(os("lock", &lock)(source)),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What was stored last. A damaged file is moved aside.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub fn load<T: Message + Default>(&self, file: StateFile) -> Result<Stored<T>, StateError> {
+        let path = self.path.join(file.name);
+        let opened = match File::open(&path) {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Stored::Absent),
+            Err(source) => return Err(os("open", &path)(source)),
+        };
+        let mut bytes = Vec::new();
+        opened.take(MAX_STATE_BYTES).read_to_end(&mut bytes).map_err(os("read", &path))?;
+        if let Some(stored) = parse(file.magic, &bytes) {
+            return Ok(Stored::Found(stored));
+        }
+        let moved_to = self.path.join(format!("{}.damaged", file.name));
+        fs::rename(&path, &moved_to).map_err(os("move aside", &path))?;
+        Ok(Stored::Damaged { moved_to })
+    }
+
+    /// What is stored in the directory at `path`, for somebody who only looks: nothing is
+    /// claimed, and a damaged file stays where it is.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub fn peek<T: Message + Default>(
+        path: &Path,
+        file: StateFile,
+    ) -> Result<Stored<T>, StateError> {
+        let path = path.join(file.name);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(match parse(file.magic, &bytes) {
+                Some(stored) => Stored::Found(stored),
+                None => Stored::Damaged { moved_to: path },
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Stored::Absent),
+            Err(source) => Err(os("read", &path)(source)),
+        }
+    }
+
+    /// Replaces what is stored; after `Ok` it survives a loss of power.
+    ///
+    /// # Errors
+    /// The operating system refuses (a full disk); what was stored before is still there.
+    pub fn save(&self, file: StateFile, message: &impl Message) -> Result<(), StateError> {
+        self.save_pieces(file, std::iter::once(message.encode_to_vec().as_slice()))
+    }
+
+    /// The same with the bytes of the message in pieces, none of which is copied into a whole.
+    fn save_pieces<'a>(
+        &self,
+        file: StateFile,
+        pieces: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Result<(), StateError> {
+        let path = self.path.join(file.name);
+        let new = self.path.join(format!("{}.new", file.name));
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(true).write(true).mode(FILE_MODE);
+        let opened = options.open(&new).map_err(os("create", &new))?;
+        let checksum = pieces.clone().fold(0, crc32c::crc32c_append).to_le_bytes();
+        let mut written = BufWriter::with_capacity(WRITE_BYTES, opened);
+        let mut write = |piece: &[u8]| written.write_all(piece).map_err(os("write", &new));
+        write(&file.magic)?;
+        write(&checksum)?;
+        pieces.into_iter().try_for_each(write)?;
+        let opened = written.into_inner().map_err(|error| os("write", &new)(error.into_error()))?;
+        opened.sync_all().map_err(os("sync", &new))?;
+        fs::rename(&new, &path).map_err(os("rename", &new))?;
+        let directory = File::open(&self.path).map_err(os("open directory", &self.path))?;
+        directory.sync_all().map_err(os("sync directory", &self.path))
+    }
+}
+
+fn parse<T: Message + Default>(wanted: [u8; 8], bytes: &[u8]) -> Option<T> {
+    let (magic, rest) = bytes.split_first_chunk::<8>()?;
+    let (checksum, message) = rest.split_first_chunk::<4>()?;
+    let intact = *magic == wanted && *checksum == crc32c::crc32c(message).to_le_bytes();
+    intact.then(|| T::decode(message).ok()).flatten()
+}
+
+fn os(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
+    let path = path.to_owned();
+    move |source| StateError::Os { verb, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: StateFile = StateFile { name: "test.state", magic: *b"SPKDTEST" };
+
+    #[test]
+    fn state_survives_and_damage_is_moved_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(dir.path()).unwrap();
+        assert!(matches!(state.load::<String>(FILE).unwrap(), Stored::Absent));
+        state.save(FILE, &"seventy-seven".to_owned()).unwrap();
+        let Stored::Found(found) = state.load::<String>(FILE).unwrap() else { panic!() };
+        assert_eq!(found, "seventy-seven");
+        let path = dir.path().join(FILE.name);
+        let mut bytes = fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&path, bytes).unwrap();
+        assert!(matches!(state.load::<String>(FILE).unwrap(), Stored::Damaged { .. }));
+        assert!(dir.path().join("test.state.damaged").exists());
+        assert!(matches!(state.load::<String>(FILE).unwrap(), Stored::Absent));
+    }
+
+    #[test]
+    fn a_file_of_another_kind_is_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(dir.path()).unwrap();
+        state.save(FILE, &"x".to_owned()).unwrap();
+        let other = StateFile { magic: *b"SPKDELSE", ..FILE };
+        assert!(matches!(state.load::<String>(other).unwrap(), Stored::Damaged { .. }));
+    }
+
+    #[test]
+    fn a_second_process_on_the_same_state_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let _first = StateDir::open(dir.path()).unwrap();
+        assert!(matches!(StateDir::open(dir.path()), Err(StateError::InUse { .. })));
+    }
+}

@@ -1,0 +1,34 @@
+//! What the relay says about itself: the catalogue of events and how they are told, drop reasons,
+//! the account.
+//!
+//! ```text
+//!  event!(…) ──> tracing ──> hub ──> flood ──> record ──┬──> stderr
+//!  at the place             one layer  limits   cleans  └──> syslog, one queue and thread a target
+//! ```
+
+#[cfg(any(test, feature = "testing"))]
+pub mod capture;
+mod event;
+mod expiry;
+mod flood;
+mod hub;
+pub mod logging;
+mod mistakes;
+mod notify;
+mod policy_loaded;
+mod record;
+pub mod status;
+mod stderr;
+pub mod syslog;
+
+pub use event::{
+    Entry, Event, FieldSpec, Halves, Limit, Severity, TARGET as EVENT_TARGET, json as events_json,
+    manual as events_manual,
+};
+pub use expiry::{tell_expiry, tell_peer_expiry};
+pub use notify::Notifier;
+pub use policy_loaded::policy_loaded;
+pub use record::Record;
+/// For [`event!`] in crates that don't depend on it.
+#[doc(hidden)]
+pub use tracing;

@@ -1,0 +1,13 @@
+//! TLS as a client: rustls with the operator's own authorities, and when certificates end. It
+//! knows no broker and no syslog server, and says nothing by itself.
+
+mod certificates;
+mod client;
+mod settings;
+mod validity;
+
+pub use certificates::{CertificateEnd, Certificates, PeerCertificate};
+pub use client::{
+    EXPIRY_WARNING, Finding, PeerShown, TlsError, client, client_config, ends, inspect,
+};
+pub use settings::{TlsConfig, TlsIdentity};

@@ -1,0 +1,145 @@
+//! Reads the validity of an X.509 certificate (RFC 5280 §4.1.2.5), so that an expired one is
+//! named before a broker refuses it without a word. rustls doesn't show it, and a whole X.509
+//! library is more than two dates need.
+//!
+//! ```text
+//! Certificate ::= SEQUENCE { tbsCertificate SEQUENCE {
+//!     [0] version OPTIONAL, serialNumber INTEGER, signature SEQUENCE, issuer SEQUENCE,
+//!     validity SEQUENCE { notBefore Time, notAfter Time }, … }, … }
+//! ```
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use text::days_since_1970;
+
+const INTEGER: u8 = 0x02;
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
+const SEQUENCE: u8 = 0x30;
+const VERSION: u8 = 0xa0;
+
+/// When a certificate is valid; both ends belong to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Validity {
+    pub(super) not_before: SystemTime,
+    pub(super) not_after: SystemTime,
+}
+
+impl Validity {
+    /// The validity of a certificate in DER; `None` if it isn't one.
+    pub(super) fn of(certificate: &[u8]) -> Option<Validity> {
+        let (certificate, _) = element(certificate, SEQUENCE)?;
+        let (tbs, _) = element(certificate, SEQUENCE)?;
+        let rest = element(tbs, VERSION).map_or(tbs, |(_, rest)| rest);
+        let (_, rest) = element(rest, INTEGER)?;
+        let (_, rest) = element(rest, SEQUENCE)?;
+        let (_, rest) = element(rest, SEQUENCE)?;
+        let (validity, _) = element(rest, SEQUENCE)?;
+        let (not_before, rest) = time(validity)?;
+        let (not_after, _) = time(rest)?;
+        Some(Validity { not_before, not_after })
+    }
+}
+
+/// Splits one DER element of type `tag` off: its content, and what comes after it.
+fn element(input: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    let (&first, rest) = input.split_first()?;
+    if first != tag {
+        return None;
+    }
+    let (&length, mut rest) = rest.split_first()?;
+    let mut content_bytes = usize::from(length);
+    if length >= 0x80 {
+        content_bytes = 0;
+        // At most four bytes of length: no certificate file has more than 4 GiB.
+        for _ in 0..usize::from(length & 0x7f).min(5) {
+            let (&byte, after) = rest.split_first()?;
+            content_bytes = content_bytes.checked_mul(256)?.checked_add(usize::from(byte))?;
+            rest = after;
+        }
+        if !(1..=4).contains(&(length & 0x7f)) {
+            return None;
+        }
+    }
+    rest.split_at_checked(content_bytes)
+}
+
+/// `Time`: `YYMMDDHHMMSSZ` until 2049, `YYYYMMDDHHMMSSZ` from 2050 on.
+fn time(input: &[u8]) -> Option<(SystemTime, &[u8])> {
+    let (text, rest, year_digits) = match element(input, UTC_TIME) {
+        Some((text, rest)) => (text, rest, 2),
+        None => {
+            let (text, rest) = element(input, GENERALIZED_TIME)?;
+            (text, rest, 4)
+        }
+    };
+    let text = std::str::from_utf8(text).ok()?.strip_suffix('Z')?;
+    let (year, fields) = text.split_at_checked(year_digits)?;
+    let mut year = number(year)?;
+    if year_digits == 2 {
+        year = year.checked_add(if year < 50 { 2_000 } else { 1_900 })?;
+    }
+    if fields.len() != 10 {
+        return None;
+    }
+    let field = |index: usize| number(fields.get(index..index.checked_add(2)?)?);
+    let (month, day) = (field(0)?, field(2)?);
+    let (hour, minute, second) = (field(4)?, field(6)?, field(8)?);
+    let fits = (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60;
+    if !fits || second > 60 {
+        return None;
+    }
+    // Before 1970 counts as 1970: what matters is that it is long ago.
+    let date = (i64::try_from(year.max(1970)), i64::try_from(month), i64::try_from(day));
+    let (Ok(year), Ok(month), Ok(day)) = date else { return None };
+    let days = u64::try_from(days_since_1970(year, month, day)).ok()?;
+    let of_day = hour.checked_mul(3_600)?.checked_add(minute.checked_mul(60)?)?;
+    let seconds = days.checked_mul(86_400)?.checked_add(of_day)?.checked_add(second)?;
+    Some((UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?, rest))
+}
+
+fn number(digits: &str) -> Option<u64> {
+    digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+    use text::format_utc;
+
+    use super::*;
+
+    fn certificate(from: (i32, u8, u8), to: (i32, u8, u8)) -> Vec<u8> {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.not_before = date_time_ymd(from.0, from.1, from.2);
+        params.not_after = date_time_ymd(to.0, to.1, to.2);
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
+    }
+
+    #[test]
+    fn both_dates_are_read_in_both_spellings_of_time() {
+        let validity = Validity::of(&certificate((1970, 1, 1), (2024, 2, 29))).unwrap();
+        assert_eq!(format_utc(validity.not_before), "1970-01-01T00:00:00.000Z");
+        assert_eq!(format_utc(validity.not_after), "2024-02-29T00:00:00.000Z");
+        let validity = Validity::of(&certificate((2026, 12, 31), (2100, 3, 1))).unwrap();
+        assert_eq!(format_utc(validity.not_before), "2026-12-31T00:00:00.000Z");
+        assert_eq!(format_utc(validity.not_after), "2100-03-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn every_truncation_and_every_flipped_byte_is_survived() {
+        let certificate = certificate((2026, 1, 1), (2027, 1, 1));
+        for length in 0..100 {
+            assert_eq!(Validity::of(&certificate[..length]), None);
+        }
+        for index in 0..certificate.len() {
+            for bits in [0x80, 0xff, 0x01] {
+                let mut damaged = certificate.clone();
+                damaged[index] ^= bits;
+                let _ = Validity::of(&damaged);
+            }
+        }
+        assert_eq!(Validity::of(&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff]), None);
+        assert_eq!(Validity::of(&[0x30, 0x89, 1, 1, 1, 1, 1, 1, 1, 1, 1]), None);
+    }
+}

@@ -1,0 +1,337 @@
+//! What the policy tools show is what the pipeline does, and an expectation that doesn't hold
+//! fails.
+
+use std::time::Duration;
+
+use diagnostic::SourceFile;
+use policy::{Case, Given};
+use proptest::prelude::*;
+use prost::Message;
+use sparkplug::captures;
+
+use super::case::{self, Got};
+use super::coverage::coverage;
+use super::tally::Tally;
+use super::*;
+
+fn policy(text: &str) -> Policy {
+    match Policy::parse(&[SourceFile::new("test.toml", text)]) {
+        Ok((policy, _)) => policy,
+        Err(problems) => panic!("{problems}"),
+    }
+}
+
+const RULES: &str = r#"
+    [[rule]]
+    name = "ovens"
+    action = "forward"
+    group = "G"
+    device = "Oven*"
+    allow-metrics = ["Temp/**", "State"]
+    deny-metrics = ["**/Secret"]
+    datatypes = ["Float", "String"]
+
+    [[rule]]
+    name = "slow"
+    action = "forward"
+    group = "Slow"
+    [rule.rate]
+    messages-per-s = 1
+    burst-messages = 1
+
+    [[rule]]
+    name = "no-recipes"
+    action = "deny"
+    group = "*"
+    deny-metrics = "**/Recipe*"
+"#;
+
+/// Which cases of `text` pass, by name.
+fn results(text: &str) -> Vec<(String, bool)> {
+    let policy = policy(&format!("{RULES}\n{text}"));
+    let run = |one: &Case| (one.name().to_owned(), case::run(&policy, one).passed());
+    policy.cases().iter().map(run).collect()
+}
+
+#[test]
+fn an_expectation_that_holds_passes_and_one_that_does_not_fails() {
+    let oven = "topic = \"spBv1.0/G/DDATA/E/Oven1\"";
+    let temp = format!("{oven}\nmetric = \"Temp/1\"\ndatatype = \"Float\"\nvalue = 61.5");
+    let secret = format!("{oven}\nmetric = \"Temp/Secret\"\ndatatype = \"Float\"\nvalue = 1");
+    let recipe = format!("{oven}\nmetric = \"Temp/Recipe\"\ndatatype = \"Float\"\nvalue = 1");
+    for (passes, given, expected) in [
+        (true, &temp, "expect = \"forward\""),
+        (false, &temp, "expect = \"drop\""),
+        (false, &temp, "expect = \"wait\""),
+        (true, &temp, "expect = \"forward\"\nrule = \"ovens\""),
+        (false, &temp, "expect = \"forward\"\nrule = \"slow\""),
+        (true, &temp, "expect = \"forward\"\narrives.value = 61.5"),
+        (false, &temp, "expect = \"forward\"\narrives.value = 61.6"),
+        (false, &temp, "expect = \"forward\"\narrives.null = true"),
+        (true, &temp, "expect = \"forward\"\narrives.null = false"),
+        (true, &temp, "expect = \"forward\"\narrives.metric = \"Temp/1\""),
+        (false, &temp, "expect = \"forward\"\narrives.metric = \"Temp/2\""),
+        (true, &temp, "expect = \"forward\"\narrives.topic = \"spBv1.0/G/DDATA/E/Oven1\""),
+        (false, &temp, "expect = \"forward\"\narrives.topic = \"spBv1.0/H/DDATA/E/Oven1\""),
+        (true, &temp, "expect = \"forward\"\narrives.properties = []"),
+        (false, &temp, "expect = \"forward\"\narrives.properties = [\"engUnit\"]"),
+        (false, &temp, "expect = \"forward\"\narrives.quality = 192"),
+        (true, &secret, "expect = \"drop\"\nreason = \"denied\"\nrule = \"ovens\""),
+        (false, &secret, "expect = \"drop\"\nreason = \"denied\"\nrule = \"no-recipes\""),
+        (false, &secret, "expect = \"drop\"\nreason = \"no_rule\""),
+        (false, &secret, "expect = \"forward\""),
+        (true, &recipe, "expect = \"drop\"\nrule = \"no-recipes\""),
+    ] {
+        let text = format!("[[case]]\nname = \"x\"\n{given}\n{expected}\n");
+        assert_eq!(results(&text), [("x".to_owned(), passes)], "{text}");
+    }
+}
+
+#[test]
+fn messages_of_every_kind_can_be_cases() {
+    let passing = r#"
+        [[case]]
+        name = "births"
+        topic = "spBv1.0/G/DBIRTH/E/Oven1"
+        metrics = [
+            { metric = "Temp/1", datatype = "Float", value = 1, expect = "forward" },
+            { metric = "Temp/2", datatype = "Double", value = 1, expect = "drop", reason = "datatype" },
+            { metric = "Temp/Secret", datatype = "Float", null = true, expect = "drop", rule = "ovens" },
+        ]
+        [[case]]
+        name = "deaths"
+        topic = "spBv1.0/G/DDEATH/E/Oven1"
+        expect = "forward"
+        [[case]]
+        name = "births without a metric"
+        topic = "spBv1.0/Slow/NBIRTH/E"
+        expect = "forward"
+        [[case]]
+        name = "commands"
+        topic = "spBv1.0/G/NCMD/E"
+        expect = "drop"
+        reason = "command"
+        [[case]]
+        name = "states of hosts"
+        topic = "spBv1.0/STATE/host"
+        expect = "drop"
+        reason = "state"
+        [[case]]
+        name = "something else"
+        topic = "plant/temperature"
+        expect = "drop"
+        reason = "not_sparkplug"
+        [[case]]
+        name = "stored births"
+        topic = "spBv1.0/G/DBIRTH/E/Oven1"
+        retain = true
+        metric = "Temp/1"
+        datatype = "Float"
+        value = 1
+        expect = "drop"
+        reason = "stored_birth"
+        [[case]]
+        name = "a text of some length"
+        topic = "spBv1.0/G/DDATA/E/Oven1"
+        metric = "State"
+        datatype = "String"
+        length = 5
+        expect = "forward"
+        arrives.value = "xxxxx"
+    "#;
+    let failed: Vec<_> = results(passing).into_iter().filter(|(_, passed)| !passed).collect();
+    assert!(failed.is_empty(), "{failed:?}");
+}
+
+#[test]
+fn time_passes_between_steps_and_what_was_held_back_arrives() {
+    let steps = |last: &str| {
+        format!(
+            r#"
+            [[case]]
+            name = "x"
+            topic = "spBv1.0/Slow/NDATA/E"
+            metric = "M"
+            datatype = "Int32"
+            [[case.step]]
+            value = 1
+            expect = "forward"
+            [[case.step]]
+            after-ms = 100
+            value = 2
+            expect = "wait"
+            [[case.step]]
+            after-ms = 100
+            value = 3
+            expect = "wait"
+            {last}
+            "#
+        )
+    };
+    for (passes, last) in [
+        (true, "[[case.step]]\nafter-ms = 700\nexpect = \"nothing\""),
+        (false, "[[case.step]]\nafter-ms = 700\nexpect = \"forward\""),
+        (true, "[[case.step]]\nafter-ms = 1000\nexpect = \"forward\"\narrives.value = 3"),
+        (false, "[[case.step]]\nafter-ms = 1000\nexpect = \"forward\"\narrives.value = 2"),
+        (false, "[[case.step]]\nafter-ms = 1000\nexpect = \"nothing\""),
+        (true, "[[case.step]]\nafter-ms = 3_600_000\nexpect = \"forward\""),
+    ] {
+        assert_eq!(results(&steps(last)), [("x".to_owned(), passes)], "{last}");
+    }
+}
+
+#[test]
+fn templates_of_cases_have_their_definitions() {
+    let text = r#"
+        [[case]]
+        name = "x"
+        topic = "spBv1.0/Slow/DDATA/E/D"
+        metric = "Motor1"
+        datatype = "Template"
+        value = { definition = "Motor", members = [{ name = "Speed", value = 7 }, { name = "Recipe", value = "A" }] }
+        expect = "forward"
+        arrives.value = { definition = "Motor", members = [{ name = "Speed", value = 7 }] }
+    "#;
+    // Members are compared as they are on the wire: this one says that the denied one is gone.
+    let policy = policy(&format!("{RULES}\n{text}"));
+    let report = case::run(&policy, &policy.cases()[0]);
+    let Got::Forwarded { arrives: Some(seen), .. } = &report.checks[0].got else {
+        panic!("{report:?}")
+    };
+    let Some(Value::Template(instance)) = &seen.metric.value else { panic!("{seen:?}") };
+    let names: Vec<_> = instance.metrics.iter().map(|member| member.name.as_deref()).collect();
+    assert_eq!(names, [Some("Speed")]);
+}
+
+#[test]
+fn coverage_counts_what_decides_and_what_a_case_is_about() {
+    let text = r#"
+        [[case]]
+        name = "a temperature"
+        topic = "spBv1.0/G/DDATA/E/Oven1"
+        metric = "Temp/1"
+        datatype = "Float"
+        value = 1
+        expect = "forward"
+    "#;
+    let covered = |text: &str| {
+        let policy = policy(&format!("{RULES}\n{text}"));
+        let reports: Vec<_> =
+            policy.cases().iter().map(|one| (one, case::run(&policy, one))).collect();
+        let reports = reports.iter().map(|(one, report)| (*one, report));
+        let covered = coverage(&policy, reports);
+        covered.iter().map(|one| (one.admits, one.drops)).collect::<Vec<_>>()
+    };
+    assert_eq!(covered(text), [(true, false), (false, false), (true, false)]);
+    let other = r#"
+        [[case]]
+        name = "another group"
+        about = "slow"
+        topic = "spBv1.0/H/NDATA/E"
+        metric = "Recipe"
+        value = 1
+        expect = "drop"
+    "#;
+    let both = format!("{text}{other}");
+    assert_eq!(covered(&both), [(true, false), (false, true), (true, true)]);
+}
+
+#[test]
+fn every_metric_of_real_traffic_has_one_fate() {
+    for text in [
+        "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"*\"",
+        "[[rule]]\nname = \"some\"\naction = \"forward\"\ngroup = \"*\"\nallow-metrics = \"*a*\"",
+        "",
+    ] {
+        for (name, messages) in captures::all() {
+            let mut rehearsal = Rehearsal::new(policy(text), 1_700_000_000_000);
+            let mut tally = Tally::default();
+            for message in &messages {
+                tally.add_late(&rehearsal.pass(Duration::from_millis(700)));
+                let outcome = rehearsal.receive(Received {
+                    topic: &message.topic,
+                    payload: &message.payload,
+                    retain: message.retain,
+                    dup: false,
+                    assured: false,
+                });
+                for metric in &outcome.metrics {
+                    // Aliases are resolved, or the metric says why not.
+                    let known = !metric.name.is_empty()
+                        || matches!(metric.fate, MetricFate::Dropped { .. });
+                    assert!(known, "{name}: {metric:?}");
+                    if let MetricFate::Forwarded { arrives, .. } = &metric.fate {
+                        assert_eq!(arrives.name.as_ref(), Some(&metric.name), "{name}");
+                    }
+                }
+                tally.add(&message.topic, &outcome);
+            }
+            let dropped: u64 = tally.dropped.values().sum();
+            assert_eq!(tally.messages, tally.forwarded + tally.waiting + dropped, "{name}");
+            if text.is_empty() {
+                assert_eq!(tally.forwarded, 0, "{name}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// What the pipeline does is what the policy says, metric for metric.
+    #[test]
+    fn fates_are_verdicts(
+        allow in prop::sample::select(vec!["**", "a/**", "*", "**/b"]),
+        deny in prop::sample::select(vec!["none", "a/*", "**/b", "b"]),
+        names in prop::collection::btree_set(prop::sample::select(vec!["a", "b", "a/b", "a/c", "c/b", "d"]), 1..6),
+        float in any::<bool>(),
+    ) {
+        let text = format!(
+            "[[rule]]\nname = \"f\"\naction = \"forward\"\ngroup = \"G\"\nallow-metrics = \"{allow}\"\n\
+             datatypes = \"Float\"\n[[rule]]\nname = \"d\"\naction = \"deny\"\ngroup = \"*\"\n\
+             deny-metrics = \"{deny}\"\n"
+        );
+        let policy = policy(&text);
+        let datatype = if float { DataType::Float } else { DataType::Int32 };
+        let value = if float { Value::Float(1.5) } else { Value::Int(3) };
+        for name in names {
+            let given = Given::new(name, datatype, Some(value.clone()));
+            let one = Case::of_message("spBv1.0/G/NDATA/E", Some(given), 1_700_000_000_000);
+            let got = case::run(&policy, &one).checks.remove(0).got;
+            match policy.judge(Entity::node("G", "E"), name, Some(datatype)) {
+                Verdict::Forward { rule } => {
+                    let Got::Forwarded { rule: by, arrives: Some(seen) } = got else {
+                        return Err(TestCaseError::fail(format!("{name}: {got:?}")));
+                    };
+                    prop_assert_eq!(by, Some(rule));
+                    prop_assert_eq!(seen.metric.value.as_ref(), Some(&value));
+                }
+                Verdict::Redact { .. } => return Err(TestCaseError::fail("nothing is redacted")),
+                Verdict::Drop { reason, rule } => {
+                    prop_assert_eq!(got, Got::Dropped { reason, rule });
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_unreadable_payload_has_no_metrics_and_a_reason() {
+    let mut rehearsal = Rehearsal::new(policy(RULES), 0);
+    let payload = Payload { seq: Some(0), ..Payload::default() }.encode_to_vec();
+    let received = |payload| Received {
+        topic: "spBv1.0/G/NDATA/E",
+        payload,
+        retain: false,
+        dup: false,
+        assured: false,
+    };
+    let outcome = rehearsal.receive(received(b"\xff\xff\xff"));
+    assert!(outcome.metrics.is_empty());
+    let reason = |outcome: &Outcome| match outcome.fate {
+        MessageFate::Dropped { reason, .. } => Some(reason),
+        _ => None,
+    };
+    assert_eq!(reason(&outcome), Some(Reason::MalformedPayload));
+    assert_eq!(reason(&rehearsal.receive(received(&payload))), Some(Reason::DataBeforeBirth));
+}

@@ -2,12 +2,14 @@
 //! stored plant before they are acknowledged. The picture is taken in turns of the worker that
 //! are short; another thread writes it.
 
+pub(crate) mod state_writer;
+
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
+use self::state_writer::Keeper;
 use super::connection::Receipt;
-use super::keeper::Keeper;
 use super::pipeline::{Now, Pipeline};
 use state::StateError;
 use telemetry::event;

@@ -6,26 +6,29 @@
 //! fails is repeated; until it succeeds nothing is taken from the session and nothing is
 //! acknowledged.
 
+mod housekeeping;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::Thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::clock::Clock;
 use super::connection::{Delivered, Receipt};
 use super::entry::Entry;
-use super::keeper::{Keeper, PLANT};
 use super::pipeline::{Now, Pipeline, Received};
 use super::plant::StoredPlant;
-use super::rule_counts::RuleCounts;
+use super::rule_counters::RuleCounts;
+use super::status_reporter::{Seen, Vitals};
+use super::storing::state_writer::{Keeper, PLANT};
 use super::storing::{STORE_EVERY, Storing};
-use super::vitals::{Seen, Vitals};
-use journal_format::{Body, Start};
-use journal_write::{JournalError, Retained, Writer};
+use journal_format::Start;
+use journal_write::{JournalError, Writer};
 use policy::Policy;
 use state::{StateDir, StateError, Stored};
 use telemetry::event;
@@ -37,8 +40,6 @@ const BATCH_MESSAGES: usize = 1_024;
 const PENDING_BYTES: usize = 16 * 1024 * 1024;
 /// Timers of the pipeline.
 const TICK_EVERY: Duration = Duration::from_millis(100);
-/// Retention by age works even where no segment ends.
-const RETAIN_EVERY: Duration = Duration::from_secs(60);
 /// Pauses while the journal refuses.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
@@ -437,56 +438,6 @@ impl Worker {
         }
     }
 
-    /// New segments, and retention.
-    fn keep_house(&mut self, now: Now) {
-        let mut retain = self.next_retain <= now.mono;
-        if self.writer.wants_segment() && self.next_segment <= now.mono {
-            retain = true;
-            if let Err(error) = self.begin_segment(now) {
-                self.next_segment = now.mono.saturating_add(LAST_PAUSE);
-                self.segment_trouble = true;
-                event!(DiskError, what = "segment", error = %error);
-            } else if std::mem::take(&mut self.segment_trouble) {
-                event!(DiskOk, what = "segment");
-            }
-        }
-        if retain {
-            self.next_retain = now.mono.saturating_add(RETAIN_EVERY);
-            self.watch_limit();
-            match self.writer.retain(retention_ms(self.started, now)) {
-                Ok(retained) if retained.segments > 0 => {
-                    let Retained { segments, frames, bytes } = retained;
-                    event!(JournalTrimmed, segments, frames, bytes);
-                }
-                Ok(_) => {}
-                Err(error) => event!(DiskError, what = "retention", error = %error),
-            }
-        }
-    }
-
-    /// Tells, once, that the journal has come near its limit: what is deleted then is younger
-    /// than it should get.
-    fn watch_limit(&mut self) {
-        let (bytes, limit) = (self.writer.bytes(), self.writer.retain_bytes());
-        let near = limit.saturating_sub(limit / 10);
-        let far = limit.saturating_sub(limit / 5);
-        if bytes >= near && !std::mem::replace(&mut self.near_limit, true) {
-            event!(JournalNearLimit, bytes, limit);
-        } else if bytes < far {
-            self.near_limit = false;
-        }
-    }
-
-    fn begin_segment(&mut self, now: Now) -> Result<(), JournalError> {
-        let start = Entry::Start(self.start());
-        let head = std::iter::once(start).chain(self.pipeline.keyframes(now)).map(Body::from);
-        let head = self.writer.begin_segment(now.wall_ms, head)?;
-        if head.oversized > 0 {
-            event!(FrameTooLarge, keyframes = head.oversized);
-        }
-        Ok(())
-    }
-
     fn start(&self) -> Start {
         let every = self.settings.keyframe_every.as_secs();
         let signed = self.pipeline.policy().signed();
@@ -504,21 +455,6 @@ impl Worker {
     }
 }
 
-/// The time by which segments grow old. A clock that jumps forward by a year while we run must not
-/// take away what IT hasn't read yet: what counts is the clock of the start, and the time since.
-fn retention_ms(started: Now, now: Now) -> u64 {
-    let elapsed = now.mono.saturating_sub(started.mono).as_millis();
-    let elapsed_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
-    now.wall_ms.min(started.wall_ms.saturating_add(elapsed_ms))
-}
-
-impl Delivered {
-    /// What it takes of the memory for messages on their way.
-    pub(super) fn bytes(&self) -> usize {
-        self.topic.len().saturating_add(self.payload.len())
-    }
-}
-
 /// Why the worker can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
@@ -529,28 +465,6 @@ pub enum WorkerError {
     /// No thread can be had.
     #[error("cannot start: {0}")]
     Start(#[from] std::io::Error),
-}
-
-/// The clocks of this half.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
-    start: Instant,
-}
-
-impl Clock {
-    #[expect(clippy::disallowed_methods, reason = "the driver's clock")]
-    pub(super) fn new() -> Self {
-        Clock { start: Instant::now() }
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "the driver's clock")]
-    pub(super) fn now(self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now {
-            mono: self.start.elapsed(),
-            wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
-        }
-    }
 }
 
 #[cfg(test)]

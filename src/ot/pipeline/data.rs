@@ -5,7 +5,7 @@ use prost::Message;
 use super::births::low_byte;
 use super::encode::{self, DataWriter};
 use super::judge::judge;
-use super::overload::Passage;
+use super::limits::Passage;
 use super::shape::{self, Decided};
 use super::step::StepContext;
 use crate::plant::{

@@ -1,11 +1,43 @@
-//! Sans-IO pipeline of the OT half: received messages, ticks and session events in; journal
-//! bodies out.
+//! Sans-IO pipeline of the OT half: received messages, ticks and session events in; entries for
+//! the journal out.
 //!
 //! ```text
-//!  handle(now, message) ─> topic ─> decode ─> sequence ─> plant ─> policy ─> rates ─> encode
-//!                            │        │          │          │         │        │        │
-//!                            └────────┴──── drops, each with one reason ───────┘      bodies
+//!              receive   decode    sequence   data, births    judge, shape   limits    encode
+//!  handle ──────> topic ─> payload ─> order ───> plant ─────────> policy ─────> rates ──> entries
+//!                   │        │         │  │                          │           │          ^
+//!                   │        │         │  └── fast_path: scalars that nothing has a word on ┘
+//!                   └────────┴─────────┴── drops, each with one reason ───────────┘
+//!
+//!  tick ────────> policy_change, limits, timers (gaps, births, keyframes, heartbeat) ──> entries
 //! ```
+//!
+//! # How to use a [`Pipeline`]
+//!
+//! It does no I/O and reads no clock. Its methods come in four families:
+//!
+//! - **What happened** changes its state, at a time that the caller gives: [`Pipeline::handle`]
+//!   for each message of the broker, [`Pipeline::shed`] for those that were refused before they
+//!   came here, [`Pipeline::session`] and [`Pipeline::disconnected`] for the connection,
+//!   [`Pipeline::reload`] for another policy, `restore` once, before anything else, for what an
+//!   earlier run stored. Times never go backwards.
+//! - **What is due** is done by [`Pipeline::tick`], a few times a second, whatever else happens.
+//!   Timers are named in `timers`; none of them needs more than that.
+//! - **What comes of it** is appended to `out`, by all of these but `session`, `disconnected` and
+//!   `shed`, whose news the next `tick` tells. Entries have to be journalled in their order, and
+//!   before the message that they come of is acknowledged. Whoever begins a segment of the
+//!   journal writes [`Pipeline::keyframes`] to its head, after all entries so far.
+//! - **What it knows** may be asked at any time: [`Pipeline::account`], [`Pipeline::ledger`],
+//!   [`Pipeline::counters`], [`Pipeline::rule_matches`], [`Pipeline::nodes`]. The answers change
+//!   with what happens and what is due, and not otherwise.
+//!
+//! In this order, after each batch: `handle` for all of its messages, `tick` if it is time, the
+//! entries to the journal, then [`Pipeline::take_structure_changed`]: if it says yes, what the
+//! journal has isn't enough to go on after a restart, and the plant has to be stored (a snapshot:
+//! `begin_snapshot`, then `take_snapshot` until it has a head, with anything between) before the
+//! batch is acknowledged.
+//!
+//! After `session` a `tick` has to come before the next messages' entries are read for certain:
+//! it tells the doubt first, and then that the half is connected.
 //!
 //! The account always balances: every received message is forwarded, dropped for one reason, or
 //! waiting.
@@ -16,14 +48,13 @@ mod data;
 mod decode;
 mod encode;
 mod fast_path;
+mod flush;
 mod judge;
-mod matches;
+mod limits;
 mod notify;
-mod overload;
 mod policy_change;
 mod receive;
 mod rename;
-mod renamed;
 mod restore;
 mod sequence;
 mod shape;
@@ -37,18 +68,16 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 
 use self::announce::keyframes;
-use self::matches::Matches;
-use self::overload::Overload;
+use self::limits::Overload;
 use self::step::StepContext;
 use crate::Entry;
 use crate::plant::{Node, Plant, StoredPlant};
+use crate::rule_counters::{Matches, RuleMatches};
 use account::{Account, Imbalance, Ledger, Reason};
 use journal_format::{Dropped, Heartbeat};
 use policy::{Limiter, Policy};
 use sparkplug::Caps;
 use telemetry::status::TrackedNode;
-
-pub use self::matches::RuleMatches;
 
 /// The time of an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

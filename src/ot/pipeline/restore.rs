@@ -2,7 +2,7 @@
 //! that were journalled after it was stored.
 
 use super::policy_change::adjust;
-use super::renamed::Names;
+use super::rename::Names;
 use super::shape;
 use super::{Entry, Now, Pipeline};
 use crate::plant::{

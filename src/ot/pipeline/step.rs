@@ -1,10 +1,10 @@
 //! One step of the pipeline: what handling one message, tick or reload may touch, and how it
 //! writes to the journal.
 
-use super::matches::Matches;
-use super::overload::Overload;
+use super::limits::Overload;
 use super::{Counters, Entry, Now, PipelineSettings};
 use crate::plant::{EntityState, Node};
+use crate::rule_counters::Matches;
 use account::RuleId;
 use account::{Dropped, Ledger, Origin, Reason, What};
 use journal_format::MAX_BODY_BYTES;

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use prost::Message;
 
+use super::state_writer::PLANT;
 use super::*;
-use crate::keeper::PLANT;
 use crate::plant::StoredPlant;
 use crate::{PipelineSettings, Received};
 use diagnostic::SourceFile;

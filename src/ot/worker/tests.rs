@@ -8,13 +8,14 @@ use prost::Message;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::{
-    Arc, Body, Clock, Delivered, Duration, Now, Pipeline, Receipt, Shared, StateDir, Work, Worker,
-    WorkerSettings, retention_ms,
+    Arc, Clock, Delivered, Duration, Now, Pipeline, Receipt, Shared, StateDir, Work, Worker,
+    WorkerSettings, housekeeping::retention_ms,
 };
 use crate::Entry;
 use crate::PipelineSettings;
-use crate::vitals::Vitals;
+use crate::status_reporter::Vitals;
 use diagnostic::SourceFile;
+use journal_format::Body;
 use journal_read::{From, Item, Reader};
 use journal_write::{Durability, Writer, WriterOptions};
 use policy::Policy;

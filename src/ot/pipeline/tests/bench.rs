@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prost::Message;
 
-use super::photographer::Photographer;
+use super::snapshot_probe::Photographer;
 use crate::plant::StoredPlant;
 use crate::{Entry, Now, Pipeline, PipelineSettings, Received};
 use account::Reason;

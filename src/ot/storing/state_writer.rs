@@ -6,18 +6,18 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use prost::Message;
 
-use super::plant::PlantPart;
-use super::rule_counts::RuleCounts;
+use crate::plant::PlantPart;
+use crate::rule_counters::RuleCounts;
 use state::{Shelf, StateDir, StateError, StateFile};
 
 /// The plant as it was last known, and up to which frame of the journal.
-pub(super) const PLANT: StateFile = StateFile { name: "plant.state", magic: *b"SPKDPLT1" };
+pub(crate) const PLANT: StateFile = StateFile { name: "plant.state", magic: *b"SPKDPLT1" };
 /// Jobs that may wait; the worker holds the next ones back until there is room.
 const MAX_WAITING: usize = 4;
 
 /// The worker's end.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(crate) struct Keeper {
     jobs: Sender<Job>,
     /// How the writing of each picture ended.
     kept: Receiver<Result<(), StateError>>,
@@ -35,7 +35,7 @@ impl Keeper {
     ///
     /// # Errors
     /// No thread can be had.
-    pub(super) fn start(state: StateDir) -> io::Result<Keeper> {
+    pub(crate) fn start(state: StateDir) -> io::Result<Keeper> {
         let (sender, jobs) = bounded(MAX_WAITING);
         let (told, kept) = unbounded();
         let thread = std::thread::Builder::new()
@@ -45,28 +45,28 @@ impl Keeper {
     }
 
     /// Whether a job can be given without waiting.
-    pub(super) fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         !self.jobs.is_full()
     }
 
     /// Gives a part of a picture. With the last one the plant is written.
-    pub(super) fn take_picture(&self, part: PlantPart) {
+    pub(crate) fn take_picture(&self, part: PlantPart) {
         // The thread is gone only when the process ends.
         let _ = self.jobs.send(Job::Plant(part));
     }
 
     /// Has the counters of the rules written; a disk that refuses is told with the plant.
-    pub(super) fn save_rule_counts(&self, counts: RuleCounts) {
+    pub(crate) fn save_rule_counts(&self, counts: RuleCounts) {
         let _ = self.jobs.send(Job::RuleCounts(counts));
     }
 
     /// How the writing of each picture ended.
-    pub(super) fn kept(&self) -> &Receiver<Result<(), StateError>> {
+    pub(crate) fn kept(&self) -> &Receiver<Result<(), StateError>> {
         &self.kept
     }
 
     /// Waits until all is written; how the last writing ended.
-    pub(super) fn finish(self) -> Option<Result<(), StateError>> {
+    pub(crate) fn finish(self) -> Option<Result<(), StateError>> {
         drop(self.jobs);
         let _ = self.thread.join();
         self.kept.try_iter().last()

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::Entry;
+use crate::pipeline::Entry;
 use crate::plant::{EntityState, Plant, Slot};
 use account::Ledger;
 use journal_format::Start;
@@ -15,7 +15,7 @@ type Told = (String, String);
 
 /// Reads names of the journal back.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(in crate::pipeline) struct Names {
     /// Of the policy in force.
     digest: String,
     /// What of the frames that are read next.
@@ -28,7 +28,7 @@ pub(super) struct Names {
 
 impl Names {
     /// For frames that follow what `stored` knows, of which `plant` was restored.
-    pub(super) fn new(policy: &Policy, stored: Start, plant: &Plant) -> Names {
+    pub(in crate::pipeline) fn new(policy: &Policy, stored: Start, plant: &Plant) -> Names {
         let told = |(place, node): (usize, &crate::plant::Node)| {
             let told = node.told(None);
             ((told.group.to_owned(), told.edge_node.to_owned()), place)
@@ -42,18 +42,18 @@ impl Names {
     }
 
     /// The frames that follow are written by another policy.
-    pub(super) fn start(&mut self, start: Start) {
+    pub(in crate::pipeline) fn start(&mut self, start: Start) {
         self.start = start;
     }
 
     /// Whether births have names of metrics that the plant doesn't know.
-    pub(super) fn metrics_are_renamed(&self) -> bool {
+    pub(in crate::pipeline) fn metrics_are_renamed(&self) -> bool {
         self.start.renames_metrics
     }
 
     /// The node that is told of, and its device as the plant calls it. Nodes and devices that
     /// nobody knows any more are noted.
-    pub(super) fn resolve(
+    pub(in crate::pipeline) fn resolve(
         &mut self,
         policy: &Policy,
         plant: &mut Plant,
@@ -105,7 +105,11 @@ impl Names {
     }
 
     /// Gives the metrics of a frame their names in the plant; what has none is left out.
-    pub(super) fn own_names(&self, state: Option<&EntityState>, metrics: &mut Vec<Metric>) {
+    pub(in crate::pipeline) fn own_names(
+        &self,
+        state: Option<&EntityState>,
+        metrics: &mut Vec<Metric>,
+    ) {
         if !self.start.renames_metrics {
             return;
         }
@@ -124,7 +128,12 @@ impl Names {
 
     /// The deaths of those that nobody knows any more. Where a node of the plant goes by such a
     /// name, readers don't hold it for alive after this.
-    pub(super) fn bury_strangers(self, plant: &mut Plant, source: &str, now_ms: u64) -> Vec<Entry> {
+    pub(in crate::pipeline) fn bury_strangers(
+        self,
+        plant: &mut Plant,
+        source: &str,
+        now_ms: u64,
+    ) -> Vec<Entry> {
         let mut deaths = Vec::new();
         for ((group, edge_node), losses) in self.strangers {
             if let Some(node) = self
@@ -135,7 +144,7 @@ impl Names {
                 let _ = node.own.life.withdraw();
                 node.withdraw_devices();
             }
-            let payload = super::encode::death(None, now_ms);
+            let payload = crate::pipeline::encode::death(None, now_ms);
             let flags = MessageFlags {
                 received_ms: now_ms,
                 loss_before: false,

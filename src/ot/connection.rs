@@ -234,7 +234,7 @@ impl Session {
                     self.unanswered.set(0);
                     sink.put(SessionEvent::Lost).await;
                     let pause = pause(attempts);
-                    self.tell(&error, pause);
+                    self.notify(&error, pause);
                     attempts = attempts.saturating_add(1);
                     tokio::time::sleep(pause).await;
                     self.take_password();
@@ -243,7 +243,7 @@ impl Session {
         }
     }
 
-    fn tell(&self, error: &ConnectionError, pause: Duration) {
+    fn notify(&self, error: &ConnectionError, pause: Duration) {
         let broker = self.address.as_str();
         let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
         if let ConnectionError::ConnectionRefused(code) = error {

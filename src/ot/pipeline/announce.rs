@@ -33,7 +33,7 @@ impl StepContext<'_> {
     pub(super) fn announce_node(&mut self, node: &mut Node, permit: Permit, synthetic: bool) {
         node.types_due = false;
         self.name_node(node);
-        node.told = node.types.needed.clone();
+        node.announced_types = node.types.needed.clone();
         release_held(&mut node.own);
         let timestamp = self.birth_timestamp(&node.own, synthetic);
         let how = self.policy.pseudonyms();
@@ -188,12 +188,12 @@ pub(super) fn keyframes<'a>(
         let timestamp = state.layout.timestamp.unwrap_or(wall_ms);
         let of_device = device.map(|(_, state)| state);
         let payload = encode::birth(node, of_device, BirthScope::Announced, timestamp, how);
-        let topic = EntityTopic::birth(node.told(device.map(|(name, _)| name)));
+        let topic = EntityTopic::birth(node.exported(device.map(|(name, _)| name)));
         let kind = AdmittedKind::Keyframe { uncertain: state.life.is_uncertain(), devices };
         Entry::Plant(Admitted::new(permit, source, topic, payload, node.losses, kind))
     };
     let own = node_permit.map(|permit| {
-        let names = devices().filter_map(|(name, ..)| node.told(Some(name)).device);
+        let names = devices().filter_map(|(name, ..)| node.exported(Some(name)).device);
         keyframe(permit, None, names.map(str::to_owned).collect())
     });
     let others = devices()
@@ -217,6 +217,6 @@ fn mark_born(state: &mut EntityState, permit: Permit) {
     state.birth_due = false;
     state.reshaped = false;
     for slot in &mut state.layout.slots {
-        slot.set_born(slot.is_told());
+        slot.set_born(slot.is_exported());
     }
 }

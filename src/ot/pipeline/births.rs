@@ -213,7 +213,7 @@ impl StepContext<'_> {
     pub(super) fn refresh_types(&mut self, node: &mut Node) -> bool {
         let before = std::mem::take(&mut node.types);
         self.survey(node);
-        node.types != before || !node.types.needed.is_subset(&node.told)
+        node.types != before || !node.types.needed.is_subset(&node.announced_types)
     }
 
     /// Adds what the instances of a device ask for; whether the NBIRTH has to change for it.
@@ -223,7 +223,7 @@ impl StepContext<'_> {
         // They only grow.
         node.types.needed.len() != needed
             || node.types.removed_len() != removed
-            || !node.types.needed.is_subset(&node.told)
+            || !node.types.needed.is_subset(&node.announced_types)
     }
 
     /// Judges node and devices anew.

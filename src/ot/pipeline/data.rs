@@ -84,7 +84,7 @@ impl StepContext<'_> {
         // A limit says more than the reason of any single metric.
         let refused = passage.refused.map(|(reason, rule)| (reason, Some(rule)));
         let cause = refused.or(first_drop).unwrap_or((Reason::NoRule, None));
-        let fate = self.tell(node, device, admitted, timestamp, cause);
+        let fate = self.forward(node, device, admitted, timestamp, cause);
         self.passed(node, device, &passage, fate)
     }
 
@@ -235,7 +235,7 @@ impl StepContext<'_> {
             return Err((Reason::NameCollision, None));
         }
         let own_definitions = entity.device.is_none().then_some(&**definitions);
-        let told_as = self
+        let exported_as = self
             .name_late(state, own_definitions, name, rule)
             .map_err(|reason| (reason, Some(rule)))?;
         // Born without a value: what this message says about it is entered like any data.
@@ -248,7 +248,7 @@ impl StepContext<'_> {
         if let Some(target) = state.layout.slot_mut(slot) {
             shape::enter(target, &judged, losses, self.limiter);
             target.observed = plan.observe(name, Some(datatype));
-            target.told_as = told_as;
+            target.exported_as = exported_as;
         }
         Ok(slot)
     }
@@ -264,7 +264,7 @@ impl StepContext<'_> {
         left: &mut Option<usize>,
     ) -> Result<bool, Reason> {
         let Some(Value::Template(instance)) = &mut metric.value else { return Ok(false) };
-        let Parts { entity, state, definitions, types, told, types_due, .. } = parts;
+        let Parts { entity, state, definitions, types, announced_types, types_due, .. } = parts;
         let name: Box<str> = definitions.usable(instance.template_ref.as_deref())?.into();
         let slot = state.layout.slot_mut(place).ok_or(Reason::UnknownMetric)?;
         if slot.definition.as_ref().is_some_and(|definition| *definition != name) {
@@ -293,14 +293,14 @@ impl StepContext<'_> {
                 }
             }
         }
-        let lacks = !told.contains(&*name);
+        let lacks = !announced_types.contains(&*name);
         **types_due |= lacks && slot.is_forwarded();
         slot.definition = Some(name);
         Ok(lacks)
     }
 
     /// Enters the values and journals what can be told now.
-    fn tell(
+    fn forward(
         &mut self,
         node: &mut Node,
         device: Option<&str>,
@@ -381,12 +381,12 @@ impl StepContext<'_> {
             let Some(slot) = state.layout.slot(item.slot) else { continue };
             encode::data_metric(&mut item.metric, node);
             let how = self.policy.pseudonyms();
-            if let Some(reason) = shape::tell(slot, &mut item.metric, item.restores, how) {
+            if let Some(reason) = shape::emit(slot, &mut item.metric, item.restores, how) {
                 // The metric crosses without its value.
                 let what = What::Metric(slot.name());
                 self.drop(node.origin(device), what, reason, Some(item.rule));
             }
-            if !payload.metric(slot.told_name(), &item.metric) {
+            if !payload.metric(slot.exported_name(), &item.metric) {
                 self.drop(node.origin(device), What::Metric(slot.name()), Reason::OverCap, None);
             }
         }
@@ -404,7 +404,7 @@ fn resolve<'a>(state: &EntityState, payload: Borrowed<'a>) -> Vec<Meaning<'a>> {
         let Some(place) = state.layout.find(*name, metric.alias) else {
             let has_name = name.is_some_and(|name| !name.is_empty());
             return match datatype {
-                Some(datatype) if has_name && is_told(datatype, metric) => {
+                Some(datatype) if has_name && fits_or_is_null(datatype, metric) => {
                     Meaning::New(named.into_metric(), datatype)
                 }
                 Some(_) if has_name => Meaning::Refused(*name, Reason::TypeMismatch),
@@ -414,7 +414,9 @@ fn resolve<'a>(state: &EntityState, payload: Borrowed<'a>) -> Vec<Meaning<'a>> {
         let born = state.layout.slot(place).map(|slot| slot.datatype);
         let agrees = metric.datatype.is_none() || datatype == born;
         match born {
-            Some(born) if agrees && is_told(born, metric) => Meaning::Slot(place, named.metric),
+            Some(born) if agrees && fits_or_is_null(born, metric) => {
+                Meaning::Slot(place, named.metric)
+            }
             _ => Meaning::Refused(*name, Reason::TypeMismatch),
         }
     };
@@ -422,7 +424,7 @@ fn resolve<'a>(state: &EntityState, payload: Borrowed<'a>) -> Vec<Meaning<'a>> {
 }
 
 /// Whether the metric has a value of this datatype, or none.
-fn is_told(datatype: DataType, metric: &Metric) -> bool {
+fn fits_or_is_null(datatype: DataType, metric: &Metric) -> bool {
     if matches!(datatype, DataType::PropertySet | DataType::PropertySetList) {
         return false;
     }

@@ -40,29 +40,29 @@ pub(super) fn birth(
     let mut payload = PayloadWriter::new(Some(timestamp), room);
     let types = match scope {
         BirthScope::Current => &node.types.needed,
-        BirthScope::Announced => &node.told,
+        BirthScope::Announced => &node.announced_types,
     };
     if device.is_none() {
-        let definitions = node.definitions.tell(types, &node.types.removed);
+        let definitions = node.definitions.emit(types, &node.types.removed);
         let head = node.bd_seq.as_ref().and_then(bd_seq);
         let head = head.into_iter().chain(node.rebirth.as_ref().map(rebirth)).chain(definitions);
         head.for_each(|metric| payload.metric(metric.name.as_deref(), &metric));
     }
     for slot in slots {
         let is_chosen = match scope {
-            BirthScope::Current => slot.is_told(),
+            BirthScope::Current => slot.is_exported(),
             BirthScope::Announced => slot.is_born(),
         };
         if !is_chosen {
             continue;
         }
         if is_plain(slot) {
-            payload.metric(Some(slot.told_name()), &slot.current);
+            payload.metric(Some(slot.exported_name()), &slot.current);
         } else {
             let mut metric = slot.current.clone();
             complete(&mut metric, node, types);
-            shape::tell_in_birth(slot, &mut metric, timestamp, how);
-            payload.metric(Some(slot.told_name()), &metric);
+            shape::emit_in_birth(slot, &mut metric, timestamp, how);
+            payload.metric(Some(slot.exported_name()), &metric);
         }
     }
     payload.finish(None)
@@ -128,16 +128,16 @@ impl DataWriter {
 pub(super) fn data_metric(metric: &mut Metric, node: &Node) {
     metric.alias = None;
     metric.datatype = None;
-    complete(metric, node, &node.told);
+    complete(metric, node, &node.announced_types);
 }
 
-/// Value or `is_null`, instances of `told` definitions as far as these go, tables with their
+/// Value or `is_null`, instances of `types` as far as these go, tables with their
 /// number of columns.
-fn complete(metric: &mut Metric, node: &Node, told: &BTreeSet<String>) {
+fn complete(metric: &mut Metric, node: &Node, types: &BTreeSet<String>) {
     match &mut metric.value {
         Some(Value::Template(instance)) => {
             match node.definitions.usable(instance.template_ref.as_deref()) {
-                Ok(name) if told.contains(name) => {
+                Ok(name) if types.contains(name) => {
                     node.definitions.conform(instance, name, &node.types.removed);
                 }
                 _ => metric.value = None,

@@ -69,7 +69,7 @@ fn plan(state: &EntityState, data: &ScalarPayload<'_>, timestamp: u64) -> Result
             return Err(NotScalars);
         }
         permit = permit.or_else(|| slot.verdict().permit());
-        payload.scalar(slot.told_name(), metric.timestamp.unwrap_or(timestamp), metric);
+        payload.scalar(slot.exported_name(), metric.timestamp.unwrap_or(timestamp), metric);
         places.push(place);
     }
     if payload.written() > MAX_PAYLOAD_BYTES {

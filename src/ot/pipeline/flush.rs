@@ -21,8 +21,8 @@ const MAX_CREDIT_BYTES: usize = super::step::MAX_PAYLOAD_BYTES;
 enum Step {
     /// Nothing waits that could be told.
     Done,
-    /// Something was told.
-    Told,
+    /// Something was forwarded.
+    Forwarded,
     /// What is next takes more credit.
     Poor,
     /// The limit of the node is reached.
@@ -46,7 +46,7 @@ impl StepContext<'_> {
                     let credit = node.queue.credit.saturating_add(QUANTUM_BYTES);
                     node.queue.credit = credit.min(MAX_CREDIT_BYTES);
                     match self.flush_node(node, class) {
-                        Step::Told | Step::Poor => next_ring.push(index),
+                        Step::Forwarded | Step::Poor => next_ring.push(index),
                         Step::Done => {
                             set_waits(node, class, false);
                             node.queue.credit = 0;
@@ -84,9 +84,9 @@ impl StepContext<'_> {
         for entity in entities {
             match self.flush_entity(node, entity.as_deref(), class) {
                 Step::Done => {}
-                Step::Told => {
+                Step::Forwarded => {
                     node.queue.last = Some(entity);
-                    return Step::Told;
+                    return Step::Forwarded;
                 }
                 step => return step,
             }
@@ -144,11 +144,11 @@ impl StepContext<'_> {
         }
         node.queue.credit = node.queue.credit.saturating_sub(bytes);
         left = left.saturating_add(all).saturating_sub(chosen.len());
-        self.tell_waiting(node, device, &chosen);
+        self.forward_waiting(node, device, &chosen);
         if let Some(state) = node.state_mut(device) {
             state.holds = left > 0;
         }
-        Step::Told
+        Step::Forwarded
     }
 
     /// The values of an entity that wait and can be told, and how many others wait. Those that
@@ -177,7 +177,10 @@ impl StepContext<'_> {
                 }
             };
             let lacks_type = matches!(held.metric.value, Some(Value::Template(_)))
-                && !slot.definition.as_ref().is_some_and(|name| parts.told.contains(&**name));
+                && !slot
+                    .definition
+                    .as_ref()
+                    .is_some_and(|name| parts.announced_types.contains(&**name));
             let due = shape::is_due(slot, self.now);
             if !slot.is_born() || lacks_type || !due || self.priority(rule) != class {
                 left = left.saturating_add(1);
@@ -196,7 +199,7 @@ impl StepContext<'_> {
         (chosen, left)
     }
 
-    fn tell_waiting(&mut self, node: &mut Node, device: Option<&str>, values: &[Waiting]) {
+    fn forward_waiting(&mut self, node: &mut Node, device: Option<&str>, values: &[Waiting]) {
         let Some(parts) = node.parts(device) else { return };
         let last = values.last().map_or(0, |value| value.place);
         parts.state.backlog.next = last.saturating_add(1);
@@ -218,7 +221,7 @@ impl StepContext<'_> {
                 early: false,
                 unborn: false,
             });
-            if parts.state.backlog.tell(ticket) {
+            if parts.state.backlog.forward(ticket) {
                 self.ledger.settle_waiting(parts.origin, 1, Fate::Forwarded);
             }
         }

@@ -59,7 +59,7 @@ pub(super) fn adjust(step: &mut StepContext<'_>, node: &mut Node) {
     };
     node.own.life.renew(permit);
     let changes = |state: &EntityState| {
-        state.reshaped || state.layout.slots.iter().any(|slot| slot.is_born() != slot.is_told())
+        state.reshaped || state.layout.slots.iter().any(|slot| slot.is_born() != slot.is_exported())
     };
     let devices: Vec<Box<str>> = node.devices.keys().cloned().collect();
     for device in &devices {

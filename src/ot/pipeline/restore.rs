@@ -141,7 +141,7 @@ fn replay(
                     let Payload { metrics, timestamp, .. } = payload;
                     let taught = Layout::teach(metrics, timestamp, received_ms, true);
                     let _ = node.bear(taught);
-                    node.told = node.definitions.names().map(str::to_owned).collect();
+                    node.announced_types = node.definitions.names().map(str::to_owned).collect();
                     node.sequence.forget();
                     believe(&mut node.own);
                 }

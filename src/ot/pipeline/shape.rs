@@ -93,8 +93,8 @@ pub(super) fn decide(
     let Some(shaper) = slot.shaper().filter(|shaper| shaper.looks()) else {
         return Decided::Forward { restores: slot.is_nulled() && metric.value.is_some() };
     };
-    let told = (slot.is_born() && slot.held().is_none()).then_some(&slot.current);
-    let last = Last { metric: told, losses, mono: now.mono, wall_ms: now.wall_ms };
+    let announced = (slot.is_born() && slot.held().is_none()).then_some(&slot.current);
+    let last = Last { metric: announced, losses, mono: now.mono, wall_ms: now.wall_ms };
     match shaper.shape().data(slot.datatype, metric, &shaper.state, last) {
         Shaped::Forward => {
             if metric.is_historical != Some(true)
@@ -139,7 +139,7 @@ pub(super) fn passes_by(metric: &Metric) -> bool {
 }
 
 /// Makes of an admitted value what crosses; why it is null, if it became that.
-pub(super) fn tell(
+pub(super) fn emit(
     slot: &Slot,
     metric: &mut Metric,
     restores: bool,
@@ -153,7 +153,7 @@ pub(super) fn tell(
 }
 
 /// Makes of a metric what a birth has of it. `dated`: when nothing else tells its time.
-pub(super) fn tell_in_birth(slot: &Slot, metric: &mut Metric, dated: u64, how: Pseudonyms<'_>) {
+pub(super) fn emit_in_birth(slot: &Slot, metric: &mut Metric, dated: u64, how: Pseudonyms<'_>) {
     if let Verdict::Redact { .. } = slot.verdict() {
         // Nothing moves with its values, not even a time.
         *metric = Metric {

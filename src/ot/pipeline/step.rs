@@ -50,7 +50,7 @@ impl StepContext<'_> {
         let aliased = node.state(device).is_some_and(has_aliases);
         // An NBIRTH starts anew, so nothing is lost before it.
         let loss_before = device.is_some() && self.take_loss(node, synthetic);
-        let topic = EntityTopic::birth(node.told(device));
+        let topic = EntityTopic::birth(node.exported(device));
         let flags = self.flags(loss_before, synthetic, aliased);
         self.admit(permit, topic, payload, node.losses, flags);
         true
@@ -69,7 +69,7 @@ impl StepContext<'_> {
         let loss_before = self.take_loss(node, synthetic);
         let flags = self.flags(loss_before, synthetic, false);
         let source = &self.settings.source;
-        let death = Admitted::death(source, node.told(device), payload, node.losses, flags);
+        let death = Admitted::death(source, node.exported(device), payload, node.losses, flags);
         self.out.push(Entry::Plant(death));
     }
 
@@ -84,7 +84,7 @@ impl StepContext<'_> {
     ) {
         let loss_before = self.take_loss(node, synthetic);
         let flags = self.flags(loss_before, synthetic, false);
-        self.admit(permit, EntityTopic::data(node.told(device)), payload, node.losses, flags);
+        self.admit(permit, EntityTopic::data(node.exported(device)), payload, node.losses, flags);
     }
 
     /// Whether the next frame of the node has to say that messages were lost; then it does. What

@@ -64,7 +64,7 @@ impl Backlog {
 
     /// One of its values was told; whether the message waited for that.
     #[must_use]
-    pub(crate) fn tell(&mut self, ticket: Ticket) -> bool {
+    pub(crate) fn forward(&mut self, ticket: Ticket) -> bool {
         self.values.remove(&ticket).is_some()
     }
 
@@ -99,14 +99,19 @@ mod tests {
     #[test]
     fn a_message_ends_with_its_first_told_or_its_last_lost_value() {
         let mut backlog = Backlog::default();
-        let (told, lost, passed) = (backlog.ticket(), backlog.ticket(), backlog.ticket());
-        backlog.wait(told, 3);
+        let (forwarded, lost, passed) = (backlog.ticket(), backlog.ticket(), backlog.ticket());
+        backlog.wait(forwarded, 3);
         backlog.wait(lost, 2);
         assert_eq!(backlog.waiting(), 2);
-        assert!(!backlog.lose(told) && backlog.tell(told) && !backlog.tell(told));
-        assert!(!backlog.lose(told), "it was forwarded");
+        assert!(
+            !backlog.lose(forwarded) && backlog.forward(forwarded) && !backlog.forward(forwarded)
+        );
+        assert!(!backlog.lose(forwarded), "it was forwarded");
         assert!(!backlog.lose(lost) && backlog.lose(lost) && !backlog.lose(lost));
-        assert!(!backlog.lose(passed) && !backlog.tell(passed), "something of it was told at once");
+        assert!(
+            !backlog.lose(passed) && !backlog.forward(passed),
+            "something of it was told at once"
+        );
         assert_eq!(backlog.waiting(), 0);
     }
 }

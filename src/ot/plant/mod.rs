@@ -33,7 +33,7 @@ pub(crate) struct EntityState {
     pub(crate) life: Life,
     pub(crate) layout: Layout,
     /// A device's name as readers know it, where that isn't its own.
-    pub(crate) told_as: Option<Box<str>>,
+    pub(crate) exported_as: Option<Box<str>>,
     /// A metric was born late: a new birth has to be journalled.
     pub(crate) birth_due: bool,
     /// Messages whose metrics wait for that birth.
@@ -49,7 +49,7 @@ pub(crate) struct EntityState {
 impl EntityState {
     /// Forgets layout and life.
     pub(crate) fn forget(&mut self) {
-        *self = EntityState { told_as: self.told_as.take(), ..EntityState::default() };
+        *self = EntityState { exported_as: self.exported_as.take(), ..EntityState::default() };
     }
 
     /// Messages that wait for a birth or for a limit.
@@ -59,15 +59,15 @@ impl EntityState {
 
     /// Takes over the layout of a stored birth.
     pub(crate) fn learn(&mut self, layout: Layout) {
-        let told_as = self.told_as.take();
-        *self = EntityState { life: Life::Known, layout, told_as, ..EntityState::default() };
+        let exported_as = self.exported_as.take();
+        *self = EntityState { life: Life::Known, layout, exported_as, ..EntityState::default() };
     }
 
     /// Takes over the layout of a birth; what readers know of the entity stays.
     pub(crate) fn bear(&mut self, layout: Layout) {
-        let (mut life, told_as) = (self.life, self.told_as.take());
+        let (mut life, exported_as) = (self.life, self.exported_as.take());
         life.bear();
-        *self = EntityState { life, layout, told_as, ..EntityState::default() };
+        *self = EntityState { life, layout, exported_as, ..EntityState::default() };
     }
 }
 
@@ -90,7 +90,7 @@ pub(crate) struct Node {
     pub(crate) group: Box<str>,
     pub(crate) edge_node: Box<str>,
     /// Group and edge node as readers know them, where these aren't its own names.
-    pub(crate) told_as: Option<(Box<str>, Box<str>)>,
+    pub(crate) exported_as: Option<(Box<str>, Box<str>)>,
     pub(crate) own: EntityState,
     pub(crate) devices: BTreeMap<Box<str>, EntityState>,
     pub(crate) definitions: Definitions,
@@ -99,9 +99,9 @@ pub(crate) struct Node {
     /// The `Node Control/Rebirth` metric of the NBIRTH.
     pub(crate) rebirth: Option<Metric>,
     /// Definitions that the NBIRTH has which was journalled last.
-    pub(crate) told: BTreeSet<String>,
+    pub(crate) announced_types: BTreeSet<String>,
     /// What the instances ask for now. What it removes is removed from everything at once;
-    /// what it needs beyond `told` takes another NBIRTH.
+    /// what it needs beyond `announced_types` takes another NBIRTH.
     pub(crate) types: Types,
     /// That NBIRTH is due.
     pub(crate) types_due: bool,
@@ -140,17 +140,17 @@ impl Node {
     }
 
     /// The node, or a device of it, as readers know it.
-    pub(crate) fn told<'a>(&'a self, device: Option<&'a str>) -> Entity<'a> {
+    pub(crate) fn exported<'a>(&'a self, device: Option<&'a str>) -> Entity<'a> {
         let own = self.entity();
-        let told_as = |device: &'a str| {
+        let exported_as = |device: &'a str| {
             let state = self.devices.get(device);
-            state.and_then(|state| state.told_as.as_deref()).unwrap_or(device)
+            state.and_then(|state| state.exported_as.as_deref()).unwrap_or(device)
         };
-        let (group, edge_node) = match &self.told_as {
+        let (group, edge_node) = match &self.exported_as {
             Some((group, edge_node)) => (&**group, &**edge_node),
             None => (own.group, own.edge_node),
         };
-        Entity { group, edge_node, device: device.map(told_as) }
+        Entity { group, edge_node, device: device.map(exported_as) }
     }
 
     /// Whose message or metric it is that is dropped here.
@@ -176,7 +176,9 @@ impl Node {
 
     /// The node's own state, or that of a device, beside what its templates need.
     pub(crate) fn parts<'a>(&'a mut self, device: Option<&'a str>) -> Option<Parts<'a>> {
-        let Node { group, edge_node, slot, own, devices, definitions, types, told, .. } = self;
+        let Node {
+            group, edge_node, slot, own, devices, definitions, types, announced_types, ..
+        } = self;
         let state = match device {
             None => own,
             Some(device) => devices.get_mut(device)?,
@@ -185,7 +187,16 @@ impl Node {
         let origin = Origin { entity: Some(entity), node: Some(*slot) };
         let types_due = &mut self.types_due;
         let losses = self.losses;
-        Some(Parts { entity, origin, state, definitions, types, told, types_due, losses })
+        Some(Parts {
+            entity,
+            origin,
+            state,
+            definitions,
+            types,
+            announced_types,
+            types_due,
+            losses,
+        })
     }
 
     /// Births of the node or of its devices have to be journalled.
@@ -266,7 +277,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) state: &'a mut EntityState,
     pub(crate) definitions: &'a Definitions,
     pub(crate) types: &'a mut Types,
-    pub(crate) told: &'a BTreeSet<String>,
+    pub(crate) announced_types: &'a BTreeSet<String>,
     pub(crate) types_due: &'a mut bool,
     /// How often the node has lost messages.
     pub(crate) losses: u64,

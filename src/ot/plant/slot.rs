@@ -30,7 +30,7 @@ pub(crate) struct Slot {
     /// The rule that would decide about it, were it not only to observe.
     pub(crate) observed: Option<RuleId>,
     /// Its name as readers know it, where that isn't its own.
-    pub(crate) told_as: Option<Box<str>>,
+    pub(crate) exported_as: Option<Box<str>>,
     verdict: Verdict,
     is_limited: bool,
     is_born: bool,
@@ -72,7 +72,7 @@ impl Slot {
             inferred: false,
             definition: None,
             observed: None,
-            told_as: None,
+            exported_as: None,
             verdict: Verdict::Drop { reason: Reason::NoRule, rule: None },
             is_limited: false,
             is_born: false,
@@ -88,8 +88,8 @@ impl Slot {
     }
 
     /// Its name as readers know it.
-    pub(crate) fn told_name(&self) -> &str {
-        self.told_as.as_deref().unwrap_or_else(|| self.name())
+    pub(crate) fn exported_name(&self) -> &str {
+        self.exported_as.as_deref().unwrap_or_else(|| self.name())
     }
 
     /// The datatype to judge by: none where there is doubt.
@@ -128,7 +128,7 @@ impl Slot {
     }
 
     /// Whether births have it, be it without a value.
-    pub(crate) fn is_told(&self) -> bool {
+    pub(crate) fn is_exported(&self) -> bool {
         matches!(self.verdict, Verdict::Forward { .. } | Verdict::Redact { .. })
     }
 

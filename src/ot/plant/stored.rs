@@ -51,7 +51,7 @@ struct StoredNode {
     #[prost(uint32, optional, tag = "8")]
     next_seq: Option<u32>,
     #[prost(string, repeated, tag = "9")]
-    told: Vec<String>,
+    announced_types: Vec<String>,
     #[prost(string, repeated, tag = "10")]
     needed: Vec<String>,
     #[prost(message, repeated, tag = "11")]
@@ -63,9 +63,9 @@ struct StoredNode {
     lost: bool,
     /// Group and edge node as readers know them; empty where these are its own names.
     #[prost(string, tag = "14")]
-    told_group: String,
+    exported_group: String,
     #[prost(string, tag = "15")]
-    told_edge_node: String,
+    exported_edge_node: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -94,11 +94,11 @@ struct StoredEntity {
     born_empty: bool,
     /// A device's name as readers know it; empty where that is its own.
     #[prost(string, tag = "9")]
-    told_as: String,
+    exported_as: String,
     /// The names of the metrics as readers know them, empty where these are their own; absent
     /// where all are.
     #[prost(string, repeated, tag = "10")]
-    metrics_told_as: Vec<String>,
+    metric_exported_names: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -184,13 +184,13 @@ fn store_node(node: &Node) -> StoredNode {
             .iter()
             .map(|member| StoredRemoval { definition: definition.clone(), member: member.clone() })
     });
-    let (told_group, told_edge_node) = match &node.told_as {
+    let (exported_group, exported_edge_node) = match &node.exported_as {
         Some((group, edge_node)) => (group.to_string(), edge_node.to_string()),
         None => Default::default(),
     };
     StoredNode {
-        told_group,
-        told_edge_node,
+        exported_group,
+        exported_edge_node,
         group: node.group.to_string(),
         edge_node: node.edge_node.to_string(),
         own: Some(store_entity("", &node.own)),
@@ -199,7 +199,7 @@ fn store_node(node: &Node) -> StoredNode {
         bd_seq: node.bd_seq.clone(),
         rebirth: node.rebirth.clone(),
         next_seq: node.sequence.next().map(u32::from),
-        told: node.told.iter().cloned().collect(),
+        announced_types: node.announced_types.iter().cloned().collect(),
         needed: node.types.needed.iter().cloned().collect(),
         removed: removals.collect(),
         losses: node.losses,
@@ -216,11 +216,11 @@ fn store_entity(name: &str, state: &EntityState) -> StoredEntity {
         }
     }
     let slots = &state.layout.slots;
-    let any_told_as = slots.iter().any(|slot| slot.told_as.is_some());
-    let told_as = |slot: &Slot| slot.told_as.as_deref().unwrap_or_default().to_owned();
+    let any_exported = slots.iter().any(|slot| slot.exported_as.is_some());
+    let exported_as = |slot: &Slot| slot.exported_as.as_deref().unwrap_or_default().to_owned();
     StoredEntity {
-        told_as: state.told_as.as_deref().unwrap_or_default().to_owned(),
-        metrics_told_as: slots.iter().filter(|_| any_told_as).map(told_as).collect(),
+        exported_as: state.exported_as.as_deref().unwrap_or_default().to_owned(),
+        metric_exported_names: slots.iter().filter(|_| any_exported).map(exported_as).collect(),
         name: name.to_owned(),
         life: match state.life {
             Life::Unknown | Life::Orphaned => 0,
@@ -253,15 +253,15 @@ fn restore_node(node: &mut Node, stored: StoredNode, max_devices: usize) {
     node.rebirth = stored.rebirth;
     node.sequence =
         Sequence::resumed(stored.next_seq.and_then(|next_seq| u8::try_from(next_seq).ok()));
-    node.told = stored.told.into_iter().collect();
+    node.announced_types = stored.announced_types.into_iter().collect();
     let mut removed = Removed::new();
     for removal in stored.removed {
         removed.entry(removal.definition).or_default().insert(removal.member);
     }
     node.types = Types { needed: stored.needed.into_iter().collect(), removed };
     node.losses = stored.losses;
-    node.told_as = (!stored.told_group.is_empty())
-        .then(|| (stored.told_group.into(), stored.told_edge_node.into()));
+    node.exported_as = (!stored.exported_group.is_empty())
+        .then(|| (stored.exported_group.into(), stored.exported_edge_node.into()));
     if stored.lost {
         node.own.life.give_up_verifying();
     }
@@ -279,8 +279,11 @@ fn restore_entity(stored: StoredEntity) -> EntityState {
         if let Some(slot) = found.and_then(|found| layout.slot_mut(found)) {
             slot.set_born(stored.born.get(index).copied().unwrap_or(false));
             slot.inferred = stored.inferred.get(index).copied().unwrap_or(false);
-            let told_as = stored.metrics_told_as.get(index).filter(|told_as| !told_as.is_empty());
-            slot.told_as = told_as.map(|told_as| told_as.as_str().into());
+            let exported_as = stored
+                .metric_exported_names
+                .get(index)
+                .filter(|exported_as| !exported_as.is_empty());
+            slot.exported_as = exported_as.map(|exported_as| exported_as.as_str().into());
         }
     }
     let life = match (stored.life, stored.announced) {
@@ -293,7 +296,7 @@ fn restore_entity(stored: StoredEntity) -> EntityState {
     EntityState {
         life,
         layout,
-        told_as: (!stored.told_as.is_empty()).then(|| stored.told_as.into()),
+        exported_as: (!stored.exported_as.is_empty()).then(|| stored.exported_as.into()),
         ..EntityState::default()
     }
 }

@@ -282,8 +282,8 @@ impl Definitions {
     }
 
     /// The definitions of these `names` as a birth tells them, without what is `removed`.
-    pub(crate) fn tell(&self, names: &BTreeSet<String>, removed: &Removed) -> Vec<Metric> {
-        let told = |(name, definition): (&String, &Definition)| {
+    pub(crate) fn emit(&self, names: &BTreeSet<String>, removed: &Removed) -> Vec<Metric> {
+        let emitted = |(name, definition): (&String, &Definition)| {
             let crosses = names.contains(name)
                 && definition.fault.is_none()
                 && !matches!(definition.standing, Standing::Dropped(_));
@@ -312,7 +312,7 @@ impl Definitions {
             disarm_metric(shape.disarm(), &mut metric);
             Some(metric)
         };
-        self.by_name.iter().filter_map(told).collect()
+        self.by_name.iter().filter_map(emitted).collect()
     }
 
     /// Some libraries name a definition `_types_/X` and refer to it as `X`.

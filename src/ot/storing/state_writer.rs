@@ -37,10 +37,10 @@ impl Keeper {
     /// No thread can be had.
     pub(crate) fn start(state: StateDir) -> io::Result<Keeper> {
         let (sender, jobs) = bounded(MAX_WAITING);
-        let (told, kept) = unbounded();
+        let (results, kept) = unbounded();
         let thread = std::thread::Builder::new()
             .name("state".into())
-            .spawn(move || run(&state, &jobs, &told))?;
+            .spawn(move || run(&state, &jobs, &results))?;
         Ok(Keeper { jobs: sender, kept, thread })
     }
 
@@ -73,7 +73,7 @@ impl Keeper {
     }
 }
 
-fn run(state: &StateDir, jobs: &Receiver<Job>, told: &Sender<Result<(), StateError>>) {
+fn run(state: &StateDir, jobs: &Receiver<Job>, results: &Sender<Result<(), StateError>>) {
     // Every node as it is in the file, by its place in the plant.
     let mut nodes = Shelf::default();
     for job in jobs {
@@ -82,7 +82,7 @@ fn run(state: &StateDir, jobs: &Receiver<Job>, told: &Sender<Result<(), StateErr
                 pieces.into_iter().for_each(|(place, piece)| nodes.put(place, piece));
                 if let Some(head) = head {
                     let saved = nodes.save(state, PLANT, &head.encode_to_vec());
-                    let _ = told.send(saved.map(|_| ()));
+                    let _ = results.send(saved.map(|_| ()));
                 }
             }
             Job::RuleCounts(counts) => {

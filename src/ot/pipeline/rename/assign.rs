@@ -13,7 +13,7 @@ use policy::{Verdict, fold, is_reserved};
 use sparkplug::Entity;
 
 /// What a metric is called on IT, where that isn't its own name.
-type Told = Option<Box<str>>;
+type ExportedName = Option<Box<str>>;
 
 impl StepContext<'_> {
     /// Whether the policy gives the names of `entity`, or of what it is part of, to something
@@ -25,14 +25,14 @@ impl StepContext<'_> {
     /// Takes over the names under which a node is announced from now on. It must not be known
     /// under others.
     pub(in crate::pipeline) fn name_node(&self, node: &mut Node) {
-        node.told_as = self.node_names(node);
+        node.exported_as = self.node_names(node);
     }
 
     /// The same for a device.
     pub(in crate::pipeline) fn name_device(&self, node: &mut Node, device: &str) {
-        let told = self.device_name(node, device);
+        let exported = self.device_name(node, device);
         if let Some(state) = node.devices.get_mut(device) {
-            state.told_as = told;
+            state.exported_as = exported;
         }
     }
 
@@ -43,15 +43,15 @@ impl StepContext<'_> {
         if !node.own.life.is_announced() {
             return;
         }
-        if self.collides(node.entity()) || node.told_as != self.node_names(node) {
+        if self.collides(node.entity()) || node.exported_as != self.node_names(node) {
             self.bury_node(node);
             return;
         }
         let devices: Vec<Box<str>> = node.devices.keys().cloned().collect();
         for device in devices {
-            let told_as = node.devices.get(&device).and_then(|state| state.told_as.clone());
+            let exported_as = node.devices.get(&device).and_then(|state| state.exported_as.clone());
             let entity = Entity { device: Some(&device), ..node.entity() };
-            if self.collides(entity) || told_as != self.device_name(node, &device) {
+            if self.collides(entity) || exported_as != self.device_name(node, &device) {
                 self.bury_device(node, &device);
             }
         }
@@ -59,13 +59,13 @@ impl StepContext<'_> {
 
     fn node_names(&self, node: &Node) -> Option<(Box<str>, Box<str>)> {
         let own = node.entity();
-        let told = self.policy.renames().tell(own).ok()?;
-        (told != own).then(|| (told.group.into(), told.edge_node.into()))
+        let exported = self.policy.renames().tell(own).ok()?;
+        (exported != own).then(|| (exported.group.into(), exported.edge_node.into()))
     }
 
-    fn device_name(&self, node: &Node, device: &str) -> Told {
-        let told = self.policy.renames().tell(Entity { device: Some(device), ..node.entity() });
-        told.ok()?.device.filter(|told| *told != device).map(Box::from)
+    fn device_name(&self, node: &Node, device: &str) -> ExportedName {
+        let exported = self.policy.renames().tell(Entity { device: Some(device), ..node.entity() });
+        exported.ok()?.device.filter(|exported| *exported != device).map(Box::from)
     }
 
     /// Gives the metrics of an entity their names on IT, and refuses those whose name is another
@@ -80,36 +80,41 @@ impl StepContext<'_> {
     ) {
         let slots = &mut state.layout.slots;
         if self.collides(entity) {
-            for slot in slots.iter_mut().filter(|slot| slot.is_told()) {
+            for slot in slots.iter_mut().filter(|slot| slot.is_exported()) {
                 slot.refuse(Reason::NameCollision, None);
             }
         }
-        let told: Vec<Told> = match self.policy.renames_metrics() {
+        let exported: Vec<ExportedName> = match self.policy.renames_metrics() {
             true => slots.iter().map(|slot| self.name_of(slot)).collect(),
             false => Vec::new(),
         };
         let mut claims: HashMap<String, usize, RandomState> = HashMap::default();
         let mut renamed: Vec<usize> = Vec::new();
-        renamed
-            .extend(told.iter().enumerate().filter(|(_, told)| told.is_some()).map(|(at, _)| at));
+        renamed.extend(
+            exported
+                .iter()
+                .enumerate()
+                .filter(|(_, exported)| exported.is_some())
+                .map(|(at, _)| at),
+        );
         renamed.sort_unstable_by(|left, right| {
             let name = |at: &usize| slots.get(*at).map(Slot::name);
             name(left).cmp(&name(right))
         });
         let mut refused = Vec::new();
         for place in renamed {
-            let Some(Some(told)) = told.get(place) else { continue };
-            let taken = definitions.is_some_and(|definitions| definitions.contains(told));
-            if is_reserved(told) || taken || claims.contains_key(&fold(told)) {
+            let Some(Some(exported)) = exported.get(place) else { continue };
+            let taken = definitions.is_some_and(|definitions| definitions.contains(exported));
+            if is_reserved(exported) || taken || claims.contains_key(&fold(exported)) {
                 refused.push(place);
             } else {
-                claims.insert(fold(told), place);
+                claims.insert(fold(exported), place);
             }
         }
         if !claims.is_empty() {
             let own = slots.iter().enumerate().filter(|(place, slot)| {
-                slot.is_told()
-                    && told.get(*place).is_some_and(Option::is_none)
+                slot.is_exported()
+                    && exported.get(*place).is_some_and(Option::is_none)
                     && claims.contains_key(&fold(slot.name()))
             });
             refused.extend(own.map(|(place, _)| place));
@@ -121,9 +126,9 @@ impl StepContext<'_> {
             }
         }
         for (place, slot) in slots.iter_mut().enumerate() {
-            let told = told.get(place).cloned().flatten();
-            if slot.told_as != told {
-                slot.told_as = told;
+            let exported = exported.get(place).cloned().flatten();
+            if slot.exported_as != exported {
+                slot.exported_as = exported;
                 // Readers know it under another name, which is as good as not at all.
                 slot.set_born(false);
             }
@@ -140,40 +145,40 @@ impl StepContext<'_> {
         definitions: Option<&Definitions>,
         name: &str,
         rule: RuleId,
-    ) -> Result<Told, Reason> {
+    ) -> Result<ExportedName, Reason> {
         if !self.policy.renames_metrics() {
             return Ok(None);
         }
-        let told = self.told_by(rule, name);
-        let shown = fold(told.as_deref().unwrap_or(name));
+        let exported = self.exported_by(rule, name);
+        let shown = fold(exported.as_deref().unwrap_or(name));
         let meets = |slot: &Slot| {
-            slot.is_told()
+            slot.is_exported()
                 && slot.name() != name
-                && (told.is_some() || slot.told_as.is_some())
-                && fold(slot.told_name()) == shown
+                && (exported.is_some() || slot.exported_as.is_some())
+                && fold(slot.exported_name()) == shown
         };
-        let own = told.as_deref();
-        let taken = own.is_some_and(|told| {
-            is_reserved(told) || definitions.is_some_and(|known| known.contains(told))
+        let own = exported.as_deref();
+        let taken = own.is_some_and(|exported| {
+            is_reserved(exported) || definitions.is_some_and(|known| known.contains(exported))
         });
         match taken || state.layout.slots.iter().any(meets) {
             true => Err(Reason::NameCollision),
-            false => Ok(told),
+            false => Ok(exported),
         }
     }
 
-    fn name_of(&self, slot: &Slot) -> Told {
+    fn name_of(&self, slot: &Slot) -> ExportedName {
         match slot.verdict() {
             Verdict::Forward { rule } | Verdict::Redact { forward: rule, .. } => {
-                self.told_by(rule, slot.name())
+                self.exported_by(rule, slot.name())
             }
             Verdict::Drop { .. } => None,
         }
     }
 
-    fn told_by(&self, rule: RuleId, name: &str) -> Told {
+    fn exported_by(&self, rule: RuleId, name: &str) -> ExportedName {
         let prefixes = self.policy.rule(rule)?.prefixes()?;
-        let told = prefixes.tell(name);
-        (told != name).then(|| told.into())
+        let exported = prefixes.tell(name);
+        (exported != name).then(|| exported.into())
     }
 }

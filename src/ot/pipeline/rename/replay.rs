@@ -11,7 +11,7 @@ use policy::{Admitted, MessageFlags, Policy};
 use sparkplug::{Entity, EntityTopic, MessageType, Metric, names};
 
 /// Names of group and edge node on IT.
-type Told = (String, String);
+type ExportedNode = (String, String);
 
 /// Reads names of the journal back.
 #[derive(Debug)]
@@ -21,22 +21,22 @@ pub(in crate::pipeline) struct Names {
     /// What of the frames that are read next.
     start: Start,
     /// The nodes of the plant by what they were announced as.
-    nodes: HashMap<Told, usize>,
+    nodes: HashMap<ExportedNode, usize>,
     /// Alive for readers, and nobody knows any more what they were in the plant.
-    strangers: BTreeMap<Told, u64>,
+    strangers: BTreeMap<ExportedNode, u64>,
 }
 
 impl Names {
     /// For frames that follow what `stored` knows, of which `plant` was restored.
     pub(in crate::pipeline) fn new(policy: &Policy, stored: Start, plant: &Plant) -> Names {
-        let told = |(place, node): (usize, &crate::plant::Node)| {
-            let told = node.told(None);
-            ((told.group.to_owned(), told.edge_node.to_owned()), place)
+        let exported = |(place, node): (usize, &crate::plant::Node)| {
+            let exported = node.exported(None);
+            ((exported.group.to_owned(), exported.edge_node.to_owned()), place)
         };
         Names {
             digest: policy.digest().to_owned(),
             start: stored,
-            nodes: plant.nodes().iter().enumerate().map(told).collect(),
+            nodes: plant.nodes().iter().enumerate().map(exported).collect(),
             strangers: BTreeMap::new(),
         }
     }
@@ -61,23 +61,24 @@ impl Names {
         topic: EntityTopic<'_>,
         losses: u64,
     ) -> Option<(usize, Option<Box<str>>)> {
-        let told = topic.entity;
-        let key = (told.group.to_owned(), told.edge_node.to_owned());
+        let exported = topic.entity;
+        let key = (exported.group.to_owned(), exported.edge_node.to_owned());
         let original = if !self.start.renames {
-            Some(told)
+            Some(exported)
         } else if self.start.policy_digest == self.digest {
-            policy.renames().original(told)
+            policy.renames().original(exported)
         } else {
             None
         };
         if let Some(original) = original {
             let place = plant.ensure(original, ledger)?;
             let node = plant.node_mut(place)?;
-            let differs = (original.group, original.edge_node) != (told.group, told.edge_node);
-            node.told_as = differs.then(|| (told.group.into(), told.edge_node.into()));
-            if let (Some(device), Some(own)) = (told.device, original.device) {
+            let differs =
+                (original.group, original.edge_node) != (exported.group, exported.edge_node);
+            node.exported_as = differs.then(|| (exported.group.into(), exported.edge_node.into()));
+            if let (Some(device), Some(own)) = (exported.device, original.device) {
                 let state = node.devices.entry(own.into()).or_default();
-                state.told_as = (device != own).then(|| device.into());
+                state.exported_as = (device != own).then(|| device.into());
             }
             self.nodes.insert(key.clone(), place);
             self.strangers.remove(&key);
@@ -85,11 +86,11 @@ impl Names {
         }
         let known = self.nodes.get(&key).copied().and_then(|place| {
             let node = plant.node_mut(place)?;
-            let Some(device) = told.device else { return Some((place, None)) };
+            let Some(device) = exported.device else { return Some((place, None)) };
             let own = node
                 .devices
                 .iter()
-                .find(|(name, state)| state.told_as.as_deref().unwrap_or(name) == device);
+                .find(|(name, state)| state.exported_as.as_deref().unwrap_or(name) == device);
             Some((place, Some(own?.0.clone())))
         });
         match topic.message_type {
@@ -114,7 +115,7 @@ impl Names {
             return;
         }
         let slots = state.into_iter().flat_map(|state| &state.layout.slots);
-        let own: HashMap<&str, &Slot> = slots.map(|slot| (slot.told_name(), slot)).collect();
+        let own: HashMap<&str, &Slot> = slots.map(|slot| (slot.exported_name(), slot)).collect();
         metrics.retain_mut(|metric| {
             let name = metric.name.as_deref().unwrap_or_default();
             if matches!(name, names::BD_SEQ | names::REBIRTH) {

@@ -4,7 +4,7 @@
 //! ```text
 //!  OT broker ──> connection ──bounded channel──> worker ──> journal
 //!            <── receipts ───────────────────────  │ pipeline: decode, plant, policy, encode
-//!                                                  └──pictures──> keeper ─> state
+//!                                                  └─ snapshots ─> storing ─> state
 //! ```
 
 mod admission;
@@ -33,7 +33,7 @@ use tokio::task::LocalSet;
 use self::admission::Queue;
 use self::clock::Clock;
 use self::connection::SessionHandle;
-use self::status_reporter::Vitals;
+use self::status_reporter::StatusReporter;
 use self::worker::{Shared, Work, Worker, WorkerSettings};
 use broker::BrokerSettings;
 use journal_write::{JournalError, Writer, WriterOptions};
@@ -155,7 +155,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
     let Settings { state_dir, notifier, .. } = settings;
     let now = clock.now();
     let teller = Teller::start("ot", status, state_dir, notifier.clone(), now.mono, now.wall_ms)?;
-    let vitals = Vitals::new(relay_name.clone(), teller, notifier.clone());
+    let status_reporter = StatusReporter::new(relay_name.clone(), teller, notifier.clone());
     let (receipts, released) = tokio::sync::mpsc::unbounded_channel();
     let shared = Arc::new(Shared::default());
     let (admission, queue) = Queue::new(Arc::clone(&shared));
@@ -165,7 +165,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
     let make_pipeline = |now| Pipeline::new(pipeline, policy, now);
     let worker =
         Worker::new(worker_settings, make_pipeline, writer, state, queue, receipts, shared, clock)?
-            .with_vitals(vitals);
+            .with_status_reporter(status_reporter);
     let (done, ended) = tokio::sync::oneshot::channel();
     std::thread::Builder::new().name("worker".into()).spawn(move || {
         worker.run();
@@ -253,7 +253,7 @@ async fn supervise(
 /// worker stands still, the watchdog isn't fed.
 async fn pulse(queue: &Queue, every: Duration) {
     loop {
-        queue.put_work(Work::Pulse).await;
+        queue.put_work(Work::WatchdogRequest).await;
         tokio::time::sleep(every).await;
     }
 }

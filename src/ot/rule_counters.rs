@@ -3,6 +3,6 @@
 mod live;
 mod stored;
 
-pub(crate) use live::Matches;
+pub(crate) use live::RuleCounters;
 pub use live::RuleMatches;
 pub use stored::{RuleCount, RuleCounts};

@@ -18,7 +18,7 @@ const MAX_OBSERVED: usize = 200;
 
 /// Says how the half is.
 #[derive(Debug)]
-pub(crate) struct Vitals {
+pub(crate) struct StatusReporter {
     relay: String,
     teller: Teller,
     tracker: Tracker,
@@ -38,18 +38,18 @@ pub(crate) struct Seen<'a> {
     pub(crate) refuses: bool,
 }
 
-impl Vitals {
-    pub(crate) fn new(relay: String, teller: Teller, notifier: Notifier) -> Vitals {
-        Vitals { relay, teller, tracker: Tracker::default(), notifier, pulse: false }
+impl StatusReporter {
+    pub(crate) fn new(relay: String, teller: Teller, notifier: Notifier) -> StatusReporter {
+        StatusReporter { relay, teller, tracker: Tracker::default(), notifier, pulse: false }
     }
 
     /// The network thread asks for a sign of life.
-    pub(crate) fn take_pulse(&mut self) {
+    pub(crate) fn watchdog_requested(&mut self) {
         self.pulse = true;
     }
 
     /// Everything before the last pulse went through.
-    pub(crate) fn passed(&mut self) {
+    pub(crate) fn feed(&mut self) {
         if std::mem::take(&mut self.pulse) {
             self.notifier.feed_watchdog();
         }

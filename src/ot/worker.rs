@@ -24,8 +24,8 @@ use super::entry::Entry;
 use super::pipeline::{Now, Pipeline, Received};
 use super::plant::StoredPlant;
 use super::rule_counters::RuleCounts;
-use super::status_reporter::{Seen, Vitals};
-use super::storing::state_writer::{Keeper, PLANT};
+use super::status_reporter::{Seen, StatusReporter};
+use super::storing::state_writer::{PLANT, StateWriter};
 use super::storing::{STORE_EVERY, Storing};
 use journal_format::Start;
 use journal_write::{JournalError, Writer};
@@ -54,7 +54,7 @@ pub(super) enum Work {
     Lost,
     Policy(Box<Policy>),
     /// The network thread asks for a sign of life.
-    Pulse,
+    WatchdogRequest,
     /// Everything before it is to be journalled, then the worker ends.
     Stop,
 }
@@ -102,7 +102,7 @@ pub(super) struct Worker {
     started: Now,
     /// Not before then, after an error.
     next_segment: Duration,
-    vitals: Option<Vitals>,
+    status_reporter: Option<StatusReporter>,
     segment_trouble: bool,
     near_limit: bool,
 }
@@ -161,7 +161,7 @@ impl Worker {
             settings,
             pipeline,
             writer,
-            storing: Storing::new(Keeper::start(state)?, now.mono),
+            storing: Storing::new(StateWriter::start(state)?, now.mono),
             work,
             receipts,
             shared,
@@ -172,7 +172,7 @@ impl Worker {
             next_retain: now.mono,
             started: now,
             next_segment: now.mono,
-            vitals: None,
+            status_reporter: None,
             segment_trouble: false,
             near_limit: false,
         };
@@ -183,8 +183,8 @@ impl Worker {
     }
 
     /// Lets people see how it is.
-    pub(super) fn with_vitals(mut self, vitals: Vitals) -> Worker {
-        self.vitals = Some(vitals);
+    pub(super) fn with_status_reporter(mut self, status_reporter: StatusReporter) -> Worker {
+        self.status_reporter = Some(status_reporter);
         self
     }
 
@@ -253,14 +253,14 @@ impl Worker {
         let now = self.clock.now();
         let due = self.storing.due().unwrap_or(self.next_tick).min(self.next_tick);
         let wait = due.saturating_sub(now.mono);
-        let kept_by = self.storing.kept_by().cloned();
-        let first = match kept_by {
+        let saved_by = self.storing.saved_by().cloned();
+        let first = match saved_by {
             None => self.next_work(wait),
-            Some(kept_by) => select! {
+            Some(saved_by) => select! {
                 recv(self.work) -> work => work.map_err(|_| RecvTimeoutError::Disconnected),
-                recv(kept_by) -> kept => {
-                    if let Ok(kept) = kept {
-                        self.storing.kept(self.clock.now(), &kept);
+                recv(saved_by) -> saved => {
+                    if let Ok(saved) = saved {
+                        self.storing.saved(self.clock.now(), &saved);
                     }
                     Err(RecvTimeoutError::Timeout)
                 }
@@ -306,13 +306,13 @@ impl Worker {
                 let before = out.len();
                 self.pipeline.reload(now, *policy, out);
                 out.insert(before, Entry::Start(self.start()));
-                if let Some(vitals) = &self.vitals {
-                    vitals.reloaded();
+                if let Some(status_reporter) = &self.status_reporter {
+                    status_reporter.reloaded();
                 }
             }
-            Work::Pulse => {
-                if let Some(vitals) = &mut self.vitals {
-                    vitals.take_pulse();
+            Work::WatchdogRequest => {
+                if let Some(status_reporter) = &mut self.status_reporter {
+                    status_reporter.watchdog_requested();
                 }
             }
             Work::Messages(_) | Work::Stop => {}
@@ -321,13 +321,13 @@ impl Worker {
 
     /// Shows people and the service manager how it is.
     fn show(&mut self, now: Now, refuses: bool) {
-        let Some(vitals) = &mut self.vitals else { return };
+        let Some(status_reporter) = &mut self.status_reporter else { return };
         if refuses {
-            vitals.refused();
+            status_reporter.refused();
         } else {
-            vitals.passed();
+            status_reporter.feed();
         }
-        let surroundings = vitals.tick(&Seen {
+        let surroundings = status_reporter.tick(&Seen {
             now,
             pipeline: &self.pipeline,
             writer: &self.writer,
@@ -341,15 +341,15 @@ impl Worker {
 
     /// Stores the plant for good, and shows how it was.
     fn finish(mut self, now: Now) {
-        self.storing.keeper().save_rule_counts(RuleCounts::of(&self.pipeline, now.wall_ms));
+        self.storing.state_writer().save_rule_counts(RuleCounts::of(&self.pipeline, now.wall_ms));
         let released = self.storing.finish(now, &mut self.pipeline, self.writer.next_seq());
         if !released.is_empty() {
             // The network is gone only when the process ends.
             let _ = self.receipts.send(released);
         }
-        let Some(vitals) = &mut self.vitals else { return };
-        vitals.passed();
-        vitals.finish(&Seen {
+        let Some(status_reporter) = &mut self.status_reporter else { return };
+        status_reporter.feed();
+        status_reporter.finish(&Seen {
             now,
             pipeline: &self.pipeline,
             writer: &self.writer,
@@ -427,9 +427,11 @@ impl Worker {
     fn store(&mut self, now: Now) {
         self.storing.tick(now, &mut self.pipeline, self.writer.next_seq());
         // For people, so not with every birth.
-        if self.next_counts <= now.mono && self.storing.keeper().has_room() {
+        if self.next_counts <= now.mono && self.storing.state_writer().has_room() {
             self.next_counts = now.mono.saturating_add(STORE_EVERY);
-            self.storing.keeper().save_rule_counts(RuleCounts::of(&self.pipeline, now.wall_ms));
+            self.storing
+                .state_writer()
+                .save_rule_counts(RuleCounts::of(&self.pipeline, now.wall_ms));
         }
         let released = self.storing.released();
         if !released.is_empty() {

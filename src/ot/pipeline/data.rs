@@ -85,7 +85,7 @@ impl StepContext<'_> {
         let refused = passage.refused.map(|(reason, rule)| (reason, Some(rule)));
         let cause = refused.or(first_drop).unwrap_or((Reason::NoRule, None));
         let fate = self.forward(node, device, admitted, timestamp, cause);
-        self.passed(node, device, &passage, fate)
+        self.settle_passage(node, device, &passage, fate)
     }
 
     fn revive(&mut self, node: &mut Node, device: Option<&str>, seq: Option<u8>) {
@@ -159,8 +159,8 @@ impl StepContext<'_> {
                 metric.is_historical = Some(true);
             }
             let historical = shape::passes_by(&metric);
-            self.matches.decided(target.verdict());
-            self.matches.observed(target.observed);
+            self.rule_counters.decided(target.verdict());
+            self.rule_counters.observed(target.observed);
             let (reason, rule) = match target.verdict() {
                 Verdict::Forward { rule } => {
                     let Some(permit) = target.verdict().permit() else { continue };
@@ -226,8 +226,8 @@ impl StepContext<'_> {
             Verdict::Forward { rule } | Verdict::Redact { forward: rule, .. } => rule,
             // Not remembered: names that no rule forwards would only take memory.
             Verdict::Drop { reason, rule } => {
-                self.matches.decided(judged.verdict);
-                self.matches.observed(plan.observe(name, Some(datatype)));
+                self.rule_counters.decided(judged.verdict);
+                self.rule_counters.observed(plan.observe(name, Some(datatype)));
                 return Err((reason, rule));
             }
         };
@@ -283,7 +283,7 @@ impl StepContext<'_> {
             let mut survey = Survey::new(definitions, &plan, budget);
             let asked = survey.instance(slot.name(), &name, slot.disarm());
             *left = Some(survey.budget());
-            self.matches.members(&plan);
+            self.rule_counters.members(&plan);
             match asked {
                 Ok(asked) => **types_due |= types.extend(asked),
                 Err(reason) => {

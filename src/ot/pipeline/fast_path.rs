@@ -41,8 +41,8 @@ impl StepContext<'_> {
             let Some(slot) = state.layout.slot_mut(place) else { continue };
             let timestamp = metric.timestamp.unwrap_or(timestamp);
             slot.set(timestamp, metric.is_transient, metric.value);
-            self.matches.decided(slot.verdict());
-            self.matches.observed(slot.observed);
+            self.rule_counters.decided(slot.verdict());
+            self.rule_counters.observed(slot.observed);
         }
         self.relay_data(node, device, permit, payload, false);
         Some(Fate::Forwarded)

@@ -26,8 +26,8 @@ impl StepContext<'_> {
         shape::judge(&plan, state, losses, self.now, self.limiter, judge);
         for slot in &mut state.layout.slots {
             slot.observed = plan.observe(slot.name(), slot.judged_datatype());
-            self.matches.decided(slot.verdict());
-            self.matches.observed(slot.observed);
+            self.rule_counters.decided(slot.verdict());
+            self.rule_counters.observed(slot.observed);
         }
         self.name_metrics(entity, definitions, state);
     }
@@ -91,7 +91,7 @@ impl StepContext<'_> {
         let Node { group, edge_node, definitions, .. } = node;
         let plan = self.policy.plan(Entity::node(group, edge_node));
         definitions.judge(&plan);
-        self.matches.members(&plan);
+        self.rule_counters.members(&plan);
         Types { removed: definitions.denied().clone(), ..Types::default() }
     }
 
@@ -151,7 +151,7 @@ impl StepContext<'_> {
             }
         }
         let left = survey.budget();
-        self.matches.members(&plan);
+        self.rule_counters.members(&plan);
         limit.saturating_sub(budget.saturating_sub(left))
     }
 }

@@ -202,7 +202,7 @@ impl StepContext<'_> {
     }
 
     /// What became of the message, given what became of those of its values that passed.
-    pub(super) fn passed(
+    pub(super) fn settle_passage(
         &mut self,
         node: &mut Node,
         device: Option<&str>,

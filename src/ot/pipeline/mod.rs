@@ -72,7 +72,7 @@ use self::limits::Overload;
 use self::step::StepContext;
 use crate::Entry;
 use crate::plant::{Node, Plant, StoredPlant};
-use crate::rule_counters::{Matches, RuleMatches};
+use crate::rule_counters::{RuleCounters, RuleMatches};
 use account::{Account, Imbalance, Ledger, Reason};
 use journal_format::{Dropped, Heartbeat};
 use policy::{Limiter, Policy};
@@ -142,7 +142,7 @@ pub struct Pipeline {
     policy: Policy,
     limiter: Limiter,
     overload: Overload,
-    matches: Matches,
+    rule_counters: RuleCounters,
     /// Since when they count, in milliseconds since the epoch.
     matching_since_ms: u64,
     plant: Plant,
@@ -156,8 +156,8 @@ pub struct Pipeline {
     surroundings: Surroundings,
     /// Births or deaths were handled or made since this was asked last.
     structure_changed: bool,
-    /// The picture that is being taken, without its nodes.
-    picture: Option<StoredPlant>,
+    /// The snapshot that is being taken, without its nodes.
+    snapshot: Option<StoredPlant>,
     #[cfg(test)]
     takes_fast_path: bool,
 }
@@ -169,7 +169,7 @@ impl Pipeline {
         Pipeline {
             limiter: Limiter::new(&policy),
             overload: Overload::default(),
-            matches: Matches::new(&policy),
+            rule_counters: RuleCounters::new(&policy),
             matching_since_ms: now.wall_ms,
             plant: Plant::new(settings.max_nodes),
             settings,
@@ -182,7 +182,7 @@ impl Pipeline {
             next_heartbeat: now.mono,
             surroundings: Surroundings::default(),
             structure_changed: false,
-            picture: None,
+            snapshot: None,
             #[cfg(test)]
             takes_fast_path: true,
         }
@@ -280,7 +280,7 @@ impl Pipeline {
     /// What each rule decided since the policy was loaded, in the order of the rules, and since
     /// when that is, in milliseconds since the epoch.
     pub fn rule_matches(&self) -> (u64, impl Iterator<Item = RuleMatches> + '_) {
-        (self.matching_since_ms, self.matches.all())
+        (self.matching_since_ms, self.rule_counters.all())
     }
 
     /// Takes note of what the next heartbeats say.
@@ -328,7 +328,7 @@ impl Pipeline {
             policy: &self.policy,
             limiter: &mut self.limiter,
             overload: &mut self.overload,
-            matches: &self.matches,
+            rule_counters: &self.rule_counters,
             ledger: &mut self.ledger,
             counters: &mut self.counters,
             structure_changed: &mut self.structure_changed,

@@ -5,7 +5,7 @@ use super::limits::Overload;
 use super::step::StepContext;
 use super::{Entry, Now, Pipeline, notify};
 use crate::plant::{EntityState, Node, Numbering, Queue};
-use crate::rule_counters::Matches;
+use crate::rule_counters::RuleCounters;
 use policy::{Limiter, Policy};
 
 impl Pipeline {
@@ -15,7 +15,7 @@ impl Pipeline {
         let _ = policy.set_time(now.wall_ms);
         self.limiter = Limiter::new(&policy);
         self.overload = Overload::default();
-        self.matches = Matches::new(&policy);
+        self.rule_counters = RuleCounters::new(&policy);
         self.matching_since_ms = now.wall_ms;
         self.ledger.set_rules(policy.rule_names());
         self.policy = policy;

@@ -6,7 +6,7 @@ use super::rename::Names;
 use super::shape;
 use super::{Entry, Now, Pipeline};
 use crate::plant::{
-    EntityState, Layout, Life, Node, PlantPart, Standing, StoredPlant, Trust, is_definition,
+    EntityState, Layout, Life, Node, SnapshotPart, Standing, StoredPlant, Trust, is_definition,
 };
 use journal_format::{Body, Keyframe, Relayed};
 use sparkplug::{DataType, MessageType, Metric, Payload, Topic, decode, names};
@@ -18,17 +18,17 @@ impl Pipeline {
         StoredPlant::of(&self.plant, &self.policy, journal_seq)
     }
 
-    /// Begins a picture of the plant for [`Pipeline::restore`], as it is now; `journal_seq` is the
+    /// Begins a snapshot of the plant for [`Pipeline::restore`], as it is now; `journal_seq` is the
     /// number of the next journal frame.
-    pub(crate) fn begin_picture(&mut self, journal_seq: u64) {
-        self.picture = Some(StoredPlant::head(&self.policy, journal_seq));
-        self.plant.begin_picture();
+    pub(crate) fn begin_snapshot(&mut self, journal_seq: u64) {
+        self.snapshot = Some(StoredPlant::head(&self.policy, journal_seq));
+        self.plant.begin_snapshot();
     }
 
-    /// Takes nodes of the picture until they have about `most` bytes.
-    pub(crate) fn take_picture(&mut self, most: usize) -> PlantPart {
-        let (nodes, complete) = self.plant.take_picture(most);
-        PlantPart { nodes, head: if complete { self.picture.take() } else { None } }
+    /// Takes nodes of the snapshot until they have about `most` bytes.
+    pub(crate) fn take_snapshot(&mut self, most: usize) -> SnapshotPart {
+        let (nodes, complete) = self.plant.take_snapshot(most);
+        SnapshotPart { nodes, head: if complete { self.snapshot.take() } else { None } }
     }
 
     /// Takes over a stored plant. `later` are the bodies that were journalled after it was

@@ -4,7 +4,7 @@
 use super::limits::Overload;
 use super::{Counters, Entry, Now, PipelineSettings};
 use crate::plant::{EntityState, Node};
-use crate::rule_counters::Matches;
+use crate::rule_counters::RuleCounters;
 use account::RuleId;
 use account::{Dropped, Ledger, Origin, Reason, What};
 use journal_format::MAX_BODY_BYTES;
@@ -21,7 +21,7 @@ pub(super) struct StepContext<'a> {
     pub(super) policy: &'a Policy,
     pub(super) limiter: &'a mut Limiter,
     pub(super) overload: &'a mut Overload,
-    pub(super) matches: &'a Matches,
+    pub(super) rule_counters: &'a RuleCounters,
     pub(super) ledger: &'a mut Ledger,
     pub(super) counters: &'a mut Counters,
     pub(super) structure_changed: &'a mut bool,

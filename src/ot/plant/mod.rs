@@ -19,7 +19,7 @@ pub(crate) use layout::{Layout, Taught, is_definition};
 pub(crate) use life::{Life, Standing, Trust};
 pub(crate) use sequence::{Arrival, Sequence};
 pub(crate) use slot::{Shaper, Slot};
-pub(crate) use stored::{PlantPart, StoredPlant};
+pub(crate) use stored::{SnapshotPart, StoredPlant};
 pub(crate) use templates::{Definitions, Removed, SURVEY_BYTES, Survey, Types, allowance};
 
 use account::{Ledger, NodeSlot, Origin};
@@ -288,7 +288,7 @@ pub(crate) struct Parts<'a> {
 pub(crate) struct Plant {
     nodes: Vec<Node>,
     changes: Changes,
-    /// What the picture under way had to take because it changed.
+    /// What the snapshot under way had to take because it changed.
     taken: Vec<(usize, Vec<u8>)>,
     index: HashMap<Box<str>, HashMap<Box<str>, usize, RandomState>, RandomState>,
     max_nodes: usize,
@@ -310,7 +310,7 @@ impl Plant {
         &self.nodes
     }
 
-    /// All nodes, to be changed. Where a picture is under way it has to take all that it hasn't
+    /// All nodes, to be changed. Where a snapshot is under way it has to take all that it hasn't
     /// yet, so this is for what concerns every node.
     pub(crate) fn nodes_mut(&mut self) -> &mut [Node] {
         for index in 0..self.nodes.len() {
@@ -344,14 +344,14 @@ impl Plant {
         }
     }
 
-    /// Begins a picture of all that changed since the last one began.
-    pub(crate) fn begin_picture(&mut self) {
+    /// Begins a snapshot of all that changed since the last one began.
+    pub(crate) fn begin_snapshot(&mut self) {
         self.changes.begin();
     }
 
-    /// Takes nodes of the picture, as they are stored, until they have about `most` bytes, and
-    /// those that changed meanwhile; whether the picture is complete.
-    pub(crate) fn take_picture(&mut self, most: usize) -> (Vec<(usize, Vec<u8>)>, bool) {
+    /// Takes nodes of the snapshot, as they are stored, until they have about `most` bytes, and
+    /// those that changed meanwhile; whether the snapshot is complete.
+    pub(crate) fn take_snapshot(&mut self, most: usize) -> (Vec<(usize, Vec<u8>)>, bool) {
         let mut taken = std::mem::take(&mut self.taken);
         let mut bytes = 0_usize;
         while bytes < most

@@ -110,12 +110,12 @@ struct StoredRemoval {
     member: String,
 }
 
-/// Some nodes of a picture of the plant, by their places: elements of [`StoredPlant::nodes`] as
+/// Some nodes of a snapshot of the plant, by their places: elements of [`StoredPlant::nodes`] as
 /// they are on the wire.
 #[derive(Debug)]
-pub(crate) struct PlantPart {
+pub(crate) struct SnapshotPart {
     pub(crate) nodes: Vec<(usize, Vec<u8>)>,
-    /// The rest of the stored plant, where these are the last nodes of the picture.
+    /// The rest of the stored plant, where these are the last nodes of the snapshot.
     pub(crate) head: Option<StoredPlant>,
 }
 

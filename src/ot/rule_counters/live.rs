@@ -18,14 +18,14 @@ pub struct RuleMatches {
 
 /// The counters of all rules, in their order. Counted where the plant is only looked at too.
 #[derive(Debug, Default)]
-pub(crate) struct Matches {
+pub(crate) struct RuleCounters {
     rules: Vec<Cell<RuleMatches>>,
 }
 
-impl Matches {
+impl RuleCounters {
     /// Counters at zero.
-    pub(crate) fn new(policy: &Policy) -> Matches {
-        Matches { rules: policy.rules().iter().map(|_| Cell::default()).collect() }
+    pub(crate) fn new(policy: &Policy) -> RuleCounters {
+        RuleCounters { rules: policy.rules().iter().map(|_| Cell::default()).collect() }
     }
 
     /// Counts a verdict.

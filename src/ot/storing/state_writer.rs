@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use prost::Message;
 
-use crate::plant::PlantPart;
+use crate::plant::SnapshotPart;
 use crate::rule_counters::RuleCounts;
 use state::{Shelf, StateDir, StateError, StateFile};
 
@@ -17,31 +17,31 @@ const MAX_WAITING: usize = 4;
 
 /// The worker's end.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub(crate) struct StateWriter {
     jobs: Sender<Job>,
-    /// How the writing of each picture ended.
-    kept: Receiver<Result<(), StateError>>,
+    /// How the writing of each snapshot ended.
+    saved: Receiver<Result<(), StateError>>,
     thread: JoinHandle<()>,
 }
 
 #[derive(Debug)]
 enum Job {
-    Plant(PlantPart),
+    Plant(SnapshotPart),
     RuleCounts(RuleCounts),
 }
 
-impl Keeper {
+impl StateWriter {
     /// Starts the thread.
     ///
     /// # Errors
     /// No thread can be had.
-    pub(crate) fn start(state: StateDir) -> io::Result<Keeper> {
+    pub(crate) fn start(state: StateDir) -> io::Result<StateWriter> {
         let (sender, jobs) = bounded(MAX_WAITING);
-        let (results, kept) = unbounded();
+        let (results, saved) = unbounded();
         let thread = std::thread::Builder::new()
             .name("state".into())
             .spawn(move || run(&state, &jobs, &results))?;
-        Ok(Keeper { jobs: sender, kept, thread })
+        Ok(StateWriter { jobs: sender, saved, thread })
     }
 
     /// Whether a job can be given without waiting.
@@ -49,8 +49,8 @@ impl Keeper {
         !self.jobs.is_full()
     }
 
-    /// Gives a part of a picture. With the last one the plant is written.
-    pub(crate) fn take_picture(&self, part: PlantPart) {
+    /// Gives a part of a snapshot. With the last one the plant is written.
+    pub(crate) fn write_part(&self, part: SnapshotPart) {
         // The thread is gone only when the process ends.
         let _ = self.jobs.send(Job::Plant(part));
     }
@@ -60,16 +60,16 @@ impl Keeper {
         let _ = self.jobs.send(Job::RuleCounts(counts));
     }
 
-    /// How the writing of each picture ended.
-    pub(crate) fn kept(&self) -> &Receiver<Result<(), StateError>> {
-        &self.kept
+    /// How the writing of each snapshot ended.
+    pub(crate) fn saved(&self) -> &Receiver<Result<(), StateError>> {
+        &self.saved
     }
 
     /// Waits until all is written; how the last writing ended.
     pub(crate) fn finish(self) -> Option<Result<(), StateError>> {
         drop(self.jobs);
         let _ = self.thread.join();
-        self.kept.try_iter().last()
+        self.saved.try_iter().last()
     }
 }
 
@@ -78,7 +78,7 @@ fn run(state: &StateDir, jobs: &Receiver<Job>, results: &Sender<Result<(), State
     let mut nodes = Shelf::default();
     for job in jobs {
         match job {
-            Job::Plant(PlantPart { nodes: pieces, head }) => {
+            Job::Plant(SnapshotPart { nodes: pieces, head }) => {
                 pieces.into_iter().for_each(|(place, piece)| nodes.put(place, piece));
                 if let Some(head) = head {
                     let saved = nodes.save(state, PLANT, &head.encode_to_vec());

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::Entry;
 use crate::PipelineSettings;
-use crate::status_reporter::Vitals;
+use crate::status_reporter::StatusReporter;
 use diagnostic::SourceFile;
 use journal_format::Body;
 use journal_read::{From, Item, Reader};
@@ -244,7 +244,7 @@ fn a_sign_of_life_goes_through_the_journal_and_a_worker_that_stands_still_gives_
     };
     let (state, at) = (dir.path().join("state"), Duration::ZERO);
     let teller = Teller::start("ot", settings, state, notifier.clone(), at, 1).unwrap();
-    let worker = worker.with_vitals(Vitals::new("relay".into(), teller, notifier));
+    let worker = worker.with_status_reporter(StatusReporter::new("relay".into(), teller, notifier));
     work.send(Work::Messages(vec![Delivered {
         topic: Bytes::from_static(b"spBv1.0/G/NBIRTH/E"),
         payload: Bytes::from_static(b"no payload"),
@@ -253,7 +253,7 @@ fn a_sign_of_life_goes_through_the_journal_and_a_worker_that_stands_still_gives_
         receipt: Some(Receipt::numbered(1)),
     }]))
     .unwrap();
-    work.send(Work::Pulse).unwrap();
+    work.send(Work::WatchdogRequest).unwrap();
     let mut bytes = [0; 512];
     let nothing = manager.recv(&mut bytes).unwrap_err();
     assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock, "nobody works");

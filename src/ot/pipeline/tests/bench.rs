@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prost::Message;
 
-use super::snapshot_probe::Photographer;
+use super::snapshot_probe::SnapshotProbe;
 use crate::plant::StoredPlant;
 use crate::{Entry, Now, Pipeline, PipelineSettings, Received};
 use account::Reason;
@@ -50,7 +50,7 @@ pub(super) struct Bench {
     pub(super) reader: Reader,
     /// `seq` of the next message that [`Bench::node`] sends.
     pub(super) seq: u64,
-    photographer: Photographer,
+    snapshot_probe: SnapshotProbe,
 }
 
 impl Bench {
@@ -68,7 +68,7 @@ impl Bench {
             journal: Vec::new(),
             reader: Reader::default(),
             seq: 0,
-            photographer: Photographer::default(),
+            snapshot_probe: SnapshotProbe::default(),
         }
     }
 
@@ -145,7 +145,7 @@ impl Bench {
         let stored = StoredPlant::decode(bytes.as_slice()).unwrap();
         self.pass(1000);
         self.pipeline = Pipeline::new(settings(), policy(text), self.now);
-        self.photographer = Photographer::default();
+        self.snapshot_probe = SnapshotProbe::default();
         let later = self.journal.split_off(stored_at);
         let mut out = Vec::new();
         self.pipeline.restore(self.now, stored, later.iter().cloned(), &mut out);
@@ -155,7 +155,7 @@ impl Bench {
 
     fn take(&mut self, out: Vec<Entry>) -> Vec<Body> {
         let out: Vec<Body> = out.into_iter().map(Body::from).collect();
-        self.photographer.step(&mut self.pipeline);
+        self.snapshot_probe.step(&mut self.pipeline);
         assert_eq!(self.pipeline.check_account(), Ok(()), "{:?}", self.pipeline.ledger());
         for body in &out {
             self.reader.read(body);

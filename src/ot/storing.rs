@@ -4,6 +4,7 @@
 
 pub(crate) mod state_writer;
 
+use mistake::mistake;
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
@@ -123,7 +124,9 @@ impl Storing {
 
     /// The snapshot under way is written, or couldn't be.
     pub(super) fn saved(&mut self, now: Now, result: &Result<(), StateError>) {
-        let Some(UnderWay { began, mut receipts, .. }) = self.under_way.take() else { return };
+        let Some(UnderWay { began, mut receipts, .. }) = self.under_way.take() else {
+            return mistake!("a snapshot was written that nobody took");
+        };
         match result {
             Ok(()) => {
                 self.ready.append(&mut receipts);

@@ -5,9 +5,10 @@
 //!  Policy::permit_node/_device ──────┴─> Permit ──> Admitted ──> the journal's writer
 //! ```
 //!
-//! [`Permit`] has a private field, and only this file makes one, from what the policy said.
-//! Whoever writes plant data to a journal takes [`Admitted`] and nothing else, so that a way
-//! around the policy can't be written by accident.
+//! A [`Verdict`] by which anything crosses can't be made outside of this crate (its variants are
+//! `non_exhaustive`), and [`Permit`] has a private field: only this file makes one, from what
+//! judging said. Whoever writes plant data to a journal takes [`Admitted`] and nothing else, so
+//! that a way around the policy can't be written by accident.
 
 use super::{Policy, Verdict};
 use sparkplug::{Entity, EntityTopic};

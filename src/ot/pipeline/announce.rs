@@ -6,6 +6,7 @@ use super::encode::{self, BirthScope};
 use super::step::StepContext;
 use crate::plant::{EntityState, Node};
 use account::{Fate, Origin, Reason};
+use mistake::mistake;
 use policy::shape::Pseudonyms;
 use policy::{Admitted, AdmittedKind, Permit};
 use sparkplug::{Entity, EntityTopic};
@@ -60,10 +61,14 @@ impl StepContext<'_> {
         synthetic: bool,
     ) {
         self.name_device(node, device);
-        let Some(state) = node.devices.get_mut(device) else { return };
+        let Some(state) = node.devices.get_mut(device) else {
+            return mistake!("an announced device that the node hasn't");
+        };
         release_held(state);
         let timestamp = self.birth_timestamp(state, synthetic);
-        let Some(state) = node.devices.get(device) else { return };
+        let Some(state) = node.devices.get(device) else {
+            return mistake!("an announced device that the node hasn't");
+        };
         let how = self.policy.pseudonyms();
         let payload = encode::birth(node, Some(state), BirthScope::Current, timestamp, how);
         if !self.relay_birth(node, Some(device), permit, payload, synthetic) {

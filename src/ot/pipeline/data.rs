@@ -1,5 +1,6 @@
 //! Data messages: resolved by the entity's birth, judged, limited, and told.
 
+use mistake::mistake;
 use prost::Message;
 
 use super::births::low_byte;
@@ -116,7 +117,10 @@ impl StepContext<'_> {
         let mut left = None;
         let losses = node.losses;
         let how = self.policy.pseudonyms();
-        let Some(mut parts) = node.parts(device) else { return items };
+        let Some(mut parts) = node.parts(device) else {
+            mistake!("data of a device that the node hasn't");
+            return items;
+        };
         for meaning in meanings {
             let (slot, mut metric) = match meaning {
                 Meaning::Slot(slot, metric) => (slot, metric),
@@ -152,7 +156,10 @@ impl StepContext<'_> {
                     continue;
                 }
             };
-            let Some(target) = parts.state.layout.slot_mut(slot) else { continue };
+            let Some(target) = parts.state.layout.slot_mut(slot) else {
+                mistake!("a metric that was found and has no slot");
+                continue;
+            };
             // What fills a hole in the order, or is delivered again after a kill, may be older than
             // what is current; it must not set the value back.
             if late && metric.timestamp < target.current.timestamp {
@@ -162,8 +169,11 @@ impl StepContext<'_> {
             self.rule_counters.decided(target.verdict());
             self.rule_counters.observed(target.observed);
             let (reason, rule) = match target.verdict() {
-                Verdict::Forward { rule } => {
-                    let Some(permit) = target.verdict().permit() else { continue };
+                Verdict::Forward { rule, .. } => {
+                    let Some(permit) = target.verdict().permit() else {
+                        mistake!("a verdict that forwards without leave");
+                        continue;
+                    };
                     let decided = shape::decide(target, &metric, losses, self.now, how);
                     let unborn = !target.is_born() || lacks;
                     let (restores, early) = match decided {
@@ -223,7 +233,7 @@ impl StepContext<'_> {
         }
         let judged = judge(&plan, name, Some(datatype));
         let rule = match judged.verdict {
-            Verdict::Forward { rule } | Verdict::Redact { forward: rule, .. } => rule,
+            Verdict::Forward { rule, .. } | Verdict::Redact { forward: rule, .. } => rule,
             // Not remembered: names that no rule forwards would only take memory.
             Verdict::Drop { reason, rule } => {
                 self.rule_counters.decided(judged.verdict);
@@ -353,7 +363,10 @@ impl StepContext<'_> {
     /// Enters values that are told, or held to be told by a birth; late data changes no value.
     fn update(&mut self, parts: Parts<'_>, items: &[Item]) {
         for item in items {
-            let Some(slot) = parts.state.layout.slot_mut(item.slot) else { continue };
+            let Some(slot) = parts.state.layout.slot_mut(item.slot) else {
+                mistake!("a metric that was judged and has no slot");
+                continue;
+            };
             shape::forwarded(slot, &item.metric, parts.losses, self.now);
             if item.historical {
                 continue;
@@ -378,7 +391,10 @@ impl StepContext<'_> {
         let Some(permit) = items.first().map(|item| item.permit) else { return false };
         let mut payload = DataWriter::new(timestamp, items.len());
         for mut item in items {
-            let Some(slot) = state.layout.slot(item.slot) else { continue };
+            let Some(slot) = state.layout.slot(item.slot) else {
+                mistake!("a metric that was judged and has no slot");
+                continue;
+            };
             encode::data_metric(&mut item.metric, node);
             let how = self.policy.pseudonyms();
             if let Some(reason) = shape::emit(slot, &mut item.metric, item.restores, how) {

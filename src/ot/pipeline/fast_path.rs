@@ -11,6 +11,7 @@ use super::encode::METRIC_BYTES;
 use super::step::{MAX_PAYLOAD_BYTES, StepContext};
 use crate::plant::{EntityState, Node};
 use account::Fate;
+use mistake::mistake;
 use policy::Permit;
 use sparkplug::{DataType, NotScalars, PayloadWriter, ScalarMetric};
 
@@ -38,7 +39,10 @@ impl StepContext<'_> {
         let state = node.state_mut(device)?;
         let Plan { permit, payload, places } = plan(state, data, timestamp).ok()?;
         for (metric, place) in data.metrics.iter().zip(places) {
-            let Some(slot) = state.layout.slot_mut(place) else { continue };
+            let Some(slot) = state.layout.slot_mut(place) else {
+                mistake!("a planned metric without a slot");
+                continue;
+            };
             let timestamp = metric.timestamp.unwrap_or(timestamp);
             slot.set(timestamp, metric.is_transient, metric.value);
             self.rule_counters.decided(slot.verdict());

@@ -7,6 +7,7 @@ use super::shape;
 use super::step::StepContext;
 use crate::plant::{Held, Node, Plant};
 use account::{Fate, Reason, RuleId};
+use mistake::mistake;
 use policy::{Permit, Priority, Verdict};
 use prost::Message;
 use sparkplug::Value;
@@ -42,7 +43,10 @@ impl StepContext<'_> {
             while !ring.is_empty() && !full {
                 let mut next_ring = Vec::with_capacity(ring.len());
                 for index in ring {
-                    let Some(node) = plant.node_mut(index) else { continue };
+                    let Some(node) = plant.node_mut(index) else {
+                        mistake!("a place without a node");
+                        continue;
+                    };
                     let credit = node.queue.credit.saturating_add(QUANTUM_BYTES);
                     node.queue.credit = credit.min(MAX_CREDIT_BYTES);
                     match self.flush_node(node, class) {
@@ -162,11 +166,14 @@ impl StepContext<'_> {
         let mut chosen = Vec::new();
         let mut left = 0_usize;
         let mut lost = Vec::new();
-        let Some(parts) = node.parts(device) else { return (chosen, left) };
+        let Some(parts) = node.parts(device) else {
+            mistake!("a device with values that the node hasn't");
+            return (chosen, left);
+        };
         for (place, slot) in parts.state.layout.slots.iter().enumerate() {
             let Some(held) = slot.held() else { continue };
             let rule = match slot.verdict() {
-                Verdict::Forward { rule } => rule,
+                Verdict::Forward { rule, .. } => rule,
                 Verdict::Redact { rule, .. } => {
                     lost.push((place, (Reason::Redacted, Some(rule))));
                     continue;
@@ -187,7 +194,10 @@ impl StepContext<'_> {
                 continue;
             }
             let bytes = slot.name().len().saturating_add(held.metric.encoded_len());
-            let Some(permit) = slot.verdict().permit() else { continue };
+            let Some(permit) = slot.verdict().permit() else {
+                mistake!("a verdict that forwards without leave");
+                continue;
+            };
             chosen.push(Waiting { place, rule, permit, bytes });
         }
         for (place, cause) in lost {
@@ -200,13 +210,21 @@ impl StepContext<'_> {
     }
 
     fn forward_waiting(&mut self, node: &mut Node, device: Option<&str>, values: &[Waiting]) {
-        let Some(parts) = node.parts(device) else { return };
+        let Some(parts) = node.parts(device) else {
+            return mistake!("a device with values that the node hasn't");
+        };
         let last = values.last().map_or(0, |value| value.place);
         parts.state.backlog.next = last.saturating_add(1);
         let mut items = Vec::with_capacity(values.len());
         for Waiting { place, rule, permit, .. } in values {
-            let Some(slot) = parts.state.layout.slot_mut(*place) else { continue };
-            let Some(held) = slot.take_held() else { continue };
+            let Some(slot) = parts.state.layout.slot_mut(*place) else {
+                mistake!("a chosen value without a slot");
+                continue;
+            };
+            let Some(held) = slot.take_held() else {
+                mistake!("a chosen value that nothing holds");
+                continue;
+            };
             let Held { metric, ticket, .. } = *held;
             let restores = shape::restores(slot, &metric, self.policy.pseudonyms());
             shape::forwarded(slot, &metric, parts.losses, self.now);

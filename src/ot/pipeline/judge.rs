@@ -46,7 +46,7 @@ impl StepContext<'_> {
                     first = first.or(Some((reason, rule)));
                 }
                 // The metric is in the birth, its value isn't.
-                Verdict::Forward { rule } | Verdict::Redact { rule, .. } => {
+                Verdict::Forward { rule, .. } | Verdict::Redact { rule, .. } => {
                     if let Some(reason) = shape::withheld(slot, self.policy.pseudonyms()) {
                         self.drop(origin, What::Metric(slot.name()), reason, Some(rule));
                     }

@@ -22,6 +22,7 @@
 //! there is at once, so that who sends little isn't delayed by who floods. Each metric holds one
 //! value at most, so that no flood fills the memory.
 
+use mistake::mistake;
 use prost::Message;
 
 use super::data::Item;
@@ -161,7 +162,9 @@ impl StepContext<'_> {
         reason: Reason,
         passage: &mut Passage,
     ) {
-        let Some(parts) = node.parts(device) else { return };
+        let Some(parts) = node.parts(device) else {
+            return mistake!("values of a device that the node hasn't");
+        };
         let mut held = Vec::new();
         for item in refused {
             passage.refused = Some((reason, item.rule));
@@ -185,7 +188,9 @@ impl StepContext<'_> {
         items: Vec<Item>,
         passage: &mut Passage,
     ) {
-        let Some(parts) = node.parts(device) else { return };
+        let Some(parts) = node.parts(device) else {
+            return mistake!("values of a device that the node hasn't");
+        };
         for item in items {
             let ticket = *passage.ticket.get_or_insert_with(|| parts.state.backlog.ticket());
             let before = parts.state.layout.slot(item.slot).and_then(Slot::held);
@@ -193,7 +198,10 @@ impl StepContext<'_> {
                 passage.held = passage.held.saturating_add(1);
             }
             self.supersede(parts.origin, parts.state, item.slot, item.rule);
-            let Some(slot) = parts.state.layout.slot_mut(item.slot) else { continue };
+            let Some(slot) = parts.state.layout.slot_mut(item.slot) else {
+                mistake!("a metric that was judged and has no slot");
+                continue;
+            };
             slot.hold(Held { metric: item.metric, ticket, early: item.early });
             parts.state.holds = true;
             // No data can tell a metric that isn't born; the birth that is due tells its value.
@@ -247,7 +255,9 @@ impl StepContext<'_> {
         place: usize,
         (reason, rule): (Reason, Option<RuleId>),
     ) {
-        let Some(slot) = state.layout.slot_mut(place) else { return };
+        let Some(slot) = state.layout.slot_mut(place) else {
+            return mistake!("a held value without a slot");
+        };
         let Some(held) = slot.take_held() else { return };
         self.drop(origin, What::Metric(slot.name()), reason, rule);
         if state.backlog.lose(held.ticket) {

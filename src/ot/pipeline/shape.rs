@@ -58,7 +58,7 @@ pub(super) fn judge<'a>(
 /// Takes over the policy's word on one metric.
 pub(super) fn enter(slot: &mut Slot, judged: &Judged<'_>, losses: u64, limiter: &Limiter) {
     let is_limited = match judged.verdict {
-        Verdict::Forward { rule } => limiter.limits(rule),
+        Verdict::Forward { rule, .. } => limiter.limits(rule),
         Verdict::Redact { .. } | Verdict::Drop { .. } => false,
     };
     let shaper = judged.shape.map(|shape| {

@@ -1,5 +1,6 @@
 //! The timers of the pipeline, and what is done when they go off.
 
+use mistake::mistake;
 use std::time::Duration;
 
 use super::step::StepContext;
@@ -63,7 +64,10 @@ impl Pipeline {
         let (mut step, plant) = self.step(now, out);
         step.flush(plant);
         for index in 0..plant.nodes().len() {
-            let Some(node) = plant.nodes().get(index) else { continue };
+            let Some(node) = plant.nodes().get(index) else {
+                mistake!("a place without a node");
+                continue;
+            };
             match Timer::of_node(node).map(|timer| timer.is_due(now.mono, step.settings)) {
                 // There is nothing to do.
                 [false, false, false] => {}

@@ -12,6 +12,7 @@
 
 mod survey;
 
+use mistake::mistake;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -338,7 +339,10 @@ impl Definitions {
             }
         }
         for (name, member, target, reference) in found {
-            let Some(definition) = self.by_name.get_mut(&name) else { continue };
+            let Some(definition) = self.by_name.get_mut(&name) else {
+                mistake!("a definition that was listed and is gone");
+                continue;
+            };
             let Some(field) = definition.fields.get_mut(&member) else { continue };
             if field.datatype != DataType::Template {
                 continue;
@@ -377,7 +381,10 @@ impl Definitions {
     fn clean(&mut self) {
         let names: Vec<String> = self.by_name.keys().cloned().collect();
         for name in names {
-            let Some(definition) = self.by_name.get_mut(&name) else { continue };
+            let Some(definition) = self.by_name.get_mut(&name) else {
+                mistake!("a definition that was listed and is gone");
+                continue;
+            };
             if definition.fault.is_some() {
                 continue;
             }

@@ -1,6 +1,7 @@
 //! What each rule decided since the policy was loaded: rules that decide nothing are mistakes
 //! more often than not, and rules that only observe exist to be counted.
 
+use mistake::mistake;
 use std::cell::Cell;
 
 use account::RuleId;
@@ -30,7 +31,7 @@ impl RuleCounters {
 
     /// Counts a verdict.
     pub(crate) fn decided(&self, verdict: Verdict) {
-        let (Verdict::Forward { rule }
+        let (Verdict::Forward { rule, .. }
         | Verdict::Redact { rule, .. }
         | Verdict::Drop { rule: Some(rule), .. }) = verdict
         else {
@@ -57,7 +58,9 @@ impl RuleCounters {
     }
 
     fn add(&self, rule: RuleId, metrics: u64, observed: u64) {
-        let Some(counters) = self.rules.get(rule.index()) else { return };
+        let Some(counters) = self.rules.get(rule.index()) else {
+            return mistake!("a rule that the policy hasn't");
+        };
         let RuleMatches { metrics: decided, observed: seen } = counters.get();
         counters.set(RuleMatches {
             metrics: decided.wrapping_add(metrics),

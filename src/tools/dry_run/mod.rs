@@ -408,7 +408,7 @@ impl Arrived {
 /// The rule that decided.
 fn rule_of(verdict: Verdict) -> Option<RuleId> {
     match verdict {
-        Verdict::Forward { rule } | Verdict::Redact { rule, .. } => Some(rule),
+        Verdict::Forward { rule, .. } | Verdict::Redact { rule, .. } => Some(rule),
         Verdict::Drop { rule, .. } => rule,
     }
 }
@@ -416,7 +416,7 @@ fn rule_of(verdict: Verdict) -> Option<RuleId> {
 /// The name under which a metric crosses.
 fn told_name<'a>(policy: &'a Policy, verdict: Verdict, name: &'a str) -> Cow<'a, str> {
     let rule = match verdict {
-        Verdict::Forward { rule } | Verdict::Redact { forward: rule, .. } => Some(rule),
+        Verdict::Forward { rule, .. } | Verdict::Redact { forward: rule, .. } => Some(rule),
         Verdict::Drop { .. } => None,
     };
     let prefixes = rule.and_then(|rule| policy.rule(rule)).and_then(Rule::prefixes);

@@ -1,6 +1,7 @@
 //! The names under which things cross. Everything in this half goes by the names of the plant;
 //! what is journalled goes by those that the policy gives, and no two things ever share one.
 
+use mistake::mistake;
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
@@ -120,8 +121,11 @@ impl StepContext<'_> {
             refused.extend(own.map(|(place, _)| place));
         }
         for place in refused {
-            let Some(slot) = slots.get_mut(place) else { continue };
-            if let Verdict::Forward { rule } | Verdict::Redact { rule, .. } = slot.verdict() {
+            let Some(slot) = slots.get_mut(place) else {
+                mistake!("a refused name without a slot");
+                continue;
+            };
+            if let Verdict::Forward { rule, .. } | Verdict::Redact { rule, .. } = slot.verdict() {
                 slot.refuse(Reason::NameCollision, Some(rule));
             }
         }
@@ -169,7 +173,7 @@ impl StepContext<'_> {
 
     fn name_of(&self, slot: &Slot) -> ExportedName {
         match slot.verdict() {
-            Verdict::Forward { rule } | Verdict::Redact { forward: rule, .. } => {
+            Verdict::Forward { rule, .. } | Verdict::Redact { forward: rule, .. } => {
                 self.exported_by(rule, slot.name())
             }
             Verdict::Drop { .. } => None,

@@ -325,7 +325,7 @@ fn assert_bits(bench: &Bench) {
         for state in std::iter::once(&node.own).chain(node.devices.values()) {
             for slot in &state.layout.slots {
                 let limited = match slot.verdict() {
-                    Verdict::Forward { rule } => bench.pipeline.limiter.limits(rule),
+                    Verdict::Forward { rule, .. } => bench.pipeline.limiter.limits(rule),
                     Verdict::Redact { .. } | Verdict::Drop { .. } => true,
                 };
                 let is_eligible = matches!(slot.verdict(), Verdict::Forward { .. })

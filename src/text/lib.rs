@@ -4,6 +4,6 @@ mod escape;
 mod grouped;
 mod utc;
 
-pub use escape::{Escaped, MAX_SHOWN, clean, escape, escape_to};
+pub use escape::{Escaped, MAX_SHOWN, clean, escape, escape_to, is_treacherous};
 pub use grouped::grouped;
-pub use utc::{days_since_1970, format_date, format_utc, format_utc_ms};
+pub use utc::{format_date, format_utc, format_utc_ms, unix_s, weekday};

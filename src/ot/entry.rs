@@ -1,7 +1,12 @@
-//! What the half writes to the journal.
+//! What the half writes to the journal: entries, and nothing else, as its writer takes no bodies.
 
 use journal_format::{Body, Heartbeat, Keyframe, Relayed, Start};
+use journal_write::Writer;
 use policy::{Admitted, AdmittedKind, AdmittedParts};
+
+/// The journal of this half. What it takes about the plant is [`Admitted`], which the policy's crate
+/// alone can make.
+pub(crate) type Journal = Writer<Entry>;
 
 /// An entry for the journal. What it says about the plant was admitted by the policy.
 #[derive(Clone, Debug, PartialEq)]

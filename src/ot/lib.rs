@@ -33,6 +33,7 @@ use tokio::task::LocalSet;
 use self::admission::Queue;
 use self::clock::Clock;
 use self::connection::SessionHandle;
+use self::entry::Journal;
 use self::status_reporter::StatusReporter;
 use self::worker::{Shared, Work, Worker, WorkerSettings};
 use broker::BrokerSettings;
@@ -127,7 +128,7 @@ pub struct Opened {
     runtime: tokio::runtime::Runtime,
     clock: Clock,
     state: StateDir,
-    writer: Writer,
+    writer: Journal,
 }
 
 /// Claims state and journal, and brings the journal's end in order.
@@ -139,7 +140,7 @@ pub fn open(settings: Settings) -> Result<Opened, OtError> {
     let clock = Clock::new();
     let state = StateDir::open(&settings.state_dir)?;
     settings.status.check(&settings.state_dir)?;
-    let writer = Writer::open(settings.journal.clone(), clock.now().wall_ms)?;
+    let writer = Writer::open(settings.journal.clone(), clock.now().wall_ms)?.only();
     Ok(Opened { settings, runtime, clock, state, writer })
 }
 

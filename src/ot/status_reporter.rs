@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::admission::QUEUED_BYTES;
 use super::pipeline::{Now, Pipeline, Surroundings};
 use super::worker::Shared;
-use journal_write::Writer;
+use crate::entry::Journal;
 use policy::{Mode, Rule};
 use telemetry::Notifier;
 use telemetry::status::{Level, ObservedStatus, OtStatus, PolicyStatus, Status, Teller, Tracker};
@@ -32,7 +32,7 @@ pub(crate) struct StatusReporter {
 pub(crate) struct Seen<'a> {
     pub(crate) now: Now,
     pub(crate) pipeline: &'a Pipeline,
-    pub(crate) writer: &'a Writer,
+    pub(crate) writer: &'a Journal,
     pub(crate) shared: &'a Shared,
     /// The journal can't be written.
     pub(crate) refuses: bool,

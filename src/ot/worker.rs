@@ -20,7 +20,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::clock::Clock;
 use super::connection::{Delivered, Receipt};
-use super::entry::Entry;
+use super::entry::{Entry, Journal};
 use super::pipeline::{Now, Pipeline, Received};
 use super::plant::StoredPlant;
 use super::rule_counters::RuleCounts;
@@ -28,7 +28,7 @@ use super::status_reporter::{Seen, StatusReporter};
 use super::storing::state_writer::{PLANT, StateWriter};
 use super::storing::{STORE_EVERY, Storing};
 use journal_format::Start;
-use journal_write::{JournalError, Writer};
+use journal_write::JournalError;
 use policy::Policy;
 use state::{StateDir, StateError, Stored};
 use telemetry::event;
@@ -88,7 +88,7 @@ pub(super) struct WorkerSettings {
 pub(super) struct Worker {
     settings: WorkerSettings,
     pipeline: Pipeline,
-    writer: Writer,
+    writer: Journal,
     storing: Storing,
     work: Receiver<Work>,
     receipts: UnboundedSender<Vec<Receipt>>,
@@ -116,7 +116,7 @@ impl Worker {
     pub(super) fn new(
         settings: WorkerSettings,
         make_pipeline: impl FnOnce(Now) -> Pipeline,
-        writer: Writer,
+        writer: Journal,
         state: StateDir,
         work: Receiver<Work>,
         receipts: UnboundedSender<Vec<Receipt>>,
@@ -388,7 +388,7 @@ impl Worker {
 
     fn push(&mut self, now: Now, entries: &mut Vec<Entry>) {
         for entry in entries.drain(..) {
-            if let Err(error) = self.writer.push(now.wall_ms, &entry.into()) {
+            if let Err(error) = self.writer.append(now.wall_ms, entry) {
                 // Larger than any frame may be. Data is lost alone; without a birth, readers
                 // refuse the data that follows.
                 event!(FrameTooLarge, error = %error);

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::{LAST_PAUSE, Worker};
 use crate::entry::Entry;
 use crate::pipeline::Now;
-use journal_format::Body;
 use journal_write::{JournalError, Retained};
 use telemetry::event;
 
@@ -55,7 +54,7 @@ impl Worker {
 
     pub(super) fn begin_segment(&mut self, now: Now) -> Result<(), JournalError> {
         let start = Entry::Start(self.start());
-        let head = std::iter::once(start).chain(self.pipeline.keyframes(now)).map(Body::from);
+        let head = std::iter::once(start).chain(self.pipeline.keyframes(now));
         let head = self.writer.begin_segment(now.wall_ms, head)?;
         if head.oversized > 0 {
             event!(FrameTooLarge, keyframes = head.oversized);

@@ -63,7 +63,7 @@ fn build(dir: &Path) -> (Worker, Sender<Work>, UnboundedReceiver<Vec<Receipt>>) 
     let worker = Worker::new(
         WorkerSettings { relay_name: "relay".into(), keyframe_every: pipeline.keyframe_every },
         |now| Pipeline::new(pipeline, policy, now),
-        Writer::open(options, 1).unwrap(),
+        Writer::open(options, 1).unwrap().only(),
         StateDir::open(&dir.join("state")).unwrap(),
         queue,
         released,

@@ -2,9 +2,9 @@
 //! nothing that the IT half writes.
 //!
 //! ```text
-//!  OT broker ──> connection ──bounded channel──> worker ──> journal
-//!            <── receipts ───────────────────────  │ pipeline: decode, plant, policy, encode
-//!                                                  └─ snapshots ─> storing ─> state
+//!  OT broker ──> connection ──> admission ──> worker ── entries ──> journal
+//!            <── receipts ─────────────────────  │ pipeline: decode, plant, policy, encode
+//!                                                └─── snapshots ──> storing ──> state
 //! ```
 
 mod admission;

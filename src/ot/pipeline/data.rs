@@ -387,7 +387,10 @@ impl StepContext<'_> {
         timestamp: u64,
         synthetic: bool,
     ) -> bool {
-        let Some(state) = node.state(device) else { return false };
+        let Some(state) = node.state(device) else {
+            mistake!("data of a device that the node hasn't");
+            return false;
+        };
         let Some(permit) = items.first().map(|item| item.permit) else { return false };
         let mut payload = DataWriter::new(timestamp, items.len());
         for mut item in items {

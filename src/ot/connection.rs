@@ -106,7 +106,7 @@ impl Receipt {
     }
 }
 
-/// What a session tells.
+/// What happened in a session.
 #[derive(Debug)]
 pub(super) enum SessionEvent {
     /// Connected; `present`: the broker kept the session.
@@ -118,7 +118,7 @@ pub(super) enum SessionEvent {
     Lost,
 }
 
-/// Takes what a session tells. Waits while there is no room: meanwhile nothing is read from the
+/// Takes what happens in a session. Waits while there is no room: meanwhile nothing is read from the
 /// broker, which keeps what it has at QoS 1.
 pub(super) trait Sink {
     fn put(&self, event: SessionEvent) -> impl Future<Output = ()>;

@@ -90,7 +90,7 @@ impl Storing {
         }
     }
 
-    /// Where it is told that the snapshot under way is written, for [`Storing::saved`].
+    /// Where the writer reports that the snapshot under way is written, for [`Storing::saved`].
     pub(super) fn saved_by(&self) -> Option<&Receiver<Result<(), StateError>>> {
         self.under_way.as_ref().map(|_| self.state_writer.saved())
     }

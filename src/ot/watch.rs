@@ -27,7 +27,7 @@ pub struct WatchSettings {
     pub run_for: Option<Duration>,
 }
 
-/// What the broker tells. Times are the wall clock, in milliseconds since the epoch (UTC).
+/// What happened at the broker. Times are the wall clock, in milliseconds since the epoch (UTC).
 #[derive(Clone, Copy, Debug)]
 pub enum Watched<'a> {
     Connected {

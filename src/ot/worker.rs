@@ -44,7 +44,7 @@ const TICK_EVERY: Duration = Duration::from_millis(100);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 
-/// What the worker is told.
+/// Work for the worker.
 #[derive(Debug)]
 pub(super) enum Work {
     Messages(Vec<Delivered>),

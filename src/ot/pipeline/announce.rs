@@ -40,7 +40,7 @@ impl StepContext<'_> {
         let how = self.policy.pseudonyms();
         let payload = encode::birth(node, None, BirthScope::Current, timestamp, how);
         if !self.relay_birth(node, None, permit, payload, synthetic) {
-            // Readers can't be told what it looks like now: for them it is dead.
+            // Readers can't hear what it looks like now: for them it is dead.
             self.bury_node(node);
             return;
         }

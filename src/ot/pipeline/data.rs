@@ -1,4 +1,4 @@
-//! Data messages: resolved by the entity's birth, judged, limited, and told.
+//! Data messages: resolved by the entity's birth, judged, limited, and forwarded.
 
 use mistake::mistake;
 use prost::Message;
@@ -146,7 +146,7 @@ impl StepContext<'_> {
             if metric.is_null == Some(true) {
                 metric.value = None;
             }
-            // Before a rate limit may hold it back: what is held is as good as told.
+            // Before a rate limit may hold it back: what is held is as good as forwarded.
             let lacks = match self.conform(&mut parts, slot, &mut metric, &mut left) {
                 Ok(lacks) => lacks,
                 Err(reason) => {
@@ -309,7 +309,7 @@ impl StepContext<'_> {
         Ok(lacks)
     }
 
-    /// Enters the values and journals what can be told now.
+    /// Enters the values and journals what can be forwarded now.
     fn forward(
         &mut self,
         node: &mut Node,
@@ -330,7 +330,7 @@ impl StepContext<'_> {
                 state.birth_due = true;
             }
             if self.catch_up(node) {
-                // The birth told the values.
+                // The birth has the values.
                 items.retain(|item| !item.unborn || item.historical);
                 fate = Some(Fate::Forwarded);
             } else {
@@ -360,7 +360,7 @@ impl StepContext<'_> {
         }
     }
 
-    /// Enters values that are told, or held to be told by a birth; late data changes no value.
+    /// Enters values that are forwarded, or that a birth is going to have; late data changes no value.
     fn update(&mut self, parts: Parts<'_>, items: &[Item]) {
         for item in items {
             let Some(slot) = parts.state.layout.slot_mut(item.slot) else {

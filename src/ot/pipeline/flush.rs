@@ -12,7 +12,7 @@ use policy::{Permit, Priority, Verdict};
 use prost::Message;
 use sparkplug::Value;
 
-/// Bytes that a node may tell beyond those of earlier turns, each time it is its turn.
+/// Bytes that a node may forward beyond those of earlier turns, each time it is its turn.
 const QUANTUM_BYTES: usize = 16 * 1024;
 /// Credit is not saved up for longer than one message of any size takes.
 const MAX_CREDIT_BYTES: usize = super::step::MAX_PAYLOAD_BYTES;
@@ -20,7 +20,7 @@ const MAX_CREDIT_BYTES: usize = super::step::MAX_PAYLOAD_BYTES;
 /// What came of a node's or an entity's turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// Nothing waits that could be told.
+    /// Nothing waits that could be forwarded.
     Done,
     /// Something was forwarded.
     Forwarded,
@@ -38,7 +38,7 @@ impl StepContext<'_> {
         let mut full = false;
         for class in [Priority::High, Priority::Normal] {
             let mut ring = ring(plant.nodes(), self.overload.next);
-            // Ends: in every round a node tells something of what it has, or saves for its next
+            // Ends: in every round a node forwards something of what it has, or saves for its next
             // message, or is left out.
             while !ring.is_empty() && !full {
                 let mut next_ring = Vec::with_capacity(ring.len());
@@ -72,7 +72,7 @@ impl StepContext<'_> {
         }
     }
 
-    /// Lets a node tell one message, of the entity whose turn it is.
+    /// Forwards one message of a node, of the entity whose turn it is.
     fn flush_node(&mut self, node: &mut Node, class: Priority) -> Step {
         if node.queue.buckets.is_none() {
             node.queue.buckets = self.limiter.node_buckets();
@@ -100,7 +100,7 @@ impl StepContext<'_> {
 
     fn flush_entity(&mut self, node: &mut Node, device: Option<&str>, class: Priority) -> Step {
         if !node.state(device).is_some_and(|state| state.life.is_announced()) {
-            // Readers hold it for dead; its next birth tells its values.
+            // Readers hold it for dead; its next birth has its values.
             return Step::Done;
         }
         let (mut chosen, mut left) = self.waiting_values(node, device, class);
@@ -155,7 +155,7 @@ impl StepContext<'_> {
         Step::Forwarded
     }
 
-    /// The values of an entity that wait and can be told, and how many others wait. Those that
+    /// The values of an entity that wait and can be forwarded, and how many others wait. Those that
     /// don't cross any more are dropped.
     fn waiting_values(
         &mut self,
@@ -247,7 +247,7 @@ impl StepContext<'_> {
     }
 }
 
-/// A value that waits and can be told.
+/// A value that waits and can be forwarded.
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
     place: usize,

@@ -57,7 +57,7 @@ impl StepContext<'_> {
     }
 
     /// Surveys the template instances of node and devices from scratch, and refuses those that
-    /// can't be told. Devices that died count too: an NBIRTH comes before its DBIRTHs, and those
+    /// can't be forwarded. Devices that died count too: an NBIRTH comes before its DBIRTHs, and those
     /// devices most likely come back with the same types.
     pub(super) fn survey(&self, node: &mut Node) {
         node.types = self.judge_definitions(node);

@@ -2,7 +2,7 @@
 //! it is.
 //!
 //! ```text
-//!  data ──> rule's limit ──> node's limit ──> link's limit ──> told
+//!  data ──> rule's limit ──> node's limit ──> link's limit ──> forwarded
 //!               │                 │                │
 //!               └─────────────────┴── refused ─────┘
 //!                                       │
@@ -17,7 +17,7 @@
 //! Births and deaths never come here; what they take of the limits that nodes share, data has
 //! to do without.
 //!
-//! Where the link is full, nodes take turns (deficit round robin): in each round a node may tell
+//! Where the link is full, nodes take turns (deficit round robin): in each round a node may forward
 //! one message and [`QUANTUM_BYTES`] bytes more. A node that has nothing waiting takes what room
 //! there is at once, so that who sends little isn't delayed by who floods. Each metric holds one
 //! value at most, so that no flood fills the memory.
@@ -204,7 +204,7 @@ impl StepContext<'_> {
             };
             slot.hold(Held { metric: item.metric, ticket, early: item.early });
             parts.state.holds = true;
-            // No data can tell a metric that isn't born; the birth that is due tells its value.
+            // No data can have a metric that isn't born; the birth that is due has its value.
             parts.state.birth_due |= !slot.is_born();
         }
     }
@@ -247,7 +247,7 @@ impl StepContext<'_> {
         self.lose_held(origin, state, place, (reason, Some(rule)));
     }
 
-    /// The value that waits in this slot won't be told.
+    /// The value that waits in this slot won't be forwarded.
     pub(super) fn lose_held(
         &mut self,
         origin: Origin<'_>,

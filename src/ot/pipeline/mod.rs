@@ -23,7 +23,7 @@
 //! - **What is due** is done by [`Pipeline::tick`], a few times a second, whatever else happens.
 //!   Timers are named in `timers`; none of them needs more than that.
 //! - **What comes of it** is appended to `out`, by all of these but `session`, `disconnected` and
-//!   `shed`, whose news the next `tick` tells. Entries have to be journalled in their order, and
+//!   `shed`, whose news come with the next `tick`. Entries have to be journalled in their order, and
 //!   before the message that they come of is acknowledged. Whoever begins a segment of the
 //!   journal writes [`Pipeline::keyframes`] to its head, after all entries so far.
 //! - **What it knows** may be asked at any time: [`Pipeline::account`], [`Pipeline::ledger`],
@@ -37,7 +37,7 @@
 //! batch is acknowledged.
 //!
 //! After `session` a `tick` has to come before the next messages' entries are read for certain:
-//! it tells the doubt first, and then that the half is connected.
+//! it journals the doubt first, and then that the half is connected.
 //!
 //! The account always balances: every received message is forwarded, dropped for one reason, or
 //! waiting.
@@ -101,7 +101,7 @@ pub struct Received<'a> {
     pub assured: bool,
 }
 
-/// What the pipeline is told by the configuration.
+/// Settings of the pipeline, from the configuration.
 #[derive(Clone, Debug)]
 pub struct PipelineSettings {
     /// Name of the OT broker in the journal.
@@ -116,7 +116,7 @@ pub struct PipelineSettings {
     pub caps: Caps,
 }
 
-/// What the half tells readers of the journal about its surroundings.
+/// What heartbeats say about the surroundings of the half.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Surroundings {
     pub(crate) journal_bytes: u64,
@@ -124,7 +124,7 @@ pub(crate) struct Surroundings {
     pub(crate) certificate_days_left: Option<i64>,
 }
 
-/// What the account doesn't tell.
+/// Counters beside the account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Times that messages of a node were lost before they reached the relay.
@@ -189,8 +189,8 @@ impl Pipeline {
     }
 
     /// The connection is up and subscribed. `present`: the broker kept the session, so what it
-    /// queued meanwhile is still coming. The next [`Pipeline::tick`] tells the doubt, before it
-    /// tells that the half is connected.
+    /// queued meanwhile is still coming. The next [`Pipeline::tick`] journals the doubt, and
+    /// then that the half is connected.
     pub fn session(&mut self, now: Now, present: bool) {
         self.connected = true;
         self.away_since = now.mono;
@@ -302,7 +302,7 @@ impl Pipeline {
         })
     }
 
-    /// What the account doesn't tell.
+    /// Counters beside the account.
     pub fn counters(&self) -> Counters {
         self.counters
     }

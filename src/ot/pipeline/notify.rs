@@ -1,4 +1,4 @@
-//! What the pipeline tells the people who watch it: which event a dropped message is.
+//! Events for the people who watch the pipeline: which event a dropped message is.
 
 use super::Received;
 use account::Reason;

@@ -38,7 +38,7 @@ impl Pipeline {
             self.ledger.receive(origin.node);
             self.ledger.settle(origin, Fate::Dropped(Reason::Overload));
         }
-        // Where its numbers are followed, the next one tells.
+        // Where its sequence is followed, the next message shows the hole.
         if let Some(node) = place.and_then(|place| self.plant.node_mut(place))
             && node.numbering != Numbering::Complete
         {

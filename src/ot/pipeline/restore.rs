@@ -32,7 +32,7 @@ impl Pipeline {
     }
 
     /// Takes over a stored plant. `later` are the bodies that were journalled after it was
-    /// stored, in order. Appends to `out` what readers have to be told.
+    /// stored, in order. Appends to `out` what readers have to hear of.
     pub(crate) fn restore(
         &mut self,
         now: Now,
@@ -184,7 +184,7 @@ fn replay(
     }
 }
 
-/// Readers were told of all of it; its values may be out of date.
+/// Readers know all of it; its values may be out of date.
 fn believe(state: &mut EntityState) {
     state.life = Life::Alive { standing: Standing::Inherited, trust: Trust::Unverified };
     for slot in &mut state.layout.slots {

@@ -68,7 +68,7 @@ pub(super) fn enter(slot: &mut Slot, judged: &Judged<'_>, losses: u64, limiter: 
     slot.judge(judged.verdict, is_limited, shaper);
 }
 
-/// Whether readers have to be told the metric anew, though it stays in the birth.
+/// Whether the metric has to be announced anew, though it stays in the birth.
 fn reshapes(slot: &Slot, judged: &Judged<'_>) -> bool {
     match (slot.verdict(), judged.verdict) {
         (Verdict::Forward { .. }, Verdict::Forward { .. }) => {
@@ -152,7 +152,7 @@ pub(super) fn emit(
     changes.null()
 }
 
-/// Makes of a metric what a birth has of it. `dated`: when nothing else tells its time.
+/// Makes of a metric what a birth has of it. `dated`: its time where nothing else has one.
 pub(super) fn emit_in_birth(slot: &Slot, metric: &mut Metric, dated: u64, how: Pseudonyms<'_>) {
     if let Verdict::Redact { .. } = slot.verdict() {
         // Nothing moves with its values, not even a time.

@@ -96,7 +96,7 @@ impl StepContext<'_> {
     /// Does what is due for a node.
     fn fire(&mut self, node: &mut Node) {
         if Timer::Gap(node).is_due(self.now.mono, self.settings) && self.give_up_holes(node) {
-            // The node's next message tells the loss, but may be long in coming: until then
+            // The node's next message reports the loss, but may be long in coming: until then
             // its values would look good.
             node.next_keyframe = self.now.mono;
         }

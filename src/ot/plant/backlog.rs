@@ -1,8 +1,8 @@
 //! Values that wait for a rate limit or an interval: at most one for each metric, the newest, and what became
 //! of the messages that brought them.
 //!
-//! A message of which nothing was told yet waits as long as one of its values does. The first of
-//! its values that is told makes it forwarded; if newer ones take the place of all of them, it
+//! A message of which nothing was forwarded yet waits as long as one of its values does. The first of
+//! its values that is forwarded makes it so; if newer ones take the place of all of them, it
 //! is conflated. There are no more waiting messages than waiting values.
 
 use std::collections::HashMap;
@@ -45,12 +45,12 @@ impl Backlog {
         Ticket(NonZeroU64::new(self.given).unwrap_or(NonZeroU64::MIN))
     }
 
-    /// The message waits with so many `values`; nothing of it was told.
+    /// The message waits with so many `values`; nothing of it was forwarded.
     pub(crate) fn wait(&mut self, ticket: Ticket, values: u32) {
         self.values.insert(ticket, values);
     }
 
-    /// One of its values won't be told; whether that was the last of a waiting message.
+    /// One of its values won't be forwarded; whether that was the last of a waiting message.
     #[must_use]
     pub(crate) fn lose(&mut self, ticket: Ticket) -> bool {
         let Some(values) = self.values.get_mut(&ticket) else { return false };
@@ -62,7 +62,7 @@ impl Backlog {
         last
     }
 
-    /// One of its values was told; whether the message waited for that.
+    /// One of its values was forwarded; whether the message waited for that.
     #[must_use]
     pub(crate) fn forward(&mut self, ticket: Ticket) -> bool {
         self.values.remove(&ticket).is_some()

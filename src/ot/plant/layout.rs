@@ -85,7 +85,7 @@ impl Layout {
             if metric.is_null == Some(true) {
                 metric.value = None;
             } else if metric.value.as_ref().is_some_and(|value| !fits(datatype, value)) {
-                // The metric exists; only this value can't be told.
+                // The metric exists; only this value can't cross.
                 metric.value = None;
                 refuse(Reason::TypeMismatch);
             }

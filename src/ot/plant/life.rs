@@ -151,3 +151,54 @@ impl Life {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INHERITED: Life = Life::Alive { standing: Standing::Inherited, trust: Trust::Certain };
+
+    #[test]
+    fn a_birth_keeps_what_readers_know_and_a_death_does_not() {
+        let mut life = INHERITED;
+        life.lose();
+        life.bear();
+        assert!(life.is_announced() && !life.is_uncertain());
+        let mut life = Life::Orphaned;
+        assert!(life.is_announced() && !life.is_alive());
+        life.bear();
+        assert_eq!(life, INHERITED);
+        let mut life = Life::Orphaned;
+        assert!(life.withdraw());
+        assert_eq!(life, Life::Unknown);
+        for mut life in [Life::Unknown, Life::Known] {
+            assert!(!life.withdraw());
+            life.bear();
+            assert_eq!(life, Life::BORN);
+        }
+    }
+
+    #[test]
+    fn an_earlier_run_leaves_no_permit() {
+        assert_eq!(INHERITED.permit(), None);
+        assert_eq!(Life::Orphaned.permit(), None);
+    }
+
+    #[test]
+    fn what_was_lost_is_not_verified_by_a_sequence_that_goes_on() {
+        let mut life = Life::BORN;
+        life.doubt();
+        assert!(life.is_unverified() && life.is_uncertain());
+        life.give_up_verifying();
+        life.doubt();
+        assert!(!life.is_unverified() && life.is_uncertain());
+        life.verify();
+        assert_eq!(life, Life::BORN);
+        for mut life in [Life::Unknown, Life::Known, Life::Orphaned] {
+            let before = life;
+            life.lose();
+            life.doubt();
+            assert_eq!(life, before, "only what is alive has values");
+        }
+    }
+}

@@ -40,7 +40,7 @@ pub(crate) struct EntityState {
     pub(crate) waiting: u64,
     /// Some slot holds a value back for a rate limit or an interval.
     pub(crate) holds: bool,
-    /// Another policy tells metrics of the journalled birth in another way.
+    /// Another policy shapes or names metrics of the journalled birth in another way.
     pub(crate) reshaped: bool,
     /// The messages that brought such values.
     pub(crate) backlog: Backlog,
@@ -128,9 +128,9 @@ pub(crate) struct Queue {
     /// Values wait for the limit of the node or of the link, by their priority: later ones
     /// stand in line behind them.
     pub(crate) waits: [bool; 2],
-    /// Bytes that the node may tell before it is others' turn.
+    /// Bytes that the node may forward before it is others' turn.
     pub(crate) credit: usize,
-    /// The entity that told something last: the next one in order is next.
+    /// The entity that forwarded something last: the next one in order is next.
     pub(crate) last: Option<Option<Box<str>>>,
 }
 
@@ -329,7 +329,7 @@ impl Plant {
         self.nodes.get_mut(index)
     }
 
-    /// Sets when the node is told again, which isn't stored.
+    /// Sets when the node is repeated again, which isn't stored.
     pub(crate) fn set_next_keyframe(&mut self, index: usize, next: Duration) {
         if let Some(node) = self.nodes.get_mut(index) {
             node.next_keyframe = next;

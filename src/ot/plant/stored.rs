@@ -208,7 +208,7 @@ fn store_node(node: &Node) -> StoredNode {
 }
 
 fn store_entity(name: &str, state: &EntityState) -> StoredEntity {
-    // What waits for a limit is gone with the process, and readers are told of the newest value.
+    // What waits for a limit is gone with the process, and births after it have the newest value.
     let mut metrics: Vec<Metric> = state.layout.slots.iter().map(Slot::newest).collect();
     for (alias, index) in state.layout.aliases() {
         if let Some(metric) = metrics.get_mut(index) {

@@ -282,7 +282,7 @@ impl Definitions {
         });
     }
 
-    /// The definitions of these `names` as a birth tells them, without what is `removed`.
+    /// The definitions of these `names` as a birth has them, without what is `removed`.
     pub(crate) fn emit(&self, names: &BTreeSet<String>, removed: &Removed) -> Vec<Metric> {
         let emitted = |(name, definition): (&String, &Definition)| {
             let crosses = names.contains(name)

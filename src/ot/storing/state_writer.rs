@@ -55,7 +55,7 @@ impl StateWriter {
         let _ = self.jobs.send(Job::Plant(part));
     }
 
-    /// Has the counters of the rules written; a disk that refuses is told with the plant.
+    /// Has the counters of the rules written; a disk that refuses is reported with the plant.
     pub(crate) fn save_rule_counts(&self, counts: RuleCounts) {
         let _ = self.jobs.send(Job::RuleCounts(counts));
     }

@@ -51,7 +51,7 @@ impl Names {
         self.start.renames_metrics
     }
 
-    /// The node that is told of, and its device as the plant calls it. Nodes and devices that
+    /// The node that a frame is about, and its device as the plant calls it. Nodes and devices that
     /// nobody knows any more are noted.
     pub(in crate::pipeline) fn resolve(
         &mut self,

@@ -26,7 +26,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::socket::Socket;
-use broker::{BrokerSettings, Credentials, Trouble, TroubleKind, explain};
+use broker::{BrokerSettings, ConnectFailure, Credentials, FailureKind, explain};
 use sparkplug::CERTIFICATES_PREFIX;
 use telemetry::event;
 
@@ -251,9 +251,9 @@ impl Session {
             event!(LoginRefused, broker, error, pause_ms);
             return;
         }
-        let Trouble { kind, text: error } = explain(error);
+        let ConnectFailure { kind, text: error } = explain(error);
         match kind {
-            TroubleKind::Tls => event!(TlsRefused, broker, error, pause_ms),
+            FailureKind::Tls => event!(TlsRefused, broker, error, pause_ms),
             _ => event!(BrokerDown, broker, error, pause_ms),
         }
     }

@@ -8,7 +8,7 @@ use prost::Message;
 
 use crate::plant::SnapshotPart;
 use crate::rule_counters::RuleCounts;
-use state::{Shelf, StateDir, StateError, StateFile};
+use state::{SnapshotParts, StateDir, StateError, StateFile};
 
 /// The plant as it was last known, and up to which frame of the journal.
 pub(crate) const PLANT: StateFile = StateFile { name: "plant.state", magic: *b"SPKDPLT1" };
@@ -75,7 +75,7 @@ impl StateWriter {
 
 fn run(state: &StateDir, jobs: &Receiver<Job>, results: &Sender<Result<(), StateError>>) {
     // Every node as it is in the file, by its place in the plant.
-    let mut nodes = Shelf::default();
+    let mut nodes = SnapshotParts::default();
     for job in jobs {
         match job {
             Job::Plant(SnapshotPart { nodes: pieces, head }) => {

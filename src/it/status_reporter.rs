@@ -7,8 +7,8 @@ use telemetry::status::{
 };
 
 use super::driver::MAX_QUEUED_BYTES;
-use super::health::Health;
 use super::mirror::{Mirror, Now};
+use super::relay_node::RelayNode;
 
 /// A lag in milliseconds above which somebody should look.
 const LAG_WARNING_MS: u64 = 10_000;
@@ -17,28 +17,38 @@ const LOSS_WARNING_MS: u64 = 3_600_000;
 
 /// Says how the half is.
 #[derive(Debug)]
-pub(super) struct Vitals {
+pub(super) struct StatusReporter {
     teller: Teller,
     tracker: Tracker,
     notifier: Notifier,
-    health: Option<Health>,
+    relay_node: Option<RelayNode>,
     /// A sign of life is due, and owed at the end of a turn.
-    pulse: bool,
+    watchdog_owed: bool,
 }
 
-impl Vitals {
-    pub(super) fn new(teller: Teller, notifier: Notifier, health: Option<Health>) -> Vitals {
-        Vitals { teller, tracker: Tracker::default(), notifier, health, pulse: false }
+impl StatusReporter {
+    pub(super) fn new(
+        teller: Teller,
+        notifier: Notifier,
+        relay_node: Option<RelayNode>,
+    ) -> StatusReporter {
+        StatusReporter {
+            teller,
+            tracker: Tracker::default(),
+            notifier,
+            relay_node,
+            watchdog_owed: false,
+        }
     }
 
     /// A sign of life is due.
-    pub(super) fn take_pulse(&mut self) {
-        self.pulse = true;
+    pub(super) fn watchdog_requested(&mut self) {
+        self.watchdog_owed = true;
     }
 
     /// A whole turn went through: journal, mirror, sessions.
-    pub(super) fn passed(&mut self) {
-        if std::mem::take(&mut self.pulse) {
+    pub(super) fn feed(&mut self) {
+        if std::mem::take(&mut self.watchdog_owed) {
             self.notifier.feed_watchdog();
         }
     }
@@ -54,8 +64,10 @@ impl Vitals {
             return;
         }
         let status = self.status(now, mirror, queued_bytes);
-        if let Some(health) = self.health.as_mut().filter(|health| health.is_due(now)) {
-            health.tick(now, mirror, &status);
+        if let Some(relay_node) =
+            self.relay_node.as_mut().filter(|relay_node| relay_node.is_due(now))
+        {
+            relay_node.tick(now, mirror, &status);
         }
         self.teller.tell(now.at, status);
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use state::StateError;
 use telemetry::event;
 
-use crate::keeper::{Keeper, Kept};
 use crate::mirror::{Mirror, Now};
+use crate::state::state_writer::{Saved, StateWriter};
 
 /// What lies between a snapshot and a kill is published a second time.
 const EVERY: Duration = Duration::from_secs(10);
@@ -19,13 +19,13 @@ const SHARE: u32 = 20;
 /// So many bytes are written per second, on average: every snapshot is a whole file, and disks
 /// wear out.
 const BYTES_PER_S: u64 = 1024 * 1024;
-/// Nodes whose picture is taken in one turn: some 0.1 ms.
+/// Nodes whose snapshot is taken in one turn: some 0.1 ms.
 const NODES_PER_TURN: usize = 256;
 
 /// Where the next snapshot stands.
 #[derive(Debug)]
-pub(super) struct Saving {
-    keeper: Keeper,
+pub(crate) struct Saving {
+    state_writer: StateWriter,
     next: Duration,
     under_way: Option<UnderWay>,
     /// How far the mirror was when it was stored last, and when that was.
@@ -46,9 +46,9 @@ struct UnderWay {
 }
 
 impl Saving {
-    pub(super) fn new(keeper: Keeper) -> Saving {
+    pub(crate) fn new(state_writer: StateWriter) -> Saving {
         Saving {
-            keeper,
+            state_writer,
             next: EVERY,
             under_way: None,
             saved: None,
@@ -58,7 +58,7 @@ impl Saving {
     }
 
     /// Goes on with the current snapshot, or begins one that is due.
-    pub(super) fn tick(&mut self, now: Now, mirror: &mut Mirror) {
+    pub(crate) fn tick(&mut self, now: Now, mirror: &mut Mirror) {
         if self.under_way.is_none() && now.at >= self.next {
             let progress = progress(mirror);
             let is_old = now.at >= self.saved_at.saturating_add(WITHIN);
@@ -66,36 +66,38 @@ impl Saving {
                 self.next = now.at.saturating_add(EVERY);
                 return;
             }
-            mirror.begin_picture();
+            mirror.begin_snapshot();
             self.under_way = Some(UnderWay { began: now.at, progress, complete: false });
         }
         if let Some(under_way) = self.under_way.as_mut().filter(|under_way| !under_way.complete)
-            && self.keeper.has_room()
+            && self.state_writer.has_room()
         {
-            let part = mirror.take_picture(NODES_PER_TURN);
+            let part = mirror.take_snapshot_part(NODES_PER_TURN);
             under_way.complete = part.head.is_some();
-            self.keeper.take_picture(part);
+            self.state_writer.write_part(part);
         }
     }
 
     /// Whether [`Saving::save_bd_seqs`] wouldn't wait for the disk.
-    pub(super) fn has_room(&self) -> bool {
-        self.keeper.has_room()
+    pub(crate) fn has_room(&self) -> bool {
+        self.state_writer.has_room()
     }
 
     /// Has the next bdSeq of every node written.
-    pub(super) fn save_bd_seqs(&self, mirror: &Mirror) {
-        self.keeper.save_bd_seqs(mirror.bd_seqs().collect());
+    pub(crate) fn save_bd_seqs(&self, mirror: &Mirror) {
+        self.state_writer.save_bd_seqs(mirror.bd_seqs().collect());
     }
 
     /// Takes how the writing of `what` ended.
-    pub(super) fn kept(&mut self, now: Now, what: Kept, result: &Result<(), StateError>) {
+    pub(crate) fn saved(&mut self, now: Now, what: Saved, result: &Result<(), StateError>) {
         if let Err(error) = result {
             self.trouble = true;
             event!(DiskError, what = "state", error = %error);
         }
-        let Kept::Snapshot { bytes } = what else { return };
-        let Some(UnderWay { began, progress, .. }) = self.under_way.take() else { return };
+        let Saved::Snapshot { bytes } = what else { return };
+        let Some(UnderWay { began, progress, .. }) = self.under_way.take() else {
+            return mistake::mistake!("a snapshot was written that nobody began");
+        };
         let took = now.at.saturating_sub(began);
         let worth = Duration::from_secs(bytes.checked_div(BYTES_PER_S).unwrap_or_default());
         let pause = took.saturating_mul(SHARE).max(worth).clamp(EVERY, WITHIN);
@@ -109,22 +111,23 @@ impl Saving {
         }
     }
 
-    /// Stores everything as it is now, however long that takes. How it ended is told as the rest.
-    pub(super) fn finish(mut self, mirror: &mut Mirror) {
+    /// Stores everything as it is now, however long that takes. The writer reports how it ended, as
+    /// ever, with [`DriverEvent::Saved`](crate::DriverEvent::Saved).
+    pub(crate) fn finish(mut self, mirror: &mut Mirror) {
         self.save_bd_seqs(mirror);
         if self.under_way.take().is_some_and(|under_way| !under_way.complete) {
             self.take_all(mirror);
         }
-        mirror.begin_picture();
+        mirror.begin_snapshot();
         self.take_all(mirror);
-        self.keeper.finish();
+        self.state_writer.finish();
     }
 
     fn take_all(&self, mirror: &mut Mirror) {
         loop {
-            let part = mirror.take_picture(NODES_PER_TURN);
+            let part = mirror.take_snapshot_part(NODES_PER_TURN);
             let complete = part.head.is_some();
-            self.keeper.take_picture(part);
+            self.state_writer.write_part(part);
             if complete {
                 return;
             }

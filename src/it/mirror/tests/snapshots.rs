@@ -1,24 +1,25 @@
-//! Pictures of the mirror: whatever happens while one is taken, it shows what was when it began.
+//! Snapshots of the mirror: whatever happens while one is taken, it shows what was when it began.
 
 use std::collections::BTreeMap;
 
 use prost::Message;
 
 use crate::mirror::layout::Layout;
+use crate::mirror::node::{Life, Trust};
 use crate::mirror::snapshot::{DeviceSnapshot, NodeSnapshot, RangeSnapshot, SlotSnapshot};
-use crate::mirror::{Mirror, MirrorSnapshot, NodeId, PicturePart};
+use crate::mirror::{Mirror, MirrorSnapshot, NodeId, SnapshotPart};
 
-/// Takes pictures beside whatever a test does, a node at a time, and compares each with the whole
-/// mirror as it was when the picture began.
+/// Takes snapshots beside whatever a test does, a node at a time, and compares each with the whole
+/// mirror as it was when the snapshot began.
 #[derive(Debug, Default)]
-pub(super) struct Photographer {
+pub(super) struct SnapshotProbe {
     /// What the thread for the state holds.
     nodes: BTreeMap<NodeId, Vec<u8>>,
     wanted: Option<MirrorSnapshot>,
 }
 
-impl Photographer {
-    /// Goes on with the picture, or begins one.
+impl SnapshotProbe {
+    /// Goes on with the snapshot, or begins one.
     pub(super) fn step(&mut self, mirror: &mut Mirror) {
         if self.wanted.is_none() {
             self.begin(mirror);
@@ -26,7 +27,7 @@ impl Photographer {
         let _ = self.take(mirror);
     }
 
-    /// The mirror as it is on disk, after a picture of what it is now.
+    /// The mirror as it is on disk, after a snapshot of what it is now.
     pub(super) fn snapshot(&mut self, mirror: &mut Mirror) -> MirrorSnapshot {
         while self.wanted.is_some() {
             let _ = self.take(mirror);
@@ -41,11 +42,11 @@ impl Photographer {
 
     fn begin(&mut self, mirror: &mut Mirror) {
         self.wanted = Some(whole(mirror));
-        mirror.begin_picture();
+        mirror.begin_snapshot();
     }
 
     fn take(&mut self, mirror: &mut Mirror) -> Option<MirrorSnapshot> {
-        let PicturePart { nodes, head } = mirror.take_picture(1);
+        let SnapshotPart { nodes, head } = mirror.take_snapshot_part(1);
         self.nodes.extend(nodes.into_iter().map(|node| (node.id(), node.encode())));
         let mut bytes = head?.encode_to_vec();
         self.nodes.values().for_each(|node| bytes.extend(node));
@@ -63,12 +64,12 @@ fn whole(mirror: &Mirror) -> MirrorSnapshot {
         let slots = layout.slots();
         slots.map(|(metric, stale)| SlotSnapshot { metric: Some(metric.clone()), stale }).collect()
     };
-    let nodes = mirror.nodes.iter().filter(|node| !node.own).map(|node| NodeSnapshot {
+    let nodes = mirror.nodes.iter().filter(|node| !node.is_relay).map(|node| NodeSnapshot {
         group: node.group.clone(),
         edge_node: node.edge_node.clone(),
-        alive: node.alive,
-        held: node.held,
-        uncertain: node.uncertain,
+        alive: node.is_alive(),
+        held: node.trust == Trust::Suspended,
+        uncertain: node.trust >= Trust::Uncertain,
         ot_bd_seq: node.ot_bd_seq.map(u32::from),
         slots: slots(&node.layout),
         devices: node
@@ -87,7 +88,7 @@ fn whole(mirror: &Mirror) -> MirrorSnapshot {
             .collect(),
         held_birth: node.unpublished_birth,
         losses: node.losses,
-        in_doubt: node.confirm_by.is_some(),
+        in_doubt: node.life() == Life::Doubted,
     });
     MirrorSnapshot {
         epoch: mirror.epoch,

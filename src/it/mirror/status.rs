@@ -1,30 +1,60 @@
-//! What people are shown of the mirror, beside account and tally.
+//! What the status says of the mirror: accessors that change nothing.
 
 use std::time::Duration;
 
+use account::{Account, Imbalance, Ledger};
 use journal_format::{Heartbeat, Start};
 use policy::Policy;
 use sparkplug::Entity;
 use telemetry::status::{LINK_ALIVE, LossStatus, TrackedNode};
 
-use crate::mirror::node::{Node, Session};
-use crate::mirror::{Link, Mirror, NodeId, Now};
+use super::node::{Node, Session};
+use super::notice::Tally;
+use super::{Link, Mirror, Now};
 
 impl Mirror {
+    /// Messages received, forwarded, dropped and waiting.
+    pub fn account(&self) -> &Account {
+        self.ledger.total()
+    }
+
+    /// The account by edge nodes and rules.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Checks that every received message is accounted for, once.
+    ///
+    /// # Errors
+    /// What doesn't balance: a bug.
+    pub fn check_account(&self) -> Result<(), Imbalance> {
+        // What a session can't publish yet is held by the journal, not here.
+        self.ledger.check(0)
+    }
+
+    /// The other counters.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Mirrored nodes that are born on IT, and nodes known in all.
+    pub fn node_counts(&self) -> (usize, usize) {
+        (self.nodes.iter().filter(|node| node.is_born()).count(), self.nodes.len())
+    }
+
     /// The edge nodes, for the account.
     pub fn nodes(&self) -> impl Iterator<Item = TrackedNode<'_>> {
-        self.node_ids().zip(self.nodes.iter()).filter(|(_, node)| !node.own).map(
-            |(id, node): (NodeId, &Node)| TrackedNode {
-                slot: id.into(),
-                entity: Entity::node(&node.group, &node.edge_node),
-                alive: node.session == Session::Born,
-            },
-        )
+        self.nodes.iter().filter(|node| !node.is_relay).map(|node| TrackedNode {
+            slot: node.id.into(),
+            entity: Entity::node(&node.group, &node.edge_node),
+            alive: node.is_born(),
+        })
     }
 
     /// Sessions that the broker has accepted.
     pub fn sessions(&self) -> usize {
-        let is_up = |node: &&Node| matches!(node.session, Session::Waiting | Session::Born);
+        let is_up =
+            |node: &&Node| matches!(node.session, Session::Waiting { .. } | Session::Born { .. });
         self.nodes.iter().filter(is_up).count()
     }
 
@@ -32,7 +62,7 @@ impl Mirror {
     /// a half that stops.
     pub fn wants_sessions(&self) -> bool {
         let linked = self.link == Link::Alive;
-        let wants = |node: &Node| (linked || node.own) && node.alive && !node.held;
+        let wants = |node: &Node| (linked || node.is_relay) && node.is_presentable();
         !self.stopping && self.nodes.iter().any(wants)
     }
 
@@ -40,7 +70,7 @@ impl Mirror {
     pub fn link_name(&self) -> &'static str {
         match self.link {
             Link::CatchingUp => "catching_up",
-            Link::Silent => "silent",
+            Link::Silent { .. } => "silent",
             Link::Alive => LINK_ALIVE,
         }
     }

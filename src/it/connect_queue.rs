@@ -20,7 +20,7 @@ const FIRST_PER_S: NonZeroU32 = NonZeroU32::new(500).unwrap();
 /// … the last, which is more than any broker takes …
 const LAST_PER_S: NonZeroU32 = NonZeroU32::new(10_000).unwrap();
 /// … how often it doubles …
-const CLIMB_EVERY: Duration = Duration::from_millis(500);
+const DOUBLE_EVERY: Duration = Duration::from_millis(500);
 const TWO: NonZeroU32 = NonZeroU32::new(2).unwrap();
 /// … how long it stays the first one after a failure …
 const CALM: Duration = Duration::from_secs(60);
@@ -30,7 +30,7 @@ const MAX_UNANSWERED: usize = 64;
 
 /// The sessions that wait.
 #[derive(Debug)]
-pub(super) struct Opens {
+pub(super) struct ConnectQueue {
     /// By their tickets, which are given in order.
     waiting: BTreeMap<u64, (NodeId, SessionSpec)>,
     tickets: HashMap<NodeId, u64>,
@@ -44,10 +44,10 @@ pub(super) struct Opens {
     pace: Pace,
 }
 
-impl Opens {
+impl ConnectQueue {
     /// `per_s`: connects per second; `None`: as the broker takes them.
-    pub(super) fn new(per_s: Option<NonZeroU32>) -> Opens {
-        Opens {
+    pub(super) fn new(per_s: Option<NonZeroU32>) -> ConnectQueue {
+        ConnectQueue {
             waiting: BTreeMap::new(),
             tickets: HashMap::new(),
             ticket: 0,
@@ -77,7 +77,7 @@ impl Opens {
         std::mem::take(&mut self.waiting).into_values().map(|(node, _)| node).collect()
     }
 
-    /// Whether the bdSeq of every node is to be written now; [`Opens::saved`] says how that ended.
+    /// Whether the bdSeq of every node is to be written now; [`ConnectQueue::saved`] says how that ended.
     pub(super) fn begin_save(&mut self, now: Duration) -> bool {
         let last = self.waiting.last_key_value();
         let wanted = last.is_some_and(|(ticket, _)| *ticket >= self.covered);
@@ -90,7 +90,9 @@ impl Opens {
     }
 
     pub(super) fn saved(&mut self, now: Duration, written: bool) {
-        let Some(saving) = self.saving.take() else { return };
+        let Some(saving) = self.saving.take() else {
+            return mistake::mistake!("bdSeqs were written that nobody asked for");
+        };
         if written {
             self.covered = saving;
         } else {
@@ -125,13 +127,13 @@ struct Pace {
     per_s: NonZeroU32,
     /// When the next one is due.
     next: Duration,
-    climb: Option<Climb>,
+    adaptive: Option<AdaptiveRate>,
 }
 
 /// How a pace that nobody has set gets faster: it doubles while the broker answers all, and few
 /// are ever unanswered; the first that fails sets it back.
 #[derive(Debug)]
-struct Climb {
+struct AdaptiveRate {
     unanswered: HashSet<NodeId>,
     /// When the pace is looked at again.
     look: Duration,
@@ -141,49 +143,50 @@ struct Climb {
 
 impl Pace {
     fn new(fixed: Option<NonZeroU32>) -> Pace {
-        let climb = || Climb { unanswered: HashSet::new(), look: Duration::ZERO, held: false };
+        let adaptive =
+            || AdaptiveRate { unanswered: HashSet::new(), look: Duration::ZERO, held: false };
         Pace {
             per_s: fixed.unwrap_or(FIRST_PER_S),
             next: Duration::ZERO,
-            climb: if fixed.is_some() { None } else { Some(climb()) },
+            adaptive: if fixed.is_some() { None } else { Some(adaptive()) },
         }
     }
 
     /// Whether `node` may connect now.
     fn take(&mut self, now: Duration, node: NodeId) -> bool {
-        if let Some(climb) = &mut self.climb {
-            if now >= climb.look {
-                self.per_s = match std::mem::take(&mut climb.held) {
+        if let Some(adaptive) = &mut self.adaptive {
+            if now >= adaptive.look {
+                self.per_s = match std::mem::take(&mut adaptive.held) {
                     true => self.per_s.saturating_mul(TWO).min(LAST_PER_S),
                     // It was enough: those that come next may be met by another broker.
                     false => FIRST_PER_S,
                 };
-                climb.look = now.saturating_add(CLIMB_EVERY);
+                adaptive.look = now.saturating_add(DOUBLE_EVERY);
             }
-            if climb.unanswered.len() >= MAX_UNANSWERED {
+            if adaptive.unanswered.len() >= MAX_UNANSWERED {
                 return false;
             }
         }
         if now < self.next {
-            if let Some(climb) = &mut self.climb {
-                climb.held = true;
+            if let Some(adaptive) = &mut self.adaptive {
+                adaptive.held = true;
             }
             return false;
         }
         let interval = Duration::from_secs(1).checked_div(self.per_s.get()).unwrap_or_default();
         self.next = self.next.max(now.saturating_sub(BURST)).saturating_add(interval);
-        if let Some(climb) = &mut self.climb {
-            climb.unanswered.insert(node);
+        if let Some(adaptive) = &mut self.adaptive {
+            adaptive.unanswered.insert(node);
         }
         true
     }
 
     fn answered(&mut self, now: Duration, node: NodeId, well: bool) {
-        let Some(climb) = &mut self.climb else { return };
-        if climb.unanswered.remove(&node) && !well {
+        let Some(adaptive) = &mut self.adaptive else { return };
+        if adaptive.unanswered.remove(&node) && !well {
             self.per_s = FIRST_PER_S;
-            climb.held = false;
-            climb.look = now.saturating_add(CALM);
+            adaptive.held = false;
+            adaptive.look = now.saturating_add(CALM);
         }
     }
 }
@@ -207,123 +210,123 @@ mod tests {
         }
     }
 
-    fn opens(per_s: Option<u32>, nodes: u32) -> Opens {
-        let mut opens = Opens::new(per_s.map(|per_s| per_s.try_into().unwrap()));
-        (0..nodes).for_each(|node| opens.push(NodeId(node), spec()));
-        opens
+    fn queue(per_s: Option<u32>, nodes: u32) -> ConnectQueue {
+        let mut queue = ConnectQueue::new(per_s.map(|per_s| per_s.try_into().unwrap()));
+        (0..nodes).for_each(|node| queue.push(NodeId(node), spec()));
+        queue
     }
 
     fn at(ms: u64) -> Duration {
         Duration::from_millis(ms)
     }
 
-    fn take(opens: &mut Opens, ms: u64) -> Vec<u32> {
-        opens.take(at(ms)).into_iter().map(|(node, _)| node.0).collect()
+    fn take(queue: &mut ConnectQueue, ms: u64) -> Vec<u32> {
+        queue.take(at(ms)).into_iter().map(|(node, _)| node.0).collect()
     }
 
     /// What is opened within a second, with a turn every millisecond; each is answered after
     /// `answer_ms`.
-    fn second(opens: &mut Opens, from_ms: u64, answer_ms: u64) -> usize {
+    fn second(queue: &mut ConnectQueue, from_ms: u64, answer_ms: u64) -> usize {
         let mut owed = VecDeque::new();
         let mut opened = 0;
         for ms in from_ms..from_ms + 1_000 {
             while owed.front().is_some_and(|(due, _)| *due <= ms) {
                 let (_, node) = owed.pop_front().unwrap();
-                opens.answered(at(ms), NodeId(node), true);
+                queue.answered(at(ms), NodeId(node), true);
             }
-            let turn = take(opens, ms);
+            let turn = take(queue, ms);
             opened += turn.len();
             owed.extend(turn.into_iter().map(|node| (ms + answer_ms, node)));
         }
-        owed.into_iter().for_each(|(_, node)| opens.answered(at(from_ms), NodeId(node), true));
+        owed.into_iter().for_each(|(_, node)| queue.answered(at(from_ms), NodeId(node), true));
         opened
     }
 
     #[test]
     fn no_session_connects_before_its_bd_seq_is_written() {
-        let mut opens = opens(Some(1_000), 2);
-        assert!(take(&mut opens, 1_000).is_empty());
-        assert!(opens.begin_save(at(1_000)));
-        assert!(!opens.begin_save(at(1_100)), "one is under way");
+        let mut queue = queue(Some(1_000), 2);
+        assert!(take(&mut queue, 1_000).is_empty());
+        assert!(queue.begin_save(at(1_000)));
+        assert!(!queue.begin_save(at(1_100)), "one is under way");
         // It was taken after the write began.
-        opens.push(NodeId(2), spec());
-        assert!(take(&mut opens, 1_100).is_empty());
-        opens.saved(at(1_100), true);
-        assert_eq!(take(&mut opens, 1_200), [0, 1]);
-        assert!(take(&mut opens, 1_300).is_empty());
-        assert!(opens.begin_save(at(1_300)));
-        opens.saved(at(1_300), true);
-        assert_eq!(take(&mut opens, 1_300), [2]);
-        assert!(!opens.begin_save(at(9_000)), "nothing waits");
+        queue.push(NodeId(2), spec());
+        assert!(take(&mut queue, 1_100).is_empty());
+        queue.saved(at(1_100), true);
+        assert_eq!(take(&mut queue, 1_200), [0, 1]);
+        assert!(take(&mut queue, 1_300).is_empty());
+        assert!(queue.begin_save(at(1_300)));
+        queue.saved(at(1_300), true);
+        assert_eq!(take(&mut queue, 1_300), [2]);
+        assert!(!queue.begin_save(at(9_000)), "nothing waits");
     }
 
     #[test]
     fn a_write_that_failed_is_repeated_and_opens_nothing() {
-        let mut opens = opens(Some(1_000), 1);
-        assert!(opens.begin_save(at(0)));
-        opens.saved(at(10), false);
-        assert!(take(&mut opens, 20).is_empty());
-        assert!(!opens.begin_save(at(500)));
-        assert!(opens.begin_save(at(1_010)));
-        opens.saved(at(1_020), true);
-        assert_eq!(take(&mut opens, 1_020), [0]);
+        let mut queue = queue(Some(1_000), 1);
+        assert!(queue.begin_save(at(0)));
+        queue.saved(at(10), false);
+        assert!(take(&mut queue, 20).is_empty());
+        assert!(!queue.begin_save(at(500)));
+        assert!(queue.begin_save(at(1_010)));
+        queue.saved(at(1_020), true);
+        assert_eq!(take(&mut queue, 1_020), [0]);
     }
 
     #[test]
     fn what_was_given_up_is_not_opened() {
-        let mut opens = opens(Some(1_000), 3);
-        assert!(opens.begin_save(at(0)));
-        opens.saved(at(0), true);
-        assert!(opens.cancel(NodeId(1)));
-        assert!(!opens.cancel(NodeId(1)));
-        assert_eq!(take(&mut opens, 500), [0, 2]);
-        assert!(opens.cancel_all().is_empty());
+        let mut queue = queue(Some(1_000), 3);
+        assert!(queue.begin_save(at(0)));
+        queue.saved(at(0), true);
+        assert!(queue.cancel(NodeId(1)));
+        assert!(!queue.cancel(NodeId(1)));
+        assert_eq!(take(&mut queue, 500), [0, 2]);
+        assert!(queue.cancel_all().is_empty());
     }
 
     #[test]
     fn a_pace_that_was_set_is_kept_whatever_the_broker_does() {
-        let mut opens = opens(Some(200), 10_000);
-        assert!(opens.begin_save(at(0)));
-        opens.saved(at(0), true);
+        let mut queue = queue(Some(200), 10_000);
+        assert!(queue.begin_save(at(0)));
+        queue.saved(at(0), true);
         let burst = 20;
         for second in 1..5 {
-            let opened = self::second(&mut opens, second * 1_000, 1);
+            let opened = self::second(&mut queue, second * 1_000, 1);
             assert!((200 - burst..=200 + burst).contains(&opened), "{opened}");
         }
     }
 
     #[test]
     fn the_pace_climbs_while_the_broker_answers_and_falls_with_the_first_failure() {
-        let mut opens = opens(None, 60_000);
-        assert!(opens.begin_save(at(0)));
-        opens.saved(at(0), true);
-        let first = second(&mut opens, 1_000, 2);
+        let mut queue = queue(None, 60_000);
+        assert!(queue.begin_save(at(0)));
+        queue.saved(at(0), true);
+        let first = second(&mut queue, 1_000, 2);
         assert!((600..900).contains(&first), "{first}");
         let seconds: Vec<usize> =
-            (2..6).map(|second| self::second(&mut opens, second * 1_000, 2)).collect();
+            (2..6).map(|second| self::second(&mut queue, second * 1_000, 2)).collect();
         assert!(seconds.is_sorted() && seconds[3] > 9_000 && seconds[3] <= 11_000, "{seconds:?}");
-        let failed = take(&mut opens, 6_000)[0];
-        opens.answered(at(6_001), NodeId(failed), false);
+        let failed = take(&mut queue, 6_000)[0];
+        queue.answered(at(6_001), NodeId(failed), false);
         // For a minute.
         for second in 7..60 {
-            let opened = self::second(&mut opens, second * 1_000, 2);
+            let opened = self::second(&mut queue, second * 1_000, 2);
             assert!((450..=600).contains(&opened), "{second}: {opened}");
         }
-        assert!(second(&mut opens, 68_000, 2) > 600);
+        assert!(second(&mut queue, 68_000, 2) > 600);
     }
 
     #[test]
     fn a_broker_that_answers_slowly_is_asked_slowly() {
-        let mut opens = opens(None, 10_000);
-        assert!(opens.begin_save(at(0)));
-        opens.saved(at(0), true);
+        let mut queue = queue(None, 10_000);
+        assert!(queue.begin_save(at(0)));
+        queue.saved(at(0), true);
         for second in 1..5 {
             // Each answer takes a fifth of a second, so that MAX_UNANSWERED can be had five times.
-            let opened = self::second(&mut opens, second * 1_000, 200);
+            let opened = self::second(&mut queue, second * 1_000, 200);
             assert!(opened <= MAX_UNANSWERED * 5 + MAX_UNANSWERED, "{opened}");
         }
         // And one that doesn't answer at all isn't asked at all.
-        let mut silent = self::opens(None, 10_000);
+        let mut silent = self::queue(None, 10_000);
         assert!(silent.begin_save(at(0)));
         silent.saved(at(0), true);
         let opened: usize = (1_000..9_000).map(|ms| take(&mut silent, ms).len()).sum();

@@ -1,5 +1,5 @@
 //! What the relay's own edge node says: the metrics of its birth, with units and descriptions, and
-//! which of them have changed enough to be told.
+//! which of them have changed enough to be published.
 
 use std::time::Duration;
 
@@ -16,16 +16,16 @@ pub struct HealthSettings {
     pub group: String,
     /// `None`: the relay's name, as the journal has it.
     pub edge_node: Option<String>,
-    /// Values that have changed are told this often.
+    /// Values that have changed are published this often.
     pub every: Duration,
 }
 
 /// Keeps the own edge node up to date.
 #[derive(Debug)]
-pub(super) struct Health {
+pub(super) struct RelayNode {
     settings: HealthSettings,
     next: Duration,
-    /// That the name is taken was told.
+    /// The name belongs to a node of the plant; people know of it.
     refused: bool,
 }
 
@@ -34,7 +34,7 @@ struct Measure {
     name: &'static str,
     unit: &'static str,
     description: &'static str,
-    /// A change of this much is told, at least.
+    /// A change of this much is published, at least.
     deadband: f64,
     value: fn(&View<'_>) -> Reading,
 }
@@ -230,38 +230,40 @@ const fn measure(
     Measure { name, unit, description, deadband: 0.0, value }
 }
 
-impl Health {
-    pub(super) fn new(settings: HealthSettings, at: Duration) -> Health {
-        Health { settings, next: at, refused: false }
+impl RelayNode {
+    pub(super) fn new(settings: HealthSettings, at: Duration) -> RelayNode {
+        RelayNode { settings, next: at, refused: false }
     }
 
-    /// Whether [`Health::tick`] has something to do.
+    /// Whether [`RelayNode::tick`] has something to do.
     pub(super) fn is_due(&self, now: Now) -> bool {
         self.next <= now.at
     }
 
-    /// Brings the node up as soon as its name is known, and tells what has changed.
+    /// Brings the node up as soon as its name is known, and publishes what has changed.
     pub(super) fn tick(&mut self, now: Now, mirror: &mut Mirror, status: &Status) {
         self.next = now.at.saturating_add(self.settings.every);
-        if mirror.has_own() {
+        if mirror.has_relay_node() {
             let changed = readings(status)
                 .filter(|(metric, deadband)| {
                     let name = metric.name.as_deref().unwrap_or_default();
-                    mirror.own_value(name).is_none_or(|told| differs(told, metric, *deadband))
+                    mirror
+                        .relay_node_value(name)
+                        .is_none_or(|published| differs(published, metric, *deadband))
                 })
                 .map(|(metric, _)| Metric { properties: None, ..metric })
                 .collect();
-            mirror.tell_own(now, changed);
+            mirror.update_relay_node(now, changed);
             return;
         }
         let name = self.settings.edge_node.as_deref().unwrap_or(&status.relay);
         if name.is_empty() || self.refused {
-            // Not known yet: at the head of every segment the journal tells it.
+            // Not known yet: the head of every segment has it.
             self.next = now.at;
             return;
         }
         let metrics = readings(status).map(|(metric, _)| metric).collect();
-        if let Err(taken) = mirror.add_own(now, &self.settings.group, name, metrics) {
+        if let Err(taken) = mirror.add_relay_node(now, &self.settings.group, name, metrics) {
             self.refused = true;
             event!(HealthNameTaken, node = taken.node);
         }
@@ -331,17 +333,17 @@ fn metric(name: String, unit: &str, description: &str, reading: Reading) -> Metr
     }
 }
 
-/// Whether a value has changed enough to be told. What is real also has to change by a twentieth.
-fn differs(told: &Metric, now: &Metric, deadband: f64) -> bool {
+/// Whether a value has changed enough to be published. What is real also has to change by a twentieth.
+fn differs(published: &Metric, now: &Metric, deadband: f64) -> bool {
     #[expect(clippy::cast_precision_loss, reason = "compared with a deadband")]
-    match (&told.value, &now.value) {
-        (Some(Value::Double(told)), Some(Value::Double(now))) => {
-            (told - now).abs() > deadband.max(told.abs() / 20.0)
+    match (&published.value, &now.value) {
+        (Some(Value::Double(published)), Some(Value::Double(now))) => {
+            (published - now).abs() > deadband.max(published.abs() / 20.0)
         }
-        (Some(Value::Long(told)), Some(Value::Long(now))) => {
-            told != now && told.abs_diff(*now) as f64 >= deadband
+        (Some(Value::Long(published)), Some(Value::Long(now))) => {
+            published != now && published.abs_diff(*now) as f64 >= deadband
         }
-        (told, now) => told != now,
+        (published, now) => published != now,
     }
 }
 
@@ -369,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn small_changes_are_not_told() {
+    fn small_changes_are_not_published() {
         let real = |value| metric("x".to_owned(), "s", "", Real(Some(value)));
         assert!(!differs(&real(100.0), &real(104.0), 0.5));
         assert!(differs(&real(100.0), &real(106.0), 0.5));

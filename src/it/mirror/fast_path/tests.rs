@@ -13,7 +13,7 @@ use prost::Message;
 use sparkplug::{DataType, Metric, Payload, PropertySet, Value};
 
 use super::super::tests::settings;
-use super::super::{MirrorSettings, Notice, SessionEvent};
+use super::super::{Mirror, MirrorSettings, NodeId, Notice, Now, Outgoing, SessionEvent};
 use super::*;
 
 const WALL: u64 = 1_700_000_000_000;
@@ -116,10 +116,10 @@ struct Run {
 }
 
 impl Run {
-    fn new(takes_shortcuts: bool) -> Run {
+    fn new(takes_fast_path: bool) -> Run {
         let settings = MirrorSettings { rebirth_min_interval: Duration::ZERO, ..settings() };
         let mut mirror = Mirror::new(settings, None);
-        mirror.takes_shortcuts = takes_shortcuts;
+        mirror.takes_fast_path = takes_fast_path;
         mirror.caught_up();
         let mut run = Run { mirror, seq: 0, out: Vec::new(), notices: Vec::new() };
         run.item(Body::Heartbeat(Heartbeat { ot_connected: true, ..Heartbeat::default() }));
@@ -175,7 +175,8 @@ impl Run {
                 self.relayed("DATA", *device, payload.clone(), *loss);
             }
             Step::Break => {
-                for id in self.mirror.node_ids() {
+                let ids: Vec<NodeId> = self.mirror.nodes.iter().map(|node| node.id).collect();
+                for id in ids {
                     let lost = SessionEvent::Lost { connect_sent: true };
                     self.mirror.handle_session(NOW, id, lost);
                 }
@@ -191,7 +192,7 @@ impl Run {
         }
     }
 
-    fn told(&self) -> String {
+    fn record(&self) -> String {
         let (account, ledger) = (self.mirror.account(), self.mirror.ledger());
         format!("{:?} {:?} {account:?} {ledger:?}", self.out, self.notices)
     }
@@ -206,22 +207,22 @@ fn parse(text: &str) -> Policy {
 
 proptest! {
     #[test]
-    fn the_short_way_does_what_the_long_one_does(steps in vec(step(), 0..60)) {
-        let [mut short, mut long] = [true, false].map(Run::new);
+    fn the_fast_path_does_what_the_long_way_does(steps in vec(step(), 0..60)) {
+        let [mut fast, mut long] = [true, false].map(Run::new);
         for step in &steps {
-            short.step(step);
+            fast.step(step);
             long.step(step);
         }
         // Births with the values that are held.
-        for run in [&mut short, &mut long] {
+        for run in [&mut fast, &mut long] {
             run.step(&Step::Data { device: false, payload: Vec::new(), loss: true });
         }
-        prop_assert_eq!(short.told(), long.told());
+        prop_assert_eq!(fast.record(), long.record());
     }
 }
 
 #[test]
-fn data_as_the_ot_half_writes_it_takes_the_short_way_and_other_data_does_not() {
+fn data_as_the_ot_half_writes_it_takes_the_fast_path_and_other_data_does_not() {
     let double = || Metric {
         name: Some("double".into()),
         timestamp: Some(WALL),
@@ -232,7 +233,10 @@ fn data_as_the_ot_half_writes_it_takes_the_short_way_and_other_data_does_not() {
         let payload = Payload { timestamp: Some(WALL), metrics, ..Payload::default() };
         let payload = payload.encode_to_vec();
         let relayed = Relayed { payload, loss_before, ..Relayed::default() };
-        run.mirror.direct(NOW, 100, Entity::device("G", "E", "D"), &relayed).is_some()
+        let (mut step, nodes) = run.mirror.step(NOW);
+        let node = nodes.find("G", "E").unwrap();
+        let message = FastPath::of(&node, Some("D"), &relayed, &step.settings.caps);
+        message.map(|message| step.take_fast_path(node.change(), Some("D"), 100, message)).is_ok()
     };
     let mut run = Run::new(true);
     assert!(takes(&mut run, vec![double(), double()], false));
@@ -258,7 +262,10 @@ fn data_as_the_ot_half_writes_it_takes_the_short_way_and_other_data_does_not() {
     }
     run.step(&Step::Reload { policy: None });
     run.step(&Step::Data { device: true, payload: Vec::new(), loss: true });
-    assert!(!takes(&mut run, vec![double()], false), "stale values have to be told good again");
+    assert!(
+        !takes(&mut run, vec![double()], false),
+        "stale values have to be published as good again"
+    );
     run.step(&Step::Death { device: true });
     assert!(!takes(&mut run, vec![double()], false));
 }

@@ -47,14 +47,14 @@ impl Manager {
 
 struct Half {
     driver: Driver,
-    happened: UnboundedSender<Happened>,
+    events: UnboundedSender<DriverEvent>,
     runtime: Runtime,
 }
 
 fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> Half {
     std::fs::create_dir(dir.join("journal")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let (happened, taken) = tokio::sync::mpsc::unbounded_channel();
+    let (events, taken) = tokio::sync::mpsc::unbounded_channel();
     let broker = BrokerSettings {
         host: "127.0.0.1".into(),
         port: 1,
@@ -88,33 +88,33 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
         any_owner: false,
     };
     let state_dir = dir.join("state");
-    let to_driver = happened.clone();
-    let make_keeper = |state| Keeper::start(state, to_driver);
+    let to_driver = events.clone();
+    let make_writer = |state| StateWriter::start(state, to_driver);
     let driver = Driver::new(
         settings,
         Mirror::new(mirror, None),
-        Sessions::new(broker, runtime.handle().clone(), happened.clone()),
-        (ItState::open(&state_dir).unwrap(), make_keeper),
+        Sessions::new(broker, runtime.handle().clone(), events.clone()),
+        (ItState::open(&state_dir).unwrap(), make_writer),
         taken,
         BrokerWatch::new("b:1".into()),
         |now| {
             let teller =
                 Teller::start("it", status, state_dir, notifier.clone(), now.at, now.wall_ms)?;
-            Ok(Vitals::new(teller, notifier, None))
+            Ok(StatusReporter::new(teller, notifier, None))
         },
     );
-    Half { driver: driver.unwrap(), happened, runtime }
+    Half { driver: driver.unwrap(), events, runtime }
 }
 
 #[test]
 fn a_sign_of_life_is_given_by_a_turn_and_only_where_one_was_asked_for() {
     let dir = tempfile::tempdir().unwrap();
     let (manager, notifier) = Manager::at(&dir.path().join("notify"));
-    let Half { driver, happened, runtime } = half(dir.path(), notifier, None);
-    happened.send(Happened::Pulse).unwrap();
+    let Half { driver, events, runtime } = half(dir.path(), notifier, None);
+    events.send(DriverEvent::WatchdogRequested).unwrap();
     manager.hears_nothing();
     // Both are taken in one turn; the driver's end is the end of what it says.
-    happened.send(Happened::Stop).unwrap();
+    events.send(DriverEvent::Stop).unwrap();
     runtime.block_on(driver.run()).unwrap();
     assert_eq!(manager.next(), "WATCHDOG=1\n");
     manager.hears_nothing();
@@ -132,19 +132,19 @@ fn a_driver_that_stands_still_gives_no_sign_of_life_however_often_it_is_asked() 
         may_go.recv().unwrap();
         Ok(Policy::parse(&[]).unwrap().0)
     });
-    let Half { driver, happened, runtime } = half(dir.path(), notifier, Some(hangs));
+    let Half { driver, events, runtime } = half(dir.path(), notifier, Some(hangs));
     let driver = std::thread::spawn(move || runtime.block_on(driver.run()).unwrap());
-    happened.send(Happened::Pulse).unwrap();
+    events.send(DriverEvent::WatchdogRequested).unwrap();
     assert_eq!(manager.next(), "WATCHDOG=1\n", "it lives");
-    happened.send(Happened::Reload).unwrap();
+    events.send(DriverEvent::Reload).unwrap();
     is_in.recv().unwrap();
     for _ in 0..10 {
-        happened.send(Happened::Pulse).unwrap();
+        events.send(DriverEvent::WatchdogRequested).unwrap();
     }
     manager.hears_nothing();
     go.send(()).unwrap();
     assert_eq!(manager.next(), "READY=1\n", "the reload is over");
     assert_eq!(manager.next(), "WATCHDOG=1\n", "it lives again");
-    happened.send(Happened::Stop).unwrap();
+    events.send(DriverEvent::Stop).unwrap();
     driver.join().unwrap();
 }

@@ -14,7 +14,7 @@ use telemetry::capture::{capture, triggered};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
-use crate::Happened;
+use crate::DriverEvent;
 use crate::mirror::tests::settings;
 use crate::mirror::{MirrorSettings, MirrorSnapshot};
 use crate::state::ItState;
@@ -25,17 +25,22 @@ const NODES: u64 = 3 * NODES_PER_TURN as u64;
 struct World {
     mirror: Mirror,
     saving: Saving,
-    happened: UnboundedReceiver<Happened>,
+    events: UnboundedReceiver<DriverEvent>,
     now: Now,
 }
 
 impl World {
     fn new(state: &Path) -> World {
         let settings = MirrorSettings { max_nodes: 10_000, ..settings() };
-        let (sender, happened) = unbounded_channel();
-        let keeper = Keeper::start(ItState::open(state).unwrap(), sender).unwrap();
+        let (sender, events) = unbounded_channel();
+        let state_writer = StateWriter::start(ItState::open(state).unwrap(), sender).unwrap();
         let now = Now { at: EVERY, wall_ms: 1_700_000_000_000 };
-        World { mirror: Mirror::new(settings, None), saving: Saving::new(keeper), happened, now }
+        World {
+            mirror: Mirror::new(settings, None),
+            saving: Saving::new(state_writer),
+            events,
+            now,
+        }
     }
 
     fn relayed(&mut self, verb: &str, node: u64, value: u32) {
@@ -71,9 +76,9 @@ impl World {
         loop {
             self.saving.tick(self.now, &mut self.mirror);
             between(self);
-            match self.happened.try_recv() {
-                Ok(Happened::Kept { what: what @ Kept::Snapshot { .. }, result }) => {
-                    self.saving.kept(self.now, what, &result);
+            match self.events.try_recv() {
+                Ok(DriverEvent::Saved { what: what @ Saved::Snapshot { .. }, result }) => {
+                    self.saving.saved(self.now, what, &result);
                     return result.is_ok();
                 }
                 Ok(other) => panic!("{other:?}"),
@@ -142,14 +147,14 @@ fn a_kill_amid_a_snapshot_leaves_the_one_before() {
     (0..NODES).for_each(|node| world.relayed("NDATA", node, 5));
     // Two of three parts.
     for _ in 0..2 {
-        while !world.saving.keeper.has_room() {
+        while !world.saving.state_writer.has_room() {
             std::thread::yield_now();
         }
         world.saving.tick(world.now, &mut world.mirror);
     }
-    let World { saving, mut happened, .. } = world;
-    saving.keeper.finish();
-    assert!(happened.try_recv().is_err());
+    let World { saving, mut events, .. } = world;
+    saving.state_writer.finish();
+    assert!(events.try_recv().is_err());
     assert_eq!(stored(state.path()), before);
 }
 
@@ -160,10 +165,10 @@ fn a_stop_amid_a_snapshot_stores_what_is_now() {
     world.births();
     world.saving.tick(world.now, &mut world.mirror);
     (0..NODES).for_each(|node| world.relayed("NDATA", node, 5));
-    let World { saving, mut mirror, mut happened, .. } = world;
+    let World { saving, mut mirror, mut events, .. } = world;
     saving.finish(&mut mirror);
-    while let Ok(happened) = happened.try_recv() {
-        assert!(matches!(happened, Happened::Kept { result: Ok(()), .. }), "{happened:?}");
+    while let Ok(event) = events.try_recv() {
+        assert!(matches!(event, DriverEvent::Saved { result: Ok(()), .. }), "{event:?}");
     }
     let snapshot = stored(state.path());
     assert_eq!(snapshot.position, mirror.position().1);
@@ -171,20 +176,20 @@ fn a_stop_amid_a_snapshot_stores_what_is_now() {
 }
 
 #[test]
-fn a_disk_that_refuses_is_told_and_the_next_snapshot_has_it_all() {
+fn a_disk_that_refuses_is_an_event_and_the_next_snapshot_has_it_all() {
     let state = tempfile::tempdir().unwrap();
     let mut world = World::new(state.path());
     // A file can't be made where a directory is.
     let obstacle = state.path().join("mirror.state.new");
     fs::create_dir(&obstacle).unwrap();
     world.births();
-    let told = capture(|| assert!(!world.save(|_| ())));
-    triggered(&told, Event::DiskError);
+    let events = capture(|| assert!(!world.save(|_| ())));
+    triggered(&events, Event::DiskError);
     fs::remove_dir(&obstacle).unwrap();
     world.pass(EVERY);
     world.relayed("NDATA", 1, 5);
-    let told = capture(|| assert!(world.save(|_| ())));
-    triggered(&told, Event::DiskOk);
+    let events = capture(|| assert!(world.save(|_| ())));
+    triggered(&events, Event::DiskOk);
     let values = values(&stored(state.path()));
     assert_eq!((values.len() as u64, values[0], values[1]), (NODES, 0, 5));
 }

@@ -29,7 +29,7 @@ policy           account diagnostic signature sparkplug text
 telemetry        account broker mistake sparkplug text tls
 sandbox
 config           clock diagnostic policy sandbox signature telemetry tls
-ot               account broker journal-format journal-write policy sandbox sparkplug state telemetry text tls | diagnostic journal-read
+ot               account broker journal-format journal-write mistake policy sandbox sparkplug state telemetry text tls | diagnostic journal-read
 it               account broker journal-format journal-read mistake policy sandbox sparkplug state telemetry text tls | diagnostic ot
 tools            account diagnostic journal-format ot policy sparkplug text
 demo             account journal-format journal-read sandbox sparkplug telemetry text

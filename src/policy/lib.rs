@@ -45,6 +45,7 @@
 //!   are called on IT.
 //! - Commands, STATE and other namespaces can't be allowed; a rule that names them is an error.
 
+mod admitted;
 mod language;
 mod limiter;
 mod limits;
@@ -62,6 +63,7 @@ use diagnostic::{Diagnostics, SourceFile};
 use signature::Signed;
 use sparkplug::{DataType, Entity};
 
+pub use self::admitted::{Admitted, AdmittedKind, AdmittedParts, MessageFlags, Permit};
 pub use self::language::{Annotations, PolicyFile, read_datatype};
 pub use self::limiter::{Limiter, NodeBuckets};
 pub use self::limits::Limits;

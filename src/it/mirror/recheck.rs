@@ -202,7 +202,7 @@ fn judge(plan: &EntityPlan<'_>, slot: &mut Slot) -> Result<bool, Option<RuleId>>
         _ => {}
     }
     let (rule, shape) = match (own.is_some(), judged.verdict) {
-        (true, Verdict::Forward { rule }) => (rule, Some(Arc::clone(shape))),
+        (true, Verdict::Forward { rule, .. }) => (rule, Some(Arc::clone(shape))),
         (true, Verdict::Redact { rule, .. }) => (rule, None),
         (_, Verdict::Drop { rule, .. }) => return Err(rule),
         // It would cross under another name.

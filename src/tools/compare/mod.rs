@@ -331,8 +331,8 @@ fn judge(
 
 fn outcome(verdict: Verdict) -> Outcome {
     match verdict {
-        Verdict::Forward { rule } => Outcome::Forward(rule),
-        Verdict::Redact { rule, forward } => Outcome::Redact { rule, forward },
+        Verdict::Forward { rule, .. } => Outcome::Forward(rule),
+        Verdict::Redact { rule, forward, .. } => Outcome::Redact { rule, forward },
         Verdict::Drop { reason, rule } => Outcome::Drop(reason, rule),
     }
 }

@@ -4,9 +4,10 @@
 use std::path::Path;
 
 use prost::Message;
-use state::{StateDir, StateError, StateFile, Stored};
 
-use super::pipeline::{Pipeline, RuleMatches};
+use super::RuleMatches;
+use crate::pipeline::Pipeline;
+use state::{StateDir, StateError, StateFile, Stored};
 
 /// The counters, replaced as a whole every half minute.
 const RULES: StateFile = StateFile { name: "rules.state", magic: *b"SPKDRUL1" };
@@ -42,7 +43,7 @@ pub struct RuleCount {
 
 impl RuleCounts {
     /// The counters of a pipeline.
-    pub(super) fn of(pipeline: &Pipeline, now_ms: u64) -> RuleCounts {
+    pub(crate) fn of(pipeline: &Pipeline, now_ms: u64) -> RuleCounts {
         let (since_ms, matches) = pipeline.rule_matches();
         RuleCounts {
             policy_digest: pipeline.policy().digest().to_owned(),
@@ -54,7 +55,7 @@ impl RuleCounts {
         }
     }
 
-    pub(super) fn save(&self, state: &StateDir) -> Result<(), StateError> {
+    pub(crate) fn save(&self, state: &StateDir) -> Result<(), StateError> {
         state.save(RULES, self)
     }
 

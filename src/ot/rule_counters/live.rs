@@ -1,6 +1,7 @@
 //! What each rule decided since the policy was loaded: rules that decide nothing are mistakes
 //! more often than not, and rules that only observe exist to be counted.
 
+use mistake::mistake;
 use std::cell::Cell;
 
 use account::RuleId;
@@ -18,19 +19,19 @@ pub struct RuleMatches {
 
 /// The counters of all rules, in their order. Counted where the plant is only looked at too.
 #[derive(Debug, Default)]
-pub(super) struct Matches {
+pub(crate) struct RuleCounters {
     rules: Vec<Cell<RuleMatches>>,
 }
 
-impl Matches {
+impl RuleCounters {
     /// Counters at zero.
-    pub(super) fn new(policy: &Policy) -> Matches {
-        Matches { rules: policy.rules().iter().map(|_| Cell::default()).collect() }
+    pub(crate) fn new(policy: &Policy) -> RuleCounters {
+        RuleCounters { rules: policy.rules().iter().map(|_| Cell::default()).collect() }
     }
 
     /// Counts a verdict.
-    pub(super) fn decided(&self, verdict: Verdict) {
-        let (Verdict::Forward { rule }
+    pub(crate) fn decided(&self, verdict: Verdict) {
+        let (Verdict::Forward { rule, .. }
         | Verdict::Redact { rule, .. }
         | Verdict::Drop { rule: Some(rule), .. }) = verdict
         else {
@@ -40,24 +41,26 @@ impl Matches {
     }
 
     /// Counts what an observing rule would have decided.
-    pub(super) fn observed(&self, rule: Option<RuleId>) {
+    pub(crate) fn observed(&self, rule: Option<RuleId>) {
         if let Some(rule) = rule {
             self.add(rule, 0, 1);
         }
     }
 
     /// Counts the rules that denied members of templates; how many members isn't known.
-    pub(super) fn members(&self, plan: &EntityPlan<'_>) {
+    pub(crate) fn members(&self, plan: &EntityPlan<'_>) {
         plan.take_member_denials().into_iter().for_each(|rule| self.add(rule, 1, 0));
     }
 
     /// The counters in the order of the rules.
-    pub(super) fn all(&self) -> impl Iterator<Item = RuleMatches> + '_ {
+    pub(crate) fn all(&self) -> impl Iterator<Item = RuleMatches> + '_ {
         self.rules.iter().map(Cell::get)
     }
 
     fn add(&self, rule: RuleId, metrics: u64, observed: u64) {
-        let Some(counters) = self.rules.get(rule.index()) else { return };
+        let Some(counters) = self.rules.get(rule.index()) else {
+            return mistake!("a rule that the policy hasn't");
+        };
         let RuleMatches { metrics: decided, observed: seen } = counters.get();
         counters.set(RuleMatches {
             metrics: decided.wrapping_add(metrics),

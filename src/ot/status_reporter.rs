@@ -3,14 +3,13 @@
 use std::cmp::Reverse;
 use std::sync::atomic::Ordering;
 
-use journal_write::Writer;
+use super::admission::QUEUED_BYTES;
+use super::pipeline::{Now, Pipeline, Surroundings};
+use super::worker::Shared;
+use crate::entry::Journal;
 use policy::{Mode, Rule};
 use telemetry::Notifier;
 use telemetry::status::{Level, ObservedStatus, OtStatus, PolicyStatus, Status, Teller, Tracker};
-
-use super::QUEUED_BYTES;
-use super::pipeline::{Now, Pipeline, Surroundings};
-use super::worker::Shared;
 
 /// Part of the queue's limit above which somebody should look: the worker doesn't keep up.
 const QUEUE_WARNING_PERCENT: usize = 80;
@@ -19,7 +18,7 @@ const MAX_OBSERVED: usize = 200;
 
 /// Says how the half is.
 #[derive(Debug)]
-pub(super) struct Vitals {
+pub(crate) struct StatusReporter {
     relay: String,
     teller: Teller,
     tracker: Tracker,
@@ -30,27 +29,27 @@ pub(super) struct Vitals {
 }
 
 /// What a status is made of.
-pub(super) struct Seen<'a> {
-    pub(super) now: Now,
-    pub(super) pipeline: &'a Pipeline,
-    pub(super) writer: &'a Writer,
-    pub(super) shared: &'a Shared,
+pub(crate) struct Seen<'a> {
+    pub(crate) now: Now,
+    pub(crate) pipeline: &'a Pipeline,
+    pub(crate) writer: &'a Journal,
+    pub(crate) shared: &'a Shared,
     /// The journal can't be written.
-    pub(super) refuses: bool,
+    pub(crate) refuses: bool,
 }
 
-impl Vitals {
-    pub(super) fn new(relay: String, teller: Teller, notifier: Notifier) -> Vitals {
-        Vitals { relay, teller, tracker: Tracker::default(), notifier, pulse: false }
+impl StatusReporter {
+    pub(crate) fn new(relay: String, teller: Teller, notifier: Notifier) -> StatusReporter {
+        StatusReporter { relay, teller, tracker: Tracker::default(), notifier, pulse: false }
     }
 
     /// The network thread asks for a sign of life.
-    pub(super) fn take_pulse(&mut self) {
+    pub(crate) fn watchdog_requested(&mut self) {
         self.pulse = true;
     }
 
     /// Everything before the last pulse went through.
-    pub(super) fn passed(&mut self) {
+    pub(crate) fn feed(&mut self) {
         if std::mem::take(&mut self.pulse) {
             self.notifier.feed_watchdog();
         }
@@ -58,17 +57,17 @@ impl Vitals {
 
     /// The worker tries to write the journal, in vain: a restart would not help, and would cost
     /// what is known of the plant.
-    pub(super) fn refused(&self) {
+    pub(crate) fn refused(&self) {
         self.notifier.feed_watchdog();
     }
 
     /// A policy is in force: a reload is over.
-    pub(super) fn reloaded(&self) {
+    pub(crate) fn reloaded(&self) {
         self.notifier.ready();
     }
 
     /// Tells the status, if that is due; then also what heartbeats shall say from now on.
-    pub(super) fn tick(&mut self, seen: &Seen<'_>) -> Option<Surroundings> {
+    pub(crate) fn tick(&mut self, seen: &Seen<'_>) -> Option<Surroundings> {
         let at = seen.now.mono;
         if !self.teller.is_due(at) {
             return None;
@@ -84,7 +83,7 @@ impl Vitals {
     }
 
     /// Tells the last status, and a summary.
-    pub(super) fn finish(&mut self, seen: &Seen<'_>) {
+    pub(crate) fn finish(&mut self, seen: &Seen<'_>) {
         let status = self.status(seen);
         self.teller.finish(status);
     }

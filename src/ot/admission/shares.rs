@@ -19,7 +19,7 @@ const MESSAGE_BYTES: u64 = 128;
 /// What is on its way to the worker, by edge node. Owned by the network alone: what the worker
 /// took is known from a counter.
 #[derive(Debug, Default)]
-pub(super) struct Intake {
+pub(super) struct Shares {
     /// Messages in their order: node and cost.
     order: VecDeque<(u64, u64)>,
     nodes: HashMap<u64, u64, RandomState>,
@@ -28,7 +28,7 @@ pub(super) struct Intake {
     hasher: RandomState,
 }
 
-impl Intake {
+impl Shares {
     /// Whether a message of `bytes` under `topic` is to be handed over. `taken`: how many the
     /// worker took so far. `crowded`: the way is nearly full.
     pub(super) fn admit(&mut self, taken: u64, topic: &[u8], bytes: usize, crowded: bool) -> bool {
@@ -95,7 +95,7 @@ mod tests {
     /// A worker that takes so many messages in each step, with room for 1,000; what each node
     /// sent and what of it was refused.
     fn run(senders: &[(&str, usize)], takes: usize) -> Vec<(usize, usize)> {
-        let mut intake = Intake::default();
+        let mut shares = Shares::default();
         let (mut queued, mut taken) = (0_usize, 0_u64);
         let mut counts = vec![(0, 0); senders.len()];
         for _ in 0..1_000 {
@@ -107,7 +107,7 @@ mod tests {
                     }
                     counts[place].0 += 1;
                     let crowded = queued >= 750;
-                    if intake.admit(taken, topic(node, "NDATA").as_bytes(), 100, crowded) {
+                    if shares.admit(taken, topic(node, "NDATA").as_bytes(), 100, crowded) {
                         queued += 1;
                         assert!(queued < 1_000, "the network would wait, and the broker drop");
                     } else {
@@ -137,18 +137,18 @@ mod tests {
 
     #[test]
     fn births_deaths_and_a_node_without_others_pass_in_any_case() {
-        let mut intake = Intake::default();
+        let mut shares = Shares::default();
         for _ in 0..100 {
-            assert!(intake.admit(0, topic("alone", "NDATA").as_bytes(), 1, true));
+            assert!(shares.admit(0, topic("alone", "NDATA").as_bytes(), 1, true));
         }
-        assert!(intake.admit(0, topic("other", "NDATA").as_bytes(), 1, true));
-        assert!(!intake.admit(0, topic("alone", "NDATA").as_bytes(), 1, true));
+        assert!(shares.admit(0, topic("other", "NDATA").as_bytes(), 1, true));
+        assert!(!shares.admit(0, topic("alone", "NDATA").as_bytes(), 1, true));
         for kind in ["NBIRTH", "DBIRTH", "NDEATH", "DDEATH", "NCMD"] {
-            assert!(intake.admit(0, topic("alone", kind).as_bytes(), 1, true));
+            assert!(shares.admit(0, topic("alone", kind).as_bytes(), 1, true));
         }
-        assert!(intake.admit(0, topic("alone", "NDATA").as_bytes(), 1, false));
+        assert!(shares.admit(0, topic("alone", "NDATA").as_bytes(), 1, false));
         // All are taken.
-        assert!(intake.admit(200, topic("alone", "NDATA").as_bytes(), 1, true));
-        assert_eq!(intake.order.len(), 1);
+        assert!(shares.admit(200, topic("alone", "NDATA").as_bytes(), 1, true));
+        assert_eq!(shares.order.len(), 1);
     }
 }

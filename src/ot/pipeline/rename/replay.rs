@@ -3,57 +3,57 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::pipeline::Entry;
+use crate::plant::{EntityState, Plant, Slot};
 use account::Ledger;
-use journal_format::{Body, Relayed, Start};
-use policy::Policy;
+use journal_format::Start;
+use policy::{Admitted, MessageFlags, Policy};
 use sparkplug::{Entity, EntityTopic, MessageType, Metric, names};
 
-use crate::plant::{EntityState, Plant, Slot};
-
 /// Names of group and edge node on IT.
-type Told = (String, String);
+type ExportedNode = (String, String);
 
 /// Reads names of the journal back.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(in crate::pipeline) struct Names {
     /// Of the policy in force.
     digest: String,
     /// What of the frames that are read next.
     start: Start,
     /// The nodes of the plant by what they were announced as.
-    nodes: HashMap<Told, usize>,
+    nodes: HashMap<ExportedNode, usize>,
     /// Alive for readers, and nobody knows any more what they were in the plant.
-    strangers: BTreeMap<Told, u64>,
+    strangers: BTreeMap<ExportedNode, u64>,
 }
 
 impl Names {
     /// For frames that follow what `stored` knows, of which `plant` was restored.
-    pub(super) fn new(policy: &Policy, stored: Start, plant: &Plant) -> Names {
-        let told = |(place, node): (usize, &crate::plant::Node)| {
-            let told = node.told(None);
-            ((told.group.to_owned(), told.edge_node.to_owned()), place)
+    pub(in crate::pipeline) fn new(policy: &Policy, stored: Start, plant: &Plant) -> Names {
+        let exported = |(place, node): (usize, &crate::plant::Node)| {
+            let exported = node.exported(None);
+            ((exported.group.to_owned(), exported.edge_node.to_owned()), place)
         };
         Names {
             digest: policy.digest().to_owned(),
             start: stored,
-            nodes: plant.nodes().iter().enumerate().map(told).collect(),
+            nodes: plant.nodes().iter().enumerate().map(exported).collect(),
             strangers: BTreeMap::new(),
         }
     }
 
     /// The frames that follow are written by another policy.
-    pub(super) fn start(&mut self, start: Start) {
+    pub(in crate::pipeline) fn start(&mut self, start: Start) {
         self.start = start;
     }
 
     /// Whether births have names of metrics that the plant doesn't know.
-    pub(super) fn metrics_are_renamed(&self) -> bool {
+    pub(in crate::pipeline) fn metrics_are_renamed(&self) -> bool {
         self.start.renames_metrics
     }
 
-    /// The node that is told of, and its device as the plant calls it. Nodes and devices that
+    /// The node that a frame is about, and its device as the plant calls it. Nodes and devices that
     /// nobody knows any more are noted.
-    pub(super) fn resolve(
+    pub(in crate::pipeline) fn resolve(
         &mut self,
         policy: &Policy,
         plant: &mut Plant,
@@ -61,23 +61,24 @@ impl Names {
         topic: EntityTopic<'_>,
         losses: u64,
     ) -> Option<(usize, Option<Box<str>>)> {
-        let told = topic.entity;
-        let key = (told.group.to_owned(), told.edge_node.to_owned());
+        let exported = topic.entity;
+        let key = (exported.group.to_owned(), exported.edge_node.to_owned());
         let original = if !self.start.renames {
-            Some(told)
+            Some(exported)
         } else if self.start.policy_digest == self.digest {
-            policy.renames().original(told)
+            policy.renames().original(exported)
         } else {
             None
         };
         if let Some(original) = original {
             let place = plant.ensure(original, ledger)?;
             let node = plant.node_mut(place)?;
-            let differs = (original.group, original.edge_node) != (told.group, told.edge_node);
-            node.told_as = differs.then(|| (told.group.into(), told.edge_node.into()));
-            if let (Some(device), Some(own)) = (told.device, original.device) {
+            let differs =
+                (original.group, original.edge_node) != (exported.group, exported.edge_node);
+            node.exported_as = differs.then(|| (exported.group.into(), exported.edge_node.into()));
+            if let (Some(device), Some(own)) = (exported.device, original.device) {
                 let state = node.devices.entry(own.into()).or_default();
-                state.told_as = (device != own).then(|| device.into());
+                state.exported_as = (device != own).then(|| device.into());
             }
             self.nodes.insert(key.clone(), place);
             self.strangers.remove(&key);
@@ -85,11 +86,11 @@ impl Names {
         }
         let known = self.nodes.get(&key).copied().and_then(|place| {
             let node = plant.node_mut(place)?;
-            let Some(device) = told.device else { return Some((place, None)) };
+            let Some(device) = exported.device else { return Some((place, None)) };
             let own = node
                 .devices
                 .iter()
-                .find(|(name, state)| state.told_as.as_deref().unwrap_or(name) == device);
+                .find(|(name, state)| state.exported_as.as_deref().unwrap_or(name) == device);
             Some((place, Some(own?.0.clone())))
         });
         match topic.message_type {
@@ -105,12 +106,16 @@ impl Names {
     }
 
     /// Gives the metrics of a frame their names in the plant; what has none is left out.
-    pub(super) fn own_names(&self, state: Option<&EntityState>, metrics: &mut Vec<Metric>) {
+    pub(in crate::pipeline) fn own_names(
+        &self,
+        state: Option<&EntityState>,
+        metrics: &mut Vec<Metric>,
+    ) {
         if !self.start.renames_metrics {
             return;
         }
         let slots = state.into_iter().flat_map(|state| &state.layout.slots);
-        let own: HashMap<&str, &Slot> = slots.map(|slot| (slot.told_name(), slot)).collect();
+        let own: HashMap<&str, &Slot> = slots.map(|slot| (slot.exported_name(), slot)).collect();
         metrics.retain_mut(|metric| {
             let name = metric.name.as_deref().unwrap_or_default();
             if matches!(name, names::BD_SEQ | names::REBIRTH) {
@@ -124,7 +129,12 @@ impl Names {
 
     /// The deaths of those that nobody knows any more. Where a node of the plant goes by such a
     /// name, readers don't hold it for alive after this.
-    pub(super) fn bury_strangers(self, plant: &mut Plant, source: &str, now_ms: u64) -> Vec<Body> {
+    pub(in crate::pipeline) fn bury_strangers(
+        self,
+        plant: &mut Plant,
+        source: &str,
+        now_ms: u64,
+    ) -> Vec<Entry> {
         let mut deaths = Vec::new();
         for ((group, edge_node), losses) in self.strangers {
             if let Some(node) = self
@@ -132,19 +142,18 @@ impl Names {
                 .get(&(group.clone(), edge_node.clone()))
                 .and_then(|place| plant.node_mut(*place))
             {
-                node.own.announced = false;
-                node.devices.values_mut().for_each(|device| device.announced = false);
+                let _ = node.own.life.withdraw();
+                node.withdraw_devices();
             }
-            let payload = super::encode::death(None, now_ms);
-            deaths.push(Body::Relayed(Relayed {
-                source: source.to_owned(),
-                topic: EntityTopic::death(Entity::node(&group, &edge_node)).to_string(),
-                payload: prost::Message::encode_to_vec(&payload),
+            let payload = crate::pipeline::encode::death(None, now_ms);
+            let flags = MessageFlags {
                 received_ms: now_ms,
+                loss_before: false,
                 synthetic: true,
-                losses,
-                ..Relayed::default()
-            }));
+                aliased: false,
+            };
+            let entity = Entity::node(&group, &edge_node);
+            deaths.push(Entry::Plant(Admitted::death(source, entity, payload, losses, flags)));
         }
         deaths
     }

@@ -1,15 +1,17 @@
-//! The short way of data against the long one.
+//! The fast path of data against the long way.
 
-use account::{NodeSlot, Origin};
-use journal_format::Body;
 use proptest::collection::vec;
 use proptest::option::{of, weighted};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
 use prost::Message;
-use sparkplug::{DataType, Entity, Metric, Payload, PropertySet, Value};
 
 use super::bench::{ALL, Bench, bd_seq, by_alias, by_name, policy, typed};
 use crate::Received;
+use crate::pipeline::decode::Decoded;
+use account::Reason;
+use journal_format::Body;
+use policy::Verdict;
+use sparkplug::{Caps, DataType, Metric, Payload, PropertySet, Value, decode_borrowed};
 
 const POLICIES: [&str; 6] = [
     ALL,
@@ -241,7 +243,7 @@ fn state(bench: &Bench) -> (Vec<u8>, String) {
     for body in &bench.journal {
         body.encode(&mut bytes);
     }
-    for body in bench.pipeline.keyframes(bench.now) {
+    for body in bench.pipeline.keyframes(bench.now).map(Body::from) {
         body.encode(&mut bytes);
     }
     bench.pipeline.store(0).encode(&mut bytes).unwrap();
@@ -250,53 +252,140 @@ fn state(bench: &Bench) -> (Vec<u8>, String) {
     (bytes, format!("{account:?} {:?}", bench.pipeline.ledger()))
 }
 
+/// Payloads of scalars become the model that the reader has of them; other payloads are left to it.
+#[test]
+fn what_was_read_as_scalars_becomes_the_model_without_being_read_again() {
+    let metrics = vec![
+        by_name("double", Value::Double(1.5)),
+        by_alias(3, Value::Long(u64::MAX)),
+        Metric { is_transient: Some(true), timestamp: Some(7), ..by_alias(0, Value::Int(1)) },
+        Metric { datatype: Some(11), is_null: Some(false), ..by_name("", Value::Boolean(true)) },
+    ];
+    let payload = Payload { timestamp: Some(5), metrics, seq: Some(9), ..Payload::default() };
+    let bytes = payload.encode_to_vec();
+    let (mut inflated, mut again) = (Vec::new(), Vec::new());
+    let decoded = Decoded::data(&bytes, &mut inflated, &Caps::DEFAULT).unwrap();
+    assert!(matches!(decoded, Decoded::Scalars(_)));
+    assert_eq!(decoded.seq(), Some(9));
+    let mut model = decoded.into_model();
+    let mut read = decode_borrowed(&bytes, &mut again, &Caps::DEFAULT).unwrap();
+    // An empty name and none mean the same.
+    for metric in model.metrics.iter_mut().chain(&mut read.metrics) {
+        metric.name = metric.name.filter(|name| !name.is_empty());
+    }
+    assert_eq!(model, read);
+    let text = Payload { metrics: vec![by_name("text", Value::String("a".into()))], ..payload };
+    let text = text.encode_to_vec();
+    let mut inflated = Vec::new();
+    let decoded = Decoded::data(&text, &mut inflated, &Caps::DEFAULT).unwrap();
+    assert!(matches!(decoded, Decoded::Model(_)));
+}
+
+/// A message that can't be read doesn't count in the node's order, however late that is found.
+#[test]
+fn a_name_that_is_not_utf_8_is_refused_before_the_sequence_check() {
+    let mut bench = Bench::new(ALL);
+    run(&mut bench, &Step::Birth { device: false, null: false });
+    let next = |bench: &Bench| bench.pipeline.plant.nodes()[0].sequence.next();
+    let before = next(&bench);
+    let metrics = vec![by_name("double", Value::Double(1.0))];
+    let mut payload = Payload { metrics, seq: Some(1), ..Payload::default() }.encode_to_vec();
+    let at = payload.windows(6).position(|bytes| bytes == b"double").unwrap();
+    payload[at] = 0xff;
+    let (mut inflated, topic) = (Vec::new(), "spBv1.0/G/NDATA/E");
+    let refused = Decoded::data(&payload, &mut inflated, &Caps::DEFAULT);
+    assert_eq!(refused.err(), Some(Reason::MalformedPayload));
+    bench.receive(Received { topic, payload: &payload, retain: false, dup: false, assured: true });
+    assert_eq!(next(&bench), before);
+}
+
+/// Late data goes the long way: it may be older than what is current.
+#[test]
+fn late_data_does_not_take_the_fast_path() {
+    let mut bench = Bench::new(ALL);
+    run(&mut bench, &Step::Birth { device: false, null: false });
+    let send = |bench: &mut Bench, seq: u64, timestamp: u64, value: f64| {
+        let metric = Metric { timestamp: Some(timestamp), ..by_alias(5, Value::Double(value)) };
+        let payload = Payload { metrics: vec![metric], seq: Some(seq), ..Payload::default() };
+        let (topic, payload) = ("spBv1.0/G/NDATA/E", payload.encode_to_vec());
+        let received =
+            Received { topic, payload: &payload, retain: false, dup: false, assured: true };
+        bench.receive(received);
+    };
+    let next = u64::from(bench.pipeline.plant.nodes()[0].sequence.next().unwrap());
+    send(&mut bench, next + 1, u64::MAX - 1, 2.0);
+    send(&mut bench, next, u64::MAX - 2, 1.0);
+    let slot = bench.pipeline.plant.nodes()[0].own.layout.slot(5).unwrap();
+    assert_eq!(slot.current.value, Some(Value::Double(2.0)), "what is late is history");
+}
+
+/// Every change of what decides about the fast path is followed by the bit that says so.
+fn assert_bits(bench: &Bench) {
+    for node in bench.pipeline.plant.nodes() {
+        for state in std::iter::once(&node.own).chain(node.devices.values()) {
+            for slot in &state.layout.slots {
+                let limited = match slot.verdict() {
+                    Verdict::Forward { rule, .. } => bench.pipeline.limiter.limits(rule),
+                    Verdict::Redact { .. } | Verdict::Drop { .. } => true,
+                };
+                let is_eligible = matches!(slot.verdict(), Verdict::Forward { .. })
+                    && !limited
+                    && slot.is_born()
+                    && slot.held().is_none()
+                    && !slot.is_nulled()
+                    && slot.shaper().is_none_or(|shaper| !shaper.looks());
+                assert_eq!(slot.is_eligible(), is_eligible, "{slot:?}");
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_short_way_does_what_the_long_one_does(
+    fn the_fast_path_does_what_the_long_way_does(
         first in 0..POLICIES.len(), steps in vec(step(), 0..80),
     ) {
-        let [mut short, mut long] = [true, false].map(|takes_shortcuts| {
+        let [mut fast, mut long] = [true, false].map(|takes_fast_path| {
             let mut bench = Bench::new(POLICIES[first]);
-            bench.pipeline.takes_shortcuts = takes_shortcuts;
+            bench.pipeline.takes_fast_path = takes_fast_path;
             run(&mut bench, &Step::Birth { device: false, null: false });
             run(&mut bench, &Step::Birth { device: true, null: false });
             bench
         });
         for step in &steps {
-            run(&mut short, step);
+            run(&mut fast, step);
             run(&mut long, step);
-            if short.journal != long.journal {
+            assert_bits(&fast);
+            if fast.journal != long.journal {
                 // NaN isn't itself.
-                assert_eq!(state(&short).0, state(&long).0, "{step:?}");
+                assert_eq!(state(&fast).0, state(&long).0, "{step:?}");
             }
         }
-        assert_eq!(state(&short), state(&long));
+        assert_eq!(state(&fast), state(&long));
     }
 }
 
 #[test]
-fn plain_data_takes_the_short_way_and_other_data_does_not() {
+fn plain_data_takes_the_fast_path_and_other_data_does_not() {
     let mut bench = Bench::new(ALL);
     run(&mut bench, &Step::Birth { device: false, null: false });
-    let takes = |bench: &Bench, metrics: Vec<Metric>| {
+    let takes = |bench: &mut Bench, metrics: Vec<Metric>| {
         let payload = Payload { metrics, seq: Some(1), ..Payload::default() }.encode_to_vec();
-        let entity = Entity::node("G", "E");
-        let received = Received {
-            topic: "spBv1.0/G/NDATA/E",
-            payload: &payload,
-            retain: false,
-            dup: false,
-            assured: false,
-        };
-        let origin = Origin { entity: Some(entity), node: Some(NodeSlot(0)) };
-        bench.pipeline.prepare(bench.now, entity, received, &origin).is_some()
+        let (mut inflated, mut out) = (Vec::new(), Vec::new());
+        let decoded = Decoded::data(&payload, &mut inflated, &Caps::DEFAULT).unwrap();
+        let (mut step, plant) = bench.pipeline.step(bench.now, &mut out);
+        let mut node = plant.nodes()[0].clone();
+        match &decoded {
+            Decoded::Scalars(scalars) => step.fast_path(&mut node, None, scalars).is_some(),
+            Decoded::Model(_) => false,
+        }
     };
     let double = || by_name("double", Value::Double(1.0));
-    assert!(takes(&bench, vec![double()]));
-    assert!(takes(&bench, vec![by_alias(5, Value::Double(1.0)), by_alias(0, Value::Int(1))]));
-    assert!(takes(&bench, vec![Metric { datatype: Some(10), alias: Some(5), ..double() }]));
+    assert!(takes(&mut bench, vec![double()]));
+    assert!(takes(&mut bench, vec![by_alias(5, Value::Double(1.0)), by_alias(0, Value::Int(1))]));
+    assert!(takes(&mut bench, vec![Metric { datatype: Some(10), alias: Some(5), ..double() }]));
     let others = [
         by_name("text", Value::String("a".into())),
         by_name("unborn", Value::Int(1)),
@@ -309,9 +398,9 @@ fn plain_data_takes_the_short_way_and_other_data_does_not() {
         Metric { value: None, ..double() },
     ];
     for other in others {
-        assert!(!takes(&bench, vec![double(), other.clone()]), "{other:?}");
+        assert!(!takes(&mut bench, vec![double(), other.clone()]), "{other:?}");
     }
-    assert!(!takes(&bench, vec![]));
+    assert!(!takes(&mut bench, vec![]));
     let policies = [
         POLICIES[2],
         POLICIES[3],
@@ -320,8 +409,8 @@ fn plain_data_takes_the_short_way_and_other_data_does_not() {
         "[[rule]]\nname = \"a\"\naction = \"forward\"\ngroup = \"G\"\ndeny-metrics = \"double\"\n",
     ];
     for text in policies {
-        let mut out: Vec<Body> = Vec::new();
+        let mut out = Vec::new();
         bench.pipeline.reload(bench.now, policy(text), &mut out);
-        assert!(!takes(&bench, vec![double()]), "{text}");
+        assert!(!takes(&mut bench, vec![double()]), "{text}");
     }
 }

@@ -1,29 +1,29 @@
-//! Pictures of the plant: whatever happens while one is taken, it shows what was when it began.
+//! Snapshots of the plant: whatever happens while one is taken, it shows what was when it began.
 
 use std::collections::BTreeMap;
 
 use prost::Message;
 
 use crate::Pipeline;
-use crate::plant::{PlantPart, StoredPlant};
+use crate::plant::{SnapshotPart, StoredPlant};
 
-/// Takes pictures beside whatever a test does, a node at a time, and compares each with the whole
-/// plant as it was when the picture began.
+/// Takes snapshots beside whatever a test does, a node at a time, and compares each with the whole
+/// plant as it was when the snapshot began.
 #[derive(Debug, Default)]
-pub(super) struct Photographer {
+pub(super) struct SnapshotProbe {
     /// What the thread for the state holds.
     nodes: BTreeMap<usize, Vec<u8>>,
     wanted: Option<StoredPlant>,
 }
 
-impl Photographer {
-    /// Goes on with the picture, or begins one.
+impl SnapshotProbe {
+    /// Goes on with the snapshot, or begins one.
     pub(super) fn step(&mut self, pipeline: &mut Pipeline) {
         if self.wanted.is_none() {
             self.wanted = Some(pipeline.store(7));
-            pipeline.begin_picture(7);
+            pipeline.begin_snapshot(7);
         }
-        let PlantPart { nodes, head } = pipeline.take_picture(1);
+        let SnapshotPart { nodes, head } = pipeline.take_snapshot(1);
         self.nodes.extend(nodes);
         let Some(head) = head else { return };
         let mut bytes = head.encode_to_vec();

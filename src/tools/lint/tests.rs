@@ -145,7 +145,7 @@ fn a_rule_that_is_said_to_decide_nothing_decides_nothing() {
                 let entity = Entity { group, edge_node, device };
                 for metric in ["a/b", "c", "x/c", "a", "x", "x/y"] {
                     let verdict = policy.judge(entity, metric, Some(DataType::Float));
-                    let (Verdict::Forward { rule } | Verdict::Drop { rule: Some(rule), .. }) =
+                    let (Verdict::Forward { rule, .. } | Verdict::Drop { rule: Some(rule), .. }) =
                         verdict
                     else {
                         continue;

@@ -11,6 +11,9 @@ use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 
 use crate::{Diagnostic, Diagnostics, Numeral, Placed, Scalar, SourceFile, closest};
 
+/// A key that a language knows.
+type Key = &'static str;
+
 /// What stands under a key, as far as messages tell it apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -142,6 +145,11 @@ impl<'a, 'i> Section<'a, 'i> {
         self.table?.get_key_value(key).map(|(key, _)| key.span())
     }
 
+    /// The place of what stands under `key`, if it is there.
+    pub fn value_span(&self, key: &str) -> Option<Range<usize>> {
+        self.table?.get(key).map(Spanned::span)
+    }
+
     /// Whether the lack of a value of `key` has a reason that is reported anyway: the key is
     /// there with another value, or misspelled; or so is the table.
     pub fn is_excused(&self, key: &str) -> bool {
@@ -153,20 +161,12 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// The string under `key`.
-    pub fn string(
-        &mut self,
-        key: &'static str,
-        problems: &mut Diagnostics,
-    ) -> Option<Placed<String>> {
+    pub fn string(&mut self, key: Key, problems: &mut Diagnostics) -> Option<Placed<String>> {
         self.value(key, Kind::String, problems, text_of)
     }
 
     /// The string, or the list of strings, under `key`.
-    pub fn strings(
-        &mut self,
-        key: &'static str,
-        problems: &mut Diagnostics,
-    ) -> Option<Vec<Placed<String>>> {
+    pub fn strings(&mut self, key: Key, problems: &mut Diagnostics) -> Option<Vec<Placed<String>>> {
         let value = self.any(key)?;
         match value.get_ref() {
             DeValue::Array(array) => self.elements(key, value.span(), array, problems),
@@ -180,7 +180,7 @@ impl<'a, 'i> Section<'a, 'i> {
     /// The list of strings under `key`, with the place of the list.
     pub fn list(
         &mut self,
-        key: &'static str,
+        key: Key,
         problems: &mut Diagnostics,
     ) -> Option<Placed<Vec<Placed<String>>>> {
         let value = self.any(key)?;
@@ -195,7 +195,7 @@ impl<'a, 'i> Section<'a, 'i> {
     /// one says that nothing may.
     pub fn strings_or_none(
         &mut self,
-        key: &'static str,
+        key: Key,
         problems: &mut Diagnostics,
     ) -> Option<Vec<Placed<String>>> {
         match self.any(key)?.get_ref() {
@@ -205,18 +205,14 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// The boolean under `key`.
-    pub fn boolean(
-        &mut self,
-        key: &'static str,
-        problems: &mut Diagnostics,
-    ) -> Option<Placed<bool>> {
+    pub fn boolean(&mut self, key: Key, problems: &mut Diagnostics) -> Option<Placed<bool>> {
         self.value(key, Kind::Boolean, problems, DeValue::as_bool)
     }
 
     /// The boolean or string under `key`.
     pub fn boolean_or_string(
         &mut self,
-        key: &'static str,
+        key: Key,
         problems: &mut Diagnostics,
     ) -> Option<Placed<Scalar>> {
         self.value(key, Kind::BooleanOrString, problems, |value| match value {
@@ -226,16 +222,12 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// The whole number under `key`.
-    pub fn integer(
-        &mut self,
-        key: &'static str,
-        problems: &mut Diagnostics,
-    ) -> Option<Placed<i128>> {
+    pub fn integer(&mut self, key: Key, problems: &mut Diagnostics) -> Option<Placed<i128>> {
         self.value(key, Kind::Integer, problems, |value| value.as_integer().and_then(whole))
     }
 
     /// The number, whole or decimal, under `key`.
-    pub fn number(&mut self, key: &'static str, problems: &mut Diagnostics) -> Option<Placed<f64>> {
+    pub fn number(&mut self, key: Key, problems: &mut Diagnostics) -> Option<Placed<f64>> {
         self.value(key, Kind::Number, problems, |value| match value {
             // Rates are far below 2^53, beyond which this conversion rounds. What is too large
             // for it is no less out of range.
@@ -249,11 +241,7 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// The number under `key`, exact if it is whole. NaN and infinities are no numbers.
-    pub fn numeral(
-        &mut self,
-        key: &'static str,
-        problems: &mut Diagnostics,
-    ) -> Option<Placed<Numeral>> {
+    pub fn numeral(&mut self, key: Key, problems: &mut Diagnostics) -> Option<Placed<Numeral>> {
         self.value(key, Kind::FiniteNumber, problems, |value| match value {
             DeValue::Integer(integer) => whole(integer).map(Numeral::Whole),
             DeValue::Float(float) => {
@@ -267,7 +255,7 @@ impl<'a, 'i> Section<'a, 'i> {
     /// The strings and whole numbers in the list under `key`, with the place of the list.
     pub fn scalars(
         &mut self,
-        key: &'static str,
+        key: Key,
         problems: &mut Diagnostics,
     ) -> Option<Placed<Vec<Placed<Scalar>>>> {
         let value = self.any(key)?;
@@ -283,11 +271,7 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// The date and time under `key`, as it was written: a TOML datetime or a string.
-    pub fn moment(
-        &mut self,
-        key: &'static str,
-        problems: &mut Diagnostics,
-    ) -> Option<Placed<String>> {
+    pub fn moment(&mut self, key: Key, problems: &mut Diagnostics) -> Option<Placed<String>> {
         self.value(key, Kind::Moment, problems, |value| match value {
             DeValue::Datetime(moment) => Some(moment.to_string()),
             value => text_of(value),
@@ -315,7 +299,7 @@ impl<'a, 'i> Section<'a, 'i> {
     /// The table under `key`, which is called `noun` in messages.
     pub fn table(
         &mut self,
-        key: &'static str,
+        key: Key,
         noun: &'static str,
         problems: &mut Diagnostics,
     ) -> Option<Section<'a, 'i>> {
@@ -329,7 +313,7 @@ impl<'a, 'i> Section<'a, 'i> {
     /// The same; a table without keys where there is none.
     pub fn table_or_empty(
         &mut self,
-        key: &'static str,
+        key: Key,
         noun: &'static str,
         problems: &mut Diagnostics,
     ) -> Section<'a, 'i> {
@@ -347,7 +331,7 @@ impl<'a, 'i> Section<'a, 'i> {
     /// The tables `[[key]]`, each of which is called `noun` in messages.
     pub fn tables(
         &mut self,
-        key: &'static str,
+        key: Key,
         noun: &'static str,
         problems: &mut Diagnostics,
     ) -> Vec<Section<'a, 'i>> {
@@ -369,7 +353,7 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// Whatever stands under `key`.
-    pub fn any(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'i>>> {
+    pub fn any(&mut self, key: Key) -> Option<&'a Spanned<DeValue<'i>>> {
         if !self.asked.contains(&key) {
             self.asked.push(key);
         }
@@ -404,7 +388,7 @@ impl<'a, 'i> Section<'a, 'i> {
 
     fn value<T>(
         &mut self,
-        key: &'static str,
+        key: Key,
         wanted: Kind,
         problems: &mut Diagnostics,
         read: impl FnOnce(&DeValue<'i>) -> Option<T>,
@@ -439,7 +423,7 @@ impl<'a, 'i> Section<'a, 'i> {
 
     fn elements(
         &self,
-        key: &'static str,
+        key: Key,
         span: Range<usize>,
         array: &DeArray<'i>,
         problems: &mut Diagnostics,

@@ -8,21 +8,21 @@ use std::time::Duration;
 use broker::BrokerSettings;
 use prost::Message;
 
-use crate::Happened;
+use crate::DriverEvent;
 use crate::connection::Sessions;
 use crate::mirror::{Mirror, MirrorSnapshot, NodeId, Qos, SessionEvent, SessionSpec};
 
 /// Lets data take the fast path, or not.
 pub fn take_fast_path(mirror: &mut Mirror, takes: bool) {
-    mirror.takes_shortcuts = takes;
+    mirror.takes_fast_path = takes;
 }
 
-/// The mirror as it would be stored. Once for a mirror: a second picture has only what changed.
+/// The mirror as it would be stored. Once for a mirror: a second one has only what changed.
 pub fn snapshot(mirror: &mut Mirror) -> Vec<u8> {
-    mirror.begin_picture();
+    mirror.begin_snapshot();
     let mut nodes = BTreeMap::new();
     loop {
-        let part = mirror.take_picture(1_000);
+        let part = mirror.take_snapshot_part(1_000);
         nodes.extend(part.nodes.iter().map(|node| (node.id(), node.encode())));
         if let Some(head) = part.head {
             let pieces = nodes.into_values().flatten();
@@ -48,14 +48,14 @@ pub async fn converse(
     within: Duration,
 ) -> Option<Vec<SessionEvent>> {
     const NODE: NodeId = NodeId(0);
-    let (sender, mut happened) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
     let mut sessions = Sessions::new(broker, tokio::runtime::Handle::current(), sender);
     sessions.open(NODE, spec);
     let mut publications = Some(publications);
     let mut told = Vec::new();
     let listening = async {
-        while let Some(next) = happened.recv().await {
-            let Happened::Session { event, .. } = next else { continue };
+        while let Some(next) = events.recv().await {
+            let DriverEvent::Session { event, .. } = next else { continue };
             told.push(event.clone());
             match event {
                 SessionEvent::Lost { .. } | SessionEvent::Closed => return,

@@ -17,7 +17,7 @@ use crate::plant::StoredPlant;
 
 /// Lets data take the fast path, or not.
 pub fn take_fast_path(pipeline: &mut Pipeline, takes: bool) {
-    pipeline.takes_shortcuts = takes;
+    pipeline.takes_fast_path = takes;
 }
 
 /// The plant as it would be stored.

@@ -7,8 +7,10 @@
 use std::fmt::{self, Write as _};
 
 use prost::Message;
+use text::escape_to;
 
-use super::{CellValue, DataSet, DataType, Property, Scalar, Template, Value};
+use super::scalar::{Scalar, sign_extend, width};
+use super::{CellValue, DataSet, DataType, Property, Template, Value};
 
 /// A value read by its datatype (Sparkplug 3.0 §6.4.16).
 #[derive(Clone, Debug, PartialEq)]
@@ -87,30 +89,7 @@ pub fn fits(datatype: DataType, value: &Value) -> bool {
                 || datatype >= DataType::Int8Array;
         }
     };
-    scalar_fits(datatype, scalar)
-}
-
-/// [`fits`] for values without parts.
-#[inline]
-pub(super) fn scalar_fits(datatype: DataType, scalar: Scalar) -> bool {
-    match (datatype, scalar) {
-        (DataType::Int8 | DataType::Int16, Scalar::Int(bits)) => {
-            // Masked to its width, or sign-extended to 32 bits.
-            let Some(width) = width(datatype) else { return false };
-            let bits = u64::from(bits);
-            let extended = sign_extend(bits, width);
-            bits >> width == 0 || (extended < 0 && extended == sign_extend(bits, 32))
-        }
-        (DataType::Int32 | DataType::UInt32, Scalar::Int(_)) => true,
-        (DataType::UInt8, Scalar::Int(bits)) => bits <= u32::from(u8::MAX),
-        (DataType::UInt16, Scalar::Int(bits)) => bits <= u32::from(u16::MAX),
-        (DataType::UInt32, Scalar::Long(bits)) => bits <= u64::from(u32::MAX),
-        (DataType::Int64 | DataType::UInt64 | DataType::DateTime, Scalar::Long(_)) => true,
-        (DataType::Float, Scalar::Float(_)) => true,
-        (DataType::Double, Scalar::Double(_)) => true,
-        (DataType::Boolean, Scalar::Boolean(_)) => true,
-        _ => false,
-    }
+    scalar.fits(datatype)
 }
 
 /// The datatype that a value must have where a birth doesn't say it, or `None` where several
@@ -170,29 +149,6 @@ pub fn show_property(property: &Property, max_chars: usize) -> String {
         Property::SetList(list) => write!(line, "list of {} property sets", list.sets.len()),
     };
     line.text
-}
-
-/// Escapes control characters and cuts `text` to `max_chars` characters (and an ellipsis): for
-/// names and ids, which may contain anything.
-pub fn escape(text: &str, max_chars: usize) -> String {
-    let mut line = Line { text: String::new(), left: max_chars };
-    let _ = escaped(&mut line, text);
-    line.text
-}
-
-fn width(datatype: DataType) -> Option<u32> {
-    match datatype {
-        DataType::Int8 => Some(8),
-        DataType::Int16 => Some(16),
-        DataType::Int32 => Some(32),
-        _ => None,
-    }
-}
-
-/// The low `width` bits (1..=64) as a two's complement number.
-fn sign_extend(bits: u64, width: u32) -> i64 {
-    let unused = 64_u32.saturating_sub(width);
-    (bits << unused).cast_signed() >> unused
 }
 
 fn is_rectangular(table: &DataSet) -> bool {
@@ -353,8 +309,7 @@ fn show_template(line: &mut Line, template: &Template) -> fmt::Result {
         if index > 0 {
             line.write_str(", ")?;
         }
-        escaped(line, metric.name.as_deref().unwrap_or("?"))?;
-        line.write_str("=")?;
+        write!(line, "{}=", escape_to(metric.name.as_deref().unwrap_or("?"), usize::MAX))?;
         let datatype = metric.datatype.and_then(DataType::from_code);
         match &metric.value {
             None => line.write_str("null")?,
@@ -383,29 +338,7 @@ fn list<T>(
 }
 
 fn quoted(line: &mut Line, text: &str) -> fmt::Result {
-    line.write_str("\"")?;
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => write!(line, "\\{character}")?,
-            _ => escaped_char(line, character)?,
-        }
-    }
-    line.write_str("\"")
-}
-
-fn escaped(line: &mut Line, text: &str) -> fmt::Result {
-    text.chars().try_for_each(|character| escaped_char(line, character))
-}
-
-/// Control characters, and the format characters that could reorder or hide text on a terminal.
-fn escaped_char(line: &mut Line, character: char) -> fmt::Result {
-    let hidden = matches!(character,
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    if character.is_control() || hidden {
-        write!(line, "{}", character.escape_default())
-    } else {
-        line.write_char(character)
-    }
+    write!(line, "\"{}\"", escape_to(text, usize::MAX))
 }
 
 #[cfg(test)]

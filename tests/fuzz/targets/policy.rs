@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use diagnostic::SourceFile;
 use policy::{Policy, Verdict};
 use sparkplug::{DataType, Entity, EntityTopic};
+use tools::lint::lint;
 
 use crate::diagnostics;
 
@@ -36,7 +37,7 @@ pub fn policy_text(input: &[u8]) {
     assert_eq!(policy.digest().len(), 64);
     let _ = policy.set_time(NOW_MS);
     assert!(policy.is_settled(NOW_MS));
-    diagnostics::check(&policy.lint(&[file("a.toml", text)], NOW_MS), &[text]);
+    diagnostics::check(&lint(&policy, &[file("a.toml", text)], NOW_MS), &[text]);
 
     let (mut again, _) =
         Policy::parse(&[file("b.toml", ""), file("a.toml", text)]).expect("an empty file more");
@@ -78,7 +79,7 @@ fn one(
         for datatype in types {
             let verdict = plan.judge(name, datatype);
             assert_eq!(again.judge(entity, name, datatype), verdict, "{entity} {name}");
-            let Verdict::Forward { rule } = verdict else { continue };
+            let Verdict::Forward { rule, .. } = verdict else { continue };
             let rule = policy.rule(rule).expect("the rule that it names");
             assert!(rule.acts() && rule.is_open(), "{entity} {name} by {}", rule.name());
             assert!(!plan.drops_everything(), "{entity} {name}");

@@ -9,6 +9,7 @@
 //! | the IT broker and hosts | [`it_connection`], [`mirror`] |
 //! | people | [`policy_text`], [`configuration`], [`capture`] |
 
+#![cfg(any(test, feature = "fuzzing"))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,5 +1,5 @@
 //! Writes the seeds of `tests/fuzz/corpus`, from recorded traffic, the samples and the texts of the
-//! suite: `cargo run -p sparkdiode-fuzz-targets --example seeds`. Inputs that fuzzers found lie
+//! suite: `cargo run -p sparkdiode-fuzz-targets --features fuzzing --example seeds`. Inputs that fuzzers found lie
 //! beside them and stay as they are.
 
 #![allow(

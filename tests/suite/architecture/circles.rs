@@ -25,10 +25,6 @@ const CIRCLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("ot", &["src/ot/vitals.rs", "src/ot/worker.rs"]),
-    (
-        "policy",
-        &["src/policy/rate_reader.rs", "src/policy/rule_reader.rs", "src/policy/shape/reader.rs"],
-    ),
     ("sparkdiode", &["src/cli/check.rs", "src/cli/rule_counts.rs"]),
     ("sparkdiode", &["src/cli/half.rs", "src/cli/policy_source.rs", "src/cli/syslog.rs"]),
     ("sparkdiode", &["src/cli/policy/explain.rs", "src/cli/policy/recording.rs"]),

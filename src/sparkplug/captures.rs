@@ -1,5 +1,8 @@
 //! The recorded traffic of real edge libraries under `tests/data/captures`, for tests.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use serde::Deserialize;
 
 /// One recorded MQTT message.

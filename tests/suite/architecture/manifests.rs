@@ -68,6 +68,10 @@ fn what_all_crates_share_is_said_once() {
                 assert_eq!(inherits, Some(true), "{kind}: {name} of {path:?}");
             }
         }
+        // What only tests may ask of a crate of ours.
+        for (name, dependency) in manifest.get("dependencies").and_then(Value::as_table).unwrap() {
+            assert!(dependency.get("features").is_none(), "features of {name}, in {path:?}");
+        }
         // Nothing but Cargo runs while these are built.
         assert!(manifest["package"].get("build").is_none(), "{path:?}");
         assert!(!path.with_file_name("build.rs").exists(), "{path:?}");

@@ -15,6 +15,7 @@ use sandbox::{Layer, UserSpec};
 use signature::{Requirement, Signed};
 use text::escape;
 use toml::de::{DeTable, DeValue};
+use tools::lint::lint;
 
 use super::own_node::OwnNode;
 use super::policy_source::{Compared, look};
@@ -389,7 +390,7 @@ fn policy(
     };
     let sources = policies::load_sources(paths).unwrap_or_default();
     let files = sources.len();
-    warnings.extend(policy.lint(&sources, rule_counts::now_ms()));
+    warnings.extend(lint(&policy, &sources, rule_counts::now_ms()));
     line(
         text,
         &format!(

@@ -99,7 +99,7 @@ pub(super) fn failed(exit: Exit, error: &impl std::error::Error) -> Failure {
 
 /// Reads the policy from files and directories.
 pub(super) fn read_policy(paths: &[PathBuf]) -> Result<(Policy, Diagnostics), Diagnostics> {
-    Policy::parse(&policies::load_sources(paths)?)
+    tools::cases::read_policy(&policies::load_sources(paths)?)
 }
 
 /// What is wrong with the policy where there is no key for pseudonyms.

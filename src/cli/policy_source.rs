@@ -9,6 +9,7 @@ use policy::Policy;
 use policy::shape::PseudonymKey;
 use signature::{Accepted, Requirement, SignatureError, Signed, check_rollback, digest_of, verify};
 use state::{StateDir, StateError, StateFile, Stored};
+use tools::cases::read_policy;
 
 use super::half::{KEY, missing_key};
 use super::{Exit, Failure};
@@ -89,7 +90,7 @@ impl PolicySource {
     fn read_files(&self) -> Result<(Policy, Diagnostics), Diagnostics> {
         let sources = policies::load_sources(&self.paths)?;
         let Some((requirement, state_dir)) = &self.required else {
-            return Policy::parse(&sources);
+            return read_policy(&sources);
         };
         let signed = verify_sources(&sources, requirement)?;
         let accepted = match StateDir::peek(state_dir, ACCEPTED) {
@@ -98,7 +99,7 @@ impl PolicySource {
         };
         check_rollback(signed.version, &digest_of(&sources), accepted.as_ref())
             .map_err(|error| problems(&requirement.file, [error]))?;
-        let (policy, warnings) = Policy::parse(&sources)?;
+        let (policy, warnings) = read_policy(&sources)?;
         Ok((policy.with_signature(signed), warnings))
     }
 
@@ -199,7 +200,7 @@ pub(super) fn look(
         }
         Err(error) => Compared::Unknown(error.to_string()),
     };
-    let (policy, warnings) = Policy::parse(&sources)?;
+    let (policy, warnings) = read_policy(&sources)?;
     Ok((policy.with_signature(signed), warnings, compared))
 }
 

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use account::RuleId;
 use clap::Args;
-use policy::{Action, Case, Considered, Given, Policy, Relation, Rule, parse_value};
+use policy::{Action, Policy, Rule};
 use serde_json::{Value as Json, json};
 use sparkplug::{DataType, Entity, EntityTopic, Topic, value};
 use text::{escape, escape_to};
+use tools::cases::{Case, Given, parse_value};
 use tools::dry_run::case::{self, Check, Got};
+use tools::explain::{self, Considered, Relation};
 
 use super::at_ms;
 use super::paint::Paint;
@@ -150,7 +152,7 @@ fn find_out(
     let find = |(datatype, sent): (DataType, Option<sparkplug::Value>)| {
         let given = Given::new(metric, datatype, sent.clone());
         let report = case::run(policy, &Case::of_message(topic, Some(given), at_ms));
-        let considered = policy.consider(parsed.entity, metric, Some(datatype));
+        let considered = explain::consider(policy, parsed.entity, metric, Some(datatype));
         // There is one expectation in it.
         report.checks.into_iter().next().map(|check| Found { datatype, sent, check, considered })
     };
@@ -400,7 +402,7 @@ fn output_entity(
         Some(_) => policy.device_in_scope(entity),
         None => policy.node_in_scope(entity.group, entity.edge_node),
     };
-    let rules = policy.selecting(entity);
+    let rules = explain::selecting(policy, entity);
     let told = policy.renames().tell(entity).ok().filter(|told| *told != entity);
     if as_json {
         let rules = rules.iter().filter_map(|rule| policy.rule(*rule)).map(|rule| {

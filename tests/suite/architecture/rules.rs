@@ -26,8 +26,6 @@ const IMPURE: &[&[&str]] = &[
     &["std", "io"],
     &["std", "net"],
     &["std", "os"],
-    // Its methods ask the file system.
-    &["std", "path"],
     &["std", "process"],
     &["std", "thread"],
     &["libc"],
@@ -36,6 +34,18 @@ const IMPURE: &[&[&str]] = &[
     &["tokio"],
 ];
 
+/// Methods of a path that ask the file system.
+const ASKING: &[&str] = &[
+    "canonicalize",
+    "exists",
+    "is_dir",
+    "is_file",
+    "is_symlink",
+    "read_dir",
+    "read_link",
+    "symlink_metadata",
+    "try_exists",
+];
 /// Crates that are built without the standard library, which has all of that.
 const NO_STD: &[&str] = &["sparkplug", "journal-format", "account"];
 
@@ -135,8 +145,9 @@ pub(super) fn impure_words(file: &File) -> Faults {
         let clock = reads_a_clock(word);
         // Under another name it would be seen by nobody.
         let whole = word.path == ["std"] && word.kind != Kind::Tokens;
+        let asks = word.kind == Kind::Method && ASKING.contains(&word.last()) && !file.no_std;
         let taken_in = word.kind == Kind::ExternCrate && word.path != ["alloc"];
-        outside || clock || whole || taken_in
+        outside || clock || asks || whole || taken_in
     };
     file.product().filter(faulty).map(|word| file.place(word)).collect()
 }

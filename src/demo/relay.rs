@@ -95,6 +95,13 @@ fn waived() -> Vec<Layer> {
 }
 
 impl Workplace {
+    /// Why the demo ends: a half ended, or doesn't get ready. What it wrote is kept.
+    pub(super) fn error_of(&mut self, half: &Half, what: &str) -> DemoError {
+        let mut log = half.last_log_lines();
+        log.push(self.keep());
+        DemoError::Half { what: what.to_owned(), log: log.join("\n") }
+    }
+
     /// Makes the directory below the system's temporary one, for us alone, and writes policy and
     /// configurations.
     pub(super) fn new(ot: SocketAddr, it: SocketAddr) -> Result<Workplace, DemoError> {

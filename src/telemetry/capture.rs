@@ -12,8 +12,8 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use super::event::{Event, Severity, TARGET};
 use super::hub::{Hub, HubLayer, Output};
-use super::logging::Style;
 use super::record::{EVENT_FIELD, Record};
+use super::style::Style;
 use super::syslog::{Facility, Queue, Selection, Target, Transport};
 
 /// Runs `run` and returns what it told on this thread, in order and unlimited.

@@ -16,8 +16,8 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::event::{Event, Limit, TARGET};
 use super::flood::{Flood, Repeated};
-use super::logging::Style;
 use super::record::{EVENT_FIELD, Record};
+use super::style::Style;
 use super::syslog::{Queue, Target};
 
 /// Wall clock, and time since any fixed start.

@@ -18,6 +18,7 @@ mod policy_loaded;
 mod record;
 pub mod status;
 mod stderr;
+mod style;
 pub mod syslog;
 
 pub use event::{

@@ -11,7 +11,7 @@ use sparkplug::DataType;
 use text::escape_to;
 use tools::dry_run::tally::{MetricTally, Tally};
 
-use super::explain::{line, wrap};
+use super::lines::{line, wrap};
 use super::paint::Paint;
 use super::recording::{self, Event};
 use super::{at_ms, json as machine};

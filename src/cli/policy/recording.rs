@@ -15,8 +15,8 @@ use tools::capture::{Reader, Record};
 use tools::dry_run::tally::{Cause, EntityTally, MetricTally, Tally};
 use tools::dry_run::{MessageFate, MetricFate, MetricOutcome, Outcome, Passed, Rehearsal};
 
-use super::explain::line;
 use super::json as machine;
+use super::lines::line;
 use super::paint::Paint;
 use crate::cli::report::{self, counted};
 use crate::cli::{Exit, Failure};

@@ -238,5 +238,4 @@ fn cut(text: &str, bytes: usize) -> &str {
 }
 
 #[cfg(test)]
-#[path = "line_tests.rs"]
 mod tests;

@@ -481,5 +481,4 @@ fn left(until: Instant) -> Duration {
 }
 
 #[cfg(test)]
-#[path = "worker_tests.rs"]
 mod tests;

@@ -194,7 +194,7 @@ impl From<WatchError> for Failure {
     }
 }
 
-/// Writes what the broker tells.
+/// Writes what the broker sends.
 struct Recorder {
     writer: Writer,
     /// Caps of decoding, where values are replaced.

@@ -7,7 +7,7 @@
 //! | every data message that the plant counts is seen, or is part of a birth; none comes twice | the plant's numbers |
 //! | no word of what the policy denies, anywhere in topic or payload | the relay's promise |
 //! | no aliases, nothing retained | the relay's promise |
-//! | a death tells when it was, and what it holds is whole | the relay's habit |
+//! | a death has its time, and metrics that are whole | the relay's habit |
 //! | instances of templates in births have all parameters of their definition | the plant's habit |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -171,7 +171,7 @@ impl Host {
         }
     }
 
-    /// From the plant's publication, which the payload tells, to us.
+    /// From the plant's publication, which the payload says, to us.
     fn measure_latency(
         &mut self,
         arrival: &Arrival,

@@ -17,7 +17,7 @@ use super::hub::{Clock, Hub, HubLayer, Output};
 use super::record::Record;
 use super::stderr::{Stderr, StderrWriter};
 use super::style::Style;
-use super::syslog::{Identity, Shortfall, Target, TellOthers, Worker};
+use super::syslog::{EmitToOthers, Identity, Shortfall, Target, Worker};
 
 /// Names the variable that is asked where `--log` isn't given.
 pub const LOG_VARIABLE: &str = "SPARKDIODE_LOG";
@@ -70,19 +70,19 @@ pub fn init(
     let (stderr, writer) = Stderr::new();
     let (stop, stopped) = crossbeam_channel::bounded(0);
     let (stderr_stop, stderr_stopped) = crossbeam_channel::bounded(0);
-    // Workers tell each other's targets what happened to their own, through the hub that they
-    // are made before.
+    // What happens to a target is sent to the others, through the hub, which is made after the
+    // workers.
     let hub: Arc<OnceLock<Weak<Hub>>> = Arc::default();
     let mut outputs = Vec::new();
     let mut workers = Vec::new();
     for (number, target) in targets.into_iter().enumerate() {
         let way = Arc::clone(&hub);
-        let tell_others: TellOthers = Box::new(move |record| {
+        let emit_to_others: EmitToOthers = Box::new(move |record| {
             if let Some(hub) = way.get().and_then(Weak::upgrade) {
-                hub.tell_others(number, record);
+                hub.emit_to_others(number, record);
             }
         });
-        let (queue, worker) = Worker::new(&target, &identity, stopped.clone(), tell_others);
+        let (queue, worker) = Worker::new(&target, &identity, stopped.clone(), emit_to_others);
         let local = target.addresses().is_empty();
         workers.push(Starting { name: target.name.clone(), local, worker });
         outputs.push(Output { target, queue });
@@ -114,8 +114,8 @@ pub fn init(
     })
 }
 
-/// Logging that was set up. Its end tells what is still to be told, and waits a moment until it
-/// is written.
+/// Logging that was set up. Its end emits what is still counted, and waits a moment until it is
+/// written.
 #[must_use]
 pub struct Logging {
     hub: Arc<Hub>,
@@ -151,7 +151,7 @@ impl std::fmt::Debug for Logging {
 }
 
 impl Logging {
-    /// Certificates of files, whose end is to be told in time, at the start and every day.
+    /// Certificates of files, whose end is announced in time, at the start and every day.
     pub fn watch(&mut self, ends: impl IntoIterator<Item = CertificateEnd>) {
         self.certificates.ends.extend(ends);
     }
@@ -237,7 +237,7 @@ impl Logging {
         self.hub.send_catalogue()
     }
 
-    /// Tells what is still to be told, and waits a moment until it is written. Returns for each
+    /// Emits what is still counted, and waits a moment until it is written. Returns for each
     /// target what it didn't get, if that is known by then.
     pub fn finish(mut self) -> Vec<(String, Option<Shortfall>)> {
         self.end()
@@ -246,8 +246,8 @@ impl Logging {
     fn end(&mut self) -> Vec<(String, Option<Shortfall>)> {
         self.hub.finish();
         if self.waiting.is_some() {
-            // The half failed before it was sealed: it may not use the network, but this machine
-            // can be told.
+            // The half failed before it was sealed: it may not use the network, but it can
+            // log on this machine.
             let _ = self.start_targets(|starting| starting.local);
         }
         drop(self.stop.take());
@@ -259,13 +259,13 @@ impl Logging {
             match shortfall {
                 Some(Shortfall { lost, unconfirmed }) => {
                     if lost > 0 {
-                        self.hub.tell_stderr(&loss(&target, &lost.to_string()));
+                        self.hub.emit_to_stderr(&loss(&target, &lost.to_string()));
                     }
                     if unconfirmed > 0 {
-                        self.hub.tell_stderr(&unconfirmed_record(&target, unconfirmed));
+                        self.hub.emit_to_stderr(&unconfirmed_record(&target, unconfirmed));
                     }
                 }
-                None => self.hub.tell_stderr(&loss(&target, "unknown")),
+                None => self.hub.emit_to_stderr(&loss(&target, "unknown")),
             }
             ends.push((target, shortfall));
         }

@@ -15,7 +15,7 @@ pub(in crate::cli) enum Kind {
     Policy,
 }
 
-/// Sees what a file is from the tables and keys in it, and, where it has none that tell, from
+/// Sees what a file is from the tables and keys in it, and, where they say nothing, from
 /// its name.
 pub(in crate::cli) fn recognise(path: &Path) -> Result<(Kind, SourceFile), Diagnostics> {
     if path.is_dir() {

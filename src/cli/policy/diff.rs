@@ -22,7 +22,7 @@ use crate::cli::{Exit, Failure};
 const WIDTH: usize = 100;
 /// Characters of a name in an example.
 const MAX_NAME_CHARS: usize = 60;
-/// Differences that are told of each kind; `--json` has all.
+/// Differences that are printed of each kind; `--json` has all.
 const MAX_DIFFERENCES: usize = 25;
 /// Metrics of a recording that are named.
 const MAX_NAMED: usize = 40;

@@ -23,7 +23,7 @@ use super::super::report::{self, counted};
 use super::super::startup::{self, HalfArgs};
 use super::super::{Exit, Failure, units};
 
-/// Of a draft: it tells what the plant's values are.
+/// Of a draft: it shows what the plant's values are.
 const DRAFT_MODE: u32 = 0o640;
 
 /// Learn a draft of a policy from what the plant says.

@@ -326,7 +326,7 @@ async fn read_packet(stream: &mut TcpStream, incoming: &mut BytesMut) -> Option<
     }
 }
 
-/// The packet identifier of an encoded PUBLISH, which the codec doesn't tell (§3.3.2.2); `None`
+/// The packet identifier of an encoded PUBLISH, which the codec doesn't return (§3.3.2.2); `None`
 /// at QoS 0.
 fn packet_id(packet: &[u8], topic_bytes: usize) -> Option<u16> {
     let (first, rest) = packet.split_first()?;

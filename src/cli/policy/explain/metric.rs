@@ -55,7 +55,7 @@ pub(super) fn output_metric(
 ) -> Result<(), Failure> {
     let mut text = String::new();
     line(&mut text, &paint.strong(escape(topic)));
-    // Datatypes for which everything is the same are told together.
+    // Datatypes for which everything is the same are shown together.
     let mut groups: Vec<Vec<&Found>> = Vec::new();
     for found in found {
         let same = |known: &&mut Vec<&Found>| {

@@ -21,6 +21,7 @@
 //!
 //! | crate | what it is |
 //! |---|---|
+//! | `mistake` | leaf: states that can't be, counted |
 //! | [`text`], [`diagnostic`] | leaves: what people read, and the files that they write |
 //! | [`sparkplug`] | leaf: topics, payloads, datatypes, values; no I/O, no clock |
 //! | [`account`] | leaf: reasons, rule numbers, the ledger that balances |

@@ -6,12 +6,10 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use diagnostic::SecretFile;
-use serde::Deserialize;
+use diagnostic::{Placed, SecretFile, Section};
 use tls::{TlsConfig, TlsError, TlsIdentity};
-use toml::Spanned;
 
-use super::reader::{Reader, Section, code};
+use super::reader::{Reader, code};
 
 /// `keep-alive-s`: a dead connection is noticed after one and a half times this. 30 s keeps NAT
 /// and firewall tables warm (their shortest usual timeout is 60 s).
@@ -22,6 +20,20 @@ pub(super) const DEFAULT_OT_MAX_PACKET_BYTES: u64 = 1024 * 1024;
 /// `max-packet-bytes` of the IT half: aliases become names on their way, so that a packet can
 /// leave larger than it came.
 pub(super) const DEFAULT_IT_MAX_PACKET_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The keys of `[broker]`. `client-id` is that of the OT half, `client-id-prefix` of the IT half.
+pub(super) const BROKER_KEYS: &[&str] = &[
+    "address",
+    "client-id",
+    "client-id-prefix",
+    "user",
+    "password-file",
+    "keep-alive-s",
+    "max-packet-bytes",
+    "plaintext",
+    "tls",
+];
+const TLS_KEYS: &[&str] = &["ca-file", "certificate-file", "key-file", "server-name"];
 
 /// How one half reaches its broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,69 +76,43 @@ pub struct Credentials {
     pub password: SecretFile,
 }
 
-/// `[broker]` as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct RawBroker {
-    address: Option<Spanned<String>>,
-    pub(super) client_id: Option<Spanned<String>>,
-    pub(super) client_id_prefix: Option<Spanned<String>>,
-    user: Option<Spanned<String>>,
-    password_file: Option<Spanned<String>>,
-    keep_alive_s: Option<Spanned<i64>>,
-    max_packet_bytes: Option<Spanned<i64>>,
-    plaintext: Option<Spanned<bool>>,
-    tls: Option<Spanned<RawTls>>,
-}
-
-/// `[broker.tls]` as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct RawTls {
-    ca_file: Option<Spanned<String>>,
-    certificate_file: Option<Spanned<String>>,
-    key_file: Option<Spanned<String>>,
-    server_name: Option<Spanned<String>>,
-}
-
 impl BrokerConfig {
-    /// Types `[broker]`; `None` if something in it was reported.
+    /// Types `[broker]`, in which the half has read its own keys; `None` if something in it was
+    /// reported.
     pub(super) fn read(
         reader: &mut Reader,
-        section: &Section,
-        raw: RawBroker,
+        section: &mut Section<'_, '_>,
         default_max_packet_bytes: u64,
     ) -> Option<BrokerConfig> {
-        let text = reader.required(section, "address", raw.address, "\"10.10.0.5:8883\"");
+        reader.required(section, "address", "\"10.10.0.5:8883\"");
+        let text = section.string("address", &mut reader.problems);
         let address = text.and_then(|text| read_address(reader, &text));
-        let credentials = read_credentials(reader, raw.user, raw.password_file);
-        let keep_alive_s = reader.number(
-            "keep-alive-s",
-            raw.keep_alive_s.as_ref(),
-            5..=3_600,
-            DEFAULT_KEEP_ALIVE_S,
-        );
+        let credentials = read_credentials(reader, section);
+        let keep_alive_s = reader.number(section, "keep-alive-s", 5..=3_600, DEFAULT_KEEP_ALIVE_S);
         let max_packet_bytes = reader.number(
+            section,
             "max-packet-bytes",
-            raw.max_packet_bytes.as_ref(),
             16 * 1024..=64 * 1024 * 1024,
             default_max_packet_bytes,
         );
         let host = address.as_ref().map(|address| address.host.clone());
-        let tls = match raw.tls {
+        let plaintext = section.boolean("plaintext", &mut reader.problems);
+        let tls = section.table("tls", "broker.tls", &mut reader.problems);
+        reader.close(section);
+        let tls = match tls {
             Some(tls) => {
-                if let Some(plaintext) = raw.plaintext.as_ref().filter(|word| *word.get_ref()) {
+                if let Some(plaintext) = plaintext.filter(|word| word.value) {
                     let title = "`plaintext` and `[broker.tls]` exclude each other";
                     let problem = reader
-                        .error(code::COMBINATION, plaintext.span(), title)
+                        .error(code::COMBINATION, plaintext.span, title)
                         .label("asks for no TLS")
-                        .also(tls.span(), "asks for TLS");
+                        .also(tls.header(), "asks for TLS");
                     reader.push(problem);
                 }
-                Some(read_tls(reader, "broker.tls", tls, host)?)
+                Some(read_tls(reader, tls, host)?)
             }
             None => {
-                check_plaintext(reader, section, raw.plaintext.as_ref());
+                check_plaintext(reader, section, plaintext);
                 None
             }
         };
@@ -142,18 +128,23 @@ impl BrokerConfig {
 
 /// No TLS is a choice that the operator makes in words, never one that is made by leaving
 /// something out.
-fn check_plaintext(reader: &mut Reader, section: &Section, plaintext: Option<&Spanned<bool>>) {
+fn check_plaintext(
+    reader: &mut Reader,
+    section: &Section<'_, '_>,
+    plaintext: Option<Placed<bool>>,
+) {
     match plaintext {
-        Some(word) if *word.get_ref() => {
+        Some(word) if word.value => {
             let title = "the connection to the broker is neither encrypted nor authenticated";
             let problem = reader
-                .warning(code::PLAINTEXT, word.span(), title)
+                .warning(code::PLAINTEXT, word.span, title)
                 .help("for anything but a laboratory, replace it by `[broker.tls]`");
             reader.push(problem);
         }
-        _ if reader.was_reported(section, "tls") || reader.was_reported(section, "plaintext") => {}
+        _ if section.is_excused("tls") => {}
+        None if section.is_excused("plaintext") => {}
         _ => {
-            let Some(span) = section.span.clone() else { return };
+            let Some(span) = section.place() else { return };
             let problem = reader
                 .error(code::COMBINATION, span, "no `[broker.tls]`, and plain TCP wasn't asked for")
                 .help("add `[broker.tls]` with `ca-file`, or, in a laboratory, `plaintext = true`");
@@ -162,13 +153,13 @@ fn check_plaintext(reader: &mut Reader, section: &Section, plaintext: Option<&Sp
     }
 }
 
-pub(super) fn read_address(reader: &mut Reader, text: &Spanned<String>) -> Option<Address> {
-    match parse_address(text.get_ref()) {
+pub(super) fn read_address(reader: &mut Reader, text: &Placed<String>) -> Option<Address> {
+    match parse_address(&text.value) {
         Ok(address) => Some(address),
         Err(wanted) => {
-            let title = format!("bad value of `address`: `{}`", text.get_ref());
+            let title = format!("bad value of `address`: `{}`", text.value);
             let problem = reader
-                .error(code::VALUE, text.span(), title)
+                .error(code::VALUE, text.span.clone(), title)
                 .label(wanted)
                 .help("for example: address = \"10.10.0.5:8883\", \"broker.plant:8883\", \"[fd00::5]:8883\"");
             reader.push(problem);
@@ -220,16 +211,16 @@ fn is_host_name(host: &str) -> bool {
 /// Outer `None`: something was reported.
 fn read_credentials(
     reader: &mut Reader,
-    user: Option<Spanned<String>>,
-    password_file: Option<Spanned<String>>,
+    section: &mut Section<'_, '_>,
 ) -> Option<Option<Credentials>> {
-    match (user, password_file) {
+    let user = section.string("user", &mut reader.problems);
+    match (user, section.string("password-file", &mut reader.problems)) {
         (None, None) => Some(None),
         (Some(user), Some(file)) => {
-            if user.get_ref().is_empty() || user.get_ref().chars().any(char::is_control) {
-                let title = format!("bad value of `user`: `{}`", user.get_ref());
+            if user.value.is_empty() || user.value.chars().any(char::is_control) {
+                let title = format!("bad value of `user`: `{}`", user.value);
                 let problem =
-                    reader.error(code::VALUE, user.span(), title).label("wanted a user name");
+                    reader.error(code::VALUE, user.span, title).label("wanted a user name");
                 reader.push(problem);
             }
             let file = reader.path("password-file", &file);
@@ -242,18 +233,18 @@ fn read_credentials(
                     error.hint().into_iter().fold(problem, |problem, hint| problem.help(hint));
                 reader.push(problem);
             }
-            Some(Some(Credentials { user: user.into_inner(), password }))
+            Some(Some(Credentials { user: user.value, password }))
         }
         (Some(user), None) => {
             let problem = reader
-                .error(code::COMBINATION, user.span(), "`user` without `password-file`")
+                .error(code::COMBINATION, user.span, "`user` without `password-file`")
                 .help("the password lies in a file of its own, mode 0600");
             reader.push(problem);
             None
         }
         (None, Some(file)) => {
             let problem =
-                reader.error(code::COMBINATION, file.span(), "`password-file` without `user`");
+                reader.error(code::COMBINATION, file.span, "`password-file` without `user`");
             reader.push(problem);
             None
         }
@@ -263,36 +254,37 @@ fn read_credentials(
 /// `host`: what was dialled, and is the server's name where no other is given.
 pub(super) fn read_tls(
     reader: &mut Reader,
-    section: &'static str,
-    raw: Spanned<RawTls>,
+    section: Section<'_, '_>,
     host: Option<String>,
 ) -> Option<TlsConfig> {
-    let (section, raw) = Section::of(section, Some(raw));
-    let ca = reader.required(&section, "ca-file", raw.ca_file, "\"plant-ca.pem\"");
-    let ca = ca.map(|ca| reader.path("ca-file", &ca));
-    let identity = match (raw.certificate_file, raw.key_file) {
+    let mut section = section.with_keys(TLS_KEYS);
+    reader.required(&section, "ca-file", "\"plant-ca.pem\"");
+    let ca = reader.path_under(&mut section, "ca-file");
+    let certificate = section.string("certificate-file", &mut reader.problems);
+    let key = section.string("key-file", &mut reader.problems);
+    let server_name = reader.text(&mut section, "server-name", |name| {
+        let usable = rustls_pki_types::ServerName::try_from(name).is_ok();
+        (!usable).then(|| "wanted a DNS name or an IP address".to_owned())
+    });
+    reader.close(&section);
+    let identity = match (certificate, key) {
         (None, None) => None,
         (Some(certificate), Some(key)) => {
             Some((reader.path("certificate-file", &certificate), reader.path("key-file", &key)))
         }
         (Some(certificate), None) => {
             let title = "`certificate-file` without `key-file`";
-            let problem = reader.error(code::COMBINATION, certificate.span(), title);
+            let problem = reader.error(code::COMBINATION, certificate.span, title);
             reader.push(problem);
             return None;
         }
         (None, Some(key)) => {
             let title = "`key-file` without `certificate-file`";
-            let problem = reader.error(code::COMBINATION, key.span(), title);
+            let problem = reader.error(code::COMBINATION, key.span, title);
             reader.push(problem);
             return None;
         }
     };
-    let named = raw.server_name.is_some();
-    let server_name = reader.text("server-name", raw.server_name, |name| {
-        let usable = rustls_pki_types::ServerName::try_from(name).is_ok();
-        (!usable).then(|| "wanted a DNS name or an IP address".to_owned())
-    });
     let ca = ca?;
     let config = TlsConfig {
         ca_file: ca.path.clone(),
@@ -300,7 +292,7 @@ pub(super) fn read_tls(
             certificate_file: certificate.path.clone(),
             key_file: SecretFile::new(&key.path),
         }),
-        server_name: if named { server_name? } else { host? },
+        server_name: server_name.or(host)?,
     };
     let visible = ca.visible
         && identity.as_ref().is_none_or(|(certificate, key)| certificate.visible && key.visible);

@@ -3,19 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use diagnostic::{Diagnostics, SourceFile};
-use serde::Deserialize;
+use diagnostic::{Diagnostics, Section, SourceFile};
 use signature::Requirement;
-use toml::Spanned;
 
-use super::broker::{DEFAULT_IT_MAX_PACKET_BYTES, RawBroker};
-use super::journal::{self, RawJournalSource};
-use super::reader::{Environment, Reader, Section, code};
-use super::sandbox::{RawSandbox, SandboxConfig};
-use super::status::{HealthConfig, RawHealth, RawMetrics, RawStatus, StatusConfig};
-use super::syslog::RawSyslog;
+use super::broker::{BROKER_KEYS, DEFAULT_IT_MAX_PACKET_BYTES};
+use super::reader::{Environment, Reader, code};
 use super::{
-    BrokerConfig, Policies, RawPolicies, RawState, SyslogConfig, read_policies, read_state,
+    BrokerConfig, HealthConfig, POLICIES_KEYS, Policies, SandboxConfig, StatusConfig, SyslogConfig,
+    journal, read_policies, read_state,
 };
 
 /// `client-id-prefix`: each mirrored edge node has an MQTT session of its own; this begins its
@@ -38,6 +33,23 @@ const DEFAULT_MAX_DEVICES_PER_NODE: u64 = 1_000;
 /// `[backfill] messages-per-s`: history arrives an order of magnitude faster than a usual
 /// plant makes it, and leaves the broker room for live data.
 const DEFAULT_BACKFILL_MESSAGES_PER_S: u64 = 1_000;
+
+/// The sections of the file.
+const KEYS: &[&str] = &[
+    "broker", "journal", "state", "syslog", "policies", "mirror", "backfill", "status", "health",
+    "metrics", "sandbox",
+];
+const MIRROR_KEYS: &[&str] = &[
+    "stale-after-s",
+    "on-gap",
+    "rebirth-min-interval-ms",
+    "primary-host",
+    "confirm-every-ms",
+    "data-qos",
+    "connects-per-s",
+    "max-nodes",
+    "max-devices-per-node",
+];
 
 /// Everything that `sparkdiode it` is told. A value that exists is valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,46 +134,6 @@ pub struct BackfillConfig {
     pub messages_per_s: u32,
 }
 
-/// `it.toml` as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RawIt {
-    broker: Option<Spanned<RawBroker>>,
-    journal: Option<Spanned<RawJournalSource>>,
-    state: Option<Spanned<RawState>>,
-    syslog: Option<Vec<Spanned<RawSyslog>>>,
-    policies: Option<Spanned<RawPolicies>>,
-    mirror: Option<Spanned<RawMirror>>,
-    backfill: Option<Spanned<RawBackfill>>,
-    status: Option<Spanned<RawStatus>>,
-    health: Option<Spanned<RawHealth>>,
-    metrics: Option<Spanned<RawMetrics>>,
-    sandbox: Option<Spanned<RawSandbox>>,
-}
-
-/// `[mirror]` as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RawMirror {
-    stale_after_s: Option<Spanned<i64>>,
-    on_gap: Option<Spanned<String>>,
-    rebirth_min_interval_ms: Option<Spanned<i64>>,
-    primary_host: Option<Spanned<String>>,
-    confirm_every_ms: Option<Spanned<i64>>,
-    data_qos: Option<Spanned<i64>>,
-    connects_per_s: Option<Spanned<i64>>,
-    max_nodes: Option<Spanned<i64>>,
-    max_devices_per_node: Option<Spanned<i64>>,
-}
-
-/// `[backfill]` as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RawBackfill {
-    enabled: Option<Spanned<bool>>,
-    messages_per_s: Option<Spanned<i64>>,
-}
-
 impl ItConfig {
     /// Reads `it.toml` and looks at the files that it names. Returns warnings beside the
     /// configuration.
@@ -179,59 +151,51 @@ impl ItConfig {
         ItConfig::read(Reader::new(file, Environment::checking()))
     }
 
-    pub(super) fn read(mut reader: Reader) -> Result<(ItConfig, Diagnostics), Diagnostics> {
-        let config = reader.raw::<RawIt>().and_then(|raw| ItConfig::typed(&mut reader, raw));
-        reader.finish(config)
+    pub(super) fn read(reader: Reader) -> Result<(ItConfig, Diagnostics), Diagnostics> {
+        reader.read(ItConfig::typed)
     }
 
-    fn typed(reader: &mut Reader, raw: RawIt) -> Option<ItConfig> {
-        let (section, mut broker) = Section::of("broker", raw.broker);
-        if let Some(id) = broker.client_id.take() {
+    fn typed(reader: &mut Reader, top: Section<'_, '_>) -> Option<ItConfig> {
+        let top = &mut top.with_keys(KEYS);
+        let broker = &mut reader.table(top, "broker", BROKER_KEYS);
+        if let Some(id) = broker.string("client-id", &mut reader.problems) {
             let problem = reader
-                .error(code::COMBINATION, id.span(), "`client-id` belongs into `ot.toml`")
+                .error(code::COMBINATION, id.span, "`client-id` belongs into `ot.toml`")
                 .label("the IT half has a session per edge node: `client-id-prefix`");
             reader.push(problem);
         }
-        let prefix = reader.text("client-id-prefix", broker.client_id_prefix.take(), prefix_fault);
-        let broker = BrokerConfig::read(reader, &section, broker, DEFAULT_IT_MAX_PACKET_BYTES);
-        let (section, source) = Section::of("journal", raw.journal);
-        let journal_path = journal::read_path(reader, &section, source.path);
+        let prefix = reader.text(broker, "client-id-prefix", prefix_fault);
+        let broker = BrokerConfig::read(reader, broker, DEFAULT_IT_MAX_PACKET_BYTES);
+        let source = &mut reader.table(top, "journal", &["path", "first-start"]);
+        let journal_path = journal::read_path(reader, source);
         let words = [("oldest", FirstStart::Oldest), ("newest", FirstStart::Newest)];
         // By default nothing that was acknowledged to the OT broker is left out.
-        let first_start =
-            reader.word("first-start", source.first_start.as_ref(), &words, FirstStart::Oldest);
-        let (section, state) = Section::of("state", raw.state);
-        let state_dir = read_state(reader, &section, state, "\"/var/lib/sparkdiode/it\"");
-        let syslog = SyslogConfig::read_all(reader, raw.syslog);
-        let policies = match raw.policies {
+        let first_start = reader.word(source, "first-start", &words, FirstStart::Oldest);
+        reader.close(source);
+        let state_dir = read_state(reader, top, "\"/var/lib/sparkdiode/it\"");
+        let syslog = SyslogConfig::read_all(reader, top);
+        let policies = match top.table("policies", "policies", &mut reader.problems) {
             Some(policies) => {
-                let (section, mut policies) = Section::of("policies", Some(policies));
-                if let Some(key) = policies.pseudonym_key_file.take() {
+                let mut policies = policies.with_keys(POLICIES_KEYS);
+                if let Some(key) = policies.string("pseudonym-key-file", &mut reader.problems) {
                     let title = "`pseudonym-key-file` belongs into `ot.toml`";
                     let problem = reader
-                        .error(code::COMBINATION, key.span(), title)
+                        .error(code::COMBINATION, key.span, title)
                         .label("this half must not be able to find out who is who")
                         .help("it knows pseudonyms by their form");
                     reader.push(problem);
                 }
-                read_policies(reader, &section, policies, None)
+                read_policies(reader, policies, None)
             }
             None => Some(Policies::default()),
         };
-        let (_, mirror) = Section::of("mirror", raw.mirror);
-        let mirror = MirrorConfig::read(reader, mirror);
-        let (_, backfill) = Section::of("backfill", raw.backfill);
-        let messages_per_s = reader.number(
-            "messages-per-s",
-            backfill.messages_per_s.as_ref(),
-            1..=1_000_000,
-            DEFAULT_BACKFILL_MESSAGES_PER_S,
-        );
-        let status = StatusConfig::read(reader, raw.status, raw.metrics);
-        let health = HealthConfig::read(reader, raw.health);
+        let mirror = MirrorConfig::read(reader, top);
+        let backfill = BackfillConfig::read(reader, top);
+        let status = StatusConfig::read(reader, top);
+        let health = HealthConfig::read(reader, top);
+        let sandbox = SandboxConfig::read(reader, top);
+        reader.close(top);
         let policies = policies?;
-        let (_, sandbox) = Section::of("sandbox", raw.sandbox);
-        let sandbox = SandboxConfig::read(reader, sandbox);
         Some(ItConfig {
             client_id_prefix: prefix.unwrap_or_else(|| DEFAULT_CLIENT_ID_PREFIX.to_owned()),
             broker: broker?,
@@ -242,10 +206,7 @@ impl ItConfig {
             policy_paths: policies.paths,
             require_signature: policies.require_signature,
             mirror,
-            backfill: BackfillConfig {
-                enabled: backfill.enabled.is_none_or(Spanned::into_inner),
-                messages_per_s: bounded(messages_per_s),
-            },
+            backfill,
             status,
             health,
             sandbox,
@@ -254,49 +215,42 @@ impl ItConfig {
 }
 
 impl MirrorConfig {
-    fn read(reader: &mut Reader, raw: RawMirror) -> MirrorConfig {
-        let stale_after_s = reader.number(
-            "stale-after-s",
-            raw.stale_after_s.as_ref(),
-            3..=3_600,
-            DEFAULT_STALE_AFTER_S,
-        );
+    fn read(reader: &mut Reader, top: &mut Section<'_, '_>) -> MirrorConfig {
+        let section = &mut reader.table(top, "mirror", MIRROR_KEYS);
+        let stale_after_s =
+            reader.number(section, "stale-after-s", 3..=3_600, DEFAULT_STALE_AFTER_S);
         let words = [("mark", OnGap::Mark), ("death", OnGap::Death), ("ignore", OnGap::Ignore)];
-        let on_gap = reader.word("on-gap", raw.on_gap.as_ref(), &words, OnGap::Mark);
+        let on_gap = reader.word(section, "on-gap", &words, OnGap::Mark);
         let rebirth_min_interval_ms = reader.number(
+            section,
             "rebirth-min-interval-ms",
-            raw.rebirth_min_interval_ms.as_ref(),
             100..=600_000,
             DEFAULT_REBIRTH_MIN_INTERVAL_MS,
         );
-        let confirm_every_ms = reader.number(
-            "confirm-every-ms",
-            raw.confirm_every_ms.as_ref(),
-            100..=60_000,
-            DEFAULT_CONFIRM_EVERY_MS,
-        );
-        let data_qos = match reader.number("data-qos", raw.data_qos.as_ref(), 0..=1, 0) {
+        let confirm_every_ms =
+            reader.number(section, "confirm-every-ms", 100..=60_000, DEFAULT_CONFIRM_EVERY_MS);
+        let data_qos = match reader.number(section, "data-qos", 0..=1, 0) {
             0 => DataQos::AtMostOnce,
             _ => DataQos::AtLeastOnce,
         };
-        let connects_per_s = raw.connects_per_s.as_ref().map(|per_s| {
+        let connects_per_s = section.key_span("connects-per-s").map(|_| {
             let first = u64::from(FIRST_CONNECTS_PER_S);
-            bounded(reader.number("connects-per-s", Some(per_s), 1..=10_000, first))
+            bounded(reader.number(section, "connects-per-s", 1..=10_000, first))
         });
-        let count = 1..=100_000;
-        let max_nodes =
-            reader.number("max-nodes", raw.max_nodes.as_ref(), count.clone(), DEFAULT_MAX_NODES);
+        let max_nodes = reader.number(section, "max-nodes", 1..=100_000, DEFAULT_MAX_NODES);
         let max_devices_per_node = reader.number(
+            section,
             "max-devices-per-node",
-            raw.max_devices_per_node.as_ref(),
-            count,
+            1..=100_000,
             DEFAULT_MAX_DEVICES_PER_NODE,
         );
+        let primary_host = reader.text(section, "primary-host", host_id_fault);
+        reader.close(section);
         MirrorConfig {
             stale_after: Duration::from_secs(stale_after_s),
             on_gap,
             rebirth_min_interval: Duration::from_millis(rebirth_min_interval_ms),
-            primary_host: reader.text("primary-host", raw.primary_host, host_id_fault),
+            primary_host,
             confirm_every: Duration::from_millis(confirm_every_ms),
             data_qos,
             connects_per_s,
@@ -304,6 +258,21 @@ impl MirrorConfig {
             max_nodes: usize::try_from(max_nodes).unwrap_or(usize::MAX),
             max_devices_per_node: usize::try_from(max_devices_per_node).unwrap_or(usize::MAX),
         }
+    }
+}
+
+impl BackfillConfig {
+    fn read(reader: &mut Reader, top: &mut Section<'_, '_>) -> BackfillConfig {
+        let section = &mut reader.table(top, "backfill", &["enabled", "messages-per-s"]);
+        let enabled = reader.boolean(section, "enabled", true);
+        let messages_per_s = reader.number(
+            section,
+            "messages-per-s",
+            1..=1_000_000,
+            DEFAULT_BACKFILL_MESSAGES_PER_S,
+        );
+        reader.close(section);
+        BackfillConfig { enabled, messages_per_s: bounded(messages_per_s) }
     }
 }
 

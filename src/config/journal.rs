@@ -4,10 +4,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
-use toml::Spanned;
+use diagnostic::Section;
 
-use super::reader::{Reader, Section, code};
+use super::reader::{Reader, code};
 
 /// `segment-bytes`: small enough that retention by whole segments is even, large enough that
 /// the keyframes at the head of each segment stay below 5 % of what is written.
@@ -18,6 +17,8 @@ const DEFAULT_RETAIN_BYTES: u64 = 10 * 1024 * 1024 * 1024;
 /// `retain-age-h`: a week, so that what happened on a Friday can still be read after a long
 /// weekend.
 const DEFAULT_RETAIN_AGE_H: u64 = 168;
+
+const KEYS: &[&str] = &["path", "segment-bytes", "retain-bytes", "retain-age-h", "durability"];
 
 /// With fewer segments than these a reader that is one segment behind would already lose data.
 const MIN_SEGMENTS: u64 = 4;
@@ -47,47 +48,21 @@ pub enum Durability {
     Power,
 }
 
-/// `[journal]` of `ot.toml` as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct RawJournal {
-    path: Option<Spanned<String>>,
-    segment_bytes: Option<Spanned<i64>>,
-    retain_bytes: Option<Spanned<i64>>,
-    retain_age_h: Option<Spanned<i64>>,
-    durability: Option<Spanned<String>>,
-}
-
-/// `[journal]` of `it.toml` as it is written: a reader decides nothing about the journal.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct RawJournalSource {
-    pub(super) path: Option<Spanned<String>>,
-    pub(super) first_start: Option<Spanned<String>>,
-}
-
 impl JournalConfig {
     /// Types `[journal]`; `None` if its path is missing.
-    pub(super) fn read(
-        reader: &mut Reader,
-        section: &Section,
-        raw: RawJournal,
-    ) -> Option<JournalConfig> {
-        let path = read_path(reader, section, raw.path);
+    pub(super) fn read(reader: &mut Reader, top: &mut Section<'_, '_>) -> Option<JournalConfig> {
+        let section = &mut reader.table(top, "journal", KEYS);
+        let path = read_path(reader, section);
         let segment_bytes = reader.number(
+            section,
             "segment-bytes",
-            raw.segment_bytes.as_ref(),
             64 * 1024..=4 * 1024 * 1024 * 1024,
             DEFAULT_SEGMENT_BYTES,
         );
-        let retain_bytes = reader.number(
-            "retain-bytes",
-            raw.retain_bytes.as_ref(),
-            256 * 1024..=1 << 50,
-            DEFAULT_RETAIN_BYTES,
-        );
+        let retain_bytes =
+            reader.number(section, "retain-bytes", 256 * 1024..=1 << 50, DEFAULT_RETAIN_BYTES);
         if retain_bytes / MIN_SEGMENTS < segment_bytes {
-            let at = raw.retain_bytes.as_ref().or(raw.segment_bytes.as_ref()).map(Spanned::span);
+            let at = section.value_span("retain-bytes").or(section.value_span("segment-bytes"));
             let title = "the journal would hold fewer than four segments";
             let problem = reader
                 .error(code::COMBINATION, at.unwrap_or_default(), title)
@@ -97,15 +72,10 @@ impl JournalConfig {
                 .help("whole segments are deleted: keep at least four of them");
             reader.push(problem);
         }
-        let retain_age_h = reader.number(
-            "retain-age-h",
-            raw.retain_age_h.as_ref(),
-            1..=87_600,
-            DEFAULT_RETAIN_AGE_H,
-        );
+        let retain_age_h = reader.number(section, "retain-age-h", 1..=87_600, DEFAULT_RETAIN_AGE_H);
         let words = [("process", Durability::Process), ("power", Durability::Power)];
-        let durability =
-            reader.word("durability", raw.durability.as_ref(), &words, Durability::Process);
+        let durability = reader.word(section, "durability", &words, Durability::Process);
+        reader.close(section);
         Some(JournalConfig {
             path: path?,
             segment_bytes,
@@ -117,11 +87,7 @@ impl JournalConfig {
 }
 
 /// The journal's directory, which both halves name.
-pub(super) fn read_path(
-    reader: &mut Reader,
-    section: &Section,
-    path: Option<Spanned<String>>,
-) -> Option<PathBuf> {
-    let path = reader.required(section, "path", path, "\"/var/lib/sparkdiode/journal\"")?;
-    Some(reader.path("path", &path).path)
+pub(super) fn read_path(reader: &mut Reader, section: &mut Section<'_, '_>) -> Option<PathBuf> {
+    reader.required(section, "path", "\"/var/lib/sparkdiode/journal\"");
+    Some(reader.path_under(section, "path")?.path)
 }

@@ -1,7 +1,7 @@
-//! Configuration: one type per role. Files are read in two stages: raw (serde, private, every
-//! key known, every value with its place in the file), then typed. A typed value that exists is
-//! valid; what can't be made valid is a diagnostic with file, line, column, what was found,
-//! what was wanted, and a hint. All problems are found in one run, and any of them is fatal.
+//! Configuration: one type per role. The sections of a file are asked for their keys one by one,
+//! every value has its place in the file, and a key that nobody asks for is unknown. A typed
+//! value that exists is valid; what can't be made valid is a diagnostic with file, line, column,
+//! what was found, what was wanted, and a hint. All problems are found in one run, and any of them is fatal.
 
 mod broker;
 mod it;
@@ -15,31 +15,21 @@ mod status;
 mod syslog;
 #[cfg(test)]
 mod tests;
+mod wording;
 
 use std::path::PathBuf;
 
+use ::diagnostic::Section;
 use ::signature::Requirement;
 pub use broker::{Address, BrokerConfig, Credentials};
 pub use it::{BackfillConfig, DataQos, FirstStart, ItConfig, MirrorConfig, OnGap};
 pub use journal::{Durability, JournalConfig};
 pub use ot::{OtConfig, RelayConfig};
 pub use reader::file_diagnostic;
-use reader::{Reader, Section, code};
+use reader::{Reader, code};
 pub use sandbox::SandboxConfig;
-use serde::Deserialize;
 pub use status::{HealthConfig, StatusConfig};
 pub use syslog::{SyslogConfig, SyslogTo};
-use toml::Spanned;
-
-/// `[policies]` of both files as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RawPolicies {
-    paths: Option<Spanned<Vec<Spanned<String>>>>,
-    /// `ot.toml` only.
-    pseudonym_key_file: Option<Spanned<String>>,
-    require_signature: Option<Spanned<signature::RawRequireSignature>>,
-}
 
 /// `[policies]` of both files: where the policies are, and whose signatures they need.
 #[derive(Debug, Default)]
@@ -48,33 +38,32 @@ struct Policies {
     require_signature: Option<Requirement>,
 }
 
-/// `[state]` of both files as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RawState {
-    path: Option<Spanned<String>>,
-}
+/// The keys of `[policies]`; the key for pseudonyms is that of `ot.toml` only.
+const POLICIES_KEYS: &[&str] = &["paths", "pseudonym-key-file", "require-signature"];
 
 /// Types `[policies]`; `None` if something in it was reported. `relay` is the relay's name,
 /// where the file has it.
 fn read_policies(
     reader: &mut Reader,
-    section: &Section,
-    raw: RawPolicies,
+    mut section: Section<'_, '_>,
     relay: Option<&str>,
 ) -> Option<Policies> {
-    let example = "[\"/etc/sparkdiode/policies\"]";
-    let paths = reader.required(section, "paths", raw.paths, example)?;
-    if paths.get_ref().is_empty() {
+    reader.required(&section, "paths", "[\"/etc/sparkdiode/policies\"]");
+    let paths = section.list("paths", &mut reader.problems);
+    let name = "policies.require-signature";
+    let required = section.table("require-signature", name, &mut reader.problems);
+    reader.close(&section);
+    let paths = paths?;
+    if paths.value.is_empty() {
         let problem = reader
-            .error(code::VALUE, paths.span(), "`paths` names no policy")
+            .error(code::VALUE, paths.span, "`paths` names no policy")
             .help("without a policy nothing crosses; name a file or a directory");
         reader.push(problem);
         return None;
     }
     let paths: Vec<PathBuf> =
-        paths.into_inner().iter().map(|path| reader.path("paths", path).path).collect();
-    let require_signature = match raw.require_signature {
+        paths.value.iter().map(|path| reader.path("paths", path).path).collect();
+    let require_signature = match required {
         Some(required) => Some(signature::read(reader, required, &paths, relay)?),
         None => None,
     };
@@ -82,12 +71,10 @@ fn read_policies(
 }
 
 /// Types `[state]`; `None` if something in it was reported.
-fn read_state(
-    reader: &mut Reader,
-    section: &Section,
-    raw: RawState,
-    example: &str,
-) -> Option<PathBuf> {
-    let path = reader.required(section, "path", raw.path, example)?;
-    Some(reader.path("path", &path).path)
+fn read_state(reader: &mut Reader, top: &mut Section<'_, '_>, example: &str) -> Option<PathBuf> {
+    let mut section = reader.table(top, "state", &["path"]);
+    reader.required(&section, "path", example);
+    let path = reader.path_under(&mut section, "path");
+    reader.close(&section);
+    Some(path?.path)
 }

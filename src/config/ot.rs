@@ -3,20 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use diagnostic::{Diagnostics, SecretFile, SourceFile};
+use diagnostic::{Diagnostics, SecretFile, Section, SourceFile};
 use policy::shape::PseudonymKey;
-use serde::Deserialize;
 use signature::Requirement;
-use toml::Spanned;
 
-use super::broker::{DEFAULT_OT_MAX_PACKET_BYTES, RawBroker};
-use super::journal::RawJournal;
-use super::reader::{Environment, Reader, Section, code};
-use super::sandbox::{RawSandbox, SandboxConfig};
-use super::status::{RawMetrics, RawStatus, StatusConfig};
-use super::syslog::RawSyslog;
+use super::broker::{BROKER_KEYS, DEFAULT_OT_MAX_PACKET_BYTES};
+use super::reader::{Environment, Reader, code};
 use super::{
-    BrokerConfig, JournalConfig, RawPolicies, RawState, SyslogConfig, read_policies, read_state,
+    BrokerConfig, JournalConfig, POLICIES_KEYS, SandboxConfig, StatusConfig, SyslogConfig,
+    read_policies, read_state,
 };
 
 /// `keyframe-every-s`: after any loss the mirror is whole again within this time. A minute
@@ -29,6 +24,14 @@ const DEFAULT_REORDER_TIMEOUT_MS: u64 = 2_000;
 const DEFAULT_MAX_NODES: u64 = 10_000;
 /// `max-devices-per-node`: bounds memory against invented devices; a gateway has some dozens.
 const DEFAULT_MAX_DEVICES_PER_NODE: u64 = 1_000;
+
+/// The sections of the file, and its own key.
+const KEYS: &[&str] = &[
+    "name", "broker", "policies", "journal", "state", "syslog", "relay", "status", "metrics",
+    "sandbox",
+];
+const RELAY_KEYS: &[&str] =
+    &["keyframe-every-s", "reorder-timeout-ms", "max-nodes", "max-devices-per-node"];
 
 /// Everything that `sparkdiode ot` is told. A value that exists is valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,32 +71,6 @@ pub struct RelayConfig {
     pub max_devices_per_node: usize,
 }
 
-/// `ot.toml` as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RawOt {
-    name: Option<Spanned<String>>,
-    broker: Option<Spanned<RawBroker>>,
-    policies: Option<Spanned<RawPolicies>>,
-    journal: Option<Spanned<RawJournal>>,
-    state: Option<Spanned<RawState>>,
-    syslog: Option<Vec<Spanned<RawSyslog>>>,
-    relay: Option<Spanned<RawRelay>>,
-    status: Option<Spanned<RawStatus>>,
-    metrics: Option<Spanned<RawMetrics>>,
-    sandbox: Option<Spanned<RawSandbox>>,
-}
-
-/// `[relay]` as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RawRelay {
-    keyframe_every_s: Option<Spanned<i64>>,
-    reorder_timeout_ms: Option<Spanned<i64>>,
-    max_nodes: Option<Spanned<i64>>,
-    max_devices_per_node: Option<Spanned<i64>>,
-}
-
 impl OtConfig {
     /// Reads `ot.toml` and looks at the files that it names. Returns warnings beside the
     /// configuration.
@@ -111,37 +88,34 @@ impl OtConfig {
         OtConfig::read(Reader::new(file, Environment::checking()))
     }
 
-    pub(super) fn read(mut reader: Reader) -> Result<(OtConfig, Diagnostics), Diagnostics> {
-        let config = reader.raw::<RawOt>().and_then(|raw| OtConfig::typed(&mut reader, raw));
-        reader.finish(config)
+    pub(super) fn read(reader: Reader) -> Result<(OtConfig, Diagnostics), Diagnostics> {
+        reader.read(OtConfig::typed)
     }
 
-    fn typed(reader: &mut Reader, raw: RawOt) -> Option<OtConfig> {
-        let name = reader.required(&Section::top(), "name", raw.name, "\"plant-a-relay\"");
-        let name = reader.text("name", name, name_fault);
-        let (section, mut broker) = Section::of("broker", raw.broker);
-        if let Some(prefix) = broker.client_id_prefix.take() {
+    fn typed(reader: &mut Reader, top: Section<'_, '_>) -> Option<OtConfig> {
+        let top = &mut top.with_keys(KEYS);
+        reader.required(top, "name", "\"plant-a-relay\"");
+        let name = reader.text(top, "name", name_fault);
+        let broker = &mut reader.table(top, "broker", BROKER_KEYS);
+        if let Some(prefix) = broker.string("client-id-prefix", &mut reader.problems) {
             let title = "`client-id-prefix` belongs into `it.toml`";
             let problem = reader
-                .error(code::COMBINATION, prefix.span(), title)
+                .error(code::COMBINATION, prefix.span, title)
                 .label("the OT half has a single session: `client-id`");
             reader.push(problem);
         }
-        let client_id = reader.text("client-id", broker.client_id.take(), client_id_fault);
-        let broker = BrokerConfig::read(reader, &section, broker, DEFAULT_OT_MAX_PACKET_BYTES);
-        let (section, mut policies) = Section::of("policies", raw.policies);
-        let pseudonym_key = read_pseudonym_key(reader, policies.pseudonym_key_file.take());
-        let policies = read_policies(reader, &section, policies, name.as_deref());
-        let (section, journal) = Section::of("journal", raw.journal);
-        let journal = JournalConfig::read(reader, &section, journal);
-        let (section, state) = Section::of("state", raw.state);
-        let state_dir = read_state(reader, &section, state, "\"/var/lib/sparkdiode/ot\"");
-        let syslog = SyslogConfig::read_all(reader, raw.syslog);
-        let (_, relay) = Section::of("relay", raw.relay);
-        let relay = RelayConfig::read(reader, &relay);
-        let status = StatusConfig::read(reader, raw.status, raw.metrics);
-        let (_, sandbox) = Section::of("sandbox", raw.sandbox);
-        let sandbox = SandboxConfig::read(reader, sandbox);
+        let client_id = reader.text(broker, "client-id", client_id_fault);
+        let broker = BrokerConfig::read(reader, broker, DEFAULT_OT_MAX_PACKET_BYTES);
+        let mut policies = reader.table(top, "policies", POLICIES_KEYS);
+        let pseudonym_key = read_pseudonym_key(reader, &mut policies);
+        let policies = read_policies(reader, policies, name.as_deref());
+        let journal = JournalConfig::read(reader, top);
+        let state_dir = read_state(reader, top, "\"/var/lib/sparkdiode/ot\"");
+        let syslog = SyslogConfig::read_all(reader, top);
+        let relay = RelayConfig::read(reader, top);
+        let status = StatusConfig::read(reader, top);
+        let sandbox = SandboxConfig::read(reader, top);
+        reader.close(top);
         let (name, policies) = (name?, policies?);
         Some(OtConfig {
             client_id: client_id.unwrap_or_else(|| format!("sparkdiode-ot-{name}")),
@@ -161,28 +135,20 @@ impl OtConfig {
 }
 
 impl RelayConfig {
-    fn read(reader: &mut Reader, raw: &RawRelay) -> RelayConfig {
-        let keyframe_every_s = reader.number(
-            "keyframe-every-s",
-            raw.keyframe_every_s.as_ref(),
-            5..=3_600,
-            DEFAULT_KEYFRAME_EVERY_S,
-        );
-        let reorder_timeout_ms = reader.number(
-            "reorder-timeout-ms",
-            raw.reorder_timeout_ms.as_ref(),
-            0..=60_000,
-            DEFAULT_REORDER_TIMEOUT_MS,
-        );
-        let count = 1..=100_000;
-        let max_nodes =
-            reader.number("max-nodes", raw.max_nodes.as_ref(), count.clone(), DEFAULT_MAX_NODES);
+    fn read(reader: &mut Reader, top: &mut Section<'_, '_>) -> RelayConfig {
+        let section = &mut reader.table(top, "relay", RELAY_KEYS);
+        let keyframe_every_s =
+            reader.number(section, "keyframe-every-s", 5..=3_600, DEFAULT_KEYFRAME_EVERY_S);
+        let reorder_timeout_ms =
+            reader.number(section, "reorder-timeout-ms", 0..=60_000, DEFAULT_REORDER_TIMEOUT_MS);
+        let max_nodes = reader.number(section, "max-nodes", 1..=100_000, DEFAULT_MAX_NODES);
         let max_devices_per_node = reader.number(
+            section,
             "max-devices-per-node",
-            raw.max_devices_per_node.as_ref(),
-            count,
+            1..=100_000,
             DEFAULT_MAX_DEVICES_PER_NODE,
         );
+        reader.close(section);
         RelayConfig {
             keyframe_every: Duration::from_secs(keyframe_every_s),
             reorder_timeout: Duration::from_millis(reorder_timeout_ms),
@@ -193,8 +159,8 @@ impl RelayConfig {
     }
 }
 
-fn read_pseudonym_key(reader: &mut Reader, file: Option<Spanned<String>>) -> Option<SecretFile> {
-    let file = reader.path("pseudonym-key-file", &file?);
+fn read_pseudonym_key(reader: &mut Reader, policies: &mut Section<'_, '_>) -> Option<SecretFile> {
+    let file = reader.path_under(policies, "pseudonym-key-file")?;
     let key = SecretFile::new(&file.path);
     if file.visible {
         match key.read() {

@@ -1,20 +1,15 @@
-//! From text to raw structs, and the tools by which raw values become typed ones. Problems are
-//! collected: a key that can't be used is reported, taken out, and the rest is read again, so
-//! that one run finds all of them.
+//! Reads a configuration file and has the tools by which what is written in its sections
+//! becomes typed values. Problems are collected, so that one run finds all of them.
 
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use diagnostic::file::{FileError, read_text};
-use diagnostic::{Diagnostic, Diagnostics, SourceFile};
-use serde::de::DeserializeOwned;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue, Deserializer};
+use diagnostic::{Diagnostic, Diagnostics, Placed, Section, SourceFile};
+use toml::de::DeTable;
 
-/// Keys of wrong name or type that are reported in one run. More than these is a file of
-/// another kind.
-const MAX_REPORTED_KEYS: usize = 50;
+use super::wording::ConfigWording;
 
 /// The one variable that is expanded in paths, as systemd sets it for `LoadCredential=`.
 const CREDENTIALS_VARIABLE: &str = "${CREDENTIALS_DIRECTORY}";
@@ -86,41 +81,7 @@ pub(super) struct Reader {
     pub(super) file: SourceFile,
     pub(super) environment: Environment,
     directory: PathBuf,
-    problems: Diagnostics,
-    /// Keys, with their tables (`broker.address`), that were reported and taken out: they are
-    /// not missing.
-    reported: Vec<String>,
-}
-
-/// Where a table is, for messages about keys that it lacks.
-#[derive(Clone, Debug)]
-pub(super) struct Section {
-    /// `broker.tls`; empty for the top of the file.
-    pub(super) name: &'static str,
-    /// `None`: the table isn't in the file.
-    pub(super) span: Option<Range<usize>>,
-}
-
-impl Section {
-    pub(super) fn top() -> Section {
-        Section { name: "", span: None }
-    }
-
-    /// Splits a raw table from its place.
-    pub(super) fn of<T: Default>(name: &'static str, raw: Option<Spanned<T>>) -> (Section, T) {
-        match raw {
-            Some(raw) => (Section { name, span: Some(raw.span()) }, raw.into_inner()),
-            None => (Section { name, span: None }, T::default()),
-        }
-    }
-
-    fn path_of(&self, key: &str) -> String {
-        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
-    }
-
-    fn place(&self) -> String {
-        if self.name.is_empty() { "the file".to_owned() } else { format!("`[{}]`", self.name) }
-    }
+    pub(super) problems: Diagnostics,
 }
 
 impl Reader {
@@ -137,36 +98,28 @@ impl Reader {
     pub(super) fn new(file: SourceFile, environment: Environment) -> Reader {
         let absolute = std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone());
         let directory = absolute.parent().map_or_else(PathBuf::new, Path::to_owned);
-        Reader { file, environment, directory, problems: Diagnostics::new(), reported: Vec::new() }
+        Reader { file, environment, directory, problems: Diagnostics::new() }
     }
 
-    /// The raw form of the file. `None` if it isn't TOML; every other problem takes out the key
-    /// that has it.
-    pub(super) fn raw<T: DeserializeOwned>(&mut self) -> Option<T> {
-        let text = std::sync::Arc::clone(&self.file.text);
-        let (document, errors) = DeTable::parse_recoverable(&text);
-        if !errors.is_empty() {
-            for error in &errors {
-                self.problems.push(Diagnostic::from_toml(code::SYNTAX, &self.file, error));
-            }
-            return None;
+    /// What `typed` makes of the whole file, with the warnings, or everything that is wrong.
+    pub(super) fn read<T>(
+        mut self,
+        typed: impl FnOnce(&mut Reader, Section<'_, '_>) -> Option<T>,
+    ) -> Result<(T, Diagnostics), Diagnostics> {
+        let file = self.file.clone();
+        let (document, errors) = DeTable::parse_recoverable(&file.text);
+        let value = if errors.is_empty() {
+            typed(&mut self, Section::top(&file, "", document.get_ref(), &ConfigWording))
+        } else {
+            let syntax = |error| Diagnostic::from_toml(code::SYNTAX, &file, error);
+            self.problems.extend(errors.iter().map(syntax));
+            None
+        };
+        self.problems.sort_by_position(std::slice::from_ref(&self.file));
+        match value {
+            Some(value) if !self.problems.has_errors() => Ok((value, self.problems)),
+            _ => Err(self.problems),
         }
-        let span = document.span();
-        let mut table = document.into_inner();
-        for _ in 0..MAX_REPORTED_KEYS {
-            let deserializer = Deserializer::from(Spanned::new(span.clone(), table.clone()));
-            let error = match T::deserialize(deserializer) {
-                Ok(raw) => return Some(raw),
-                Err(error) => error,
-            };
-            let removed = error.span().and_then(|at| remove_at(&mut table, "", &at));
-            let Some(removed) = removed else {
-                self.problems.push(Diagnostic::from_toml(code::TYPE, &self.file, &error));
-                return None;
-            };
-            self.report_key(&error, removed);
-        }
-        None
     }
 
     /// Adds a problem.
@@ -194,66 +147,46 @@ impl Reader {
         Diagnostic::warning(code, &self.file, span, title)
     }
 
-    /// The typed value with the warnings, or everything that is wrong.
-    pub(super) fn finish<T>(mut self, value: Option<T>) -> Result<(T, Diagnostics), Diagnostics> {
-        self.problems.sort_by_position(std::slice::from_ref(&self.file));
-        match value {
-            Some(value) if !self.problems.has_errors() => Ok((value, self.problems)),
-            _ => Err(self.problems),
-        }
-    }
-
-    /// The value of a required key; reports its absence unless the key was reported before.
-    pub(super) fn required<T>(
+    /// The table called `name` (`broker.tls` in the section `broker`) with these keys; without
+    /// any of them where there is no such table.
+    pub(super) fn table<'a, 'i>(
         &mut self,
-        section: &Section,
-        key: &'static str,
-        value: Option<T>,
-        example: &str,
-    ) -> Option<T> {
-        if value.is_none() && !self.was_reported(section, key) {
-            let title = format!("missing key: `{key}` in {}", section.place());
-            let diagnostic = match &section.span {
-                Some(span) => {
-                    self.error(code::MISSING, span.clone(), title).label(format!("lacks `{key}`"))
-                }
-                None => Diagnostic::file_error(code::MISSING, &self.file.path, title),
-            };
-            let header = match section.name {
-                "" => String::new(),
-                name if section.span.is_none() => format!("[{name}] "),
-                _ => String::new(),
-            };
-            self.push(diagnostic.help(format!("for example: {header}{key} = {example}")));
-        }
-        value
+        parent: &mut Section<'a, 'i>,
+        name: &'static str,
+        keys: &'static [&'static str],
+    ) -> Section<'a, 'i> {
+        let key = name.rsplit('.').next().unwrap_or(name);
+        parent.table_or_empty(key, name, &mut self.problems).with_keys(keys)
     }
 
-    /// Whether the key, or the table it is in, was reported before.
-    pub(super) fn was_reported(&self, section: &Section, key: &str) -> bool {
-        let path = section.path_of(key);
-        self.reported.iter().any(|reported| {
-            path == *reported
-                || path.strip_prefix(reported.as_str()).is_some_and(|rest| rest.starts_with('.'))
-        })
+    /// Reports the keys that don't exist. Every section is closed, whatever was found in it.
+    pub(super) fn close(&mut self, section: &Section<'_, '_>) {
+        section.finish(|_| None, &mut self.problems);
+    }
+
+    /// Reports the absence of a key, unless it was meant by something else that is reported.
+    pub(super) fn required(&mut self, section: &Section<'_, '_>, key: &str, example: &str) {
+        if !section.is_excused(key) {
+            section.missing(key, example, &mut self.problems);
+        }
     }
 
     /// A number within `range`, or `default` if the key is absent.
     pub(super) fn number(
         &mut self,
+        section: &mut Section<'_, '_>,
         key: &'static str,
-        value: Option<&Spanned<i64>>,
         range: RangeInclusive<u64>,
         default: u64,
     ) -> u64 {
-        let Some(value) = value else { return default };
-        match u64::try_from(*value.get_ref()) {
+        let Some(number) = section.integer(key, &mut self.problems) else { return default };
+        match u64::try_from(number.value) {
             Ok(number) if range.contains(&number) => number,
             _ => {
-                let title = format!("`{key}` is out of range: {}", value.get_ref());
+                let title = format!("`{key}` is out of range: {}", number.value);
                 let wanted = format!("wanted {} to {}", range.start(), range.end());
                 let help = format!("without the key it is {default}");
-                let problem = self.error(code::RANGE, value.span(), title).label(wanted).help(help);
+                let problem = self.error(code::RANGE, number.span, title).label(wanted).help(help);
                 self.push(problem);
                 default
             }
@@ -263,21 +196,20 @@ impl Reader {
     /// One of a few words, or `default` if the key is absent.
     pub(super) fn word<T: Copy>(
         &mut self,
+        section: &mut Section<'_, '_>,
         key: &'static str,
-        value: Option<&Spanned<String>>,
         words: &[(&'static str, T)],
         default: T,
     ) -> T {
-        let Some(value) = value else { return default };
-        let got = value.get_ref();
-        if let Some((_, word)) = words.iter().find(|(word, _)| word == got) {
+        let Some(got) = section.string(key, &mut self.problems) else { return default };
+        if let Some((_, word)) = words.iter().find(|(word, _)| *word == got.value) {
             return *word;
         }
         let known: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
         let problem = self
-            .error(code::VALUE, value.span(), format!("unknown value of `{key}`: `{got}`"))
+            .error(code::VALUE, got.span, format!("unknown value of `{key}`: `{}`", got.value))
             .label(format!("wanted {}", known.join(" or ")))
-            .did_you_mean(got, words.iter().map(|(word, _)| *word));
+            .did_you_mean(&got.value, words.iter().map(|(word, _)| *word));
         self.push(problem);
         default
     }
@@ -285,26 +217,46 @@ impl Reader {
     /// A text that `fault` finds nothing wrong with; `fault` says what was wanted.
     pub(super) fn text(
         &mut self,
+        section: &mut Section<'_, '_>,
         key: &'static str,
-        value: Option<Spanned<String>>,
         fault: impl Fn(&str) -> Option<String>,
     ) -> Option<String> {
-        let value = value?;
-        if let Some(wanted) = fault(value.get_ref()) {
-            let title = format!("bad value of `{key}`: `{}`", value.get_ref());
-            let problem = self.error(code::VALUE, value.span(), title).label(wanted);
+        let text = section.string(key, &mut self.problems)?;
+        if let Some(wanted) = fault(&text.value) {
+            let title = format!("bad value of `{key}`: `{}`", text.value);
+            let problem = self.error(code::VALUE, text.span, title).label(wanted);
             self.push(problem);
             // The placeholder is never used: an error was pushed.
             return Some(String::new());
         }
-        Some(value.into_inner())
+        Some(text.value)
+    }
+
+    /// Whether the key, if it is there, says yes.
+    pub(super) fn boolean(
+        &mut self,
+        section: &mut Section<'_, '_>,
+        key: &'static str,
+        default: bool,
+    ) -> bool {
+        section.boolean(key, &mut self.problems).map_or(default, |word| word.value)
+    }
+
+    /// The path under `key`; see [`Reader::path`].
+    pub(super) fn path_under(
+        &mut self,
+        section: &mut Section<'_, '_>,
+        key: &'static str,
+    ) -> Option<ReadPath> {
+        let path = section.string(key, &mut self.problems)?;
+        Some(self.path(key, &path))
     }
 
     /// A path: relative ones start at the directory of the configuration file, and a leading
     /// `${CREDENTIALS_DIRECTORY}` is expanded. `None` beside it: the file can't be looked at.
-    pub(super) fn path(&mut self, key: &'static str, value: &Spanned<String>) -> ReadPath {
-        let text = value.get_ref();
-        let span = value.span();
+    pub(super) fn path(&mut self, key: &'static str, value: &Placed<String>) -> ReadPath {
+        let text = value.value.as_str();
+        let span = value.span.clone();
         let unusable =
             |path: &str| ReadPath { path: PathBuf::from(path), span: span.clone(), visible: false };
         if text.is_empty() || text.contains('\0') {
@@ -353,40 +305,6 @@ impl Reader {
         self.push(problem);
         unusable(text)
     }
-
-    fn report_key(&mut self, error: &toml::de::Error, removed: Removed) {
-        let place = match removed.path.rsplit_once('.') {
-            Some((table, _)) => format!("`[{table}]`"),
-            None => "the file".to_owned(),
-        };
-        let message = error.message().lines().next().unwrap_or_default();
-        let diagnostic = if message.starts_with("unknown field") {
-            // serde lists the known fields in backticks, after the unknown one.
-            let known: Vec<&str> = message.split('`').skip(3).step_by(2).collect();
-            let key = removed.path.rsplit('.').next().unwrap_or_default();
-            if let Some(meant) = diagnostic::closest(key, known.iter().copied()) {
-                let table = removed.path.rsplit_once('.').map(|(table, _)| table);
-                self.reported.push(match table {
-                    Some(table) => format!("{table}.{meant}"),
-                    None => meant.to_owned(),
-                });
-            }
-            self.error(code::UNKNOWN_KEY, removed.key, format!("unknown key: `{key}` in {place}"))
-                .did_you_mean(key, known.iter().copied())
-                .help(format!("keys of {place}: {}", known.join(", ")))
-        } else {
-            let title = match message.strip_prefix("invalid type: ").and_then(split_at_expected) {
-                Some((got, wanted)) => {
-                    let (got, wanted) = (type_in_words(got), type_in_words(wanted));
-                    format!("wrong type of `{}`: got {got}, wanted {wanted}", removed.path)
-                }
-                None => format!("bad value of `{}`: {message}", removed.path),
-            };
-            self.error(code::TYPE, error.span().unwrap_or(removed.value), title)
-        };
-        self.push(diagnostic);
-        self.reported.push(removed.path);
-    }
 }
 
 /// A path as the operator wrote it, made absolute.
@@ -409,65 +327,5 @@ pub fn file_diagnostic(path: &Path, error: &FileError) -> Diagnostic {
     match error.hint() {
         Some(hint) => diagnostic.help(hint),
         None => diagnostic,
-    }
-}
-
-/// A key that was taken out of the document.
-struct Removed {
-    /// `broker.address`.
-    path: String,
-    key: Range<usize>,
-    value: Range<usize>,
-}
-
-/// Takes out the innermost key whose name or value is at `at`.
-fn remove_at<'i>(table: &mut DeTable<'i>, prefix: &str, at: &Range<usize>) -> Option<Removed> {
-    let covers = |span: Range<usize>| span.start <= at.start && at.end <= span.end;
-    let mut found = None;
-    for (key, value) in table.iter_mut() {
-        let path = match prefix {
-            "" => key.get_ref().to_string(),
-            prefix => format!("{prefix}.{}", key.get_ref()),
-        };
-        let place = value.span();
-        // A table that is written as `[name]` has the span of that header alone, so its keys
-        // lie outside of it, and are looked at first.
-        if let DeValue::Table(inner) = value.get_mut()
-            && let Some(removed) = remove_at(inner, &path, at)
-        {
-            return Some(removed);
-        }
-        // `[[name]]`: an element has the span of its header alone, too.
-        if let DeValue::Array(elements) = value.get_mut() {
-            for element in elements.iter_mut() {
-                if let DeValue::Table(inner) = element.get_mut()
-                    && let Some(removed) = remove_at(inner, &path, at)
-                {
-                    return Some(removed);
-                }
-            }
-        }
-        if covers(key.span()) || covers(place.clone()) {
-            found = Some((key.clone(), Removed { path, key: key.span(), value: place }));
-            break;
-        }
-    }
-    let (key, removed) = found?;
-    table.remove(&key);
-    Some(removed)
-}
-
-/// `integer `3`, expected a string`: what was found and what was wanted, in serde's words.
-fn split_at_expected(message: &str) -> Option<(&str, &str)> {
-    message.rsplit_once(", expected ")
-}
-
-fn type_in_words(serde: &str) -> &str {
-    match serde {
-        "i64" => "an integer",
-        "sequence" | "a sequence" => "an array",
-        "map" => "a table",
-        text if text.starts_with("struct") => "a table",
-        text => text,
     }
 }

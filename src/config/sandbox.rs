@@ -1,8 +1,7 @@
 //! `[sandbox]` of both files: the user that a half becomes, and what it does without.
 
+use diagnostic::Section;
 use sandbox::{Layer, UserSpec};
-use serde::Deserialize;
-use toml::Spanned;
 
 use super::reader::{Reader, code};
 
@@ -15,37 +14,29 @@ pub struct SandboxConfig {
     pub waived: Vec<Layer>,
 }
 
-/// `[sandbox]` as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct RawSandbox {
-    user: Option<Spanned<String>>,
-    group: Option<Spanned<String>>,
-    waive: Option<Spanned<Vec<Spanned<String>>>>,
-}
-
 impl SandboxConfig {
-    pub(super) fn read(reader: &mut Reader, raw: RawSandbox) -> SandboxConfig {
-        let lone_group = raw.group.as_ref().filter(|_| raw.user.is_none()).map(Spanned::span);
-        if let Some(span) = lone_group {
+    pub(super) fn read(reader: &mut Reader, top: &mut Section<'_, '_>) -> SandboxConfig {
+        let mut section = reader.table(top, "sandbox", &["user", "group", "waive"]);
+        let user = reader.text(&mut section, "user", name_fault);
+        if let (None, Some(span)) = (&user, section.value_span("group")) {
             let problem = reader
                 .error(code::COMBINATION, span, "`group` without `user`")
                 .help("a group is taken on together with a user");
             reader.push(problem);
         }
-        let user = reader.text("user", raw.user, name_fault);
-        let group = reader.text("group", raw.group, name_fault);
+        let group = reader.text(&mut section, "group", name_fault);
+        let words = section.list("waive", &mut reader.problems);
+        reader.close(&section);
         let mut waived = Vec::new();
-        for word in raw.waive.map(Spanned::into_inner).unwrap_or_default() {
-            if let Some(layer) = Layer::ALL.into_iter().find(|layer| layer.name() == word.get_ref())
-            {
+        for word in words.map(|words| words.value).unwrap_or_default() {
+            if let Some(layer) = Layer::ALL.into_iter().find(|layer| layer.name() == word.value) {
                 waived.push(layer);
                 continue;
             }
             let names: Vec<String> =
                 Layer::ALL.iter().map(|layer| format!("`{}`", layer.name())).collect();
             let problem = reader
-                .error(code::VALUE, word.span(), format!("unknown layer: `{}`", word.get_ref()))
+                .error(code::VALUE, word.span, format!("unknown layer: `{}`", word.value))
                 .label(format!("wanted one of {}", names.join(", ")));
             reader.push(problem);
         }

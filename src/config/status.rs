@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
-use toml::Spanned;
+use diagnostic::Section;
 
 use super::reader::{Reader, code};
 
@@ -30,32 +29,17 @@ pub struct HealthConfig {
     pub every: Duration,
 }
 
-/// `[health]` as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct RawHealth {
-    enabled: Option<Spanned<bool>>,
-    group: Option<Spanned<String>>,
-    edge_node: Option<Spanned<String>>,
-    publish_every_s: Option<Spanned<i64>>,
-}
-
 impl HealthConfig {
     /// `None`: it is switched off.
-    pub(super) fn read(
-        reader: &mut Reader,
-        raw: Option<Spanned<RawHealth>>,
-    ) -> Option<HealthConfig> {
-        let raw = raw.map(Spanned::into_inner).unwrap_or_default();
-        let group = reader.text("group", raw.group, level_fault);
-        let edge_node = reader.text("edge-node", raw.edge_node, level_fault);
-        let every_s = reader.number(
-            "publish-every-s",
-            raw.publish_every_s.as_ref(),
-            1..=3_600,
-            DEFAULT_HEALTH_EVERY_S,
-        );
-        raw.enabled.is_none_or(Spanned::into_inner).then(|| HealthConfig {
+    pub(super) fn read(reader: &mut Reader, top: &mut Section<'_, '_>) -> Option<HealthConfig> {
+        let keys = &["enabled", "group", "edge-node", "publish-every-s"];
+        let section = &mut reader.table(top, "health", keys);
+        let enabled = reader.boolean(section, "enabled", true);
+        let group = reader.text(section, "group", level_fault);
+        let edge_node = reader.text(section, "edge-node", level_fault);
+        let every_s = reader.number(section, "publish-every-s", 1..=3_600, DEFAULT_HEALTH_EVERY_S);
+        reader.close(section);
+        enabled.then(|| HealthConfig {
             group: group.unwrap_or_else(|| DEFAULT_HEALTH_GROUP.to_owned()),
             edge_node,
             every: Duration::from_secs(every_s),
@@ -81,46 +65,26 @@ pub struct StatusConfig {
     pub textfile: Option<PathBuf>,
 }
 
-/// `[status]` as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct RawStatus {
-    every_s: Option<Spanned<i64>>,
-    summary_every_s: Option<Spanned<i64>>,
-}
-
-/// `[metrics]` as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct RawMetrics {
-    textfile: Option<Spanned<String>>,
-}
-
 impl StatusConfig {
     /// The directory of the textfile.
     pub fn textfile_directory(&self) -> Option<PathBuf> {
         self.textfile.as_deref().and_then(Path::parent).map(Path::to_owned)
     }
 
-    pub(super) fn read(
-        reader: &mut Reader,
-        status: Option<Spanned<RawStatus>>,
-        metrics: Option<Spanned<RawMetrics>>,
-    ) -> StatusConfig {
-        let status = status.map(Spanned::into_inner).unwrap_or_default();
-        let metrics = metrics.map(Spanned::into_inner).unwrap_or_default();
-        let every_s = reader.number("every-s", status.every_s.as_ref(), 1..=60, DEFAULT_EVERY_S);
-        let summary_every_s = reader.number(
-            "summary-every-s",
-            status.summary_every_s.as_ref(),
-            10..=86_400,
-            DEFAULT_SUMMARY_EVERY_S,
-        );
-        let textfile = metrics.textfile.map(|textfile| {
-            if !textfile.get_ref().ends_with(TEXTFILE_END) {
-                let title = format!("bad value of `textfile`: `{}`", textfile.get_ref());
+    pub(super) fn read(reader: &mut Reader, top: &mut Section<'_, '_>) -> StatusConfig {
+        let section = &mut reader.table(top, "status", &["every-s", "summary-every-s"]);
+        let every_s = reader.number(section, "every-s", 1..=60, DEFAULT_EVERY_S);
+        let summary_every_s =
+            reader.number(section, "summary-every-s", 10..=86_400, DEFAULT_SUMMARY_EVERY_S);
+        reader.close(section);
+        let section = &mut reader.table(top, "metrics", &["textfile"]);
+        let textfile = section.string("textfile", &mut reader.problems);
+        reader.close(section);
+        let textfile = textfile.map(|textfile| {
+            if !textfile.value.ends_with(TEXTFILE_END) {
+                let title = format!("bad value of `textfile`: `{}`", textfile.value);
                 let problem = reader
-                    .error(code::VALUE, textfile.span(), title)
+                    .error(code::VALUE, textfile.span.clone(), title)
                     .label("wanted a file name that ends with `.prom`")
                     .help("node_exporter's textfile collector reads no others");
                 reader.push(problem);

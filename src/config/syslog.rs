@@ -4,17 +4,32 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use diagnostic::{Placed, Section};
 use telemetry::syslog::{DEV_LOG, EXAMPLE_ENTERPRISE, Facility, JOURNALD, LocalFormat, Selection};
 use telemetry::{Event, Severity};
 use tls::TlsConfig;
-use toml::Spanned;
 
-use super::broker::{Address, RawTls, read_address, read_tls};
-use super::reader::{Reader, Section, code};
+use super::broker::{Address, read_address, read_tls};
+use super::reader::{Reader, code};
 
 /// `queue-lines`: with the limits of events, minutes of an incident while a server restarts.
 const DEFAULT_QUEUE_LINES: u64 = 2_048;
+
+const KEYS: &[&str] = &[
+    "name",
+    "to",
+    "address",
+    "path",
+    "format",
+    "tls",
+    "min-severity",
+    "events",
+    "except-events",
+    "facility",
+    "enterprise-number",
+    "time-synced",
+    "queue-lines",
+];
 
 /// One target of events. A value that exists is valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,25 +89,6 @@ impl fmt::Display for SyslogTo {
     }
 }
 
-/// `[[syslog]]` as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct RawSyslog {
-    name: Option<Spanned<String>>,
-    to: Option<Spanned<String>>,
-    address: Option<Spanned<String>>,
-    path: Option<Spanned<String>>,
-    format: Option<Spanned<String>>,
-    tls: Option<Spanned<RawTls>>,
-    min_severity: Option<Spanned<String>>,
-    events: Option<Vec<Spanned<String>>>,
-    except_events: Option<Vec<Spanned<String>>>,
-    facility: Option<Spanned<String>>,
-    enterprise_number: Option<Spanned<i64>>,
-    time_synced: Option<bool>,
-    queue_lines: Option<Spanned<i64>>,
-}
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum To {
     Journald,
@@ -114,16 +110,19 @@ impl SyslogConfig {
     /// Types every `[[syslog]]`; `None` if something in one of them was reported.
     pub(super) fn read_all(
         reader: &mut Reader,
-        raw: Option<Vec<Spanned<RawSyslog>>>,
+        top: &mut Section<'_, '_>,
     ) -> Option<Vec<SyslogConfig>> {
         let mut targets: Vec<(SyslogConfig, Range<usize>)> = Vec::new();
         let mut complete = true;
-        for raw in raw.unwrap_or_default() {
-            let span = raw.span();
-            let Some(target) = SyslogConfig::read(reader, raw) else {
+        for section in top.tables("syslog", "syslog", &mut reader.problems) {
+            let mut section = section.with_keys(KEYS);
+            let target = SyslogConfig::read(reader, &mut section);
+            reader.close(&section);
+            let Some(target) = target else {
                 complete = false;
                 continue;
             };
+            let span = section.header();
             if let Some((_, first)) = targets.iter().find(|(known, _)| known.name == target.name) {
                 let title = format!("two syslog targets are called `{}`", target.name);
                 let problem = reader
@@ -137,88 +136,37 @@ impl SyslogConfig {
         complete.then(|| targets.into_iter().map(|(target, _)| target).collect())
     }
 
-    fn read(reader: &mut Reader, raw: Spanned<RawSyslog>) -> Option<SyslogConfig> {
-        let (section, raw) = Section::of("syslog", Some(raw));
-        let word = reader.required(&section, "to", raw.to, "\"journald\"");
-        let to = reader.word("to", word.as_ref(), &WORDS, To::Journald);
-        word.as_ref()?;
-        for (key, span, takes) in [
-            ("address", raw.address.as_ref().map(Spanned::span), &[To::Udp, To::Tcp, To::Tls][..]),
-            ("path", raw.path.as_ref().map(Spanned::span), &[To::Journald, To::Local][..]),
-            ("format", raw.format.as_ref().map(Spanned::span), &[To::Local][..]),
-            ("tls", raw.tls.as_ref().map(Spanned::span), &[To::Tls][..]),
-        ] {
-            if let Some(span) = span.filter(|_| !takes.contains(&to)) {
-                let with: Vec<String> = WORDS
-                    .iter()
-                    .filter(|(_, to)| takes.contains(to))
-                    .map(|(word, _)| format!("`{word}`"))
-                    .collect();
-                let title = format!("`{key}` doesn't go with `to = \"{}\"`", to.word());
-                let problem = reader
-                    .error(code::COMBINATION, span, title)
-                    .label(format!("belongs to {}", with.join(", ")));
-                reader.push(problem);
-            }
-        }
-        let place = match to {
-            To::Journald | To::Local => {
-                let default = if to == To::Local { DEV_LOG } else { JOURNALD };
-                let path = raw.path.as_ref().map(|path| reader.path("path", path).path);
-                let path = path.unwrap_or_else(|| PathBuf::from(default));
-                let formats =
-                    [("rfc3164", LocalFormat::Rfc3164), ("rfc5424", LocalFormat::Rfc5424)];
-                let format =
-                    reader.word("format", raw.format.as_ref(), &formats, LocalFormat::Rfc3164);
-                if to == To::Local {
-                    SyslogTo::Local { path, format }
-                } else {
-                    SyslogTo::Journald { path }
-                }
-            }
-            To::Udp | To::Tcp | To::Tls => {
-                let example =
-                    if to == To::Tls { "\"10.10.0.9:6514\"" } else { "\"10.10.0.9:514\"" };
-                let text = reader.required(&section, "address", raw.address, example)?;
-                let address = read_address(reader, &text)?;
-                match to {
-                    To::Tls => {
-                        let host = Some(address.host.clone());
-                        let example = "{ ca-file = \"log-ca.pem\" }";
-                        let tls = reader.required(&section, "tls", raw.tls, example)?;
-                        let tls = read_tls(reader, "syslog.tls", tls, host)?;
-                        SyslogTo::Tls(address, tls)
-                    }
-                    _ => {
-                        let title = "what is logged is neither encrypted nor authenticated";
-                        let problem = reader
-                            .warning(code::PLAINTEXT, text.span(), title)
-                            .help("use `to = \"tls\"` with `[syslog.tls]` wherever the log leaves the appliance");
-                        reader.push(problem);
-                        if to == To::Udp { SyslogTo::Udp(address) } else { SyslogTo::Tcp(address) }
-                    }
-                }
-            }
-        };
-        let name = reader.text("name", raw.name, name_fault);
+    fn read(reader: &mut Reader, section: &mut Section<'_, '_>) -> Option<SyslogConfig> {
+        reader.required(section, "to", "\"journald\"");
+        let is_said = section.key_span("to").is_some();
+        let to = reader.word(section, "to", &WORDS, To::Journald);
+        let address = section.string("address", &mut reader.problems);
+        let path = reader.path_under(section, "path").map(|path| path.path);
+        let formats = [("rfc3164", LocalFormat::Rfc3164), ("rfc5424", LocalFormat::Rfc5424)];
+        let format = reader.word(section, "format", &formats, LocalFormat::Rfc3164);
+        let tls = section.table("tls", "syslog.tls", &mut reader.problems);
+        let name = reader.text(section, "name", name_fault);
         let severities = Severity::ALL.map(|severity| (severity.name(), severity));
-        let min_severity =
-            reader.word("min-severity", raw.min_severity.as_ref(), &severities, Severity::Info);
-        let selection = read_selection(reader, raw.events, raw.except_events)?;
-        let facility =
-            reader.word("facility", raw.facility.as_ref(), &Facility::ALL, Facility::default());
+        let min_severity = reader.word(section, "min-severity", &severities, Severity::Info);
+        let selection = read_selection(reader, section);
+        let facility = reader.word(section, "facility", &Facility::ALL, Facility::default());
         let enterprise = reader.number(
+            section,
             "enterprise-number",
-            raw.enterprise_number.as_ref(),
             1..=u64::from(u32::MAX),
             u64::from(EXAMPLE_ENTERPRISE),
         );
-        let queue_lines = reader.number(
-            "queue-lines",
-            raw.queue_lines.as_ref(),
-            16..=65_536,
-            DEFAULT_QUEUE_LINES,
-        );
+        let time_synced = reader.boolean(section, "time-synced", false);
+        let queue_lines = reader.number(section, "queue-lines", 16..=65_536, DEFAULT_QUEUE_LINES);
+        if !is_said {
+            return None;
+        }
+        report_strangers(reader, section, to);
+        let place = match to {
+            To::Journald => SyslogTo::Journald { path: path.unwrap_or_else(|| JOURNALD.into()) },
+            To::Local => SyslogTo::Local { path: path.unwrap_or_else(|| DEV_LOG.into()), format },
+            To::Udp | To::Tcp | To::Tls => read_remote(reader, section, to, address, tls)?,
+        };
         Some(SyslogConfig {
             name: name.unwrap_or_else(|| match place.address() {
                 Some(address) => format!("{}:{address}", to.word()),
@@ -226,13 +174,60 @@ impl SyslogConfig {
             }),
             to: place,
             min_severity,
-            selection,
+            selection: selection?,
             facility,
             enterprise: u32::try_from(enterprise).ok()?,
-            time_synced: raw.time_synced.unwrap_or(false),
+            time_synced,
             queue_lines: usize::try_from(queue_lines).ok()?,
         })
     }
+}
+
+/// Reports the keys that have no meaning for this kind of target.
+fn report_strangers(reader: &mut Reader, section: &Section<'_, '_>, to: To) {
+    for (key, takes) in [
+        ("address", &[To::Udp, To::Tcp, To::Tls][..]),
+        ("path", &[To::Journald, To::Local][..]),
+        ("format", &[To::Local][..]),
+        ("tls", &[To::Tls][..]),
+    ] {
+        let Some(span) = section.value_span(key).filter(|_| !takes.contains(&to)) else { continue };
+        let with: Vec<String> = WORDS
+            .iter()
+            .filter(|(_, to)| takes.contains(to))
+            .map(|(word, _)| format!("`{word}`"))
+            .collect();
+        let title = format!("`{key}` doesn't go with `to = \"{}\"`", to.word());
+        let problem = reader
+            .error(code::COMBINATION, span, title)
+            .label(format!("belongs to {}", with.join(", ")));
+        reader.push(problem);
+    }
+}
+
+/// A target in the network.
+fn read_remote(
+    reader: &mut Reader,
+    section: &Section<'_, '_>,
+    to: To,
+    address: Option<Placed<String>>,
+    tls: Option<Section<'_, '_>>,
+) -> Option<SyslogTo> {
+    let example = if to == To::Tls { "\"10.10.0.9:6514\"" } else { "\"10.10.0.9:514\"" };
+    reader.required(section, "address", example);
+    let text = address?;
+    let address = read_address(reader, &text)?;
+    if to == To::Tls {
+        let host = Some(address.host.clone());
+        reader.required(section, "tls", "{ ca-file = \"log-ca.pem\" }");
+        return Some(SyslogTo::Tls(address, read_tls(reader, tls?, host)?));
+    }
+    let title = "what is logged is neither encrypted nor authenticated";
+    let problem = reader
+        .warning(code::PLAINTEXT, text.span, title)
+        .help("use `to = \"tls\"` with `[syslog.tls]` wherever the log leaves the appliance");
+    reader.push(problem);
+    Some(if to == To::Udp { SyslogTo::Udp(address) } else { SyslogTo::Tcp(address) })
 }
 
 impl To {
@@ -241,23 +236,20 @@ impl To {
     }
 }
 
-fn read_selection(
-    reader: &mut Reader,
-    only: Option<Vec<Spanned<String>>>,
-    except: Option<Vec<Spanned<String>>>,
-) -> Option<Selection> {
+fn read_selection(reader: &mut Reader, section: &mut Section<'_, '_>) -> Option<Selection> {
+    let [only_key, except_key] = ["events", "except-events"];
+    let only = section.list(only_key, &mut reader.problems);
+    let except = section.list(except_key, &mut reader.problems);
     match (only, except) {
         (None, None) => Some(Selection::All),
-        (Some(events), None) => Some(Selection::Only(read_events(reader, "events", events)?)),
-        (None, Some(events)) => {
-            Some(Selection::Except(read_events(reader, "except-events", events)?))
-        }
+        (Some(events), None) => Some(Selection::Only(read_events(reader, only_key, events)?)),
+        (None, Some(events)) => Some(Selection::Except(read_events(reader, except_key, events)?)),
         (Some(only), Some(except)) => {
-            if let (Some(only), Some(except)) = (only.first(), except.first()) {
+            if let (Some(only), Some(except)) = (only.value.first(), except.value.first()) {
                 let title = "`events` and `except-events` exclude each other";
                 let problem = reader
-                    .error(code::COMBINATION, except.span(), title)
-                    .also(only.span(), "`events` names all that are sent");
+                    .error(code::COMBINATION, except.span.clone(), title)
+                    .also(only.span.clone(), "`events` names all that are sent");
                 reader.push(problem);
             }
             None
@@ -268,21 +260,21 @@ fn read_selection(
 fn read_events(
     reader: &mut Reader,
     key: &'static str,
-    names: Vec<Spanned<String>>,
+    names: Placed<Vec<Placed<String>>>,
 ) -> Option<Vec<Event>> {
     let mut events = Vec::new();
     let mut complete = true;
-    for name in names {
-        if let Some(event) = Event::from_msgid(name.get_ref()) {
+    for name in names.value {
+        if let Some(event) = Event::from_msgid(&name.value) {
             events.push(event);
             continue;
         }
         complete = false;
-        let title = format!("unknown event in `{key}`: `{}`", name.get_ref());
+        let title = format!("unknown event in `{key}`: `{}`", name.value);
         let problem = reader
-            .error(code::VALUE, name.span(), title)
+            .error(code::VALUE, name.span, title)
             .label("no MSGID of the catalogue")
-            .did_you_mean(name.get_ref(), Event::ALL.iter().map(|event| event.msgid()))
+            .did_you_mean(&name.value, Event::ALL.iter().map(|event| event.msgid()))
             .help("`sparkdiode events` lists them");
         reader.push(problem);
     }
@@ -296,5 +288,4 @@ fn name_fault(name: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-#[path = "syslog_tests.rs"]
 mod tests;

@@ -21,6 +21,7 @@ path = "ot"
 [status]
 [metrics]
 [relay]
+[sandbox]
 "#;
 
 const IT: &str = r#"[broker]
@@ -37,6 +38,7 @@ paths = ["policies"]
 [health]
 [mirror]
 [backfill]
+[sandbox]
 "#;
 
 fn environment(credentials_directory: Option<&Path>, checking: bool) -> Environment {
@@ -176,6 +178,7 @@ fn every_table_refuses_an_unknown_key() {
         (OT, "[status]", "`[status]`", true),
         (OT, "[metrics]", "`[metrics]`", true),
         (OT, "[relay]", "`[relay]`", true),
+        (OT, "[sandbox]", "`[sandbox]`", true),
         (IT, "[broker]", "`[broker]`", false),
         (IT, "[journal]", "`[journal]`", false),
         (IT, "[state]", "`[state]`", false),
@@ -185,6 +188,7 @@ fn every_table_refuses_an_unknown_key() {
         (IT, "[health]", "`[health]`", false),
         (IT, "[mirror]", "`[mirror]`", false),
         (IT, "[backfill]", "`[backfill]`", false),
+        (IT, "[sandbox]", "`[sandbox]`", false),
         (&*syslog, "[[syslog]]", "`[syslog]`", true),
         (&*syslog, "[syslog.tls]", "`[syslog.tls]`", true),
     ];

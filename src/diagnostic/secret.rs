@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::file::{self, FileError};
+use crate::file::{self, FileError};
 
 /// Largest secret file: a PEM file with a key and a long certificate chain is about 20 KiB.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;

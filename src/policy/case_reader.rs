@@ -5,13 +5,12 @@ use std::ops::Range;
 use std::time::Duration;
 
 use account::Reason;
-use diagnostic::{Diagnostic, Diagnostics, SourceFile};
+use diagnostic::{Diagnostic, Diagnostics, Placed, Section, SourceFile, UniqueNames};
 use sparkplug::{DataType, MessageType, MetaData, PropertySet, Topic, Value};
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
 use super::case::{Arrives, Case, Expected, Given, Probe, Step};
-use super::document::{Placed, Section, UniqueNames};
 use super::rule_reader::read_datatype;
 use super::{case_value, moment};
 
@@ -120,12 +119,11 @@ impl<'a, 'i> Keys<'a, 'i> {
 }
 
 impl<'s> CaseReader<'s, '_> {
-    /// Reads the `[[case]]` whose header stands at `header`. `None` is never returned without a
-    /// problem.
-    pub(super) fn read(&mut self, header: Range<usize>, table: &DeTable<'_>) -> Option<Case> {
+    /// Reads one `[[case]]`. `None` is never returned without a problem.
+    pub(super) fn read(&mut self, mut section: Section<'_, '_>) -> Option<Case> {
+        let header = section.header();
         let before = self.problems.len();
         let line = self.line(&header);
-        let mut section = Section::new(self.file, "a case", header.clone(), table);
         let name = self.name(&mut section);
         let about = section.strings("about", self.problems).unwrap_or_default();
         for rule in &about {
@@ -133,8 +131,8 @@ impl<'s> CaseReader<'s, '_> {
         }
         let at_ms = self.at(&mut section);
         let outer = self.keys(&mut section);
-        let metrics = section.tables("metrics", self.problems);
-        let steps = section.tables("step", self.problems);
+        let metrics = section.tables("metrics", "a metric of a case", self.problems);
+        let steps = section.tables("step", "a step", self.problems);
         let has_steps = section.key_span("step");
         let misplaced =
             |key: &str| (key == "after-ms").then(|| "it belongs to a `[[case.step]]`".to_owned());
@@ -147,8 +145,8 @@ impl<'s> CaseReader<'s, '_> {
                 self.error("P203", span, title, "what is sent stands in the steps");
                 self.problems.help_last("move `value` or `metrics` into a `[[case.step]]`");
             }
-            for (header, table) in steps {
-                read.extend(self.step(header, table, &outer));
+            for section in steps {
+                read.extend(self.step(section, &outer));
             }
         } else {
             read.extend(self.message(header, &outer, metrics, Duration::ZERO, false));
@@ -166,21 +164,12 @@ impl<'s> CaseReader<'s, '_> {
         })
     }
 
-    fn step<'a, 'i>(
-        &mut self,
-        header: Range<usize>,
-        table: &'a DeTable<'i>,
-        outer: &Keys<'a, 'i>,
-    ) -> Option<Step>
-    where
-        's: 'a,
-    {
-        let mut section = Section::new(self.file, "a step", header.clone(), table);
+    fn step<'a, 'i>(&mut self, mut section: Section<'a, 'i>, outer: &Keys<'a, 'i>) -> Option<Step> {
         let after = section.number("after-ms", self.problems);
         let after = after.and_then(|after| self.whole("after-ms", after, 0.0, MAX_AFTER_MS));
         let after = Duration::from_millis(after.and_then(|ms| ms.try_into().ok()).unwrap_or(0));
         let keys = self.keys(&mut section);
-        let metrics = section.tables("metrics", self.problems);
+        let metrics = section.tables("metrics", "a metric of a case", self.problems);
         let misplaced = |key: &str| {
             CASE_KEYS.contains(&key).then(|| {
                 "it belongs to the case: write it above the first `[[case.step]]`".to_owned()
@@ -188,7 +177,7 @@ impl<'s> CaseReader<'s, '_> {
         };
         section.finish(misplaced, self.problems);
         let waits = !keys.has_value() && metrics.is_empty() && !after.is_zero();
-        self.message(header, &keys.within(outer), metrics, after, waits)
+        self.message(section.header(), &keys.within(outer), metrics, after, waits)
     }
 
     /// Reads a message with its metrics, or what is expected of a time that passes.
@@ -196,13 +185,10 @@ impl<'s> CaseReader<'s, '_> {
         &mut self,
         header: Range<usize>,
         keys: &Keys<'a, 'i>,
-        metrics: Vec<(Range<usize>, &'a DeTable<'i>)>,
+        metrics: Vec<Section<'a, 'i>>,
         after: Duration,
         waits: bool,
-    ) -> Option<Step>
-    where
-        's: 'a,
-    {
+    ) -> Option<Step> {
         let Some(topic) = &keys.topic else {
             let help = "such as `topic = \"spBv1.0/Plant1/DDATA/Line4/Oven1\"`";
             self.missing("topic", &header, "a case", help);
@@ -210,8 +196,7 @@ impl<'s> CaseReader<'s, '_> {
         };
         let takes_metrics = self.topic(topic)?;
         let mut probes = Vec::new();
-        for (header, table) in metrics {
-            let mut section = Section::new(self.file, "a metric of a case", header.clone(), table);
+        for mut section in metrics {
             let own = self.keys(&mut section);
             for (key, present) in [("topic", own.topic.is_some()), ("retain", own.retain.is_some())]
             {
@@ -223,7 +208,7 @@ impl<'s> CaseReader<'s, '_> {
             }
             section.finish(|_| None, self.problems);
             let own = own.within(&Keys { topic: None, retain: None, ..keys.clone() });
-            probes.extend(self.probe(header, &own, waits, true));
+            probes.extend(self.probe(section.header(), &own, waits, true));
         }
         if probes.is_empty() {
             probes.push(self.probe(header.clone(), keys, waits, takes_metrics)?);
@@ -440,10 +425,7 @@ impl<'s> CaseReader<'s, '_> {
     }
 
     /// The keys that a case, a step and a metric have in common.
-    fn keys<'a, 'i>(&mut self, section: &mut Section<'a, 'i>) -> Keys<'a, 'i>
-    where
-        's: 'a,
-    {
+    fn keys<'a, 'i>(&mut self, section: &mut Section<'a, 'i>) -> Keys<'a, 'i> {
         let problems = &mut *self.problems;
         let topic = section.string("topic", problems);
         let retain = section.boolean("retain", problems).map(|retain| retain.value);
@@ -453,16 +435,17 @@ impl<'s> CaseReader<'s, '_> {
         let value = section.any("value");
         let null = section.boolean("null", problems);
         let length = section.number("length", problems);
-        let properties = section.table("properties", problems);
-        let metadata = section.table("metadata", problems);
+        let properties = section.table("properties", "`properties`", problems);
+        let metadata = section.table("metadata", "`metadata`", problems);
         let age = section.number("age-ms", problems);
         let historical = section.boolean("historical", problems).map(|is| is.value);
         let expect = section.string("expect", problems);
         let reason = section.string("reason", problems);
         let rule = section.string("rule", problems);
-        let arrives = section.table("arrives", problems);
-        let properties = properties.and_then(|(header, table)| {
-            let read = case_value::properties(table);
+        let arrives = section.table("arrives", "`arrives`", problems);
+        let properties = properties.and_then(|section| {
+            let header = section.header();
+            let read = case_value::properties(section.content()?);
             let title = "`properties` of another kind";
             read.map_err(|wanted| self.error("P204", header, title, format!("wanted {wanted}")))
                 .ok()
@@ -481,13 +464,13 @@ impl<'s> CaseReader<'s, '_> {
             }),
             length,
             properties,
-            metadata: metadata.map(|(header, table)| self.metadata(header, table)),
+            metadata: metadata.map(|section| self.metadata(section)),
             age_ms: age.and_then(|age| self.whole("age-ms", age, -MAX_AGE_MS, MAX_AGE_MS)),
             historical,
             expect,
             reason,
             rule,
-            arrives: arrives.map(|(header, table)| self.arrives_keys(header, table)),
+            arrives: arrives.map(|section| self.arrives_keys(section)),
             metric: metric.filter(|metric| {
                 if metric.value.is_empty() {
                     let title = "a metric without a name";
@@ -498,15 +481,8 @@ impl<'s> CaseReader<'s, '_> {
         }
     }
 
-    fn arrives_keys<'a, 'i>(
-        &mut self,
-        header: Range<usize>,
-        table: &'a DeTable<'i>,
-    ) -> ArrivesKeys<'a, 'i>
-    where
-        's: 'a,
-    {
-        let mut section = Section::new(self.file, "`arrives`", header.clone(), table);
+    fn arrives_keys<'a, 'i>(&mut self, mut section: Section<'a, 'i>) -> ArrivesKeys<'a, 'i> {
+        let header = section.header();
         let value = section.any("value");
         let null = section.boolean("null", self.problems);
         let metric = section.string("metric", self.problems);
@@ -527,7 +503,7 @@ impl<'s> CaseReader<'s, '_> {
             .also(value.span(), "this is a value");
             self.problems.push(problem);
         }
-        if table.is_empty() {
+        if section.keys().next().is_none() {
             let title = "`arrives` that says nothing";
             self.error("P203", header.clone(), title, "what arrives?");
             let keys = ARRIVES_KEYS.map(|key| format!("`{key}`")).join(", ");
@@ -566,8 +542,7 @@ impl<'s> CaseReader<'s, '_> {
         names
     }
 
-    fn metadata(&mut self, header: Range<usize>, table: &DeTable<'_>) -> MetaData {
-        let mut section = Section::new(self.file, "`metadata`", header, table);
+    fn metadata(&mut self, mut section: Section<'_, '_>) -> MetaData {
         let mut text = |key| section.string(key, self.problems).map(|text| text.value);
         let [content_type, description, file_name, file_type, md5, _] = METADATA_KEYS;
         let mut metadata = MetaData {

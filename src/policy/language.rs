@@ -44,16 +44,16 @@
 //! | P205 | unknown expectation or reason |
 //! | P251 | warning: a case names a rule that doesn't exist |
 
-use diagnostic::{Diagnostic, Diagnostics, SourceFile};
+use diagnostic::{Diagnostic, Diagnostics, Section, SourceFile, UniqueNames};
 use toml::de::DeTable;
 
 use super::case::Case;
 use super::case_reader::{CASE_KEYS, CaseReader, RuleNames, check_rule_names};
-use super::document::{Section, UniqueNames};
 use super::limits::{Limits, LimitsReader};
 use super::rename::{Renames, RenamesReader};
 use super::rule::{Action, Rule};
 use super::rule_reader::{RULE_KEYS, RuleReader};
+use super::wording::PolicyWording;
 
 /// Bytes of one policy file. 10,000 rules of a usual length are 2 MB.
 const MAX_FILE_BYTES: usize = 16 * 1024 * 1024;
@@ -94,11 +94,12 @@ pub(super) fn read(sources: &[SourceFile]) -> (Content, Diagnostics) {
             problems.extend(errors.iter().map(|error| syntax_error(file, error)));
             continue;
         }
-        let mut section = Section::new(file, "a policy file", 0..0, document.get_ref());
+        let mut section = Section::top(file, "a policy file", document.get_ref(), &PolicyWording);
         let line_ends: Vec<usize> = file.text.match_indices('\n').map(|(end, _)| end).collect();
-        for (header, table) in section.tables("rule", &mut problems) {
-            let line = line_ends.partition_point(|end| *end < header.start).saturating_add(1);
-            let rule = RuleReader::new(file, &mut problems, &mut names).read(header, line, table);
+        for table in section.tables("rule", "a rule", &mut problems) {
+            let start = table.header().start;
+            let line = line_ends.partition_point(|end| *end < start).saturating_add(1);
+            let rule = RuleReader::new(file, &mut problems, &mut names).read(table, line);
             if rules.len() >= MAX_RULES {
                 let title = format!("a policy can't have more than {MAX_RULES} rules");
                 problems.push(Diagnostic::file_error("P016", &file.path, title));
@@ -106,7 +107,7 @@ pub(super) fn read(sources: &[SourceFile]) -> (Content, Diagnostics) {
             }
             rules.extend(rule);
         }
-        for (header, table) in section.tables("case", &mut problems) {
+        for table in section.tables("case", "a case", &mut problems) {
             if cases.len() >= MAX_CASES {
                 let title = format!("a policy can't have more than {MAX_CASES} cases");
                 problems.push(Diagnostic::file_error("P016", &file.path, title));
@@ -119,7 +120,7 @@ pub(super) fn read(sources: &[SourceFile]) -> (Content, Diagnostics) {
                 rule_names: &mut rule_names,
                 line_ends: &line_ends,
             };
-            cases.extend(reader.read(header, table));
+            cases.extend(reader.read(table));
         }
         limits.read(file, &mut section, &mut problems);
         renames.read(file, &mut section, &mut problems);

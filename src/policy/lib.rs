@@ -2,7 +2,7 @@
 //! come in as text, time as an argument.
 //!
 //! ```text
-//!  text ──> document ──> rule_reader ──> Rule ──> Policy ── plan(entity) ──> EntityPlan
+//!  text ──> Section  ──> rule_reader ──> Rule ──> Policy ── plan(entity) ──> EntityPlan
 //!           places       checks          │         │                           │ judge(metric)
 //!                                        │         └─ subscriptions()          v
 //!                                        └─ Limiter.ask_rule(rule, bytes)    Verdict
@@ -52,7 +52,6 @@ mod case_reader;
 mod case_value;
 pub mod compare;
 mod consider;
-mod document;
 mod filter;
 pub mod glob;
 mod language;
@@ -75,6 +74,7 @@ mod table;
 mod taken;
 #[cfg(test)]
 mod tests;
+mod wording;
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -4,9 +4,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use diagnostic::{Diagnostic, Diagnostics, SourceFile};
+use diagnostic::{Diagnostic, Diagnostics, Section, SourceFile};
 
-use super::document::Section;
 use super::rate_reader;
 use super::rule::Rate;
 
@@ -34,22 +33,22 @@ impl<'s> LimitsReader<'s> {
         document: &mut Section<'_, '_>,
         problems: &mut Diagnostics,
     ) {
-        let Some((header, table)) = document.table("limits", problems) else { return };
-        let mut section = Section::new(file, "`[limits]`", header, table);
+        let Some(mut section) = document.table("limits", "`[limits]`", problems) else { return };
         for (key, noun) in [("node", "`[limits.node]`"), ("link", "`[limits.link]`")] {
-            let Some((header, table)) = section.table(key, problems) else { continue };
+            let Some(rates) = section.table(key, noun, problems) else { continue };
+            let header = rates.header();
             if let Some((first, place)) = self.places.get(key) {
                 let title = format!("`[limits.{key}]` is given twice");
                 problems.push(
-                    Diagnostic::error("P031", file, header.clone(), title)
+                    Diagnostic::error("P031", file, header, title)
                         .label("and here again")
                         .at(first, place.clone(), "given here")
                         .help("a policy has each limit once, in whichever of its files"),
                 );
                 continue;
             }
-            self.places.insert(key, (file, header.clone()));
-            let rate = rate_reader::read_table(file, noun, header, table, problems);
+            self.places.insert(key, (file, header));
+            let rate = rate_reader::read_table(file, rates, problems);
             match key {
                 "node" => self.limits.node = Some(rate),
                 _ => self.limits.link = Some(rate),

@@ -2,10 +2,8 @@
 
 use std::ops::Range;
 
-use diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
-use toml::de::DeTable;
+use diagnostic::{Diagnostic, Diagnostics, Section, SourceFile, closest};
 
-use super::document::Section;
 use super::rule::{Bucket, OnExcess, Rate};
 use super::rule_reader::RULE_KEYS;
 
@@ -33,21 +31,18 @@ pub(super) fn read(
     rule: &mut Section<'_, '_>,
     problems: &mut Diagnostics,
 ) -> Option<Rate> {
-    let (header, table) = rule.table("rate", problems)?;
-    Some(read_table(file, "`[rule.rate]`", header, table, problems))
+    let section = rule.table("rate", "`[rule.rate]`", problems)?;
+    Some(read_table(file, section, problems))
 }
 
-/// Reads the table called `noun` with this `header`.
+/// Reads a table of rates.
 pub(super) fn read_table(
     file: &SourceFile,
-    noun: &'static str,
-    header: Range<usize>,
-    table: &DeTable<'_>,
+    mut section: Section<'_, '_>,
     problems: &mut Diagnostics,
 ) -> Rate {
-    let mut section = Section::new(file, noun, header, table);
     // An unknown key is an attempt at a limit; it is reported as such.
-    let limits_nothing = table.iter().all(|(key, _)| key.get_ref() == ON_EXCESS);
+    let limits_nothing = section.keys().all(|key| key == ON_EXCESS);
     let messages = bucket(file, &mut section, &MESSAGES, problems);
     let bytes = bucket(file, &mut section, &BYTES, problems);
     let on_excess = on_excess(file, &mut section, problems).unwrap_or_default();
@@ -60,8 +55,9 @@ pub(super) fn read_table(
     }
     let misplaced = |key: &str| {
         let help = format!(
-            "it belongs to the rule: write it above {noun}, since what follows a `[…]` line \
-             belongs to that table"
+            "it belongs to the rule: write it above {}, since what follows a `[…]` line belongs to \
+             that table",
+            section.noun()
         );
         RULE_KEYS.contains(&key).then_some(help)
     };

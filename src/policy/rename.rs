@@ -11,10 +11,9 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use diagnostic::{Diagnostic, Diagnostics, SourceFile};
+use diagnostic::{Diagnostic, Diagnostics, Placed, Section, SourceFile, inside};
 use sparkplug::{Entity, names};
 
-use super::document::{Placed, Section, inside};
 use super::glob::Glob;
 use super::rule::{Prefixes, Rule};
 
@@ -193,11 +192,10 @@ impl<'s> RenamesReader<'s> {
         document: &mut Section<'_, '_>,
         problems: &mut Diagnostics,
     ) {
-        let Some((header, table)) = document.table("rename", problems) else { return };
-        let mut section = Section::new(file, "`[rename]`", header, table);
+        let Some(mut section) = document.table("rename", "`[rename]`", problems) else { return };
         for (levels, (kind, key, noun, shape)) in (1_usize..).zip(KINDS) {
-            let Some((header, table)) = section.table(key, problems) else { continue };
-            for (key, told) in Section::new(file, noun, header, table).pairs(problems) {
+            let Some(table) = section.table(key, noun, problems) else { continue };
+            for (key, told) in table.pairs(problems) {
                 let path: Vec<String> = key.value.split('/').map(str::to_owned).collect();
                 if path.len() != levels || path.iter().any(String::is_empty) {
                     let title = format!("not the path of {}: `{}`", kind.with_article(), key.value);

@@ -3,11 +3,11 @@
 
 use std::ops::Range;
 
-use diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
+use diagnostic::{
+    Diagnostic, Diagnostics, Placed, Section, SourceFile, UniqueNames, closest, inside,
+};
 use sparkplug::DataType;
-use toml::de::DeTable;
 
-use super::document::{Placed, Section, UniqueNames, inside};
 use super::filter::TopicFilter;
 use super::glob::{Glob, GlobError};
 use super::rate_reader::{self, RATE_KEYS};
@@ -78,15 +78,9 @@ impl<'s, 'p> RuleReader<'s, 'p> {
         RuleReader { file, problems, names }
     }
 
-    /// Reads the `[[rule]]` whose header stands at `header`, in line `line`. `None` is never
-    /// returned without a problem.
-    pub(super) fn read(
-        &mut self,
-        header: Range<usize>,
-        line: usize,
-        table: &DeTable<'_>,
-    ) -> Option<Rule> {
-        let mut section = Section::new(self.file, "a rule", header, table);
+    /// Reads the `[[rule]]` whose header stands in line `line`. `None` is never returned without
+    /// a problem.
+    pub(super) fn read(&mut self, mut section: Section<'_, '_>, line: usize) -> Option<Rule> {
         let name = self.name(&mut section);
         let description = section.string("description", self.problems);
         let action = self.action(&mut section);

@@ -5,11 +5,9 @@
 use std::fmt;
 use std::ops::Range;
 
-use diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
+use diagnostic::{Diagnostic, Diagnostics, Placed, Section, SourceFile, closest};
 use text::{days_since_1970, format_utc_ms};
 use toml::value::{Datetime, Offset};
-
-use super::document::{Placed, Section};
 
 const MINUTE_MS: u64 = 60_000;
 const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
@@ -150,7 +148,7 @@ pub(super) fn read(
 ) -> Option<Schedule> {
     let begin = rule.moment("not-before", problems);
     let end = rule.moment("not-after", problems);
-    let weekly = rule.table("weekly", problems);
+    let weekly = rule.table("weekly", "`weekly`", problems);
     let given = begin.is_some() || end.is_some() || weekly.is_some();
     let not_before_ms = begin.as_ref().and_then(|begin| read_moment(file, begin, problems));
     let not_after_ms = end.as_ref().and_then(|end| read_moment(file, end, problems));
@@ -169,10 +167,7 @@ pub(super) fn read(
             .also(begin.span.clone(), "begins here"),
         );
     }
-    let weekly = weekly.and_then(|(header, table)| {
-        let section = Section::new(file, "`weekly`", header, table);
-        read_weekly(file, section, problems)
-    });
+    let weekly = weekly.and_then(|section| read_weekly(file, section, problems));
     given.then_some(Schedule { not_before_ms, not_after_ms, weekly })
 }
 

@@ -1,5 +1,5 @@
-//! What the relay says about itself: the catalogue of events and how they are told, drop reasons,
-//! the account.
+//! What the relay says of itself: the catalogue of events and how they are emitted, and the status
+//! of a half. It knows no policy, no journal and no MQTT.
 //!
 //! ```text
 //!  event!(…) ──> tracing ──> hub ──> flood ──> record ──┬──> stderr
@@ -13,6 +13,7 @@ mod expiry;
 mod flood;
 mod hub;
 pub mod logging;
+mod mistakes;
 mod notify;
 mod policy_loaded;
 mod record;

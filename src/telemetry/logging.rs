@@ -14,6 +14,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use super::event::Event;
 use super::expiry::{tell_expiry, tell_peer_expiry};
 use super::hub::{Clock, Hub, HubLayer, Output};
+use super::mistakes::report_mistakes;
 use super::record::Record;
 use super::stderr::{Stderr, StderrWriter};
 use super::style::Style;
@@ -197,6 +198,7 @@ impl Logging {
         self.clock = Some(spawn("log-clock", move || {
             let mut day = None;
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                report_mistakes();
                 hub.tick();
                 let at = wall_clock();
                 if day.replace(format_date(at)) != Some(format_date(at)) {
@@ -244,6 +246,7 @@ impl Logging {
     }
 
     fn end(&mut self) -> Vec<(String, Option<Shortfall>)> {
+        report_mistakes();
         self.hub.finish();
         if self.waiting.is_some() {
             // The half failed before it was sealed: it may not use the network, but it can

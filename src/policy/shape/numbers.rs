@@ -4,7 +4,7 @@ use sparkplug::value::{self, Typed};
 use sparkplug::{DataType, Value};
 
 use super::{is_integer, is_number};
-use crate::document::Numeral;
+use diagnostic::Numeral;
 
 /// Multiples of a step from here on are no finer than the datatype's own precision, and rounding
 /// to them again could move the value: they are left as they are.

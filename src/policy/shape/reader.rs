@@ -4,16 +4,16 @@ use std::ops::Range as Span;
 use std::sync::Arc;
 use std::time::Duration;
 
-use diagnostic::{Diagnostic, Diagnostics, SourceFile, closest};
+use diagnostic::{
+    Diagnostic, Diagnostics, Numeral, Placed, Scalar, Section, SourceFile, closest, inside,
+};
 use sparkplug::{Caps, DataType};
-use toml::de::DeTable;
 
 use super::disarm::{Disarm, Fields, Names};
 use super::numbers::{Bound, Deadband, OutOfRange, Range, Step};
 use super::pseudonym::Pseudonym;
 use super::texts::{Allowed, AllowedValues, Length, MAX_PATTERN_BYTES, Pattern, PatternError};
 use super::{MetricTable, Refusal, RuleShapes, Shape, numbers};
-use crate::document::{Numeral, Placed, Scalar, Section, inside};
 use crate::glob::Glob;
 use crate::rule::DataTypes;
 use crate::rule_reader::RULE_KEYS;
@@ -63,18 +63,18 @@ pub(crate) fn read(
     problems: &mut Diagnostics,
 ) -> RuleShapes {
     let mut reader = Reader { file, datatypes, problems };
-    let base = rule.table("shape", reader.problems);
+    let base = rule.table("shape", "`[rule.shape]`", reader.problems);
     let has_base = base.is_some();
-    let base = base.map(|(header, table)| reader.base(header, table)).unwrap_or_default();
+    let base = base.map(|section| reader.base(section)).unwrap_or_default();
     let mut tables = Vec::new();
-    for (header, table) in rule.tables("metric", reader.problems) {
+    for section in rule.tables("metric", "`[[rule.metric]]`", reader.problems) {
         if tables.len() >= MAX_TABLES {
             let title =
                 format!("a rule can't have more than {MAX_TABLES} `[[rule.metric]]` tables");
-            reader.error("P016", header, title, "").help("make several rules");
+            reader.error("P016", section.header(), title, "").help("make several rules");
             break;
         }
-        let (names, own, inherits) = reader.metric(header, table);
+        let (names, own, inherits) = reader.metric(section);
         let shape = if inherits { own.clone().or(&base) } else { own.clone() };
         tables.push(MetricTable { names, shape: Arc::new(shape), own });
     }
@@ -100,18 +100,16 @@ impl Reported<'_> {
 }
 
 impl Reader<'_, '_> {
-    fn base(&mut self, header: Span<usize>, table: &DeTable<'_>) -> Shape {
-        let mut section = Section::new(self.file, "`[rule.shape]`", header, table);
+    fn base(&mut self, mut section: Section<'_, '_>) -> Shape {
         let shape = self.shape(&mut section);
-        if table.is_empty() {
+        if section.keys().next().is_none() {
             self.nothing(&section);
         }
         section.finish(|key| misplaced(key, "[rule.shape]"), self.problems);
         shape
     }
 
-    fn metric(&mut self, header: Span<usize>, table: &DeTable<'_>) -> (Vec<Glob>, Shape, bool) {
-        let mut section = Section::new(self.file, "`[[rule.metric]]`", header, table);
+    fn metric(&mut self, mut section: Section<'_, '_>) -> (Vec<Glob>, Shape, bool) {
         if section.key_span("names").is_none() {
             let help = "`names` says which metrics the table is about; for all of the rule there \
                         is `[rule.shape]`";
@@ -121,7 +119,7 @@ impl Reader<'_, '_> {
         let names = self.globs(&names);
         let inherit = section.boolean("inherit", self.problems);
         let shape = self.shape(&mut section);
-        if table.keys().all(|key| key.get_ref() == "names") {
+        if section.keys().all(|key| key == "names") {
             self.nothing(&section);
         }
         section.finish(|key| misplaced(key, "[[rule.metric]]"), self.problems);

@@ -37,8 +37,8 @@ impl Shape {
         }
         if let Some(range) = self.range {
             let bound = |bound: super::numbers::Bound| match bound.written {
-                crate::document::Numeral::Whole(whole) => whole.to_string(),
-                crate::document::Numeral::Decimal(decimal) => decimal.to_string(),
+                diagnostic::Numeral::Whole(whole) => whole.to_string(),
+                diagnostic::Numeral::Decimal(decimal) => decimal.to_string(),
             };
             let range_words = match (range.min.map(bound), range.max.map(bound)) {
                 (Some(min), Some(max)) => format!("numbers from {min} to {max}"),

@@ -377,6 +377,13 @@ events! {
         waiting: "of these, waiting",
     } "Report it: this is a mistake of ours. What crosses isn't affected.";
 
+    /// The code got into a state that can't be. It gave up what it was about to do, and goes on. A mistake of ours, never of the plant or the network.
+    Mistake = "MISTAKE" (Error, Both, PerSource("place")) "a state that can't be" {
+        place: "file and line of the source",
+        words: "which state",
+        count: "how often since the start, at this place",
+    } "Report it with these lines, version and policy. Values that were on their way at that moment may be missing; a rebirth of the node or a restart of the half brings them back.";
+
     /// The relay's own edge node can't be shown: an edge node of the plant has its name.
     HealthNameTaken = "HEALTH_NAME_TAKEN" (Error, It, Never) "the relay's own edge node is not shown: its name is taken" {
         node: "group/edge_node",

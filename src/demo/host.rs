@@ -12,11 +12,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
+use std::mem;
 use std::time::Duration;
 
 use sparkplug::{Metric, Payload, Template, Value};
 use strict_host::{
-    Address, Definitions, Entity, Findings, Level, MessageType, NodeHistory, REBIRTH, Session,
+    Address, Definitions, Findings, Level, MessageType, NodeHistory, REBIRTH, Session,
 };
 
 use super::plant::{COUNT, PUBLISHED};
@@ -50,6 +51,8 @@ pub(super) struct Host {
 pub(super) struct NodeView {
     pub(super) alive: bool,
     session: Session,
+    /// The session before: its values are the last known until their device is born again.
+    former: Session,
     history: NodeHistory,
     /// NDATA and DDATA, without historical ones.
     pub(super) data: u64,
@@ -143,7 +146,7 @@ impl Host {
         let now_ms = arrival.wall_us.checked_div(1_000).unwrap_or(0);
         let view = self.nodes.entry(node.to_owned()).or_default();
         if kind == MessageType::NBirth && view.session.is_dead() {
-            view.session = Session::default();
+            view.former = mem::take(&mut view.session);
         }
         let entity = view.session.entity(device).filter(|_| view.alive);
         let count_before = entity.map(|entity| count_of(entity.value(COUNT)));
@@ -232,9 +235,9 @@ impl NodeView {
         Some(entity.names().filter(own).collect())
     }
 
-    /// Current value of a metric.
+    /// Last known value of a metric.
     pub(super) fn value(&self, device: Option<&str>, name: &str) -> Option<&Value> {
-        self.session.entity(device)?.value(name)
+        self.session.entity(device).or_else(|| self.former.entity(device))?.value(name)
     }
 
     fn count_birth(&mut self, at: Duration) {

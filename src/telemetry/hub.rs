@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use mistake::mistake;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
@@ -89,7 +90,9 @@ impl Hub {
     fn handle(&self, event: &tracing::Event<'_>, stderr: bool) {
         let mut key = Key::default();
         event.record(&mut key);
-        let Some(kind) = key.event else { return };
+        let Some(kind) = key.event else {
+            return mistake!("an event of the catalogue that is none of it");
+        };
         let (at, now) = (self.clock)();
         let mut summaries = Vec::new();
         let admitted = {

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, TryRecvError, select};
+use mistake::mistake;
 use text::format_utc;
 
 use super::Target;
@@ -253,7 +254,9 @@ impl Worker {
     }
 
     fn connect(&mut self) {
-        let Link::Down { attempts, reported, .. } = self.link else { return };
+        let Link::Down { attempts, reported, .. } = self.link else {
+            return mistake!("a connection is made that is there already");
+        };
         match self.carrier.connect() {
             Ok(()) => {
                 self.link = Link::Up;
@@ -359,12 +362,16 @@ impl Worker {
                 }
             }
         }
-        let Some((queued, resent)) = self.pending.front() else { return };
+        let Some((queued, resent)) = self.pending.front() else {
+            return mistake!("no line to send after one was put there");
+        };
         let line = Numbered { record: &queued.record, sequence: queued.sequence, resent: *resent };
         let sent = self.carrier.check().and_then(|()| self.carrier.send(line));
         match sent {
             Ok(()) => {
-                let Some((mut queued, _)) = self.pending.pop_front() else { return };
+                let Some((mut queued, _)) = self.pending.pop_front() else {
+                    return mistake!("no line left of the one that was sent");
+                };
                 if std::mem::take(&mut queued.losses) > 0 {
                     (self.emit_to_others)(&queued.record);
                 }

@@ -1,5 +1,6 @@
 //! What becomes of one metric, and what each rule has to say about it.
 
+use mistake::mistake;
 use policy::{Considered, Policy, Relation};
 use serde_json::{Value as Json, json};
 use sparkplug::{DataType, Entity, value};
@@ -70,7 +71,10 @@ pub(super) fn output_metric(
     groups.sort_by_key(Vec::len);
     let several = groups.len() > 1;
     for (place, group) in groups.iter().enumerate() {
-        let Some(found) = group.first() else { continue };
+        let Some(found) = group.first() else {
+            mistake!("a group of datatypes without one");
+            continue;
+        };
         let datatypes: Vec<DataType> = group.iter().map(|found| found.datatype).collect();
         let named = match (datatypes.as_slice(), several, place.saturating_add(1) == groups.len()) {
             ([only], _, _) => only.name().to_owned(),
@@ -116,7 +120,10 @@ impl Found {
             line(text, "");
         }
         for considered in &shown {
-            let Some(rule) = policy.rule(considered.rule) else { continue };
+            let Some(rule) = policy.rule(considered.rule) else {
+                mistake!("a rule was considered that the policy hasn't");
+                continue;
+            };
             let decides = decided == Some(considered.rule);
             let mark = if decides { "→" } else { " " };
             let relation = considered.relation;

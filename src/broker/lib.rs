@@ -1,14 +1,18 @@
-//! How to reach a broker: what each half's connection is told, and its errors in the operator's
-//! words. A leaf.
+//! How to reach a broker: what each half's connection is made with, and its errors in the
+//! operator's words. A leaf: it opens no connection and knows nothing of MQTT.
 
-mod trouble;
+mod connect_failure;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-pub use trouble::{Trouble, TroubleKind, explain};
+pub use connect_failure::{ConnectFailure, FailureKind, explain};
+
+/// The former names of both.
+pub type Trouble = ConnectFailure;
+pub use connect_failure::FailureKind as TroubleKind;
 
 /// One broker, and who we are to it.
 #[derive(Clone)]

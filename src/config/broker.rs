@@ -9,7 +9,8 @@ use std::time::Duration;
 use diagnostic::{Placed, SecretFile, Section};
 use tls::{TlsConfig, TlsError, TlsIdentity};
 
-use super::reader::{Reader, code};
+use super::code;
+use super::reader::Reader;
 
 /// `keep-alive-s`: a dead connection is noticed after one and a half times this. 30 s keeps NAT
 /// and firewall tables warm (their shortest usual timeout is 60 s).

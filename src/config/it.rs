@@ -7,10 +7,10 @@ use diagnostic::{Diagnostics, Section, SourceFile};
 use signature::Requirement;
 
 use super::broker::{BROKER_KEYS, DEFAULT_IT_MAX_PACKET_BYTES};
-use super::reader::{Environment, Reader, code};
+use super::reader::{Environment, Reader};
 use super::{
     BrokerConfig, HealthConfig, POLICIES_KEYS, Policies, SandboxConfig, StatusConfig, SyslogConfig,
-    journal, read_policies, read_state,
+    code, journal, read_policies, read_state,
 };
 
 /// `client-id-prefix`: each mirrored edge node has an MQTT session of its own; this begins its

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use diagnostic::Section;
 
-use super::reader::{Reader, code};
+use super::code;
+use super::reader::Reader;
 
 /// `segment-bytes`: small enough that retention by whole segments is even, large enough that
 /// the keyframes at the head of each segment stay below 5 % of what is written.

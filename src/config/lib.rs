@@ -1,9 +1,11 @@
 //! Configuration: one type per role. The sections of a file are asked for their keys one by one,
 //! every value has its place in the file, and a key that nobody asks for is unknown. A typed
 //! value that exists is valid; what can't be made valid is a diagnostic with file, line, column,
-//! what was found, what was wanted, and a hint. All problems are found in one run, and any of them is fatal.
+//! what was found, what was wanted, and a hint. All problems are found in one run, and any of
+//! them is fatal. It starts nothing and reads no policy's language.
 
 mod broker;
+mod code;
 mod it;
 mod journal;
 mod ot;
@@ -19,14 +21,14 @@ mod wording;
 
 use std::path::PathBuf;
 
-use ::diagnostic::Section;
 use ::signature::Requirement;
 pub use broker::{Address, BrokerConfig, Credentials};
+use diagnostic::Section;
 pub use it::{BackfillConfig, DataQos, FirstStart, ItConfig, MirrorConfig, OnGap};
 pub use journal::{Durability, JournalConfig};
 pub use ot::{OtConfig, RelayConfig};
+use reader::Reader;
 pub use reader::file_diagnostic;
-use reader::{Reader, code};
 pub use sandbox::SandboxConfig;
 pub use status::{HealthConfig, StatusConfig};
 pub use syslog::{SyslogConfig, SyslogTo};

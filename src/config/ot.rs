@@ -8,9 +8,9 @@ use policy::shape::PseudonymKey;
 use signature::Requirement;
 
 use super::broker::{BROKER_KEYS, DEFAULT_OT_MAX_PACKET_BYTES};
-use super::reader::{Environment, Reader, code};
+use super::reader::{Environment, Reader};
 use super::{
-    BrokerConfig, JournalConfig, POLICIES_KEYS, SandboxConfig, StatusConfig, SyslogConfig,
+    BrokerConfig, JournalConfig, POLICIES_KEYS, SandboxConfig, StatusConfig, SyslogConfig, code,
     read_policies, read_state,
 };
 

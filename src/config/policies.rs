@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use diagnostic::file::{self, FileError};
 use diagnostic::{Diagnostic, Diagnostics, SourceFile};
 
-use super::reader::{code, file_diagnostic};
+use super::code;
+use super::reader::file_diagnostic;
 
 /// Policy files of one relay.
 const MAX_FILES: usize = 10_000;

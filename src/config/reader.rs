@@ -9,42 +9,11 @@ use diagnostic::file::{FileError, read_text};
 use diagnostic::{Diagnostic, Diagnostics, Placed, Section, SourceFile};
 use toml::de::DeTable;
 
+use super::code;
 use super::wording::ConfigWording;
 
 /// The one variable that is expanded in paths, as systemd sets it for `LoadCredential=`.
 const CREDENTIALS_VARIABLE: &str = "${CREDENTIALS_DIRECTORY}";
-
-/// Codes of the problems in `ot.toml` and `it.toml`.
-pub(super) mod code {
-    /// The file can't be read, or isn't text.
-    pub(crate) const FILE: &str = "C001";
-    /// Others may write the file.
-    pub(crate) const PERMISSIONS: &str = "C002";
-    /// Not TOML.
-    pub(crate) const SYNTAX: &str = "C003";
-    /// A key that doesn't exist.
-    pub(crate) const UNKNOWN_KEY: &str = "C004";
-    /// A value of another type.
-    pub(crate) const TYPE: &str = "C005";
-    /// A required key isn't there.
-    pub(crate) const MISSING: &str = "C006";
-    /// A number that is too small or too large.
-    pub(crate) const RANGE: &str = "C007";
-    /// A value that breaks its grammar.
-    pub(crate) const VALUE: &str = "C008";
-    /// Keys that need or exclude each other.
-    pub(crate) const COMBINATION: &str = "C009";
-    /// A secret file that can't be used.
-    pub(crate) const SECRET: &str = "C010";
-    /// A certificate or key that can't be used.
-    pub(crate) const CERTIFICATE: &str = "C011";
-    /// Warning: the connection is neither encrypted nor authenticated.
-    pub(crate) const PLAINTEXT: &str = "C101";
-    /// Warning: a credential couldn't be looked at, since there is no credentials directory.
-    pub(crate) const UNSEEN_CREDENTIAL: &str = "C102";
-    /// Warning: a certificate that is, or soon will be, out of its validity.
-    pub(crate) const VALIDITY: &str = "C103";
-}
 
 /// What the file's meaning depends on, besides the file.
 #[derive(Clone, Debug)]
@@ -60,12 +29,11 @@ pub(super) struct Environment {
 
 impl Environment {
     /// For a half that is about to start.
-    #[expect(clippy::disallowed_methods, reason = "reading configuration is a driver")]
     pub(super) fn starting() -> Environment {
         Environment {
             credentials_directory: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
             checking: false,
-            now: SystemTime::now(),
+            now: clock::wall(),
         }
     }
 

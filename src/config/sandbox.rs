@@ -3,7 +3,8 @@
 use diagnostic::Section;
 use sandbox::{Layer, UserSpec};
 
-use super::reader::{Reader, code};
+use super::code;
+use super::reader::Reader;
 
 /// How a half is confined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use diagnostic::Section;
 use signature::{FILE_NAME, NamedKey, Requirement};
 
-use super::reader::{Reader, code};
+use super::code;
+use super::reader::Reader;
 
 /// `threshold`: any listed key is enough, unless the operator wants more eyes.
 const DEFAULT_THRESHOLD: u64 = 1;

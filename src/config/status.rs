@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use diagnostic::Section;
 
-use super::reader::{Reader, code};
+use super::code;
+use super::reader::Reader;
 
 /// `every-s`: a person who watches sees a number that moves, and a disk hardly notices.
 const DEFAULT_EVERY_S: u64 = 2;

@@ -10,7 +10,8 @@ use telemetry::{Event, Severity};
 use tls::TlsConfig;
 
 use super::broker::{Address, read_address, read_tls};
-use super::reader::{Reader, code};
+use super::code;
+use super::reader::Reader;
 
 /// `queue-lines`: with the limits of events, minutes of an incident while a server restarts.
 const DEFAULT_QUEUE_LINES: u64 = 2_048;

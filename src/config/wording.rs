@@ -3,7 +3,7 @@
 use diagnostic::{Diagnostic, Kind, Placed, Section, Wording};
 use toml::de::DeValue;
 
-use super::reader::code;
+use super::code;
 
 /// The wording of `ot.toml` and `it.toml`. The noun of a section is its name (`broker.tls`);
 /// that of a whole file is empty.

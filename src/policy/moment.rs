@@ -1,6 +1,6 @@
 //! Points in time as TOML writes them.
 
-use text::days_since_1970;
+use text::unix_s;
 use toml::value::{Datetime, Offset};
 
 /// Milliseconds since the epoch (UTC) of a date and time with an offset (`Z` or `+01:00`), or
@@ -8,24 +8,21 @@ use toml::value::{Datetime, Offset};
 /// offset (nobody can tell when that is), or a time before 1970.
 pub(super) fn unix_ms(datetime: &Datetime) -> Option<u64> {
     let date = datetime.date?;
-    let days = days_since_1970(i64::from(date.year), i64::from(date.month), i64::from(date.day));
-    let day_ms = days.checked_mul(86_400_000)?;
-    let (time_ms, offset_ms) = match (datetime.time, datetime.offset) {
-        (None, _) => (0, 0),
+    let date = (i32::from(date.year), date.month, date.day);
+    let (seconds, ms, offset_min) = match (datetime.time, datetime.offset) {
+        (None, _) => (unix_s(date, (0, 0, 0))?, 0, 0),
         (Some(_), None) => return None,
         (Some(time), Some(offset)) => {
-            let minutes = i64::from(time.hour).checked_mul(60)?;
-            let minutes = minutes.checked_add(i64::from(time.minute))?;
-            let seconds = minutes.checked_mul(60)?.checked_add(i64::from(time.second.unwrap_or(0)));
-            let ms = i64::from(time.nanosecond.unwrap_or(0) / 1_000_000);
-            let offset_minutes = match offset {
+            let seconds = unix_s(date, (time.hour, time.minute, time.second.unwrap_or(0)))?;
+            let offset_min = match offset {
                 Offset::Z => 0,
                 Offset::Custom { minutes } => i64::from(minutes),
             };
-            (seconds?.checked_mul(1000)?.checked_add(ms)?, offset_minutes.checked_mul(60_000)?)
+            (seconds, i64::from(time.nanosecond.unwrap_or(0) / 1_000_000), offset_min)
         }
     };
-    u64::try_from(day_ms.checked_add(time_ms)?.checked_sub(offset_ms)?).ok()
+    let seconds = seconds.checked_sub(offset_min.checked_mul(60)?)?;
+    u64::try_from(seconds.checked_mul(1_000)?.checked_add(ms)?).ok()
 }
 
 /// Reads such a time from text.

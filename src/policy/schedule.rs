@@ -6,8 +6,10 @@ use std::fmt;
 use std::ops::Range;
 
 use diagnostic::{Diagnostic, Diagnostics, Placed, Section, SourceFile, closest};
-use text::{days_since_1970, format_utc_ms};
-use toml::value::{Datetime, Offset};
+use text::{format_utc_ms, weekday};
+use toml::value::Datetime;
+
+use super::moment::unix_ms;
 
 const MINUTE_MS: u64 = 60_000;
 const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
@@ -87,13 +89,12 @@ impl Weekly {
             .min()
     }
 
-    /// The window that opens on a day, counted from 1970-01-01 (a Thursday).
+    /// The window that opens on a day, counted from 1970-01-01.
     fn window_of(&self, day: u64) -> Option<Range<u64>> {
-        let weekday = day.saturating_add(3) % 7;
-        if self.days >> weekday & 1 == 0 {
+        let midnight = day.checked_mul(DAY_MS)?;
+        if self.days >> weekday(midnight) & 1 == 0 {
             return None;
         }
-        let midnight = day.checked_mul(DAY_MS)?;
         let length = match self.to_min.checked_sub(self.from_min) {
             Some(length) if length > 0 => length,
             _ => self.to_min.saturating_add(DAY_MIN).saturating_sub(self.from_min),
@@ -183,38 +184,24 @@ fn read_moment(
         problems.push(error(title).help(format!("RFC 3339, {example}")));
         return None;
     };
-    let (Some(date), Some(time)) = (moment.date, moment.time) else {
+    if moment.date.is_none() || moment.time.is_none() {
         let title = format!("a moment needs date and time: `{}`", written.value);
         problems.push(error(title).help(example));
         return None;
-    };
-    let Some(offset) = moment.offset else {
+    }
+    if moment.offset.is_none() {
         problems.push(
             error(format!("a time without a zone: `{}`", written.value))
                 .label("local time: whose?")
                 .help(format!("say the zone, as in `{}Z` (UTC); {example}", written.value)),
         );
         return None;
-    };
-    let offset_min = match offset {
-        Offset::Z => 0,
-        Offset::Custom { minutes } => i64::from(minutes),
-    };
-    let days = days_since_1970(i64::from(date.year), i64::from(date.month), i64::from(date.day));
-    let minutes = days
-        .saturating_mul(24 * 60)
-        .saturating_add(i64::from(time.hour).saturating_mul(60))
-        .saturating_add(i64::from(time.minute))
-        .saturating_sub(offset_min);
-    let seconds = minutes.saturating_mul(60).saturating_add(i64::from(time.second.unwrap_or(0)));
-    let below = i64::from(time.nanosecond.unwrap_or(0)).checked_div(1_000_000).unwrap_or(0);
-    match u64::try_from(seconds.saturating_mul(1_000).saturating_add(below)) {
-        Ok(at_ms) => Some(at_ms),
-        Err(_) => {
-            problems.push(error(format!("a moment before 1970: `{}`", written.value)));
-            None
-        }
     }
+    let at_ms = unix_ms(&moment);
+    if at_ms.is_none() {
+        problems.push(error(format!("a moment before 1970: `{}`", written.value)));
+    }
+    at_ms
 }
 
 fn read_weekly(

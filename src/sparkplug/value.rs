@@ -7,6 +7,7 @@
 use std::fmt::{self, Write as _};
 
 use prost::Message;
+use text::escape_to;
 
 use super::{CellValue, DataSet, DataType, Property, Scalar, Template, Value};
 
@@ -169,14 +170,6 @@ pub fn show_property(property: &Property, max_chars: usize) -> String {
         Property::Set(set) => write!(line, "property set of {}", set.keys.len()),
         Property::SetList(list) => write!(line, "list of {} property sets", list.sets.len()),
     };
-    line.text
-}
-
-/// Escapes control characters and cuts `text` to `max_chars` characters (and an ellipsis): for
-/// names and ids, which may contain anything.
-pub fn escape(text: &str, max_chars: usize) -> String {
-    let mut line = Line { text: String::new(), left: max_chars };
-    let _ = escaped(&mut line, text);
     line.text
 }
 
@@ -353,8 +346,7 @@ fn show_template(line: &mut Line, template: &Template) -> fmt::Result {
         if index > 0 {
             line.write_str(", ")?;
         }
-        escaped(line, metric.name.as_deref().unwrap_or("?"))?;
-        line.write_str("=")?;
+        write!(line, "{}=", escape_to(metric.name.as_deref().unwrap_or("?"), usize::MAX))?;
         let datatype = metric.datatype.and_then(DataType::from_code);
         match &metric.value {
             None => line.write_str("null")?,
@@ -383,29 +375,7 @@ fn list<T>(
 }
 
 fn quoted(line: &mut Line, text: &str) -> fmt::Result {
-    line.write_str("\"")?;
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => write!(line, "\\{character}")?,
-            _ => escaped_char(line, character)?,
-        }
-    }
-    line.write_str("\"")
-}
-
-fn escaped(line: &mut Line, text: &str) -> fmt::Result {
-    text.chars().try_for_each(|character| escaped_char(line, character))
-}
-
-/// Control characters, and the format characters that could reorder or hide text on a terminal.
-fn escaped_char(line: &mut Line, character: char) -> fmt::Result {
-    let hidden = matches!(character,
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    if character.is_control() || hidden {
-        write!(line, "{}", character.escape_default())
-    } else {
-        line.write_char(character)
-    }
+    write!(line, "\"{}\"", escape_to(text, usize::MAX))
 }
 
 #[cfg(test)]

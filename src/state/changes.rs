@@ -1,17 +1,19 @@
-//! Which elements of a list have changed since the last picture of it, for state that is stored
-//! while the data path goes on: the picture is taken a few elements at a time, and shows what was
+//! Which elements of a list have changed since the last snapshot of it, for state that is stored
+//! while the data path goes on: the snapshot is taken a few elements at a time, and shows what was
 //! when it began, since an element that changes meanwhile is taken before it does.
+
+use mistake::mistake;
 
 /// Bookkeeping beside a list whose elements keep their places.
 #[derive(Debug)]
 pub struct Changes {
-    /// For each element, number of the picture since which it is in the list below.
+    /// For each element, number of the snapshot since which it is in the list below.
     since: Vec<u64>,
-    /// Elements that changed since the current picture began, or the last one if none is taken.
+    /// Elements that changed since the current snapshot began, or the last one if none is taken.
     changed: Vec<usize>,
-    /// Number of that picture; 0 is that of none.
+    /// Number of that snapshot; 0 is that of none.
     number: u64,
-    /// What the current picture has yet to take.
+    /// What the current snapshot has yet to take.
     todo: Option<Vec<usize>>,
 }
 
@@ -28,26 +30,30 @@ impl Changes {
         self.since.push(self.number);
     }
 
-    /// The element at `place` is about to change. True: the picture under way has to take it
+    /// The element at `place` is about to change. True: the snapshot under way has to take it
     /// first.
     #[must_use]
     pub fn note(&mut self, place: usize) -> bool {
-        let Some(since) = self.since.get_mut(place).filter(|since| **since != self.number) else {
+        let Some(since) = self.since.get_mut(place) else {
+            mistake!("a change of an element that isn't in the list");
             return false;
         };
+        if *since == self.number {
+            return false;
+        }
         let owed = self.todo.is_some() && since.saturating_add(1) == self.number;
         *since = self.number;
         self.changed.push(place);
         owed
     }
 
-    /// Begins a picture of all that changed since the last one began.
+    /// Begins a snapshot of all that changed since the last one began.
     pub fn begin(&mut self) {
         self.todo = Some(std::mem::take(&mut self.changed));
         self.number = self.number.saturating_add(1);
     }
 
-    /// The next element that the picture has to take now. `None`: it has all.
+    /// The next element that the snapshot has to take now. `None`: it has all.
     pub fn take(&mut self) -> Option<usize> {
         while let Some(place) = self.todo.as_mut()?.pop() {
             // Others were taken when they changed.
@@ -63,7 +69,7 @@ impl Changes {
         None
     }
 
-    /// Whether a picture is under way that has yet to take elements.
+    /// Whether a snapshot is under way that has yet to take elements.
     pub fn is_under_way(&self) -> bool {
         self.todo.is_some()
     }
@@ -76,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    /// A list with a picture taken beside it, and what the picture has to show.
+    /// A list with a snapshot taken beside it, and what the snapshot has to show.
     #[derive(Default)]
     struct List {
         elements: Vec<u32>,
@@ -120,7 +126,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_picture_shows_what_was_when_it_began(
+        fn a_snapshot_shows_what_was_when_it_began(
             steps in prop::collection::vec((0..4_u8, any::<prop::sample::Index>()), 1..200),
         ) {
             let mut list = List::default();

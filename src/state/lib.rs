@@ -8,7 +8,7 @@
 //! | 12 | … | protobuf message |
 
 mod changes;
-mod shelf;
+mod snapshot_parts;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Read, Write};
@@ -17,7 +17,10 @@ use std::path::{Path, PathBuf};
 
 pub use changes::Changes;
 use prost::Message;
-pub use shelf::Shelf;
+pub use snapshot_parts::SnapshotParts;
+
+/// The former name.
+pub type Shelf = SnapshotParts;
 
 /// 10,000 nodes with 1,000 metrics of 100 bytes each are 1 GB; what is larger isn't ours.
 const MAX_STATE_BYTES: u64 = 4 * 1024 * 1024 * 1024;

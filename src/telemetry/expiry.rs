@@ -3,28 +3,25 @@
 use std::time::SystemTime;
 
 use text::format_date;
-use tls::{EXPIRY_WARNING, PeerCertificate};
+use tls::{EXPIRY_WARNING_DAYS, PeerCertificate, days_left};
 
 use crate::event;
 
-const DAY_S: u64 = 86_400;
-
-/// Tells that this certificate ends within [`EXPIRY_WARNING`] of `now`, or has ended.
+/// Tells that this certificate ends within [`EXPIRY_WARNING_DAYS`] of `now`, or has ended.
 pub fn tell_expiry(certificate: &str, not_after: SystemTime, now: SystemTime) {
     let expires = format_date(not_after);
-    match not_after.duration_since(now) {
-        Err(_) => event!(CertExpired, certificate, expires),
-        Ok(left) if left < EXPIRY_WARNING => {
-            event!(CertExpires, certificate, expires, days_left = left.as_secs() / DAY_S);
+    match days_left(not_after, now) {
+        ..0 => event!(CertExpired, certificate, expires),
+        left @ 0..EXPIRY_WARNING_DAYS => {
+            event!(CertExpires, certificate, expires, days_left = left)
         }
-        Ok(_) => {}
+        _ => {}
     }
 }
 
 /// Tells the same of the certificate of a server, once a day and when the server shows another.
 pub fn tell_peer_expiry(peer: &PeerCertificate, not_after: SystemTime, now: SystemTime) {
-    let today = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() / DAY_S;
-    if peer.is_due(today, not_after) {
+    if peer.is_due(now, not_after) {
         tell_expiry(peer.certificate(), not_after, now);
     }
 }
@@ -40,7 +37,7 @@ mod tests {
     #[test]
     fn a_certificate_is_warned_about_for_a_month_and_then_called_expired() {
         let end = UNIX_EPOCH.checked_add(Duration::from_secs(1_795_354_043)).unwrap();
-        let before = |days: u64| end.checked_sub(Duration::from_secs(days * DAY_S)).unwrap();
+        let before = |days: u64| end.checked_sub(Duration::from_secs(days * 86_400)).unwrap();
         assert!(capture(|| tell_expiry("a.pem", end, before(31))).is_empty());
         let told = capture(|| tell_expiry("a.pem", end, before(29)));
         triggered(&told, Event::CertExpires);

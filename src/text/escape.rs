@@ -78,8 +78,9 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Characters that end a line, move the cursor, show nothing, or turn the text around.
-fn is_treacherous(character: char) -> bool {
+/// Whether a character ends a line, moves the cursor, shows nothing, or turns the text around. The
+/// one list of them; forms of output with escapes of their own ask it.
+pub fn is_treacherous(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
@@ -100,6 +101,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn every_kind_of_treacherous_character_is_known_and_no_other() {
+        for character in "\0\n\x1b\x7f\u{85}\u{ad}\u{61c}\u{180e}\u{200b}\u{200e}\u{2028}\u{202e}\
+                          \u{2060}\u{2069}\u{feff}\u{fff9}\u{e0041}"
+            .chars()
+        {
+            assert!(is_treacherous(character), "{character:?}");
+            let escaped = escape(character.encode_utf8(&mut [0; 4])).to_string();
+            assert!(escaped.starts_with('\\') && escaped.is_ascii(), "{escaped:?}");
+        }
+        for character in "aZ9 /.,:-_\"\\äßéΩж中🙂\u{a0}\u{300}".chars() {
+            assert!(!is_treacherous(character), "{character:?}");
+        }
+    }
 
     #[test]
     fn foreign_text_is_escaped_and_cut() {

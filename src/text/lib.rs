@@ -1,9 +1,14 @@
-//! Text for people and for logs: the one escape, times in UTC, numbers. A leaf.
+//! Text for people and for logs: the one escape, times in UTC, numbers and units, colours. A leaf:
+//! it knows nothing of the relay.
 
 mod escape;
-mod grouped;
+mod numbers;
+mod paint;
+mod units;
 mod utc;
 
-pub use escape::{Escaped, MAX_SHOWN, clean, escape, escape_to};
-pub use grouped::grouped;
-pub use utc::{days_since_1970, format_date, format_utc, format_utc_ms};
+pub use escape::{Escaped, MAX_SHOWN, clean, escape, escape_to, is_treacherous};
+pub use numbers::{counted, counted_grouped, grouped};
+pub use paint::{Paint, Tone};
+pub use units::{exact_size, parse_size, parse_time, rough_size, show_time, span};
+pub use utc::{format_date, format_utc, format_utc_ms, unix_s, weekday};

@@ -1,22 +1,21 @@
-//! UTC times as people and logs read them: `2026-11-22T13:27:23.123Z` (RFC 3339).
+//! UTC times as people and logs read them: `2026-11-22T13:27:23.123Z` (RFC 3339). The calendar is
+//! that of the crate `time`; nobody else counts years and months.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-const DAY_S: u64 = 86_400;
+use time::{Date, Month, OffsetDateTime};
+
+/// The last second that RFC 3339 can write, 9999-12-31T23:59:59Z; later ones are shown as it.
+const LAST_S: u64 = 253_402_300_799;
 
 /// `time` in UTC with milliseconds. Times before 1970 are shown as 1970.
 pub fn format_utc(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = since.as_secs();
-    let (year, month, day) = date_of(seconds / DAY_S);
-    let of_day = seconds % DAY_S;
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
-        of_day / 3_600,
-        of_day / 60 % 60,
-        of_day % 60,
-        since.subsec_millis()
-    )
+    let at = utc(since.as_secs());
+    let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
+    let (hour, minute, second) = at.to_hms();
+    let ms = since.subsec_millis();
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
 }
 
 /// The time `at_ms` milliseconds after the epoch, in UTC.
@@ -26,49 +25,34 @@ pub fn format_utc_ms(at_ms: u64) -> String {
 
 /// The date of `time` in UTC: `2026-11-22`.
 pub fn format_date(time: SystemTime) -> String {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (year, month, day) = date_of(since.as_secs() / DAY_S);
-    format!("{year:04}-{month:02}-{day:02}")
+    let at = utc(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs());
+    format!("{:04}-{:02}-{:02}", at.year(), u8::from(at.month()), at.day())
 }
 
-/// Year, month and day of a number of days since 1970-01-01, in the Gregorian calendar. Counted
-/// in eras of 400 years (146,097 days) that start on a first of March, so that the leap day is
-/// the last day of a year.
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "u64 seconds are at most 2^48 days, so no sum comes near 2^64, and every \
-              subtraction takes off less than what it takes from"
-)]
-fn date_of(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let era = days / 146_097;
-    let of_era = days % 146_097;
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    (year, month, day)
+/// The day of the week in UTC, `at_ms` milliseconds after the epoch: 0 is Monday, 6 Sunday.
+pub fn weekday(at_ms: u64) -> u8 {
+    utc(at_ms / 1_000).weekday().number_days_from_monday()
 }
 
-/// Days from 1970-01-01 to a date of the Gregorian calendar, by counting from 1 March of the
-/// year 0, so that a leap day is the last of its year.
-pub fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    // Years have four digits at most, so nothing here can overflow.
-    let shifted_year = if month <= 2 { year.wrapping_sub(1) } else { year };
-    let months_since_march = month.wrapping_add(9).wrapping_rem(12);
-    let leap_days = shifted_year
-        .div_euclid(4)
-        .wrapping_sub(shifted_year.div_euclid(100))
-        .wrapping_add(shifted_year.div_euclid(400));
-    let month_days = months_since_march.wrapping_mul(153).wrapping_add(2).div_euclid(5);
-    shifted_year
-        .wrapping_mul(365)
-        .wrapping_add(leap_days)
-        .wrapping_add(month_days)
-        .wrapping_add(day)
-        .wrapping_sub(719_469)
+/// Seconds from the epoch to a date (year, month, day) and a time of the day (hour, minute,
+/// second) in UTC; negative before 1970. `None`: there is no such date or time. A leap second is
+/// the first second of the next minute.
+pub fn unix_s(
+    (year, month, day): (i32, u8, u8),
+    (hour, minute, second): (u8, u8, u8),
+) -> Option<i64> {
+    let date = Date::from_calendar_date(year, Month::try_from(month).ok()?, day).ok()?;
+    let at = date.with_hms(hour, minute, second.min(59)).ok()?.assume_utc().unix_timestamp();
+    match second.saturating_sub(59) {
+        leap @ (0 | 1) => at.checked_add(i64::from(leap)),
+        _ => None,
+    }
+}
+
+fn utc(unix_s: u64) -> OffsetDateTime {
+    let at = i64::try_from(unix_s.min(LAST_S)).ok();
+    at.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok())
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 #[cfg(test)]
@@ -92,5 +76,35 @@ mod tests {
         }
         let time = UNIX_EPOCH + Duration::from_millis(1_234);
         assert_eq!(format_utc(time), "1970-01-01T00:00:01.234Z");
+    }
+    #[test]
+    fn times_beyond_the_calendar_are_its_last() {
+        for seconds in [LAST_S + 1, u64::MAX / 1_000] {
+            assert!(format_utc_ms(seconds * 1_000).starts_with("9999-12-31T23:59:59."));
+        }
+    }
+
+    #[test]
+    fn seconds_of_a_date_are_those_of_other_calendars_and_only_of_dates_that_exist() {
+        // From `date -u -d … +%s`.
+        for (date, time, seconds) in [
+            ((1970, 1, 1), (0, 0, 0), Some(0)),
+            ((1969, 12, 31), (23, 59, 59), Some(-1)),
+            ((2000, 2, 29), (12, 0, 0), Some(951_825_600)),
+            ((2016, 12, 31), (23, 59, 60), Some(1_483_228_800)),
+            ((2100, 3, 1), (0, 0, 0), Some(4_107_542_400)),
+            ((2100, 2, 29), (0, 0, 0), None),
+            ((2026, 13, 1), (0, 0, 0), None),
+            ((2026, 1, 1), (24, 0, 0), None),
+            ((2026, 1, 1), (0, 0, 61), None),
+        ] {
+            assert_eq!(unix_s(date, time), seconds, "{date:?} {time:?}");
+        }
+    }
+
+    #[test]
+    fn weeks_begin_on_monday() {
+        // 1970-01-01 was a Thursday, 2026-11-22 a Sunday.
+        assert_eq!((weekday(0), weekday(1_795_354_043_000)), (3, 6));
     }
 }

@@ -1,7 +1,25 @@
 //! When certificates end: those of files, and the one that a server shows.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+use text::format_date;
+
+/// How many days before its end a certificate is warned about: a month is what people need to get
+/// a new one in a plant.
+pub const EXPIRY_WARNING_DAYS: i64 = 30;
+
+const DAY_S: u64 = 24 * 60 * 60;
+
+/// Whole days from `now` to the end of a certificate; negative once it has ended.
+pub fn days_left(not_after: SystemTime, now: SystemTime) -> i64 {
+    let days = |span: Duration| i64::try_from(span.as_secs() / DAY_S).unwrap_or(i64::MAX);
+    match not_after.duration_since(now) {
+        Ok(left) => days(left),
+        // The day on which it ended is the first that isn't left.
+        Err(over) => days(over.duration()).saturating_neg().saturating_sub(1),
+    }
+}
 
 /// When a certificate ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +43,7 @@ pub struct PeerCertificate {
 struct Known {
     not_after: Option<SystemTime>,
     /// What was warned of last: the day, and the end.
-    warned: Option<(u64, SystemTime)>,
+    warned: Option<(String, SystemTime)>,
 }
 
 impl PeerCertificate {
@@ -50,11 +68,14 @@ impl PeerCertificate {
         Some(CertificateEnd { certificate: self.certificate.clone(), is_peers: true, not_after })
     }
 
-    /// Whether it is to be looked at on the day `today`: once a day, and whenever the server
-    /// shows another one. The answer is taken for done.
-    pub fn is_due(&self, today: u64, not_after: SystemTime) -> bool {
-        let now = Some((today, not_after));
-        std::mem::replace(&mut self.known().warned, now) != now
+    /// Whether it is to be looked at: once a day (UTC), and whenever the server shows another one.
+    /// The answer is taken for done.
+    pub fn is_due(&self, now: SystemTime, not_after: SystemTime) -> bool {
+        let shown = Some((format_date(now), not_after));
+        let mut known = self.known();
+        let is_due = known.warned != shown;
+        known.warned = shown;
+        is_due
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
@@ -82,7 +103,7 @@ impl Certificates {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::UNIX_EPOCH;
 
     use super::*;
 
@@ -96,8 +117,8 @@ mod tests {
         assert_eq!(all.first_end(), Some(file));
         peer.accept(at(50));
         assert_eq!(all.first_end().unwrap().certificate, "of the server `broker`");
-        assert!(peer.is_due(7, at(50)) && !peer.is_due(7, at(50)));
-        assert!(peer.is_due(7, at(60)), "another certificate");
-        assert!(peer.is_due(8, at(60)) && !peer.is_due(8, at(60)));
+        assert!(peer.is_due(at(7), at(50)) && !peer.is_due(at(7), at(50)));
+        assert!(peer.is_due(at(7), at(60)), "another certificate");
+        assert!(peer.is_due(at(8), at(60)) && !peer.is_due(at(8), at(60)));
     }
 }

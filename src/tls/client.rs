@@ -17,12 +17,9 @@ use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use text::format_date;
 
+use crate::certificates::{EXPIRY_WARNING_DAYS, days_left};
 use crate::validity::Validity;
 use crate::{CertificateEnd, PeerCertificate, TlsConfig, TlsIdentity};
-
-/// How long before its end a certificate is warned about: a month is what people need to get a
-/// new one in a plant.
-pub const EXPIRY_WARNING: Duration = Duration::from_secs(30 * 86_400);
 
 /// Called with the certificate that a server shows, its end and the time, before it is verified.
 pub type PeerShown = fn(&PeerCertificate, SystemTime, SystemTime);
@@ -214,8 +211,7 @@ pub fn inspect(config: &TlsConfig, now: SystemTime) -> Result<Vec<Finding>, TlsE
             } else if now < validity.not_before {
                 let from = format_date(validity.not_before);
                 format!("certificate in `{shown}` is not valid before {from}; is the clock right?")
-            } else if now.checked_add(EXPIRY_WARNING).is_some_and(|soon| soon > validity.not_after)
-            {
+            } else if days_left(validity.not_after, now) < EXPIRY_WARNING_DAYS {
                 format!("certificate in `{shown}` expires on {until}")
             } else {
                 continue;

@@ -6,8 +6,8 @@ mod client;
 mod settings;
 mod validity;
 
-pub use certificates::{CertificateEnd, Certificates, PeerCertificate};
-pub use client::{
-    EXPIRY_WARNING, Finding, PeerShown, TlsError, client, client_config, ends, inspect,
+pub use certificates::{
+    CertificateEnd, Certificates, EXPIRY_WARNING_DAYS, PeerCertificate, days_left,
 };
+pub use client::{Finding, PeerShown, TlsError, client, client_config, ends, inspect};
 pub use settings::{TlsConfig, TlsIdentity};

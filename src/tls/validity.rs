@@ -10,7 +10,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use text::days_since_1970;
+use text::unix_s;
 
 const INTEGER: u8 = 0x02;
 const UTC_TIME: u8 = 0x17;
@@ -75,30 +75,22 @@ fn time(input: &[u8]) -> Option<(SystemTime, &[u8])> {
     };
     let text = std::str::from_utf8(text).ok()?.strip_suffix('Z')?;
     let (year, fields) = text.split_at_checked(year_digits)?;
-    let mut year = number(year)?;
+    let mut year: i32 = number(year)?;
     if year_digits == 2 {
         year = year.checked_add(if year < 50 { 2_000 } else { 1_900 })?;
     }
     if fields.len() != 10 {
         return None;
     }
-    let field = |index: usize| number(fields.get(index..index.checked_add(2)?)?);
-    let (month, day) = (field(0)?, field(2)?);
-    let (hour, minute, second) = (field(4)?, field(6)?, field(8)?);
-    let fits = (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60;
-    if !fits || second > 60 {
-        return None;
-    }
+    let field = |index: usize| number::<u8>(fields.get(index..index.checked_add(2)?)?);
+    let date = (year, field(0)?, field(2)?);
+    let seconds = unix_s(date, (field(4)?, field(6)?, field(8)?))?;
     // Before 1970 counts as 1970: what matters is that it is long ago.
-    let date = (i64::try_from(year.max(1970)), i64::try_from(month), i64::try_from(day));
-    let (Ok(year), Ok(month), Ok(day)) = date else { return None };
-    let days = u64::try_from(days_since_1970(year, month, day)).ok()?;
-    let of_day = hour.checked_mul(3_600)?.checked_add(minute.checked_mul(60)?)?;
-    let seconds = days.checked_mul(86_400)?.checked_add(of_day)?.checked_add(second)?;
-    Some((UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?, rest))
+    let since = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    Some((UNIX_EPOCH.checked_add(since)?, rest))
 }
 
-fn number(digits: &str) -> Option<u64> {
+fn number<T: std::str::FromStr>(digits: &str) -> Option<T> {
     digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 

@@ -1,9 +1,9 @@
 use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+use text::escape_to;
 
 use super::super::{Cell, Metric, Row, arbitrary};
 use super::{
-    CellValue, DataSet, DataType, Template, Typed, Value, escape, evident_datatype, fits, read,
-    same, show,
+    CellValue, DataSet, DataType, Template, Typed, Value, evident_datatype, fits, read, same, show,
 };
 
 fn bytes(hex: &str) -> Value {
@@ -174,15 +174,15 @@ fn values_are_shown_by_their_datatype_and_never_break_the_line() {
     };
     let shown = show(Some(DataType::Template), &Value::Template(Box::new(template)), 80);
     assert_eq!(shown, r#""Motor" {speed=-1, ?=null}"#);
-    assert_eq!(escape("a\tb\u{7f}", 80), "a\\tb\\u{7f}");
+    assert_eq!(escape_to("a\tb\u{7f}", 80).to_string(), "a\\tb\\u{7f}");
 }
 
 #[test]
 fn what_is_shown_is_cut() {
     assert_eq!(show(None, &Value::String("é".repeat(1000)), 4), "\"ééé…");
     assert_eq!(show(Some(DataType::Bytes), &Value::Bytes(vec![0; 1000]), 6), "0x0000…");
-    assert_eq!(escape("abc", 3), "abc");
-    assert_eq!(escape("abcd", 3), "abc…");
+    assert_eq!(escape_to("abc", 3).to_string(), "abc");
+    assert_eq!(escape_to("abcd", 3).to_string(), "abc…");
 }
 
 proptest! {

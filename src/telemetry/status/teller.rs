@@ -3,18 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use tls::{CertificateEnd, Certificates};
+use tls::{CertificateEnd, Certificates, EXPIRY_WARNING_DAYS, days_left};
 
 use super::{
     AccountStatus, BrokerStatus, CertificateStatus, FORMAT, Level, OtStatus, ReportError, Reporter,
     ReporterSettings, Status,
 };
 use crate::{Notifier, event};
-
-/// Days before the end of a certificate from which on somebody should look: what people need to
-/// get a new one in a plant.
-const EXPIRY_WARNING_DAYS: i64 = 30;
-const DAY_MS: u64 = 86_400_000;
 
 /// What a half says of itself, and how often.
 #[derive(Clone, Debug)]
@@ -213,14 +208,12 @@ fn observed(ot: Option<&OtStatus>) -> Option<String> {
 
 fn end_status(certificate: &CertificateEnd, wall_ms: u64) -> CertificateStatus {
     let end = certificate.not_after.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let not_after_ms = u64::try_from(end.as_millis()).unwrap_or(u64::MAX);
-    let days = |span: u64| i64::try_from(span / DAY_MS).unwrap_or(i64::MAX);
-    let days_left = match not_after_ms.checked_sub(wall_ms) {
-        Some(left) => days(left),
-        // The day on which it ended is the first that isn't left.
-        None => days(wall_ms.saturating_sub(not_after_ms)).saturating_neg().saturating_sub(1),
-    };
-    CertificateStatus { file: certificate.certificate.clone(), not_after_ms, days_left }
+    let now = UNIX_EPOCH.checked_add(Duration::from_millis(wall_ms));
+    CertificateStatus {
+        file: certificate.certificate.clone(),
+        not_after_ms: u64::try_from(end.as_millis()).unwrap_or(u64::MAX),
+        days_left: now.map_or(0, |now| days_left(certificate.not_after, now)),
+    }
 }
 
 #[cfg(test)]
@@ -231,6 +224,8 @@ mod tests {
     use crate::Event;
     use crate::capture::{capture, triggered};
     use crate::status::Tracker;
+
+    const DAY_MS: u64 = 86_400_000;
 
     fn end(days: u64) -> CertificateEnd {
         let span = Duration::from_millis(days.saturating_mul(DAY_MS));

@@ -12,6 +12,7 @@ use sparkplug::{
     DataType, Entity, EntityTopic, MessageType, Metric, Payload, Property, Template, Topic, Value,
     names, value,
 };
+use text::escape_to;
 
 use super::{Arrived, MessageFate, MetricFate, Outcome, Rehearsal, told_name};
 
@@ -547,12 +548,12 @@ impl Check {
         let Got::Forwarded { arrives: Some(seen), .. } = &self.got else { return Vec::new() };
         let mut words = Vec::new();
         if seen.topic != self.topic {
-            words.push(value::escape(&seen.topic, MAX_NAME_CHARS));
+            words.push(escape_to(&seen.topic, MAX_NAME_CHARS).to_string());
         }
         let metric = &seen.metric;
         if let Some(name) = &metric.name {
             if self.metric.as_ref() != Some(name) {
-                words.push(format!("metric `{}`", value::escape(name, MAX_NAME_CHARS)));
+                words.push(format!("metric `{}`", escape_to(name, MAX_NAME_CHARS)));
             }
             words.push(match &metric.value {
                 Some(value) => value::show(self.datatype, value, MAX_VALUE_CHARS),

@@ -2,6 +2,7 @@
 
 use sparkplug::value::{Typed, read};
 use sparkplug::{DataType, Value};
+use text::is_treacherous;
 
 /// A basic string of TOML.
 pub(super) fn quoted(text: &str) -> String {
@@ -11,7 +12,7 @@ pub(super) fn quoted(text: &str) -> String {
         match letter {
             '"' => quoted.push_str("\\\""),
             '\\' => quoted.push_str("\\\\"),
-            letter if letter.is_control() || is_hidden(letter) => {
+            letter if is_treacherous(letter) => {
                 quoted.push_str(&format!("\\U{:08X}", u32::from(letter)));
             }
             letter => quoted.push(letter),
@@ -65,12 +66,6 @@ pub(super) fn slug(name: &str, most: usize) -> String {
     }
     let slug = slug.trim_matches('-');
     if slug.is_empty() { "x".to_owned() } else { slug.to_owned() }
-}
-
-/// Characters that could hide what a reviewer reads.
-fn is_hidden(letter: char) -> bool {
-    matches!(letter,
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@ use super::{StateDir, StateError, StateFile};
 /// The pieces, by their places. Each is elements of the message as they are on the wire, with
 /// keys and lengths; the message is all of them behind each other.
 #[derive(Debug, Default)]
-pub struct Shelf {
+pub struct SnapshotParts {
     pieces: Vec<Vec<u8>>,
 }
 
-impl Shelf {
+impl SnapshotParts {
     /// Replaces the piece at `place`.
     pub fn put(&mut self, place: usize, piece: Vec<u8>) {
         if self.pieces.len() <= place {

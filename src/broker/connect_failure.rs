@@ -10,14 +10,14 @@ use text::format_date;
 
 /// Why there is no session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    pub kind: TroubleKind,
+pub struct ConnectFailure {
+    pub kind: FailureKind,
     pub text: String,
 }
 
 /// Which of the events it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TroubleKind {
+pub enum FailureKind {
     /// The TLS handshake, or a certificate.
     Tls,
     /// The broker doesn't let us in.
@@ -28,16 +28,16 @@ pub enum TroubleKind {
     Other,
 }
 
-impl Trouble {
-    /// A trouble of the network, or of the broker's behaviour.
-    pub fn other(text: impl Into<String>) -> Trouble {
-        Trouble { kind: TroubleKind::Other, text: text.into() }
+impl ConnectFailure {
+    /// A failure of the network, or of the broker's behaviour.
+    pub fn other(text: impl Into<String>) -> ConnectFailure {
+        ConnectFailure { kind: FailureKind::Other, text: text.into() }
     }
 }
 
 /// Says what went wrong: the cause that an operator can do something about, where one is known
 /// among the sources of `error`, else the error's own words.
-pub fn explain(error: &(dyn Error + 'static)) -> Trouble {
+pub fn explain(error: &(dyn Error + 'static)) -> ConnectFailure {
     let mut source = Some(error);
     while let Some(cause) = source {
         let within = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
@@ -45,11 +45,11 @@ pub fn explain(error: &(dyn Error + 'static)) -> Trouble {
             .and_then(|within| within.downcast_ref::<TlsError>())
             .or_else(|| cause.downcast_ref::<TlsError>());
         if let Some(tls) = tls {
-            return Trouble { kind: TroubleKind::Tls, text: explain_tls(tls) };
+            return ConnectFailure { kind: FailureKind::Tls, text: explain_tls(tls) };
         }
         source = cause.source();
     }
-    Trouble::other(plain(&error.to_string()))
+    ConnectFailure::other(plain(&error.to_string()))
 }
 
 fn explain_tls(error: &TlsError) -> String {
@@ -128,7 +128,7 @@ mod tests {
         let io = io::Error::other(tls.clone());
         assert!(explain(&io).text.contains("doesn't accept our certificate"));
         assert!(explain(&tls).text.contains("doesn't accept our certificate"));
-        assert_eq!(explain(&tls).kind, TroubleKind::Tls);
+        assert_eq!(explain(&tls).kind, FailureKind::Tls);
         let expired = TlsError::InvalidCertificate(rustls::CertificateError::Expired);
         assert!(explain(&io::Error::other(expired)).text.contains("the broker's certificate"));
         let time = |days: u64| UnixTime::since_unix_epoch(Duration::from_secs(days * 86_400));
@@ -152,6 +152,6 @@ mod tests {
         assert_eq!(plain(layers), "connection reset by peer (104)");
         assert_eq!(plain("Mqtt state: Connection closed"), "Connection closed");
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-        assert_eq!(explain(&refused), Trouble::other(refused.to_string()));
+        assert_eq!(explain(&refused), ConnectFailure::other(refused.to_string()));
     }
 }

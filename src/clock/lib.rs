@@ -1,0 +1,54 @@
+//! The clocks that drivers read, in the one place that reads them. Everything else takes time as
+//! an argument: a crate of pure code doesn't depend on this one, and so can't know what time it
+//! is. A leaf.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The wall clock. It can be set, also backwards.
+#[expect(clippy::disallowed_methods, reason = "this is where drivers read the wall clock")]
+pub fn wall() -> SystemTime {
+    SystemTime::now()
+}
+
+/// The wall clock in milliseconds since the epoch (UTC).
+pub fn wall_ms() -> u64 {
+    u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The wall clock in microseconds since the epoch (UTC).
+pub fn wall_us() -> u64 {
+    u64::try_from(since_epoch().as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The clock that never goes backwards.
+#[expect(clippy::disallowed_methods, reason = "this is where drivers read the steady clock")]
+pub fn steady() -> Instant {
+    Instant::now()
+}
+
+/// A steady clock that counts from a start: a driver's.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    /// Starts to count.
+    pub fn start() -> Clock {
+        Clock { start: steady() }
+    }
+
+    /// Time since the start.
+    pub fn elapsed(self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// The moment at which [`Clock::elapsed`] is `at`, for whoever waits for it.
+    pub fn instant(self, at: Duration) -> Option<Instant> {
+        self.start.checked_add(at)
+    }
+}
+
+fn since_epoch() -> Duration {
+    wall().duration_since(UNIX_EPOCH).unwrap_or_default()
+}

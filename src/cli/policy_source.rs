@@ -9,6 +9,7 @@ use policy::Policy;
 use policy::shape::PseudonymKey;
 use signature::{Accepted, Requirement, SignatureError, Signed, check_rollback, digest_of, verify};
 use state::{StateDir, StateError, StateFile, Stored};
+use tools::cases;
 
 use super::{Exit, Failure};
 
@@ -90,7 +91,7 @@ impl PolicySource {
     fn read_files(&self) -> Result<(Policy, Diagnostics), Diagnostics> {
         let sources = policies::load_sources(&self.paths)?;
         let Some((requirement, state_dir)) = &self.required else {
-            return Policy::parse(&sources);
+            return cases::read_policy(&sources);
         };
         let signed = verify_sources(&sources, requirement)?;
         let accepted = match StateDir::peek(state_dir, ACCEPTED) {
@@ -99,7 +100,7 @@ impl PolicySource {
         };
         check_rollback(signed.version, &digest_of(&sources), accepted.as_ref())
             .map_err(|error| problems(&requirement.file, [error]))?;
-        let (policy, warnings) = Policy::parse(&sources)?;
+        let (policy, warnings) = cases::read_policy(&sources)?;
         Ok((policy.with_signature(signed), warnings))
     }
 
@@ -156,7 +157,7 @@ impl ClaimedSource {
 
 /// Reads the policy from files and directories.
 pub(super) fn read_policy(paths: &[PathBuf]) -> Result<(Policy, Diagnostics), Diagnostics> {
-    Policy::parse(&policies::load_sources(paths)?)
+    cases::read_policy(&policies::load_sources(paths)?)
 }
 
 /// What is wrong with the policy where there is no key for pseudonyms.
@@ -219,7 +220,7 @@ pub(super) fn look(
         }
         Err(error) => Compared::Unknown(error.to_string()),
     };
-    let (policy, warnings) = Policy::parse(&sources)?;
+    let (policy, warnings) = cases::read_policy(&sources)?;
     Ok((policy.with_signature(signed), warnings, compared))
 }
 

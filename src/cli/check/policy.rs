@@ -7,6 +7,7 @@ use diagnostic::Diagnostics;
 use policy::{Action, Policy};
 use signature::{Requirement, Signed};
 use text::escape;
+use tools::lint::lint;
 
 use super::lines::line;
 use super::rule_counters::now_ms;
@@ -44,7 +45,7 @@ pub(super) fn describe_policy(
     };
     let sources = policies::load_sources(paths).unwrap_or_default();
     let files = sources.len();
-    warnings.extend(policy.lint(&sources, now_ms()));
+    warnings.extend(lint(&policy, &sources, now_ms()));
     line(
         text,
         &format!(

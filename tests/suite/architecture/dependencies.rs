@@ -46,12 +46,12 @@ libc             journal-segment journal-read journal-write telemetry sandbox sp
 rcgen            sparkdiode
 rumqttc-v4-next  ot it demo
 rumqttd          demo
-rustix           telemetry sandbox demo sparkdiode
-rustls           tls broker telemetry sparkdiode
+rustix           telemetry sandbox demo
+rustls           tls broker telemetry
 sd-notify        telemetry
 seccompiler      sandbox
 socket2          telemetry
-tokio            ot it demo sparkdiode
+tokio            ot it demo
 ";
 
 /// What a half may not know by any way, its dependencies' dependencies included.

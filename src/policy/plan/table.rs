@@ -18,6 +18,8 @@ use foldhash::fast::{FixedState, RandomState};
 use crate::rule::Rule;
 use crate::rule::glob::{GRAM_BYTES, Glob, gram};
 
+/// Globs up to which trying each one is as fast as a table of them.
+pub(super) const MAX_SCANNED: usize = 16;
 /// End of a chain.
 const NONE: u32 = u32::MAX;
 

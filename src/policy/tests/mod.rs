@@ -1,8 +1,9 @@
 //! Tests of the policy as its users see it: verdicts, several files, scope, subscriptions, the
 //! shipped samples, and how it grows with the number of rules.
 
-mod reference;
-mod reference_shapes;
+pub(crate) mod reference;
+mod rules_agree;
+mod shapes_agree;
 
 use std::fmt::Write;
 use std::path::Path;

@@ -32,9 +32,13 @@ macro_rules! pages {
 }
 
 pages! {
+    architecture = "architecture",
+    changes = "changes",
     events = "events",
+    glossary = "glossary",
     hardening = "hardening",
     policies = "policies",
+    releases = "releases",
     shaping = "shaping",
     signing = "signing",
     syslog = "syslog",

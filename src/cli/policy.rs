@@ -4,6 +4,7 @@ mod diff;
 mod explain;
 mod json;
 mod learn;
+mod lines;
 mod paint;
 mod recording;
 mod sign;
@@ -16,7 +17,7 @@ use diagnostic::Diagnostics;
 use policy::Policy;
 use text::escape;
 
-use super::{Exit, Failure, half, report};
+use super::{Exit, Failure, policy_source, report};
 
 /// Make a policy, try it before it is live, and sign it.
 ///
@@ -62,7 +63,7 @@ pub(super) fn run(arguments: &PolicyArgs) -> Result<Exit, Failure> {
 
 /// Reads a policy, and prints its warnings.
 fn read(paths: &[PathBuf]) -> Result<Policy, Failure> {
-    let (policy, warnings): (Policy, Diagnostics) = half::read_policy(paths)?;
+    let (policy, warnings): (Policy, Diagnostics) = policy_source::read_policy(paths)?;
     report::warnings(&warnings);
     Ok(policy)
 }

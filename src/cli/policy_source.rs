@@ -10,12 +10,13 @@ use policy::shape::PseudonymKey;
 use signature::{Accepted, Requirement, SignatureError, Signed, check_rollback, digest_of, verify};
 use state::{StateDir, StateError, StateFile, Stored};
 
-use super::half::{KEY, missing_key};
 use super::{Exit, Failure};
 
 /// Directory, below that of a half's state, of what is remembered about policies.
 const DIRECTORY: &str = "policy";
 const ACCEPTED: StateFile = StateFile { name: "accepted.state", magic: *b"SPKDPOL1" };
+/// Code of problems with the key for pseudonyms.
+const KEY: &str = "P042";
 /// Code of a problem with what is remembered.
 const CODE_STATE: &str = "S010";
 
@@ -151,6 +152,25 @@ impl ClaimedSource {
         }
         Ok(())
     }
+}
+
+/// Reads the policy from files and directories.
+pub(super) fn read_policy(paths: &[PathBuf]) -> Result<(Policy, Diagnostics), Diagnostics> {
+    Policy::parse(&policies::load_sources(paths)?)
+}
+
+/// What is wrong with the policy where there is no key for pseudonyms.
+pub(super) fn missing_key(policy: &Policy) -> Option<Diagnostic> {
+    let rule = policy.needs_pseudonym_key()?;
+    let title = format!(
+        "rule `{}` (line {}) asks for pseudonyms, and no key is configured",
+        rule.name(),
+        rule.line()
+    );
+    Some(Diagnostic::file_error(KEY, rule.path(), title).help(
+        "name a file with 32 random bytes or more in `ot.toml`, `[policies]` \
+         `pseudonym-key-file`; `openssl rand -hex 32` makes one",
+    ))
 }
 
 fn read_key(file: &SecretFile) -> Result<PseudonymKey, Diagnostics> {

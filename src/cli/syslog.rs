@@ -12,7 +12,7 @@ use rustls_pki_types::ServerName;
 use telemetry::syslog::{Selection, Target, Transport};
 use tls::PeerCertificate;
 
-use super::half::resolve;
+use super::resolve::resolve;
 use super::{Exit, Failure};
 
 /// Reads certificates and keys, and resolves names: once, before the half is sealed. With the

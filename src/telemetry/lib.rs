@@ -1,5 +1,5 @@
-//! What the relay says about itself: the catalogue of events and how they are told, drop reasons,
-//! the account.
+//! What the relay says of itself: the catalogue of events and how they are emitted, and the status
+//! of a half. It knows no policy, no journal and no MQTT.
 //!
 //! ```text
 //!  event!(…) ──> tracing ──> hub ──> flood ──> record ──┬──> stderr
@@ -19,6 +19,7 @@ mod policy_loaded;
 mod record;
 pub mod status;
 mod stderr;
+mod style;
 pub mod syslog;
 
 pub use event::{

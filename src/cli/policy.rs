@@ -5,7 +5,6 @@ mod explain;
 mod json;
 mod learn;
 mod lines;
-mod paint;
 mod recording;
 mod sign;
 mod test;
@@ -70,7 +69,7 @@ fn read(paths: &[PathBuf]) -> Result<Policy, Failure> {
 
 /// The time of `--at`, in milliseconds since the epoch (UTC); now, if there is none.
 fn at_ms(at: Option<&str>) -> Result<u64, Failure> {
-    let Some(at) = at else { return Ok(super::units::wall_ms()) };
+    let Some(at) = at else { return Ok(clock::wall_ms()) };
     policy::parse_moment(at).ok_or_else(|| {
         let message = format!("not a date with time and zone: `{}`", escape(at));
         Failure::new(Exit::Usage, message).hint("such as `2026-12-24T17:00:00Z`")

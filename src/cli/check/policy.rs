@@ -6,12 +6,10 @@ use config::policies;
 use diagnostic::Diagnostics;
 use policy::{Action, Policy};
 use signature::{Requirement, Signed};
-use text::escape;
+use text::{counted, escape};
 
 use super::lines::line;
-use super::rule_counters::now_ms;
 use crate::cli::policy_source::{Compared, look, read_policy};
-use crate::cli::report::counted;
 
 /// The certificates topics, to which the OT half subscribes whatever the policy says: they
 /// teach the layout of nodes that were born before it came.
@@ -44,7 +42,7 @@ pub(super) fn describe_policy(
     };
     let sources = policies::load_sources(paths).unwrap_or_default();
     let files = sources.len();
-    warnings.extend(policy.lint(&sources, now_ms()));
+    warnings.extend(policy.lint(&sources, clock::wall_ms()));
     line(
         text,
         &format!(

@@ -10,16 +10,14 @@ use ot::Received;
 use policy::{Policy, Rule};
 use serde_json::json;
 use sparkplug::value;
-use text::{escape, escape_to, format_utc};
+use text::{Paint, counted, escape, escape_to, format_utc};
 use tools::capture::{Reader, Record};
 use tools::dry_run::tally::{Cause, EntityTally, MetricTally, Tally};
 use tools::dry_run::{MessageFate, MetricFate, MetricOutcome, Outcome, Passed, Rehearsal};
 
 use super::json as machine;
 use super::lines::line;
-use super::paint::Paint;
-use crate::cli::report::{self, counted};
-use crate::cli::{Exit, Failure};
+use crate::cli::{Exit, Failure, report};
 
 /// After the last message the relay gets this long to send what it held back.
 const LAST_WAIT: Duration = Duration::from_secs(10);
@@ -225,7 +223,7 @@ fn describe_entity(
     let kinds = [(entity.births, "birth"), (entity.data, "data"), (entity.deaths, "death")];
     let kinds = kinds.iter().filter(|(count, _)| *count > 0).map(|(count, noun)| match *noun {
         "data" => format!("{count} data"),
-        noun => counted_u64(*count, noun),
+        noun => counted(*count, noun),
     });
     let kinds: Vec<String> = kinds.collect();
     line(text, "");
@@ -420,9 +418,5 @@ fn utc(ms: u64) -> String {
 }
 
 fn messages(number: u64) -> String {
-    counted_u64(number, "message")
-}
-
-fn counted_u64(number: u64, noun: &str) -> String {
-    counted(usize::try_from(number).unwrap_or(usize::MAX), noun)
+    counted(number, "message")
 }

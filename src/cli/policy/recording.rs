@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use account::RuleId;
 use clap::Args;
@@ -10,7 +10,7 @@ use ot::Received;
 use policy::{Policy, Rule};
 use serde_json::json;
 use sparkplug::value;
-use text::{Paint, counted, escape, escape_to, format_utc};
+use text::{Paint, counted, escape, escape_to, format_utc_ms};
 use tools::capture::{Reader, Record};
 use tools::dry_run::tally::{Cause, EntityTally, MetricTally, Tally};
 use tools::dry_run::{MessageFate, MetricFate, MetricOutcome, Outcome, Passed, Rehearsal};
@@ -147,7 +147,7 @@ fn message(
             format!("{} {}", paint.bad("dropped"), cause(policy, (reason, rule)))
         }
     };
-    line(text, &format!("{} {}  {fate}", utc(at_ms), paint.strong(escape(topic))));
+    line(text, &format!("{} {}  {fate}", format_utc_ms(at_ms), paint.strong(escape(topic))));
     for metric in &outcome.metrics {
         line(text, &format!("    {}", in_words(policy, metric, paint)));
     }
@@ -196,7 +196,7 @@ fn describe(
     paint: Paint,
 ) {
     let times = match first {
-        Some(first) => format!(", {} to {}", utc(first), utc(last)),
+        Some(first) => format!(", {} to {}", format_utc_ms(first), format_utc_ms(last)),
         None => String::new(),
     };
     let title = format!("{}: {}{times}", path.display(), messages(tally.messages));
@@ -411,10 +411,6 @@ pub(super) fn cause(policy: &Policy, (reason, rule): Cause) -> String {
         Some(rule) => format!("{reason} by {rule}"),
         None => reason.to_string(),
     }
-}
-
-fn utc(ms: u64) -> String {
-    format_utc(UNIX_EPOCH.checked_add(Duration::from_millis(ms)).unwrap_or(UNIX_EPOCH))
 }
 
 fn messages(number: u64) -> String {

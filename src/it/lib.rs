@@ -37,6 +37,7 @@ use mirror::{Mirror, MirrorSettings, NodeId, SessionEvent};
 use notices::BrokerWatch;
 use policy::Policy;
 use sandbox::Confined;
+use signature::SignedPolicy;
 use telemetry::status::{ReportError, StatusSettings, Teller};
 use telemetry::{Notifier, event};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -48,7 +49,7 @@ use vitals::Vitals;
 const SESSIONS_PER_TURN: u32 = 4_096;
 
 /// Reads the policies again; an error is told to the operator, and the old policy stays.
-pub type PolicyLoader = Box<dyn Fn() -> Result<Policy, String> + Send>;
+pub type PolicyLoader = Box<dyn Fn() -> Result<SignedPolicy, String> + Send>;
 
 /// Everything that the IT half needs.
 pub struct Settings {

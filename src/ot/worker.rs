@@ -16,7 +16,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select};
 use journal_format::{Body, Start};
 use journal_write::{JournalError, Retained, Writer};
-use policy::Policy;
+use signature::{Signed, SignedPolicy};
 use state::{StateDir, StateError, Stored};
 use telemetry::{event, policy_loaded};
 use tokio::sync::mpsc::UnboundedSender;
@@ -49,7 +49,7 @@ pub(super) enum Work {
         present: bool,
     },
     Lost,
-    Policy(Box<Policy>),
+    Policy(Box<SignedPolicy>),
     /// The network thread asks for a sign of life.
     Pulse,
     /// Everything before it is to be journalled, then the worker ends.
@@ -79,6 +79,8 @@ pub(super) struct Shared {
 pub(super) struct WorkerSettings {
     pub(super) relay_name: String,
     pub(super) keyframe_every: Duration,
+    /// What the policy's signatures say, where they are required.
+    pub(super) signed: Option<Signed>,
 }
 
 /// The worker.
@@ -294,14 +296,16 @@ impl Worker {
                 self.storing.forget_receipts();
                 self.pipeline.disconnected(now);
             }
-            Work::Policy(policy) => {
+            Work::Policy(loaded) => {
+                let SignedPolicy { policy, signed } = *loaded;
                 policy_loaded(
                     policy.digest(),
                     policy.rules().len(),
-                    policy.signed().map(|signed| (signed.version, signed.names())),
+                    signed.as_ref().map(|signed| (signed.version, signed.names())),
                 );
+                self.settings.signed = signed;
                 let before = out.len();
-                self.pipeline.reload(now, *policy, out);
+                self.pipeline.reload(now, policy, out);
                 out.insert(before, Body::Start(self.start()));
                 if let Some(vitals) = &self.vitals {
                     vitals.reloaded();
@@ -487,7 +491,7 @@ impl Worker {
 
     fn start(&self) -> Start {
         let every = self.settings.keyframe_every.as_secs();
-        let signed = self.pipeline.policy().signed();
+        let signed = self.settings.signed.as_ref();
         Start {
             relay_name: self.settings.relay_name.clone(),
             epoch: self.writer.epoch(),

@@ -52,6 +52,7 @@ mod case_reader;
 mod case_value;
 pub mod compare;
 mod consider;
+mod digest;
 mod filter;
 pub mod glob;
 mod language;
@@ -84,6 +85,7 @@ pub use case::{Arrives, Case, Expected, Given, Probe, Step};
 pub use case_value::parse_value;
 pub use consider::{Considered, Relation};
 use diagnostic::{Diagnostics, SourceFile};
+pub use digest::digest_of;
 pub use limiter::{Limiter, NodeBuckets};
 pub use limits::Limits;
 pub use moment::parse_moment;
@@ -91,7 +93,6 @@ pub use plan::{EntityPlan, Judged, Verdict};
 pub use rename::{Collision, Renames, fold, is_reserved};
 pub use rule::{Action, Bucket, Mode, OnExcess, Prefixes, Priority, Rate, Rule};
 pub use schedule::Schedule;
-use signature::Signed;
 use sparkplug::{DataType, Entity};
 pub use taken::Taken;
 
@@ -112,7 +113,6 @@ pub struct Policy {
     subscribing: scope::RuleIndex,
     /// For which moments, in milliseconds since the epoch, the schedules are as they are now.
     settled: Option<Range<u64>>,
-    signed: Option<Signed>,
     /// Makes pseudonyms; the IT half has none.
     pseudonym_key: Option<shape::PseudonymKey>,
 }
@@ -126,7 +126,7 @@ impl Policy {
     /// Everything that is wrong in any of the files, and the warnings with it. On success the
     /// warnings alone are returned.
     pub fn parse(sources: &[SourceFile]) -> Result<(Policy, Diagnostics), Diagnostics> {
-        let sources = signature::in_order(sources);
+        let sources = digest::in_order(sources);
         let (content, problems) = language::read(&sources);
         if problems.has_errors() {
             return Err(problems);
@@ -139,7 +139,7 @@ impl Policy {
         let standing = (0..).zip(&rules).filter(|(number, _)| families.stands(*number));
         let standing = scope::RuleIndex::new(standing, scope::By::Matching);
         let renames_metrics = rules.iter().any(|rule| rule.prefixes.is_some());
-        let digest = signature::digest(&sources);
+        let digest = digest::digest(&sources);
         Ok((
             Policy {
                 rules,
@@ -154,21 +154,9 @@ impl Policy {
                 subscribing,
                 settled: None,
                 pseudonym_key: None,
-                signed: None,
             },
             problems,
         ))
-    }
-
-    /// The same policy, with what was found about its signatures.
-    #[must_use]
-    pub fn with_signature(self, signed: Signed) -> Policy {
-        Policy { signed: Some(signed), ..self }
-    }
-
-    /// Version and signers, where signatures are required.
-    pub fn signed(&self) -> Option<&Signed> {
-        self.signed.as_ref()
     }
 
     /// Hands it the key for pseudonyms.

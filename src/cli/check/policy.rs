@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use config::policies;
 use diagnostic::Diagnostics;
 use policy::{Action, Policy};
-use signature::{Requirement, Signed};
+use signature::{Requirement, Signed, SignedPolicy};
 use text::{counted, escape};
 
 use super::lines::line;
@@ -27,8 +27,11 @@ pub(super) fn describe_policy(
 ) -> Option<Policy> {
     let read = match signed {
         None => read_policy(paths).map(|(policy, found)| (policy, found, None)),
-        Some((requirement, state_dir)) => look(paths, requirement, state_dir)
-            .map(|(policy, found, compared)| (policy, found, Some((requirement, compared)))),
+        Some((requirement, state_dir)) => look(paths, requirement, state_dir).map(
+            |(SignedPolicy { policy, signed }, found, compared)| {
+                (policy, found, signed.map(|signed| (signed, requirement, compared)))
+            },
+        ),
     };
     let (policy, signed) = match read {
         Ok((policy, found, signed)) => {
@@ -52,8 +55,8 @@ pub(super) fn describe_policy(
             policy.digest()
         ),
     );
-    if let (Some(found), Some((requirement, compared))) = (policy.signed(), signed) {
-        describe_signature(text, found, requirement, &compared);
+    if let Some((found, requirement, compared)) = signed {
+        describe_signature(text, &found, requirement, &compared);
     }
     if subscribing {
         line(text, "  subscribes to");

@@ -5,13 +5,15 @@
 //! and tasks share a thread: a message crosses no channel between threads on its way to the
 //! socket, and wakes nobody.
 
-use std::collections::{HashMap, VecDeque};
-use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+mod limits;
+mod shared;
 
-use broker::{BrokerSettings, Trouble, TroubleKind, explain};
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use broker::{BrokerSettings, ConnectFailure, FailureKind, explain};
 use bytes::Bytes;
 use rumqttc::{
     AsyncClient, Broker, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing,
@@ -21,12 +23,13 @@ use rumqttc::{
 use telemetry::event;
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep};
 
-use crate::Happened;
+use crate::DriverEvent;
 use crate::mirror::{NodeId, Qos, SessionEvent, SessionSpec};
+use limits::{LIMITS, Limits};
+use shared::Shared;
 
 /// Unsubscribing from this filter, which no session subscribes to, makes the broker answer
 /// behind everything that was published before (MQTT 3.1.1 §3.10.4): a barrier that needs no
@@ -40,30 +43,6 @@ const OUTGOING_FACTOR: usize = 4;
 /// Commands of IT hosts that may wait for the driver; further ones are dropped unread, which
 /// bounds what a flood from IT can occupy.
 const MAX_WAITING_COMMANDS: usize = 4_096;
-/// Longest wait for the PUBACK of the NDEATH; then the socket is dropped, and the broker sends
-/// the will, which says the same. Shorter than a stop of the relay waits.
-const CLOSE_WITHIN: Duration = Duration::from_secs(4);
-/// Longest wait for an answer that the broker owes (CONNACK, SUBACK, UNSUBACK, PUBACK): one that
-/// owes it and answers pings all the while has forgotten it.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-/// Publications of one session that may wait for the network. A quarter of what all of them
-/// may hold, so that one session that doesn't move can't stop the others.
-const MAX_SESSION_BYTES: usize = 16 * 1024 * 1024;
-
-/// What is asked of the broker before a session is given up.
-#[derive(Debug, Clone, Copy)]
-struct Limits {
-    close_within: Duration,
-    answer_within: Duration,
-    session_bytes: usize,
-}
-
-const LIMITS: Limits = Limits {
-    close_within: CLOSE_WITHIN,
-    answer_within: ANSWER_WITHIN,
-    session_bytes: MAX_SESSION_BYTES,
-};
-
 /// All sessions, as the driver sees them.
 #[derive(Debug)]
 pub(super) struct Sessions {
@@ -72,7 +51,7 @@ pub(super) struct Sessions {
     /// As it was read last.
     password: Option<Bytes>,
     runtime: Handle,
-    happened: UnboundedSender<Happened>,
+    events: UnboundedSender<DriverEvent>,
     live: HashMap<NodeId, Live>,
     generation: u64,
     queued_bytes: Arc<AtomicUsize>,
@@ -90,66 +69,18 @@ struct Live {
     task: tokio::task::JoinHandle<()>,
 }
 
-/// What the driver and the task of one session share.
-#[derive(Debug, Default)]
-struct Shared {
-    queue: Mutex<Queue>,
-    /// With QoS 1 data: a barrier is passed once this many publications are acknowledged; 0
-    /// while no barrier waits.
-    acks_wanted: AtomicU64,
-    /// Publications acknowledged so far.
-    acked: AtomicU64,
-    /// A TCP connection was made: the CONNECT may have been sent.
-    tcp_up: AtomicBool,
-    /// The driver asked for the end, behind `acks_to_close` acknowledgements.
-    closing: AtomicBool,
-    acks_to_close: AtomicU64,
-    /// The driver gave the session up.
-    given_up: AtomicBool,
-    /// Wakes the task after `closing` or `given_up` was set.
-    wake: Notify,
-}
-
-/// Publications that aren't written yet.
-#[derive(Debug, Default)]
-struct Queue {
-    /// Their sizes, in order.
-    sizes: VecDeque<usize>,
-    bytes: usize,
-    /// The task has ended: nothing is written any more.
-    ended: bool,
-}
-
-impl Shared {
-    /// Whether the waiting barrier is passed; true once per barrier, on whichever side sees it.
-    fn passes_barrier(&self) -> bool {
-        let wanted = self.acks_wanted.load(Ordering::SeqCst);
-        wanted > 0
-            && self.acked.load(Ordering::SeqCst) >= wanted
-            && self
-                .acks_wanted
-                .compare_exchange(wanted, 0, Ordering::SeqCst, Ordering::SeqCst)
-                .is_ok()
-    }
-
-    /// Whether everything is acknowledged that a DISCONNECT must not overtake.
-    fn may_disconnect(&self) -> bool {
-        self.acked.load(Ordering::SeqCst) >= self.acks_to_close.load(Ordering::Acquire)
-    }
-}
-
 impl Sessions {
     pub(super) fn new(
         broker: BrokerSettings,
         runtime: Handle,
-        happened: UnboundedSender<Happened>,
+        events: UnboundedSender<DriverEvent>,
     ) -> Self {
         Sessions {
             broker,
             limits: LIMITS,
             password: None,
             runtime,
-            happened,
+            events,
             live: HashMap::new(),
             generation: 0,
             queued_bytes: Arc::default(),
@@ -180,7 +111,7 @@ impl Sessions {
             // The CONNACK, and then the SUBACK.
             owed: 1,
             shared: Arc::clone(&shared),
-            happened: self.happened.clone(),
+            events: self.events.clone(),
             queued_bytes: Arc::clone(&self.queued_bytes),
             waiting_commands: Arc::clone(&self.waiting_commands),
         };
@@ -192,10 +123,13 @@ impl Sessions {
     /// full is given up: its end is [`SessionEvent::Lost`], and what it held is read again from
     /// the journal.
     pub(super) fn publish(&mut self, node: NodeId, topic: Arc<str>, payload: Vec<u8>, qos: Qos) {
+        // A session that ended isn't there any more; the mirror hears of that next.
         let Some(live) = self.live.get_mut(&node) else { return };
         let bytes = payload.len();
         {
-            let Ok(mut queue) = live.shared.queue.lock() else { return };
+            let Ok(mut queue) = live.shared.queue.lock() else {
+                return mistake::mistake!("a thread panicked with a queue in its hands");
+            };
             if queue.ended || live.shared.given_up.load(Ordering::Acquire) {
                 return;
             }
@@ -232,11 +166,11 @@ impl Sessions {
             }
             Qos::AtLeastOnce => {
                 live.shared.acks_wanted.store(live.published, Ordering::SeqCst);
-                // All of it may be acknowledged already: then no acknowledgement will tell.
+                // All of it may be acknowledged already: then no acknowledgement is to come.
                 if live.shared.passes_barrier() {
                     let generation = live.generation;
                     let event = SessionEvent::Confirmed;
-                    let _ = self.happened.send(Happened::Session { node, generation, event });
+                    let _ = self.events.send(DriverEvent::Session { node, generation, event });
                 }
             }
         }
@@ -282,8 +216,8 @@ impl Sessions {
         match (credentials.password)() {
             Ok(password) => self.password = Some(password),
             Err(text) => {
-                let trouble = Trouble { kind: TroubleKind::Secret, text };
-                let _ = self.happened.send(Happened::BrokerTrouble { node: None, trouble });
+                let failure = ConnectFailure { kind: FailureKind::Secret, text };
+                let _ = self.events.send(DriverEvent::ConnectFailed { node: None, failure });
             }
         }
     }
@@ -342,7 +276,7 @@ struct Task {
     /// Answers that the broker owes us.
     owed: u64,
     shared: Arc<Shared>,
-    happened: UnboundedSender<Happened>,
+    events: UnboundedSender<DriverEvent>,
     queued_bytes: Arc<AtomicUsize>,
     waiting_commands: Arc<AtomicUsize>,
 }
@@ -359,21 +293,21 @@ enum End {
 impl Task {
     async fn run(mut self, mut eventloop: EventLoop) {
         match self.converse(&mut eventloop).await {
-            End::Closed => return self.tell(SessionEvent::Closed),
+            End::Closed => return self.forward(SessionEvent::Closed),
             End::Failed(error) if self.shared.closing.load(Ordering::Acquire) => {
                 tracing::debug!(target: "it", node = self.node.0, %error,
                     "session ended while closing");
             }
             End::Failed(error) => self.report(&error),
             End::GivenUp(why) => {
-                self.trouble(Trouble::other(why));
+                self.connect_failed(ConnectFailure::other(why));
             }
         }
         // The driver may open the next session at this word: by then the socket is gone.
         drop(eventloop);
         self.forget_queue();
         let connect_sent = self.shared.tcp_up.load(Ordering::Acquire);
-        self.tell(SessionEvent::Lost { connect_sent });
+        self.forward(SessionEvent::Lost { connect_sent });
     }
 
     async fn converse(&mut self, eventloop: &mut EventLoop) -> End {
@@ -449,17 +383,17 @@ impl Task {
                     let filters = self.subscriptions.join(", ");
                     event!(SubscriptionRefused, broker = self.broker, filters);
                 }
-                self.tell(SessionEvent::Ready);
+                self.forward(SessionEvent::Ready);
                 return self.answered();
             }
             Event::Incoming(Packet::UnsubAck(_)) => {
-                self.tell(SessionEvent::Confirmed);
+                self.forward(SessionEvent::Confirmed);
                 return self.answered();
             }
             Event::Incoming(Packet::PubAck(_)) => {
                 self.shared.acked.fetch_add(1, Ordering::SeqCst);
                 if self.shared.passes_barrier() {
-                    self.tell(SessionEvent::Confirmed);
+                    self.forward(SessionEvent::Confirmed);
                 }
                 return self.answered();
             }
@@ -468,7 +402,7 @@ impl Task {
                     return false;
                 }
                 self.waiting_commands.fetch_add(1, Ordering::Relaxed);
-                self.tell(SessionEvent::Received {
+                self.forward(SessionEvent::Received {
                     topic: String::from_utf8_lossy(&publish.topic).into_owned(),
                     payload: publish.payload,
                     retain: publish.retain,
@@ -500,27 +434,28 @@ impl Task {
         true
     }
 
-    fn tell(&self, event: SessionEvent) {
-        let happened = Happened::Session { node: self.node, generation: self.generation, event };
+    /// Hands an event to the driver.
+    fn forward(&self, event: SessionEvent) {
+        let event = DriverEvent::Session { node: self.node, generation: self.generation, event };
         // The driver is gone only when the process ends.
-        let _ = self.happened.send(happened);
+        let _ = self.events.send(event);
     }
 
     fn report(&self, error: &ConnectionError) {
         tracing::debug!(target: "it", node = self.node.0, %error, "session ended");
-        let trouble = match error {
+        let failure = match error {
             ConnectionError::ConnectionRefused(code) => {
                 let text = format!("the broker refuses the connection: {code:?}");
-                Trouble { kind: TroubleKind::Login, text }
+                ConnectFailure { kind: FailureKind::Login, text }
             }
             error => explain(error),
         };
-        self.trouble(trouble);
+        self.connect_failed(failure);
     }
 
-    fn trouble(&self, trouble: Trouble) {
+    fn connect_failed(&self, failure: ConnectFailure) {
         let node = Some(self.node);
-        let _ = self.happened.send(Happened::BrokerTrouble { node, trouble });
+        let _ = self.events.send(DriverEvent::ConnectFailed { node, failure });
     }
 
     /// What is still queued when the session ends is not written any more.

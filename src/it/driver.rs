@@ -2,29 +2,33 @@
 //! owns the clocks, the state files and the pace; the mirror owns the rules. The sessions run on
 //! its thread, between its turns.
 
+mod backlog;
+mod second_reading;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use journal_format::{Body, Frame};
-use journal_read::{From, Item, JournalError, Position, Reader, SETTLED_POLLS};
+use journal_read::{From, Item, JournalError, Position, Reader};
 use signature::SignedPolicy;
 use state::Stored;
 use telemetry::{event, policy_loaded};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
+use crate::connect_queue::ConnectQueue;
 use crate::connection::Sessions;
-use crate::keeper::{Keeper, Kept};
 use crate::mirror::{Mirror, MirrorSnapshot, Now, Outgoing, Qos, SessionEvent};
 use crate::notices::{self, BrokerWatch};
-use crate::opens::Opens;
-use crate::saving::Saving;
 use crate::state::ItState;
-use crate::vitals::Vitals;
-use crate::{FirstStart, Happened, ItError, PolicyLoader};
+use crate::state::saving::Saving;
+use crate::state::state_writer::{Saved, StateWriter};
+use crate::status_reporter::StatusReporter;
+use crate::{DriverEvent, FirstStart, ItError, PolicyLoader};
+use backlog::Backlog;
+use second_reading::SecondReading;
 
 /// Frames taken before session events and timers get their turn.
 const FRAMES_PER_TURN: usize = 1_024;
@@ -53,7 +57,7 @@ const ERROR_PAUSE: Duration = Duration::from_secs(1);
 /// How long a stop waits for the broker to take the deaths.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 
-/// What the driver is told at the start.
+/// Settings of the driver.
 pub(super) struct DriverSettings {
     pub(super) journal_dir: PathBuf,
     pub(super) first_start: FirstStart,
@@ -69,14 +73,14 @@ pub(super) struct Driver {
     mirror: Mirror,
     sessions: Sessions,
     saving: Saving,
-    happened: UnboundedReceiver<Happened>,
+    events: UnboundedReceiver<DriverEvent>,
     reader: Reader,
     backlog: Backlog,
-    backfill: Option<Backfill>,
-    opens: Opens,
+    backfill: Option<SecondReading>,
+    connect_queue: ConnectQueue,
     history: DefaultDirectRateLimiter,
     broker: BrokerWatch,
-    vitals: Vitals,
+    status_reporter: StatusReporter,
     /// A session failed during the stop.
     unconfirmed: bool,
     clock: Clock,
@@ -86,42 +90,6 @@ pub(super) struct Driver {
     backfill_after: Duration,
     /// A stop was asked for; it is over by then.
     stop_by: Option<Duration>,
-}
-
-/// A second reading of a stretch of the journal.
-struct Backfill {
-    reader: Reader,
-    to: u64,
-    /// A frame that waits for its turn in the pace.
-    waiting: Option<Frame>,
-}
-
-/// Finds the end of what the journal held when we came. One poll that returns nothing isn't it:
-/// the reader may stand before a missing stretch, with years of frames behind that.
-#[derive(Debug, Default)]
-struct Backlog {
-    /// Polls in a row that returned nothing.
-    idle: u32,
-}
-
-impl Backlog {
-    /// Takes what a poll returned; true if everything before it is read, that is, before `item`
-    /// is handed on.
-    fn ends_before(&mut self, item: Option<&Item>) -> bool {
-        match item {
-            None => {
-                self.idle = self.idle.saturating_add(1);
-                self.idle >= SETTLED_POLLS
-            }
-            // The next one in sequence, and a moment ago it wasn't there. Without this a busy
-            // writer would never leave us the polls that it takes to settle.
-            Some(Item::Frame(_)) => std::mem::take(&mut self.idle) > 0,
-            Some(Item::Lost(_)) => {
-                self.idle = 0;
-                false
-            }
-        }
-    }
 }
 
 struct Clock {
@@ -134,13 +102,13 @@ impl Driver {
         settings: DriverSettings,
         mut mirror: Mirror,
         sessions: Sessions,
-        (state, make_keeper): (ItState, impl FnOnce(ItState) -> io::Result<Keeper>),
-        happened: UnboundedReceiver<Happened>,
+        (state, make_writer): (ItState, impl FnOnce(ItState) -> io::Result<StateWriter>),
+        events: UnboundedReceiver<DriverEvent>,
         broker: BrokerWatch,
-        make_vitals: impl FnOnce(Now) -> Result<Vitals, ItError>,
+        make_status_reporter: impl FnOnce(Now) -> Result<StatusReporter, ItError>,
     ) -> Result<Driver, ItError> {
         let clock = Clock::new();
-        let vitals = make_vitals(clock.now())?;
+        let status_reporter = make_status_reporter(clock.now())?;
         let bd_seqs = match state.load_bd_seqs()? {
             Stored::Found(bd_seqs) => bd_seqs,
             Stored::Absent => Vec::new(),
@@ -165,21 +133,21 @@ impl Driver {
                 Self::first_start(&settings, &mut mirror, &state)?
             }
         };
-        let opens = Opens::new(settings.connects_per_s);
+        let connect_queue = ConnectQueue::new(settings.connects_per_s);
         let history = RateLimiter::direct(Quota::per_second(settings.backfill_per_s));
         Ok(Driver {
             settings,
             mirror,
             sessions,
-            saving: Saving::new(make_keeper(state)?),
-            happened,
+            saving: Saving::new(make_writer(state)?),
+            events,
             reader,
             backlog: Backlog::default(),
             backfill: None,
-            opens,
+            connect_queue,
             history,
             broker,
-            vitals,
+            status_reporter,
             unconfirmed: false,
             clock,
             poll: POLL_FIRST,
@@ -215,11 +183,11 @@ impl Driver {
         Ok(Reader::open(dir, From::At(newest))?)
     }
 
-    /// Runs until a [`Happened::Stop`] is carried out.
+    /// Runs until a [`DriverEvent::Stop`] is carried out.
     pub(super) async fn run(mut self) -> Result<(), ItError> {
         let mut next_tick = Duration::ZERO;
         loop {
-            let mut busy = self.take_happened();
+            let mut busy = self.handle_events();
             let mut frames = 0;
             let now = self.clock.now();
             if self.stop_by.is_none() {
@@ -233,11 +201,11 @@ impl Driver {
             }
             busy |= self.carry_out(now);
             self.saving.tick(now, &mut self.mirror);
-            self.vitals.tick(now, &mut self.mirror, self.sessions.queued_bytes());
+            self.status_reporter.tick(now, &mut self.mirror, self.sessions.queued_bytes());
             while let Some(notice) = self.mirror.poll_notice() {
-                notices::tell(&notice);
+                notices::emit(&notice);
             }
-            self.vitals.passed();
+            self.status_reporter.feed();
             if let Some(by) = self.stop_by
                 && (self.mirror.is_stopped() || now.at >= by)
             {
@@ -248,19 +216,19 @@ impl Driver {
     }
 
     /// Takes what happened meanwhile; true if anything did.
-    fn take_happened(&mut self) -> bool {
+    fn handle_events(&mut self) -> bool {
         let mut any = false;
-        while let Ok(happened) = self.happened.try_recv() {
+        while let Ok(event) = self.events.try_recv() {
             any = true;
-            self.handle(happened);
+            self.handle(event);
         }
         any
     }
 
-    fn handle(&mut self, happened: Happened) {
+    fn handle(&mut self, event: DriverEvent) {
         let now = self.clock.now();
-        match happened {
-            Happened::Session { node, generation, event } => {
+        match event {
+            DriverEvent::Session { node, generation, event } => {
                 if matches!(event, SessionEvent::Received { .. }) {
                     self.sessions.command_taken();
                 }
@@ -268,12 +236,12 @@ impl Driver {
                 if self.sessions.is_current(node, generation, ended) {
                     match event {
                         SessionEvent::Ready => {
-                            self.opens.answered(now.at, node, true);
+                            self.connect_queue.answered(now.at, node, true);
                             self.broker.ready(node);
                         }
                         _ if ended => {
                             let well = matches!(event, SessionEvent::Closed);
-                            self.opens.answered(now.at, node, well);
+                            self.connect_queue.answered(now.at, node, well);
                             self.broker.ended(node);
                         }
                         _ => {}
@@ -281,34 +249,34 @@ impl Driver {
                     self.mirror.handle_session(now, node, event);
                 }
             }
-            Happened::BrokerTrouble { node, trouble } => {
+            DriverEvent::ConnectFailed { node, failure } => {
                 // A session that fails now hasn't confirmed its death.
                 self.unconfirmed |= self.stop_by.is_some();
-                self.broker.trouble(node, &trouble);
+                self.broker.connect_failed(node, &failure);
             }
-            Happened::Kept { what, result } => {
-                if what == Kept::BdSeqs {
-                    self.opens.saved(now.at, result.is_ok());
+            DriverEvent::Saved { what, result } => {
+                if what == Saved::BdSeqs {
+                    self.connect_queue.saved(now.at, result.is_ok());
                 }
-                self.saving.kept(now, what, &result);
+                self.saving.saved(now, what, &result);
             }
-            Happened::Stop if self.stop_by.is_none() => {
+            DriverEvent::Stop if self.stop_by.is_none() => {
                 self.stop_by = Some(now.at.saturating_add(STOP_WITHIN));
                 self.mirror.stop(now);
                 self.drop_unopened(now);
             }
-            Happened::Stop => {}
-            Happened::Reload => {
+            DriverEvent::Stop => {}
+            DriverEvent::Reload => {
                 self.reload(now);
-                self.vitals.reloaded();
+                self.status_reporter.reloaded();
             }
-            Happened::Pulse => self.vitals.take_pulse(),
+            DriverEvent::WatchdogRequested => self.status_reporter.watchdog_requested(),
         }
     }
 
     /// Sessions that wait for their turn to connect end before they begin.
     fn drop_unopened(&mut self, now: Now) {
-        for node in self.opens.cancel_all() {
+        for node in self.connect_queue.cancel_all() {
             self.mirror.handle_session(now, node, SessionEvent::Lost { connect_sent: false });
         }
     }
@@ -368,89 +336,19 @@ impl Driver {
         FRAMES_PER_TURN
     }
 
-    /// Reads missed frames again, at their own pace; true if anything came.
-    fn read_backfill(&mut self, now: Now) -> bool {
-        let full = self.sessions.queued_bytes() > MAX_QUEUED_BYTES;
-        if self.mirror.is_catching_up() || full || now.at < self.backfill_after {
-            return false;
-        }
-        if self.backfill.is_none() && self.mirror.wants_backfill() {
-            self.begin_backfill(now);
-        }
-        let Some(mut pass) = self.backfill.take() else { return false };
-        let mut any = false;
-        for _ in 0..FRAMES_PER_TURN {
-            let item = match pass.waiting.take() {
-                Some(frame) => Ok(Some(Item::Frame(frame))),
-                None => pass.reader.next_settled(),
-            };
-            match item {
-                Ok(Some(Item::Frame(frame))) => {
-                    if frame.seq >= pass.to {
-                        self.mirror.backfill_passed(pass.to);
-                        return any;
-                    }
-                    if matches!(frame.body, Some(Body::Relayed(_))) && self.history.check().is_err()
-                    {
-                        pass.waiting = Some(frame);
-                        break;
-                    }
-                    any = true;
-                    if let Some(Body::Relayed(relayed)) = &frame.body {
-                        self.mirror.handle_backfill(now, frame.seq, relayed);
-                    }
-                }
-                Ok(Some(Item::Lost(lost))) => {
-                    any = true;
-                    self.mirror.backfill_lost(lost);
-                }
-                // The stretch lies behind the live reader, so this is a moment in which the
-                // journal can't be read.
-                ended => {
-                    if let Err(error) = ended {
-                        event!(JournalUnreadable, error = %error);
-                    }
-                    self.backfill_after = now.at.saturating_add(ERROR_PAUSE);
-                    self.mirror.backfill_passed(pass.reader.position().seq.min(pass.to));
-                    return any;
-                }
-            }
-        }
-        let upto = match &pass.waiting {
-            Some(frame) => frame.seq,
-            None => pass.reader.position().seq,
-        };
-        self.mirror.backfill_passed(upto.min(pass.to));
-        self.backfill = Some(pass);
-        any
-    }
-
-    fn begin_backfill(&mut self, now: Now) {
-        let Some((from, to)) = self.mirror.begin_backfill() else { return };
-        // Any epoch: the stretch lies behind us, and sequence numbers run over all epochs.
-        let (epoch, _) = self.mirror.position();
-        match Reader::open(&self.settings.journal_dir, From::At(Position { epoch, seq: from })) {
-            Ok(reader) => self.backfill = Some(Backfill { reader, to, waiting: None }),
-            Err(error) => {
-                self.backfill_after = now.at.saturating_add(ERROR_PAUSE);
-                event!(JournalUnreadable, error = %error);
-            }
-        }
-    }
-
     /// Carries out what the mirror asks; true if it asked anything.
     fn carry_out(&mut self, now: Now) -> bool {
         let mut any = false;
         while let Some(outgoing) = self.mirror.poll_outgoing() {
             any = true;
             match outgoing {
-                Outgoing::Open { node, spec } => self.opens.push(node, spec),
+                Outgoing::Open { node, spec } => self.connect_queue.push(node, spec),
                 Outgoing::Publish { node, topic, payload, qos } => {
                     self.sessions.publish(node, topic, payload, qos);
                 }
                 Outgoing::Barrier { node } => self.sessions.barrier(node, self.settings.data_qos),
                 Outgoing::Close { node } => {
-                    if self.opens.cancel(node) {
+                    if self.connect_queue.cancel(node) {
                         let lost = SessionEvent::Lost { connect_sent: false };
                         self.mirror.handle_session(now, node, lost);
                     } else {
@@ -465,10 +363,10 @@ impl Driver {
 
     /// Opens waiting sessions within the pace, after their bdSeq is on disk.
     fn open_sessions(&mut self, now: Now) {
-        if self.saving.has_room() && self.opens.begin_save(now.at) {
+        if self.saving.has_room() && self.connect_queue.begin_save(now.at) {
             self.saving.save_bd_seqs(&self.mirror);
         }
-        for (node, spec) in self.opens.take(now.at) {
+        for (node, spec) in self.connect_queue.take(now.at) {
             self.sessions.open(node, spec);
         }
     }
@@ -489,12 +387,12 @@ impl Driver {
             };
         }
         if self.poll < COARSE {
-            if self.happened.is_empty() && frames < FRAMES_PER_TURN {
+            if self.events.is_empty() && frames < FRAMES_PER_TURN {
                 // The timers of the runtime are too coarse for this.
                 std::thread::sleep(self.poll);
             }
-        } else if let Ok(Some(happened)) = timeout(self.poll, self.happened.recv()).await {
-            self.handle(happened);
+        } else if let Ok(Some(event)) = timeout(self.poll, self.events.recv()).await {
+            self.handle(event);
         }
         if !busy {
             self.poll = self.poll.saturating_mul(2).min(POLL_LAST);
@@ -507,13 +405,13 @@ impl Driver {
         }
         self.sessions.abort();
         self.saving.finish(&mut self.mirror);
-        self.vitals.finish(self.clock.now(), &self.mirror);
-        // The state is written for good; what went wrong before was told then.
+        self.status_reporter.finish(self.clock.now(), &self.mirror);
+        // The state is written for good; what went wrong before was reported then.
         let mut last = (Ok(()), Ok(()));
-        while let Ok(happened) = self.happened.try_recv() {
-            match happened {
-                Happened::Kept { what: Kept::BdSeqs, result } => last.0 = result,
-                Happened::Kept { what: Kept::Snapshot { .. }, result } => last.1 = result,
+        while let Ok(event) = self.events.try_recv() {
+            match event {
+                DriverEvent::Saved { what: Saved::BdSeqs, result } => last.0 = result,
+                DriverEvent::Saved { what: Saved::Snapshot { .. }, result } => last.1 = result,
                 _ => {}
             }
         }
@@ -543,41 +441,4 @@ impl Clock {
 }
 
 #[cfg(test)]
-mod watchdog_tests;
-
-#[cfg(test)]
-mod tests {
-    use journal_format::Heartbeat;
-    use journal_read::{Lost, LostCause};
-
-    use super::*;
-
-    fn frame(seq: u64) -> Item {
-        let body = Some(Body::Heartbeat(Heartbeat::default()));
-        Item::Frame(Frame { seq, epoch: 1, appended_ms: 0, body, in_head: false })
-    }
-
-    #[test]
-    fn a_backlog_ends_with_settled_polls_and_not_before_a_missing_stretch() {
-        let mut backlog = Backlog::default();
-        assert!(!backlog.ends_before(Some(&frame(1))));
-        for _ in 1..SETTLED_POLLS {
-            assert!(!backlog.ends_before(None));
-        }
-        let lost = Lost { first: 2, last: 9, cause: LostCause::Damage };
-        assert!(!backlog.ends_before(Some(&Item::Lost(lost))));
-        assert!(!backlog.ends_before(Some(&frame(10))));
-        for _ in 1..SETTLED_POLLS {
-            assert!(!backlog.ends_before(None));
-        }
-        assert!(backlog.ends_before(None));
-    }
-
-    #[test]
-    fn a_backlog_ends_before_a_frame_that_was_appended_while_we_watched() {
-        let mut backlog = Backlog::default();
-        assert!(!backlog.ends_before(Some(&frame(1))));
-        assert!(!backlog.ends_before(None));
-        assert!(backlog.ends_before(Some(&frame(2))));
-    }
-}
+mod tests;

@@ -6,19 +6,17 @@
 //! journal ─> driver ──items──> mirror ──outgoing──> connection (one session per node) ─> broker
 //!              │                  ▲ │                    │
 //!              └── backfill ──────┘ │ <──session events──┘
-//!                                   └──pictures──> keeper ─> state
+//!                                   └──snapshots──> state
 //! ```
 
+mod connect_queue;
 mod connection;
 mod driver;
-mod health;
-mod keeper;
 pub mod mirror;
 mod notices;
-mod opens;
-mod saving;
+mod relay_node;
 mod state;
-mod vitals;
+mod status_reporter;
 
 use std::io;
 use std::num::NonZeroU32;
@@ -27,14 +25,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::state::StateError;
-use broker::{BrokerSettings, Trouble};
-use driver::{Driver, DriverSettings};
-use health::Health;
-pub use health::HealthSettings;
+use broker::{BrokerSettings, ConnectFailure};
 use journal_read::JournalError;
-use keeper::{Keeper, Kept};
-use mirror::{Mirror, MirrorSettings, NodeId, SessionEvent};
-use notices::BrokerWatch;
 use policy::Policy;
 use sandbox::Confined;
 use signature::SignedPolicy;
@@ -42,13 +34,20 @@ use telemetry::status::{ReportError, StatusSettings, Teller};
 use telemetry::{Notifier, event};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedSender;
-use vitals::Vitals;
+
+use driver::{Driver, DriverSettings};
+use mirror::{Mirror, MirrorSettings, NodeId, SessionEvent};
+use notices::BrokerWatch;
+pub use relay_node::HealthSettings;
+use relay_node::RelayNode;
+use state::state_writer::{Saved, StateWriter};
+use status_reporter::StatusReporter;
 
 /// Sessions that do something before the driver has its next turn, of those that have something
 /// to do: as good as all of them.
 const SESSIONS_PER_TURN: u32 = 4_096;
 
-/// Reads the policies again; an error is told to the operator, and the old policy stays.
+/// Reads the policies again; an error goes to the operator, and the old policy stays.
 pub type PolicyLoader = Box<dyn Fn() -> Result<SignedPolicy, String> + Send>;
 
 /// Everything that the IT half needs.
@@ -95,20 +94,20 @@ pub enum FirstStart {
 
 /// Something that the driver waits for besides the journal.
 #[derive(Debug)]
-enum Happened {
+enum DriverEvent {
     Session {
         node: NodeId,
         generation: u64,
         event: SessionEvent,
     },
     /// A session ended with this; thousands may end at once.
-    BrokerTrouble {
+    ConnectFailed {
         node: Option<NodeId>,
-        trouble: Trouble,
+        failure: ConnectFailure,
     },
     /// The state was written, or couldn't be.
-    Kept {
-        what: Kept,
+    Saved {
+        what: Saved,
         result: Result<(), StateError>,
     },
     /// SIGTERM or SIGINT.
@@ -116,7 +115,7 @@ enum Happened {
     /// SIGHUP.
     Reload,
     /// A sign of life is due.
-    Pulse,
+    WatchdogRequested,
 }
 
 /// Why the IT half ended.
@@ -164,7 +163,7 @@ pub fn open(settings: Settings) -> Result<Opened, ItError> {
 /// [`ItError`]; what wasn't confirmed until then is published again by the next start.
 pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
     let Opened { settings, runtime, state } = opened;
-    let (sender, happened) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, events) = tokio::sync::mpsc::unbounded_channel();
     let data_qos = settings.mirror.data_qos;
     let (policy, policy_loader) = settings.policy.unzip();
     let digest = policy.as_ref().map(|policy| policy.digest().to_owned());
@@ -182,23 +181,23 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
     };
     let Settings { status, state_dir, notifier, health, .. } = settings;
     let own = notifier.clone();
-    let make_vitals = |now: mirror::Now| {
+    let make_status_reporter = |now: mirror::Now| {
         let teller = Teller::start("it", status, state_dir, own.clone(), now.at, now.wall_ms)?;
-        let health = health.map(|health| Health::new(health, now.at));
-        Ok(Vitals::new(teller, own, health))
+        let health = health.map(|health| RelayNode::new(health, now.at));
+        Ok(StatusReporter::new(teller, own, health))
     };
-    let make_keeper = {
+    let make_writer = {
         let sender = sender.clone();
-        |state| Keeper::start(state, sender)
+        |state| StateWriter::start(state, sender)
     };
     let driver = Driver::new(
         driver_settings,
         mirror,
         sessions,
-        (state, make_keeper),
-        happened,
+        (state, make_writer),
+        events,
         watch,
-        make_vitals,
+        make_status_reporter,
     )?;
     let result = runtime.block_on(async move {
         let signals = Signals {
@@ -206,7 +205,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
         };
-        tokio::spawn(signals.tell(sender, notifier.clone()));
+        tokio::spawn(signals.forward(sender, notifier.clone()));
         event!(Started, version = env!("CARGO_PKG_VERSION"), policy = digest.as_deref());
         notifier.ready();
         driver.run().await
@@ -216,7 +215,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
     result
 }
 
-/// What the process is told from outside, and the time for a sign of life.
+/// Signals of the process, and the time for a sign of life.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -224,27 +223,27 @@ struct Signals {
 }
 
 impl Signals {
-    /// Tells the driver, for ever.
-    async fn tell(mut self, sender: UnboundedSender<Happened>, notifier: Notifier) {
+    /// Forwards them to the driver, for ever.
+    async fn forward(mut self, sender: UnboundedSender<DriverEvent>, notifier: Notifier) {
         let feed_every = notifier.feed_every();
         loop {
-            let happened = tokio::select! {
-                _ = self.terminate.recv() => Happened::Stop,
-                _ = self.interrupt.recv() => Happened::Stop,
-                _ = self.hang_up.recv() => Happened::Reload,
-                () = pause(feed_every) => Happened::Pulse,
+            let event = tokio::select! {
+                _ = self.terminate.recv() => DriverEvent::Stop,
+                _ = self.interrupt.recv() => DriverEvent::Stop,
+                _ = self.hang_up.recv() => DriverEvent::Reload,
+                () = pause(feed_every) => DriverEvent::WatchdogRequested,
             };
-            match happened {
-                Happened::Stop => notifier.stopping(),
-                Happened::Reload => notifier.reloading(),
+            match event {
+                DriverEvent::Stop => notifier.stopping(),
+                DriverEvent::Reload => notifier.reloading(),
                 _ => {}
             }
-            let _ = sender.send(happened);
+            let _ = sender.send(event);
         }
     }
 }
 
-/// Until a pulse is due; for ever where nobody watches.
+/// Until a sign of life is due; for ever where nobody watches.
 async fn pause(every: Option<Duration>) {
     match every {
         Some(every) => tokio::time::sleep(every).await,

@@ -1,15 +1,15 @@
-//! What the IT half tells the people who watch it: the mirror's notices and the troubles of its
+//! What people who watch the IT half get to know: the mirror's notices and the failures of its
 //! driver, as events of the catalogue.
 
 use std::collections::HashSet;
 
-use broker::{Trouble, TroubleKind};
+use broker::{ConnectFailure, FailureKind};
 use telemetry::event;
 
 use crate::mirror::{NodeId, Notice};
 
-/// Tells one notice.
-pub(super) fn tell(notice: &Notice) {
+/// Emits the event of a notice.
+pub(super) fn emit(notice: &Notice) {
     match notice {
         Notice::LinkStale { away_ms } => event!(LinkStale, away_ms),
         Notice::LinkAlive => event!(LinkAlive),
@@ -41,24 +41,24 @@ pub(super) fn tell(notice: &Notice) {
     }
 }
 
-/// Whether the IT broker can be had, told from thousands of sessions: it is up when the first
+/// Whether the IT broker can be had, judged by thousands of sessions: it is up when the first
 /// of them stands, and down when one fails while no other stands.
 #[derive(Debug)]
 pub(super) struct BrokerWatch {
     broker: String,
     ready: HashSet<NodeId>,
-    told_up: bool,
+    noticed_up: bool,
 }
 
 impl BrokerWatch {
     pub(super) fn new(broker: String) -> BrokerWatch {
-        BrokerWatch { broker, ready: HashSet::new(), told_up: false }
+        BrokerWatch { broker, ready: HashSet::new(), noticed_up: false }
     }
 
     /// A session stands.
     pub(super) fn ready(&mut self, node: NodeId) {
         self.ready.insert(node);
-        if !std::mem::replace(&mut self.told_up, true) {
+        if !std::mem::replace(&mut self.noticed_up, true) {
             event!(BrokerUp, broker = self.broker);
         }
     }
@@ -69,51 +69,50 @@ impl BrokerWatch {
     }
 
     /// The session of `node` failed. Where others stand it is that session's affair.
-    pub(super) fn trouble(&mut self, node: Option<NodeId>, trouble: &Trouble) {
+    pub(super) fn connect_failed(&mut self, node: Option<NodeId>, failure: &ConnectFailure) {
         if let Some(node) = node {
             self.ended(node);
         }
-        let Trouble { kind, text: error } = trouble;
+        let ConnectFailure { kind, text: error } = failure;
         let broker = self.broker.as_str();
         match kind {
-            TroubleKind::Tls => event!(TlsRefused, broker, error),
-            TroubleKind::Login => event!(LoginRefused, broker, error),
-            TroubleKind::Secret => event!(SecretUnreadable, error),
-            TroubleKind::Other if self.ready.is_empty() => event!(BrokerDown, broker, error),
-            TroubleKind::Other => {
+            FailureKind::Tls => event!(TlsRefused, broker, error),
+            FailureKind::Login => event!(LoginRefused, broker, error),
+            FailureKind::Secret => event!(SecretUnreadable, error),
+            FailureKind::Other if self.ready.is_empty() => event!(BrokerDown, broker, error),
+            FailureKind::Other => {
                 tracing::debug!(target: "it", error, "a session failed; others stand");
             }
         }
         if self.ready.is_empty() {
-            self.told_up = false;
+            self.noticed_up = false;
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use journal_read::LostCause;
     use telemetry::Event;
     use telemetry::capture::{capture, triggered};
 
-    use super::*;
-
-    fn told(notice: Notice) -> Vec<telemetry::Record> {
-        capture(|| tell(&notice))
+    fn emitted(notice: Notice) -> Vec<telemetry::Record> {
+        capture(|| emit(&notice))
     }
 
     #[test]
     fn every_notice_of_the_mirror_is_an_event() {
         let node = || "G/E".to_owned();
-        triggered(&told(Notice::LinkStale { away_ms: 11_000 }), Event::LinkStale);
-        triggered(&told(Notice::LinkAlive), Event::LinkAlive);
-        triggered(&told(Notice::OldFrames { behind_ms: 60_000 }), Event::OldFrames);
+        triggered(&emitted(Notice::LinkStale { away_ms: 11_000 }), Event::LinkStale);
+        triggered(&emitted(Notice::LinkAlive), Event::LinkAlive);
+        triggered(&emitted(Notice::OldFrames { behind_ms: 60_000 }), Event::OldFrames);
         let unplaceable = Notice::Unplaceable { first: 1, last: 9, frames: 3 };
-        triggered(&told(unplaceable), Event::ValuesUnplaceable);
-        let lost = told(Notice::FramesLost { first: 1, last: 9, cause: LostCause::Retention });
+        triggered(&emitted(unplaceable), Event::ValuesUnplaceable);
+        let lost = emitted(Notice::FramesLost { first: 1, last: 9, cause: LostCause::Retention });
         triggered(&lost, Event::FramesLost);
         assert_eq!(lost[0].message(), "frames lost first=1 last=9 count=9 cause=retention");
-        let refused = told(Notice::CommandRefused {
+        let refused = emitted(Notice::CommandRefused {
             topic: "spBv1.0/G/DCMD/E/D".into(),
             metrics: vec!["a".into(), "b c".into()],
             reason: "no rebirth request",
@@ -124,41 +123,44 @@ mod tests {
             "command refused topic=spBv1.0/G/DCMD/E/D metrics=\"a, b c\" \
              reason=\"no rebirth request\""
         );
-        triggered(&told(Notice::RebirthAnswered { node: node() }), Event::RebirthAnswered);
-        triggered(&told(Notice::SequenceGap { node: node() }), Event::SequenceGap);
+        triggered(&emitted(Notice::RebirthAnswered { node: node() }), Event::RebirthAnswered);
+        triggered(&emitted(Notice::SequenceGap { node: node() }), Event::SequenceGap);
         let born = Notice::NodeBorn { node: node(), devices: 1, bd_seq: 0 };
-        triggered(&told(born), Event::NodeBorn);
-        triggered(&told(Notice::NodeDead { node: node(), why: "it died" }), Event::NodeDead);
-        triggered(&told(Notice::SessionLost { node: node() }), Event::SessionLost);
+        triggered(&emitted(born), Event::NodeBorn);
+        triggered(&emitted(Notice::NodeDead { node: node(), why: "it died" }), Event::NodeDead);
+        triggered(&emitted(Notice::SessionLost { node: node() }), Event::SessionLost);
         let frame = Notice::FrameRefused { entity: node(), reason: "recheck" };
-        triggered(&told(frame), Event::FrameRefused);
-        triggered(&told(Notice::OwnNameUsed { node: node() }), Event::NodeNameTaken);
-        triggered(&told(Notice::OverCapacity { what: "x" }), Event::CapacityReached);
-        triggered(&told(Notice::PrimaryHost { online: true }), Event::PrimaryHost);
+        triggered(&emitted(frame), Event::FrameRefused);
+        triggered(&emitted(Notice::OwnNameUsed { node: node() }), Event::NodeNameTaken);
+        triggered(&emitted(Notice::OverCapacity { what: "x" }), Event::CapacityReached);
+        triggered(&emitted(Notice::PrimaryHost { online: true }), Event::PrimaryHost);
     }
 
     #[test]
     fn a_broker_is_up_with_the_first_session_and_down_when_the_last_one_fails() {
         let (first, second) = (NodeId(1), NodeId(2));
-        let trouble = Trouble::other("connection reset");
+        let failure = ConnectFailure::other("connection reset");
         let mut watch = BrokerWatch::new("broker:8883".into());
-        let told = capture(|| {
+        let events = capture(|| {
             watch.ready(first);
             watch.ready(second);
         });
-        triggered(&told, Event::BrokerUp);
-        assert_eq!(told.len(), 1);
-        assert!(capture(|| watch.trouble(Some(first), &trouble)).is_empty(), "another stands");
-        let told = capture(|| watch.trouble(Some(second), &trouble));
-        triggered(&told, Event::BrokerDown);
+        triggered(&events, Event::BrokerUp);
+        assert_eq!(events.len(), 1);
+        assert!(
+            capture(|| watch.connect_failed(Some(first), &failure)).is_empty(),
+            "another stands"
+        );
+        let events = capture(|| watch.connect_failed(Some(second), &failure));
+        triggered(&events, Event::BrokerDown);
         triggered(&capture(|| watch.ready(first)), Event::BrokerUp);
-        let of = |kind| Trouble { kind, text: "x".into() };
-        let told = capture(|| watch.trouble(Some(first), &of(TroubleKind::Tls)));
-        triggered(&told, Event::TlsRefused);
-        let told = capture(|| watch.trouble(Some(first), &of(TroubleKind::Login)));
-        triggered(&told, Event::LoginRefused);
+        let of = |kind| ConnectFailure { kind, text: "x".into() };
+        let events = capture(|| watch.connect_failed(Some(first), &of(FailureKind::Tls)));
+        triggered(&events, Event::TlsRefused);
+        let events = capture(|| watch.connect_failed(Some(first), &of(FailureKind::Login)));
+        triggered(&events, Event::LoginRefused);
         triggered(
-            &capture(|| watch.trouble(None, &of(TroubleKind::Secret))),
+            &capture(|| watch.connect_failed(None, &of(FailureKind::Secret))),
             Event::SecretUnreadable,
         );
     }

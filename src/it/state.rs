@@ -1,10 +1,13 @@
 //! What the IT half keeps on disk: the mirror's snapshot (with the journal position and what IT
 //! isn't known to hold) and the next bdSeq of every node.
 
+pub(crate) mod saving;
+pub(crate) mod state_writer;
+
 use std::path::Path;
 
 use prost::Message;
-use state::{Shelf, StateDir, StateError, StateFile, Stored};
+use state::{SnapshotParts, StateDir, StateError, StateFile, Stored};
 
 use crate::mirror::MirrorSnapshot;
 
@@ -49,11 +52,11 @@ impl ItState {
         self.dir.save(SNAPSHOT, snapshot)
     }
 
-    /// Stores a snapshot that has its nodes on a shelf; returns its bytes.
-    pub(super) fn save_shelf(
+    /// Stores a snapshot that has its nodes in parts; returns its bytes.
+    pub(super) fn save_parts(
         &self,
         head: &MirrorSnapshot,
-        nodes: &Shelf,
+        nodes: &SnapshotParts,
     ) -> Result<u64, StateError> {
         nodes.save(&self.dir, SNAPSHOT, &head.encode_to_vec())
     }

@@ -16,19 +16,19 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use broker::{BrokerSettings, Credentials, Trouble, TroubleKind, explain};
 use bytes::Bytes;
 use rumqttc::{
     AckMode, AsyncClient, Broker, ConnectionError, Event, EventLoop, ManualAck, MqttOptions,
     Outgoing, Packet, Publish, QoS, SubscribeFilterInput, SubscribeReasonCode, TlsConfiguration,
     Transport,
 };
-use sparkplug::CERTIFICATES_PREFIX;
-use telemetry::event;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::socket::Socket;
+use broker::{BrokerSettings, ConnectFailure, Credentials, FailureKind, explain};
+use sparkplug::CERTIFICATES_PREFIX;
+use telemetry::event;
 
 /// First pause after a lost connection; it doubles with each attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -85,6 +85,11 @@ impl Delivered {
             Some(ManualAck::PubRec(_)) => 2,
         }
     }
+
+    /// What it takes of the memory for messages on their way.
+    pub(super) fn bytes(&self) -> usize {
+        self.topic.len().saturating_add(self.payload.len())
+    }
 }
 
 #[cfg(test)]
@@ -101,7 +106,7 @@ impl Receipt {
     }
 }
 
-/// What a session tells.
+/// What happened in a session.
 #[derive(Debug)]
 pub(super) enum SessionEvent {
     /// Connected; `present`: the broker kept the session.
@@ -113,7 +118,7 @@ pub(super) enum SessionEvent {
     Lost,
 }
 
-/// Takes what a session tells. Waits while there is no room: meanwhile nothing is read from the
+/// Takes what happens in a session. Waits while there is no room: meanwhile nothing is read from the
 /// broker, which keeps what it has at QoS 1.
 pub(super) trait Sink {
     fn put(&self, event: SessionEvent) -> impl Future<Output = ()>;
@@ -229,7 +234,7 @@ impl Session {
                     self.unanswered.set(0);
                     sink.put(SessionEvent::Lost).await;
                     let pause = pause(attempts);
-                    self.tell(&error, pause);
+                    self.notify(&error, pause);
                     attempts = attempts.saturating_add(1);
                     tokio::time::sleep(pause).await;
                     self.take_password();
@@ -238,7 +243,7 @@ impl Session {
         }
     }
 
-    fn tell(&self, error: &ConnectionError, pause: Duration) {
+    fn notify(&self, error: &ConnectionError, pause: Duration) {
         let broker = self.address.as_str();
         let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
         if let ConnectionError::ConnectionRefused(code) = error {
@@ -246,9 +251,9 @@ impl Session {
             event!(LoginRefused, broker, error, pause_ms);
             return;
         }
-        let Trouble { kind, text: error } = explain(error);
+        let ConnectFailure { kind, text: error } = explain(error);
         match kind {
-            TroubleKind::Tls => event!(TlsRefused, broker, error, pause_ms),
+            FailureKind::Tls => event!(TlsRefused, broker, error, pause_ms),
             _ => event!(BrokerDown, broker, error, pause_ms),
         }
     }
@@ -477,103 +482,4 @@ fn pause(attempts: u32) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use telemetry::Event;
-    use telemetry::capture::{capture, triggered};
-
-    use super::*;
-
-    #[test]
-    fn pauses_double_with_jitter_up_to_half_a_minute() {
-        for attempts in [0, 1, 5, 6, 7, 100, u32::MAX] {
-            let longest = FIRST_PAUSE * 2_u32.pow(attempts.min(6));
-            let longest = longest.min(LAST_PAUSE);
-            for _ in 0..50 {
-                let pause = pause(attempts);
-                assert!(pause >= longest / 2 && pause <= longest, "{attempts}: {pause:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_session_that_watches_leaves_nothing_at_the_broker() {
-        let (session, _) = passing_session(&broker(), Vec::new());
-        let options = &session.eventloop.mqtt_options;
-        assert!(options.last_will().is_none());
-        assert!(options.clean_session());
-    }
-
-    fn broker() -> BrokerSettings {
-        BrokerSettings {
-            host: "localhost".into(),
-            port: 1883,
-            addresses: Vec::new(),
-            client_id: "relay".into(),
-            credentials: None,
-            keep_alive: Duration::from_secs(30),
-            max_packet_bytes: 1 << 20,
-            tls: None,
-        }
-    }
-
-    #[test]
-    fn the_connect_packet_keeps_the_session_and_has_no_will() {
-        let options = options(&broker());
-        assert!(options.last_will().is_none());
-        assert!(!options.clean_session());
-        assert_eq!(options.ack_mode(), AckMode::Manual);
-        assert_eq!(options.max_packet_size(), 1 << 20);
-    }
-
-    #[test]
-    fn only_small_bursts_under_load_linger_and_none_that_the_broker_waits_for() {
-        let load = Some(Duration::from_micros(400));
-        let linger = |pause, messages, unanswered| {
-            Pace::default().linger(pause, messages, unanswered) > Duration::ZERO
-        };
-        assert!(!linger(None, 1, 1), "what comes alone isn't delayed");
-        assert!(!linger(Some(LOAD_WITHIN), 5, 0), "the load is over");
-        assert!(linger(load, 5, 15));
-        assert!(linger(load, 15, 0));
-        assert!(!linger(load, 5, 16), "the broker waits for acknowledgements");
-        assert!(!linger(load, 16, 0), "a large burst needs no gathering");
-    }
-
-    #[test]
-    fn a_linger_is_as_long_as_a_few_messages_take_to_come() {
-        let mut pace = Pace::default();
-        let micros = Duration::from_micros;
-        // 50,000 messages/s.
-        assert_eq!(pace.linger(Some(micros(200)), 10, 0), micros(60));
-        // Slower from now on: the longest one is approached, and not exceeded.
-        let mut last = micros(60);
-        for _ in 0..50 {
-            let next = pace.linger(Some(micros(900)), 1, 0);
-            assert!(next > last || next == LONGEST_LINGER, "{last:?} {next:?}");
-            last = next;
-        }
-        assert_eq!(last, LONGEST_LINGER);
-        assert_eq!(pace.linger(None, 1, 0), Duration::ZERO);
-        assert_eq!(pace.linger(Some(micros(100)), 10, 0), micros(30), "the past is forgotten");
-    }
-
-    #[tokio::test]
-    async fn nothing_more_is_read_while_too_many_messages_wait_for_acknowledgement() {
-        let unanswered = Cell::new(MAX_UNANSWERED);
-        let mut wait = std::pin::pin!(answers(&unanswered));
-        assert_eq!(at_once(wait.as_mut()).await, None);
-        unanswered.set(MAX_UNANSWERED - 1);
-        wait.await;
-    }
-
-    #[test]
-    fn refused_subscriptions_are_told_apart() {
-        const OK: SubscribeReasonCode = SubscribeReasonCode::Success(QoS::AtLeastOnce);
-        const NO: SubscribeReasonCode = SubscribeReasonCode::Failure;
-        assert!(capture(|| report("b:1", &[OK, OK])).is_empty());
-        triggered(&capture(|| report("b:1", &[OK, NO, OK])), Event::SubscriptionRefused);
-        let told = capture(|| report("b:1", &[OK, NO]));
-        triggered(&told, Event::StoredBirthsRefused);
-        assert_eq!(told.len(), 1);
-    }
-}
+mod tests;

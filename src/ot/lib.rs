@@ -2,24 +2,24 @@
 //! nothing that the IT half writes.
 //!
 //! ```text
-//!  OT broker ──> connection ──bounded channel──> worker ──> journal
-//!            <── receipts ───────────────────────  │ pipeline: decode, plant, policy, encode
-//!                                                  └──pictures──> keeper ─> state
+//!  OT broker ──> connection ──> admission ──> worker ── entries ──> journal
+//!            <── receipts ─────────────────────  │ pipeline: decode, plant, policy, encode
+//!                                                └─── snapshots ──> storing ──> state
 //! ```
 
+mod admission;
+mod clock;
 mod connection;
-mod intake;
-mod keeper;
+mod entry;
 mod pipeline;
 mod plant;
-mod rule_counts;
+mod rule_counters;
 mod socket;
+mod status_reporter;
 mod storing;
-mod vitals;
 mod watch;
 mod worker;
 
-use std::cell::RefCell;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -27,38 +27,30 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::LocalSet;
+
+use self::admission::Queue;
+use self::clock::Clock;
+use self::connection::SessionHandle;
+use self::entry::Journal;
+use self::status_reporter::StatusReporter;
+use self::worker::{Shared, Work, Worker, WorkerSettings};
 use broker::BrokerSettings;
-use bytes::Bytes;
-use crossbeam_channel::{Sender, TrySendError};
 use journal_write::{JournalError, Writer, WriterOptions};
 use sandbox::Confined;
 use signature::SignedPolicy;
 use state::{StateDir, StateError};
+use telemetry::Notifier;
+use telemetry::event;
 use telemetry::status::{ReportError, StatusSettings, Teller};
-use telemetry::{Notifier, event};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::LocalSet;
 
-use self::connection::{Delivered, SessionEvent, SessionHandle, Sink};
-use self::intake::Intake;
-pub use self::pipeline::{Counters, Now, Pipeline, PipelineSettings, Received, RuleMatches};
-pub use self::rule_counts::{RuleCount, RuleCounts};
-use self::vitals::Vitals;
+pub use self::entry::Entry;
+pub use self::pipeline::{Counters, Now, Pipeline, PipelineSettings, Received};
+pub use self::rule_counters::{RuleCount, RuleCounts, RuleMatches};
 pub use self::watch::{WatchEnd, WatchError, WatchSettings, Watched, watch};
 pub use self::worker::WorkerError;
-use self::worker::{Clock, Shared, Work, Worker, WorkerSettings};
 
-/// Bursts of messages on their way to the worker.
-const QUEUED_BURSTS: usize = 64;
-/// Bytes of them. When either is reached nothing is read from the broker until there is room.
-const QUEUED_BYTES: usize = 64 * 1024 * 1024;
-/// From here on no node may take more than its share.
-const CROWDED_BURSTS: usize = QUEUED_BURSTS / 4 * 3;
-const CROWDED_BYTES: usize = QUEUED_BYTES / 4 * 3;
-/// Topics of refused messages that are told apart until the worker counts them.
-const MAX_SHED_TOPICS: usize = 10_000;
-/// Pause of the network while the worker has no room.
-const FULL_PAUSE: Duration = Duration::from_millis(1);
 /// How long a stop waits for the journal.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 /// How long a stop waits for the broker to take acknowledgements and DISCONNECT.
@@ -136,7 +128,7 @@ pub struct Opened {
     runtime: tokio::runtime::Runtime,
     clock: Clock,
     state: StateDir,
-    writer: Writer,
+    writer: Journal,
 }
 
 /// Claims state and journal, and brings the journal's end in order.
@@ -148,7 +140,7 @@ pub fn open(settings: Settings) -> Result<Opened, OtError> {
     let clock = Clock::new();
     let state = StateDir::open(&settings.state_dir)?;
     settings.status.check(&settings.state_dir)?;
-    let writer = Writer::open(settings.journal.clone(), clock.now().wall_ms)?;
+    let writer = Writer::open(settings.journal.clone(), clock.now().wall_ms)?.only();
     Ok(Opened { settings, runtime, clock, state, writer })
 }
 
@@ -164,27 +156,19 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
     let Settings { state_dir, notifier, .. } = settings;
     let now = clock.now();
     let teller = Teller::start("ot", status, state_dir, notifier.clone(), now.mono, now.wall_ms)?;
-    let vitals = Vitals::new(relay_name.clone(), teller, notifier.clone());
-    let (work, queue) = crossbeam_channel::bounded(QUEUED_BURSTS);
+    let status_reporter = StatusReporter::new(relay_name.clone(), teller, notifier.clone());
     let (receipts, released) = tokio::sync::mpsc::unbounded_channel();
     let shared = Arc::new(Shared::default());
+    let (admission, queue) = Queue::new(Arc::clone(&shared));
     let SignedPolicy { policy, signed } = policy;
     let filters = policy.subscriptions();
     let digest = policy.digest().to_owned();
     let worker_settings =
         WorkerSettings { relay_name, keyframe_every: pipeline.keyframe_every, signed };
     let make_pipeline = |now| Pipeline::new(pipeline, policy, now);
-    let worker = Worker::new(
-        worker_settings,
-        make_pipeline,
-        writer,
-        state,
-        queue,
-        receipts,
-        Arc::clone(&shared),
-        clock,
-    )?
-    .with_vitals(vitals);
+    let worker =
+        Worker::new(worker_settings, make_pipeline, writer, state, queue, receipts, shared, clock)?
+            .with_status_reporter(status_reporter);
     let (done, ended) = tokio::sync::oneshot::channel();
     std::thread::Builder::new().name("worker".into()).spawn(move || {
         worker.run();
@@ -193,7 +177,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
 
     let network = async move {
         let (session, handle) = connection::session(&broker, filters);
-        let queue = Rc::new(Queue { work, shared, intake: RefCell::default() });
+        let queue = Rc::new(admission);
         let sink = Rc::clone(&queue);
         let mut polling = tokio::task::spawn_local(async move { session.run(&*sink).await });
         let mut acknowledging = tokio::task::spawn_local(handle.clone().acknowledge(released));
@@ -272,81 +256,7 @@ async fn supervise(
 /// worker stands still, the watchdog isn't fed.
 async fn pulse(queue: &Queue, every: Duration) {
     loop {
-        queue.put_work(Work::Pulse).await;
+        queue.put_work(Work::WatchdogRequest).await;
         tokio::time::sleep(every).await;
-    }
-}
-
-/// The way to the worker, bounded by messages and bytes.
-struct Queue {
-    work: Sender<Work>,
-    shared: Arc<Shared>,
-    intake: RefCell<Intake>,
-}
-
-impl Queue {
-    /// Leaves out what a node sends beyond its share while the way is nearly full; the worker
-    /// counts and acknowledges it.
-    fn share(&self, messages: &mut Vec<Delivered>) {
-        let bytes = self.shared.queued_bytes.load(Ordering::Relaxed);
-        let crowded = self.work.len() >= CROWDED_BURSTS || bytes >= CROWDED_BYTES;
-        let taken = self.shared.taken.load(Ordering::Relaxed);
-        let mut intake = self.intake.borrow_mut();
-        let admit = |message: &mut Delivered| {
-            !intake.admit(taken, &message.topic, message.bytes(), crowded)
-        };
-        let shed: Vec<Delivered> = messages.extract_if(.., admit).collect();
-        if !shed.is_empty()
-            && let Ok(mut waiting) = self.shared.shed.lock()
-        {
-            for Delivered { topic, receipt, .. } in shed {
-                // Beyond some thousand topics it is only counted.
-                let is_known = waiting.len() < MAX_SHED_TOPICS || waiting.contains_key(&topic);
-                let topic = if is_known { topic } else { Bytes::new() };
-                let (count, receipts) = waiting.entry(topic).or_default();
-                *count = count.saturating_add(1);
-                receipts.extend(receipt);
-            }
-        }
-    }
-
-    async fn put_work(&self, mut work: Work) {
-        loop {
-            match self.work.try_send(work) {
-                Ok(()) => {
-                    if let Some(worker) = self.shared.worker.get() {
-                        worker.unpark();
-                    }
-                    return;
-                }
-                // Without a worker the process is about to end.
-                Err(TrySendError::Disconnected(_)) => return,
-                Err(TrySendError::Full(back)) => work = back,
-            }
-            tokio::time::sleep(FULL_PAUSE).await;
-        }
-    }
-}
-
-impl Sink for Queue {
-    async fn put(&self, event: SessionEvent) {
-        let work = match event {
-            SessionEvent::Connected { present } => Work::Connected { present },
-            SessionEvent::Lost => Work::Lost,
-            SessionEvent::Messages(_) if self.shared.stopping.load(Ordering::Relaxed) => return,
-            SessionEvent::Messages(mut messages) => {
-                self.share(&mut messages);
-                if messages.is_empty() {
-                    return;
-                }
-                while self.shared.queued_bytes.load(Ordering::Relaxed) >= QUEUED_BYTES {
-                    tokio::time::sleep(FULL_PAUSE).await;
-                }
-                let bytes = messages.iter().map(Delivered::bytes).sum();
-                self.shared.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
-                Work::Messages(messages)
-            }
-        };
-        self.put_work(work).await;
     }
 }

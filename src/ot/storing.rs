@@ -1,20 +1,23 @@
 //! When the plant is stored, and which receipts wait for it: births and deaths are owed to the
-//! stored plant before they are acknowledged. The picture is taken in turns of the worker that
+//! stored plant before they are acknowledged. The snapshot is taken in turns of the worker that
 //! are short; another thread writes it.
 
+pub(crate) mod state_writer;
+
+use mistake::mistake;
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
+
+use self::state_writer::StateWriter;
+use super::connection::Receipt;
+use super::pipeline::{Now, Pipeline};
 use state::StateError;
 use telemetry::event;
 
-use super::connection::Receipt;
-use super::keeper::Keeper;
-use super::pipeline::{Now, Pipeline};
-
 /// Values are stored this often; the journal has what came since.
 pub(super) const STORE_EVERY: Duration = Duration::from_secs(30);
-/// Between two pictures of the plant, this many times what one takes goes by, so that storing
+/// Between two snapshots of the plant, this many times what one takes goes by, so that storing
 /// takes a small part of the time while births go on …
 const STORE_SHARE: u32 = 10;
 /// … but not more than this: receipts of births wait for it, and a broker has few messages in
@@ -28,19 +31,19 @@ const BYTES_PER_TURN: usize = 64 * 1024;
 /// Where storing stands.
 #[derive(Debug)]
 pub(super) struct Storing {
-    keeper: Keeper,
+    state_writer: StateWriter,
     under_way: Option<UnderWay>,
-    /// Births or deaths came that no picture has.
+    /// Births or deaths came that no snapshot has.
     owed: bool,
     /// Receipts of messages that are journalled and, if it is owed, stored.
     ready: Vec<Receipt>,
-    /// Of those that came since the picture under way began; these are only journalled.
+    /// Of those that came since the snapshot under way began; these are only journalled.
     receipts: Vec<Receipt>,
     next: Duration,
     trouble: bool,
 }
 
-/// A picture that isn't written yet.
+/// A snapshot that isn't written yet.
 #[derive(Debug)]
 struct UnderWay {
     began: Duration,
@@ -51,9 +54,9 @@ struct UnderWay {
 }
 
 impl Storing {
-    pub(super) fn new(keeper: Keeper, now: Duration) -> Storing {
+    pub(super) fn new(state_writer: StateWriter, now: Duration) -> Storing {
         Storing {
-            keeper,
+            state_writer,
             under_way: None,
             owed: false,
             ready: Vec::new(),
@@ -81,22 +84,22 @@ impl Storing {
     /// When [`Storing::tick`] has something to do; `None`: nothing is owed.
     pub(super) fn due(&self) -> Option<Duration> {
         match &self.under_way {
-            Some(under_way) if under_way.complete || !self.keeper.has_room() => None,
+            Some(under_way) if under_way.complete || !self.state_writer.has_room() => None,
             Some(_) => Some(Duration::ZERO),
             None => self.owed.then_some(self.next),
         }
     }
 
-    /// Where it is told that the picture under way is written, for [`Storing::kept`].
-    pub(super) fn kept_by(&self) -> Option<&Receiver<Result<(), StateError>>> {
-        self.under_way.as_ref().map(|_| self.keeper.kept())
+    /// Where the writer reports that the snapshot under way is written, for [`Storing::saved`].
+    pub(super) fn saved_by(&self) -> Option<&Receiver<Result<(), StateError>>> {
+        self.under_way.as_ref().map(|_| self.state_writer.saved())
     }
 
-    /// Goes on with the picture under way, or begins one that is due. `journal_seq` is the number
+    /// Goes on with the snapshot under way, or begins one that is due. `journal_seq` is the number
     /// of the next frame.
     pub(super) fn tick(&mut self, now: Now, pipeline: &mut Pipeline, journal_seq: u64) {
-        if let Some(result) = self.kept_by().and_then(|kept| kept.try_recv().ok()) {
-            self.kept(now, &result);
+        if let Some(result) = self.saved_by().and_then(|saved| saved.try_recv().ok()) {
+            self.saved(now, &result);
         }
         let due = self.next <= now.mono && self.owed;
         let overdue = self.next.saturating_add(STORE_EVERY) <= now.mono;
@@ -104,24 +107,26 @@ impl Storing {
             self.begin(now, pipeline, journal_seq);
         }
         if let Some(under_way) = self.under_way.as_mut().filter(|under_way| !under_way.complete)
-            && self.keeper.has_room()
+            && self.state_writer.has_room()
         {
-            let part = pipeline.take_picture(BYTES_PER_TURN);
+            let part = pipeline.take_snapshot(BYTES_PER_TURN);
             under_way.complete = part.head.is_some();
-            self.keeper.take_picture(part);
+            self.state_writer.write_part(part);
         }
     }
 
     fn begin(&mut self, now: Now, pipeline: &mut Pipeline, journal_seq: u64) {
-        pipeline.begin_picture(journal_seq);
+        pipeline.begin_snapshot(journal_seq);
         self.owed = false;
         let receipts = std::mem::take(&mut self.receipts);
         self.under_way = Some(UnderWay { began: now.mono, complete: false, receipts });
     }
 
-    /// The picture under way is written, or couldn't be.
-    pub(super) fn kept(&mut self, now: Now, result: &Result<(), StateError>) {
-        let Some(UnderWay { began, mut receipts, .. }) = self.under_way.take() else { return };
+    /// The snapshot under way is written, or couldn't be.
+    pub(super) fn saved(&mut self, now: Now, result: &Result<(), StateError>) {
+        let Some(UnderWay { began, mut receipts, .. }) = self.under_way.take() else {
+            return mistake!("a snapshot was written that nobody took");
+        };
         match result {
             Ok(()) => {
                 self.ready.append(&mut receipts);
@@ -154,8 +159,8 @@ impl Storing {
     }
 
     /// The thread that writes.
-    pub(super) fn keeper(&self) -> &Keeper {
-        &self.keeper
+    pub(super) fn state_writer(&self) -> &StateWriter {
+        &self.state_writer
     }
 
     /// Stores everything as it is now, however long that takes; the receipts that wait for nothing
@@ -177,8 +182,8 @@ impl Storing {
         receipts.append(&mut self.receipts);
         self.begin(now, pipeline, journal_seq);
         self.take_all(pipeline);
-        let Storing { keeper, trouble, .. } = self;
-        match keeper.finish() {
+        let Storing { state_writer, trouble, .. } = self;
+        match state_writer.finish() {
             Some(Ok(())) => receipts,
             Some(Err(error)) => {
                 if !trouble {
@@ -192,9 +197,9 @@ impl Storing {
 
     fn take_all(&self, pipeline: &mut Pipeline) {
         loop {
-            let part = pipeline.take_picture(BYTES_PER_TURN);
+            let part = pipeline.take_snapshot(BYTES_PER_TURN);
             let complete = part.head.is_some();
-            self.keeper.take_picture(part);
+            self.state_writer.write_part(part);
             if complete {
                 return;
             }

@@ -7,7 +7,6 @@ use std::io;
 use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use broker::BrokerSettings;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
@@ -15,6 +14,7 @@ use tokio::task::LocalSet;
 
 use super::GOODBYE_WITHIN;
 use super::connection::{self, Receipt, SessionEvent, Sink};
+use broker::BrokerSettings;
 
 /// What is watched, and for how long.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct WatchSettings {
     pub run_for: Option<Duration>,
 }
 
-/// What the broker tells. Times are the wall clock, in milliseconds since the epoch (UTC).
+/// What happened at the broker. Times are the wall clock, in milliseconds since the epoch (UTC).
 #[derive(Clone, Copy, Debug)]
 pub enum Watched<'a> {
     Connected {
@@ -54,7 +54,7 @@ pub enum WatchEnd {
     Time,
     /// SIGINT or SIGTERM.
     Signal,
-    /// Whoever was told had enough.
+    /// Whoever was watching had enough.
     Enough,
 }
 
@@ -86,9 +86,10 @@ pub fn watch(
         let mut terminate = signal(SignalKind::terminate())?;
         let (session, handle) = connection::passing_session(&broker, filters);
         let (receipts, taken) = tokio::sync::mpsc::unbounded_channel();
-        let told = Told { take, receipts, was_connected: false, failed: false, is_over: false };
-        let told = RefCell::new(told);
-        let sink = Taker { told, over: Notify::new() };
+        let watching =
+            Watching { take, receipts, was_connected: false, failed: false, is_over: false };
+        let watching = RefCell::new(watching);
+        let sink = Taker { watching, over: Notify::new() };
         let acknowledging = tokio::task::spawn_local(handle.clone().acknowledge(taken));
         let mut polling = std::pin::pin!(session.run(&sink));
         let time = async {
@@ -105,10 +106,10 @@ pub fn watch(
             _ = interrupt.recv() => WatchEnd::Signal,
             _ = terminate.recv() => WatchEnd::Signal,
         };
-        sink.told.borrow_mut().is_over = true;
+        sink.watching.borrow_mut().is_over = true;
         let (was_connected, failed) = {
-            let told = sink.told.borrow();
-            (told.was_connected, told.failed)
+            let watching = sink.watching.borrow();
+            (watching.was_connected, watching.failed)
         };
         if was_connected {
             handle.disconnect();
@@ -125,11 +126,11 @@ pub fn watch(
 
 /// Hands what comes over, and then acknowledges it.
 struct Taker<'a> {
-    told: RefCell<Told<'a>>,
+    watching: RefCell<Watching<'a>>,
     over: Notify,
 }
 
-struct Told<'a> {
+struct Watching<'a> {
     take: &'a mut dyn FnMut(Watched<'_>) -> ControlFlow<()>,
     receipts: UnboundedSender<Vec<Receipt>>,
     was_connected: bool,
@@ -141,25 +142,25 @@ struct Told<'a> {
 
 impl Sink for Taker<'_> {
     async fn put(&self, event: SessionEvent) {
-        let mut told = self.told.borrow_mut();
-        if told.is_over {
+        let mut watching = self.watching.borrow_mut();
+        if watching.is_over {
             return;
         }
         let at_ms = wall_ms();
         let flow = match event {
             SessionEvent::Connected { .. } => {
-                told.was_connected = true;
-                (told.take)(Watched::Connected { at_ms })
+                watching.was_connected = true;
+                (watching.take)(Watched::Connected { at_ms })
             }
-            SessionEvent::Lost if !told.was_connected => {
-                told.failed = true;
+            SessionEvent::Lost if !watching.was_connected => {
+                watching.failed = true;
                 ControlFlow::Break(())
             }
-            SessionEvent::Lost => (told.take)(Watched::Lost { at_ms }),
+            SessionEvent::Lost => (watching.take)(Watched::Lost { at_ms }),
             SessionEvent::Messages(messages) => {
                 let mut flow = ControlFlow::Continue(());
                 for delivered in messages {
-                    flow = (told.take)(Watched::Message {
+                    flow = (watching.take)(Watched::Message {
                         at_ms,
                         topic: std::str::from_utf8(&delivered.topic).ok(),
                         payload: &delivered.payload,
@@ -168,7 +169,7 @@ impl Sink for Taker<'_> {
                         dup: delivered.dup,
                     });
                     // The other end lives as long as the session.
-                    let _ = told.receipts.send(delivered.receipt.into_iter().collect());
+                    let _ = watching.receipts.send(delivered.receipt.into_iter().collect());
                     if flow.is_break() {
                         break;
                     }
@@ -177,7 +178,7 @@ impl Sink for Taker<'_> {
             }
         };
         if flow.is_break() {
-            told.is_over = true;
+            watching.is_over = true;
             self.over.notify_one();
         }
     }

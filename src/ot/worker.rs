@@ -6,28 +6,33 @@
 //! fails is repeated; until it succeeds nothing is taken from the session and nothing is
 //! acknowledged.
 
+mod housekeeping;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::Thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select};
-use journal_format::{Body, Start};
-use journal_write::{JournalError, Retained, Writer};
-use signature::{Signed, SignedPolicy};
-use state::{StateDir, StateError, Stored};
-use telemetry::{event, policy_loaded};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::clock::Clock;
 use super::connection::{Delivered, Receipt};
-use super::keeper::{Keeper, PLANT};
+use super::entry::{Entry, Journal};
 use super::pipeline::{Now, Pipeline, Received};
 use super::plant::StoredPlant;
-use super::rule_counts::RuleCounts;
+use super::rule_counters::RuleCounts;
+use super::status_reporter::{Seen, StatusReporter};
+use super::storing::state_writer::{PLANT, StateWriter};
 use super::storing::{STORE_EVERY, Storing};
-use super::vitals::{Seen, Vitals};
+use journal_format::Start;
+use journal_write::JournalError;
+use signature::{Signed, SignedPolicy};
+use state::{StateDir, StateError, Stored};
+use telemetry::event;
+use telemetry::policy_loaded;
 
 /// Messages of one batch: one commit, and one wake-up of the network for its receipts.
 const BATCH_MESSAGES: usize = 1_024;
@@ -35,13 +40,11 @@ const BATCH_MESSAGES: usize = 1_024;
 const PENDING_BYTES: usize = 16 * 1024 * 1024;
 /// Timers of the pipeline.
 const TICK_EVERY: Duration = Duration::from_millis(100);
-/// Retention by age works even where no segment ends.
-const RETAIN_EVERY: Duration = Duration::from_secs(60);
 /// Pauses while the journal refuses.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 
-/// What the worker is told.
+/// Work for the worker.
 #[derive(Debug)]
 pub(super) enum Work {
     Messages(Vec<Delivered>),
@@ -51,7 +54,7 @@ pub(super) enum Work {
     Lost,
     Policy(Box<SignedPolicy>),
     /// The network thread asks for a sign of life.
-    Pulse,
+    WatchdogRequest,
     /// Everything before it is to be journalled, then the worker ends.
     Stop,
 }
@@ -87,7 +90,7 @@ pub(super) struct WorkerSettings {
 pub(super) struct Worker {
     settings: WorkerSettings,
     pipeline: Pipeline,
-    writer: Writer,
+    writer: Journal,
     storing: Storing,
     work: Receiver<Work>,
     receipts: UnboundedSender<Vec<Receipt>>,
@@ -101,7 +104,7 @@ pub(super) struct Worker {
     started: Now,
     /// Not before then, after an error.
     next_segment: Duration,
-    vitals: Option<Vitals>,
+    status_reporter: Option<StatusReporter>,
     segment_trouble: bool,
     near_limit: bool,
 }
@@ -115,7 +118,7 @@ impl Worker {
     pub(super) fn new(
         settings: WorkerSettings,
         make_pipeline: impl FnOnce(Now) -> Pipeline,
-        writer: Writer,
+        writer: Journal,
         state: StateDir,
         work: Receiver<Work>,
         receipts: UnboundedSender<Vec<Receipt>>,
@@ -160,7 +163,7 @@ impl Worker {
             settings,
             pipeline,
             writer,
-            storing: Storing::new(Keeper::start(state)?, now.mono),
+            storing: Storing::new(StateWriter::start(state)?, now.mono),
             work,
             receipts,
             shared,
@@ -171,7 +174,7 @@ impl Worker {
             next_retain: now.mono,
             started: now,
             next_segment: now.mono,
-            vitals: None,
+            status_reporter: None,
             segment_trouble: false,
             near_limit: false,
         };
@@ -182,8 +185,8 @@ impl Worker {
     }
 
     /// Lets people see how it is.
-    pub(super) fn with_vitals(mut self, vitals: Vitals) -> Worker {
-        self.vitals = Some(vitals);
+    pub(super) fn with_status_reporter(mut self, status_reporter: StatusReporter) -> Worker {
+        self.status_reporter = Some(status_reporter);
         self
     }
 
@@ -252,14 +255,14 @@ impl Worker {
         let now = self.clock.now();
         let due = self.storing.due().unwrap_or(self.next_tick).min(self.next_tick);
         let wait = due.saturating_sub(now.mono);
-        let kept_by = self.storing.kept_by().cloned();
-        let first = match kept_by {
+        let saved_by = self.storing.saved_by().cloned();
+        let first = match saved_by {
             None => self.next_work(wait),
-            Some(kept_by) => select! {
+            Some(saved_by) => select! {
                 recv(self.work) -> work => work.map_err(|_| RecvTimeoutError::Disconnected),
-                recv(kept_by) -> kept => {
-                    if let Ok(kept) = kept {
-                        self.storing.kept(self.clock.now(), &kept);
+                recv(saved_by) -> saved => {
+                    if let Ok(saved) = saved {
+                        self.storing.saved(self.clock.now(), &saved);
                     }
                     Err(RecvTimeoutError::Timeout)
                 }
@@ -287,7 +290,7 @@ impl Worker {
         false
     }
 
-    fn handle(&mut self, now: Now, work: Work, out: &mut Vec<Body>) {
+    fn handle(&mut self, now: Now, work: Work, out: &mut Vec<Entry>) {
         match work {
             Work::Connected { present } => self.pipeline.session(now, present),
             Work::Lost => {
@@ -306,14 +309,14 @@ impl Worker {
                 self.settings.signed = signed;
                 let before = out.len();
                 self.pipeline.reload(now, policy, out);
-                out.insert(before, Body::Start(self.start()));
-                if let Some(vitals) = &self.vitals {
-                    vitals.reloaded();
+                out.insert(before, Entry::Start(self.start()));
+                if let Some(status_reporter) = &self.status_reporter {
+                    status_reporter.reloaded();
                 }
             }
-            Work::Pulse => {
-                if let Some(vitals) = &mut self.vitals {
-                    vitals.take_pulse();
+            Work::WatchdogRequest => {
+                if let Some(status_reporter) = &mut self.status_reporter {
+                    status_reporter.watchdog_requested();
                 }
             }
             Work::Messages(_) | Work::Stop => {}
@@ -322,13 +325,13 @@ impl Worker {
 
     /// Shows people and the service manager how it is.
     fn show(&mut self, now: Now, refuses: bool) {
-        let Some(vitals) = &mut self.vitals else { return };
+        let Some(status_reporter) = &mut self.status_reporter else { return };
         if refuses {
-            vitals.refused();
+            status_reporter.refused();
         } else {
-            vitals.passed();
+            status_reporter.feed();
         }
-        let surroundings = vitals.tick(&Seen {
+        let surroundings = status_reporter.tick(&Seen {
             now,
             pipeline: &self.pipeline,
             writer: &self.writer,
@@ -342,15 +345,15 @@ impl Worker {
 
     /// Stores the plant for good, and shows how it was.
     fn finish(mut self, now: Now) {
-        self.storing.keeper().save_rule_counts(RuleCounts::of(&self.pipeline, now.wall_ms));
+        self.storing.state_writer().save_rule_counts(RuleCounts::of(&self.pipeline, now.wall_ms));
         let released = self.storing.finish(now, &mut self.pipeline, self.writer.next_seq());
         if !released.is_empty() {
             // The network is gone only when the process ends.
             let _ = self.receipts.send(released);
         }
-        let Some(vitals) = &mut self.vitals else { return };
-        vitals.passed();
-        vitals.finish(&Seen {
+        let Some(status_reporter) = &mut self.status_reporter else { return };
+        status_reporter.feed();
+        status_reporter.finish(&Seen {
             now,
             pipeline: &self.pipeline,
             writer: &self.writer,
@@ -359,7 +362,7 @@ impl Worker {
         });
     }
 
-    fn handle_message(&mut self, now: Now, delivered: Delivered, out: &mut Vec<Body>) {
+    fn handle_message(&mut self, now: Now, delivered: Delivered, out: &mut Vec<Entry>) {
         let bytes = delivered.bytes();
         let received = Received {
             // A topic that isn't UTF-8 is none of ours; it is counted as such.
@@ -387,9 +390,9 @@ impl Worker {
         }
     }
 
-    fn push(&mut self, now: Now, bodies: &mut Vec<Body>) {
-        for body in bodies.drain(..) {
-            if let Err(error) = self.writer.push(now.wall_ms, &body) {
+    fn push(&mut self, now: Now, entries: &mut Vec<Entry>) {
+        for entry in entries.drain(..) {
+            if let Err(error) = self.writer.append(now.wall_ms, entry) {
                 // Larger than any frame may be. Data is lost alone; without a birth, readers
                 // refuse the data that follows.
                 event!(FrameTooLarge, error = %error);
@@ -428,65 +431,17 @@ impl Worker {
     fn store(&mut self, now: Now) {
         self.storing.tick(now, &mut self.pipeline, self.writer.next_seq());
         // For people, so not with every birth.
-        if self.next_counts <= now.mono && self.storing.keeper().has_room() {
+        if self.next_counts <= now.mono && self.storing.state_writer().has_room() {
             self.next_counts = now.mono.saturating_add(STORE_EVERY);
-            self.storing.keeper().save_rule_counts(RuleCounts::of(&self.pipeline, now.wall_ms));
+            self.storing
+                .state_writer()
+                .save_rule_counts(RuleCounts::of(&self.pipeline, now.wall_ms));
         }
         let released = self.storing.released();
         if !released.is_empty() {
             // The network is gone only when the process ends.
             let _ = self.receipts.send(released);
         }
-    }
-
-    /// New segments, and retention.
-    fn keep_house(&mut self, now: Now) {
-        let mut retain = self.next_retain <= now.mono;
-        if self.writer.wants_segment() && self.next_segment <= now.mono {
-            retain = true;
-            if let Err(error) = self.begin_segment(now) {
-                self.next_segment = now.mono.saturating_add(LAST_PAUSE);
-                self.segment_trouble = true;
-                event!(DiskError, what = "segment", error = %error);
-            } else if std::mem::take(&mut self.segment_trouble) {
-                event!(DiskOk, what = "segment");
-            }
-        }
-        if retain {
-            self.next_retain = now.mono.saturating_add(RETAIN_EVERY);
-            self.watch_limit();
-            match self.writer.retain(retention_ms(self.started, now)) {
-                Ok(retained) if retained.segments > 0 => {
-                    let Retained { segments, frames, bytes } = retained;
-                    event!(JournalTrimmed, segments, frames, bytes);
-                }
-                Ok(_) => {}
-                Err(error) => event!(DiskError, what = "retention", error = %error),
-            }
-        }
-    }
-
-    /// Tells, once, that the journal has come near its limit: what is deleted then is younger
-    /// than it should get.
-    fn watch_limit(&mut self) {
-        let (bytes, limit) = (self.writer.bytes(), self.writer.retain_bytes());
-        let near = limit.saturating_sub(limit / 10);
-        let far = limit.saturating_sub(limit / 5);
-        if bytes >= near && !std::mem::replace(&mut self.near_limit, true) {
-            event!(JournalNearLimit, bytes, limit);
-        } else if bytes < far {
-            self.near_limit = false;
-        }
-    }
-
-    fn begin_segment(&mut self, now: Now) -> Result<(), JournalError> {
-        let start = Body::Start(self.start());
-        let head = std::iter::once(start).chain(self.pipeline.keyframes(now));
-        let head = self.writer.begin_segment(now.wall_ms, head)?;
-        if head.oversized > 0 {
-            event!(FrameTooLarge, keyframes = head.oversized);
-        }
-        Ok(())
     }
 
     fn start(&self) -> Start {
@@ -506,21 +461,6 @@ impl Worker {
     }
 }
 
-/// The time by which segments grow old. A clock that jumps forward by a year while we run must not
-/// take away what IT hasn't read yet: what counts is the clock of the start, and the time since.
-fn retention_ms(started: Now, now: Now) -> u64 {
-    let elapsed = now.mono.saturating_sub(started.mono).as_millis();
-    let elapsed_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
-    now.wall_ms.min(started.wall_ms.saturating_add(elapsed_ms))
-}
-
-impl Delivered {
-    /// What it takes of the memory for messages on their way.
-    pub(super) fn bytes(&self) -> usize {
-        self.topic.len().saturating_add(self.payload.len())
-    }
-}
-
 /// Why the worker can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
@@ -531,28 +471,6 @@ pub enum WorkerError {
     /// No thread can be had.
     #[error("cannot start: {0}")]
     Start(#[from] std::io::Error),
-}
-
-/// The clocks of this half.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
-    start: Instant,
-}
-
-impl Clock {
-    #[expect(clippy::disallowed_methods, reason = "the driver's clock")]
-    pub(super) fn new() -> Self {
-        Clock { start: Instant::now() }
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "the driver's clock")]
-    pub(super) fn now(self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now {
-            mono: self.start.elapsed(),
-            wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -45,6 +45,7 @@
 //!   are called on IT.
 //! - Commands, STATE and other namespaces can't be allowed; a rule that names them is an error.
 
+mod admitted;
 #[cfg(test)]
 mod bad_policies;
 mod case;
@@ -81,6 +82,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use account::RuleId;
+pub use admitted::{Admitted, AdmittedKind, AdmittedParts, MessageFlags, Permit};
 pub use case::{Arrives, Case, Expected, Given, Probe, Step};
 pub use case_value::parse_value;
 pub use consider::{Considered, Relation};

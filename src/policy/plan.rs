@@ -21,14 +21,17 @@ const MAX_SCANNED: usize = 16;
 /// Families whose tables are asked one after the other at most.
 const MAX_FAMILIES: usize = 4;
 
-/// What happens to a metric, why, and which rule says so.
+/// What happens to a metric, why, and which rule says so. Other crates can't make one by which
+/// anything crosses: it is the evidence for a [`Permit`](super::Permit).
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It crosses.
+    #[non_exhaustive]
     Forward { rule: RuleId },
     /// Births have it without a value, data never ([`Reason::Redacted`]). `forward` is the rule
     /// that would forward it, and names it.
+    #[non_exhaustive]
     Redact { rule: RuleId, forward: RuleId },
     /// It doesn't: [`Reason::Denied`], [`Reason::Datatype`], [`Reason::Opaque`],
     /// [`Reason::Unshapeable`], or [`Reason::NoRule`] (then without a rule).

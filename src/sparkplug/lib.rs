@@ -3,6 +3,7 @@
 
 #[cfg(any(test, feature = "testing"))]
 pub mod arbitrary;
+mod caps;
 #[cfg(any(test, feature = "testing"))]
 pub mod captures;
 mod datatype;
@@ -11,20 +12,23 @@ mod entity;
 pub mod names;
 mod payload;
 mod reader;
+mod scalar;
 mod scalars;
 mod topic;
 pub mod value;
 mod wire;
 mod writer;
 
+pub use caps::Caps;
 pub use datatype::DataType;
-pub use decode::{Borrowed, Caps, DecodeError, Decoded, decode, decode_borrowed};
+pub use decode::{Borrowed, DecodeError, Decoded, decode, decode_borrowed};
 pub use entity::Entity;
 pub use payload::{
     Cell, CellValue, DataSet, MetaData, Metric, Parameter, ParameterValue, Payload, Property,
     PropertySet, PropertySetList, PropertyValue, Row, Template, Value,
 };
 pub use reader::NamedMetric;
-pub use scalars::{NotScalars, Scalar, ScalarMetric, Scalars};
+pub use scalar::Scalar;
+pub use scalars::{NotScalars, ScalarMetric, Scalars};
 pub use topic::{CERTIFICATES_PREFIX, EntityTopic, MessageType, NAMESPACE, Topic, TopicError};
 pub use writer::PayloadWriter;

@@ -6,40 +6,7 @@
 use prost::encoding::encoded_len_varint;
 
 use super::wire::{Cursor, Fault};
-use super::{Caps, DataType, Value, value};
-
-/// A value without parts.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Scalar {
-    /// Int8..Int32, UInt8..UInt16, UInt32.
-    Int(u32),
-    /// Int64, UInt64, DateTime; UInt32 of some libraries.
-    Long(u64),
-    Float(f32),
-    Double(f64),
-    Boolean(bool),
-}
-
-impl Scalar {
-    /// [`value::fits`].
-    #[inline]
-    pub fn fits(self, datatype: DataType) -> bool {
-        value::scalar_fits(datatype, self)
-    }
-}
-
-impl From<Scalar> for Value {
-    #[inline]
-    fn from(scalar: Scalar) -> Value {
-        match scalar {
-            Scalar::Int(value) => Value::Int(value),
-            Scalar::Long(value) => Value::Long(value),
-            Scalar::Float(value) => Value::Float(value),
-            Scalar::Double(value) => Value::Double(value),
-            Scalar::Boolean(value) => Value::Boolean(value),
-        }
-    }
-}
+use super::{Caps, Scalar};
 
 /// A metric with a scalar value, which is news of that metric: not null, and not historical.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -142,6 +109,7 @@ impl<'a> Scalars<'a> {
     /// # Errors
     /// [`NotScalars`]: nothing of the payload may be used then, whatever came before.
     #[inline]
+    #[expect(clippy::should_implement_trait, reason = "an iterator's errors would be items")]
     pub fn next(&mut self) -> Result<Option<ScalarMetric<'a>>, NotScalars> {
         if self.cursor.is_empty() {
             return Ok(None);

@@ -9,7 +9,8 @@ use std::fmt::{self, Write as _};
 use prost::Message;
 use text::escape_to;
 
-use super::{CellValue, DataSet, DataType, Property, Scalar, Template, Value};
+use super::scalar::{Scalar, sign_extend, width};
+use super::{CellValue, DataSet, DataType, Property, Template, Value};
 
 /// A value read by its datatype (Sparkplug 3.0 §6.4.16).
 #[derive(Clone, Debug, PartialEq)]
@@ -88,30 +89,7 @@ pub fn fits(datatype: DataType, value: &Value) -> bool {
                 || datatype >= DataType::Int8Array;
         }
     };
-    scalar_fits(datatype, scalar)
-}
-
-/// [`fits`] for values without parts.
-#[inline]
-pub(super) fn scalar_fits(datatype: DataType, scalar: Scalar) -> bool {
-    match (datatype, scalar) {
-        (DataType::Int8 | DataType::Int16, Scalar::Int(bits)) => {
-            // Masked to its width, or sign-extended to 32 bits.
-            let Some(width) = width(datatype) else { return false };
-            let bits = u64::from(bits);
-            let extended = sign_extend(bits, width);
-            bits >> width == 0 || (extended < 0 && extended == sign_extend(bits, 32))
-        }
-        (DataType::Int32 | DataType::UInt32, Scalar::Int(_)) => true,
-        (DataType::UInt8, Scalar::Int(bits)) => bits <= u32::from(u8::MAX),
-        (DataType::UInt16, Scalar::Int(bits)) => bits <= u32::from(u16::MAX),
-        (DataType::UInt32, Scalar::Long(bits)) => bits <= u64::from(u32::MAX),
-        (DataType::Int64 | DataType::UInt64 | DataType::DateTime, Scalar::Long(_)) => true,
-        (DataType::Float, Scalar::Float(_)) => true,
-        (DataType::Double, Scalar::Double(_)) => true,
-        (DataType::Boolean, Scalar::Boolean(_)) => true,
-        _ => false,
-    }
+    scalar.fits(datatype)
 }
 
 /// The datatype that a value must have where a birth doesn't say it, or `None` where several
@@ -171,21 +149,6 @@ pub fn show_property(property: &Property, max_chars: usize) -> String {
         Property::SetList(list) => write!(line, "list of {} property sets", list.sets.len()),
     };
     line.text
-}
-
-fn width(datatype: DataType) -> Option<u32> {
-    match datatype {
-        DataType::Int8 => Some(8),
-        DataType::Int16 => Some(16),
-        DataType::Int32 => Some(32),
-        _ => None,
-    }
-}
-
-/// The low `width` bits (1..=64) as a two's complement number.
-fn sign_extend(bits: u64, width: u32) -> i64 {
-    let unused = 64_u32.saturating_sub(width);
-    (bits << unused).cast_signed() >> unused
 }
 
 fn is_rectangular(table: &DataSet) -> bool {

@@ -262,9 +262,9 @@ fn it_data(metrics: usize) -> Variant {
         }
         let items: Vec<Item> = out
             .drain(..)
-            .map(|body| {
+            .map(|entry| {
                 frame_seq += 1;
-                item(frame_seq, body)
+                item(frame_seq, entry.into())
             })
             .collect();
         let mut published = 0;
@@ -344,7 +344,7 @@ fn birth_body(metrics: usize) -> Body {
     let topic = plant::topic("NBIRTH", &plant::edge_node(0));
     let birth = plant::birth(metrics, true, NOW_MS);
     pipeline(1).handle(now(), received(&topic, &birth), &mut out);
-    out.pop().unwrap()
+    out.pop().unwrap().into()
 }
 
 fn item(seq: u64, body: Body) -> Item {

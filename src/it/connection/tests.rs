@@ -4,6 +4,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
@@ -29,7 +30,7 @@ const ALL: Answers = Answers { subscribe: true, unsubscribe: true, publish: true
 struct Pair {
     broker: JoinHandle<Vec<String>>,
     sessions: Sessions,
-    happened: UnboundedReceiver<Happened>,
+    events: UnboundedReceiver<DriverEvent>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -45,7 +46,7 @@ impl Pair {
             .enable_all()
             .build()
             .unwrap();
-        let (sender, happened) = tokio::sync::mpsc::unbounded_channel();
+        let (sender, events) = tokio::sync::mpsc::unbounded_channel();
         let settings = BrokerSettings {
             host: "127.0.0.1".into(),
             port,
@@ -67,21 +68,21 @@ impl Pair {
             subscriptions: vec!["a".into(), "b".into()],
         };
         sessions.open(ID, spec);
-        Pair { broker, sessions, happened, runtime }
+        Pair { broker, sessions, events, runtime }
     }
 
     fn next(&mut self) -> SessionEvent {
         loop {
             match self.next_within(HANGS).expect("an event") {
-                Happened::Session { event, .. } => return event,
+                DriverEvent::Session { event, .. } => return event,
                 _ => continue,
             }
         }
     }
 
-    fn next_within(&mut self, limit: Duration) -> Option<Happened> {
-        let happened = &mut self.happened;
-        self.runtime.block_on(async { timeout(limit, happened.recv()).await.ok().flatten() })
+    fn next_within(&mut self, limit: Duration) -> Option<DriverEvent> {
+        let events = &mut self.events;
+        self.runtime.block_on(async { timeout(limit, events.recv()).await.ok().flatten() })
     }
 
     fn publish(&mut self, kind: &str, bytes: usize, qos: Qos) {

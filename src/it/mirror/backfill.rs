@@ -6,17 +6,22 @@
 
 use journal_format::Relayed;
 use journal_read::Lost;
-use sparkplug::{Entity, MessageType, Metric, Topic, Value, names};
+use sparkplug::{self, Entity, MessageType, Metric, Topic, Value, names};
 
-use crate::mirror::layout::Layout;
-use crate::mirror::node::Node;
-use crate::mirror::recheck::Rechecked;
-use crate::mirror::{Mirror, Notice, Now};
+use super::layout::Layout;
+use super::node::Node;
+use super::nodes::Nodes;
+use super::notice::{Notice, count};
+use super::recheck::Refusals;
+use super::step::StepContext;
+use super::{Mirror, NodeId, Now};
 
 /// The current second reading.
 #[derive(Debug, Default)]
 pub(super) struct Pass {
     to: u64,
+    /// Nodes with ranges that the pass covers.
+    nodes: Vec<NodeId>,
     unplaceable: Option<Unplaceable>,
 }
 
@@ -28,6 +33,14 @@ struct Unplaceable {
     frames: u64,
 }
 
+/// What became of one frame of a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Reread {
+    published: bool,
+    /// It has values that have no place on IT any more.
+    unplaceable: bool,
+}
+
 /// Hosts have no place for a metric of a missed frame.
 struct NoPlace;
 
@@ -37,20 +50,27 @@ impl Mirror {
     pub fn begin_backfill(&mut self) -> Option<(u64, u64)> {
         let mut stretch: Option<(u64, u64)> = None;
         self.behind = false;
-        for id in self.node_ids() {
-            if !self.node(id).is_some_and(Node::is_behind) {
-                continue;
+        let Mirror { nodes, pass, .. } = self;
+        // Sessions may have ended since.
+        pass.nodes.retain(|id| nodes.get(*id).is_some_and(|node| is_in_pass(&node)));
+        nodes.for_each(|node| {
+            if !node.is_behind() {
+                return;
             }
-            let Some(node) = self.node_mut(id) else { continue };
+            if !is_in_pass(&node) {
+                pass.nodes.push(node.id);
+            }
+            let node = node.change();
             for range in node.ranges.iter_mut().filter(|range| range.sent_to < range.to) {
                 range.in_pass = true;
                 range.sent_to = range.from;
                 let (from, to) = stretch.unwrap_or((range.from, range.to));
                 stretch = Some((from.min(range.from), to.max(range.to)));
             }
-        }
+            node.set_range_timers();
+        });
         if let Some((_, to)) = stretch {
-            self.tell_unplaceable();
+            self.notify_unplaceable();
             self.pass.to = to;
         }
         stretch
@@ -58,82 +78,44 @@ impl Mirror {
 
     /// Publishes what frame `seq` holds for a node that missed it; true if it published.
     pub fn handle_backfill(&mut self, now: Now, seq: u64, relayed: &Relayed) -> bool {
-        let Ok(Topic::Entity(topic)) = Topic::parse(&relayed.topic) else { return false };
-        if topic.message_type.is_death() {
-            return false;
+        let (mut step, nodes) = self.step(now);
+        let Reread { published, unplaceable } = step.reread(nodes, seq, relayed);
+        if published {
+            count(&mut self.tally.backfilled);
         }
-        let Entity { group, edge_node, device } = topic.entity;
-        let Some(id) = self.find(group, edge_node) else { return false };
-        let Some(node) = self.node(id) else { return false };
-        let missed = node
-            .ranges
-            .iter()
-            .any(|range| range.in_pass && (range.sent_to..range.to).contains(&seq));
-        if !missed || !node.publishes() {
-            return false;
+        if unplaceable {
+            count(&mut self.tally.unplaceable);
+            let none = Unplaceable { first: seq, last: seq, frames: 0 };
+            let so_far = self.pass.unplaceable.get_or_insert(none);
+            so_far.last = so_far.last.max(seq);
+            count(&mut so_far.frames);
         }
-        let layout = match device {
-            None => Some(&node.layout),
-            Some(name) => {
-                node.devices.get(name).filter(|device| device.born).map(|device| &device.layout)
-            }
-        };
-        let decoded = sparkplug::decode(&relayed.payload, &self.settings.caps);
-        let (Some(layout), Ok(decoded)) = (layout, decoded) else {
-            self.unplaceable(seq);
-            return false;
-        };
-        let date = decoded.payload.timestamp.unwrap_or(relayed.received_ms);
-        let birth = matches!(topic.message_type, MessageType::NBirth | MessageType::DBirth);
-        let mut metrics = Vec::with_capacity(decoded.payload.metrics.len());
-        let mut complete = true;
-        let mut rechecked = Rechecked::default();
-        for mut metric in decoded.payload.metrics {
-            if !layout.recheck(&mut metric, &mut rechecked) {
-                continue;
-            }
-            match place(metric, layout, date, birth) {
-                Ok(historical) => metrics.extend(historical),
-                Err(NoPlace) => complete = false,
-            }
-        }
-        // These metrics were counted when the frame came first.
-        if !complete {
-            self.unplaceable(seq);
-        }
-        if metrics.is_empty() {
-            return false;
-        }
-        self.publish_data(now, id, device, metrics);
-        self.tally.backfilled = self.tally.backfilled.saturating_add(1);
-        true
+        published
     }
 
     /// Every frame below `upto` of the current stretch was handed in. With `upto` at the end
     /// of the stretch the pass is over.
     pub fn backfill_passed(&mut self, upto: u64) {
         if upto >= self.pass.to {
-            self.tell_unplaceable();
+            self.notify_unplaceable();
         }
-        // A node in the pass isn't at rest.
-        let awake = self.nodes.awake().iter().copied();
-        let in_pass = awake.filter(|id| {
-            let node = self.node(*id);
-            node.is_some_and(|node| node.ranges.iter().any(|range| range.in_pass))
-        });
-        for id in in_pass.collect::<Vec<_>>() {
-            let Some(node) = self.node_mut(id) else { continue };
+        let Mirror { nodes, pass, .. } = self;
+        pass.nodes.retain(|id| {
+            let node = nodes.get(*id).filter(|node| is_in_pass(node));
+            let Some(node) = node else { return false };
+            let node = node.change();
             // While a rebirth is due nothing of this node is published: its range starts over.
             let publishes = node.publishes();
             for range in node.ranges.iter_mut().filter(|range| range.in_pass) {
                 if publishes {
                     range.sent_to = range.sent_to.max(upto.min(range.to));
                 } else {
-                    range.in_pass = false;
-                    range.sent_to = range.from;
+                    range.start_over();
                 }
             }
-        }
+            node.set_range_timers();
+            publishes
+        });
     }
 
     /// Frames `lost` of the current stretch can't be had any more.
@@ -145,20 +127,12 @@ impl Mirror {
         let lost = Lost { last, ..lost };
         self.tally.frames_lost = self.tally.frames_lost.saturating_add(lost.frames());
         let Lost { first, last, cause } = lost;
-        self.notice(Notice::FramesLost { first, last, cause });
+        self.notices.push(Notice::FramesLost { first, last, cause });
     }
 
-    fn unplaceable(&mut self, seq: u64) {
-        self.tally.unplaceable = self.tally.unplaceable.saturating_add(1);
-        let none = Unplaceable { first: seq, last: seq, frames: 0 };
-        let so_far = self.pass.unplaceable.get_or_insert(none);
-        so_far.last = so_far.last.max(seq);
-        so_far.frames = so_far.frames.saturating_add(1);
-    }
-
-    fn tell_unplaceable(&mut self) {
+    fn notify_unplaceable(&mut self) {
         if let Some(Unplaceable { first, last, frames }) = self.pass.unplaceable.take() {
-            self.notice(Notice::Unplaceable { first, last, frames });
+            self.notices.push(Notice::Unplaceable { first, last, frames });
         }
     }
 
@@ -167,6 +141,61 @@ impl Mirror {
     pub fn wants_backfill(&self) -> bool {
         self.behind
     }
+}
+
+impl StepContext<'_> {
+    fn reread(&mut self, nodes: &mut Nodes, seq: u64, relayed: &Relayed) -> Reread {
+        let nothing = Reread::default();
+        let Ok(Topic::Entity(topic)) = Topic::parse(&relayed.topic) else { return nothing };
+        if topic.message_type.is_death() {
+            return nothing;
+        }
+        let Entity { group, edge_node, device } = topic.entity;
+        let Some(node) = nodes.find(group, edge_node) else { return nothing };
+        let missed = node
+            .ranges
+            .iter()
+            .any(|range| range.in_pass && (range.sent_to..range.to).contains(&seq));
+        if !missed || !node.publishes() {
+            return nothing;
+        }
+        let layout = match device {
+            None => Some(&node.layout),
+            Some(name) => {
+                let device = node.devices.get(name).filter(|device| device.is_born());
+                device.map(|device| &device.layout)
+            }
+        };
+        let decoded = sparkplug::decode(&relayed.payload, &self.settings.caps);
+        let (Some(layout), Ok(decoded)) = (layout, decoded) else {
+            return Reread { published: false, unplaceable: true };
+        };
+        let date = decoded.payload.timestamp.unwrap_or(relayed.received_ms);
+        let birth = matches!(topic.message_type, MessageType::NBirth | MessageType::DBirth);
+        let mut metrics = Vec::with_capacity(decoded.payload.metrics.len());
+        let mut unplaceable = false;
+        // These metrics were counted when the frame came first.
+        let mut refusals = Refusals::default();
+        for mut metric in decoded.payload.metrics {
+            if !layout.recheck(&mut metric, &mut refusals) {
+                continue;
+            }
+            match place(metric, layout, date, birth) {
+                Ok(historical) => metrics.extend(historical),
+                Err(NoPlace) => unplaceable = true,
+            }
+        }
+        let published = !metrics.is_empty();
+        if published {
+            self.publish_data(node.change(), device, metrics);
+        }
+        Reread { published, unplaceable }
+    }
+}
+
+/// The current pass covers missed frames of the node.
+fn is_in_pass(node: &Node) -> bool {
+    node.ranges.iter().any(|range| range.in_pass)
 }
 
 /// Makes historical data of a metric of a missed frame. `None`: hosts hold it already, or it is

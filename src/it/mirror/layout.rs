@@ -1,22 +1,21 @@
 //! What a mirrored edge node or device looks like: the metrics of its birth with their current
 //! values. Births are built from it, data is folded into it, keyframes are compared with it.
 
+mod metric;
+
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use policy::shape::is_part;
 use sparkplug::{
-    Borrowed, DataType, Metric, NamedMetric, Payload, Property, PropertySet, PropertyValue, Scalar,
-    ScalarMetric, Template, Value, names, value,
+    Borrowed, DataType, Metric, NamedMetric, Payload, Scalar, ScalarMetric, Value, names, value,
 };
 
-use crate::mirror::recheck::{Rechecked, Word};
-
-/// Property that carries the quality of a value (Sparkplug 3.0 §6.4.8).
-pub(super) const QUALITY: &str = "Quality";
-/// The value can't be trusted: it may be out of date.
-pub(super) const QUALITY_STALE: u32 = 500;
-/// The value is good.
-pub(super) const QUALITY_GOOD: u32 = 192;
+use crate::mirror::recheck::{PolicyRecheck, Refusals};
+use metric::{
+    QUALITY, QUALITY_GOOD, QUALITY_STALE, as_data, fits, is_definition, merge_properties,
+    merge_value, normalise, quality_of, same_definition, same_members, same_value, set_quality,
+};
 
 /// The metrics of one entity.
 #[derive(Debug, Default, Clone)]
@@ -32,7 +31,10 @@ pub(super) struct Slot {
     /// Not seen since messages were lost on the OT side; published with Quality 500.
     stale: bool,
     /// What the mirror's own copy of the policy says of it; `None` without a copy.
-    pub(super) word: Option<Box<Word>>,
+    recheck: Option<Box<PolicyRecheck>>,
+    /// Numbers and truth values of it may take the fast path: nothing has to be said about them.
+    /// Follows from the two above.
+    is_eligible: bool,
 }
 
 /// What folding a message into a layout did with one metric.
@@ -51,8 +53,29 @@ pub(super) enum Folded {
 }
 
 impl Slot {
-    /// Whether a birth with this metric changes nothing but its time. What the policy may have
-    /// a word about isn't clear.
+    fn set_stale(&mut self, stale: bool) {
+        self.stale = stale;
+        self.is_eligible = !stale && self.passes_scalars();
+    }
+
+    /// Notes what the copy of the policy says of the metric.
+    pub(super) fn set_recheck(&mut self, recheck: PolicyRecheck) {
+        self.recheck = Some(Box::new(recheck));
+        self.is_eligible = !self.stale && self.passes_scalars();
+    }
+
+    /// What the copy of the policy says of the metric.
+    pub(super) fn recheck(&self) -> Option<&PolicyRecheck> {
+        self.recheck.as_deref()
+    }
+
+    /// The copy of the policy lets every number and truth value of the metric through as it is.
+    fn passes_scalars(&self) -> bool {
+        self.recheck.as_ref().is_none_or(|recheck| !recheck.checks_scalars())
+    }
+
+    /// Whether a birth with this metric changes nothing but its time. `false` also for
+    /// what the copy of the policy has to look at.
     fn is_repeated_by(&self, metric: &Metric) -> bool {
         use Value::{Boolean, Double, Float, Int, Long};
         let ours = &self.metric;
@@ -60,12 +83,12 @@ impl Slot {
             (Some(Int(_) | Long(_) | Float(_) | Double(_) | Boolean(_)), Some(theirs)) => {
                 metric.is_null != Some(true)
                     && ours.value.as_ref().is_some_and(|ours| value::same(ours, theirs))
-                    && self.word.as_ref().is_none_or(|word| !word.looks())
+                    && self.passes_scalars()
             }
             (Some(Value::String(ours)), Some(Value::String(theirs))) => {
-                metric.is_null != Some(true) && ours == theirs && self.word.is_none()
+                metric.is_null != Some(true) && ours == theirs && self.recheck.is_none()
             }
-            (None, None) => ours.is_null == Some(true) && self.word.is_none(),
+            (None, None) => ours.is_null == Some(true) && self.recheck.is_none(),
             _ => false,
         };
         same && ours.properties == metric.properties
@@ -104,7 +127,7 @@ impl Layout {
         metric.timestamp.get_or_insert(date);
         normalise(&mut metric);
         self.index.insert(name, self.slots.len());
-        self.slots.push(Slot { metric, stale: false, word: None });
+        self.slots.push(Slot { metric, stale: false, recheck: None, is_eligible: true });
         true
     }
 
@@ -136,7 +159,7 @@ impl Layout {
     }
 
     /// Whether births of both would name the same metrics with the same datatypes and, for
-    /// templates, the same members: then data can tell all that differs. A definition that
+    /// templates, the same members: then data can say all that differs. A definition that
     /// differs at all is another shape, since only an NBIRTH may have it (Sparkplug 3.0
     /// §6.4.13).
     pub(super) fn same_shape(&self, other: &Layout) -> bool {
@@ -151,7 +174,7 @@ impl Layout {
     }
 
     /// Whether a birth has these metrics in this order, and says of them what is known; `false`
-    /// also where that isn't clear at the first look.
+    /// also where only a closer look could tell.
     pub(super) fn is_repeated_by(&self, birth: &Borrowed<'_>) -> bool {
         let is_own =
             |named: &&NamedMetric<'_>| matches!(named.name, Some(names::BD_SEQ | names::REBIRTH));
@@ -194,14 +217,14 @@ impl Layout {
         differences
     }
 
-    /// Folds one metric of a data message in, by its name, and makes it fit for publication: dated, typed by
-    /// its birth alone, and good again if it was stale. Historical values change nothing.
+    /// Folds one metric of a data message in, by its name, and makes it fit for publication: dated,
+    /// typed by its birth alone, and good again if it was stale. Historical values change nothing.
     pub(super) fn fold(
         &mut self,
         name: Option<&str>,
         metric: &mut Metric,
         date: u64,
-        rechecked: &mut Rechecked,
+        refusals: &mut Refusals,
     ) -> Folded {
         let at = name.and_then(|name| self.index.get(name));
         let Some(slot) = at.and_then(|&at| self.slots.get_mut(at)) else {
@@ -210,8 +233,8 @@ impl Layout {
         if !fits(&slot.metric, metric) {
             return Folded::Mismatch;
         }
-        if let Some(word) = &slot.word
-            && !word.recheck(&slot.metric, metric, rechecked)
+        if let Some(recheck) = &slot.recheck
+            && !recheck.recheck(&slot.metric, metric, refusals)
         {
             return Folded::Refused;
         }
@@ -223,7 +246,7 @@ impl Layout {
             return Folded::Known;
         }
         if is_part(metric) {
-            // A part of a file is no state that a birth could tell.
+            // A part of a file is no state that a birth could have.
             return Folded::Known;
         }
         let current = &mut slot.metric;
@@ -240,19 +263,19 @@ impl Layout {
         if !slot.stale {
             return Folded::Known;
         }
-        slot.stale = false;
         let properties = metric.properties.get_or_insert_default();
         if !properties.keys.iter().any(|key| key == QUALITY) {
             let quality = quality_of(current).unwrap_or(QUALITY_GOOD);
             set_quality(properties, quality);
         }
+        slot.set_stale(false);
         Folded::Refreshed
     }
 
     /// The slot of a metric of data that changes nothing but value, times and flags there, and
-    /// crosses as it is; `None`: that isn't clear. `likely` is tried first.
+    /// crosses as it is; `None`: it isn't eligible for the fast path. `likely` is tried first.
     #[inline]
-    pub(super) fn find_clear(&self, metric: &ScalarMetric<'_>, likely: usize) -> Option<usize> {
+    pub(super) fn find_eligible(&self, metric: &ScalarMetric<'_>, likely: usize) -> Option<usize> {
         let is_likely = |slot: &&Slot| {
             slot.metric.name.as_ref().is_some_and(|name| name.as_bytes() == metric.name)
         };
@@ -264,13 +287,10 @@ impl Layout {
             }
         };
         let datatype = DataType::from_code(slot.metric.datatype?)?;
-        let clear = !slot.stale
-            && slot.word.as_ref().is_none_or(|word| !word.looks())
-            && metric.value.fits(datatype);
-        clear.then_some(place)
+        (slot.is_eligible && metric.value.fits(datatype)).then_some(place)
     }
 
-    /// Enters what was found clear.
+    /// Enters news of a metric that [`Layout::find_eligible`] found.
     #[inline]
     pub(super) fn set(
         &mut self,
@@ -279,7 +299,9 @@ impl Layout {
         is_transient: Option<bool>,
         value: Scalar,
     ) {
-        let Some(slot) = self.slots.get_mut(place) else { return };
+        let Some(slot) = self.slots.get_mut(place) else {
+            return mistake::mistake!("a metric was found and isn't there");
+        };
         slot.metric.timestamp = Some(timestamp);
         slot.metric.is_null = None;
         slot.metric.is_transient = is_transient;
@@ -287,9 +309,9 @@ impl Layout {
     }
 
     /// The metric as the mirror's own copy of the policy lets it through; whether it does.
-    pub(super) fn recheck(&self, metric: &mut Metric, rechecked: &mut Rechecked) -> bool {
+    pub(super) fn recheck(&self, metric: &mut Metric, refusals: &mut Refusals) -> bool {
         let Some(slot) = self.find(metric) else { return true };
-        slot.word.as_ref().is_none_or(|word| word.recheck(&slot.metric, metric, rechecked))
+        slot.recheck.as_ref().is_none_or(|recheck| recheck.recheck(&slot.metric, metric, refusals))
     }
 
     /// Whether the layout has this metric, and its value fits.
@@ -310,7 +332,7 @@ impl Layout {
     pub(super) fn mark_stale(&mut self) {
         for slot in &mut self.slots {
             // A definition is no value: it has no quality, and data could never take it back.
-            slot.stale = !is_definition(&slot.metric);
+            slot.set_stale(!is_definition(&slot.metric));
         }
     }
 
@@ -320,7 +342,7 @@ impl Layout {
         let stale = self.slots.iter_mut().filter(|slot| slot.stale);
         stale
             .map(|slot| {
-                slot.stale = false;
+                slot.set_stale(false);
                 let mut metric = as_data(slot.metric.clone());
                 let quality = quality_of(&metric).unwrap_or(QUALITY_GOOD);
                 set_quality(metric.properties.get_or_insert_default(), quality);
@@ -332,7 +354,7 @@ impl Layout {
     /// Copies the stale marks of an older layout of the same entity.
     pub(super) fn keep_stale_marks_of(&mut self, older: &Layout) {
         for slot in &mut self.slots {
-            slot.stale = older.find(&slot.metric).is_some_and(|theirs| theirs.stale);
+            slot.set_stale(older.find(&slot.metric).is_some_and(|theirs| theirs.stale));
         }
     }
 
@@ -358,11 +380,12 @@ impl Layout {
 
     /// The metrics as a birth of ours has them: every one with name, datatype, timestamp, and
     /// a value or `is_null`.
-    pub(super) fn birth_metrics(&self) -> impl Iterator<Item = Metric> + '_ {
+    pub(super) fn birth_metrics(&self) -> impl Iterator<Item = Cow<'_, Metric>> {
         self.slots.iter().map(|slot| {
-            let mut metric = slot.metric.clone();
+            let mut metric = Cow::Borrowed(&slot.metric);
             if slot.stale {
-                set_quality(metric.properties.get_or_insert_default(), QUALITY_STALE);
+                let properties = &mut metric.to_mut().properties;
+                set_quality(properties.get_or_insert_default(), QUALITY_STALE);
             }
             metric
         })
@@ -380,7 +403,7 @@ impl Layout {
             if layout.add(metric, 0)
                 && let Some(slot) = layout.slots.last_mut()
             {
-                slot.stale = stale;
+                slot.set_stale(stale);
             }
         }
         layout
@@ -392,254 +415,5 @@ impl Layout {
     }
 }
 
-/// A metric of a layout as data carries it: without datatype.
-fn as_data(mut metric: Metric) -> Metric {
-    metric.datatype = None;
-    metric
-}
-
-/// Value xor `is_null`, at every depth: a birth that has neither or both is refused by hosts.
-fn normalise(metric: &mut Metric) {
-    if metric.is_null == Some(true) {
-        metric.value = None;
-    } else if metric.value.is_none() {
-        metric.is_null = Some(true);
-    } else {
-        metric.is_null = None;
-    }
-    if let Some(Value::Template(template)) = &mut metric.value {
-        template.metrics.iter_mut().for_each(normalise);
-    }
-}
-
-/// Whether a metric is the definition of a template.
-fn is_definition(metric: &Metric) -> bool {
-    matches!(&metric.value,
-        Some(Value::Template(template)) if template.is_definition == Some(true))
-}
-
-/// Bit for bit, but for the metric's own time; true where neither is a definition.
-fn same_definition(ours: &Metric, theirs: &Metric) -> bool {
-    let bytes = |metric: &Metric| {
-        let timeless = Metric { timestamp: None, ..metric.clone() };
-        prost::Message::encode_to_vec(&timeless)
-    };
-    match (is_definition(ours), is_definition(theirs)) {
-        (false, false) => true,
-        (true, true) => bytes(ours) == bytes(theirs),
-        _ => false,
-    }
-}
-
-/// Data of a born metric. Definitions are told by births alone.
-fn fits(born: &Metric, metric: &Metric) -> bool {
-    if is_definition(born) || is_definition(metric) {
-        return false;
-    }
-    match (&metric.value, born.datatype.and_then(DataType::from_code)) {
-        (Some(value), Some(datatype)) => value::fits(datatype, value),
-        (value, _) => value.is_none(),
-    }
-}
-
-/// Same bits: NaN is itself, or every keyframe would seem to change it.
-fn same_value(left: &Metric, right: &Metric) -> bool {
-    match (&left.value, &right.value) {
-        (Some(left), Some(right)) => value::same(left, right),
-        (left, right) => left.is_none() && right.is_none(),
-    }
-}
-
-fn same_members(ours: &Metric, theirs: &Metric) -> bool {
-    match (&ours.value, &theirs.value) {
-        (Some(Value::Template(ours)), Some(Value::Template(theirs))) => {
-            ours.template_ref == theirs.template_ref
-                && ours.is_definition == theirs.is_definition
-                && ours.metrics.len() == theirs.metrics.len()
-                && ours.metrics.iter().all(|member| {
-                    theirs
-                        .metrics
-                        .iter()
-                        .any(|other| other.name == member.name && same_members(member, other))
-                })
-        }
-        _ => true,
-    }
-}
-
-/// The newer value replaces the older; in a template instance each member of the newer does,
-/// since data may carry only the members that changed.
-fn merge_value(current: &mut Option<Value>, newer: Option<&Value>) {
-    match (current, newer) {
-        (Some(Value::Template(current)), Some(Value::Template(newer))) => {
-            merge_template(current, newer);
-        }
-        (current, newer) => *current = newer.cloned(),
-    }
-}
-
-fn merge_template(current: &mut Template, newer: &Template) {
-    for member in &newer.metrics {
-        match current.metrics.iter_mut().find(|known| known.name == member.name) {
-            Some(known) => {
-                known.timestamp = member.timestamp.or(known.timestamp);
-                known.is_null = member.is_null;
-                merge_value(&mut known.value, member.value.as_ref());
-            }
-            // A member that the birth doesn't have: hosts couldn't place it.
-            None => continue,
-        }
-    }
-    for parameter in &newer.parameters {
-        if let Some(known) =
-            current.parameters.iter_mut().find(|known| known.name == parameter.name)
-        {
-            known.value.clone_from(&parameter.value);
-        }
-    }
-}
-
-fn merge_properties(current: &mut PropertySet, newer: &PropertySet) {
-    for (key, value) in newer.keys.iter().zip(&newer.values) {
-        set_property(current, key, value.clone());
-    }
-}
-
-fn set_property(set: &mut PropertySet, key: &str, value: PropertyValue) {
-    match set.keys.iter().position(|known| known == key).and_then(|at| set.values.get_mut(at)) {
-        Some(known) => *known = value,
-        None => {
-            set.keys.push(key.to_owned());
-            set.values.push(value);
-        }
-    }
-}
-
-fn set_quality(set: &mut PropertySet, quality: u32) {
-    let value = PropertyValue {
-        r#type: Some(DataType::Int32.code()),
-        is_null: None,
-        value: Some(Property::Int(quality)),
-    };
-    set_property(set, QUALITY, value);
-}
-
-fn quality_of(metric: &Metric) -> Option<u32> {
-    let set = metric.properties.as_ref()?;
-    let at = set.keys.iter().position(|key| key == QUALITY)?;
-    match set.values.get(at)?.value {
-        Some(Property::Int(quality)) => Some(quality),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn metric(name: &str, value: f64) -> Metric {
-        Metric {
-            name: Some(name.into()),
-            datatype: Some(DataType::Double.code()),
-            timestamp: Some(5),
-            value: Some(Value::Double(value)),
-            ..Metric::default()
-        }
-    }
-
-    fn fold(layout: &mut Layout, metric: &mut Metric) -> Folded {
-        let name = metric.name.clone();
-        layout.fold(name.as_deref(), metric, 1, &mut Rechecked::default())
-    }
-
-    fn layout(metrics: Vec<Metric>) -> Layout {
-        Layout::from_birth(Payload { metrics, ..Payload::default() }, 1).0
-    }
-
-    #[test]
-    fn births_are_completed_and_control_metrics_left_out() {
-        let nameless = Metric { name: None, ..metric("x", 1.0) };
-        let untyped = Metric { datatype: None, ..metric("untyped", 1.0) };
-        let valueless = Metric { value: None, timestamp: None, ..metric("valueless", 1.0) };
-        let birth = Payload {
-            timestamp: Some(77),
-            metrics: vec![
-                metric("a", 1.0),
-                metric("a", 2.0),
-                nameless,
-                untyped,
-                valueless,
-                metric("Node Control/Reboot", 1.0),
-                metric("Device Control/Reboot", 1.0),
-                metric("bdSeq", 1.0),
-                metric("Node Control/Rebirth", 1.0),
-            ],
-            ..Payload::default()
-        };
-        let (layout, refused) = Layout::from_birth(birth, 1);
-        assert_eq!(refused, 5);
-        let metrics: Vec<Metric> = layout.birth_metrics().collect();
-        assert_eq!(metrics.len(), 2);
-        assert_eq!(metrics[0].value, Some(Value::Double(1.0)));
-        assert_eq!(metrics[1].timestamp, Some(77));
-        assert_eq!(metrics[1].is_null, Some(true));
-    }
-
-    #[test]
-    fn data_is_folded_in_and_historical_data_is_not() {
-        let mut layout = layout(vec![metric("a", 1.0)]);
-        let mut data = Metric { is_historical: Some(true), ..metric("a", 9.0) };
-        assert_eq!(fold(&mut layout, &mut data), Folded::Known);
-        assert_eq!(layout.birth_metrics().next().unwrap().value, Some(Value::Double(1.0)));
-        let mut data = metric("a", 2.0);
-        assert_eq!(fold(&mut layout, &mut data), Folded::Known);
-        assert_eq!(data.datatype, None, "data carries no datatype");
-        assert_eq!(layout.birth_metrics().next().unwrap().value, Some(Value::Double(2.0)));
-        assert_eq!(fold(&mut layout, &mut metric("b", 2.0)), Folded::Unknown);
-    }
-
-    #[test]
-    fn a_stale_metric_is_born_with_quality_500_and_turns_good_with_its_next_value() {
-        let mut layout = layout(vec![metric("a", 1.0), metric("b", 1.0)]);
-        layout.mark_stale();
-        let mut data = metric("a", 2.0);
-        assert_eq!(fold(&mut layout, &mut data), Folded::Refreshed);
-        assert_eq!(quality_of(&data), Some(QUALITY_GOOD));
-        let births: Vec<Metric> = layout.birth_metrics().collect();
-        assert_eq!(quality_of(&births[0]), None);
-        assert_eq!(quality_of(&births[1]), Some(QUALITY_STALE));
-    }
-
-    #[test]
-    fn members_of_a_template_instance_are_merged_one_by_one() {
-        let instance = |members: Vec<Metric>| Metric {
-            name: Some("motor".into()),
-            datatype: Some(DataType::Template.code()),
-            value: Some(Value::Template(Box::new(Template {
-                metrics: members,
-                template_ref: Some("Motor".into()),
-                is_definition: Some(false),
-                ..Template::default()
-            }))),
-            ..Metric::default()
-        };
-        let mut layout = layout(vec![instance(vec![metric("rpm", 1.0), metric("amps", 2.0)])]);
-        fold(&mut layout, &mut instance(vec![metric("amps", 3.0), metric("alien", 3.0)]));
-        let born = layout.birth_metrics().next().unwrap();
-        let Some(Value::Template(template)) = born.value else { panic!("a template") };
-        let values: Vec<_> = template.metrics.iter().map(|m| m.value.clone()).collect();
-        assert_eq!(values, [Some(Value::Double(1.0)), Some(Value::Double(3.0))]);
-    }
-
-    #[test]
-    fn differences_are_told_as_data() {
-        let ours = layout(vec![metric("a", 1.0), metric("b", 1.0)]);
-        let newer = layout(vec![metric("a", 1.0), metric("b", 2.0)]);
-        assert!(ours.same_shape(&newer));
-        let told = ours.differences(&newer);
-        assert_eq!(told.len(), 1);
-        assert_eq!(told[0].name.as_deref(), Some("b"));
-        assert_eq!(told[0].datatype, None);
-        assert!(!ours.same_shape(&layout(vec![metric("a", 1.0)])));
-    }
-}
+mod tests;

@@ -1,149 +1,116 @@
-//! Sans-IO state of the mirror: what IT sees of the plant. Journal items, session events and
-//! ticks in; connects, publishes and disconnects out.
+//! Sans-IO state of the mirror: what IT sees of the plant. No clock, file or socket is reached from
+//! here; time is an argument.
 //!
-//! Call order: after each `handle_*`, drain [`Mirror::poll_outgoing`]. `handle_tick` is due at
-//! least every 100 ms. Nothing is published before [`Mirror::caught_up`] and one frame after
-//! it: only a frame that was appended while we watch proves that the plant's side is alive.
+//! # What to call
+//! A driver owns a [`Mirror`] and calls four families of methods:
+//!
+//! - **Input.** [`Mirror::handle_item`] takes the next item of the journal, in the journal's order;
+//!   [`Mirror::handle_session`] takes what happened on the session of a node;
+//!   [`Mirror::handle_tick`] lets time pass; [`Mirror::reload_policy`] and [`Mirror::stop`] take
+//!   what people ask for.
+//! - **Output.** [`Mirror::poll_outgoing`] returns what to do on the IT broker, and
+//!   [`Mirror::poll_notice`] what people should know.
+//! - **A second reading** of missed frames: while [`Mirror::wants_backfill`] says so,
+//!   [`Mirror::begin_backfill`] names a stretch of the journal. Every frame of it goes to
+//!   [`Mirror::handle_backfill`], every missing one to [`Mirror::backfill_lost`], and
+//!   [`Mirror::backfill_passed`] reports the progress. One stretch at a time, beside the live
+//!   stream.
+//! - **Snapshots** for the disk: [`Mirror::begin_snapshot`], then
+//!   [`Mirror::take_snapshot_part`] until a part has a head. Anything may be called in between: a
+//!   snapshot shows what was when it began.
+//!
+//! The rest are accessors (`status`), and the relay's own edge node (`relay_node`).
+//!
+//! # In which order
+//! 1. [`Mirror::new`]; then [`Mirror::restore`] with what is on disk, once, before anything else,
+//!    or [`Mirror::set_first_stretch`] where nothing is.
+//! 2. [`Mirror::handle_item`] from [`Mirror::position`] on. [`Mirror::caught_up`] when everything is
+//!    read that was in the journal at the start. Nothing is published before that and one frame
+//!    more: only a frame that was appended while we watch proves that the plant's side is alive.
+//! 3. After every input, and after every part of a second reading, [`Mirror::poll_outgoing`] until
+//!    it returns `None`, and carry out what it returned, in order. Before an [`Outgoing::Open`] is
+//!    carried out, [`Mirror::bd_seqs`] must be on disk. Every session that was opened ends with
+//!    [`SessionEvent::Lost`] or [`SessionEvent::Closed`], once, and no event of it may follow.
+//! 4. [`Mirror::handle_tick`] at least every 100 ms, whatever else happens. Timers go off there
+//!    and nowhere else; between two ticks nothing happens by itself.
+//! 5. [`Mirror::stop`], and on with session events until [`Mirror::is_stopped`].
+//!
+//! # When an answer may change
+//! [`Mirror::poll_outgoing`] and [`Mirror::poll_notice`] return `None` until the next input.
+//! [`Mirror::wants_backfill`] changes with a tick and with [`Mirror::begin_backfill`] only.
+//! [`Mirror::position`] changes with [`Mirror::handle_item`] only; [`Mirror::bd_seqs`] with any
+//! input that asks for an [`Outgoing::Open`]. [`Mirror::is_catching_up`] changes once.
+//!
+//! # How it is built
+//! ```text
+//! frames ─┬─> fast_path ──────────────┐
+//!         ├─> births, data, losses ───┼─> publish ─> encode ─> outgoing
+//!         └─> keyframes ──────────────┤      ^
+//! session events ─> sessions, commands ──────┤
+//! second reading ─> backfill ────────────────┘
+//! ```
+//! Each box works on one `step::StepContext`, everything beside the nodes, and on one `node::Node`.
+//! A node is found once per step, as a `nodes::NodeRef`; whoever changes it goes through
+//! `NodeRef::change`, which notes that for the `timers` and the `snapshot`.
 
 mod backfill;
-mod direct;
+mod births;
+mod commands;
+mod data;
+mod delivery;
+mod encode;
+mod fast_path;
 mod frames;
 mod keyframes;
 mod layout;
+mod losses;
 mod node;
 mod nodes;
+mod notice;
 mod outgoing;
-mod own;
-#[cfg(test)]
-mod picture_tests;
+mod publish;
 mod recheck;
-#[cfg(test)]
-mod repeat_tests;
+mod relay_node;
 mod sessions;
-mod shown;
+mod settings;
 mod snapshot;
+mod status;
+mod step;
 #[cfg(test)]
 pub(super) mod tests;
+mod timers;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use account::{Account, Imbalance, Ledger};
+use account::Ledger;
 use journal_format::{Heartbeat, Start};
-use node::Node;
-use nodes::Nodes;
-pub use outgoing::{NodeId, Now, Outgoing, Qos, SessionEvent, SessionSpec};
-pub use own::NameTaken;
+use journal_read::Item;
 use policy::Policy;
-pub use snapshot::{MirrorSnapshot, NodePicture, PicturePart};
-use sparkplug::Caps;
 use telemetry::status::LossStatus;
 
-/// Settings of the mirror.
-#[derive(Debug, Clone)]
-pub struct MirrorSettings {
-    /// Silence of the journal, or absence of the OT half from its broker, after which every
-    /// node is declared dead.
-    pub stale_after: Duration,
-    pub on_gap: OnGap,
-    /// Shortest time between two birth sequences of a node that hosts ask for.
-    pub rebirth_min_interval: Duration,
-    /// Host application whose STATE births wait for (Sparkplug 3.0 §5.4).
-    pub primary_host: Option<String>,
-    /// Longest time that publications stay unconfirmed by the broker.
-    pub confirm_every: Duration,
-    /// QoS of births and data; Sparkplug's is 0.
-    pub data_qos: Qos,
-    pub max_nodes: usize,
-    pub max_devices_per_node: usize,
-    /// Read missed frames again and publish them as historical.
-    pub backfill: bool,
-    pub caps: Caps,
-}
-
-/// What to do when messages of a node were lost before they reached the OT half.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnGap {
-    /// New births with Quality 500 (stale) on every metric not seen since.
-    Mark,
-    /// NDEATH until the next real birth.
-    Death,
-    /// Count it.
-    Ignore,
-}
-
-/// What the mirror counts beside the account.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Tally {
-    /// Frames lost on the way: by retention, damage or a rewound journal. What a second
-    /// reading for the backfill misses counts too.
-    pub frames_lost: u64,
-    /// Bodies that this version doesn't know.
-    pub unknown_bodies: u64,
-    /// Keyframes that could not be used.
-    pub keyframes_refused: u64,
-    /// Differences that keyframes healed: an audit of the link.
-    pub healed: u64,
-    /// Sequence gaps on the OT side that frames reported.
-    pub gaps: u64,
-    /// Rebirth requests of IT hosts that were answered from here.
-    pub rebirths_answered: u64,
-    /// Other commands of IT hosts: somebody tried to write to the plant.
-    pub commands_refused: u64,
-    /// Frames of a missed stretch that were published as historical.
-    pub backfilled: u64,
-    /// Frames of a missed stretch with values that IT can't be told of any more: the device
-    /// died, or the birth of today has no such metric.
-    pub unplaceable: u64,
-}
-
-/// Something that a person should know; the driver logs it.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Notice {
-    /// The journal fell silent, or the OT half is away from its broker: all nodes are dead.
-    LinkStale { away_ms: u64 },
-    /// The journal lives again.
-    LinkAlive,
-    /// Frames come, but they were appended so long ago that they prove no life: a backlog, or
-    /// the clocks of the two halves differ.
-    OldFrames { behind_ms: u64 },
-    /// Journal sequence numbers `first..=last` can't be had any more.
-    FramesLost { first: u64, last: u64, cause: journal_read::LostCause },
-    /// What a backfill could not publish: `frames` frames among `first..=last` held values that
-    /// no birth of today has a place for.
-    Unplaceable { first: u64, last: u64, frames: u64 },
-    /// A command of an IT host was refused; nothing of it crossed.
-    CommandRefused { topic: String, metrics: Vec<String>, reason: &'static str },
-    /// A rebirth request was answered from the mirror.
-    RebirthAnswered { node: String },
-    /// Messages of this node were lost on the OT side.
-    SequenceGap { node: String },
-    /// A node's births are published.
-    NodeBorn { node: String, devices: usize, bd_seq: u8 },
-    /// A node is dead on IT.
-    NodeDead { node: String, why: &'static str },
-    /// The session of a node broke; it is opened again.
-    SessionLost { node: String },
-    /// A frame, or metrics of it, isn't what an honest OT half under our copy of the policy writes.
-    FrameRefused { entity: String, reason: &'static str },
-    /// A node of the plant has the name of the relay's own edge node, and isn't mirrored.
-    OwnNameUsed { node: String },
-    /// A bound of the configuration was reached.
-    OverCapacity { what: &'static str },
-    /// A segment began: who writes it, by which policy.
-    JournalStart { relay: String, epoch: u64, version: String, policy_digest: String },
-    /// The primary host came or went.
-    PrimaryHost { online: bool },
-}
+use commands::Host;
+use node::Session;
+use nodes::Nodes;
+use notice::Notices;
+pub use notice::{Notice, Tally};
+pub use outgoing::{NodeId, Now, Outgoing, Qos, SessionEvent, SessionSpec};
+pub use relay_node::NameTaken;
+pub use settings::{MirrorSettings, OnGap};
+pub use snapshot::{MirrorSnapshot, NodePart, SnapshotPart};
+use step::StepContext;
+use timers::Timers;
 
 /// Where the link to the plant stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Link {
     /// Reading what was written before we came.
     CatchingUp,
-    /// No proof of life.
-    Silent,
+    /// No proof of life. `old_frames_noticed`: people know that frames come, but old ones only.
+    Silent {
+        old_frames_noticed: bool,
+    },
     Alive,
 }
 
@@ -153,17 +120,13 @@ pub struct Mirror {
     settings: MirrorSettings,
     policy: Option<Arc<Policy>>,
     nodes: Nodes,
-    /// By `group/edge_node`; a name has no slash.
-    by_key: HashMap<String, NodeId, foldhash::fast::RandomState>,
-    key: String,
-    bd_seqs: HashMap<String, u8, foldhash::fast::RandomState>,
     out: VecDeque<Outgoing>,
-    notices: VecDeque<Notice>,
+    notices: Notices,
     link: Link,
+    /// Those that aren't a node's.
+    timers: Timers,
     /// When the last frame came that had just been appended.
     last_frame: Duration,
-    /// That only old frames come was told since the link was alive.
-    old_told: bool,
     /// The OT half's own word about its broker, in milliseconds; 0 while connected.
     ot_away_ms: u64,
     /// The next frame of the journal.
@@ -178,8 +141,8 @@ pub struct Mirror {
     pass: backfill::Pass,
     /// Frames wait for a second reading, as far as the last tick saw.
     behind: bool,
-    /// The picture that is being taken, without its nodes.
-    picture: Option<MirrorSnapshot>,
+    /// The snapshot that is being taken, without its nodes.
+    snapshot: Option<MirrorSnapshot>,
     /// Frames that were in the journal before the first start.
     first_stretch: Option<(u64, u64)>,
     stopping: bool,
@@ -192,17 +155,8 @@ pub struct Mirror {
     /// The last heartbeat, and when it was appended.
     heartbeat: Option<(u64, Heartbeat)>,
     last_loss: Option<LossStatus>,
-    /// The relay's own edge node. It isn't in `by_key`: no frame of the journal is its.
-    own: Option<NodeId>,
     #[cfg(test)]
-    takes_shortcuts: bool,
-}
-
-/// STATE of the primary host (Sparkplug 3.0 §5.4): the newest that was accepted.
-#[derive(Debug, Default)]
-struct Host {
-    online: bool,
-    timestamp: u64,
+    takes_fast_path: bool,
 }
 
 impl Mirror {
@@ -213,14 +167,11 @@ impl Mirror {
             settings,
             policy,
             nodes: Nodes::default(),
-            by_key: HashMap::default(),
-            key: String::new(),
-            bd_seqs: HashMap::default(),
             out: VecDeque::new(),
-            notices: VecDeque::new(),
+            notices: Notices::default(),
             link: Link::CatchingUp,
+            timers: Timers::default(),
             last_frame: Duration::ZERO,
-            old_told: false,
             ot_away_ms: 0,
             position: 0,
             epoch: 0,
@@ -230,7 +181,7 @@ impl Mirror {
             host: Host::default(),
             pass: backfill::Pass::default(),
             behind: false,
-            picture: None,
+            snapshot: None,
             first_stretch: None,
             stopping: false,
             tally: Tally::default(),
@@ -238,10 +189,67 @@ impl Mirror {
             writer: None,
             heartbeat: None,
             last_loss: None,
-            own: None,
             #[cfg(test)]
-            takes_shortcuts: true,
+            takes_fast_path: true,
         }
+    }
+
+    /// Everything beside the nodes, and the nodes.
+    fn step(&mut self, now: Now) -> (StepContext<'_>, &mut Nodes) {
+        let step = StepContext {
+            now,
+            settings: &self.settings,
+            policy: self.policy.as_deref(),
+            ledger: &mut self.ledger,
+            tally: &mut self.tally,
+            host: &mut self.host,
+            out: &mut self.out,
+            notices: &mut self.notices,
+            link: self.link,
+            stopping: self.stopping,
+            position: self.position,
+            first_stretch: self.first_stretch,
+            #[cfg(test)]
+            takes_fast_path: self.takes_fast_path,
+        };
+        (step, &mut self.nodes)
+    }
+
+    /// Takes the next item of the journal.
+    pub fn handle_item(&mut self, now: Now, item: Item) {
+        match item {
+            Item::Frame(frame) => self.handle_frame(now, frame),
+            Item::Lost(lost) => self.frames_lost(now, lost),
+        }
+    }
+
+    /// Takes what happened on the session of `id`.
+    pub fn handle_session(&mut self, now: Now, id: NodeId, event: SessionEvent) {
+        let (mut step, nodes) = self.step(now);
+        let Some(node) = nodes.get(id) else {
+            return mistake::mistake!("an event of a session that was never asked for");
+        };
+        match event {
+            SessionEvent::Received { topic, payload, .. }
+                if step.settings.host_topic().as_deref() == Some(&*topic) =>
+            {
+                if step.host_state(node, &payload) {
+                    step.host_changed(nodes);
+                }
+            }
+            event => step.session_event(node, event),
+        }
+    }
+
+    /// Timers: staleness, doubt, pending rebirths, confirmations, attempts to connect.
+    pub fn handle_tick(&mut self, now: Now) {
+        self.date_doubts(now);
+        self.set_policy_time(now);
+        self.look_for_silence(now);
+        let mut behind = false;
+        let (mut step, nodes) = self.step(now);
+        nodes.for_each_awake(|node| behind |= step.tick(node));
+        self.behind = behind;
     }
 
     /// The next thing to do, in order.
@@ -249,15 +257,15 @@ impl Mirror {
         self.out.pop_front()
     }
 
-    /// The next thing to tell a person.
+    /// The next thing that a person should know.
     pub fn poll_notice(&mut self) -> Option<Notice> {
-        self.notices.pop_front()
+        self.notices.pop()
     }
 
     /// Everything that was in the journal when we came is read; what comes now is new.
     pub fn caught_up(&mut self) {
         if self.link == Link::CatchingUp {
-            self.link = Link::Silent;
+            self.link = Link::Silent { old_frames_noticed: false };
         }
     }
 
@@ -268,44 +276,12 @@ impl Mirror {
 
     /// The next bdSeq of every node, to be on disk before an [`Outgoing::Open`] is carried out.
     pub fn bd_seqs(&self) -> impl Iterator<Item = (String, u8)> + '_ {
-        let known = self.nodes.iter().map(|node| (node.key(), node.bd_seq_next));
-        let others = self.bd_seqs.iter().map(|(key, next)| (key.clone(), *next));
-        known.chain(others)
+        self.nodes.bd_seqs()
     }
 
     /// The next frame of the journal that is wanted: all before it are folded in.
     pub fn position(&self) -> (u64, u64) {
         (self.epoch, self.position)
-    }
-
-    /// Messages received, forwarded, dropped and waiting.
-    pub fn account(&self) -> &Account {
-        self.ledger.total()
-    }
-
-    /// The account by edge nodes and rules.
-    pub fn ledger(&self) -> &Ledger {
-        &self.ledger
-    }
-
-    /// Checks that every received message is accounted for, once.
-    ///
-    /// # Errors
-    /// What doesn't balance: a bug.
-    pub fn check_account(&self) -> Result<(), Imbalance> {
-        // What a session can't be told yet is held by the journal, not here.
-        self.ledger.check(0)
-    }
-
-    /// The other counters.
-    pub fn tally(&self) -> &Tally {
-        &self.tally
-    }
-
-    /// Mirrored nodes that are born on IT, and nodes known in all.
-    pub fn node_counts(&self) -> (usize, usize) {
-        let born = self.nodes.iter().filter(|node| node.session == node::Session::Born).count();
-        (born, self.nodes.len())
     }
 
     /// Replaces the copy of the policy. What it no longer allows goes at once by new births;
@@ -330,51 +306,19 @@ impl Mirror {
     }
 
     fn recheck_all(&mut self, now: Now) {
-        for id in self.node_ids() {
-            self.recheck(now, id);
-        }
+        let (mut step, nodes) = self.step(now);
+        step.recheck_all(nodes);
     }
 
     /// Publishes the death of every node and closes every session.
     pub fn stop(&mut self, now: Now) {
         self.stopping = true;
-        for id in self.node_ids() {
-            self.reconcile(now, id, "the relay stops");
-        }
+        let (mut step, nodes) = self.step(now);
+        step.reconcile_all(nodes, "the relay stops");
     }
 
     /// Whether every session is closed.
     pub fn is_stopped(&self) -> bool {
-        self.nodes.iter().all(|node| matches!(node.session, node::Session::Closed { .. }))
-    }
-
-    /// The node `group/edge_node`, if it is known.
-    fn find(&mut self, group: &str, edge_node: &str) -> Option<NodeId> {
-        // One buffer for all look-ups: there is one per message.
-        self.key.clear();
-        self.key.push_str(group);
-        self.key.push('/');
-        self.key.push_str(edge_node);
-        self.by_key.get(&self.key).copied()
-    }
-
-    fn node_ids(&self) -> impl Iterator<Item = NodeId> + use<> {
-        self.nodes.ids()
-    }
-
-    fn node(&self, id: NodeId) -> Option<&Node> {
-        self.nodes.get(id)
-    }
-
-    fn node_mut(&mut self, id: NodeId) -> Option<&mut Node> {
-        self.nodes.get_mut(id)
-    }
-
-    fn notice(&mut self, notice: Notice) {
-        // Bounded: a driver that doesn't drain loses words, not memory.
-        const MAX_NOTICES: usize = 100_000;
-        if self.notices.len() < MAX_NOTICES {
-            self.notices.push_back(notice);
-        }
+        self.nodes.iter().all(|node| node.session == Session::Closed)
     }
 }

@@ -1,44 +1,38 @@
-//! One mirrored edge node: what the plant says of it, its session on the IT broker, and what
-//! of the journal the broker isn't known to hold yet.
+//! One mirrored edge node: what the plant says of it, and its session on the IT broker. What the
+//! broker isn't known to hold is kept in [`delivery`](super::delivery).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sparkplug::{DataType, Metric, Payload, Value, names};
+use account::Origin;
+use sparkplug::Entity;
 
-use crate::mirror::layout::Layout;
-use crate::mirror::outgoing::SessionSpec;
-
-/// Ranges of missed frames kept per node; more are merged into their hull, which repeats some
-/// frames but loses none.
-const MAX_RANGES: usize = 8;
+use super::delivery::{Confirm, MissedRange};
+use super::encode;
+use super::layout::Layout;
+use super::outgoing::{NodeId, SessionSpec};
+use super::timers::{Timer, Timers};
 
 /// How far the timestamp of a payload may be ahead of the clock: hosts object to the future.
 pub(super) const MAX_STAMP_AHEAD_MS: u64 = 100;
 
-/// [`Node::confirm_by`] of a doubt that was restored and has no date yet.
-pub(super) const UNDATED: Duration = Duration::MAX;
-
 /// An edge node as the mirror holds it.
 #[derive(Debug)]
 pub(super) struct Node {
+    pub(super) id: NodeId,
     pub(super) group: String,
     pub(super) edge_node: String,
     pub(super) topics: Topics,
     /// The relay's own edge node, of which the journal knows nothing.
-    pub(super) own: bool,
-    /// The plant's node is alive: its birth is known and no death came since.
-    pub(super) alive: bool,
-    /// Declared dead by `on-gap = "death"` until its next real birth.
-    pub(super) held: bool,
-    /// The OT half says that values may be out of date.
-    pub(super) uncertain: bool,
-    /// The OT half's count of losses that was acted upon last: frames and keyframes tell one
+    pub(super) is_relay: bool,
+    life: Life,
+    /// Outlasts the node's death: what a birth of the relay's own making repeats is no better
+    /// than it was.
+    pub(super) trust: Trust,
+    /// The OT half's count of losses that was acted upon last: frames and keyframes report one
     /// loss more than once.
     pub(super) losses: u64,
-    /// After frames were lost: dead unless a keyframe confirms the node by then.
-    pub(super) confirm_by: Option<Duration>,
     /// bdSeq of the plant's session; a change without a death means that the death was lost.
     pub(super) ot_bd_seq: Option<u8>,
     pub(super) layout: Arc<Layout>,
@@ -52,17 +46,12 @@ pub(super) struct Node {
     /// bdSeq of the next CONNECT; on disk before that CONNECT.
     pub(super) bd_seq_next: u8,
     /// Number of the next message of this session.
-    pub(super) seq: u8,
-    /// When the last NBIRTH of this session was published.
-    pub(super) born_at: Duration,
+    seq: u8,
     /// Timestamp of the last NBIRTH of any session, in milliseconds since the epoch.
-    pub(super) birth_ms: u64,
-    /// A rebirth was asked for and is answered then; no data until it is.
-    pub(super) rebirth_due: Option<Duration>,
-    /// This session was told where the primary host stands.
-    pub(super) host_seen: bool,
+    birth_ms: u64,
     /// Sessions in a row that ended before the broker confirmed anything.
     pub(super) failures: u32,
+    pub(super) timers: Timers,
     pub(super) confirm: Confirm,
     /// Lowest frame that was not published when it came (session down or suspended).
     pub(super) missed_from: Option<u64>,
@@ -72,54 +61,62 @@ pub(super) struct Node {
     pub(super) ranges: Vec<MissedRange>,
 }
 
+/// Whether the plant's node lives, as far as the journal shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    /// No birth is known, or a death came since.
+    Dead,
+    Alive,
+    /// Alive, but frames were lost, and its death may have been among them. A keyframe resolves
+    /// the doubt, or [`Timer::ConfirmBy`] does; the timer doesn't run yet where the doubt was
+    /// restored from disk and no clock was seen since.
+    Doubted,
+}
+
+/// How far the values of a node can be trusted: all three are possible in every [`Life`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Trust {
+    Certain,
+    /// The OT half says that values may be out of date.
+    Uncertain,
+    /// As [`Trust::Uncertain`], and `on-gap = "death"` keeps the node dead on IT until its next
+    /// real birth.
+    Suspended,
+}
+
 /// A device of a node; it exists while it is alive.
 #[derive(Debug)]
 pub(super) struct Device {
     pub(super) topics: DeviceTopics,
     pub(super) layout: Arc<Layout>,
-    /// Its DBIRTH was published in the current session.
-    pub(super) born: bool,
+    pub(super) announced: Announced,
     /// Frame of its birth that is held and not published, if nothing newer changed it.
     pub(super) unpublished_birth: Option<u64>,
+}
+
+/// Whether IT knows of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Announced {
+    /// The session of its node isn't born or wants to be born anew, or its birth waits for the
+    /// definition of a template.
+    Unborn,
+    /// Its DBIRTH was published in the current session.
+    Born,
 }
 
 /// Life of a node's session on the IT broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Session {
-    Closed {
-        not_before: Duration,
-    },
-    Opening,
+    /// There is none. [`Timer::Connect`] says from when on there may be one, if it runs.
+    Closed,
+    /// Asked for. `host_seen`: it has heard where the primary host stands.
+    Opening { host_seen: bool },
     /// Connected; the births wait for the primary host.
-    Waiting,
-    /// The births are published.
-    Born,
+    Waiting { host_seen: bool },
+    /// The births are published, the last ones at `since`.
+    Born { since: Duration },
     /// DISCONNECT was asked for.
     Closing,
-}
-
-/// What the broker is known to hold of the live publications.
-#[derive(Debug, Default)]
-pub(super) struct Confirm {
-    /// Lowest published frame that isn't confirmed, and when it was published.
-    pub(super) pending: Option<(u64, Duration)>,
-    /// Highest published frame.
-    pub(super) published: u64,
-    /// Highest published frame when the unanswered barrier was sent.
-    pub(super) barrier: Option<u64>,
-}
-
-/// Frames `from..to` of a node that were not published live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct MissedRange {
-    pub(super) from: u64,
-    pub(super) to: u64,
-    /// Everything below was published as historical by the current pass, or isn't this node's.
-    pub(super) sent_to: u64,
-    /// The unanswered barrier covers up to here.
-    pub(super) barrier_to: u64,
-    /// The current backfill pass covers this range from its start.
-    pub(super) in_pass: bool,
 }
 
 #[derive(Debug)]
@@ -128,7 +125,7 @@ pub(super) struct Topics {
     pub(super) death: Arc<str>,
     pub(super) data: Arc<str>,
     pub(super) command: String,
-    pub(super) device_commands: String,
+    device_commands: String,
 }
 
 #[derive(Debug)]
@@ -139,9 +136,10 @@ pub(super) struct DeviceTopics {
 }
 
 impl Node {
-    pub(super) fn new(group: &str, edge_node: &str, bd_seq_next: u8) -> Node {
+    pub(super) fn new(id: NodeId, group: &str, edge_node: &str, bd_seq_next: u8) -> Node {
         let topic = |kind: &str| Arc::from(format!("spBv1.0/{group}/{kind}/{edge_node}"));
         Node {
+            id,
             group: group.to_owned(),
             edge_node: edge_node.to_owned(),
             topics: Topics {
@@ -151,25 +149,21 @@ impl Node {
                 command: format!("spBv1.0/{group}/NCMD/{edge_node}"),
                 device_commands: format!("spBv1.0/{group}/DCMD/{edge_node}/+"),
             },
-            own: false,
-            alive: false,
-            held: false,
-            uncertain: false,
+            is_relay: false,
+            life: Life::Dead,
+            trust: Trust::Certain,
             losses: 0,
-            confirm_by: None,
             ot_bd_seq: None,
             layout: Arc::default(),
             devices: BTreeMap::new(),
             former_devices: BTreeMap::new(),
-            session: Session::Closed { not_before: Duration::ZERO },
+            session: Session::Closed,
             bd_seq: bd_seq_next,
             bd_seq_next,
             seq: 0,
-            born_at: Duration::ZERO,
             birth_ms: 0,
-            rebirth_due: None,
-            host_seen: false,
             failures: 0,
+            timers: Timers::default(),
             confirm: Confirm::default(),
             missed_from: None,
             unpublished_birth: None,
@@ -182,6 +176,56 @@ impl Node {
         format!("{}/{}", self.group, self.edge_node)
     }
 
+    /// The node or a device of it, for the account.
+    pub(super) fn origin<'a>(&'a self, device: Option<&'a str>) -> Origin<'a> {
+        let Node { id, group, edge_node, .. } = self;
+        Origin { entity: Some(Entity { group, edge_node, device }), node: Some((*id).into()) }
+    }
+
+    pub(super) fn life(&self) -> Life {
+        self.life
+    }
+
+    /// The plant's node is alive: its birth is known and no death came since.
+    pub(super) fn is_alive(&self) -> bool {
+        self.life != Life::Dead
+    }
+
+    /// A birth came, or a keyframe: whatever was doubted before is resolved.
+    pub(super) fn set_alive(&mut self) {
+        self.life = Life::Alive;
+        self.timers.stop(Timer::ConfirmBy);
+    }
+
+    pub(super) fn set_dead(&mut self) {
+        self.life = Life::Dead;
+        self.timers.stop(Timer::ConfirmBy);
+    }
+
+    /// The node is dead unless a keyframe confirms it; `by`: until then, `None` where no clock was
+    /// seen yet.
+    pub(super) fn set_doubted(&mut self, by: Option<Duration>) {
+        self.life = Life::Doubted;
+        if let Some(by) = by {
+            self.timers.set(Timer::ConfirmBy, by);
+        }
+    }
+
+    /// IT may see the node: it is alive, and no gap keeps it dead.
+    pub(super) fn is_presentable(&self) -> bool {
+        self.is_alive() && self.trust != Trust::Suspended
+    }
+
+    pub(super) fn is_born(&self) -> bool {
+        matches!(self.session, Session::Born { .. })
+    }
+
+    /// Births are published and data may follow.
+    pub(super) fn publishes(&self) -> bool {
+        self.is_born() && !self.timers.is_set(Timer::RebirthDue)
+    }
+
+    /// A new device with this layout, of which IT doesn't know.
     pub(super) fn new_device(&self, name: &str, layout: Arc<Layout>) -> Device {
         let topic = |kind: &str| {
             Arc::from(format!("spBv1.0/{}/{kind}/{}/{name}", self.group, self.edge_node))
@@ -193,7 +237,7 @@ impl Node {
                 data: topic("DDATA"),
             },
             layout,
-            born: false,
+            announced: Announced::Unborn,
             unpublished_birth: None,
         }
     }
@@ -213,236 +257,65 @@ impl Node {
         }
     }
 
-    /// Dead, with its session closed and nothing to be published again.
-    pub(super) fn is_spent(&self) -> bool {
-        !self.alive
-            && matches!(self.session, Session::Closed { .. })
-            && self.ranges.is_empty()
-            && self.missed_from.is_none()
-            && self.confirm.pending.is_none()
-    }
-
-    /// Missed frames could be read again now.
-    pub(super) fn is_behind(&self) -> bool {
-        self.session == Session::Born && self.ranges.iter().any(|range| range.sent_to < range.to)
-    }
-
-    /// No timer of this node runs, and none begins before it changes.
-    pub(super) fn is_at_rest(&self) -> bool {
-        let settled = match self.session {
-            Session::Born => {
-                self.rebirth_due.is_none()
-                    && self.confirm.pending.is_none()
-                    && self.ranges.is_empty()
-                    && (self.confirm_by.is_none() || !self.alive)
+    /// Where data of the node or of a device goes; `None`: IT doesn't know of the device.
+    pub(super) fn data_topic(&self, device: Option<&str>) -> Option<Arc<str>> {
+        match device {
+            None => Some(&self.topics.data),
+            Some(name) => {
+                let device = self.devices.get(name).filter(|device| device.is_born());
+                device.map(|device| &device.topics.data)
             }
-            Session::Closed { .. } => !self.alive,
-            Session::Opening | Session::Waiting | Session::Closing => false,
-        };
-        settled && !self.ranges.iter().any(|range| range.in_pass)
-    }
-
-    /// Births are published and data may follow.
-    pub(super) fn publishes(&self) -> bool {
-        self.session == Session::Born && self.rebirth_due.is_none()
+        }
+        .map(Arc::clone)
     }
 
     /// Whether a device's birth has to wait: frames were lost, and the definition of a template
     /// that it has an instance of may have been among them. The node's next birth or keyframe
     /// brings it, or shows that the plant has none.
     pub(super) fn withholds(&self, layout: &Layout) -> bool {
-        self.confirm_by.is_some() && !layout.is_defined_by(&self.layout)
+        self.life == Life::Doubted && !layout.is_defined_by(&self.layout)
     }
 
-    /// Notes that birth frame `seq` of the node or of `device` is held and not published. It
-    /// replaces what was held of that entity, which then is part of what was missed.
-    pub(super) fn miss_birth(&mut self, device: Option<&str>, seq: u64) {
-        if let Some(held) = self.held_birth(device).and_then(|held| held.replace(seq)) {
-            self.miss_frame(held);
-        }
+    /// IT knows of no device any more: the session ended, or ends.
+    pub(super) fn unannounce_devices(&mut self) {
+        self.devices.values_mut().for_each(|device| device.announced = Announced::Unborn);
     }
 
-    /// Notes that data frame `seq` was folded in and not published. The birth that it changed
-    /// is missed too, if that one was never published as it came.
-    pub(super) fn miss_data(&mut self, device: Option<&str>, seq: u64) {
-        let held = self.held_birth(device).and_then(Option::take);
-        self.miss_frame(held.unwrap_or(seq).min(seq));
-    }
-
-    fn miss_frame(&mut self, seq: u64) {
-        self.missed_from = Some(self.missed_from.map_or(seq, |from| from.min(seq)));
-    }
-
-    fn held_birth(&mut self, device: Option<&str>) -> Option<&mut Option<u64>> {
-        match device {
-            None => Some(&mut self.unpublished_birth),
-            Some(name) => self.devices.get_mut(name).map(|device| &mut device.unpublished_birth),
-        }
-    }
-
-    /// Takes the lowest birth frame that is held and not published, of the node and all its
-    /// devices: they are published now.
-    pub(super) fn take_held_births(&mut self) -> Option<u64> {
-        let devices =
-            self.devices.values_mut().filter_map(|device| device.unpublished_birth.take());
-        self.unpublished_birth.take().into_iter().chain(devices).min()
-    }
-
-    /// Removes a device; a birth of it that was never published is missed.
-    pub(super) fn forget_device(&mut self, name: &str) -> Option<Device> {
-        let device = self.devices.remove(name)?;
-        if let Some(held) = device.unpublished_birth {
-            self.miss_frame(held);
-        }
-        Some(device)
-    }
-
-    /// Removes all devices.
-    pub(super) fn forget_devices(&mut self) {
-        for (_, device) in std::mem::take(&mut self.devices) {
-            if let Some(held) = device.unpublished_birth {
-                self.miss_frame(held);
-            }
-        }
-    }
-
-    /// Notes that this node's frames `oldest..=newest` were published live.
-    pub(super) fn published(&mut self, at: Duration, oldest: u64, newest: u64) {
-        self.confirm.published = self.confirm.published.max(newest);
-        self.confirm.pending.get_or_insert((oldest, at));
-    }
-
-    /// The session ended without a confirmation: what it may not have delivered is missed.
-    pub(super) fn lose_unconfirmed(&mut self) {
-        if let Some((seq, _)) = self.confirm.pending.take() {
-            self.miss_frame(seq);
-        }
-        self.confirm = Confirm::default();
-        for range in &mut self.ranges {
-            range.sent_to = range.from;
-            range.barrier_to = range.from;
-            range.in_pass = false;
-        }
-    }
-
-    /// The broker holds everything published on this session.
-    pub(super) fn confirm_all(&mut self) {
-        self.confirm = Confirm::default();
-        for range in &mut self.ranges {
-            range.from = range.sent_to.max(range.from);
-            range.in_pass = false;
-        }
-        self.ranges.retain(|range| range.from < range.to);
-    }
-
-    /// Closes the stretch of missed frames at `position` (the next frame): the births now carry
-    /// the current values, and what came before them is read again.
-    pub(super) fn close_missed(&mut self, position: u64) {
-        if let Some(from) = self.missed_from.take() {
-            self.add_range(from, position);
-        }
-    }
-
-    pub(super) fn add_range(&mut self, from: u64, to: u64) {
-        if from >= to {
-            return;
-        }
-        let (mut from, mut to) = (from, to);
-        // Overlapping ranges are one, or the pass would publish the overlap twice.
-        self.ranges.retain(|range| {
-            let apart = range.to < from || to < range.from || range.in_pass;
-            if !apart {
-                from = from.min(range.from);
-                to = to.max(range.to);
-            }
-            apart
-        });
-        if self.ranges.len() >= MAX_RANGES {
-            for range in self.ranges.drain(..) {
-                from = from.min(range.from);
-                to = to.max(range.to);
-            }
-        }
-        let range = MissedRange { from, to, sent_to: from, barrier_to: from, in_pass: false };
-        self.ranges.push(range);
-    }
-
-    /// The lowest frame that the broker isn't known to hold, if any.
-    pub(super) fn oldest_open(&self) -> Option<u64> {
-        self.ranges.iter().map(|range| range.from).chain(self.unconfirmed_from()).min()
-    }
-
-    /// The same without those that are read again.
-    pub(super) fn unconfirmed_from(&self) -> Option<u64> {
-        [self.confirm.pending.map(|(seq, _)| seq), self.missed_from].into_iter().flatten().min()
-    }
-
-    /// Frames that the broker isn't known to hold, where the next one is `position`.
-    pub(super) fn open_ranges(&self, position: u64) -> Vec<(u64, u64)> {
-        let open = self.unconfirmed_from().map(|from| (from, position));
-        self.ranges.iter().map(|range| (range.from, range.to)).chain(open).collect()
+    /// Dead, with its session closed and nothing to be published again.
+    pub(super) fn is_spent(&self) -> bool {
+        !self.is_alive()
+            && self.session == Session::Closed
+            && self.ranges.is_empty()
+            && self.unconfirmed_from().is_none()
     }
 
     /// Will and subscriptions of the next session, with `bd_seq`.
-    pub(super) fn session_spec(&self, wall_ms: u64, host_topic: Option<&str>) -> SessionSpec {
+    pub(super) fn session_spec(&self, wall_ms: u64, host_topic: Option<String>) -> SessionSpec {
         let mut subscriptions =
             vec![self.topics.command.clone(), self.topics.device_commands.clone()];
-        subscriptions.extend(host_topic.map(str::to_owned));
+        subscriptions.extend(host_topic);
         SessionSpec {
             group: self.group.clone(),
             edge_node: self.edge_node.clone(),
             will_topic: Arc::clone(&self.topics.death),
-            will_payload: encode(&self.death(wall_ms)),
+            will_payload: encode::node_death(self.bd_seq, wall_ms),
             bd_seq: self.bd_seq,
             subscriptions,
         }
     }
 
-    /// NDEATH: exactly one metric, no `seq` (payloads-ndeath-seq, topics-ndeath-payload).
-    pub(super) fn death(&self, wall_ms: u64) -> Payload {
-        Payload {
-            timestamp: Some(wall_ms),
-            metrics: vec![bd_seq_metric(self.bd_seq, wall_ms)],
-            ..Payload::default()
-        }
-    }
-
-    /// NBIRTH with the current values: bdSeq and `Node Control/Rebirth` first.
-    pub(super) fn birth(&self, wall_ms: u64) -> Payload {
-        let rebirth = Metric {
-            name: Some(names::REBIRTH.to_owned()),
-            timestamp: Some(wall_ms),
-            datatype: Some(DataType::Boolean.code()),
-            value: Some(Value::Boolean(false)),
-            ..Metric::default()
-        };
-        let mut metrics = Vec::with_capacity(self.layout.len().saturating_add(2));
-        metrics.push(bd_seq_metric(self.bd_seq, wall_ms));
-        metrics.push(rebirth);
-        metrics.extend(self.layout.birth_metrics());
-        Payload { timestamp: Some(wall_ms), metrics, ..Payload::default() }
-    }
-
-    /// Timestamp of the next NBIRTH: later than that of the last one. Hosts take a birth that
-    /// isn't for a leftover, and two can fall into one millisecond.
-    pub(super) fn birth_stamp(&mut self, wall_ms: u64) -> u64 {
-        self.birth_ms = Self::stamp(wall_ms, self.birth_ms.saturating_add(1));
+    /// Begins the births of a session: their sequence starts anew. Their timestamp, which is later
+    /// than that of the last births: hosts take a birth that isn't for a leftover, and two can fall
+    /// into one millisecond.
+    pub(super) fn begin_births(&mut self, wall_ms: u64) -> u64 {
+        self.seq = 0;
+        self.birth_ms = stamp(wall_ms, self.birth_ms.saturating_add(1));
         self.birth_ms
     }
 
     /// Timestamp of the next message behind an NBIRTH: hosts drop what is older than that.
     pub(super) fn data_stamp(&self, wall_ms: u64) -> u64 {
-        Self::stamp(wall_ms, self.birth_ms)
-    }
-
-    /// The wall clock, or `least` if that is a little later; if it is much later the clock was
-    /// set back, and time can only go on from there.
-    fn stamp(wall_ms: u64, least: u64) -> u64 {
-        if least.saturating_sub(wall_ms) > MAX_STAMP_AHEAD_MS {
-            wall_ms
-        } else {
-            wall_ms.max(least)
-        }
+        stamp(wall_ms, self.birth_ms)
     }
 
     /// Takes the next number of the session's sequence (0..=255, wrapping).
@@ -453,17 +326,14 @@ impl Node {
     }
 }
 
-/// A payload on the wire.
-pub(super) fn encode(payload: &Payload) -> Vec<u8> {
-    prost::Message::encode_to_vec(payload)
+impl Device {
+    pub(super) fn is_born(&self) -> bool {
+        self.announced == Announced::Born
+    }
 }
 
-fn bd_seq_metric(bd_seq: u8, wall_ms: u64) -> Metric {
-    Metric {
-        name: Some(names::BD_SEQ.to_owned()),
-        timestamp: Some(wall_ms),
-        datatype: Some(DataType::Int64.code()),
-        value: Some(Value::Long(bd_seq.into())),
-        ..Metric::default()
-    }
+/// The wall clock, or `least` if that is a little later; if it is much later the clock was set
+/// back, and time can only go on from there.
+fn stamp(wall_ms: u64, least: u64) -> u64 {
+    if least.saturating_sub(wall_ms) > MAX_STAMP_AHEAD_MS { wall_ms } else { wall_ms.max(least) }
 }

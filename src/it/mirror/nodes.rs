@@ -1,23 +1,33 @@
-//! The list of mirrored edge nodes. A node can be changed only through [`Nodes::get_mut`], which
-//! notes it: nothing that changes escapes the timers or the picture for the disk, and what rests
+//! The list of mirrored edge nodes. A node can be changed only through [`NodeRef::change`], which
+//! notes it: nothing that changes escapes the timers or the snapshot for the disk, and what rests
 //! costs nothing.
 
+use std::collections::HashMap;
+use std::ops::Deref;
+
+use foldhash::fast::RandomState;
 use state::Changes;
 
-use crate::mirror::node::Node;
-use crate::mirror::outgoing::NodeId;
-use crate::mirror::snapshot::NodePicture;
+use super::node::Node;
+use super::outgoing::NodeId;
+use super::snapshot::NodePart;
+
+/// Counters of nodes that were evicted; kept so that a bdSeq never repeats. A node beyond these
+/// starts at 0 again, which matters only where a broker still holds a will of an earlier session.
+const MAX_FORMER_BD_SEQS: usize = 100_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Nodes {
     entries: Vec<Entry>,
-    /// Nodes whose timers have to be looked at.
-    awake: Vec<NodeId>,
-    changes: Changes,
-    /// The next frame of the journal, as it was when the current picture began.
-    position: u64,
-    /// What the picture had to take because it changed.
-    taken: Vec<NodePicture>,
+    /// By `group/edge_node`; a name has no slash. The relay's own edge node isn't among them: no
+    /// frame of the journal is its.
+    by_key: HashMap<String, NodeId, RandomState>,
+    /// Buffer of all look-ups: there is one per message.
+    key: String,
+    /// The next bdSeq of nodes that are known no more, or not yet.
+    bd_seqs: HashMap<String, u8, RandomState>,
+    relay: Option<NodeId>,
+    watch: Watch,
 }
 
 #[derive(Debug)]
@@ -27,94 +37,228 @@ struct Entry {
     awake: bool,
 }
 
+/// Which nodes were changed since their timers were looked at, and since a snapshot began.
+#[derive(Debug, Default)]
+struct Watch {
+    /// Nodes whose timers have to be looked at.
+    awake: Vec<NodeId>,
+    changes: Changes,
+    /// The next frame of the journal, as it was when the current snapshot began.
+    position: u64,
+    /// What the snapshot had to take because it changed.
+    taken: Vec<NodePart>,
+}
+
+/// A node that was found, and isn't changed so far.
+#[derive(Debug)]
+pub(super) struct NodeRef<'a> {
+    entry: &'a mut Entry,
+    watch: &'a mut Watch,
+}
+
+impl Deref for NodeRef<'_> {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        &self.entry.node
+    }
+}
+
+impl<'a> NodeRef<'a> {
+    /// The node, to be changed.
+    pub(super) fn change(self) -> &'a mut Node {
+        let NodeRef { entry, watch } = self;
+        let id = entry.node.id;
+        if !entry.awake {
+            entry.awake = true;
+            watch.awake.push(id);
+        }
+        if watch.changes.note(place(id)) {
+            watch.taken.extend(NodePart::of(&entry.node, watch.position));
+        }
+        &mut entry.node
+    }
+}
+
 impl Nodes {
     pub(super) fn len(&self) -> usize {
         self.entries.len()
-    }
-
-    pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
-        (0..u32::try_from(self.entries.len()).unwrap_or(u32::MAX)).map(NodeId)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Node> {
         self.entries.iter().map(|entry| &entry.node)
     }
 
-    pub(super) fn get(&self, id: NodeId) -> Option<&Node> {
-        self.entries.get(place(id)?).map(|entry| &entry.node)
+    /// The node with this place in the list.
+    pub(super) fn get(&mut self, id: NodeId) -> Option<NodeRef<'_>> {
+        let entry = self.entries.get_mut(place(id))?;
+        Some(NodeRef { entry, watch: &mut self.watch })
     }
 
-    /// The node, to be changed.
-    pub(super) fn get_mut(&mut self, id: NodeId) -> Option<&mut Node> {
-        let place = place(id)?;
-        let entry = self.entries.get_mut(place)?;
-        if !entry.awake {
-            entry.awake = true;
-            self.awake.push(id);
-        }
-        if self.changes.note(place) {
-            self.taken.extend(NodePicture::of(id, &entry.node, self.position));
-        }
-        Some(&mut entry.node)
+    /// The node `group/edge_node` of the plant, if it is known.
+    pub(super) fn find(&mut self, group: &str, edge_node: &str) -> Option<NodeRef<'_>> {
+        let id = self.id_of(group, edge_node)?;
+        self.get(id)
     }
 
-    /// Appends a node.
-    pub(super) fn push(&mut self, node: Node) {
-        let Ok(id) = u32::try_from(self.entries.len()).map(NodeId) else { return };
-        self.awake.push(id);
-        self.changes.push();
+    fn id_of(&mut self, group: &str, edge_node: &str) -> Option<NodeId> {
+        self.key.clear();
+        self.key.push_str(group);
+        self.key.push('/');
+        self.key.push_str(edge_node);
+        self.by_key.get(&self.key).copied()
+    }
+
+    /// Does `each` with every node, in the order of the list.
+    pub(super) fn for_each(&mut self, mut each: impl FnMut(NodeRef<'_>)) {
+        for entry in &mut self.entries {
+            each(NodeRef { entry, watch: &mut self.watch });
+        }
+    }
+
+    /// Does `each` with every node that has something to wait for, or was changed since the last
+    /// time. A node without timers rests from then on.
+    pub(super) fn for_each_awake(&mut self, mut each: impl FnMut(NodeRef<'_>)) {
+        let mut awake = std::mem::take(&mut self.watch.awake);
+        awake.retain(|id| {
+            let Some(entry) = self.entries.get_mut(place(*id)) else {
+                mistake::mistake!("a node is awake that isn't in the list");
+                return false;
+            };
+            each(NodeRef { entry: &mut *entry, watch: &mut self.watch });
+            entry.awake = !entry.node.timers.is_idle();
+            entry.awake
+        });
+        self.watch.awake = awake;
+    }
+
+    /// The node `group/edge_node` of the plant, which is taken in where it isn't known; `true` then.
+    /// Where `most` are known already it takes the place of one that is spent; `None`: there is
+    /// none.
+    pub(super) fn find_or_add(
+        &mut self,
+        group: &str,
+        edge_node: &str,
+        most: usize,
+    ) -> Option<(&mut Node, bool)> {
+        let known = self.id_of(group, edge_node);
+        let id = match known {
+            Some(id) => id,
+            None if self.entries.len() < most.saturating_add(self.relay.is_some().into()) => {
+                return self.append(group, edge_node).map(|node| (node, true));
+            }
+            None => self.replace_spent(group, edge_node)?,
+        };
+        self.get(id).map(|node| (node.change(), known.is_none()))
+    }
+
+    /// Appends a node of the plant, with its next bdSeq; `None`: the list is full.
+    pub(super) fn append(&mut self, group: &str, edge_node: &str) -> Option<&mut Node> {
+        let id = u32::try_from(self.entries.len()).map(NodeId).ok()?;
+        let node = self.new_node(id, group, edge_node);
+        self.by_key.insert(node.key(), id);
+        self.push(node);
+        self.get(id).map(NodeRef::change)
+    }
+
+    /// Appends the relay's own edge node; `None`: a node of the plant has this name, or the list is
+    /// full.
+    pub(super) fn add_relay_node(&mut self, group: &str, edge_node: &str) -> Option<&mut Node> {
+        if self.id_of(group, edge_node).is_some() {
+            return None;
+        }
+        let id = u32::try_from(self.entries.len()).map(NodeId).ok()?;
+        let mut node = self.new_node(id, group, edge_node);
+        node.is_relay = true;
+        self.push(node);
+        self.relay = Some(id);
+        self.get(id).map(NodeRef::change)
+    }
+
+    fn new_node(&mut self, id: NodeId, group: &str, edge_node: &str) -> Node {
+        let bd_seq = self.bd_seqs.remove(&format!("{group}/{edge_node}")).unwrap_or(0);
+        Node::new(id, group, edge_node, bd_seq)
+    }
+
+    fn push(&mut self, node: Node) {
+        self.watch.awake.push(node.id);
+        self.watch.changes.push();
         self.entries.push(Entry { node, awake: true });
     }
 
-    /// Takes the list of those that are awake, for [`Nodes::keep_awake`].
-    pub(super) fn take_awake(&mut self) -> Vec<NodeId> {
-        std::mem::take(&mut self.awake)
+    /// Forgets a dead node of which nothing is owed to the broker, all but its next bdSeq; its
+    /// place is the other's. Its session is closed, so no event of it is still to come.
+    fn replace_spent(&mut self, group: &str, edge_node: &str) -> Option<NodeId> {
+        let spent = self.iter().find(|node| node.is_spent())?;
+        let (id, key, next) = (spent.id, spent.key(), spent.bd_seq_next);
+        if self.bd_seqs.len() >= MAX_FORMER_BD_SEQS
+            && let Some(other) = self.bd_seqs.keys().next().cloned()
+        {
+            self.bd_seqs.remove(&other);
+        }
+        self.by_key.remove(&key);
+        self.bd_seqs.insert(key, next);
+        let node = self.new_node(id, group, edge_node);
+        *self.get(id)?.change() = node;
+        self.by_key.insert(format!("{group}/{edge_node}"), id);
+        Some(id)
     }
 
-    /// Gives the list back, without those that have nothing to wait for.
-    pub(super) fn keep_awake(&mut self, mut awake: Vec<NodeId>) {
-        awake.retain(|id| {
-            let entry = place(*id).and_then(|place| self.entries.get_mut(place));
-            entry.is_some_and(|entry| {
-                entry.awake = !entry.node.is_at_rest();
-                entry.awake
-            })
-        });
-        // Nodes that were taken in meanwhile.
-        awake.append(&mut self.awake);
-        self.awake = awake;
+    /// The relay's own edge node.
+    pub(super) fn relay(&self) -> Option<&Node> {
+        self.entries.get(place(self.relay?)).map(|entry| &entry.node)
     }
 
-    /// Those whose timers have to be looked at.
-    pub(super) fn awake(&self) -> &[NodeId] {
-        &self.awake
+    pub(super) fn relay_mut(&mut self) -> Option<NodeRef<'_>> {
+        self.get(self.relay?)
     }
 
-    /// Begins a picture of all that changed since the last one began. `position` is the next
+    /// Whether this is the name of the relay's own edge node.
+    pub(super) fn is_relay_node(&self, group: &str, edge_node: &str) -> bool {
+        self.relay().is_some_and(|relay| relay.group == group && relay.edge_node == edge_node)
+    }
+
+    /// Takes the next bdSeq of nodes in that are to come.
+    pub(super) fn restore_bd_seqs(&mut self, bd_seqs: impl IntoIterator<Item = (String, u8)>) {
+        self.bd_seqs.extend(bd_seqs);
+    }
+
+    /// The next bdSeq of every node that ever had a session.
+    pub(super) fn bd_seqs(&self) -> impl Iterator<Item = (String, u8)> + '_ {
+        let known = self.iter().map(|node| (node.key(), node.bd_seq_next));
+        let others = self.bd_seqs.iter().map(|(key, next)| (key.clone(), *next));
+        known.chain(others)
+    }
+
+    /// Begins a snapshot of all that changed since the last one began. `position` is the next
     /// frame of the journal.
-    pub(super) fn begin_picture(&mut self, position: u64) {
-        self.changes.begin();
-        self.position = position;
+    pub(super) fn begin_snapshot(&mut self, position: u64) {
+        self.watch.changes.begin();
+        self.watch.position = position;
     }
 
-    /// Takes up to `most` nodes of the current picture, and those that changed meanwhile; whether
-    /// the picture is complete.
-    pub(super) fn take_picture(&mut self, most: usize) -> (Vec<NodePicture>, bool) {
-        let mut taken = std::mem::take(&mut self.taken);
+    /// Takes up to `most` nodes of the current snapshot, and those that changed meanwhile; whether
+    /// the snapshot is complete.
+    pub(super) fn take_snapshot_part(&mut self, most: usize) -> (Vec<NodePart>, bool) {
+        let Watch { changes, position, taken, .. } = &mut self.watch;
+        let mut taken = std::mem::take(taken);
         for _ in 0..most {
-            let Some(place) = self.changes.take() else { break };
-            let id = u32::try_from(place).map(NodeId);
-            let (Some(entry), Ok(id)) = (self.entries.get(place), id) else { continue };
-            taken.extend(NodePicture::of(id, &entry.node, self.position));
-            // An open stretch ends where the picture does, and is longer in the next one.
+            let Some(place) = changes.take() else { break };
+            let Some(entry) = self.entries.get(place) else {
+                mistake::mistake!("a node changed that isn't in the list");
+                continue;
+            };
+            taken.extend(NodePart::of(&entry.node, *position));
+            // An open stretch ends where the snapshot does, and is longer in the next one.
             if entry.node.unconfirmed_from().is_some() {
-                let _taken_already = self.changes.note(place);
+                let _taken_already = changes.note(place);
             }
         }
-        (taken, !self.changes.is_under_way())
+        (taken, !changes.is_under_way())
     }
 }
 
-fn place(id: NodeId) -> Option<usize> {
-    usize::try_from(id.0).ok()
+/// Nodes are places in a list.
+fn place(id: NodeId) -> usize {
+    usize::try_from(id.0).unwrap_or(usize::MAX)
 }

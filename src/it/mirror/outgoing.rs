@@ -1,9 +1,10 @@
-//! What the mirror asks of its driver, and what the driver tells it. The closed list of what
+//! What the mirror asks of its driver, and what the driver reports. The closed list of what
 //! the IT half can do on the enterprise broker.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use account::NodeSlot;
 use bytes::Bytes;
 
 /// The clocks of one moment: `at` is monotonic since any fixed start, `wall_ms` is UTC in
@@ -14,10 +15,22 @@ pub struct Now {
     pub wall_ms: u64,
 }
 
+impl Now {
+    /// Where no clock is at hand, and none is needed.
+    pub(super) const UNKNOWN: Now = Now { at: Duration::ZERO, wall_ms: 0 };
+}
+
 /// Index of a mirrored edge node. Another node may take the place of one that is dead and whose
 /// session is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub u32);
+
+impl From<NodeId> for NodeSlot {
+    fn from(id: NodeId) -> NodeSlot {
+        // Nodes are places in a list.
+        NodeSlot(usize::try_from(id.0).unwrap_or(usize::MAX))
+    }
+}
 
 /// Quality of service of a publication. Sparkplug data is QoS 0, deaths are QoS 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

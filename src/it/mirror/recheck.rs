@@ -9,43 +9,46 @@ use std::sync::Arc;
 use account::{Dropped, Origin, Reason, RuleId, What};
 use foldhash::fast::RandomState;
 use policy::shape::{Disarm, Pseudonyms, Shape, disarm_metric};
-use policy::{EntityPlan, Verdict};
+use policy::{EntityPlan, Policy, Verdict};
 use sparkplug::{DataType, Entity, Metric, Template, Value};
 
-use crate::mirror::layout::{Layout, Slot};
-use crate::mirror::{Mirror, NodeId, Notice, Now};
+use super::layout::{Layout, Slot};
+use super::node::Node;
+use super::nodes::Nodes;
+use super::notice::Notice;
+use super::step::StepContext;
 
 /// What the policy says of a mirrored metric.
 #[derive(Debug, Clone)]
-pub(super) struct Word {
+pub(super) struct PolicyRecheck {
     /// The rule that forwards or redacts it.
     rule: RuleId,
     /// `None`: it is redacted.
     shape: Option<Arc<Shape>>,
     /// Whether numbers and truth values have to be looked at.
-    looks: bool,
+    checks_scalars: bool,
 }
 
 /// Metrics of one frame of which something was refused, with the rule that says so.
 #[derive(Debug, Default)]
-pub(super) struct Rechecked(Vec<(String, Option<RuleId>)>);
+pub(super) struct Refusals(Vec<(String, Option<RuleId>)>);
 
-impl Word {
-    /// Whether numbers and truth values have to be rechecked one by one.
-    pub(super) fn looks(&self) -> bool {
-        self.looks
+impl PolicyRecheck {
+    /// Whether numbers and truth values have to be refusals one by one.
+    pub(super) fn checks_scalars(&self) -> bool {
+        self.checks_scalars
     }
 
-    /// Looks at data of the metric `born` and makes of it what may be told; whether it may.
+    /// Looks at data of the metric `born` and makes of it what may be published; whether any may.
     pub(super) fn recheck(
         &self,
         born: &Metric,
         metric: &mut Metric,
-        rechecked: &mut Rechecked,
+        refusals: &mut Refusals,
     ) -> bool {
         let datatype = born.datatype.and_then(DataType::from_code);
         let (Some(shape), Some(datatype)) = (&self.shape, datatype) else {
-            rechecked.refuse(born, Some(self.rule));
+            refusals.refuse(born, Some(self.rule));
             return false;
         };
         let has_others = match (&born.value, &metric.value) {
@@ -55,11 +58,11 @@ impl Word {
             _ => false,
         };
         if has_others || shape.refuses_again(datatype, metric).is_some() {
-            rechecked.refuse(born, Some(self.rule));
+            refusals.refuse(born, Some(self.rule));
             return false;
         }
         if shape.apply(datatype, metric, Pseudonyms::Check).any() {
-            rechecked.refuse(born, Some(self.rule));
+            refusals.refuse(born, Some(self.rule));
         }
         true
     }
@@ -68,39 +71,33 @@ impl Word {
     fn recheck_birth(&self, metric: &mut Metric) -> bool {
         let datatype = metric.datatype.and_then(DataType::from_code);
         let (Some(shape), Some(datatype)) = (&self.shape, datatype) else {
-            let tells =
+            let had_any =
                 metric.value.is_some() || metric.properties.is_some() || metric.metadata.is_some();
             metric.value = None;
             metric.is_null = Some(true);
             metric.properties = None;
             metric.metadata = None;
-            return tells;
+            return had_any;
         };
         shape.apply_to_birth(datatype, metric, Pseudonyms::Check).any()
     }
 }
 
-impl Rechecked {
+impl Refusals {
     fn refuse(&mut self, metric: &Metric, rule: Option<RuleId>) {
         self.0.push((metric.name.clone().unwrap_or_default(), rule));
     }
 }
 
-impl Mirror {
-    /// Applies the copy of the policy to a layout; whether that changed it.
-    pub(super) fn apply_policy(
-        &mut self,
-        id: NodeId,
-        device: Option<&str>,
-        layout: &mut Layout,
-    ) -> bool {
-        let Some(policy) = self.policy.clone() else { return false };
-        let Some(node) = self.nodes.get(id) else { return false };
-        let told = Entity { group: &node.group, edge_node: &node.edge_node, device };
+impl StepContext<'_> {
+    /// Applies the copy of the policy to a layout, whose `origin` names its entity; whether that
+    /// changed it.
+    pub(super) fn apply_policy(&mut self, origin: Origin<'_>, layout: &mut Layout) -> bool {
+        let (Some(policy), Some(exported)) = (self.policy, origin.entity) else { return false };
         // The policy names things as the plant does.
-        let original = policy.renames().original(told);
+        let original = policy.renames().original(exported);
         let plan = original.map(|entity| policy.plan(entity));
-        let mut rechecked = Rechecked::default();
+        let mut refusals = Refusals::default();
         let mut any_altered = false;
         let judged = |slot: &mut Slot| match &plan {
             Some(plan) => judge(plan, slot),
@@ -110,78 +107,80 @@ impl Mirror {
             Ok(altered) => {
                 if altered {
                     any_altered = true;
-                    rechecked.refuse(&slot.metric, slot.word.as_ref().map(|word| word.rule));
+                    refusals.refuse(&slot.metric, slot.recheck().map(|recheck| recheck.rule));
                 }
                 true
             }
             Err(rule) => {
-                rechecked.refuse(&slot.metric, rule);
+                refusals.refuse(&slot.metric, rule);
                 false
             }
         });
-        let _ = self.drop_rechecked(id, device, &rechecked);
+        let _ = self.drop_refusals(origin, &refusals);
         any_gone || any_altered
     }
 
     /// Counts what was refused; whether there was anything.
-    pub(super) fn drop_rechecked(
-        &mut self,
-        id: NodeId,
-        device: Option<&str>,
-        rechecked: &Rechecked,
-    ) -> bool {
-        let entity = self.nodes.get(id).map(|node| Entity {
-            group: &node.group,
-            edge_node: &node.edge_node,
-            device,
-        });
-        let origin = Origin { entity, node: Some(id.into()) };
-        for (name, rule) in &rechecked.0 {
+    pub(super) fn drop_refusals(&mut self, origin: Origin<'_>, refusals: &Refusals) -> bool {
+        for (name, rule) in &refusals.0 {
             let what = What::Metric(name);
             self.ledger.drop(Dropped { origin, what, reason: Reason::Recheck, rule: *rule });
         }
-        let refused = !rechecked.0.is_empty();
-        if refused && let Some(Entity { group, edge_node, device }) = entity {
+        let refused = !refusals.0.is_empty();
+        if refused && let Some(Entity { group, edge_node, device }) = origin.entity {
             let device = device.map(|device| format!("/{device}")).unwrap_or_default();
             let entity = format!("{group}/{edge_node}{device}");
-            self.notice(Notice::FrameRefused { entity, reason: Reason::Recheck.name() });
+            self.notify(Notice::FrameRefused { entity, reason: Reason::Recheck.name() });
         }
         refused
     }
 
     /// Applies a changed copy of the policy to what is mirrored already.
-    pub(super) fn recheck(&mut self, now: Now, id: NodeId) {
-        let changed = self.apply_policy_to_node(id);
-        let Some(node) = self.node(id) else { return };
-        if changed && node.publishes() {
-            self.publish_births(now, id);
+    pub(super) fn recheck_all(&mut self, nodes: &mut Nodes) {
+        if self.policy.is_none() {
+            return;
         }
+        nodes.for_each(|node| {
+            if node.is_relay {
+                return;
+            }
+            let node = node.change();
+            if self.apply_policy_to_node(node) && node.publishes() {
+                self.publish_births(node);
+            }
+        });
     }
 
     /// Applies the copy of the policy to a node and its devices; whether that changed anything.
-    pub(super) fn apply_policy_to_node(&mut self, id: NodeId) -> bool {
+    pub(super) fn apply_policy_to_node(&mut self, node: &mut Node) -> bool {
         if self.policy.is_none() {
             return false;
         }
-        let Some(node) = self.node_mut(id).filter(|node| !node.own) else { return false };
         let mut layout = std::mem::take(&mut node.layout);
         let mut devices = std::mem::take(&mut node.devices);
-        let mut changed = self.apply_policy(id, None, Arc::make_mut(&mut layout));
+        let mut changed = self.apply_policy(node.origin(None), Arc::make_mut(&mut layout));
         for (name, device) in &mut devices {
-            changed |= self.apply_policy(id, Some(name), Arc::make_mut(&mut device.layout));
+            changed |=
+                self.apply_policy(node.origin(Some(name)), Arc::make_mut(&mut device.layout));
         }
-        if let Some(node) = self.node_mut(id) {
-            node.layout = layout;
-            node.devices = devices;
-        }
+        node.layout = layout;
+        node.devices = devices;
         changed
+    }
+
+    /// Refuses names that the copy of the policy gives to nothing, or takes from what has them
+    /// in the plant: the OT half doesn't write them.
+    pub(super) fn check_names(&self, exported: Entity<'_>) -> Result<(), Reason> {
+        let known = |policy: &Policy| policy.renames().original(exported).is_some();
+        if self.policy.is_none_or(known) { Ok(()) } else { Err(Reason::Recheck) }
     }
 }
 
-/// Judges one metric of a layout, and makes of it what may be told; whether it changed.
+/// Judges one metric of a layout, and makes of it what may be published; whether it
+/// changed.
 ///
 /// # Errors
-/// It may not be told at all, with the rule that says so.
+/// It may not be published at all, with the rule that says so.
 fn judge(plan: &EntityPlan<'_>, slot: &mut Slot) -> Result<bool, Option<RuleId>> {
     let name = slot.metric.name.clone().unwrap_or_default();
     let datatype = slot.metric.datatype.and_then(DataType::from_code);
@@ -203,19 +202,19 @@ fn judge(plan: &EntityPlan<'_>, slot: &mut Slot) -> Result<bool, Option<RuleId>>
         _ => {}
     }
     let (rule, shape) = match (own.is_some(), judged.verdict) {
-        (true, Verdict::Forward { rule }) => (rule, Some(Arc::clone(shape))),
+        (true, Verdict::Forward { rule, .. }) => (rule, Some(Arc::clone(shape))),
         (true, Verdict::Redact { rule, .. }) => (rule, None),
         (_, Verdict::Drop { rule, .. }) => return Err(rule),
         // It would cross under another name.
         (false, _) => return Err(None),
     };
-    let looks = match (&shape, datatype) {
+    let checks_scalars = match (&shape, datatype) {
         (Some(shape), Some(datatype)) => shape.shapes(datatype),
         _ => true,
     };
-    let word = Word { rule, shape, looks };
-    let changed = word.recheck_birth(&mut slot.metric);
-    slot.word = Some(Box::new(word));
+    let recheck = PolicyRecheck { rule, shape, checks_scalars };
+    let changed = recheck.recheck_birth(&mut slot.metric);
+    slot.set_recheck(recheck);
     Ok(changed)
 }
 

@@ -1,10 +1,10 @@
 //! The mirror on disk: what a restart needs besides the journal from its position on.
 //!
 //! A file shows every node as it was at one position of the journal, whatever came while the
-//! picture was taken: a few nodes of it per turn of the driver ([`Mirror::take_picture`]), and
-//! each node that changes meanwhile before it does. What a picture holds of a node is small or
-//! shared, so taking it costs little; another thread makes bytes of it ([`NodePicture::encode`])
-//! and keeps those of all nodes, since a picture shows only what changed since the last one.
+//! snapshot was taken: a few nodes of it per turn of the driver ([`Mirror::take_snapshot_part`]), and
+//! each node that changes meanwhile before it does. What a snapshot holds of a node is small or
+//! shared, so taking it costs little; another thread makes bytes of it ([`NodePart::encode`])
+//! and keeps those of all nodes, since a snapshot shows only what changed since the last one.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use prost::Message;
 use prost::encoding::{encode_varint, encoded_len_varint};
 use sparkplug::Metric;
 
-use crate::mirror::frames::keyframe_interval;
-use crate::mirror::layout::Layout;
-use crate::mirror::node::{Device, Node, UNDATED};
-use crate::mirror::{Mirror, NodeId};
+use super::frames::keyframe_interval;
+use super::layout::Layout;
+use super::node::{Device, Life, Node, Trust};
+use super::{Mirror, NodeId, Now};
 
 /// The mirror at one position of the journal.
 #[derive(Clone, PartialEq, Message)]
@@ -106,9 +106,9 @@ mod key {
     pub(super) const SLOT_STALE: u8 = 0x10;
 }
 
-/// One node of a picture.
+/// One node of a snapshot.
 #[derive(Debug)]
-pub struct NodePicture {
+pub struct NodePart {
     id: NodeId,
     /// All but the metrics.
     node: NodeSnapshot,
@@ -116,45 +116,45 @@ pub struct NodePicture {
     devices: Vec<(DeviceSnapshot, Arc<Layout>)>,
 }
 
-/// Some nodes of a picture.
+/// Some nodes of a snapshot.
 #[derive(Debug)]
-pub struct PicturePart {
-    pub nodes: Vec<NodePicture>,
-    /// The rest of the snapshot, where these are the last nodes of the picture.
+pub struct SnapshotPart {
+    pub nodes: Vec<NodePart>,
+    /// The rest of the snapshot, where these are the last nodes of the snapshot.
     pub head: Option<MirrorSnapshot>,
 }
 
-impl NodePicture {
+impl NodePart {
     /// The node, at this position of the journal; none of the relay's own.
-    pub(super) fn of(id: NodeId, node: &Node, position: u64) -> Option<NodePicture> {
+    pub(super) fn of(node: &Node, position: u64) -> Option<NodePart> {
         let missed = node.open_ranges(position).into_iter();
         let device = |(name, device): (&String, &Device)| {
             let held_birth = device.unpublished_birth;
-            let told = DeviceSnapshot { name: name.clone(), slots: Vec::new(), held_birth };
-            (told, Arc::clone(&device.layout))
+            let stored = DeviceSnapshot { name: name.clone(), slots: Vec::new(), held_birth };
+            (stored, Arc::clone(&device.layout))
         };
-        (!node.own).then(|| NodePicture {
-            id,
+        (!node.is_relay).then(|| NodePart {
+            id: node.id,
             node: NodeSnapshot {
                 group: node.group.clone(),
                 edge_node: node.edge_node.clone(),
-                alive: node.alive,
-                held: node.held,
-                uncertain: node.uncertain,
+                alive: node.is_alive(),
+                held: node.trust == Trust::Suspended,
+                uncertain: node.trust >= Trust::Uncertain,
                 ot_bd_seq: node.ot_bd_seq.map(u32::from),
                 slots: Vec::new(),
                 devices: Vec::new(),
                 missed: missed.map(|(from, to)| RangeSnapshot { from, to }).collect(),
                 held_birth: node.unpublished_birth,
                 losses: node.losses,
-                in_doubt: node.confirm_by.is_some(),
+                in_doubt: node.life() == Life::Doubted,
             },
             layout: Arc::clone(&node.layout),
             devices: node.devices.iter().map(device).collect(),
         })
     }
 
-    /// Whose picture it is: the next one of the same takes its place.
+    /// Whose snapshot it is: the next one of the same takes its place.
     pub fn id(&self) -> NodeId {
         self.id
     }
@@ -165,10 +165,10 @@ impl NodePicture {
         let mut body = self.node.encode_to_vec();
         put_slots(&mut body, key::NODE_SLOT, &self.layout);
         for (device, layout) in &self.devices {
-            let mut told = device.encode_to_vec();
-            put_slots(&mut told, key::DEVICE_SLOT, layout);
-            put(&mut body, key::NODE_DEVICE, told.len());
-            body.append(&mut told);
+            let mut bytes = device.encode_to_vec();
+            put_slots(&mut bytes, key::DEVICE_SLOT, layout);
+            put(&mut body, key::NODE_DEVICE, bytes.len());
+            body.append(&mut bytes);
         }
         let room = encoded_len_varint(length(body.len())).saturating_add(1);
         let mut bytes = Vec::with_capacity(body.len().saturating_add(room));
@@ -203,23 +203,23 @@ fn length(bytes: usize) -> u64 {
 }
 
 impl Mirror {
-    /// Begins a picture of what is to be stored, as it is now. What isn't confirmed by the IT
+    /// Begins a snapshot of what is to be stored, as it is now. What isn't confirmed by the IT
     /// broker is recorded as missed, so a restart publishes it again.
-    pub fn begin_picture(&mut self) {
+    pub fn begin_snapshot(&mut self) {
         let keyframe_every_ms = self.keyframe_every.as_millis().try_into().unwrap_or(u64::MAX);
-        self.picture = Some(MirrorSnapshot {
+        self.snapshot = Some(MirrorSnapshot {
             epoch: self.epoch,
             position: self.position,
             nodes: Vec::new(),
             keyframe_every_ms,
         });
-        self.nodes.begin_picture(self.position);
+        self.nodes.begin_snapshot(self.position);
     }
 
-    /// Takes about `most` nodes of the picture.
-    pub fn take_picture(&mut self, most: usize) -> PicturePart {
-        let (nodes, complete) = self.nodes.take_picture(most);
-        PicturePart { nodes, head: if complete { self.picture.take() } else { None } }
+    /// Takes about `most` nodes of the snapshot.
+    pub fn take_snapshot_part(&mut self, most: usize) -> SnapshotPart {
+        let (nodes, complete) = self.nodes.take_snapshot_part(most);
+        SnapshotPart { nodes, head: if complete { self.snapshot.take() } else { None } }
     }
 
     /// Restores a stored state into an empty mirror, with the next bdSeq of every node that
@@ -230,49 +230,59 @@ impl Mirror {
         snapshot: MirrorSnapshot,
         bd_seqs: impl IntoIterator<Item = (String, u8)>,
     ) {
-        self.bd_seqs.extend(bd_seqs);
+        self.nodes.restore_bd_seqs(bd_seqs);
         self.epoch = snapshot.epoch;
         self.position = snapshot.position;
         if snapshot.keyframe_every_ms > 0 {
             self.keyframe_every = keyframe_interval(snapshot.keyframe_every_ms / 1_000);
         }
+        // There is no clock here, and nothing of this asks for one.
+        let (mut step, nodes) = self.step(Now::UNKNOWN);
+        let mut in_doubt = false;
         for stored in snapshot.nodes {
-            let key = format!("{}/{}", stored.group, stored.edge_node);
-            let Ok(id) = u32::try_from(self.nodes.len()).map(NodeId) else { return };
-            let bd_seq = self.bd_seqs.remove(&key).unwrap_or(0);
-            let mut node = Node::new(&stored.group, &stored.edge_node, bd_seq);
-            node.alive = stored.alive;
-            node.held = stored.held;
-            node.uncertain = stored.uncertain;
-            node.losses = stored.losses;
-            if stored.in_doubt {
-                // There is no clock here: the first frame or tick sets the date.
-                node.confirm_by = Some(UNDATED);
-                self.undated_doubts = true;
-            }
-            node.ot_bd_seq = stored.ot_bd_seq.and_then(|value| value.try_into().ok());
-            node.layout = layout_of(stored.slots);
-            node.unpublished_birth = stored.held_birth;
-            for device in stored.devices {
-                let mut restored = node.new_device(&device.name, layout_of(device.slots));
-                restored.unpublished_birth = device.held_birth;
-                node.devices.insert(device.name, restored);
-            }
-            for range in stored.missed {
-                node.add_range(range.from, range.to);
-            }
-            self.ledger.open_node(id.into());
-            self.by_key.insert(key, id);
-            self.nodes.push(node);
+            let Some(node) = nodes.append(&stored.group, &stored.edge_node) else {
+                mistake::mistake!("more nodes in a file than a list can have");
+                break;
+            };
+            in_doubt |= stored.alive && stored.in_doubt;
+            restore_node(node, stored);
+            step.ledger.open_node(node.id.into());
             // The policy may have changed since.
-            self.apply_policy_to_node(id);
+            let _ = step.apply_policy_to_node(node);
         }
+        // The first frame or tick dates the doubts.
+        self.undated_doubts |= in_doubt;
     }
 
     /// After a first start: every frame of `from..to` is history that no session has seen. The
     /// nodes come with the frames; each gets the stretch when it is first heard of.
     pub fn set_first_stretch(&mut self, from: u64, to: u64) {
         self.first_stretch = (from < to).then_some((from, to));
+    }
+}
+
+fn restore_node(node: &mut Node, stored: NodeSnapshot) {
+    match (stored.alive, stored.in_doubt) {
+        (false, _) => node.set_dead(),
+        (true, false) => node.set_alive(),
+        (true, true) => node.set_doubted(None),
+    }
+    node.trust = match (stored.held, stored.uncertain) {
+        (true, _) => Trust::Suspended,
+        (false, true) => Trust::Uncertain,
+        (false, false) => Trust::Certain,
+    };
+    node.losses = stored.losses;
+    node.ot_bd_seq = stored.ot_bd_seq.and_then(|value| value.try_into().ok());
+    node.layout = layout_of(stored.slots);
+    node.unpublished_birth = stored.held_birth;
+    for device in stored.devices {
+        let mut restored = node.new_device(&device.name, layout_of(device.slots));
+        restored.unpublished_birth = device.held_birth;
+        node.devices.insert(device.name, restored);
+    }
+    for range in stored.missed {
+        node.add_range(range.from, range.to);
     }
 }
 

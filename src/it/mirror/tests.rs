@@ -7,7 +7,9 @@ mod history;
 mod keyframes;
 mod link;
 mod random;
+mod repetition;
 mod sessions;
+mod snapshots;
 mod templates;
 mod world;
 

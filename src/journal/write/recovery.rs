@@ -10,7 +10,7 @@ use journal_segment::JournalError;
 use journal_segment::cursor::{Cursor, Leftover, Step};
 use journal_segment::files::{self as segment, Opened};
 
-use crate::Durability;
+use crate::options::Durability;
 
 /// What was found when the journal was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,12 +1,11 @@
 //! Appends to a journal. One writer per journal; it never waits for a reader and has no call
 //! that could tell it whether one exists.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io;
+use std::marker::PhantomData;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use journal_format::header::{FRAMES_OFFSET, Header};
 use journal_format::{Body, Frame, TooLarge, frame};
@@ -14,15 +13,14 @@ use journal_segment::cursor::{Cursor, Step};
 use journal_segment::files::{self as segment, Opened};
 use journal_segment::{JournalError, MAX_SEGMENTS};
 
+use crate::directory::{Claim, claim, delete, sync_dir};
+use crate::options::{Durability, WriterOptions};
 use crate::recovery::{self, Recovered};
 
 /// Mode of segments: the writer's user appends, the readers' group reads, nobody else.
 const SEGMENT_MODE: u32 = 0o640;
 /// Mode of a journal directory that the writer has to make.
 const DIR_MODE: u32 = 0o750;
-/// The writer's claim: only its owner may open it, so no reader can lock it or see the lock.
-const CLAIM_NAME: &str = "writer.lock";
-const CLAIM_MODE: u32 = 0o600;
 /// Heads are written in pieces of this size.
 const HEAD_CHUNK_BYTES: usize = 256 << 10;
 /// A segment holds at least this many times its head: heads stay below 5 % of the bytes.
@@ -38,33 +36,6 @@ const RETAIN_PER_SEGMENT: u64 = 4;
 const MAX_KEPT_SEGMENTS: usize = MAX_SEGMENTS / 2;
 /// A segment is at least this part of what is retained, which keeps their number far below that.
 const MOST_SEGMENTS: u64 = 1 << 16;
-
-/// What an acknowledged frame survives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// The death of the process (`kill -9`), not of the machine.
-    #[default]
-    Process,
-    /// A loss of power too: `commit` returns after fdatasync.
-    Power,
-}
-
-/// How to write a journal.
-#[derive(Clone, Debug)]
-pub struct WriterOptions {
-    /// Made with mode 0750 if it doesn't exist.
-    pub dir: PathBuf,
-    /// Put into the headers, cut to 128 bytes.
-    pub relay_name: String,
-    /// A segment is full at this size, at 20 times the size of its head or 1/65,536 of
-    /// `retain_bytes`, if that is more, or at a quarter of `retain_bytes`, if that is less.
-    pub segment_bytes: u64,
-    /// Retention by size of all segments.
-    pub retain_bytes: u64,
-    /// Retention by age of the newest frame of a segment.
-    pub retain_age: Option<Duration>,
-    pub durability: Durability,
-}
 
 /// What a head took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,7 +56,7 @@ pub struct Retained {
 
 /// The one writer of a journal.
 #[derive(Debug)]
-pub struct Writer {
+pub struct Writer<E = Body> {
     options: WriterOptions,
     epoch: u64,
     /// Number of the next frame that is pushed.
@@ -101,6 +72,7 @@ pub struct Writer {
     recovered: Recovered,
     /// Held for the life of the writer.
     _claim: Claim,
+    takes: PhantomData<fn(E)>,
 }
 
 #[derive(Debug)]
@@ -160,9 +132,38 @@ impl Writer {
             recovered,
             options,
             _claim: claim,
+            takes: PhantomData,
         })
     }
 
+    /// A writer that takes nothing but `E` from now on. What `E` is made of is what the journal
+    /// can say: a half whose plant data has to be admitted has a writer of such entries alone.
+    pub fn only<E: Into<Body>>(self) -> Writer<E> {
+        Writer {
+            options: self.options,
+            epoch: self.epoch,
+            next_seq: self.next_seq,
+            old: self.old,
+            current: self.current,
+            batch: self.batch,
+            dir_unsynced: self.dir_unsynced,
+            max_kept_segments: self.max_kept_segments,
+            recovered: self.recovered,
+            _claim: self._claim,
+            takes: PhantomData,
+        }
+    }
+
+    /// [`Writer::append`] of a body.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn push(&mut self, now_ms: u64, body: &Body) -> Result<u64, JournalError> {
+        self.append_body(now_ms, body)
+    }
+}
+
+impl<E: Into<Body>> Writer<E> {
     /// This start of the writer; higher than every earlier one.
     pub fn epoch(&self) -> u64 {
         self.epoch
@@ -230,13 +231,13 @@ impl Writer {
     pub fn begin_segment(
         &mut self,
         now_ms: u64,
-        head: impl Iterator<Item = Body>,
+        head: impl Iterator<Item = E>,
     ) -> Result<Head, JournalError> {
         self.commit()?;
         let first_seq = self.next_seq;
         let unfinished = segment::unfinished_path(&self.options.dir, first_seq);
         let path = segment::path(&self.options.dir, first_seq);
-        let made = self.write_head(&unfinished, now_ms, head).and_then(|made| {
+        let made = self.write_head(&unfinished, now_ms, head.map(E::into)).and_then(|made| {
             fs::rename(&unfinished, &path).map_err(JournalError::os("rename", &unfinished))?;
             Ok(made)
         });
@@ -277,7 +278,11 @@ impl Writer {
     /// # Errors
     /// The body is over [`MAX_BODY_BYTES`](journal_format::MAX_BODY_BYTES), or no segment has been begun.
     /// The batch is as before and no number is used.
-    pub fn push(&mut self, now_ms: u64, body: &Body) -> Result<u64, JournalError> {
+    pub fn append(&mut self, now_ms: u64, entry: E) -> Result<u64, JournalError> {
+        self.append_body(now_ms, &entry.into())
+    }
+
+    fn append_body(&mut self, now_ms: u64, body: &Body) -> Result<u64, JournalError> {
         let current = self.current.as_mut().ok_or(JournalError::NoSegment)?;
         let seq = self.next_seq;
         let next = seq
@@ -472,56 +477,6 @@ impl Replay {
             }
         }
     }
-}
-
-/// The claim: an advisory lock on a file that only the writer's user may open. It goes with the
-/// process, however that ends.
-#[derive(Debug)]
-struct Claim(File);
-
-/// Closing the file isn't enough: a process that is being started at this moment may have a
-/// copy of the descriptor until it executes its program.
-impl Drop for Claim {
-    fn drop(&mut self) {
-        let _ = self.0.unlock();
-    }
-}
-
-fn claim(dir: &Path) -> Result<Claim, JournalError> {
-    let path = dir.join(CLAIM_NAME);
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(CLAIM_MODE);
-    options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    let file = options.open(&path).map_err(JournalError::os("open", &path))?;
-    if !file.metadata().map_err(JournalError::os("stat", &path))?.is_file() {
-        return Err(JournalError::NotRegular { path });
-    }
-    match file.try_lock() {
-        Ok(()) => Ok(Claim(file)),
-        Err(TryLockError::WouldBlock) => Err(JournalError::Claimed { dir: dir.to_path_buf() }),
-        Err(TryLockError::Error(error)) => Err(JournalError::os("lock", &path)(error)),
-    }
-}
-
-/// Deletes a segment, and gives its blocks back even while readers have it open: a reader that
-/// holds on to what was deleted could fill the writer's file system otherwise, and free space
-/// that doesn't grow would tell the writer of it.
-fn delete(path: &Path) -> Result<(), JournalError> {
-    let mut options = OpenOptions::new();
-    options.write(true).custom_flags(libc::O_NOFOLLOW);
-    let file = match options.open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(JournalError::os("open", path)(error)),
-    };
-    // First the name: nobody who comes now finds an empty segment.
-    fs::remove_file(path).map_err(JournalError::os("delete", path))?;
-    file.set_len(0).map_err(JournalError::os("truncate", path))
-}
-
-fn sync_dir(dir: &Path) -> Result<(), JournalError> {
-    let handle = File::open(dir).map_err(JournalError::os("open", dir))?;
-    handle.sync_all().map_err(JournalError::os("sync", dir))
 }
 
 /// A number that nobody outside of this machine can guess: the standard library seeds its

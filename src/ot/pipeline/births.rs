@@ -1,14 +1,13 @@
 //! Births and deaths: what they teach about the plant, and what of them crosses.
 
+use super::encode;
+use super::step::StepContext;
+use crate::plant::{EntityState, Layout, Life, Node, Plant, SURVEY_BYTES, Taught};
 use account::{Fate, Origin, Reason, What};
 use policy::Verdict;
-use sparkplug::{Entity, EntityTopic, Payload, names};
+use sparkplug::{Entity, Payload, names};
 
-use super::encode;
-use super::turn::Turn;
-use crate::plant::{Definitions, EntityState, Layout, Life, Node, Plant, SURVEY_BYTES, Taught};
-
-impl Turn<'_> {
+impl StepContext<'_> {
     /// A live NBIRTH.
     pub(super) fn node_birth(&mut self, node: &mut Node, payload: Payload) -> Fate {
         if node.sequence.restart(low_byte(payload.seq)) {
@@ -16,7 +15,7 @@ impl Turn<'_> {
         }
         self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
         let taught = self.take_apart(node.origin(None), payload, true);
-        let changed = learn_node(node, taught, Life::Alive);
+        let changed = node.bear(taught);
         node.verified();
         for device in node.devices.values_mut() {
             // The layout stays, for the types that the device most likely needs again.
@@ -30,11 +29,11 @@ impl Turn<'_> {
         if self.collides(node.entity()) {
             return Fate::Dropped(Reason::NameCollision);
         }
-        if !self.node_in_scope(node) {
+        let Some(permit) = self.policy.permit_node(&node.group, &node.edge_node) else {
             return kept_back(&node.own);
-        }
-        self.announce_node(node, false);
-        told(&node.own)
+        };
+        self.announce_node(node, permit, false);
+        birth_fate(&node.own)
     }
 
     /// A live DBIRTH.
@@ -51,15 +50,17 @@ impl Turn<'_> {
         let taught = self.take_apart(node.origin(Some(device)), payload, false);
         self.release(node, Some(device), Fate::Dropped(Reason::UnknownMetric));
         let state = node.devices.entry(device.into()).or_default();
-        state.learn(taught.layout, Life::Alive);
+        state.bear(taught.layout);
         self.judge_device(node, device);
-        if self.refresh_device_types(node, device) && node.own.announced {
+        if self.refresh_device_types(node, device)
+            && let Some(permit) = node.own.life.permit()
+        {
             if !self.is_rested(node) {
                 // Births of all devices for the birth of one: an edge node could ask for them
                 // with each message. This device's comes with them, soon.
                 node.types_due = true;
                 self.bury_device(node, device);
-                if !self.tells_device(node, device) {
+                if self.permit_device(node, device).is_none() {
                     return Fate::Dropped(Reason::NoRule);
                 }
                 if let Some(state) = node.devices.get_mut(device) {
@@ -71,28 +72,27 @@ impl Turn<'_> {
             node.last_synthetic = Some(self.now.mono);
             // The NBIRTH lacks a definition, or has a member that this device denies. The new
             // device isn't part of this: its own birth follows.
-            set_life(node, device, Life::Unknown);
-            self.announce_all(node);
-            set_life(node, device, Life::Alive);
+            self.announce_all(node, permit, Some(device));
         }
         let state = node.devices.get(device);
         let dropped = state.and_then(|state| self.drop_denied(node.origin(Some(device)), state));
-        if !node.own.announced || !self.tells_device(node, device) {
+        let permit = self.permit_device(node, device);
+        let Some(permit) = permit.filter(|_| node.own.life.is_announced()) else {
             self.bury_device(node, device);
             let (reason, rule) = dropped.unwrap_or((Reason::NoRule, None));
             return Fate::DroppedBy(reason, rule);
-        }
-        self.announce_device(node, device, false);
-        node.devices.get(device).map_or(Fate::Dropped(Reason::OverCap), told)
+        };
+        self.announce_device(node, device, permit, false);
+        node.devices.get(device).map_or(Fate::Dropped(Reason::OverCap), birth_fate)
     }
 
     /// A birth that a broker stored: it teaches the layout of what isn't alive.
     pub(super) fn stored_birth(&mut self, node: &mut Node, device: Option<&str>, payload: Payload) {
         let timestamp = payload.timestamp;
         match device {
-            None if node.own.life != Life::Alive => {
+            None if !node.own.life.is_alive() => {
                 let taught = self.take_apart(node.origin(None), payload, true);
-                let _ = learn_node(node, taught, Life::Known);
+                let _ = node.learn(taught);
                 node.sequence.forget();
                 // A device's birth that is older than its node's is of an earlier session.
                 for state in node.devices.values_mut() {
@@ -103,7 +103,7 @@ impl Turn<'_> {
             }
             Some(device) => {
                 let max_devices = self.settings.max_devices_per_node;
-                let is_alive = |state: &EntityState| state.life == Life::Alive;
+                let is_alive = |state: &EntityState| state.life.is_alive();
                 if node.devices.get(device).is_some_and(is_alive)
                     || (node.own.life != Life::Unknown && timestamp < node.own.layout.timestamp)
                     || !Plant::has_room(node, device, max_devices)
@@ -112,7 +112,7 @@ impl Turn<'_> {
                 }
                 let taught = self.take_apart(node.origin(Some(device)), payload, false);
                 let state = node.devices.entry(device.into()).or_default();
-                state.learn(taught.layout, Life::Known);
+                state.learn(taught.layout);
             }
             None => {}
         }
@@ -120,7 +120,7 @@ impl Turn<'_> {
 
     /// A live NDEATH.
     pub(super) fn node_death(&mut self, node: &mut Node, payload: &Payload) -> Fate {
-        if node.own.life != Life::Alive {
+        if !node.own.life.is_alive() {
             node.own.forget();
             return Fate::Dropped(Reason::DataBeforeBirth);
         }
@@ -134,7 +134,7 @@ impl Turn<'_> {
             }
         }
         self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
-        let announced = std::mem::take(&mut node.own.announced);
+        let was_announced = node.own.life.is_announced();
         let unannounced = kept_back(&node.own);
         let death = payload
             .metrics
@@ -147,16 +147,13 @@ impl Turn<'_> {
         node.sequence.forget();
         for device in node.devices.values_mut() {
             device.life = Life::Unknown;
-            device.announced = false;
         }
-        if !announced {
+        if !was_announced {
             node.loss = false;
             return unannounced;
         }
         let payload = encode::death(death.as_ref(), payload.timestamp.unwrap_or(self.now.wall_ms));
-        let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
-        let _ =
-            self.relay(node, EntityTopic::death(Entity::node(&group, &edge_node)), &payload, false);
+        self.relay_death(node, None, payload, false);
         Fate::Forwarded
     }
 
@@ -172,46 +169,43 @@ impl Turn<'_> {
             return Fate::Dropped(Reason::DataBeforeBirth);
         };
         let was = std::mem::take(&mut state.life);
-        let announced = std::mem::take(&mut state.announced);
         state.birth_due = false;
         state.holds = false;
-        if was != Life::Alive || node.own.life != Life::Alive {
+        if !was.is_alive() || !node.own.life.is_alive() {
             return Fate::Dropped(Reason::DataBeforeBirth);
         }
-        if !announced {
+        if !was.is_announced() {
             return kept_back(state);
         }
         let payload = encode::death(None, payload.timestamp.unwrap_or(self.now.wall_ms));
-        let (group, edge_node) = (node.group.clone(), node.edge_node.clone());
-        let topic = EntityTopic::death(Entity::device(&group, &edge_node, device));
-        let _ = self.relay(node, topic, &payload, false);
+        self.relay_death(node, Some(device), payload, false);
         Fate::Forwarded
     }
 
     /// Something of a node whose layout is known arrived: it is alive. What its stored birth
     /// says may be long out of date.
     pub(super) fn revive_node(&mut self, node: &mut Node) {
-        node.own.life = Life::Alive;
+        node.own.life.revive();
         node.lose();
         self.judge_all(node);
         self.survey(node);
-        if self.node_in_scope(node) {
-            self.announce_node(node, true);
+        if let Some(permit) = self.permit_node(node) {
+            self.announce_node(node, permit, true);
         }
     }
 
     /// The same for a device of a live node.
     pub(super) fn revive_device(&mut self, node: &mut Node, device: &str) {
-        set_life(node, device, Life::Alive);
+        if let Some(state) = node.devices.get_mut(device) {
+            state.life.revive();
+        }
         node.lose();
         self.judge_device(node, device);
-        if !node.own.announced {
-            return;
-        }
+        let Some(node_permit) = node.own.life.permit() else { return };
         if self.refresh_device_types(node, device) {
-            self.announce_all(node);
-        } else if self.tells_device(node, device) {
-            self.announce_device(node, device, true);
+            self.announce_all(node, node_permit, None);
+        } else if let Some(permit) = self.permit_device(node, device) {
+            self.announce_device(node, device, permit, true);
         }
     }
 
@@ -219,7 +213,7 @@ impl Turn<'_> {
     pub(super) fn refresh_types(&mut self, node: &mut Node) -> bool {
         let before = std::mem::take(&mut node.types);
         self.survey(node);
-        node.types != before || !node.types.needed.is_subset(&node.told)
+        node.types != before || !node.types.needed.is_subset(&node.announced_types)
     }
 
     /// Adds what the instances of a device ask for; whether the NBIRTH has to change for it.
@@ -229,7 +223,7 @@ impl Turn<'_> {
         // They only grow.
         node.types.needed.len() != needed
             || node.types.removed_len() != removed
-            || !node.types.needed.is_subset(&node.told)
+            || !node.types.needed.is_subset(&node.announced_types)
     }
 
     /// Judges node and devices anew.
@@ -260,7 +254,7 @@ impl Turn<'_> {
 /// The fate of a birth or death of which nothing crosses: whoever reads the log looks for the rule
 /// that denies the entity, and finds none where default deny does.
 fn kept_back(state: &EntityState) -> Fate {
-    let mut drops = state.layout.slots.iter().filter_map(|slot| match slot.verdict {
+    let mut drops = state.layout.slots.iter().filter_map(|slot| match slot.verdict() {
         Verdict::Drop { reason, rule } => Some((reason, rule)),
         _ => None,
     });
@@ -270,8 +264,8 @@ fn kept_back(state: &EntityState) -> Fate {
 
 /// The fate of a birth, by what its entity came to: one that is larger than a frame may be
 /// can't be announced.
-fn told(state: &EntityState) -> Fate {
-    if state.announced { Fate::Forwarded } else { Fate::Dropped(Reason::OverCap) }
+fn birth_fate(state: &EntityState) -> Fate {
+    if state.life.is_announced() { Fate::Forwarded } else { Fate::Dropped(Reason::OverCap) }
 }
 
 /// Sequence numbers count modulo 256.
@@ -280,22 +274,4 @@ pub(super) fn low_byte(seq: Option<u64>) -> Option<u8> {
         let [low, ..] = seq.to_le_bytes();
         low
     })
-}
-
-/// Whether the definitions aren't those of the last birth.
-pub(super) fn learn_node(node: &mut Node, taught: Taught, life: Life) -> bool {
-    node.own.learn(taught.layout, life);
-    let definitions = Definitions::learn(taught.definitions, |name| node.own.layout.has_name(name));
-    let changed = !definitions.same_fields(&node.definitions);
-    node.definitions = definitions;
-    node.bd_seq = taught.bd_seq;
-    node.rebirth = taught.rebirth;
-    node.types_due = false;
-    changed
-}
-
-fn set_life(node: &mut Node, device: &str, life: Life) {
-    if let Some(state) = node.devices.get_mut(device) {
-        state.life = life;
-    }
 }

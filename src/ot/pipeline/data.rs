@@ -1,23 +1,22 @@
-//! Data messages: resolved by the entity's birth, judged, limited, and told.
+//! Data messages: resolved by the entity's birth, judged, limited, and forwarded.
 
-use account::{Fate, Reason, RuleId, What};
-use journal_format::{Body, Relayed};
-use policy::Verdict;
+use mistake::mistake;
 use prost::Message;
-use sparkplug::value::fits;
-use sparkplug::{Borrowed, Caps, DataType, EntityTopic, Metric, NamedMetric, PayloadWriter, Value};
 
 use super::births::low_byte;
-use super::encode;
-use super::overload::Passage;
+use super::encode::{self, DataWriter};
+use super::judge::judge;
+use super::limits::Passage;
 use super::shape::{self, Decided};
-use super::turn::{MAX_PAYLOAD_BYTES, Turn, judge};
+use super::step::StepContext;
 use crate::plant::{
     EntityState, Life, Node, Parts, Removed, Slot, Survey, allowance, is_definition,
 };
-
-/// Bytes of a metric in the journal beside its name, mostly.
-pub(super) const METRIC_BYTES: usize = 32;
+use account::RuleId;
+use account::{Fate, Reason, What};
+use policy::{Permit, Verdict};
+use sparkplug::value::fits;
+use sparkplug::{Borrowed, Caps, DataType, Metric, NamedMetric, Value};
 
 /// Why something didn't cross, and which rule says so.
 type Cause = (Reason, Option<RuleId>);
@@ -30,6 +29,7 @@ pub(super) struct Item {
     /// Late data, or a part of a file, which doesn't change the current value.
     pub(super) historical: bool,
     pub(super) rule: RuleId,
+    pub(super) permit: Permit,
     /// Readers have null with Quality 0 of the relay's own making for it.
     pub(super) restores: bool,
     /// The interval since the last value of its metric isn't over.
@@ -48,7 +48,7 @@ enum Meaning<'a> {
     Refused(Option<&'a str>, Reason),
 }
 
-impl Turn<'_> {
+impl StepContext<'_> {
     /// A live NDATA or DDATA. `late`: it fills a hole in the order, or is delivered again.
     pub(super) fn data(
         &mut self,
@@ -85,8 +85,8 @@ impl Turn<'_> {
         // A limit says more than the reason of any single metric.
         let refused = passage.refused.map(|(reason, rule)| (reason, Some(rule)));
         let cause = refused.or(first_drop).unwrap_or((Reason::NoRule, None));
-        let fate = self.tell(node, device, admitted, timestamp, cause);
-        self.passed(node, device, &passage, fate)
+        let fate = self.forward(node, device, admitted, timestamp, cause);
+        self.settle_passage(node, device, &passage, fate)
     }
 
     fn revive(&mut self, node: &mut Node, device: Option<&str>, seq: Option<u8>) {
@@ -117,7 +117,10 @@ impl Turn<'_> {
         let mut left = None;
         let losses = node.losses;
         let how = self.policy.pseudonyms();
-        let Some(mut parts) = node.parts(device) else { return items };
+        let Some(mut parts) = node.parts(device) else {
+            mistake!("data of a device that the node hasn't");
+            return items;
+        };
         for meaning in meanings {
             let (slot, mut metric) = match meaning {
                 Meaning::Slot(slot, metric) => (slot, metric),
@@ -143,7 +146,7 @@ impl Turn<'_> {
             if metric.is_null == Some(true) {
                 metric.value = None;
             }
-            // Before a rate limit may hold it back: what is held is as good as told.
+            // Before a rate limit may hold it back: what is held is as good as forwarded.
             let lacks = match self.conform(&mut parts, slot, &mut metric, &mut left) {
                 Ok(lacks) => lacks,
                 Err(reason) => {
@@ -153,19 +156,26 @@ impl Turn<'_> {
                     continue;
                 }
             };
-            let Some(target) = parts.state.layout.slot_mut(slot) else { continue };
+            let Some(target) = parts.state.layout.slot_mut(slot) else {
+                mistake!("a metric that was found and has no slot");
+                continue;
+            };
             // What fills a hole in the order, or is delivered again after a kill, may be older than
             // what is current; it must not set the value back.
             if late && metric.timestamp < target.current.timestamp {
                 metric.is_historical = Some(true);
             }
             let historical = shape::passes_by(&metric);
-            self.matches.decided(target.verdict);
-            self.matches.observed(target.observed);
-            let (reason, rule) = match target.verdict {
-                Verdict::Forward { rule } => {
+            self.rule_counters.decided(target.verdict());
+            self.rule_counters.observed(target.observed);
+            let (reason, rule) = match target.verdict() {
+                Verdict::Forward { rule, .. } => {
+                    let Some(permit) = target.verdict().permit() else {
+                        mistake!("a verdict that forwards without leave");
+                        continue;
+                    };
                     let decided = shape::decide(target, &metric, losses, self.now, how);
-                    let unborn = !target.born || lacks;
+                    let unborn = !target.is_born() || lacks;
                     let (restores, early) = match decided {
                         Decided::Forward { restores } => (restores, false),
                         Decided::Hold => (false, true),
@@ -176,12 +186,21 @@ impl Turn<'_> {
                             continue;
                         }
                     };
-                    items.push(Item { slot, metric, historical, rule, restores, early, unborn });
+                    items.push(Item {
+                        slot,
+                        metric,
+                        historical,
+                        rule,
+                        permit,
+                        restores,
+                        early,
+                        unborn,
+                    });
                     continue;
                 }
                 Verdict::Redact { rule, .. } => {
                     // Readers have yet to hear of it.
-                    parts.state.birth_due |= !target.born;
+                    parts.state.birth_due |= !target.is_born();
                     (Reason::Redacted, Some(rule))
                 }
                 Verdict::Drop { reason, rule } => (reason, rule),
@@ -214,11 +233,11 @@ impl Turn<'_> {
         }
         let judged = judge(&plan, name, Some(datatype));
         let rule = match judged.verdict {
-            Verdict::Forward { rule } | Verdict::Redact { forward: rule, .. } => rule,
+            Verdict::Forward { rule, .. } | Verdict::Redact { forward: rule, .. } => rule,
             // Not remembered: names that no rule forwards would only take memory.
             Verdict::Drop { reason, rule } => {
-                self.matches.decided(judged.verdict);
-                self.matches.observed(plan.observe(name, Some(datatype)));
+                self.rule_counters.decided(judged.verdict);
+                self.rule_counters.observed(plan.observe(name, Some(datatype)));
                 return Err((reason, rule));
             }
         };
@@ -226,7 +245,7 @@ impl Turn<'_> {
             return Err((Reason::NameCollision, None));
         }
         let own_definitions = entity.device.is_none().then_some(&**definitions);
-        let told_as = self
+        let exported_as = self
             .name_late(state, own_definitions, name, rule)
             .map_err(|reason| (reason, Some(rule)))?;
         // Born without a value: what this message says about it is entered like any data.
@@ -237,9 +256,9 @@ impl Turn<'_> {
         };
         let slot = state.layout.insert(born, datatype).ok_or((Reason::OverCapacity, None))?;
         if let Some(target) = state.layout.slot_mut(slot) {
-            shape::enter(target, &judged, losses);
+            shape::enter(target, &judged, losses, self.limiter);
             target.observed = plan.observe(name, Some(datatype));
-            target.told_as = told_as;
+            target.exported_as = exported_as;
         }
         Ok(slot)
     }
@@ -255,7 +274,7 @@ impl Turn<'_> {
         left: &mut Option<usize>,
     ) -> Result<bool, Reason> {
         let Some(Value::Template(instance)) = &mut metric.value else { return Ok(false) };
-        let Parts { entity, state, definitions, types, told, types_due, .. } = parts;
+        let Parts { entity, state, definitions, types, announced_types, types_due, .. } = parts;
         let name: Box<str> = definitions.usable(instance.template_ref.as_deref())?.into();
         let slot = state.layout.slot_mut(place).ok_or(Reason::UnknownMetric)?;
         if slot.definition.as_ref().is_some_and(|definition| *definition != name) {
@@ -274,24 +293,24 @@ impl Turn<'_> {
             let mut survey = Survey::new(definitions, &plan, budget);
             let asked = survey.instance(slot.name(), &name, slot.disarm());
             *left = Some(survey.budget());
-            self.matches.members(&plan);
+            self.rule_counters.members(&plan);
             match asked {
                 Ok(asked) => **types_due |= types.extend(asked),
                 Err(reason) => {
                     // Asking again would give the same answer.
-                    slot.verdict = Verdict::Drop { reason, rule: None };
+                    slot.refuse(reason, None);
                     return Err(reason);
                 }
             }
         }
-        let lacks = !told.contains(&*name);
+        let lacks = !announced_types.contains(&*name);
         **types_due |= lacks && slot.is_forwarded();
         slot.definition = Some(name);
         Ok(lacks)
     }
 
-    /// Enters the values and journals what can be told now.
-    fn tell(
+    /// Enters the values and journals what can be forwarded now.
+    fn forward(
         &mut self,
         node: &mut Node,
         device: Option<&str>,
@@ -311,7 +330,7 @@ impl Turn<'_> {
                 state.birth_due = true;
             }
             if self.catch_up(node) {
-                // The birth told the values.
+                // The birth has the values.
                 items.retain(|item| !item.unborn || item.historical);
                 fate = Some(Fate::Forwarded);
             } else {
@@ -341,10 +360,13 @@ impl Turn<'_> {
         }
     }
 
-    /// Enters values that are told, or held to be told by a birth; late data changes no value.
+    /// Enters values that are forwarded, or that a birth is going to have; late data changes no value.
     fn update(&mut self, parts: Parts<'_>, items: &[Item]) {
         for item in items {
-            let Some(slot) = parts.state.layout.slot_mut(item.slot) else { continue };
+            let Some(slot) = parts.state.layout.slot_mut(item.slot) else {
+                mistake!("a metric that was judged and has no slot");
+                continue;
+            };
             shape::forwarded(slot, &item.metric, parts.losses, self.now);
             if item.historical {
                 continue;
@@ -365,44 +387,31 @@ impl Turn<'_> {
         timestamp: u64,
         synthetic: bool,
     ) -> bool {
-        let Some(state) = node.state(device) else { return false };
-        let room = items.len().saturating_add(1).saturating_mul(METRIC_BYTES.saturating_mul(2));
-        let mut payload = PayloadWriter::new(Some(timestamp), room);
-        let mut told = false;
+        let Some(state) = node.state(device) else {
+            mistake!("data of a device that the node hasn't");
+            return false;
+        };
+        let Some(permit) = items.first().map(|item| item.permit) else { return false };
+        let mut payload = DataWriter::new(timestamp, items.len());
         for mut item in items {
-            let Some(slot) = state.layout.slot(item.slot) else { continue };
+            let Some(slot) = state.layout.slot(item.slot) else {
+                mistake!("a metric that was judged and has no slot");
+                continue;
+            };
             encode::data_metric(&mut item.metric, node);
             let how = self.policy.pseudonyms();
-            if let Some(reason) = shape::tell(slot, &mut item.metric, item.restores, how) {
+            if let Some(reason) = shape::emit(slot, &mut item.metric, item.restores, how) {
                 // The metric crosses without its value.
                 let what = What::Metric(slot.name());
                 self.drop(node.origin(device), what, reason, Some(item.rule));
             }
-            // A few bytes of alias become a name each time; the sum has a bound.
-            let before = payload.written();
-            payload.metric(Some(slot.told_name()), &item.metric);
-            if payload.written() > MAX_PAYLOAD_BYTES {
-                payload.take_back(before);
+            if !payload.metric(slot.exported_name(), &item.metric) {
                 self.drop(node.origin(device), What::Metric(slot.name()), Reason::OverCap, None);
-            } else {
-                told = true;
             }
         }
-        if told {
-            let topic = EntityTopic::data(node.told(device)).to_string();
-            let loss_before = !synthetic && std::mem::take(&mut node.loss);
-            self.out.push(Body::Relayed(Relayed {
-                source: self.settings.source.clone(),
-                topic,
-                payload: payload.finish(None),
-                received_ms: self.now.wall_ms,
-                loss_before,
-                synthetic,
-                aliased: false,
-                losses: node.losses,
-            }));
-        }
-        told
+        let Some(payload) = payload.finish() else { return false };
+        self.relay_data(node, device, permit, payload, synthetic);
+        true
     }
 }
 
@@ -414,7 +423,7 @@ fn resolve<'a>(state: &EntityState, payload: Borrowed<'a>) -> Vec<Meaning<'a>> {
         let Some(place) = state.layout.find(*name, metric.alias) else {
             let has_name = name.is_some_and(|name| !name.is_empty());
             return match datatype {
-                Some(datatype) if has_name && is_told(datatype, metric) => {
+                Some(datatype) if has_name && fits_or_is_null(datatype, metric) => {
                     Meaning::New(named.into_metric(), datatype)
                 }
                 Some(_) if has_name => Meaning::Refused(*name, Reason::TypeMismatch),
@@ -424,7 +433,9 @@ fn resolve<'a>(state: &EntityState, payload: Borrowed<'a>) -> Vec<Meaning<'a>> {
         let born = state.layout.slot(place).map(|slot| slot.datatype);
         let agrees = metric.datatype.is_none() || datatype == born;
         match born {
-            Some(born) if agrees && is_told(born, metric) => Meaning::Slot(place, named.metric),
+            Some(born) if agrees && fits_or_is_null(born, metric) => {
+                Meaning::Slot(place, named.metric)
+            }
             _ => Meaning::Refused(*name, Reason::TypeMismatch),
         }
     };
@@ -432,7 +443,7 @@ fn resolve<'a>(state: &EntityState, payload: Borrowed<'a>) -> Vec<Meaning<'a>> {
 }
 
 /// Whether the metric has a value of this datatype, or none.
-fn is_told(datatype: DataType, metric: &Metric) -> bool {
+fn fits_or_is_null(datatype: DataType, metric: &Metric) -> bool {
     if matches!(datatype, DataType::PropertySet | DataType::PropertySetList) {
         return false;
     }

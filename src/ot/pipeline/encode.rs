@@ -3,153 +3,141 @@
 
 use std::collections::BTreeSet;
 
-use policy::shape::Pseudonyms;
-use sparkplug::{DataType, Metric, Payload, PayloadWriter, Value, names};
-
 use super::shape;
+use super::step::MAX_PAYLOAD_BYTES;
 use crate::plant::{EntityState, Node, Slot};
+use policy::shape::Pseudonyms;
+use sparkplug::{DataType, Metric, PayloadWriter, Value, names};
 
-/// Which metrics a birth has.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Content {
-    /// Those that the policy forwards now.
-    Forwarded,
+/// What a metric takes in a birth, mostly; only the first guess of a payload's size.
+const BORN_METRIC_BYTES: usize = 40;
+
+/// Bytes of a metric in data beside its name, mostly.
+pub(super) const METRIC_BYTES: usize = 32;
+
+/// Which metrics and definitions a birth has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BirthScope {
+    /// Those that the policy forwards now: readers are told what there is.
+    Current,
     /// Those of the birth that was journalled last: a keyframe repeats it.
-    Born,
+    Announced,
 }
 
-/// The NBIRTH of a node. `timestamp` is in milliseconds since the epoch.
-pub(super) fn node_birth(
-    node: &Node,
-    content: Content,
-    timestamp: u64,
-    how: Pseudonyms<'_>,
-) -> Payload {
-    let mut metrics = Vec::with_capacity(node.own.layout.slots.len().saturating_add(2));
-    append_head(node, content, &mut metrics);
-    append_slots(node, &node.own, content, timestamp, how, &mut metrics);
-    Payload { timestamp: Some(timestamp), metrics, ..Payload::default() }
-}
-
-/// What an NBIRTH has before the node's own metrics.
-fn append_head(node: &Node, content: Content, metrics: &mut Vec<Metric>) {
-    metrics.extend(node.bd_seq.as_ref().and_then(bd_seq));
-    metrics.extend(node.rebirth.as_ref().map(rebirth));
-    metrics.extend(node.definitions.tell(definitions(node, content), &node.types.removed));
-}
-
-/// The bytes of the birth that was journalled last, with current values: of `device`, or of the
-/// node itself. Numbers are written from where they are: the head of a segment has the metrics of
-/// the whole plant, and nothing else happens meanwhile.
-pub(super) fn keyframe(
+/// The birth of `device`, or of the node itself. `timestamp` is in milliseconds since the epoch.
+///
+/// Numbers are written from where they are, without a model of the birth: the head of a segment
+/// has the metrics of the whole plant, and nothing else happens meanwhile.
+pub(super) fn birth(
     node: &Node,
     device: Option<&EntityState>,
+    scope: BirthScope,
     timestamp: u64,
     how: Pseudonyms<'_>,
 ) -> Vec<u8> {
-    const METRIC_BYTES: usize = 40;
-    let state = device.unwrap_or(&node.own);
-    let room = state.layout.slots.len().saturating_add(2).saturating_mul(METRIC_BYTES);
+    let slots = &device.unwrap_or(&node.own).layout.slots;
+    let room = slots.len().saturating_add(2).saturating_mul(BORN_METRIC_BYTES);
     let mut payload = PayloadWriter::new(Some(timestamp), room);
+    let types = match scope {
+        BirthScope::Current => &node.types.needed,
+        BirthScope::Announced => &node.announced_types,
+    };
     if device.is_none() {
-        let mut head = Vec::new();
-        append_head(node, Content::Born, &mut head);
-        head.iter().for_each(|metric| payload.metric(metric.name.as_deref(), metric));
+        let definitions = node.definitions.emit(types, &node.types.removed);
+        let head = node.bd_seq.as_ref().and_then(bd_seq);
+        let head = head.into_iter().chain(node.rebirth.as_ref().map(rebirth)).chain(definitions);
+        head.for_each(|metric| payload.metric(metric.name.as_deref(), &metric));
     }
-    for slot in state.layout.slots.iter().filter(|slot| slot.born) {
-        if is_told_as_it_is(slot) {
-            payload.metric(Some(slot.told_name()), &slot.current);
+    for slot in slots {
+        let is_chosen = match scope {
+            BirthScope::Current => slot.is_exported(),
+            BirthScope::Announced => slot.is_born(),
+        };
+        if !is_chosen {
+            continue;
+        }
+        if is_plain(slot) {
+            payload.metric(Some(slot.exported_name()), &slot.current);
         } else {
-            let metric = slot_metric(node, slot, Content::Born, timestamp, how);
-            payload.metric(metric.name.as_deref(), &metric);
+            let mut metric = slot.current.clone();
+            complete(&mut metric, node, types);
+            shape::emit_in_birth(slot, &mut metric, timestamp, how);
+            payload.metric(Some(slot.exported_name()), &metric);
         }
     }
     payload.finish(None)
 }
 
 /// A number without anything about it that a policy could have a word on.
-fn is_told_as_it_is(slot: &Slot) -> bool {
+fn is_plain(slot: &Slot) -> bool {
     use Value::{Boolean, Double, Float, Int, Long};
     let Metric { value, properties, metadata, is_null, .. } = &slot.current;
     matches!(value, Some(Int(_) | Long(_) | Float(_) | Double(_) | Boolean(_)))
         && (properties, metadata, is_null) == (&None, &None, &None)
         && slot.is_forwarded()
-        && slot.shaper.is_none()
-        && !slot.nulled
+        && slot.shaper().is_none()
+        && !slot.is_nulled()
 }
 
-/// The DBIRTH of a device. `timestamp` is in milliseconds since the epoch.
-pub(super) fn device_birth(
-    node: &Node,
-    device: &EntityState,
-    content: Content,
-    timestamp: u64,
-    how: Pseudonyms<'_>,
-) -> Payload {
-    let mut metrics = Vec::with_capacity(device.layout.slots.len());
-    append_slots(node, device, content, timestamp, how, &mut metrics);
-    Payload { timestamp: Some(timestamp), metrics, ..Payload::default() }
+/// The death of a node or device. `bd_seq_metric` is that of the death or of the last birth.
+pub(super) fn death(bd_seq_metric: Option<&Metric>, timestamp: u64) -> Vec<u8> {
+    let mut payload = PayloadWriter::new(Some(timestamp), 2 * BORN_METRIC_BYTES);
+    if let Some(metric) = bd_seq_metric.and_then(bd_seq) {
+        payload.metric(metric.name.as_deref(), &metric);
+    }
+    payload.finish(None)
 }
 
-/// The death of a node or device. `bd_seq` is the metric of the death or of the last birth.
-pub(super) fn death(bd_seq_metric: Option<&Metric>, timestamp: u64) -> Payload {
-    let metrics = bd_seq_metric.and_then(bd_seq).into_iter().collect();
-    Payload { timestamp: Some(timestamp), metrics, ..Payload::default() }
+/// A data message under construction, metric by metric.
+#[derive(Debug)]
+pub(super) struct DataWriter {
+    payload: PayloadWriter,
+    has_metrics: bool,
+}
+
+impl DataWriter {
+    /// `timestamp` is in milliseconds since the epoch, `metrics` how many are to come.
+    pub(super) fn new(timestamp: u64, metrics: usize) -> DataWriter {
+        let room = metrics.saturating_add(1).saturating_mul(METRIC_BYTES.saturating_mul(2));
+        DataWriter { payload: PayloadWriter::new(Some(timestamp), room), has_metrics: false }
+    }
+
+    /// Appends what crosses of a metric, which [`data_metric`] and its shape were applied to.
+    /// False: it doesn't fit into a frame. A few bytes of alias become a name each time; the sum
+    /// has a bound.
+    #[must_use]
+    pub(super) fn metric(&mut self, name: &str, metric: &Metric) -> bool {
+        let before = self.payload.written();
+        self.payload.metric(Some(name), metric);
+        let fits = self.payload.written() <= MAX_PAYLOAD_BYTES;
+        if fits {
+            self.has_metrics = true;
+        } else {
+            self.payload.take_back(before);
+        }
+        fits
+    }
+
+    /// The payload; `None` where not one metric fits.
+    pub(super) fn finish(self) -> Option<Vec<u8>> {
+        self.has_metrics.then(|| self.payload.finish(None))
+    }
 }
 
 /// Makes a metric of a data message what crosses of it, but for its name.
 pub(super) fn data_metric(metric: &mut Metric, node: &Node) {
     metric.alias = None;
     metric.datatype = None;
-    complete(metric, node, &node.told);
+    complete(metric, node, &node.announced_types);
 }
 
-fn append_slots(
-    node: &Node,
-    state: &EntityState,
-    content: Content,
-    timestamp: u64,
-    how: Pseudonyms<'_>,
-    metrics: &mut Vec<Metric>,
-) {
-    let chosen = state.layout.slots.iter().filter(|slot| match content {
-        Content::Forwarded => slot.is_told(),
-        Content::Born => slot.born,
-    });
-    metrics.extend(chosen.map(|slot| slot_metric(node, slot, content, timestamp, how)));
-}
-
-fn slot_metric(
-    node: &Node,
-    slot: &Slot,
-    content: Content,
-    timestamp: u64,
-    how: Pseudonyms<'_>,
-) -> Metric {
-    let mut metric = slot.current.clone();
-    if let Some(told) = &slot.told_as {
-        metric.name = Some(told.to_string());
-    }
-    complete(&mut metric, node, definitions(node, content));
-    shape::tell_in_birth(slot, &mut metric, timestamp, how);
-    metric
-}
-
-/// The definitions that a birth has.
-fn definitions(node: &Node, content: Content) -> &BTreeSet<String> {
-    match content {
-        Content::Forwarded => &node.types.needed,
-        Content::Born => &node.told,
-    }
-}
-
-/// Value or `is_null`, instances of `told` definitions as far as these go, tables with their
+/// Value or `is_null`, instances of `types` as far as these go, tables with their
 /// number of columns.
-fn complete(metric: &mut Metric, node: &Node, told: &BTreeSet<String>) {
+fn complete(metric: &mut Metric, node: &Node, types: &BTreeSet<String>) {
     match &mut metric.value {
         Some(Value::Template(instance)) => {
             match node.definitions.usable(instance.template_ref.as_deref()) {
-                Ok(name) if told.contains(name) => {
+                Ok(name) if types.contains(name) => {
                     node.definitions.conform(instance, name, &node.types.removed);
                 }
                 _ => metric.value = None,

@@ -1,13 +1,15 @@
 //! What the pipeline knows after a restart: the stored plant, brought up to date by the frames
 //! that were journalled after it was stored.
 
+use super::policy_change::adjust;
+use super::rename::Names;
+use super::shape;
+use super::{Entry, Now, Pipeline};
+use crate::plant::{
+    EntityState, Layout, Life, Node, SnapshotPart, Standing, StoredPlant, Trust, is_definition,
+};
 use journal_format::{Body, Keyframe, Relayed};
 use sparkplug::{DataType, MessageType, Metric, Payload, Topic, decode, names};
-
-use super::births::learn_node;
-use super::renamed::Names;
-use super::{Now, Pipeline, adjust, shape};
-use crate::plant::{EntityState, Layout, Life, Node, PlantPart, StoredPlant, is_definition};
 
 impl Pipeline {
     /// The whole plant, made in the simplest way.
@@ -16,27 +18,27 @@ impl Pipeline {
         StoredPlant::of(&self.plant, &self.policy, journal_seq)
     }
 
-    /// Begins a picture of the plant for [`Pipeline::restore`], as it is now; `journal_seq` is the
+    /// Begins a snapshot of the plant for [`Pipeline::restore`], as it is now; `journal_seq` is the
     /// number of the next journal frame.
-    pub(crate) fn begin_picture(&mut self, journal_seq: u64) {
-        self.picture = Some(StoredPlant::head(&self.policy, journal_seq));
-        self.plant.begin_picture();
+    pub(crate) fn begin_snapshot(&mut self, journal_seq: u64) {
+        self.snapshot = Some(StoredPlant::head(&self.policy, journal_seq));
+        self.plant.begin_snapshot();
     }
 
-    /// Takes nodes of the picture until they have about `most` bytes.
-    pub(crate) fn take_picture(&mut self, most: usize) -> PlantPart {
-        let (nodes, complete) = self.plant.take_picture(most);
-        PlantPart { nodes, head: if complete { self.picture.take() } else { None } }
+    /// Takes nodes of the snapshot until they have about `most` bytes.
+    pub(crate) fn take_snapshot(&mut self, most: usize) -> SnapshotPart {
+        let (nodes, complete) = self.plant.take_snapshot(most);
+        SnapshotPart { nodes, head: if complete { self.snapshot.take() } else { None } }
     }
 
     /// Takes over a stored plant. `later` are the bodies that were journalled after it was
-    /// stored, in order. Appends to `out` what readers have to be told.
+    /// stored, in order. Appends to `out` what readers have to hear of.
     pub(crate) fn restore(
         &mut self,
         now: Now,
         stored: StoredPlant,
         later: impl Iterator<Item = Body>,
-        out: &mut Vec<Body>,
+        out: &mut Vec<Entry>,
     ) {
         let start = stored.start();
         stored.restore(&mut self.plant, self.settings.max_devices_per_node, &mut self.ledger);
@@ -50,19 +52,21 @@ impl Pipeline {
             self.replay(body, &mut names);
         }
         out.extend(names.bury_strangers(&mut self.plant, &self.settings.source, now.wall_ms));
-        let (mut turn, plant) = self.turn(now, out);
+        let (mut step, plant) = self.step(now, out);
         for node in plant.nodes_mut() {
-            turn.bury_renamed(node);
+            step.bury_renamed(node);
         }
         for node in plant.nodes_mut() {
             if node.own.life == Life::Unknown {
                 node.definitions.clear();
             }
-            node.verify &= !gone;
+            if gone {
+                node.own.life.give_up_verifying();
+            }
             // What came while this half was away is a doubt of its own.
             node.losses = node.losses.saturating_add(1);
-            node.next_keyframe = turn.next_keyframe(node);
-            adjust(&mut turn, node);
+            node.next_keyframe = step.next_keyframe(node);
+            adjust(&mut step, node);
         }
     }
 
@@ -99,7 +103,9 @@ impl Pipeline {
         replay(node, topic.message_type, device.as_deref(), payload, made);
         // Readers know of these losses: the next one has to have another number.
         node.losses = node.losses.max(losses);
-        node.verify &= !lost;
+        if lost {
+            node.own.life.give_up_verifying();
+        }
     }
 }
 
@@ -129,22 +135,20 @@ fn replay(
                 Made::ByTheRelay => revive(&mut node.own, payload.metrics),
                 Made::WithAliases => {
                     node.own.forget();
-                    node.own.announced = true;
+                    node.own.life = Life::Orphaned;
                 }
                 Made::WithNames { received_ms } => {
                     let Payload { metrics, timestamp, .. } = payload;
                     let taught = Layout::teach(metrics, timestamp, received_ms, true);
-                    let _ = learn_node(node, taught, Life::Alive);
-                    node.told = node.definitions.names().map(str::to_owned).collect();
+                    let _ = node.bear(taught);
+                    node.announced_types = node.definitions.names().map(str::to_owned).collect();
                     node.sequence.forget();
-                    node.verify = true;
                     believe(&mut node.own);
                 }
             }
         }
         MessageType::NDeath => {
             node.own.forget();
-            node.own.announced = false;
             end_devices(node);
         }
         MessageType::DBirth => {
@@ -154,12 +158,12 @@ fn replay(
                 Made::ByTheRelay => revive(state, payload.metrics),
                 Made::WithAliases => {
                     state.forget();
-                    state.announced = true;
+                    state.life = Life::Orphaned;
                 }
                 Made::WithNames { received_ms } => {
                     let Payload { metrics, timestamp, .. } = payload;
                     let taught = Layout::teach(metrics, timestamp, received_ms, false);
-                    state.learn(taught.layout, Life::Alive);
+                    state.bear(taught.layout);
                     believe(state);
                 }
             }
@@ -167,7 +171,6 @@ fn replay(
         MessageType::DDeath => {
             if let Some(state) = device.and_then(|device| node.devices.get_mut(device)) {
                 state.life = Life::Unknown;
-                state.announced = false;
             }
         }
         MessageType::NData | MessageType::DData => {
@@ -181,25 +184,27 @@ fn replay(
     }
 }
 
-/// Readers were told of all of it; its values may be out of date.
+/// Readers know all of it; its values may be out of date.
 fn believe(state: &mut EntityState) {
-    state.announced = true;
-    state.uncertain = true;
+    state.life = Life::Alive { standing: Standing::Inherited, trust: Trust::Unverified };
     for slot in &mut state.layout.slots {
-        slot.born = true;
+        slot.set_born(true);
     }
 }
 
 /// A birth of the relay's own making repeats and extends what was stored.
 fn revive(state: &mut EntityState, metrics: Vec<Metric>) {
-    state.announced = true;
-    if state.layout.slots.is_empty() && state.life == Life::Unknown {
-        return;
-    }
-    state.life = Life::Alive;
-    state.uncertain = true;
+    let trust = match state.life {
+        Life::Unknown | Life::Orphaned if state.layout.slots.is_empty() => {
+            state.life = Life::Orphaned;
+            return;
+        }
+        Life::Alive { trust: Trust::Unverified, .. } => Trust::Unverified,
+        Life::Unknown | Life::Orphaned | Life::Known | Life::Alive { .. } => Trust::Lost,
+    };
+    state.life = Life::Alive { standing: Standing::Inherited, trust };
     for slot in &mut state.layout.slots {
-        slot.born = false;
+        slot.set_born(false);
     }
     for metric in metrics {
         let is_slot = !is_definition(&metric)
@@ -214,7 +219,7 @@ fn revive(state: &mut EntityState, metrics: Vec<Metric>) {
         if let Some(found) = state.layout.find(metric.name.as_deref(), metric.alias)
             && let Some(slot) = state.layout.slot_mut(found)
         {
-            slot.born = true;
+            slot.set_born(true);
         }
     }
 }
@@ -233,6 +238,5 @@ fn enter(state: &mut EntityState, metric: &Metric) {
 fn end_devices(node: &mut Node) {
     for device in node.devices.values_mut() {
         device.life = Life::Unknown;
-        device.announced = false;
     }
 }

@@ -4,15 +4,14 @@
 
 use std::sync::Arc;
 
+use super::Now;
+use crate::plant::{EntityState, Shaper, Slot};
 use account::Reason;
 use policy::shape::{
     Last, Pseudonyms, Shape, ShapeState, Shaped, is_bad_null, is_part, restore_quality, set_bad,
 };
-use policy::{EntityPlan, Judged, Verdict};
+use policy::{EntityPlan, Judged, Limiter, Verdict};
 use sparkplug::{DataType, Metric};
-
-use super::Now;
-use crate::plant::{EntityState, Shaper, Slot};
 
 /// Stands for a number of losses that no node has: the next value crosses, however near it is.
 const IN_DOUBT: u64 = u64::MAX;
@@ -35,42 +34,45 @@ pub(super) fn judge<'a>(
     state: &mut EntityState,
     losses: u64,
     now: Now,
+    limiter: &Limiter,
     judge: impl Fn(&EntityPlan<'a>, &str, Option<DataType>) -> Judged<'a>,
 ) {
-    let losses = if state.uncertain { IN_DOUBT } else { losses };
+    let losses = if state.life.is_uncertain() { IN_DOUBT } else { losses };
     for slot in &mut state.layout.slots {
         let judged = judge(plan, slot.name(), slot.judged_datatype());
-        state.reshaped |= slot.born && reshapes(slot, &judged);
-        enter(slot, &judged, losses);
+        state.reshaped |= slot.is_born() && reshapes(slot, &judged);
+        enter(slot, &judged, losses, limiter);
         let refuses = |shaper: &Shaper| {
-            shaper.shape.refuses_birth_time(slot.current.timestamp, now.wall_ms).is_some()
+            shaper.shape().refuses_birth_time(slot.current.timestamp, now.wall_ms).is_some()
         };
-        if slot.shaper.as_deref().is_some_and(refuses) {
+        if slot.shaper().is_some_and(refuses) {
             // Told as it is, it would seem newer than all that follows.
             slot.current.value = None;
             slot.current.is_null = Some(true);
             slot.current.timestamp = Some(now.wall_ms);
-            slot.nulled = true;
+            slot.mark_nulled();
         }
     }
 }
 
 /// Takes over the policy's word on one metric.
-pub(super) fn enter(slot: &mut Slot, judged: &Judged<'_>, losses: u64) {
-    slot.verdict = judged.verdict;
-    let state = slot.shaper.take().map(|shaper| shaper.state);
-    slot.shaper = judged.shape.map(|shape| {
-        let state = state.unwrap_or(ShapeState::new(losses));
-        let looks = shape.shapes(slot.datatype);
-        Box::new(Shaper { shape: Arc::clone(shape), looks, state })
+pub(super) fn enter(slot: &mut Slot, judged: &Judged<'_>, losses: u64, limiter: &Limiter) {
+    let is_limited = match judged.verdict {
+        Verdict::Forward { rule, .. } => limiter.limits(rule),
+        Verdict::Redact { .. } | Verdict::Drop { .. } => false,
+    };
+    let shaper = judged.shape.map(|shape| {
+        let state = slot.shaper().map_or_else(|| ShapeState::new(losses), |before| before.state);
+        Box::new(Shaper::new(Arc::clone(shape), slot.datatype, state))
     });
+    slot.judge(judged.verdict, is_limited, shaper);
 }
 
-/// Whether readers have to be told the metric anew, though it stays in the birth.
+/// Whether the metric has to be announced anew, though it stays in the birth.
 fn reshapes(slot: &Slot, judged: &Judged<'_>) -> bool {
-    match (slot.verdict, judged.verdict) {
+    match (slot.verdict(), judged.verdict) {
         (Verdict::Forward { .. }, Verdict::Forward { .. }) => {
-            let before = slot.shaper.as_ref().map(|shaper| &shaper.shape);
+            let before = slot.shaper().map(Shaper::shape);
             before != judged.shape
         }
         (Verdict::Redact { .. }, Verdict::Redact { .. }) => false,
@@ -88,18 +90,17 @@ pub(super) fn decide(
     now: Now,
     how: Pseudonyms<'_>,
 ) -> Decided {
-    let Some(shaper) = &mut slot.shaper else {
-        return Decided::Forward { restores: slot.nulled && metric.value.is_some() };
+    let Some(shaper) = slot.shaper().filter(|shaper| shaper.looks()) else {
+        return Decided::Forward { restores: slot.is_nulled() && metric.value.is_some() };
     };
-    if !shaper.looks {
-        return Decided::Forward { restores: slot.nulled && metric.value.is_some() };
-    }
-    let told = (slot.born && slot.held.is_none()).then_some(&slot.current);
-    let last = Last { metric: told, losses, mono: now.mono, wall_ms: now.wall_ms };
-    match shaper.shape.data(slot.datatype, metric, &shaper.state, last) {
+    let announced = (slot.is_born() && slot.held().is_none()).then_some(&slot.current);
+    let last = Last { metric: announced, losses, mono: now.mono, wall_ms: now.wall_ms };
+    match shaper.shape().data(slot.datatype, metric, &shaper.state, last) {
         Shaped::Forward => {
-            if metric.is_historical != Some(true) {
-                shaper.state.forwarded = Some(now.mono);
+            if metric.is_historical != Some(true)
+                && let Some((_, state)) = slot.shape_state_mut()
+            {
+                state.forwarded = Some(now.mono);
             }
             Decided::Forward { restores: restores(slot, metric, how) }
         }
@@ -110,27 +111,26 @@ pub(super) fn decide(
 
 /// Whether a value ends a null that was the relay's own.
 pub(super) fn restores(slot: &Slot, metric: &Metric, how: Pseudonyms<'_>) -> bool {
-    let made_null =
-        |shaper: &Shaper| shaper.looks && shaper.shape.made_null(slot.datatype, &slot.current, how);
+    let made_null = |shaper: &Shaper| {
+        shaper.looks() && shaper.shape().made_null(slot.datatype, &slot.current, how)
+    };
     metric.value.is_some()
         && metric.is_historical != Some(true)
-        && (slot.nulled || slot.shaper.as_deref().is_some_and(made_null))
+        && (slot.is_nulled() || slot.shaper().is_some_and(made_null))
 }
 
 /// Enters that a value was forwarded.
 pub(super) fn forwarded(slot: &mut Slot, metric: &Metric, losses: u64, now: Now) {
-    if let Some(shaper) = &mut slot.shaper
-        && shaper.looks
-    {
+    if let Some((shape, state)) = slot.shape_state_mut() {
         let last = Last { metric: None, losses, mono: now.mono, wall_ms: now.wall_ms };
-        shaper.shape.forwarded(metric, &mut shaper.state, last);
+        shape.forwarded(metric, state, last);
     }
 }
 
 /// Whether a value that was held back may go, as far as the interval of its metric says.
 pub(super) fn is_due(slot: &Slot, now: Now) -> bool {
-    let due = |shaper: &Shaper| shaper.shape.is_due(slot.datatype, &shaper.state, now.mono);
-    slot.shaper.as_deref().is_none_or(due)
+    let due = |shaper: &Shaper| shaper.shape().is_due(slot.datatype, &shaper.state, now.mono);
+    slot.shaper().is_none_or(due)
 }
 
 /// Whether the value doesn't become the metric's current one: it is late, or a part of a file.
@@ -139,7 +139,7 @@ pub(super) fn passes_by(metric: &Metric) -> bool {
 }
 
 /// Makes of an admitted value what crosses; why it is null, if it became that.
-pub(super) fn tell(
+pub(super) fn emit(
     slot: &Slot,
     metric: &mut Metric,
     restores: bool,
@@ -152,9 +152,9 @@ pub(super) fn tell(
     changes.null()
 }
 
-/// Makes of a metric what a birth has of it. `dated`: when nothing else tells its time.
-pub(super) fn tell_in_birth(slot: &Slot, metric: &mut Metric, dated: u64, how: Pseudonyms<'_>) {
-    if let Verdict::Redact { .. } = slot.verdict {
+/// Makes of a metric what a birth has of it. `dated`: its time where nothing else has one.
+pub(super) fn emit_in_birth(slot: &Slot, metric: &mut Metric, dated: u64, how: Pseudonyms<'_>) {
+    if let Verdict::Redact { .. } = slot.verdict() {
         // Nothing moves with its values, not even a time.
         *metric = Metric {
             name: metric.name.take(),
@@ -166,19 +166,19 @@ pub(super) fn tell_in_birth(slot: &Slot, metric: &mut Metric, dated: u64, how: P
         return;
     }
     let _ = shape_of(slot).apply_to_birth(slot.datatype, metric, how);
-    if slot.nulled {
+    if slot.is_nulled() {
         set_bad(metric);
     }
 }
 
 /// Why a birth has the metric without the value that it has in the plant.
 pub(super) fn withheld(slot: &Slot, how: Pseudonyms<'_>) -> Option<Reason> {
-    match slot.verdict {
+    match slot.verdict() {
         Verdict::Redact { .. } => Some(Reason::Redacted),
-        Verdict::Forward { .. } if slot.nulled => Some(Reason::Future),
+        Verdict::Forward { .. } if slot.is_nulled() => Some(Reason::Future),
         Verdict::Forward { .. } => {
-            let shaper = slot.shaper.as_ref().filter(|shaper| shaper.looks)?;
-            shaper.shape.nulls(slot.datatype, &slot.current, how)
+            let shaper = slot.shaper().filter(|shaper| shaper.looks())?;
+            shaper.shape().nulls(slot.datatype, &slot.current, how)
         }
         Verdict::Drop { .. } => None,
     }
@@ -195,15 +195,15 @@ pub(super) fn take_back_null(slot: &mut Slot, metric: &mut Metric) {
     if is_bad_null(metric) && !tells_quality {
         metric.properties = None;
         slot.update(metric);
-        slot.nulled = true;
+        slot.mark_nulled();
     } else {
         slot.update(metric);
     }
 }
 
 fn shape_of(slot: &Slot) -> &Shape {
-    match &slot.shaper {
-        Some(shaper) => &shaper.shape,
+    match slot.shaper() {
+        Some(shaper) => shaper.shape(),
         None => Shape::unshaped(),
     }
 }

@@ -1,14 +1,15 @@
 //! Values that wait for a rate limit or an interval: at most one for each metric, the newest, and what became
 //! of the messages that brought them.
 //!
-//! A message of which nothing was told yet waits as long as one of its values does. The first of
-//! its values that is told makes it forwarded; if newer ones take the place of all of them, it
+//! A message of which nothing was forwarded yet waits as long as one of its values does. The first of
+//! its values that is forwarded makes it so; if newer ones take the place of all of them, it
 //! is conflated. There are no more waiting messages than waiting values.
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
 
 use foldhash::fast::RandomState;
+
 use sparkplug::Metric;
 
 /// A value that waits for its turn.
@@ -44,12 +45,12 @@ impl Backlog {
         Ticket(NonZeroU64::new(self.given).unwrap_or(NonZeroU64::MIN))
     }
 
-    /// The message waits with so many `values`; nothing of it was told.
+    /// The message waits with so many `values`; nothing of it was forwarded.
     pub(crate) fn wait(&mut self, ticket: Ticket, values: u32) {
         self.values.insert(ticket, values);
     }
 
-    /// One of its values won't be told; whether that was the last of a waiting message.
+    /// One of its values won't be forwarded; whether that was the last of a waiting message.
     #[must_use]
     pub(crate) fn lose(&mut self, ticket: Ticket) -> bool {
         let Some(values) = self.values.get_mut(&ticket) else { return false };
@@ -61,9 +62,9 @@ impl Backlog {
         last
     }
 
-    /// One of its values was told; whether the message waited for that.
+    /// One of its values was forwarded; whether the message waited for that.
     #[must_use]
-    pub(crate) fn tell(&mut self, ticket: Ticket) -> bool {
+    pub(crate) fn forward(&mut self, ticket: Ticket) -> bool {
         self.values.remove(&ticket).is_some()
     }
 
@@ -98,14 +99,19 @@ mod tests {
     #[test]
     fn a_message_ends_with_its_first_told_or_its_last_lost_value() {
         let mut backlog = Backlog::default();
-        let (told, lost, passed) = (backlog.ticket(), backlog.ticket(), backlog.ticket());
-        backlog.wait(told, 3);
+        let (forwarded, lost, passed) = (backlog.ticket(), backlog.ticket(), backlog.ticket());
+        backlog.wait(forwarded, 3);
         backlog.wait(lost, 2);
         assert_eq!(backlog.waiting(), 2);
-        assert!(!backlog.lose(told) && backlog.tell(told) && !backlog.tell(told));
-        assert!(!backlog.lose(told), "it was forwarded");
+        assert!(
+            !backlog.lose(forwarded) && backlog.forward(forwarded) && !backlog.forward(forwarded)
+        );
+        assert!(!backlog.lose(forwarded), "it was forwarded");
         assert!(!backlog.lose(lost) && backlog.lose(lost) && !backlog.lose(lost));
-        assert!(!backlog.lose(passed) && !backlog.tell(passed), "something of it was told at once");
+        assert!(
+            !backlog.lose(passed) && !backlog.forward(passed),
+            "something of it was told at once"
+        );
         assert_eq!(backlog.waiting(), 0);
     }
 }

@@ -1,133 +1,13 @@
 //! Layout of one entity: what its birth taught about its metrics, and their current values.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use account::{Reason, RuleId};
 use foldhash::fast::RandomState;
-use policy::Verdict;
-use policy::shape::{Disarm, Shape, ShapeState};
+
+use super::Slot;
+use account::Reason;
 use sparkplug::value::{evident_datatype, fits};
-use sparkplug::{Caps, DataType, Metric, Scalar, Template, Value, names};
-
-use super::Held;
-
-/// One metric of a birth.
-#[derive(Clone, Debug)]
-pub(crate) struct Slot {
-    /// As a birth shows it: with name, datatype, timestamp and value or `is_null`, without
-    /// alias. The value is the one that took effect last: it was forwarded, or isn't allowed.
-    pub(crate) current: Metric,
-    pub(crate) datatype: DataType,
-    /// The birth had a text without a datatype: it may be any kind of text.
-    pub(crate) inferred: bool,
-    /// Metric name of the template definition whose instances the metric has. Another one takes
-    /// another birth.
-    pub(crate) definition: Option<Box<str>>,
-    /// The policy's word, from when the birth arrived or the policy was loaded.
-    pub(crate) verdict: Verdict,
-    /// The rule that would decide about it, were it not only to observe.
-    pub(crate) observed: Option<RuleId>,
-    /// Its name as readers know it, where that isn't its own.
-    pub(crate) told_as: Option<Box<str>>,
-    /// Part of the birth that was journalled last.
-    pub(crate) born: bool,
-    /// The newest value that a rate limit or an interval held back; it waits for its turn.
-    pub(crate) held: Option<Box<Held>>,
-    /// What becomes of its values; `None` where no rule shapes them.
-    pub(crate) shaper: Option<Box<Shaper>>,
-    /// The current value is null since the relay made it so: it is told with Quality 0.
-    pub(crate) nulled: bool,
-}
-
-/// How the values of a metric are shaped.
-#[derive(Clone, Debug)]
-pub(crate) struct Shaper {
-    pub(crate) shape: Arc<Shape>,
-    /// Whether values have to be looked at before they cross.
-    pub(crate) looks: bool,
-    pub(crate) state: ShapeState,
-}
-
-impl Slot {
-    pub(crate) fn name(&self) -> &str {
-        self.current.name.as_deref().unwrap_or_default()
-    }
-
-    /// Its name as readers know it.
-    pub(crate) fn told_name(&self) -> &str {
-        self.told_as.as_deref().unwrap_or_else(|| self.name())
-    }
-
-    /// The datatype to judge by: none where there is doubt.
-    pub(crate) fn judged_datatype(&self) -> Option<DataType> {
-        (!self.inferred).then_some(self.datatype)
-    }
-
-    /// Whether its values cross.
-    pub(crate) fn is_forwarded(&self) -> bool {
-        matches!(self.verdict, Verdict::Forward { .. })
-    }
-
-    /// Whether births have it, be it without a value.
-    pub(crate) fn is_told(&self) -> bool {
-        matches!(self.verdict, Verdict::Forward { .. } | Verdict::Redact { .. })
-    }
-
-    /// What may cross inside of its values.
-    pub(crate) fn disarm(&self) -> &Disarm {
-        match &self.shaper {
-            Some(shaper) => shaper.shape.disarm(),
-            None => Shape::unshaped().disarm(),
-        }
-    }
-
-    /// The value that was seen last: the one that waits, if there is one.
-    pub(crate) fn newest(&self) -> Metric {
-        match &self.held {
-            None => self.current.clone(),
-            Some(held) => {
-                let mut newest = Slot { held: None, ..self.clone() };
-                newest.update(&held.metric);
-                newest.current
-            }
-        }
-    }
-
-    /// [`Slot::update`] with data that has nothing but a scalar.
-    pub(crate) fn set(&mut self, timestamp: u64, is_transient: Option<bool>, value: Scalar) {
-        let current = &mut self.current;
-        current.timestamp = Some(timestamp);
-        current.is_transient = is_transient;
-        current.value = Some(value.into());
-        current.is_null = None;
-        self.nulled = false;
-    }
-
-    /// Takes over a newer state; whoever holds a value back settles that first.
-    /// Properties and metadata stay where the newer one has none.
-    pub(crate) fn update(&mut self, newer: &Metric) {
-        let current = &mut self.current;
-        current.timestamp = newer.timestamp.or(current.timestamp);
-        current.is_transient = newer.is_transient;
-        match (&mut current.value, &newer.value) {
-            (Some(Value::Template(current)), Some(Value::Template(newer)))
-                if current.template_ref == newer.template_ref =>
-            {
-                merge(current, newer);
-            }
-            (current, newer) => current.clone_from(newer),
-        }
-        current.is_null = newer.value.is_none().then_some(true);
-        if newer.properties.is_some() {
-            current.properties.clone_from(&newer.properties);
-        }
-        if newer.metadata.is_some() {
-            current.metadata.clone_from(&newer.metadata);
-        }
-        self.nulled = false;
-    }
-}
+use sparkplug::{Caps, DataType, Metric, Value, names};
 
 /// The metrics of one entity by name and alias. Aliases are those of this entity alone: many
 /// edge libraries repeat them among the devices of a node.
@@ -205,7 +85,7 @@ impl Layout {
             if metric.is_null == Some(true) {
                 metric.value = None;
             } else if metric.value.as_ref().is_some_and(|value| !fits(datatype, value)) {
-                // The metric exists; only this value can't be told.
+                // The metric exists; only this value can't cross.
                 metric.value = None;
                 refuse(Reason::TypeMismatch);
             }
@@ -225,19 +105,7 @@ impl Layout {
         metric.is_historical = None;
         metric.is_null = metric.value.is_none().then_some(true);
         let name: Box<str> = metric.name.as_deref().unwrap_or_default().into();
-        let slot = Slot {
-            current: metric,
-            datatype,
-            inferred: false,
-            definition: None,
-            verdict: Verdict::Drop { reason: Reason::NoRule, rule: None },
-            observed: None,
-            told_as: None,
-            born: false,
-            held: None,
-            shaper: None,
-            nulled: false,
-        };
+        let slot = Slot::new(metric, datatype);
         let index = match self.by_name.get(&name).copied() {
             Some(index) => {
                 if let Some(replaced) = self.slots.get_mut(index) {
@@ -306,53 +174,6 @@ impl Layout {
     pub(crate) fn slot_mut(&mut self, index: usize) -> Option<&mut Slot> {
         self.slots.get_mut(index)
     }
-}
-
-/// Data of a template has only the members that changed; a birth has to have them all. Both were
-/// reduced to what the definition has, so this is all that can come together.
-/// Recursion is bounded by the depth that was decoded.
-fn merge(current: &mut Template, newer: &Template) {
-    let places = places(current.metrics.iter().map(|held| held.name.as_deref()));
-    for member in &newer.metrics {
-        let held = places.get(member.name.as_deref().unwrap_or_default()).copied();
-        let has_room = current.metrics.len() < Caps::METRICS;
-        match held.and_then(|place| current.metrics.get_mut(place)) {
-            Some(held) => match (&mut held.value, &member.value) {
-                (Some(Value::Template(current)), Some(Value::Template(newer)))
-                    if current.template_ref == newer.template_ref =>
-                {
-                    merge(current, newer);
-                }
-                (value, newer) => {
-                    value.clone_from(newer);
-                    held.is_null = member.is_null;
-                    held.timestamp = member.timestamp.or(held.timestamp);
-                }
-            },
-            None if has_room => current.metrics.push(member.clone()),
-            None => {}
-        }
-    }
-    let places = self::places(current.parameters.iter().map(|held| held.name.as_deref()));
-    for parameter in &newer.parameters {
-        let held = places.get(parameter.name.as_deref().unwrap_or_default()).copied();
-        let has_room = current.parameters.len() < Caps::METRICS;
-        match held.and_then(|place| current.parameters.get_mut(place)) {
-            Some(held) => held.clone_from(parameter),
-            None if has_room => {
-                current.parameters.push(parameter.clone());
-            }
-            None => {}
-        }
-    }
-}
-
-/// Members by name: looking for each one among all takes too long.
-fn places<'a>(
-    names: impl Iterator<Item = Option<&'a str>>,
-) -> HashMap<Box<str>, usize, RandomState> {
-    let place = |(place, name): (usize, Option<&str>)| (name.unwrap_or_default().into(), place);
-    names.enumerate().map(place).collect()
 }
 
 /// Whether a metric can have this datatype: property sets are types of properties only.

@@ -3,68 +3,53 @@
 
 mod backlog;
 mod layout;
+mod life;
 mod sequence;
+mod slot;
 mod stored;
 mod templates;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use account::{Ledger, NodeSlot, Origin};
-pub(crate) use backlog::{Backlog, Held, Ticket};
 use foldhash::fast::RandomState;
-pub(crate) use layout::{Layout, Shaper, Slot, Taught, is_definition};
-use policy::NodeBuckets;
+
+pub(crate) use backlog::{Backlog, Held, Ticket};
+pub(crate) use layout::{Layout, Taught, is_definition};
+pub(crate) use life::{Life, Standing, Trust};
 pub(crate) use sequence::{Arrival, Sequence};
-use sparkplug::{Entity, Metric};
-use state::Changes;
-pub(crate) use stored::{PlantPart, StoredPlant};
+pub(crate) use slot::{Shaper, Slot};
+pub(crate) use stored::{SnapshotPart, StoredPlant};
 pub(crate) use templates::{Definitions, Removed, SURVEY_BYTES, Survey, Types, allowance};
 
-/// What is known of an entity.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Life {
-    /// Dead, or nothing is known. A layout that is still there is that of an earlier session:
-    /// no data may be read with it.
-    #[default]
-    Unknown,
-    /// A stored birth taught the layout; nothing of the entity was seen alive.
-    Known,
-    /// Seen alive.
-    Alive,
-}
+use account::{Ledger, NodeSlot, Origin};
+use policy::NodeBuckets;
+use sparkplug::{Entity, Metric};
+use state::Changes;
 
 /// An edge node's own metrics, or a device.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EntityState {
     pub(crate) life: Life,
     pub(crate) layout: Layout,
-    /// Readers of the journal hold it for alive: its birth was journalled, and no death since.
-    pub(crate) announced: bool,
     /// A device's name as readers know it, where that isn't its own.
-    pub(crate) told_as: Option<Box<str>>,
-    /// Messages were lost since the values were seen.
-    pub(crate) uncertain: bool,
+    pub(crate) exported_as: Option<Box<str>>,
     /// A metric was born late: a new birth has to be journalled.
     pub(crate) birth_due: bool,
     /// Messages whose metrics wait for that birth.
     pub(crate) waiting: u64,
     /// Some slot holds a value back for a rate limit or an interval.
     pub(crate) holds: bool,
-    /// Another policy tells metrics of the journalled birth in another way.
+    /// Another policy shapes or names metrics of the journalled birth in another way.
     pub(crate) reshaped: bool,
     /// The messages that brought such values.
     pub(crate) backlog: Backlog,
 }
 
 impl EntityState {
-    /// Forgets layout and life; whether readers hold it for alive is left.
+    /// Forgets layout and life.
     pub(crate) fn forget(&mut self) {
-        *self = EntityState {
-            announced: self.announced,
-            told_as: self.told_as.take(),
-            ..EntityState::default()
-        };
+        *self = EntityState { exported_as: self.exported_as.take(), ..EntityState::default() };
     }
 
     /// Messages that wait for a birth or for a limit.
@@ -72,16 +57,29 @@ impl EntityState {
         self.waiting.saturating_add(self.backlog.waiting())
     }
 
-    /// Takes over a layout that a birth taught.
-    pub(crate) fn learn(&mut self, layout: Layout, life: Life) {
-        *self = EntityState {
-            life,
-            layout,
-            announced: self.announced,
-            told_as: self.told_as.take(),
-            ..EntityState::default()
-        };
+    /// Takes over the layout of a stored birth.
+    pub(crate) fn learn(&mut self, layout: Layout) {
+        let exported_as = self.exported_as.take();
+        *self = EntityState { life: Life::Known, layout, exported_as, ..EntityState::default() };
     }
+
+    /// Takes over the layout of a birth; what readers know of the entity stays.
+    pub(crate) fn bear(&mut self, layout: Layout) {
+        let (mut life, exported_as) = (self.life, self.exported_as.take());
+        life.bear();
+        *self = EntityState { life, layout, exported_as, ..EntityState::default() };
+    }
+}
+
+/// Whether every message that counts in the sequence of a node comes in: where it doesn't, holes
+/// say nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Numbering {
+    /// The policy in force is to be asked.
+    #[default]
+    Unasked,
+    Complete,
+    Partial,
 }
 
 /// One edge node.
@@ -92,7 +90,7 @@ pub(crate) struct Node {
     pub(crate) group: Box<str>,
     pub(crate) edge_node: Box<str>,
     /// Group and edge node as readers know them, where these aren't its own names.
-    pub(crate) told_as: Option<(Box<str>, Box<str>)>,
+    pub(crate) exported_as: Option<(Box<str>, Box<str>)>,
     pub(crate) own: EntityState,
     pub(crate) devices: BTreeMap<Box<str>, EntityState>,
     pub(crate) definitions: Definitions,
@@ -101,24 +99,19 @@ pub(crate) struct Node {
     /// The `Node Control/Rebirth` metric of the NBIRTH.
     pub(crate) rebirth: Option<Metric>,
     /// Definitions that the NBIRTH has which was journalled last.
-    pub(crate) told: BTreeSet<String>,
+    pub(crate) announced_types: BTreeSet<String>,
     /// What the instances ask for now. What it removes is removed from everything at once;
-    /// what it needs beyond `told` takes another NBIRTH.
+    /// what it needs beyond `announced_types` takes another NBIRTH.
     pub(crate) types: Types,
     /// That NBIRTH is due.
     pub(crate) types_due: bool,
     pub(crate) sequence: Sequence,
-    /// Whether every message that counts in the sequence comes in; `None`: the policy is to be
-    /// asked.
-    pub(crate) sequenced: Option<bool>,
+    pub(crate) numbering: Numbering,
     /// Messages were lost: the next frame of the node has to say so.
     pub(crate) loss: bool,
     /// How often the values had to be doubted. Readers tell by it a loss that they know from a
     /// new one, so it goes on over restarts.
     pub(crate) losses: u64,
-    /// After a restart or an outage with a session that the broker kept: values are certain
-    /// again if the sequence goes on.
-    pub(crate) verify: bool,
     /// When the relay made births for the node last.
     pub(crate) last_synthetic: Option<Duration>,
     pub(crate) next_keyframe: Duration,
@@ -135,9 +128,9 @@ pub(crate) struct Queue {
     /// Values wait for the limit of the node or of the link, by their priority: later ones
     /// stand in line behind them.
     pub(crate) waits: [bool; 2],
-    /// Bytes that the node may tell before it is others' turn.
+    /// Bytes that the node may forward before it is others' turn.
     pub(crate) credit: usize,
-    /// The entity that told something last: the next one in order is next.
+    /// The entity that forwarded something last: the next one in order is next.
     pub(crate) last: Option<Option<Box<str>>>,
 }
 
@@ -147,17 +140,17 @@ impl Node {
     }
 
     /// The node, or a device of it, as readers know it.
-    pub(crate) fn told<'a>(&'a self, device: Option<&'a str>) -> Entity<'a> {
+    pub(crate) fn exported<'a>(&'a self, device: Option<&'a str>) -> Entity<'a> {
         let own = self.entity();
-        let told_as = |device: &'a str| {
+        let exported_as = |device: &'a str| {
             let state = self.devices.get(device);
-            state.and_then(|state| state.told_as.as_deref()).unwrap_or(device)
+            state.and_then(|state| state.exported_as.as_deref()).unwrap_or(device)
         };
-        let (group, edge_node) = match &self.told_as {
+        let (group, edge_node) = match &self.exported_as {
             Some((group, edge_node)) => (&**group, &**edge_node),
             None => (own.group, own.edge_node),
         };
-        Entity { group, edge_node, device: device.map(told_as) }
+        Entity { group, edge_node, device: device.map(exported_as) }
     }
 
     /// Whose message or metric it is that is dropped here.
@@ -183,7 +176,9 @@ impl Node {
 
     /// The node's own state, or that of a device, beside what its templates need.
     pub(crate) fn parts<'a>(&'a mut self, device: Option<&'a str>) -> Option<Parts<'a>> {
-        let Node { group, edge_node, slot, own, devices, definitions, types, told, .. } = self;
+        let Node {
+            group, edge_node, slot, own, devices, definitions, types, announced_types, ..
+        } = self;
         let state = match device {
             None => own,
             Some(device) => devices.get_mut(device)?,
@@ -192,7 +187,16 @@ impl Node {
         let origin = Origin { entity: Some(entity), node: Some(*slot) };
         let types_due = &mut self.types_due;
         let losses = self.losses;
-        Some(Parts { entity, origin, state, definitions, types, told, types_due, losses })
+        Some(Parts {
+            entity,
+            origin,
+            state,
+            definitions,
+            types,
+            announced_types,
+            types_due,
+            losses,
+        })
     }
 
     /// Births of the node or of its devices have to be journalled.
@@ -206,33 +210,62 @@ impl Node {
         devices.fold(self.own.waiting(), u64::saturating_add)
     }
 
+    /// Takes over an NBIRTH. Whether its definitions aren't those of the last birth.
+    pub(crate) fn bear(&mut self, mut taught: Taught) -> bool {
+        self.own.bear(std::mem::take(&mut taught.layout));
+        self.take_over(taught)
+    }
+
+    /// Takes over a stored NBIRTH. Whether its definitions aren't those of the last birth.
+    pub(crate) fn learn(&mut self, mut taught: Taught) -> bool {
+        self.own.learn(std::mem::take(&mut taught.layout));
+        self.take_over(taught)
+    }
+
+    fn take_over(&mut self, taught: Taught) -> bool {
+        let Taught { definitions, bd_seq, rebirth, .. } = taught;
+        let definitions = Definitions::learn(definitions, |name| self.own.layout.has_name(name));
+        let changed = !definitions.same_fields(&self.definitions);
+        self.definitions = definitions;
+        self.bd_seq = bd_seq;
+        self.rebirth = rebirth;
+        self.types_due = false;
+        changed
+    }
+
     /// Messages were lost: every value may be out of date.
     pub(crate) fn lose(&mut self) {
-        if self.own.life == Life::Alive {
+        if self.own.life.is_alive() {
             self.loss = true;
             self.losses = self.losses.saturating_add(1);
-            self.own.uncertain = true;
-            self.devices.values_mut().for_each(|device| device.uncertain = true);
+            self.lives().for_each(Life::lose);
         }
     }
 
-    /// Messages may have been lost: every value is uncertain until the sequence goes on. Where
-    /// messages were lost before, that it goes on proves nothing.
+    /// Messages may have been lost: every value is uncertain until the sequence goes on.
     pub(crate) fn doubt(&mut self) {
-        if self.own.life == Life::Alive {
-            self.verify |= !self.own.uncertain;
+        if self.own.life.is_alive() {
             self.losses = self.losses.saturating_add(1);
-            self.own.uncertain = true;
-            self.devices.values_mut().for_each(|device| device.uncertain = true);
+            self.lives().for_each(Life::doubt);
         }
     }
 
     /// Nothing was lost after all.
     pub(crate) fn verified(&mut self) {
-        self.verify = false;
         self.loss = false;
-        self.own.uncertain = false;
-        self.devices.values_mut().for_each(|device| device.uncertain = false);
+        self.lives().for_each(Life::verify);
+    }
+
+    /// Readers hold no device of it for alive any more.
+    pub(crate) fn withdraw_devices(&mut self) {
+        self.devices.values_mut().for_each(|device| {
+            let _ = device.life.withdraw();
+        });
+    }
+
+    fn lives(&mut self) -> impl Iterator<Item = &mut Life> {
+        let devices = self.devices.values_mut().map(|device| &mut device.life);
+        std::iter::once(&mut self.own.life).chain(devices)
     }
 }
 
@@ -244,7 +277,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) state: &'a mut EntityState,
     pub(crate) definitions: &'a Definitions,
     pub(crate) types: &'a mut Types,
-    pub(crate) told: &'a BTreeSet<String>,
+    pub(crate) announced_types: &'a BTreeSet<String>,
     pub(crate) types_due: &'a mut bool,
     /// How often the node has lost messages.
     pub(crate) losses: u64,
@@ -255,7 +288,7 @@ pub(crate) struct Parts<'a> {
 pub(crate) struct Plant {
     nodes: Vec<Node>,
     changes: Changes,
-    /// What the picture under way had to take because it changed.
+    /// What the snapshot under way had to take because it changed.
     taken: Vec<(usize, Vec<u8>)>,
     index: HashMap<Box<str>, HashMap<Box<str>, usize, RandomState>, RandomState>,
     max_nodes: usize,
@@ -277,7 +310,7 @@ impl Plant {
         &self.nodes
     }
 
-    /// All nodes, to be changed. Where a picture is under way it has to take all that it hasn't
+    /// All nodes, to be changed. Where a snapshot is under way it has to take all that it hasn't
     /// yet, so this is for what concerns every node.
     pub(crate) fn nodes_mut(&mut self) -> &mut [Node] {
         for index in 0..self.nodes.len() {
@@ -296,7 +329,7 @@ impl Plant {
         self.nodes.get_mut(index)
     }
 
-    /// Sets when the node is told again, which isn't stored.
+    /// Sets when the node is repeated again, which isn't stored.
     pub(crate) fn set_next_keyframe(&mut self, index: usize, next: Duration) {
         if let Some(node) = self.nodes.get_mut(index) {
             node.next_keyframe = next;
@@ -311,14 +344,14 @@ impl Plant {
         }
     }
 
-    /// Begins a picture of all that changed since the last one began.
-    pub(crate) fn begin_picture(&mut self) {
+    /// Begins a snapshot of all that changed since the last one began.
+    pub(crate) fn begin_snapshot(&mut self) {
         self.changes.begin();
     }
 
-    /// Takes nodes of the picture, as they are stored, until they have about `most` bytes, and
-    /// those that changed meanwhile; whether the picture is complete.
-    pub(crate) fn take_picture(&mut self, most: usize) -> (Vec<(usize, Vec<u8>)>, bool) {
+    /// Takes nodes of the snapshot, as they are stored, until they have about `most` bytes, and
+    /// those that changed meanwhile; whether the snapshot is complete.
+    pub(crate) fn take_snapshot(&mut self, most: usize) -> (Vec<(usize, Vec<u8>)>, bool) {
         let mut taken = std::mem::take(&mut self.taken);
         let mut bytes = 0_usize;
         while bytes < most
@@ -355,8 +388,8 @@ impl Plant {
                 .nodes
                 .iter()
                 .enumerate()
-                .filter(|(_, node)| !node.own.announced)
-                .min_by_key(|(_, node)| (node.own.life == Life::Alive, node.last_seen))?;
+                .filter(|(_, node)| !node.own.life.is_announced())
+                .min_by_key(|(_, node)| (node.own.life.is_alive(), node.last_seen))?;
             self.note(index);
             let dead = self.nodes.get_mut(index)?;
             if let Some(nodes) = self.index.get_mut(&dead.group) {
@@ -384,7 +417,7 @@ impl Plant {
         let dead = node
             .devices
             .iter()
-            .find(|(_, state)| state.life == Life::Unknown && !state.announced)
+            .find(|(_, state)| state.life == Life::Unknown)
             .map(|(name, _)| name.clone());
         dead.is_some_and(|dead| node.devices.remove(&dead).is_some())
     }
@@ -398,19 +431,17 @@ mod tests {
     fn dead_nodes_give_way_and_live_ones_do_not() {
         let mut plant = Plant::new(2);
         let ledger = &mut Ledger::default();
+        let announced = Life::Alive { standing: Standing::Inherited, trust: Trust::Certain };
         for (index, name) in ["a", "b"].into_iter().enumerate() {
             assert_eq!(plant.ensure(Entity::node("G", name), ledger), Some(index));
-            plant.node_mut(index).unwrap().own.life = Life::Alive;
-            plant.node_mut(index).unwrap().own.announced = true;
+            plant.node_mut(index).unwrap().own.life = announced;
         }
         assert_eq!(plant.ensure(Entity::node("G", "c"), ledger), None);
         // Alive, but nothing that readers may know.
-        plant.node_mut(1).unwrap().own.announced = false;
+        plant.node_mut(1).unwrap().own.life = Life::BORN;
         assert_eq!(plant.ensure(Entity::node("G", "b2"), ledger), Some(1));
-        plant.node_mut(1).unwrap().own.announced = true;
-        plant.node_mut(1).unwrap().own.life = Life::Alive;
+        plant.node_mut(1).unwrap().own.life = announced;
         plant.node_mut(0).unwrap().own.life = Life::Unknown;
-        plant.node_mut(0).unwrap().own.announced = false;
         assert_eq!(plant.ensure(Entity::node("H", "c"), ledger), Some(0));
         assert_eq!(plant.find(Entity::node("G", "a")), None);
         assert_eq!(plant.find(Entity::node("G", "b2")), Some(1));

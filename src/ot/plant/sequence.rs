@@ -124,9 +124,9 @@ impl Sequence {
         self.holes.clear();
     }
 
-    /// Whether [`Sequence::expire`] would give up any.
-    pub(crate) fn is_expired(&self, now: Duration, timeout: Duration) -> bool {
-        self.holes.iter().any(|(_, since)| now.saturating_sub(*since) >= timeout)
+    /// Since when the number is missed that is missed the longest.
+    pub(crate) fn oldest_hole(&self) -> Option<Duration> {
+        self.holes.iter().map(|(_, since)| *since).min()
     }
 
     /// Gives up holes that are older than `timeout`; whether there were any: that is a gap.

@@ -1,13 +1,16 @@
 //! The plant as it is stored over a restart, so that data by alias can still be read after it.
 
+use prost::Message;
+use prost::encoding::message;
+
+use super::{
+    Definitions, EntityState, Layout, Life, Node, Plant, Removed, Sequence, Slot, Standing, Trust,
+    Types,
+};
 use account::Ledger;
 use journal_format::Start;
 use policy::Policy;
-use prost::Message;
-use prost::encoding::message;
 use sparkplug::{DataType, Entity, Metric};
-
-use super::{Definitions, EntityState, Layout, Life, Node, Plant, Removed, Sequence, Slot, Types};
 
 /// The field of [`StoredPlant::nodes`].
 const NODES: u32 = 2;
@@ -48,7 +51,7 @@ struct StoredNode {
     #[prost(uint32, optional, tag = "8")]
     next_seq: Option<u32>,
     #[prost(string, repeated, tag = "9")]
-    told: Vec<String>,
+    announced_types: Vec<String>,
     #[prost(string, repeated, tag = "10")]
     needed: Vec<String>,
     #[prost(message, repeated, tag = "11")]
@@ -60,9 +63,9 @@ struct StoredNode {
     lost: bool,
     /// Group and edge node as readers know them; empty where these are its own names.
     #[prost(string, tag = "14")]
-    told_group: String,
+    exported_group: String,
     #[prost(string, tag = "15")]
-    told_edge_node: String,
+    exported_edge_node: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -91,11 +94,11 @@ struct StoredEntity {
     born_empty: bool,
     /// A device's name as readers know it; empty where that is its own.
     #[prost(string, tag = "9")]
-    told_as: String,
+    exported_as: String,
     /// The names of the metrics as readers know them, empty where these are their own; absent
     /// where all are.
     #[prost(string, repeated, tag = "10")]
-    metrics_told_as: Vec<String>,
+    metric_exported_names: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -107,19 +110,19 @@ struct StoredRemoval {
     member: String,
 }
 
-/// Some nodes of a picture of the plant, by their places: elements of [`StoredPlant::nodes`] as
+/// Some nodes of a snapshot of the plant, by their places: elements of [`StoredPlant::nodes`] as
 /// they are on the wire.
 #[derive(Debug)]
-pub(crate) struct PlantPart {
+pub(crate) struct SnapshotPart {
     pub(crate) nodes: Vec<(usize, Vec<u8>)>,
-    /// The rest of the stored plant, where these are the last nodes of the picture.
+    /// The rest of the stored plant, where these are the last nodes of the snapshot.
     pub(crate) head: Option<StoredPlant>,
 }
 
 /// What is stored of a node, with its key and length; nothing where nothing is known.
 pub(super) fn piece(node: &Node) -> Vec<u8> {
     let mut bytes = Vec::new();
-    if node.own.life != Life::Unknown || node.own.announced {
+    if node.own.life != Life::Unknown {
         let stored = store_node(node);
         bytes.reserve_exact(message::encoded_len(NODES, &stored));
         message::encode(NODES, &stored, &mut bytes);
@@ -147,7 +150,7 @@ impl StoredPlant {
     /// The whole of `plant`.
     #[cfg(test)]
     pub(crate) fn of(plant: &Plant, policy: &Policy, journal_seq: u64) -> Self {
-        let worth_it = |node: &&Node| node.own.life != Life::Unknown || node.own.announced;
+        let worth_it = |node: &&Node| node.own.life != Life::Unknown;
         let nodes = plant.nodes().iter().filter(worth_it).map(store_node).collect();
         StoredPlant { nodes, ..StoredPlant::head(policy, journal_seq) }
     }
@@ -181,13 +184,13 @@ fn store_node(node: &Node) -> StoredNode {
             .iter()
             .map(|member| StoredRemoval { definition: definition.clone(), member: member.clone() })
     });
-    let (told_group, told_edge_node) = match &node.told_as {
+    let (exported_group, exported_edge_node) = match &node.exported_as {
         Some((group, edge_node)) => (group.to_string(), edge_node.to_string()),
         None => Default::default(),
     };
     StoredNode {
-        told_group,
-        told_edge_node,
+        exported_group,
+        exported_edge_node,
         group: node.group.to_string(),
         edge_node: node.edge_node.to_string(),
         own: Some(store_entity("", &node.own)),
@@ -196,16 +199,16 @@ fn store_node(node: &Node) -> StoredNode {
         bd_seq: node.bd_seq.clone(),
         rebirth: node.rebirth.clone(),
         next_seq: node.sequence.next().map(u32::from),
-        told: node.told.iter().cloned().collect(),
+        announced_types: node.announced_types.iter().cloned().collect(),
         needed: node.types.needed.iter().cloned().collect(),
         removed: removals.collect(),
         losses: node.losses,
-        lost: node.own.uncertain && !node.verify,
+        lost: node.own.life.is_uncertain() && !node.own.life.is_unverified(),
     }
 }
 
 fn store_entity(name: &str, state: &EntityState) -> StoredEntity {
-    // What waits for a limit is gone with the process, and readers are told of the newest value.
+    // What waits for a limit is gone with the process, and births after it have the newest value.
     let mut metrics: Vec<Metric> = state.layout.slots.iter().map(Slot::newest).collect();
     for (alias, index) in state.layout.aliases() {
         if let Some(metric) = metrics.get_mut(index) {
@@ -213,21 +216,21 @@ fn store_entity(name: &str, state: &EntityState) -> StoredEntity {
         }
     }
     let slots = &state.layout.slots;
-    let any_told_as = slots.iter().any(|slot| slot.told_as.is_some());
-    let told_as = |slot: &Slot| slot.told_as.as_deref().unwrap_or_default().to_owned();
+    let any_exported = slots.iter().any(|slot| slot.exported_as.is_some());
+    let exported_as = |slot: &Slot| slot.exported_as.as_deref().unwrap_or_default().to_owned();
     StoredEntity {
-        told_as: state.told_as.as_deref().unwrap_or_default().to_owned(),
-        metrics_told_as: slots.iter().filter(|_| any_told_as).map(told_as).collect(),
+        exported_as: state.exported_as.as_deref().unwrap_or_default().to_owned(),
+        metric_exported_names: slots.iter().filter(|_| any_exported).map(exported_as).collect(),
         name: name.to_owned(),
         life: match state.life {
-            Life::Unknown => 0,
+            Life::Unknown | Life::Orphaned => 0,
             Life::Known => 1,
-            Life::Alive => 2,
+            Life::Alive { .. } => 2,
         },
-        announced: state.announced,
+        announced: state.life.is_announced(),
         timestamp: state.layout.timestamp,
         metrics,
-        born: state.layout.slots.iter().map(|slot| slot.born).collect(),
+        born: state.layout.slots.iter().map(Slot::is_born).collect(),
         inferred: state.layout.slots.iter().map(|slot| slot.inferred).collect(),
         born_empty: state.layout.born_empty,
     }
@@ -250,16 +253,18 @@ fn restore_node(node: &mut Node, stored: StoredNode, max_devices: usize) {
     node.rebirth = stored.rebirth;
     node.sequence =
         Sequence::resumed(stored.next_seq.and_then(|next_seq| u8::try_from(next_seq).ok()));
-    node.told = stored.told.into_iter().collect();
+    node.announced_types = stored.announced_types.into_iter().collect();
     let mut removed = Removed::new();
     for removal in stored.removed {
         removed.entry(removal.definition).or_default().insert(removal.member);
     }
     node.types = Types { needed: stored.needed.into_iter().collect(), removed };
     node.losses = stored.losses;
-    node.told_as = (!stored.told_group.is_empty())
-        .then(|| (stored.told_group.into(), stored.told_edge_node.into()));
-    node.verify = node.own.life == Life::Alive && !stored.lost;
+    node.exported_as = (!stored.exported_group.is_empty())
+        .then(|| (stored.exported_group.into(), stored.exported_edge_node.into()));
+    if stored.lost {
+        node.own.life.give_up_verifying();
+    }
 }
 
 fn restore_entity(stored: StoredEntity) -> EntityState {
@@ -272,23 +277,26 @@ fn restore_entity(stored: StoredEntity) -> EntityState {
         layout.insert(metric, datatype);
         let found = layout.find(name.as_deref(), None);
         if let Some(slot) = found.and_then(|found| layout.slot_mut(found)) {
-            slot.born = stored.born.get(index).copied().unwrap_or(false);
+            slot.set_born(stored.born.get(index).copied().unwrap_or(false));
             slot.inferred = stored.inferred.get(index).copied().unwrap_or(false);
-            let told_as = stored.metrics_told_as.get(index).filter(|told_as| !told_as.is_empty());
-            slot.told_as = told_as.map(|told_as| told_as.as_str().into());
+            let exported_as = stored
+                .metric_exported_names
+                .get(index)
+                .filter(|exported_as| !exported_as.is_empty());
+            slot.exported_as = exported_as.map(|exported_as| exported_as.as_str().into());
         }
     }
-    let life = match stored.life {
-        1 => Life::Known,
-        2 => Life::Alive,
-        _ => Life::Unknown,
+    let life = match (stored.life, stored.announced) {
+        (2, true) => Life::Alive { standing: Standing::Inherited, trust: Trust::Unverified },
+        (2, false) => Life::Alive { standing: Standing::Hidden, trust: Trust::Unverified },
+        (_, true) => Life::Orphaned,
+        (1, false) => Life::Known,
+        (_, false) => Life::Unknown,
     };
     EntityState {
         life,
         layout,
-        announced: stored.announced,
-        told_as: (!stored.told_as.is_empty()).then(|| stored.told_as.into()),
-        uncertain: life == Life::Alive,
+        exported_as: (!stored.exported_as.is_empty()).then(|| stored.exported_as.into()),
         ..EntityState::default()
     }
 }

@@ -10,35 +10,24 @@
 //! Whatever is in doubt doesn't cross: a definition that is ambiguous, contains itself or what
 //! nobody defined, or is nested too deeply is unusable, and so are its instances.
 
+mod survey;
+
+use mistake::mistake;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use account::Reason;
 use foldhash::fast::RandomState;
-use policy::shape::{Disarm, Shape, disarm_metric};
-use policy::{EntityPlan, Verdict};
 use prost::Message;
+
+use account::Reason;
+use policy::shape::{Shape, disarm_metric};
+use policy::{EntityPlan, Verdict};
 use sparkplug::value::fits;
 use sparkplug::{Caps, DataType, Metric, Parameter, ParameterValue, Template, Value, names};
 
-/// Most bytes of names that one survey asks the policy for: those of a birth of 20,000 members
-/// with some hundred bytes each. Definitions that refer to one another can describe far more
-/// than any payload holds.
-pub(crate) const SURVEY_BYTES: usize = 4 * 1024 * 1024;
+pub(crate) use survey::{SURVEY_BYTES, Survey, allowance};
 
-/// What every survey may ask for, however little was received: some thousand names.
-const BASE_BYTES: usize = 256 * 1024;
-
-/// What a survey may ask for beyond that, for each byte of what it looks at. A complete instance
-/// has every name that is asked for, if not the names of all that it is in.
-const BYTES_PER_BYTE: usize = 16;
-
-/// What asking for a name costs beside its bytes.
-const VISIT_BYTES: usize = 64;
-
-/// Bytes of the name of a member, with those of all that it is in. Names in real plants have
-/// some hundred.
-const MAX_PATH_BYTES: usize = 4 * 1024;
+use self::survey::Walk;
 
 /// Definitions within definitions: as deep as a payload may be by default.
 const MAX_NESTING: usize = Caps::DEPTH;
@@ -293,9 +282,9 @@ impl Definitions {
         });
     }
 
-    /// The definitions of these `names` as a birth tells them, without what is `removed`.
-    pub(crate) fn tell(&self, names: &BTreeSet<String>, removed: &Removed) -> Vec<Metric> {
-        let told = |(name, definition): (&String, &Definition)| {
+    /// The definitions of these `names` as a birth has them, without what is `removed`.
+    pub(crate) fn emit(&self, names: &BTreeSet<String>, removed: &Removed) -> Vec<Metric> {
+        let emitted = |(name, definition): (&String, &Definition)| {
             let crosses = names.contains(name)
                 && definition.fault.is_none()
                 && !matches!(definition.standing, Standing::Dropped(_));
@@ -324,7 +313,7 @@ impl Definitions {
             disarm_metric(shape.disarm(), &mut metric);
             Some(metric)
         };
-        self.by_name.iter().filter_map(told).collect()
+        self.by_name.iter().filter_map(emitted).collect()
     }
 
     /// Some libraries name a definition `_types_/X` and refer to it as `X`.
@@ -350,7 +339,10 @@ impl Definitions {
             }
         }
         for (name, member, target, reference) in found {
-            let Some(definition) = self.by_name.get_mut(&name) else { continue };
+            let Some(definition) = self.by_name.get_mut(&name) else {
+                mistake!("a definition that was listed and is gone");
+                continue;
+            };
             let Some(field) = definition.fields.get_mut(&member) else { continue };
             if field.datatype != DataType::Template {
                 continue;
@@ -389,7 +381,10 @@ impl Definitions {
     fn clean(&mut self) {
         let names: Vec<String> = self.by_name.keys().cloned().collect();
         for name in names {
-            let Some(definition) = self.by_name.get_mut(&name) else { continue };
+            let Some(definition) = self.by_name.get_mut(&name) else {
+                mistake!("a definition that was listed and is gone");
+                continue;
+            };
             if definition.fault.is_some() {
                 continue;
             }
@@ -449,134 +444,6 @@ impl Definition {
             Kind::Nested { definition, .. } => Some(&**definition),
             _ => None,
         })
-    }
-}
-
-/// What a survey may ask for that looks at so many bytes: small messages can't make much work,
-/// however much the definitions describe.
-pub(crate) fn allowance(received_bytes: usize) -> usize {
-    BASE_BYTES.saturating_add(received_bytes.saturating_mul(BYTES_PER_BYTE)).min(SURVEY_BYTES)
-}
-
-/// Asks the policy of one entity about the members of its instances.
-pub(crate) struct Survey<'a> {
-    definitions: &'a Definitions,
-    entity: &'a EntityPlan<'a>,
-    /// Bytes that may be asked for yet.
-    budget: usize,
-}
-
-impl<'a> Survey<'a> {
-    pub(crate) fn new(
-        definitions: &'a Definitions,
-        entity: &'a EntityPlan<'a>,
-        budget: usize,
-    ) -> Self {
-        Survey { definitions, entity, budget }
-    }
-
-    pub(crate) fn budget(&self) -> usize {
-        self.budget
-    }
-
-    /// What an instance of the definition `definition` in the metric `name` asks for. `disarm` says
-    /// which members and parameters the metric's rule lets through.
-    ///
-    /// # Errors
-    /// The reason for which the instance can't be forwarded at all.
-    pub(crate) fn instance(
-        &mut self,
-        name: &str,
-        definition: &str,
-        disarm: &Disarm,
-    ) -> Result<Types, Reason> {
-        let mut walk = Walk::new(self.definitions, self.entity, self.budget);
-        walk.of = Some(Instance { name_bytes: name.len(), disarm });
-        let walked = walk.pull(&mut name.to_owned(), definition);
-        self.budget = walk.budget;
-        walked.map(|()| walk.asked)
-    }
-}
-
-/// A walk through all that a definition defines. Ends, as only definitions without faults are
-/// entered: these contain neither themselves nor more than [`MAX_NESTING`] levels.
-struct Walk<'a> {
-    definitions: &'a Definitions,
-    plan: &'a EntityPlan<'a>,
-    budget: usize,
-    /// The instance that asks: the definitions on the way are needed, and so have to be allowed.
-    of: Option<Instance<'a>>,
-    asked: Types,
-}
-
-/// An instance that a walk is about.
-struct Instance<'a> {
-    /// Bytes of its metric's name, with which every path begins.
-    name_bytes: usize,
-    disarm: &'a Disarm,
-}
-
-impl Instance<'_> {
-    fn takes(&self, path: &str, kind: &Kind) -> bool {
-        let below = path.get(self.name_bytes.saturating_add(1)..).unwrap_or_default();
-        match kind {
-            Kind::Parameter => self.disarm.takes_parameter(below),
-            Kind::Member | Kind::Nested { .. } => self.disarm.takes_member(below),
-        }
-    }
-}
-
-impl<'a> Walk<'a> {
-    fn new(definitions: &'a Definitions, plan: &'a EntityPlan<'a>, budget: usize) -> Self {
-        Walk { definitions, plan, budget, of: None, asked: Types::default() }
-    }
-
-    fn pull(&mut self, path: &mut String, name: &str) -> Result<(), Reason> {
-        let definition = self.definitions.by_name.get(name).ok_or(Reason::TypeMismatch)?;
-        if let Some(fault) = definition.fault {
-            return Err(fault);
-        }
-        if self.of.is_some() {
-            if let Standing::Dropped(reason) = definition.standing {
-                return Err(reason);
-            }
-            if !self.asked.needed.contains(name) {
-                self.asked.needed.insert(name.to_owned());
-            }
-        }
-        self.definition(path, name, definition)
-    }
-
-    /// `path` is the same again afterwards, unless there is an error.
-    fn definition(
-        &mut self,
-        path: &mut String,
-        name: &str,
-        definition: &Definition,
-    ) -> Result<(), Reason> {
-        let length = path.len();
-        let denied = self.definitions.denied.get(name);
-        for (member, field) in &definition.fields {
-            if denied.is_some_and(|denied| denied.contains(&**member)) {
-                continue;
-            }
-            path.push('/');
-            path.push_str(member);
-            let cost = path.len().saturating_add(VISIT_BYTES);
-            self.budget = self.budget.checked_sub(cost).ok_or(Reason::OverCap)?;
-            if path.len() > MAX_PATH_BYTES {
-                return Err(Reason::OverCap);
-            }
-            let denied = self.plan.denies_member(path, Some(field.datatype)).is_some();
-            if denied || !self.of.as_ref().is_none_or(|of| of.takes(path, &field.kind)) {
-                let removed = self.asked.removed.entry(name.to_owned()).or_default();
-                removed.insert(member.to_string());
-            } else if let Kind::Nested { definition, .. } = &field.kind {
-                self.pull(path, definition)?;
-            }
-            path.truncate(length);
-        }
-        Ok(())
     }
 }
 

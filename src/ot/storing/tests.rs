@@ -4,18 +4,18 @@
 use std::fs;
 use std::path::Path;
 
+use prost::Message;
+
+use super::state_writer::PLANT;
+use super::*;
+use crate::plant::StoredPlant;
+use crate::{PipelineSettings, Received};
 use diagnostic::SourceFile;
 use policy::Policy;
-use prost::Message;
 use sparkplug::{Caps, DataType, Metric, Payload, Value};
 use state::{StateDir, Stored};
 use telemetry::Event;
 use telemetry::capture::{capture, triggered};
-
-use super::*;
-use crate::keeper::PLANT;
-use crate::plant::StoredPlant;
-use crate::{PipelineSettings, Received};
 
 struct World {
     pipeline: Pipeline,
@@ -36,10 +36,10 @@ impl World {
             caps: Caps::default(),
         };
         let now = Now { mono: Duration::from_secs(1), wall_ms: 1_700_000_000_000 };
-        let keeper = Keeper::start(StateDir::open(state).unwrap()).unwrap();
+        let state_writer = StateWriter::start(StateDir::open(state).unwrap()).unwrap();
         World {
             pipeline: Pipeline::new(settings, policy, now),
-            storing: Storing::new(keeper, now.mono),
+            storing: Storing::new(state_writer, now.mono),
             now,
         }
     }
@@ -73,13 +73,13 @@ impl World {
         self.storing.released().iter().map(Receipt::number).collect()
     }
 
-    /// Waits for the picture under way.
-    fn kept(&mut self) {
+    /// Waits for the snapshot under way.
+    fn saved(&mut self) {
         while self.storing.under_way.as_ref().is_some_and(|under_way| !under_way.complete) {
             self.tick();
         }
-        let result = self.storing.kept_by().unwrap().recv().unwrap();
-        self.storing.kept(self.now, &result);
+        let result = self.storing.saved_by().unwrap().recv().unwrap();
+        self.storing.saved(self.now, &result);
     }
 
     fn pass(&mut self, time: Duration) {
@@ -100,11 +100,11 @@ fn a_birth_is_acknowledged_once_it_is_stored_and_nothing_overtakes_it() {
     world.message("NBIRTH", "a", 1);
     assert!(world.released().is_empty());
     world.tick();
-    // While the picture is taken and written.
+    // While the snapshot is taken and written.
     world.message("NDATA", "a", 2);
     world.tick();
     assert!(world.released().is_empty());
-    world.kept();
+    world.saved();
     assert_eq!(stored(state.path()), 1);
     assert_eq!(world.released(), [1, 2]);
     // Data alone waits for no store.
@@ -113,20 +113,20 @@ fn a_birth_is_acknowledged_once_it_is_stored_and_nothing_overtakes_it() {
 }
 
 #[test]
-fn a_birth_that_comes_too_late_for_a_picture_waits_for_the_next() {
+fn a_birth_that_comes_too_late_for_a_snapshot_waits_for_the_next() {
     let state = tempfile::tempdir().unwrap();
     let mut world = World::new(state.path());
     world.message("NBIRTH", "a", 1);
     world.tick();
     world.message("NBIRTH", "b", 2);
     world.message("NDATA", "a", 3);
-    world.kept();
+    world.saved();
     assert_eq!(stored(state.path()), 1);
     assert_eq!(world.released(), [1]);
     world.pass(LONGEST_HOLD);
     world.tick();
     assert!(world.released().is_empty());
-    world.kept();
+    world.saved();
     assert_eq!(stored(state.path()), 2);
     assert_eq!(world.released(), [2, 3]);
 }
@@ -141,7 +141,7 @@ fn a_disk_that_refuses_withholds_receipts_until_it_takes_all_of_it() {
     world.message("NBIRTH", "a", 1);
     world.tick();
     world.message("NDATA", "a", 2);
-    let told = capture(|| world.kept());
+    let told = capture(|| world.saved());
     triggered(&told, Event::DiskError);
     assert!(world.released().is_empty());
     world.tick();
@@ -149,7 +149,7 @@ fn a_disk_that_refuses_withholds_receipts_until_it_takes_all_of_it() {
     fs::remove_dir(&obstacle).unwrap();
     world.pass(ERROR_PAUSE);
     world.tick();
-    let told = capture(|| world.kept());
+    let told = capture(|| world.saved());
     triggered(&told, Event::DiskOk);
     assert_eq!(world.released(), [1, 2]);
     assert_eq!(stored(state.path()), 1);
@@ -163,12 +163,12 @@ fn what_the_broker_delivers_again_is_not_acknowledged_before() {
     world.tick();
     world.message("NDATA", "a", 2);
     world.storing.forget_receipts();
-    world.kept();
+    world.saved();
     assert!(world.released().is_empty());
 }
 
 #[test]
-fn a_stop_amid_a_picture_stores_what_is_now_and_then_acknowledges() {
+fn a_stop_amid_a_snapshot_stores_what_is_now_and_then_acknowledges() {
     let state = tempfile::tempdir().unwrap();
     let mut world = World::new(state.path());
     world.message("NBIRTH", "a", 1);

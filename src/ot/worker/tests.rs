@@ -4,23 +4,28 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use crossbeam_channel::Sender;
-use diagnostic::SourceFile;
-use journal_read::{From, Item, Reader};
-use journal_write::{Durability, Writer, WriterOptions};
-use policy::Policy;
 use prost::Message;
-use sparkplug::{Caps, DataType, Metric, Payload, Value};
-use telemetry::capture::{capture, triggered};
-use telemetry::status::{Status, StatusSettings, Teller};
-use telemetry::{Event, Notifier};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::{
-    Arc, Body, Clock, Delivered, Duration, Now, Pipeline, Receipt, Shared, StateDir, Work, Worker,
-    WorkerSettings, retention_ms,
+    Arc, Clock, Delivered, Duration, Now, Pipeline, Receipt, Shared, StateDir, Work, Worker,
+    WorkerSettings, housekeeping::retention_ms,
 };
+use crate::Entry;
 use crate::PipelineSettings;
-use crate::vitals::Vitals;
+use crate::status_reporter::StatusReporter;
+use diagnostic::SourceFile;
+use journal_format::Body;
+use journal_read::{From, Item, Reader};
+use journal_write::{Durability, Writer, WriterOptions};
+use policy::Policy;
+use policy::{Admitted, MessageFlags};
+use sparkplug::Entity;
+use sparkplug::{Caps, DataType, Metric, Payload, Value};
+use telemetry::Event;
+use telemetry::Notifier;
+use telemetry::capture::{capture, triggered};
+use telemetry::status::{Status, StatusSettings, Teller};
 
 struct Running {
     work: Sender<Work>,
@@ -62,7 +67,7 @@ fn build(dir: &Path) -> (Worker, Sender<Work>, UnboundedReceiver<Vec<Receipt>>) 
             signed: None,
         },
         |now| Pipeline::new(pipeline, policy, now),
-        Writer::open(options, 1).unwrap(),
+        Writer::open(options, 1).unwrap().only(),
         StateDir::open(&dir.join("state")).unwrap(),
         queue,
         released,
@@ -78,9 +83,11 @@ fn what_is_too_large_for_a_frame_is_told() {
     let directory = tempfile::tempdir().unwrap();
     let (mut worker, _work, _receipts) = build(directory.path());
     let payload = vec![0; journal_format::MAX_BODY_BYTES + 1];
-    let relayed = journal_format::Relayed { payload, ..journal_format::Relayed::default() };
+    let flags =
+        MessageFlags { received_ms: 1, loss_before: false, synthetic: false, aliased: false };
+    let admitted = Admitted::death("", Entity::node("G", "E"), payload, 0, flags);
     let now = worker.clock.now();
-    let told = capture(|| worker.push(now, &mut vec![Body::Relayed(relayed)]));
+    let told = capture(|| worker.push(now, &mut vec![Entry::Plant(admitted)]));
     triggered(&told, Event::FrameTooLarge);
 }
 
@@ -241,7 +248,7 @@ fn a_sign_of_life_goes_through_the_journal_and_a_worker_that_stands_still_gives_
     };
     let (state, at) = (dir.path().join("state"), Duration::ZERO);
     let teller = Teller::start("ot", settings, state, notifier.clone(), at, 1).unwrap();
-    let worker = worker.with_vitals(Vitals::new("relay".into(), teller, notifier));
+    let worker = worker.with_status_reporter(StatusReporter::new("relay".into(), teller, notifier));
     work.send(Work::Messages(vec![Delivered {
         topic: Bytes::from_static(b"spBv1.0/G/NBIRTH/E"),
         payload: Bytes::from_static(b"no payload"),
@@ -250,7 +257,7 @@ fn a_sign_of_life_goes_through_the_journal_and_a_worker_that_stands_still_gives_
         receipt: Some(Receipt::numbered(1)),
     }]))
     .unwrap();
-    work.send(Work::Pulse).unwrap();
+    work.send(Work::WatchdogRequest).unwrap();
     let mut bytes = [0; 512];
     let nothing = manager.recv(&mut bytes).unwrap_err();
     assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock, "nobody works");

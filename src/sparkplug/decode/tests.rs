@@ -1,3 +1,5 @@
+//! Payloads at and beyond each cap, damaged ones, and compressed ones.
+
 use std::io::Write;
 
 use flate2::Compression;

@@ -1,10 +1,12 @@
+//! Payloads of scalars read as the reader reads them, and everything else is left to it.
+
 use proptest::collection::vec;
 use proptest::option::{of, weighted};
 use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
 use prost::Message;
 
 use super::*;
-use crate::{Metric, Payload, PayloadWriter, arbitrary, decode_borrowed};
+use crate::{Metric, Payload, PayloadWriter, Value, arbitrary, decode_borrowed};
 
 /// Metrics as data has them mostly.
 fn metric() -> impl Strategy<Value = Metric> {

@@ -1,3 +1,5 @@
+//! Values of every datatype: read, fitted, compared and shown.
+
 use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 use text::escape_to;
 

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use account::{Fate, LedgerEntry, Reason, RuleId};
 use journal_format::Body;
-use ot::{Now, Pipeline, PipelineSettings, Received};
+use ot::{Entry, Now, Pipeline, PipelineSettings, Received};
 use policy::shape::PseudonymKey;
 use policy::{Policy, Rule, Verdict};
 use sparkplug::{
@@ -309,8 +309,8 @@ impl Rehearsal {
         outcomes
     }
 
-    fn read(&self, bodies: Vec<Body>) -> Vec<Arrived> {
-        let relayed = bodies.into_iter().filter_map(|body| match body {
+    fn read(&self, entries: Vec<Entry>) -> Vec<Arrived> {
+        let relayed = entries.into_iter().filter_map(|entry| match entry.into() {
             Body::Relayed(relayed) => Some(relayed),
             _ => None,
         });
@@ -408,7 +408,7 @@ impl Arrived {
 /// The rule that decided.
 fn rule_of(verdict: Verdict) -> Option<RuleId> {
     match verdict {
-        Verdict::Forward { rule } | Verdict::Redact { rule, .. } => Some(rule),
+        Verdict::Forward { rule, .. } | Verdict::Redact { rule, .. } => Some(rule),
         Verdict::Drop { rule, .. } => rule,
     }
 }
@@ -416,7 +416,7 @@ fn rule_of(verdict: Verdict) -> Option<RuleId> {
 /// The name under which a metric crosses.
 fn told_name<'a>(policy: &'a Policy, verdict: Verdict, name: &'a str) -> Cow<'a, str> {
     let rule = match verdict {
-        Verdict::Forward { rule } | Verdict::Redact { forward: rule, .. } => Some(rule),
+        Verdict::Forward { rule, .. } | Verdict::Redact { forward: rule, .. } => Some(rule),
         Verdict::Drop { .. } => None,
     };
     let prefixes = rule.and_then(|rule| policy.rule(rule)).and_then(Rule::prefixes);

@@ -299,7 +299,7 @@ proptest! {
             let one = Case::of_message("spBv1.0/G/NDATA/E", Some(given), 1_700_000_000_000);
             let got = case::run(&policy, &one).checks.remove(0).got;
             match policy.judge(Entity::node("G", "E"), name, Some(datatype)) {
-                Verdict::Forward { rule } => {
+                Verdict::Forward { rule, .. } => {
                     let Got::Forwarded { rule: by, arrives: Some(seen) } = got else {
                         return Err(TestCaseError::fail(format!("{name}: {got:?}")));
                     };

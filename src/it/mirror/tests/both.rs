@@ -70,7 +70,7 @@ impl Both {
         };
         let mut out = Vec::new();
         self.ot.handle(Both::ot_now(&self.world), received, &mut out);
-        out.into_iter().for_each(|body| self.world.append(body));
+        out.into_iter().for_each(|body| self.world.append(body.into()));
     }
 
     pub(super) fn disconnect(&mut self) {
@@ -86,7 +86,7 @@ impl Both {
             self.world.pass(Duration::from_millis(100));
             let mut out = Vec::new();
             self.ot.tick(Both::ot_now(&self.world), &mut out);
-            out.into_iter().for_each(|body| self.world.append(body));
+            out.into_iter().for_each(|body| self.world.append(body.into()));
         }
     }
 

@@ -39,7 +39,7 @@ fn keyframes_repeat_a_gap_without_new_births_and_can_take_it_back() {
 }
 
 #[test]
-fn a_gap_that_a_keyframe_told_is_not_told_again_but_the_next_gap_is() {
+fn a_gap_that_a_keyframe_reported_counts_once_but_the_next_gap_counts() {
     let mut world = World::live(settings());
     plant(&mut world);
     let births = world.host.births;

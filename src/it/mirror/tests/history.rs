@@ -87,7 +87,7 @@ fn a_session_that_the_broker_kept_is_no_proof_that_nothing_was_lost() {
 }
 
 #[test]
-fn missed_values_without_a_place_are_counted_and_told() {
+fn missed_values_without_a_place_are_counted_and_noticed() {
     let mut world = World::live(settings());
     plant(&mut world);
     world.pass_alive(Duration::from_secs(5));
@@ -105,10 +105,10 @@ fn missed_values_without_a_place_are_counted_and_told() {
     world.pass_alive(Duration::from_secs(30));
     assert!(world.host.seen("g/e/:b", 2));
     assert_eq!(world.mirror.tally().unplaceable, 2);
-    let told = Notice::Unplaceable { first, last: first + 2, frames: 2 };
+    let wanted = Notice::Unplaceable { first, last: first + 2, frames: 2 };
     let unplaceable = |notice: &&Notice| matches!(notice, Notice::Unplaceable { .. });
     let notices: Vec<&Notice> = world.notices.iter().filter(unplaceable).collect();
-    assert_eq!(notices, [&told]);
+    assert_eq!(notices, [&wanted]);
 }
 
 #[test]

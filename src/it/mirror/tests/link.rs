@@ -97,8 +97,8 @@ fn old_frames_are_no_sign_of_life() {
         late(&mut world, 15_001);
     }
     assert_eq!(world.host.births, 1, "born by frames of an OT half that may be dead");
-    let told = |notice: &&Notice| matches!(notice, Notice::OldFrames { behind_ms: 15_001 });
-    assert_eq!(world.notices.iter().filter(told).count(), 1);
+    let wanted = |notice: &&Notice| matches!(notice, Notice::OldFrames { behind_ms: 15_001 });
+    assert_eq!(world.notices.iter().filter(wanted).count(), 1);
     late(&mut world, 15_000);
     assert_eq!(world.host.births, 2, "the clocks of two boxes may differ a little");
 }

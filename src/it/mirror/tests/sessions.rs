@@ -5,7 +5,7 @@ use std::time::Duration;
 use account::Reason;
 
 use super::world::{WALL, World, bd_seq, data, metric, plant, rebirth, settings};
-use crate::mirror::{MirrorSettings, Notice, SessionEvent};
+use crate::mirror::{MirrorSettings, Notice, Outgoing, SessionEvent};
 
 #[test]
 fn a_node_is_born_with_its_devices_and_data_follows_in_sequence() {
@@ -67,7 +67,7 @@ fn a_plant_rebirth_is_a_birth_in_the_same_session_and_a_new_plant_session_a_new_
 }
 
 #[test]
-fn a_second_device_birth_of_the_same_shape_is_told_as_data() {
+fn a_second_device_birth_of_the_same_shape_is_published_as_data() {
     let mut world = World::live(settings());
     plant(&mut world);
     world.relayed("spBv1.0/g/DBIRTH/e/d", vec![metric("x", 7)], false);
@@ -89,7 +89,7 @@ fn births_wait_for_the_primary_host_and_end_with_it() {
         let payload = format!("{{\"online\":{online},\"timestamp\":{timestamp}}}");
         let topic = "spBv1.0/STATE/scada".to_owned();
         let event = SessionEvent::Received { topic, payload: payload.into(), retain: true };
-        world.tell(id, event);
+        world.event(id, event);
         world.carry_out();
     };
     state(&mut world, true, 50);
@@ -170,11 +170,32 @@ fn sessions_that_end_at_their_births_are_opened_ever_more_slowly() {
     assert_eq!(world.host.births, births + 1);
 }
 
+/// A confirmation may come behind the kill: what is still open then is the PUBACK's business.
+#[test]
+fn a_session_that_closes_is_asked_for_no_confirmation() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    let id = world.commands["g/e"];
+    world.black_hole = true;
+    world.pass(Duration::from_millis(2_100));
+    world.relayed("spBv1.0/g/NDATA/e", data(vec![metric("a", 2)]), false);
+    world.black_hole = false;
+    // The death is published, and the answer to the barrier before it comes now.
+    let (now, frame) = (world.now, world.dead("g", "e"));
+    world.mirror.handle_item(now, frame);
+    world.event(id, SessionEvent::Confirmed);
+    world.now.at += Duration::from_secs(5);
+    world.mirror.handle_tick(world.now);
+    while let Some(outgoing) = world.mirror.poll_outgoing() {
+        assert!(!matches!(outgoing, Outgoing::Barrier { .. }), "{outgoing:?}");
+    }
+}
+
 fn host_state(world: &mut World, online: bool, timestamp: u64) {
     let id = world.commands["g/e"];
     let payload = format!("{{\"online\":{online},\"timestamp\":{timestamp}}}");
     let topic = "spBv1.0/STATE/scada".to_owned();
-    world.tell(id, SessionEvent::Received { topic, payload: payload.into(), retain: true });
+    world.event(id, SessionEvent::Received { topic, payload: payload.into(), retain: true });
     world.carry_out();
 }
 

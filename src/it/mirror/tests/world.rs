@@ -9,7 +9,7 @@ use prost::Message;
 use sparkplug::{Caps, DataType, Metric, Payload, Property, Value};
 
 use crate::mirror::node::MAX_STAMP_AHEAD_MS;
-use crate::mirror::picture_tests::Photographer;
+use crate::mirror::tests::snapshots::SnapshotProbe;
 use crate::mirror::{
     Mirror, MirrorSettings, NodeId, Notice, Now, OnGap, Outgoing, Qos, SessionEvent, SessionSpec,
 };
@@ -189,14 +189,14 @@ pub(super) struct World {
     pub(super) now: Now,
     pub(super) broker_up: bool,
     pub(super) sessions: HashMap<NodeId, (SessionSpec, u64)>,
-    /// Published on the current session and not yet confirmed: dies with the session if told so.
+    /// Published on the current session and not yet confirmed: dies with the session where a test wants that.
     pub(super) host: Host,
     pub(super) commands: HashMap<String, NodeId>,
     pub(super) bd_seqs: HashMap<String, Vec<u8>>,
     pub(super) notices: Vec<Notice>,
     /// Drop publications on the floor as a dying connection does.
     pub(super) black_hole: bool,
-    pub(super) photographer: Photographer,
+    pub(super) probe: SnapshotProbe,
 }
 
 impl World {
@@ -213,7 +213,7 @@ impl World {
             bd_seqs: HashMap::new(),
             notices: Vec::new(),
             black_hole: false,
-            photographer: Photographer::default(),
+            probe: SnapshotProbe::default(),
         }
     }
 
@@ -279,6 +279,18 @@ impl World {
         })
     }
 
+    /// NDEATH of a node, not handed to the mirror so far.
+    pub(super) fn dead(&self, group: &str, edge_node: &str) -> Item {
+        let topic = format!("spBv1.0/{group}/NDEATH/{edge_node}");
+        Item::Frame(Frame {
+            seq: self.read as u64,
+            epoch: 1,
+            appended_ms: self.now.wall_ms,
+            body: Some(Body::Relayed(Relayed { topic, ..Relayed::default() })),
+            in_head: false,
+        })
+    }
+
     pub(super) fn pass(&mut self, time: Duration) {
         let end = self.now.at + time;
         while self.now.at < end {
@@ -316,7 +328,7 @@ impl World {
             match outgoing {
                 Outgoing::Open { node, spec } => {
                     if !self.broker_up {
-                        self.tell(node, SessionEvent::Lost { connect_sent: false });
+                        self.event(node, SessionEvent::Lost { connect_sent: false });
                         continue;
                     }
                     let will = Payload::decode(spec.will_payload.as_slice()).unwrap();
@@ -328,7 +340,7 @@ impl World {
                     let bd_seq = spec.bd_seq.into();
                     let previous = self.sessions.insert(node, (spec, bd_seq));
                     assert!(previous.is_none(), "two sessions of one node");
-                    self.tell(node, SessionEvent::Ready);
+                    self.event(node, SessionEvent::Ready);
                 }
                 Outgoing::Publish { node, topic, payload, qos } => {
                     let (_, will_bd_seq) = self.sessions.get(&node).expect("a session");
@@ -338,22 +350,22 @@ impl World {
                 }
                 Outgoing::Barrier { node } => {
                     if !self.black_hole {
-                        self.tell(node, SessionEvent::Confirmed);
+                        self.event(node, SessionEvent::Confirmed);
                     }
                 }
                 Outgoing::Close { node } => {
                     self.sessions.remove(&node);
-                    self.tell(node, SessionEvent::Closed);
+                    self.event(node, SessionEvent::Closed);
                 }
             }
         }
         while let Some(notice) = self.mirror.poll_notice() {
             self.notices.push(notice);
         }
-        self.photographer.step(&mut self.mirror);
+        self.probe.step(&mut self.mirror);
     }
 
-    pub(super) fn tell(&mut self, node: NodeId, event: SessionEvent) {
+    pub(super) fn event(&mut self, node: NodeId, event: SessionEvent) {
         self.mirror.handle_session(self.now, node, event);
     }
 
@@ -361,7 +373,7 @@ impl World {
     pub(super) fn break_sessions(&mut self) {
         for (node, (spec, bd_seq)) in std::mem::take(&mut self.sessions) {
             self.host.received(&spec.will_topic, &spec.will_payload, Qos::AtLeastOnce, bd_seq);
-            self.tell(node, SessionEvent::Lost { connect_sent: true });
+            self.event(node, SessionEvent::Lost { connect_sent: true });
         }
         self.carry_out();
     }
@@ -370,7 +382,7 @@ impl World {
         let id = self.commands[node];
         let (group, edge) = node.split_once('/').unwrap();
         let payload = Payload { metrics: vec![metric], ..Payload::default() };
-        self.tell(
+        self.event(
             id,
             SessionEvent::Received {
                 topic: format!("spBv1.0/{group}/NCMD/{edge}"),
@@ -382,7 +394,7 @@ impl World {
     }
 
     pub(super) fn restart(&mut self) {
-        let snapshot = std::mem::take(&mut self.photographer).snapshot(&mut self.mirror);
+        let snapshot = std::mem::take(&mut self.probe).snapshot(&mut self.mirror);
         let bd_seqs: Vec<_> = self.mirror.bd_seqs().collect();
         let settings = self.mirror.settings.clone();
         // Time stands still in these tests, so births run ahead of the clock by 1 ms each; the

@@ -1,12 +1,14 @@
 //! Writers, what they refuse, and what they do when the operating system refuses.
 
 use std::process::Command;
+use std::time::Duration;
 
 use journal_format::{Heartbeat, Keyframe, MAX_BODY_BYTES, Start};
 use journal_read::{From, Item, Reader, verify};
 
 use super::*;
 use crate::Recovered;
+use crate::directory::CLAIM_NAME;
 
 fn options(dir: &Path) -> WriterOptions {
     WriterOptions {

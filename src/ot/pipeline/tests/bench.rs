@@ -3,18 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use prost::Message;
+
+use super::snapshot_probe::SnapshotProbe;
+use crate::plant::StoredPlant;
+use crate::{Entry, Now, Pipeline, PipelineSettings, Received};
 use account::Reason;
 use diagnostic::SourceFile;
 use journal_format::{Body, Keyframe, Relayed};
 use policy::Policy;
-use prost::Message;
 use sparkplug::{
     Caps, DataType, EntityTopic, MessageType, Metric, Payload, Template, Topic, Value, names,
 };
-
-use super::photographer::Photographer;
-use crate::plant::StoredPlant;
-use crate::{Now, Pipeline, PipelineSettings, Received};
 
 /// Forwards everything.
 pub(super) const ALL: &str = r#"
@@ -50,7 +50,7 @@ pub(super) struct Bench {
     pub(super) reader: Reader,
     /// `seq` of the next message that [`Bench::node`] sends.
     pub(super) seq: u64,
-    photographer: Photographer,
+    snapshot_probe: SnapshotProbe,
 }
 
 impl Bench {
@@ -68,7 +68,7 @@ impl Bench {
             journal: Vec::new(),
             reader: Reader::default(),
             seq: 0,
-            photographer: Photographer::default(),
+            snapshot_probe: SnapshotProbe::default(),
         }
     }
 
@@ -145,7 +145,7 @@ impl Bench {
         let stored = StoredPlant::decode(bytes.as_slice()).unwrap();
         self.pass(1000);
         self.pipeline = Pipeline::new(settings(), policy(text), self.now);
-        self.photographer = Photographer::default();
+        self.snapshot_probe = SnapshotProbe::default();
         let later = self.journal.split_off(stored_at);
         let mut out = Vec::new();
         self.pipeline.restore(self.now, stored, later.iter().cloned(), &mut out);
@@ -153,14 +153,15 @@ impl Bench {
         relayed(&self.take(out))
     }
 
-    fn take(&mut self, out: Vec<Body>) -> Vec<Body> {
-        self.photographer.step(&mut self.pipeline);
+    fn take(&mut self, out: Vec<Entry>) -> Vec<Body> {
+        let out: Vec<Body> = out.into_iter().map(Body::from).collect();
+        self.snapshot_probe.step(&mut self.pipeline);
         assert_eq!(self.pipeline.check_account(), Ok(()), "{:?}", self.pipeline.ledger());
         for body in &out {
             self.reader.read(body);
         }
-        for body in self.pipeline.keyframes(self.now) {
-            self.reader.read(&body);
+        for keyframe in self.pipeline.keyframes(self.now) {
+            self.reader.read(&keyframe.into());
         }
         let out: Vec<Body> =
             out.into_iter().filter(|body| !matches!(body, Body::Heartbeat(_))).collect();
@@ -178,7 +179,7 @@ impl Bench {
 
     /// Whether these characters are anywhere in what was journalled, keyframes included.
     pub(super) fn leaks(&self, text: &str) -> bool {
-        let keyframes: Vec<Body> = self.pipeline.keyframes(self.now).collect();
+        let keyframes: Vec<Body> = self.pipeline.keyframes(self.now).map(Body::from).collect();
         self.journal.iter().chain(&keyframes).any(|body| {
             let mut bytes = Vec::new();
             body.encode(&mut bytes);

@@ -1,10 +1,9 @@
 //! Recorded traffic of real edge libraries.
 
-use account::Reason;
-use sparkplug::{Value, captures, names};
-
 use super::bench::{ALL, Bench, names_of, payload, relayed, value_of, verbs};
 use crate::Received;
+use account::Reason;
+use sparkplug::{Value, captures, names};
 
 fn replay(name: &str, text: &str) -> Bench {
     let mut bench = Bench::new(text);

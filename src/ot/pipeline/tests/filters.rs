@@ -1,14 +1,14 @@
 //! What the policy doesn't forward leaves no trace, and what it forwards stays a valid session.
 
-use account::Reason;
 use prost::Message;
-use sparkplug::{
-    DataType, MetaData, Metric, Parameter, PropertySet, PropertyValue, Template, Value, names,
-};
 
 use super::bench::{
     ALL, Bench, aliased, bd_seq, by_alias, by_name, names_of, payload, relayed, typed, value_of,
     verbs,
+};
+use account::Reason;
+use sparkplug::{
+    DataType, MetaData, Metric, Parameter, PropertySet, PropertyValue, Template, Value, names,
 };
 
 const TEMPERATURES: &str = r#"
@@ -422,4 +422,21 @@ fn inner_null() -> Value {
         template_ref: Some("SecretType".into()),
         ..Template::default()
     }))
+}
+
+/// A birth that was due for it when the policy changed would have told its name.
+#[test]
+fn a_device_that_another_policy_denies_is_not_announced_by_a_birth_that_was_due() {
+    let mut bench = Bench::new(ALL);
+    bench.node("NBIRTH", vec![bd_seq(1)]);
+    bench.node("DBIRTH/D1", vec![typed("a", DataType::Int32, Value::Int(1))]);
+    bench.node("DDATA/D1", vec![typed("b", DataType::Int32, Value::Int(1))]);
+    let waits = bench.node("DDATA/D1", vec![typed("c", DataType::Int32, Value::Int(1))]);
+    assert!(waits.is_empty(), "births come once a second at most");
+    let denies = "[[rule]]\nname = \"no\"\naction = \"deny\"\ngroup = \"G\"\ndevice = \"D1\"\n";
+    let frames = bench.reload(&format!("{ALL}\n{denies}"));
+    assert_eq!(verbs(&frames), "DDEATH");
+    bench.pass(1100);
+    let frames = relayed(&bench.tick());
+    assert!(frames.is_empty(), "{frames:?}");
 }

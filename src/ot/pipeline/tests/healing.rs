@@ -1,13 +1,13 @@
 //! Keyframes, heartbeats, late births, stored births, sessions.
 
-use account::Reason;
-use journal_format::Body;
-use sparkplug::{DataType, Metric, Payload, Value};
-
 use super::bench::{
     ALL, Bench, aliased, bd_seq, by_alias, by_name, keyframed, names_of, payload, relayed, typed,
     value_of, verbs,
 };
+use crate::Entry;
+use account::Reason;
+use journal_format::Body;
+use sparkplug::{DataType, Metric, Payload, Value};
 
 fn keyframe_payload(body: &journal_format::Keyframe) -> Payload {
     prost::Message::decode(body.payload.as_slice()).unwrap()
@@ -53,8 +53,8 @@ fn a_heartbeat_a_second_tells_account_and_connection() {
     bench.pipeline.tick(bench.now, &mut out);
     let heartbeats: Vec<_> = out
         .iter()
-        .filter_map(|body| match body {
-            Body::Heartbeat(heartbeat) => Some(heartbeat),
+        .filter_map(|entry| match entry {
+            Entry::Heartbeat(heartbeat) => Some(heartbeat),
             _ => None,
         })
         .collect();
@@ -188,7 +188,8 @@ fn without_the_old_session_everything_is_uncertain() {
     bench.seq = 99;
     let frames = bench.node("NDATA", vec![by_alias(1, Value::Double(2.0))]);
     assert!(frames[0].loss_before);
-    let Some(Body::Keyframe(keyframe)) = bench.pipeline.keyframes(bench.now).next() else {
+    let Some(Body::Keyframe(keyframe)) = bench.pipeline.keyframes(bench.now).map(Body::from).next()
+    else {
         panic!()
     };
     assert!(keyframe.uncertain);

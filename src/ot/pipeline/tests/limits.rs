@@ -1,14 +1,14 @@
 //! What hostile edge nodes can't make the pipeline do: grow, flood, or shut others out.
 
-use account::Reason;
-use journal_format::MAX_BODY_BYTES;
 use prost::Message;
-use sparkplug::{DataType, Metric, Payload, Template, Value};
 
 use super::bench::{
     ALL, Bench, aliased, bd_seq, by_alias, by_name, payload, relayed, typed, verbs,
 };
 use crate::Received;
+use account::Reason;
+use journal_format::MAX_BODY_BYTES;
+use sparkplug::{DataType, Metric, Payload, Template, Value};
 
 const LONG_NAME: usize = 60_000;
 
@@ -44,7 +44,7 @@ fn a_birth_that_no_frame_holds_is_counted_and_its_entity_stays_dead() {
     }
     let frames = bench.journal.iter().filter(|body| body_bytes(body) > MAX_BODY_BYTES);
     assert_eq!(frames.count(), 0);
-    // Readers were told that the node is dead, rather than left with an old picture.
+    // Readers were told that the node is dead, rather than left with an old snapshot.
     let all = bench.journal.clone();
     assert_eq!(verbs(&relayed(&all)).split(' ').filter(|verb| *verb == "NDEATH").count(), 1);
 }

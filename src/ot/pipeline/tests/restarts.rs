@@ -1,15 +1,15 @@
 //! What is left of the plant after a restart.
 
-use account::Reason;
-use journal_format::Body;
 use prost::Message;
-use sparkplug::{DataType, Metric, Payload, Value};
 
 use super::bench::{
     ALL, Bench, aliased, bd_seq, by_alias, by_name, keyframed, names_of, payload, topics, typed,
     value_of, verbs,
 };
 use crate::Received;
+use account::Reason;
+use journal_format::Body;
+use sparkplug::{DataType, Metric, Payload, Value};
 
 fn running() -> Bench {
     let mut bench = Bench::new(ALL);
@@ -30,7 +30,7 @@ fn data_by_alias_is_read_after_a_restart_and_certain_again_if_nothing_was_missed
     let (stored, at) = (bench.pipeline.store(0), bench.journal.len());
     assert!(bench.restart(stored, at, ALL).is_empty());
     let uncertain = |bench: &Bench| {
-        let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).collect();
+        let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).map(Body::from).collect();
         let keyframes = keyframed(&keyframes);
         assert_eq!(keyframes.len(), 2);
         keyframes[0].uncertain
@@ -78,7 +78,7 @@ fn a_restart_neither_forgets_a_loss_nor_gives_its_number_to_another() {
     bench.pipeline.session(bench.now, true);
     // The sequence goes on, but from behind the loss.
     let next = bench.node("DDATA/D", vec![by_alias(1, Value::Int(2))]);
-    let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).collect();
+    let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).map(Body::from).collect();
     assert!(keyframed(&keyframes)[0].uncertain);
     assert!(next[0].losses > 2 && keyframed(&keyframes)[1].losses == next[0].losses);
 }
@@ -105,7 +105,7 @@ fn a_sequence_that_goes_on_after_a_restart_does_not_end_a_loss_before_it() {
         let data = prost::Message::encode_to_vec(&data);
         let topic = "spBv1.0/G/NDATA/E";
         bench.receive(Received { topic, payload: &data, retain: false, dup: false, assured: true });
-        let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).collect();
+        let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).map(Body::from).collect();
         assert!(keyframed(&keyframes)[0].uncertain, "{is_stored}");
     }
 }
@@ -118,7 +118,7 @@ fn values_after_the_last_store_come_from_the_journal() {
     bench.node("NDATA", vec![typed("late", DataType::Int32, Value::Int(5))]);
     bench.node("DDEATH/D", vec![]);
     assert!(bench.restart(stored, at, ALL).is_empty());
-    let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).collect();
+    let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).map(Body::from).collect();
     let keyframes = keyframed(&keyframes);
     assert_eq!(keyframes.len(), 1);
     let birth = <Payload as prost::Message>::decode(keyframes[0].payload.as_slice()).unwrap();
@@ -135,7 +135,7 @@ fn values_after_the_last_store_come_from_the_journal() {
     let data = prost::Message::encode_to_vec(&data);
     let topic = "spBv1.0/G/NDATA/E";
     bench.receive(Received { topic, payload: &data, retain: false, dup: false, assured: true });
-    let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).collect();
+    let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).map(Body::from).collect();
     assert!(!keyframed(&keyframes)[0].uncertain);
 }
 
@@ -169,7 +169,7 @@ fn what_is_delivered_again_after_a_kill_does_not_set_values_back() {
     bench.pipeline.session(bench.now, true);
     let frames = bench.deliver("spBv1.0/G/NDATA/E", &older, false, true);
     assert_eq!(payload(&frames[0]).metrics[0].is_historical, Some(true));
-    let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).collect();
+    let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).map(Body::from).collect();
     let node = Payload::decode(keyframed(&keyframes)[0].payload.as_slice()).unwrap();
     assert_eq!(value_of(&node, "temp"), Some(Value::Double(22.0)));
 }
@@ -182,7 +182,7 @@ fn births_without_aliases_are_learnt_from_the_journal_alone() {
     bench.node("DDATA/D", vec![by_name("x", Value::Int(2))]);
     let frames = bench.restart(crate::plant::StoredPlant::default(), 0, ALL);
     assert!(frames.is_empty(), "nothing new: {:?}", topics(&frames));
-    let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).collect();
+    let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).map(Body::from).collect();
     let keyframes = keyframed(&keyframes);
     assert_eq!(keyframes.len(), 2);
     assert!(keyframes[0].uncertain);

@@ -1,16 +1,15 @@
 //! Shaping in the pipeline: what crosses of values, births that repeat what was forwarded, values
 //! that wait for their interval, and bytes that must be nowhere.
 
+use super::bench::{
+    Bench, aliased, bd_seq, by_alias, by_name, keyframed, names_of, payload, policy, relayed,
+    typed, value_of,
+};
 use account::Reason;
 use policy::shape::PseudonymKey;
 use sparkplug::{
     Cell, CellValue, DataSet, DataType, MetaData, Metric, Parameter, ParameterValue, Payload,
     Property, PropertySet, PropertyValue, Row, Template, Value,
-};
-
-use super::bench::{
-    Bench, aliased, bd_seq, by_alias, by_name, keyframed, names_of, payload, policy, relayed,
-    typed, value_of,
 };
 
 fn shaped(rest: &str) -> String {
@@ -33,7 +32,8 @@ fn told(bench: &mut Bench, value: f64) -> Option<Metric> {
 
 /// The value that keyframes have.
 fn repeated(bench: &Bench) -> Option<Value> {
-    let bodies: Vec<_> = bench.pipeline.keyframes(bench.now).collect();
+    let bodies: Vec<_> =
+        bench.pipeline.keyframes(bench.now).map(journal_format::Body::from).collect();
     let payload: Payload = prost::Message::decode(&*keyframed(&bodies)[0].payload).unwrap();
     value_of(&payload, "T")
 }
@@ -328,7 +328,8 @@ fn files_cross_by_size_and_content_type_and_their_parts_in_order() {
     assert!(crosses(file(b"12345", part(0))), "another file");
     assert_eq!(bench.dropped(Reason::NotAllowed), 4);
     assert_eq!(bench.dropped(Reason::TooLong), 2);
-    let bodies: Vec<_> = bench.pipeline.keyframes(bench.now).collect();
+    let bodies: Vec<_> =
+        bench.pipeline.keyframes(bench.now).map(journal_format::Body::from).collect();
     let again: Payload = prost::Message::decode(&*keyframed(&bodies)[0].payload).unwrap();
     assert_eq!(value_of(&again, "Doc"), Some(Value::Bytes(b"c,d".to_vec())), "parts are no state");
     assert!(!bench.leaks("Secret"));
@@ -355,7 +356,8 @@ fn pseudonyms_replace_identifiers_everywhere_and_stay_the_same() {
     // A birth after a kill is made from the journal, where the pseudonym is.
     bench.restart(crate::plant::StoredPlant::default(), 0, &text);
     bench.pipeline.reload(bench.now, keyed(), &mut Vec::new());
-    let bodies: Vec<_> = bench.pipeline.keyframes(bench.now).collect();
+    let bodies: Vec<_> =
+        bench.pipeline.keyframes(bench.now).map(journal_format::Body::from).collect();
     for keyframe in keyframed(&bodies) {
         let again: Payload = prost::Message::decode(&*keyframe.payload).unwrap();
         assert_eq!(value_of(&again, "Operator"), Some(Value::String(pseudonym.clone())));

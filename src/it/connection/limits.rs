@@ -1,0 +1,27 @@
+//! What is asked of the IT broker before a session with it is given up.
+
+use std::time::Duration;
+
+/// Longest wait for the PUBACK of the NDEATH; then the socket is dropped, and the broker sends
+/// the will, which says the same. Shorter than a stop of the relay waits.
+const CLOSE_WITHIN: Duration = Duration::from_secs(4);
+/// Longest wait for an answer that the broker owes (CONNACK, SUBACK, UNSUBACK, PUBACK): one that
+/// owes it and answers pings all the while has forgotten it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// Publications of one session that may wait for the network. A quarter of what all of them
+/// may hold, so that one session that doesn't move can't stop the others.
+const MAX_SESSION_BYTES: usize = 16 * 1024 * 1024;
+
+/// What is asked of the broker before a session is given up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) close_within: Duration,
+    pub(super) answer_within: Duration,
+    pub(super) session_bytes: usize,
+}
+
+pub(super) const LIMITS: Limits = Limits {
+    close_within: CLOSE_WITHIN,
+    answer_within: ANSWER_WITHIN,
+    session_bytes: MAX_SESSION_BYTES,
+};

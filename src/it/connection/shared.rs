@@ -1,0 +1,55 @@
+//! What the driver and the task of one session share.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tokio::sync::Notify;
+
+/// What the driver and the task of one session share.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pub(super) queue: Mutex<Queue>,
+    /// With QoS 1 data: a barrier is passed once this many publications are acknowledged; 0
+    /// while no barrier waits.
+    pub(super) acks_wanted: AtomicU64,
+    /// Publications acknowledged so far.
+    pub(super) acked: AtomicU64,
+    /// A TCP connection was made: the CONNECT may have been sent.
+    pub(super) tcp_up: AtomicBool,
+    /// The driver asked for the end, behind `acks_to_close` acknowledgements.
+    pub(super) closing: AtomicBool,
+    pub(super) acks_to_close: AtomicU64,
+    /// The driver gave the session up.
+    pub(super) given_up: AtomicBool,
+    /// Wakes the task after `closing` or `given_up` was set.
+    pub(super) wake: Notify,
+}
+
+/// Publications that aren't written yet.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    /// Their sizes, in order.
+    pub(super) sizes: VecDeque<usize>,
+    pub(super) bytes: usize,
+    /// The task has ended: nothing is written any more.
+    pub(super) ended: bool,
+}
+
+impl Shared {
+    /// Whether the waiting barrier is passed; true once per barrier, on whichever side sees it.
+    pub(super) fn passes_barrier(&self) -> bool {
+        let wanted = self.acks_wanted.load(Ordering::SeqCst);
+        wanted > 0
+            && self.acked.load(Ordering::SeqCst) >= wanted
+            && self
+                .acks_wanted
+                .compare_exchange(wanted, 0, Ordering::SeqCst, Ordering::SeqCst)
+                .is_ok()
+    }
+
+    /// Whether everything is acknowledged that a DISCONNECT must not overtake.
+    pub(super) fn may_disconnect(&self) -> bool {
+        self.acked.load(Ordering::SeqCst) >= self.acks_to_close.load(Ordering::Acquire)
+    }
+}

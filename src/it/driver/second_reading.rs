@@ -1,0 +1,88 @@
+//! The second reading of missed frames: beside the live stream, at a pace of its own.
+
+use journal_format::{Body, Frame};
+use journal_read::{From, Item, Position, Reader};
+use telemetry::event;
+
+use super::{Driver, ERROR_PAUSE, FRAMES_PER_TURN, MAX_QUEUED_BYTES};
+use crate::mirror::Now;
+
+/// A second reading of a stretch of the journal.
+pub(super) struct SecondReading {
+    reader: Reader,
+    to: u64,
+    /// A frame that waits for its turn in the pace.
+    waiting: Option<Frame>,
+}
+
+impl Driver {
+    /// Reads missed frames again, at their own pace; true if anything came.
+    pub(super) fn read_backfill(&mut self, now: Now) -> bool {
+        let full = self.sessions.queued_bytes() > MAX_QUEUED_BYTES;
+        if self.mirror.is_catching_up() || full || now.at < self.backfill_after {
+            return false;
+        }
+        if self.backfill.is_none() && self.mirror.wants_backfill() {
+            self.begin_backfill(now);
+        }
+        let Some(mut pass) = self.backfill.take() else { return false };
+        let mut any = false;
+        for _ in 0..FRAMES_PER_TURN {
+            let item = match pass.waiting.take() {
+                Some(frame) => Ok(Some(Item::Frame(frame))),
+                None => pass.reader.next_settled(),
+            };
+            match item {
+                Ok(Some(Item::Frame(frame))) => {
+                    if frame.seq >= pass.to {
+                        self.mirror.backfill_passed(pass.to);
+                        return any;
+                    }
+                    if matches!(frame.body, Some(Body::Relayed(_))) && self.history.check().is_err()
+                    {
+                        pass.waiting = Some(frame);
+                        break;
+                    }
+                    any = true;
+                    if let Some(Body::Relayed(relayed)) = &frame.body {
+                        self.mirror.handle_backfill(now, frame.seq, relayed);
+                    }
+                }
+                Ok(Some(Item::Lost(lost))) => {
+                    any = true;
+                    self.mirror.backfill_lost(lost);
+                }
+                // The stretch lies behind the live reader, so this is a moment in which the
+                // journal can't be read.
+                ended => {
+                    if let Err(error) = ended {
+                        event!(JournalUnreadable, error = %error);
+                    }
+                    self.backfill_after = now.at.saturating_add(ERROR_PAUSE);
+                    self.mirror.backfill_passed(pass.reader.position().seq.min(pass.to));
+                    return any;
+                }
+            }
+        }
+        let upto = match &pass.waiting {
+            Some(frame) => frame.seq,
+            None => pass.reader.position().seq,
+        };
+        self.mirror.backfill_passed(upto.min(pass.to));
+        self.backfill = Some(pass);
+        any
+    }
+
+    fn begin_backfill(&mut self, now: Now) {
+        let Some((from, to)) = self.mirror.begin_backfill() else { return };
+        // Any epoch: the stretch lies behind us, and sequence numbers run over all epochs.
+        let (epoch, _) = self.mirror.position();
+        match Reader::open(&self.settings.journal_dir, From::At(Position { epoch, seq: from })) {
+            Ok(reader) => self.backfill = Some(SecondReading { reader, to, waiting: None }),
+            Err(error) => {
+                self.backfill_after = now.at.saturating_add(ERROR_PAUSE);
+                event!(JournalUnreadable, error = %error);
+            }
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Births and deaths of the plant: what lives, and what it looks like.
+
+use std::sync::Arc;
+
+use account::Reason;
+use sparkplug::{Metric, Payload, names};
+
+use super::layout::Layout;
+use super::node::{Announced, Node, Trust};
+use super::nodes::Nodes;
+use super::notice::{Notice, count};
+use super::settings::OnGap;
+use super::step::StepContext;
+
+impl StepContext<'_> {
+    /// The node that a birth is of; one that isn't known is taken in.
+    ///
+    /// # Errors
+    /// It has the name of the relay's own edge node, or there are too many.
+    pub(super) fn born_node<'n>(
+        &mut self,
+        nodes: &'n mut Nodes,
+        group: &str,
+        edge_node: &str,
+    ) -> Result<&'n mut Node, Reason> {
+        if nodes.is_relay_node(group, edge_node) {
+            self.notify(Notice::OwnNameUsed { node: format!("{group}/{edge_node}") });
+            return Err(Reason::NameTaken);
+        }
+        match nodes.find_or_add(group, edge_node, self.settings.max_nodes) {
+            Some((node, false)) => Ok(node),
+            Some((node, true)) => {
+                if let Some((from, to)) = self.first_stretch.filter(|_| self.settings.backfill) {
+                    node.add_range(from, to);
+                }
+                self.ledger.open_node(node.id.into());
+                Ok(node)
+            }
+            None => {
+                self.notify(Notice::OverCapacity { what: "mirror.max-nodes" });
+                Err(Reason::OverCapacity)
+            }
+        }
+    }
+
+    pub(super) fn node_birth(
+        &mut self,
+        node: &mut Node,
+        seq: u64,
+        payload: Payload,
+        date: u64,
+        synthetic: bool,
+    ) {
+        let ot_bd_seq = names::bd_seq(&payload);
+        let mut layout = self.layout(node, None, payload, date);
+        let same_session = node.is_alive() && node.ot_bd_seq == ot_bd_seq;
+        node.former_devices.clear();
+        if synthetic && same_session {
+            // The relay repeats what it held: that makes no value good. Its DBIRTHs follow.
+            layout.keep_stale_marks_of(&node.layout);
+            let devices = node.devices.iter_mut();
+            node.former_devices = devices
+                .map(|(name, device)| (name.clone(), std::mem::take(&mut device.layout)))
+                .collect();
+        }
+        node.set_alive();
+        if !synthetic {
+            node.trust = Trust::Certain;
+        }
+        node.ot_bd_seq = ot_bd_seq;
+        node.layout = Arc::new(layout);
+        // An NBIRTH ends every device until its next DBIRTH (Sparkplug 3.0 §6.4.19).
+        node.forget_devices();
+        if node.publishes() && same_session {
+            self.publish_births(node);
+            return;
+        }
+        node.miss_birth(None, seq);
+        if !same_session && node.is_born() {
+            // The death of the earlier session was lost: end ours too.
+            self.kill(node, "its session on OT is a new one");
+        }
+        self.reconcile(node, "");
+    }
+
+    pub(super) fn node_death(&mut self, node: &mut Node) {
+        node.set_dead();
+        if node.trust == Trust::Suspended {
+            node.trust = Trust::Uncertain;
+        }
+        node.unannounce_devices();
+        self.reconcile(node, "it died on OT");
+    }
+
+    /// A device's birth. One that `repeats` values in doubt doesn't make them good.
+    pub(super) fn device_birth(
+        &mut self,
+        node: &mut Node,
+        name: &str,
+        seq: u64,
+        payload: Payload,
+        date: u64,
+        repeats: bool,
+    ) -> Result<(), Reason> {
+        let mut layout = self.layout(node, Some(name), payload, date);
+        let known = node.devices.get(name);
+        if known.is_none() && node.devices.len() >= self.settings.max_devices_per_node {
+            self.notify(Notice::OverCapacity { what: "mirror.max-devices-per-node" });
+            return Err(Reason::OverCapacity);
+        }
+        if known.is_some_and(|device| device.is_born()) {
+            // A second DBIRTH without a DDEATH would be a violation: publish what differs as data,
+            // or begin the births of the node anew.
+            self.replace_layout(node, Some(name), seq, layout, repeats);
+            return Ok(());
+        }
+        if repeats && self.settings.on_gap == OnGap::Mark {
+            match node.former_devices.remove(name) {
+                Some(former) => layout.keep_stale_marks_of(&former),
+                None => layout.mark_stale(),
+            }
+        }
+        let withheld = node.withholds(&layout);
+        let mut device = node.new_device(name, Arc::new(layout));
+        if node.publishes() && !withheld {
+            self.published(node, seq, seq);
+            self.publish_device_birth(node, &mut device);
+        } else {
+            device.unpublished_birth = Some(seq);
+        }
+        node.devices.insert(name.to_owned(), device);
+        Ok(())
+    }
+
+    pub(super) fn device_death(
+        &mut self,
+        node: &mut Node,
+        name: &str,
+        seq: u64,
+    ) -> Result<(), Reason> {
+        let device = node.forget_device(name).ok_or(Reason::DataBeforeBirth)?;
+        if device.announced == Announced::Born && node.is_born() {
+            self.published(node, seq, seq);
+            self.publish_device_death(node, device.topics.death);
+        }
+        Ok(())
+    }
+
+    /// Builds the layout of a birth, with the mirror's own copy of the policy applied.
+    pub(super) fn layout(
+        &mut self,
+        node: &Node,
+        device: Option<&str>,
+        birth: Payload,
+        date: u64,
+    ) -> Layout {
+        let (mut layout, refused) = Layout::from_birth(birth, date);
+        let origin = node.origin(device);
+        self.drop_metrics(origin, refused, Reason::BadFrame);
+        let _ = self.apply_policy(origin, &mut layout);
+        layout
+    }
+
+    /// Replaces a known layout by one that the OT half repeated or changed.
+    pub(super) fn replace_layout(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        seq: u64,
+        layout: Layout,
+        repeats: bool,
+    ) {
+        if let Some(revision) = Revision::of(node, device, layout, repeats) {
+            self.revise(node, device, seq, revision);
+        }
+    }
+
+    /// Differences are published as data where the shape is the same, else by a new birth
+    /// sequence.
+    pub(super) fn revise(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        seq: u64,
+        revision: Revision,
+    ) {
+        let Some(current) = node.layout_of_mut(device) else {
+            return mistake::mistake!("a revision of a device that isn't there");
+        };
+        *current = Arc::new(revision.layout);
+        count(&mut self.tally.healed);
+        match revision.differences {
+            _ if !node.publishes() => node.miss_birth(device, seq),
+            Some(differences) => {
+                self.published(node, seq, seq);
+                self.publish_data(node, device, differences);
+            }
+            None => self.publish_births(node),
+        }
+    }
+}
+
+/// How a birth differs from what is known of the node or device.
+#[derive(Debug)]
+pub(super) struct Revision {
+    layout: Layout,
+    /// As data; `None`: the shape is another.
+    differences: Option<Vec<Metric>>,
+}
+
+impl Revision {
+    /// What `repeats` an older birth keeps its stale marks; a birth of the plant has values that
+    /// are good. `None`: nothing differs.
+    pub(super) fn of(
+        node: &Node,
+        device: Option<&str>,
+        mut layout: Layout,
+        repeats: bool,
+    ) -> Option<Revision> {
+        let current = node.layout_of(device)?;
+        if repeats {
+            layout.keep_stale_marks_of(current);
+        }
+        let differences = current.same_shape(&layout).then(|| current.differences(&layout));
+        if differences.as_ref().is_some_and(Vec::is_empty) {
+            return None;
+        }
+        Some(Revision { layout, differences })
+    }
+}

@@ -1,0 +1,134 @@
+//! What hosts of IT send: rebirth requests, which are answered from here, other commands, which are
+//! refused, and the STATE of the primary host.
+
+use serde::Deserialize;
+use sparkplug::{self, Caps, Metric, Value, names};
+
+use super::node::Session;
+use super::nodes::{NodeRef, Nodes};
+use super::notice::{Notice, count};
+use super::step::StepContext;
+use super::timers::Timer;
+
+/// A command is small: a host's rebirth request is under 100 bytes, so this is generous, and
+/// it bounds what a hostile IT side can make us decode.
+const COMMAND_CAPS: Caps = Caps { payload_bytes: 64 * 1024, metrics: 256, ..Caps::DEFAULT };
+/// How far the clock of the primary host may be ahead of ours.
+const MAX_STATE_AHEAD_MS: u64 = 3_600_000;
+/// Metric names of a refused command that are reported.
+const MAX_REPORTED_METRICS: usize = 16;
+
+/// STATE of the primary host (Sparkplug 3.0 §5.4): the newest that was accepted.
+#[derive(Debug, Default)]
+pub(super) struct Host {
+    pub(super) online: bool,
+    timestamp: u64,
+}
+
+impl StepContext<'_> {
+    /// Something that was published to the session of a node, and is no STATE.
+    pub(super) fn command(
+        &mut self,
+        node: NodeRef<'_>,
+        topic: String,
+        payload: &[u8],
+        retain: bool,
+    ) {
+        let is_node_command = node.topics.command == topic;
+        let decoded = sparkplug::decode(payload, &COMMAND_CAPS);
+        let metrics = decoded.map(|decoded| decoded.payload.metrics);
+        let rebirth = metrics.as_ref().is_ok_and(|metrics| metrics.iter().any(asks_rebirth));
+        let others = match &metrics {
+            Ok(metrics) => metrics.iter().filter(|metric| !asks_rebirth(metric)).count(),
+            Err(_) => 1,
+        };
+        if is_node_command && rebirth && !retain {
+            self.rebirth_requested(node);
+            if others == 0 {
+                return;
+            }
+        }
+        let reason = match (&metrics, retain) {
+            (Err(_), _) => "not a Sparkplug command",
+            (Ok(_), true) => "retained command",
+            (Ok(_), false) => "commands never cross",
+        };
+        let names = metrics
+            .unwrap_or_default()
+            .into_iter()
+            .take(MAX_REPORTED_METRICS)
+            .map(|metric| metric.name.unwrap_or_default())
+            .collect();
+        count(&mut self.tally.commands_refused);
+        self.notify(Notice::CommandRefused { topic, metrics: names, reason });
+    }
+
+    /// Answered at once, or once `rebirth_min_interval` has passed since the last births; a
+    /// burst of requests gets one answer. No data goes out in between.
+    fn rebirth_requested(&mut self, node: NodeRef<'_>) {
+        let Session::Born { since } = node.session else { return };
+        if node.timers.is_set(Timer::RebirthDue) {
+            return;
+        }
+        let node = node.change();
+        let due = since.saturating_add(self.settings.rebirth_min_interval);
+        if self.now.at >= due {
+            self.publish_births(node);
+        } else {
+            node.timers.set(Timer::RebirthDue, due);
+        }
+        count(&mut self.tally.rebirths_answered);
+        self.notify(Notice::RebirthAnswered { node: node.key() });
+    }
+
+    /// STATE of the primary host (operational-behavior-edge-node-termination-host-offline and
+    /// its siblings), as it came on the session of a node: an older timestamp than the last
+    /// accepted one is ignored, and so is one so far in the future that nothing the host says
+    /// later would count. True: the host came or went.
+    #[must_use]
+    pub(super) fn host_state(&mut self, node: NodeRef<'_>, payload: &[u8]) -> bool {
+        #[derive(Deserialize)]
+        struct State {
+            online: bool,
+            timestamp: u64,
+        }
+        let Ok(State { online, timestamp }) = serde_json::from_slice(payload) else { return false };
+        if timestamp < self.host.timestamp
+            || timestamp > self.now.wall_ms.saturating_add(MAX_STATE_AHEAD_MS)
+        {
+            return false;
+        }
+        self.host.timestamp = timestamp;
+        let node = node.change();
+        if let Session::Opening { host_seen } | Session::Waiting { host_seen } = &mut node.session {
+            *host_seen = true;
+        }
+        if self.host.online == online {
+            self.reconcile(node, "");
+            return false;
+        }
+        self.host.online = online;
+        true
+    }
+
+    /// The primary host came or went, for all nodes.
+    pub(super) fn host_changed(&mut self, nodes: &mut Nodes) {
+        let online = self.host.online;
+        self.notify(Notice::PrimaryHost { online });
+        if online {
+            self.reconcile_all(nodes, "");
+        } else {
+            nodes.for_each(|node| {
+                if node.is_born() {
+                    self.kill(node.change(), "the primary host went offline");
+                }
+            });
+        }
+    }
+}
+
+/// `Node Control/Rebirth` = true, in every form that hosts were seen to send: with or without
+/// datatype and timestamp.
+fn asks_rebirth(metric: &Metric) -> bool {
+    metric.name.as_deref() == Some(names::REBIRTH) && metric.value == Some(Value::Boolean(true))
+}

@@ -1,0 +1,88 @@
+//! Payloads of the sessions on IT, as bytes: the only place where births, data and deaths are
+//! written.
+
+use sparkplug::{DataType, Metric, PayloadWriter, Value, names};
+
+use super::layout::Layout;
+
+/// Room for timestamp and sequence number.
+const FRAME_BYTES: usize = 16;
+/// Room for one metric of a birth.
+const BIRTH_METRIC_BYTES: usize = 64;
+
+/// NBIRTH with the current values: bdSeq and `Node Control/Rebirth` first.
+pub(super) fn node_birth(bd_seq: u8, layout: &Layout, stamp: u64, seq: u8) -> Vec<u8> {
+    let rebirth = Metric {
+        timestamp: Some(stamp),
+        datatype: Some(DataType::Boolean.code()),
+        value: Some(Value::Boolean(false)),
+        ..Metric::default()
+    };
+    let mut payload = birth(layout, stamp);
+    put_bd_seq(&mut payload, bd_seq, stamp);
+    payload.metric(Some(names::REBIRTH), &rebirth);
+    put_layout(&mut payload, layout);
+    payload.finish(Some(seq.into()))
+}
+
+/// DBIRTH with the current values.
+pub(super) fn device_birth(layout: &Layout, stamp: u64, seq: u8) -> Vec<u8> {
+    let mut payload = birth(layout, stamp);
+    put_layout(&mut payload, layout);
+    payload.finish(Some(seq.into()))
+}
+
+/// NDATA or DDATA of these metrics, each with its name. `room`: bytes that they take, roughly.
+pub(super) fn data<'a>(
+    stamp: u64,
+    seq: u8,
+    room: usize,
+    metrics: impl Iterator<Item = (Option<&'a str>, &'a Metric)>,
+) -> Vec<u8> {
+    let mut payload = PayloadWriter::new(Some(stamp), room.saturating_add(FRAME_BYTES));
+    for (name, metric) in metrics {
+        payload.metric(name, metric);
+    }
+    payload.finish(Some(seq.into()))
+}
+
+/// The same of metrics that are on the wire already, with their keys and lengths.
+pub(super) fn data_as_it_is(stamp: u64, seq: u8, metrics: &[u8]) -> Vec<u8> {
+    let room = metrics.len().saturating_add(FRAME_BYTES);
+    let mut payload = PayloadWriter::new(Some(stamp), room);
+    payload.metrics(metrics);
+    payload.finish(Some(seq.into()))
+}
+
+/// NDEATH: exactly one metric, no `seq` (payloads-ndeath-seq, topics-ndeath-payload).
+pub(super) fn node_death(bd_seq: u8, wall_ms: u64) -> Vec<u8> {
+    let mut payload = PayloadWriter::new(Some(wall_ms), BIRTH_METRIC_BYTES);
+    put_bd_seq(&mut payload, bd_seq, wall_ms);
+    payload.finish(None)
+}
+
+/// DDEATH: no metric.
+pub(super) fn device_death(stamp: u64, seq: u8) -> Vec<u8> {
+    PayloadWriter::new(Some(stamp), FRAME_BYTES).finish(Some(seq.into()))
+}
+
+fn birth(layout: &Layout, stamp: u64) -> PayloadWriter {
+    let metrics = layout.len().saturating_add(2);
+    PayloadWriter::new(Some(stamp), metrics.saturating_mul(BIRTH_METRIC_BYTES))
+}
+
+fn put_layout(payload: &mut PayloadWriter, layout: &Layout) {
+    for metric in layout.birth_metrics() {
+        payload.metric(metric.name.as_deref(), &metric);
+    }
+}
+
+fn put_bd_seq(payload: &mut PayloadWriter, bd_seq: u8, wall_ms: u64) {
+    let metric = Metric {
+        timestamp: Some(wall_ms),
+        datatype: Some(DataType::Int64.code()),
+        value: Some(Value::Long(bd_seq.into())),
+        ..Metric::default()
+    };
+    payload.metric(Some(names::BD_SEQ), &metric);
+}

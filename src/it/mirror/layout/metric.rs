@@ -1,0 +1,151 @@
+//! Single metrics: what fits a born metric, what is the same, and how newer data changes it.
+
+use sparkplug::{DataType, Metric, Property, PropertySet, PropertyValue, Template, Value, value};
+
+/// Property that carries the quality of a value (Sparkplug 3.0 §6.4.8).
+pub(super) const QUALITY: &str = "Quality";
+/// The value can't be trusted: it may be out of date.
+pub(super) const QUALITY_STALE: u32 = 500;
+/// The value is good.
+pub(super) const QUALITY_GOOD: u32 = 192;
+
+/// A metric of a layout as data carries it: without datatype.
+pub(super) fn as_data(mut metric: Metric) -> Metric {
+    metric.datatype = None;
+    metric
+}
+
+/// Value xor `is_null`, at every depth: a birth that has neither or both is refused by hosts.
+pub(super) fn normalise(metric: &mut Metric) {
+    if metric.is_null == Some(true) {
+        metric.value = None;
+    } else if metric.value.is_none() {
+        metric.is_null = Some(true);
+    } else {
+        metric.is_null = None;
+    }
+    if let Some(Value::Template(template)) = &mut metric.value {
+        template.metrics.iter_mut().for_each(normalise);
+    }
+}
+
+/// Whether a metric is the definition of a template.
+pub(super) fn is_definition(metric: &Metric) -> bool {
+    matches!(&metric.value,
+        Some(Value::Template(template)) if template.is_definition == Some(true))
+}
+
+/// Bit for bit, but for the metric's own time; true where neither is a definition.
+pub(super) fn same_definition(ours: &Metric, theirs: &Metric) -> bool {
+    let bytes = |metric: &Metric| {
+        let timeless = Metric { timestamp: None, ..metric.clone() };
+        prost::Message::encode_to_vec(&timeless)
+    };
+    match (is_definition(ours), is_definition(theirs)) {
+        (false, false) => true,
+        (true, true) => bytes(ours) == bytes(theirs),
+        _ => false,
+    }
+}
+
+/// Data of a born metric. Definitions come with births alone.
+pub(super) fn fits(born: &Metric, metric: &Metric) -> bool {
+    if is_definition(born) || is_definition(metric) {
+        return false;
+    }
+    match (&metric.value, born.datatype.and_then(DataType::from_code)) {
+        (Some(value), Some(datatype)) => value::fits(datatype, value),
+        (value, _) => value.is_none(),
+    }
+}
+
+/// Same bits: NaN is itself, or every keyframe would seem to change it.
+pub(super) fn same_value(left: &Metric, right: &Metric) -> bool {
+    match (&left.value, &right.value) {
+        (Some(left), Some(right)) => value::same(left, right),
+        (left, right) => left.is_none() && right.is_none(),
+    }
+}
+
+pub(super) fn same_members(ours: &Metric, theirs: &Metric) -> bool {
+    match (&ours.value, &theirs.value) {
+        (Some(Value::Template(ours)), Some(Value::Template(theirs))) => {
+            ours.template_ref == theirs.template_ref
+                && ours.is_definition == theirs.is_definition
+                && ours.metrics.len() == theirs.metrics.len()
+                && ours.metrics.iter().all(|member| {
+                    theirs
+                        .metrics
+                        .iter()
+                        .any(|other| other.name == member.name && same_members(member, other))
+                })
+        }
+        _ => true,
+    }
+}
+
+/// The newer value replaces the older; in a template instance each member of the newer does,
+/// since data may carry only the members that changed.
+pub(super) fn merge_value(current: &mut Option<Value>, newer: Option<&Value>) {
+    match (current, newer) {
+        (Some(Value::Template(current)), Some(Value::Template(newer))) => {
+            merge_template(current, newer);
+        }
+        (current, newer) => *current = newer.cloned(),
+    }
+}
+
+fn merge_template(current: &mut Template, newer: &Template) {
+    for member in &newer.metrics {
+        match current.metrics.iter_mut().find(|known| known.name == member.name) {
+            Some(known) => {
+                known.timestamp = member.timestamp.or(known.timestamp);
+                known.is_null = member.is_null;
+                merge_value(&mut known.value, member.value.as_ref());
+            }
+            // A member that the birth doesn't have: hosts couldn't place it.
+            None => continue,
+        }
+    }
+    for parameter in &newer.parameters {
+        if let Some(known) =
+            current.parameters.iter_mut().find(|known| known.name == parameter.name)
+        {
+            known.value.clone_from(&parameter.value);
+        }
+    }
+}
+
+pub(super) fn merge_properties(current: &mut PropertySet, newer: &PropertySet) {
+    for (key, value) in newer.keys.iter().zip(&newer.values) {
+        set_property(current, key, value.clone());
+    }
+}
+
+fn set_property(set: &mut PropertySet, key: &str, value: PropertyValue) {
+    match set.keys.iter().position(|known| known == key).and_then(|at| set.values.get_mut(at)) {
+        Some(known) => *known = value,
+        None => {
+            set.keys.push(key.to_owned());
+            set.values.push(value);
+        }
+    }
+}
+
+pub(super) fn set_quality(set: &mut PropertySet, quality: u32) {
+    let value = PropertyValue {
+        r#type: Some(DataType::Int32.code()),
+        is_null: None,
+        value: Some(Property::Int(quality)),
+    };
+    set_property(set, QUALITY, value);
+}
+
+pub(super) fn quality_of(metric: &Metric) -> Option<u32> {
+    let set = metric.properties.as_ref()?;
+    let at = set.keys.iter().position(|key| key == QUALITY)?;
+    match set.values.get(at)?.value {
+        Some(Property::Int(quality)) => Some(quality),
+        _ => None,
+    }
+}

@@ -1,0 +1,106 @@
+//! What was lost: frames on the way from the OT half, which leave every node in doubt, and
+//! messages on the OT side, which leave values that may be out of date.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use journal_read::Lost;
+use telemetry::status::LossStatus;
+
+use super::node::{Life, Node, Trust};
+use super::notice::{Notice, count};
+use super::settings::OnGap;
+use super::step::StepContext;
+use super::timers::Timer;
+use super::{Mirror, Now};
+
+/// A node is doubted for this many keyframe intervals after frames were lost.
+const DOUBT_INTERVALS: u32 = 2;
+
+impl Mirror {
+    /// After a loss every node is in doubt until its next keyframe.
+    pub(super) fn frames_lost(&mut self, now: Now, lost: Lost) {
+        let Lost { first, last, cause } = lost;
+        let lost_frames = last.saturating_sub(first).saturating_add(1);
+        self.tally.frames_lost = self.tally.frames_lost.saturating_add(lost_frames);
+        self.position = last.saturating_add(1);
+        // A head that was torn doesn't show which nodes live.
+        self.head = None;
+        let by = self.doubt_ends(now);
+        self.nodes.for_each(|node| {
+            if node.is_alive() && !node.is_relay {
+                node.change().set_doubted(Some(by));
+            }
+        });
+        let at_ms = now.wall_ms;
+        self.last_loss = Some(LossStatus { first, last, cause: cause.name().to_owned(), at_ms });
+        self.notices.push(Notice::FramesLost { first, last, cause });
+    }
+
+    /// Gives doubts that a restart left without a date the full time to be resolved.
+    pub(super) fn date_doubts(&mut self, now: Now) {
+        if !std::mem::take(&mut self.undated_doubts) {
+            return;
+        }
+        let by = self.doubt_ends(now);
+        self.nodes.for_each(|node| {
+            if node.life() == Life::Doubted && !node.timers.is_set(Timer::ConfirmBy) {
+                node.change().set_doubted(Some(by));
+            }
+        });
+    }
+
+    fn doubt_ends(&self, now: Now) -> Duration {
+        now.at.saturating_add(self.keyframe_every.saturating_mul(DOUBT_INTERVALS))
+    }
+}
+
+impl StepContext<'_> {
+    /// Messages of this node were lost on the OT side.
+    pub(super) fn gap(&mut self, node: &mut Node) {
+        count(&mut self.tally.gaps);
+        // The keyframes that follow say the same until a birth: once is enough.
+        node.trust = node.trust.max(Trust::Uncertain);
+        match self.settings.on_gap {
+            OnGap::Ignore => {}
+            OnGap::Mark => {
+                let devices = node.devices.values_mut().map(|device| &mut device.layout);
+                for layout in std::iter::once(&mut node.layout).chain(devices) {
+                    Arc::make_mut(layout).mark_stale();
+                }
+                if node.publishes() {
+                    self.publish_births(node);
+                }
+            }
+            OnGap::Death => {
+                node.trust = Trust::Suspended;
+                self.reconcile(node, "messages were lost on OT");
+            }
+        }
+        self.notify(Notice::SequenceGap { node: node.key() });
+    }
+
+    /// Nothing was lost after all: what was marked stale is good, and said to be.
+    pub(super) fn verified(&mut self, node: &mut Node, seq: u64) {
+        node.trust = Trust::Certain;
+        let mut refreshed = vec![(None, Arc::make_mut(&mut node.layout).refresh())];
+        for (name, device) in &mut node.devices {
+            let metrics = Arc::make_mut(&mut device.layout).refresh();
+            // The births to come say it of the others.
+            if device.is_born() {
+                refreshed.push((Some(name.clone()), metrics));
+            }
+        }
+        refreshed.retain(|(_, metrics)| !metrics.is_empty());
+        if !node.publishes() {
+            // The births to come say it.
+            return;
+        }
+        if !refreshed.is_empty() {
+            self.published(node, seq, seq);
+        }
+        for (device, metrics) in refreshed {
+            self.publish_data(node, device.as_deref(), metrics);
+        }
+    }
+}

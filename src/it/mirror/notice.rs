@@ -1,0 +1,93 @@
+//! What the mirror has to say to people, and what it counts beside the account.
+
+use std::collections::VecDeque;
+
+use journal_read::LostCause;
+
+/// Notices that may wait: a driver that doesn't take them loses words, not memory.
+const MAX_NOTICES: usize = 100_000;
+
+/// Something that a person should know; the driver logs it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Notice {
+    /// The journal fell silent, or the OT half is away from its broker: all nodes are dead.
+    LinkStale { away_ms: u64 },
+    /// The journal lives again.
+    LinkAlive,
+    /// Frames come, but they were appended so long ago that they prove no life: a backlog, or
+    /// the clocks of the two halves differ.
+    OldFrames { behind_ms: u64 },
+    /// Journal sequence numbers `first..=last` can't be had any more.
+    FramesLost { first: u64, last: u64, cause: LostCause },
+    /// What a backfill could not publish: `frames` frames among `first..=last` held values that
+    /// no birth of today has a place for.
+    Unplaceable { first: u64, last: u64, frames: u64 },
+    /// A command of an IT host was refused; nothing of it crossed.
+    CommandRefused { topic: String, metrics: Vec<String>, reason: &'static str },
+    /// A rebirth request was answered from the mirror.
+    RebirthAnswered { node: String },
+    /// Messages of this node were lost on the OT side.
+    SequenceGap { node: String },
+    /// A node's births are published.
+    NodeBorn { node: String, devices: usize, bd_seq: u8 },
+    /// A node is dead on IT.
+    NodeDead { node: String, why: &'static str },
+    /// The session of a node broke; it is opened again.
+    SessionLost { node: String },
+    /// A frame, or metrics of it, isn't what an honest OT half under our copy of the policy writes.
+    FrameRefused { entity: String, reason: &'static str },
+    /// A node of the plant has the name of the relay's own edge node, and isn't mirrored.
+    OwnNameUsed { node: String },
+    /// A bound of the configuration was reached.
+    OverCapacity { what: &'static str },
+    /// A segment began: who writes it, by which policy.
+    JournalStart { relay: String, epoch: u64, version: String, policy_digest: String },
+    /// The primary host came or went.
+    PrimaryHost { online: bool },
+}
+
+/// What the mirror counts beside the account.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// Frames lost on the way: by retention, damage or a rewound journal. What a second
+    /// reading for the backfill misses counts too.
+    pub frames_lost: u64,
+    /// Bodies that this version doesn't know.
+    pub unknown_bodies: u64,
+    /// Keyframes that could not be used.
+    pub keyframes_refused: u64,
+    /// Differences that keyframes healed: an audit of the link.
+    pub healed: u64,
+    /// Sequence gaps on the OT side that frames reported.
+    pub gaps: u64,
+    /// Rebirth requests of IT hosts that were answered from here.
+    pub rebirths_answered: u64,
+    /// Other commands of IT hosts: somebody tried to write to the plant.
+    pub commands_refused: u64,
+    /// Frames of a missed stretch that were published as historical.
+    pub backfilled: u64,
+    /// Frames of a missed stretch with values that have no place on IT any more: the device
+    /// died, or the birth of today has no such metric.
+    pub unplaceable: u64,
+}
+
+/// Notices that wait for the driver.
+#[derive(Debug, Default)]
+pub(super) struct Notices(VecDeque<Notice>);
+
+impl Notices {
+    pub(super) fn push(&mut self, notice: Notice) {
+        if self.0.len() < MAX_NOTICES {
+            self.0.push_back(notice);
+        }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Notice> {
+        self.0.pop_front()
+    }
+}
+
+/// One more.
+pub(super) fn count(counter: &mut u64) {
+    *counter = counter.saturating_add(1);
+}

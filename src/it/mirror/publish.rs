@@ -1,0 +1,87 @@
+//! What goes out on the session of a node, in Sparkplug's order: its births, data and deaths.
+
+use std::sync::Arc;
+
+use sparkplug::Metric;
+
+use super::encode;
+use super::node::{Announced, Device, Node, Session};
+use super::notice::Notice;
+use super::step::StepContext;
+use super::timers::Timer;
+
+impl StepContext<'_> {
+    /// NBIRTH with `seq` 0, then the DBIRTH of every live device.
+    pub(super) fn publish_births(&mut self, node: &mut Node) {
+        let first = !node.is_born();
+        node.session = Session::Born { since: self.now.at };
+        node.timers.stop(Timer::RebirthDue);
+        // The births carry everything before this position; a birth that waited for its session
+        // is published only now.
+        let newest = self.position.saturating_sub(1);
+        let oldest = node.take_held_births().unwrap_or(newest);
+        node.close_missed(self.position);
+        self.published(node, oldest, newest);
+        let stamp = node.begin_births(self.now.wall_ms);
+        let seq = node.next_seq();
+        let birth = encode::node_birth(node.bd_seq, &node.layout, stamp, seq);
+        self.publish(node.id, Arc::clone(&node.topics.birth), birth);
+        let mut devices = std::mem::take(&mut node.devices);
+        for device in devices.values_mut() {
+            if node.withholds(&device.layout) {
+                device.announced = Announced::Unborn;
+            } else {
+                self.publish_device_birth(node, device);
+            }
+        }
+        node.devices = devices;
+        if node.is_relay || !self.settings.backfill {
+            node.ranges.clear();
+        }
+        node.set_range_timers();
+        if first {
+            let (devices, bd_seq) = (node.devices.len(), node.bd_seq);
+            self.notify(Notice::NodeBorn { node: node.key(), devices, bd_seq });
+        }
+    }
+
+    /// DBIRTH of a device of the node; it may be outside of the node's list for the moment.
+    pub(super) fn publish_device_birth(&mut self, node: &mut Node, device: &mut Device) {
+        device.announced = Announced::Born;
+        let stamp = node.data_stamp(self.now.wall_ms);
+        let payload = encode::device_birth(&device.layout, stamp, node.next_seq());
+        self.publish(node.id, Arc::clone(&device.topics.birth), payload);
+    }
+
+    /// NDATA or DDATA of these metrics; nothing where IT doesn't know of the device.
+    pub(super) fn publish_data(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        metrics: Vec<Metric>,
+    ) {
+        let Some(topic) = node.data_topic(device) else { return };
+        let metrics = metrics.iter().map(|metric| (metric.name.as_deref(), metric));
+        self.publish_metrics(node, topic, 0, metrics);
+    }
+
+    /// The same with the names beside the metrics. `room`: bytes that the payload takes, roughly.
+    pub(super) fn publish_metrics<'m>(
+        &mut self,
+        node: &mut Node,
+        topic: Arc<str>,
+        room: usize,
+        metrics: impl Iterator<Item = (Option<&'m str>, &'m Metric)>,
+    ) {
+        let stamp = node.data_stamp(self.now.wall_ms);
+        let payload = encode::data(stamp, node.next_seq(), room, metrics);
+        self.publish(node.id, topic, payload);
+    }
+
+    /// DDEATH on this topic.
+    pub(super) fn publish_device_death(&mut self, node: &mut Node, topic: Arc<str>) {
+        let stamp = node.data_stamp(self.now.wall_ms);
+        let payload = encode::device_death(stamp, node.next_seq());
+        self.publish(node.id, topic, payload);
+    }
+}

@@ -1,0 +1,47 @@
+//! Settings of the mirror.
+
+use std::time::Duration;
+
+use sparkplug::Caps;
+
+use super::Qos;
+
+/// Settings of the mirror.
+#[derive(Debug, Clone)]
+pub struct MirrorSettings {
+    /// Silence of the journal, or absence of the OT half from its broker, after which every
+    /// node is declared dead.
+    pub stale_after: Duration,
+    pub on_gap: OnGap,
+    /// Shortest time between two birth sequences of a node that hosts ask for.
+    pub rebirth_min_interval: Duration,
+    /// Host application whose STATE births wait for (Sparkplug 3.0 §5.4).
+    pub primary_host: Option<String>,
+    /// Longest time that publications stay unconfirmed by the broker.
+    pub confirm_every: Duration,
+    /// QoS of births and data; Sparkplug's is 0.
+    pub data_qos: Qos,
+    pub max_nodes: usize,
+    pub max_devices_per_node: usize,
+    /// Read missed frames again and publish them as historical.
+    pub backfill: bool,
+    pub caps: Caps,
+}
+
+/// What to do when messages of a node were lost before they reached the OT half.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnGap {
+    /// New births with Quality 500 (stale) on every metric not seen since.
+    Mark,
+    /// NDEATH until the next real birth.
+    Death,
+    /// Count it.
+    Ignore,
+}
+
+impl MirrorSettings {
+    /// Topic of the primary host's STATE.
+    pub(super) fn host_topic(&self) -> Option<String> {
+        self.primary_host.as_ref().map(|host| format!("spBv1.0/STATE/{host}"))
+    }
+}

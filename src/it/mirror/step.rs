@@ -1,0 +1,78 @@
+//! One step of the mirror: what handling one frame, session event or tick may touch beside the
+//! node that it is about.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use account::{Dropped, Ledger, Origin, Reason, What};
+use policy::Policy;
+use text::clean;
+
+use super::node::Node;
+use super::notice::{Notice, Notices, Tally};
+use super::outgoing::{NodeId, Now, Outgoing, Qos};
+use super::settings::MirrorSettings;
+use super::{Host, Link};
+
+/// Bytes of a refused topic that are kept for the event about it.
+const MAX_REFUSED_BYTES: usize = 256;
+
+/// The parts of the mirror beside its nodes.
+#[derive(Debug)]
+pub(super) struct StepContext<'a> {
+    pub(super) now: Now,
+    pub(super) settings: &'a MirrorSettings,
+    pub(super) policy: Option<&'a Policy>,
+    pub(super) ledger: &'a mut Ledger,
+    pub(super) tally: &'a mut Tally,
+    pub(super) host: &'a mut Host,
+    pub(super) out: &'a mut VecDeque<Outgoing>,
+    pub(super) notices: &'a mut Notices,
+    pub(super) link: Link,
+    pub(super) stopping: bool,
+    /// The next frame of the journal.
+    pub(super) position: u64,
+    /// Frames that were in the journal before the first start.
+    pub(super) first_stretch: Option<(u64, u64)>,
+    #[cfg(test)]
+    pub(super) takes_fast_path: bool,
+}
+
+impl StepContext<'_> {
+    pub(super) fn publish(&mut self, node: NodeId, topic: Arc<str>, payload: Vec<u8>) {
+        let qos = self.settings.data_qos;
+        self.out.push_back(Outgoing::Publish { node, topic, payload, qos });
+    }
+
+    /// Deaths are QoS 1, whatever the data is.
+    pub(super) fn publish_assured(&mut self, node: NodeId, topic: Arc<str>, payload: Vec<u8>) {
+        let qos = Qos::AtLeastOnce;
+        self.out.push_back(Outgoing::Publish { node, topic, payload, qos });
+    }
+
+    /// When the broker is asked to confirm what is published now.
+    pub(super) fn confirm_by(&self) -> Duration {
+        self.now.at.saturating_add(self.settings.confirm_every)
+    }
+
+    /// Notes that frames `oldest..=newest` of a node are published live.
+    pub(super) fn published(&self, node: &mut Node, oldest: u64, newest: u64) {
+        node.published(self.confirm_by(), oldest, newest);
+    }
+
+    pub(super) fn notify(&mut self, notice: Notice) {
+        self.notices.push(notice);
+    }
+
+    /// Says that a frame, or a part of it, isn't what an honest OT half under our policy writes.
+    pub(super) fn refuse(&mut self, topic: &str, reason: Reason) {
+        let entity = clean(topic, MAX_REFUSED_BYTES);
+        self.notify(Notice::FrameRefused { entity, reason: reason.name() });
+    }
+
+    /// Counts metrics of which no more than the number is known.
+    pub(super) fn drop_metrics(&mut self, origin: Origin<'_>, metrics: u64, reason: Reason) {
+        self.ledger.drop(Dropped { origin, what: What::Metrics(metrics), reason, rule: None });
+    }
+}

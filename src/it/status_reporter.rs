@@ -1,0 +1,188 @@
+//! What the IT half says of itself: its status, and signs of life for the service manager.
+
+use policy::Policy;
+use telemetry::Notifier;
+use telemetry::status::{
+    DropStatus, ItStatus, LINK_ALIVE, Level, OtReport, PolicyStatus, Status, Teller, Tracker,
+};
+
+use super::driver::MAX_QUEUED_BYTES;
+use super::mirror::{Mirror, Now};
+use super::relay_node::RelayNode;
+
+/// A lag in milliseconds above which somebody should look.
+const LAG_WARNING_MS: u64 = 10_000;
+/// A loss is a reason to look for this long, in milliseconds.
+const LOSS_WARNING_MS: u64 = 3_600_000;
+
+/// Says how the half is.
+#[derive(Debug)]
+pub(super) struct StatusReporter {
+    teller: Teller,
+    tracker: Tracker,
+    notifier: Notifier,
+    relay_node: Option<RelayNode>,
+    /// A sign of life is due, and owed at the end of a turn.
+    watchdog_owed: bool,
+}
+
+impl StatusReporter {
+    pub(super) fn new(
+        teller: Teller,
+        notifier: Notifier,
+        relay_node: Option<RelayNode>,
+    ) -> StatusReporter {
+        StatusReporter {
+            teller,
+            tracker: Tracker::default(),
+            notifier,
+            relay_node,
+            watchdog_owed: false,
+        }
+    }
+
+    /// A sign of life is due.
+    pub(super) fn watchdog_requested(&mut self) {
+        self.watchdog_owed = true;
+    }
+
+    /// A whole turn went through: journal, mirror, sessions.
+    pub(super) fn feed(&mut self) {
+        if std::mem::take(&mut self.watchdog_owed) {
+            self.notifier.feed_watchdog();
+        }
+    }
+
+    /// A reload is over.
+    pub(super) fn reloaded(&self) {
+        self.notifier.ready();
+    }
+
+    /// Tells the status, if that is due, on the relay's own edge node as well.
+    pub(super) fn tick(&mut self, now: Now, mirror: &mut Mirror, queued_bytes: usize) {
+        if !self.teller.is_due(now.at) {
+            return;
+        }
+        let status = self.status(now, mirror, queued_bytes);
+        if let Some(relay_node) =
+            self.relay_node.as_mut().filter(|relay_node| relay_node.is_due(now))
+        {
+            relay_node.tick(now, mirror, &status);
+        }
+        self.teller.tell(now.at, status);
+    }
+
+    /// Tells the last status, and a summary.
+    pub(super) fn finish(&mut self, now: Now, mirror: &Mirror) {
+        let status = self.status(now, mirror, 0);
+        self.teller.finish(status);
+    }
+
+    fn status(&mut self, now: Now, mirror: &Mirror, queued_bytes: usize) -> Status {
+        let sessions = mirror.sessions();
+        let mut status = self.teller.status(now.wall_ms, sessions > 0, count(sessions));
+        let (account, nodes) =
+            self.tracker.track(now.at, mirror.ledger(), mirror.check_account(), mirror.nodes());
+        (status.account, status.nodes) = (account, nodes);
+        status.relay = mirror.relay_name().to_owned();
+        status.policy = mirror.policy().map(|policy: &Policy| PolicyStatus {
+            digest: policy.digest().to_owned(),
+            rules: count(policy.rules().len()),
+        });
+        let (epoch, position) = mirror.position();
+        let tally = mirror.tally();
+        let it = ItStatus {
+            link: mirror.link_name().to_owned(),
+            lag_ms: mirror.lag_ms(),
+            silent_ms: mirror.silent_for(now).as_millis().try_into().unwrap_or(u64::MAX),
+            journal_seq: position,
+            journal_epoch: epoch,
+            frames_lost: tally.frames_lost,
+            last_loss: mirror.last_loss().cloned(),
+            unconfirmed_frames: mirror.unconfirmed_frames(),
+            backfilled: tally.backfilled,
+            unplaceable: tally.unplaceable,
+            healed: tally.healed,
+            gaps: tally.gaps,
+            rebirths_answered: tally.rebirths_answered,
+            commands_refused: tally.commands_refused,
+            queue_bytes: count(queued_bytes),
+            queue_limit_bytes: count(MAX_QUEUED_BYTES),
+            ot: ot_report(mirror),
+        };
+        judge(&mut status, &it, mirror.wants_sessions());
+        status.it = Some(it);
+        status
+    }
+}
+
+/// The OT half by its own word.
+fn ot_report(mirror: &Mirror) -> Option<OtReport> {
+    let (at_ms, heartbeat) = mirror.last_heartbeat()?;
+    let drops: Vec<DropStatus> = heartbeat
+        .dropped
+        .iter()
+        .map(|dropped| DropStatus {
+            reason: dropped.reason.clone(),
+            rule: None,
+            messages: dropped.messages,
+            metrics: dropped.metrics,
+        })
+        .collect();
+    Some(OtReport {
+        at_ms,
+        version: mirror.writer_version().to_owned(),
+        policy_digest: heartbeat.policy_digest.clone(),
+        broker_connected: heartbeat.ot_connected,
+        broker_away_ms: heartbeat.ot_away_ms,
+        nodes: heartbeat.nodes.into(),
+        received: heartbeat.received,
+        forwarded: heartbeat.forwarded,
+        dropped: drops.iter().fold(0, |sum, drops| sum.saturating_add(drops.messages)),
+        waiting: heartbeat.waiting,
+        gaps: heartbeat.gaps,
+        journal_bytes: heartbeat.journal_bytes,
+        journal_limit_bytes: heartbeat.journal_limit_bytes,
+        certificate_days_left: heartbeat.certificate_days_left,
+        drops,
+    })
+}
+
+fn judge(status: &mut Status, it: &ItStatus, wants_sessions: bool) {
+    let health = &mut status.health;
+    match it.link.as_str() {
+        LINK_ALIVE => {}
+        "catching_up" => health.add(Level::Warning, "reading what the journal already held"),
+        _ => health.add(Level::Critical, "no sign of life from the OT half"),
+    }
+    if let Some(ot) = it.ot.as_ref().filter(|ot| !ot.broker_connected) {
+        let seconds = ot.broker_away_ms / 1_000;
+        let words = format!("the OT half has been away from its broker for {seconds} s");
+        health.add(Level::Critical, words);
+    }
+    if let Some(imbalance) = &status.account.imbalance {
+        health.add(Level::Critical, format!("the account does not balance: {imbalance}"));
+    }
+    if !status.broker.connected && wants_sessions {
+        health.add(Level::Critical, "no session with the IT broker");
+    }
+    if it.link == LINK_ALIVE && it.lag_ms > LAG_WARNING_MS {
+        health.add(Level::Warning, format!("{} s behind the journal", it.lag_ms / 1_000));
+    }
+    let recent = |loss: &&telemetry::status::LossStatus| {
+        status.written_ms.saturating_sub(loss.at_ms) < LOSS_WARNING_MS
+    };
+    if let Some(loss) = it.last_loss.as_ref().filter(recent) {
+        let frames = loss.last.saturating_sub(loss.first).saturating_add(1);
+        health.add(Level::Warning, format!("{frames} frames were lost within the last hour"));
+    }
+    let differs =
+        |ot: &&OtReport| status.policy.as_ref().is_some_and(|own| own.digest != ot.policy_digest);
+    if it.ot.as_ref().is_some_and(|ot| differs(&ot)) {
+        health.add(Level::Warning, "the copy of the policy is not the OT half's policy");
+    }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}

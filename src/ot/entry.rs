@@ -1,0 +1,47 @@
+//! What the half writes to the journal: entries, and nothing else, as its writer takes no bodies.
+
+use journal_format::{Body, Heartbeat, Keyframe, Relayed, Start};
+use journal_write::Writer;
+use policy::{Admitted, AdmittedKind, AdmittedParts};
+
+/// The journal of this half. What it takes about the plant is [`Admitted`], which the policy's crate
+/// alone can make.
+pub(crate) type Journal = Writer<Entry>;
+
+/// An entry for the journal. What it says about the plant was admitted by the policy.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Entry {
+    /// Who writes, and by which rules.
+    Start(Start),
+    /// A message of the plant, or a keyframe.
+    Plant(Admitted),
+    /// The account, and a sign of life.
+    Heartbeat(Heartbeat),
+}
+
+/// The one place where plant data becomes part of a frame.
+impl From<Entry> for Body {
+    fn from(entry: Entry) -> Body {
+        let admitted = match entry {
+            Entry::Start(start) => return Body::Start(start),
+            Entry::Heartbeat(heartbeat) => return Body::Heartbeat(heartbeat),
+            Entry::Plant(admitted) => admitted,
+        };
+        let AdmittedParts { source, topic, payload, losses, kind } = admitted.into_parts();
+        match kind {
+            AdmittedKind::Message(flags) => Body::Relayed(Relayed {
+                source,
+                topic,
+                payload,
+                received_ms: flags.received_ms,
+                loss_before: flags.loss_before,
+                synthetic: flags.synthetic,
+                aliased: flags.aliased,
+                losses,
+            }),
+            AdmittedKind::Keyframe { uncertain, devices } => {
+                Body::Keyframe(Keyframe { source, topic, payload, uncertain, devices, losses })
+            }
+        }
+    }
+}

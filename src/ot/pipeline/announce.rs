@@ -1,0 +1,227 @@
+//! Announcing: births and deaths that tell readers what there is, keyframes that repeat it, and
+//! the messages that waited for them.
+
+use super::Entry;
+use super::encode::{self, BirthScope};
+use super::step::StepContext;
+use crate::plant::{EntityState, Node};
+use account::{Fate, Origin, Reason};
+use mistake::mistake;
+use policy::shape::Pseudonyms;
+use policy::{Admitted, AdmittedKind, Permit};
+use sparkplug::{Entity, EntityTopic};
+
+impl StepContext<'_> {
+    /// Leave for a live device to be announced: something of it crosses, or it has nothing at
+    /// all and a rule forwards it.
+    pub(super) fn permit_device(&self, node: &Node, device: &str) -> Option<Permit> {
+        let state = node.devices.get(device).filter(|state| state.life.is_alive())?;
+        let slots = &state.layout.slots;
+        if slots.is_empty() && state.layout.born_empty {
+            let entity = Entity::device(&node.group, &node.edge_node, device);
+            return self.policy.permit_device(entity).filter(|_| !self.collides(entity));
+        }
+        slots.iter().find_map(|slot| slot.verdict().permit())
+    }
+
+    /// Leave for a node to be announced.
+    pub(super) fn permit_node(&self, node: &Node) -> Option<Permit> {
+        let permit = self.policy.permit_node(&node.group, &node.edge_node);
+        permit.filter(|_| !self.collides(node.entity()))
+    }
+
+    /// Journals the NBIRTH of a live node. Its devices are not born by it.
+    pub(super) fn announce_node(&mut self, node: &mut Node, permit: Permit, synthetic: bool) {
+        node.types_due = false;
+        self.name_node(node);
+        node.announced_types = node.types.needed.clone();
+        release_held(&mut node.own);
+        let timestamp = self.birth_timestamp(&node.own, synthetic);
+        let how = self.policy.pseudonyms();
+        let payload = encode::birth(node, None, BirthScope::Current, timestamp, how);
+        if !self.relay_birth(node, None, permit, payload, synthetic) {
+            // Readers can't hear what it looks like now: for them it is dead.
+            self.bury_node(node);
+            return;
+        }
+        node.withdraw_devices();
+        if !node.own.life.is_announced() {
+            node.next_keyframe = self.next_keyframe(node);
+        }
+        self.release(node, None, Fate::Forwarded);
+        mark_born(&mut node.own, permit);
+    }
+
+    /// Journals the DBIRTH of a live device.
+    pub(super) fn announce_device(
+        &mut self,
+        node: &mut Node,
+        device: &str,
+        permit: Permit,
+        synthetic: bool,
+    ) {
+        self.name_device(node, device);
+        let Some(state) = node.devices.get_mut(device) else {
+            return mistake!("an announced device that the node hasn't");
+        };
+        release_held(state);
+        let timestamp = self.birth_timestamp(state, synthetic);
+        let Some(state) = node.devices.get(device) else {
+            return mistake!("an announced device that the node hasn't");
+        };
+        let how = self.policy.pseudonyms();
+        let payload = encode::birth(node, Some(state), BirthScope::Current, timestamp, how);
+        if !self.relay_birth(node, Some(device), permit, payload, synthetic) {
+            self.bury_device(node, device);
+            return;
+        }
+        self.release(node, Some(device), Fate::Forwarded);
+        if let Some(state) = node.devices.get_mut(device) {
+            mark_born(state, permit);
+        }
+    }
+
+    /// Journals births of the relay's own making: the NBIRTH and the DBIRTHs of all live
+    /// devices but `except`, in that order.
+    pub(super) fn announce_all(&mut self, node: &mut Node, permit: Permit, except: Option<&str>) {
+        self.announce_node(node, permit, true);
+        let devices: Vec<Box<str>> = node.devices.keys().cloned().collect();
+        for device in devices.iter().filter(|device| Some(&***device) != except) {
+            if let Some(permit) = self.permit_device(node, device) {
+                self.announce_device(node, device, permit, true);
+            }
+        }
+    }
+
+    /// Journals a death of the relay's own making for a node, if readers hold it for alive.
+    pub(super) fn bury_node(&mut self, node: &mut Node) {
+        self.release_all(node, Fate::Dropped(Reason::NoRule));
+        if !node.own.life.withdraw() {
+            return;
+        }
+        let payload = encode::death(node.bd_seq.as_ref(), self.now.wall_ms);
+        self.relay_death(node, None, payload, true);
+        node.withdraw_devices();
+    }
+
+    /// Journals a death of the relay's own making for a device, if readers hold it for alive.
+    pub(super) fn bury_device(&mut self, node: &mut Node, device: &str) {
+        self.release(node, Some(device), Fate::Dropped(Reason::NoRule));
+        let state = node.devices.get_mut(device);
+        if state.is_some_and(|state| state.life.withdraw()) {
+            let payload = encode::death(None, self.now.wall_ms);
+            self.relay_death(node, Some(device), payload, true);
+        }
+    }
+
+    /// Journals the births that are due for metrics born late, if the node's turn has come.
+    pub(super) fn catch_up(&mut self, node: &mut Node) -> bool {
+        if !self.is_rested(node) {
+            return false;
+        }
+        let due: Vec<Box<str>> = node
+            .devices
+            .iter()
+            .filter(|(_, state)| state.birth_due)
+            .map(|(name, _)| name.clone())
+            .collect();
+        if node.own.birth_due || node.types_due {
+            if let Some(permit) = node.own.life.permit().or_else(|| self.permit_node(node)) {
+                self.announce_all(node, permit, None);
+            }
+        } else {
+            for device in &due {
+                if let Some(permit) = self.permit_device(node, device) {
+                    self.announce_device(node, device, permit, true);
+                } else if let Some(state) = node.devices.get_mut(device) {
+                    // Another policy denies it meanwhile.
+                    state.birth_due = false;
+                }
+            }
+        }
+        node.last_synthetic = Some(self.now.mono);
+        true
+    }
+
+    /// Ends the waiting of a device's messages, or of those of the node itself.
+    pub(super) fn release(&mut self, node: &mut Node, device: Option<&str>, fate: Fate) {
+        let Some(state) = node.state_mut(device) else { return };
+        let waiting = std::mem::take(&mut state.waiting).saturating_add(state.backlog.end());
+        self.ledger.settle_waiting(node.origin(device), waiting, fate);
+    }
+
+    /// The same for a node and its devices.
+    pub(super) fn release_all(&mut self, node: &mut Node, fate: Fate) {
+        self.release(node, None, fate);
+        let Node { group, edge_node, slot, devices, .. } = node;
+        for (device, state) in devices {
+            let entity = Entity::device(group, edge_node, device);
+            let origin = Origin { entity: Some(entity), node: Some(*slot) };
+            let waiting = std::mem::take(&mut state.waiting).saturating_add(state.backlog.end());
+            self.ledger.settle_waiting(origin, waiting, fate);
+        }
+    }
+
+    /// Journals the keyframes of a node and its devices.
+    pub(super) fn keyframe(&mut self, node: &Node) {
+        let how = self.policy.pseudonyms();
+        self.out.extend(keyframes(&self.settings.source, node, self.now.wall_ms, how));
+    }
+
+    fn birth_timestamp(&self, state: &EntityState, synthetic: bool) -> u64 {
+        match state.layout.timestamp {
+            Some(timestamp) if !synthetic => timestamp,
+            _ => self.now.wall_ms,
+        }
+    }
+}
+
+/// The keyframes of a node that readers hold for alive: the node first, then its devices.
+pub(super) fn keyframes<'a>(
+    source: &'a str,
+    node: &'a Node,
+    wall_ms: u64,
+    how: Pseudonyms<'a>,
+) -> impl Iterator<Item = Entry> + 'a {
+    let node_permit = node.own.life.permit();
+    let devices = move || {
+        let announced = node.devices.iter().filter(move |_| node_permit.is_some());
+        announced.filter_map(|(name, state)| Some((&**name, state, state.life.permit()?)))
+    };
+    let keyframe = move |permit: Permit, device: Option<(&str, &'a EntityState)>, devices| {
+        let state = device.map_or(&node.own, |(_, state)| state);
+        let timestamp = state.layout.timestamp.unwrap_or(wall_ms);
+        let of_device = device.map(|(_, state)| state);
+        let payload = encode::birth(node, of_device, BirthScope::Announced, timestamp, how);
+        let topic = EntityTopic::birth(node.exported(device.map(|(name, _)| name)));
+        let kind = AdmittedKind::Keyframe { uncertain: state.life.is_uncertain(), devices };
+        Entry::Plant(Admitted::new(permit, source, topic, payload, node.losses, kind))
+    };
+    let own = node_permit.map(|permit| {
+        let names = devices().filter_map(|(name, ..)| node.exported(Some(name)).device);
+        keyframe(permit, None, names.map(str::to_owned).collect())
+    });
+    let others = devices()
+        .map(move |(name, state, permit)| keyframe(permit, Some((name, state)), Vec::new()));
+    own.into_iter().chain(others)
+}
+
+/// A birth isn't subject to rates: values that were held back are part of it.
+fn release_held(state: &mut EntityState) {
+    if std::mem::take(&mut state.holds) {
+        for slot in &mut state.layout.slots {
+            if let Some(held) = slot.take_held() {
+                slot.update(&held.metric);
+            }
+        }
+    }
+}
+
+fn mark_born(state: &mut EntityState, permit: Permit) {
+    state.life.announce(permit);
+    state.birth_due = false;
+    state.reshaped = false;
+    for slot in &mut state.layout.slots {
+        slot.set_born(slot.is_exported());
+    }
+}

@@ -1,0 +1,120 @@
+//! Reading of payloads, once for each message: data of nothing but numbers, times and truth
+//! values as what it is, everything else as the model.
+//!
+//! Nothing is decided here: how a message goes on is chosen behind the sequence check, and a
+//! payload of scalars becomes the model without being read again.
+
+use super::encode::METRIC_BYTES;
+use account::Reason;
+use sparkplug::{
+    Borrowed, Caps, DecodeError, Metric, NamedMetric, NotScalars, ScalarMetric, Scalars,
+    decode_borrowed,
+};
+
+/// A payload as it was read.
+#[derive(Debug)]
+pub(super) enum Decoded<'a> {
+    /// Metrics with scalar values alone, each of them news.
+    Scalars(ScalarPayload<'a>),
+    Model(Borrowed<'a>),
+}
+
+impl<'a> Decoded<'a> {
+    /// Reads data. `inflated` takes what a compressed payload holds.
+    ///
+    /// # Errors
+    /// Why nothing of it may be used.
+    pub(super) fn data(
+        bytes: &'a [u8],
+        inflated: &'a mut Vec<u8>,
+        caps: &Caps,
+    ) -> Result<Decoded<'a>, Reason> {
+        match ScalarPayload::read(bytes, caps) {
+            Ok(scalars) => Ok(Decoded::Scalars(scalars)),
+            Err(NotScalars) => Decoded::any(bytes, inflated, caps),
+        }
+    }
+
+    /// Reads any payload as the model.
+    ///
+    /// # Errors
+    /// Why nothing of it may be used.
+    pub(super) fn any(
+        bytes: &'a [u8],
+        inflated: &'a mut Vec<u8>,
+        caps: &Caps,
+    ) -> Result<Decoded<'a>, Reason> {
+        match decode_borrowed(bytes, inflated, caps) {
+            Ok(payload) => Ok(Decoded::Model(payload)),
+            Err(DecodeError::Malformed(_)) => Err(Reason::MalformedPayload),
+            Err(DecodeError::OverCap { .. }) => Err(Reason::OverCap),
+            Err(DecodeError::BadCompression(_)) => Err(Reason::BadCompression),
+        }
+    }
+
+    pub(super) fn seq(&self) -> Option<u64> {
+        match self {
+            Decoded::Scalars(scalars) => scalars.seq,
+            Decoded::Model(payload) => payload.seq,
+        }
+    }
+
+    /// The model of it.
+    pub(super) fn into_model(self) -> Borrowed<'a> {
+        match self {
+            Decoded::Scalars(scalars) => scalars.into_model(),
+            Decoded::Model(payload) => payload,
+        }
+    }
+}
+
+/// A data payload of scalars alone.
+#[derive(Debug)]
+pub(super) struct ScalarPayload<'a> {
+    /// In milliseconds since the epoch (UTC).
+    pub(super) timestamp: Option<u64>,
+    /// Names are UTF-8.
+    pub(super) metrics: Vec<ScalarMetric<'a>>,
+    /// Of the payload as it came.
+    pub(super) bytes: usize,
+    seq: Option<u64>,
+}
+
+impl<'a> ScalarPayload<'a> {
+    fn read(bytes: &'a [u8], caps: &Caps) -> Result<ScalarPayload<'a>, NotScalars> {
+        let mut scalars = Scalars::new(bytes, caps)?;
+        let mut metrics = Vec::with_capacity(bytes.len() / METRIC_BYTES);
+        while let Some(metric) = scalars.next()? {
+            if std::str::from_utf8(metric.name).is_err() {
+                return Err(NotScalars);
+            }
+            metrics.push(metric);
+        }
+        let (timestamp, seq) = (scalars.timestamp(), scalars.seq());
+        Ok(ScalarPayload { timestamp, metrics, bytes: bytes.len(), seq })
+    }
+
+    fn into_model(self) -> Borrowed<'a> {
+        let metric = |metric: ScalarMetric<'a>| NamedMetric {
+            name: std::str::from_utf8(metric.name).ok(),
+            metric: Metric {
+                name: None,
+                alias: metric.alias,
+                timestamp: metric.timestamp,
+                datatype: metric.datatype,
+                is_historical: metric.is_historical,
+                is_transient: metric.is_transient,
+                is_null: metric.is_null,
+                value: Some(metric.value.into()),
+                ..Metric::default()
+            },
+        };
+        Borrowed {
+            timestamp: self.timestamp,
+            metrics: self.metrics.into_iter().map(metric).collect(),
+            seq: self.seq,
+            unknown_fields: 0,
+            was_compressed: false,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The fast path of data: scalars that a rule forwards as they are, from what was read to the
+//! payload that crosses, without a model between them.
+//!
+//! It is a shortcut of [`super::data`] and nothing else. A message takes it if all of its metrics
+//! may ([`Slot::is_eligible`](crate::plant::Slot::is_eligible)); otherwise the whole message
+//! goes the long way. A property test drives plants through both, and expects the same journal,
+//! the same account and the same state.
+
+use super::decode::ScalarPayload;
+use super::encode::METRIC_BYTES;
+use super::step::{MAX_PAYLOAD_BYTES, StepContext};
+use crate::plant::{EntityState, Node};
+use account::Fate;
+use mistake::mistake;
+use policy::Permit;
+use sparkplug::{DataType, NotScalars, PayloadWriter, ScalarMetric};
+
+/// What becomes of a data message on the fast path.
+struct Plan {
+    permit: Permit,
+    payload: Vec<u8>,
+    /// The slot of each metric.
+    places: Vec<usize>,
+}
+
+impl StepContext<'_> {
+    /// Takes a message that isn't late the fast way; `None`: it has to go the long way, and
+    /// nothing was done.
+    pub(super) fn fast_path(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        data: &ScalarPayload<'_>,
+    ) -> Option<Fate> {
+        if !node.own.life.is_alive() || node.types_due || self.limiter.is_shared() {
+            return None;
+        }
+        let timestamp = data.timestamp.unwrap_or(self.now.wall_ms);
+        let state = node.state_mut(device)?;
+        let Plan { permit, payload, places } = plan(state, data, timestamp).ok()?;
+        for (metric, place) in data.metrics.iter().zip(places) {
+            let Some(slot) = state.layout.slot_mut(place) else {
+                mistake!("a planned metric without a slot");
+                continue;
+            };
+            let timestamp = metric.timestamp.unwrap_or(timestamp);
+            slot.set(timestamp, metric.is_transient, metric.value);
+            self.rule_counters.decided(slot.verdict());
+            self.rule_counters.observed(slot.observed);
+        }
+        self.relay_data(node, device, permit, payload, false);
+        Some(Fate::Forwarded)
+    }
+}
+
+/// Looks at each metric; nothing is changed.
+fn plan(state: &EntityState, data: &ScalarPayload<'_>, timestamp: u64) -> Result<Plan, NotScalars> {
+    if !state.life.is_alive() {
+        return Err(NotScalars);
+    }
+    // About twice what names take is enough where aliases come in, too.
+    let room = data.bytes.saturating_mul(2).saturating_add(METRIC_BYTES);
+    let mut payload = PayloadWriter::new(Some(timestamp), room);
+    let mut places = Vec::with_capacity(data.metrics.len());
+    let (mut likely, mut permit) = (0, None);
+    for metric in &data.metrics {
+        let place = state.layout.find_bytes(metric.name, metric.alias, likely);
+        let place = place.ok_or(NotScalars)?;
+        likely = place.saturating_add(1);
+        let slot = state.layout.slot(place).ok_or(NotScalars)?;
+        debug_assert_eq!(slot.is_eligible(), slot.computes_eligible());
+        if !slot.is_eligible() || !agrees(metric, slot.datatype) {
+            return Err(NotScalars);
+        }
+        permit = permit.or_else(|| slot.verdict().permit());
+        payload.scalar(slot.exported_name(), metric.timestamp.unwrap_or(timestamp), metric);
+        places.push(place);
+    }
+    if payload.written() > MAX_PAYLOAD_BYTES {
+        return Err(NotScalars);
+    }
+    let permit = permit.ok_or(NotScalars)?;
+    Ok(Plan { permit, payload: payload.finish(None), places })
+}
+
+/// Whether the value is one of the birth's datatype, and claims no other.
+fn agrees(metric: &ScalarMetric<'_>, born: DataType) -> bool {
+    metric.datatype.is_none_or(|code| code == born.code()) && metric.value.fits(born)
+}

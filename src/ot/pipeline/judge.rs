@@ -1,0 +1,170 @@
+//! Judging: what the policy says of the metrics and templates of an entity, taken over by its
+//! slots.
+
+use prost::Message;
+
+use super::shape;
+use super::step::StepContext;
+use crate::plant::{
+    Definitions, EntityState, Node, Removed, SURVEY_BYTES, Slot, Survey, Types, allowance,
+};
+use account::RuleId;
+use account::{Origin, Reason, What};
+use policy::{EntityPlan, Judged, Verdict};
+use sparkplug::{DataType, Entity, Value, names};
+
+impl StepContext<'_> {
+    /// Judges every metric of one entity by the policy. `losses` are those of its node.
+    pub(super) fn judge(
+        &self,
+        entity: Entity<'_>,
+        definitions: Option<&Definitions>,
+        state: &mut EntityState,
+        losses: u64,
+    ) {
+        let plan = self.policy.plan(entity);
+        shape::judge(&plan, state, losses, self.now, self.limiter, judge);
+        for slot in &mut state.layout.slots {
+            slot.observed = plan.observe(slot.name(), slot.judged_datatype());
+            self.rule_counters.decided(slot.verdict());
+            self.rule_counters.observed(slot.observed);
+        }
+        self.name_metrics(entity, definitions, state);
+    }
+
+    /// Drops the metrics of a birth that don't cross; the cause of the first one.
+    pub(super) fn drop_denied(
+        &mut self,
+        origin: Origin<'_>,
+        state: &EntityState,
+    ) -> Option<(Reason, Option<RuleId>)> {
+        let mut first = None;
+        for slot in &state.layout.slots {
+            match slot.verdict() {
+                Verdict::Drop { reason, rule } => {
+                    self.drop(origin, What::Metric(slot.name()), reason, rule);
+                    first = first.or(Some((reason, rule)));
+                }
+                // The metric is in the birth, its value isn't.
+                Verdict::Forward { rule, .. } | Verdict::Redact { rule, .. } => {
+                    if let Some(reason) = shape::withheld(slot, self.policy.pseudonyms()) {
+                        self.drop(origin, What::Metric(slot.name()), reason, Some(rule));
+                    }
+                }
+            }
+        }
+        first
+    }
+
+    /// Surveys the template instances of node and devices from scratch, and refuses those that
+    /// can't be forwarded. Devices that died count too: an NBIRTH comes before its DBIRTHs, and those
+    /// devices most likely come back with the same types.
+    pub(super) fn survey(&self, node: &mut Node) {
+        node.types = self.judge_definitions(node);
+        self.survey_entity(node, None, SURVEY_BYTES);
+        let devices: Vec<Box<str>> = node.devices.keys().cloned().collect();
+        for device in devices {
+            self.survey_entity(node, Some(&device), SURVEY_BYTES);
+        }
+    }
+
+    /// The same after an NBIRTH. `changed`: its definitions aren't those of the last one. Dead
+    /// devices may ask for as much as one entity then: the others have yet to be born anyway.
+    pub(super) fn survey_birth(&self, node: &mut Node, changed: bool) {
+        let types = self.judge_definitions(node);
+        if changed {
+            node.types = types;
+        } else {
+            node.types.extend(types);
+        }
+        self.survey_entity(node, None, SURVEY_BYTES);
+        if changed {
+            let mut left = SURVEY_BYTES;
+            let devices: Vec<Box<str>> = node.devices.keys().cloned().collect();
+            for device in devices {
+                left = self.survey_entity(node, Some(&device), left);
+            }
+        }
+    }
+
+    fn judge_definitions(&self, node: &mut Node) -> Types {
+        let Node { group, edge_node, definitions, .. } = node;
+        let plan = self.policy.plan(Entity::node(group, edge_node));
+        definitions.judge(&plan);
+        self.rule_counters.members(&plan);
+        Types { removed: definitions.denied().clone(), ..Types::default() }
+    }
+
+    /// Surveys the template instances of one entity, within the `limit` that earlier ones left.
+    /// What is left of it now.
+    pub(super) fn survey_entity(
+        &self,
+        node: &mut Node,
+        device: Option<&str>,
+        limit: usize,
+    ) -> usize {
+        let Node { group, edge_node, own, devices, definitions, types, .. } = node;
+        let plan = self.policy.plan(Entity { group, edge_node, device });
+        let state = match device {
+            None => Some(own),
+            Some(device) => devices.get_mut(device),
+        };
+        let Some(state) = state else { return limit };
+        let slots = &mut state.layout.slots;
+        let is_instance = |slot: &&mut Slot| slot.datatype == DataType::Template;
+        let bytes = slots.iter().map(|slot| match &slot.current.value {
+            Some(Value::Template(instance)) => instance.encoded_len(),
+            _ => 0,
+        });
+        let budget = allowance(bytes.fold(0, usize::saturating_add)).min(limit);
+        let mut survey = Survey::new(definitions, &plan, budget);
+        for slot in slots.iter_mut().filter(is_instance) {
+            let found = match &mut slot.current.value {
+                Some(Value::Template(instance)) => {
+                    let found = definitions.usable(instance.template_ref.as_deref());
+                    if let Ok(definition) = found {
+                        definitions.conform(instance, definition, &Removed::new());
+                    }
+                    found
+                }
+                _ => match slot.definition.as_deref() {
+                    Some(definition) if definitions.contains(definition) => Ok(definition),
+                    _ => {
+                        slot.definition = None;
+                        continue;
+                    }
+                },
+            };
+            let definition = found.map(Box::<str>::from);
+            slot.definition = definition.as_ref().ok().cloned();
+            if !slot.is_forwarded() {
+                continue;
+            }
+            let disarm = slot.disarm();
+            let surveyed =
+                definition.and_then(|definition| survey.instance(slot.name(), &definition, disarm));
+            match surveyed {
+                Ok(asked) => {
+                    types.extend(asked);
+                }
+                Err(reason) => slot.refuse(reason, None),
+            }
+        }
+        let left = survey.budget();
+        self.rule_counters.members(&plan);
+        limit.saturating_sub(budget.saturating_sub(left))
+    }
+}
+
+/// The policy's word on a metric of a birth or data message.
+pub(super) fn judge<'a>(
+    plan: &EntityPlan<'a>,
+    name: &str,
+    datatype: Option<DataType>,
+) -> Judged<'a> {
+    if names::is_control(name) || name == names::BD_SEQ || name == names::REBIRTH {
+        let verdict = Verdict::Drop { reason: Reason::ControlMetric, rule: None };
+        return Judged { verdict, shape: None };
+    }
+    plan.judge_and_shape(name, datatype)
+}

@@ -1,0 +1,293 @@
+//! What happens when there is more data than the limits let through: who waits, and whose turn
+//! it is.
+//!
+//! ```text
+//!  data ──> rule's limit ──> node's limit ──> link's limit ──> forwarded
+//!               │                 │                │
+//!               └─────────────────┴── refused ─────┘
+//!                                       │
+//!            on-excess = "drop": gone   └── "conflate": held in the metric's slot
+//!
+//!  tick ──> high priority, then the rest: node by node in turn, as far as the limits let them
+//! ```
+//!
+//! Values that come before the interval of their metric is over wait in the same way, and so that
+//! the newest is never lost.
+//!
+//! Births and deaths never come here; what they take of the limits that nodes share, data has
+//! to do without.
+//!
+//! Where the link is full, nodes take turns (deficit round robin): in each round a node may forward
+//! one message and [`QUANTUM_BYTES`] bytes more. A node that has nothing waiting takes what room
+//! there is at once, so that who sends little isn't delayed by who floods. Each metric holds one
+//! value at most, so that no flood fills the memory.
+
+use mistake::mistake;
+use prost::Message;
+
+use super::data::Item;
+use super::notify;
+use super::step::StepContext;
+use crate::plant::{EntityState, Held, Node, Slot, Ticket};
+use account::RuleId;
+use account::{Fate, Origin, Reason, What};
+use policy::{OnExcess, Priority, Rule};
+use sparkplug::Entity;
+
+/// Where the nodes stand with the link.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Overload {
+    /// Data of high priority waits for the link: no other data passes it by.
+    pub(super) alarms: bool,
+    /// The node whose turn it is.
+    pub(super) next: usize,
+}
+
+/// What became of the values of one message at the limits.
+#[derive(Debug, Default)]
+pub(super) struct Passage {
+    /// The message, if some of its values wait.
+    ticket: Option<Ticket>,
+    /// How many of them.
+    held: u32,
+    /// It was counted as one message by the limits that nodes share.
+    counted: bool,
+    /// Why something of it didn't pass.
+    pub(super) refused: Option<(Reason, RuleId)>,
+}
+
+impl StepContext<'_> {
+    /// Lets through what the limits have room for; the rest is held or dropped.
+    pub(super) fn limit(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        items: Vec<Item>,
+        passage: &mut Passage,
+    ) -> Vec<Item> {
+        let (early, items): (Vec<Item>, Vec<Item>) = if items.iter().any(|item| item.early) {
+            items.into_iter().partition(|item| item.early)
+        } else {
+            (Vec::new(), items)
+        };
+        self.hold(node, device, early, passage);
+        let limited =
+            self.limiter.is_shared() || items.iter().any(|item| self.limiter.limits(item.rule));
+        if !limited {
+            return items;
+        }
+        let (high, normal): (Vec<Item>, Vec<Item>) =
+            items.into_iter().partition(|item| self.priority(item.rule) == Priority::High);
+        let mut passed = self.limit_class(node, device, Priority::High, high, passage);
+        passed.extend(self.limit_class(node, device, Priority::Normal, normal, passage));
+        passed
+    }
+
+    fn limit_class(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        class: Priority,
+        items: Vec<Item>,
+        passage: &mut Passage,
+    ) -> Vec<Item> {
+        if items.is_empty() {
+            return items;
+        }
+        // No value overtakes what waits already.
+        let [alarms, others] = node.queue.waits;
+        let behind = match class {
+            Priority::High => alarms,
+            Priority::Normal => alarms || others || self.overload.alarms,
+        };
+        if behind {
+            let reason =
+                if self.limiter.limits_link() { Reason::LinkRate } else { Reason::NodeRate };
+            self.refuse(node, device, items, OnExcess::Conflate, reason, passage);
+            return Vec::new();
+        }
+        if node.queue.buckets.is_none() {
+            node.queue.buckets = self.limiter.node_buckets();
+        }
+        self.limiter.begin(self.now.mono);
+        let mut rules: Vec<(RuleId, Result<(), OnExcess>)> = Vec::new();
+        for item in &items {
+            if !rules.iter().any(|(rule, _)| *rule == item.rule) {
+                let of_rule = items.iter().filter(|other| other.rule == item.rule);
+                let bytes = bytes(node, device, of_rule);
+                rules.push((item.rule, self.limiter.ask_rule(item.rule, bytes)));
+            }
+        }
+        let mut passed = items;
+        for (rule, answer) in rules {
+            let Err(excess) = answer else { continue };
+            let (refused, rest) = passed.into_iter().partition(|item| item.rule == rule);
+            passed = rest;
+            self.refuse(node, device, refused, excess, Reason::Rate, passage);
+        }
+        if passed.is_empty() || !self.limiter.is_shared() {
+            return passed;
+        }
+        let bytes = bytes(node, device, passed.iter());
+        let messages = u32::from(!passage.counted);
+        let node_buckets = node.queue.buckets.clone();
+        let asked = self
+            .limiter
+            .ask_node(node_buckets.as_ref(), messages, bytes)
+            .map_err(|excess| (excess, Reason::NodeRate))
+            .and_then(|()| {
+                let link = self.limiter.ask_link(messages, bytes);
+                link.map_err(|excess| (excess, Reason::LinkRate))
+            });
+        let Err((excess, reason)) = asked else {
+            passage.counted = true;
+            return passed;
+        };
+        self.limiter.give_back();
+        if excess == OnExcess::Conflate {
+            set_waits(node, class, true);
+            self.overload.alarms |= class == Priority::High && reason == Reason::LinkRate;
+        }
+        self.refuse(node, device, passed, excess, reason, passage);
+        Vec::new()
+    }
+
+    /// Drops or holds what a limit refused.
+    fn refuse(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        refused: Vec<Item>,
+        excess: OnExcess,
+        reason: Reason,
+        passage: &mut Passage,
+    ) {
+        let Some(parts) = node.parts(device) else {
+            return mistake!("values of a device that the node hasn't");
+        };
+        let mut held = Vec::new();
+        for item in refused {
+            passage.refused = Some((reason, item.rule));
+            // Late values are no news: there is nothing that they could be conflated with.
+            if excess == OnExcess::Drop || item.historical {
+                let name = parts.state.layout.slot(item.slot).map(|slot| slot.name());
+                let what = What::Metric(name.unwrap_or_default());
+                self.drop(parts.origin, what, reason, Some(item.rule));
+            } else {
+                held.push(item);
+            }
+        }
+        self.hold(node, device, held, passage);
+    }
+
+    /// Keeps values until their turn.
+    fn hold(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        items: Vec<Item>,
+        passage: &mut Passage,
+    ) {
+        let Some(parts) = node.parts(device) else {
+            return mistake!("values of a device that the node hasn't");
+        };
+        for item in items {
+            let ticket = *passage.ticket.get_or_insert_with(|| parts.state.backlog.ticket());
+            let before = parts.state.layout.slot(item.slot).and_then(Slot::held);
+            if before.is_none_or(|before| before.ticket != ticket) {
+                passage.held = passage.held.saturating_add(1);
+            }
+            self.supersede(parts.origin, parts.state, item.slot, item.rule);
+            let Some(slot) = parts.state.layout.slot_mut(item.slot) else {
+                mistake!("a metric that was judged and has no slot");
+                continue;
+            };
+            slot.hold(Held { metric: item.metric, ticket, early: item.early });
+            parts.state.holds = true;
+            // No data can have a metric that isn't born; the birth that is due has its value.
+            parts.state.birth_due |= !slot.is_born();
+        }
+    }
+
+    /// What became of the message, given what became of those of its values that passed.
+    pub(super) fn settle_passage(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        passage: &Passage,
+        fate: Fate,
+    ) -> Fate {
+        if let (Some((reason, rule)), Some(_)) = (passage.refused, passage.ticket) {
+            let rule = self.policy.rule(rule).map(Rule::name);
+            notify::limited(reason, rule, Entity { device, ..node.entity() });
+        }
+        match (fate, passage.ticket, node.state_mut(device)) {
+            (Fate::Dropped(_) | Fate::DroppedBy(..), Some(ticket), Some(state)) => {
+                state.backlog.wait(ticket, passage.held);
+                Fate::Waiting
+            }
+            _ => fate,
+        }
+    }
+
+    /// A newer value takes the place of the one that waits in this slot.
+    pub(super) fn supersede(
+        &mut self,
+        origin: Origin<'_>,
+        state: &mut EntityState,
+        place: usize,
+        rule: RuleId,
+    ) {
+        let held = state.layout.slot(place).and_then(Slot::held);
+        let reason = match held {
+            Some(held) if held.early => Reason::Interval,
+            Some(_) => Reason::Conflated,
+            None => return,
+        };
+        self.lose_held(origin, state, place, (reason, Some(rule)));
+    }
+
+    /// The value that waits in this slot won't be forwarded.
+    pub(super) fn lose_held(
+        &mut self,
+        origin: Origin<'_>,
+        state: &mut EntityState,
+        place: usize,
+        (reason, rule): (Reason, Option<RuleId>),
+    ) {
+        let Some(slot) = state.layout.slot_mut(place) else {
+            return mistake!("a held value without a slot");
+        };
+        let Some(held) = slot.take_held() else { return };
+        self.drop(origin, What::Metric(slot.name()), reason, rule);
+        if state.backlog.lose(held.ticket) {
+            self.ledger.settle_waiting(origin, 1, Fate::DroppedBy(reason, rule));
+        }
+    }
+
+    pub(super) fn priority(&self, rule: RuleId) -> Priority {
+        self.policy.rule(rule).map(|rule| rule.priority()).unwrap_or_default()
+    }
+}
+
+pub(super) fn set_waits(node: &mut Node, class: Priority, waits: bool) {
+    let [high, normal] = &mut node.queue.waits;
+    match class {
+        Priority::High => *high = waits,
+        Priority::Normal => *normal = waits,
+    }
+}
+
+pub(super) fn clamp(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+/// What the metrics take with their names, by which they cross.
+fn bytes<'a>(node: &Node, device: Option<&str>, items: impl Iterator<Item = &'a Item>) -> u32 {
+    let Some(state) = node.state(device) else { return 0 };
+    let of = |item: &Item| {
+        let name = state.layout.slot(item.slot).map_or(0, |slot| slot.name().len());
+        name.saturating_add(item.metric.encoded_len())
+    };
+    clamp(items.fold(0_usize, |sum, item| sum.saturating_add(of(item))))
+}

@@ -1,0 +1,111 @@
+//! Events for the people who watch the pipeline: which event a dropped message is.
+
+use super::Received;
+use account::Reason;
+use policy::Rule;
+use sparkplug::{Entity, EntityTopic, MessageType, Topic};
+use telemetry::event;
+use text::format_utc_ms;
+
+/// Tells that a message was dropped as a whole, and which rule says so, if one does.
+#[cold]
+pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>) {
+    let topic = received.topic;
+    let word = reason.name();
+    let entity = match Topic::parse(topic) {
+        Ok(Topic::Entity(topic) | Topic::StoredBirth(topic)) => Some(topic),
+        _ => None,
+    };
+    let node = match entity {
+        Some(topic) => format!("{}/{}", topic.entity.group, topic.entity.edge_node),
+        None => node_of_command(topic),
+    };
+    match reason {
+        Reason::NotSparkplug | Reason::MalformedTopic | Reason::UnknownType => {
+            event!(TopicRefused, topic, reason = word);
+        }
+        Reason::Command
+        | Reason::State
+        | Reason::NoRule
+        | Reason::Denied
+        | Reason::Datatype
+        | Reason::Redacted
+        | Reason::Opaque
+        | Reason::Unshapeable
+        | Reason::TooOld
+        | Reason::Future
+        | Reason::OutOfRange
+        | Reason::TooLong
+        | Reason::NotAllowed
+        | Reason::ControlMetric => event!(PolicyDrop, node, topic, reason = word, rule),
+        Reason::MalformedPayload
+        | Reason::OverCap
+        | Reason::BadCompression
+        | Reason::TypeMismatch => {
+            event!(PayloadRefused, node, topic, reason = word, bytes = received.payload.len());
+        }
+        Reason::NameCollision => event!(NameCollision, node, topic),
+        Reason::Rate | Reason::NodeRate | Reason::LinkRate | Reason::Overload => {
+            event!(RateExceeded, node, topic, reason = word, rule)
+        }
+        Reason::DataBeforeBirth | Reason::UnknownMetric => {
+            event!(BirthMissing, node, topic, reason = word);
+        }
+        Reason::OverCapacity => {
+            let device = entity.is_some_and(|topic| topic.message_type != MessageType::NBirth);
+            let limit = if device { "relay.max-devices-per-node" } else { "relay.max-nodes" };
+            event!(CapacityReached, limit, topic);
+        }
+        // Ordinary in every plant, or of the IT half.
+        Reason::StoredBirth
+        | Reason::Conflated
+        | Reason::StaleDeath
+        | Reason::Duplicate
+        | Reason::Deadband
+        | Reason::Interval
+        | Reason::Recheck
+        | Reason::NameTaken
+        | Reason::BadFrame => {}
+    }
+}
+
+/// Tells that messages were refused before anything of them was read.
+#[cold]
+pub(super) fn shed(topic: &str, messages: u64) {
+    let node = match Topic::parse(topic) {
+        Ok(Topic::Entity(topic)) => format!("{}/{}", topic.entity.group, topic.entity.edge_node),
+        _ => String::new(),
+    };
+    event!(RateExceeded, node, topic, reason = Reason::Overload.name(), messages);
+}
+
+/// Tells that values of a message wait for a limit.
+#[cold]
+pub(super) fn limited(reason: Reason, rule: Option<&str>, entity: Entity<'_>) {
+    let node = format!("{}/{}", entity.group, entity.edge_node);
+    let topic = EntityTopic::data(entity).to_string();
+    event!(RateExceeded, node, topic, reason = reason.name(), rule);
+}
+
+/// Tells that messages of a node were lost before they reached the relay.
+#[cold]
+pub(super) fn gap(group: &str, edge_node: &str) {
+    event!(SequenceGap, node = format!("{group}/{edge_node}"));
+}
+
+/// Tells that a rule came into force or went out of it.
+#[cold]
+pub(super) fn turned(rule: &Rule, wall_ms: u64) {
+    let until = rule.schedule().and_then(|schedule| schedule.next_change_ms(wall_ms));
+    let (open, action) = (rule.is_open(), rule.action().name());
+    event!(PolicyWindow, rule = rule.name(), open, action, until = until.map(format_utc_ms));
+}
+
+/// `group/edge node` of a command's topic, `namespace/group/type/edge node/…`.
+fn node_of_command(topic: &str) -> String {
+    let mut levels = topic.split('/').skip(1);
+    match (levels.next(), levels.nth(1)) {
+        (Some(group), Some(node)) => format!("{group}/{node}"),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,83 @@
+//! Changes of the policy: a new one is loaded, or the time of a rule has come. What readers know is
+//! brought in line with it.
+
+use super::limits::Overload;
+use super::step::StepContext;
+use super::{Entry, Now, Pipeline, notify};
+use crate::plant::{EntityState, Node, Numbering, Queue};
+use crate::rule_counters::RuleCounters;
+use policy::{Limiter, Policy};
+
+impl Pipeline {
+    /// Takes over another policy: entities that it doesn't allow any more die, those that it
+    /// allows now and those whose layout changes are born anew, with their current values.
+    pub fn reload(&mut self, now: Now, mut policy: Policy, out: &mut Vec<Entry>) {
+        let _ = policy.set_time(now.wall_ms);
+        self.limiter = Limiter::new(&policy);
+        self.overload = Overload::default();
+        self.rule_counters = RuleCounters::new(&policy);
+        self.matching_since_ms = now.wall_ms;
+        self.ledger.set_rules(policy.rule_names());
+        self.policy = policy;
+        self.structure_changed = true;
+        let (mut step, plant) = self.step(now, out);
+        for node in plant.nodes_mut() {
+            step.bury_renamed(node);
+        }
+        for node in plant.nodes_mut() {
+            node.queue = Queue::default();
+            adjust(&mut step, node);
+        }
+    }
+
+    /// Opens and closes the rules whose time has come, as if the policy had been reloaded.
+    pub(super) fn follow_schedules(&mut self, now: Now, out: &mut Vec<Entry>) {
+        let changed = self.policy.set_time(now.wall_ms);
+        if changed.is_empty() {
+            return;
+        }
+        self.structure_changed = true;
+        let (mut step, plant) = self.step(now, out);
+        for node in plant.nodes_mut() {
+            adjust(&mut step, node);
+        }
+        for rule in changed.into_iter().filter_map(|id| self.policy.rule(id)) {
+            notify::turned(rule, now.wall_ms);
+        }
+    }
+}
+
+/// Brings what readers know of a node in line with the policy in force.
+pub(super) fn adjust(step: &mut StepContext<'_>, node: &mut Node) {
+    node.numbering = Numbering::Unasked;
+    step.judge_all(node);
+    let types_changed = step.refresh_types(node);
+    let permit = step.permit_node(node).filter(|_| node.own.life.is_alive());
+    let Some(permit) = permit else {
+        step.bury_node(node);
+        return;
+    };
+    node.own.life.renew(permit);
+    let changes = |state: &EntityState| {
+        state.reshaped || state.layout.slots.iter().any(|slot| slot.is_born() != slot.is_exported())
+    };
+    let devices: Vec<Box<str>> = node.devices.keys().cloned().collect();
+    for device in &devices {
+        match (step.permit_device(node, device), node.devices.get_mut(device)) {
+            (Some(permit), Some(state)) => state.life.renew(permit),
+            _ => step.bury_device(node, device),
+        }
+    }
+    if !node.own.life.is_announced() || types_changed || changes(&node.own) {
+        step.announce_all(node, permit, None);
+    } else {
+        for device in &devices {
+            let is_stale = |state: &EntityState| !state.life.is_announced() || changes(state);
+            if node.devices.get(device).is_some_and(is_stale)
+                && let Some(permit) = step.permit_device(node, device)
+            {
+                step.announce_device(node, device, permit, true);
+            }
+        }
+    }
+}

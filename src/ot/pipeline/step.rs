@@ -1,0 +1,123 @@
+//! One step of the pipeline: what handling one message, tick or reload may touch, and how it
+//! writes to the journal.
+
+use super::limits::Overload;
+use super::{Counters, Entry, Now, PipelineSettings};
+use crate::plant::{EntityState, Node};
+use crate::rule_counters::RuleCounters;
+use account::RuleId;
+use account::{Dropped, Ledger, Origin, Reason, What};
+use journal_format::MAX_BODY_BYTES;
+use policy::{Admitted, AdmittedKind, Limiter, MessageFlags, Permit, Policy};
+use sparkplug::EntityTopic;
+
+/// Largest payload of a frame, in bytes: what a frame holds, less room for the topic (64 KiB in
+/// MQTT) and the rest of its envelope.
+pub(super) const MAX_PAYLOAD_BYTES: usize = MAX_BODY_BYTES - 128 * 1024;
+
+/// The parts of the pipeline beside the plant.
+pub(super) struct StepContext<'a> {
+    pub(super) settings: &'a PipelineSettings,
+    pub(super) policy: &'a Policy,
+    pub(super) limiter: &'a mut Limiter,
+    pub(super) overload: &'a mut Overload,
+    pub(super) rule_counters: &'a RuleCounters,
+    pub(super) ledger: &'a mut Ledger,
+    pub(super) counters: &'a mut Counters,
+    pub(super) structure_changed: &'a mut bool,
+    pub(super) now: Now,
+    pub(super) out: &'a mut Vec<Entry>,
+}
+
+impl StepContext<'_> {
+    /// Journals a birth of the plant, or one made in its place. False: it is larger than a frame
+    /// may be, and nothing was journalled.
+    #[must_use]
+    pub(super) fn relay_birth(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        permit: Permit,
+        payload: Vec<u8>,
+        synthetic: bool,
+    ) -> bool {
+        if payload.len() > MAX_PAYLOAD_BYTES {
+            return false;
+        }
+        self.limiter.charge(self.now.mono, node.queue.buckets.as_ref(), payload.len());
+        *self.structure_changed |= synthetic;
+        let has_aliases = |state: &EntityState| state.layout.aliases().next().is_some();
+        let aliased = node.state(device).is_some_and(has_aliases);
+        // An NBIRTH starts anew, so nothing is lost before it.
+        let loss_before = device.is_some() && self.take_loss(node, synthetic);
+        let topic = EntityTopic::birth(node.exported(device));
+        let flags = self.flags(loss_before, synthetic, aliased);
+        self.admit(permit, topic, payload, node.losses, flags);
+        true
+    }
+
+    /// Journals a death of the plant, or one made in its place.
+    pub(super) fn relay_death(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        payload: Vec<u8>,
+        synthetic: bool,
+    ) {
+        self.limiter.charge(self.now.mono, node.queue.buckets.as_ref(), payload.len());
+        *self.structure_changed |= synthetic;
+        let loss_before = self.take_loss(node, synthetic);
+        let flags = self.flags(loss_before, synthetic, false);
+        let source = &self.settings.source;
+        let death = Admitted::death(source, node.exported(device), payload, node.losses, flags);
+        self.out.push(Entry::Plant(death));
+    }
+
+    /// Journals data of the plant, or data that the relay held back (`synthetic`).
+    pub(super) fn relay_data(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        permit: Permit,
+        payload: Vec<u8>,
+        synthetic: bool,
+    ) {
+        let loss_before = self.take_loss(node, synthetic);
+        let flags = self.flags(loss_before, synthetic, false);
+        self.admit(permit, EntityTopic::data(node.exported(device)), payload, node.losses, flags);
+    }
+
+    /// Whether the next frame of the node has to say that messages were lost; then it does. What
+    /// the relay makes by itself doesn't answer for the plant.
+    fn take_loss(&self, node: &mut Node, synthetic: bool) -> bool {
+        !synthetic && std::mem::take(&mut node.loss)
+    }
+
+    fn flags(&self, loss_before: bool, synthetic: bool, aliased: bool) -> MessageFlags {
+        MessageFlags { received_ms: self.now.wall_ms, loss_before, synthetic, aliased }
+    }
+
+    fn admit(
+        &mut self,
+        permit: Permit,
+        topic: EntityTopic<'_>,
+        payload: Vec<u8>,
+        losses: u64,
+        flags: MessageFlags,
+    ) {
+        let (source, kind) = (&self.settings.source, AdmittedKind::Message(flags));
+        let admitted = Admitted::new(permit, source, topic, payload, losses, kind);
+        self.out.push(Entry::Plant(admitted));
+    }
+
+    /// Drops something. Every drop goes through here, or is a message's [`Fate`].
+    pub(super) fn drop(
+        &mut self,
+        origin: Origin<'_>,
+        what: What<'_>,
+        reason: Reason,
+        rule: Option<RuleId>,
+    ) {
+        self.ledger.drop(Dropped { origin, what, reason, rule });
+    }
+}

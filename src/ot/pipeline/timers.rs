@@ -1,0 +1,136 @@
+//! The timers of the pipeline, and what is done when they go off.
+
+use mistake::mistake;
+use std::time::Duration;
+
+use super::step::StepContext;
+use super::{Entry, Now, Pipeline, PipelineSettings};
+use crate::plant::Node;
+
+/// How often the pipeline reports to its journal.
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
+
+/// At most one birth of the relay's own making per node in this time, for metrics that were
+/// born late: births are large, and an edge node could otherwise ask for one with each message.
+const SYNTHETIC_EVERY: Duration = Duration::from_secs(1);
+
+/// Every timer of the pipeline, with what it belongs to. A deadline isn't kept beside the state
+/// that it follows from: a timer that has nothing to do is stopped.
+///
+/// What waits for limits and intervals has none: how much room there is depends on what else is
+/// forwarded, so it is looked at in every tick.
+#[derive(Clone, Copy, Debug)]
+enum Timer<'a> {
+    /// A sign of life; never stopped.
+    Heartbeat(&'a Pipeline),
+    /// The oldest hole in the sequence of a node is given up.
+    Gap(&'a Node),
+    /// Births for metrics that were born late.
+    Birth(&'a Node),
+    /// A node is repeated for readers.
+    Keyframe(&'a Node),
+}
+
+impl<'a> Timer<'a> {
+    fn of_node(node: &'a Node) -> [Timer<'a>; 3] {
+        [Timer::Gap(node), Timer::Birth(node), Timer::Keyframe(node)]
+    }
+
+    fn is_due(self, now: Duration, settings: &PipelineSettings) -> bool {
+        self.deadline(settings).is_some_and(|deadline| deadline <= now)
+    }
+
+    /// When it goes off; `None`: it is stopped.
+    fn deadline(self, settings: &PipelineSettings) -> Option<Duration> {
+        match self {
+            Timer::Heartbeat(pipeline) => Some(pipeline.next_heartbeat),
+            Timer::Gap(node) => {
+                let since = node.sequence.oldest_hole().filter(|_| node.own.life.is_alive())?;
+                Some(since.saturating_add(settings.reorder_timeout))
+            }
+            Timer::Birth(node) => {
+                (node.own.life.is_announced() && node.owes_birth()).then(|| rested(node))
+            }
+            Timer::Keyframe(node) => node.own.life.is_announced().then_some(node.next_keyframe),
+        }
+    }
+}
+
+impl Pipeline {
+    /// Does what is due: heartbeat, keyframes, gaps, births and values that were held back.
+    /// Call it a few times a second.
+    pub fn tick(&mut self, now: Now, out: &mut Vec<Entry>) {
+        self.follow_schedules(now, out);
+        let (mut step, plant) = self.step(now, out);
+        step.flush(plant);
+        for index in 0..plant.nodes().len() {
+            let Some(node) = plant.nodes().get(index) else {
+                mistake!("a place without a node");
+                continue;
+            };
+            match Timer::of_node(node).map(|timer| timer.is_due(now.mono, step.settings)) {
+                // There is nothing to do.
+                [false, false, false] => {}
+                // That a node was repeated is nothing new to be stored.
+                [false, false, true] => {
+                    step.keyframe(node);
+                    let next = step.next_keyframe(node);
+                    plant.set_next_keyframe(index, next);
+                }
+                _ => {
+                    if let Some(node) = plant.node_mut(index) {
+                        step.fire(node);
+                    }
+                }
+            }
+        }
+        // Behind the keyframes: a mirror has to hear of a doubt before the sign of life.
+        if Timer::Heartbeat(self).is_due(now.mono, &self.settings) {
+            out.push(Entry::Heartbeat(self.heartbeat(now)));
+            self.next_heartbeat = now.mono.saturating_add(HEARTBEAT_EVERY);
+        }
+    }
+}
+
+impl StepContext<'_> {
+    /// Does what is due for a node.
+    fn fire(&mut self, node: &mut Node) {
+        if Timer::Gap(node).is_due(self.now.mono, self.settings) && self.give_up_holes(node) {
+            // The node's next message reports the loss, but may be long in coming: until then
+            // its values would look good.
+            node.next_keyframe = self.now.mono;
+        }
+        if Timer::Birth(node).is_due(self.now.mono, self.settings) {
+            self.catch_up(node);
+        }
+        if Timer::Keyframe(node).is_due(self.now.mono, self.settings) {
+            self.keyframe(node);
+            node.next_keyframe = self.next_keyframe(node);
+        }
+    }
+
+    /// Whether the relay may make births for the node again.
+    pub(super) fn is_rested(&self, node: &Node) -> bool {
+        rested(node) <= self.now.mono
+    }
+
+    /// The node's next turn, at most one interval from now. Turns are spread over the interval
+    /// by the nodes' names, even of nodes that were born or repeated together.
+    pub(super) fn next_keyframe(&self, node: &Node) -> Duration {
+        let name = node.group.bytes().chain(node.edge_node.bytes());
+        let hash =
+            name.fold(0_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
+        let every = self.settings.keyframe_every;
+        let offset = every.saturating_mul(hash % 997).checked_div(997).unwrap_or_default();
+        // Intervals since the start, without those that are whole: 0 for an interval of 0.
+        let since = self.now.mono.saturating_add(every).saturating_sub(offset).as_nanos();
+        let into = since.checked_rem(every.as_nanos()).unwrap_or_default();
+        let into = Duration::from_nanos(u64::try_from(into).unwrap_or(u64::MAX));
+        self.now.mono.saturating_add(every.saturating_sub(into))
+    }
+}
+
+/// From when on the relay may make births for the node again.
+fn rested(node: &Node) -> Duration {
+    node.last_synthetic.map_or(Duration::ZERO, |last| last.saturating_add(SYNTHETIC_EVERY))
+}

@@ -1,0 +1,307 @@
+//! One metric of an entity: its current value, and what the policy makes of the next one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use super::Held;
+use account::Reason;
+use account::RuleId;
+use policy::Verdict;
+use policy::shape::{Disarm, Shape, ShapeState};
+use sparkplug::{Caps, DataType, Metric, Scalar, Template, Value};
+
+/// One metric of a birth.
+///
+/// What decides whether its data takes the fast path is private: each method that changes any of
+/// it computes [`Slot::is_eligible`] anew.
+#[derive(Clone, Debug)]
+pub(crate) struct Slot {
+    /// As a birth shows it: with name, datatype, timestamp and value or `is_null`, without
+    /// alias. The value is the one that took effect last: it was forwarded, or isn't allowed.
+    pub(crate) current: Metric,
+    pub(crate) datatype: DataType,
+    /// The birth had a text without a datatype: it may be any kind of text.
+    pub(crate) inferred: bool,
+    /// Metric name of the template definition whose instances the metric has. Another one takes
+    /// another birth.
+    pub(crate) definition: Option<Box<str>>,
+    /// The rule that would decide about it, were it not only to observe.
+    pub(crate) observed: Option<RuleId>,
+    /// Its name as readers know it, where that isn't its own.
+    pub(crate) exported_as: Option<Box<str>>,
+    verdict: Verdict,
+    is_limited: bool,
+    is_born: bool,
+    held: Option<Box<Held>>,
+    shaper: Option<Box<Shaper>>,
+    is_nulled: bool,
+    is_eligible: bool,
+}
+
+/// How the values of a metric are shaped.
+#[derive(Clone, Debug)]
+pub(crate) struct Shaper {
+    shape: Arc<Shape>,
+    looks: bool,
+    pub(crate) state: ShapeState,
+}
+
+impl Shaper {
+    pub(crate) fn new(shape: Arc<Shape>, datatype: DataType, state: ShapeState) -> Shaper {
+        Shaper { looks: shape.shapes(datatype), shape, state }
+    }
+
+    pub(crate) fn shape(&self) -> &Arc<Shape> {
+        &self.shape
+    }
+
+    /// Whether values have to be looked at before they cross.
+    pub(crate) fn looks(&self) -> bool {
+        self.looks
+    }
+}
+
+impl Slot {
+    /// A metric that no policy was asked about yet. `current` is as a birth shows it.
+    pub(crate) fn new(current: Metric, datatype: DataType) -> Slot {
+        Slot {
+            current,
+            datatype,
+            inferred: false,
+            definition: None,
+            observed: None,
+            exported_as: None,
+            verdict: Verdict::Drop { reason: Reason::NoRule, rule: None },
+            is_limited: false,
+            is_born: false,
+            held: None,
+            shaper: None,
+            is_nulled: false,
+            is_eligible: false,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.current.name.as_deref().unwrap_or_default()
+    }
+
+    /// Its name as readers know it.
+    pub(crate) fn exported_name(&self) -> &str {
+        self.exported_as.as_deref().unwrap_or_else(|| self.name())
+    }
+
+    /// The datatype to judge by: none where there is doubt.
+    pub(crate) fn judged_datatype(&self) -> Option<DataType> {
+        (!self.inferred).then_some(self.datatype)
+    }
+
+    /// The policy's word, from when the birth arrived or the policy was loaded.
+    pub(crate) fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    /// Takes over the policy's word. `is_limited`: the rule that forwards it has a limit of its
+    /// own. `shaper`: what becomes of its values, where a rule shapes them.
+    pub(crate) fn judge(
+        &mut self,
+        verdict: Verdict,
+        is_limited: bool,
+        shaper: Option<Box<Shaper>>,
+    ) {
+        self.verdict = verdict;
+        self.is_limited = is_limited;
+        self.shaper = shaper;
+        self.refresh();
+    }
+
+    /// It doesn't cross, whatever the policy said.
+    pub(crate) fn refuse(&mut self, reason: Reason, rule: Option<RuleId>) {
+        self.verdict = Verdict::Drop { reason, rule };
+        self.refresh();
+    }
+
+    /// Whether its values cross.
+    pub(crate) fn is_forwarded(&self) -> bool {
+        matches!(self.verdict, Verdict::Forward { .. })
+    }
+
+    /// Whether births have it, be it without a value.
+    pub(crate) fn is_exported(&self) -> bool {
+        matches!(self.verdict, Verdict::Forward { .. } | Verdict::Redact { .. })
+    }
+
+    /// Part of the birth that was journalled last.
+    pub(crate) fn is_born(&self) -> bool {
+        self.is_born
+    }
+
+    pub(crate) fn set_born(&mut self, is_born: bool) {
+        self.is_born = is_born;
+        self.refresh();
+    }
+
+    /// The newest value that a rate limit or an interval held back; it waits for its turn.
+    pub(crate) fn held(&self) -> Option<&Held> {
+        self.held.as_deref()
+    }
+
+    /// Holds a value back. What was held before must have been taken.
+    pub(crate) fn hold(&mut self, held: Held) {
+        self.held = Some(Box::new(held));
+        self.refresh();
+    }
+
+    /// The value that was held back, which isn't any more.
+    pub(crate) fn take_held(&mut self) -> Option<Box<Held>> {
+        let held = self.held.take();
+        self.refresh();
+        held
+    }
+
+    /// What becomes of its values; `None` where no rule shapes them.
+    pub(crate) fn shaper(&self) -> Option<&Shaper> {
+        self.shaper.as_deref()
+    }
+
+    /// What its shape has to remember, where its values have to be looked at.
+    pub(crate) fn shape_state_mut(&mut self) -> Option<(&Shape, &mut ShapeState)> {
+        let Shaper { shape, looks, state } = self.shaper.as_deref_mut()?;
+        looks.then_some((&**shape, state))
+    }
+
+    /// The current value is null since the relay made it so: births have it with Quality 0.
+    pub(crate) fn is_nulled(&self) -> bool {
+        self.is_nulled
+    }
+
+    /// The current value is a null that the relay made, and not the plant.
+    pub(crate) fn mark_nulled(&mut self) {
+        self.is_nulled = true;
+        self.refresh();
+    }
+
+    /// Data of it that is a scalar crosses as it is: a rule forwards it, readers know the metric,
+    /// and neither limit nor shape nor anything that came before has a word on it.
+    #[inline]
+    pub(crate) fn is_eligible(&self) -> bool {
+        self.is_eligible
+    }
+
+    /// What [`Slot::is_eligible`] has to be.
+    pub(crate) fn computes_eligible(&self) -> bool {
+        self.is_forwarded()
+            && !self.is_limited
+            && self.is_born
+            && self.held.is_none()
+            && !self.is_nulled
+            && self.shaper.as_ref().is_none_or(|shaper| !shaper.looks)
+    }
+
+    fn refresh(&mut self) {
+        self.is_eligible = self.computes_eligible();
+    }
+
+    /// What may cross inside of its values.
+    pub(crate) fn disarm(&self) -> &Disarm {
+        match &self.shaper {
+            Some(shaper) => shaper.shape.disarm(),
+            None => Shape::unshaped().disarm(),
+        }
+    }
+
+    /// The value that was seen last: the one that waits, if there is one.
+    pub(crate) fn newest(&self) -> Metric {
+        match &self.held {
+            None => self.current.clone(),
+            Some(held) => {
+                let mut newest = Slot { held: None, ..self.clone() };
+                newest.update(&held.metric);
+                newest.current
+            }
+        }
+    }
+
+    /// [`Slot::update`] of a slot that is eligible, with data that has nothing but a scalar.
+    #[inline]
+    pub(crate) fn set(&mut self, timestamp: u64, is_transient: Option<bool>, value: Scalar) {
+        let current = &mut self.current;
+        current.timestamp = Some(timestamp);
+        current.is_transient = is_transient;
+        current.value = Some(value.into());
+        current.is_null = None;
+    }
+
+    /// Takes over a newer state; whoever holds a value back settles that first.
+    /// Properties and metadata stay where the newer one has none.
+    pub(crate) fn update(&mut self, newer: &Metric) {
+        let current = &mut self.current;
+        current.timestamp = newer.timestamp.or(current.timestamp);
+        current.is_transient = newer.is_transient;
+        match (&mut current.value, &newer.value) {
+            (Some(Value::Template(current)), Some(Value::Template(newer)))
+                if current.template_ref == newer.template_ref =>
+            {
+                merge(current, newer);
+            }
+            (current, newer) => current.clone_from(newer),
+        }
+        current.is_null = newer.value.is_none().then_some(true);
+        if newer.properties.is_some() {
+            current.properties.clone_from(&newer.properties);
+        }
+        if newer.metadata.is_some() {
+            current.metadata.clone_from(&newer.metadata);
+        }
+        self.is_nulled = false;
+        self.refresh();
+    }
+}
+
+/// Data of a template has only the members that changed; a birth has to have them all. Both were
+/// reduced to what the definition has, so this is all that can come together.
+/// Recursion is bounded by the depth that was decoded.
+fn merge(current: &mut Template, newer: &Template) {
+    let places = places(current.metrics.iter().map(|held| held.name.as_deref()));
+    for member in &newer.metrics {
+        let held = places.get(member.name.as_deref().unwrap_or_default()).copied();
+        let has_room = current.metrics.len() < Caps::METRICS;
+        match held.and_then(|place| current.metrics.get_mut(place)) {
+            Some(held) => match (&mut held.value, &member.value) {
+                (Some(Value::Template(current)), Some(Value::Template(newer)))
+                    if current.template_ref == newer.template_ref =>
+                {
+                    merge(current, newer);
+                }
+                (value, newer) => {
+                    value.clone_from(newer);
+                    held.is_null = member.is_null;
+                    held.timestamp = member.timestamp.or(held.timestamp);
+                }
+            },
+            None if has_room => current.metrics.push(member.clone()),
+            None => {}
+        }
+    }
+    let places = self::places(current.parameters.iter().map(|held| held.name.as_deref()));
+    for parameter in &newer.parameters {
+        let held = places.get(parameter.name.as_deref().unwrap_or_default()).copied();
+        let has_room = current.parameters.len() < Caps::METRICS;
+        match held.and_then(|place| current.parameters.get_mut(place)) {
+            Some(held) => held.clone_from(parameter),
+            None if has_room => {
+                current.parameters.push(parameter.clone());
+            }
+            None => {}
+        }
+    }
+}
+
+/// Members by name: looking for each one among all takes too long.
+fn places<'a>(
+    names: impl Iterator<Item = Option<&'a str>>,
+) -> HashMap<Box<str>, usize, RandomState> {
+    let place = |(place, name): (usize, Option<&str>)| (name.unwrap_or_default().into(), place);
+    names.enumerate().map(place).collect()
+}

@@ -1,0 +1,70 @@
+//! What each rule decided since the policy was loaded: rules that decide nothing are mistakes
+//! more often than not, and rules that only observe exist to be counted.
+
+use mistake::mistake;
+use std::cell::Cell;
+
+use account::RuleId;
+use policy::{EntityPlan, Policy, Verdict};
+
+/// What one rule decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RuleMatches {
+    /// Metrics of births and data that it forwarded or denied.
+    pub metrics: u64,
+    /// Metrics of births and data that it would have forwarded or denied, were it not only to
+    /// observe.
+    pub observed: u64,
+}
+
+/// The counters of all rules, in their order. Counted where the plant is only looked at too.
+#[derive(Debug, Default)]
+pub(crate) struct RuleCounters {
+    rules: Vec<Cell<RuleMatches>>,
+}
+
+impl RuleCounters {
+    /// Counters at zero.
+    pub(crate) fn new(policy: &Policy) -> RuleCounters {
+        RuleCounters { rules: policy.rules().iter().map(|_| Cell::default()).collect() }
+    }
+
+    /// Counts a verdict.
+    pub(crate) fn decided(&self, verdict: Verdict) {
+        let (Verdict::Forward { rule, .. }
+        | Verdict::Redact { rule, .. }
+        | Verdict::Drop { rule: Some(rule), .. }) = verdict
+        else {
+            return;
+        };
+        self.add(rule, 1, 0);
+    }
+
+    /// Counts what an observing rule would have decided.
+    pub(crate) fn observed(&self, rule: Option<RuleId>) {
+        if let Some(rule) = rule {
+            self.add(rule, 0, 1);
+        }
+    }
+
+    /// Counts the rules that denied members of templates; how many members isn't known.
+    pub(crate) fn members(&self, plan: &EntityPlan<'_>) {
+        plan.take_member_denials().into_iter().for_each(|rule| self.add(rule, 1, 0));
+    }
+
+    /// The counters in the order of the rules.
+    pub(crate) fn all(&self) -> impl Iterator<Item = RuleMatches> + '_ {
+        self.rules.iter().map(Cell::get)
+    }
+
+    fn add(&self, rule: RuleId, metrics: u64, observed: u64) {
+        let Some(counters) = self.rules.get(rule.index()) else {
+            return mistake!("a rule that the policy hasn't");
+        };
+        let RuleMatches { metrics: decided, observed: seen } = counters.get();
+        counters.set(RuleMatches {
+            metrics: decided.wrapping_add(metrics),
+            observed: seen.wrapping_add(observed),
+        });
+    }
+}

@@ -1,0 +1,161 @@
+//! What the OT half says of itself: its status, and signs of life for the service manager.
+
+use std::cmp::Reverse;
+use std::sync::atomic::Ordering;
+
+use super::admission::QUEUED_BYTES;
+use super::pipeline::{Now, Pipeline, Surroundings};
+use super::worker::Shared;
+use crate::entry::Journal;
+use policy::{Mode, Rule};
+use telemetry::Notifier;
+use telemetry::status::{Level, ObservedStatus, OtStatus, PolicyStatus, Status, Teller, Tracker};
+
+/// Part of the queue's limit above which somebody should look: the worker doesn't keep up.
+const QUEUE_WARNING_PERCENT: usize = 80;
+/// Rules that only observe, of those that are shown.
+const MAX_OBSERVED: usize = 200;
+
+/// Says how the half is.
+#[derive(Debug)]
+pub(crate) struct StatusReporter {
+    relay: String,
+    teller: Teller,
+    tracker: Tracker,
+    notifier: Notifier,
+    /// The network thread asked for a sign of life, which is owed once all that was received
+    /// before is journalled.
+    pulse: bool,
+}
+
+/// What a status is made of.
+pub(crate) struct Seen<'a> {
+    pub(crate) now: Now,
+    pub(crate) pipeline: &'a Pipeline,
+    pub(crate) writer: &'a Journal,
+    pub(crate) shared: &'a Shared,
+    /// The journal can't be written.
+    pub(crate) refuses: bool,
+}
+
+impl StatusReporter {
+    pub(crate) fn new(relay: String, teller: Teller, notifier: Notifier) -> StatusReporter {
+        StatusReporter { relay, teller, tracker: Tracker::default(), notifier, pulse: false }
+    }
+
+    /// The network thread asks for a sign of life.
+    pub(crate) fn watchdog_requested(&mut self) {
+        self.pulse = true;
+    }
+
+    /// Everything before the last pulse went through.
+    pub(crate) fn feed(&mut self) {
+        if std::mem::take(&mut self.pulse) {
+            self.notifier.feed_watchdog();
+        }
+    }
+
+    /// The worker tries to write the journal, in vain: a restart would not help, and would cost
+    /// what is known of the plant.
+    pub(crate) fn refused(&self) {
+        self.notifier.feed_watchdog();
+    }
+
+    /// A policy is in force: a reload is over.
+    pub(crate) fn reloaded(&self) {
+        self.notifier.ready();
+    }
+
+    /// Tells the status, if that is due; then also what heartbeats shall say from now on.
+    pub(crate) fn tick(&mut self, seen: &Seen<'_>) -> Option<Surroundings> {
+        let at = seen.now.mono;
+        if !self.teller.is_due(at) {
+            return None;
+        }
+        let status = self.status(seen);
+        let surroundings = Surroundings {
+            journal_bytes: seen.writer.bytes(),
+            journal_limit_bytes: seen.writer.retain_bytes(),
+            certificate_days_left: status.certificate.as_ref().map(|first| first.days_left),
+        };
+        self.teller.tell(at, status);
+        Some(surroundings)
+    }
+
+    /// Tells the last status, and a summary.
+    pub(crate) fn finish(&mut self, seen: &Seen<'_>) {
+        let status = self.status(seen);
+        self.teller.finish(status);
+    }
+
+    fn status(&mut self, seen: &Seen<'_>) -> Status {
+        let Seen { now, pipeline, writer, shared, refuses } = *seen;
+        let connected = pipeline.is_connected();
+        let mut status = self.teller.status(now.wall_ms, connected, connected.into());
+        status.relay.clone_from(&self.relay);
+        let checked = pipeline.check_account();
+        let (account, nodes) =
+            self.tracker.track(now.mono, pipeline.ledger(), checked, pipeline.nodes());
+        (status.account, status.nodes) = (account, nodes);
+        let policy = pipeline.policy();
+        status.policy = Some(PolicyStatus {
+            digest: policy.digest().to_owned(),
+            rules: count(policy.rules().len()),
+        });
+        let (policy_since_ms, observed) = observed(pipeline);
+        let queued_bytes = shared.queued_bytes.load(Ordering::Relaxed);
+        let counters = pipeline.counters();
+        status.ot = Some(OtStatus {
+            gaps: counters.gaps,
+            unknown_fields: counters.unknown_fields,
+            queue_bytes: count(queued_bytes),
+            queue_limit_bytes: count(QUEUED_BYTES),
+            journal_bytes: writer.bytes(),
+            journal_limit_bytes: writer.retain_bytes(),
+            journal_seq: writer.next_seq(),
+            journal_epoch: writer.epoch(),
+            journal_refuses: refuses,
+            policy_since_ms,
+            observed,
+        });
+        let health = &mut status.health;
+        if !connected {
+            health.add(Level::Critical, "not connected to the OT broker");
+        }
+        if refuses {
+            health.add(Level::Critical, "the journal refuses frames; nothing is acknowledged");
+        }
+        if let Some(imbalance) = &status.account.imbalance {
+            health.add(Level::Critical, format!("the account does not balance: {imbalance}"));
+        }
+        if queued_bytes > QUEUED_BYTES.saturating_mul(QUEUE_WARNING_PERCENT).saturating_div(100) {
+            health.add(Level::Warning, "the queue is nearly full");
+        }
+        status
+    }
+}
+
+/// Since when rules are counted, and what those that only observe would have decided, most first.
+fn observed(pipeline: &Pipeline) -> (u64, Vec<ObservedStatus>) {
+    let (since_ms, matches) = pipeline.rule_matches();
+    let mut observed: Vec<(u64, &Rule)> = pipeline
+        .policy()
+        .rules()
+        .iter()
+        .zip(matches)
+        .filter(|(rule, _)| rule.mode() == Mode::Observe)
+        .map(|(rule, matches)| (matches.observed, rule))
+        .collect();
+    // A stable sort: rules with the same number stay in the order of the policy.
+    observed.sort_by_key(|(metrics, _)| Reverse(*metrics));
+    let shown = observed.into_iter().take(MAX_OBSERVED).map(|(metrics, rule)| ObservedStatus {
+        rule: rule.name().to_owned(),
+        action: rule.action().name().to_owned(),
+        metrics,
+    });
+    (since_ms, shown.collect())
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}

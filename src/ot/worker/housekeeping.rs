@@ -1,0 +1,72 @@
+//! Housekeeping of the journal: new segments, and retention.
+
+use std::time::Duration;
+
+use super::{LAST_PAUSE, Worker};
+use crate::entry::Entry;
+use crate::pipeline::Now;
+use journal_write::{JournalError, Retained};
+use telemetry::event;
+
+/// Retention by age works even where no segment ends.
+const RETAIN_EVERY: Duration = Duration::from_secs(60);
+
+impl Worker {
+    /// New segments, and retention.
+    pub(super) fn keep_house(&mut self, now: Now) {
+        let mut retain = self.next_retain <= now.mono;
+        if self.writer.wants_segment() && self.next_segment <= now.mono {
+            retain = true;
+            if let Err(error) = self.begin_segment(now) {
+                self.next_segment = now.mono.saturating_add(LAST_PAUSE);
+                self.segment_trouble = true;
+                event!(DiskError, what = "segment", error = %error);
+            } else if std::mem::take(&mut self.segment_trouble) {
+                event!(DiskOk, what = "segment");
+            }
+        }
+        if retain {
+            self.next_retain = now.mono.saturating_add(RETAIN_EVERY);
+            self.watch_limit();
+            match self.writer.retain(retention_ms(self.started, now)) {
+                Ok(retained) if retained.segments > 0 => {
+                    let Retained { segments, frames, bytes } = retained;
+                    event!(JournalTrimmed, segments, frames, bytes);
+                }
+                Ok(_) => {}
+                Err(error) => event!(DiskError, what = "retention", error = %error),
+            }
+        }
+    }
+
+    /// Tells, once, that the journal has come near its limit: what is deleted then is younger
+    /// than it should get.
+    fn watch_limit(&mut self) {
+        let (bytes, limit) = (self.writer.bytes(), self.writer.retain_bytes());
+        let near = limit.saturating_sub(limit / 10);
+        let far = limit.saturating_sub(limit / 5);
+        if bytes >= near && !std::mem::replace(&mut self.near_limit, true) {
+            event!(JournalNearLimit, bytes, limit);
+        } else if bytes < far {
+            self.near_limit = false;
+        }
+    }
+
+    pub(super) fn begin_segment(&mut self, now: Now) -> Result<(), JournalError> {
+        let start = Entry::Start(self.start());
+        let head = std::iter::once(start).chain(self.pipeline.keyframes(now));
+        let head = self.writer.begin_segment(now.wall_ms, head)?;
+        if head.oversized > 0 {
+            event!(FrameTooLarge, keyframes = head.oversized);
+        }
+        Ok(())
+    }
+}
+
+/// The time by which segments grow old. A clock that jumps forward by a year while we run must not
+/// take away what IT hasn't read yet: what counts is the clock of the start, and the time since.
+pub(super) fn retention_ms(started: Now, now: Now) -> u64 {
+    let elapsed = now.mono.saturating_sub(started.mono).as_millis();
+    let elapsed_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
+    now.wall_ms.min(started.wall_ms.saturating_add(elapsed_ms))
+}

@@ -1,0 +1,214 @@
+//! Who may depend on whom: a table, compared with what Cargo says. An edge too many fails, and so
+//! does one that is gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::source::{packages, room_of, root};
+
+/// The crates from the bottom up, as the members in Cargo.toml: each knows only crates above it
+/// in this table. Behind the bar is what its tests know besides.
+const CRATES: &str = "
+mistake
+clock
+text
+diagnostic
+sparkplug        text
+account          sparkplug
+tls              diagnostic text
+broker           text tls
+state            mistake
+journal-format
+journal-segment  journal-format
+journal-read     journal-format journal-segment | journal-write
+journal-write    journal-format journal-segment | journal-read
+signature        diagnostic text
+policy           account diagnostic signature sparkplug text
+telemetry        account broker mistake sparkplug text tls
+sandbox
+config           clock diagnostic policy sandbox signature telemetry tls
+ot               account broker journal-format journal-write mistake policy sandbox sparkplug state telemetry text tls | diagnostic journal-read
+it               account broker journal-format journal-read mistake policy sandbox sparkplug state telemetry text tls | diagnostic ot
+tools            account diagnostic journal-format ot policy sparkplug text
+demo             account journal-format journal-read sandbox sparkplug telemetry text
+sparkdiode       account broker config demo diagnostic it journal-format journal-read journal-write ot policy sandbox signature sparkplug state telemetry text tls tools
+";
+
+/// Crates of others that reach the network, the disk, the system or the keys, and who may use
+/// them.
+const REACHING: &str = "
+aws-lc-rs        signature policy sparkdiode
+landlock         sandbox
+libc             journal-segment journal-read journal-write telemetry sandbox sparkdiode
+rcgen            sparkdiode
+rumqttc-v4-next  ot it demo
+rumqttd          demo
+rustix           telemetry sandbox demo sparkdiode
+rustls           tls broker telemetry sparkdiode
+sd-notify        telemetry
+seccompiler      sandbox
+socket2          telemetry
+tokio            ot it demo sparkdiode
+";
+
+/// What a half may not know by any way, its dependencies' dependencies included.
+const WALLS: [(&str, &[&str]); 4] = [
+    ("ot", &["it", "journal-read", "config", "tools", "demo", "sparkdiode"]),
+    ("it", &["ot", "journal-write", "config", "tools", "demo", "sparkdiode"]),
+    // The rest isn't one of the halves, and holds for both.
+    ("policy", &["clock", "telemetry", "config", "state", "tls", "journal-format"]),
+    ("journal-format", &["clock", "sparkplug", "policy", "telemetry"]),
+];
+
+/// Dependencies of a crate, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Known {
+    always: BTreeSet<String>,
+    in_tests: BTreeSet<String>,
+}
+
+/// The rows of a table; its order.
+fn table(text: &str) -> (Vec<&str>, BTreeMap<&str, Known>) {
+    let mut order = Vec::new();
+    let mut rows = BTreeMap::new();
+    for row in text.lines().filter(|row| !row.is_empty()) {
+        let (name, rest) = row.split_once(' ').unwrap_or((row, ""));
+        let (always, in_tests) = rest.split_once('|').unwrap_or((rest, ""));
+        let names = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+        let known = Known { always: names(always), in_tests: names(in_tests) };
+        order.push(name);
+        assert!(rows.insert(name, known).is_none(), "{name} twice");
+    }
+    (order, rows)
+}
+
+/// What Cargo says, by crate: crates of ours if `ours`, else the others.
+fn declared(ours: bool) -> BTreeMap<String, Known> {
+    let mut crates = BTreeMap::new();
+    for package in packages() {
+        let mut known = Known::default();
+        for dependency in package["dependencies"].as_array().unwrap() {
+            let name = dependency["name"].as_str().unwrap();
+            if name.starts_with("sparkdiode-") == ours {
+                let name = room_of(name).to_owned();
+                match &dependency["kind"] {
+                    Value::Null => known.always.insert(name),
+                    kind if kind == "dev" => known.in_tests.insert(name),
+                    kind => panic!("{kind}-dependency of {}", package["name"]),
+                };
+            }
+        }
+        let Known { always, in_tests } = &mut known;
+        in_tests.retain(|name| !always.contains(name));
+        crates.insert(room_of(package["name"].as_str().unwrap()).to_owned(), known);
+    }
+    crates
+}
+
+#[test]
+fn crates_depend_on_each_other_as_the_table_says() {
+    let (_, table) = table(CRATES);
+    let declared = declared(true);
+    let names: BTreeSet<&str> = declared.keys().map(String::as_str).collect();
+    assert_eq!(names, table.keys().copied().collect(), "a crate without a row, or a row without");
+    for (name, wanted) in table {
+        let found = &declared[name];
+        let list = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(" ");
+        assert_eq!(
+            found,
+            &wanted,
+            "{name} isn't as the table says; it is:\n{name} {} | {}",
+            list(&found.always),
+            list(&found.in_tests)
+        );
+    }
+}
+
+#[test]
+fn a_crate_knows_only_crates_above_it() {
+    let (order, table) = table(CRATES);
+    for (at, name) in order.iter().enumerate() {
+        for known in &table[name].always {
+            assert!(order[..at].contains(&known.as_str()), "{name} knows {known}, below it");
+        }
+    }
+    // The members are in the same order, after the root package itself.
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let manifest: toml::Table = manifest.parse().unwrap();
+    let workspace = &manifest["workspace"];
+    let members = |key: &str| -> Vec<String> {
+        let of_ours = workspace[key].as_array().unwrap().iter().map(|member| {
+            let directory = root().join(member.as_str().unwrap());
+            let text = std::fs::read_to_string(directory.join("Cargo.toml")).unwrap();
+            let manifest: toml::Table = text.parse().unwrap();
+            room_of(manifest["package"]["name"].as_str().unwrap()).to_owned()
+        });
+        of_ours.collect()
+    };
+    let mut wanted = order.clone();
+    wanted.rotate_right(1);
+    assert_eq!(members("members"), wanted);
+    assert_eq!(members("default-members"), wanted, "`cargo test` tests all of them");
+}
+
+#[test]
+fn a_crate_is_in_the_folder_of_its_name() {
+    for package in packages() {
+        let name = room_of(package["name"].as_str().unwrap());
+        let manifest = Path::new(package["manifest_path"].as_str().unwrap());
+        let folder = match name {
+            "sparkdiode" => root().to_owned(),
+            name => root().join("src").join(name.replacen("journal-", "journal/", 1)),
+        };
+        assert_eq!(manifest.parent(), Some(&*folder));
+    }
+}
+
+#[test]
+fn what_reaches_outside_is_used_by_those_who_may() {
+    let (_, table) = table(REACHING);
+    let mut users: BTreeMap<&str, BTreeSet<String>> =
+        table.keys().map(|name| (*name, BTreeSet::new())).collect();
+    let declared = declared(false);
+    for (name, known) in &declared {
+        for other in &known.always {
+            if let Some(users) = users.get_mut(other.as_str()) {
+                users.insert(name.clone());
+            }
+        }
+    }
+    for (name, wanted) in &table {
+        assert_eq!(users[name], wanted.always, "users of {name}");
+    }
+}
+
+#[test]
+fn no_half_can_reach_what_it_may_not_know_through_others() {
+    let (_, table) = table(CRATES);
+    for (from, forbidden) in WALLS {
+        let mut reached = BTreeSet::new();
+        let mut next = vec![from];
+        while let Some(name) = next.pop() {
+            let known = &table[name].always;
+            next.extend(known.iter().map(String::as_str).filter(|other| reached.insert(*other)));
+        }
+        for name in forbidden {
+            assert!(table.contains_key(name), "no crate {name}");
+            assert!(!reached.contains(name), "{from} reaches {name}");
+        }
+    }
+}
+
+#[test]
+fn the_parts_of_the_journal_are_inside_of_its_two_ends() {
+    let (_, table) = table(CRATES);
+    let knows = |part: &str| -> Vec<&str> {
+        let knowing = table.iter().filter(|(_, known)| known.always.contains(part));
+        knowing.map(|(name, _)| *name).collect()
+    };
+    assert_eq!(knows("journal-segment"), ["journal-read", "journal-write"]);
+    assert_eq!(knows("journal-write"), ["ot", "sparkdiode"]);
+    assert!(!knows("journal-read").contains(&"ot"));
+}

@@ -1,0 +1,210 @@
+//! What is read from the source because no crate boundary can hold it.
+
+use super::source::{FILES, File};
+use super::words::{Kind, Word};
+
+/// What a rule finds in a file: place and reason, for people.
+pub(super) type Faults = Vec<String>;
+
+/// Rooms of this repository that read no clock and do no input or output: a crate, and the modules
+/// of it (none: all).
+const PURE: &[(&str, &[&str])] = &[
+    ("mistake", &[]),
+    ("text", &[]),
+    ("sparkplug", &[]),
+    ("journal-format", &[]),
+    ("account", &[]),
+    ("policy", &[]),
+    ("ot", &["pipeline", "plant"]),
+    ("it", &["mirror"]),
+    ("tools", &["dry_run"]),
+];
+/// What they would need for it.
+const IMPURE: &[&[&str]] = &[
+    &["std", "env"],
+    &["std", "fs"],
+    &["std", "io"],
+    &["std", "net"],
+    &["std", "os"],
+    &["std", "process"],
+    &["std", "thread"],
+    &["libc"],
+    &["rustix"],
+    &["socket2"],
+    &["tokio"],
+];
+
+/// `unsafe` has one room, tests included, and nobody else switches the lint off.
+pub(super) fn unsafe_outside_the_sandbox(file: &File) -> Faults {
+    if file.room == "sandbox" {
+        return Vec::new();
+    }
+    let place = |line: &usize| format!("{}:{line}: unsafe code", file.path.display());
+    file.unsafe_lines.iter().map(place).collect()
+}
+
+/// Code that isn't in a file of its own room is seen by no rule.
+pub(super) fn included_code(file: &File) -> Faults {
+    let includes = |word: &&Word| word.last() == "include" && word.kind == Kind::Called;
+    file.words.iter().filter(includes).map(|word| file.place(word)).collect()
+}
+
+/// Only the file `connection` of a half knows its MQTT client, and it passes it on to nobody.
+pub(super) fn mqtt_client_outside_the_connection(file: &File) -> Faults {
+    const CLIENT: &str = "rumqttc";
+    if !["ot", "it"].contains(&file.room.as_str()) {
+        return Vec::new();
+    }
+    let connection = is_connection(file);
+    let faulty = |word: &&Word| {
+        let exported = matches!(word.kind, Kind::Export { .. } | Kind::ExternCrate);
+        word.path.iter().any(|name| name == CLIENT) && (!connection || exported)
+    };
+    file.words.iter().filter(faulty).map(|word| file.place(word)).collect()
+}
+
+fn is_connection(file: &File) -> bool {
+    file.module.first().is_some_and(|module| module == "connection")
+}
+
+/// The OT half has no word for a publication: whatever it is called, it is refused, but for the
+/// messages that come in, which the connection takes apart.
+pub(super) fn publications_in_ot(file: &File) -> Faults {
+    if file.room != "ot" {
+        return Vec::new();
+    }
+    let faulty = |word: &&Word| {
+        word.path.iter().any(|name| speaks_of_publishing(name)) && !is_incoming(file, word)
+    };
+    file.product().filter(faulty).map(|word| file.place(word)).collect()
+}
+
+fn speaks_of_publishing(name: &str) -> bool {
+    let name = name.to_lowercase().replace('_', "");
+    ["publish", "publication", "lastwill", "setwill"].iter().any(|word| name.contains(word))
+}
+
+/// The type of an incoming message, the variant that holds it, and a binding named after it.
+fn is_incoming(file: &File, word: &Word) -> bool {
+    let path: Vec<&str> = word.path.iter().map(String::as_str).collect();
+    is_connection(file)
+        && match word.kind {
+            Kind::Import { .. } => path == ["rumqttc", "Publish"],
+            Kind::Path => {
+                [&["Publish"][..], &["Packet", "Publish"], &["publish"]].contains(&&path[..])
+            }
+            Kind::Name => path == ["publish"],
+            _ => false,
+        }
+}
+
+/// Neither half has a word for the other, whatever Cargo lets it see in tests.
+pub(super) fn the_other_half(file: &File) -> Faults {
+    let other = match file.room.as_str() {
+        "ot" => "it",
+        "it" => "ot",
+        _ => return Vec::new(),
+    };
+    let faulty = |word: &&Word| {
+        // A path that begins there, from the root of a crate too; `it` alone may be a variable.
+        let first = word.path.iter().position(|name| name != "crate");
+        let named = first.is_some_and(|at| word.path[at] == other);
+        let import = matches!(word.kind, Kind::Import { .. } | Kind::Export { .. });
+        named && (import || word.kind == Kind::ExternCrate || word.path.len() > 1)
+    };
+    file.product().filter(faulty).map(|word| file.place(word)).collect()
+}
+
+/// Pure rooms have no word for a clock, a file, a socket or a process.
+pub(super) fn impure_words(file: &File) -> Faults {
+    let pure = PURE.iter().any(|(room, modules)| {
+        file.room == *room
+            && (modules.is_empty()
+                || file.module.first().is_some_and(|first| modules.contains(&first.as_str())))
+    });
+    if !pure {
+        return Vec::new();
+    }
+    let faulty = |word: &&Word| {
+        let outside = IMPURE.iter().any(|path| word.starts_with(path));
+        let clock = reads_a_clock(word);
+        // Under another name it would be seen by nobody.
+        let whole = word.path == ["std"] && word.kind != Kind::Tokens;
+        // Inflating is reading from a slice; no other reader is at hand there.
+        let inflating = file.path.ends_with("sparkplug/decode.rs");
+        let outside = outside && !(inflating && word.path == ["std", "io", "Read"]);
+        outside || clock || whole || word.kind == Kind::ExternCrate
+    };
+    file.product().filter(faulty).map(|word| file.place(word)).collect()
+}
+
+/// `Instant` is of no use without a clock; `SystemTime` is also what a calendar takes.
+fn reads_a_clock(word: &Word) -> bool {
+    let path: Vec<&str> = word.path.iter().map(String::as_str).collect();
+    path.windows(2).any(|pair| pair == ["time", "Instant"])
+        || [["Instant", "now"], ["SystemTime", "now"]].iter().any(|call| path.ends_with(call))
+        || word.kind == Kind::Method && path == ["elapsed"]
+}
+
+fn none(rule: fn(&File) -> Faults, why: &str) {
+    let faults: Faults = FILES.iter().flat_map(rule).collect();
+    assert!(faults.is_empty(), "{why}:\n{}", faults.join("\n"));
+}
+
+#[test]
+fn unsafe_code_is_only_in_the_sandbox() {
+    none(unsafe_outside_the_sandbox, "only src/sandbox may have unsafe code");
+    assert!(FILES.iter().any(|file| file.room == "sandbox" && !file.unsafe_lines.is_empty()));
+}
+
+#[test]
+fn no_code_is_included_from_elsewhere() {
+    none(included_code, "a module says what is compiled");
+}
+
+#[test]
+fn only_the_connection_files_know_the_mqtt_client() {
+    none(mqtt_client_outside_the_connection, "a client could publish");
+    for half in ["ot", "it"] {
+        let mut connection = FILES.iter().filter(|file| file.room == half && is_connection(file));
+        let knows = |file: &File| file.words.iter().any(|word| word.path[0] == "rumqttc");
+        assert!(connection.any(knows), "{half}: the client has another name than it had");
+    }
+}
+
+#[test]
+fn the_ot_half_has_no_word_for_a_publication() {
+    none(publications_in_ot, "nothing can be published on the OT broker");
+}
+
+#[test]
+fn the_halves_do_not_know_each_other() {
+    none(the_other_half, "the halves share a journal and nothing else");
+}
+
+#[test]
+fn pure_rooms_have_no_input_output_and_no_clock() {
+    none(impure_words, "time is an argument, and so is all that is read");
+    for (room, modules) in PURE {
+        assert!(FILES.iter().any(|file| file.room == *room), "no room {room}");
+        for module in *modules {
+            let is_it = |file: &File| file.room == *room && file.module == [*module];
+            assert!(FILES.iter().any(is_it), "no module {module} in {room}");
+        }
+    }
+}
+
+/// What was proved is a value with one maker: privacy keeps other modules from making it, this
+/// keeps other functions of its own module from it.
+#[test]
+fn a_proof_has_one_maker() {
+    for (room, proof) in [("sandbox", "Confined")] {
+        let of_room = || FILES.iter().filter(|file| file.room == room);
+        let makers: Vec<String> = of_room()
+            .flat_map(|file| file.product().map(move |word| (file, word)))
+            .filter(|(_, word)| word.kind == Kind::Made && word.last() == proof)
+            .map(|(file, word)| file.place(word))
+            .collect();
+        assert_eq!(makers.len(), 1, "{proof}: {makers:?}");
+    }
+}

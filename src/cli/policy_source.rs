@@ -11,6 +11,7 @@ use signature::{
     Accepted, Requirement, SignatureError, Signed, SignedPolicy, check_rollback, verify,
 };
 use state::{StateDir, StateError, StateFile, Stored};
+use tools::cases;
 
 use super::{Exit, Failure};
 
@@ -92,7 +93,7 @@ impl PolicySource {
     fn read_files(&self) -> Result<(SignedPolicy, Diagnostics), Diagnostics> {
         let sources = policies::load_sources(&self.paths)?;
         let Some((requirement, state_dir)) = &self.required else {
-            let (policy, warnings) = Policy::parse(&sources)?;
+            let (policy, warnings) = cases::read_policy(&sources)?;
             return Ok((policy.into(), warnings));
         };
         let signed = verify_sources(&sources, requirement)?;
@@ -102,7 +103,7 @@ impl PolicySource {
         };
         check_rollback(signed.version, &digest_of(&sources), accepted.as_ref())
             .map_err(|error| problems(&requirement.file, [error]))?;
-        let (policy, warnings) = Policy::parse(&sources)?;
+        let (policy, warnings) = cases::read_policy(&sources)?;
         Ok((SignedPolicy { policy, signed: Some(signed) }, warnings))
     }
 
@@ -159,7 +160,7 @@ impl ClaimedSource {
 
 /// Reads the policy from files and directories.
 pub(super) fn read_policy(paths: &[PathBuf]) -> Result<(Policy, Diagnostics), Diagnostics> {
-    Policy::parse(&policies::load_sources(paths)?)
+    cases::read_policy(&policies::load_sources(paths)?)
 }
 
 /// What is wrong with the policy where there is no key for pseudonyms.
@@ -222,7 +223,7 @@ pub(super) fn look(
         }
         Err(error) => Compared::Unknown(error.to_string()),
     };
-    let (policy, warnings) = Policy::parse(&sources)?;
+    let (policy, warnings) = cases::read_policy(&sources)?;
     Ok((SignedPolicy { policy, signed: Some(signed) }, warnings, compared))
 }
 

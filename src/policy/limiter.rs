@@ -13,8 +13,8 @@ use governor::nanos::Nanos;
 use governor::state::{NotKeyed, StateStore};
 use governor::{Quota, RateLimiter};
 
-use super::Policy;
-use super::rule::{Bucket, OnExcess, Rate};
+use crate::Policy;
+use crate::rule::{Bucket, OnExcess, Rate};
 
 /// Governor keeps the time between two units in whole nanoseconds; how far that may be from the
 /// rate that was asked for, relatively.

@@ -7,6 +7,7 @@ use diagnostic::Diagnostics;
 use policy::{Action, Policy};
 use signature::{Requirement, Signed, SignedPolicy};
 use text::{counted, escape};
+use tools::lint::lint;
 
 use super::lines::line;
 use crate::cli::policy_source::{Compared, look, read_policy};
@@ -45,7 +46,7 @@ pub(super) fn describe_policy(
     };
     let sources = policies::load_sources(paths).unwrap_or_default();
     let files = sources.len();
-    warnings.extend(policy.lint(&sources, clock::wall_ms()));
+    warnings.extend(lint(&policy, &sources, clock::wall_ms()));
     line(
         text,
         &format!(

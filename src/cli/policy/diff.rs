@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use policy::Policy;
-use policy::compare::{Comparison, Difference, Outcome, Types, Witness, compare};
 use serde_json::{Value as Json, json};
 use sparkplug::DataType;
 use text::{Paint, counted, escape_to};
+use tools::compare::{Comparison, Difference, Outcome, Types, Witness, compare};
 use tools::dry_run::tally::{MetricTally, Tally};
 
 use super::lines::{line, wrap};

@@ -9,11 +9,13 @@ use account::RuleId;
 use clap::Args;
 use entity::output_entity;
 use metric::{Found, output_metric, output_metric_json};
-use policy::{Case, Given, Policy, Rule, parse_value};
+use policy::{Policy, Rule};
 use serde_json::{Value as Json, json};
 use sparkplug::{DataType, Entity, EntityTopic, Topic};
 use text::{Paint, escape};
+use tools::cases::{Case, Given, parse_value};
 use tools::dry_run::case::{self, Check, Got};
+use tools::explain::consider;
 
 use super::at_ms;
 use super::lines::line;
@@ -142,7 +144,7 @@ fn find_out(
     let find = |(datatype, sent): (DataType, Option<sparkplug::Value>)| {
         let given = Given::new(metric, datatype, sent.clone());
         let report = case::run(policy, &Case::of_message(topic, Some(given), at_ms));
-        let considered = policy.consider(parsed.entity, metric, Some(datatype));
+        let considered = consider(policy, parsed.entity, metric, Some(datatype));
         // There is one expectation in it.
         report.checks.into_iter().next().map(|check| Found { datatype, sent, check, considered })
     };

@@ -14,6 +14,7 @@ use diagnostic::file::os_error;
 use policy::Policy;
 use text::{counted, escape, grouped};
 use tools::capture::{Header, Reader};
+use tools::cases::read_policy;
 use tools::learn::{Draft, Observation, Options, Trial, TrialReport, draft};
 
 use super::super::capture::{
@@ -86,7 +87,7 @@ pub(super) fn run(arguments: &LearnArgs) -> Result<Exit, Failure> {
     };
     let policy = match existing.as_slice() {
         [] => None,
-        sources => Some(Policy::parse(sources)?.0),
+        sources => Some(read_policy(sources)?.0),
     };
     match (&arguments.capture, &arguments.config) {
         (Some(path), _) => learn(arguments, path, &existing, policy.as_ref()),
@@ -161,7 +162,7 @@ fn learn(
     let mut sources = existing.to_vec();
     sources.push(SourceFile::new(name, draft.text.clone()));
     // What can't be read would be a mistake of ours; so it says which.
-    let (tried, _) = Policy::parse(&sources)?;
+    let (tried, _) = read_policy(&sources)?;
     let mut trial = Trial::new(tried, &draft.promised, policy);
     each(path, |record| trial.learn(record))?;
     let report = trial.report();

@@ -10,11 +10,11 @@ use config::policies::load_sources;
 use config::signature::beside;
 use diagnostic::file::os_error;
 use diagnostic::{SecretFile, SourceFile};
-use policy::Policy;
 use signature::{
     KeyError, Manifest, NamedKey, Requirement, SignatureError, SignatureFile, Signed, SigningKey,
 };
 use text::{counted, escape, format_utc};
+use tools::cases::read_policy;
 
 use crate::cli::policy_source::{problems, read_signature};
 use crate::cli::{Exit, Failure, report};
@@ -135,7 +135,7 @@ pub(super) fn sign(arguments: &SignArgs) -> Result<Exit, Failure> {
             .hint("`sparkdiode policy keygen` makes one")
     })?;
     let sources = load_sources(&arguments.paths)?;
-    let (policy, warnings) = Policy::parse(&sources)?;
+    let (policy, warnings) = read_policy(&sources)?;
     report::warnings(&warnings);
     let path = signature_path(arguments.signature.as_deref(), &arguments.paths)?;
     let earlier =
@@ -188,7 +188,7 @@ pub(super) fn verify(arguments: &VerifyArgs) -> Result<Exit, Failure> {
     let text = read_signature(&path)?;
     let verified = signature::verify(text.as_deref(), &sources, &requirement);
     let Signed { version, at, signers } = verified.map_err(|errors| problems(&path, errors))?;
-    let (policy, warnings) = Policy::parse(&sources)?;
+    let (policy, warnings) = read_policy(&sources)?;
     report::warnings(&warnings);
     let mut said = format!(
         "good: version {version} of {} with {}, digest {}\n  signed at {}\n",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sparkplug::{DataSet, DataType, MetaData, Metric, Property, PropertySet, PropertyValue, Value};
 
 use super::texts::Length;
-use crate::glob::Glob;
+use crate::rule::glob::Glob;
 
 /// Bytes of a text property or description that cross by default: a long sentence in any script.
 const MAX_TEXT_BYTES: usize = 1024;

@@ -14,9 +14,9 @@ use super::numbers::{Bound, Deadband, OutOfRange, Range, Step};
 use super::pseudonym::Pseudonym;
 use super::texts::{Allowed, AllowedValues, Length, MAX_PATTERN_BYTES, Pattern, PatternError};
 use super::{MetricTable, Refusal, RuleShapes, Shape, numbers};
-use crate::glob::Glob;
+use crate::language::RULE_KEYS;
 use crate::rule::DataTypes;
-use crate::rule_reader::RULE_KEYS;
+use crate::rule::glob::Glob;
 
 /// Values of one list. What needs more is a pattern, or no list.
 const MAX_ALLOWED: usize = 10_000;

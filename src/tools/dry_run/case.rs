@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use account::{Reason, RuleId};
 use ot::Received;
-use policy::{Arrives, Case, Expected, Given, Policy, Probe, Step};
+use policy::Policy;
 use prost::Message;
 use sparkplug::{
     DataType, Entity, EntityTopic, MessageType, Metric, Payload, Property, Template, Topic, Value,
@@ -15,6 +15,7 @@ use sparkplug::{
 use text::escape_to;
 
 use super::{Arrived, MessageFate, MetricFate, Outcome, Rehearsal, told_name};
+use crate::cases::{Arrives, Case, Expected, Given, Probe, Step};
 
 /// The plant is born this long before a case begins: no interval, deadband or rate of a rule
 /// remembers the births then.

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use diagnostic::SourceFile;
-use policy::{Case, Given};
 use proptest::prelude::*;
 use prost::Message;
 use sparkplug::captures;
@@ -13,10 +12,15 @@ use super::case::{self, Got};
 use super::coverage::coverage;
 use super::tally::Tally;
 use super::*;
+use crate::cases::{self, Case, Given};
 
 fn policy(text: &str) -> Policy {
-    match Policy::parse(&[SourceFile::new("test.toml", text)]) {
-        Ok((policy, _)) => policy,
+    with_cases(text).0
+}
+
+fn with_cases(text: &str) -> (Policy, Vec<Case>) {
+    match cases::read(&[SourceFile::new("test.toml", text)]) {
+        Ok((policy, cases, _)) => (policy, cases),
         Err(problems) => panic!("{problems}"),
     }
 }
@@ -48,9 +52,9 @@ const RULES: &str = r#"
 
 /// Which cases of `text` pass, by name.
 fn results(text: &str) -> Vec<(String, bool)> {
-    let policy = policy(&format!("{RULES}\n{text}"));
+    let (policy, cases) = with_cases(&format!("{RULES}\n{text}"));
     let run = |one: &Case| (one.name().to_owned(), case::run(&policy, one).passed());
-    policy.cases().iter().map(run).collect()
+    cases.iter().map(run).collect()
 }
 
 #[test]
@@ -193,8 +197,8 @@ fn templates_of_cases_have_their_definitions() {
         arrives.value = { definition = "Motor", members = [{ name = "Speed", value = 7 }] }
     "#;
     // Members are compared as they are on the wire: this one says that the denied one is gone.
-    let policy = policy(&format!("{RULES}\n{text}"));
-    let report = case::run(&policy, &policy.cases()[0]);
+    let (policy, cases) = with_cases(&format!("{RULES}\n{text}"));
+    let report = case::run(&policy, &cases[0]);
     let Got::Forwarded { arrives: Some(seen), .. } = &report.checks[0].got else {
         panic!("{report:?}")
     };
@@ -215,9 +219,8 @@ fn coverage_counts_what_decides_and_what_a_case_is_about() {
         expect = "forward"
     "#;
     let covered = |text: &str| {
-        let policy = policy(&format!("{RULES}\n{text}"));
-        let reports: Vec<_> =
-            policy.cases().iter().map(|one| (one, case::run(&policy, one))).collect();
+        let (policy, cases) = with_cases(&format!("{RULES}\n{text}"));
+        let reports: Vec<_> = cases.iter().map(|one| (one, case::run(&policy, one))).collect();
         let reports = reports.iter().map(|(one, report)| (*one, report));
         let covered = coverage(&policy, reports);
         covered.iter().map(|one| (one.admits, one.drops)).collect::<Vec<_>>()

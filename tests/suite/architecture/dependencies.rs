@@ -26,14 +26,15 @@ journal-read     journal-format journal-segment | journal-write
 journal-write    journal-format journal-segment | journal-read
 signature        diagnostic text
 policy           account diagnostic signature sparkplug text
-telemetry        account broker mistake sparkplug text tls
+telemetry        account mistake sparkplug text tls
 sandbox
 config           clock diagnostic policy sandbox signature telemetry tls
 ot               account broker journal-format journal-write mistake policy sandbox sparkplug state telemetry text tls | diagnostic journal-read
 it               account broker journal-format journal-read mistake policy sandbox sparkplug state telemetry text tls | diagnostic ot
 tools            account diagnostic journal-format ot policy sparkplug text
-demo             account journal-format journal-read sandbox sparkplug telemetry text
-sparkdiode       account broker config demo diagnostic it journal-format journal-read journal-write ot policy sandbox signature sparkplug state telemetry text tls tools
+strict-host      sparkplug
+demo             account journal-format journal-read mistake sandbox sparkplug strict-host text
+sparkdiode       account broker config demo diagnostic it journal-format journal-read journal-write mistake ot policy sandbox signature sparkplug state telemetry text tls tools | strict-host
 ";
 
 /// Crates of others that reach the network, the disk, the system or the keys, and who may use

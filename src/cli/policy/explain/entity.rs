@@ -5,6 +5,7 @@ use policy::{Action, Policy};
 use serde_json::json;
 use sparkplug::EntityTopic;
 use text::{Paint, counted, escape, escape_to};
+use tools::explain::selecting;
 
 use super::super::lines::{line, wrap};
 use super::{WIDTH, entity_json, rule_line};
@@ -22,7 +23,7 @@ pub(super) fn output_entity(
         Some(_) => policy.device_in_scope(entity),
         None => policy.node_in_scope(entity.group, entity.edge_node),
     };
-    let rules = policy.selecting(entity);
+    let rules = selecting(policy, entity);
     let told = policy.renames().tell(entity).ok().filter(|told| *told != entity);
     if as_json {
         let rules = rules.iter().filter_map(|rule| policy.rule(*rule)).map(|rule| {

@@ -1,11 +1,12 @@
 //! What becomes of one metric, and what each rule has to say about it.
 
 use mistake::mistake;
-use policy::{Considered, Policy, Relation};
+use policy::Policy;
 use serde_json::{Value as Json, json};
 use sparkplug::{DataType, Entity, value};
 use text::{Paint, counted, escape, escape_to};
 use tools::dry_run::case::Check;
+use tools::explain::{Considered, Relation};
 
 use super::super::json as machine;
 use super::super::lines::line;

@@ -122,7 +122,7 @@ pub(super) fn broker_settings(
     };
     let tls = match &broker.tls {
         Some(tls) => {
-            let (config, peer) = tls::client(tls, telemetry::tell_peer_expiry)?;
+            let (config, peer) = tls::client(tls, telemetry::emit_peer_expiry)?;
             Some(TlsSettings { config, server_name: tls.server_name.clone(), peer })
         }
         None => None,

@@ -38,7 +38,7 @@ fn target(config: &SyslogConfig, peers: &mut Vec<Arc<PeerCertificate>>) -> Resul
         SyslogTo::Udp(address) => Transport::Udp { addresses: resolve(address)? },
         SyslogTo::Tcp(address) => Transport::Tcp { addresses: resolve(address)? },
         SyslogTo::Tls(address, tls) => {
-            let (config, peer) = tls::client(tls, telemetry::tell_peer_expiry)?;
+            let (config, peer) = tls::client(tls, telemetry::emit_peer_expiry)?;
             peers.push(peer);
             Transport::Tls {
                 addresses: resolve(address)?,

@@ -1,5 +1,11 @@
 //! For unit tests: which events a piece of code emits, and what of it reaches a target.
-#![expect(clippy::arithmetic_side_effects, reason = "numbers of a test")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "for tests, also of other crates: a failure is a panic"
+)]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

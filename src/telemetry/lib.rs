@@ -26,7 +26,7 @@ pub use event::{
     Entry, Event, FieldSpec, Halves, Limit, Severity, TARGET as EVENT_TARGET, json as events_json,
     manual as events_manual,
 };
-pub use expiry::{tell_expiry, tell_peer_expiry};
+pub use expiry::{emit_expiry, emit_peer_expiry};
 pub use notify::Notifier;
 pub use policy_loaded::policy_loaded;
 pub use record::Record;

@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::event::Event;
-use super::expiry::{tell_expiry, tell_peer_expiry};
+use super::expiry::{emit_expiry, emit_peer_expiry};
 use super::hub::{Clock, Hub, HubLayer, Output};
 use super::mistakes::report_mistakes;
 use super::record::Record;
@@ -203,12 +203,12 @@ impl Logging {
                 let at = clock::wall();
                 if day.replace(format_date(at)) != Some(format_date(at)) {
                     for end in &certificates.ends {
-                        tell_expiry(&end.certificate, end.not_after, at);
+                        emit_expiry(&end.certificate, end.not_after, at);
                     }
                     // A connection may last for years without another handshake.
                     for peer in &certificates.peers {
                         if let Some(end) = peer.end() {
-                            tell_peer_expiry(peer, end.not_after, at);
+                            emit_peer_expiry(peer, end.not_after, at);
                         }
                     }
                 }

@@ -84,7 +84,7 @@ fn the_demo_judges_the_relay_without_its_help() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let demo = ["host.rs", "enterprise.rs", "at_rest.rs", "summary.rs"]
         .map(|file| source.join("demo").join(file));
-    let host = fs::read_dir(source.join("strict_host")).unwrap();
+    let host = fs::read_dir(source.join("strict-host")).unwrap();
     let host: Vec<_> = host.map(|file| file.unwrap().path()).collect();
     assert!(host.len() > 5, "{host:?}");
     for file in demo.iter().chain(&host) {
@@ -94,7 +94,7 @@ fn the_demo_judges_the_relay_without_its_help() {
         }
     }
     // Nor can they: Cargo holds it.
-    for manifest in ["demo/Cargo.toml", "strict_host/Cargo.toml"] {
+    for manifest in ["demo/Cargo.toml", "strict-host/Cargo.toml"] {
         let text = fs::read_to_string(source.join(manifest)).unwrap();
         for half in ["\nit.workspace", "\not.workspace", "\npolicy.workspace"] {
             assert!(!text.contains(half), "{manifest} depends on {half}");

@@ -1,4 +1,5 @@
-//! What the strict host must see.
+//! What the demo's host must see.
+#![expect(clippy::arithmetic_side_effects, reason = "numbers of a test")]
 
 use prost::Message;
 use sparkplug::DataType;

@@ -67,7 +67,7 @@ pub use self::admitted::{Admitted, AdmittedKind, AdmittedParts, MessageFlags, Pe
 pub use self::language::{Annotations, PolicyFile, read_datatype};
 pub use self::limiter::{Limiter, NodeBuckets};
 pub use self::limits::Limits;
-pub use self::names::{Collision, Prefixes, Renames, Taken, fold, is_reserved};
+pub use self::names::{Collision, Prefixes, Renames, ReservedNameUse, fold, is_reserved};
 pub use self::plan::{EntityPlan, Judged, Verdict};
 pub use self::rule::{Action, Bucket, Mode, OnExcess, Priority, Rate, Rule, Schedule, glob};
 

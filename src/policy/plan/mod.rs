@@ -120,22 +120,26 @@ impl<'a> EntityPlan<'a> {
         observes.then_some(rule)
     }
 
-    /// The metric of the plant that crosses under the name `told`, if one does. Where there are
+    /// The metric of the plant that crosses under the name `exported`, if one does. Where there are
     /// several, only one of them can be in a birth, and any of them may cross.
-    pub fn original<'n>(&self, told: &'n str, datatype: Option<DataType>) -> Option<Cow<'n, str>> {
+    pub fn original<'n>(
+        &self,
+        exported: &'n str,
+        datatype: Option<DataType>,
+    ) -> Option<Cow<'n, str>> {
         let crosses = |name: &str| {
             let rule = match self.judge(name, datatype) {
                 Verdict::Forward { rule } | Verdict::Redact { forward: rule, .. } => rule,
                 Verdict::Drop { .. } => return false,
             };
             let prefixes = self.rules.get(rule.index()).and_then(|rule| rule.prefixes.as_ref());
-            prefixes.map_or(name == told, |prefixes| prefixes.tell(name) == told)
+            prefixes.map_or(name == exported, |prefixes| prefixes.exported_name(name) == exported)
         };
-        if crosses(told) {
-            return Some(Cow::Borrowed(told));
+        if crosses(exported) {
+            return Some(Cow::Borrowed(exported));
         }
         self.prefixes.iter().find_map(|Prefixes { strip, add }| {
-            let rest = told.strip_prefix(add.as_deref().unwrap_or_default())?;
+            let rest = exported.strip_prefix(add.as_deref().unwrap_or_default())?;
             let stripped = strip.as_ref().map(|strip| Cow::Owned(format!("{strip}{rest}")));
             [stripped, Some(Cow::Borrowed(rest))].into_iter().flatten().find(|name| crosses(name))
         })

@@ -398,7 +398,7 @@ impl Told {
 impl Arrived {
     /// Whether it tells of this entity of the plant, which may have another name on IT.
     pub fn is_of(&self, policy: &Policy, entity: Entity<'_>) -> bool {
-        match (Topic::parse(&self.topic), policy.renames().tell(entity)) {
+        match (Topic::parse(&self.topic), policy.renames().exported(entity)) {
             (Ok(Topic::Entity(topic)), Ok(told)) => topic.entity == told,
             _ => false,
         }
@@ -420,7 +420,7 @@ fn told_name<'a>(policy: &'a Policy, verdict: Verdict, name: &'a str) -> Cow<'a,
         Verdict::Drop { .. } => None,
     };
     let prefixes = rule.and_then(|rule| policy.rule(rule)).and_then(Rule::prefixes);
-    prefixes.map_or(Cow::Borrowed(name), |prefixes| prefixes.tell(name))
+    prefixes.map_or(Cow::Borrowed(name), |prefixes| prefixes.exported_name(name))
 }
 
 fn is_definition(value: Option<&Value>) -> bool {

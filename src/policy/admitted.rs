@@ -10,9 +10,8 @@
 //! judging said. Whoever writes plant data to a journal takes [`Admitted`] and nothing else, so
 //! that a way around the policy can't be written by accident.
 
-use sparkplug::{Entity, EntityTopic};
-
 use super::{Policy, Verdict};
+use sparkplug::{Entity, EntityTopic};
 
 /// Leave for a metric, or for an entity's birth, to cross.
 #[must_use]

@@ -13,7 +13,7 @@ use sparkplug::{DataType, Entity, EntityTopic, Topic};
 use text::escape;
 use tools::cases::{Case, Given, parse_value};
 use tools::dry_run::case::{self, Check, Got};
-use tools::explain::consider;
+use tools::explain::relations;
 
 use super::at_ms;
 use super::lines::line;
@@ -145,9 +145,9 @@ fn find_out(
     let find = |(datatype, sent): (DataType, Option<sparkplug::Value>)| {
         let given = Given::new(metric, datatype, sent.clone());
         let report = case::run(policy, &Case::of_message(topic, Some(given), at_ms));
-        let considered = consider(policy, parsed.entity, metric, Some(datatype));
+        let relations = relations(policy, parsed.entity, metric, Some(datatype));
         // There is one expectation in it.
-        report.checks.into_iter().next().map(|check| Found { datatype, sent, check, considered })
+        report.checks.into_iter().next().map(|check| Found { datatype, sent, check, relations })
     };
     Ok(given.into_iter().filter_map(find).collect())
 }

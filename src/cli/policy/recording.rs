@@ -13,7 +13,7 @@ use sparkplug::value;
 use text::{escape, escape_to, format_utc};
 use tools::capture::{Reader, Record};
 use tools::dry_run::tally::{Cause, EntityTally, MetricTally, Tally};
-use tools::dry_run::{MessageFate, MetricFate, MetricOutcome, Outcome, Passed, Rehearsal};
+use tools::dry_run::{DryRun, MessageFate, MetricFate, MetricOutcome, Outcome, Passed};
 
 use super::json as machine;
 use super::lines::line;
@@ -58,13 +58,12 @@ pub(super) fn run(
     mut show: impl FnMut(Event<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let reader = Reader::open(path)?;
-    let mut rehearsal: Option<Rehearsal> = None;
+    let mut dry_run: Option<DryRun> = None;
     for record in reader {
         let record = record?;
-        let rehearsal =
-            rehearsal.get_or_insert_with(|| Rehearsal::new(policy.clone(), record.at_ms));
-        show(Event::Late(&rehearsal.pass_until(record.at_ms)))?;
-        let outcome = rehearsal.receive(Received {
+        let dry_run = dry_run.get_or_insert_with(|| DryRun::new(policy.clone(), record.at_ms));
+        show(Event::Late(&dry_run.pass_until(record.at_ms)))?;
+        let outcome = dry_run.receive(Received {
             topic: &record.topic,
             payload: &record.payload,
             retain: record.retain,
@@ -73,8 +72,8 @@ pub(super) fn run(
         });
         show(Event::Message(&record, &outcome))?;
     }
-    if let Some(mut rehearsal) = rehearsal {
-        show(Event::Late(&rehearsal.pass(LAST_WAIT)))?;
+    if let Some(mut dry_run) = dry_run {
+        show(Event::Late(&dry_run.pass(LAST_WAIT)))?;
     }
     Ok(())
 }

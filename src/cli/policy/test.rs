@@ -201,12 +201,12 @@ impl Tested<'_> {
         let mut policy = self.policy.clone();
         let since_ms = u64::try_from(check.at.as_millis()).unwrap_or(u64::MAX);
         let _ = policy.set_time(case.at_ms().saturating_add(since_ms));
-        for considered in explain::consider(&policy, topic.entity, metric, check.datatype) {
-            let Some(rule) = policy.rule(considered.rule) else {
-                mistake!("a rule was considered that the policy hasn't");
+        for related in explain::relations(&policy, topic.entity, metric, check.datatype) {
+            let Some(rule) = policy.rule(related.rule) else {
+                mistake!("a rule was looked at that the policy hasn't");
                 continue;
             };
-            let says = match considered.relation {
+            let says = match related.relation {
                 Relation::OtherEntity(key) => format!("is about others, by its `{key}`"),
                 Relation::OtherMetric => "selects the entity, but not this metric".to_owned(),
                 Relation::OtherDatatype => "selects the metric, but not this datatype".to_owned(),

@@ -25,7 +25,7 @@ pub(super) fn output_entity(
         None => policy.node_in_scope(entity.group, entity.edge_node),
     };
     let rules = selecting(policy, entity);
-    let told = policy.renames().tell(entity).ok().filter(|told| *told != entity);
+    let told = policy.renames().exported(entity).ok().filter(|told| *told != entity);
     if as_json {
         let rules = rules.iter().filter_map(|rule| policy.rule(*rule)).map(|rule| {
             json!({

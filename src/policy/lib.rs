@@ -1,11 +1,13 @@
-//! Forward policies: what may leave the plant. A leaf without I/O and without a clock: files
-//! come in as text, time as an argument.
+//! Forward policies: what may leave the plant. The judging core alone, without I/O and without a
+//! clock: files come in as text, time as an argument. It knows no journal, no half and none of the
+//! tools that test, explain and compare policies.
 //!
 //! ```text
-//!  text ──> Section  ──> rule_reader ──> Rule ──> Policy ── plan(entity) ──> EntityPlan
-//!           places       checks          │         │                           │ judge(metric)
-//!                                        │         └─ subscriptions()          v
-//!                                        └─ Limiter.ask_rule(rule, bytes)    Verdict
+//!  files ── language ──> rule (filter, glob, schedule) ──> plan ──> Verdict ──> Permit ──> Admitted
+//!              │            names (on IT)                  (tables,     │
+//!              │            limits, limiter                 scope,      └─ shape: what of a value
+//!              │                                            subscribe)     crosses
+//!              └─ Annotations: what doesn't judge (cases) is read by whoever loads the policy
 //! ```
 //!
 //! # The language
@@ -46,6 +48,7 @@
 //! - Commands, STATE and other namespaces can't be allowed; a rule that names them is an error.
 
 mod admitted;
+mod digest;
 mod language;
 mod limiter;
 mod limits;
@@ -60,10 +63,10 @@ use std::ops::Range;
 
 use account::RuleId;
 use diagnostic::{Diagnostics, SourceFile};
-use signature::Signed;
 use sparkplug::{DataType, Entity};
 
 pub use self::admitted::{Admitted, AdmittedKind, AdmittedParts, MessageFlags, Permit};
+pub use self::digest::digest_of;
 pub use self::language::{Annotations, PolicyFile, read_datatype};
 pub use self::limiter::{Limiter, NodeBuckets};
 pub use self::limits::Limits;
@@ -87,7 +90,6 @@ pub struct Policy {
     subscribing: plan::RuleIndex,
     /// For which moments, in milliseconds since the epoch, the schedules are as they are now.
     settled: Option<Range<u64>>,
-    signed: Option<Signed>,
     /// Makes pseudonyms; the IT half has none.
     pseudonym_key: Option<shape::PseudonymKey>,
 }
@@ -112,7 +114,7 @@ impl Policy {
         sources: &'s [SourceFile],
         annotations: &mut dyn Annotations<'s>,
     ) -> Result<(Policy, Diagnostics), Diagnostics> {
-        let sources = signature::in_order(sources);
+        let sources = digest::in_order(sources);
         let (content, problems) = language::read(&sources, annotations);
         if problems.has_errors() {
             return Err(problems);
@@ -125,7 +127,7 @@ impl Policy {
         let standing = (0..).zip(&rules).filter(|(number, _)| rule_groups.stands(*number));
         let standing = plan::RuleIndex::new(standing, plan::By::Matching);
         let renames_metrics = rules.iter().any(|rule| rule.prefixes.is_some());
-        let digest = signature::digest(&sources);
+        let digest = digest::digest(&sources);
         Ok((
             Policy {
                 rules,
@@ -139,21 +141,9 @@ impl Policy {
                 subscribing,
                 settled: None,
                 pseudonym_key: None,
-                signed: None,
             },
             problems,
         ))
-    }
-
-    /// The same policy, with what was found about its signatures.
-    #[must_use]
-    pub fn with_signature(self, signed: Signed) -> Policy {
-        Policy { signed: Some(signed), ..self }
-    }
-
-    /// Version and signers, where signatures are required.
-    pub fn signed(&self) -> Option<&Signed> {
-        self.signed.as_ref()
     }
 
     /// Hands it the key for pseudonyms.

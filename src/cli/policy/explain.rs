@@ -7,21 +7,20 @@ use std::path::PathBuf;
 
 use account::RuleId;
 use clap::Args;
+use entity::output_entity;
+use metric::{Found, output_metric, output_metric_json};
 use policy::{Policy, Rule};
 use serde_json::{Value as Json, json};
 use sparkplug::{DataType, Entity, EntityTopic, Topic};
-use text::escape;
+use text::{Paint, escape};
 use tools::cases::{Case, Given, parse_value};
 use tools::dry_run::case::{self, Check, Got};
 use tools::explain::relations;
 
 use super::at_ms;
 use super::lines::line;
-use super::paint::Paint;
 use super::recording::{self, RecordingArgs};
 use crate::cli::{Exit, Failure, report};
-use entity::output_entity;
-use metric::{Found, output_metric, output_metric_json};
 
 /// Columns of the output.
 const WIDTH: usize = 100;
@@ -68,7 +67,7 @@ pub(super) struct ExplainArgs {
 
 pub(super) fn run(arguments: &ExplainArgs) -> Result<Exit, Failure> {
     let mut policy = super::read(&arguments.policy)?;
-    let paint = Paint::for_stdout();
+    let paint = report::paint();
     let Some(topic) = &arguments.message else {
         let metric = arguments.metric.as_deref();
         return recording::explain(&policy, &arguments.recording, metric, arguments.json, paint);

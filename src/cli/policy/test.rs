@@ -9,15 +9,13 @@ use mistake::mistake;
 use policy::{Mode, Policy, Rule};
 use serde_json::{Value as Json, json};
 use sparkplug::Topic;
-use text::escape;
+use text::{Paint, counted, escape};
 use tools::cases::Case;
 use tools::dry_run::case::{self, CaseReport, Check, Got};
 use tools::dry_run::coverage::{Coverage, coverage};
 use tools::explain::{self, Relation};
 
-use super::paint::Paint;
-use crate::cli::report::{self, counted};
-use crate::cli::{Exit, Failure};
+use crate::cli::{Exit, Failure, report};
 
 /// Run the `[[case]]` tables of a policy.
 ///
@@ -85,7 +83,7 @@ pub(super) fn run(arguments: &TestArgs) -> Result<Exit, Failure> {
     let policies: Result<Vec<(Policy, Vec<Case>)>, Failure> =
         sets.iter().map(|set| super::read_with_cases(set)).collect();
     let policies = policies?;
-    let paint = Paint::for_stdout();
+    let paint = report::paint();
     let (mut text, mut totals) = (String::new(), Totals::default());
     let mut json = Vec::new();
     for (policy, cases) in &policies {

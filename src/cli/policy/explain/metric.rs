@@ -4,13 +4,12 @@ use mistake::mistake;
 use policy::Policy;
 use serde_json::{Value as Json, json};
 use sparkplug::{DataType, Entity, value};
-use text::{escape, escape_to};
+use text::{Paint, counted, escape, escape_to};
 use tools::dry_run::case::Check;
 use tools::explain::{Relation, RuleRelation};
 
 use super::super::json as machine;
 use super::super::lines::line;
-use super::super::paint::Paint;
 use super::{entity_json, rule_line, verdict};
 use crate::cli::{Exit, Failure, report};
 
@@ -155,7 +154,7 @@ impl Found {
                 Some(device) if !all => format!("others than {}", escape_to(device, 60)),
                 _ => format!("others than {}", escape_to(entity.edge_node, 60)),
             };
-            let rules = report::counted(others, "rule");
+            let rules = counted(others, "rule");
             let verb = if others == 1 { "is" } else { "are" };
             line(text, &paint.faint(format!("      {rules} {verb} about {what}")));
         }

@@ -70,7 +70,7 @@ impl StatusReporter {
         {
             relay_node.tick(now, mirror, &status);
         }
-        self.publisher.publish(now.at, status);
+        self.publisher.hand_over(now.at, status);
     }
 
     /// Tells the last status, and a summary.

@@ -84,7 +84,7 @@ impl StatusReporter {
             journal_limit_bytes: seen.writer.retain_bytes(),
             certificate_days_left: status.certificate.as_ref().map(|first| first.days_left),
         };
-        self.publisher.publish(at, status);
+        self.publisher.hand_over(at, status);
         Some(surroundings)
     }
 

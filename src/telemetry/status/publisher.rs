@@ -134,7 +134,7 @@ impl StatusPublisher {
 
     /// Hands the status over to those who write it, and emits a summary if that is due. `at` is
     /// when [`StatusPublisher::is_due`] was asked.
-    pub fn publish(&mut self, at: Duration, status: Status) {
+    pub fn hand_over(&mut self, at: Duration, status: Status) {
         self.next = at.saturating_add(self.settings.every);
         if self.next_summary <= at {
             self.next_summary = at.saturating_add(self.settings.summary_every);
@@ -280,7 +280,7 @@ mod tests {
                 let status = publisher.status(second * 1_000, second > 60, 1);
                 let since = if second > 60 { 61_000..=62_000 } else { 1_000..=1_000 };
                 assert!(since.contains(&status.broker.since_ms.unwrap()), "{status:?}");
-                publisher.publish(at, status);
+                publisher.hand_over(at, status);
             }
         }
         assert_eq!(summaries, 2);
@@ -302,7 +302,7 @@ mod tests {
             let (account, _) = tracker.track(at, ledger, ledger.check(0), std::iter::empty());
             let mut status = publisher.status(second * 1_000, true, 1);
             status.account = account;
-            capture(|| publisher.publish(at, status))
+            capture(|| publisher.hand_over(at, status))
         };
         assert!(publish(&ledger).is_empty());
         ledger.receive(None);

@@ -16,13 +16,13 @@ clock
 text
 diagnostic
 sparkplug        text
-account          sparkplug
+account          mistake sparkplug
 tls              diagnostic text
 broker           text tls
 state            mistake
 journal-format
 journal-segment  journal-format
-journal-read     journal-format journal-segment | journal-write
+journal-read     journal-format journal-segment mistake | journal-write
 journal-write    journal-format journal-segment | journal-read
 signature        diagnostic text
 policy           account diagnostic signature sparkplug text

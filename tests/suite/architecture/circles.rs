@@ -40,14 +40,6 @@ const CIRCLES: &[(&str, &[&str])] = &[
             "src/ot/pipeline/step.rs",
         ],
     ),
-    (
-        "policy",
-        &[
-            "src/policy/language/rate_reader.rs",
-            "src/policy/language/rule_reader.rs",
-            "src/policy/shape/reader.rs",
-        ],
-    ),
 ];
 /// Steps to where a name is defined; imports may go round in a circle themselves.
 const MAX_STEPS: usize = 32;

@@ -69,11 +69,7 @@ impl StatusReporter {
         {
             relay_node.tick(now, mirror, &status);
         }
-<<<<<<< HEAD
-        self.publisher.hand_over(now.at, status);
-=======
         self.emitter.emit(now.at, status);
->>>>>>> main
     }
 
     /// Tells the last status, and a summary.

@@ -80,11 +80,7 @@ impl StatusReporter {
             journal_limit_bytes: seen.writer.retain_bytes(),
             certificate_days_left: status.certificate.as_ref().map(|first| first.days_left),
         };
-<<<<<<< HEAD
-        self.publisher.hand_over(at, status);
-=======
         self.emitter.emit(at, status);
->>>>>>> main
         Some(surroundings)
     }
 

@@ -133,13 +133,8 @@ impl StatusEmitter {
     }
 
     /// Hands the status over to those who write it, and emits a summary if that is due. `at` is
-<<<<<<< HEAD:src/telemetry/status/publisher.rs
-    /// when [`StatusPublisher::is_due`] was asked.
-    pub fn hand_over(&mut self, at: Duration, status: Status) {
-=======
     /// when [`StatusEmitter::is_due`] was asked.
     pub fn emit(&mut self, at: Duration, status: Status) {
->>>>>>> main:src/telemetry/status/emitter.rs
         self.next = at.saturating_add(self.settings.every);
         if self.next_summary <= at {
             self.next_summary = at.saturating_add(self.settings.summary_every);
@@ -285,11 +280,7 @@ mod tests {
                 let status = emitter.status(second * 1_000, second > 60, 1);
                 let since = if second > 60 { 61_000..=62_000 } else { 1_000..=1_000 };
                 assert!(since.contains(&status.broker.since_ms.unwrap()), "{status:?}");
-<<<<<<< HEAD:src/telemetry/status/publisher.rs
-                publisher.hand_over(at, status);
-=======
                 emitter.emit(at, status);
->>>>>>> main:src/telemetry/status/emitter.rs
             }
         }
         assert_eq!(summaries, 2);
@@ -311,11 +302,7 @@ mod tests {
             let (account, _) = tracker.track(at, ledger, ledger.check(0), std::iter::empty());
             let mut status = emitter.status(second * 1_000, true, 1);
             status.account = account;
-<<<<<<< HEAD:src/telemetry/status/publisher.rs
-            capture(|| publisher.hand_over(at, status))
-=======
             capture(|| emitter.emit(at, status))
->>>>>>> main:src/telemetry/status/emitter.rs
         };
         assert!(emit(&ledger).is_empty());
         ledger.receive(None);

@@ -40,10 +40,6 @@ const CIRCLES: &[(&str, &[&str])] = &[
             "src/ot/pipeline/step.rs",
         ],
     ),
-<<<<<<< HEAD
-    ("telemetry", &["src/telemetry/syslog/carrier.rs", "src/telemetry/syslog/stream.rs"]),
-=======
->>>>>>> main
 ];
 /// Steps to where a name is defined; imports may go round in a circle themselves.
 const MAX_STEPS: usize = 32;

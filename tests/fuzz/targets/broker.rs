@@ -54,10 +54,11 @@ impl Broker {
                 break;
             }
             tokio::task::yield_now().await;
-            while listens {
-                let more = tokio::time::timeout(SILENCE, stream.read_buf(&mut heard)).await;
-                if !matches!(more, Ok(Ok(1..))) {
-                    break;
+            if listens {
+                // Ends with the silence, or with the connection.
+                while let Ok(Ok(1..)) =
+                    tokio::time::timeout(SILENCE, stream.read_buf(&mut heard)).await
+                {
                 }
             }
         }

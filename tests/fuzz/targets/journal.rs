@@ -2,59 +2,24 @@
 //! commands of hosts, other policies, restarts. The mirror between them is checked after every one.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use diagnostic::SourceFile;
-use it::mirror::{
-    Mirror, MirrorSettings, NodeId, Now, OnGap, Outgoing, Qos, SessionEvent, SessionSpec,
-};
+use it::mirror::{Mirror, MirrorSettings, NodeId, Now, Outgoing, Qos, SessionEvent, SessionSpec};
 use journal_format::{Body, Frame, Heartbeat, Keyframe, Relayed, Start};
 use journal_read::{Item, Lost, LostCause};
-use policy::Policy;
 use prost::Message;
-use sparkplug::{Caps, DataType, Metric, Payload, Template, Value, names};
+use sparkplug::{Metric, Payload, Value, names};
 
+use crate::frames::{DEVICES, NODES, WALL_MS, payload, topic};
 use crate::host::Host;
 use crate::input::Input;
+use crate::setup::{NONE, POLICIES, copy, settings};
 
 /// Operations of one list that are looked at.
 const MAX_OPERATIONS: usize = 300;
-const WALL_MS: u64 = 1_700_000_000_000;
 /// How far the clock of a new process has to be ahead: births run ahead of the clock by 1 ms
 /// each, and the next process doesn't know by how much.
 const RESTART_MS: u64 = 120_000;
-
-/// Copies of the OT half's policy. Nothing called `denied` crosses under any but the last, which
-/// stands for none.
-const POLICIES: [&str; 4] = [
-    "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"*\"\ndeny-metrics = \"denied\"\n",
-    "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"G\"\n\
-     deny-metrics = [\"int\", \"denied\"]\nredact-metrics = \"switch\"\n",
-    "[[rule]]\nname = \"some\"\naction = \"forward\"\ngroup = \"G\"\nallow-metrics = \"double\"\n\
-     [rule.shape]\nmax = 500\nout-of-range = \"null\"\n\
-     [[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"G\"\ndevice = \"D1\"\n\
-     deny-metrics = \"denied\"\n[rule.shape]\nmax-length = 2\n",
-    "",
-];
-/// No copy of the policy.
-const NONE: usize = POLICIES.len() - 1;
-
-const VERBS: [&str; 6] = ["NBIRTH", "NDEATH", "DBIRTH", "DDEATH", "NDATA", "DDATA"];
-const NODES: [&str; 3] = ["E0", "E1", "E2"];
-const DEVICES: [&str; 3] = ["D0", "D1", "D2"];
-/// Metrics by number, with the datatypes that births give them.
-const METRICS: [(&str, DataType); 9] = [
-    ("int", DataType::Int8),
-    ("double", DataType::Double),
-    ("switch", DataType::Boolean),
-    ("text", DataType::String),
-    ("denied", DataType::Int64),
-    ("t1", DataType::Template),
-    ("Type", DataType::Template),
-    (names::BD_SEQ, DataType::Int64),
-    (names::REBIRTH, DataType::Boolean),
-];
 
 /// A mirror on a virtual clock, with the world on both of its sides.
 #[derive(Debug)]
@@ -317,7 +282,7 @@ impl Journal {
 
     fn host_is(&mut self, online: bool, timestamp: u64) {
         let payload = format!("{{\"online\":{online},\"timestamp\":{timestamp}}}");
-        self.to_session(0, "spBv1.0/STATE/scada".to_owned(), payload.into_bytes(), true);
+        self.publish_to(0, "spBv1.0/STATE/scada".to_owned(), payload.into_bytes(), true);
     }
 
     fn command(&mut self, input: &mut Input<'_>) {
@@ -336,11 +301,11 @@ impl Journal {
             2 => ("spBv1.0/STATE/scada".to_owned(), input.bytes().to_vec()),
             _ => (topic, payload.encode_to_vec()),
         };
-        self.to_session(place, topic, payload, kind & 0x1e == 0x1e);
+        self.publish_to(place, topic, payload, kind & 0x1e == 0x1e);
     }
 
     /// Something is published to the session of one of the nodes that have one.
-    fn to_session(&mut self, place: usize, topic: String, payload: Vec<u8>, retain: bool) {
+    fn publish_to(&mut self, place: usize, topic: String, payload: Vec<u8>, retain: bool) {
         let sessions = self.sessions.len().max(1);
         let Some(node) = self.sessions.keys().nth(place % sessions).copied() else { return };
         let event = SessionEvent::Received { topic, payload: payload.into(), retain };
@@ -493,92 +458,4 @@ impl Journal {
             }
         }
     }
-}
-
-fn copy(number: usize) -> Option<Arc<Policy>> {
-    if number == NONE {
-        return None;
-    }
-    match Policy::parse(&[SourceFile::new("fuzz.toml", POLICIES[number])]) {
-        Ok((policy, _)) => Some(Arc::new(policy)),
-        Err(problems) => panic!("{problems}"),
-    }
-}
-
-/// Settings of a mirror by eight flags.
-pub fn settings(flags: u8) -> MirrorSettings {
-    MirrorSettings {
-        stale_after: Duration::from_secs(10),
-        on_gap: [OnGap::Mark, OnGap::Death, OnGap::Ignore, OnGap::Mark][usize::from(flags & 3)],
-        rebirth_min_interval: Duration::from_millis(u64::from(flags & 4) * 250),
-        primary_host: (flags & 0x18 == 0x18).then(|| "scada".to_owned()),
-        confirm_every: Duration::from_secs(2),
-        data_qos: if flags & 0x20 == 0 { Qos::AtMostOnce } else { Qos::AtLeastOnce },
-        max_nodes: 4,
-        max_devices_per_node: 2,
-        backfill: flags & 0x40 == 0,
-        caps: Caps { metrics: 500, ..Caps::default() },
-    }
-}
-
-fn topic(input: &mut Input<'_>) -> String {
-    let verb = input.one_of(&VERBS);
-    let place = input.byte();
-    let group = if place >= 240 { "H" } else { "G" };
-    let node = NODES[usize::from(place >> 5) % NODES.len()];
-    match verb.starts_with('D') {
-        true => format!("spBv1.0/{group}/{verb}/{node}/{}", DEVICES[usize::from(place) % 3]),
-        false => format!("spBv1.0/{group}/{verb}/{node}"),
-    }
-}
-
-fn payload(input: &mut Input<'_>, is_birth: bool, flags: u8) -> Vec<u8> {
-    let metrics = (0..input.below(7)).map(|_| metric(input, is_birth)).collect();
-    let timestamp = (flags & 1 == 0).then_some(WALL_MS);
-    Payload { timestamp, metrics, ..Payload::default() }.encode_to_vec()
-}
-
-/// Mostly as an honest OT half writes it.
-fn metric(input: &mut Input<'_>, is_birth: bool) -> Metric {
-    let place = input.below(METRICS.len() + 1);
-    let flags = input.byte();
-    let bits = input.word();
-    let (name, datatype) = METRICS.get(place).copied().unwrap_or(("unborn", DataType::Int32));
-    let value = match datatype {
-        _ if flags & 0xf0 == 0xf0 => Value::Long(bits.into()),
-        DataType::Int8 => Value::Int(bits % 128),
-        DataType::Int64 => Value::Long(u64::from(bits) % 256),
-        DataType::Double => Value::Double(f64::from(bits % 600)),
-        DataType::Boolean => Value::Boolean(bits % 2 == 0),
-        DataType::Template => template(name, bits),
-        _ => Value::String(bits.to_string()),
-    };
-    let is_null = flags & 0x30 == 0x30;
-    Metric {
-        name: (flags & 0x1f != 0x1f).then(|| name.into()),
-        alias: (flags & 0x17 == 0x17).then_some(place as u64),
-        datatype: (is_birth != (flags & 0x0f == 0x0f)).then_some(datatype.code()),
-        timestamp: (flags & 0x0b != 0x0b).then_some(WALL_MS - u64::from(bits % 20_000)),
-        is_null: is_null.then_some(true),
-        is_historical: (flags & 0x50 == 0x50).then_some(bits % 2 == 0),
-        is_transient: (flags & 0x60 == 0x60).then_some(bits % 2 == 0),
-        value: (!is_null).then_some(value),
-        ..Metric::default()
-    }
-}
-
-fn template(name: &str, bits: u32) -> Value {
-    let member = Metric {
-        name: Some("a".into()),
-        datatype: Some(DataType::Int32.code()),
-        value: Some(Value::Int(bits)),
-        ..Metric::default()
-    };
-    let is_definition = name == "Type";
-    Value::Template(Box::new(Template {
-        metrics: vec![member],
-        template_ref: (!is_definition).then(|| "Type".to_owned()),
-        is_definition: Some(is_definition),
-        ..Template::default()
-    }))
 }

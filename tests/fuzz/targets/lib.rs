@@ -25,6 +25,7 @@ mod configuration;
 mod connections;
 mod diagnostics;
 mod follower;
+mod frames;
 mod host;
 pub mod input;
 mod journal;
@@ -35,18 +36,19 @@ mod pipeline;
 pub mod plant;
 mod policy;
 mod segment;
+mod setup;
 mod state_files;
 mod topic;
 
 pub use capture::capture;
 pub use configuration::configuration;
 pub use connections::{it_connection, ot_connection};
-pub use journal::settings as mirror_settings;
 pub use mirror::{it_fast_path, mirror};
 pub use payload::payload;
 pub use pipeline::{ot_fast_path, pipeline};
 pub use policy::policy_text;
 pub use segment::journal_segment;
+pub use setup::settings as mirror_settings;
 pub use state_files::state_files;
 pub use topic::topic;
 

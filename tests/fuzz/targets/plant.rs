@@ -429,7 +429,7 @@ fn metric(input: &mut Input<'_>, in_birth: bool) -> Metric {
         DataType::Int64 | DataType::UInt64 => Value::Long(u64::from(bits) << (bits % 32)),
         DataType::Float => Value::Float(f32::from_bits(bits)),
         DataType::Double => Value::Double(f64::from(bits % 1_200)),
-        DataType::Boolean => Value::Boolean(bits % 2 == 0),
+        DataType::Boolean => Value::Boolean(bits.is_multiple_of(2)),
         DataType::Template => instance(bits),
         _ => Value::String(bits.to_string()),
     };
@@ -441,8 +441,8 @@ fn metric(input: &mut Input<'_>, in_birth: bool) -> Metric {
         datatype: (in_birth || flags & 0x0c == 0x0c).then_some(datatype.code()),
         timestamp: (flags & 4 == 0).then_some(WALL_MS + u64::from(bits % 20_000)),
         is_null: is_null.then_some(true),
-        is_historical: (flags & 0x50 == 0x50).then_some(bits % 2 == 0),
-        is_transient: (flags & 0x60 == 0x60).then_some(bits % 2 == 0),
+        is_historical: (flags & 0x50 == 0x50).then_some(bits.is_multiple_of(2)),
+        is_transient: (flags & 0x60 == 0x60).then_some(bits.is_multiple_of(2)),
         value: (!is_null).then_some(value),
         ..Metric::default()
     }
@@ -464,10 +464,10 @@ fn member(name: &str, value: u32) -> Metric {
 /// An instance of one of the two types that births define, with one member or two.
 fn instance(bits: u32) -> Value {
     let mut metrics = vec![member("a", bits)];
-    if bits % 2 == 0 {
+    if bits.is_multiple_of(2) {
         metrics.push(member("denied", bits));
     }
-    let reference = if bits % 3 == 0 { "Other" } else { "Type" };
+    let reference = if bits.is_multiple_of(3) { "Other" } else { "Type" };
     let template_ref = Some(reference.to_owned());
     Value::Template(Box::new(Template { metrics, template_ref, ..Template::default() }))
 }

@@ -24,7 +24,7 @@ const EPOCH: u64 = 3;
 pub fn journal_segment(input: &[u8]) {
     let dir = scratch();
     let mut input = Input::new(input);
-    if input.byte() % 4 == 0 {
+    if input.byte().is_multiple_of(4) {
         let name = input.one_of(&[0, FIRST, u64::MAX]);
         write(dir.path(), name, input.rest());
         read(dir.path(), None);

@@ -133,7 +133,7 @@ fn stored_plant(input: &mut Input<'_>) {
 
 fn snapshot(input: &mut Input<'_>) {
     let stored = input.bytes();
-    let settings = crate::journal::settings(input.byte());
+    let settings = crate::setup::settings(input.byte());
     let restored = |bytes: &[u8]| {
         let mut mirror = Mirror::new(settings.clone(), None);
         it::testing::restore(&mut mirror, bytes, Vec::new()).then_some(mirror)

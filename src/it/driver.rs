@@ -228,7 +228,9 @@ impl Driver {
         let now = self.clock.now();
         match event {
             DriverEvent::Session { node, generation, event } => {
-                if matches!(event, SessionEvent::Received { .. }) {
+                let received =
+                    matches!(event, SessionEvent::Received { .. } | SessionEvent::TooLarge { .. });
+                if received {
                     self.sessions.command_taken();
                 }
                 let ended = matches!(event, SessionEvent::Lost { .. } | SessionEvent::Closed);

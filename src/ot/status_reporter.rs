@@ -90,7 +90,7 @@ impl StatusReporter {
 
     fn status(&mut self, seen: &Seen<'_>) -> Status {
         let Seen { now, pipeline, writer, shared, refuses } = *seen;
-        let connected = pipeline.is_connected();
+        let connected = pipeline.is_connected(now);
         let mut status = self.teller.status(now.wall_ms, connected, connected.into());
         status.relay.clone_from(&self.relay);
         let checked = pipeline.check_account();

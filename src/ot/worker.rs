@@ -360,15 +360,20 @@ impl Worker {
 
     fn handle_message(&mut self, now: Now, delivered: Delivered, out: &mut Vec<Entry>) {
         let bytes = delivered.bytes();
+        // A topic that isn't UTF-8 is none of ours; it is counted as such.
+        let topic = std::str::from_utf8(&delivered.topic).unwrap_or_default();
         let received = Received {
-            // A topic that isn't UTF-8 is none of ours; it is counted as such.
-            topic: std::str::from_utf8(&delivered.topic).unwrap_or_default(),
+            topic,
             payload: &delivered.payload,
             retain: delivered.retain,
             dup: delivered.dup,
             assured: delivered.receipt.is_some(),
         };
-        self.pipeline.handle(now, received, out);
+        if delivered.is_too_large {
+            self.pipeline.too_large(topic, delivered.retain);
+        } else {
+            self.pipeline.handle(now, received, out);
+        }
         self.unreleased.extend(delivered.receipt);
         self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.shared.taken.fetch_add(1, Ordering::Relaxed);

@@ -63,6 +63,13 @@ impl StepContext<'_> {
         self.notify(Notice::CommandRefused { topic, metrics: names, reason });
     }
 
+    /// A command that was too large to be read: the connection has told how large.
+    pub(super) fn command_too_large(&mut self, topic: String) {
+        count(&mut self.tally.commands_refused);
+        let reason = "larger than any command";
+        self.notify(Notice::CommandRefused { topic, metrics: Vec::new(), reason });
+    }
+
     /// Answered at once, or once `rebirth_min_interval` has passed since the last births; a
     /// burst of requests gets one answer. No data goes out in between.
     fn rebirth_requested(&mut self, node: NodeRef<'_>) {

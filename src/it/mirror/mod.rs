@@ -237,6 +237,9 @@ impl Mirror {
                     step.host_changed(nodes);
                 }
             }
+            // What an earlier STATE said stays so.
+            SessionEvent::TooLarge { topic }
+                if step.settings.host_topic().as_deref() == Some(&*topic) => {}
             event => step.session_event(node, event),
         }
     }

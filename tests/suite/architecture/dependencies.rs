@@ -19,6 +19,7 @@ sparkplug        text
 account          sparkplug
 tls              diagnostic text
 broker           text tls
+stream
 state            mistake
 journal-format
 journal-segment  journal-format
@@ -29,8 +30,8 @@ policy           account diagnostic signature sparkplug text
 telemetry        account broker mistake sparkplug text tls
 sandbox
 config           clock diagnostic policy sandbox signature telemetry tls
-ot               account broker journal-format journal-write mistake policy sandbox sparkplug state telemetry text tls | diagnostic journal-read
-it               account broker journal-format journal-read mistake policy sandbox sparkplug state telemetry text tls | diagnostic ot
+ot               account broker journal-format journal-write mistake policy sandbox sparkplug state stream telemetry text tls | diagnostic journal-read
+it               account broker journal-format journal-read mistake policy sandbox sparkplug state stream telemetry text tls | diagnostic ot
 tools            account diagnostic journal-format ot policy sparkplug text
 demo             account journal-format journal-read sandbox sparkplug telemetry text
 sparkdiode       account broker config demo diagnostic it journal-format journal-read journal-write ot policy sandbox signature sparkplug state telemetry text tls tools
@@ -46,11 +47,12 @@ rcgen            sparkdiode
 rumqttc-v4-next  ot it demo
 rumqttd          demo
 rustix           telemetry sandbox demo sparkdiode
-rustls           tls broker telemetry sparkdiode
+rustls           tls broker stream telemetry sparkdiode
 sd-notify        telemetry
 seccompiler      sandbox
 socket2          telemetry
-tokio            ot it demo sparkdiode
+tokio            stream ot it demo sparkdiode
+tokio-rustls     stream
 ";
 
 /// What a half may not know by any way, its dependencies' dependencies included.

@@ -15,8 +15,8 @@ use text::{escape, grouped};
 use tools::capture::redact::{Redacted, redact};
 use tools::capture::{CaptureError, Header, Limit, Record, Writer};
 
-use super::half::{self, HalfArgs};
 use super::report::{self, counted};
+use super::startup::{self, HalfArgs};
 use super::units::{self, show_time};
 use super::{Exit, Failure};
 
@@ -71,8 +71,8 @@ pub(super) struct CaptureArgs {
 pub(super) fn run(arguments: &CaptureArgs) -> Result<Exit, Failure> {
     let (config, warnings) = OtConfig::load(&arguments.half.config)?;
     let broker = watching_broker(&config, arguments.client_id.as_deref(), "capture")?;
-    let mut logging = half::begin("capture", &arguments.half, &config.broker, &[], warnings)?;
-    half::start_log(&mut logging)?;
+    let mut logging = startup::begin("capture", &arguments.half, &config.broker, &[], warnings)?;
+    startup::start_log(&mut logging)?;
     let filters = match arguments.filters.as_slice() {
         [] => all_entities(),
         filters => filters.to_vec(),
@@ -156,7 +156,7 @@ pub(super) fn watching_broker(
     // Another process of the same tool has another identifier: a broker ends the session of
     // whoever had it before.
     let own = || format!("{}-{tool}-{}", config.client_id, std::process::id());
-    half::broker_settings(&config.broker, client_id.map_or_else(own, str::to_owned))
+    startup::broker_settings(&config.broker, client_id.map_or_else(own, str::to_owned))
 }
 
 /// Births, data and deaths of everybody; neither commands nor STATE.
@@ -194,7 +194,7 @@ impl From<WatchError> for Failure {
     }
 }
 
-/// Writes what the broker tells.
+/// Writes what the broker sends.
 struct Recorder {
     writer: Writer,
     /// Caps of decoding, where values are replaced.

@@ -36,7 +36,7 @@ pub(super) fn run(arguments: &DemoArgs) -> Result<Exit, Failure> {
         colour: colours(&stdout),
     };
     let mut say = |line: &str| {
-        // Nobody listens any more: the summary will tell.
+        // Nobody listens any more: the summary will say.
         let _ = report::output(&format!("{line}\n"));
     };
     let outcome = demo::run(options, &mut say).map_err(|error| {

@@ -4,6 +4,7 @@ mod diff;
 mod explain;
 mod json;
 mod learn;
+mod lines;
 mod paint;
 mod recording;
 mod sign;

@@ -9,14 +9,15 @@ use policy::Policy;
 use policy::shape::PseudonymKey;
 use signature::{Accepted, Requirement, SignatureError, Signed, check_rollback, digest_of, verify};
 use state::{StateDir, StateError, StateFile, Stored};
-use tools::cases::read_policy;
+use tools::cases;
 
-use super::half::{KEY, missing_key};
 use super::{Exit, Failure};
 
 /// Directory, below that of a half's state, of what is remembered about policies.
 const DIRECTORY: &str = "policy";
 const ACCEPTED: StateFile = StateFile { name: "accepted.state", magic: *b"SPKDPOL1" };
+/// Code of problems with the key for pseudonyms.
+const KEY: &str = "P042";
 /// Code of a problem with what is remembered.
 const CODE_STATE: &str = "S010";
 
@@ -90,7 +91,7 @@ impl PolicySource {
     fn read_files(&self) -> Result<(Policy, Diagnostics), Diagnostics> {
         let sources = policies::load_sources(&self.paths)?;
         let Some((requirement, state_dir)) = &self.required else {
-            return read_policy(&sources);
+            return cases::read_policy(&sources);
         };
         let signed = verify_sources(&sources, requirement)?;
         let accepted = match StateDir::peek(state_dir, ACCEPTED) {
@@ -99,7 +100,7 @@ impl PolicySource {
         };
         check_rollback(signed.version, &digest_of(&sources), accepted.as_ref())
             .map_err(|error| problems(&requirement.file, [error]))?;
-        let (policy, warnings) = read_policy(&sources)?;
+        let (policy, warnings) = cases::read_policy(&sources)?;
         Ok((policy.with_signature(signed), warnings))
     }
 
@@ -154,6 +155,25 @@ impl ClaimedSource {
     }
 }
 
+/// Reads the policy from files and directories.
+pub(super) fn read_policy(paths: &[PathBuf]) -> Result<(Policy, Diagnostics), Diagnostics> {
+    cases::read_policy(&policies::load_sources(paths)?)
+}
+
+/// What is wrong with the policy where there is no key for pseudonyms.
+pub(super) fn missing_key(policy: &Policy) -> Option<Diagnostic> {
+    let rule = policy.needs_pseudonym_key()?;
+    let title = format!(
+        "rule `{}` (line {}) asks for pseudonyms, and no key is configured",
+        rule.name(),
+        rule.line()
+    );
+    Some(Diagnostic::file_error(KEY, rule.path(), title).help(
+        "name a file with 32 random bytes or more in `ot.toml`, `[policies]` \
+         `pseudonym-key-file`; `openssl rand -hex 32` makes one",
+    ))
+}
+
 fn read_key(file: &SecretFile) -> Result<PseudonymKey, Diagnostics> {
     let secret = file.read().map_err(|error| file_diagnostic(file.path(), &error))?;
     PseudonymKey::new(secret.expose().as_bytes())
@@ -200,7 +220,7 @@ pub(super) fn look(
         }
         Err(error) => Compared::Unknown(error.to_string()),
     };
-    let (policy, warnings) = read_policy(&sources)?;
+    let (policy, warnings) = cases::read_policy(&sources)?;
     Ok((policy.with_signature(signed), warnings, compared))
 }
 

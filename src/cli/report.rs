@@ -95,7 +95,7 @@ pub fn failure(failure: &Failure) {
 
 /// Prints what clap has to say: help and version on stdout, usage errors on stderr.
 pub fn usage(error: &clap::Error) -> Exit {
-    // Where even that can't be printed there is nobody to tell.
+    // Where even that can't be printed there is nobody to say it to.
     let _ = error.print();
     if error.use_stderr() { Exit::Usage } else { Exit::Ok }
 }

@@ -72,7 +72,7 @@ impl View<'_> {
     }
 }
 
-/// Counts of late, to tell rates by.
+/// Recent counts, to compute rates from.
 #[derive(Debug, Default)]
 pub(super) struct History {
     counts: VecDeque<(Duration, Vec<u64>)>,

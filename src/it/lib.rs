@@ -29,7 +29,7 @@ use broker::{BrokerSettings, ConnectFailure};
 use journal_read::JournalError;
 use policy::Policy;
 use sandbox::Confined;
-use telemetry::status::{ReportError, StatusSettings, Teller};
+use telemetry::status::{ReportError, StatusPublisher, StatusSettings};
 use telemetry::{Notifier, event};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedSender;
@@ -181,9 +181,10 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
     let Settings { status, state_dir, notifier, health, .. } = settings;
     let own = notifier.clone();
     let make_status_reporter = |now: mirror::Now| {
-        let teller = Teller::start("it", status, state_dir, own.clone(), now.at, now.wall_ms)?;
+        let publisher =
+            StatusPublisher::start("it", status, state_dir, own.clone(), now.at, now.wall_ms)?;
         let health = health.map(|health| RelayNode::new(health, now.at));
-        Ok(StatusReporter::new(teller, own, health))
+        Ok(StatusReporter::new(publisher, own, health))
     };
     let make_writer = {
         let sender = sender.clone();

@@ -43,7 +43,7 @@ use sandbox::Confined;
 use state::{StateDir, StateError};
 use telemetry::Notifier;
 use telemetry::event;
-use telemetry::status::{ReportError, StatusSettings, Teller};
+use telemetry::status::{ReportError, StatusPublisher, StatusSettings};
 
 pub use self::entry::Entry;
 pub use self::pipeline::{Counters, Now, Pipeline, PipelineSettings, Received};
@@ -155,8 +155,9 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
     let Settings { relay_name, broker, pipeline, policy, policy_loader, status, .. } = settings;
     let Settings { state_dir, notifier, .. } = settings;
     let now = clock.now();
-    let teller = Teller::start("ot", status, state_dir, notifier.clone(), now.mono, now.wall_ms)?;
-    let status_reporter = StatusReporter::new(relay_name.clone(), teller, notifier.clone());
+    let publisher =
+        StatusPublisher::start("ot", status, state_dir, notifier.clone(), now.mono, now.wall_ms)?;
+    let status_reporter = StatusReporter::new(relay_name.clone(), publisher, notifier.clone());
     let (receipts, released) = tokio::sync::mpsc::unbounded_channel();
     let shared = Arc::new(Shared::default());
     let (admission, queue) = Queue::new(Arc::clone(&shared));

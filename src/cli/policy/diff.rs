@@ -11,7 +11,7 @@ use text::escape_to;
 use tools::compare::{Comparison, Difference, Outcome, Types, Witness, compare};
 use tools::dry_run::tally::{MetricTally, Tally};
 
-use super::explain::{line, wrap};
+use super::lines::{line, wrap};
 use super::paint::Paint;
 use super::recording::{self, Event};
 use super::{at_ms, json as machine};
@@ -22,7 +22,7 @@ use crate::cli::{Exit, Failure};
 const WIDTH: usize = 100;
 /// Characters of a name in an example.
 const MAX_NAME_CHARS: usize = 60;
-/// Differences that are told of each kind; `--json` has all.
+/// Differences that are printed of each kind; `--json` has all.
 const MAX_DIFFERENCES: usize = 25;
 /// Metrics of a recording that are named.
 const MAX_NAMED: usize = 40;

@@ -20,11 +20,11 @@ use tools::learn::{Draft, Observation, Options, Trial, TrialReport, draft};
 use super::super::capture::{
     DEFAULT_MAX_BYTES, Recording, Tally, all_entities, client_id, record, watching_broker,
 };
-use super::super::half::{self, HalfArgs};
 use super::super::report::{self, counted};
+use super::super::startup::{self, HalfArgs};
 use super::super::{Exit, Failure, units};
 
-/// Of a draft: it tells what the plant's values are.
+/// Of a draft: it shows what the plant's values are.
 const DRAFT_MODE: u32 = 0o640;
 
 /// Learn a draft of a policy from what the plant says.
@@ -110,8 +110,8 @@ fn watch(arguments: &LearnArgs, config: &Path) -> Result<PathBuf, Failure> {
     let (config, warnings) = OtConfig::load(config)?;
     let broker = watching_broker(&config, arguments.client_id.as_deref(), "learn")?;
     let half = HalfArgs { config: PathBuf::new(), log: arguments.log.clone() };
-    let mut logging = half::begin("learn", &half, &config.broker, &[], warnings)?;
-    half::start_log(&mut logging)?;
+    let mut logging = startup::begin("learn", &half, &config.broker, &[], warnings)?;
+    startup::start_log(&mut logging)?;
     let path = arguments.keep_capture.clone().unwrap_or_else(|| {
         let mut name = arguments.output.clone().into_os_string();
         name.push(format!(".{}.capture", std::process::id()));

@@ -15,13 +15,13 @@ use tools::capture::{Reader, Record};
 use tools::dry_run::tally::{Cause, EntityTally, MetricTally, Tally};
 use tools::dry_run::{MessageFate, MetricFate, MetricOutcome, Outcome, Passed, Rehearsal};
 
-use super::explain::line;
 use super::json as machine;
+use super::lines::line;
 use super::paint::Paint;
 use crate::cli::report::{self, counted};
 use crate::cli::{Exit, Failure};
 
-/// After the last message the relay gets this long to tell what it held back.
+/// After the last message the relay gets this long to send what it held back.
 const LAST_WAIT: Duration = Duration::from_secs(10);
 /// Characters of a metric's name in a table.
 const MAX_NAME_CHARS: usize = 36;
@@ -51,11 +51,11 @@ pub(super) enum Event<'a> {
     Message(&'a Record, &'a Outcome),
 }
 
-/// Runs a recording through a policy and tells everything that happens.
+/// Runs a recording through a policy and shows everything that happens.
 pub(super) fn run(
     policy: &Policy,
     path: &Path,
-    mut tell: impl FnMut(Event<'_>) -> Result<(), Failure>,
+    mut show: impl FnMut(Event<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let reader = Reader::open(path)?;
     let mut rehearsal: Option<Rehearsal> = None;
@@ -63,7 +63,7 @@ pub(super) fn run(
         let record = record?;
         let rehearsal =
             rehearsal.get_or_insert_with(|| Rehearsal::new(policy.clone(), record.at_ms));
-        tell(Event::Late(&rehearsal.pass_until(record.at_ms)))?;
+        show(Event::Late(&rehearsal.pass_until(record.at_ms)))?;
         let outcome = rehearsal.receive(Received {
             topic: &record.topic,
             payload: &record.payload,
@@ -71,10 +71,10 @@ pub(super) fn run(
             dup: record.dup,
             assured: record.qos > 0,
         });
-        tell(Event::Message(&record, &outcome))?;
+        show(Event::Message(&record, &outcome))?;
     }
     if let Some(mut rehearsal) = rehearsal {
-        tell(Event::Late(&rehearsal.pass(LAST_WAIT)))?;
+        show(Event::Late(&rehearsal.pass(LAST_WAIT)))?;
     }
     Ok(())
 }
@@ -167,14 +167,14 @@ fn in_words(policy: &Policy, metric: &MetricOutcome, paint: Paint) -> String {
     };
     let fate = match &metric.fate {
         MetricFate::Forwarded { rule, arrives } => {
-            let told = arrives.name.as_deref().filter(|told| *told != metric.name);
-            let told = told.map(|told| format!(" as {}", escape(told))).unwrap_or_default();
+            let renamed = arrives.name.as_deref().filter(|name| *name != metric.name);
+            let renamed = renamed.map(|name| format!(" as {}", escape(name))).unwrap_or_default();
             let value = match arrives.value == metric.sent {
                 true => String::new(),
                 false => format!(" = {}", show(arrives.value.as_ref())),
             };
             let by = machine::name(policy, *rule).map(|rule| format!(" by `{rule}`"));
-            format!("{}{told}{value}{}", paint.good("crosses"), by.unwrap_or_default())
+            format!("{}{renamed}{value}{}", paint.good("crosses"), by.unwrap_or_default())
         }
         MetricFate::Waiting { rule } => {
             let by = machine::name(policy, *rule).map(|rule| format!(" by `{rule}`"));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use config::policies;
+use mistake::mistake;
 use policy::{Mode, Policy, Rule};
 use serde_json::{Value as Json, json};
 use sparkplug::Topic;
@@ -201,7 +202,10 @@ impl Tested<'_> {
         let since_ms = u64::try_from(check.at.as_millis()).unwrap_or(u64::MAX);
         let _ = policy.set_time(case.at_ms().saturating_add(since_ms));
         for considered in explain::consider(&policy, topic.entity, metric, check.datatype) {
-            let Some(rule) = policy.rule(considered.rule) else { continue };
+            let Some(rule) = policy.rule(considered.rule) else {
+                mistake!("a rule was considered that the policy hasn't");
+                continue;
+            };
             let says = match considered.relation {
                 Relation::OtherEntity(key) => format!("is about others, by its `{key}`"),
                 Relation::OtherMetric => "selects the entity, but not this metric".to_owned(),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use mistake::mistake;
 use prost::Message;
 use rumqttc::{
     AsyncClient, Broker, Event, EventLoop, LastWill, MqttOptions, Packet, PublishOptions, QoS,
@@ -211,7 +212,9 @@ impl EdgeNode {
             let wall_us = self.clock.wall_us();
             let control = index == 0;
             let mut metrics = if control { self.node_control() } else { Vec::new() };
-            let Some(entity) = self.entities.get_mut(index) else { return };
+            let Some(entity) = self.entities.get_mut(index) else {
+                return mistake!("fewer entities than were counted");
+            };
             metrics.extend(entity.birth(self.spec.aliases, now, wall_us));
             entity.next = now.saturating_add(entity.every);
             let device = entity.device;
@@ -230,7 +233,9 @@ impl EdgeNode {
         for index in 0..self.entities.len() {
             let wall_us = self.clock.wall_us();
             let aliases = self.spec.aliases;
-            let Some(entity) = self.entities.get_mut(index) else { return };
+            let Some(entity) = self.entities.get_mut(index) else {
+                return mistake!("fewer entities than were counted");
+            };
             if now < entity.next {
                 continue;
             }

@@ -154,7 +154,7 @@ pub struct Pipeline {
     counters: Counters,
     hasher: RandomState,
     connected: bool,
-    /// Since when the broker is away, or was before this session.
+    /// Since when the broker is away, or was before sessions that didn't last.
     away_since: Duration,
     /// Since when this session is up.
     session_since: Duration,
@@ -226,10 +226,11 @@ impl Pipeline {
         if std::mem::replace(&mut self.connected, false) {
             // Sessions that don't last, one after the other, are no presence: the time away
             // goes on.
-            self.unsteady = !self.has_lasted(now);
-            if !self.unsteady {
+            let had_lasted = self.has_lasted(now);
+            if had_lasted || !self.unsteady {
                 self.away_since = now.mono;
             }
+            self.unsteady = !had_lasted;
             self.next_heartbeat = now.mono;
         }
     }

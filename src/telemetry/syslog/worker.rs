@@ -1,5 +1,5 @@
 //! Worker that takes lines from one queue to one target: connects, and connects again with
-//! growing pauses; sends again what a broken connection may have swallowed; tells what was lost
+//! growing pauses; sends again what a broken connection may have swallowed; reports what was lost
 //! once the target is back.
 //!
 //! What was written to a stream is somewhere between here and the server's program, and no
@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, TryRecvError, select};
+use mistake::mistake;
 use text::format_utc;
 
 use super::Target;
@@ -51,12 +52,12 @@ const SETTLED_AFTER: Duration = Duration::from_secs(10);
 const PRESUMED_AFTER: Duration = Duration::from_secs(120);
 /// A connection that held for this long was none that only seemed to be one.
 const HELD: Duration = Duration::from_secs(60);
-/// A loss is told when the queue is empty, so that its line has its place among the others. While
-/// lines come without a pause, it is told after this time all the same.
-const TELL_LOSS_AFTER: Duration = Duration::from_secs(5);
+/// A loss is reported when the queue is empty, so that its line has its place among the others. While
+/// lines come without a pause, it is reported after this time all the same.
+const REPORT_LOSS_AFTER: Duration = Duration::from_secs(5);
 
-/// Tells the other outputs.
-pub type TellOthers = Box<dyn Fn(&Arc<Record>) + Send>;
+/// Emits a record to the other outputs.
+pub type EmitToOthers = Box<dyn Fn(&Arc<Record>) + Send>;
 
 /// What a target didn't get.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,7 +74,7 @@ pub struct Worker {
     carrier: Box<dyn Carrier>,
     waiting: Waiting,
     stop: Receiver<()>,
-    tell_others: TellOthers,
+    emit_to_others: EmitToOthers,
     /// To be sent next, before anything from the queue, and whether it was sent before.
     pending: VecDeque<(Queued, bool)>,
     /// Written to a stream, and not known to be read. At most [`Limits::unread_lines`].
@@ -88,7 +89,7 @@ pub struct Worker {
     /// Once the stop has come, everything is to be over by then.
     end_by: Option<Instant>,
     limits: Limits,
-    /// When it was seen that something is lost that isn't told yet.
+    /// When it was seen that something is lost that isn't reported yet.
     loss_seen: Option<Instant>,
 }
 
@@ -121,13 +122,13 @@ enum Link {
     Down {
         attempts: u32,
         not_before: Option<Instant>,
-        told: Told,
+        reported: Reported,
     },
 }
 
-/// What people know of a target that there is no connection to.
+/// What was reported of a target that there is no connection to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum Reported {
     Nothing,
     Down,
     /// The connection was ended by us, and is made anew without a word.
@@ -150,11 +151,11 @@ impl Worker {
         target: &Target,
         identity: &Identity,
         stop: Receiver<()>,
-        tell_others: TellOthers,
+        emit_to_others: EmitToOthers,
     ) -> (Queue, Worker) {
         let (queue, waiting) = Queue::bounded(target.queue_lines);
         let carrier = carrier(target, Lines::new(target, identity));
-        (queue, Worker::with_carrier(target.name.clone(), carrier, waiting, stop, tell_others))
+        (queue, Worker::with_carrier(target.name.clone(), carrier, waiting, stop, emit_to_others))
     }
 
     pub(super) fn with_carrier(
@@ -162,18 +163,18 @@ impl Worker {
         carrier: Box<dyn Carrier>,
         waiting: Waiting,
         stop: Receiver<()>,
-        tell_others: TellOthers,
+        emit_to_others: EmitToOthers,
     ) -> Worker {
         Worker {
             name,
             carrier,
             waiting,
             stop,
-            tell_others,
+            emit_to_others,
             pending: VecDeque::new(),
             written: VecDeque::new(),
             read: VecDeque::new(),
-            link: Link::Down { attempts: 0, not_before: None, told: Told::Nothing },
+            link: Link::Down { attempts: 0, not_before: None, reported: Reported::Nothing },
             up_since: None,
             breaks: 0,
             answers: Answers::Unknown(0),
@@ -253,22 +254,24 @@ impl Worker {
     }
 
     fn connect(&mut self) {
-        let Link::Down { attempts, told, .. } = self.link else { return };
+        let Link::Down { attempts, reported, .. } = self.link else {
+            return mistake!("a connection is made that is there already");
+        };
         match self.carrier.connect() {
             Ok(()) => {
                 self.link = Link::Up;
                 self.up_since = Some(now());
-                if told != Told::Up {
+                if reported != Reported::Up {
                     event!(LogTargetUp, target = self.name, lost = self.waiting.lost_so_far());
                 }
             }
             Err(error) => {
-                if told != Told::Down {
+                if reported != Reported::Down {
                     event!(LogTargetDown, target = self.name, error = %error);
                 }
                 let not_before = self.next_attempt(attempts);
                 let attempts = attempts.saturating_add(1);
-                self.link = Link::Down { attempts, not_before, told: Told::Down };
+                self.link = Link::Down { attempts, not_before, reported: Reported::Down };
             }
         }
     }
@@ -309,7 +312,7 @@ impl Worker {
                 let now = now();
                 self.read.extend(self.written.drain(..).map(|(_, queued)| (now, queued)));
                 self.forget();
-                self.link = Link::Down { attempts: 0, not_before: None, told: Told::Up };
+                self.link = Link::Down { attempts: 0, not_before: None, reported: Reported::Up };
             }
             Ok(false) if until.is_some_and(|until| left(until).is_zero()) => self.had_no_answer(),
             Ok(false) => {}
@@ -340,7 +343,7 @@ impl Worker {
         if self.waiting.lost_so_far() > 0 {
             let seen = *self.loss_seen.get_or_insert_with(now);
             let idle = self.pending.is_empty() && self.waiting.receiver.is_empty();
-            if idle || seen.elapsed() >= TELL_LOSS_AFTER {
+            if idle || seen.elapsed() >= REPORT_LOSS_AFTER {
                 self.loss_seen = None;
                 let line = self.waiting.take_lost().map(|lost| self.loss_line(lost));
                 if let Some(line) = line {
@@ -359,14 +362,18 @@ impl Worker {
                 }
             }
         }
-        let Some((queued, resent)) = self.pending.front() else { return };
+        let Some((queued, resent)) = self.pending.front() else {
+            return mistake!("no line to send after one was put there");
+        };
         let line = Numbered { record: &queued.record, sequence: queued.sequence, resent: *resent };
         let sent = self.carrier.check().and_then(|()| self.carrier.send(line));
         match sent {
             Ok(()) => {
-                let Some((mut queued, _)) = self.pending.pop_front() else { return };
+                let Some((mut queued, _)) = self.pending.pop_front() else {
+                    return mistake!("no line left of the one that was sent");
+                };
                 if std::mem::take(&mut queued.losses) > 0 {
-                    (self.tell_others)(&queued.record);
+                    (self.emit_to_others)(&queued.record);
                 }
                 self.remember(queued);
             }
@@ -399,7 +406,7 @@ impl Worker {
         }
     }
 
-    /// The line that tells how many lines the target didn't get.
+    /// The line that says how many lines the target didn't get.
     fn loss_line(&self, lost: Lost) -> Queued {
         Queued {
             record: Arc::new(loss_record(&self.name, lost)),
@@ -449,7 +456,7 @@ impl Worker {
         self.breaks = if held { 0 } else { self.breaks };
         let (attempts, not_before) = (self.breaks, self.next_attempt(self.breaks));
         self.breaks = self.breaks.saturating_add(1);
-        self.link = Link::Down { attempts, not_before, told: Told::Down };
+        self.link = Link::Down { attempts, not_before, reported: Reported::Down };
     }
 }
 
@@ -481,5 +488,4 @@ fn left(until: Instant) -> Duration {
 }
 
 #[cfg(test)]
-#[path = "worker_tests.rs"]
 mod tests;

@@ -1,9 +1,10 @@
-//! The table of rules that the checker can find broken. The suite proves that each of them can
+//! The table of rules that can be found broken: assertions of the specification by id, without
+//! `tck-id-`, and a few of the relay's own (`relay-…`). The suite proves that each of them can
 //! fail. Where the specification says the same thing under several ids, one stands for them.
 
 /// How binding a rule is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Level {
+pub enum Level {
     Error,
     /// A SHOULD of the specification.
     Warning,
@@ -11,7 +12,8 @@ pub(crate) enum Level {
 
 use Level::{Error, Warning};
 
-pub(crate) const RULES: &[(&str, Level)] = &[
+/// Every rule, in the order of a session.
+pub const RULES: &[(&str, Level)] = &[
     // Connect, subscribe, terminate.
     ("relay-mqtt-311", Error),
     ("principles-persistence-clean-session-311", Error),
@@ -95,6 +97,7 @@ pub(crate) const RULES: &[(&str, Level)] = &[
     ("topics-ndata-payload", Error),
     ("topics-ddata-payload", Error),
     ("topics-ddeath-payload", Error),
+    ("relay-datatype-of-birth", Error),
     ("payloads-metric-datatype-not-req", Warning),
     ("principles-rbe-recommended", Warning),
     ("operational-behavior-data-commands-rebirth-action-1", Error),
@@ -122,3 +125,8 @@ pub(crate) const RULES: &[(&str, Level)] = &[
     ("payloads-template-parameter-value-type", Error),
     ("payloads-template-parameter-value", Error),
 ];
+
+/// How binding a rule of the table is.
+pub fn level(rule: &str) -> Option<Level> {
+    RULES.iter().find(|(known, _)| *known == rule).map(|(_, level)| *level)
+}

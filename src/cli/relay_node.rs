@@ -1,5 +1,5 @@
 //! The relay's own edge node on IT (`[health]`): whether a policy could give its names to something
-//! of the plant. Told by `check`, and by the IT half before it starts, where it has a copy of the
+//! of the plant. Reported by `check`, and by the IT half before it starts, where it has a copy of the
 //! policy; the OT half knows nothing of IT.
 
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use diagnostic::{Diagnostic, Diagnostics, Severity};
 use policy::{Policy, Taken};
 
 /// Code of these problems.
-const OWN_NODE: &str = "C112";
+const RELAY_NODE: &str = "C112";
 
-/// The own edge node, and whose policy is looked at.
-pub(super) struct OwnNode<'a> {
+/// The relay's edge node, and whose policy is looked at.
+pub(super) struct RelayNode<'a> {
     pub(super) health: &'a HealthConfig,
     /// The relay's name, where it is known: without a name of its own the node is called like it.
     pub(super) relay: Option<&'a str>,
@@ -22,7 +22,7 @@ pub(super) struct OwnNode<'a> {
     pub(super) paths: &'a [PathBuf],
 }
 
-impl OwnNode<'_> {
+impl RelayNode<'_> {
     /// `group/edge node`.
     pub(super) fn name(&self) -> String {
         format!("{}/{}", self.health.group, self.edge_node().unwrap_or("NAME"))
@@ -59,9 +59,9 @@ impl OwnNode<'_> {
         let sources = policies::load_sources(self.paths).unwrap_or_default();
         let file = sources.iter().find(|file| file.path == rule.path());
         let mut problem = match file {
-            Some(file) => Diagnostic::error(OWN_NODE, file, rule.place(), title),
+            Some(file) => Diagnostic::error(RELAY_NODE, file, rule.place(), title),
             // Gone since it was read.
-            None => Diagnostic::file_error(OWN_NODE, rule.path(), title),
+            None => Diagnostic::file_error(RELAY_NODE, rule.path(), title),
         };
         if matches!(taken, Taken::Possible { .. }) {
             problem.severity = Severity::Warning;

@@ -1,4 +1,4 @@
-//! What the rules of a policy decided while the OT half ran, for `sparkdiode check`.
+//! What the rules of a policy decided while the OT half ran, for `check`.
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,18 +9,17 @@ use ot::RuleCounts;
 use policy::{Action, Mode};
 use text::{escape, format_utc_ms};
 
-use super::check::line;
-use super::half;
+use super::lines::line;
+use crate::cli::policy_source::read_policy;
 
 /// What the rules decided while the relay ran, as far as it counted by this policy.
-pub(super) fn tell(
+pub(super) fn describe(
     text: &mut String,
     paths: &[PathBuf],
     state_dir: &Path,
     warnings: &mut Diagnostics,
 ) {
-    let (Ok((policy, _)), Ok(sources)) = (half::read_policy(paths), policies::load_sources(paths))
-    else {
+    let (Ok((policy, _)), Ok(sources)) = (read_policy(paths), policies::load_sources(paths)) else {
         return;
     };
     let counts = match RuleCounts::read(state_dir) {

@@ -1,4 +1,4 @@
-//! When a half says how it is, and what both halves say alike.
+//! Publishes the status of a half when that is due, with what both halves say alike.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
@@ -43,22 +43,22 @@ impl StatusSettings {
     }
 }
 
-/// Says how a half is, when that is due.
+/// Publishes the status of a half, when that is due.
 #[derive(Debug)]
-pub struct Teller {
+pub struct StatusPublisher {
     half: &'static str,
     settings: StatusSettings,
     reporter: Reporter,
     started_ms: u64,
     next: Duration,
     next_summary: Duration,
-    /// That the account doesn't balance was told.
-    imbalance_told: bool,
+    /// That the account doesn't balance was reported.
+    imbalance_reported: bool,
     connected: Option<bool>,
     since_ms: u64,
 }
 
-impl Teller {
+impl StatusPublisher {
     /// Starts the reporter. `at` is now, since any fixed start.
     ///
     /// # Errors
@@ -70,17 +70,17 @@ impl Teller {
         notifier: Notifier,
         at: Duration,
         wall_ms: u64,
-    ) -> Result<Teller, ReportError> {
+    ) -> Result<StatusPublisher, ReportError> {
         let textfile = settings.textfile.clone();
         let reporter = Reporter::start(ReporterSettings { state_dir, textfile }, notifier)?;
-        Ok(Teller {
+        Ok(StatusPublisher {
             half,
             reporter,
             started_ms: wall_ms,
             next: at,
             next_summary: at.saturating_add(settings.summary_every),
             settings,
-            imbalance_told: false,
+            imbalance_reported: false,
             connected: None,
             since_ms: wall_ms,
         })
@@ -132,9 +132,9 @@ impl Teller {
         status
     }
 
-    /// Hands the status over to those who write it, and tells a summary if that is due. `at` is
-    /// when [`Teller::is_due`] was asked.
-    pub fn tell(&mut self, at: Duration, status: Status) {
+    /// Hands the status over to those who write it, and emits a summary if that is due. `at` is
+    /// when [`StatusPublisher::is_due`] was asked.
+    pub fn publish(&mut self, at: Duration, status: Status) {
         self.next = at.saturating_add(self.settings.every);
         if self.next_summary <= at {
             self.next_summary = at.saturating_add(self.settings.summary_every);
@@ -144,22 +144,22 @@ impl Teller {
         self.reporter.report(status);
     }
 
-    /// Hands the last status over and tells a summary.
+    /// Hands the last status over and emits a summary.
     pub fn finish(&mut self, status: Status) {
         summarise(&status);
         self.check(&status.account);
         self.reporter.report(status);
     }
 
-    /// An account that doesn't balance is told once, and again if it did so in between.
+    /// An account that doesn't balance is reported once, and again if it did so in between.
     fn check(&mut self, account: &AccountStatus) {
         let AccountStatus { received, forwarded, dropped, waiting, .. } = *account;
         match &account.imbalance {
-            Some(what) if !std::mem::replace(&mut self.imbalance_told, true) => {
+            Some(what) if !std::mem::replace(&mut self.imbalance_reported, true) => {
                 event!(AccountImbalance, what, received, forwarded, dropped, waiting);
             }
             Some(_) => {}
-            None => self.imbalance_told = false,
+            None => self.imbalance_reported = false,
         }
     }
 }
@@ -233,7 +233,7 @@ mod tests {
         CertificateEnd { certificate: format!("{days}.pem"), is_peers: false, not_after }
     }
 
-    fn teller(directory: &Path, ends: Vec<CertificateEnd>) -> Teller {
+    fn publisher(directory: &Path, ends: Vec<CertificateEnd>) -> StatusPublisher {
         let settings = StatusSettings {
             every: Duration::from_secs(2),
             summary_every: Duration::from_secs(60),
@@ -243,7 +243,7 @@ mod tests {
             any_owner: false,
         };
         let (at, state_dir) = (Duration::from_secs(5), directory.to_owned());
-        Teller::start("ot", settings, state_dir, Notifier::none(), at, 1_000).unwrap()
+        StatusPublisher::start("ot", settings, state_dir, Notifier::none(), at, 1_000).unwrap()
     }
 
     #[test]
@@ -258,8 +258,8 @@ mod tests {
             (100, -1, Level::Critical),
             (98, -3, Level::Critical),
         ] {
-            let mut teller = teller(directory.path(), vec![end(500), end(days), end(300)]);
-            let status = teller.status(wall_ms, true, 1);
+            let mut publisher = publisher(directory.path(), vec![end(500), end(days), end(300)]);
+            let status = publisher.status(wall_ms, true, 1);
             let certificate = status.certificate.unwrap();
             assert_eq!(certificate.file, format!("{days}.pem"));
             assert_eq!((certificate.days_left, status.health.level), (left, level), "{days}");
@@ -269,18 +269,18 @@ mod tests {
     #[test]
     fn statuses_and_summaries_have_their_own_intervals() {
         let directory = tempfile::tempdir().unwrap();
-        let mut teller = teller(directory.path(), Vec::new());
+        let mut publisher = publisher(directory.path(), Vec::new());
         let mut statuses = 0;
         let mut summaries = 0;
         for second in 5..=125 {
             let at = Duration::from_secs(second);
-            if teller.is_due(at) {
+            if publisher.is_due(at) {
                 statuses += 1;
-                summaries += u32::from(teller.next_summary <= at);
-                let status = teller.status(second * 1_000, second > 60, 1);
+                summaries += u32::from(publisher.next_summary <= at);
+                let status = publisher.status(second * 1_000, second > 60, 1);
                 let since = if second > 60 { 61_000..=62_000 } else { 1_000..=1_000 };
                 assert!(since.contains(&status.broker.since_ms.unwrap()), "{status:?}");
-                teller.tell(at, status);
+                publisher.publish(at, status);
             }
         }
         assert_eq!(summaries, 2);
@@ -293,30 +293,30 @@ mod tests {
     #[test]
     fn an_account_that_does_not_balance_is_told_once() {
         let directory = tempfile::tempdir().unwrap();
-        let mut teller = teller(directory.path(), Vec::new());
+        let mut publisher = publisher(directory.path(), Vec::new());
         let (mut ledger, mut tracker) = (Ledger::new(None), Tracker::default());
         let mut second = 5;
-        let mut tell = |ledger: &Ledger| {
+        let mut publish = |ledger: &Ledger| {
             second += 2;
             let at = Duration::from_secs(second);
             let (account, _) = tracker.track(at, ledger, ledger.check(0), std::iter::empty());
-            let mut status = teller.status(second * 1_000, true, 1);
+            let mut status = publisher.status(second * 1_000, true, 1);
             status.account = account;
-            capture(|| teller.tell(at, status))
+            capture(|| publisher.publish(at, status))
         };
-        assert!(tell(&ledger).is_empty());
+        assert!(publish(&ledger).is_empty());
         ledger.receive(None);
-        let told = tell(&ledger);
-        triggered(&told, Event::AccountImbalance);
+        let emitted = publish(&ledger);
+        triggered(&emitted, Event::AccountImbalance);
         assert_eq!(
-            told[0].message(),
+            emitted[0].message(),
             "the account does not balance what=\"the total does not balance\" received=1 \
              forwarded=0 dropped=0 waiting=0"
         );
-        assert!(tell(&ledger).is_empty(), "told once");
+        assert!(publish(&ledger).is_empty(), "reported once");
         ledger.settle(Origin::default(), Fate::Forwarded);
-        assert!(tell(&ledger).is_empty());
+        assert!(publish(&ledger).is_empty());
         ledger.receive(None);
-        triggered(&tell(&ledger), Event::AccountImbalance);
+        triggered(&publish(&ledger), Event::AccountImbalance);
     }
 }

@@ -1,32 +1,27 @@
-//! What starting either half has in common: logging, the policy, secrets, the seal.
+//! What starting either half has in common: logging, the policy, secrets, and how it ends.
 
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use broker::{BrokerSettings, Credentials, TlsSettings};
 use bytes::Bytes;
 use clap::Args;
-use config::{
-    Address, BrokerConfig, SandboxConfig, StatusConfig, SyslogConfig, SyslogTo, policies,
-};
+use config::{BrokerConfig, SandboxConfig, StatusConfig, SyslogConfig, SyslogTo};
 use diagnostic::file::FileError;
 use diagnostic::{Diagnostic, Diagnostics};
 use policy::Policy;
-use sandbox::{Confined, Demoted, Grants, Identity, Layer, Need, Owned, Role, SandboxError, Start};
+use sandbox::Layer;
 use telemetry::logging::{self, Logging};
 use telemetry::status::{ReportError, StatusSettings};
 use telemetry::{Notifier, event};
 use tls::TlsError;
 
 use super::policy_source::ClaimedSource;
+use super::resolve::resolve;
 use super::{Exit, Failure, syslog};
 
 /// Problems that are named in a log line; the rest is counted.
 const MAX_NAMED: usize = 3;
-/// Code of problems with the key for pseudonyms.
-pub(super) const KEY: &str = "P042";
-
 /// Options of both halves.
 #[derive(Args, Debug)]
 pub(super) struct HalfArgs {
@@ -40,7 +35,7 @@ pub(super) struct HalfArgs {
 }
 
 /// Sets logging up for the half called `half`, to stderr and the targets of its configuration, and
-/// tells the warnings about its files.
+/// logs the warnings about its files.
 pub(super) fn begin(
     half: &'static str,
     arguments: &HalfArgs,
@@ -59,12 +54,12 @@ pub(super) fn begin(
         logging.watch(tls::ends(tls)?);
     }
     peers.into_iter().for_each(|peer| logging.watch_peer(peer));
-    tell_warnings(warnings);
+    log_warnings(warnings);
     Ok(logging)
 }
 
-/// Tells what is odd about configuration and policy.
-pub(super) fn tell_warnings(warnings: impl IntoIterator<Item = Diagnostic>) {
+/// Logs what is odd about configuration and policy.
+pub(super) fn log_warnings(warnings: impl IntoIterator<Item = Diagnostic>) {
     for warning in warnings {
         event!(ConfigWarning, place = place(&warning), problem = warning.title);
     }
@@ -77,7 +72,7 @@ pub(super) fn start_log(logging: &mut Logging) -> Result<(), Failure> {
         .map_err(|error| Failure::new(Exit::Io, format!("cannot start a thread: {error}")))
 }
 
-/// Tells how a half ended, and makes a failure of an error.
+/// Logs how a half ended, and makes a failure of an error.
 pub(super) fn ended<E: std::error::Error>(
     result: Result<(), E>,
     exit: impl FnOnce(&E) -> Exit,
@@ -91,36 +86,17 @@ pub(super) fn ended<E: std::error::Error>(
     }
 }
 
-/// Tells an error that ends a half, and makes a failure of it.
+/// Logs an error that ends a half, and makes a failure of it.
 pub(super) fn failed(exit: Exit, error: &impl std::error::Error) -> Failure {
     event!(Failed, exit = exit as u8, error = %error);
     Failure::new(exit, error.to_string())
-}
-
-/// Reads the policy from files and directories.
-pub(super) fn read_policy(paths: &[PathBuf]) -> Result<(Policy, Diagnostics), Diagnostics> {
-    tools::cases::read_policy(&policies::load_sources(paths)?)
-}
-
-/// What is wrong with the policy where there is no key for pseudonyms.
-pub(super) fn missing_key(policy: &Policy) -> Option<Diagnostic> {
-    let rule = policy.needs_pseudonym_key()?;
-    let title = format!(
-        "rule `{}` (line {}) asks for pseudonyms, and no key is configured",
-        rule.name(),
-        rule.line()
-    );
-    Some(Diagnostic::file_error(KEY, rule.path(), title).help(
-        "name a file with 32 random bytes or more in `ot.toml`, `[policies]` \
-         `pseudonym-key-file`; `openssl rand -hex 32` makes one",
-    ))
 }
 
 /// Reads the policy again, for a half that is running: what is wrong comes in one line.
 pub(super) fn read_policy_again(source: &ClaimedSource) -> Result<Policy, String> {
     match source.read() {
         Ok((policy, warnings)) => {
-            tell_warnings(warnings);
+            log_warnings(warnings);
             Ok(policy)
         }
         Err(problems) => Err(in_one_line(&problems)),
@@ -146,7 +122,7 @@ pub(super) fn broker_settings(
     };
     let tls = match &broker.tls {
         Some(tls) => {
-            let (config, peer) = tls::client(tls, telemetry::tell_peer_expiry)?;
+            let (config, peer) = tls::client(tls, telemetry::emit_peer_expiry)?;
             Some(TlsSettings { config, server_name: tls.server_name.clone(), peer })
         }
         None => None,
@@ -200,112 +176,6 @@ pub(super) fn report_exit(error: &ReportError) -> Exit {
         ReportError::Os { .. } => Exit::Io,
         ReportError::Directory { .. } => Exit::Config,
     }
-}
-
-/// Names are resolved now: a sealed half can ask nobody. Another address of the same name needs a
-/// restart.
-pub(super) fn resolve(address: &Address) -> Result<Vec<SocketAddr>, Failure> {
-    let found = (address.host.as_str(), address.port).to_socket_addrs();
-    let found: Vec<SocketAddr> = found.map(Iterator::collect).map_err(|error| {
-        let message = format!("cannot resolve `{}`: {error}", address.host);
-        Failure::new(Exit::Io, message).hint(
-            "names are resolved once, before the half is sealed; an IP address needs no resolver",
-        )
-    })?;
-    if found.is_empty() {
-        return Err(Failure::new(Exit::Io, format!("`{}` has no address", address.host)));
-    }
-    Ok(found)
-}
-
-/// Gives up what a half doesn't need, before anything else is done.
-pub(super) fn start(role: Role) -> Result<Start, Failure> {
-    Start::new(role).map_err(|error| Failure::new(Exit::Sandbox, error.to_string()))
-}
-
-/// Becomes the half's user, and checks that nobody else can write what it reads and writes.
-pub(super) fn demote(
-    start: Start,
-    sandbox: &SandboxConfig,
-    owned: &[Owned],
-) -> Result<Demoted, Failure> {
-    // The crypto library seeds itself at first use; once sealed it could open no source of it.
-    let _ = aws_lc_rs::rand::fill(&mut [0; 32]);
-    let demoted = start.become_user(sandbox.user.as_ref(), &sandbox.waived);
-    let demoted = demoted.map_err(not_confined)?;
-    demoted.require_own(owned).map_err(not_confined)?;
-    Ok(demoted)
-}
-
-/// Tells why a half can't be confined.
-pub(super) fn not_confined(error: SandboxError) -> Failure {
-    let failure = failed(Exit::Sandbox, &error);
-    error.hint().into_iter().fold(failure, Failure::hint)
-}
-
-/// Files that both halves own, by what they are called.
-pub(super) fn owned(config: &Path, policies: &[PathBuf], state: &Path) -> Vec<Owned> {
-    let mut owned = vec![
-        Owned { what: "configuration", path: config.to_owned() },
-        Owned { what: "state directory", path: state.to_owned() },
-    ];
-    owned.extend(policies.iter().map(|path| Owned { what: "policy", path: path.clone() }));
-    owned
-}
-
-/// What both halves may reach once they are sealed.
-pub(super) fn grants(
-    broker: &BrokerConfig,
-    syslog: &[SyslogConfig],
-    policies: &[PathBuf],
-    state: &Path,
-) -> Grants {
-    let mut grants = Grants {
-        write: vec![state.to_owned()],
-        tcp_ports: vec![broker.address.port],
-        ..Grants::default()
-    };
-    grants.read.extend(policies.iter().map(|path| replaceable(path)));
-    if let Some(config::Credentials { password, .. }) = &broker.credentials {
-        grants.read.push(replaceable(password.path()));
-    }
-    for target in syslog {
-        match &target.to {
-            SyslogTo::Journald { .. } | SyslogTo::Local { .. } => {
-                grants.needs.push(Need::UnixDatagrams);
-            }
-            SyslogTo::Udp(_) => grants.needs.push(Need::SyslogUdp),
-            SyslogTo::Tcp(address) | SyslogTo::Tls(address, _) => {
-                grants.tcp_ports.push(address.port);
-            }
-        }
-    }
-    grants
-}
-
-/// A file is replaced by renaming another one onto it: what must be readable then is its
-/// directory.
-pub(super) fn replaceable(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !path.is_dir() && parent != Path::new("") => parent.to_owned(),
-        Some(_) if !path.is_dir() => PathBuf::from("."),
-        _ => path.to_owned(),
-    }
-}
-
-/// Seals the half, and says what it goes without.
-pub(super) fn seal(demoted: Demoted, grants: &Grants) -> Result<Confined, Failure> {
-    let confined = demoted.seal(grants).map_err(not_confined)?;
-    for layer in confined.waived() {
-        event!(SandboxWaived, layer = layer.name());
-    }
-    let limits = confined.limits();
-    if limits.descriptors < limits.wanted {
-        event!(DescriptorsFew, limit = limits.descriptors, wanted = limits.wanted);
-    }
-    let Identity { uid, gid } = confined.identity();
-    event!(Sealed, user = uid, group = gid, waived = confined.waived().len());
-    Ok(confined)
 }
 
 impl From<FileError> for Failure {

@@ -104,11 +104,11 @@ impl Rig {
         let (sender, sent) = unbounded();
         let (stop, stopped) = bounded(0);
         let others = Arc::new(Mutex::new(Vec::new()));
-        let told = Arc::clone(&others);
+        let reported = Arc::clone(&others);
         let carrier = Box::new(Scripted { steps: script, sent: sender, stream });
-        let tell: TellOthers =
-            Box::new(move |record| told.lock().unwrap().push(Record::clone(record)));
-        let mut worker = Worker::with_carrier("siem".into(), carrier, waiting, stopped, tell);
+        let emit: EmitToOthers =
+            Box::new(move |record| reported.lock().unwrap().push(Record::clone(record)));
+        let mut worker = Worker::with_carrier("siem".into(), carrier, waiting, stopped, emit);
         worker.limits = limits;
         let thread = thread::spawn(move || worker.run(LONG));
         Rig { queue, steps: Some(steps), sent, stop: Some(stop), thread, others }
@@ -217,19 +217,19 @@ fn whoever_offers_never_waits_and_the_number_that_is_told_is_the_number_that_is_
     }
     rig.let_go();
     let mut arrived = 1;
-    let mut told = 0;
-    while arrived + told < u64::from(OFFERED) {
+    let mut reported = 0;
+    while arrived + reported < u64::from(OFFERED) {
         let (text, sequence, _) = rig.sent.recv().unwrap();
         match text.strip_prefix("target=siem lost=") {
-            Some(lost) => told += lost.parse::<u64>().unwrap(),
+            Some(lost) => reported += lost.parse::<u64>().unwrap(),
             None => {
                 assert_eq!(text, format!("n={sequence}"), "numbers are those of what was offered");
                 arrived += 1;
             }
         }
     }
-    assert_eq!(arrived + told, u64::from(OFFERED));
-    assert!(told > 0 && arrived >= 16, "{arrived} arrived");
+    assert_eq!(arrived + reported, u64::from(OFFERED));
+    assert!(reported > 0 && arrived >= 16, "{arrived} arrived");
     let (rest, lost, others) = rig.end();
     assert_eq!((rest, lost), (Vec::new(), 0));
     triggered(&others, Event::LogLost);
@@ -373,15 +373,15 @@ fn a_server_that_never_answers_is_told_and_asked_no_more() {
         *seen.lock().unwrap() = (asked, sent);
         Ok(false)
     });
-    let tell: TellOthers = Box::new(|_| {});
-    let mut worker = Worker::with_carrier("siem".into(), Box::new(carrier), waiting, stopped, tell);
+    let emit: EmitToOthers = Box::new(|_| {});
+    let mut worker = Worker::with_carrier("siem".into(), Box::new(carrier), waiting, stopped, emit);
     worker.limits = SMALL;
     let record = Arc::new(Record::new(UNIX_EPOCH, Event::CommandRefused));
     (0..10).for_each(|_| queue.offer(&record));
     drop(stop);
     let mut shortfall = Shortfall::default();
-    let told = capture(|| shortfall = worker.run(LONG));
-    triggered(&told, Event::LogUnconfirmed);
+    let reported = capture(|| shortfall = worker.run(LONG));
+    triggered(&reported, Event::LogUnconfirmed);
     // Three lines four times, then the other seven.
     assert_eq!(*calls.lock().unwrap(), (3, 19));
     assert_eq!(shortfall, Shortfall { lost: 0, unconfirmed: 3 });
@@ -448,17 +448,17 @@ proptest! {
                 }
             }
         });
-        let tell: TellOthers = Box::new(|_| {});
+        let emit: EmitToOthers = Box::new(|_| {});
         let mut worker =
-            Worker::with_carrier("siem".into(), Box::new(carrier), waiting, stopped, tell);
+            Worker::with_carrier("siem".into(), Box::new(carrier), waiting, stopped, emit);
         let settled_after = if settled { Duration::ZERO } else { LONG };
         worker.limits = Limits { unread_lines, settled_after, ..SMALL };
         let shortfall = worker.run(LONG);
         prop_assert_eq!(shortfall, Shortfall::default());
         let read = read.lock().unwrap();
-        let told: u64 = read.values().sum();
+        let reported: u64 = read.values().sum();
         let all = u64::from(*highest.lock().unwrap());
-        prop_assert_eq!((read.len() as u64).saturating_add(told), all);
+        prop_assert_eq!((read.len() as u64).saturating_add(reported), all);
     }
 }
 
@@ -488,8 +488,8 @@ fn a_target_that_stays_away_does_not_hold_up_the_end() {
         }
         fn close(&mut self) {}
     }
-    let tell: TellOthers = Box::new(|_| {});
-    let worker = Worker::with_carrier("siem".into(), Box::new(Away), waiting, stopped, tell);
+    let emit: EmitToOthers = Box::new(|_| {});
+    let worker = Worker::with_carrier("siem".into(), Box::new(Away), waiting, stopped, emit);
     let record = Arc::new(Record::new(UNIX_EPOCH, Event::CommandRefused));
     (0..20).for_each(|_| queue.offer(&record));
     drop(stop);

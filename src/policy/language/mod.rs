@@ -35,6 +35,8 @@
 //! P11x are those of the lint, P2xx those of [`Annotations`]: cases.
 
 mod annotations;
+mod datatype;
+mod keys;
 pub(crate) mod rate_reader;
 mod rule_reader;
 mod wording;
@@ -44,8 +46,9 @@ use toml::de::DeTable;
 
 pub(crate) use self::annotations::RulesAlone;
 pub use self::annotations::{Annotations, PolicyFile};
-pub use self::rule_reader::read_datatype;
-pub(crate) use self::rule_reader::{RULE_KEYS, RuleReader};
+pub use self::datatype::read_datatype;
+pub(crate) use self::keys::RULE_KEYS;
+use self::rule_reader::RuleReader;
 use self::wording::PolicyWording;
 use crate::limits::{Limits, LimitsReader};
 use crate::names::{Renames, RenamesReader};

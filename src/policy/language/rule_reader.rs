@@ -1,62 +1,21 @@
 //! Reads one `[[rule]]` table and says everything that is wrong with it. The codes are listed in
 //! [`crate::language`].
 
+mod selectors;
+
 use std::ops::Range;
 
-use diagnostic::{
-    Diagnostic, Diagnostics, Placed, Section, SourceFile, UniqueNames, closest, inside,
-};
-use sparkplug::DataType;
+use diagnostic::{Diagnostic, Diagnostics, Section, SourceFile, UniqueNames, closest, inside};
 
+use self::selectors::Names;
 use super::rate_reader::{self, RATE_KEYS};
 use crate::names;
-use crate::rule::filter::TopicFilter;
-use crate::rule::glob::{Glob, GlobError};
 use crate::rule::schedule;
-use crate::rule::{Action, DataTypes, Mode, Priority, Rule, Selectors};
+use crate::rule::{Action, Mode, Priority, Rule};
 use crate::shape::reader::{self as shape_reader, SHAPE_KEYS};
 
 /// Bytes of a rule's name; it stands in every log line about a drop.
 const MAX_NAME_BYTES: usize = 128;
-
-/// The keys of a rule, for hints about misplaced ones.
-pub(crate) const RULE_KEYS: &[&str] = &[
-    "name",
-    "description",
-    "action",
-    "topic",
-    "group",
-    "edge-node",
-    "device",
-    "node-only",
-    "allow-metrics",
-    "deny-metrics",
-    "redact-metrics",
-    "datatypes",
-    "rate",
-    "shape",
-    "metric",
-    "priority",
-    "mode",
-    "not-before",
-    "not-after",
-    "weekly",
-    "strip-prefix",
-    "add-prefix",
-];
-
-/// What PLC programmers call the datatypes (IEC 61131-3), and Sparkplug's names.
-const PLC_TYPES: [(&str, DataType); 9] = [
-    ("BOOL", DataType::Boolean),
-    ("SINT", DataType::Int8),
-    ("INT", DataType::Int16),
-    ("DINT", DataType::Int32),
-    ("LINT", DataType::Int64),
-    ("WORD", DataType::UInt16),
-    ("DWORD", DataType::UInt32),
-    ("REAL", DataType::Float),
-    ("LREAL", DataType::Double),
-];
 
 const PRIORITIES: &[(&str, Priority)] = &[("normal", Priority::Normal), ("high", Priority::High)];
 const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("observe", Mode::Observe)];
@@ -249,173 +208,6 @@ impl<'s, 'p> RuleReader<'s, 'p> {
         None
     }
 
-    fn selectors(&mut self, section: &mut Section<'_, '_>) -> Selectors {
-        let keys = ["topic", "group", "edge-node", "device", "node-only"];
-        let selected = keys.iter().any(|key| section.key_span(key).is_some());
-        let topics = section
-            .strings("topic", self.problems)
-            .map(|topics| topics.iter().filter_map(|topic| self.topic(topic)).collect::<Vec<_>>());
-        let groups = self.globs(section, "group", Names::Levels);
-        let edge_nodes = self.globs(section, "edge-node", Names::Levels);
-        let devices = self.globs(section, "device", Names::Levels);
-        let node_only = section.boolean("node-only", self.problems);
-        let node_only = node_only.is_some_and(|node_only| node_only.value);
-        if !selected {
-            self.problems.push(
-                Diagnostic::error("P008", self.file, section.header(), "a rule without a selector")
-                    .label("what is it about?")
-                    .help(
-                        "select by `topic`, `group`, `edge-node` or `device`; \
-                         `group = \"*\"` is everything",
-                    ),
-            );
-        }
-        if node_only && let Some(span) = section.key_span("device") {
-            let mut problem = Diagnostic::error(
-                "P013",
-                self.file,
-                span,
-                "`device` and `node-only` contradict each other",
-            )
-            .label("selects devices")
-            .help("make two rules, one for the node and one for its devices");
-            if let Some(span) = section.key_span("node-only") {
-                problem = problem.also(span, "leaves the devices out");
-            }
-            self.problems.push(problem);
-        }
-        Selectors { topics, groups, edge_nodes, devices, node_only }
-    }
-
-    fn topic(&mut self, topic: &Placed<String>) -> Option<TopicFilter> {
-        match TopicFilter::parse(&topic.value) {
-            Ok(filter) => {
-                if let Some(offset) = topic.value.find(['*', '?']) {
-                    let span = inside(self.file, topic, &(offset..offset.saturating_add(1)));
-                    self.problems.push(
-                        Diagnostic::warning(
-                            "P102",
-                            self.file,
-                            span,
-                            "`*` and `?` are no wildcards in a topic filter",
-                        )
-                        .label("taken literally")
-                        .help(
-                            "select names with `group`, `edge-node` or `device`, which take \
-                             `*`, or a whole level with `+`",
-                        ),
-                    );
-                }
-                Some(filter)
-            }
-            Err(error) => {
-                let span = inside(self.file, topic, &error.span);
-                let mut problem =
-                    Diagnostic::error(error.code, self.file, span, error.title).label(error.label);
-                problem.help.extend(error.help);
-                self.problems.push(problem);
-                None
-            }
-        }
-    }
-
-    fn globs(
-        &mut self,
-        section: &mut Section<'_, '_>,
-        key: &'static str,
-        names: Names,
-    ) -> Option<Vec<Glob>> {
-        let patterns = section.strings(key, self.problems)?;
-        Some(patterns.iter().filter_map(|pattern| self.glob(key, pattern, names)).collect())
-    }
-
-    fn glob(&mut self, key: &'static str, pattern: &Placed<String>, names: Names) -> Option<Glob> {
-        let glob = match Glob::parse(&pattern.value) {
-            Ok(glob) => glob,
-            Err(error) => {
-                let span = match error {
-                    GlobError::TrailingBackslash { offset } => {
-                        inside(self.file, pattern, &(offset..pattern.value.len()))
-                    }
-                    GlobError::Empty | GlobError::TooLong => pattern.span.clone(),
-                };
-                self.error("P012", span, error.to_string(), "");
-                self.problems.help_last(match (error, names) {
-                    (GlobError::Empty, Names::Levels) => "`*` matches every name",
-                    (GlobError::Empty, Names::Metrics) => "`**` matches every metric",
-                    (GlobError::TrailingBackslash { .. }, _) => {
-                        "write `\\\\` for a backslash itself"
-                    }
-                    (GlobError::TooLong, _) => "use `*` for parts of the name",
-                });
-                return None;
-            }
-        };
-        match names {
-            Names::Levels => self.level_glob(key, pattern)?,
-            Names::Metrics if key == "allow-metrics" => self.warn_of_control(pattern, &glob),
-            Names::Metrics => {}
-        }
-        Some(glob)
-    }
-
-    /// Names of groups, edge nodes and devices are levels of a topic, so that a pattern with
-    /// `/`, `+`, `#` or NUL could never match (Sparkplug 3.0 §4.1.2 to §4.1.5, MQTT 3.1.1 §4.7).
-    fn level_glob(&mut self, key: &'static str, pattern: &Placed<String>) -> Option<()> {
-        let bad = |(_, character): &(usize, char)| matches!(character, '/' | '+' | '#' | '\0');
-        let Some((offset, character)) = pattern.value.char_indices().find(bad) else {
-            return Some(());
-        };
-        let span = inside(self.file, pattern, &(offset..offset.saturating_add(1)));
-        let noun = key.replace('-', " ");
-        let article = if noun.starts_with('e') { "an" } else { "a" };
-        let (named, help) = match character {
-            '/' => ("`/`", Some("give each level its own key, or use `topic`")),
-            '+' => ("`+`", Some("the wildcard in names is `*`; `+` belongs to `topic`")),
-            '#' => ("`#`", Some("the wildcard in names is `*`; `#` belongs to `topic`")),
-            _ => ("U+0000", None),
-        };
-        let title = format!("the name of {article} {noun} can't contain {named}");
-        let mut problem =
-            Diagnostic::error("P012", self.file, span, title).label("matches nothing");
-        problem.help.extend(help.map(str::to_owned));
-        self.problems.push(problem);
-        None
-    }
-
-    fn warn_of_control(&mut self, pattern: &Placed<String>, glob: &Glob) {
-        let control = ["Node Control/", "Device Control/"];
-        let (title, help) = if glob.literal() == Some("Node Control/Rebirth") {
-            (
-                "`Node Control/Rebirth` needs no rule",
-                "the relay gives every edge node its own and answers rebirths itself",
-            )
-        } else if control.iter().any(|control| glob.prefix().starts_with(control)) {
-            (
-                "control metrics never cross",
-                "they would advertise commands that can't work: the relay is one-way",
-            )
-        } else {
-            return;
-        };
-        self.problems.push(
-            Diagnostic::warning("P101", self.file, pattern.span.clone(), title)
-                .label("has no effect")
-                .help(help),
-        );
-    }
-
-    fn datatypes(&mut self, section: &mut Section<'_, '_>) -> Option<DataTypes> {
-        let names = section.strings("datatypes", self.problems)?;
-        let mut datatypes = DataTypes::default();
-        for name in names {
-            if let Some(datatype) = read_datatype(self.file, &name, self.problems) {
-                datatypes = datatypes.with(datatype);
-            }
-        }
-        Some(datatypes)
-    }
-
     /// Reports keys that a rule of this action can't have.
     fn keys_of_action(&mut self, section: &Section<'_, '_>, action: Option<Action>) {
         let denied = "name what is denied under `deny-metrics`; without it, everything is";
@@ -473,44 +265,4 @@ impl<'s, 'p> RuleReader<'s, 'p> {
     ) {
         self.problems.push(Diagnostic::error(code, self.file, span, title).label(label));
     }
-}
-
-/// Reads the name of a datatype that metrics have.
-pub fn read_datatype(
-    file: &SourceFile,
-    name: &Placed<String>,
-    problems: &mut Diagnostics,
-) -> Option<DataType> {
-    let error = |title: String| Diagnostic::error("P014", file, name.span.clone(), title);
-    match DataType::from_name(&name.value) {
-        Some(DataType::PropertySet | DataType::PropertySetList) => {
-            let title = format!("no metric has the datatype `{}`", name.value);
-            problems.push(error(title).label("type of a property only"));
-            None
-        }
-        Some(datatype) => Some(datatype),
-        None => {
-            let known = DataType::ALL.iter().map(|datatype| datatype.name());
-            let meant = PLC_TYPES
-                .iter()
-                .find(|(plc, _)| plc.eq_ignore_ascii_case(&name.value))
-                .map(|(_, datatype)| datatype.name())
-                .or_else(|| closest(&name.value, known));
-            let problem = error(format!("unknown datatype: `{}`", name.value))
-                .label("not a datatype of Sparkplug B");
-            problems.push(match meant {
-                Some(meant) => problem.help(format!("did you mean `{meant}`?")),
-                None => problem.help("such as `Float`, `Int32`, `Boolean`, `String`"),
-            });
-            None
-        }
-    }
-}
-
-/// What the globs of a list are over.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Names {
-    /// Names of groups, edge nodes or devices.
-    Levels,
-    Metrics,
 }

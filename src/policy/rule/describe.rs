@@ -1,7 +1,8 @@
 //! Rules and limits in words, as `check` and `explain` print them.
 
 use super::glob::Glob;
-use super::{Action, Bucket, Mode, OnExcess, Prefixes, Priority, Rate, Rule};
+use super::{Action, Bucket, Mode, OnExcess, Priority, Rate, Rule};
+use crate::names::Prefixes;
 
 impl Rate {
     /// Such as `at most 10 messages/s (burst 20) of data; the newest values wait their turn`.

@@ -14,13 +14,13 @@ pub mod moment;
 pub(crate) mod schedule;
 mod selectors;
 
-use std::borrow::Cow;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use self::glob::Glob;
 pub use self::schedule::Schedule;
 pub use self::selectors::{DataTypes, Selectors, any_matches};
+use crate::names::Prefixes;
 use crate::shape::RuleShapes;
 
 /// What a rule does with what it selects.
@@ -87,26 +87,6 @@ pub enum Priority {
     High,
     #[default]
     Normal,
-}
-
-/// What a forward rule does with the names of the metrics that it forwards.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Prefixes {
-    /// Taken off, where a name begins with it.
-    pub strip: Option<String>,
-    /// Put in front, after that.
-    pub add: Option<String>,
-}
-
-impl Prefixes {
-    /// The name under which a metric crosses.
-    pub fn tell<'a>(&self, name: &'a str) -> Cow<'a, str> {
-        let rest = self.strip.as_deref().and_then(|strip| name.strip_prefix(strip)).unwrap_or(name);
-        match &self.add {
-            Some(add) => Cow::Owned(format!("{add}{rest}")),
-            None => Cow::Borrowed(rest),
-        }
-    }
 }
 
 /// A rule of a policy.
@@ -262,7 +242,7 @@ impl Rule {
     }
 
     /// Whether it denies everything of the entities it selects.
-    pub fn denies_whole_entities(&self) -> bool {
+    pub(crate) fn denies_whole_entities(&self) -> bool {
         self.denied().is_some_and(<[Glob]>::is_empty) && self.denied_datatypes().is_none()
     }
 

@@ -40,14 +40,6 @@ const CIRCLES: &[(&str, &[&str])] = &[
             "src/ot/pipeline/step.rs",
         ],
     ),
-    (
-        "policy",
-        &[
-            "src/policy/language/rate_reader.rs",
-            "src/policy/language/rule_reader.rs",
-            "src/policy/shape/reader.rs",
-        ],
-    ),
     ("demo", &["src/demo/driver.rs", "src/demo/summary.rs"]),
     ("sparkdiode", &["src/cli/check.rs", "src/cli/rule_counts.rs"]),
     ("sparkdiode", &["src/cli/half.rs", "src/cli/policy_source.rs", "src/cli/syslog.rs"]),

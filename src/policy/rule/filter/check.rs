@@ -1,11 +1,8 @@
-//! MQTT topic filters as selectors of a rule: `spBv1.0/group/+/edge-node/device`. They select
-//! edge nodes and devices, not message types: births, data and deaths travel together.
+//! What is wrong with a topic filter, said so that its author knows what to write instead.
 
-use std::fmt;
 use std::ops::Range;
 
 use diagnostic::closest;
-use sparkplug::Entity;
 
 /// Bytes of a filter: three names of a generous length and the fixed levels.
 const MAX_FILTER_BYTES: usize = 4096;
@@ -19,34 +16,6 @@ const COMMANDS: [&str; 2] = ["NCMD", "DCMD"];
 const OTHER_TYPES: [&str; 7] =
     ["NRECORD", "DRECORD", "NMETA", "DMETA", "NREBIRTH", "DREBIRTH", "REBIRTH"];
 
-/// One level of a filter that selects a name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Level {
-    /// `+`
-    Any,
-    Name(String),
-}
-
-/// What a filter selects of the edge nodes it names.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Reach {
-    /// The node's own metrics: `…/E`.
-    Node,
-    /// Devices, all (`…/E/+`) or one (`…/E/D`).
-    Devices(Level),
-    /// The node and all its devices: `…/E/#`.
-    All,
-}
-
-/// A filter that was found to select only what may be allowed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct TopicFilter {
-    source: String,
-    pub group: Level,
-    pub edge_node: Level,
-    pub reach: Reach,
-}
-
 /// Why a filter is refused: what to underline (bytes of the filter) and what to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FilterError {
@@ -57,97 +26,14 @@ pub(crate) struct FilterError {
     pub(crate) help: Option<String>,
 }
 
-impl Level {
-    fn parse(level: &str) -> Level {
-        match level {
-            "+" => Level::Any,
-            name => Level::Name(name.to_owned()),
-        }
-    }
-
-    /// Whether it selects `name`.
-    pub fn matches(&self, name: &str) -> bool {
-        match self {
-            Level::Any => true,
-            Level::Name(own) => own == name,
-        }
-    }
-
-    /// The only name that it selects.
-    pub fn name(&self) -> Option<&str> {
-        match self {
-            Level::Any => None,
-            Level::Name(name) => Some(name),
-        }
-    }
-}
-
-impl TopicFilter {
-    /// Reads a filter.
-    ///
-    /// # Errors
-    /// Anything that isn't a filter over `spBv1.0/group/+/edge-node[/device]`, with the reason.
-    pub(crate) fn parse(source: &str) -> Result<TopicFilter, FilterError> {
-        let levels = Levels::new(source);
-        levels.check_text()?;
-        levels.check_namespace()?;
-        levels.check_wildcards()?;
-        levels.check_message_type()?;
-        let name = |index: usize| levels.get(index).unwrap_or("+");
-        let node_or_all = |reach| match name(3) {
-            // `spBv1.0/G/+/#`: every node of the group with its devices.
-            "#" => (Level::Any, Reach::All),
-            edge_node => (Level::parse(edge_node), reach),
-        };
-        let (edge_node, reach) = match (levels.count(), name(4)) {
-            (4, _) => node_or_all(Reach::Node),
-            (5, "#") => node_or_all(Reach::All),
-            (5, device) => node_or_all(Reach::Devices(Level::parse(device))),
-            (count, _) => return Err(levels.wrong_count(count)),
-        };
-        let group = Level::parse(name(1));
-        Ok(TopicFilter { source: source.to_owned(), group, edge_node, reach })
-    }
-
-    /// Whether it selects the edge node `group/edge_node`, or devices of it.
-    pub(crate) fn matches_node(&self, group: &str, edge_node: &str) -> bool {
-        self.group.matches(group) && self.edge_node.matches(edge_node)
-    }
-
-    /// The only device that it selects.
-    pub(crate) fn device(&self) -> Option<&str> {
-        match &self.reach {
-            Reach::Devices(level) => level.name(),
-            Reach::Node | Reach::All => None,
-        }
-    }
-
-    /// Whether it selects `entity`.
-    pub fn matches(&self, entity: Entity<'_>) -> bool {
-        self.matches_node(entity.group, entity.edge_node)
-            && match (&self.reach, entity.device) {
-                (Reach::All, _) | (Reach::Node, None) => true,
-                (Reach::Devices(level), Some(device)) => level.matches(device),
-                (Reach::Node, Some(_)) | (Reach::Devices(_), None) => false,
-            }
-    }
-}
-
-/// The filter as it was written.
-impl fmt::Display for TopicFilter {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.source)
-    }
-}
-
 /// The levels of a filter with their places.
-struct Levels<'a> {
+pub(super) struct Levels<'a> {
     source: &'a str,
     levels: Vec<(Range<usize>, &'a str)>,
 }
 
 impl<'a> Levels<'a> {
-    fn new(source: &'a str) -> Levels<'a> {
+    pub(super) fn new(source: &'a str) -> Levels<'a> {
         let mut start = 0_usize;
         let levels = source
             .split('/')
@@ -160,11 +46,11 @@ impl<'a> Levels<'a> {
         Levels { source, levels }
     }
 
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.levels.len()
     }
 
-    fn get(&self, index: usize) -> Option<&'a str> {
+    pub(super) fn get(&self, index: usize) -> Option<&'a str> {
         self.levels.get(index).map(|(_, level)| *level)
     }
 
@@ -197,7 +83,7 @@ impl<'a> Levels<'a> {
         Some(levels.join("/"))
     }
 
-    fn check_text(&self) -> Result<(), FilterError> {
+    pub(super) fn check_text(&self) -> Result<(), FilterError> {
         let title = if self.source.is_empty() {
             "an empty topic filter selects nothing".to_owned()
         } else if self.source.len() > MAX_FILTER_BYTES {
@@ -211,7 +97,7 @@ impl<'a> Levels<'a> {
         Err(FilterError::grammar(self.whole(), title).help(help))
     }
 
-    fn check_namespace(&self) -> Result<(), FilterError> {
+    pub(super) fn check_namespace(&self) -> Result<(), FilterError> {
         let span = self.span(0);
         let example = "spBv1.0/group/+/edge-node/#";
         let never = |title: &str, label: &str, help: &str| {
@@ -287,7 +173,7 @@ impl<'a> Levels<'a> {
         Ok(())
     }
 
-    fn check_wildcards(&self) -> Result<(), FilterError> {
+    pub(super) fn check_wildcards(&self) -> Result<(), FilterError> {
         let last = self.count().saturating_sub(1);
         for (index, (span, level)) in self.levels.iter().enumerate() {
             let error = |title: &str| FilterError::grammar(span.clone(), title);
@@ -319,7 +205,7 @@ impl<'a> Levels<'a> {
         Ok(())
     }
 
-    fn check_message_type(&self) -> Result<(), FilterError> {
+    pub(super) fn check_message_type(&self) -> Result<(), FilterError> {
         // A `#` above the place of the message type would take in commands and STATE.
         for index in [1, 2] {
             if self.get(index) == Some("#") {
@@ -385,7 +271,7 @@ impl<'a> Levels<'a> {
         Err(error)
     }
 
-    fn wrong_count(&self, count: usize) -> FilterError {
+    pub(super) fn wrong_count(&self, count: usize) -> FilterError {
         if count > 5 {
             let from = self.span(5).start;
             return FilterError::grammar(from..self.source.len(), "a topic filter is too long")
@@ -415,98 +301,5 @@ impl FilterError {
     fn help(mut self, help: impl Into<String>) -> FilterError {
         self.help = Some(help.into());
         self
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn selects(filter: &str, entity: Entity<'_>) -> bool {
-        TopicFilter::parse(filter).unwrap().matches(entity)
-    }
-
-    fn refused(filter: &str) -> FilterError {
-        TopicFilter::parse(filter).expect_err(filter)
-    }
-
-    #[test]
-    fn four_levels_select_the_node_five_its_devices_and_hash_both() {
-        let node = Entity::node("G", "E");
-        let device = Entity::device("G", "E", "D");
-        for (filter, the_node, the_device) in [
-            ("spBv1.0/G/+/E", true, false),
-            ("spBv1.0/G/+/E/+", false, true),
-            ("spBv1.0/G/+/E/D", false, true),
-            ("spBv1.0/G/+/E/X", false, false),
-            ("spBv1.0/G/+/E/#", true, true),
-            ("spBv1.0/G/+/#", true, true),
-            ("spBv1.0/+/+/#", true, true),
-            ("spBv1.0/+/+/+", true, false),
-            ("spBv1.0/+/+/+/+", false, true),
-            ("spBv1.0/X/+/#", false, false),
-            ("spBv1.0/G/+/X/#", false, false),
-        ] {
-            assert_eq!(selects(filter, node), the_node, "{filter}");
-            assert_eq!(selects(filter, device), the_device, "{filter}");
-        }
-    }
-
-    #[test]
-    fn a_group_called_state_is_a_group() {
-        assert!(selects("spBv1.0/STATE/+/E", Entity::node("STATE", "E")));
-        assert_eq!(refused("spBv1.0/STATE/+").code, "P010");
-    }
-
-    #[test]
-    fn what_never_crosses_is_refused_with_the_reason() {
-        for filter in [
-            "spBv1.0/G/NCMD/E",
-            "spBv1.0/G/DCMD/E/D",
-            "spBv1.0/STATE/host",
-            "STATE/host",
-            "STATE/#",
-            "spBv1.0/G/NRECORD/E",
-            "spAv1.0/G/+/E",
-            "$sparkplug/certificates/#",
-            "#",
-            "+/G/+/E",
-            "plant/temperature",
-        ] {
-            let error = refused(filter);
-            assert_eq!(error.code, "P010", "{filter}: {error:?}");
-            assert!(error.help.is_some(), "{filter}");
-        }
-    }
-
-    #[test]
-    fn message_type_level_must_be_plus() {
-        for filter in ["spBv1.0/G/NDATA/E", "spBv1.0/G/DBIRTH/E/D", "spBv1.0/G/#", "spBv1.0/#"] {
-            assert_eq!(refused(filter).code, "P011", "{filter}");
-        }
-        let error = refused("spBv1.0/G/NDTA/E");
-        assert_eq!((error.code, error.span), ("P011", 10..14));
-        assert!(error.help.unwrap().contains("did you mean `NDATA`?"));
-    }
-
-    #[test]
-    fn broken_filters_are_refused() {
-        for filter in [
-            "",
-            "spBv1.0/G",
-            "spBv1.0/G/+",
-            "spBv1.0/G/+/E/D/x",
-            "spBv1.0/G/+//D",
-            "spBv1.0/G/+/E/",
-            "spBv1.0/G/+/Line+",
-            "spBv1.0/G/+/Line#",
-            "spBv1.0/#/+/E",
-            "spBv1.0/G/+/#/D",
-            "$share/g/spBv1.0/G/+/E",
-            "spBv1.0/G/+/E\0",
-        ] {
-            assert_eq!(refused(filter).code, "P009", "{filter}");
-        }
-        assert_eq!(refused("spbv1.0/G/+/E").help.unwrap(), "did you mean `spBv1.0`?");
     }
 }

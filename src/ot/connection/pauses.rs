@@ -22,15 +22,13 @@ pub(super) struct Pauses {
 impl Pauses {
     /// There is a session. It counts once it has lasted: a broker that ends each one soon must
     /// not be met with a storm of connects.
-    #[expect(clippy::disallowed_methods, reason = "the driver's clock")]
     pub(super) fn connected(&mut self) {
-        self.since = Some(Instant::now());
+        self.since = Some(clock::steady());
     }
 
     /// The pause after a session, or an attempt, that ended.
-    #[expect(clippy::disallowed_methods, reason = "the driver's clock")]
     pub(super) fn ended(&mut self) -> Duration {
-        let now = Instant::now();
+        let now = clock::steady();
         let lasted = self.since.take().is_some_and(|since| now.duration_since(since) >= LASTING);
         if lasted {
             self.attempts = 0;
@@ -76,7 +74,7 @@ mod tests {
             let longest = (FIRST_PAUSE * 2_u32.pow(attempts)).min(LAST_PAUSE);
             assert!(pauses.ended() >= longest / 2);
         }
-        pauses.since = Instant::now().checked_sub(LASTING);
+        pauses.since = clock::steady().checked_sub(LASTING);
         assert!(pauses.ended() <= FIRST_PAUSE);
         assert!(pauses.ended() > FIRST_PAUSE / 2, "an attempt that failed");
     }

@@ -10,8 +10,9 @@ use std::hash::{BuildHasher, RandomState};
 
 /// Packet type of a message.
 const MESSAGE: u8 = 3;
-/// Bytes of a length in a fixed header, at most (MQTT 3.1.1 §2.2.3).
+/// Bytes of a length in a fixed header, at most (MQTT 3.1.1 §2.2.3), and what each counts.
 const MAX_LENGTH_BYTES: usize = 4;
+const SHIFTS: [u32; MAX_LENGTH_BYTES] = [0, 7, 14, 21];
 /// What takes the place of a message is never larger than the longest topic, two lengths and a
 /// mark.
 const LONGEST_REPLACEMENT: usize = 65_535 + 64;
@@ -250,8 +251,8 @@ impl Header {
             return Err(FramingError::NoPacket(first));
         }
         let mut length = 0_usize;
-        for (place, byte) in rest.iter().take(MAX_LENGTH_BYTES).enumerate() {
-            length |= usize::from(byte & 0x7f) << (7 * place);
+        for (place, (byte, shift)) in rest.iter().zip(SHIFTS).enumerate() {
+            length |= usize::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
                 return Ok(Some(Header { first, size: place.saturating_add(2), length }));
             }
@@ -315,4 +316,5 @@ impl Dropping {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
 mod tests;

@@ -7,7 +7,7 @@ use telemetry::status::{
     Tracker,
 };
 
-use super::driver::MAX_QUEUED_BYTES;
+use super::connection::MAX_QUEUED_BYTES;
 use super::mirror::{Mirror, Now};
 use super::relay_node::RelayNode;
 

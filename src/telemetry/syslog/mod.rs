@@ -8,6 +8,7 @@
 //! ```
 
 mod carrier;
+mod carriers;
 mod line;
 mod queue;
 mod stream;

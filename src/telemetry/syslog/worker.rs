@@ -25,7 +25,8 @@ use mistake::mistake;
 use text::format_utc;
 
 use super::Target;
-use super::carrier::{Carrier, carrier};
+use super::carrier::Carrier;
+use super::carriers::carrier;
 use super::line::{Identity, Lines, Numbered};
 use super::queue::{Lost, Queue, Queued, Waiting};
 use crate::event;

@@ -11,14 +11,12 @@ use clap::Args;
 use config::OtConfig;
 use ot::{WatchEnd, WatchError, WatchSettings, Watched, watch};
 use sparkplug::{Caps, MessageType, NAMESPACE, Topic};
-use text::{escape, grouped};
+use text::{counted, escape, grouped, show_time};
 use tools::capture::redact::{Redacted, redact};
 use tools::capture::{CaptureError, Header, Limit, Record, Writer};
 
-use super::report::{self, counted};
 use super::startup::{self, HalfArgs};
-use super::units::{self, show_time};
-use super::{Exit, Failure};
+use super::{Exit, Failure, report, units};
 
 /// Without `--max-bytes`.
 pub(super) const DEFAULT_MAX_BYTES: &str = "1GiB";
@@ -174,7 +172,7 @@ fn header(config: &OtConfig, filters: &[String], redacted: bool) -> Header {
         made_by: concat!("sparkdiode ", env!("CARGO_PKG_VERSION")).to_owned(),
         relay: config.name.clone(),
         broker: config.broker.address.to_string(),
-        started_ms: units::wall_ms(),
+        started_ms: clock::wall_ms(),
         filters: filters.to_vec(),
         redacted,
     }
@@ -343,7 +341,7 @@ impl Tally {
             );
         }
         if self.losses > 0 {
-            let times = counted(usize::try_from(self.losses).unwrap_or(usize::MAX), "time");
+            let times = counted(self.losses, "time");
             let _ = writeln!(text, "  connection   lost {times}; messages are missing");
         }
     }

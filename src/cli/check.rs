@@ -10,16 +10,16 @@ mod rule_counters;
 use std::path::PathBuf;
 
 use clap::Args;
-use config::{ItConfig, OtConfig};
-use diagnostic::{Diagnostics, Severity};
-
-use super::policy_source::missing_key;
-use super::report::{self, counted};
-use super::{Exit, Failure};
 use compare::{beside_relay_node, compare};
+use config::{ItConfig, OtConfig};
 use describe::{describe_it, describe_ot};
+use diagnostic::{Diagnostics, Severity};
 use policy::describe_policy;
 pub(super) use recognise::{Kind, recognise};
+use text::counted;
+
+use super::policy_source::missing_key;
+use super::{Exit, Failure, report};
 
 /// Check configuration and policies, and say in plain words what they do.
 ///

@@ -10,6 +10,7 @@ use it::mirror::{self, MirrorSettings, Qos};
 use it::{FirstStart, HealthSettings, ItError, PolicyLoader, Settings};
 use policy::Policy;
 use sandbox::{Role, Unowned};
+use signature::SignedPolicy;
 use sparkplug::Caps;
 use telemetry::policy_loaded;
 
@@ -39,7 +40,7 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
     let copy = read_policy_copy(&config, &mut warnings)?;
     let beside_relay_node = relay_node_check(&config, &arguments.half.config);
     if let Some((policy, _)) = &copy {
-        warnings.extend(beside_relay_node(policy)?);
+        warnings.extend(beside_relay_node(&policy.policy)?);
     }
     let broker = startup::broker_settings(&config.broker, config.client_id_prefix)?;
     let mut logging =
@@ -53,13 +54,13 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         sealing::grants(&config.broker, &config.syslog, &config.policy_paths, &config.state_dir);
     grants.read.push(config.journal_path.clone());
     grants.write.extend(config.status.textfile_directory());
-    let policy: Option<(Policy, PolicyLoader)> = match copy {
+    let policy: Option<(SignedPolicy, PolicyLoader)> = match copy {
         Some((policy, source)) => {
             grants.read.extend(source.signature().map(sealing::replaceable));
             let source = source.claim(&policy)?;
             let load: PolicyLoader = Box::new(move || {
                 let policy = startup::read_policy_again(&source)?;
-                let odd = beside_relay_node(&policy)
+                let odd = beside_relay_node(&policy.policy)
                     .map_err(|problems| startup::in_one_line(&problems))?;
                 startup::log_warnings(odd);
                 Ok(policy)
@@ -76,12 +77,9 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         &config.sandbox,
         &mut logging,
     );
-    if let Some((policy, _)) = &policy {
-        policy_loaded(
-            policy.digest(),
-            policy.rules().len(),
-            policy.signed().map(|signed| (signed.version, signed.names())),
-        );
+    if let Some((loaded, _)) = &policy {
+        let SignedPolicy { policy, .. } = loaded;
+        policy_loaded(policy.digest(), policy.rules().len(), loaded.signature());
     }
     let settings = Settings {
         broker,
@@ -94,7 +92,7 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         connects_per_s: config.mirror.connects_per_s.map(at_least_one),
         backfill_per_s: at_least_one(config.backfill.messages_per_s),
         mirror: mirror_settings(config.mirror, config.backfill.enabled, &config.broker),
-        policy,
+        policy: policy.map(|(loaded, load)| (loaded.policy, load)),
         status,
         health: config.health.map(|health| HealthSettings {
             group: health.group,
@@ -135,7 +133,7 @@ fn relay_node_check(
 fn read_policy_copy(
     config: &ItConfig,
     warnings: &mut Diagnostics,
-) -> Result<Option<(Policy, PolicySource)>, Failure> {
+) -> Result<Option<(SignedPolicy, PolicySource)>, Failure> {
     if config.policy_paths.is_empty() {
         return Ok(None);
     }

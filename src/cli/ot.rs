@@ -39,11 +39,7 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     let mut logging =
         startup::begin("ot", &arguments.half, &config.broker, &config.syslog, warnings)?;
     let notifier = startup::notifier()?;
-    policy_loaded(
-        policy.digest(),
-        policy.rules().len(),
-        policy.signed().map(|signed| (signed.version, signed.names())),
-    );
+    policy_loaded(policy.policy.digest(), policy.policy.rules().len(), policy.signature());
     let mut owned = sealing::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
     owned.push(Owned { what: "journal", path: config.journal.path.clone() });
     let demoted = sealing::demote(start, &config.sandbox, &owned)?;

@@ -5,7 +5,6 @@ mod explain;
 mod json;
 mod learn;
 mod lines;
-mod paint;
 mod recording;
 mod sign;
 mod test;
@@ -76,7 +75,7 @@ fn read_with_cases(paths: &[PathBuf]) -> Result<(Policy, Vec<Case>), Failure> {
 
 /// The time of `--at`, in milliseconds since the epoch (UTC); now, if there is none.
 fn at_ms(at: Option<&str>) -> Result<u64, Failure> {
-    let Some(at) = at else { return Ok(super::units::wall_ms()) };
+    let Some(at) = at else { return Ok(clock::wall_ms()) };
     policy::rule::moment::parse_moment(at).ok_or_else(|| {
         let message = format!("not a date with time and zone: `{}`", escape(at));
         Failure::new(Exit::Usage, message).hint("such as `2026-12-24T17:00:00Z`")

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use config::{file_diagnostic, policies};
 use diagnostic::{Diagnostic, Diagnostics, SecretFile, SourceFile};
-use policy::Policy;
 use policy::shape::PseudonymKey;
-use signature::{Accepted, Requirement, SignatureError, Signed, check_rollback, digest_of, verify};
+use policy::{Policy, digest_of};
+use signature::{
+    Accepted, Requirement, SignatureError, Signed, SignedPolicy, check_rollback, verify,
+};
 use state::{StateDir, StateError, StateFile, Stored};
 use tools::cases;
 
@@ -74,24 +76,25 @@ impl PolicySource {
     ///
     /// # Errors
     /// Everything that is wrong.
-    pub(super) fn read(&self) -> Result<(Policy, Diagnostics), Diagnostics> {
-        let (mut policy, warnings) = self.read_files()?;
+    pub(super) fn read(&self) -> Result<(SignedPolicy, Diagnostics), Diagnostics> {
+        let (mut read, warnings) = self.read_files()?;
         match &self.pseudonyms {
-            Some(Some(key)) => policy.set_pseudonym_key(read_key(key)?),
+            Some(Some(key)) => read.policy.set_pseudonym_key(read_key(key)?),
             Some(None) => {
-                if let Some(problem) = missing_key(&policy) {
+                if let Some(problem) = missing_key(&read.policy) {
                     return Err(problem.into());
                 }
             }
             None => {}
         }
-        Ok((policy, warnings))
+        Ok((read, warnings))
     }
 
-    fn read_files(&self) -> Result<(Policy, Diagnostics), Diagnostics> {
+    fn read_files(&self) -> Result<(SignedPolicy, Diagnostics), Diagnostics> {
         let sources = policies::load_sources(&self.paths)?;
         let Some((requirement, state_dir)) = &self.required else {
-            return cases::read_policy(&sources);
+            let (policy, warnings) = cases::read_policy(&sources)?;
+            return Ok((policy.into(), warnings));
         };
         let signed = verify_sources(&sources, requirement)?;
         let accepted = match StateDir::peek(state_dir, ACCEPTED) {
@@ -101,7 +104,7 @@ impl PolicySource {
         check_rollback(signed.version, &digest_of(&sources), accepted.as_ref())
             .map_err(|error| problems(&requirement.file, [error]))?;
         let (policy, warnings) = cases::read_policy(&sources)?;
-        Ok((policy.with_signature(signed), warnings))
+        Ok((SignedPolicy { policy, signed: Some(signed) }, warnings))
     }
 
     /// Takes over the record of versions, and remembers that of `policy`, which is about to come
@@ -109,7 +112,7 @@ impl PolicySource {
     ///
     /// # Errors
     /// The record can't be read or written, or another process has it.
-    pub(super) fn claim(self, policy: &Policy) -> Result<ClaimedSource, Failure> {
+    pub(super) fn claim(self, policy: &SignedPolicy) -> Result<ClaimedSource, Failure> {
         let state = match &self.required {
             Some((_, state_dir)) => {
                 let state = StateDir::open(state_dir)
@@ -129,15 +132,15 @@ impl ClaimedSource {
     ///
     /// # Errors
     /// Everything that is wrong. Then nothing was remembered.
-    pub(super) fn read(&self) -> Result<(Policy, Diagnostics), Diagnostics> {
+    pub(super) fn read(&self) -> Result<(SignedPolicy, Diagnostics), Diagnostics> {
         let (policy, warnings) = self.source.read()?;
         self.remember(&policy)?;
         Ok((policy, warnings))
     }
 
-    fn remember(&self, policy: &Policy) -> Result<(), Diagnostics> {
+    fn remember(&self, SignedPolicy { policy, signed }: &SignedPolicy) -> Result<(), Diagnostics> {
         let (Some(signed), Some(state), Some((requirement, _))) =
-            (policy.signed(), &self.state, &self.source.required)
+            (signed, &self.state, &self.source.required)
         else {
             return Ok(());
         };
@@ -208,7 +211,7 @@ pub(super) fn look(
     paths: &[PathBuf],
     requirement: &Requirement,
     state_dir: &Path,
-) -> Result<(Policy, Diagnostics, Compared), Diagnostics> {
+) -> Result<(SignedPolicy, Diagnostics, Compared), Diagnostics> {
     let sources = policies::load_sources(paths)?;
     let signed = verify_sources(&sources, requirement)?;
     let compared = match StateDir::peek::<StoredAccepted>(&state_dir.join(DIRECTORY), ACCEPTED) {
@@ -221,7 +224,7 @@ pub(super) fn look(
         Err(error) => Compared::Unknown(error.to_string()),
     };
     let (policy, warnings) = cases::read_policy(&sources)?;
-    Ok((policy.with_signature(signed), warnings, compared))
+    Ok((SignedPolicy { policy, signed: Some(signed) }, warnings, compared))
 }
 
 /// What a version was compared with.
@@ -330,7 +333,7 @@ mod tests {
         fn source(&self) -> ClaimedSource {
             let paths = vec![self.path("policies")];
             let source = PolicySource::new(paths, Some(self.requirement()), &self.path("state"));
-            source.claim(&Policy::parse(&[]).unwrap().0).unwrap()
+            source.claim(&Policy::parse(&[]).unwrap().0.into()).unwrap()
         }
     }
 
@@ -348,7 +351,7 @@ mod tests {
         refused(&source, "isn't signed: there is no `");
         world.sign(7);
         let (policy, _) = source.read().unwrap();
-        let signed = policy.signed().unwrap();
+        let signed = policy.signed.unwrap();
         assert_eq!(signed.version, 7);
         assert!(signed.signers[0].ends_with(" alice"));
         world.write(&RULE.replace("\"G\"", "\"*\""));
@@ -356,7 +359,7 @@ mod tests {
         world.sign(7);
         refused(&source, "another policy with version 7 was in force already");
         world.sign(8);
-        assert_eq!(source.read().unwrap().0.signed().unwrap().version, 8);
+        assert_eq!(source.read().unwrap().0.signed.unwrap().version, 8);
         drop(source);
         // Over a restart.
         world.write(RULE);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use config::{HealthConfig, policies};
 use diagnostic::{Diagnostic, Diagnostics, Severity};
-use policy::{Policy, Taken};
+use policy::{Policy, ReservedNameUse};
 
 /// Code of these problems.
 const RELAY_NODE: &str = "C112";
@@ -35,23 +35,23 @@ impl RelayNode<'_> {
     /// What is wrong or odd with `policy` beside it: an error where it spells the name out, a
     /// warning where it names a part of it.
     pub(super) fn look(&self, policy: &Policy) -> Option<Diagnostic> {
-        let taken = policy.takes(&self.health.group, self.edge_node())?;
-        let id = match &taken {
-            Taken::Renamed { rule, .. } | Taken::Spelled { rule } | Taken::Possible { rule } => {
-                rule
-            }
+        let used = policy.use_of_reserved_name(&self.health.group, self.edge_node())?;
+        let id = match &used {
+            ReservedNameUse::Renamed { rule, .. }
+            | ReservedNameUse::Spelled { rule }
+            | ReservedNameUse::Possible { rule } => rule,
         };
         let rule = policy.rule(*id)?;
         let own = self.name();
-        let title = match &taken {
-            Taken::Renamed { node, .. } => {
+        let title = match &used {
+            ReservedNameUse::Renamed { node, .. } => {
                 format!("`[rename]` gives `{node}` the name of the relay's own edge node: `{own}`")
             }
-            Taken::Spelled { .. } => {
+            ReservedNameUse::Spelled { .. } => {
                 let rule = rule.name();
                 format!("rule `{rule}` forwards the name of the relay's own edge node: `{own}`")
             }
-            Taken::Possible { .. } => {
+            ReservedNameUse::Possible { .. } => {
                 let rule = rule.name();
                 format!("rule `{rule}` may forward the name of the relay's own edge node: `{own}`")
             }
@@ -63,7 +63,7 @@ impl RelayNode<'_> {
             // Gone since it was read.
             None => Diagnostic::file_error(RELAY_NODE, rule.path(), title),
         };
-        if matches!(taken, Taken::Possible { .. }) {
+        if matches!(used, ReservedNameUse::Possible { .. }) {
             problem.severity = Severity::Warning;
         }
         Some(problem.help(format!(

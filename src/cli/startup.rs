@@ -9,8 +9,8 @@ use clap::Args;
 use config::{BrokerConfig, SandboxConfig, StatusConfig, SyslogConfig, SyslogTo};
 use diagnostic::file::FileError;
 use diagnostic::{Diagnostic, Diagnostics};
-use policy::Policy;
 use sandbox::Layer;
+use signature::SignedPolicy;
 use telemetry::logging::{self, Logging};
 use telemetry::status::{ReportError, StatusSettings};
 use telemetry::{Notifier, event};
@@ -93,7 +93,7 @@ pub(super) fn failed(exit: Exit, error: &impl std::error::Error) -> Failure {
 }
 
 /// Reads the policy again, for a half that is running: what is wrong comes in one line.
-pub(super) fn read_policy_again(source: &ClaimedSource) -> Result<Policy, String> {
+pub(super) fn read_policy_again(source: &ClaimedSource) -> Result<SignedPolicy, String> {
     match source.read() {
         Ok((policy, warnings)) => {
             log_warnings(warnings);
@@ -215,6 +215,8 @@ fn place(problem: &Diagnostic) -> String {
 
 #[cfg(test)]
 mod tests {
+    use policy::Policy;
+
     use super::super::policy_source::PolicySource;
     use super::*;
 
@@ -224,7 +226,7 @@ mod tests {
         let path = directory.path().join("a.toml");
         std::fs::write(&path, "[[rule]]\nname = 1\n[[rool]]\n").unwrap();
         let source = PolicySource::new(vec![path], None, directory.path());
-        let (policy, _) = Policy::parse(&[]).unwrap();
+        let policy = Policy::parse(&[]).unwrap().0.into();
         let line = read_policy_again(&source.claim(&policy).unwrap()).unwrap_err();
         assert!(line.contains("a.toml:2:"), "{line}");
         assert!(!line.contains('\n'), "{line}");

@@ -35,12 +35,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use connection::serve;
 use rumqttd::local::LinkBuilder;
 use rumqttd::{Router, RouterConfig};
-use tokio::net::TcpListener;
-
-use connection::serve;
 use shared::Shared;
+use tokio::net::TcpListener;
 
 /// Clients of one broker.
 const MAX_CONNECTIONS: usize = 256;

@@ -12,11 +12,11 @@ mod set_up;
 
 use std::time::Duration;
 
+use clock::Clock;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::attempts::{Attempts, Kind};
 use super::broker::Broker;
-use super::clock::Clock;
 use super::downtime::Downtime;
 use super::enterprise::Enterprise;
 use super::interrupts::Interrupts;
@@ -81,7 +81,7 @@ impl Demo {
     ) -> Result<(), DemoError> {
         let cycle = self.options.run_for.unwrap_or(CYCLE);
         let mut next_act = 0_usize;
-        let mut cycle_began = self.clock.now();
+        let mut cycle_began = self.clock.elapsed();
         let mut next_line = LINE_EVERY;
         let mut looks = 0_u64;
         let mut ticks = interval(LOOK_EVERY);
@@ -91,7 +91,7 @@ impl Demo {
                 _ = ticks.tick() => {}
                 () = interrupts.came() => return Ok(()),
             }
-            let now = self.clock.now();
+            let now = self.clock.elapsed();
             self.look();
             while let Some((percent, act)) = SCRIPT.get(next_act)
                 && now.saturating_sub(cycle_began)
@@ -137,7 +137,7 @@ impl Demo {
         match act {
             // Once each: what comes of it stays to be seen.
             Act::Try(kind) if self.attempts.untried(kind) => {
-                self.attempts.send(kind, now, self.clock.wall_us(), &self.enterprise);
+                self.attempts.send(kind, now, clock::wall_us(), &self.enterprise);
             }
             Act::Try(_) => {}
             Act::Die => {
@@ -155,7 +155,7 @@ impl Demo {
         let log = self.it.new_log_lines();
         let reports = self.plant.reports();
         let arrived = commands_arrived(&reports);
-        self.attempts.look(self.clock.now(), &log, &self.enterprise, arrived);
+        self.attempts.look(self.clock.elapsed(), &log, &self.enterprise, arrived);
         if let (Some(downtime), Some(report)) = (self.downtimes.last_mut(), reports.get(MORTAL))
             && let Some(seen) = self.enterprise.host().nodes().get(MORTAL)
         {

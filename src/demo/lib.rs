@@ -24,7 +24,6 @@
 mod at_rest;
 mod attempts;
 mod broker;
-mod clock;
 mod downtime;
 mod driver;
 mod enterprise;

@@ -11,13 +11,13 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use clock::Clock;
 use journal_format::{Body, Heartbeat};
 use journal_read::{From, Item, Reader};
 use rustix::process::{Pid, Signal, kill_process};
 use sandbox::Layer;
 
 use super::DemoError;
-use super::clock::Clock;
 
 /// Users of the halves where root runs the demo; numbers that nobody has.
 const OT_USER: u32 = 64_001;
@@ -202,7 +202,7 @@ impl Workplace {
         if let Some(running) = RUNNING.get(slot) {
             running.store(child.id(), Ordering::SeqCst);
         }
-        let cpu = Cpu { at: clock.now(), usage: None };
+        let cpu = Cpu { at: clock.elapsed(), usage: None };
         let log_rest = String::new();
         Ok(Half { name, child, slot, log, log_read: 0, log_rest, cpu, ended: None })
     }

@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use journal_format::Heartbeat;
-use text::grouped;
+use text::{counted_grouped, grouped};
 
 use super::at_rest::AtRest;
 use super::attempts::{Attempt, Kind};
@@ -15,7 +15,7 @@ use super::host::{Host, NodeView};
 use super::plant::{CLIENT_PREFIX, MORTAL, NodeReport, NodeSpec, Reports, Treatment};
 use super::relay::{JournalView, Usage};
 use super::screen::milliseconds;
-use super::view::{Drop, counted, cut, percentile};
+use super::view::{Drop, cut, percentile};
 
 /// Both sides must show a death or a birth within this time.
 const SHOWN_WITHIN: Duration = Duration::from_secs(2);
@@ -148,11 +148,11 @@ impl Summary {
             "IT saw",
             &format!(
                 "{}: {}, {}, {}, {}",
-                counted(seen.len() as u64, "edge node"),
-                counted(count(|node| node.data), "data message"),
-                counted(count(|node| node.births), "birth"),
-                counted(count(|node| node.rebirths), "rebirth"),
-                counted(count(|node| node.deaths), "death"),
+                counted_grouped(seen.len(), "edge node"),
+                counted_grouped(count(|node| node.data), "data message"),
+                counted_grouped(count(|node| node.births), "birth"),
+                counted_grouped(count(|node| node.rebirths), "rebirth"),
+                counted_grouped(count(|node| node.deaths), "death"),
             ),
         );
         let latencies = ending.host.latencies_us(usize::MAX);
@@ -162,7 +162,7 @@ impl Summary {
                 "plant to host p50 {}, p99 {}, of {} without rate limit",
                 milliseconds(percentile(&latencies, 50)),
                 milliseconds(percentile(&latencies, 99)),
-                counted(latencies.len() as u64, "message"),
+                counted_grouped(latencies.len(), "message"),
             ),
         );
         if let Some((us, topic, at)) = &ending.host.slowest {
@@ -191,7 +191,7 @@ impl Summary {
         self.check(
             host.violation_count == 0,
             "the strict host finds nothing against the specification",
-            &counted(host.violation_count, "violation"),
+            &counted_grouped(host.violation_count, "violation"),
         );
         self.details(&host.violations, host.violation_count);
         let denied: Vec<&str> = ending
@@ -255,7 +255,7 @@ impl Summary {
         if after.is_empty() {
             return;
         }
-        let times = counted(after.len() as u64, "time");
+        let times = counted_grouped(after.len(), "time");
         let slowest = match after.iter().min().copied().flatten() {
             None => "not always".to_owned(),
             Some(_) => {
@@ -318,7 +318,11 @@ impl Summary {
         self.check(
             beat.received == published.saturating_add(wills),
             "the OT half received what the plant published",
-            &format!("{} and {}", counted(published, "message"), counted(wills, "will")),
+            &format!(
+                "{} and {}",
+                counted_grouped(published, "message"),
+                counted_grouped(wills, "will")
+            ),
         );
         self.check(
             ending.journal.lost == 0,

@@ -29,6 +29,7 @@ use broker::{BrokerSettings, ConnectFailure};
 use journal_read::JournalError;
 use policy::Policy;
 use sandbox::Confined;
+use signature::SignedPolicy;
 use telemetry::status::{ReportError, StatusPublisher, StatusSettings};
 use telemetry::{Notifier, event};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -47,7 +48,7 @@ use status_reporter::StatusReporter;
 const SESSIONS_PER_TURN: u32 = 4_096;
 
 /// Reads the policies again; an error goes to the operator, and the old policy stays.
-pub type PolicyLoader = Box<dyn Fn() -> Result<Policy, String> + Send>;
+pub type PolicyLoader = Box<dyn Fn() -> Result<SignedPolicy, String> + Send>;
 
 /// Everything that the IT half needs.
 pub struct Settings {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, OnceLock};
 use std::thread::Thread;
 
 use bytes::Bytes;
-use policy::Policy;
+use signature::SignedPolicy;
 
 use super::connection::{Delivered, Receipt};
 
@@ -22,7 +22,7 @@ pub(super) enum Work {
         present: bool,
     },
     Lost,
-    Policy(Box<Policy>),
+    Policy(Box<SignedPolicy>),
     /// The network thread asks for a sign of life.
     WatchdogRequest,
     /// Everything before it is to be journalled, then the worker ends.

@@ -27,6 +27,7 @@ use super::storing::state_writer::{PLANT, StateWriter};
 use super::storing::{STORE_EVERY, Storing};
 use journal_format::Start;
 use journal_write::JournalError;
+use signature::{Signed, SignedPolicy};
 use state::{StateDir, StateError, Stored};
 use telemetry::event;
 use telemetry::policy_loaded;
@@ -46,6 +47,8 @@ const LAST_PAUSE: Duration = Duration::from_secs(5);
 pub(super) struct WorkerSettings {
     pub(super) relay_name: String,
     pub(super) keyframe_every: Duration,
+    /// What the policy's signatures say, where they are required.
+    pub(super) signed: Option<Signed>,
 }
 
 /// The worker.
@@ -261,14 +264,16 @@ impl Worker {
                 self.storing.forget_receipts();
                 self.pipeline.disconnected(now);
             }
-            Work::Policy(policy) => {
+            Work::Policy(loaded) => {
+                let SignedPolicy { policy, signed } = *loaded;
                 policy_loaded(
                     policy.digest(),
                     policy.rules().len(),
-                    policy.signed().map(|signed| (signed.version, signed.names())),
+                    signed.as_ref().map(|signed| (signed.version, signed.names())),
                 );
+                self.settings.signed = signed;
                 let before = out.len();
-                self.pipeline.reload(now, *policy, out);
+                self.pipeline.reload(now, policy, out);
                 out.insert(before, Entry::Start(self.start()));
                 if let Some(status_reporter) = &self.status_reporter {
                     status_reporter.reloaded();
@@ -406,7 +411,7 @@ impl Worker {
 
     fn start(&self) -> Start {
         let every = self.settings.keyframe_every.as_secs();
-        let signed = self.pipeline.policy().signed();
+        let signed = self.settings.signed.as_ref();
         Start {
             relay_name: self.settings.relay_name.clone(),
             epoch: self.writer.epoch(),

@@ -46,6 +46,7 @@
 //! - Commands, STATE and other namespaces can't be allowed; a rule that names them is an error.
 
 mod admitted;
+mod digest;
 mod language;
 mod limiter;
 mod limits;
@@ -60,14 +61,14 @@ use std::ops::Range;
 
 use account::RuleId;
 use diagnostic::{Diagnostics, SourceFile};
-use signature::Signed;
 use sparkplug::{DataType, Entity};
 
 pub use self::admitted::{Admitted, AdmittedKind, AdmittedParts, MessageFlags, Permit};
+pub use self::digest::digest_of;
 pub use self::language::{Annotations, PolicyFile, read_datatype};
 pub use self::limiter::{Limiter, NodeBuckets};
 pub use self::limits::Limits;
-pub use self::names::{Collision, Prefixes, Renames, Taken, fold, is_reserved};
+pub use self::names::{Collision, Prefixes, Renames, ReservedNameUse, fold, is_reserved};
 pub use self::plan::{EntityPlan, Judged, Verdict};
 pub use self::rule::{Action, Bucket, Mode, OnExcess, Priority, Rate, Rule, Schedule, glob};
 
@@ -80,14 +81,13 @@ pub struct Policy {
     renames_metrics: bool,
     digest: String,
     index: plan::RuleIndex,
-    families: plan::Families,
-    /// The rules that stand for themselves or for their families.
+    rule_groups: plan::RuleGroups,
+    /// The rules that stand for themselves or for their groups.
     standing: plan::RuleIndex,
     /// The rules for which the relay subscribes.
     subscribing: plan::RuleIndex,
     /// For which moments, in milliseconds since the epoch, the schedules are as they are now.
     settled: Option<Range<u64>>,
-    signed: Option<Signed>,
     /// Makes pseudonyms; the IT half has none.
     pseudonym_key: Option<shape::PseudonymKey>,
 }
@@ -112,7 +112,7 @@ impl Policy {
         sources: &'s [SourceFile],
         annotations: &mut dyn Annotations<'s>,
     ) -> Result<(Policy, Diagnostics), Diagnostics> {
-        let sources = signature::in_order(sources);
+        let sources = digest::in_order(sources);
         let (content, problems) = language::read(&sources, annotations);
         if problems.has_errors() {
             return Err(problems);
@@ -121,11 +121,11 @@ impl Policy {
         plan::choose_grams(&mut rules);
         let index = plan::RuleIndex::new((0..).zip(&rules), plan::By::Matching);
         let subscribing = plan::RuleIndex::new((0..).zip(&rules), plan::By::Subscription);
-        let families = plan::Families::new(&rules);
-        let standing = (0..).zip(&rules).filter(|(number, _)| families.stands(*number));
+        let rule_groups = plan::RuleGroups::new(&rules);
+        let standing = (0..).zip(&rules).filter(|(number, _)| rule_groups.stands(*number));
         let standing = plan::RuleIndex::new(standing, plan::By::Matching);
         let renames_metrics = rules.iter().any(|rule| rule.prefixes.is_some());
-        let digest = signature::digest(&sources);
+        let digest = digest::digest(&sources);
         Ok((
             Policy {
                 rules,
@@ -134,26 +134,14 @@ impl Policy {
                 renames_metrics,
                 digest,
                 index,
-                families,
+                rule_groups,
                 standing,
                 subscribing,
                 settled: None,
                 pseudonym_key: None,
-                signed: None,
             },
             problems,
         ))
-    }
-
-    /// The same policy, with what was found about its signatures.
-    #[must_use]
-    pub fn with_signature(self, signed: Signed) -> Policy {
-        Policy { signed: Some(signed), ..self }
-    }
-
-    /// Version and signers, where signatures are required.
-    pub fn signed(&self) -> Option<&Signed> {
-        self.signed.as_ref()
     }
 
     /// Hands it the key for pseudonyms.
@@ -254,19 +242,23 @@ impl Policy {
     /// Whether a forward rule could match the edge node or a device of it, and no deny rule
     /// denies the node with all its devices.
     pub fn node_in_scope(&self, group: &str, edge_node: &str) -> bool {
-        plan::node_in_scope(self.stances(group, edge_node), group, edge_node)
+        plan::node_in_scope(self.effects(group, edge_node), group, edge_node)
     }
 
     /// Whether a forward rule selects the entity (a device, or the edge node's own metrics),
     /// and no deny rule denies all of it.
     pub fn device_in_scope(&self, entity: Entity<'_>) -> bool {
-        plan::entity_in_scope(self.stances(entity.group, entity.edge_node), entity)
+        plan::entity_in_scope(self.effects(entity.group, entity.edge_node), entity)
     }
 
-    /// The rules that can concern the edge node and act, each for all of its family.
-    fn stances(&self, group: &str, edge_node: &str) -> impl Iterator<Item = (&Rule, plan::Stance)> {
+    /// The rules that can concern the edge node and act, each for all of its group.
+    fn effects(
+        &self,
+        group: &str,
+        edge_node: &str,
+    ) -> impl Iterator<Item = (&Rule, plan::EntityEffect)> {
         let related = self.standing.related(&self.rules, group, edge_node);
-        related.filter_map(|(id, rule)| Some((rule, self.families.stance(id, rule)?)))
+        related.filter_map(|(id, rule)| Some((rule, self.rule_groups.effect(id, rule)?)))
     }
 
     /// The rules that can concern the edge node or its devices, in order; some may not.
@@ -286,6 +278,6 @@ impl Policy {
     /// Chooses the rules that select `entity`.
     pub fn plan(&self, entity: Entity<'_>) -> EntityPlan<'_> {
         let candidates = self.standing.candidates(&self.rules, entity.group, entity.edge_node);
-        EntityPlan::new(&self.rules, &self.families, candidates, entity)
+        EntityPlan::new(&self.rules, &self.rule_groups, candidates, entity)
     }
 }

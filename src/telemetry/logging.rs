@@ -3,7 +3,7 @@
 
 use std::io::{self, IsTerminal};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use text::{escape, format_date};
@@ -200,7 +200,7 @@ impl Logging {
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                 report_mistakes();
                 hub.tick();
-                let at = wall_clock();
+                let at = clock::wall();
                 if day.replace(format_date(at)) != Some(format_date(at)) {
                     for end in &certificates.ends {
                         emit_expiry(&end.certificate, end.not_after, at);
@@ -255,7 +255,7 @@ impl Logging {
         }
         drop(self.stop.take());
         let within = self.send_within.saturating_add(END_AFTER);
-        let by = now().checked_add(within).unwrap_or_else(now);
+        let by = clock::steady().checked_add(within).unwrap_or_else(clock::steady);
         let mut ends = Vec::new();
         for (target, ended) in std::mem::take(&mut self.threads) {
             let shortfall = ended.recv_deadline(by).ok();
@@ -306,14 +306,14 @@ fn stderr_loss(lost: u64) -> Record {
 }
 
 fn loss(target: &str, lost: &str) -> Record {
-    let mut record = Record::new(wall_clock(), Event::LogLost);
+    let mut record = Record::new(clock::wall(), Event::LogLost);
     record.add("target", target);
     record.add("lost", lost);
     record
 }
 
 fn unconfirmed_record(target: &str, lines: u64) -> Record {
-    let mut record = Record::new(wall_clock(), Event::LogUnconfirmed);
+    let mut record = Record::new(clock::wall(), Event::LogUnconfirmed);
     record.add("target", target);
     record.add("lines", &lines.to_string());
     record
@@ -326,18 +326,8 @@ pub fn colours(stream: &impl IsTerminal) -> bool {
 
 /// The wall clock, and one that never goes backwards.
 fn wall_and_steady() -> Clock {
-    let start = now();
-    Box::new(move || (wall_clock(), start.elapsed()))
-}
-
-#[expect(clippy::disallowed_methods, reason = "a log line carries the time at which it is written")]
-fn wall_clock() -> SystemTime {
-    SystemTime::now()
-}
-
-#[expect(clippy::disallowed_methods, reason = "logging is a driver")]
-fn now() -> Instant {
-    Instant::now()
+    let steady = clock::Clock::start();
+    Box::new(move || (clock::wall(), steady.elapsed()))
 }
 
 #[cfg(test)]

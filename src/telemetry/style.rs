@@ -10,7 +10,7 @@
 use std::fmt::{self, Write as _};
 use std::time::SystemTime;
 
-use text::{clean, escape, format_utc};
+use text::{Paint, Tone, clean, escape, format_utc};
 use tracing::Level;
 use tracing::field::{Field, Visit};
 
@@ -56,10 +56,10 @@ impl Style {
     }
 
     fn start(self, at: SystemTime, level: Level) -> String {
-        let (dim, colour, plain) =
-            if self.ansi { ("\x1b[2m", colour_of(level), "\x1b[0m") } else { ("", "", "") };
-        let (time, half) = (format_utc(at), self.half);
-        format!("{dim}{time}{plain} {colour}{level:>5}{plain} {half}")
+        let paint = Paint::new(self.ansi);
+        let time = paint.faint(format_utc(at));
+        let level = paint.paint(tone_of(level), format_args!("{level:>5}"));
+        format!("{time} {level} {}", self.half)
     }
 }
 
@@ -95,11 +95,11 @@ impl Visit for Fields {
     }
 }
 
-fn colour_of(level: Level) -> &'static str {
+fn tone_of(level: Level) -> Tone {
     match level {
-        Level::ERROR => "\x1b[31m",
-        Level::WARN => "\x1b[33m",
-        Level::INFO => "\x1b[32m",
-        _ => "\x1b[2m",
+        Level::ERROR => Tone::Bad,
+        Level::WARN => Tone::Odd,
+        Level::INFO => Tone::Good,
+        _ => Tone::Faint,
     }
 }

@@ -9,7 +9,7 @@ use sparkplug::{DataType, Entity};
 
 /// A rule, and how it relates to a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Considered {
+pub struct RuleRelation {
     pub rule: RuleId,
     pub relation: Relation,
 }
@@ -37,15 +37,15 @@ pub enum Relation {
 
 /// The rules that can concern the edge node of `entity`, in order, and how each relates to
 /// `metric`. Rules that name other groups or edge nodes are left out.
-pub fn consider(
+pub fn relations(
     policy: &Policy,
     entity: Entity<'_>,
     metric: &str,
     datatype: Option<DataType>,
-) -> Vec<Considered> {
+) -> Vec<RuleRelation> {
     policy
         .candidates(entity.group, entity.edge_node)
-        .map(|(id, rule)| Considered {
+        .map(|(id, rule)| RuleRelation {
             rule: id,
             relation: relation(rule, entity, metric, datatype),
         })

@@ -6,11 +6,10 @@ use config::{
     BrokerConfig, Durability, FirstStart, ItConfig, OnGap, OtConfig, SandboxConfig, SyslogConfig,
 };
 use sandbox::{Layer, UserSpec};
-use text::escape;
+use text::{counted, escape, exact_size};
 
-use super::lines::{bytes, item, line};
+use super::lines::{item, line};
 use crate::cli::relay_node::RelayNode;
-use crate::cli::report::counted;
 use crate::cli::syslog;
 
 pub(super) fn describe_ot(text: &mut String, path: &Path, config: &OtConfig) {
@@ -26,9 +25,9 @@ pub(super) fn describe_ot(text: &mut String, path: &Path, config: &OtConfig) {
         "",
         &format!(
             "at most {} or {} old, in segments of {}",
-            bytes(journal.retain_bytes),
-            counted(usize::try_from(hours).unwrap_or(usize::MAX), "hour"),
-            bytes(journal.segment_bytes)
+            exact_size(journal.retain_bytes),
+            counted(hours, "hour"),
+            exact_size(journal.segment_bytes)
         ),
     );
     item(
@@ -107,7 +106,7 @@ pub(super) fn describe_it(text: &mut String, path: &Path, config: &ItConfig) {
         "deaths",
         &format!(
             "{} of silence of the OT half: every node is declared dead",
-            counted(usize::try_from(mirror.stale_after.as_secs()).unwrap_or(usize::MAX), "second")
+            counted(mirror.stale_after.as_secs(), "second")
         ),
     );
     item(

@@ -5,14 +5,12 @@ use std::path::{Path, PathBuf};
 use config::policies;
 use diagnostic::Diagnostics;
 use policy::{Action, Policy};
-use signature::{Requirement, Signed};
-use text::escape;
+use signature::{Requirement, Signed, SignedPolicy};
+use text::{counted, escape};
 use tools::lint::lint;
 
 use super::lines::line;
-use super::rule_counters::now_ms;
 use crate::cli::policy_source::{Compared, look, read_policy};
-use crate::cli::report::counted;
 
 /// The certificates topics, to which the OT half subscribes whatever the policy says: they
 /// teach the layout of nodes that were born before it came.
@@ -30,8 +28,11 @@ pub(super) fn describe_policy(
 ) -> Option<Policy> {
     let read = match signed {
         None => read_policy(paths).map(|(policy, found)| (policy, found, None)),
-        Some((requirement, state_dir)) => look(paths, requirement, state_dir)
-            .map(|(policy, found, compared)| (policy, found, Some((requirement, compared)))),
+        Some((requirement, state_dir)) => look(paths, requirement, state_dir).map(
+            |(SignedPolicy { policy, signed }, found, compared)| {
+                (policy, found, signed.map(|signed| (signed, requirement, compared)))
+            },
+        ),
     };
     let (policy, signed) = match read {
         Ok((policy, found, signed)) => {
@@ -45,7 +46,7 @@ pub(super) fn describe_policy(
     };
     let sources = policies::load_sources(paths).unwrap_or_default();
     let files = sources.len();
-    warnings.extend(lint(&policy, &sources, now_ms()));
+    warnings.extend(lint(&policy, &sources, clock::wall_ms()));
     line(
         text,
         &format!(
@@ -55,8 +56,8 @@ pub(super) fn describe_policy(
             policy.digest()
         ),
     );
-    if let (Some(found), Some((requirement, compared))) = (policy.signed(), signed) {
-        describe_signature(text, found, requirement, &compared);
+    if let Some((found, requirement, compared)) = signed {
+        describe_signature(text, &found, requirement, &compared);
     }
     if subscribing {
         line(text, "  subscribes to");

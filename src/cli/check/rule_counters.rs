@@ -1,7 +1,6 @@
 //! What the rules of a policy decided while the OT half ran, for `check`.
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use config::policies;
 use diagnostic::{Diagnostic, Diagnostics};
@@ -74,11 +73,4 @@ pub(super) fn describe(
             }
         }
     }
-}
-
-/// The time, in milliseconds since the epoch.
-#[expect(clippy::disallowed_methods, reason = "`check` is a driver: it looks at schedules now")]
-pub(super) fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }

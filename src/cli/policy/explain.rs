@@ -7,21 +7,20 @@ use std::path::PathBuf;
 
 use account::RuleId;
 use clap::Args;
+use entity::output_entity;
+use metric::{Found, output_metric, output_metric_json};
 use policy::{Policy, Rule};
 use serde_json::{Value as Json, json};
 use sparkplug::{DataType, Entity, EntityTopic, Topic};
-use text::escape;
+use text::{Paint, escape};
 use tools::cases::{Case, Given, parse_value};
 use tools::dry_run::case::{self, Check, Got};
-use tools::explain::consider;
+use tools::explain::relations;
 
 use super::at_ms;
 use super::lines::line;
-use super::paint::Paint;
 use super::recording::{self, RecordingArgs};
 use crate::cli::{Exit, Failure, report};
-use entity::output_entity;
-use metric::{Found, output_metric, output_metric_json};
 
 /// Columns of the output.
 const WIDTH: usize = 100;
@@ -68,7 +67,7 @@ pub(super) struct ExplainArgs {
 
 pub(super) fn run(arguments: &ExplainArgs) -> Result<Exit, Failure> {
     let mut policy = super::read(&arguments.policy)?;
-    let paint = Paint::for_stdout();
+    let paint = report::paint();
     let Some(topic) = &arguments.message else {
         let metric = arguments.metric.as_deref();
         return recording::explain(&policy, &arguments.recording, metric, arguments.json, paint);
@@ -145,9 +144,9 @@ fn find_out(
     let find = |(datatype, sent): (DataType, Option<sparkplug::Value>)| {
         let given = Given::new(metric, datatype, sent.clone());
         let report = case::run(policy, &Case::of_message(topic, Some(given), at_ms));
-        let considered = consider(policy, parsed.entity, metric, Some(datatype));
+        let relations = relations(policy, parsed.entity, metric, Some(datatype));
         // There is one expectation in it.
-        report.checks.into_iter().next().map(|check| Found { datatype, sent, check, considered })
+        report.checks.into_iter().next().map(|check| Found { datatype, sent, check, relations })
     };
     Ok(given.into_iter().filter_map(find).collect())
 }

@@ -12,7 +12,7 @@ use config::policies::load_sources;
 use diagnostic::SourceFile;
 use diagnostic::file::os_error;
 use policy::Policy;
-use text::{escape, grouped};
+use text::{counted, escape, grouped};
 use tools::capture::{Header, Reader};
 use tools::cases::read_policy;
 use tools::learn::{Draft, Observation, Options, Trial, TrialReport, draft};
@@ -20,9 +20,8 @@ use tools::learn::{Draft, Observation, Options, Trial, TrialReport, draft};
 use super::super::capture::{
     DEFAULT_MAX_BYTES, Recording, Tally, all_entities, client_id, record, watching_broker,
 };
-use super::super::report::{self, counted};
 use super::super::startup::{self, HalfArgs};
-use super::super::{Exit, Failure, units};
+use super::super::{Exit, Failure, report, units};
 
 /// Of a draft: it shows what the plant's values are.
 const DRAFT_MODE: u32 = 0o640;

@@ -9,15 +9,13 @@ use mistake::mistake;
 use policy::{Mode, Policy, Rule};
 use serde_json::{Value as Json, json};
 use sparkplug::Topic;
-use text::escape;
+use text::{Paint, counted, escape};
 use tools::cases::Case;
 use tools::dry_run::case::{self, CaseReport, Check, Got};
 use tools::dry_run::coverage::{Coverage, coverage};
 use tools::explain::{self, Relation};
 
-use super::paint::Paint;
-use crate::cli::report::{self, counted};
-use crate::cli::{Exit, Failure};
+use crate::cli::{Exit, Failure, report};
 
 /// Run the `[[case]]` tables of a policy.
 ///
@@ -85,7 +83,7 @@ pub(super) fn run(arguments: &TestArgs) -> Result<Exit, Failure> {
     let policies: Result<Vec<(Policy, Vec<Case>)>, Failure> =
         sets.iter().map(|set| super::read_with_cases(set)).collect();
     let policies = policies?;
-    let paint = Paint::for_stdout();
+    let paint = report::paint();
     let (mut text, mut totals) = (String::new(), Totals::default());
     let mut json = Vec::new();
     for (policy, cases) in &policies {
@@ -201,12 +199,12 @@ impl Tested<'_> {
         let mut policy = self.policy.clone();
         let since_ms = u64::try_from(check.at.as_millis()).unwrap_or(u64::MAX);
         let _ = policy.set_time(case.at_ms().saturating_add(since_ms));
-        for considered in explain::consider(&policy, topic.entity, metric, check.datatype) {
-            let Some(rule) = policy.rule(considered.rule) else {
-                mistake!("a rule was considered that the policy hasn't");
+        for related in explain::relations(&policy, topic.entity, metric, check.datatype) {
+            let Some(rule) = policy.rule(related.rule) else {
+                mistake!("a rule was looked at that the policy hasn't");
                 continue;
             };
-            let says = match considered.relation {
+            let says = match related.relation {
                 Relation::OtherEntity(key) => format!("is about others, by its `{key}`"),
                 Relation::OtherMetric => "selects the entity, but not this metric".to_owned(),
                 Relation::OtherDatatype => "selects the metric, but not this datatype".to_owned(),

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use super::picture::drop_lines;
 use super::{Demo, LOOK_EVERY, commands_arrived};
-use crate::at_rest;
 use crate::interrupts::Interrupts;
 use crate::plant::Phase;
 use crate::summary::{Ending, Summary};
-use crate::{DemoError, Outcome, screen};
+use crate::{DemoError, Outcome, at_rest, screen};
 
 /// How long both sides may take to come to rest at the end.
 const REST_WITHIN: Duration = Duration::from_secs(6);
@@ -22,7 +21,7 @@ impl Demo {
         interrupts: &mut Interrupts,
     ) -> Result<Outcome, DemoError> {
         self.screen = None;
-        let elapsed = self.clock.now().saturating_sub(self.began);
+        let elapsed = self.clock.elapsed().saturating_sub(self.began);
         self.history.freeze();
         let mut hurry = false;
         let mut wait = Duration::ZERO;
@@ -52,7 +51,7 @@ impl Demo {
                 break;
             }
         }
-        let now = self.clock.now();
+        let now = self.clock.elapsed();
         self.measure(now);
         let reports = self.plant.reports();
         let table = screen::table(&self.view(now), false, usize::MAX);

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use account::Reason;
 use journal_format::Heartbeat;
-use text::grouped;
+use text::{counted_grouped, grouped};
 
 use super::Demo;
 use crate::host::NodeView;
 use crate::plant::Treatment;
 use crate::relay::Half;
-use crate::view::{Drop as DropLine, HalfView, Row, Side, View, counted, percentile};
+use crate::view::{Drop as DropLine, HalfView, Row, Side, View, percentile};
 
 /// Latencies of late that the screen shows.
 const RECENT_LATENCIES: usize = 2_000;
@@ -104,7 +104,7 @@ fn note(treatment: Treatment, node: Option<&NodeView>, alive: bool) -> String {
         (Treatment::Denied, Some(_)) => "LEAKED".into(),
         (Treatment::Limited, _) => "rate-limited".into(),
         (Treatment::Forwarded, Some(node)) if node.rebirths > 0 => {
-            counted(node.rebirths, "rebirth")
+            counted_grouped(node.rebirths, "rebirth")
         }
         (Treatment::Forwarded, Some(node)) if node.deaths > 0 && alive => {
             format!("back, bdSeq {}", node.bd_seq().unwrap_or_default())

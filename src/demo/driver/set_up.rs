@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use clock::Clock;
+
 use super::{Demo, LOOK_EVERY};
 use crate::attempts::Attempts;
 use crate::broker::Broker;
-use crate::clock::Clock;
 use crate::enterprise::Enterprise;
 use crate::interrupts::Interrupts;
 use crate::plant::Plant;
@@ -70,7 +71,7 @@ impl Demo {
         Ok(Demo {
             screen,
             options,
-            began: clock.now(),
+            began: clock.elapsed(),
             clock,
             it,
             ot,

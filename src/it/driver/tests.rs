@@ -136,7 +136,7 @@ fn a_driver_that_stands_still_gives_no_sign_of_life_however_often_it_is_asked() 
     let hangs: PolicyLoader = Box::new(move || {
         entered.send(()).unwrap();
         may_go.recv().unwrap();
-        Ok(Policy::parse(&[]).unwrap().0)
+        Ok(Policy::parse(&[]).unwrap().0.into())
     });
     let Half { driver, events, runtime } = half(dir.path(), notifier, Some(hangs));
     let driver = std::thread::spawn(move || runtime.block_on(driver.run()).unwrap());

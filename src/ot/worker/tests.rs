@@ -61,7 +61,11 @@ fn build(dir: &Path) -> (Worker, Sender<Work>, UnboundedReceiver<Vec<Receipt>>) 
     let (work, queue) = crossbeam_channel::bounded(64);
     let (released, receipts) = unbounded_channel();
     let worker = Worker::new(
-        WorkerSettings { relay_name: "relay".into(), keyframe_every: pipeline.keyframe_every },
+        WorkerSettings {
+            relay_name: "relay".into(),
+            keyframe_every: pipeline.keyframe_every,
+            signed: None,
+        },
         |now| Pipeline::new(pipeline, policy, now),
         Writer::open(options, 1).unwrap().only(),
         StateDir::open(&dir.join("state")).unwrap(),

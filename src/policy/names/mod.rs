@@ -19,7 +19,7 @@ pub(crate) use self::prefixes::read_prefixes;
 pub use self::prefixes::{Prefixes, is_reserved};
 pub use self::rename::{Collision, Renames, fold};
 pub(crate) use self::rename_reader::RenamesReader;
-pub use self::reserved_names::Taken;
+pub use self::reserved_names::ReservedNameUse;
 
 /// Bytes of a new name, or of a prefix.
 const MAX_NAME_BYTES: usize = 1024;

@@ -18,7 +18,7 @@ pub struct Prefixes {
 
 impl Prefixes {
     /// The name under which a metric crosses.
-    pub fn tell<'a>(&self, name: &'a str) -> Cow<'a, str> {
+    pub fn exported_name<'a>(&self, name: &'a str) -> Cow<'a, str> {
         let rest = self.strip.as_deref().and_then(|strip| name.strip_prefix(strip)).unwrap_or(name);
         match &self.add {
             Some(add) => Cow::Owned(format!("{add}{rest}")),

@@ -22,27 +22,27 @@ pub struct Renames {
 /// The new names of things that share their parent. Injective, also case-folded.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
-    pub(super) told: HashMap<String, String>,
+    pub(super) exported: HashMap<String, String>,
     pub(super) originals: HashMap<String, String>,
     /// The new names, case-folded.
-    pub(super) taken: HashSet<String>,
+    pub(super) folded: HashSet<String>,
 }
 
 impl Table {
-    fn tell<'a>(&'a self, name: &'a str) -> Result<&'a str, Collision> {
-        match self.told.get(name) {
-            Some(told) => Ok(told),
-            None if !self.taken.is_empty() && self.taken.contains(&fold(name)) => Err(Collision),
+    fn exported<'a>(&'a self, name: &'a str) -> Result<&'a str, Collision> {
+        match self.exported.get(name) {
+            Some(exported) => Ok(exported),
+            None if !self.folded.is_empty() && self.folded.contains(&fold(name)) => Err(Collision),
             None => Ok(name),
         }
     }
 
-    fn original<'a>(&'a self, told: &'a str) -> Option<&'a str> {
-        if let Some(original) = self.originals.get(told) {
+    fn original<'a>(&'a self, exported: &'a str) -> Option<&'a str> {
+        if let Some(original) = self.originals.get(exported) {
             return Some(original);
         }
         // Nothing crosses under a name that is mapped away, or is somebody else's.
-        (self.tell(told) == Ok(told)).then_some(told)
+        (self.exported(exported) == Ok(exported)).then_some(exported)
     }
 }
 
@@ -56,7 +56,7 @@ impl Renames {
     ///
     /// # Errors
     /// The policy gives one of its names to something else.
-    pub fn tell<'a>(&'a self, entity: Entity<'a>) -> Result<Entity<'a>, Collision> {
+    pub fn exported<'a>(&'a self, entity: Entity<'a>) -> Result<Entity<'a>, Collision> {
         if self.is_empty {
             return Ok(entity);
         }
@@ -64,27 +64,27 @@ impl Renames {
         let nodes = self.nodes.get(group);
         let devices = self.devices.get(group).and_then(|nodes| nodes.get(edge_node));
         Ok(Entity {
-            group: self.groups.tell(group)?,
-            edge_node: nodes.map_or(Ok(edge_node), |table| table.tell(edge_node))?,
+            group: self.groups.exported(group)?,
+            edge_node: nodes.map_or(Ok(edge_node), |table| table.exported(edge_node))?,
             device: match (device, devices) {
-                (Some(device), Some(table)) => Some(table.tell(device)?),
+                (Some(device), Some(table)) => Some(table.exported(device)?),
                 _ => device,
             },
         })
     }
 
-    /// The thing of the plant that crosses under the names `told`; `None` if none does.
-    pub fn original<'a>(&'a self, told: Entity<'a>) -> Option<Entity<'a>> {
+    /// The thing of the plant that crosses under the names `exported`; `None` if none does.
+    pub fn original<'a>(&'a self, exported: Entity<'a>) -> Option<Entity<'a>> {
         if self.is_empty {
-            return Some(told);
+            return Some(exported);
         }
-        let group = self.groups.original(told.group)?;
+        let group = self.groups.original(exported.group)?;
         let edge_node = match self.nodes.get(group) {
-            Some(table) => table.original(told.edge_node)?,
-            None => told.edge_node,
+            Some(table) => table.original(exported.edge_node)?,
+            None => exported.edge_node,
         };
         let devices = self.devices.get(group).and_then(|nodes| nodes.get(edge_node));
-        let device = match (told.device, devices) {
+        let device = match (exported.device, devices) {
             (Some(device), Some(table)) => Some(table.original(device)?),
             (device, _) => device,
         };
@@ -95,8 +95,8 @@ impl Renames {
     pub fn describe(&self) -> Vec<String> {
         let mut lines = Vec::new();
         let mut list = |noun: &str, parent: &str, table: &Table| {
-            for (name, told) in &table.told {
-                lines.push(format!("{noun} `{parent}{name}` is `{told}` on IT"));
+            for (name, exported) in &table.exported {
+                lines.push(format!("{noun} `{parent}{name}` is `{exported}` on IT"));
             }
         };
         list("group", "", &self.groups);

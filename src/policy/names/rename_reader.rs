@@ -23,7 +23,7 @@ struct Entry<'s> {
     /// Parents and name, as many as the kind has.
     path: Vec<String>,
     key: Range<usize>,
-    told: Placed<String>,
+    exported: Placed<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl<'s> RenamesReader<'s> {
         let Some(mut section) = document.table("rename", "`[rename]`", problems) else { return };
         for (levels, (kind, key, noun, shape)) in (1_usize..).zip(KINDS) {
             let Some(table) = section.table(key, noun, problems) else { continue };
-            for (key, told) in table.pairs(problems) {
+            for (key, exported) in table.pairs(problems) {
                 let path: Vec<String> = key.value.split('/').map(str::to_owned).collect();
                 if path.len() != levels || path.iter().any(String::is_empty) {
                     let title = format!("not the path of {}: `{}`", kind.with_article(), key.value);
@@ -81,8 +81,8 @@ impl<'s> RenamesReader<'s> {
                         .help("names are mapped one by one"),
                     );
                 }
-                if check_new_name(file, kind, &told, problems) {
-                    self.entries.push(Entry { file, kind, path, key: key.span, told });
+                if check_new_name(file, kind, &exported, problems) {
+                    self.entries.push(Entry { file, kind, path, key: key.span, exported });
                 }
             }
         }
@@ -116,37 +116,39 @@ impl<'s> RenamesReader<'s> {
                 continue;
             }
             places.insert((parent, name), entry);
-            let told = entry.told.value.as_str();
-            if let Some(first) = folded.get(&(parent, fold(told))) {
-                let title =
-                    format!("two {}s would have the same name on IT: `{told}`", entry.kind.noun());
+            let exported = entry.exported.value.as_str();
+            if let Some(first) = folded.get(&(parent, fold(exported))) {
+                let title = format!(
+                    "two {}s would have the same name on IT: `{exported}`",
+                    entry.kind.noun()
+                );
                 let mut problem =
-                    Diagnostic::error("P033", entry.file, entry.told.span.clone(), title)
+                    Diagnostic::error("P033", entry.file, entry.exported.span.clone(), title)
                         .label(format!("`{}`", entry.path.join("/")))
                         .at(
                             first.file,
-                            first.told.span.clone(),
+                            first.exported.span.clone(),
                             format!("`{}`", first.path.join("/")),
                         );
-                if first.told.value != told {
+                if first.exported.value != exported {
                     problem = problem.help("names on IT must differ in more than capitals");
                 }
                 problems.push(problem);
                 continue;
             }
-            folded.insert((parent, fold(told)), entry);
+            folded.insert((parent, fold(exported)), entry);
             let table = renames.table(parent);
-            table.told.insert(name.to_owned(), told.to_owned());
-            table.originals.insert(told.to_owned(), name.to_owned());
-            table.taken.insert(fold(told));
+            table.exported.insert(name.to_owned(), exported.to_owned());
+            table.originals.insert(exported.to_owned(), name.to_owned());
+            table.folded.insert(fold(exported));
         }
         if !folded.is_empty() {
-            let mut taken: HashMap<String, Vec<&Entry<'_>>> = HashMap::new();
+            let mut by_new_name: HashMap<String, Vec<&Entry<'_>>> = HashMap::new();
             for ((_, name), entry) in folded {
-                taken.entry(name).or_default().push(entry);
+                by_new_name.entry(name).or_default().push(entry);
             }
             for rule in rules {
-                check_rule(rule, &taken, &places, sources, problems);
+                check_rule(rule, &by_new_name, &places, sources, problems);
             }
         }
         renames
@@ -154,11 +156,11 @@ impl<'s> RenamesReader<'s> {
 }
 
 /// Reports the names that a rule spells out although they belong to something else: on IT they
-/// would meet; and a rule that means the new name would select nothing. `taken` has what is
+/// would meet; and a rule that means the new name would select nothing. `by_new_name` has what is
 /// renamed by its case-folded new name.
 fn check_rule(
     rule: &Rule,
-    taken: &HashMap<String, Vec<&Entry<'_>>>,
+    by_new_name: &HashMap<String, Vec<&Entry<'_>>>,
     mapped: &HashMap<(Parent<'_>, &str), &Entry<'_>>,
     sources: &[&SourceFile],
     problems: &mut Diagnostics,
@@ -180,7 +182,7 @@ fn check_rule(
     spell(Kind::Device, literals(&selectors.devices));
     spell(Kind::Device, topics().filter_map(|topic| owned(topic.device())).collect());
     for (kind, name) in spelled {
-        let met = taken.get(&fold(&name)).into_iter().flatten().find(|entry| {
+        let met = by_new_name.get(&fold(&name)).into_iter().flatten().find(|entry| {
             let Some((parent, _)) = entry.parent_and_name() else { return false };
             let reaches = match parent {
                 Parent::Root => true,
@@ -199,7 +201,7 @@ fn check_rule(
                 .label(format!("this {noun} would meet another one on IT"))
                 .at(
                     entry.file,
-                    entry.told.span.clone(),
+                    entry.exported.span.clone(),
                     format!("`{}` is renamed to it", entry.path.join("/")),
                 )
                 .help(format!(
@@ -257,20 +259,20 @@ fn bad_level(name: &str) -> Option<&'static str> {
 fn check_new_name(
     file: &SourceFile,
     kind: Kind,
-    told: &Placed<String>,
+    exported: &Placed<String>,
     problems: &mut Diagnostics,
 ) -> bool {
-    let title = match bad_level(&told.value) {
+    let title = match bad_level(&exported.value) {
         Some(bad) => format!("{} can't contain {bad}", kind.name_of()),
-        None if told.value.is_empty() => format!("{} can't be empty", kind.name_of()),
-        None if told.value.len() > MAX_NAME_BYTES => {
+        None if exported.value.is_empty() => format!("{} can't be empty", kind.name_of()),
+        None if exported.value.len() > MAX_NAME_BYTES => {
             format!("{} can't be longer than {MAX_NAME_BYTES} bytes", kind.name_of())
         }
-        None if kind == Kind::Group && told.value == "STATE" => {
+        None if kind == Kind::Group && exported.value == "STATE" => {
             "`STATE` is no name for a group: host applications use it".to_owned()
         }
         None => return true,
     };
-    problems.push(Diagnostic::error("P032", file, told.span.clone(), title));
+    problems.push(Diagnostic::error("P032", file, exported.span.clone(), title));
     false
 }

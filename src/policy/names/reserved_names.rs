@@ -1,5 +1,5 @@
 //! Names on IT that belong to somebody else, the relay's own edge node: how near a policy comes to
-//! giving them to something of the plant. What is found here is told before a half starts; while it
+//! giving them to something of the plant. What is found here is reported before a half starts; while it
 //! runs, whoever comes second under a name is refused.
 
 use account::RuleId;
@@ -10,9 +10,9 @@ use crate::plan::covers_node;
 use crate::rule::glob::Glob;
 use crate::rule::{Action, Mode, Rule};
 
-/// How an edge node of the plant could cross under names that are taken.
+/// How an edge node of the plant could cross under names that are reserved.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub enum ReservedNameUse {
     /// `[rename]` gives the names to this edge node (`group/edge node` in the plant), and the rule
     /// forwards it.
     Renamed { node: String, rule: RuleId },
@@ -26,16 +26,20 @@ impl Policy {
     /// Whether an edge node of the plant could cross as `group/edge_node`; `None` for the latter
     /// where it isn't known yet. Rules that say nothing of groups and edge nodes (`group = "*"`)
     /// don't count: they name nobody.
-    pub fn takes(&self, group: &str, edge_node: Option<&str>) -> Option<Taken> {
+    pub fn use_of_reserved_name(
+        &self,
+        group: &str,
+        edge_node: Option<&str>,
+    ) -> Option<ReservedNameUse> {
         let Some(edge_node) = edge_node else {
             let mut rules = (0..).map(RuleId).zip(&self.rules);
             return rules
                 .find(|(_, rule)| forwards(rule) && spells(rule.selectors.literal_groups(), group))
-                .map(|(rule, _)| Taken::Possible { rule });
+                .map(|(rule, _)| ReservedNameUse::Possible { rule });
         };
-        let told = Entity::node(group, edge_node);
+        let exported = Entity::node(group, edge_node);
         // Where the policy gives the name to nobody, nothing crosses under it.
-        let original = self.renames.original(told)?;
+        let original = self.renames.original(exported)?;
         let (group, edge_node) = (original.group, original.edge_node);
         let mut rules: Vec<(RuleId, &Rule)> =
             self.index.candidates(&self.rules, group, edge_node).collect();
@@ -49,14 +53,17 @@ impl Policy {
             return None;
         }
         rules.retain(|(_, rule)| forwards(rule) && rule.selectors.reach_node(group, edge_node));
-        if original != told {
+        if original != exported {
             let (rule, _) = rules.first()?;
-            return Some(Taken::Renamed { node: format!("{group}/{edge_node}"), rule: *rule });
+            return Some(ReservedNameUse::Renamed {
+                node: format!("{group}/{edge_node}"),
+                rule: *rule,
+            });
         }
         let of_group = |rule: &Rule| spells(rule.selectors.literal_groups(), group);
         let of_node = |rule: &Rule| spells(rule.selectors.literal_edge_nodes(), edge_node);
         if let Some((rule, _)) = rules.iter().find(|(_, rule)| of_group(rule) && of_node(rule)) {
-            return Some(Taken::Spelled { rule: *rule });
+            return Some(ReservedNameUse::Spelled { rule: *rule });
         }
         // `spark*` means some groups, `*` all of them.
         let means = |globs: &Option<Vec<Glob>>| {
@@ -69,7 +76,7 @@ impl Policy {
                 || means(&selectors.groups)
                 || means(&selectors.edge_nodes)
         });
-        possible.map(|(rule, _)| Taken::Possible { rule: *rule })
+        possible.map(|(rule, _)| ReservedNameUse::Possible { rule: *rule })
     }
 }
 
@@ -88,9 +95,9 @@ mod tests {
 
     use super::*;
 
-    fn takes(text: &str, edge_node: Option<&str>) -> Option<Taken> {
+    fn used(text: &str, edge_node: Option<&str>) -> Option<ReservedNameUse> {
         let (policy, _) = Policy::parse(&[SourceFile::new("p.toml", text)]).unwrap();
-        policy.takes("sparkdiode", edge_node)
+        policy.use_of_reserved_name("sparkdiode", edge_node)
     }
 
     fn rule(name: &str, action: &str, keys: &str) -> String {
@@ -99,8 +106,10 @@ mod tests {
 
     #[test]
     fn a_rule_counts_by_what_it_names() {
-        let (spelled, possible) =
-            (Some(Taken::Spelled { rule: RuleId(0) }), Some(Taken::Possible { rule: RuleId(0) }));
+        let (spelled, possible) = (
+            Some(ReservedNameUse::Spelled { rule: RuleId(0) }),
+            Some(ReservedNameUse::Possible { rule: RuleId(0) }),
+        );
         for (keys, expected) in [
             ("group = \"*\"", None),
             ("topic = \"spBv1.0/+/+/#\"", None),
@@ -116,21 +125,21 @@ mod tests {
             ("topic = \"spBv1.0/sparkdiode/+/relay/#\"", spelled.clone()),
             ("group = \"sparkdiode\"\nedge-node = \"relay\"\ndevice = \"D\"", spelled),
         ] {
-            assert_eq!(takes(&rule("r", "forward", keys), Some("relay")), expected, "{keys}");
+            assert_eq!(used(&rule("r", "forward", keys), Some("relay")), expected, "{keys}");
         }
-        assert_eq!(takes(&rule("r", "deny", "group = \"sparkdiode\""), Some("relay")), None);
+        assert_eq!(used(&rule("r", "deny", "group = \"sparkdiode\""), Some("relay")), None);
         let observing = "group = \"sparkdiode\"\nmode = \"observe\"";
-        assert_eq!(takes(&rule("r", "forward", observing), Some("relay")), None);
+        assert_eq!(used(&rule("r", "forward", observing), Some("relay")), None);
         // Not known what the relay is called: any node of the group may be called like it.
         let of_group = rule("r", "forward", "group = \"sparkdiode\"\nedge-node = \"x\"");
-        assert_eq!(takes(&of_group, None), possible);
-        assert_eq!(takes(&rule("r", "forward", "group = \"*\""), None), None);
+        assert_eq!(used(&of_group, None), possible);
+        assert_eq!(used(&rule("r", "forward", "group = \"*\""), None), None);
     }
 
     #[test]
     fn what_is_denied_as_a_whole_takes_no_name() {
         let forward = rule("r", "forward", "group = \"sparkdiode\"");
-        let deny = |keys: &str| takes(&(forward.clone() + &rule("d", "deny", keys)), Some("relay"));
+        let deny = |keys: &str| used(&(forward.clone() + &rule("d", "deny", keys)), Some("relay"));
         assert_eq!(deny("edge-node = \"relay\""), None);
         assert!(deny("edge-node = \"relay\"\nnode-only = true").is_some(), "its devices cross");
         assert!(deny("edge-node = \"relay\"\ndeny-metrics = \"a\"").is_some());
@@ -143,11 +152,14 @@ mod tests {
         let rules = rule("r", "forward", "group = \"Plant\"");
         let renamed = "[rename.group]\nPlant = \"sparkdiode\"\n\
                        [rename.edge-node]\n\"Plant/Line4\" = \"relay\"\n";
-        let taken = takes(&format!("{rules}{renamed}"), Some("relay"));
-        assert_eq!(taken, Some(Taken::Renamed { node: "Plant/Line4".into(), rule: RuleId(0) }));
+        let renamed = used(&format!("{rules}{renamed}"), Some("relay"));
+        assert_eq!(
+            renamed,
+            Some(ReservedNameUse::Renamed { node: "Plant/Line4".into(), rule: RuleId(0) })
+        );
         // The plant's own `sparkdiode` crosses under another name.
         let rules = rule("r", "forward", "group = \"sparkdiode\"");
         let away = format!("{rules}[rename.group]\nsparkdiode = \"plant-7\"\n");
-        assert_eq!(takes(&away, Some("relay")), None);
+        assert_eq!(used(&away, Some("relay")), None);
     }
 }

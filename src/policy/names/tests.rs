@@ -38,7 +38,7 @@ fn names_are_mapped_in_their_scope_and_back() {
         (Entity::node("b", "Line4"), Entity::node("c", "Line4")),
         (Entity::node("c", "Line4"), Entity::node("b", "Line4")),
     ] {
-        assert_eq!(renames.tell(plant), Ok(it));
+        assert_eq!(renames.exported(plant), Ok(it));
         assert_eq!(renames.original(it), Some(plant));
     }
     assert_eq!(renames.original(Entity::node("plant-a", "x")), None);
@@ -54,10 +54,10 @@ fn a_name_that_belongs_to_something_else_is_refused_whatever_its_capitals() {
         Entity::node("plant-a", "LINE-4"),
         Entity::device("plant-a", "Line4", "Press-1"),
     ] {
-        assert_eq!(renames.tell(entity), Err(Collision), "{entity}");
+        assert_eq!(renames.exported(entity), Err(Collision), "{entity}");
         assert_ne!(renames.original(entity), Some(entity));
     }
-    assert!(renames.tell(Entity::node("plant-b", "line-4")).is_ok());
+    assert!(renames.exported(Entity::node("plant-b", "line-4")).is_ok());
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use account::{Reason, RuleId};
 use sparkplug::DataType;
 
-use super::groups::Family;
-use super::table::{MAX_SCANNED, Side, Table};
+use super::groups::RuleGroup;
+use super::table::{Effect, MAX_SCANNED, Table};
 use super::verdict::{Judged, Verdict};
 use crate::rule::Rule;
 use crate::rule::glob::Glob;
@@ -12,22 +12,27 @@ use crate::shape::Fit;
 
 /// What denies and what forwards.
 #[derive(Debug)]
-pub(super) struct Sides<'a> {
-    pub(super) denies: Clauses<'a>,
-    redacts: Clauses<'a>,
-    pub(super) forwards: Clauses<'a>,
+pub(super) struct Effects<'a> {
+    pub(super) denies: RuleSet<'a>,
+    redacts: RuleSet<'a>,
+    pub(super) forwards: RuleSet<'a>,
     /// Names of template members that a rule shapes, which can't be done.
-    unshapeable: Clauses<'a>,
+    unshapeable: RuleSet<'a>,
 }
 
-impl<'a> Sides<'a> {
-    pub(super) fn new(rules: &[Rule], loose: Vec<u32>, families: Vec<&'a Family>) -> Sides<'a> {
-        let clauses = |side: Side| Clauses::new(rules, side, &loose, families.clone());
-        Sides {
-            denies: clauses(Side::Denies),
-            redacts: clauses(Side::Redacts),
-            forwards: clauses(Side::Forwards),
-            unshapeable: clauses(Side::Unshapeable),
+impl<'a> Effects<'a> {
+    pub(super) fn new(
+        rules: &[Rule],
+        ungrouped: Vec<u32>,
+        rule_groups: Vec<&'a RuleGroup>,
+    ) -> Effects<'a> {
+        let rule_set =
+            |effect: Effect| RuleSet::new(rules, effect, &ungrouped, rule_groups.clone());
+        Effects {
+            denies: rule_set(Effect::Denies),
+            redacts: rule_set(Effect::Redacts),
+            forwards: rule_set(Effect::Forwards),
+            unshapeable: rule_set(Effect::Unshapeable),
         }
     }
 
@@ -98,26 +103,31 @@ impl<'a> Sides<'a> {
     }
 }
 
-/// One side of the rules that select an entity.
+/// One effect of the rules that select an entity.
 #[derive(Debug)]
-pub(super) struct Clauses<'a> {
-    side: Side,
-    /// Rules that are in no family, in ascending order; only those that say something.
-    pub(super) loose: Vec<u32>,
+pub(super) struct RuleSet<'a> {
+    effect: Effect,
+    /// Rules that are in no group, in ascending order; only those that say something.
+    pub(super) ungrouped: Vec<u32>,
     /// Their globs, if they are many.
     table: Option<Table>,
-    pub(super) families: Vec<&'a Family>,
+    pub(super) rule_groups: Vec<&'a RuleGroup>,
 }
 
-impl<'a> Clauses<'a> {
-    fn new(rules: &[Rule], side: Side, loose: &[u32], families: Vec<&'a Family>) -> Clauses<'a> {
-        let globs = |number: u32| rules.get(number as usize).and_then(|rule| side.globs(rule));
-        let loose: Vec<u32> =
-            loose.iter().copied().filter(|number| globs(*number).is_some()).collect();
+impl<'a> RuleSet<'a> {
+    fn new(
+        rules: &[Rule],
+        effect: Effect,
+        ungrouped: &[u32],
+        rule_groups: Vec<&'a RuleGroup>,
+    ) -> RuleSet<'a> {
+        let globs = |number: u32| rules.get(number as usize).and_then(|rule| effect.globs(rule));
+        let ungrouped: Vec<u32> =
+            ungrouped.iter().copied().filter(|number| globs(*number).is_some()).collect();
         let count: usize =
-            loose.iter().filter_map(|number| globs(*number)).map(<[Glob]>::len).sum();
-        let table = (count > MAX_SCANNED).then(|| Table::new(rules, side, &loose));
-        Clauses { side, loose, table, families }
+            ungrouped.iter().filter_map(|number| globs(*number)).map(<[Glob]>::len).sum();
+        let table = (count > MAX_SCANNED).then(|| Table::new(rules, effect, &ungrouped));
+        RuleSet { effect, ungrouped, table, rule_groups }
     }
 
     /// The first rule about `name` and the datatype, in doubt about the datatype too.
@@ -137,23 +147,23 @@ impl<'a> Clauses<'a> {
     fn first(&self, rules: &[Rule], name: &str, admits: &dyn Fn(&Rule) -> bool) -> Option<RuleId> {
         let matches = |number: &&u32| {
             rules.get(**number as usize).is_some_and(|rule| {
-                let globs = self.side.globs(rule).unwrap_or_default();
+                let globs = self.effect.globs(rule).unwrap_or_default();
                 admits(rule) && (globs.is_empty() || globs.iter().any(|glob| glob.matches(name)))
             })
         };
-        let loose = match &self.table {
-            None => self.loose.iter().find(matches).copied(),
-            Some(table) => table.first(rules, self.side, name, admits),
+        let ungrouped = match &self.table {
+            None => self.ungrouped.iter().find(matches).copied(),
+            Some(table) => table.first(rules, self.effect, name, admits),
         };
-        let of_families = self.families.iter().filter_map(|family| {
-            let table = match self.side {
-                Side::Denies => &family.denied,
-                Side::Redacts => &family.redacted,
-                Side::Forwards => &family.forwarded,
-                Side::Unshapeable => &family.unshapeable,
+        let of_rule_groups = self.rule_groups.iter().filter_map(|rule_group| {
+            let table = match self.effect {
+                Effect::Denies => &rule_group.denied,
+                Effect::Redacts => &rule_group.redacted,
+                Effect::Forwards => &rule_group.forwarded,
+                Effect::Unshapeable => &rule_group.unshapeable,
             };
-            table.first(rules, self.side, name, admits)
+            table.first(rules, self.effect, name, admits)
         });
-        loose.into_iter().chain(of_families).min().map(RuleId)
+        ungrouped.into_iter().chain(of_rule_groups).min().map(RuleId)
     }
 }

@@ -16,25 +16,27 @@ use std::cell::RefCell;
 use account::{Reason, RuleId};
 use sparkplug::{DataType, Entity};
 
-use self::effects::{Clauses, Sides};
-pub(crate) use self::groups::Families;
-pub(crate) use self::scope::{By, RuleIndex, Stance, covers_node, entity_in_scope, node_in_scope};
+use self::effects::{Effects, RuleSet};
+pub(crate) use self::groups::RuleGroups;
+pub(crate) use self::scope::{
+    By, EntityEffect, RuleIndex, covers_node, entity_in_scope, node_in_scope,
+};
 pub(crate) use self::subscribe::{sees_every_message, subscriptions};
 pub(crate) use self::table::choose_grams;
 pub use self::verdict::{Judged, Verdict};
 use crate::names::Prefixes;
 use crate::rule::{Action, Mode, Rule};
 
-/// Families whose tables are asked one after the other at most.
-const MAX_FAMILIES: usize = 4;
+/// RuleGroups whose tables are asked one after the other at most.
+const MAX_RULE_GROUPS: usize = 4;
 
 /// The rules that select one entity. See [`crate::Policy::plan`].
 #[derive(Debug)]
 pub struct EntityPlan<'a> {
     rules: &'a [Rule],
-    acting: Sides<'a>,
+    acting: Effects<'a>,
     /// The same if the observing rules acted; `None` where there are none.
-    observed: Option<Sides<'a>>,
+    observed: Option<Effects<'a>>,
     /// What the rules do with the names of metrics.
     prefixes: Vec<&'a Prefixes>,
     /// Rules that denied members of templates, since that was asked last.
@@ -42,48 +44,48 @@ pub struct EntityPlan<'a> {
 }
 
 impl<'a> EntityPlan<'a> {
-    /// Chooses among the `candidates`, which stand for themselves or for their families.
+    /// Chooses among the `candidates`, which stand for themselves or for their groups.
     pub(crate) fn new(
         rules: &'a [Rule],
-        families: &'a Families,
+        rule_groups: &'a RuleGroups,
         candidates: impl Iterator<Item = (RuleId, &'a Rule)>,
         entity: Entity<'_>,
     ) -> EntityPlan<'a> {
         let mut selected = Vec::new();
-        let mut loose = Vec::new();
+        let mut ungrouped = Vec::new();
         let mut observing = false;
         for (id, candidate) in candidates {
             if !candidate.open || !candidate.selectors.select(entity) {
                 continue;
             }
-            match families.of(id) {
-                Some(family) => selected.push(family),
+            match rule_groups.of(id) {
+                Some(rule_group) => selected.push(rule_group),
                 None => {
                     observing |= candidate.mode == Mode::Observe;
-                    loose.push(id.0);
+                    ungrouped.push(id.0);
                 }
             }
         }
-        if selected.len() > MAX_FAMILIES {
+        if selected.len() > MAX_RULE_GROUPS {
             // One table of all is better than asking many.
-            let all = selected.drain(..).flat_map(|family| family.rules.iter().copied());
-            loose.extend(all);
-            loose.sort_unstable();
+            let all = selected.drain(..).flat_map(|rule_group| rule_group.rules.iter().copied());
+            ungrouped.extend(all);
+            ungrouped.sort_unstable();
         }
         let mut prefixes: Vec<&Prefixes> = Vec::new();
-        let of_loose = loose.iter().filter_map(|number| rules.get(*number as usize));
-        let of_families = selected.iter().flat_map(|family| family.with_prefixes(rules));
-        for rule in of_loose.chain(of_families) {
+        let of_ungrouped = ungrouped.iter().filter_map(|number| rules.get(*number as usize));
+        let of_rule_groups = selected.iter().flat_map(|rule_group| rule_group.with_prefixes(rules));
+        for rule in of_ungrouped.chain(of_rule_groups) {
             prefixes.extend(rule.prefixes.as_ref().filter(|new| !prefixes.contains(new)));
         }
         let acts = |number: &u32| {
             rules.get(*number as usize).is_some_and(|rule| rule.mode == Mode::Enforce)
         };
-        let acting: Vec<u32> = loose.iter().copied().filter(|number| acts(number)).collect();
+        let acting: Vec<u32> = ungrouped.iter().copied().filter(|number| acts(number)).collect();
         EntityPlan {
             rules,
-            acting: Sides::new(rules, acting, selected.clone()),
-            observed: observing.then(|| Sides::new(rules, loose, selected)),
+            acting: Effects::new(rules, acting, selected.clone()),
+            observed: observing.then(|| Effects::new(rules, ungrouped, selected)),
             prefixes,
             member_denials: RefCell::default(),
         }
@@ -108,8 +110,8 @@ impl<'a> EntityPlan<'a> {
     /// The observing rule that would decide about the metric if it acted, and all other
     /// observing rules too. Its action tells what it would do.
     pub fn observe(&self, metric: &str, datatype: Option<DataType>) -> Option<RuleId> {
-        let sides = self.observed.as_ref()?;
-        let rule = match sides.judge(self.rules, metric, datatype).verdict {
+        let effects = self.observed.as_ref()?;
+        let rule = match effects.judge(self.rules, metric, datatype).verdict {
             Verdict::Forward { rule } | Verdict::Redact { rule, .. } => rule,
             Verdict::Drop { reason: Reason::Denied, rule } => rule?,
             Verdict::Drop { .. } => return None,
@@ -118,22 +120,26 @@ impl<'a> EntityPlan<'a> {
         observes.then_some(rule)
     }
 
-    /// The metric of the plant that crosses under the name `told`, if one does. Where there are
+    /// The metric of the plant that crosses under the name `exported`, if one does. Where there are
     /// several, only one of them can be in a birth, and any of them may cross.
-    pub fn original<'n>(&self, told: &'n str, datatype: Option<DataType>) -> Option<Cow<'n, str>> {
+    pub fn original<'n>(
+        &self,
+        exported: &'n str,
+        datatype: Option<DataType>,
+    ) -> Option<Cow<'n, str>> {
         let crosses = |name: &str| {
             let rule = match self.judge(name, datatype) {
                 Verdict::Forward { rule } | Verdict::Redact { forward: rule, .. } => rule,
                 Verdict::Drop { .. } => return false,
             };
             let prefixes = self.rules.get(rule.index()).and_then(|rule| rule.prefixes.as_ref());
-            prefixes.map_or(name == told, |prefixes| prefixes.tell(name) == told)
+            prefixes.map_or(name == exported, |prefixes| prefixes.exported_name(name) == exported)
         };
-        if crosses(told) {
-            return Some(Cow::Borrowed(told));
+        if crosses(exported) {
+            return Some(Cow::Borrowed(exported));
         }
         self.prefixes.iter().find_map(|Prefixes { strip, add }| {
-            let rest = told.strip_prefix(add.as_deref().unwrap_or_default())?;
+            let rest = exported.strip_prefix(add.as_deref().unwrap_or_default())?;
             let stripped = strip.as_ref().map(|strip| Cow::Owned(format!("{strip}{rest}")));
             [stripped, Some(Cow::Borrowed(rest))].into_iter().flatten().find(|name| crosses(name))
         })
@@ -166,16 +172,16 @@ impl<'a> EntityPlan<'a> {
 
     /// Whether no rule forwards anything of the entity, or one denies all of it.
     pub fn drops_everything(&self) -> bool {
-        let Sides { denies, forwards, .. } = &self.acting;
-        let loose = |clauses: &Clauses<'a>, says: fn(&Rule) -> bool| {
+        let Effects { denies, forwards, .. } = &self.acting;
+        let ungrouped = |rule_set: &RuleSet<'a>, says: fn(&Rule) -> bool| {
             let mut rules =
-                clauses.loose.iter().filter_map(|number| self.rules.get(*number as usize));
+                rule_set.ungrouped.iter().filter_map(|number| self.rules.get(*number as usize));
             rules.any(says)
         };
-        let forwards = loose(forwards, |rule| rule.action == Action::Forward)
-            || forwards.families.iter().any(|family| family.stance.forwards);
-        let denies = loose(denies, Rule::denies_whole_entities)
-            || denies.families.iter().any(|family| family.stance.denies_whole_entities);
+        let forwards = ungrouped(forwards, |rule| rule.action == Action::Forward)
+            || forwards.rule_groups.iter().any(|rule_group| rule_group.effect.forwards);
+        let denies = ungrouped(denies, Rule::denies_whole_entities)
+            || denies.rule_groups.iter().any(|rule_group| rule_group.effect.denies_whole_entities);
         !forwards || denies
     }
 }

@@ -135,25 +135,25 @@ impl EdgeNodes {
     }
 }
 
-/// What a rule, or the family that it stands for, says of all that it selects.
+/// What a rule, or the group that it stands for, says of all that it selects.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Stance {
+pub(crate) struct EntityEffect {
     pub(crate) forwards: bool,
     pub(crate) denies_whole_entities: bool,
 }
 
 /// Whether a forward rule among `candidates` selects `entity`, and none denies all of it.
 pub(crate) fn entity_in_scope<'a>(
-    candidates: impl Iterator<Item = (&'a Rule, Stance)>,
+    candidates: impl Iterator<Item = (&'a Rule, EntityEffect)>,
     entity: Entity<'_>,
 ) -> bool {
     let mut forwarded = false;
-    for (rule, stance) in candidates {
+    for (rule, effect) in candidates {
         if rule.selectors.select(entity) {
-            if stance.denies_whole_entities {
+            if effect.denies_whole_entities {
                 return false;
             }
-            forwarded |= stance.forwards;
+            forwarded |= effect.forwards;
         }
     }
     forwarded
@@ -162,19 +162,19 @@ pub(crate) fn entity_in_scope<'a>(
 /// Whether a forward rule among `candidates` could match the edge node or a device of it, of
 /// what no deny rule denies as a whole.
 pub(crate) fn node_in_scope<'a>(
-    candidates: impl Iterator<Item = (&'a Rule, Stance)>,
+    candidates: impl Iterator<Item = (&'a Rule, EntityEffect)>,
     group: &str,
     edge_node: &str,
 ) -> bool {
     let (mut forwards, mut denies) = (Vec::new(), Vec::new());
-    for (rule, stance) in candidates {
+    for (rule, effect) in candidates {
         if !rule.selectors.reach_node(group, edge_node) {
             continue;
         }
-        if stance.denies_whole_entities {
+        if effect.denies_whole_entities {
             denies.push(&rule.selectors);
         }
-        if stance.forwards {
+        if effect.forwards {
             forwards.push(&rule.selectors);
         }
     }

@@ -25,7 +25,7 @@ const NONE: u32 = u32::MAX;
 
 /// What of a rule is in a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
+pub(crate) enum Effect {
     Denies,
     Redacts,
     Forwards,
@@ -33,17 +33,17 @@ pub(crate) enum Side {
     Unshapeable,
 }
 
-impl Side {
-    pub(crate) const ALL: [Side; 4] =
-        [Side::Denies, Side::Redacts, Side::Forwards, Side::Unshapeable];
+impl Effect {
+    pub(crate) const ALL: [Effect; 4] =
+        [Effect::Denies, Effect::Redacts, Effect::Forwards, Effect::Unshapeable];
 
     /// The globs of `rule`: `None` where it says nothing, an empty slice for every name.
     pub(crate) fn globs(self, rule: &Rule) -> Option<&[Glob]> {
         match self {
-            Side::Denies => rule.denied(),
-            Side::Redacts => rule.redacted(),
-            Side::Forwards => rule.forwarded(),
-            Side::Unshapeable => rule.shapes.unshapeable_members(),
+            Effect::Denies => rule.denied(),
+            Effect::Redacts => rule.redacted(),
+            Effect::Forwards => rule.forwarded(),
+            Effect::Unshapeable => rule.shapes.unshapeable_members(),
         }
     }
 }
@@ -70,9 +70,9 @@ struct Entry {
 }
 
 impl Table {
-    /// A table of one side of `numbers`, which ascend, among `rules`.
-    pub(crate) fn new(rules: &[Rule], side: Side, numbers: &[u32]) -> Table {
-        let globs = |number: &u32| rules.get(*number as usize).and_then(|rule| side.globs(rule));
+    /// A table of one effect of `numbers`, which ascend, among `rules`.
+    pub(crate) fn new(rules: &[Rule], effect: Effect, numbers: &[u32]) -> Table {
+        let globs = |number: &u32| rules.get(*number as usize).and_then(|rule| effect.globs(rule));
         let count = numbers.iter().filter_map(globs).map(<[Glob]>::len).sum();
         let mut table = Table::default();
         table.entries.reserve(count);
@@ -107,11 +107,11 @@ impl Table {
     pub(crate) fn first(
         &self,
         rules: &[Rule],
-        side: Side,
+        effect: Effect,
         name: &str,
         admits: &dyn Fn(&Rule) -> bool,
     ) -> Option<u32> {
-        let mut search = Search { table: self, rules, side, name, admits, best: NONE };
+        let mut search = Search { table: self, rules, effect, name, admits, best: NONE };
         search.every();
         if !self.literals.is_empty() {
             let hash = hash(&FixedState::default(), name);
@@ -130,7 +130,7 @@ impl Table {
 struct Search<'s> {
     table: &'s Table,
     rules: &'s [Rule],
-    side: Side,
+    effect: Effect,
     name: &'s str,
     admits: &'s dyn Fn(&Rule) -> bool,
     best: u32,
@@ -155,7 +155,7 @@ impl Search<'_> {
                 return;
             }
             if let Some(rule) = self.rules.get(entry.rule as usize) {
-                let globs = self.side.globs(rule).unwrap_or_default();
+                let globs = self.effect.globs(rule).unwrap_or_default();
                 let glob = globs.get(entry.glob as usize);
                 if (self.admits)(rule) && glob.is_some_and(|glob| glob.matches(self.name)) {
                     self.best = entry.rule;

@@ -5,7 +5,7 @@ use diagnostic::SourceFile;
 use super::*;
 use crate::Policy;
 
-/// A policy in which every shape of glob meets every other, in families and out of them.
+/// A policy in which every shape of glob meets every other, in groups and out of them.
 fn policy(selectors: &dyn Fn(usize) -> String) -> Policy {
     let patterns: [&[&str]; 14] = [
         &["x"],

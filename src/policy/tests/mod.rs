@@ -359,12 +359,12 @@ fn sample_names_on_it_is_what_it_says() {
     let policy = sample("names-on-it.toml");
     let press = Entity::device("Plant1", "Line4", "Press1");
     assert_eq!(
-        policy.renames().tell(press),
+        policy.renames().exported(press),
         Ok(Entity::device("emea-plant-7", "packaging", "press-left"))
     );
     assert_eq!(verdict(&policy, press, "PLC7/Temp", DataType::Float), "line4-values");
     let prefixes = policy.rules()[0].prefixes().unwrap();
-    assert_eq!(prefixes.tell("PLC7/Temp"), "line/Temp");
+    assert_eq!(prefixes.exported_name("PLC7/Temp"), "line/Temp");
     assert_eq!(policy.renames().describe().len(), 3);
 }
 

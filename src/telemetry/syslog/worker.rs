@@ -18,8 +18,9 @@
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use clock::steady;
 use crossbeam_channel::{Receiver, TryRecvError, select};
 use mistake::mistake;
 use text::format_utc;
@@ -189,7 +190,7 @@ impl Worker {
     pub fn run(mut self, stop_within: Duration) -> Shortfall {
         loop {
             self.see_stop(stop_within);
-            let over = self.end_by.is_some_and(|by| now() >= by);
+            let over = self.end_by.is_some_and(|by| steady() >= by);
             if over || (self.end_by.is_some() && self.is_done()) {
                 break;
             }
@@ -223,7 +224,7 @@ impl Worker {
 
     fn see_stop(&mut self, stop_within: Duration) {
         if self.end_by.is_none() && self.stop.try_recv() == Err(TryRecvError::Disconnected) {
-            self.end_by = now().checked_add(stop_within);
+            self.end_by = steady().checked_add(stop_within);
             // One more attempt, at once.
             if let Link::Down { not_before, .. } = &mut self.link {
                 *not_before = None;
@@ -261,7 +262,7 @@ impl Worker {
         match self.carrier.connect() {
             Ok(()) => {
                 self.link = Link::Up;
-                self.up_since = Some(now());
+                self.up_since = Some(steady());
                 if reported != Reported::Up {
                     event!(LogTargetUp, target = self.name, lost = self.waiting.lost_so_far());
                 }
@@ -281,7 +282,7 @@ impl Worker {
     fn next_attempt(&self, attempts: u32) -> Option<Instant> {
         let factor = 1_u32.checked_shl(attempts.min(16)).unwrap_or(u32::MAX);
         let pause = self.limits.first_pause.saturating_mul(factor).min(self.limits.last_pause);
-        now().checked_add(pause)
+        steady().checked_add(pause)
     }
 
     /// Whether it is time to ask the server what it has read: before more is unread than is kept,
@@ -297,7 +298,7 @@ impl Worker {
     fn ask(&mut self) {
         match self.carrier.end() {
             Ok(()) => {
-                let until = now().checked_add(self.limits.answer_within);
+                let until = steady().checked_add(self.limits.answer_within);
                 self.link = Link::Asking { until };
             }
             Err(error) => self.broke(&error),
@@ -310,7 +311,7 @@ impl Worker {
                 self.carrier.close();
                 self.answers = Answers::Yes;
                 self.breaks = 0;
-                let now = now();
+                let now = steady();
                 self.read.extend(self.written.drain(..).map(|(_, queued)| (now, queued)));
                 self.forget();
                 self.link = Link::Down { attempts: 0, not_before: None, reported: Reported::Up };
@@ -342,7 +343,7 @@ impl Worker {
     /// Sends one line, or waits for one.
     fn work(&mut self) {
         if self.waiting.lost_so_far() > 0 {
-            let seen = *self.loss_seen.get_or_insert_with(now);
+            let seen = *self.loss_seen.get_or_insert_with(steady);
             let idle = self.pending.is_empty() && self.waiting.receiver.is_empty();
             if idle || seen.elapsed() >= REPORT_LOSS_AFTER {
                 self.loss_seen = None;
@@ -398,7 +399,7 @@ impl Worker {
             recv(queue) -> queued => {
                 if queued.is_err() {
                     // Nobody can say anything any more: the process ends.
-                    self.end_by = Some(now());
+                    self.end_by = Some(steady());
                 }
                 queued.ok()
             }
@@ -419,7 +420,7 @@ impl Worker {
     /// Keeps what may have to be sent again.
     fn remember(&mut self, queued: Queued) {
         if self.carrier.is_stream() {
-            self.written.push_back((now(), queued));
+            self.written.push_back((steady(), queued));
             self.forget();
         }
     }
@@ -466,7 +467,7 @@ fn count(number: usize) -> u64 {
 }
 
 fn loss_record(name: &str, lost: Lost) -> Record {
-    let mut record = Record::new(wall_clock(), Event::LogLost);
+    let mut record = Record::new(clock::wall(), Event::LogLost);
     record.add("target", name);
     record.add("lost", &lost.count.to_string());
     record.add("first_at", &format_utc(lost.first));
@@ -474,18 +475,8 @@ fn loss_record(name: &str, lost: Lost) -> Record {
     record
 }
 
-#[expect(clippy::disallowed_methods, reason = "a worker is a driver")]
-fn now() -> Instant {
-    Instant::now()
-}
-
-#[expect(clippy::disallowed_methods, reason = "a worker is a driver")]
-fn wall_clock() -> SystemTime {
-    SystemTime::now()
-}
-
 fn left(until: Instant) -> Duration {
-    until.saturating_duration_since(now())
+    until.saturating_duration_since(steady())
 }
 
 #[cfg(test)]

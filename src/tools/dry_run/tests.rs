@@ -247,11 +247,11 @@ fn every_metric_of_real_traffic_has_one_fate() {
         "",
     ] {
         for (name, messages) in captures::all() {
-            let mut rehearsal = Rehearsal::new(policy(text), 1_700_000_000_000);
+            let mut dry_run = DryRun::new(policy(text), 1_700_000_000_000);
             let mut tally = Tally::default();
             for message in &messages {
-                tally.add_late(&rehearsal.pass(Duration::from_millis(700)));
-                let outcome = rehearsal.receive(Received {
+                tally.add_late(&dry_run.pass(Duration::from_millis(700)));
+                let outcome = dry_run.receive(Received {
                     topic: &message.topic,
                     payload: &message.payload,
                     retain: message.retain,
@@ -320,7 +320,7 @@ proptest! {
 
 #[test]
 fn an_unreadable_payload_has_no_metrics_and_a_reason() {
-    let mut rehearsal = Rehearsal::new(policy(RULES), 0);
+    let mut dry_run = DryRun::new(policy(RULES), 0);
     let payload = Payload { seq: Some(0), ..Payload::default() }.encode_to_vec();
     let received = |payload| Received {
         topic: "spBv1.0/G/NDATA/E",
@@ -329,12 +329,12 @@ fn an_unreadable_payload_has_no_metrics_and_a_reason() {
         dup: false,
         assured: false,
     };
-    let outcome = rehearsal.receive(received(b"\xff\xff\xff"));
+    let outcome = dry_run.receive(received(b"\xff\xff\xff"));
     assert!(outcome.metrics.is_empty());
     let reason = |outcome: &Outcome| match outcome.fate {
         MessageFate::Dropped { reason, .. } => Some(reason),
         _ => None,
     };
     assert_eq!(reason(&outcome), Some(Reason::MalformedPayload));
-    assert_eq!(reason(&rehearsal.receive(received(&payload))), Some(Reason::DataBeforeBirth));
+    assert_eq!(reason(&dry_run.receive(received(&payload))), Some(Reason::DataBeforeBirth));
 }

@@ -4,11 +4,10 @@ use account::RuleId;
 use policy::{Action, Policy};
 use serde_json::json;
 use sparkplug::EntityTopic;
-use text::{escape, escape_to};
+use text::{Paint, counted, escape, escape_to};
 use tools::explain::selecting;
 
 use super::super::lines::{line, wrap};
-use super::super::paint::Paint;
 use super::{WIDTH, entity_json, rule_line};
 use crate::cli::{Failure, report};
 
@@ -25,7 +24,7 @@ pub(super) fn output_entity(
         None => policy.node_in_scope(entity.group, entity.edge_node),
     };
     let rules = selecting(policy, entity);
-    let told = policy.renames().tell(entity).ok().filter(|told| *told != entity);
+    let told = policy.renames().exported(entity).ok().filter(|told| *told != entity);
     if as_json {
         let rules = rules.iter().filter_map(|rule| policy.rule(*rule)).map(|rule| {
             json!({
@@ -102,7 +101,7 @@ pub(super) fn output_entity(
     if others > 0 {
         line(&mut text, "");
         let verb = if others == 1 { "does" } else { "do" };
-        let rules = report::counted(others, "rule");
+        let rules = counted(others, "rule");
         line(&mut text, &paint.faint(format!("    {rules} {verb} not select it")));
     }
     report::output(&text)

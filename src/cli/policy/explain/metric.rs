@@ -4,13 +4,12 @@ use mistake::mistake;
 use policy::Policy;
 use serde_json::{Value as Json, json};
 use sparkplug::{DataType, Entity, value};
-use text::{escape, escape_to};
+use text::{Paint, counted, escape, escape_to};
 use tools::dry_run::case::Check;
-use tools::explain::{Considered, Relation};
+use tools::explain::{Relation, RuleRelation};
 
 use super::super::json as machine;
 use super::super::lines::line;
-use super::super::paint::Paint;
 use super::{entity_json, rule_line, verdict};
 use crate::cli::{Exit, Failure, report};
 
@@ -24,7 +23,7 @@ pub(super) struct Found {
     pub(super) datatype: DataType,
     pub(super) sent: Option<sparkplug::Value>,
     pub(super) check: Check,
-    pub(super) considered: Vec<Considered>,
+    pub(super) relations: Vec<RuleRelation>,
 }
 
 pub(super) fn output_metric_json(
@@ -109,10 +108,9 @@ impl Found {
         paint: Paint,
     ) {
         line(text, &format!("    {}", verdict(policy, &self.check, self.sent.is_some(), paint)));
-        let is_shown = |considered: &&Considered| {
-            all || !matches!(considered.relation, Relation::OtherEntity(_))
-        };
-        let shown: Vec<&Considered> = self.considered.iter().filter(is_shown).collect();
+        let is_shown =
+            |related: &&RuleRelation| all || !matches!(related.relation, Relation::OtherEntity(_));
+        let shown: Vec<&RuleRelation> = self.relations.iter().filter(is_shown).collect();
         let decided = self.check.got.rule();
         let names = shown.iter().filter_map(|one| policy.rule(one.rule));
         let columns = names.map(|rule| rule.name().chars().count()).max().unwrap_or(0);
@@ -120,17 +118,17 @@ impl Found {
         if !shown.is_empty() {
             line(text, "");
         }
-        for considered in &shown {
-            let Some(rule) = policy.rule(considered.rule) else {
-                mistake!("a rule was considered that the policy hasn't");
+        for related in &shown {
+            let Some(rule) = policy.rule(related.rule) else {
+                mistake!("a rule was looked at that the policy hasn't");
                 continue;
             };
-            let decides = decided == Some(considered.rule);
+            let decides = decided == Some(related.rule);
             let mark = if decides { "→" } else { " " };
-            let relation = considered.relation;
+            let relation = related.relation;
             // Of a rule that says the same of all these datatypes, no more is said.
-            let others = group.iter().flat_map(|found| &found.considered);
-            let others = others.filter(|other| other.rule == considered.rule);
+            let others = group.iter().flat_map(|found| &found.relations);
+            let others = others.filter(|other| other.rule == related.rule);
             let strongest = others
                 .clone()
                 .map(|other| other.relation)
@@ -156,7 +154,7 @@ impl Found {
                 Some(device) if !all => format!("others than {}", escape_to(device, 60)),
                 _ => format!("others than {}", escape_to(entity.edge_node, 60)),
             };
-            let rules = report::counted(others, "rule");
+            let rules = counted(others, "rule");
             let verb = if others == 1 { "is" } else { "are" };
             line(text, &paint.faint(format!("      {rules} {verb} about {what}")));
         }
@@ -164,15 +162,15 @@ impl Found {
 
     fn json(&self, policy: &Policy) -> Json {
         let decided = self.check.got.rule();
-        let rules = self.considered.iter().filter_map(|considered| {
-            let rule = policy.rule(considered.rule)?;
+        let rules = self.relations.iter().filter_map(|related| {
+            let rule = policy.rule(related.rule)?;
             Some(json!({
                 "name": rule.name(),
                 "file": rule.path().display().to_string(),
                 "line": rule.line(),
                 "action": rule.action().name(),
-                "relation": relation_name(considered.relation),
-                "decides": decided == Some(considered.rule),
+                "relation": relation_name(related.relation),
+                "decides": decided == Some(related.rule),
             }))
         });
         let sent = self.sent.as_ref();

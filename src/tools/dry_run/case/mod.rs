@@ -16,7 +16,7 @@ pub use self::outcome::quality;
 use self::outcome::{judged, matches, waited};
 use self::stage::{Stage, cast};
 use self::words::expected_in_words;
-use super::Rehearsal;
+use super::DryRun;
 use crate::cases::Case;
 
 /// The plant is born this long before a case begins: no interval, deadband or rate of a rule
@@ -84,22 +84,22 @@ pub fn run(policy: &Policy, case: &Case) -> CaseReport {
     let lead_ms = u64::try_from(LEAD.as_millis()).unwrap_or(u64::MAX);
     let begin_ms = case.at_ms().saturating_sub(lead_ms);
     let mut stage = Stage {
-        rehearsal: Rehearsal::new(policy.clone(), begin_ms),
+        dry_run: DryRun::new(policy.clone(), begin_ms),
         nodes: BTreeMap::new(),
         cast: cast(case),
     };
     stage.set(case);
-    stage.rehearsal.pass(LEAD);
+    stage.dry_run.pass(LEAD);
     let mut checks = Vec::new();
     let mut at = Duration::ZERO;
     for (index, step) in case.steps().iter().enumerate() {
         at = at.saturating_add(step.after);
-        let passed = stage.rehearsal.pass(step.after);
+        let passed = stage.dry_run.pass(step.after);
         let outcome = (!step.waits).then(|| stage.play(step));
         for probe in &step.probes {
             let got = match &outcome {
                 Some(outcome) => judged(step, probe, outcome),
-                None => waited(stage.rehearsal.policy(), step, probe, &passed.arrived),
+                None => waited(stage.dry_run.policy(), step, probe, &passed.arrived),
             };
             checks.push(Check {
                 step: index,

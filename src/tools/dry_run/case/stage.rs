@@ -9,11 +9,11 @@ use sparkplug::{
 };
 
 use crate::cases::{Case, Given, Step};
-use crate::dry_run::{Outcome, Rehearsal};
+use crate::dry_run::{DryRun, Outcome};
 
 /// The plant of one case.
 pub(super) struct Stage {
-    pub(super) rehearsal: Rehearsal,
+    pub(super) dry_run: DryRun,
     /// `seq` of the next message, and which devices are born, of the nodes that are.
     pub(super) nodes: BTreeMap<(String, String), (u64, Vec<String>)>,
     pub(super) cast: Cast,
@@ -129,7 +129,7 @@ impl Stage {
                 _ => self.bear(topic.entity),
             }
         }
-        let now = self.rehearsal.now_ms();
+        let now = self.dry_run.now_ms();
         let given = step.probes.iter().filter_map(|probe| probe.metric.as_ref());
         let is_data = topic.is_some_and(|topic| topic.message_type.is_data());
         let mut metrics: Vec<Metric> =
@@ -151,7 +151,7 @@ impl Stage {
             Some(topic) => self.send(topic, payload, step.retain),
             None => {
                 let payload = Payload { timestamp: Some(now), ..payload }.encode_to_vec();
-                self.rehearsal.receive(received(&step.topic, &payload, step.retain))
+                self.dry_run.receive(received(&step.topic, &payload, step.retain))
             }
         }
     }
@@ -177,9 +177,9 @@ impl Stage {
                 }
             }
         }
-        let now = self.rehearsal.now_ms();
+        let now = self.dry_run.now_ms();
         let payload = Payload { timestamp: Some(now), seq, ..payload }.encode_to_vec();
-        self.rehearsal.receive(received(&topic.to_string(), &payload, retain))
+        self.dry_run.receive(received(&topic.to_string(), &payload, retain))
     }
 }
 

@@ -10,7 +10,7 @@ const DOMAIN: &[u8] = b"sparkdiode policy 1\n";
 
 /// SHA-256 over the files in the given order: for each the length of its name and of its text
 /// (u64, little endian) and both. The lengths keep a boundary from being moved.
-pub fn digest(sources: &[&SourceFile]) -> String {
+pub(super) fn digest(sources: &[&SourceFile]) -> String {
     let mut context = Context::new(&SHA256);
     context.update(DOMAIN);
     for file in sources {
@@ -33,7 +33,7 @@ pub fn digest_of(sources: &[SourceFile]) -> String {
 }
 
 /// In the order in which they count: that of the file names.
-pub fn in_order(sources: &[SourceFile]) -> Vec<&SourceFile> {
+pub(super) fn in_order(sources: &[SourceFile]) -> Vec<&SourceFile> {
     let mut sources: Vec<&SourceFile> = sources.iter().collect();
     sources.sort_by(|left, right| {
         (left.path.file_name(), &left.path).cmp(&(right.path.file_name(), &right.path))

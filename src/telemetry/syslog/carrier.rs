@@ -1,5 +1,5 @@
-//! What every carrier can do: how a line gets to a target. Every call has a limit in time; only
-//! workers call them.
+//! What a carrier is: how a line gets to a target. Every call has a limit in time; only workers
+//! call them.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -12,7 +12,6 @@ pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Longest wait for room in a socket. A target that takes nothing for that long is given up and
 /// tried anew; its queue takes what comes meanwhile.
 pub(super) const WRITE_WITHIN: Duration = Duration::from_secs(10);
-
 /// What a worker does with a target.
 pub trait Carrier: Send {
     /// Opens what lines are sent through.

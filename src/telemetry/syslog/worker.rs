@@ -27,9 +27,9 @@ use text::format_utc;
 
 use super::Target;
 use super::carrier::Carrier;
-use super::carriers::carrier;
 use super::line::{Identity, Lines, Numbered};
 use super::queue::{Lost, Queue, Queued, Waiting};
+use super::transport::carrier;
 use crate::event;
 use crate::event::Event;
 use crate::record::Record;

@@ -28,6 +28,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::DriverEvent;
 use crate::mirror::{NodeId, Qos, SessionEvent, SessionSpec};
+pub(crate) use limits::MAX_QUEUED_BYTES;
 use limits::{LIMITS, Limits};
 use shared::Shared;
 

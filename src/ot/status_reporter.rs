@@ -3,9 +3,8 @@
 use std::cmp::Reverse;
 use std::sync::atomic::Ordering;
 
-use super::admission::QUEUED_BYTES;
+use super::handoff::{QUEUED_BYTES, Shared};
 use super::pipeline::{Now, Pipeline, Surroundings};
-use super::worker::Shared;
 use crate::entry::Journal;
 use policy::{Mode, Rule};
 use telemetry::Notifier;

@@ -19,7 +19,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
 use crate::connect_queue::ConnectQueue;
-use crate::connection::Sessions;
+use crate::connection::{MAX_QUEUED_BYTES, Sessions};
 use crate::mirror::{Mirror, MirrorSnapshot, Now, Outgoing, Qos, SessionEvent};
 use crate::notices::{self, BrokerWatch};
 use crate::state::ItState;
@@ -32,9 +32,6 @@ use second_reading::SecondReading;
 
 /// Frames taken before session events and timers get their turn.
 const FRAMES_PER_TURN: usize = 1_024;
-/// Publications waiting for the network above which the journal isn't read on: the journal is
-/// the buffer, not our memory.
-pub(super) const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 /// Timers of the mirror.
 const TICK_EVERY: Duration = Duration::from_millis(50);
 /// Polling of an idle journal: as long as nothing comes, the wait doubles from the first to the
@@ -229,7 +226,9 @@ impl Driver {
         let now = self.clock.now();
         match event {
             DriverEvent::Session { node, generation, event } => {
-                if matches!(event, SessionEvent::Received { .. }) {
+                let received =
+                    matches!(event, SessionEvent::Received { .. } | SessionEvent::TooLarge { .. });
+                if received {
                     self.sessions.command_taken();
                 }
                 let ended = matches!(event, SessionEvent::Lost { .. } | SessionEvent::Closed);

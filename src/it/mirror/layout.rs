@@ -11,7 +11,7 @@ use sparkplug::{
     Borrowed, DataType, Metric, NamedMetric, Payload, Scalar, ScalarMetric, Value, names, value,
 };
 
-use crate::mirror::recheck::{PolicyRecheck, Refusals};
+use crate::mirror::policy_recheck::{PolicyRecheck, Refusals};
 use metric::{
     QUALITY, QUALITY_GOOD, QUALITY_STALE, as_data, fits, is_definition, merge_properties,
     merge_value, normalise, quality_of, same_definition, same_members, same_value, set_quality,

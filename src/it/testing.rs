@@ -12,6 +12,9 @@ use crate::DriverEvent;
 use crate::connection::Sessions;
 use crate::mirror::{Mirror, MirrorSnapshot, NodeId, Qos, SessionEvent, SessionSpec};
 
+/// Largest packet that a session hands on.
+pub const MAX_INCOMING_BYTES: usize = crate::connection::MAX_INCOMING_BYTES;
+
 /// Lets data take the fast path, or not.
 pub fn take_fast_path(mirror: &mut Mirror, takes: bool) {
     mirror.takes_fast_path = takes;
@@ -59,7 +62,9 @@ pub async fn converse(
             told.push(event.clone());
             match event {
                 SessionEvent::Lost { .. } | SessionEvent::Closed => return,
-                SessionEvent::Received { .. } => sessions.command_taken(),
+                SessionEvent::Received { .. } | SessionEvent::TooLarge { .. } => {
+                    sessions.command_taken()
+                }
                 SessionEvent::Confirmed => {}
                 SessionEvent::Ready => {
                     for (topic, payload, qos) in publications.take().unwrap_or_default() {

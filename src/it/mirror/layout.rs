@@ -12,9 +12,10 @@ use sparkplug::{
 };
 
 use crate::mirror::policy_recheck::{PolicyRecheck, Refusals};
+pub(super) use metric::normalise;
 use metric::{
     QUALITY, QUALITY_GOOD, QUALITY_STALE, as_data, fits, is_definition, merge_properties,
-    merge_value, normalise, quality_of, same_definition, same_members, same_value, set_quality,
+    merge_value, quality_of, same_definition, same_members, same_value, set_quality,
 };
 
 /// The metrics of one entity.

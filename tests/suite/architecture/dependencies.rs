@@ -53,12 +53,8 @@ rustls           tls broker stream telemetry
 sd-notify        telemetry
 seccompiler      sandbox
 socket2          telemetry
-<<<<<<< HEAD
-tokio            ot it demo fuzz-targets
-=======
-tokio            stream ot it demo
+tokio            stream ot it demo fuzz-targets
 tokio-rustls     stream
->>>>>>> main
 ";
 
 /// What a half may not know by any way, its dependencies' dependencies included.

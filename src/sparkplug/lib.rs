@@ -11,9 +11,11 @@ mod decode;
 mod entity;
 pub mod names;
 mod payload;
+mod places;
 mod reader;
 mod scalar;
 mod scalars;
+pub mod steps;
 mod topic;
 pub mod value;
 mod wire;
@@ -27,6 +29,7 @@ pub use payload::{
     Cell, CellValue, DataSet, MetaData, Metric, Parameter, ParameterValue, Payload, Property,
     PropertySet, PropertySetList, PropertyValue, Row, Template, Value,
 };
+pub use places::{Places, TemplatePlaces};
 pub use reader::NamedMetric;
 pub use scalar::Scalar;
 pub use scalars::{NotScalars, ScalarMetric, Scalars};

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 
 use policy::shape::is_part;
 use sparkplug::{
-    Borrowed, DataType, Metric, NamedMetric, Payload, Scalar, ScalarMetric, Value, names, value,
+    Borrowed, DataType, Metric, NamedMetric, Payload, Places, Scalar, ScalarMetric, TemplatePlaces,
+    Value, names, steps, value,
 };
 
 use crate::mirror::recheck::{PolicyRecheck, Refusals};
@@ -35,7 +36,20 @@ pub(super) struct Slot {
     /// Numbers and truth values of it may take the fast path: nothing has to be said about them.
     /// Follows from the two above.
     is_eligible: bool,
+    /// Where what is in the metric, for data that brings parts of it.
+    places: Option<Box<SlotPlaces>>,
 }
+
+/// Where the properties of a metric are, and the members of its value.
+#[derive(Debug, Default, Clone)]
+struct SlotPlaces {
+    members: TemplatePlaces,
+    properties: Places,
+}
+
+/// The same for one look at many metrics of a layout that isn't changed.
+#[derive(Debug, Default)]
+pub(super) struct LayoutPlaces(HashMap<usize, TemplatePlaces, foldhash::fast::RandomState>);
 
 /// What folding a message into a layout did with one metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +118,7 @@ impl Layout {
         let date = birth.timestamp.unwrap_or(fallback_ms);
         let mut layout = Layout::default();
         let mut refused: u64 = 0;
+        steps::take(birth.metrics.len());
         for metric in birth.metrics {
             // bdSeq and Rebirth are the session's, and ours is a session of our own.
             if matches!(metric.name.as_deref(), Some(names::BD_SEQ | names::REBIRTH)) {
@@ -127,7 +142,13 @@ impl Layout {
         metric.timestamp.get_or_insert(date);
         normalise(&mut metric);
         self.index.insert(name, self.slots.len());
-        self.slots.push(Slot { metric, stale: false, recheck: None, is_eligible: true });
+        self.slots.push(Slot {
+            metric,
+            stale: false,
+            recheck: None,
+            is_eligible: true,
+            places: None,
+        });
         true
     }
 
@@ -163,6 +184,7 @@ impl Layout {
     /// differs at all is another shape, since only an NBIRTH may have it (Sparkplug 3.0
     /// §6.4.13).
     pub(super) fn same_shape(&self, other: &Layout) -> bool {
+        steps::take(self.slots.len());
         self.slots.len() == other.slots.len()
             && self.slots.iter().all(|slot| {
                 other.find(&slot.metric).is_some_and(|theirs| {
@@ -193,6 +215,7 @@ impl Layout {
     /// data metrics. Both have the same shape.
     pub(super) fn differences(&self, newer: &Layout) -> Vec<Metric> {
         let mut differences = Vec::new();
+        steps::take(newer.slots.len());
         for slot in &newer.slots {
             let ours = self.find(&slot.metric);
             let was_stale = ours.is_some_and(|ours| ours.stale);
@@ -226,6 +249,7 @@ impl Layout {
         date: u64,
         refusals: &mut Refusals,
     ) -> Folded {
+        steps::take(1);
         let at = name.and_then(|name| self.index.get(name));
         let Some(slot) = at.and_then(|&at| self.slots.get_mut(at)) else {
             return Folded::Unknown;
@@ -233,10 +257,16 @@ impl Layout {
         if !fits(&slot.metric, metric) {
             return Folded::Mismatch;
         }
-        if let Some(recheck) = &slot.recheck
-            && !recheck.recheck(&slot.metric, metric, refusals)
-        {
-            return Folded::Refused;
+        let is_template = matches!(metric.value, Some(Value::Template(_)));
+        if let Some(recheck) = &slot.recheck {
+            let mut none = TemplatePlaces::default();
+            let members = match is_template {
+                true => &mut slot.places.get_or_insert_default().members,
+                false => &mut none,
+            };
+            if !recheck.recheck(&slot.metric, metric, refusals, members) {
+                return Folded::Refused;
+            }
         }
         metric.alias = None;
         metric.datatype = None;
@@ -253,9 +283,19 @@ impl Layout {
         current.timestamp = metric.timestamp;
         current.is_null = metric.is_null;
         current.is_transient = metric.is_transient;
-        merge_value(&mut current.value, metric.value.as_ref());
+        if is_template {
+            let places = slot.places.get_or_insert_default();
+            merge_value(&mut current.value, metric.value.as_ref(), &mut places.members);
+        } else {
+            if let Some(places) = &mut slot.places {
+                places.members = TemplatePlaces::default();
+            }
+            current.value.clone_from(&metric.value);
+        }
         if let Some(newer) = &metric.properties {
-            merge_properties(current.properties.get_or_insert_default(), newer);
+            let places = slot.places.get_or_insert_default();
+            let properties = current.properties.get_or_insert_default();
+            merge_properties(properties, newer, &mut places.properties);
         }
         if let Some(newer) = &metric.metadata {
             current.metadata = Some(newer.clone());
@@ -309,9 +349,20 @@ impl Layout {
     }
 
     /// The metric as the mirror's own copy of the policy lets it through; whether it does.
-    pub(super) fn recheck(&self, metric: &mut Metric, refusals: &mut Refusals) -> bool {
-        let Some(slot) = self.find(metric) else { return true };
-        slot.recheck.as_ref().is_none_or(|recheck| recheck.recheck(&slot.metric, metric, refusals))
+    pub(super) fn recheck(
+        &self,
+        metric: &mut Metric,
+        refusals: &mut Refusals,
+        places: &mut LayoutPlaces,
+    ) -> bool {
+        let at = metric.name.as_deref().and_then(|name| self.index.get(name).copied());
+        let Some((at, slot)) = at.and_then(|at| Some((at, self.slots.get(at)?))) else {
+            return true;
+        };
+        let members = places.0.entry(at).or_default();
+        slot.recheck
+            .as_ref()
+            .is_none_or(|recheck| recheck.recheck(&slot.metric, metric, refusals, members))
     }
 
     /// Whether the layout has this metric, and its value fits.
@@ -330,6 +381,7 @@ impl Layout {
 
     /// Marks every metric as not seen since a loss.
     pub(super) fn mark_stale(&mut self) {
+        steps::take(self.slots.len());
         for slot in &mut self.slots {
             // A definition is no value: it has no quality, and data could never take it back.
             slot.set_stale(!is_definition(&slot.metric));
@@ -339,6 +391,7 @@ impl Layout {
     /// Takes all stale marks away; the metrics that had one, as data that says that they are
     /// good.
     pub(super) fn refresh(&mut self) -> Vec<Metric> {
+        steps::take(self.slots.len());
         let stale = self.slots.iter_mut().filter(|slot| slot.stale);
         stale
             .map(|slot| {
@@ -353,6 +406,7 @@ impl Layout {
 
     /// Copies the stale marks of an older layout of the same entity.
     pub(super) fn keep_stale_marks_of(&mut self, older: &Layout) {
+        steps::take(self.slots.len());
         for slot in &mut self.slots {
             slot.set_stale(older.find(&slot.metric).is_some_and(|theirs| theirs.stale));
         }
@@ -362,6 +416,7 @@ impl Layout {
     /// this layout refer to. Some libraries name a definition `_types_/X` and refer to it as `X`.
     pub(super) fn is_defined_by(&self, node: &Layout) -> bool {
         fn defined(metric: &Metric, node: &Layout) -> bool {
+            steps::take(1);
             let Some(Value::Template(template)) = &metric.value else { return true };
             let reference = template.template_ref.as_deref();
             reference.is_none_or(|reference| node.defines(reference))
@@ -381,6 +436,7 @@ impl Layout {
     /// The metrics as a birth of ours has them: every one with name, datatype, timestamp, and
     /// a value or `is_null`.
     pub(super) fn birth_metrics(&self) -> impl Iterator<Item = Cow<'_, Metric>> {
+        steps::take(self.slots.len());
         self.slots.iter().map(|slot| {
             let mut metric = Cow::Borrowed(&slot.metric);
             if slot.stale {

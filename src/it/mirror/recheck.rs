@@ -3,14 +3,12 @@
 //! the OT half's business alone; pseudonyms are known by their form, since this half has no key.
 //! Whatever has to be changed or taken out is counted, as it shouldn't have crossed.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use account::{Dropped, Origin, Reason, RuleId, What};
-use foldhash::fast::RandomState;
 use policy::shape::{Disarm, Pseudonyms, Shape, disarm_metric};
 use policy::{EntityPlan, Policy, Verdict};
-use sparkplug::{DataType, Entity, Metric, Template, Value};
+use sparkplug::{DataType, Entity, Metric, Template, TemplatePlaces, Value, steps};
 
 use super::layout::{Layout, Slot};
 use super::node::Node;
@@ -40,11 +38,13 @@ impl PolicyRecheck {
     }
 
     /// Looks at data of the metric `born` and makes of it what may be published; whether any may.
+    /// `places` are those of the born one's value.
     pub(super) fn recheck(
         &self,
         born: &Metric,
         metric: &mut Metric,
         refusals: &mut Refusals,
+        places: &mut TemplatePlaces,
     ) -> bool {
         let datatype = born.datatype.and_then(DataType::from_code);
         let (Some(shape), Some(datatype)) = (&self.shape, datatype) else {
@@ -53,7 +53,7 @@ impl PolicyRecheck {
         };
         let has_others = match (&born.value, &metric.value) {
             (Some(Value::Template(born)), Some(Value::Template(instance))) => {
-                has_others(born, instance)
+                has_others(born, instance, places)
             }
             _ => false,
         };
@@ -220,24 +220,32 @@ fn judge(plan: &EntityPlan<'_>, slot: &mut Slot) -> Result<bool, Option<RuleId>>
 
 /// Whether an instance has members or parameters that the one in the birth, which was judged,
 /// hasn't. Recursion is bounded by the depth that was decoded.
-fn has_others(born: &Template, instance: &Template) -> bool {
-    // Tables: looking for each name among all takes too long where there are many.
-    let names = born.parameters.iter().map(|parameter| &parameter.name);
-    let parameters: HashSet<_, RandomState> = names.collect();
-    let members = born.metrics.iter().map(|member| (&member.name, member));
-    let members: HashMap<_, _, RandomState> = members.collect();
-    let member = |member: &Metric| {
-        let Some(known) = members.get(&member.name) else { return true };
+fn has_others(born: &Template, instance: &Template, places: &mut TemplatePlaces) -> bool {
+    let mut member = |member: &Metric| {
+        let place = places.member(born, member.name.as_deref().unwrap_or_default());
+        let known = place.and_then(|place| Some((place, born.metrics.get(place)?)));
+        let Some((place, known)) = known else { return true };
         match (&known.value, &member.value) {
-            (Some(Value::Template(born)), Some(Value::Template(inner))) => has_others(born, inner),
+            (Some(Value::Template(born)), Some(Value::Template(inner))) => {
+                has_others(born, inner, places.within(place))
+            }
             // Nothing of it was judged.
             (_, Some(Value::Template(_))) => true,
             _ => false,
         }
     };
-    !instance.parameters.iter().all(|one| parameters.contains(&one.name))
-        || instance.metrics.iter().any(member)
+    if instance.metrics.iter().any(&mut member) {
+        return true;
+    }
+    let parameters = &instance.parameters;
+    !parameters.iter().all(|parameter| {
+        places.parameter(born, parameter.name.as_deref().unwrap_or_default()).is_some()
+    })
 }
+
+/// Bytes of the name of a member, with those of all that it is in: the OT half lets none cross
+/// that is longer.
+const MAX_PATH_BYTES: usize = 4 * 1024;
 
 /// A template's instance that is looked at.
 struct Instance<'a> {
@@ -253,6 +261,11 @@ impl Instance<'_> {
     /// # Errors
     /// A member or parameter that may not cross, with the rule that says so.
     fn check(&self, template: &Template, path: &str) -> Result<(), Option<RuleId>> {
+        if path.len() > MAX_PATH_BYTES {
+            return Err(None);
+        }
+        let names = template.metrics.len().saturating_add(template.parameters.len());
+        steps::take(names.saturating_mul(path.len().div_ceil(64)));
         for parameter in &template.parameters {
             let path = format!("{path}/{}", parameter.name.as_deref().unwrap_or_default());
             let datatype = parameter.r#type.and_then(DataType::from_code);

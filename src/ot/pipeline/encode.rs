@@ -7,7 +7,7 @@ use super::shape;
 use super::step::MAX_PAYLOAD_BYTES;
 use crate::plant::{EntityState, Node, Slot};
 use policy::shape::Pseudonyms;
-use sparkplug::{DataType, Metric, PayloadWriter, Value, names};
+use sparkplug::{DataType, Metric, PayloadWriter, Value, names, steps};
 
 /// What a metric takes in a birth, mostly; only the first guess of a payload's size.
 const BORN_METRIC_BYTES: usize = 40;
@@ -48,6 +48,7 @@ pub(super) fn birth(
         let head = head.into_iter().chain(node.rebirth.as_ref().map(rebirth)).chain(definitions);
         head.for_each(|metric| payload.metric(metric.name.as_deref(), &metric));
     }
+    steps::take(slots.len());
     for slot in slots {
         let is_chosen = match scope {
             BirthScope::Current => slot.is_exported(),
@@ -108,6 +109,10 @@ impl DataWriter {
     #[must_use]
     pub(super) fn metric(&mut self, name: &str, metric: &Metric) -> bool {
         let before = self.payload.written();
+        steps::take(name.len().div_ceil(64));
+        if before.saturating_add(name.len()) > MAX_PAYLOAD_BYTES {
+            return false;
+        }
         self.payload.metric(Some(name), metric);
         let fits = self.payload.written() <= MAX_PAYLOAD_BYTES;
         if fits {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use super::Slot;
+use super::exported::Exported;
 use account::Reason;
 use sparkplug::value::{evident_datatype, fits};
 use sparkplug::{Caps, DataType, Metric, Value, names};
@@ -21,6 +22,8 @@ pub(crate) struct Layout {
     pub(crate) timestamp: Option<u64>,
     /// The birth had no metrics at all.
     pub(crate) born_empty: bool,
+    /// By the names that readers know, for metrics that are born late.
+    exported: Exported,
 }
 
 /// A birth as it was taken apart.
@@ -156,6 +159,17 @@ impl Layout {
             return Some(likely);
         }
         self.find(std::str::from_utf8(name).ok(), None)
+    }
+
+    /// A metric called `folded` by readers, where that is the name of another one than `name`;
+    /// `is_renamed`: it is called so by the policy.
+    pub(crate) fn exports(&mut self, folded: &str, name: &str, is_renamed: bool) -> bool {
+        self.exported.holds(&self.slots, folded, name, is_renamed)
+    }
+
+    /// The names that readers know may have changed.
+    pub(crate) fn forget_exported(&mut self) {
+        self.exported = Exported::default();
     }
 
     pub(crate) fn has_name(&self, name: &str) -> bool {

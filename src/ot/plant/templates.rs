@@ -23,7 +23,7 @@ use account::Reason;
 use policy::shape::{Shape, disarm_metric};
 use policy::{EntityPlan, Verdict};
 use sparkplug::value::fits;
-use sparkplug::{Caps, DataType, Metric, Parameter, ParameterValue, Template, Value, names};
+use sparkplug::{Caps, DataType, Metric, Parameter, ParameterValue, Template, Value, names, steps};
 
 pub(crate) use survey::{SURVEY_BYTES, Survey, allowance};
 
@@ -90,18 +90,31 @@ enum Standing {
 }
 
 /// What the instances of a node ask of its NBIRTH.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Types {
     /// Metric names of the definitions that are needed.
     pub(crate) needed: BTreeSet<String>,
     /// What is removed from definitions and instances.
     pub(crate) removed: Removed,
+    /// How often anything was added.
+    pub(super) growth: u64,
+}
+
+impl PartialEq for Types {
+    fn eq(&self, other: &Types) -> bool {
+        (&self.needed, &self.removed) == (&other.needed, &other.removed)
+    }
 }
 
 impl Types {
-    /// How much is removed.
-    pub(crate) fn removed_len(&self) -> usize {
-        self.removed.values().map(BTreeSet::len).sum()
+    /// Nothing is needed, and this is removed.
+    pub(crate) fn without(removed: Removed) -> Types {
+        Types { removed, ..Types::default() }
+    }
+
+    /// How often anything was added: as long as this stays the same, so does all of it.
+    pub(crate) fn growth(&self) -> u64 {
+        self.growth
     }
 
     /// Adds what other instances ask for; whether that was news.
@@ -116,6 +129,7 @@ impl Types {
                 changed |= removed.insert(member);
             }
         }
+        self.growth = self.growth.saturating_add(u64::from(changed));
         changed
     }
 }
@@ -155,6 +169,11 @@ impl Definitions {
         self.by_name.contains_key(name)
     }
 
+    /// Bytes that were received of them.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.by_name.keys().map(String::as_str)
     }
@@ -183,6 +202,7 @@ impl Definitions {
         let mut budget = allowance(self.bytes);
         let mut answers = Vec::new();
         for (name, definition) in &self.by_name {
+            steps::take(1);
             if definition.fault.is_some() {
                 continue;
             }
@@ -238,6 +258,7 @@ impl Definitions {
             return;
         };
         let removed_here = removed.get(name);
+        steps::take(instance.metrics.len().saturating_add(instance.parameters.len()));
         let mut seen = HashSet::with_hasher(RandomState::default());
         let mut field = |name: Option<&str>, is_parameter: bool| {
             let name = name?;

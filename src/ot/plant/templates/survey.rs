@@ -5,6 +5,7 @@ use policy::shape::Disarm;
 
 use super::{Definition, Definitions, Kind, Standing, Types};
 use account::Reason;
+use sparkplug::steps;
 
 /// Most bytes of names that one survey asks the policy for: those of a birth of 20,000 members
 /// with some hundred bytes each. Definitions that refer to one another can describe far more
@@ -137,6 +138,7 @@ impl<'a> Walk<'a> {
             if denied.is_some_and(|denied| denied.contains(&**member)) {
                 continue;
             }
+            steps::take(1);
             path.push('/');
             path.push_str(member);
             let cost = path.len().saturating_add(VISIT_BYTES);

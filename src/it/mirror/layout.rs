@@ -23,6 +23,8 @@ use metric::{
 pub(super) struct Layout {
     slots: Vec<Slot>,
     index: HashMap<String, usize, foldhash::fast::RandomState>,
+    /// How often all were marked as not seen since a loss.
+    losses: u64,
 }
 
 /// One metric: its birth with the value seen last.
@@ -30,7 +32,9 @@ pub(super) struct Layout {
 pub(super) struct Slot {
     pub(super) metric: Metric,
     /// Not seen since messages were lost on the OT side; published with Quality 500.
+    /// As of the number of [`Layout::losses`] in `as_of`; since more of them it is.
     stale: bool,
+    as_of: u64,
     /// What the mirror's own copy of the policy says of it; `None` without a copy.
     recheck: Option<Box<PolicyRecheck>>,
     /// Numbers and truth values of it may take the fast path: nothing has to be said about them.
@@ -67,8 +71,14 @@ pub(super) enum Folded {
 }
 
 impl Slot {
-    fn set_stale(&mut self, stale: bool) {
-        self.stale = stale;
+    /// Whether it wasn't seen since one of these losses. A definition is no value: it has no
+    /// quality, and data could never take it back.
+    fn is_stale(&self, losses: u64) -> bool {
+        if self.as_of == losses { self.stale } else { !is_definition(&self.metric) }
+    }
+
+    fn set_stale(&mut self, stale: bool, losses: u64) {
+        (self.stale, self.as_of) = (stale, losses);
         self.is_eligible = !stale && self.passes_scalars();
     }
 
@@ -145,6 +155,7 @@ impl Layout {
         self.slots.push(Slot {
             metric,
             stale: false,
+            as_of: self.losses,
             recheck: None,
             is_eligible: true,
             places: None,
@@ -218,18 +229,19 @@ impl Layout {
         steps::take(newer.slots.len());
         for slot in &newer.slots {
             let ours = self.find(&slot.metric);
-            let was_stale = ours.is_some_and(|ours| ours.stale);
+            let was_stale = ours.is_some_and(|ours| ours.is_stale(self.losses));
+            let is_stale = slot.is_stale(newer.losses);
             let same = ours.is_some_and(|ours| {
                 same_value(&ours.metric, &slot.metric)
                     && ours.metric.is_null == slot.metric.is_null
                     && ours.metric.properties == slot.metric.properties
-                    && ours.stale == slot.stale
+                    && was_stale == is_stale
             });
             if same {
                 continue;
             }
             let mut metric = as_data(slot.metric.clone());
-            if slot.stale {
+            if is_stale {
                 set_quality(metric.properties.get_or_insert_default(), QUALITY_STALE);
             } else if was_stale {
                 let quality = quality_of(&metric).unwrap_or(QUALITY_GOOD);
@@ -300,15 +312,15 @@ impl Layout {
         if let Some(newer) = &metric.metadata {
             current.metadata = Some(newer.clone());
         }
-        if !slot.stale {
+        if !slot.is_stale(self.losses) {
             return Folded::Known;
         }
         let properties = metric.properties.get_or_insert_default();
         if !properties.keys.iter().any(|key| key == QUALITY) {
-            let quality = quality_of(current).unwrap_or(QUALITY_GOOD);
+            let quality = quality_of(&slot.metric).unwrap_or(QUALITY_GOOD);
             set_quality(properties, quality);
         }
-        slot.set_stale(false);
+        slot.set_stale(false, self.losses);
         Folded::Refreshed
     }
 
@@ -327,7 +339,8 @@ impl Layout {
             }
         };
         let datatype = DataType::from_code(slot.metric.datatype?)?;
-        (slot.is_eligible && metric.value.fits(datatype)).then_some(place)
+        let is_eligible = slot.is_eligible && slot.as_of == self.losses;
+        (is_eligible && metric.value.fits(datatype)).then_some(place)
     }
 
     /// Enters news of a metric that [`Layout::find_eligible`] found.
@@ -379,23 +392,21 @@ impl Layout {
         })
     }
 
-    /// Marks every metric as not seen since a loss.
+    /// Marks every metric as not seen since a loss. Takes no longer where there are many:
+    /// losses may come with each message.
     pub(super) fn mark_stale(&mut self) {
-        steps::take(self.slots.len());
-        for slot in &mut self.slots {
-            // A definition is no value: it has no quality, and data could never take it back.
-            slot.set_stale(!is_definition(&slot.metric));
-        }
+        self.losses = self.losses.wrapping_add(1);
     }
 
     /// Takes all stale marks away; the metrics that had one, as data that says that they are
     /// good.
     pub(super) fn refresh(&mut self) -> Vec<Metric> {
         steps::take(self.slots.len());
-        let stale = self.slots.iter_mut().filter(|slot| slot.stale);
+        let losses = self.losses;
+        let stale = self.slots.iter_mut().filter(|slot| slot.is_stale(losses));
         stale
             .map(|slot| {
-                slot.set_stale(false);
+                slot.set_stale(false, losses);
                 let mut metric = as_data(slot.metric.clone());
                 let quality = quality_of(&metric).unwrap_or(QUALITY_GOOD);
                 set_quality(metric.properties.get_or_insert_default(), quality);
@@ -408,7 +419,9 @@ impl Layout {
     pub(super) fn keep_stale_marks_of(&mut self, older: &Layout) {
         steps::take(self.slots.len());
         for slot in &mut self.slots {
-            slot.set_stale(older.find(&slot.metric).is_some_and(|theirs| theirs.stale));
+            let is_stale = |theirs: &Slot| theirs.is_stale(older.losses);
+            let is_stale = older.find(&slot.metric).is_some_and(is_stale);
+            slot.set_stale(is_stale, self.losses);
         }
     }
 
@@ -439,7 +452,7 @@ impl Layout {
         steps::take(self.slots.len());
         self.slots.iter().map(|slot| {
             let mut metric = Cow::Borrowed(&slot.metric);
-            if slot.stale {
+            if slot.is_stale(self.losses) {
                 let properties = &mut metric.to_mut().properties;
                 set_quality(properties.get_or_insert_default(), QUALITY_STALE);
             }
@@ -449,7 +462,7 @@ impl Layout {
 
     /// The metrics and their stale marks, for the snapshot.
     pub(super) fn slots(&self) -> impl Iterator<Item = (&Metric, bool)> {
-        self.slots.iter().map(|slot| (&slot.metric, slot.stale))
+        self.slots.iter().map(|slot| (&slot.metric, slot.is_stale(self.losses)))
     }
 
     /// Restores what [`Layout::slots`] gave.
@@ -459,7 +472,7 @@ impl Layout {
             if layout.add(metric, 0)
                 && let Some(slot) = layout.slots.last_mut()
             {
-                slot.set_stale(stale);
+                slot.set_stale(stale, layout.losses);
             }
         }
         layout

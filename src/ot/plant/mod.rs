@@ -16,7 +16,7 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 
 pub(crate) use backlog::{Backlog, Held, Ticket};
-pub(crate) use layout::{Layout, Taught, is_definition};
+pub(crate) use layout::{Layout, Taught, cap_properties, is_definition};
 pub(crate) use life::{Life, Standing, Trust};
 pub(crate) use sequence::{Arrival, Sequence};
 pub(crate) use slot::{Shaper, Slot};

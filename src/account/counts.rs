@@ -1,7 +1,17 @@
 //! The conservation account of one half: received = forwarded + dropped + waiting, in messages.
 //! Metrics are counted beside it, since a message can be forwarded without some of its metrics.
 
-use crate::{Drops, Reason};
+use mistake::mistake;
+
+use crate::Reason;
+
+/// Messages and metrics dropped for one reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drops {
+    pub reason: Reason,
+    pub messages: u64,
+    pub metrics: u64,
+}
 
 /// Counters of one half. A message is counted once in `received`, and once in either
 /// `forwarded` or `dropped`; while it is held back it is in `waiting`.
@@ -40,12 +50,14 @@ impl Account {
     /// Counts what was dropped for one reason. [`super::Ledger::drop`] is the only caller.
     pub(super) fn drop(&mut self, drops: Drops) {
         let Drops { reason, messages, metrics } = drops;
-        if let Some(count) = self.dropped.get_mut(reason as usize) {
-            *count = count.wrapping_add(messages);
-        }
-        if let Some(count) = self.dropped_metrics.get_mut(reason as usize) {
-            *count = count.wrapping_add(metrics);
-        }
+        let reason = reason as usize;
+        let (Some(all_messages), Some(all_metrics)) =
+            (self.dropped.get_mut(reason), self.dropped_metrics.get_mut(reason))
+        else {
+            return mistake!("a reason that isn't in the list of all reasons");
+        };
+        *all_messages = all_messages.wrapping_add(messages);
+        *all_metrics = all_metrics.wrapping_add(metrics);
     }
 
     /// Messages dropped for `reason`.

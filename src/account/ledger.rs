@@ -9,9 +9,15 @@
 //!
 //! The three views are kept apart from each other, and [`Ledger::check`] compares them.
 
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
 use sparkplug::Entity;
 
-use super::{Account, Reason};
+use super::{Account, Drops, Reason};
 use crate::RuleId;
 
 /// Place of an edge node in the half's list of nodes.
@@ -57,14 +63,6 @@ pub enum Fate {
     Dropped(Reason),
     /// For a reason that a rule may have given.
     DroppedBy(Reason, Option<RuleId>),
-}
-
-/// Messages and metrics dropped for one reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drops {
-    pub reason: Reason,
-    pub messages: u64,
-    pub metrics: u64,
 }
 
 /// Drops by reason, only those that occurred. At most one entry per reason.
@@ -143,14 +141,14 @@ impl Ledger {
 
     /// Takes over the rules of another policy. Rules keep their drops by their names.
     pub fn set_rules<'a>(&mut self, rules: impl IntoIterator<Item = &'a str>) {
-        let mut before = std::mem::take(&mut self.rules);
+        let mut before = core::mem::take(&mut self.rules);
         before.sort_by(|left, right| left.name.cmp(&right.name));
         self.rules = rules
             .into_iter()
             .map(|name| {
                 let known = before.binary_search_by(|known| (*known.name).cmp(name));
                 let known = known.ok().and_then(|place| before.get_mut(place));
-                let drops = known.map(|known| std::mem::take(&mut known.drops));
+                let drops = known.map(|known| core::mem::take(&mut known.drops));
                 RuleAccount { name: name.into(), drops: drops.unwrap_or_default() }
             })
             .collect();
@@ -165,7 +163,7 @@ impl Ledger {
             self.nodes.resize_with(node.0.saturating_add(1), NodeAccount::default);
         }
         if let Some(account) = self.nodes.get_mut(node.0) {
-            let former = std::mem::take(account);
+            let former = core::mem::take(account);
             self.others.add(&former);
         }
     }
@@ -185,7 +183,7 @@ impl Ledger {
 
     /// What was entered since this was asked last.
     pub fn take_entries(&mut self) -> Vec<LedgerEntry> {
-        self.watched.as_mut().map(std::mem::take).unwrap_or_default()
+        self.watched.as_mut().map(core::mem::take).unwrap_or_default()
     }
 
     /// Enters what became of a received message.

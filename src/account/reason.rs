@@ -1,7 +1,7 @@
 //! The closed list of reasons for which something doesn't cross. The same words appear in logs,
 //! heartbeats, `sparkdiode check` and the account.
 
-use std::fmt;
+use core::fmt;
 
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {

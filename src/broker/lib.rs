@@ -10,10 +10,6 @@ use std::time::Duration;
 use bytes::Bytes;
 pub use connect_failure::{ConnectFailure, FailureKind, explain};
 
-/// The former names of both.
-pub type Trouble = ConnectFailure;
-pub use connect_failure::FailureKind as TroubleKind;
-
 /// One broker, and who we are to it.
 #[derive(Clone)]
 pub struct BrokerSettings {

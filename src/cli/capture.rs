@@ -11,14 +11,12 @@ use clap::Args;
 use config::OtConfig;
 use ot::{WatchEnd, WatchError, WatchSettings, Watched, watch};
 use sparkplug::{Caps, MessageType, NAMESPACE, Topic};
-use text::{escape, grouped};
+use text::{counted, escape, grouped, show_time};
 use tools::capture::redact::{Redacted, redact};
 use tools::capture::{CaptureError, Header, Limit, Record, Writer};
 
-use super::half::{self, HalfArgs};
-use super::report::{self, counted};
-use super::units::{self, show_time};
-use super::{Exit, Failure};
+use super::startup::{self, HalfArgs};
+use super::{Exit, Failure, report, units};
 
 /// Without `--max-bytes`.
 pub(super) const DEFAULT_MAX_BYTES: &str = "1GiB";
@@ -71,8 +69,8 @@ pub(super) struct CaptureArgs {
 pub(super) fn run(arguments: &CaptureArgs) -> Result<Exit, Failure> {
     let (config, warnings) = OtConfig::load(&arguments.half.config)?;
     let broker = watching_broker(&config, arguments.client_id.as_deref(), "capture")?;
-    let mut logging = half::begin("capture", &arguments.half, &config.broker, &[], warnings)?;
-    half::start_log(&mut logging)?;
+    let mut logging = startup::begin("capture", &arguments.half, &config.broker, &[], warnings)?;
+    startup::start_log(&mut logging)?;
     let filters = match arguments.filters.as_slice() {
         [] => all_entities(),
         filters => filters.to_vec(),
@@ -156,7 +154,7 @@ pub(super) fn watching_broker(
     // Another process of the same tool has another identifier: a broker ends the session of
     // whoever had it before.
     let own = || format!("{}-{tool}-{}", config.client_id, std::process::id());
-    half::broker_settings(&config.broker, client_id.map_or_else(own, str::to_owned))
+    startup::broker_settings(&config.broker, client_id.map_or_else(own, str::to_owned))
 }
 
 /// Births, data and deaths of everybody; neither commands nor STATE.
@@ -174,7 +172,7 @@ fn header(config: &OtConfig, filters: &[String], redacted: bool) -> Header {
         made_by: concat!("sparkdiode ", env!("CARGO_PKG_VERSION")).to_owned(),
         relay: config.name.clone(),
         broker: config.broker.address.to_string(),
-        started_ms: units::wall_ms(),
+        started_ms: clock::wall_ms(),
         filters: filters.to_vec(),
         redacted,
     }
@@ -194,7 +192,7 @@ impl From<WatchError> for Failure {
     }
 }
 
-/// Writes what the broker tells.
+/// Writes what the broker sends.
 struct Recorder {
     writer: Writer,
     /// Caps of decoding, where values are replaced.
@@ -343,7 +341,7 @@ impl Tally {
             );
         }
         if self.losses > 0 {
-            let times = counted(usize::try_from(self.losses).unwrap_or(usize::MAX), "time");
+            let times = counted(self.losses, "time");
             let _ = writeln!(text, "  connection   lost {times}; messages are missing");
         }
     }

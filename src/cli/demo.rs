@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use demo::{DemoError, Options};
 use telemetry::logging::colours;
+use text::parse_time;
 
 use super::{Exit, Failure, report};
 
@@ -36,7 +37,7 @@ pub(super) fn run(arguments: &DemoArgs) -> Result<Exit, Failure> {
         colour: colours(&stdout),
     };
     let mut say = |line: &str| {
-        // Nobody listens any more: the summary will tell.
+        // Nobody listens any more: the summary will say.
         let _ = report::output(&format!("{line}\n"));
     };
     let outcome = demo::run(options, &mut say).map_err(|error| {
@@ -52,14 +53,9 @@ pub(super) fn run(arguments: &DemoArgs) -> Result<Exit, Failure> {
 
 /// `20s`, `2m`.
 fn time(text: &str) -> Result<Duration, String> {
-    let wanted = "wanted: a number of seconds or minutes, such as `20s` or `2m`";
-    let (digits, seconds_per_unit) = match (text.strip_suffix('s'), text.strip_suffix('m')) {
-        (Some(digits), _) => (digits, 1),
-        (_, Some(digits)) => (digits, 60),
-        _ => return Err(wanted.to_owned()),
+    let Some(time) = parse_time(text, "sm") else {
+        return Err("wanted: a number of seconds or minutes, such as `20s` or `2m`".to_owned());
     };
-    let number: u64 = digits.parse().map_err(|_| wanted.to_owned())?;
-    let time = Duration::from_secs(number.saturating_mul(seconds_per_unit));
     if time < SHORTEST || time > LONGEST {
         return Err("wanted: from 5 s to 24 h (1440m)".to_owned());
     }

@@ -7,9 +7,9 @@ use clap::Args;
 use config::{ItConfig, OtConfig, SyslogConfig};
 use telemetry::syslog::Shortfall;
 use telemetry::{events_json, events_manual, logging};
+use text::counted;
 
 use super::check::{Kind, recognise};
-use super::report::counted;
 use super::{Exit, Failure, report, syslog};
 
 /// Print the catalogue of events: what the relay tells the people who watch it.
@@ -81,9 +81,9 @@ fn send(path: &Path, arguments: &EventsArgs) -> Result<Exit, Failure> {
             Some(Shortfall { lost: 0, unconfirmed: 0 }) => "everything was sent".to_owned(),
             Some(Shortfall { lost: 0, unconfirmed }) => format!(
                 "everything was sent, but the server didn't say whether it has read {}",
-                counted_lines(unconfirmed)
+                counted(unconfirmed, "line")
             ),
-            Some(Shortfall { lost, .. }) => format!("{} could not be sent", counted_lines(lost)),
+            Some(Shortfall { lost, .. }) => format!("{} could not be sent", counted(lost, "line")),
             None => "not reached in time".to_owned(),
         };
         complete &= shortfall == Some(Shortfall::default());
@@ -95,10 +95,6 @@ fn send(path: &Path, arguments: &EventsArgs) -> Result<Exit, Failure> {
     } else {
         Err(Failure::new(Exit::Io, "not every target is known to have got every event"))
     }
-}
-
-fn counted_lines(number: u64) -> String {
-    counted(usize::try_from(number).unwrap_or(usize::MAX), "line")
 }
 
 fn read(path: &Path) -> Result<(&'static str, Vec<SyslogConfig>), Failure> {

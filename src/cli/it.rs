@@ -10,13 +10,14 @@ use it::mirror::{self, MirrorSettings, Qos};
 use it::{FirstStart, HealthSettings, ItError, PolicyLoader, Settings};
 use policy::Policy;
 use sandbox::{Role, Unowned};
+use signature::SignedPolicy;
 use sparkplug::Caps;
 use telemetry::policy_loaded;
 
-use super::half::{self, HalfArgs};
-use super::own_node::OwnNode;
 use super::policy_source::PolicySource;
-use super::{Exit, Failure};
+use super::relay_node::RelayNode;
+use super::startup::{self, HalfArgs};
+use super::{Exit, Failure, sealing};
 
 /// Files and sockets besides one connection per mirrored node.
 const RESERVE: u64 = 256;
@@ -34,32 +35,34 @@ pub(super) struct ItArgs {
 }
 
 pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
-    let start = half::start(Role::It)?;
+    let start = sealing::start(Role::It)?;
     let (config, mut warnings) = ItConfig::load(&arguments.half.config)?;
     let copy = read_policy_copy(&config, &mut warnings)?;
-    let beside_own = own_node_check(&config, &arguments.half.config);
+    let beside_relay_node = relay_node_check(&config, &arguments.half.config);
     if let Some((policy, _)) = &copy {
-        warnings.extend(beside_own(policy)?);
+        warnings.extend(beside_relay_node(&policy.policy)?);
     }
-    let broker = half::broker_settings(&config.broker, config.client_id_prefix)?;
-    let mut logging = half::begin("it", &arguments.half, &config.broker, &config.syslog, warnings)?;
-    let notifier = half::notifier()?;
-    let owned = half::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
-    let demoted = half::demote(start, &config.sandbox, &owned)?;
+    let broker = startup::broker_settings(&config.broker, config.client_id_prefix)?;
+    let mut logging =
+        startup::begin("it", &arguments.half, &config.broker, &config.syslog, warnings)?;
+    let notifier = startup::notifier()?;
+    let owned = sealing::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
+    let demoted = sealing::demote(start, &config.sandbox, &owned)?;
     let journal = Unowned { what: "journal", path: config.journal_path.clone() };
-    demoted.require_foreign(&[journal]).map_err(half::not_confined)?;
+    demoted.require_foreign(&[journal]).map_err(sealing::not_confined)?;
     let mut grants =
-        half::grants(&config.broker, &config.syslog, &config.policy_paths, &config.state_dir);
+        sealing::grants(&config.broker, &config.syslog, &config.policy_paths, &config.state_dir);
     grants.read.push(config.journal_path.clone());
     grants.write.extend(config.status.textfile_directory());
-    let policy: Option<(Policy, PolicyLoader)> = match copy {
+    let policy: Option<(SignedPolicy, PolicyLoader)> = match copy {
         Some((policy, source)) => {
-            grants.read.extend(source.signature().map(half::replaceable));
+            grants.read.extend(source.signature().map(sealing::replaceable));
             let source = source.claim(&policy)?;
             let load: PolicyLoader = Box::new(move || {
-                let policy = half::read_policy_again(&source)?;
-                let odd = beside_own(&policy).map_err(|problems| half::in_one_line(&problems))?;
-                half::tell_warnings(odd);
+                let policy = startup::read_policy_again(&source)?;
+                let odd = beside_relay_node(&policy.policy)
+                    .map_err(|problems| startup::in_one_line(&problems))?;
+                startup::log_warnings(odd);
                 Ok(policy)
             });
             Some((policy, load))
@@ -67,19 +70,16 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         None => None,
     };
     grants.descriptors = RESERVE.saturating_add(config.mirror.max_nodes as u64);
-    let status = half::status_settings(
+    let status = startup::status_settings(
         config.status,
         &config.broker,
         &broker,
         &config.sandbox,
         &mut logging,
     );
-    if let Some((policy, _)) = &policy {
-        policy_loaded(
-            policy.digest(),
-            policy.rules().len(),
-            policy.signed().map(|signed| (signed.version, signed.names())),
-        );
+    if let Some((loaded, _)) = &policy {
+        let SignedPolicy { policy, .. } = loaded;
+        policy_loaded(policy.digest(), policy.rules().len(), loaded.signature());
     }
     let settings = Settings {
         broker,
@@ -92,7 +92,7 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         connects_per_s: config.mirror.connects_per_s.map(at_least_one),
         backfill_per_s: at_least_one(config.backfill.messages_per_s),
         mirror: mirror_settings(config.mirror, config.backfill.enabled, &config.broker),
-        policy,
+        policy: policy.map(|(loaded, load)| (loaded.policy, load)),
         status,
         health: config.health.map(|health| HealthSettings {
             group: health.group,
@@ -101,21 +101,21 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         }),
         notifier,
     };
-    let opened = it::open(settings).map_err(|error| half::failed(exit(&error), &error))?;
-    let confined = half::seal(demoted, &grants)?;
-    half::start_log(&mut logging)?;
-    half::ended(it::run(opened, &confined), exit)
+    let opened = it::open(settings).map_err(|error| startup::failed(exit(&error), &error))?;
+    let confined = sealing::seal(demoted, &grants)?;
+    startup::start_log(&mut logging)?;
+    startup::ended(it::run(opened, &confined), exit)
 }
 
 fn exit(error: &ItError) -> Exit {
     match error {
         ItError::State(_) | ItError::Journal(_) | ItError::Start(_) => Exit::Io,
-        ItError::Report(error) => half::report_exit(error),
+        ItError::Report(error) => startup::report_exit(error),
     }
 }
 
 /// Looks for the name of the relay's own edge node in the copy of the policy.
-fn own_node_check(
+fn relay_node_check(
     config: &ItConfig,
     it_path: &Path,
 ) -> impl Fn(&Policy) -> Result<Diagnostics, Diagnostics> + Send + 'static {
@@ -123,7 +123,7 @@ fn own_node_check(
     let it_path = it_path.to_owned();
     move |policy| match &health {
         Some(health) => {
-            OwnNode { health, relay: None, it_path: &it_path, paths: &paths }.require(policy)
+            RelayNode { health, relay: None, it_path: &it_path, paths: &paths }.require(policy)
         }
         None => Ok(Diagnostics::new()),
     }
@@ -133,7 +133,7 @@ fn own_node_check(
 fn read_policy_copy(
     config: &ItConfig,
     warnings: &mut Diagnostics,
-) -> Result<Option<(Policy, PolicySource)>, Failure> {
+) -> Result<Option<(SignedPolicy, PolicySource)>, Failure> {
     if config.policy_paths.is_empty() {
         return Ok(None);
     }

@@ -50,7 +50,6 @@ struct NewFile {
     mode: u32,
 }
 
-#[expect(clippy::disallowed_methods, reason = "certificates begin now")]
 pub(super) fn run(arguments: &LabCertsArgs) -> Result<Exit, Failure> {
     for host in &arguments.host {
         if ServerName::try_from(host.as_str()).is_err() {
@@ -62,7 +61,7 @@ pub(super) fn run(arguments: &LabCertsArgs) -> Result<Exit, Failure> {
     }
     let names: Vec<String> =
         LOCAL_NAMES.iter().map(ToString::to_string).chain(arguments.host.clone()).collect();
-    let now = SystemTime::now();
+    let now = clock::wall();
     let lifetime = Duration::from_secs(u64::from(arguments.days).saturating_mul(86_400));
     let until = now
         .checked_add(lifetime)

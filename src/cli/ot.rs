@@ -8,9 +8,9 @@ use sandbox::{Owned, Role};
 use sparkplug::Caps;
 use telemetry::{event, policy_loaded};
 
-use super::half::{self, HalfArgs};
 use super::policy_source::PolicySource;
-use super::{Exit, Failure};
+use super::startup::{self, HalfArgs};
+use super::{Exit, Failure, sealing};
 
 /// Files and sockets: one connection, a few segments and state files; the rest is reserve.
 const DESCRIPTORS: u64 = 256;
@@ -28,36 +28,33 @@ pub(super) struct OtArgs {
 }
 
 pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
-    let start = half::start(Role::Ot)?;
+    let start = sealing::start(Role::Ot)?;
     let (config, mut warnings) = OtConfig::load(&arguments.half.config)?;
     let paths = config.policy_paths.clone();
     let source = PolicySource::new(paths, config.require_signature, &config.state_dir)
         .making_pseudonyms(config.pseudonym_key.clone());
     let (policy, found) = source.read()?;
     warnings.extend(found);
-    let broker = half::broker_settings(&config.broker, config.client_id)?;
-    let mut logging = half::begin("ot", &arguments.half, &config.broker, &config.syslog, warnings)?;
-    let notifier = half::notifier()?;
-    policy_loaded(
-        policy.digest(),
-        policy.rules().len(),
-        policy.signed().map(|signed| (signed.version, signed.names())),
-    );
-    let mut owned = half::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
+    let broker = startup::broker_settings(&config.broker, config.client_id)?;
+    let mut logging =
+        startup::begin("ot", &arguments.half, &config.broker, &config.syslog, warnings)?;
+    let notifier = startup::notifier()?;
+    policy_loaded(policy.policy.digest(), policy.policy.rules().len(), policy.signature());
+    let mut owned = sealing::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
     owned.push(Owned { what: "journal", path: config.journal.path.clone() });
-    let demoted = half::demote(start, &config.sandbox, &owned)?;
+    let demoted = sealing::demote(start, &config.sandbox, &owned)?;
     if let Some(problem) = demoted.unreadable(&config.journal.path) {
         let place = config.journal.path.display().to_string();
         event!(ConfigWarning, place = place, problem = problem.to_string());
     }
     let mut grants =
-        half::grants(&config.broker, &config.syslog, &config.policy_paths, &config.state_dir);
-    grants.read.extend(source.signature().map(half::replaceable));
+        sealing::grants(&config.broker, &config.syslog, &config.policy_paths, &config.state_dir);
+    grants.read.extend(source.signature().map(sealing::replaceable));
     grants.write.push(config.journal.path.clone());
-    grants.read.extend(config.pseudonym_key.iter().map(|key| half::replaceable(key.path())));
+    grants.read.extend(config.pseudonym_key.iter().map(|key| sealing::replaceable(key.path())));
     grants.write.extend(config.status.textfile_directory());
     grants.descriptors = DESCRIPTORS;
-    let status = half::status_settings(
+    let status = startup::status_settings(
         config.status,
         &config.broker,
         &broker,
@@ -79,14 +76,14 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
         broker,
         state_dir: config.state_dir,
         policy,
-        policy_loader: Box::new(move || half::read_policy_again(&source)),
+        policy_loader: Box::new(move || startup::read_policy_again(&source)),
         status,
         notifier,
     };
-    let opened = ot::open(settings).map_err(|error| half::failed(exit(&error), &error))?;
-    let confined = half::seal(demoted, &grants)?;
-    half::start_log(&mut logging)?;
-    half::ended(ot::run(opened, &confined), exit)
+    let opened = ot::open(settings).map_err(|error| startup::failed(exit(&error), &error))?;
+    let confined = sealing::seal(demoted, &grants)?;
+    startup::start_log(&mut logging)?;
+    startup::ended(ot::run(opened, &confined), exit)
 }
 
 fn exit(error: &OtError) -> Exit {
@@ -94,7 +91,7 @@ fn exit(error: &OtError) -> Exit {
         OtError::State(_) | OtError::Journal(_) | OtError::Start(_) | OtError::StoppedShort => {
             Exit::Io
         }
-        OtError::Report(error) => half::report_exit(error),
+        OtError::Report(error) => startup::report_exit(error),
         OtError::Panicked => Exit::Software,
     }
 }

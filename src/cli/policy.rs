@@ -4,7 +4,7 @@ mod diff;
 mod explain;
 mod json;
 mod learn;
-mod paint;
+mod lines;
 mod recording;
 mod sign;
 mod test;
@@ -12,11 +12,12 @@ mod test;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use diagnostic::Diagnostics;
+use config::policies;
 use policy::Policy;
 use text::escape;
+use tools::cases::{self, Case};
 
-use super::{Exit, Failure, half, report};
+use super::{Exit, Failure, report};
 
 /// Make a policy, try it before it is live, and sign it.
 ///
@@ -62,15 +63,20 @@ pub(super) fn run(arguments: &PolicyArgs) -> Result<Exit, Failure> {
 
 /// Reads a policy, and prints its warnings.
 fn read(paths: &[PathBuf]) -> Result<Policy, Failure> {
-    let (policy, warnings): (Policy, Diagnostics) = half::read_policy(paths)?;
+    Ok(read_with_cases(paths)?.0)
+}
+
+/// Reads a policy and the cases in its files, and prints its warnings.
+fn read_with_cases(paths: &[PathBuf]) -> Result<(Policy, Vec<Case>), Failure> {
+    let (policy, cases, warnings) = cases::read(&policies::load_sources(paths)?)?;
     report::warnings(&warnings);
-    Ok(policy)
+    Ok((policy, cases))
 }
 
 /// The time of `--at`, in milliseconds since the epoch (UTC); now, if there is none.
 fn at_ms(at: Option<&str>) -> Result<u64, Failure> {
-    let Some(at) = at else { return Ok(super::units::wall_ms()) };
-    policy::parse_moment(at).ok_or_else(|| {
+    let Some(at) = at else { return Ok(clock::wall_ms()) };
+    policy::rule::moment::parse_moment(at).ok_or_else(|| {
         let message = format!("not a date with time and zone: `{}`", escape(at));
         Failure::new(Exit::Usage, message).hint("such as `2026-12-24T17:00:00Z`")
     })

@@ -5,17 +5,21 @@ use std::path::{Path, PathBuf};
 
 use config::{file_diagnostic, policies};
 use diagnostic::{Diagnostic, Diagnostics, SecretFile, SourceFile};
-use policy::Policy;
 use policy::shape::PseudonymKey;
-use signature::{Accepted, Requirement, SignatureError, Signed, check_rollback, digest_of, verify};
+use policy::{Policy, digest_of};
+use signature::{
+    Accepted, Requirement, SignatureError, Signed, SignedPolicy, check_rollback, verify,
+};
 use state::{StateDir, StateError, StateFile, Stored};
+use tools::cases;
 
-use super::half::{KEY, missing_key};
 use super::{Exit, Failure};
 
 /// Directory, below that of a half's state, of what is remembered about policies.
 const DIRECTORY: &str = "policy";
 const ACCEPTED: StateFile = StateFile { name: "accepted.state", magic: *b"SPKDPOL1" };
+/// Code of problems with the key for pseudonyms.
+const KEY: &str = "P042";
 /// Code of a problem with what is remembered.
 const CODE_STATE: &str = "S010";
 
@@ -72,24 +76,25 @@ impl PolicySource {
     ///
     /// # Errors
     /// Everything that is wrong.
-    pub(super) fn read(&self) -> Result<(Policy, Diagnostics), Diagnostics> {
-        let (mut policy, warnings) = self.read_files()?;
+    pub(super) fn read(&self) -> Result<(SignedPolicy, Diagnostics), Diagnostics> {
+        let (mut read, warnings) = self.read_files()?;
         match &self.pseudonyms {
-            Some(Some(key)) => policy.set_pseudonym_key(read_key(key)?),
+            Some(Some(key)) => read.policy.set_pseudonym_key(read_key(key)?),
             Some(None) => {
-                if let Some(problem) = missing_key(&policy) {
+                if let Some(problem) = missing_key(&read.policy) {
                     return Err(problem.into());
                 }
             }
             None => {}
         }
-        Ok((policy, warnings))
+        Ok((read, warnings))
     }
 
-    fn read_files(&self) -> Result<(Policy, Diagnostics), Diagnostics> {
+    fn read_files(&self) -> Result<(SignedPolicy, Diagnostics), Diagnostics> {
         let sources = policies::load_sources(&self.paths)?;
         let Some((requirement, state_dir)) = &self.required else {
-            return Policy::parse(&sources);
+            let (policy, warnings) = cases::read_policy(&sources)?;
+            return Ok((policy.into(), warnings));
         };
         let signed = verify_sources(&sources, requirement)?;
         let accepted = match StateDir::peek(state_dir, ACCEPTED) {
@@ -98,8 +103,8 @@ impl PolicySource {
         };
         check_rollback(signed.version, &digest_of(&sources), accepted.as_ref())
             .map_err(|error| problems(&requirement.file, [error]))?;
-        let (policy, warnings) = Policy::parse(&sources)?;
-        Ok((policy.with_signature(signed), warnings))
+        let (policy, warnings) = cases::read_policy(&sources)?;
+        Ok((SignedPolicy { policy, signed: Some(signed) }, warnings))
     }
 
     /// Takes over the record of versions, and remembers that of `policy`, which is about to come
@@ -107,7 +112,7 @@ impl PolicySource {
     ///
     /// # Errors
     /// The record can't be read or written, or another process has it.
-    pub(super) fn claim(self, policy: &Policy) -> Result<ClaimedSource, Failure> {
+    pub(super) fn claim(self, policy: &SignedPolicy) -> Result<ClaimedSource, Failure> {
         let state = match &self.required {
             Some((_, state_dir)) => {
                 let state = StateDir::open(state_dir)
@@ -127,15 +132,15 @@ impl ClaimedSource {
     ///
     /// # Errors
     /// Everything that is wrong. Then nothing was remembered.
-    pub(super) fn read(&self) -> Result<(Policy, Diagnostics), Diagnostics> {
+    pub(super) fn read(&self) -> Result<(SignedPolicy, Diagnostics), Diagnostics> {
         let (policy, warnings) = self.source.read()?;
         self.remember(&policy)?;
         Ok((policy, warnings))
     }
 
-    fn remember(&self, policy: &Policy) -> Result<(), Diagnostics> {
+    fn remember(&self, SignedPolicy { policy, signed }: &SignedPolicy) -> Result<(), Diagnostics> {
         let (Some(signed), Some(state), Some((requirement, _))) =
-            (policy.signed(), &self.state, &self.source.required)
+            (signed, &self.state, &self.source.required)
         else {
             return Ok(());
         };
@@ -151,6 +156,25 @@ impl ClaimedSource {
         }
         Ok(())
     }
+}
+
+/// Reads the policy from files and directories.
+pub(super) fn read_policy(paths: &[PathBuf]) -> Result<(Policy, Diagnostics), Diagnostics> {
+    cases::read_policy(&policies::load_sources(paths)?)
+}
+
+/// What is wrong with the policy where there is no key for pseudonyms.
+pub(super) fn missing_key(policy: &Policy) -> Option<Diagnostic> {
+    let rule = policy.needs_pseudonym_key()?;
+    let title = format!(
+        "rule `{}` (line {}) asks for pseudonyms, and no key is configured",
+        rule.name(),
+        rule.line()
+    );
+    Some(Diagnostic::file_error(KEY, rule.path(), title).help(
+        "name a file with 32 random bytes or more in `ot.toml`, `[policies]` \
+         `pseudonym-key-file`; `openssl rand -hex 32` makes one",
+    ))
 }
 
 fn read_key(file: &SecretFile) -> Result<PseudonymKey, Diagnostics> {
@@ -187,7 +211,7 @@ pub(super) fn look(
     paths: &[PathBuf],
     requirement: &Requirement,
     state_dir: &Path,
-) -> Result<(Policy, Diagnostics, Compared), Diagnostics> {
+) -> Result<(SignedPolicy, Diagnostics, Compared), Diagnostics> {
     let sources = policies::load_sources(paths)?;
     let signed = verify_sources(&sources, requirement)?;
     let compared = match StateDir::peek::<StoredAccepted>(&state_dir.join(DIRECTORY), ACCEPTED) {
@@ -199,8 +223,8 @@ pub(super) fn look(
         }
         Err(error) => Compared::Unknown(error.to_string()),
     };
-    let (policy, warnings) = Policy::parse(&sources)?;
-    Ok((policy.with_signature(signed), warnings, compared))
+    let (policy, warnings) = cases::read_policy(&sources)?;
+    Ok((SignedPolicy { policy, signed: Some(signed) }, warnings, compared))
 }
 
 /// What a version was compared with.
@@ -309,7 +333,7 @@ mod tests {
         fn source(&self) -> ClaimedSource {
             let paths = vec![self.path("policies")];
             let source = PolicySource::new(paths, Some(self.requirement()), &self.path("state"));
-            source.claim(&Policy::parse(&[]).unwrap().0).unwrap()
+            source.claim(&Policy::parse(&[]).unwrap().0.into()).unwrap()
         }
     }
 
@@ -327,7 +351,7 @@ mod tests {
         refused(&source, "isn't signed: there is no `");
         world.sign(7);
         let (policy, _) = source.read().unwrap();
-        let signed = policy.signed().unwrap();
+        let signed = policy.signed.unwrap();
         assert_eq!(signed.version, 7);
         assert!(signed.signers[0].ends_with(" alice"));
         world.write(&RULE.replace("\"G\"", "\"*\""));
@@ -335,7 +359,7 @@ mod tests {
         world.sign(7);
         refused(&source, "another policy with version 7 was in force already");
         world.sign(8);
-        assert_eq!(source.read().unwrap().0.signed().unwrap().version, 8);
+        assert_eq!(source.read().unwrap().0.signed.unwrap().version, 8);
         drop(source);
         // Over a restart.
         world.write(RULE);

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use diagnostic::{Diagnostics, Severity};
 use telemetry::logging::colours;
+use text::{Paint, counted};
 
 use super::exit::Exit;
 
@@ -95,16 +96,16 @@ pub fn failure(failure: &Failure) {
 
 /// Prints what clap has to say: help and version on stdout, usage errors on stderr.
 pub fn usage(error: &clap::Error) -> Exit {
-    // Where even that can't be printed there is nobody to tell.
+    // Where even that can't be printed there is nobody to say it to.
     let _ = error.print();
     if error.use_stderr() { Exit::Usage } else { Exit::Ok }
 }
 
-fn to_stderr(text: &str) {
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+/// Paints what goes to standard output, if that wants colours.
+pub(super) fn paint() -> Paint {
+    Paint::new(colours(&io::stdout()))
 }
 
-/// `1 error`, `2 errors`.
-pub(super) fn counted(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+fn to_stderr(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
 }

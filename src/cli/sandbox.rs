@@ -9,7 +9,7 @@ use config::{ItConfig, OtConfig, SandboxConfig};
 use sandbox::{CALLS, Call, Finding, Identity, Layer, Owned, Role, Unowned};
 
 use super::check::{Kind, recognise};
-use super::{Exit, Failure, half, report};
+use super::{Exit, Failure, report, sealing};
 
 /// Columns for names of calls and layers.
 const NAME_WIDTH: usize = 18;
@@ -140,14 +140,14 @@ fn check_config(text: &mut String, path: &Path, missing: &[Layer]) -> Result<boo
     let (role, sandbox, owned, unowned, journal) = match recognise(path)? {
         (Kind::Ot, file) => {
             let (config, _) = OtConfig::check(file)?;
-            let mut owned = half::owned(path, &config.policy_paths, &config.state_dir);
+            let mut owned = sealing::owned(path, &config.policy_paths, &config.state_dir);
             let journal = config.journal.path;
             owned.push(Owned { what: "journal", path: journal.clone() });
             (Role::Ot, config.sandbox, owned, Vec::new(), Some(journal))
         }
         (Kind::It, file) => {
             let (config, _) = ItConfig::check(file)?;
-            let owned = half::owned(path, &config.policy_paths, &config.state_dir);
+            let owned = sealing::owned(path, &config.policy_paths, &config.state_dir);
             let journal = Unowned { what: "journal", path: config.journal_path };
             (Role::It, config.sandbox, owned, vec![journal], None)
         }

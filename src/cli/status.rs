@@ -6,13 +6,12 @@ use std::fs::OpenOptions;
 use std::io::{IsTerminal, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clap::Args;
-use telemetry::logging::colours;
 use telemetry::status::{FORMAT, STATUS_FILE, Status};
 
-use super::report::output;
+use super::report::{output, paint};
 use super::{Exit, Failure};
 
 /// A status file is some tens of kilobytes; what is far larger isn't one.
@@ -42,7 +41,6 @@ pub(super) struct StatusArgs {
 }
 
 pub(super) fn run(arguments: &StatusArgs) -> Result<Exit, Failure> {
-    let colour = colours(&std::io::stdout());
     loop {
         let mut text = String::new();
         for path in &arguments.paths {
@@ -52,7 +50,7 @@ pub(super) fn run(arguments: &StatusArgs) -> Result<Exit, Failure> {
             if arguments.json {
                 text.push_str(&String::from_utf8_lossy(&bytes));
             } else {
-                text.push_str(&view::render(&status, wall_ms(), colour));
+                text.push_str(&view::render(&status, clock::wall_ms(), paint()));
             }
         }
         if arguments.watch && std::io::stdout().is_terminal() && !arguments.json {
@@ -121,10 +119,4 @@ fn parse(file: &Path, bytes: &[u8]) -> Result<Status, Failure> {
         return Err(not_one(detail).hint("it was written by another version of sparkdiode"));
     }
     Ok(status)
-}
-
-#[expect(clippy::disallowed_methods, reason = "a person looks at it now")]
-fn wall_ms() -> u64 {
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)
 }

@@ -12,7 +12,7 @@ use rustls_pki_types::ServerName;
 use telemetry::syslog::{Selection, Target, Transport};
 use tls::PeerCertificate;
 
-use super::half::resolve;
+use super::resolve::resolve;
 use super::{Exit, Failure};
 
 /// Reads certificates and keys, and resolves names: once, before the half is sealed. With the
@@ -38,7 +38,7 @@ fn target(config: &SyslogConfig, peers: &mut Vec<Arc<PeerCertificate>>) -> Resul
         SyslogTo::Udp(address) => Transport::Udp { addresses: resolve(address)? },
         SyslogTo::Tcp(address) => Transport::Tcp { addresses: resolve(address)? },
         SyslogTo::Tls(address, tls) => {
-            let (config, peer) = tls::client(tls, telemetry::tell_peer_expiry)?;
+            let (config, peer) = tls::client(tls, telemetry::emit_peer_expiry)?;
             peers.push(peer);
             Transport::Tls {
                 addresses: resolve(address)?,

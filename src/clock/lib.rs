@@ -26,6 +26,15 @@ pub fn steady() -> Instant {
     Instant::now()
 }
 
+/// The time of an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// Since any fixed start; never goes backwards.
+    pub mono: Duration,
+    /// Wall clock, in milliseconds since the epoch (UTC).
+    pub wall_ms: u64,
+}
+
 /// A steady clock that counts from a start: a driver's.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
@@ -41,6 +50,11 @@ impl Clock {
     /// Time since the start.
     pub fn elapsed(self) -> Duration {
         self.start.elapsed()
+    }
+
+    /// What both clocks show.
+    pub fn now(self) -> Now {
+        Now { mono: self.elapsed(), wall_ms: wall_ms() }
     }
 
     /// The moment at which [`Clock::elapsed`] is `at`, for whoever waits for it.

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use clock::Clock;
 use rumqttc::{AsyncClient, Broker, Event, MqttOptions, Packet, PublishOptions, QoS};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-use super::clock::Clock;
 use super::host::{Arrival, Host};
 use super::plant::{FORBIDDEN, Treatment, nodes};
 
@@ -90,8 +90,8 @@ async fn watch(
             Ok(Event::Incoming(Packet::Publish(publish))) => {
                 let topic = String::from_utf8_lossy(&publish.topic);
                 let arrival = Arrival {
-                    at: clock.now(),
-                    wall_us: clock.wall_us(),
+                    at: clock.elapsed(),
+                    wall_us: clock::wall_us(),
                     topic: &topic,
                     payload: &publish.payload,
                     retain: publish.retain,

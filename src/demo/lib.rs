@@ -12,18 +12,23 @@
 //! | `plant` | simulated edge nodes |
 //! | `relay` | both halves as child processes, and a view of their journal |
 //! | `enterprise` | the IT side: host and intruder |
-//! | `host` | a strict check of what arrives, written against the specification |
+//! | `host` | the strict host that judges what arrives |
 //! | `attempts` | what is tried from IT |
 //! | `driver` | the script, and everything together |
+//! | `interrupts` | signals that end it |
+//! | `downtime` | a death in the plant, and when IT showed it |
 //! | `screen`, `view` | the live table |
+//! | `at_rest` | both sides compared at the end |
 //! | `summary` | the checks |
 
+mod at_rest;
 mod attempts;
 mod broker;
-mod clock;
+mod downtime;
 mod driver;
 mod enterprise;
 mod host;
+mod interrupts;
 mod plant;
 mod relay;
 mod screen;
@@ -34,10 +39,11 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use driver::{Demo, Interrupts};
+use driver::Demo;
+use interrupts::Interrupts;
 use journal_read::JournalError;
 
-/// What the demo is told.
+/// How the demo is to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Ends by itself after this time; otherwise by Ctrl-C.

@@ -11,13 +11,13 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use clock::Clock;
 use journal_format::{Body, Heartbeat};
 use journal_read::{From, Item, Reader};
 use rustix::process::{Pid, Signal, kill_process};
 use sandbox::Layer;
 
 use super::DemoError;
-use super::clock::Clock;
 
 /// Users of the halves where root runs the demo; numbers that nobody has.
 const OT_USER: u32 = 64_001;
@@ -27,7 +27,7 @@ const POLICY: &str = include_str!("policy.toml");
 /// every node first, for which it gives itself 5 s.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
 const STOP_POLL: Duration = Duration::from_millis(20);
-/// CPU time is told in hundredths of a second: a share of less than this would jump.
+/// CPU time is counted in hundredths of a second: a share of less than this would jump.
 const USAGE_EVERY: Duration = Duration::from_secs(1);
 /// Frames read per look at the journal: bounds how long the screen can stand still.
 const FRAMES_PER_LOOK: usize = 20_000;
@@ -95,6 +95,13 @@ fn waived() -> Vec<Layer> {
 }
 
 impl Workplace {
+    /// Why the demo ends: a half ended, or doesn't get ready. What it wrote is kept.
+    pub(super) fn error_of(&mut self, half: &Half, what: &str) -> DemoError {
+        let mut log = half.last_log_lines();
+        log.push(self.keep());
+        DemoError::Half { what: what.to_owned(), log: log.join("\n") }
+    }
+
     /// Makes the directory below the system's temporary one, for us alone, and writes policy and
     /// configurations.
     pub(super) fn new(ot: SocketAddr, it: SocketAddr) -> Result<Workplace, DemoError> {
@@ -195,7 +202,7 @@ impl Workplace {
         if let Some(running) = RUNNING.get(slot) {
             running.store(child.id(), Ordering::SeqCst);
         }
-        let cpu = Cpu { at: clock.now(), usage: None };
+        let cpu = Cpu { at: clock.elapsed(), usage: None };
         let log_rest = String::new();
         Ok(Half { name, child, slot, log, log_read: 0, log_rest, cpu, ended: None })
     }
@@ -279,7 +286,7 @@ impl Half {
         lines.into_iter().rev().take(SHOWN_LOG_LINES).rev().collect()
     }
 
-    /// CPU and memory, where /proc tells it; asked for once a second.
+    /// CPU and memory, where /proc has it; asked for once a second.
     pub(super) fn usage(&mut self, now: Duration) -> Option<Usage> {
         let elapsed = now.saturating_sub(self.cpu.at);
         if self.cpu.usage.is_some() && elapsed < USAGE_EVERY {

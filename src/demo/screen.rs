@@ -1,15 +1,15 @@
 //! What a person sees while the demo runs: a table, redrawn in place where stdout is a terminal,
 //! and a line now and then where it isn't.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use text::grouped;
+use text::{Paint, Tone, counted_grouped, grouped};
 
 use super::attempts::Attempt;
-use super::view::{Side, View, counted, cut};
+use super::view::{Side, View, cut};
 
 /// The table is this wide.
 const WIDTH: usize = 100;
@@ -29,15 +29,6 @@ const END: &str = "\x1b[?25h\x1b[?1049l";
 #[derive(Debug)]
 pub(super) struct Screen {
     colour: bool,
-}
-
-/// What a piece of text is.
-#[derive(Clone, Copy)]
-enum Tone {
-    Title,
-    Quiet,
-    Good,
-    Bad,
 }
 
 impl Screen {
@@ -94,36 +85,36 @@ pub(super) fn restore() {
 
 /// The table, line by line, with `reasons` lines for reasons of dropping.
 pub(super) fn table(view: &View, colour: bool, reasons: usize) -> Vec<String> {
-    let ink = Ink { colour };
-    let mut lines = vec![title(view, &ink), rule('┬')];
+    let ink = Paint::new(colour);
+    let mut lines = vec![title(view, ink), rule('┬')];
     lines.push(halves(
-        &ink.paint(Tone::Title, &fill(&format!(" THE PLANT  OT broker {}", view.ot_broker), LEFT)),
-        &ink.paint(Tone::Title, &format!("SEEN FROM IT  IT broker {}", view.it_broker)),
+        ink.paint(Tone::Strong, &fill(&format!(" THE PLANT  OT broker {}", view.ot_broker), LEFT)),
+        ink.paint(Tone::Strong, &format!("SEEN FROM IT  IT broker {}", view.it_broker)),
     ));
     let heads = ["devices", "metrics", "msg/s", "seq"];
     let [devices, metrics, rate, seq] = heads;
     let right = format!("state  {devices:>7} {metrics:>7} {rate:>6} {seq:>4}");
     lines.push(halves(
-        &ink.paint(Tone::Quiet, &fill(&format!(" node        {right}"), LEFT)),
-        &ink.paint(Tone::Quiet, &right),
+        ink.paint(Tone::Faint, &fill(&format!(" node        {right}"), LEFT)),
+        ink.paint(Tone::Faint, &right),
     ));
     for row in &view.rows {
-        let left = format!(" {:<11} {}", row.name, side(&row.plant, &ink));
+        let left = format!(" {:<11} {}", row.name, side(&row.plant, ink));
         // Colour codes have no width: the padding is that of the plain text.
-        let plain = Ink { colour: false };
-        let width = format!(" {:<11} {}", row.name, side(&row.plant, &plain)).chars().count();
+        let plain = Paint::new(false);
+        let width = format!(" {:<11} {}", row.name, side(&row.plant, plain)).chars().count();
         let left = format!("{left}{}", " ".repeat(LEFT.saturating_sub(width)));
-        let note = ink.paint(Tone::Quiet, &row.note);
-        lines.push(halves(&left, &format!("{}  {note}", side(&row.it, &ink))));
+        let note = ink.paint(Tone::Faint, &row.note);
+        lines.push(halves(&left, &format!("{}  {note}", side(&row.it, ink))));
     }
     lines.push(rule('┴'));
-    relay(view, &ink, &mut lines);
-    lines.push(host_line(view, &ink));
+    relay(view, ink, &mut lines);
+    lines.push(host_line(view, ink));
     lines.push(rule('─'));
-    drops(view, &ink, reasons, &mut lines);
+    drops(view, ink, reasons, &mut lines);
     lines.push(rule('─'));
-    lines.push(ink.paint(Tone::Title, " TRIED FROM IT"));
-    lines.extend(view.attempts.iter().map(|attempt| attempt_line(attempt, &ink)));
+    lines.push(ink.paint(Tone::Strong, " TRIED FROM IT"));
+    lines.extend(view.attempts.iter().map(|attempt| attempt_line(attempt, ink)));
     lines
 }
 
@@ -145,7 +136,7 @@ pub(super) fn progress(view: &View) -> String {
     line
 }
 
-fn title(view: &View, ink: &Ink) -> String {
+fn title(view: &View, ink: Paint) -> String {
     let time = match view.run_for {
         Some(run_for) => {
             format!("{} of {}", clock(view.elapsed.min(run_for)), clock(run_for))
@@ -156,15 +147,15 @@ fn title(view: &View, ink: &Ink) -> String {
     let what = "   a plant, two brokers, both halves of the relay";
     let used = name.len().saturating_add(what.len()).saturating_add(time.chars().count());
     let space = " ".repeat(WIDTH.saturating_sub(used).saturating_sub(1));
-    format!("{}{}{space}{time}", ink.paint(Tone::Title, name), ink.paint(Tone::Quiet, what))
+    format!("{}{}{space}{time}", ink.paint(Tone::Strong, name), ink.paint(Tone::Faint, what))
 }
 
-fn side(side: &Side, ink: &Ink) -> String {
+fn side(side: &Side, ink: Paint) -> String {
     let state = fill(side.state, 6);
     let state = match side.state {
         "alive" => ink.paint(Tone::Good, &state),
-        "dead" => ink.paint(Tone::Bad, &state),
-        _ => ink.paint(Tone::Quiet, &state),
+        "dead" => ink.paint(Tone::Alarming, &state),
+        _ => ink.paint(Tone::Faint, &state),
     };
     let seq = side.seq.map_or("–".to_owned(), |seq| seq.to_string());
     let number = |number: usize| match side.state {
@@ -179,10 +170,10 @@ fn side(side: &Side, ink: &Ink) -> String {
     )
 }
 
-fn relay(view: &View, ink: &Ink, lines: &mut Vec<String>) {
+fn relay(view: &View, ink: Paint, lines: &mut Vec<String>) {
     for half in &view.halves {
         let usage = match (&half.ended, half.usage) {
-            (Some(ended), _) => ink.paint(Tone::Bad, &format!("ended: {ended}")),
+            (Some(ended), _) => ink.paint(Tone::Alarming, &format!("ended: {ended}")),
             (None, Some(usage)) => format!(
                 "pid {:<7}  CPU {:>4.1} %  memory {:>4.0} MB",
                 half.pid,
@@ -192,16 +183,16 @@ fn relay(view: &View, ink: &Ink, lines: &mut Vec<String>) {
             (None, None) => format!("pid {:<7}", half.pid),
         };
         let usage = fill(&usage, 46);
-        let title = ink.paint(Tone::Title, &format!(" {} HALF", half.name.to_uppercase()));
+        let title = ink.paint(Tone::Strong, &format!(" {} HALF", half.name.to_uppercase()));
         lines.push(format!("{title}  {usage}{}", half.note));
     }
 }
 
-fn drops(view: &View, ink: &Ink, reasons: usize, lines: &mut Vec<String>) {
+fn drops(view: &View, ink: Paint, reasons: usize, lines: &mut Vec<String>) {
     let head = format!(
         "{}{}",
-        ink.paint(Tone::Title, &fill(" DROPPED ON THE OT SIDE", 25)),
-        ink.paint(Tone::Quiet, "messages   metrics  why"),
+        ink.paint(Tone::Strong, &fill(" DROPPED ON THE OT SIDE", 25)),
+        ink.paint(Tone::Faint, "messages   metrics  why"),
     );
     lines.push(head);
     let line = |name: &str, messages: u64, metrics: u64, why: &str| {
@@ -227,21 +218,21 @@ fn drops(view: &View, ink: &Ink, reasons: usize, lines: &mut Vec<String>) {
     }
 }
 
-fn attempt_line(attempt: &Attempt, ink: &Ink) -> String {
+fn attempt_line(attempt: &Attempt, ink: Paint) -> String {
     let outcome = attempt.outcome();
     let outcome = match attempt.passed() {
         Some(true) => ink.paint(Tone::Good, &outcome),
-        Some(false) if !outcome.starts_with("sent") => ink.paint(Tone::Bad, &outcome),
-        _ => ink.paint(Tone::Quiet, &outcome),
+        Some(false) if !outcome.starts_with("sent") => ink.paint(Tone::Alarming, &outcome),
+        _ => ink.paint(Tone::Faint, &outcome),
     };
     format!(" {} {outcome}", fill(&attempt.title, 52))
 }
 
-fn host_line(view: &View, ink: &Ink) -> String {
+fn host_line(view: &View, ink: Paint) -> String {
     let (p50, p99) = view.latency;
     let verdict = match view.violations {
         0 => ink.paint(Tone::Good, "0 violations"),
-        some => ink.paint(Tone::Bad, &counted(some, "violation")),
+        some => ink.paint(Tone::Alarming, &counted_grouped(some, "violation")),
     };
     let first = match &view.first_violation {
         None => {
@@ -249,10 +240,10 @@ fn host_line(view: &View, ink: &Ink) -> String {
         }
         Some(first) => cut(first, 66),
     };
-    format!("{} {verdict}    {first}", ink.paint(Tone::Title, " STRICT HOST"))
+    format!("{} {verdict}    {first}", ink.paint(Tone::Strong, " STRICT HOST"))
 }
 
-fn halves(left: &str, right: &str) -> String {
+fn halves(left: impl Display, right: impl Display) -> String {
     format!("{left} │ {right}")
 }
 
@@ -277,23 +268,4 @@ fn clock(time: Duration) -> String {
 /// Microseconds as milliseconds.
 pub(super) fn milliseconds(us: Option<u32>) -> String {
     us.map_or("–".to_owned(), |us| format!("{:.1} ms", f64::from(us) / 1e3))
-}
-
-struct Ink {
-    colour: bool,
-}
-
-impl Ink {
-    fn paint(&self, tone: Tone, text: &str) -> String {
-        if !self.colour || text.is_empty() {
-            return text.to_owned();
-        }
-        let code = match tone {
-            Tone::Title => "1",
-            Tone::Quiet => "2",
-            Tone::Good => "32",
-            Tone::Bad => "1;31",
-        };
-        format!("\x1b[{code}m{text}\x1b[0m")
-    }
 }

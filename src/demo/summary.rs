@@ -5,22 +5,22 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use journal_format::Heartbeat;
-use sparkplug::Value;
-use text::grouped;
+use text::{counted_grouped, grouped};
 
+use super::at_rest::AtRest;
 use super::attempts::{Attempt, Kind};
 use super::broker::Sent;
-use super::driver::Down;
+use super::downtime::Downtime;
 use super::host::{Host, NodeView};
-use super::plant::{CLIENT_PREFIX, COUNT, MORTAL, NodeReport, NodeSpec, Reports, Treatment};
+use super::plant::{CLIENT_PREFIX, MORTAL, NodeReport, NodeSpec, Reports, Treatment};
 use super::relay::{JournalView, Usage};
 use super::screen::milliseconds;
-use super::view::{Drop, counted, cut, percentile};
+use super::view::{Drop, cut, percentile};
 
 /// Both sides must show a death or a birth within this time.
 const SHOWN_WITHIN: Duration = Duration::from_secs(2);
-/// Differences that are told in words; all are counted.
-const MAX_TOLD: usize = 5;
+/// Differences that are printed; all are counted.
+const MAX_PRINTED: usize = 5;
 const MAX_DETAIL: usize = 160;
 
 /// Everything that is known at the end.
@@ -35,7 +35,7 @@ pub(super) struct Ending<'a> {
     pub(super) drops: Vec<Drop>,
     pub(super) journal: &'a JournalView,
     pub(super) attempts: &'a [Attempt],
-    pub(super) downs: &'a [Down],
+    pub(super) downtimes: &'a [Downtime],
     pub(super) ot_broker: BTreeMap<String, Sent>,
     pub(super) commands_arrived: u64,
     pub(super) usage: [Option<Usage>; 2],
@@ -46,23 +46,6 @@ pub(super) struct Ending<'a> {
     pub(super) table: Vec<String>,
 }
 
-/// Both sides compared while nothing moves.
-#[derive(Debug, Default)]
-pub(super) struct AtRest {
-    /// Edge nodes and devices whose births aren't what the policy lets through.
-    births_wrong: Vec<String>,
-    births: usize,
-    /// Data messages: published by nodes without a limit, and seen of them.
-    data: (u64, u64),
-    /// Of these: neither seen nor part of a birth; seen twice.
-    lost: u64,
-    repeated: u64,
-    /// The same of nodes with a limit.
-    limited: (u64, u64),
-    values_wrong: Vec<String>,
-    values: usize,
-}
-
 /// The text and the verdict.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
@@ -70,89 +53,6 @@ pub(super) struct Summary {
     pub(super) passed: bool,
     failed: usize,
     checks: usize,
-}
-
-/// Whether IT has seen what it will see: everything alive, every value reported.
-pub(super) fn at_rest(
-    nodes: &[NodeSpec],
-    reports: &Reports,
-    seen: &BTreeMap<String, NodeView>,
-) -> bool {
-    nodes.iter().filter(|node| node.treatment != Treatment::Denied).all(|node| {
-        let (Some(report), Some(view)) = (reports.get(node.name), seen.get(node.name)) else {
-            return false;
-        };
-        let Some(values) = &report.values else { return false };
-        // The counts are the last that a message changes.
-        let complete = node.treatment == Treatment::Limited
-            || values
-                .iter()
-                .filter(|((_, name), _)| name == COUNT)
-                .all(|((device, _), count)| view.value(*device, COUNT) == Some(count));
-        report.alive && view.alive && view.devices() == node.devices.len() && complete
-    })
-}
-
-/// Compares what the plant published with what the host knows.
-pub(super) fn compare(nodes: &[NodeSpec], reports: &Reports, host: &Host) -> AtRest {
-    let mut rest = AtRest::default();
-    let nothing = NodeReport::default();
-    for node in nodes.iter().filter(|node| node.treatment != Treatment::Denied) {
-        let report = reports.get(node.name).unwrap_or(&nothing);
-        let seen = host.nodes().get(node.name);
-        let data = match node.treatment {
-            Treatment::Limited => &mut rest.limited,
-            _ => &mut rest.data,
-        };
-        data.0 = data.0.saturating_add(report.data);
-        data.1 = data.1.saturating_add(seen.map_or(0, |view| view.data));
-        if node.treatment == Treatment::Forwarded {
-            rest.lost = rest.lost.saturating_add(seen.map_or(0, |view| view.lost));
-            rest.repeated = rest.repeated.saturating_add(seen.map_or(0, |view| view.repeated));
-        }
-        for (device, names) in node.visible() {
-            rest.births = rest.births.saturating_add(1);
-            let born = seen.and_then(|view| view.names(device));
-            if born.as_ref() != Some(&names) {
-                let name =
-                    device.map_or(node.name.to_owned(), |device| format!("{}/{device}", node.name));
-                let count = born.map_or("not born".to_owned(), |born| born.len().to_string());
-                rest.births_wrong.push(format!("{name}: {count} instead of {}", names.len()));
-            }
-        }
-        // Of a node with a limit the last values may be among what was dropped.
-        if node.treatment == Treatment::Limited {
-            continue;
-        }
-        for ((device, name), value) in report.values.iter().flat_map(|values| values.iter()) {
-            let visible = node.visible();
-            if !visible.get(device).is_some_and(|names| names.contains(name.as_str())) {
-                continue;
-            }
-            rest.values = rest.values.saturating_add(1);
-            let shown = seen.and_then(|view| view.value(*device, name));
-            if !shown.is_some_and(|shown| same(shown, value)) {
-                let device = device.unwrap_or_default();
-                rest.values_wrong
-                    .push(format!("{}/{device} {name}: plant {value:?}, IT {shown:?}", node.name));
-            }
-        }
-    }
-    rest
-}
-
-/// Whether both are the same value; of templates, whether the members are.
-fn same(left: &Value, right: &Value) -> bool {
-    match (left, right) {
-        (Value::Template(left), Value::Template(right)) => {
-            let members = |template: &sparkplug::Template| -> Vec<_> {
-                let members = template.metrics.iter();
-                members.map(|member| (member.name.clone(), member.value.clone())).collect()
-            };
-            members(left) == members(right)
-        }
-        _ => left == right,
-    }
 }
 
 impl Summary {
@@ -216,10 +116,10 @@ impl Summary {
 
     /// The first few of `count` details.
     fn details(&mut self, details: &[String], count: u64) {
-        for detail in details.iter().take(MAX_TOLD) {
+        for detail in details.iter().take(MAX_PRINTED) {
             self.line(&format!("            {}", cut(detail, MAX_DETAIL)));
         }
-        let more = count.saturating_sub(details.len().min(MAX_TOLD) as u64);
+        let more = count.saturating_sub(details.len().min(MAX_PRINTED) as u64);
         if more > 0 {
             self.line(&format!("            and {} more", grouped(more)));
         }
@@ -248,11 +148,11 @@ impl Summary {
             "IT saw",
             &format!(
                 "{}: {}, {}, {}, {}",
-                counted(seen.len() as u64, "edge node"),
-                counted(count(|node| node.data), "data message"),
-                counted(count(|node| node.births), "birth"),
-                counted(count(|node| node.rebirths), "rebirth"),
-                counted(count(|node| node.deaths), "death"),
+                counted_grouped(seen.len(), "edge node"),
+                counted_grouped(count(|node| node.data), "data message"),
+                counted_grouped(count(|node| node.births), "birth"),
+                counted_grouped(count(|node| node.rebirths), "rebirth"),
+                counted_grouped(count(|node| node.deaths), "death"),
             ),
         );
         let latencies = ending.host.latencies_us(usize::MAX);
@@ -262,7 +162,7 @@ impl Summary {
                 "plant to host p50 {}, p99 {}, of {} without rate limit",
                 milliseconds(percentile(&latencies, 50)),
                 milliseconds(percentile(&latencies, 99)),
-                counted(latencies.len() as u64, "message"),
+                counted_grouped(latencies.len(), "message"),
             ),
         );
         if let Some((us, topic, at)) = &ending.host.slowest {
@@ -291,7 +191,7 @@ impl Summary {
         self.check(
             host.violation_count == 0,
             "the strict host finds nothing against the specification",
-            &counted(host.violation_count, "violation"),
+            &counted_grouped(host.violation_count, "violation"),
         );
         self.details(&host.violations, host.violation_count);
         let denied: Vec<&str> = ending
@@ -332,7 +232,7 @@ impl Summary {
             &format!("{} compared", grouped(rest.values as u64)),
         );
         self.details(&rest.values_wrong, rest.values_wrong.len() as u64);
-        let downs = ending.downs.iter().filter(|down| down.died_at.is_some());
+        let downs = ending.downtimes.iter().filter(|down| down.died_at.is_some());
         self.check_shown("die", downs.clone().map(|down| down.death_seen_after));
         self.check_shown("come back", downs.map(|down| down.birth_seen_after));
         let alive: Vec<&str> = host
@@ -355,7 +255,7 @@ impl Summary {
         if after.is_empty() {
             return;
         }
-        let times = counted(after.len() as u64, "time");
+        let times = counted_grouped(after.len(), "time");
         let slowest = match after.iter().min().copied().flatten() {
             None => "not always".to_owned(),
             Some(_) => {
@@ -414,11 +314,15 @@ impl Summary {
         let published = ending.reports.values().map(|report| report.messages);
         let published = published.fold(0, u64::saturating_add);
         // Every death of the demo is a broken connection, whose will the broker sends.
-        let wills = ending.downs.iter().filter(|down| down.died_at.is_some()).count() as u64;
+        let wills = ending.downtimes.iter().filter(|down| down.died_at.is_some()).count() as u64;
         self.check(
             beat.received == published.saturating_add(wills),
             "the OT half received what the plant published",
-            &format!("{} and {}", counted(published, "message"), counted(wills, "will")),
+            &format!(
+                "{} and {}",
+                counted_grouped(published, "message"),
+                counted_grouped(wills, "will")
+            ),
         );
         self.check(
             ending.journal.lost == 0,
@@ -426,11 +330,11 @@ impl Summary {
             &format!("{} frames lost", ending.journal.lost),
         );
         for (name, status) in ["OT", "IT"].into_iter().zip(ending.statuses) {
-            let told = status.map_or("had to be killed".to_owned(), |status| status.to_string());
+            let ended = status.map_or("had to be killed".to_owned(), |status| status.to_string());
             self.check(
                 status.is_some_and(|status| status.success()),
                 &format!("the {name} half ended in order"),
-                &told,
+                &ended,
             );
         }
     }

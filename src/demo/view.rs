@@ -5,8 +5,6 @@ use std::net::SocketAddr;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use text::grouped;
-
 use super::attempts::Attempt;
 use super::relay::Usage;
 
@@ -72,7 +70,7 @@ impl View<'_> {
     }
 }
 
-/// Counts of late, to tell rates by.
+/// Recent counts, to compute rates from.
 #[derive(Debug, Default)]
 pub(super) struct History {
     counts: VecDeque<(Duration, Vec<u64>)>,
@@ -114,11 +112,6 @@ pub(super) fn percentile(sorted: &[u32], percent: usize) -> Option<u32> {
     let last = sorted.len().checked_sub(1)?;
     let place = last.saturating_mul(percent).div_ceil(100);
     sorted.get(place).copied()
-}
-
-/// `1 birth`, `2 births`.
-pub(super) fn counted(number: u64, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{} {noun}s", grouped(number)) }
 }
 
 /// The text, cut to `width` characters.

@@ -54,7 +54,8 @@ impl Diagnostics {
     }
 
     /// Sorts by file (in the order of `files`) and position, keeping the order of equals.
-    pub fn sort_by_position(&mut self, files: &[SourceFile]) {
+    pub fn sort_by_position<'f>(&mut self, files: impl IntoIterator<Item = &'f SourceFile>) {
+        let files: Vec<&SourceFile> = files.into_iter().collect();
         let rank = |path: &Path| files.iter().position(|file| file.path == path);
         self.problems.sort_by_cached_key(|problem| {
             (rank(&problem.path), problem.span.as_ref().map(|span| span.start))

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use journal_read::{From, Item, JournalError, Position, Reader};
+use signature::SignedPolicy;
 use state::Stored;
 use telemetry::{event, policy_loaded};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -286,11 +287,11 @@ impl Driver {
             return;
         };
         match load() {
-            Ok(policy) => {
+            Ok(SignedPolicy { policy, signed }) => {
                 policy_loaded(
                     policy.digest(),
                     policy.rules().len(),
-                    policy.signed().map(|signed| (signed.version, signed.names())),
+                    signed.map(|signed| (signed.version, signed.names())),
                 );
                 self.mirror.reload_policy(now, Some(Arc::new(policy)));
             }

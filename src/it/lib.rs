@@ -29,7 +29,8 @@ use broker::{BrokerSettings, ConnectFailure};
 use journal_read::JournalError;
 use policy::Policy;
 use sandbox::Confined;
-use telemetry::status::{ReportError, StatusSettings, Teller};
+use signature::SignedPolicy;
+use telemetry::status::{ReportError, StatusPublisher, StatusSettings};
 use telemetry::{Notifier, event};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedSender;
@@ -47,7 +48,7 @@ use status_reporter::StatusReporter;
 const SESSIONS_PER_TURN: u32 = 4_096;
 
 /// Reads the policies again; an error goes to the operator, and the old policy stays.
-pub type PolicyLoader = Box<dyn Fn() -> Result<Policy, String> + Send>;
+pub type PolicyLoader = Box<dyn Fn() -> Result<SignedPolicy, String> + Send>;
 
 /// Everything that the IT half needs.
 pub struct Settings {
@@ -181,9 +182,10 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
     let Settings { status, state_dir, notifier, health, .. } = settings;
     let own = notifier.clone();
     let make_status_reporter = |now: mirror::Now| {
-        let teller = Teller::start("it", status, state_dir, own.clone(), now.at, now.wall_ms)?;
+        let publisher =
+            StatusPublisher::start("it", status, state_dir, own.clone(), now.at, now.wall_ms)?;
         let health = health.map(|health| RelayNode::new(health, now.at));
-        Ok(StatusReporter::new(teller, own, health))
+        Ok(StatusReporter::new(publisher, own, health))
     };
     let make_writer = {
         let sender = sender.clone();

@@ -3,7 +3,8 @@
 use policy::Policy;
 use telemetry::Notifier;
 use telemetry::status::{
-    DropStatus, ItStatus, LINK_ALIVE, Level, OtReport, PolicyStatus, Status, Teller, Tracker,
+    DropStatus, ItStatus, LINK_ALIVE, Level, OtReport, PolicyStatus, Status, StatusPublisher,
+    Tracker,
 };
 
 use super::driver::MAX_QUEUED_BYTES;
@@ -18,7 +19,7 @@ const LOSS_WARNING_MS: u64 = 3_600_000;
 /// Says how the half is.
 #[derive(Debug)]
 pub(super) struct StatusReporter {
-    teller: Teller,
+    publisher: StatusPublisher,
     tracker: Tracker,
     notifier: Notifier,
     relay_node: Option<RelayNode>,
@@ -28,12 +29,12 @@ pub(super) struct StatusReporter {
 
 impl StatusReporter {
     pub(super) fn new(
-        teller: Teller,
+        publisher: StatusPublisher,
         notifier: Notifier,
         relay_node: Option<RelayNode>,
     ) -> StatusReporter {
         StatusReporter {
-            teller,
+            publisher,
             tracker: Tracker::default(),
             notifier,
             relay_node,
@@ -60,7 +61,7 @@ impl StatusReporter {
 
     /// Tells the status, if that is due, on the relay's own edge node as well.
     pub(super) fn tick(&mut self, now: Now, mirror: &mut Mirror, queued_bytes: usize) {
-        if !self.teller.is_due(now.at) {
+        if !self.publisher.is_due(now.at) {
             return;
         }
         let status = self.status(now, mirror, queued_bytes);
@@ -69,18 +70,18 @@ impl StatusReporter {
         {
             relay_node.tick(now, mirror, &status);
         }
-        self.teller.tell(now.at, status);
+        self.publisher.publish(now.at, status);
     }
 
     /// Tells the last status, and a summary.
     pub(super) fn finish(&mut self, now: Now, mirror: &Mirror) {
         let status = self.status(now, mirror, 0);
-        self.teller.finish(status);
+        self.publisher.finish(status);
     }
 
     fn status(&mut self, now: Now, mirror: &Mirror, queued_bytes: usize) -> Status {
         let sessions = mirror.sessions();
-        let mut status = self.teller.status(now.wall_ms, sessions > 0, count(sessions));
+        let mut status = self.publisher.status(now.wall_ms, sessions > 0, count(sessions));
         let (account, nodes) =
             self.tracker.track(now.at, mirror.ledger(), mirror.check_account(), mirror.nodes());
         (status.account, status.nodes) = (account, nodes);

@@ -38,12 +38,12 @@ use self::status_reporter::StatusReporter;
 use self::worker::{Shared, Work, Worker, WorkerSettings};
 use broker::BrokerSettings;
 use journal_write::{JournalError, Writer, WriterOptions};
-use policy::Policy;
 use sandbox::Confined;
+use signature::SignedPolicy;
 use state::{StateDir, StateError};
 use telemetry::Notifier;
 use telemetry::event;
-use telemetry::status::{ReportError, StatusSettings, Teller};
+use telemetry::status::{ReportError, StatusPublisher, StatusSettings};
 
 pub use self::entry::Entry;
 pub use self::pipeline::{Counters, Now, Pipeline, PipelineSettings, Received};
@@ -57,7 +57,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Reads the policies again; an error is told to the operator, and the old policy stays.
-pub type PolicyLoader = Box<dyn Fn() -> Result<Policy, String>>;
+pub type PolicyLoader = Box<dyn Fn() -> Result<SignedPolicy, String>>;
 
 /// Everything that the OT half needs.
 pub struct Settings {
@@ -68,7 +68,7 @@ pub struct Settings {
     pub journal: WriterOptions,
     /// Directory of the OT half's own state.
     pub state_dir: PathBuf,
-    pub policy: Policy,
+    pub policy: SignedPolicy,
     /// Called on SIGHUP.
     pub policy_loader: PolicyLoader,
     pub status: StatusSettings,
@@ -155,14 +155,17 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
     let Settings { relay_name, broker, pipeline, policy, policy_loader, status, .. } = settings;
     let Settings { state_dir, notifier, .. } = settings;
     let now = clock.now();
-    let teller = Teller::start("ot", status, state_dir, notifier.clone(), now.mono, now.wall_ms)?;
-    let status_reporter = StatusReporter::new(relay_name.clone(), teller, notifier.clone());
+    let publisher =
+        StatusPublisher::start("ot", status, state_dir, notifier.clone(), now.mono, now.wall_ms)?;
+    let status_reporter = StatusReporter::new(relay_name.clone(), publisher, notifier.clone());
     let (receipts, released) = tokio::sync::mpsc::unbounded_channel();
     let shared = Arc::new(Shared::default());
     let (admission, queue) = Queue::new(Arc::clone(&shared));
+    let SignedPolicy { policy, signed } = policy;
     let filters = policy.subscriptions();
     let digest = policy.digest().to_owned();
-    let worker_settings = WorkerSettings { relay_name, keyframe_every: pipeline.keyframe_every };
+    let worker_settings =
+        WorkerSettings { relay_name, keyframe_every: pipeline.keyframe_every, signed };
     let make_pipeline = |now| Pipeline::new(pipeline, policy, now);
     let worker =
         Worker::new(worker_settings, make_pipeline, writer, state, queue, receipts, shared, clock)?
@@ -221,7 +224,7 @@ async fn supervise(
                 notifier.reloading();
                 match load() {
                 Ok(policy) => {
-                    let filters = policy.subscriptions();
+                    let filters = policy.policy.subscriptions();
                     queue.put_work(Work::Policy(Box::new(policy))).await;
                     handle.refilter(filters);
                 }

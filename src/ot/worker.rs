@@ -29,7 +29,7 @@ use super::storing::state_writer::{PLANT, StateWriter};
 use super::storing::{STORE_EVERY, Storing};
 use journal_format::Start;
 use journal_write::JournalError;
-use policy::Policy;
+use signature::{Signed, SignedPolicy};
 use state::{StateDir, StateError, Stored};
 use telemetry::event;
 use telemetry::policy_loaded;
@@ -52,7 +52,7 @@ pub(super) enum Work {
         present: bool,
     },
     Lost,
-    Policy(Box<Policy>),
+    Policy(Box<SignedPolicy>),
     /// The network thread asks for a sign of life.
     WatchdogRequest,
     /// Everything before it is to be journalled, then the worker ends.
@@ -82,6 +82,8 @@ pub(super) struct Shared {
 pub(super) struct WorkerSettings {
     pub(super) relay_name: String,
     pub(super) keyframe_every: Duration,
+    /// What the policy's signatures say, where they are required.
+    pub(super) signed: Option<Signed>,
 }
 
 /// The worker.
@@ -297,14 +299,16 @@ impl Worker {
                 self.storing.forget_receipts();
                 self.pipeline.disconnected(now);
             }
-            Work::Policy(policy) => {
+            Work::Policy(loaded) => {
+                let SignedPolicy { policy, signed } = *loaded;
                 policy_loaded(
                     policy.digest(),
                     policy.rules().len(),
-                    policy.signed().map(|signed| (signed.version, signed.names())),
+                    signed.as_ref().map(|signed| (signed.version, signed.names())),
                 );
+                self.settings.signed = signed;
                 let before = out.len();
-                self.pipeline.reload(now, *policy, out);
+                self.pipeline.reload(now, policy, out);
                 out.insert(before, Entry::Start(self.start()));
                 if let Some(status_reporter) = &self.status_reporter {
                     status_reporter.reloaded();
@@ -442,7 +446,7 @@ impl Worker {
 
     fn start(&self) -> Start {
         let every = self.settings.keyframe_every.as_secs();
-        let signed = self.pipeline.policy().signed();
+        let signed = self.settings.signed.as_ref();
         Start {
             relay_name: self.settings.relay_name.clone(),
             epoch: self.writer.epoch(),

@@ -46,75 +46,48 @@
 //! - Commands, STATE and other namespaces can't be allowed; a rule that names them is an error.
 
 mod admitted;
-#[cfg(test)]
-mod bad_policies;
-mod case;
-mod case_reader;
-mod case_value;
-pub mod compare;
-mod consider;
-mod filter;
-pub mod glob;
+mod digest;
 mod language;
 mod limiter;
 mod limits;
-mod lint;
-mod moment;
-#[cfg(test)]
-mod naive;
+mod names;
 mod plan;
-mod rate_reader;
-mod rename;
-mod rule;
-mod rule_reader;
-mod schedule;
-mod scope;
+pub mod rule;
 pub mod shape;
-mod subscribe;
-mod table;
-mod taken;
 #[cfg(test)]
 mod tests;
-mod wording;
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use account::RuleId;
-pub use admitted::{Admitted, AdmittedKind, AdmittedParts, MessageFlags, Permit};
-pub use case::{Arrives, Case, Expected, Given, Probe, Step};
-pub use case_value::parse_value;
-pub use consider::{Considered, Relation};
 use diagnostic::{Diagnostics, SourceFile};
-pub use limiter::{Limiter, NodeBuckets};
-pub use limits::Limits;
-pub use moment::parse_moment;
-pub use plan::{EntityPlan, Judged, Verdict};
-pub use rename::{Collision, Renames, fold, is_reserved};
-pub use rule::{Action, Bucket, Mode, OnExcess, Prefixes, Priority, Rate, Rule};
-pub use schedule::Schedule;
-use signature::Signed;
 use sparkplug::{DataType, Entity};
-pub use taken::Taken;
+
+pub use self::admitted::{Admitted, AdmittedKind, AdmittedParts, MessageFlags, Permit};
+pub use self::digest::digest_of;
+pub use self::language::{Annotations, PolicyFile, read_datatype};
+pub use self::limiter::{Limiter, NodeBuckets};
+pub use self::limits::Limits;
+pub use self::names::{Collision, Prefixes, Renames, ReservedNameUse, fold, is_reserved};
+pub use self::plan::{EntityPlan, Judged, Verdict};
+pub use self::rule::{Action, Bucket, Mode, OnExcess, Priority, Rate, Rule, Schedule, glob};
 
 /// A policy that was read without an error.
 #[derive(Clone, Debug)]
 pub struct Policy {
     rules: Vec<Rule>,
-    cases: Arc<[Case]>,
     limits: Limits,
     renames: Renames,
     renames_metrics: bool,
     digest: String,
-    index: scope::RuleIndex,
-    families: plan::Families,
-    /// The rules that stand for themselves or for their families.
-    standing: scope::RuleIndex,
+    index: plan::RuleIndex,
+    rule_groups: plan::RuleGroups,
+    /// The rules that stand for themselves or for their groups.
+    standing: plan::RuleIndex,
     /// The rules for which the relay subscribes.
-    subscribing: scope::RuleIndex,
+    subscribing: plan::RuleIndex,
     /// For which moments, in milliseconds since the epoch, the schedules are as they are now.
     settled: Option<Range<u64>>,
-    signed: Option<Signed>,
     /// Makes pseudonyms; the IT half has none.
     pseudonym_key: Option<shape::PseudonymKey>,
 }
@@ -128,49 +101,47 @@ impl Policy {
     /// Everything that is wrong in any of the files, and the warnings with it. On success the
     /// warnings alone are returned.
     pub fn parse(sources: &[SourceFile]) -> Result<(Policy, Diagnostics), Diagnostics> {
-        let sources = signature::in_order(sources);
-        let (content, problems) = language::read(&sources);
+        Policy::parse_annotated(sources, &mut language::RulesAlone)
+    }
+
+    /// The same for files that may also have what `annotations` read.
+    ///
+    /// # Errors
+    /// Everything that is wrong in any of the files, and the warnings with it.
+    pub fn parse_annotated<'s>(
+        sources: &'s [SourceFile],
+        annotations: &mut dyn Annotations<'s>,
+    ) -> Result<(Policy, Diagnostics), Diagnostics> {
+        let sources = digest::in_order(sources);
+        let (content, problems) = language::read(&sources, annotations);
         if problems.has_errors() {
             return Err(problems);
         }
-        let language::Content { mut rules, cases, limits, renames } = content;
-        table::choose_grams(&mut rules);
-        let index = scope::RuleIndex::new((0..).zip(&rules), scope::By::Matching);
-        let subscribing = scope::RuleIndex::new((0..).zip(&rules), scope::By::Subscription);
-        let families = plan::Families::new(&rules);
-        let standing = (0..).zip(&rules).filter(|(number, _)| families.stands(*number));
-        let standing = scope::RuleIndex::new(standing, scope::By::Matching);
+        let language::Content { mut rules, limits, renames } = content;
+        plan::choose_grams(&mut rules);
+        let index = plan::RuleIndex::new((0..).zip(&rules), plan::By::Matching);
+        let subscribing = plan::RuleIndex::new((0..).zip(&rules), plan::By::Subscription);
+        let rule_groups = plan::RuleGroups::new(&rules);
+        let standing = (0..).zip(&rules).filter(|(number, _)| rule_groups.stands(*number));
+        let standing = plan::RuleIndex::new(standing, plan::By::Matching);
         let renames_metrics = rules.iter().any(|rule| rule.prefixes.is_some());
-        let digest = signature::digest(&sources);
+        let digest = digest::digest(&sources);
         Ok((
             Policy {
                 rules,
-                cases: cases.into(),
                 limits,
                 renames,
                 renames_metrics,
                 digest,
                 index,
-                families,
+                rule_groups,
                 standing,
                 subscribing,
                 settled: None,
                 pseudonym_key: None,
-                signed: None,
             },
             problems,
         ))
-    }
-
-    /// The same policy, with what was found about its signatures.
-    #[must_use]
-    pub fn with_signature(self, signed: Signed) -> Policy {
-        Policy { signed: Some(signed), ..self }
-    }
-
-    /// Version and signers, where signatures are required.
-    pub fn signed(&self) -> Option<&Signed> {
-        self.signed.as_ref()
     }
 
     /// Hands it the key for pseudonyms.
@@ -205,11 +176,6 @@ impl Policy {
     /// The rules in order; a [`RuleId`] is a place in this list.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
-    }
-
-    /// The cases that stand in its files; they have no effect on what crosses.
-    pub fn cases(&self) -> &[Case] {
-        &self.cases
     }
 
     /// What all rules together may let through.
@@ -254,12 +220,6 @@ impl Policy {
         self.settled.as_ref().is_some_and(|settled| settled.contains(&now_ms))
     }
 
-    /// What is odd about the rules together, at `now_ms` in milliseconds since the epoch: rules
-    /// that never decide, limits that are never reached. `sources` are what it was read from.
-    pub fn lint(&self, sources: &[SourceFile], now_ms: u64) -> Diagnostics {
-        lint::lint(self, sources, now_ms)
-    }
-
     /// The rule with this number.
     pub fn rule(&self, id: RuleId) -> Option<&Rule> {
         self.rules.get(id.index())
@@ -268,7 +228,7 @@ impl Policy {
     /// The MQTT topic filters that the forward rules need, none of which another one covers.
     /// Globs in names become `+`; commands and STATE are never subscribed to.
     pub fn subscriptions(&self) -> Vec<String> {
-        subscribe::subscriptions(&self.rules)
+        plan::subscriptions(&self.rules)
     }
 
     /// Whether [`Policy::subscriptions`] let in every message that counts in the sequence
@@ -276,29 +236,38 @@ impl Policy {
     /// only), a gap in `seq` says nothing.
     pub fn sees_every_message_of(&self, group: &str, edge_node: &str) -> bool {
         let related = self.subscribing.related(&self.rules, group, edge_node);
-        subscribe::sees_every_message(related.map(|(_, rule)| rule), group, edge_node)
+        plan::sees_every_message(related.map(|(_, rule)| rule), group, edge_node)
     }
 
     /// Whether a forward rule could match the edge node or a device of it, and no deny rule
     /// denies the node with all its devices.
     pub fn node_in_scope(&self, group: &str, edge_node: &str) -> bool {
-        scope::node_in_scope(self.stances(group, edge_node), group, edge_node)
+        plan::node_in_scope(self.effects(group, edge_node), group, edge_node)
     }
 
     /// Whether a forward rule selects the entity (a device, or the edge node's own metrics),
     /// and no deny rule denies all of it.
     pub fn device_in_scope(&self, entity: Entity<'_>) -> bool {
-        scope::entity_in_scope(self.stances(entity.group, entity.edge_node), entity)
+        plan::entity_in_scope(self.effects(entity.group, entity.edge_node), entity)
     }
 
-    /// The rules that can concern the edge node and act, each for all of its family.
-    fn stances(
+    /// The rules that can concern the edge node and act, each for all of its group.
+    fn effects(
         &self,
         group: &str,
         edge_node: &str,
-    ) -> impl Iterator<Item = (&Rule, scope::Stance)> {
+    ) -> impl Iterator<Item = (&Rule, plan::EntityEffect)> {
         let related = self.standing.related(&self.rules, group, edge_node);
-        related.filter_map(|(id, rule)| Some((rule, self.families.stance(id, rule)?)))
+        related.filter_map(|(id, rule)| Some((rule, self.rule_groups.effect(id, rule)?)))
+    }
+
+    /// The rules that can concern the edge node or its devices, in order; some may not.
+    pub fn candidates(
+        &self,
+        group: &str,
+        edge_node: &str,
+    ) -> impl Iterator<Item = (RuleId, &Rule)> {
+        self.index.candidates(&self.rules, group, edge_node)
     }
 
     /// Judges one metric. For more than one of the same entity, make a [`Policy::plan`].
@@ -309,6 +278,6 @@ impl Policy {
     /// Chooses the rules that select `entity`.
     pub fn plan(&self, entity: Entity<'_>) -> EntityPlan<'_> {
         let candidates = self.standing.candidates(&self.rules, entity.group, entity.edge_node);
-        EntityPlan::new(&self.rules, &self.families, candidates, entity)
+        EntityPlan::new(&self.rules, &self.rule_groups, candidates, entity)
     }
 }

@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use diagnostic::{Diagnostic, Diagnostics, Section, SourceFile};
 
-use super::rate_reader;
-use super::rule::Rate;
+use crate::language::rate_reader;
+use crate::rule::Rate;
 
 /// What the rules together may let through.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

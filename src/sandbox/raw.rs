@@ -3,6 +3,7 @@
 //! Only in builds with the feature `raw`, which the attack test alone asks for; it lies here since
 //! `unsafe` lies nowhere else. Why there is any: what is tried has no safe form, since its purpose is to
 //! get hold of what belongs to somebody else.
+#![allow(clippy::unwrap_used, reason = "for a test: a failure is a panic")]
 
 use std::ffi::CString;
 use std::io;

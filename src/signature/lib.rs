@@ -18,16 +18,16 @@
 //! keeps a signature over something else from being taken for one of these. `relay` may be
 //! absent. Each signature carries its public key, so that an unknown signer can be named.
 
-mod digest;
 mod error;
 mod key;
 mod manifest;
+mod signed_policy;
 mod verify;
 
-pub use digest::{digest, digest_of, in_order};
 pub use error::SignatureError;
 pub use key::{KeyError, NamedKey, PublicKey, SigningKey};
 pub use manifest::{Manifest, ManifestError, SignatureFile};
+pub use signed_policy::SignedPolicy;
 pub use verify::{Accepted, Requirement, Signed, check_rollback, verify};
 
 /// Name of the signature file, in the directory of the policies.

@@ -7,10 +7,10 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use diagnostic::SourceFile;
+use policy::digest_of;
 use text::escape;
 
 use super::key::{KeyError, PublicKey, SigningKey};
-use crate::digest_of;
 
 const FIRST_LINE: &str = "sparkdiode-policy-signature 1";
 /// Signatures of one file; a threshold is two or three.

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use diagnostic::SourceFile;
+use policy::digest_of;
 
 use super::error::SignatureError;
 use super::key::NamedKey;
 use super::manifest::{SignatureFile, hashes};
-use crate::digest_of;
 
 /// What the configuration requires: `[policies.require-signature]`.
 #[derive(Clone, Debug, PartialEq, Eq)]

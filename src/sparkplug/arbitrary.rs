@@ -1,4 +1,9 @@
 //! Random payloads for property tests: every field of the schema, present or not.
+#![allow(clippy::indexing_slicing, reason = "for tests: a failure is a panic")]
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use proptest::collection::vec;
 use proptest::option::of;

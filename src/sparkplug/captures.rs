@@ -1,4 +1,8 @@
 //! The recorded traffic of real edge libraries under `tests/data/captures`, for tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "for tests: a failure is a panic")]
+
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use serde::Deserialize;
 

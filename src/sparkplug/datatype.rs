@@ -1,6 +1,6 @@
 //! Datatype codes of metrics and properties (Sparkplug 3.0 §6.4.16).
 
-use std::fmt;
+use core::fmt;
 
 macro_rules! datatypes {
     ($($(#[doc = $doc:literal])* $variant:ident = $code:literal,)+) => {

@@ -3,10 +3,10 @@
 //! The [reader](super::reader) enforces [`Caps`] in the one pass in which it builds the model.
 //! Compressed payloads are inflated under the same caps.
 
-use std::io::Read;
+use alloc::string::String;
+use alloc::vec::Vec;
 
-use flate2::read::{GzDecoder, ZlibDecoder};
-
+use super::inflate::{Algorithm, InflateError, inflate};
 use super::names::{ALGORITHM, COMPRESSED_UUID};
 use super::reader::{NamedMetric, Outer, read};
 use super::wire::Fault;
@@ -104,6 +104,15 @@ pub fn decode_borrowed<'a>(
     Ok(decoded)
 }
 
+impl From<InflateError> for DecodeError {
+    fn from(error: InflateError) -> Self {
+        DecodeError::BadCompression(match error {
+            InflateError::Damaged => "the body can't be inflated",
+            InflateError::OverCap => "the body inflates beyond the cap",
+        })
+    }
+}
+
 impl From<Fault> for DecodeError {
     fn from(fault: Fault) -> Self {
         match fault {
@@ -120,12 +129,6 @@ fn strip(outer: Outer<'_>) -> Borrowed<'_> {
     Borrowed { timestamp, metrics, seq, unknown_fields, was_compressed: false }
 }
 
-#[derive(Clone, Copy)]
-enum Algorithm {
-    Deflate,
-    Gzip,
-}
-
 fn algorithm(outer: &Outer<'_>) -> Result<Algorithm, DecodeError> {
     let named = outer.metrics.iter().find(|metric| metric.name == Some(ALGORITHM));
     match named.map(|named| named.metric.value.as_ref()) {
@@ -136,28 +139,6 @@ fn algorithm(outer: &Outer<'_>) -> Result<Algorithm, DecodeError> {
         Some(Some(Value::String(name))) if name.eq_ignore_ascii_case("GZIP") => Ok(Algorithm::Gzip),
         Some(_) => Err(DecodeError::BadCompression("unknown algorithm")),
     }
-}
-
-fn inflate(
-    body: &[u8],
-    algorithm: Algorithm,
-    cap: usize,
-    inflated: &mut Vec<u8>,
-) -> Result<(), DecodeError> {
-    // One byte more than allowed is asked for, to tell "at the cap" from "over it".
-    let limit = u64::try_from(cap).unwrap_or(u64::MAX).saturating_add(1);
-    inflated.clear();
-    let result = match algorithm {
-        Algorithm::Deflate => ZlibDecoder::new(body).take(limit).read_to_end(inflated),
-        Algorithm::Gzip => GzDecoder::new(body).take(limit).read_to_end(inflated),
-    };
-    if result.is_err() {
-        return Err(DecodeError::BadCompression("the body can't be inflated"));
-    }
-    if inflated.len() > cap {
-        return Err(DecodeError::BadCompression("the body inflates beyond the cap"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The unit of policy: an edge node, or a device of one.
 
-use std::fmt;
+use core::fmt;
 
 /// An edge node (`device` is `None`) or a device, by its names (Sparkplug 3.0 §4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,5 +1,12 @@
 //! Sparkplug B as this relay needs it: topics, payloads, datatypes, values. A leaf: no I/O, no
-//! clock, no knowledge of policies or journals.
+//! clock, no knowledge of policies or journals. It is built without the standard library, and so
+//! can't have any of them.
+#![no_std]
+
+#[macro_use]
+extern crate alloc;
+#[cfg(any(test, feature = "testing"))]
+extern crate std;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod arbitrary;
@@ -9,6 +16,7 @@ pub mod captures;
 mod datatype;
 mod decode;
 mod entity;
+mod inflate;
 pub mod names;
 mod payload;
 mod places;

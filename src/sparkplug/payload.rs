@@ -4,6 +4,10 @@
 //! What has no field here (unknown fields, proto2 extensions, the extension values of metrics,
 //! properties, parameters and data-set cells) is dropped by decoding and so can't cross.
 
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use prost::{Message, Oneof};
 
 /// Sparkplug 3.0 §6.4.4.

@@ -9,6 +9,11 @@
 //! As prost does it, and a property test holds against prost: of a field given twice the last
 //! one counts, messages given twice are merged, numbers too wide are cut.
 
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use super::wire::{Cursor, Fault};
 use super::{
     Caps, Cell, CellValue, DataSet, MetaData, Metric, Parameter, ParameterValue, Property,
@@ -374,7 +379,7 @@ impl Reader<'_> {
         if bytes.len() > self.caps.string_bytes {
             return Err(Fault::OverCap { what: "bytes in a string", cap: self.caps.string_bytes });
         }
-        std::str::from_utf8(bytes).map_err(|_| cursor.fault("a string that isn't UTF-8"))
+        core::str::from_utf8(bytes).map_err(|_| cursor.fault("a string that isn't UTF-8"))
     }
 
     fn string(&self, cursor: &mut Cursor<'_>) -> Result<String, Fault> {

@@ -19,13 +19,8 @@ impl Scalar {
     #[inline]
     pub fn fits(self, datatype: DataType) -> bool {
         match (datatype, self) {
-            (DataType::Int8 | DataType::Int16, Scalar::Int(bits)) => {
-                // Masked to its width, or sign-extended to 32 bits.
-                let Some(width) = width(datatype) else { return false };
-                let bits = u64::from(bits);
-                let extended = sign_extend(bits, width);
-                bits >> width == 0 || (extended < 0 && extended == sign_extend(bits, 32))
-            }
+            (DataType::Int8, Scalar::Int(bits)) => is_signed(bits, 8),
+            (DataType::Int16, Scalar::Int(bits)) => is_signed(bits, 16),
             (DataType::Int32 | DataType::UInt32, Scalar::Int(_)) => true,
             (DataType::UInt8, Scalar::Int(bits)) => bits <= u32::from(u8::MAX),
             (DataType::UInt16, Scalar::Int(bits)) => bits <= u32::from(u16::MAX),
@@ -52,13 +47,11 @@ impl From<Scalar> for Value {
     }
 }
 
-pub(super) fn width(datatype: DataType) -> Option<u32> {
-    match datatype {
-        DataType::Int8 => Some(8),
-        DataType::Int16 => Some(16),
-        DataType::Int32 => Some(32),
-        _ => None,
-    }
+/// Whether they are the bits of a number of this width: masked to it, or sign-extended to 32.
+fn is_signed(bits: u32, width: u32) -> bool {
+    let bits = u64::from(bits);
+    let extended = sign_extend(bits, width);
+    bits >> width == 0 || (extended < 0 && extended == sign_extend(bits, 32))
 }
 
 /// The low `width` bits (1..=64) as a two's complement number.

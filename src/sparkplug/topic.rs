@@ -13,7 +13,7 @@
 //! $sparkplug/certificates/ + a birth topic                StoredBirth (aware brokers)
 //! ```
 
-use std::fmt;
+use core::fmt;
 
 use super::Entity;
 
@@ -260,6 +260,8 @@ fn filled(level: &str) -> Result<&str, TopicError> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString;
+
     use proptest::prelude::{prop_assert_eq, proptest};
 
     use super::*;

@@ -4,12 +4,14 @@
 //! libraries differ in how they encode a negative Int8 (255 or 4294967295) and a UInt32
 //! (`int_value` or `long_value`).
 
-use std::fmt::{self, Write as _};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::{self, Write as _};
 
 use prost::Message;
 use text::escape_to;
 
-use super::scalar::{Scalar, sign_extend, width};
+use super::scalar::{Scalar, sign_extend};
 use super::{CellValue, DataSet, DataType, Property, Template, Value};
 
 /// A value read by its datatype (Sparkplug 3.0 §6.4.16).
@@ -151,6 +153,15 @@ pub fn show_property(property: &Property, max_chars: usize) -> String {
     line.text
 }
 
+fn width(datatype: DataType) -> Option<u32> {
+    match datatype {
+        DataType::Int8 => Some(8),
+        DataType::Int16 => Some(16),
+        DataType::Int32 => Some(32),
+        _ => None,
+    }
+}
+
 fn is_rectangular(table: &DataSet) -> bool {
     let columns = table.columns.len();
     table.types.len() == columns
@@ -211,7 +222,7 @@ fn booleans(bytes: &[u8]) -> Option<Vec<bool>> {
 
 /// UTF-8 strings, each ended by a NUL.
 fn strings(bytes: &[u8]) -> Option<Vec<&str>> {
-    let text = std::str::from_utf8(bytes).ok()?;
+    let text = core::str::from_utf8(bytes).ok()?;
     if text.is_empty() {
         return Some(Vec::new());
     }

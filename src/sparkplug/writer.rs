@@ -1,6 +1,8 @@
 //! Writer of data payloads, metric by metric, without a model of the whole: the bytes are those
 //! that prost would make of it, which a property test holds.
 
+use alloc::vec::Vec;
+
 use prost::encoding::{encode_varint, message};
 
 use super::{Metric, Scalar, ScalarMetric, Value};

@@ -19,9 +19,6 @@ pub use changes::Changes;
 use prost::Message;
 pub use snapshot_parts::SnapshotParts;
 
-/// The former name.
-pub type Shelf = SnapshotParts;
-
 /// 10,000 nodes with 1,000 metrics of 100 bytes each are 1 GB; what is larger isn't ours.
 const MAX_STATE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 /// Bytes of one call of the system: a state has thousands of small pieces.

@@ -1,5 +1,11 @@
-//! For unit tests: which events a piece of code tells, and what of it reaches a target.
-#![expect(clippy::arithmetic_side_effects, reason = "numbers of a test")]
+//! For unit tests: which events a piece of code emits, and what of it reaches a target.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "for tests, also of other crates: a failure is a panic"
+)]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,11 +18,11 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use super::event::{Event, Severity, TARGET};
 use super::hub::{Hub, HubLayer, Output};
-use super::logging::Style;
 use super::record::{EVENT_FIELD, Record};
+use super::style::Style;
 use super::syslog::{Facility, Queue, Selection, Target, Transport};
 
-/// Runs `run` and returns what it told on this thread, in order and unlimited.
+/// Runs `run` and returns what it emitted on this thread, in order and unlimited.
 pub fn capture(run: impl FnOnce()) -> Vec<Record> {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let of_subscriber = Arc::clone(&seen);

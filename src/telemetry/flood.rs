@@ -20,7 +20,7 @@ pub const WINDOW: Duration = Duration::from_secs(60);
 pub const SOURCE_LINES: u32 = 10;
 /// Lines of one kind, whatever the sources.
 pub const KIND_LINES: u32 = 50;
-/// Sources that are told apart in one window of one kind.
+/// Sources that are distinguished in one window of one kind.
 pub const TRACKED_SOURCES: usize = 64;
 /// Sources with a summary of their own.
 pub const SUMMARISED_SOURCES: usize = 8;
@@ -116,7 +116,7 @@ impl Flood {
         }
     }
 
-    /// As [`Flood::ended`], for one kind: what has to be told before its next line.
+    /// As [`Flood::ended`], for one kind: what has to be emitted before its next line.
     pub fn ended_of(&mut self, now: Duration, event: Event, into: &mut Vec<Repeated>) {
         if let Some(kind) = self.kinds.get_mut(event as usize)
             && kind.since.is_some_and(|since| now.saturating_sub(since) >= WINDOW)

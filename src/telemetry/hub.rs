@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use mistake::mistake;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
@@ -16,8 +17,8 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::event::{Event, Limit, TARGET};
 use super::flood::{Flood, Repeated};
-use super::logging::Style;
 use super::record::{EVENT_FIELD, Record};
+use super::style::Style;
 use super::syslog::{Queue, Target};
 
 /// Wall clock, and time since any fixed start.
@@ -34,7 +35,7 @@ pub(super) struct Output {
 /// A value that shows whether a receiver reads structured data well: what RFC 5424 escapes, what
 /// we escape, and a letter beyond ASCII.
 pub const TEST_VALUE: &str = "a \"test\" [ü] \\ \n";
-/// Characters of a source's value by which sources are told apart.
+/// Characters of a source's value by which sources are distinguished.
 const MAX_SOURCE_CHARS: usize = 256;
 
 /// What the layer and the clock of the log share.
@@ -66,12 +67,12 @@ impl Hub {
         Hub { style, clock, flood: Mutex::default(), stderr, outputs, stderr_max }
     }
 
-    /// Tells the summaries of windows that are over; to be called about once a second.
+    /// Emits the summaries of windows that are over; to be called about once a second.
     pub(super) fn tick(&self) {
         self.summarise(Flood::ended);
     }
 
-    /// Tells what is still counted, before the half ends.
+    /// Emits what is still counted, before the half ends.
     pub(super) fn finish(&self) {
         self.summarise(Flood::finish);
     }
@@ -82,14 +83,16 @@ impl Hub {
         take(&mut self.flood(), now, &mut summaries);
         for repeated in &summaries {
             let shown = self.stderr_max >= repeated.event.level();
-            self.tell(Record::repeated(at, repeated), shown);
+            self.emit(Record::repeated(at, repeated), shown);
         }
     }
 
     fn handle(&self, event: &tracing::Event<'_>, stderr: bool) {
         let mut key = Key::default();
         event.record(&mut key);
-        let Some(kind) = key.event else { return };
+        let Some(kind) = key.event else {
+            return mistake!("an event of the catalogue that is none of it");
+        };
         let (at, now) = (self.clock)();
         let mut summaries = Vec::new();
         let admitted = {
@@ -98,12 +101,12 @@ impl Hub {
             flood.admit(now, at, kind, &key.source)
         };
         for repeated in &summaries {
-            self.tell(Record::repeated(at, repeated), stderr);
+            self.emit(Record::repeated(at, repeated), stderr);
         }
         if admitted {
             let mut record = Record::new(at, kind);
             event.record(&mut record);
-            self.tell(record, stderr);
+            self.emit(record, stderr);
         }
     }
 
@@ -116,18 +119,18 @@ impl Hub {
             for field in event.entry().fields {
                 record.add(field.name, TEST_VALUE);
             }
-            self.tell(record, false);
+            self.emit(record, false);
         }
         u64::try_from(Event::ALL.len()).unwrap_or(u64::MAX)
     }
 
-    /// For what can't be told anywhere else any more.
-    pub(super) fn tell_stderr(&self, record: &Record) {
+    /// For what can't be sent anywhere else any more.
+    pub(super) fn emit_to_stderr(&self, record: &Record) {
         (self.stderr)(self.style.record(record));
     }
 
-    /// Tells what target number `from` says of itself to everybody else.
-    pub(super) fn tell_others(&self, from: usize, record: &Arc<Record>) {
+    /// Emits what happened to target number `from`, to all outputs but that one.
+    pub(super) fn emit_to_others(&self, from: usize, record: &Arc<Record>) {
         (self.stderr)(self.style.record(record));
         for (number, output) in self.outputs.iter().enumerate() {
             if number != from && output.target.wants(record.event) {
@@ -136,7 +139,7 @@ impl Hub {
         }
     }
 
-    fn tell(&self, record: Record, stderr: bool) {
+    fn emit(&self, record: Record, stderr: bool) {
         if stderr {
             (self.stderr)(self.style.record(&record));
         }

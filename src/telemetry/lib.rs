@@ -1,5 +1,5 @@
-//! What the relay says about itself: the catalogue of events and how they are told, drop reasons,
-//! the account.
+//! What the relay says of itself: the catalogue of events and how they are emitted, and the status
+//! of a half. It knows no policy, no journal and no MQTT.
 //!
 //! ```text
 //!  event!(…) ──> tracing ──> hub ──> flood ──> record ──┬──> stderr
@@ -19,13 +19,14 @@ mod policy_loaded;
 mod record;
 pub mod status;
 mod stderr;
+mod style;
 pub mod syslog;
 
 pub use event::{
     Entry, Event, FieldSpec, Halves, Limit, Severity, TARGET as EVENT_TARGET, json as events_json,
     manual as events_manual,
 };
-pub use expiry::{tell_expiry, tell_peer_expiry};
+pub use expiry::{emit_expiry, emit_peer_expiry};
 pub use notify::Notifier;
 pub use policy_loaded::policy_loaded;
 pub use record::Record;

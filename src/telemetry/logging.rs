@@ -1,32 +1,24 @@
-//! Logging to stderr: one line per event, for people first.
-//!
-//! ```text
-//! 2026-11-22T13:27:23.123Z  INFO ot: BROKER_UP connected broker=10.10.0.5:8883
-//! ```
-//!
-//! Every value is escaped, whatever it is and whoever logged it: a topic with a line feed in it
-//! stays on its line.
+//! Logging of a process, from its set-up to its end: who writes where, on which threads, and how
+//! long the end waits for them.
 
-use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use text::{clean, escape, format_date, format_utc};
+use text::{escape, format_date};
 use tls::{CertificateEnd, Certificates, PeerCertificate};
-use tracing::Level;
-use tracing::field::{Field, Visit};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::event::Event;
-use super::expiry::{tell_expiry, tell_peer_expiry};
+use super::expiry::{emit_expiry, emit_peer_expiry};
 use super::hub::{Clock, Hub, HubLayer, Output};
 use super::mistakes::report_mistakes;
-use super::record::{Quoted, Record, with_causes};
+use super::record::Record;
 use super::stderr::{Stderr, StderrWriter};
-use super::syslog::{Identity, Shortfall, Target, TellOthers, Worker};
+use super::style::Style;
+use super::syslog::{EmitToOthers, Identity, Shortfall, Target, Worker};
 
 /// Names the variable that is asked where `--log` isn't given.
 pub const LOG_VARIABLE: &str = "SPARKDIODE_LOG";
@@ -34,10 +26,6 @@ pub const LOG_VARIABLE: &str = "SPARKDIODE_LOG";
 /// Without `--log` and variable: what an operator needs, and of the MQTT client only what went
 /// wrong, since it logs every reconnect attempt.
 const DEFAULT_FILTER: &str = "info,rumqttc=error";
-
-/// Bytes of a message or a value that isn't an event's. Ours are far shorter; those that quote
-/// an error may not be.
-const MAX_MESSAGE_BYTES: usize = 900;
 
 /// How long the end of a half waits for its syslog targets to take what is left.
 const SEND_WITHIN: Duration = Duration::from_secs(3);
@@ -47,9 +35,6 @@ const END_AFTER: Duration = Duration::from_secs(1);
 const STDERR_WITHIN: Duration = Duration::from_secs(1);
 /// How often it is looked whether something is to be summarised.
 const TICK: Duration = Duration::from_secs(1);
-
-/// Prefix of the targets of our own crates.
-const OWN_TARGET: &str = "sparkdiode";
 
 /// Why logging can't be set up.
 #[derive(Debug, thiserror::Error)]
@@ -86,19 +71,19 @@ pub fn init(
     let (stderr, writer) = Stderr::new();
     let (stop, stopped) = crossbeam_channel::bounded(0);
     let (stderr_stop, stderr_stopped) = crossbeam_channel::bounded(0);
-    // Workers tell each other's targets what happened to their own, through the hub that they
-    // are made before.
+    // What happens to a target is sent to the others, through the hub, which is made after the
+    // workers.
     let hub: Arc<OnceLock<Weak<Hub>>> = Arc::default();
     let mut outputs = Vec::new();
     let mut workers = Vec::new();
     for (number, target) in targets.into_iter().enumerate() {
         let way = Arc::clone(&hub);
-        let tell_others: TellOthers = Box::new(move |record| {
+        let emit_to_others: EmitToOthers = Box::new(move |record| {
             if let Some(hub) = way.get().and_then(Weak::upgrade) {
-                hub.tell_others(number, record);
+                hub.emit_to_others(number, record);
             }
         });
-        let (queue, worker) = Worker::new(&target, &identity, stopped.clone(), tell_others);
+        let (queue, worker) = Worker::new(&target, &identity, stopped.clone(), emit_to_others);
         let local = target.addresses().is_empty();
         workers.push(Starting { name: target.name.clone(), local, worker });
         outputs.push(Output { target, queue });
@@ -130,8 +115,8 @@ pub fn init(
     })
 }
 
-/// Logging that was set up. Its end tells what is still to be told, and waits a moment until it
-/// is written.
+/// Logging that was set up. Its end emits what is still counted, and waits a moment until it is
+/// written.
 #[must_use]
 pub struct Logging {
     hub: Arc<Hub>,
@@ -167,7 +152,7 @@ impl std::fmt::Debug for Logging {
 }
 
 impl Logging {
-    /// Certificates of files, whose end is to be told in time, at the start and every day.
+    /// Certificates of files, whose end is announced in time, at the start and every day.
     pub fn watch(&mut self, ends: impl IntoIterator<Item = CertificateEnd>) {
         self.certificates.ends.extend(ends);
     }
@@ -215,15 +200,15 @@ impl Logging {
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                 report_mistakes();
                 hub.tick();
-                let at = wall_clock();
+                let at = clock::wall();
                 if day.replace(format_date(at)) != Some(format_date(at)) {
                     for end in &certificates.ends {
-                        tell_expiry(&end.certificate, end.not_after, at);
+                        emit_expiry(&end.certificate, end.not_after, at);
                     }
                     // A connection may last for years without another handshake.
                     for peer in &certificates.peers {
                         if let Some(end) = peer.end() {
-                            tell_peer_expiry(peer, end.not_after, at);
+                            emit_peer_expiry(peer, end.not_after, at);
                         }
                     }
                 }
@@ -254,7 +239,7 @@ impl Logging {
         self.hub.send_catalogue()
     }
 
-    /// Tells what is still to be told, and waits a moment until it is written. Returns for each
+    /// Emits what is still counted, and waits a moment until it is written. Returns for each
     /// target what it didn't get, if that is known by then.
     pub fn finish(mut self) -> Vec<(String, Option<Shortfall>)> {
         self.end()
@@ -264,26 +249,26 @@ impl Logging {
         report_mistakes();
         self.hub.finish();
         if self.waiting.is_some() {
-            // The half failed before it was sealed: it may not use the network, but this machine
-            // can be told.
+            // The half failed before it was sealed: it may not use the network, but it can
+            // log on this machine.
             let _ = self.start_targets(|starting| starting.local);
         }
         drop(self.stop.take());
         let within = self.send_within.saturating_add(END_AFTER);
-        let by = now().checked_add(within).unwrap_or_else(now);
+        let by = clock::steady().checked_add(within).unwrap_or_else(clock::steady);
         let mut ends = Vec::new();
         for (target, ended) in std::mem::take(&mut self.threads) {
             let shortfall = ended.recv_deadline(by).ok();
             match shortfall {
                 Some(Shortfall { lost, unconfirmed }) => {
                     if lost > 0 {
-                        self.hub.tell_stderr(&loss(&target, &lost.to_string()));
+                        self.hub.emit_to_stderr(&loss(&target, &lost.to_string()));
                     }
                     if unconfirmed > 0 {
-                        self.hub.tell_stderr(&unconfirmed_record(&target, unconfirmed));
+                        self.hub.emit_to_stderr(&unconfirmed_record(&target, unconfirmed));
                     }
                 }
-                None => self.hub.tell_stderr(&loss(&target, "unknown")),
+                None => self.hub.emit_to_stderr(&loss(&target, "unknown")),
             }
             ends.push((target, shortfall));
         }
@@ -321,14 +306,14 @@ fn stderr_loss(lost: u64) -> Record {
 }
 
 fn loss(target: &str, lost: &str) -> Record {
-    let mut record = Record::new(wall_clock(), Event::LogLost);
+    let mut record = Record::new(clock::wall(), Event::LogLost);
     record.add("target", target);
     record.add("lost", lost);
     record
 }
 
 fn unconfirmed_record(target: &str, lines: u64) -> Record {
-    let mut record = Record::new(wall_clock(), Event::LogUnconfirmed);
+    let mut record = Record::new(clock::wall(), Event::LogUnconfirmed);
     record.add("target", target);
     record.add("lines", &lines.to_string());
     record
@@ -339,217 +324,11 @@ pub fn colours(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// How lines for people look.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Style {
-    pub(super) half: &'static str,
-    pub(super) ansi: bool,
-}
-
-impl Style {
-    /// The line of an event of the catalogue.
-    pub(super) fn record(self, record: &Record) -> String {
-        let entry = record.event.entry();
-        let mut line = self.start(record.at, entry.severity.level());
-        // Writing to a `String` can't fail.
-        let _ = writeln!(line, ": {} {}", entry.msgid, record.message());
-        line
-    }
-
-    /// The line of any other event: those of libraries, and what is for developers.
-    pub(super) fn plain(self, at: SystemTime, event: &tracing::Event<'_>) -> String {
-        let metadata = event.metadata();
-        let mut line = self.start(at, *metadata.level());
-        // Events of a library say whose they are.
-        let root = metadata.target().split("::").next().unwrap_or_default();
-        if root != OWN_TARGET && root != self.half {
-            let _ = write!(line, " {}", escape(root));
-        }
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        let _ = writeln!(line, ":{}{}", fields.message, fields.rest);
-        line
-    }
-
-    fn start(self, at: SystemTime, level: Level) -> String {
-        let (dim, colour, plain) =
-            if self.ansi { ("\x1b[2m", colour_of(level), "\x1b[0m") } else { ("", "", "") };
-        let (time, half) = (format_utc(at), self.half);
-        format!("{dim}{time}{plain} {colour}{level:>5}{plain} {half}")
-    }
-}
-
-/// The message and the other fields, escaped.
-#[derive(Default)]
-struct Fields {
-    message: String,
-    rest: String,
-}
-
-impl Fields {
-    fn add(&mut self, field: &Field, value: &str) {
-        let value = clean(value, MAX_MESSAGE_BYTES);
-        // Writing to a `String` can't fail.
-        let _ = match field.name() {
-            "message" => write!(self.message, " {value}"),
-            name => write!(self.rest, " {name}={}", Quoted(&value)),
-        };
-    }
-}
-
-impl Visit for Fields {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, value);
-    }
-
-    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        self.add(field, &with_causes(value));
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field, &format!("{value:?}"));
-    }
-}
-
-fn colour_of(level: Level) -> &'static str {
-    match level {
-        Level::ERROR => "\x1b[31m",
-        Level::WARN => "\x1b[33m",
-        Level::INFO => "\x1b[32m",
-        _ => "\x1b[2m",
-    }
-}
-
 /// The wall clock, and one that never goes backwards.
 fn wall_and_steady() -> Clock {
-    let start = now();
-    Box::new(move || (wall_clock(), start.elapsed()))
-}
-
-#[expect(clippy::disallowed_methods, reason = "a log line carries the time at which it is written")]
-fn wall_clock() -> SystemTime {
-    SystemTime::now()
-}
-
-#[expect(clippy::disallowed_methods, reason = "logging is a driver")]
-fn now() -> Instant {
-    Instant::now()
+    let steady = clock::Clock::start();
+    Box::new(move || (clock::wall(), steady.elapsed()))
 }
 
 #[cfg(test)]
-mod tests {
-    #![expect(clippy::arithmetic_side_effects, reason = "numbers of a test")]
-
-    use std::sync::Mutex;
-    use std::time::{Duration, UNIX_EPOCH};
-
-    use super::*;
-    use crate::event;
-
-    fn logged(ansi: bool, log: impl FnOnce()) -> String {
-        filtered("info", ansi, log)
-    }
-
-    fn filtered(filter: &str, ansi: bool, log: impl FnOnce()) -> String {
-        let text = Arc::new(Mutex::new(String::new()));
-        let sink = Arc::clone(&text);
-        let now = UNIX_EPOCH + Duration::from_millis(1_795_354_043_123);
-        let filter = EnvFilter::builder().parse(filter).unwrap();
-        let hub = Arc::new(Hub::new(
-            Style { half: "ot", ansi },
-            Box::new(move || (now, Duration::ZERO)),
-            Box::new(move |line| sink.lock().unwrap().push_str(&line)),
-            &filter,
-            Vec::new(),
-        ));
-        let subscriber =
-            tracing_subscriber::registry().with(HubLayer::new(Arc::clone(&hub), filter));
-        tracing::subscriber::with_default(subscriber, log);
-        hub.finish();
-        drop(hub);
-        std::mem::take(&mut *text.lock().unwrap())
-    }
-
-    #[test]
-    fn an_event_of_the_catalogue_shows_its_msgid() {
-        let line = logged(false, || {
-            event!(BrokerUp, broker = "10.10.0.5:8883", session_present = true);
-        });
-        assert_eq!(
-            line,
-            "2026-11-22T13:27:23.123Z  INFO ot: BROKER_UP connected broker=10.10.0.5:8883 \
-             session_present=true\n"
-        );
-        let quiet = filtered("error", false, || {
-            event!(BrokerUp, broker = "10.10.0.5:8883");
-            event!(PolicyRefused, error = "bad");
-        });
-        assert!(quiet.contains("ERROR ot: POLICY_REFUSED"), "{quiet}");
-        assert!(!quiet.contains("BROKER_UP"), "{quiet}");
-    }
-
-    #[test]
-    fn a_flood_is_few_lines_with_the_right_total() {
-        let lines = logged(false, || {
-            for _ in 0..1_000 {
-                event!(SequenceGap, node = "Plant/Line \n4");
-            }
-        });
-        assert_eq!(lines.lines().count(), 11, "{lines}");
-        assert!(lines.contains("SEQUENCE_GAP repeated 990 times in 0 s, first 2026"), "{lines}");
-        assert!(lines.contains("node=\"Plant/Line \\n4\" repeated=990"), "{lines}");
-    }
-
-    #[test]
-    fn an_event_is_one_readable_line() {
-        let line = logged(false, || {
-            tracing::info!(target: OWN_TARGET, address = "10.10.0.5:8883", sessions = 3, name = "a b", "connected");
-        });
-        assert_eq!(
-            line,
-            "2026-11-22T13:27:23.123Z  INFO ot: connected address=10.10.0.5:8883 sessions=3 \
-             name=\"a b\"\n"
-        );
-        let line = logged(false, || tracing::warn!(target: "rumqttc::state", "odd"));
-        assert_eq!(line, "2026-11-22T13:27:23.123Z  WARN ot rumqttc: odd\n");
-        let line = logged(false, || tracing::warn!(target: "ot", "odd"));
-        assert_eq!(line, "2026-11-22T13:27:23.123Z  WARN ot: odd\n");
-        assert!(
-            logged(true, || tracing::error!(target: OWN_TARGET, "bad"))
-                .contains("\x1b[31mERROR\x1b[0m ot: bad")
-        );
-    }
-
-    #[test]
-    fn foreign_text_stays_on_its_line_and_in_its_field() {
-        let topic = "a\n2026-11-22T13:27:23.123Z ERROR ot: forged x=\"1";
-        let line = logged(false, || {
-            tracing::info!(topic, debug = ?topic, display = %topic, "got {topic}");
-        });
-        assert_eq!(line.matches('\n').count(), 1, "{line}");
-        assert!(
-            line.contains(r#"topic="a\n2026-11-22T13:27:23.123Z ERROR ot: forged x=\"1""#),
-            "{line}"
-        );
-        let long = "x".repeat(100_000);
-        assert!(logged(false, || tracing::info!(long, "{long}")).len() < 2_000);
-    }
-
-    #[test]
-    fn errors_are_logged_with_their_causes() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("cannot connect")]
-        struct Outer(#[source] io::Error);
-        let error = Outer(io::Error::other("refused"));
-        let line = logged(false, || {
-            tracing::warn!(error = &error as &dyn std::error::Error, "retrying");
-        });
-        assert!(line.ends_with("retrying error=\"cannot connect: refused\"\n"), "{line}");
-    }
-
-    #[test]
-    fn a_bad_filter_is_an_error_that_quotes_it() {
-        let error = init("ot", Some("sparkdiode=loud"), Vec::new()).unwrap_err();
-        assert!(error.to_string().starts_with("bad log filter `sparkdiode=loud`: "), "{error}");
-    }
-}
+mod tests;

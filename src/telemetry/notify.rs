@@ -65,41 +65,41 @@ impl Notifier {
 
     /// The half works.
     pub fn ready(&self) {
-        self.tell(&[NotifyState::Ready]);
+        self.notify(&[NotifyState::Ready]);
         self.is_ready.store(true, Ordering::Release);
     }
 
     /// A reload begins; [`Notifier::ready`] ends it.
     pub fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
-            Ok(now) => self.tell(&[NotifyState::Reloading, now]),
-            Err(_) => self.tell(&[NotifyState::Reloading]),
+            Ok(now) => self.notify(&[NotifyState::Reloading, now]),
+            Err(_) => self.notify(&[NotifyState::Reloading]),
         }
     }
 
     /// The half is about to end.
     pub fn stopping(&self) {
-        self.tell(&[NotifyState::Stopping]);
+        self.notify(&[NotifyState::Stopping]);
     }
 
     /// What is going on, in one line.
     pub fn status(&self, line: &str) {
         if self.is_ready.load(Ordering::Acquire) {
-            self.tell(&[NotifyState::Status(line)]);
+            self.notify(&[NotifyState::Status(line)]);
         }
     }
 
     /// The data path moves.
     pub fn feed_watchdog(&self) {
         if self.watchdog.is_some() {
-            self.tell(&[NotifyState::Watchdog]);
+            self.notify(&[NotifyState::Watchdog]);
         }
     }
 
-    fn tell(&self, states: &[NotifyState<'_>]) {
+    fn notify(&self, states: &[NotifyState<'_>]) {
         if let Some(socket) = &self.socket {
             let message: String = states.iter().map(|state| format!("{state}\n")).collect();
-            // Nobody to tell it to but the service manager itself.
+            // Nobody to report it to but the service manager itself.
             let _ = socket.send(message.as_bytes());
         }
     }

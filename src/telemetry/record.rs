@@ -1,4 +1,4 @@
-//! One event, ready to be told: every value cleaned and cut, here and nowhere else. What the
+//! One event, ready to be emitted: every value cleaned and cut, here and nowhere else. What the
 //! output forms add is only the escaping of their own quotes.
 
 use std::fmt::{self, Write};

@@ -73,7 +73,7 @@ impl StderrWriter {
 }
 
 fn write(out: &mut impl Write, line: &str) {
-    // Where not even that works there is nobody to tell.
+    // Where not even that works there is nobody to report it to.
     let _: io::Result<()> = out.write_all(line.as_bytes()).and_then(|()| out.flush());
 }
 

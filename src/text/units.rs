@@ -26,11 +26,12 @@ pub fn show_time(time: Duration) -> String {
     format!("{seconds}s")
 }
 
-/// A time in words, to the two largest units: `12 s`, `3 min 7 s`, `5 h 2 min`, `9 d 3 h`.
+/// A time in words, to the two largest units: `1.2 s`, `12 s`, `3 min 7 s`, `5 h 2 min`, `9 d 3 h`.
 pub fn span(time: Duration) -> String {
     let seconds = time.as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
     match (days, hours, minutes) {
+        (0, 0, 0) if seconds < 10 => format!("{seconds}.{} s", time.subsec_millis() / 100),
         (0, 0, 0) => format!("{seconds} s"),
         (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
         (0, ..) => format!("{hours} h {} min", minutes % 60),
@@ -92,8 +93,9 @@ mod tests {
 
     #[test]
     fn spans_have_two_units() {
-        let shown = [12, 187, 18_120, 788_400].map(|seconds| span(Duration::from_secs(seconds)));
-        assert_eq!(shown, ["12 s", "3 min 7 s", "5 h 2 min", "9 d 3 h"]);
+        let shown = [1_250, 12_000, 187_000, 18_120_000, 788_400_000]
+            .map(|ms| span(Duration::from_millis(ms)));
+        assert_eq!(shown, ["1.2 s", "12 s", "3 min 7 s", "5 h 2 min", "9 d 3 h"]);
     }
 
     #[test]

@@ -33,7 +33,7 @@ use std::process::{Command, ExitCode};
 
 use attacks::{ATTACKS, Attack};
 use matrix::{Column, Outcome, REFUSED, WORKED, stopping};
-use sandbox::{Role, raw};
+use sandbox::Role;
 use scene::{Scene, Sockets};
 
 const NAME_WIDTH: usize = 50;

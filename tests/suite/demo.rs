@@ -81,11 +81,23 @@ fn the_demo_needs_time_for_its_script() {
 
 #[test]
 fn the_demo_judges_the_relay_without_its_help() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/demo");
-    for file in ["host.rs", "enterprise.rs", "summary.rs"] {
-        let text = fs::read_to_string(source.join(file)).unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let demo = ["host.rs", "enterprise.rs", "at_rest.rs", "summary.rs"]
+        .map(|file| source.join("demo").join(file));
+    let host = fs::read_dir(source.join("strict-host")).unwrap();
+    let host: Vec<_> = host.map(|file| file.unwrap().path()).collect();
+    assert!(host.len() > 5, "{host:?}");
+    for file in demo.iter().chain(&host) {
+        let text = fs::read_to_string(file).unwrap();
         for half in ["crate::it", "crate::ot", "crate::policy"] {
-            assert!(!text.contains(half), "{file} uses {half}");
+            assert!(!text.contains(half), "{} uses {half}", file.display());
+        }
+    }
+    // Nor can they: Cargo holds it.
+    for manifest in ["demo/Cargo.toml", "strict-host/Cargo.toml"] {
+        let text = fs::read_to_string(source.join(manifest)).unwrap();
+        for half in ["\nit.workspace", "\not.workspace", "\npolicy.workspace"] {
+            assert!(!text.contains(half), "{manifest} depends on {half}");
         }
     }
 }

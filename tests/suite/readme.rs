@@ -6,7 +6,6 @@ use std::process::{Command, Output};
 
 use account::Reason;
 use diagnostic::SourceFile;
-use policy::Policy;
 use sparkdiode::cli::Exit;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -66,7 +65,7 @@ fn the_policy_examples_are_policies() {
         readme.split("```toml\n").skip(1).map(|block| block.split_once("```").unwrap().0).collect();
     assert!(!examples.is_empty());
     for example in examples {
-        match Policy::parse(&[SourceFile::new("README.md", example)]) {
+        match tools::cases::read_policy(&[SourceFile::new("README.md", example)]) {
             Ok((policy, warnings)) => {
                 assert!(!policy.rules().is_empty());
                 assert!(warnings.is_empty(), "{warnings}");

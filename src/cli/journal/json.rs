@@ -8,16 +8,16 @@ use sparkplug::{
     CellValue, DataSet, DataType, Metric, Parameter, ParameterValue, Payload, Property,
     PropertySet, PropertyValue, Template, Value,
 };
+use text::format_utc_ms;
 
 use super::layout::Message;
-use super::text::utc;
 
 /// `{"seq": …, "kind": "start" | "message" | "keyframe" | "heartbeat" | "unknown", …}`
 pub(super) fn frame(frame: &Frame, message: Option<&Message<'_>>) -> Json {
     let mut object = Map::new();
     object.insert("seq".into(), frame.seq.into());
     object.insert("epoch".into(), frame.epoch.into());
-    object.insert("time".into(), utc(frame.appended_ms).into());
+    object.insert("time".into(), format_utc_ms(frame.appended_ms).into());
     object.insert("appended_ms".into(), frame.appended_ms.into());
     object.insert("in_head".into(), frame.in_head.into());
     let (kind, body, bytes): (_, _, &[u8]) = match &frame.body {

@@ -1,12 +1,11 @@
 //! One line per frame, for people.
 
 use std::io::{self, Write};
-use std::time::{Duration, UNIX_EPOCH};
 
 use journal_format::{Body, Frame};
 use journal_read::Lost;
 use sparkplug::{Metric, value};
-use text::{escape, format_utc};
+use text::{escape, format_utc_ms};
 
 use super::layout::Message;
 
@@ -19,7 +18,7 @@ pub(super) fn frame(
     frame: &Frame,
     message: Option<&Message<'_>>,
 ) -> io::Result<()> {
-    write!(out, "{} {} ", frame.seq, utc(frame.appended_ms))?;
+    write!(out, "{} {} ", frame.seq, format_utc_ms(frame.appended_ms))?;
     match &frame.body {
         None => write!(out, "unknown")?,
         Some(Body::Start(start)) => {
@@ -98,12 +97,6 @@ pub(super) fn frame(
 pub(super) fn lost(out: &mut impl Write, lost: &Lost) -> io::Result<()> {
     let cause = lost.cause.name();
     writeln!(out, "{} to {} LOST {} frames: {cause}", lost.first, lost.last, lost.frames())
-}
-
-/// RFC 3339 of milliseconds since the epoch. A time beyond what the system can express, which
-/// nobody's clock has shown, becomes 1970.
-pub(super) fn utc(ms: u64) -> String {
-    format_utc(UNIX_EPOCH.checked_add(Duration::from_millis(ms)).unwrap_or(UNIX_EPOCH))
 }
 
 /// `"name":Datatype=value`, with marks where the metric isn't plain.

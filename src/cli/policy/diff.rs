@@ -5,24 +5,22 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use policy::Policy;
-use policy::compare::{Comparison, Difference, Outcome, Types, Witness, compare};
 use serde_json::{Value as Json, json};
 use sparkplug::DataType;
-use text::escape_to;
+use text::{Paint, counted, escape_to};
+use tools::compare::{Comparison, Difference, Outcome, Types, Witness, compare};
 use tools::dry_run::tally::{MetricTally, Tally};
 
-use super::explain::{line, wrap};
-use super::paint::Paint;
+use super::lines::{line, wrap};
 use super::recording::{self, Event};
 use super::{at_ms, json as machine};
-use crate::cli::report::{self, counted};
-use crate::cli::{Exit, Failure};
+use crate::cli::{Exit, Failure, report};
 
 /// Columns of the output.
 const WIDTH: usize = 100;
 /// Characters of a name in an example.
 const MAX_NAME_CHARS: usize = 60;
-/// Differences that are told of each kind; `--json` has all.
+/// Differences that are printed of each kind; `--json` has all.
 const MAX_DIFFERENCES: usize = 25;
 /// Metrics of a recording that are named.
 const MAX_NAMED: usize = 40;
@@ -82,7 +80,7 @@ pub(super) fn run(arguments: &DiffArgs) -> Result<Exit, Failure> {
         Some(path) => Some(changes(&before, &after, path)?),
         None => None,
     };
-    let view = View { before: &before, after: &after, paint: Paint::for_stdout() };
+    let view = View { before: &before, after: &after, paint: report::paint() };
     let differs =
         !comparison.is_equal() || recorded.as_ref().is_some_and(|(_, changes)| !changes.is_empty());
     if arguments.json {
@@ -286,7 +284,7 @@ impl View<'_> {
         changes: &[Changed],
     ) {
         let paint = self.paint;
-        let messages = counted(usize::try_from(messages).unwrap_or(usize::MAX), "message");
+        let messages = counted(messages, "message");
         line(text, "");
         line(text, &paint.strong(format!("on recorded traffic: {}, {messages}", path.display())));
         if changes.is_empty() {

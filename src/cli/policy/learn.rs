@@ -12,18 +12,18 @@ use config::policies::load_sources;
 use diagnostic::SourceFile;
 use diagnostic::file::os_error;
 use policy::Policy;
-use text::{escape, grouped};
+use text::{counted, escape, grouped};
 use tools::capture::{Header, Reader};
+use tools::cases::read_policy;
 use tools::learn::{Draft, Observation, Options, Trial, TrialReport, draft};
 
 use super::super::capture::{
     DEFAULT_MAX_BYTES, Recording, Tally, all_entities, client_id, record, watching_broker,
 };
-use super::super::half::{self, HalfArgs};
-use super::super::report::{self, counted};
-use super::super::{Exit, Failure, units};
+use super::super::startup::{self, HalfArgs};
+use super::super::{Exit, Failure, report, units};
 
-/// Of a draft: it tells what the plant's values are.
+/// Of a draft: it shows what the plant's values are.
 const DRAFT_MODE: u32 = 0o640;
 
 /// Learn a draft of a policy from what the plant says.
@@ -87,7 +87,7 @@ pub(super) fn run(arguments: &LearnArgs) -> Result<Exit, Failure> {
     };
     let policy = match existing.as_slice() {
         [] => None,
-        sources => Some(Policy::parse(sources)?.0),
+        sources => Some(read_policy(sources)?.0),
     };
     match (&arguments.capture, &arguments.config) {
         (Some(path), _) => learn(arguments, path, &existing, policy.as_ref()),
@@ -109,8 +109,8 @@ fn watch(arguments: &LearnArgs, config: &Path) -> Result<PathBuf, Failure> {
     let (config, warnings) = OtConfig::load(config)?;
     let broker = watching_broker(&config, arguments.client_id.as_deref(), "learn")?;
     let half = HalfArgs { config: PathBuf::new(), log: arguments.log.clone() };
-    let mut logging = half::begin("learn", &half, &config.broker, &[], warnings)?;
-    half::start_log(&mut logging)?;
+    let mut logging = startup::begin("learn", &half, &config.broker, &[], warnings)?;
+    startup::start_log(&mut logging)?;
     let path = arguments.keep_capture.clone().unwrap_or_else(|| {
         let mut name = arguments.output.clone().into_os_string();
         name.push(format!(".{}.capture", std::process::id()));
@@ -162,7 +162,7 @@ fn learn(
     let mut sources = existing.to_vec();
     sources.push(SourceFile::new(name, draft.text.clone()));
     // What can't be read would be a mistake of ours; so it says which.
-    let (tried, _) = Policy::parse(&sources)?;
+    let (tried, _) = read_policy(&sources)?;
     let mut trial = Trial::new(tried, &draft.promised, policy);
     each(path, |record| trial.learn(record))?;
     let report = trial.report();

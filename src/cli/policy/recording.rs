@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use account::RuleId;
 use clap::Args;
@@ -10,18 +10,16 @@ use ot::Received;
 use policy::{Policy, Rule};
 use serde_json::json;
 use sparkplug::value;
-use text::{escape, escape_to, format_utc};
+use text::{Paint, counted, escape, escape_to, format_utc_ms};
 use tools::capture::{Reader, Record};
 use tools::dry_run::tally::{Cause, EntityTally, MetricTally, Tally};
-use tools::dry_run::{MessageFate, MetricFate, MetricOutcome, Outcome, Passed, Rehearsal};
+use tools::dry_run::{DryRun, MessageFate, MetricFate, MetricOutcome, Outcome, Passed};
 
-use super::explain::line;
 use super::json as machine;
-use super::paint::Paint;
-use crate::cli::report::{self, counted};
-use crate::cli::{Exit, Failure};
+use super::lines::line;
+use crate::cli::{Exit, Failure, report};
 
-/// After the last message the relay gets this long to tell what it held back.
+/// After the last message the relay gets this long to send what it held back.
 const LAST_WAIT: Duration = Duration::from_secs(10);
 /// Characters of a metric's name in a table.
 const MAX_NAME_CHARS: usize = 36;
@@ -51,30 +49,29 @@ pub(super) enum Event<'a> {
     Message(&'a Record, &'a Outcome),
 }
 
-/// Runs a recording through a policy and tells everything that happens.
+/// Runs a recording through a policy and shows everything that happens.
 pub(super) fn run(
     policy: &Policy,
     path: &Path,
-    mut tell: impl FnMut(Event<'_>) -> Result<(), Failure>,
+    mut show: impl FnMut(Event<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let reader = Reader::open(path)?;
-    let mut rehearsal: Option<Rehearsal> = None;
+    let mut dry_run: Option<DryRun> = None;
     for record in reader {
         let record = record?;
-        let rehearsal =
-            rehearsal.get_or_insert_with(|| Rehearsal::new(policy.clone(), record.at_ms));
-        tell(Event::Late(&rehearsal.pass_until(record.at_ms)))?;
-        let outcome = rehearsal.receive(Received {
+        let dry_run = dry_run.get_or_insert_with(|| DryRun::new(policy.clone(), record.at_ms));
+        show(Event::Late(&dry_run.pass_until(record.at_ms)))?;
+        let outcome = dry_run.receive(Received {
             topic: &record.topic,
             payload: &record.payload,
             retain: record.retain,
             dup: record.dup,
             assured: record.qos > 0,
         });
-        tell(Event::Message(&record, &outcome))?;
+        show(Event::Message(&record, &outcome))?;
     }
-    if let Some(mut rehearsal) = rehearsal {
-        tell(Event::Late(&rehearsal.pass(LAST_WAIT)))?;
+    if let Some(mut dry_run) = dry_run {
+        show(Event::Late(&dry_run.pass(LAST_WAIT)))?;
     }
     Ok(())
 }
@@ -149,7 +146,7 @@ fn message(
             format!("{} {}", paint.bad("dropped"), cause(policy, (reason, rule)))
         }
     };
-    line(text, &format!("{} {}  {fate}", utc(at_ms), paint.strong(escape(topic))));
+    line(text, &format!("{} {}  {fate}", format_utc_ms(at_ms), paint.strong(escape(topic))));
     for metric in &outcome.metrics {
         line(text, &format!("    {}", in_words(policy, metric, paint)));
     }
@@ -167,14 +164,14 @@ fn in_words(policy: &Policy, metric: &MetricOutcome, paint: Paint) -> String {
     };
     let fate = match &metric.fate {
         MetricFate::Forwarded { rule, arrives } => {
-            let told = arrives.name.as_deref().filter(|told| *told != metric.name);
-            let told = told.map(|told| format!(" as {}", escape(told))).unwrap_or_default();
+            let renamed = arrives.name.as_deref().filter(|name| *name != metric.name);
+            let renamed = renamed.map(|name| format!(" as {}", escape(name))).unwrap_or_default();
             let value = match arrives.value == metric.sent {
                 true => String::new(),
                 false => format!(" = {}", show(arrives.value.as_ref())),
             };
             let by = machine::name(policy, *rule).map(|rule| format!(" by `{rule}`"));
-            format!("{}{told}{value}{}", paint.good("crosses"), by.unwrap_or_default())
+            format!("{}{renamed}{value}{}", paint.good("crosses"), by.unwrap_or_default())
         }
         MetricFate::Waiting { rule } => {
             let by = machine::name(policy, *rule).map(|rule| format!(" by `{rule}`"));
@@ -198,7 +195,7 @@ fn describe(
     paint: Paint,
 ) {
     let times = match first {
-        Some(first) => format!(", {} to {}", utc(first), utc(last)),
+        Some(first) => format!(", {} to {}", format_utc_ms(first), format_utc_ms(last)),
         None => String::new(),
     };
     let title = format!("{}: {}{times}", path.display(), messages(tally.messages));
@@ -225,7 +222,7 @@ fn describe_entity(
     let kinds = [(entity.births, "birth"), (entity.data, "data"), (entity.deaths, "death")];
     let kinds = kinds.iter().filter(|(count, _)| *count > 0).map(|(count, noun)| match *noun {
         "data" => format!("{count} data"),
-        noun => counted_u64(*count, noun),
+        noun => counted(*count, noun),
     });
     let kinds: Vec<String> = kinds.collect();
     line(text, "");
@@ -415,14 +412,6 @@ pub(super) fn cause(policy: &Policy, (reason, rule): Cause) -> String {
     }
 }
 
-fn utc(ms: u64) -> String {
-    format_utc(UNIX_EPOCH.checked_add(Duration::from_millis(ms)).unwrap_or(UNIX_EPOCH))
-}
-
 fn messages(number: u64) -> String {
-    counted_u64(number, "message")
-}
-
-fn counted_u64(number: u64, noun: &str) -> String {
-    counted(usize::try_from(number).unwrap_or(usize::MAX), noun)
+    counted(number, "message")
 }

@@ -4,22 +4,20 @@ use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
 
 use clap::Args;
 use config::policies::load_sources;
 use config::signature::beside;
 use diagnostic::file::os_error;
 use diagnostic::{SecretFile, SourceFile};
-use policy::Policy;
 use signature::{
     KeyError, Manifest, NamedKey, Requirement, SignatureError, SignatureFile, Signed, SigningKey,
 };
-use text::{escape, format_utc};
+use text::{counted, escape, format_utc};
+use tools::cases::read_policy;
 
 use crate::cli::policy_source::{problems, read_signature};
-use crate::cli::report::{self, counted};
-use crate::cli::{Exit, Failure, units};
+use crate::cli::{Exit, Failure, report};
 
 /// Of a private key.
 const KEY_MODE: u32 = 0o600;
@@ -137,7 +135,7 @@ pub(super) fn sign(arguments: &SignArgs) -> Result<Exit, Failure> {
             .hint("`sparkdiode policy keygen` makes one")
     })?;
     let sources = load_sources(&arguments.paths)?;
-    let (policy, warnings) = Policy::parse(&sources)?;
+    let (policy, warnings) = read_policy(&sources)?;
     report::warnings(&warnings);
     let path = signature_path(arguments.signature.as_deref(), &arguments.paths)?;
     let earlier =
@@ -190,7 +188,7 @@ pub(super) fn verify(arguments: &VerifyArgs) -> Result<Exit, Failure> {
     let text = read_signature(&path)?;
     let verified = signature::verify(text.as_deref(), &sources, &requirement);
     let Signed { version, at, signers } = verified.map_err(|errors| problems(&path, errors))?;
-    let (policy, warnings) = Policy::parse(&sources)?;
+    let (policy, warnings) = read_policy(&sources)?;
     report::warnings(&warnings);
     let mut said = format!(
         "good: version {version} of {} with {}, digest {}\n  signed at {}\n",
@@ -212,10 +210,13 @@ fn to_sign(
     sources: &[SourceFile],
     earlier: Option<SignatureFile>,
 ) -> Result<(SignatureFile, bool), Failure> {
-    let now = UNIX_EPOCH.checked_add(Duration::from_millis(units::wall_ms())).unwrap_or(UNIX_EPOCH);
     let version = arguments.version.or(earlier.as_ref().map(|file| file.manifest.version));
-    let manifest =
-        Manifest::of(sources, version.unwrap_or(1), arguments.relay.clone(), format_utc(now));
+    let manifest = Manifest::of(
+        sources,
+        version.unwrap_or(1),
+        arguments.relay.clone(),
+        format_utc(clock::wall()),
+    );
     let manifest = manifest.map_err(|error| Failure::new(Exit::Config, error.to_string()))?;
     let Some(earlier) = earlier else {
         if arguments.version.is_none() {

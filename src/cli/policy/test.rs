@@ -5,16 +5,17 @@ use std::path::PathBuf;
 
 use clap::Args;
 use config::policies;
-use policy::{Case, Mode, Policy, Relation, Rule};
+use mistake::mistake;
+use policy::{Mode, Policy, Rule};
 use serde_json::{Value as Json, json};
 use sparkplug::Topic;
-use text::escape;
+use text::{Paint, counted, escape};
+use tools::cases::Case;
 use tools::dry_run::case::{self, CaseReport, Check, Got};
 use tools::dry_run::coverage::{Coverage, coverage};
+use tools::explain::{self, Relation};
 
-use super::paint::Paint;
-use crate::cli::report::{self, counted};
-use crate::cli::{Exit, Failure};
+use crate::cli::{Exit, Failure, report};
 
 /// Run the `[[case]]` tables of a policy.
 ///
@@ -79,13 +80,14 @@ pub(super) fn run(arguments: &TestArgs) -> Result<Exit, Failure> {
     } else {
         vec![arguments.paths.clone()]
     };
-    let policies: Result<Vec<Policy>, Failure> = sets.iter().map(|set| super::read(set)).collect();
+    let policies: Result<Vec<(Policy, Vec<Case>)>, Failure> =
+        sets.iter().map(|set| super::read_with_cases(set)).collect();
     let policies = policies?;
-    let paint = Paint::for_stdout();
+    let paint = report::paint();
     let (mut text, mut totals) = (String::new(), Totals::default());
     let mut json = Vec::new();
-    for policy in &policies {
-        let tested = test(policy, arguments.name.as_deref());
+    for (policy, cases) in &policies {
+        let tested = test(policy, cases, arguments.name.as_deref());
         totals.add(&tested);
         if arguments.json {
             json.push(tested.json());
@@ -114,9 +116,8 @@ pub(super) fn run(arguments: &TestArgs) -> Result<Exit, Failure> {
     Ok(if passed { Exit::Ok } else { Exit::Failed })
 }
 
-fn test<'a>(policy: &'a Policy, name: Option<&str>) -> Tested<'a> {
-    let chosen = policy.cases().iter();
-    let chosen = chosen.filter(|case| name.is_none_or(|name| case.name().contains(name)));
+fn test<'a>(policy: &'a Policy, cases: &'a [Case], name: Option<&str>) -> Tested<'a> {
+    let chosen = cases.iter().filter(|case| name.is_none_or(|name| case.name().contains(name)));
     let cases: Vec<_> = chosen.map(|case| (case, case::run(policy, case))).collect();
     let coverage = name
         .is_none()
@@ -198,9 +199,12 @@ impl Tested<'_> {
         let mut policy = self.policy.clone();
         let since_ms = u64::try_from(check.at.as_millis()).unwrap_or(u64::MAX);
         let _ = policy.set_time(case.at_ms().saturating_add(since_ms));
-        for considered in policy.consider(topic.entity, metric, check.datatype) {
-            let Some(rule) = policy.rule(considered.rule) else { continue };
-            let says = match considered.relation {
+        for related in explain::relations(&policy, topic.entity, metric, check.datatype) {
+            let Some(rule) = policy.rule(related.rule) else {
+                mistake!("a rule was looked at that the policy hasn't");
+                continue;
+            };
+            let says = match related.relation {
                 Relation::OtherEntity(key) => format!("is about others, by its `{key}`"),
                 Relation::OtherMetric => "selects the entity, but not this metric".to_owned(),
                 Relation::OtherDatatype => "selects the metric, but not this datatype".to_owned(),

@@ -1,9 +1,10 @@
 //! A status for a terminal of 100 columns. Names in it come from the network: they are escaped.
 
-use std::fmt::{Display, Write};
+use std::fmt::Write;
+use std::time::Duration;
 
 use telemetry::status::{DropStatus, ItStatus, LINK_ALIVE, Level, OtStatus, Status};
-use text::{escape_to, format_utc_ms, grouped};
+use text::{Paint, Tone, escape_to, format_utc_ms, grouped, rough_size};
 
 const COLUMNS: usize = 100;
 /// Lines of talkers and of drops.
@@ -15,12 +16,12 @@ const STALE_MS: u64 = 10_000;
 
 struct View {
     text: String,
-    colour: bool,
+    paint: Paint,
 }
 
 /// The status, as it looks at `now_ms`.
-pub(super) fn render(status: &Status, now_ms: u64, colour: bool) -> String {
-    let mut view = View { text: String::new(), colour };
+pub(super) fn render(status: &Status, now_ms: u64, paint: Paint) -> String {
+    let mut view = View { text: String::new(), paint };
     let age_ms = now_ms.saturating_sub(status.written_ms);
     let stale = age_ms > status.every_ms.saturating_mul(STALE_INTERVALS).max(STALE_MS);
     let left = format!(
@@ -112,16 +113,12 @@ impl View {
     }
 
     fn marked(&mut self, level: Level, line: &str) {
-        let code = match level {
-            _ if !self.colour => None,
-            Level::Ok => Some("32"),
-            Level::Warning => Some("33"),
-            Level::Critical => Some("31"),
+        let tone = match level {
+            Level::Ok => Tone::Good,
+            Level::Warning => Tone::Odd,
+            Level::Critical => Tone::Bad,
         };
-        match code {
-            Some(code) => self.line(&format!("\x1b[{code}m{line}\x1b[0m")),
-            None => self.line(line),
-        }
+        self.line(&self.paint.paint(tone, line));
     }
 
     fn item(&mut self, name: &str, content: &str) {
@@ -139,8 +136,8 @@ impl View {
             "journal",
             &format!(
                 "{} of {}{}, next frame {}{refuses}",
-                bytes(ot.journal_bytes),
-                bytes(ot.journal_limit_bytes),
+                rough_size(ot.journal_bytes),
+                rough_size(ot.journal_limit_bytes),
                 percent(ot.journal_bytes, ot.journal_limit_bytes),
                 grouped(ot.journal_seq)
             ),
@@ -149,8 +146,8 @@ impl View {
             "queue",
             &format!(
                 "{} of {}{}",
-                bytes(ot.queue_bytes),
-                bytes(ot.queue_limit_bytes),
+                rough_size(ot.queue_bytes),
+                rough_size(ot.queue_limit_bytes),
                 percent(ot.queue_bytes, ot.queue_limit_bytes)
             ),
         );
@@ -191,7 +188,7 @@ impl View {
                 "{} frames not confirmed by the broker, {} sent as historical, {} queued",
                 grouped(it.unconfirmed_frames),
                 grouped(it.backfilled),
-                bytes(it.queue_bytes)
+                rough_size(it.queue_bytes)
             ),
         );
         self.item(
@@ -326,30 +323,9 @@ fn fitted(text: &str, columns: usize) -> String {
     format!("{kept}…")
 }
 
-/// A span of milliseconds, with two units at most.
+/// A span of milliseconds.
 fn span(ms: u64) -> String {
-    let seconds = ms / 1_000;
-    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
-    match (days, hours, minutes) {
-        (0, 0, 0) if ms < 10_000 => format!("{}.{} s", seconds, ms % 1_000 / 100),
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
-        (0, ..) => format!("{hours} h {} min", minutes % 60),
-        _ => format!("{days} d {} h", hours % 24),
-    }
-}
-
-fn bytes(number: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    #[expect(clippy::cast_precision_loss, reason = "one digit behind the point")]
-    let mut amount = number as f64;
-    let mut unit = 0;
-    while amount >= 1_024.0 && unit < 4 {
-        amount /= 1_024.0;
-        unit = usize::saturating_add(unit, 1);
-    }
-    let name: &dyn Display = UNITS.get(unit).unwrap_or(&"B");
-    if unit == 0 { format!("{number} B") } else { format!("{amount:.1} {name}") }
+    text::span(Duration::from_millis(ms))
 }
 
 fn percent(part: u64, whole: u64) -> String {
@@ -426,7 +402,7 @@ mod tests {
 
     #[test]
     fn it_fits_into_100_columns_and_nothing_from_the_network_reaches_the_terminal() {
-        let text = render(&full(), 4_001_000, false);
+        let text = render(&full(), 4_001_000, Paint::new(false));
         for line in text.lines() {
             assert!(line.chars().count() <= COLUMNS, "{}: {line}", line.chars().count());
             assert!(
@@ -446,18 +422,18 @@ mod tests {
 
     #[test]
     fn an_old_status_is_called_stale() {
-        let text = render(&full(), 4_010_001, false);
+        let text = render(&full(), 4_010_001, Paint::new(false));
         assert!(text.contains(" STALE since 1970-01-01T01:06:40.000Z"), "{text}");
-        assert!(render(&full(), 4_010_001, true).contains("\x1b[31m STALE"));
-        assert!(!render(&full(), 4_010_000, false).contains("STALE"));
+        assert!(render(&full(), 4_010_001, Paint::new(true)).contains("\x1b[31m STALE"));
+        assert!(!render(&full(), 4_010_000, Paint::new(false)).contains("STALE"));
     }
 
     #[test]
     fn numbers_are_readable() {
         assert_eq!(span(1_250), "1.2 s");
         assert_eq!(span(90_061_000), "1 d 1 h");
-        assert_eq!(bytes(1_023), "1023 B");
-        assert_eq!(bytes(1_572_864), "1.5 MiB");
+        assert_eq!(rough_size(1_023), "1023 B");
+        assert_eq!(rough_size(1_572_864), "1.5 MiB");
         assert_eq!(percent(1, 0), "");
     }
 }

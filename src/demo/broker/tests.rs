@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 
+use super::filters::cover;
 use super::*;
 
 const TIMEOUT: Duration = Duration::from_secs(20);

@@ -1,4 +1,8 @@
-//! What the strict host must see.
+//! What the demo's host must see.
+#![expect(clippy::arithmetic_side_effects, reason = "numbers of a test")]
+
+use prost::Message;
+use sparkplug::DataType;
 
 use super::*;
 
@@ -21,11 +25,17 @@ fn bd_seq(value: u64) -> Metric {
 /// A host that has seen a whole birth of a node with one device.
 struct Scene {
     host: Host,
+    /// A millisecond passes with each message.
+    now_ms: u64,
 }
 
 impl Scene {
+    fn new(forbidden: &[&str]) -> Scene {
+        Scene { host: Host::new(forbidden, &[]), now_ms: WALL_US / 1_000 }
+    }
+
     fn born() -> Scene {
-        let mut scene = Scene { host: Host::new(&["Recipe"], &[]) };
+        let mut scene = Scene::new(&["Recipe"]);
         scene.node_birth(0);
         let speed = metric("Speed", Some(DataType::Float), Value::Float(1.0));
         scene.send("spBv1.0/g/DBIRTH/n/d", Some(1), vec![speed]);
@@ -40,11 +50,12 @@ impl Scene {
     }
 
     fn send(&mut self, topic: &str, seq: Option<u64>, metrics: Vec<Metric>) {
-        let timestamp = Some(WALL_US / 1_000);
+        self.now_ms += 1;
+        let timestamp = Some(self.now_ms);
         let payload = Payload { timestamp, metrics, seq, ..Payload::default() };
         self.host.handle(Arrival {
             at: Duration::ZERO,
-            wall_us: WALL_US,
+            wall_us: self.now_ms * 1_000,
             topic,
             payload: &payload.encode_to_vec(),
             retain: false,
@@ -137,7 +148,7 @@ fn aliases_missing_timestamps_and_denied_words_are_seen() {
 
 #[test]
 fn lost_and_repeated_messages_are_counted_and_those_within_a_birth_are_not_missed() {
-    let mut scene = Scene { host: Host::new(&[], &[]) };
+    let mut scene = Scene::new(&[]);
     scene.node_birth(0);
     let count = |value, datatype| metric(COUNT, datatype, Value::Long(value));
     let born = |value| vec![count(value, Some(DataType::UInt64))];

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use clock::Clock;
+use mistake::mistake;
 use prost::Message;
 use rumqttc::{
     AsyncClient, Broker, Event, EventLoop, LastWill, MqttOptions, Packet, PublishOptions, QoS,
@@ -17,7 +19,6 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::layout::{DIAGNOSTICS, GROUP, MORTAL, NodeSpec};
 use super::signal::{MOTOR, Moment, Signal, motor_definition};
 use super::{CLIENT_PREFIX, NodeReport, Phase, Reports, Values};
-use crate::clock::Clock;
 
 /// How often it is looked for something to publish.
 const TICK: Duration = Duration::from_millis(5);
@@ -175,7 +176,7 @@ impl EdgeNode {
         }
         // The connection breaks without DISCONNECT: the broker sends the will.
         network.abort();
-        let now = self.clock.now();
+        let now = self.clock.elapsed();
         self.report(|report| {
             report.alive = false;
             report.died_at = Some(now);
@@ -206,12 +207,14 @@ impl EdgeNode {
 
     fn publish_births(&mut self, client: &AsyncClient) {
         self.seq = 0;
-        let now = self.clock.now();
+        let now = self.clock.elapsed();
         for index in 0..self.entities.len() {
-            let wall_us = self.clock.wall_us();
+            let wall_us = clock::wall_us();
             let control = index == 0;
             let mut metrics = if control { self.node_control() } else { Vec::new() };
-            let Some(entity) = self.entities.get_mut(index) else { return };
+            let Some(entity) = self.entities.get_mut(index) else {
+                return mistake!("fewer entities than were counted");
+            };
             metrics.extend(entity.birth(self.spec.aliases, now, wall_us));
             entity.next = now.saturating_add(entity.every);
             let device = entity.device;
@@ -226,11 +229,13 @@ impl EdgeNode {
     }
 
     fn publish_due(&mut self, client: &AsyncClient) {
-        let now = self.clock.now();
+        let now = self.clock.elapsed();
         for index in 0..self.entities.len() {
-            let wall_us = self.clock.wall_us();
+            let wall_us = clock::wall_us();
             let aliases = self.spec.aliases;
-            let Some(entity) = self.entities.get_mut(index) else { return };
+            let Some(entity) = self.entities.get_mut(index) else {
+                return mistake!("fewer entities than were counted");
+            };
             if now < entity.next {
                 continue;
             }
@@ -328,7 +333,7 @@ impl EdgeNode {
     }
 
     fn wall_ms(&self) -> u64 {
-        self.clock.wall_us().checked_div(1_000).unwrap_or(0)
+        clock::wall_ms()
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) const SETPOINT: &str = "Setpoint/Speed";
 /// seen on IT has leaked.
 pub(crate) const FORBIDDEN: [&str; 4] = ["Recipe", "Operator", "CONFIDENTIAL", "Pilot"];
 
-/// Signals at the end of every edge node and device that tell of the messages themselves.
+/// Signals at the end of every edge node and device that describe the messages themselves.
 pub(super) const DIAGNOSTICS: usize = 2;
 
 const STATES: &[&str] = &["Running", "Running", "Running", "Starved", "Blocked", "Cleaning"];

@@ -11,12 +11,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use clock::Clock;
 pub(super) use layout::{FORBIDDEN, GROUP, MORTAL, NodeSpec, SETPOINT, TARGET, Treatment, nodes};
 pub(super) use signal::{COUNT, PUBLISHED};
 use sparkplug::Value;
 use tokio::sync::watch;
-
-use super::clock::Clock;
 
 /// Begins the MQTT client identifiers of the plant's edge nodes.
 pub(super) const CLIENT_PREFIX: &str = "plant-";

@@ -6,7 +6,7 @@ use std::path::Path;
 use broker::BrokerSettings;
 use policy::Policy;
 use telemetry::Notifier;
-use telemetry::status::{StatusSettings, Teller};
+use telemetry::status::{StatusPublisher, StatusSettings};
 use tls::Certificates;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedSender;
@@ -98,9 +98,15 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
         taken,
         BrokerWatch::new("b:1".into()),
         |now| {
-            let teller =
-                Teller::start("it", status, state_dir, notifier.clone(), now.at, now.wall_ms)?;
-            Ok(StatusReporter::new(teller, notifier, None))
+            let publisher = StatusPublisher::start(
+                "it",
+                status,
+                state_dir,
+                notifier.clone(),
+                now.at,
+                now.wall_ms,
+            )?;
+            Ok(StatusReporter::new(publisher, notifier, None))
         },
     );
     Half { driver: driver.unwrap(), events, runtime }
@@ -130,7 +136,7 @@ fn a_driver_that_stands_still_gives_no_sign_of_life_however_often_it_is_asked() 
     let hangs: PolicyLoader = Box::new(move || {
         entered.send(()).unwrap();
         may_go.recv().unwrap();
-        Ok(Policy::parse(&[]).unwrap().0)
+        Ok(Policy::parse(&[]).unwrap().0.into())
     });
     let Half { driver, events, runtime } = half(dir.path(), notifier, Some(hangs));
     let driver = std::thread::spawn(move || runtime.block_on(driver.run()).unwrap());

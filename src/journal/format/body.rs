@@ -2,6 +2,9 @@
 //! don't know (an [`Envelope`] whose `body` is `None`) and count them, so that versions of the
 //! two halves can differ.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use prost::{Message, Oneof};
 
 /// One frame: its place in the journal and one body.

@@ -15,6 +15,8 @@
 //! disk blocks) and frame look-alikes inside of payloads (made by somebody in the plant who
 //! hopes that a reader loses its place) fail the checksum.
 
+use alloc::vec::Vec;
+
 use prost::Message;
 use prost::encoding::{decode_varint, encoded_len_varint, uint64};
 
@@ -250,6 +252,9 @@ fn next_field(mut bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::String;
+    use alloc::vec;
+
     use super::*;
     use crate::{Heartbeat, Keyframe, Relayed};
 

@@ -19,6 +19,10 @@
 //! | 54 | … | the relay's name, UTF-8; zeros up to 252 |
 //! | 252 | 4 | CRC-32C of the 252 bytes before |
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 /// Both copies of the header.
 pub const HEADER_BYTES: usize = 512;
 /// Where the first frame begins.
@@ -101,7 +105,7 @@ impl Header {
             .0
             .get(..name_bytes)
             .filter(|name| name.len() <= MAX_RELAY_NAME_BYTES)
-            .and_then(|name| std::str::from_utf8(name).ok())
+            .and_then(|name| core::str::from_utf8(name).ok())
             .ok_or(None)?
             .to_owned();
         Ok(Header { salt, epoch, first_seq, created_ms, head_bytes, head_frames, relay_name })

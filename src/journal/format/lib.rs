@@ -19,6 +19,13 @@
 //! | `journal_segment` | open segment files and walk over their frames; for the next two alone |
 //! | `journal_write` | append; the OT half's |
 //! | `journal_read` | read; the IT half's |
+//!
+//! It is built without the standard library, so that it can't open a file or ask a clock.
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod body;
 pub mod frame;

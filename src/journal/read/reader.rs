@@ -16,6 +16,7 @@ use journal_format::{Frame, frame};
 use journal_segment::JournalError;
 use journal_segment::cursor::{Cursor, Leftover, Step};
 use journal_segment::files::{self as segment, Opened};
+use mistake::mistake;
 
 /// After this many polls in a row that returned nothing, everything was read that the journal
 /// held at the first of them: one of them has listed the directory. The others are cheaper.
@@ -328,7 +329,10 @@ impl Reader {
             let lost = Lost { first: self.want.seq, last, cause: LostCause::Retention };
             return Ok(Found::Lost(lost));
         };
-        let Some(this) = segments.get(index).copied() else { return Ok(Found::Nothing) };
+        let Some(this) = segments.get(index).copied() else {
+            mistake!("a segment before the end of the list that isn't in it");
+            return Ok(Found::Nothing);
+        };
         let (file, header) = match segment::open(&self.dir, this)? {
             Opened::Segment { file, header, .. } => (file, header),
             Opened::Absent => return Ok(Found::Nothing),

@@ -25,7 +25,7 @@ use sparkplug::{Caps, DataType, Metric, Payload, Value};
 use telemetry::Event;
 use telemetry::Notifier;
 use telemetry::capture::{capture, triggered};
-use telemetry::status::{Status, StatusSettings, Teller};
+use telemetry::status::{Status, StatusPublisher, StatusSettings};
 
 struct Running {
     work: Sender<Work>,
@@ -61,7 +61,11 @@ fn build(dir: &Path) -> (Worker, Sender<Work>, UnboundedReceiver<Vec<Receipt>>) 
     let (work, queue) = crossbeam_channel::bounded(64);
     let (released, receipts) = unbounded_channel();
     let worker = Worker::new(
-        WorkerSettings { relay_name: "relay".into(), keyframe_every: pipeline.keyframe_every },
+        WorkerSettings {
+            relay_name: "relay".into(),
+            keyframe_every: pipeline.keyframe_every,
+            signed: None,
+        },
         |now| Pipeline::new(pipeline, policy, now),
         Writer::open(options, 1).unwrap().only(),
         StateDir::open(&dir.join("state")).unwrap(),
@@ -243,8 +247,9 @@ fn a_sign_of_life_goes_through_the_journal_and_a_worker_that_stands_still_gives_
         any_owner: false,
     };
     let (state, at) = (dir.path().join("state"), Duration::ZERO);
-    let teller = Teller::start("ot", settings, state, notifier.clone(), at, 1).unwrap();
-    let worker = worker.with_status_reporter(StatusReporter::new("relay".into(), teller, notifier));
+    let publisher = StatusPublisher::start("ot", settings, state, notifier.clone(), at, 1).unwrap();
+    let worker =
+        worker.with_status_reporter(StatusReporter::new("relay".into(), publisher, notifier));
     work.send(Work::Messages(vec![Delivered {
         topic: Bytes::from_static(b"spBv1.0/G/NBIRTH/E"),
         payload: Bytes::from_static(b"no payload"),

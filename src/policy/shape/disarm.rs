@@ -9,7 +9,7 @@ use sparkplug::{
 };
 
 use super::texts::Length;
-use crate::glob::Glob;
+use crate::rule::glob::Glob;
 
 /// Bytes of a text property or description that cross by default: a long sentence in any script.
 const MAX_TEXT_BYTES: usize = 1024;

@@ -61,11 +61,9 @@
 //!   over, as one without their datatype would be.
 
 mod disarm;
-#[cfg(test)]
-pub(super) mod naive;
 mod numbers;
 mod pseudonym;
-pub(super) mod reader;
+pub(crate) mod reader;
 mod shaper;
 mod texts;
 mod words;
@@ -85,7 +83,7 @@ pub use shaper::{
 use sparkplug::DataType;
 use texts::{Allowed, Length};
 
-use super::glob::Glob;
+use crate::rule::glob::Glob;
 
 /// Everything that a rule says about the values of one metric.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -114,7 +112,7 @@ enum Refusal {
 
 /// All shapes of one rule.
 #[derive(Clone, Debug, Default)]
-pub(super) struct RuleShapes {
+pub struct RuleShapes {
     /// `[rule.shape]`: for metrics that no table names.
     base: Arc<Shape>,
     /// `[[rule.metric]]`, in their order.
@@ -137,7 +135,7 @@ struct MetricTable {
 
 /// What the shapes of a rule come to for one metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fit {
+pub(crate) enum Fit {
     /// It can be shaped, or there is nothing to shape.
     Fits,
     /// Its value is opaque, and the rule doesn't open it.
@@ -148,7 +146,7 @@ pub(super) enum Fit {
 
 impl Fit {
     /// What a rule without shapes comes to.
-    pub(super) fn of_unshaped(datatype: Option<DataType>) -> Fit {
+    pub(crate) fn of_unshaped(datatype: Option<DataType>) -> Fit {
         match datatype {
             Some(DataType::Bytes | DataType::File | DataType::DataSet) => Fit::Opaque,
             _ => Fit::Fits,
@@ -158,18 +156,18 @@ impl Fit {
 
 impl RuleShapes {
     /// Whether no table and no shape was written.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.tables.is_empty() && !self.has_base
     }
 
     /// The shape of the metric `name`.
-    pub(super) fn shape(&self, name: &str) -> &Arc<Shape> {
+    pub(crate) fn shape(&self, name: &str) -> &Arc<Shape> {
         self.table(name).map_or(&self.base, |table| &table.shape)
     }
 
     /// Whether values of the metric can be shaped as the rule asks. A metric whose datatype isn't
     /// known is some kind of text; see [`super::EntityPlan::judge`].
-    pub(super) fn fit(&self, name: &str, datatype: Option<DataType>) -> Fit {
+    pub(crate) fn fit(&self, name: &str, datatype: Option<DataType>) -> Fit {
         let datatype = datatype.unwrap_or(DataType::String);
         let table = self.table(name);
         if table.is_some_and(|table| !table.own.can_shape(datatype)) {
@@ -183,7 +181,7 @@ impl RuleShapes {
     }
 
     /// Whether it lets opaque values of some metric cross.
-    pub(super) fn opens_any(&self) -> bool {
+    pub fn opens_any(&self) -> bool {
         let tables = self.tables.iter().map(|table| &table.shape);
         tables
             .chain([&self.base])
@@ -191,28 +189,28 @@ impl RuleShapes {
     }
 
     /// The names of all tables.
-    pub(super) fn names(&self) -> impl Iterator<Item = &Glob> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Glob> {
         self.tables.iter().flat_map(|table| &table.names)
     }
 
     /// The names of tables that would shape a template member, which can't be done; `None` if
     /// there is none.
-    pub(super) fn unshapeable_members(&self) -> Option<&[Glob]> {
+    pub(crate) fn unshapeable_members(&self) -> Option<&[Glob]> {
         Some(self.members.as_slice()).filter(|members| !members.is_empty())
     }
 
     /// The same as a list.
-    pub(super) fn members(&self) -> &[Glob] {
+    pub(crate) fn members(&self) -> &[Glob] {
         &self.members
     }
 
     /// The same, to be prepared for being looked up.
-    pub(super) fn members_mut(&mut self) -> &mut [Glob] {
+    pub(crate) fn members_mut(&mut self) -> &mut [Glob] {
         &mut self.members
     }
 
     /// Whether some metric's strings are replaced by pseudonyms.
-    pub(super) fn uses_pseudonyms(&self) -> bool {
+    pub(crate) fn uses_pseudonyms(&self) -> bool {
         let tables = self.tables.iter().map(|table| &table.shape);
         tables.chain([&self.base]).any(|shape| shape.pseudonym.is_some())
     }
@@ -316,9 +314,9 @@ impl Shape {
 }
 
 /// What shapes tell apart of datatypes: those of the same kinship can be shaped, and opened, alike.
-pub(super) type Kinship = (bool, bool, bool, bool, Option<DataType>);
+pub type Kinship = (bool, bool, bool, bool, Option<DataType>);
 
-pub(super) fn kinship(datatype: DataType) -> Kinship {
+pub fn kinship(datatype: DataType) -> Kinship {
     let alone = match datatype {
         DataType::Bytes | DataType::File | DataType::DataSet | DataType::Template => Some(datatype),
         _ => None,

@@ -5,7 +5,7 @@ use super::numbers::OutOfRange;
 use super::pseudonym::Pseudonym;
 use super::texts::AllowedValues;
 use super::{Refusal, RuleShapes, Shape};
-use crate::glob::Glob;
+use crate::rule::glob::Glob;
 
 /// Values of a list that are named.
 const MAX_NAMED: usize = 5;

@@ -1,5 +1,8 @@
 //! Payloads at and beyond each cap, damaged ones, and compressed ones.
 
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
 use std::io::Write;
 
 use flate2::Compression;

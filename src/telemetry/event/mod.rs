@@ -45,7 +45,7 @@ pub enum Halves {
 /// How the event is kept from flooding a log; see [`flood`](super::flood).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// Always told: nothing on a network can cause it often.
+    /// Always emitted: nothing on a network can cause it often.
     Never,
     /// Few lines in a window, whatever it is about.
     PerKind,
@@ -193,7 +193,7 @@ const fn same(left: &str, right: &str) -> bool {
 /// Emits an event of the catalogue: `event!(SequenceGap, node = key)`. Values are what `tracing`
 /// takes: numbers, booleans, strings, `%display`, `?debug`, and options of them, of which `None`
 /// leaves the field out. Write what is expensive to make behind a check of its own: whether the
-/// event is told or only counted is decided after its fields are made.
+/// event is emitted or only counted is decided after its fields are made.
 #[macro_export]
 macro_rules! event {
     ($event:ident $(, $($fields:tt)*)?) => {{

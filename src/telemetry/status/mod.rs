@@ -7,14 +7,14 @@
 //!                           └──> edge node of the relay (IT half)
 //! ```
 
+mod publisher;
 mod report;
-mod teller;
 mod textfile;
 mod tracker;
 
+pub use publisher::{StatusPublisher, StatusSettings};
 pub use report::{ReportError, Reporter, ReporterSettings, STATUS_FILE};
 use serde::{Deserialize, Serialize};
-pub use teller::{StatusSettings, Teller};
 pub use textfile::{FAMILIES, Family, Kind};
 pub use tracker::{FORMER_RULES, TrackedNode, Tracker};
 

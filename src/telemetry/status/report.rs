@@ -89,7 +89,7 @@ impl Drop for Reporter {
     }
 }
 
-/// Tells that writing fails, and that it works again; each once.
+/// Reports that writing fails, and that it works again; each once.
 fn note(written: Result<(), ReportError>, trouble: &mut bool) {
     match written {
         Ok(()) => {
@@ -258,13 +258,13 @@ mod tests {
     fn a_status_that_cannot_be_written_is_told_once_and_so_is_its_return() {
         let mut trouble = false;
         let fails = || Err(os("write", &PathBuf::from("status.json"))(io::Error::other("full")));
-        let told = capture(|| {
+        let emitted = capture(|| {
             note(fails(), &mut trouble);
             note(fails(), &mut trouble);
         });
-        triggered(&told, Event::StatusUnwritten);
-        assert_eq!(told.len(), 1);
-        let told = capture(|| note(Ok(()), &mut trouble));
-        triggered(&told, Event::DiskOk);
+        triggered(&emitted, Event::StatusUnwritten);
+        assert_eq!(emitted.len(), 1);
+        let emitted = capture(|| note(Ok(()), &mut trouble));
+        triggered(&emitted, Event::DiskOk);
     }
 }

@@ -272,7 +272,7 @@ mod tests {
     use crate::record::Record;
 
     /// What a server of the test's own reads of one line: its `sequenceId`, and how many lines
-    /// it tells as lost.
+    /// it reports as lost.
     fn receive(server: &UdpSocket) -> (u64, u64) {
         let mut buffer = [0; 4_096];
         let bytes = server.recv(&mut buffer).unwrap();
@@ -305,12 +305,12 @@ mod tests {
         let (down, told_down) = crossbeam_channel::unbounded();
         let (queue, worker) = Worker::new(&target, &identity, stopped, Box::new(|_| {}));
         let worker = std::thread::spawn(move || {
-            let told = crate::capture::watch(move |record| {
+            let reported = crate::capture::watch(move |record| {
                 if record.event == Event::LogTargetDown {
                     let _ = down.send(());
                 }
             });
-            tracing::subscriber::with_default(told, || worker.run(Duration::from_secs(20)))
+            tracing::subscriber::with_default(reported, || worker.run(Duration::from_secs(20)))
         });
         let offer = |count: usize| {
             for _ in 0..count {
@@ -328,14 +328,14 @@ mod tests {
         told_down.recv().unwrap();
         offer(100);
         let server = UdpSocket::bind(address).unwrap();
-        let (mut arrived, mut told) = (10, 0);
-        while told == 0 {
+        let (mut arrived, mut reported) = (10, 0);
+        while reported == 0 {
             let (sequence, lost) = receive(&server);
             assert!(sequence > last, "in order, none twice");
-            (last, told, arrived) = (sequence, lost, arrived + 1);
+            (last, reported, arrived) = (sequence, lost, arrived + 1);
         }
-        assert_eq!((arrived, told), (10 + 1 + QUEUE as u64 + 1, 100 - QUEUE as u64));
-        assert_eq!(arrived + told, last, "every number is there, or told");
+        assert_eq!((arrived, reported), (10 + 1 + QUEUE as u64 + 1, 100 - QUEUE as u64));
+        assert_eq!(arrived + reported, last, "every number is there, or reported");
         drop(stop);
         assert_eq!(worker.join().unwrap(), super::super::Shortfall::default());
     }

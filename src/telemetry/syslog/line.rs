@@ -88,7 +88,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// APP-NAME: the halves are told apart by it.
+    /// APP-NAME: it distinguishes the halves.
     pub fn app_name(&self) -> String {
         format!("sparkdiode-{}", self.half)
     }
@@ -186,7 +186,7 @@ impl Lines {
     }
 
     /// RFC 3164, as programs write it to `/dev/log`: without a host name, and without a time,
-    /// whose zone nobody could tell; the daemon takes its own.
+    /// whose zone nobody knows; the daemon takes its own.
     pub fn rfc3164(&self, numbered: Numbered<'_>) -> Vec<u8> {
         let record = numbered.record;
         let severity = record.event.entry().severity.of_syslog() as u8;
@@ -238,5 +238,4 @@ fn cut(text: &str, bytes: usize) -> &str {
 }
 
 #[cfg(test)]
-#[path = "line_tests.rs"]
 mod tests;

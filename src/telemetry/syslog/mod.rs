@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!  hub ──offer──> queue ──> worker ──> carrier: journald, /dev/log, UDP, TCP, TLS
-//!        (counts what doesn't fit)  (connects again, tells what was lost)
+//!        (counts what doesn't fit)  (connects again, reports what was lost)
 //! ```
 
 mod carrier;
@@ -22,7 +22,7 @@ pub use line::{Facility, Identity};
 pub(super) use queue::Queue;
 use rustls_pki_types::ServerName;
 pub use worker::Shortfall;
-pub(super) use worker::{TellOthers, Worker};
+pub(super) use worker::{EmitToOthers, Worker};
 
 use super::event::{Event, Severity};
 

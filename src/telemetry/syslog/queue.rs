@@ -33,7 +33,7 @@ pub struct Waiting {
 pub struct Queued {
     pub record: Arc<Record>,
     pub sequence: u32,
-    /// Lines whose loss this one tells, as long as that isn't told.
+    /// Lines whose loss this one reports, as long as that isn't sent.
     pub losses: u64,
 }
 
@@ -90,7 +90,7 @@ impl Waiting {
         self.shared.lock().next_sequence()
     }
 
-    /// How many lines are lost and not told yet.
+    /// How many lines are lost and not reported yet.
     pub fn lost_so_far(&self) -> u64 {
         self.shared.lock().lost.map_or(0, |lost| lost.count)
     }

@@ -1,5 +1,5 @@
 //! Worker that takes lines from one queue to one target: connects, and connects again with
-//! growing pauses; sends again what a broken connection may have swallowed; tells what was lost
+//! growing pauses; sends again what a broken connection may have swallowed; reports what was lost
 //! once the target is back.
 //!
 //! What was written to a stream is somewhere between here and the server's program, and no
@@ -18,9 +18,11 @@
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use clock::steady;
 use crossbeam_channel::{Receiver, TryRecvError, select};
+use mistake::mistake;
 use text::format_utc;
 
 use super::Target;
@@ -51,12 +53,12 @@ const SETTLED_AFTER: Duration = Duration::from_secs(10);
 const PRESUMED_AFTER: Duration = Duration::from_secs(120);
 /// A connection that held for this long was none that only seemed to be one.
 const HELD: Duration = Duration::from_secs(60);
-/// A loss is told when the queue is empty, so that its line has its place among the others. While
-/// lines come without a pause, it is told after this time all the same.
-const TELL_LOSS_AFTER: Duration = Duration::from_secs(5);
+/// A loss is reported when the queue is empty, so that its line has its place among the others. While
+/// lines come without a pause, it is reported after this time all the same.
+const REPORT_LOSS_AFTER: Duration = Duration::from_secs(5);
 
-/// Tells the other outputs.
-pub type TellOthers = Box<dyn Fn(&Arc<Record>) + Send>;
+/// Emits a record to the other outputs.
+pub type EmitToOthers = Box<dyn Fn(&Arc<Record>) + Send>;
 
 /// What a target didn't get.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,7 +75,7 @@ pub struct Worker {
     carrier: Box<dyn Carrier>,
     waiting: Waiting,
     stop: Receiver<()>,
-    tell_others: TellOthers,
+    emit_to_others: EmitToOthers,
     /// To be sent next, before anything from the queue, and whether it was sent before.
     pending: VecDeque<(Queued, bool)>,
     /// Written to a stream, and not known to be read. At most [`Limits::unread_lines`].
@@ -88,7 +90,7 @@ pub struct Worker {
     /// Once the stop has come, everything is to be over by then.
     end_by: Option<Instant>,
     limits: Limits,
-    /// When it was seen that something is lost that isn't told yet.
+    /// When it was seen that something is lost that isn't reported yet.
     loss_seen: Option<Instant>,
 }
 
@@ -121,13 +123,13 @@ enum Link {
     Down {
         attempts: u32,
         not_before: Option<Instant>,
-        told: Told,
+        reported: Reported,
     },
 }
 
-/// What people know of a target that there is no connection to.
+/// What was reported of a target that there is no connection to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum Reported {
     Nothing,
     Down,
     /// The connection was ended by us, and is made anew without a word.
@@ -150,11 +152,11 @@ impl Worker {
         target: &Target,
         identity: &Identity,
         stop: Receiver<()>,
-        tell_others: TellOthers,
+        emit_to_others: EmitToOthers,
     ) -> (Queue, Worker) {
         let (queue, waiting) = Queue::bounded(target.queue_lines);
         let carrier = carrier(target, Lines::new(target, identity));
-        (queue, Worker::with_carrier(target.name.clone(), carrier, waiting, stop, tell_others))
+        (queue, Worker::with_carrier(target.name.clone(), carrier, waiting, stop, emit_to_others))
     }
 
     pub(super) fn with_carrier(
@@ -162,18 +164,18 @@ impl Worker {
         carrier: Box<dyn Carrier>,
         waiting: Waiting,
         stop: Receiver<()>,
-        tell_others: TellOthers,
+        emit_to_others: EmitToOthers,
     ) -> Worker {
         Worker {
             name,
             carrier,
             waiting,
             stop,
-            tell_others,
+            emit_to_others,
             pending: VecDeque::new(),
             written: VecDeque::new(),
             read: VecDeque::new(),
-            link: Link::Down { attempts: 0, not_before: None, told: Told::Nothing },
+            link: Link::Down { attempts: 0, not_before: None, reported: Reported::Nothing },
             up_since: None,
             breaks: 0,
             answers: Answers::Unknown(0),
@@ -187,7 +189,7 @@ impl Worker {
     pub fn run(mut self, stop_within: Duration) -> Shortfall {
         loop {
             self.see_stop(stop_within);
-            let over = self.end_by.is_some_and(|by| now() >= by);
+            let over = self.end_by.is_some_and(|by| steady() >= by);
             if over || (self.end_by.is_some() && self.is_done()) {
                 break;
             }
@@ -221,7 +223,7 @@ impl Worker {
 
     fn see_stop(&mut self, stop_within: Duration) {
         if self.end_by.is_none() && self.stop.try_recv() == Err(TryRecvError::Disconnected) {
-            self.end_by = now().checked_add(stop_within);
+            self.end_by = steady().checked_add(stop_within);
             // One more attempt, at once.
             if let Link::Down { not_before, .. } = &mut self.link {
                 *not_before = None;
@@ -253,22 +255,24 @@ impl Worker {
     }
 
     fn connect(&mut self) {
-        let Link::Down { attempts, told, .. } = self.link else { return };
+        let Link::Down { attempts, reported, .. } = self.link else {
+            return mistake!("a connection is made that is there already");
+        };
         match self.carrier.connect() {
             Ok(()) => {
                 self.link = Link::Up;
-                self.up_since = Some(now());
-                if told != Told::Up {
+                self.up_since = Some(steady());
+                if reported != Reported::Up {
                     event!(LogTargetUp, target = self.name, lost = self.waiting.lost_so_far());
                 }
             }
             Err(error) => {
-                if told != Told::Down {
+                if reported != Reported::Down {
                     event!(LogTargetDown, target = self.name, error = %error);
                 }
                 let not_before = self.next_attempt(attempts);
                 let attempts = attempts.saturating_add(1);
-                self.link = Link::Down { attempts, not_before, told: Told::Down };
+                self.link = Link::Down { attempts, not_before, reported: Reported::Down };
             }
         }
     }
@@ -277,7 +281,7 @@ impl Worker {
     fn next_attempt(&self, attempts: u32) -> Option<Instant> {
         let factor = 1_u32.checked_shl(attempts.min(16)).unwrap_or(u32::MAX);
         let pause = self.limits.first_pause.saturating_mul(factor).min(self.limits.last_pause);
-        now().checked_add(pause)
+        steady().checked_add(pause)
     }
 
     /// Whether it is time to ask the server what it has read: before more is unread than is kept,
@@ -293,7 +297,7 @@ impl Worker {
     fn ask(&mut self) {
         match self.carrier.end() {
             Ok(()) => {
-                let until = now().checked_add(self.limits.answer_within);
+                let until = steady().checked_add(self.limits.answer_within);
                 self.link = Link::Asking { until };
             }
             Err(error) => self.broke(&error),
@@ -306,10 +310,10 @@ impl Worker {
                 self.carrier.close();
                 self.answers = Answers::Yes;
                 self.breaks = 0;
-                let now = now();
+                let now = steady();
                 self.read.extend(self.written.drain(..).map(|(_, queued)| (now, queued)));
                 self.forget();
-                self.link = Link::Down { attempts: 0, not_before: None, told: Told::Up };
+                self.link = Link::Down { attempts: 0, not_before: None, reported: Reported::Up };
             }
             Ok(false) if until.is_some_and(|until| left(until).is_zero()) => self.had_no_answer(),
             Ok(false) => {}
@@ -338,9 +342,9 @@ impl Worker {
     /// Sends one line, or waits for one.
     fn work(&mut self) {
         if self.waiting.lost_so_far() > 0 {
-            let seen = *self.loss_seen.get_or_insert_with(now);
+            let seen = *self.loss_seen.get_or_insert_with(steady);
             let idle = self.pending.is_empty() && self.waiting.receiver.is_empty();
-            if idle || seen.elapsed() >= TELL_LOSS_AFTER {
+            if idle || seen.elapsed() >= REPORT_LOSS_AFTER {
                 self.loss_seen = None;
                 let line = self.waiting.take_lost().map(|lost| self.loss_line(lost));
                 if let Some(line) = line {
@@ -359,14 +363,18 @@ impl Worker {
                 }
             }
         }
-        let Some((queued, resent)) = self.pending.front() else { return };
+        let Some((queued, resent)) = self.pending.front() else {
+            return mistake!("no line to send after one was put there");
+        };
         let line = Numbered { record: &queued.record, sequence: queued.sequence, resent: *resent };
         let sent = self.carrier.check().and_then(|()| self.carrier.send(line));
         match sent {
             Ok(()) => {
-                let Some((mut queued, _)) = self.pending.pop_front() else { return };
+                let Some((mut queued, _)) = self.pending.pop_front() else {
+                    return mistake!("no line left of the one that was sent");
+                };
                 if std::mem::take(&mut queued.losses) > 0 {
-                    (self.tell_others)(&queued.record);
+                    (self.emit_to_others)(&queued.record);
                 }
                 self.remember(queued);
             }
@@ -390,7 +398,7 @@ impl Worker {
             recv(queue) -> queued => {
                 if queued.is_err() {
                     // Nobody can say anything any more: the process ends.
-                    self.end_by = Some(now());
+                    self.end_by = Some(steady());
                 }
                 queued.ok()
             }
@@ -399,7 +407,7 @@ impl Worker {
         }
     }
 
-    /// The line that tells how many lines the target didn't get.
+    /// The line that says how many lines the target didn't get.
     fn loss_line(&self, lost: Lost) -> Queued {
         Queued {
             record: Arc::new(loss_record(&self.name, lost)),
@@ -411,7 +419,7 @@ impl Worker {
     /// Keeps what may have to be sent again.
     fn remember(&mut self, queued: Queued) {
         if self.carrier.is_stream() {
-            self.written.push_back((now(), queued));
+            self.written.push_back((steady(), queued));
             self.forget();
         }
     }
@@ -449,7 +457,7 @@ impl Worker {
         self.breaks = if held { 0 } else { self.breaks };
         let (attempts, not_before) = (self.breaks, self.next_attempt(self.breaks));
         self.breaks = self.breaks.saturating_add(1);
-        self.link = Link::Down { attempts, not_before, told: Told::Down };
+        self.link = Link::Down { attempts, not_before, reported: Reported::Down };
     }
 }
 
@@ -458,7 +466,7 @@ fn count(number: usize) -> u64 {
 }
 
 fn loss_record(name: &str, lost: Lost) -> Record {
-    let mut record = Record::new(wall_clock(), Event::LogLost);
+    let mut record = Record::new(clock::wall(), Event::LogLost);
     record.add("target", name);
     record.add("lost", &lost.count.to_string());
     record.add("first_at", &format_utc(lost.first));
@@ -466,20 +474,9 @@ fn loss_record(name: &str, lost: Lost) -> Record {
     record
 }
 
-#[expect(clippy::disallowed_methods, reason = "a worker is a driver")]
-fn now() -> Instant {
-    Instant::now()
-}
-
-#[expect(clippy::disallowed_methods, reason = "a worker is a driver")]
-fn wall_clock() -> SystemTime {
-    SystemTime::now()
-}
-
 fn left(until: Instant) -> Duration {
-    until.saturating_duration_since(now())
+    until.saturating_duration_since(steady())
 }
 
 #[cfg(test)]
-#[path = "worker_tests.rs"]
 mod tests;

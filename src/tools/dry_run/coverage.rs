@@ -2,10 +2,12 @@
 //! through what it should, and stops what it should, is a rule that nobody has tried.
 
 use account::RuleId;
-use policy::{Action, Case, Mode, Policy, Rule};
+use policy::{Action, Mode, Policy, Rule};
 use sparkplug::Topic;
 
 use super::case::{CaseReport, Got};
+use crate::cases::Case;
+use crate::explain::selecting;
 
 /// What the cases show of one rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,7 +36,7 @@ pub fn coverage<'a>(
         let about: Vec<RuleId> = about.collect();
         for check in &report.checks {
             let selecting = match Topic::parse(&check.topic) {
-                Ok(Topic::Entity(topic)) => policy.selecting(topic.entity),
+                Ok(Topic::Entity(topic)) => selecting(policy, topic.entity),
                 _ => Vec::new(),
             };
             let concerned = || about.iter().chain(&selecting);

@@ -3,7 +3,7 @@
 //! the relay does: nothing of it is worked out a second time here.
 //!
 //! ```text
-//!  messages, time ──> Rehearsal ── Pipeline ──> bodies of the journal ──┐
+//!  messages, time ──> DryRun ── Pipeline ──> bodies of the journal ──┐
 //!                         │            └──────> entries of the ledger ──┴──> Outcome
 //!                         └ case: the `[[case]]` tables of a policy
 //! ```
@@ -49,7 +49,7 @@ const STAGE_KEY: &[u8] = b"pseudonyms of a rehearsal aren't secret";
 
 /// A policy that is tried out.
 #[derive(Debug)]
-pub struct Rehearsal {
+pub struct DryRun {
     pipeline: Pipeline,
     now: Now,
     next_tick: Duration,
@@ -145,17 +145,17 @@ pub struct Arrived {
     pub synthetic: bool,
 }
 
-impl Rehearsal {
+impl DryRun {
     /// Begins at `wall_ms` (milliseconds since the epoch, UTC), with an empty plant.
-    pub fn new(mut policy: Policy, wall_ms: u64) -> Rehearsal {
-        // The real key is the OT half's alone. What is rehearsed shows that there are pseudonyms,
+    pub fn new(mut policy: Policy, wall_ms: u64) -> DryRun {
+        // The real key is the OT half's alone. What is tried out shows that there are pseudonyms,
         // not which.
         if let (Some(_), Ok(key)) = (policy.needs_pseudonym_key(), PseudonymKey::new(STAGE_KEY)) {
             policy.set_pseudonym_key(key);
         }
         let now = Now { mono: Duration::from_secs(1), wall_ms };
         let settings = PipelineSettings {
-            source: "rehearsal".to_owned(),
+            source: "dry_run".to_owned(),
             keyframe_every: KEYFRAME_EVERY,
             reorder_timeout: REORDER_TIMEOUT,
             max_nodes: 100_000,
@@ -165,7 +165,7 @@ impl Rehearsal {
         let mut pipeline = Pipeline::new(settings, policy, now);
         pipeline.ledger_mut().watch();
         pipeline.session(now, false);
-        Rehearsal { pipeline, now, next_tick: now.mono, names: Names::default() }
+        DryRun { pipeline, now, next_tick: now.mono, names: Names::default() }
     }
 
     /// The policy.
@@ -398,7 +398,7 @@ impl Told {
 impl Arrived {
     /// Whether it tells of this entity of the plant, which may have another name on IT.
     pub fn is_of(&self, policy: &Policy, entity: Entity<'_>) -> bool {
-        match (Topic::parse(&self.topic), policy.renames().tell(entity)) {
+        match (Topic::parse(&self.topic), policy.renames().exported(entity)) {
             (Ok(Topic::Entity(topic)), Ok(told)) => topic.entity == told,
             _ => false,
         }
@@ -420,7 +420,7 @@ fn told_name<'a>(policy: &'a Policy, verdict: Verdict, name: &'a str) -> Cow<'a,
         Verdict::Drop { .. } => None,
     };
     let prefixes = rule.and_then(|rule| policy.rule(rule)).and_then(Rule::prefixes);
-    prefixes.map_or(Cow::Borrowed(name), |prefixes| prefixes.tell(name))
+    prefixes.map_or(Cow::Borrowed(name), |prefixes| prefixes.exported_name(name))
 }
 
 fn is_definition(value: Option<&Value>) -> bool {

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use diagnostic::SourceFile;
-use policy::{Case, Given};
 use proptest::prelude::*;
 use prost::Message;
 use sparkplug::captures;
@@ -13,10 +12,15 @@ use super::case::{self, Got};
 use super::coverage::coverage;
 use super::tally::Tally;
 use super::*;
+use crate::cases::{self, Case, Given};
 
 fn policy(text: &str) -> Policy {
-    match Policy::parse(&[SourceFile::new("test.toml", text)]) {
-        Ok((policy, _)) => policy,
+    with_cases(text).0
+}
+
+fn with_cases(text: &str) -> (Policy, Vec<Case>) {
+    match cases::read(&[SourceFile::new("test.toml", text)]) {
+        Ok((policy, cases, _)) => (policy, cases),
         Err(problems) => panic!("{problems}"),
     }
 }
@@ -48,9 +52,9 @@ const RULES: &str = r#"
 
 /// Which cases of `text` pass, by name.
 fn results(text: &str) -> Vec<(String, bool)> {
-    let policy = policy(&format!("{RULES}\n{text}"));
+    let (policy, cases) = with_cases(&format!("{RULES}\n{text}"));
     let run = |one: &Case| (one.name().to_owned(), case::run(&policy, one).passed());
-    policy.cases().iter().map(run).collect()
+    cases.iter().map(run).collect()
 }
 
 #[test]
@@ -193,8 +197,8 @@ fn templates_of_cases_have_their_definitions() {
         arrives.value = { definition = "Motor", members = [{ name = "Speed", value = 7 }] }
     "#;
     // Members are compared as they are on the wire: this one says that the denied one is gone.
-    let policy = policy(&format!("{RULES}\n{text}"));
-    let report = case::run(&policy, &policy.cases()[0]);
+    let (policy, cases) = with_cases(&format!("{RULES}\n{text}"));
+    let report = case::run(&policy, &cases[0]);
     let Got::Forwarded { arrives: Some(seen), .. } = &report.checks[0].got else {
         panic!("{report:?}")
     };
@@ -215,9 +219,8 @@ fn coverage_counts_what_decides_and_what_a_case_is_about() {
         expect = "forward"
     "#;
     let covered = |text: &str| {
-        let policy = policy(&format!("{RULES}\n{text}"));
-        let reports: Vec<_> =
-            policy.cases().iter().map(|one| (one, case::run(&policy, one))).collect();
+        let (policy, cases) = with_cases(&format!("{RULES}\n{text}"));
+        let reports: Vec<_> = cases.iter().map(|one| (one, case::run(&policy, one))).collect();
         let reports = reports.iter().map(|(one, report)| (*one, report));
         let covered = coverage(&policy, reports);
         covered.iter().map(|one| (one.admits, one.drops)).collect::<Vec<_>>()
@@ -244,11 +247,11 @@ fn every_metric_of_real_traffic_has_one_fate() {
         "",
     ] {
         for (name, messages) in captures::all() {
-            let mut rehearsal = Rehearsal::new(policy(text), 1_700_000_000_000);
+            let mut dry_run = DryRun::new(policy(text), 1_700_000_000_000);
             let mut tally = Tally::default();
             for message in &messages {
-                tally.add_late(&rehearsal.pass(Duration::from_millis(700)));
-                let outcome = rehearsal.receive(Received {
+                tally.add_late(&dry_run.pass(Duration::from_millis(700)));
+                let outcome = dry_run.receive(Received {
                     topic: &message.topic,
                     payload: &message.payload,
                     retain: message.retain,
@@ -317,7 +320,7 @@ proptest! {
 
 #[test]
 fn an_unreadable_payload_has_no_metrics_and_a_reason() {
-    let mut rehearsal = Rehearsal::new(policy(RULES), 0);
+    let mut dry_run = DryRun::new(policy(RULES), 0);
     let payload = Payload { seq: Some(0), ..Payload::default() }.encode_to_vec();
     let received = |payload| Received {
         topic: "spBv1.0/G/NDATA/E",
@@ -326,12 +329,12 @@ fn an_unreadable_payload_has_no_metrics_and_a_reason() {
         dup: false,
         assured: false,
     };
-    let outcome = rehearsal.receive(received(b"\xff\xff\xff"));
+    let outcome = dry_run.receive(received(b"\xff\xff\xff"));
     assert!(outcome.metrics.is_empty());
     let reason = |outcome: &Outcome| match outcome.fate {
         MessageFate::Dropped { reason, .. } => Some(reason),
         _ => None,
     };
     assert_eq!(reason(&outcome), Some(Reason::MalformedPayload));
-    assert_eq!(reason(&rehearsal.receive(received(&payload))), Some(Reason::DataBeforeBirth));
+    assert_eq!(reason(&dry_run.receive(received(&payload))), Some(Reason::DataBeforeBirth));
 }

@@ -16,6 +16,7 @@ use sparkplug::{
 
 use super::*;
 use crate::capture::Record;
+use crate::cases::{self, Case};
 use crate::dry_run::case;
 
 /// Datatype, and the values that a metric has over time.
@@ -132,17 +133,17 @@ fn observe(records: &[Record]) -> Observation {
 }
 
 #[track_caller]
-fn policy(text: &str) -> Policy {
+fn policy(text: &str) -> (Policy, Vec<Case>) {
     let file = SourceFile::new("draft.toml", text);
-    let (policy, warnings) =
-        Policy::parse(&[file]).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
+    let (policy, cases, warnings) =
+        cases::read(&[file]).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
     assert!(warnings.is_empty(), "{warnings}\n{text}");
-    policy
+    (policy, cases)
 }
 
 #[track_caller]
-fn cases_pass(policy: &Policy, text: &str) {
-    for one in policy.cases() {
+fn cases_pass(policy: &Policy, cases: &[Case], text: &str) {
+    for one in cases {
         let report = case::run(policy, one);
         assert!(report.passed(), "{}: {:?}\n{text}", one.name(), report.checks);
     }
@@ -205,12 +206,12 @@ proptest! {
         let seen = observe(&records);
         let draft = draft(&seen, &Options::default());
         let file = SourceFile::new("draft.toml", draft.text.clone());
-        let (learnt, warnings) = Policy::parse(&[file])
+        let (learnt, cases, warnings) = cases::read(&[file])
             .unwrap_or_else(|problems| panic!("{problems}\n{}", draft.text));
         if draft.rules > 0 {
             prop_assert!(warnings.is_empty(), "{}\n{}", warnings, draft.text);
         }
-        cases_pass(&learnt, &draft.text);
+        cases_pass(&learnt, &cases, &draft.text);
 
         // Through the pipeline: every value that was promised, and no other.
         let mut trial = Trial::new(learnt.clone(), &draft.promised, None);
@@ -254,8 +255,8 @@ proptest! {
         // What is behind `#` is a policy as well, and its cases hold.
         let text = decided(&draft.text);
         if draft.rules > 0 || draft.undecided_rules > 0 {
-            let decided = policy(&text);
-            cases_pass(&decided, &text);
+            let (decided, cases) = policy(&text);
+            cases_pass(&decided, &cases, &text);
         }
     }
 }
@@ -314,13 +315,14 @@ fn the_draft_of_a_realistic_plant_is_the_one_that_was_reviewed() {
     let records = realistic();
     let options = Options { source: "a recording".to_owned(), ..Options::default() };
     let draft = draft(&observe(&records), &options);
-    let learnt = policy(&draft.text);
-    cases_pass(&learnt, &draft.text);
+    let (learnt, cases) = policy(&draft.text);
+    cases_pass(&learnt, &cases, &draft.text);
     let mut trial = Trial::new(learnt, &draft.promised, None);
     records.iter().for_each(|record| trial.learn(record));
     assert!(trial.report().is_sound());
     assert!(!draft.text.contains("secret sauce"));
-    cases_pass(&policy(&decided(&draft.text)), &draft.text);
+    let (with_proposals, cases) = policy(&decided(&draft.text));
+    cases_pass(&with_proposals, &cases, &draft.text);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/learn/plant.toml");
     let reviewed = std::fs::read_to_string(&path).unwrap_or_default();
     if draft.text != reviewed {
@@ -337,7 +339,7 @@ fn a_second_run_proposes_only_what_is_new() {
     let deny = "[[rule]]\nname = \"no\"\naction = \"deny\"\ngroup = \"*\"\n\
                 deny-metrics = [\"Setpoint/**\", \"Recipe/**\", \"Blob\", \"State\"]\n";
     let first_text = draft(&seen, &Options::default()).text;
-    let existing = policy(&format!("{first_text}\n{deny}"));
+    let (existing, _) = policy(&format!("{first_text}\n{deny}"));
     let options = Options { existing: Some(&existing), ..Options::default() };
     let again = draft(&seen, &options);
     assert_eq!((again.rules, again.undecided_rules), (0, 0), "{}", again.text);
@@ -374,8 +376,8 @@ fn redacted_recordings_teach_names_and_no_values() {
     let records = realistic();
     let options = Options { redacted: true, ..Options::default() };
     let draft = draft(&observe(&records), &options);
-    let learnt = policy(&draft.text);
-    cases_pass(&learnt, &draft.text);
+    let (learnt, cases) = policy(&draft.text);
+    cases_pass(&learnt, &cases, &draft.text);
     for word in ["min = ", "max = ", "allowed = ", "max-length"] {
         assert!(!draft.text.contains(word), "{word}\n{}", draft.text);
     }

@@ -8,7 +8,7 @@ use policy::{Policy, Verdict};
 use sparkplug::{Topic, names};
 
 use crate::capture::Record;
-use crate::dry_run::{MetricFate, Rehearsal};
+use crate::dry_run::{DryRun, MetricFate};
 
 /// Findings that are told; the rest is counted.
 const MAX_FINDINGS: usize = 20;
@@ -17,7 +17,7 @@ const MAX_FINDINGS: usize = 20;
 #[derive(Debug)]
 pub struct Trial<'a> {
     policy: Option<Policy>,
-    rehearsal: Option<Rehearsal>,
+    dry_run: Option<DryRun>,
     promised: &'a BTreeSet<(String, String)>,
     /// What may cross without having been promised: by an earlier policy.
     known: Option<&'a Policy>,
@@ -45,17 +45,17 @@ impl<'a> Trial<'a> {
         known: Option<&'a Policy>,
     ) -> Trial<'a> {
         let report = TrialReport::default();
-        Trial { policy: Some(policy), rehearsal: None, promised, known, report }
+        Trial { policy: Some(policy), dry_run: None, promised, known, report }
     }
 
     /// Takes in one message of the recording.
     pub fn learn(&mut self, record: &Record) {
         if let Some(policy) = self.policy.take() {
-            self.rehearsal = Some(Rehearsal::new(policy, record.at_ms));
+            self.dry_run = Some(DryRun::new(policy, record.at_ms));
         }
-        let Some(rehearsal) = &mut self.rehearsal else { return };
-        rehearsal.pass_until(record.at_ms);
-        let outcome = rehearsal.receive(Received {
+        let Some(dry_run) = &mut self.dry_run else { return };
+        dry_run.pass_until(record.at_ms);
+        let outcome = dry_run.receive(Received {
             topic: &record.topic,
             payload: &record.payload,
             retain: record.retain,

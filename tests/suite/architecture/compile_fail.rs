@@ -127,6 +127,41 @@ fn the_proof_that_a_process_is_sealed_has_no_other_maker() {
 }
 
 #[test]
+fn plant_data_is_admitted_by_judging_alone() {
+    compiles(
+        "ot",
+        "use policy::{Admitted, AdmittedKind, Permit, Verdict};
+         pub fn admitted(verdict: Verdict, topic: sparkplug::EntityTopic<'_>, kind: AdmittedKind) {
+             let permit: Permit = verdict.permit().unwrap();
+             let _ = Admitted::new(permit, \"\", topic, Vec::new(), 0, kind);
+         }",
+    );
+    fails(
+        "ot",
+        "use policy::{AdmittedKind, Permit, Verdict, Admitted};
+         pub fn forged(payload: Vec<u8>, kind: AdmittedKind) -> Admitted {
+             Admitted { source: String::new(), topic: String::new(), payload, losses: 0, kind } //~ E0451
+         }
+         pub fn leave() -> Permit {
+             Permit { judged: () } //~ E0451
+         }",
+    );
+    fails(
+        "ot",
+        "pub fn by_default() -> (policy::Permit, policy::Admitted) {
+             let permit = policy::Permit::default(); //~ E0599
+             (permit, policy::Admitted::default()) //~ E0599
+         }
+         pub fn verdict(rule: account::RuleId) -> policy::Verdict {
+             policy::Verdict::Forward { rule } //~ E0639
+         }
+         pub fn redacted(rule: account::RuleId) -> policy::Verdict {
+             policy::Verdict::Redact { rule, forward: rule } //~ E0639
+         }",
+    );
+}
+
+#[test]
 fn the_ot_half_has_no_way_to_publish() {
     let connection = "
 fn planted(requests: &Requests, session: &SessionHandle) {

@@ -16,24 +16,25 @@ clock
 text
 diagnostic
 sparkplug        text
-account          sparkplug
+account          mistake sparkplug
 tls              diagnostic text
 broker           text tls
 state            mistake
 journal-format
 journal-segment  journal-format
-journal-read     journal-format journal-segment | journal-write
+journal-read     journal-format journal-segment mistake | journal-write
 journal-write    journal-format journal-segment | journal-read
-signature        diagnostic text
-policy           account diagnostic signature sparkplug text
-telemetry        account broker mistake sparkplug text tls
+policy           account diagnostic sparkplug text
+signature        diagnostic policy text
+telemetry        account clock mistake sparkplug text tls
 sandbox
 config           clock diagnostic policy sandbox signature telemetry tls
-ot               account broker journal-format journal-write mistake policy sandbox sparkplug state telemetry text tls | diagnostic journal-read
-it               account broker journal-format journal-read mistake policy sandbox sparkplug state telemetry text tls | diagnostic ot
+ot               account broker journal-format journal-write mistake policy sandbox signature sparkplug state telemetry text tls | diagnostic journal-read
+it               account broker journal-format journal-read mistake policy sandbox signature sparkplug state telemetry text tls | diagnostic ot
 tools            account diagnostic journal-format ot policy sparkplug text
-demo             account journal-format journal-read sandbox sparkplug telemetry text
-sparkdiode       account broker config demo diagnostic it journal-format journal-read journal-write ot policy sandbox signature sparkplug state telemetry text tls tools
+strict-host      sparkplug
+demo             account clock journal-format journal-read mistake sandbox sparkplug strict-host text
+sparkdiode       account broker clock config demo diagnostic it journal-format journal-read journal-write mistake ot policy sandbox signature sparkplug state telemetry text tls tools | strict-host
 ";
 
 /// Crates of others that reach the network, the disk, the system or the keys, and who may use
@@ -45,12 +46,12 @@ libc             journal-segment journal-read journal-write telemetry sandbox sp
 rcgen            sparkdiode
 rumqttc-v4-next  ot it demo
 rumqttd          demo
-rustix           telemetry sandbox demo sparkdiode
-rustls           tls broker telemetry sparkdiode
+rustix           telemetry sandbox demo
+rustls           tls broker telemetry
 sd-notify        telemetry
 seccompiler      sandbox
 socket2          telemetry
-tokio            ot it demo sparkdiode
+tokio            ot it demo
 ";
 
 /// What a half may not know by any way, its dependencies' dependencies included.

@@ -50,6 +50,7 @@ fn every_crate_has_the_lints_of_the_workspace_and_the_sandbox_all_but_one() {
 
 #[test]
 fn what_all_crates_share_is_said_once() {
+    let workspace = workspace();
     let once: Value = "workspace = true".parse::<Table>().unwrap().into();
     for (path, manifest) in members() {
         for key in ["version", "edition", "rust-version", "license", "publish"] {
@@ -67,6 +68,12 @@ fn what_all_crates_share_is_said_once() {
                 let inherits = dependency.get("workspace").and_then(Value::as_bool);
                 assert_eq!(inherits, Some(true), "{kind}: {name} of {path:?}");
             }
+        }
+        // What only tests may ask of a crate of ours.
+        for (name, dependency) in manifest["dependencies"].as_table().unwrap() {
+            let path = workspace["workspace"]["dependencies"][name].get("path");
+            let features = dependency.get("features");
+            assert!(path.is_none() || features.is_none(), "features of {name}, in {path:?}");
         }
         // Nothing but Cargo runs while these are built.
         assert!(manifest["package"].get("build").is_none(), "{path:?}");

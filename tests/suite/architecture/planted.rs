@@ -126,6 +126,7 @@ fn clocks_files_and_sockets_are_found_in_pure_rooms() {
         "fn f() { let now = SystemTime::now(); }",
         "fn f() { assert!(std::fs::exists(\"x\")); }",
         "extern crate std as s;",
+        "fn f(path: &Path) -> bool { path.exists() }",
         "async fn f() { tokio::time::sleep(PAUSE).await; }",
     ] {
         assert_found(rule, "policy", &["plan"], text, 1);

@@ -28,6 +28,8 @@ pub(super) struct File {
     /// Lines with `unsafe` or `unsafe_code` in them.
     pub(super) unsafe_lines: Vec<usize>,
     pub(super) declared: Vec<Declared>,
+    /// Its first attribute is `#![no_std]`.
+    pub(super) no_std: bool,
 }
 
 impl File {
@@ -43,8 +45,10 @@ impl File {
             words(text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         words.iter_mut().for_each(|word| word.test |= test);
         let unsafe_lines = lines_with(text, &["unsafe", "unsafe_code"]);
+        let mut code = text.lines().filter(|line| !line.starts_with("//"));
+        let no_std = code.next() == Some("#![no_std]");
         let (room, path) = (room.to_owned(), path.to_owned());
-        File { room, path, module, test, words, unsafe_lines, declared }
+        File { room, path, module, test, words, unsafe_lines, declared, no_std }
     }
 
     /// What is compiled into the product.

@@ -344,15 +344,17 @@ impl<'ast> Visit<'ast> for Reader {
     }
 }
 
-/// Whether what has this attribute is compiled for tests only: `#[test]`, `#[cfg(test)]` and
-/// `#[cfg(all(test, …))]`, and nothing else that has `test` in it.
+/// Whether what has this attribute is compiled for tests only: `#[test]`, `#[cfg(test)]`,
+/// `#[cfg(all(test, …))]` and the feature `testing`, and nothing else that has `test` in it.
 fn is_for_tests(attribute: &Attribute) -> bool {
     if attribute.path().segments.last().is_some_and(|segment| segment.ident == "test") {
         return true;
     }
     let Meta::List(list) = &attribute.meta else { return false };
     let tokens: String = list.tokens.to_string().split_whitespace().collect();
-    list.path.is_ident("cfg") && (tokens == "test" || tokens.starts_with("all(test,"))
+    let testing = "any(test,feature=\"testing\")";
+    list.path.is_ident("cfg")
+        && (tokens == "test" || tokens == testing || tokens.starts_with("all(test,"))
 }
 
 fn path_of(attribute: &Attribute) -> Option<String> {

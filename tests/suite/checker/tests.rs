@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use prost::Message;
 use sparkplug::{Metric, ParameterValue, Payload, Property, Value};
+use strict_host::{Level, RULES, level};
 
-use super::rules::{Level, RULES};
 use super::script::{START_MS, Script, Sent, What, bd_seq, definition, int, step, table, template};
 use super::{Excuse, check, errors};
 use crate::broker::Broker;
@@ -41,7 +41,7 @@ fn warnings_are_not_errors() {
     let mut script = Script::good();
     script.nth("NDATA", 0).payload.metrics[0].datatype = Some(3);
     let findings = check(&script.records(), Excuse::default());
-    assert_eq!(super::level(&findings[0].rule), Level::Warning);
+    assert_eq!(level(&findings[0].rule), Some(Level::Warning));
     assert!(errors(&script.records(), Excuse::default()).is_empty());
 }
 
@@ -379,6 +379,9 @@ fn spoiled() -> Vec<(&'static str, Spoil)> {
     message!("topics-ddeath-payload", "DDEATH", 0, |m: &mut Sent| m.garbled = true);
     metric!("payloads-metric-datatype-not-req", "NDATA", 0, "count", |m: &mut Metric| {
         m.datatype = Some(3);
+    });
+    metric!("relay-datatype-of-birth", "NDATA", 0, "count", |m: &mut Metric| {
+        m.datatype = Some(7);
     });
     metric!("principles-rbe-recommended", "NDATA", 0, "count", |m: &mut Metric| {
         m.value = Some(Value::Int(1));

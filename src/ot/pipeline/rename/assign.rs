@@ -20,7 +20,7 @@ impl StepContext<'_> {
     /// Whether the policy gives the names of `entity`, or of what it is part of, to something
     /// else.
     pub(in crate::pipeline) fn collides(&self, entity: Entity<'_>) -> bool {
-        self.policy.renames().tell(entity).is_err()
+        self.policy.renames().exported(entity).is_err()
     }
 
     /// Takes over the names under which a node is announced from now on. It must not be known
@@ -60,12 +60,13 @@ impl StepContext<'_> {
 
     fn node_names(&self, node: &Node) -> Option<(Box<str>, Box<str>)> {
         let own = node.entity();
-        let exported = self.policy.renames().tell(own).ok()?;
+        let exported = self.policy.renames().exported(own).ok()?;
         (exported != own).then(|| (exported.group.into(), exported.edge_node.into()))
     }
 
     fn device_name(&self, node: &Node, device: &str) -> ExportedName {
-        let exported = self.policy.renames().tell(Entity { device: Some(device), ..node.entity() });
+        let exported =
+            self.policy.renames().exported(Entity { device: Some(device), ..node.entity() });
         exported.ok()?.device.filter(|exported| *exported != device).map(Box::from)
     }
 
@@ -178,7 +179,7 @@ impl StepContext<'_> {
 
     fn exported_by(&self, rule: RuleId, name: &str) -> ExportedName {
         let prefixes = self.policy.rule(rule)?.prefixes()?;
-        let exported = prefixes.tell(name);
+        let exported = prefixes.exported_name(name);
         (exported != name).then(|| exported.into())
     }
 }

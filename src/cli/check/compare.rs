@@ -1,0 +1,91 @@
+//! What is odd about two halves that are checked together.
+
+use std::path::{Path, PathBuf};
+
+use config::{ItConfig, OtConfig};
+use diagnostic::{Diagnostic, Diagnostics, Severity};
+use policy::Policy;
+
+use crate::cli::relay_node::RelayNode;
+use crate::cli::syslog;
+
+/// What is odd about two halves that are checked together.
+pub(super) fn compare(
+    ot_path: &Path,
+    ot: &OtConfig,
+    it_path: &Path,
+    it: &ItConfig,
+    warnings: &mut Diagnostics,
+    errors: &mut Diagnostics,
+) {
+    let mut crossing = Diagnostics::new();
+    let mut warn = |title: String, help: &str| {
+        let mut problem = Diagnostic::file_error("C110", it_path, title).help(help);
+        problem.severity = Severity::Warning;
+        warnings.push(problem);
+    };
+    if ot.broker.address == it.broker.address {
+        let address = &ot.broker.address;
+        let title = format!("both halves name the same broker: `{address}`");
+        warn(title, "the mirror would publish over the edge nodes that it mirrors");
+    }
+    let side = |path, name, broker, syslog| syslog::Side { path, name, broker, syslog };
+    syslog::crossings(
+        &side(ot_path, "OT", &ot.broker, &ot.syslog[..]),
+        &side(it_path, "IT", &it.broker, &it.syslog[..]),
+        &mut crossing,
+    );
+    if ot.journal.path != it.journal_path {
+        let (left, right) = (ot.journal.path.display(), it.journal_path.display());
+        let title = format!("the IT half reads another journal: `{right}`");
+        warn(title, &format!("`{}` writes `{left}`", ot_path.display()));
+    }
+    if ot.state_dir == it.state_dir {
+        let title =
+            format!("both halves name the same state directory: `{}`", it.state_dir.display());
+        let help = "nothing that one half writes may be read by the other but the journal";
+        errors.push(Diagnostic::file_error("C111", it_path, title).help(help));
+    }
+    let directory = |textfile: Option<PathBuf>, state: &Path| {
+        textfile.map(|directory| (directory == state, directory))
+    };
+    let of_ot = directory(ot.status.textfile_directory(), &it.state_dir);
+    let of_it = directory(it.status.textfile_directory(), &ot.state_dir);
+    let same = match (&of_ot, &of_it) {
+        (Some((_, left)), Some((_, right))) if left == right => Some(right.clone()),
+        (Some((true, other)), _) | (_, Some((true, other))) => Some(other.clone()),
+        _ => None,
+    };
+    if let Some(same) = same {
+        errors.push(
+            Diagnostic::file_error(
+                "C111",
+                it_path,
+                format!("both halves write into `{}`: `[metrics] textfile`", same.display()),
+            )
+            .help("each half needs a directory that it alone may write; see `Watching it` in the README"),
+        );
+    }
+    warnings.extend(crossing);
+}
+
+/// Looks for the name of the relay's own edge node in the OT half's policy and in the IT half's copy.
+pub(super) fn beside_relay_node(
+    ot: &Option<(&PathBuf, OtConfig)>,
+    it: &Option<(&PathBuf, ItConfig)>,
+    relayed: Option<&Policy>,
+    copy: Option<&Policy>,
+) -> Vec<Diagnostic> {
+    let Some((it_path, it)) = it else { return Vec::new() };
+    let Some(health) = &it.health else { return Vec::new() };
+    let relay = ot.as_ref().map(|(_, config)| config.name.as_str());
+    let look = |policy: &Policy, paths| RelayNode { health, relay, it_path, paths }.look(policy);
+    let of_ot = match (relayed, ot) {
+        (Some(policy), Some((_, config))) => look(policy, &config.policy_paths[..]),
+        _ => None,
+    };
+    // A copy that is one says the same.
+    let of_it = copy.filter(|copy| relayed.is_none_or(|policy| policy.digest() != copy.digest()));
+    let of_it = of_it.and_then(|policy| look(policy, &it.policy_paths[..]));
+    of_ot.into_iter().chain(of_it).collect()
+}

@@ -1,0 +1,94 @@
+//! What a file that `check` is given is: seen from its content, then from its name.
+
+use std::path::Path;
+
+use config::file_diagnostic;
+use diagnostic::file::read_text;
+use diagnostic::{Diagnostic, Diagnostics, SourceFile};
+use toml::de::{DeTable, DeValue};
+
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Kind {
+    Ot,
+    It,
+    Policy,
+}
+
+/// Sees what a file is from the tables and keys in it, and, where they say nothing, from
+/// its name.
+pub(in crate::cli) fn recognise(path: &Path) -> Result<(Kind, SourceFile), Diagnostics> {
+    if path.is_dir() {
+        return Ok((Kind::Policy, SourceFile::new(path, "")));
+    }
+    let text = read_text(path).map_err(|error| file_diagnostic(path, &error))?;
+    let file = SourceFile::new(path, text);
+    let kind = {
+        // Mistakes of syntax are reported by whoever reads the file for good.
+        let (document, _) = DeTable::parse_recoverable(&file.text);
+        kind_of(document.get_ref(), path)
+    };
+    match kind {
+        Some(kind) => Ok((kind, file)),
+        None => Err(Diagnostic::file_error(
+            "C001",
+            path,
+            "neither a configuration of a half nor a policy",
+        )
+        .help("`ot.toml` has `name` and `[relay]`, `it.toml` has `[mirror]`, a policy `[[rule]]`")
+        .into()),
+    }
+}
+
+fn kind_of(table: &DeTable<'_>, path: &Path) -> Option<Kind> {
+    let has = |key: &str| table.contains_key(key);
+    let in_table = |name: &str, key: &str| match table.get(name).map(|value| value.get_ref()) {
+        Some(DeValue::Table(table)) => table.contains_key(key),
+        _ => false,
+    };
+    if has("rule") || has("rename") || has("limits") {
+        return Some(Kind::Policy);
+    }
+    if has("mirror") || has("backfill") {
+        return Some(Kind::It);
+    }
+    if has("name") || has("relay") || in_table("broker", "client-id") {
+        return Some(Kind::Ot);
+    }
+    if in_table("broker", "client-id-prefix") {
+        return Some(Kind::It);
+    }
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    match name {
+        _ if name.starts_with("ot") => Some(Kind::Ot),
+        _ if name.starts_with("it") => Some(Kind::It),
+        _ if has("broker") || has("journal") => None,
+        _ if has("case") => Some(Kind::Policy),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(name: &str, text: &str) -> Option<Kind> {
+        let (document, _) = DeTable::parse_recoverable(text);
+        kind_of(document.get_ref(), Path::new(name))
+    }
+
+    #[test]
+    fn a_file_is_recognised_by_its_content_before_its_name() {
+        assert_eq!(kind("x.toml", "name = \"a\""), Some(Kind::Ot));
+        assert_eq!(kind("ot.toml", "[mirror]"), Some(Kind::It));
+        assert_eq!(kind("it.toml", "[relay]"), Some(Kind::Ot));
+        assert_eq!(kind("x.toml", "[broker]\nclient-id-prefix = \"a\""), Some(Kind::It));
+        let misplaced = "name = \"a\"\n[broker]\nclient-id-prefix = \"a\"";
+        assert_eq!(kind("x.toml", misplaced), Some(Kind::Ot));
+        assert_eq!(kind("ot.toml", "[[rule]]"), Some(Kind::Policy));
+        assert_eq!(kind("it-plant.toml", "[broker]"), Some(Kind::It));
+        assert_eq!(kind("ot.toml", "[broker"), Some(Kind::Ot));
+        assert_eq!(kind("x.toml", "[broker]"), None);
+        assert_eq!(kind("x.toml", ""), None);
+    }
+}

@@ -1,0 +1,234 @@
+//! What starting either half has in common: logging, the policy, secrets, and how it ends.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use broker::{BrokerSettings, Credentials, TlsSettings};
+use bytes::Bytes;
+use clap::Args;
+use config::{BrokerConfig, SandboxConfig, StatusConfig, SyslogConfig, SyslogTo};
+use diagnostic::file::FileError;
+use diagnostic::{Diagnostic, Diagnostics};
+use sandbox::Layer;
+use signature::SignedPolicy;
+use telemetry::logging::{self, Logging};
+use telemetry::status::{ReportError, StatusSettings};
+use telemetry::{Notifier, event};
+use tls::TlsError;
+
+use super::policy_source::ClaimedSource;
+use super::resolve::resolve;
+use super::{Exit, Failure, syslog};
+
+/// Problems that are named in a log line; the rest is counted.
+const MAX_NAMED: usize = 3;
+/// Options of both halves.
+#[derive(Args, Debug)]
+pub(super) struct HalfArgs {
+    /// Configuration file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: PathBuf,
+    /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a list such as
+    /// `info,rumqttc=debug`. Without it the variable SPARKDIODE_LOG is asked, then `info` taken.
+    #[arg(long, value_name = "FILTER")]
+    pub(super) log: Option<String>,
+}
+
+/// Sets logging up for the half called `half`, to stderr and the targets of its configuration, and
+/// logs the warnings about its files.
+pub(super) fn begin(
+    half: &'static str,
+    arguments: &HalfArgs,
+    broker: &BrokerConfig,
+    syslog: &[SyslogConfig],
+    warnings: impl IntoIterator<Item = Diagnostic>,
+) -> Result<Logging, Failure> {
+    let (targets, peers) = syslog::targets(syslog)?;
+    let mut logging = logging::init(half, arguments.log.as_deref(), targets)
+        .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    let log_tls = syslog.iter().filter_map(|target| match &target.to {
+        SyslogTo::Tls(_, tls) => Some(tls),
+        _ => None,
+    });
+    for tls in broker.tls.iter().chain(log_tls) {
+        logging.watch(tls::ends(tls)?);
+    }
+    peers.into_iter().for_each(|peer| logging.watch_peer(peer));
+    log_warnings(warnings);
+    Ok(logging)
+}
+
+/// Logs what is odd about configuration and policy.
+pub(super) fn log_warnings(warnings: impl IntoIterator<Item = Diagnostic>) {
+    for warning in warnings {
+        event!(ConfigWarning, place = place(&warning), problem = warning.title);
+    }
+}
+
+/// Starts the thread of the log; in a half, once it is sealed.
+pub(super) fn start_log(logging: &mut Logging) -> Result<(), Failure> {
+    logging
+        .start()
+        .map_err(|error| Failure::new(Exit::Io, format!("cannot start a thread: {error}")))
+}
+
+/// Logs how a half ended, and makes a failure of an error.
+pub(super) fn ended<E: std::error::Error>(
+    result: Result<(), E>,
+    exit: impl FnOnce(&E) -> Exit,
+) -> Result<Exit, Failure> {
+    match result {
+        Ok(()) => {
+            event!(Stopped);
+            Ok(Exit::Ok)
+        }
+        Err(error) => Err(failed(exit(&error), &error)),
+    }
+}
+
+/// Logs an error that ends a half, and makes a failure of it.
+pub(super) fn failed(exit: Exit, error: &impl std::error::Error) -> Failure {
+    event!(Failed, exit = exit as u8, error = %error);
+    Failure::new(exit, error.to_string())
+}
+
+/// Reads the policy again, for a half that is running: what is wrong comes in one line.
+pub(super) fn read_policy_again(source: &ClaimedSource) -> Result<SignedPolicy, String> {
+    match source.read() {
+        Ok((policy, warnings)) => {
+            log_warnings(warnings);
+            Ok(policy)
+        }
+        Err(problems) => Err(in_one_line(&problems)),
+    }
+}
+
+/// How to reach a broker: secrets and certificates are read now.
+pub(super) fn broker_settings(
+    broker: &BrokerConfig,
+    client_id: String,
+) -> Result<BrokerSettings, Failure> {
+    let credentials = match broker.credentials.clone() {
+        Some(config::Credentials { user, password }) => {
+            // What can't be read is said now, not when the broker asks.
+            password.read()?;
+            let read = move || match password.read() {
+                Ok(password) => Ok(Bytes::copy_from_slice(password.expose().as_bytes())),
+                Err(error) => Err(error.to_string()),
+            };
+            Some(Credentials { user, password: Arc::new(read) })
+        }
+        None => None,
+    };
+    let tls = match &broker.tls {
+        Some(tls) => {
+            let (config, peer) = tls::client(tls, telemetry::emit_peer_expiry)?;
+            Some(TlsSettings { config, server_name: tls.server_name.clone(), peer })
+        }
+        None => None,
+    };
+    Ok(BrokerSettings {
+        host: broker.address.host.clone(),
+        port: broker.address.port,
+        addresses: resolve(&broker.address)?,
+        client_id,
+        credentials,
+        keep_alive: broker.keep_alive,
+        max_packet_bytes: usize::try_from(broker.max_packet_bytes).unwrap_or(usize::MAX),
+        tls,
+    })
+}
+
+/// What the half says of itself, and has said of its broker's certificate.
+pub(super) fn status_settings(
+    status: StatusConfig,
+    config: &BrokerConfig,
+    broker: &BrokerSettings,
+    sandbox: &SandboxConfig,
+    logging: &mut Logging,
+) -> StatusSettings {
+    if let Some(tls) = &broker.tls {
+        logging.watch_peer(Arc::clone(&tls.peer));
+    }
+    StatusSettings {
+        every: status.every,
+        summary_every: status.summary_every,
+        textfile: status.textfile,
+        broker_address: config.address.to_string(),
+        certificates: logging.certificates().clone(),
+        any_owner: sandbox.waived.contains(&Layer::User),
+    }
+}
+
+/// The way to the service manager, if one started this process.
+pub(super) fn notifier() -> Result<Notifier, Failure> {
+    Notifier::from_environment().map_err(|error| {
+        Failure::new(
+            Exit::Io,
+            format!("cannot reach the service manager at NOTIFY_SOCKET: {error}"),
+        )
+    })
+}
+
+/// Whose fault it is that nothing can be said.
+pub(super) fn report_exit(error: &ReportError) -> Exit {
+    match error {
+        ReportError::Os { .. } => Exit::Io,
+        ReportError::Directory { .. } => Exit::Config,
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Failure {
+        let failure = Failure::new(Exit::Config, error.to_string());
+        error.hint().into_iter().fold(failure, Failure::hint)
+    }
+}
+
+impl From<TlsError> for Failure {
+    fn from(error: TlsError) -> Failure {
+        let failure = Failure::new(Exit::Config, error.to_string());
+        error.hint().into_iter().fold(failure, Failure::hint)
+    }
+}
+
+/// `policies/line4.toml:12:9: unknown key: …`, and how many more there are.
+pub(super) fn in_one_line(problems: &Diagnostics) -> String {
+    let named: Vec<String> = problems
+        .iter()
+        .take(MAX_NAMED)
+        .map(|problem| format!("{}: {}", place(problem), problem.title))
+        .collect();
+    let more = problems.len().saturating_sub(named.len());
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    format!("{}{more}", named.join("; "))
+}
+
+/// `policies/line4.toml:12:9`.
+fn place(problem: &Diagnostic) -> String {
+    let path = problem.path.display();
+    match problem.position() {
+        Some((line, column)) => format!("{path}:{line}:{column}"),
+        None => path.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use policy::Policy;
+
+    use super::super::policy_source::PolicySource;
+    use super::*;
+
+    #[test]
+    fn a_refused_policy_is_named_in_one_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.toml");
+        std::fs::write(&path, "[[rule]]\nname = 1\n[[rool]]\n").unwrap();
+        let source = PolicySource::new(vec![path], None, directory.path());
+        let policy = Policy::parse(&[]).unwrap().0.into();
+        let line = read_policy_again(&source.claim(&policy).unwrap()).unwrap_err();
+        assert!(line.contains("a.toml:2:"), "{line}");
+        assert!(!line.contains('\n'), "{line}");
+    }
+}

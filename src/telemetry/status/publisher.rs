@@ -1,0 +1,322 @@
+//! Publishes the status of a half when that is due, with what both halves say alike.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use tls::{CertificateEnd, Certificates, EXPIRY_WARNING_DAYS, days_left};
+
+use super::{
+    AccountStatus, BrokerStatus, CertificateStatus, FORMAT, Level, OtStatus, ReportError, Reporter,
+    ReporterSettings, Status,
+};
+use crate::{Notifier, event};
+
+/// What a half says of itself, and how often.
+#[derive(Clone, Debug)]
+pub struct StatusSettings {
+    /// Files are written this often.
+    pub every: Duration,
+    /// The summary event comes this often.
+    pub summary_every: Duration,
+    pub textfile: Option<PathBuf>,
+    /// `host:port` of the half's broker.
+    pub broker_address: String,
+    /// The certificates that the half uses.
+    pub certificates: Certificates,
+    /// The operator gave up that each half has a user of its own: nobody looks at who owns the
+    /// directories.
+    pub any_owner: bool,
+}
+
+impl StatusSettings {
+    /// Refuses directories in which another user could put or exchange files. To be called
+    /// before the half is sealed.
+    ///
+    /// # Errors
+    /// Such a directory, or one that can't be looked at.
+    pub fn check(&self, state_dir: &Path) -> Result<(), ReportError> {
+        if self.any_owner {
+            return Ok(());
+        }
+        let (state_dir, textfile) = (state_dir.to_owned(), self.textfile.clone());
+        ReporterSettings { state_dir, textfile }.check()
+    }
+}
+
+/// Publishes the status of a half, when that is due.
+#[derive(Debug)]
+pub struct StatusPublisher {
+    half: &'static str,
+    settings: StatusSettings,
+    reporter: Reporter,
+    started_ms: u64,
+    next: Duration,
+    next_summary: Duration,
+    /// That the account doesn't balance was reported.
+    imbalance_reported: bool,
+    connected: Option<bool>,
+    since_ms: u64,
+}
+
+impl StatusPublisher {
+    /// Starts the reporter. `at` is now, since any fixed start.
+    ///
+    /// # Errors
+    /// No thread can be had.
+    pub fn start(
+        half: &'static str,
+        settings: StatusSettings,
+        state_dir: PathBuf,
+        notifier: Notifier,
+        at: Duration,
+        wall_ms: u64,
+    ) -> Result<StatusPublisher, ReportError> {
+        let textfile = settings.textfile.clone();
+        let reporter = Reporter::start(ReporterSettings { state_dir, textfile }, notifier)?;
+        Ok(StatusPublisher {
+            half,
+            reporter,
+            started_ms: wall_ms,
+            next: at,
+            next_summary: at.saturating_add(settings.summary_every),
+            settings,
+            imbalance_reported: false,
+            connected: None,
+            since_ms: wall_ms,
+        })
+    }
+
+    /// Whether a status is due at `at`.
+    pub fn is_due(&self, at: Duration) -> bool {
+        self.next <= at || self.next_summary <= at
+    }
+
+    /// A status with what both halves say alike.
+    pub fn status(&mut self, wall_ms: u64, connected: bool, sessions: u64) -> Status {
+        if self.connected.replace(connected).is_some_and(|before| before != connected) {
+            self.since_ms = wall_ms;
+        }
+        let every_ms = u64::try_from(self.settings.every.as_millis()).unwrap_or(u64::MAX);
+        let first = self.settings.certificates.first_end();
+        let mut status = Status {
+            format: FORMAT,
+            half: self.half.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started_ms: self.started_ms,
+            written_ms: wall_ms,
+            every_ms,
+            broker: BrokerStatus {
+                address: self.settings.broker_address.clone(),
+                connected,
+                since_ms: Some(self.since_ms),
+                sessions,
+            },
+            certificate: first.as_ref().map(|first| end_status(first, wall_ms)),
+            ..Status::default()
+        };
+        if let (Some(first), Some(certificate)) = (&first, &status.certificate) {
+            let name = match first.is_peers {
+                true => first.certificate.clone(),
+                false => format!("`{}`", first.certificate),
+            };
+            let health = &mut status.health;
+            match certificate.days_left {
+                ..0 => health.add(Level::Critical, format!("certificate {name} has expired")),
+                left @ 0..EXPIRY_WARNING_DAYS => {
+                    health.add(Level::Warning, format!("certificate {name} ends in {left} days"));
+                }
+                _ => {}
+            }
+        }
+        status
+    }
+
+    /// Hands the status over to those who write it, and emits a summary if that is due. `at` is
+    /// when [`StatusPublisher::is_due`] was asked.
+    pub fn publish(&mut self, at: Duration, status: Status) {
+        self.next = at.saturating_add(self.settings.every);
+        if self.next_summary <= at {
+            self.next_summary = at.saturating_add(self.settings.summary_every);
+            summarise(&status);
+        }
+        self.check(&status.account);
+        self.reporter.report(status);
+    }
+
+    /// Hands the last status over and emits a summary.
+    pub fn finish(&mut self, status: Status) {
+        summarise(&status);
+        self.check(&status.account);
+        self.reporter.report(status);
+    }
+
+    /// An account that doesn't balance is reported once, and again if it did so in between.
+    fn check(&mut self, account: &AccountStatus) {
+        let AccountStatus { received, forwarded, dropped, waiting, .. } = *account;
+        match &account.imbalance {
+            Some(what) if !std::mem::replace(&mut self.imbalance_reported, true) => {
+                event!(AccountImbalance, what, received, forwarded, dropped, waiting);
+            }
+            Some(_) => {}
+            None => self.imbalance_reported = false,
+        }
+    }
+}
+
+fn summarise(status: &Status) {
+    let Status { account, nodes, ot, it, health, .. } = status;
+    let drops: Vec<String> = account
+        .reasons
+        .iter()
+        .map(|drops| format!("{}={}/{}", drops.reason, drops.messages, drops.metrics))
+        .collect();
+    let reasons = (!health.reasons.is_empty()).then(|| health.reasons.join("; "));
+    let per_s = |rate: f64| format!("{rate:.1}");
+    let gaps = ot.as_ref().map(|ot| ot.gaps).or(it.as_ref().map(|it| it.gaps)).unwrap_or(0);
+    let it = it.as_ref();
+    event!(
+        Summary,
+        health = health.level.name(),
+        reasons = reasons.as_deref(),
+        nodes_alive = nodes.alive,
+        nodes_known = nodes.known,
+        received = account.received,
+        forwarded = account.forwarded,
+        waiting = account.waiting,
+        dropped = drops.join(" "),
+        received_per_s = per_s(account.rates.received_per_s),
+        forwarded_per_s = per_s(account.rates.forwarded_per_s),
+        dropped_per_s = per_s(account.rates.dropped_per_s),
+        gaps,
+        frames_lost = it.map(|it| it.frames_lost),
+        backfilled = it.map(|it| it.backfilled),
+        unplaceable = it.map(|it| it.unplaceable),
+        healed = it.map(|it| it.healed),
+        rebirths_answered = it.map(|it| it.rebirths_answered),
+        commands_refused = it.map(|it| it.commands_refused),
+        observed = observed(ot.as_ref()),
+    );
+}
+
+/// `rule=metrics` of rules that only observe; `None` where there are none.
+fn observed(ot: Option<&OtStatus>) -> Option<String> {
+    let observed = &ot?.observed;
+    let counts = observed.iter().map(|one| format!("{}={}", one.rule, one.metrics));
+    (!observed.is_empty()).then(|| counts.collect::<Vec<_>>().join(" "))
+}
+
+fn end_status(certificate: &CertificateEnd, wall_ms: u64) -> CertificateStatus {
+    let end = certificate.not_after.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = UNIX_EPOCH.checked_add(Duration::from_millis(wall_ms));
+    CertificateStatus {
+        file: certificate.certificate.clone(),
+        not_after_ms: u64::try_from(end.as_millis()).unwrap_or(u64::MAX),
+        days_left: now.map_or(0, |now| days_left(certificate.not_after, now)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use account::{Fate, Ledger, Origin};
+
+    use super::*;
+    use crate::Event;
+    use crate::capture::{capture, triggered};
+    use crate::status::Tracker;
+
+    const DAY_MS: u64 = 86_400_000;
+
+    fn end(days: u64) -> CertificateEnd {
+        let span = Duration::from_millis(days.saturating_mul(DAY_MS));
+        let not_after = UNIX_EPOCH.checked_add(span).unwrap();
+        CertificateEnd { certificate: format!("{days}.pem"), is_peers: false, not_after }
+    }
+
+    fn publisher(directory: &Path, ends: Vec<CertificateEnd>) -> StatusPublisher {
+        let settings = StatusSettings {
+            every: Duration::from_secs(2),
+            summary_every: Duration::from_secs(60),
+            textfile: None,
+            broker_address: "b:1".to_owned(),
+            certificates: Certificates { ends, peers: Vec::new() },
+            any_owner: false,
+        };
+        let (at, state_dir) = (Duration::from_secs(5), directory.to_owned());
+        StatusPublisher::start("ot", settings, state_dir, Notifier::none(), at, 1_000).unwrap()
+    }
+
+    #[test]
+    fn the_certificate_that_ends_first_is_told_and_judged() {
+        let directory = tempfile::tempdir().unwrap();
+        // An instant after the beginning of day 100.
+        let wall_ms = 100 * DAY_MS + 1;
+        for (days, left, level) in [
+            (131, 30, Level::Ok),
+            (130, 29, Level::Warning),
+            (101, 0, Level::Warning),
+            (100, -1, Level::Critical),
+            (98, -3, Level::Critical),
+        ] {
+            let mut publisher = publisher(directory.path(), vec![end(500), end(days), end(300)]);
+            let status = publisher.status(wall_ms, true, 1);
+            let certificate = status.certificate.unwrap();
+            assert_eq!(certificate.file, format!("{days}.pem"));
+            assert_eq!((certificate.days_left, status.health.level), (left, level), "{days}");
+        }
+    }
+
+    #[test]
+    fn statuses_and_summaries_have_their_own_intervals() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut publisher = publisher(directory.path(), Vec::new());
+        let mut statuses = 0;
+        let mut summaries = 0;
+        for second in 5..=125 {
+            let at = Duration::from_secs(second);
+            if publisher.is_due(at) {
+                statuses += 1;
+                summaries += u32::from(publisher.next_summary <= at);
+                let status = publisher.status(second * 1_000, second > 60, 1);
+                let since = if second > 60 { 61_000..=62_000 } else { 1_000..=1_000 };
+                assert!(since.contains(&status.broker.since_ms.unwrap()), "{status:?}");
+                publisher.publish(at, status);
+            }
+        }
+        assert_eq!(summaries, 2);
+        assert_eq!(statuses, 61);
+    }
+
+    /// It takes a mistake of ours, so the test makes one: a message is received and nothing
+    /// becomes of it. From there on everything is as in a half that runs: the check, the tracker,
+    /// the status, the event.
+    #[test]
+    fn an_account_that_does_not_balance_is_told_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut publisher = publisher(directory.path(), Vec::new());
+        let (mut ledger, mut tracker) = (Ledger::new(None), Tracker::default());
+        let mut second = 5;
+        let mut publish = |ledger: &Ledger| {
+            second += 2;
+            let at = Duration::from_secs(second);
+            let (account, _) = tracker.track(at, ledger, ledger.check(0), std::iter::empty());
+            let mut status = publisher.status(second * 1_000, true, 1);
+            status.account = account;
+            capture(|| publisher.publish(at, status))
+        };
+        assert!(publish(&ledger).is_empty());
+        ledger.receive(None);
+        let emitted = publish(&ledger);
+        triggered(&emitted, Event::AccountImbalance);
+        assert_eq!(
+            emitted[0].message(),
+            "the account does not balance what=\"the total does not balance\" received=1 \
+             forwarded=0 dropped=0 waiting=0"
+        );
+        assert!(publish(&ledger).is_empty(), "reported once");
+        ledger.settle(Origin::default(), Fate::Forwarded);
+        assert!(publish(&ledger).is_empty());
+        ledger.receive(None);
+        triggered(&publish(&ledger), Event::AccountImbalance);
+    }
+}

@@ -1,0 +1,159 @@
+//! Whatever the lint says is true.
+
+use std::collections::BTreeSet;
+
+use policy::Verdict;
+use sparkplug::{DataType, Entity};
+
+use super::*;
+
+fn policy(text: &str) -> (Policy, Vec<SourceFile>) {
+    let sources = vec![SourceFile::new("a.toml", text)];
+    match Policy::parse(&sources) {
+        Ok((policy, _)) => (policy, sources),
+        Err(problems) => panic!("{problems}"),
+    }
+}
+
+fn codes(text: &str) -> Vec<String> {
+    let (policy, sources) = policy(text);
+    let found = lint(&policy, &sources, 1_700_000_000_000);
+    found.iter().map(|problem| format!("{} {}", problem.code, problem.title)).collect()
+}
+
+fn rule(name: &str, action: &str, rest: &str) -> String {
+    format!("[[rule]]\nname = \"{name}\"\naction = \"{action}\"\n{rest}\n")
+}
+
+#[test]
+fn rules_that_never_decide_are_told() {
+    let forward = |rest: &str| rule("wide", "forward", rest);
+    let deny = |rest: &str| rule("wide", "deny", rest);
+    for (wide, narrow, told) in [
+        (forward("group = \"G\""), "group = \"G\"\nedge-node = \"E\"", true),
+        (forward("group = \"G*\""), "group = \"G?\"", true),
+        (forward("group = \"G?\""), "group = \"G*\"", false),
+        (forward("group = \"G\""), "group = \"H\"", false),
+        (
+            forward("group = \"G\"\nallow-metrics = \"a/**\""),
+            "group = \"G\"\nallow-metrics = [\"a/b\", \"a/*/c\"]",
+            true,
+        ),
+        (
+            forward("group = \"G\"\nallow-metrics = \"a/*\""),
+            "group = \"G\"\nallow-metrics = [\"a/b\", \"a/*/c\"]",
+            false,
+        ),
+        (forward("group = \"G\"\ndatatypes = \"Float\""), "group = \"G\"", false),
+        (
+            forward("group = \"G\"\ndatatypes = [\"Float\", \"Int8\"]"),
+            "group = \"G\"\ndatatypes = \"Int8\"",
+            true,
+        ),
+        (forward("group = \"G\""), "group = \"G\"\ndeny-metrics = \"x\"", false),
+        (forward("group = \"G\"\nnode-only = true"), "group = \"G\"", false),
+        (forward("group = \"G\""), "group = \"G\"\nnode-only = true", true),
+        (forward("topic = \"spBv1.0/G/+/#\""), "group = \"G\"\ndevice = \"D\"", true),
+        (
+            forward("topic = \"spBv1.0/G/+/E/+\""),
+            "group = \"G\"\nedge-node = \"E\"\ndevice = \"D\"",
+            true,
+        ),
+        (forward("topic = \"spBv1.0/G/+/E/+\""), "group = \"G\"\nedge-node = \"E\"", false),
+        (forward("group = \"G\"\nmode = \"observe\""), "group = \"G\"", false),
+        (forward("group = \"G\"\nnot-after = 2030-01-01T00:00:00Z"), "group = \"G\"", false),
+        (forward("group = \"G\"\nnot-before = 2020-01-01T00:00:00Z"), "group = \"G\"", true),
+        (
+            deny("group = \"*\"\ndeny-metrics = \"**/Recipe*\""),
+            "group = \"G\"\nallow-metrics = \"a/Recipe1\"",
+            true,
+        ),
+        (
+            deny("group = \"*\"\ndeny-metrics = \"**/Recipe*\""),
+            "group = \"G\"\nallow-metrics = \"a/Recipe/1\"",
+            false,
+        ),
+        (deny("edge-node = \"E\""), "group = \"G\"\nedge-node = \"E\"", true),
+        (deny("edge-node = \"E\""), "group = \"G\"", false),
+    ] {
+        let found = codes(&format!("{wide}{}", rule("narrow", "forward", narrow)));
+        assert_eq!(!found.is_empty(), told, "{wide} {narrow} {found:?}");
+    }
+    // A deny rule after the forward rule that it empties.
+    let late =
+        format!("{}{}", rule("f", "forward", "group = \"G\""), rule("d", "deny", "group = \"*\""));
+    assert_eq!(codes(&late), ["P111 rule `f` forwards nothing: `d` denies all of it"]);
+    let twice =
+        format!("{}{}", rule("d1", "deny", "group = \"G\""), rule("d2", "deny", "group = \"G\""));
+    assert_eq!(codes(&twice), ["P112 rule `d2` never decides: `d1` denies all of it"]);
+}
+
+#[test]
+fn what_is_over_and_what_is_never_reached_is_told() {
+    let text = format!(
+        "{}{}[limits.link]\nmessages-per-s = 10\n[limits.node]\nmessages-per-s = 10\n",
+        rule("old", "forward", "group = \"G\"\nnot-after = 2020-01-01T00:00:00Z"),
+        rule("fast", "forward", "group = \"G\"\nrate = { messages-per-s = 20 }"),
+    );
+    assert_eq!(
+        codes(&text),
+        [
+            "P113 `[limits.node]` is never reached",
+            "P110 rule `old` is over",
+            "P113 the rate of rule `fast` is never reached"
+        ]
+    );
+}
+
+#[test]
+fn a_rule_that_is_said_to_decide_nothing_decides_nothing() {
+    // The sum of all shapes: whatever is told holds for every entity and metric tried.
+    let selectors = [
+        "group = \"G\"",
+        "group = \"*\"",
+        "edge-node = \"E*\"",
+        "topic = \"spBv1.0/G/+/E\"",
+        "device = [\"D\", \"X\"]",
+    ];
+    let metrics = ["", "= \"a/**\"", "= [\"a/b\", \"**/c\"]", "= \"*\""];
+    let mut text = String::new();
+    let mut number = 0;
+    for selector in selectors {
+        for metric in metrics {
+            for action in ["forward", "deny"] {
+                let key = if action == "deny" { "deny-metrics" } else { "allow-metrics" };
+                let metric =
+                    if metric.is_empty() { String::new() } else { format!("{key} {metric}") };
+                text.push_str(&rule(
+                    &format!("r{number}"),
+                    action,
+                    &format!("{selector}\n{metric}"),
+                ));
+                number += 1;
+            }
+        }
+    }
+    let (policy, sources) = policy(&text);
+    let told: BTreeSet<String> = lint(&policy, &sources, 0)
+        .iter()
+        .map(|problem| problem.title.split('`').nth(1).unwrap().to_owned())
+        .collect();
+    assert!(told.len() > 10);
+    for group in ["G", "H"] {
+        for edge_node in ["E", "E2", "F"] {
+            for device in [None, Some("D"), Some("Y")] {
+                let entity = Entity { group, edge_node, device };
+                for metric in ["a/b", "c", "x/c", "a", "x", "x/y"] {
+                    let verdict = policy.judge(entity, metric, Some(DataType::Float));
+                    let (Verdict::Forward { rule, .. } | Verdict::Drop { rule: Some(rule), .. }) =
+                        verdict
+                    else {
+                        continue;
+                    };
+                    let name = policy.rules()[rule.index()].name();
+                    assert!(!told.contains(name), "{name} decides about {entity} {metric}");
+                }
+            }
+        }
+    }
+}

@@ -1,7 +1,9 @@
 //! Places of names in long lists: a list that is searched for name after name is read once, and not
 //! once for each name.
 
-use std::collections::BTreeMap;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
 
 use crate::steps;
 use crate::{PropertySet, Template};
@@ -91,6 +93,9 @@ impl TemplatePlaces {
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+    use alloc::vec::Vec;
+
     use super::*;
 
     fn list(length: usize) -> Vec<String> {

@@ -1,6 +1,8 @@
 //! Judging: what the policy says of the metrics and templates of an entity, taken over by its
 //! slots.
 
+use std::collections::BTreeSet;
+
 use prost::Message;
 
 use super::shape;
@@ -104,7 +106,7 @@ impl StepContext<'_> {
         let plan = self.policy.plan(Entity::node(group, edge_node));
         definitions.judge(&plan);
         self.rule_counters.members(&plan);
-        Types::without(definitions.denied().clone())
+        Types::of(BTreeSet::new(), definitions.denied().clone())
     }
 
     /// Surveys the template instances of one entity, within the `limit` that earlier ones left.

@@ -259,7 +259,7 @@ fn restore_node(node: &mut Node, stored: StoredNode, max_devices: usize) {
         removed.entry(removal.definition).or_default().insert(removal.member);
     }
     let needed = stored.needed.into_iter().collect();
-    node.take_types(Types { needed, ..Types::without(removed) });
+    node.take_types(Types::of(needed, removed));
     node.losses = stored.losses;
     node.exported_as = (!stored.exported_group.is_empty())
         .then(|| (stored.exported_group.into(), stored.exported_edge_node.into()));

@@ -11,6 +11,7 @@
 //! nobody defined, or is nested too deeply is unusable, and so are its instances.
 
 mod survey;
+mod types;
 
 use mistake::mistake;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -26,14 +27,12 @@ use sparkplug::value::fits;
 use sparkplug::{Caps, DataType, Metric, Parameter, ParameterValue, Template, Value, names, steps};
 
 pub(crate) use survey::{SURVEY_BYTES, Survey, allowance};
+pub(crate) use types::{Removed, Types};
 
 use self::survey::Walk;
 
 /// Definitions within definitions: as deep as a payload may be by default.
 const MAX_NESTING: usize = Caps::DEPTH;
-
-/// Members and parameters that don't cross, by the metric name of their definition.
-pub(crate) type Removed = BTreeMap<String, BTreeSet<String>>;
 
 /// The definitions of a node by their metric names.
 #[derive(Clone, Debug, Default)]
@@ -87,51 +86,6 @@ enum Standing {
     Allowed,
     /// A rule forwards it by itself: what isn't structure crosses too.
     Forwarded,
-}
-
-/// What the instances of a node ask of its NBIRTH.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Types {
-    /// Metric names of the definitions that are needed.
-    pub(crate) needed: BTreeSet<String>,
-    /// What is removed from definitions and instances.
-    pub(crate) removed: Removed,
-    /// How often anything was added.
-    pub(super) growth: u64,
-}
-
-impl PartialEq for Types {
-    fn eq(&self, other: &Types) -> bool {
-        (&self.needed, &self.removed) == (&other.needed, &other.removed)
-    }
-}
-
-impl Types {
-    /// Nothing is needed, and this is removed.
-    pub(crate) fn without(removed: Removed) -> Types {
-        Types { removed, ..Types::default() }
-    }
-
-    /// How often anything was added: as long as this stays the same, so does all of it.
-    pub(crate) fn growth(&self) -> u64 {
-        self.growth
-    }
-
-    /// Adds what other instances ask for; whether that was news.
-    pub(crate) fn extend(&mut self, asked: Types) -> bool {
-        let mut changed = false;
-        for name in asked.needed {
-            changed |= self.needed.insert(name);
-        }
-        for (definition, members) in asked.removed {
-            let removed = self.removed.entry(definition).or_default();
-            for member in members {
-                changed |= removed.insert(member);
-            }
-        }
-        self.growth = self.growth.saturating_add(u64::from(changed));
-        changed
-    }
 }
 
 impl Definitions {

@@ -9,6 +9,7 @@ use super::shape;
 use super::step::StepContext;
 use crate::plant::{
     Definitions, EntityState, Node, Removed, SURVEY_BYTES, Slot, Survey, Types, allowance,
+    repeated_allowance,
 };
 use account::RuleId;
 use account::{Origin, Reason, What};
@@ -88,7 +89,7 @@ impl StepContext<'_> {
         }
         self.survey_entity(node, None, SURVEY_BYTES);
         if changed {
-            let mut left = allowance(node.definitions.bytes());
+            let mut left = repeated_allowance(node.definitions.bytes());
             let devices: Vec<Box<str>> = node.devices.keys().cloned().collect();
             for device in devices {
                 let is_new = node.devices.get(&device).is_some_and(|state| !state.surveyed);

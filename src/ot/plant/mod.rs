@@ -21,7 +21,9 @@ pub(crate) use life::{Life, Standing, Trust};
 pub(crate) use sequence::{Arrival, Sequence};
 pub(crate) use slot::{Shaper, Slot};
 pub(crate) use stored::{SnapshotPart, StoredPlant};
-pub(crate) use templates::{Definitions, Removed, SURVEY_BYTES, Survey, Types, allowance};
+pub(crate) use templates::{
+    Definitions, Removed, SURVEY_BYTES, Survey, Types, allowance, repeated_allowance,
+};
 
 use account::{Ledger, NodeSlot, Origin};
 use policy::NodeBuckets;

@@ -26,7 +26,7 @@ use policy::{EntityPlan, Verdict};
 use sparkplug::value::fits;
 use sparkplug::{Caps, DataType, Metric, Parameter, ParameterValue, Template, Value, names, steps};
 
-pub(crate) use survey::{SURVEY_BYTES, Survey, allowance};
+pub(crate) use survey::{SURVEY_BYTES, Survey, allowance, repeated_allowance};
 pub(crate) use types::{Removed, Types};
 
 use self::survey::Walk;

@@ -185,9 +185,9 @@ fn attempts(size: usize) -> Vec<(&'static str, Vec<Written>)> {
     ]
 }
 
-/// The most steps per byte of any frame, beyond what every frame may take. With `policy` the
-/// mirror has a copy of one.
-fn worst(frames: &[Written], policy: bool) -> (u64, usize) {
+/// The most steps per byte of any frame, beyond what every frame may take, but for so many that
+/// are `spared`. With `policy` the mirror has a copy of one.
+fn worst(frames: &[Written], policy: bool, spared: usize) -> (u64, usize) {
     let mut world = World::live(settings());
     if policy {
         let policy = Both::policy(
@@ -196,8 +196,7 @@ fn worst(frames: &[Written], policy: bool) -> (u64, usize) {
         );
         world.mirror.reload_policy(world.now, Some(Arc::new(policy)));
     }
-    // Three may have the births of all said again.
-    let (mut worst, mut spared) = ((0, 0), 3);
+    let (mut worst, mut spared) = ((0, 0), spared);
     for (what, metrics, losses) in frames {
         let payload =
             Payload { timestamp: Some(WALL), metrics: metrics.clone(), ..Payload::default() };
@@ -233,8 +232,12 @@ fn no_frame_takes_more_steps_than_its_size_allows() {
     let mut over = Vec::new();
     for size in [64, 1024] {
         for (construct, frames) in attempts(size) {
+            // Some may have the births of all said again.
+            let asks_births =
+                ["a small birth", "losses"].iter().any(|one| construct.starts_with(one));
+            let spared = if asks_births { 3 } else { 0 };
             for policy in [false, true] {
-                let (steps, bytes) = worst(&frames, policy);
+                let (steps, bytes) = worst(&frames, policy, spared);
                 println!("{construct} ({size}, policy: {policy}): {steps} a byte of {bytes}");
                 if steps > STEPS_PER_BYTE {
                     over.push(format!("{construct} ({size}): {steps} steps a byte of {bytes}"));

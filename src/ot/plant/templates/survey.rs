@@ -32,6 +32,12 @@ pub(crate) fn allowance(received_bytes: usize) -> usize {
     BASE_BYTES.saturating_add(received_bytes.saturating_mul(BYTES_PER_BYTE)).min(SURVEY_BYTES)
 }
 
+/// What looking again at what was surveyed before may ask for: nothing beside what was received for
+/// it.
+pub(crate) fn repeated_allowance(received_bytes: usize) -> usize {
+    received_bytes.saturating_mul(BYTES_PER_BYTE).min(SURVEY_BYTES)
+}
+
 /// Asks the policy of one entity about the members of its instances.
 pub(crate) struct Survey<'a> {
     definitions: &'a Definitions,

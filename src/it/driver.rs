@@ -8,7 +8,7 @@ mod second_reading;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use journal_read::{From, Item, JournalError, Position, Reader};
@@ -93,7 +93,7 @@ pub(super) struct Driver {
 }
 
 struct Clock {
-    start: Instant,
+    steady: clock::Clock,
 }
 
 impl Driver {
@@ -428,15 +428,13 @@ fn first_frame(dir: &Path, from: From) -> Result<Option<Position>, JournalError>
 }
 
 impl Clock {
-    #[expect(clippy::disallowed_methods, reason = "the driver is where time comes from")]
     fn new() -> Clock {
-        Clock { start: Instant::now() }
+        Clock { steady: clock::Clock::start() }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the driver is where time comes from")]
     fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { at: self.start.elapsed(), wall_ms: wall.as_millis().try_into().unwrap_or(u64::MAX) }
+        let clock::Now { mono, wall_ms } = self.steady.now();
+        Now { at: mono, wall_ms }
     }
 }
 

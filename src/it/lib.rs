@@ -30,7 +30,7 @@ use journal_read::JournalError;
 use policy::Policy;
 use sandbox::Confined;
 use signature::SignedPolicy;
-use telemetry::status::{ReportError, StatusPublisher, StatusSettings};
+use telemetry::status::{ReportError, StatusEmitter, StatusSettings};
 use telemetry::{Notifier, event};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedSender;
@@ -182,10 +182,10 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
     let Settings { status, state_dir, notifier, health, .. } = settings;
     let own = notifier.clone();
     let make_status_reporter = |now: mirror::Now| {
-        let publisher =
-            StatusPublisher::start("it", status, state_dir, own.clone(), now.at, now.wall_ms)?;
+        let emitter =
+            StatusEmitter::start("it", status, state_dir, own.clone(), now.at, now.wall_ms)?;
         let health = health.map(|health| RelayNode::new(health, now.at));
-        Ok(StatusReporter::new(publisher, own, health))
+        Ok(StatusReporter::new(emitter, own, health))
     };
     let make_writer = {
         let sender = sender.clone();

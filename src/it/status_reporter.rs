@@ -3,8 +3,7 @@
 use policy::Policy;
 use telemetry::Notifier;
 use telemetry::status::{
-    DropStatus, ItStatus, LINK_ALIVE, Level, OtReport, PolicyStatus, Status, StatusPublisher,
-    Tracker,
+    DropStatus, ItStatus, LINK_ALIVE, Level, OtReport, PolicyStatus, Status, StatusEmitter, Tracker,
 };
 
 use super::driver::MAX_QUEUED_BYTES;
@@ -19,7 +18,7 @@ const LOSS_WARNING_MS: u64 = 3_600_000;
 /// Says how the half is.
 #[derive(Debug)]
 pub(super) struct StatusReporter {
-    publisher: StatusPublisher,
+    emitter: StatusEmitter,
     tracker: Tracker,
     notifier: Notifier,
     relay_node: Option<RelayNode>,
@@ -29,12 +28,12 @@ pub(super) struct StatusReporter {
 
 impl StatusReporter {
     pub(super) fn new(
-        publisher: StatusPublisher,
+        emitter: StatusEmitter,
         notifier: Notifier,
         relay_node: Option<RelayNode>,
     ) -> StatusReporter {
         StatusReporter {
-            publisher,
+            emitter,
             tracker: Tracker::default(),
             notifier,
             relay_node,
@@ -61,7 +60,7 @@ impl StatusReporter {
 
     /// Tells the status, if that is due, on the relay's own edge node as well.
     pub(super) fn tick(&mut self, now: Now, mirror: &mut Mirror, queued_bytes: usize) {
-        if !self.publisher.is_due(now.at) {
+        if !self.emitter.is_due(now.at) {
             return;
         }
         let status = self.status(now, mirror, queued_bytes);
@@ -70,18 +69,18 @@ impl StatusReporter {
         {
             relay_node.tick(now, mirror, &status);
         }
-        self.publisher.publish(now.at, status);
+        self.emitter.emit(now.at, status);
     }
 
     /// Tells the last status, and a summary.
     pub(super) fn finish(&mut self, now: Now, mirror: &Mirror) {
         let status = self.status(now, mirror, 0);
-        self.publisher.finish(status);
+        self.emitter.finish(status);
     }
 
     fn status(&mut self, now: Now, mirror: &Mirror, queued_bytes: usize) -> Status {
         let sessions = mirror.sessions();
-        let mut status = self.publisher.status(now.wall_ms, sessions > 0, count(sessions));
+        let mut status = self.emitter.status(now.wall_ms, sessions > 0, count(sessions));
         let (account, nodes) =
             self.tracker.track(now.at, mirror.ledger(), mirror.check_account(), mirror.nodes());
         (status.account, status.nodes) = (account, nodes);

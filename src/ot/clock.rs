@@ -1,27 +1,20 @@
 //! The clocks of this half.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
-
 use super::pipeline::Now;
 
 /// The clocks of this half.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
-    start: Instant,
+    steady: clock::Clock,
 }
 
 impl Clock {
-    #[expect(clippy::disallowed_methods, reason = "the driver's clock")]
     pub(crate) fn new() -> Self {
-        Clock { start: Instant::now() }
+        Clock { steady: clock::Clock::start() }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the driver's clock")]
     pub(crate) fn now(self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now {
-            mono: self.start.elapsed(),
-            wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
-        }
+        let clock::Now { mono, wall_ms } = self.steady.now();
+        Now { mono, wall_ms }
     }
 }

@@ -296,12 +296,11 @@ struct Load {
 impl Load {
     /// Called when a burst of so many messages is handed over: under load it lets the next ones
     /// gather.
-    #[expect(clippy::disallowed_methods, reason = "the driver's clock")]
     fn linger(&mut self, messages: usize, unanswered: usize) {
         if messages == 0 {
             return;
         }
-        let now = Instant::now();
+        let now = clock::steady();
         let pause = self.last.replace(now).map(|last| now.duration_since(last));
         let linger = self.pace.linger(pause, messages, unanswered);
         if !linger.is_zero() {

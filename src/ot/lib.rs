@@ -43,7 +43,7 @@ use signature::SignedPolicy;
 use state::{StateDir, StateError};
 use telemetry::Notifier;
 use telemetry::event;
-use telemetry::status::{ReportError, StatusPublisher, StatusSettings};
+use telemetry::status::{ReportError, StatusEmitter, StatusSettings};
 
 pub use self::entry::Entry;
 pub use self::pipeline::{Counters, Now, Pipeline, PipelineSettings, Received};
@@ -155,9 +155,9 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
     let Settings { relay_name, broker, pipeline, policy, policy_loader, status, .. } = settings;
     let Settings { state_dir, notifier, .. } = settings;
     let now = clock.now();
-    let publisher =
-        StatusPublisher::start("ot", status, state_dir, notifier.clone(), now.mono, now.wall_ms)?;
-    let status_reporter = StatusReporter::new(relay_name.clone(), publisher, notifier.clone());
+    let emitter =
+        StatusEmitter::start("ot", status, state_dir, notifier.clone(), now.mono, now.wall_ms)?;
+    let status_reporter = StatusReporter::new(relay_name.clone(), emitter, notifier.clone());
     let (receipts, released) = tokio::sync::mpsc::unbounded_channel();
     let shared = Arc::new(Shared::default());
     let (admission, queue) = Queue::new(Arc::clone(&shared));

@@ -10,7 +10,7 @@ use crate::entry::Journal;
 use policy::{Mode, Rule};
 use telemetry::Notifier;
 use telemetry::status::{
-    Level, ObservedStatus, OtStatus, PolicyStatus, Status, StatusPublisher, Tracker,
+    Level, ObservedStatus, OtStatus, PolicyStatus, Status, StatusEmitter, Tracker,
 };
 
 /// Part of the queue's limit above which somebody should look: the worker doesn't keep up.
@@ -22,7 +22,7 @@ const MAX_OBSERVED: usize = 200;
 #[derive(Debug)]
 pub(crate) struct StatusReporter {
     relay: String,
-    publisher: StatusPublisher,
+    emitter: StatusEmitter,
     tracker: Tracker,
     notifier: Notifier,
     /// The network thread asked for a sign of life, which is owed once all that was received
@@ -41,12 +41,8 @@ pub(crate) struct Seen<'a> {
 }
 
 impl StatusReporter {
-    pub(crate) fn new(
-        relay: String,
-        publisher: StatusPublisher,
-        notifier: Notifier,
-    ) -> StatusReporter {
-        StatusReporter { relay, publisher, tracker: Tracker::default(), notifier, pulse: false }
+    pub(crate) fn new(relay: String, emitter: StatusEmitter, notifier: Notifier) -> StatusReporter {
+        StatusReporter { relay, emitter, tracker: Tracker::default(), notifier, pulse: false }
     }
 
     /// The network thread asks for a sign of life.
@@ -75,7 +71,7 @@ impl StatusReporter {
     /// Tells the status, if that is due; then also what heartbeats shall say from now on.
     pub(crate) fn tick(&mut self, seen: &Seen<'_>) -> Option<Surroundings> {
         let at = seen.now.mono;
-        if !self.publisher.is_due(at) {
+        if !self.emitter.is_due(at) {
             return None;
         }
         let status = self.status(seen);
@@ -84,20 +80,20 @@ impl StatusReporter {
             journal_limit_bytes: seen.writer.retain_bytes(),
             certificate_days_left: status.certificate.as_ref().map(|first| first.days_left),
         };
-        self.publisher.publish(at, status);
+        self.emitter.emit(at, status);
         Some(surroundings)
     }
 
     /// Tells the last status, and a summary.
     pub(crate) fn finish(&mut self, seen: &Seen<'_>) {
         let status = self.status(seen);
-        self.publisher.finish(status);
+        self.emitter.finish(status);
     }
 
     fn status(&mut self, seen: &Seen<'_>) -> Status {
         let Seen { now, pipeline, writer, shared, refuses } = *seen;
         let connected = pipeline.is_connected();
-        let mut status = self.publisher.status(now.wall_ms, connected, connected.into());
+        let mut status = self.emitter.status(now.wall_ms, connected, connected.into());
         status.relay.clone_from(&self.relay);
         let checked = pipeline.check_account();
         let (account, nodes) =

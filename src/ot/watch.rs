@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::ops::ControlFlow;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -146,7 +146,7 @@ impl Sink for Taker<'_> {
         if watching.is_over {
             return;
         }
-        let at_ms = wall_ms();
+        let at_ms = clock::wall_ms();
         let flow = match event {
             SessionEvent::Connected { .. } => {
                 watching.was_connected = true;
@@ -182,10 +182,4 @@ impl Sink for Taker<'_> {
             self.over.notify_one();
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the driver's clock")]
-fn wall_ms() -> u64 {
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,11 +1,13 @@
-//! Forward policies: what may leave the plant. A leaf without I/O and without a clock: files
-//! come in as text, time as an argument.
+//! Forward policies: what may leave the plant. The judging core alone, without I/O and without a
+//! clock: files come in as text, time as an argument. It knows no journal, no half and none of the
+//! tools that test, explain and compare policies.
 //!
 //! ```text
-//!  text ──> Section  ──> rule_reader ──> Rule ──> Policy ── plan(entity) ──> EntityPlan
-//!           places       checks          │         │                           │ judge(metric)
-//!                                        │         └─ subscriptions()          v
-//!                                        └─ Limiter.ask_rule(rule, bytes)    Verdict
+//!  files ── language ──> rule (filter, glob, schedule) ──> plan ──> Verdict ──> Permit ──> Admitted
+//!              │            names (on IT)                  (tables,     │
+//!              │            limits, limiter                 scope,      └─ shape: what of a value
+//!              │                                            subscribe)     crosses
+//!              └─ Annotations: what doesn't judge (cases) is read by whoever loads the policy
 //! ```
 //!
 //! # The language

@@ -34,7 +34,7 @@ fn every_shipped_policy_passes_its_cases_and_every_rule_has_them() {
     }
 }
 
-/// The snapshots are `tests/data/policies-bad/*.stderr`; see `policy::bad_policies`.
+/// The snapshots are `tests/data/policies-bad/*.stderr`; see `tools::cases::bad_policies`.
 #[test]
 fn bad_policies_are_refused_with_exit_code_and_output_as_in_their_snapshots() {
     let directory = Path::new(ROOT).join("tests/data/policies-bad");

@@ -6,7 +6,7 @@ use std::path::Path;
 use broker::BrokerSettings;
 use policy::Policy;
 use telemetry::Notifier;
-use telemetry::status::{StatusPublisher, StatusSettings};
+use telemetry::status::{StatusEmitter, StatusSettings};
 use tls::Certificates;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedSender;
@@ -98,7 +98,7 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
         taken,
         BrokerWatch::new("b:1".into()),
         |now| {
-            let publisher = StatusPublisher::start(
+            let emitter = StatusEmitter::start(
                 "it",
                 status,
                 state_dir,
@@ -106,7 +106,7 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
                 now.at,
                 now.wall_ms,
             )?;
-            Ok(StatusReporter::new(publisher, notifier, None))
+            Ok(StatusReporter::new(emitter, notifier, None))
         },
     );
     Half { driver: driver.unwrap(), events, runtime }

@@ -25,7 +25,7 @@ use sparkplug::{Caps, DataType, Metric, Payload, Value};
 use telemetry::Event;
 use telemetry::Notifier;
 use telemetry::capture::{capture, triggered};
-use telemetry::status::{Status, StatusPublisher, StatusSettings};
+use telemetry::status::{Status, StatusEmitter, StatusSettings};
 
 struct Running {
     work: Sender<Work>,
@@ -247,9 +247,9 @@ fn a_sign_of_life_goes_through_the_journal_and_a_worker_that_stands_still_gives_
         any_owner: false,
     };
     let (state, at) = (dir.path().join("state"), Duration::ZERO);
-    let publisher = StatusPublisher::start("ot", settings, state, notifier.clone(), at, 1).unwrap();
+    let emitter = StatusEmitter::start("ot", settings, state, notifier.clone(), at, 1).unwrap();
     let worker =
-        worker.with_status_reporter(StatusReporter::new("relay".into(), publisher, notifier));
+        worker.with_status_reporter(StatusReporter::new("relay".into(), emitter, notifier));
     work.send(Work::Messages(vec![Delivered {
         topic: Bytes::from_static(b"spBv1.0/G/NBIRTH/E"),
         payload: Bytes::from_static(b"no payload"),

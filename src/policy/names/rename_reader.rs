@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use diagnostic::{Diagnostic, Diagnostics, Placed, Section, SourceFile, inside};
+use mistake::mistake;
 
 use super::MAX_NAME_BYTES;
 use super::rename::{Parent, Renames, fold};
@@ -105,7 +106,10 @@ impl<'s> RenamesReader<'s> {
         let mut places: HashMap<(Parent<'_>, &str), &Entry<'_>> = HashMap::new();
         let mut folded: HashMap<(Parent<'_>, String), &Entry<'_>> = HashMap::new();
         for entry in &self.entries {
-            let Some((parent, name)) = entry.parent_and_name() else { continue };
+            let Some((parent, name)) = entry.parent_and_name() else {
+                mistake!("a path of no level, or of more than three");
+                continue;
+            };
             if let Some(first) = places.get(&(parent, name)) {
                 let title = format!("`{}` is renamed twice", entry.path.join("/"));
                 problems.push(
@@ -183,7 +187,10 @@ fn check_rule(
     spell(Kind::Device, topics().filter_map(|topic| owned(topic.device())).collect());
     for (kind, name) in spelled {
         let met = by_new_name.get(&fold(&name)).into_iter().flatten().find(|entry| {
-            let Some((parent, _)) = entry.parent_and_name() else { return false };
+            let Some((parent, _)) = entry.parent_and_name() else {
+                mistake!("a path of no level, or of more than three");
+                return false;
+            };
             let reaches = match parent {
                 Parent::Root => true,
                 Parent::Group(group) => selectors.reach_node(group, &name),

@@ -13,9 +13,9 @@ use crate::shape::Fit;
 /// What denies and what forwards.
 #[derive(Debug)]
 pub(super) struct Effects<'a> {
-    pub(super) denies: RuleSet<'a>,
+    denies: RuleSet<'a>,
     redacts: RuleSet<'a>,
-    pub(super) forwards: RuleSet<'a>,
+    forwards: RuleSet<'a>,
     /// Names of template members that a rule shapes, which can't be done.
     unshapeable: RuleSet<'a>,
 }
@@ -105,13 +105,13 @@ impl<'a> Effects<'a> {
 
 /// One effect of the rules that select an entity.
 #[derive(Debug)]
-pub(super) struct RuleSet<'a> {
+struct RuleSet<'a> {
     effect: Effect,
     /// Rules that are in no group, in ascending order; only those that say something.
-    pub(super) ungrouped: Vec<u32>,
+    ungrouped: Vec<u32>,
     /// Their globs, if they are many.
     table: Option<Table>,
-    pub(super) rule_groups: Vec<&'a RuleGroup>,
+    rule_groups: Vec<&'a RuleGroup>,
 }
 
 impl<'a> RuleSet<'a> {

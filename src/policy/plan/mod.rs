@@ -16,7 +16,7 @@ use std::cell::RefCell;
 use account::{Reason, RuleId};
 use sparkplug::{DataType, Entity};
 
-use self::effects::{Effects, RuleSet};
+use self::effects::Effects;
 pub(crate) use self::groups::RuleGroups;
 pub(crate) use self::scope::{
     By, EntityEffect, RuleIndex, covers_node, entity_in_scope, node_in_scope,
@@ -25,7 +25,7 @@ pub(crate) use self::subscribe::{sees_every_message, subscriptions};
 pub(crate) use self::table::choose_grams;
 pub use self::verdict::{Judged, Verdict};
 use crate::names::Prefixes;
-use crate::rule::{Action, Mode, Rule};
+use crate::rule::{Mode, Rule};
 
 /// RuleGroups whose tables are asked one after the other at most.
 const MAX_RULE_GROUPS: usize = 4;
@@ -168,20 +168,5 @@ impl<'a> EntityPlan<'a> {
     /// The rules that denied members of templates since this was asked last.
     pub fn take_member_denials(&self) -> Vec<RuleId> {
         self.member_denials.take()
-    }
-
-    /// Whether no rule forwards anything of the entity, or one denies all of it.
-    pub fn drops_everything(&self) -> bool {
-        let Effects { denies, forwards, .. } = &self.acting;
-        let ungrouped = |rule_set: &RuleSet<'a>, says: fn(&Rule) -> bool| {
-            let mut rules =
-                rule_set.ungrouped.iter().filter_map(|number| self.rules.get(*number as usize));
-            rules.any(says)
-        };
-        let forwards = ungrouped(forwards, |rule| rule.action == Action::Forward)
-            || forwards.rule_groups.iter().any(|rule_group| rule_group.effect.forwards);
-        let denies = ungrouped(denies, Rule::denies_whole_entities)
-            || denies.rule_groups.iter().any(|rule_group| rule_group.effect.denies_whole_entities);
-        !forwards || denies
     }
 }

@@ -3,7 +3,7 @@
 use diagnostic::SourceFile;
 
 use super::*;
-use crate::Policy;
+use crate::{Action, Policy};
 
 /// A policy in which every shape of glob meets every other, in groups and out of them.
 fn policy(selectors: &dyn Fn(usize) -> String) -> Policy {

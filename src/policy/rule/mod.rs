@@ -242,7 +242,7 @@ impl Rule {
     }
 
     /// Whether it denies everything of the entities it selects.
-    pub fn denies_whole_entities(&self) -> bool {
+    pub(crate) fn denies_whole_entities(&self) -> bool {
         self.denied().is_some_and(<[Glob]>::is_empty) && self.denied_datatypes().is_none()
     }
 

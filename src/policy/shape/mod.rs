@@ -76,7 +76,7 @@ use account::Reason;
 pub use disarm::{Disarm, disarm_metric};
 use numbers::{Deadband, Range, Step};
 use pseudonym::Pseudonym;
-pub use pseudonym::{KeyError, MIN_KEY_BYTES, PseudonymKey, Pseudonyms};
+pub use pseudonym::{KeyError, PseudonymKey, Pseudonyms};
 pub use shaper::{
     Change, Changes, Last, ShapeState, Shaped, is_bad_null, is_part, restore_quality, set_bad,
 };

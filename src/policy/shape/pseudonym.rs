@@ -19,7 +19,7 @@ use sparkplug::DataType;
 use super::texts::Pattern;
 
 /// A key shorter than this can be guessed, and with it every identifier.
-pub const MIN_KEY_BYTES: usize = 32;
+const MIN_KEY_BYTES: usize = 32;
 
 /// What a pseudonym begins with, so that people see what it is.
 const PREFIX: &str = "pn-";

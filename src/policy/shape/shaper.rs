@@ -134,7 +134,7 @@ impl Change {
 
 impl Shape {
     /// Why a value of this time, in milliseconds since the epoch, doesn't cross.
-    pub fn refuses_time(&self, timestamp: Option<u64>, wall_ms: u64) -> Option<Reason> {
+    fn refuses_time(&self, timestamp: Option<u64>, wall_ms: u64) -> Option<Reason> {
         let timestamp = timestamp?;
         let over = |limit: Option<Duration>, distance_ms: u64| {
             limit.is_some_and(|limit| u128::from(distance_ms) > limit.as_millis())

@@ -7,12 +7,12 @@
 //!                           └──> edge node of the relay (IT half)
 //! ```
 
-mod publisher;
+mod emitter;
 mod report;
 mod textfile;
 mod tracker;
 
-pub use publisher::{StatusPublisher, StatusSettings};
+pub use emitter::{StatusEmitter, StatusSettings};
 pub use report::{ReportError, Reporter, ReporterSettings, STATUS_FILE};
 use serde::{Deserialize, Serialize};
 pub use textfile::{FAMILIES, Family, Kind};

@@ -6,11 +6,16 @@
 //!  hub ──offer──> queue ──> worker ──> carrier: journald, /dev/log, UDP, TCP, TLS
 //!        (counts what doesn't fit)  (connects again, reports what was lost)
 //! ```
+//!
+//! `transport` says which carrier a target has: `local`, `udp` or `stream`.
 
 mod carrier;
 mod line;
+mod local;
 mod queue;
 mod stream;
+mod transport;
+mod udp;
 mod worker;
 
 use std::fmt;

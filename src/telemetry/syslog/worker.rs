@@ -26,9 +26,10 @@ use mistake::mistake;
 use text::format_utc;
 
 use super::Target;
-use super::carrier::{Carrier, carrier};
+use super::carrier::Carrier;
 use super::line::{Identity, Lines, Numbered};
 use super::queue::{Lost, Queue, Queued, Waiting};
+use super::transport::carrier;
 use crate::event;
 use crate::event::Event;
 use crate::record::Record;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use account::{Reason, RuleId};
+use mistake::mistake;
 use sparkplug::{DataType, MessageType, Topic, Value};
 
 use super::{Arrived, Displaced, MessageFate, MetricFate, MetricOutcome, Outcome, Passed};
@@ -103,7 +104,10 @@ impl Tally {
             MessageFate::Waiting => {}
         }
         let told_entity = outcome.arrived.iter().find_map(|arrived| {
-            let Ok(Topic::Entity(topic)) = Topic::parse(&arrived.topic) else { return None };
+            let Ok(Topic::Entity(topic)) = Topic::parse(&arrived.topic) else {
+                mistake!("the pipeline journals under the topics of entities only");
+                return None;
+            };
             // A node's birth of the relay's own making may come before.
             let same = topic.entity.device.is_some() == parsed.entity.device.is_some();
             same.then(|| topic.entity.to_string())
@@ -126,7 +130,10 @@ impl Tally {
         self.add_synthetic(&passed.arrived);
         self.add_displaced(&passed.displaced);
         for arrived in &passed.arrived {
-            let Ok(Topic::Entity(topic)) = Topic::parse(&arrived.topic) else { continue };
+            let Ok(Topic::Entity(topic)) = Topic::parse(&arrived.topic) else {
+                mistake!("the pipeline journals under the topics of entities only");
+                continue;
+            };
             if !topic.message_type.is_data() {
                 continue;
             }

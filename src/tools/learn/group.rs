@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use mistake::mistake;
 use policy::glob::Glob;
 use sparkplug::{DataType, Entity};
 
@@ -123,7 +124,9 @@ fn class(
 
 impl Class {
     fn take(&mut self, node: &NodeSeen, device: &Option<String>, signature: &Signature) {
-        let Some(entity) = node.entities.get(device) else { return };
+        let Some(entity) = node.entities.get(device) else {
+            return mistake!("a class of an entity that its node hasn't");
+        };
         self.data = self.data.saturating_add(entity.data);
         self.peak_per_s = self.peak_per_s.saturating_add(entity.peak_per_s);
         for (name, _, meant) in signature {

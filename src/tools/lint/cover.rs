@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use mistake::mistake;
 use policy::glob::Glob;
 use policy::rule::Selectors;
 use policy::rule::filter::{Level, Reach, TopicFilter};
@@ -60,7 +61,10 @@ impl<'p> Pairs<'p> {
             if other_place == place {
                 continue;
             }
-            let Some(other) = self.rules.get(other_place) else { continue };
+            let Some(other) = self.rules.get(other_place) else {
+                mistake!("a place of a rule that isn't there");
+                continue;
+            };
             // Of two that are alike, the later one is told.
             let may_decide = match (rule.action(), other.action()) {
                 (Action::Forward, Action::Deny | Action::Redact)

@@ -24,14 +24,14 @@ journal-format
 journal-segment  journal-format
 journal-read     journal-format journal-segment mistake | journal-write
 journal-write    journal-format journal-segment | journal-read
-policy           account diagnostic sparkplug text
+policy           account diagnostic mistake sparkplug text
 signature        diagnostic policy text
 telemetry        account clock mistake sparkplug text tls
 sandbox
 config           clock diagnostic policy sandbox signature telemetry tls
-ot               account broker journal-format journal-write mistake policy sandbox signature sparkplug state telemetry text tls | diagnostic journal-read
-it               account broker journal-format journal-read mistake policy sandbox signature sparkplug state telemetry text tls | diagnostic ot
-tools            account diagnostic journal-format ot policy sparkplug text
+ot               account broker clock journal-format journal-write mistake policy sandbox signature sparkplug state telemetry text tls | diagnostic journal-read
+it               account broker clock journal-format journal-read mistake policy sandbox signature sparkplug state telemetry text tls | diagnostic ot
+tools            account diagnostic journal-format mistake ot policy sparkplug text
 strict-host      sparkplug
 demo             account clock journal-format journal-read mistake sandbox sparkplug strict-host text
 sparkdiode       account broker clock config demo diagnostic it journal-format journal-read journal-write mistake ot policy sandbox signature sparkplug state telemetry text tls tools | strict-host

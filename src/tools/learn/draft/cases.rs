@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use account::Reason;
+use mistake::mistake;
 use policy::Verdict;
 use policy::glob::Glob;
 use sparkplug::{DataType, Entity, EntityTopic};
@@ -25,7 +26,7 @@ impl Writer<'_> {
         meant: &BTreeMap<&str, &MetricSeen>,
         ranges: &[(Range, Vec<Item>)],
     ) {
-        let Some(entity) = class.each().next() else { return };
+        let Some(entity) = class.each().next() else { return mistake!("a class of no entity") };
         let topic = EntityTopic::data(entity).to_string();
         let datatype_of = |seen: &MetricSeen| seen.datatypes.iter().next().copied();
         let example = meant.iter().find_map(|(name, seen)| {

@@ -1,4 +1,4 @@
-//! Publishes the status of a half when that is due, with what both halves say alike.
+//! Emits the status of a half when that is due, with what both halves say alike.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
@@ -43,9 +43,9 @@ impl StatusSettings {
     }
 }
 
-/// Publishes the status of a half, when that is due.
+/// Emits the status of a half, when that is due.
 #[derive(Debug)]
-pub struct StatusPublisher {
+pub struct StatusEmitter {
     half: &'static str,
     settings: StatusSettings,
     reporter: Reporter,
@@ -58,7 +58,7 @@ pub struct StatusPublisher {
     since_ms: u64,
 }
 
-impl StatusPublisher {
+impl StatusEmitter {
     /// Starts the reporter. `at` is now, since any fixed start.
     ///
     /// # Errors
@@ -70,10 +70,10 @@ impl StatusPublisher {
         notifier: Notifier,
         at: Duration,
         wall_ms: u64,
-    ) -> Result<StatusPublisher, ReportError> {
+    ) -> Result<StatusEmitter, ReportError> {
         let textfile = settings.textfile.clone();
         let reporter = Reporter::start(ReporterSettings { state_dir, textfile }, notifier)?;
-        Ok(StatusPublisher {
+        Ok(StatusEmitter {
             half,
             reporter,
             started_ms: wall_ms,
@@ -133,8 +133,8 @@ impl StatusPublisher {
     }
 
     /// Hands the status over to those who write it, and emits a summary if that is due. `at` is
-    /// when [`StatusPublisher::is_due`] was asked.
-    pub fn publish(&mut self, at: Duration, status: Status) {
+    /// when [`StatusEmitter::is_due`] was asked.
+    pub fn emit(&mut self, at: Duration, status: Status) {
         self.next = at.saturating_add(self.settings.every);
         if self.next_summary <= at {
             self.next_summary = at.saturating_add(self.settings.summary_every);
@@ -233,7 +233,7 @@ mod tests {
         CertificateEnd { certificate: format!("{days}.pem"), is_peers: false, not_after }
     }
 
-    fn publisher(directory: &Path, ends: Vec<CertificateEnd>) -> StatusPublisher {
+    fn emitter(directory: &Path, ends: Vec<CertificateEnd>) -> StatusEmitter {
         let settings = StatusSettings {
             every: Duration::from_secs(2),
             summary_every: Duration::from_secs(60),
@@ -243,7 +243,7 @@ mod tests {
             any_owner: false,
         };
         let (at, state_dir) = (Duration::from_secs(5), directory.to_owned());
-        StatusPublisher::start("ot", settings, state_dir, Notifier::none(), at, 1_000).unwrap()
+        StatusEmitter::start("ot", settings, state_dir, Notifier::none(), at, 1_000).unwrap()
     }
 
     #[test]
@@ -258,8 +258,8 @@ mod tests {
             (100, -1, Level::Critical),
             (98, -3, Level::Critical),
         ] {
-            let mut publisher = publisher(directory.path(), vec![end(500), end(days), end(300)]);
-            let status = publisher.status(wall_ms, true, 1);
+            let mut emitter = emitter(directory.path(), vec![end(500), end(days), end(300)]);
+            let status = emitter.status(wall_ms, true, 1);
             let certificate = status.certificate.unwrap();
             assert_eq!(certificate.file, format!("{days}.pem"));
             assert_eq!((certificate.days_left, status.health.level), (left, level), "{days}");
@@ -269,18 +269,18 @@ mod tests {
     #[test]
     fn statuses_and_summaries_have_their_own_intervals() {
         let directory = tempfile::tempdir().unwrap();
-        let mut publisher = publisher(directory.path(), Vec::new());
+        let mut emitter = emitter(directory.path(), Vec::new());
         let mut statuses = 0;
         let mut summaries = 0;
         for second in 5..=125 {
             let at = Duration::from_secs(second);
-            if publisher.is_due(at) {
+            if emitter.is_due(at) {
                 statuses += 1;
-                summaries += u32::from(publisher.next_summary <= at);
-                let status = publisher.status(second * 1_000, second > 60, 1);
+                summaries += u32::from(emitter.next_summary <= at);
+                let status = emitter.status(second * 1_000, second > 60, 1);
                 let since = if second > 60 { 61_000..=62_000 } else { 1_000..=1_000 };
                 assert!(since.contains(&status.broker.since_ms.unwrap()), "{status:?}");
-                publisher.publish(at, status);
+                emitter.emit(at, status);
             }
         }
         assert_eq!(summaries, 2);
@@ -293,30 +293,30 @@ mod tests {
     #[test]
     fn an_account_that_does_not_balance_is_told_once() {
         let directory = tempfile::tempdir().unwrap();
-        let mut publisher = publisher(directory.path(), Vec::new());
+        let mut emitter = emitter(directory.path(), Vec::new());
         let (mut ledger, mut tracker) = (Ledger::new(None), Tracker::default());
         let mut second = 5;
-        let mut publish = |ledger: &Ledger| {
+        let mut emit = |ledger: &Ledger| {
             second += 2;
             let at = Duration::from_secs(second);
             let (account, _) = tracker.track(at, ledger, ledger.check(0), std::iter::empty());
-            let mut status = publisher.status(second * 1_000, true, 1);
+            let mut status = emitter.status(second * 1_000, true, 1);
             status.account = account;
-            capture(|| publisher.publish(at, status))
+            capture(|| emitter.emit(at, status))
         };
-        assert!(publish(&ledger).is_empty());
+        assert!(emit(&ledger).is_empty());
         ledger.receive(None);
-        let emitted = publish(&ledger);
+        let emitted = emit(&ledger);
         triggered(&emitted, Event::AccountImbalance);
         assert_eq!(
             emitted[0].message(),
             "the account does not balance what=\"the total does not balance\" received=1 \
              forwarded=0 dropped=0 waiting=0"
         );
-        assert!(publish(&ledger).is_empty(), "reported once");
+        assert!(emit(&ledger).is_empty(), "reported once");
         ledger.settle(Origin::default(), Fate::Forwarded);
-        assert!(publish(&ledger).is_empty());
+        assert!(emit(&ledger).is_empty());
         ledger.receive(None);
-        triggered(&publish(&ledger), Event::AccountImbalance);
+        triggered(&emit(&ledger), Event::AccountImbalance);
     }
 }

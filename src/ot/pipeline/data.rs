@@ -249,9 +249,6 @@ impl StepContext<'_> {
         let losses = *losses;
         let plan = self.policy.plan(*entity);
         let name = metric.name.as_deref().unwrap_or_default();
-        if name.len() > Caps::NAME_BYTES {
-            return Err((Reason::OverCap, None));
-        }
         if entity.device.is_none() && definitions.contains(name) {
             // The NBIRTH has a definition by this name.
             return Err((Reason::TypeMismatch, None));

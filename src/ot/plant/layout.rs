@@ -58,10 +58,6 @@ impl Layout {
                 refuse(Reason::UnknownMetric);
                 continue;
             };
-            if name.len() > Caps::NAME_BYTES {
-                refuse(Reason::OverCap);
-                continue;
-            }
             if is_node && name == names::BD_SEQ {
                 taught.bd_seq = Some(metric);
                 continue;
@@ -294,14 +290,6 @@ mod tests {
         assert_eq!(set.keys.last().map(String::as_str), Some("Quality"));
         assert_eq!(set.values.last(), Some(&property(1000)));
         assert_eq!(slot.current.value, Some(Value::Int(1)));
-        assert_eq!(taught.refused, [(Reason::OverCap, 1)]);
-    }
-
-    #[test]
-    fn a_name_beyond_the_cap_is_no_metric() {
-        let name = |length: usize| metric(&"n".repeat(length), None, Value::Int(1));
-        let taught = teach(vec![name(Caps::NAME_BYTES), name(Caps::NAME_BYTES + 1)]);
-        assert_eq!(taught.layout.slots.len(), 1);
         assert_eq!(taught.refused, [(Reason::OverCap, 1)]);
     }
 

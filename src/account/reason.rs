@@ -41,6 +41,8 @@ reasons! {
     StoredBirth = "stored_birth",
     /// The payload isn't a valid Sparkplug payload.
     MalformedPayload = "malformed_payload",
+    /// Larger than `max-packet-bytes` of the OT half: dropped while it came, and never read.
+    TooLarge = "too_large",
     /// The payload is over one of the decoder's caps (bytes, metrics, nesting, string length).
     OverCap = "over_cap",
     /// A compressed payload that can't be inflated, or inflates beyond the cap.

@@ -47,6 +47,13 @@ pub fn explain(error: &(dyn Error + 'static)) -> ConnectFailure {
         if let Some(tls) = tls {
             return ConnectFailure { kind: FailureKind::Tls, text: explain_tls(tls) };
         }
+        // What our own stream refuses, without the layers that it came through.
+        let invalid = cause.downcast_ref::<io::Error>();
+        if let Some(within) = within
+            && invalid.is_some_and(|error| error.kind() == io::ErrorKind::InvalidData)
+        {
+            return ConnectFailure::other(within.to_string());
+        }
         source = cause.source();
     }
     ConnectFailure::other(plain(&error.to_string()))
@@ -151,6 +158,8 @@ mod tests {
                       peer (os error 104)";
         assert_eq!(plain(layers), "connection reset by peer (104)");
         assert_eq!(plain("Mqtt state: Connection closed"), "Connection closed");
+        let ours = io::Error::new(io::ErrorKind::InvalidData, "what came is no MQTT packet");
+        assert_eq!(explain(&ours), ConnectFailure::other("what came is no MQTT packet"));
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         assert_eq!(explain(&refused), ConnectFailure::other(refused.to_string()));
     }

@@ -17,9 +17,9 @@ use broker::{BrokerSettings, ConnectFailure, FailureKind, explain};
 use bytes::Bytes;
 use rumqttc::{
     AsyncClient, Broker, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing,
-    Packet, PublishOptions, QoS, SubscribeFilterInput, SubscribeReasonCode, TlsConfiguration,
-    Transport,
+    Packet, PublishOptions, QoS, SubscribeFilterInput, SubscribeReasonCode,
 };
+use stream::{Framing, Mark, TooLarge};
 use telemetry::event;
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
@@ -28,6 +28,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::DriverEvent;
 use crate::mirror::{NodeId, Qos, SessionEvent, SessionSpec};
+pub(crate) use limits::MAX_QUEUED_BYTES;
 use limits::{LIMITS, Limits};
 use shared::Shared;
 
@@ -40,6 +41,12 @@ const BARRIER_FILTER: &str = "sparkdiode/barrier";
 const REQUEST_BATCH: usize = 64;
 /// A birth of ours is larger than the plant's by names where the plant has aliases.
 const OUTGOING_FACTOR: usize = 4;
+/// Largest packet that is taken from the IT broker: acknowledgements, commands, and the STATE of a
+/// host, all of them under some hundred bytes. Commands never cross, so a larger one would be
+/// refused as well once it was read.
+const MAX_INCOMING_BYTES: usize = 64 * 1024;
+/// Read at once, and held only while something is read: there are as many sessions as nodes.
+const READ_BYTES: usize = 4 * 1024;
 /// Commands of IT hosts that may wait for the driver; further ones are dropped unread, which
 /// bounds what a flood from IT can occupy.
 const MAX_WAITING_COMMANDS: usize = 4_096;
@@ -48,6 +55,8 @@ const MAX_WAITING_COMMANDS: usize = 4_096;
 pub(super) struct Sessions {
     broker: BrokerSettings,
     limits: Limits,
+    /// What stands where a message was too large.
+    mark: Mark,
     /// As it was read last.
     password: Option<Bytes>,
     runtime: Handle,
@@ -78,6 +87,7 @@ impl Sessions {
         Sessions {
             broker,
             limits: LIMITS,
+            mark: Mark::new(),
             password: None,
             runtime,
             events,
@@ -108,6 +118,7 @@ impl Sessions {
             subscriptions: spec.subscriptions,
             broker: self.broker.address().into(),
             limits: self.limits,
+            mark: self.mark.clone(),
             // The CONNACK, and then the SUBACK.
             owed: 1,
             shared: Arc::clone(&shared),
@@ -225,14 +236,12 @@ impl Sessions {
     fn options(&self, spec: &SessionSpec, shared: &Arc<Shared>) -> MqttOptions {
         let broker = &self.broker;
         let client_id = format!("{}/{}/{}", broker.client_id, spec.group, spec.edge_node);
-        // With TLS the "host" is the name that the certificate must have; the connector below
-        // goes to the configured address either way.
-        let name = broker.tls.as_ref().map_or(&broker.host, |tls| &tls.server_name);
-        let mut options = MqttOptions::new(client_id, Broker::tcp(name.clone(), broker.port));
+        let host = broker.host.clone();
+        let mut options = MqttOptions::new(client_id, Broker::tcp(host, broker.port));
         options.set_clean_session(true);
         options.set_keep_alive(broker.keep_alive.as_secs().try_into().unwrap_or(u16::MAX));
         options.set_max_packet_size(
-            broker.max_packet_bytes,
+            Framing::client_limit(MAX_INCOMING_BYTES),
             broker.max_packet_bytes.saturating_mul(OUTGOING_FACTOR),
         );
         options.set_max_request_batch(REQUEST_BATCH);
@@ -245,20 +254,19 @@ impl Sessions {
         if let (Some(credentials), Some(password)) = (&broker.credentials, &self.password) {
             options.set_credentials(credentials.user.clone(), password.clone());
         }
-        if let Some(tls) = &broker.tls {
-            let config = TlsConfiguration::Rustls(Arc::clone(&tls.config));
-            options.set_transport(Transport::tls_with_config(config));
-        }
         let addresses = broker.addresses.clone();
-        let shared = Arc::clone(shared);
+        // TLS is made here and not by the client: what it reads is watched behind the decryption.
+        let tls = broker.tls.as_ref().map(|tls| (Arc::clone(&tls.config), tls.server_name.clone()));
+        let (shared, mark) = (Arc::clone(shared), self.mark.clone());
         options.set_socket_connector(move |_, _| {
-            let addresses = addresses.clone();
+            let (addresses, tls) = (addresses.clone(), tls.clone());
             let shared = Arc::clone(&shared);
+            let framing = Framing::new(MAX_INCOMING_BYTES, mark.clone());
             async move {
                 let stream = TcpStream::connect(&*addresses).await?;
                 stream.set_nodelay(true)?;
                 shared.tcp_up.store(true, Ordering::Release);
-                Ok(stream)
+                Ok(stream::open(stream, tls, framing).await?.reading(READ_BYTES))
             }
         });
         options
@@ -273,6 +281,7 @@ struct Task {
     subscriptions: Vec<String>,
     broker: Box<str>,
     limits: Limits,
+    mark: Mark,
     /// Answers that the broker owes us.
     owed: u64,
     shared: Arc<Shared>,
@@ -402,10 +411,17 @@ impl Task {
                     return false;
                 }
                 self.waiting_commands.fetch_add(1, Ordering::Relaxed);
-                self.forward(SessionEvent::Received {
-                    topic: String::from_utf8_lossy(&publish.topic).into_owned(),
-                    payload: publish.payload,
-                    retain: publish.retain,
+                let topic = String::from_utf8_lossy(&publish.topic).into_owned();
+                let retained = publish.retain;
+                self.forward(match self.mark.read(&publish.payload) {
+                    None => {
+                        SessionEvent::Received { topic, payload: publish.payload, retain: retained }
+                    }
+                    Some(TooLarge { bytes }) => {
+                        let (limit, broker) = (MAX_INCOMING_BYTES, &*self.broker);
+                        event!(MessageTooLarge, topic, bytes, limit, retained, broker);
+                        SessionEvent::TooLarge { topic }
+                    }
                 });
             }
             Event::Outgoing(Outgoing::Publish(packet_id)) => {

@@ -20,7 +20,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
 use crate::connect_queue::ConnectQueue;
-use crate::connection::Sessions;
+use crate::connection::{MAX_QUEUED_BYTES, Sessions};
 use crate::mirror::{Mirror, MirrorSnapshot, Now, Outgoing, Qos, SessionEvent};
 use crate::notices::{self, BrokerWatch};
 use crate::state::ItState;
@@ -36,9 +36,6 @@ const FRAMES_PER_TURN: usize = 1_024;
 /// Bytes of frames taken before that: what a frame takes goes by its bytes, and so many are some
 /// 20 ms on a small box. A frame that is larger has a turn of its own.
 const BYTES_PER_TURN: usize = 512 * 1024;
-/// Publications waiting for the network above which the journal isn't read on: the journal is
-/// the buffer, not our memory.
-pub(super) const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 /// Timers of the mirror.
 const TICK_EVERY: Duration = Duration::from_millis(50);
 /// Polling of an idle journal: as long as nothing comes, the wait doubles from the first to the
@@ -233,7 +230,9 @@ impl Driver {
         let now = self.clock.now();
         match event {
             DriverEvent::Session { node, generation, event } => {
-                if matches!(event, SessionEvent::Received { .. }) {
+                let received =
+                    matches!(event, SessionEvent::Received { .. } | SessionEvent::TooLarge { .. });
+                if received {
                     self.sessions.command_taken();
                 }
                 let ended = matches!(event, SessionEvent::Lost { .. } | SessionEvent::Closed);

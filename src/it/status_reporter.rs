@@ -6,7 +6,7 @@ use telemetry::status::{
     DropStatus, ItStatus, LINK_ALIVE, Level, OtReport, PolicyStatus, Status, StatusEmitter, Tracker,
 };
 
-use super::driver::MAX_QUEUED_BYTES;
+use super::connection::MAX_QUEUED_BYTES;
 use super::mirror::{Mirror, Now};
 use super::relay_node::RelayNode;
 

@@ -13,12 +13,11 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use self::shares::Shares;
 use super::connection::{Delivered, SessionEvent, Sink};
-use super::worker::{Shared, Work};
+use super::handoff::{QUEUED_BYTES, Shared, Work};
 
-/// Bursts of messages on their way to the worker.
+/// Bursts of messages on their way to the worker. When they or [`QUEUED_BYTES`] are reached,
+/// nothing is read from the broker until there is room.
 const QUEUED_BURSTS: usize = 64;
-/// Bytes of them. When either is reached nothing is read from the broker until there is room.
-pub(super) const QUEUED_BYTES: usize = 64 * 1024 * 1024;
 /// From here on no node may take more than its share.
 const CROWDED_BURSTS: usize = QUEUED_BURSTS / 4 * 3;
 const CROWDED_BYTES: usize = QUEUED_BYTES / 4 * 3;

@@ -5,43 +5,36 @@
 //! [`Requests`], which has a method for each of these and none for a PUBLISH, and nothing that
 //! this file gives away names a topic to publish to.
 
+mod load;
+mod options;
+mod pauses;
+
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::future::poll_fn;
-use std::hash::{BuildHasher, RandomState};
 use std::mem::take;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use broker::{BrokerSettings, ConnectFailure, Credentials, FailureKind, explain};
 use bytes::Bytes;
 use rumqttc::{
-    AckMode, AsyncClient, Broker, ConnectionError, Event, EventLoop, ManualAck, MqttOptions,
-    Outgoing, Packet, Publish, QoS, SubscribeFilterInput, SubscribeReasonCode, TlsConfiguration,
-    Transport,
+    AsyncClient, ConnectionError, Event, EventLoop, ManualAck, Outgoing, Packet, Publish, QoS,
+    SubscribeFilterInput, SubscribeReasonCode,
 };
-use tokio::net::TcpStream;
+use sparkplug::CERTIFICATES_PREFIX;
+use stream::Mark;
+use telemetry::event;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::socket::Socket;
-use broker::{BrokerSettings, ConnectFailure, Credentials, FailureKind, explain};
-use sparkplug::CERTIFICATES_PREFIX;
-use telemetry::event;
+use load::Load;
+use options::options;
+use pauses::Pauses;
 
-/// First pause after a lost connection; it doubles with each attempt.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// Longest pause: an OT broker that comes back is found within half a minute.
-const LAST_PAUSE: Duration = Duration::from_secs(30);
-/// Acknowledgements written with one wake-up.
-const REQUEST_BATCH: usize = 256;
 /// Messages that are handed over together at most.
 const BURST_MESSAGES: usize = 128;
-/// A burst of this many is worth its wake-ups. The same number may wait for acknowledgement while
-/// the next ones gather: brokers have few in flight (mosquitto: 20), and send no more until they
-/// hear of these.
-const LARGE_BURST: usize = 16;
 /// With so many messages waiting for acknowledgement nothing more is read. There are 65,535 packet
 /// identifiers, and mosquitto without a limit of its own (`max_inflight_messages 0`) uses them
 /// anew without looking: then an acknowledgement that waited for a stored birth meets another
@@ -49,14 +42,6 @@ const LARGE_BURST: usize = 16;
 const MAX_UNANSWERED: usize = 16_384;
 /// Pause until it is looked again whether they are fewer.
 const UNANSWERED_PAUSE: Duration = Duration::from_millis(1);
-/// Behind smaller bursts than that, and under load, the next messages are given time to gather:
-/// one wake-up of both threads and one write to the journal then serve so many. To wait for more
-/// saves nothing that could be measured …
-const GATHERED: u32 = 3;
-/// … and to wait for longer than this isn't worth the wake-ups that it saves.
-const LONGEST_LINGER: Duration = Duration::from_micros(300);
-/// Load: the last burst is no longer ago than this. What comes alone isn't delayed.
-const LOAD_WITHIN: Duration = Duration::from_millis(1);
 
 /// A message as it came from the broker, and how to acknowledge it.
 #[derive(Debug)]
@@ -65,6 +50,8 @@ pub(super) struct Delivered {
     pub(super) payload: Bytes,
     pub(super) retain: bool,
     pub(super) dup: bool,
+    /// It was larger than the configuration allows, and nothing of its payload is here.
+    pub(super) is_too_large: bool,
     /// `None` at QoS 0.
     pub(super) receipt: Option<Receipt>,
 }
@@ -133,6 +120,9 @@ pub(super) struct Session {
     unanswered: Rc<Cell<usize>>,
     address: String,
     credentials: Option<Credentials>,
+    /// What stands where a message was too large.
+    mark: Mark,
+    max_packet_bytes: usize,
 }
 
 /// What the rest of the half can ask of the session.
@@ -150,7 +140,8 @@ type Filters = std::cell::RefCell<BTreeSet<String>>;
 
 /// Prepares a session with the filters of the policy.
 pub(super) fn session(broker: &BrokerSettings, filters: Vec<String>) -> (Session, SessionHandle) {
-    let options = options(broker);
+    let mark = Mark::new();
+    let options = options(broker, &mark);
     // Unbounded: it holds acknowledgements, of which there are at most as many as the broker
     // has messages in flight, and a handful of subscriptions.
     let (client, eventloop) = AsyncClient::builder(options).unbounded().build();
@@ -166,8 +157,17 @@ pub(super) fn session(broker: &BrokerSettings, filters: Vec<String>) -> (Session
     };
     let address = broker.address();
     let credentials = broker.credentials.clone();
-    let session =
-        Session { eventloop, requests, filters, connection, unanswered, address, credentials };
+    let session = Session {
+        eventloop,
+        requests,
+        filters,
+        connection,
+        unanswered,
+        address,
+        credentials,
+        mark,
+        max_packet_bytes: broker.max_packet_bytes,
+    };
     (session, handle)
 }
 
@@ -185,7 +185,7 @@ pub(super) fn passing_session(
 impl Session {
     /// Connects, and connects again, for ever; returns after [`SessionHandle::disconnect`].
     pub(super) async fn run(mut self, sink: &impl Sink) {
-        let mut attempts = 0_u32;
+        let mut pauses = Pauses::default();
         let mut burst = Vec::new();
         let mut load = Load::default();
         self.take_password();
@@ -215,7 +215,7 @@ impl Session {
             hand_over(&mut burst, sink).await;
             match event {
                 Ok(Event::Incoming(Packet::ConnAck(ack))) => {
-                    attempts = 0;
+                    pauses.connected();
                     let present = ack.session_present;
                     event!(BrokerUp, broker = self.address, session_present = present);
                     sink.put(SessionEvent::Connected { present }).await;
@@ -233,9 +233,8 @@ impl Session {
                     self.connection.set(self.connection.get().wrapping_add(1));
                     self.unanswered.set(0);
                     sink.put(SessionEvent::Lost).await;
-                    let pause = pause(attempts);
+                    let pause = pauses.ended();
                     self.notify(&error, pause);
-                    attempts = attempts.saturating_add(1);
                     tokio::time::sleep(pause).await;
                     self.take_password();
                 }
@@ -276,66 +275,22 @@ impl Session {
         if receipt.is_some() {
             self.unanswered.set(self.unanswered.get().saturating_add(1));
         }
+        let too_large = self.mark.read(&publish.payload);
+        if let Some(too_large) = too_large {
+            let topic = String::from_utf8_lossy(&publish.topic);
+            let (bytes, limit) = (too_large.bytes, self.max_packet_bytes);
+            let (key, retained) = ("broker.max-packet-bytes", publish.retain);
+            let broker = self.address.as_str();
+            event!(MessageTooLarge, topic = %topic, bytes, limit, key, retained, broker);
+        }
         Delivered {
             topic: publish.topic,
-            payload: publish.payload,
+            payload: if too_large.is_some() { Bytes::new() } else { publish.payload },
             retain: publish.retain,
             dup: publish.dup,
+            is_too_large: too_large.is_some(),
             receipt,
         }
-    }
-}
-
-/// How bursts have come lately.
-#[derive(Default)]
-struct Load {
-    last: Option<Instant>,
-    pace: Pace,
-}
-
-impl Load {
-    /// Called when a burst of so many messages is handed over: under load it lets the next ones
-    /// gather.
-    fn linger(&mut self, messages: usize, unanswered: usize) {
-        if messages == 0 {
-            return;
-        }
-        let now = clock::steady();
-        let pause = self.last.replace(now).map(|last| now.duration_since(last));
-        let linger = self.pace.linger(pause, messages, unanswered);
-        if !linger.is_zero() {
-            // Blocks the thread, whose timers are too coarse for this; it has nothing to do but
-            // this session.
-            std::thread::sleep(linger);
-        }
-    }
-}
-
-/// Time between two messages, averaged over the last bursts; zero while there is no load.
-#[derive(Default)]
-struct Pace(Duration);
-
-impl Pace {
-    /// How long to let messages gather behind a burst of so many, that came so long after the
-    /// last.
-    fn linger(&mut self, pause: Option<Duration>, messages: usize, unanswered: usize) -> Duration {
-        let Some(pause) = pause.filter(|pause| *pause < LOAD_WITHIN) else {
-            self.0 = Duration::ZERO;
-            return Duration::ZERO;
-        };
-        let between = pause.checked_div(u32::try_from(messages).unwrap_or(u32::MAX));
-        let between = between.unwrap_or_default();
-        self.0 = match self.0 {
-            Duration::ZERO => between,
-            before => {
-                let eight = before.saturating_mul(7).saturating_add(between);
-                eight.checked_div(8).unwrap_or_default()
-            }
-        };
-        if messages.max(unanswered) >= LARGE_BURST {
-            return Duration::ZERO;
-        }
-        self.0.saturating_mul(GATHERED).min(LONGEST_LINGER)
     }
 }
 
@@ -440,44 +395,6 @@ fn report(broker: &str, codes: &[SubscribeReasonCode]) {
     if *certificates == SubscribeReasonCode::Failure {
         event!(StoredBirthsRefused, broker);
     }
-}
-
-fn options(broker: &BrokerSettings) -> MqttOptions {
-    // With TLS the "host" is the name that the certificate must have; the connector below goes
-    // to the configured address either way.
-    let name = broker.tls.as_ref().map_or(&broker.host, |tls| &tls.server_name);
-    let mut options =
-        MqttOptions::new(broker.client_id.clone(), Broker::tcp(name.clone(), broker.port));
-    options.set_clean_session(false);
-    options.set_ack_mode(AckMode::Manual);
-    options.set_keep_alive(broker.keep_alive.as_secs().try_into().unwrap_or(u16::MAX));
-    options.set_max_packet_size(broker.max_packet_bytes, broker.max_packet_bytes);
-    options.set_max_request_batch(REQUEST_BATCH);
-    if let Some(tls) = &broker.tls {
-        let config = TlsConfiguration::Rustls(Arc::clone(&tls.config));
-        options.set_transport(Transport::tls_with_config(config));
-    }
-    let addresses = broker.addresses.clone();
-    options.set_socket_connector(move |_, _| {
-        let addresses = addresses.clone();
-        async move {
-            let stream = TcpStream::connect(&*addresses).await?;
-            stream.set_nodelay(true)?;
-            Ok(Socket::new(stream))
-        }
-    });
-    options
-}
-
-/// Between half of the doubled pause and all of it, so that relays that lost the same broker
-/// don't come back together.
-fn pause(attempts: u32) -> Duration {
-    let factor = 1_u32.checked_shl(attempts.min(16)).unwrap_or(u32::MAX);
-    let longest = FIRST_PAUSE.saturating_mul(factor).min(LAST_PAUSE);
-    // The standard library's only source of randomness.
-    let percent = RandomState::new().hash_one(attempts) % 51;
-    let percent = u32::try_from(percent).unwrap_or(0).saturating_add(50);
-    longest.saturating_mul(percent).checked_div(100).unwrap_or(longest)
 }
 
 #[cfg(test)]

@@ -3,9 +3,8 @@
 use std::cmp::Reverse;
 use std::sync::atomic::Ordering;
 
-use super::admission::QUEUED_BYTES;
+use super::handoff::{QUEUED_BYTES, Shared};
 use super::pipeline::{Now, Pipeline, Surroundings};
-use super::worker::Shared;
 use crate::entry::Journal;
 use policy::{Mode, Rule};
 use telemetry::Notifier;
@@ -92,7 +91,7 @@ impl StatusReporter {
 
     fn status(&mut self, seen: &Seen<'_>) -> Status {
         let Seen { now, pipeline, writer, shared, refuses } = *seen;
-        let connected = pipeline.is_connected();
+        let connected = pipeline.is_connected(now);
         let mut status = self.emitter.status(now.wall_ms, connected, connected.into());
         status.relay.clone_from(&self.relay);
         let checked = pipeline.check_account();

@@ -160,14 +160,17 @@ impl Sink for Taker<'_> {
             SessionEvent::Messages(messages) => {
                 let mut flow = ControlFlow::Continue(());
                 for delivered in messages {
-                    flow = (watching.take)(Watched::Message {
-                        at_ms,
-                        topic: std::str::from_utf8(&delivered.topic).ok(),
-                        payload: &delivered.payload,
-                        qos: delivered.qos(),
-                        retain: delivered.retain,
-                        dup: delivered.dup,
-                    });
+                    // What was too large isn't here; the connection has told of it.
+                    if !delivered.is_too_large {
+                        flow = (watching.take)(Watched::Message {
+                            at_ms,
+                            topic: std::str::from_utf8(&delivered.topic).ok(),
+                            payload: &delivered.payload,
+                            qos: delivered.qos(),
+                            retain: delivered.retain,
+                            dup: delivered.dup,
+                        });
+                    }
                     // The other end lives as long as the session.
                     let _ = watching.receipts.send(delivered.receipt.into_iter().collect());
                     if flow.is_break() {

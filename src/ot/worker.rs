@@ -8,19 +8,17 @@
 
 mod housekeeping;
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
-use std::thread::Thread;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::clock::Clock;
 use super::connection::{Delivered, Receipt};
 use super::entry::{Entry, Journal};
+use super::handoff::{Shared, Work};
 use super::pipeline::{Now, Pipeline, Received};
 use super::plant::StoredPlant;
 use super::rule_counters::RuleCounts;
@@ -46,39 +44,6 @@ const TICK_EVERY: Duration = Duration::from_millis(100);
 /// Pauses while the journal refuses.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
-
-/// Work for the worker.
-#[derive(Debug)]
-pub(super) enum Work {
-    Messages(Vec<Delivered>),
-    Connected {
-        present: bool,
-    },
-    Lost,
-    Policy(Box<SignedPolicy>),
-    /// The network thread asks for a sign of life.
-    WatchdogRequest,
-    /// Everything before it is to be journalled, then the worker ends.
-    Stop,
-}
-
-/// What worker and network share.
-#[derive(Debug, Default)]
-pub(super) struct Shared {
-    /// Bytes on their way to the worker.
-    pub(super) queued_bytes: AtomicUsize,
-    /// Messages that the worker took since the start.
-    pub(super) taken: AtomicU64,
-    /// Messages that were refused on their way to the worker, by topic: how many, and their
-    /// receipts.
-    pub(super) shed: Mutex<HashMap<Bytes, (u64, Vec<Receipt>)>>,
-    /// The worker's thread, to be woken when there is work.
-    pub(super) worker: OnceLock<Thread>,
-    /// A stop is under way: what comes now isn't taken any more.
-    pub(super) stopping: AtomicBool,
-    /// No more time: end even if the journal refuses.
-    pub(super) give_up: AtomicBool,
-}
 
 /// What the worker needs besides pipeline and journal.
 #[derive(Debug)]
@@ -371,15 +336,20 @@ impl Worker {
 
     fn handle_message(&mut self, now: Now, delivered: Delivered, out: &mut Vec<Entry>) {
         let bytes = delivered.bytes();
+        // A topic that isn't UTF-8 is none of ours; it is counted as such.
+        let topic = std::str::from_utf8(&delivered.topic).unwrap_or_default();
         let received = Received {
-            // A topic that isn't UTF-8 is none of ours; it is counted as such.
-            topic: std::str::from_utf8(&delivered.topic).unwrap_or_default(),
+            topic,
             payload: &delivered.payload,
             retain: delivered.retain,
             dup: delivered.dup,
             assured: delivered.receipt.is_some(),
         };
-        self.pipeline.handle(now, received, out);
+        if delivered.is_too_large {
+            self.pipeline.too_large(topic, delivered.retain);
+        } else {
+            self.pipeline.handle(now, received, out);
+        }
         self.unreleased.extend(delivered.receipt);
         self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.shared.taken.fetch_add(1, Ordering::Relaxed);

@@ -8,6 +8,9 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(4);
 /// Longest wait for an answer that the broker owes (CONNACK, SUBACK, UNSUBACK, PUBACK): one that
 /// owes it and answers pings all the while has forgotten it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// Publications waiting for the network, of all sessions, above which the journal isn't read on:
+/// the journal is the buffer, not our memory.
+pub(crate) const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 /// Publications of one session that may wait for the network. A quarter of what all of them
 /// may hold, so that one session that doesn't move can't stop the others.
 const MAX_SESSION_BYTES: usize = 16 * 1024 * 1024;

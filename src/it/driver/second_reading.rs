@@ -4,7 +4,8 @@ use journal_format::{Body, Frame};
 use journal_read::{From, Item, Position, Reader};
 use telemetry::event;
 
-use super::{BYTES_PER_TURN, Driver, ERROR_PAUSE, FRAMES_PER_TURN, MAX_QUEUED_BYTES};
+use super::{BYTES_PER_TURN, Driver, ERROR_PAUSE, FRAMES_PER_TURN};
+use crate::connection::MAX_QUEUED_BYTES;
 use crate::mirror::Now;
 
 /// A second reading of a stretch of the journal.

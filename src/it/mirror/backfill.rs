@@ -12,7 +12,7 @@ use super::layout::{Layout, LayoutPlaces};
 use super::node::Node;
 use super::nodes::Nodes;
 use super::notice::{Notice, count};
-use super::recheck::Refusals;
+use super::policy_recheck::Refusals;
 use super::step::StepContext;
 use super::{Mirror, NodeId, Now};
 

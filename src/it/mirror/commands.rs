@@ -18,13 +18,6 @@ const MAX_STATE_AHEAD_MS: u64 = 3_600_000;
 /// Metric names of a refused command that are reported.
 const MAX_REPORTED_METRICS: usize = 16;
 
-/// STATE of the primary host (Sparkplug 3.0 §5.4): the newest that was accepted.
-#[derive(Debug, Default)]
-pub(super) struct Host {
-    pub(super) online: bool,
-    timestamp: u64,
-}
-
 impl StepContext<'_> {
     /// Something that was published to the session of a node, and is no STATE.
     pub(super) fn command(
@@ -61,6 +54,13 @@ impl StepContext<'_> {
             .collect();
         count(&mut self.tally.commands_refused);
         self.notify(Notice::CommandRefused { topic, metrics: names, reason });
+    }
+
+    /// A command that was too large to be read: the connection has told how large.
+    pub(super) fn command_too_large(&mut self, topic: String) {
+        count(&mut self.tally.commands_refused);
+        let reason = "larger than any command";
+        self.notify(Notice::CommandRefused { topic, metrics: Vec::new(), reason });
     }
 
     /// Answered at once, or once `rebirth_min_interval` has passed since the last births; a

@@ -8,7 +8,7 @@ use sparkplug::{Borrowed, NamedMetric};
 
 use super::layout::Folded;
 use super::node::Node;
-use super::recheck::Refusals;
+use super::policy_recheck::Refusals;
 use super::step::StepContext;
 
 impl StepContext<'_> {

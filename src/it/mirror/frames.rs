@@ -12,6 +12,7 @@ use super::fast_path::FastPath;
 use super::node::{Node, Trust};
 use super::nodes::{NodeRef, Nodes};
 use super::notice::{Notice, count};
+use super::settings::keyframe_interval;
 use super::step::StepContext;
 use super::timers::Timer;
 use super::{Link, Mirror, Now};
@@ -20,8 +21,6 @@ use super::{Link, Mirror, Now};
 /// late it is read. The two halves may run on two boxes: this much their clocks may differ by.
 /// A frame from the future counts: such a clock is wrong, but whoever wrote it lives.
 const CLOCKS_APART: Duration = Duration::from_secs(5);
-/// Bounds on what a writer may claim as its keyframe interval.
-const KEYFRAME_EVERY_S: std::ops::RangeInclusive<u64> = 1..=86_400;
 
 impl Mirror {
     pub(super) fn handle_frame(&mut self, now: Now, frame: Frame) {
@@ -238,11 +237,6 @@ impl StepContext<'_> {
         let date = payload.timestamp.unwrap_or(relayed.received_ms);
         Ok((payload, date))
     }
-}
-
-/// A writer's keyframe interval in seconds, within bounds.
-pub(super) fn keyframe_interval(seconds: u64) -> Duration {
-    Duration::from_secs(seconds.clamp(*KEYFRAME_EVERY_S.start(), *KEYFRAME_EVERY_S.end()))
 }
 
 /// Commands, STATE and everything else that can't be in a journal are refused again.

@@ -12,7 +12,7 @@ use sparkplug::{
     Value, names, steps, value,
 };
 
-use crate::mirror::recheck::{PolicyRecheck, Refusals};
+use crate::mirror::policy_recheck::{PolicyRecheck, Refusals};
 use metric::{
     QUALITY, QUALITY_GOOD, QUALITY_STALE, as_data, fits, is_definition, merge_properties,
     merge_value, normalise, quality_of, same_definition, same_members, same_value, set_quality,

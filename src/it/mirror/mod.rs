@@ -56,6 +56,7 @@
 mod backfill;
 mod births;
 mod commands;
+mod confirm;
 mod data;
 mod delivery;
 mod encode;
@@ -68,6 +69,8 @@ mod node;
 mod nodes;
 mod notice;
 mod outgoing;
+mod policy_recheck;
+mod primary_host;
 mod publish;
 mod recheck;
 mod relay_node;
@@ -90,12 +93,12 @@ use journal_read::Item;
 use policy::Policy;
 use telemetry::status::LossStatus;
 
-use commands::Host;
 use node::Session;
 use nodes::Nodes;
 use notice::Notices;
 pub use notice::{Notice, Tally};
 pub use outgoing::{NodeId, Now, Outgoing, Qos, SessionEvent, SessionSpec};
+use primary_host::PrimaryHost;
 pub use relay_node::NameTaken;
 pub use settings::{MirrorSettings, OnGap};
 pub use snapshot::{MirrorSnapshot, NodePart, SnapshotPart};
@@ -137,7 +140,7 @@ pub struct Mirror {
     undated_doubts: bool,
     /// Nodes seen in the head of the segment that is being read.
     head: Option<HashSet<NodeId>>,
-    host: Host,
+    host: PrimaryHost,
     pass: backfill::Pass,
     /// Frames wait for a second reading, as far as the last tick saw.
     behind: bool,
@@ -178,7 +181,7 @@ impl Mirror {
             keyframe_every: Duration::from_secs(60),
             undated_doubts: false,
             head: None,
-            host: Host::default(),
+            host: PrimaryHost::default(),
             pass: backfill::Pass::default(),
             behind: false,
             snapshot: None,
@@ -237,6 +240,9 @@ impl Mirror {
                     step.host_changed(nodes);
                 }
             }
+            // What an earlier STATE said stays so.
+            SessionEvent::TooLarge { topic }
+                if step.settings.host_topic().as_deref() == Some(&*topic) => {}
             event => step.session_event(node, event),
         }
     }

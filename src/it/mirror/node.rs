@@ -8,7 +8,7 @@ use std::time::Duration;
 use account::Origin;
 use sparkplug::Entity;
 
-use super::delivery::{Confirm, MissedRange};
+use super::confirm::{Confirm, MissedRange};
 use super::encode;
 use super::layout::Layout;
 use super::outgoing::{NodeId, SessionSpec};

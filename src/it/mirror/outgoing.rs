@@ -81,4 +81,6 @@ pub enum SessionEvent {
     Confirmed,
     /// Something was published to this session.
     Received { topic: String, payload: Bytes, retain: bool },
+    /// The same, but it was too large to be read.
+    TooLarge { topic: String },
 }

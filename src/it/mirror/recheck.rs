@@ -6,88 +6,16 @@
 use std::sync::Arc;
 
 use account::{Dropped, Origin, Reason, RuleId, What};
-use policy::shape::{Disarm, Pseudonyms, Shape, disarm_metric};
+use policy::shape::{Disarm, Shape, disarm_metric};
 use policy::{EntityPlan, Policy, Verdict};
-use sparkplug::{DataType, Entity, Metric, Template, TemplatePlaces, Value, steps};
+use sparkplug::{DataType, Entity, Template, Value, steps};
 
 use super::layout::{Layout, Slot};
 use super::node::Node;
 use super::nodes::Nodes;
 use super::notice::Notice;
+use super::policy_recheck::{PolicyRecheck, Refusals};
 use super::step::StepContext;
-
-/// What the policy says of a mirrored metric.
-#[derive(Debug, Clone)]
-pub(super) struct PolicyRecheck {
-    /// The rule that forwards or redacts it.
-    rule: RuleId,
-    /// `None`: it is redacted.
-    shape: Option<Arc<Shape>>,
-    /// Whether numbers and truth values have to be looked at.
-    checks_scalars: bool,
-}
-
-/// Metrics of one frame of which something was refused, with the rule that says so.
-#[derive(Debug, Default)]
-pub(super) struct Refusals(Vec<(String, Option<RuleId>)>);
-
-impl PolicyRecheck {
-    /// Whether numbers and truth values have to be refusals one by one.
-    pub(super) fn checks_scalars(&self) -> bool {
-        self.checks_scalars
-    }
-
-    /// Looks at data of the metric `born` and makes of it what may be published; whether any may.
-    /// `places` are those of the born one's value.
-    pub(super) fn recheck(
-        &self,
-        born: &Metric,
-        metric: &mut Metric,
-        refusals: &mut Refusals,
-        places: &mut TemplatePlaces,
-    ) -> bool {
-        let datatype = born.datatype.and_then(DataType::from_code);
-        let (Some(shape), Some(datatype)) = (&self.shape, datatype) else {
-            refusals.refuse(born, Some(self.rule));
-            return false;
-        };
-        let has_others = match (&born.value, &metric.value) {
-            (Some(Value::Template(born)), Some(Value::Template(instance))) => {
-                has_others(born, instance, places)
-            }
-            _ => false,
-        };
-        if has_others || shape.refuses_again(datatype, metric).is_some() {
-            refusals.refuse(born, Some(self.rule));
-            return false;
-        }
-        if shape.apply(datatype, metric, Pseudonyms::Check).any() {
-            refusals.refuse(born, Some(self.rule));
-        }
-        true
-    }
-
-    /// The same for a metric of a birth, which stays; whether it changed.
-    fn recheck_birth(&self, metric: &mut Metric) -> bool {
-        let datatype = metric.datatype.and_then(DataType::from_code);
-        let (Some(shape), Some(datatype)) = (&self.shape, datatype) else {
-            let had_any =
-                metric.value.is_some() || metric.properties.is_some() || metric.metadata.is_some();
-            metric.value = None;
-            metric.is_null = Some(true);
-            metric.properties = None;
-            metric.metadata = None;
-            return had_any;
-        };
-        shape.apply_to_birth(datatype, metric, Pseudonyms::Check).any()
-    }
-}
-
-impl Refusals {
-    fn refuse(&mut self, metric: &Metric, rule: Option<RuleId>) {
-        self.0.push((metric.name.clone().unwrap_or_default(), rule));
-    }
-}
 
 impl StepContext<'_> {
     /// Applies the copy of the policy to a layout, whose `origin` names its entity; whether that
@@ -216,31 +144,6 @@ fn judge(plan: &EntityPlan<'_>, slot: &mut Slot) -> Result<bool, Option<RuleId>>
     let changed = recheck.recheck_birth(&mut slot.metric);
     slot.set_recheck(recheck);
     Ok(changed)
-}
-
-/// Whether an instance has members or parameters that the one in the birth, which was judged,
-/// hasn't. Recursion is bounded by the depth that was decoded.
-fn has_others(born: &Template, instance: &Template, places: &mut TemplatePlaces) -> bool {
-    let mut member = |member: &Metric| {
-        let place = places.member(born, member.name.as_deref().unwrap_or_default());
-        let known = place.and_then(|place| Some((place, born.metrics.get(place)?)));
-        let Some((place, known)) = known else { return true };
-        match (&known.value, &member.value) {
-            (Some(Value::Template(born)), Some(Value::Template(inner))) => {
-                has_others(born, inner, places.within(place))
-            }
-            // Nothing of it was judged.
-            (_, Some(Value::Template(_))) => true,
-            _ => false,
-        }
-    };
-    if instance.metrics.iter().any(&mut member) {
-        return true;
-    }
-    let parameters = &instance.parameters;
-    !parameters.iter().all(|parameter| {
-        places.parameter(born, parameter.name.as_deref().unwrap_or_default()).is_some()
-    })
 }
 
 /// Bytes of the name of a member, with those of all that it is in: the OT half lets none cross

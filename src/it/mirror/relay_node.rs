@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sparkplug::{Metric, Payload};
 
 use super::layout::{Folded, Layout};
-use super::recheck::Refusals;
+use super::policy_recheck::Refusals;
 use super::{Mirror, Now};
 
 /// The name of the relay's own edge node belongs to a node of the plant.

@@ -18,6 +18,9 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(250);
 /// Longest wait between two attempts.
 const BACKOFF_MAX: Duration = Duration::from_secs(15);
 
+/// A node that was born for so long has a session that lasts.
+const LASTING: Duration = Duration::from_secs(10);
+
 /// What brings a session where it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Move {
@@ -37,6 +40,7 @@ impl StepContext<'_> {
             SessionEvent::Received { topic, payload, retain } => {
                 self.command(node, topic, &payload, retain);
             }
+            SessionEvent::TooLarge { topic } => self.command_too_large(topic),
         }
     }
 
@@ -157,7 +161,10 @@ impl StepContext<'_> {
     }
 
     fn session_lost(&mut self, node: &mut Node, connect_sent: bool) {
-        let was_born = node.is_born();
+        let was_born = match node.session {
+            Session::Born { since } => Some(since),
+            _ => None,
+        };
         node.session = Session::Closed;
         node.lose_unconfirmed();
         node.stop_session_timers();
@@ -166,10 +173,15 @@ impl StepContext<'_> {
             // No broker can know this bdSeq: the next attempt may use it again.
             node.bd_seq_next = node.bd_seq;
         }
+        // A session that ends soon after it began, at its births say, must not be met with a
+        // storm of connects.
+        if was_born.is_some_and(|since| self.now.at.saturating_sub(since) >= LASTING) {
+            node.failures = 0;
+        }
         let wait = backoff(node.failures, node.id, self.now.at);
         node.failures = node.failures.saturating_add(1);
         node.timers.set(Timer::Connect, self.now.at.saturating_add(wait));
-        if was_born {
+        if was_born.is_some() {
             self.notify(Notice::SessionLost { node: node.key() });
         }
     }
@@ -184,11 +196,7 @@ impl StepContext<'_> {
     }
 
     fn session_confirmed(&mut self, node: &mut Node) {
-        // Only now: a broker that ends every session at its births must not be met with a
-        // storm of connects.
-        if node.end_barrier(self.confirm_by()) {
-            node.failures = 0;
-        }
+        let _ = node.end_barrier(self.confirm_by());
     }
 
     /// The link to the plant came alive or fell silent, or the relay stops.

@@ -45,3 +45,11 @@ impl MirrorSettings {
         self.primary_host.as_ref().map(|host| format!("spBv1.0/STATE/{host}"))
     }
 }
+
+/// Bounds on what a writer may claim as its keyframe interval.
+const KEYFRAME_EVERY_S: std::ops::RangeInclusive<u64> = 1..=86_400;
+
+/// A writer's keyframe interval in seconds, within bounds.
+pub(super) fn keyframe_interval(seconds: u64) -> Duration {
+    Duration::from_secs(seconds.clamp(*KEYFRAME_EVERY_S.start(), *KEYFRAME_EVERY_S.end()))
+}

@@ -12,9 +12,9 @@ use prost::Message;
 use prost::encoding::{encode_varint, encoded_len_varint};
 use sparkplug::Metric;
 
-use super::frames::keyframe_interval;
 use super::layout::Layout;
 use super::node::{Device, Life, Node, Trust};
+use super::settings::keyframe_interval;
 use super::{Mirror, NodeId, Now};
 
 /// The mirror at one position of the journal.

@@ -9,11 +9,12 @@ use account::{Dropped, Ledger, Origin, Reason, What};
 use policy::Policy;
 use text::clean;
 
+use super::Link;
 use super::node::Node;
 use super::notice::{Notice, Notices, Tally};
 use super::outgoing::{NodeId, Now, Outgoing, Qos};
+use super::primary_host::PrimaryHost;
 use super::settings::MirrorSettings;
-use super::{Host, Link};
 
 /// Bytes of a refused topic that are kept for the event about it.
 const MAX_REFUSED_BYTES: usize = 256;
@@ -26,7 +27,7 @@ pub(super) struct StepContext<'a> {
     pub(super) policy: Option<&'a Policy>,
     pub(super) ledger: &'a mut Ledger,
     pub(super) tally: &'a mut Tally,
-    pub(super) host: &'a mut Host,
+    pub(super) host: &'a mut PrimaryHost,
     pub(super) out: &'a mut VecDeque<Outgoing>,
     pub(super) notices: &'a mut Notices,
     pub(super) link: Link,

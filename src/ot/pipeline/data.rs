@@ -5,8 +5,8 @@ use prost::Message;
 
 use super::births::low_byte;
 use super::encode::{self, DataWriter};
+use super::item::{Item, Passage};
 use super::judge::judge;
-use super::limits::Passage;
 use super::shape::{self, Decided};
 use super::step::StepContext;
 use crate::plant::{
@@ -14,29 +14,12 @@ use crate::plant::{
 };
 use account::RuleId;
 use account::{Fate, Reason, What};
-use policy::{Permit, Verdict};
+use policy::Verdict;
 use sparkplug::value::fits;
 use sparkplug::{Borrowed, Caps, DataType, Metric, NamedMetric, Value, steps};
 
 /// Why something didn't cross, and which rule says so.
 type Cause = (Reason, Option<RuleId>);
-
-/// A metric of a data message whose slot is known.
-pub(super) struct Item {
-    pub(super) slot: usize,
-    /// Without its name, which is the slot's.
-    pub(super) metric: Metric,
-    /// Late data, or a part of a file, which doesn't change the current value.
-    pub(super) historical: bool,
-    pub(super) rule: RuleId,
-    pub(super) permit: Permit,
-    /// Readers have null with Quality 0 of the relay's own making for it.
-    pub(super) restores: bool,
-    /// The interval since the last value of its metric isn't over.
-    pub(super) early: bool,
-    /// Its slot isn't part of the journalled birth, or the birth lacks its template's type.
-    pub(super) unborn: bool,
-}
 
 /// What the metrics of a message came to before the policy was asked.
 enum Meaning<'a> {

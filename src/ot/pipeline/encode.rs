@@ -4,11 +4,14 @@
 use std::collections::BTreeSet;
 
 use super::shape;
-use super::step::MAX_PAYLOAD_BYTES;
 use crate::plant::{EntityState, Node, Slot};
+use journal_format::MAX_BODY_BYTES;
 use policy::shape::Pseudonyms;
 use sparkplug::{DataType, Metric, PayloadWriter, Value, names, steps};
 
+/// Largest payload of a frame, in bytes: what a frame holds, less room for the topic (64 KiB in
+/// MQTT) and the rest of its envelope.
+pub(super) const MAX_PAYLOAD_BYTES: usize = MAX_BODY_BYTES - 128 * 1024;
 /// What a metric takes in a birth, mostly; only the first guess of a payload's size.
 const BORN_METRIC_BYTES: usize = 40;
 

@@ -7,8 +7,9 @@
 //! the same account and the same state.
 
 use super::decode::ScalarPayload;
+use super::encode::MAX_PAYLOAD_BYTES;
 use super::encode::METRIC_BYTES;
-use super::step::{MAX_PAYLOAD_BYTES, StepContext};
+use super::step::StepContext;
 use crate::plant::{EntityState, Node};
 use account::Fate;
 use mistake::mistake;

@@ -1,7 +1,7 @@
 //! Whose turn it is: values that limits and intervals held back, node by node, as far as the limits
 //! let them.
 
-use super::data::Item;
+use super::item::Item;
 use super::limits::{clamp, set_waits};
 use super::shape;
 use super::step::StepContext;
@@ -15,7 +15,7 @@ use sparkplug::Value;
 /// Bytes that a node may forward beyond those of earlier turns, each time it is its turn.
 const QUANTUM_BYTES: usize = 16 * 1024;
 /// Credit is not saved up for longer than one message of any size takes.
-const MAX_CREDIT_BYTES: usize = super::step::MAX_PAYLOAD_BYTES;
+const MAX_CREDIT_BYTES: usize = super::encode::MAX_PAYLOAD_BYTES;
 
 /// What came of a node's or an entity's turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

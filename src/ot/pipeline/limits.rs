@@ -25,36 +25,14 @@
 use mistake::mistake;
 use prost::Message;
 
-use super::data::Item;
+use super::item::{Item, Passage};
 use super::notify;
 use super::step::StepContext;
-use crate::plant::{EntityState, Held, Node, Slot, Ticket};
+use crate::plant::{EntityState, Held, Node, Slot};
 use account::RuleId;
 use account::{Fate, Origin, Reason, What};
 use policy::{OnExcess, Priority, Rule};
 use sparkplug::Entity;
-
-/// Where the nodes stand with the link.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Overload {
-    /// Data of high priority waits for the link: no other data passes it by.
-    pub(super) alarms: bool,
-    /// The node whose turn it is.
-    pub(super) next: usize,
-}
-
-/// What became of the values of one message at the limits.
-#[derive(Debug, Default)]
-pub(super) struct Passage {
-    /// The message, if some of its values wait.
-    ticket: Option<Ticket>,
-    /// How many of them.
-    held: u32,
-    /// It was counted as one message by the limits that nodes share.
-    counted: bool,
-    /// Why something of it didn't pass.
-    pub(super) refused: Option<(Reason, RuleId)>,
-}
 
 impl StepContext<'_> {
     /// Lets through what the limits have room for; the rest is held or dropped.

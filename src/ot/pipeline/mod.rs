@@ -49,9 +49,11 @@ mod decode;
 mod encode;
 mod fast_path;
 mod flush;
+mod item;
 mod judge;
 mod limits;
 mod notify;
+mod overload;
 mod policy_change;
 mod receive;
 mod rename;
@@ -68,7 +70,7 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 
 use self::announce::keyframes;
-use self::limits::Overload;
+use self::overload::Overload;
 use self::step::StepContext;
 use crate::Entry;
 use crate::plant::{Node, Plant, StoredPlant};
@@ -78,6 +80,10 @@ use journal_format::{Dropped, Heartbeat};
 use policy::{Limiter, Policy};
 use sparkplug::Caps;
 use telemetry::status::TrackedNode;
+
+/// A session with the broker that was up for so long is one that lasts: longer than what a broker
+/// takes to send what it had stored, which is what ends most of those that don't.
+pub(crate) const LASTING: Duration = Duration::from_secs(10);
 
 /// The time of an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -150,8 +156,12 @@ pub struct Pipeline {
     counters: Counters,
     hasher: RandomState,
     connected: bool,
-    /// Since when the broker is away.
+    /// Since when the broker is away, or was before sessions that didn't last.
     away_since: Duration,
+    /// Since when this session is up.
+    session_since: Duration,
+    /// The last session ended before it had lasted.
+    unsteady: bool,
     next_heartbeat: Duration,
     surroundings: Surroundings,
     /// Births or deaths were handled or made since this was asked last.
@@ -179,6 +189,8 @@ impl Pipeline {
             hasher: RandomState::default(),
             connected: false,
             away_since: now.mono,
+            session_since: now.mono,
+            unsteady: false,
             next_heartbeat: now.mono,
             surroundings: Surroundings::default(),
             structure_changed: false,
@@ -193,7 +205,7 @@ impl Pipeline {
     /// then that the half is connected.
     pub fn session(&mut self, now: Now, present: bool) {
         self.connected = true;
-        self.away_since = now.mono;
+        self.session_since = now.mono;
         // Readers wait for the news.
         self.next_heartbeat = now.mono;
         for node in self.plant.nodes_mut() {
@@ -214,7 +226,13 @@ impl Pipeline {
     /// The connection was lost.
     pub fn disconnected(&mut self, now: Now) {
         if std::mem::replace(&mut self.connected, false) {
-            self.away_since = now.mono;
+            // Sessions that don't last, one after the other, are no presence: the time away
+            // goes on.
+            let had_lasted = self.has_lasted(now);
+            if had_lasted || !self.unsteady {
+                self.away_since = now.mono;
+            }
+            self.unsteady = !had_lasted;
             self.next_heartbeat = now.mono;
         }
     }
@@ -239,8 +257,8 @@ impl Pipeline {
             metrics,
         };
         Heartbeat {
-            ot_connected: self.connected,
-            ot_away_ms: if self.connected { 0 } else { away_ms },
+            ot_connected: self.is_connected(now),
+            ot_away_ms: if self.is_connected(now) { 0 } else { away_ms },
             received: account.received,
             forwarded: account.forwarded,
             dropped: account.drops().map(dropped).collect(),
@@ -288,9 +306,14 @@ impl Pipeline {
         self.surroundings = surroundings;
     }
 
-    /// Whether the broker's session is up.
-    pub fn is_connected(&self) -> bool {
-        self.connected
+    /// Whether the broker's session is up; after one that didn't last, the next one counts only
+    /// once it has.
+    pub fn is_connected(&self, now: Now) -> bool {
+        self.connected && (!self.unsteady || self.has_lasted(now))
+    }
+
+    fn has_lasted(&self, now: Now) -> bool {
+        now.mono.saturating_sub(self.session_since) >= LASTING
     }
 
     /// The edge nodes, for the account.

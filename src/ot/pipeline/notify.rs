@@ -56,8 +56,9 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
             let limit = if device { "relay.max-devices-per-node" } else { "relay.max-nodes" };
             event!(CapacityReached, limit, topic);
         }
-        // Ordinary in every plant, or of the IT half.
+        // Ordinary in every plant, of the IT half, or told by the connection.
         Reason::StoredBirth
+        | Reason::TooLarge
         | Reason::Conflated
         | Reason::StaleDeath
         | Reason::Duplicate

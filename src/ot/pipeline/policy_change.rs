@@ -1,7 +1,7 @@
 //! Changes of the policy: a new one is loaded, or the time of a rule has come. What readers know is
 //! brought in line with it.
 
-use super::limits::Overload;
+use super::overload::Overload;
 use super::step::StepContext;
 use super::{Entry, Now, Pipeline, notify};
 use crate::plant::{EntityState, Node, Numbering, Queue};

@@ -26,25 +26,47 @@ impl Pipeline {
         }
     }
 
-    /// Enters messages under `topic` that were refused before they came here.
+    /// Enters messages under `topic` that were refused while the relay was overloaded.
     pub fn shed(&mut self, topic: &str, messages: u64) {
-        let entity = match Topic::parse(topic) {
-            Ok(Topic::Entity(topic)) => Some(topic.entity),
-            _ => None,
-        };
-        let place = entity.and_then(|entity| self.plant.find(entity));
-        let origin = Origin { entity, node: place.map(NodeSlot) };
-        for _ in 0..messages {
-            self.ledger.receive(origin.node);
-            self.ledger.settle(origin, Fate::Dropped(Reason::Overload));
+        self.refused(topic, messages, Reason::Overload);
+        notify::shed(topic, messages);
+    }
+
+    /// Enters a message that was too large to be read. `retain`: the broker had it stored, so it
+    /// is no news.
+    pub fn too_large(&mut self, topic: &str, retain: bool) {
+        match Topic::parse(topic) {
+            Ok(Topic::Entity(_)) if !retain => self.refused(topic, 1, Reason::TooLarge),
+            _ => {
+                let _ = self.count_refused(topic, 1, Reason::TooLarge);
+            }
         }
+    }
+
+    /// Enters messages that nobody has read, and doubts what is known of their node.
+    fn refused(&mut self, topic: &str, messages: u64, reason: Reason) {
+        let place = self.count_refused(topic, messages, reason);
         // Where its sequence is followed, the next message shows the hole.
         if let Some(node) = place.and_then(|place| self.plant.node_mut(place))
             && node.numbering != Numbering::Complete
         {
             node.lose();
         }
-        notify::shed(topic, messages);
+    }
+
+    /// Where the node is whose messages they were.
+    fn count_refused(&mut self, topic: &str, messages: u64, reason: Reason) -> Option<usize> {
+        let entity = match Topic::parse(topic) {
+            Ok(Topic::Entity(topic) | Topic::StoredBirth(topic)) => Some(topic.entity),
+            _ => None,
+        };
+        let place = entity.and_then(|entity| self.plant.find(entity));
+        let origin = Origin { entity, node: place.map(NodeSlot) };
+        for _ in 0..messages {
+            self.ledger.receive(origin.node);
+            self.ledger.settle(origin, Fate::Dropped(reason));
+        }
+        place
     }
 
     /// `origin` becomes whose message it is, as far as that is known.

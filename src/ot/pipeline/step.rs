@@ -1,19 +1,15 @@
 //! One step of the pipeline: what handling one message, tick or reload may touch, and how it
 //! writes to the journal.
 
-use super::limits::Overload;
+use super::encode::MAX_PAYLOAD_BYTES;
+use super::overload::Overload;
 use super::{Counters, Entry, Now, PipelineSettings};
 use crate::plant::{EntityState, Node};
 use crate::rule_counters::RuleCounters;
 use account::RuleId;
 use account::{Dropped, Ledger, Origin, Reason, What};
-use journal_format::MAX_BODY_BYTES;
 use policy::{Admitted, AdmittedKind, Limiter, MessageFlags, Permit, Policy};
 use sparkplug::EntityTopic;
-
-/// Largest payload of a frame, in bytes: what a frame holds, less room for the topic (64 KiB in
-/// MQTT) and the rest of its envelope.
-pub(super) const MAX_PAYLOAD_BYTES: usize = MAX_BODY_BYTES - 128 * 1024;
 
 /// The parts of the pipeline beside the plant.
 pub(super) struct StepContext<'a> {

@@ -99,6 +99,7 @@ impl Running {
             payload: payload.encode_to_vec().into(),
             retain: false,
             dup: false,
+            is_too_large: false,
             receipt: Some(Receipt::numbered(packet_id)),
         };
         self.work.send(Work::Messages(vec![delivered])).unwrap();
@@ -255,6 +256,7 @@ fn a_sign_of_life_goes_through_the_journal_and_a_worker_that_stands_still_gives_
         payload: Bytes::from_static(b"no payload"),
         retain: false,
         dup: false,
+        is_too_large: false,
         receipt: Some(Receipt::numbered(1)),
     }]))
     .unwrap();

@@ -210,6 +210,16 @@ events! {
         bytes: "size of the payload",
     } "Look at the node: a broken edge library, or somebody who tries the decoder.";
 
+    /// A message from the broker was larger than this half takes. It was dropped while it came and acknowledged; nobody else lost anything.
+    MessageTooLarge = "MESSAGE_TOO_LARGE" (Warning, Both, PerSource("topic")) "message too large, dropped" {
+        topic: "topic of the message",
+        bytes: "its size",
+        limit: "what this half takes",
+        #[optional] key: "key of the configuration that sets the limit; absent where none does (commands on IT)",
+        retained: "whether the broker had it stored, and so delivers it again with each subscription",
+        broker: "address of the broker",
+    } "Find out who sends it: the broker's log has the client. If it is a node that is wanted, raise the key; if the message is stored, it goes away by an empty retained message under its topic.";
+
     /// Data or death of a node or device whose birth the relay hasn't seen. It is dropped until a birth comes.
     BirthMissing = "BIRTH_MISSING" (Warning, Ot, PerSource("node")) "no birth is known" {
         node: "group/edge node",

@@ -10,37 +10,7 @@ use super::source::{FILES, File};
 use super::words::{Kind, Word};
 
 /// Circles that are still there, by crate. The list only gets shorter.
-const CIRCLES: &[(&str, &[&str])] = &[
-    ("it", &["src/it/driver.rs", "src/it/status_reporter.rs"]),
-    (
-        "it",
-        &[
-            "src/it/mirror/commands.rs",
-            "src/it/mirror/delivery.rs",
-            "src/it/mirror/encode.rs",
-            "src/it/mirror/fast_path.rs",
-            "src/it/mirror/frames.rs",
-            "src/it/mirror/layout.rs",
-            "src/it/mirror/node.rs",
-            "src/it/mirror/nodes.rs",
-            "src/it/mirror/recheck.rs",
-            "src/it/mirror/snapshot.rs",
-            "src/it/mirror/step.rs",
-        ],
-    ),
-    ("ot", &["src/ot/admission.rs", "src/ot/status_reporter.rs", "src/ot/worker.rs"]),
-    (
-        "ot",
-        &[
-            "src/ot/pipeline/births.rs",
-            "src/ot/pipeline/data.rs",
-            "src/ot/pipeline/encode.rs",
-            "src/ot/pipeline/judge.rs",
-            "src/ot/pipeline/limits.rs",
-            "src/ot/pipeline/step.rs",
-        ],
-    ),
-];
+const CIRCLES: &[(&str, &[&str])] = &[];
 /// Steps to where a name is defined; imports may go round in a circle themselves.
 const MAX_STEPS: usize = 32;
 

@@ -19,6 +19,7 @@ sparkplug        text
 account          mistake sparkplug
 tls              diagnostic text
 broker           text tls
+stream
 state            mistake
 journal-format
 journal-segment  journal-format
@@ -29,8 +30,8 @@ signature        diagnostic policy text
 telemetry        account clock mistake sparkplug text tls
 sandbox
 config           clock diagnostic policy sandbox signature telemetry tls
-ot               account broker clock journal-format journal-write mistake policy sandbox signature sparkplug state telemetry text tls | diagnostic journal-read
-it               account broker clock journal-format journal-read mistake policy sandbox signature sparkplug state telemetry text tls | diagnostic ot
+ot               account broker clock journal-format journal-write mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic journal-read
+it               account broker clock journal-format journal-read mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic ot
 tools            account diagnostic journal-format mistake ot policy sparkplug text
 strict-host      sparkplug
 demo             account clock journal-format journal-read mistake sandbox sparkplug strict-host text
@@ -47,11 +48,12 @@ rcgen            sparkdiode
 rumqttc-v4-next  ot it demo
 rumqttd          demo
 rustix           telemetry sandbox demo
-rustls           tls broker telemetry
+rustls           tls broker stream telemetry
 sd-notify        telemetry
 seccompiler      sandbox
 socket2          telemetry
-tokio            ot it demo
+tokio            stream ot it demo
+tokio-rustls     stream
 ";
 
 /// What a half may not know by any way, its dependencies' dependencies included.

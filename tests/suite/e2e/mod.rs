@@ -11,6 +11,7 @@ mod incidents;
 mod kills;
 mod learn;
 mod networks;
+mod oversize;
 mod prometheus;
 mod reload;
 mod sealed;

@@ -175,6 +175,38 @@ fn a_stored_birth_does_not_disturb_a_live_node() {
 }
 
 #[test]
+fn sessions_that_do_not_last_are_no_presence() {
+    let mut bench = Bench::new(ALL);
+    bench.pass(60_000);
+    let says = |bench: &Bench| {
+        let heartbeat = bench.pipeline.heartbeat(bench.now);
+        (heartbeat.ot_connected, heartbeat.ot_away_ms)
+    };
+    assert_eq!(says(&bench), (true, 0));
+    // Cut once: the next session counts at once.
+    bench.pipeline.disconnected(bench.now);
+    bench.pass(1_000);
+    assert_eq!(says(&bench), (false, 1_000));
+    bench.pipeline.session(bench.now, true);
+    assert_eq!(says(&bench), (true, 0));
+    // From now on every session ends after a second.
+    for _ in 0..20 {
+        bench.pass(1_000);
+        bench.pipeline.disconnected(bench.now);
+        bench.pass(1_000);
+        bench.pipeline.session(bench.now, true);
+    }
+    assert_eq!(says(&bench), (false, 39_000));
+    bench.pass(9_999);
+    assert!(!says(&bench).0);
+    bench.pass(1);
+    assert_eq!(says(&bench), (true, 0));
+    bench.pipeline.disconnected(bench.now);
+    bench.pass(500);
+    assert_eq!(says(&bench), (false, 500));
+}
+
+#[test]
 fn without_the_old_session_everything_is_uncertain() {
     let mut bench = Bench::new(ALL);
     bench.node("NBIRTH", birth(1));

@@ -1,0 +1,140 @@
+//! Framing against packets of every size, cut anywhere.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn packet(first: u8, body: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![first];
+    let mut length = body.len();
+    loop {
+        let low = (length & 0x7f) as u8;
+        length >>= 7;
+        if length == 0 {
+            bytes.push(low);
+            break;
+        }
+        bytes.push(low | 0x80);
+    }
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+fn message(first: u8, topic: &str, payload: &[u8]) -> Vec<u8> {
+    let mut body = (topic.len() as u16).to_be_bytes().to_vec();
+    body.extend_from_slice(topic.as_bytes());
+    if first & 0b110 != 0 {
+        body.extend_from_slice(&[0x12, 0x34]);
+    }
+    body.extend_from_slice(payload);
+    packet(first, &body)
+}
+
+/// What comes out where the bytes come in these pieces.
+fn run(framing: &mut Framing, pieces: &[&[u8]]) -> Result<Vec<u8>, FramingError> {
+    let mut out = Vec::new();
+    for mut piece in pieces.iter().copied() {
+        while !piece.is_empty() {
+            match framing.next(piece)? {
+                Portion::Pass(bytes) => {
+                    assert!(bytes > 0, "it stands still");
+                    out.extend_from_slice(&piece[..bytes]);
+                    piece = &piece[bytes..];
+                }
+                Portion::Drop(bytes) => piece = &piece[bytes..],
+            }
+            out.append(framing.insert());
+        }
+    }
+    Ok(out)
+}
+
+fn error(bytes: &[u8]) -> FramingError {
+    run(&mut Framing::new(1_000, Mark::new()), &[bytes]).unwrap_err()
+}
+
+#[test]
+fn a_mark_is_read_by_its_maker_alone() {
+    let mark = Mark::new();
+    assert_eq!(mark.read(&mark.of(1_500_000)), Some(TooLarge { bytes: 1_500_000 }));
+    assert_eq!(Mark::new().read(&mark.of(1)), None);
+    assert_eq!(mark.read(&mark.0), None);
+    assert_eq!(mark.read(b""), None);
+}
+
+#[test]
+fn what_is_no_packet_ends_the_session_and_says_why() {
+    assert_eq!(error(b"SSH-2.0-OpenSSH"), FramingError::NoPacket(b'S'));
+    // TLS, where none is configured.
+    assert_eq!(error(&[0x15, 0x03, 0x03]), FramingError::NoPacket(0x15));
+    assert_eq!(error(&[0x36, 2, 0, 0]), FramingError::NoPacket(0x36), "quality of service 3");
+    assert_eq!(error(&[0x30, 0xff, 0xff, 0xff, 0xff]), FramingError::Length);
+    let large = packet(0x90, &[0; 1_001]);
+    assert_eq!(error(&large), FramingError::Large { kind: 9, bytes: 1_001 });
+    let mut lying = packet(0x30, &[0xff; 2_000]);
+    assert_eq!(error(&lying), FramingError::Topic(2_000));
+    lying[3] = 0;
+    lying[4] = 1;
+    assert!(run(&mut Framing::new(1_000, Mark::new()), &[&lying]).is_ok());
+}
+
+#[test]
+fn the_longest_replacement_is_within_the_limit_of_the_client() {
+    let mark = Mark::new();
+    let mut framing = Framing::new(16_384, mark.clone());
+    let topic = "t".repeat(65_535);
+    let out = run(&mut framing, &[&message(0x34, &topic, &[0; 100_000])]).unwrap();
+    assert!(out.len() <= Framing::client_limit(16_384), "{}", out.len());
+    assert_eq!(out, message(0x34, &topic, &mark.of(65_535 + 4 + 100_000)));
+    assert_eq!(Framing::client_limit(1 << 20), 1 << 20);
+}
+
+proptest! {
+    /// Whatever the sizes, and wherever the bytes are cut: packets up to the limit go on as they
+    /// are, larger messages are replaced, and the order stays.
+    #[test]
+    fn packets_go_on_or_are_replaced_wherever_they_are_cut(
+        sizes in prop::collection::vec((0..4_usize, 0..400_usize), 1..20),
+        cuts in prop::collection::vec(1..300_usize, 1..40),
+    ) {
+        let mark = Mark::new();
+        let (mut sent, mut wanted) = (Vec::new(), Vec::new());
+        for (number, (kind, size)) in sizes.into_iter().enumerate() {
+            let first = [0x30, 0x3b, 0x34, 0x90][kind];
+            let topic = format!("t/{number}");
+            let payload: Vec<u8> = (0..size).map(|byte| byte as u8).collect();
+            let (whole, length) = if first == 0x90 {
+                (packet(first, &payload[..size.min(150)]), 0)
+            } else {
+                let head = 2 + topic.len() + if first & 0b110 == 0 { 0 } else { 2 };
+                (message(first, &topic, &payload), head + size)
+            };
+            sent.extend_from_slice(&whole);
+            if length > 150 {
+                wanted.extend(message(first, &topic, &mark.of(length)));
+            } else {
+                wanted.extend(whole);
+            }
+        }
+        let mut pieces = Vec::new();
+        let mut rest = &sent[..];
+        for cut in cuts.iter().cycle() {
+            if rest.is_empty() { break }
+            let (piece, behind) = rest.split_at((*cut).min(rest.len()));
+            pieces.push(piece);
+            rest = behind;
+        }
+        let out = run(&mut Framing::new(150, mark), &pieces).unwrap();
+        prop_assert_eq!(out, wanted);
+    }
+
+    /// Whatever comes, no more is kept than a topic.
+    #[test]
+    fn anything_at_all_keeps_no_more_than_a_topic(bytes in prop::collection::vec(any::<u8>(), 1..2_000)) {
+        let mut framing = Framing::new(20, Mark::new());
+        let _ = run(&mut framing, &[&bytes]);
+        if let State::Dropping(dropping) = &framing.state {
+            prop_assert!(dropping.head.len() <= LONGEST_REPLACEMENT);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The stream between a broker and an MQTT client: TLS where it is configured, and no message
+//! larger than the client takes. It knows MQTT's framing and nothing else of it, and no half.
+//!
+//! ```text
+//!  broker ──> TCP ──> TLS ──> watched: framing ──> MQTT client
+//! ```
+
+mod framing;
+mod watched;
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+pub use framing::{Framing, FramingError, Mark, TooLarge};
+pub use watched::Watched;
+
+/// A stream to a broker, encrypted or not.
+#[derive(Debug)]
+pub enum Stream<S> {
+    Plain(S),
+    Tls(Box<TlsStream<S>>),
+}
+
+/// Makes the TLS connection, if one is wanted, and watches the packets that come.
+///
+/// # Errors
+/// The TLS handshake failed.
+pub async fn open<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    tls: Option<(Arc<ClientConfig>, String)>,
+    framing: Framing,
+) -> io::Result<Watched<Stream<S>>> {
+    let stream = match tls {
+        None => Stream::Plain(stream),
+        Some((config, name)) => {
+            let name = ServerName::try_from(name).map_err(io::Error::other)?;
+            let secured = TlsConnector::from(config).connect(name, stream).await?;
+            Stream::Tls(Box::new(secured))
+        }
+    };
+    Ok(Watched::new(stream, framing))
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}

@@ -242,21 +242,8 @@ impl Demoted {
 }
 
 /// The proof that this process is sealed. Only [`Demoted::seal`] makes one.
-///
-/// ```
-/// fn demands(_proof: &sparkdiode::sandbox::Confined) {}
-/// ```
-///
-/// It has no other maker, and its fields are private:
-///
-/// ```compile_fail
-/// let role = sparkdiode::sandbox::Role::It;
-/// let forged = sparkdiode::sandbox::Confined { role, waived: Vec::new() };
-/// ```
-///
-/// ```compile_fail
-/// let forged = sparkdiode::sandbox::Confined::default();
-/// ```
+/// Its fields are private, and it can't be cloned or made by default; tests/suite/architecture
+/// shows that other makers don't compile.
 #[derive(Debug)]
 pub struct Confined {
     role: Role,

@@ -13,6 +13,10 @@ use foldhash::fast::RandomState;
 
 /// A node is refused if it has more than so many times what the others have on average.
 const TIMES_THE_OTHERS: u64 = 8;
+/// A node that has less than this on the way is never refused, however little the others have: a
+/// hundred small messages. Thousands of invented nodes with a message each make a mean that any
+/// real node is above.
+const NEVER_REFUSED: u64 = 32 * 1024;
 /// What a message takes beside its bytes.
 const MESSAGE_BYTES: u64 = 128;
 
@@ -61,6 +65,9 @@ impl Shares {
 
     fn is_unfair(&self, node: u64, cost: u64) -> bool {
         let own = self.nodes.get(&node).copied().unwrap_or(0);
+        if own.saturating_add(cost) <= NEVER_REFUSED {
+            return false;
+        }
         let others = self.nodes.len().saturating_sub(usize::from(own > 0));
         let others = u64::try_from(others).unwrap_or(u64::MAX);
         let of_others = self.cost.saturating_sub(own);
@@ -136,9 +143,26 @@ mod tests {
     }
 
     #[test]
+    fn thousands_of_invented_nodes_take_nothing_from_a_real_one() {
+        let mut shares = Shares::default();
+        for number in 0..7_000 {
+            let topic = topic(&format!("invented{number}"), "NDATA");
+            assert!(shares.admit(0, topic.as_bytes(), 1, true));
+        }
+        for _ in 0..60 {
+            assert!(shares.admit(0, topic("real", "NDATA").as_bytes(), 100, true));
+        }
+        // A flood is refused all the same.
+        let flood =
+            |shares: &mut Shares| shares.admit(0, topic("flood", "NDATA").as_bytes(), 100, true);
+        let admitted = (0..10_000).filter(|_| flood(&mut shares)).count();
+        assert!(admitted < 200, "{admitted}");
+    }
+
+    #[test]
     fn births_deaths_and_a_node_without_others_pass_in_any_case() {
         let mut shares = Shares::default();
-        for _ in 0..100 {
+        for _ in 0..300 {
             assert!(shares.admit(0, topic("alone", "NDATA").as_bytes(), 1, true));
         }
         assert!(shares.admit(0, topic("other", "NDATA").as_bytes(), 1, true));
@@ -148,7 +172,7 @@ mod tests {
         }
         assert!(shares.admit(0, topic("alone", "NDATA").as_bytes(), 1, false));
         // All are taken.
-        assert!(shares.admit(200, topic("alone", "NDATA").as_bytes(), 1, true));
+        assert!(shares.admit(400, topic("alone", "NDATA").as_bytes(), 1, true));
         assert_eq!(shares.order.len(), 1);
     }
 }

@@ -1,3 +1,5 @@
+//! Both configuration files: what is taken, and what is said of what isn't.
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

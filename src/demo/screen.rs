@@ -88,14 +88,14 @@ pub(super) fn table(view: &View, colour: bool, reasons: usize) -> Vec<String> {
     let ink = Paint::new(colour);
     let mut lines = vec![title(view, ink), rule('┬')];
     lines.push(halves(
-        ink.paint(Tone::Strong, &fill(&format!(" THE PLANT  OT broker {}", view.ot_broker), LEFT)),
-        ink.paint(Tone::Strong, &format!("SEEN FROM IT  IT broker {}", view.it_broker)),
+        ink.paint(Tone::Strong, fill(&format!(" THE PLANT  OT broker {}", view.ot_broker), LEFT)),
+        ink.paint(Tone::Strong, format!("SEEN FROM IT  IT broker {}", view.it_broker)),
     ));
     let heads = ["devices", "metrics", "msg/s", "seq"];
     let [devices, metrics, rate, seq] = heads;
     let right = format!("state  {devices:>7} {metrics:>7} {rate:>6} {seq:>4}");
     lines.push(halves(
-        ink.paint(Tone::Faint, &fill(&format!(" node        {right}"), LEFT)),
+        ink.paint(Tone::Faint, fill(&format!(" node        {right}"), LEFT)),
         ink.paint(Tone::Faint, &right),
     ));
     for row in &view.rows {
@@ -105,7 +105,7 @@ pub(super) fn table(view: &View, colour: bool, reasons: usize) -> Vec<String> {
         let width = format!(" {:<11} {}", row.name, side(&row.plant, plain)).chars().count();
         let left = format!("{left}{}", " ".repeat(LEFT.saturating_sub(width)));
         let note = ink.paint(Tone::Faint, &row.note);
-        lines.push(halves(&left, &format!("{}  {note}", side(&row.it, ink))));
+        lines.push(halves(&left, format!("{}  {note}", side(&row.it, ink))));
     }
     lines.push(rule('┴'));
     relay(view, ink, &mut lines);
@@ -173,7 +173,7 @@ fn side(side: &Side, ink: Paint) -> String {
 fn relay(view: &View, ink: Paint, lines: &mut Vec<String>) {
     for half in &view.halves {
         let usage = match (&half.ended, half.usage) {
-            (Some(ended), _) => ink.paint(Tone::Alarming, &format!("ended: {ended}")),
+            (Some(ended), _) => ink.paint(Tone::Alarming, format!("ended: {ended}")),
             (None, Some(usage)) => format!(
                 "pid {:<7}  CPU {:>4.1} %  memory {:>4.0} MB",
                 half.pid,
@@ -183,7 +183,7 @@ fn relay(view: &View, ink: Paint, lines: &mut Vec<String>) {
             (None, None) => format!("pid {:<7}", half.pid),
         };
         let usage = fill(&usage, 46);
-        let title = ink.paint(Tone::Strong, &format!(" {} HALF", half.name.to_uppercase()));
+        let title = ink.paint(Tone::Strong, format!(" {} HALF", half.name.to_uppercase()));
         lines.push(format!("{title}  {usage}{}", half.note));
     }
 }
@@ -191,7 +191,7 @@ fn relay(view: &View, ink: Paint, lines: &mut Vec<String>) {
 fn drops(view: &View, ink: Paint, reasons: usize, lines: &mut Vec<String>) {
     let head = format!(
         "{}{}",
-        ink.paint(Tone::Strong, &fill(" DROPPED ON THE OT SIDE", 25)),
+        ink.paint(Tone::Strong, fill(" DROPPED ON THE OT SIDE", 25)),
         ink.paint(Tone::Faint, "messages   metrics  why"),
     );
     lines.push(head);
@@ -232,7 +232,7 @@ fn host_line(view: &View, ink: Paint) -> String {
     let (p50, p99) = view.latency;
     let verdict = match view.violations {
         0 => ink.paint(Tone::Good, "0 violations"),
-        some => ink.paint(Tone::Alarming, &counted_grouped(some, "violation")),
+        some => ink.paint(Tone::Alarming, counted_grouped(some, "violation")),
     };
     let first = match &view.first_violation {
         None => {

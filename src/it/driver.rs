@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use journal_format::{Body, Frame};
 use journal_read::{From, Item, JournalError, Position, Reader};
 use signature::SignedPolicy;
 use state::Stored;
@@ -30,8 +31,11 @@ use crate::{DriverEvent, FirstStart, ItError, PolicyLoader};
 use backlog::Backlog;
 use second_reading::SecondReading;
 
-/// Frames taken before session events and timers get their turn.
+/// Frames taken before session events, timers, saving and signs of life get their turn.
 const FRAMES_PER_TURN: usize = 1_024;
+/// Bytes of frames taken before that: what a frame takes goes by its bytes, and so many are some
+/// 20 ms on a small box. A frame that is larger has a turn of its own.
+const BYTES_PER_TURN: usize = 512 * 1024;
 /// Timers of the mirror.
 const TICK_EVERY: Duration = Duration::from_millis(50);
 /// Polling of an idle journal: as long as nothing comes, the wait doubles from the first to the
@@ -305,7 +309,11 @@ impl Driver {
         if now.at < self.read_after || self.sessions.queued_bytes() > MAX_QUEUED_BYTES {
             return 0;
         }
+        let mut bytes = 0_usize;
         for taken in 0..FRAMES_PER_TURN {
+            if bytes >= BYTES_PER_TURN {
+                break;
+            }
             // What little came since the last turn came with one read. That nothing follows it is
             // found out in the next turn, if at all: it takes three system calls.
             let few = 1..WHOLE_READ;
@@ -326,7 +334,10 @@ impl Driver {
                 self.mirror.caught_up();
             }
             match item {
-                Some(item) => self.mirror.handle_item(now, item),
+                Some(item) => {
+                    bytes = bytes.saturating_add(bytes_of(&item));
+                    self.mirror.handle_item(now, item);
+                }
                 // A few polls more at once, and the backlog is known to end here.
                 None if self.mirror.is_catching_up() => {}
                 None => return taken,
@@ -415,6 +426,15 @@ impl Driver {
             }
         }
         Ok(last.0.and(last.1)?)
+    }
+}
+
+/// Bytes of an item that are work: those of what it relays.
+fn bytes_of(item: &Item) -> usize {
+    match item {
+        Item::Frame(Frame { body: Some(Body::Relayed(relayed)), .. }) => relayed.payload.len(),
+        Item::Frame(Frame { body: Some(Body::Keyframe(keyframe)), .. }) => keyframe.payload.len(),
+        Item::Frame(_) | Item::Lost(_) => 0,
     }
 }
 

@@ -34,6 +34,9 @@ use telemetry::policy_loaded;
 
 /// Messages of one batch: one commit, and one wake-up of the network for its receipts.
 const BATCH_MESSAGES: usize = 1_024;
+/// Bytes of messages in a batch: what a message takes goes by its bytes, and signs of life and saving
+/// wait for the batch.
+const BATCH_BYTES: usize = 512 * 1024;
 /// Bytes for the journal above which a batch is committed before its end.
 const PENDING_BYTES: usize = 16 * 1024 * 1024;
 /// Timers of the pipeline.
@@ -239,15 +242,19 @@ impl Worker {
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return true,
         };
-        let mut messages = 0_usize;
+        let (mut messages, mut bytes) = (0_usize, 0_usize);
         while let Some(work) = next {
             match &work {
                 Work::Stop => return true,
-                Work::Messages(burst) => messages = messages.saturating_add(burst.len()),
+                Work::Messages(burst) => {
+                    messages = messages.saturating_add(burst.len());
+                    let of_burst = burst.iter().map(|one| one.payload.len());
+                    bytes = of_burst.fold(bytes, usize::saturating_add);
+                }
                 _ => {}
             }
             batch.push(work);
-            if messages >= BATCH_MESSAGES {
+            if messages >= BATCH_MESSAGES || bytes >= BATCH_BYTES {
                 break;
             }
             next = self.work.try_recv().ok();

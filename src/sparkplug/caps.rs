@@ -43,6 +43,8 @@ impl Caps {
     pub const STRING_BYTES: usize = 64 * 1024;
     /// 200,000: a table of 10,000 rows by 20 columns.
     pub const CELLS: usize = 200_000;
+    /// 256: the properties of one metric. Those of real gateways are some dozens.
+    pub const METRIC_PROPERTIES: usize = 256;
     /// 100,000: five properties on each of 20,000 metrics would be keys alone.
     pub const PROPERTIES: usize = 100_000;
 }

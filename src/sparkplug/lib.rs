@@ -19,9 +19,11 @@ mod entity;
 mod inflate;
 pub mod names;
 mod payload;
+mod places;
 mod reader;
 mod scalar;
 mod scalars;
+pub mod steps;
 mod topic;
 pub mod value;
 mod wire;
@@ -35,6 +37,7 @@ pub use payload::{
     Cell, CellValue, DataSet, MetaData, Metric, Parameter, ParameterValue, Payload, Property,
     PropertySet, PropertySetList, PropertyValue, Row, Template, Value,
 };
+pub use places::{Places, TemplatePlaces};
 pub use reader::NamedMetric;
 pub use scalar::Scalar;
 pub use scalars::{NotScalars, ScalarMetric, Scalars};

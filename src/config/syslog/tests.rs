@@ -1,3 +1,5 @@
+//! Tables `[[syslog]]`: what is taken, and what is said of what isn't.
+
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 

@@ -4,7 +4,7 @@ use journal_format::{Body, Frame};
 use journal_read::{From, Item, Position, Reader};
 use telemetry::event;
 
-use super::{Driver, ERROR_PAUSE, FRAMES_PER_TURN};
+use super::{BYTES_PER_TURN, Driver, ERROR_PAUSE, FRAMES_PER_TURN};
 use crate::connection::MAX_QUEUED_BYTES;
 use crate::mirror::Now;
 
@@ -28,7 +28,11 @@ impl Driver {
         }
         let Some(mut pass) = self.backfill.take() else { return false };
         let mut any = false;
+        let mut bytes = 0_usize;
         for _ in 0..FRAMES_PER_TURN {
+            if bytes >= BYTES_PER_TURN {
+                break;
+            }
             let item = match pass.waiting.take() {
                 Some(frame) => Ok(Some(Item::Frame(frame))),
                 None => pass.reader.next_settled(),
@@ -46,6 +50,7 @@ impl Driver {
                     }
                     any = true;
                     if let Some(Body::Relayed(relayed)) = &frame.body {
+                        bytes = bytes.saturating_add(relayed.payload.len());
                         self.mirror.handle_backfill(now, frame.seq, relayed);
                     }
                 }

@@ -8,7 +8,7 @@ use journal_format::Relayed;
 use journal_read::Lost;
 use sparkplug::{self, Entity, MessageType, Metric, Topic, Value, names};
 
-use super::layout::{Layout, normalise};
+use super::layout::{Layout, LayoutPlaces, normalise};
 use super::node::Node;
 use super::nodes::Nodes;
 use super::notice::{Notice, count};
@@ -176,8 +176,9 @@ impl StepContext<'_> {
         let mut unplaceable = false;
         // These metrics were counted when the frame came first.
         let mut refusals = Refusals::default();
+        let mut places = LayoutPlaces::default();
         for mut metric in decoded.payload.metrics {
-            if !layout.recheck(&mut metric, &mut refusals) {
+            if !layout.recheck(&mut metric, &mut refusals, &mut places) {
                 continue;
             }
             match place(metric, layout, date, birth) {

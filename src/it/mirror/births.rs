@@ -195,7 +195,12 @@ impl StepContext<'_> {
                 self.published(node, seq, seq);
                 self.publish_data(node, device, differences);
             }
-            None => self.publish_births(node),
+            None => {
+                self.publish_births_anew(node, true);
+                if !node.publishes() {
+                    node.miss_birth(device, seq);
+                }
+            }
         }
     }
 }

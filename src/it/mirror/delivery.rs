@@ -29,6 +29,7 @@ impl Node {
     /// Stops what only a session with births waits for.
     pub(super) fn stop_session_timers(&mut self) {
         self.timers.stop(Timer::RebirthDue);
+        self.timers.stop(Timer::MarksDue);
         self.timers.stop(Timer::ConfirmLive);
         self.set_range_timers();
     }

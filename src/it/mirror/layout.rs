@@ -8,7 +8,8 @@ use std::collections::HashMap;
 
 use policy::shape::is_part;
 use sparkplug::{
-    Borrowed, DataType, Metric, NamedMetric, Payload, Scalar, ScalarMetric, Value, names, value,
+    Borrowed, DataType, Metric, NamedMetric, Payload, Places, Scalar, ScalarMetric, TemplatePlaces,
+    Value, names, steps, value,
 };
 
 use crate::mirror::policy_recheck::{PolicyRecheck, Refusals};
@@ -23,6 +24,8 @@ use metric::{
 pub(super) struct Layout {
     slots: Vec<Slot>,
     index: HashMap<String, usize, foldhash::fast::RandomState>,
+    /// How often all were marked as not seen since a loss.
+    losses: u64,
 }
 
 /// One metric: its birth with the value seen last.
@@ -30,13 +33,28 @@ pub(super) struct Layout {
 pub(super) struct Slot {
     pub(super) metric: Metric,
     /// Not seen since messages were lost on the OT side; published with Quality 500.
+    /// As of the number of [`Layout::losses`] in `as_of`; since more of them it is.
     stale: bool,
+    as_of: u64,
     /// What the mirror's own copy of the policy says of it; `None` without a copy.
     recheck: Option<Box<PolicyRecheck>>,
     /// Numbers and truth values of it may take the fast path: nothing has to be said about them.
     /// Follows from the two above.
     is_eligible: bool,
+    /// Where what is in the metric, for data that brings parts of it.
+    places: Option<Box<SlotPlaces>>,
 }
+
+/// Where the properties of a metric are, and the members of its value.
+#[derive(Debug, Default, Clone)]
+struct SlotPlaces {
+    members: TemplatePlaces,
+    properties: Places,
+}
+
+/// The same for one look at many metrics of a layout that isn't changed.
+#[derive(Debug, Default)]
+pub(super) struct LayoutPlaces(HashMap<usize, TemplatePlaces, foldhash::fast::RandomState>);
 
 /// What folding a message into a layout did with one metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +72,14 @@ pub(super) enum Folded {
 }
 
 impl Slot {
-    fn set_stale(&mut self, stale: bool) {
-        self.stale = stale;
+    /// Whether it wasn't seen since one of these losses. A definition is no value: it has no
+    /// quality, and data could never take it back.
+    fn is_stale(&self, losses: u64) -> bool {
+        if self.as_of == losses { self.stale } else { !is_definition(&self.metric) }
+    }
+
+    fn set_stale(&mut self, stale: bool, losses: u64) {
+        (self.stale, self.as_of) = (stale, losses);
         self.is_eligible = !stale && self.passes_scalars();
     }
 
@@ -105,6 +129,7 @@ impl Layout {
         let date = birth.timestamp.unwrap_or(fallback_ms);
         let mut layout = Layout::default();
         let mut refused: u64 = 0;
+        steps::take(birth.metrics.len());
         for metric in birth.metrics {
             // bdSeq and Rebirth are the session's, and ours is a session of our own.
             if matches!(metric.name.as_deref(), Some(names::BD_SEQ | names::REBIRTH)) {
@@ -131,7 +156,14 @@ impl Layout {
         metric.timestamp.get_or_insert(date);
         normalise(&mut metric);
         self.index.insert(name, self.slots.len());
-        self.slots.push(Slot { metric, stale: false, recheck: None, is_eligible: true });
+        self.slots.push(Slot {
+            metric,
+            stale: false,
+            as_of: self.losses,
+            recheck: None,
+            is_eligible: true,
+            places: None,
+        });
         true
     }
 
@@ -167,6 +199,7 @@ impl Layout {
     /// differs at all is another shape, since only an NBIRTH may have it (Sparkplug 3.0
     /// §6.4.13).
     pub(super) fn same_shape(&self, other: &Layout) -> bool {
+        steps::take(self.slots.len());
         self.slots.len() == other.slots.len()
             && self.slots.iter().all(|slot| {
                 other.find(&slot.metric).is_some_and(|theirs| {
@@ -197,20 +230,22 @@ impl Layout {
     /// data metrics. Both have the same shape.
     pub(super) fn differences(&self, newer: &Layout) -> Vec<Metric> {
         let mut differences = Vec::new();
+        steps::take(newer.slots.len());
         for slot in &newer.slots {
             let ours = self.find(&slot.metric);
-            let was_stale = ours.is_some_and(|ours| ours.stale);
+            let was_stale = ours.is_some_and(|ours| ours.is_stale(self.losses));
+            let is_stale = slot.is_stale(newer.losses);
             let same = ours.is_some_and(|ours| {
                 same_value(&ours.metric, &slot.metric)
                     && ours.metric.is_null == slot.metric.is_null
                     && ours.metric.properties == slot.metric.properties
-                    && ours.stale == slot.stale
+                    && was_stale == is_stale
             });
             if same {
                 continue;
             }
             let mut metric = as_data(slot.metric.clone());
-            if slot.stale {
+            if is_stale {
                 set_quality(metric.properties.get_or_insert_default(), QUALITY_STALE);
             } else if was_stale {
                 let quality = quality_of(&metric).unwrap_or(QUALITY_GOOD);
@@ -230,6 +265,7 @@ impl Layout {
         date: u64,
         refusals: &mut Refusals,
     ) -> Folded {
+        steps::take(1);
         let at = name.and_then(|name| self.index.get(name));
         let Some(slot) = at.and_then(|&at| self.slots.get_mut(at)) else {
             return Folded::Unknown;
@@ -237,10 +273,16 @@ impl Layout {
         if !fits(&slot.metric, metric) {
             return Folded::Mismatch;
         }
-        if let Some(recheck) = &slot.recheck
-            && !recheck.recheck(&slot.metric, metric, refusals)
-        {
-            return Folded::Refused;
+        let is_template = matches!(metric.value, Some(Value::Template(_)));
+        if let Some(recheck) = &slot.recheck {
+            let mut none = TemplatePlaces::default();
+            let members = match is_template {
+                true => &mut slot.places.get_or_insert_default().members,
+                false => &mut none,
+            };
+            if !recheck.recheck(&slot.metric, metric, refusals, members) {
+                return Folded::Refused;
+            }
         }
         metric.alias = None;
         metric.datatype = None;
@@ -257,22 +299,32 @@ impl Layout {
         current.timestamp = metric.timestamp;
         current.is_null = metric.is_null;
         current.is_transient = metric.is_transient;
-        merge_value(&mut current.value, metric.value.as_ref());
+        if is_template {
+            let places = slot.places.get_or_insert_default();
+            merge_value(&mut current.value, metric.value.as_ref(), &mut places.members);
+        } else {
+            if let Some(places) = &mut slot.places {
+                places.members = TemplatePlaces::default();
+            }
+            current.value.clone_from(&metric.value);
+        }
         if let Some(newer) = &metric.properties {
-            merge_properties(current.properties.get_or_insert_default(), newer);
+            let places = slot.places.get_or_insert_default();
+            let properties = current.properties.get_or_insert_default();
+            merge_properties(properties, newer, &mut places.properties);
         }
         if let Some(newer) = &metric.metadata {
             current.metadata = Some(newer.clone());
         }
-        if !slot.stale {
+        if !slot.is_stale(self.losses) {
             return Folded::Known;
         }
         let properties = metric.properties.get_or_insert_default();
         if !properties.keys.iter().any(|key| key == QUALITY) {
-            let quality = quality_of(current).unwrap_or(QUALITY_GOOD);
+            let quality = quality_of(&slot.metric).unwrap_or(QUALITY_GOOD);
             set_quality(properties, quality);
         }
-        slot.set_stale(false);
+        slot.set_stale(false, self.losses);
         Folded::Refreshed
     }
 
@@ -291,7 +343,8 @@ impl Layout {
             }
         };
         let datatype = DataType::from_code(slot.metric.datatype?)?;
-        (slot.is_eligible && metric.value.fits(datatype)).then_some(place)
+        let is_eligible = slot.is_eligible && slot.as_of == self.losses;
+        (is_eligible && metric.value.fits(datatype)).then_some(place)
     }
 
     /// Enters news of a metric that [`Layout::find_eligible`] found.
@@ -313,9 +366,20 @@ impl Layout {
     }
 
     /// The metric as the mirror's own copy of the policy lets it through; whether it does.
-    pub(super) fn recheck(&self, metric: &mut Metric, refusals: &mut Refusals) -> bool {
-        let Some(slot) = self.find(metric) else { return true };
-        slot.recheck.as_ref().is_none_or(|recheck| recheck.recheck(&slot.metric, metric, refusals))
+    pub(super) fn recheck(
+        &self,
+        metric: &mut Metric,
+        refusals: &mut Refusals,
+        places: &mut LayoutPlaces,
+    ) -> bool {
+        let at = metric.name.as_deref().and_then(|name| self.index.get(name).copied());
+        let Some((at, slot)) = at.and_then(|at| Some((at, self.slots.get(at)?))) else {
+            return true;
+        };
+        let members = places.0.entry(at).or_default();
+        slot.recheck
+            .as_ref()
+            .is_none_or(|recheck| recheck.recheck(&slot.metric, metric, refusals, members))
     }
 
     /// Whether the layout has this metric, and its value fits.
@@ -332,21 +396,21 @@ impl Layout {
         })
     }
 
-    /// Marks every metric as not seen since a loss.
+    /// Marks every metric as not seen since a loss. Takes no longer where there are many:
+    /// losses may come with each message.
     pub(super) fn mark_stale(&mut self) {
-        for slot in &mut self.slots {
-            // A definition is no value: it has no quality, and data could never take it back.
-            slot.set_stale(!is_definition(&slot.metric));
-        }
+        self.losses = self.losses.wrapping_add(1);
     }
 
     /// Takes all stale marks away; the metrics that had one, as data that says that they are
     /// good.
     pub(super) fn refresh(&mut self) -> Vec<Metric> {
-        let stale = self.slots.iter_mut().filter(|slot| slot.stale);
+        steps::take(self.slots.len());
+        let losses = self.losses;
+        let stale = self.slots.iter_mut().filter(|slot| slot.is_stale(losses));
         stale
             .map(|slot| {
-                slot.set_stale(false);
+                slot.set_stale(false, losses);
                 let mut metric = as_data(slot.metric.clone());
                 let quality = quality_of(&metric).unwrap_or(QUALITY_GOOD);
                 set_quality(metric.properties.get_or_insert_default(), quality);
@@ -357,10 +421,12 @@ impl Layout {
 
     /// Copies the stale marks of an older layout of the same entity.
     pub(super) fn keep_stale_marks_of(&mut self, older: &Layout) {
+        steps::take(self.slots.len());
         for slot in &mut self.slots {
+            let is_stale = |theirs: &Slot| theirs.is_stale(older.losses);
+            let is_stale = older.find(&slot.metric).is_some_and(is_stale);
             // What was no definition there may be one here, which has no quality.
-            let was_stale = older.find(&slot.metric).is_some_and(|theirs| theirs.stale);
-            slot.set_stale(was_stale && !is_definition(&slot.metric));
+            slot.set_stale(is_stale && !is_definition(&slot.metric), self.losses);
         }
     }
 
@@ -368,6 +434,7 @@ impl Layout {
     /// this layout refer to. Some libraries name a definition `_types_/X` and refer to it as `X`.
     pub(super) fn is_defined_by(&self, node: &Layout) -> bool {
         fn defined(metric: &Metric, node: &Layout) -> bool {
+            steps::take(1);
             let Some(Value::Template(template)) = &metric.value else { return true };
             let reference = template.template_ref.as_deref();
             reference.is_none_or(|reference| node.defines(reference))
@@ -387,9 +454,10 @@ impl Layout {
     /// The metrics as a birth of ours has them: every one with name, datatype, timestamp, and
     /// a value or `is_null`.
     pub(super) fn birth_metrics(&self) -> impl Iterator<Item = Cow<'_, Metric>> {
+        steps::take(self.slots.len());
         self.slots.iter().map(|slot| {
             let mut metric = Cow::Borrowed(&slot.metric);
-            if slot.stale {
+            if slot.is_stale(self.losses) {
                 let properties = &mut metric.to_mut().properties;
                 set_quality(properties.get_or_insert_default(), QUALITY_STALE);
             }
@@ -399,7 +467,7 @@ impl Layout {
 
     /// The metrics and their stale marks, for the snapshot.
     pub(super) fn slots(&self) -> impl Iterator<Item = (&Metric, bool)> {
-        self.slots.iter().map(|slot| (&slot.metric, slot.stale))
+        self.slots.iter().map(|slot| (&slot.metric, slot.is_stale(self.losses)))
     }
 
     /// Restores what [`Layout::slots`] gave.
@@ -409,7 +477,7 @@ impl Layout {
             if layout.add(metric, 0)
                 && let Some(slot) = layout.slots.last_mut()
             {
-                slot.set_stale(stale);
+                slot.set_stale(stale, layout.losses);
             }
         }
         layout

@@ -69,7 +69,7 @@ impl StepContext<'_> {
                     Arc::make_mut(layout).mark_stale();
                 }
                 if node.publishes() {
-                    self.publish_births(node);
+                    self.publish_births_anew(node, false);
                 }
             }
             OnGap::Death => {

@@ -49,6 +49,8 @@ pub(super) struct Node {
     seq: u8,
     /// Timestamp of the last NBIRTH of any session, in milliseconds since the epoch.
     birth_ms: u64,
+    /// Until when the births that single messages asked for have used up their turns.
+    pub(super) born_anew: Duration,
     /// Sessions in a row that ended before the broker confirmed anything.
     pub(super) failures: u32,
     pub(super) timers: Timers,
@@ -162,6 +164,7 @@ impl Node {
             bd_seq_next,
             seq: 0,
             birth_ms: 0,
+            born_anew: Duration::ZERO,
             failures: 0,
             timers: Timers::default(),
             confirm: Confirm::default(),

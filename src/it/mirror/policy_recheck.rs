@@ -1,12 +1,10 @@
 //! What the mirror's copy of the policy says of one metric, asked again about data of it.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use account::RuleId;
-use foldhash::fast::RandomState;
 use policy::shape::{Pseudonyms, Shape};
-use sparkplug::{DataType, Metric, Template, Value};
+use sparkplug::{DataType, Metric, Template, TemplatePlaces, Value};
 
 /// What the policy says of a mirrored metric.
 #[derive(Debug, Clone)]
@@ -30,11 +28,13 @@ impl PolicyRecheck {
     }
 
     /// Looks at data of the metric `born` and makes of it what may be published; whether any may.
+    /// `places` are those of the born one's value.
     pub(super) fn recheck(
         &self,
         born: &Metric,
         metric: &mut Metric,
         refusals: &mut Refusals,
+        places: &mut TemplatePlaces,
     ) -> bool {
         let datatype = born.datatype.and_then(DataType::from_code);
         let (Some(shape), Some(datatype)) = (&self.shape, datatype) else {
@@ -43,7 +43,7 @@ impl PolicyRecheck {
         };
         let has_others = match (&born.value, &metric.value) {
             (Some(Value::Template(born)), Some(Value::Template(instance))) => {
-                has_others(born, instance)
+                has_others(born, instance, places)
             }
             _ => false,
         };
@@ -81,21 +81,25 @@ impl Refusals {
 
 /// Whether an instance has members or parameters that the one in the birth, which was judged,
 /// hasn't. Recursion is bounded by the depth that was decoded.
-fn has_others(born: &Template, instance: &Template) -> bool {
-    // Tables: looking for each name among all takes too long where there are many.
-    let names = born.parameters.iter().map(|parameter| &parameter.name);
-    let parameters: HashSet<_, RandomState> = names.collect();
-    let members = born.metrics.iter().map(|member| (&member.name, member));
-    let members: HashMap<_, _, RandomState> = members.collect();
-    let member = |member: &Metric| {
-        let Some(known) = members.get(&member.name) else { return true };
+fn has_others(born: &Template, instance: &Template, places: &mut TemplatePlaces) -> bool {
+    let mut member = |member: &Metric| {
+        let place = places.member(born, member.name.as_deref().unwrap_or_default());
+        let known = place.and_then(|place| Some((place, born.metrics.get(place)?)));
+        let Some((place, known)) = known else { return true };
         match (&known.value, &member.value) {
-            (Some(Value::Template(born)), Some(Value::Template(inner))) => has_others(born, inner),
+            (Some(Value::Template(born)), Some(Value::Template(inner))) => {
+                has_others(born, inner, places.within(place))
+            }
             // Nothing of it was judged.
             (_, Some(Value::Template(_))) => true,
             _ => false,
         }
     };
-    !instance.parameters.iter().all(|one| parameters.contains(&one.name))
-        || instance.metrics.iter().any(member)
+    if instance.metrics.iter().any(&mut member) {
+        return true;
+    }
+    let parameters = &instance.parameters;
+    !parameters.iter().all(|parameter| {
+        places.parameter(born, parameter.name.as_deref().unwrap_or_default()).is_some()
+    })
 }

@@ -1,6 +1,7 @@
 //! What goes out on the session of a node, in Sparkplug's order: its births, data and deaths.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sparkplug::Metric;
 
@@ -10,12 +11,19 @@ use super::notice::Notice;
 use super::step::StepContext;
 use super::timers::Timer;
 
+/// Births of all of a node are large: one set in this time, beside those of its plant.
+const ANEW_EVERY: Duration = Duration::from_secs(1);
+
+/// Two sets more may come at once: a loss and its keyframe, a device and its type.
+const ANEW_AHEAD: Duration = Duration::from_secs(2);
+
 impl StepContext<'_> {
     /// NBIRTH with `seq` 0, then the DBIRTH of every live device.
     pub(super) fn publish_births(&mut self, node: &mut Node) {
         let first = !node.is_born();
         node.session = Session::Born { since: self.now.at };
         node.timers.stop(Timer::RebirthDue);
+        node.timers.stop(Timer::MarksDue);
         // The births carry everything before this position; a birth that waited for its session
         // is published only now.
         let newest = self.position.saturating_sub(1);
@@ -42,6 +50,23 @@ impl StepContext<'_> {
         if first {
             let (devices, bd_seq) = (node.devices.len(), node.bd_seq);
             self.notify(Notice::NodeBorn { node: node.key(), devices, bd_seq });
+        }
+    }
+
+    /// Publishes the births of a node anew for something that a single message of the plant said
+    /// (it was born in another shape, or messages of it were lost): once in [`ANEW_EVERY`],
+    /// or a plant could ask for all births with each message. `waits`: no data may
+    /// go out until then.
+    pub(super) fn publish_births_anew(&mut self, node: &mut Node, waits: bool) {
+        let due = node.born_anew.saturating_sub(ANEW_AHEAD);
+        if due <= self.now.at {
+            node.born_anew = node.born_anew.max(self.now.at).saturating_add(ANEW_EVERY);
+            self.publish_births(node);
+        } else if waits {
+            node.born_anew = node.born_anew.saturating_add(ANEW_EVERY);
+            node.timers.set(Timer::RebirthDue, due);
+        } else {
+            node.timers.set(Timer::MarksDue, due);
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use account::{Dropped, Origin, Reason, RuleId, What};
 use policy::shape::{Disarm, Shape, disarm_metric};
 use policy::{EntityPlan, Policy, Verdict};
-use sparkplug::{DataType, Entity, Template, Value};
+use sparkplug::{DataType, Entity, Template, Value, steps};
 
 use super::layout::{Layout, Slot};
 use super::node::Node;
@@ -146,6 +146,10 @@ fn judge(plan: &EntityPlan<'_>, slot: &mut Slot) -> Result<bool, Option<RuleId>>
     Ok(changed)
 }
 
+/// Bytes of the name of a member, with those of all that it is in: the OT half lets none cross
+/// that is longer.
+const MAX_PATH_BYTES: usize = 4 * 1024;
+
 /// A template's instance that is looked at.
 struct Instance<'a> {
     plan: &'a EntityPlan<'a>,
@@ -160,6 +164,11 @@ impl Instance<'_> {
     /// # Errors
     /// A member or parameter that may not cross, with the rule that says so.
     fn check(&self, template: &Template, path: &str) -> Result<(), Option<RuleId>> {
+        if path.len() > MAX_PATH_BYTES {
+            return Err(None);
+        }
+        let names = template.metrics.len().saturating_add(template.parameters.len());
+        steps::take(names.saturating_mul(path.len().div_ceil(64)));
         for parameter in &template.parameters {
             let path = format!("{path}/{}", parameter.name.as_deref().unwrap_or_default());
             let datatype = parameter.r#type.and_then(DataType::from_code);

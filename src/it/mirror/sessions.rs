@@ -56,9 +56,14 @@ impl StepContext<'_> {
             self.reconcile(node, "no keyframe confirmed it after frames were lost");
             return node.is_behind();
         }
-        if is_due(Timer::RebirthDue) {
+        let rebirth_is_due = is_due(Timer::RebirthDue);
+        if rebirth_is_due || (is_due(Timer::MarksDue) && node.publishes()) {
             let node = node.change();
-            self.publish_births(node);
+            if rebirth_is_due {
+                self.publish_births(node);
+            } else {
+                self.publish_births_anew(node, false);
+            }
             return node.is_behind();
         }
         if node.confirm.barrier.is_none()

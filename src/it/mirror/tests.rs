@@ -10,6 +10,7 @@ mod random;
 mod repetition;
 mod sessions;
 mod snapshots;
+mod steps;
 mod templates;
 mod world;
 

@@ -12,6 +12,8 @@ pub(super) enum Timer {
     ConfirmBy,
     /// The births that a host asked for are published; no data goes out until then.
     RebirthDue,
+    /// Births that say anew what was lost are published; data goes out meanwhile.
+    MarksDue,
     /// The broker is asked whether it holds what was published live.
     ConfirmLive,
     /// The broker is asked whether it holds what was published as historical.
@@ -24,7 +26,7 @@ pub(super) enum Timer {
 
 /// When the timers are due, as time since the same start as [`Now::at`](super::Now).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Timers([Option<Duration>; 7]);
+pub(super) struct Timers([Option<Duration>; 8]);
 
 impl Timers {
     /// Starts a timer, or sets it anew.
@@ -55,11 +57,12 @@ impl Timers {
     }
 
     fn due(&self, timer: Timer) -> Option<Duration> {
-        let [stale, confirm, rebirth, live, history, backfill, connect] = self.0;
+        let [stale, confirm, rebirth, marks, live, history, backfill, connect] = self.0;
         match timer {
             Timer::LinkStale => stale,
             Timer::ConfirmBy => confirm,
             Timer::RebirthDue => rebirth,
+            Timer::MarksDue => marks,
             Timer::ConfirmLive => live,
             Timer::ConfirmHistory => history,
             Timer::Backfill => backfill,
@@ -68,11 +71,12 @@ impl Timers {
     }
 
     fn entry(&mut self, timer: Timer) -> &mut Option<Duration> {
-        let [stale, confirm, rebirth, live, history, backfill, connect] = &mut self.0;
+        let [stale, confirm, rebirth, marks, live, history, backfill, connect] = &mut self.0;
         match timer {
             Timer::LinkStale => stale,
             Timer::ConfirmBy => confirm,
             Timer::RebirthDue => rebirth,
+            Timer::MarksDue => marks,
             Timer::ConfirmLive => live,
             Timer::ConfirmHistory => history,
             Timer::Backfill => backfill,
@@ -85,10 +89,11 @@ impl Timers {
 mod tests {
     use super::*;
 
-    const ALL: [Timer; 7] = [
+    const ALL: [Timer; 8] = [
         Timer::LinkStale,
         Timer::ConfirmBy,
         Timer::RebirthDue,
+        Timer::MarksDue,
         Timer::ConfirmLive,
         Timer::ConfirmHistory,
         Timer::Backfill,

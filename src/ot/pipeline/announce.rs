@@ -34,7 +34,7 @@ impl StepContext<'_> {
     pub(super) fn announce_node(&mut self, node: &mut Node, permit: Permit, synthetic: bool) {
         node.types_due = false;
         self.name_node(node);
-        node.announced_types = node.types.needed.clone();
+        node.announce_types();
         release_held(&mut node.own);
         let timestamp = self.birth_timestamp(&node.own, synthetic);
         let how = self.policy.pseudonyms();

@@ -23,7 +23,7 @@ impl StepContext<'_> {
             device.birth_due = false;
             device.holds = false;
         }
-        self.judge_all(node);
+        self.judge_born(node);
         self.survey_birth(node, changed);
         let _ = self.drop_denied(node.origin(None), &node.own);
         if self.collides(node.entity()) {
@@ -187,8 +187,8 @@ impl StepContext<'_> {
     pub(super) fn revive_node(&mut self, node: &mut Node) {
         node.own.life.revive();
         node.lose();
-        self.judge_all(node);
-        self.survey(node);
+        self.judge_born(node);
+        self.survey_birth(node, true);
         if let Some(permit) = self.permit_node(node) {
             self.announce_node(node, permit, true);
         }
@@ -203,7 +203,16 @@ impl StepContext<'_> {
         self.judge_device(node, device);
         let Some(node_permit) = node.own.life.permit() else { return };
         if self.refresh_device_types(node, device) {
-            self.announce_all(node, node_permit, None);
+            if self.is_rested(node) {
+                node.last_synthetic = Some(self.now.mono);
+                self.announce_all(node, node_permit, None);
+            } else {
+                // With the births that are due soon: see `device_birth`.
+                node.types_due = true;
+                if let Some(state) = node.devices.get_mut(device) {
+                    state.birth_due = true;
+                }
+            }
         } else if let Some(permit) = self.permit_device(node, device) {
             self.announce_device(node, device, permit, true);
         }
@@ -213,17 +222,24 @@ impl StepContext<'_> {
     pub(super) fn refresh_types(&mut self, node: &mut Node) -> bool {
         let before = std::mem::take(&mut node.types);
         self.survey(node);
-        node.types != before || !node.types.needed.is_subset(&node.announced_types)
+        node.types != before || !node.has_announced_types()
     }
 
     /// Adds what the instances of a device ask for; whether the NBIRTH has to change for it.
     fn refresh_device_types(&mut self, node: &mut Node, device: &str) -> bool {
-        let (needed, removed) = (node.types.needed.len(), node.types.removed_len());
+        let before = node.types.growth();
         self.survey_entity(node, Some(device), SURVEY_BYTES);
-        // They only grow.
-        node.types.needed.len() != needed
-            || node.types.removed_len() != removed
-            || !node.types.needed.is_subset(&node.announced_types)
+        node.types.growth() != before || !node.has_announced_types()
+    }
+
+    /// Judges a node that was born, and those of its devices that weren't judged since they were:
+    /// what was judged of the others still holds.
+    fn judge_born(&mut self, node: &mut Node) {
+        let Node { group, edge_node, own, devices, definitions, losses, .. } = node;
+        self.judge(Entity::node(group, edge_node), Some(definitions), own, *losses);
+        for (device, state) in devices.iter_mut().filter(|(_, state)| !state.judged) {
+            self.judge(Entity::device(group, edge_node, device), None, state, *losses);
+        }
     }
 
     /// Judges node and devices anew.

@@ -10,13 +10,13 @@ use super::judge::judge;
 use super::shape::{self, Decided};
 use super::step::StepContext;
 use crate::plant::{
-    EntityState, Life, Node, Parts, Removed, Slot, Survey, allowance, is_definition,
+    EntityState, Life, Node, Parts, Removed, Slot, Survey, allowance, cap_properties, is_definition,
 };
 use account::RuleId;
 use account::{Fate, Reason, What};
 use policy::Verdict;
 use sparkplug::value::fits;
-use sparkplug::{Borrowed, Caps, DataType, Metric, NamedMetric, Value};
+use sparkplug::{Borrowed, Caps, DataType, Metric, NamedMetric, Value, steps};
 
 /// Why something didn't cross, and which rule says so.
 type Cause = (Reason, Option<RuleId>);
@@ -29,6 +29,23 @@ enum Meaning<'a> {
     New(Metric, DataType),
     /// The metric's name, where it has one.
     Refused(Option<&'a str>, Reason),
+}
+
+impl Meaning<'_> {
+    /// Leaves the metric what properties it may have; its name and why, if that changed it.
+    fn cap(&mut self, state: &EntityState) -> Option<(String, Reason)> {
+        let (place, metric) = match self {
+            Meaning::Slot(place, metric) => (Some(*place), metric),
+            Meaning::New(metric, _) => (None, metric),
+            Meaning::Refused(..) => return None,
+        };
+        if !cap_properties(metric) {
+            return None;
+        }
+        let slot = place.and_then(|place| state.layout.slot(place));
+        let name = slot.map(Slot::name).or(metric.name.as_deref()).unwrap_or_default().to_owned();
+        Some((name, Reason::OverCap))
+    }
 }
 
 impl StepContext<'_> {
@@ -104,7 +121,12 @@ impl StepContext<'_> {
             mistake!("data of a device that the node hasn't");
             return items;
         };
-        for meaning in meanings {
+        steps::take(meanings.len());
+        for mut meaning in meanings {
+            if let Some((name, reason)) = meaning.cap(parts.state) {
+                // The metric crosses without some of its properties.
+                self.drop(parts.origin, What::Metric(&name), reason, None);
+            }
             let (slot, mut metric) = match meaning {
                 Meaning::Slot(slot, metric) => (slot, metric),
                 Meaning::Refused(name, reason) => {

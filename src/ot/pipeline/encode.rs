@@ -7,7 +7,7 @@ use super::shape;
 use crate::plant::{EntityState, Node, Slot};
 use journal_format::MAX_BODY_BYTES;
 use policy::shape::Pseudonyms;
-use sparkplug::{DataType, Metric, PayloadWriter, Value, names};
+use sparkplug::{DataType, Metric, PayloadWriter, Value, names, steps};
 
 /// Largest payload of a frame, in bytes: what a frame holds, less room for the topic (64 KiB in
 /// MQTT) and the rest of its envelope.
@@ -51,6 +51,7 @@ pub(super) fn birth(
         let head = head.into_iter().chain(node.rebirth.as_ref().map(rebirth)).chain(definitions);
         head.for_each(|metric| payload.metric(metric.name.as_deref(), &metric));
     }
+    steps::take(slots.len());
     for slot in slots {
         let is_chosen = match scope {
             BirthScope::Current => slot.is_exported(),
@@ -111,6 +112,10 @@ impl DataWriter {
     #[must_use]
     pub(super) fn metric(&mut self, name: &str, metric: &Metric) -> bool {
         let before = self.payload.written();
+        steps::take(name.len().div_ceil(64));
+        if before.saturating_add(name.len()) > MAX_PAYLOAD_BYTES {
+            return false;
+        }
         self.payload.metric(Some(name), metric);
         let fits = self.payload.written() <= MAX_PAYLOAD_BYTES;
         if fits {

@@ -76,9 +76,10 @@ fn plan(state: &EntityState, data: &ScalarPayload<'_>, timestamp: u64) -> Result
         permit = permit.or_else(|| slot.verdict().permit());
         payload.scalar(slot.exported_name(), metric.timestamp.unwrap_or(timestamp), metric);
         places.push(place);
-    }
-    if payload.written() > MAX_PAYLOAD_BYTES {
-        return Err(NotScalars);
+        // At once: a few bytes of alias become a name each time.
+        if payload.written() > MAX_PAYLOAD_BYTES {
+            return Err(NotScalars);
+        }
     }
     let permit = permit.ok_or(NotScalars)?;
     Ok(Plan { permit, payload: payload.finish(None), places })

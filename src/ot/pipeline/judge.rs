@@ -1,17 +1,23 @@
 //! Judging: what the policy says of the metrics and templates of an entity, taken over by its
 //! slots.
 
+use std::collections::BTreeSet;
+
 use prost::Message;
 
 use super::shape;
 use super::step::StepContext;
 use crate::plant::{
     Definitions, EntityState, Node, Removed, SURVEY_BYTES, Slot, Survey, Types, allowance,
+    repeated_allowance,
 };
 use account::RuleId;
 use account::{Origin, Reason, What};
 use policy::{EntityPlan, Judged, Verdict};
-use sparkplug::{DataType, Entity, Value, names};
+use sparkplug::{DataType, Entity, Value, names, steps};
+
+/// What it takes of a survey's budget to walk over a metric.
+const SLOT_BYTES: usize = 64;
 
 impl StepContext<'_> {
     /// Judges every metric of one entity by the policy. `losses` are those of its node.
@@ -24,6 +30,7 @@ impl StepContext<'_> {
     ) {
         let plan = self.policy.plan(entity);
         shape::judge(&plan, state, losses, self.now, self.limiter, judge);
+        state.judged = true;
         for slot in &mut state.layout.slots {
             slot.observed = plan.observe(slot.name(), slot.judged_datatype());
             self.rule_counters.decided(slot.verdict());
@@ -39,6 +46,7 @@ impl StepContext<'_> {
         state: &EntityState,
     ) -> Option<(Reason, Option<RuleId>)> {
         let mut first = None;
+        steps::take(state.layout.slots.len());
         for slot in &state.layout.slots {
             match slot.verdict() {
                 Verdict::Drop { reason, rule } => {
@@ -60,7 +68,8 @@ impl StepContext<'_> {
     /// can't be forwarded. Devices that died count too: an NBIRTH comes before its DBIRTHs, and those
     /// devices most likely come back with the same types.
     pub(super) fn survey(&self, node: &mut Node) {
-        node.types = self.judge_definitions(node);
+        let types = self.judge_definitions(node);
+        node.take_types(types);
         self.survey_entity(node, None, SURVEY_BYTES);
         let devices: Vec<Box<str>> = node.devices.keys().cloned().collect();
         for device in devices {
@@ -68,21 +77,27 @@ impl StepContext<'_> {
         }
     }
 
-    /// The same after an NBIRTH. `changed`: its definitions aren't those of the last one. Dead
-    /// devices may ask for as much as one entity then: the others have yet to be born anyway.
+    /// The same after an NBIRTH. `changed`: its definitions aren't those of the last one. Each
+    /// birth of a device is surveyed once for what it brought itself; to survey those that died
+    /// again there is what the NBIRTH brought: their own births say it anyway.
     pub(super) fn survey_birth(&self, node: &mut Node, changed: bool) {
         let types = self.judge_definitions(node);
         if changed {
-            node.types = types;
+            node.take_types(types);
         } else {
             node.types.extend(types);
         }
         self.survey_entity(node, None, SURVEY_BYTES);
         if changed {
-            let mut left = SURVEY_BYTES;
+            let mut left = repeated_allowance(node.definitions.bytes());
             let devices: Vec<Box<str>> = node.devices.keys().cloned().collect();
             for device in devices {
-                left = self.survey_entity(node, Some(&device), left);
+                let is_new = node.devices.get(&device).is_some_and(|state| !state.surveyed);
+                if is_new {
+                    self.survey_entity(node, Some(&device), SURVEY_BYTES);
+                } else if left > 0 {
+                    left = self.survey_entity(node, Some(&device), left);
+                }
             }
         }
     }
@@ -92,7 +107,7 @@ impl StepContext<'_> {
         let plan = self.policy.plan(Entity::node(group, edge_node));
         definitions.judge(&plan);
         self.rule_counters.members(&plan);
-        Types { removed: definitions.denied().clone(), ..Types::default() }
+        Types::of(BTreeSet::new(), definitions.denied().clone())
     }
 
     /// Surveys the template instances of one entity, within the `limit` that earlier ones left.
@@ -110,13 +125,17 @@ impl StepContext<'_> {
             Some(device) => devices.get_mut(device),
         };
         let Some(state) = state else { return limit };
+        state.surveyed = true;
         let slots = &mut state.layout.slots;
+        steps::take(slots.len());
+        let walked = slots.len();
         let is_instance = |slot: &&mut Slot| slot.datatype == DataType::Template;
         let bytes = slots.iter().map(|slot| match &slot.current.value {
             Some(Value::Template(instance)) => instance.encoded_len(),
             _ => 0,
         });
-        let budget = allowance(bytes.fold(0, usize::saturating_add)).min(limit);
+        let bytes = bytes.fold(0, usize::saturating_add);
+        let budget = allowance(bytes).min(limit);
         let mut survey = Survey::new(definitions, &plan, budget);
         for slot in slots.iter_mut().filter(is_instance) {
             let found = match &mut slot.current.value {
@@ -152,7 +171,8 @@ impl StepContext<'_> {
         }
         let left = survey.budget();
         self.rule_counters.members(&plan);
-        limit.saturating_sub(budget.saturating_sub(left))
+        let looked_at = walked.saturating_mul(SLOT_BYTES).saturating_add(bytes);
+        limit.saturating_sub(budget.saturating_sub(left)).saturating_sub(looked_at)
     }
 }
 

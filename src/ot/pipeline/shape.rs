@@ -11,7 +11,7 @@ use policy::shape::{
     Last, Pseudonyms, Shape, ShapeState, Shaped, is_bad_null, is_part, restore_quality, set_bad,
 };
 use policy::{EntityPlan, Judged, Limiter, Verdict};
-use sparkplug::{DataType, Metric};
+use sparkplug::{DataType, Metric, steps};
 
 /// Stands for a number of losses that no node has: the next value crosses, however near it is.
 const IN_DOUBT: u64 = u64::MAX;
@@ -38,6 +38,7 @@ pub(super) fn judge<'a>(
     judge: impl Fn(&EntityPlan<'a>, &str, Option<DataType>) -> Judged<'a>,
 ) {
     let losses = if state.life.is_uncertain() { IN_DOUBT } else { losses };
+    steps::take(state.layout.slots.len());
     for slot in &mut state.layout.slots {
         let judged = judge(plan, slot.name(), slot.judged_datatype());
         state.reshaped |= slot.is_born() && reshapes(slot, &judged);
@@ -110,13 +111,8 @@ pub(super) fn decide(
 }
 
 /// Whether a value ends a null that was the relay's own.
-pub(super) fn restores(slot: &Slot, metric: &Metric, how: Pseudonyms<'_>) -> bool {
-    let made_null = |shaper: &Shaper| {
-        shaper.looks() && shaper.shape().made_null(slot.datatype, &slot.current, how)
-    };
-    metric.value.is_some()
-        && metric.is_historical != Some(true)
-        && (slot.is_nulled() || slot.shaper().is_some_and(made_null))
+pub(super) fn restores(slot: &mut Slot, metric: &Metric, how: Pseudonyms<'_>) -> bool {
+    metric.value.is_some() && metric.is_historical != Some(true) && slot.is_told_null(how)
 }
 
 /// Enters that a value was forwarded.

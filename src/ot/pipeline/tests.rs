@@ -19,4 +19,5 @@ mod schedules;
 mod sessions;
 mod shaping;
 mod snapshot_probe;
+mod steps;
 mod storm;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use super::Slot;
+use super::exported::Exported;
 use account::Reason;
 use sparkplug::value::{evident_datatype, fits};
 use sparkplug::{Caps, DataType, Metric, Value, names};
@@ -21,6 +22,8 @@ pub(crate) struct Layout {
     pub(crate) timestamp: Option<u64>,
     /// The birth had no metrics at all.
     pub(crate) born_empty: bool,
+    /// By the names that readers know, for metrics that are born late.
+    exported: Exported,
 }
 
 /// A birth as it was taken apart.
@@ -88,6 +91,9 @@ impl Layout {
                 // The metric exists; only this value can't cross.
                 metric.value = None;
                 refuse(Reason::TypeMismatch);
+            }
+            if cap_properties(&mut metric) {
+                refuse(Reason::OverCap);
             }
             let inferred = named.is_none() && datatype == DataType::String;
             let place = taught.layout.insert(metric, datatype);
@@ -158,6 +164,17 @@ impl Layout {
         self.find(std::str::from_utf8(name).ok(), None)
     }
 
+    /// A metric called `folded` by readers, where that is the name of another one than `name`;
+    /// `is_renamed`: it is called so by the policy.
+    pub(crate) fn exports(&mut self, folded: &str, name: &str, is_renamed: bool) -> bool {
+        self.exported.holds(&self.slots, folded, name, is_renamed)
+    }
+
+    /// The names that readers know may have changed.
+    pub(crate) fn forget_exported(&mut self) {
+        self.exported = Exported::default();
+    }
+
     pub(crate) fn has_name(&self, name: &str) -> bool {
         self.by_name.contains_key(name)
     }
@@ -181,6 +198,26 @@ fn is_metric_type(datatype: DataType) -> bool {
     !matches!(datatype, DataType::PropertySet | DataType::PropertySetList)
 }
 
+/// Leaves a metric no more properties than one may have, and its quality: without that a bad
+/// value would look good. Whether it had more.
+pub(crate) fn cap_properties(metric: &mut Metric) -> bool {
+    const QUALITY: &str = "Quality";
+    let Some(set) = &mut metric.properties else { return false };
+    if set.keys.len() <= Caps::METRIC_PROPERTIES {
+        return false;
+    }
+    let quality = set.keys.iter().position(|key| key == QUALITY);
+    let beyond = quality.filter(|place| *place >= Caps::METRIC_PROPERTIES);
+    let quality = beyond.and_then(|place| set.values.get(place).cloned());
+    set.keys.truncate(Caps::METRIC_PROPERTIES);
+    set.values.truncate(Caps::METRIC_PROPERTIES);
+    if let Some(quality) = quality {
+        set.keys.push(QUALITY.to_owned());
+        set.values.push(quality);
+    }
+    true
+}
+
 pub(crate) fn is_definition(metric: &Metric) -> bool {
     matches!(&metric.value, Some(Value::Template(template)) if template.is_definition == Some(true))
 }
@@ -188,6 +225,7 @@ pub(crate) fn is_definition(metric: &Metric) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sparkplug::{Property, PropertySet, PropertyValue};
 
     fn metric(name: &str, alias: Option<u64>, value: Value) -> Metric {
         let datatype = match value {
@@ -233,6 +271,26 @@ mod tests {
         let slot = taught.layout.slot(0).unwrap();
         assert_eq!((slot.current.value.as_ref(), slot.current.is_null), (None, Some(true)));
         assert_eq!(taught.refused, [(Reason::TypeMismatch, 1)]);
+    }
+
+    #[test]
+    fn properties_beyond_the_cap_go_and_quality_stays() {
+        let property = |number: u32| PropertyValue {
+            value: Some(Property::Int(number)),
+            ..PropertyValue::default()
+        };
+        let mut keys: Vec<String> = (0..1000).map(|number| format!("k{number}")).collect();
+        keys.push("Quality".into());
+        let values = (0..1001).map(property).collect();
+        let properties = Some(Box::new(PropertySet { keys, values }));
+        let taught = teach(vec![Metric { properties, ..metric("a", None, Value::Int(1)) }]);
+        let slot = taught.layout.slot(0).unwrap();
+        let set = slot.current.properties.as_ref().unwrap();
+        assert_eq!((set.keys.len(), set.values.len()), (257, 257));
+        assert_eq!(set.keys.last().map(String::as_str), Some("Quality"));
+        assert_eq!(set.values.last(), Some(&property(1000)));
+        assert_eq!(slot.current.value, Some(Value::Int(1)));
+        assert_eq!(taught.refused, [(Reason::OverCap, 1)]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! sequence and devices, with the current value of every metric. Sans-IO.
 
 mod backlog;
+mod exported;
 mod layout;
 mod life;
 mod sequence;
@@ -15,16 +16,18 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 
 pub(crate) use backlog::{Backlog, Held, Ticket};
-pub(crate) use layout::{Layout, Taught, is_definition};
+pub(crate) use layout::{Layout, Taught, cap_properties, is_definition};
 pub(crate) use life::{Life, Standing, Trust};
 pub(crate) use sequence::{Arrival, Sequence};
 pub(crate) use slot::{Shaper, Slot};
 pub(crate) use stored::{SnapshotPart, StoredPlant};
-pub(crate) use templates::{Definitions, Removed, SURVEY_BYTES, Survey, Types, allowance};
+pub(crate) use templates::{
+    Definitions, Removed, SURVEY_BYTES, Survey, Types, allowance, repeated_allowance,
+};
 
 use account::{Ledger, NodeSlot, Origin};
 use policy::NodeBuckets;
-use sparkplug::{Entity, Metric};
+use sparkplug::{Entity, Metric, steps};
 use state::Changes;
 
 /// An edge node's own metrics, or a device.
@@ -44,6 +47,10 @@ pub(crate) struct EntityState {
     pub(crate) reshaped: bool,
     /// The messages that brought such values.
     pub(crate) backlog: Backlog,
+    /// The policy in force has judged what its birth brought.
+    pub(crate) judged: bool,
+    /// The template instances that its birth brought were surveyed.
+    pub(crate) surveyed: bool,
 }
 
 impl EntityState {
@@ -103,6 +110,8 @@ pub(crate) struct Node {
     /// What the instances ask for now. What it removes is removed from everything at once;
     /// what it needs beyond `announced_types` takes another NBIRTH.
     pub(crate) types: Types,
+    /// How far `types` had grown when nothing was found lacking in `announced_types`.
+    pub(crate) announced_growth: Option<u64>,
     /// That NBIRTH is due.
     pub(crate) types_due: bool,
     pub(crate) sequence: Sequence,
@@ -197,6 +206,32 @@ impl Node {
             types_due,
             losses,
         })
+    }
+
+    /// Takes over what the instances ask for, from scratch.
+    pub(crate) fn take_types(&mut self, types: Types) {
+        self.types = types;
+        self.announced_growth = None;
+    }
+
+    /// The journalled NBIRTH has what the instances ask for now.
+    pub(crate) fn announce_types(&mut self) {
+        self.announced_types.clone_from(&self.types.needed);
+        self.announced_growth = Some(self.types.growth());
+    }
+
+    /// Whether the journalled NBIRTH has all definitions that the instances need.
+    pub(crate) fn has_announced_types(&mut self) -> bool {
+        let growth = Some(self.types.growth());
+        if self.announced_growth == growth {
+            return true;
+        }
+        steps::take(self.types.needed.len());
+        let has_all = self.types.needed.is_subset(&self.announced_types);
+        if has_all {
+            self.announced_growth = growth;
+        }
+        has_all
     }
 
     /// Births of the node or of its devices have to be journalled.

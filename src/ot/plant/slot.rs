@@ -1,16 +1,13 @@
 //! One metric of an entity: its current value, and what the policy makes of the next one.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-
-use foldhash::fast::RandomState;
 
 use super::Held;
 use account::Reason;
 use account::RuleId;
 use policy::Verdict;
-use policy::shape::{Disarm, Shape, ShapeState};
-use sparkplug::{Caps, DataType, Metric, Scalar, Template, Value};
+use policy::shape::{Disarm, Pseudonyms, Shape, ShapeState};
+use sparkplug::{Caps, DataType, Metric, Scalar, Template, TemplatePlaces, Value, steps};
 
 /// One metric of a birth.
 ///
@@ -38,6 +35,11 @@ pub(crate) struct Slot {
     shaper: Option<Box<Shaper>>,
     is_nulled: bool,
     is_eligible: bool,
+    /// Whether its shape made null of the current value, where that was asked for: a long text is
+    /// read for it, and data may ask again and again.
+    told_null: Option<bool>,
+    /// Where what is, in an instance that data brought members of.
+    places: Option<Box<TemplatePlaces>>,
 }
 
 /// How the values of a metric are shaped.
@@ -80,6 +82,8 @@ impl Slot {
             shaper: None,
             is_nulled: false,
             is_eligible: false,
+            told_null: None,
+            places: None,
         }
     }
 
@@ -182,6 +186,23 @@ impl Slot {
         self.refresh();
     }
 
+    /// Whether readers have null with Quality 0 for the current value, which isn't.
+    pub(crate) fn is_told_null(&mut self, how: Pseudonyms<'_>) -> bool {
+        if self.is_nulled {
+            return true;
+        }
+        if let Some(told_null) = self.told_null {
+            return told_null;
+        }
+        let Some(shaper) = self.shaper.as_deref().filter(|shaper| shaper.looks) else {
+            return false;
+        };
+        steps::take(length(self.current.value.as_ref()));
+        let told_null = shaper.shape.made_null(self.datatype, &self.current, how);
+        self.told_null = Some(told_null);
+        told_null
+    }
+
     /// Data of it that is a scalar crosses as it is: a rule forwards it, readers know the metric,
     /// and neither limit nor shape nor anything that came before has a word on it.
     #[inline]
@@ -200,6 +221,7 @@ impl Slot {
     }
 
     fn refresh(&mut self) {
+        self.told_null = None;
         self.is_eligible = self.computes_eligible();
     }
 
@@ -231,6 +253,7 @@ impl Slot {
         current.is_transient = is_transient;
         current.value = Some(value.into());
         current.is_null = None;
+        self.told_null = None;
     }
 
     /// Takes over a newer state; whoever holds a value back settles that first.
@@ -243,9 +266,13 @@ impl Slot {
             (Some(Value::Template(current)), Some(Value::Template(newer)))
                 if current.template_ref == newer.template_ref =>
             {
-                merge(current, newer);
+                merge(current, newer, self.places.get_or_insert_default());
             }
-            (current, newer) => current.clone_from(newer),
+            (current, newer) => {
+                self.places = None;
+                steps::take(length(newer.as_ref()));
+                current.clone_from(newer);
+            }
         }
         current.is_null = newer.value.is_none().then_some(true);
         if newer.properties.is_some() {
@@ -262,20 +289,21 @@ impl Slot {
 /// Data of a template has only the members that changed; a birth has to have them all. Both were
 /// reduced to what the definition has, so this is all that can come together.
 /// Recursion is bounded by the depth that was decoded.
-fn merge(current: &mut Template, newer: &Template) {
-    let places = places(current.metrics.iter().map(|held| held.name.as_deref()));
+fn merge(current: &mut Template, newer: &Template, places: &mut TemplatePlaces) {
     for member in &newer.metrics {
-        let held = places.get(member.name.as_deref().unwrap_or_default()).copied();
+        let place = places.member(current, member.name.as_deref().unwrap_or_default());
         let has_room = current.metrics.len() < Caps::METRICS;
-        match held.and_then(|place| current.metrics.get_mut(place)) {
-            Some(held) => match (&mut held.value, &member.value) {
+        match place.and_then(|place| Some((place, current.metrics.get_mut(place)?))) {
+            Some((place, held)) => match (&mut held.value, &member.value) {
                 (Some(Value::Template(current)), Some(Value::Template(newer)))
                     if current.template_ref == newer.template_ref =>
                 {
-                    merge(current, newer);
+                    merge(current, newer, places.within(place));
                 }
                 (value, newer) => {
+                    steps::take(length(newer.as_ref()));
                     value.clone_from(newer);
+                    places.forget(place);
                     held.is_null = member.is_null;
                     held.timestamp = member.timestamp.or(held.timestamp);
                 }
@@ -284,11 +312,10 @@ fn merge(current: &mut Template, newer: &Template) {
             None => {}
         }
     }
-    let places = self::places(current.parameters.iter().map(|held| held.name.as_deref()));
     for parameter in &newer.parameters {
-        let held = places.get(parameter.name.as_deref().unwrap_or_default()).copied();
+        let place = places.parameter(current, parameter.name.as_deref().unwrap_or_default());
         let has_room = current.parameters.len() < Caps::METRICS;
-        match held.and_then(|place| current.parameters.get_mut(place)) {
+        match place.and_then(|place| current.parameters.get_mut(place)) {
             Some(held) => held.clone_from(parameter),
             None if has_room => {
                 current.parameters.push(parameter.clone());
@@ -298,10 +325,15 @@ fn merge(current: &mut Template, newer: &Template) {
     }
 }
 
-/// Members by name: looking for each one among all takes too long.
-fn places<'a>(
-    names: impl Iterator<Item = Option<&'a str>>,
-) -> HashMap<Box<str>, usize, RandomState> {
-    let place = |(place, name): (usize, Option<&str>)| (name.unwrap_or_default().into(), place);
-    names.enumerate().map(place).collect()
+/// Roughly how long the value is to read.
+fn length(value: Option<&Value>) -> usize {
+    match value {
+        Some(Value::String(text)) => text.len(),
+        Some(Value::Bytes(bytes)) => bytes.len(),
+        Some(Value::Template(template)) => {
+            template.metrics.len().saturating_add(template.parameters.len())
+        }
+        Some(Value::DataSet(table)) => table.rows.len().saturating_add(table.columns.len()),
+        _ => 1,
+    }
 }

@@ -267,7 +267,8 @@ fn restore_node(node: &mut Node, stored: StoredNode, max_devices: usize) {
     for removal in stored.removed {
         removed.entry(removal.definition).or_default().insert(removal.member);
     }
-    node.types = Types { needed: stored.needed.into_iter().collect(), removed };
+    let needed = stored.needed.into_iter().collect();
+    node.take_types(Types::of(needed, removed));
     node.losses = stored.losses;
     node.exported_as = (!stored.exported_group.is_empty())
         .then(|| (stored.exported_group.into(), stored.exported_edge_node.into()));

@@ -11,6 +11,7 @@
 //! nobody defined, or is nested too deeply is unusable, and so are its instances.
 
 mod survey;
+mod types;
 
 use mistake::mistake;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -23,17 +24,15 @@ use account::Reason;
 use policy::shape::{Shape, disarm_metric};
 use policy::{EntityPlan, Verdict};
 use sparkplug::value::fits;
-use sparkplug::{Caps, DataType, Metric, Parameter, ParameterValue, Template, Value, names};
+use sparkplug::{Caps, DataType, Metric, Parameter, ParameterValue, Template, Value, names, steps};
 
-pub(crate) use survey::{SURVEY_BYTES, Survey, allowance};
+pub(crate) use survey::{SURVEY_BYTES, Survey, allowance, repeated_allowance};
+pub(crate) use types::{Removed, Types};
 
 use self::survey::Walk;
 
 /// Definitions within definitions: as deep as a payload may be by default.
 const MAX_NESTING: usize = Caps::DEPTH;
-
-/// Members and parameters that don't cross, by the metric name of their definition.
-pub(crate) type Removed = BTreeMap<String, BTreeSet<String>>;
 
 /// The definitions of a node by their metric names.
 #[derive(Clone, Debug, Default)]
@@ -89,37 +88,6 @@ enum Standing {
     Forwarded,
 }
 
-/// What the instances of a node ask of its NBIRTH.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Types {
-    /// Metric names of the definitions that are needed.
-    pub(crate) needed: BTreeSet<String>,
-    /// What is removed from definitions and instances.
-    pub(crate) removed: Removed,
-}
-
-impl Types {
-    /// How much is removed.
-    pub(crate) fn removed_len(&self) -> usize {
-        self.removed.values().map(BTreeSet::len).sum()
-    }
-
-    /// Adds what other instances ask for; whether that was news.
-    pub(crate) fn extend(&mut self, asked: Types) -> bool {
-        let mut changed = false;
-        for name in asked.needed {
-            changed |= self.needed.insert(name);
-        }
-        for (definition, members) in asked.removed {
-            let removed = self.removed.entry(definition).or_default();
-            for member in members {
-                changed |= removed.insert(member);
-            }
-        }
-        changed
-    }
-}
-
 impl Definitions {
     /// Takes over the definitions of an NBIRTH. `is_taken` tells whether another metric has a
     /// name already.
@@ -155,6 +123,11 @@ impl Definitions {
         self.by_name.contains_key(name)
     }
 
+    /// Bytes that were received of them.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.by_name.keys().map(String::as_str)
     }
@@ -183,6 +156,7 @@ impl Definitions {
         let mut budget = allowance(self.bytes);
         let mut answers = Vec::new();
         for (name, definition) in &self.by_name {
+            steps::take(1);
             if definition.fault.is_some() {
                 continue;
             }
@@ -238,6 +212,7 @@ impl Definitions {
             return;
         };
         let removed_here = removed.get(name);
+        steps::take(instance.metrics.len().saturating_add(instance.parameters.len()));
         let mut seen = HashSet::with_hasher(RandomState::default());
         let mut field = |name: Option<&str>, is_parameter: bool| {
             let name = name?;

@@ -1,3 +1,5 @@
+//! The worker with a real journal and a real state directory.
+
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::thread::JoinHandle;

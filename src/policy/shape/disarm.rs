@@ -4,13 +4,19 @@
 
 use std::sync::Arc;
 
-use sparkplug::{DataSet, DataType, MetaData, Metric, Property, PropertySet, PropertyValue, Value};
+use sparkplug::{
+    DataSet, DataType, MetaData, Metric, Property, PropertySet, PropertyValue, Value, steps,
+};
 
 use super::texts::Length;
 use crate::rule::glob::Glob;
 
 /// Bytes of a text property or description that cross by default: a long sentence in any script.
 const MAX_TEXT_BYTES: usize = 1024;
+
+/// Bytes of the name of a property, with those of all sets that it is in: a longer one doesn't
+/// cross.
+const MAX_PATH_BYTES: usize = 4 * 1024;
 
 /// Quality of a value (Sparkplug 3.0 §6.4.8): it crosses whatever a rule says, since a value
 /// without it would look good.
@@ -230,6 +236,10 @@ fn retain_properties(disarm: &Disarm, set: &mut PropertySet, path: &str) -> bool
     let values = std::mem::take(&mut set.values);
     let mut changed = uneven;
     for (key, mut value) in keys.into_iter().zip(values) {
+        steps::take(path.len().saturating_add(key.len()).div_ceil(64));
+        if path.len().saturating_add(key.len()) > MAX_PATH_BYTES {
+            continue;
+        }
         let below = if path.is_empty() { key.clone() } else { format!("{path}/{key}") };
         let is_quality = path.is_empty()
             && key == QUALITY
@@ -307,6 +317,7 @@ fn retain_columns(disarm: &Disarm, table: &mut DataSet) -> bool {
     retain(&mut table.columns, &keep);
     retain(&mut table.types, &keep);
     for row in &mut table.rows {
+        steps::take(row.elements.len().saturating_add(1));
         retain(&mut row.elements, &keep);
     }
     table.num_of_columns = Some(u64::try_from(table.columns.len()).unwrap_or(u64::MAX));

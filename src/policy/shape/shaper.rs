@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use account::Reason;
-use sparkplug::{DataType, MetaData, Metric, Property, PropertySet, PropertyValue, Value};
+use sparkplug::{
+    DataType, MetaData, Metric, Places, Property, PropertySet, PropertyValue, Value, steps,
+};
 
 use super::disarm::{self, QUALITY};
 use super::numbers::{Number, OutOfRange, Placed, number, to_value};
@@ -391,10 +393,18 @@ impl Shape {
         let mut crossing = Metric { properties: Some(properties), ..Metric::default() };
         disarm::disarm(&self.disarm, None, DataType::String, &mut crossing);
         let Some(crossing) = crossing.properties else { return false };
-        let pairs = crossing.keys.iter().zip(&crossing.values);
-        pairs
-            .into_iter()
-            .any(|(key, value)| property(told.properties.as_deref(), key) != Some(value))
+        let Some(told) = told.properties.as_deref() else { return !crossing.keys.is_empty() };
+        let mut places = Places::default();
+        let mut is_told = |(place, (key, value)): (usize, (&String, &PropertyValue))| {
+            steps::take(1);
+            // Most come in the order in which they were told.
+            let place = match told.keys.get(place) {
+                Some(known) if known == key => Some(place),
+                _ => places.property(told, key),
+            };
+            place.and_then(|place| told.values.get(place)) == Some(value)
+        };
+        !crossing.keys.iter().zip(&crossing.values).enumerate().all(&mut is_told)
     }
 
     /// Where a file is after this part.
@@ -456,6 +466,7 @@ pub fn is_bad_null(metric: &Metric) -> bool {
 
 fn property<'a>(set: Option<&'a PropertySet>, key: &str) -> Option<&'a PropertyValue> {
     let set = set?;
+    steps::take(set.keys.len());
     let place = set.keys.iter().position(|known| known == key)?;
     set.values.get(place)
 }
@@ -467,6 +478,7 @@ fn set_quality(metric: &mut Metric, quality: u32) {
         is_null: None,
         value: Some(Property::Int(quality)),
     };
+    steps::take(set.keys.len());
     let place = set.keys.iter().position(|key| key == QUALITY);
     match place.and_then(|place| set.values.get_mut(place)) {
         Some(known) => *known = value,

@@ -1,3 +1,5 @@
+//! TLS from files, against real handshakes.
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 

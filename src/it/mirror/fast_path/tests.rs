@@ -1,3 +1,5 @@
+//! The fast path does what the long way does.
+
 #![expect(clippy::arithmetic_side_effects, reason = "a test: an overflow is a failure")]
 
 use std::time::Duration;

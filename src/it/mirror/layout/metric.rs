@@ -1,6 +1,9 @@
 //! Single metrics: what fits a born metric, what is the same, and how newer data changes it.
 
-use sparkplug::{DataType, Metric, Property, PropertySet, PropertyValue, Template, Value, value};
+use sparkplug::{
+    DataType, Metric, Places, Property, PropertySet, PropertyValue, Template, TemplatePlaces,
+    Value, steps, value,
+};
 
 /// Property that carries the quality of a value (Sparkplug 3.0 §6.4.8).
 pub(super) const QUALITY: &str = "Quality";
@@ -25,6 +28,7 @@ pub(in crate::mirror) fn normalise(metric: &mut Metric) {
         metric.is_null = None;
     }
     if let Some(Value::Template(template)) = &mut metric.value {
+        steps::take(template.metrics.len());
         template.metrics.iter_mut().for_each(normalise);
     }
 }
@@ -70,60 +74,83 @@ pub(super) fn same_value(left: &Metric, right: &Metric) -> bool {
 pub(super) fn same_members(ours: &Metric, theirs: &Metric) -> bool {
     match (&ours.value, &theirs.value) {
         (Some(Value::Template(ours)), Some(Value::Template(theirs))) => {
+            let mut places = TemplatePlaces::default();
+            let mut has = |member: &Metric| {
+                let place = places.member(theirs, member.name.as_deref().unwrap_or_default());
+                let other = place.and_then(|place| theirs.metrics.get(place));
+                other.is_some_and(|other| same_members(member, other))
+            };
             ours.template_ref == theirs.template_ref
                 && ours.is_definition == theirs.is_definition
                 && ours.metrics.len() == theirs.metrics.len()
-                && ours.metrics.iter().all(|member| {
-                    theirs
-                        .metrics
-                        .iter()
-                        .any(|other| other.name == member.name && same_members(member, other))
-                })
+                && ours.metrics.iter().all(&mut has)
         }
         _ => true,
     }
 }
 
 /// The newer value replaces the older; in a template instance each member of the newer does,
-/// since data may carry only the members that changed.
-pub(super) fn merge_value(current: &mut Option<Value>, newer: Option<&Value>) {
+/// since data may carry only the members that changed. `places` are those of the current one.
+pub(super) fn merge_value(
+    current: &mut Option<Value>,
+    newer: Option<&Value>,
+    places: &mut TemplatePlaces,
+) {
     match (current, newer) {
         (Some(Value::Template(current)), Some(Value::Template(newer))) => {
-            merge_template(current, newer);
+            merge_template(current, newer, places);
         }
-        (current, newer) => *current = newer.cloned(),
+        (current, newer) => {
+            *places = TemplatePlaces::default();
+            *current = newer.cloned();
+        }
     }
 }
 
-fn merge_template(current: &mut Template, newer: &Template) {
+fn merge_template(current: &mut Template, newer: &Template, places: &mut TemplatePlaces) {
     for member in &newer.metrics {
-        match current.metrics.iter_mut().find(|known| known.name == member.name) {
-            Some(known) => {
+        let place = places.member(current, member.name.as_deref().unwrap_or_default());
+        match place.and_then(|place| Some((place, current.metrics.get_mut(place)?))) {
+            Some((place, known)) => {
                 known.timestamp = member.timestamp.or(known.timestamp);
                 known.is_null = member.is_null;
-                merge_value(&mut known.value, member.value.as_ref());
+                match (&known.value, &member.value) {
+                    (Some(Value::Template(_)), Some(Value::Template(_))) => {
+                        let within = places.within(place);
+                        merge_value(&mut known.value, member.value.as_ref(), within);
+                    }
+                    _ => {
+                        places.forget(place);
+                        known.value.clone_from(&member.value);
+                    }
+                }
             }
             // A member that the birth doesn't have: hosts couldn't place it.
             None => continue,
         }
     }
     for parameter in &newer.parameters {
-        if let Some(known) =
-            current.parameters.iter_mut().find(|known| known.name == parameter.name)
-        {
+        let place = places.parameter(current, parameter.name.as_deref().unwrap_or_default());
+        if let Some(known) = place.and_then(|place| current.parameters.get_mut(place)) {
             known.value.clone_from(&parameter.value);
         }
     }
 }
 
-pub(super) fn merge_properties(current: &mut PropertySet, newer: &PropertySet) {
+/// `places` are those of the current properties.
+pub(super) fn merge_properties(
+    current: &mut PropertySet,
+    newer: &PropertySet,
+    places: &mut Places,
+) {
     for (key, value) in newer.keys.iter().zip(&newer.values) {
-        set_property(current, key, value.clone());
+        let place = places.property(current, key);
+        set_property(current, place, key, value.clone());
     }
 }
 
-fn set_property(set: &mut PropertySet, key: &str, value: PropertyValue) {
-    match set.keys.iter().position(|known| known == key).and_then(|at| set.values.get_mut(at)) {
+fn set_property(set: &mut PropertySet, place: Option<usize>, key: &str, value: PropertyValue) {
+    match place.and_then(|place| set.values.get_mut(place)) {
         Some(known) => *known = value,
         None => {
             set.keys.push(key.to_owned());
@@ -138,11 +165,14 @@ pub(super) fn set_quality(set: &mut PropertySet, quality: u32) {
         is_null: None,
         value: Some(Property::Int(quality)),
     };
-    set_property(set, QUALITY, value);
+    steps::take(set.keys.len());
+    let place = set.keys.iter().position(|known| known == QUALITY);
+    set_property(set, place, QUALITY, value);
 }
 
 pub(super) fn quality_of(metric: &Metric) -> Option<u32> {
     let set = metric.properties.as_ref()?;
+    steps::take(set.keys.len());
     let at = set.keys.iter().position(|key| key == QUALITY)?;
     match set.values.get(at)?.value {
         Some(Property::Int(quality)) => Some(quality),

@@ -226,3 +226,20 @@ fn certainty_that_comes_while_the_session_is_down_reaches_the_devices_too() {
     assert_eq!(quality.get("g/e/:b").copied().unwrap_or(192), 192);
     assert_eq!(quality.get("g/e/d:x").copied().unwrap_or(192), 192);
 }
+
+#[test]
+fn losses_with_each_message_are_told_once_a_second() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    let before = world.host.births;
+    for losses in 1..=200 {
+        world.lossy(vec![metric("a", losses)], losses);
+        world.pass(Duration::from_millis(50));
+    }
+    let births = world.host.births - before;
+    assert!((9..=13).contains(&births), "{births} sets of births in ten seconds");
+    // No value was lost for it, and what didn't come again is marked.
+    assert_eq!(world.host.live["g/e/:a"].last(), Some(&200));
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.host.nodes["g/e"].quality["g/e/:b"], 500);
+}

@@ -11,7 +11,7 @@ use crate::plant::{Definitions, EntityState, Node, Slot};
 use account::Reason;
 use account::RuleId;
 use policy::{Verdict, fold, is_reserved};
-use sparkplug::Entity;
+use sparkplug::{Entity, steps};
 
 /// What a metric is called on IT, where that isn't its own name.
 type ExportedName = Option<Box<str>>;
@@ -80,7 +80,9 @@ impl StepContext<'_> {
         definitions: Option<&Definitions>,
         state: &mut EntityState,
     ) {
+        state.layout.forget_exported();
         let slots = &mut state.layout.slots;
+        steps::take(slots.len());
         if self.collides(entity) {
             for slot in slots.iter_mut().filter(|slot| slot.is_exported()) {
                 slot.refuse(Reason::NameCollision, None);
@@ -146,7 +148,7 @@ impl StepContext<'_> {
     /// It is.
     pub(in crate::pipeline) fn name_late(
         &self,
-        state: &EntityState,
+        state: &mut EntityState,
         definitions: Option<&Definitions>,
         name: &str,
         rule: RuleId,
@@ -156,17 +158,11 @@ impl StepContext<'_> {
         }
         let exported = self.exported_by(rule, name);
         let shown = fold(exported.as_deref().unwrap_or(name));
-        let meets = |slot: &Slot| {
-            slot.is_exported()
-                && slot.name() != name
-                && (exported.is_some() || slot.exported_as.is_some())
-                && fold(slot.exported_name()) == shown
-        };
         let own = exported.as_deref();
         let taken = own.is_some_and(|exported| {
             is_reserved(exported) || definitions.is_some_and(|known| known.contains(exported))
         });
-        match taken || state.layout.slots.iter().any(meets) {
+        match taken || state.layout.exports(&shown, name, exported.is_some()) {
             true => Err(Reason::NameCollision),
             false => Ok(exported),
         }

@@ -5,6 +5,7 @@ use policy::shape::Disarm;
 
 use super::{Definition, Definitions, Kind, Standing, Types};
 use account::Reason;
+use sparkplug::steps;
 
 /// Most bytes of names that one survey asks the policy for: those of a birth of 20,000 members
 /// with some hundred bytes each. Definitions that refer to one another can describe far more
@@ -29,6 +30,12 @@ const MAX_PATH_BYTES: usize = 4 * 1024;
 /// however much the definitions describe.
 pub(crate) fn allowance(received_bytes: usize) -> usize {
     BASE_BYTES.saturating_add(received_bytes.saturating_mul(BYTES_PER_BYTE)).min(SURVEY_BYTES)
+}
+
+/// What looking again at what was surveyed before may ask for: nothing beside what was received for
+/// it.
+pub(crate) fn repeated_allowance(received_bytes: usize) -> usize {
+    received_bytes.saturating_mul(BYTES_PER_BYTE).min(SURVEY_BYTES)
 }
 
 /// Asks the policy of one entity about the members of its instances.
@@ -137,6 +144,7 @@ impl<'a> Walk<'a> {
             if denied.is_some_and(|denied| denied.contains(&**member)) {
                 continue;
             }
+            steps::take(1);
             path.push('/');
             path.push_str(member);
             let cost = path.len().saturating_add(VISIT_BYTES);

@@ -17,6 +17,8 @@ mod notices;
 mod relay_node;
 mod state;
 mod status_reporter;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 use std::io;
 use std::num::NonZeroU32;

@@ -18,6 +18,8 @@ mod rule_counters;
 mod socket;
 mod status_reporter;
 mod storing;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod watch;
 mod worker;
 

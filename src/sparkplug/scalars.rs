@@ -167,8 +167,11 @@ impl<'a> Scalars<'a> {
             last = key;
             match key {
                 0x0a => {
+                    // Of two names the last one counts, but the first may be what makes the payload
+                    // malformed: nobody looks it up, so nobody finds that it isn't UTF-8.
+                    let is_second = !metric.name.is_empty();
                     metric.name = cursor.bytes()?;
-                    if metric.name.len() > self.string_bytes {
+                    if is_second || metric.name.len() > self.string_bytes {
                         return Err(NotScalars);
                     }
                 }

@@ -184,7 +184,7 @@ impl StepContext<'_> {
         device: Option<&str>,
         relayed: &'a Relayed,
     ) -> Option<FastPath<'a>> {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "testing"))]
         if !self.takes_fast_path {
             return None;
         }

@@ -122,7 +122,7 @@ impl Slot {
 impl Layout {
     /// Takes the metrics of a birth of the journal. `fallback_ms` dates metrics without a
     /// timestamp. The journal is hostile input: metrics that a birth of ours may not have
-    /// (nameless, untyped, aliased twice, control metrics) are left out; their number is
+    /// (nameless, untyped, of a value that the datatype hasn't, twice, control metrics) are left out; their number is
     /// returned too.
     pub(super) fn from_birth(birth: Payload, fallback_ms: u64) -> (Layout, u64) {
         let date = birth.timestamp.unwrap_or(fallback_ms);
@@ -143,7 +143,10 @@ impl Layout {
 
     fn add(&mut self, mut metric: Metric, date: u64) -> bool {
         let Some(name) = metric.name.clone() else { return false };
-        let typed = metric.datatype.and_then(DataType::from_code).is_some();
+        let datatype = metric.datatype.and_then(DataType::from_code);
+        let typed = datatype.is_some_and(|datatype| {
+            metric.value.as_ref().is_none_or(|value| value::fits(datatype, value))
+        });
         if name.is_empty() || !typed || names::is_control(&name) || self.index.contains_key(&name) {
             return false;
         }
@@ -419,9 +422,10 @@ impl Layout {
     pub(super) fn keep_stale_marks_of(&mut self, older: &Layout) {
         steps::take(self.slots.len());
         for slot in &mut self.slots {
-            let is_stale = |theirs: &Slot| theirs.is_stale(older.losses);
-            let is_stale = older.find(&slot.metric).is_some_and(is_stale);
-            slot.set_stale(is_stale, self.losses);
+            // What was no definition there may be one here, which has no quality.
+            let was_stale = |theirs: &Slot| theirs.is_stale(older.losses);
+            let was_stale = older.find(&slot.metric).is_some_and(was_stale);
+            slot.set_stale(was_stale && !is_definition(&slot.metric), self.losses);
         }
     }
 

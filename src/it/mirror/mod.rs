@@ -158,8 +158,8 @@ pub struct Mirror {
     /// The last heartbeat, and when it was appended.
     heartbeat: Option<(u64, Heartbeat)>,
     last_loss: Option<LossStatus>,
-    #[cfg(test)]
-    takes_fast_path: bool,
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) takes_fast_path: bool,
 }
 
 impl Mirror {
@@ -192,7 +192,7 @@ impl Mirror {
             writer: None,
             heartbeat: None,
             last_loss: None,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "testing"))]
             takes_fast_path: true,
         }
     }
@@ -212,7 +212,7 @@ impl Mirror {
             stopping: self.stopping,
             position: self.position,
             first_stretch: self.first_stretch,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "testing"))]
             takes_fast_path: self.takes_fast_path,
         };
         (step, &mut self.nodes)

@@ -36,7 +36,7 @@ pub(super) struct StepContext<'a> {
     pub(super) position: u64,
     /// Frames that were in the journal before the first start.
     pub(super) first_stretch: Option<(u64, u64)>,
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(super) takes_fast_path: bool,
 }
 

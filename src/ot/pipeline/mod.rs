@@ -168,8 +168,8 @@ pub struct Pipeline {
     structure_changed: bool,
     /// The snapshot that is being taken, without its nodes.
     snapshot: Option<StoredPlant>,
-    #[cfg(test)]
-    takes_fast_path: bool,
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) takes_fast_path: bool,
 }
 
 impl Pipeline {
@@ -195,7 +195,7 @@ impl Pipeline {
             surroundings: Surroundings::default(),
             structure_changed: false,
             snapshot: None,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "testing"))]
             takes_fast_path: true,
         }
     }

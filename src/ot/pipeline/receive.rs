@@ -119,7 +119,7 @@ impl Pipeline {
     }
 
     fn has_fast_path(&self) -> bool {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "testing"))]
         if !self.takes_fast_path {
             return false;
         }

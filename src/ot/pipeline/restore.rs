@@ -13,7 +13,7 @@ use sparkplug::{DataType, MessageType, Metric, Payload, Topic, decode, names};
 
 impl Pipeline {
     /// The whole plant, made in the simplest way.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn store(&self, journal_seq: u64) -> StoredPlant {
         StoredPlant::of(&self.plant, &self.policy, journal_seq)
     }

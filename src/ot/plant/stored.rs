@@ -147,8 +147,17 @@ impl StoredPlant {
         self.nodes.len()
     }
 
+    /// As it was so many restarts ago, each of which is a loss of its own.
+    #[cfg(feature = "testing")]
+    pub(crate) fn before_restarts(mut self, restarts: u64) -> Self {
+        for node in &mut self.nodes {
+            node.losses = node.losses.saturating_sub(restarts);
+        }
+        self
+    }
+
     /// The whole of `plant`.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn of(plant: &Plant, policy: &Policy, journal_seq: u64) -> Self {
         let worth_it = |node: &&Node| node.own.life != Life::Unknown;
         let nodes = plant.nodes().iter().filter(worth_it).map(store_node).collect();

@@ -203,3 +203,10 @@ fn compressed_and_unknown_payloads_are_none() {
     let unknown = [plain.encode_to_vec(), vec![0x30, 1]].concat();
     assert_eq!(all(&unknown).err(), Some(NotScalars));
 }
+
+#[test]
+fn a_metric_with_two_names_is_left_to_the_reader() {
+    // The first name isn't UTF-8.
+    let payload = b"\x12\x08\x0a\x01\xff\x0a\x01a\x58\x01";
+    assert_eq!(all(payload).map(drop), Err(NotScalars));
+}

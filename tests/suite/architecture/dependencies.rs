@@ -35,6 +35,7 @@ it               account broker clock journal-format journal-read mistake policy
 tools            account diagnostic journal-format mistake ot policy sparkplug text
 strict-host      sparkplug
 demo             account clock journal-format journal-read mistake sandbox sparkplug strict-host text
+fuzz-targets     account broker config diagnostic it journal-format journal-read ot policy sparkplug state tools
 sparkdiode       account broker clock config demo diagnostic it journal-format journal-read journal-write mistake ot policy sandbox signature sparkplug state telemetry text tls tools | strict-host
 ";
 
@@ -52,7 +53,7 @@ rustls           tls broker stream telemetry
 sd-notify        telemetry
 seccompiler      sandbox
 socket2          telemetry
-tokio            stream ot it demo
+tokio            stream ot it demo fuzz-targets
 tokio-rustls     stream
 ";
 
@@ -163,6 +164,7 @@ fn a_crate_is_in_the_folder_of_its_name() {
         let manifest = Path::new(package["manifest_path"].as_str().unwrap());
         let folder = match name {
             "sparkdiode" => root().to_owned(),
+            "fuzz-targets" => root().join("tests/fuzz/targets"),
             name => root().join("src").join(name.replacen("journal-", "journal/", 1)),
         };
         assert_eq!(manifest.parent(), Some(&*folder));

@@ -1,0 +1,252 @@
+//! Bytes of a broker into both sessions, as they come from the network.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use it::mirror::{Qos, SessionEvent, SessionSpec};
+use ot::testing::Told;
+use tokio::task::LocalSet;
+
+use crate::broker::{Broker, HANGS, MAX_PACKET_BYTES};
+use crate::input::Input;
+use crate::mqtt::{Packet, Publish, kind, packets};
+
+/// Says any bytes to the OT session.
+///
+/// - The session sends nothing but what it may: no PUBLISH and no will above all.
+/// - It hands on what a plain reading of the bytes finds, in order, up to where it gives up, and
+///   all of it where nothing is wrong.
+/// - It acknowledges nothing that it didn't get.
+/// - It ends when the broker has said everything.
+pub fn ot_connection(input: &[u8]) {
+    let pieces = pieces(input);
+    let filters = vec!["spBv1.0/G/+/E".to_owned()];
+    let (told, heard) = block_on(async {
+        let broker = Broker::new().await;
+        let settings = broker.settings();
+        tokio::join!(
+            ot::testing::converse(&settings, filters, HANGS),
+            broker.serve(pieces.clone(), listens(input))
+        )
+    });
+    let told = told.expect("the session hangs");
+    assert_eq!(told.last(), Some(&Told::Lost));
+
+    let said = pieces.concat();
+    let (said, half) = packets(&said);
+    let messages: Vec<Publish> = told.iter().filter_map(message).collect();
+    hands_on(&messages, &said, half.is_empty());
+    for (message, publish) in messages.iter().zip(said.iter().filter_map(Packet::publish)) {
+        assert_eq!((message.qos, message.dup), (publish.qos, publish.dup));
+    }
+    assert!(told.iter().filter(|told| matches!(told, Told::Connected { .. })).count() <= 1);
+
+    let (heard, rest) = packets(&heard);
+    assert!(rest.is_empty(), "half a packet: {rest:?}");
+    let wanted = ["$sparkplug/certificates/#", "spBv1.0/G/+/E"];
+    for (at, packet) in heard.iter().enumerate() {
+        match packet.kind {
+            kind::CONNECT if at == 0 => {
+                assert_eq!(connect_flags(packet), 0, "no will, no clean start")
+            }
+            kind::SUBSCRIBE => {
+                let filters = packet.filters();
+                assert!(
+                    filters.iter().all(|filter| wanted.contains(&filter.as_str())),
+                    "{filters:?}"
+                );
+            }
+            kind::PINGREQ | kind::DISCONNECT => {}
+            _ => acknowledges(packet, &messages, &said),
+        }
+    }
+}
+
+fn message(told: &Told) -> Option<Publish> {
+    let Told::Message { topic, payload, retain, dup, qos } = told else { return None };
+    let (topic, payload) = (topic.to_vec(), payload.to_vec());
+    // The session keeps the packet identifier to itself.
+    Some(Publish { topic, payload, qos: *qos, retain: *retain, dup: *dup, packet_id: 0 })
+}
+
+/// Says any bytes to a session of a mirrored node.
+///
+/// - The session sends the will, the subscriptions and the publications that it was given, in
+///   order, and nothing else that isn't an acknowledgement.
+/// - It hands on what hosts published, as a plain reading of the bytes finds it.
+/// - It is closed only if the broker acknowledged the NDEATH.
+/// - It ends when the broker has said everything.
+pub fn it_connection(input: &[u8]) {
+    let pieces = pieces(input);
+    let flags = input.first().copied().unwrap_or_default();
+    let spec = SessionSpec {
+        group: "g".into(),
+        edge_node: "e".into(),
+        will_topic: "spBv1.0/g/NDEATH/e".into(),
+        will_payload: vec![1, 2, 3],
+        bd_seq: 0,
+        subscriptions: vec!["spBv1.0/g/NCMD/e".into(), "spBv1.0/g/DCMD/e/+".into()],
+    };
+    let data_qos = if flags & 0x40 == 0 { Qos::AtMostOnce } else { Qos::AtLeastOnce };
+    let publications: Vec<(Arc<str>, Vec<u8>, Qos)> = vec![
+        ("spBv1.0/g/NBIRTH/e".into(), vec![1; 10], data_qos),
+        ("spBv1.0/g/NDATA/e".into(), vec![2; 200], data_qos),
+        ("spBv1.0/g/NDEATH/e".into(), vec![3; 5], Qos::AtLeastOnce),
+    ];
+    let closes = flags & 0x80 == 0;
+    let (told, heard) = block_on(async {
+        let broker = Broker::new().await;
+        let settings = broker.settings();
+        let session =
+            it::testing::converse(settings, spec.clone(), publications.clone(), closes, HANGS);
+        tokio::join!(session, broker.serve(pieces.clone(), listens(input)))
+    });
+    let told = told.expect("the session hangs");
+
+    let said = pieces.concat();
+    let (said, half) = packets(&said);
+    let received: Vec<Publish> = told.iter().filter_map(received).collect();
+    hands_on(&received, &said, half.is_empty());
+    let count = |wanted: u8| said.iter().filter(|packet| packet.kind == wanted).count();
+    let readies = told.iter().filter(|event| matches!(event, SessionEvent::Ready)).count();
+    assert!(readies <= count(kind::SUBACK), "ready before the broker said so");
+    let acknowledged = count(kind::PUBACK) + count(kind::PUBCOMP);
+    match told.last() {
+        Some(SessionEvent::Closed) => assert!(closes && acknowledged > 0, "closed by itself"),
+        Some(SessionEvent::Lost { connect_sent }) => assert!(connect_sent),
+        other => panic!("{other:?}"),
+    }
+
+    let (heard, rest) = packets(&heard);
+    assert!(rest.is_empty(), "half a packet: {rest:?}");
+    let mut next = publications.iter();
+    for (at, packet) in heard.iter().enumerate() {
+        match packet.kind {
+            kind::CONNECT if at == 0 => {
+                // A will at QoS 1, not retained, and a clean start.
+                assert_eq!(connect_flags(packet), 0b0000_1110);
+                assert!(packet.body.ends_with(&[0, 3, 1, 2, 3]), "the will: {packet:?}");
+            }
+            kind::SUBSCRIBE => {
+                assert!(packet.filters().iter().all(|filter| spec.subscriptions.contains(filter)));
+            }
+            kind::UNSUBSCRIBE => assert_eq!(packet.filters(), ["sparkdiode/barrier"]),
+            kind::PUBLISH => {
+                let publish = packet.publish().expect("a sound PUBLISH");
+                let (topic, payload, qos) = next.next().expect("a publication that was asked for");
+                let wanted_qos = u8::from(*qos == Qos::AtLeastOnce);
+                assert_eq!((publish.topic.as_slice(), publish.qos), (topic.as_bytes(), wanted_qos));
+                assert_eq!((&publish.payload, publish.retain), (payload, false));
+            }
+            kind::PINGREQ | kind::DISCONNECT => {}
+            _ => acknowledges(packet, &received, &said),
+        }
+    }
+}
+
+fn received(event: &SessionEvent) -> Option<Publish> {
+    let SessionEvent::Received { topic, payload, retain } = event else { return None };
+    let (topic, payload) = (topic.clone().into_bytes(), payload.to_vec());
+    Some(Publish { topic, payload, qos: 0, retain: *retain, dup: false, packet_id: 0 })
+}
+
+/// What was handed on is the beginning of what was said. Whole packets are lost with a broken one
+/// right behind them: at QoS 1 they aren't acknowledged.
+fn hands_on(messages: &[Publish], said: &[Packet], is_whole: bool) {
+    let publications = said.iter().filter_map(Packet::publish);
+    for (message, publish) in messages.iter().zip(publications.clone()) {
+        let wanted = (
+            String::from_utf8_lossy(&publish.topic).into_owned(),
+            &publish.payload,
+            publish.retain,
+        );
+        let got = (
+            String::from_utf8_lossy(&message.topic).into_owned(),
+            &message.payload,
+            message.retain,
+        );
+        assert_eq!(got, wanted);
+        assert!(message.payload.len() + message.topic.len() <= MAX_PACKET_BYTES);
+    }
+    let count = publications.count();
+    assert!(messages.len() <= count, "more than was said");
+    let answers = |wanted: u8| said.iter().filter(|packet| packet.kind == wanted).count();
+    let is_answered = answers(kind::CONNACK) == 1 && answers(kind::SUBACK) == 1;
+    let begins = said.first().is_some_and(|packet| packet.kind == kind::CONNACK);
+    if is_whole && is_answered && begins && said.iter().all(is_plain) {
+        assert_eq!(messages.len(), count, "less than was said");
+    }
+}
+
+/// A packet that no session can have anything against: the answers at the beginning, and data at
+/// QoS 0.
+fn is_plain(packet: &Packet) -> bool {
+    let is_topic = |topic: &[u8]| {
+        std::str::from_utf8(topic).is_ok_and(|topic| {
+            !topic.is_empty() && !topic.contains(['+', '#']) && !topic.contains(char::is_control)
+        })
+    };
+    match packet.kind {
+        kind::CONNACK => packet.flags == 0 && packet.body == [0, 0],
+        kind::SUBACK => packet.flags == 0 && packet.body == [0, 1, 1, 1],
+        kind::PUBLISH => {
+            packet.body.len() <= MAX_PACKET_BYTES / 2
+                && packet
+                    .publish()
+                    .is_some_and(|publish| publish.qos == 0 && is_topic(&publish.topic))
+        }
+        _ => false,
+    }
+}
+
+/// An acknowledgement of something that came.
+fn acknowledges(packet: &Packet, messages: &[Publish], said: &[Packet]) {
+    let id = packet.packet_id().expect("the number of a packet");
+    let with_qos = |wanted: u8| {
+        let publications = said.iter().filter_map(Packet::publish).take(messages.len());
+        let of_qos = publications.filter(|publish| publish.qos == wanted);
+        of_qos.map(|publish| publish.packet_id).collect::<BTreeSet<u16>>()
+    };
+    let released =
+        || said.iter().any(|said| said.kind == kind::PUBREL && said.packet_id() == Some(id));
+    let is_owed = match packet.kind {
+        kind::PUBACK => with_qos(1).contains(&id),
+        kind::PUBREC => with_qos(2).contains(&id),
+        kind::PUBCOMP => released(),
+        _ => false,
+    };
+    assert!(is_owed, "{packet:?} is none of this session's business");
+}
+
+/// User name, password, will and clean start (MQTT 3.1.1 §3.1.2.3).
+fn connect_flags(packet: &Packet) -> u8 {
+    assert!(packet.body.starts_with(b"\0\x04MQTT\x04"), "{packet:?}");
+    packet.body.get(7).copied().expect("flags")
+}
+
+/// Whether the broker lets the session speak before it goes on.
+fn listens(input: &[u8]) -> bool {
+    input.first().is_some_and(|flags| flags & 0x20 != 0)
+}
+
+/// The first byte says whether an honest answer comes first, and into how many writes the rest is
+/// cut.
+fn pieces(input: &[u8]) -> Vec<Vec<u8>> {
+    let mut input = Input::new(input);
+    let flags = input.byte();
+    let mut honest = Vec::new();
+    if flags & 1 == 0 {
+        honest.extend(Packet::new(kind::CONNACK, 0, &[flags >> 1 & 1, 0]).encode());
+    }
+    if flags & 4 == 0 {
+        honest.extend(Packet::new(kind::SUBACK, 0, &[0, 1, 1, 1]).encode());
+    }
+    let rest = input.rest();
+    let length = rest.len().div_ceil(1 + usize::from(flags >> 3 & 3)).max(1);
+    std::iter::once(honest).chain(rest.chunks(length).map(<[u8]>::to_vec)).collect()
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    LocalSet::new().block_on(&runtime.expect("a runtime"), future)
+}

@@ -44,7 +44,7 @@ const OUTGOING_FACTOR: usize = 4;
 /// Largest packet that is taken from the IT broker: acknowledgements, commands, and the STATE of a
 /// host, all of them under some hundred bytes. Commands never cross, so a larger one would be
 /// refused as well once it was read.
-const MAX_INCOMING_BYTES: usize = 64 * 1024;
+pub(super) const MAX_INCOMING_BYTES: usize = 64 * 1024;
 /// Read at once, and held only while something is read: there are as many sessions as nodes.
 const READ_BYTES: usize = 4 * 1024;
 /// Commands of IT hosts that may wait for the driver; further ones are dropped unread, which

@@ -12,6 +12,9 @@ use crate::DriverEvent;
 use crate::connection::Sessions;
 use crate::mirror::{Mirror, MirrorSnapshot, NodeId, Qos, SessionEvent, SessionSpec};
 
+/// Largest packet that a session hands on.
+pub const MAX_INCOMING_BYTES: usize = crate::connection::MAX_INCOMING_BYTES;
+
 /// Lets data take the fast path, or not.
 pub fn take_fast_path(mirror: &mut Mirror, takes: bool) {
     mirror.takes_fast_path = takes;
@@ -60,7 +63,7 @@ pub async fn converse(
             match event {
                 SessionEvent::Lost { .. } | SessionEvent::Closed => return,
                 SessionEvent::Received { .. } | SessionEvent::TooLarge { .. } => {
-                    sessions.command_taken();
+                    sessions.command_taken()
                 }
                 SessionEvent::Confirmed => {}
                 SessionEvent::Ready => {

@@ -52,7 +52,7 @@ pub enum Told {
     /// The broker took the session.
     Connected { present: bool },
     /// A message came.
-    Message { topic: Bytes, payload: Bytes, retain: bool, dup: bool, qos: u8 },
+    Message { topic: Bytes, payload: Bytes, retain: bool, dup: bool, qos: u8, is_too_large: bool },
     /// The connection ended.
     Lost,
 }
@@ -99,8 +99,9 @@ impl Sink for Listener {
         };
         for message in messages {
             let qos = message.qos();
-            let Delivered { topic, payload, retain, dup, receipt, is_too_large: _ } = message;
-            self.told.borrow_mut().push(Told::Message { topic, payload, retain, dup, qos });
+            let Delivered { topic, payload, retain, dup, is_too_large, receipt } = message;
+            let told = Told::Message { topic, payload, retain, dup, qos, is_too_large };
+            self.told.borrow_mut().push(told);
             let _ = self.receipts.send(receipt.into_iter().collect());
         }
         // The acknowledgements leave before more is read.

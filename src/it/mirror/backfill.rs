@@ -8,7 +8,7 @@ use journal_format::Relayed;
 use journal_read::Lost;
 use sparkplug::{self, Entity, MessageType, Metric, Topic, Value, names};
 
-use super::layout::{Layout, LayoutPlaces};
+use super::layout::{Layout, LayoutPlaces, normalise};
 use super::node::Node;
 use super::nodes::Nodes;
 use super::notice::{Notice, count};
@@ -233,8 +233,6 @@ fn place(
     metric.alias = None;
     metric.datatype = None;
     metric.is_historical = Some(true);
-    if metric.value.is_none() {
-        metric.is_null = Some(true);
-    }
+    normalise(&mut metric);
     Ok(Some(metric))
 }

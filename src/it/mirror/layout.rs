@@ -13,9 +13,10 @@ use sparkplug::{
 };
 
 use crate::mirror::policy_recheck::{PolicyRecheck, Refusals};
+pub(super) use metric::normalise;
 use metric::{
     QUALITY, QUALITY_GOOD, QUALITY_STALE, as_data, fits, is_definition, merge_properties,
-    merge_value, normalise, quality_of, same_definition, same_members, same_value, set_quality,
+    merge_value, quality_of, same_definition, same_members, same_value, set_quality,
 };
 
 /// The metrics of one entity.
@@ -422,10 +423,10 @@ impl Layout {
     pub(super) fn keep_stale_marks_of(&mut self, older: &Layout) {
         steps::take(self.slots.len());
         for slot in &mut self.slots {
+            let is_stale = |theirs: &Slot| theirs.is_stale(older.losses);
+            let is_stale = older.find(&slot.metric).is_some_and(is_stale);
             // What was no definition there may be one here, which has no quality.
-            let was_stale = |theirs: &Slot| theirs.is_stale(older.losses);
-            let was_stale = older.find(&slot.metric).is_some_and(was_stale);
-            slot.set_stale(was_stale && !is_definition(&slot.metric), self.losses);
+            slot.set_stale(is_stale && !is_definition(&slot.metric), self.losses);
         }
     }
 

@@ -9,7 +9,7 @@ use tokio::task::LocalSet;
 
 use crate::broker::{Broker, HANGS, MAX_PACKET_BYTES};
 use crate::input::Input;
-use crate::mqtt::{Packet, Publish, kind, packets};
+use crate::mqtt::{Packet, kind, packets};
 
 /// Says any bytes to the OT session.
 ///
@@ -34,11 +34,8 @@ pub fn ot_connection(input: &[u8]) {
 
     let said = pieces.concat();
     let (said, half) = packets(&said);
-    let messages: Vec<Publish> = told.iter().filter_map(message).collect();
-    hands_on(&messages, &said, half.is_empty());
-    for (message, publish) in messages.iter().zip(said.iter().filter_map(Packet::publish)) {
-        assert_eq!((message.qos, message.dup), (publish.qos, publish.dup));
-    }
+    let messages: Vec<HandedOn> = told.iter().filter_map(message).collect();
+    hands_on(&messages, &said, half.is_empty(), MAX_PACKET_BYTES);
     assert!(told.iter().filter(|told| matches!(told, Told::Connected { .. })).count() <= 1);
 
     let (heard, rest) = packets(&heard);
@@ -62,11 +59,26 @@ pub fn ot_connection(input: &[u8]) {
     }
 }
 
-fn message(told: &Told) -> Option<Publish> {
-    let Told::Message { topic, payload, retain, dup, qos } = told else { return None };
-    let (topic, payload) = (topic.to_vec(), payload.to_vec());
-    // The session keeps the packet identifier to itself.
-    Some(Publish { topic, payload, qos: *qos, retain: *retain, dup: *dup, packet_id: 0 })
+/// A message as a session handed it on.
+#[derive(Clone, Debug)]
+struct HandedOn {
+    topic: Vec<u8>,
+    /// `None`: it was too large, and only its topic is left.
+    content: Option<(Vec<u8>, bool)>,
+    /// QoS and the mark of a repetition, where the session tells.
+    delivery: Option<(u8, bool)>,
+}
+
+fn message(told: &Told) -> Option<HandedOn> {
+    let Told::Message { topic, payload, retain, dup, qos, is_too_large } = told else {
+        return None;
+    };
+    assert!(!is_too_large || payload.is_empty(), "part of a message that is too large");
+    Some(HandedOn {
+        topic: topic.to_vec(),
+        content: (!is_too_large).then(|| (payload.to_vec(), *retain)),
+        delivery: Some((*qos, *dup)),
+    })
 }
 
 /// Says any bytes to a session of a mirrored node.
@@ -105,8 +117,8 @@ pub fn it_connection(input: &[u8]) {
 
     let said = pieces.concat();
     let (said, half) = packets(&said);
-    let received: Vec<Publish> = told.iter().filter_map(received).collect();
-    hands_on(&received, &said, half.is_empty());
+    let received: Vec<HandedOn> = told.iter().filter_map(received).collect();
+    hands_on(&received, &said, half.is_empty(), it::testing::MAX_INCOMING_BYTES);
     let count = |wanted: u8| said.iter().filter(|packet| packet.kind == wanted).count();
     let readies = told.iter().filter(|event| matches!(event, SessionEvent::Ready)).count();
     assert!(readies <= count(kind::SUBACK), "ready before the broker said so");
@@ -144,29 +156,33 @@ pub fn it_connection(input: &[u8]) {
     }
 }
 
-fn received(event: &SessionEvent) -> Option<Publish> {
-    let SessionEvent::Received { topic, payload, retain } = event else { return None };
-    let (topic, payload) = (topic.clone().into_bytes(), payload.to_vec());
-    Some(Publish { topic, payload, qos: 0, retain: *retain, dup: false, packet_id: 0 })
+fn received(event: &SessionEvent) -> Option<HandedOn> {
+    let (topic, content) = match event {
+        SessionEvent::Received { topic, payload, retain } => {
+            (topic, Some((payload.to_vec(), *retain)))
+        }
+        SessionEvent::TooLarge { topic } => (topic, None),
+        _ => return None,
+    };
+    Some(HandedOn { topic: topic.clone().into_bytes(), content, delivery: None })
 }
 
 /// What was handed on is the beginning of what was said. Whole packets are lost with a broken one
 /// right behind them: at QoS 1 they aren't acknowledged.
-fn hands_on(messages: &[Publish], said: &[Packet], is_whole: bool) {
-    let publications = said.iter().filter_map(Packet::publish);
-    for (message, publish) in messages.iter().zip(publications.clone()) {
-        let wanted = (
-            String::from_utf8_lossy(&publish.topic).into_owned(),
-            &publish.payload,
-            publish.retain,
-        );
-        let got = (
-            String::from_utf8_lossy(&message.topic).into_owned(),
-            &message.payload,
-            message.retain,
-        );
-        assert_eq!(got, wanted);
-        assert!(message.payload.len() + message.topic.len() <= MAX_PACKET_BYTES);
+fn hands_on(messages: &[HandedOn], said: &[Packet], is_whole: bool, limit: usize) {
+    let packets = said.iter().filter_map(|packet| Some((packet, packet.publish()?)));
+    let publications = packets.clone().map(|(_, publish)| publish);
+    for (message, (packet, publish)) in messages.iter().zip(packets) {
+        let text = |topic: &[u8]| String::from_utf8_lossy(topic).into_owned();
+        assert_eq!(text(&message.topic), text(&publish.topic));
+        let is_too_large = packet.encode().len() > limit;
+        assert_eq!(message.content.is_none(), is_too_large, "{} bytes", packet.body.len());
+        if let Some(content) = &message.content {
+            assert_eq!(*content, (publish.payload, publish.retain));
+        }
+        if let Some(delivery) = message.delivery {
+            assert_eq!(delivery, (publish.qos, publish.dup));
+        }
     }
     let count = publications.count();
     assert!(messages.len() <= count, "more than was said");
@@ -191,16 +207,16 @@ fn is_plain(packet: &Packet) -> bool {
         kind::SUBACK => packet.flags == 0 && packet.body == [0, 1, 1, 1],
         kind::PUBLISH => {
             packet.body.len() <= MAX_PACKET_BYTES / 2
-                && packet
-                    .publish()
-                    .is_some_and(|publish| publish.qos == 0 && is_topic(&publish.topic))
+                && packet.publish().is_some_and(|publish| {
+                    publish.qos == 0 && !publish.dup && is_topic(&publish.topic)
+                })
         }
         _ => false,
     }
 }
 
 /// An acknowledgement of something that came.
-fn acknowledges(packet: &Packet, messages: &[Publish], said: &[Packet]) {
+fn acknowledges(packet: &Packet, messages: &[HandedOn], said: &[Packet]) {
     let id = packet.packet_id().expect("the number of a packet");
     let with_qos = |wanted: u8| {
         let publications = said.iter().filter_map(Packet::publish).take(messages.len());
@@ -213,6 +229,10 @@ fn acknowledges(packet: &Packet, messages: &[Publish], said: &[Packet]) {
         kind::PUBACK => with_qos(1).contains(&id),
         kind::PUBREC => with_qos(2).contains(&id),
         kind::PUBCOMP => released(),
+        // The other way round: the broker took a publication of ours at QoS 2.
+        kind::PUBREL => {
+            said.iter().any(|said| said.kind == kind::PUBREC && said.packet_id() == Some(id))
+        }
         _ => false,
     };
     assert!(is_owed, "{packet:?} is none of this session's business");

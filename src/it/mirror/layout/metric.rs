@@ -19,7 +19,7 @@ pub(super) fn as_data(mut metric: Metric) -> Metric {
 }
 
 /// Value xor `is_null`, at every depth: a birth that has neither or both is refused by hosts.
-pub(super) fn normalise(metric: &mut Metric) {
+pub(in crate::mirror) fn normalise(metric: &mut Metric) {
     if metric.is_null == Some(true) {
         metric.value = None;
     } else if metric.value.is_none() {

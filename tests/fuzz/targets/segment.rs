@@ -12,7 +12,6 @@ use crate::input::Input;
 
 /// Number of the first frame.
 const FIRST: u64 = 5;
-const SALT: u32 = 77;
 const EPOCH: u64 = 3;
 
 /// Reads a directory with one or two segments: bytes as they are, or frames with damage.
@@ -31,11 +30,13 @@ pub fn journal_segment(input: &[u8]) {
         let _ = verify(dir.path());
         return;
     }
+    // As random as the writer's: whoever knew it could forge a frame, and a fuzzer finds out.
+    let salt = salt(input.clone().rest());
     let mut written = Written::default();
     let mut first = FIRST;
     let mut sound = true;
     while !input.is_empty() && written.segments < 2 {
-        let mut segment = Segment::new(first);
+        let mut segment = Segment::new(first, salt);
         sound &= segment.fill(&mut input, &mut written);
         if segment.in_doubt {
             written.touched.extend(first..segment.next);
@@ -56,6 +57,12 @@ pub fn journal_segment(input: &[u8]) {
     assert!(found.frames >= served, "{served} served: {found}");
 }
 
+/// FNV-1a: of everything that is written, so that no part of it can have the checksum of a frame.
+fn salt(bytes: &[u8]) -> u32 {
+    let step = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    bytes.iter().fold(0x811c_9dc5, step)
+}
+
 /// What was written.
 #[derive(Debug, Default)]
 struct Written {
@@ -67,6 +74,7 @@ struct Written {
 
 /// One segment file.
 struct Segment {
+    salt: u32,
     bytes: Vec<u8>,
     next: u64,
     /// Places of its frames in the file.
@@ -76,9 +84,9 @@ struct Segment {
 }
 
 impl Segment {
-    fn new(first: u64) -> Segment {
+    fn new(first: u64, salt: u32) -> Segment {
         let header = Header {
-            salt: SALT,
+            salt,
             epoch: EPOCH,
             first_seq: first,
             created_ms: 1_700_000_000_000,
@@ -86,7 +94,7 @@ impl Segment {
             head_frames: 1,
             relay_name: "relay".into(),
         };
-        Segment { bytes: header.encode(), next: first, places: Vec::new(), in_doubt: false }
+        Segment { salt, bytes: header.encode(), next: first, places: Vec::new(), in_doubt: false }
     }
 
     /// Frames and damage, up to a byte that ends the segment; false: it was damaged.
@@ -119,10 +127,10 @@ impl Segment {
                 9 => {
                     let mut payload = Vec::new();
                     let forged = Body::Start(Start { epoch: 9, ..Start::default() });
-                    let (salt, seq) = (input.one_of(&[SALT, 0, 78]), self.next + 1);
+                    let (salt, seq) = (input.one_of(&[self.salt, 0, 78]), self.next + 1);
                     frame::append(salt, seq, 1, &forged, &mut payload).expect("small");
                     // Whoever knows the salt can forge; that is the writer alone.
-                    let payload = if salt == SALT { Vec::new() } else { payload };
+                    let payload = if salt == self.salt { Vec::new() } else { payload };
                     self.append(Body::Relayed(Relayed { payload, ..Relayed::default() }), written);
                 }
                 kind => {
@@ -158,7 +166,8 @@ impl Segment {
 
     fn append(&mut self, body: Body, written: &mut Written) {
         let start = self.bytes.len();
-        frame::append(SALT, self.next, 1_700_000_000_000, &body, &mut self.bytes).expect("small");
+        frame::append(self.salt, self.next, 1_700_000_000_000, &body, &mut self.bytes)
+            .expect("small");
         self.places.push((self.next, start..self.bytes.len()));
         written.bodies.insert(self.next, Some(body));
         self.next += 1;

@@ -18,7 +18,7 @@
 //! to do without.
 //!
 //! Where the link is full, nodes take turns (deficit round robin): in each round a node may forward
-//! one message and [`QUANTUM_BYTES`] bytes more. A node that has nothing waiting takes what room
+//! one message and `QUANTUM_BYTES` bytes more. A node that has nothing waiting takes what room
 //! there is at once, so that who sends little isn't delayed by who floods. Each metric holds one
 //! value at most, so that no flood fills the memory.
 

@@ -106,7 +106,7 @@ impl StepContext<'_> {
         self.out.push(Entry::Plant(admitted));
     }
 
-    /// Drops something. Every drop goes through here, or is a message's [`Fate`].
+    /// Drops something. Every drop goes through here, or is a message's `Fate`.
     pub(super) fn drop(
         &mut self,
         origin: Origin<'_>,

@@ -1,5 +1,5 @@
 //! How policies name what is wrong with a table of theirs. The codes are listed in
-//! [`super::language`].
+//! `language`.
 
 use diagnostic::{Diagnostic, Kind, Placed, Section, SourceFile, Wording};
 use toml::de::DeValue;

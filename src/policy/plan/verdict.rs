@@ -7,7 +7,7 @@ use account::{Reason, RuleId};
 use crate::shape::Shape;
 
 /// What happens to a metric, why, and which rule says so. Other crates can't make one by which
-/// anything crosses: it is the evidence for a [`Permit`](super::Permit).
+/// anything crosses: it is the evidence for a `Permit`.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

@@ -1,7 +1,7 @@
 //! The closed list of events: what the relay says to people who watch it. MSGIDs and field names
 //! are stable; rules of a SIEM rest on them.
 //!
-//! An event is declared in [`catalogue`], and only there; [`event!`](crate::event) emits it, and
+//! An event is declared in [`catalogue`], and only there; [`event!`](macro@crate::event) emits it, and
 //! doesn't compile with a field that the catalogue doesn't know or without one that it demands.
 //! From there it is a `tracing` event like any other, and the [`hub`](super::hub) limits, formats
 //! and distributes it.
@@ -138,7 +138,7 @@ impl Event {
     }
 
     /// Fails to compile, where it is used in a constant, unless `given` are fields of this event
-    /// and all that aren't optional are among them. [`event!`](crate::event) uses it.
+    /// and all that aren't optional are among them. [`event!`](macro@crate::event) uses it.
     #[expect(
         clippy::indexing_slicing,
         clippy::arithmetic_side_effects,

@@ -4,10 +4,10 @@
 //!
 //! | from outside | targets |
 //! |---|---|
-//! | the plant, over the OT broker | [`ot_connection`], [`topic`], [`payload`], [`pipeline`], [`ot_fast_path`] |
-//! | an OT half that is taken over, or a broken disk | [`journal_segment`], [`mirror`], [`it_fast_path`], [`state_files`] |
-//! | the IT broker and hosts | [`it_connection`], [`mirror`] |
-//! | people | [`policy_text`], [`configuration`], [`capture`] |
+//! | the plant, over the OT broker | `ot_connection`, `topic`, `payload`, `pipeline`, `ot_fast_path` |
+//! | an OT half that is taken over, or a broken disk | `journal_segment`, `mirror`, `it_fast_path`, `state_files` |
+//! | the IT broker and hosts | `it_connection`, `mirror` |
+//! | people | `policy_text`, `configuration`, `capture` |
 
 #![cfg(any(test, feature = "fuzzing"))]
 #![allow(

@@ -52,7 +52,7 @@ pub struct Glob {
     tail: Vec<Token>,
     /// What a matching text ends with: the literal end of `tail`.
     suffix: String,
-    /// A piece of literal text by which it is filed; see [`crate::plan::table`].
+    /// A piece of literal text by which it is filed; see `plan::table`.
     gram: Option<u64>,
 }
 

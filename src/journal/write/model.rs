@@ -305,8 +305,6 @@ fn garbage_that_completes_a_torn_frame_makes_it_whole() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
     #[test]
     fn no_acknowledged_frame_is_lost_and_no_torn_one_served(
         operations in prop::collection::vec(operation(), 1..120),

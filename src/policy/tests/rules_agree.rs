@@ -160,7 +160,7 @@ fn topic(entity: Entity<'_>, node_type: &str, device_type: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn compiled_plan_agrees_with_the_definition(drafts in vec(draft(), 0..7), now_s in 0_u64..50) {

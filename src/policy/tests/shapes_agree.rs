@@ -211,7 +211,7 @@ fn metric(event: &Event, wall_ms: u64) -> Metric {
 const SECRET: [u8; 32] = [9; 32];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn compiled_shapes_agree_with_the_definition(

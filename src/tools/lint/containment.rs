@@ -72,7 +72,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
 
         #[test]
         fn a_glob_contains_another_only_if_it_matches_all_that_this_one_does(

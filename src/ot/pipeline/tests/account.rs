@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use proptest::collection::vec;
-use proptest::prelude::{ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, proptest};
+use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
 use prost::Message;
 
 use super::bench::{policy, settings, typed};
@@ -29,8 +29,6 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
     #[test]
     fn every_message_has_one_fate_in_every_view(
         max_nodes in 1_usize..8, first in 0..POLICIES.len(), steps in steps(),

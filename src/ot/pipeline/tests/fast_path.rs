@@ -2,7 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::option::{of, weighted};
-use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
+use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use prost::Message;
 
 use super::bench::{ALL, Bench, bd_seq, by_alias, by_name, policy, typed};
@@ -341,8 +341,6 @@ fn assert_bits(bench: &Bench) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
     #[test]
     fn the_fast_path_does_what_the_long_way_does(
         first in 0..POLICIES.len(), steps in vec(step(), 0..80),

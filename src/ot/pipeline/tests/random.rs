@@ -2,7 +2,7 @@
 //! account balances and nothing denied appears. The bench checks all of it at every step.
 
 use proptest::collection::vec;
-use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
+use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 
 use super::bench::{ALL, Bench, aliased, bd_seq, by_alias, typed};
 use sparkplug::{DataType, Metric, Payload, Template, Value};
@@ -176,8 +176,6 @@ fn run(bench: &mut Bench, step: Step, last: &mut Option<(String, Payload)>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
     #[test]
     fn readers_can_follow_whatever_happens(
         first in 0..POLICIES.len(), steps in vec(step(), 0..120),

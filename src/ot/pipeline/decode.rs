@@ -85,7 +85,8 @@ impl<'a> ScalarPayload<'a> {
         let mut scalars = Scalars::new(bytes, caps)?;
         let mut metrics = Vec::with_capacity(bytes.len() / METRIC_BYTES);
         while let Some(metric) = scalars.next()? {
-            if std::str::from_utf8(metric.name).is_err() {
+            // Nearly all names are ASCII, which costs less to find.
+            if !metric.name.is_ascii() && std::str::from_utf8(metric.name).is_err() {
                 return Err(NotScalars);
             }
             metrics.push(metric);

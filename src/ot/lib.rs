@@ -18,7 +18,7 @@ mod rule_counters;
 mod socket;
 mod status_reporter;
 mod storing;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod watch;
 mod worker;

@@ -1,5 +1,7 @@
-//! What the fuzz targets ask of the OT half beyond what runs: its state as bytes, a pipeline
-//! without the fast path, one conversation with a broker.
+//! What tests and fuzz targets ask of the OT half beyond what runs: its state as bytes, a pipeline
+//! without the fast path, one conversation with a broker, a reader of its journal.
+
+mod reader;
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -14,6 +16,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::connection::{self, Delivered, Receipt, SessionEvent, Sink};
 use crate::pipeline::{Now, Pipeline};
 use crate::plant::StoredPlant;
+
+pub use reader::Reader;
 
 /// Lets data take the fast path, or not.
 pub fn take_fast_path(pipeline: &mut Pipeline, takes: bool) {

@@ -15,10 +15,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use broker::{BrokerSettings, ConnectFailure, FailureKind, explain};
 use bytes::Bytes;
+pub(crate) use limits::MAX_QUEUED_BYTES;
+use limits::{LIMITS, Limits};
 use rumqttc::{
     AsyncClient, Broker, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing,
     Packet, PublishOptions, QoS, SubscribeFilterInput, SubscribeReasonCode,
 };
+use shared::Shared;
 use stream::{Framing, Mark, TooLarge};
 use telemetry::event;
 use tokio::net::TcpStream;
@@ -28,9 +31,6 @@ use tokio::time::{Instant, sleep};
 
 use crate::DriverEvent;
 use crate::mirror::{NodeId, Qos, SessionEvent, SessionSpec};
-pub(crate) use limits::MAX_QUEUED_BYTES;
-use limits::{LIMITS, Limits};
-use shared::Shared;
 
 /// Unsubscribing from this filter, which no session subscribes to, makes the broker answer
 /// behind everything that was published before (MQTT 3.1.1 §3.10.4): a barrier that needs no

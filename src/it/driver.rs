@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use backlog::Backlog;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use journal_format::{Body, Frame};
 use journal_read::{From, Item, JournalError, Position, Reader};
+use second_reading::SecondReading;
 use signature::SignedPolicy;
 use state::Stored;
 use telemetry::{event, policy_loaded};
@@ -28,8 +30,6 @@ use crate::state::saving::Saving;
 use crate::state::state_writer::{Saved, StateWriter};
 use crate::status_reporter::StatusReporter;
 use crate::{DriverEvent, FirstStart, ItError, PolicyLoader};
-use backlog::Backlog;
-use second_reading::SecondReading;
 
 /// Frames taken before session events, timers, saving and signs of life get their turn.
 const FRAMES_PER_TURN: usize = 1_024;

@@ -28,22 +28,21 @@ use std::time::Duration;
 
 use ::state::StateError;
 use broker::{BrokerSettings, ConnectFailure};
+use driver::{Driver, DriverSettings};
 use journal_read::JournalError;
+use mirror::{Mirror, MirrorSettings, NodeId, SessionEvent};
+use notices::BrokerWatch;
 use policy::Policy;
+pub use relay_node::HealthSettings;
+use relay_node::RelayNode;
 use sandbox::Confined;
 use signature::SignedPolicy;
+use state::state_writer::{Saved, StateWriter};
+use status_reporter::StatusReporter;
 use telemetry::status::{ReportError, StatusEmitter, StatusSettings};
 use telemetry::{Notifier, event};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedSender;
-
-use driver::{Driver, DriverSettings};
-use mirror::{Mirror, MirrorSettings, NodeId, SessionEvent};
-use notices::BrokerWatch;
-pub use relay_node::HealthSettings;
-use relay_node::RelayNode;
-use state::state_writer::{Saved, StateWriter};
-use status_reporter::StatusReporter;
 
 /// Sessions that do something before the driver has its next turn, of those that have something
 /// to do: as good as all of them.

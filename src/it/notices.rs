@@ -92,10 +92,11 @@ impl BrokerWatch {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use journal_read::LostCause;
     use telemetry::Event;
     use telemetry::capture::{capture, triggered};
+
+    use super::*;
 
     fn emitted(notice: Notice) -> Vec<telemetry::Record> {
         capture(|| emit(&notice))

@@ -20,6 +20,9 @@ use std::time::Duration;
 
 use broker::{BrokerSettings, ConnectFailure, Credentials, FailureKind, explain};
 use bytes::Bytes;
+use load::Load;
+use options::options;
+use pauses::Pauses;
 use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, ManualAck, Outgoing, Packet, Publish, QoS,
     SubscribeFilterInput, SubscribeReasonCode,
@@ -28,10 +31,6 @@ use sparkplug::CERTIFICATES_PREFIX;
 use stream::Mark;
 use telemetry::event;
 use tokio::sync::mpsc::UnboundedReceiver;
-
-use load::Load;
-use options::options;
-use pauses::Pauses;
 
 /// Messages that are handed over together at most.
 const BURST_MESSAGES: usize = 128;

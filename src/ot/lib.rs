@@ -30,30 +30,28 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use broker::BrokerSettings;
+use journal_write::{JournalError, Writer, WriterOptions};
+use sandbox::Confined;
+use signature::SignedPolicy;
+use state::{StateDir, StateError};
+use telemetry::status::{ReportError, StatusEmitter, StatusSettings};
+use telemetry::{Notifier, event};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
 use self::admission::Queue;
 use self::clock::Clock;
 use self::connection::SessionHandle;
+pub use self::entry::Entry;
 use self::entry::Journal;
 use self::handoff::{Shared, Work};
-use self::status_reporter::StatusReporter;
-use self::worker::{Worker, WorkerSettings};
-use broker::BrokerSettings;
-use journal_write::{JournalError, Writer, WriterOptions};
-use sandbox::Confined;
-use signature::SignedPolicy;
-use state::{StateDir, StateError};
-use telemetry::Notifier;
-use telemetry::event;
-use telemetry::status::{ReportError, StatusEmitter, StatusSettings};
-
-pub use self::entry::Entry;
 pub use self::pipeline::{Counters, Now, Pipeline, PipelineSettings, Received};
 pub use self::rule_counters::{RuleCount, RuleCounts, RuleMatches};
+use self::status_reporter::StatusReporter;
 pub use self::watch::{WatchEnd, WatchError, WatchSettings, Watched, watch};
 pub use self::worker::WorkerError;
+use self::worker::{Worker, WorkerSettings};
 
 /// How long a stop waits for the journal.
 const STOP_WITHIN: Duration = Duration::from_secs(10);

@@ -3,14 +3,15 @@
 use std::cmp::Reverse;
 use std::sync::atomic::Ordering;
 
-use super::handoff::{QUEUED_BYTES, Shared};
-use super::pipeline::{Now, Pipeline, Surroundings};
-use crate::entry::Journal;
 use policy::{Mode, Rule};
 use telemetry::Notifier;
 use telemetry::status::{
     Level, ObservedStatus, OtStatus, PolicyStatus, Status, StatusEmitter, Tracker,
 };
+
+use super::handoff::{QUEUED_BYTES, Shared};
+use super::pipeline::{Now, Pipeline, Surroundings};
+use crate::entry::Journal;
 
 /// Part of the queue's limit above which somebody should look: the worker doesn't keep up.
 const QUEUE_WARNING_PERCENT: usize = 80;

@@ -4,16 +4,16 @@
 
 pub(crate) mod state_writer;
 
-use mistake::mistake;
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
+use mistake::mistake;
+use state::StateError;
+use telemetry::event;
 
 use self::state_writer::StateWriter;
 use super::connection::Receipt;
 use super::pipeline::{Now, Pipeline};
-use state::StateError;
-use telemetry::event;
 
 /// Values are stored this often; the journal has what came since.
 pub(super) const STORE_EVERY: Duration = Duration::from_secs(30);

@@ -10,14 +10,13 @@ use broker::BrokerSettings;
 use bytes::Bytes;
 use journal_format::Body;
 use prost::Message;
+pub use reader::Reader;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::connection::{self, Delivered, Receipt, SessionEvent, Sink};
 use crate::pipeline::{Now, Pipeline};
 use crate::plant::StoredPlant;
-
-pub use reader::Reader;
 
 /// Lets data take the fast path, or not.
 pub fn take_fast_path(pipeline: &mut Pipeline, takes: bool) {

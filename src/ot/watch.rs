@@ -7,6 +7,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use broker::BrokerSettings;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
@@ -14,7 +15,6 @@ use tokio::task::LocalSet;
 
 use super::GOODBYE_WITHIN;
 use super::connection::{self, Receipt, SessionEvent, Sink};
-use broker::BrokerSettings;
 
 /// What is watched, and for how long.
 #[derive(Debug)]

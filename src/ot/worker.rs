@@ -13,6 +13,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select};
+use journal_format::Start;
+use journal_write::JournalError;
+use signature::{Signed, SignedPolicy};
+use state::{StateDir, StateError, Stored};
+use telemetry::{event, policy_loaded};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::clock::Clock;
@@ -25,12 +30,6 @@ use super::rule_counters::RuleCounts;
 use super::status_reporter::{Seen, StatusReporter};
 use super::storing::state_writer::{PLANT, StateWriter};
 use super::storing::{STORE_EVERY, Storing};
-use journal_format::Start;
-use journal_write::JournalError;
-use signature::{Signed, SignedPolicy};
-use state::{StateDir, StateError, Stored};
-use telemetry::event;
-use telemetry::policy_loaded;
 
 /// Messages of one batch: one commit, and one wake-up of the network for its receipts.
 const BATCH_MESSAGES: usize = 1_024;

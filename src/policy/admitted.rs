@@ -10,8 +10,9 @@
 //! judging said. Whoever writes plant data to a journal takes [`Admitted`] and nothing else, so
 //! that a way around the policy can't be written by accident.
 
-use super::{Policy, Verdict};
 use sparkplug::{Entity, EntityTopic};
+
+use super::{Policy, Verdict};
 
 /// Leave for a metric, or for an entity's birth, to cross.
 #[must_use]

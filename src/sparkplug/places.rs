@@ -5,8 +5,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 
-use crate::steps;
-use crate::{PropertySet, Template};
+use crate::{PropertySet, Template, steps};
 
 /// Lists of so many names are searched as they are.
 const FEW: usize = 16;

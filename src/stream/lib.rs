@@ -13,13 +13,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+pub use framing::{Framing, FramingError, Mark, TooLarge};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-
-pub use framing::{Framing, FramingError, Mark, TooLarge};
 pub use watched::Watched;
 
 /// A stream to a broker, encrypted or not.

@@ -4,8 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
-use core::mem;
+use core::{fmt, mem};
 
 use crate::rules::{Level, level};
 

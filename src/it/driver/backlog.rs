@@ -32,9 +32,10 @@ impl Backlog {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use journal_format::{Body, Frame, Heartbeat};
     use journal_read::{Lost, LostCause};
+
+    use super::*;
 
     fn frame(seq: u64) -> Item {
         let body = Some(Body::Heartbeat(Heartbeat::default()));

@@ -6,6 +6,11 @@ mod metric;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+pub(super) use metric::normalise;
+use metric::{
+    QUALITY, QUALITY_GOOD, QUALITY_STALE, as_data, fits, is_definition, merge_properties,
+    merge_value, quality_of, same_definition, same_members, same_value, set_quality,
+};
 use policy::shape::is_part;
 use sparkplug::{
     Borrowed, DataType, Metric, NamedMetric, Payload, Places, Scalar, ScalarMetric, TemplatePlaces,
@@ -13,11 +18,6 @@ use sparkplug::{
 };
 
 use crate::mirror::policy_recheck::{PolicyRecheck, Refusals};
-pub(super) use metric::normalise;
-use metric::{
-    QUALITY, QUALITY_GOOD, QUALITY_STALE, as_data, fits, is_definition, merge_properties,
-    merge_value, quality_of, same_definition, same_members, same_value, set_quality,
-};
 
 /// The metrics of one entity.
 #[derive(Debug, Default, Clone)]

@@ -90,19 +90,18 @@ use std::time::Duration;
 use account::Ledger;
 use journal_format::{Heartbeat, Start};
 use journal_read::Item;
-use policy::Policy;
-use telemetry::status::LossStatus;
-
 use node::Session;
 use nodes::Nodes;
 use notice::Notices;
 pub use notice::{Notice, Tally};
 pub use outgoing::{NodeId, Now, Outgoing, Qos, SessionEvent, SessionSpec};
+use policy::Policy;
 use primary_host::PrimaryHost;
 pub use relay_node::NameTaken;
 pub use settings::{MirrorSettings, OnGap};
 pub use snapshot::{MirrorSnapshot, NodePart, SnapshotPart};
 use step::StepContext;
+use telemetry::status::LossStatus;
 use timers::Timers;
 
 /// Where the link to the plant stands.

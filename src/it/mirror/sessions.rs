@@ -4,14 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Link;
-use super::encode;
 use super::node::{Node, Session};
 use super::nodes::{NodeRef, Nodes};
 use super::notice::{Notice, count};
 use super::outgoing::{NodeId, Outgoing, SessionEvent};
 use super::step::StepContext;
 use super::timers::Timer;
+use super::{Link, encode};
 
 /// Wait after the first failed attempt to connect; doubled with each further one.
 const BACKOFF_FIRST: Duration = Duration::from_millis(250);

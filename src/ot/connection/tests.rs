@@ -1,9 +1,10 @@
 //! Sessions and their requests, without a network.
 
-use super::*;
 use rumqttc::AckMode;
 use telemetry::Event;
 use telemetry::capture::{capture, triggered};
+
+use super::*;
 
 #[test]
 fn a_session_that_watches_leaves_nothing_at_the_broker() {

@@ -1,15 +1,16 @@
 //! Announcing: births and deaths that tell readers what there is, keyframes that repeat it, and
 //! the messages that waited for them.
 
-use super::Entry;
-use super::encode::{self, BirthScope};
-use super::step::StepContext;
-use crate::plant::{EntityState, Node};
 use account::{Fate, Origin, Reason};
 use mistake::mistake;
 use policy::shape::Pseudonyms;
 use policy::{Admitted, AdmittedKind, Permit};
 use sparkplug::{Entity, EntityTopic};
+
+use super::Entry;
+use super::encode::{self, BirthScope};
+use super::step::StepContext;
+use crate::plant::{EntityState, Node};
 
 impl StepContext<'_> {
     /// Leave for a live device to be announced: something of it crosses, or it has nothing at

@@ -1,11 +1,12 @@
 //! Births and deaths: what they teach about the plant, and what of them crosses.
 
-use super::encode;
-use super::step::StepContext;
-use crate::plant::{EntityState, Layout, Life, Node, Plant, SURVEY_BYTES, Taught};
 use account::{Fate, Origin, Reason, What};
 use policy::Verdict;
 use sparkplug::{Entity, Payload, names};
+
+use super::encode;
+use super::step::StepContext;
+use crate::plant::{EntityState, Layout, Life, Node, Plant, SURVEY_BYTES, Taught};
 
 impl StepContext<'_> {
     /// A live NBIRTH.

@@ -1,7 +1,11 @@
 //! Data messages: resolved by the entity's birth, judged, limited, and forwarded.
 
+use account::{Fate, Reason, RuleId, What};
 use mistake::mistake;
+use policy::Verdict;
 use prost::Message;
+use sparkplug::value::fits;
+use sparkplug::{Borrowed, Caps, DataType, Metric, NamedMetric, Value, steps};
 
 use super::births::low_byte;
 use super::encode::{self, DataWriter};
@@ -12,11 +16,6 @@ use super::step::StepContext;
 use crate::plant::{
     EntityState, Life, Node, Parts, Removed, Slot, Survey, allowance, cap_properties, is_definition,
 };
-use account::RuleId;
-use account::{Fate, Reason, What};
-use policy::Verdict;
-use sparkplug::value::fits;
-use sparkplug::{Borrowed, Caps, DataType, Metric, NamedMetric, Value, steps};
 
 /// Why something didn't cross, and which rule says so.
 type Cause = (Reason, Option<RuleId>);

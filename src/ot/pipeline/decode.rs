@@ -4,12 +4,13 @@
 //! Nothing is decided here: how a message goes on is chosen behind the sequence check, and a
 //! payload of scalars becomes the model without being read again.
 
-use super::encode::METRIC_BYTES;
 use account::Reason;
 use sparkplug::{
     Borrowed, Caps, DecodeError, Metric, NamedMetric, NotScalars, ScalarMetric, Scalars,
     decode_borrowed,
 };
+
+use super::encode::METRIC_BYTES;
 
 /// A payload as it was read.
 #[derive(Debug)]

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use super::shape;
-use crate::plant::{EntityState, Node, Slot};
 use journal_format::MAX_BODY_BYTES;
 use policy::shape::Pseudonyms;
 use sparkplug::{DataType, Metric, PayloadWriter, Value, names, steps};
+
+use super::shape;
+use crate::plant::{EntityState, Node, Slot};
 
 /// Largest payload of a frame, in bytes: what a frame holds, less room for the topic (64 KiB in
 /// MQTT) and the rest of its envelope.

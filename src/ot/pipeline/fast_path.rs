@@ -6,15 +6,15 @@
 //! goes the long way. A property test drives plants through both, and expects the same journal,
 //! the same account and the same state.
 
-use super::decode::ScalarPayload;
-use super::encode::MAX_PAYLOAD_BYTES;
-use super::encode::METRIC_BYTES;
-use super::step::StepContext;
-use crate::plant::{EntityState, Node};
 use account::Fate;
 use mistake::mistake;
 use policy::Permit;
 use sparkplug::{DataType, NotScalars, PayloadWriter, ScalarMetric};
+
+use super::decode::ScalarPayload;
+use super::encode::{MAX_PAYLOAD_BYTES, METRIC_BYTES};
+use super::step::StepContext;
+use crate::plant::{EntityState, Node};
 
 /// What becomes of a data message on the fast path.
 struct Plan {

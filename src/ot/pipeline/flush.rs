@@ -1,16 +1,17 @@
 //! Whose turn it is: values that limits and intervals held back, node by node, as far as the limits
 //! let them.
 
-use super::item::Item;
-use super::limits::{clamp, set_waits};
-use super::shape;
-use super::step::StepContext;
-use crate::plant::{Held, Node, Plant};
 use account::{Fate, Reason, RuleId};
 use mistake::mistake;
 use policy::{Permit, Priority, Verdict};
 use prost::Message;
 use sparkplug::Value;
+
+use super::item::Item;
+use super::limits::{clamp, set_waits};
+use super::shape;
+use super::step::StepContext;
+use crate::plant::{Held, Node, Plant};
 
 /// Bytes that a node may forward beyond those of earlier turns, each time it is its turn.
 const QUANTUM_BYTES: usize = 16 * 1024;

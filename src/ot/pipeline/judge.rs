@@ -3,7 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use account::{Origin, Reason, RuleId, What};
+use policy::{EntityPlan, Judged, Verdict};
 use prost::Message;
+use sparkplug::{DataType, Entity, Value, names, steps};
 
 use super::shape;
 use super::step::StepContext;
@@ -11,10 +14,6 @@ use crate::plant::{
     Definitions, EntityState, Node, Removed, SURVEY_BYTES, Slot, Survey, Types, allowance,
     repeated_allowance,
 };
-use account::RuleId;
-use account::{Origin, Reason, What};
-use policy::{EntityPlan, Judged, Verdict};
-use sparkplug::{DataType, Entity, Value, names, steps};
 
 /// What it takes of a survey's budget to walk over a metric.
 const SLOT_BYTES: usize = 64;

@@ -22,17 +22,16 @@
 //! there is at once, so that who sends little isn't delayed by who floods. Each metric holds one
 //! value at most, so that no flood fills the memory.
 
+use account::{Fate, Origin, Reason, RuleId, What};
 use mistake::mistake;
+use policy::{OnExcess, Priority, Rule};
 use prost::Message;
+use sparkplug::Entity;
 
 use super::item::{Item, Passage};
 use super::notify;
 use super::step::StepContext;
 use crate::plant::{EntityState, Held, Node, Slot};
-use account::RuleId;
-use account::{Fate, Origin, Reason, What};
-use policy::{OnExcess, Priority, Rule};
-use sparkplug::Entity;
 
 impl StepContext<'_> {
     /// Lets through what the limits have room for; the rest is held or dropped.

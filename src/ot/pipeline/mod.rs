@@ -67,7 +67,12 @@ mod timers;
 
 use std::time::Duration;
 
+use account::{Account, Imbalance, Ledger, Reason};
 use foldhash::fast::RandomState;
+use journal_format::{Dropped, Heartbeat};
+use policy::{Limiter, Policy};
+use sparkplug::Caps;
+use telemetry::status::TrackedNode;
 
 use self::announce::keyframes;
 use self::overload::Overload;
@@ -75,11 +80,6 @@ use self::step::StepContext;
 use crate::Entry;
 use crate::plant::{Node, Plant, StoredPlant};
 use crate::rule_counters::{RuleCounters, RuleMatches};
-use account::{Account, Imbalance, Ledger, Reason};
-use journal_format::{Dropped, Heartbeat};
-use policy::{Limiter, Policy};
-use sparkplug::Caps;
-use telemetry::status::TrackedNode;
 
 /// A session with the broker that was up for so long is one that lasts: longer than what a broker
 /// takes to send what it had stored, which is what ends most of those that don't.

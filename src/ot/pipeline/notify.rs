@@ -1,11 +1,12 @@
 //! Events for the people who watch the pipeline: which event a dropped message is.
 
-use super::Received;
 use account::Reason;
 use policy::Rule;
 use sparkplug::{Entity, EntityTopic, MessageType, Topic};
 use telemetry::event;
 use text::format_utc_ms;
+
+use super::Received;
 
 /// Tells that a message was dropped as a whole, and which rule says so, if one does.
 #[cold]

@@ -1,12 +1,13 @@
 //! Changes of the policy: a new one is loaded, or the time of a rule has come. What readers know is
 //! brought in line with it.
 
+use policy::{Limiter, Policy};
+
 use super::overload::Overload;
 use super::step::StepContext;
 use super::{Entry, Now, Pipeline, notify};
 use crate::plant::{EntityState, Node, Numbering, Queue};
 use crate::rule_counters::RuleCounters;
-use policy::{Limiter, Policy};
 
 impl Pipeline {
     /// Takes over another policy: entities that it doesn't allow any more die, those that it

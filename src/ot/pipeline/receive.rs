@@ -2,12 +2,13 @@
 
 use std::hash::BuildHasher;
 
-use super::decode::Decoded;
-use super::{Entry, Now, Pipeline, Received, notify};
-use crate::plant::Numbering;
 use account::{Fate, NodeSlot, Origin, Reason};
 use policy::Rule;
 use sparkplug::{EntityTopic, MessageType, Payload, Topic};
+
+use super::decode::Decoded;
+use super::{Entry, Now, Pipeline, Received, notify};
+use crate::plant::Numbering;
 
 impl Pipeline {
     /// Handles one message and appends what is to be journalled of it to `out`.

@@ -1,15 +1,15 @@
 //! What the pipeline knows after a restart: the stored plant, brought up to date by the frames
 //! that were journalled after it was stored.
 
+use journal_format::{Body, Keyframe, Relayed};
+use sparkplug::{DataType, MessageType, Metric, Payload, Topic, decode, names};
+
 use super::policy_change::adjust;
 use super::rename::Names;
-use super::shape;
-use super::{Entry, Now, Pipeline};
+use super::{Entry, Now, Pipeline, shape};
 use crate::plant::{
     EntityState, Layout, Life, Node, SnapshotPart, Standing, StoredPlant, Trust, is_definition,
 };
-use journal_format::{Body, Keyframe, Relayed};
-use sparkplug::{DataType, MessageType, Metric, Payload, Topic, decode, names};
 
 impl Pipeline {
     /// The whole plant, made in the simplest way.

@@ -4,14 +4,15 @@
 
 use std::sync::Arc;
 
-use super::Now;
-use crate::plant::{EntityState, Shaper, Slot};
 use account::Reason;
 use policy::shape::{
     Last, Pseudonyms, Shape, ShapeState, Shaped, is_bad_null, is_part, restore_quality, set_bad,
 };
 use policy::{EntityPlan, Judged, Limiter, Verdict};
 use sparkplug::{DataType, Metric, steps};
+
+use super::Now;
+use crate::plant::{EntityState, Shaper, Slot};
 
 /// Stands for a number of losses that no node has: the next value crosses, however near it is.
 const IN_DOUBT: u64 = u64::MAX;

@@ -1,15 +1,15 @@
 //! One step of the pipeline: what handling one message, tick or reload may touch, and how it
 //! writes to the journal.
 
+use account::{Dropped, Ledger, Origin, Reason, RuleId, What};
+use policy::{Admitted, AdmittedKind, Limiter, MessageFlags, Permit, Policy};
+use sparkplug::EntityTopic;
+
 use super::encode::MAX_PAYLOAD_BYTES;
 use super::overload::Overload;
 use super::{Counters, Entry, Now, PipelineSettings};
 use crate::plant::{EntityState, Node};
 use crate::rule_counters::RuleCounters;
-use account::RuleId;
-use account::{Dropped, Ledger, Origin, Reason, What};
-use policy::{Admitted, AdmittedKind, Limiter, MessageFlags, Permit, Policy};
-use sparkplug::EntityTopic;
 
 /// The parts of the pipeline beside the plant.
 pub(super) struct StepContext<'a> {

@@ -1,7 +1,8 @@
 //! The timers of the pipeline, and what is done when they go off.
 
-use mistake::mistake;
 use std::time::Duration;
+
+use mistake::mistake;
 
 use super::step::StepContext;
 use super::{Entry, Now, Pipeline, PipelineSettings};

@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use std::num::NonZeroU64;
 
 use foldhash::fast::RandomState;
-
 use sparkplug::Metric;
 
 /// A value that waits for its turn.

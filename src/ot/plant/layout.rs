@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
+use account::Reason;
 use foldhash::fast::RandomState;
+use sparkplug::value::{evident_datatype, fits};
+use sparkplug::{Caps, DataType, Metric, Value, names};
 
 use super::Slot;
 use super::exported::Exported;
-use account::Reason;
-use sparkplug::value::{evident_datatype, fits};
-use sparkplug::{Caps, DataType, Metric, Value, names};
 
 /// The metrics of one entity by name and alias. Aliases are those of this entity alone: many
 /// edge libraries repeat them among the devices of a node.
@@ -224,8 +224,9 @@ pub(crate) fn is_definition(metric: &Metric) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use sparkplug::{Property, PropertySet, PropertyValue};
+
+    use super::*;
 
     fn metric(name: &str, alias: Option<u64>, value: Value) -> Metric {
         let datatype = match value {

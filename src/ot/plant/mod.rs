@@ -13,22 +13,20 @@ mod templates;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use foldhash::fast::RandomState;
-
+use account::{Ledger, NodeSlot, Origin};
 pub(crate) use backlog::{Backlog, Held, Ticket};
+use foldhash::fast::RandomState;
 pub(crate) use layout::{Layout, Taught, cap_properties, is_definition};
 pub(crate) use life::{Life, Standing, Trust};
+use policy::NodeBuckets;
 pub(crate) use sequence::{Arrival, Sequence};
 pub(crate) use slot::{Shaper, Slot};
+use sparkplug::{Entity, Metric, steps};
+use state::Changes;
 pub(crate) use stored::{SnapshotPart, StoredPlant};
 pub(crate) use templates::{
     Definitions, Removed, SURVEY_BYTES, Survey, Types, allowance, repeated_allowance,
 };
-
-use account::{Ledger, NodeSlot, Origin};
-use policy::NodeBuckets;
-use sparkplug::{Entity, Metric, steps};
-use state::Changes;
 
 /// An edge node's own metrics, or a device.
 #[derive(Clone, Debug, Default)]

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::Held;
-use account::Reason;
-use account::RuleId;
+use account::{Reason, RuleId};
 use policy::Verdict;
 use policy::shape::{Disarm, Pseudonyms, Shape, ShapeState};
 use sparkplug::{Caps, DataType, Metric, Scalar, Template, TemplatePlaces, Value, steps};
+
+use super::Held;
 
 /// One metric of a birth.
 ///

@@ -1,16 +1,16 @@
 //! The plant as it is stored over a restart, so that data by alias can still be read after it.
 
+use account::Ledger;
+use journal_format::Start;
+use policy::Policy;
 use prost::Message;
 use prost::encoding::message;
+use sparkplug::{DataType, Entity, Metric};
 
 use super::{
     Definitions, EntityState, Layout, Life, Node, Plant, Removed, Sequence, Slot, Standing, Trust,
     Types,
 };
-use account::Ledger;
-use journal_format::Start;
-use policy::Policy;
-use sparkplug::{DataType, Entity, Metric};
 
 /// The field of [`StoredPlant::nodes`].
 const NODES: u32 = 2;

@@ -13,19 +13,17 @@
 mod survey;
 mod types;
 
-use mistake::mistake;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
-use prost::Message;
-
 use account::Reason;
+use foldhash::fast::RandomState;
+use mistake::mistake;
 use policy::shape::{Shape, disarm_metric};
 use policy::{EntityPlan, Verdict};
+use prost::Message;
 use sparkplug::value::fits;
 use sparkplug::{Caps, DataType, Metric, Parameter, ParameterValue, Template, Value, names, steps};
-
 pub(crate) use survey::{SURVEY_BYTES, Survey, allowance, repeated_allowance};
 pub(crate) use types::{Removed, Types};
 

@@ -1,10 +1,10 @@
 //! What each rule decided since the policy was loaded: rules that decide nothing are mistakes
 //! more often than not, and rules that only observe exist to be counted.
 
-use mistake::mistake;
 use std::cell::Cell;
 
 use account::RuleId;
+use mistake::mistake;
 use policy::{EntityPlan, Policy, Verdict};
 
 /// What one rule decided.

@@ -4,10 +4,10 @@
 use std::path::Path;
 
 use prost::Message;
+use state::{StateDir, StateError, StateFile, Stored};
 
 use super::RuleMatches;
 use crate::pipeline::Pipeline;
-use state::{StateDir, StateError, StateFile, Stored};
 
 /// The counters, replaced as a whole every half minute.
 const RULES: StateFile = StateFile { name: "rules.state", magic: *b"SPKDRUL1" };

@@ -5,10 +5,10 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use prost::Message;
+use state::{SnapshotParts, StateDir, StateError, StateFile};
 
 use crate::plant::SnapshotPart;
 use crate::rule_counters::RuleCounts;
-use state::{SnapshotParts, StateDir, StateError, StateFile};
 
 /// The plant as it was last known, and up to which frame of the journal.
 pub(crate) const PLANT: StateFile = StateFile { name: "plant.state", magic: *b"SPKDPLT1" };

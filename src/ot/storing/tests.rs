@@ -4,18 +4,18 @@
 use std::fs;
 use std::path::Path;
 
+use diagnostic::SourceFile;
+use policy::Policy;
 use prost::Message;
+use sparkplug::{Caps, DataType, Metric, Payload, Value};
+use state::{StateDir, Stored};
+use telemetry::Event;
+use telemetry::capture::{capture, triggered};
 
 use super::state_writer::PLANT;
 use super::*;
 use crate::plant::StoredPlant;
 use crate::{PipelineSettings, Received};
-use diagnostic::SourceFile;
-use policy::Policy;
-use sparkplug::{Caps, DataType, Metric, Payload, Value};
-use state::{StateDir, Stored};
-use telemetry::Event;
-use telemetry::capture::{capture, triggered};
 
 struct World {
     pipeline: Pipeline,

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use journal_write::{JournalError, Retained};
+use telemetry::event;
+
 use super::{LAST_PAUSE, Worker};
 use crate::entry::Entry;
 use crate::pipeline::Now;
-use journal_write::{JournalError, Retained};
-use telemetry::event;
 
 /// Retention by age works even where no segment ends.
 const RETAIN_EVERY: Duration = Duration::from_secs(60);

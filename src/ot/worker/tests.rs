@@ -6,28 +6,25 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use crossbeam_channel::Sender;
-use prost::Message;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-
-use super::{
-    Arc, Clock, Delivered, Duration, Now, Pipeline, Receipt, Shared, StateDir, Work, Worker,
-    WorkerSettings, housekeeping::retention_ms,
-};
-use crate::Entry;
-use crate::PipelineSettings;
-use crate::status_reporter::StatusReporter;
 use diagnostic::SourceFile;
 use journal_format::Body;
 use journal_read::{From, Item, Reader};
 use journal_write::{Durability, Writer, WriterOptions};
-use policy::Policy;
-use policy::{Admitted, MessageFlags};
-use sparkplug::Entity;
-use sparkplug::{Caps, DataType, Metric, Payload, Value};
-use telemetry::Event;
-use telemetry::Notifier;
+use policy::{Admitted, MessageFlags, Policy};
+use prost::Message;
+use sparkplug::{Caps, DataType, Entity, Metric, Payload, Value};
 use telemetry::capture::{capture, triggered};
 use telemetry::status::{Status, StatusEmitter, StatusSettings};
+use telemetry::{Event, Notifier};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::housekeeping::retention_ms;
+use super::{
+    Arc, Clock, Delivered, Duration, Now, Pipeline, Receipt, Shared, StateDir, Work, Worker,
+    WorkerSettings,
+};
+use crate::status_reporter::StatusReporter;
+use crate::{Entry, PipelineSettings};
 
 struct Running {
     work: Sender<Work>,

@@ -10,8 +10,7 @@ use diagnostic::{Diagnostic, Diagnostics, Section, SourceFile, UniqueNames, clos
 use self::selectors::Names;
 use super::rate_reader::{self, RATE_KEYS};
 use crate::names;
-use crate::rule::schedule;
-use crate::rule::{Action, Mode, Priority, Rule};
+use crate::rule::{Action, Mode, Priority, Rule, schedule};
 use crate::shape::reader::{self as shape_reader, SHAPE_KEYS};
 
 /// Bytes of a rule's name; it stands in every log line about a drop.

@@ -1,10 +1,10 @@
 //! Steps on numbers: quantise, range, deadband. Integers of all widths are computed with exactly.
 
+use diagnostic::Numeral;
 use sparkplug::value::{self, Typed};
 use sparkplug::{DataType, Value};
 
 use super::{is_integer, is_number};
-use diagnostic::Numeral;
 
 /// Multiples of a step from here on are no finer than the datatype's own precision, and rounding
 /// to them again could move the value: they are left as they are.

@@ -1,6 +1,7 @@
 //! Payloads of scalars read as the reader reads them, and everything else is left to it.
 
 use alloc::vec::Vec;
+
 use proptest::collection::vec;
 use proptest::option::{of, weighted};
 use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};

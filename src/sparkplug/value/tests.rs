@@ -1,9 +1,9 @@
 //! Values of every datatype: read, fitted, compared and shown.
 
 use alloc::boxed::Box;
-use alloc::string::String;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+
 use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 use text::escape_to;
 

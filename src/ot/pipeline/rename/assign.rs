@@ -1,17 +1,16 @@
 //! The names under which things cross. Everything in this half goes by the names of the plant;
 //! what is journalled goes by those that the policy gives, and no two things ever share one.
 
-use mistake::mistake;
 use std::collections::HashMap;
 
+use account::{Reason, RuleId};
 use foldhash::fast::RandomState;
+use mistake::mistake;
+use policy::{Verdict, fold, is_reserved};
+use sparkplug::{Entity, steps};
 
 use crate::pipeline::step::StepContext;
 use crate::plant::{Definitions, EntityState, Node, Slot};
-use account::Reason;
-use account::RuleId;
-use policy::{Verdict, fold, is_reserved};
-use sparkplug::{Entity, steps};
 
 /// What a metric is called on IT, where that isn't its own name.
 type ExportedName = Option<Box<str>>;

@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::pipeline::Entry;
-use crate::plant::{EntityState, Plant, Slot};
 use account::Ledger;
 use journal_format::Start;
 use policy::{Admitted, MessageFlags, Policy};
 use sparkplug::{Entity, EntityTopic, MessageType, Metric, names};
+
+use crate::pipeline::Entry;
+use crate::plant::{EntityState, Plant, Slot};
 
 /// Names of group and edge node on IT.
 type ExportedNode = (String, String);

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
 use prost::Message;
+use sparkplug::{DataType, Payload, Value};
 
 use super::bench::{policy, settings, typed};
 use crate::pipeline::{Now, Pipeline, PipelineSettings, Received};
-use sparkplug::{DataType, Payload, Value};
 
 const POLICIES: [&str; 3] = [
     "[[rule]]\nname = \"a\"\naction = \"forward\"\ngroup = \"G\"\nedge-node = [\"N0\", \"N1\"]\n\

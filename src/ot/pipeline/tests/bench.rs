@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
+use account::Reason;
+use diagnostic::SourceFile;
+use journal_format::{Body, Keyframe, Relayed};
+use policy::Policy;
 use prost::Message;
+use sparkplug::{Caps, DataType, Metric, Payload, Value, names};
 
 use super::snapshot_probe::SnapshotProbe;
 use crate::plant::StoredPlant;
 use crate::testing::Reader;
 use crate::{Entry, Now, Pipeline, PipelineSettings, Received};
-use account::Reason;
-use diagnostic::SourceFile;
-use journal_format::{Body, Keyframe, Relayed};
-use policy::Policy;
-use sparkplug::{Caps, DataType, Metric, Payload, Value, names};
 
 /// Forwards everything.
 pub(super) const ALL: &str = r#"

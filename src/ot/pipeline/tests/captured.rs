@@ -1,9 +1,10 @@
 //! Recorded traffic of real edge libraries.
 
-use super::bench::{ALL, Bench, names_of, payload, relayed, value_of, verbs};
-use crate::Received;
 use account::Reason;
 use sparkplug::{Value, captures, names};
+
+use super::bench::{ALL, Bench, names_of, payload, relayed, value_of, verbs};
+use crate::Received;
 
 fn replay(name: &str, text: &str) -> Bench {
     let mut bench = Bench::new(text);

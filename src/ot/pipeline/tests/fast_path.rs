@@ -1,17 +1,17 @@
 //! The fast path of data against the long way.
 
+use account::Reason;
+use journal_format::Body;
+use policy::Verdict;
 use proptest::collection::vec;
 use proptest::option::{of, weighted};
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use prost::Message;
+use sparkplug::{Caps, DataType, Metric, Payload, PropertySet, Value, decode_borrowed};
 
 use super::bench::{ALL, Bench, bd_seq, by_alias, by_name, policy, typed};
 use crate::Received;
 use crate::pipeline::decode::Decoded;
-use account::Reason;
-use journal_format::Body;
-use policy::Verdict;
-use sparkplug::{Caps, DataType, Metric, Payload, PropertySet, Value, decode_borrowed};
 
 const POLICIES: [&str; 6] = [
     ALL,

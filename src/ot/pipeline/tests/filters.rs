@@ -1,14 +1,14 @@
 //! What the policy doesn't forward leaves no trace, and what it forwards stays a valid session.
 
+use account::Reason;
 use prost::Message;
+use sparkplug::{
+    DataType, MetaData, Metric, Parameter, PropertySet, PropertyValue, Template, Value, names,
+};
 
 use super::bench::{
     ALL, Bench, aliased, bd_seq, by_alias, by_name, names_of, payload, relayed, typed, value_of,
     verbs,
-};
-use account::Reason;
-use sparkplug::{
-    DataType, MetaData, Metric, Parameter, PropertySet, PropertyValue, Template, Value, names,
 };
 
 const TEMPERATURES: &str = r#"

@@ -1,13 +1,14 @@
 //! Keyframes, heartbeats, late births, stored births, sessions.
 
+use account::Reason;
+use journal_format::Body;
+use sparkplug::{DataType, Metric, Payload, Value};
+
 use super::bench::{
     ALL, Bench, aliased, bd_seq, by_alias, by_name, keyframed, names_of, payload, relayed, typed,
     value_of, verbs,
 };
 use crate::Entry;
-use account::Reason;
-use journal_format::Body;
-use sparkplug::{DataType, Metric, Payload, Value};
 
 fn keyframe_payload(body: &journal_format::Keyframe) -> Payload {
     prost::Message::decode(body.payload.as_slice()).unwrap()

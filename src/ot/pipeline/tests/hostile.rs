@@ -1,12 +1,12 @@
 //! Births and data made to get past the policy, or to cost more than they should.
 
+use account::Reason;
 use prost::Message;
+use sparkplug::{DataType, MetaData, Metric, Parameter, ParameterValue, Template, Value};
 
 use super::bench::{
     ALL, Bench, bd_seq, by_name, names_of, payload, relayed, typed, value_of, verbs,
 };
-use account::Reason;
-use sparkplug::{DataType, MetaData, Metric, Parameter, ParameterValue, Template, Value};
 
 const NO_SECRETS: &str = r#"
     [[rule]]

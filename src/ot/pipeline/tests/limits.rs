@@ -1,14 +1,14 @@
 //! What hostile edge nodes can't make the pipeline do: grow, flood, or shut others out.
 
+use account::Reason;
+use journal_format::MAX_BODY_BYTES;
 use prost::Message;
+use sparkplug::{DataType, Metric, Payload, Template, Value};
 
 use super::bench::{
     ALL, Bench, aliased, bd_seq, by_alias, by_name, payload, relayed, typed, verbs,
 };
 use crate::Received;
-use account::Reason;
-use journal_format::MAX_BODY_BYTES;
-use sparkplug::{DataType, Metric, Payload, Template, Value};
 
 const LONG_NAME: usize = 60_000;
 

@@ -1,13 +1,14 @@
 //! Other names on IT: the journal has the new ones only, whatever happens.
 
-use super::bench::{
-    Bench, aliased, bd_seq, by_alias, keyframed, names_of, payload, topics, typed, verbs,
-};
 use account::Reason;
 use journal_format::Relayed;
 use sparkplug::{DataType, Metric, Payload, Template, Value};
 use telemetry::Event;
 use telemetry::capture::{capture, triggered};
+
+use super::bench::{
+    Bench, aliased, bd_seq, by_alias, keyframed, names_of, payload, topics, typed, verbs,
+};
 
 const RENAMED: &str = r#"
     [rename.group]

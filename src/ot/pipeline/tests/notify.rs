@@ -1,10 +1,11 @@
 //! What the pipeline tells the people who watch it.
 
-use super::bench::{ALL, Bench, bd_seq, by_name, typed};
-use crate::pipeline::{PipelineSettings, Received};
 use sparkplug::{DataType, Metric, Value};
 use telemetry::capture::{capture, triggered};
 use telemetry::{Event, Record};
+
+use super::bench::{ALL, Bench, bd_seq, by_name, typed};
+use crate::pipeline::{PipelineSettings, Received};
 
 fn number(name: &str) -> Metric {
     typed(name, DataType::Int32, Value::Int(1))

@@ -1,8 +1,9 @@
 //! Rules that only observe, and what all rules are known to have decided.
 
+use sparkplug::{DataType, Metric, Template, Value};
+
 use super::bench::{Bench, aliased, bd_seq, by_alias, names_of, payload, typed};
 use crate::RuleMatches;
-use sparkplug::{DataType, Metric, Template, Value};
 
 fn number(name: &str, alias: u64) -> Metric {
     aliased(name, alias, DataType::Int32, Value::Int(1))

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::bench::{Bench, aliased, bd_seq, by_alias, payload, relayed, typed, verbs};
 use account::Reason;
 use journal_format::{Body, Relayed};
 use sparkplug::{DataType, Metric, Payload, Topic, Value};
+
+use super::bench::{Bench, aliased, bd_seq, by_alias, payload, relayed, typed, verbs};
 
 /// Nodes with some metrics each, all of which are told or not.
 struct Plant {

@@ -3,9 +3,9 @@
 
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
+use sparkplug::{DataType, Metric, Payload, Template, Value};
 
 use super::bench::{ALL, Bench, aliased, bd_seq, by_alias, typed};
-use sparkplug::{DataType, Metric, Payload, Template, Value};
 
 const POLICIES: [&str; 5] = [
     ALL,

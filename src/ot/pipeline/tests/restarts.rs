@@ -1,15 +1,15 @@
 //! What is left of the plant after a restart.
 
+use account::Reason;
+use journal_format::Body;
 use prost::Message;
+use sparkplug::{DataType, Metric, Payload, Value};
 
 use super::bench::{
     ALL, Bench, aliased, bd_seq, by_alias, by_name, keyframed, names_of, payload, topics, typed,
     value_of, verbs,
 };
 use crate::Received;
-use account::Reason;
-use journal_format::Body;
-use sparkplug::{DataType, Metric, Payload, Value};
 
 fn running() -> Bench {
     let mut bench = Bench::new(ALL);

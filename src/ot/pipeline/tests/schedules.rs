@@ -1,8 +1,9 @@
 //! Rules that open and close by the clock, without a reload.
 
-use super::bench::{Bench, bd_seq, by_alias, payload, relayed, typed, value_of, verbs};
 use account::Reason;
 use sparkplug::{DataType, Metric, Value};
+
+use super::bench::{Bench, bd_seq, by_alias, payload, relayed, typed, value_of, verbs};
 
 /// The bench begins at 2023-11-14T22:13:20Z, a Tuesday.
 const VENDOR: &str = r#"

@@ -1,12 +1,13 @@
 //! Births, deaths, aliases, order.
 
+use account::Reason;
+use sparkplug::{DataType, Metric, Payload, Value, names};
+
 use super::bench::{
     ALL, Bench, aliased, bd_seq, by_alias, by_name, keyframed, names_of, payload, settings, topics,
     typed, value_of, verbs,
 };
 use crate::{PipelineSettings, Received};
-use account::Reason;
-use sparkplug::{DataType, Metric, Payload, Value, names};
 
 fn born() -> Bench {
     let mut bench = Bench::new(ALL);

@@ -1,15 +1,16 @@
 //! Shaping in the pipeline: what crosses of values, births that repeat what was forwarded, values
 //! that wait for their interval, and bytes that must be nowhere.
 
-use super::bench::{
-    Bench, aliased, bd_seq, by_alias, by_name, keyframed, names_of, payload, policy, relayed,
-    typed, value_of,
-};
 use account::Reason;
 use policy::shape::PseudonymKey;
 use sparkplug::{
     Cell, CellValue, DataSet, DataType, MetaData, Metric, Parameter, ParameterValue, Payload,
     Property, PropertySet, PropertyValue, Row, Template, Value,
+};
+
+use super::bench::{
+    Bench, aliased, bd_seq, by_alias, by_name, keyframed, names_of, payload, policy, relayed,
+    typed, value_of,
 };
 
 fn shaped(rest: &str) -> String {

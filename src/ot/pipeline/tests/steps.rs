@@ -2,13 +2,13 @@
 //! before, no message takes more steps than its size allows.
 
 use prost::Message;
-
-use super::bench::{Bench, bd_seq, by_alias, by_name, settings, typed};
-use crate::{PipelineSettings, Received};
 use sparkplug::{
     Cell, CellValue, DataSet, DataType, Metric, Parameter, ParameterValue, Payload, Property,
     PropertySet, PropertyValue, Row, Template, Value, steps,
 };
+
+use super::bench::{Bench, bd_seq, by_alias, by_name, settings, typed};
+use crate::{PipelineSettings, Received};
 
 /// Steps that a message may take for each of its bytes: a property of some twelve bytes is compared
 /// with as many as a metric may have, and a name of four bytes of alias is written out.

@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::bench::{Bench, bd_seq, typed};
-use crate::pipeline::Received;
 use account::Reason;
 use sparkplug::{DataType, Value};
 use telemetry::capture::{LogClock, capture_limited};
 use telemetry::{Event, Record};
+
+use super::bench::{Bench, bd_seq, typed};
+use crate::pipeline::Received;
 
 const PER_MS: u64 = 100;
 const LENGTH_MS: u64 = 10_000;

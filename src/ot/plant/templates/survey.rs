@@ -1,11 +1,11 @@
 //! Surveys: what the instances of an entity ask of their definitions, within a budget of names.
 
+use account::Reason;
 use policy::EntityPlan;
 use policy::shape::Disarm;
+use sparkplug::steps;
 
 use super::{Definition, Definitions, Kind, Standing, Types};
-use account::Reason;
-use sparkplug::steps;
 
 /// Most bytes of names that one survey asks the policy for: those of a birth of 20,000 members
 /// with some hundred bytes each. Definitions that refer to one another can describe far more

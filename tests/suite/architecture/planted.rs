@@ -124,6 +124,8 @@ fn clocks_files_and_sockets_are_found_in_pure_rooms() {
         "fn f() { let now = std::time::Instant::now(); }",
         "use std::time::Instant;",
         "fn f() { let now = SystemTime::now(); }",
+        "fn f() -> u64 { clock::wall_ms() }",
+        "use clock::wall as today;",
         "fn f() { assert!(std::fs::exists(\"x\")); }",
         "extern crate std as s;",
         "fn f(path: &Path) -> bool { path.exists() }",

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backlog::Backlog;
+use clock::Clock;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use journal_format::{Body, Frame};
 use journal_read::{From, Item, JournalError, Position, Reader};
@@ -93,10 +94,6 @@ pub(super) struct Driver {
     stop_by: Option<Duration>,
 }
 
-struct Clock {
-    steady: clock::Clock,
-}
-
 impl Driver {
     /// Loads the state and finds the place in the journal.
     pub(super) fn new(
@@ -108,7 +105,7 @@ impl Driver {
         broker: BrokerWatch,
         make_status_reporter: impl FnOnce(Now) -> Result<StatusReporter, ItError>,
     ) -> Result<Driver, ItError> {
-        let clock = Clock::new();
+        let clock = Clock::start();
         let status_reporter = make_status_reporter(clock.now())?;
         let bd_seqs = match state.load_bd_seqs()? {
             Stored::Found(bd_seqs) => bd_seqs,
@@ -196,8 +193,8 @@ impl Driver {
                 busy |= frames > 0;
                 busy |= self.read_backfill(now);
             }
-            if now.at >= next_tick {
-                next_tick = now.at.saturating_add(TICK_EVERY);
+            if now.mono >= next_tick {
+                next_tick = now.mono.saturating_add(TICK_EVERY);
                 self.mirror.handle_tick(now);
             }
             busy |= self.carry_out(now);
@@ -208,7 +205,7 @@ impl Driver {
             }
             self.status_reporter.feed();
             if let Some(by) = self.stop_by
-                && (self.mirror.is_stopped() || now.at >= by)
+                && (self.mirror.is_stopped() || now.mono >= by)
             {
                 return self.finish();
             }
@@ -239,12 +236,12 @@ impl Driver {
                 if self.sessions.is_current(node, generation, ended) {
                     match event {
                         SessionEvent::Ready => {
-                            self.connect_queue.answered(now.at, node, true);
+                            self.connect_queue.answered(now.mono, node, true);
                             self.broker.ready(node);
                         }
                         _ if ended => {
                             let well = matches!(event, SessionEvent::Closed);
-                            self.connect_queue.answered(now.at, node, well);
+                            self.connect_queue.answered(now.mono, node, well);
                             self.broker.ended(node);
                         }
                         _ => {}
@@ -259,12 +256,12 @@ impl Driver {
             }
             DriverEvent::Saved { what, result } => {
                 if what == Saved::BdSeqs {
-                    self.connect_queue.saved(now.at, result.is_ok());
+                    self.connect_queue.saved(now.mono, result.is_ok());
                 }
                 self.saving.saved(now, what, &result);
             }
             DriverEvent::Stop if self.stop_by.is_none() => {
-                self.stop_by = Some(now.at.saturating_add(STOP_WITHIN));
+                self.stop_by = Some(now.mono.saturating_add(STOP_WITHIN));
                 self.mirror.stop(now);
                 self.drop_unopened(now);
             }
@@ -306,7 +303,7 @@ impl Driver {
 
     /// Reads on in the journal; how much came.
     fn read_journal(&mut self, now: Now) -> usize {
-        if now.at < self.read_after || self.sessions.queued_bytes() > MAX_QUEUED_BYTES {
+        if now.mono < self.read_after || self.sessions.queued_bytes() > MAX_QUEUED_BYTES {
             return 0;
         }
         let mut bytes = 0_usize;
@@ -325,7 +322,7 @@ impl Driver {
             let item = match item {
                 Ok(item) => item,
                 Err(error) => {
-                    self.read_after = now.at.saturating_add(ERROR_PAUSE);
+                    self.read_after = now.mono.saturating_add(ERROR_PAUSE);
                     event!(JournalUnreadable, error = %error);
                     return taken;
                 }
@@ -373,10 +370,10 @@ impl Driver {
 
     /// Opens waiting sessions within the pace, after their bdSeq is on disk.
     fn open_sessions(&mut self, now: Now) {
-        if self.saving.has_room() && self.connect_queue.begin_save(now.at) {
+        if self.saving.has_room() && self.connect_queue.begin_save(now.mono) {
             self.saving.save_bd_seqs(&self.mirror);
         }
-        for (node, spec) in self.connect_queue.take(now.at) {
+        for (node, spec) in self.connect_queue.take(now.mono) {
             self.sessions.open(node, spec);
         }
     }
@@ -444,17 +441,6 @@ fn first_frame(dir: &Path, from: From) -> Result<Option<Position>, JournalError>
         Item::Frame(frame) => Position { epoch: frame.epoch, seq: frame.seq },
         Item::Lost(lost) => Position { epoch: 0, seq: lost.first },
     }))
-}
-
-impl Clock {
-    fn new() -> Clock {
-        Clock { steady: clock::Clock::start() }
-    }
-
-    fn now(&self) -> Now {
-        let clock::Now { mono, wall_ms } = self.steady.now();
-        Now { at: mono, wall_ms }
-    }
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use ::state::StateError;
 use broker::{BrokerSettings, ConnectFailure};
+pub use clock::Now;
 use driver::{Driver, DriverSettings};
 use journal_read::JournalError;
 use mirror::{Mirror, MirrorSettings, NodeId, SessionEvent};
@@ -184,8 +185,8 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
     let own = notifier.clone();
     let make_status_reporter = |now: mirror::Now| {
         let emitter =
-            StatusEmitter::start("it", status, state_dir, own.clone(), now.at, now.wall_ms)?;
-        let health = health.map(|health| RelayNode::new(health, now.at));
+            StatusEmitter::start("it", status, state_dir, own.clone(), now.mono, now.wall_ms)?;
+        let health = health.map(|health| RelayNode::new(health, now.mono));
         Ok(StatusReporter::new(emitter, own, health))
     };
     let make_writer = {

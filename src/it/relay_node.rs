@@ -237,12 +237,12 @@ impl RelayNode {
 
     /// Whether [`RelayNode::tick`] has something to do.
     pub(super) fn is_due(&self, now: Now) -> bool {
-        self.next <= now.at
+        self.next <= now.mono
     }
 
     /// Brings the node up as soon as its name is known, and publishes what has changed.
     pub(super) fn tick(&mut self, now: Now, mirror: &mut Mirror, status: &Status) {
-        self.next = now.at.saturating_add(self.settings.every);
+        self.next = now.mono.saturating_add(self.settings.every);
         if mirror.has_relay_node() {
             let changed = readings(status)
                 .filter(|(metric, deadband)| {
@@ -259,7 +259,7 @@ impl RelayNode {
         let name = self.settings.edge_node.as_deref().unwrap_or(&status.relay);
         if name.is_empty() || self.refused {
             // Not known yet: the head of every segment has it.
-            self.next = now.at;
+            self.next = now.mono;
             return;
         }
         let metrics = readings(status).map(|(metric, _)| metric).collect();

@@ -60,7 +60,7 @@ impl StatusReporter {
 
     /// Tells the status, if that is due, on the relay's own edge node as well.
     pub(super) fn tick(&mut self, now: Now, mirror: &mut Mirror, queued_bytes: usize) {
-        if !self.emitter.is_due(now.at) {
+        if !self.emitter.is_due(now.mono) {
             return;
         }
         let status = self.status(now, mirror, queued_bytes);
@@ -69,7 +69,7 @@ impl StatusReporter {
         {
             relay_node.tick(now, mirror, &status);
         }
-        self.emitter.emit(now.at, status);
+        self.emitter.emit(now.mono, status);
     }
 
     /// Tells the last status, and a summary.
@@ -82,7 +82,7 @@ impl StatusReporter {
         let sessions = mirror.sessions();
         let mut status = self.emitter.status(now.wall_ms, sessions > 0, count(sessions));
         let (account, nodes) =
-            self.tracker.track(now.at, mirror.ledger(), mirror.check_account(), mirror.nodes());
+            self.tracker.track(now.mono, mirror.ledger(), mirror.check_account(), mirror.nodes());
         (status.account, status.nodes) = (account, nodes);
         status.relay = mirror.relay_name().to_owned();
         status.policy = mirror.policy().map(|policy: &Policy| PolicyStatus {

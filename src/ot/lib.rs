@@ -8,7 +8,6 @@
 //! ```
 
 mod admission;
-mod clock;
 mod connection;
 mod entry;
 mod handoff;
@@ -30,6 +29,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use ::clock::Clock;
+pub use ::clock::Now;
 use broker::BrokerSettings;
 use journal_write::{JournalError, Writer, WriterOptions};
 use sandbox::Confined;
@@ -41,12 +42,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
 use self::admission::Queue;
-use self::clock::Clock;
 use self::connection::SessionHandle;
 pub use self::entry::Entry;
 use self::entry::Journal;
 use self::handoff::{Shared, Work};
-pub use self::pipeline::{Counters, Now, Pipeline, PipelineSettings, Received};
+pub use self::pipeline::{Counters, Pipeline, PipelineSettings, Received};
 pub use self::rule_counters::{RuleCount, RuleCounts, RuleMatches};
 use self::status_reporter::StatusReporter;
 pub use self::watch::{WatchEnd, WatchError, WatchSettings, Watched, watch};
@@ -139,7 +139,7 @@ pub struct Opened {
 /// Another process has them, or the operating system refuses.
 pub fn open(settings: Settings) -> Result<Opened, OtError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let clock = Clock::new();
+    let clock = Clock::start();
     let state = StateDir::open(&settings.state_dir)?;
     settings.status.check(&settings.state_dir)?;
     let writer = Writer::open(settings.journal.clone(), clock.now().wall_ms)?.only();

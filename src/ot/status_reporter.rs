@@ -10,7 +10,8 @@ use telemetry::status::{
 };
 
 use super::handoff::{QUEUED_BYTES, Shared};
-use super::pipeline::{Now, Pipeline, Surroundings};
+use super::pipeline::{Pipeline, Surroundings};
+use crate::Now;
 use crate::entry::Journal;
 
 /// Part of the queue's limit above which somebody should look: the worker doesn't keep up.

@@ -13,7 +13,8 @@ use telemetry::event;
 
 use self::state_writer::StateWriter;
 use super::connection::Receipt;
-use super::pipeline::{Now, Pipeline};
+use super::pipeline::Pipeline;
+use crate::Now;
 
 /// Values are stored this often; the journal has what came since.
 pub(super) const STORE_EVERY: Duration = Duration::from_secs(30);

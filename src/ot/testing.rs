@@ -14,8 +14,9 @@ pub use reader::Reader;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::Now;
 use crate::connection::{self, Delivered, Receipt, SessionEvent, Sink};
-use crate::pipeline::{Now, Pipeline};
+use crate::pipeline::Pipeline;
 use crate::plant::StoredPlant;
 
 /// Lets data take the fast path, or not.

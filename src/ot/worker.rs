@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use clock::Clock;
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select};
 use journal_format::Start;
 use journal_write::JournalError;
@@ -20,16 +21,16 @@ use state::{StateDir, StateError, Stored};
 use telemetry::{event, policy_loaded};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::clock::Clock;
 use super::connection::{Delivered, Receipt};
 use super::entry::{Entry, Journal};
 use super::handoff::{Shared, Work};
-use super::pipeline::{Now, Pipeline, Received};
+use super::pipeline::{Pipeline, Received};
 use super::plant::StoredPlant;
 use super::rule_counters::RuleCounts;
 use super::status_reporter::{Seen, StatusReporter};
 use super::storing::state_writer::{PLANT, StateWriter};
 use super::storing::{STORE_EVERY, Storing};
+use crate::Now;
 
 /// Messages of one batch: one commit, and one wake-up of the network for its receipts.
 const BATCH_MESSAGES: usize = 1_024;

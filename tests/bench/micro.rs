@@ -374,7 +374,7 @@ fn now() -> Now {
 }
 
 fn mirror_now() -> mirror::Now {
-    mirror::Now { at: Duration::from_secs(10), wall_ms: NOW_MS }
+    mirror::Now { mono: Duration::from_secs(10), wall_ms: NOW_MS }
 }
 
 fn received<'a>(topic: &'a str, payload: &'a [u8]) -> Received<'a> {

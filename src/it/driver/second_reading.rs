@@ -20,7 +20,7 @@ impl Driver {
     /// Reads missed frames again, at their own pace; true if anything came.
     pub(super) fn read_backfill(&mut self, now: Now) -> bool {
         let full = self.sessions.queued_bytes() > MAX_QUEUED_BYTES;
-        if self.mirror.is_catching_up() || full || now.at < self.backfill_after {
+        if self.mirror.is_catching_up() || full || now.mono < self.backfill_after {
             return false;
         }
         if self.backfill.is_none() && self.mirror.wants_backfill() {
@@ -64,7 +64,7 @@ impl Driver {
                     if let Err(error) = ended {
                         event!(JournalUnreadable, error = %error);
                     }
-                    self.backfill_after = now.at.saturating_add(ERROR_PAUSE);
+                    self.backfill_after = now.mono.saturating_add(ERROR_PAUSE);
                     self.mirror.backfill_passed(pass.reader.position().seq.min(pass.to));
                     return any;
                 }
@@ -86,7 +86,7 @@ impl Driver {
         match Reader::open(&self.settings.journal_dir, From::At(Position { epoch, seq: from })) {
             Ok(reader) => self.backfill = Some(SecondReading { reader, to, waiting: None }),
             Err(error) => {
-                self.backfill_after = now.at.saturating_add(ERROR_PAUSE);
+                self.backfill_after = now.mono.saturating_add(ERROR_PAUSE);
                 event!(JournalUnreadable, error = %error);
             }
         }

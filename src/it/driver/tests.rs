@@ -103,7 +103,7 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
                 status,
                 state_dir,
                 notifier.clone(),
-                now.at,
+                now.mono,
                 now.wall_ms,
             )?;
             Ok(StatusReporter::new(emitter, notifier, None))

@@ -72,7 +72,7 @@ impl StepContext<'_> {
         }
         let node = node.change();
         let due = since.saturating_add(self.settings.rebirth_min_interval);
-        if self.now.at >= due {
+        if self.now.mono >= due {
             self.publish_births(node);
         } else {
             node.timers.set(Timer::RebirthDue, due);

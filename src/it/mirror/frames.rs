@@ -33,7 +33,7 @@ impl Mirror {
         let oldest_fresh = self.settings.stale_after.saturating_add(CLOCKS_APART);
         let is_fresh = Duration::from_millis(self.lag_ms) <= oldest_fresh;
         if is_fresh {
-            self.last_frame = now.at;
+            self.last_frame = now.mono;
             self.timers.set(Timer::LinkStale, self.silent_too_long());
         }
         if !in_head && let Some(seen) = self.head.take() {
@@ -84,7 +84,7 @@ impl Mirror {
         if self.link != Link::Alive || self.stopping {
             return;
         }
-        if self.timers.is_due(Timer::LinkStale, now.at) || self.away_too_long() {
+        if self.timers.is_due(Timer::LinkStale, now.mono) || self.away_too_long() {
             let away = Duration::from_millis(self.ot_away_ms).max(self.silent_for(now));
             let away_ms = away.as_millis().try_into().unwrap_or(u64::MAX);
             self.link = Link::Silent { old_frames_noticed: false };

@@ -51,7 +51,7 @@ impl Mirror {
     }
 
     fn doubt_ends(&self, now: Now) -> Duration {
-        now.at.saturating_add(self.keyframe_every.saturating_mul(DOUBT_INTERVALS))
+        now.mono.saturating_add(self.keyframe_every.saturating_mul(DOUBT_INTERVALS))
     }
 }
 

@@ -94,7 +94,7 @@ use node::Session;
 use nodes::Nodes;
 use notice::Notices;
 pub use notice::{Notice, Tally};
-pub use outgoing::{NodeId, Now, Outgoing, Qos, SessionEvent, SessionSpec};
+pub use outgoing::{NodeId, Outgoing, Qos, SessionEvent, SessionSpec};
 use policy::Policy;
 use primary_host::PrimaryHost;
 pub use relay_node::NameTaken;
@@ -103,6 +103,8 @@ pub use snapshot::{MirrorSnapshot, NodePart, SnapshotPart};
 use step::StepContext;
 use telemetry::status::LossStatus;
 use timers::Timers;
+
+pub use crate::Now;
 
 /// Where the link to the plant stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,23 +2,9 @@
 //! the IT half can do on the enterprise broker.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use account::NodeSlot;
 use bytes::Bytes;
-
-/// The clocks of one moment: `at` is monotonic since any fixed start, `wall_ms` is UTC in
-/// milliseconds since the epoch.
-#[derive(Debug, Clone, Copy)]
-pub struct Now {
-    pub at: Duration,
-    pub wall_ms: u64,
-}
-
-impl Now {
-    /// Where no clock is at hand, and none is needed.
-    pub(super) const UNKNOWN: Now = Now { at: Duration::ZERO, wall_ms: 0 };
-}
 
 /// Index of a mirrored edge node. Another node may take the place of one that is dead and whose
 /// session is closed.

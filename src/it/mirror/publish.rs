@@ -21,7 +21,7 @@ impl StepContext<'_> {
     /// NBIRTH with `seq` 0, then the DBIRTH of every live device.
     pub(super) fn publish_births(&mut self, node: &mut Node) {
         let first = !node.is_born();
-        node.session = Session::Born { since: self.now.at };
+        node.session = Session::Born { since: self.now.mono };
         node.timers.stop(Timer::RebirthDue);
         node.timers.stop(Timer::MarksDue);
         // The births carry everything before this position; a birth that waited for its session
@@ -59,8 +59,8 @@ impl StepContext<'_> {
     /// go out until then.
     pub(super) fn publish_births_anew(&mut self, node: &mut Node, waits: bool) {
         let due = node.born_anew.saturating_sub(ANEW_AHEAD);
-        if due <= self.now.at {
-            node.born_anew = node.born_anew.max(self.now.at).saturating_add(ANEW_EVERY);
+        if due <= self.now.mono {
+            node.born_anew = node.born_anew.max(self.now.mono).saturating_add(ANEW_EVERY);
             self.publish_births(node);
         } else if waits {
             node.born_anew = node.born_anew.saturating_add(ANEW_EVERY);

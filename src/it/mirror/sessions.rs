@@ -45,7 +45,7 @@ impl StepContext<'_> {
 
     /// Does what is due for a node; whether missed frames of it wait to be read again.
     pub(super) fn tick(&mut self, node: NodeRef<'_>) -> bool {
-        let at = self.now.at;
+        let at = self.now.mono;
         let is_due = |timer| node.timers.is_due(timer, at);
         // Only what has to change is asked for to be changed.
         if is_due(Timer::ConfirmBy) {
@@ -102,7 +102,7 @@ impl StepContext<'_> {
         match node.session {
             Session::Closed => {
                 let waits = node.timers.is_set(Timer::Connect)
-                    && !node.timers.is_due(Timer::Connect, self.now.at);
+                    && !node.timers.is_due(Timer::Connect, self.now.mono);
                 (wanted && !waits).then_some(Move::Open)
             }
             Session::Opening { .. } | Session::Waiting { .. } | Session::Born { .. } if !wanted => {
@@ -174,12 +174,12 @@ impl StepContext<'_> {
         }
         // A session that ends soon after it began, at its births say, must not be met with a
         // storm of connects.
-        if was_born.is_some_and(|since| self.now.at.saturating_sub(since) >= LASTING) {
+        if was_born.is_some_and(|since| self.now.mono.saturating_sub(since) >= LASTING) {
             node.failures = 0;
         }
-        let wait = backoff(node.failures, node.id, self.now.at);
+        let wait = backoff(node.failures, node.id, self.now.mono);
         node.failures = node.failures.saturating_add(1);
-        node.timers.set(Timer::Connect, self.now.at.saturating_add(wait));
+        node.timers.set(Timer::Connect, self.now.mono.saturating_add(wait));
         if was_born.is_some() {
             self.notify(Notice::SessionLost { node: node.key() });
         }

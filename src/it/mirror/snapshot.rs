@@ -237,7 +237,7 @@ impl Mirror {
             self.keyframe_every = keyframe_interval(snapshot.keyframe_every_ms / 1_000);
         }
         // There is no clock here, and nothing of this asks for one.
-        let (mut step, nodes) = self.step(Now::UNKNOWN);
+        let (mut step, nodes) = self.step(Now::default());
         let mut in_doubt = false;
         for stored in snapshot.nodes {
             let Some(node) = nodes.append(&stored.group, &stored.edge_node) else {

@@ -82,7 +82,7 @@ impl Mirror {
 
     /// Time since the last frame that had just been appended.
     pub fn silent_for(&self, now: Now) -> Duration {
-        now.at.saturating_sub(self.last_frame)
+        now.mono.saturating_sub(self.last_frame)
     }
 
     /// Name of the relay, as the writer of the journal says it; empty until it does.

@@ -12,9 +12,10 @@ use text::clean;
 use super::Link;
 use super::node::Node;
 use super::notice::{Notice, Notices, Tally};
-use super::outgoing::{NodeId, Now, Outgoing, Qos};
+use super::outgoing::{NodeId, Outgoing, Qos};
 use super::primary_host::PrimaryHost;
 use super::settings::MirrorSettings;
+use crate::Now;
 
 /// Bytes of a refused topic that are kept for the event about it.
 const MAX_REFUSED_BYTES: usize = 256;
@@ -54,7 +55,7 @@ impl StepContext<'_> {
 
     /// When the broker is asked to confirm what is published now.
     pub(super) fn confirm_by(&self) -> Duration {
-        self.now.at.saturating_add(self.settings.confirm_every)
+        self.now.mono.saturating_add(self.settings.confirm_every)
     }
 
     /// Notes that frames `oldest..=newest` of a node are published live.

@@ -59,15 +59,15 @@ impl Saving {
 
     /// Goes on with the current snapshot, or begins one that is due.
     pub(crate) fn tick(&mut self, now: Now, mirror: &mut Mirror) {
-        if self.under_way.is_none() && now.at >= self.next {
+        if self.under_way.is_none() && now.mono >= self.next {
             let progress = progress(mirror);
-            let is_old = now.at >= self.saved_at.saturating_add(WITHIN);
+            let is_old = now.mono >= self.saved_at.saturating_add(WITHIN);
             if self.saved == Some(progress) && !is_old {
-                self.next = now.at.saturating_add(EVERY);
+                self.next = now.mono.saturating_add(EVERY);
                 return;
             }
             mirror.begin_snapshot();
-            self.under_way = Some(UnderWay { began: now.at, progress, complete: false });
+            self.under_way = Some(UnderWay { began: now.mono, progress, complete: false });
         }
         if let Some(under_way) = self.under_way.as_mut().filter(|under_way| !under_way.complete)
             && self.state_writer.has_room()
@@ -98,10 +98,10 @@ impl Saving {
         let Some(UnderWay { began, progress, .. }) = self.under_way.take() else {
             return mistake::mistake!("a snapshot was written that nobody began");
         };
-        let took = now.at.saturating_sub(began);
+        let took = now.mono.saturating_sub(began);
         let worth = Duration::from_secs(bytes.checked_div(BYTES_PER_S).unwrap_or_default());
         let pause = took.saturating_mul(SHARE).max(worth).clamp(EVERY, WITHIN);
-        self.next = now.at.saturating_add(pause);
+        self.next = now.mono.saturating_add(pause);
         if result.is_ok() {
             self.saved = Some(progress);
             self.saved_at = began;

@@ -77,22 +77,13 @@ use telemetry::status::TrackedNode;
 use self::announce::keyframes;
 use self::overload::Overload;
 use self::step::StepContext;
-use crate::Entry;
 use crate::plant::{Node, Plant, StoredPlant};
 use crate::rule_counters::{RuleCounters, RuleMatches};
+use crate::{Entry, Now};
 
 /// A session with the broker that was up for so long is one that lasts: longer than what a broker
 /// takes to send what it had stored, which is what ends most of those that don't.
 pub(crate) const LASTING: Duration = Duration::from_secs(10);
-
-/// The time of an event.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Now {
-    /// Since any fixed start; never goes backwards.
-    pub mono: Duration,
-    /// Wall clock, in milliseconds since the epoch (UTC).
-    pub wall_ms: u64,
-}
 
 /// A message as the broker delivered it.
 #[derive(Clone, Copy, Debug)]

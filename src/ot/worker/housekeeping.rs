@@ -6,8 +6,8 @@ use journal_write::{JournalError, Retained};
 use telemetry::event;
 
 use super::{LAST_PAUSE, Worker};
+use crate::Now;
 use crate::entry::Entry;
-use crate::pipeline::Now;
 
 /// Retention by age works even where no segment ends.
 const RETAIN_EVERY: Duration = Duration::from_secs(60);

@@ -71,7 +71,7 @@ fn build(dir: &Path) -> (Worker, Sender<Work>, UnboundedReceiver<Vec<Receipt>>) 
         queue,
         released,
         Arc::new(Shared::default()),
-        Clock::new(),
+        Clock::start(),
     )
     .unwrap();
     (worker, work, receipts)

@@ -76,7 +76,7 @@ impl Journal {
             policy,
             reloaded_at: Duration::ZERO,
             takes_fast_path,
-            now: Now { at: Duration::ZERO, wall_ms: WALL_MS },
+            now: Now { mono: Duration::ZERO, wall_ms: WALL_MS },
             frames: BTreeMap::new(),
             next: 1,
             sessions: BTreeMap::new(),
@@ -104,7 +104,7 @@ impl Journal {
             }
             self.operation += 1;
             // Hundreds of births within one millisecond would be stamped too far ahead.
-            self.now.at += OPERATION;
+            self.now.mono += OPERATION;
             self.now.wall_ms += 2;
             self.step(input);
             self.check();
@@ -202,7 +202,7 @@ impl Journal {
             16 | 17 => self.command(input),
             18 => {
                 self.policy = input.below(POLICIES.len());
-                self.reloaded_at = self.now.at;
+                self.reloaded_at = self.now.mono;
                 self.mirror.reload_policy(self.now, copy(self.policy));
                 self.carry_out();
             }
@@ -248,7 +248,7 @@ impl Journal {
         while left > 0 {
             let step = step.min(left);
             left -= step;
-            self.now.at += Duration::from_millis(step);
+            self.now.mono += Duration::from_millis(step);
             self.now.wall_ms += step;
             self.mirror.handle_tick(self.now);
             self.carry_out();
@@ -465,7 +465,7 @@ impl Journal {
         assert!(self.mirror.node_counts().1 <= self.settings.max_nodes);
         // What isn't allowed any more goes by new births, with a rebirth that is due anyhow.
         let settled = self.reloaded_at + self.settings.rebirth_min_interval + LONGEST_STEP;
-        if self.policy == NONE || self.now.at <= settled {
+        if self.policy == NONE || self.now.mono <= settled {
             return;
         }
         for node in NODES.map(|node| format!("G/{node}")) {

@@ -143,14 +143,14 @@ fn snapshot(input: &mut Input<'_>) {
     let mut second = restored(&once).expect("our own snapshot");
     assert_eq!(it::testing::snapshot(&mut second), once, "restored and stored again it differs");
     second.caught_up();
-    let mut now = Now { at: Duration::from_secs(1), wall_ms: WALL_MS };
+    let mut now = Now { mono: Duration::from_secs(1), wall_ms: WALL_MS };
     let (epoch, position) = second.position();
     for seq in position..position.saturating_add(3) {
         let body = Some(Body::Heartbeat(Heartbeat { ot_connected: true, ..Heartbeat::default() }));
         let appended_ms = now.wall_ms;
         let frame = journal_format::Frame { seq, epoch, appended_ms, body, in_head: false };
         second.handle_item(now, Item::Frame(frame));
-        now.at += Duration::from_secs(1);
+        now.mono += Duration::from_secs(1);
         now.wall_ms += 1_000;
         second.handle_tick(now);
         while second.poll_outgoing().is_some() {}

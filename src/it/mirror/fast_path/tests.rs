@@ -19,7 +19,7 @@ use super::super::{Mirror, MirrorSettings, NodeId, Notice, Now, Outgoing, Sessio
 use super::*;
 
 const WALL: u64 = 1_700_000_000_000;
-const NOW: Now = Now { at: Duration::from_secs(1), wall_ms: WALL };
+const NOW: Now = Now { mono: Duration::from_secs(1), wall_ms: WALL };
 
 const POLICIES: [&str; 3] = [
     "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"G\"\n",
@@ -183,7 +183,7 @@ impl Run {
                     self.mirror.handle_session(NOW, id, lost);
                 }
                 self.collect();
-                self.mirror.handle_tick(Now { at: Duration::from_secs(5), ..NOW });
+                self.mirror.handle_tick(Now { mono: Duration::from_secs(5), ..NOW });
                 self.collect();
             }
             Step::Reload { policy } => {

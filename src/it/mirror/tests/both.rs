@@ -42,14 +42,10 @@ impl Both {
             caps: Caps::default(),
         };
         let world = World::live(settings());
-        let ot = Pipeline::new(settings_of_ot, policy, Both::ot_now(&world));
+        let ot = Pipeline::new(settings_of_ot, policy, world.now);
         let mut both = Both { world, ot, seq: 0 };
         both.connect(false);
         both
-    }
-
-    pub(super) fn ot_now(world: &World) -> ot::Now {
-        ot::Now { mono: world.now.at, wall_ms: world.now.wall_ms }
     }
 
     pub(super) fn send(&mut self, verb: &str, metrics: Vec<Metric>) {
@@ -69,23 +65,23 @@ impl Both {
             assured: false,
         };
         let mut out = Vec::new();
-        self.ot.handle(Both::ot_now(&self.world), received, &mut out);
+        self.ot.handle(self.world.now, received, &mut out);
         out.into_iter().for_each(|body| self.world.append(body.into()));
     }
 
     pub(super) fn disconnect(&mut self) {
-        self.ot.disconnected(Both::ot_now(&self.world));
+        self.ot.disconnected(self.world.now);
     }
 
     pub(super) fn connect(&mut self, present: bool) {
-        self.ot.session(Both::ot_now(&self.world), present);
+        self.ot.session(self.world.now, present);
     }
 
     pub(super) fn pass(&mut self, seconds: u64) {
         for _ in 0..seconds * 10 {
             self.world.pass(Duration::from_millis(100));
             let mut out = Vec::new();
-            self.ot.tick(Both::ot_now(&self.world), &mut out);
+            self.ot.tick(self.world.now, &mut out);
             out.into_iter().for_each(|body| self.world.append(body.into()));
         }
     }

@@ -123,7 +123,7 @@ fn frames_that_a_backfill_misses_are_counted() {
     world.relayed("spBv1.0/g/NDATA/e", data(vec![metric("a", 3)]), false);
     world.broker_up = true;
     while world.sessions.is_empty() {
-        world.now.at += Duration::from_millis(50);
+        world.now.mono += Duration::from_millis(50);
         world.mirror.handle_tick(world.now);
         world.carry_out();
     }

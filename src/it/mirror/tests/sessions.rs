@@ -184,7 +184,7 @@ fn a_session_that_closes_is_asked_for_no_confirmation() {
     let (now, frame) = (world.now, world.dead("g", "e"));
     world.mirror.handle_item(now, frame);
     world.event(id, SessionEvent::Confirmed);
-    world.now.at += Duration::from_secs(5);
+    world.now.mono += Duration::from_secs(5);
     world.mirror.handle_tick(world.now);
     while let Some(outgoing) = world.mirror.poll_outgoing() {
         assert!(!matches!(outgoing, Outgoing::Barrier { .. }), "{outgoing:?}");

@@ -205,7 +205,7 @@ impl World {
             mirror: Mirror::new(settings, None),
             frames: Vec::new(),
             read: 0,
-            now: Now { at: Duration::ZERO, wall_ms: WALL },
+            now: Now { mono: Duration::ZERO, wall_ms: WALL },
             broker_up: true,
             sessions: HashMap::new(),
             host: Host::default(),
@@ -292,9 +292,9 @@ impl World {
     }
 
     pub(super) fn pass(&mut self, time: Duration) {
-        let end = self.now.at + time;
-        while self.now.at < end {
-            self.now.at += Duration::from_millis(50);
+        let end = self.now.mono + time;
+        while self.now.mono < end {
+            self.now.mono += Duration::from_millis(50);
             self.now.wall_ms += 50;
             self.mirror.handle_tick(self.now);
             self.carry_out();
@@ -304,9 +304,9 @@ impl World {
 
     /// Time passes while the OT half gives signs of life.
     pub(super) fn pass_alive(&mut self, time: Duration) {
-        let end = self.now.at + time;
-        while self.now.at < end {
-            self.pass(Duration::from_secs(1).min(end - self.now.at));
+        let end = self.now.mono + time;
+        while self.now.mono < end {
+            self.pass(Duration::from_secs(1).min(end - self.now.mono));
             self.heartbeat();
         }
     }

@@ -34,7 +34,7 @@ impl World {
         let settings = MirrorSettings { max_nodes: 10_000, ..settings() };
         let (sender, events) = unbounded_channel();
         let state_writer = StateWriter::start(ItState::open(state).unwrap(), sender).unwrap();
-        let now = Now { at: EVERY, wall_ms: 1_700_000_000_000 };
+        let now = Now { mono: EVERY, wall_ms: 1_700_000_000_000 };
         World {
             mirror: Mirror::new(settings, None),
             saving: Saving::new(state_writer),
@@ -68,7 +68,7 @@ impl World {
     }
 
     fn pass(&mut self, time: Duration) {
-        self.now.at += time;
+        self.now.mono += time;
     }
 
     /// Takes turns until a snapshot is written or refused; `between` is what else happens in each.
@@ -201,7 +201,7 @@ fn nothing_is_written_while_nothing_comes_but_for_a_minute() {
     world.births();
     assert!(world.save(|_| ()));
     let end = world.saving.saved_at + WITHIN;
-    while world.now.at + EVERY < end {
+    while world.now.mono + EVERY < end {
         world.pass(EVERY);
         world.saving.tick(world.now, &mut world.mirror);
         assert!(world.saving.under_way.is_none());

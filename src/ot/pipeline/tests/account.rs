@@ -9,7 +9,8 @@ use prost::Message;
 use sparkplug::{DataType, Payload, Value};
 
 use super::bench::{policy, settings, typed};
-use crate::pipeline::{Now, Pipeline, PipelineSettings, Received};
+use crate::Now;
+use crate::pipeline::{Pipeline, PipelineSettings, Received};
 
 const POLICIES: [&str; 3] = [
     "[[rule]]\nname = \"a\"\naction = \"forward\"\ngroup = \"G\"\nedge-node = [\"N0\", \"N1\"]\n\

@@ -313,7 +313,7 @@ fn states(captures: &[(&str, Vec<Captured>)]) {
         let seed = seed.put(&noise(plant.len() as u64, 60));
         write("state_files", &format!("plant-{library}"), &seed.0);
         let mut mirror = it::mirror::Mirror::new(targets::mirror_settings(0), None);
-        let now = it::mirror::Now { at: std::time::Duration::ZERO, wall_ms: 1_700_000_000_000 };
+        let now = it::mirror::Now { mono: std::time::Duration::ZERO, wall_ms: 1_700_000_000_000 };
         for (seq, relayed) in (1..).zip(relayed(messages)) {
             let body = Some(Body::Relayed(relayed));
             let frame =

@@ -12,7 +12,7 @@ use prost::Message;
 use text::escape_to;
 
 use super::scalar::{Scalar, sign_extend};
-use super::{CellValue, DataSet, DataType, Property, Template, Value};
+use super::{CellValue, DataSet, DataType, Template, Value};
 
 /// A value read by its datatype (Sparkplug 3.0 §6.4.16).
 #[derive(Clone, Debug, PartialEq)]
@@ -133,22 +133,6 @@ pub fn show(datatype: Option<DataType>, value: &Value, max_chars: usize) -> Stri
     let _ = match datatype.and_then(|datatype| read(datatype, value)) {
         Some(typed) => show_typed(&mut line, &typed),
         None => show_raw(&mut line, value),
-    };
-    line.text
-}
-
-/// Shows a property's value like [`show`] does.
-pub fn show_property(property: &Property, max_chars: usize) -> String {
-    let mut line = Line { text: String::new(), left: max_chars };
-    let _ = match property {
-        Property::Int(value) => write!(line, "{value}"),
-        Property::Long(value) => write!(line, "{value}"),
-        Property::Float(value) => write!(line, "{value}"),
-        Property::Double(value) => write!(line, "{value}"),
-        Property::Boolean(value) => write!(line, "{value}"),
-        Property::String(value) => quoted(&mut line, value),
-        Property::Set(set) => write!(line, "property set of {}", set.keys.len()),
-        Property::SetList(list) => write!(line, "list of {} property sets", list.sets.len()),
     };
     line.text
 }

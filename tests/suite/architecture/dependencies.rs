@@ -44,7 +44,7 @@ sparkdiode       account broker clock config demo diagnostic it journal-format j
 const REACHING: &str = "
 aws-lc-rs        signature policy sparkdiode
 landlock         sandbox
-libc             journal-segment journal-read journal-write telemetry sandbox sparkdiode
+libc             journal-segment journal-write telemetry sandbox sparkdiode
 rcgen            sparkdiode
 rumqttc-v4-next  ot it demo
 rumqttd          demo

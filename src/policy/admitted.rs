@@ -10,9 +10,12 @@
 //! judging said. Whoever writes plant data to a journal takes [`Admitted`] and nothing else, so
 //! that a way around the policy can't be written by accident.
 
-use sparkplug::{Entity, EntityTopic};
+use sparkplug::{Entity, EntityTopic, Metric, PayloadWriter, names};
 
 use super::{Policy, Verdict};
+
+/// About what a death takes.
+const DEATH_BYTES: usize = 80;
 
 /// Leave for a metric, or for an entity's birth, to cross.
 #[must_use]
@@ -111,18 +114,29 @@ impl Admitted {
     }
 
     /// The death of what readers hold for alive. It takes no leave, and could get none after a
-    /// change of the policy: it says nothing but a name that readers know and the number of the
-    /// session.
+    /// change of the policy: it says nothing but a name that readers know, a time, and the number
+    /// of the session in `bd_seq`, which is that of the death or of the birth that it ends.
     pub fn death(
         source: &str,
         entity: Entity<'_>,
-        payload: Vec<u8>,
+        timestamp_ms: u64,
+        bd_seq: Option<&Metric>,
         losses: u64,
         flags: MessageFlags,
     ) -> Admitted {
+        let mut payload = PayloadWriter::new(Some(timestamp_ms), DEATH_BYTES);
+        if let Some(number) = bd_seq.and_then(names::bd_seq_as_it_crosses) {
+            payload.metric(number.name.as_deref(), &number);
+        }
+        let payload = payload.finish(None);
         let topic = EntityTopic::death(entity).to_string();
         let kind = AdmittedKind::Message(flags);
         Admitted { source: source.to_owned(), topic, payload, losses, kind }
+    }
+
+    /// Bytes of the payload.
+    pub fn payload_bytes(&self) -> usize {
+        self.payload.len()
     }
 
     /// Takes it apart, to be written.

@@ -1,6 +1,6 @@
 //! Metric names with a meaning of their own (Sparkplug 3.0 §6.4.8, §6.4.19).
 
-use super::{EntityTopic, Metric, Payload, Value};
+use super::{DataType, EntityTopic, Metric, Payload, Value};
 
 /// Birth/death sequence number: in every NBIRTH and NDEATH.
 pub const BD_SEQ: &str = "bdSeq";
@@ -51,6 +51,19 @@ pub fn bd_seq_of(metric: &Metric) -> Option<u8> {
     };
     let [low, ..] = number.to_le_bytes();
     Some(low)
+}
+
+/// A `bdSeq` metric as it crosses: only the number and its time; the low eight bits, as a number
+/// modulo 256 has no more.
+pub fn bd_seq_as_it_crosses(metric: &Metric) -> Option<Metric> {
+    let number = bd_seq_of(metric)?;
+    Some(Metric {
+        name: Some(BD_SEQ.into()),
+        timestamp: metric.timestamp,
+        datatype: Some(DataType::Int64.code()),
+        value: Some(Value::Long(u64::from(number))),
+        ..Metric::default()
+    })
 }
 
 #[cfg(test)]

@@ -100,8 +100,8 @@ impl StepContext<'_> {
         if !node.own.life.withdraw() {
             return;
         }
-        let payload = encode::death(node.bd_seq.as_ref(), self.now.wall_ms);
-        self.relay_death(node, None, payload, true);
+        let bd_seq = node.bd_seq.clone();
+        self.relay_death(node, None, self.now.wall_ms, bd_seq.as_ref(), true);
         node.withdraw_devices();
     }
 
@@ -110,8 +110,7 @@ impl StepContext<'_> {
         self.release(node, Some(device), Fate::Dropped(Reason::NoRule));
         let state = node.devices.get_mut(device);
         if state.is_some_and(|state| state.life.withdraw()) {
-            let payload = encode::death(None, self.now.wall_ms);
-            self.relay_death(node, Some(device), payload, true);
+            self.relay_death(node, Some(device), self.now.wall_ms, None, true);
         }
     }
 

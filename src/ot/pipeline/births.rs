@@ -4,7 +4,6 @@ use account::{Fate, Origin, Reason, What};
 use policy::Verdict;
 use sparkplug::{Entity, Payload, names};
 
-use super::encode;
 use super::step::StepContext;
 use crate::plant::{EntityState, Layout, Life, Node, Plant, SURVEY_BYTES, Taught};
 
@@ -153,8 +152,8 @@ impl StepContext<'_> {
             node.loss = false;
             return unannounced;
         }
-        let payload = encode::death(death.as_ref(), payload.timestamp.unwrap_or(self.now.wall_ms));
-        self.relay_death(node, None, payload, false);
+        let timestamp_ms = payload.timestamp.unwrap_or(self.now.wall_ms);
+        self.relay_death(node, None, timestamp_ms, death.as_ref(), false);
         Fate::Forwarded
     }
 
@@ -178,8 +177,8 @@ impl StepContext<'_> {
         if !was.is_announced() {
             return kept_back(state);
         }
-        let payload = encode::death(None, payload.timestamp.unwrap_or(self.now.wall_ms));
-        self.relay_death(node, Some(device), payload, false);
+        let timestamp_ms = payload.timestamp.unwrap_or(self.now.wall_ms);
+        self.relay_death(node, Some(device), timestamp_ms, None, false);
         Fate::Forwarded
     }
 

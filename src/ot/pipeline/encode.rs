@@ -48,7 +48,7 @@ pub(super) fn birth(
     };
     if device.is_none() {
         let definitions = node.definitions.emit(types, &node.types.removed);
-        let head = node.bd_seq.as_ref().and_then(bd_seq);
+        let head = node.bd_seq.as_ref().and_then(names::bd_seq_as_it_crosses);
         let head = head.into_iter().chain(node.rebirth.as_ref().map(rebirth)).chain(definitions);
         head.for_each(|metric| payload.metric(metric.name.as_deref(), &metric));
     }
@@ -82,15 +82,6 @@ fn is_plain(slot: &Slot) -> bool {
         && slot.is_forwarded()
         && slot.shaper().is_none()
         && !slot.is_nulled()
-}
-
-/// The death of a node or device. `bd_seq_metric` is that of the death or of the last birth.
-pub(super) fn death(bd_seq_metric: Option<&Metric>, timestamp: u64) -> Vec<u8> {
-    let mut payload = PayloadWriter::new(Some(timestamp), 2 * BORN_METRIC_BYTES);
-    if let Some(metric) = bd_seq_metric.and_then(bd_seq) {
-        payload.metric(metric.name.as_deref(), &metric);
-    }
-    payload.finish(None)
 }
 
 /// A data message under construction, metric by metric.
@@ -158,18 +149,6 @@ fn complete(metric: &mut Metric, node: &Node, types: &BTreeSet<String>) {
         _ => {}
     }
     metric.is_null = metric.value.is_none().then_some(true);
-}
-
-/// Only the number and its time: the low eight bits, as a number modulo 256 has no more.
-fn bd_seq(metric: &Metric) -> Option<Metric> {
-    let number = names::bd_seq_of(metric)?;
-    Some(Metric {
-        name: Some(names::BD_SEQ.to_owned()),
-        timestamp: metric.timestamp,
-        datatype: Some(DataType::Int64.code()),
-        value: Some(Value::Long(u64::from(number))),
-        ..Metric::default()
-    })
 }
 
 fn rebirth(metric: &Metric) -> Metric {

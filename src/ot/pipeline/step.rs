@@ -3,7 +3,7 @@
 
 use account::{Dropped, Ledger, Origin, Reason, RuleId, What};
 use policy::{Admitted, AdmittedKind, Limiter, MessageFlags, Permit, Policy};
-use sparkplug::EntityTopic;
+use sparkplug::{EntityTopic, Metric};
 
 use super::encode::MAX_PAYLOAD_BYTES;
 use super::overload::Overload;
@@ -57,15 +57,17 @@ impl StepContext<'_> {
         &mut self,
         node: &mut Node,
         device: Option<&str>,
-        payload: Vec<u8>,
+        timestamp_ms: u64,
+        bd_seq: Option<&Metric>,
         synthetic: bool,
     ) {
-        self.limiter.charge(self.now.mono, node.queue.buckets.as_ref(), payload.len());
         *self.structure_changed |= synthetic;
         let loss_before = self.take_loss(node, synthetic);
         let flags = self.flags(loss_before, synthetic, false);
-        let source = &self.settings.source;
-        let death = Admitted::death(source, node.exported(device), payload, node.losses, flags);
+        let (source, entity) = (&self.settings.source, node.exported(device));
+        let death = Admitted::death(source, entity, timestamp_ms, bd_seq, node.losses, flags);
+        let bytes = death.payload_bytes();
+        self.limiter.charge(self.now.mono, node.queue.buckets.as_ref(), bytes);
         self.out.push(Entry::Plant(death));
     }
 

@@ -148,7 +148,7 @@ impl StoredPlant {
     }
 
     /// As it was so many restarts ago, each of which is a loss of its own.
-    #[cfg(feature = "testing")]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn before_restarts(mut self, restarts: u64) -> Self {
         for node in &mut self.nodes {
             node.losses = node.losses.saturating_sub(restarts);

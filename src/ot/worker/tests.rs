@@ -10,9 +10,9 @@ use diagnostic::SourceFile;
 use journal_format::Body;
 use journal_read::{From, Item, Reader};
 use journal_write::{Durability, Writer, WriterOptions};
-use policy::{Admitted, MessageFlags, Policy};
+use policy::{Admitted, AdmittedKind, MessageFlags, Policy};
 use prost::Message;
-use sparkplug::{Caps, DataType, Entity, Metric, Payload, Value};
+use sparkplug::{Caps, DataType, Entity, EntityTopic, Metric, Payload, Value};
 use telemetry::capture::{capture, triggered};
 use telemetry::status::{Status, StatusEmitter, StatusSettings};
 use telemetry::{Event, Notifier};
@@ -84,7 +84,12 @@ fn what_is_too_large_for_a_frame_is_told() {
     let payload = vec![0; journal_format::MAX_BODY_BYTES + 1];
     let flags =
         MessageFlags { received_ms: 1, loss_before: false, synthetic: false, aliased: false };
-    let admitted = Admitted::death("", Entity::node("G", "E"), payload, 0, flags);
+    let policy = "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"G\"\n";
+    let (policy, _) = Policy::parse(&[SourceFile::new("test.toml", policy)]).unwrap();
+    let permit = policy.permit_node("G", "E").unwrap();
+    let topic = EntityTopic::birth(Entity::node("G", "E"));
+    let kind = AdmittedKind::Message(flags);
+    let admitted = Admitted::new(permit, "", topic, payload, 0, kind);
     let now = worker.clock.now();
     let told = capture(|| worker.push(now, &mut vec![Entry::Plant(admitted)]));
     triggered(&told, Event::FrameTooLarge);

@@ -146,7 +146,6 @@ impl Names {
                 let _ = node.own.life.withdraw();
                 node.withdraw_devices();
             }
-            let payload = crate::pipeline::encode::death(None, now_ms);
             let flags = MessageFlags {
                 received_ms: now_ms,
                 loss_before: false,
@@ -154,7 +153,7 @@ impl Names {
                 aliased: false,
             };
             let entity = Entity::node(&group, &edge_node);
-            deaths.push(Entry::Plant(Admitted::death(source, entity, payload, losses, flags)));
+            deaths.push(Entry::Plant(Admitted::death(source, entity, now_ms, None, losses, flags)));
         }
         deaths
     }

@@ -94,6 +94,7 @@ impl MetricRoom {
 
 /// The memory of a list for another one. Collecting from a list into one of the same layout takes
 /// the memory of the first.
+#[expect(clippy::unnecessary_filter_map, reason = "a list of another type comes of it")]
 fn emptied<'b>(metrics: Vec<ScalarMetric<'_>>) -> Vec<ScalarMetric<'b>> {
     metrics.into_iter().filter_map(|_| None).collect()
 }

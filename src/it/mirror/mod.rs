@@ -98,7 +98,7 @@ pub use outgoing::{NodeId, Outgoing, Qos, SessionEvent, SessionSpec};
 use policy::Policy;
 use primary_host::PrimaryHost;
 pub use relay_node::NameTaken;
-pub use settings::{MirrorSettings, OnGap};
+pub use settings::{DataDatatypes, MirrorSettings, OnGap};
 pub use snapshot::{MirrorSnapshot, NodePart, SnapshotPart};
 use step::StepContext;
 use telemetry::status::LossStatus;

@@ -75,9 +75,11 @@ impl StepContext<'_> {
             return Fate::Dropped(Reason::DataBeforeBirth);
         }
         let seq = low_byte(payload.seq);
+        let is_typed = payload.metrics.first().is_some_and(|named| named.metric.datatype.is_some());
         let is_dated = payload.timestamp.is_some();
         let timestamp = payload.timestamp.unwrap_or(self.now.wall_ms);
-        let meanings = resolve(state, payload);
+        let mut meanings = resolve(state, payload);
+        put_in_time(&mut meanings, timestamp);
         if life == Life::Known {
             // The first live message has to fit what the stored birth says.
             if meanings.iter().any(|meaning| matches!(meaning, Meaning::Refused(..))) {
@@ -89,6 +91,9 @@ impl StepContext<'_> {
             self.revive(node, device, seq);
         }
 
+        if let Some(state) = node.state_mut(device) {
+            state.is_typed = is_typed;
+        }
         let mut first_drop = None;
         let dates = Dates { timestamp, is_dated, late };
         let judged = self.judge_metrics(node, device, meanings, dates, &mut first_drop);
@@ -353,7 +358,8 @@ impl StepContext<'_> {
                 for item in items.iter().filter(|item| item.unborn && item.historical) {
                     // No birth can carry them, and no data before the birth.
                     let name = name_of(node, device, item.slot);
-                    self.drop(node.origin(device), What::Metric(name), Reason::Rate, None);
+                    let reason = Reason::DataBeforeBirth;
+                    self.drop(node.origin(device), What::Metric(name), reason, None);
                 }
                 if items.iter().any(|item| item.unborn && !item.historical) {
                     fate = Some(Fate::Waiting);
@@ -367,7 +373,7 @@ impl StepContext<'_> {
             {
                 state.waiting = state.waiting.saturating_add(1);
             }
-            return fate.unwrap_or(Fate::Dropped(Reason::Rate));
+            return fate.unwrap_or(Fate::Dropped(Reason::DataBeforeBirth));
         }
         if self.journal_data(node, device, items, timestamp, false) {
             Fate::Forwarded
@@ -388,6 +394,11 @@ impl StepContext<'_> {
                 continue;
             }
             slot.update(&item.metric);
+            if item.unborn && slot.wait_for_birth() {
+                // The one before it waited for the birth that is due.
+                let what = What::Metric(slot.name());
+                self.drop(parts.origin, what, Reason::Conflated, Some(item.rule));
+            }
             if parts.state.holds {
                 self.supersede(parts.origin, parts.state, item.slot, item.rule);
             }
@@ -428,6 +439,28 @@ impl StepContext<'_> {
         let Some(payload) = payload.finish() else { return false };
         self.relay_data(node, device, permit, payload, synthetic);
         true
+    }
+}
+
+/// Puts values in the order of their times where one metric has several, as data must have them
+/// (Sparkplug 3.0, operational-behavior-data-publish-nbirth-order): edge nodes send what they have
+/// stored in any.
+fn put_in_time(meanings: &mut [Meaning<'_>], timestamp: u64) {
+    let time = |meaning: &Meaning<'_>| match meaning {
+        Meaning::Slot(_, metric) | Meaning::New(metric, _) => metric.timestamp.unwrap_or(timestamp),
+        _ => timestamp,
+    };
+    // As the fast path looks at it: the place behind all so far, and the latest time.
+    let (mut behind, mut latest) = (0, 0);
+    let mut is_older = |meaning: &Meaning<'_>| {
+        let Meaning::Slot(place, _) = meaning else { return false };
+        let dated = time(meaning);
+        let is_older = *place < behind && dated < latest;
+        (behind, latest) = (behind.max(place.saturating_add(1)), latest.max(dated));
+        is_older
+    };
+    if meanings.iter().any(|meaning| is_older(meaning)) {
+        meanings.sort_by_key(time);
     }
 }
 

@@ -49,7 +49,7 @@ impl StepContext<'_> {
         // An NBIRTH starts anew, so nothing is lost before it.
         let loss_before = device.is_some() && self.take_loss(node, synthetic);
         let topic = EntityTopic::birth(node.exported(device));
-        let flags = self.flags(loss_before, synthetic, aliased);
+        let flags = MessageFlags { aliased, ..self.flags(loss_before, synthetic) };
         self.admit(permit, topic, payload, node.losses, flags);
         true
     }
@@ -65,7 +65,7 @@ impl StepContext<'_> {
     ) {
         *self.structure_changed |= synthetic;
         let loss_before = self.take_loss(node, synthetic);
-        let flags = self.flags(loss_before, synthetic, false);
+        let flags = self.flags(loss_before, synthetic);
         let (source, entity) = (&self.settings.source, node.exported(device));
         let death = Admitted::death(source, entity, timestamp_ms, bd_seq, node.losses, flags);
         let bytes = death.payload_bytes();
@@ -83,7 +83,8 @@ impl StepContext<'_> {
         synthetic: bool,
     ) {
         let loss_before = self.take_loss(node, synthetic);
-        let flags = self.flags(loss_before, synthetic, false);
+        let typed = node.state(device).is_some_and(|state| state.is_typed);
+        let flags = MessageFlags { typed, ..self.flags(loss_before, synthetic) };
         self.admit(permit, EntityTopic::data(node.exported(device)), payload, node.losses, flags);
     }
 
@@ -93,8 +94,9 @@ impl StepContext<'_> {
         !synthetic && std::mem::take(&mut node.loss)
     }
 
-    fn flags(&self, loss_before: bool, synthetic: bool, aliased: bool) -> MessageFlags {
-        MessageFlags { received_ms: self.now.wall_ms, loss_before, synthetic, aliased }
+    fn flags(&self, loss_before: bool, synthetic: bool) -> MessageFlags {
+        let received_ms = self.now.wall_ms;
+        MessageFlags { received_ms, loss_before, synthetic, aliased: false, typed: false }
     }
 
     fn admit(

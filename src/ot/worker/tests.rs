@@ -84,8 +84,13 @@ fn what_is_too_large_for_a_frame_is_told() {
     let directory = tempfile::tempdir().unwrap();
     let (mut worker, _work, _receipts) = build(directory.path());
     let payload = vec![0; journal_format::MAX_BODY_BYTES + 1];
-    let flags =
-        MessageFlags { received_ms: 1, loss_before: false, synthetic: false, aliased: false };
+    let flags = MessageFlags {
+        received_ms: 1,
+        loss_before: false,
+        synthetic: false,
+        aliased: false,
+        typed: false,
+    };
     let policy = "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"G\"\n";
     let (policy, _) = Policy::parse(&[SourceFile::new("test.toml", policy)]).unwrap();
     let permit = policy.permit_node("G", "E").unwrap();

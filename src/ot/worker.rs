@@ -38,7 +38,9 @@ const BATCH_MESSAGES: usize = 1_024;
 /// wait for the batch.
 const BATCH_BYTES: usize = 512 * 1024;
 /// Bytes for the journal above which a batch is committed before its end.
-const PENDING_BYTES: usize = 16 * 1024 * 1024;
+pub(super) const PENDING_BYTES: usize = 16 * 1024 * 1024;
+/// Entries for which there is always room.
+const ENTRIES: usize = 1_024;
 /// Timers of the pipeline.
 const TICK_EVERY: Duration = Duration::from_millis(100);
 /// Pauses while the journal refuses.
@@ -103,20 +105,12 @@ impl Worker {
                 StoredPlant::default()
             }
         };
-        let mut later = Vec::new();
         let mut replay = writer.replay()?;
-        let mut first_replayed = None;
-        while let Some(frame) = replay.next()? {
-            first_replayed.get_or_insert(frame.seq);
-            if frame.seq >= stored.journal_seq
-                && let Some(body) = frame.body
-            {
-                later.push(body);
-            }
-        }
+        let mut first = replay.next()?;
         // Births may have come in a segment that isn't replayed: aliases of the stored plant
         // could mean other metrics by now.
-        let stored = if first_replayed.is_some_and(|first| first > stored.journal_seq) {
+        let is_behind = first.as_ref().is_some_and(|first| first.seq > stored.journal_seq);
+        let stored = if is_behind {
             if stored.journal_seq > 0 {
                 event!(StateDamaged, what = "plant", why = "too old for the journal");
             }
@@ -126,7 +120,27 @@ impl Worker {
         };
         let mut pipeline = make_pipeline(now);
         let mut out = Vec::new();
-        pipeline.restore(now, stored, later.into_iter(), &mut out);
+        let (from, mut failed) = (stored.journal_seq, None);
+        // One by one: a segment may be larger than what there is of memory.
+        let later = std::iter::from_fn(|| {
+            loop {
+                let next = match first.take() {
+                    Some(first) => Ok(Some(first)),
+                    None => replay.next(),
+                };
+                let frame = next.unwrap_or_else(|error| {
+                    failed = Some(error);
+                    None
+                })?;
+                if let Some(body) = frame.body.filter(|_| frame.seq >= from) {
+                    return Some(body);
+                }
+            }
+        });
+        pipeline.restore(now, stored, later, &mut out);
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
         let mut worker = Worker {
             settings,
             pipeline,
@@ -147,7 +161,7 @@ impl Worker {
             near_limit: false,
         };
         worker.begin_segment(now)?;
-        worker.push(now, &mut out);
+        let _ = worker.push(now, &mut out);
         worker.writer.commit()?;
         Ok(worker)
     }
@@ -169,14 +183,14 @@ impl Worker {
             for work in batch.drain(..) {
                 let Work::Messages(messages) = work else {
                     self.handle(now, work, &mut out);
-                    self.push(now, &mut out);
+                    if !self.push(now, &mut out) {
+                        return;
+                    }
                     continue;
                 };
                 for delivered in messages {
                     self.handle_message(now, delivered, &mut out);
-                    self.push(now, &mut out);
-                    // Aliases become names, so a small message can become a large frame.
-                    if self.writer.pending_bytes() > PENDING_BYTES && !self.commit() {
+                    if !self.push(now, &mut out) {
                         return;
                     }
                 }
@@ -186,8 +200,7 @@ impl Worker {
                 self.count_shed();
                 self.next_tick = now.mono.saturating_add(TICK_EVERY);
             }
-            self.push(now, &mut out);
-            if !self.commit() {
+            if !self.push(now, &mut out) || !self.commit() {
                 return;
             }
             let structure_changed = self.pipeline.take_structure_changed();
@@ -367,14 +380,22 @@ impl Worker {
         }
     }
 
-    fn push(&mut self, now: Now, entries: &mut Vec<Entry>) {
+    /// Appends what came of something; false if there is no more time to write it.
+    fn push(&mut self, now: Now, entries: &mut Vec<Entry>) -> bool {
         for entry in entries.drain(..) {
             if let Err(error) = self.writer.append(now.wall_ms, entry) {
                 // Larger than any frame may be. Data is lost alone; without a birth, readers
                 // refuse the data that follows.
                 event!(FrameTooLarge, error = %error);
             }
+            // Births of all nodes may come of one message, and a name of each alias.
+            if self.writer.pending_bytes() > PENDING_BYTES && !self.commit() {
+                return false;
+            }
         }
+        // What births of all nodes took isn't kept.
+        entries.shrink_to(ENTRIES);
+        true
     }
 
     /// Commits, for as long as it takes; false if there is no more time.

@@ -68,6 +68,7 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
     let mirror = MirrorSettings {
         max_nodes: 1,
         max_devices_per_node: 1,
+        budget: Budget::UNLIMITED,
         backfill: false,
         ..mirror::tests::settings()
     };

@@ -44,6 +44,7 @@ impl StepContext<'_> {
                 false
             }
         });
+        layout.count_bytes();
         let _ = self.drop_refusals(origin, &refusals);
         any_gone || any_altered
     }

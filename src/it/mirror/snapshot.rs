@@ -238,7 +238,7 @@ impl Mirror {
         }
         // There is no clock here, and nothing of this asks for one.
         let (mut step, nodes) = self.step(Now::default());
-        let mut in_doubt = false;
+        let (mut in_doubt, mut all_bytes) = (false, 0);
         for stored in snapshot.nodes {
             let Some(node) = nodes.append(&stored.group, &stored.edge_node) else {
                 mistake::mistake!("more nodes in a file than a list can have");
@@ -247,8 +247,12 @@ impl Mirror {
             in_doubt |= stored.alive && stored.in_doubt;
             restore_node(node, stored);
             step.ledger.open_node(node.id.into());
-            // The policy may have changed since.
+            // The policy may have changed since, and what may be remembered.
             let _ = step.apply_policy_to_node(node);
+            let id = node.id;
+            step.restore_within(node, all_bytes);
+            nodes.count(id);
+            all_bytes = nodes.bytes;
         }
         // The first frame or tick dates the doubts.
         self.undated_doubts |= in_doubt;

@@ -52,6 +52,8 @@ mod flush;
 mod item;
 mod judge;
 mod limits;
+mod meaning;
+mod memory;
 mod notify;
 mod overload;
 mod policy_change;
@@ -71,7 +73,7 @@ use account::{Account, Imbalance, Ledger, Reason};
 use foldhash::fast::RandomState;
 use journal_format::{Dropped, Heartbeat};
 use policy::{Limiter, Policy};
-use sparkplug::Caps;
+use sparkplug::{Budget, Caps, Room};
 use telemetry::status::TrackedNode;
 
 use self::announce::keyframes;
@@ -109,6 +111,8 @@ pub struct PipelineSettings {
     pub reorder_timeout: Duration,
     pub max_nodes: usize,
     pub max_devices_per_node: usize,
+    /// What is remembered of the plant at most.
+    pub budget: Budget,
     /// Bounds of one payload.
     pub caps: Caps,
 }
@@ -172,7 +176,7 @@ impl Pipeline {
             overload: Overload::default(),
             rule_counters: RuleCounters::new(&policy),
             matching_since_ms: now.wall_ms,
-            plant: Plant::new(settings.max_nodes),
+            plant: Plant::new(settings.max_nodes, settings.budget),
             settings,
             ledger: Ledger::new(policy.rule_names()),
             policy,
@@ -346,6 +350,7 @@ impl Pipeline {
             ledger: &mut self.ledger,
             counters: &mut self.counters,
             structure_changed: &mut self.structure_changed,
+            room: Room::BOUNDLESS,
             now,
             out,
         };

@@ -4,7 +4,7 @@ use std::hash::BuildHasher;
 
 use account::{Fate, NodeSlot, Origin, Reason};
 use policy::Rule;
-use sparkplug::{EntityTopic, MessageType, Payload, Topic};
+use sparkplug::{Entity, EntityTopic, MessageType, Payload, Topic};
 
 use super::decode::Decoded;
 use super::{Entry, Now, Pipeline, Received, notify};
@@ -139,12 +139,28 @@ impl Pipeline {
         if !topic.message_type.is_birth() {
             return;
         }
+        if !self.may_concern(topic.entity) {
+            return;
+        }
         let (mut step, plant) = self.step(now, out);
-        let index = plant.ensure(topic.entity, step.ledger);
+        let Ok(index) = step.find_room(plant, topic.entity) else { return };
         origin.node = index.map(NodeSlot);
-        if let Some(node) = index.and_then(|index| plant.node_mut(index)) {
+        if let Some(index) = index
+            && let Some(node) = plant.node_mut(index)
+        {
             node.last_seen = now.mono;
             step.stored_birth(node, topic.entity.device, payload);
+            plant.make_room(index);
+        }
+    }
+
+    /// Whether anything of an entity may cross under the policy in force, now or at some time. Of
+    /// others nothing is learned from what a broker has stored.
+    fn may_concern(&self, entity: Entity<'_>) -> bool {
+        let Entity { group, edge_node, device } = entity;
+        match device {
+            None => self.policy.node_ever_in_scope(group, edge_node),
+            Some(_) => self.policy.device_ever_in_scope(entity),
         }
     }
 
@@ -159,16 +175,22 @@ impl Pipeline {
     ) -> Fate {
         let hash = self.hash(received);
         let (mut step, plant) = self.step(now, out);
-        let index = plant.ensure(topic.entity, step.ledger);
+        let index = match step.find_room(plant, topic.entity) {
+            Ok(index) => index,
+            Err(reason) => return Fate::Dropped(reason),
+        };
         origin.node = index.map(NodeSlot);
-        let Some(node) = index.and_then(|index| plant.node_mut(index)) else {
+        let Some((index, node)) = index.and_then(|index| Some((index, plant.node_mut(index)?)))
+        else {
             return Fate::Dropped(Reason::OverCapacity);
         };
         node.last_seen = now.mono;
         if !node.sequence.arrive_unordered(hash, received.dup) {
             return Fate::Dropped(Reason::Duplicate);
         }
-        step.node_birth(node, decoded.into_model().into_payload())
+        let fate = step.node_birth(node, decoded.into_model().into_payload());
+        plant.make_room(index);
+        fate
     }
 
     /// Every message but an NBIRTH: without one before it, nothing can be read by it.
@@ -183,7 +205,12 @@ impl Pipeline {
     ) -> Fate {
         let hash = self.hash(received);
         let (mut step, plant) = self.step(now, out);
-        let Some(node) = origin.node.and_then(|NodeSlot(index)| plant.node_mut(index)) else {
+        let Some(NodeSlot(index)) = origin.node else {
+            return Fate::Dropped(Reason::DataBeforeBirth);
+        };
+        let is_birth = topic.message_type == MessageType::DBirth;
+        step.room = plant.room(index, is_birth);
+        let Some(node) = plant.node_mut(index) else {
             return Fate::Dropped(Reason::DataBeforeBirth);
         };
         node.last_seen = now.mono;
@@ -199,7 +226,9 @@ impl Pipeline {
         let device = topic.entity.device;
         match (topic.message_type, device) {
             (MessageType::DBirth, Some(device)) => {
-                step.device_birth(node, device, decoded.into_model().into_payload())
+                let fate = step.device_birth(node, device, decoded.into_model().into_payload());
+                plant.make_room(index);
+                fate
             }
             (MessageType::DDeath, Some(device)) => {
                 step.device_death(node, device, &decoded.into_model().into_payload())

@@ -37,6 +37,9 @@ pub(crate) struct Backlog {
 }
 
 impl Backlog {
+    /// More than what the table of messages takes for each of them.
+    pub(super) const TICKET_BYTES: usize = 48;
+
     /// A ticket for the next message.
     pub(crate) fn ticket(&mut self) -> Ticket {
         // 2^64 messages of one entity don't occur; the highest number would then be shared.
@@ -70,7 +73,7 @@ impl Backlog {
     /// Ends the waiting of all; how many waited.
     pub(crate) fn end(&mut self) -> u64 {
         let waiting = self.waiting();
-        self.values.clear();
+        self.values = HashMap::default();
         waiting
     }
 

@@ -143,5 +143,6 @@ const fn is_of_the_policy(reason: Reason) -> bool {
             | Reason::StaleDeath
             | Reason::Duplicate
             | Reason::OverCapacity
+            | Reason::OverMemory
     )
 }

@@ -140,6 +140,7 @@ impl StepContext<'_> {
     pub(super) fn node_death(&mut self, node: &mut Node, payload: &Payload) -> Fate {
         if !node.own.life.is_alive() {
             node.own.forget();
+            node.count_all();
             return Fate::Dropped(Reason::DataBeforeBirth);
         }
         let births = node.bd_seq.as_ref().and_then(names::bd_seq_of);

@@ -25,6 +25,7 @@ impl StepContext<'_> {
         let seq = low_byte(seq).filter(|_| node.numbering == Numbering::Complete);
         let was_known = seq.is_some() && node.sequence.next().is_some();
         let arrival = node.sequence.arrive(self.now.mono, seq, hash, received.dup);
+        node.count_sequence();
         match arrival {
             Arrival::Duplicate => return None,
             Arrival::Jump => self.gap(node),

@@ -12,10 +12,8 @@ use super::node::{EntityState, Node};
 use super::{Backlog, Definitions, Held, Life, Plant, Types};
 
 /// What there is of every edge node, be it without a metric: itself in a list that may be half
-/// empty, its names in tables, what is remembered of its sequence, its account.
-const NODE_BYTES: usize = size_of::<Node>() * 2 + SEQUENCE_BYTES + ACCOUNT_BYTES + 512;
-/// 64 messages by their hashes, and 127 holes.
-const SEQUENCE_BYTES: usize = 64 * 16 + 128 * 24 + 64;
+/// empty, its names in tables, its account.
+const NODE_BYTES: usize = size_of::<Node>() * 2 + ACCOUNT_BYTES + 512;
 /// The reasons for which something of it was dropped.
 const ACCOUNT_BYTES: usize = 64 * 24 + 64;
 /// What there is of every device: itself, and its place in a tree that may be half empty.
@@ -46,6 +44,13 @@ impl Node {
         self.bytes = self.bytes.saturating_add(now).saturating_sub(before);
     }
 
+    /// Counts what is remembered of the order of its messages.
+    pub(crate) fn count_sequence(&mut self) {
+        let now = self.sequence.heap_bytes();
+        let before = std::mem::replace(&mut self.sequence_counted, now);
+        self.bytes = self.bytes.saturating_add(now).saturating_sub(before);
+    }
+
     /// Counts all of it anew.
     pub(crate) fn count_all(&mut self) {
         self.own.counted = 0;
@@ -55,6 +60,8 @@ impl Node {
         let names = names[0].saturating_add(names[1]).saturating_mul(4);
         let session = [&self.bd_seq, &self.rebirth]
             .map(|metric| metric.as_ref().map_or(0, Metric::heap_bytes));
+        self.sequence_counted = self.sequence.heap_bytes();
+        let types = self.types.heap_bytes();
         let announced = self.announced_types.iter().map(|name| element(name));
         let parts = [
             NODE_BYTES,
@@ -62,8 +69,9 @@ impl Node {
             session[0],
             session[1],
             self.definitions.heap_bytes(),
-            self.types.heap_bytes(),
-            announced.fold(0, usize::saturating_add),
+            // What instances ask of definitions that are known has been counted with these.
+            announced.fold(types, usize::saturating_add).max(self.definitions.sets_bytes()),
+            self.sequence_counted,
         ];
         self.bytes = parts.into_iter().fold(0, usize::saturating_add);
         self.count(None);

@@ -115,6 +115,8 @@ pub(crate) struct Node {
     pub(crate) queue: Queue,
     /// What is remembered of it, as it was counted last.
     pub(super) bytes: usize,
+    /// What of that the order of its messages takes.
+    pub(super) sequence_counted: usize,
     /// What of it the plant has counted.
     pub(super) counted: usize,
 }

@@ -8,6 +8,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use sparkplug::footprint::allocation;
+
 /// Messages of one edge node that a redelivered one is compared with. A broker keeps at most
 /// its in-flight window (20 by default in mosquitto) unacknowledged per client.
 const REMEMBERED: usize = 64;
@@ -134,6 +136,13 @@ impl Sequence {
         let before = self.holes.len();
         self.holes.retain(|(_, since)| now.saturating_sub(*since) < timeout);
         self.holes.len() < before
+    }
+
+    /// What it takes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let recent = self.recent.capacity().saturating_mul(size_of::<(Option<u8>, u64)>());
+        let holes = self.holes.capacity().saturating_mul(size_of::<(u8, Duration)>());
+        allocation(recent).saturating_add(allocation(holes))
     }
 
     fn is_remembered(&self, seq: Option<u8>, hash: u64) -> bool {

@@ -195,7 +195,7 @@ fn values_that_wait_stay_within_the_budget() {
         [rule.rate]
         messages-per-s = 0.001
     "#;
-    let mut bench = bench(300 * KIB, usize::MAX, slow);
+    let mut bench = bench(250 * KIB, usize::MAX, slow);
     let numbers: Vec<Metric> = (0..400).map(|at| number(&format!("m{at}"))).collect();
     bench.node("NBIRTH", [vec![bd_seq(0), text("t", 10)], numbers].concat());
     for round in 0..10 {
@@ -203,7 +203,7 @@ fn values_that_wait_stay_within_the_budget() {
         bench.node("NDATA", numbers);
         let long = Value::String("y".repeat(60_000));
         bench.node("NDATA", vec![by_name("t", long)]);
-        assert!(bench.pipeline.remembered_bytes() <= 300 * KIB);
+        assert!(bench.pipeline.remembered_bytes() <= 250 * KIB);
     }
     assert!(bench.dropped_metrics(Reason::OverMemory) > 0);
     assert!(bench.pipeline.account().waiting > 0);
@@ -218,7 +218,7 @@ fn what_readers_do_not_know_gives_way_to_births_and_they_never_exceed_the_budget
         group = "G"
         edge-node = ["E", "F"]
     "#;
-    let mut bench = bench(400 * KIB, 600 * KIB, policy);
+    let mut bench = bench(400 * KIB, 500 * KIB, policy);
     let large = || (0..10).map(|at| text(&format!("t{at}"), 20_000)).collect::<Vec<_>>();
     // Names are kept of what no rule forwards, and no more.
     let long = |at: usize| {
@@ -229,14 +229,14 @@ fn what_readers_do_not_know_gives_way_to_births_and_they_never_exceed_the_budget
         assert!(bench.send(&format!("spBv1.0/G/NBIRTH/X{at}"), &birth).is_empty());
     }
     let strangers = bench.pipeline.remembered_bytes();
-    assert!(strangers > 500 * KIB && strangers <= 600 * KIB, "{strangers}");
+    assert!(strangers > 400 * KIB && strangers <= 500 * KIB, "{strangers}");
     assert_eq!(verbs(&bench.node("NBIRTH", [vec![bd_seq(0)], large()].concat())), "NBIRTH");
     assert_eq!(bench.dropped(Reason::OverMemory), 0);
-    assert!(bench.pipeline.remembered_bytes() <= 600 * KIB);
+    assert!(bench.pipeline.remembered_bytes() <= 500 * KIB);
     // What readers know stays: the next one finds what is left, and what strangers have.
     let second = birth([vec![bd_seq(0)], large()].concat());
     assert_eq!(verbs(&bench.send("spBv1.0/G/NBIRTH/F", &second)), "NBIRTH");
-    assert!(bench.pipeline.remembered_bytes() <= 600 * KIB);
+    assert!(bench.pipeline.remembered_bytes() <= 500 * KIB);
     let more = [large(), (0..5).map(|at| text(&format!("u{at}"), 20_000)).collect()].concat();
     let third = birth([vec![bd_seq(1)], more].concat());
     assert_eq!(verbs(&bench.send("spBv1.0/G/NBIRTH/F", &third)), "NDEATH");
@@ -277,7 +277,7 @@ fn of_denied_metrics_only_names_and_types_are_kept() {
         allow-metrics = "r*"
     "#;
     let mut bench = Bench::new(policy);
-    let secret = "secret sauce".repeat(1_000);
+    let secret = "secret sauce".repeat(100);
     let property =
         PropertyValue { value: Some(Property::String(secret.clone())), ..PropertyValue::default() };
     let set = PropertySet { keys: vec!["recipe".into()], values: vec![property] };
@@ -294,14 +294,15 @@ fn of_denied_metrics_only_names_and_types_are_kept() {
     bench.node("NBIRTH", [vec![bd_seq(0), number("x")], metrics.clone().collect()].concat());
     bench.node("DBIRTH/D", metrics.collect());
     let born = bench.pipeline.remembered_bytes();
-    assert!(born < 200 * KIB, "{born}");
+    assert!((20 * KIB..150 * KIB).contains(&born), "{born}");
     for at in 0..99 {
         bench.node("NDATA", vec![by_alias(at, Value::String(secret.clone()))]);
         bench.node("DDATA/D", vec![by_alias(at, Value::String(secret.clone()))]);
     }
     assert_eq!(bench.pipeline.remembered_bytes(), born);
     let stored = format!("{:?}", bench.pipeline.store(0));
-    assert!(!stored.contains("secret sauce") && stored.contains("denied98"));
+    assert!(!stored.contains("secret sauce"), "{stored}");
+    assert!(stored.contains("denied98"));
 }
 
 #[test]

@@ -5,20 +5,29 @@ use sparkplug::footprint::{Footprint, allocation, table};
 use super::{Definition, Definitions, Field, Kind, Types};
 use crate::plant::memory::element;
 
-/// How often the name of a definition, or of a member, may be in a set of the node: denied, removed,
-/// needed, announced.
-const SETS: usize = 4;
+/// How often the name of a definition may be in a set of the node: needed, announced, and where
+/// something is denied of it or removed.
+const SETS_OF_DEFINITIONS: usize = 4;
+/// The same of a member: denied, removed.
+const SETS_OF_MEMBERS: usize = 2;
 
 impl Definitions {
-    /// What they take on the heap, with all that instances may ask of them.
+    /// What they take on the heap.
     pub(in crate::plant) fn heap_bytes(&self) -> usize {
+        let entry = size_of::<(String, Definition)>().saturating_mul(5) / 2;
         let one = |(name, definition): (&String, &Definition)| {
-            let sets = element(name).saturating_mul(SETS);
-            let entry = size_of::<(String, Definition)>().saturating_mul(5) / 2;
-            entry
-                .saturating_add(sets)
-                .saturating_add(name.heap_bytes())
-                .saturating_add(definition.heap_bytes())
+            entry.saturating_add(name.heap_bytes()).saturating_add(definition.heap_bytes())
+        };
+        self.by_name.iter().map(one).fold(0, usize::saturating_add)
+    }
+
+    /// What the sets take that say what of them is denied, removed, needed and announced, at most.
+    pub(in crate::plant) fn sets_bytes(&self) -> usize {
+        let one = |(name, definition): (&String, &Definition)| {
+            let fields = definition.fields.keys().map(|name| element(name));
+            let fields = fields.fold(0, usize::saturating_add);
+            let own = element(name).saturating_mul(SETS_OF_DEFINITIONS);
+            own.saturating_add(fields.saturating_mul(SETS_OF_MEMBERS))
         };
         self.by_name.iter().map(one).fold(0, usize::saturating_add)
     }
@@ -34,7 +43,7 @@ impl Definition {
                 }
                 Kind::Parameter | Kind::Member => 0,
             };
-            element(name).saturating_mul(SETS).saturating_add(nested)
+            allocation(name.len()).saturating_add(nested)
         };
         let fields = self.fields.iter().map(field).fold(entries, usize::saturating_add);
         fields.saturating_add(self.metric.heap_bytes())

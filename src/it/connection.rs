@@ -45,8 +45,6 @@ const OUTGOING_FACTOR: usize = 4;
 /// host, all of them under some hundred bytes. Commands never cross, so a larger one would be
 /// refused as well once it was read.
 pub(super) const MAX_INCOMING_BYTES: usize = 64 * 1024;
-/// Read at once, and held only while something is read: there are as many sessions as nodes.
-const READ_BYTES: usize = 4 * 1024;
 /// All sessions, as the driver sees them.
 #[derive(Debug)]
 pub(super) struct Sessions {
@@ -263,7 +261,7 @@ impl Sessions {
                 let stream = TcpStream::connect(&*addresses).await?;
                 stream.set_nodelay(true)?;
                 shared.tcp_up.store(true, Ordering::Release);
-                Ok(stream::open(stream, tls, framing).await?.reading(READ_BYTES))
+                Ok(stream::open(stream, tls, framing).await?.without_reading_ahead())
             }
         });
         options

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use broker::BrokerSettings;
 use policy::Policy;
+use sparkplug::Budget;
 use telemetry::Notifier;
 use telemetry::status::{StatusEmitter, StatusSettings};
 use tls::Certificates;

@@ -1,6 +1,6 @@
 //! What a layout takes in memory, and its index of names.
 
-use sparkplug::footprint::{Footprint, allocation, value_bytes};
+use sparkplug::footprint::{allocation, value_bytes};
 use sparkplug::{Metric, NameIndex, PropertySet, steps};
 
 use super::{Layout, Slot, SlotPlaces};

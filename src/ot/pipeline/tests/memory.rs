@@ -299,7 +299,8 @@ fn of_denied_metrics_only_names_and_types_are_kept() {
         bench.node("NDATA", vec![by_alias(at, Value::String(secret.clone()))]);
         bench.node("DDATA/D", vec![by_alias(at, Value::String(secret.clone()))]);
     }
-    assert_eq!(bench.pipeline.remembered_bytes(), born);
+    // The hashes of the last messages, and nothing else.
+    assert!(bench.pipeline.remembered_bytes() < born + 2 * KIB);
     let stored = format!("{:?}", bench.pipeline.store(0));
     assert!(!stored.contains("secret sauce"), "{stored}");
     assert!(stored.contains("denied98"));

@@ -158,7 +158,7 @@ impl StepContext<'_> {
             device.unpublished_birth = Some(seq);
         }
         if let Some(former) = node.devices.insert(name.to_owned(), device) {
-            node.memory.forget(&former);
+            node.memory.forget(former.counted);
         }
         node.count(Some(name));
         Ok(())

@@ -23,29 +23,6 @@ const DEVICE_BYTES: usize = (size_of::<Device>() + size_of::<String>()) * 5 / 2 
 /// How often the names of a node or device are there: in topics and tables.
 const NAMES: usize = 8;
 
-/// What a node has counted.
-#[derive(Debug, Default)]
-pub(super) struct NodeMemory {
-    /// What it and its devices take, as it was counted last.
-    bytes: usize,
-    /// What of that its own metrics take.
-    own: usize,
-    /// What of it the list has counted.
-    listed: usize,
-}
-
-impl NodeMemory {
-    /// Another node takes the place in the list.
-    pub(super) fn replace(&mut self, former: &NodeMemory) {
-        self.listed = former.listed;
-    }
-
-    /// A device is gone.
-    pub(super) fn forget(&mut self, device: &Device) {
-        self.bytes = self.bytes.saturating_sub(device.counted);
-    }
-}
-
 /// What a birth's device takes beside its metrics.
 fn device_bytes(name: &str) -> usize {
     DEVICE_BYTES.saturating_add(allocation(name.len()).saturating_mul(NAMES))

@@ -67,6 +67,7 @@ mod layout;
 mod losses;
 mod memory;
 mod node;
+mod node_memory;
 mod nodes;
 mod notice;
 mod outgoing;

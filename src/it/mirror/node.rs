@@ -11,7 +11,7 @@ use sparkplug::Entity;
 use super::confirm::{Confirm, MissedRange};
 use super::encode;
 use super::layout::Layout;
-use super::memory::NodeMemory;
+use super::node_memory::NodeMemory;
 use super::outgoing::{NodeId, SessionSpec};
 use super::timers::{Timer, Timers};
 

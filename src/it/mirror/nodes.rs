@@ -8,8 +8,8 @@ use std::ops::Deref;
 use foldhash::fast::RandomState;
 use state::Changes;
 
-use super::memory::NodeMemory;
 use super::node::Node;
+use super::node_memory::NodeMemory;
 use super::outgoing::NodeId;
 use super::snapshot::NodePart;
 

@@ -171,7 +171,8 @@ pub const fn allocation(bytes: usize) -> usize {
     if bytes == 0 {
         return 0;
     }
-    let whole = bytes.saturating_add(HEAD).saturating_add(STEP - 1) / STEP * STEP;
+    let steps = bytes.saturating_add(HEAD).saturating_add(STEP - 1) / STEP;
+    let whole = steps.saturating_mul(STEP);
     if whole < LEAST { LEAST } else { whole }
 }
 

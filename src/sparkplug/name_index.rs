@@ -47,7 +47,7 @@ impl<S: BuildHasher> NameIndex<S> {
         let Some(place) = u32::try_from(place).ok().filter(|place| *place != FREE) else {
             return false;
         };
-        if self.taken.saturating_add(1) > self.table.len() / 4 * 3 {
+        if self.taken.saturating_add(1) > (self.table.len() / 4).saturating_mul(3) {
             self.grow(name_at);
         }
         self.put(name, place);

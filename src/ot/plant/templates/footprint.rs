@@ -36,16 +36,14 @@ impl Definitions {
 impl Definition {
     fn heap_bytes(&self) -> usize {
         let entries = table(self.fields.capacity(), size_of::<(Box<str>, Field)>());
-        let field = |(name, field): (&Box<str>, &Field)| {
-            let nested = match &field.kind {
-                Kind::Nested { definition, reference } => {
-                    allocation(definition.len()).saturating_add(reference.heap_bytes())
-                }
-                Kind::Parameter | Kind::Member => 0,
-            };
-            allocation(name.len()).saturating_add(nested)
-        };
-        let fields = self.fields.iter().map(field).fold(entries, usize::saturating_add);
+        let names = self.fields.keys().map(|name| allocation(name.len()));
+        let nested = self.fields.values().map(|field| match &field.kind {
+            Kind::Nested { definition, reference } => {
+                allocation(definition.len()).saturating_add(reference.heap_bytes())
+            }
+            Kind::Parameter | Kind::Member => 0,
+        });
+        let fields = names.chain(nested).fold(entries, usize::saturating_add);
         fields.saturating_add(self.metric.heap_bytes())
     }
 }

@@ -16,6 +16,11 @@ const HEAD: usize = 8;
 const STEP: usize = 16;
 const LEAST: usize = 32;
 
+/// What a text takes in a set.
+pub fn element_bytes(text: &str) -> usize {
+    allocation(text.len()).saturating_add(ELEMENT)
+}
+
 /// Something that takes memory, and how much at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Term {
@@ -160,6 +165,8 @@ pub fn lets_go(current: &Metric, newer: &Metric) -> usize {
     sum([of_value, of_properties, of_metadata])
 }
 
+/// A text in a set, beside itself: an entry of a tree that may be half empty.
+const ELEMENT: usize = 64;
 /// What the places of a member of a template take once data came for it, beside its name: an entry
 /// of a tree that may be half empty.
 const PLACE: usize = 96;

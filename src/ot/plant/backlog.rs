@@ -10,6 +10,7 @@ use std::num::NonZeroU64;
 
 use foldhash::fast::RandomState;
 use sparkplug::Metric;
+use sparkplug::footprint::{Footprint, allocation};
 
 /// A value that waits for its turn.
 #[derive(Clone, Debug)]
@@ -20,6 +21,12 @@ pub(crate) struct Held {
     pub(crate) ticket: Ticket,
     /// It waits for the interval of its metric, not for a limit.
     pub(crate) early: bool,
+}
+
+/// What a value takes that waits.
+pub(crate) fn held_bytes(metric: &Metric) -> usize {
+    let held = allocation(size_of::<Held>()).saturating_add(Backlog::TICKET_BYTES);
+    held.saturating_add(metric.heap_bytes())
 }
 
 /// A message of an entity that may wait. Never given twice.
@@ -38,7 +45,7 @@ pub(crate) struct Backlog {
 
 impl Backlog {
     /// More than what the table of messages takes for each of them.
-    pub(super) const TICKET_BYTES: usize = 48;
+    const TICKET_BYTES: usize = 48;
 
     /// A ticket for the next message.
     pub(crate) fn ticket(&mut self) -> Ticket {

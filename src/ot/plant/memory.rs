@@ -5,11 +5,11 @@
 //! A count is never less than what the allocator hands out for it. It is made anew when a birth
 //! arrives or the policy is asked, and goes along with each value that changes in between.
 
-use sparkplug::footprint::{Bound, Footprint, allocation};
+use sparkplug::footprint::{Bound, Footprint, allocation, element_bytes};
 use sparkplug::{Budget, Entity, Metric, Room, Shortage};
 
 use super::node::{EntityState, Node};
-use super::{Backlog, Definitions, Held, Life, Plant, Types};
+use super::{Definitions, Life, Plant, Types};
 
 /// What there is of every edge node, be it without a metric: itself in a list that may be half
 /// empty, its names in tables, its account.
@@ -18,8 +18,6 @@ const NODE_BYTES: usize = size_of::<Node>() * 2 + ACCOUNT_BYTES + 512;
 const ACCOUNT_BYTES: usize = 64 * 24 + 64;
 /// What there is of every device: itself, and its place in a tree that may be half empty.
 const DEVICE_BYTES: usize = allocation(size_of::<EntityState>()) + 64;
-/// A text in a set, beside itself.
-const ELEMENT_BYTES: usize = 64;
 
 impl EntityState {
     /// What is remembered of it.
@@ -62,7 +60,7 @@ impl Node {
             .map(|metric| metric.as_ref().map_or(0, Metric::heap_bytes));
         self.sequence_counted = self.sequence.heap_bytes();
         let types = self.types.heap_bytes();
-        let announced = self.announced_types.iter().map(|name| element(name));
+        let announced = self.announced_types.iter().map(|name| element_bytes(name));
         let parts = [
             NODE_BYTES,
             names,
@@ -127,17 +125,6 @@ impl Node {
         let names = entity.group.len().saturating_add(entity.edge_node.len());
         NODE_BYTES.saturating_add(names.saturating_add(64).saturating_mul(4))
     }
-}
-
-/// What a value takes that waits.
-pub(crate) fn held_bytes(metric: &Metric) -> usize {
-    let held = allocation(size_of::<Held>()).saturating_add(Backlog::TICKET_BYTES);
-    held.saturating_add(metric.heap_bytes())
-}
-
-/// What a text takes in a set.
-pub(super) fn element(text: &str) -> usize {
-    allocation(text.len()).saturating_add(ELEMENT_BYTES)
 }
 
 impl Plant {

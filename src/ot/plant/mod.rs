@@ -16,11 +16,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use account::{Ledger, NodeSlot};
-pub(crate) use backlog::{Backlog, Held, Ticket};
+pub(crate) use backlog::{Backlog, Held, Ticket, held_bytes};
 use foldhash::fast::RandomState;
 pub(crate) use layout::{Layout, Taught, cap_properties, is_definition};
 pub(crate) use life::{Life, Standing, Trust};
-pub(crate) use memory::held_bytes;
 pub(crate) use node::{EntityState, Node, Numbering, Parts, Queue};
 pub(crate) use sequence::{Arrival, Sequence};
 pub(crate) use slot::{Shaper, Slot};

@@ -1,9 +1,8 @@
 //! What definitions take in memory, and what instances may ask of them.
 
-use sparkplug::footprint::{Footprint, allocation, table};
+use sparkplug::footprint::{Footprint, allocation, element_bytes, table};
 
 use super::{Definition, Definitions, Field, Kind, Types};
-use crate::plant::memory::element;
 
 /// How often the name of a definition may be in a set of the node: needed, announced, and where
 /// something is denied of it or removed.
@@ -24,9 +23,9 @@ impl Definitions {
     /// What the sets take that say what of them is denied, removed, needed and announced, at most.
     pub(in crate::plant) fn sets_bytes(&self) -> usize {
         let one = |(name, definition): (&String, &Definition)| {
-            let fields = definition.fields.keys().map(|name| element(name));
+            let fields = definition.fields.keys().map(|name| element_bytes(name));
             let fields = fields.fold(0, usize::saturating_add);
-            let own = element(name).saturating_mul(SETS_OF_DEFINITIONS);
+            let own = element_bytes(name).saturating_mul(SETS_OF_DEFINITIONS);
             own.saturating_add(fields.saturating_mul(SETS_OF_MEMBERS))
         };
         self.by_name.iter().map(one).fold(0, usize::saturating_add)
@@ -51,9 +50,10 @@ impl Definition {
 impl Types {
     /// What is asked of definitions that are known no more.
     pub(in crate::plant) fn heap_bytes(&self) -> usize {
-        let needed = self.needed.iter().map(|name| element(name));
+        let needed = self.needed.iter().map(|name| element_bytes(name));
         let removed = self.removed.iter().flat_map(|(name, members)| {
-            std::iter::once(element(name)).chain(members.iter().map(|member| element(member)))
+            std::iter::once(element_bytes(name))
+                .chain(members.iter().map(|member| element_bytes(member)))
         });
         needed.chain(removed).fold(0, usize::saturating_add)
     }

@@ -5,6 +5,7 @@ use sparkplug::{Budget, Caps};
 
 use crate::connection;
 use crate::handoff::QUEUED_BYTES;
+use crate::pipeline::WAITING_BYTES;
 use crate::worker::PENDING_BYTES;
 
 /// What every half takes: the program, its threads, TLS, the policies of a large plant.
@@ -36,6 +37,11 @@ pub fn worst_case(budget: Budget, caps: &Caps, max_packet_bytes: usize) -> Vec<T
             bytes: QUEUED_BYTES
                 .saturating_add(connection::QUEUE_BYTES)
                 .saturating_add(max_packet_bytes.saturating_mul(3)),
+        },
+        // With the topics of many small ones.
+        Term {
+            what: "messages that wait for those before them",
+            bytes: WAITING_BYTES.saturating_mul(2),
         },
         Term {
             what: "frames that are not in the journal yet",

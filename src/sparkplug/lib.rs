@@ -16,6 +16,7 @@ pub mod captures;
 mod datatype;
 mod decode;
 mod entity;
+mod find_seq;
 pub mod footprint;
 mod inflate;
 mod name_index;
@@ -35,6 +36,7 @@ pub use caps::Caps;
 pub use datatype::DataType;
 pub use decode::{Borrowed, DecodeError, Decoded, decode, decode_borrowed};
 pub use entity::Entity;
+pub use find_seq::find_seq;
 pub use footprint::{Budget, Room, Shortage};
 pub use name_index::NameIndex;
 pub use payload::{

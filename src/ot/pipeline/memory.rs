@@ -44,7 +44,7 @@ impl StepContext<'_> {
     /// Refuses an NBIRTH: for readers the node is dead, and data of it can't be read.
     pub(super) fn refuse_node(&mut self, node: &mut Node, shortage: Shortage) -> Fate {
         notify::memory(node.entity(), shortage);
-        self.bury_node(node);
+        self.bury_node(node, Fate::Dropped(Reason::OverMemory));
         node.forget_all();
         Fate::Dropped(Reason::OverMemory)
     }
@@ -57,7 +57,7 @@ impl StepContext<'_> {
         shortage: Shortage,
     ) -> Fate {
         notify::memory(Entity { device: Some(device), ..node.entity() }, shortage);
-        self.bury_device(node, device);
+        self.bury_device(node, device, Fate::Dropped(Reason::OverMemory));
         node.remove_device(device);
         Fate::Dropped(Reason::OverMemory)
     }

@@ -16,6 +16,7 @@ mod notify;
 mod observed;
 mod overload;
 mod random;
+mod reorder;
 mod restarts;
 mod schedules;
 mod sessions;

@@ -233,6 +233,17 @@ impl Layout {
         slot.take_held()
     }
 
+    /// Takes over the values of an earlier layout that are newer than these.
+    pub(crate) fn keep_newer_of(&mut self, former: &Layout) {
+        for known in &former.slots {
+            let Some(place) = self.find(Some(known.name()), None) else { continue };
+            let Some(slot) = self.slots.get(place) else { continue };
+            if slot.datatype == known.datatype && slot.current.timestamp < known.current.timestamp {
+                self.update(place, &known.current);
+            }
+        }
+    }
+
     /// Index of the slot that a data metric means, by its name, or by its alias where it has
     /// no name.
     pub(crate) fn find(&self, name: Option<&str>, alias: Option<u64>) -> Option<usize> {

@@ -2,12 +2,14 @@
 //! sequence and devices, with the current value of every metric. Sans-IO.
 
 mod backlog;
+mod early;
 mod exported;
 mod layout;
 mod life;
 mod memory;
 mod node;
 mod sequence;
+mod sessions;
 mod slot;
 mod stored;
 mod templates;
@@ -17,11 +19,13 @@ use std::time::Duration;
 
 use account::{Ledger, NodeSlot};
 pub(crate) use backlog::{Backlog, Held, Ticket, held_bytes};
+pub(crate) use early::{Early, EarlyMessages};
 use foldhash::fast::RandomState;
 pub(crate) use layout::{Layout, Taught, cap_properties, is_definition};
 pub(crate) use life::{Life, Standing, Trust};
 pub(crate) use node::{EntityState, Node, Numbering, Parts, Queue};
-pub(crate) use sequence::{Arrival, Sequence};
+pub(crate) use sequence::{Place, Sequence, WINDOW};
+pub(crate) use sessions::{Ends, Sessions};
 pub(crate) use slot::{Shaper, Slot};
 use sparkplug::{Budget, Entity};
 use state::Changes;
@@ -145,7 +149,7 @@ impl Plant {
                 .nodes
                 .iter()
                 .enumerate()
-                .filter(|(_, node)| !node.own.life.is_announced())
+                .filter(|(_, node)| !node.own.life.is_announced() && node.early.is_empty())
                 .min_by_key(|(_, node)| (node.own.life.is_alive(), node.last_seen))?;
             self.note(index);
             self.touch(index);

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use account::{NodeSlot, Origin};
+use account::{NodeSlot, Origin, Reason, Refused};
 use policy::NodeBuckets;
 use sparkplug::{Entity, Metric, steps};
 
-use super::{Backlog, Definitions, Layout, Life, Sequence, Taught, Types};
+use super::{Backlog, Definitions, EarlyMessages, Layout, Life, Sequence, Sessions, Taught, Types};
 
 /// An edge node's own metrics, or a device.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +30,8 @@ pub(crate) struct EntityState {
     pub(crate) judged: bool,
     /// The template instances that its birth brought were surveyed.
     pub(crate) surveyed: bool,
+    /// `seq` of a device's birth or death that was judged last, in this session of its node.
+    pub(crate) told_at: Option<u8>,
     /// What of it its node has counted.
     pub(super) counted: usize,
 }
@@ -52,9 +54,9 @@ impl EntityState {
 
     /// Takes over the layout of a birth; what readers know of the entity stays.
     pub(crate) fn bear(&mut self, layout: Layout) {
-        let mut life = self.life;
+        let (mut life, told_at) = (self.life, self.told_at);
         life.bear();
-        self.become_new(EntityState { life, layout, ..EntityState::default() });
+        self.become_new(EntityState { life, layout, told_at, ..EntityState::default() });
     }
 
     fn become_new(&mut self, new: EntityState) {
@@ -89,6 +91,8 @@ pub(crate) struct Node {
     pub(crate) definitions: Definitions,
     /// The `bdSeq` metric of the NBIRTH.
     pub(crate) bd_seq: Option<Metric>,
+    /// Its sessions, by the numbers of their births.
+    pub(crate) sessions: Sessions,
     /// The `Node Control/Rebirth` metric of the NBIRTH.
     pub(crate) rebirth: Option<Metric>,
     /// Definitions that the NBIRTH has which was journalled last.
@@ -101,12 +105,18 @@ pub(crate) struct Node {
     /// That NBIRTH is due.
     pub(crate) types_due: bool,
     pub(crate) sequence: Sequence,
+    /// What was refused of it unread, since the last tick.
+    pub(crate) unread: BTreeMap<(Option<Box<str>>, Refused), Reason>,
+    /// Messages that wait for their turn in it.
+    pub(crate) early: EarlyMessages,
     pub(crate) numbering: Numbering,
     /// Messages were lost: the next frame of the node has to say so.
     pub(crate) loss: bool,
     /// How often the values had to be doubted. Readers tell by it a loss that they know from a
     /// new one, so it goes on over restarts.
     pub(crate) losses: u64,
+    /// Since when the relay is back from being away, while nothing was heard of the node.
+    pub(crate) unheard_since: Option<Duration>,
     /// When the relay made births for the node last.
     pub(crate) last_synthetic: Option<Duration>,
     pub(crate) next_keyframe: Duration,
@@ -232,10 +242,11 @@ impl Node {
         self.types_due || self.own.birth_due || self.devices.values().any(|state| state.birth_due)
     }
 
-    /// Messages of the node and its devices that wait for a birth or for a limit.
+    /// Messages of the node and its devices that wait for their turn, a birth or a limit.
     pub(crate) fn waiting(&self) -> u64 {
         let devices = self.devices.values().map(|state| state.waiting());
-        devices.fold(self.own.waiting(), u64::saturating_add)
+        let early = u64::try_from(self.early.len()).unwrap_or(u64::MAX);
+        devices.fold(self.own.waiting().saturating_add(early), u64::saturating_add)
     }
 
     /// Takes over an NBIRTH. Whether its definitions aren't those of the last birth.
@@ -291,7 +302,8 @@ impl Node {
         });
     }
 
-    fn lives(&mut self) -> impl Iterator<Item = &mut Life> {
+    /// Its own life, and those of its devices.
+    pub(crate) fn lives(&mut self) -> impl Iterator<Item = &mut Life> {
         let devices = self.devices.values_mut().map(|device| &mut device.life);
         std::iter::once(&mut self.own.life).chain(devices)
     }

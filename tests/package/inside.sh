@@ -127,11 +127,15 @@ echo "== nobody to meet"
 seen_by() { # ROLE PATH: the path as a half's mounts have it.
     echo "/proc/$(pid_of "$1")/root$2"
 }
+# Not `-type s`: to `find`, a mounted socket is what lies below it.
+sockets_below() {
+    find "$@" -exec test -S {} \; -print | sed 's|.*/root||' | sort | tr '\n' ' '
+}
 for role in ot it; do
     check "the $role half's mounts can be looked into" test -x "$(seen_by $role /usr/bin/sparkdiode)"
     root=$(seen_by $role "")
     check "of /run it sees three sockets" equals \
-        "$(find "$root/run" "$root/tmp" "$root/var/tmp" "$root/dev/shm" -type s | sed 's|.*/root||' | sort | tr '\n' ' ')" \
+        "$(sockets_below "$root/run" "$root/tmp" "$root/var/tmp" "$root/dev/shm")" \
         "/run/systemd/journal/dev-log /run/systemd/journal/socket /run/systemd/notify "
     check "and no message bus" refused test -e "$root/run/dbus"
     check "/dev/shm is nobody's" refused touch "$root/dev/shm/word"

@@ -33,12 +33,23 @@ struct Running {
 }
 
 fn start(dir: &Path) -> Running {
-    let (worker, work, receipts) = build(dir);
+    start_with(dir, Duration::from_secs(2))
+}
+
+fn start_with(dir: &Path, reorder_timeout: Duration) -> Running {
+    let (worker, work, receipts) = build_with(dir, reorder_timeout);
     let thread = std::thread::spawn(move || worker.run());
     Running { work, receipts, thread }
 }
 
 fn build(dir: &Path) -> (Worker, Sender<Work>, UnboundedReceiver<Vec<Receipt>>) {
+    build_with(dir, Duration::from_secs(2))
+}
+
+fn build_with(
+    dir: &Path,
+    reorder_timeout: Duration,
+) -> (Worker, Sender<Work>, UnboundedReceiver<Vec<Receipt>>) {
     let rule = "[[rule]]\nname = \"all\"\naction = \"forward\"\ntopic = \"spBv1.0/+/+/#\"\n";
     let (policy, _) = Policy::parse(&[SourceFile::new("test.toml", rule)]).unwrap();
     let options = WriterOptions {
@@ -52,8 +63,7 @@ fn build(dir: &Path) -> (Worker, Sender<Work>, UnboundedReceiver<Vec<Receipt>>) 
     let pipeline = PipelineSettings {
         source: "line".into(),
         keyframe_every: Duration::from_secs(30),
-        // Nothing here waits for it.
-        reorder_timeout: Duration::from_secs(3_600),
+        reorder_timeout,
         doubt_after: Duration::from_secs(300),
         max_nodes: 8,
         max_devices_per_node: 4,
@@ -246,7 +256,8 @@ fn receipts_wait_for_a_message_that_waits_for_its_turn() {
 #[test]
 fn a_broker_that_waits_for_receipts_gets_them() {
     let dir = tempfile::tempdir().unwrap();
-    let mut running = start(dir.path());
+    // Nothing here waits for it.
+    let mut running = start_with(dir.path(), Duration::from_secs(3_600));
     running.deliver(1, "spBv1.0/G/NBIRTH/E", 0, birth());
     running.deliver(2, "spBv1.0/G/NBIRTH/F", 0, birth());
     running.released(2);

@@ -158,9 +158,8 @@ impl Told {
 
     /// The words for this attacker.
     pub fn words_of(&self, attacker: &Attacker) -> Vec<String> {
-        let word = |word: &&str| {
-            word.replace("{node}", attacker.name).replace("{group}", attacker.group)
-        };
+        let word =
+            |word: &&str| word.replace("{node}", attacker.name).replace("{group}", attacker.group);
         self.words.iter().map(word).collect()
     }
 

@@ -1,12 +1,12 @@
 //! The good node beside attackers, by the clock: for the benchmark and the long run.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::address::Address;
 use crate::attacker::{Attacker, Side};
+use crate::clock::micros;
 use crate::edge::Edge;
 use crate::good::{GROUP, Good};
 use crate::hand::Hand;
@@ -51,12 +51,6 @@ pub struct Figures {
     pub steps: u64,
     /// Connections of attackers that the broker ended.
     pub refused: u64,
-}
-
-/// Microseconds since the first call.
-pub(crate) fn micros() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    u64::try_from(START.get_or_init(Instant::now).elapsed().as_micros()).unwrap()
 }
 
 /// What an attacker does before anybody is there.
@@ -113,8 +107,7 @@ impl Scene {
             let seen = self.on_it.seen();
             (self.good.said(), seen.births, seen.deaths)
         };
-        let (stop, steps, refused) =
-            (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+        let (stop, steps, refused) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
         thread::scope(|scope| {
             for attacker in attackers {
                 let mut hand = hand(attacker, &self.ot, &self.it);

@@ -1,7 +1,6 @@
 //! The edge node that an attacker says it is: topics, sequence numbers, and payloads of any kind.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+use crate::clock::now_ms;
 use crate::hand::Shot;
 use crate::metrics::{Type, alias, typed};
 use crate::proto::Proto;
@@ -15,11 +14,6 @@ pub struct Edge {
     /// Of the next message.
     pub(crate) seq: u64,
     pub(crate) bd_seq: u64,
-}
-
-/// Milliseconds since the epoch (UTC).
-pub(crate) fn now_ms() -> u64 {
-    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
 /// A payload with the present time, these metrics and this sequence number.

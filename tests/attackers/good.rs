@@ -1,7 +1,8 @@
 //! The good node: says one number after the other, each once, and waits for nobody.
 
 use crate::address::Address;
-use crate::edge::{Edge, now_ms};
+use crate::clock::now_ms;
+use crate::edge::Edge;
 use crate::hand::{Hand, Shot};
 use crate::metrics::{Type, named, typed};
 

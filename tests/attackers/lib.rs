@@ -20,6 +20,7 @@
 mod address;
 mod attacker;
 mod beside;
+mod clock;
 mod edge;
 mod good;
 mod hand;

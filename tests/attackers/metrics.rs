@@ -90,9 +90,8 @@ pub(crate) fn set_value(set: Proto) -> Proto {
 
 /// A table of so many columns and rows of numbers.
 pub(crate) fn table(columns: usize, rows: usize) -> Proto {
-    let names = (0..columns).fold(Proto::new().int(1, columns as u64), |table, at| {
-        table.bytes(2, format!("c{at}"))
-    });
+    let names = (0..columns)
+        .fold(Proto::new().int(1, columns as u64), |table, at| table.bytes(2, format!("c{at}")));
     let types = (0..columns).fold(names, |table, _| table.int(3, Type::Int32 as u64));
     let row = Proto::new().repeated(1, Proto::new().int(1, 1).done(), columns).done();
     types.repeated(4, row, rows)

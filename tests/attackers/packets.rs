@@ -81,7 +81,7 @@ pub(crate) struct Came {
 
 impl Came {
     /// Topic, payload, and the identifier at QoS 1 and 2.
-    pub(crate) fn publication(&self) -> Option<(&[u8], &[u8], Option<[u8; 2]>)> {
+    pub(crate) fn publication(&self) -> Option<Publication<'_>> {
         if self.first & 0xf0 != PUBLISH {
             return None;
         }
@@ -94,6 +94,8 @@ impl Came {
         Some((topic, payload, Some(*id)))
     }
 }
+
+type Publication<'a> = (&'a [u8], &'a [u8], Option<[u8; 2]>);
 
 /// Reads packets from a connection.
 pub(crate) struct Reader {

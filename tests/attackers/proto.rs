@@ -155,7 +155,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let inner = Proto::new().bytes(1, "name").int(10, 300);
-        let message = Proto::new().int(1, u64::MAX).double(13, 0.5).float(12, 1.0).message(2, inner);
+        let message =
+            Proto::new().int(1, u64::MAX).double(13, 0.5).float(12, 1.0).message(2, inner);
         let bytes = message.int(3, 7).done();
         assert_eq!(int_in(&bytes, 1), Some(u64::MAX));
         assert_eq!(int_in(&bytes, 3), Some(7));

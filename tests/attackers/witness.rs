@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::address::{Address, Stream};
-use crate::beside::micros;
+use crate::clock::micros;
 use crate::good::{self, COUNT, SENT_US};
 use crate::packets::{self, Came, Reader};
 use crate::proto::{bytes_in, int_in};
@@ -107,7 +107,14 @@ fn hear(came: &Came, seen: &Mutex<Seen>) -> Option<[u8; 2]> {
     let mut seen = seen.lock().unwrap();
     let is_historical = bytes_in(payload, 2).any(|metric| int_in(metric, 5) == Some(1));
     match topic.split(|byte| *byte == b'/').nth(2) {
-        Some(b"NBIRTH") => seen.births += u64::from(metric(COUNT).is_some()),
+        Some(b"NBIRTH") => {
+            // One that was asked for has the number that came with it.
+            if let (Some(count), Some(sent)) = (metric(COUNT), metric(SENT_US)) {
+                seen.births += 1;
+                let heard = Heard { at_us: now, since_sent_us: now.saturating_sub(sent) };
+                seen.heard.entry(count).or_insert(heard);
+            }
+        }
         Some(b"NDEATH") => seen.deaths += u64::from(metric("bdSeq").is_some()),
         _ if is_historical => {}
         _ => {

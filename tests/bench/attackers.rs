@@ -162,8 +162,19 @@ fn name(row: &Row) -> String {
 
 fn report(rows: &[Row], limits: [f64; 2]) {
     let head = [
-        "beside", "side", "QoS", "lost", "births", "p50 ms", "p99 ms", "relay's", "CPU %: ot", "it",
-        "MiB: ot", "it", "",
+        "beside",
+        "side",
+        "QoS",
+        "lost",
+        "births",
+        "p50 ms",
+        "p99 ms",
+        "relay's",
+        "CPU %: ot",
+        "it",
+        "MiB: ot",
+        "it",
+        "",
     ];
     let lines: Vec<Vec<String>> = rows
         .iter()

@@ -10,10 +10,7 @@ use crate::packets::Will;
 use crate::proto::Proto;
 
 const TOO_LARGE: &[Told] = &[
-    Told::it(
-        "MESSAGE_TOO_LARGE",
-        &["topic=spBv1.0/Plant/NCMD/Good ", "bytes=", "limit=65536"],
-    ),
+    Told::it("MESSAGE_TOO_LARGE", &["topic=spBv1.0/Plant/NCMD/Good ", "bytes=", "limit=65536"]),
     Told::it("COMMAND_REFUSED", &["topic=spBv1.0/Plant/NCMD/Good "]),
 ];
 

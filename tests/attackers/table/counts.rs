@@ -65,12 +65,11 @@ pub(super) const ATTACKERS: &[Attacker] = &[
     .told(REFUSED),
     Attacker::ot(KIND, "properties-of-a-metric", |edge, step| {
         data(edge, step, || number("x", 1).message(9, properties(49_000)))
-    })
-    .told(REFUSED),
+    }),
     Attacker::ot(KIND, "properties-as-many-as-may-be", |edge, step| {
         let shots = once_in(10, step, || vec![edge.data(with_properties(190, 250))]);
         let mut all = Vec::new();
-        if step % 20 == 0 {
+        if step.is_multiple_of(20) {
             all.push(edge.birth(with_properties(190, 250)));
         }
         all.extend(shots);
@@ -110,7 +109,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         let one = || typed("x", Type::DataSet).message(17, table(20, 5_000));
         let shots = once_in(10, step, || vec![edge.data([one()])]);
         let mut all = Vec::new();
-        if step % 20 == 0 {
+        if step.is_multiple_of(20) {
             all.push(edge.birth([one()]));
         }
         all.extend(shots);
@@ -129,9 +128,8 @@ pub(super) const ATTACKERS: &[Attacker] = &[
     })
     .at(0),
     Attacker::ot(KIND, "metrics-repeated-in-data", |edge, step| {
-        let shots = once_in(10, step, || {
-            vec![edge.data((0..19_000).map(|at| named("x").int(10, at)))]
-        });
+        let shots =
+            once_in(10, step, || vec![edge.data((0..19_000).map(|at| named("x").int(10, at)))]);
         edge.born_then(step, shots)
     }),
     Attacker::ot(KIND, "instances-of-a-long-template", |edge, step| {
@@ -140,7 +138,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
             vec![edge.data((0..9_000).map(|_| empty()))]
         });
         let mut all = Vec::new();
-        if step % 20 == 0 {
+        if step.is_multiple_of(20) {
             all.push(edge.birth([
                 definition("T", numbers("m", 9_000)),
                 instance_metric("x", "T", numbers("m", 9_000)).int(2, 1),
@@ -155,7 +153,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
             vec![edge.data((0..9_000).map(|_| empty()))]
         });
         let mut all = Vec::new();
-        if step % 20 == 0 {
+        if step.is_multiple_of(20) {
             all.push(edge.birth([
                 definition("T", numbers("m", 9_000)),
                 instance_metric("denied/x", "T", numbers("m", 9_000)).int(2, 1),

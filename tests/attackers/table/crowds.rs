@@ -19,17 +19,24 @@ fn large_birth(edge: &mut Edge) -> Shot {
 }
 
 pub(super) const ATTACKERS: &[Attacker] = &[
+    Attacker::ot(KIND, "data-of-invented-devices", |edge, step| {
+        let shots = (0..200)
+            .map(|at| edge.of_device("DDATA", &format!("D{}", step * 200 + at), []))
+            .collect();
+        edge.born_then(step, shots)
+    })
+    .at(0)
+    .told(&[Told::ot(
+        "BIRTH_MISSING",
+        &["node=Plant/{node} ", "topic=spBv1.0/Plant/DDATA/{node}/"],
+    )]),
     Attacker::ot(KIND, "invented-nodes", |edge, step| {
         invented(edge, step, 350).map(|mut node| node.data([alias(1).int(10, 1)])).collect()
     })
     .at(0)
-    .told(&[Told::ot("BIRTH_MISSING", &["node=Plant/{node}-", "topic=spBv1.0/Plant/NDATA/{node}-"])]),
-    Attacker::ot(KIND, "invented-births", |edge, step| {
-        invented(edge, step, 30).map(|mut node| node.small_birth()).collect()
-    })
     .told(&[Told::ot(
-        "CAPACITY_REACHED",
-        &["limit=relay.max-nodes", "topic=spBv1.0/Plant/NBIRTH/{node}-"],
+        "BIRTH_MISSING",
+        &["node=Plant/{node}-", "topic=spBv1.0/Plant/NDATA/{node}-"],
     )]),
     Attacker::ot(KIND, "invented-deaths", |edge, step| {
         invented(edge, step, 200).map(|node| node.death()).collect()
@@ -37,7 +44,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
     .at(0),
     Attacker::ot(KIND, "invented-devices", |edge, step| {
         let mut all = Vec::new();
-        if step % 100 == 0 {
+        if step.is_multiple_of(100) {
             all.push(edge.small_birth());
         }
         all.extend((0..60).map(|at| {
@@ -51,14 +58,6 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         "CAPACITY_REACHED",
         &["limit=relay.max-devices-per-node", "topic=spBv1.0/Plant/DBIRTH/{node}/"],
     )]),
-    Attacker::ot(KIND, "data-of-invented-devices", |edge, step| {
-        let shots = (0..200)
-            .map(|at| edge.of_device("DDATA", &format!("D{}", step * 200 + at), []))
-            .collect();
-        edge.born_then(step, shots)
-    })
-    .at(0)
-    .told(&[Told::ot("BIRTH_MISSING", &["node=Plant/{node} ", "topic=spBv1.0/Plant/DDATA/{node}/"])]),
     Attacker::ot(KIND, "large-births-of-many", |edge, step| {
         // 26 MB of births made 983 MiB.
         once_in(2, step, || {
@@ -68,7 +67,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
     .at(2),
     Attacker::ot(KIND, "large-births-of-devices", |edge, step| {
         let mut all = Vec::new();
-        if step % 400 == 0 {
+        if step.is_multiple_of(400) {
             all.push(edge.small_birth());
         }
         all.extend(once_in(2, step, || {
@@ -103,6 +102,14 @@ pub(super) const ATTACKERS: &[Attacker] = &[
             .collect()
     })
     .at(0),
+    // The last of them, since it leaves no room for nodes that were never there.
+    Attacker::ot(KIND, "invented-births", |edge, step| {
+        invented(edge, step, 30).map(|mut node| node.small_birth()).collect()
+    })
+    .told(&[Told::ot(
+        "CAPACITY_REACHED",
+        &["limit=relay.max-nodes", "topic=spBv1.0/Plant/NBIRTH/{node}-"],
+    )]),
 ];
 
 /// Stored births, under the topic of their own store, of groups that no rule names.

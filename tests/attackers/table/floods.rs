@@ -20,7 +20,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
     Attacker::ot(KIND, "data-by-alias-qos2", |edge, step| by_alias(edge, step, 100)).at(2),
     Attacker::ot(KIND, "data-by-name", |edge, step| {
         let mut all = Vec::new();
-        if step % 20 == 0 {
+        if step.is_multiple_of(20) {
             all.push(edge.birth(numbers("m", 100)));
         }
         let metric = |at: u64| named(format!("m{at}")).int(10, step);
@@ -66,7 +66,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         .at(0),
     Attacker::ot(KIND, "shaped-data", |edge, step| {
         let mut all = Vec::new();
-        if step % 20 == 0 {
+        if step.is_multiple_of(20) {
             all.push(edge.birth(numbers("m", 500)));
         }
         let metric = |at: u64| named(format!("m{at}")).int(10, step);

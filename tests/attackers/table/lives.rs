@@ -13,9 +13,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         (0..10).map(|_| edge.birth(numbers("m", 100))).collect()
     }),
     Attacker::ot(KIND, "births-that-differ", |edge, step| {
-        (0..5_u64)
-            .map(|at| edge.birth(numbers(&format!("of{}m", step * 5 + at), 100)))
-            .collect()
+        (0..5_u64).map(|at| edge.birth(numbers(&format!("of{}m", step * 5 + at), 100))).collect()
     })
     .at(0),
     Attacker::ot(KIND, "deaths", |edge, step| {
@@ -51,7 +49,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
     }),
     Attacker::ot(KIND, "devices-come-and-go", |edge, step| {
         let mut all = Vec::new();
-        if step % 20 == 0 {
+        if step.is_multiple_of(20) {
             all.push(edge.small_birth());
         }
         for at in 0..10 {
@@ -66,10 +64,13 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         let device = format!("D{}", step % 5);
         (0..10).map(|_| edge.of_device("DBIRTH", &device, numbers("m", 20))).collect()
     })
-    .told(&[Told::ot("BIRTH_MISSING", &["node=Plant/{node} ", "topic=spBv1.0/Plant/DBIRTH/{node}/"])]),
+    .told(&[Told::ot(
+        "BIRTH_MISSING",
+        &["node=Plant/{node} ", "topic=spBv1.0/Plant/DBIRTH/{node}/"],
+    )]),
     Attacker::ot(KIND, "small-births-in-a-large-node", |edge, step| {
         let mut all = Vec::new();
-        if step % 20 == 0 {
+        if step.is_multiple_of(20) {
             all.push(edge.small_birth());
             for at in 0..20 {
                 all.push(edge.of_device("DBIRTH", &format!("D{at}"), numbers("m", 1_000)));
@@ -81,7 +82,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
     .at(2),
     Attacker::ot(KIND, "births-of-a-node-with-devices", |edge, step| {
         let mut all = Vec::new();
-        if step % 20 == 0 {
+        if step.is_multiple_of(20) {
             all.push(edge.small_birth());
             for at in 0..20 {
                 all.push(edge.of_device("DBIRTH", &format!("D{at}"), numbers("m", 1_000)));

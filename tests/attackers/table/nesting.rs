@@ -136,8 +136,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
             let name = |level: usize| format!("T{level}");
             let mut all = vec![definition("T0", [number("n", 1)])];
             for level in 1..16 {
-                let two =
-                    ["a", "b"].map(|member| instance_metric(member, &name(level - 1), []));
+                let two = ["a", "b"].map(|member| instance_metric(member, &name(level - 1), []));
                 all.push(definition(&name(level), two));
             }
             all.push(instance_metric("x", "T15", []));
@@ -180,7 +179,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         edge.born_then(step, shots)
     })
     .at(2)
-    .told(INFLATED),
+    .told(&[Told::ot("BIRTH_MISSING", &["node=Plant/{node} ", "reason=unknown_metric"])]),
     Attacker::ot(KIND, "compressed-by-nobody-knows-what", |edge, step| {
         let shots = once_in(5, step, || {
             let cut = &GZIP_BOMB[..GZIP_BOMB.len() / 2];
@@ -198,7 +197,8 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         let shots = once_in(5, step, || {
             let seq = edge.next();
             let unknown = payload(seq, [number("x", 1)]);
-            let unknown = unknown.raw(&empties(1_000, 100_000).done()).double(99, 1.0).float(98, 1.0);
+            let unknown =
+                unknown.raw(&empties(1_000, 100_000).done()).double(99, 1.0).float(98, 1.0);
             let mut shots = vec![edge.says("NDATA", unknown)];
             let seq = edge.next();
             // Groups, which protobuf has given up, within each other.

@@ -13,7 +13,7 @@ const GAP: &[Told] = &[Told::ot("SEQUENCE_GAP", &["node=Plant/{node}"])];
 /// So many messages of numbers by name, each with the next of these sequence numbers.
 fn counted(edge: &mut Edge, step: u64, seqs: impl Iterator<Item = Option<u64>>) -> Vec<Shot> {
     let mut all = Vec::new();
-    if step % 20 == 0 {
+    if step.is_multiple_of(20) {
         all.push(edge.birth(numbers("m", 100).chain([number("x", 0).int(2, 1)])));
     }
     all.extend(seqs.map(|seq| edge.says("NDATA", payload(seq, [alias(1).int(10, step)]))));
@@ -50,7 +50,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
     Attacker::ot(KIND, "seq-of-large-messages-out-of-order", |edge, step| {
         // What is out of order waits for what is missing: here for megabytes.
         let mut all = Vec::new();
-        if step % 20 == 0 {
+        if step.is_multiple_of(20) {
             all.push(edge.birth(texts(300_000)));
         }
         let shots = once_in(2, step, || {
@@ -102,7 +102,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         for time in [0, 1, u64::MAX, 1 << 63, 253_402_300_800_000, (1 << 62) + step] {
             let at = typed("x", Type::Int32).int(3, time).int(10, step);
             let date = typed("date", Type::DateTime).int(11, time);
-            if step % 20 == 0 {
+            if step.is_multiple_of(20) {
                 let birth = payload(Some(0), [at.clone(), date.clone()]).int(1, time);
                 all.push(edge.says("NBIRTH", birth));
                 edge.seq = 1;

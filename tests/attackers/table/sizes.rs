@@ -83,7 +83,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
     Attacker::ot(KIND, "large-data", |edge, step| {
         let shots = once_in(5, step, || vec![edge.data(texts(UNDER))]);
         let mut all = Vec::new();
-        if step % 20 == 0 {
+        if step.is_multiple_of(20) {
             all.push(edge.birth(texts(UNDER).collect::<Vec<_>>()));
         }
         all.extend(shots);

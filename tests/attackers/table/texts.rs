@@ -12,10 +12,8 @@ const KIND: Kind = Kind::Texts;
 /// Above the longest text of MQTT itself.
 const LONG: usize = 100_000;
 
-const REFUSED: &[Told] = &[Told::ot(
-    "PAYLOAD_REFUSED",
-    &["node=Plant/{node} ", "topic=spBv1.0/Plant/N", "bytes="],
-)];
+const REFUSED: &[Told] =
+    &[Told::ot("PAYLOAD_REFUSED", &["node=Plant/{node} ", "topic=spBv1.0/Plant/N", "bytes="])];
 
 fn long() -> Vec<u8> {
     vec![b'l'; LONG]
@@ -24,28 +22,23 @@ fn long() -> Vec<u8> {
 /// A birth and data with this metric, four times a second.
 fn both(edge: &mut Edge, step: u64, metric: fn() -> Proto) -> Vec<Shot> {
     once_in(5, step, || {
-        vec![
-            edge.birth([number("good", 1), metric()]),
-            edge.data([number("good", 2), metric()]),
-        ]
+        vec![edge.birth([number("good", 1), metric()]), edge.data([number("good", 2), metric()])]
     })
 }
 
 pub(super) const ATTACKERS: &[Attacker] = &[
     Attacker::ot(KIND, "long-text", |edge, step| both(edge, step, || text("x", long())))
         .told(REFUSED),
-    Attacker::ot(KIND, "long-metric-name", |edge, step| {
-        both(edge, step, || number(long(), 1))
-    })
-    .at(0)
-    .told(REFUSED),
+    Attacker::ot(KIND, "long-metric-name", |edge, step| both(edge, step, || number(long(), 1)))
+        .at(0)
+        .told(REFUSED),
     Attacker::ot(KIND, "long-names-by-alias", |edge, step| {
         // 18 kB in became 194 MB of journal.
         let shots = once_in(2, step, || {
             vec![edge.data((1..15).cycle().take(600).map(|at| alias(at).int(10, 1)))]
         });
         let mut all = Vec::new();
-        if step % 20 == 0 {
+        if step.is_multiple_of(20) {
             let name = |at: u64| [b"n".repeat(60_000), at.to_string().into_bytes()].concat();
             all.push(edge.birth((1..15).map(|at| number(name(at), 1).int(2, at))));
         }
@@ -54,7 +47,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
     }),
     Attacker::ot(KIND, "names-of-a-kilobyte-by-alias", |edge, step| {
         let mut all = Vec::new();
-        if step % 20 == 0 {
+        if step.is_multiple_of(20) {
             let name = |at: u64| [b"n".repeat(1_000), at.to_string().into_bytes()].concat();
             all.push(edge.birth((1..800).map(|at| number(name(at), 1).int(2, at))));
         }
@@ -114,10 +107,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
             number(odd, 1).int(1, 5)
         })
     }),
-    Attacker::ot(KIND, "names-without-text", |edge, step| {
-        both(edge, step, || number("", 1))
-    })
-    .at(2),
+    Attacker::ot(KIND, "names-without-text", |edge, step| both(edge, step, || number("", 1))).at(2),
     Attacker::ot(KIND, "names-that-are-the-relays", |edge, step| {
         let shots = once_in(2, step, || {
             vec![edge.data([

@@ -21,10 +21,7 @@ const REFUSED: &[Told] =
 /// A birth and data with this metric, four times a second, with a good one beside it.
 fn bad(edge: &mut Edge, step: u64, metric: fn() -> Proto) -> Vec<Shot> {
     once_in(5, step, || {
-        vec![
-            edge.birth([number("good", 1), metric()]),
-            edge.data([number("good", 2), metric()]),
-        ]
+        vec![edge.birth([number("good", 1), metric()]), edge.data([number("good", 2), metric()])]
     })
 }
 
@@ -40,7 +37,8 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         .told(REFUSED),
     Attacker::ot(KIND, "utf8-property-key", |edge, step| {
         bad(edge, step, || {
-            number("x", 1).message(9, properties(0).bytes(1, BAD).message(2, Proto::new().int(1, 3)))
+            number("x", 1)
+                .message(9, properties(0).bytes(1, BAD).message(2, Proto::new().int(1, 3)))
         })
     })
     .told(REFUSED),

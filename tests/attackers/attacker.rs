@@ -76,6 +76,8 @@ pub struct Attacker {
     pub told: &'static [Told],
     /// Attacks the good node's own mirror by what hosts may do, so that births are answers.
     pub asks_births: bool,
+    /// What its mirror says on IT is judged by the strict host, which for some takes minutes.
+    pub is_judged: bool,
 }
 
 impl Attacker {
@@ -96,6 +98,7 @@ impl Attacker {
             step,
             told: &[],
             asks_births: false,
+            is_judged: true,
         }
     }
 
@@ -126,6 +129,10 @@ impl Attacker {
 
     pub(crate) const fn asking_births(self) -> Attacker {
         Attacker { asks_births: true, ..self }
+    }
+
+    pub(crate) const fn unjudged(self) -> Attacker {
+        Attacker { is_judged: false, ..self }
     }
 
     /// The edge node that it says it is.

@@ -146,7 +146,8 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         }
         all.extend(shots);
         all
-    }),
+    })
+    .unjudged(),
     Attacker::ot(KIND, "denied-instances-of-a-long-template", |edge, step| {
         let shots = once_in(10, step, || {
             let empty = || alias(1).message(18, instance("T", []));

@@ -53,7 +53,8 @@ pub(super) const ATTACKERS: &[Attacker] = &[
             number("x", 1).message(9, set)
         })
     })
-    .at(0),
+    .at(0)
+    .unjudged(),
     Attacker::ot(KIND, "uneven-rows", |edge, step| {
         both(edge, step, || {
             let short = Proto::new().message(4, Proto::new().message(1, Proto::new().int(1, 1)));

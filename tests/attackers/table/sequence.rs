@@ -10,6 +10,9 @@ const KIND: Kind = Kind::Sequence;
 
 const GAP: &[Told] = &[Told::ot("SEQUENCE_GAP", &["node=Plant/{node}"])];
 
+/// Numbers that don't count are told in words.
+const IGNORED: &[Told] = &[Told::ot("SEQUENCE_IGNORED", &["node=Plant/{node}"])];
+
 /// So many messages of numbers by name, each with the next of these sequence numbers.
 fn counted(edge: &mut Edge, step: u64, seqs: impl Iterator<Item = Option<u64>>) -> Vec<Shot> {
     let mut all = Vec::new();
@@ -24,17 +27,17 @@ pub(super) const ATTACKERS: &[Attacker] = &[
     Attacker::ot(KIND, "seq-stands-still", |edge, step| {
         counted(edge, step, std::iter::repeat_n(Some(0), 20))
     })
-    .told(GAP),
+    .told(IGNORED),
     Attacker::ot(KIND, "seq-repeats", |edge, step| {
         let first = step * 5;
         counted(edge, step, (0..20).map(|at| Some((first + at / 2) % 256)))
     })
     .at(0)
-    .told(GAP),
+    .told(IGNORED),
     Attacker::ot(KIND, "seq-jumps", |edge, step| {
         counted(edge, step, (0..20).map(|at| Some((step * 20 + at) * 7 % 256)))
     })
-    .told(GAP),
+    .told(IGNORED),
     Attacker::ot(KIND, "seq-descends", |edge, step| {
         counted(edge, step, (0..20).map(|at| Some(255 - (step * 20 + at) % 256)))
     })

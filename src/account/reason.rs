@@ -105,6 +105,8 @@ reasons! {
     NameTaken = "name_taken",
     /// A frame of the journal that the IT half refuses to trust.
     BadFrame = "bad_frame",
+    /// A half was ended twice while it worked on it; it is kept in `set-aside.capture`.
+    SetAside = "set_aside",
 }
 
 impl fmt::Display for Reason {

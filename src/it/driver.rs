@@ -3,6 +3,7 @@
 //! its thread, between its turns.
 
 mod backlog;
+mod in_work;
 mod second_reading;
 
 use std::io;
@@ -17,7 +18,7 @@ use journal_format::{Body, Frame};
 use journal_read::{From, Item, JournalError, Position, Reader};
 use second_reading::SecondReading;
 use signature::SignedPolicy;
-use state::Stored;
+use state::{InWork, Stored};
 use telemetry::{event, policy_loaded};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
@@ -77,6 +78,7 @@ pub(super) struct Driver {
     saving: Saving,
     events: UnboundedReceiver<DriverEvent>,
     reader: Reader,
+    in_work: InWork,
     backlog: Backlog,
     backfill: Option<SecondReading>,
     connect_queue: ConnectQueue,
@@ -131,6 +133,7 @@ impl Driver {
                 Self::first_start(&settings, &mut mirror, &state)?
             }
         };
+        let in_work = state.in_work()?;
         let connect_queue = ConnectQueue::new(settings.connects_per_s);
         let history = RateLimiter::direct(Quota::per_second(settings.backfill_per_s));
         Ok(Driver {
@@ -140,6 +143,7 @@ impl Driver {
             saving: Saving::new(make_writer(state)?),
             events,
             reader,
+            in_work,
             backlog: Backlog::default(),
             backfill: None,
             connect_queue,
@@ -192,6 +196,7 @@ impl Driver {
                 frames = self.read_journal(now);
                 busy |= frames > 0;
                 busy |= self.read_backfill(now);
+                self.work_done();
             }
             if now.mono >= next_tick {
                 next_tick = now.mono.saturating_add(TICK_EVERY);
@@ -332,8 +337,10 @@ impl Driver {
             }
             match item {
                 Some(item) => {
-                    bytes = bytes.saturating_add(bytes_of(&item));
-                    self.mirror.handle_item(now, item);
+                    if let Item::Frame(frame) = &item {
+                        bytes = bytes.saturating_add(bytes_of(frame));
+                    }
+                    self.take_item(now, item);
                 }
                 // A few polls more at once, and the backlog is known to end here.
                 None if self.mirror.is_catching_up() => {}
@@ -426,12 +433,12 @@ impl Driver {
     }
 }
 
-/// Bytes of an item that are work: those of what it relays.
-fn bytes_of(item: &Item) -> usize {
-    match item {
-        Item::Frame(Frame { body: Some(Body::Relayed(relayed)), .. }) => relayed.payload.len(),
-        Item::Frame(Frame { body: Some(Body::Keyframe(keyframe)), .. }) => keyframe.payload.len(),
-        Item::Frame(_) | Item::Lost(_) => 0,
+/// Bytes of a frame that are work: those of what it relays.
+fn bytes_of(frame: &Frame) -> usize {
+    match &frame.body {
+        Some(Body::Relayed(relayed)) => relayed.payload.len(),
+        Some(Body::Keyframe(keyframe)) => keyframe.payload.len(),
+        _ => 0,
     }
 }
 

@@ -7,6 +7,7 @@
 //! acknowledged.
 
 mod housekeeping;
+mod in_work;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,7 +18,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select};
 use journal_format::Start;
 use journal_write::JournalError;
 use signature::{Signed, SignedPolicy};
-use state::{StateDir, StateError, Stored};
+use state::{InWork, StateDir, StateError, Stored};
 use telemetry::{event, policy_loaded};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -60,6 +61,7 @@ pub(super) struct Worker {
     pipeline: Pipeline,
     writer: Journal,
     storing: Storing,
+    in_work: InWork,
     work: Receiver<Work>,
     receipts: UnboundedSender<Vec<Receipt>>,
     shared: Arc<Shared>,
@@ -127,10 +129,12 @@ impl Worker {
         let mut pipeline = make_pipeline(now);
         let mut out = Vec::new();
         pipeline.restore(now, stored, later.into_iter(), &mut out);
+        let in_work = state.in_work()?;
         let mut worker = Worker {
             settings,
             pipeline,
             writer,
+            in_work,
             storing: Storing::new(StateWriter::start(state)?, now.mono),
             work,
             receipts,
@@ -172,15 +176,24 @@ impl Worker {
                     self.push(now, &mut out);
                     continue;
                 };
-                for delivered in messages {
-                    self.handle_message(now, delivered, &mut out);
-                    self.push(now, &mut out);
+                let names = self.names(&messages);
+                for (place, delivered) in messages.into_iter().enumerate() {
+                    if self.begin(names.get(place..).unwrap_or_default(), &delivered) {
+                        self.handle_message(now, delivered, &mut out);
+                        self.push(now, &mut out);
+                    } else {
+                        self.set_aside(now, delivered);
+                    }
                     // Aliases become names, so a small message can become a large frame.
-                    if self.writer.pending_bytes() > PENDING_BYTES && !self.commit() {
-                        return;
+                    if self.writer.pending_bytes() > PENDING_BYTES {
+                        self.work_done();
+                        if !self.commit() {
+                            return;
+                        }
                     }
                 }
             }
+            self.work_done();
             if self.next_tick <= now.mono {
                 self.pipeline.tick(now, &mut out);
                 self.count_shed();
@@ -350,7 +363,12 @@ impl Worker {
         } else {
             self.pipeline.handle(now, received, out);
         }
-        self.unreleased.extend(delivered.receipt);
+        self.taken(bytes, delivered.receipt);
+    }
+
+    /// A message of so many bytes left the way to here.
+    fn taken(&mut self, bytes: usize, receipt: Option<Receipt>) {
+        self.unreleased.extend(receipt);
         self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.shared.taken.fetch_add(1, Ordering::Relaxed);
     }

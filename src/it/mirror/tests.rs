@@ -9,6 +9,7 @@ mod link;
 mod random;
 mod repetition;
 mod sessions;
+mod set_aside;
 mod snapshots;
 mod steps;
 mod templates;

@@ -60,6 +60,7 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
         // Ordinary in every plant, of the IT half, or told by the connection.
         Reason::StoredBirth
         | Reason::TooLarge
+        | Reason::SetAside
         | Reason::Conflated
         | Reason::StaleDeath
         | Reason::Duplicate

@@ -44,6 +44,17 @@ impl Pipeline {
         }
     }
 
+    /// Enters a message that is set aside unread, since this half was ended with it twice. `retain`:
+    /// the broker had it stored, so it is no news.
+    pub(crate) fn set_aside(&mut self, topic: &str, retain: bool) {
+        match Topic::parse(topic) {
+            Ok(Topic::Entity(_)) if !retain => self.refused(topic, 1, Reason::SetAside),
+            _ => {
+                let _ = self.count_refused(topic, 1, Reason::SetAside);
+            }
+        }
+    }
+
     /// Enters messages that nobody has read, and doubts what is known of their node.
     fn refused(&mut self, topic: &str, messages: u64, reason: Reason) {
         let place = self.count_refused(topic, messages, reason);

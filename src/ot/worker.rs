@@ -77,6 +77,8 @@ pub(super) struct Worker {
     status_reporter: Option<StatusReporter>,
     segment_trouble: bool,
     near_limit: bool,
+    /// Births or deaths came that admission doesn't know of.
+    births_changed: bool,
 }
 
 impl Worker {
@@ -149,6 +151,7 @@ impl Worker {
             status_reporter: None,
             segment_trouble: false,
             near_limit: false,
+            births_changed: true,
         };
         worker.begin_segment(now)?;
         worker.push(now, &mut out);
@@ -197,6 +200,9 @@ impl Worker {
             if self.next_tick <= now.mono {
                 self.pipeline.tick(now, &mut out);
                 self.count_shed();
+                if std::mem::take(&mut self.births_changed) {
+                    self.shared.set_born(self.pipeline.born());
+                }
                 self.next_tick = now.mono.saturating_add(TICK_EVERY);
             }
             self.push(now, &mut out);
@@ -204,6 +210,7 @@ impl Worker {
                 return;
             }
             let structure_changed = self.pipeline.take_structure_changed();
+            self.births_changed |= structure_changed;
             self.storing.journalled(structure_changed, &mut self.unreleased);
             if stop {
                 self.finish(now);
@@ -376,11 +383,12 @@ impl Worker {
     /// Counts what was refused on its way here. Nothing of it is to be delivered again.
     fn count_shed(&mut self) {
         let shed = match self.shared.shed.lock() {
-            Ok(mut shed) if !shed.is_empty() => std::mem::take(&mut *shed),
+            Ok(mut shed) if !shed.topics.is_empty() => std::mem::take(&mut *shed),
             _ => return,
         };
-        for (topic, (messages, receipts)) in shed {
-            self.pipeline.shed(std::str::from_utf8(&topic).unwrap_or_default(), messages);
+        for (topic, (messages, receipts)) in shed.topics {
+            let topic = std::str::from_utf8(&topic).unwrap_or_default();
+            self.pipeline.shed(topic, messages, &shed.most);
             self.unreleased.extend(receipts);
         }
     }

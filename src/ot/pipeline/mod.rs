@@ -77,7 +77,7 @@ use telemetry::status::TrackedNode;
 use self::announce::keyframes;
 use self::overload::Overload;
 use self::step::StepContext;
-use crate::plant::{Node, Plant, StoredPlant};
+use crate::plant::{Life, Node, Plant, StoredPlant};
 use crate::rule_counters::{RuleCounters, RuleMatches};
 use crate::{Entry, Now};
 
@@ -314,6 +314,13 @@ impl Pipeline {
             entity: node.entity(),
             alive: node.own.life.is_announced(),
         })
+    }
+
+    /// Group and edge node of those whose birth is known, and of which something crosses.
+    pub(crate) fn born(&self) -> impl Iterator<Item = (&str, &str)> {
+        let is_born = |node: &&Node| node.own.life.is_announced() || node.own.life == Life::Known;
+        let born = self.plant.nodes().iter().filter(is_born);
+        born.map(|node| (&*node.group, &*node.edge_node))
     }
 
     /// Counters beside the account.

@@ -74,12 +74,12 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
 
 /// Tells that messages were refused before anything of them was read.
 #[cold]
-pub(super) fn shed(topic: &str, messages: u64) {
+pub(super) fn shed(topic: &str, messages: u64, most: &str) {
     let node = match Topic::parse(topic) {
         Ok(Topic::Entity(topic)) => format!("{}/{}", topic.entity.group, topic.entity.edge_node),
         _ => String::new(),
     };
-    event!(RateExceeded, node, topic, reason = Reason::Overload.name(), messages);
+    event!(RateExceeded, node, topic, reason = Reason::Overload.name(), messages, most);
 }
 
 /// Tells that values of a message wait for a limit.

@@ -1,6 +1,7 @@
 //! The way of one received message through the pipeline's stages, from its topic to its fate.
 
 use std::hash::BuildHasher;
+use std::time::Duration;
 
 use account::{Fate, NodeSlot, Origin, Reason};
 use policy::Rule;
@@ -8,7 +9,6 @@ use sparkplug::{EntityTopic, MessageType, Payload, Topic};
 
 use super::decode::Decoded;
 use super::{Entry, Now, Pipeline, Received, notify};
-use crate::plant::Numbering;
 
 impl Pipeline {
     /// Handles one message and appends what is to be journalled of it to `out`.
@@ -27,10 +27,11 @@ impl Pipeline {
         }
     }
 
-    /// Enters messages under `topic` that were refused while the relay was overloaded.
-    pub fn shed(&mut self, topic: &str, messages: u64) {
+    /// Enters messages under `topic` that were refused while the relay was overloaded; `most` says
+    /// who had most on the way then.
+    pub fn shed(&mut self, topic: &str, messages: u64, most: &str) {
         self.refused(topic, messages, Reason::Overload);
-        notify::shed(topic, messages);
+        notify::shed(topic, messages, most);
     }
 
     /// Enters a message that was too large to be read. `retain`: the broker had it stored, so it
@@ -58,11 +59,15 @@ impl Pipeline {
     /// Enters messages that nobody has read, and doubts what is known of their node.
     fn refused(&mut self, topic: &str, messages: u64, reason: Reason) {
         let place = self.count_refused(topic, messages, reason);
-        // Where its sequence is followed, the next message shows the hole.
-        if let Some(node) = place.and_then(|place| self.plant.node_mut(place))
-            && node.numbering != Numbering::Complete
-        {
+        if let Some(node) = place.and_then(|place| self.plant.node_mut(place)) {
+            if node.own.life.is_alive() && !node.own.life.is_lost() {
+                // The node's next message may be long in coming: until then its values would
+                // look good.
+                node.next_keyframe = Duration::ZERO;
+            }
             node.lose();
+            // Where its sequence is followed, the next message shows a hole of so many.
+            node.sequence.refuse(messages);
         }
     }
 

@@ -28,6 +28,11 @@ impl StepContext<'_> {
         match arrival {
             Arrival::Duplicate => return None,
             Arrival::Jump => self.gap(node),
+            // Told when it was refused; others may have been lost among them.
+            Arrival::BehindRefused => {
+                node.own.life.give_up_verifying();
+                node.lose();
+            }
             // After a restart: the sequence goes on, or the broker vouches for it.
             Arrival::InOrder
                 if node.own.life.is_unverified() && (was_known || received.assured) =>

@@ -84,6 +84,11 @@ impl Life {
         matches!(self, Life::Alive { trust: Trust::Unverified, .. })
     }
 
+    /// Messages were lost since its values were seen.
+    pub(crate) fn is_lost(self) -> bool {
+        matches!(self, Life::Alive { trust: Trust::Lost, .. })
+    }
+
     /// A birth makes the values certain; what readers know of the entity stays.
     pub(crate) fn bear(&mut self) {
         let standing = match *self {

@@ -23,6 +23,8 @@ pub(crate) struct Sequence {
     /// Sequence numbers that didn't arrive yet, with the time since when they are missed.
     holes: Vec<(u8, Duration)>,
     recent: VecDeque<(Option<u8>, u64)>,
+    /// Messages that the relay refused unread: a hole of so many is its own.
+    refused: u64,
 }
 
 /// Where a message stands in the order of its edge node.
@@ -36,6 +38,8 @@ pub(crate) enum Arrival {
     Late,
     /// Seen before.
     Duplicate,
+    /// The messages before it are those that the relay refused unread.
+    BehindRefused,
     /// Out of every order: messages were lost.
     Jump,
 }
@@ -81,6 +85,11 @@ impl Sequence {
                 self.next = Some(seq.wrapping_add(1));
                 Arrival::InOrder
             }
+            ahead @ 1..=WINDOW if u64::from(ahead) <= self.refused => {
+                self.refused = self.refused.saturating_sub(ahead.into());
+                self.next = Some(seq.wrapping_add(1));
+                Arrival::BehindRefused
+            }
             // No number is missed twice, and no more are missed than the window holds: beyond
             // that there is no order to speak of.
             ahead @ 1..=WINDOW if self.holes.len() < usize::from(WINDOW) => {
@@ -110,11 +119,17 @@ impl Sequence {
         true
     }
 
+    /// So many messages were refused unread, of those that come next.
+    pub(crate) fn refuse(&mut self, messages: u64) {
+        self.refused = self.refused.saturating_add(messages);
+    }
+
     /// An NBIRTH with this `seq` starts the order anew. Whether there were open holes.
     pub(crate) fn restart(&mut self, seq: Option<u8>) -> bool {
         self.next = Some(seq.unwrap_or(0).wrapping_add(1));
         let open = !self.holes.is_empty();
         self.holes.clear();
+        self.refused = 0;
         open
     }
 
@@ -122,6 +137,7 @@ impl Sequence {
     pub(crate) fn forget(&mut self) {
         self.next = None;
         self.holes.clear();
+        self.refused = 0;
     }
 
     /// Since when the number is missed that is missed the longest.
@@ -195,6 +211,20 @@ mod tests {
         assert_eq!(sequence.arrive(at(1999), Some(1), 1, false), Arrival::Late);
         assert!(!sequence.expire(at(2000), TIMEOUT));
         assert_eq!(sequence.arrive(at(2001), Some(4), 4, false), Arrival::InOrder);
+    }
+
+    #[test]
+    fn a_hole_of_what_the_relay_refused_itself_is_none() {
+        let mut sequence = started();
+        sequence.refuse(2);
+        assert_eq!(sequence.arrive(at(0), Some(1), 1, false), Arrival::InOrder);
+        assert_eq!(sequence.arrive(at(0), Some(4), 4, false), Arrival::BehindRefused);
+        assert!(!sequence.expire(at(9000), TIMEOUT));
+        // The next one isn't its own.
+        assert_eq!(sequence.arrive(at(0), Some(6), 6, false), Arrival::Early);
+        sequence.refuse(1);
+        sequence.restart(Some(0));
+        assert_eq!(sequence.arrive(at(0), Some(2), 2, false), Arrival::Early);
     }
 
     #[test]

@@ -194,6 +194,7 @@ events! {
         reason: "word of the list of reasons: rate, …; overload: refused unread",
         #[optional] rule: "name of the rule whose limit it is",
         #[optional] messages: "how many messages, where they were refused unread",
+        #[optional] most: "the edge nodes that had most on the way to the pipeline then, with their part of it",
     } "Find out why the node sends so much: a loop, a changed deadband, or somebody who floods. Raise the rule's rate if it is wanted.";
 
     /// A topic that can't be Sparkplug B, or not of this version.

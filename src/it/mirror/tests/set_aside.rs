@@ -66,7 +66,7 @@ fn a_keyframe_that_was_set_aside_and_an_unknown_node_break_nothing() {
     assert_eq!(world.mirror.tally().keyframes_refused, 1);
     appended(&mut world, "spBv1.0/g/NDATA/other", data(vec![metric("a", 2)]));
     appended(&mut world, "no topic", Vec::new());
-    assert_eq!(world.mirror.account().dropped, 2);
+    assert_eq!(world.mirror.account().dropped_total(), 2);
     world.append(keyframe(1, 1, false, 0));
     assert_eq!(world.host.nodes["g/e"].quality["g/e/:a"], 192);
 }

@@ -5,11 +5,15 @@ use policy::Verdict;
 use sparkplug::{Entity, Payload, names};
 
 use super::step::StepContext;
-use crate::plant::{EntityState, Layout, Life, Node, Plant, SURVEY_BYTES, Taught};
+use crate::plant::{EntityState, Layout, Life, Node, Numbering, Plant, SURVEY_BYTES, Taught};
 
 impl StepContext<'_> {
     /// A live NBIRTH.
     pub(super) fn node_birth(&mut self, node: &mut Node, payload: Payload) -> Fate {
+        if node.numbering == Numbering::NoSequence {
+            // It may count from here on.
+            node.numbering = Numbering::Unasked;
+        }
         if node.sequence.restart(low_byte(payload.seq)) {
             self.counters.gaps = self.counters.gaps.saturating_add(1);
         }

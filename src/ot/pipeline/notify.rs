@@ -7,6 +7,7 @@ use telemetry::event;
 use text::format_utc_ms;
 
 use super::Received;
+use crate::plant::Finding;
 
 /// Tells that a message was dropped as a whole, and which rule says so, if one does.
 #[cold]
@@ -94,6 +95,19 @@ pub(super) fn limited(reason: Reason, rule: Option<&str>, entity: Entity<'_>) {
 #[cold]
 pub(super) fn gap(group: &str, edge_node: &str) {
     event!(SequenceGap, node = format!("{group}/{edge_node}"));
+}
+
+/// Tells that the numbers of a node are no sequence, and what they are.
+#[cold]
+pub(super) fn no_sequence(group: &str, edge_node: &str, finding: Finding) {
+    let node = format!("{group}/{edge_node}");
+    match finding {
+        Finding::StandsStill(seq) => event!(SeqNotCounted, node, seq),
+        Finding::TwoSequences(one, other) => {
+            event!(NameShared, node, numbers = format!("{one} and {other}"));
+        }
+        Finding::Repeats => event!(SeqRepeats, node),
+    }
 }
 
 /// Tells that a rule came into force or went out of it.

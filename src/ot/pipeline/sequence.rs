@@ -4,7 +4,7 @@
 use super::births::low_byte;
 use super::step::StepContext;
 use super::{Received, notify};
-use crate::plant::{Arrival, Node, Numbering};
+use crate::plant::{Arrival, Finding, Node, Numbered, Numbering};
 
 impl StepContext<'_> {
     /// Takes note of a data message, or of a device's birth or death; `hash` identifies topic and
@@ -13,7 +13,7 @@ impl StepContext<'_> {
     pub(super) fn follow(
         &mut self,
         node: &mut Node,
-        seq: Option<u64>,
+        (seq, timestamp): (Option<u64>, Option<u64>),
         hash: u64,
         received: Received<'_>,
     ) -> Option<bool> {
@@ -22,9 +22,16 @@ impl StepContext<'_> {
             let is_complete = self.policy.sees_every_message_of(&node.group, &node.edge_node);
             node.numbering = if is_complete { Numbering::Complete } else { Numbering::Partial };
         }
-        let seq = low_byte(seq).filter(|_| node.numbering == Numbering::Complete);
+        let is_complete = node.numbering == Numbering::Complete;
+        let seq = if is_complete { node.sequence.number(low_byte(seq)) } else { None };
         let was_known = seq.is_some() && node.sequence.next().is_some();
-        let arrival = node.sequence.arrive(self.now.mono, seq, hash, received.dup);
+        let entity = entity(received.topic);
+        let numbered = seq.map(|seq| Numbered { seq, entity, timestamp });
+        let (arrival, finding) =
+            node.sequence.arrive(self.now.mono, numbered, hash, received.dup);
+        if let Some(finding) = finding {
+            self.no_sequence(node, finding);
+        }
         match arrival {
             Arrival::Duplicate => return None,
             Arrival::Jump => self.gap(node),
@@ -43,6 +50,16 @@ impl StepContext<'_> {
             Arrival::Late => {}
         }
         Some(received.dup || arrival == Arrival::Late)
+    }
+
+    /// The numbers of the node say nothing from here on: it is told once, and that values may be out
+    /// of date can't be told from them any more, like where there are none.
+    fn no_sequence(&mut self, node: &mut Node, finding: Finding) {
+        node.numbering = Numbering::NoSequence;
+        node.sequence.forget();
+        if !std::mem::replace(&mut node.told_no_sequence, true) {
+            notify::no_sequence(&node.group, &node.edge_node, finding);
+        }
     }
 
     /// Holes that weren't filled in time are a gap; whether there were any.
@@ -64,4 +81,9 @@ impl StepContext<'_> {
         node.own.life.give_up_verifying();
         node.lose();
     }
+}
+
+/// Names the topic of a message among those of its node.
+fn entity(topic: &str) -> u32 {
+    topic.bytes().fold(0x811C_9DC5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

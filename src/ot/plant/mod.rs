@@ -2,6 +2,7 @@
 //! sequence and devices, with the current value of every metric. Sans-IO.
 
 mod backlog;
+mod counting;
 mod exported;
 mod layout;
 mod life;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use account::{Ledger, NodeSlot, Origin};
 pub(crate) use backlog::{Backlog, Held, Ticket};
+pub(crate) use counting::{Finding, Numbered};
 use foldhash::fast::RandomState;
 pub(crate) use layout::{Layout, Taught, cap_properties, is_definition};
 pub(crate) use life::{Life, Standing, Trust};
@@ -85,6 +87,8 @@ pub(crate) enum Numbering {
     Unasked,
     Complete,
     Partial,
+    /// The node's numbers are no sequence: they say as little as none would, until its next birth.
+    NoSequence,
 }
 
 /// One edge node.
@@ -114,6 +118,8 @@ pub(crate) struct Node {
     pub(crate) types_due: bool,
     pub(crate) sequence: Sequence,
     pub(crate) numbering: Numbering,
+    /// People were told that its numbers are no sequence.
+    pub(crate) told_no_sequence: bool,
     /// Messages were lost: the next frame of the node has to say so.
     pub(crate) loss: bool,
     /// How often the values had to be doubted. Readers tell by it a loss that they know from a

@@ -59,7 +59,8 @@ impl StepContext<'_> {
         if self.refresh_device_types(node, device)
             && let Some(permit) = node.own.life.permit()
         {
-            if !self.is_rested(node) {
+            let bytes = node.births_bytes();
+            if !self.may_bear(node, bytes) {
                 // Births of all devices for the birth of one: an edge node could ask for them
                 // with each message. This device's comes with them, soon.
                 node.types_due = true;
@@ -207,7 +208,8 @@ impl StepContext<'_> {
         self.judge_device(node, device);
         let Some(node_permit) = node.own.life.permit() else { return };
         if self.refresh_device_types(node, device) {
-            if self.is_rested(node) {
+            let bytes = node.births_bytes();
+            if self.may_bear(node, bytes) {
                 node.last_synthetic = Some(self.now.mono);
                 self.announce_all(node, node_permit, None);
             } else {

@@ -47,7 +47,11 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
             event!(PayloadRefused, node, topic, reason = word, bytes = received.payload.len());
         }
         Reason::NameCollision => event!(NameCollision, node, topic),
-        Reason::Rate | Reason::NodeRate | Reason::LinkRate | Reason::Overload => {
+        Reason::Rate
+        | Reason::NodeRate
+        | Reason::LinkRate
+        | Reason::Amplification
+        | Reason::Overload => {
             event!(RateExceeded, node, topic, reason = word, rule)
         }
         Reason::DataBeforeBirth | Reason::UnknownMetric => {

@@ -126,7 +126,8 @@ impl Pipeline {
         }
         self.structure_changed |= !topic.message_type.is_data();
         if stored {
-            self.stored(now, topic, decoded.into_model().into_payload(), origin, out);
+            let payload = decoded.into_model().into_payload();
+            self.stored(now, topic, payload, received.payload.len(), origin, out);
             return Fate::Dropped(Reason::StoredBirth);
         }
         match topic.message_type {
@@ -149,6 +150,7 @@ impl Pipeline {
         now: Now,
         topic: EntityTopic<'_>,
         payload: Payload,
+        received_bytes: usize,
         origin: &mut Origin<'_>,
         out: &mut Vec<Entry>,
     ) {
@@ -160,6 +162,7 @@ impl Pipeline {
         origin.node = index.map(NodeSlot);
         if let Some(node) = index.and_then(|index| plant.node_mut(index)) {
             node.last_seen = now.mono;
+            node.output.earn(now.mono, received_bytes);
             step.stored_birth(node, topic.entity.device, payload);
         }
     }
@@ -181,6 +184,7 @@ impl Pipeline {
             return Fate::Dropped(Reason::OverCapacity);
         };
         node.last_seen = now.mono;
+        node.output.earn(now.mono, received.payload.len());
         if !node.sequence.arrive_unordered(hash, received.dup) {
             return Fate::Dropped(Reason::Duplicate);
         }
@@ -203,6 +207,7 @@ impl Pipeline {
             return Fate::Dropped(Reason::DataBeforeBirth);
         };
         node.last_seen = now.mono;
+        node.output.earn(now.mono, received.payload.len());
         if topic.message_type == MessageType::NDeath {
             if !node.sequence.arrive_unordered(hash, received.dup) {
                 return Fate::Dropped(Reason::Duplicate);

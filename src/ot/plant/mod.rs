@@ -6,6 +6,7 @@ mod counting;
 mod exported;
 mod layout;
 mod life;
+mod output;
 mod sequence;
 mod slot;
 mod stored;
@@ -20,6 +21,9 @@ pub(crate) use counting::{Finding, Numbered};
 use foldhash::fast::RandomState;
 pub(crate) use layout::{Layout, Taught, cap_properties, is_definition};
 pub(crate) use life::{Life, Standing, Trust};
+pub(crate) use output::Output;
+#[cfg(test)]
+pub(crate) use output::{AT_FIRST, PER_S, TIMES};
 use policy::NodeBuckets;
 pub(crate) use sequence::{Arrival, Sequence};
 pub(crate) use slot::{Shaper, Slot};
@@ -47,6 +51,8 @@ pub(crate) struct EntityState {
     pub(crate) reshaped: bool,
     /// The messages that brought such values.
     pub(crate) backlog: Backlog,
+    /// Bytes of the birth that was journalled last.
+    pub(crate) announced_bytes: usize,
     /// The policy in force has judged what its birth brought.
     pub(crate) judged: bool,
     /// The template instances that its birth brought were surveyed.
@@ -73,8 +79,10 @@ impl EntityState {
     /// Takes over the layout of a birth; what readers know of the entity stays.
     pub(crate) fn bear(&mut self, layout: Layout) {
         let (mut life, exported_as) = (self.life, self.exported_as.take());
+        let announced_bytes = self.announced_bytes;
         life.bear();
-        *self = EntityState { life, layout, exported_as, ..EntityState::default() };
+        *self =
+            EntityState { life, layout, exported_as, announced_bytes, ..EntityState::default() };
     }
 }
 
@@ -129,6 +137,8 @@ pub(crate) struct Node {
     pub(crate) last_synthetic: Option<Duration>,
     pub(crate) next_keyframe: Duration,
     pub(crate) last_seen: Duration,
+    /// What may be written for it.
+    pub(crate) output: Output,
     /// Where the node stands with limits that it shares.
     pub(crate) queue: Queue,
 }
@@ -241,6 +251,14 @@ impl Node {
     /// Births of the node or of its devices have to be journalled.
     pub(crate) fn owes_birth(&self) -> bool {
         self.types_due || self.own.birth_due || self.devices.values().any(|state| state.birth_due)
+    }
+
+    /// What the births of the node and of all its devices take.
+    pub(crate) fn births_bytes(&self) -> usize {
+        let devices = self.devices.values().filter(|state| state.life.is_alive());
+        devices.fold(self.own.announced_bytes, |sum, state| {
+            sum.saturating_add(state.announced_bytes)
+        })
     }
 
     /// Messages of the node and its devices that wait for a birth or for a limit.

@@ -191,7 +191,7 @@ events! {
     RateExceeded = "RATE_EXCEEDED" (Warning, Ot, PerSource("node")) "over the rate limit" {
         node: "group/edge node",
         topic: "topic of the message",
-        reason: "word of the list of reasons: rate, …; overload: refused unread",
+        reason: "word of the list of reasons: rate, …; amplification: long names by alias; overload: refused unread",
         #[optional] rule: "name of the rule whose limit it is",
         #[optional] messages: "how many messages, where they were refused unread",
         #[optional] most: "the edge nodes that had most on the way to the pipeline then, with their part of it",

@@ -38,6 +38,8 @@ const FRAMES_PER_TURN: usize = 1_024;
 /// Bytes of frames taken before that: what a frame takes goes by its bytes, and so many are some
 /// 20 ms on a small box. A frame that is larger has a turn of its own.
 const BYTES_PER_TURN: usize = 512 * 1024;
+/// Events of sessions taken before that.
+const EVENTS_PER_TURN: usize = 1_024;
 /// Timers of the mirror.
 const TICK_EVERY: Duration = Duration::from_millis(50);
 /// Polling of an idle journal: as long as nothing comes, the wait doubles from the first to the
@@ -218,14 +220,13 @@ impl Driver {
         }
     }
 
-    /// Takes what happened meanwhile; true if anything did.
+    /// Takes what happened meanwhile; true if anything did. What is left waits for the next turn.
     fn handle_events(&mut self) -> bool {
-        let mut any = false;
-        while let Ok(event) = self.events.try_recv() {
-            any = true;
+        for taken in 0..EVENTS_PER_TURN {
+            let Ok(event) = self.events.try_recv() else { return taken > 0 };
             self.handle(event);
         }
-        any
+        true
     }
 
     fn handle(&mut self, event: DriverEvent) {

@@ -6,6 +6,7 @@ mod backlog;
 mod in_work;
 mod second_reading;
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -80,6 +81,8 @@ pub(super) struct Driver {
     saving: Saving,
     events: UnboundedReceiver<DriverEvent>,
     reader: Reader,
+    /// Items that were read with an earlier one.
+    read_ahead: VecDeque<Item>,
     in_work: InWork,
     backlog: Backlog,
     backfill: Option<SecondReading>,
@@ -145,6 +148,7 @@ impl Driver {
             saving: Saving::new(make_writer(state)?),
             events,
             reader,
+            read_ahead: VecDeque::new(),
             in_work,
             backlog: Backlog::default(),
             backfill: None,
@@ -320,7 +324,9 @@ impl Driver {
             // What little came since the last turn came with one read. That nothing follows it is
             // found out in the next turn, if at all: it takes three system calls.
             let few = 1..WHOLE_READ;
-            let item = if few.contains(&taken) && !self.mirror.is_catching_up() {
+            let item = if let Some(item) = self.read_ahead.pop_front() {
+                Ok(Some(item))
+            } else if few.contains(&taken) && !self.mirror.is_catching_up() {
                 Ok(self.reader.next_at_hand())
             } else {
                 self.reader.next()

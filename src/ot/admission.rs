@@ -41,8 +41,11 @@ impl Queue {
     /// counts and acknowledges it.
     fn share(&self, messages: &mut Vec<Delivered>) {
         let bytes = self.shared.queued_bytes.load(Ordering::Relaxed);
-        let filled = percent(self.work.len(), QUEUED_BURSTS).max(percent(bytes, QUEUED_BYTES));
-        let room = Room { taken: self.shared.taken.load(Ordering::Relaxed), filled };
+        let room = Room {
+            taken: self.shared.taken.load(Ordering::Relaxed),
+            messages: percent(self.work.len(), QUEUED_BURSTS),
+            bytes: percent(bytes, QUEUED_BYTES),
+        };
         let mut shares = self.shares.borrow_mut();
         if let Ok(born) = self.shared.born.lock() {
             shares.set_born(Arc::clone(&born));

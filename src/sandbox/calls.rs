@@ -238,7 +238,7 @@ static FILES: &[Call] = &[
     any!(SYS_read, "files; wake-ups"),
     any!(SYS_pread64, "segments of the journal"),
     any!(SYS_write, "own state; stderr; wake-ups"),
-    any!(SYS_pwrite64, "what is in work, for the next start; segments of the journal"),
+    any!(SYS_pwrite64, "segments of the journal").ot(),
     any!(SYS_lseek, "the size of a file that is read"),
     any!(SYS_statx, "sizes and kinds of files"),
     any!(SYS_newfstatat, "the same with musl, and of directories"),

@@ -1,7 +1,7 @@
 //! What a half is working on, written where its next start finds it: whoever was ended twice while it
 //! worked on one and the same thing leaves that aside the third time.
 //!
-//! The mark is written before the work, by one call of the system and without waiting for the disk:
+//! The mark is written before the work, by a call of the system and without waiting for the disk:
 //! it has to outlive the process, by whatever this is ended (`SIGKILL`, a watchdog, want of memory),
 //! and not the power. It names a few small pieces at once, so that many of them cost little, and a
 //! large one alone. Without work it is empty: who is killed while nothing is done, or is asked to
@@ -27,8 +27,8 @@
 
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::{FILE_MODE, StateDir, StateError, os};
@@ -40,7 +40,7 @@ const LIST_AT: usize = 256;
 /// Ends that set a piece of work aside.
 const ENDS: u8 = 2;
 /// Small pieces that one mark names at most …
-const TOGETHER: usize = 8;
+pub const TOGETHER: usize = 8;
 /// … and their bytes. What is larger is marked alone: nothing else can be mistaken for it.
 const TOGETHER_BYTES: usize = 4 * 1024;
 /// Pieces that are remembered as accused or set aside; of more the oldest are forgotten, and what is
@@ -182,8 +182,7 @@ impl InWork {
     }
 
     fn put(&mut self, bytes: &[u8], at: usize) {
-        let at = u64::try_from(at).unwrap_or(u64::MAX);
-        if let Err(error) = self.file.write_all_at(bytes, at) {
+        if let Err(error) = self.write_at(bytes, at) {
             self.trouble = Some(error);
         }
     }
@@ -195,7 +194,14 @@ impl InWork {
         bytes.extend(mark(&[]));
         bytes.resize(LIST_AT, 0);
         bytes.extend(list(&self.accused));
-        self.file.write_all_at(&bytes, 0)
+        self.write_at(&bytes, 0)
+    }
+
+    /// Two calls that either seal has anyway, not `pwrite`, which the IT half's doesn't have.
+    fn write_at(&self, bytes: &[u8], at: usize) -> io::Result<()> {
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(u64::try_from(at).unwrap_or(u64::MAX)))?;
+        file.write_all(bytes)
     }
 }
 

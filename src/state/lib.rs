@@ -18,7 +18,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 pub use changes::Changes;
-pub use in_work::{InWork, Leave, WorkId};
+pub use in_work::{InWork, Leave, TOGETHER, WorkId};
 use prost::Message;
 pub use set_aside::SetAside;
 pub use snapshot_parts::SnapshotParts;

@@ -3,15 +3,24 @@
 
 use journal_format::{Body, Frame};
 use journal_read::Item;
-use state::{Leave, SetAside, WorkId};
+use state::{Leave, SetAside, TOGETHER, WorkId};
 use telemetry::event;
 
 use super::{Driver, bytes_of};
 use crate::mirror::Now;
 
+/// Frames that are read before their turn, where that costs no call of the system: those that are
+/// marked together.
+const AHEAD: usize = TOGETHER - 1;
+
 impl Driver {
     /// Hands an item of the journal on.
     pub(super) fn take_item(&mut self, now: Now, item: Item) {
+        while self.read_ahead.len() < AHEAD
+            && let Some(next) = self.reader.next_at_hand()
+        {
+            self.read_ahead.push_back(next);
+        }
         match item {
             Item::Frame(frame) if self.begin(&frame) == Leave::SetAside => {
                 self.set_aside(now, &frame);
@@ -20,14 +29,21 @@ impl Driver {
         }
     }
 
+    /// Marks a frame of the second reading, which is worked on now.
+    pub(super) fn begin_again(&mut self, frame: &Frame) -> Leave {
+        self.in_work.begin(name(frame), bytes_of(frame), std::iter::empty())
+    }
+
     /// Marks a frame that is worked on now.
-    pub(super) fn begin(&mut self, frame: &Frame) -> Leave {
-        let Frame { seq, epoch, .. } = *frame;
-        let ahead = (1..).map(|more| WorkId(epoch, seq.saturating_add(more)));
-        let leave = self.in_work.begin(WorkId(epoch, seq), bytes_of(frame), ahead);
+    fn begin(&mut self, frame: &Frame) -> Leave {
+        let ahead = self.read_ahead.iter().map_while(|item| match item {
+            Item::Frame(frame) => Some(name(frame)),
+            Item::Lost(_) => None,
+        });
+        let leave = self.in_work.begin(name(frame), bytes_of(frame), ahead);
         #[cfg(test)]
         if leave == Leave::Work {
-            super::tests::planted::work_on(seq);
+            super::tests::planted::work_on(frame.seq);
         }
         leave
     }
@@ -64,4 +80,8 @@ impl Driver {
         };
         event!(SetAside, topic, seq, bytes = payload.len(), kept);
     }
+}
+
+fn name(frame: &Frame) -> WorkId {
+    WorkId(frame.epoch, frame.seq)
 }

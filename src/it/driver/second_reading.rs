@@ -51,7 +51,7 @@ impl Driver {
                     }
                     any = true;
                     // What is set aside was counted and told when it came first.
-                    if self.begin(&frame) == Leave::Work
+                    if self.begin_again(&frame) == Leave::Work
                         && let Some(Body::Relayed(relayed)) = &frame.body
                     {
                         bytes = bytes.saturating_add(relayed.payload.len());

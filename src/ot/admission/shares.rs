@@ -1,4 +1,5 @@
-//! Fair share of the way to the worker: while it is nearly full, room is shared by max-min. Nobody is
+//! Fair share of the way to the worker: while it is nearly full (of messages or of bytes, whatever there
+//! is less room for), that is shared by max-min. Nobody is
 //! refused who has less on the way than the *water level*: so much as all may have, if those that have
 //! more are cut to it, for the way not to be nearly full any more. Refused is data alone, before
 //! anything is decoded; births, deaths and what is no Sparkplug data pass in any case.
@@ -48,14 +49,65 @@ pub(super) struct Wanting<'a> {
 pub(super) struct Room {
     /// Messages that the worker took so far.
     pub(super) taken: u64,
-    /// How full the way is, in percent.
-    pub(super) filled: u64,
+    /// How full the way is, in percent: of the messages that it has room for …
+    pub(super) messages: u64,
+    /// … and of the bytes.
+    pub(super) bytes: u64,
+}
+
+impl Room {
+    /// What there is less of, and how full it is.
+    fn scarce(self) -> (Of, u64) {
+        if self.messages >= self.bytes {
+            (Of::Messages, self.messages)
+        } else {
+            (Of::Bytes, self.bytes)
+        }
+    }
+}
+
+/// What is shared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Of {
+    #[default]
+    Messages,
+    Bytes,
+}
+
+/// What is on the way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Load {
+    messages: u64,
+    bytes: u64,
+}
+
+impl Load {
+    fn of(self, what: Of) -> u64 {
+        match what {
+            Of::Messages => self.messages,
+            Of::Bytes => self.bytes,
+        }
+    }
+
+    fn plus(self, bytes: u64) -> Load {
+        Load {
+            messages: self.messages.saturating_add(1),
+            bytes: self.bytes.saturating_add(bytes),
+        }
+    }
+
+    fn minus(self, bytes: u64) -> Load {
+        Load {
+            messages: self.messages.saturating_sub(1),
+            bytes: self.bytes.saturating_sub(bytes),
+        }
+    }
 }
 
 /// What one edge node has on the way, or all strangers together.
 #[derive(Debug)]
 struct Share {
-    cost: u64,
+    load: Load,
     /// Topic of its first message, for people.
     topic: Bytes,
 }
@@ -64,10 +116,10 @@ struct Share {
 /// took is known from a counter.
 #[derive(Debug)]
 pub(super) struct Shares {
-    /// Messages in their order: whose, and cost.
+    /// Messages in their order: whose, and their bytes.
     order: VecDeque<(u64, u64)>,
     nodes: HashMap<u64, Share, RandomState>,
-    cost: u64,
+    load: Load,
     taken: u64,
     hasher: RandomState,
     born: Arc<Born>,
@@ -77,6 +129,7 @@ pub(super) struct Shares {
 /// The water level, as it was found last.
 #[derive(Clone, Copy, Debug, Default)]
 struct Level {
+    of: Of,
     level: u64,
     /// What all have of it, and how many they are.
     below: u64,
@@ -91,7 +144,7 @@ impl Shares {
         Shares {
             order: VecDeque::new(),
             nodes: HashMap::default(),
-            cost: 0,
+            load: Load::default(),
             taken: 0,
             hasher,
             born: Arc::default(),
@@ -109,25 +162,28 @@ impl Shares {
         self.retire(room.taken);
         let Wanting { topic, bytes, assured } = wanting;
         let (node, is_data) = self.node_of(topic);
-        let cost = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(MESSAGE_BYTES);
-        let is_crowded = room.filled >= CROWDED_PERCENT;
-        if is_crowded && is_data && self.is_unfair(node, cost, assured, room.filled) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(MESSAGE_BYTES);
+        let (scarce, filled) = room.scarce();
+        let is_crowded = filled >= CROWDED_PERCENT;
+        if is_crowded && is_data && self.is_unfair(node, bytes, assured, (scarce, filled)) {
             return false;
         }
-        self.order.push_back((node, cost));
-        self.cost = self.cost.saturating_add(cost);
-        let share = || Share { cost: 0, topic: topic.clone() };
+        self.order.push_back((node, bytes));
+        self.load = self.load.plus(bytes);
+        let share = || Share { load: Load::default(), topic: topic.clone() };
         let of_node = self.nodes.entry(node).or_insert_with(share);
-        of_node.cost = of_node.cost.saturating_add(cost);
+        of_node.load = of_node.load.plus(bytes);
         true
     }
 
     /// The edge nodes that have most on the way, with their part of it, for people.
     pub(super) fn most(&self) -> String {
+        let of = self.level.of;
         let mut shares: Vec<(&u64, &Share)> = self.nodes.iter().collect();
-        shares.sort_by_key(|(_, share)| std::cmp::Reverse(share.cost));
+        shares.sort_by_key(|(_, share)| std::cmp::Reverse(share.load.of(of)));
         let name = |(node, share): &(&u64, &Share)| {
-            let percent = share.cost.saturating_mul(100).checked_div(self.cost).unwrap_or(0);
+            let part = share.load.of(of).saturating_mul(100);
+            let percent = part.checked_div(self.load.of(of)).unwrap_or(0);
             if **node == STRANGERS {
                 return format!("nodes without a birth {percent} %");
             }
@@ -141,11 +197,11 @@ impl Shares {
 
     fn retire(&mut self, taken: u64) {
         for _ in 0..taken.saturating_sub(self.taken) {
-            let Some((node, cost)) = self.order.pop_front() else { break };
-            self.cost = self.cost.saturating_sub(cost);
+            let Some((node, bytes)) = self.order.pop_front() else { break };
+            self.load = self.load.minus(bytes);
             if let Some(of_node) = self.nodes.get_mut(&node) {
-                of_node.cost = of_node.cost.saturating_sub(cost);
-                if of_node.cost == 0 {
+                of_node.load = of_node.load.minus(bytes);
+                if of_node.load == Load::default() {
                     self.nodes.remove(&node);
                 }
             }
@@ -153,14 +209,16 @@ impl Shares {
         self.taken = taken.max(self.taken);
     }
 
-    fn is_unfair(&mut self, node: u64, cost: u64, assured: bool, filled: u64) -> bool {
-        let own = self.nodes.get(&node).map_or(0, |share| share.cost);
-        let wanted = own.saturating_add(cost);
+    fn is_unfair(&mut self, node: u64, bytes: u64, assured: bool, room: (Of, u64)) -> bool {
+        let load = self.nodes.get(&node).map_or(Load::default(), |share| share.load);
+        let wanted = load.plus(bytes);
         // Without others there is nobody to be fair to.
-        if wanted <= NEVER_REFUSED || self.nodes.len() <= usize::from(own > 0) {
+        let is_alone = self.nodes.len() <= usize::from(load != Load::default());
+        if is_alone || (wanted.bytes <= NEVER_REFUSED && node != STRANGERS) {
             return false;
         }
-        let Level { level, below, nodes, .. } = self.level(filled);
+        let Level { of, level, below, nodes, .. } = self.level(room);
+        let (own, wanted) = (load.of(of), wanted.of(of));
         if wanted <= level {
             return false;
         }
@@ -174,15 +232,17 @@ impl Shares {
     }
 
     /// The water level for a way that is so full.
-    fn level(&mut self, filled: u64) -> Level {
-        if let Some(holds) = self.level.holds.checked_sub(1) {
+    fn level(&mut self, (of, filled): (Of, u64)) -> Level {
+        if let Some(holds) = self.level.holds.checked_sub(1)
+            && self.level.of == of
+        {
             self.level.holds = holds;
             return self.level;
         }
-        let room = self.cost.saturating_mul(CROWDED_PERCENT).checked_div(filled.max(1));
-        let costs = self.nodes.values().map(|share| share.cost).collect();
-        let (level, below, nodes) = water_level(costs, room.unwrap_or(0));
-        self.level = Level { level, below, nodes, holds: LEVEL_HOLDS };
+        let room = self.load.of(of).saturating_mul(CROWDED_PERCENT).checked_div(filled.max(1));
+        let loads = self.nodes.values().map(|share| share.load.of(of)).collect();
+        let (level, below, nodes) = water_level(loads, room.unwrap_or(0));
+        self.level = Level { of, level, below, nodes, holds: LEVEL_HOLDS };
         self.level
     }
 
@@ -208,20 +268,20 @@ pub(crate) fn name(hasher: &RandomState, group: &[u8], edge_node: &[u8]) -> u64 
     hasher.finish().max(1)
 }
 
-/// The highest level with which those that have these costs, cut to it, fit into `room`; what they
+/// The highest level with which those that have these loads, cut to it, fit into `room`; what they
 /// have then, and how many they are.
-fn water_level(mut costs: Vec<u64>, room: u64) -> (u64, u64, u64) {
-    costs.sort_unstable();
-    let all = u64::try_from(costs.len()).unwrap_or(u64::MAX);
+fn water_level(mut loads: Vec<u64>, room: u64) -> (u64, u64, u64) {
+    loads.sort_unstable();
+    let all = u64::try_from(loads.len()).unwrap_or(u64::MAX);
     let (mut below, mut more) = (0_u64, all);
-    for cost in costs {
+    for load in loads {
         let rest = room.saturating_sub(below);
         // From here on everybody has at least so much.
-        if cost.saturating_mul(more) > rest {
+        if load.saturating_mul(more) > rest {
             let level = rest.checked_div(more).unwrap_or(0);
             return (level, below.saturating_add(level.saturating_mul(more)), all);
         }
-        below = below.saturating_add(cost);
+        below = below.saturating_add(load);
         more = more.saturating_sub(1);
     }
     (u64::MAX, below, all)

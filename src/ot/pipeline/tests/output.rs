@@ -72,14 +72,14 @@ impl Traffic {
 
 #[test]
 fn no_construct_makes_more_of_a_nodes_bytes_than_the_bound() {
-    for size in [64, 1024] {
+    for size in [64, 512] {
         for (construct, messages) in attempts(size) {
             let mut traffic = Traffic::new(SHAPED);
             for (what, metrics) in &messages {
                 traffic.send(what, metrics.clone(), 100);
             }
             let (what, metrics) = messages.last().unwrap();
-            for _ in 0..20 {
+            for _ in 0..10 {
                 traffic.send(what, metrics.clone(), 100);
             }
             let (written, bound) = (traffic.written, traffic.bound());
@@ -94,13 +94,13 @@ fn long_names_by_alias_are_conflated_and_the_newest_value_comes() {
     let long = "n".repeat(60_000);
     let birth = vec![bd_seq(0), aliased(&long, 1, DataType::UInt32, Value::Int(0))];
     traffic.send("NBIRTH/E", birth, 1);
-    for value in 1..=3_000 {
+    for value in 1..=500 {
         traffic.send("NDATA/E", vec![by_alias(1, Value::Int(value))], 1);
     }
     let sent = traffic.received;
     assert!(traffic.written <= traffic.bound(), "{} of {sent}", traffic.written);
-    assert!(traffic.written < 3_000 * 60_000 / 10, "{} of {sent}", traffic.written);
-    assert!(traffic.bench.dropped(Reason::Conflated) > 2_000);
+    assert!(traffic.written < 500 * 60_000 / 5, "{} of {sent}", traffic.written);
+    assert!(traffic.bench.dropped(Reason::Conflated) > 300);
     for _ in 0..100 {
         traffic.bench.pass(100);
         traffic.bench.tick();
@@ -109,7 +109,7 @@ fn long_names_by_alias_are_conflated_and_the_newest_value_comes() {
         Body::Relayed(relayed) => Some(payload(relayed)),
         _ => None,
     });
-    assert_eq!(last.unwrap().metrics[0].value, Some(Value::Int(3_000)));
+    assert_eq!(last.unwrap().metrics[0].value, Some(Value::Int(500)));
     assert_eq!(traffic.bench.pipeline.account().waiting, 0);
 }
 
@@ -117,11 +117,10 @@ fn long_names_by_alias_are_conflated_and_the_newest_value_comes() {
 fn small_messages_with_new_names_do_not_have_large_births_made_without_end() {
     let mut traffic = Traffic::new(ALL);
     let mut birth = vec![bd_seq(0)];
-    birth.extend((0..5_000).map(|number| {
-        typed(&format!("a long enough name {number}"), DataType::UInt32, Value::Int(0))
-    }));
+    let name = |number| format!("{} {number}", "a long name".repeat(40));
+    birth.extend((0..500).map(|number| typed(&name(number), DataType::UInt32, Value::Int(0))));
     traffic.send("NBIRTH/E", birth, 1_000);
-    for number in 0..600 {
+    for number in 0..100 {
         let late = typed(&format!("late{number}"), DataType::UInt32, Value::Int(number));
         traffic.send("NDATA/E", vec![late], 1_000);
     }
@@ -141,11 +140,11 @@ fn an_ordinary_node_never_waits_for_it() {
     let mut birth = vec![bd_seq(0)];
     birth.extend((0..100).map(|at| aliased(&name(at), at, DataType::Float, Value::Float(1.0))));
     traffic.send("NBIRTH/E", birth, 10);
-    for round in 0..2_000_u16 {
+    for round in 0..300_u16 {
         let value = Value::Float(round.into());
         let all = (0..100).map(|alias| by_alias(alias, value.clone())).collect();
         traffic.send("NDATA/E", all, 10);
     }
     let account = traffic.bench.pipeline.account();
-    assert_eq!((account.forwarded, account.waiting, account.dropped_total()), (2_001, 0, 0));
+    assert_eq!((account.forwarded, account.waiting, account.dropped_total()), (301, 0, 0));
 }

@@ -82,6 +82,16 @@ fn two_publishers_are_found_wherever_their_numbers_are() {
 }
 
 #[test]
+fn a_second_publisher_that_sends_little_is_found_in_time() {
+    let (mut one, mut other) = (Publisher::new(1, 1), Publisher::new(77, 2));
+    let messages = count(600).enumerate().map(|(number, at_ms)| {
+        if number % 20 == 0 { other.send(0, at_ms) } else { one.send(0, at_ms) }
+    });
+    let found = found(messages.collect::<Vec<_>>());
+    assert!(matches!(found, Some(Finding::TwoSequences(..))), "{found:?}");
+}
+
+#[test]
 fn numbers_that_come_in_pairs_may_be_either() {
     // Two publishers in step, one that counts every other message, devices that count each for itself.
     for entities in [[0, 0], [1, 2]] {
@@ -139,8 +149,8 @@ fn a_publisher_that_starts_again_and_again_is_one() {
 #[test]
 fn bursts_of_which_the_end_is_lost_each_time_are_no_proof() {
     // A gateway that sends so many messages at once, of which the broker keeps the first ones.
-    for cycle in [250_usize, 256, 260, 512] {
-        for kept in [3, 8, 20, 100] {
+    for cycle in [250_usize, 256, 260, 266, 306, 512] {
+        for kept in [3, 5, 8, 20, 100] {
             let mut publisher = Publisher::new(1, 1);
             let sent: Vec<Sent> =
                 count(cycle * 40).map(|at_ms| publisher.send(at_ms as u32 % 5, at_ms)).collect();

@@ -121,7 +121,12 @@ impl InWork {
 
     /// Marks a piece of so many bytes that is begun now; `ahead` may follow it, and is named with it
     /// if both are small. What was begun before is done.
-    pub fn begin(&mut self, id: WorkId, bytes: usize, ahead: impl Iterator<Item = WorkId>) -> Leave {
+    pub fn begin(
+        &mut self,
+        id: WorkId,
+        bytes: usize,
+        ahead: impl Iterator<Item = WorkId>,
+    ) -> Leave {
         let ends = self.ends(id);
         if ends >= ENDS {
             self.end();
@@ -219,9 +224,12 @@ fn accuse(accused: &mut Vec<(WorkId, u8)>, id: WorkId) {
 }
 
 fn mark(doing: &[WorkId]) -> Vec<u8> {
-    checked(doing.iter().map(|WorkId(first, second)| [*first, *second].map(u64::to_le_bytes)).map(
-        |parts| parts.concat(),
-    ))
+    checked(
+        doing
+            .iter()
+            .map(|WorkId(first, second)| [*first, *second].map(u64::to_le_bytes))
+            .map(|parts| parts.concat()),
+    )
 }
 
 fn list(accused: &[(WorkId, u8)]) -> Vec<u8> {

@@ -61,7 +61,9 @@ impl Mirror {
             self.last_frame = now.mono;
             self.timers.set(Timer::LinkStale, self.silent_too_long());
         }
-        if !frame.in_head && let Some(seen) = self.head.take() {
+        if !frame.in_head
+            && let Some(seen) = self.head.take()
+        {
             let (mut step, nodes) = self.step(now);
             step.head_ends(nodes, &seen);
         }

@@ -90,17 +90,11 @@ impl Load {
     }
 
     fn plus(self, bytes: u64) -> Load {
-        Load {
-            messages: self.messages.saturating_add(1),
-            bytes: self.bytes.saturating_add(bytes),
-        }
+        Load { messages: self.messages.saturating_add(1), bytes: self.bytes.saturating_add(bytes) }
     }
 
     fn minus(self, bytes: u64) -> Load {
-        Load {
-            messages: self.messages.saturating_sub(1),
-            bytes: self.bytes.saturating_sub(bytes),
-        }
+        Load { messages: self.messages.saturating_sub(1), bytes: self.bytes.saturating_sub(bytes) }
     }
 }
 

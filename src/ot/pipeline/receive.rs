@@ -219,7 +219,8 @@ impl Pipeline {
             }
             return step.node_death(node, &decoded.into_model().into_payload());
         }
-        let Some(is_late) = step.follow(node, (decoded.seq(), decoded.timestamp()), hash, received) else {
+        let Some(is_late) = step.follow(node, (decoded.seq(), decoded.timestamp()), hash, received)
+        else {
             return Fate::Dropped(Reason::Duplicate);
         };
         let device = topic.entity.device;

@@ -27,8 +27,7 @@ impl StepContext<'_> {
         let was_known = seq.is_some() && node.sequence.next().is_some();
         let entity = entity(received.topic);
         let numbered = seq.map(|seq| Numbered { seq, entity, timestamp });
-        let (arrival, finding) =
-            node.sequence.arrive(self.now.mono, numbered, hash, received.dup);
+        let (arrival, finding) = node.sequence.arrive(self.now.mono, numbered, hash, received.dup);
         if let Some(finding) = finding {
             self.no_sequence(node, finding);
         }

@@ -256,9 +256,8 @@ impl Node {
     /// What the births of the node and of all its devices take.
     pub(crate) fn births_bytes(&self) -> usize {
         let devices = self.devices.values().filter(|state| state.life.is_alive());
-        devices.fold(self.own.announced_bytes, |sum, state| {
-            sum.saturating_add(state.announced_bytes)
-        })
+        devices
+            .fold(self.own.announced_bytes, |sum, state| sum.saturating_add(state.announced_bytes))
     }
 
     /// Messages of the node and its devices that wait for a birth or for a limit.

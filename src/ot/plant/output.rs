@@ -79,6 +79,7 @@ impl Output {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
 mod tests {
     use proptest::prelude::*;
 

@@ -24,7 +24,12 @@ const fn number(number: u64) -> WorkId {
 
 impl Half {
     /// Works on `numbers`; `false`: it is set aside. Ends with the process where `ends_in` says.
-    fn work(&mut self, numbers: std::ops::Range<u64>, bytes: usize, ends_in: Option<u64>) -> Vec<u64> {
+    fn work(
+        &mut self,
+        numbers: std::ops::Range<u64>,
+        bytes: usize,
+        ends_in: Option<u64>,
+    ) -> Vec<u64> {
         let mut aside = Vec::new();
         let end = numbers.end;
         for at in numbers {
@@ -130,7 +135,8 @@ fn an_accused_piece_is_done_alone() {
 fn a_large_piece_is_marked_alone_even_behind_small_ones() {
     let dir = tempfile::tempdir().unwrap();
     let mut half = start(dir.path());
-    for (at, bytes, marked) in [(0, 10, 8), (1, 100_000, 1), (2, 10, 8), (3, 4_000, 8), (4, 200, 8)] {
+    for (at, bytes, marked) in [(0, 10, 8), (1, 100_000, 1), (2, 10, 8), (3, 4_000, 8), (4, 200, 8)]
+    {
         assert_eq!(half.in_work.begin(number(at), bytes, (at + 1..).map(number)), Leave::Work);
         assert_eq!(half.in_work.doing.len(), marked, "at {at}");
     }

@@ -19,7 +19,10 @@ fn data(bench: &mut Bench, what: &str, seq: Option<u64>, value: u32) {
     bench.pass(100);
     let metrics = vec![by_name("x", Value::Int(value))];
     let timestamp = Some(bench.now.wall_ms);
-    bench.send(&format!("spBv1.0/G/{what}"), &Payload { timestamp, metrics, seq, ..Payload::default() });
+    bench.send(
+        &format!("spBv1.0/G/{what}"),
+        &Payload { timestamp, metrics, seq, ..Payload::default() },
+    );
     bench.tick();
 }
 
@@ -41,7 +44,8 @@ fn a_node_whose_seq_stands_still_is_told_once_and_makes_no_births_from_then_on()
     assert!(gaps <= 8, "{gaps}");
     // Another birth, and it still doesn't count: told already.
     bench.node("NBIRTH", vec![bd_seq(1), typed("x", DataType::UInt32, Value::Int(0))]);
-    let records = capture(|| (1..=100).for_each(|value| data(&mut bench, "NDATA/E", Some(0), value)));
+    let records =
+        capture(|| (1..=100).for_each(|value| data(&mut bench, "NDATA/E", Some(0), value)));
     assert_eq!(told(&records), []);
 }
 

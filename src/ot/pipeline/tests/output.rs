@@ -60,7 +60,8 @@ impl Traffic {
             // Keyframes come by the clock.
             let Body::Relayed(relayed) = body else { continue };
             self.written += relayed.payload.len() as u64;
-            births += if relayed.topic.contains("BIRTH") { relayed.payload.len() as u64 } else { 0 };
+            births +=
+                if relayed.topic.contains("BIRTH") { relayed.payload.len() as u64 } else { 0 };
         }
         self.births = self.births.max(births);
     }

@@ -44,8 +44,7 @@ fn found(messages: impl IntoIterator<Item = Sent>) -> Option<Finding> {
     let take = |message: Sent| {
         let Sent { seq, entity, at_ms, content } = message;
         let numbered = seq.map(|seq| Numbered { seq, entity, timestamp: Some(at_ms) });
-        let (_, finding) =
-            sequence.arrive(Duration::from_millis(at_ms), numbered, content, false);
+        let (_, finding) = sequence.arrive(Duration::from_millis(at_ms), numbered, content, false);
         finding
     };
     messages.into_iter().find_map(take)
@@ -70,7 +69,8 @@ fn a_number_that_stands_still_is_found() {
 #[test]
 fn two_publishers_are_found_wherever_their_numbers_are() {
     for apart in [2_u8, 5, 16, 31, 100, 128, 200, 254] {
-        let (mut one, mut other) = (Publisher::new(1, 1), Publisher::new(1_u8.wrapping_add(apart), 2));
+        let (mut one, mut other) =
+            (Publisher::new(1, 1), Publisher::new(1_u8.wrapping_add(apart), 2));
         let messages = count(600).enumerate().map(|(number, at_ms)| match number % 3 {
             0 => one.send(0, at_ms),
             1 => other.send(0, at_ms),

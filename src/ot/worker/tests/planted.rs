@@ -22,7 +22,7 @@ static WORKED: AtomicU64 = AtomicU64::new(0);
 pub(in crate::worker) fn work_on(payload: &[u8]) {
     let Some(at) = AT.get() else { return };
     let is_poison = payload.windows(POISON.len()).any(|part| part == POISON);
-    if is_poison || WORKED.fetch_add(1, Ordering::Relaxed) + 1 == *at {
+    if is_poison || WORKED.fetch_add(1, Ordering::Relaxed).wrapping_add(1) == *at {
         std::process::abort();
     }
 }

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::num::NonZeroU64;
 
 use foldhash::fast::RandomState;
+use policy::NodeBuckets;
 use sparkplug::Metric;
 
 /// A value that waits for its turn.
@@ -78,6 +79,20 @@ impl Backlog {
     pub(crate) fn waiting(&self) -> u64 {
         u64::try_from(self.values.len()).unwrap_or(u64::MAX)
     }
+}
+
+/// An edge node's place in the order of those that wait.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Queue {
+    /// What of the node's own limits is left; made when it is asked for.
+    pub(crate) buckets: Option<NodeBuckets>,
+    /// Values wait for the limit of the node or of the link, by their priority: later ones
+    /// stand in line behind them.
+    pub(crate) waits: [bool; 2],
+    /// Bytes that the node may forward before it is others' turn.
+    pub(crate) credit: usize,
+    /// The entity that forwarded something last: the next one in order is next.
+    pub(crate) last: Option<Option<Box<str>>>,
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use account::{Ledger, NodeSlot, Origin};
-pub(crate) use backlog::{Backlog, Held, Ticket};
+pub(crate) use backlog::{Backlog, Held, Queue, Ticket};
 pub(crate) use counting::{Finding, Numbered};
 use foldhash::fast::RandomState;
 pub(crate) use layout::{Layout, Taught, cap_properties, is_definition};
@@ -24,7 +24,6 @@ pub(crate) use life::{Life, Standing, Trust};
 pub(crate) use output::Output;
 #[cfg(test)]
 pub(crate) use output::{AT_FIRST, PER_S, TIMES};
-use policy::NodeBuckets;
 pub(crate) use sequence::{Arrival, Sequence};
 pub(crate) use slot::{Shaper, Slot};
 use sparkplug::{Entity, Metric, steps};
@@ -141,20 +140,6 @@ pub(crate) struct Node {
     pub(crate) output: Output,
     /// Where the node stands with limits that it shares.
     pub(crate) queue: Queue,
-}
-
-/// An edge node's place in the order of those that wait.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Queue {
-    /// What of the node's own limits is left; made when it is asked for.
-    pub(crate) buckets: Option<NodeBuckets>,
-    /// Values wait for the limit of the node or of the link, by their priority: later ones
-    /// stand in line behind them.
-    pub(crate) waits: [bool; 2],
-    /// Bytes that the node may forward before it is others' turn.
-    pub(crate) credit: usize,
-    /// The entity that forwarded something last: the next one in order is next.
-    pub(crate) last: Option<Option<Box<str>>>,
 }
 
 impl Node {

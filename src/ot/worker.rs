@@ -8,7 +8,10 @@
 
 mod housekeeping;
 mod in_work;
+mod receipts;
+mod shed;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -68,6 +71,10 @@ pub(super) struct Worker {
     clock: Clock,
     /// Receipts of what isn't journalled.
     unreleased: Vec<Receipt>,
+    /// Receipts that wait for messages which wait for their turn, with the numbers of their own.
+    waiting: VecDeque<(u64, Receipt)>,
+    /// When the broker sent something that wants a receipt last.
+    last_assured: Duration,
     next_counts: Duration,
     next_tick: Duration,
     next_retain: Duration,
@@ -107,26 +114,32 @@ impl Worker {
                 StoredPlant::default()
             }
         };
+        let wanted = (stored.journal_seq > 0).then_some(stored.journal_seq);
+        let mut replay = writer.replay(wanted);
         let mut later = Vec::new();
-        let mut replay = writer.replay()?;
-        let mut first_replayed = None;
+        let (mut first_replayed, mut next) = (None, None);
+        let mut is_whole = true;
         while let Some(frame) = replay.next()? {
             first_replayed.get_or_insert(frame.seq);
+            is_whole &= next.is_none_or(|next| next == frame.seq);
+            next = Some(frame.seq.saturating_add(1));
             if frame.seq >= stored.journal_seq
                 && let Some(body) = frame.body
             {
                 later.push(body);
             }
         }
-        // Births may have come in a segment that isn't replayed: aliases of the stored plant
-        // could mean other metrics by now.
-        let stored = if first_replayed.is_some_and(|first| first > stored.journal_seq) {
-            if stored.journal_seq > 0 {
-                event!(StateDamaged, what = "plant", why = "too old for the journal");
+        // Births may have come in what can't be read any more: aliases of the stored plant could
+        // mean other metrics by now.
+        let is_too_old = first_replayed.is_some_and(|first| first > stored.journal_seq);
+        let stored = match stored.journal_seq {
+            0 => stored,
+            _ if is_too_old || !is_whole => {
+                let why = if is_too_old { "too old for the journal" } else { "journal damaged" };
+                event!(StateDamaged, what = "plant", why);
+                StoredPlant::default()
             }
-            StoredPlant::default()
-        } else {
-            stored
+            _ => stored,
         };
         let mut pipeline = make_pipeline(now);
         let mut out = Vec::new();
@@ -143,6 +156,8 @@ impl Worker {
             shared,
             clock,
             unreleased: Vec::new(),
+            waiting: VecDeque::new(),
+            last_assured: now.mono,
             next_counts: now.mono,
             next_tick: now.mono,
             next_retain: now.mono,
@@ -153,6 +168,7 @@ impl Worker {
             near_limit: false,
             births_changed: true,
         };
+        // Until the plant is stored, the next start reads this run's frames too.
         worker.begin_segment(now)?;
         worker.push(now, &mut out);
         worker.writer.commit()?;
@@ -197,7 +213,11 @@ impl Worker {
                 }
             }
             self.work_done();
+            if stop {
+                self.pipeline.finish_waiting(now, &mut out);
+            }
             if self.next_tick <= now.mono {
+                self.hurry(now, &mut out);
                 self.pipeline.tick(now, &mut out);
                 self.count_shed();
                 if std::mem::take(&mut self.births_changed) {
@@ -209,6 +229,7 @@ impl Worker {
             if !self.commit() {
                 return;
             }
+            self.release_waiting();
             let structure_changed = self.pipeline.take_structure_changed();
             self.births_changed |= structure_changed;
             self.storing.journalled(structure_changed, &mut self.unreleased);
@@ -288,6 +309,7 @@ impl Worker {
             Work::Lost => {
                 // The broker delivers again what is unacknowledged.
                 self.unreleased.clear();
+                self.waiting.clear();
                 self.storing.forget_receipts();
                 self.pipeline.disconnected(now);
             }
@@ -370,27 +392,17 @@ impl Worker {
         } else {
             self.pipeline.handle(now, received, out);
         }
+        if delivered.receipt.is_some() {
+            self.last_assured = now.mono;
+        }
         self.taken(bytes, delivered.receipt);
     }
 
     /// A message of so many bytes left the way to here.
     fn taken(&mut self, bytes: usize, receipt: Option<Receipt>) {
-        self.unreleased.extend(receipt);
+        self.take_receipts(receipt);
         self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.shared.taken.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts what was refused on its way here. Nothing of it is to be delivered again.
-    fn count_shed(&mut self) {
-        let shed = match self.shared.shed.lock() {
-            Ok(mut shed) if !shed.topics.is_empty() => std::mem::take(&mut *shed),
-            _ => return,
-        };
-        for (topic, (messages, receipts)) in shed.topics {
-            let topic = std::str::from_utf8(&topic).unwrap_or_default();
-            self.pipeline.shed(topic, messages, &shed.most);
-            self.unreleased.extend(receipts);
-        }
     }
 
     fn push(&mut self, now: Now, entries: &mut Vec<Entry>) {

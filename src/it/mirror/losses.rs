@@ -60,7 +60,6 @@ impl StepContext<'_> {
     pub(super) fn gap(&mut self, node: &mut Node) {
         count(&mut self.tally.gaps);
         self.doubt_values(node, "messages were lost on OT");
-        self.notify(Notice::SequenceGap { node: node.key() });
     }
 
     /// Every value of this node may be out of date; what that means is for `on-gap` to say.
@@ -83,6 +82,7 @@ impl StepContext<'_> {
                 self.reconcile(node, why);
             }
         }
+        self.notify(Notice::ValuesDoubted { node: node.key() });
     }
 
     /// Nothing was lost after all: what was marked stale is good, and said to be.

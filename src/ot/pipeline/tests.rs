@@ -16,6 +16,7 @@ mod observed;
 mod output;
 mod overload;
 mod random;
+mod reorder;
 mod restarts;
 mod schedules;
 mod sessions;

@@ -84,11 +84,6 @@ impl Life {
         matches!(self, Life::Alive { trust: Trust::Unverified, .. })
     }
 
-    /// Messages were lost since its values were seen.
-    pub(crate) fn is_lost(self) -> bool {
-        matches!(self, Life::Alive { trust: Trust::Lost, .. })
-    }
-
     /// A birth makes the values certain; what readers know of the entity stays.
     pub(crate) fn bear(&mut self) {
         let standing = match *self {
@@ -102,6 +97,13 @@ impl Life {
     /// The entity is seen alive without a birth.
     pub(crate) fn revive(&mut self) {
         *self = Life::BORN;
+    }
+
+    /// It may be dead: readers are told so, and the next sign of it proves otherwise.
+    pub(crate) fn rest(&mut self) {
+        if self.is_alive() {
+            *self = Life::Known;
+        }
     }
 
     /// Its birth is journalled.

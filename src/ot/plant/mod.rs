@@ -3,11 +3,13 @@
 
 mod backlog;
 mod counting;
+mod early;
 mod exported;
 mod layout;
 mod life;
 mod output;
 mod sequence;
+mod sessions;
 mod slot;
 mod stored;
 mod templates;
@@ -15,16 +17,18 @@ mod templates;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use account::{Ledger, NodeSlot, Origin};
+use account::{Ledger, NodeSlot, Origin, Reason, Refused};
 pub(crate) use backlog::{Backlog, Held, Queue, Ticket};
-pub(crate) use counting::{Finding, Numbered};
+pub(crate) use counting::{Counting, Finding, Numbered, Numbering};
+pub(crate) use early::{Early, EarlyMessages};
 use foldhash::fast::RandomState;
 pub(crate) use layout::{Layout, Taught, cap_properties, is_definition};
 pub(crate) use life::{Life, Standing, Trust};
 pub(crate) use output::Output;
 #[cfg(test)]
 pub(crate) use output::{AT_FIRST, PER_S, TIMES};
-pub(crate) use sequence::{Arrival, Sequence};
+pub(crate) use sequence::{Place, Sequence, WINDOW};
+pub(crate) use sessions::{Ends, Sessions};
 pub(crate) use slot::{Shaper, Slot};
 use sparkplug::{Entity, Metric, steps};
 use state::Changes;
@@ -56,6 +60,8 @@ pub(crate) struct EntityState {
     pub(crate) judged: bool,
     /// The template instances that its birth brought were surveyed.
     pub(crate) surveyed: bool,
+    /// `seq` of a device's birth or death that was judged last, in this session of its node.
+    pub(crate) told_at: Option<u8>,
 }
 
 impl EntityState {
@@ -77,25 +83,18 @@ impl EntityState {
 
     /// Takes over the layout of a birth; what readers know of the entity stays.
     pub(crate) fn bear(&mut self, layout: Layout) {
-        let (mut life, exported_as) = (self.life, self.exported_as.take());
+        let (mut life, exported_as, told_at) = (self.life, self.exported_as.take(), self.told_at);
         let announced_bytes = self.announced_bytes;
         life.bear();
-        *self =
-            EntityState { life, layout, exported_as, announced_bytes, ..EntityState::default() };
+        *self = EntityState {
+            life,
+            layout,
+            exported_as,
+            told_at,
+            announced_bytes,
+            ..EntityState::default()
+        };
     }
-}
-
-/// Whether every message that counts in the sequence of a node comes in: where it doesn't, holes
-/// say nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Numbering {
-    /// The policy in force is to be asked.
-    #[default]
-    Unasked,
-    Complete,
-    Partial,
-    /// The node's numbers are no sequence: they say as little as none would, until its next birth.
-    NoSequence,
 }
 
 /// One edge node.
@@ -112,6 +111,8 @@ pub(crate) struct Node {
     pub(crate) definitions: Definitions,
     /// The `bdSeq` metric of the NBIRTH.
     pub(crate) bd_seq: Option<Metric>,
+    /// Its sessions, by the numbers of their births.
+    pub(crate) sessions: Sessions,
     /// The `Node Control/Rebirth` metric of the NBIRTH.
     pub(crate) rebirth: Option<Metric>,
     /// Definitions that the NBIRTH has which was journalled last.
@@ -124,7 +125,12 @@ pub(crate) struct Node {
     /// That NBIRTH is due.
     pub(crate) types_due: bool,
     pub(crate) sequence: Sequence,
+    /// What was refused of it unread, since the last tick.
+    pub(crate) unread: BTreeMap<(Option<Box<str>>, Refused), Reason>,
+    /// Messages that wait for their turn in it.
+    pub(crate) early: EarlyMessages,
     pub(crate) numbering: Numbering,
+    pub(crate) counting: Counting,
     /// People were told that its numbers are no sequence.
     pub(crate) told_no_sequence: bool,
     /// Messages were lost: the next frame of the node has to say so.
@@ -132,6 +138,8 @@ pub(crate) struct Node {
     /// How often the values had to be doubted. Readers tell by it a loss that they know from a
     /// new one, so it goes on over restarts.
     pub(crate) losses: u64,
+    /// Since when the relay is back from being away, while nothing was heard of the node.
+    pub(crate) unheard_since: Option<Duration>,
     /// When the relay made births for the node last.
     pub(crate) last_synthetic: Option<Duration>,
     pub(crate) next_keyframe: Duration,
@@ -238,17 +246,11 @@ impl Node {
         self.types_due || self.own.birth_due || self.devices.values().any(|state| state.birth_due)
     }
 
-    /// What the births of the node and of all its devices take.
-    pub(crate) fn births_bytes(&self) -> usize {
-        let devices = self.devices.values().filter(|state| state.life.is_alive());
-        devices
-            .fold(self.own.announced_bytes, |sum, state| sum.saturating_add(state.announced_bytes))
-    }
-
-    /// Messages of the node and its devices that wait for a birth or for a limit.
+    /// Messages of the node and its devices that wait for their turn, a birth or a limit.
     pub(crate) fn waiting(&self) -> u64 {
         let devices = self.devices.values().map(EntityState::waiting);
-        devices.fold(self.own.waiting(), u64::saturating_add)
+        let early = u64::try_from(self.early.len()).unwrap_or(u64::MAX);
+        devices.fold(self.own.waiting().saturating_add(early), u64::saturating_add)
     }
 
     /// Takes over an NBIRTH. Whether its definitions aren't those of the last birth.
@@ -304,7 +306,8 @@ impl Node {
         });
     }
 
-    fn lives(&mut self) -> impl Iterator<Item = &mut Life> {
+    /// Its own life, and those of its devices.
+    pub(crate) fn lives(&mut self) -> impl Iterator<Item = &mut Life> {
         let devices = self.devices.values_mut().map(|device| &mut device.life);
         std::iter::once(&mut self.own.life).chain(devices)
     }
@@ -429,7 +432,7 @@ impl Plant {
                 .nodes
                 .iter()
                 .enumerate()
-                .filter(|(_, node)| !node.own.life.is_announced())
+                .filter(|(_, node)| !node.own.life.is_announced() && node.early.is_empty())
                 .min_by_key(|(_, node)| (node.own.life.is_alive(), node.last_seen))?;
             self.note(index);
             let dead = self.nodes.get_mut(index)?;

@@ -1,12 +1,10 @@
 //! What is said of a node's numbers, and what never is: not of loss, reordering, copies or restarts.
 #![expect(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
 
-use std::time::Duration;
-
 use proptest::prelude::*;
 
 use super::*;
-use crate::plant::{Arrival, Sequence};
+use crate::plant::Sequence;
 
 /// One message as it was published.
 #[derive(Clone, Copy, Debug)]
@@ -39,13 +37,15 @@ impl Publisher {
 
 /// What is found first.
 fn found(messages: impl IntoIterator<Item = Sent>) -> Option<Finding> {
-    let mut sequence = Sequence::default();
+    let (mut sequence, mut counting) = (Sequence::default(), Counting::default());
     sequence.restart(Some(0));
     let take = |message: Sent| {
         let Sent { seq, entity, at_ms, content } = message;
         let numbered = seq.map(|seq| Numbered { seq, entity, timestamp: Some(at_ms) });
-        let (_, finding) = sequence.arrive(Duration::from_millis(at_ms), numbered, content, false);
-        finding
+        let numbered = numbered?;
+        let repeats = sequence.comes_again(numbered.seq, content)?;
+        let _ = sequence.place(Some(numbered.seq), content, false);
+        counting.take(numbered, repeats)
     };
     messages.into_iter().find_map(take)
 }
@@ -132,16 +132,17 @@ fn a_second_way_with_late_copies_or_late_messages_is_nobody() {
 
 #[test]
 fn a_publisher_that_starts_again_and_again_is_one() {
-    let mut sequence = Sequence::default();
+    let (mut sequence, mut counting) = (Sequence::default(), Counting::default());
     let mut content = 0;
     for session in 0..200_u64 {
         sequence.restart(Some(0));
+        counting.birth();
         for seq in 1..=(session % 7) as u8 {
             content += 1;
             let numbered = Numbered { seq, entity: 0, timestamp: Some(content) };
-            let (arrival, finding) =
-                sequence.arrive(Duration::from_millis(content), Some(numbered), content, false);
-            assert_eq!((arrival, finding), (Arrival::InOrder, None));
+            let repeats = sequence.comes_again(seq, content).unwrap();
+            let _ = sequence.place(Some(seq), content, false);
+            assert_eq!(counting.take(numbered, repeats), None);
         }
     }
 }

@@ -11,7 +11,7 @@ use it::{FirstStart, HealthSettings, ItError, PolicyLoader, Settings};
 use policy::Policy;
 use sandbox::{Role, Unowned};
 use signature::SignedPolicy;
-use sparkplug::Caps;
+use sparkplug::{Budget, Caps};
 use telemetry::policy_loaded;
 
 use super::policy_source::PolicySource;
@@ -163,6 +163,7 @@ fn mirror_settings(mirror: MirrorConfig, backfill: bool, broker: &BrokerConfig) 
         },
         max_nodes: mirror.max_nodes,
         max_devices_per_node: mirror.max_devices_per_node,
+        budget: Budget { node_bytes: mirror.max_node_bytes, plant_bytes: mirror.max_plant_bytes },
         backfill,
         // What can't be published needs no decoding.
         caps: Caps { payload_bytes: packet_bytes(broker), ..Caps::default() },

@@ -18,7 +18,6 @@ use std::time::Duration;
 
 use clock::Clock;
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select};
-use journal_format::Start;
 use journal_write::JournalError;
 use signature::{Signed, SignedPolicy};
 use state::{InWork, StateDir, StateError, Stored};
@@ -42,7 +41,9 @@ const BATCH_MESSAGES: usize = 1_024;
 /// wait for the batch.
 const BATCH_BYTES: usize = 512 * 1024;
 /// Bytes for the journal above which a batch is committed before its end.
-const PENDING_BYTES: usize = 16 * 1024 * 1024;
+pub(super) const PENDING_BYTES: usize = 16 * 1024 * 1024;
+/// Entries for which there is always room.
+const ENTRIES: usize = 1_024;
 /// Timers of the pipeline.
 const TICK_EVERY: Duration = Duration::from_millis(100);
 /// Pauses while the journal refuses.
@@ -170,7 +171,7 @@ impl Worker {
         };
         // Until the plant is stored, the next start reads this run's frames too.
         worker.begin_segment(now)?;
-        worker.push(now, &mut out);
+        let _ = worker.push(now, &mut out);
         worker.writer.commit()?;
         Ok(worker)
     }
@@ -192,23 +193,20 @@ impl Worker {
             for work in batch.drain(..) {
                 let Work::Messages(messages) = work else {
                     self.handle(now, work, &mut out);
-                    self.push(now, &mut out);
+                    if !self.push(now, &mut out) {
+                        return;
+                    }
                     continue;
                 };
                 let names = self.names(&messages);
                 for (place, delivered) in messages.into_iter().enumerate() {
-                    if self.begin(names.get(place..).unwrap_or_default(), &delivered) {
-                        self.handle_message(now, delivered, &mut out);
-                        self.push(now, &mut out);
-                    } else {
+                    if !self.begin(names.get(place..).unwrap_or_default(), &delivered) {
                         self.set_aside(now, delivered);
+                        continue;
                     }
-                    // Aliases become names, so a small message can become a large frame.
-                    if self.writer.pending_bytes() > PENDING_BYTES {
-                        self.work_done();
-                        if !self.commit() {
-                            return;
-                        }
+                    self.handle_message(now, delivered, &mut out);
+                    if !self.push(now, &mut out) {
+                        return;
                     }
                 }
             }
@@ -225,8 +223,7 @@ impl Worker {
                 }
                 self.next_tick = now.mono.saturating_add(TICK_EVERY);
             }
-            self.push(now, &mut out);
-            if !self.commit() {
+            if !self.push(now, &mut out) || !self.commit() {
                 return;
             }
             self.release_waiting();
@@ -405,14 +402,26 @@ impl Worker {
         self.shared.taken.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn push(&mut self, now: Now, entries: &mut Vec<Entry>) {
+    /// Appends what came of something; false if there is no more time to write it.
+    fn push(&mut self, now: Now, entries: &mut Vec<Entry>) -> bool {
         for entry in entries.drain(..) {
             if let Err(error) = self.writer.append(now.wall_ms, entry) {
                 // Larger than any frame may be. Data is lost alone; without a birth, readers
                 // refuse the data that follows.
                 event!(FrameTooLarge, error = %error);
             }
+            // Births of all nodes may come of one message, and a name of each alias.
+            if self.writer.pending_bytes() > PENDING_BYTES {
+                // The disk may refuse for long: a kill then isn't the message's fault.
+                self.work_done();
+                if !self.commit() {
+                    return false;
+                }
+            }
         }
+        // What births of all nodes took isn't kept.
+        entries.shrink_to(ENTRIES);
+        true
     }
 
     /// Commits, for as long as it takes; false if there is no more time.
@@ -456,22 +465,6 @@ impl Worker {
         if !released.is_empty() {
             // The network is gone only when the process ends.
             let _ = self.receipts.send(released);
-        }
-    }
-
-    fn start(&self) -> Start {
-        let every = self.settings.keyframe_every.as_secs();
-        let signed = self.settings.signed.as_ref();
-        Start {
-            relay_name: self.settings.relay_name.clone(),
-            epoch: self.writer.epoch(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            policy_digest: self.pipeline.policy().digest().to_owned(),
-            keyframe_every_s: u32::try_from(every).unwrap_or(u32::MAX),
-            renames: !self.pipeline.policy().renames().is_empty(),
-            renames_metrics: self.pipeline.policy().renames_metrics(),
-            policy_version: signed.map(|signed| signed.version),
-            policy_signers: signed.map(|signed| signed.signers.clone()).unwrap_or_default(),
         }
     }
 }

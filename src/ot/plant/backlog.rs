@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::num::NonZeroU64;
 
 use foldhash::fast::RandomState;
-use policy::NodeBuckets;
 use sparkplug::Metric;
+use sparkplug::footprint::{Footprint, allocation};
 
 /// A value that waits for its turn.
 #[derive(Clone, Debug)]
@@ -21,6 +21,12 @@ pub(crate) struct Held {
     pub(crate) ticket: Ticket,
     /// It waits for the interval of its metric, not for a limit.
     pub(crate) early: bool,
+}
+
+/// What a value takes that waits.
+pub(crate) fn held_bytes(metric: &Metric) -> usize {
+    let held = allocation(size_of::<Held>()).saturating_add(Backlog::TICKET_BYTES);
+    held.saturating_add(metric.heap_bytes())
 }
 
 /// A message of an entity that may wait. Never given twice.
@@ -38,6 +44,9 @@ pub(crate) struct Backlog {
 }
 
 impl Backlog {
+    /// More than what the table of messages takes for each of them.
+    const TICKET_BYTES: usize = 48;
+
     /// A ticket for the next message.
     pub(crate) fn ticket(&mut self) -> Ticket {
         // 2^64 messages of one entity don't occur; the highest number would then be shared.
@@ -71,7 +80,7 @@ impl Backlog {
     /// Ends the waiting of all; how many waited.
     pub(crate) fn end(&mut self) -> u64 {
         let waiting = self.waiting();
-        self.values.clear();
+        self.values = HashMap::default();
         waiting
     }
 
@@ -79,20 +88,6 @@ impl Backlog {
     pub(crate) fn waiting(&self) -> u64 {
         u64::try_from(self.values.len()).unwrap_or(u64::MAX)
     }
-}
-
-/// An edge node's place in the order of those that wait.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Queue {
-    /// What of the node's own limits is left; made when it is asked for.
-    pub(crate) buckets: Option<NodeBuckets>,
-    /// Values wait for the limit of the node or of the link, by their priority: later ones
-    /// stand in line behind them.
-    pub(crate) waits: [bool; 2],
-    /// Bytes that the node may forward before it is others' turn.
-    pub(crate) credit: usize,
-    /// The entity that forwarded something last: the next one in order is next.
-    pub(crate) last: Option<Option<Box<str>>>,
 }
 
 #[cfg(test)]

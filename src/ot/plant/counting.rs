@@ -42,17 +42,6 @@ const IN_BOTH: u8 = 4;
 /// Entities that are told apart in a run.
 const ENTITIES: usize = 4;
 
-/// Whether every message that counts in the sequence of a node comes in: where it doesn't, holes
-/// say nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Numbering {
-    /// The policy in force is to be asked.
-    #[default]
-    Unasked,
-    Complete,
-    Partial,
-}
-
 /// A numbered message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Numbered {

@@ -81,6 +81,8 @@ reasons! {
     NodeRate = "node_rate",
     /// Over the limit of the link, and not to wait for its turn.
     LinkRate = "link_rate",
+    /// With names for aliases it would be more than 64 times what its edge node sent, and it is not to wait for its turn.
+    Amplification = "amplification",
     /// Refused unread while the relay was overloaded: its edge node sent many times what the others did.
     Overload = "overload",
     /// A newer value took its place while it waited for a rate limit.
@@ -93,18 +95,24 @@ reasons! {
     UnknownMetric = "unknown_metric",
     /// A value that doesn't fit the metric's datatype in the birth.
     TypeMismatch = "type_mismatch",
-    /// A death that belongs to an earlier session (its bdSeq is behind the birth's).
+    /// A death of an earlier session (the number of a birth before the one in force), or of what is dead already.
     StaleDeath = "stale_death",
     /// Redelivered by the broker and already in the journal.
     Duplicate = "duplicate",
+    /// Its turn was over when it came, and what its edge node sent later says otherwise.
+    Late = "late",
     /// A configured bound (edge nodes, devices, queue) was reached.
     OverCapacity = "over_capacity",
+    /// More than may be remembered of its edge node, or of all (`max-node-bytes`, `max-plant-bytes`).
+    OverMemory = "over_memory",
     /// The IT half's own copy of the policy doesn't allow it.
     Recheck = "recheck",
     /// An edge node of the plant with the name of the relay's own edge node on IT.
     NameTaken = "name_taken",
     /// A frame of the journal that the IT half refuses to trust.
     BadFrame = "bad_frame",
+    /// A half was ended twice while it worked on it; it is kept in `set-aside.capture`.
+    SetAside = "set_aside",
 }
 
 impl fmt::Display for Reason {

@@ -7,17 +7,20 @@
 //! acknowledged.
 
 mod housekeeping;
+mod in_work;
+mod receipts;
+mod shed;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clock::Clock;
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select};
-use journal_format::Start;
 use journal_write::JournalError;
 use signature::{Signed, SignedPolicy};
-use state::{StateDir, StateError, Stored};
+use state::{InWork, StateDir, StateError, Stored};
 use telemetry::{event, policy_loaded};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -38,7 +41,9 @@ const BATCH_MESSAGES: usize = 1_024;
 /// wait for the batch.
 const BATCH_BYTES: usize = 512 * 1024;
 /// Bytes for the journal above which a batch is committed before its end.
-const PENDING_BYTES: usize = 16 * 1024 * 1024;
+pub(super) const PENDING_BYTES: usize = 16 * 1024 * 1024;
+/// Entries for which there is always room.
+const ENTRIES: usize = 1_024;
 /// Timers of the pipeline.
 const TICK_EVERY: Duration = Duration::from_millis(100);
 /// Pauses while the journal refuses.
@@ -60,12 +65,17 @@ pub(super) struct Worker {
     pipeline: Pipeline,
     writer: Journal,
     storing: Storing,
+    in_work: InWork,
     work: Receiver<Work>,
     receipts: UnboundedSender<Vec<Receipt>>,
     shared: Arc<Shared>,
     clock: Clock,
     /// Receipts of what isn't journalled.
     unreleased: Vec<Receipt>,
+    /// Receipts that wait for messages which wait for their turn, with the numbers of their own.
+    waiting: VecDeque<(u64, Receipt)>,
+    /// When the broker sent something that wants a receipt last.
+    last_assured: Duration,
     next_counts: Duration,
     next_tick: Duration,
     next_retain: Duration,
@@ -75,6 +85,8 @@ pub(super) struct Worker {
     status_reporter: Option<StatusReporter>,
     segment_trouble: bool,
     near_limit: bool,
+    /// Births or deaths came that admission doesn't know of.
+    births_changed: bool,
 }
 
 impl Worker {
@@ -103,40 +115,50 @@ impl Worker {
                 StoredPlant::default()
             }
         };
+        let wanted = (stored.journal_seq > 0).then_some(stored.journal_seq);
+        let mut replay = writer.replay(wanted);
         let mut later = Vec::new();
-        let mut replay = writer.replay()?;
-        let mut first_replayed = None;
+        let (mut first_replayed, mut next) = (None, None);
+        let mut is_whole = true;
         while let Some(frame) = replay.next()? {
             first_replayed.get_or_insert(frame.seq);
+            is_whole &= next.is_none_or(|next| next == frame.seq);
+            next = Some(frame.seq.saturating_add(1));
             if frame.seq >= stored.journal_seq
                 && let Some(body) = frame.body
             {
                 later.push(body);
             }
         }
-        // Births may have come in a segment that isn't replayed: aliases of the stored plant
-        // could mean other metrics by now.
-        let stored = if first_replayed.is_some_and(|first| first > stored.journal_seq) {
-            if stored.journal_seq > 0 {
-                event!(StateDamaged, what = "plant", why = "too old for the journal");
+        // Births may have come in what can't be read any more: aliases of the stored plant could
+        // mean other metrics by now.
+        let is_too_old = first_replayed.is_some_and(|first| first > stored.journal_seq);
+        let stored = match stored.journal_seq {
+            0 => stored,
+            _ if is_too_old || !is_whole => {
+                let why = if is_too_old { "too old for the journal" } else { "journal damaged" };
+                event!(StateDamaged, what = "plant", why);
+                StoredPlant::default()
             }
-            StoredPlant::default()
-        } else {
-            stored
+            _ => stored,
         };
         let mut pipeline = make_pipeline(now);
         let mut out = Vec::new();
         pipeline.restore(now, stored, later.into_iter(), &mut out);
+        let in_work = state.in_work()?;
         let mut worker = Worker {
             settings,
             pipeline,
             writer,
+            in_work,
             storing: Storing::new(StateWriter::start(state)?, now.mono),
             work,
             receipts,
             shared,
             clock,
             unreleased: Vec::new(),
+            waiting: VecDeque::new(),
+            last_assured: now.mono,
             next_counts: now.mono,
             next_tick: now.mono,
             next_retain: now.mono,
@@ -145,9 +167,11 @@ impl Worker {
             status_reporter: None,
             segment_trouble: false,
             near_limit: false,
+            births_changed: true,
         };
+        // Until the plant is stored, the next start reads this run's frames too.
         worker.begin_segment(now)?;
-        worker.push(now, &mut out);
+        let _ = worker.push(now, &mut out);
         worker.writer.commit()?;
         Ok(worker)
     }
@@ -169,28 +193,42 @@ impl Worker {
             for work in batch.drain(..) {
                 let Work::Messages(messages) = work else {
                     self.handle(now, work, &mut out);
-                    self.push(now, &mut out);
+                    if !self.push(now, &mut out) {
+                        return;
+                    }
                     continue;
                 };
-                for delivered in messages {
+                let names = self.names(&messages);
+                for (place, delivered) in messages.into_iter().enumerate() {
+                    if !self.begin(names.get(place..).unwrap_or_default(), &delivered) {
+                        self.set_aside(now, delivered);
+                        continue;
+                    }
                     self.handle_message(now, delivered, &mut out);
-                    self.push(now, &mut out);
-                    // Aliases become names, so a small message can become a large frame.
-                    if self.writer.pending_bytes() > PENDING_BYTES && !self.commit() {
+                    if !self.push(now, &mut out) {
                         return;
                     }
                 }
             }
+            self.work_done();
+            if stop {
+                self.pipeline.finish_waiting(now, &mut out);
+            }
             if self.next_tick <= now.mono {
+                self.hurry(now, &mut out);
                 self.pipeline.tick(now, &mut out);
                 self.count_shed();
+                if std::mem::take(&mut self.births_changed) {
+                    self.shared.set_born(self.pipeline.born());
+                }
                 self.next_tick = now.mono.saturating_add(TICK_EVERY);
             }
-            self.push(now, &mut out);
-            if !self.commit() {
+            if !self.push(now, &mut out) || !self.commit() {
                 return;
             }
+            self.release_waiting();
             let structure_changed = self.pipeline.take_structure_changed();
+            self.births_changed |= structure_changed;
             self.storing.journalled(structure_changed, &mut self.unreleased);
             if stop {
                 self.finish(now);
@@ -268,6 +306,7 @@ impl Worker {
             Work::Lost => {
                 // The broker delivers again what is unacknowledged.
                 self.unreleased.clear();
+                self.waiting.clear();
                 self.storing.forget_receipts();
                 self.pipeline.disconnected(now);
             }
@@ -350,31 +389,39 @@ impl Worker {
         } else {
             self.pipeline.handle(now, received, out);
         }
-        self.unreleased.extend(delivered.receipt);
+        if delivered.receipt.is_some() {
+            self.last_assured = now.mono;
+        }
+        self.taken(bytes, delivered.receipt);
+    }
+
+    /// A message of so many bytes left the way to here.
+    fn taken(&mut self, bytes: usize, receipt: Option<Receipt>) {
+        self.take_receipts(receipt);
         self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.shared.taken.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts what was refused on its way here. Nothing of it is to be delivered again.
-    fn count_shed(&mut self) {
-        let shed = match self.shared.shed.lock() {
-            Ok(mut shed) if !shed.is_empty() => std::mem::take(&mut *shed),
-            _ => return,
-        };
-        for (topic, (messages, receipts)) in shed {
-            self.pipeline.shed(std::str::from_utf8(&topic).unwrap_or_default(), messages);
-            self.unreleased.extend(receipts);
-        }
-    }
-
-    fn push(&mut self, now: Now, entries: &mut Vec<Entry>) {
+    /// Appends what came of something; false if there is no more time to write it.
+    fn push(&mut self, now: Now, entries: &mut Vec<Entry>) -> bool {
         for entry in entries.drain(..) {
             if let Err(error) = self.writer.append(now.wall_ms, entry) {
                 // Larger than any frame may be. Data is lost alone; without a birth, readers
                 // refuse the data that follows.
                 event!(FrameTooLarge, error = %error);
             }
+            // Births of all nodes may come of one message, and a name of each alias.
+            if self.writer.pending_bytes() > PENDING_BYTES {
+                // The disk may refuse for long: a kill then isn't the message's fault.
+                self.work_done();
+                if !self.commit() {
+                    return false;
+                }
+            }
         }
+        // What births of all nodes took isn't kept.
+        entries.shrink_to(ENTRIES);
+        true
     }
 
     /// Commits, for as long as it takes; false if there is no more time.
@@ -418,22 +465,6 @@ impl Worker {
         if !released.is_empty() {
             // The network is gone only when the process ends.
             let _ = self.receipts.send(released);
-        }
-    }
-
-    fn start(&self) -> Start {
-        let every = self.settings.keyframe_every.as_secs();
-        let signed = self.settings.signed.as_ref();
-        Start {
-            relay_name: self.settings.relay_name.clone(),
-            epoch: self.writer.epoch(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            policy_digest: self.pipeline.policy().digest().to_owned(),
-            keyframe_every_s: u32::try_from(every).unwrap_or(u32::MAX),
-            renames: !self.pipeline.policy().renames().is_empty(),
-            renames_metrics: self.pipeline.policy().renames_metrics(),
-            policy_version: signed.map(|signed| signed.version),
-            policy_signers: signed.map(|signed| signed.signers.clone()).unwrap_or_default(),
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use account::{Fate, Origin, Reason};
+use account::{Fate, NodeSlot, Origin, Reason};
 use journal_format::{Body, Frame, Relayed, Start};
 use sparkplug::{self, Borrowed, Entity, EntityTopic, MessageType, Topic};
 
@@ -12,6 +12,7 @@ use super::fast_path::FastPath;
 use super::node::{Node, Trust};
 use super::nodes::{NodeRef, Nodes};
 use super::notice::{Notice, count};
+use super::outgoing::NodeId;
 use super::settings::keyframe_interval;
 use super::step::StepContext;
 use super::timers::Timer;
@@ -24,22 +25,8 @@ const CLOCKS_APART: Duration = Duration::from_secs(5);
 
 impl Mirror {
     pub(super) fn handle_frame(&mut self, now: Now, frame: Frame) {
-        self.date_doubts(now);
-        self.set_policy_time(now);
-        let Frame { seq, epoch, appended_ms, body, in_head } = frame;
-        self.position = seq.saturating_add(1);
-        self.epoch = epoch;
-        self.lag_ms = now.wall_ms.saturating_sub(appended_ms);
-        let oldest_fresh = self.settings.stale_after.saturating_add(CLOCKS_APART);
-        let is_fresh = Duration::from_millis(self.lag_ms) <= oldest_fresh;
-        if is_fresh {
-            self.last_frame = now.mono;
-            self.timers.set(Timer::LinkStale, self.silent_too_long());
-        }
-        if !in_head && let Some(seen) = self.head.take() {
-            let (mut step, nodes) = self.step(now);
-            step.head_ends(nodes, &seen);
-        }
+        let is_fresh = self.begin_frame(now, &frame);
+        let Frame { seq, appended_ms, body, in_head, .. } = frame;
         match body {
             None => count(&mut self.tally.unknown_bodies),
             Some(Body::Start(start)) => self.start(start, in_head),
@@ -59,6 +46,33 @@ impl Mirror {
                 step.relayed(nodes, seq, &relayed);
             }
         }
+        self.end_frame(now, is_fresh);
+    }
+
+    /// Takes note of where the frame stands, whatever is in it. Whether it is a sign of life.
+    pub(super) fn begin_frame(&mut self, now: Now, frame: &Frame) -> bool {
+        self.date_doubts(now);
+        self.set_policy_time(now);
+        self.position = frame.seq.saturating_add(1);
+        self.epoch = frame.epoch;
+        self.lag_ms = now.wall_ms.saturating_sub(frame.appended_ms);
+        let oldest_fresh = self.settings.stale_after.saturating_add(CLOCKS_APART);
+        let is_fresh = Duration::from_millis(self.lag_ms) <= oldest_fresh;
+        if is_fresh {
+            self.last_frame = now.mono;
+            self.timers.set(Timer::LinkStale, self.silent_too_long());
+        }
+        if !frame.in_head
+            && let Some(seen) = self.head.take()
+        {
+            let (mut step, nodes) = self.step(now);
+            step.head_ends(nodes, &seen);
+        }
+        is_fresh
+    }
+
+    /// The frame was taken.
+    pub(super) fn end_frame(&mut self, now: Now, is_fresh: bool) {
         if let Link::Silent { old_frames_noticed } = self.link {
             self.look_for_life(now, is_fresh, old_frames_noticed);
         }
@@ -70,7 +84,8 @@ impl Mirror {
             self.link = Link::Silent { old_frames_noticed: true };
             self.notices.push(Notice::OldFrames { behind_ms: self.lag_ms });
         }
-        if is_fresh && !self.away_too_long() {
+        // The head of a segment says first what is in doubt.
+        if is_fresh && self.head.is_none() && !self.away_too_long() {
             self.link = Link::Alive;
             self.notices.push(Notice::LinkAlive);
             let (mut step, nodes) = self.step(now);
@@ -87,10 +102,22 @@ impl Mirror {
         if self.timers.is_due(Timer::LinkStale, now.mono) || self.away_too_long() {
             let away = Duration::from_millis(self.ot_away_ms).max(self.silent_for(now));
             let away_ms = away.as_millis().try_into().unwrap_or(u64::MAX);
+            let why = self.silence(now);
             self.link = Link::Silent { old_frames_noticed: false };
-            self.notices.push(Notice::LinkStale { away_ms });
+            self.notices.push(Notice::LinkStale { away_ms, why });
             let (mut step, nodes) = self.step(now);
-            step.reconcile_all(nodes, "no sign of life from the OT half");
+            step.reconcile_all(nodes, why);
+        }
+    }
+
+    /// Why the nodes of a silent link are dead, as far as the OT half has said it.
+    pub fn silence(&self, now: Now) -> &'static str {
+        let is_heard = self.silent_for(now) <= self.settings.stale_after;
+        match self.link {
+            // It lives, and says itself what is wrong.
+            _ if is_heard && self.away_too_long() => "the OT half is away from its broker",
+            Link::Silent { old_frames_noticed: true } if is_heard => "only old frames come",
+            _ => "no sign of life from the OT half",
         }
     }
 
@@ -126,6 +153,9 @@ impl StepContext<'_> {
             Ok(()) => Fate::Forwarded,
             Err(reason) => Fate::Dropped(reason),
         };
+        if let Some(id) = origin.node.and_then(|NodeSlot(place)| place.try_into().ok()) {
+            nodes.count(NodeId(id));
+        }
         self.ledger.receive(origin.node);
         self.ledger.settle(origin, fate);
         if fate == Fate::Dropped(Reason::BadFrame) {
@@ -150,12 +180,15 @@ impl StepContext<'_> {
             let (payload, date) = self.decode(relayed, &mut inflated)?;
             let node = self.born_node(nodes, group, edge_node)?;
             origin.node = Some(node.id.into());
-            self.node_birth(node, seq, payload.into_payload(), date, relayed.synthetic);
+            self.node_birth(node, seq, payload.into_payload(), date, relayed.synthetic)?;
             if !relayed.synthetic {
                 node.losses = relayed.losses;
+                node.unheard = false;
+                self.reconcile(node, "");
             }
             return Ok(());
         }
+        let all_bytes = nodes.bytes;
         let found = nodes.find(group, edge_node);
         let id = found.as_ref().map(|node| node.id);
         let Some(node) = found.filter(|node| node.is_alive()) else {
@@ -174,6 +207,7 @@ impl StepContext<'_> {
         }
         let (payload, date) = self.decode(relayed, &mut inflated)?;
         origin.node = Some(node.id.into());
+        self.look_for_room(all_bytes, &node);
         self.take_long_way(node, topic, seq, relayed, payload, date)
     }
 
@@ -201,6 +235,8 @@ impl StepContext<'_> {
         date: u64,
     ) -> Result<(), Reason> {
         let node = node.change();
+        let was_unheard = node.unheard;
+        node.unheard &= relayed.synthetic;
         if relayed.loss_before
             && topic.message_type != MessageType::NDeath
             // A writer that doesn't count reports every loss once.
@@ -209,7 +245,7 @@ impl StepContext<'_> {
             node.losses = relayed.losses;
             self.gap(node);
         }
-        match (topic.message_type, topic.entity.device) {
+        let taken = match (topic.message_type, topic.entity.device) {
             (MessageType::NDeath, _) => {
                 self.node_death(node);
                 Ok(())
@@ -223,7 +259,11 @@ impl StepContext<'_> {
                 self.data(node, device, seq, payload, date, relayed.payload.len())
             }
             _ => Err(Reason::BadFrame),
+        };
+        if was_unheard && !node.unheard {
+            self.reconcile(node, "");
         }
+        taken
     }
 
     /// The payload of a message and its date.

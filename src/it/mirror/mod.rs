@@ -4,7 +4,8 @@
 //! # What to call
 //! A driver owns a [`Mirror`] and calls four families of methods:
 //!
-//! - **Input.** [`Mirror::handle_item`] takes the next item of the journal, in the journal's order;
+//! - **Input.** [`Mirror::handle_item`] takes the next item of the journal, in the journal's order,
+//!   or [`Mirror::set_aside`] one that nobody may look into;
 //!   [`Mirror::handle_session`] takes what happened on the session of a node;
 //!   [`Mirror::handle_tick`] lets time pass; [`Mirror::reload_policy`] and [`Mirror::stop`] take
 //!   what people ask for.
@@ -65,7 +66,9 @@ mod frames;
 mod keyframes;
 mod layout;
 mod losses;
+mod memory;
 mod node;
+mod node_memory;
 mod nodes;
 mod notice;
 mod outgoing;
@@ -75,6 +78,7 @@ mod publish;
 mod recheck;
 mod relay_node;
 mod sessions;
+mod set_aside;
 mod settings;
 mod snapshot;
 mod status;
@@ -100,6 +104,7 @@ use primary_host::PrimaryHost;
 pub use relay_node::NameTaken;
 pub use settings::{MirrorSettings, OnGap};
 pub use snapshot::{MirrorSnapshot, NodePart, SnapshotPart};
+use sparkplug::Room;
 use step::StepContext;
 use telemetry::status::LossStatus;
 use timers::Timers;
@@ -139,6 +144,9 @@ pub struct Mirror {
     keyframe_every: Duration,
     /// Nodes were restored in doubt; the first frame or tick dates it.
     undated_doubts: bool,
+    /// Nodes were restored, and the copy of the policy wasn't asked about them: it has schedules,
+    /// and there was no clock. The first frame or tick asks it.
+    unjudged: bool,
     /// Nodes seen in the head of the segment that is being read.
     head: Option<HashSet<NodeId>>,
     host: PrimaryHost,
@@ -181,6 +189,7 @@ impl Mirror {
             epoch: 0,
             keyframe_every: Duration::from_secs(60),
             undated_doubts: false,
+            unjudged: false,
             head: None,
             host: PrimaryHost::default(),
             pass: backfill::Pass::default(),
@@ -213,6 +222,7 @@ impl Mirror {
             stopping: self.stopping,
             position: self.position,
             first_stretch: self.first_stretch,
+            room: Room::BOUNDLESS,
             #[cfg(any(test, feature = "testing"))]
             takes_fast_path: self.takes_fast_path,
         };
@@ -305,9 +315,9 @@ impl Mirror {
     /// Opens and closes rules of the copy of the policy by this half's clock.
     fn set_policy_time(&mut self, now: Now) {
         let Some(policy) = &mut self.policy else { return };
-        if !policy.is_settled(now.wall_ms)
-            && !Arc::make_mut(policy).set_time(now.wall_ms).is_empty()
-        {
+        let has_changed = !policy.is_settled(now.wall_ms)
+            && !Arc::make_mut(policy).set_time(now.wall_ms).is_empty();
+        if std::mem::take(&mut self.unjudged) || has_changed {
             self.recheck_all(now);
         }
     }
@@ -315,6 +325,7 @@ impl Mirror {
     fn recheck_all(&mut self, now: Now) {
         let (mut step, nodes) = self.step(now);
         step.recheck_all(nodes);
+        nodes.count_all();
     }
 
     /// Publishes the death of every node and closes every session.

@@ -37,12 +37,13 @@ impl StepContext<'_> {
         self.name_node(node);
         node.announce_types();
         release_held(&mut node.own);
+        node.count(None);
         let timestamp = self.birth_timestamp(&node.own, synthetic);
         let how = self.policy.pseudonyms();
         let payload = encode::birth(node, None, BirthScope::Current, timestamp, how);
         if !self.relay_birth(node, None, permit, payload, synthetic) {
             // Readers can't hear what it looks like now: for them it is dead.
-            self.bury_node(node);
+            self.bury_node(node, Fate::Dropped(Reason::OverCap));
             return;
         }
         node.withdraw_devices();
@@ -67,13 +68,14 @@ impl StepContext<'_> {
         };
         release_held(state);
         let timestamp = self.birth_timestamp(state, synthetic);
+        node.count(Some(device));
         let Some(state) = node.devices.get(device) else {
             return mistake!("an announced device that the node hasn't");
         };
         let how = self.policy.pseudonyms();
         let payload = encode::birth(node, Some(state), BirthScope::Current, timestamp, how);
         if !self.relay_birth(node, Some(device), permit, payload, synthetic) {
-            self.bury_device(node, device);
+            self.bury_device(node, device, Fate::Dropped(Reason::OverCap));
             return;
         }
         self.release(node, Some(device), Fate::Forwarded);
@@ -95,8 +97,9 @@ impl StepContext<'_> {
     }
 
     /// Journals a death of the relay's own making for a node, if readers hold it for alive.
-    pub(super) fn bury_node(&mut self, node: &mut Node) {
-        self.release_all(node, Fate::Dropped(Reason::NoRule));
+    /// `fate` is that of its messages which wait.
+    pub(super) fn bury_node(&mut self, node: &mut Node, fate: Fate) {
+        self.release_all(node, fate);
         if !node.own.life.withdraw() {
             return;
         }
@@ -106,8 +109,9 @@ impl StepContext<'_> {
     }
 
     /// Journals a death of the relay's own making for a device, if readers hold it for alive.
-    pub(super) fn bury_device(&mut self, node: &mut Node, device: &str) {
-        self.release(node, Some(device), Fate::Dropped(Reason::NoRule));
+    /// `fate` is that of its messages which wait.
+    pub(super) fn bury_device(&mut self, node: &mut Node, device: &str, fate: Fate) {
+        self.release(node, Some(device), fate);
         let state = node.devices.get_mut(device);
         if state.is_some_and(|state| state.life.withdraw()) {
             self.relay_death(node, Some(device), self.now.wall_ms, None, true);
@@ -116,7 +120,13 @@ impl StepContext<'_> {
 
     /// Journals the births that are due for metrics born late, if the node's turn has come.
     pub(super) fn catch_up(&mut self, node: &mut Node) -> bool {
-        if !self.is_rested(node) {
+        let of_due = |state: &EntityState| if state.birth_due { state.announced_bytes } else { 0 };
+        let bytes = if node.own.birth_due || node.types_due {
+            node.births_bytes()
+        } else {
+            node.devices.values().map(|state| of_due(state)).fold(0, usize::saturating_add)
+        };
+        if !self.may_bear(node, bytes) {
             return false;
         }
         let due: Vec<Box<str>> = node
@@ -194,7 +204,9 @@ pub(super) fn keyframes<'a>(
         let of_device = device.map(|(_, state)| state);
         let payload = encode::birth(node, of_device, BirthScope::Announced, timestamp, how);
         let topic = EntityTopic::birth(node.exported(device.map(|(name, _)| name)));
-        let kind = AdmittedKind::Keyframe { uncertain: state.life.is_uncertain(), devices };
+        let uncertain = state.life.is_uncertain();
+        let unheard = uncertain && node.unheard_since.is_some();
+        let kind = AdmittedKind::Keyframe { uncertain, unheard, devices };
         Entry::Plant(Admitted::new(permit, source, topic, payload, node.losses, kind))
     };
     let own = node_permit.map(|permit| {
@@ -209,9 +221,9 @@ pub(super) fn keyframes<'a>(
 /// A birth isn't subject to rates: values that were held back are part of it.
 fn release_held(state: &mut EntityState) {
     if std::mem::take(&mut state.holds) {
-        for slot in &mut state.layout.slots {
-            if let Some(held) = slot.take_held() {
-                slot.update(&held.metric);
+        for place in 0..state.layout.slots.len() {
+            if let Some(held) = state.layout.take_held(place) {
+                state.layout.update(place, &held.metric);
             }
         }
     }

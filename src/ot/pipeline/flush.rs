@@ -7,6 +7,7 @@ use policy::{Permit, Priority, Verdict};
 use prost::Message;
 use sparkplug::Value;
 
+use super::encode::METRIC_BYTES;
 use super::item::Item;
 use super::limits::{clamp, set_waits};
 use super::shape;
@@ -112,6 +113,18 @@ impl StepContext<'_> {
             return Step::Done;
         }
         let all = chosen.len();
+        node.output.pass(self.now.mono);
+        let mut sum_of_all = METRIC_BYTES;
+        let affordable = chosen.iter().take_while(|value| {
+            sum_of_all = sum_of_all.saturating_add(value.bytes);
+            node.output.affords(sum_of_all)
+        });
+        let affordable = affordable.count();
+        if affordable == 0 {
+            // Not even for the entity that is next: whatever it has would be too much.
+            return Step::Done;
+        }
+        chosen.truncate(affordable);
         if self.limiter.limits_link() {
             let mut sum = 0_usize;
             let fits = chosen.iter().take_while(|value| {
@@ -218,18 +231,19 @@ impl StepContext<'_> {
         parts.state.backlog.next = last.saturating_add(1);
         let mut items = Vec::with_capacity(values.len());
         for Waiting { place, rule, permit, .. } in values {
-            let Some(slot) = parts.state.layout.slot_mut(*place) else {
-                mistake!("a chosen value without a slot");
+            let layout = &mut parts.state.layout;
+            let Some(held) = layout.take_held(*place) else {
+                mistake!("a chosen value that nothing holds");
                 continue;
             };
-            let Some(held) = slot.take_held() else {
-                mistake!("a chosen value that nothing holds");
+            let Some(slot) = layout.slot_mut(*place) else {
+                mistake!("a chosen value without a slot");
                 continue;
             };
             let Held { metric, ticket, .. } = *held;
             let restores = shape::restores(slot, &metric, self.policy.pseudonyms());
             shape::forwarded(slot, &metric, parts.losses, self.now);
-            slot.update(&metric);
+            layout.update(*place, &metric);
             items.push(Item {
                 slot: *place,
                 metric,
@@ -244,6 +258,7 @@ impl StepContext<'_> {
                 self.ledger.settle_waiting(parts.origin, 1, Fate::Forwarded);
             }
         }
+        node.count(device);
         let _ = self.journal_data(node, device, items, self.now.wall_ms, true);
     }
 }

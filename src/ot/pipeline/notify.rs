@@ -2,11 +2,13 @@
 
 use account::Reason;
 use policy::Rule;
-use sparkplug::{Entity, EntityTopic, MessageType, Topic};
+use sparkplug::footprint::Bound;
+use sparkplug::{Entity, EntityTopic, MessageType, Shortage, Topic};
 use telemetry::event;
 use text::format_utc_ms;
 
 use super::Received;
+use crate::plant::{Ends, Finding};
 
 /// Tells that a message was dropped as a whole, and which rule says so, if one does.
 #[cold]
@@ -46,7 +48,11 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
             event!(PayloadRefused, node, topic, reason = word, bytes = received.payload.len());
         }
         Reason::NameCollision => event!(NameCollision, node, topic),
-        Reason::Rate | Reason::NodeRate | Reason::LinkRate | Reason::Overload => {
+        Reason::Rate
+        | Reason::NodeRate
+        | Reason::LinkRate
+        | Reason::Amplification
+        | Reason::Overload => {
             event!(RateExceeded, node, topic, reason = word, rule)
         }
         Reason::DataBeforeBirth | Reason::UnknownMetric => {
@@ -60,9 +66,12 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
         // Ordinary in every plant, of the IT half, or told by the connection.
         Reason::StoredBirth
         | Reason::TooLarge
+        | Reason::SetAside
         | Reason::Conflated
         | Reason::StaleDeath
         | Reason::Duplicate
+        | Reason::OverMemory
+        | Reason::Late
         | Reason::Deadband
         | Reason::Interval
         | Reason::Recheck
@@ -73,12 +82,12 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
 
 /// Tells that messages were refused before anything of them was read.
 #[cold]
-pub(super) fn shed(topic: &str, messages: u64) {
+pub(super) fn shed(topic: &str, messages: u64, most: &str) {
     let node = match Topic::parse(topic) {
         Ok(Topic::Entity(topic)) => format!("{}/{}", topic.entity.group, topic.entity.edge_node),
         _ => String::new(),
     };
-    event!(RateExceeded, node, topic, reason = Reason::Overload.name(), messages);
+    event!(RateExceeded, node, topic, reason = Reason::Overload.name(), messages, most);
 }
 
 /// Tells that values of a message wait for a limit.
@@ -89,10 +98,58 @@ pub(super) fn limited(reason: Reason, rule: Option<&str>, entity: Entity<'_>) {
     event!(RateExceeded, node, topic, reason = reason.name(), rule);
 }
 
+/// Tells that something of an entity isn't remembered, as that would be too much.
+#[cold]
+pub(super) fn memory(entity: Entity<'_>, shortage: Shortage) {
+    let node = format!("{}/{}", entity.group, entity.edge_node);
+    let Shortage { bytes, budget, of } = shortage;
+    let limit = match of {
+        Bound::Node => "relay.max-node-bytes",
+        Bound::Plant => "relay.max-plant-bytes",
+    };
+    event!(MemoryRefused, node, device = entity.device, bytes, budget, limit);
+}
+
 /// Tells that messages of a node were lost before they reached the relay.
 #[cold]
 pub(super) fn gap(group: &str, edge_node: &str) {
     event!(SequenceGap, node = format!("{group}/{edge_node}"));
+}
+
+/// Tells that the numbers of a node are no sequence, and what they are.
+#[cold]
+pub(super) fn no_sequence(group: &str, edge_node: &str, finding: Finding) {
+    let node = format!("{group}/{edge_node}");
+    match finding {
+        Finding::StandsStill(seq) => event!(SeqNotCounted, node, seq),
+        Finding::TwoSequences(one, other) => {
+            event!(NameShared, node, numbers = format!("{one} and {other}"));
+        }
+        Finding::Repeats => event!(SeqRepeats, node),
+    }
+}
+
+/// Tells what a node's death was taken for.
+#[cold]
+pub(super) fn death(node: Entity<'_>, ends: Ends, births: Option<u8>, deaths: Option<u8>) {
+    let node = format!("{}/{}", node.group, node.edge_node);
+    match ends {
+        Ends::Own => event!(NodeDied, node, bd_seq = deaths),
+        Ends::Earlier => event!(DeathIgnored, node, bd_seq = deaths, birth = births),
+        Ends::Unknown => event!(DeathUnmatched, node, bd_seq = deaths, birth = births),
+    }
+}
+
+/// Tells that a node counts as dead, since nothing is heard of it.
+#[cold]
+pub(super) fn unheard(node: Entity<'_>) {
+    event!(NodeUnheard, node = format!("{}/{}", node.group, node.edge_node));
+}
+
+/// Tells that the numbers of a node's messages say nothing.
+#[cold]
+pub(super) fn uncounted(group: &str, edge_node: &str) {
+    event!(SequenceIgnored, node = format!("{group}/{edge_node}"));
 }
 
 /// Tells that a rule came into force or went out of it.

@@ -1,8 +1,10 @@
 //! Changes of the policy: a new one is loaded, or the time of a rule has come. What readers know is
 //! brought in line with it.
 
+use account::{Fate, Reason};
 use policy::{Limiter, Policy};
 
+use super::memory::enforce;
 use super::overload::Overload;
 use super::step::StepContext;
 use super::{Entry, Now, Pipeline, notify};
@@ -29,6 +31,7 @@ impl Pipeline {
             node.queue = Queue::default();
             adjust(&mut step, node);
         }
+        enforce(&mut step, plant);
     }
 
     /// Opens and closes the rules whose time has come, as if the policy had been reloaded.
@@ -42,6 +45,7 @@ impl Pipeline {
         for node in plant.nodes_mut() {
             adjust(&mut step, node);
         }
+        enforce(&mut step, plant);
         for rule in changed.into_iter().filter_map(|id| self.policy.rule(id)) {
             notify::turned(rule, now.wall_ms);
         }
@@ -51,11 +55,12 @@ impl Pipeline {
 /// Brings what readers know of a node in line with the policy in force.
 pub(super) fn adjust(step: &mut StepContext<'_>, node: &mut Node) {
     node.numbering = Numbering::Unasked;
+    step.forget_strangers(node);
     step.judge_all(node);
     let types_changed = step.refresh_types(node);
     let permit = step.permit_node(node).filter(|_| node.own.life.is_alive());
     let Some(permit) = permit else {
-        step.bury_node(node);
+        step.bury_node(node, Fate::Dropped(Reason::NoRule));
         return;
     };
     node.own.life.renew(permit);
@@ -66,7 +71,7 @@ pub(super) fn adjust(step: &mut StepContext<'_>, node: &mut Node) {
     for device in &devices {
         match (step.permit_device(node, device), node.devices.get_mut(device)) {
             (Some(permit), Some(state)) => state.life.renew(permit),
-            _ => step.bury_device(node, device),
+            _ => step.bury_device(node, device, Fate::Dropped(Reason::NoRule)),
         }
     }
     if !node.own.life.is_announced() || types_changed || changes(&node.own) {
@@ -74,7 +79,7 @@ pub(super) fn adjust(step: &mut StepContext<'_>, node: &mut Node) {
     } else {
         for device in &devices {
             let is_stale = |state: &EntityState| !state.life.is_announced() || changes(state);
-            if node.devices.get(device).is_some_and(is_stale)
+            if node.state(Some(device)).is_some_and(is_stale)
                 && let Some(permit) = step.permit_device(node, device)
             {
                 step.announce_device(node, device, permit, true);

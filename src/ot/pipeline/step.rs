@@ -3,7 +3,7 @@
 
 use account::{Dropped, Ledger, Origin, Reason, RuleId, What};
 use policy::{Admitted, AdmittedKind, Limiter, MessageFlags, Permit, Policy};
-use sparkplug::{EntityTopic, Metric};
+use sparkplug::{EntityTopic, Metric, Room};
 
 use super::encode::MAX_PAYLOAD_BYTES;
 use super::overload::Overload;
@@ -15,12 +15,16 @@ use crate::rule_counters::RuleCounters;
 pub(super) struct StepContext<'a> {
     pub(super) settings: &'a PipelineSettings,
     pub(super) policy: &'a Policy,
+    /// The broker's session is up.
+    pub(super) connected: bool,
     pub(super) limiter: &'a mut Limiter,
     pub(super) overload: &'a mut Overload,
     pub(super) rule_counters: &'a RuleCounters,
     pub(super) ledger: &'a mut Ledger,
     pub(super) counters: &'a mut Counters,
     pub(super) structure_changed: &'a mut bool,
+    /// What may be remembered of the node that a message is of.
+    pub(super) room: Room,
     pub(super) now: Now,
     pub(super) out: &'a mut Vec<Entry>,
 }
@@ -46,6 +50,11 @@ impl StepContext<'_> {
         let aliased = node.state(device).is_some_and(has_aliases);
         // An NBIRTH starts anew, so nothing is lost before it.
         let loss_before = device.is_some() && self.take_loss(node, synthetic);
+        let bytes = payload.len();
+        node.output.spend(bytes);
+        if let Some(state) = node.state_mut(device) {
+            state.announced_bytes = bytes;
+        }
         let topic = EntityTopic::birth(node.exported(device));
         let flags = self.flags(loss_before, synthetic, aliased);
         self.admit(permit, topic, payload, node.losses, flags);
@@ -68,6 +77,7 @@ impl StepContext<'_> {
         let death = Admitted::death(source, entity, timestamp_ms, bd_seq, node.losses, flags);
         let bytes = death.payload_bytes();
         self.limiter.charge(self.now.mono, node.queue.buckets.as_ref(), bytes);
+        node.output.spend(bytes);
         self.out.push(Entry::Plant(death));
     }
 
@@ -82,6 +92,7 @@ impl StepContext<'_> {
     ) {
         let loss_before = self.take_loss(node, synthetic);
         let flags = self.flags(loss_before, synthetic, false);
+        node.output.spend(payload.len());
         self.admit(permit, EntityTopic::data(node.exported(device)), payload, node.losses, flags);
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use diagnostic::SourceFile;
 use policy::Policy;
 use prost::Message;
-use sparkplug::{Caps, DataType, Metric, Payload, Value};
+use sparkplug::{Budget, Caps, DataType, Metric, Payload, Value};
 use state::{StateDir, Stored};
 use telemetry::Event;
 use telemetry::capture::{capture, triggered};
@@ -31,8 +31,10 @@ impl World {
             source: "line".into(),
             keyframe_every: Duration::from_secs(30),
             reorder_timeout: Duration::from_secs(2),
+            doubt_after: Duration::from_secs(300),
             max_nodes: 100,
             max_devices_per_node: 4,
+            budget: Budget::UNLIMITED,
             caps: Caps::default(),
         };
         let now = Now { mono: Duration::from_secs(1), wall_ms: 1_700_000_000_000 };

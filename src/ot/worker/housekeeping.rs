@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use journal_format::Start;
 use journal_write::{JournalError, Retained};
 use telemetry::event;
 
@@ -53,6 +54,22 @@ impl Worker {
         }
     }
 
+    pub(super) fn start(&self) -> Start {
+        let every = self.settings.keyframe_every.as_secs();
+        let signed = self.settings.signed.as_ref();
+        Start {
+            relay_name: self.settings.relay_name.clone(),
+            epoch: self.writer.epoch(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            policy_digest: self.pipeline.policy().digest().to_owned(),
+            keyframe_every_s: u32::try_from(every).unwrap_or(u32::MAX),
+            renames: !self.pipeline.policy().renames().is_empty(),
+            renames_metrics: self.pipeline.policy().renames_metrics(),
+            policy_version: signed.map(|signed| signed.version),
+            policy_signers: signed.map(|signed| signed.signers.clone()).unwrap_or_default(),
+        }
+    }
+
     pub(super) fn begin_segment(&mut self, now: Now) -> Result<(), JournalError> {
         let start = Entry::Start(self.start());
         let head = std::iter::once(start).chain(self.pipeline.keyframes(now));
@@ -60,6 +77,9 @@ impl Worker {
         if head.oversized > 0 {
             event!(FrameTooLarge, keyframes = head.oversized);
         }
+        // The plant is to be found again from what the journal keeps: each segment has a stored
+        // plant in it, or in the one before it.
+        self.storing.want();
         Ok(())
     }
 }

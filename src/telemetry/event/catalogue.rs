@@ -4,53 +4,6 @@
 
 use super::{Entry, FieldSpec, Halves, Limit, Severity};
 
-macro_rules! events {
-    ($(
-        $(#[doc = $meaning:literal])+
-        $event:ident = $msgid:literal
-            ($severity:ident, $halves:ident, $limit:ident $(($source:literal))?)
-            $text:literal
-            { $($(#[$optional:ident])? $field:ident: $about:literal,)* }
-            $action:literal;
-    )+) => {
-        /// Something that people who watch the relay are told.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Event { $($(#[doc = $meaning])+ $event,)+ }
-
-        impl Event {
-            /// Every event, in the order in which they are documented.
-            pub const ALL: &'static [Event] = &[$(Event::$event,)+];
-
-            /// What the catalogue says of it.
-            pub const fn entry(self) -> &'static Entry {
-                match self {
-                    $(Event::$event => const {
-                        &Entry {
-                            msgid: $msgid,
-                            severity: Severity::$severity,
-                            halves: Halves::$halves,
-                            limit: Limit::$limit $(($source))?,
-                            text: $text,
-                            meaning: concat!($($meaning),+).trim_ascii(),
-                            action: $action,
-                            fields: const {
-                                &[$(FieldSpec {
-                                    name: stringify!($field),
-                                    meaning: $about,
-                                    optional: {
-                                        const MARKS: &[&str] = &[$(stringify!($optional))?];
-                                        !MARKS.is_empty()
-                                    },
-                                },)*]
-                            },
-                        }
-                    },)+
-                }
-            }
-        }
-    };
-}
-
 events! {
     /// The half runs.
     Started = "STARTED" (Notice, Both, Never) "started" {
@@ -191,9 +144,10 @@ events! {
     RateExceeded = "RATE_EXCEEDED" (Warning, Ot, PerSource("node")) "over the rate limit" {
         node: "group/edge node",
         topic: "topic of the message",
-        reason: "word of the list of reasons: rate, …; overload: refused unread",
+        reason: "word of the list of reasons: rate, …; amplification: long names by alias; overload: refused unread",
         #[optional] rule: "name of the rule whose limit it is",
         #[optional] messages: "how many messages, where they were refused unread",
+        #[optional] most: "the edge nodes that had most on the way to the pipeline then, with their part of it",
     } "Find out why the node sends so much: a loop, a changed deadband, or somebody who floods. Raise the rule's rate if it is wanted.";
 
     /// A topic that can't be Sparkplug B, or not of this version.
@@ -220,6 +174,14 @@ events! {
         broker: "address of the broker",
     } "Find out who sends it: the broker's log has the client. If it is a node that is wanted, raise the key; if the message is stored, it goes away by an empty retained message under its topic.";
 
+    /// A half was ended twice while it worked on this message (OT) or frame of the journal (IT): by a fault of ours, the watchdog, or want of memory. From the third start on it is left out and its node doubted, so that the others go on.
+    SetAside = "SET_ASIDE" (Error, Both, PerSource("topic")) "set aside: the half was ended with it twice" {
+        topic: "its topic; empty where a frame of the journal has none",
+        #[optional] seq: "number of the frame in the journal",
+        bytes: "size of its payload",
+        kept: "the file that has it, or why none does",
+    } "Report it to the maintainers with the file, which has values of the plant; `sparkdiode policy explain --capture` reads it. Delete the file when you are done: it takes no more than 128 MiB.";
+
     /// Data or death of a node or device whose birth the relay hasn't seen. It is dropped until a birth comes.
     BirthMissing = "BIRTH_MISSING" (Warning, Ot, PerSource("node")) "no birth is known" {
         node: "group/edge node",
@@ -227,16 +189,77 @@ events! {
         reason: "word of the list of reasons: data_before_birth, unknown_metric",
     } "Ordinary for a moment after the first start. If it stays, have the node's own host ask it for a rebirth, or restart the node.";
 
-    /// Messages of a node were lost before they reached the relay (its sequence has a hole), or may have been: the OT half was away from its broker, or didn't run.
-    SequenceGap = "SEQUENCE_GAP" (Warning, Both, PerSource("node")) "messages were lost before they reached the relay" {
+    /// Messages of a node were lost before they reached the relay: its sequence has a hole that nothing filled within `reorder-timeout-ms`. What the relay refused itself is no such loss.
+    SequenceGap = "SEQUENCE_GAP" (Warning, Ot, PerSource("node")) "messages were lost before they reached the relay" {
         node: "group/edge node",
     } "Look at the node's connection and the OT broker's queues. Until its next birth, values not seen since are shown as stale.";
+
+    /// An edge node sends message after message with the same `seq`. What is lost of it can't be seen from its numbers, so from here on they are ignored, like those of a node without any, until its next birth. Told once for each node.
+    SeqNotCounted = "SEQ_NOT_COUNTED" (Warning, Ot, PerSource("node")) "the edge node does not count seq: it stands still" {
+        node: "group/edge node",
+        seq: "the number that every message has",
+    } "Have its publisher count: `seq` is 0 in the NBIRTH and one more with every message of node and devices, 0 after 255.";
+
+    /// The messages of an edge node have two sequences of numbers that take turns, for the same topics: two publishers use its name (or one keeps two counters). Hosts see the values of both as those of one. The numbers are ignored until its next birth. Told once for each node.
+    NameShared = "NAME_SHARED" (Warning, Ot, PerSource("node")) "two publishers under one name: the edge node's messages have two sequences of seq" {
+        node: "group/edge node",
+        numbers: "the next numbers of the two",
+    } "Find the second publisher (a copied configuration, a gateway that was replaced and runs on) and give it a name of its own.";
+
+    /// Numbers of an edge node come again and again with other messages, in a way that has several possible causes. They are ignored until its next birth. Told once for each node.
+    SeqRepeats = "SEQ_REPEATS" (Warning, Ot, PerSource("node")) "seq repeats: the edge node does not count it, its devices count each for itself, or two publishers use its name" {
+        node: "group/edge node",
+    } "Look at which messages have one number: with different devices, have its publisher count all of them in one sequence; in one device, look for a second publisher.";
+
+    /// Values of a node may be out of date, and are shown as STALE until they are seen again: messages of it were lost on OT (SEQUENCE_GAP there) or refused, or may have been lost, since the OT half was away from its broker or didn't run.
+    ValuesDoubted = "VALUES_DOUBTED" (Warning, It, PerSource("node")) "values may be out of date and are shown as stale" {
+        node: "group/edge node",
+    } "Look at the OT half's log for the cause. The node's next birth makes all values good.";
+
+    /// Nothing was heard of a node for `doubt-after-s` since the relay was away. It may have died meanwhile, and is dead on IT until it is heard of.
+    NodeUnheard = "NODE_UNHEARD" (Notice, Ot, PerSource("node")) "nothing was heard of a node since the relay was away: it is dead until it is" {
+        node: "group/edge node",
+    } "Nothing, if the node is off. If it lives and is only quiet, its next message brings it back; have its host ask it for a rebirth.";
+
+    /// An edge node died: its NDEATH has the number (`bdSeq`) of its birth, or none that could be compared.
+    NodeDied = "NODE_DIED" (Info, Ot, PerSource("node")) "an edge node died" {
+        node: "group/edge node",
+        #[optional] bd_seq: "number of the death; absent where it has none",
+    } "Nothing.";
+
+    /// A death of an edge node was not believed: it has the number (`bdSeq`) of an earlier birth that this relay saw, so it is the will of a session that is over. The node lives on.
+    DeathIgnored = "DEATH_IGNORED" (Notice, Ot, PerSource("node")) "a death of an earlier session was not believed" {
+        node: "group/edge node",
+        #[optional] bd_seq: "number of the death",
+        #[optional] birth: "number of the birth in force",
+    } "Nothing, if the node was power-cycled or changed its connection. If it comes with each connect, the node counts `bdSeq` at births: its real death will not be believed either, here as in any host.";
+
+    /// A death of an edge node has a number (`bdSeq`) that no birth had which this relay saw. The node is dead on IT until something is heard of it.
+    DeathUnmatched = "DEATH_UNMATCHED" (Notice, Ot, PerSource("node")) "a death with an unknown number: the node is dead until it is heard of" {
+        node: "group/edge node",
+        #[optional] bd_seq: "number of the death",
+        #[optional] birth: "number of the birth in force",
+    } "Look at the node's library: will and birth should have the same number. Ordinary at a clean disconnect of libraries that send the next one.";
+
+    /// The sequence numbers (`seq`) of a node's messages don't count them: they repeat, stand still, or nothing ever fills their holes. Its messages are taken in the order in which they come, and whether some were lost can't be known.
+    SequenceIgnored = "SEQUENCE_IGNORED" (Warning, Ot, PerSource("node")) "the sequence numbers of a node say nothing" {
+        node: "group/edge node",
+    } "Look at the node's software: `seq` counts all messages of the node and its devices together. Two publishers under one name look like this too.";
 
     /// A bound of the configuration was reached; what is beyond it is dropped.
     CapacityReached = "CAPACITY_REACHED" (Error, Both, PerSource("limit")) "over capacity" {
         limit: "key of the configuration, or the bound of a node's layout",
         #[optional] topic: "topic of the message",
     } "If the plant has grown, raise the key. If not, somebody invents nodes or devices.";
+
+    /// What would have to be remembered of an edge node, or of all, is more than may be. A birth is refused as a whole: the edge node or device is dead on IT, and its data can't be read. Of data the value is refused that is too large, and the node's values are in doubt.
+    MemoryRefused = "MEMORY_REFUSED" (Error, Both, PerSource("node")) "more than may be remembered" {
+        node: "group/edge node",
+        #[optional] device: "its device, where it is one",
+        bytes: "what it would take in memory",
+        budget: "what there is room for",
+        limit: "key of the configuration",
+    } "If the plant has grown, raise the key, and MemoryMax of the unit with it (`sparkdiode check` computes it). If not, somebody sends more than a plant has: look at the node.";
 
     /// A frame of the journal was refused by the IT half: it isn't allowed by its copy of the policy, or isn't what the OT half would write.
     FrameRefused = "FRAME_REFUSED" (Error, It, PerSource("reason")) "frame of the journal refused" {
@@ -302,8 +325,9 @@ events! {
     } "They can be read with `sparkdiode journal cat --from-seq … --to-seq …`.";
 
     /// No sign of life came from the OT half, or it has lost its broker: every mirrored node is declared dead on IT.
-    LinkStale = "LINK_STALE" (Error, It, Never) "link stale: no sign of life from the OT half, every node is declared dead" {
-        away_ms: "milliseconds since the last sign of life",
+    LinkStale = "LINK_STALE" (Error, It, Never) "link stale: every node is declared dead" {
+        away_ms: "milliseconds since the last sign of life, or since the OT half has been away from its broker",
+        why: "what is known of the cause: no sign of life, or away from its broker by its own word",
     } "Look whether the OT half runs, and what it says itself: BROKER_DOWN, DISK_ERROR, STOPPED.";
 
     /// The OT half gives signs of life again; nodes are born again.
@@ -354,8 +378,7 @@ events! {
         online: "whether it is online",
     } "While it is away nothing is published; that is what `primary-host` asks for.";
 
-    /// What the half has done since its start, and how it is; at an interval that the
-    /// configuration sets, and at its end.
+    /// What the half has done since its start, and how it is; at an interval that the configuration sets, and at its end.
     Summary = "SUMMARY" (Info, Both, Never) "summary" {
         health: "ok, warning or critical",
         #[optional] reasons: "why it isn't ok",

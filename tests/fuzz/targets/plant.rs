@@ -9,7 +9,7 @@ use journal_format::Body;
 use ot::{Now, Pipeline, PipelineSettings, Received};
 use policy::Policy;
 use prost::Message;
-use sparkplug::{Caps, DataType, Metric, Payload, Template, Value, names};
+use sparkplug::{Budget, Caps, DataType, Metric, Payload, Template, Value, names};
 
 use crate::follower::Follower;
 use crate::input::Input;
@@ -409,8 +409,10 @@ fn settings() -> PipelineSettings {
         source: "line".into(),
         keyframe_every: Duration::from_secs(30),
         reorder_timeout: Duration::from_secs(2),
+        doubt_after: Duration::from_secs(300),
         max_nodes: 5,
         max_devices_per_node: 2,
+        budget: Budget::UNLIMITED,
         caps: Caps { metrics: 500, ..Caps::default() },
     }
 }

@@ -2,6 +2,7 @@
 
 mod capture;
 mod commands;
+mod doubts;
 mod faults;
 mod filters;
 mod flow;
@@ -10,11 +11,13 @@ mod hostile;
 mod incidents;
 mod kills;
 mod learn;
+mod memory;
 mod networks;
 mod oversize;
 mod prometheus;
 mod reload;
 mod sealed;
+mod set_aside;
 mod signed;
 mod stale;
 mod tls;

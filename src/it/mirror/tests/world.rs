@@ -6,7 +6,7 @@ use std::time::Duration;
 use journal_format::{Body, Frame, Heartbeat, Keyframe, Relayed, Start};
 use journal_read::Item;
 use prost::Message;
-use sparkplug::{Caps, DataType, Metric, Payload, Property, Value};
+use sparkplug::{Budget, Caps, DataType, Metric, Payload, Property, Value};
 
 use crate::mirror::node::MAX_STAMP_AHEAD_MS;
 use crate::mirror::tests::snapshots::SnapshotProbe;
@@ -26,6 +26,7 @@ pub(crate) fn settings() -> MirrorSettings {
         data_qos: Qos::AtMostOnce,
         max_nodes: 100,
         max_devices_per_node: 100,
+        budget: Budget::UNLIMITED,
         backfill: true,
         caps: Caps::default(),
     }
@@ -59,9 +60,9 @@ pub(super) struct Host {
     pub(super) historical: BTreeMap<String, Vec<u64>>,
     pub(super) births: usize,
     pub(super) deaths: usize,
-    /// Timestamp of the last NBIRTH, by node: hosts drop births that aren't later, and
-    /// messages that are older.
-    pub(super) born_ms: HashMap<String, u64>,
+    /// Timestamps of the last NBIRTH and of the last message, by node: hosts drop births that
+    /// aren't later than all before, and messages that are older than the birth.
+    pub(super) said_ms: HashMap<String, (u64, u64)>,
 }
 
 #[derive(Default)]
@@ -83,14 +84,17 @@ impl Host {
         let name = |metric: &Metric| metric.name.clone().expect("a name");
         let ts = payload.timestamp.expect("a timestamp");
         assert!(ts >= WALL);
-        let born_ms = self.born_ms.entry(key.clone()).or_default();
+        let (born_ms, said_ms) = self.said_ms.entry(key.clone()).or_default();
         match levels[2] {
             "NBIRTH" => {
-                assert!(ts > *born_ms, "an NBIRTH that isn't later than the last one");
-                *born_ms = ts;
+                assert!(ts > *said_ms, "an NBIRTH that isn't later than all before it");
+                (*born_ms, *said_ms) = (ts, ts);
             }
             "NDEATH" => {}
-            _ => assert!(ts >= *born_ms, "older than the birth"),
+            _ => {
+                assert!(ts >= *born_ms, "older than the birth");
+                *said_ms = ts.max(*said_ms);
+            }
         }
         let seq = payload.seq;
         let next = |node: &mut HostNode| {
@@ -265,6 +269,7 @@ impl World {
             let item = self.item(self.read);
             self.read += 1;
             self.mirror.handle_item(self.now, item);
+            self.mirror.nodes.check_bytes();
             self.carry_out();
         }
     }

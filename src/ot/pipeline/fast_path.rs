@@ -40,6 +40,10 @@ impl StepContext<'_> {
         let state = node.state_mut(device)?;
         state.is_typed = data.metrics.first().is_some_and(|metric| metric.datatype.is_some());
         let Plan { permit, payload, places } = plan(state, data, timestamp).ok()?;
+        if !node.output.affords(payload.len()) {
+            return None;
+        }
+        let state = node.state_mut(device)?;
         for (metric, place) in data.metrics.iter().zip(places) {
             let Some(slot) = state.layout.slot_mut(place) else {
                 mistake!("a planned metric without a slot");

@@ -470,14 +470,14 @@ fn put_in_time(meanings: &mut [Meaning<'_>], timestamp: u64) {
     };
     // As the fast path looks at it: the place behind all so far, and the latest time.
     let (mut behind, mut latest) = (0, 0);
-    let mut is_older = |meaning: &Meaning<'_>| {
+    let is_older = |meaning: &Meaning<'_>| {
         let Meaning::Slot(place, _) = meaning else { return false };
         let dated = time(meaning);
         let is_older = *place < behind && dated < latest;
         (behind, latest) = (behind.max(place.saturating_add(1)), latest.max(dated));
         is_older
     };
-    if meanings.iter().any(|meaning| is_older(meaning)) {
+    if meanings.iter().any(is_older) {
         meanings.sort_by_key(time);
     }
 }

@@ -122,7 +122,7 @@ pub(super) fn record(
 ) -> Result<(Tally, u64, WatchEnd), Failure> {
     let header = header(config, &filters, recording.redact);
     let writer = Writer::create(recording.path, &header, recording.max_bytes)?;
-    let caps = Caps { payload_bytes: broker.max_packet_bytes, ..Caps::default() };
+    let caps = Caps::of_payloads(broker.max_packet_bytes);
     let mut recorder = Recorder {
         writer,
         redact: recording.redact.then_some(caps),

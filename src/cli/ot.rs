@@ -5,7 +5,6 @@ use config::{JournalConfig, OtConfig};
 use journal_write::{Durability, WriterOptions};
 use ot::{OtError, PipelineSettings, Settings};
 use sandbox::{Owned, Role};
-use sparkplug::Caps;
 use telemetry::{event, policy_loaded};
 
 use super::policy_source::PolicySource;
@@ -69,7 +68,7 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
             reorder_timeout: config.relay.reorder_timeout,
             max_nodes: config.relay.max_nodes,
             max_devices_per_node: config.relay.max_devices_per_node,
-            caps: Caps { payload_bytes: broker.max_packet_bytes, ..Caps::default() },
+            caps: config.limits,
         },
         journal: writer_options(config.journal, config.name.clone()),
         relay_name: config.name,

@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use broker::{BrokerSettings, ConnectFailure, FailureKind, explain};
 use bytes::Bytes;
+use limits::Limits;
 pub(crate) use limits::MAX_QUEUED_BYTES;
-use limits::{LIMITS, Limits};
 use rumqttc::{
     AsyncClient, Broker, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing,
     Packet, PublishOptions, QoS, SubscribeFilterInput, SubscribeReasonCode,
@@ -83,8 +83,8 @@ impl Sessions {
         events: UnboundedSender<DriverEvent>,
     ) -> Self {
         Sessions {
+            limits: Limits::of(broker.max_packet_bytes),
             broker,
-            limits: LIMITS,
             mark: Mark::new(),
             password: None,
             runtime,

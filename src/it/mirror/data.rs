@@ -26,8 +26,9 @@ impl StepContext<'_> {
         let mut metrics = payload.metrics;
         let (mut unknown, mut mismatched): (u64, u64) = (0, 0);
         let mut refusals = Refusals::default();
+        let most = self.settings.caps.metric_properties;
         let mut fold = |named: &mut NamedMetric<'_>| {
-            layout.fold(named.name, &mut named.metric, date, &mut refusals)
+            layout.fold(named.name, &mut named.metric, date, most, &mut refusals)
         };
         metrics.retain_mut(|named| match fold(named) {
             Folded::Known | Folded::Refreshed => true,

@@ -50,7 +50,7 @@ impl StepContext<'_> {
             Ok(id) => Some(id),
             Err(reason) => {
                 if reason == Reason::BadFrame {
-                    self.refuse(&keyframe.topic, reason);
+                    self.refuse_frame(&keyframe.topic, &keyframe.payload);
                 }
                 count(&mut self.tally.keyframes_refused);
                 None

@@ -263,6 +263,7 @@ impl Layout {
         name: Option<&str>,
         metric: &mut Metric,
         date: u64,
+        most_properties: usize,
         refusals: &mut Refusals,
     ) -> Folded {
         steps::take(1);
@@ -311,7 +312,7 @@ impl Layout {
         if let Some(newer) = &metric.properties {
             let places = slot.places.get_or_insert_default();
             let properties = current.properties.get_or_insert_default();
-            merge_properties(properties, newer, &mut places.properties);
+            merge_properties(properties, newer, &mut places.properties, most_properties);
         }
         if let Some(newer) = &metric.metadata {
             current.metadata = Some(newer.clone());

@@ -4,17 +4,21 @@ use account::{Fate, Origin, Reason, What};
 use policy::Verdict;
 use sparkplug::{Entity, Payload, names};
 
+use super::decode::Birth;
+use super::notify;
 use super::step::StepContext;
-use crate::plant::{EntityState, Layout, Life, Node, Plant, SURVEY_BYTES, Taught};
+use crate::plant::{
+    EntityState, Fault, Layout, Life, Node, Plant, RefusedMetrics, SURVEY_BYTES, Taught, reason_of,
+};
 
 impl StepContext<'_> {
     /// A live NBIRTH.
-    pub(super) fn node_birth(&mut self, node: &mut Node, payload: Payload) -> Fate {
-        if node.sequence.restart(low_byte(payload.seq)) {
+    pub(super) fn node_birth(&mut self, node: &mut Node, birth: Birth) -> Fate {
+        if node.sequence.restart(low_byte(birth.payload.seq)) {
             self.counters.gaps = self.counters.gaps.saturating_add(1);
         }
         self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
-        let taught = self.take_apart(node.origin(None), payload, true);
+        let taught = self.take_apart(node.origin(None), birth, true);
         let changed = node.bear(taught);
         node.verified();
         for device in node.devices.values_mut() {
@@ -37,7 +41,7 @@ impl StepContext<'_> {
     }
 
     /// A live DBIRTH.
-    pub(super) fn device_birth(&mut self, node: &mut Node, device: &str, payload: Payload) -> Fate {
+    pub(super) fn device_birth(&mut self, node: &mut Node, device: &str, birth: Birth) -> Fate {
         if node.own.life == Life::Unknown {
             return Fate::Dropped(Reason::DataBeforeBirth);
         }
@@ -47,7 +51,7 @@ impl StepContext<'_> {
         if node.own.life == Life::Known {
             self.revive_node(node);
         }
-        let taught = self.take_apart(node.origin(Some(device)), payload, false);
+        let taught = self.take_apart(node.origin(Some(device)), birth, false);
         self.release(node, Some(device), Fate::Dropped(Reason::UnknownMetric));
         let state = node.devices.entry(device.into()).or_default();
         state.bear(taught.layout);
@@ -87,11 +91,11 @@ impl StepContext<'_> {
     }
 
     /// A birth that a broker stored: it teaches the layout of what isn't alive.
-    pub(super) fn stored_birth(&mut self, node: &mut Node, device: Option<&str>, payload: Payload) {
-        let timestamp = payload.timestamp;
+    pub(super) fn stored_birth(&mut self, node: &mut Node, device: Option<&str>, birth: Birth) {
+        let timestamp = birth.payload.timestamp;
         match device {
             None if !node.own.life.is_alive() => {
-                let taught = self.take_apart(node.origin(None), payload, true);
+                let taught = self.take_apart(node.origin(None), birth, true);
                 let _ = node.learn(taught);
                 node.sequence.forget();
                 // A device's birth that is older than its node's is of an earlier session.
@@ -110,7 +114,7 @@ impl StepContext<'_> {
                 {
                     return;
                 }
-                let taught = self.take_apart(node.origin(Some(device)), payload, false);
+                let taught = self.take_apart(node.origin(Some(device)), birth, false);
                 let state = node.devices.entry(device.into()).or_default();
                 state.learn(taught.layout);
             }
@@ -258,11 +262,25 @@ impl StepContext<'_> {
         }
     }
 
-    fn take_apart(&mut self, origin: Origin<'_>, payload: Payload, is_node: bool) -> Taught {
-        let taught = Layout::teach(payload.metrics, payload.timestamp, self.now.wall_ms, is_node);
+    /// Reads what a birth says. What can't be used of it is counted, and told in one line.
+    fn take_apart(&mut self, origin: Origin<'_>, birth: Birth, is_node: bool) -> Taught {
+        let Birth { payload, bad } = birth;
+        let mut refused = RefusedMetrics::default();
+        for bad in &bad {
+            let metric = payload.metrics.get(bad.metric);
+            let name = metric.and_then(|metric| metric.name.as_deref()).unwrap_or_default();
+            let reason = reason_of(bad.fault);
+            self.drop(origin, What::Metric(name), reason, None);
+            refused.note(name, reason, || Fault::of_part(bad));
+        }
+        let Payload { metrics, timestamp, .. } = payload;
+        let caps = &self.settings.caps;
+        let mut taught = Layout::teach(metrics, timestamp, self.now.wall_ms, is_node, caps);
         for (reason, metrics) in &taught.refused {
             self.drop(origin, What::Metrics(*metrics), *reason, None);
         }
+        refused.extend(std::mem::take(&mut taught.told));
+        notify::metrics_refused(origin, true, &refused);
         taught
     }
 }

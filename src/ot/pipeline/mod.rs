@@ -46,6 +46,7 @@ mod announce;
 mod births;
 mod data;
 mod decode;
+mod doubts;
 mod encode;
 mod fast_path;
 mod flush;
@@ -57,6 +58,7 @@ mod overload;
 mod policy_change;
 mod receive;
 mod rename;
+mod resolve;
 mod restore;
 mod sequence;
 mod shape;
@@ -71,7 +73,7 @@ use account::{Account, Imbalance, Ledger, Reason};
 use foldhash::fast::RandomState;
 use journal_format::{Dropped, Heartbeat};
 use policy::{Limiter, Policy};
-use sparkplug::Caps;
+use sparkplug::{Caps, DecodeError};
 use telemetry::status::TrackedNode;
 
 use self::announce::keyframes;
@@ -159,6 +161,8 @@ pub struct Pipeline {
     surroundings: Surroundings,
     /// Births or deaths were handled or made since this was asked last.
     structure_changed: bool,
+    /// Why the message that is handled is refused, where more than a word is known of it.
+    why: Option<DecodeError>,
     /// The snapshot that is being taken, without its nodes.
     snapshot: Option<StoredPlant>,
     #[cfg(any(test, feature = "testing"))]
@@ -188,6 +192,7 @@ impl Pipeline {
             next_heartbeat: now.mono,
             surroundings: Surroundings::default(),
             structure_changed: false,
+            why: None,
             snapshot: None,
             #[cfg(any(test, feature = "testing"))]
             takes_fast_path: true,
@@ -349,6 +354,7 @@ impl Pipeline {
             ledger: &mut self.ledger,
             counters: &mut self.counters,
             structure_changed: &mut self.structure_changed,
+            why: &mut self.why,
             now,
             out,
         };

@@ -4,9 +4,9 @@ use std::hash::BuildHasher;
 
 use account::{Fate, NodeSlot, Origin, Reason};
 use policy::Rule;
-use sparkplug::{EntityTopic, MessageType, Payload, Topic};
+use sparkplug::{EntityTopic, MessageType, Topic};
 
-use super::decode::Decoded;
+use super::decode::{Birth, Decoded, reason_of};
 use super::{Entry, Now, Pipeline, Received, notify};
 use crate::plant::Numbering;
 
@@ -14,14 +14,16 @@ impl Pipeline {
     /// Handles one message and appends what is to be journalled of it to `out`.
     pub fn handle(&mut self, now: Now, received: Received<'_>, out: &mut Vec<Entry>) {
         let mut origin = Origin::default();
+        self.why = None;
         let fate = self.process(now, received, &mut origin, out);
         self.ledger.receive(origin.node);
         self.ledger.settle(origin, fate);
+        let why = self.why.as_ref();
         match fate {
-            Fate::Dropped(reason) => notify::dropped(reason, None, received),
+            Fate::Dropped(reason) => notify::dropped(reason, None, received, why),
             Fate::DroppedBy(reason, rule) => {
                 let rule = rule.and_then(|rule| self.policy.rule(rule));
-                notify::dropped(reason, rule.map(Rule::name), received);
+                notify::dropped(reason, rule.map(Rule::name), received, why);
             }
             Fate::Forwarded | Fate::Waiting => {}
         }
@@ -104,7 +106,11 @@ impl Pipeline {
         };
         let decoded = match decoded {
             Ok(decoded) => decoded,
-            Err(reason) => return Fate::Dropped(reason),
+            Err(error) => {
+                let reason = reason_of(&error);
+                self.why = Some(error);
+                return Fate::Dropped(reason);
+            }
         };
         if let Decoded::Model(payload) = &decoded {
             let counters = &mut self.counters;
@@ -115,7 +121,7 @@ impl Pipeline {
         }
         self.structure_changed |= !topic.message_type.is_data();
         if stored {
-            self.stored(now, topic, decoded.into_model().into_payload(), origin, out);
+            self.stored(now, topic, decoded.into_birth(), origin, out);
             return Fate::Dropped(Reason::StoredBirth);
         }
         match topic.message_type {
@@ -137,7 +143,7 @@ impl Pipeline {
         &mut self,
         now: Now,
         topic: EntityTopic<'_>,
-        payload: Payload,
+        birth: Birth,
         origin: &mut Origin<'_>,
         out: &mut Vec<Entry>,
     ) {
@@ -149,7 +155,7 @@ impl Pipeline {
         origin.node = index.map(NodeSlot);
         if let Some(node) = index.and_then(|index| plant.node_mut(index)) {
             node.last_seen = now.mono;
-            step.stored_birth(node, topic.entity.device, payload);
+            step.stored_birth(node, topic.entity.device, birth);
         }
     }
 
@@ -173,7 +179,7 @@ impl Pipeline {
         if !node.sequence.arrive_unordered(hash, received.dup) {
             return Fate::Dropped(Reason::Duplicate);
         }
-        step.node_birth(node, decoded.into_model().into_payload())
+        step.node_birth(node, decoded.into_birth())
     }
 
     /// Every message but an NBIRTH: without one before it, nothing can be read by it.
@@ -204,7 +210,7 @@ impl Pipeline {
         let device = topic.entity.device;
         match (topic.message_type, device) {
             (MessageType::DBirth, Some(device)) => {
-                step.device_birth(node, device, decoded.into_model().into_payload())
+                step.device_birth(node, device, decoded.into_birth())
             }
             (MessageType::DDeath, Some(device)) => {
                 step.device_death(node, device, &decoded.into_model().into_payload())

@@ -13,6 +13,7 @@ mod names;
 mod notify;
 mod observed;
 mod overload;
+mod parts;
 mod random;
 mod restarts;
 mod schedules;

@@ -5,6 +5,7 @@ mod backlog;
 mod exported;
 mod layout;
 mod life;
+mod refused;
 mod sequence;
 mod slot;
 mod stored;
@@ -16,9 +17,10 @@ use std::time::Duration;
 use account::{Ledger, NodeSlot, Origin};
 pub(crate) use backlog::{Backlog, Held, Ticket};
 use foldhash::fast::RandomState;
-pub(crate) use layout::{Layout, Taught, cap_properties, is_definition};
+pub(crate) use layout::{Layout, Taught, is_definition, mend_properties};
 pub(crate) use life::{Life, Standing, Trust};
 use policy::NodeBuckets;
+pub(crate) use refused::{Fault, RefusedMetric, RefusedMetrics, reason_of};
 pub(crate) use sequence::{Arrival, Sequence};
 pub(crate) use slot::{Shaper, Slot};
 use sparkplug::{Entity, Metric, steps};
@@ -256,8 +258,9 @@ impl Node {
     }
 
     fn take_over(&mut self, taught: Taught) -> bool {
-        let Taught { definitions, bd_seq, rebirth, .. } = taught;
-        let definitions = Definitions::learn(definitions, |name| self.own.layout.has_name(name));
+        let Taught { definitions, bd_seq, rebirth, nesting, .. } = taught;
+        let is_taken = |name: &str| self.own.layout.has_name(name);
+        let definitions = Definitions::learn(definitions, nesting, is_taken);
         let changed = !definitions.same_fields(&self.definitions);
         self.definitions = definitions;
         self.bd_seq = bd_seq;

@@ -9,6 +9,7 @@ mod healing;
 mod hostile;
 mod incidents;
 mod kills;
+mod large;
 mod learn;
 mod networks;
 mod oversize;

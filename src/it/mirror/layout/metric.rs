@@ -137,15 +137,19 @@ fn merge_template(current: &mut Template, newer: &Template, places: &mut Templat
     }
 }
 
-/// `places` are those of the current properties.
+/// `places` are those of the current properties. There become no more than `most` of them, and the
+/// quality: data could bring others each time.
 pub(super) fn merge_properties(
     current: &mut PropertySet,
     newer: &PropertySet,
     places: &mut Places,
+    most: usize,
 ) {
     for (key, value) in newer.keys.iter().zip(&newer.values) {
         let place = places.property(current, key);
-        set_property(current, place, key, value.clone());
+        if place.is_some() || current.keys.len() < most || key == QUALITY {
+            set_property(current, place, key, value.clone());
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use sparkplug::{DataType, Metric, Value};
 use telemetry::Event;
 
 use crate::checker::Excuse;
-use crate::metrics::{int, metric, untyped};
+use crate::metrics::{int, metric, string, untyped};
 use crate::peers::raw_edge::RawEdge;
 use crate::relay::Half;
 use crate::rig::{EVERYTHING, Rig, Variation};
@@ -63,7 +63,16 @@ fn a_birth_over_a_limit_says_which_one_and_what_raises_it() {
         "key=limits.metrics-per-payload",
     ];
     rig.relay.wait_for_event(Half::Ot, Event::PayloadRefused, &words);
-    edge.nbirth(&tags(900)).unwrap();
+    let mut tags = tags(900);
+    tags.push(string("document", &"x".repeat(300_000)));
+    edge.nbirth(&tags).unwrap();
+    let words = [
+        "node=Plant/Large",
+        "metric=document",
+        "got=\"300000 of 262144 bytes in a text\"",
+        "key=limits.text-bytes",
+    ];
+    rig.relay.wait_for_event(Half::Ot, Event::MetricRefused, &words);
     rig.wait_for("spBv1.0/Plant/NBIRTH/Large", 1);
     rig.judge(Excuse::default());
 }

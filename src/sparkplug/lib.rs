@@ -16,6 +16,7 @@ pub mod captures;
 mod datatype;
 mod decode;
 mod entity;
+mod find_seq;
 mod inflate;
 pub mod names;
 mod part;
@@ -35,6 +36,7 @@ pub use caps::{Cap, Caps, Exceeded};
 pub use datatype::DataType;
 pub use decode::{Borrowed, DecodeError, Decoded, decode, decode_borrowed, decode_parts};
 pub use entity::Entity;
+pub use find_seq::find_seq;
 pub use part::{BadPart, Part, PartFault};
 pub use payload::{
     Cell, CellValue, DataSet, MetaData, Metric, Parameter, ParameterValue, Payload, Property,

@@ -13,6 +13,7 @@ use super::item::{Item, Passage};
 use super::judge::judge;
 use super::notify;
 use super::resolve::{Meaning, resolve};
+use super::sequence::Late;
 use super::shape::{self, Decided};
 use super::step::StepContext;
 use crate::plant::{
@@ -22,14 +23,24 @@ use crate::plant::{
 /// Why something didn't cross, and which rule says so.
 type Cause = (Reason, Option<RuleId>);
 
+/// The time of a message, and what it is worth.
+#[derive(Clone, Copy, Debug)]
+struct Dates {
+    /// In milliseconds since the epoch.
+    timestamp: u64,
+    /// The message has it, and not the relay alone.
+    is_dated: bool,
+    late: Late,
+}
+
 impl StepContext<'_> {
-    /// A live NDATA or DDATA. `late`: it fills a hole in the order, or is delivered again.
+    /// A live NDATA or DDATA.
     pub(super) fn data(
         &mut self,
         node: &mut Node,
         device: Option<&str>,
         payload: Borrowed<'_>,
-        late: bool,
+        late: Late,
     ) -> Fate {
         let Some(state) = node.state(device) else {
             return Fate::Dropped(Reason::DataBeforeBirth);
@@ -39,6 +50,7 @@ impl StepContext<'_> {
             return Fate::Dropped(Reason::DataBeforeBirth);
         }
         let seq = low_byte(payload.seq);
+        let is_dated = payload.timestamp.is_some();
         let timestamp = payload.timestamp.unwrap_or(self.now.wall_ms);
         let meanings = resolve(state, payload);
         if life == Life::Known {
@@ -53,9 +65,10 @@ impl StepContext<'_> {
         }
 
         let mut first_drop = None;
-        let mut doubts = Doubts::new(late);
+        let mut doubts = Doubts::new(late, is_dated.then_some(timestamp));
+        let dates = Dates { timestamp, is_dated, late };
         let judged =
-            self.judge_metrics(node, device, meanings, timestamp, &mut first_drop, &mut doubts);
+            self.judge_metrics(node, device, meanings, dates, &mut first_drop, &mut doubts);
         notify::metrics_refused(node.origin(device), false, &doubts.told);
         doubts.forget_superseded(&judged);
         let mut passage = Passage::default();
@@ -71,9 +84,7 @@ impl StepContext<'_> {
     fn revive(&mut self, node: &mut Node, device: Option<&str>, seq: Option<u8>) {
         if node.own.life == Life::Known {
             node.sequence.forget();
-            if let Some(seq) = seq {
-                node.sequence.restart(Some(seq));
-            }
+            node.sequence.take(seq);
             self.revive_node(node);
         }
         if let Some(device) = device {
@@ -88,10 +99,11 @@ impl StepContext<'_> {
         node: &mut Node,
         device: Option<&str>,
         meanings: Vec<Meaning<'_>>,
-        timestamp: u64,
+        dates: Dates,
         first_drop: &mut Option<Cause>,
         doubts: &mut Doubts,
     ) -> Vec<Item> {
+        let Dates { timestamp, is_dated, late } = dates;
         let mut items = Vec::with_capacity(meanings.len());
         let mut left = None;
         let losses = node.losses;
@@ -145,6 +157,7 @@ impl StepContext<'_> {
                 self.drop(parts.origin, What::Metric(name), reason, None);
                 doubts.told.note(name, reason, || fault);
             }
+            let dated = metric.timestamp.or(is_dated.then_some(timestamp));
             metric.timestamp = metric.timestamp.or(Some(timestamp));
             if metric.is_null == Some(true) {
                 metric.value = None;
@@ -167,7 +180,7 @@ impl StepContext<'_> {
             };
             // What fills a hole in the order, or is delivered again after a kill, may be older than
             // what is current; it must not set the value back.
-            if doubts.late && metric.timestamp < target.current.timestamp {
+            if late.is_older(dated, target.current.timestamp) {
                 metric.is_historical = Some(true);
             }
             let historical = shape::passes_by(&metric);

@@ -13,6 +13,7 @@ use sparkplug::Metric;
 
 use super::encode::DataWriter;
 use super::item::{Item, Passage};
+use super::sequence::Late;
 use super::shape;
 use super::step::StepContext;
 use crate::plant::{Node, RefusedMetrics};
@@ -20,9 +21,10 @@ use crate::plant::{Node, RefusedMetrics};
 /// The metrics of one message whose values couldn't be used.
 #[derive(Debug, Default)]
 pub(super) struct Doubts {
-    /// The message fills a hole in the order, or is delivered again: it may be older than what is
-    /// known.
-    pub(super) late: bool,
+    /// Whether the message may be older than what is known.
+    late: Late,
+    /// The time of the message, where it has one.
+    dated: Option<u64>,
     /// For the log.
     pub(super) told: RefusedMetrics,
     slots: Vec<Doubt>,
@@ -39,9 +41,9 @@ struct Doubt {
 }
 
 impl Doubts {
-    /// None yet, of a message that may be `late`.
-    pub(super) fn new(late: bool) -> Doubts {
-        Doubts { late, ..Doubts::default() }
+    /// None yet, of a message with this time, if it has one.
+    pub(super) fn new(late: Late, dated: Option<u64>) -> Doubts {
+        Doubts { late, dated, ..Doubts::default() }
     }
 
     /// Doubts what is known of the metric in `slot`. `behind`: so many values of the message came
@@ -91,10 +93,11 @@ impl StepContext<'_> {
                 mistake!("a metric that was found and has no slot");
                 continue;
             };
-            let timestamp = doubt.timestamp.unwrap_or(timestamp);
-            if doubts.late && Some(timestamp) < slot.current.timestamp {
+            let dated = doubt.timestamp.or(doubts.dated);
+            if doubts.late.is_older(dated, slot.current.timestamp) {
                 continue;
             }
+            let timestamp = doubt.timestamp.unwrap_or(timestamp);
             let is_told = is_announced && slot.is_born() && slot.is_forwarded();
             let has_value = slot.current.value.is_some();
             let mut metric =

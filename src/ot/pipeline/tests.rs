@@ -15,6 +15,7 @@ mod observed;
 mod overload;
 mod parts;
 mod random;
+mod reorder;
 mod restarts;
 mod schedules;
 mod sessions;

@@ -40,6 +40,9 @@ pub(super) fn emit(notice: &Notice) {
         }
         Notice::OwnNameUsed { node } => event!(NodeNameTaken, node),
         Notice::OverCapacity { what } => event!(CapacityReached, limit = what),
+        Notice::MemoryRefused { node, device, bytes, budget, limit } => {
+            event!(MemoryRefused, node, device = device.as_deref(), bytes, budget, limit);
+        }
         Notice::JournalStart { relay, epoch, version, policy_digest } => {
             tracing::debug!(target: "it", relay = relay, epoch, version = version,
                 policy_digest = policy_digest, "journal segment");

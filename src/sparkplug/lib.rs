@@ -17,7 +17,9 @@ mod datatype;
 mod decode;
 mod entity;
 mod find_seq;
+pub mod footprint;
 mod inflate;
+mod name_index;
 pub mod names;
 mod part;
 mod payload;
@@ -37,6 +39,8 @@ pub use datatype::DataType;
 pub use decode::{Borrowed, DecodeError, Decoded, decode, decode_borrowed, decode_parts};
 pub use entity::Entity;
 pub use find_seq::find_seq;
+pub use footprint::{Budget, Room, Shortage};
+pub use name_index::NameIndex;
 pub use part::{BadPart, Part, PartFault};
 pub use payload::{
     Cell, CellValue, DataSet, MetaData, Metric, Parameter, ParameterValue, Payload, Property,

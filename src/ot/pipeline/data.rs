@@ -4,6 +4,7 @@ use account::{Fate, Reason, RuleId, What};
 use mistake::mistake;
 use policy::Verdict;
 use prost::Message;
+use sparkplug::footprint::{lets_go, value_bytes};
 use sparkplug::{Borrowed, Cap, DataType, DecodeError, Metric, Value, steps};
 
 use super::births::low_byte;
@@ -11,14 +12,17 @@ use super::doubts::Doubts;
 use super::encode::{self, DataWriter};
 use super::item::{Item, Passage};
 use super::judge::judge;
+use super::meaning::{Meaning, resolve};
 use super::notify;
-use super::resolve::{Meaning, resolve};
 use super::sequence::Late;
 use super::shape::{self, Decided};
 use super::step::StepContext;
 use crate::plant::{
     Fault, Life, Node, Parts, RefusedMetrics, Removed, Slot, Survey, allowance, mend_properties,
 };
+
+/// More than what a metric that is born late takes beside its value: its shape, its name on IT.
+const LATE_BYTES: usize = 512;
 
 /// Why something didn't cross, and which rule says so.
 type Cause = (Reason, Option<RuleId>);
@@ -62,6 +66,9 @@ impl StepContext<'_> {
                 return Fate::Dropped(Reason::DataBeforeBirth);
             }
             self.revive(node, device, seq);
+            if let Err(shortage) = self.check_room(node) {
+                return self.refuse_node(node, shortage);
+            }
         }
 
         let mut first_drop = None;
@@ -78,6 +85,7 @@ impl StepContext<'_> {
         let cause = refused.or(first_drop).unwrap_or((Reason::NoRule, None));
         let fate = self.forward(node, device, admitted, timestamp, cause);
         self.tell_doubts(node, device, doubts, timestamp, &mut passage);
+        node.count(device);
         self.settle_passage(node, device, &passage, fate)
     }
 
@@ -106,6 +114,8 @@ impl StepContext<'_> {
         let Dates { timestamp, is_dated, late } = dates;
         let mut items = Vec::with_capacity(meanings.len());
         let mut left = None;
+        // What those that are let through will take, and who can't have what it would.
+        let (mut pending, mut shortage) = (0_usize, None);
         let losses = node.losses;
         let how = self.policy.pseudonyms();
         let Some(mut parts) = node.parts(device) else {
@@ -184,6 +194,25 @@ impl StepContext<'_> {
                 metric.is_historical = Some(true);
             }
             let historical = shape::passes_by(&metric);
+            let more = if historical || !target.keeps() { 0 } else { value_bytes(&metric) };
+            if more > 0 {
+                let wanted = pending.saturating_add(more);
+                let lets_go = lets_go(&target.current, &metric);
+                let name = target.name().to_owned();
+                match self.room.check(parts.bytes_with(wanted).saturating_sub(lets_go)) {
+                    Ok(()) => pending = wanted.saturating_sub(lets_go),
+                    Err(short) => {
+                        self.drop(parts.origin, What::Metric(&name), Reason::OverMemory, None);
+                        first_drop.get_or_insert((Reason::OverMemory, None));
+                        shortage = Some(short);
+                        continue;
+                    }
+                }
+            }
+            let Some(target) = parts.state.layout.slot_mut(slot) else {
+                mistake!("a metric that was found and has no slot");
+                continue;
+            };
             self.rule_counters.decided(target.verdict());
             self.rule_counters.observed(target.observed);
             let (reason, rule) = match target.verdict() {
@@ -225,10 +254,15 @@ impl StepContext<'_> {
             };
             self.drop(parts.origin, What::Metric(target.name()), reason, rule);
             if !historical {
-                target.update(&metric);
+                if target.keeps() {
+                    parts.state.layout.update(slot, &metric);
+                }
                 self.lose_held(parts.origin, parts.state, slot, (reason, rule));
             }
             first_drop.get_or_insert((reason, rule));
+        }
+        if let Some(shortage) = shortage {
+            self.doubt_for(node, device, shortage);
         }
         items
     }
@@ -241,7 +275,7 @@ impl StepContext<'_> {
         datatype: DataType,
         timestamp: u64,
     ) -> Result<usize, Cause> {
-        let Parts { entity, state, definitions, losses, .. } = parts;
+        let Parts { entity, definitions, losses, .. } = parts;
         let losses = *losses;
         let plan = self.policy.plan(*entity);
         let name = metric.name.as_deref().unwrap_or_default();
@@ -262,9 +296,16 @@ impl StepContext<'_> {
         if self.collides(*entity) {
             return Err((Reason::NameCollision, None));
         }
-        if state.layout.slots.len() >= self.settings.caps.metrics {
+        if parts.state.layout.slots.len() >= self.settings.caps.metrics {
             return Err((Reason::OverCapacity, None));
         }
+        let more = parts.state.layout.growth_by_another().saturating_add(LATE_BYTES);
+        let more = more.saturating_add(value_bytes(metric));
+        if let Err(shortage) = self.room.check(parts.bytes_with(more)) {
+            notify::memory(parts.entity, shortage);
+            return Err((Reason::OverMemory, Some(rule)));
+        }
+        let Parts { entity, state, definitions, .. } = parts;
         let own_definitions = entity.device.is_none().then_some(&**definitions);
         let exported_as = self
             .name_late(state, own_definitions, name, rule)
@@ -276,11 +317,12 @@ impl StepContext<'_> {
             ..metric.clone()
         };
         let slot = state.layout.insert(born, datatype).ok_or((Reason::OverCapacity, None))?;
-        if let Some(target) = state.layout.slot_mut(slot) {
-            shape::enter(target, &judged, losses, self.limiter);
+        let keeps = shape::keeps(&plan, name, Some(datatype), judged.verdict);
+        state.layout.change(slot, |target| {
+            shape::enter(target, &judged, keeps, losses, self.limiter);
             target.observed = plan.observe(name, Some(datatype));
             target.exported_as = exported_as;
-        }
+        });
         Ok(slot)
     }
 
@@ -326,7 +368,7 @@ impl StepContext<'_> {
         }
         let lacks = !announced_types.contains(&*name);
         **types_due |= lacks && slot.is_forwarded();
-        slot.definition = Some(name);
+        state.layout.define(place, name);
         Ok(lacks)
     }
 
@@ -392,7 +434,7 @@ impl StepContext<'_> {
             if item.historical {
                 continue;
             }
-            slot.update(&item.metric);
+            parts.state.layout.update(item.slot, &item.metric);
             if parts.state.holds {
                 self.supersede(parts.origin, parts.state, item.slot, item.rule);
             }

@@ -89,7 +89,7 @@ impl StepContext<'_> {
         let mut payload = DataWriter::new(timestamp, doubts.slots.len(), limit);
         let mut permit = None;
         for doubt in doubts.slots {
-            let Some(slot) = parts.state.layout.slot_mut(doubt.slot) else {
+            let Some(slot) = parts.state.layout.slot(doubt.slot) else {
                 mistake!("a metric that was found and has no slot");
                 continue;
             };
@@ -102,22 +102,21 @@ impl StepContext<'_> {
             let has_value = slot.current.value.is_some();
             let mut metric =
                 Metric { timestamp: Some(timestamp), is_null: Some(true), ..Metric::default() };
-            match slot.held() {
+            let cause = (doubt.reason, None);
+            match slot.held().map(|held| Some(held.ticket) == passage.ticket) {
                 None => {}
                 // Of this message, which isn't settled yet.
-                Some(held) if Some(held.ticket) == passage.ticket => {
-                    let _ = slot.take_held();
-                    self.drop(parts.origin, What::Metric(slot.name()), doubt.reason, None);
+                Some(true) => {
+                    let what = What::Metric(slot.name());
+                    self.drop(parts.origin, what, doubt.reason, None);
+                    let _ = parts.state.layout.take_held(doubt.slot);
                     passage.held = passage.held.saturating_sub(1);
                     passage.ticket = passage.ticket.filter(|_| passage.held > 0);
                 }
-                Some(_) => {
-                    let cause = (doubt.reason, None);
-                    self.lose_held(parts.origin, parts.state, doubt.slot, cause);
-                }
+                Some(false) => self.lose_held(parts.origin, parts.state, doubt.slot, cause),
             }
+            parts.state.layout.update(doubt.slot, &metric);
             let Some(slot) = parts.state.layout.slot_mut(doubt.slot) else { continue };
-            slot.update(&metric);
             slot.mark_nulled();
             if !is_told || !has_value {
                 continue;

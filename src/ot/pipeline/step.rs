@@ -3,7 +3,7 @@
 
 use account::{Dropped, Ledger, Origin, Reason, RuleId, What};
 use policy::{Admitted, AdmittedKind, Limiter, MessageFlags, Permit, Policy};
-use sparkplug::{Cap, DecodeError, EntityTopic, Metric};
+use sparkplug::{Cap, DecodeError, EntityTopic, Metric, Room};
 
 use super::overload::Overload;
 use super::{Counters, Entry, Now, PipelineSettings};
@@ -24,6 +24,8 @@ pub(super) struct StepContext<'a> {
     pub(super) structure_changed: &'a mut bool,
     /// Why the message that is handled is refused, where more than a word is known of it.
     pub(super) why: &'a mut Option<DecodeError>,
+    /// What may be remembered of the node that a message is of.
+    pub(super) room: Room,
     pub(super) now: Now,
     pub(super) out: &'a mut Vec<Entry>,
 }

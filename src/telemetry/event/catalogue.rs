@@ -1,6 +1,5 @@
-//! The catalogue itself. An event is added here and nowhere else: its name in Rust, its MSGID,
-//! severity, half and limit, the words of its line, its fields, and what to do. The doc comment is
-//! what it means. `src/manual/events.md` is made from this by `sparkdiode events`.
+//! The catalogue itself. An event is added here and nowhere else: its name in Rust, its MSGID, severity, half and limit,
+//! its words and fields, and what to do; the doc comment is what it means. `sparkdiode events` makes `src/manual/events.md`.
 
 use super::{Entry, FieldSpec, Halves, Limit, Severity};
 
@@ -287,6 +286,15 @@ events! {
         limit: "key of the configuration, or the bound of a node's layout",
         #[optional] topic: "topic of the message",
     } "If the plant has grown, raise the key. If not, somebody invents nodes or devices.";
+
+    /// What would have to be remembered of an edge node, or of all, is more than may be. A birth is refused as a whole: the edge node or device is dead on IT, and its data can't be read. Of data the value is refused that is too large, and the node's values are in doubt.
+    MemoryRefused = "MEMORY_REFUSED" (Error, Both, PerSource("node")) "more than may be remembered" {
+        node: "group/edge node",
+        #[optional] device: "its device, where it is one",
+        bytes: "what it would take in memory",
+        budget: "what there is room for",
+        limit: "key of the configuration",
+    } "If the plant has grown, raise the key, and MemoryMax of the unit with it (`sparkdiode check` computes it). If not, somebody sends more than a plant has: look at the node.";
 
     /// A frame of the journal was refused by the IT half: it isn't allowed by its copy of the policy, or isn't what the OT half would write.
     FrameRefused = "FRAME_REFUSED" (Error, It, PerSource("reason")) "frame of the journal refused" {

@@ -12,6 +12,7 @@ mod incidents;
 mod kills;
 mod large;
 mod learn;
+mod memory;
 mod networks;
 mod oversize;
 mod prometheus;

@@ -192,12 +192,11 @@ fn a_doubt_holds_over_births_of_the_relay_and_restarts() {
     send(&mut bench, "NBIRTH", vec![bd_seq(0), text("a", "good"), number("x", 1)]);
     let stored = bench.pipeline.store(1);
     send(&mut bench, "NDATA", vec![by_name("a", Value::String("@@".into()))]);
-    let later = bench.pipeline.store(1);
-    let at = bench.journal.len();
     // A metric that comes late makes a birth of the relay's own.
     bench.pass(2_000);
     let born = send(&mut bench, "NDATA", vec![number("late", 1)]);
     assert_doubted(find(&born, "a"));
+    let (later, at) = (bench.pipeline.store(1), bench.journal.len());
     for (stored, at) in [(stored, 1), (later, at)] {
         let mut again = restarted(&bench, stored, at);
         let data = send(&mut again, "NDATA", vec![by_name("a", Value::String("new".into()))]);

@@ -40,6 +40,10 @@ impl StepContext<'_> {
         let state = node.state_mut(device)?;
         let most_bytes = self.settings.caps.relayed_bytes();
         let Plan { permit, payload, places } = plan(state, data, timestamp, most_bytes).ok()?;
+        if !node.output.affords(payload.len()) {
+            return None;
+        }
+        let state = node.state_mut(device)?;
         for (metric, place) in data.metrics.iter().zip(places) {
             let Some(slot) = state.layout.slot_mut(place) else {
                 mistake!("a planned metric without a slot");

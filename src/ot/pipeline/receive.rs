@@ -6,7 +6,7 @@ use account::{Fate, NodeSlot, Origin, Reason, Refused};
 use sparkplug::{Borrowed, Entity, EntityTopic, MessageType, Topic, find_seq};
 
 use super::births::low_byte;
-use super::decode::{Birth, Decoded, reason_of};
+use super::decode::{Decoded, reason_of};
 use super::reorder::{self, Reorder, Waits, Way};
 use super::sequence::{Late, Turn};
 use super::{Entry, Now, Pipeline, Received, notify};
@@ -27,10 +27,11 @@ impl Pipeline {
         }
     }
 
-    /// Enters messages under `topic` that were refused while the relay was overloaded.
-    pub fn shed(&mut self, topic: &str, messages: u64) {
+    /// Enters messages under `topic` that were refused while the relay was overloaded; `most` says
+    /// who had most on the way then.
+    pub fn shed(&mut self, topic: &str, messages: u64, most: &str) {
         self.refused(topic, messages, Reason::Overload);
-        notify::shed(topic, messages);
+        notify::shed(topic, messages, most);
     }
 
     /// Enters a message that was too large to be read. `retain`: the broker had it stored, so it
@@ -40,6 +41,17 @@ impl Pipeline {
             Ok(Topic::Entity(_)) if !retain => self.refused(topic, 1, Reason::TooLarge),
             _ => {
                 let _ = self.count_refused(topic, 1, Reason::TooLarge);
+            }
+        }
+    }
+
+    /// Enters a message that is set aside unread, since this half was ended with it twice. `retain`:
+    /// the broker had it stored, so it is no news.
+    pub(crate) fn set_aside(&mut self, topic: &str, retain: bool) {
+        match Topic::parse(topic) {
+            Ok(Topic::Entity(_)) if !retain => self.refused(topic, 1, Reason::SetAside),
+            _ => {
+                let _ = self.count_refused(topic, 1, Reason::SetAside);
             }
         }
     }
@@ -145,7 +157,8 @@ impl Pipeline {
         }
         self.structure_changed |= !topic.message_type.is_data();
         if stored {
-            self.stored(now, topic, decoded.into_birth(), origin, out);
+            let bytes = received.payload.len();
+            self.stored(now, topic, decoded.into_birth(), bytes, origin, out);
             return Fate::Dropped(Reason::StoredBirth);
         }
         match topic.message_type {
@@ -196,43 +209,6 @@ impl Pipeline {
         !self.limiter.is_shared()
     }
 
-    /// Retained messages: births teach layouts; data and deaths are no events.
-    fn stored(
-        &mut self,
-        now: Now,
-        topic: EntityTopic<'_>,
-        birth: Birth,
-        origin: &mut Origin<'_>,
-        out: &mut Vec<Entry>,
-    ) {
-        if !topic.message_type.is_birth() {
-            return;
-        }
-        if !self.may_concern(topic.entity) {
-            return;
-        }
-        let (mut step, plant) = self.step(now, out);
-        let Ok(index) = step.find_room(plant, topic.entity) else { return };
-        origin.node = index.map(NodeSlot);
-        if let Some(index) = index
-            && let Some(node) = plant.node_mut(index)
-        {
-            node.last_seen = now.mono;
-            step.stored_birth(node, topic.entity.device, birth);
-            plant.make_room(index);
-        }
-    }
-
-    /// Whether anything of an entity may cross under the policy in force, now or at some time. Of
-    /// others nothing is learned from what a broker has stored.
-    fn may_concern(&self, entity: Entity<'_>) -> bool {
-        let Entity { group, edge_node, device } = entity;
-        match device {
-            None => self.policy.node_ever_in_scope(group, edge_node),
-            Some(_) => self.policy.device_ever_in_scope(entity),
-        }
-    }
-
     fn node_birth(
         &mut self,
         now: Now,
@@ -258,9 +234,11 @@ impl Pipeline {
             return Fate::Dropped(Reason::OverCapacity);
         };
         node.last_seen = now.mono;
+        node.output.earn(now.mono, received.payload.len());
         if !node.sequence.arrive_unordered(hash, received.dup) {
             return Fate::Dropped(Reason::Duplicate);
         }
+        node.counting.birth();
         let birth = decoded.into_birth();
         let seq = low_byte(birth.payload.seq).unwrap_or(0);
         self.unborn.born(topic.entity);
@@ -371,10 +349,16 @@ impl Pipeline {
             return Fate::Dropped(Reason::DataBeforeBirth);
         };
         node.last_seen = now.mono;
+        if way == Way::Arrived {
+            node.output.earn(now.mono, received.payload.len());
+        }
         // proto3 leaves a number of 0 out.
         let next = node.sequence.next();
         let leaves_zero_out = seq.is_none() && next == Some(0) && !topic.message_type.is_death();
         let seq = if leaves_zero_out { Some(0) } else { seq };
+        if way == Way::Arrived {
+            step.count(node, seq, timestamp, hash, received);
+        }
         let turn = match way {
             Way::Waited { late: true } => Turn::Now { late: Late::ByNumber },
             Way::Waited { late: false } => {

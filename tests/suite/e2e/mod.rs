@@ -18,6 +18,7 @@ mod oversize;
 mod prometheus;
 mod reload;
 mod sealed;
+mod set_aside;
 mod signed;
 mod stale;
 mod tls;

@@ -84,9 +84,9 @@ impl TlsError {
             | TlsError::EncryptedKey { path }
             | TlsError::BadKey { path, .. }
             | TlsError::KeyMismatch { path, .. } => Some(path),
-            TlsError::ServerName { .. }
-            | TlsError::Guard { .. }
-            | TlsError::Internal { .. } => None,
+            TlsError::ServerName { .. } | TlsError::Guard { .. } | TlsError::Internal { .. } => {
+                None
+            }
         }
     }
 

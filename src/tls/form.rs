@@ -41,7 +41,8 @@ pub(crate) fn of_file(bytes: &[u8], path: &Path, wanted: Wanted) -> Option<Form>
         return Some(Form { is: "a Java key store", remedy });
     }
     if bytes.starts_with(b"PuTTY-User-Key-File") {
-        let remedy = format!("puttygen {file} -O private-openssh -o x, then ssh-keygen -p -m PEM -f x");
+        let remedy =
+            format!("puttygen {file} -O private-openssh -o x, then ssh-keygen -p -m PEM -f x");
         return Some(Form { is: "a key of PuTTY", remedy });
     }
     // PKCS#12 is often written with lengths that DER doesn't have.
@@ -109,7 +110,9 @@ pub(crate) fn of_section(label: &str, path: &Path) -> Option<Form> {
             "a key of OpenSSH",
             format!("on a copy of it: ssh-keygen -p -N \"\" -m PEM -f {file}"),
         ),
-        "DSA PRIVATE KEY" => form("a DSA key", "TLS has none of them any more: RSA, ECDSA, Ed25519".to_owned()),
+        "DSA PRIVATE KEY" => {
+            form("a DSA key", "TLS has none of them any more: RSA, ECDSA, Ed25519".to_owned())
+        }
         "PUBLIC KEY" | "RSA PUBLIC KEY" => form("a public key", NO_PUBLIC_KEY.to_owned()),
         "TSS2 PRIVATE KEY" => form(
             "a key that is held by a TPM",

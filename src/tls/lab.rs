@@ -37,7 +37,12 @@ impl Lab {
         lab
     }
 
-    pub(crate) fn issue(&self, name: &str, from: (i32, u8, u8), to: (i32, u8, u8)) -> (String, String) {
+    pub(crate) fn issue(
+        &self,
+        name: &str,
+        from: (i32, u8, u8),
+        to: (i32, u8, u8),
+    ) -> (String, String) {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_before = date_time_ymd(from.0, from.1, from.2);
         params.not_after = date_time_ymd(to.0, to.1, to.2);

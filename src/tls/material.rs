@@ -120,11 +120,7 @@ pub(crate) fn private_key(file: &SecretFile) -> Result<PrivateKeyDer<'static>, T
     }
 }
 
-fn read_sections(
-    bytes: &[u8],
-    path: &Path,
-    wanted: Wanted,
-) -> Result<Vec<PemSection>, TlsError> {
+fn read_sections(bytes: &[u8], path: &Path, wanted: Wanted) -> Result<Vec<PemSection>, TlsError> {
     let sections = sections(bytes).map_err(|detail| not_pem(path, detail))?;
     let form = if sections.is_empty() { form::of_file(bytes, path, wanted) } else { None };
     let wanted = match wanted {

@@ -99,13 +99,15 @@ fn webpki(why: &Webpki, own: &X509<'_>, shown: &Shown<'_>) -> String {
              certificate of its own, signed by that authority (CA:FALSE, subjectAltName)",
             own.name()
         ),
-        Webpki::EndEntityUsedAsCa => match shown.signers().find(|one| one.is_authority() != Some(true)) {
-            Some(signer) => format!(
-                "was signed by `{}`, which isn't an authority (its certificate lacks CA:TRUE)",
-                signer.name()
-            ),
-            None => format!("was signed by `{}`, which isn't an authority", name(own.issuer)),
-        },
+        Webpki::EndEntityUsedAsCa => {
+            match shown.signers().find(|one| one.is_authority() != Some(true)) {
+                Some(signer) => format!(
+                    "was signed by `{}`, which isn't an authority (its certificate lacks CA:TRUE)",
+                    signer.name()
+                ),
+                None => format!("was signed by `{}`, which isn't an authority", name(own.issuer)),
+            }
+        }
         Webpki::NameConstraintViolation => "has a name that the name constraints of its authority \
                                             don't allow"
             .to_owned(),
@@ -255,7 +257,8 @@ impl<'a> Shown<'a> {
         let weak = |key: &[u8]| rsa_bits(key).filter(|bits| *bits < MIN_RSA_BITS);
         let mut issuers = X509::read(self.end_entity).into_iter().chain(self.signers());
         issuers.find_map(|one| {
-            let of_root = self.roots.roots.iter().filter(|root| root.subject.as_ref() == one.issuer);
+            let of_root =
+                self.roots.roots.iter().filter(|root| root.subject.as_ref() == one.issuer);
             let of_root = of_root.filter_map(|root| weak(&root.subject_public_key_info)).next();
             let shown = self.signers().find(|signer| signer.subject == one.issuer);
             let bits = of_root.or_else(|| shown.and_then(|signer| weak(signer.key)))?;

@@ -223,11 +223,8 @@ impl State {
     /// Remembers what is wrong; `Some`: it is to be told now.
     fn refuse(&mut self, error: &str, why: Look, now: SystemTime) -> Option<String> {
         let same = self.trouble.take().filter(|known| known.error == error);
-        let mut trouble = same.unwrap_or_else(|| Trouble {
-            error: error.to_owned(),
-            since: now,
-            told: None,
-        });
+        let mut trouble =
+            same.unwrap_or_else(|| Trouble { error: error.to_owned(), since: now, told: None });
         // A clock that was set back counts as time that has passed.
         let passed = |since: SystemTime, at_least: Duration| {
             now.duration_since(since).map_or(true, |passed| passed >= at_least)
@@ -268,7 +265,10 @@ fn look_at(config: &TlsConfig) -> Vec<FileState> {
         paths.push(&identity.certificate_file);
         paths.push(identity.key_file.path());
     }
-    paths.into_iter().map(|path| FileState { path: path.to_owned(), outside: outside(path) }).collect()
+    paths
+        .into_iter()
+        .map(|path| FileState { path: path.to_owned(), outside: outside(path) })
+        .collect()
 }
 
 fn outside(path: &Path) -> Option<[i64; 7]> {

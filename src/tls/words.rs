@@ -35,19 +35,21 @@ fn explain_alert(alert: AlertDescription, server: &str) -> String {
             "no authority that it trusts has signed it (UnknownCA); compare its `cafile`, and put \
              intermediate authorities behind our own in `certificate-file`",
         ),
-        AlertDescription::BadCertificate => ours("damaged, or it lacks what that side wants \
-            (BadCertificate); its log says more"),
+        AlertDescription::BadCertificate => ours(
+            "damaged, or it lacks what that side wants \
+            (BadCertificate); its log says more",
+        ),
         AlertDescription::UnsupportedCertificate => ours(
             "not for clients, or of a kind that it doesn't take (UnsupportedCertificate); ask the \
              authority for X.509 version 3 with extendedKeyUsage=clientAuth",
         ),
         AlertDescription::CertificateRevoked => ours("revoked (CertificateRevoked)"),
-        AlertDescription::CertificateExpired => ours(
-            "expired, or not valid yet by its clock (CertificateExpired)",
-        ),
-        AlertDescription::CertificateUnknown => ours(
-            "for a reason that it doesn't give (CertificateUnknown); its log says more",
-        ),
+        AlertDescription::CertificateExpired => {
+            ours("expired, or not valid yet by its clock (CertificateExpired)")
+        }
+        AlertDescription::CertificateUnknown => {
+            ours("for a reason that it doesn't give (CertificateUnknown); its log says more")
+        }
         AlertDescription::AccessDenied => ours("access denied (AccessDenied)"),
         AlertDescription::CertificateRequired => format!(
             "{server} asks for a client certificate: `certificate-file` and `key-file` name it"
@@ -99,7 +101,8 @@ fn incompatible(why: &PeerIncompatible, server: &str) -> String {
                 PeerIncompatible::NoKxGroupsInCommon => "curve",
                 PeerIncompatible::NoSignatureSchemesInCommon => "signature algorithm",
                 PeerIncompatible::NoEcPointFormatsInCommon => "form of points on curves",
-                PeerIncompatible::ExtendedMasterSecretExtensionRequired => "master secret (RFC 7627)",
+                PeerIncompatible::ExtendedMasterSecretExtensionRequired =>
+                    "master secret (RFC 7627)",
                 _ => "cipher",
             }
         ),
@@ -130,7 +133,9 @@ fn certificate(why: &CertificateError) -> String {
         CertificateError::UnknownIssuer => {
             "isn't trusted: no authority in `ca-file` has signed it".to_owned()
         }
-        CertificateError::NotValidForNameContext { expected, presented } if presented.is_empty() => {
+        CertificateError::NotValidForNameContext { expected, presented }
+            if presented.is_empty() =>
+        {
             format!("names no host, wanted: `{}`", expected.to_str())
         }
         CertificateError::NotValidForNameContext { expected, presented } => {

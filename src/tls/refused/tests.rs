@@ -46,9 +46,13 @@ fn a_certificate_without_the_name_is_told_with_the_names_that_it_has() {
         &["has no subjectAltName", "common name `mosquitto`", "subjectAltName=DNS:"],
     );
     let (certificate, key) = issued(&lab, |params| {
-        *params = CertificateParams::new(vec!["a.plant".to_owned(), "10.0.0.1".to_owned()]).unwrap();
+        *params =
+            CertificateParams::new(vec!["a.plant".to_owned(), "10.0.0.1".to_owned()]).unwrap();
     });
-    contains(&told(&lab, &certificate, &key), &["is of `a.plant`, `10.0.0.1`, wanted: `localhost`"]);
+    contains(
+        &told(&lab, &certificate, &key),
+        &["is of `a.plant`, `10.0.0.1`, wanted: `localhost`"],
+    );
 }
 
 #[test]
@@ -57,7 +61,10 @@ fn a_wrong_purpose_and_an_unknown_extension_are_named() {
     let (certificate, key) = issued(&lab, |params| {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     });
-    contains(&told(&lab, &certificate, &key), &["isn't for servers", "is clientAuth;", "serverAuth"]);
+    contains(
+        &told(&lab, &certificate, &key),
+        &["isn't for servers", "is clientAuth;", "serverAuth"],
+    );
     let (certificate, key) = issued(&lab, |params| {
         let mut odd = CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
         odd.set_criticality(true);
@@ -103,7 +110,10 @@ fn who_signed_it_is_named_and_what_is_missing() {
     // Another authority of the same name.
     let other = Lab::new();
     let (certificate, key) = other.issue("localhost", (2020, 1, 1), (2099, 1, 1));
-    contains(&told(&lab, &certificate, &key), &["another key than that of", "older or a newer one"]);
+    contains(
+        &told(&lab, &certificate, &key),
+        &["another key than that of", "older or a newer one"],
+    );
 }
 
 #[test]

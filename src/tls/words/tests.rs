@@ -21,7 +21,9 @@ fn every_alert_and_every_refusal_is_said_in_words() {
     assert!(old.contains("TLS 1.1"), "{old}");
     let none = told(Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon));
     assert!(none.contains("no common cipher"), "{none}");
-    assert!(told(Error::InvalidMessage(InvalidMessage::InvalidContentType)).contains("no TLS there"));
+    assert!(
+        told(Error::InvalidMessage(InvalidMessage::InvalidContentType)).contains("no TLS there")
+    );
     let odd = told(Error::PeerMisbehaved(PeerMisbehaved::IllegalMiddleboxChangeCipherSpec));
     assert_eq!(odd, "the broker doesn't keep to TLS: illegal middlebox change cipher spec");
 }

@@ -12,16 +12,12 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName};
 use text::format_date;
 
-use crate::certificates::{EXPIRY_WARNING_DAYS, days_left};
+use crate::certificates::{EXPIRY_WARNING_DAYS, PeerShown, days_left};
 use crate::error::TlsError;
 use crate::material::{authorities, chain, private_key};
-use crate::validity::Validity;
 use crate::verify::NamedPeer;
-use crate::x509::X509;
+use crate::x509::{X509, validity_of};
 use crate::{CertificateEnd, PeerCertificate, TlsConfig, TlsIdentity};
-
-/// Called with the certificate that a server shows, its end and the time, before it is verified.
-pub type PeerShown = fn(&PeerCertificate, SystemTime, SystemTime);
 
 /// What a key must be.
 const KEYS: &str = "wanted RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519";
@@ -147,7 +143,7 @@ pub(crate) fn certificates_of(
 pub fn ends(config: &TlsConfig) -> Result<Vec<CertificateEnd>, TlsError> {
     let mut ends = Vec::new();
     for (file, read) in certificates_of(config)? {
-        let read = read.iter().filter_map(|certificate| Validity::of(certificate));
+        let read = read.iter().filter_map(|certificate| validity_of(certificate));
         ends.extend(read.map(|validity| CertificateEnd {
             certificate: file.display().to_string(),
             is_peers: false,
@@ -162,7 +158,7 @@ pub(crate) fn require_valid(config: &TlsConfig, now: SystemTime) -> Result<(), T
     let Some(identity) = &config.identity else { return Ok(()) };
     let path = &identity.certificate_file;
     let own = chain(path)?;
-    let Some(validity) = own.first().and_then(|own| Validity::of(own)) else { return Ok(()) };
+    let Some(validity) = own.first().and_then(|own| validity_of(own)) else { return Ok(()) };
     if now > validity.not_after {
         return Err(TlsError::Expired { path: path.clone(), on: format_date(validity.not_after) });
     }
@@ -189,7 +185,7 @@ pub fn inspect(config: &TlsConfig, now: SystemTime) -> Result<Vec<Finding>, TlsE
     let mut findings = Vec::new();
     let mut look = |path: &Path, own: bool| -> Result<(), TlsError> {
         for certificate in if own { chain(path)? } else { authorities(path)? } {
-            let Some(validity) = Validity::of(&certificate) else { continue };
+            let Some(validity) = validity_of(&certificate) else { continue };
             let shown = path.display();
             let until = format_date(validity.not_after);
             let text = if now > validity.not_after {

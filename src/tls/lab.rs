@@ -30,7 +30,7 @@ impl Lab {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         let authority = Issuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let lab = Lab { directory: tempfile::tempdir().unwrap(), authority };
-        lab.write("ca.pem", &lab.authority.pem(), 0o644);
+        lab.write("ca.pem", lab.authority.pem(), 0o644);
         let (certificate, key) = lab.issue("client", (2020, 1, 1), (2099, 1, 1));
         lab.write("client.pem", &certificate, 0o644);
         lab.write("client.key", &key, 0o600);

@@ -20,9 +20,9 @@ mod words;
 mod x509;
 
 pub use certificates::{
-    CertificateEnd, Certificates, EXPIRY_WARNING_DAYS, PeerCertificate, days_left,
+    CertificateEnd, Certificates, EXPIRY_WARNING_DAYS, PeerCertificate, PeerShown, days_left,
 };
-pub use client::{Finding, PeerShown, client, client_config, ends, inspect};
+pub use client::{Finding, client, client_config, ends, inspect};
 pub use error::TlsError;
 pub use form::Form;
 pub use settings::{TlsConfig, TlsIdentity};

@@ -73,7 +73,9 @@ fn plain(line: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    fn labels(bytes: &[u8]) -> Vec<(String, bool, Result<Vec<u8>, &'static str>)> {
+    type Shown = (String, bool, Result<Vec<u8>, &'static str>);
+
+    fn labels(bytes: &[u8]) -> Vec<Shown> {
         let sections = sections(bytes).unwrap();
         sections.into_iter().map(|one| (one.label, one.is_encrypted, one.content)).collect()
     }

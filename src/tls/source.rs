@@ -14,7 +14,8 @@ use rustls::ClientConfig;
 use rustls_pki_types::CertificateDer;
 use text::format_date;
 
-use crate::client::{PeerShown, build, certificates_of, ends, peer_of, require_valid};
+use crate::certificates::PeerShown;
+use crate::client::{build, certificates_of, ends, peer_of, require_valid};
 use crate::{CertificateEnd, PeerCertificate, TlsConfig, TlsError};
 
 /// Certificate and key are exchanged one after the other: a pair that doesn't fit, or a file that is

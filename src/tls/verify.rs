@@ -12,10 +12,9 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use crate::PeerCertificate;
-use crate::client::PeerShown;
+use crate::certificates::{PeerCertificate, PeerShown};
 use crate::refused::{Shown, weak_key, why_refused};
-use crate::validity::Validity;
+use crate::x509::validity_of;
 
 #[derive(Debug)]
 pub(crate) struct NamedPeer {
@@ -48,7 +47,7 @@ impl ServerCertVerifier for NamedPeer {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let name = &self.name;
-        let end = Validity::of(end_entity).map(|validity| validity.not_after);
+        let end = validity_of(end_entity).map(|validity| validity.not_after);
         if let Some(end) = end
             && let Some(now) =
                 SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(now.as_secs()))

@@ -171,6 +171,11 @@ impl<'a> X509<'a> {
     }
 }
 
+/// When a certificate in DER is valid; `None` if it isn't one.
+pub(crate) fn validity_of(certificate: &[u8]) -> Option<Validity> {
+    X509::read(certificate).map(|read| read.validity)
+}
+
 /// Bits of an RSA key; `None`: it is of another kind. `key` is a `SubjectPublicKeyInfo`, or its
 /// content.
 pub(crate) fn rsa_bits(key: &[u8]) -> Option<usize> {

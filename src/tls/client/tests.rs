@@ -52,7 +52,7 @@ fn every_unusable_file_is_named_with_what_is_wrong() {
     refused(&config, "doesn't belong to the certificate in", "client.key");
     lab.write("client.key", "no key here", 0o600);
     refused(&config, "no private key in", "client.key");
-    lab.write("client.key", &key.replace("PRIVATE", "ENCRYPTED PRIVATE"), 0o600);
+    lab.write("client.key", key.replace("PRIVATE", "ENCRYPTED PRIVATE"), 0o600);
     refused(&config, "is encrypted", "client.key");
     lab.write(
         "client.key",

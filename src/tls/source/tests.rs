@@ -11,7 +11,8 @@ const START: SystemTime = SystemTime::UNIX_EPOCH;
 
 /// 2026-11-22, and so many seconds.
 fn at(seconds: u64) -> SystemTime {
-    START + Duration::from_secs(1_795_354_043 + seconds)
+    let since = Duration::from_secs(1_795_354_043).saturating_add(Duration::from_secs(seconds));
+    START.checked_add(since).unwrap()
 }
 
 fn open(lab: &Lab) -> Source {

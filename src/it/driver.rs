@@ -22,14 +22,16 @@ use telemetry::{event, policy_loaded};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
+use crate::broker_watch::BrokerWatch;
 use crate::connect_queue::ConnectQueue;
 use crate::connection::{MAX_QUEUED_BYTES, Sessions};
-use crate::mirror::{Mirror, MirrorSnapshot, Now, Outgoing, Qos, SessionEvent};
-use crate::notices::{self, BrokerWatch};
+use crate::mirror::{Mirror, MirrorSnapshot, Now, Outgoing, Qos, SessionEvent, SessionSpec};
+use crate::link_pace::LinkPace;
+use crate::notices;
 use crate::state::ItState;
 use crate::state::saving::Saving;
 use crate::state::state_writer::{Saved, StateWriter};
-use crate::status_reporter::StatusReporter;
+use crate::status_reporter::{LinkView, StatusReporter};
 use crate::{DriverEvent, FirstStart, ItError, PolicyLoader};
 
 /// Frames taken before session events, timers, saving and signs of life get their turn.
@@ -82,6 +84,7 @@ pub(super) struct Driver {
     connect_queue: ConnectQueue,
     history: DefaultDirectRateLimiter,
     broker: BrokerWatch,
+    link_pace: LinkPace,
     status_reporter: StatusReporter,
     /// A session failed during the stop.
     unconfirmed: bool,
@@ -145,6 +148,7 @@ impl Driver {
             connect_queue,
             history,
             broker,
+            link_pace: LinkPace::new(),
             status_reporter,
             unconfirmed: false,
             clock,
@@ -196,10 +200,12 @@ impl Driver {
             if now.mono >= next_tick {
                 next_tick = now.mono.saturating_add(TICK_EVERY);
                 self.mirror.handle_tick(now);
+                let waiting = self.sessions.queued_bytes();
+                self.link_pace.look(now.mono, waiting, self.sessions.taken_bytes());
             }
             busy |= self.carry_out(now);
             self.saving.tick(now, &mut self.mirror);
-            self.status_reporter.tick(now, &mut self.mirror, self.sessions.queued_bytes());
+            self.show(now);
             while let Some(notice) = self.mirror.poll_notice() {
                 notices::emit(&notice);
             }
@@ -237,7 +243,8 @@ impl Driver {
                     match event {
                         SessionEvent::Ready => {
                             self.connect_queue.answered(now.mono, node, true);
-                            self.broker.ready(node);
+                            self.sessions.stands(node);
+                            self.broker.ready(now.mono, node);
                         }
                         _ if ended => {
                             let well = matches!(event, SessionEvent::Closed);
@@ -246,14 +253,17 @@ impl Driver {
                         }
                         _ => {}
                     }
+                    self.mirror.set_broker_stands(self.broker.stands());
                     self.mirror.handle_session(now, node, event);
                 }
             }
-            DriverEvent::ConnectFailed { node, failure } => {
+            DriverEvent::Subscribed { node, refused } => self.broker.subscribed(node, refused),
+            DriverEvent::SessionFailed(failed) => {
                 // A session that fails now hasn't confirmed its death.
                 self.unconfirmed |= self.stop_by.is_some();
-                self.broker.connect_failed(node, &failure);
+                self.broker.failed(now.mono, &failed);
             }
+            DriverEvent::SecretUnreadable(failure) => BrokerWatch::secret_unreadable(&failure),
             DriverEvent::Saved { what, result } => {
                 if what == Saved::BdSeqs {
                     self.connect_queue.saved(now.mono, result.is_ok());
@@ -303,7 +313,7 @@ impl Driver {
 
     /// Reads on in the journal; how much came.
     fn read_journal(&mut self, now: Now) -> usize {
-        if now.mono < self.read_after || self.sessions.queued_bytes() > MAX_QUEUED_BYTES {
+        if now.mono < self.read_after || self.is_behind() {
             return 0;
         }
         let mut bytes = 0_usize;
@@ -343,6 +353,32 @@ impl Driver {
         FRAMES_PER_TURN
     }
 
+    /// Enough waits to be written. On a link that is full the journal is read no further ahead than
+    /// what it takes in a while; where only one session is slow, that one is given up instead.
+    fn is_behind(&self) -> bool {
+        let queued = self.sessions.queued_bytes();
+        let most = self.link_pace.queue().unwrap_or(MAX_QUEUED_BYTES).min(MAX_QUEUED_BYTES);
+        queued > MAX_QUEUED_BYTES
+            || (queued > most && self.sessions.queued_bytes_of_others() > most / 2)
+    }
+
+    /// Shows people how it is.
+    fn show(&mut self, now: Now) {
+        if !self.status_reporter.is_due(now) {
+            return;
+        }
+        let missing = self.mirror.sessionless();
+        self.broker.tick(now.mono, missing);
+        let queued_bytes = self.sessions.queued_bytes();
+        let link = LinkView {
+            queued_bytes,
+            behind: self.link_pace.behind(queued_bytes),
+            missing,
+            reasons: self.broker.reasons(now.mono),
+        };
+        self.status_reporter.tick(now, &mut self.mirror, link);
+    }
+
     /// Carries out what the mirror asks; true if it asked anything.
     fn carry_out(&mut self, now: Now) -> bool {
         let mut any = false;
@@ -373,7 +409,19 @@ impl Driver {
         if self.saving.has_room() && self.connect_queue.begin_save(now.mono) {
             self.saving.save_bd_seqs(&self.mirror);
         }
-        for (node, spec) in self.connect_queue.take(now.mono) {
+        // A session isn't opened before its birth can follow.
+        let mut under_way =
+            self.sessions.queued_bytes().saturating_add(self.sessions.expected_bytes());
+        let most = self.link_pace.births();
+        let fits = |spec: &SessionSpec| {
+            let next = under_way.saturating_add(spec.birth_bytes);
+            let fits = under_way == 0 || next <= most;
+            if fits {
+                under_way = next;
+            }
+            fits
+        };
+        for (node, spec) in self.connect_queue.take(now.mono, fits) {
             self.sessions.open(node, spec);
         }
     }

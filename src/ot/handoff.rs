@@ -8,7 +8,7 @@ use std::thread::Thread;
 use bytes::Bytes;
 use signature::SignedPolicy;
 
-use super::connection::{Delivered, Receipt};
+use super::connection::{Delivered, Receipt, Trouble};
 
 /// Bytes of messages on their way to the worker. When they are reached, nothing is read from the
 /// broker until there is room.
@@ -22,6 +22,8 @@ pub(super) enum Work {
         present: bool,
     },
     Lost,
+    /// Why somebody should look at the session, from now on.
+    Trouble(Option<Trouble>),
     Policy(Box<SignedPolicy>),
     /// The network thread asks for a sign of life.
     WatchdogRequest,

@@ -60,8 +60,11 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
         port: 1,
         addresses: Vec::new(),
         client_id: "relay".into(),
+        client_id_form: broker::ClientIdForm::Readable,
         credentials: None,
         keep_alive: Duration::from_secs(5),
+        connect_within: Duration::from_secs(30),
+        answer_within: Duration::from_secs(30),
         max_packet_bytes: 1 << 20,
         tls: None,
     };

@@ -137,22 +137,64 @@ events! {
         #[optional] pause_ms: "milliseconds until the next attempt",
     } "Renew the certificate that the error names. If nothing was changed, somebody may stand between the relay and its broker: look before you trust anything new.";
 
-    /// The broker doesn't let us in: user, password or client certificate.
-    LoginRefused = "LOGIN_REFUSED" (Error, Both, PerKind) "not connected: the broker refuses us" {
+    /// The broker refuses a session (CONNACK): protocol version, client identifier or keep alive, user, password, or an access list.
+    LoginRefused = "LOGIN_REFUSED" (Error, Both, PerSource("client_id")) "not connected: the broker refuses us" {
         broker: "address of the broker",
-        error: "the broker's answer",
+        error: "the broker's answer, in words",
+        client_id: "client identifier of the session that it refuses",
+        #[optional] node: "on IT: group/edge node whose session it is",
         #[optional] pause_ms: "milliseconds until the next attempt",
-    } "Compare user, password file and access list with those of the broker.";
+    } "Compare user, password file and access list with those of the broker. Identifier rejected (CONNACK 2): allow the identifier there or set `client-id-form = \"short\"`, and see that `keep-alive-s` isn't more than the broker's longest keep alive, for which some give the same answer.";
 
-    /// The broker refused a subscription.
+    /// The broker is there and asks to come back later: overloaded, still starting, a standby, or out of sessions (CONNACK 3 and its like). It isn't our login that it refuses.
+    BrokerDownForNow = "BROKER_DOWN_FOR_NOW" (Error, Both, PerKind) "not connected: the broker asks to try later" {
+        broker: "address of the broker",
+        error: "the broker's answer, in words",
+        client_id: "client identifier of the session",
+        #[optional] node: "on IT: group/edge node whose session it is",
+        #[optional] pause_ms: "milliseconds until the next attempt",
+    } "Nothing, if it goes away. If it stays, look at the broker's load and its limit of connections, and whether `address` is that of a standby.";
+
+    /// The broker took the client identifier only in its short form, so the relay goes on with that (`client-id-form = "auto"`).
+    ClientIdShort = "CLIENT_ID_SHORT" (Notice, Both, PerKind) "the broker doesn't take readable client identifiers; short ones from now on" {
+        broker: "address of the broker",
+        client_id: "the identifier from now on",
+    } "Nothing. With `client-id-form = \"short\"` a start doesn't have to find it out.";
+
+    /// The broker ended sessions that stood and took the next ones at once, again and again: so it treats a client whose identifier another client uses as well.
+    SessionTakenOver = "SESSION_TAKEN_OVER" (Warning, Both, PerSource("client_id")) "sessions are ended and taken again at once, as when another client uses the same client identifier" {
+        broker: "address of the broker",
+        client_id: "the client identifier",
+        times: "how often within ten minutes",
+        #[optional] node: "on IT: group/edge node whose session it is",
+    } "Look in the broker's log which clients connect with this identifier: a second relay, or a copy of this one. Each relay needs a `client-id` (OT) and a `client-id-prefix` (IT) of its own.";
+
+    /// The broker refused a subscription, or ends the connection at it.
     SubscriptionRefused = "SUBSCRIPTION_REFUSED" (Error, Both, PerKind) "the broker refused a subscription" {
         broker: "address of the broker",
         #[optional] filters: "what was asked for",
-    } "Correct the broker's access list. On OT some of what the policy allows can't come; on IT rebirth requests can't be answered.";
+        #[optional] error: "how it refused, if not by its answer",
+        #[optional] pause_ms: "milliseconds until the next attempt, where the connection was ended",
+    } "Correct the broker's access list. On OT some of what the policy allows can't come; it is asked for again by itself, and at once on SIGHUP. On IT rebirth requests can't be answered.";
 
-    /// The OT broker doesn't give its stored births ($sparkplug/certificates).
+    /// The OT broker grants what it had refused.
+    SubscriptionGranted = "SUBSCRIPTION_GRANTED" (Notice, Ot, PerKind) "the broker grants what it had refused" {
+        broker: "address of the broker",
+        filters: "what was asked for",
+    } "Nothing.";
+
+    /// The OT broker doesn't answer a subscription. Where no messages come either, the connection is made anew.
+    SubscriptionUnanswered = "SUBSCRIPTION_UNANSWERED" (Error, Ot, PerKind) "the broker doesn't answer a subscription" {
+        broker: "address of the broker",
+        filters: "what was asked for",
+        seconds: "how long it was waited for",
+        key: "key of the configuration that sets how long",
+    } "Look at the broker: it is overloaded, or a proxy before it lets only some packets through. On a very slow link, raise the key.";
+
+    /// The OT broker doesn't give its stored births ($sparkplug/certificates), or ends the connection when it is asked for them; the relay does without.
     StoredBirthsRefused = "STORED_BIRTHS_REFUSED" (Info, Ot, PerKind) "the OT broker doesn't give its stored births" {
         broker: "address of the broker",
+        error: "how it refused",
     } "Nothing. With access to them, nodes that were born before the relay came are known at once.";
 
     /// A secret can't be read; the earlier one is tried.
@@ -343,7 +385,31 @@ events! {
     /// The IT session of a mirrored node broke; it is opened again.
     SessionLost = "SESSION_LOST" (Warning, It, PerSource("node")) "session lost" {
         node: "group/edge node",
-    } "Nothing, if it happens once. If it goes on for one node, another client uses its client id.";
+        #[optional] birth_bytes: "size of its births, where the broker hadn't confirmed them yet",
+    } "Nothing, if it happens once. If it goes on for one node, look for BIRTH_ENDS_SESSION and SESSION_TAKEN_OVER.";
+
+    /// The session of a mirrored node ended again and again before the broker confirmed its births. Most likely one of them is larger than the broker takes: MQTT 3.1.1 has no word for that but the end of the connection.
+    BirthEndsSession = "BIRTH_ENDS_SESSION" (Error, It, PerSource("node")) "the session ended again before its births were confirmed: larger than the broker takes?" {
+        node: "group/edge node",
+        bytes: "size of all births of the node",
+        largest: "size of the largest of them",
+        times: "how often in a row; the pause between attempts grows up to two minutes",
+    } "Compare `largest` with the packet limit of the IT broker (mosquitto: `max_packet_size`), and look in its log. Raise that limit, or let fewer metrics of the node cross.";
+
+    /// Sessions end when others of ours begin: so it is where a broker gives all sessions of one user the same client identifier (mosquitto: `use_username_as_clientid`).
+    SessionsExclude = "SESSIONS_EXCLUDE" (Error, It, PerKind) "each new session ends another one: the broker gives them the same client identifier, it seems" {
+        broker: "address of the broker",
+        standing: "sessions that stand at the same time",
+        times: "how often within a minute",
+    } "Have the broker take the client identifier of each session as it is. Until then one node at a time is alive on IT.";
+
+    /// Some nodes have no session while those of others stand, and it isn't their login that is refused: so it is where a broker allows fewer sessions than there are nodes.
+    SessionsLimited = "SESSIONS_LIMITED" (Error, It, PerKind) "nodes have no session while those of others stand: the broker allows no more, it seems" {
+        broker: "address of the broker",
+        standing: "sessions that stand",
+        missing: "nodes without one",
+        error: "what the broker says to the last of them",
+    } "Look at the broker's limit of connections, of all and of one user or address. It has to allow one for each edge node, and one for the relay's own.";
 
     /// At a stop the IT broker didn't acknowledge every death; it sends the wills instead.
     DeathsUnconfirmed = "DEATHS_UNCONFIRMED" (Warning, It, Never) "the IT broker did not take every death in time" {

@@ -42,7 +42,7 @@ sparkdiode       account broker clock config demo diagnostic it journal-format j
 /// Crates of others that reach the network, the disk, the system or the keys, and who may use
 /// them.
 const REACHING: &str = "
-aws-lc-rs        signature policy sparkdiode
+aws-lc-rs        broker signature policy sparkdiode
 landlock         sandbox
 libc             journal-segment journal-write telemetry sandbox sparkdiode
 rcgen            sparkdiode
@@ -52,7 +52,7 @@ rustix           telemetry sandbox demo
 rustls           tls broker stream telemetry
 sd-notify        telemetry
 seccompiler      sandbox
-socket2          telemetry
+socket2          stream telemetry
 tokio            stream ot it demo fuzz-targets
 tokio-rustls     stream
 ";

@@ -53,9 +53,11 @@ fn is_universal(id: &str) -> bool {
 
 fn short(readable: &str) -> Arc<str> {
     let hash = digest(&SHA256, readable.as_bytes());
-    let mut number = hash.as_ref().iter().take(16).fold(0_u128, |number, byte| {
-        number.wrapping_shl(8) | u128::from(*byte)
-    });
+    let mut number = hash
+        .as_ref()
+        .iter()
+        .take(16)
+        .fold(0_u128, |number, byte| number.wrapping_shl(8) | u128::from(*byte));
     let mut id = SHORT_PREFIX.to_owned();
     while id.len() < UNIVERSAL_BYTES {
         let place = usize::try_from(number % 62).unwrap_or(0);

@@ -48,7 +48,10 @@ pub fn refusal(code: u8, refused: Refused<'_>) -> ConnectFailure {
         _ => (FailureKind::Login, "a code that MQTT 3.1.1 doesn't have".to_owned()),
     };
     let number = if code < 0x80 { code.to_string() } else { format!("{code:#04x}") };
-    ConnectFailure { kind, text: format!("the broker refuses the session (CONNACK {number}): {why}") }
+    ConnectFailure {
+        kind,
+        text: format!("the broker refuses the session (CONNACK {number}): {why}"),
+    }
 }
 
 #[cfg(test)]
@@ -61,7 +64,11 @@ mod tests {
             Refused { client_id: "relay", keep_alive: Duration::from_secs(30), user: Some("me") };
         for (code, kind, words) in [
             (1, FailureKind::Login, "protocol version"),
-            (2, FailureKind::Identifier, "identifier `relay` isn't allowed, or the keep alive of 30 s"),
+            (
+                2,
+                FailureKind::Identifier,
+                "identifier `relay` isn't allowed, or the keep alive of 30 s",
+            ),
             (3, FailureKind::Later, "server unavailable"),
             (4, FailureKind::Login, "password (user `me`)"),
             (5, FailureKind::Login, "not authorised"),

@@ -148,7 +148,10 @@ impl BrokerWatch {
         }
         match (ended, kind) {
             (Ended::ByBroker, _) => self.ended_by_broker(now, failed),
-            (Ended::BeforeSession | Ended::AtSubscribe, FailureKind::Later | FailureKind::Other) => {
+            (
+                Ended::BeforeSession | Ended::AtSubscribe,
+                FailureKind::Later | FailureKind::Other,
+            ) => {
                 self.refusal = Some((now, error.clone()));
             }
             _ => {}
@@ -171,7 +174,9 @@ impl BrokerWatch {
         ended.last = true;
         match self.last_ready {
             Some((at, other))
-                if other != *node && self.ready.len() <= 1 && now.saturating_sub(at) <= TOGETHER =>
+                if other != *node
+                    && self.ready.len() <= 1
+                    && now.saturating_sub(at) <= TOGETHER =>
             {
                 self.excludes(now, *node);
             }
@@ -199,8 +204,7 @@ impl BrokerWatch {
 
     /// Whether sessions exclude each other, lately.
     fn is_exclusive(&self, now: Duration) -> bool {
-        let recent =
-            |(at, _): &&(Duration, NodeId)| now.saturating_sub(*at) <= EXCLUSIONS_WITHIN;
+        let recent = |(at, _): &&(Duration, NodeId)| now.saturating_sub(*at) <= EXCLUSIONS_WITHIN;
         self.exclusions.iter().filter(recent).count() >= EXCLUSIONS_FROM.saturating_sub(1)
     }
 
@@ -247,7 +251,8 @@ impl BrokerWatch {
             reasons.push("sessions with the IT broker end when others of ours begin".to_owned());
         }
         let is_taken = |ended: &&EndedNode| {
-            let recent = ended.taken.iter().filter(|at| now.saturating_sub(**at) <= TAKEN_OVER_WITHIN);
+            let recent =
+                ended.taken.iter().filter(|at| now.saturating_sub(**at) <= TAKEN_OVER_WITHIN);
             recent.count() >= TAKEN_OVER_FROM
         };
         let taken = self.ended.values().filter(is_taken).count();
@@ -414,7 +419,10 @@ mod tests {
         let events = capture(|| {
             refused.ready(at(0), NodeId(0));
             for second in 0..60 {
-                refused.failed(at(second), &failure(NodeId(1), FailureKind::Login, Ended::BeforeSession));
+                refused.failed(
+                    at(second),
+                    &failure(NodeId(1), FailureKind::Login, Ended::BeforeSession),
+                );
                 refused.tick(at(second), 1);
             }
         });

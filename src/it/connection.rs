@@ -156,7 +156,9 @@ impl Sessions {
         let readable = format!("{}/{name}", self.broker.client_id);
         let chosen = match self.identities.lock() {
             Ok(identities) => identities.choose(node, &readable),
-            Err(_) => return mistake::mistake!("a thread panicked with the identifiers in its hands"),
+            Err(_) => {
+                return mistake::mistake!("a thread panicked with the identifiers in its hands");
+            }
         };
         let options = self.options(&spec, &chosen.id, &shared.traffic);
         let (client, mut eventloop) = AsyncClient::builder(options).unbounded().build();
@@ -207,8 +209,11 @@ impl Sessions {
             // Births, and a single publication, may be as large as they like: the journal bounds
             // them, and they may take their time.
             live.largest = live.largest.max(bytes);
-            let allowed =
-                self.limits.session_bytes.saturating_add(live.allowance).saturating_add(live.largest);
+            let allowed = self
+                .limits
+                .session_bytes
+                .saturating_add(live.allowance)
+                .saturating_add(live.largest);
             if before.saturating_add(bytes) > allowed {
                 live.shared.given_up.store(true, Ordering::Release);
                 live.shared.wake.notify_one();

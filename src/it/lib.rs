@@ -182,7 +182,8 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
     let mirror = Mirror::new(settings.mirror, policy.map(Arc::new));
     let watch = BrokerWatch::new(settings.broker.address());
     let handle = runtime.handle().clone();
-    let sessions = connection::Sessions::new(settings.broker, settings.bytes_per_s, handle, sender.clone());
+    let sessions =
+        connection::Sessions::new(settings.broker, settings.bytes_per_s, handle, sender.clone());
     let driver_settings = DriverSettings {
         journal_dir: settings.journal_dir,
         first_start: settings.first_start,

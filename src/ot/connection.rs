@@ -21,7 +21,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use broker::{BrokerSettings, Credentials};
 use bytes::Bytes;
@@ -241,7 +241,8 @@ impl Session {
                     self.tell_trouble(sink).await;
                     continue;
                 }
-                Ok(Event::Outgoing(Outgoing::Disconnect)) | Err(End::Failed(ConnectionError::RequestsDone)) => {
+                Ok(Event::Outgoing(Outgoing::Disconnect))
+                | Err(End::Failed(ConnectionError::RequestsDone)) => {
                     return;
                 }
                 Ok(_) => continue,

@@ -183,7 +183,8 @@ impl Share {
         self.goes_on = false;
         if let Ok(mut state) = self.budget.state.lock() {
             let back = self.budget.cost(left);
-            state.spent_until = state.spent_until.map(|until| until.checked_sub(back).unwrap_or(until));
+            state.spent_until =
+                state.spent_until.map(|until| until.checked_sub(back).unwrap_or(until));
             state.wake_next();
         }
     }
@@ -223,9 +224,8 @@ mod tests {
     async fn a_budget_is_kept_and_shared_fairly() {
         let budget = budget(15_000);
         let start = Instant::now();
-        let tasks: Vec<_> = (0..10)
-            .map(|_| tokio::spawn(send(budget.share(), 14_000, start)))
-            .collect();
+        let tasks: Vec<_> =
+            (0..10).map(|_| tokio::spawn(send(budget.share(), 14_000, start))).collect();
         for task in tasks {
             let took = task.await.unwrap();
             // 140,000 bytes in turns of 1,400 that count 1,500: 10 s, and all end with the last turns.
@@ -237,9 +237,8 @@ mod tests {
     async fn who_has_sent_nothing_lately_comes_first() {
         let budget = budget(15_000);
         let start = Instant::now();
-        let bulk: Vec<_> = (0..30)
-            .map(|_| tokio::spawn(send(budget.share(), 150_000, start)))
-            .collect();
+        let bulk: Vec<_> =
+            (0..30).map(|_| tokio::spawn(send(budget.share(), 150_000, start))).collect();
         tokio::time::sleep(Duration::from_secs(20)).await;
         let mut share = budget.share();
         for _ in 0..10 {

@@ -200,7 +200,10 @@ mod tests {
         let within = Duration::from_millis(300);
         let error = dial(&Addresses::new(vec![dead, gone]), within).await.unwrap_err().to_string();
         assert!(error.contains(&format!("{gone}: Connection refused")), "{error}");
-        assert!(error.contains(&format!("{dead}: no answer within 0 s (`{CONNECT_KEY}`)")), "{error}");
+        assert!(
+            error.contains(&format!("{dead}: no answer within 0 s (`{CONNECT_KEY}`)")),
+            "{error}"
+        );
         let alone = dial(&Addresses::new(vec![gone]), within).await.unwrap_err();
         assert_eq!(alone.kind(), io::ErrorKind::ConnectionRefused);
     }

@@ -17,7 +17,7 @@ use crate::traffic::Traffic;
 const KEPT_BYTES: usize = 4 * 1024;
 
 /// The bytes that wait.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Outbox {
     bytes: VecDeque<u8>,
     /// What was taken last may lie in the buffers of the encryption.
@@ -31,7 +31,7 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) fn new(traffic: Arc<Traffic>) -> Outbox {
-        Outbox { traffic, ..Outbox::default() }
+        Outbox { bytes: VecDeque::new(), unflushed: false, traffic, share: None, starved: false }
     }
 
     /// Sends no more than this.
@@ -44,7 +44,7 @@ impl Outbox {
         self.starved
     }
 
-    pub(crate) fn traffic(&self) -> &Traffic {
+    pub(crate) fn traffic(&self) -> &Arc<Traffic> {
         &self.traffic
     }
 

@@ -301,7 +301,7 @@ mod tests {
     async fn what_is_taken_slowly_lets_the_client_read_on_and_ends_nothing() {
         let (ours, theirs) = tokio::io::duplex(1024);
         let mut ours = watched(ours, Framing::new(1024, Mark::new()));
-        let traffic = Arc::clone(&ours.outbox.traffic);
+        let traffic = Arc::clone(ours.outbox.traffic());
         // 100 kB at 1 kB/s, with a keep alive of 10 s: the client's write is over at once.
         ours.write_all(&vec![0; 100_000]).await.unwrap();
         ours.flush().await.unwrap();

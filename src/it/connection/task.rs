@@ -292,7 +292,8 @@ impl Task {
             }
             Progress::Subscribing => {
                 let filters = self.subscriptions.join(", ");
-                failure.text = format!("{}; our SUBSCRIBE of {filters} had no answer", failure.text);
+                failure.text =
+                    format!("{}; our SUBSCRIBE of {filters} had no answer", failure.text);
                 Ended::AtSubscribe
             }
             Progress::Ready if by_broker => Ended::ByBroker,

@@ -60,7 +60,7 @@ impl Pair {
             max_packet_bytes: 1 << 20,
             tls: None,
         };
-        let mut sessions = Sessions::new(settings, runtime.handle().clone(), sender);
+        let mut sessions = Sessions::new(settings, None, runtime.handle().clone(), sender);
         sessions.limits = limits;
         let spec = SessionSpec {
             group: "g".into(),

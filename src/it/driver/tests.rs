@@ -96,7 +96,7 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
     let driver = Driver::new(
         settings,
         Mirror::new(mirror, None),
-        Sessions::new(broker, runtime.handle().clone(), events.clone()),
+        Sessions::new(broker, None, runtime.handle().clone(), events.clone()),
         (ItState::open(&state_dir).unwrap(), make_writer),
         taken,
         BrokerWatch::new("b:1".into()),

@@ -20,7 +20,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(15);
 /// and its attempts cost the broker and the link.
 const BACKOFF_OWN_MAX: Duration = Duration::from_secs(120);
 /// Sessions in a row that ended at their births, before they are taken for the cause.
-const BIRTH_ENDS: u32 = 3;
+const BIRTH_ENDS: u32 = 12;
 
 /// A node that was born for so long has a session that lasts.
 const LASTING: Duration = Duration::from_secs(10);
@@ -195,8 +195,10 @@ impl StepContext<'_> {
         node.failures = node.failures.saturating_add(1);
         node.timers.set(Timer::Connect, self.now.mono.saturating_add(wait));
         if was_born.is_some() {
-            let births = births.map(|BirthsOut { bytes, largest, .. }| {
-                Unconfirmed { bytes, largest, times: node.birth_ends }
+            let births = births.map(|BirthsOut { bytes, largest, .. }| Unconfirmed {
+                bytes,
+                largest,
+                times: node.birth_ends,
             });
             self.notify(Notice::SessionLost { node: node.key(), births });
         }

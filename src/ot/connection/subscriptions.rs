@@ -33,12 +33,21 @@ pub(super) enum Said {
     Granted(Vec<String>),
     StoredBirthsRefused,
     /// The request for these filters has no answer for so long.
-    Unanswered { filters: Vec<String>, waited: Duration },
+    Unanswered {
+        filters: Vec<String>,
+        waited: Duration,
+    },
     /// So many connections in a row ended while the request for these filters had no answer.
-    EndsSession { filters: Vec<String>, times: u32 },
+    EndsSession {
+        filters: Vec<String>,
+        times: u32,
+    },
     /// So many connections in a row ended while the request for the stored births had no answer;
     /// `given_up`: it isn't made any more.
-    StoredBirthsEndSession { times: u32, given_up: bool },
+    StoredBirthsEndSession {
+        times: u32,
+        given_up: bool,
+    },
 }
 
 /// Why somebody should look, while it lasts.
@@ -257,7 +266,8 @@ impl Subscriptions {
         }
         if asked.filters.is_empty() {
             self.stored_birth_ends = self.stored_birth_ends.saturating_add(1);
-            let (times, given_up) = (self.stored_birth_ends, self.stored_birth_ends >= STORED_BIRTH_ENDS);
+            let (times, given_up) =
+                (self.stored_birth_ends, self.stored_birth_ends >= STORED_BIRTH_ENDS);
             if given_up {
                 self.stored_births = StoredBirths::GivenUp;
             }

@@ -27,7 +27,13 @@ pub(super) fn tell(broker: &str, said: &Said) {
         }
         Said::Unanswered { filters, waited } => {
             let (filters, seconds) = (list(filters.iter()), waited.as_secs());
-            event!(SubscriptionUnanswered, broker, filters, seconds, key = "broker.answer-timeout-s");
+            event!(
+                SubscriptionUnanswered,
+                broker,
+                filters,
+                seconds,
+                key = "broker.answer-timeout-s"
+            );
         }
         // Told with the end of the connection.
         Said::EndsSession { .. } | Said::StoredBirthsEndSession { .. } => {}
@@ -92,9 +98,7 @@ pub(super) fn tell_end(
 fn failure(settings: &BrokerSettings, client_id: &str, error: &ConnectionError) -> ConnectFailure {
     let user = settings.credentials.as_ref().map(|credentials| credentials.user.as_str());
     match connack_code(error) {
-        Some(code) => {
-            refusal(code, Refused { client_id, keep_alive: settings.keep_alive, user })
-        }
+        Some(code) => refusal(code, Refused { client_id, keep_alive: settings.keep_alive, user }),
         None if matches!(error, ConnectionError::MqttState(StateError::ConnectionAborted)) => {
             ConnectFailure::other("the broker ended the connection")
         }

@@ -283,6 +283,7 @@ fn is_due(told: &mut Option<Duration>, now: Duration) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
 mod tests {
     use telemetry::capture::{capture, triggered};
     use telemetry::{Event, Record};

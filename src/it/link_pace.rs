@@ -90,6 +90,7 @@ impl LinkPace {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
 mod tests {
     use super::*;
 

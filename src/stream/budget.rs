@@ -200,6 +200,7 @@ impl Drop for Share {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
 mod tests {
     use std::future::poll_fn;
 

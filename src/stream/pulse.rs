@@ -121,6 +121,7 @@ fn after(since: Instant, pause: Duration, now: Instant) -> Result<Instant, ()> {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
 mod tests {
     use super::*;
 

@@ -9,7 +9,7 @@ use crate::packet::Packet;
 use crate::peers::observer::Observer;
 use crate::relay::{Half, Link, Relay, Settings};
 use crate::waiting::wait_until;
-use crate::wire::{Event, Proxy, ot_guard};
+use crate::wire::{Event, Proxy, Record, ot_guard};
 
 /// Forwards everything of the group `Plant`.
 pub(crate) const EVERYTHING: &str = r#"
@@ -92,7 +92,9 @@ impl Rig {
 
     /// How often the OT broker granted subscriptions to the relay.
     pub(crate) fn subscriptions(&self) -> usize {
-        self.ot_proxy.count(|record| matches!(record.received(), Some(Packet::SubAck { .. })))
+        // The request for the stored births is one of its own, for a single filter.
+        let of_policy = |record: &Record| matches!(record.received(), Some(Packet::SubAck { codes, .. }) if codes.len() > 1);
+        self.ot_proxy.count(of_policy)
     }
 
     pub(crate) fn ot_address(&self) -> SocketAddr {

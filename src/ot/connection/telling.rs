@@ -82,6 +82,10 @@ pub(super) fn tell_end(
             );
             event!(StoredBirthsRefused, broker, error);
         }
+        Some(Said::StoredBirthsEndSession { given_up: false, .. }) => {
+            let error = format!("{error}; our SUBSCRIBE of the stored births had no answer");
+            event!(BrokerDown, broker, error, pause_ms);
+        }
         _ => match kind {
             FailureKind::Tls => event!(TlsRefused, broker, error, pause_ms),
             FailureKind::Login | FailureKind::Identifier => {

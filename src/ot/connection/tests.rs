@@ -1,7 +1,7 @@
 //! Sessions and their requests, without a network.
 
 use rumqttc::AckMode;
-use telemetry::Event as Told;
+use telemetry::Event;
 use telemetry::capture::{capture, triggered};
 
 use super::*;
@@ -63,11 +63,11 @@ fn ended() -> ConnectionError {
 fn every_end_of_a_connection_is_told_by_its_cause() {
     use rumqttc::ConnectReturnCode::{BadClientId, NotAuthorized, ServiceUnavailable};
     use subscriptions::Said;
-    triggered(&told(None, ended()), Told::BrokerDown);
+    triggered(&told(None, ended()), Event::BrokerDown);
     for (code, event, words) in [
-        (BadClientId, Told::LoginRefused, "identifier rejected"),
-        (ServiceUnavailable, Told::BrokerDownForNow, "server unavailable"),
-        (NotAuthorized, Told::LoginRefused, "not authorised"),
+        (BadClientId, Event::LoginRefused, "identifier rejected"),
+        (ServiceUnavailable, Event::BrokerDownForNow, "server unavailable"),
+        (NotAuthorized, Event::LoginRefused, "not authorised"),
     ] {
         let told = told(None, ConnectionError::ConnectionRefused(code));
         triggered(&told, event);
@@ -76,13 +76,13 @@ fn every_end_of_a_connection_is_told_by_its_cause() {
     }
     let filters = vec!["spBv1.0/A/#".to_owned()];
     let first = told(Some(&Said::EndsSession { filters: filters.clone(), times: 1 }), ended());
-    triggered(&first, Told::BrokerDown);
+    triggered(&first, Event::BrokerDown);
     assert!(first[0].message().contains("our SUBSCRIBE of spBv1.0/A/# had no answer"));
     let second = told(Some(&Said::EndsSession { filters, times: 2 }), ended());
-    triggered(&second, Told::SubscriptionRefused);
+    triggered(&second, Event::SubscriptionRefused);
     assert!(second[0].message().contains("2 connections in a row"), "{}", second[0].message());
     let given_up = Said::StoredBirthsEndSession { times: 2, given_up: true };
-    triggered(&told(Some(&given_up), ended()), Told::StoredBirthsRefused);
+    triggered(&told(Some(&given_up), ended()), Event::StoredBirthsRefused);
 }
 
 #[test]
@@ -91,12 +91,12 @@ fn what_becomes_of_a_subscription_is_told_with_its_filters() {
     let told = |said: Said| capture(|| telling::tell("b:1", &said));
     let filters = || vec!["spBv1.0/A/#".to_owned()];
     let refused = told(Said::Refused(filters()));
-    triggered(&refused, Told::SubscriptionRefused);
+    triggered(&refused, Event::SubscriptionRefused);
     assert!(refused[0].message().contains("spBv1.0/A/#"));
-    triggered(&told(Said::Granted(filters())), Told::SubscriptionGranted);
+    triggered(&told(Said::Granted(filters())), Event::SubscriptionGranted);
     let waited = Duration::from_secs(30);
     let unanswered = told(Said::Unanswered { filters: filters(), waited });
-    triggered(&unanswered, Told::SubscriptionUnanswered);
+    triggered(&unanswered, Event::SubscriptionUnanswered);
     assert!(unanswered[0].message().contains("answer-timeout-s"));
-    triggered(&told(Said::StoredBirthsRefused), Told::StoredBirthsRefused);
+    triggered(&told(Said::StoredBirthsRefused), Event::StoredBirthsRefused);
 }

@@ -7,6 +7,7 @@
 //! and distributes it.
 
 mod catalogue;
+mod declare;
 mod manual;
 
 use std::fmt;

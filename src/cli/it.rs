@@ -47,7 +47,9 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         startup::begin("it", &arguments.half, &config.broker, &config.syslog, warnings)?;
     let notifier = startup::notifier()?;
     let owned = sealing::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
-    let demoted = sealing::demote(start, &config.sandbox, &owned)?;
+    let signature = copy.as_ref().and_then(|(_, source)| source.signature());
+    let secrets = sealing::secrets(&config.broker, &config.syslog, signature, None);
+    let demoted = sealing::demote(start, &config.sandbox, &owned, &secrets)?;
     let journal = Unowned { what: "journal", path: config.journal_path.clone() };
     demoted.require_foreign(&[journal]).map_err(sealing::not_confined)?;
     let mut grants =

@@ -41,8 +41,14 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     let notifier = startup::notifier()?;
     policy_loaded(policy.policy.digest(), policy.policy.rules().len(), policy.signature());
     let mut owned = sealing::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
-    owned.push(Owned { what: "journal", path: config.journal.path.clone() });
-    let demoted = sealing::demote(start, &config.sandbox, &owned)?;
+    owned.push(Owned::new("journal", &config.journal.path));
+    let secrets = sealing::secrets(
+        &config.broker,
+        &config.syslog,
+        source.signature(),
+        config.pseudonym_key.as_ref(),
+    );
+    let demoted = sealing::demote(start, &config.sandbox, &owned, &secrets)?;
     if let Some(problem) = demoted.unreadable(&config.journal.path) {
         let place = config.journal.path.display().to_string();
         event!(ConfigWarning, place = place, problem = problem.to_string());
@@ -67,6 +73,7 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
             source: config.name.clone(),
             keyframe_every: config.relay.keyframe_every,
             reorder_timeout: config.relay.reorder_timeout,
+            doubt_after: config.relay.doubt_after,
             max_nodes: config.relay.max_nodes,
             max_devices_per_node: config.relay.max_devices_per_node,
             caps: Caps { payload_bytes: broker.max_packet_bytes, ..Caps::default() },

@@ -49,7 +49,7 @@ use self::handoff::{Shared, Work};
 pub use self::pipeline::{Counters, Pipeline, PipelineSettings, Received};
 pub use self::rule_counters::{RuleCount, RuleCounts, RuleMatches};
 use self::status_reporter::StatusReporter;
-pub use self::watch::{WatchEnd, WatchError, WatchSettings, Watched, watch};
+pub use self::watch::{OpenedWatch, WatchEnd, WatchError, WatchSettings, Watched, watch};
 pub use self::worker::WorkerError;
 use self::worker::{Worker, WorkerSettings};
 

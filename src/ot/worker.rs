@@ -7,7 +7,9 @@
 //! acknowledged.
 
 mod housekeeping;
+mod receipts;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -66,6 +68,10 @@ pub(super) struct Worker {
     clock: Clock,
     /// Receipts of what isn't journalled.
     unreleased: Vec<Receipt>,
+    /// Receipts that wait for messages which wait for their turn, with the numbers of their own.
+    waiting: VecDeque<(u64, Receipt)>,
+    /// When the broker sent something that wants a receipt last.
+    last_assured: Duration,
     next_counts: Duration,
     next_tick: Duration,
     next_retain: Duration,
@@ -103,26 +109,32 @@ impl Worker {
                 StoredPlant::default()
             }
         };
+        let wanted = (stored.journal_seq > 0).then_some(stored.journal_seq);
+        let mut replay = writer.replay(wanted);
         let mut later = Vec::new();
-        let mut replay = writer.replay()?;
-        let mut first_replayed = None;
+        let (mut first_replayed, mut next) = (None, None);
+        let mut is_whole = true;
         while let Some(frame) = replay.next()? {
             first_replayed.get_or_insert(frame.seq);
+            is_whole &= next.is_none_or(|next| next == frame.seq);
+            next = Some(frame.seq.saturating_add(1));
             if frame.seq >= stored.journal_seq
                 && let Some(body) = frame.body
             {
                 later.push(body);
             }
         }
-        // Births may have come in a segment that isn't replayed: aliases of the stored plant
-        // could mean other metrics by now.
-        let stored = if first_replayed.is_some_and(|first| first > stored.journal_seq) {
-            if stored.journal_seq > 0 {
-                event!(StateDamaged, what = "plant", why = "too old for the journal");
+        // Births may have come in what can't be read any more: aliases of the stored plant could
+        // mean other metrics by now.
+        let is_too_old = first_replayed.is_some_and(|first| first > stored.journal_seq);
+        let stored = match stored.journal_seq {
+            0 => stored,
+            _ if is_too_old || !is_whole => {
+                let why = if is_too_old { "too old for the journal" } else { "journal damaged" };
+                event!(StateDamaged, what = "plant", why);
+                StoredPlant::default()
             }
-            StoredPlant::default()
-        } else {
-            stored
+            _ => stored,
         };
         let mut pipeline = make_pipeline(now);
         let mut out = Vec::new();
@@ -137,6 +149,8 @@ impl Worker {
             shared,
             clock,
             unreleased: Vec::new(),
+            waiting: VecDeque::new(),
+            last_assured: now.mono,
             next_counts: now.mono,
             next_tick: now.mono,
             next_retain: now.mono,
@@ -146,6 +160,7 @@ impl Worker {
             segment_trouble: false,
             near_limit: false,
         };
+        // Until the plant is stored, the next start reads this run's frames too.
         worker.begin_segment(now)?;
         worker.push(now, &mut out);
         worker.writer.commit()?;
@@ -181,7 +196,11 @@ impl Worker {
                     }
                 }
             }
+            if stop {
+                self.pipeline.finish_waiting(now, &mut out);
+            }
             if self.next_tick <= now.mono {
+                self.hurry(now, &mut out);
                 self.pipeline.tick(now, &mut out);
                 self.count_shed();
                 self.next_tick = now.mono.saturating_add(TICK_EVERY);
@@ -190,6 +209,7 @@ impl Worker {
             if !self.commit() {
                 return;
             }
+            self.release_waiting();
             let structure_changed = self.pipeline.take_structure_changed();
             self.storing.journalled(structure_changed, &mut self.unreleased);
             if stop {
@@ -268,6 +288,7 @@ impl Worker {
             Work::Lost => {
                 // The broker delivers again what is unacknowledged.
                 self.unreleased.clear();
+                self.waiting.clear();
                 self.storing.forget_receipts();
                 self.pipeline.disconnected(now);
             }
@@ -355,7 +376,10 @@ impl Worker {
         } else {
             self.pipeline.handle(now, received, out);
         }
-        self.unreleased.extend(delivered.receipt);
+        if delivered.receipt.is_some() {
+            self.last_assured = now.mono;
+        }
+        self.take_receipts(delivered.receipt);
         self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.shared.taken.fetch_add(1, Ordering::Relaxed);
     }
@@ -368,7 +392,7 @@ impl Worker {
         };
         for (topic, (messages, receipts)) in shed {
             self.pipeline.shed(std::str::from_utf8(&topic).unwrap_or_default(), messages);
-            self.unreleased.extend(receipts);
+            self.take_receipts(receipts);
         }
     }
 

@@ -77,6 +77,37 @@ fn systemd_finds_nothing_wrong_with_the_units() {
     assert!(ours.is_empty(), "{ours:#?}");
 }
 
+/// Whatever answers both halves would be a way from one to the other.
+#[test]
+fn a_unit_shows_a_half_three_sockets_of_run_and_nothing_else() {
+    for unit in UNITS {
+        let text = read(unit);
+        let of = |key: &str| -> Vec<&str> {
+            let lines = text.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+            lines.flat_map(str::split_whitespace).collect()
+        };
+        assert_eq!(
+            of("BindReadOnlyPaths"),
+            [
+                "/run/systemd/notify",
+                "-/run/systemd/journal/socket",
+                "-/run/systemd/journal/dev-log"
+            ],
+            "{unit}"
+        );
+        let emptied: Vec<&str> =
+            of("TemporaryFileSystem").iter().filter_map(|one| one.split(':').next()).collect();
+        assert_eq!(emptied, ["/run", "/dev/shm"], "{unit}");
+        assert!(of("TemporaryFileSystem").iter().all(|one| one.contains(":ro,")), "{unit}");
+        for private in ["PrivateTmp", "PrivateNetwork", "PrivateIPC", "PrivateMounts"] {
+            assert_eq!(of(private), ["yes"], "{unit}");
+        }
+        for more in ["BindPaths", "RuntimeDirectory", "JoinsNamespaceOf"] {
+            assert!(of(more).is_empty(), "{unit}: {more}");
+        }
+    }
+}
+
 #[test]
 fn no_unit_of_one_half_names_the_other() {
     for (unit, other) in

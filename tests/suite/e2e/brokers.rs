@@ -228,7 +228,7 @@ fn a_session_that_ends_at_its_births_is_told_with_their_size() {
             _ => false,
         })
     });
-    let Some((relay, ..)) = it(address) else { return };
+    let Some((relay, _plant, _edges)) = it(address) else { return };
     let words = ["node=Plant/Large", "bytes=", "times=2"];
     relay.wait_for_event(Half::It, Event::BirthEndsSession, &words);
     relay.wait_for_event(Half::It, Event::NodeBorn, &["node=Plant/Small"]);
@@ -247,7 +247,7 @@ fn a_broker_that_gives_all_sessions_one_identifier_is_told_in_one_event() {
         connection.send(&Packet::ConnAck { session_present: false, code: 0 });
         connection.ordinary(any)
     });
-    let Some((relay, ..)) = it(address) else { return };
+    let Some((relay, _plant, _edges)) = it(address) else { return };
     relay.wait_for_event(Half::It, Event::SessionsExclude, &["broker=127.0.0.1:"]);
 }
 
@@ -262,6 +262,6 @@ fn a_broker_that_allows_fewer_sessions_than_there_are_nodes_is_told_with_their_n
         standing.fetch_sub(1, Ordering::SeqCst);
         None
     });
-    let Some((relay, ..)) = it(address) else { return };
+    let Some((relay, _plant, _edges)) = it(address) else { return };
     relay.wait_for_event(Half::It, Event::SessionsLimited, &["standing=2", "missing=1"]);
 }

@@ -3,6 +3,7 @@
 mod brokers;
 mod capture;
 mod commands;
+mod doubts;
 mod faults;
 mod filters;
 mod flow;

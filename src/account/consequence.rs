@@ -56,10 +56,17 @@ impl Reason {
             | Reason::TooLarge
             | Reason::OverCap
             | Reason::BadCompression
-            | Reason::Overload => match refused {
+            | Reason::Overload
+            | Reason::SetAside => match refused {
                 Refused::Birth | Refused::Death => Consequence::Buried,
                 Refused::Data => Consequence::Doubted,
                 Refused::Value => Consequence::MetricBad,
+            },
+            // What can't be remembered isn't told either.
+            Reason::OverMemory => match refused {
+                Refused::Birth => Consequence::Buried,
+                Refused::Data | Refused::Value => Consequence::Doubted,
+                Refused::Death => Consequence::Nothing,
             },
             // Each value for itself; a birth has the metric without it.
             Reason::TypeMismatch => match refused {
@@ -97,6 +104,7 @@ impl Reason {
             | Reason::Rate
             | Reason::NodeRate
             | Reason::LinkRate
+            | Reason::Amplification
             | Reason::Conflated
             | Reason::ControlMetric => Consequence::Nothing,
             // Readers don't know the entity, or the metric.
@@ -147,6 +155,7 @@ mod tests {
             Reason::OverCap,
             Reason::BadCompression,
             Reason::Overload,
+            Reason::SetAside,
         ];
         for reason in unread {
             for refused in Refused::ALL {

@@ -39,11 +39,11 @@ reasons! {
     State = "state",
     /// A stored birth (a certificates topic, or a retained message): it teaches the layout only.
     StoredBirth = "stored_birth",
-    /// The payload isn't a valid Sparkplug payload.
+    /// The payload, or a part of it, isn't valid Sparkplug.
     MalformedPayload = "malformed_payload",
     /// Larger than `max-packet-bytes` of the OT half: dropped while it came, and never read.
     TooLarge = "too_large",
-    /// The payload is over one of the decoder's caps (bytes, metrics, nesting, string length).
+    /// The payload, or a part of it, is over one of `[limits]`.
     OverCap = "over_cap",
     /// A compressed payload that can't be inflated, or inflates beyond the cap.
     BadCompression = "bad_compression",
@@ -81,6 +81,8 @@ reasons! {
     NodeRate = "node_rate",
     /// Over the limit of the link, and not to wait for its turn.
     LinkRate = "link_rate",
+    /// With names for aliases it would be more than 64 times what its edge node sent, and it is not to wait for its turn.
+    Amplification = "amplification",
     /// Refused unread while the relay was overloaded: its edge node sent many times what the others did.
     Overload = "overload",
     /// A newer value took its place while it waited for a rate limit.
@@ -101,12 +103,16 @@ reasons! {
     Late = "late",
     /// A configured bound (edge nodes, devices, queue) was reached.
     OverCapacity = "over_capacity",
+    /// More than may be remembered of its edge node, or of all (`max-node-bytes`, `max-plant-bytes`).
+    OverMemory = "over_memory",
     /// The IT half's own copy of the policy doesn't allow it.
     Recheck = "recheck",
     /// An edge node of the plant with the name of the relay's own edge node on IT.
     NameTaken = "name_taken",
     /// A frame of the journal that the IT half refuses to trust.
     BadFrame = "bad_frame",
+    /// A half was ended twice while it worked on it; it is kept in `set-aside.capture`.
+    SetAside = "set_aside",
 }
 
 impl fmt::Display for Reason {

@@ -4,14 +4,14 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use clap::Args;
-use config::{BrokerConfig, DataQos, ItConfig, MirrorConfig};
+use config::{DataQos, ItConfig, MirrorConfig};
 use diagnostic::Diagnostics;
 use it::mirror::{self, MirrorSettings, Qos};
 use it::{FirstStart, HealthSettings, ItError, PolicyLoader, Settings};
 use policy::Policy;
 use sandbox::{Role, Unowned};
 use signature::SignedPolicy;
-use sparkplug::Caps;
+use sparkplug::{Budget, Caps};
 use telemetry::policy_loaded;
 
 use super::policy_source::PolicySource;
@@ -94,7 +94,7 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         connects_per_s: config.mirror.connects_per_s.map(at_least_one),
         bytes_per_s: config.link_bytes_per_s.and_then(NonZeroU32::new),
         backfill_per_s: at_least_one(config.backfill.messages_per_s),
-        mirror: mirror_settings(config.mirror, config.backfill.enabled, &config.broker),
+        mirror: mirror_settings(config.mirror, config.backfill.enabled, config.limits),
         policy: policy.map(|(loaded, load)| (loaded.policy, load)),
         status,
         health: config.health.map(|health| HealthSettings {
@@ -147,7 +147,7 @@ fn read_policy_copy(
     Ok(Some((policy, source)))
 }
 
-fn mirror_settings(mirror: MirrorConfig, backfill: bool, broker: &BrokerConfig) -> MirrorSettings {
+fn mirror_settings(mirror: MirrorConfig, backfill: bool, limits: Caps) -> MirrorSettings {
     MirrorSettings {
         stale_after: mirror.stale_after,
         on_gap: match mirror.on_gap {
@@ -164,14 +164,11 @@ fn mirror_settings(mirror: MirrorConfig, backfill: bool, broker: &BrokerConfig) 
         },
         max_nodes: mirror.max_nodes,
         max_devices_per_node: mirror.max_devices_per_node,
+        budget: Budget { node_bytes: mirror.max_node_bytes, plant_bytes: mirror.max_plant_bytes },
         backfill,
         // What can't be published needs no decoding.
-        caps: Caps { payload_bytes: packet_bytes(broker), ..Caps::default() },
+        caps: limits,
     }
-}
-
-fn packet_bytes(broker: &BrokerConfig) -> usize {
-    usize::try_from(broker.max_packet_bytes).unwrap_or(usize::MAX)
 }
 
 /// The configuration's ranges begin at 1.

@@ -5,7 +5,7 @@ use config::{JournalConfig, OtConfig};
 use journal_write::{Durability, WriterOptions};
 use ot::{OtError, PipelineSettings, Settings};
 use sandbox::{Owned, Role};
-use sparkplug::Caps;
+use sparkplug::Budget;
 use telemetry::{event, policy_loaded};
 
 use super::policy_source::PolicySource;
@@ -76,7 +76,11 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
             doubt_after: config.relay.doubt_after,
             max_nodes: config.relay.max_nodes,
             max_devices_per_node: config.relay.max_devices_per_node,
-            caps: Caps { payload_bytes: broker.max_packet_bytes, ..Caps::default() },
+            budget: Budget {
+                node_bytes: config.relay.max_node_bytes,
+                plant_bytes: config.relay.max_plant_bytes,
+            },
+            caps: config.limits,
         },
         journal: writer_options(config.journal, config.name.clone()),
         relay_name: config.name,

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use diagnostic::{Diagnostics, Section, SourceFile};
 use signature::Requirement;
+use sparkplug::Caps;
 
-use super::broker::{BROKER_KEYS, DEFAULT_IT_MAX_PACKET_BYTES};
+use super::broker::{BROKER_KEYS, DEFAULT_IT_MAX_PACKET_BYTES, packet_bytes};
+use super::ot::read_remembered;
 use super::reader::{Environment, Reader};
 use super::{
     BrokerConfig, HealthConfig, POLICIES_KEYS, Policies, SandboxConfig, StatusConfig, SyslogConfig,
-    code, journal, read_policies, read_state,
+    code, journal, limits, read_policies, read_state,
 };
 
 /// `client-id-prefix`: each mirrored edge node has an MQTT session of its own; this begins its
@@ -38,8 +40,8 @@ const DEFAULT_BACKFILL_MESSAGES_PER_S: u64 = 1_000;
 
 /// The sections of the file.
 const KEYS: &[&str] = &[
-    "broker", "link", "journal", "state", "syslog", "policies", "mirror", "backfill", "status",
-    "health", "metrics", "sandbox",
+    "broker", "link", "journal", "state", "syslog", "policies", "mirror", "backfill", "limits",
+    "status", "health", "metrics", "sandbox",
 ];
 const MIRROR_KEYS: &[&str] = &[
     "stale-after-s",
@@ -51,6 +53,8 @@ const MIRROR_KEYS: &[&str] = &[
     "connects-per-s",
     "max-nodes",
     "max-devices-per-node",
+    "max-node-bytes",
+    "max-plant-bytes",
 ];
 
 /// Everything that `sparkdiode it` is told. A value that exists is valid.
@@ -75,6 +79,8 @@ pub struct ItConfig {
     pub require_signature: Option<Requirement>,
     pub mirror: MirrorConfig,
     pub backfill: BackfillConfig,
+    /// How large the parts of one message of the journal may be.
+    pub limits: Caps,
     pub status: StatusConfig,
     /// The relay's own edge node on IT; `None`: there is none.
     pub health: Option<HealthConfig>,
@@ -109,6 +115,10 @@ pub struct MirrorConfig {
     pub max_nodes: usize,
     /// Devices per mirrored edge node; further ones are refused and counted. 1 to 100,000.
     pub max_devices_per_node: usize,
+    /// What is remembered of the plant; births and values beyond it are refused and counted.
+    /// 1 MiB to 1 TiB each.
+    pub max_node_bytes: usize,
+    pub max_plant_bytes: usize,
 }
 
 /// What a gap in the plant's own sequence does to the mirrored node (`on-gap`).
@@ -201,6 +211,8 @@ impl ItConfig {
         };
         let mirror = MirrorConfig::read(reader, top);
         let backfill = BackfillConfig::read(reader, top);
+        let defaults = Caps::of_journal(packet_bytes(broker.as_ref()));
+        let limits = limits::read(reader, top, &defaults, false);
         let status = StatusConfig::read(reader, top);
         let health = HealthConfig::read(reader, top);
         let sandbox = SandboxConfig::read(reader, top);
@@ -218,6 +230,7 @@ impl ItConfig {
             require_signature: policies.require_signature,
             mirror,
             backfill,
+            limits,
             status,
             health,
             sandbox,
@@ -255,6 +268,7 @@ impl MirrorConfig {
             1..=100_000,
             DEFAULT_MAX_DEVICES_PER_NODE,
         );
+        let (max_node_bytes, max_plant_bytes) = read_remembered(reader, section);
         let primary_host = reader.text(section, "primary-host", host_id_fault);
         reader.close(section);
         MirrorConfig {
@@ -268,6 +282,8 @@ impl MirrorConfig {
             // Both were bounded above, far below any `usize`.
             max_nodes: usize::try_from(max_nodes).unwrap_or(usize::MAX),
             max_devices_per_node: usize::try_from(max_devices_per_node).unwrap_or(usize::MAX),
+            max_node_bytes,
+            max_plant_bytes,
         }
     }
 }

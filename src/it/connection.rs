@@ -19,8 +19,8 @@ use std::sync::{Arc, Mutex};
 use broker::{BrokerSettings, ConnectFailure, FailureKind};
 use bytes::Bytes;
 use identities::Identities;
-pub(crate) use limits::MAX_QUEUED_BYTES;
-use limits::{BEYOND_OUR_LIMITS_S, LIMITS, Limits};
+use limits::{BEYOND_OUR_LIMITS_S, Limits, PUBLICATION_BYTES};
+pub(crate) use limits::{MAX_QUEUED_BYTES, SESSION_BYTES, WAITING_COMMANDS_BYTES};
 use rumqttc::{AsyncClient, Broker, LastWill, MqttOptions, PublishOptions, QoS};
 use shared::Shared;
 use stream::{Addresses, Budget, Framing, Mark, Patience, Traffic};
@@ -44,9 +44,6 @@ const OUTGOING_FACTOR: usize = 4;
 /// host, all of them under some hundred bytes. Commands never cross, so a larger one would be
 /// refused as well once it was read.
 pub(super) const MAX_INCOMING_BYTES: usize = 64 * 1024;
-/// Commands of IT hosts that may wait for the driver; further ones are dropped unread, which
-/// bounds what a flood from IT can occupy.
-const MAX_WAITING_COMMANDS: usize = 4_096;
 
 /// All sessions, as the driver sees them.
 #[derive(Debug)]
@@ -70,7 +67,7 @@ pub(super) struct Sessions {
     /// Bytes of the births of sessions that were opened and aren't there yet.
     expected: HashMap<NodeId, usize>,
     expected_bytes: usize,
-    waiting_commands: Arc<AtomicUsize>,
+    waiting_bytes: Arc<AtomicUsize>,
 }
 
 /// One session: the driver's end of it.
@@ -98,7 +95,10 @@ impl Sessions {
             addresses: Arc::new(Addresses::new(broker.addresses.clone())),
             budget: bytes_per_s.map(Budget::new),
             identities: Arc::new(Mutex::new(Identities::new(broker.client_id_form))),
-            limits: Limits { answer_within: broker.answer_within, ..LIMITS },
+            limits: Limits {
+                answer_within: broker.answer_within,
+                ..Limits::of(broker.max_packet_bytes)
+            },
             broker,
             mark: Mark::new(),
             password: None,
@@ -110,7 +110,7 @@ impl Sessions {
             taken_bytes: Arc::default(),
             expected: HashMap::new(),
             expected_bytes: 0,
-            waiting_commands: Arc::default(),
+            waiting_bytes: Arc::default(),
         }
     }
 
@@ -181,7 +181,7 @@ impl Sessions {
             shared: Arc::clone(&shared),
             events: self.events.clone(),
             queued_bytes: Arc::clone(&self.queued_bytes),
-            waiting_commands: Arc::clone(&self.waiting_commands),
+            waiting_bytes: Arc::clone(&self.waiting_bytes),
         };
         let task = self.runtime.spawn(task.run(eventloop));
         let (published, allowance, largest) = (0, spec.birth_bytes, 0);
@@ -195,7 +195,7 @@ impl Sessions {
     pub(super) fn publish(&mut self, node: NodeId, topic: Arc<str>, payload: Vec<u8>, qos: Qos) {
         // A session that ended isn't there any more; the mirror hears of that next.
         let Some(live) = self.live.get_mut(&node) else { return };
-        let bytes = payload.len();
+        let bytes = payload.len().saturating_add(topic.len()).saturating_add(PUBLICATION_BYTES);
         {
             let Ok(mut queue) = live.shared.queue.lock() else {
                 return mistake::mistake!("a thread panicked with a queue in its hands");
@@ -281,9 +281,9 @@ impl Sessions {
         self.is_expected_no_more(node);
     }
 
-    /// One waiting command was taken.
-    pub(super) fn command_taken(&self) {
-        self.waiting_commands.fetch_sub(1, Ordering::Relaxed);
+    /// Waiting commands of so many bytes were taken.
+    pub(super) fn commands_taken(&self, bytes: usize) {
+        self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Ends every session at once, without farewell: the broker sends the wills.

@@ -3,8 +3,11 @@
 //! its thread, between its turns.
 
 mod backlog;
+mod in_work;
+mod link;
 mod second_reading;
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,21 +20,21 @@ use journal_format::{Body, Frame};
 use journal_read::{From, Item, JournalError, Position, Reader};
 use second_reading::SecondReading;
 use signature::SignedPolicy;
-use state::Stored;
+use state::{InWork, Stored};
 use telemetry::{event, policy_loaded};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
 use crate::broker_watch::BrokerWatch;
 use crate::connect_queue::ConnectQueue;
-use crate::connection::{MAX_QUEUED_BYTES, Sessions};
+use crate::connection::Sessions;
 use crate::link_pace::LinkPace;
-use crate::mirror::{Mirror, MirrorSnapshot, Now, Outgoing, Qos, SessionEvent, SessionSpec};
+use crate::mirror::{Mirror, MirrorSnapshot, Now, Outgoing, Qos, SessionEvent};
 use crate::notices;
 use crate::state::ItState;
 use crate::state::saving::Saving;
 use crate::state::state_writer::{Saved, StateWriter};
-use crate::status_reporter::{LinkView, StatusReporter};
+use crate::status_reporter::StatusReporter;
 use crate::{DriverEvent, FirstStart, ItError, PolicyLoader};
 
 /// Frames taken before session events, timers, saving and signs of life get their turn.
@@ -39,6 +42,8 @@ const FRAMES_PER_TURN: usize = 1_024;
 /// Bytes of frames taken before that: what a frame takes goes by its bytes, and so many are some
 /// 20 ms on a small box. A frame that is larger has a turn of its own.
 const BYTES_PER_TURN: usize = 512 * 1024;
+/// Events of sessions taken before that.
+const EVENTS_PER_TURN: usize = 1_024;
 /// Timers of the mirror.
 const TICK_EVERY: Duration = Duration::from_millis(50);
 /// Polling of an idle journal: as long as nothing comes, the wait doubles from the first to the
@@ -64,6 +69,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// Settings of the driver.
 pub(super) struct DriverSettings {
     pub(super) journal_dir: PathBuf,
+    /// Larger frames are lost.
+    pub(super) most_frame_bytes: usize,
     pub(super) first_start: FirstStart,
     pub(super) data_qos: Qos,
     pub(super) connects_per_s: Option<std::num::NonZeroU32>,
@@ -79,6 +86,9 @@ pub(super) struct Driver {
     saving: Saving,
     events: UnboundedReceiver<DriverEvent>,
     reader: Reader,
+    /// Items that were read with an earlier one.
+    read_ahead: VecDeque<Item>,
+    in_work: InWork,
     backlog: Backlog,
     backfill: Option<SecondReading>,
     connect_queue: ConnectQueue,
@@ -124,6 +134,7 @@ impl Driver {
                 let MirrorSnapshot { epoch, position, .. } = snapshot;
                 mirror.restore(snapshot, bd_seqs);
                 Reader::open(&settings.journal_dir, From::At(Position { epoch, seq: position }))?
+                    .taking(settings.most_frame_bytes)
             }
             stored => {
                 if let Stored::Damaged { moved_to } = stored {
@@ -134,6 +145,7 @@ impl Driver {
                 Self::first_start(&settings, &mut mirror, &state)?
             }
         };
+        let in_work = state.in_work()?;
         let connect_queue = ConnectQueue::new(settings.connects_per_s);
         let history = RateLimiter::direct(Quota::per_second(settings.backfill_per_s));
         Ok(Driver {
@@ -143,6 +155,8 @@ impl Driver {
             saving: Saving::new(make_writer(state)?),
             events,
             reader,
+            read_ahead: VecDeque::new(),
+            in_work,
             backlog: Backlog::default(),
             backfill: None,
             connect_queue,
@@ -182,7 +196,7 @@ impl Driver {
                 state.save_snapshot(&empty)?;
             }
         }
-        Ok(Reader::open(dir, From::At(newest))?)
+        Ok(Reader::open(dir, From::At(newest))?.taking(settings.most_frame_bytes))
     }
 
     /// Runs until a [`DriverEvent::Stop`] is carried out.
@@ -196,6 +210,7 @@ impl Driver {
                 frames = self.read_journal(now);
                 busy |= frames > 0;
                 busy |= self.read_backfill(now);
+                self.work_done();
             }
             if now.mono >= next_tick {
                 next_tick = now.mono.saturating_add(TICK_EVERY);
@@ -219,25 +234,20 @@ impl Driver {
         }
     }
 
-    /// Takes what happened meanwhile; true if anything did.
+    /// Takes what happened meanwhile; true if anything did. What is left waits for the next turn.
     fn handle_events(&mut self) -> bool {
-        let mut any = false;
-        while let Ok(event) = self.events.try_recv() {
-            any = true;
+        for taken in 0..EVENTS_PER_TURN {
+            let Ok(event) = self.events.try_recv() else { return taken > 0 };
             self.handle(event);
         }
-        any
+        true
     }
 
     fn handle(&mut self, event: DriverEvent) {
         let now = self.clock.now();
         match event {
             DriverEvent::Session { node, generation, event } => {
-                let received =
-                    matches!(event, SessionEvent::Received { .. } | SessionEvent::TooLarge { .. });
-                if received {
-                    self.sessions.command_taken();
-                }
+                self.sessions.commands_taken(event.published_bytes());
                 let ended = matches!(event, SessionEvent::Lost { .. } | SessionEvent::Closed);
                 if self.sessions.is_current(node, generation, ended) {
                     match event {
@@ -324,7 +334,9 @@ impl Driver {
             // What little came since the last turn came with one read. That nothing follows it is
             // found out in the next turn, if at all: it takes three system calls.
             let few = 1..WHOLE_READ;
-            let item = if few.contains(&taken) && !self.mirror.is_catching_up() {
+            let item = if let Some(item) = self.read_ahead.pop_front() {
+                Ok(Some(item))
+            } else if few.contains(&taken) && !self.mirror.is_catching_up() {
                 Ok(self.reader.next_at_hand())
             } else {
                 self.reader.next()
@@ -342,8 +354,10 @@ impl Driver {
             }
             match item {
                 Some(item) => {
-                    bytes = bytes.saturating_add(bytes_of(&item));
-                    self.mirror.handle_item(now, item);
+                    if let Item::Frame(frame) = &item {
+                        bytes = bytes.saturating_add(bytes_of(frame));
+                    }
+                    self.take_item(now, item);
                 }
                 // A few polls more at once, and the backlog is known to end here.
                 None if self.mirror.is_catching_up() => {}
@@ -351,32 +365,6 @@ impl Driver {
             }
         }
         FRAMES_PER_TURN
-    }
-
-    /// Enough waits to be written. On a link that is full the journal is read no further ahead than
-    /// what it takes in a while; where only one session is slow, that one is given up instead.
-    fn is_behind(&self) -> bool {
-        let queued = self.sessions.queued_bytes();
-        let most = self.link_pace.queue().unwrap_or(MAX_QUEUED_BYTES).min(MAX_QUEUED_BYTES);
-        queued > MAX_QUEUED_BYTES
-            || (queued > most && self.sessions.queued_bytes_of_others() > most / 2)
-    }
-
-    /// Shows people how it is.
-    fn show(&mut self, now: Now) {
-        if !self.status_reporter.is_due(now) {
-            return;
-        }
-        let missing = self.mirror.sessionless();
-        self.broker.tick(now.mono, missing);
-        let queued_bytes = self.sessions.queued_bytes();
-        let link = LinkView {
-            queued_bytes,
-            behind: self.link_pace.behind(queued_bytes),
-            missing,
-            reasons: self.broker.reasons(now.mono),
-        };
-        self.status_reporter.tick(now, &mut self.mirror, link);
     }
 
     /// Carries out what the mirror asks; true if it asked anything.
@@ -402,28 +390,6 @@ impl Driver {
         }
         self.open_sessions(now);
         any
-    }
-
-    /// Opens waiting sessions within the pace, after their bdSeq is on disk.
-    fn open_sessions(&mut self, now: Now) {
-        if self.saving.has_room() && self.connect_queue.begin_save(now.mono) {
-            self.saving.save_bd_seqs(&self.mirror);
-        }
-        // A session isn't opened before its birth can follow.
-        let mut under_way =
-            self.sessions.queued_bytes().saturating_add(self.sessions.expected_bytes());
-        let most = self.link_pace.births();
-        let fits = |spec: &SessionSpec| {
-            let next = under_way.saturating_add(spec.birth_bytes);
-            let fits = under_way == 0 || next <= most;
-            if fits {
-                under_way = next;
-            }
-            fits
-        };
-        for (node, spec) in self.connect_queue.take(now.mono, fits) {
-            self.sessions.open(node, spec);
-        }
     }
 
     /// Lets the sessions run, then waits. Under load the short wait lets frames gather, so that
@@ -474,12 +440,12 @@ impl Driver {
     }
 }
 
-/// Bytes of an item that are work: those of what it relays.
-fn bytes_of(item: &Item) -> usize {
-    match item {
-        Item::Frame(Frame { body: Some(Body::Relayed(relayed)), .. }) => relayed.payload.len(),
-        Item::Frame(Frame { body: Some(Body::Keyframe(keyframe)), .. }) => keyframe.payload.len(),
-        Item::Frame(_) | Item::Lost(_) => 0,
+/// Bytes of a frame that are work: those of what it relays.
+fn bytes_of(frame: &Frame) -> usize {
+    match &frame.body {
+        Some(Body::Relayed(relayed)) => relayed.payload.len(),
+        Some(Body::Keyframe(keyframe)) => keyframe.payload.len(),
+        _ => 0,
     }
 }
 

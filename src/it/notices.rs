@@ -19,7 +19,9 @@ pub(super) fn emit(notice: &Notice) {
         }
         Notice::FramesLost { first, last, cause } => {
             let count = last.saturating_sub(*first).saturating_add(1);
-            event!(FramesLost, first, last, count, cause = cause.name());
+            let key =
+                (*cause == journal_read::LostCause::TooLarge).then_some("broker.max-packet-bytes");
+            event!(FramesLost, first, last, count, cause = cause.name(), key);
         }
         Notice::CommandRefused { topic, metrics, reason } => {
             let metrics = metrics.join(", ");
@@ -38,9 +40,17 @@ pub(super) fn emit(notice: &Notice) {
                 event!(BirthEndsSession, node, bytes, largest, times);
             }
         }
-        Notice::FrameRefused { entity, reason } => event!(FrameRefused, entity, reason),
+        Notice::FrameRefused { entity, reason, over } => {
+            let problem = over.map(|over| over.to_string());
+            let limit = over.map(|over| over.limit);
+            let key = over.and_then(|over| over.cap.key());
+            event!(FrameRefused, entity, reason, problem, limit, key);
+        }
         Notice::OwnNameUsed { node } => event!(NodeNameTaken, node),
         Notice::OverCapacity { what } => event!(CapacityReached, limit = what),
+        Notice::MemoryRefused { node, device, bytes, budget, limit } => {
+            event!(MemoryRefused, node, device = device.as_deref(), bytes, budget, limit);
+        }
         Notice::JournalStart { relay, epoch, version, policy_digest } => {
             tracing::debug!(target: "it", relay = relay, epoch, version = version,
                 policy_digest = policy_digest, "journal segment");
@@ -98,7 +108,7 @@ mod tests {
         let births = births.map(|births| Unconfirmed { times: 2, ..births });
         let lost = emitted(Notice::SessionLost { node: node(), births });
         triggered(&lost[1..], Event::BirthEndsSession);
-        let frame = Notice::FrameRefused { entity: node(), reason: "recheck" };
+        let frame = Notice::FrameRefused { entity: node(), reason: "recheck", over: None };
         triggered(&emitted(frame), Event::FrameRefused);
         triggered(&emitted(Notice::OwnNameUsed { node: node() }), Event::NodeNameTaken);
         triggered(&emitted(Notice::OverCapacity { what: "x" }), Event::CapacityReached);

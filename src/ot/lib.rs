@@ -11,6 +11,7 @@ mod admission;
 mod connection;
 mod entry;
 mod handoff;
+pub mod memory;
 mod pipeline;
 mod plant;
 mod rule_counters;

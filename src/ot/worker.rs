@@ -7,7 +7,9 @@
 //! acknowledged.
 
 mod housekeeping;
+mod in_work;
 mod receipts;
+mod shed;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,10 +18,9 @@ use std::time::Duration;
 
 use clock::Clock;
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select};
-use journal_format::Start;
 use journal_write::JournalError;
 use signature::{Signed, SignedPolicy};
-use state::{StateDir, StateError, Stored};
+use state::{InWork, StateDir, StateError, Stored};
 use telemetry::{event, policy_loaded};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -40,7 +41,9 @@ const BATCH_MESSAGES: usize = 1_024;
 /// wait for the batch.
 const BATCH_BYTES: usize = 512 * 1024;
 /// Bytes for the journal above which a batch is committed before its end.
-const PENDING_BYTES: usize = 16 * 1024 * 1024;
+pub(super) const PENDING_BYTES: usize = 16 * 1024 * 1024;
+/// Entries for which there is always room.
+const ENTRIES: usize = 1_024;
 /// Timers of the pipeline.
 const TICK_EVERY: Duration = Duration::from_millis(100);
 /// Pauses while the journal refuses.
@@ -62,6 +65,7 @@ pub(super) struct Worker {
     pipeline: Pipeline,
     writer: Journal,
     storing: Storing,
+    in_work: InWork,
     work: Receiver<Work>,
     receipts: UnboundedSender<Vec<Receipt>>,
     shared: Arc<Shared>,
@@ -81,6 +85,8 @@ pub(super) struct Worker {
     status_reporter: Option<StatusReporter>,
     segment_trouble: bool,
     near_limit: bool,
+    /// Births or deaths came that admission doesn't know of.
+    births_changed: bool,
 }
 
 impl Worker {
@@ -139,10 +145,12 @@ impl Worker {
         let mut pipeline = make_pipeline(now);
         let mut out = Vec::new();
         pipeline.restore(now, stored, later.into_iter(), &mut out);
+        let in_work = state.in_work()?;
         let mut worker = Worker {
             settings,
             pipeline,
             writer,
+            in_work,
             storing: Storing::new(StateWriter::start(state)?, now.mono),
             work,
             receipts,
@@ -159,10 +167,11 @@ impl Worker {
             status_reporter: None,
             segment_trouble: false,
             near_limit: false,
+            births_changed: true,
         };
         // Until the plant is stored, the next start reads this run's frames too.
         worker.begin_segment(now)?;
-        worker.push(now, &mut out);
+        let _ = worker.push(now, &mut out);
         worker.writer.commit()?;
         Ok(worker)
     }
@@ -184,18 +193,24 @@ impl Worker {
             for work in batch.drain(..) {
                 let Work::Messages(messages) = work else {
                     self.handle(now, work, &mut out);
-                    self.push(now, &mut out);
+                    if !self.push(now, &mut out) {
+                        return;
+                    }
                     continue;
                 };
-                for delivered in messages {
+                let names = self.names(&messages);
+                for (place, delivered) in messages.into_iter().enumerate() {
+                    if !self.begin(names.get(place..).unwrap_or_default(), &delivered) {
+                        self.set_aside(now, delivered);
+                        continue;
+                    }
                     self.handle_message(now, delivered, &mut out);
-                    self.push(now, &mut out);
-                    // Aliases become names, so a small message can become a large frame.
-                    if self.writer.pending_bytes() > PENDING_BYTES && !self.commit() {
+                    if !self.push(now, &mut out) {
                         return;
                     }
                 }
             }
+            self.work_done();
             if stop {
                 self.pipeline.finish_waiting(now, &mut out);
             }
@@ -203,14 +218,17 @@ impl Worker {
                 self.hurry(now, &mut out);
                 self.pipeline.tick(now, &mut out);
                 self.count_shed();
+                if std::mem::take(&mut self.births_changed) {
+                    self.shared.set_born(self.pipeline.born());
+                }
                 self.next_tick = now.mono.saturating_add(TICK_EVERY);
             }
-            self.push(now, &mut out);
-            if !self.commit() {
+            if !self.push(now, &mut out) || !self.commit() {
                 return;
             }
             self.release_waiting();
             let structure_changed = self.pipeline.take_structure_changed();
+            self.births_changed |= structure_changed;
             self.storing.journalled(structure_changed, &mut self.unreleased);
             if stop {
                 self.finish(now);
@@ -379,31 +397,36 @@ impl Worker {
         if delivered.receipt.is_some() {
             self.last_assured = now.mono;
         }
-        self.take_receipts(delivered.receipt);
+        self.taken(bytes, delivered.receipt);
+    }
+
+    /// A message of so many bytes left the way to here.
+    fn taken(&mut self, bytes: usize, receipt: Option<Receipt>) {
+        self.take_receipts(receipt);
         self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.shared.taken.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts what was refused on its way here. Nothing of it is to be delivered again.
-    fn count_shed(&mut self) {
-        let shed = match self.shared.shed.lock() {
-            Ok(mut shed) if !shed.is_empty() => std::mem::take(&mut *shed),
-            _ => return,
-        };
-        for (topic, (messages, receipts)) in shed {
-            self.pipeline.shed(std::str::from_utf8(&topic).unwrap_or_default(), messages);
-            self.take_receipts(receipts);
-        }
-    }
-
-    fn push(&mut self, now: Now, entries: &mut Vec<Entry>) {
+    /// Appends what came of something; false if there is no more time to write it.
+    fn push(&mut self, now: Now, entries: &mut Vec<Entry>) -> bool {
         for entry in entries.drain(..) {
             if let Err(error) = self.writer.append(now.wall_ms, entry) {
                 // Larger than any frame may be. Data is lost alone; without a birth, readers
                 // refuse the data that follows.
                 event!(FrameTooLarge, error = %error);
             }
+            // Births of all nodes may come of one message, and a name of each alias.
+            if self.writer.pending_bytes() > PENDING_BYTES {
+                // The disk may refuse for long: a kill then isn't the message's fault.
+                self.work_done();
+                if !self.commit() {
+                    return false;
+                }
+            }
         }
+        // What births of all nodes took isn't kept.
+        entries.shrink_to(ENTRIES);
+        true
     }
 
     /// Commits, for as long as it takes; false if there is no more time.
@@ -447,22 +470,6 @@ impl Worker {
         if !released.is_empty() {
             // The network is gone only when the process ends.
             let _ = self.receipts.send(released);
-        }
-    }
-
-    fn start(&self) -> Start {
-        let every = self.settings.keyframe_every.as_secs();
-        let signed = self.settings.signed.as_ref();
-        Start {
-            relay_name: self.settings.relay_name.clone(),
-            epoch: self.writer.epoch(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            policy_digest: self.pipeline.policy().digest().to_owned(),
-            keyframe_every_s: u32::try_from(every).unwrap_or(u32::MAX),
-            renames: !self.pipeline.policy().renames().is_empty(),
-            renames_metrics: self.pipeline.policy().renames_metrics(),
-            policy_version: signed.map(|signed| signed.version),
-            policy_signers: signed.map(|signed| signed.signers.clone()).unwrap_or_default(),
         }
     }
 }

@@ -4,15 +4,18 @@
 //! libraries differ in how they encode a negative Int8 (255 or 4294967295) and a UInt32
 //! (`int_value` or `long_value`).
 
+mod same;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 
-use prost::Message;
 use text::escape_to;
 
 use super::scalar::{Scalar, sign_extend};
-use super::{CellValue, DataSet, DataType, Template, Value};
+use super::{Cell, CellValue, DataSet, DataType, Template, Value};
+
+pub use same::same;
 
 /// A value read by its datatype (Sparkplug 3.0 §6.4.16).
 #[derive(Clone, Debug, PartialEq)]
@@ -73,7 +76,7 @@ pub fn read(datatype: DataType, value: &Value) -> Option<Typed<'_>> {
 
 /// Whether `value` is a value of `datatype`: the right field, and no bits beyond its width.
 /// Arrays are taken as opaque bytes, since libraries differ in how they pack them; data sets
-/// must be rectangular with columns of basic types.
+/// must be rectangular with columns of basic types, and their cells of these.
 pub fn fits(datatype: DataType, value: &Value) -> bool {
     let scalar = match value {
         Value::Int(value) => Scalar::Int(*value),
@@ -108,22 +111,6 @@ pub fn evident_datatype(value: &Value) -> Option<DataType> {
     }
 }
 
-/// Whether two values are the same bits. Unlike `==`, NaN is the same as itself and 0.0 isn't
-/// the same as -0.0.
-pub fn same(left: &Value, right: &Value) -> bool {
-    match (left, right) {
-        (Value::Float(left), Value::Float(right)) => left.to_bits() == right.to_bits(),
-        (Value::Double(left), Value::Double(right)) => left.to_bits() == right.to_bits(),
-        (Value::DataSet(left), Value::DataSet(right)) => {
-            left.encode_to_vec() == right.encode_to_vec()
-        }
-        (Value::Template(left), Value::Template(right)) => {
-            left.encode_to_vec() == right.encode_to_vec()
-        }
-        (left, right) => left == right,
-    }
-}
-
 /// Shows a value to people: one line of at most `max_chars` characters (and an ellipsis), with
 /// control characters escaped. Without a datatype, or where the value doesn't fit it, the raw
 /// field is shown.
@@ -151,7 +138,27 @@ fn is_rectangular(table: &DataSet) -> bool {
     table.types.len() == columns
         && table.num_of_columns.is_none_or(|count| usize::try_from(count) == Ok(columns))
         && table.types.iter().all(|code| (1..=14).contains(code))
-        && table.rows.iter().all(|row| row.elements.len() == columns)
+        && table.rows.iter().all(|row| {
+            row.elements.len() == columns
+                && row.elements.iter().zip(&table.types).all(|(cell, code)| cell_fits(*code, cell))
+        })
+}
+
+/// Whether a cell is null or of its column's type.
+fn cell_fits(code: u32, cell: &Cell) -> bool {
+    let Some(datatype) = DataType::from_code(code) else { return false };
+    let scalar = match &cell.value {
+        None => return true,
+        Some(CellValue::Int(value)) => Scalar::Int(*value),
+        Some(CellValue::Long(value)) => Scalar::Long(*value),
+        Some(CellValue::Float(value)) => Scalar::Float(*value),
+        Some(CellValue::Double(value)) => Scalar::Double(*value),
+        Some(CellValue::Boolean(value)) => Scalar::Boolean(*value),
+        Some(CellValue::String(_)) => {
+            return matches!(datatype, DataType::String | DataType::Text);
+        }
+    };
+    scalar.fits(datatype)
 }
 
 fn read_array(datatype: DataType, bytes: &[u8]) -> Option<Typed<'_>> {

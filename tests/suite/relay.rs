@@ -45,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) policy: String,
     /// More lines of `[broker]` of `ot.toml`.
     pub(crate) ot_broker: String,
+    /// More lines of `[broker]` of `it.toml`.
+    pub(crate) it_broker: String,
     /// More tables of `ot.toml`.
     pub(crate) ot_extra: String,
     /// More lines of `[mirror]` of `it.toml`.
@@ -86,7 +88,7 @@ impl Relay {
         )
         .unwrap();
         fs::write(relay.path("ot.toml"), ot).unwrap();
-        let mut it = broker(&settings.it, "");
+        let mut it = broker(&settings.it, &settings.it_broker);
         write!(
             it,
             "[journal]\npath = \"{dir}/journal\"\n{}\n\
@@ -204,6 +206,14 @@ impl Relay {
         *self.child(half) = None;
         not_for_a_call(half, status.unwrap());
         status.unwrap()
+    }
+
+    /// The most memory that the running half has had, as the kernel counts it.
+    pub(crate) fn peak_memory_kib(&mut self, half: Half) -> u64 {
+        let pid = self.child(half).as_ref().unwrap().id();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
     /// Whether the half has ended by itself.

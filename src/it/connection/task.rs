@@ -19,7 +19,7 @@ use super::failing::{self, Whose};
 use super::identities::{Chosen, Identities};
 use super::limits::Limits;
 use super::shared::Shared;
-use super::{MAX_INCOMING_BYTES, MAX_WAITING_COMMANDS};
+use super::{MAX_INCOMING_BYTES, WAITING_COMMANDS_BYTES};
 use crate::DriverEvent;
 use crate::mirror::{NodeId, SessionEvent};
 use crate::session_failure::{Ended, SessionFailure};
@@ -48,7 +48,7 @@ pub(super) struct Task {
     pub(super) shared: Arc<Shared>,
     pub(super) events: UnboundedSender<DriverEvent>,
     pub(super) queued_bytes: Arc<AtomicUsize>,
-    pub(super) waiting_commands: Arc<AtomicUsize>,
+    pub(super) waiting_bytes: Arc<AtomicUsize>,
 }
 
 /// How far a session has come.
@@ -194,13 +194,12 @@ impl Task {
                 return self.answered();
             }
             Event::Incoming(Packet::Publish(publish)) => {
-                if self.waiting_commands.load(Ordering::Relaxed) >= MAX_WAITING_COMMANDS {
+                if self.waiting_bytes.load(Ordering::Relaxed) >= WAITING_COMMANDS_BYTES {
                     return false;
                 }
-                self.waiting_commands.fetch_add(1, Ordering::Relaxed);
                 let topic = String::from_utf8_lossy(&publish.topic).into_owned();
                 let retained = publish.retain;
-                self.forward(match self.mark.read(&publish.payload) {
+                let event = match self.mark.read(&publish.payload) {
                     None => {
                         SessionEvent::Received { topic, payload: publish.payload, retain: retained }
                     }
@@ -209,7 +208,9 @@ impl Task {
                         event!(MessageTooLarge, topic, bytes, limit, retained, broker);
                         SessionEvent::TooLarge { topic }
                     }
-                });
+                };
+                self.waiting_bytes.fetch_add(event.published_bytes(), Ordering::Relaxed);
+                self.forward(event);
             }
             Event::Outgoing(Outgoing::Publish(packet_id)) => {
                 // QoS 0 has no packet identifier and no answer.

@@ -2,6 +2,7 @@
 
 use journal_format::{Body, Frame};
 use journal_read::{From, Item, Position, Reader};
+use state::Leave;
 use telemetry::event;
 
 use super::{BYTES_PER_TURN, Driver, ERROR_PAUSE, FRAMES_PER_TURN};
@@ -49,7 +50,10 @@ impl Driver {
                         break;
                     }
                     any = true;
-                    if let Some(Body::Relayed(relayed)) = &frame.body {
+                    // What is set aside was counted and told when it came first.
+                    if self.begin_again(&frame) == Leave::Work
+                        && let Some(Body::Relayed(relayed)) = &frame.body
+                    {
                         bytes = bytes.saturating_add(relayed.payload.len());
                         self.mirror.handle_backfill(now, frame.seq, relayed);
                     }
@@ -84,7 +88,10 @@ impl Driver {
         // Any epoch: the stretch lies behind us, and sequence numbers run over all epochs.
         let (epoch, _) = self.mirror.position();
         match Reader::open(&self.settings.journal_dir, From::At(Position { epoch, seq: from })) {
-            Ok(reader) => self.backfill = Some(SecondReading { reader, to, waiting: None }),
+            Ok(reader) => {
+                let reader = reader.taking(self.settings.most_frame_bytes);
+                self.backfill = Some(SecondReading { reader, to, waiting: None });
+            }
             Err(error) => {
                 self.backfill_after = now.mono.saturating_add(ERROR_PAUSE);
                 event!(JournalUnreadable, error = %error);

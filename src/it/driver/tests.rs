@@ -1,10 +1,13 @@
 //! Signs of life for the service manager: owed by a turn of the driver, and by nothing else.
 
+pub(super) mod planted;
+
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
 use broker::BrokerSettings;
 use policy::Policy;
+use sparkplug::Budget;
 use telemetry::Notifier;
 use telemetry::status::{StatusEmitter, StatusSettings};
 use tls::Certificates;
@@ -52,7 +55,7 @@ struct Half {
 }
 
 fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> Half {
-    std::fs::create_dir(dir.join("journal")).unwrap();
+    std::fs::create_dir_all(dir.join("journal")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let (events, taken) = tokio::sync::mpsc::unbounded_channel();
     let broker = BrokerSettings {
@@ -71,10 +74,12 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
     let mirror = MirrorSettings {
         max_nodes: 1,
         max_devices_per_node: 1,
+        budget: Budget::UNLIMITED,
         backfill: false,
         ..mirror::tests::settings()
     };
     let settings = DriverSettings {
+        most_frame_bytes: 1 << 20,
         journal_dir: dir.join("journal"),
         first_start: FirstStart::Newest,
         data_qos: Qos::AtMostOnce,

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use account::{Fate, Origin, Reason};
+use account::{Fate, NodeSlot, Origin, Reason};
 use journal_format::{Body, Frame, Relayed, Start};
 use sparkplug::{self, Borrowed, Entity, EntityTopic, MessageType, Topic};
 
@@ -12,6 +12,7 @@ use super::fast_path::FastPath;
 use super::node::{Node, Trust};
 use super::nodes::{NodeRef, Nodes};
 use super::notice::{Notice, count};
+use super::outgoing::NodeId;
 use super::settings::keyframe_interval;
 use super::step::StepContext;
 use super::timers::Timer;
@@ -24,22 +25,8 @@ const CLOCKS_APART: Duration = Duration::from_secs(5);
 
 impl Mirror {
     pub(super) fn handle_frame(&mut self, now: Now, frame: Frame) {
-        self.date_doubts(now);
-        self.set_policy_time(now);
-        let Frame { seq, epoch, appended_ms, body, in_head } = frame;
-        self.position = seq.saturating_add(1);
-        self.epoch = epoch;
-        self.lag_ms = now.wall_ms.saturating_sub(appended_ms);
-        let oldest_fresh = self.settings.stale_after.saturating_add(CLOCKS_APART);
-        let is_fresh = Duration::from_millis(self.lag_ms) <= oldest_fresh;
-        if is_fresh {
-            self.last_frame = now.mono;
-            self.timers.set(Timer::LinkStale, self.silent_too_long());
-        }
-        if !in_head && let Some(seen) = self.head.take() {
-            let (mut step, nodes) = self.step(now);
-            step.head_ends(nodes, &seen);
-        }
+        let is_fresh = self.begin_frame(now, &frame);
+        let Frame { seq, appended_ms, body, in_head, .. } = frame;
         match body {
             None => count(&mut self.tally.unknown_bodies),
             Some(Body::Start(start)) => self.start(start, in_head),
@@ -59,6 +46,33 @@ impl Mirror {
                 step.relayed(nodes, seq, &relayed);
             }
         }
+        self.end_frame(now, is_fresh);
+    }
+
+    /// Takes note of where the frame stands, whatever is in it. Whether it is a sign of life.
+    pub(super) fn begin_frame(&mut self, now: Now, frame: &Frame) -> bool {
+        self.date_doubts(now);
+        self.set_policy_time(now);
+        self.position = frame.seq.saturating_add(1);
+        self.epoch = frame.epoch;
+        self.lag_ms = now.wall_ms.saturating_sub(frame.appended_ms);
+        let oldest_fresh = self.settings.stale_after.saturating_add(CLOCKS_APART);
+        let is_fresh = Duration::from_millis(self.lag_ms) <= oldest_fresh;
+        if is_fresh {
+            self.last_frame = now.mono;
+            self.timers.set(Timer::LinkStale, self.silent_too_long());
+        }
+        if !frame.in_head
+            && let Some(seen) = self.head.take()
+        {
+            let (mut step, nodes) = self.step(now);
+            step.head_ends(nodes, &seen);
+        }
+        is_fresh
+    }
+
+    /// The frame was taken.
+    pub(super) fn end_frame(&mut self, now: Now, is_fresh: bool) {
         if let Link::Silent { old_frames_noticed } = self.link {
             self.look_for_life(now, is_fresh, old_frames_noticed);
         }
@@ -139,10 +153,13 @@ impl StepContext<'_> {
             Ok(()) => Fate::Forwarded,
             Err(reason) => Fate::Dropped(reason),
         };
+        if let Some(id) = origin.node.and_then(|NodeSlot(place)| place.try_into().ok()) {
+            nodes.count(NodeId(id));
+        }
         self.ledger.receive(origin.node);
         self.ledger.settle(origin, fate);
         if fate == Fate::Dropped(Reason::BadFrame) {
-            self.refuse(&relayed.topic, Reason::BadFrame);
+            self.refuse_frame(&relayed.topic, &relayed.payload);
         }
     }
 
@@ -163,7 +180,7 @@ impl StepContext<'_> {
             let (payload, date) = self.decode(relayed, &mut inflated)?;
             let node = self.born_node(nodes, group, edge_node)?;
             origin.node = Some(node.id.into());
-            self.node_birth(node, seq, payload.into_payload(), date, relayed.synthetic);
+            self.node_birth(node, seq, payload.into_payload(), date, relayed.synthetic)?;
             if !relayed.synthetic {
                 node.losses = relayed.losses;
                 node.unheard = false;
@@ -171,6 +188,7 @@ impl StepContext<'_> {
             }
             return Ok(());
         }
+        let all_bytes = nodes.bytes;
         let found = nodes.find(group, edge_node);
         let id = found.as_ref().map(|node| node.id);
         let Some(node) = found.filter(|node| node.is_alive()) else {
@@ -189,6 +207,7 @@ impl StepContext<'_> {
         }
         let (payload, date) = self.decode(relayed, &mut inflated)?;
         origin.node = Some(node.id.into());
+        self.look_for_room(all_bytes, &node);
         self.take_long_way(node, topic, seq, relayed, payload, date)
     }
 

@@ -4,7 +4,8 @@
 //! # What to call
 //! A driver owns a [`Mirror`] and calls four families of methods:
 //!
-//! - **Input.** [`Mirror::handle_item`] takes the next item of the journal, in the journal's order;
+//! - **Input.** [`Mirror::handle_item`] takes the next item of the journal, in the journal's order,
+//!   or [`Mirror::set_aside`] one that nobody may look into;
 //!   [`Mirror::handle_session`] takes what happened on the session of a node;
 //!   [`Mirror::handle_tick`] lets time pass; [`Mirror::reload_policy`] and [`Mirror::stop`] take
 //!   what people ask for.
@@ -65,7 +66,9 @@ mod frames;
 mod keyframes;
 mod layout;
 mod losses;
+mod memory;
 mod node;
+mod node_memory;
 mod nodes;
 mod notice;
 mod outgoing;
@@ -75,6 +78,7 @@ mod publish;
 mod recheck;
 mod relay_node;
 mod sessions;
+mod set_aside;
 mod settings;
 mod snapshot;
 mod status;
@@ -100,6 +104,7 @@ use primary_host::PrimaryHost;
 pub use relay_node::NameTaken;
 pub use settings::{MirrorSettings, OnGap};
 pub use snapshot::{MirrorSnapshot, NodePart, SnapshotPart};
+use sparkplug::Room;
 use step::StepContext;
 use telemetry::status::LossStatus;
 use timers::Timers;
@@ -221,6 +226,7 @@ impl Mirror {
             broker_stands: self.broker_stands,
             position: self.position,
             first_stretch: self.first_stretch,
+            room: Room::BOUNDLESS,
             #[cfg(any(test, feature = "testing"))]
             takes_fast_path: self.takes_fast_path,
         };
@@ -328,6 +334,7 @@ impl Mirror {
     fn recheck_all(&mut self, now: Now) {
         let (mut step, nodes) = self.step(now);
         step.recheck_all(nodes);
+        nodes.count_all();
     }
 
     /// Publishes the death of every node and closes every session.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use account::{Dropped, Ledger, Origin, Reason, What};
 use policy::Policy;
+use sparkplug::{DecodeError, Room};
 use text::clean;
 
 use super::Link;
@@ -39,6 +40,8 @@ pub(super) struct StepContext<'a> {
     pub(super) position: u64,
     /// Frames that were in the journal before the first start.
     pub(super) first_stretch: Option<(u64, u64)>,
+    /// What may be remembered of the node that a frame is of.
+    pub(super) room: Room,
     #[cfg(any(test, feature = "testing"))]
     pub(super) takes_fast_path: bool,
 }
@@ -69,10 +72,15 @@ impl StepContext<'_> {
         self.notices.push(notice);
     }
 
-    /// Says that a frame, or a part of it, isn't what an honest OT half under our policy writes.
-    pub(super) fn refuse(&mut self, topic: &str, reason: Reason) {
-        let entity = clean(topic, MAX_REFUSED_BYTES);
-        self.notify(Notice::FrameRefused { entity, reason: reason.name() });
+    /// Says that a frame isn't what an honest OT half writes, or not by limits that are ours too.
+    #[cold]
+    pub(super) fn refuse_frame(&mut self, topic: &str, payload: &[u8]) {
+        let over = match sparkplug::decode(payload, &self.settings.caps) {
+            Err(DecodeError::OverCap(over) | DecodeError::Bomb(over)) => Some(over),
+            _ => None,
+        };
+        let (entity, reason) = (clean(topic, MAX_REFUSED_BYTES), Reason::BadFrame.name());
+        self.notify(Notice::FrameRefused { entity, reason, over });
     }
 
     /// Counts metrics of which no more than the number is known.

@@ -4,16 +4,20 @@ use account::{Fate, Origin, Reason, What};
 use policy::Verdict;
 use sparkplug::{Entity, Metric, Payload, names};
 
+use super::decode::Birth;
 use super::notify;
 use super::step::StepContext;
-use crate::plant::{Ends, EntityState, Layout, Life, Node, Plant, SURVEY_BYTES, Taught};
+use crate::plant::{
+    Ends, EntityState, Fault, Layout, Life, Node, Plant, RefusedMetrics, SURVEY_BYTES, Taught,
+    reason_of,
+};
 
 impl StepContext<'_> {
     /// A live NBIRTH.
-    pub(super) fn node_birth(&mut self, node: &mut Node, payload: Payload) -> Fate {
-        node.sequence.restart(low_byte(payload.seq));
+    pub(super) fn node_birth(&mut self, node: &mut Node, birth: Birth) -> Fate {
+        node.sequence.restart(low_byte(birth.payload.seq));
         self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
-        let taught = self.take_apart(node.origin(None), payload, true);
+        let taught = self.take_apart(node.origin(None), birth, true);
         let changed = node.bear(taught);
         node.sessions.begin(node.bd_seq.as_ref().and_then(names::bd_seq_of));
         node.verified();
@@ -26,6 +30,9 @@ impl StepContext<'_> {
         }
         self.judge_born(node);
         self.survey_birth(node, changed);
+        if let Err(shortage) = self.check_room(node) {
+            return self.refuse_node(node, shortage);
+        }
         let _ = self.drop_denied(node.origin(None), &node.own);
         if self.collides(node.entity()) {
             return Fate::Dropped(Reason::NameCollision);
@@ -42,7 +49,7 @@ impl StepContext<'_> {
         &mut self,
         node: &mut Node,
         device: &str,
-        payload: Payload,
+        birth: Birth,
         late: bool,
     ) -> Fate {
         if node.own.life == Life::Unknown {
@@ -54,7 +61,7 @@ impl StepContext<'_> {
         if node.own.life == Life::Known {
             self.revive_node(node);
         }
-        let taught = self.take_apart(node.origin(Some(device)), payload, false);
+        let taught = self.take_apart(node.origin(Some(device)), birth, false);
         self.release(node, Some(device), Fate::Dropped(Reason::UnknownMetric));
         let state = node.devices.entry(device.into()).or_default();
         let former = (late && state.life.is_alive()).then(|| state.layout.clone());
@@ -63,10 +70,14 @@ impl StepContext<'_> {
             state.layout.keep_newer_of(&former);
         }
         self.judge_device(node, device);
-        if self.refresh_device_types(node, device)
-            && let Some(permit) = node.own.life.permit()
-        {
-            if !self.is_rested(node) {
+        let types_changed = self.refresh_device_types(node, device);
+        node.count(Some(device));
+        if let Err(shortage) = self.check_room(node) {
+            return self.refuse_device(node, device, shortage);
+        }
+        if types_changed && let Some(permit) = node.own.life.permit() {
+            let bytes = node.births_bytes();
+            if !self.may_bear(node, bytes) {
                 // Births of all devices for the birth of one: an edge node could ask for them
                 // with each message. This device's comes with them, soon.
                 node.types_due = true;
@@ -94,15 +105,15 @@ impl StepContext<'_> {
             return Fate::DroppedBy(reason, rule);
         };
         self.announce_device(node, device, permit, false);
-        node.devices.get(device).map_or(Fate::Dropped(Reason::OverCap), birth_fate)
+        node.state(Some(device)).map_or(Fate::Dropped(Reason::OverCap), birth_fate)
     }
 
     /// A birth that a broker stored: it teaches the layout of what isn't alive.
-    pub(super) fn stored_birth(&mut self, node: &mut Node, device: Option<&str>, payload: Payload) {
-        let timestamp = payload.timestamp;
+    pub(super) fn stored_birth(&mut self, node: &mut Node, device: Option<&str>, birth: Birth) {
+        let timestamp = birth.payload.timestamp;
         match device {
             None if !node.own.life.is_alive() => {
-                let taught = self.take_apart(node.origin(None), payload, true);
+                let taught = self.take_apart(node.origin(None), birth, true);
                 let _ = node.learn(taught);
                 node.sequence.forget();
                 // A device's birth that is older than its node's is of an earlier session.
@@ -111,21 +122,32 @@ impl StepContext<'_> {
                         state.forget();
                     }
                 }
+                self.forget_what_never_crosses(node, None);
             }
             Some(device) => {
                 let max_devices = self.settings.max_devices_per_node;
                 let is_alive = |state: &EntityState| state.life.is_alive();
-                if node.devices.get(device).is_some_and(is_alive)
+                if node.state(Some(device)).is_some_and(is_alive)
                     || (node.own.life != Life::Unknown && timestamp < node.own.layout.timestamp)
                     || !Plant::has_room(node, device, max_devices)
                 {
                     return;
                 }
-                let taught = self.take_apart(node.origin(Some(device)), payload, false);
+                let taught = self.take_apart(node.origin(Some(device)), birth, false);
                 let state = node.devices.entry(device.into()).or_default();
                 state.learn(taught.layout);
+                self.forget_what_never_crosses(node, Some(device));
             }
-            None => {}
+            None => return,
+        }
+        if let Err(shortage) = self.check_room(node) {
+            notify::memory(Entity { device, ..node.entity() }, shortage);
+            match device {
+                None => node.forget_all(),
+                Some(device) => {
+                    node.remove_device(device);
+                }
+            }
         }
     }
 
@@ -133,6 +155,7 @@ impl StepContext<'_> {
     pub(super) fn node_death(&mut self, node: &mut Node, payload: &Payload) -> Fate {
         if !node.own.life.is_alive() {
             node.own.forget();
+            node.count_all();
             // Told twice, by the node and by its will, or by a will alone.
             let is_known = node.sessions.any();
             let reason = if is_known { Reason::StaleDeath } else { Reason::DataBeforeBirth };
@@ -164,6 +187,7 @@ impl StepContext<'_> {
                 device.life = Life::Unknown;
             }
         }
+        node.count_all();
         if !was_announced {
             node.loss = false;
             return unannounced;
@@ -218,9 +242,13 @@ impl StepContext<'_> {
         }
         node.lose();
         self.judge_device(node, device);
+        node.count(Some(device));
         let Some(node_permit) = node.own.life.permit() else { return };
-        if self.refresh_device_types(node, device) {
-            if self.is_rested(node) {
+        let types_changed = self.refresh_device_types(node, device);
+        node.count(Some(device));
+        if types_changed {
+            let bytes = node.births_bytes();
+            if self.may_bear(node, bytes) {
                 node.last_synthetic = Some(self.now.mono);
                 self.announce_all(node, node_permit, None);
             } else {
@@ -275,11 +303,25 @@ impl StepContext<'_> {
         }
     }
 
-    fn take_apart(&mut self, origin: Origin<'_>, payload: Payload, is_node: bool) -> Taught {
-        let taught = Layout::teach(payload.metrics, payload.timestamp, self.now.wall_ms, is_node);
+    /// Reads what a birth says. What can't be used of it is counted, and told in one line.
+    fn take_apart(&mut self, origin: Origin<'_>, birth: Birth, is_node: bool) -> Taught {
+        let Birth { payload, bad } = birth;
+        let mut refused = RefusedMetrics::default();
+        for bad in &bad {
+            let metric = payload.metrics.get(bad.metric);
+            let name = metric.and_then(|metric| metric.name.as_deref()).unwrap_or_default();
+            let reason = reason_of(bad.fault);
+            self.drop(origin, What::Metric(name), reason, None);
+            refused.note(name, reason, || Fault::of_part(bad));
+        }
+        let Payload { metrics, timestamp, .. } = payload;
+        let caps = &self.settings.caps;
+        let mut taught = Layout::teach(metrics, timestamp, self.now.wall_ms, is_node, caps);
         for (reason, metrics) in &taught.refused {
             self.drop(origin, What::Metrics(*metrics), *reason, None);
         }
+        refused.extend(std::mem::take(&mut taught.told));
+        notify::metrics_refused(origin, true, &refused);
         taught
     }
 }

@@ -4,19 +4,25 @@ use account::{Fate, Reason, RuleId, What};
 use mistake::mistake;
 use policy::Verdict;
 use prost::Message;
-use sparkplug::value::fits;
-use sparkplug::{Borrowed, Caps, DataType, Metric, NamedMetric, Value, steps};
+use sparkplug::footprint::{lets_go, value_bytes};
+use sparkplug::{Borrowed, Cap, DataType, DecodeError, Metric, Value, steps};
 
 use super::births::low_byte;
+use super::doubts::Doubts;
 use super::encode::{self, DataWriter};
 use super::item::{Item, Passage};
 use super::judge::judge;
+use super::meaning::{Meaning, resolve};
+use super::notify;
 use super::sequence::Late;
 use super::shape::{self, Decided};
 use super::step::StepContext;
 use crate::plant::{
-    EntityState, Life, Node, Parts, Removed, Slot, Survey, allowance, cap_properties, is_definition,
+    Fault, Life, Node, Parts, RefusedMetrics, Removed, Slot, Survey, allowance, mend_properties,
 };
+
+/// More than what a metric that is born late takes beside its value: its shape, its name on IT.
+const LATE_BYTES: usize = 512;
 
 /// Why something didn't cross, and which rule says so.
 type Cause = (Reason, Option<RuleId>);
@@ -29,33 +35,6 @@ struct Dates {
     /// The message has it, and not the relay alone.
     is_dated: bool,
     late: Late,
-}
-
-/// What the metrics of a message came to before the policy was asked.
-enum Meaning<'a> {
-    /// The metric is without its name, which is the slot's.
-    Slot(usize, Metric),
-    /// Not in the birth, but named and typed.
-    New(Metric, DataType),
-    /// The metric's name, where it has one.
-    Refused(Option<&'a str>, Reason),
-}
-
-impl Meaning<'_> {
-    /// Leaves the metric what properties it may have; its name and why, if that changed it.
-    fn cap(&mut self, state: &EntityState) -> Option<(String, Reason)> {
-        let (place, metric) = match self {
-            Meaning::Slot(place, metric) => (Some(*place), metric),
-            Meaning::New(metric, _) => (None, metric),
-            Meaning::Refused(..) => return None,
-        };
-        if !cap_properties(metric) {
-            return None;
-        }
-        let slot = place.and_then(|place| state.layout.slot(place));
-        let name = slot.map(Slot::name).or(metric.name.as_deref()).unwrap_or_default().to_owned();
-        Some((name, Reason::OverCap))
-    }
 }
 
 impl StepContext<'_> {
@@ -80,24 +59,33 @@ impl StepContext<'_> {
         let meanings = resolve(state, payload);
         if life == Life::Known {
             // The first live message has to fit what the stored birth says.
-            if meanings.iter().any(|meaning| matches!(meaning, Meaning::Refused(..))) {
+            if meanings.iter().any(Meaning::speaks_against_birth) {
                 if let Some(state) = node.state_mut(device) {
                     state.forget();
                 }
                 return Fate::Dropped(Reason::DataBeforeBirth);
             }
             self.revive(node, device, seq);
+            if let Err(shortage) = self.check_room(node) {
+                return self.refuse_node(node, shortage);
+            }
         }
 
         let mut first_drop = None;
+        let mut doubts = Doubts::new(late, is_dated.then_some(timestamp));
         let dates = Dates { timestamp, is_dated, late };
-        let judged = self.judge_metrics(node, device, meanings, dates, &mut first_drop);
+        let judged =
+            self.judge_metrics(node, device, meanings, dates, &mut first_drop, &mut doubts);
+        notify::metrics_refused(node.origin(device), false, &doubts.told);
+        doubts.forget_superseded(&judged);
         let mut passage = Passage::default();
         let admitted = self.limit(node, device, judged, &mut passage);
         // A limit says more than the reason of any single metric.
         let refused = passage.refused.map(|(reason, rule)| (reason, Some(rule)));
         let cause = refused.or(first_drop).unwrap_or((Reason::NoRule, None));
         let fate = self.forward(node, device, admitted, timestamp, cause);
+        self.tell_doubts(node, device, doubts, timestamp, &mut passage);
+        node.count(device);
         self.settle_passage(node, device, &passage, fate)
     }
 
@@ -121,10 +109,13 @@ impl StepContext<'_> {
         meanings: Vec<Meaning<'_>>,
         dates: Dates,
         first_drop: &mut Option<Cause>,
+        doubts: &mut Doubts,
     ) -> Vec<Item> {
         let Dates { timestamp, is_dated, late } = dates;
         let mut items = Vec::with_capacity(meanings.len());
         let mut left = None;
+        // What those that are let through will take, and who can't have what it would.
+        let (mut pending, mut shortage) = (0_usize, None);
         let losses = node.losses;
         let how = self.policy.pseudonyms();
         let Some(mut parts) = node.parts(device) else {
@@ -132,17 +123,26 @@ impl StepContext<'_> {
             return items;
         };
         steps::take(meanings.len());
-        for mut meaning in meanings {
-            if let Some((name, reason)) = meaning.cap(parts.state) {
-                // The metric crosses without some of its properties.
-                self.drop(parts.origin, What::Metric(&name), reason, None);
-            }
+        for meaning in meanings {
             let (slot, mut metric) = match meaning {
                 Meaning::Slot(slot, metric) => (slot, metric),
-                Meaning::Refused(name, reason) => {
-                    let what = What::Metric(name.unwrap_or_default());
+                Meaning::Refused(name, unusable) => {
+                    let (what, reason) = (What::Metric(name.unwrap_or_default()), unusable.reason);
                     self.drop(parts.origin, what, reason, None);
+                    let told = &mut doubts.told;
+                    told.note(name.unwrap_or_default(), reason, || unusable.fault(name, None));
                     first_drop.get_or_insert((reason, None));
+                    continue;
+                }
+                Meaning::Unreadable(place, unusable) => {
+                    let slot = parts.state.layout.slot(place);
+                    let (name, born) = (slot.map(Slot::name), slot.map(|slot| slot.datatype));
+                    let (what, reason) = (What::Metric(name.unwrap_or_default()), unusable.reason);
+                    self.drop(parts.origin, what, reason, None);
+                    let told = &mut doubts.told;
+                    told.note(name.unwrap_or_default(), reason, || unusable.fault(name, born));
+                    first_drop.get_or_insert((reason, None));
+                    doubts.add(place, &unusable.metric, reason, items.len());
                     continue;
                 }
                 Meaning::New(metric, datatype) => {
@@ -151,12 +151,22 @@ impl StepContext<'_> {
                         Err((reason, rule)) => {
                             let name = metric.name.as_deref().unwrap_or_default();
                             self.drop(parts.origin, What::Metric(name), reason, rule);
+                            if reason == Reason::OverCapacity {
+                                let limit = self.settings.caps.metrics;
+                                doubts.told.note(name, reason, || Fault::of_entity(limit));
+                            }
                             first_drop.get_or_insert((reason, rule));
                             continue;
                         }
                     }
                 }
             };
+            if let Some((reason, fault)) = mend_properties(&mut metric, &self.settings.caps) {
+                // The metric crosses without some of its properties.
+                let name = parts.state.layout.slot(slot).map(Slot::name).unwrap_or_default();
+                self.drop(parts.origin, What::Metric(name), reason, None);
+                doubts.told.note(name, reason, || fault);
+            }
             let dated = metric.timestamp.or(is_dated.then_some(timestamp));
             metric.timestamp = metric.timestamp.or(Some(timestamp));
             if metric.is_null == Some(true) {
@@ -168,7 +178,9 @@ impl StepContext<'_> {
                 Err(reason) => {
                     let name = parts.state.layout.slot(slot).map(Slot::name).unwrap_or_default();
                     self.drop(parts.origin, What::Metric(name), reason, None);
+                    doubts.told.note(name, reason, Fault::of_template);
                     first_drop.get_or_insert((reason, None));
+                    doubts.add(slot, &metric, reason, items.len());
                     continue;
                 }
             };
@@ -182,6 +194,25 @@ impl StepContext<'_> {
                 metric.is_historical = Some(true);
             }
             let historical = shape::passes_by(&metric);
+            let more = if historical || !target.keeps() { 0 } else { value_bytes(&metric) };
+            if more > 0 {
+                let wanted = pending.saturating_add(more);
+                let lets_go = lets_go(&target.current, &metric);
+                let name = target.name().to_owned();
+                match self.room.check(parts.bytes_with(wanted).saturating_sub(lets_go)) {
+                    Ok(()) => pending = wanted.saturating_sub(lets_go),
+                    Err(short) => {
+                        self.drop(parts.origin, What::Metric(&name), Reason::OverMemory, None);
+                        first_drop.get_or_insert((Reason::OverMemory, None));
+                        shortage = Some(short);
+                        continue;
+                    }
+                }
+            }
+            let Some(target) = parts.state.layout.slot_mut(slot) else {
+                mistake!("a metric that was found and has no slot");
+                continue;
+            };
             self.rule_counters.decided(target.verdict());
             self.rule_counters.observed(target.observed);
             let (reason, rule) = match target.verdict() {
@@ -223,10 +254,15 @@ impl StepContext<'_> {
             };
             self.drop(parts.origin, What::Metric(target.name()), reason, rule);
             if !historical {
-                target.update(&metric);
+                if target.keeps() {
+                    parts.state.layout.update(slot, &metric);
+                }
                 self.lose_held(parts.origin, parts.state, slot, (reason, rule));
             }
             first_drop.get_or_insert((reason, rule));
+        }
+        if let Some(shortage) = shortage {
+            self.doubt_for(node, device, shortage);
         }
         items
     }
@@ -239,7 +275,7 @@ impl StepContext<'_> {
         datatype: DataType,
         timestamp: u64,
     ) -> Result<usize, Cause> {
-        let Parts { entity, state, definitions, losses, .. } = parts;
+        let Parts { entity, definitions, losses, .. } = parts;
         let losses = *losses;
         let plan = self.policy.plan(*entity);
         let name = metric.name.as_deref().unwrap_or_default();
@@ -260,6 +296,16 @@ impl StepContext<'_> {
         if self.collides(*entity) {
             return Err((Reason::NameCollision, None));
         }
+        if parts.state.layout.slots.len() >= self.settings.caps.metrics {
+            return Err((Reason::OverCapacity, None));
+        }
+        let more = parts.state.layout.growth_by_another().saturating_add(LATE_BYTES);
+        let more = more.saturating_add(value_bytes(metric));
+        if let Err(shortage) = self.room.check(parts.bytes_with(more)) {
+            notify::memory(parts.entity, shortage);
+            return Err((Reason::OverMemory, Some(rule)));
+        }
+        let Parts { entity, state, definitions, .. } = parts;
         let own_definitions = entity.device.is_none().then_some(&**definitions);
         let exported_as = self
             .name_late(state, own_definitions, name, rule)
@@ -271,11 +317,12 @@ impl StepContext<'_> {
             ..metric.clone()
         };
         let slot = state.layout.insert(born, datatype).ok_or((Reason::OverCapacity, None))?;
-        if let Some(target) = state.layout.slot_mut(slot) {
-            shape::enter(target, &judged, losses, self.limiter);
+        let keeps = shape::keeps(&plan, name, Some(datatype), judged.verdict);
+        state.layout.change(slot, |target| {
+            shape::enter(target, &judged, keeps, losses, self.limiter);
             target.observed = plan.observe(name, Some(datatype));
             target.exported_as = exported_as;
-        }
+        });
         Ok(slot)
     }
 
@@ -321,7 +368,7 @@ impl StepContext<'_> {
         }
         let lacks = !announced_types.contains(&*name);
         **types_due |= lacks && slot.is_forwarded();
-        slot.definition = Some(name);
+        state.layout.define(place, name);
         Ok(lacks)
     }
 
@@ -387,7 +434,7 @@ impl StepContext<'_> {
             if item.historical {
                 continue;
             }
-            slot.update(&item.metric);
+            parts.state.layout.update(item.slot, &item.metric);
             if parts.state.holds {
                 self.supersede(parts.origin, parts.state, item.slot, item.rule);
             }
@@ -408,7 +455,9 @@ impl StepContext<'_> {
             return false;
         };
         let Some(permit) = items.first().map(|item| item.permit) else { return false };
-        let mut payload = DataWriter::new(timestamp, items.len());
+        let limit = self.settings.caps.relayed_bytes();
+        let mut payload = DataWriter::new(timestamp, items.len(), limit);
+        let mut told = RefusedMetrics::default();
         for mut item in items {
             let Some(slot) = state.layout.slot(item.slot) else {
                 mistake!("a metric that was judged and has no slot");
@@ -423,51 +472,16 @@ impl StepContext<'_> {
             }
             if !payload.metric(slot.exported_name(), &item.metric) {
                 self.drop(node.origin(device), What::Metric(slot.name()), Reason::OverCap, None);
+                told.note(slot.name(), Reason::OverCap, || Fault::of_room(limit));
             }
         }
-        let Some(payload) = payload.finish() else { return false };
+        notify::metrics_refused(node.origin(device), false, &told);
+        let Some(payload) = payload.finish() else {
+            *self.why = Some(DecodeError::OverCap(Cap::RelayedBytes.passed(limit)));
+            return false;
+        };
         self.relay_data(node, device, permit, payload, synthetic);
         true
-    }
-}
-
-/// Finds the slot of every metric, and checks that its value fits.
-fn resolve<'a>(state: &EntityState, payload: Borrowed<'a>) -> Vec<Meaning<'a>> {
-    let meaning = |named: NamedMetric<'a>| {
-        let NamedMetric { name, metric } = &named;
-        let datatype = metric.datatype.and_then(DataType::from_code);
-        let Some(place) = state.layout.find(*name, metric.alias) else {
-            let has_name = name.is_some_and(|name| !name.is_empty());
-            return match datatype {
-                Some(datatype) if has_name && fits_or_is_null(datatype, metric) => {
-                    Meaning::New(named.into_metric(), datatype)
-                }
-                Some(_) if has_name => Meaning::Refused(*name, Reason::TypeMismatch),
-                _ => Meaning::Refused(*name, Reason::UnknownMetric),
-            };
-        };
-        let born = state.layout.slot(place).map(|slot| slot.datatype);
-        let agrees = metric.datatype.is_none() || datatype == born;
-        match born {
-            Some(born) if agrees && fits_or_is_null(born, metric) => {
-                Meaning::Slot(place, named.metric)
-            }
-            _ => Meaning::Refused(*name, Reason::TypeMismatch),
-        }
-    };
-    payload.metrics.into_iter().take(Caps::METRICS).map(meaning).collect()
-}
-
-/// Whether the metric has a value of this datatype, or none.
-fn fits_or_is_null(datatype: DataType, metric: &Metric) -> bool {
-    if matches!(datatype, DataType::PropertySet | DataType::PropertySetList) {
-        return false;
-    }
-    match &metric.value {
-        Some(value) if metric.is_null != Some(true) => {
-            fits(datatype, value) && !is_definition(metric)
-        }
-        _ => true,
     }
 }
 

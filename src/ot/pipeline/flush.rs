@@ -7,6 +7,7 @@ use policy::{Permit, Priority, Verdict};
 use prost::Message;
 use sparkplug::Value;
 
+use super::encode::METRIC_BYTES;
 use super::item::Item;
 use super::limits::{clamp, set_waits};
 use super::shape;
@@ -15,8 +16,6 @@ use crate::plant::{Held, Node, Plant};
 
 /// Bytes that a node may forward beyond those of earlier turns, each time it is its turn.
 const QUANTUM_BYTES: usize = 16 * 1024;
-/// Credit is not saved up for longer than one message of any size takes.
-const MAX_CREDIT_BYTES: usize = super::encode::MAX_PAYLOAD_BYTES;
 
 /// What came of a node's or an entity's turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +36,8 @@ impl StepContext<'_> {
     /// Journals the newest values that limits held back, as far as the limits let them.
     pub(super) fn flush(&mut self, plant: &mut Plant) {
         let mut full = false;
+        // Credit is not saved up for longer than one message of any size takes.
+        let most_credit = self.settings.caps.relayed_bytes();
         for class in [Priority::High, Priority::Normal] {
             let mut ring = ring(plant.nodes(), self.overload.next);
             // Ends: in every round a node forwards something of what it has, or saves for its next
@@ -49,7 +50,7 @@ impl StepContext<'_> {
                         continue;
                     };
                     let credit = node.queue.credit.saturating_add(QUANTUM_BYTES);
-                    node.queue.credit = credit.min(MAX_CREDIT_BYTES);
+                    node.queue.credit = credit.min(most_credit);
                     match self.flush_node(node, class) {
                         Step::Forwarded | Step::Poor => next_ring.push(index),
                         Step::Done => {
@@ -112,6 +113,18 @@ impl StepContext<'_> {
             return Step::Done;
         }
         let all = chosen.len();
+        node.output.pass(self.now.mono);
+        let mut sum_of_all = METRIC_BYTES;
+        let affordable = chosen.iter().take_while(|value| {
+            sum_of_all = sum_of_all.saturating_add(value.bytes);
+            node.output.affords(sum_of_all)
+        });
+        let affordable = affordable.count();
+        if affordable == 0 {
+            // Not even for the entity that is next: whatever it has would be too much.
+            return Step::Done;
+        }
+        chosen.truncate(affordable);
         if self.limiter.limits_link() {
             let mut sum = 0_usize;
             let fits = chosen.iter().take_while(|value| {
@@ -218,18 +231,19 @@ impl StepContext<'_> {
         parts.state.backlog.next = last.saturating_add(1);
         let mut items = Vec::with_capacity(values.len());
         for Waiting { place, rule, permit, .. } in values {
-            let Some(slot) = parts.state.layout.slot_mut(*place) else {
-                mistake!("a chosen value without a slot");
+            let layout = &mut parts.state.layout;
+            let Some(held) = layout.take_held(*place) else {
+                mistake!("a chosen value that nothing holds");
                 continue;
             };
-            let Some(held) = slot.take_held() else {
-                mistake!("a chosen value that nothing holds");
+            let Some(slot) = layout.slot_mut(*place) else {
+                mistake!("a chosen value without a slot");
                 continue;
             };
             let Held { metric, ticket, .. } = *held;
             let restores = shape::restores(slot, &metric, self.policy.pseudonyms());
             shape::forwarded(slot, &metric, parts.losses, self.now);
-            slot.update(&metric);
+            layout.update(*place, &metric);
             items.push(Item {
                 slot: *place,
                 metric,
@@ -244,6 +258,7 @@ impl StepContext<'_> {
                 self.ledger.settle_waiting(parts.origin, 1, Fate::Forwarded);
             }
         }
+        node.count(device);
         let _ = self.journal_data(node, device, items, self.now.wall_ms, true);
     }
 }

@@ -28,10 +28,11 @@ use policy::{OnExcess, Priority, Rule};
 use prost::Message;
 use sparkplug::Entity;
 
+use super::encode::METRIC_BYTES;
 use super::item::{Item, Passage};
 use super::notify;
 use super::step::StepContext;
-use crate::plant::{EntityState, Held, Node, Slot};
+use crate::plant::{EntityState, Held, Node, Slot, held_bytes};
 
 impl StepContext<'_> {
     /// Lets through what the limits have room for; the rest is held or dropped.
@@ -48,6 +49,7 @@ impl StepContext<'_> {
             (Vec::new(), items)
         };
         self.hold(node, device, early, passage);
+        let items = self.within_output(node, device, items, passage);
         let limited =
             self.limiter.is_shared() || items.iter().any(|item| self.limiter.limits(item.rule));
         if !limited {
@@ -57,6 +59,30 @@ impl StepContext<'_> {
             items.into_iter().partition(|item| self.priority(item.rule) == Priority::High);
         let mut passed = self.limit_class(node, device, Priority::High, high, passage);
         passed.extend(self.limit_class(node, device, Priority::Normal, normal, passage));
+        passed
+    }
+
+    /// Lets through what may be written for the node; the rest is held.
+    fn within_output(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        items: Vec<Item>,
+        passage: &mut Passage,
+    ) -> Vec<Item> {
+        if node.output.affords(self.settings.caps.relayed_bytes()) {
+            return items;
+        }
+        let mut sum = METRIC_BYTES;
+        let (passed, refused) = items.into_iter().partition(|item| {
+            let with = sum.saturating_add(written(node, device, item));
+            let fits = node.output.affords(with);
+            if fits {
+                sum = with;
+            }
+            fits
+        });
+        self.refuse(node, device, refused, OnExcess::Conflate, Reason::Amplification, passage);
         passed
     }
 
@@ -168,21 +194,35 @@ impl StepContext<'_> {
         let Some(parts) = node.parts(device) else {
             return mistake!("values of a device that the node hasn't");
         };
+        let mut shortage = None;
         for item in items {
+            let layout = &parts.state.layout;
+            let more = held_bytes(&item.metric).saturating_sub(layout.held_bytes(item.slot));
+            if let Err(short) = self.room.check(parts.bytes_with(more)) {
+                let name = layout.slot(item.slot).map(Slot::name).unwrap_or_default();
+                let (what, rule) = (What::Metric(name), Some(item.rule));
+                self.drop(parts.origin, what, Reason::OverMemory, rule);
+                shortage = Some(short);
+                continue;
+            }
             let ticket = *passage.ticket.get_or_insert_with(|| parts.state.backlog.ticket());
             let before = parts.state.layout.slot(item.slot).and_then(Slot::held);
             if before.is_none_or(|before| before.ticket != ticket) {
                 passage.held = passage.held.saturating_add(1);
             }
             self.supersede(parts.origin, parts.state, item.slot, item.rule);
-            let Some(slot) = parts.state.layout.slot_mut(item.slot) else {
+            let held = Held { metric: item.metric, ticket, early: item.early };
+            parts.state.layout.hold(item.slot, held);
+            let Some(slot) = parts.state.layout.slot(item.slot) else {
                 mistake!("a metric that was judged and has no slot");
                 continue;
             };
-            slot.hold(Held { metric: item.metric, ticket, early: item.early });
             parts.state.holds = true;
             // No data can have a metric that isn't born; the birth that is due has its value.
             parts.state.birth_due |= !slot.is_born();
+        }
+        if let Some(shortage) = shortage {
+            self.doubt_for(node, device, shortage);
         }
     }
 
@@ -232,10 +272,10 @@ impl StepContext<'_> {
         place: usize,
         (reason, rule): (Reason, Option<RuleId>),
     ) {
-        let Some(slot) = state.layout.slot_mut(place) else {
+        let Some(held) = state.layout.take_held(place) else { return };
+        let Some(slot) = state.layout.slot(place) else {
             return mistake!("a held value without a slot");
         };
-        let Some(held) = slot.take_held() else { return };
         self.drop(origin, What::Metric(slot.name()), reason, rule);
         if state.backlog.lose(held.ticket) {
             self.ledger.settle_waiting(origin, 1, Fate::DroppedBy(reason, rule));
@@ -261,10 +301,13 @@ pub(super) fn clamp(bytes: usize) -> u32 {
 
 /// What the metrics take with their names, by which they cross.
 fn bytes<'a>(node: &Node, device: Option<&str>, items: impl Iterator<Item = &'a Item>) -> u32 {
-    let Some(state) = node.state(device) else { return 0 };
-    let of = |item: &Item| {
-        let name = state.layout.slot(item.slot).map_or(0, |slot| slot.name().len());
-        name.saturating_add(item.metric.encoded_len())
-    };
-    clamp(items.fold(0_usize, |sum, item| sum.saturating_add(of(item))))
+    let sum = items.fold(0_usize, |sum, item| sum.saturating_add(written(node, device, item)));
+    clamp(sum)
+}
+
+/// What one metric takes with its name.
+fn written(node: &Node, device: Option<&str>, item: &Item) -> usize {
+    let slot = node.state(device).and_then(|state| state.layout.slot(item.slot));
+    let name = slot.map_or(0, |slot| slot.exported_name().len());
+    name.saturating_add(item.metric.encoded_len())
 }

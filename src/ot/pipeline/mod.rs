@@ -46,12 +46,15 @@ mod announce;
 mod births;
 mod data;
 mod decode;
+mod doubts;
 mod encode;
 mod fast_path;
 mod flush;
 mod item;
 mod judge;
 mod limits;
+mod meaning;
+mod memory;
 mod notify;
 mod overload;
 mod policy_change;
@@ -60,6 +63,7 @@ mod refuse;
 mod rename;
 mod reorder;
 mod restore;
+mod retained;
 mod sequence;
 mod shape;
 mod step;
@@ -74,16 +78,17 @@ use account::{Account, Imbalance, Ledger, Reason};
 use foldhash::fast::RandomState;
 use journal_format::{Dropped, Heartbeat};
 use policy::{Limiter, Policy};
-use sparkplug::Caps;
+use sparkplug::{Budget, Caps, DecodeError, Room};
 use telemetry::status::TrackedNode;
 
 use self::announce::keyframes;
 use self::decode::MetricRoom;
 use self::overload::Overload;
+pub(crate) use self::reorder::ALL_BYTES as WAITING_BYTES;
 use self::reorder::Reorder;
 use self::step::StepContext;
 use self::unborn::Unborn;
-use crate::plant::{Node, Plant, StoredPlant};
+use crate::plant::{Life, Node, Plant, StoredPlant};
 use crate::rule_counters::{RuleCounters, RuleMatches};
 use crate::{Entry, Now};
 
@@ -117,6 +122,8 @@ pub struct PipelineSettings {
     pub doubt_after: Duration,
     pub max_nodes: usize,
     pub max_devices_per_node: usize,
+    /// What is remembered of the plant at most.
+    pub budget: Budget,
     /// Bounds of one payload.
     pub caps: Caps,
 }
@@ -168,6 +175,8 @@ pub struct Pipeline {
     surroundings: Surroundings,
     /// Births or deaths were handled or made since this was asked last.
     structure_changed: bool,
+    /// Why the message that is handled is refused, where more than a word is known of it.
+    why: Option<DecodeError>,
     /// The snapshot that is being taken, without its nodes.
     snapshot: Option<StoredPlant>,
     #[cfg(any(test, feature = "testing"))]
@@ -183,7 +192,7 @@ impl Pipeline {
             overload: Overload::default(),
             rule_counters: RuleCounters::new(&policy),
             matching_since_ms: now.wall_ms,
-            plant: Plant::new(settings.max_nodes),
+            plant: Plant::new(settings.max_nodes, settings.budget),
             reorder: Reorder::default(),
             unborn: Unborn::default(),
             settings,
@@ -199,6 +208,7 @@ impl Pipeline {
             next_heartbeat: now.mono,
             surroundings: Surroundings::default(),
             structure_changed: false,
+            why: None,
             snapshot: None,
             #[cfg(any(test, feature = "testing"))]
             takes_fast_path: true,
@@ -339,6 +349,13 @@ impl Pipeline {
         })
     }
 
+    /// Group and edge node of those whose birth is known, and of which something crosses.
+    pub(crate) fn born(&self) -> impl Iterator<Item = (&str, &str)> {
+        let is_born = |node: &&Node| node.own.life.is_announced() || node.own.life == Life::Known;
+        let born = self.plant.nodes().iter().filter(is_born);
+        born.map(|node| (&*node.group, &*node.edge_node))
+    }
+
     /// How many edge nodes send and have no known birth, and one of them.
     pub(crate) fn unborn(&self, now: Now) -> (usize, Option<&str>) {
         self.unborn.now(now.mono)
@@ -375,6 +392,8 @@ impl Pipeline {
             ledger: &mut self.ledger,
             counters: &mut self.counters,
             structure_changed: &mut self.structure_changed,
+            why: &mut self.why,
+            room: Room::BOUNDLESS,
             now,
             out,
         };

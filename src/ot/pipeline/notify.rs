@@ -1,17 +1,23 @@
 //! Events for the people who watch the pipeline: which event a dropped message is.
 
-use account::Reason;
+use account::{Origin, Reason};
 use policy::Rule;
-use sparkplug::{Entity, EntityTopic, MessageType, Topic};
+use sparkplug::footprint::Bound;
+use sparkplug::{DecodeError, Entity, EntityTopic, MessageType, Shortage, Topic};
 use telemetry::event;
 use text::format_utc_ms;
 
 use super::Received;
-use crate::plant::Ends;
+use crate::plant::{Ends, Fault, Finding, RefusedMetric, RefusedMetrics};
 
 /// Tells that a message was dropped as a whole, and which rule says so, if one does.
 #[cold]
-pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>) {
+pub(super) fn dropped(
+    reason: Reason,
+    rule: Option<&str>,
+    received: Received<'_>,
+    why: Option<&DecodeError>,
+) {
     let topic = received.topic;
     let word = reason.name();
     let entity = match Topic::parse(topic) {
@@ -44,10 +50,24 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
         | Reason::OverCap
         | Reason::BadCompression
         | Reason::TypeMismatch => {
-            event!(PayloadRefused, node, topic, reason = word, bytes = received.payload.len());
+            let over = match why {
+                Some(DecodeError::OverCap(over) | DecodeError::Bomb(over)) => Some(over),
+                _ => None,
+            };
+            let problem = match (over, why) {
+                (Some(over), _) => Some(over.to_string()),
+                (None, why) => why.map(ToString::to_string),
+            };
+            let (bytes, limit) = (received.payload.len(), over.map(|over| over.limit));
+            let key = over.and_then(|over| over.cap.key());
+            event!(PayloadRefused, node, topic, reason = word, bytes, problem, limit, key);
         }
         Reason::NameCollision => event!(NameCollision, node, topic),
-        Reason::Rate | Reason::NodeRate | Reason::LinkRate | Reason::Overload => {
+        Reason::Rate
+        | Reason::NodeRate
+        | Reason::LinkRate
+        | Reason::Amplification
+        | Reason::Overload => {
             event!(RateExceeded, node, topic, reason = word, rule)
         }
         Reason::DataBeforeBirth | Reason::UnknownMetric => {
@@ -61,9 +81,11 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
         // Ordinary in every plant, of the IT half, or told by the connection.
         Reason::StoredBirth
         | Reason::TooLarge
+        | Reason::SetAside
         | Reason::Conflated
         | Reason::StaleDeath
         | Reason::Duplicate
+        | Reason::OverMemory
         | Reason::Late
         | Reason::Deadband
         | Reason::Interval
@@ -73,14 +95,30 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
     }
 }
 
+/// Tells that metrics of a message, or parts of them, were refused, by the first one.
+pub(super) fn metrics_refused(origin: Origin<'_>, is_birth: bool, refused: &RefusedMetrics) {
+    let (Some(first), Some(entity)) = (&refused.first, origin.entity) else { return };
+    metric_refused(entity, is_birth, first, refused.count);
+}
+
+#[cold]
+fn metric_refused(entity: Entity<'_>, is_birth: bool, first: &RefusedMetric, metrics: u64) {
+    let node = format!("{}/{}", entity.group, entity.edge_node);
+    let topic = if is_birth { EntityTopic::birth(entity) } else { EntityTopic::data(entity) };
+    let (topic, metric, reason) = (topic.to_string(), &*first.name, first.reason.name());
+    let Fault { got, wanted, key } = &first.fault;
+    let (got, wanted, key) = (&**got, &**wanted, *key);
+    event!(MetricRefused, node, topic, metric, reason, got, wanted, key, metrics);
+}
+
 /// Tells that messages were refused before anything of them was read.
 #[cold]
-pub(super) fn shed(topic: &str, messages: u64) {
+pub(super) fn shed(topic: &str, messages: u64, most: &str) {
     let node = match Topic::parse(topic) {
         Ok(Topic::Entity(topic)) => format!("{}/{}", topic.entity.group, topic.entity.edge_node),
         _ => String::new(),
     };
-    event!(RateExceeded, node, topic, reason = Reason::Overload.name(), messages);
+    event!(RateExceeded, node, topic, reason = Reason::Overload.name(), messages, most);
 }
 
 /// Tells that values of a message wait for a limit.
@@ -91,10 +129,35 @@ pub(super) fn limited(reason: Reason, rule: Option<&str>, entity: Entity<'_>) {
     event!(RateExceeded, node, topic, reason = reason.name(), rule);
 }
 
+/// Tells that something of an entity isn't remembered, as that would be too much.
+#[cold]
+pub(super) fn memory(entity: Entity<'_>, shortage: Shortage) {
+    let node = format!("{}/{}", entity.group, entity.edge_node);
+    let Shortage { bytes, budget, of } = shortage;
+    let limit = match of {
+        Bound::Node => "relay.max-node-bytes",
+        Bound::Plant => "relay.max-plant-bytes",
+    };
+    event!(MemoryRefused, node, device = entity.device, bytes, budget, limit);
+}
+
 /// Tells that messages of a node were lost before they reached the relay.
 #[cold]
 pub(super) fn gap(group: &str, edge_node: &str) {
     event!(SequenceGap, node = format!("{group}/{edge_node}"));
+}
+
+/// Tells that the numbers of a node are no sequence, and what they are.
+#[cold]
+pub(super) fn no_sequence(group: &str, edge_node: &str, finding: Finding) {
+    let node = format!("{group}/{edge_node}");
+    match finding {
+        Finding::StandsStill(seq) => event!(SeqNotCounted, node, seq),
+        Finding::TwoSequences(one, other) => {
+            event!(NameShared, node, numbers = format!("{one} and {other}"));
+        }
+        Finding::Repeats => event!(SeqRepeats, node),
+    }
 }
 
 /// Tells what a node's death was taken for.

@@ -3,10 +3,10 @@
 use std::hash::BuildHasher;
 
 use account::{Fate, NodeSlot, Origin, Reason, Refused};
-use sparkplug::{Borrowed, Entity, EntityTopic, MessageType, Payload, Topic, find_seq};
+use sparkplug::{Borrowed, Entity, EntityTopic, MessageType, Topic, find_seq};
 
 use super::births::low_byte;
-use super::decode::Decoded;
+use super::decode::{Decoded, reason_of};
 use super::reorder::{self, Reorder, Waits, Way};
 use super::sequence::{Late, Turn};
 use super::{Entry, Now, Pipeline, Received, notify};
@@ -27,10 +27,11 @@ impl Pipeline {
         }
     }
 
-    /// Enters messages under `topic` that were refused while the relay was overloaded.
-    pub fn shed(&mut self, topic: &str, messages: u64) {
+    /// Enters messages under `topic` that were refused while the relay was overloaded; `most` says
+    /// who had most on the way then.
+    pub fn shed(&mut self, topic: &str, messages: u64, most: &str) {
         self.refused(topic, messages, Reason::Overload);
-        notify::shed(topic, messages);
+        notify::shed(topic, messages, most);
     }
 
     /// Enters a message that was too large to be read. `retain`: the broker had it stored, so it
@@ -40,6 +41,17 @@ impl Pipeline {
             Ok(Topic::Entity(_)) if !retain => self.refused(topic, 1, Reason::TooLarge),
             _ => {
                 let _ = self.count_refused(topic, 1, Reason::TooLarge);
+            }
+        }
+    }
+
+    /// Enters a message that is set aside unread, since this half was ended with it twice. `retain`:
+    /// the broker had it stored, so it is no news.
+    pub(crate) fn set_aside(&mut self, topic: &str, retain: bool) {
+        match Topic::parse(topic) {
+            Ok(Topic::Entity(_)) if !retain => self.refused(topic, 1, Reason::SetAside),
+            _ => {
+                let _ = self.count_refused(topic, 1, Reason::SetAside);
             }
         }
     }
@@ -97,6 +109,7 @@ impl Pipeline {
         origin: &mut Origin<'a>,
         out: &mut Vec<Entry>,
     ) -> Fate {
+        self.why = None;
         let (topic, stored) = match Topic::parse(received.topic) {
             Ok(Topic::Entity(topic)) => (topic, received.retain),
             Ok(Topic::StoredBirth(topic)) => (topic, true),
@@ -123,8 +136,12 @@ impl Pipeline {
         };
         let decoded = match decoded {
             Ok(decoded) => decoded,
-            Err(reason) if stored => return Fate::Dropped(reason),
-            Err(reason) => {
+            Err(error) => {
+                let reason = reason_of(&error);
+                self.why = Some(error);
+                if stored {
+                    return Fate::Dropped(reason);
+                }
                 self.structure_changed |= !topic.message_type.is_data();
                 return self.unreadable(now, topic, reason, received, way, origin, out);
             }
@@ -140,7 +157,8 @@ impl Pipeline {
         }
         self.structure_changed |= !topic.message_type.is_data();
         if stored {
-            self.stored(now, topic, decoded.into_model().into_payload(), origin, out);
+            let bytes = received.payload.len();
+            self.stored(now, topic, decoded.into_birth(), bytes, origin, out);
             return Fate::Dropped(Reason::StoredBirth);
         }
         match topic.message_type {
@@ -191,27 +209,6 @@ impl Pipeline {
         !self.limiter.is_shared()
     }
 
-    /// Retained messages: births teach layouts; data and deaths are no events.
-    fn stored(
-        &mut self,
-        now: Now,
-        topic: EntityTopic<'_>,
-        payload: Payload,
-        origin: &mut Origin<'_>,
-        out: &mut Vec<Entry>,
-    ) {
-        if !topic.message_type.is_birth() {
-            return;
-        }
-        let (mut step, plant) = self.step(now, out);
-        let index = plant.ensure(topic.entity, step.ledger);
-        origin.node = index.map(NodeSlot);
-        if let Some(node) = index.and_then(|index| plant.node_mut(index)) {
-            node.last_seen = now.mono;
-            step.stored_birth(node, topic.entity.device, payload);
-        }
-    }
-
     fn node_birth(
         &mut self,
         now: Now,
@@ -222,7 +219,14 @@ impl Pipeline {
         out: &mut Vec<Entry>,
     ) -> Fate {
         let hash = self.hash(received);
-        let index = self.plant.ensure(topic.entity, &mut self.ledger);
+        let found = {
+            let (mut step, plant) = self.step(now, out);
+            step.find_room(plant, topic.entity)
+        };
+        let index = match found {
+            Ok(index) => index,
+            Err(reason) => return Fate::Dropped(reason),
+        };
         origin.node = index.map(NodeSlot);
         let Some((index, node)) =
             index.and_then(|index| Some((index, self.plant.node_mut(index)?)))
@@ -230,29 +234,35 @@ impl Pipeline {
             return Fate::Dropped(Reason::OverCapacity);
         };
         node.last_seen = now.mono;
+        node.output.earn(now.mono, received.payload.len());
         if !node.sequence.arrive_unordered(hash, received.dup) {
             return Fate::Dropped(Reason::Duplicate);
         }
-        let payload = decoded.into_model().into_payload();
-        let seq = low_byte(payload.seq).unwrap_or(0);
+        node.counting.birth();
+        let birth = decoded.into_birth();
+        let seq = low_byte(birth.payload.seq).unwrap_or(0);
         self.unborn.born(topic.entity);
         if let Some(strangers) = self.reorder.take_stranger(topic.entity) {
             node.early.append(strangers);
         }
         if !node.early.is_empty() {
             // What the node sent before this birth is judged before it.
-            let former = node.early.take_former(payload.timestamp, seq);
+            let former = node.early.take_former(birth.payload.timestamp, seq);
             if !former.is_empty() {
                 self.counters.gaps = self.counters.gaps.saturating_add(1);
                 self.judge_all_early(now, former, out);
             }
         }
+        self.why = None;
         let (mut step, plant) = self.step(now, out);
+        step.room = plant.room(index, true);
         let Some(node) = plant.node_mut(index) else {
             return Fate::Dropped(Reason::OverCapacity);
         };
         node.unheard_since = None;
-        step.node_birth(node, payload)
+        let fate = step.node_birth(node, birth);
+        plant.make_room(index);
+        fate
     }
 
     fn node_death(
@@ -334,14 +344,21 @@ impl Pipeline {
             return Fate::Dropped(reason);
         };
         let (mut step, plant) = self.step(now, out);
+        step.room = plant.room(place, topic.message_type == MessageType::DBirth);
         let Some(node) = plant.node_mut(place) else {
             return Fate::Dropped(Reason::DataBeforeBirth);
         };
         node.last_seen = now.mono;
+        if way == Way::Arrived {
+            node.output.earn(now.mono, received.payload.len());
+        }
         // proto3 leaves a number of 0 out.
         let next = node.sequence.next();
         let leaves_zero_out = seq.is_none() && next == Some(0) && !topic.message_type.is_death();
         let seq = if leaves_zero_out { Some(0) } else { seq };
+        if way == Way::Arrived {
+            step.count(node, seq, timestamp, hash, received);
+        }
         let turn = match way {
             Way::Waited { late: true } => Turn::Now { late: Late::ByNumber },
             Way::Waited { late: false } => {
@@ -379,7 +396,10 @@ impl Pipeline {
                 Fate::Dropped(Reason::Late)
             }
             (MessageType::DBirth, Some(device)) => {
-                step.device_birth(node, device, decoded.into_model().into_payload(), late.is_late())
+                let birth = decoded.into_birth();
+                let fate = step.device_birth(node, device, birth, late.is_late());
+                plant.make_room(place);
+                fate
             }
             (MessageType::DDeath, Some(device)) => {
                 step.device_death(node, device, &decoded.into_model().into_payload())

@@ -29,7 +29,7 @@ use crate::plant::{Early, EarlyMessages};
 const NODE_MESSAGES: usize = 256;
 /// Messages of all nodes that may wait, and their bytes.
 const ALL_MESSAGES: usize = 16 * 1024;
-const ALL_BYTES: usize = 32 * 1024 * 1024;
+pub(crate) const ALL_BYTES: usize = 32 * 1024 * 1024;
 /// Nodes whose birth isn't known that may have messages waiting for it, and messages of each.
 const STRANGERS: usize = 1_000;
 const STRANGER_MESSAGES: usize = 64;
@@ -310,10 +310,11 @@ impl Pipeline {
             self.unborn.heard(entity, now.mono);
         }
         match fate {
-            Fate::Dropped(reason) => notify::dropped(reason, None, received),
+            Fate::Dropped(reason) => notify::dropped(reason, None, received, self.why.as_ref()),
             Fate::DroppedBy(reason, rule) => {
                 let rule = rule.and_then(|rule| self.policy.rule(rule));
-                notify::dropped(reason, rule.map(Rule::name), received);
+                let why = self.why.as_ref();
+                notify::dropped(reason, rule.map(Rule::name), received, why);
             }
             Fate::Forwarded | Fate::Waiting => {}
         }

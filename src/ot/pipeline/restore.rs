@@ -2,8 +2,9 @@
 //! that were journalled after it was stored.
 
 use journal_format::{Body, Keyframe, Relayed};
-use sparkplug::{DataType, MessageType, Metric, Payload, Topic, decode, names};
+use sparkplug::{Caps, DataType, MessageType, Metric, Payload, Topic, decode, names};
 
+use super::memory::enforce;
 use super::policy_change::adjust;
 use super::rename::Names;
 use super::{Entry, Now, Pipeline, shape};
@@ -71,6 +72,7 @@ impl Pipeline {
             node.next_keyframe = step.next_keyframe(node);
             adjust(&mut step, node);
         }
+        enforce(&mut step, plant);
     }
 
     fn replay(&mut self, body: Body, names: &mut Names) {
@@ -91,7 +93,8 @@ impl Pipeline {
             Body::Heartbeat(_) => return,
         };
         let Ok(Topic::Entity(topic)) = Topic::parse(topic) else { return };
-        let Ok(decoded) = decode(payload, &self.settings.caps) else { return };
+        let caps = self.settings.caps.of_own_journal();
+        let Ok(decoded) = decode(payload, &caps) else { return };
         let Pipeline { policy, plant, ledger, .. } = self;
         let Some((index, device)) = names.resolve(policy, plant, ledger, topic, losses) else {
             return;
@@ -103,7 +106,7 @@ impl Pipeline {
             made = Made::WithAliases;
         }
         names.own_names(node.state(device.as_deref()), &mut payload.metrics);
-        replay(node, topic.message_type, device.as_deref(), payload, made);
+        replay(node, topic.message_type, device.as_deref(), payload, made, &caps);
         // Readers know of these losses: the next one has to have another number.
         node.losses = node.losses.max(losses);
         if lost {
@@ -132,6 +135,7 @@ fn replay(
     device: Option<&str>,
     payload: Payload,
     made: Made,
+    caps: &Caps,
 ) {
     match message_type {
         MessageType::NBirth => {
@@ -150,7 +154,7 @@ fn replay(
                 Made::WithNames { received_ms } => {
                     end_devices(node);
                     let Payload { metrics, timestamp, .. } = payload;
-                    let taught = Layout::teach(metrics, timestamp, received_ms, true);
+                    let taught = Layout::teach(metrics, timestamp, received_ms, true, caps);
                     let _ = node.bear(taught);
                     node.announced_types = node.definitions.names().map(str::to_owned).collect();
                     node.sequence.forget();
@@ -173,7 +177,7 @@ fn replay(
                 }
                 Made::WithNames { received_ms } => {
                     let Payload { metrics, timestamp, .. } = payload;
-                    let taught = Layout::teach(metrics, timestamp, received_ms, false);
+                    let taught = Layout::teach(metrics, timestamp, received_ms, false, caps);
                     state.bear(taught.layout);
                     believe(state);
                 }
@@ -239,10 +243,8 @@ fn enter(state: &mut EntityState, metric: &Metric) {
     if metric.is_historical == Some(true) {
         return;
     }
-    if let Some(found) = state.layout.find(metric.name.as_deref(), metric.alias)
-        && let Some(slot) = state.layout.slot_mut(found)
-    {
-        shape::take_back_null(slot, &mut metric.clone());
+    if let Some(found) = state.layout.find(metric.name.as_deref(), metric.alias) {
+        shape::take_back_null(&mut state.layout, found, &mut metric.clone());
     }
 }
 

@@ -3,9 +3,8 @@
 
 use account::{Dropped, Ledger, Origin, Reason, RuleId, What};
 use policy::{Admitted, AdmittedKind, Limiter, MessageFlags, Permit, Policy};
-use sparkplug::{EntityTopic, Metric};
+use sparkplug::{Cap, DecodeError, EntityTopic, Metric, Room};
 
-use super::encode::MAX_PAYLOAD_BYTES;
 use super::overload::Overload;
 use super::{Counters, Entry, Now, PipelineSettings};
 use crate::plant::{EntityState, Node};
@@ -23,13 +22,17 @@ pub(super) struct StepContext<'a> {
     pub(super) ledger: &'a mut Ledger,
     pub(super) counters: &'a mut Counters,
     pub(super) structure_changed: &'a mut bool,
+    /// Why the message that is handled is refused, where more than a word is known of it.
+    pub(super) why: &'a mut Option<DecodeError>,
+    /// What may be remembered of the node that a message is of.
+    pub(super) room: Room,
     pub(super) now: Now,
     pub(super) out: &'a mut Vec<Entry>,
 }
 
 impl StepContext<'_> {
-    /// Journals a birth of the plant, or one made in its place. False: it is larger than a frame
-    /// may be, and nothing was journalled.
+    /// Journals a birth of the plant, or one made in its place. False: it is larger than what may
+    /// be relayed, and nothing was journalled.
     #[must_use]
     pub(super) fn relay_birth(
         &mut self,
@@ -39,7 +42,10 @@ impl StepContext<'_> {
         payload: Vec<u8>,
         synthetic: bool,
     ) -> bool {
-        if payload.len() > MAX_PAYLOAD_BYTES {
+        let limit = self.settings.caps.relayed_bytes();
+        if payload.len() > limit {
+            *self.why =
+                Some(DecodeError::OverCap(Cap::RelayedBytes.exceeded(limit, payload.len())));
             return false;
         }
         self.limiter.charge(self.now.mono, node.queue.buckets.as_ref(), payload.len());
@@ -48,6 +54,11 @@ impl StepContext<'_> {
         let aliased = node.state(device).is_some_and(has_aliases);
         // An NBIRTH starts anew, so nothing is lost before it.
         let loss_before = device.is_some() && self.take_loss(node, synthetic);
+        let bytes = payload.len();
+        node.output.spend(bytes);
+        if let Some(state) = node.state_mut(device) {
+            state.announced_bytes = bytes;
+        }
         let topic = EntityTopic::birth(node.exported(device));
         let flags = self.flags(loss_before, synthetic, aliased);
         self.admit(permit, topic, payload, node.losses, flags);
@@ -70,6 +81,7 @@ impl StepContext<'_> {
         let death = Admitted::death(source, entity, timestamp_ms, bd_seq, node.losses, flags);
         let bytes = death.payload_bytes();
         self.limiter.charge(self.now.mono, node.queue.buckets.as_ref(), bytes);
+        node.output.spend(bytes);
         self.out.push(Entry::Plant(death));
     }
 
@@ -84,6 +96,7 @@ impl StepContext<'_> {
     ) {
         let loss_before = self.take_loss(node, synthetic);
         let flags = self.flags(loss_before, synthetic, false);
+        node.output.spend(payload.len());
         self.admit(permit, EntityTopic::data(node.exported(device)), payload, node.losses, flags);
     }
 

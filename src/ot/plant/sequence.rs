@@ -4,6 +4,8 @@
 
 use std::collections::VecDeque;
 
+use sparkplug::footprint::allocation;
+
 /// Messages of one edge node that a redelivered one is compared with. A broker keeps at most
 /// its in-flight window (20 by default in mosquitto) unacknowledged per client.
 const REMEMBERED: usize = 64;
@@ -92,6 +94,14 @@ impl Sequence {
             _ if dup && ahead > WINDOW => Place::Late,
             ahead => Place::OutOfOrder { ahead },
         }
+    }
+
+    /// Whether this number came a short while ago with other contents; `None`: the message did.
+    pub(crate) fn comes_again(&self, seq: u8, hash: u64) -> Option<bool> {
+        let same = self.recent.iter().filter(|(known, _)| *known == Some(seq));
+        let mut same = same.map(|(_, known)| *known).peekable();
+        let repeats = same.peek().is_some();
+        (!same.any(|known| known == hash)).then_some(repeats)
     }
 
     /// It is the turn of the message with this number. Whether numbers before it are given up by
@@ -187,6 +197,12 @@ impl Sequence {
         self.next = None;
         self.missed = Numbers::default();
         self.unread = 0;
+    }
+
+    /// What it takes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let recent = self.recent.capacity().saturating_mul(size_of::<(Option<u8>, u64)>());
+        allocation(recent)
     }
 
     fn is_remembered(&self, seq: Option<u8>, hash: u64) -> bool {

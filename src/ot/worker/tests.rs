@@ -1,5 +1,7 @@
 //! The worker with a real journal and a real state directory.
 
+pub(super) mod planted;
+
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::thread::JoinHandle;
@@ -12,7 +14,7 @@ use journal_read::{From, Item, Reader};
 use journal_write::{Durability, Writer, WriterOptions};
 use policy::{Admitted, AdmittedKind, MessageFlags, Policy};
 use prost::Message;
-use sparkplug::{Caps, DataType, Entity, EntityTopic, Metric, Payload, Value};
+use sparkplug::{Budget, Caps, DataType, Entity, EntityTopic, Metric, Payload, Value};
 use telemetry::capture::{capture, triggered};
 use telemetry::status::{Status, StatusEmitter, StatusSettings};
 use telemetry::{Event, Notifier};
@@ -57,6 +59,7 @@ fn build(dir: &Path) -> (Worker, Sender<Work>, UnboundedReceiver<Vec<Receipt>>) 
         doubt_after: Duration::from_secs(300),
         max_nodes: 8,
         max_devices_per_node: 4,
+        budget: Budget::UNLIMITED,
         caps: Caps::default(),
     };
     let (work, queue) = crossbeam_channel::bounded(64);
@@ -93,21 +96,25 @@ fn what_is_too_large_for_a_frame_is_told() {
     let kind = AdmittedKind::Message(flags);
     let admitted = Admitted::new(permit, "", topic, payload, 0, kind);
     let now = worker.clock.now();
-    let told = capture(|| worker.push(now, &mut vec![Entry::Plant(admitted)]));
+    let told = capture(|| assert!(worker.push(now, &mut vec![Entry::Plant(admitted)])));
     triggered(&told, Event::FrameTooLarge);
+}
+
+fn delivered(packet_id: u16, topic: &'static str, seq: u64, metrics: Vec<Metric>) -> Delivered {
+    let payload = Payload { timestamp: Some(1), seq: Some(seq), metrics, ..Payload::default() };
+    Delivered {
+        topic: Bytes::from_static(topic.as_bytes()),
+        payload: payload.encode_to_vec().into(),
+        retain: false,
+        dup: false,
+        is_too_large: false,
+        receipt: Some(Receipt::numbered(packet_id)),
+    }
 }
 
 impl Running {
     fn deliver(&self, packet_id: u16, topic: &'static str, seq: u64, metrics: Vec<Metric>) {
-        let payload = Payload { timestamp: Some(1), seq: Some(seq), metrics, ..Payload::default() };
-        let delivered = Delivered {
-            topic: Bytes::from_static(topic.as_bytes()),
-            payload: payload.encode_to_vec().into(),
-            retain: false,
-            dup: false,
-            is_too_large: false,
-            receipt: Some(Receipt::numbered(packet_id)),
-        };
+        let delivered = delivered(packet_id, topic, seq, metrics);
         self.work.send(Work::Messages(vec![delivered])).unwrap();
     }
 

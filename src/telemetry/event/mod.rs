@@ -6,8 +6,9 @@
 //! From there it is a `tracing` event like any other, and the [`hub`](super::hub) limits, formats
 //! and distributes it.
 
+#[macro_use]
+mod entries;
 mod catalogue;
-mod declare;
 mod manual;
 
 use std::fmt;

@@ -30,14 +30,15 @@ policy           account diagnostic mistake sparkplug text
 signature        diagnostic policy text
 telemetry        account clock mistake sparkplug text tls
 sandbox
-config           clock diagnostic policy sandbox signature telemetry tls
+config           clock diagnostic policy sandbox signature sparkplug telemetry tls
 ot               account broker clock journal-format journal-write mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic journal-read
 it               account broker clock journal-format journal-read mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic ot
 tools            account diagnostic foreign journal-format mistake ot policy sparkplug text
 strict-host      sparkplug
 demo             account clock journal-format journal-read mistake sandbox sparkplug strict-host text
 fuzz-targets     account broker config diagnostic it journal-format journal-read ot policy sparkplug state tools
-sparkdiode       account broker clock config demo diagnostic foreign it journal-format journal-read journal-write mistake ot policy sandbox signature sparkplug state telemetry text tls tools | strict-host
+attackers
+sparkdiode       account broker clock config demo diagnostic foreign it journal-format journal-read journal-write mistake ot policy sandbox signature sparkplug state telemetry text tls tools | attackers strict-host
 ";
 
 /// Crates of others that reach the network, the disk, the system or the keys, and who may use
@@ -166,6 +167,7 @@ fn a_crate_is_in_the_folder_of_its_name() {
         let folder = match name {
             "sparkdiode" => root().to_owned(),
             "fuzz-targets" => root().join("tests/fuzz/targets"),
+            "attackers" => root().join("tests/attackers"),
             name => root().join("src").join(name.replacen("journal-", "journal/", 1)),
         };
         assert_eq!(manifest.parent(), Some(&*folder));

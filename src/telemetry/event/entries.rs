@@ -1,4 +1,4 @@
-//! How the events of the catalogue are declared: the macro that makes the type, and what is said of each.
+//! The macro that makes the list of events of the catalogue's entries.
 
 macro_rules! events {
     ($(
@@ -46,5 +46,3 @@ macro_rules! events {
         }
     };
 }
-
-pub(super) use events;

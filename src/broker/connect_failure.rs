@@ -19,6 +19,10 @@ pub enum FailureKind {
     Tls,
     /// The broker doesn't let us in.
     Login,
+    /// It doesn't take our identifier, or our keep alive.
+    Identifier,
+    /// It asks to come back later.
+    Later,
     /// A secret can't be read.
     Secret,
     /// The network, or the broker's behaviour.
@@ -47,10 +51,12 @@ pub fn explain(error: &(dyn Error + 'static)) -> ConnectFailure {
                 text: tls::explain(error, "the broker"),
             };
         }
-        // What our own stream refuses, without the layers that it came through.
-        let invalid = cause.downcast_ref::<io::Error>();
+        // What our own stream says, without the layers that it came through.
+        let ours = |error: &io::Error| {
+            matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::TimedOut)
+        };
         if let Some(within) = within
-            && invalid.is_some_and(|error| error.kind() == io::ErrorKind::InvalidData)
+            && cause.downcast_ref::<io::Error>().is_some_and(ours)
         {
             return ConnectFailure::other(within.to_string());
         }
@@ -91,6 +97,8 @@ mod tests {
         assert_eq!(plain("Mqtt state: Connection closed"), "Connection closed");
         let ours = io::Error::new(io::ErrorKind::InvalidData, "what came is no MQTT packet");
         assert_eq!(explain(&ours), ConnectFailure::other("what came is no MQTT packet"));
+        let late = io::Error::new(io::ErrorKind::TimedOut, "no CONNACK within 30 s");
+        assert_eq!(explain(&late), ConnectFailure::other("no CONNACK within 30 s"));
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         assert_eq!(explain(&refused), ConnectFailure::other(refused.to_string()));
     }

@@ -26,6 +26,8 @@ const DEFAULT_STALE_AFTER_S: u64 = 10;
 const DEFAULT_REBIRTH_MIN_INTERVAL_MS: u64 = 1_000;
 /// `confirm-every-ms`: what a kill of the IT half or its broker can make us repeat.
 const DEFAULT_CONFIRM_EVERY_MS: u64 = 2_000;
+/// `bytes-per-s`: taken where what is written can't be read, which is an error anyway.
+const FIRST_BYTES_PER_S: u64 = 64_000;
 /// `connects-per-s`: without it the pace begins with this, and is measured by the broker.
 const FIRST_CONNECTS_PER_S: u32 = 500;
 /// `max-nodes`: as many as the OT half follows by default.
@@ -38,8 +40,8 @@ const DEFAULT_BACKFILL_MESSAGES_PER_S: u64 = 1_000;
 
 /// The sections of the file.
 const KEYS: &[&str] = &[
-    "broker", "journal", "state", "syslog", "policies", "mirror", "backfill", "limits", "status",
-    "health", "metrics", "sandbox",
+    "broker", "link", "journal", "state", "syslog", "policies", "mirror", "backfill", "limits",
+    "status", "health", "metrics", "sandbox",
 ];
 const MIRROR_KEYS: &[&str] = &[
     "stale-after-s",
@@ -62,6 +64,9 @@ pub struct ItConfig {
     /// Begins the MQTT client identifier of every mirrored edge node.
     pub client_id_prefix: String,
     pub broker: BrokerConfig,
+    /// `[link] bytes-per-s`: what all sessions together may send; 1,200 to 1,000,000,000. `None`: as
+    /// much as the link takes.
+    pub link_bytes_per_s: Option<u32>,
     /// Directory of the journal that the OT half writes; only ever read.
     pub journal_path: PathBuf,
     pub first_start: FirstStart,
@@ -188,6 +193,11 @@ impl ItConfig {
         }
         let prefix = reader.text(broker, "client-id-prefix", prefix_fault);
         let broker = BrokerConfig::read(reader, broker, DEFAULT_IT_MAX_PACKET_BYTES);
+        let link = &mut reader.table(top, "link", &["bytes-per-s"]);
+        let link_bytes_per_s = link.key_span("bytes-per-s").map(|_| {
+            bounded(reader.number(link, "bytes-per-s", 1_200..=1_000_000_000, FIRST_BYTES_PER_S))
+        });
+        reader.close(link);
         let source = &mut reader.table(top, "journal", &["path", "first-start"]);
         let journal_path = journal::read_path(reader, source);
         let words = [("oldest", FirstStart::Oldest), ("newest", FirstStart::Newest)];
@@ -223,6 +233,7 @@ impl ItConfig {
         Some(ItConfig {
             client_id_prefix: prefix.unwrap_or_else(|| DEFAULT_CLIENT_ID_PREFIX.to_owned()),
             broker: broker?,
+            link_bytes_per_s,
             journal_path: journal_path?,
             first_start,
             state_dir: state_dir?,

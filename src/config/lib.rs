@@ -23,7 +23,7 @@ mod wording;
 use std::path::PathBuf;
 
 use ::signature::Requirement;
-pub use broker::{Address, BrokerConfig, Credentials};
+pub use broker::{Address, BrokerConfig, ClientIdForm, Credentials};
 use diagnostic::Section;
 pub use it::{BackfillConfig, DataDatatypes, DataQos, FirstStart, ItConfig, MirrorConfig, OnGap};
 pub use journal::{Durability, JournalConfig};

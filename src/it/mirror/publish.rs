@@ -33,6 +33,7 @@ impl StepContext<'_> {
         let stamp = node.begin_births(self.now.wall_ms);
         let seq = node.next_seq();
         let birth = encode::node_birth(node.bd_seq, &node.layout, stamp, seq);
+        node.note_birth(birth.len());
         self.publish(node.id, Arc::clone(&node.topics.birth), birth);
         let mut devices = std::mem::take(&mut node.devices);
         for device in devices.values_mut() {
@@ -75,6 +76,7 @@ impl StepContext<'_> {
         device.announced = Announced::Born;
         let stamp = node.data_stamp(self.now.wall_ms);
         let payload = encode::device_birth(&device.layout, stamp, node.next_seq());
+        node.note_birth(payload.len());
         self.publish(node.id, Arc::clone(&device.topics.birth), payload);
     }
 

@@ -34,6 +34,8 @@ pub(super) struct StepContext<'a> {
     pub(super) notices: &'a mut Notices,
     pub(super) link: Link,
     pub(super) stopping: bool,
+    /// Some session with the broker stands.
+    pub(super) broker_stands: bool,
     /// The next frame of the journal.
     pub(super) position: u64,
     /// Frames that were in the journal before the first start.

@@ -12,9 +12,9 @@ use super::doubts::Doubts;
 use super::encode::{self, DataWriter};
 use super::item::{Item, Passage};
 use super::judge::judge;
-use super::meaning::{Meaning, resolve};
+use super::meaning::{Meaning, put_in_time, resolve};
 use super::notify;
-use super::sequence::Late;
+use super::sequence::{Dates, Late};
 use super::shape::{self, Decided};
 use super::step::StepContext;
 use crate::plant::{
@@ -26,16 +26,6 @@ const LATE_BYTES: usize = 512;
 
 /// Why something didn't cross, and which rule says so.
 type Cause = (Reason, Option<RuleId>);
-
-/// The time of a message, and what it is worth.
-#[derive(Clone, Copy, Debug)]
-struct Dates {
-    /// In milliseconds since the epoch.
-    timestamp: u64,
-    /// The message has it, and not the relay alone.
-    is_dated: bool,
-    late: Late,
-}
 
 impl StepContext<'_> {
     /// A live NDATA or DDATA.
@@ -497,28 +487,6 @@ impl StepContext<'_> {
         };
         self.relay_data(node, device, permit, payload, synthetic);
         true
-    }
-}
-
-/// Puts values in the order of their times where one metric has several, as data must have them
-/// (Sparkplug 3.0, operational-behavior-data-publish-nbirth-order): edge nodes send what they have
-/// stored in any.
-fn put_in_time(meanings: &mut [Meaning<'_>], timestamp: u64) {
-    let time = |meaning: &Meaning<'_>| match meaning {
-        Meaning::Slot(_, metric) | Meaning::New(metric, _) => metric.timestamp.unwrap_or(timestamp),
-        _ => timestamp,
-    };
-    // As the fast path looks at it: the place behind all so far, and the latest time.
-    let (mut behind, mut latest) = (0, 0);
-    let is_older = |meaning: &Meaning<'_>| {
-        let Meaning::Slot(place, _) = meaning else { return false };
-        let dated = time(meaning);
-        let is_older = *place < behind && dated < latest;
-        (behind, latest) = (behind.max(place.saturating_add(1)), latest.max(dated));
-        is_older
-    };
-    if meanings.iter().any(is_older) {
-        meanings.sort_by_key(time);
     }
 }
 

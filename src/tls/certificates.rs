@@ -1,6 +1,6 @@
 //! When certificates end: those of files, and the one that a server shows.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use text::format_date;

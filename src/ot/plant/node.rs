@@ -35,6 +35,8 @@ pub(crate) struct EntityState {
     pub(crate) judged: bool,
     /// The template instances that its birth brought were surveyed.
     pub(crate) surveyed: bool,
+    /// Its data names datatypes, as far as it was seen.
+    pub(crate) is_typed: bool,
     /// `seq` of a device's birth or death that was judged last, in this session of its node.
     pub(crate) told_at: Option<u8>,
     /// What of it its node has counted.

@@ -366,7 +366,8 @@ impl Session {
         } else {
             self.endings.other();
         }
-        telling::tell_end(&self.broker, self.identity.current(), end, said.as_ref(), pause);
+        let end_seen = (end, !stood && by_broker && self.way.is_unheard());
+        telling::tell_end(&self.broker, self.identity.current(), end_seen, said.as_ref(), pause);
         if stood {
             return;
         }

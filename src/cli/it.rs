@@ -162,6 +162,11 @@ fn mirror_settings(mirror: MirrorConfig, backfill: bool, limits: Caps) -> Mirror
             DataQos::AtMostOnce => Qos::AtMostOnce,
             DataQos::AtLeastOnce => Qos::AtLeastOnce,
         },
+        data_datatypes: match mirror.data_datatypes {
+            config::DataDatatypes::AsPlant => mirror::DataDatatypes::AsPlant,
+            config::DataDatatypes::Always => mirror::DataDatatypes::Always,
+            config::DataDatatypes::Never => mirror::DataDatatypes::Never,
+        },
         max_nodes: mirror.max_nodes,
         max_devices_per_node: mirror.max_devices_per_node,
         budget: Budget { node_bytes: mirror.max_node_bytes, plant_bytes: mirror.max_plant_bytes },

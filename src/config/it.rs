@@ -50,6 +50,7 @@ const MIRROR_KEYS: &[&str] = &[
     "primary-host",
     "confirm-every-ms",
     "data-qos",
+    "data-datatypes",
     "connects-per-s",
     "max-nodes",
     "max-devices-per-node",
@@ -109,6 +110,7 @@ pub struct MirrorConfig {
     /// How often the cursor is moved by a confirmed barrier. 100 ms to 60 s.
     pub confirm_every: Duration,
     pub data_qos: DataQos,
+    pub data_datatypes: DataDatatypes,
     /// New MQTT sessions per second, 1 to 10,000; `None`: as fast as the broker takes them.
     pub connects_per_s: Option<u32>,
     /// Edge nodes that are mirrored; further ones are refused and counted. 1 to 100,000.
@@ -130,6 +132,16 @@ pub enum OnGap {
     Death,
     /// Only counted.
     Ignore,
+}
+
+/// Whether data on the IT broker names the datatypes of its metrics (`data-datatypes`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataDatatypes {
+    /// Where the plant's data does.
+    AsPlant,
+    Always,
+    /// As Sparkplug 3.0 §6.4.6 prefers it.
+    Never,
 }
 
 /// QoS of births and data on the IT broker (`data-qos`); deaths are always QoS 1.
@@ -257,6 +269,12 @@ impl MirrorConfig {
             0 => DataQos::AtMostOnce,
             _ => DataQos::AtLeastOnce,
         };
+        let words = [
+            ("as-plant", DataDatatypes::AsPlant),
+            ("always", DataDatatypes::Always),
+            ("never", DataDatatypes::Never),
+        ];
+        let data_datatypes = reader.word(section, "data-datatypes", &words, DataDatatypes::AsPlant);
         let connects_per_s = section.key_span("connects-per-s").map(|_| {
             let first = u64::from(FIRST_CONNECTS_PER_S);
             bounded(reader.number(section, "connects-per-s", 1..=10_000, first))
@@ -278,6 +296,7 @@ impl MirrorConfig {
             primary_host,
             confirm_every: Duration::from_millis(confirm_every_ms),
             data_qos,
+            data_datatypes,
             connects_per_s,
             // Both were bounded above, far below any `usize`.
             max_nodes: usize::try_from(max_nodes).unwrap_or(usize::MAX),

@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use ::signature::Requirement;
 pub use broker::{Address, BrokerConfig, ClientIdForm, Credentials};
 use diagnostic::Section;
-pub use it::{BackfillConfig, DataQos, FirstStart, ItConfig, MirrorConfig, OnGap};
+pub use it::{BackfillConfig, DataDatatypes, DataQos, FirstStart, ItConfig, MirrorConfig, OnGap};
 pub use journal::{Durability, JournalConfig};
 pub use ot::{OtConfig, RelayConfig};
 use reader::Reader;

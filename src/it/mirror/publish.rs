@@ -85,9 +85,18 @@ impl StepContext<'_> {
         &mut self,
         node: &mut Node,
         device: Option<&str>,
-        metrics: Vec<Metric>,
+        mut metrics: Vec<Metric>,
     ) {
         let Some(topic) = node.data_topic(device) else { return };
+        if let Some(layout) = node.layout_of(device)
+            && self.names_datatypes(layout.is_typed)
+        {
+            let named = metrics.iter_mut().map(|metric| {
+                let name = metric.name.clone().unwrap_or_default();
+                (name, metric)
+            });
+            named.for_each(|(name, metric)| layout.name_datatype(&name, metric));
+        }
         let metrics = metrics.iter().map(|metric| (metric.name.as_deref(), metric));
         self.publish_metrics(node, topic, 0, metrics);
     }

@@ -19,7 +19,7 @@ diagnostic
 sparkplug        text
 account          mistake sparkplug
 tls              diagnostic text
-broker           text tls
+broker           tls
 stream
 state            foreign mistake
 journal-format

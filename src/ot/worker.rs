@@ -8,6 +8,7 @@
 
 mod housekeeping;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -87,7 +88,7 @@ impl Worker {
         settings: WorkerSettings,
         make_pipeline: impl FnOnce(Now) -> Pipeline,
         writer: Journal,
-        state: StateDir,
+        (state, make_writer): (StateDir, impl FnOnce(StateDir) -> io::Result<StateWriter>),
         work: Receiver<Work>,
         receipts: UnboundedSender<Vec<Receipt>>,
         shared: Arc<Shared>,
@@ -131,7 +132,7 @@ impl Worker {
             settings,
             pipeline,
             writer,
-            storing: Storing::new(StateWriter::start(state)?, now.mono),
+            storing: Storing::new(make_writer(state)?, now.mono),
             work,
             receipts,
             shared,
@@ -166,40 +167,57 @@ impl Worker {
         loop {
             let stop = self.take(&mut batch);
             let now = self.clock.now();
-            for work in batch.drain(..) {
-                let Work::Messages(messages) = work else {
-                    self.handle(now, work, &mut out);
-                    self.push(now, &mut out);
-                    continue;
-                };
-                for delivered in messages {
-                    self.handle_message(now, delivered, &mut out);
-                    self.push(now, &mut out);
-                    // Aliases become names, so a small message can become a large frame.
-                    if self.writer.pending_bytes() > PENDING_BYTES && !self.commit() {
-                        return;
-                    }
-                }
-            }
-            if self.next_tick <= now.mono {
-                self.pipeline.tick(now, &mut out);
-                self.count_shed();
-                self.next_tick = now.mono.saturating_add(TICK_EVERY);
-            }
-            self.push(now, &mut out);
-            if !self.commit() {
+            if !self.work_off(now, &mut batch, &mut out) || !self.commit() {
                 return;
             }
-            let structure_changed = self.pipeline.take_structure_changed();
-            self.storing.journalled(structure_changed, &mut self.unreleased);
+            self.journalled();
             if stop {
                 self.finish(now);
                 return;
             }
-            self.store(now);
-            self.show(now, false);
-            self.keep_house(now);
+            self.settle(now);
         }
+    }
+
+    /// Handles what came, and what is due. Everything of it waits to be committed. False: there is
+    /// no more time.
+    fn work_off(&mut self, now: Now, batch: &mut Vec<Work>, out: &mut Vec<Entry>) -> bool {
+        for work in batch.drain(..) {
+            let Work::Messages(messages) = work else {
+                self.handle(now, work, out);
+                self.push(now, out);
+                continue;
+            };
+            for delivered in messages {
+                self.handle_message(now, delivered, out);
+                self.push(now, out);
+                // Aliases become names, so a small message can become a large frame.
+                if self.writer.pending_bytes() > PENDING_BYTES && !self.commit() {
+                    return false;
+                }
+            }
+        }
+        if self.next_tick <= now.mono {
+            self.pipeline.tick(now, out);
+            self.count_shed();
+            self.next_tick = now.mono.saturating_add(TICK_EVERY);
+        }
+        self.push(now, out);
+        true
+    }
+
+    /// Everything so far is committed.
+    fn journalled(&mut self) {
+        let structure_changed = self.pipeline.take_structure_changed();
+        self.storing.journalled(structure_changed, &mut self.unreleased);
+    }
+
+    /// What follows a commit: the plant is stored, receipts are released, people are shown how it
+    /// is, segments end.
+    fn settle(&mut self, now: Now) {
+        self.store(now);
+        self.show(now, false);
+        self.keep_house(now);
     }
 
     /// Waits for work. The channel's own wait spins and yields before it sleeps, which costs more
@@ -447,8 +465,10 @@ pub enum WorkerError {
     Journal(#[from] JournalError),
     /// No thread can be had.
     #[error("cannot start: {0}")]
-    Start(#[from] std::io::Error),
+    Start(#[from] io::Error),
 }
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod by_hand;
 #[cfg(test)]
 mod tests;

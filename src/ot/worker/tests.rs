@@ -20,8 +20,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::housekeeping::retention_ms;
 use super::{
-    Arc, Clock, Delivered, Duration, Now, Pipeline, Receipt, Shared, StateDir, Work, Worker,
-    WorkerSettings,
+    Arc, Clock, Delivered, Duration, Now, Pipeline, Receipt, Shared, StateDir, StateWriter, Work,
+    Worker, WorkerSettings,
 };
 use crate::status_reporter::StatusReporter;
 use crate::{Entry, PipelineSettings};
@@ -67,7 +67,7 @@ fn build(dir: &Path) -> (Worker, Sender<Work>, UnboundedReceiver<Vec<Receipt>>) 
         },
         |now| Pipeline::new(pipeline, policy, now),
         Writer::open(options, 1).unwrap().only(),
-        StateDir::open(&dir.join("state")).unwrap(),
+        (StateDir::open(&dir.join("state")).unwrap(), StateWriter::start),
         queue,
         released,
         Arc::new(Shared::default()),

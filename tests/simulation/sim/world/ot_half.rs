@@ -1,0 +1,250 @@
+//! The OT half and its broker: starts, kills, deliveries, receipts.
+
+use account::Reason;
+use journal_format::header::Header;
+use journal_format::{Body, Heartbeat, frame};
+use journal_write::{Durability, WriterOptions};
+use ot::PipelineSettings;
+use sparkplug::Caps;
+
+use super::{Back, World, show};
+use crate::sim::ot_broker::Message;
+use crate::sim::plan::Disk;
+use crate::sim::plant::{MAX_METRICS, Published, Way};
+
+impl World {
+    pub(super) fn start_ot(&mut self) {
+        self.clear_disk(Disk::Segment);
+        let policy = self.policy(self.ot_policy).into();
+        let caps = Caps { metrics: MAX_METRICS, ..Caps::DEFAULT };
+        let settings = ot::testing::HalfSettings {
+            relay_name: "relay".into(),
+            pipeline: PipelineSettings {
+                source: "line".into(),
+                keyframe_every: self.config.keyframe_every,
+                reorder_timeout: self.config.reorder_timeout,
+                max_nodes: 10,
+                max_devices_per_node: 10,
+                caps,
+            },
+            journal: WriterOptions {
+                dir: self.journal_dir(),
+                relay_name: "relay".into(),
+                segment_bytes: self.config.segment_bytes,
+                retain_bytes: 1 << 30,
+                retain_age: None,
+                durability: Durability::Process,
+            },
+            state_dir: self.dir.path().join("ot"),
+            policy,
+        };
+        let half = ot::testing::Half::start(settings).expect("the OT half starts");
+        self.ot = Some(half);
+        (self.given, self.taken) = (0, Vec::new());
+        self.to_drop.clear();
+        self.note(|| "OT half starts".into());
+        self.back.insert(Back::OtLink, self.now.mono);
+    }
+
+    /// The OT half is gone; what it took and the journal doesn't have is lost, if the broker
+    /// hasn't it.
+    pub(super) fn ot_gone(&mut self, away_ms: u64) {
+        if let Some(half) = self.ot.take() {
+            self.dropped_on_ot.add(half.pipeline().account());
+        }
+        for (id, is_kept) in std::mem::take(&mut self.taken) {
+            if !is_kept && self.plant.sent[id].way == Way::UnderWay {
+                self.plant.sent[id].way = Way::Lost(self.now.mono);
+            }
+        }
+        self.ot_broker.disconnect();
+        self.connecting = false;
+        self.come_back(Back::Ot, away_ms);
+    }
+
+    pub fn kill_ot(&mut self, away_ms: u64, in_turn: bool, torn: bool) {
+        let Some(half) = &self.ot else { return };
+        let next_seq = half.next_seq();
+        if in_turn {
+            self.ot_reads();
+            if let Some(half) = &mut self.ot {
+                half.turn(false);
+            }
+        }
+        self.ot_gone(away_ms);
+        if torn {
+            self.tear(next_seq);
+        }
+    }
+
+    /// Half a write stands at the end of the journal.
+    fn tear(&mut self, next_seq: u64) {
+        let Ok(entries) = std::fs::read_dir(self.journal_dir()) else { return };
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        let newest = paths.filter(|path| path.extension().is_some_and(|end| end == "sdj")).max();
+        if let Some(newest) = newest {
+            let mut bytes = std::fs::read(&newest).expect("a segment");
+            let header = Header::parse(&bytes).expect("a header");
+            let body = Body::Heartbeat(Heartbeat::default());
+            let mut frame = Vec::new();
+            let now_ms = self.now.wall_ms;
+            frame::append(header.salt, next_seq, now_ms, &body, &mut frame).expect("a frame");
+            let part = 1 + self.random.below(frame.len() - 1);
+            bytes.extend(&frame[..part]);
+            std::fs::write(newest, bytes).expect("a segment");
+        }
+    }
+
+    pub fn stop_ot(&mut self, away_ms: u64) {
+        if self.ot.as_ref().is_some_and(|half| half.stands()) {
+            return;
+        }
+        let Some(mut half) = self.ot.take() else { return };
+        half.turn(true);
+        self.dropped_on_ot.add(half.pipeline().account());
+        let released = half.stop();
+        self.journalled();
+        self.acknowledge(released);
+        self.ot_gone(away_ms);
+    }
+
+    pub fn break_ot_link(&mut self, away_ms: u64) {
+        if !self.ot_broker.is_connected() {
+            return;
+        }
+        self.ot_broker.disconnect();
+        self.ot_hears_of_loss();
+        self.come_back(Back::OtLink, away_ms);
+    }
+
+    pub fn restart_ot_broker(&mut self, away_ms: u64) {
+        let was_connected = self.ot_broker.is_connected();
+        self.ot_broker.restart();
+        if was_connected {
+            self.ot_hears_of_loss();
+        }
+        self.come_back(Back::OtLink, away_ms);
+    }
+
+    pub(super) fn ot_hears_of_loss(&mut self) {
+        self.connecting = false;
+        if let Some(half) = &mut self.ot {
+            half.lost();
+        }
+    }
+
+    /// The half takes what the broker has for it.
+    pub(super) fn ot_reads(&mut self) {
+        let Some(half) = &mut self.ot else { return };
+        if half.stands() {
+            return;
+        }
+        let mut messages = self.ot_broker.read();
+        if let Some(fault) = self.fault {
+            fault.on_deliveries(&mut messages);
+        }
+        if messages.is_empty() {
+            return;
+        }
+        self.given += messages.len() as u64;
+        let mut deliveries = Vec::new();
+        for Message { delivery, id, dropped_for } in messages {
+            if let Some(id) = id {
+                self.took += 1;
+                self.plant.sent[id].taken = self.took;
+                self.taken.push((id, delivery.packet_id.is_some()));
+            }
+            if let Some(reason) = dropped_for {
+                *self.to_drop.entry(reason.name()).or_default() += 1;
+            }
+            if self.trace {
+                let topic = String::from_utf8_lossy(&delivery.topic);
+                let dup = if delivery.dup { " dup" } else { "" };
+                let at = self.now.mono.as_secs_f64();
+                println!("{at:>10.3}   OT takes {topic}{dup} {}", show(&delivery.payload));
+            }
+            deliveries.push(delivery);
+        }
+        half.deliver(deliveries);
+    }
+
+    /// A message of a node is refused unread.
+    pub fn shed(&mut self, published: Published) {
+        let Some(half) = self.ot.as_mut().filter(|half| !half.stands()) else {
+            return self.publish(published, false);
+        };
+        if published.is_assured || !self.ot_broker.is_connected() {
+            return self.publish(published, false);
+        }
+        half.shed(published.topic.into_bytes().into(), None);
+        self.given += 1;
+        *self.to_drop.entry(Reason::Overload.name()).or_default() += 1;
+        if let Some(id) = published.id {
+            self.plant.sent[id].is_bad = true;
+            self.took += 1;
+            self.plant.sent[id].taken = self.took;
+            self.taken.push((id, false));
+        }
+    }
+
+    pub fn publish(&mut self, published: Published, is_will: bool) {
+        self.note(|| format!("plant {} {}", published.topic, show(&published.payload)));
+        self.ot_broker.publish(self.now.mono, published, is_will);
+    }
+
+    pub(super) fn ot_turn(&mut self) {
+        if self.ot.is_some() && !self.ot_broker.is_connected() && self.is_back(Back::OtLink) {
+            let mut present = self.ot_broker.connect();
+            self.note(|| format!("OT half connects, session present: {present}"));
+            if let Some(fault) = self.fault {
+                present = fault.on_session(present);
+            }
+            if let Some(half) = &mut self.ot {
+                half.connected(present);
+            }
+            self.connecting = true;
+        }
+        self.ot_broker.tick(self.now.mono);
+        self.ot_reads();
+        let room = !self.is_full(Disk::Journal);
+        if self.is_full(Disk::Segment) {
+            self.block_segments();
+        }
+        let Some(half) = &mut self.ot else { return };
+        if !half.turn(room) {
+            return;
+        }
+        let released = half.released();
+        let ends = self.random.chance(self.config.state_pace);
+        while ends && half.write_state() {}
+        self.journalled();
+        self.acknowledge(released);
+    }
+
+    /// All that the half took is in the journal.
+    pub(super) fn journalled(&mut self) {
+        for (id, _) in self.taken.drain(..) {
+            let sent = &mut self.plant.sent[id];
+            if !matches!(sent.way, Way::Heard(_)) {
+                sent.way = Way::Heard(self.now.mono);
+            }
+        }
+        if std::mem::take(&mut self.connecting) {
+            self.reconnects.push(self.now.mono);
+        }
+    }
+
+    pub(super) fn acknowledge(&mut self, released: Vec<u16>) {
+        for packet_id in released {
+            // Of an earlier connection it may be one that isn't in flight any more.
+            if let Ok(Some(id)) = self.ot_broker.acknowledge(packet_id) {
+                let way = self.plant.sent[id].way;
+                assert!(
+                    matches!(way, Way::Heard(_)),
+                    "acknowledged before it is in the journal: {:?}",
+                    self.plant.sent[id]
+                );
+            }
+        }
+    }
+}

@@ -45,8 +45,6 @@ const OUTGOING_FACTOR: usize = 4;
 /// host, all of them under some hundred bytes. Commands never cross, so a larger one would be
 /// refused as well once it was read.
 pub(super) const MAX_INCOMING_BYTES: usize = 64 * 1024;
-/// Read at once, and held only while something is read: there are as many sessions as nodes.
-const READ_BYTES: usize = 4 * 1024;
 /// Commands of IT hosts that may wait for the driver; further ones are dropped unread, which
 /// bounds what a flood from IT can occupy.
 const MAX_WAITING_COMMANDS: usize = 4_096;
@@ -266,7 +264,7 @@ impl Sessions {
                 let stream = TcpStream::connect(&*addresses).await?;
                 stream.set_nodelay(true)?;
                 shared.tcp_up.store(true, Ordering::Release);
-                Ok(stream::open(stream, tls, framing).await?.reading(READ_BYTES))
+                Ok(stream::open(stream, tls, framing).await?.without_reading_ahead())
             }
         });
         options

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::framing::{Framing, Portion};
+use crate::framing::{Framing, FramingError, Portion};
 
 /// Read at once: a few hundred data messages.
 const READ_BYTES: usize = 64 * 1024;
@@ -23,8 +23,7 @@ pub struct Watched<S> {
     passing: usize,
     /// What of the framing's insert is handed on.
     inserted: usize,
-    read_bytes: usize,
-    keeps_memory: bool,
+    reads_ahead: bool,
 }
 
 impl<S> Watched<S> {
@@ -36,17 +35,15 @@ impl<S> Watched<S> {
             filled: 0..0,
             passing: 0,
             inserted: 0,
-            read_bytes: READ_BYTES,
-            keeps_memory: true,
+            reads_ahead: true,
         }
     }
 
-    /// Reads no more than `bytes` at once, and has no memory for it while nothing comes: for one
-    /// of many sessions.
+    /// Reads no more than the client has room for, into the client's memory: for one of many
+    /// sessions, each of which hears little.
     #[must_use]
-    pub fn reading(mut self, bytes: usize) -> Watched<S> {
-        self.read_bytes = bytes.max(1);
-        self.keeps_memory = false;
+    pub fn without_reading_ahead(mut self) -> Watched<S> {
+        self.reads_ahead = false;
         self
     }
 
@@ -81,14 +78,60 @@ impl<S> Watched<S> {
             if rest.is_empty() || buffer.remaining() == 0 {
                 return Ok(!buffer.filled().is_empty());
             }
-            let portion = self.framing.next(rest);
-            match portion.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))? {
-                Portion::Pass(bytes) => self.passing = bytes,
-                Portion::Drop(bytes) => {
-                    self.filled.start = self.filled.start.saturating_add(bytes);
-                }
+            let portion = self.framing.next(rest).map_err(no_mqtt)?;
+            self.begin(portion);
+        }
+    }
+
+    /// What becomes of the next bytes of what was read.
+    fn begin(&mut self, portion: Portion) {
+        match portion {
+            Portion::Pass(bytes) => self.passing = bytes,
+            Portion::Drop(bytes) => self.filled.start = self.filled.start.saturating_add(bytes),
+        }
+    }
+}
+
+fn no_mqtt(error: FramingError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+impl<S: AsyncRead + Unpin> Watched<S> {
+    /// Reads into memory of our own; false at the end of the stream.
+    fn read_ahead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        self.read.resize(READ_BYTES, 0);
+        let mut room = ReadBuf::new(&mut self.read);
+        // Nothing of it is there before something is read.
+        self.filled = 0..0;
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut room))?;
+        self.filled = 0..room.filled().len();
+        Poll::Ready(Ok(!self.filled.is_empty()))
+    }
+
+    /// Reads into the client's memory, where what came stays if all of it goes on, as nearly
+    /// always; if not, it's moved to memory of our own, for as long as it takes.
+    fn read_through(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<bool>> {
+        (self.read, self.filled) = (Vec::new(), 0..0);
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        let came = buffer.filled().get(before..).unwrap_or_default();
+        if came.is_empty() {
+            return Poll::Ready(Ok(false));
+        }
+        match self.framing.next(came).map_err(no_mqtt)? {
+            Portion::Pass(bytes) if bytes == came.len() => {}
+            portion => {
+                self.read = came.to_vec();
+                self.filled = 0..came.len();
+                self.begin(portion);
+                buffer.set_filled(before);
             }
         }
+        Poll::Ready(Ok(true))
     }
 }
 
@@ -105,18 +148,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
             if buffer.filled().len() > before || buffer.remaining() == 0 {
                 return Poll::Ready(Ok(()));
             }
-            watched.read.resize(watched.read_bytes, 0);
-            let mut room = ReadBuf::new(&mut watched.read);
-            let read = Pin::new(&mut watched.stream).poll_read(context, &mut room);
-            let bytes = room.filled().len();
-            if read.is_pending() && !watched.keeps_memory {
-                watched.read = Vec::new();
-            }
-            // Nothing of it is there before something is read.
-            watched.filled = 0..0;
-            ready!(read)?;
-            watched.filled = 0..bytes;
-            if bytes == 0 {
+            let read = match watched.reads_ahead {
+                true => ready!(watched.read_ahead(context))?,
+                false => ready!(watched.read_through(context, buffer))?,
+            };
+            if !read {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -154,7 +190,8 @@ mod tests {
     async fn what_is_too_large_takes_no_memory_and_the_rest_comes_through() {
         let mark = Mark::new();
         let (ours, mut broker) = tokio::io::duplex(4096);
-        let mut watched = Watched::new(ours, Framing::new(1024, mark.clone())).reading(512);
+        let mut watched =
+            Watched::new(ours, Framing::new(1024, mark.clone())).without_reading_ahead();
         let send = async {
             broker.write_all(&[0x30, 0x04, 0, 1, b'a', b'!']).await.unwrap();
             // 10 MB at QoS 1.
@@ -167,7 +204,7 @@ mod tests {
         let mut came = Vec::new();
         let (read, ()) = tokio::join!(watched.read_to_end(&mut came), send);
         read.unwrap();
-        assert!(watched.read.capacity() <= 1024);
+        assert!(watched.read.capacity() <= 4096);
         assert_eq!(came[..6], [0x30, 0x04, 0, 1, b'a', b'!']);
         assert_eq!(came[6..13], [0x32, 29, 0, 1, b'b', 0, 7]);
         assert_eq!(mark.read(&came[13..37]).unwrap().bytes, 0x00A0_0000);

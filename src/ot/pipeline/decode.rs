@@ -21,16 +21,17 @@ pub(super) enum Decoded<'a> {
 }
 
 impl<'a> Decoded<'a> {
-    /// Reads data. `inflated` takes what a compressed payload holds.
+    /// Reads data. `inflated` takes what a compressed payload holds, `room` is for its metrics.
     ///
     /// # Errors
     /// Why nothing of it may be used.
     pub(super) fn data(
         bytes: &'a [u8],
         inflated: &'a mut Vec<u8>,
+        room: &mut MetricRoom,
         caps: &Caps,
     ) -> Result<Decoded<'a>, Reason> {
-        match ScalarPayload::read(bytes, caps) {
+        match ScalarPayload::read(bytes, room, caps) {
             Ok(scalars) => Ok(Decoded::Scalars(scalars)),
             Err(NotScalars) => Decoded::any(bytes, inflated, caps),
         }
@@ -69,6 +70,35 @@ impl<'a> Decoded<'a> {
     }
 }
 
+/// Room for the metrics of one message, which the next one takes again.
+#[derive(Debug, Default)]
+pub(super) struct MetricRoom(Vec<ScalarMetric<'static>>);
+
+impl MetricRoom {
+    /// So many metrics are kept room for.
+    const KEPT: usize = 1_024;
+
+    fn take<'a>(&mut self, metrics: usize) -> Vec<ScalarMetric<'a>> {
+        let mut room = emptied(std::mem::take(&mut self.0));
+        room.reserve(metrics);
+        room
+    }
+
+    /// Takes back the room of metrics that are done with.
+    pub(super) fn put_back(&mut self, metrics: Vec<ScalarMetric<'_>>) {
+        if metrics.capacity() <= MetricRoom::KEPT {
+            self.0 = emptied(metrics);
+        }
+    }
+}
+
+/// The memory of a list for another one. Collecting from a list into one of the same layout takes
+/// the memory of the first.
+#[expect(clippy::unnecessary_filter_map, reason = "a list of another type comes of it")]
+fn emptied<'b>(metrics: Vec<ScalarMetric<'_>>) -> Vec<ScalarMetric<'b>> {
+    metrics.into_iter().filter_map(|_| None).collect()
+}
+
 /// A data payload of scalars alone.
 #[derive(Debug)]
 pub(super) struct ScalarPayload<'a> {
@@ -82,9 +112,13 @@ pub(super) struct ScalarPayload<'a> {
 }
 
 impl<'a> ScalarPayload<'a> {
-    fn read(bytes: &'a [u8], caps: &Caps) -> Result<ScalarPayload<'a>, NotScalars> {
+    fn read(
+        bytes: &'a [u8],
+        room: &mut MetricRoom,
+        caps: &Caps,
+    ) -> Result<ScalarPayload<'a>, NotScalars> {
         let mut scalars = Scalars::new(bytes, caps)?;
-        let mut metrics = Vec::with_capacity(bytes.len() / METRIC_BYTES);
+        let mut metrics = room.take(bytes.len() / METRIC_BYTES);
         while let Some(metric) = scalars.next()? {
             // Nearly all names are ASCII, which costs less to find.
             if !metric.name.is_ascii() && std::str::from_utf8(metric.name).is_err() {

@@ -75,6 +75,7 @@ use sparkplug::Caps;
 use telemetry::status::TrackedNode;
 
 use self::announce::keyframes;
+use self::decode::MetricRoom;
 use self::overload::Overload;
 use self::step::StepContext;
 use crate::plant::{Node, Plant, StoredPlant};
@@ -146,6 +147,7 @@ pub struct Pipeline {
     ledger: Ledger,
     counters: Counters,
     hasher: RandomState,
+    metric_room: MetricRoom,
     connected: bool,
     /// Since when the broker is away, or was before sessions that didn't last.
     away_since: Duration,
@@ -178,6 +180,7 @@ impl Pipeline {
             policy,
             counters: Counters::default(),
             hasher: RandomState::default(),
+            metric_room: MetricRoom::default(),
             connected: false,
             away_since: now.mono,
             session_since: now.mono,

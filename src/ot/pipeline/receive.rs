@@ -96,8 +96,13 @@ impl Pipeline {
         }
         let is_news = topic.message_type.is_data() && !stored;
         let mut inflated = Vec::new();
-        let read = if is_news && self.has_fast_path() { Decoded::data } else { Decoded::any };
-        let decoded = match read(received.payload, &mut inflated, &self.settings.caps) {
+        let (bytes, caps) = (received.payload, &self.settings.caps);
+        let decoded = if is_news && self.has_fast_path() {
+            Decoded::data(bytes, &mut inflated, &mut self.metric_room, caps)
+        } else {
+            Decoded::any(bytes, &mut inflated, caps)
+        };
+        let decoded = match decoded {
             Ok(decoded) => decoded,
             Err(reason) => return Fate::Dropped(reason),
         };
@@ -210,6 +215,9 @@ impl Pipeline {
                     && !is_late
                     && let Some(fate) = step.fast_path(node, device, scalars)
                 {
+                    if let Decoded::Scalars(scalars) = decoded {
+                        self.metric_room.put_back(scalars.metrics);
+                    }
                     return fate;
                 }
                 step.data(node, device, decoded.into_model(), is_late)

@@ -11,7 +11,7 @@ use sparkplug::{Caps, DataType, Metric, Payload, PropertySet, Value, decode_borr
 
 use super::bench::{ALL, Bench, bd_seq, by_alias, by_name, policy, typed};
 use crate::Received;
-use crate::pipeline::decode::Decoded;
+use crate::pipeline::decode::{Decoded, MetricRoom};
 
 const POLICIES: [&str; 6] = [
     ALL,
@@ -264,7 +264,8 @@ fn what_was_read_as_scalars_becomes_the_model_without_being_read_again() {
     let payload = Payload { timestamp: Some(5), metrics, seq: Some(9), ..Payload::default() };
     let bytes = payload.encode_to_vec();
     let (mut inflated, mut again) = (Vec::new(), Vec::new());
-    let decoded = Decoded::data(&bytes, &mut inflated, &Caps::DEFAULT).unwrap();
+    let decoded =
+        Decoded::data(&bytes, &mut inflated, &mut MetricRoom::default(), &Caps::DEFAULT).unwrap();
     assert!(matches!(decoded, Decoded::Scalars(_)));
     assert_eq!(decoded.seq(), Some(9));
     let mut model = decoded.into_model();
@@ -277,7 +278,8 @@ fn what_was_read_as_scalars_becomes_the_model_without_being_read_again() {
     let text = Payload { metrics: vec![by_name("text", Value::String("a".into()))], ..payload };
     let text = text.encode_to_vec();
     let mut inflated = Vec::new();
-    let decoded = Decoded::data(&text, &mut inflated, &Caps::DEFAULT).unwrap();
+    let decoded =
+        Decoded::data(&text, &mut inflated, &mut MetricRoom::default(), &Caps::DEFAULT).unwrap();
     assert!(matches!(decoded, Decoded::Model(_)));
 }
 
@@ -293,7 +295,8 @@ fn a_name_that_is_not_utf_8_is_refused_before_the_sequence_check() {
     let at = payload.windows(6).position(|bytes| bytes == b"double").unwrap();
     payload[at] = 0xff;
     let (mut inflated, topic) = (Vec::new(), "spBv1.0/G/NDATA/E");
-    let refused = Decoded::data(&payload, &mut inflated, &Caps::DEFAULT);
+    let refused =
+        Decoded::data(&payload, &mut inflated, &mut MetricRoom::default(), &Caps::DEFAULT);
     assert_eq!(refused.err(), Some(Reason::MalformedPayload));
     bench.receive(Received { topic, payload: &payload, retain: false, dup: false, assured: true });
     assert_eq!(next(&bench), before);
@@ -372,7 +375,9 @@ fn plain_data_takes_the_fast_path_and_other_data_does_not() {
     let takes = |bench: &mut Bench, metrics: Vec<Metric>| {
         let payload = Payload { metrics, seq: Some(1), ..Payload::default() }.encode_to_vec();
         let (mut inflated, mut out) = (Vec::new(), Vec::new());
-        let decoded = Decoded::data(&payload, &mut inflated, &Caps::DEFAULT).unwrap();
+        let decoded =
+            Decoded::data(&payload, &mut inflated, &mut MetricRoom::default(), &Caps::DEFAULT)
+                .unwrap();
         let (mut step, plant) = bench.pipeline.step(bench.now, &mut out);
         let mut node = plant.nodes()[0].clone();
         match &decoded {

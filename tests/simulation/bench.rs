@@ -18,13 +18,14 @@
 
 mod sim;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use sim::faults::Fault;
 use sim::many::run_many;
 use sim::plan::Length;
-use sim::run::{Options, run};
+use sim::run::{Failure, Options, run};
 use sim::shrink::{replay, shrink};
 
 /// Seeds of one line of progress.
@@ -36,6 +37,7 @@ cargo bench --bench simulation -- [options]
     --from S       the first one (0)
     --short        runs as short as those of `cargo test`
     --keep-going N up to so many failures (1)
+    --survey       all seeds, and how often each kind of failure was met
     --replay S     one seed, step by step
     --ops A,B,…    of that seed only these operations
     --fault NAME   with a planted mistake
@@ -44,6 +46,7 @@ cargo bench --bench simulation -- [options]
 fn main() -> ExitCode {
     let mut options = Options { length: Length::FULL, fault: None, only: None, trace: false };
     let (mut seeds, mut from, mut keep, mut replayed, mut all_faults) = (10_000, 0, 1, None, false);
+    let mut is_survey = false;
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().unwrap_or_default();
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
             "--seeds" => seeds = number(value()),
             "--from" => from = number(value()),
             "--keep-going" => keep = number(value()) as usize,
+            "--survey" => is_survey = true,
             "--short" => options.length = Length::SHORT,
             "--replay" => replayed = Some(number(value())),
             "--ops" => {
@@ -72,6 +76,9 @@ fn main() -> ExitCode {
                 return ExitCode::from(64);
             }
         }
+    }
+    if is_survey {
+        return survey(from, seeds, &options);
     }
     if all_faults {
         return find_faults(from, seeds, &options);
@@ -115,6 +122,25 @@ fn many(from: u64, seeds: u64, keep: usize, options: &Options) -> ExitCode {
         );
     }
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn survey(from: u64, seeds: u64, options: &Options) -> ExitCode {
+    let start = Instant::now();
+    let (failures, _) = run_many(from, seeds, options, usize::MAX);
+    let pace = seeds as f64 / start.elapsed().as_secs_f64();
+    let mut kinds: BTreeMap<String, Vec<Failure>> = BTreeMap::new();
+    let count = failures.len();
+    for failure in failures {
+        kinds.entry(failure.kind()).or_default().push(failure);
+    }
+    for (kind, failures) in kinds {
+        println!("{:>6} {kind}", failures.len());
+        for failure in failures.iter().take(3) {
+            println!("       seed {}: {}", failure.seed, failure.why);
+        }
+    }
+    println!("{count} of {seeds} seeds fail; {pace:.0} seeds/s");
+    if count == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn find_faults(from: u64, seeds: u64, options: &Options) -> ExitCode {

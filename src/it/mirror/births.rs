@@ -62,6 +62,9 @@ impl StepContext<'_> {
             node.former_devices = devices
                 .map(|(name, device)| (name.clone(), std::mem::take(&mut device.layout)))
                 .collect();
+        } else if synthetic && node.trust >= Trust::Uncertain && self.settings.on_gap == OnGap::Mark
+        {
+            layout.mark_stale();
         }
         node.set_alive();
         if !synthetic {

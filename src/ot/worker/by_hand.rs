@@ -157,6 +157,11 @@ impl Half {
         self.stands
     }
 
+    /// Whether births or deaths came that no stored plant has.
+    pub fn owes_store(&self) -> bool {
+        self.worker.storing.owes()
+    }
+
     /// The state's writer does its next job; false: it has none.
     pub fn write_state(&mut self) -> bool {
         self.jobs.lock().is_ok_and(|mut jobs| jobs.do_one())

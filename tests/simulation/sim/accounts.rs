@@ -119,5 +119,11 @@ fn journal(world: &World) -> Result<(BTreeSet<Number>, BTreeSet<Number>), Violat
             }
         }
     }
+    // What isn't born on IT waits for that.
+    living.retain(|entity, _| {
+        let (node, device) = entity.split_once('/').unwrap_or((entity, ""));
+        let shown = world.host.nodes.get(node).filter(|node| node.is_online);
+        shown.is_some_and(|shown| shown.entities.contains_key(device))
+    });
     Ok((living.into_values().flatten().collect(), all))
 }

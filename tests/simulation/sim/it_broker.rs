@@ -105,6 +105,8 @@ impl ItBroker {
     pub fn half_gone(&mut self, host: &mut Host) {
         self.lose_all(host);
         self.events.clear();
+        // It may have taken a number and never asked for the session.
+        self.cut.extend(host.nodes.keys().map(|node| (node.clone(), true)));
     }
 
     /// A host asks a node for a rebirth.

@@ -11,8 +11,8 @@ use ot::testing::Delivery;
 use super::plant::{MessageId, Published};
 use super::random::Random;
 
-/// Messages at QoS 1 that are kept for a session; mosquitto has 1,000.
-const MAX_QUEUED: usize = 60;
+/// Messages at QoS 1 that are kept for a session, as mosquitto has it.
+const MAX_QUEUED: usize = 1_000;
 
 /// A message on its way to the relay.
 #[derive(Clone, Debug)]
@@ -230,6 +230,11 @@ impl OtBroker {
         let kept = self.in_flight.drain(..).map(|kept| kept.message);
         let gone = kept.chain(self.queue.drain(..)).chain(self.late.drain(..).map(|late| late.1));
         self.lost.extend(gone.filter_map(|message| message.id));
+    }
+
+    /// Nothing waits for the relay.
+    pub fn is_idle(&self) -> bool {
+        self.late.is_empty() && self.wire.is_empty() && self.queue.is_empty()
     }
 
     pub fn is_connected(&self) -> bool {

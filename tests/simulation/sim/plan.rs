@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::habits::Habits;
+use super::promises;
 use super::random::Random;
 
 /// One thing that happens.
@@ -231,7 +232,10 @@ fn config(random: &mut Random) -> Config {
     let count = random.between(1, 3) as usize;
     Config {
         nodes: (0..count).map(|_| Habits::of(random)).collect(),
-        segment_bytes: random.between(2, 40) * 1_024,
+        segment_bytes: match promises::FORGETS_NOBODY {
+            true => random.between(2, 40) * 1_024,
+            false => 1 << 20,
+        },
         window: random.pick(&[1, 2, 5, 20]),
         policy: random.weighted(&[(6, 0), (1, 1), (1, 2), (1, 3), (1, 4)]),
         copy: random.chance(40),
@@ -298,11 +302,11 @@ fn op(random: &mut Random, config: &Config, temper: &Temper) -> Op {
         Of::Pass => Op::Pass { ms: random.pick(&[100, 300, 1_000, 3_000, 6_000, 12_000]) },
         Of::Network => match random.below(6) {
             0 => Op::Lose { messages: random.between(1, 5) },
-            1 | 2 => {
+            1 | 2 if promises::ORDERS => {
                 let late_ms = random.pick(&[100, 300, 450, 900, 3_000]);
                 Op::Shuffle { ms: random.between(200, 4_000), late_ms, roll }
             }
-            3 => Op::Copy { messages: random.between(1, 4) },
+            1..=3 => Op::Copy { messages: random.between(1, 4) },
             4 => Op::OtLink { away_ms },
             _ => Op::OtBroker { away_ms },
         },
@@ -325,8 +329,9 @@ fn op(random: &mut Random, config: &Config, temper: &Temper) -> Op {
             Op::Reload { policy: random.below(super::policies::COUNT), ot_first: random.chance(50) }
         }
         Of::Clock => {
-            let jump_ms = random.pick(&[-3_600_000, -20_000, -500, 500, 20_000, 3_600_000]);
-            Op::Clock { jump_ms }
+            let jump_ms: i64 = random.pick(&[-3_600_000, -20_000, -500, 500, 20_000, 3_600_000]);
+            // What is delivered again is compared by its time.
+            Op::Clock { jump_ms: if promises::ORDERS { jump_ms } else { i64::abs(jump_ms) } }
         }
         Of::Junk => {
             let kind = random.pick(&[
@@ -340,11 +345,17 @@ fn op(random: &mut Random, config: &Config, temper: &Temper) -> Op {
                 Junk::TooLarge,
                 Junk::Shed,
             ]);
-            Op::Junk { kind, node }
+            match kind {
+                Junk::TooLarge | Junk::Shed if !promises::REFUSES_WELL => Op::Pass { ms: 100 },
+                kind => Op::Junk { kind, node },
+            }
         }
         Of::Refusals => {
             let act = random.weighted(&[(3, Act::BadData), (1, Act::BadBirth)]);
-            Op::Plant { node, act, roll }
+            match promises::REFUSES_WELL {
+                true => Op::Plant { node, act, roll },
+                false => Op::Pass { ms: 100 },
+            }
         }
     }
 }

@@ -63,6 +63,11 @@ pub fn sight(number: usize, metric: &str, since_first_ms: i64) -> Sight {
     }
 }
 
+/// Whether the rule with a window opens or closes within a moment, or has.
+pub fn changes_soon(since_first_ms: i64) -> bool {
+    [OPENS_MS, CLOSES_MS].iter().any(|at| (*at as i64 - since_first_ms).abs() < 3_000)
+}
+
 /// Milliseconds since the epoch as RFC 3339, to the second.
 fn utc(ms: u64) -> String {
     let (days, second) = (ms / 86_400_000, ms / 1_000 % 86_400);

@@ -36,6 +36,15 @@ pub struct Failure {
     pub why: String,
 }
 
+impl Failure {
+    /// What kind of failure it is: its text without names and numbers.
+    pub fn kind(&self) -> String {
+        let is_word = |word: &&str| word.chars().all(|letter| letter.is_ascii_lowercase());
+        let words = self.why.split([' ', ':', ',']).filter(|word| !word.is_empty());
+        words.filter(is_word).take(6).collect::<Vec<_>>().join(" ")
+    }
+}
+
 /// What a run came to.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Done {
@@ -111,6 +120,7 @@ fn rest(world: &mut World) -> Result<(), Violation> {
         }
     }
     let slow = if world.was_slow { 40 } else { 0 };
+    drain(world)?;
     pass(world, Duration::from_secs(24 + slow))?;
     oracle::lives(world)?;
     world.note(|| "everything is born anew".into());
@@ -119,9 +129,21 @@ fn rest(world: &mut World) -> Result<(), Violation> {
             world.publish(published, false);
         }
     }
+    drain(world)?;
     pass(world, Duration::from_secs(5 + slow / 4))?;
     oracle::equal(world)?;
     accounts::balance(world)
+}
+
+/// Until the relay has taken everything: births wait for the state, and few are in flight.
+fn drain(world: &mut World) -> Result<(), Violation> {
+    for _ in 0..100 {
+        if world.ot_broker.is_idle() {
+            return Ok(());
+        }
+        pass(world, Duration::from_secs(1))?;
+    }
+    Err("the relay doesn't take what the broker has for it".into())
 }
 
 /// Lets time pass.

@@ -1,9 +1,10 @@
-//! Makes a failure smaller: operations are left out while it still fails.
+//! Makes a failure smaller: operations are left out while it still fails in the same way.
 
 use super::run::{Failure, Options, run};
 
 /// The smallest failure that is found; `options` are those of the failure.
 pub fn shrink(mut failure: Failure, options: &Options) -> Failure {
+    let kind = failure.kind();
     let mut size = failure.ops.len().div_ceil(2).max(1);
     loop {
         let mut at = 0;
@@ -13,11 +14,11 @@ pub fn shrink(mut failure: Failure, options: &Options) -> Failure {
             only.drain(at..(at + size).min(only.len()));
             let tried = Options { only: Some(only), ..options.clone() };
             match run(failure.seed, &tried) {
-                Err(smaller) => {
+                Err(smaller) if smaller.kind() == kind => {
                     failure = smaller;
                     is_smaller = true;
                 }
-                Ok(_) => at += size,
+                _ => at += size,
             }
         }
         if size == 1 && !is_smaller {

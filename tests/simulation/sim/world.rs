@@ -37,6 +37,8 @@ pub struct World {
     pub first_wall_ms: u64,
     /// When the wall clock was set last.
     pub set_at: Option<Duration>,
+    /// When a message was refused unread last.
+    pub shed_at: Option<Duration>,
     pub plant: Plant,
     pub ot_broker: OtBroker,
     pub it_broker: ItBroker,
@@ -54,10 +56,13 @@ pub struct World {
     full_until: BTreeMap<Disk, Duration>,
     /// What the half took and its journal doesn't have yet, and whether the broker has it too.
     taken: Vec<(MessageId, bool)>,
+    /// Births and deaths that the journal has, and the stored plant doesn't yet.
+    unstored: Vec<MessageId>,
     took: u64,
-    connecting: bool,
-    /// When the half heard that it was away.
-    pub reconnects: Vec<Duration>,
+    connecting: Option<bool>,
+    /// When the half heard that it had been away.
+    pub returns: Vec<Return>,
+    started_at: Duration,
     /// Messages that this start of the OT half was given.
     pub given: u64,
     /// Of them, those that have to be dropped for one reason.
@@ -66,6 +71,14 @@ pub struct World {
     pub dropped_on_it: Dropped,
     pub random: Random,
     pub trace: bool,
+}
+
+/// The OT half is back at its broker.
+#[derive(Clone, Copy, Debug)]
+pub struct Return {
+    pub at: Duration,
+    /// The broker kept the session.
+    pub is_kept: bool,
 }
 
 /// What comes back after some time.
@@ -104,9 +117,11 @@ impl World {
             back: BTreeMap::new(),
             full_until: BTreeMap::new(),
             taken: Vec::new(),
+            unstored: Vec::new(),
             took: 0,
-            connecting: false,
-            reconnects: Vec::new(),
+            connecting: None,
+            returns: Vec::new(),
+            started_at: Duration::ZERO,
             given: 0,
             to_drop: BTreeMap::new(),
             dropped_on_ot: Dropped::default(),
@@ -114,6 +129,7 @@ impl World {
             random: Random::new(seed ^ 0xABCD),
             first_wall_ms: config.wall_ms,
             set_at: None,
+            shed_at: None,
             config: config.clone(),
             fault,
             dir: dir.expect("a directory"),

@@ -4,8 +4,8 @@ use prost::Message as _;
 use sparkplug::{DataType, Metric as Sparkplug, Payload, Template, Value};
 
 use super::{
-    Act, Counting, DEFINITION, GROUP, Kind, MAX_METRICS, MEMBER, MessageId, Metric, Naming, Node, Number,
-    Plant, Published, Random, Said, Sent, Way,
+    Act, Counting, DEFINITION, GROUP, Kind, MAX_METRICS, MEMBER, MessageId, Metric, Naming, Node,
+    Number, Plant, Published, Random, Said, Sent, Way,
 };
 use crate::sim::habits::BdSeq;
 
@@ -242,6 +242,7 @@ impl Plant {
             is_bad,
             way,
             taken,
+            is_forgotten: false,
         });
         id
     }

@@ -1,5 +1,7 @@
 //! The OT half and its broker: starts, kills, deliveries, receipts.
 
+use std::time::Duration;
+
 use account::Reason;
 use journal_format::header::Header;
 use journal_format::{Body, Heartbeat, frame};
@@ -7,10 +9,14 @@ use journal_write::{Durability, WriterOptions};
 use ot::PipelineSettings;
 use sparkplug::Caps;
 
-use super::{Back, World, show};
+use super::{Back, Return, World, show};
 use crate::sim::ot_broker::Message;
 use crate::sim::plan::Disk;
 use crate::sim::plant::{MAX_METRICS, Published, Way};
+use crate::sim::promises;
+
+/// The plant is stored again after a start.
+const STORED_BY: Duration = Duration::from_secs(35);
 
 impl World {
     pub(super) fn start_ot(&mut self) {
@@ -42,6 +48,7 @@ impl World {
         self.ot = Some(half);
         (self.given, self.taken) = (0, Vec::new());
         self.to_drop.clear();
+        self.started_at = self.now.mono;
         self.note(|| "OT half starts".into());
         self.back.insert(Back::OtLink, self.now.mono);
     }
@@ -57,14 +64,21 @@ impl World {
                 self.plant.sent[id].way = Way::Lost(self.now.mono);
             }
         }
+        for id in self.unstored.drain(..) {
+            self.plant.sent[id].is_forgotten = true;
+        }
         self.ot_broker.disconnect();
-        self.connecting = false;
+        self.connecting = None;
         self.come_back(Back::Ot, away_ms);
     }
 
     pub fn kill_ot(&mut self, away_ms: u64, in_turn: bool, torn: bool) {
+        if !promises::FORGETS_NOBODY && self.now.mono - self.started_at < STORED_BY {
+            return;
+        }
         let Some(half) = &self.ot else { return };
         let next_seq = half.next_seq();
+        let is_clean = !half.stands();
         if in_turn {
             self.ot_reads();
             if let Some(half) = &mut self.ot {
@@ -72,7 +86,7 @@ impl World {
             }
         }
         self.ot_gone(away_ms);
-        if torn {
+        if torn && is_clean {
             self.tear(next_seq);
         }
     }
@@ -104,6 +118,9 @@ impl World {
         self.dropped_on_ot.add(half.pipeline().account());
         let released = half.stop();
         self.journalled();
+        if !self.is_full(Disk::Plant) {
+            self.unstored.clear();
+        }
         self.acknowledge(released);
         self.ot_gone(away_ms);
     }
@@ -127,7 +144,7 @@ impl World {
     }
 
     pub(super) fn ot_hears_of_loss(&mut self) {
-        self.connecting = false;
+        self.connecting = None;
         if let Some(half) = &mut self.ot {
             half.lost();
         }
@@ -178,6 +195,7 @@ impl World {
         }
         half.shed(published.topic.into_bytes().into(), None);
         self.given += 1;
+        self.shed_at = Some(self.now.mono);
         *self.to_drop.entry(Reason::Overload.name()).or_default() += 1;
         if let Some(id) = published.id {
             self.plant.sent[id].is_bad = true;
@@ -202,7 +220,7 @@ impl World {
             if let Some(half) = &mut self.ot {
                 half.connected(present);
             }
-            self.connecting = true;
+            self.connecting = Some(present);
         }
         self.ot_broker.tick(self.now.mono);
         self.ot_reads();
@@ -219,18 +237,23 @@ impl World {
         while ends && half.write_state() {}
         self.journalled();
         self.acknowledge(released);
+        if self.ot.as_ref().is_some_and(|half| !half.owes_store()) {
+            self.unstored.clear();
+        }
     }
 
     /// All that the half took is in the journal.
     pub(super) fn journalled(&mut self) {
         for (id, _) in self.taken.drain(..) {
+            self.unstored.push(id);
             let sent = &mut self.plant.sent[id];
+            sent.is_forgotten = false;
             if !matches!(sent.way, Way::Heard(_)) {
                 sent.way = Way::Heard(self.now.mono);
             }
         }
-        if std::mem::take(&mut self.connecting) {
-            self.reconnects.push(self.now.mono);
+        if let Some(is_kept) = self.connecting.take() {
+            self.returns.push(Return { at: self.now.mono, is_kept });
         }
     }
 

@@ -219,6 +219,16 @@ impl Ledger {
         }
     }
 
+    /// A message that waits, and was of no node that is followed, is of this one.
+    pub fn adopt_waiting(&mut self, node: NodeSlot) {
+        if let Some(account) = self.nodes.get_mut(node.0) {
+            account.received = account.received.wrapping_add(1);
+            account.waiting = account.waiting.saturating_add(1);
+            self.others.received = self.others.received.wrapping_sub(1);
+            self.others.waiting = self.others.waiting.saturating_sub(1);
+        }
+    }
+
     /// Drops something. Every drop of the half goes through here.
     pub fn drop(&mut self, dropped: Dropped<'_>) {
         let Dropped { origin, what, reason, rule } = dropped;
@@ -438,5 +448,19 @@ mod tests {
         assert_eq!(ledger.node(NodeSlot(0)), Some(&NodeAccount::default()));
         assert_eq!(ledger.others().received, 3);
         assert_eq!(ledger.check(0), Ok(()));
+    }
+
+    #[test]
+    fn a_message_that_waits_is_adopted_with_its_account() {
+        let mut ledger = Ledger::new([]);
+        ledger.receive(None);
+        ledger.settle(Origin::default(), Fate::Waiting);
+        ledger.open_node(NodeSlot(0));
+        ledger.adopt_waiting(NodeSlot(0));
+        assert_eq!(ledger.check(1), Ok(()));
+        let origin = Origin { entity: None, node: Some(NodeSlot(0)) };
+        ledger.settle_waiting(origin, 1, Fate::Forwarded);
+        assert_eq!(ledger.check(0), Ok(()));
+        assert_eq!(ledger.node(NodeSlot(0)).unwrap().forwarded, 1);
     }
 }

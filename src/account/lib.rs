@@ -5,11 +5,13 @@
 
 extern crate alloc;
 
+mod consequence;
 mod counts;
 mod ledger;
 mod reason;
 mod rule_id;
 
+pub use consequence::{Consequence, Refused, table as consequences};
 pub use counts::{Account, Drops};
 pub use ledger::{
     DropList, Dropped, Fate, Imbalance, Ledger, LedgerEntry, NodeAccount, NodeSlot, Origin,

@@ -93,10 +93,12 @@ reasons! {
     UnknownMetric = "unknown_metric",
     /// A value that doesn't fit the metric's datatype in the birth.
     TypeMismatch = "type_mismatch",
-    /// A death that belongs to an earlier session (its bdSeq is behind the birth's).
+    /// A death of an earlier session (the number of a birth before the one in force), or of what is dead already.
     StaleDeath = "stale_death",
     /// Redelivered by the broker and already in the journal.
     Duplicate = "duplicate",
+    /// Its turn was over when it came, and what its edge node sent later says otherwise.
+    Late = "late",
     /// A configured bound (edge nodes, devices, queue) was reached.
     OverCapacity = "over_capacity",
     /// The IT half's own copy of the policy doesn't allow it.

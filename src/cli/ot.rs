@@ -67,6 +67,7 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
             source: config.name.clone(),
             keyframe_every: config.relay.keyframe_every,
             reorder_timeout: config.relay.reorder_timeout,
+            doubt_after: config.relay.doubt_after,
             max_nodes: config.relay.max_nodes,
             max_devices_per_node: config.relay.max_devices_per_node,
             caps: Caps { payload_bytes: broker.max_packet_bytes, ..Caps::default() },

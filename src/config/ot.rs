@@ -20,6 +20,9 @@ const DEFAULT_KEYFRAME_EVERY_S: u64 = 60;
 /// `reorder-timeout-ms`: how long a gap in `seq` may be explained by messages that overtook
 /// each other on different topics. Brokers that reorder at all do so within milliseconds.
 const DEFAULT_REORDER_TIMEOUT_MS: u64 = 2_000;
+/// `doubt-after-s`: a node that died while the relay was away, and whose will was lost, is dead on IT
+/// within this time. Long enough for nodes that send once in a few minutes.
+const DEFAULT_DOUBT_AFTER_S: u64 = 300;
 /// `max-nodes`: bounds memory against invented edge nodes; ten times a large plant.
 const DEFAULT_MAX_NODES: u64 = 10_000;
 /// `max-devices-per-node`: bounds memory against invented devices; a gateway has some dozens.
@@ -30,8 +33,13 @@ const KEYS: &[&str] = &[
     "name", "broker", "policies", "journal", "state", "syslog", "relay", "status", "metrics",
     "sandbox",
 ];
-const RELAY_KEYS: &[&str] =
-    &["keyframe-every-s", "reorder-timeout-ms", "max-nodes", "max-devices-per-node"];
+const RELAY_KEYS: &[&str] = &[
+    "keyframe-every-s",
+    "reorder-timeout-ms",
+    "doubt-after-s",
+    "max-nodes",
+    "max-devices-per-node",
+];
 
 /// Everything that `sparkdiode ot` is told. A value that exists is valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +73,9 @@ pub struct RelayConfig {
     pub keyframe_every: Duration,
     /// How long a message that is out of order waits for the missing ones. 0 to 60 s.
     pub reorder_timeout: Duration,
+    /// How long an edge node of which nothing is heard since the relay was away is held for alive.
+    /// 5 s to 1 week.
+    pub doubt_after: Duration,
     /// Edge nodes that are followed; further ones are refused and counted. 1 to 100,000.
     pub max_nodes: usize,
     /// Devices per edge node; further ones are refused and counted. 1 to 100,000.
@@ -141,6 +152,8 @@ impl RelayConfig {
             reader.number(section, "keyframe-every-s", 5..=3_600, DEFAULT_KEYFRAME_EVERY_S);
         let reorder_timeout_ms =
             reader.number(section, "reorder-timeout-ms", 0..=60_000, DEFAULT_REORDER_TIMEOUT_MS);
+        let doubt_after_s =
+            reader.number(section, "doubt-after-s", 5..=604_800, DEFAULT_DOUBT_AFTER_S);
         let max_nodes = reader.number(section, "max-nodes", 1..=100_000, DEFAULT_MAX_NODES);
         let max_devices_per_node = reader.number(
             section,
@@ -152,6 +165,7 @@ impl RelayConfig {
         RelayConfig {
             keyframe_every: Duration::from_secs(keyframe_every_s),
             reorder_timeout: Duration::from_millis(reorder_timeout_ms),
+            doubt_after: Duration::from_secs(doubt_after_s),
             // Both were bounded above, far below any `usize`.
             max_nodes: usize::try_from(max_nodes).unwrap_or(usize::MAX),
             max_devices_per_node: usize::try_from(max_devices_per_node).unwrap_or(usize::MAX),

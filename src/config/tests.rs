@@ -94,6 +94,7 @@ fn a_minimal_ot_file_has_the_documented_defaults() {
     assert_eq!(config.state_dir, Path::new("/etc/sparkdiode/ot"));
     assert_eq!(config.relay.keyframe_every, Duration::from_secs(60));
     assert_eq!(config.relay.reorder_timeout, Duration::from_millis(2_000));
+    assert_eq!(config.relay.doubt_after, Duration::from_secs(300));
     assert_eq!((config.relay.max_nodes, config.relay.max_devices_per_node), (10_000, 1_000));
     assert_all(&warnings, &["neither encrypted nor authenticated"]);
 }
@@ -293,6 +294,7 @@ fn numbers_are_accepted_up_to_their_bounds_and_no_further() {
         ("[journal]", "retain-age-h", 1, 87_600, true),
         ("[relay]", "keyframe-every-s", 5, 3_600, true),
         ("[relay]", "reorder-timeout-ms", 0, 60_000, true),
+        ("[relay]", "doubt-after-s", 5, 604_800, true),
         ("[relay]", "max-nodes", 1, 100_000, true),
         ("[relay]", "max-devices-per-node", 1, 100_000, true),
         ("[mirror]", "stale-after-s", 3, 3_600, false),

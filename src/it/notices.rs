@@ -11,7 +11,7 @@ use crate::mirror::{NodeId, Notice};
 /// Emits the event of a notice.
 pub(super) fn emit(notice: &Notice) {
     match notice {
-        Notice::LinkStale { away_ms } => event!(LinkStale, away_ms),
+        Notice::LinkStale { away_ms, why } => event!(LinkStale, away_ms, why),
         Notice::LinkAlive => event!(LinkAlive),
         Notice::OldFrames { behind_ms } => event!(OldFrames, behind_ms),
         Notice::Unplaceable { first, last, frames } => {
@@ -26,7 +26,7 @@ pub(super) fn emit(notice: &Notice) {
             event!(CommandRefused, topic, metrics, reason);
         }
         Notice::RebirthAnswered { node } => event!(RebirthAnswered, node),
-        Notice::SequenceGap { node } => event!(SequenceGap, node),
+        Notice::ValuesDoubted { node } => event!(ValuesDoubted, node),
         Notice::NodeBorn { node, devices, bd_seq } => event!(NodeBorn, node, devices, bd_seq),
         Notice::NodeDead { node, why } => event!(NodeDead, node, why),
         Notice::SessionLost { node } => event!(SessionLost, node),
@@ -105,7 +105,8 @@ mod tests {
     #[test]
     fn every_notice_of_the_mirror_is_an_event() {
         let node = || "G/E".to_owned();
-        triggered(&emitted(Notice::LinkStale { away_ms: 11_000 }), Event::LinkStale);
+        let stale = Notice::LinkStale { away_ms: 11_000, why: "no sign of life" };
+        triggered(&emitted(stale), Event::LinkStale);
         triggered(&emitted(Notice::LinkAlive), Event::LinkAlive);
         triggered(&emitted(Notice::OldFrames { behind_ms: 60_000 }), Event::OldFrames);
         let unplaceable = Notice::Unplaceable { first: 1, last: 9, frames: 3 };
@@ -125,7 +126,7 @@ mod tests {
              reason=\"no rebirth request\""
         );
         triggered(&emitted(Notice::RebirthAnswered { node: node() }), Event::RebirthAnswered);
-        triggered(&emitted(Notice::SequenceGap { node: node() }), Event::SequenceGap);
+        triggered(&emitted(Notice::ValuesDoubted { node: node() }), Event::ValuesDoubted);
         let born = Notice::NodeBorn { node: node(), devices: 1, bd_seq: 0 };
         triggered(&emitted(born), Event::NodeBorn);
         triggered(&emitted(Notice::NodeDead { node: node(), why: "it died" }), Event::NodeDead);

@@ -110,7 +110,7 @@ impl StatusReporter {
             queue_limit_bytes: count(MAX_QUEUED_BYTES),
             ot: ot_report(mirror),
         };
-        judge(&mut status, &it, mirror.wants_sessions());
+        judge(&mut status, &it, mirror.wants_sessions(), mirror.silence(now));
         status.it = Some(it);
         status
     }
@@ -141,6 +141,7 @@ fn ot_report(mirror: &Mirror) -> Option<OtReport> {
         dropped: drops.iter().fold(0, |sum, drops| sum.saturating_add(drops.messages)),
         waiting: heartbeat.waiting,
         gaps: heartbeat.gaps,
+        unborn: heartbeat.unborn.into(),
         journal_bytes: heartbeat.journal_bytes,
         journal_limit_bytes: heartbeat.journal_limit_bytes,
         certificate_days_left: heartbeat.certificate_days_left,
@@ -148,17 +149,22 @@ fn ot_report(mirror: &Mirror) -> Option<OtReport> {
     })
 }
 
-fn judge(status: &mut Status, it: &ItStatus, wants_sessions: bool) {
+fn judge(status: &mut Status, it: &ItStatus, wants_sessions: bool, silence: &'static str) {
     let health = &mut status.health;
     match it.link.as_str() {
         LINK_ALIVE => {}
         "catching_up" => health.add(Level::Warning, "reading what the journal already held"),
-        _ => health.add(Level::Critical, "no sign of life from the OT half"),
+        _ => health.add(Level::Critical, silence),
     }
     if let Some(ot) = it.ot.as_ref().filter(|ot| !ot.broker_connected) {
         let seconds = ot.broker_away_ms / 1_000;
         let words = format!("the OT half has been away from its broker for {seconds} s");
         health.add(Level::Critical, words);
+    }
+    if let Some(ot) = it.ot.as_ref().filter(|ot| ot.unborn > 0) {
+        let words =
+            format!("{} edge nodes send and have no known birth: they are not shown", ot.unborn);
+        health.add(Level::Warning, words);
     }
     if let Some(imbalance) = &status.account.imbalance {
         health.add(Level::Critical, format!("the account does not balance: {imbalance}"));

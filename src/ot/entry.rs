@@ -39,9 +39,15 @@ impl From<Entry> for Body {
                 aliased: flags.aliased,
                 losses,
             }),
-            AdmittedKind::Keyframe { uncertain, devices } => {
-                Body::Keyframe(Keyframe { source, topic, payload, uncertain, devices, losses })
-            }
+            AdmittedKind::Keyframe { uncertain, unheard, devices } => Body::Keyframe(Keyframe {
+                source,
+                topic,
+                payload,
+                uncertain,
+                devices,
+                losses,
+                unheard,
+            }),
         }
     }
 }

@@ -128,6 +128,12 @@ impl StatusReporter {
         if refuses {
             health.add(Level::Critical, "the journal refuses frames; nothing is acknowledged");
         }
+        if let (unborn, Some(node)) = pipeline.unborn(now) {
+            let words = format!(
+                "{unborn} edge nodes send and have no known birth, such as {node}: they are not shown"
+            );
+            health.add(Level::Warning, words);
+        }
         if let Some(imbalance) = &status.account.imbalance {
             health.add(Level::Critical, format!("the account does not balance: {imbalance}"));
         }

@@ -36,6 +36,8 @@ pub(super) struct Storing {
     under_way: Option<UnderWay>,
     /// Births or deaths came that no snapshot has.
     owed: bool,
+    /// A snapshot is wanted soon, and no receipt waits for it: a segment began.
+    wanted: bool,
     /// Receipts of messages that are journalled and, if it is owed, stored.
     ready: Vec<Receipt>,
     /// Of those that came since the snapshot under way began; these are only journalled.
@@ -60,6 +62,7 @@ impl Storing {
             state_writer,
             under_way: None,
             owed: false,
+            wanted: false,
             ready: Vec::new(),
             receipts: Vec::new(),
             next: now,
@@ -71,6 +74,11 @@ impl Storing {
     pub(super) fn journalled(&mut self, structure_changed: bool, receipts: &mut Vec<Receipt>) {
         self.owed |= structure_changed;
         self.receipts.append(receipts);
+    }
+
+    /// Has a snapshot taken soon, whatever was journalled.
+    pub(super) fn want(&mut self) {
+        self.wanted = true;
     }
 
     /// The broker delivers again what is unacknowledged.
@@ -87,7 +95,7 @@ impl Storing {
         match &self.under_way {
             Some(under_way) if under_way.complete || !self.state_writer.has_room() => None,
             Some(_) => Some(Duration::ZERO),
-            None => self.owed.then_some(self.next),
+            None => (self.owed || self.wanted).then_some(self.next),
         }
     }
 
@@ -102,7 +110,7 @@ impl Storing {
         if let Some(result) = self.saved_by().and_then(|saved| saved.try_recv().ok()) {
             self.saved(now, &result);
         }
-        let due = self.next <= now.mono && self.owed;
+        let due = self.next <= now.mono && (self.owed || self.wanted);
         let overdue = self.next.saturating_add(STORE_EVERY) <= now.mono;
         if self.under_way.is_none() && (due || overdue) {
             self.begin(now, pipeline, journal_seq);
@@ -119,6 +127,7 @@ impl Storing {
     fn begin(&mut self, now: Now, pipeline: &mut Pipeline, journal_seq: u64) {
         pipeline.begin_snapshot(journal_seq);
         self.owed = false;
+        self.wanted = false;
         let receipts = std::mem::take(&mut self.receipts);
         self.under_way = Some(UnderWay { began: now.mono, complete: false, receipts });
     }
@@ -140,6 +149,7 @@ impl Storing {
             }
             Err(error) => {
                 self.owed = true;
+                self.wanted = true;
                 // Receipts go out in the order of their messages.
                 receipts.append(&mut self.receipts);
                 self.receipts = receipts;

@@ -7,14 +7,17 @@
 //! acknowledged.
 
 mod housekeeping;
+mod receipts;
+mod taking;
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clock::Clock;
-use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select};
+use crossbeam_channel::Receiver;
 use journal_format::Start;
 use journal_write::JournalError;
 use signature::{Signed, SignedPolicy};
@@ -67,6 +70,10 @@ pub(super) struct Worker {
     clock: Clock,
     /// Receipts of what isn't journalled.
     unreleased: Vec<Receipt>,
+    /// Receipts that wait for messages which wait for their turn, with the numbers of their own.
+    waiting: VecDeque<(u64, Receipt)>,
+    /// When the broker sent something that wants a receipt last.
+    last_assured: Duration,
     next_counts: Duration,
     next_tick: Duration,
     next_retain: Duration,
@@ -104,26 +111,32 @@ impl Worker {
                 StoredPlant::default()
             }
         };
+        let wanted = (stored.journal_seq > 0).then_some(stored.journal_seq);
+        let mut replay = writer.replay(wanted);
         let mut later = Vec::new();
-        let mut replay = writer.replay()?;
-        let mut first_replayed = None;
+        let (mut first_replayed, mut next) = (None, None);
+        let mut is_whole = true;
         while let Some(frame) = replay.next()? {
             first_replayed.get_or_insert(frame.seq);
+            is_whole &= next.is_none_or(|next| next == frame.seq);
+            next = Some(frame.seq.saturating_add(1));
             if frame.seq >= stored.journal_seq
                 && let Some(body) = frame.body
             {
                 later.push(body);
             }
         }
-        // Births may have come in a segment that isn't replayed: aliases of the stored plant
-        // could mean other metrics by now.
-        let stored = if first_replayed.is_some_and(|first| first > stored.journal_seq) {
-            if stored.journal_seq > 0 {
-                event!(StateDamaged, what = "plant", why = "too old for the journal");
+        // Births may have come in what can't be read any more: aliases of the stored plant could
+        // mean other metrics by now.
+        let is_too_old = first_replayed.is_some_and(|first| first > stored.journal_seq);
+        let stored = match stored.journal_seq {
+            0 => stored,
+            _ if is_too_old || !is_whole => {
+                let why = if is_too_old { "too old for the journal" } else { "journal damaged" };
+                event!(StateDamaged, what = "plant", why);
+                StoredPlant::default()
             }
-            StoredPlant::default()
-        } else {
-            stored
+            _ => stored,
         };
         let mut pipeline = make_pipeline(now);
         let mut out = Vec::new();
@@ -138,6 +151,8 @@ impl Worker {
             shared,
             clock,
             unreleased: Vec::new(),
+            waiting: VecDeque::new(),
+            last_assured: now.mono,
             next_counts: now.mono,
             next_tick: now.mono,
             next_retain: now.mono,
@@ -147,6 +162,7 @@ impl Worker {
             segment_trouble: false,
             near_limit: false,
         };
+        // Until the plant is stored, the next start reads this run's frames too.
         worker.begin_segment(now)?;
         worker.push(now, &mut out);
         worker.writer.commit()?;
@@ -167,7 +183,7 @@ impl Worker {
         loop {
             let stop = self.take(&mut batch);
             let now = self.clock.now();
-            if !self.work_off(now, &mut batch, &mut out) || !self.commit() {
+            if !self.work_off(now, &mut batch, stop, &mut out) || !self.commit() {
                 return;
             }
             self.journalled();
@@ -181,7 +197,13 @@ impl Worker {
 
     /// Handles what came, and what is due. Everything of it waits to be committed. False: there is
     /// no more time.
-    fn work_off(&mut self, now: Now, batch: &mut Vec<Work>, out: &mut Vec<Entry>) -> bool {
+    fn work_off(
+        &mut self,
+        now: Now,
+        batch: &mut Vec<Work>,
+        stop: bool,
+        out: &mut Vec<Entry>,
+    ) -> bool {
         for work in batch.drain(..) {
             let Work::Messages(messages) = work else {
                 self.handle(now, work, out);
@@ -197,7 +219,11 @@ impl Worker {
                 }
             }
         }
+        if stop {
+            self.pipeline.finish_waiting(now, out);
+        }
         if self.next_tick <= now.mono {
+            self.hurry(now, out);
             self.pipeline.tick(now, out);
             self.count_shed();
             self.next_tick = now.mono.saturating_add(TICK_EVERY);
@@ -208,6 +234,7 @@ impl Worker {
 
     /// Everything so far is committed.
     fn journalled(&mut self) {
+        self.release_waiting();
         let structure_changed = self.pipeline.take_structure_changed();
         self.storing.journalled(structure_changed, &mut self.unreleased);
     }
@@ -220,72 +247,13 @@ impl Worker {
         self.keep_house(now);
     }
 
-    /// Waits for work. The channel's own wait spins and yields before it sleeps, which costs more
-    /// than what a few messages cost otherwise; so whoever sends wakes this thread.
-    fn next_work(&self, wait: Duration) -> Result<Work, RecvTimeoutError> {
-        let next = self.work.try_recv().or_else(|error| match error {
-            TryRecvError::Empty => {
-                std::thread::park_timeout(wait);
-                self.work.try_recv()
-            }
-            TryRecvError::Disconnected => Err(error),
-        });
-        next.map_err(|error| match error {
-            TryRecvError::Empty => RecvTimeoutError::Timeout,
-            TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
-        })
-    }
-
-    /// Waits for work, and takes what there is, up to a batch. True: it is the last one.
-    fn take(&mut self, batch: &mut Vec<Work>) -> bool {
-        let now = self.clock.now();
-        let due = self.storing.due().unwrap_or(self.next_tick).min(self.next_tick);
-        let wait = due.saturating_sub(now.mono);
-        let saved_by = self.storing.saved_by().cloned();
-        let first = match saved_by {
-            None => self.next_work(wait),
-            Some(saved_by) => select! {
-                recv(self.work) -> work => work.map_err(|_| RecvTimeoutError::Disconnected),
-                recv(saved_by) -> saved => {
-                    if let Ok(saved) = saved {
-                        self.storing.saved(self.clock.now(), &saved);
-                    }
-                    Err(RecvTimeoutError::Timeout)
-                }
-                default(wait) => Err(RecvTimeoutError::Timeout),
-            },
-        };
-        let mut next = match first {
-            Ok(work) => Some(work),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => return true,
-        };
-        let (mut messages, mut bytes) = (0_usize, 0_usize);
-        while let Some(work) = next {
-            match &work {
-                Work::Stop => return true,
-                Work::Messages(burst) => {
-                    messages = messages.saturating_add(burst.len());
-                    let of_burst = burst.iter().map(|one| one.payload.len());
-                    bytes = of_burst.fold(bytes, usize::saturating_add);
-                }
-                _ => {}
-            }
-            batch.push(work);
-            if messages >= BATCH_MESSAGES || bytes >= BATCH_BYTES {
-                break;
-            }
-            next = self.work.try_recv().ok();
-        }
-        false
-    }
-
     fn handle(&mut self, now: Now, work: Work, out: &mut Vec<Entry>) {
         match work {
             Work::Connected { present } => self.pipeline.session(now, present),
             Work::Lost => {
                 // The broker delivers again what is unacknowledged.
                 self.unreleased.clear();
+                self.waiting.clear();
                 self.storing.forget_receipts();
                 self.pipeline.disconnected(now);
             }
@@ -368,7 +336,10 @@ impl Worker {
         } else {
             self.pipeline.handle(now, received, out);
         }
-        self.unreleased.extend(delivered.receipt);
+        if delivered.receipt.is_some() {
+            self.last_assured = now.mono;
+        }
+        self.take_receipts(delivered.receipt);
         self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.shared.taken.fetch_add(1, Ordering::Relaxed);
     }
@@ -381,7 +352,7 @@ impl Worker {
         };
         for (topic, (messages, receipts)) in shed {
             self.pipeline.shed(std::str::from_utf8(&topic).unwrap_or_default(), messages);
-            self.unreleased.extend(receipts);
+            self.take_receipts(receipts);
         }
     }
 

@@ -66,6 +66,8 @@ pub enum AdmittedKind {
     Keyframe {
         /// The values may be out of date.
         uncertain: bool,
+        /// Nothing was heard of the edge node since this half was away.
+        unheard: bool,
         /// In a node's keyframe: names of all its announced devices.
         devices: Vec<String>,
     },

@@ -16,6 +16,7 @@ pub mod captures;
 mod datatype;
 mod decode;
 mod entity;
+mod find_seq;
 mod inflate;
 pub mod names;
 mod payload;
@@ -33,6 +34,7 @@ pub use caps::Caps;
 pub use datatype::DataType;
 pub use decode::{Borrowed, DecodeError, Decoded, decode, decode_borrowed};
 pub use entity::Entity;
+pub use find_seq::find_seq;
 pub use payload::{
     Cell, CellValue, DataSet, MetaData, Metric, Parameter, ParameterValue, Payload, Property,
     PropertySet, PropertySetList, PropertyValue, Row, Template, Value,

@@ -386,6 +386,7 @@ fn pipeline(rules: usize) -> Pipeline {
         source: "bench".into(),
         keyframe_every: Duration::from_secs(3_600),
         reorder_timeout: Duration::from_secs(2),
+        doubt_after: Duration::from_secs(300),
         max_nodes: 10,
         max_devices_per_node: 10,
         caps: Caps::default(),

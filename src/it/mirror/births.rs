@@ -160,7 +160,7 @@ impl StepContext<'_> {
         let (mut layout, refused) = Layout::from_birth(birth, date);
         let origin = node.origin(device);
         self.drop_metrics(origin, refused, Reason::BadFrame);
-        let _ = self.apply_policy(origin, &mut layout);
+        self.recheck_birth(origin, &mut layout);
         layout
     }
 

@@ -76,6 +76,7 @@ impl StepContext<'_> {
         message: FastPath<'_>,
     ) {
         let FastPath { metrics, updates, topic } = message;
+        node.unheard = false;
         let Some(layout) = node.layout_of_mut(device) else {
             return mistake::mistake!("data of a device that was looked at and isn't there");
         };

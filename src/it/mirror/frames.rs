@@ -70,7 +70,8 @@ impl Mirror {
             self.link = Link::Silent { old_frames_noticed: true };
             self.notices.push(Notice::OldFrames { behind_ms: self.lag_ms });
         }
-        if is_fresh && !self.away_too_long() {
+        // The head of a segment says first what is in doubt.
+        if is_fresh && self.head.is_none() && !self.away_too_long() {
             self.link = Link::Alive;
             self.notices.push(Notice::LinkAlive);
             let (mut step, nodes) = self.step(now);
@@ -87,10 +88,22 @@ impl Mirror {
         if self.timers.is_due(Timer::LinkStale, now.mono) || self.away_too_long() {
             let away = Duration::from_millis(self.ot_away_ms).max(self.silent_for(now));
             let away_ms = away.as_millis().try_into().unwrap_or(u64::MAX);
+            let why = self.silence(now);
             self.link = Link::Silent { old_frames_noticed: false };
-            self.notices.push(Notice::LinkStale { away_ms });
+            self.notices.push(Notice::LinkStale { away_ms, why });
             let (mut step, nodes) = self.step(now);
-            step.reconcile_all(nodes, "no sign of life from the OT half");
+            step.reconcile_all(nodes, why);
+        }
+    }
+
+    /// Why the nodes of a silent link are dead, as far as the OT half has said it.
+    pub fn silence(&self, now: Now) -> &'static str {
+        let is_heard = self.silent_for(now) <= self.settings.stale_after;
+        match self.link {
+            // It lives, and says itself what is wrong.
+            _ if is_heard && self.away_too_long() => "the OT half is away from its broker",
+            Link::Silent { old_frames_noticed: true } if is_heard => "only old frames come",
+            _ => "no sign of life from the OT half",
         }
     }
 
@@ -153,6 +166,8 @@ impl StepContext<'_> {
             self.node_birth(node, seq, payload.into_payload(), date, relayed.synthetic);
             if !relayed.synthetic {
                 node.losses = relayed.losses;
+                node.unheard = false;
+                self.reconcile(node, "");
             }
             return Ok(());
         }
@@ -201,6 +216,8 @@ impl StepContext<'_> {
         date: u64,
     ) -> Result<(), Reason> {
         let node = node.change();
+        let was_unheard = node.unheard;
+        node.unheard &= relayed.synthetic;
         if relayed.loss_before
             && topic.message_type != MessageType::NDeath
             // A writer that doesn't count reports every loss once.
@@ -209,7 +226,7 @@ impl StepContext<'_> {
             node.losses = relayed.losses;
             self.gap(node);
         }
-        match (topic.message_type, topic.entity.device) {
+        let taken = match (topic.message_type, topic.entity.device) {
             (MessageType::NDeath, _) => {
                 self.node_death(node);
                 Ok(())
@@ -223,7 +240,11 @@ impl StepContext<'_> {
                 self.data(node, device, seq, payload, date, relayed.payload.len())
             }
             _ => Err(Reason::BadFrame),
+        };
+        if was_unheard && !node.unheard {
+            self.reconcile(node, "");
         }
+        taken
     }
 
     /// The payload of a message and its date.

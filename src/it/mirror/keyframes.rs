@@ -119,6 +119,7 @@ impl StepContext<'_> {
     fn new_session(&mut self, node: &mut Node, head: NodeKeyframe<'_>, payload: Payload) {
         let NodeKeyframe { seq, date, keyframe } = head;
         self.heal();
+        node.unheard = keyframe.unheard;
         self.node_birth(node, seq, payload, date, true);
         // What was known of the earlier session says nothing of this one.
         node.trust = Trust::Certain;
@@ -143,6 +144,7 @@ impl StepContext<'_> {
         }
         let node = node.change();
         node.set_alive();
+        node.unheard = keyframe.unheard;
         if let Some(revision) = revision {
             self.revise(node, None, seq, revision);
         }
@@ -223,7 +225,8 @@ fn is_known(
 
 /// The OT half's word about losses isn't what is known.
 fn has_news(node: &Node, keyframe: &Keyframe) -> bool {
-    (node.trust >= Trust::Uncertain, node.losses) != (keyframe.uncertain, keyframe.losses)
+    (node.trust >= Trust::Uncertain, node.losses, node.unheard)
+        != (keyframe.uncertain, keyframe.losses, keyframe.unheard)
 }
 
 fn has_unborn_devices(node: &Node) -> bool {

@@ -77,7 +77,7 @@ impl StepContext<'_> {
                 self.reconcile(node, "messages were lost on OT");
             }
         }
-        self.notify(Notice::SequenceGap { node: node.key() });
+        self.notify(Notice::ValuesDoubted { node: node.key() });
     }
 
     /// Nothing was lost after all: what was marked stale is good, and said to be.

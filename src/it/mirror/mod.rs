@@ -139,6 +139,9 @@ pub struct Mirror {
     keyframe_every: Duration,
     /// Nodes were restored in doubt; the first frame or tick dates it.
     undated_doubts: bool,
+    /// Nodes were restored, and the copy of the policy wasn't asked about them: it has schedules,
+    /// and there was no clock. The first frame or tick asks it.
+    unjudged: bool,
     /// Nodes seen in the head of the segment that is being read.
     head: Option<HashSet<NodeId>>,
     host: PrimaryHost,
@@ -181,6 +184,7 @@ impl Mirror {
             epoch: 0,
             keyframe_every: Duration::from_secs(60),
             undated_doubts: false,
+            unjudged: false,
             head: None,
             host: PrimaryHost::default(),
             pass: backfill::Pass::default(),
@@ -305,9 +309,9 @@ impl Mirror {
     /// Opens and closes rules of the copy of the policy by this half's clock.
     fn set_policy_time(&mut self, now: Now) {
         let Some(policy) = &mut self.policy else { return };
-        if !policy.is_settled(now.wall_ms)
-            && !Arc::make_mut(policy).set_time(now.wall_ms).is_empty()
-        {
+        let has_changed = !policy.is_settled(now.wall_ms)
+            && !Arc::make_mut(policy).set_time(now.wall_ms).is_empty();
+        if std::mem::take(&mut self.unjudged) || has_changed {
             self.recheck_all(now);
         }
     }

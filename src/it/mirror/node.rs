@@ -33,6 +33,9 @@ pub(super) struct Node {
     /// The OT half's count of losses that was acted upon last: frames and keyframes report one
     /// loss more than once.
     pub(super) losses: u64,
+    /// The OT half holds it for alive and has heard nothing of it since it was away: a session that
+    /// ended isn't opened again for it.
+    pub(super) unheard: bool,
     /// bdSeq of the plant's session; a change without a death means that the death was lost.
     pub(super) ot_bd_seq: Option<u8>,
     pub(super) layout: Arc<Layout>,
@@ -47,8 +50,8 @@ pub(super) struct Node {
     pub(super) bd_seq_next: u8,
     /// Number of the next message of this session.
     seq: u8,
-    /// Timestamp of the last NBIRTH of any session, in milliseconds since the epoch.
-    birth_ms: u64,
+    /// Timestamp of the last message of any session, in milliseconds since the epoch.
+    last_ms: u64,
     /// Until when the births that single messages asked for have used up their turns.
     pub(super) born_anew: Duration,
     /// Sessions in a row that ended before the broker confirmed anything.
@@ -155,6 +158,7 @@ impl Node {
             life: Life::Dead,
             trust: Trust::Certain,
             losses: 0,
+            unheard: false,
             ot_bd_seq: None,
             layout: Arc::default(),
             devices: BTreeMap::new(),
@@ -163,7 +167,7 @@ impl Node {
             bd_seq: bd_seq_next,
             bd_seq_next,
             seq: 0,
-            birth_ms: 0,
+            last_ms: 0,
             born_anew: Duration::ZERO,
             failures: 0,
             timers: Timers::default(),
@@ -214,9 +218,10 @@ impl Node {
         }
     }
 
-    /// IT may see the node: it is alive, and no gap keeps it dead.
+    /// IT may see the node: it is alive, no gap keeps it dead, and somebody has heard of it, or IT
+    /// sees it already.
     pub(super) fn is_presentable(&self) -> bool {
-        self.is_alive() && self.trust != Trust::Suspended
+        self.is_alive() && self.trust != Trust::Suspended && (!self.unheard || self.is_born())
     }
 
     pub(super) fn is_born(&self) -> bool {
@@ -308,17 +313,18 @@ impl Node {
     }
 
     /// Begins the births of a session: their sequence starts anew. Their timestamp, which is later
-    /// than that of the last births: hosts take a birth that isn't for a leftover, and two can fall
-    /// into one millisecond.
+    /// than that of anything before: hosts take a birth that isn't for a leftover, and drop by it
+    /// what they have; two messages can fall into one millisecond.
     pub(super) fn begin_births(&mut self, wall_ms: u64) -> u64 {
         self.seq = 0;
-        self.birth_ms = stamp(wall_ms, self.birth_ms.saturating_add(1));
-        self.birth_ms
+        self.last_ms = stamp(wall_ms, self.last_ms.saturating_add(1));
+        self.last_ms
     }
 
     /// Timestamp of the next message behind an NBIRTH: hosts drop what is older than that.
-    pub(super) fn data_stamp(&self, wall_ms: u64) -> u64 {
-        stamp(wall_ms, self.birth_ms)
+    pub(super) fn data_stamp(&mut self, wall_ms: u64) -> u64 {
+        self.last_ms = stamp(wall_ms, self.last_ms);
+        self.last_ms
     }
 
     /// Takes the next number of the session's sequence (0..=255, wrapping).

@@ -11,7 +11,7 @@ const MAX_NOTICES: usize = 100_000;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Notice {
     /// The journal fell silent, or the OT half is away from its broker: all nodes are dead.
-    LinkStale { away_ms: u64 },
+    LinkStale { away_ms: u64, why: &'static str },
     /// The journal lives again.
     LinkAlive,
     /// Frames come, but they were appended so long ago that they prove no life: a backlog, or
@@ -26,8 +26,9 @@ pub enum Notice {
     CommandRefused { topic: String, metrics: Vec<String>, reason: &'static str },
     /// A rebirth request was answered from the mirror.
     RebirthAnswered { node: String },
-    /// Messages of this node were lost on the OT side.
-    SequenceGap { node: String },
+    /// Values of this node may be out of date: messages were lost or refused on the OT side, or may
+    /// have been.
+    ValuesDoubted { node: String },
     /// A node's births are published.
     NodeBorn { node: String, devices: usize, bd_seq: u8 },
     /// A node is dead on IT.

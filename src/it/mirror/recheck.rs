@@ -18,14 +18,22 @@ use super::policy_recheck::{PolicyRecheck, Refusals};
 use super::step::StepContext;
 
 impl StepContext<'_> {
-    /// Applies the copy of the policy to a layout, whose `origin` names its entity; whether that
-    /// changed it.
-    pub(super) fn apply_policy(&mut self, origin: Origin<'_>, layout: &mut Layout) -> bool {
-        let (Some(policy), Some(exported)) = (self.policy, origin.entity) else { return false };
+    /// Applies the copy of the policy to the layout of a birth that the journal brings, whose
+    /// `origin` names its entity. What has to go shouldn't have crossed, and people are told.
+    pub(super) fn recheck_birth(&mut self, origin: Origin<'_>, layout: &mut Layout) {
+        let (_, refusals) = self.apply_policy(origin, layout);
+        let _ = self.drop_refusals(origin, &refusals);
+    }
+
+    /// Applies the copy of the policy to a layout; whether that changed it, and what it refused.
+    fn apply_policy(&self, origin: Origin<'_>, layout: &mut Layout) -> (bool, Refusals) {
+        let mut refusals = Refusals::default();
+        let (Some(policy), Some(exported)) = (self.policy, origin.entity) else {
+            return (false, refusals);
+        };
         // The policy names things as the plant does.
         let original = policy.renames().original(exported);
         let plan = original.map(|entity| policy.plan(entity));
-        let mut refusals = Refusals::default();
         let mut any_altered = false;
         let judged = |slot: &mut Slot| match &plan {
             Some(plan) => judge(plan, slot),
@@ -44,16 +52,19 @@ impl StepContext<'_> {
                 false
             }
         });
-        let _ = self.drop_refusals(origin, &refusals);
-        any_gone || any_altered
+        (any_gone || any_altered, refusals)
     }
 
-    /// Counts what was refused; whether there was anything.
-    pub(super) fn drop_refusals(&mut self, origin: Origin<'_>, refusals: &Refusals) -> bool {
+    fn count_refusals(&mut self, origin: Origin<'_>, refusals: &Refusals) {
         for (name, rule) in &refusals.0 {
             let what = What::Metric(name);
             self.ledger.drop(Dropped { origin, what, reason: Reason::Recheck, rule: *rule });
         }
+    }
+
+    /// Counts what was refused of the journal's, and tells people; whether there was anything.
+    pub(super) fn drop_refusals(&mut self, origin: Origin<'_>, refusals: &Refusals) -> bool {
+        self.count_refusals(origin, refusals);
         let refused = !refusals.0.is_empty();
         if refused && let Some(Entity { group, edge_node, device }) = origin.entity {
             let device = device.map(|device| format!("/{device}")).unwrap_or_default();
@@ -80,16 +91,22 @@ impl StepContext<'_> {
     }
 
     /// Applies the copy of the policy to a node and its devices; whether that changed anything.
-    pub(super) fn apply_policy_to_node(&mut self, node: &mut Node) -> bool {
+    /// What has to go was allowed when it came: the policy or the hour is another one, and nobody
+    /// is to be suspected.
+    fn apply_policy_to_node(&mut self, node: &mut Node) -> bool {
         if self.policy.is_none() {
             return false;
         }
         let mut layout = std::mem::take(&mut node.layout);
         let mut devices = std::mem::take(&mut node.devices);
-        let mut changed = self.apply_policy(node.origin(None), Arc::make_mut(&mut layout));
+        let (mut changed, refusals) =
+            self.apply_policy(node.origin(None), Arc::make_mut(&mut layout));
+        self.count_refusals(node.origin(None), &refusals);
         for (name, device) in &mut devices {
-            changed |=
-                self.apply_policy(node.origin(Some(name)), Arc::make_mut(&mut device.layout));
+            let origin = node.origin(Some(name));
+            let (altered, refusals) = self.apply_policy(origin, Arc::make_mut(&mut device.layout));
+            self.count_refusals(origin, &refusals);
+            changed |= altered;
         }
         node.layout = layout;
         node.devices = devices;

@@ -64,6 +64,9 @@ pub struct NodeSnapshot {
     /// Frames were lost, and no keyframe has confirmed the node since.
     #[prost(bool, tag = "12")]
     pub in_doubt: bool,
+    /// The OT half has heard nothing of the node since it was away.
+    #[prost(bool, tag = "13")]
+    pub unheard: bool,
 }
 
 /// One device of a [`NodeSnapshot`].
@@ -148,6 +151,7 @@ impl NodePart {
                 held_birth: node.unpublished_birth,
                 losses: node.losses,
                 in_doubt: node.life() == Life::Doubted,
+                unheard: node.unheard,
             },
             layout: Arc::clone(&node.layout),
             devices: node.devices.iter().map(device).collect(),
@@ -237,7 +241,7 @@ impl Mirror {
             self.keyframe_every = keyframe_interval(snapshot.keyframe_every_ms / 1_000);
         }
         // There is no clock here, and nothing of this asks for one.
-        let (mut step, nodes) = self.step(Now::default());
+        let (step, nodes) = self.step(Now::default());
         let mut in_doubt = false;
         for stored in snapshot.nodes {
             let Some(node) = nodes.append(&stored.group, &stored.edge_node) else {
@@ -247,9 +251,9 @@ impl Mirror {
             in_doubt |= stored.alive && stored.in_doubt;
             restore_node(node, stored);
             step.ledger.open_node(node.id.into());
-            // The policy may have changed since.
-            let _ = step.apply_policy_to_node(node);
         }
+        // The policy may have changed since.
+        self.unjudged = true;
         // The first frame or tick dates the doubts.
         self.undated_doubts |= in_doubt;
     }
@@ -273,6 +277,7 @@ fn restore_node(node: &mut Node, stored: NodeSnapshot) {
         (false, false) => Trust::Certain,
     };
     node.losses = stored.losses;
+    node.unheard = stored.unheard;
     node.ot_bd_seq = stored.ot_bd_seq.and_then(|value| value.try_into().ok());
     node.layout = layout_of(stored.slots);
     node.unpublished_birth = stored.held_birth;

@@ -121,6 +121,9 @@ pub struct Keyframe {
     /// [`Relayed::losses`] of the edge node.
     #[prost(uint64, tag = "6")]
     pub losses: u64,
+    /// Nothing was heard of the edge node since the OT half was away, or didn't run.
+    #[prost(bool, tag = "7")]
+    pub unheard: bool,
 }
 
 /// The writer's state, once a second.
@@ -158,6 +161,9 @@ pub struct Heartbeat {
     /// Whole days until the first of the writer's certificates ends; absent without TLS.
     #[prost(sint64, optional, tag = "12")]
     pub certificate_days_left: Option<i64>,
+    /// Edge nodes that send and that a rule forwards, of which no birth is known.
+    #[prost(uint32, tag = "13")]
+    pub unborn: u32,
 }
 
 /// One line of the account: how many messages were dropped for one reason.

@@ -184,25 +184,19 @@ impl<E: Into<Body>> Writer<E> {
         &self.recovered
     }
 
-    /// The frames of the last segment that an earlier writer left, its head first: what a
-    /// relay needs to know its plant again after a restart. Nothing after the first
-    /// [`begin_segment`](Writer::begin_segment).
-    ///
-    /// # Errors
-    /// The segment can't be opened.
-    pub fn replay(&self) -> Result<Replay, JournalError> {
-        let mut cursor = None;
+    /// The frames that an earlier writer left, from the segment that holds frame `seq` on, each
+    /// segment's head first: what a relay needs to know its plant again after a restart. From the
+    /// oldest segment where none reaches back so far, and of the last one alone where `seq` is
+    /// `None`. Nothing after the first [`begin_segment`](Writer::begin_segment).
+    pub fn replay(&self, seq: Option<u64>) -> Replay {
+        let mut segments: Vec<u64> = Vec::new();
         if self.current.is_none() {
-            for old in self.old.iter().rev() {
-                let opened = segment::open(&self.options.dir, old.first_seq)?;
-                if let Opened::Segment { file, header, .. } = opened {
-                    let path = segment::path(&self.options.dir, old.first_seq);
-                    cursor = Some(Cursor::new(file, path, header));
-                    break;
-                }
-            }
+            let holds = |old: &&OldSegment| seq.is_none_or(|seq| old.first_seq <= seq);
+            let from = self.old.iter().rposition(|old| holds(&old)).unwrap_or(0);
+            segments.extend(self.old.iter().skip(from).map(|old| old.first_seq));
         }
-        Ok(Replay { cursor })
+        segments.reverse();
+        Replay { dir: self.options.dir.clone(), segments, cursor: None }
     }
 
     /// Whether it is time for [`begin_segment`](Writer::begin_segment): right after the start,
@@ -450,9 +444,13 @@ impl<E: Into<Body>> Writer<E> {
     }
 }
 
-/// The frames that [`Writer::replay`] gives.
+/// The frames that [`Writer::replay`] gives. What can't be read is left out: whoever needs all of
+/// them looks at their numbers.
 #[derive(Debug)]
 pub struct Replay {
+    dir: PathBuf,
+    /// Those to come, the next one last.
+    segments: Vec<u64>,
     cursor: Option<Cursor>,
 }
 
@@ -460,11 +458,18 @@ impl Replay {
     /// The next sound frame; `None` at the end.
     ///
     /// # Errors
-    /// The segment can't be read.
+    /// A segment can't be read.
     #[expect(clippy::should_implement_trait, reason = "as of the reader, whose place it takes")]
     pub fn next(&mut self) -> Result<Option<Frame>, JournalError> {
-        let Some(cursor) = &mut self.cursor else { return Ok(None) };
         loop {
+            let Some(cursor) = &mut self.cursor else {
+                let Some(first_seq) = self.segments.pop() else { return Ok(None) };
+                if let Opened::Segment { file, header, .. } = segment::open(&self.dir, first_seq)? {
+                    let path = segment::path(&self.dir, first_seq);
+                    self.cursor = Some(Cursor::new(file, path, header));
+                }
+                continue;
+            };
             match cursor.step()? {
                 Step::Frame { seq, envelope, .. } => {
                     let decoded = frame::decode(cursor.envelope(envelope), seq);
@@ -473,7 +478,7 @@ impl Replay {
                     }
                 }
                 Step::Damaged { .. } => {}
-                Step::End { .. } => return Ok(None),
+                Step::End { .. } => self.cursor = None,
             }
         }
     }

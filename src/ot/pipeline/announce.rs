@@ -42,7 +42,7 @@ impl StepContext<'_> {
         let payload = encode::birth(node, None, BirthScope::Current, timestamp, how);
         if !self.relay_birth(node, None, permit, payload, synthetic) {
             // Readers can't hear what it looks like now: for them it is dead.
-            self.bury_node(node);
+            self.bury_node(node, Fate::Dropped(Reason::OverCap));
             return;
         }
         node.withdraw_devices();
@@ -75,7 +75,7 @@ impl StepContext<'_> {
         let how = self.policy.pseudonyms();
         let payload = encode::birth(node, Some(state), BirthScope::Current, timestamp, how);
         if !self.relay_birth(node, Some(device), permit, payload, synthetic) {
-            self.bury_device(node, device);
+            self.bury_device(node, device, Fate::Dropped(Reason::OverCap));
             return;
         }
         self.release(node, Some(device), Fate::Forwarded);
@@ -97,8 +97,9 @@ impl StepContext<'_> {
     }
 
     /// Journals a death of the relay's own making for a node, if readers hold it for alive.
-    pub(super) fn bury_node(&mut self, node: &mut Node) {
-        self.release_all(node, Fate::Dropped(Reason::NoRule));
+    /// `fate` is that of its messages which wait.
+    pub(super) fn bury_node(&mut self, node: &mut Node, fate: Fate) {
+        self.release_all(node, fate);
         if !node.own.life.withdraw() {
             return;
         }
@@ -108,8 +109,9 @@ impl StepContext<'_> {
     }
 
     /// Journals a death of the relay's own making for a device, if readers hold it for alive.
-    pub(super) fn bury_device(&mut self, node: &mut Node, device: &str) {
-        self.release(node, Some(device), Fate::Dropped(Reason::NoRule));
+    /// `fate` is that of its messages which wait.
+    pub(super) fn bury_device(&mut self, node: &mut Node, device: &str, fate: Fate) {
+        self.release(node, Some(device), fate);
         let state = node.devices.get_mut(device);
         if state.is_some_and(|state| state.life.withdraw()) {
             self.relay_death(node, Some(device), self.now.wall_ms, None, true);
@@ -196,7 +198,9 @@ pub(super) fn keyframes<'a>(
         let of_device = device.map(|(_, state)| state);
         let payload = encode::birth(node, of_device, BirthScope::Announced, timestamp, how);
         let topic = EntityTopic::birth(node.exported(device.map(|(name, _)| name)));
-        let kind = AdmittedKind::Keyframe { uncertain: state.life.is_uncertain(), devices };
+        let uncertain = state.life.is_uncertain();
+        let unheard = uncertain && node.unheard_since.is_some();
+        let kind = AdmittedKind::Keyframe { uncertain, unheard, devices };
         Entry::Plant(Admitted::new(permit, source, topic, payload, node.losses, kind))
     };
     let own = node_permit.map(|permit| {

@@ -2,24 +2,25 @@
 
 use account::{Fate, Origin, Reason, What};
 use policy::Verdict;
-use sparkplug::{Entity, Payload, names};
+use sparkplug::{Entity, Metric, Payload, names};
 
+use super::notify;
 use super::step::StepContext;
-use crate::plant::{EntityState, Layout, Life, Node, Plant, SURVEY_BYTES, Taught};
+use crate::plant::{Ends, EntityState, Layout, Life, Node, Plant, SURVEY_BYTES, Taught};
 
 impl StepContext<'_> {
     /// A live NBIRTH.
     pub(super) fn node_birth(&mut self, node: &mut Node, payload: Payload) -> Fate {
-        if node.sequence.restart(low_byte(payload.seq)) {
-            self.counters.gaps = self.counters.gaps.saturating_add(1);
-        }
+        node.sequence.restart(low_byte(payload.seq));
         self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
         let taught = self.take_apart(node.origin(None), payload, true);
         let changed = node.bear(taught);
+        node.sessions.begin(node.bd_seq.as_ref().and_then(names::bd_seq_of));
         node.verified();
         for device in node.devices.values_mut() {
             // The layout stays, for the types that the device most likely needs again.
             device.life = Life::Unknown;
+            device.told_at = None;
             device.birth_due = false;
             device.holds = false;
         }
@@ -36,8 +37,14 @@ impl StepContext<'_> {
         birth_fate(&node.own)
     }
 
-    /// A live DBIRTH.
-    pub(super) fn device_birth(&mut self, node: &mut Node, device: &str, payload: Payload) -> Fate {
+    /// A live DBIRTH. `late`: data that follows it may be judged already.
+    pub(super) fn device_birth(
+        &mut self,
+        node: &mut Node,
+        device: &str,
+        payload: Payload,
+        late: bool,
+    ) -> Fate {
         if node.own.life == Life::Unknown {
             return Fate::Dropped(Reason::DataBeforeBirth);
         }
@@ -50,7 +57,11 @@ impl StepContext<'_> {
         let taught = self.take_apart(node.origin(Some(device)), payload, false);
         self.release(node, Some(device), Fate::Dropped(Reason::UnknownMetric));
         let state = node.devices.entry(device.into()).or_default();
+        let former = (late && state.life.is_alive()).then(|| state.layout.clone());
         state.bear(taught.layout);
+        if let Some(former) = former {
+            state.layout.keep_newer_of(&former);
+        }
         self.judge_device(node, device);
         if self.refresh_device_types(node, device)
             && let Some(permit) = node.own.life.permit()
@@ -59,7 +70,7 @@ impl StepContext<'_> {
                 // Births of all devices for the birth of one: an edge node could ask for them
                 // with each message. This device's comes with them, soon.
                 node.types_due = true;
-                self.bury_device(node, device);
+                self.bury_device(node, device, Fate::Dropped(Reason::UnknownMetric));
                 if self.permit_device(node, device).is_none() {
                     return Fate::Dropped(Reason::NoRule);
                 }
@@ -78,7 +89,7 @@ impl StepContext<'_> {
         let dropped = state.and_then(|state| self.drop_denied(node.origin(Some(device)), state));
         let permit = self.permit_device(node, device);
         let Some(permit) = permit.filter(|_| node.own.life.is_announced()) else {
-            self.bury_device(node, device);
+            self.bury_device(node, device, Fate::Dropped(Reason::NoRule));
             let (reason, rule) = dropped.unwrap_or((Reason::NoRule, None));
             return Fate::DroppedBy(reason, rule);
         };
@@ -122,38 +133,43 @@ impl StepContext<'_> {
     pub(super) fn node_death(&mut self, node: &mut Node, payload: &Payload) -> Fate {
         if !node.own.life.is_alive() {
             node.own.forget();
-            return Fate::Dropped(Reason::DataBeforeBirth);
+            // Told twice, by the node and by its will, or by a will alone.
+            let is_known = node.sessions.any();
+            let reason = if is_known { Reason::StaleDeath } else { Reason::DataBeforeBirth };
+            return Fate::Dropped(reason);
         }
         let births = node.bd_seq.as_ref().and_then(names::bd_seq_of);
-        let deaths = names::bd_seq(payload);
-        if let (Some(births), Some(deaths)) = (births, deaths) {
-            // Ahead counts as this session's: some libraries send the next number on a clean
-            // disconnect.
-            if deaths.wrapping_sub(births) >= 128 {
-                return Fate::Dropped(Reason::StaleDeath);
-            }
+        let metric = death_number(payload);
+        let deaths = metric.as_ref().and_then(names::bd_seq_of);
+        let ends = node.sessions.judge(births, deaths);
+        notify::death(node.entity(), ends, births, deaths);
+        if ends == Ends::Earlier {
+            return Fate::Dropped(Reason::StaleDeath);
         }
         self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
         let was_announced = node.own.life.is_announced();
         let unannounced = kept_back(&node.own);
-        let death = payload
-            .metrics
-            .iter()
-            .find(|metric| metric.name.as_deref() == Some(names::BD_SEQ))
-            .cloned();
-        node.own.forget();
-        node.definitions.clear();
-        node.bd_seq = None;
-        node.sequence.forget();
-        for device in node.devices.values_mut() {
-            device.life = Life::Unknown;
+        if ends == Ends::Unknown {
+            // Dead as far as anybody can see; if it lives, its next message says so.
+            for life in node.lives() {
+                life.rest();
+            }
+        } else {
+            node.own.forget();
+            node.definitions.clear();
+            node.bd_seq = None;
+            node.sequence.forget();
+            node.sessions.end();
+            for device in node.devices.values_mut() {
+                device.life = Life::Unknown;
+            }
         }
         if !was_announced {
             node.loss = false;
             return unannounced;
         }
         let timestamp_ms = payload.timestamp.unwrap_or(self.now.wall_ms);
-        self.relay_death(node, None, timestamp_ms, death.as_ref(), false);
+        self.relay_death(node, None, timestamp_ms, metric.as_ref(), false);
         Fate::Forwarded
     }
 
@@ -172,7 +188,8 @@ impl StepContext<'_> {
         state.birth_due = false;
         state.holds = false;
         if !was.is_alive() || !node.own.life.is_alive() {
-            return Fate::Dropped(Reason::DataBeforeBirth);
+            // It is dead already.
+            return Fate::Dropped(Reason::StaleDeath);
         }
         if !was.is_announced() {
             return kept_back(state);
@@ -265,6 +282,19 @@ impl StepContext<'_> {
         }
         taught
     }
+}
+
+/// The metric of an NDEATH with the number of its session. It has no other one, so that it is known
+/// where it comes by an alias alone.
+fn death_number(payload: &Payload) -> Option<Metric> {
+    let named = |metric: &&Metric| metric.name.as_deref() == Some(names::BD_SEQ);
+    let named = payload.metrics.iter().find(named);
+    let lone = || match payload.metrics.as_slice() {
+        [metric] if metric.name.as_deref().is_none_or(str::is_empty) => Some(metric),
+        _ => None,
+    };
+    let metric = named.or_else(lone)?;
+    Some(Metric { name: Some(names::BD_SEQ.to_owned()), ..metric.clone() })
 }
 
 /// The fate of a birth or death of which nothing crosses: whoever reads the log looks for the rule

@@ -11,6 +11,7 @@ use super::births::low_byte;
 use super::encode::{self, DataWriter};
 use super::item::{Item, Passage};
 use super::judge::judge;
+use super::sequence::Late;
 use super::shape::{self, Decided};
 use super::step::StepContext;
 use crate::plant::{
@@ -19,6 +20,16 @@ use crate::plant::{
 
 /// Why something didn't cross, and which rule says so.
 type Cause = (Reason, Option<RuleId>);
+
+/// The time of a message, and what it is worth.
+#[derive(Clone, Copy, Debug)]
+struct Dates {
+    /// In milliseconds since the epoch.
+    timestamp: u64,
+    /// The message has it, and not the relay alone.
+    is_dated: bool,
+    late: Late,
+}
 
 /// What the metrics of a message came to before the policy was asked.
 enum Meaning<'a> {
@@ -48,13 +59,13 @@ impl Meaning<'_> {
 }
 
 impl StepContext<'_> {
-    /// A live NDATA or DDATA. `late`: it fills a hole in the order, or is delivered again.
+    /// A live NDATA or DDATA.
     pub(super) fn data(
         &mut self,
         node: &mut Node,
         device: Option<&str>,
         payload: Borrowed<'_>,
-        late: bool,
+        late: Late,
     ) -> Fate {
         let Some(state) = node.state(device) else {
             return Fate::Dropped(Reason::DataBeforeBirth);
@@ -64,6 +75,7 @@ impl StepContext<'_> {
             return Fate::Dropped(Reason::DataBeforeBirth);
         }
         let seq = low_byte(payload.seq);
+        let is_dated = payload.timestamp.is_some();
         let timestamp = payload.timestamp.unwrap_or(self.now.wall_ms);
         let meanings = resolve(state, payload);
         if life == Life::Known {
@@ -78,7 +90,8 @@ impl StepContext<'_> {
         }
 
         let mut first_drop = None;
-        let judged = self.judge_metrics(node, device, meanings, timestamp, late, &mut first_drop);
+        let dates = Dates { timestamp, is_dated, late };
+        let judged = self.judge_metrics(node, device, meanings, dates, &mut first_drop);
         let mut passage = Passage::default();
         let admitted = self.limit(node, device, judged, &mut passage);
         // A limit says more than the reason of any single metric.
@@ -91,9 +104,7 @@ impl StepContext<'_> {
     fn revive(&mut self, node: &mut Node, device: Option<&str>, seq: Option<u8>) {
         if node.own.life == Life::Known {
             node.sequence.forget();
-            if let Some(seq) = seq {
-                node.sequence.restart(Some(seq));
-            }
+            node.sequence.take(seq);
             self.revive_node(node);
         }
         if let Some(device) = device {
@@ -108,10 +119,10 @@ impl StepContext<'_> {
         node: &mut Node,
         device: Option<&str>,
         meanings: Vec<Meaning<'_>>,
-        timestamp: u64,
-        late: bool,
+        dates: Dates,
         first_drop: &mut Option<Cause>,
     ) -> Vec<Item> {
+        let Dates { timestamp, is_dated, late } = dates;
         let mut items = Vec::with_capacity(meanings.len());
         let mut left = None;
         let losses = node.losses;
@@ -146,6 +157,7 @@ impl StepContext<'_> {
                     }
                 }
             };
+            let dated = metric.timestamp.or(is_dated.then_some(timestamp));
             metric.timestamp = metric.timestamp.or(Some(timestamp));
             if metric.is_null == Some(true) {
                 metric.value = None;
@@ -166,7 +178,7 @@ impl StepContext<'_> {
             };
             // What fills a hole in the order, or is delivered again after a kill, may be older than
             // what is current; it must not set the value back.
-            if late && metric.timestamp < target.current.timestamp {
+            if late.is_older(dated, target.current.timestamp) {
                 metric.is_historical = Some(true);
             }
             let historical = shape::passes_by(&metric);

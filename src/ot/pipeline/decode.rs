@@ -61,6 +61,14 @@ impl<'a> Decoded<'a> {
         }
     }
 
+    /// In milliseconds since the epoch (UTC).
+    pub(super) fn timestamp(&self) -> Option<u64> {
+        match self {
+            Decoded::Scalars(scalars) => scalars.timestamp,
+            Decoded::Model(payload) => payload.timestamp,
+        }
+    }
+
     /// The model of it.
     pub(super) fn into_model(self) -> Borrowed<'a> {
         match self {

@@ -56,7 +56,9 @@ mod notify;
 mod overload;
 mod policy_change;
 mod receive;
+mod refuse;
 mod rename;
+mod reorder;
 mod restore;
 mod sequence;
 mod shape;
@@ -64,6 +66,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod unborn;
 
 use std::time::Duration;
 
@@ -77,7 +80,9 @@ use telemetry::status::TrackedNode;
 use self::announce::keyframes;
 use self::decode::MetricRoom;
 use self::overload::Overload;
+use self::reorder::Reorder;
 use self::step::StepContext;
+use self::unborn::Unborn;
 use crate::plant::{Node, Plant, StoredPlant};
 use crate::rule_counters::{RuleCounters, RuleMatches};
 use crate::{Entry, Now};
@@ -106,8 +111,10 @@ pub struct PipelineSettings {
     pub source: String,
     /// Interval in which every live node and device is repeated as a keyframe.
     pub keyframe_every: Duration,
-    /// How long a hole in a node's sequence may stay open before it is a gap.
+    /// How long a message waits for those before it; then they are a gap.
     pub reorder_timeout: Duration,
+    /// How long a node of which nothing is heard since the relay was away is held for alive.
+    pub doubt_after: Duration,
     pub max_nodes: usize,
     pub max_devices_per_node: usize,
     /// Bounds of one payload.
@@ -144,6 +151,8 @@ pub struct Pipeline {
     /// Since when they count, in milliseconds since the epoch.
     matching_since_ms: u64,
     plant: Plant,
+    reorder: Reorder,
+    unborn: Unborn,
     ledger: Ledger,
     counters: Counters,
     hasher: RandomState,
@@ -175,6 +184,8 @@ impl Pipeline {
             rule_counters: RuleCounters::new(&policy),
             matching_since_ms: now.wall_ms,
             plant: Plant::new(settings.max_nodes),
+            reorder: Reorder::default(),
+            unborn: Unborn::default(),
             settings,
             ledger: Ledger::new(policy.rule_names()),
             policy,
@@ -203,6 +214,9 @@ impl Pipeline {
         // Readers wait for the news.
         self.next_heartbeat = now.mono;
         for node in self.plant.nodes_mut() {
+            if node.own.life.is_alive() {
+                node.unheard_since = Some(now.mono);
+            }
             // The mirror takes the next heartbeat for leave to bear the nodes again.
             node.next_keyframe = now.mono;
             if present {
@@ -220,6 +234,10 @@ impl Pipeline {
     /// The connection was lost.
     pub fn disconnected(&mut self, now: Now) {
         if std::mem::replace(&mut self.connected, false) {
+            // What waits came before whatever is missed now.
+            let mut out = Vec::new();
+            self.finish_waiting(now, &mut out);
+            self.reorder.unsent = out;
             // Sessions that don't last, one after the other, are no presence: the time away
             // goes on.
             let had_lasted = self.has_lasted(now);
@@ -263,6 +281,7 @@ impl Pipeline {
             journal_bytes: self.surroundings.journal_bytes,
             journal_limit_bytes: self.surroundings.journal_limit_bytes,
             certificate_days_left: self.surroundings.certificate_days_left,
+            unborn: u32::try_from(self.unborn.now(now.mono).0).unwrap_or(u32::MAX),
         }
     }
 
@@ -286,7 +305,8 @@ impl Pipeline {
     /// # Errors
     /// What doesn't balance: a bug.
     pub fn check_account(&self) -> Result<(), Imbalance> {
-        self.ledger.check(self.plant.nodes().iter().map(Node::waiting).sum())
+        let waiting: u64 = self.plant.nodes().iter().map(Node::waiting).sum();
+        self.ledger.check(waiting.saturating_add(self.reorder.waiting()))
     }
 
     /// What each rule decided since the policy was loaded, in the order of the rules, and since
@@ -319,6 +339,11 @@ impl Pipeline {
         })
     }
 
+    /// How many edge nodes send and have no known birth, and one of them.
+    pub(crate) fn unborn(&self, now: Now) -> (usize, Option<&str>) {
+        self.unborn.now(now.mono)
+    }
+
     /// Counters beside the account.
     pub fn counters(&self) -> Counters {
         self.counters
@@ -343,6 +368,7 @@ impl Pipeline {
         let step = StepContext {
             settings: &self.settings,
             policy: &self.policy,
+            connected: self.connected,
             limiter: &mut self.limiter,
             overload: &mut self.overload,
             rule_counters: &self.rule_counters,

@@ -7,6 +7,7 @@ use telemetry::event;
 use text::format_utc_ms;
 
 use super::Received;
+use crate::plant::Ends;
 
 /// Tells that a message was dropped as a whole, and which rule says so, if one does.
 #[cold]
@@ -63,6 +64,7 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
         | Reason::Conflated
         | Reason::StaleDeath
         | Reason::Duplicate
+        | Reason::Late
         | Reason::Deadband
         | Reason::Interval
         | Reason::Recheck
@@ -93,6 +95,29 @@ pub(super) fn limited(reason: Reason, rule: Option<&str>, entity: Entity<'_>) {
 #[cold]
 pub(super) fn gap(group: &str, edge_node: &str) {
     event!(SequenceGap, node = format!("{group}/{edge_node}"));
+}
+
+/// Tells what a node's death was taken for.
+#[cold]
+pub(super) fn death(node: Entity<'_>, ends: Ends, births: Option<u8>, deaths: Option<u8>) {
+    let node = format!("{}/{}", node.group, node.edge_node);
+    match ends {
+        Ends::Own => event!(NodeDied, node, bd_seq = deaths),
+        Ends::Earlier => event!(DeathIgnored, node, bd_seq = deaths, birth = births),
+        Ends::Unknown => event!(DeathUnmatched, node, bd_seq = deaths, birth = births),
+    }
+}
+
+/// Tells that a node counts as dead, since nothing is heard of it.
+#[cold]
+pub(super) fn unheard(node: Entity<'_>) {
+    event!(NodeUnheard, node = format!("{}/{}", node.group, node.edge_node));
+}
+
+/// Tells that the numbers of a node's messages say nothing.
+#[cold]
+pub(super) fn uncounted(group: &str, edge_node: &str) {
+    event!(SequenceIgnored, node = format!("{group}/{edge_node}"));
 }
 
 /// Tells that a rule came into force or went out of it.

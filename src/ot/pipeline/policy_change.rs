@@ -1,6 +1,7 @@
 //! Changes of the policy: a new one is loaded, or the time of a rule has come. What readers know is
 //! brought in line with it.
 
+use account::{Fate, Reason};
 use policy::{Limiter, Policy};
 
 use super::overload::Overload;
@@ -55,7 +56,7 @@ pub(super) fn adjust(step: &mut StepContext<'_>, node: &mut Node) {
     let types_changed = step.refresh_types(node);
     let permit = step.permit_node(node).filter(|_| node.own.life.is_alive());
     let Some(permit) = permit else {
-        step.bury_node(node);
+        step.bury_node(node, Fate::Dropped(Reason::NoRule));
         return;
     };
     node.own.life.renew(permit);
@@ -66,7 +67,7 @@ pub(super) fn adjust(step: &mut StepContext<'_>, node: &mut Node) {
     for device in &devices {
         match (step.permit_device(node, device), node.devices.get_mut(device)) {
             (Some(permit), Some(state)) => state.life.renew(permit),
-            _ => step.bury_device(node, device),
+            _ => step.bury_device(node, device, Fate::Dropped(Reason::NoRule)),
         }
     }
     let bears_all = !node.own.life.is_announced() || types_changed || changes(&node.own);

@@ -2,28 +2,28 @@
 
 use std::hash::BuildHasher;
 
-use account::{Fate, NodeSlot, Origin, Reason};
-use policy::Rule;
-use sparkplug::{EntityTopic, MessageType, Payload, Topic};
+use account::{Fate, NodeSlot, Origin, Reason, Refused};
+use sparkplug::{Borrowed, Entity, EntityTopic, MessageType, Payload, Topic, find_seq};
 
+use super::births::low_byte;
 use super::decode::Decoded;
+use super::reorder::{self, Reorder, Waits, Way};
+use super::sequence::{Late, Turn};
 use super::{Entry, Now, Pipeline, Received, notify};
-use crate::plant::Numbering;
+use crate::plant::{Life, Node, WINDOW};
 
 impl Pipeline {
     /// Handles one message and appends what is to be journalled of it to `out`.
     pub fn handle(&mut self, now: Now, received: Received<'_>, out: &mut Vec<Entry>) {
+        out.append(&mut self.reorder.unsent);
+        self.reorder.count();
         let mut origin = Origin::default();
-        let fate = self.process(now, received, &mut origin, out);
+        let fate = self.process(now, received, Way::Arrived, &mut origin, out);
         self.ledger.receive(origin.node);
         self.ledger.settle(origin, fate);
-        match fate {
-            Fate::Dropped(reason) => notify::dropped(reason, None, received),
-            Fate::DroppedBy(reason, rule) => {
-                let rule = rule.and_then(|rule| self.policy.rule(rule));
-                notify::dropped(reason, rule.map(Rule::name), received);
-            }
-            Fate::Forwarded | Fate::Waiting => {}
+        self.tell(now, fate, origin, received);
+        if let Some(NodeSlot(place)) = origin.node {
+            self.follow_up(now, place, out);
         }
     }
 
@@ -44,14 +44,32 @@ impl Pipeline {
         }
     }
 
-    /// Enters messages that nobody has read, and doubts what is known of their node.
+    /// Enters messages that nobody has read. What is known of their entity is no longer so, which
+    /// the next tick says.
     fn refused(&mut self, topic: &str, messages: u64, reason: Reason) {
         let place = self.count_refused(topic, messages, reason);
-        // Where its sequence is followed, the next message shows the hole.
-        if let Some(node) = place.and_then(|place| self.plant.node_mut(place))
-            && node.numbering != Numbering::Complete
-        {
-            node.lose();
+        let Some(node) = place.and_then(|place| self.plant.node_mut(place)) else { return };
+        // Their numbers are missing, and nobody is to wait for them, nor to say that they were
+        // lost on the way.
+        node.sequence.expect_unread(messages);
+        node.early.hurry();
+        if let Ok(Topic::Entity(EntityTopic { message_type, entity })) = Topic::parse(topic) {
+            let device = entity.device.map(Box::from);
+            node.unread.insert((device, refused(message_type)), reason);
+        }
+    }
+
+    /// Does what follows from messages that nobody has read.
+    pub(super) fn doubt_unread(&mut self, now: Now, out: &mut Vec<Entry>) {
+        for index in 0..self.plant.nodes().len() {
+            if self.plant.nodes().get(index).is_none_or(|node| node.unread.is_empty()) {
+                continue;
+            }
+            let (mut step, plant) = self.step(now, out);
+            let Some(node) = plant.node_mut(index) else { continue };
+            for ((device, refused), reason) in std::mem::take(&mut node.unread) {
+                step.follow_refusal(node, device.as_deref(), refused, reason);
+            }
         }
     }
 
@@ -71,10 +89,11 @@ impl Pipeline {
     }
 
     /// `origin` becomes whose message it is, as far as that is known.
-    fn process<'a>(
+    pub(super) fn process<'a>(
         &mut self,
         now: Now,
         received: Received<'a>,
+        way: Way,
         origin: &mut Origin<'a>,
         out: &mut Vec<Entry>,
     ) -> Fate {
@@ -89,9 +108,9 @@ impl Pipeline {
         };
         origin.entity = Some(topic.entity);
         origin.node = self.plant.find(topic.entity).map(NodeSlot);
-        if received.payload.is_empty() {
+        if received.payload.is_empty() && (stored || !topic.message_type.is_death()) {
             // How a retained message is cleared. As a Sparkplug payload it would be an empty
-            // birth, or the death of anybody.
+            // birth; a death says all with its topic.
             return Fate::Dropped(Reason::MalformedPayload);
         }
         let is_news = topic.message_type.is_data() && !stored;
@@ -104,9 +123,15 @@ impl Pipeline {
         };
         let decoded = match decoded {
             Ok(decoded) => decoded,
-            Err(reason) => return Fate::Dropped(reason),
+            Err(reason) if stored => return Fate::Dropped(reason),
+            Err(reason) => {
+                self.structure_changed |= !topic.message_type.is_data();
+                return self.unreadable(now, topic, reason, received, way, origin, out);
+            }
         };
-        if let Decoded::Model(payload) = &decoded {
+        if let Decoded::Model(payload) = &decoded
+            && way == Way::Arrived
+        {
             let counters = &mut self.counters;
             counters.unknown_fields =
                 counters.unknown_fields.saturating_add(payload.unknown_fields);
@@ -120,7 +145,41 @@ impl Pipeline {
         }
         match topic.message_type {
             MessageType::NBirth => self.node_birth(now, topic, decoded, received, origin, out),
-            _ => self.of_known_node(now, topic, decoded, received, origin, out),
+            MessageType::NDeath => self.node_death(now, decoded, received, origin, out),
+            _ => self.in_turn(now, topic, Ok(decoded), received, way, origin, out),
+        }
+    }
+
+    /// A message of an entity that can't be read: its topic says whose it is, and its number, as
+    /// far as that can be found, when it was its turn.
+    #[expect(clippy::too_many_arguments, reason = "a message, and what is known of it")]
+    fn unreadable(
+        &mut self,
+        now: Now,
+        topic: EntityTopic<'_>,
+        reason: Reason,
+        received: Received<'_>,
+        way: Way,
+        origin: &mut Origin<'_>,
+        out: &mut Vec<Entry>,
+    ) -> Fate {
+        match topic.message_type {
+            // What an NDEATH says beside its topic is only a number.
+            MessageType::NDeath => {
+                let nothing = Decoded::Model(Borrowed::default());
+                self.node_death(now, nothing, received, origin, out)
+            }
+            MessageType::NBirth => {
+                let (mut step, plant) = self.step(now, out);
+                let place = origin.node.map(|NodeSlot(place)| place);
+                if let Some(node) = place.and_then(|place| plant.node_mut(place)) {
+                    node.last_seen = now.mono;
+                    step.follow_refusal(node, None, Refused::Birth, reason);
+                    node.sequence.restart(low_byte(find_seq(received.payload)));
+                }
+                Fate::Dropped(reason)
+            }
+            _ => self.in_turn(now, topic, Err(reason), received, way, origin, out),
         }
     }
 
@@ -163,48 +222,164 @@ impl Pipeline {
         out: &mut Vec<Entry>,
     ) -> Fate {
         let hash = self.hash(received);
-        let (mut step, plant) = self.step(now, out);
-        let index = plant.ensure(topic.entity, step.ledger);
+        let index = self.plant.ensure(topic.entity, &mut self.ledger);
         origin.node = index.map(NodeSlot);
-        let Some(node) = index.and_then(|index| plant.node_mut(index)) else {
+        let Some((index, node)) =
+            index.and_then(|index| Some((index, self.plant.node_mut(index)?)))
+        else {
             return Fate::Dropped(Reason::OverCapacity);
         };
         node.last_seen = now.mono;
         if !node.sequence.arrive_unordered(hash, received.dup) {
             return Fate::Dropped(Reason::Duplicate);
         }
-        step.node_birth(node, decoded.into_model().into_payload())
+        let payload = decoded.into_model().into_payload();
+        let seq = low_byte(payload.seq).unwrap_or(0);
+        self.unborn.born(topic.entity);
+        if let Some(strangers) = self.reorder.take_stranger(topic.entity) {
+            node.early.append(strangers);
+        }
+        if !node.early.is_empty() {
+            // What the node sent before this birth is judged before it.
+            let former = node.early.take_former(payload.timestamp, seq);
+            if !former.is_empty() {
+                self.counters.gaps = self.counters.gaps.saturating_add(1);
+                self.judge_all_early(now, former, out);
+            }
+        }
+        let (mut step, plant) = self.step(now, out);
+        let Some(node) = plant.node_mut(index) else {
+            return Fate::Dropped(Reason::OverCapacity);
+        };
+        node.unheard_since = None;
+        step.node_birth(node, payload)
     }
 
-    /// Every message but an NBIRTH: without one before it, nothing can be read by it.
-    fn of_known_node(
+    fn node_death(
         &mut self,
         now: Now,
-        topic: EntityTopic<'_>,
         decoded: Decoded<'_>,
         received: Received<'_>,
         origin: &Origin<'_>,
         out: &mut Vec<Entry>,
     ) -> Fate {
         let hash = self.hash(received);
-        let (mut step, plant) = self.step(now, out);
-        let Some(node) = origin.node.and_then(|NodeSlot(index)| plant.node_mut(index)) else {
+        let Some(NodeSlot(index)) = origin.node else {
+            return Fate::Dropped(Reason::DataBeforeBirth);
+        };
+        let Some(node) = self.plant.node_mut(index) else {
             return Fate::Dropped(Reason::DataBeforeBirth);
         };
         node.last_seen = now.mono;
-        if topic.message_type == MessageType::NDeath {
-            if !node.sequence.arrive_unordered(hash, received.dup) {
-                return Fate::Dropped(Reason::Duplicate);
-            }
-            return step.node_death(node, &decoded.into_model().into_payload());
-        }
-        let Some(is_late) = step.follow(node, decoded.seq(), hash, received) else {
+        if !node.sequence.arrive_unordered(hash, received.dup) {
             return Fate::Dropped(Reason::Duplicate);
+        }
+        if !node.early.is_empty() {
+            // What it sent in its life is judged before its death.
+            let present = node.early.take_present();
+            self.judge_all_early(now, present, out);
+        }
+        let (mut step, plant) = self.step(now, out);
+        let Some(node) = plant.node_mut(index) else {
+            return Fate::Dropped(Reason::DataBeforeBirth);
         };
+        step.node_death(node, &decoded.into_model().into_payload())
+    }
+
+    /// Every message that counts in the sequence of its node, behind the NBIRTH: without that
+    /// nothing can be read by it.
+    #[expect(clippy::too_many_arguments, reason = "a message, and what is known of it")]
+    fn in_turn(
+        &mut self,
+        now: Now,
+        topic: EntityTopic<'_>,
+        decoded: Result<Decoded<'_>, Reason>,
+        received: Received<'_>,
+        way: Way,
+        origin: &mut Origin<'_>,
+        out: &mut Vec<Entry>,
+    ) -> Fate {
+        let hash = self.hash(received);
+        let timeout = self.settings.reorder_timeout;
+        let (seq, timestamp) = match &decoded {
+            Ok(decoded) => (decoded.seq(), decoded.timestamp()),
+            Err(_) => (find_seq(received.payload), None),
+        };
+        let seq = low_byte(seq);
+        let has_birth = |node: &Node| node.own.life != Life::Unknown;
+        let place = origin.node.map(|NodeSlot(place)| place);
+        let place = place.filter(|place| self.plant.nodes().get(*place).is_some_and(has_birth));
+        let Some(place) = place else {
+            let reason = decoded.err().unwrap_or(Reason::DataBeforeBirth);
+            // A broker in a cluster may deliver it before the birth that precedes it.
+            let waits = Waits { seq: seq.unwrap_or(0), hash, timestamp, counted: None };
+            if way == Way::Arrived && self.may_be_born(topic.entity, waits.seq) {
+                let early =
+                    |reorder: &mut Reorder| reorder.early(now.mono, timeout, received, waits);
+                let has_room = self.reorder.has_room(received.payload.len());
+                if has_room && self.reorder.wait_for_birth(topic.entity, early) {
+                    origin.node = None;
+                    return Fate::Waiting;
+                }
+            }
+            if let Some(NodeSlot(place)) = origin.node
+                && let Some(node) = self.plant.node_mut(place)
+            {
+                node.last_seen = now.mono;
+                if topic.message_type.is_death() && node.sessions.any() {
+                    // Of a device that died with its node.
+                    return Fate::Dropped(Reason::StaleDeath);
+                }
+            }
+            return Fate::Dropped(reason);
+        };
+        let (mut step, plant) = self.step(now, out);
+        let Some(node) = plant.node_mut(place) else {
+            return Fate::Dropped(Reason::DataBeforeBirth);
+        };
+        node.last_seen = now.mono;
+        // proto3 leaves a number of 0 out.
+        let next = node.sequence.next();
+        let leaves_zero_out = seq.is_none() && next == Some(0) && !topic.message_type.is_death();
+        let seq = if leaves_zero_out { Some(0) } else { seq };
+        let turn = match way {
+            Way::Waited { late: true } => Turn::Now { late: Late::ByNumber },
+            Way::Waited { late: false } => {
+                step.take(node, seq, received.assured);
+                Turn::Now { late: Late::of(received) }
+            }
+            Way::Arrived => step.turn(node, seq, hash, received),
+        };
+        let late = match turn {
+            Turn::Now { late } => late,
+            Turn::Never => return Fate::Dropped(Reason::Duplicate),
+            Turn::Later { seq } => {
+                let waits = Waits { seq, hash, timestamp, counted: Some(NodeSlot(place)) };
+                self.wait(now, place, received, waits, out);
+                return Fate::Waiting;
+            }
+        };
+        node.unheard_since = None;
         let device = topic.entity.device;
+        let decoded = match decoded {
+            Ok(decoded) => decoded,
+            Err(reason) => {
+                if seq.is_none() {
+                    // It had a number, most likely.
+                    node.sequence.expect_unread(1);
+                }
+                step.follow_refusal(node, device, refused(topic.message_type), reason);
+                return Fate::Dropped(reason);
+            }
+        };
         match (topic.message_type, device) {
+            (MessageType::DBirth | MessageType::DDeath, Some(device))
+                if step.is_superseded(node, device, seq, late) =>
+            {
+                Fate::Dropped(Reason::Late)
+            }
             (MessageType::DBirth, Some(device)) => {
-                step.device_birth(node, device, decoded.into_model().into_payload())
+                step.device_birth(node, device, decoded.into_model().into_payload(), late.is_late())
             }
             (MessageType::DDeath, Some(device)) => {
                 step.device_death(node, device, &decoded.into_model().into_payload())
@@ -212,7 +387,7 @@ impl Pipeline {
             _ => {
                 // What is late may be older than what is current, so each value is looked at.
                 if let Decoded::Scalars(scalars) = &decoded
-                    && !is_late
+                    && !late.is_late()
                     && let Some(fate) = step.fast_path(node, device, scalars)
                 {
                     if let Decoded::Scalars(scalars) = decoded {
@@ -220,12 +395,51 @@ impl Pipeline {
                     }
                     return fate;
                 }
-                step.data(node, device, decoded.into_model(), is_late)
+                step.data(node, device, decoded.into_model(), late)
             }
         }
     }
 
+    /// Has a message wait for its turn. What is over the bounds makes room at once.
+    fn wait(
+        &mut self,
+        now: Now,
+        place: usize,
+        received: Received<'_>,
+        waits: Waits,
+        out: &mut Vec<Entry>,
+    ) {
+        let timeout = self.settings.reorder_timeout;
+        let mut early = self.reorder.early(now.mono, timeout, received, waits);
+        let has_room = self.reorder.has_room(0);
+        let Some(node) = self.plant.node_mut(place) else { return };
+        let next = node.sequence.next().unwrap_or(0);
+        early.behind = (waits.seq.wrapping_sub(next) > WINDOW).then_some(next);
+        node.early.add(early, next);
+        if !has_room || !reorder::has_room(&node.early) {
+            node.early.hurry();
+            self.give_up_waiting(now, place, out);
+        }
+    }
+
+    /// Whether a message of a node whose birth isn't known may have overtaken that: it has one of
+    /// the first numbers, and the policy lets the node be known.
+    fn may_be_born(&self, entity: Entity<'_>, seq: u8) -> bool {
+        (1..=WINDOW).contains(&seq)
+            && !self.settings.reorder_timeout.is_zero()
+            && self.policy.node_in_scope(entity.group, entity.edge_node)
+    }
+
     fn hash(&self, received: Received<'_>) -> u64 {
         self.hasher.hash_one((received.topic, received.payload))
+    }
+}
+
+/// What a message of this type is to those who have no use for it.
+fn refused(message_type: MessageType) -> Refused {
+    match message_type {
+        MessageType::NBirth | MessageType::DBirth => Refused::Birth,
+        MessageType::NData | MessageType::DData => Refused::Data,
+        MessageType::NDeath | MessageType::DDeath => Refused::Death,
     }
 }

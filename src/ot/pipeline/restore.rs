@@ -65,6 +65,9 @@ impl Pipeline {
             }
             // What came while this half was away is a doubt of its own.
             node.losses = node.losses.saturating_add(1);
+            if node.own.life.is_alive() {
+                node.unheard_since = Some(step.now.mono);
+            }
             node.next_keyframe = step.next_keyframe(node);
             adjust(&mut step, node);
         }
@@ -82,7 +85,7 @@ impl Pipeline {
                 (topic, payload, made, *losses, *loss_before)
             }
             Body::Keyframe(Keyframe { topic, payload, uncertain, losses, .. }) => {
-                (topic, payload, Made::ByTheRelay, *losses, *uncertain)
+                (topic, payload, Made::Again, *losses, *uncertain)
             }
             Body::Start(start) => return names.start(start.clone()),
             Body::Heartbeat(_) => return,
@@ -112,6 +115,8 @@ impl Pipeline {
 /// How a journalled birth came to be.
 #[derive(Clone, Copy)]
 enum Made {
+    /// It repeats what was journalled before.
+    Again,
     /// From what was known already: it repeats and extends it.
     ByTheRelay,
     /// By the plant, with aliases, which the journal doesn't carry: data can't be read by it.
@@ -130,14 +135,20 @@ fn replay(
 ) {
     match message_type {
         MessageType::NBirth => {
-            end_devices(node);
             match made {
-                Made::ByTheRelay => revive(&mut node.own, payload.metrics),
+                // Devices that readers don't know live on.
+                Made::Again => revive(&mut node.own, payload.metrics),
+                Made::ByTheRelay => {
+                    node.withdraw_devices();
+                    revive(&mut node.own, payload.metrics);
+                }
                 Made::WithAliases => {
+                    end_devices(node);
                     node.own.forget();
                     node.own.life = Life::Orphaned;
                 }
                 Made::WithNames { received_ms } => {
+                    end_devices(node);
                     let Payload { metrics, timestamp, .. } = payload;
                     let taught = Layout::teach(metrics, timestamp, received_ms, true);
                     let _ = node.bear(taught);
@@ -155,7 +166,7 @@ fn replay(
             let Some(device) = device else { return };
             let state = node.devices.entry(device.into()).or_default();
             match made {
-                Made::ByTheRelay => revive(state, payload.metrics),
+                Made::Again | Made::ByTheRelay => revive(state, payload.metrics),
                 Made::WithAliases => {
                     state.forget();
                     state.life = Life::Orphaned;

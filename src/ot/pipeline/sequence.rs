@@ -1,56 +1,159 @@
-//! The sequence check: where a message stands in the order of its edge node, and what holes in
-//! that order say about the values.
+//! The sequence check: whether it is a message's turn in the order of its edge node, and what holes
+//! in that order say about the values.
 
-use super::births::low_byte;
+use mistake::mistake;
+
 use super::step::StepContext;
 use super::{Received, notify};
-use crate::plant::{Arrival, Node, Numbering};
+use crate::plant::{Node, Numbering, Place, WINDOW};
+
+/// Behind an NBIRTH a number of 0 comes again after 255 others; so far before that nothing but a
+/// node that doesn't count sends it.
+const NO_SECOND_ZERO: std::ops::RangeInclusive<u8> = 1..=200;
+
+/// Where holes fill, but slowly, a message waits for so many timeouts at most.
+const MOST_TIMEOUTS: u32 = 4;
+
+/// Whether messages that came after this one may be judged already: it must set nothing back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Late {
+    #[default]
+    No,
+    /// The broker delivers it again, or thinks so.
+    Again,
+    /// They are, by their numbers.
+    ByNumber,
+}
+
+impl Late {
+    /// Of a message whose turn it is.
+    pub(super) fn of(received: Received<'_>) -> Late {
+        if received.dup { Late::Again } else { Late::No }
+    }
+
+    pub(super) fn is_late(self) -> bool {
+        self != Late::No
+    }
+
+    /// Whether a value with this time is older than the current one; `None`: it has no time of its
+    /// own.
+    pub(super) fn is_older(self, timestamp: Option<u64>, current: Option<u64>) -> bool {
+        match (self, timestamp) {
+            (Late::No, _) | (Late::Again, None) => false,
+            (Late::Again, timestamp) => timestamp < current,
+            (Late::ByNumber, None) => true,
+            // Of two in one millisecond it is the older.
+            (Late::ByNumber, timestamp) => timestamp <= current,
+        }
+    }
+}
+
+/// What the order says about a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It may be judged.
+    Now { late: Late },
+    /// Numbers before it are missing.
+    Later { seq: u8 },
+    /// It was seen before.
+    Never,
+}
 
 impl StepContext<'_> {
-    /// Takes note of a data message, or of a device's birth or death; `hash` identifies topic and
-    /// payload. Whether it is late: it fills a hole in the order, or is delivered again. `None`:
-    /// it was seen before.
-    pub(super) fn follow(
+    /// Asks whether it is the turn of a data message, or of a device's birth or death; `hash`
+    /// identifies topic and payload.
+    pub(super) fn turn(
         &mut self,
         node: &mut Node,
-        seq: Option<u64>,
+        seq: Option<u8>,
         hash: u64,
         received: Received<'_>,
-    ) -> Option<bool> {
-        self.give_up_holes(node);
+    ) -> Turn {
         if node.numbering == Numbering::Unasked {
             let is_complete = self.policy.sees_every_message_of(&node.group, &node.edge_node);
             node.numbering = if is_complete { Numbering::Complete } else { Numbering::Partial };
         }
-        let seq = low_byte(seq).filter(|_| node.numbering == Numbering::Complete);
-        let was_known = seq.is_some() && node.sequence.next().is_some();
-        let arrival = node.sequence.arrive(self.now.mono, seq, hash, received.dup);
-        match arrival {
-            Arrival::Duplicate => return None,
-            Arrival::Jump => self.gap(node),
-            // After a restart: the sequence goes on, or the broker vouches for it.
-            Arrival::InOrder
-                if node.own.life.is_unverified() && (was_known || received.assured) =>
-            {
-                node.verified();
+        let seq = seq.filter(|_| node.numbering == Numbering::Complete);
+        match node.sequence.place(seq, hash, received.dup) {
+            Place::Duplicate => Turn::Never,
+            Place::InOrder => {
+                self.take(node, seq, received.assured);
+                if seq.is_some() && !node.early.is_empty() {
+                    // A hole begins to fill.
+                    let timeout = self.settings.reorder_timeout;
+                    let most = timeout.saturating_mul(MOST_TIMEOUTS);
+                    node.early.prolong(self.now.mono, timeout, most);
+                }
+                Turn::Now { late: Late::of(received) }
             }
-            Arrival::InOrder | Arrival::Early => node.own.life.give_up_verifying(),
-            Arrival::Late => {}
+            Place::Late => {
+                node.sequence.take_late(seq);
+                Turn::Now { late: Late::ByNumber }
+            }
+            Place::OutOfOrder { ahead } => {
+                let Some(seq) = seq else {
+                    mistake!("a message without a number that is out of order");
+                    return Turn::Now { late: Late::ByNumber };
+                };
+                let in_vain = self.settings.reorder_timeout.is_zero();
+                if node.sequence.explains(ahead) && node.early.is_empty() {
+                    // What is missing was here, and refused unread: it was doubted then.
+                    self.take(node, Some(seq), received.assured);
+                    return Turn::Now { late: Late::of(received) };
+                }
+                let is_second_zero = seq == 0
+                    && node.sequence.next().is_some_and(|next| NO_SECOND_ZERO.contains(&next));
+                if is_second_zero || node.early.contradicts(seq, hash) {
+                    self.ignore_numbers(node);
+                    self.take(node, Some(seq), received.assured);
+                    return Turn::Now { late: Late::of(received) };
+                }
+                if in_vain {
+                    self.give_up(node);
+                    self.take(node, Some(seq), received.assured);
+                    return Turn::Now { late: Late::of(received) };
+                }
+                Turn::Later { seq }
+            }
         }
-        Some(received.dup || arrival == Arrival::Late)
     }
 
-    /// Holes that weren't filled in time are a gap; whether there were any.
-    pub(super) fn give_up_holes(&mut self, node: &mut Node) -> bool {
-        let expired = node.sequence.expire(self.now.mono, self.settings.reorder_timeout);
-        if expired {
-            self.gap(node);
+    /// It is the turn of the message with this number, though numbers before it may be missing.
+    pub(super) fn take(&mut self, node: &mut Node, seq: Option<u8>, assured: bool) {
+        let was_known = seq.is_some() && node.sequence.next().is_some();
+        let skipped = node.sequence.take(seq);
+        // After a restart: the sequence goes on, or the broker vouches for it.
+        if node.own.life.is_unverified() && !skipped && (was_known || assured) {
+            node.verified();
+        } else {
+            node.own.life.give_up_verifying();
         }
-        expired
     }
 
-    /// Messages of the node were lost before they reached the relay.
-    fn gap(&mut self, node: &mut Node) {
+    /// Whether a birth or death of a device comes so late that a newer one was judged before it;
+    /// takes note of it otherwise.
+    pub(super) fn is_superseded(
+        &self,
+        node: &mut Node,
+        device: &str,
+        seq: Option<u8>,
+        late: Late,
+    ) -> bool {
+        let Some(state) = node.devices.get_mut(device) else { return false };
+        let newer = |(told, seq): (u8, u8)| told != seq && told.wrapping_sub(seq) <= WINDOW;
+        if late.is_late() && state.told_at.zip(seq).is_some_and(newer) {
+            return true;
+        }
+        state.told_at = seq;
+        false
+    }
+
+    /// What is missing isn't waited for any more: messages of the node were lost before they
+    /// reached the relay.
+    pub(super) fn give_up(&mut self, node: &mut Node) {
+        if node.sequence.strike() {
+            notify::uncounted(&node.group, &node.edge_node);
+        }
         if !node.own.life.is_alive() {
             return;
         }
@@ -58,5 +161,16 @@ impl StepContext<'_> {
         notify::gap(&node.group, &node.edge_node);
         node.own.life.give_up_verifying();
         node.lose();
+        // The node's next message reports the loss, but may be long in coming: until then its
+        // values would look good.
+        node.next_keyframe = self.now.mono;
+    }
+
+    /// The node doesn't count its messages: from now on they are judged as they come.
+    fn ignore_numbers(&mut self, node: &mut Node) {
+        if node.sequence.ignore() {
+            notify::uncounted(&node.group, &node.edge_node);
+        }
+        node.early.hurry();
     }
 }

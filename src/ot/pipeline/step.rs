@@ -15,6 +15,8 @@ use crate::rule_counters::RuleCounters;
 pub(super) struct StepContext<'a> {
     pub(super) settings: &'a PipelineSettings,
     pub(super) policy: &'a Policy,
+    /// The broker's session is up.
+    pub(super) connected: bool,
     pub(super) limiter: &'a mut Limiter,
     pub(super) overload: &'a mut Overload,
     pub(super) rule_counters: &'a RuleCounters,

@@ -14,6 +14,7 @@ mod notify;
 mod observed;
 mod overload;
 mod random;
+mod reorder;
 mod restarts;
 mod schedules;
 mod sessions;

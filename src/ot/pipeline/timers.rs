@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use account::{Fate, Reason};
 use mistake::mistake;
 
+use super::notify;
 use super::step::StepContext;
 use super::{Entry, Now, Pipeline, PipelineSettings};
-use crate::plant::Node;
+use crate::plant::{Life, Node};
 
 /// How often the pipeline reports to its journal.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
@@ -24,8 +26,10 @@ const SYNTHETIC_EVERY: Duration = Duration::from_secs(1);
 enum Timer<'a> {
     /// A sign of life; never stopped.
     Heartbeat(&'a Pipeline),
-    /// The oldest hole in the sequence of a node is given up.
+    /// A message of a node has waited long enough for those before it.
     Gap(&'a Node),
+    /// Nothing is heard of a node for so long that it counts as dead.
+    Doubt(&'a Node),
     /// Births for metrics that were born late.
     Birth(&'a Node),
     /// A node is repeated for readers.
@@ -34,7 +38,7 @@ enum Timer<'a> {
 
 impl<'a> Timer<'a> {
     fn of_node(node: &'a Node) -> [Timer<'a>; 3] {
-        [Timer::Gap(node), Timer::Birth(node), Timer::Keyframe(node)]
+        [Timer::Doubt(node), Timer::Birth(node), Timer::Keyframe(node)]
     }
 
     fn is_due(self, now: Duration, settings: &PipelineSettings) -> bool {
@@ -45,9 +49,10 @@ impl<'a> Timer<'a> {
     fn deadline(self, settings: &PipelineSettings) -> Option<Duration> {
         match self {
             Timer::Heartbeat(pipeline) => Some(pipeline.next_heartbeat),
-            Timer::Gap(node) => {
-                let since = node.sequence.oldest_hole().filter(|_| node.own.life.is_alive())?;
-                Some(since.saturating_add(settings.reorder_timeout))
+            Timer::Gap(node) => node.early.due(),
+            Timer::Doubt(node) => {
+                let since = node.unheard_since.filter(|_| node.own.life.is_announced())?;
+                Some(since.saturating_add(settings.doubt_after))
             }
             Timer::Birth(node) => {
                 (node.own.life.is_announced() && node.owes_birth()).then(|| rested(node))
@@ -61,7 +66,16 @@ impl Pipeline {
     /// Does what is due: heartbeat, keyframes, gaps, births and values that were held back.
     /// Call it a few times a second.
     pub fn tick(&mut self, now: Now, out: &mut Vec<Entry>) {
+        out.append(&mut self.reorder.unsent);
         self.follow_schedules(now, out);
+        self.doubt_unread(now, out);
+        self.give_up_strangers(now, out);
+        for index in 0..self.plant.nodes().len() {
+            let is_over = |node: &Node| Timer::Gap(node).is_due(now.mono, &self.settings);
+            if self.plant.nodes().get(index).is_some_and(is_over) {
+                self.give_up_waiting(now, index, out);
+            }
+        }
         let (mut step, plant) = self.step(now, out);
         step.flush(plant);
         for index in 0..plant.nodes().len() {
@@ -87,6 +101,7 @@ impl Pipeline {
         }
         // Behind the keyframes: a mirror has to hear of a doubt before the sign of life.
         if Timer::Heartbeat(self).is_due(now.mono, &self.settings) {
+            self.unborn.tick(now.mono);
             out.push(Entry::Heartbeat(self.heartbeat(now)));
             self.next_heartbeat = now.mono.saturating_add(HEARTBEAT_EVERY);
         }
@@ -96,10 +111,8 @@ impl Pipeline {
 impl StepContext<'_> {
     /// Does what is due for a node.
     fn fire(&mut self, node: &mut Node) {
-        if Timer::Gap(node).is_due(self.now.mono, self.settings) && self.give_up_holes(node) {
-            // The node's next message reports the loss, but may be long in coming: until then
-            // its values would look good.
-            node.next_keyframe = self.now.mono;
+        if Timer::Doubt(node).is_due(self.now.mono, self.settings) {
+            self.doubt_ends(node);
         }
         if Timer::Birth(node).is_due(self.now.mono, self.settings) {
             self.catch_up(node);
@@ -108,6 +121,20 @@ impl StepContext<'_> {
             self.keyframe(node);
             node.next_keyframe = self.next_keyframe(node);
         }
+    }
+
+    /// Nothing was heard of a node since the relay was away, and its death may have been among what
+    /// was missed: for readers it is dead, until its next message shows that it lives.
+    fn doubt_ends(&mut self, node: &mut Node) {
+        if !self.connected {
+            // The time without the broker doesn't count.
+            node.unheard_since = Some(self.now.mono);
+            return;
+        }
+        node.unheard_since = None;
+        notify::unheard(node.entity());
+        self.bury_node(node, Fate::Dropped(Reason::UnknownMetric));
+        node.lives().for_each(Life::rest);
     }
 
     /// Whether the relay may make births for the node again.

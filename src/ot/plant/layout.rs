@@ -137,6 +137,17 @@ impl Layout {
         Some(index)
     }
 
+    /// Takes over the values of an earlier layout that are newer than these.
+    pub(crate) fn keep_newer_of(&mut self, former: &Layout) {
+        for known in &former.slots {
+            let place = self.by_name.get(known.name()).copied();
+            let Some(slot) = place.and_then(|place| self.slots.get_mut(place)) else { continue };
+            if slot.datatype == known.datatype && slot.current.timestamp < known.current.timestamp {
+                slot.update(&known.current);
+            }
+        }
+    }
+
     /// Index of the slot that a data metric means, by its name, or by its alias where it has
     /// no name.
     pub(crate) fn find(&self, name: Option<&str>, alias: Option<u64>) -> Option<usize> {

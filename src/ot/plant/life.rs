@@ -99,6 +99,13 @@ impl Life {
         *self = Life::BORN;
     }
 
+    /// It may be dead: readers are told so, and the next sign of it proves otherwise.
+    pub(crate) fn rest(&mut self) {
+        if self.is_alive() {
+            *self = Life::Known;
+        }
+    }
+
     /// Its birth is journalled.
     pub(crate) fn announce(&mut self, permit: Permit) {
         if let Life::Alive { standing, .. } = self {

@@ -2,10 +2,12 @@
 //! sequence and devices, with the current value of every metric. Sans-IO.
 
 mod backlog;
+mod early;
 mod exported;
 mod layout;
 mod life;
 mod sequence;
+mod sessions;
 mod slot;
 mod stored;
 mod templates;
@@ -13,13 +15,15 @@ mod templates;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use account::{Ledger, NodeSlot, Origin};
+use account::{Ledger, NodeSlot, Origin, Reason, Refused};
 pub(crate) use backlog::{Backlog, Held, Ticket};
+pub(crate) use early::{Early, EarlyMessages};
 use foldhash::fast::RandomState;
 pub(crate) use layout::{Layout, Taught, cap_properties, is_definition};
 pub(crate) use life::{Life, Standing, Trust};
 use policy::NodeBuckets;
-pub(crate) use sequence::{Arrival, Sequence};
+pub(crate) use sequence::{Place, Sequence, WINDOW};
+pub(crate) use sessions::{Ends, Sessions};
 pub(crate) use slot::{Shaper, Slot};
 use sparkplug::{Entity, Metric, steps};
 use state::Changes;
@@ -49,6 +53,8 @@ pub(crate) struct EntityState {
     pub(crate) judged: bool,
     /// The template instances that its birth brought were surveyed.
     pub(crate) surveyed: bool,
+    /// `seq` of a device's birth or death that was judged last, in this session of its node.
+    pub(crate) told_at: Option<u8>,
 }
 
 impl EntityState {
@@ -70,9 +76,9 @@ impl EntityState {
 
     /// Takes over the layout of a birth; what readers know of the entity stays.
     pub(crate) fn bear(&mut self, layout: Layout) {
-        let (mut life, exported_as) = (self.life, self.exported_as.take());
+        let (mut life, exported_as, told_at) = (self.life, self.exported_as.take(), self.told_at);
         life.bear();
-        *self = EntityState { life, layout, exported_as, ..EntityState::default() };
+        *self = EntityState { life, layout, exported_as, told_at, ..EntityState::default() };
     }
 }
 
@@ -101,6 +107,8 @@ pub(crate) struct Node {
     pub(crate) definitions: Definitions,
     /// The `bdSeq` metric of the NBIRTH.
     pub(crate) bd_seq: Option<Metric>,
+    /// Its sessions, by the numbers of their births.
+    pub(crate) sessions: Sessions,
     /// The `Node Control/Rebirth` metric of the NBIRTH.
     pub(crate) rebirth: Option<Metric>,
     /// Definitions that the NBIRTH has which was journalled last.
@@ -113,12 +121,18 @@ pub(crate) struct Node {
     /// That NBIRTH is due.
     pub(crate) types_due: bool,
     pub(crate) sequence: Sequence,
+    /// What was refused of it unread, since the last tick.
+    pub(crate) unread: BTreeMap<(Option<Box<str>>, Refused), Reason>,
+    /// Messages that wait for their turn in it.
+    pub(crate) early: EarlyMessages,
     pub(crate) numbering: Numbering,
     /// Messages were lost: the next frame of the node has to say so.
     pub(crate) loss: bool,
     /// How often the values had to be doubted. Readers tell by it a loss that they know from a
     /// new one, so it goes on over restarts.
     pub(crate) losses: u64,
+    /// Since when the relay is back from being away, while nothing was heard of the node.
+    pub(crate) unheard_since: Option<Duration>,
     /// When the relay made births for the node last.
     pub(crate) last_synthetic: Option<Duration>,
     pub(crate) next_keyframe: Duration,
@@ -237,10 +251,11 @@ impl Node {
         self.types_due || self.own.birth_due || self.devices.values().any(|state| state.birth_due)
     }
 
-    /// Messages of the node and its devices that wait for a birth or for a limit.
+    /// Messages of the node and its devices that wait for their turn, a birth or a limit.
     pub(crate) fn waiting(&self) -> u64 {
         let devices = self.devices.values().map(EntityState::waiting);
-        devices.fold(self.own.waiting(), u64::saturating_add)
+        let early = u64::try_from(self.early.len()).unwrap_or(u64::MAX);
+        devices.fold(self.own.waiting().saturating_add(early), u64::saturating_add)
     }
 
     /// Takes over an NBIRTH. Whether its definitions aren't those of the last birth.
@@ -296,7 +311,8 @@ impl Node {
         });
     }
 
-    fn lives(&mut self) -> impl Iterator<Item = &mut Life> {
+    /// Its own life, and those of its devices.
+    pub(crate) fn lives(&mut self) -> impl Iterator<Item = &mut Life> {
         let devices = self.devices.values_mut().map(|device| &mut device.life);
         std::iter::once(&mut self.own.life).chain(devices)
     }
@@ -421,7 +437,7 @@ impl Plant {
                 .nodes
                 .iter()
                 .enumerate()
-                .filter(|(_, node)| !node.own.life.is_announced())
+                .filter(|(_, node)| !node.own.life.is_announced() && node.early.is_empty())
                 .min_by_key(|(_, node)| (node.own.life.is_alive(), node.last_seen))?;
             self.note(index);
             let dead = self.nodes.get_mut(index)?;

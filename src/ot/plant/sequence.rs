@@ -1,43 +1,60 @@
-//! Order of the messages of one edge node: `seq` (Sparkplug 3.0 §6.4.4), holes in it, and
-//! messages that the broker delivers again.
-//!
-//! Messages are processed in the order of their arrival. A hole that isn't filled within the
-//! reorder timeout is a gap: messages were lost before they reached the relay, and nobody here
-//! can ask for a rebirth.
+//! Order of the messages of one edge node: `seq` (Sparkplug 3.0 §6.4.4), numbers that are missing,
+//! and messages that the broker delivers again. What waits for what is for the reorder stage to
+//! say; here is what it goes by.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 /// Messages of one edge node that a redelivered one is compared with. A broker keeps at most
 /// its in-flight window (20 by default in mosquitto) unacknowledged per client.
 const REMEMBERED: usize = 64;
 
-/// How far ahead a `seq` may be to count as a hole; beyond it the node jumped.
-const WINDOW: u8 = 127;
+/// How far ahead a `seq` may be to count as behind a hole; what is further ahead is behind.
+pub(crate) const WINDOW: u8 = 127;
+
+/// Holes in a row that nothing filled, after which waiting is no use: the node doesn't count.
+const MOST_STRIKES: u8 = 3;
+/// Messages in a row that take away what was held against a node.
+const STEADY: u8 = 32;
 
 /// Sequence state of one edge node.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sequence {
     /// The `seq` that comes next; `None` until one was seen.
     next: Option<u8>,
-    /// Sequence numbers that didn't arrive yet, with the time since when they are missed.
-    holes: Vec<(u8, Duration)>,
+    /// Numbers behind `next` that were given up.
+    missed: Numbers,
+    /// Messages of the node whose numbers nobody has read: they are no holes.
+    unread: u32,
     recent: VecDeque<(Option<u8>, u64)>,
+    habit: Habit,
+}
+
+/// Whether the node counts its messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Habit {
+    /// It doesn't: its numbers say nothing.
+    ignores: bool,
+    /// Holes that nothing filled.
+    strikes: u8,
+    /// Messages in a row that had the number after that of the one before.
+    steady: u8,
+    last: u8,
 }
 
 /// Where a message stands in the order of its edge node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Arrival {
-    /// The expected one, or one without `seq`, or the first one.
+pub(crate) enum Place {
+    /// It is the message's turn.
     InOrder,
-    /// It leaves a hole before it.
-    Early,
-    /// It fills a hole, or is redelivered and wasn't seen before.
+    /// Numbers before it are missing, or it is of a session whose birth is still to come.
+    OutOfOrder {
+        /// How far ahead of what is expected, modulo 256.
+        ahead: u8,
+    },
+    /// It has a number that was given up, or is redelivered and wasn't seen before.
     Late,
     /// Seen before.
     Duplicate,
-    /// Out of every order: messages were lost.
-    Jump,
 }
 
 impl Sequence {
@@ -51,54 +68,100 @@ impl Sequence {
         self.next
     }
 
-    /// Takes note of a data message, a device's birth or death. `hash` identifies topic and
-    /// payload; `dup` is the DUP flag of MQTT.
-    pub(crate) fn arrive(
-        &mut self,
-        now: Duration,
-        seq: Option<u8>,
-        hash: u64,
-        dup: bool,
-    ) -> Arrival {
+    /// Whether the numbers of the node say anything.
+    pub(crate) fn counts(&self) -> bool {
+        !self.habit.ignores
+    }
+
+    /// Where a data message, a device's birth or death stands, which is remembered. `hash`
+    /// identifies topic and payload; `dup` is the DUP flag of MQTT.
+    pub(crate) fn place(&mut self, seq: Option<u8>, hash: u64, dup: bool) -> Place {
         // Without DUP, only what is out of order anyway can be a copy (of a broker that sends
         // one for every matching subscription).
         let expected = seq.is_none() || seq == self.next;
         if (dup || !expected) && self.is_remembered(seq, hash) {
-            return Arrival::Duplicate;
+            return Place::Duplicate;
         }
         self.remember(seq, hash);
-        let Some(seq) = seq else { return Arrival::InOrder };
-        let Some(next) = self.next else {
-            self.next = Some(seq.wrapping_add(1));
-            return Arrival::InOrder;
-        };
-        if let Some(hole) = self.holes.iter().position(|(missing, _)| *missing == seq) {
-            self.holes.remove(hole);
-            return Arrival::Late;
+        let (Some(seq), Some(next)) = (seq, self.next) else { return Place::InOrder };
+        let ahead = seq.wrapping_sub(next);
+        match ahead {
+            0 => Place::InOrder,
+            _ if self.habit.ignores => Place::InOrder,
+            _ if self.missed.has(seq) => Place::Late,
+            _ if dup && ahead > WINDOW => Place::Late,
+            ahead => Place::OutOfOrder { ahead },
         }
-        match seq.wrapping_sub(next) {
-            0 => {
-                self.next = Some(seq.wrapping_add(1));
-                Arrival::InOrder
-            }
-            // No number is missed twice, and no more are missed than the window holds: beyond
-            // that there is no order to speak of.
-            ahead @ 1..=WINDOW if self.holes.len() < usize::from(WINDOW) => {
-                for missing in (0..ahead).map(|step| next.wrapping_add(step)) {
-                    if !self.holes.iter().any(|(known, _)| *known == missing) {
-                        self.holes.push((missing, now));
-                    }
-                }
-                self.next = Some(seq.wrapping_add(1));
-                Arrival::Early
-            }
-            _ if dup => Arrival::Late,
-            _ => {
-                self.holes.clear();
-                self.next = Some(seq.wrapping_add(1));
-                Arrival::Jump
-            }
+    }
+
+    /// It is the turn of the message with this number. Whether numbers before it are given up by
+    /// that: a gap.
+    pub(crate) fn take(&mut self, seq: Option<u8>) -> bool {
+        let Some(seq) = seq else { return false };
+        self.habit.take(seq);
+        let next = self.next.replace(seq.wrapping_add(1)).unwrap_or(seq);
+        if self.habit.ignores {
+            return false;
         }
+        let ahead = seq.wrapping_sub(next);
+        if ahead > WINDOW {
+            // Back, or so far that nobody knows what is missing.
+            self.missed = Numbers::default();
+            self.unread = 0;
+            return true;
+        }
+        if u32::from(ahead) <= self.unread {
+            self.unread = self.unread.saturating_sub(u32::from(ahead));
+            self.forget_far(next, ahead);
+            return false;
+        }
+        for number in (0..ahead).map(|step| next.wrapping_add(step)) {
+            self.missed.add(number);
+        }
+        self.forget_far(next, ahead);
+        // Some of the numbers were of messages that weren't read.
+        self.unread = 0;
+        true
+    }
+
+    /// Numbers so far behind that they could as well be to come.
+    fn forget_far(&mut self, next: u8, ahead: u8) {
+        for step in 0..=ahead {
+            self.missed.remove(next.wrapping_add(step).wrapping_add(WINDOW).wrapping_add(1));
+        }
+    }
+
+    /// A message with a number that was given up is here.
+    pub(crate) fn take_late(&mut self, seq: Option<u8>) {
+        if let Some(seq) = seq {
+            self.missed.remove(seq);
+            self.habit.strikes = self.habit.strikes.saturating_sub(1);
+        }
+    }
+
+    /// Messages were refused before anybody read their numbers.
+    pub(crate) fn expect_unread(&mut self, messages: u64) {
+        let messages = u32::try_from(messages).unwrap_or(u32::MAX);
+        self.unread = self.unread.saturating_add(messages).min(u32::from(WINDOW));
+    }
+
+    /// Whether so many missing numbers are those of messages that weren't read.
+    pub(crate) fn explains(&self, ahead: u8) -> bool {
+        ahead <= WINDOW && u32::from(ahead) <= self.unread
+    }
+
+    /// Nothing filled a hole in time. Whether this says, for the first time, that the node doesn't
+    /// count.
+    pub(crate) fn strike(&mut self) -> bool {
+        self.habit.strikes = self.habit.strikes.saturating_add(1);
+        self.habit.strikes >= MOST_STRIKES && self.ignore()
+    }
+
+    /// The node doesn't count, as its numbers show. Whether that is news.
+    pub(crate) fn ignore(&mut self) -> bool {
+        self.missed = Numbers::default();
+        self.unread = 0;
+        !std::mem::replace(&mut self.habit.ignores, true)
     }
 
     /// Takes note of a message outside the order, an NBIRTH or NDEATH; whether it is new.
@@ -110,30 +173,20 @@ impl Sequence {
         true
     }
 
-    /// An NBIRTH with this `seq` starts the order anew. Whether there were open holes.
-    pub(crate) fn restart(&mut self, seq: Option<u8>) -> bool {
-        self.next = Some(seq.unwrap_or(0).wrapping_add(1));
-        let open = !self.holes.is_empty();
-        self.holes.clear();
-        open
+    /// An NBIRTH with this `seq` starts the order anew.
+    pub(crate) fn restart(&mut self, seq: Option<u8>) {
+        let seq = seq.unwrap_or(0);
+        self.next = Some(seq.wrapping_add(1));
+        self.habit.last = seq;
+        self.missed = Numbers::default();
+        self.unread = 0;
     }
 
     /// Forgets where the order stood: the next message starts it.
     pub(crate) fn forget(&mut self) {
         self.next = None;
-        self.holes.clear();
-    }
-
-    /// Since when the number is missed that is missed the longest.
-    pub(crate) fn oldest_hole(&self) -> Option<Duration> {
-        self.holes.iter().map(|(_, since)| *since).min()
-    }
-
-    /// Gives up holes that are older than `timeout`; whether there were any: that is a gap.
-    pub(crate) fn expire(&mut self, now: Duration, timeout: Duration) -> bool {
-        let before = self.holes.len();
-        self.holes.retain(|(_, since)| now.saturating_sub(*since) < timeout);
-        self.holes.len() < before
+        self.missed = Numbers::default();
+        self.unread = 0;
     }
 
     fn is_remembered(&self, seq: Option<u8>, hash: u64) -> bool {
@@ -148,15 +201,49 @@ impl Sequence {
     }
 }
 
+impl Habit {
+    fn take(&mut self, seq: u8) {
+        let follows = seq == self.last.wrapping_add(1);
+        self.last = seq;
+        self.steady = if follows { self.steady.saturating_add(1) } else { 0 };
+        if self.steady >= STEADY {
+            *self = Habit { steady: STEADY, last: seq, ..Habit::default() };
+        }
+    }
+}
+
+/// A set of sequence numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Numbers {
+    low: u128,
+    high: u128,
+}
+
+impl Numbers {
+    fn half(&mut self, number: u8) -> (&mut u128, u128) {
+        let bit = 1_u128 << (number & 127);
+        if number > 127 { (&mut self.high, bit) } else { (&mut self.low, bit) }
+    }
+
+    fn add(&mut self, number: u8) {
+        let (half, bit) = self.half(number);
+        *half |= bit;
+    }
+
+    fn remove(&mut self, number: u8) {
+        let (half, bit) = self.half(number);
+        *half &= !bit;
+    }
+
+    fn has(&mut self, number: u8) -> bool {
+        let (half, bit) = self.half(number);
+        *half & bit != 0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const TIMEOUT: Duration = Duration::from_secs(2);
-
-    fn at(now_ms: u64) -> Duration {
-        Duration::from_millis(now_ms)
-    }
 
     fn started() -> Sequence {
         let mut sequence = Sequence::default();
@@ -164,86 +251,110 @@ mod tests {
         sequence
     }
 
+    /// A message comes, and has its turn where it isn't refused; where it stood.
+    fn take(sequence: &mut Sequence, seq: u8) -> Place {
+        let place = sequence.place(Some(seq), u64::from(seq), false);
+        match place {
+            Place::Late => sequence.take_late(Some(seq)),
+            Place::Duplicate => {}
+            _ => {
+                sequence.take(Some(seq));
+            }
+        }
+        place
+    }
+
     #[test]
     fn numbers_in_order_wrap_without_a_gap() {
         let mut sequence = started();
-        for number in (1..=255).chain(0..=10) {
-            let arrival = sequence.arrive(at(0), Some(number), u64::from(number), false);
-            assert_eq!(arrival, Arrival::InOrder);
+        for number in (1..=255).chain(0..=255).chain(0..=10) {
+            assert_eq!(sequence.place(Some(number), 7, false), Place::InOrder);
+            assert!(!sequence.take(Some(number)));
         }
-        assert!(!sequence.expire(at(10_000), TIMEOUT));
     }
 
     #[test]
-    fn numbers_that_jump_to_and_fro_are_a_gap_and_fill_no_memory() {
+    fn a_number_that_was_given_up_is_late_once_and_for_half_a_round() {
         let mut sequence = started();
-        let mut jumps = 0;
-        for step in 0..2_000_u16 {
-            let number = if step % 2 == 0 { 120 } else { 240 };
-            let arrival = sequence.arrive(at(0), Some(number), u64::from(step), false);
-            jumps += u32::from(arrival == Arrival::Jump);
-            assert!(sequence.holes.len() < 256, "{} holes", sequence.holes.len());
+        assert_eq!(take(&mut sequence, 3), Place::OutOfOrder { ahead: 2 });
+        assert_eq!(take(&mut sequence, 2), Place::Late);
+        assert_eq!(sequence.place(Some(2), 99, false), Place::OutOfOrder { ahead: 254 });
+        for number in 4..=128 {
+            assert_eq!(take(&mut sequence, number), Place::InOrder);
         }
-        assert!(jumps > 0);
+        assert_eq!(sequence.place(Some(1), 99, false), Place::Late);
+        take(&mut sequence, 129);
+        assert_eq!(sequence.place(Some(1), 98, false), Place::OutOfOrder { ahead: 127 });
     }
 
     #[test]
-    fn a_hole_that_is_filled_in_time_is_no_gap() {
+    fn a_number_far_behind_begins_a_new_order_unless_it_is_redelivered() {
         let mut sequence = started();
-        assert_eq!(sequence.arrive(at(0), Some(3), 3, false), Arrival::Early);
-        assert_eq!(sequence.arrive(at(1), Some(2), 2, false), Arrival::Late);
-        assert_eq!(sequence.arrive(at(1999), Some(1), 1, false), Arrival::Late);
-        assert!(!sequence.expire(at(2000), TIMEOUT));
-        assert_eq!(sequence.arrive(at(2001), Some(4), 4, false), Arrival::InOrder);
-    }
-
-    #[test]
-    fn a_hole_becomes_one_gap_at_the_timeout() {
-        let mut sequence = started();
-        sequence.arrive(at(0), Some(3), 3, false);
-        assert!(!sequence.expire(at(1999), TIMEOUT));
-        assert!(sequence.expire(at(2000), TIMEOUT));
-        assert!(!sequence.expire(at(9000), TIMEOUT));
-    }
-
-    #[test]
-    fn a_number_far_behind_is_a_jump_unless_it_is_redelivered() {
-        let mut sequence = started();
-        sequence.arrive(at(0), Some(1), 1, false);
-        assert_eq!(sequence.arrive(at(0), Some(200), 200, false), Arrival::Jump);
-        assert_eq!(sequence.arrive(at(0), Some(201), 201, false), Arrival::InOrder);
-        assert_eq!(sequence.arrive(at(0), Some(199), 199, true), Arrival::Late);
+        assert_eq!(sequence.place(Some(200), 200, true), Place::Late);
+        assert_eq!(sequence.place(Some(201), 201, false), Place::OutOfOrder { ahead: 200 });
+        assert!(sequence.take(Some(201)));
         assert_eq!(sequence.next(), Some(202));
     }
 
     #[test]
     fn what_was_seen_is_a_duplicate_and_leaves_the_order_alone() {
         let mut sequence = started();
-        sequence.arrive(at(0), Some(1), 11, false);
-        sequence.arrive(at(0), Some(2), 12, false);
-        assert_eq!(sequence.arrive(at(0), Some(1), 11, true), Arrival::Duplicate);
-        assert_eq!(sequence.arrive(at(0), Some(2), 12, false), Arrival::Duplicate);
+        take(&mut sequence, 1);
+        take(&mut sequence, 2);
+        assert_eq!(sequence.place(Some(1), 1, true), Place::Duplicate);
+        assert_eq!(sequence.place(Some(2), 2, false), Place::Duplicate);
         assert_eq!(sequence.next(), Some(3));
         // Without `seq` only the broker's word makes it one.
-        sequence.arrive(at(0), None, 13, false);
-        assert_eq!(sequence.arrive(at(0), None, 13, false), Arrival::InOrder);
-        assert_eq!(sequence.arrive(at(0), None, 13, true), Arrival::Duplicate);
+        assert_eq!(sequence.place(None, 13, false), Place::InOrder);
+        assert_eq!(sequence.place(None, 13, false), Place::InOrder);
+        assert_eq!(sequence.place(None, 13, true), Place::Duplicate);
     }
 
     #[test]
     fn an_equal_message_that_is_expected_is_no_duplicate() {
         let mut sequence = started();
-        sequence.arrive(at(0), Some(1), 11, false);
+        take(&mut sequence, 1);
         sequence.restart(Some(0));
-        assert_eq!(sequence.arrive(at(0), Some(1), 11, false), Arrival::InOrder);
+        assert_eq!(sequence.place(Some(1), 1, false), Place::InOrder);
     }
 
     #[test]
     fn memory_of_messages_is_bounded() {
         let mut sequence = started();
         for round in 0..1000 {
-            sequence.arrive(at(0), None, round, false);
+            sequence.place(None, round, false);
         }
         assert_eq!(sequence.recent.len(), REMEMBERED);
+    }
+
+    #[test]
+    fn numbers_of_messages_that_were_not_read_are_no_gap() {
+        let mut sequence = started();
+        sequence.expect_unread(2);
+        assert!(sequence.explains(2) && !sequence.explains(3));
+        assert!(!sequence.take(Some(3)));
+        assert!(!sequence.explains(1));
+        assert_eq!(sequence.place(Some(2), 2, false), Place::OutOfOrder { ahead: 254 });
+        sequence.expect_unread(1);
+        assert!(sequence.take(Some(6)), "two are missing, one of them was here");
+    }
+
+    #[test]
+    fn a_node_that_does_not_count_is_found_out_and_believed_again_when_it_does() {
+        let mut sequence = started();
+        assert!(!sequence.strike() && !sequence.strike());
+        assert!(sequence.strike(), "waiting was no use three times");
+        assert!(!sequence.strike(), "that is no news");
+        for number in [9, 9, 200, 3] {
+            assert_eq!(sequence.place(Some(number), 1000, false), Place::InOrder, "{number}");
+            assert!(!sequence.take(Some(number)));
+            sequence.recent.clear();
+        }
+        for number in 4..4 + STEADY {
+            assert!(!sequence.counts());
+            sequence.take(Some(number));
+        }
+        assert!(sequence.counts());
+        assert_eq!(sequence.place(Some(77), 77, false), Place::OutOfOrder { ahead: 41 });
     }
 }

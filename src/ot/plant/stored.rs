@@ -8,8 +8,8 @@ use prost::encoding::message;
 use sparkplug::{DataType, Entity, Metric};
 
 use super::{
-    Definitions, EntityState, Layout, Life, Node, Plant, Removed, Sequence, Slot, Standing, Trust,
-    Types,
+    Definitions, EntityState, Layout, Life, Node, Plant, Removed, Sequence, Sessions, Slot,
+    Standing, Trust, Types,
 };
 
 /// The field of [`StoredPlant::nodes`].
@@ -66,6 +66,9 @@ struct StoredNode {
     exported_group: String,
     #[prost(string, tag = "15")]
     exported_edge_node: String,
+    /// The `bdSeq` of its births, the last one last; 256 more where a death ended the session.
+    #[prost(uint32, repeated, tag = "16")]
+    sessions: Vec<u32>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -212,6 +215,7 @@ fn store_node(node: &Node) -> StoredNode {
         needed: node.types.needed.iter().cloned().collect(),
         removed: removals.collect(),
         losses: node.losses,
+        sessions: node.sessions.store(),
         lost: node.own.life.is_uncertain() && !node.own.life.is_unverified(),
     }
 }
@@ -270,6 +274,7 @@ fn restore_node(node: &mut Node, stored: StoredNode, max_devices: usize) {
     let needed = stored.needed.into_iter().collect();
     node.take_types(Types::of(needed, removed));
     node.losses = stored.losses;
+    node.sessions = Sessions::restore(&stored.sessions);
     node.exported_as = (!stored.exported_group.is_empty())
         .then(|| (stored.exported_group.into(), stored.exported_edge_node.into()));
     if stored.lost {

@@ -31,6 +31,7 @@ impl World {
             source: "line".into(),
             keyframe_every: Duration::from_secs(30),
             reorder_timeout: Duration::from_secs(2),
+            doubt_after: Duration::from_secs(300),
             max_nodes: 100,
             max_devices_per_node: 4,
             caps: Caps::default(),

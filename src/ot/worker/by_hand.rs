@@ -46,6 +46,8 @@ pub struct Half {
     receipts: UnboundedReceiver<Vec<Receipt>>,
     batch: Vec<Work>,
     out: Vec<Entry>,
+    /// It is to end.
+    stops: bool,
     /// The journal refused: nothing else is done until it takes what waits.
     stands: bool,
     /// The network's end, which the worker must not miss.
@@ -95,6 +97,7 @@ impl Half {
             receipts,
             batch: Vec::new(),
             out: Vec::new(),
+            stops: false,
             stands: false,
             _network: network,
         })
@@ -142,7 +145,7 @@ impl Half {
     pub fn turn(&mut self, room: bool) -> bool {
         let now = self.worker.clock.now();
         if !self.stands {
-            self.worker.work_off(now, &mut self.batch, &mut self.out);
+            self.worker.work_off(now, &mut self.batch, self.stops, &mut self.out);
         }
         self.stands = !room || self.worker.writer.commit().is_err();
         if !self.stands {
@@ -176,6 +179,17 @@ impl Half {
         numbers
     }
 
+    /// The number of the last message that was delivered; each has the next one, but those that
+    /// were too large or refused.
+    pub fn last_number(&self) -> u64 {
+        self.worker.pipeline.last_number()
+    }
+
+    /// The oldest message that waits for its turn, by its number.
+    pub fn oldest_waiting(&self) -> Option<u64> {
+        self.worker.pipeline.oldest_waiting()
+    }
+
     /// What it knows.
     pub fn pipeline(&self) -> &Pipeline {
         &self.worker.pipeline
@@ -186,8 +200,14 @@ impl Half {
         self.worker.writer.next_seq()
     }
 
+    /// The next turn is the last one before [`Half::stop`].
+    pub fn ask_to_stop(&mut self) {
+        self.stops = true;
+    }
+
     /// Ends as by SIGTERM; what may be acknowledged then.
     pub fn stop(mut self) -> Vec<u16> {
+        self.stops = true;
         self.turn(true);
         let Half { worker, mut receipts, .. } = self;
         let now = worker.clock.now();

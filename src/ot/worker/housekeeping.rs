@@ -60,6 +60,9 @@ impl Worker {
         if head.oversized > 0 {
             event!(FrameTooLarge, keyframes = head.oversized);
         }
+        // The plant is to be found again from what the journal keeps: each segment has a stored
+        // plant in it, or in the one before it.
+        self.storing.want();
         Ok(())
     }
 }

@@ -227,10 +227,45 @@ events! {
         reason: "word of the list of reasons: data_before_birth, unknown_metric",
     } "Ordinary for a moment after the first start. If it stays, have the node's own host ask it for a rebirth, or restart the node.";
 
-    /// Messages of a node were lost before they reached the relay (its sequence has a hole), or may have been: the OT half was away from its broker, or didn't run.
-    SequenceGap = "SEQUENCE_GAP" (Warning, Both, PerSource("node")) "messages were lost before they reached the relay" {
+    /// Messages of a node were lost before they reached the relay: its sequence has a hole that nothing filled within `reorder-timeout-ms`. What the relay refused itself is no such loss.
+    SequenceGap = "SEQUENCE_GAP" (Warning, Ot, PerSource("node")) "messages were lost before they reached the relay" {
         node: "group/edge node",
     } "Look at the node's connection and the OT broker's queues. Until its next birth, values not seen since are shown as stale.";
+
+    /// Values of a node may be out of date, and are shown as STALE until they are seen again: messages of it were lost on OT (SEQUENCE_GAP there) or refused, or may have been lost, since the OT half was away from its broker or didn't run.
+    ValuesDoubted = "VALUES_DOUBTED" (Warning, It, PerSource("node")) "values may be out of date and are shown as stale" {
+        node: "group/edge node",
+    } "Look at the OT half's log for the cause. The node's next birth makes all values good.";
+
+    /// Nothing was heard of a node for `doubt-after-s` since the relay was away. It may have died meanwhile, and is dead on IT until it is heard of.
+    NodeUnheard = "NODE_UNHEARD" (Notice, Ot, PerSource("node")) "nothing was heard of a node since the relay was away: it is dead until it is" {
+        node: "group/edge node",
+    } "Nothing, if the node is off. If it lives and is only quiet, its next message brings it back; have its host ask it for a rebirth.";
+
+    /// An edge node died: its NDEATH has the number (`bdSeq`) of its birth, or none that could be compared.
+    NodeDied = "NODE_DIED" (Info, Ot, PerSource("node")) "an edge node died" {
+        node: "group/edge node",
+        #[optional] bd_seq: "number of the death; absent where it has none",
+    } "Nothing.";
+
+    /// A death of an edge node was not believed: it has the number (`bdSeq`) of an earlier birth that this relay saw, so it is the will of a session that is over. The node lives on.
+    DeathIgnored = "DEATH_IGNORED" (Notice, Ot, PerSource("node")) "a death of an earlier session was not believed" {
+        node: "group/edge node",
+        #[optional] bd_seq: "number of the death",
+        #[optional] birth: "number of the birth in force",
+    } "Nothing, if the node was power-cycled or changed its connection. If it comes with each connect, the node counts `bdSeq` at births: its real death will not be believed either, here as in any host.";
+
+    /// A death of an edge node has a number (`bdSeq`) that no birth had which this relay saw. The node is dead on IT until something is heard of it.
+    DeathUnmatched = "DEATH_UNMATCHED" (Notice, Ot, PerSource("node")) "a death with an unknown number: the node is dead until it is heard of" {
+        node: "group/edge node",
+        #[optional] bd_seq: "number of the death",
+        #[optional] birth: "number of the birth in force",
+    } "Look at the node's library: will and birth should have the same number. Ordinary at a clean disconnect of libraries that send the next one.";
+
+    /// The sequence numbers (`seq`) of a node's messages don't count them: they repeat, stand still, or nothing ever fills their holes. Its messages are taken in the order in which they come, and whether some were lost can't be known.
+    SequenceIgnored = "SEQUENCE_IGNORED" (Warning, Ot, PerSource("node")) "the sequence numbers of a node say nothing" {
+        node: "group/edge node",
+    } "Look at the node's software: `seq` counts all messages of the node and its devices together. Two publishers under one name look like this too.";
 
     /// A bound of the configuration was reached; what is beyond it is dropped.
     CapacityReached = "CAPACITY_REACHED" (Error, Both, PerSource("limit")) "over capacity" {
@@ -302,8 +337,9 @@ events! {
     } "They can be read with `sparkdiode journal cat --from-seq … --to-seq …`.";
 
     /// No sign of life came from the OT half, or it has lost its broker: every mirrored node is declared dead on IT.
-    LinkStale = "LINK_STALE" (Error, It, Never) "link stale: no sign of life from the OT half, every node is declared dead" {
-        away_ms: "milliseconds since the last sign of life",
+    LinkStale = "LINK_STALE" (Error, It, Never) "link stale: every node is declared dead" {
+        away_ms: "milliseconds since the last sign of life, or since the OT half has been away from its broker",
+        why: "what is known of the cause: no sign of life, or away from its broker by its own word",
     } "Look whether the OT half runs, and what it says itself: BROKER_DOWN, DISK_ERROR, STOPPED.";
 
     /// The OT half gives signs of life again; nodes are born again.

@@ -158,6 +158,7 @@ impl DryRun {
             source: "dry_run".to_owned(),
             keyframe_every: KEYFRAME_EVERY,
             reorder_timeout: REORDER_TIMEOUT,
+            doubt_after: Duration::from_secs(300),
             max_nodes: 100_000,
             max_devices_per_node: 100_000,
             caps: Caps::DEFAULT,

@@ -142,6 +142,7 @@ const fn is_of_the_policy(reason: Reason) -> bool {
             | Reason::TypeMismatch
             | Reason::StaleDeath
             | Reason::Duplicate
+            | Reason::Late
             | Reason::OverCapacity
     )
 }

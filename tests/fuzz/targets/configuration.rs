@@ -59,6 +59,7 @@ fn ot(config: &OtConfig) {
     let seconds = |from, to| Duration::from_secs(from)..=Duration::from_secs(to);
     assert!(seconds(5, 3_600).contains(&relay.keyframe_every), "{relay:?}");
     assert!(seconds(0, 60).contains(&relay.reorder_timeout), "{relay:?}");
+    assert!(seconds(5, 604_800).contains(&relay.doubt_after), "{relay:?}");
     assert!((1..=100_000).contains(&relay.max_nodes), "{relay:?}");
     assert!((1..=100_000).contains(&relay.max_devices_per_node), "{relay:?}");
     assert!(config.journal.segment_bytes <= config.journal.retain_bytes, "{config:?}");

@@ -166,7 +166,8 @@ impl Journal {
                 let losses = u64::from(flags & 2);
                 let uncertain = flags & 1 == 1;
                 let source = "line".to_owned();
-                let keyframe = Keyframe { source, topic, payload, uncertain, devices, losses };
+                let keyframe =
+                    Keyframe { source, topic, payload, uncertain, devices, losses, unheard: false };
                 self.frame(Some(Body::Keyframe(keyframe)), flags & 4);
             }
             11 => {

@@ -409,6 +409,7 @@ fn settings() -> PipelineSettings {
         source: "line".into(),
         keyframe_every: Duration::from_secs(30),
         reorder_timeout: Duration::from_secs(2),
+        doubt_after: Duration::from_secs(300),
         max_nodes: 5,
         max_devices_per_node: 2,
         caps: Caps { metrics: 500, ..Caps::default() },

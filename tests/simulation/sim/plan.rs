@@ -156,6 +156,7 @@ pub struct Config {
     pub first_newest: bool,
     pub reorder_timeout: Duration,
     pub keyframe_every: Duration,
+    pub doubt_after: Duration,
     /// State is written in so many of a hundred steps.
     pub state_pace: u64,
     /// The first wall clock, within a day.
@@ -245,6 +246,7 @@ fn config(random: &mut Random) -> Config {
         first_newest: random.chance(20),
         reorder_timeout: Duration::from_millis(random.pick(&[500, 1_000, 2_000])),
         keyframe_every: Duration::from_secs(random.pick(&[5, 7, 10])),
+        doubt_after: Duration::from_secs(random.pick(&[15, 60, 300])),
         state_pace: random.pick(&[100, 100, 50, 10]),
         wall_ms: 1_790_000_000_000 + random.below(86_400_000) as u64,
     }

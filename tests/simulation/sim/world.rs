@@ -55,7 +55,9 @@ pub struct World {
     back: BTreeMap<Back, Duration>,
     full_until: BTreeMap<Disk, Duration>,
     /// What the half took and its journal doesn't have yet, and whether the broker has it too.
-    taken: Vec<(MessageId, bool)>,
+    taken: Vec<Taken>,
+    /// The number that the half gives to the message that it took last.
+    number: u64,
     /// Births and deaths that the journal has, and the stored plant doesn't yet.
     unstored: Vec<MessageId>,
     took: u64,
@@ -71,6 +73,15 @@ pub struct World {
     pub dropped_on_it: Dropped,
     pub random: Random,
     pub trace: bool,
+}
+
+/// A message that the half took.
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    id: MessageId,
+    number: u64,
+    /// The broker has it too.
+    is_kept: bool,
 }
 
 /// The OT half is back at its broker.
@@ -117,6 +128,7 @@ impl World {
             back: BTreeMap::new(),
             full_until: BTreeMap::new(),
             taken: Vec::new(),
+            number: 0,
             unstored: Vec::new(),
             took: 0,
             connecting: None,

@@ -2,6 +2,7 @@
 
 mod capture;
 mod commands;
+mod doubts;
 mod faults;
 mod filters;
 mod flow;

@@ -11,6 +11,8 @@ use prost::Message;
 use sparkplug::{Caps, Metric, Payload};
 
 use super::world::{WALL, World, bd_seq, data, metric, plant, settings};
+use crate::mirror::node::MAX_STAMP_AHEAD_MS;
+use crate::mirror::{Mirror, Notice, Qos};
 
 /// The OT half's pipeline beside the world of its mirror: what one writes the other reads.
 pub(super) struct Both {
@@ -37,6 +39,7 @@ impl Both {
             source: "plant".into(),
             keyframe_every: Duration::from_secs(30),
             reorder_timeout: Duration::from_secs(2),
+            doubt_after: Duration::from_secs(300),
             max_nodes: 8,
             max_devices_per_node: 4,
             caps: Caps::default(),
@@ -150,4 +153,34 @@ fn a_copy_of_the_policy_closes_rules_by_the_clock_of_it() {
     // Births without these metrics took their place.
     assert_eq!(world.mirror.account().dropped_metrics(Reason::Recheck), 3);
     assert_eq!(world.host.births, births + 1);
+}
+
+#[test]
+fn a_restart_asks_a_copy_with_schedules_by_the_clock_of_it() {
+    let text = "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"*\"\n\
+                not-before = 2020-01-01T00:00:00Z\n";
+    let policy = || Some(Arc::new(Both::policy(text)));
+    let mut world = World::live(settings());
+    world.mirror.reload_policy(world.now, policy());
+    plant(&mut world);
+    let snapshot = std::mem::take(&mut world.probe).snapshot(&mut world.mirror);
+    let bd_seqs: Vec<_> = world.mirror.bd_seqs().collect();
+    let sessions = std::mem::take(&mut world.sessions);
+    for (_, (spec, bd_seq)) in sessions {
+        world.host.received(&spec.will_topic, &spec.will_payload, Qos::AtLeastOnce, bd_seq);
+    }
+    world.now.wall_ms += MAX_STAMP_AHEAD_MS;
+    world.mirror = Mirror::new(settings(), policy());
+    world.mirror.restore(snapshot, bd_seqs);
+    world.mirror.caught_up();
+    world.notices.clear();
+    world.heartbeat();
+    world.relayed("spBv1.0/g/NDATA/e", data(vec![metric("a", 2), metric("b", 2)]), false);
+    world.relayed("spBv1.0/g/DDATA/e/d", data(vec![metric("x", 2)]), false);
+    assert_eq!(world.mirror.account().dropped_metrics(Reason::Recheck), 0);
+    for id in ["g/e/:a", "g/e/:b", "g/e/d:x"] {
+        assert_eq!(world.host.live[id].last(), Some(&2), "{id}");
+    }
+    let refused = |notice: &Notice| matches!(notice, Notice::FrameRefused { .. });
+    assert!(!world.notices.iter().any(refused), "{:?}", world.notices);
 }

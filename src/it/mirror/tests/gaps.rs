@@ -115,7 +115,7 @@ fn a_gap_can_be_death_until_the_next_birth() {
 #[test]
 fn births_after_an_outage_on_ot_are_never_good() {
     let mut both = Both::new();
-    both.send("NBIRTH", vec![bd_seq(4), metric("a", 1)]);
+    both.send("NBIRTH", vec![bd_seq(4), metric("a", 1), metric("b", 1)]);
     both.pass(40);
     for present in [false, true] {
         both.disconnect();
@@ -126,6 +126,9 @@ fn births_after_an_outage_on_ot_are_never_good() {
             both.pass(1);
             assert!(!both.world.host.nodes["g/e"].online || both.quality("g/e/:a") == 500);
         }
+        assert!(!both.world.host.nodes["g/e"].online, "nothing was heard of it");
+        both.send("NDATA", data(vec![metric("b", 2)]));
+        both.pass(1);
         assert!(both.world.host.nodes["g/e"].online);
     }
 }

@@ -61,8 +61,9 @@ fn a_session_that_the_broker_kept_is_no_proof_that_nothing_was_lost() {
     let mut both = Both::new();
     both.send("NBIRTH", vec![bd_seq(4), metric("a", 1), metric("b", 1)]);
     both.pass(3);
+    // Not for so long that the node is dead on IT until it is heard.
     both.disconnect();
-    both.pass(20);
+    both.pass(5);
     both.connect(true);
     both.pass(120);
     assert_eq!(both.quality("g/e/:a"), 500, "a value that came with QoS 0 was not queued");

@@ -89,6 +89,7 @@ fn whole(mirror: &Mirror) -> MirrorSnapshot {
         held_birth: node.unpublished_birth,
         losses: node.losses,
         in_doubt: node.life() == Life::Doubted,
+        unheard: node.unheard,
     });
     MirrorSnapshot {
         epoch: mirror.epoch,

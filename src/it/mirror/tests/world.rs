@@ -59,9 +59,9 @@ pub(super) struct Host {
     pub(super) historical: BTreeMap<String, Vec<u64>>,
     pub(super) births: usize,
     pub(super) deaths: usize,
-    /// Timestamp of the last NBIRTH, by node: hosts drop births that aren't later, and
-    /// messages that are older.
-    pub(super) born_ms: HashMap<String, u64>,
+    /// Timestamps of the last NBIRTH and of the last message, by node: hosts drop births that
+    /// aren't later than all before, and messages that are older than the birth.
+    pub(super) said_ms: HashMap<String, (u64, u64)>,
 }
 
 #[derive(Default)]
@@ -83,14 +83,17 @@ impl Host {
         let name = |metric: &Metric| metric.name.clone().expect("a name");
         let ts = payload.timestamp.expect("a timestamp");
         assert!(ts >= WALL);
-        let born_ms = self.born_ms.entry(key.clone()).or_default();
+        let (born_ms, said_ms) = self.said_ms.entry(key.clone()).or_default();
         match levels[2] {
             "NBIRTH" => {
-                assert!(ts > *born_ms, "an NBIRTH that isn't later than the last one");
-                *born_ms = ts;
+                assert!(ts > *said_ms, "an NBIRTH that isn't later than all before it");
+                (*born_ms, *said_ms) = (ts, ts);
             }
             "NDEATH" => {}
-            _ => assert!(ts >= *born_ms, "older than the birth"),
+            _ => {
+                assert!(ts >= *born_ms, "older than the birth");
+                *said_ms = ts.max(*said_ms);
+            }
         }
         let seq = payload.seq;
         let next = |node: &mut HostNode| {

@@ -274,17 +274,44 @@ fn a_restart_raises_the_epoch_and_can_replay_what_was_left() {
     writer.push(5, &heartbeat(8)).unwrap();
     writer.commit().unwrap();
     let epoch = writer.epoch();
-    assert!(writer.replay().unwrap().next().unwrap().is_none());
+    assert!(writer.replay(None).next().unwrap().is_none());
     drop(writer);
     let writer = Writer::open(options(dir.path()), 0).unwrap();
     assert_eq!(writer.epoch(), epoch + 1);
-    let mut replay = writer.replay().unwrap();
+    let mut replay = writer.replay(None);
     let mut frames = Vec::new();
     while let Some(frame) = replay.next().unwrap() {
         frames.push((frame.seq, frame.in_head, frame.body));
     }
     let start = Body::Start(Start { epoch, ..Start::default() });
     assert_eq!(frames, [(1, true, Some(start)), (2, false, Some(heartbeat(8)))]);
+}
+
+#[test]
+fn a_replay_begins_with_the_segment_that_holds_the_frame() {
+    let dir = tempfile::tempdir().unwrap();
+    // Each start is a segment of a head and two frames: 1 to 3, 4 to 6, 7 to 9.
+    for _ in 0..3 {
+        let mut writer = begun(options(dir.path()));
+        writer.push(5, &heartbeat(1)).unwrap();
+        writer.push(5, &heartbeat(2)).unwrap();
+        writer.commit().unwrap();
+    }
+    let replayed = |writer: &Writer, seq| {
+        let mut replay = writer.replay(seq);
+        std::iter::from_fn(move || replay.next().unwrap()).map(|frame| frame.seq).collect()
+    };
+    let writer = Writer::open(options(dir.path()), 5).unwrap();
+    for (seq, first) in [(Some(9), 7), (Some(7), 7), (Some(6), 4), (Some(4), 4), (Some(3), 1)] {
+        let frames: Vec<u64> = replayed(&writer, seq);
+        assert_eq!(frames, (first..=9).collect::<Vec<_>>(), "{seq:?}");
+    }
+    assert_eq!(replayed(&writer, None), (7..=9).collect::<Vec<_>>());
+    drop(writer);
+    // The oldest is deleted: what reaches back further begins with what is left.
+    fs::remove_file(segment::path(dir.path(), 1)).unwrap();
+    let writer = Writer::open(options(dir.path()), 5).unwrap();
+    assert_eq!(replayed(&writer, Some(2)), (4..=9).collect::<Vec<_>>());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use account::{Reason, RuleId};
+use account::{Fate, Reason, RuleId};
 use foldhash::fast::RandomState;
 use mistake::mistake;
 use policy::{Verdict, fold, is_reserved};
@@ -44,7 +44,7 @@ impl StepContext<'_> {
             return;
         }
         if self.collides(node.entity()) || node.exported_as != self.node_names(node) {
-            self.bury_node(node);
+            self.bury_node(node, Fate::Dropped(Reason::NoRule));
             return;
         }
         let devices: Vec<Box<str>> = node.devices.keys().cloned().collect();
@@ -52,7 +52,7 @@ impl StepContext<'_> {
             let exported_as = node.devices.get(&device).and_then(|state| state.exported_as.clone());
             let entity = Entity { device: Some(&device), ..node.entity() };
             if self.collides(entity) || exported_as != self.device_name(node, &device) {
-                self.bury_device(node, &device);
+                self.bury_device(node, &device, Fate::Dropped(Reason::NoRule));
             }
         }
     }

@@ -34,6 +34,7 @@ pub(super) fn settings() -> PipelineSettings {
         source: "line".into(),
         keyframe_every: Duration::from_secs(30),
         reorder_timeout: Duration::from_secs(2),
+        doubt_after: Duration::from_secs(300),
         max_nodes: 8,
         max_devices_per_node: 4,
         caps: Caps::default(),

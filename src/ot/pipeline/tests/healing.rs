@@ -161,6 +161,8 @@ fn a_stored_birth_that_the_first_message_contradicts_is_forgotten() {
         stored(&mut bench, "spBv1.0/G/NBIRTH/E", 100, birth(1));
         assert!(bench.node("NDATA", vec![contradiction]).is_empty());
         assert!(bench.node("NDATA", vec![by_alias(1, Value::Double(1.0))]).is_empty());
+        bench.pass(2000);
+        bench.tick();
         assert_eq!(bench.dropped(Reason::DataBeforeBirth), 2);
         assert!(bench.journal.is_empty());
     }

@@ -2,10 +2,12 @@
 
 use account::Reason;
 use sparkplug::{DataType, Metric, Payload, Value, names};
+use telemetry::Event;
+use telemetry::capture::{capture, triggered};
 
 use super::bench::{
-    ALL, Bench, aliased, bd_seq, by_alias, by_name, keyframed, names_of, payload, settings, topics,
-    typed, value_of, verbs,
+    ALL, Bench, aliased, bd_seq, by_alias, by_name, keyframed, names_of, payload, relayed,
+    settings, topics, typed, value_of, verbs,
 };
 use crate::{PipelineSettings, Received};
 
@@ -59,6 +61,10 @@ fn data_before_birth_is_dropped() {
     assert!(bench.node("DDATA/D", vec![by_name("x", Value::Int(1))]).is_empty());
     assert!(bench.node("DBIRTH/D", vec![]).is_empty());
     assert!(bench.node("NDEATH", vec![bd_seq(0)]).is_empty());
+    // What may have overtaken the birth waits for it.
+    assert_eq!(bench.pipeline.account().waiting, 2);
+    bench.pass(2000);
+    bench.tick();
     assert_eq!(bench.dropped(Reason::DataBeforeBirth), 4);
     bench.node("NBIRTH", vec![bd_seq(0)]);
     assert!(bench.node("DDATA/D", vec![by_name("x", Value::Int(1))]).is_empty());
@@ -77,19 +83,99 @@ fn a_node_birth_kills_its_devices_until_they_are_born() {
 }
 
 #[test]
-fn a_death_behind_the_birth_is_stale_and_one_ahead_is_not() {
-    let mut bench = with_devices();
-    assert!(bench.node("NDEATH", vec![bd_seq(4)]).is_empty());
-    assert_eq!(bench.dropped(Reason::StaleDeath), 1);
-    assert_eq!(verbs(&bench.node("NDEATH", vec![bd_seq(6)])), "NDEATH");
-    assert!(bench.node("NDATA", vec![by_alias(1, Value::Double(1.0))]).is_empty());
+fn a_death_of_an_earlier_birth_is_not_believed() {
+    // A gateway that doesn't store its number, and one that counts it at births.
+    for births in [[5, 0], [0, 1]] {
+        let mut bench = Bench::new(ALL);
+        let birth = |number| vec![bd_seq(number), typed("x", DataType::Int8, Value::Int(1))];
+        births.into_iter().for_each(|number| {
+            bench.node("NBIRTH", birth(number));
+        });
+        let told = capture(|| assert!(bench.node("NDEATH", vec![bd_seq(births[0])]).is_empty()));
+        triggered(&told, Event::DeathIgnored);
+        assert_eq!(bench.dropped(Reason::StaleDeath), 1);
+        assert_eq!(verbs(&bench.node("NDATA", vec![by_name("x", Value::Int(2))])), "NDATA");
+        let told = capture(|| {
+            assert_eq!(verbs(&bench.node("NDEATH", vec![bd_seq(births[1])])), "NDEATH");
+        });
+        triggered(&told, Event::NodeDied);
+    }
+}
 
+#[test]
+fn a_death_with_an_unknown_number_is_one_until_the_node_is_heard() {
+    // The will says 0 and the birth 1; or the next number at a disconnect.
+    for (birth, death) in [(1, 0), (5, 4), (5, 6), (0, 255)] {
+        let mut bench = Bench::new(ALL);
+        bench.node("NBIRTH", vec![bd_seq(birth), aliased("x", 7, DataType::Int8, Value::Int(1))]);
+        bench.node("DBIRTH/D", vec![aliased("y", 8, DataType::Int8, Value::Int(1))]);
+        let told = capture(|| {
+            assert_eq!(verbs(&bench.node("NDEATH", vec![bd_seq(death)])), "NDEATH");
+        });
+        triggered(&told, Event::DeathUnmatched);
+        assert_eq!(bench.pipeline.keyframes(bench.now).count(), 0);
+        // It lives all the same: what was known of it still holds, and is in doubt.
+        let frames = bench.node("DDATA/D", vec![by_alias(8, Value::Int(2))]);
+        assert_eq!(verbs(&frames), "NBIRTH DBIRTH DDATA");
+        assert!(frames[2].loss_before);
+        // A real death, by the number of the birth.
+        assert_eq!(verbs(&bench.node("NDEATH", vec![bd_seq(birth)])), "NDEATH");
+        assert!(bench.node("NDATA", vec![by_alias(7, Value::Int(3))]).is_empty());
+    }
+    // Without a number nothing can be compared.
     let mut bench = born();
     assert_eq!(verbs(&bench.node("NDEATH", vec![])), "NDEATH");
+    assert!(bench.node("NDATA", vec![by_alias(1, Value::Double(1.0))]).is_empty());
+}
+
+#[test]
+fn the_number_of_a_death_may_come_by_its_alias_alone() {
     let mut bench = Bench::new(ALL);
-    bench.node("NBIRTH", vec![bd_seq(0)]);
-    assert!(bench.node("NDEATH", vec![bd_seq(255)]).is_empty());
-    assert_eq!(verbs(&bench.node("NDEATH", vec![bd_seq(0)])), "NDEATH");
+    for number in [3, 4] {
+        let metrics = vec![Metric { alias: Some(9), ..bd_seq(number) }];
+        bench.node("NBIRTH", metrics);
+    }
+    assert!(bench.node("NDEATH", vec![by_alias(9, Value::Long(3))]).is_empty());
+    assert_eq!(bench.dropped(Reason::StaleDeath), 1);
+    assert_eq!(verbs(&bench.node("NDEATH", vec![by_alias(9, Value::Long(4))])), "NDEATH");
+}
+
+#[test]
+fn what_is_dead_dies_once_and_without_a_warning() {
+    let mut bench = with_devices();
+    assert_eq!(verbs(&bench.node("DDEATH/D1", vec![])), "DDEATH");
+    let told = capture(|| {
+        assert!(bench.node("DDEATH/D1", vec![]).is_empty());
+        assert_eq!(verbs(&bench.node("NDEATH", vec![bd_seq(5)])), "NDEATH");
+        assert!(bench.node("NDEATH", vec![bd_seq(5)]).is_empty());
+        bench.node("DDEATH/D1", vec![]);
+        bench.node("DDEATH/D2", vec![]);
+        bench.pass(2000);
+        bench.tick();
+    });
+    assert!(told.iter().all(|line| line.event == Event::NodeDied), "{told:?}");
+    assert_eq!(bench.dropped(Reason::StaleDeath), 4);
+}
+
+#[test]
+fn a_death_of_no_bytes_and_one_that_cannot_be_read_are_deaths() {
+    for payload in [b"".as_slice(), b"\xff"] {
+        let mut bench = with_devices();
+        let mut receive = |topic| {
+            let received = Received { topic, payload, retain: false, dup: false, assured: false };
+            relayed(&bench.receive(received))
+        };
+        assert_eq!(verbs(&receive("spBv1.0/G/DDEATH/E/D1")), "DDEATH");
+        assert_eq!(verbs(&receive("spBv1.0/G/NDEATH/E")), "NDEATH");
+        assert!(bench.node("NDATA", vec![by_alias(1, Value::Double(1.0))]).is_empty());
+        // Where the broker has it stored, it says nothing.
+        let mut bench = with_devices();
+        for topic in ["spBv1.0/G/DDEATH/E/D1", "spBv1.0/G/NDEATH/E"] {
+            bench.receive(Received { topic, payload, retain: true, dup: false, assured: false });
+        }
+        assert_eq!(bench.pipeline.keyframes(bench.now).count(), 3);
+        assert_eq!(bench.dropped(Reason::MalformedPayload), 2);
+    }
 }
 
 #[test]
@@ -140,14 +226,13 @@ fn a_value_that_does_not_fit_the_birth_is_dropped() {
 fn lost_messages_are_told_once_after_the_reorder_timeout() {
     let mut bench = born();
     bench.lose();
-    let early = bench.node("NDATA", vec![by_alias(1, Value::Double(1.0))]);
-    assert!(!early[0].loss_before);
+    assert!(bench.node("NDATA", vec![by_alias(1, Value::Double(1.0))]).is_empty());
     bench.pass(2000);
-    // By a keyframe at once, since the next message may be long in coming.
-    assert!(keyframed(&bench.tick())[0].uncertain);
+    let told = bench.tick();
+    assert!(relayed(&told)[0].loss_before);
+    // By a keyframe too, for what was seen before.
+    assert!(keyframed(&told)[0].uncertain);
     assert_eq!(bench.pipeline.counters().gaps, 1);
-    let next = bench.node("NDATA", vec![by_alias(1, Value::Double(2.0))]);
-    assert!(next[0].loss_before);
     let after = bench.node("NDATA", vec![by_alias(1, Value::Double(3.0))]);
     assert!(!after[0].loss_before);
     bench.pass(30_000);
@@ -174,11 +259,14 @@ fn messages_that_overtook_each_other_are_no_loss() {
         }],
     );
     bench.seq = 2;
-    bench.node("NDATA", vec![newer]);
+    assert!(bench.node("NDATA", vec![newer]).is_empty());
+    assert_eq!(bench.pipeline.account().waiting, 1);
     bench.seq = 1;
-    let late = bench.node("NDATA", vec![older]);
-    // It must not take the newer value's place.
-    assert_eq!(payload(&late[0]).metrics[0].is_historical, Some(true));
+    let both = bench.node("NDATA", vec![older]);
+    let values = both.iter().map(|data| payload(data).metrics[0].value.clone());
+    let wanted = [Some(Value::Double(1.0)), Some(Value::Double(2.0))];
+    assert_eq!(values.collect::<Vec<_>>(), wanted, "in the order of `seq`");
+    assert!(both.iter().all(|data| payload(data).metrics[0].is_historical.is_none()));
     bench.seq = 3;
     bench.pass(5000);
     bench.tick();
@@ -270,7 +358,7 @@ fn what_is_no_entity_message_never_crosses() {
     bench.receive(Received {
         topic: "spBv1.0/G/NDEATH/E",
         payload: b"",
-        retain: false,
+        retain: true,
         dup: false,
         assured: false,
     });

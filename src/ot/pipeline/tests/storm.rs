@@ -45,6 +45,7 @@ fn storm(
                 clock.pass(1);
             }
         }
+        bench.pipeline.finish_waiting(bench.now, &mut out);
         assert_eq!(out, [], "something of a storm of refused messages was journalled");
     });
     assert_eq!(lost, 0, "more lines than documented: {lines:#?}");

@@ -148,6 +148,7 @@ fn followed(messages: &[Captured]) -> (Pipeline, Vec<Body>) {
         source: "line".into(),
         keyframe_every: std::time::Duration::from_secs(30),
         reorder_timeout: std::time::Duration::from_secs(2),
+        doubt_after: std::time::Duration::from_secs(300),
         max_nodes: 8,
         max_devices_per_node: 4,
         caps: Caps::default(),

@@ -9,7 +9,7 @@ use journal_write::{Durability, WriterOptions};
 use ot::PipelineSettings;
 use sparkplug::Caps;
 
-use super::{Back, Return, World, show};
+use super::{Back, Return, Taken, World, show};
 use crate::sim::ot_broker::Message;
 use crate::sim::plan::Disk;
 use crate::sim::plant::{MAX_METRICS, Published, Way};
@@ -29,6 +29,7 @@ impl World {
                 source: "line".into(),
                 keyframe_every: self.config.keyframe_every,
                 reorder_timeout: self.config.reorder_timeout,
+                doubt_after: self.config.doubt_after,
                 max_nodes: 10,
                 max_devices_per_node: 10,
                 caps,
@@ -45,6 +46,7 @@ impl World {
             policy,
         };
         let half = ot::testing::Half::start(settings).expect("the OT half starts");
+        self.number = half.last_number();
         self.ot = Some(half);
         (self.given, self.taken) = (0, Vec::new());
         self.to_drop.clear();
@@ -59,7 +61,7 @@ impl World {
         if let Some(half) = self.ot.take() {
             self.dropped_on_ot.add(half.pipeline().account());
         }
-        for (id, is_kept) in std::mem::take(&mut self.taken) {
+        for Taken { id, is_kept, .. } in std::mem::take(&mut self.taken) {
             if !is_kept && self.plant.sent[id].way == Way::UnderWay {
                 self.plant.sent[id].way = Way::Lost(self.now.mono);
             }
@@ -114,6 +116,7 @@ impl World {
             return;
         }
         let Some(mut half) = self.ot.take() else { return };
+        half.ask_to_stop();
         half.turn(true);
         self.dropped_on_ot.add(half.pipeline().account());
         let released = half.stop();
@@ -166,10 +169,13 @@ impl World {
         self.given += messages.len() as u64;
         let mut deliveries = Vec::new();
         for Message { delivery, id, dropped_for } in messages {
+            // What was too large has none.
+            self.number += u64::from(!delivery.is_too_large);
             if let Some(id) = id {
                 self.took += 1;
                 self.plant.sent[id].taken = self.took;
-                self.taken.push((id, delivery.packet_id.is_some()));
+                let (number, is_kept) = (self.number, delivery.packet_id.is_some());
+                self.taken.push(Taken { id, number, is_kept });
             }
             if let Some(reason) = dropped_for {
                 *self.to_drop.entry(reason.name()).or_default() += 1;
@@ -201,7 +207,7 @@ impl World {
             self.plant.sent[id].is_bad = true;
             self.took += 1;
             self.plant.sent[id].taken = self.took;
-            self.taken.push((id, false));
+            self.taken.push(Taken { id, number: self.number, is_kept: false });
         }
     }
 
@@ -242,9 +248,12 @@ impl World {
         }
     }
 
-    /// All that the half took is in the journal.
+    /// All that the half took is in the journal, but for what waits for its turn and what came
+    /// behind that.
     pub(super) fn journalled(&mut self) {
-        for (id, _) in self.taken.drain(..) {
+        let oldest = self.ot.as_ref().and_then(|half| half.oldest_waiting()).unwrap_or(u64::MAX);
+        let waits = self.taken.partition_point(|taken| taken.number < oldest);
+        for Taken { id, .. } in self.taken.drain(..waits) {
             self.unstored.push(id);
             let sent = &mut self.plant.sent[id];
             sent.is_forgotten = false;

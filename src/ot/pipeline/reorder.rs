@@ -1,0 +1,330 @@
+//! The reorder stage: messages that come before their turn wait, node by node, until those before
+//! them are here or nobody waits for them any longer (`reorder-timeout-ms`). Births, data and
+//! deaths are then judged in the order in which their node sent them.
+//!
+//! ```text
+//!  turn ──> now ──────────────────────────────────> judged
+//!    │       └─ the next ones that wait follow ───────^
+//!    ├────> later ──> waits ── timeout: a gap ────────┘
+//!    └────> never (seen before)
+//! ```
+//!
+//! A message that is in order costs a look at an empty list. What waits is bounded: in messages of a
+//! node, in messages and bytes of all, and in time; where a bound is reached, the messages of the
+//! node at hand are judged as if their time were up. A message that waits isn't in the journal, so
+//! it must not be acknowledged: [`Pipeline::oldest_waiting`].
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use account::{Fate, NodeSlot, Origin, Reason};
+use foldhash::fast::RandomState;
+use policy::Rule;
+use sparkplug::{Entity, EntityTopic, Topic};
+
+use super::{Entry, Now, Pipeline, Received, notify};
+use crate::plant::{Early, EarlyMessages};
+
+/// Messages of one node that may wait: there are no more numbers.
+const NODE_MESSAGES: usize = 256;
+/// Messages of all nodes that may wait, and their bytes.
+const ALL_MESSAGES: usize = 16 * 1024;
+const ALL_BYTES: usize = 32 * 1024 * 1024;
+/// Nodes whose birth isn't known that may have messages waiting for it, and messages of each.
+const STRANGERS: usize = 1_000;
+const STRANGER_MESSAGES: usize = 64;
+
+/// What waits, beside the messages that nodes hold themselves.
+#[derive(Debug, Default)]
+pub(super) struct Reorder {
+    /// Messages of nodes whose birth isn't known, by `group/edge node`: it may have been overtaken.
+    strangers: HashMap<Box<str>, EarlyMessages, RandomState>,
+    messages: usize,
+    bytes: usize,
+    /// Messages that came.
+    number: u64,
+    /// Those of them that wait and want an acknowledgement.
+    assured: BTreeSet<u64>,
+    /// What became of messages while nobody could take it.
+    pub(super) unsent: Vec<Entry>,
+}
+
+/// What is known of a message that is to wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waits {
+    pub(super) seq: u8,
+    pub(super) hash: u64,
+    /// Payload timestamp, in milliseconds since the epoch.
+    pub(super) timestamp: Option<u64>,
+    /// Its node, if that is known.
+    pub(super) counted: Option<NodeSlot>,
+}
+
+/// How a message comes to be judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// From the broker: the order is to be asked.
+    Arrived,
+    /// It has waited.
+    Waited {
+        /// Too long: what came after it is judged already.
+        late: bool,
+    },
+}
+
+impl Reorder {
+    /// Another message came.
+    pub(super) fn count(&mut self) {
+        self.number = self.number.wrapping_add(1);
+    }
+
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        self.messages < ALL_MESSAGES && self.bytes.saturating_add(bytes) <= ALL_BYTES
+    }
+
+    /// The message at hand, as one that waits.
+    pub(super) fn early(
+        &mut self,
+        now: Duration,
+        timeout: Duration,
+        received: Received<'_>,
+        waits: Waits,
+    ) -> Early {
+        let Waits { seq, hash, timestamp, counted } = waits;
+        let early = Early {
+            topic: received.topic.into(),
+            payload: received.payload.into(),
+            seq,
+            hash,
+            dup: received.dup,
+            assured: received.assured,
+            timestamp,
+            number: self.number,
+            counted,
+            since: now,
+            until: now.saturating_add(timeout),
+            behind: None,
+        };
+        self.messages = self.messages.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(early.bytes());
+        if early.assured {
+            self.assured.insert(early.number);
+        }
+        early
+    }
+
+    fn end(&mut self, early: &Early) {
+        self.messages = self.messages.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(early.bytes());
+        self.assured.remove(&early.number);
+    }
+
+    /// Has the message wait for the birth of its node; false: there is no room.
+    pub(super) fn wait_for_birth(
+        &mut self,
+        entity: Entity<'_>,
+        early: impl FnOnce(&mut Reorder) -> Early,
+    ) -> bool {
+        let key = key(entity);
+        let waiting = self.strangers.get(&*key).map_or(0, EarlyMessages::len);
+        if waiting >= STRANGER_MESSAGES || (waiting == 0 && self.strangers.len() >= STRANGERS) {
+            return false;
+        }
+        let early = early(self);
+        self.strangers.entry(key).or_default().add(early, 1);
+        true
+    }
+
+    /// The messages that wait for the birth of this node.
+    pub(super) fn take_stranger(&mut self, entity: Entity<'_>) -> Option<EarlyMessages> {
+        if self.strangers.is_empty() {
+            return None;
+        }
+        self.strangers.remove(&*key(entity))
+    }
+
+    /// Messages that wait and are counted for no node.
+    pub(super) fn waiting(&self) -> u64 {
+        let waiting = self.strangers.values().map(EarlyMessages::len).sum::<usize>();
+        u64::try_from(waiting).unwrap_or(u64::MAX)
+    }
+}
+
+impl Pipeline {
+    /// Number of the message that was handled last; those of a run are numbered from 1.
+    pub(crate) fn last_number(&self) -> u64 {
+        self.reorder.number
+    }
+
+    /// Number of the oldest message that waits for its turn and wants an acknowledgement: it may
+    /// not be acknowledged, nor may those behind it, which go out in order.
+    pub(crate) fn oldest_waiting(&self) -> Option<u64> {
+        self.reorder.assured.first().copied()
+    }
+
+    /// Judges the messages that wait and want an acknowledgement as if their time were up: the
+    /// broker sends nothing more before it has some.
+    pub(crate) fn hurry(&mut self, now: Now, out: &mut Vec<Entry>) {
+        if self.reorder.assured.is_empty() {
+            return;
+        }
+        for index in 0..self.plant.nodes().len() {
+            let holds = |early: &mut EarlyMessages| early.iter().any(|early| early.assured);
+            if let Some(node) = self.plant.nodes().get(index)
+                && !node.early.is_empty()
+                && let Some(node) = self.plant.node_mut(index)
+                && holds(&mut node.early)
+            {
+                node.early.hurry();
+                self.give_up_waiting(now, index, out);
+            }
+        }
+        for early in self.reorder.strangers.values_mut() {
+            if early.iter().any(|early| early.assured) {
+                early.hurry();
+            }
+        }
+        self.give_up_strangers(now, out);
+    }
+
+    /// Judges all that waits: nothing more is to be waited for.
+    pub(crate) fn finish_waiting(&mut self, now: Now, out: &mut Vec<Entry>) {
+        out.append(&mut self.reorder.unsent);
+        if self.reorder.messages == 0 {
+            return;
+        }
+        for index in 0..self.plant.nodes().len() {
+            if self.plant.nodes().get(index).is_some_and(|node| !node.early.is_empty())
+                && let Some(node) = self.plant.node_mut(index)
+            {
+                node.early.hurry();
+                self.give_up_waiting(now, index, out);
+            }
+        }
+        self.reorder.strangers.values_mut().for_each(EarlyMessages::hurry);
+        self.give_up_strangers(now, out);
+    }
+
+    /// Judges the messages of a node whose turn has come by what was judged before.
+    pub(super) fn follow_up(&mut self, now: Now, index: usize, out: &mut Vec<Entry>) {
+        loop {
+            let waits = |node: &crate::plant::Node| !node.early.is_empty();
+            if !self.plant.nodes().get(index).is_some_and(waits) {
+                return;
+            }
+            let Some(node) = self.plant.node_mut(index) else { return };
+            if !node.sequence.counts() {
+                let all = node.early.take_all();
+                all.into_iter().for_each(|early| self.judge(now, early, false, out));
+                return;
+            }
+            let Some(early) = node.early.take_next(node.sequence.next()) else { return };
+            self.judge(now, early, false, out);
+        }
+    }
+
+    /// Judges the messages of a node that have waited long enough, and what follows them.
+    pub(super) fn give_up_waiting(&mut self, now: Now, index: usize, out: &mut Vec<Entry>) {
+        let mut told = false;
+        loop {
+            let (mut step, plant) = self.step(now, out);
+            let Some(node) = plant.node_mut(index) else { return };
+            if node.early.due().is_none_or(|due| due > now.mono) {
+                return;
+            }
+            let next = node.sequence.next();
+            if let Some(stray) = node.early.take_stray(now.mono, next) {
+                self.judge(now, stray, true, out);
+                continue;
+            }
+            let Some(early) = node.early.take_first() else { return };
+            let ahead = next.map_or(0, |next| early.seq.wrapping_sub(next));
+            // What came between, as one loss.
+            if ahead > 0 && node.sequence.counts() && !node.sequence.explains(ahead) && !told {
+                step.give_up(node);
+                told = true;
+            }
+            self.judge(now, early, false, out);
+            self.follow_up(now, index, out);
+        }
+    }
+
+    /// The same for messages that wait for the birth of their node.
+    pub(super) fn give_up_strangers(&mut self, now: Now, out: &mut Vec<Entry>) {
+        if self.reorder.strangers.is_empty() {
+            return;
+        }
+        let mut over = Vec::new();
+        self.reorder.strangers.retain(|_, messages| {
+            let is_over = messages.due().is_some_and(|due| due <= now.mono);
+            if is_over {
+                over.extend(messages.take_all());
+            }
+            !is_over
+        });
+        over.sort_by_key(|early| early.number);
+        over.into_iter().for_each(|early| self.judge(now, early, false, out));
+    }
+
+    /// Judges messages that came before a birth, or before a death.
+    pub(super) fn judge_all_early(&mut self, now: Now, early: Vec<Early>, out: &mut Vec<Entry>) {
+        early.into_iter().for_each(|early| self.judge(now, early, false, out));
+    }
+
+    /// Judges a message that has waited.
+    fn judge(&mut self, now: Now, early: Early, late: bool, out: &mut Vec<Entry>) {
+        self.reorder.end(&early);
+        let received = Received {
+            topic: &early.topic,
+            payload: &early.payload,
+            retain: false,
+            dup: early.dup,
+            assured: early.assured,
+        };
+        let entity = match Topic::parse(received.topic) {
+            Ok(Topic::Entity(EntityTopic { entity, .. })) => Some(entity),
+            _ => None,
+        };
+        let known = entity.and_then(|entity| self.plant.find(entity)).map(NodeSlot);
+        let node = early.counted.or(known);
+        if let (None, Some(node)) = (early.counted, known) {
+            self.ledger.adopt_waiting(node);
+        }
+        let fate = self.process(now, received, Way::Waited { late }, &mut Origin::default(), out);
+        let origin = Origin { entity, node };
+        self.ledger.settle_waiting(origin, 1, fate);
+        self.tell(now, fate, origin, received);
+    }
+
+    /// Tells people what became of a message, where that is worth a word.
+    pub(super) fn tell(
+        &mut self,
+        now: Now,
+        fate: Fate,
+        origin: Origin<'_>,
+        received: Received<'_>,
+    ) {
+        if let (Fate::Dropped(Reason::DataBeforeBirth), Some(entity)) = (fate, origin.entity)
+            && self.policy.node_in_scope(entity.group, entity.edge_node)
+        {
+            self.unborn.heard(entity, now.mono);
+        }
+        match fate {
+            Fate::Dropped(reason) => notify::dropped(reason, None, received),
+            Fate::DroppedBy(reason, rule) => {
+                let rule = rule.and_then(|rule| self.policy.rule(rule));
+                notify::dropped(reason, rule.map(Rule::name), received);
+            }
+            Fate::Forwarded | Fate::Waiting => {}
+        }
+    }
+}
+
+fn key(entity: Entity<'_>) -> Box<str> {
+    format!("{}/{}", entity.group, entity.edge_node).into()
+}
+
+/// Whether there is room for another message of a node that waits.
+pub(super) fn has_room(early: &EarlyMessages) -> bool {
+    early.len() < NODE_MESSAGES
+}

@@ -61,6 +61,12 @@ impl Reason {
                 Refused::Data => Consequence::Doubted,
                 Refused::Value => Consequence::MetricBad,
             },
+            // What can't be remembered isn't told either.
+            Reason::OverMemory => match refused {
+                Refused::Birth => Consequence::Buried,
+                Refused::Data | Refused::Value => Consequence::Doubted,
+                Refused::Death => Consequence::Nothing,
+            },
             // Each value for itself; a birth has the metric without it.
             Reason::TypeMismatch => match refused {
                 Refused::Value => Consequence::MetricBad,

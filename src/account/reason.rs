@@ -101,6 +101,8 @@ reasons! {
     Late = "late",
     /// A configured bound (edge nodes, devices, queue) was reached.
     OverCapacity = "over_capacity",
+    /// More than may be remembered of its edge node, or of all (`max-node-bytes`, `max-plant-bytes`).
+    OverMemory = "over_memory",
     /// The IT half's own copy of the policy doesn't allow it.
     Recheck = "recheck",
     /// An edge node of the plant with the name of the relay's own edge node on IT.

@@ -1,29 +1,21 @@
 //! `sparkdiode capture`: a recording of the plant's traffic, for the policy tools.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
-use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use broker::BrokerSettings;
 use clap::Args;
-use config::OtConfig;
-use ot::{WatchEnd, WatchError, WatchSettings, Watched, watch};
-use sparkplug::{Caps, MessageType, NAMESPACE, Topic};
-use text::{counted, escape, grouped, show_time};
-use tools::capture::redact::{Redacted, redact};
-use tools::capture::{CaptureError, Header, Limit, Record, Writer};
+use ot::WatchEnd;
+use sandbox::Role;
+use text::{grouped, show_time};
+use tools::capture::create_file;
 
-use super::startup::{self, HalfArgs};
-use super::{Exit, Failure, report, units};
+use super::outputs::Outputs;
+use super::recorder::{Recorded, Recorder, Recording, Watching, all_entities};
+use super::startup::HalfArgs;
+use super::{Exit, Failure, report, sealing, units};
 
 /// Without `--max-bytes`.
 pub(super) const DEFAULT_MAX_BYTES: &str = "1GiB";
-/// Edge nodes and devices that are counted apart. More are invented.
-const MAX_ENTITIES: usize = 100_000;
-/// Nodes without a birth that are named; the rest is counted.
-const MAX_NAMED: usize = 5;
 
 /// Record the plant's traffic, for `sparkdiode policy`.
 ///
@@ -31,6 +23,7 @@ const MAX_NAMED: usize = 5;
 /// of its own and without a lasting session: a relay that runs beside it isn't disturbed. Nothing
 /// is published. By default the births, data and deaths of all groups are recorded, whatever the
 /// policy allows, and neither commands nor STATE. FILE has mode 0600, and is never written over.
+/// Before it connects it is sealed as the OT half is, and root becomes that half's user.
 /// Ctrl-C ends the recording; what was recorded until then is whole.
 #[derive(Args, Debug)]
 #[command(
@@ -67,21 +60,23 @@ pub(super) struct CaptureArgs {
 }
 
 pub(super) fn run(arguments: &CaptureArgs) -> Result<Exit, Failure> {
-    let (config, warnings) = OtConfig::load(&arguments.half.config)?;
-    let broker = watching_broker(&config, arguments.client_id.as_deref(), "capture")?;
-    let mut logging = startup::begin("capture", &arguments.half, &config.broker, &[], warnings)?;
-    startup::start_log(&mut logging)?;
+    let start = sealing::start(Role::Ot)?;
+    let path = &arguments.output;
+    let mut outputs = Outputs::of(&start, vec![(path.clone(), create_file(path)?)])?;
     let filters = match arguments.filters.as_slice() {
         [] => all_entities(),
         filters => filters.to_vec(),
     };
-    let recording = Recording {
-        path: &arguments.output,
+    let watching = Watching {
+        tool: "capture",
+        client_id: arguments.client_id.as_deref(),
+        filters,
         run_for: arguments.run_for,
-        redact: arguments.redact,
-        max_bytes: arguments.max_bytes,
     };
-    let (tally, bytes, ended) = record(&config, broker, filters, &recording)?;
+    let recorder = Recorder::seal(start, &arguments.half, watching)?;
+    let recording =
+        Recording { path, redact: arguments.redact, max_bytes: arguments.max_bytes, place: 0 };
+    let Recorded { tally, bytes, ended } = recorder.record(&recording, &mut outputs)?;
     let ended = match (ended, arguments.run_for) {
         (WatchEnd::Time, Some(time)) => format!("after {}", show_time(time)),
         (WatchEnd::Enough, _) => {
@@ -103,248 +98,6 @@ pub(super) fn run(arguments: &CaptureArgs) -> Result<Exit, Failure> {
     }
     report::output(&text)?;
     Ok(Exit::Ok)
-}
-
-/// What is recorded where.
-pub(super) struct Recording<'a> {
-    pub(super) path: &'a Path,
-    pub(super) run_for: Option<Duration>,
-    pub(super) redact: bool,
-    pub(super) max_bytes: u64,
-}
-
-/// Records what `filters` let in; what it was, how many bytes it takes, and why it ended.
-pub(super) fn record(
-    config: &OtConfig,
-    broker: BrokerSettings,
-    filters: Vec<String>,
-    recording: &Recording<'_>,
-) -> Result<(Tally, u64, WatchEnd), Failure> {
-    let header = header(config, &filters, recording.redact);
-    let writer = Writer::create(recording.path, &header, recording.max_bytes)?;
-    let caps = Caps { payload_bytes: broker.max_packet_bytes, ..Caps::default() };
-    let mut recorder = Recorder {
-        writer,
-        redact: recording.redact.then_some(caps),
-        tally: Tally::default(),
-        failed: None,
-    };
-    let settings = WatchSettings { broker, filters, run_for: recording.run_for };
-    let ended = watch(settings, &mut |watched| recorder.take(watched));
-    let ended = ended.inspect_err(|_| {
-        // Nothing is in it.
-        if recorder.tally.messages == 0 {
-            let _ = std::fs::remove_file(recording.path);
-        }
-    })?;
-    let Recorder { mut writer, tally, failed, .. } = recorder;
-    let flushed = writer.flush();
-    if let Some(error) = failed.or(flushed.err()) {
-        return Err(error.into());
-    }
-    Ok((tally, writer.bytes(), ended))
-}
-
-/// How to reach the OT broker beside a relay that runs, for the tool called `tool`.
-pub(super) fn watching_broker(
-    config: &OtConfig,
-    client_id: Option<&str>,
-    tool: &str,
-) -> Result<BrokerSettings, Failure> {
-    // Another process of the same tool has another identifier: a broker ends the session of
-    // whoever had it before.
-    let own = || format!("{}-{tool}-{}", config.client_id, std::process::id());
-    startup::broker_settings(&config.broker, client_id.map_or_else(own, str::to_owned))
-}
-
-/// Births, data and deaths of everybody; neither commands nor STATE.
-pub(super) fn all_entities() -> Vec<String> {
-    let filter = |message_type: MessageType| {
-        let device = if message_type.is_device() { "/+" } else { "" };
-        format!("{NAMESPACE}/+/{message_type}/+{device}")
-    };
-    MessageType::ALL.into_iter().map(filter).collect()
-}
-
-/// The header of a recording that begins now.
-fn header(config: &OtConfig, filters: &[String], redacted: bool) -> Header {
-    Header {
-        made_by: concat!("sparkdiode ", env!("CARGO_PKG_VERSION")).to_owned(),
-        relay: config.name.clone(),
-        broker: config.broker.address.to_string(),
-        started_ms: clock::wall_ms(),
-        filters: filters.to_vec(),
-        redacted,
-    }
-}
-
-impl From<CaptureError> for Failure {
-    fn from(error: CaptureError) -> Failure {
-        let exit = if error.is_os_error() { Exit::Io } else { Exit::Data };
-        let failure = Failure::new(exit, error.to_string());
-        error.hint().into_iter().fold(failure, Failure::hint)
-    }
-}
-
-impl From<WatchError> for Failure {
-    fn from(error: WatchError) -> Failure {
-        Failure::new(Exit::Io, error.to_string())
-    }
-}
-
-/// Writes what the broker sends.
-struct Recorder {
-    writer: Writer,
-    /// Caps of decoding, where values are replaced.
-    redact: Option<Caps>,
-    tally: Tally,
-    failed: Option<CaptureError>,
-}
-
-impl Recorder {
-    fn take(&mut self, watched: Watched<'_>) -> ControlFlow<()> {
-        let written = match watched {
-            Watched::Connected { .. } if self.tally.losses == 0 => return ControlFlow::Continue(()),
-            Watched::Connected { at_ms } => self.writer.note(at_ms, "connected again"),
-            Watched::Lost { at_ms } => {
-                self.tally.losses = self.tally.losses.saturating_add(1);
-                self.writer.note(at_ms, "connection lost")
-            }
-            Watched::Message { at_ms, topic, payload, qos, retain, dup } => {
-                let Some(topic) = topic else {
-                    self.tally.not_text = self.tally.not_text.saturating_add(1);
-                    return ControlFlow::Continue(());
-                };
-                let (payload, emptied) = match &self.redact {
-                    None => (payload.to_vec(), false),
-                    Some(caps) => {
-                        let (payload, redacted) = redact(payload, caps);
-                        (payload, redacted == Redacted::Emptied)
-                    }
-                };
-                let topic = topic.to_owned();
-                let record = Record { at_ms, topic, payload, qos, retain, dup };
-                let written = self.writer.write(&record);
-                if matches!(written, Ok(Limit::Below)) {
-                    self.tally.count(&record, emptied);
-                }
-                written
-            }
-        };
-        match written {
-            Ok(Limit::Below) => ControlFlow::Continue(()),
-            Ok(Limit::Reached) => ControlFlow::Break(()),
-            Err(error) => {
-                self.failed = Some(error);
-                ControlFlow::Break(())
-            }
-        }
-    }
-}
-
-/// What a recording holds.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    messages: u64,
-    /// By message type; and what isn't a birth, data or death.
-    by_type: BTreeMap<MessageType, u64>,
-    stored: u64,
-    others: u64,
-    emptied: u64,
-    not_text: u64,
-    losses: u64,
-    /// Group and edge node, with whether a birth of it is in the recording.
-    nodes: BTreeMap<(String, String), bool>,
-    devices: BTreeSet<(String, String, String)>,
-}
-
-impl Tally {
-    fn count(&mut self, record: &Record, emptied: bool) {
-        let one_more = |number: &mut u64| *number = number.saturating_add(1);
-        one_more(&mut self.messages);
-        if emptied {
-            one_more(&mut self.emptied);
-        }
-        let (topic, stored) = match Topic::parse(&record.topic) {
-            Ok(Topic::Entity(topic)) => (topic, record.retain),
-            Ok(Topic::StoredBirth(topic)) => (topic, true),
-            _ => return one_more(&mut self.others),
-        };
-        if stored {
-            one_more(&mut self.stored);
-        } else {
-            one_more(self.by_type.entry(topic.message_type).or_default());
-        }
-        if self.nodes.len().saturating_add(self.devices.len()) >= MAX_ENTITIES {
-            return;
-        }
-        let (group, edge_node) = (topic.entity.group.to_owned(), topic.entity.edge_node.to_owned());
-        let born = self.nodes.entry((group.clone(), edge_node.clone())).or_default();
-        *born |= topic.message_type == MessageType::NBirth;
-        if let Some(device) = topic.entity.device {
-            self.devices.insert((group, edge_node, device.to_owned()));
-        }
-    }
-
-    /// `1,234 messages of 3 edge nodes with 8 devices`.
-    pub(super) fn counted(&self) -> String {
-        let messages = match self.messages {
-            1 => "1 message".to_owned(),
-            number => format!("{} messages", grouped(number)),
-        };
-        format!(
-            "{messages} of {} with {}",
-            counted(self.nodes.len(), "edge node"),
-            counted(self.devices.len(), "device")
-        )
-    }
-
-    pub(super) fn describe(&self, text: &mut String) {
-        let of = |types: [MessageType; 2]| {
-            let numbers = types.iter().filter_map(|one| self.by_type.get(one));
-            numbers.fold(0_u64, |sum, number| sum.saturating_add(*number))
-        };
-        let mut parts = vec![
-            format!("{} births", grouped(of([MessageType::NBirth, MessageType::DBirth]))),
-            format!("{} data", grouped(of([MessageType::NData, MessageType::DData]))),
-            format!("{} deaths", grouped(of([MessageType::NDeath, MessageType::DDeath]))),
-        ];
-        for (number, what) in [
-            (self.stored, "stored births"),
-            (self.others, "others"),
-            (self.emptied, "not decodable, recorded without their content"),
-        ] {
-            if number > 0 {
-                parts.push(format!("{} {what}", grouped(number)));
-            }
-        }
-        // Writing to a `String` can't fail.
-        let _ = writeln!(text, "  messages     {}", parts.join(", "));
-        if self.not_text > 0 {
-            let _ =
-                writeln!(text, "  left out     {} with a topic that isn't UTF-8", self.not_text);
-        }
-        let unborn: Vec<String> = self
-            .nodes
-            .iter()
-            .filter(|(_, born)| !**born)
-            .map(|((group, edge_node), _)| escape(&format!("{group}/{edge_node}")).to_string())
-            .collect();
-        if !unborn.is_empty() {
-            let more = unborn.len().saturating_sub(MAX_NAMED);
-            let named = unborn.into_iter().take(MAX_NAMED).collect::<Vec<_>>().join(", ");
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            let _ = writeln!(
-                text,
-                "  no birth of  {named}{more}: their data can't be read without one; record until \
-                 the nodes are born again, or have a host request it"
-            );
-        }
-        if self.losses > 0 {
-            let times = counted(self.losses, "time");
-            let _ = writeln!(text, "  connection   lost {times}; messages are missing");
-        }
-    }
 }
 
 /// A topic filter that an MQTT broker takes, and that disturbs nobody.
@@ -390,29 +143,5 @@ mod tests {
         for bad in ["", "$share/g/spBv1.0/#", "spBv1.0/#/x", "spBv1.0/a+", "a#", "a\0"] {
             assert!(filter(bad).is_err(), "{bad:?}");
         }
-    }
-
-    #[test]
-    fn the_usual_filters_take_in_births_data_and_deaths_alone() {
-        let filters = all_entities();
-        assert_eq!(filters.len(), 6);
-        assert!(filters.contains(&"spBv1.0/+/DDATA/+/+".to_owned()));
-        assert!(!filters.iter().any(|filter| filter.contains("CMD") || filter.contains('#')));
-    }
-
-    #[test]
-    fn a_tally_names_the_nodes_whose_birth_is_missing() {
-        let mut tally = Tally::default();
-        for topic in
-            ["spBv1.0/G/NBIRTH/A", "spBv1.0/G/DBIRTH/A/D", "spBv1.0/G/NDATA/B", "spBv1.0/G/NCMD/B"]
-        {
-            let record = Record { topic: topic.into(), ..Record::default() };
-            tally.count(&record, false);
-        }
-        let mut text = String::new();
-        tally.describe(&mut text);
-        assert_eq!(tally.counted(), "4 messages of 2 edge nodes with 1 device");
-        assert!(text.contains("2 births, 1 data, 0 deaths, 1 others\n"), "{text}");
-        assert!(text.contains("no birth of  G/B: "), "{text}");
     }
 }

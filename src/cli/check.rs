@@ -3,6 +3,7 @@
 mod compare;
 mod describe;
 mod lines;
+mod memory;
 mod policy;
 mod recognise;
 mod rule_counters;
@@ -59,6 +60,9 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                     let found =
                         describe_policy(&mut text, paths, signed, true, &mut warnings, &mut errors);
                     rule_counters::describe(&mut text, paths, &config.state_dir, &mut warnings);
+                    let terms = memory::of_ot(&config);
+                    let unit = "sparkdiode-ot.service";
+                    memory::describe(&mut text, unit, path, &terms, &mut warnings);
                     if config.pseudonym_key.is_none() {
                         errors.extend(found.as_ref().and_then(missing_key));
                     }
@@ -84,6 +88,9 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                             &mut errors,
                         );
                     }
+                    let terms = memory::of_it(&config);
+                    let unit = "sparkdiode-it.service";
+                    memory::describe(&mut text, unit, path, &terms, &mut warnings);
                     halves.1 = Some((path, config));
                 }
                 Err(problems) => errors.extend(problems),

@@ -11,7 +11,7 @@ use it::{FirstStart, HealthSettings, ItError, PolicyLoader, Settings};
 use policy::Policy;
 use sandbox::{Role, Unowned};
 use signature::SignedPolicy;
-use sparkplug::Caps;
+use sparkplug::{Budget, Caps};
 use telemetry::policy_loaded;
 
 use super::policy_source::PolicySource;
@@ -47,7 +47,9 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         startup::begin("it", &arguments.half, &config.broker, &config.syslog, warnings)?;
     let notifier = startup::notifier()?;
     let owned = sealing::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
-    let demoted = sealing::demote(start, &config.sandbox, &owned)?;
+    let signature = copy.as_ref().and_then(|(_, source)| source.signature());
+    let secrets = sealing::secrets(&config.broker, &config.syslog, signature, None);
+    let demoted = sealing::demote(start, &config.sandbox, &owned, &secrets)?;
     let journal = Unowned { what: "journal", path: config.journal_path.clone() };
     demoted.require_foreign(&[journal]).map_err(sealing::not_confined)?;
     let mut grants =
@@ -161,6 +163,7 @@ fn mirror_settings(mirror: MirrorConfig, backfill: bool, broker: &BrokerConfig) 
         },
         max_nodes: mirror.max_nodes,
         max_devices_per_node: mirror.max_devices_per_node,
+        budget: Budget { node_bytes: mirror.max_node_bytes, plant_bytes: mirror.max_plant_bytes },
         backfill,
         // What can't be published needs no decoding.
         caps: Caps { payload_bytes: packet_bytes(broker), ..Caps::default() },

@@ -145,9 +145,7 @@ pub(super) fn cat(
                     continue;
                 }
                 if options.json {
-                    serde_json::to_writer(&mut *out, &json::frame(&frame, message.as_ref()))
-                        .map_err(io::Error::from)?;
-                    writeln!(out)?;
+                    json_line(out, &json::frame(&frame, message.as_ref()))?;
                 } else {
                     text::frame(out, &frame, message.as_ref())?;
                 }
@@ -160,9 +158,7 @@ pub(super) fn cat(
                 }
                 sound &= lost.cause != journal_read::LostCause::Damage;
                 if options.json {
-                    serde_json::to_writer(&mut *out, &json::lost(&lost))
-                        .map_err(io::Error::from)?;
-                    writeln!(out)?;
+                    json_line(out, &json::lost(&lost))?;
                 } else {
                     text::lost(out, &lost)?;
                 }
@@ -170,6 +166,12 @@ pub(super) fn cat(
         }
     }
     Ok(sound)
+}
+
+/// Names and values come from the network: what moves a terminal's cursor or turns text around is
+/// escaped as JSON does it, so that tools read the same as without.
+fn json_line(out: &mut impl Write, object: &serde_json::Value) -> io::Result<()> {
+    writeln!(out, "{}", ::text::escape_json(&object.to_string()))
 }
 
 /// Checks the journal in `dir` and prints what was found. `false`: it is damaged.

@@ -10,8 +10,10 @@ mod it;
 mod journal;
 mod lab_certs;
 mod ot;
+mod outputs;
 mod policy;
 mod policy_source;
+mod recorder;
 #[cfg(feature = "reference")]
 mod reference;
 mod relay_node;

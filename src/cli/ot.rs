@@ -5,7 +5,7 @@ use config::{JournalConfig, OtConfig};
 use journal_write::{Durability, WriterOptions};
 use ot::{OtError, PipelineSettings, Settings};
 use sandbox::{Owned, Role};
-use sparkplug::Caps;
+use sparkplug::{Budget, Caps};
 use telemetry::{event, policy_loaded};
 
 use super::policy_source::PolicySource;
@@ -41,8 +41,14 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     let notifier = startup::notifier()?;
     policy_loaded(policy.policy.digest(), policy.policy.rules().len(), policy.signature());
     let mut owned = sealing::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
-    owned.push(Owned { what: "journal", path: config.journal.path.clone() });
-    let demoted = sealing::demote(start, &config.sandbox, &owned)?;
+    owned.push(Owned::new("journal", &config.journal.path));
+    let secrets = sealing::secrets(
+        &config.broker,
+        &config.syslog,
+        source.signature(),
+        config.pseudonym_key.as_ref(),
+    );
+    let demoted = sealing::demote(start, &config.sandbox, &owned, &secrets)?;
     if let Some(problem) = demoted.unreadable(&config.journal.path) {
         let place = config.journal.path.display().to_string();
         event!(ConfigWarning, place = place, problem = problem.to_string());
@@ -70,6 +76,10 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
             doubt_after: config.relay.doubt_after,
             max_nodes: config.relay.max_nodes,
             max_devices_per_node: config.relay.max_devices_per_node,
+            budget: Budget {
+                node_bytes: config.relay.max_node_bytes,
+                plant_bytes: config.relay.max_plant_bytes,
+            },
             caps: Caps { payload_bytes: broker.max_packet_bytes, ..Caps::default() },
         },
         journal: writer_options(config.journal, config.name.clone()),

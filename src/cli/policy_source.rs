@@ -23,6 +23,9 @@ const KEY: &str = "P042";
 /// Code of a problem with what is remembered.
 const CODE_STATE: &str = "S010";
 
+/// Looks up what is remembered in a state directory.
+type Peek = fn(&Path) -> Result<Stored<StoredAccepted>, StateError>;
+
 /// The highest version that was in force, as it is stored.
 #[derive(Clone, PartialEq, prost::Message)]
 struct StoredAccepted {
@@ -36,6 +39,7 @@ struct StoredAccepted {
 #[derive(Debug)]
 pub(super) struct PolicySource {
     paths: Vec<PathBuf>,
+    /// With the half's state directory.
     required: Option<(Requirement, PathBuf)>,
     /// Of the half that makes pseudonyms: its key, if there is one.
     pseudonyms: Option<Option<SecretFile>>,
@@ -56,7 +60,7 @@ impl PolicySource {
         requirement: Option<Requirement>,
         state_dir: &Path,
     ) -> PolicySource {
-        let required = requirement.map(|requirement| (requirement, state_dir.join(DIRECTORY)));
+        let required = requirement.map(|requirement| (requirement, state_dir.to_owned()));
         PolicySource { paths, required, pseudonyms: None }
     }
 
@@ -77,7 +81,11 @@ impl PolicySource {
     /// # Errors
     /// Everything that is wrong.
     pub(super) fn read(&self) -> Result<(SignedPolicy, Diagnostics), Diagnostics> {
-        let (mut read, warnings) = self.read_files()?;
+        self.read_by(peek)
+    }
+
+    fn read_by(&self, peek: Peek) -> Result<(SignedPolicy, Diagnostics), Diagnostics> {
+        let (mut read, warnings) = self.read_files(peek)?;
         match &self.pseudonyms {
             Some(Some(key)) => read.policy.set_pseudonym_key(read_key(key)?),
             Some(None) => {
@@ -90,14 +98,14 @@ impl PolicySource {
         Ok((read, warnings))
     }
 
-    fn read_files(&self) -> Result<(SignedPolicy, Diagnostics), Diagnostics> {
+    fn read_files(&self, peek: Peek) -> Result<(SignedPolicy, Diagnostics), Diagnostics> {
         let sources = policies::load_sources(&self.paths)?;
         let Some((requirement, state_dir)) = &self.required else {
             let (policy, warnings) = cases::read_policy(&sources)?;
             return Ok((policy.into(), warnings));
         };
         let signed = verify_sources(&sources, requirement)?;
-        let accepted = match StateDir::peek(state_dir, ACCEPTED) {
+        let accepted = match peek(state_dir) {
             Ok(stored) => accepted(stored)?,
             Err(error) => return Err(state_problem(&requirement.file, &error)),
         };
@@ -115,7 +123,7 @@ impl PolicySource {
     pub(super) fn claim(self, policy: &SignedPolicy) -> Result<ClaimedSource, Failure> {
         let state = match &self.required {
             Some((_, state_dir)) => {
-                let state = StateDir::open(state_dir)
+                let state = StateDir::open(&state_dir.join(DIRECTORY))
                     .map_err(|error| Failure::new(Exit::Io, error.to_string()))?;
                 Some(state)
             }
@@ -133,7 +141,7 @@ impl ClaimedSource {
     /// # Errors
     /// Everything that is wrong. Then nothing was remembered.
     pub(super) fn read(&self) -> Result<(SignedPolicy, Diagnostics), Diagnostics> {
-        let (policy, warnings) = self.source.read()?;
+        let (policy, warnings) = self.source.read_by(peek_sealed)?;
         self.remember(&policy)?;
         Ok((policy, warnings))
     }
@@ -183,6 +191,17 @@ fn read_key(file: &SecretFile) -> Result<PseudonymKey, Diagnostics> {
         .map_err(|error| Diagnostic::file_error(KEY, file.path(), error.to_string()).into())
 }
 
+/// What is remembered in the state directory of a half. Root may be who looks, before the half has become
+/// its user, and the directory is the half's.
+fn peek(state_dir: &Path) -> Result<Stored<StoredAccepted>, StateError> {
+    StateDir::peek_below(state_dir, Path::new(DIRECTORY), ACCEPTED)
+}
+
+/// The same for a half that is sealed, whose own directory it is: it can open files by their path alone.
+fn peek_sealed(state_dir: &Path) -> Result<Stored<StoredAccepted>, StateError> {
+    StateDir::peek(&state_dir.join(DIRECTORY), ACCEPTED)
+}
+
 /// A damaged record is an error until a person has looked: taking it for none would let an
 /// older policy in.
 fn accepted(stored: Stored<StoredAccepted>) -> Result<Option<Accepted>, Diagnostics> {
@@ -214,7 +233,7 @@ pub(super) fn look(
 ) -> Result<(SignedPolicy, Diagnostics, Compared), Diagnostics> {
     let sources = policies::load_sources(paths)?;
     let signed = verify_sources(&sources, requirement)?;
-    let compared = match StateDir::peek::<StoredAccepted>(&state_dir.join(DIRECTORY), ACCEPTED) {
+    let compared = match peek(state_dir) {
         Ok(stored) => {
             let accepted = accepted(stored)?;
             check_rollback(signed.version, &digest_of(&sources), accepted.as_ref())

@@ -1,10 +1,11 @@
 //! The only place that prints to a person. Results go to stdout, everything else to stderr.
 
+use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 
 use diagnostic::{Diagnostics, Severity};
 use telemetry::logging::colours;
-use text::{Paint, counted};
+use text::{Paint, counted, is_treacherous};
 
 use super::exit::Exit;
 
@@ -85,12 +86,29 @@ pub fn failure(failure: &Failure) {
             to_stderr(&format!("\nsparkdiode: {summary}\n"));
         }
         What::Message { message, hints } => {
-            let mut text = format!("sparkdiode: {message}\n");
+            let mut text = format!("sparkdiode: {}\n", Lines(message));
             for hint in hints {
-                text.push_str(&format!("hint: {hint}\n"));
+                text.push_str(&format!("hint: {}\n", Lines(hint)));
             }
             to_stderr(&text);
         }
+    }
+}
+
+/// A message as it is, but for what a terminal would obey: it may quote what somebody else wrote, and
+/// what quotes it should have escaped it.
+struct Lines<'a>(&'a str);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars() {
+            if character != '\n' && is_treacherous(character) {
+                write!(formatter, "\\u{{{:x}}}", u32::from(character))?;
+            } else {
+                formatter.write_char(character)?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -2,10 +2,12 @@
 //! it.
 
 use std::fmt::Write;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use config::{ItConfig, OtConfig, SandboxConfig};
+use config::{ItConfig, OtConfig, SandboxConfig, SyslogTo};
+use diagnostic::os_error;
 use sandbox::{CALLS, Call, Finding, Identity, Layer, Owned, Role, Unowned};
 
 use super::check::{Kind, recognise};
@@ -86,11 +88,16 @@ fn show(text: &mut String, role: Role) {
             Role::It => "  read               [journal] path",
         },
     );
-    line(text, "  read and write     directory of [status] textfile");
+    line(text, "  read and write     directory of [metrics] textfile");
     line(text, "  read               [policies] paths and signatures, directory of password-file");
     line(
         text,
         "\ntcp ports\n  connect            those of [broker] address and [[syslog]] address",
+    );
+    line(
+        text,
+        "\nprocesses of this machine\n  send to            those of [[syslog]] to = \"journald\" and \
+         \"local\", by datagrams that can't be answered",
     );
     for (topic, calls) in CALLS {
         line(text, &format!("\nsystem calls: {topic}"));
@@ -137,19 +144,24 @@ fn check(configs: &[PathBuf]) -> Result<Exit, Failure> {
 
 /// What a configuration needs of this machine; true if a half would start with it.
 fn check_config(text: &mut String, path: &Path, missing: &[Layer]) -> Result<bool, Failure> {
-    let (role, sandbox, owned, unowned, journal) = match recognise(path)? {
+    let (role, sandbox, syslog, owned, unowned, journal) = match recognise(path)? {
         (Kind::Ot, file) => {
             let (config, _) = OtConfig::check(file)?;
             let mut owned = sealing::owned(path, &config.policy_paths, &config.state_dir);
+            let signature = config.require_signature.as_ref().map(|one| one.file.as_path());
+            let key = config.pseudonym_key.as_ref();
+            owned.extend(sealing::secrets(&config.broker, &config.syslog, signature, key));
             let journal = config.journal.path;
-            owned.push(Owned { what: "journal", path: journal.clone() });
-            (Role::Ot, config.sandbox, owned, Vec::new(), Some(journal))
+            owned.push(Owned::new("journal", &journal));
+            (Role::Ot, config.sandbox, config.syslog, owned, Vec::new(), Some(journal))
         }
         (Kind::It, file) => {
             let (config, _) = ItConfig::check(file)?;
-            let owned = sealing::owned(path, &config.policy_paths, &config.state_dir);
+            let mut owned = sealing::owned(path, &config.policy_paths, &config.state_dir);
+            let signature = config.require_signature.as_ref().map(|one| one.file.as_path());
+            owned.extend(sealing::secrets(&config.broker, &config.syslog, signature, None));
             let journal = Unowned { what: "journal", path: config.journal_path };
-            (Role::It, config.sandbox, owned, vec![journal], None)
+            (Role::It, config.sandbox, config.syslog, owned, vec![journal], None)
         }
         (Kind::Policy, _) => {
             let message = format!("not the configuration of a half: `{}`", path.display());
@@ -178,6 +190,11 @@ fn check_config(text: &mut String, path: &Path, missing: &[Layer]) -> Result<boo
             },
         );
     }
+    for target in &syslog {
+        if let SyslogTo::Journald { path } | SyslogTo::Local { path, .. } = &target.to {
+            say("local log", takes_datagrams(path));
+        }
+    }
     if sandbox.waived.contains(&Layer::User) {
         say("user", Ok("waived: nobody looks at users and permissions".to_owned()));
         return Ok(good);
@@ -188,12 +205,29 @@ fn check_config(text: &mut String, path: &Path, missing: &[Layer]) -> Result<boo
         let own = owned.iter().try_for_each(|path| sandbox::require_own(identity, path));
         let foreign = unowned.iter().try_for_each(|path| sandbox::require_foreign(identity, path));
         let files = own.and(foreign).map_err(|error| error.to_string());
-        say("files", files.map(|()| "nobody else can write them".to_owned()));
+        let good = "nobody else can write them, or read what is secret";
+        say("files", files.map(|()| good.to_owned()));
         if let Some(journal) = journal {
             say("readers", sandbox::readers(identity, &journal).map_err(|error| error.to_string()));
         }
     }
     Ok(good)
+}
+
+/// Whether a daemon of this machine can be logged to: by datagrams, since a stream could be answered,
+/// and both halves could meet at whoever does. Nothing is sent.
+fn takes_datagrams(path: &Path) -> Result<String, String> {
+    let path_shown = path.display();
+    let tried = UnixDatagram::unbound().and_then(|socket| socket.connect(path));
+    match tried {
+        Ok(()) => Ok(format!("`{path_shown}` takes datagrams, and answers none")),
+        Err(error) if error.raw_os_error() == Some(libc::EPROTOTYPE) => Err(format!(
+            "`{path_shown}` is a stream socket, which a sealed half doesn't connect to; wanted: a \
+             datagram socket (`unix-dgram`)"
+        )),
+        // The daemon may be started later, and is tried again by a half that runs.
+        Err(error) => Ok(format!("`{path_shown}` isn't there now: {}", os_error(&error))),
+    }
 }
 
 /// Who a half with this configuration would be.

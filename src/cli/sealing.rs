@@ -2,30 +2,66 @@
 
 use std::path::{Path, PathBuf};
 
-use config::{BrokerConfig, SandboxConfig, SyslogConfig, SyslogTo};
-use sandbox::{Confined, Demoted, Grants, Identity, Need, Owned, Role, SandboxError, Start};
+use config::{BrokerConfig, OtConfig, SandboxConfig, SyslogConfig, SyslogTo};
+use diagnostic::SecretFile;
+use sandbox::{Confined, Demoted, Grants, Identity, Layer, Need, Owned, Role, SandboxError, Start};
 use telemetry::event;
 
 use super::startup::failed;
 use super::{Exit, Failure};
+
+/// Files and sockets of a tool: one connection, what it writes, and reserve.
+const TOOL_DESCRIPTORS: u64 = 64;
 
 /// Gives up what a half doesn't need, before anything else is done.
 pub(super) fn start(role: Role) -> Result<Start, Failure> {
     Start::new(role).map_err(|error| Failure::new(Exit::Sandbox, error.to_string()))
 }
 
-/// Becomes the half's user, and checks that nobody else can write what it reads and writes.
+/// Becomes the half's user, and checks that nobody else can write what it reads and writes, and read
+/// what is secret.
 pub(super) fn demote(
     start: Start,
     sandbox: &SandboxConfig,
     owned: &[Owned],
+    secrets: &[Owned],
 ) -> Result<Demoted, Failure> {
+    // While root can still look at them: a half needn't be able to read again what it has read.
+    let user = sandbox.user.as_ref();
+    start.require_own(user, &sandbox.waived, secrets).map_err(not_confined)?;
     // The crypto library seeds itself at first use; once sealed it could open no source of it.
     let _ = aws_lc_rs::rand::fill(&mut [0; 32]);
-    let demoted = start.become_user(sandbox.user.as_ref(), &sandbox.waived);
+    let demoted = start.become_user(user, &sandbox.waived);
     let demoted = demoted.map_err(not_confined)?;
     demoted.require_own(owned).map_err(not_confined)?;
     Ok(demoted)
+}
+
+/// The same for a tool that connects to the OT broker as the OT half does. Who isn't root runs it as
+/// himself, and is sealed all the same.
+pub(super) fn demote_tool(
+    start: Start,
+    config_path: &Path,
+    config: &OtConfig,
+) -> Result<Demoted, Failure> {
+    let mut sandbox = config.sandbox.clone();
+    if Identity::current().uid != 0 {
+        sandbox.user = None;
+        sandbox.waived.push(Layer::User);
+    }
+    let owned = [Owned::new("configuration", config_path)];
+    demote(start, &sandbox, &owned, &secrets(&config.broker, &[], None, None))
+}
+
+/// What such a tool may reach once it is sealed.
+pub(super) fn tool_grants(config: &OtConfig) -> Grants {
+    let mut grants = Grants {
+        tcp_ports: vec![config.broker.address.port],
+        descriptors: TOOL_DESCRIPTORS,
+        ..Grants::default()
+    };
+    grants.read.extend(password_directory(&config.broker));
+    grants
 }
 
 /// Logs why a half can't be confined.
@@ -36,12 +72,38 @@ pub(super) fn not_confined(error: SandboxError) -> Failure {
 
 /// Files that both halves own, by what they are called.
 pub(super) fn owned(config: &Path, policies: &[PathBuf], state: &Path) -> Vec<Owned> {
-    let mut owned = vec![
-        Owned { what: "configuration", path: config.to_owned() },
-        Owned { what: "state directory", path: state.to_owned() },
-    ];
-    owned.extend(policies.iter().map(|path| Owned { what: "policy", path: path.clone() }));
+    let mut owned = vec![Owned::new("configuration", config), Owned::new("state directory", state)];
+    owned.extend(policies.iter().map(|path| Owned::new("policy", path)));
     owned
+}
+
+/// Files of both halves from which passwords, keys, and whom to trust are read, with the directories
+/// that they lie in. Credentials that the service manager hands out are left out where it hasn't.
+pub(super) fn secrets<'a>(
+    broker: &'a BrokerConfig,
+    syslog: &'a [SyslogConfig],
+    signature: Option<&'a Path>,
+    pseudonym_key: Option<&'a SecretFile>,
+) -> Vec<Owned> {
+    let mut secrets = Vec::new();
+    let log_tls = syslog.iter().filter_map(|target| match &target.to {
+        SyslogTo::Tls(_, tls) => Some(tls),
+        _ => None,
+    });
+    for tls in broker.tls.iter().chain(log_tls) {
+        secrets.push(Owned::new("authorities", &tls.ca_file));
+        if let Some(identity) = &tls.identity {
+            secrets.push(Owned::new("certificate", &identity.certificate_file));
+            secrets.push(Owned::secret("private key", identity.key_file.path()));
+        }
+    }
+    if let Some(config::Credentials { password, .. }) = &broker.credentials {
+        secrets.push(Owned::secret("password", password.path()));
+    }
+    secrets.extend(signature.map(|path| Owned::new("signature", path)));
+    secrets.extend(pseudonym_key.map(|key| Owned::secret("key for pseudonyms", key.path())));
+    secrets.retain(|owned| !owned.path.starts_with(config::CREDENTIALS_VARIABLE));
+    secrets
 }
 
 /// What both halves may reach once they are sealed.
@@ -57,13 +119,12 @@ pub(super) fn grants(
         ..Grants::default()
     };
     grants.read.extend(policies.iter().map(|path| replaceable(path)));
-    if let Some(config::Credentials { password, .. }) = &broker.credentials {
-        grants.read.push(replaceable(password.path()));
-    }
+    grants.read.extend(password_directory(broker));
     for target in syslog {
         match &target.to {
-            SyslogTo::Journald { .. } | SyslogTo::Local { .. } => {
+            SyslogTo::Journald { path } | SyslogTo::Local { path, .. } => {
                 grants.needs.push(Need::UnixDatagrams);
+                grants.sockets.push(path.clone());
             }
             SyslogTo::Udp(_) => grants.needs.push(Need::SyslogUdp),
             SyslogTo::Tcp(address) | SyslogTo::Tls(address, _) => {
@@ -72,6 +133,12 @@ pub(super) fn grants(
         }
     }
     grants
+}
+
+/// Where the password lies, which is read again at each connection.
+fn password_directory(broker: &BrokerConfig) -> Option<PathBuf> {
+    let config::Credentials { password, .. } = broker.credentials.as_ref()?;
+    Some(replaceable(password.path()))
 }
 
 /// A file is replaced by renaming another one onto it: what must be readable then is its

@@ -1,21 +1,24 @@
 //! `sparkdiode status`: how a half is, from the file that it writes.
 
+mod shown;
 mod view;
 
-use std::fs::OpenOptions;
-use std::io::{IsTerminal, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use telemetry::status::{FORMAT, STATUS_FILE, Status};
+use foreign::ForeignError;
+use sandbox::UserSpec;
+use shown::Shown;
+use telemetry::status::{FORMAT, STATUS_FILE};
+use text::escape_json;
 
 use super::report::{output, paint};
 use super::{Exit, Failure};
 
 /// A status file is some tens of kilobytes; what is far larger isn't one.
-const MAX_STATUS_BYTES: u64 = 16 * 1024 * 1024;
+const MAX_STATUS_BYTES: u64 = 4 * 1024 * 1024;
 /// Between two looks with `--watch`.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
@@ -24,6 +27,7 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// Reads the file `status.json` that the half writes into its state directory; nothing is asked
 /// of the half, which has no socket to ask. A PATH is an `ot.toml`, an `it.toml`, or a state
 /// directory. Who runs this must be allowed to read that directory: root, or the half's group.
+/// Nothing but a regular file of that directory's owner is read.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  sparkdiode status /etc/sparkdiode/ot.toml\n  \
                   sparkdiode status --watch /var/lib/sparkdiode/it\n  \
@@ -35,7 +39,8 @@ pub(super) struct StatusArgs {
     /// Show it again every second, until it is ended by Ctrl-C.
     #[arg(long)]
     watch: bool,
-    /// The file as it is: JSON, one document for each PATH.
+    /// The file as it is: JSON, one document for each PATH. Characters that a terminal would obey are
+    /// escaped as JSON does it.
     #[arg(long)]
     json: bool,
 }
@@ -44,11 +49,11 @@ pub(super) fn run(arguments: &StatusArgs) -> Result<Exit, Failure> {
     loop {
         let mut text = String::new();
         for path in &arguments.paths {
-            let file = status_file(path)?;
-            let bytes = read(&file)?;
-            let status = parse(&file, &bytes)?;
+            let place = Place::of(path)?;
+            let json = place.read()?;
+            let status = place.parse(&json)?;
             if arguments.json {
-                text.push_str(&String::from_utf8_lossy(&bytes));
+                text.push_str(&escape_json(&json));
             } else {
                 text.push_str(&view::render(&status, clock::wall_ms(), paint()));
             }
@@ -65,58 +70,75 @@ pub(super) fn run(arguments: &StatusArgs) -> Result<Exit, Failure> {
     }
 }
 
-/// The status file that belongs to a configuration file or a state directory.
-fn status_file(path: &Path) -> Result<PathBuf, Failure> {
-    if path.is_dir() {
-        return Ok(path.join(STATUS_FILE));
-    }
-    let text = diagnostic::file::read_text(path)?;
-    // Whoever looks at the status may not be allowed to read the half's secrets, so nothing but
-    // the one key is looked at.
-    let state = text
-        .parse::<toml::Table>()
-        .ok()
-        .and_then(|table| Some(table.get("state")?.get("path")?.as_str()?.to_owned()));
-    let Some(state) = state else {
-        let message = format!("no `[state] path` in `{}`", path.display());
-        return Err(Failure::new(Exit::Config, message)
-            .hint("wanted an `ot.toml`, an `it.toml`, or a state directory"));
-    };
-    Ok(path.parent().unwrap_or(Path::new("")).join(state).join(STATUS_FILE))
+/// Where the status file of a half lies, which belongs to a configuration file or a state directory.
+struct Place {
+    directory: PathBuf,
+    /// Whom the configuration names as the half's user, besides the directory's owner.
+    user: Option<u32>,
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, Failure> {
-    let fail = |error: std::io::Error| {
-        let message = format!("cannot read `{}`: {error}", file.display());
-        let failure = Failure::new(Exit::Io, message);
-        match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                failure.hint("the half writes it when it runs; has it been started?")
-            }
-            std::io::ErrorKind::PermissionDenied => {
-                failure.hint("root and the half's group may read it")
-            }
-            _ => failure,
+impl Place {
+    fn of(path: &Path) -> Result<Place, Failure> {
+        if path.is_dir() {
+            return Ok(Place { directory: path.to_owned(), user: None });
         }
-    };
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    let mut bytes = Vec::new();
-    let opened = options.open(file).map_err(fail)?;
-    opened.take(MAX_STATUS_BYTES).read_to_end(&mut bytes).map_err(fail)?;
-    Ok(bytes)
+        let text = diagnostic::file::read_text(path)?;
+        // Whoever looks at the status may not be allowed to read the half's secrets, so nothing but
+        // these keys is looked at.
+        let config = text.parse::<toml::Table>().unwrap_or_default();
+        let key = |table: &str, key: &str| Some(config.get(table)?.get(key)?.as_str()?.to_owned());
+        let Some(state) = key("state", "path") else {
+            let message = format!("no `[state] path` in `{}`", path.display());
+            return Err(Failure::new(Exit::Config, message)
+                .hint("wanted an `ot.toml`, an `it.toml`, or a state directory"));
+        };
+        let user = key("sandbox", "user")
+            .and_then(|user| UserSpec { user, group: key("sandbox", "group") }.resolve().ok());
+        Ok(Place {
+            directory: path.parent().unwrap_or(Path::new("")).join(state),
+            user: user.map(|user| user.uid),
+        })
+    }
+
+    fn file(&self) -> PathBuf {
+        self.directory.join(STATUS_FILE)
+    }
+
+    /// What the half has written, which may have been taken over since.
+    fn read(&self) -> Result<String, Failure> {
+        let fail = |error: ForeignError| {
+            let failure = Failure::new(Exit::Io, error.to_string());
+            match error.os().map(std::io::Error::kind) {
+                Some(std::io::ErrorKind::NotFound) => {
+                    failure.hint("the half writes it when it runs; has it been started?")
+                }
+                Some(std::io::ErrorKind::PermissionDenied) => {
+                    failure.hint("root and the half's group may read it")
+                }
+                _ => error.hint().into_iter().fold(failure, Failure::hint),
+            }
+        };
+        let bytes =
+            foreign::read(&self.directory, STATUS_FILE, self.user.as_slice(), MAX_STATUS_BYTES);
+        String::from_utf8(bytes.map_err(fail)?).map_err(|error| self.not_one(&error.to_string()))
+    }
+
+    fn parse(&self, json: &str) -> Result<Shown, Failure> {
+        let status = Shown::parse(json).map_err(|error| self.not_one(&error.to_string()))?;
+        if status.format != FORMAT {
+            let detail = format!("format {}, wanted {FORMAT}", status.format);
+            return Err(self
+                .not_one(&detail)
+                .hint("it was written by another version of sparkdiode"));
+        }
+        Ok(status)
+    }
+
+    fn not_one(&self, detail: &str) -> Failure {
+        let message = format!("not a status file: `{}`: {detail}", self.file().display());
+        Failure::new(Exit::Data, message)
+    }
 }
 
-fn parse(file: &Path, bytes: &[u8]) -> Result<Status, Failure> {
-    let not_one = |detail: String| {
-        let message = format!("not a status file: `{}`: {detail}", file.display());
-        Failure::new(Exit::Data, message)
-    };
-    let status: Status =
-        serde_json::from_slice(bytes).map_err(|error| not_one(error.to_string()))?;
-    if status.format != FORMAT {
-        let detail = format!("format {}, wanted {FORMAT}", status.format);
-        return Err(not_one(detail).hint("it was written by another version of sparkdiode"));
-    }
-    Ok(status)
-}
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use diagnostic::{Diagnostics, Section, SourceFile};
 use signature::Requirement;
 
 use super::broker::{BROKER_KEYS, DEFAULT_IT_MAX_PACKET_BYTES};
+use super::ot::read_remembered;
 use super::reader::{Environment, Reader};
 use super::{
     BrokerConfig, HealthConfig, POLICIES_KEYS, Policies, SandboxConfig, StatusConfig, SyslogConfig,
@@ -49,6 +50,8 @@ const MIRROR_KEYS: &[&str] = &[
     "connects-per-s",
     "max-nodes",
     "max-devices-per-node",
+    "max-node-bytes",
+    "max-plant-bytes",
 ];
 
 /// Everything that `sparkdiode it` is told. A value that exists is valid.
@@ -104,6 +107,10 @@ pub struct MirrorConfig {
     pub max_nodes: usize,
     /// Devices per mirrored edge node; further ones are refused and counted. 1 to 100,000.
     pub max_devices_per_node: usize,
+    /// What is remembered of the plant; births and values beyond it are refused and counted.
+    /// 1 MiB to 1 TiB each.
+    pub max_node_bytes: usize,
+    pub max_plant_bytes: usize,
 }
 
 /// What a gap in the plant's own sequence does to the mirrored node (`on-gap`).
@@ -244,6 +251,7 @@ impl MirrorConfig {
             1..=100_000,
             DEFAULT_MAX_DEVICES_PER_NODE,
         );
+        let (max_node_bytes, max_plant_bytes) = read_remembered(reader, section);
         let primary_host = reader.text(section, "primary-host", host_id_fault);
         reader.close(section);
         MirrorConfig {
@@ -257,6 +265,8 @@ impl MirrorConfig {
             // Both were bounded above, far below any `usize`.
             max_nodes: usize::try_from(max_nodes).unwrap_or(usize::MAX),
             max_devices_per_node: usize::try_from(max_devices_per_node).unwrap_or(usize::MAX),
+            max_node_bytes,
+            max_plant_bytes,
         }
     }
 }

@@ -28,7 +28,7 @@ pub use it::{BackfillConfig, DataQos, FirstStart, ItConfig, MirrorConfig, OnGap}
 pub use journal::{Durability, JournalConfig};
 pub use ot::{OtConfig, RelayConfig};
 use reader::Reader;
-pub use reader::file_diagnostic;
+pub use reader::{CREDENTIALS_VARIABLE, file_diagnostic};
 pub use sandbox::SandboxConfig;
 pub use status::{HealthConfig, StatusConfig};
 pub use syslog::{SyslogConfig, SyslogTo};

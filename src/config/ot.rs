@@ -28,6 +28,13 @@ const DEFAULT_MAX_NODES: u64 = 10_000;
 /// `max-devices-per-node`: bounds memory against invented devices; a gateway has some dozens.
 const DEFAULT_MAX_DEVICES_PER_NODE: u64 = 1_000;
 
+/// `max-node-bytes`: what some 200,000 tags take with their names and values.
+pub(super) const DEFAULT_MAX_NODE_BYTES: u64 = 128 * 1024 * 1024;
+/// `max-plant-bytes`: what 10,000 edge nodes with some dozens of metrics take, and a few with very many.
+pub(super) const DEFAULT_MAX_PLANT_BYTES: u64 = 320 * 1024 * 1024;
+/// Less doesn't hold one edge node with some hundreds of metrics; more is no limit.
+pub(super) const REMEMBERED_BYTES: std::ops::RangeInclusive<u64> = 1_048_576..=1_099_511_627_776;
+
 /// The sections of the file, and its own key.
 const KEYS: &[&str] = &[
     "name", "broker", "policies", "journal", "state", "syslog", "relay", "status", "metrics",
@@ -39,6 +46,8 @@ const RELAY_KEYS: &[&str] = &[
     "doubt-after-s",
     "max-nodes",
     "max-devices-per-node",
+    "max-node-bytes",
+    "max-plant-bytes",
 ];
 
 /// Everything that `sparkdiode ot` is told. A value that exists is valid.
@@ -80,6 +89,10 @@ pub struct RelayConfig {
     pub max_nodes: usize,
     /// Devices per edge node; further ones are refused and counted. 1 to 100,000.
     pub max_devices_per_node: usize,
+    /// What is remembered of the plant; births and values beyond it are refused and counted.
+    /// 1 MiB to 1 TiB each.
+    pub max_node_bytes: usize,
+    pub max_plant_bytes: usize,
 }
 
 impl OtConfig {
@@ -161,6 +174,7 @@ impl RelayConfig {
             1..=100_000,
             DEFAULT_MAX_DEVICES_PER_NODE,
         );
+        let (max_node_bytes, max_plant_bytes) = read_remembered(reader, section);
         reader.close(section);
         RelayConfig {
             keyframe_every: Duration::from_secs(keyframe_every_s),
@@ -169,8 +183,23 @@ impl RelayConfig {
             // Both were bounded above, far below any `usize`.
             max_nodes: usize::try_from(max_nodes).unwrap_or(usize::MAX),
             max_devices_per_node: usize::try_from(max_devices_per_node).unwrap_or(usize::MAX),
+            max_node_bytes,
+            max_plant_bytes,
         }
     }
+}
+
+/// What a half remembers of the plant in bytes: of one edge node, and of all.
+pub(super) fn read_remembered(
+    reader: &mut Reader,
+    section: &mut Section<'_, '_>,
+) -> (usize, usize) {
+    let mut bytes = |key: &'static str, default: u64| {
+        let bytes = reader.number(section, key, REMEMBERED_BYTES, default);
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    };
+    let node = bytes("max-node-bytes", DEFAULT_MAX_NODE_BYTES);
+    (node, bytes("max-plant-bytes", DEFAULT_MAX_PLANT_BYTES))
 }
 
 fn read_pseudonym_key(reader: &mut Reader, policies: &mut Section<'_, '_>) -> Option<SecretFile> {

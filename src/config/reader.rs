@@ -12,8 +12,9 @@ use toml::de::DeTable;
 use super::code;
 use super::wording::ConfigWording;
 
-/// The one variable that is expanded in paths, as systemd sets it for `LoadCredential=`.
-const CREDENTIALS_VARIABLE: &str = "${CREDENTIALS_DIRECTORY}";
+/// The one variable that is expanded in paths, as systemd sets it for `LoadCredential=`; where nobody has
+/// set it, a path that is only checked keeps it.
+pub const CREDENTIALS_VARIABLE: &str = "${CREDENTIALS_DIRECTORY}";
 
 /// What the file's meaning depends on, besides the file.
 #[derive(Clone, Debug)]

@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use broker::{BrokerSettings, ConnectFailure, FailureKind, explain};
 use bytes::Bytes;
-pub(crate) use limits::MAX_QUEUED_BYTES;
-use limits::{LIMITS, Limits};
+use limits::{LIMITS, Limits, PUBLICATION_BYTES};
+pub(crate) use limits::{MAX_QUEUED_BYTES, SESSION_BYTES, WAITING_COMMANDS_BYTES};
 use rumqttc::{
     AsyncClient, Broker, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing,
     Packet, PublishOptions, QoS, SubscribeFilterInput, SubscribeReasonCode,
@@ -45,9 +45,6 @@ const OUTGOING_FACTOR: usize = 4;
 /// host, all of them under some hundred bytes. Commands never cross, so a larger one would be
 /// refused as well once it was read.
 pub(super) const MAX_INCOMING_BYTES: usize = 64 * 1024;
-/// Commands of IT hosts that may wait for the driver; further ones are dropped unread, which
-/// bounds what a flood from IT can occupy.
-const MAX_WAITING_COMMANDS: usize = 4_096;
 /// All sessions, as the driver sees them.
 #[derive(Debug)]
 pub(super) struct Sessions {
@@ -62,7 +59,7 @@ pub(super) struct Sessions {
     live: HashMap<NodeId, Live>,
     generation: u64,
     queued_bytes: Arc<AtomicUsize>,
-    waiting_commands: Arc<AtomicUsize>,
+    waiting_bytes: Arc<AtomicUsize>,
 }
 
 /// One session: the driver's end of it.
@@ -92,7 +89,7 @@ impl Sessions {
             live: HashMap::new(),
             generation: 0,
             queued_bytes: Arc::default(),
-            waiting_commands: Arc::default(),
+            waiting_bytes: Arc::default(),
         }
     }
 
@@ -122,7 +119,7 @@ impl Sessions {
             shared: Arc::clone(&shared),
             events: self.events.clone(),
             queued_bytes: Arc::clone(&self.queued_bytes),
-            waiting_commands: Arc::clone(&self.waiting_commands),
+            waiting_bytes: Arc::clone(&self.waiting_bytes),
         };
         let task = self.runtime.spawn(task.run(eventloop));
         self.live.insert(node, Live { client, generation, shared, published: 0, task });
@@ -134,7 +131,7 @@ impl Sessions {
     pub(super) fn publish(&mut self, node: NodeId, topic: Arc<str>, payload: Vec<u8>, qos: Qos) {
         // A session that ended isn't there any more; the mirror hears of that next.
         let Some(live) = self.live.get_mut(&node) else { return };
-        let bytes = payload.len();
+        let bytes = payload.len().saturating_add(topic.len()).saturating_add(PUBLICATION_BYTES);
         {
             let Ok(mut queue) = live.shared.queue.lock() else {
                 return mistake::mistake!("a thread panicked with a queue in its hands");
@@ -207,9 +204,9 @@ impl Sessions {
         true
     }
 
-    /// One waiting command was taken.
-    pub(super) fn command_taken(&self) {
-        self.waiting_commands.fetch_sub(1, Ordering::Relaxed);
+    /// Waiting commands of so many bytes were taken.
+    pub(super) fn commands_taken(&self, bytes: usize) {
+        self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Ends every session at once, without farewell: the broker sends the wills.
@@ -285,7 +282,7 @@ struct Task {
     shared: Arc<Shared>,
     events: UnboundedSender<DriverEvent>,
     queued_bytes: Arc<AtomicUsize>,
-    waiting_commands: Arc<AtomicUsize>,
+    waiting_bytes: Arc<AtomicUsize>,
 }
 
 /// How a session ended.
@@ -405,13 +402,12 @@ impl Task {
                 return self.answered();
             }
             Event::Incoming(Packet::Publish(publish)) => {
-                if self.waiting_commands.load(Ordering::Relaxed) >= MAX_WAITING_COMMANDS {
+                if self.waiting_bytes.load(Ordering::Relaxed) >= WAITING_COMMANDS_BYTES {
                     return false;
                 }
-                self.waiting_commands.fetch_add(1, Ordering::Relaxed);
                 let topic = String::from_utf8_lossy(&publish.topic).into_owned();
                 let retained = publish.retain;
-                self.forward(match self.mark.read(&publish.payload) {
+                let event = match self.mark.read(&publish.payload) {
                     None => {
                         SessionEvent::Received { topic, payload: publish.payload, retain: retained }
                     }
@@ -420,7 +416,9 @@ impl Task {
                         event!(MessageTooLarge, topic, bytes, limit, retained, broker);
                         SessionEvent::TooLarge { topic }
                     }
-                });
+                };
+                self.waiting_bytes.fetch_add(event.published_bytes(), Ordering::Relaxed);
+                self.forward(event);
             }
             Event::Outgoing(Outgoing::Publish(packet_id)) => {
                 // QoS 0 has no packet identifier and no answer.

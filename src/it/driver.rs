@@ -252,11 +252,7 @@ impl<P: Pool> Driver<P> {
         let now = self.clock.now();
         match event {
             DriverEvent::Session { node, generation, event } => {
-                let received =
-                    matches!(event, SessionEvent::Received { .. } | SessionEvent::TooLarge { .. });
-                if received {
-                    self.sessions.command_taken();
-                }
+                self.sessions.commands_taken(event.published_bytes());
                 let ended = matches!(event, SessionEvent::Lost { .. } | SessionEvent::Closed);
                 if self.sessions.is_current(node, generation, ended) {
                     match event {

@@ -12,6 +12,7 @@
 mod connect_queue;
 mod connection;
 mod driver;
+pub mod memory;
 pub mod mirror;
 mod notices;
 mod relay_node;

@@ -33,6 +33,9 @@ pub(super) fn emit(notice: &Notice) {
         Notice::FrameRefused { entity, reason } => event!(FrameRefused, entity, reason),
         Notice::OwnNameUsed { node } => event!(NodeNameTaken, node),
         Notice::OverCapacity { what } => event!(CapacityReached, limit = what),
+        Notice::MemoryRefused { node, device, bytes, budget, limit } => {
+            event!(MemoryRefused, node, device = device.as_deref(), bytes, budget, limit);
+        }
         Notice::JournalStart { relay, epoch, version, policy_digest } => {
             tracing::debug!(target: "it", relay = relay, epoch, version = version,
                 policy_digest = policy_digest, "journal segment");

@@ -64,7 +64,7 @@ pub async fn converse(
             match event {
                 SessionEvent::Lost { .. } | SessionEvent::Closed => return,
                 SessionEvent::Received { .. } | SessionEvent::TooLarge { .. } => {
-                    sessions.command_taken()
+                    sessions.commands_taken(event.published_bytes());
                 }
                 SessionEvent::Confirmed => {}
                 SessionEvent::Ready => {

@@ -37,6 +37,7 @@ pages! {
     events = "events",
     glossary = "glossary",
     hardening = "hardening",
+    memory = "memory",
     policies = "policies",
     releases = "releases",
     shaping = "shaping",

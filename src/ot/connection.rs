@@ -39,6 +39,9 @@ const BURST_MESSAGES: usize = 128;
 /// anew without looking: then an acknowledgement that waited for a stored birth meets another
 /// message. Far below that, because what lies in the buffers of the sockets counts too.
 const MAX_UNANSWERED: usize = 16_384;
+/// What messages on their way take beside their topics and payloads, and the receipts of those that
+/// are answered for.
+pub(super) const QUEUE_BYTES: usize = (MAX_UNANSWERED * 2 + BURST_MESSAGES * 64) * 256;
 /// Pause until it is looked again whether they are fewer.
 const UNANSWERED_PAUSE: Duration = Duration::from_millis(1);
 

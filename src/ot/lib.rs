@@ -11,6 +11,7 @@ mod admission;
 mod connection;
 mod entry;
 mod handoff;
+pub mod memory;
 mod pipeline;
 mod plant;
 mod rule_counters;
@@ -50,7 +51,7 @@ pub use self::pipeline::{Counters, Pipeline, PipelineSettings, Received};
 pub use self::rule_counters::{RuleCount, RuleCounts, RuleMatches};
 use self::status_reporter::StatusReporter;
 use self::storing::state_writer::StateWriter;
-pub use self::watch::{WatchEnd, WatchError, WatchSettings, Watched, watch};
+pub use self::watch::{OpenedWatch, WatchEnd, WatchError, WatchSettings, Watched, watch};
 pub use self::worker::WorkerError;
 use self::worker::{Worker, WorkerSettings};
 

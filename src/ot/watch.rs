@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use broker::BrokerSettings;
+use sandbox::Confined;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
@@ -69,16 +70,35 @@ pub enum WatchError {
     Start(#[from] io::Error),
 }
 
+/// What watching needs, made before the process is sealed.
+#[derive(Debug)]
+pub struct OpenedWatch {
+    settings: WatchSettings,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl OpenedWatch {
+    /// Makes it; nothing is connected yet.
+    ///
+    /// # Errors
+    /// The operating system refuses a timer or a wake-up.
+    pub fn new(settings: WatchSettings) -> Result<OpenedWatch, WatchError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(OpenedWatch { settings, runtime })
+    }
+}
+
 /// Tells `take` what comes, until the time is over, a signal arrives, or `take` breaks. A
 /// connection that is lost later is made again.
 ///
 /// # Errors
 /// [`WatchError`].
 pub fn watch(
-    settings: WatchSettings,
+    opened: OpenedWatch,
+    _sealed: &Confined,
     take: &mut dyn FnMut(Watched<'_>) -> ControlFlow<()>,
 ) -> Result<WatchEnd, WatchError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let OpenedWatch { settings, runtime } = opened;
     let WatchSettings { broker, filters, run_for } = settings;
     let address = format!("{}:{}", broker.host, broker.port);
     let watching = async {

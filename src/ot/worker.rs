@@ -42,7 +42,9 @@ const BATCH_MESSAGES: usize = 1_024;
 /// wait for the batch.
 const BATCH_BYTES: usize = 512 * 1024;
 /// Bytes for the journal above which a batch is committed before its end.
-const PENDING_BYTES: usize = 16 * 1024 * 1024;
+pub(super) const PENDING_BYTES: usize = 16 * 1024 * 1024;
+/// Entries for which there is always room.
+const ENTRIES: usize = 1_024;
 /// Timers of the pipeline.
 const TICK_EVERY: Duration = Duration::from_millis(100);
 /// Pauses while the journal refuses.
@@ -164,7 +166,7 @@ impl Worker {
         };
         // Until the plant is stored, the next start reads this run's frames too.
         worker.begin_segment(now)?;
-        worker.push(now, &mut out);
+        let _ = worker.push(now, &mut out);
         worker.writer.commit()?;
         Ok(worker)
     }
@@ -207,14 +209,14 @@ impl Worker {
         for work in batch.drain(..) {
             let Work::Messages(messages) = work else {
                 self.handle(now, work, out);
-                self.push(now, out);
+                if !self.push(now, out) {
+                    return false;
+                }
                 continue;
             };
             for delivered in messages {
                 self.handle_message(now, delivered, out);
-                self.push(now, out);
-                // Aliases become names, so a small message can become a large frame.
-                if self.writer.pending_bytes() > PENDING_BYTES && !self.commit() {
+                if !self.push(now, out) {
                     return false;
                 }
             }
@@ -228,8 +230,7 @@ impl Worker {
             self.count_shed();
             self.next_tick = now.mono.saturating_add(TICK_EVERY);
         }
-        self.push(now, out);
-        true
+        self.push(now, out)
     }
 
     /// Everything so far is committed.
@@ -356,14 +357,22 @@ impl Worker {
         }
     }
 
-    fn push(&mut self, now: Now, entries: &mut Vec<Entry>) {
+    /// Appends what came of something; false if there is no more time to write it.
+    fn push(&mut self, now: Now, entries: &mut Vec<Entry>) -> bool {
         for entry in entries.drain(..) {
             if let Err(error) = self.writer.append(now.wall_ms, entry) {
                 // Larger than any frame may be. Data is lost alone; without a birth, readers
                 // refuse the data that follows.
                 event!(FrameTooLarge, error = %error);
             }
+            // Births of all nodes may come of one message, and a name of each alias.
+            if self.writer.pending_bytes() > PENDING_BYTES && !self.commit() {
+                return false;
+            }
         }
+        // What births of all nodes took isn't kept.
+        entries.shrink_to(ENTRIES);
+        true
     }
 
     /// Commits, for as long as it takes; false if there is no more time.

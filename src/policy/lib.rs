@@ -253,6 +253,25 @@ impl Policy {
         plan::entity_in_scope(self.effects(entity.group, entity.edge_node), entity)
     }
 
+    /// [`Policy::node_in_scope`] at some time: now, or when the schedules of rules say so.
+    pub fn node_ever_in_scope(&self, group: &str, edge_node: &str) -> bool {
+        plan::node_in_scope(self.effects_at_best(group, edge_node), group, edge_node)
+    }
+
+    /// [`Policy::device_in_scope`] at some time: now, or when the schedules of rules say so.
+    pub fn device_ever_in_scope(&self, entity: Entity<'_>) -> bool {
+        plan::entity_in_scope(self.effects_at_best(entity.group, entity.edge_node), entity)
+    }
+
+    fn effects_at_best(
+        &self,
+        group: &str,
+        edge_node: &str,
+    ) -> impl Iterator<Item = (&Rule, plan::EntityEffect)> {
+        let related = self.standing.related(&self.rules, group, edge_node);
+        related.filter_map(|(id, rule)| Some((rule, self.rule_groups.effect_at_best(id, rule)?)))
+    }
+
     /// The rules that can concern the edge node and act, each for all of its group.
     fn effects(
         &self,

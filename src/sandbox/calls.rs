@@ -199,15 +199,14 @@ static NETWORK: &[Call] = &[
     with!(
         SYS_socket,
         [
+            // No stream and no SOCK_SEQPACKET: over one of these a third process (a message bus, the
+            // service manager, a name service) answers, and both halves could meet at it. A
+            // datagram socket without a name, which no call here can give it, can't be answered.
             form!(
                 "AF_UNIX, SOCK_DGRAM",
                 Argument::is(0, AF_UNIX),
                 Argument::is_but(1, SOCK_DGRAM, SOCKET_FLAGS),
-            ),
-            form!(
-                "AF_UNIX, SOCK_STREAM",
-                Argument::is(0, AF_UNIX),
-                Argument::is_but(1, SOCK_STREAM, SOCKET_FLAGS),
+                Argument::is(2, 0),
             ),
         ],
         "the local syslog daemon comes back with another socket after a restart"

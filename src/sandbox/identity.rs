@@ -86,6 +86,11 @@ impl UserSpec {
     }
 }
 
+/// Who this process will be once it has become `user`.
+pub(super) fn future(user: Option<&UserSpec>) -> Result<Identity, SandboxError> {
+    user.map_or_else(|| Ok(Identity::current()), UserSpec::resolve)
+}
+
 /// Makes this process a user of its own, in its group alone.
 pub(super) fn take(role: Role, user: Option<&UserSpec>) -> Result<Identity, SandboxError> {
     let is = Identity::current();

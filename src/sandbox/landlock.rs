@@ -4,6 +4,8 @@
 //! again, or mounted over, needs a restart. Files that are replaced (passwords, policies) are
 //! allowed by their directory.
 
+use std::path::{Path, PathBuf};
+
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath,
     PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, Scope, make_bitflags,
@@ -14,7 +16,7 @@ use super::{Grants, Layer, SandboxError};
 /// Everything that a file system can be asked for; with it what needs a newer kernel than the
 /// layer demands.
 const FILES: ABI = ABI::V3;
-const BEST_FILES: ABI = ABI::V7;
+const BEST_FILES: ABI = ABI::V9;
 const TCP: ABI = ABI::V4;
 const SCOPES: ABI = ABI::V6;
 
@@ -58,6 +60,16 @@ pub(super) fn restrict(grants: &Grants, waived: &[Layer]) -> Result<(), SandboxE
         for path in &grants.write {
             ruleset = ruleset.add_rule(beneath(path, writing())?).map_err(missing(first))?;
         }
+        for path in &grants.sockets {
+            // One that isn't there yet can't be connected to either, and the log says so.
+            let Some(directory) = directory_of(path) else { continue };
+            let rule = beneath(&directory, AccessFs::ResolveUnix.into())?;
+            ruleset = ruleset
+                .set_compatibility(CompatLevel::BestEffort)
+                .add_rule(rule)
+                .map_err(missing(first))?
+                .set_compatibility(CompatLevel::HardRequirement);
+        }
     }
     if asked(Layer::LandlockTcp) {
         for port in &grants.tcp_ports {
@@ -78,10 +90,14 @@ fn writing() -> BitFlags<AccessFs> {
     make_bitflags!(AccessFs::{ReadFile | ReadDir | WriteFile | Truncate | MakeReg | RemoveFile})
 }
 
-fn beneath(
-    path: &std::path::Path,
-    access: BitFlags<AccessFs>,
-) -> Result<PathBeneath<PathFd>, SandboxError> {
+/// The directory of a socket: a daemon that restarts makes another one there.
+fn directory_of(socket: &Path) -> Option<PathBuf> {
+    let real = std::fs::canonicalize(socket).ok();
+    let directory = real.as_deref().unwrap_or(socket).parent()?.to_owned();
+    directory.is_dir().then_some(directory)
+}
+
+fn beneath(path: &Path, access: BitFlags<AccessFs>) -> Result<PathBeneath<PathFd>, SandboxError> {
     let failed = |source| SandboxError::Path { path: path.to_owned(), source };
     let metadata = std::fs::metadata(path).map_err(failed)?;
     let opened = PathFd::new(path).map_err(|error| failed(std::io::Error::other(error)))?;

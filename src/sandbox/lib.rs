@@ -14,11 +14,13 @@
 //! or nothing: what the kernel can't enforce stops the start, unless the configuration names that
 //! [`Layer`] as waived. The profiles are data, in `calls.rs`, with a reason for each entry.
 //!
-//! The only module with `unsafe` code: to close descriptors and to clear the environment.
+//! The only module with `unsafe` code: to close descriptors, to clear the environment, and to leave a
+//! process behind that removes a tool's files.
 
 mod calls;
 mod error;
 mod identity;
+mod janitor;
 mod landlock;
 mod ownership;
 mod probe;
@@ -29,11 +31,13 @@ pub mod raw;
 mod seccomp;
 
 use std::fmt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 pub use self::calls::CALLS;
 pub use self::error::SandboxError;
 pub use self::identity::{Identity, UserSpec};
+pub use self::janitor::Janitor;
 pub use self::ownership::{Owned, Unowned, readers, require_foreign, require_own};
 pub use self::probe::{Finding, probe};
 pub use self::profile::{Call, Form, Need};
@@ -125,6 +129,9 @@ pub struct Grants {
     pub read: Vec<PathBuf>,
     /// Directories in which files are made, written, renamed and deleted.
     pub write: Vec<PathBuf>,
+    /// Sockets of this machine that datagrams are sent to. Where the kernel can tell them apart
+    /// (Landlock ABI 9, Linux 7.1) no others are reached; before that the units' mounts bound them.
+    pub sockets: Vec<PathBuf>,
     /// TCP ports that are connected to.
     pub tcp_ports: Vec<u16>,
     /// What the profile has on top.
@@ -150,6 +157,32 @@ impl Start {
         process::require_single_thread()?;
         process::clean()?;
         Ok(Start { role })
+    }
+
+    /// Leaves a process behind that can remove these files, at most eight, when this one no longer can.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub fn leave_janitor(&self, files: &[(&Path, &File)]) -> Result<Janitor, SandboxError> {
+        Janitor::leave(files)
+    }
+
+    /// Checks, as long as this process can look everywhere, that nobody but root and the user that it
+    /// becomes can write or read what is secret to it. Part of the user layer.
+    ///
+    /// # Errors
+    /// The first file or directory with another writer or reader; the user isn't known.
+    pub fn require_own(
+        &self,
+        user: Option<&UserSpec>,
+        waived: &[Layer],
+        paths: &[Owned],
+    ) -> Result<(), SandboxError> {
+        if waived.contains(&Layer::User) {
+            return Ok(());
+        }
+        let identity = identity::future(user)?;
+        paths.iter().try_for_each(|path| ownership::require_own(identity, path))
     }
 
     /// Gives up root: the process takes on the user of the configuration, its group alone, and no

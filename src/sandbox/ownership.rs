@@ -1,5 +1,8 @@
-//! Who can write a file: nobody but root and the half that it belongs to, and no half what the
-//! other side writes.
+//! Who can write a file, and read a secret: nobody but root and the half that it belongs to; and no half
+//! writes what the other side does.
+
+mod acl;
+mod way;
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -9,16 +12,33 @@ use std::path::{Path, PathBuf};
 use super::{Identity, SandboxError};
 
 const GROUP_WRITE: u32 = 0o020;
+const GROUP_READ: u32 = 0o040;
 const OTHERS_WRITE: u32 = 0o002;
+const ANY_FOR_OTHERS: u32 = 0o007;
 const STICKY: u32 = 0o1000;
 const SET_GROUP: u32 = 0o2000;
 
-/// Something that belongs to a half: a configuration file, a policy, state, the OT half's journal.
+/// Something that belongs to a half: a configuration file, a policy, state, a key, the OT half's
+/// journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owned {
     /// For people: `configuration`, `state directory`.
     pub what: &'static str,
     pub path: PathBuf,
+    /// Nobody else may read it either.
+    pub is_secret: bool,
+}
+
+impl Owned {
+    /// What others may read.
+    pub fn new(what: &'static str, path: &Path) -> Owned {
+        Owned { what, path: path.to_owned(), is_secret: false }
+    }
+
+    /// What nobody else may read.
+    pub fn secret(what: &'static str, path: &Path) -> Owned {
+        Owned { what, path: path.to_owned(), is_secret: true }
+    }
 }
 
 /// Something that the other side writes: to the IT half, the journal.
@@ -29,12 +49,13 @@ pub struct Unowned {
 }
 
 /// Checks that nobody but root and this user can write the path, what is directly in it, and
-/// every directory above it: who can rename one of them can put something else there.
+/// every directory on the way to it, links included: who can rename one of them can put something
+/// else there. What is secret nobody else can read.
 ///
 /// # Errors
-/// The first of them with another writer.
+/// The first of them with another writer or reader.
 pub fn require_own(identity: Identity, owned: &Owned) -> Result<(), SandboxError> {
-    let Owned { what, path } = owned;
+    let Owned { what, path, is_secret } = owned;
     let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
     // What isn't there yet is made by this half, below directories that are checked here.
     let metadata = match fs::metadata(&path) {
@@ -44,15 +65,23 @@ pub fn require_own(identity: Identity, owned: &Owned) -> Result<(), SandboxError
     };
     if let Some(metadata) = &metadata {
         own(identity, what, &path, metadata)?;
+        if *is_secret {
+            secret(identity, what, &path, metadata)?;
+        }
         if metadata.is_dir() {
             for (path, metadata) in entries(&path)? {
                 own(identity, what, &path, &metadata)?;
             }
         }
     }
-    // Links were followed above: the directories are those of the file itself.
-    let real = fs::canonicalize(&path).unwrap_or(path);
-    for directory in real.ancestors().skip(1) {
+    let way = way::of(&path);
+    for (link, metadata) in &way.links {
+        // In a sticky directory its owner alone can replace it; elsewhere the directory decides.
+        if ![0, identity.uid].contains(&metadata.uid()) {
+            return Err(not_ours(identity, "link", link, metadata));
+        }
+    }
+    for directory in &way.directories {
         let Ok(metadata) = fs::metadata(directory) else { continue };
         // In a sticky directory everybody may make files and nobody replace another's.
         if metadata.mode() & STICKY == 0 || ![0, identity.uid].contains(&metadata.uid()) {
@@ -62,6 +91,7 @@ pub fn require_own(identity: Identity, owned: &Owned) -> Result<(), SandboxError
     Ok(())
 }
 
+/// Who may write it.
 fn own(
     identity: Identity,
     what: &'static str,
@@ -69,18 +99,80 @@ fn own(
     metadata: &Metadata,
 ) -> Result<(), SandboxError> {
     let mode = metadata.mode() & 0o7777;
-    let fault = if ![0, identity.uid].contains(&metadata.uid()) {
-        format!("belongs to user {}: neither root nor this half ({identity})", metadata.uid())
-    } else if mode & OTHERS_WRITE != 0 {
-        format!("is writable by everybody: mode {mode:04o}")
+    let name = path.display();
+    if ![0, identity.uid].contains(&metadata.uid()) {
+        return Err(not_ours(identity, what, path, metadata));
+    }
+    let (who, change) = if mode & OTHERS_WRITE != 0 {
+        ("everybody".to_owned(), format!("chmod o-w {name}"))
     } else if mode & GROUP_WRITE != 0 && ![0, identity.gid].contains(&metadata.gid()) {
-        format!("is writable by group {}: mode {mode:04o}", metadata.gid())
+        (format!("group {}", metadata.gid()), format!("chmod g-w {name}"))
+    } else if let Some(entry) = acl::others(identity, path, acl::WRITE) {
+        (entry.to_string(), format!("setfacl -x {} {name}", entry.short()))
     } else {
         return Ok(());
     };
+    Err(SandboxError::Owner {
+        what,
+        path: path.to_owned(),
+        fault: format!("is writable by {who}: {}", is_and_wanted(identity, metadata, false)),
+        hint: change,
+    })
+}
+
+/// Who may read it.
+fn secret(
+    identity: Identity,
+    what: &'static str,
+    path: &Path,
+    metadata: &Metadata,
+) -> Result<(), SandboxError> {
+    let mode = metadata.mode() & 0o7777;
     let name = path.display();
-    let hint = format!("chown root {name} (or user {}), chmod go-w {name}", identity.uid);
-    Err(SandboxError::Owner { what, path: path.to_owned(), fault, hint })
+    let (who, change) = if mode & ANY_FOR_OTHERS != 0 {
+        ("everybody".to_owned(), format!("chmod o-rwx {name}"))
+    } else if mode & GROUP_READ != 0 && ![0, identity.gid].contains(&metadata.gid()) {
+        let change = format!("chmod 0600 {name} (or chgrp {} {name})", identity.gid);
+        (format!("group {}", metadata.gid()), change)
+    } else if let Some(entry) = acl::others(identity, path, acl::READ) {
+        (entry.to_string(), format!("setfacl -x {} {name}", entry.short()))
+    } else {
+        return Ok(());
+    };
+    Err(SandboxError::Owner {
+        what,
+        path: path.to_owned(),
+        fault: format!("is readable by {who}: {}", is_and_wanted(identity, metadata, true)),
+        hint: change,
+    })
+}
+
+fn not_ours(
+    identity: Identity,
+    what: &'static str,
+    path: &Path,
+    metadata: &Metadata,
+) -> SandboxError {
+    let is = metadata.uid();
+    let rest = is_and_wanted(identity, metadata, false);
+    SandboxError::Owner {
+        what,
+        path: path.to_owned(),
+        fault: format!("belongs to user {is}: neither root nor this half ({identity}); {rest}"),
+        hint: format!("chown root {0} (or chown {1} {0})", path.display(), identity.uid),
+    }
+}
+
+/// `mode 0664, user 0, group 995; wanted: …`.
+fn is_and_wanted(identity: Identity, metadata: &Metadata, secret: bool) -> String {
+    let Identity { uid, gid } = identity;
+    let (mode, user, group) = (metadata.mode() & 0o7777, metadata.uid(), metadata.gid());
+    let wanted = match (secret, metadata.is_dir()) {
+        (true, _) => format!("mode 0600, or 0640 with group {gid}"),
+        (false, true) => "mode 0755 or less".to_owned(),
+        (false, false) => "mode 0644 or less".to_owned(),
+    };
+    format!("mode {mode:04o}, user {user}, group {group}; wanted: user 0 or {uid}, {wanted}")
 }
 
 /// Checks that this user neither owns nor can write the path and what is directly in it.
@@ -160,78 +252,4 @@ fn entries(path: &Path) -> Result<Vec<(PathBuf, Metadata)>, SandboxError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs::Permissions;
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    fn file(mode: u32) -> (tempfile::TempDir, PathBuf, Identity) {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("file");
-        fs::write(&path, "").unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-        let metadata = fs::metadata(&path).unwrap();
-        (directory, path, Identity { uid: metadata.uid(), gid: metadata.gid() })
-    }
-
-    fn owned(identity: Identity, path: &Path) -> Result<(), String> {
-        let owned = Owned { what: "policy", path: path.to_owned() };
-        require_own(identity, &owned).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn what_others_can_write_is_refused() {
-        let (directory, path, us) = file(0o640);
-        owned(us, &path).unwrap();
-        owned(us, directory.path()).unwrap();
-        // A directory above that everybody may change, without the sticky bit.
-        fs::set_permissions(directory.path(), Permissions::from_mode(0o777)).unwrap();
-        let error = owned(us, &path).unwrap_err();
-        assert!(error.starts_with("directory `") && error.contains("by everybody"), "{error}");
-        let (directory, path, us) = file(0o662);
-        for place in [&*path, directory.path()] {
-            assert!(owned(us, place).unwrap_err().contains("is writable by everybody: mode 0662"));
-        }
-        let (_directory, path, us) = file(0o660);
-        let other = Identity { uid: us.uid, gid: us.gid + 1 };
-        owned(us, &path).unwrap();
-        if us.gid != 0 {
-            assert!(owned(other, &path).unwrap_err().contains("is writable by group"));
-        }
-        // Root's files are everybody's: only where the owner isn't root is there one too many.
-        if us.uid != 0 {
-            let other = Identity { uid: us.uid + 1, gid: us.gid };
-            assert!(owned(other, &path).unwrap_err().contains("belongs to user"));
-        }
-    }
-
-    #[test]
-    fn readers_need_a_group_that_segments_inherit() {
-        let (directory, _, us) = file(0o640);
-        let set = |mode| {
-            fs::set_permissions(directory.path(), Permissions::from_mode(mode)).unwrap();
-        };
-        let other = Identity { uid: us.uid, gid: us.gid + 1 };
-        set(0o2750);
-        assert!(readers(other, directory.path()).unwrap().starts_with("group "));
-        for (identity, mode) in [(us, 0o2750), (other, 0o750), (other, 0o2700)] {
-            set(mode);
-            let error = readers(identity, directory.path()).unwrap_err().to_string();
-            assert!(error.contains("gives no other group its segments"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_journal_of_ones_own_is_refused() {
-        let (directory, path, us) = file(0o644);
-        let journal = Unowned { what: "journal", path: directory.path().to_owned() };
-        let error = require_foreign(us, &journal).unwrap_err().to_string();
-        assert!(error.contains("belongs to this half"), "{error}");
-        let other = Identity { uid: us.uid + 1, gid: us.gid };
-        require_foreign(other, &journal).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o664)).unwrap();
-        let error = require_foreign(other, &journal).unwrap_err().to_string();
-        assert!(error.contains("is writable for this half"), "{error}");
-    }
-}
+mod tests;

@@ -5,11 +5,11 @@ use std::fs::File;
 use std::io;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
 use std::path::PathBuf;
 
 use super::seccomp::{Filters, Otherwise};
-use super::{Grants, Layer, Role, landlock};
+use super::{Grants, Layer, Need, Role, landlock};
 
 /// What was found about one layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,13 +66,18 @@ fn try_layer(layer: Layer) -> Result<String, String> {
             for role in Role::ALL {
                 Filters::compile(role, &[], Otherwise::Kill).map_err(|error| error.to_string())?;
             }
-            let filters = Filters::compile(Role::It, &[], Otherwise::Refuse);
+            // With local logs, which is all that a half may do with sockets of this machine.
+            let filters = Filters::compile(Role::It, &[Need::UnixDatagrams], Otherwise::Refuse);
             let filters = filters.map_err(|error| error.to_string())?;
             let instructions = filters.instructions();
             filters.install().map_err(text)?;
             let seen =
                 refused(UdpSocket::bind("127.0.0.1:0"), "a socket that isn't in the profile")?;
-            Ok(format!("{seen}; {instructions} instructions"))
+            let met = "a stream to another process of this machine, which could answer,";
+            let met = refused(UnixStream::connect("/run/dbus/system_bus_socket"), met)?;
+            let unbound = UnixDatagram::unbound();
+            unbound.map_err(|error| format!("a datagram socket for local logs: {error}"))?;
+            Ok(format!("{seen}; {met}; {instructions} instructions"))
         }
     }
 }

@@ -17,7 +17,9 @@ mod datatype;
 mod decode;
 mod entity;
 mod find_seq;
+pub mod footprint;
 mod inflate;
+mod name_index;
 pub mod names;
 mod payload;
 mod places;
@@ -35,6 +37,8 @@ pub use datatype::DataType;
 pub use decode::{Borrowed, DecodeError, Decoded, decode, decode_borrowed};
 pub use entity::Entity;
 pub use find_seq::find_seq;
+pub use footprint::{Budget, Room, Shortage};
+pub use name_index::NameIndex;
 pub use payload::{
     Cell, CellValue, DataSet, MetaData, Metric, Parameter, ParameterValue, Payload, Property,
     PropertySet, PropertySetList, PropertyValue, Row, Template, Value,

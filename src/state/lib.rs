@@ -11,16 +11,19 @@ mod changes;
 mod snapshot_parts;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, BufWriter, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 pub use changes::Changes;
+use foreign::ForeignError;
 use prost::Message;
 pub use snapshot_parts::SnapshotParts;
 
 /// 10,000 nodes with 1,000 metrics of 100 bytes each are 1 GB; what is larger isn't ours.
 const MAX_STATE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// What somebody who only looks reads of a half's state: counters of rules and numbers of versions.
+const MAX_PEEKED_BYTES: u64 = 8 * 1024 * 1024;
 /// Bytes of one call of the system: a state has thousands of small pieces.
 const WRITE_BYTES: usize = 256 * 1024;
 /// Only the half's own user may look at its state.
@@ -53,6 +56,9 @@ pub enum StateError {
     /// The operating system refused.
     #[error("cannot {verb} `{path}`: {source}")]
     Os { verb: &'static str, path: PathBuf, source: io::Error },
+    /// What lies where a state file should isn't one that this half has made.
+    #[error(transparent)]
+    Foreign(ForeignError),
     /// Another process runs with this state directory.
     #[error("another `sparkdiode` process uses the state directory `{path}`")]
     InUse { path: PathBuf },
@@ -62,6 +68,8 @@ pub enum StateError {
 #[derive(Debug)]
 pub struct StateDir {
     path: PathBuf,
+    /// Who makes its files.
+    user: u32,
     _claim: File,
 }
 
@@ -79,9 +87,15 @@ impl StateDir {
         let lock = path.join("claim.lock");
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true).mode(FILE_MODE);
+        options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
         let claim = options.open(&lock).map_err(os("open", &lock))?;
+        let metadata = claim.metadata().map_err(os("look at", &lock))?;
+        if !metadata.is_file() {
+            let not_one = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
+            return Err(os("open", &lock)(not_one));
+        }
         match claim.try_lock() {
-            Ok(()) => Ok(StateDir { path: path.to_owned(), _claim: claim }),
+            Ok(()) => Ok(StateDir { path: path.to_owned(), user: metadata.uid(), _claim: claim }),
             Err(TryLockError::WouldBlock) => Err(StateError::InUse { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => Err(os("lock", &lock)(source)),
         }
@@ -95,42 +109,52 @@ impl StateDir {
     /// What was stored last. A damaged file is moved aside.
     ///
     /// # Errors
-    /// The operating system refuses.
+    /// The operating system refuses, or something else lies in the file's place.
     pub fn load<T: Message + Default>(&self, file: StateFile) -> Result<Stored<T>, StateError> {
         let path = self.path.join(file.name);
-        let opened = match File::open(&path) {
-            Ok(opened) => opened,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Stored::Absent),
-            Err(source) => return Err(os("open", &path)(source)),
-        };
-        let mut bytes = Vec::new();
-        opened.take(MAX_STATE_BYTES).read_to_end(&mut bytes).map_err(os("read", &path))?;
-        if let Some(stored) = parse(file.magic, &bytes) {
-            return Ok(Stored::Found(stored));
+        match read(&self.path, file.name.as_ref(), &[self.user], MAX_STATE_BYTES)? {
+            None => return Ok(Stored::Absent),
+            Some(bytes) => {
+                if let Some(stored) = parse(file.magic, &bytes) {
+                    return Ok(Stored::Found(stored));
+                }
+            }
         }
         let moved_to = self.path.join(format!("{}.damaged", file.name));
         fs::rename(&path, &moved_to).map_err(os("move aside", &path))?;
         Ok(Stored::Damaged { moved_to })
     }
 
-    /// What is stored in the directory at `path`, for somebody who only looks: nothing is
-    /// claimed, and a damaged file stays where it is.
+    /// What is stored in the directory at `path`, for somebody who only looks and may be allowed
+    /// more than the half whose directory it is: nothing is claimed, and a damaged file stays where
+    /// it is.
     ///
     /// # Errors
-    /// The operating system refuses.
+    /// The operating system refuses, or something else lies in the file's place.
     pub fn peek<T: Message + Default>(
         path: &Path,
         file: StateFile,
     ) -> Result<Stored<T>, StateError> {
-        let path = path.join(file.name);
-        match fs::read(&path) {
-            Ok(bytes) => Ok(match parse(file.magic, &bytes) {
+        StateDir::peek_below(path, Path::new(""), file)
+    }
+
+    /// The same of a directory `below` the half's directory at `path`.
+    ///
+    /// # Errors
+    /// As [`StateDir::peek`].
+    pub fn peek_below<T: Message + Default>(
+        path: &Path,
+        below: &Path,
+        file: StateFile,
+    ) -> Result<Stored<T>, StateError> {
+        let name = below.join(file.name);
+        Ok(match read(path, &name, &[], MAX_PEEKED_BYTES)? {
+            None => Stored::Absent,
+            Some(bytes) => match parse(file.magic, &bytes) {
                 Some(stored) => Stored::Found(stored),
-                None => Stored::Damaged { moved_to: path },
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Stored::Absent),
-            Err(source) => Err(os("read", &path)(source)),
-        }
+                None => Stored::Damaged { moved_to: path.join(name) },
+            },
+        })
     }
 
     /// Replaces what is stored; after `Ok` it survives a loss of power.
@@ -151,6 +175,7 @@ impl StateDir {
         let new = self.path.join(format!("{}.new", file.name));
         let mut options = OpenOptions::new();
         options.create(true).truncate(true).write(true).mode(FILE_MODE);
+        options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
         let opened = options.open(&new).map_err(os("create", &new))?;
         let checksum = pieces.clone().fold(0, crc32c::crc32c_append).to_le_bytes();
         let mut written = BufWriter::with_capacity(WRITE_BYTES, opened);
@@ -163,6 +188,21 @@ impl StateDir {
         fs::rename(&new, &path).map_err(os("rename", &new))?;
         let directory = File::open(&self.path).map_err(os("open directory", &self.path))?;
         directory.sync_all().map_err(os("sync directory", &self.path))
+    }
+}
+
+/// The bytes of a state file; `None`: there is none.
+fn read(
+    directory: &Path,
+    name: &Path,
+    also: &[u32],
+    max_bytes: u64,
+) -> Result<Option<Vec<u8>>, StateError> {
+    match foreign::read(directory, name, also, max_bytes) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(ForeignError::Os { verb, path, source }) => Err(StateError::Os { verb, path, source }),
+        Err(error) => Err(StateError::Foreign(error)),
     }
 }
 
@@ -208,6 +248,48 @@ mod tests {
         state.save(FILE, &"x".to_owned()).unwrap();
         let other = StateFile { magic: *b"SPKDELSE", ..FILE };
         assert!(matches!(state.load::<String>(other).unwrap(), Stored::Damaged { .. }));
+    }
+
+    #[test]
+    fn whoever_looks_follows_no_link_waits_for_nobody_and_reads_no_more_than_it_can_hold() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(&dir.path().join("policy")).unwrap();
+        let look = || StateDir::peek_below::<String>(dir.path(), Path::new("policy"), FILE);
+        assert!(matches!(look().unwrap(), Stored::Absent));
+        state.save(FILE, &"seventy-seven".to_owned()).unwrap();
+        assert!(matches!(look().unwrap(), Stored::Found(found) if found == "seventy-seven"));
+        let path = dir.path().join("policy/test.state");
+        let aside = dir.path().join("aside");
+        fs::rename(&path, &aside).unwrap();
+        std::os::unix::fs::symlink(&aside, &path).unwrap();
+        assert!(matches!(look(), Err(StateError::Foreign(ForeignError::Link { .. }))));
+        assert!(matches!(state.load::<String>(FILE), Err(StateError::Foreign(_))));
+        fs::remove_file(&path).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(matches!(look(), Err(StateError::Foreign(ForeignError::NotRegular { .. }))));
+        fs::remove_file(&path).unwrap();
+        File::create(&path).unwrap().set_len(1 << 42).unwrap();
+        assert!(matches!(look(), Err(StateError::Foreign(ForeignError::TooLarge { .. }))));
+        fs::remove_file(&path).unwrap();
+        fs::rename(dir.path().join("policy"), dir.path().join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink("elsewhere", dir.path().join("policy")).unwrap();
+        assert!(matches!(look(), Err(StateError::Foreign(ForeignError::Link { .. }))));
+    }
+
+    /// What is written goes to no place that a link chose before.
+    #[test]
+    fn a_link_in_the_place_of_a_file_that_is_written_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(&dir.path().join("state")).unwrap();
+        let outside = dir.path().join("outside");
+        fs::write(&outside, "whole").unwrap();
+        std::os::unix::fs::symlink(&outside, dir.path().join("state/test.state.new")).unwrap();
+        assert!(state.save(FILE, &"x".to_owned()).is_err());
+        assert_eq!(fs::read(&outside).unwrap(), b"whole");
+        drop(state);
+        fs::remove_file(dir.path().join("state/claim.lock")).unwrap();
+        std::os::unix::fs::symlink(&outside, dir.path().join("state/claim.lock")).unwrap();
+        assert!(StateDir::open(&dir.path().join("state")).is_err());
     }
 
     #[test]

@@ -50,6 +50,32 @@ pub fn clean(text: &str, bytes: usize) -> String {
     clean
 }
 
+/// JSON text with every treacherous character in its strings as an escape of JSON's own: whoever parses
+/// it gets the same strings, and a terminal shows what is there. Serialisers escape what is below a
+/// space and no more.
+pub fn escape_json(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    let (mut in_string, mut escaped) = (false, false);
+    for character in json.chars() {
+        match character {
+            character if in_string && is_treacherous(character) => {
+                // A raw control character is no JSON; what became of it is the parser's affair.
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    // Writing to a `String` can't fail.
+                    let _ = write!(safe, "\\u{unit:04x}");
+                }
+            }
+            // Between the values: white space, of which a carriage return moves the cursor.
+            '\n' => safe.push('\n'),
+            character if is_treacherous(character) => safe.push(' '),
+            character => safe.push(character),
+        }
+        in_string ^= character == '"' && !(in_string && escaped);
+        escaped = in_string && character == '\\' && !escaped;
+    }
+    safe
+}
+
 /// Shows foreign text; see [`escape`].
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<'a> {
@@ -126,6 +152,20 @@ mod tests {
         );
         assert_eq!(escape_to("abcdef", 3).to_string(), "abc…");
         assert_eq!(escape_to("abc", 3).to_string(), "abc");
+    }
+
+    #[test]
+    fn json_means_the_same_and_has_nothing_treacherous_in_it() {
+        let cases = [
+            (r#"{"a": "b"}"#, r#"{"a": "b"}"#),
+            ("\"\u{9b}31m\u{7f}\"", r#""\u009b31m\u007f""#),
+            ("{\r\n\t\"\u{202e}\":\r1}", "{ \n \"\\u202e\": 1}"),
+            ("\"\u{e0041}\"", r#""\udb40\udc41""#),
+            ("\"\\\"\u{85}\\\\\"\u{85}", "\"\\\"\\u0085\\\\\" "),
+        ];
+        for (json, wanted) in cases {
+            assert_eq!(escape_json(json), wanted, "{json:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod paint;
 mod units;
 mod utc;
 
-pub use escape::{Escaped, MAX_SHOWN, clean, escape, escape_to, is_treacherous};
+pub use escape::{Escaped, MAX_SHOWN, clean, escape, escape_json, escape_to, is_treacherous};
 pub use numbers::{counted, counted_grouped, grouped};
 pub use paint::{Paint, Tone};
 pub use units::{exact_size, parse_size, parse_time, rough_size, show_time, span};

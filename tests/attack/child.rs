@@ -1,8 +1,9 @@
 //! The processes that the test starts: intruders, and halves that are attacked.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::mount::{
@@ -10,11 +11,12 @@ use rustix::mount::{
     mount_remount, unmount,
 };
 use rustix::thread::UnshareFlags;
-use sandbox::{Grants, Layer, Role, Start, UserSpec};
+use sandbox::{Grants, Layer, Need, Role, Start, UserSpec};
 
-use crate::attacks::{ATTACKS, Ground};
+use crate::attacks::{ATTACKS, Attack, Ground};
 use crate::matrix::{Column, REFUSED, WORKED};
 use crate::scene::{Place, other, role, user};
+use crate::third::{BUSY_LOG, LOG};
 
 /// `attack victim ROLE DIR`: waits for its end with what an intruder would want.
 pub(crate) fn victim(arguments: &[String]) -> ! {
@@ -37,13 +39,35 @@ pub(crate) fn victim(arguments: &[String]) -> ! {
     std::process::exit(0);
 }
 
+/// What a confederate says once it listens.
+pub(crate) const LISTENING: &str = "listening\n";
+
 /// `attack intrude COLUMN ATTACK PLACE`: takes on what the column says, and tries the attack.
 pub(crate) fn intrude(arguments: &[String]) -> ! {
+    let (attack, mut ground) = prepare(arguments);
+    end((attack.attempt)(&mut ground))
+}
+
+/// `attack conspire COLUMN ATTACK PLACE`: the same for the confederate in the other half.
+pub(crate) fn conspire(arguments: &[String]) -> ! {
+    let (attack, mut ground) = prepare(arguments);
+    let attempt = attack.confederate.unwrap();
+    end(attempt(&mut ground, &mut || {
+        io::stdout().write_all(LISTENING.as_bytes())?;
+        io::stdout().flush()?;
+        io::stdin().read_to_end(&mut Vec::new()).map(drop)
+    }))
+}
+
+fn prepare(arguments: &[String]) -> (&'static Attack, Ground) {
     let column = Column::named(&arguments[0]);
     let attack = ATTACKS.iter().find(|attack| attack.name == arguments[1]).unwrap();
     let place = Place::from_json(&arguments[2]);
-    let mut ground = enter(column, &place).unwrap();
-    let (code, said) = match (attack.attempt)(&mut ground) {
+    (attack, enter(column, &place, attack.needs).unwrap())
+}
+
+fn end(result: io::Result<()>) -> ! {
+    let (code, said) = match result {
         Ok(()) => (WORKED, String::new()),
         Err(error) => (REFUSED, name(&error)),
     };
@@ -52,7 +76,7 @@ pub(crate) fn intrude(arguments: &[String]) -> ! {
 }
 
 /// Becomes a half that was taken over, as far as the column goes.
-fn enter(column: Column, place: &Place) -> io::Result<Ground> {
+fn enter(column: Column, place: &Place, needs: &[Need]) -> io::Result<Ground> {
     let role = place.role;
     let start = (column != Column::Off).then(|| Start::new(role).unwrap());
     if column.namespaces() {
@@ -71,9 +95,10 @@ fn enter(column: Column, place: &Place) -> io::Result<Ground> {
     let mut grants = Grants {
         read: vec![place.dir.join("policies")],
         write: vec![place.state(role)],
+        sockets: vec![place.third(LOG)],
         tcp_ports: vec![place.own_port],
+        needs: needs.to_vec(),
         descriptors: 256,
-        ..Grants::default()
     };
     match role {
         Role::Ot => grants.write.push(journal),
@@ -89,8 +114,8 @@ fn spec(role: Role) -> UserSpec {
 }
 
 /// What the units give: no network but its own, no other's state and keys, the journal read-only
-/// for the IT half, an empty /tmp and /dev/shm, nothing of other processes in /proc, and IPC of
-/// its own.
+/// for the IT half, an empty /dev/shm, of /run the log daemons' sockets alone, nothing of other
+/// processes in /proc, and IPC of its own.
 #[expect(deprecated, reason = "no descriptors are unshared")]
 fn separate(place: &Place) -> io::Result<()> {
     rustix::thread::unshare(UnshareFlags::NEWNET | UnshareFlags::NEWNS | UnshareFlags::NEWIPC)?;
@@ -110,7 +135,8 @@ fn separate(place: &Place) -> io::Result<()> {
     mount("tmpfs", &hidden, "tmpfs", MountFlags::RDONLY, c"mode=000")?;
     mount_bind("/dev/null", place.their_key())?;
     mount_bind("/dev/null", place.path_socket())?;
-    mount("tmpfs", "/dev/shm", "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"mode=1777")?;
+    mount("tmpfs", "/dev/shm", "tmpfs", MountFlags::RDONLY, c"mode=755")?;
+    empty_run(place)?;
     mount(
         "proc",
         "/proc",
@@ -120,6 +146,22 @@ fn separate(place: &Place) -> io::Result<()> {
     )?;
     let _ = unmount("/sys/fs/cgroup", UnmountFlags::DETACH);
     mount("tmpfs", "/sys", "tmpfs", MountFlags::RDONLY, c"mode=0755")?;
+    Ok(())
+}
+
+/// As `TemporaryFileSystem=/run` with `BindReadOnlyPaths=` of the log daemons' sockets.
+fn empty_run(place: &Place) -> io::Result<()> {
+    let open =
+        |name: &str| File::options().read(true).custom_flags(libc::O_PATH).open(place.third(name));
+    let sockets = [(LOG, open(LOG)?), (BUSY_LOG, open(BUSY_LOG)?)];
+    mount("tmpfs", "/run", "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"mode=755")?;
+    std::fs::create_dir_all(&place.third_directory)?;
+    std::fs::set_permissions(&place.third_directory, Permissions::from_mode(0o755))?;
+    for (name, socket) in sockets {
+        File::create(place.third(name))?;
+        mount_bind(format!("/proc/self/fd/{}", socket.as_raw_fd()), place.third(name))?;
+    }
+    mount_remount("/run", MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV, c"")?;
     Ok(())
 }
 
@@ -137,6 +179,7 @@ fn name(error: &io::Error) -> String {
         (libc::EROFS, "EROFS"),
         (libc::ENOSYS, "ENOSYS"),
         (libc::EAGAIN, "EAGAIN"),
+        (libc::EADDRINUSE, "EADDRINUSE"),
         (libc::ENOTDIR, "ENOTDIR"),
         (libc::EAFNOSUPPORT, "EAFNOSUPPORT"),
         (libc::EOPNOTSUPP, "EOPNOTSUPP"),

@@ -23,18 +23,20 @@
 )]
 
 mod attacks;
+mod bus;
 mod child;
 mod matrix;
 mod scene;
+mod third;
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, ExitCode};
+use std::process::{Child, Command, ExitCode, Output, Stdio};
 
 use attacks::{ATTACKS, Attack};
 use matrix::{Column, Outcome, REFUSED, WORKED, stopping};
 use sandbox::Role;
-use scene::{Scene, Sockets};
+use scene::{Place, Scene, Sockets};
 
 const NAME_WIDTH: usize = 50;
 
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
     match arguments.first().map(String::as_str) {
         Some("victim") => child::victim(&arguments[1..]),
         Some("intrude") => child::intrude(&arguments[1..]),
+        Some("conspire") => child::conspire(&arguments[1..]),
         _ => {}
     }
     if !rustix::process::geteuid().is_root() {
@@ -54,6 +57,9 @@ fn main() -> ExitCode {
     let words: Vec<&str> =
         arguments.iter().map(String::as_str).filter(|word| !word.starts_with('-')).collect();
     let sockets = Sockets::open();
+    if !sockets.third.has_bus() {
+        skipped("there is no `dbus-daemon`, at which both halves could meet");
+    }
     let mut faults = Vec::new();
     let mut run = 0;
     for role in [Role::It, Role::Ot] {
@@ -118,10 +124,38 @@ fn skipped(why: &str) -> ExitCode {
 
 fn attempt(attack: &Attack, column: Column, role: Role, sockets: &Sockets) -> Outcome {
     let scene = Scene::set(role, sockets);
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["intrude", column.name(), attack.name, &scene.place().to_json()])
-        .output()
-        .unwrap();
+    sockets.third.catch_up();
+    let place = scene.place();
+    let confederate = attack.confederate.map(|_| {
+        let mut confederate = start("conspire", attack, column, &place.of_the_other());
+        // It listens, or it has ended and said why.
+        let mut line = String::new();
+        let mut said = BufReader::new(confederate.stdout.take().unwrap());
+        said.read_line(&mut line).unwrap();
+        (confederate, line, said)
+    });
+    let intruder = start("intrude", attack, column, place);
+    let outcome = outcome_of(attack, column, &intruder.wait_with_output().unwrap());
+    let Some((confederate, mut line, mut said)) = confederate else { return outcome };
+    // Its input ends, so that it knows that the intruder is done.
+    let mut output = confederate.wait_with_output().unwrap();
+    said.read_to_string(&mut line).unwrap();
+    output.stdout = line.trim_start_matches(child::LISTENING).as_bytes().to_vec();
+    let met = outcome_of(attack, column, &output);
+    if outcome == Outcome::Worked { met } else { outcome }
+}
+
+fn start(what: &str, attack: &Attack, column: Column, place: &Place) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args([what, column.name(), attack.name, &place.to_json()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn outcome_of(attack: &Attack, column: Column, output: &Output) -> Outcome {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     match (output.status.code(), output.status.signal()) {
         (Some(WORKED), _) => Outcome::Worked,

@@ -13,6 +13,8 @@ use std::process::{Child, Command, Stdio};
 use sandbox::Role;
 use serde_json::{Value, json};
 
+use crate::third::Third;
+
 pub(crate) const OT_USER: u32 = 64_011;
 pub(crate) const IT_USER: u32 = 64_012;
 const SEGMENT: &str = "00000000000000000001.sdj";
@@ -42,6 +44,7 @@ pub(crate) struct Sockets {
     pub(crate) own_port: u16,
     pub(crate) udp_port: u16,
     pub(crate) abstract_name: String,
+    pub(crate) third: Third,
 }
 
 impl Sockets {
@@ -60,6 +63,7 @@ impl Sockets {
             _udp: udp,
             _abstract: UnixDatagram::bind_addr(&address).unwrap(),
             abstract_name,
+            third: Third::start(),
         }
     }
 }
@@ -82,6 +86,9 @@ pub(crate) struct Place {
     pub(crate) own_port: u16,
     pub(crate) udp_port: u16,
     pub(crate) abstract_name: String,
+    /// Where third processes listen.
+    pub(crate) third_directory: PathBuf,
+    pub(crate) third_abstract: String,
     /// The file system of the other half's /dev/shm.
     pub(crate) shared_memory: u64,
 }
@@ -117,6 +124,21 @@ impl Place {
         self.dir.join("socket")
     }
 
+    /// The socket of a third process.
+    pub(crate) fn third(&self, name: &str) -> PathBuf {
+        self.third_directory.join(name)
+    }
+
+    /// What is left for the other half at a third process; another one in each attempt.
+    pub(crate) fn word(&self) -> String {
+        format!("word-{}", self.victim)
+    }
+
+    /// As the other half sees it, which was taken over too.
+    pub(crate) fn of_the_other(&self) -> Place {
+        Place { role: other(self.role), ..self.clone() }
+    }
+
     /// A file in `/proc` of the half that is attacked.
     pub(crate) fn proc(&self, name: &str) -> PathBuf {
         Path::new("/proc").join(self.victim.to_string()).join(name)
@@ -127,6 +149,7 @@ impl Place {
             "dir": self.dir, "role": self.role.name(), "victim": self.victim,
             "their_port": self.their_port, "own_port": self.own_port,
             "udp_port": self.udp_port, "abstract_name": self.abstract_name,
+            "third_directory": self.third_directory, "third_abstract": self.third_abstract,
             "shared_memory": self.shared_memory,
         })
         .to_string()
@@ -143,6 +166,8 @@ impl Place {
             own_port: port("own_port"),
             udp_port: port("udp_port"),
             abstract_name: value["abstract_name"].as_str().unwrap().to_owned(),
+            third_directory: PathBuf::from(value["third_directory"].as_str().unwrap()),
+            third_abstract: value["third_abstract"].as_str().unwrap().to_owned(),
             shared_memory: value["shared_memory"].as_u64().unwrap(),
         }
     }
@@ -190,6 +215,8 @@ impl Scene {
             own_port: sockets.own_port,
             udp_port: sockets.udp_port,
             abstract_name: sockets.abstract_name.clone(),
+            third_directory: sockets.third.directory.clone(),
+            third_abstract: sockets.third.abstract_name.clone(),
             shared_memory: fs::metadata("/dev/shm").unwrap().dev(),
         };
         Scene { _dir: dir, victim, _path_socket: path_socket, place }

@@ -11,7 +11,7 @@ use journal_read::Item;
 use ot::{Now, Pipeline, PipelineSettings, Received};
 use policy::Policy;
 use serde_json::{Value, json};
-use sparkplug::{Caps, DataType, Entity};
+use sparkplug::{Budget, Caps, DataType, Entity};
 
 use crate::clock::thread_cpu;
 use crate::options::Options;
@@ -321,6 +321,7 @@ fn mirror_with_node(metrics: usize) -> Mirror {
         data_qos: Qos::AtMostOnce,
         max_nodes: 10,
         max_devices_per_node: 10,
+        budget: Budget::UNLIMITED,
         backfill: true,
         caps: Caps::default(),
     };
@@ -389,6 +390,7 @@ fn pipeline(rules: usize) -> Pipeline {
         doubt_after: Duration::from_secs(300),
         max_nodes: 10,
         max_devices_per_node: 10,
+        budget: Budget::UNLIMITED,
         caps: Caps::default(),
     };
     let mut pipeline = Pipeline::new(settings, policy(rules), now());

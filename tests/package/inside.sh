@@ -85,7 +85,14 @@ group = "Plant1"
 edge-node = "Line4"
 allow-metrics = ["Temperature/**"]
 END
+# Local logs: the one thing for which a sealed half has a socket of the machine.
+for role in ot it; do
+    printf '%s\n' '[[syslog]]' 'to = "journald"' >>/etc/sparkdiode/$role.toml
+done
 check "the configuration is right" sparkdiode check /etc/sparkdiode/ot.toml /etc/sparkdiode/it.toml
+check "and right for the sandbox" sparkdiode sandbox check /etc/sparkdiode/ot.toml /etc/sparkdiode/it.toml
+check "which says that journald takes datagrams" grep -q "local log *yes  .*takes datagrams" \
+    <(sparkdiode sandbox check /etc/sparkdiode/ot.toml)
 
 echo "== start"
 ip netns exec enterprise mosquitto_sub -h 127.0.0.1 -p 1883 -t 'spBv1.0/Plant1/#' -F '%t %X' >/run/seen 2>/dev/null &
@@ -115,6 +122,39 @@ segment=$(find /var/lib/sparkdiode/journal -type f | head -n 1)
 check "segments are OT's to write and IT's to read" \
     equals "$(mode_of "$segment")" "-rw-r----- sparkdiode-ot:sparkdiode-it"
 check "the journal is whole" sparkdiode journal verify /var/lib/sparkdiode/journal
+
+echo "== nobody to meet"
+seen_by() { # ROLE PATH: the path as a half's mounts have it.
+    echo "/proc/$(pid_of "$1")/root$2"
+}
+# Not `-type s`: to `find`, a mounted socket is what lies below it.
+sockets_below() {
+    find "$@" -exec test -S {} \; -print | sed 's|.*/root||' | sort | tr '\n' ' '
+}
+for role in ot it; do
+    check "the $role half's mounts can be looked into" test -x "$(seen_by $role /usr/bin/sparkdiode)"
+    root=$(seen_by $role "")
+    check "of /run it sees three sockets" equals \
+        "$(sockets_below "$root/run" "$root/tmp" "$root/var/tmp" "$root/dev/shm")" \
+        "/run/systemd/journal/dev-log /run/systemd/journal/socket /run/systemd/notify "
+    check "and no message bus" refused test -e "$root/run/dbus"
+    check "/dev/shm is nobody's" refused touch "$root/dev/shm/word"
+    check "/run is nobody's" refused touch "$root/run/word"
+    check "journald has what the $role half says" within 10 journalctl -q -n 1 SPARKDIODE_HALF=$role
+done
+# The unit of a half, with a program that asks the message bus in its place: once as it is, and once
+# with the machine's own /run.
+asks_the_bus() { # NAME SED-SCRIPT
+    sed -e 's|^ExecStart=.*|ExecStart=/usr/bin/busctl --system --timeout=5 list|' -e 's/^Type=.*/Type=oneshot/' \
+        -e '/^Restart/d' -e '/^WatchdogSec/d' -e '/^NotifyAccess/d' -e '/^ExecReload/d' -e "$2" \
+        /usr/lib/systemd/system/sparkdiode-it.service >"/run/systemd/system/$1.service"
+    systemctl daemon-reload
+    systemctl start "$1"
+}
+check "with the machine's /run a half could ask the message bus" \
+    asks_the_bus meets '/^TemporaryFileSystem/d; /^BindReadOnlyPaths/d'
+check "as it is shipped it can't" refused asks_the_bus meets-not ''
+check "since the bus isn't there" grep -qi "no such file" <(journalctl -q -u meets-not --no-pager)
 
 echo "== each side's network"
 check "the OT namespace reaches its broker" ip netns exec sparkdiode-ot timeout 3 bash -c '</dev/tcp/10.10.0.5/8883'

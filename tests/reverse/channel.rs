@@ -4,10 +4,12 @@ use std::fs::{File, OpenOptions};
 use std::hint::black_box;
 use std::io::{Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use rustix::fs::{Advice, FlockOperation, fadvise, fcntl_lock, flock, fstatvfs};
-use rustix::io::{ReadWriteFlags, preadv2};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use rustix::net::{SendFlags, send};
 
 use crate::monotonic;
 use crate::place::Paths;
@@ -57,6 +59,8 @@ channels! {
     ProcessorsApart = "processor, apart", 10;
     /// IT takes memory and gives it back; OT asks for free memory.
     Memory = "free memory", 20;
+    /// IT logs as fast as it can to the daemon to which OT logs too; OT sees whether its queue is full.
+    LogQueue = "log daemon's queue", 5;
     /// IT opens many files; OT reads the kernel's count of open files.
     OpenFiles = "open files", 5;
 }
@@ -74,6 +78,7 @@ pub(crate) struct Sender {
     old: File,
     filler: File,
     spare: File,
+    log: UnixDatagram,
 }
 
 impl Sender {
@@ -85,6 +90,7 @@ impl Sender {
             old: File::open(paths.old()).unwrap(),
             filler: make("filler"),
             spare: make("spare"),
+            log: log_socket(paths),
         }
     }
 
@@ -140,6 +146,12 @@ impl Sender {
                 black_box(&taken);
                 sleep_until(end.saturating_sub(self.channel.slot() / 8));
             }
+            Channel::LogQueue if bit => {
+                let late = end.saturating_sub(self.channel.slot() / 8);
+                while monotonic() < late {
+                    let _ = send(&self.log, b"a line", SendFlags::DONTWAIT);
+                }
+            }
             Channel::OpenFiles if bit => {
                 let taken: Vec<_> = (0..400).map_while(|_| self.spare.try_clone().ok()).collect();
                 black_box(&taken);
@@ -157,13 +169,15 @@ pub(crate) struct Receiver {
     old: File,
     seen: (i64, i64),
     length: u64,
+    log: UnixDatagram,
 }
 
 impl Receiver {
     pub(crate) fn open(channel: Channel, paths: &Paths) -> Receiver {
         let open = |path| OpenOptions::new().read(true).write(true).open(path).unwrap();
         let (growing, old): (File, File) = (open(paths.growing()), open(paths.old()));
-        let mut receiver = Receiver { channel, growing, old, seen: (0, 0), length: 1 };
+        let log = log_socket(paths);
+        let mut receiver = Receiver { channel, growing, old, seen: (0, 0), length: 1, log };
         receiver.begin();
         receiver
     }
@@ -248,6 +262,11 @@ impl Receiver {
                 sleep_until(middle);
                 rustix::system::sysinfo().freeram as f64
             }
+            Channel::LogQueue => {
+                sleep_until(late);
+                let sent = send(&self.log, b"a line", SendFlags::DONTWAIT);
+                f64::from(u8::from(sent == Err(Errno::AGAIN)))
+            }
             Channel::OpenFiles => {
                 sleep_until(middle);
                 let mut text = String::new();
@@ -257,6 +276,13 @@ impl Receiver {
             }
         }
     }
+}
+
+/// As `[[syslog]] to = "journald"` has it.
+fn log_socket(paths: &Paths) -> UnixDatagram {
+    let socket = UnixDatagram::unbound().unwrap();
+    socket.connect(paths.log()).unwrap();
+    socket
 }
 
 fn access_time(file: &File) -> (i64, i64) {

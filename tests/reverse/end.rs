@@ -5,7 +5,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use sandbox::{Confined, Demoted, Grants, Role, Start};
+use sandbox::{Confined, Demoted, Grants, Need, Role, Start};
 
 use crate::channel::{self, Channel, Receiver, Sender, sleep_until};
 use crate::monotonic;
@@ -184,6 +184,7 @@ fn seal(demoted: Demoted, role: Role, paths: &place::Paths) -> Confined {
         Role::It => (vec![paths.journal()], vec![paths.state("it")]),
         Role::Ot => (Vec::new(), vec![paths.journal(), paths.state("ot")]),
     };
-    let grants = Grants { read, write, descriptors: 1_024, ..Grants::default() };
+    let (sockets, needs) = (vec![paths.log()], vec![Need::UnixDatagrams]);
+    let grants = Grants { read, write, sockets, needs, descriptors: 1_024, ..Grants::default() };
     demoted.seal(&grants).unwrap()
 }

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! cargo bench --bench reverse            # as root: the ends take users of their own
+//! cargo bench --bench reverse -- log     # only the channels of that name
 //! ```
 //!
 //! For every channel the sender modulates a random bit in each slot, the receiver measures one
@@ -58,7 +59,9 @@ fn main() {
         std::process::exit(77);
     }
     let mut rows = Vec::new();
-    for channel in Channel::ALL {
+    let words: Vec<&String> = arguments.iter().filter(|word| !word.starts_with('-')).collect();
+    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(*word));
+    for channel in Channel::ALL.iter().filter(|channel| wanted(channel.name())) {
         let mut measured = [Vec::new(), Vec::new(), Vec::new()];
         for round in 0..ROUNDS {
             for (setup, figures) in Setup::ALL.into_iter().zip(&mut measured) {

@@ -77,6 +77,64 @@ fn systemd_finds_nothing_wrong_with_the_units() {
     assert!(ours.is_empty(), "{ours:#?}");
 }
 
+/// Whatever answers both halves would be a way from one to the other.
+#[test]
+fn a_unit_shows_a_half_three_sockets_of_run_and_nothing_else() {
+    for unit in UNITS {
+        let text = read(unit);
+        let of = |key: &str| -> Vec<&str> {
+            let lines = text.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+            lines.flat_map(str::split_whitespace).collect()
+        };
+        assert_eq!(
+            of("BindReadOnlyPaths"),
+            [
+                "/run/systemd/notify",
+                "-/run/systemd/journal/socket",
+                "-/run/systemd/journal/dev-log"
+            ],
+            "{unit}"
+        );
+        let emptied: Vec<&str> =
+            of("TemporaryFileSystem").iter().filter_map(|one| one.split(':').next()).collect();
+        assert_eq!(emptied, ["/run", "/dev/shm"], "{unit}");
+        assert!(of("TemporaryFileSystem").iter().all(|one| one.contains(":ro,")), "{unit}");
+        for private in ["PrivateTmp", "PrivateNetwork", "PrivateIPC", "PrivateMounts"] {
+            assert_eq!(of(private), ["yes"], "{unit}");
+        }
+        for more in ["BindPaths", "RuntimeDirectory", "JoinsNamespaceOf"] {
+            assert!(of(more).is_empty(), "{unit}: {more}");
+        }
+    }
+}
+
+#[test]
+fn the_units_let_the_shipped_configuration_have_what_it_may_take() {
+    let output = Command::new(env!("CARGO_BIN_EXE_sparkdiode"))
+        .args(["check", shipped("ot.toml").to_str().unwrap(), shipped("it.toml").to_str().unwrap()])
+        .env_remove("CREDENTIALS_DIRECTORY")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let computed: Vec<u64> = computed_mib(&text).collect();
+    assert_eq!(computed.len(), 2, "{text}");
+    for (unit, computed) in UNITS.iter().zip(computed) {
+        let unit = read(unit);
+        let max = unit.lines().find_map(|line| line.strip_prefix("MemoryMax=")).unwrap();
+        let max: u64 = max.strip_suffix('G').unwrap().parse().unwrap();
+        assert!(computed > 512, "{text}");
+        assert!(computed <= max * 1024, "{computed} MiB do not fit into {max} GiB\n{text}");
+    }
+}
+
+/// What `check` says that the halves may take, in MiB.
+pub(crate) fn computed_mib(text: &str) -> impl Iterator<Item = u64> + '_ {
+    text.lines().filter_map(|line| {
+        let all = line.trim().strip_prefix("memory")?.trim().strip_suffix("M at most:")?;
+        Some(all.parse().unwrap())
+    })
+}
+
 #[test]
 fn no_unit_of_one_half_names_the_other() {
     for (unit, other) in

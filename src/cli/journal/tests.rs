@@ -142,6 +142,62 @@ fn json_has_one_object_per_line_with_typed_values() {
     assert_eq!(lines[5]["payload"], "ffff");
 }
 
+/// Not only what JSON itself escapes: C1 controls, DEL, and what turns text around.
+#[test]
+fn json_and_text_have_nothing_in_them_that_a_terminal_obeys() {
+    let dir = tempfile::tempdir().unwrap();
+    let hostile = "\u{1b}]0;x\u{7}\u{9b}2J\u{7f}\u{85}\u{202e}\u{2028}\u{e0041}";
+    let options = WriterOptions {
+        dir: dir.path().to_path_buf(),
+        relay_name: hostile.into(),
+        segment_bytes: 1 << 20,
+        retain_bytes: 1 << 30,
+        retain_age: None,
+        durability: Durability::Process,
+    };
+    let mut writer = Writer::open(options, 1_764_756_672_345).unwrap();
+    let start = Start {
+        relay_name: hostile.into(),
+        epoch: writer.epoch(),
+        version: hostile.into(),
+        policy_digest: hostile.into(),
+        policy_signers: vec![hostile.into()],
+        ..Start::default()
+    };
+    writer.begin_segment(1_764_756_672_345, std::iter::once(Body::Start(start))).unwrap();
+    let value = metric(hostile, Some(DataType::String), Value::String(hostile.into()));
+    let bodies = [
+        relayed(&format!("spBv1.0/g/NBIRTH/{hostile}"), vec![value]),
+        Body::Keyframe(Keyframe {
+            source: hostile.into(),
+            topic: hostile.into(),
+            devices: vec![hostile.into()],
+            ..Keyframe::default()
+        }),
+        Body::Heartbeat(Heartbeat {
+            policy_digest: hostile.into(),
+            dropped: vec![Dropped { reason: hostile.into(), messages: 1, metrics: 2 }],
+            ..Heartbeat::default()
+        }),
+    ];
+    for body in &bodies {
+        writer.push(1_764_756_672_345, body).unwrap();
+    }
+    writer.commit().unwrap();
+    for json in [false, true] {
+        let (text, sound) = cat_text(dir.path(), &CatOptions { json, ..CatOptions::default() });
+        assert!(sound && text.lines().count() == 4, "{text}");
+        for line in text.lines() {
+            assert!(!line.chars().any(::text::is_treacherous), "{line:?}");
+        }
+        if json {
+            let birth: serde_json::Value =
+                serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
+            assert_eq!(birth["payload"]["metrics"][0]["value"], hostile, "it means the same");
+        }
+    }
+}
+
 #[test]
 fn json_shows_every_kind_of_content() {
     use sparkplug::{Cell, CellValue, DataSet, Property, Row, Template};

@@ -1,27 +1,27 @@
 //! `sparkdiode policy learn`: a draft of a policy from what the plant says.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use config::OtConfig;
 use config::policies::load_sources;
 use diagnostic::SourceFile;
 use diagnostic::file::os_error;
 use policy::Policy;
+use sandbox::{Role, Start};
 use text::{counted, escape, grouped};
-use tools::capture::{Header, Reader};
+use tools::capture::{Header, Reader, create_file};
 use tools::cases::read_policy;
 use tools::learn::{Draft, Observation, Options, Trial, TrialReport, draft};
 
-use super::super::capture::{
-    DEFAULT_MAX_BYTES, Recording, Tally, all_entities, client_id, record, watching_broker,
-};
-use super::super::startup::{self, HalfArgs};
-use super::super::{Exit, Failure, report, units};
+use super::super::capture::{DEFAULT_MAX_BYTES, client_id};
+use super::super::outputs::Outputs;
+use super::super::recorder::{Recorder, Recording, Tally, Watching, all_entities};
+use super::super::startup::HalfArgs;
+use super::super::{Exit, Failure, report, sealing, units};
 
 /// Of a draft: it shows what the plant's values are.
 const DRAFT_MODE: u32 = 0o640;
@@ -78,6 +78,11 @@ pub(super) struct LearnArgs {
 }
 
 pub(super) fn run(arguments: &LearnArgs) -> Result<Exit, Failure> {
+    // First of all where the network is about to be heard.
+    let start = match &arguments.config {
+        Some(_) => Some(sealing::start(Role::Ot)?),
+        None => None,
+    };
     if arguments.output.exists() {
         return Err(exists(&arguments.output));
     }
@@ -89,42 +94,84 @@ pub(super) fn run(arguments: &LearnArgs) -> Result<Exit, Failure> {
         [] => None,
         sources => Some(read_policy(sources)?.0),
     };
-    match (&arguments.capture, &arguments.config) {
-        (Some(path), _) => learn(arguments, path, &existing, policy.as_ref()),
-        (None, Some(config)) => {
-            let recorded = watch(arguments, config)?;
-            let learnt = learn(arguments, &recorded, &existing, policy.as_ref());
-            if arguments.keep_capture.is_none() {
-                // Its owner alone could read it, and it isn't needed any more.
-                let _ = fs::remove_file(&recorded);
-            }
-            learnt
+    match (&arguments.capture, &arguments.config, start) {
+        (Some(path), ..) => {
+            let open = || Ok(Reader::open(path)?);
+            learn(arguments, open, &existing, policy.as_ref(), |text| {
+                write(&arguments.output, text)
+            })
         }
-        (None, None) => Err(Failure::new(Exit::Usage, "neither `--capture` nor `--config`")),
+        (None, Some(config), Some(start)) => {
+            watch(arguments, config, start, &existing, policy.as_ref())
+        }
+        (None, ..) => Err(Failure::new(Exit::Usage, "neither `--capture` nor `--config`")),
     }
 }
 
-/// Records the broker's traffic; where.
-fn watch(arguments: &LearnArgs, config: &Path) -> Result<PathBuf, Failure> {
-    let (config, warnings) = OtConfig::load(config)?;
-    let broker = watching_broker(&config, arguments.client_id.as_deref(), "learn")?;
-    let half = HalfArgs { config: PathBuf::new(), log: arguments.log.clone() };
-    let mut logging = startup::begin("learn", &half, &config.broker, &[], warnings)?;
-    startup::start_log(&mut logging)?;
+/// Places of what is written.
+const DRAFT: usize = 0;
+const RECORDING: usize = 1;
+
+/// Records the broker's traffic, and learns from it; all of it sealed, in files that are open before.
+fn watch(
+    arguments: &LearnArgs,
+    config: &Path,
+    start: Start,
+    existing: &[SourceFile],
+    policy: Option<&Policy>,
+) -> Result<Exit, Failure> {
     let path = arguments.keep_capture.clone().unwrap_or_else(|| {
         let mut name = arguments.output.clone().into_os_string();
         name.push(format!(".{}.capture", std::process::id()));
         PathBuf::from(name)
     });
-    let recording = Recording {
-        path: &path,
-        run_for: arguments.run_for,
-        redact: false,
-        max_bytes: arguments.max_bytes,
+    let recorded = create_file(&path)?;
+    let draft = match create_draft(&arguments.output) {
+        Ok(draft) => draft,
+        Err(failure) => {
+            // It is empty.
+            let _ = fs::remove_file(&path);
+            return Err(failure);
+        }
     };
-    let (tally, ..) = record(&config, broker, all_entities(), &recording)?;
-    say_recorded(&tally)?;
-    Ok(path)
+    let made = vec![(arguments.output.clone(), draft), (path.clone(), recorded)];
+    let mut outputs = Outputs::of(&start, made)?;
+    let half = HalfArgs { config: config.to_owned(), log: arguments.log.clone() };
+    let watching = Watching {
+        tool: "learn",
+        client_id: arguments.client_id.as_deref(),
+        filters: all_entities(),
+        run_for: arguments.run_for,
+    };
+    let recorder = Recorder::seal(start, &half, watching)?;
+    let max_bytes = arguments.max_bytes;
+    let recording = Recording { path: &path, redact: false, max_bytes, place: RECORDING };
+    let recorded = recorder.record(&recording, &mut outputs);
+    if arguments.keep_capture.is_none() {
+        // Its owner alone could read it, and it isn't needed any more once this is over.
+        outputs.give_up(RECORDING);
+    }
+    say_recorded(&recorded?.tally)?;
+    let mut written = false;
+    let learnt = {
+        let file = outputs.file(RECORDING)?;
+        let open = || {
+            let mut input = file;
+            input.rewind().map_err(|error| failed_to("read", &path, &error))?;
+            Ok(Reader::new(&path, BufReader::new(input))?)
+        };
+        learn(arguments, open, existing, policy, |text| {
+            let mut draft = outputs.file(DRAFT)?;
+            let done = draft.write_all(text.as_bytes());
+            done.map_err(|error| failed_to("write", &arguments.output, &error))?;
+            written = true;
+            Ok(())
+        })
+    };
+    if written {
+        outputs.keep(DRAFT);
+    }
+    learnt
 }
 
 fn say_recorded(tally: &Tally) -> Result<(), Failure> {
@@ -133,15 +180,16 @@ fn say_recorded(tally: &Tally) -> Result<(), Failure> {
     report::output(&text)
 }
 
-/// Learns from the recording at `path`.
-fn learn(
+/// Learns from the recording that `open` opens, twice, and has the draft written.
+fn learn<R: BufRead>(
     arguments: &LearnArgs,
-    path: &Path,
+    open: impl Fn() -> Result<Reader<R>, Failure>,
     existing: &[SourceFile],
     policy: Option<&Policy>,
+    write: impl FnOnce(&str) -> Result<(), Failure>,
 ) -> Result<Exit, Failure> {
     let mut seen = Observation::new();
-    let header = each(path, |record| seen.learn(record))?;
+    let header = each(open()?, |record| seen.learn(record))?;
     let options = Options {
         existing: policy,
         redacted: header.redacted,
@@ -164,16 +212,18 @@ fn learn(
     // What can't be read would be a mistake of ours; so it says which.
     let (tried, _) = read_policy(&sources)?;
     let mut trial = Trial::new(tried, &draft.promised, policy);
-    each(path, |record| trial.learn(record))?;
+    each(open()?, |record| trial.learn(record))?;
     let report = trial.report();
-    write(&arguments.output, &draft.text)?;
+    write(&draft.text)?;
     report::output(&summary(&arguments.output, &draft, &report))?;
     Ok(if report.is_sound() { Exit::Ok } else { Exit::Failed })
 }
 
 /// Hands every record of the recording over.
-fn each(path: &Path, mut take: impl FnMut(&tools::capture::Record)) -> Result<Header, Failure> {
-    let mut reader = Reader::open(path)?;
+fn each<R: BufRead>(
+    mut reader: Reader<R>,
+    mut take: impl FnMut(&tools::capture::Record),
+) -> Result<Header, Failure> {
     for record in reader.by_ref() {
         take(&record?);
     }
@@ -264,15 +314,23 @@ fn unborn(text: &mut String, draft: &Draft) {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let mut file = create_draft(path)?;
+    file.write_all(text.as_bytes()).map_err(|error| failed_to("write", path, &error))
+}
+
+/// An empty file for the draft; it must not exist.
+fn create_draft(path: &Path) -> Result<File, Failure> {
     let mut options = OpenOptions::new();
-    let file = options.write(true).create_new(true).mode(DRAFT_MODE).open(path);
-    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|error| {
+    options.write(true).create_new(true).mode(DRAFT_MODE).open(path).map_err(|error| {
         if error.kind() == std::io::ErrorKind::AlreadyExists {
             return exists(path);
         }
-        Failure::new(Exit::Io, format!("cannot write `{}`: {}", path.display(), os_error(&error)))
+        failed_to("write", path, &error)
     })
+}
+
+fn failed_to(verb: &str, path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(Exit::Io, format!("cannot {verb} `{}`: {}", path.display(), os_error(error)))
 }
 
 fn exists(path: &Path) -> Failure {

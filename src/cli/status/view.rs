@@ -1,10 +1,13 @@
-//! A status for a terminal of 100 columns. Names in it come from the network: they are escaped.
+//! A status for a terminal of 100 columns. Names in it come from the network: they were escaped when it
+//! was parsed, and are cut here.
 
 use std::fmt::Write;
 use std::time::Duration;
 
 use telemetry::status::{DropStatus, ItStatus, LINK_ALIVE, Level, OtStatus, Status};
-use text::{Paint, Tone, escape_to, format_utc_ms, grouped, rough_size};
+use text::{Paint, Tone, format_utc_ms, grouped, rough_size};
+
+use super::shown::Shown;
 
 const COLUMNS: usize = 100;
 /// Lines of talkers and of drops.
@@ -20,15 +23,15 @@ struct View {
 }
 
 /// The status, as it looks at `now_ms`.
-pub(super) fn render(status: &Status, now_ms: u64, paint: Paint) -> String {
+pub(super) fn render(status: &Shown, now_ms: u64, paint: Paint) -> String {
     let mut view = View { text: String::new(), paint };
     let age_ms = now_ms.saturating_sub(status.written_ms);
     let stale = age_ms > status.every_ms.saturating_mul(STALE_INTERVALS).max(STALE_MS);
     let left = format!(
         " {} HALF  {}  {}",
-        status.half.to_uppercase(),
+        shown(&status.half, 8).to_uppercase(),
         shown(&status.relay, 40),
-        status.version
+        shown(&status.version, 16)
     );
     let up = span(status.written_ms.saturating_sub(status.started_ms));
     let right = format!("pid {}, up {up}, seen {} ago ", status.pid, span(age_ms));
@@ -64,8 +67,8 @@ pub(super) fn render(status: &Status, now_ms: u64, paint: Paint) -> String {
     };
     view.item("broker", &format!("{}  {state}{since}{sessions}", shown(&broker.address, 50)));
     if let Some(policy) = &status.policy {
-        let digest = policy.digest.get(..16).unwrap_or(&policy.digest);
-        view.item("policy", &format!("{}…  {} rules", shown(digest, 16), grouped(policy.rules)));
+        let digest: String = policy.digest.chars().take(16).collect();
+        view.item("policy", &format!("{}…  {} rules", digest, grouped(policy.rules)));
     }
     if let Some(certificate) = &status.certificate {
         let days = certificate.days_left;
@@ -232,21 +235,15 @@ impl View {
             "node", "msg/s", "received", "forwarded", "dropped", "most for"
         ));
         for node in nodes.talkers.iter().take(LINES) {
-            let name = fitted(
-                &format!(
-                    "{}{}",
-                    shown(&node.node, 60),
-                    if node.alive { "" } else { " (not shown)" }
-                ),
-                38,
-            );
+            let alive = if node.alive { "" } else { " (not shown)" };
+            let name = shown(&format!("{}{alive}", shown(&node.node, 60)), 38);
             self.line(&format!(
                 " {name:<38} {:>9.1} {:>12} {:>12} {:>9}  {}",
                 node.received_per_s,
                 grouped(node.received),
                 grouped(node.forwarded),
                 grouped(node.dropped),
-                fitted(node.top_reason.as_deref().unwrap_or("–"), 13)
+                shown(node.top_reason.as_deref().unwrap_or("–"), 13)
             ));
         }
     }
@@ -266,7 +263,7 @@ impl View {
             self.line(&format!(
                 " {:<20} {:<48} {:>13} {:>13}",
                 shown(&one.reason, 20),
-                fitted(&rule, 48),
+                shown(&rule, 48),
                 grouped(one.messages),
                 grouped(one.metrics)
             ));
@@ -309,13 +306,8 @@ impl View {
     }
 }
 
-/// Text from elsewhere: escaped, and cut to a width.
-fn shown(text: &str, columns: usize) -> String {
-    fitted(&escape_to(text, columns).to_string(), columns)
-}
-
 /// Cut to a width.
-fn fitted(text: &str, columns: usize) -> String {
+fn shown(text: &str, columns: usize) -> String {
     if text.chars().count() <= columns {
         return text.to_owned();
     }
@@ -402,7 +394,7 @@ mod tests {
 
     #[test]
     fn it_fits_into_100_columns_and_nothing_from_the_network_reaches_the_terminal() {
-        let text = render(&full(), 4_001_000, Paint::new(false));
+        let text = render(&Shown::from(&full()), 4_001_000, Paint::new(false));
         for line in text.lines() {
             assert!(line.chars().count() <= COLUMNS, "{}: {line}", line.chars().count());
             assert!(
@@ -422,10 +414,12 @@ mod tests {
 
     #[test]
     fn an_old_status_is_called_stale() {
-        let text = render(&full(), 4_010_001, Paint::new(false));
+        let text = render(&Shown::from(&full()), 4_010_001, Paint::new(false));
         assert!(text.contains(" STALE since 1970-01-01T01:06:40.000Z"), "{text}");
-        assert!(render(&full(), 4_010_001, Paint::new(true)).contains("\x1b[31m STALE"));
-        assert!(!render(&full(), 4_010_000, Paint::new(false)).contains("STALE"));
+        assert!(
+            render(&Shown::from(&full()), 4_010_001, Paint::new(true)).contains("\x1b[31m STALE")
+        );
+        assert!(!render(&Shown::from(&full()), 4_010_000, Paint::new(false)).contains("STALE"));
     }
 
     #[test]

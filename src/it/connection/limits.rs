@@ -14,6 +14,13 @@ pub(crate) const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 /// Publications of one session that may wait for the network. A quarter of what all of them
 /// may hold, so that one session that doesn't move can't stop the others.
 const MAX_SESSION_BYTES: usize = 16 * 1024 * 1024;
+/// What a publication takes in the queues of the client beside topic and payload.
+pub(super) const PUBLICATION_BYTES: usize = 256;
+/// Commands of IT hosts that may wait for the driver; further ones are dropped unread, which
+/// bounds what a flood from IT can occupy.
+pub(crate) const WAITING_COMMANDS_BYTES: usize = 8 * 1024 * 1024;
+/// What a session takes: its task, its names and topics, the client's queues and buffers, TLS.
+pub(crate) const SESSION_BYTES: usize = 80 * 1024;
 
 /// What is asked of the broker before a session is given up.
 #[derive(Debug, Clone, Copy)]

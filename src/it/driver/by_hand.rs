@@ -105,7 +105,7 @@ impl Pool for Desk {
         true
     }
 
-    fn command_taken(&self) {}
+    fn commands_taken(&self, _bytes: usize) {}
 
     fn abort(&mut self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).live.clear();

@@ -19,8 +19,8 @@ pub(crate) trait Pool {
     fn close(&mut self, node: NodeId);
     /// Whether `generation` is the current session of this node. An end forgets the session.
     fn is_current(&mut self, node: NodeId, generation: u64, ended: bool) -> bool;
-    /// One waiting command was taken.
-    fn command_taken(&self);
+    /// Waiting commands of so many bytes were taken.
+    fn commands_taken(&self, bytes: usize);
     /// Ends every session at once, without farewell.
     fn abort(&mut self);
 }
@@ -50,8 +50,8 @@ impl Pool for Sessions {
         Sessions::is_current(self, node, generation, ended)
     }
 
-    fn command_taken(&self) {
-        Sessions::command_taken(self);
+    fn commands_taken(&self, bytes: usize) {
+        Sessions::commands_taken(self, bytes);
     }
 
     fn abort(&mut self) {

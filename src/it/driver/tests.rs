@@ -5,6 +5,7 @@ use std::path::Path;
 
 use broker::BrokerSettings;
 use policy::Policy;
+use sparkplug::Budget;
 use telemetry::Notifier;
 use telemetry::status::{StatusEmitter, StatusSettings};
 use tls::Certificates;
@@ -68,6 +69,7 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
     let mirror = MirrorSettings {
         max_nodes: 1,
         max_devices_per_node: 1,
+        budget: Budget::UNLIMITED,
         backfill: false,
         ..mirror::tests::settings()
     };

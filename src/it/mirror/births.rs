@@ -27,6 +27,11 @@ impl StepContext<'_> {
             self.notify(Notice::OwnNameUsed { node: format!("{group}/{edge_node}") });
             return Err(Reason::NameTaken);
         }
+        let known = nodes.id_of(group, edge_node);
+        self.room = nodes.room(known, self.settings.budget);
+        if known.is_none() {
+            self.check_new(group, edge_node)?;
+        }
         match nodes.find_or_add(group, edge_node, self.settings.max_nodes) {
             Some((node, false)) => Ok(node),
             Some((node, true)) => {
@@ -50,9 +55,14 @@ impl StepContext<'_> {
         payload: Payload,
         date: u64,
         synthetic: bool,
-    ) {
+    ) -> Result<(), Reason> {
         let ot_bd_seq = names::bd_seq(&payload);
         let mut layout = self.layout(node, None, payload, date);
+        if let Err(reason) = self.check_born(node, layout.bytes()) {
+            // What it looks like isn't known: for hosts it is dead.
+            self.refuse_node(node);
+            return Err(reason);
+        }
         let same_session = node.is_alive() && node.ot_bd_seq == ot_bd_seq;
         node.former_devices.clear();
         if synthetic && same_session {
@@ -74,9 +84,10 @@ impl StepContext<'_> {
         node.layout = Arc::new(layout);
         // An NBIRTH ends every device until its next DBIRTH (Sparkplug 3.0 §6.4.19).
         node.forget_devices();
+        node.count_all();
         if node.publishes() && same_session {
             self.publish_births(node);
-            return;
+            return Ok(());
         }
         node.miss_birth(None, seq);
         if !same_session && node.is_born() {
@@ -84,6 +95,17 @@ impl StepContext<'_> {
             self.kill(node, "its session on OT is a new one");
         }
         self.reconcile(node, "");
+        Ok(())
+    }
+
+    /// Nothing of a birth is remembered: the node is dead until its next one.
+    fn refuse_node(&mut self, node: &mut Node) {
+        node.set_dead();
+        node.forget_devices();
+        node.former_devices.clear();
+        node.layout = Arc::default();
+        node.count_all();
+        self.reconcile(node, "more than may be remembered");
     }
 
     pub(super) fn node_death(&mut self, node: &mut Node) {
@@ -111,14 +133,21 @@ impl StepContext<'_> {
             self.notify(Notice::OverCapacity { what: "mirror.max-devices-per-node" });
             return Err(Reason::OverCapacity);
         }
-        if known.is_some_and(|device| device.is_born()) {
+        let is_known_as_born = known.is_some_and(|device| device.is_born());
+        let former = node.take_former_device(name);
+        if let Err(reason) = self.check_layout(node, Some(name), layout.bytes()) {
+            // What it looks like isn't known: for hosts it is dead.
+            let _ = self.device_death(node, name, seq);
+            return Err(reason);
+        }
+        if is_known_as_born {
             // A second DBIRTH without a DDEATH would be a violation: publish what differs as data,
             // or begin the births of the node anew.
             self.replace_layout(node, Some(name), seq, layout, repeats);
             return Ok(());
         }
         if repeats && self.settings.on_gap == OnGap::Mark {
-            match node.former_devices.remove(name) {
+            match former {
                 Some(former) => layout.keep_stale_marks_of(&former),
                 None => layout.mark_stale(),
             }
@@ -131,7 +160,10 @@ impl StepContext<'_> {
         } else {
             device.unpublished_birth = Some(seq);
         }
-        node.devices.insert(name.to_owned(), device);
+        if let Some(former) = node.devices.insert(name.to_owned(), device) {
+            node.memory.forget(former.counted);
+        }
+        node.count(Some(name));
         Ok(())
     }
 
@@ -187,10 +219,21 @@ impl StepContext<'_> {
         seq: u64,
         revision: Revision,
     ) {
+        if self.check_layout(node, device, revision.layout.bytes()).is_err() {
+            // What it looks like isn't known: for hosts it is dead.
+            match device {
+                None => self.refuse_node(node),
+                Some(name) => {
+                    let _ = self.device_death(node, name, seq);
+                }
+            }
+            return;
+        }
         let Some(current) = node.layout_of_mut(device) else {
             return mistake::mistake!("a revision of a device that isn't there");
         };
         *current = Arc::new(revision.layout);
+        node.count(device);
         count(&mut self.tally.healed);
         match revision.differences {
             _ if !node.publishes() => node.miss_birth(device, seq),

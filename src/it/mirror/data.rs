@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use account::Reason;
+use sparkplug::footprint::{lets_go, value_bytes};
 use sparkplug::{Borrowed, NamedMetric};
 
 use super::layout::Folded;
@@ -21,17 +22,38 @@ impl StepContext<'_> {
         date: u64,
         relayed_bytes: usize,
     ) -> Result<(), Reason> {
+        let mut bytes = node.bytes();
         let layout = node.layout_of_mut(device).ok_or(Reason::DataBeforeBirth)?;
         let layout = Arc::make_mut(layout);
         let mut metrics = payload.metrics;
         let (mut unknown, mut mismatched): (u64, u64) = (0, 0);
         let mut refusals = Refusals::default();
+        let (mut refused_bytes, mut shortage) = (0_u64, None);
+        let room = self.room;
         let mut fold = |named: &mut NamedMetric<'_>| {
-            layout.fold(named.name, &mut named.metric, date, &mut refusals)
+            let more = value_bytes(&named.metric);
+            let has_room = |bytes: usize| room.check(bytes.saturating_add(more));
+            if more > 0
+                && named.metric.is_historical != Some(true)
+                && has_room(bytes).is_err()
+                && let Some(current) = named.name.and_then(|name| layout.metric(name))
+                && let Err(short) = has_room(bytes.saturating_sub(lets_go(current, &named.metric)))
+            {
+                shortage = Some(short);
+                return Folded::OverMemory;
+            }
+            let before = layout.bytes();
+            let folded = layout.fold(named.name, &mut named.metric, date, &mut refusals);
+            bytes = bytes.saturating_add(layout.bytes()).saturating_sub(before);
+            folded
         };
         metrics.retain_mut(|named| match fold(named) {
             Folded::Known | Folded::Refreshed => true,
             Folded::Refused => false,
+            Folded::OverMemory => {
+                refused_bytes = refused_bytes.saturating_add(1);
+                false
+            }
             Folded::Unknown => {
                 unknown = unknown.saturating_add(1);
                 false
@@ -41,6 +63,7 @@ impl StepContext<'_> {
                 false
             }
         });
+        node.count(device);
         let empty = metrics.is_empty();
         match node.data_topic(device).filter(|_| node.publishes()) {
             _ if empty => {}
@@ -51,12 +74,19 @@ impl StepContext<'_> {
             }
             None => node.miss_data(device, seq),
         }
+        if let Some(shortage) = shortage {
+            let _ = self.refuse_memory(node, device, shortage);
+            // What hosts have of the node is out of date.
+            self.gap(node);
+        }
         let origin = node.origin(device);
+        self.drop_metrics(origin, refused_bytes, Reason::OverMemory);
         self.drop_metrics(origin, unknown, Reason::UnknownMetric);
         self.drop_metrics(origin, mismatched, Reason::TypeMismatch);
         let refused = self.drop_refusals(origin, &refusals);
         match (empty, mismatched) {
             (false, _) => Ok(()),
+            (true, _) if refused_bytes > 0 => Err(Reason::OverMemory),
             (true, _) if refused => Err(Reason::Recheck),
             (true, 0) => Err(Reason::UnknownMetric),
             (true, _) => Err(Reason::TypeMismatch),

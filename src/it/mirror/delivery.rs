@@ -71,6 +71,7 @@ impl Node {
     /// Removes a device; a birth of it that was never published is missed.
     pub(super) fn forget_device(&mut self, name: &str) -> Option<Device> {
         let device = self.devices.remove(name)?;
+        self.memory.forget(device.counted);
         if let Some(held) = device.unpublished_birth {
             self.miss_frame(held);
         }
@@ -80,6 +81,7 @@ impl Node {
     /// Removes all devices.
     pub(super) fn forget_devices(&mut self) {
         for (_, device) in std::mem::take(&mut self.devices) {
+            self.memory.forget(device.counted);
             if let Some(held) = device.unpublished_birth {
                 self.miss_frame(held);
             }

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use account::{Fate, Origin, Reason};
+use account::{Fate, NodeSlot, Origin, Reason};
 use journal_format::{Body, Frame, Relayed, Start};
 use sparkplug::{self, Borrowed, Entity, EntityTopic, MessageType, Topic};
 
@@ -12,6 +12,7 @@ use super::fast_path::FastPath;
 use super::node::{Node, Trust};
 use super::nodes::{NodeRef, Nodes};
 use super::notice::{Notice, count};
+use super::outgoing::NodeId;
 use super::settings::keyframe_interval;
 use super::step::StepContext;
 use super::timers::Timer;
@@ -139,6 +140,9 @@ impl StepContext<'_> {
             Ok(()) => Fate::Forwarded,
             Err(reason) => Fate::Dropped(reason),
         };
+        if let Some(id) = origin.node.and_then(|NodeSlot(place)| place.try_into().ok()) {
+            nodes.count(NodeId(id));
+        }
         self.ledger.receive(origin.node);
         self.ledger.settle(origin, fate);
         if fate == Fate::Dropped(Reason::BadFrame) {
@@ -163,7 +167,7 @@ impl StepContext<'_> {
             let (payload, date) = self.decode(relayed, &mut inflated)?;
             let node = self.born_node(nodes, group, edge_node)?;
             origin.node = Some(node.id.into());
-            self.node_birth(node, seq, payload.into_payload(), date, relayed.synthetic);
+            self.node_birth(node, seq, payload.into_payload(), date, relayed.synthetic)?;
             if !relayed.synthetic {
                 node.losses = relayed.losses;
                 node.unheard = false;
@@ -171,6 +175,7 @@ impl StepContext<'_> {
             }
             return Ok(());
         }
+        let all_bytes = nodes.bytes;
         let found = nodes.find(group, edge_node);
         let id = found.as_ref().map(|node| node.id);
         let Some(node) = found.filter(|node| node.is_alive()) else {
@@ -189,6 +194,7 @@ impl StepContext<'_> {
         }
         let (payload, date) = self.decode(relayed, &mut inflated)?;
         origin.node = Some(node.id.into());
+        self.look_for_room(all_bytes, &node);
         self.take_long_way(node, topic, seq, relayed, payload, date)
     }
 

@@ -47,7 +47,10 @@ impl StepContext<'_> {
         keyframe: &Keyframe,
     ) -> Option<NodeId> {
         match self.keyframe_of(nodes, seq, keyframe) {
-            Ok(id) => Some(id),
+            Ok(id) => {
+                nodes.count(id);
+                Some(id)
+            }
             Err(reason) => {
                 if reason == Reason::BadFrame {
                     self.refuse(&keyframe.topic, reason);
@@ -71,7 +74,11 @@ impl StepContext<'_> {
         let payload = sparkplug::decode_borrowed(&keyframe.payload, &mut inflated, caps)
             .map_err(|_| Reason::BadFrame)?;
         let Entity { group, edge_node, device } = topic.entity;
+        let all_bytes = nodes.bytes;
         let found = nodes.find(group, edge_node);
+        if let Some(node) = &found {
+            self.look_for_room(all_bytes, node);
+        }
         // Nearly every keyframe, and there are many: of each entity one every minute.
         let found = match found {
             Some(node) if is_known(&node, topic, &payload, keyframe) => {
@@ -93,8 +100,10 @@ impl StepContext<'_> {
             }
             (MessageType::NBirth, None, _) => {
                 let node = self.born_node(nodes, group, edge_node)?;
-                self.new_session(node, NodeKeyframe { seq, date, keyframe }, payload);
-                Ok(node.id)
+                let id = node.id;
+                let born = self.new_session(node, NodeKeyframe { seq, date, keyframe }, payload);
+                nodes.count(id);
+                born.map(|()| id)
             }
             (MessageType::DBirth, Some(_), None) => Err(Reason::DataBeforeBirth),
             (MessageType::DBirth, Some(name), Some(node)) if node.devices.contains_key(name) => {
@@ -116,15 +125,24 @@ impl StepContext<'_> {
     }
 
     /// The keyframe shows a session of the plant's node that isn't known: its birth was lost.
-    fn new_session(&mut self, node: &mut Node, head: NodeKeyframe<'_>, payload: Payload) {
+    ///
+    /// # Errors
+    /// There is no room for it.
+    fn new_session(
+        &mut self,
+        node: &mut Node,
+        head: NodeKeyframe<'_>,
+        payload: Payload,
+    ) -> Result<(), Reason> {
         let NodeKeyframe { seq, date, keyframe } = head;
         self.heal();
         node.unheard = keyframe.unheard;
-        self.node_birth(node, seq, payload, date, true);
+        self.node_birth(node, seq, payload, date, true)?;
         // What was known of the earlier session says nothing of this one.
         node.trust = Trust::Certain;
         self.compare_losses(node, seq, keyframe);
         self.reconcile(node, "");
+        Ok(())
     }
 
     /// The keyframe repeats the session that is known. A node is changed only where something

@@ -1,7 +1,9 @@
 //! What a mirrored edge node or device looks like: the metrics of its birth with their current
 //! values. Births are built from it, data is folded into it, keyframes are compared with it.
 
+mod bytes;
 mod metric;
+mod slot;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,9 +14,10 @@ use metric::{
     merge_value, quality_of, same_definition, same_members, same_value, set_quality,
 };
 use policy::shape::is_part;
+use sparkplug::footprint::{Footprint, Growth};
 use sparkplug::{
-    Borrowed, DataType, Metric, NamedMetric, Payload, Places, Scalar, ScalarMetric, TemplatePlaces,
-    Value, names, steps, value,
+    Borrowed, DataType, Metric, NameIndex, NamedMetric, Payload, Places, Scalar, ScalarMetric,
+    TemplatePlaces, Value, names, steps, value,
 };
 
 use crate::mirror::policy_recheck::{PolicyRecheck, Refusals};
@@ -23,7 +26,9 @@ use crate::mirror::policy_recheck::{PolicyRecheck, Refusals};
 #[derive(Debug, Default, Clone)]
 pub(super) struct Layout {
     slots: Vec<Slot>,
-    index: HashMap<String, usize, foldhash::fast::RandomState>,
+    index: NameIndex<foldhash::fast::RandomState>,
+    /// What it takes on the heap, as it was counted last and has grown since.
+    bytes: usize,
     /// How often all were marked as not seen since a loss.
     losses: u64,
 }
@@ -69,55 +74,8 @@ pub(super) enum Folded {
     Mismatch,
     /// The mirror's own copy of the policy doesn't let the value through.
     Refused,
-}
-
-impl Slot {
-    /// Whether it wasn't seen since one of these losses. A definition is no value: it has no
-    /// quality, and data could never take it back.
-    fn is_stale(&self, losses: u64) -> bool {
-        if self.as_of == losses { self.stale } else { !is_definition(&self.metric) }
-    }
-
-    fn set_stale(&mut self, stale: bool, losses: u64) {
-        (self.stale, self.as_of) = (stale, losses);
-        self.is_eligible = !stale && self.passes_scalars();
-    }
-
-    /// Notes what the copy of the policy says of the metric.
-    pub(super) fn set_recheck(&mut self, recheck: PolicyRecheck) {
-        self.recheck = Some(Box::new(recheck));
-        self.is_eligible = !self.stale && self.passes_scalars();
-    }
-
-    /// What the copy of the policy says of the metric.
-    pub(super) fn recheck(&self) -> Option<&PolicyRecheck> {
-        self.recheck.as_deref()
-    }
-
-    /// The copy of the policy lets every number and truth value of the metric through as it is.
-    fn passes_scalars(&self) -> bool {
-        self.recheck.as_ref().is_none_or(|recheck| !recheck.checks_scalars())
-    }
-
-    /// Whether a birth with this metric changes nothing but its time. `false` also for
-    /// what the copy of the policy has to look at.
-    fn is_repeated_by(&self, metric: &Metric) -> bool {
-        use Value::{Boolean, Double, Float, Int, Long};
-        let ours = &self.metric;
-        let same = match (&ours.value, &metric.value) {
-            (Some(Int(_) | Long(_) | Float(_) | Double(_) | Boolean(_)), Some(theirs)) => {
-                metric.is_null != Some(true)
-                    && ours.value.as_ref().is_some_and(|ours| value::same(ours, theirs))
-                    && self.passes_scalars()
-            }
-            (Some(Value::String(ours)), Some(Value::String(theirs))) => {
-                metric.is_null != Some(true) && ours == theirs && self.recheck.is_none()
-            }
-            (None, None) => ours.is_null == Some(true) && self.recheck.is_none(),
-            _ => false,
-        };
-        same && ours.properties == metric.properties
-    }
+    /// There is no room for the value.
+    OverMemory,
 }
 
 impl Layout {
@@ -139,6 +97,7 @@ impl Layout {
                 refused = refused.saturating_add(1);
             }
         }
+        layout.count_bytes();
         (layout, refused)
     }
 
@@ -148,14 +107,16 @@ impl Layout {
         let typed = datatype.is_some_and(|datatype| {
             metric.value.as_ref().is_none_or(|value| value::fits(datatype, value))
         });
-        if name.is_empty() || !typed || names::is_control(&name) || self.index.contains_key(&name) {
+        if name.is_empty() || !typed || names::is_control(&name) || self.at(&name).is_some() {
             return false;
         }
         metric.alias = None;
         metric.is_historical = None;
         metric.timestamp.get_or_insert(date);
         normalise(&mut metric);
-        self.index.insert(name, self.slots.len());
+        if !self.enter_name(&name) {
+            return false;
+        }
         self.slots.push(Slot {
             metric,
             stale: false,
@@ -169,8 +130,8 @@ impl Layout {
 
     /// The metric of this name.
     pub(super) fn metric(&self, name: &str) -> Option<&Metric> {
-        let at = self.index.get(name)?;
-        self.slots.get(*at).map(|slot| &slot.metric)
+        let at = self.at(name)?;
+        self.slots.get(at).map(|slot| &slot.metric)
     }
 
     /// Number of metrics.
@@ -185,12 +146,7 @@ impl Layout {
         if self.slots.len() == before {
             return false;
         }
-        self.index = self
-            .slots
-            .iter()
-            .enumerate()
-            .filter_map(|(at, slot)| slot.metric.name.clone().map(|name| (name, at)))
-            .collect();
+        self.enter_all_names();
         true
     }
 
@@ -266,8 +222,8 @@ impl Layout {
         refusals: &mut Refusals,
     ) -> Folded {
         steps::take(1);
-        let at = name.and_then(|name| self.index.get(name));
-        let Some(slot) = at.and_then(|&at| self.slots.get_mut(at)) else {
+        let at = name.and_then(|name| self.at(name));
+        let Some(slot) = at.and_then(|at| self.slots.get_mut(at)) else {
             return Folded::Unknown;
         };
         if !fits(&slot.metric, metric) {
@@ -295,27 +251,37 @@ impl Layout {
             // A part of a file is no state that a birth could have.
             return Folded::Known;
         }
+        let mut growth = Growth::default();
         let current = &mut slot.metric;
         current.timestamp = metric.timestamp;
         current.is_null = metric.is_null;
         current.is_transient = metric.is_transient;
         if is_template {
             let places = slot.places.get_or_insert_default();
-            merge_value(&mut current.value, metric.value.as_ref(), &mut places.members);
+            merge_value(
+                &mut current.value,
+                metric.value.as_ref(),
+                &mut places.members,
+                &mut growth,
+            );
         } else {
             if let Some(places) = &mut slot.places {
                 places.members = TemplatePlaces::default();
             }
-            current.value.clone_from(&metric.value);
+            growth.replace(&mut current.value, metric.value.as_ref());
         }
         if let Some(newer) = &metric.properties {
+            growth.gain(bytes::first_properties(current.properties.is_none(), &slot.places));
             let places = slot.places.get_or_insert_default();
             let properties = current.properties.get_or_insert_default();
-            merge_properties(properties, newer, &mut places.properties);
+            merge_properties(properties, newer, &mut places.properties, &mut growth);
         }
         if let Some(newer) = &metric.metadata {
+            growth.lose(current.metadata.heap_bytes());
             current.metadata = Some(newer.clone());
+            growth.gain(current.metadata.heap_bytes());
         }
+        self.bytes = growth.of(self.bytes);
         if !slot.is_stale(self.losses) {
             return Folded::Known;
         }
@@ -338,7 +304,7 @@ impl Layout {
         let (place, slot) = match self.slots.get(likely).filter(is_likely) {
             Some(slot) => (likely, slot),
             None => {
-                let place = *self.index.get(std::str::from_utf8(metric.name).ok()?)?;
+                let place = self.at(std::str::from_utf8(metric.name).ok()?)?;
                 (place, self.slots.get(place)?)
             }
         };
@@ -372,7 +338,7 @@ impl Layout {
         refusals: &mut Refusals,
         places: &mut LayoutPlaces,
     ) -> bool {
-        let at = metric.name.as_deref().and_then(|name| self.index.get(name).copied());
+        let at = metric.name.as_deref().and_then(|name| self.at(name));
         let Some((at, slot)) = at.and_then(|at| Some((at, self.slots.get(at)?))) else {
             return true;
         };
@@ -446,7 +412,7 @@ impl Layout {
     fn defines(&self, reference: &str) -> bool {
         let bare = reference.strip_prefix(names::TYPES_PREFIX).unwrap_or(reference);
         [bare, &format!("{}{bare}", names::TYPES_PREFIX)].into_iter().any(|name| {
-            let slot = self.index.get(name).and_then(|&at| self.slots.get(at));
+            let slot = self.at(name).and_then(|at| self.slots.get(at));
             slot.is_some_and(|slot| is_definition(&slot.metric))
         })
     }
@@ -480,12 +446,13 @@ impl Layout {
                 slot.set_stale(stale, layout.losses);
             }
         }
+        layout.count_bytes();
         layout
     }
 
     fn find(&self, metric: &Metric) -> Option<&Slot> {
-        let at = self.index.get(metric.name.as_deref()?)?;
-        self.slots.get(*at)
+        let at = self.at(metric.name.as_deref()?)?;
+        self.slots.get(at)
     }
 }
 

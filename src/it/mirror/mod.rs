@@ -65,7 +65,9 @@ mod frames;
 mod keyframes;
 mod layout;
 mod losses;
+mod memory;
 mod node;
+mod node_memory;
 mod nodes;
 mod notice;
 mod outgoing;
@@ -100,6 +102,7 @@ use primary_host::PrimaryHost;
 pub use relay_node::NameTaken;
 pub use settings::{MirrorSettings, OnGap};
 pub use snapshot::{MirrorSnapshot, NodePart, SnapshotPart};
+use sparkplug::Room;
 use step::StepContext;
 use telemetry::status::LossStatus;
 use timers::Timers;
@@ -217,6 +220,7 @@ impl Mirror {
             stopping: self.stopping,
             position: self.position,
             first_stretch: self.first_stretch,
+            room: Room::BOUNDLESS,
             #[cfg(any(test, feature = "testing"))]
             takes_fast_path: self.takes_fast_path,
         };
@@ -319,6 +323,7 @@ impl Mirror {
     fn recheck_all(&mut self, now: Now) {
         let (mut step, nodes) = self.step(now);
         step.recheck_all(nodes);
+        nodes.count_all();
     }
 
     /// Publishes the death of every node and closes every session.

@@ -11,6 +11,7 @@ use sparkplug::Entity;
 use super::confirm::{Confirm, MissedRange};
 use super::encode;
 use super::layout::Layout;
+use super::node_memory::NodeMemory;
 use super::outgoing::{NodeId, SessionSpec};
 use super::timers::{Timer, Timers};
 
@@ -64,6 +65,7 @@ pub(super) struct Node {
     pub(super) unpublished_birth: Option<u64>,
     /// Frames to read again and publish as historical.
     pub(super) ranges: Vec<MissedRange>,
+    pub(super) memory: NodeMemory,
 }
 
 /// Whether the plant's node lives, as far as the journal shows.
@@ -97,6 +99,8 @@ pub(super) struct Device {
     pub(super) announced: Announced,
     /// Frame of its birth that is held and not published, if nothing newer changed it.
     pub(super) unpublished_birth: Option<u64>,
+    /// What of it its node has counted.
+    pub(super) counted: usize,
 }
 
 /// Whether IT knows of a device.
@@ -175,6 +179,7 @@ impl Node {
             missed_from: None,
             unpublished_birth: None,
             ranges: Vec::new(),
+            memory: NodeMemory::default(),
         }
     }
 
@@ -247,6 +252,7 @@ impl Node {
             layout,
             announced: Announced::Unborn,
             unpublished_birth: None,
+            counted: 0,
         }
     }
 

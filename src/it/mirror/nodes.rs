@@ -9,6 +9,7 @@ use foldhash::fast::RandomState;
 use state::Changes;
 
 use super::node::Node;
+use super::node_memory::NodeMemory;
 use super::outgoing::NodeId;
 use super::snapshot::NodePart;
 
@@ -28,6 +29,8 @@ pub(super) struct Nodes {
     bd_seqs: HashMap<String, u8, RandomState>,
     relay: Option<NodeId>,
     watch: Watch,
+    /// What is remembered of all nodes.
+    pub(super) bytes: usize,
 }
 
 #[derive(Debug)]
@@ -101,12 +104,22 @@ impl Nodes {
         self.get(id)
     }
 
-    fn id_of(&mut self, group: &str, edge_node: &str) -> Option<NodeId> {
+    pub(super) fn id_of(&mut self, group: &str, edge_node: &str) -> Option<NodeId> {
         self.key.clear();
         self.key.push_str(group);
         self.key.push('/');
         self.key.push_str(edge_node);
         self.by_key.get(&self.key).copied()
+    }
+
+    /// What a node has counted, which is no change of it.
+    pub(super) fn memory_of(&mut self, id: NodeId) -> Option<&mut NodeMemory> {
+        self.entries.get_mut(place(id)).map(|entry| &mut entry.node.memory)
+    }
+
+    /// Does with every node what is no change of it.
+    pub(super) fn for_each_node(&mut self, each: impl FnMut(&mut Node)) {
+        self.entries.iter_mut().map(|entry| &mut entry.node).for_each(each);
     }
 
     /// Does `each` with every node, in the order of the list.
@@ -198,7 +211,8 @@ impl Nodes {
         }
         self.by_key.remove(&key);
         self.bd_seqs.insert(key, next);
-        let node = self.new_node(id, group, edge_node);
+        let mut node = self.new_node(id, group, edge_node);
+        node.memory.replace(&self.get(id)?.memory);
         *self.get(id)?.change() = node;
         self.by_key.insert(format!("{group}/{edge_node}"), id);
         Some(id)

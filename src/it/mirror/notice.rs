@@ -41,6 +41,14 @@ pub enum Notice {
     OwnNameUsed { node: String },
     /// A bound of the configuration was reached.
     OverCapacity { what: &'static str },
+    /// More than may be remembered.
+    MemoryRefused {
+        node: String,
+        device: Option<String>,
+        bytes: usize,
+        budget: usize,
+        limit: &'static str,
+    },
     /// A segment began: who writes it, by which policy.
     JournalStart { relay: String, epoch: u64, version: String, policy_digest: String },
     /// The primary host came or went.

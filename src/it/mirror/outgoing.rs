@@ -70,3 +70,17 @@ pub enum SessionEvent {
     /// The same, but it was too large to be read.
     TooLarge { topic: String },
 }
+
+impl SessionEvent {
+    /// What something that was published to a session takes while it waits; 0 for all else.
+    pub(crate) fn published_bytes(&self) -> usize {
+        const HEAD: usize = 256;
+        match self {
+            SessionEvent::Received { topic, payload, .. } => {
+                topic.len().saturating_add(payload.len()).saturating_add(HEAD)
+            }
+            SessionEvent::TooLarge { topic } => topic.len().saturating_add(HEAD),
+            _ => 0,
+        }
+    }
+}

@@ -52,6 +52,7 @@ impl StepContext<'_> {
                 false
             }
         });
+        layout.count_bytes();
         (any_gone || any_altered, refusals)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sparkplug::Caps;
+use sparkplug::{Budget, Caps};
 
 use super::Qos;
 
@@ -23,6 +23,8 @@ pub struct MirrorSettings {
     pub data_qos: Qos,
     pub max_nodes: usize,
     pub max_devices_per_node: usize,
+    /// What is remembered of the plant at most.
+    pub budget: Budget,
     /// Read missed frames again and publish them as historical.
     pub backfill: bool,
     pub caps: Caps,

@@ -241,8 +241,8 @@ impl Mirror {
             self.keyframe_every = keyframe_interval(snapshot.keyframe_every_ms / 1_000);
         }
         // There is no clock here, and nothing of this asks for one.
-        let (step, nodes) = self.step(Now::default());
-        let mut in_doubt = false;
+        let (mut step, nodes) = self.step(Now::default());
+        let (mut in_doubt, mut all_bytes) = (false, 0);
         for stored in snapshot.nodes {
             let Some(node) = nodes.append(&stored.group, &stored.edge_node) else {
                 mistake::mistake!("more nodes in a file than a list can have");
@@ -251,6 +251,10 @@ impl Mirror {
             in_doubt |= stored.alive && stored.in_doubt;
             restore_node(node, stored);
             step.ledger.open_node(node.id.into());
+            let id = node.id;
+            step.restore_within(node, all_bytes);
+            nodes.count(id);
+            all_bytes = nodes.bytes;
         }
         // The policy may have changed since.
         self.unjudged = true;

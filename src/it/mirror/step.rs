@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use account::{Dropped, Ledger, Origin, Reason, What};
 use policy::Policy;
+use sparkplug::Room;
 use text::clean;
 
 use super::Link;
@@ -37,6 +38,8 @@ pub(super) struct StepContext<'a> {
     pub(super) position: u64,
     /// Frames that were in the journal before the first start.
     pub(super) first_stretch: Option<(u64, u64)>,
+    /// What may be remembered of the node that a frame is of.
+    pub(super) room: Room,
     #[cfg(any(test, feature = "testing"))]
     pub(super) takes_fast_path: bool,
 }

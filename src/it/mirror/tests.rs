@@ -6,6 +6,7 @@ mod gaps;
 mod history;
 mod keyframes;
 mod link;
+mod memory;
 mod random;
 mod repetition;
 mod sessions;

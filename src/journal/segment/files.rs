@@ -3,15 +3,18 @@
 //! A segment gets its name only when its head is complete. Until then it is `{first_seq:020}.new`,
 //! which no reader looks at.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use foreign::ForeignError;
 use journal_format::header::{COPY_BYTES, FORMAT, HEADER_BYTES, Header};
 
 use crate::JournalError;
 
+/// Twice what `segment-bytes` can be: the head and the last frame may go beyond that.
+const MAX_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 /// Cap of the files that are taken for segments of one journal.
 pub const MAX_SEGMENTS: usize = 1 << 18;
 
@@ -81,25 +84,28 @@ fn parse_name(name: &str, suffix: &str) -> Option<u64> {
 }
 
 /// Opens a segment for reading. Never blocks and follows no link: a FIFO or a link under a
-/// segment's name is unreadable, not a trap. Another format version and an OS error that isn't
-/// about this one file are errors.
+/// segment's name is unreadable, not a trap, and so is the file of another user than the journal's.
+/// Another format version and an OS error that isn't about this one file are errors.
 pub fn open(dir: &Path, first_seq: u64) -> Result<Opened, JournalError> {
     let path = path(dir, first_seq);
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC);
-    let file = match options.open(&path) {
+    let unreadable = |bytes, why| Ok(Opened::Unreadable { bytes, why });
+    let file = match foreign::open(dir, path.file_name().unwrap_or_default(), &[], MAX_BYTES) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Opened::Absent),
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO)) => {
-            return Ok(Opened::Unreadable { bytes: 0, why: "not a regular file" });
+        Err(error) if error.is_not_found() => return Ok(Opened::Absent),
+        Err(ForeignError::Os { verb, path, source }) => {
+            return Err(JournalError::os(verb, &path)(source));
         }
-        Err(error) => return Err(JournalError::os("open", &path)(error)),
+        Err(ForeignError::Link { .. } | ForeignError::NotRegular { .. }) => {
+            return unreadable(0, "not a regular file");
+        }
+        Err(ForeignError::Owner { .. }) => {
+            return unreadable(0, "belongs to another user than the journal");
+        }
+        Err(ForeignError::TooLarge { bytes, .. }) => {
+            return unreadable(bytes, "larger than a segment can be");
+        }
     };
-    let metadata = file.metadata().map_err(JournalError::os("stat", &path))?;
-    let bytes = metadata.len();
-    if !metadata.is_file() {
-        return Ok(Opened::Unreadable { bytes: 0, why: "not a regular file" });
-    }
+    let bytes = file.metadata().map_err(JournalError::os("stat", &path))?.len();
     let mut copies = [0; HEADER_BYTES];
     match file.read_exact_at(&mut copies, 0) {
         Ok(()) => {}
@@ -203,6 +209,20 @@ mod tests {
         let status = std::process::Command::new("mkfifo").arg(path(dir.path(), 44)).status();
         assert!(status.unwrap().success());
         assert!(matches!(open(dir.path(), 44).unwrap(), Opened::Unreadable { .. }));
+        let huge = fs::File::create(path(dir.path(), 45)).unwrap();
+        huge.set_len(MAX_BYTES + 1).unwrap();
+        assert!(matches!(open(dir.path(), 45).unwrap(), Opened::Unreadable { .. }));
+    }
+
+    #[test]
+    fn the_file_of_another_user_is_no_segment() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(written(dir.path(), 42, &header().encode()), Opened::Segment { .. }));
+        // Only root can give files away.
+        if std::os::unix::fs::chown(path(dir.path(), 42), Some(64_001), None).is_ok() {
+            let Opened::Unreadable { why, .. } = open(dir.path(), 42).unwrap() else { panic!() };
+            assert_eq!(why, "belongs to another user than the journal");
+        }
     }
 
     #[test]

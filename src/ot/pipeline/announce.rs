@@ -37,6 +37,7 @@ impl StepContext<'_> {
         self.name_node(node);
         node.announce_types();
         release_held(&mut node.own);
+        node.count(None);
         let timestamp = self.birth_timestamp(&node.own, synthetic);
         let how = self.policy.pseudonyms();
         let payload = encode::birth(node, None, BirthScope::Current, timestamp, how);
@@ -69,6 +70,7 @@ impl StepContext<'_> {
         };
         release_held(state);
         let timestamp = self.birth_timestamp(state, synthetic);
+        node.count(Some(device));
         let Some(state) = node.devices.get(device) else {
             return mistake!("an announced device that the node hasn't");
         };
@@ -215,9 +217,9 @@ pub(super) fn keyframes<'a>(
 /// A birth isn't subject to rates: values that were held back are part of it.
 fn release_held(state: &mut EntityState) {
     if std::mem::take(&mut state.holds) {
-        for slot in &mut state.layout.slots {
-            if let Some(held) = slot.take_held() {
-                slot.update(&held.metric);
+        for place in 0..state.layout.slots.len() {
+            if let Some(held) = state.layout.take_held(place) {
+                state.layout.update(place, &held.metric);
             }
         }
     }

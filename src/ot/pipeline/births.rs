@@ -26,6 +26,9 @@ impl StepContext<'_> {
         }
         self.judge_born(node);
         self.survey_birth(node, changed);
+        if let Err(shortage) = self.check_room(node) {
+            return self.refuse_node(node, shortage);
+        }
         let _ = self.drop_denied(node.origin(None), &node.own);
         if self.collides(node.entity()) {
             return Fate::Dropped(Reason::NameCollision);
@@ -63,9 +66,12 @@ impl StepContext<'_> {
             state.layout.keep_newer_of(&former);
         }
         self.judge_device(node, device);
-        if self.refresh_device_types(node, device)
-            && let Some(permit) = node.own.life.permit()
-        {
+        let types_changed = self.refresh_device_types(node, device);
+        node.count(Some(device));
+        if let Err(shortage) = self.check_room(node) {
+            return self.refuse_device(node, device, shortage);
+        }
+        if types_changed && let Some(permit) = node.own.life.permit() {
             if !self.is_rested(node) {
                 // Births of all devices for the birth of one: an edge node could ask for them
                 // with each message. This device's comes with them, soon.
@@ -94,7 +100,7 @@ impl StepContext<'_> {
             return Fate::DroppedBy(reason, rule);
         };
         self.announce_device(node, device, permit, false);
-        node.devices.get(device).map_or(Fate::Dropped(Reason::OverCap), birth_fate)
+        node.state(Some(device)).map_or(Fate::Dropped(Reason::OverCap), birth_fate)
     }
 
     /// A birth that a broker stored: it teaches the layout of what isn't alive.
@@ -111,11 +117,12 @@ impl StepContext<'_> {
                         state.forget();
                     }
                 }
+                self.forget_what_never_crosses(node, None);
             }
             Some(device) => {
                 let max_devices = self.settings.max_devices_per_node;
                 let is_alive = |state: &EntityState| state.life.is_alive();
-                if node.devices.get(device).is_some_and(is_alive)
+                if node.state(Some(device)).is_some_and(is_alive)
                     || (node.own.life != Life::Unknown && timestamp < node.own.layout.timestamp)
                     || !Plant::has_room(node, device, max_devices)
                 {
@@ -124,8 +131,18 @@ impl StepContext<'_> {
                 let taught = self.take_apart(node.origin(Some(device)), payload, false);
                 let state = node.devices.entry(device.into()).or_default();
                 state.learn(taught.layout);
+                self.forget_what_never_crosses(node, Some(device));
             }
-            None => {}
+            None => return,
+        }
+        if let Err(shortage) = self.check_room(node) {
+            notify::memory(Entity { device, ..node.entity() }, shortage);
+            match device {
+                None => node.forget_all(),
+                Some(device) => {
+                    node.remove_device(device);
+                }
+            }
         }
     }
 
@@ -133,6 +150,7 @@ impl StepContext<'_> {
     pub(super) fn node_death(&mut self, node: &mut Node, payload: &Payload) -> Fate {
         if !node.own.life.is_alive() {
             node.own.forget();
+            node.count_all();
             // Told twice, by the node and by its will, or by a will alone.
             let is_known = node.sessions.any();
             let reason = if is_known { Reason::StaleDeath } else { Reason::DataBeforeBirth };
@@ -164,6 +182,7 @@ impl StepContext<'_> {
                 device.life = Life::Unknown;
             }
         }
+        node.count_all();
         if !was_announced {
             node.loss = false;
             return unannounced;
@@ -218,8 +237,11 @@ impl StepContext<'_> {
         }
         node.lose();
         self.judge_device(node, device);
+        node.count(Some(device));
         let Some(node_permit) = node.own.life.permit() else { return };
-        if self.refresh_device_types(node, device) {
+        let types_changed = self.refresh_device_types(node, device);
+        node.count(Some(device));
+        if types_changed {
             if self.is_rested(node) {
                 node.last_synthetic = Some(self.now.mono);
                 self.announce_all(node, node_permit, None);

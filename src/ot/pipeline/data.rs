@@ -4,19 +4,22 @@ use account::{Fate, Reason, RuleId, What};
 use mistake::mistake;
 use policy::Verdict;
 use prost::Message;
-use sparkplug::value::fits;
-use sparkplug::{Borrowed, Caps, DataType, Metric, NamedMetric, Value, steps};
+use sparkplug::footprint::{lets_go, value_bytes};
+use sparkplug::{Borrowed, DataType, Metric, Value, steps};
 
 use super::births::low_byte;
 use super::encode::{self, DataWriter};
 use super::item::{Item, Passage};
 use super::judge::judge;
+use super::meaning::{Meaning, resolve};
+use super::notify;
 use super::sequence::Late;
 use super::shape::{self, Decided};
 use super::step::StepContext;
-use crate::plant::{
-    EntityState, Life, Node, Parts, Removed, Slot, Survey, allowance, cap_properties, is_definition,
-};
+use crate::plant::{Life, Node, Parts, Removed, Slot, Survey, allowance};
+
+/// More than what a metric that is born late takes beside its value: its shape, its name on IT.
+const LATE_BYTES: usize = 512;
 
 /// Why something didn't cross, and which rule says so.
 type Cause = (Reason, Option<RuleId>);
@@ -29,33 +32,6 @@ struct Dates {
     /// The message has it, and not the relay alone.
     is_dated: bool,
     late: Late,
-}
-
-/// What the metrics of a message came to before the policy was asked.
-enum Meaning<'a> {
-    /// The metric is without its name, which is the slot's.
-    Slot(usize, Metric),
-    /// Not in the birth, but named and typed.
-    New(Metric, DataType),
-    /// The metric's name, where it has one.
-    Refused(Option<&'a str>, Reason),
-}
-
-impl Meaning<'_> {
-    /// Leaves the metric what properties it may have; its name and why, if that changed it.
-    fn cap(&mut self, state: &EntityState) -> Option<(String, Reason)> {
-        let (place, metric) = match self {
-            Meaning::Slot(place, metric) => (Some(*place), metric),
-            Meaning::New(metric, _) => (None, metric),
-            Meaning::Refused(..) => return None,
-        };
-        if !cap_properties(metric) {
-            return None;
-        }
-        let slot = place.and_then(|place| state.layout.slot(place));
-        let name = slot.map(Slot::name).or(metric.name.as_deref()).unwrap_or_default().to_owned();
-        Some((name, Reason::OverCap))
-    }
 }
 
 impl StepContext<'_> {
@@ -87,6 +63,9 @@ impl StepContext<'_> {
                 return Fate::Dropped(Reason::DataBeforeBirth);
             }
             self.revive(node, device, seq);
+            if let Err(shortage) = self.check_room(node) {
+                return self.refuse_node(node, shortage);
+            }
         }
 
         let mut first_drop = None;
@@ -98,6 +77,7 @@ impl StepContext<'_> {
         let refused = passage.refused.map(|(reason, rule)| (reason, Some(rule)));
         let cause = refused.or(first_drop).unwrap_or((Reason::NoRule, None));
         let fate = self.forward(node, device, admitted, timestamp, cause);
+        node.count(device);
         self.settle_passage(node, device, &passage, fate)
     }
 
@@ -125,6 +105,8 @@ impl StepContext<'_> {
         let Dates { timestamp, is_dated, late } = dates;
         let mut items = Vec::with_capacity(meanings.len());
         let mut left = None;
+        // What those that are let through will take, and who can't have what it would.
+        let (mut pending, mut shortage) = (0_usize, None);
         let losses = node.losses;
         let how = self.policy.pseudonyms();
         let Some(mut parts) = node.parts(device) else {
@@ -182,6 +164,25 @@ impl StepContext<'_> {
                 metric.is_historical = Some(true);
             }
             let historical = shape::passes_by(&metric);
+            let more = if historical || !target.keeps() { 0 } else { value_bytes(&metric) };
+            if more > 0 {
+                let wanted = pending.saturating_add(more);
+                let lets_go = lets_go(&target.current, &metric);
+                let name = target.name().to_owned();
+                match self.room.check(parts.bytes_with(wanted).saturating_sub(lets_go)) {
+                    Ok(()) => pending = wanted.saturating_sub(lets_go),
+                    Err(short) => {
+                        self.drop(parts.origin, What::Metric(&name), Reason::OverMemory, None);
+                        first_drop.get_or_insert((Reason::OverMemory, None));
+                        shortage = Some(short);
+                        continue;
+                    }
+                }
+            }
+            let Some(target) = parts.state.layout.slot_mut(slot) else {
+                mistake!("a metric that was found and has no slot");
+                continue;
+            };
             self.rule_counters.decided(target.verdict());
             self.rule_counters.observed(target.observed);
             let (reason, rule) = match target.verdict() {
@@ -223,10 +224,15 @@ impl StepContext<'_> {
             };
             self.drop(parts.origin, What::Metric(target.name()), reason, rule);
             if !historical {
-                target.update(&metric);
+                if target.keeps() {
+                    parts.state.layout.update(slot, &metric);
+                }
                 self.lose_held(parts.origin, parts.state, slot, (reason, rule));
             }
             first_drop.get_or_insert((reason, rule));
+        }
+        if let Some(shortage) = shortage {
+            self.doubt_for(node, device, shortage);
         }
         items
     }
@@ -260,6 +266,13 @@ impl StepContext<'_> {
         if self.collides(*entity) {
             return Err((Reason::NameCollision, None));
         }
+        let more = state.layout.growth_by_another().saturating_add(LATE_BYTES);
+        let more = more.saturating_add(value_bytes(metric));
+        if let Err(shortage) = self.room.check(parts.bytes_with(more)) {
+            notify::memory(parts.entity, shortage);
+            return Err((Reason::OverMemory, Some(rule)));
+        }
+        let Parts { entity, state, definitions, .. } = parts;
         let own_definitions = entity.device.is_none().then_some(&**definitions);
         let exported_as = self
             .name_late(state, own_definitions, name, rule)
@@ -271,11 +284,12 @@ impl StepContext<'_> {
             ..metric.clone()
         };
         let slot = state.layout.insert(born, datatype).ok_or((Reason::OverCapacity, None))?;
-        if let Some(target) = state.layout.slot_mut(slot) {
-            shape::enter(target, &judged, losses, self.limiter);
+        let keeps = shape::keeps(&plan, name, Some(datatype), judged.verdict);
+        state.layout.change(slot, |target| {
+            shape::enter(target, &judged, keeps, losses, self.limiter);
             target.observed = plan.observe(name, Some(datatype));
             target.exported_as = exported_as;
-        }
+        });
         Ok(slot)
     }
 
@@ -321,7 +335,7 @@ impl StepContext<'_> {
         }
         let lacks = !announced_types.contains(&*name);
         **types_due |= lacks && slot.is_forwarded();
-        slot.definition = Some(name);
+        state.layout.define(place, name);
         Ok(lacks)
     }
 
@@ -387,7 +401,7 @@ impl StepContext<'_> {
             if item.historical {
                 continue;
             }
-            slot.update(&item.metric);
+            parts.state.layout.update(item.slot, &item.metric);
             if parts.state.holds {
                 self.supersede(parts.origin, parts.state, item.slot, item.rule);
             }
@@ -428,46 +442,6 @@ impl StepContext<'_> {
         let Some(payload) = payload.finish() else { return false };
         self.relay_data(node, device, permit, payload, synthetic);
         true
-    }
-}
-
-/// Finds the slot of every metric, and checks that its value fits.
-fn resolve<'a>(state: &EntityState, payload: Borrowed<'a>) -> Vec<Meaning<'a>> {
-    let meaning = |named: NamedMetric<'a>| {
-        let NamedMetric { name, metric } = &named;
-        let datatype = metric.datatype.and_then(DataType::from_code);
-        let Some(place) = state.layout.find(*name, metric.alias) else {
-            let has_name = name.is_some_and(|name| !name.is_empty());
-            return match datatype {
-                Some(datatype) if has_name && fits_or_is_null(datatype, metric) => {
-                    Meaning::New(named.into_metric(), datatype)
-                }
-                Some(_) if has_name => Meaning::Refused(*name, Reason::TypeMismatch),
-                _ => Meaning::Refused(*name, Reason::UnknownMetric),
-            };
-        };
-        let born = state.layout.slot(place).map(|slot| slot.datatype);
-        let agrees = metric.datatype.is_none() || datatype == born;
-        match born {
-            Some(born) if agrees && fits_or_is_null(born, metric) => {
-                Meaning::Slot(place, named.metric)
-            }
-            _ => Meaning::Refused(*name, Reason::TypeMismatch),
-        }
-    };
-    payload.metrics.into_iter().take(Caps::METRICS).map(meaning).collect()
-}
-
-/// Whether the metric has a value of this datatype, or none.
-fn fits_or_is_null(datatype: DataType, metric: &Metric) -> bool {
-    if matches!(datatype, DataType::PropertySet | DataType::PropertySetList) {
-        return false;
-    }
-    match &metric.value {
-        Some(value) if metric.is_null != Some(true) => {
-            fits(datatype, value) && !is_definition(metric)
-        }
-        _ => true,
     }
 }
 

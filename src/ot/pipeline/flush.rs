@@ -218,18 +218,19 @@ impl StepContext<'_> {
         parts.state.backlog.next = last.saturating_add(1);
         let mut items = Vec::with_capacity(values.len());
         for Waiting { place, rule, permit, .. } in values {
-            let Some(slot) = parts.state.layout.slot_mut(*place) else {
-                mistake!("a chosen value without a slot");
+            let layout = &mut parts.state.layout;
+            let Some(held) = layout.take_held(*place) else {
+                mistake!("a chosen value that nothing holds");
                 continue;
             };
-            let Some(held) = slot.take_held() else {
-                mistake!("a chosen value that nothing holds");
+            let Some(slot) = layout.slot_mut(*place) else {
+                mistake!("a chosen value without a slot");
                 continue;
             };
             let Held { metric, ticket, .. } = *held;
             let restores = shape::restores(slot, &metric, self.policy.pseudonyms());
             shape::forwarded(slot, &metric, parts.losses, self.now);
-            slot.update(&metric);
+            layout.update(*place, &metric);
             items.push(Item {
                 slot: *place,
                 metric,
@@ -244,6 +245,7 @@ impl StepContext<'_> {
                 self.ledger.settle_waiting(parts.origin, 1, Fate::Forwarded);
             }
         }
+        node.count(device);
         let _ = self.journal_data(node, device, items, self.now.wall_ms, true);
     }
 }

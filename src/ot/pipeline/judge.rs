@@ -36,6 +36,7 @@ impl StepContext<'_> {
             self.rule_counters.observed(slot.observed);
         }
         self.name_metrics(entity, definitions, state);
+        state.layout.count_bytes();
     }
 
     /// Drops the metrics of a birth that don't cross; the cause of the first one.
@@ -74,6 +75,7 @@ impl StepContext<'_> {
         for device in devices {
             self.survey_entity(node, Some(&device), SURVEY_BYTES);
         }
+        node.count_all();
     }
 
     /// The same after an NBIRTH. `changed`: its definitions aren't those of the last one. Each
@@ -99,6 +101,7 @@ impl StepContext<'_> {
                 }
             }
         }
+        node.count_all();
     }
 
     fn judge_definitions(&self, node: &mut Node) -> Types {
@@ -121,7 +124,7 @@ impl StepContext<'_> {
         let plan = self.policy.plan(Entity { group, edge_node, device });
         let state = match device {
             None => Some(own),
-            Some(device) => devices.get_mut(device),
+            Some(device) => devices.get_mut(device).map(|state| &mut **state),
         };
         let Some(state) = state else { return limit };
         state.surveyed = true;
@@ -170,6 +173,7 @@ impl StepContext<'_> {
         }
         let left = survey.budget();
         self.rule_counters.members(&plan);
+        state.layout.count_bytes();
         let looked_at = walked.saturating_mul(SLOT_BYTES).saturating_add(bytes);
         limit.saturating_sub(budget.saturating_sub(left)).saturating_sub(looked_at)
     }

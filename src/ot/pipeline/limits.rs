@@ -31,7 +31,7 @@ use sparkplug::Entity;
 use super::item::{Item, Passage};
 use super::notify;
 use super::step::StepContext;
-use crate::plant::{EntityState, Held, Node, Slot};
+use crate::plant::{EntityState, Held, Node, Slot, held_bytes};
 
 impl StepContext<'_> {
     /// Lets through what the limits have room for; the rest is held or dropped.
@@ -168,21 +168,35 @@ impl StepContext<'_> {
         let Some(parts) = node.parts(device) else {
             return mistake!("values of a device that the node hasn't");
         };
+        let mut shortage = None;
         for item in items {
+            let layout = &parts.state.layout;
+            let more = held_bytes(&item.metric).saturating_sub(layout.held_bytes(item.slot));
+            if let Err(short) = self.room.check(parts.bytes_with(more)) {
+                let name = layout.slot(item.slot).map(Slot::name).unwrap_or_default();
+                let (what, rule) = (What::Metric(name), Some(item.rule));
+                self.drop(parts.origin, what, Reason::OverMemory, rule);
+                shortage = Some(short);
+                continue;
+            }
             let ticket = *passage.ticket.get_or_insert_with(|| parts.state.backlog.ticket());
             let before = parts.state.layout.slot(item.slot).and_then(Slot::held);
             if before.is_none_or(|before| before.ticket != ticket) {
                 passage.held = passage.held.saturating_add(1);
             }
             self.supersede(parts.origin, parts.state, item.slot, item.rule);
-            let Some(slot) = parts.state.layout.slot_mut(item.slot) else {
+            let held = Held { metric: item.metric, ticket, early: item.early };
+            parts.state.layout.hold(item.slot, held);
+            let Some(slot) = parts.state.layout.slot(item.slot) else {
                 mistake!("a metric that was judged and has no slot");
                 continue;
             };
-            slot.hold(Held { metric: item.metric, ticket, early: item.early });
             parts.state.holds = true;
             // No data can have a metric that isn't born; the birth that is due has its value.
             parts.state.birth_due |= !slot.is_born();
+        }
+        if let Some(shortage) = shortage {
+            self.doubt_for(node, device, shortage);
         }
     }
 
@@ -232,10 +246,10 @@ impl StepContext<'_> {
         place: usize,
         (reason, rule): (Reason, Option<RuleId>),
     ) {
-        let Some(slot) = state.layout.slot_mut(place) else {
+        let Some(held) = state.layout.take_held(place) else { return };
+        let Some(slot) = state.layout.slot(place) else {
             return mistake!("a held value without a slot");
         };
-        let Some(held) = slot.take_held() else { return };
         self.drop(origin, What::Metric(slot.name()), reason, rule);
         if state.backlog.lose(held.ticket) {
             self.ledger.settle_waiting(origin, 1, Fate::DroppedBy(reason, rule));

@@ -52,6 +52,8 @@ mod flush;
 mod item;
 mod judge;
 mod limits;
+mod meaning;
+mod memory;
 mod notify;
 mod overload;
 mod policy_change;
@@ -74,12 +76,13 @@ use account::{Account, Imbalance, Ledger, Reason};
 use foldhash::fast::RandomState;
 use journal_format::{Dropped, Heartbeat};
 use policy::{Limiter, Policy};
-use sparkplug::Caps;
+use sparkplug::{Budget, Caps, Room};
 use telemetry::status::TrackedNode;
 
 use self::announce::keyframes;
 use self::decode::MetricRoom;
 use self::overload::Overload;
+pub(crate) use self::reorder::ALL_BYTES as WAITING_BYTES;
 use self::reorder::Reorder;
 use self::step::StepContext;
 use self::unborn::Unborn;
@@ -117,6 +120,8 @@ pub struct PipelineSettings {
     pub doubt_after: Duration,
     pub max_nodes: usize,
     pub max_devices_per_node: usize,
+    /// What is remembered of the plant at most.
+    pub budget: Budget,
     /// Bounds of one payload.
     pub caps: Caps,
 }
@@ -183,7 +188,7 @@ impl Pipeline {
             overload: Overload::default(),
             rule_counters: RuleCounters::new(&policy),
             matching_since_ms: now.wall_ms,
-            plant: Plant::new(settings.max_nodes),
+            plant: Plant::new(settings.max_nodes, settings.budget),
             reorder: Reorder::default(),
             unborn: Unborn::default(),
             settings,
@@ -375,6 +380,7 @@ impl Pipeline {
             ledger: &mut self.ledger,
             counters: &mut self.counters,
             structure_changed: &mut self.structure_changed,
+            room: Room::BOUNDLESS,
             now,
             out,
         };

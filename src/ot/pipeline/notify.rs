@@ -2,7 +2,8 @@
 
 use account::Reason;
 use policy::Rule;
-use sparkplug::{Entity, EntityTopic, MessageType, Topic};
+use sparkplug::footprint::Bound;
+use sparkplug::{Entity, EntityTopic, MessageType, Shortage, Topic};
 use telemetry::event;
 use text::format_utc_ms;
 
@@ -64,6 +65,7 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
         | Reason::Conflated
         | Reason::StaleDeath
         | Reason::Duplicate
+        | Reason::OverMemory
         | Reason::Late
         | Reason::Deadband
         | Reason::Interval
@@ -89,6 +91,18 @@ pub(super) fn limited(reason: Reason, rule: Option<&str>, entity: Entity<'_>) {
     let node = format!("{}/{}", entity.group, entity.edge_node);
     let topic = EntityTopic::data(entity).to_string();
     event!(RateExceeded, node, topic, reason = reason.name(), rule);
+}
+
+/// Tells that something of an entity isn't remembered, as that would be too much.
+#[cold]
+pub(super) fn memory(entity: Entity<'_>, shortage: Shortage) {
+    let node = format!("{}/{}", entity.group, entity.edge_node);
+    let Shortage { bytes, budget, of } = shortage;
+    let limit = match of {
+        Bound::Node => "relay.max-node-bytes",
+        Bound::Plant => "relay.max-plant-bytes",
+    };
+    event!(MemoryRefused, node, device = entity.device, bytes, budget, limit);
 }
 
 /// Tells that messages of a node were lost before they reached the relay.

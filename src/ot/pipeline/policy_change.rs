@@ -4,6 +4,7 @@
 use account::{Fate, Reason};
 use policy::{Limiter, Policy};
 
+use super::memory::enforce;
 use super::overload::Overload;
 use super::step::StepContext;
 use super::{Entry, Now, Pipeline, notify};
@@ -30,6 +31,7 @@ impl Pipeline {
             node.queue = Queue::default();
             adjust(&mut step, node);
         }
+        enforce(&mut step, plant);
     }
 
     /// Opens and closes the rules whose time has come, as if the policy had been reloaded.
@@ -43,6 +45,7 @@ impl Pipeline {
         for node in plant.nodes_mut() {
             adjust(&mut step, node);
         }
+        enforce(&mut step, plant);
         for rule in changed.into_iter().filter_map(|id| self.policy.rule(id)) {
             notify::turned(rule, now.wall_ms);
         }
@@ -52,6 +55,7 @@ impl Pipeline {
 /// Brings what readers know of a node in line with the policy in force.
 pub(super) fn adjust(step: &mut StepContext<'_>, node: &mut Node) {
     node.numbering = Numbering::Unasked;
+    step.forget_strangers(node);
     step.judge_all(node);
     let types_changed = step.refresh_types(node);
     let permit = step.permit_node(node).filter(|_| node.own.life.is_alive());
@@ -72,7 +76,7 @@ pub(super) fn adjust(step: &mut StepContext<'_>, node: &mut Node) {
     }
     let bears_all = !node.own.life.is_announced() || types_changed || changes(&node.own);
     let is_stale = |state: &EntityState| !state.life.is_announced() || changes(state);
-    if node.own.life.is_uncertain() && (bears_all || node.devices.values().any(is_stale)) {
+    if node.own.life.is_uncertain() && (bears_all || node.devices.values().any(|state| is_stale(state))) {
         // Readers know which values they saw since the last loss, and see others now: for them it
         // is a loss of its own.
         node.losses = node.losses.saturating_add(1);
@@ -82,7 +86,7 @@ pub(super) fn adjust(step: &mut StepContext<'_>, node: &mut Node) {
         step.announce_all(node, permit, None);
     } else {
         for device in &devices {
-            if node.devices.get(device).is_some_and(is_stale)
+            if node.state(Some(device)).is_some_and(is_stale)
                 && let Some(permit) = step.permit_device(node, device)
             {
                 step.announce_device(node, device, permit, true);

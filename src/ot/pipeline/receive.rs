@@ -203,12 +203,28 @@ impl Pipeline {
         if !topic.message_type.is_birth() {
             return;
         }
+        if !self.may_concern(topic.entity) {
+            return;
+        }
         let (mut step, plant) = self.step(now, out);
-        let index = plant.ensure(topic.entity, step.ledger);
+        let Ok(index) = step.find_room(plant, topic.entity) else { return };
         origin.node = index.map(NodeSlot);
-        if let Some(node) = index.and_then(|index| plant.node_mut(index)) {
+        if let Some(index) = index
+            && let Some(node) = plant.node_mut(index)
+        {
             node.last_seen = now.mono;
             step.stored_birth(node, topic.entity.device, payload);
+            plant.make_room(index);
+        }
+    }
+
+    /// Whether anything of an entity may cross under the policy in force, now or at some time. Of
+    /// others nothing is learned from what a broker has stored.
+    fn may_concern(&self, entity: Entity<'_>) -> bool {
+        let Entity { group, edge_node, device } = entity;
+        match device {
+            None => self.policy.node_ever_in_scope(group, edge_node),
+            Some(_) => self.policy.device_ever_in_scope(entity),
         }
     }
 
@@ -222,7 +238,14 @@ impl Pipeline {
         out: &mut Vec<Entry>,
     ) -> Fate {
         let hash = self.hash(received);
-        let index = self.plant.ensure(topic.entity, &mut self.ledger);
+        let found = {
+            let (mut step, plant) = self.step(now, out);
+            step.find_room(plant, topic.entity)
+        };
+        let index = match found {
+            Ok(index) => index,
+            Err(reason) => return Fate::Dropped(reason),
+        };
         origin.node = index.map(NodeSlot);
         let Some((index, node)) =
             index.and_then(|index| Some((index, self.plant.node_mut(index)?)))
@@ -248,11 +271,14 @@ impl Pipeline {
             }
         }
         let (mut step, plant) = self.step(now, out);
+        step.room = plant.room(index, true);
         let Some(node) = plant.node_mut(index) else {
             return Fate::Dropped(Reason::OverCapacity);
         };
         node.unheard_since = None;
-        step.node_birth(node, payload)
+        let fate = step.node_birth(node, payload);
+        plant.make_room(index);
+        fate
     }
 
     fn node_death(
@@ -334,6 +360,7 @@ impl Pipeline {
             return Fate::Dropped(reason);
         };
         let (mut step, plant) = self.step(now, out);
+        step.room = plant.room(place, topic.message_type == MessageType::DBirth);
         let Some(node) = plant.node_mut(place) else {
             return Fate::Dropped(Reason::DataBeforeBirth);
         };
@@ -379,7 +406,10 @@ impl Pipeline {
                 Fate::Dropped(Reason::Late)
             }
             (MessageType::DBirth, Some(device)) => {
-                step.device_birth(node, device, decoded.into_model().into_payload(), late.is_late())
+                let payload = decoded.into_model().into_payload();
+                let fate = step.device_birth(node, device, payload, late.is_late());
+                plant.make_room(place);
+                fate
             }
             (MessageType::DDeath, Some(device)) => {
                 step.device_death(node, device, &decoded.into_model().into_payload())

@@ -29,7 +29,7 @@ use crate::plant::{Early, EarlyMessages};
 const NODE_MESSAGES: usize = 256;
 /// Messages of all nodes that may wait, and their bytes.
 const ALL_MESSAGES: usize = 16 * 1024;
-const ALL_BYTES: usize = 32 * 1024 * 1024;
+pub(crate) const ALL_BYTES: usize = 32 * 1024 * 1024;
 /// Nodes whose birth isn't known that may have messages waiting for it, and messages of each.
 const STRANGERS: usize = 1_000;
 const STRANGER_MESSAGES: usize = 64;

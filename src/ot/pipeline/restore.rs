@@ -4,6 +4,7 @@
 use journal_format::{Body, Keyframe, Relayed};
 use sparkplug::{DataType, MessageType, Metric, Payload, Topic, decode, names};
 
+use super::memory::enforce;
 use super::policy_change::adjust;
 use super::rename::Names;
 use super::{Entry, Now, Pipeline, shape};
@@ -71,6 +72,7 @@ impl Pipeline {
             node.next_keyframe = step.next_keyframe(node);
             adjust(&mut step, node);
         }
+        enforce(&mut step, plant);
     }
 
     fn replay(&mut self, body: Body, names: &mut Names) {
@@ -239,10 +241,8 @@ fn enter(state: &mut EntityState, metric: &Metric) {
     if metric.is_historical == Some(true) {
         return;
     }
-    if let Some(found) = state.layout.find(metric.name.as_deref(), metric.alias)
-        && let Some(slot) = state.layout.slot_mut(found)
-    {
-        shape::take_back_null(slot, &mut metric.clone());
+    if let Some(found) = state.layout.find(metric.name.as_deref(), metric.alias) {
+        shape::take_back_null(&mut state.layout, found, &mut metric.clone());
     }
 }
 

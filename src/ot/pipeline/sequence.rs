@@ -74,7 +74,9 @@ impl StepContext<'_> {
             node.numbering = if is_complete { Numbering::Complete } else { Numbering::Partial };
         }
         let seq = seq.filter(|_| node.numbering == Numbering::Complete);
-        match node.sequence.place(seq, hash, received.dup) {
+        let place = node.sequence.place(seq, hash, received.dup);
+        node.count_sequence();
+        match place {
             Place::Duplicate => Turn::Never,
             Place::InOrder => {
                 self.take(node, seq, received.assured);

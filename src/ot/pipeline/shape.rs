@@ -12,7 +12,7 @@ use policy::{EntityPlan, Judged, Limiter, Verdict};
 use sparkplug::{DataType, Metric, steps};
 
 use super::Now;
-use crate::plant::{EntityState, Shaper, Slot};
+use crate::plant::{EntityState, Layout, Shaper, Slot};
 
 /// Stands for a number of losses that no node has: the next value crosses, however near it is.
 const IN_DOUBT: u64 = u64::MAX;
@@ -43,7 +43,8 @@ pub(super) fn judge<'a>(
     for slot in &mut state.layout.slots {
         let judged = judge(plan, slot.name(), slot.judged_datatype());
         state.reshaped |= slot.is_born() && reshapes(slot, &judged);
-        enter(slot, &judged, losses, limiter);
+        let keeps = keeps(plan, slot.name(), slot.judged_datatype(), judged.verdict);
+        enter(slot, &judged, keeps, losses, limiter);
         let refuses = |shaper: &Shaper| {
             shaper.shape().refuses_birth_time(slot.current.timestamp, now.wall_ms).is_some()
         };
@@ -57,8 +58,28 @@ pub(super) fn judge<'a>(
     }
 }
 
-/// Takes over the policy's word on one metric.
-pub(super) fn enter(slot: &mut Slot, judged: &Judged<'_>, losses: u64, limiter: &Limiter) {
+/// Whether values of a metric are remembered: they cross, or will when it is time.
+pub(super) fn keeps(
+    plan: &EntityPlan<'_>,
+    name: &str,
+    datatype: Option<DataType>,
+    verdict: Verdict,
+) -> bool {
+    match verdict {
+        Verdict::Forward { .. } => true,
+        Verdict::Drop { reason: Reason::ControlMetric, .. } => false,
+        Verdict::Drop { .. } | Verdict::Redact { .. } => plan.ever_forwards(name, datatype),
+    }
+}
+
+/// Takes over the policy's word on one metric. `keeps`: its values are remembered.
+pub(super) fn enter(
+    slot: &mut Slot,
+    judged: &Judged<'_>,
+    keeps: bool,
+    losses: u64,
+    limiter: &Limiter,
+) {
     let is_limited = match judged.verdict {
         Verdict::Forward { rule, .. } => limiter.limits(rule),
         Verdict::Redact { .. } | Verdict::Drop { .. } => false,
@@ -67,7 +88,7 @@ pub(super) fn enter(slot: &mut Slot, judged: &Judged<'_>, losses: u64, limiter: 
         let state = slot.shaper().map_or_else(|| ShapeState::new(losses), |before| before.state);
         Box::new(Shaper::new(Arc::clone(shape), slot.datatype, state))
     });
-    slot.judge(judged.verdict, is_limited, shaper);
+    slot.judge(judged.verdict, keeps, is_limited, shaper);
 }
 
 /// Whether the metric has to be announced anew, though it stays in the birth.
@@ -163,6 +184,8 @@ pub(super) fn emit_in_birth(slot: &Slot, metric: &mut Metric, dated: u64, how: P
         return;
     }
     let _ = shape_of(slot).apply_to_birth(slot.datatype, metric, how);
+    // Nothing is known of a metric that no rule let through until now.
+    metric.timestamp.get_or_insert(dated);
     if slot.is_nulled() {
         set_bad(metric);
     }
@@ -172,6 +195,7 @@ pub(super) fn emit_in_birth(slot: &Slot, metric: &mut Metric, dated: u64, how: P
 pub(super) fn withheld(slot: &Slot, how: Pseudonyms<'_>) -> Option<Reason> {
     match slot.verdict() {
         Verdict::Redact { .. } => Some(Reason::Redacted),
+        Verdict::Forward { .. } if slot.is_blank() => None,
         Verdict::Forward { .. } if slot.is_nulled() => Some(Reason::Future),
         Verdict::Forward { .. } => {
             let shaper = slot.shaper().filter(|shaper| shaper.looks())?;
@@ -183,7 +207,8 @@ pub(super) fn withheld(slot: &Slot, how: Pseudonyms<'_>) -> Option<Reason> {
 
 /// Takes a null that the journal has for one that the relay made, where the plant tells no
 /// quality of the metric: the next value has to restore it.
-pub(super) fn take_back_null(slot: &mut Slot, metric: &mut Metric) {
+pub(super) fn take_back_null(layout: &mut Layout, place: usize, metric: &mut Metric) {
+    let Some(slot) = layout.slot(place) else { return };
     let tells_quality = slot
         .current
         .properties
@@ -191,10 +216,12 @@ pub(super) fn take_back_null(slot: &mut Slot, metric: &mut Metric) {
         .is_some_and(|set| set.keys.iter().any(|key| key == "Quality"));
     if is_bad_null(metric) && !tells_quality {
         metric.properties = None;
-        slot.update(metric);
-        slot.mark_nulled();
+        layout.update(place, metric);
+        if let Some(slot) = layout.slot_mut(place) {
+            slot.mark_nulled();
+        }
     } else {
-        slot.update(metric);
+        layout.update(place, metric);
     }
 }
 

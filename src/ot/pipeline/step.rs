@@ -3,7 +3,7 @@
 
 use account::{Dropped, Ledger, Origin, Reason, RuleId, What};
 use policy::{Admitted, AdmittedKind, Limiter, MessageFlags, Permit, Policy};
-use sparkplug::{EntityTopic, Metric};
+use sparkplug::{EntityTopic, Metric, Room};
 
 use super::encode::MAX_PAYLOAD_BYTES;
 use super::overload::Overload;
@@ -23,6 +23,8 @@ pub(super) struct StepContext<'a> {
     pub(super) ledger: &'a mut Ledger,
     pub(super) counters: &'a mut Counters,
     pub(super) structure_changed: &'a mut bool,
+    /// What may be remembered of the node that a message is of.
+    pub(super) room: Room,
     pub(super) now: Now,
     pub(super) out: &'a mut Vec<Entry>,
 }

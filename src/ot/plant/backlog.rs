@@ -10,6 +10,7 @@ use std::num::NonZeroU64;
 
 use foldhash::fast::RandomState;
 use sparkplug::Metric;
+use sparkplug::footprint::{Footprint, allocation};
 
 /// A value that waits for its turn.
 #[derive(Clone, Debug)]
@@ -20,6 +21,12 @@ pub(crate) struct Held {
     pub(crate) ticket: Ticket,
     /// It waits for the interval of its metric, not for a limit.
     pub(crate) early: bool,
+}
+
+/// What a value takes that waits.
+pub(crate) fn held_bytes(metric: &Metric) -> usize {
+    let held = allocation(size_of::<Held>()).saturating_add(Backlog::TICKET_BYTES);
+    held.saturating_add(metric.heap_bytes())
 }
 
 /// A message of an entity that may wait. Never given twice.
@@ -37,6 +44,9 @@ pub(crate) struct Backlog {
 }
 
 impl Backlog {
+    /// More than what the table of messages takes for each of them.
+    const TICKET_BYTES: usize = 48;
+
     /// A ticket for the next message.
     pub(crate) fn ticket(&mut self) -> Ticket {
         // 2^64 messages of one entity don't occur; the highest number would then be shared.
@@ -70,7 +80,7 @@ impl Backlog {
     /// Ends the waiting of all; how many waited.
     pub(crate) fn end(&mut self) -> u64 {
         let waiting = self.waiting();
-        self.values.clear();
+        self.values = HashMap::default();
         waiting
     }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 use policy::fold;
+use sparkplug::footprint::{allocation, table};
 use sparkplug::steps;
 
 use super::Slot;
@@ -15,6 +16,8 @@ pub(crate) struct Exported {
     by_name: HashMap<Box<str>, Namesakes, RandomState>,
     /// So many slots were read.
     read: usize,
+    /// What names and places take on the heap, beside the table.
+    bytes: usize,
 }
 
 /// The slots of one name.
@@ -26,7 +29,16 @@ struct Namesakes {
     plain: Vec<usize>,
 }
 
+/// More than what a place takes in the list of its name.
+const PLACE: usize = 48;
+
 impl Exported {
+    /// What it takes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let entry = size_of::<(Box<str>, Namesakes)>();
+        table(self.by_name.capacity(), entry).saturating_add(self.bytes)
+    }
+
     /// Whether another metric than `name` crosses as `folded`, and the policy renames one of the
     /// two: the plant may call two metrics alike.
     pub(crate) fn holds(
@@ -39,7 +51,9 @@ impl Exported {
         let new = slots.iter().enumerate().skip(self.read);
         steps::take(new.len().saturating_add(1));
         for (place, slot) in new.filter(|(_, slot)| slot.is_exported()) {
-            let namesakes = self.by_name.entry(fold(slot.exported_name()).into()).or_default();
+            let name: Box<str> = fold(slot.exported_name()).into();
+            self.bytes = self.bytes.saturating_add(allocation(name.len())).saturating_add(PLACE);
+            let namesakes = self.by_name.entry(name).or_default();
             match slot.exported_as {
                 Some(_) => namesakes.renamed.push(place),
                 None => namesakes.plain.push(place),

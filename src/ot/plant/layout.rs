@@ -4,27 +4,33 @@ use std::collections::HashMap;
 
 use account::Reason;
 use foldhash::fast::RandomState;
+use sparkplug::footprint::{Growth, allocation, table};
 use sparkplug::value::{evident_datatype, fits};
-use sparkplug::{Caps, DataType, Metric, Value, names};
+use sparkplug::{Caps, DataType, Metric, NameIndex, Value, names, steps};
 
-use super::Slot;
 use super::exported::Exported;
+use super::{Held, Slot};
 
 /// The metrics of one entity by name and alias. Aliases are those of this entity alone: many
 /// edge libraries repeat them among the devices of a node.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Layout {
     pub(crate) slots: Vec<Slot>,
-    by_name: HashMap<Box<str>, usize, RandomState>,
-    /// `None` for an alias that the birth gave to several metrics: it names none of them.
-    by_alias: HashMap<u64, Option<usize>, RandomState>,
+    by_name: NameIndex<RandomState>,
+    /// [`AMBIGUOUS`] for an alias that the birth gave to several metrics: it names none of them.
+    by_alias: HashMap<u64, u32, RandomState>,
     /// Payload timestamp of the birth, in milliseconds since the epoch.
     pub(crate) timestamp: Option<u64>,
     /// The birth had no metrics at all.
     pub(crate) born_empty: bool,
     /// By the names that readers know, for metrics that are born late.
     exported: Exported,
+    /// What it takes on the heap, as it was counted last and has grown since.
+    bytes: usize,
 }
+
+/// The place of an alias that names no metric.
+const AMBIGUOUS: u32 = u32::MAX;
 
 /// A birth as it was taken apart.
 #[derive(Debug, Default)]
@@ -59,11 +65,11 @@ impl Layout {
                 continue;
             };
             if is_node && name == names::BD_SEQ {
-                taught.bd_seq = Some(metric);
+                taught.bd_seq = Some(of_session(metric));
                 continue;
             }
             if is_node && name == names::REBIRTH {
-                taught.rebirth = Some(metric);
+                taught.rebirth = Some(Metric { value: None, ..of_session(metric) });
                 continue;
             }
             if is_definition(&metric) {
@@ -110,11 +116,14 @@ impl Layout {
         metric.datatype = Some(datatype.code());
         metric.is_historical = None;
         metric.is_null = metric.value.is_none().then_some(true);
-        let name: Box<str> = metric.name.as_deref().unwrap_or_default().into();
         let slot = Slot::new(metric, datatype);
-        let index = match self.by_name.get(&name).copied() {
+        let mut growth = Growth::default();
+        growth.lose(self.tables());
+        growth.gain(slot.heap_bytes());
+        let index = match self.find(Some(slot.name()), None) {
             Some(index) => {
                 if let Some(replaced) = self.slots.get_mut(index) {
+                    growth.lose(replaced.heap_bytes());
                     *replaced = slot;
                 }
                 // The old alias may point here still: it names this metric or none.
@@ -122,28 +131,115 @@ impl Layout {
             }
             None if self.slots.len() >= Caps::METRICS => return None,
             None => {
-                let index = self.slots.len();
+                let (index, slots) = (self.slots.len(), &self.slots);
+                let name_at = |place: usize| slots.get(place).map_or("", Slot::name);
+                if !self.by_name.insert(slot.name(), index, name_at) {
+                    return None;
+                }
                 self.slots.push(slot);
-                self.by_name.insert(name, index);
                 index
             }
         };
         if let Some(alias) = alias {
-            self.by_alias
-                .entry(alias)
-                .and_modify(|held| *held = held.filter(|held| *held == index))
-                .or_insert(Some(index));
+            let place = u32::try_from(index).unwrap_or(AMBIGUOUS);
+            let held = self.by_alias.entry(alias).or_insert(place);
+            if *held != place {
+                *held = AMBIGUOUS;
+            }
         }
+        growth.gain(self.tables());
+        self.bytes = growth.of(self.bytes);
         Some(index)
+    }
+
+    /// What it takes on the heap.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Counts anew what it takes on the heap, after the policy was asked or anything but one slot
+    /// was changed.
+    pub(crate) fn count_bytes(&mut self) {
+        steps::take(self.slots.len());
+        self.slots.shrink_to_fit();
+        self.by_alias.shrink_to_fit();
+        self.bytes = self.counted_bytes();
+    }
+
+    /// What [`Layout::bytes`] must not be less than.
+    pub(crate) fn counted_bytes(&self) -> usize {
+        let of_slots = self.slots.iter().map(Slot::heap_bytes);
+        of_slots.fold(self.tables(), usize::saturating_add)
+    }
+
+    /// What another metric would take beside what is known of it, at most.
+    pub(crate) fn growth_by_another(&self) -> usize {
+        let is_full = self.slots.len() == self.slots.capacity();
+        let slots = if is_full { self.slots.capacity().max(4) } else { 0 };
+        slots.saturating_mul(size_of::<Slot>()).saturating_add(self.by_name.heap_bytes())
+    }
+
+    /// What is there beside what slots hold.
+    fn tables(&self) -> usize {
+        let slots = allocation(self.slots.capacity().saturating_mul(size_of::<Slot>()));
+        let aliases = table(self.by_alias.capacity(), size_of::<(u64, u32)>());
+        let names = self.by_name.heap_bytes().saturating_add(self.exported.heap_bytes());
+        slots.saturating_add(aliases).saturating_add(names)
+    }
+
+    /// [`Slot::update`] of the slot at this place.
+    pub(crate) fn update(&mut self, place: usize, newer: &Metric) {
+        if let Some(slot) = self.slots.get_mut(place) {
+            self.bytes = slot.update(newer).of(self.bytes);
+        }
+    }
+
+    /// [`Slot::hold`] of the slot at this place.
+    pub(crate) fn hold(&mut self, place: usize, held: Held) {
+        if let Some(slot) = self.slots.get_mut(place) {
+            slot.hold(held);
+            self.bytes = self.bytes.saturating_add(slot.held_bytes());
+        }
+    }
+
+    /// What the value takes that waits at this place.
+    pub(crate) fn held_bytes(&self, place: usize) -> usize {
+        self.slots.get(place).map_or(0, Slot::held_bytes)
+    }
+
+    /// Does something to the slot at this place that is as small as a birth without a value.
+    pub(crate) fn change(&mut self, place: usize, change: impl FnOnce(&mut Slot)) {
+        let Some(slot) = self.slots.get_mut(place) else { return };
+        let mut growth = Growth::default();
+        growth.lose(slot.heap_bytes());
+        change(slot);
+        growth.gain(slot.heap_bytes());
+        self.bytes = growth.of(self.bytes);
+    }
+
+    /// The metric at this place has instances of the definition `name`.
+    pub(crate) fn define(&mut self, place: usize, name: Box<str>) {
+        let Some(slot) = self.slots.get_mut(place) else { return };
+        if slot.definition.is_none() {
+            self.bytes = self.bytes.saturating_add(allocation(name.len()));
+        }
+        slot.definition = Some(name);
+    }
+
+    /// [`Slot::take_held`] of the slot at this place.
+    pub(crate) fn take_held(&mut self, place: usize) -> Option<Box<Held>> {
+        let slot = self.slots.get_mut(place)?;
+        self.bytes = self.bytes.saturating_sub(slot.held_bytes());
+        slot.take_held()
     }
 
     /// Takes over the values of an earlier layout that are newer than these.
     pub(crate) fn keep_newer_of(&mut self, former: &Layout) {
         for known in &former.slots {
-            let place = self.by_name.get(known.name()).copied();
-            let Some(slot) = place.and_then(|place| self.slots.get_mut(place)) else { continue };
+            let Some(place) = self.find(Some(known.name()), None) else { continue };
+            let Some(slot) = self.slots.get(place) else { continue };
             if slot.datatype == known.datatype && slot.current.timestamp < known.current.timestamp {
-                slot.update(&known.current);
+                self.update(place, &known.current);
             }
         }
     }
@@ -152,8 +248,10 @@ impl Layout {
     /// no name.
     pub(crate) fn find(&self, name: Option<&str>, alias: Option<u64>) -> Option<usize> {
         match name.filter(|name| !name.is_empty()) {
-            Some(name) => self.by_name.get(name).copied(),
-            None => alias.and_then(|alias| self.by_alias.get(&alias).copied().flatten()),
+            Some(name) => {
+                self.by_name.find(name, |place| self.slots.get(place).map_or("", Slot::name))
+            }
+            None => alias.and_then(|alias| place(*self.by_alias.get(&alias)?)),
         }
     }
 
@@ -178,7 +276,11 @@ impl Layout {
     /// A metric called `folded` by readers, where that is the name of another one than `name`;
     /// `is_renamed`: it is called so by the policy.
     pub(crate) fn exports(&mut self, folded: &str, name: &str, is_renamed: bool) -> bool {
-        self.exported.holds(&self.slots, folded, name, is_renamed)
+        let before = self.exported.heap_bytes();
+        let holds = self.exported.holds(&self.slots, folded, name, is_renamed);
+        let grown = self.exported.heap_bytes().saturating_sub(before);
+        self.bytes = self.bytes.saturating_add(grown);
+        holds
     }
 
     /// The names that readers know may have changed.
@@ -187,12 +289,12 @@ impl Layout {
     }
 
     pub(crate) fn has_name(&self, name: &str) -> bool {
-        self.by_name.contains_key(name)
+        self.find(Some(name), None).is_some()
     }
 
     /// The aliases that name a slot, with its index.
     pub(crate) fn aliases(&self) -> impl Iterator<Item = (u64, usize)> + '_ {
-        self.by_alias.iter().filter_map(|(alias, index)| Some((*alias, (*index)?)))
+        self.by_alias.iter().filter_map(|(alias, index)| Some((*alias, place(*index)?)))
     }
 
     pub(crate) fn slot(&self, index: usize) -> Option<&Slot> {
@@ -202,6 +304,18 @@ impl Layout {
     pub(crate) fn slot_mut(&mut self, index: usize) -> Option<&mut Slot> {
         self.slots.get_mut(index)
     }
+}
+
+/// The place of an alias that names a metric.
+fn place(index: u32) -> Option<usize> {
+    usize::try_from(index).ok().filter(|_| index != AMBIGUOUS)
+}
+
+/// What of a metric of the session is read: its number and its time.
+fn of_session(metric: Metric) -> Metric {
+    let value = metric.value.filter(|value| matches!(value, Value::Int(_) | Value::Long(_)));
+    let Metric { name, timestamp, datatype, .. } = metric;
+    Metric { name, timestamp, datatype, value, ..Metric::default() }
 }
 
 /// Whether a metric can have this datatype: property sets are types of properties only.

@@ -4,6 +4,8 @@
 
 use std::collections::VecDeque;
 
+use sparkplug::footprint::allocation;
+
 /// Messages of one edge node that a redelivered one is compared with. A broker keeps at most
 /// its in-flight window (20 by default in mosquitto) unacknowledged per client.
 const REMEMBERED: usize = 64;
@@ -187,6 +189,12 @@ impl Sequence {
         self.next = None;
         self.missed = Numbers::default();
         self.unread = 0;
+    }
+
+    /// What it takes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let recent = self.recent.capacity().saturating_mul(size_of::<(Option<u8>, u64)>());
+        allocation(recent)
     }
 
     fn is_remembered(&self, seq: Option<u8>, hash: u64) -> bool {

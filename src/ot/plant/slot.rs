@@ -5,9 +5,10 @@ use std::sync::Arc;
 use account::{Reason, RuleId};
 use policy::Verdict;
 use policy::shape::{Disarm, Pseudonyms, Shape, ShapeState};
+use sparkplug::footprint::{Footprint, Growth, allocation, places_bytes, value_bytes};
 use sparkplug::{Caps, DataType, Metric, Scalar, Template, TemplatePlaces, Value, steps};
 
-use super::Held;
+use super::{Held, held_bytes};
 
 /// One metric of a birth.
 ///
@@ -16,7 +17,8 @@ use super::Held;
 #[derive(Clone, Debug)]
 pub(crate) struct Slot {
     /// As a birth shows it: with name, datatype, timestamp and value or `is_null`, without
-    /// alias. The value is the one that took effect last: it was forwarded, or isn't allowed.
+    /// alias. The value is the one that took effect last. Of a metric whose values no rule ever
+    /// forwards there is name and datatype alone, and no timestamp either.
     pub(crate) current: Metric,
     pub(crate) datatype: DataType,
     /// The birth had a text without a datatype: it may be any kind of text.
@@ -29,6 +31,8 @@ pub(crate) struct Slot {
     /// Its name as readers know it, where that isn't its own.
     pub(crate) exported_as: Option<Box<str>>,
     verdict: Verdict,
+    /// The policy forwards values of it, now or at some time.
+    keeps: bool,
     is_limited: bool,
     is_born: bool,
     held: Option<Box<Held>>,
@@ -76,6 +80,7 @@ impl Slot {
             observed: None,
             exported_as: None,
             verdict: Verdict::Drop { reason: Reason::NoRule, rule: None },
+            keeps: true,
             is_limited: false,
             is_born: false,
             held: None,
@@ -106,24 +111,55 @@ impl Slot {
         self.verdict
     }
 
-    /// Takes over the policy's word. `is_limited`: the rule that forwards it has a limit of its
-    /// own. `shaper`: what becomes of its values, where a rule shapes them.
+    /// Takes over the policy's word. `keeps`: values of it are forwarded, if not now, then at some
+    /// time. `is_limited`: the rule that forwards it has a limit of its own. `shaper`: what becomes
+    /// of its values, where a rule shapes them.
     pub(crate) fn judge(
         &mut self,
         verdict: Verdict,
+        keeps: bool,
         is_limited: bool,
         shaper: Option<Box<Shaper>>,
     ) {
         self.verdict = verdict;
+        self.keeps = keeps || self.is_forwarded();
         self.is_limited = is_limited;
         self.shaper = shaper;
+        if !self.keeps {
+            self.blank();
+        }
         self.refresh();
     }
 
     /// It doesn't cross, whatever the policy said.
     pub(crate) fn refuse(&mut self, reason: Reason, rule: Option<RuleId>) {
         self.verdict = Verdict::Drop { reason, rule };
+        self.forget_values();
+    }
+
+    /// No rule forwards values of it: none is remembered.
+    pub(crate) fn forget_values(&mut self) {
+        self.keeps = false;
+        self.blank();
         self.refresh();
+    }
+
+    /// Whether values of it are remembered.
+    pub(crate) fn keeps(&self) -> bool {
+        self.keeps
+    }
+
+    /// Forgets all of the metric but what it is called and typed. What waits is settled otherwise.
+    fn blank(&mut self) {
+        let Metric { name, datatype, .. } = std::mem::take(&mut self.current);
+        self.current = Metric { name, datatype, is_null: Some(true), ..Metric::default() };
+        self.places = None;
+        self.is_nulled = false;
+    }
+
+    /// No value of it is known: none was kept as long as no rule forwarded any.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.current.timestamp.is_none()
     }
 
     /// Whether its values cross.
@@ -152,13 +188,13 @@ impl Slot {
     }
 
     /// Holds a value back. What was held before must have been taken.
-    pub(crate) fn hold(&mut self, held: Held) {
+    pub(super) fn hold(&mut self, held: Held) {
         self.held = Some(Box::new(held));
         self.refresh();
     }
 
     /// The value that was held back, which isn't any more.
-    pub(crate) fn take_held(&mut self) -> Option<Box<Held>> {
+    pub(super) fn take_held(&mut self) -> Option<Box<Held>> {
         let held = self.held.take();
         self.refresh();
         held
@@ -175,9 +211,10 @@ impl Slot {
         looks.then_some((&**shape, state))
     }
 
-    /// The current value is null since the relay made it so: births have it with Quality 0.
+    /// The current value is null since the relay made it so, or knows none: births have it with
+    /// Quality 0.
     pub(crate) fn is_nulled(&self) -> bool {
-        self.is_nulled
+        self.is_nulled || self.is_blank()
     }
 
     /// The current value is a null that the relay made, and not the plant.
@@ -188,7 +225,7 @@ impl Slot {
 
     /// Whether readers have null with Quality 0 for the current value, which isn't.
     pub(crate) fn is_told_null(&mut self, how: Pseudonyms<'_>) -> bool {
-        if self.is_nulled {
+        if self.is_nulled() {
             return true;
         }
         if let Some(told_null) = self.told_null {
@@ -216,7 +253,7 @@ impl Slot {
             && !self.is_limited
             && self.is_born
             && self.held.is_none()
-            && !self.is_nulled
+            && !self.is_nulled()
             && self.shaper.as_ref().is_none_or(|shaper| !shaper.looks)
     }
 
@@ -239,7 +276,7 @@ impl Slot {
             None => self.current.clone(),
             Some(held) => {
                 let mut newest = Slot { held: None, ..self.clone() };
-                newest.update(&held.metric);
+                let _ = newest.update(&held.metric);
                 newest.current
             }
         }
@@ -256,9 +293,28 @@ impl Slot {
         self.told_null = None;
     }
 
+    /// What it takes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let parts = [
+            value_bytes(&self.current),
+            self.definition.heap_bytes(),
+            self.exported_as.heap_bytes(),
+            self.shaper.as_ref().map_or(0, |_| allocation(size_of::<Shaper>())),
+            self.held_bytes(),
+        ];
+        parts.into_iter().fold(0, usize::saturating_add)
+    }
+
+    /// What the value that is held back takes, with its entry in the list of messages that wait.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held.as_ref().map_or(0, |held| held_bytes(&held.metric))
+    }
+
     /// Takes over a newer state; whoever holds a value back settles that first.
-    /// Properties and metadata stay where the newer one has none.
-    pub(crate) fn update(&mut self, newer: &Metric) {
+    /// Properties and metadata stay where the newer one has none. By how many bytes what it takes
+    /// on the heap has changed.
+    pub(super) fn update(&mut self, newer: &Metric) -> Growth {
+        let mut growth = Growth::default();
         let current = &mut self.current;
         current.timestamp = newer.timestamp.or(current.timestamp);
         current.is_transient = newer.is_transient;
@@ -266,30 +322,41 @@ impl Slot {
             (Some(Value::Template(current)), Some(Value::Template(newer)))
                 if current.template_ref == newer.template_ref =>
             {
-                merge(current, newer, self.places.get_or_insert_default());
+                merge(current, newer, self.places.get_or_insert_default(), &mut growth);
             }
             (current, newer) => {
                 self.places = None;
                 steps::take(length(newer.as_ref()));
-                current.clone_from(newer);
+                growth.replace(current, newer.as_ref());
             }
         }
         current.is_null = newer.value.is_none().then_some(true);
         if newer.properties.is_some() {
+            growth.lose(current.properties.heap_bytes());
             current.properties.clone_from(&newer.properties);
+            growth.gain(current.properties.heap_bytes());
         }
         if newer.metadata.is_some() {
+            growth.lose(current.metadata.heap_bytes());
             current.metadata.clone_from(&newer.metadata);
+            growth.gain(current.metadata.heap_bytes());
         }
         self.is_nulled = false;
         self.refresh();
+        growth
     }
 }
 
 /// Data of a template has only the members that changed; a birth has to have them all. Both were
 /// reduced to what the definition has, so this is all that can come together.
 /// Recursion is bounded by the depth that was decoded.
-fn merge(current: &mut Template, newer: &Template, places: &mut TemplatePlaces) {
+fn merge(
+    current: &mut Template,
+    newer: &Template,
+    places: &mut TemplatePlaces,
+    growth: &mut Growth,
+) {
+    growth.lose(rooms(current));
     for member in &newer.metrics {
         let place = places.member(current, member.name.as_deref().unwrap_or_default());
         let has_room = current.metrics.len() < Caps::METRICS;
@@ -298,17 +365,21 @@ fn merge(current: &mut Template, newer: &Template, places: &mut TemplatePlaces) 
                 (Some(Value::Template(current)), Some(Value::Template(newer)))
                     if current.template_ref == newer.template_ref =>
                 {
-                    merge(current, newer, places.within(place));
+                    merge(current, newer, places.within(place), growth);
                 }
                 (value, newer) => {
                     steps::take(length(newer.as_ref()));
-                    value.clone_from(newer);
+                    growth.replace(value, newer.as_ref());
                     places.forget(place);
                     held.is_null = member.is_null;
                     held.timestamp = member.timestamp.or(held.timestamp);
                 }
             },
-            None if has_room => current.metrics.push(member.clone()),
+            None if has_room => {
+                growth.gain(member.heap_bytes().saturating_mul(2));
+                growth.gain(places_bytes(member.value.as_ref()).saturating_add(PLACE_BYTES));
+                current.metrics.push(member.clone());
+            }
             None => {}
         }
     }
@@ -316,13 +387,30 @@ fn merge(current: &mut Template, newer: &Template, places: &mut TemplatePlaces) 
         let place = places.parameter(current, parameter.name.as_deref().unwrap_or_default());
         let has_room = current.parameters.len() < Caps::METRICS;
         match place.and_then(|place| current.parameters.get_mut(place)) {
-            Some(held) => held.clone_from(parameter),
+            Some(held) => {
+                growth.lose(held.heap_bytes());
+                held.clone_from(parameter);
+                growth.gain(held.heap_bytes());
+            }
             None if has_room => {
+                growth.gain(parameter.heap_bytes().saturating_mul(2).saturating_add(PLACE_BYTES));
                 current.parameters.push(parameter.clone());
             }
             None => {}
         }
     }
+    growth.gain(rooms(current));
+}
+
+/// More than what the place of a member that data brought takes, beside its name.
+const PLACE_BYTES: usize = 384;
+
+/// What the lists of a template take, without what is in them.
+fn rooms(template: &Template) -> usize {
+    let Template { metrics, parameters, .. } = template;
+    allocation(metrics.capacity().saturating_mul(size_of::<Metric>())).saturating_add(allocation(
+        parameters.capacity().saturating_mul(size_of::<sparkplug::Parameter>()),
+    ))
 }
 
 /// Roughly how long the value is to read.

@@ -258,7 +258,7 @@ fn restore_node(node: &mut Node, stored: StoredNode, max_devices: usize) {
         // What readers hold for alive has to be known, or it could never be said to be dead.
         .filter(|(index, device)| *index < max_devices || device.announced)
         .map(|(_, device)| device)
-        .map(|device| (device.name.as_str().into(), restore_entity(device)))
+        .map(|device| (device.name.as_str().into(), Box::new(restore_entity(device))))
         .collect();
     node.definitions =
         Definitions::learn(stored.definitions, |name| node.own.layout.has_name(name));

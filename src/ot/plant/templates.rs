@@ -10,6 +10,7 @@
 //! Whatever is in doubt doesn't cross: a definition that is ambiguous, contains itself or what
 //! nobody defined, or is nested too deeply is unusable, and so are its instances.
 
+mod footprint;
 mod survey;
 mod types;
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use diagnostic::SourceFile;
 use policy::Policy;
 use prost::Message;
-use sparkplug::{Caps, DataType, Metric, Payload, Value};
+use sparkplug::{Budget, Caps, DataType, Metric, Payload, Value};
 use state::{StateDir, Stored};
 use telemetry::Event;
 use telemetry::capture::{capture, triggered};
@@ -34,6 +34,7 @@ impl World {
             doubt_after: Duration::from_secs(300),
             max_nodes: 100,
             max_devices_per_node: 4,
+            budget: Budget::UNLIMITED,
             caps: Caps::default(),
         };
         let now = Now { mono: Duration::from_secs(1), wall_ms: 1_700_000_000_000 };

@@ -12,7 +12,7 @@ use journal_read::{From, Item, Reader};
 use journal_write::{Durability, Writer, WriterOptions};
 use policy::{Admitted, AdmittedKind, MessageFlags, Policy};
 use prost::Message;
-use sparkplug::{Caps, DataType, Entity, EntityTopic, Metric, Payload, Value};
+use sparkplug::{Budget, Caps, DataType, Entity, EntityTopic, Metric, Payload, Value};
 use telemetry::capture::{capture, triggered};
 use telemetry::status::{Status, StatusEmitter, StatusSettings};
 use telemetry::{Event, Notifier};
@@ -57,6 +57,7 @@ fn build(dir: &Path) -> (Worker, Sender<Work>, UnboundedReceiver<Vec<Receipt>>) 
         doubt_after: Duration::from_secs(300),
         max_nodes: 8,
         max_devices_per_node: 4,
+        budget: Budget::UNLIMITED,
         caps: Caps::default(),
     };
     let (work, queue) = crossbeam_channel::bounded(64);
@@ -93,7 +94,7 @@ fn what_is_too_large_for_a_frame_is_told() {
     let kind = AdmittedKind::Message(flags);
     let admitted = Admitted::new(permit, "", topic, payload, 0, kind);
     let now = worker.clock.now();
-    let told = capture(|| worker.push(now, &mut vec![Entry::Plant(admitted)]));
+    let told = capture(|| assert!(worker.push(now, &mut vec![Entry::Plant(admitted)])));
     triggered(&told, Event::FrameTooLarge);
 }
 

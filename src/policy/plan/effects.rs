@@ -36,6 +36,25 @@ impl<'a> Effects<'a> {
         }
     }
 
+    /// What the rules `any` forward, with the shapes that these have, of what those of them that
+    /// `always` act neither deny nor redact.
+    pub(super) fn at_best(
+        rules: &[Rule],
+        always: &[u32],
+        any: &[u32],
+        rule_groups: &[&'a RuleGroup],
+    ) -> Effects<'a> {
+        let rule_set = |effect: Effect, numbers: &[u32]| {
+            RuleSet::new(rules, effect, numbers, rule_groups.to_vec())
+        };
+        Effects {
+            denies: rule_set(Effect::Denies, always),
+            redacts: rule_set(Effect::Redacts, always),
+            forwards: rule_set(Effect::Forwards, any),
+            unshapeable: rule_set(Effect::Unshapeable, any),
+        }
+    }
+
     pub(super) fn judge<'r>(
         &self,
         rules: &'r [Rule],

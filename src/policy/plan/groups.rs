@@ -107,6 +107,17 @@ impl RuleGroups {
         self.of(id).map(|rule_group| rule_group.effect).or_else(|| rule.acts().then(own))
     }
 
+    /// What it says at the best of times: it forwards when its schedule lets it, and denies only
+    /// what it denies at all times. Nothing where it only observes.
+    pub(crate) fn effect_at_best(&self, id: RuleId, rule: &Rule) -> Option<EntityEffect> {
+        let own = || EntityEffect {
+            forwards: rule.action == Action::Forward,
+            denies_whole_entities: rule.schedule.is_none() && rule.denies_whole_entities(),
+        };
+        let acts = rule.mode == Mode::Enforce;
+        self.of(id).map(|rule_group| rule_group.effect).or_else(|| acts.then(own))
+    }
+
     pub(super) fn of(&self, first: RuleId) -> Option<&RuleGroup> {
         self.list.get(&first.0)
     }

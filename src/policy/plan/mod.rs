@@ -37,6 +37,9 @@ pub struct EntityPlan<'a> {
     acting: Effects<'a>,
     /// The same if the observing rules acted; `None` where there are none.
     observed: Option<Effects<'a>>,
+    /// The same if every rule that forwards at some time did so now, and what denies or redacts at
+    /// some times only didn't; `None` where no rule has a schedule.
+    at_best: Option<Effects<'a>>,
     /// What the rules do with the names of metrics.
     prefixes: Vec<&'a Prefixes>,
     /// Rules that denied members of templates, since that was asked last.
@@ -54,8 +57,15 @@ impl<'a> EntityPlan<'a> {
         let mut selected = Vec::new();
         let mut ungrouped = Vec::new();
         let mut observing = false;
+        let mut scheduled = Vec::new();
         for (id, candidate) in candidates {
-            if !candidate.open || !candidate.selectors.select(entity) {
+            if !candidate.selectors.select(entity) {
+                continue;
+            }
+            if candidate.schedule.is_some() && candidate.mode == Mode::Enforce {
+                scheduled.push(id.0);
+            }
+            if !candidate.open {
                 continue;
             }
             match rule_groups.of(id) {
@@ -82,8 +92,16 @@ impl<'a> EntityPlan<'a> {
             rules.get(*number as usize).is_some_and(|rule| rule.mode == Mode::Enforce)
         };
         let acting: Vec<u32> = ungrouped.iter().copied().filter(|number| acts(number)).collect();
+        let at_best = (!scheduled.is_empty()).then(|| {
+            let is_always = |number: &u32| !scheduled.contains(number);
+            let always: Vec<u32> = acting.iter().copied().filter(is_always).collect();
+            let mut any = [always.as_slice(), &scheduled].concat();
+            any.sort_unstable();
+            Effects::at_best(rules, &always, &any, &selected)
+        });
         EntityPlan {
             rules,
+            at_best,
             acting: Effects::new(rules, acting, selected.clone()),
             observed: observing.then(|| Effects::new(rules, ungrouped, selected)),
             prefixes,
@@ -105,6 +123,16 @@ impl<'a> EntityPlan<'a> {
     /// The same, with what becomes of its values.
     pub fn judge_and_shape(&self, metric: &str, datatype: Option<DataType>) -> Judged<'a> {
         self.acting.judge(self.rules, metric, datatype)
+    }
+
+    /// Whether values of the metric may cross at some time under this policy: now, or when the
+    /// schedules of rules say so.
+    pub fn ever_forwards(&self, metric: &str, datatype: Option<DataType>) -> bool {
+        let forwards = |effects: &Effects<'a>| {
+            let judged = effects.judge(self.rules, metric, datatype);
+            matches!(judged.verdict, Verdict::Forward { .. })
+        };
+        forwards(&self.acting) || self.at_best.as_ref().is_some_and(forwards)
     }
 
     /// The observing rule that would decide about the metric if it acted, and all other

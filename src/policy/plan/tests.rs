@@ -114,3 +114,83 @@ fn tables_and_families_find_what_trying_each_glob_finds() {
         }
     }
 }
+
+#[test]
+fn what_may_cross_at_some_time_is_told_from_what_never_does() {
+    let text = r#"
+        [[rule]]
+        name = "later"
+        action = "forward"
+        group = "G"
+        allow-metrics = ["a", "b", "c", "s"]
+        deny-metrics = "s"
+        not-before = 2030-01-01T00:00:00Z
+        [[rule]]
+        name = "now"
+        action = "forward"
+        group = "G"
+        allow-metrics = ["n", "s"]
+        [[rule]]
+        name = "at-night"
+        action = "deny"
+        group = "G"
+        deny-metrics = ["b", "n"]
+        weekly = { days = "tue", from-utc = "00:00", to-utc = "23:59" }
+        [[rule]]
+        name = "always-denied"
+        action = "deny"
+        group = "G"
+        deny-metrics = "c"
+        [[rule]]
+        name = "only-looks"
+        action = "forward"
+        group = "G"
+        allow-metrics = "o"
+        mode = "observe"
+        [[rule]]
+        name = "other-group"
+        action = "forward"
+        group = "H"
+        not-before = 2030-01-01T00:00:00Z
+        [[rule]]
+        name = "dark-at-night"
+        action = "deny"
+        group = "H"
+        edge-node = "Dark"
+        weekly = { days = "tue", from-utc = "00:00", to-utc = "23:59" }
+        [[rule]]
+        name = "dark-for-ever"
+        action = "deny"
+        group = "H"
+        edge-node = "Darker"
+    "#;
+    let (mut policy, _) = Policy::parse(&[SourceFile::new("a.toml", text)]).unwrap();
+    // A Tuesday.
+    let _ = policy.set_time(1_700_000_000_000);
+    let plan = policy.plan(Entity::node("G", "E"));
+    let crosses = |name| matches!(plan.judge(name, None), Verdict::Forward { .. });
+    for (name, now, ever) in [
+        ("a", false, true),
+        ("b", false, true),
+        ("c", false, false),
+        ("n", false, true),
+        ("o", false, false),
+        // The rule that denies it does so at times.
+        ("s", true, true),
+        ("x", false, false),
+    ] {
+        assert_eq!((crosses(name), plan.ever_forwards(name, None)), (now, ever), "{name}");
+    }
+    for (group, node, now, ever) in [
+        ("G", "E", true, true),
+        ("H", "E", false, true),
+        ("H", "Dark", false, true),
+        ("H", "Darker", false, false),
+        ("I", "E", false, false),
+    ] {
+        let entity = Entity::device(group, node, "D");
+        assert_eq!(policy.node_in_scope(group, node), now, "{group}/{node}");
+        assert_eq!(policy.node_ever_in_scope(group, node), ever, "{group}/{node}");
+        assert_eq!(policy.device_ever_in_scope(entity), ever, "{group}/{node}");
+    }
+}

@@ -273,6 +273,15 @@ events! {
         #[optional] topic: "topic of the message",
     } "If the plant has grown, raise the key. If not, somebody invents nodes or devices.";
 
+    /// What would have to be remembered of an edge node, or of all, is more than may be. A birth is refused as a whole: the edge node or device is dead on IT, and its data can't be read. Of data the value is refused that is too large, and the node's values are in doubt.
+    MemoryRefused = "MEMORY_REFUSED" (Error, Both, PerSource("node")) "more than may be remembered" {
+        node: "group/edge node",
+        #[optional] device: "its device, where it is one",
+        bytes: "what it would take in memory",
+        budget: "what there is room for",
+        limit: "key of the configuration",
+    } "If the plant has grown, raise the key, and MemoryMax of the unit with it (`sparkdiode check` computes it). If not, somebody sends more than a plant has: look at the node.";
+
     /// A frame of the journal was refused by the IT half: it isn't allowed by its copy of the policy, or isn't what the OT half would write.
     FrameRefused = "FRAME_REFUSED" (Error, It, PerSource("reason")) "frame of the journal refused" {
         entity: "group/edge node/device, or the topic where that can't be read",

@@ -1,12 +1,12 @@
-//! Carrier to a daemon of this machine: journald, or what listens on `/dev/log`.
+//! Carrier to a daemon of this machine: journald, or what listens on `/dev/log`. Datagrams alone: a
+//! stream is a way for an answer, and both halves could meet at the process that gives it.
 
-use std::io::{self, ErrorKind, Read};
-use std::net::Shutdown;
-use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::io::{self, ErrorKind};
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::carrier::{Carrier, WRITE_WITHIN, is_end};
+use super::carrier::{Carrier, WRITE_WITHIN};
 use super::line::{Lines, Numbered};
 
 /// A socket of this machine. Datagrams are either taken by the daemon's socket or refused at
@@ -15,7 +15,7 @@ pub(super) struct Local {
     path: PathBuf,
     form: Form,
     lines: Lines,
-    socket: Option<LocalSocket>,
+    socket: Option<UnixDatagram>,
 }
 
 #[derive(Clone, Copy)]
@@ -23,12 +23,6 @@ pub(super) enum Form {
     Journald,
     Rfc3164,
     Rfc5424,
-}
-
-enum LocalSocket {
-    Datagram(UnixDatagram),
-    /// Some daemons listen so; lines end with a zero byte then, as in every C library.
-    Stream(UnixStream),
 }
 
 impl Local {
@@ -40,19 +34,10 @@ impl Local {
 impl Carrier for Local {
     fn connect(&mut self) -> io::Result<()> {
         self.socket = None;
-        let datagram = UnixDatagram::unbound()?;
-        self.socket = Some(match datagram.connect(&self.path) {
-            Ok(()) => {
-                datagram.set_write_timeout(Some(WRITE_WITHIN))?;
-                LocalSocket::Datagram(datagram)
-            }
-            Err(error) if error.raw_os_error() == Some(libc::EPROTOTYPE) => {
-                let stream = UnixStream::connect(&self.path)?;
-                stream.set_write_timeout(Some(WRITE_WITHIN))?;
-                LocalSocket::Stream(stream)
-            }
-            Err(error) => return Err(error),
-        });
+        let socket = UnixDatagram::unbound()?;
+        socket.connect(&self.path).map_err(of_another_type)?;
+        socket.set_write_timeout(Some(WRITE_WITHIN))?;
+        self.socket = Some(socket);
         Ok(())
     }
 
@@ -61,43 +46,72 @@ impl Carrier for Local {
     }
 
     fn send(&mut self, line: Numbered<'_>) -> io::Result<()> {
-        let mut bytes = match self.form {
+        let Some(socket) = &self.socket else { return Err(ErrorKind::NotConnected.into()) };
+        let bytes = match self.form {
             Form::Journald => self.lines.journald(line),
             Form::Rfc3164 => self.lines.rfc3164(line),
             Form::Rfc5424 => self.lines.rfc5424(line),
         };
-        match &mut self.socket {
-            Some(LocalSocket::Datagram(socket)) => socket.send(&bytes).map(drop),
-            Some(LocalSocket::Stream(socket)) => {
-                bytes.push(0);
-                io::Write::write_all(socket, &bytes)
-            }
-            None => Err(ErrorKind::NotConnected.into()),
-        }
+        socket.send(&bytes).map(drop)
     }
 
     fn is_stream(&self) -> bool {
-        matches!(self.socket, Some(LocalSocket::Stream(_)))
+        false
     }
 
     fn end(&mut self) -> io::Result<()> {
-        match &self.socket {
-            Some(LocalSocket::Stream(socket)) => socket.shutdown(Shutdown::Write),
-            Some(LocalSocket::Datagram(_)) | None => Ok(()),
-        }
+        Ok(())
     }
 
-    fn has_ended(&mut self, within: Duration) -> io::Result<bool> {
-        match &mut self.socket {
-            Some(LocalSocket::Stream(socket)) => {
-                socket.set_read_timeout(Some(within))?;
-                is_end(socket.read(&mut [0; 4_096]))
-            }
-            Some(LocalSocket::Datagram(_)) | None => Ok(true),
-        }
+    fn has_ended(&mut self, _: Duration) -> io::Result<bool> {
+        Ok(true)
     }
 
     fn close(&mut self) {
         self.socket = None;
+    }
+}
+
+/// Says what to do where the daemon listens on a stream socket.
+fn of_another_type(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::EPROTOTYPE) => io::Error::new(
+            ErrorKind::Unsupported,
+            "the daemon listens on a stream socket; wanted: datagrams (`unix-dgram`)",
+        ),
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::super::line::Identity;
+    use super::super::{Facility, LocalFormat, Selection, Target, Transport};
+    use super::*;
+    use crate::event::Severity;
+
+    #[test]
+    fn a_daemon_that_listens_on_a_stream_is_not_connected_to_and_the_error_says_what_is_wanted() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let listener = UnixListener::bind(&path).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let identity = Identity { hostname: "gate-1".into(), half: "ot", process_id: 1 };
+        let target = Target {
+            name: "local".into(),
+            transport: Transport::Local { path: path.clone(), format: LocalFormat::Rfc3164 },
+            min_severity: Severity::Info,
+            selection: Selection::All,
+            facility: Facility::Daemon,
+            enterprise: 1,
+            time_synced: false,
+            queue_lines: 16,
+        };
+        let lines = Lines::new(&target, &identity);
+        let error = Local::new(path, Form::Rfc3164, lines).connect().unwrap_err();
+        assert!(error.to_string().ends_with("wanted: datagrams (`unix-dgram`)"), "{error}");
+        assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
     }
 }

@@ -18,9 +18,10 @@ mod writer;
 use std::io;
 use std::path::PathBuf;
 
+use foreign::ForeignError;
 pub use reader::Reader;
 use text::escape;
-pub use writer::{Limit, Writer};
+pub use writer::{Limit, Writer, create_file};
 
 /// Version of the format.
 pub const VERSION: u64 = 1;
@@ -67,8 +68,11 @@ pub enum CaptureError {
     /// The operating system refused.
     #[error("cannot {verb} `{}`: {}", path.display(), diagnostic::file::os_error(source))]
     Os { verb: &'static str, path: PathBuf, source: io::Error },
+    /// A link, a FIFO, a device, or somebody else's file in a directory of a third.
+    #[error(transparent)]
+    Foreign(ForeignError),
     /// The first line isn't the header of a recording.
-    #[error("not a recording of `sparkdiode capture`: `{}`: {detail}", path.display())]
+    #[error("not a recording of `sparkdiode capture`: `{}`: {}", path.display(), escape(detail))]
     NotACapture { path: PathBuf, detail: String },
     /// A later version of the format.
     #[error("`{}` has version {found} of the recording format; this program reads {VERSION}",
@@ -94,6 +98,7 @@ impl CaptureError {
             {
                 Some(format!("`{}` is kept as it is; name another file", path.display()))
             }
+            CaptureError::Foreign(error) => error.hint(),
             CaptureError::NotACapture { .. } => Some(
                 "its first line begins with `{\"sparkdiode-capture\":1`; `sparkdiode capture` \
                  makes such files"
@@ -108,6 +113,6 @@ impl CaptureError {
 
     /// Whether the operating system refused, as opposed to the content being wrong.
     pub fn is_os_error(&self) -> bool {
-        matches!(self, CaptureError::Os { .. })
+        matches!(self, CaptureError::Os { .. } | CaptureError::Foreign(_))
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use foreign::ForeignError;
 use serde::Deserialize;
 
 use super::{CaptureError, Header, MAX_LINE_BYTES, Record, VERSION};
@@ -55,19 +56,16 @@ struct RawLine {
 }
 
 impl Reader<BufReader<File>> {
-    /// Opens the recording at `path` and reads its header.
+    /// Opens the recording at `path` and reads its header. It may lie where somebody else writes.
     ///
     /// # Errors
-    /// The file can't be read, or isn't a recording.
+    /// The file can't be read, isn't a regular one, or isn't a recording.
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
-        let os = |verb| move |source| CaptureError::Os { verb, path: path.to_owned(), source };
-        let file = File::open(path).map_err(os("open"))?;
-        if file.metadata().map_err(os("read"))?.is_dir() {
-            return Err(CaptureError::NotACapture {
-                path: path.to_owned(),
-                detail: "a directory".to_owned(),
-            });
-        }
+        // Of any size: it is read line by line.
+        let file = foreign::open_named(path, u64::MAX).map_err(|error| match error {
+            ForeignError::Os { verb, path, source } => CaptureError::Os { verb, path, source },
+            error => CaptureError::Foreign(error),
+        })?;
         Reader::new(path, BufReader::new(file))
     }
 }

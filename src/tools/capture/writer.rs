@@ -72,12 +72,22 @@ impl Writer<File> {
     /// # Errors
     /// The file exists, or the operating system refuses.
     pub fn create(path: &Path, header: &Header, max_bytes: u64) -> Result<Self, CaptureError> {
-        let file =
-            OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path).map_err(
-                |source| CaptureError::Os { verb: "create", path: path.to_owned(), source },
-            )?;
-        Writer::new(path, file, header, max_bytes)
+        Writer::new(path, create_file(path)?, header, max_bytes)
     }
+}
+
+/// Creates an empty file for a recording, to write and to read, with mode 0600. It must not exist.
+///
+/// # Errors
+/// The file exists, or the operating system refuses.
+pub fn create_file(path: &Path) -> Result<File, CaptureError> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true).mode(FILE_MODE);
+    options.open(path).map_err(|source| CaptureError::Os {
+        verb: "create",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 impl<W: Write> Writer<W> {

@@ -25,8 +25,8 @@ use ot::{Entry, Now, Pipeline, PipelineSettings, Received};
 use policy::shape::PseudonymKey;
 use policy::{Policy, Rule, Verdict};
 use sparkplug::{
-    Caps, DataType, Entity, EntityTopic, Metric, Payload, Topic, Value, decode, names as known,
-    value,
+    Budget, Caps, DataType, Entity, EntityTopic, Metric, Payload, Topic, Value, decode,
+    names as known, value,
 };
 
 use self::names::Names;
@@ -161,6 +161,7 @@ impl DryRun {
             doubt_after: Duration::from_secs(300),
             max_nodes: 100_000,
             max_devices_per_node: 100_000,
+            budget: Budget::UNLIMITED,
             caps: Caps::DEFAULT,
         };
         let mut pipeline = Pipeline::new(settings, policy, now);

@@ -144,5 +144,6 @@ const fn is_of_the_policy(reason: Reason) -> bool {
             | Reason::Duplicate
             | Reason::Late
             | Reason::OverCapacity
+            | Reason::OverMemory
     )
 }

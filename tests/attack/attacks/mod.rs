@@ -4,6 +4,7 @@ mod exhaust;
 mod files;
 mod journal;
 mod kernel;
+mod meeting;
 mod network;
 mod process;
 
@@ -11,7 +12,7 @@ use std::fs::File;
 use std::io;
 use std::sync::LazyLock;
 
-use sandbox::Role;
+use sandbox::{Need, Role};
 
 use crate::scene::Place;
 
@@ -24,11 +25,19 @@ pub(crate) struct Ground {
     pub(crate) scratch: Vec<u8>,
 }
 
+/// Tells that a confederate listens, and waits until the intruder has done its part.
+pub(crate) type Listen<'a> = &'a mut dyn FnMut() -> io::Result<()>;
+
 /// One attack.
 pub(crate) struct Attack {
     pub(crate) name: &'static str,
     pub(crate) who: Who,
     pub(crate) attempt: fn(&mut Ground) -> io::Result<()>,
+    /// What the other half, taken over too, does meanwhile: the attack works if both get what they
+    /// want.
+    pub(crate) confederate: Option<fn(&mut Ground, Listen<'_>) -> io::Result<()>>,
+    /// What the configuration of the halves opens beyond the usual.
+    pub(crate) needs: &'static [Need],
     /// Why it isn't possible even with everything off; then there is nothing to prove.
     pub(crate) kernel_refuses: Option<&'static str>,
     /// Why it may be impossible on a machine; where it is possible, it is an attack as any other.
@@ -74,6 +83,16 @@ impl Attack {
         self
     }
 
+    fn confederate(mut self, attempt: fn(&mut Ground, Listen<'_>) -> io::Result<()>) -> Attack {
+        self.confederate = Some(attempt);
+        self
+    }
+
+    fn needs(mut self, needs: &'static [Need]) -> Attack {
+        self.needs = needs;
+        self
+    }
+
     fn control(mut self) -> Attack {
         self.control = true;
         self
@@ -90,6 +109,8 @@ fn attack(who: Who, name: &'static str, attempt: fn(&mut Ground) -> io::Result<(
         name,
         who,
         attempt,
+        confederate: None,
+        needs: &[],
         kernel_refuses: None,
         missing_here: None,
         control: false,
@@ -103,6 +124,7 @@ pub(crate) static ATTACKS: LazyLock<Vec<Attack>> = LazyLock::new(|| {
     let mut all = controls();
     all.extend(journal::attacks());
     all.extend(network::attacks());
+    all.extend(meeting::attacks());
     all.extend(process::attacks());
     all.extend(files::attacks());
     all.extend(exhaust::attacks());

@@ -9,7 +9,7 @@ use journal_format::Body;
 use ot::{Now, Pipeline, PipelineSettings, Received};
 use policy::Policy;
 use prost::Message;
-use sparkplug::{Caps, DataType, Metric, Payload, Template, Value, names};
+use sparkplug::{Budget, Caps, DataType, Metric, Payload, Template, Value, names};
 
 use crate::follower::Follower;
 use crate::input::Input;
@@ -412,6 +412,7 @@ fn settings() -> PipelineSettings {
         doubt_after: Duration::from_secs(300),
         max_nodes: 5,
         max_devices_per_node: 2,
+        budget: Budget::UNLIMITED,
         caps: Caps { metrics: 500, ..Caps::default() },
     }
 }

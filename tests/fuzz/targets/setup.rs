@@ -6,7 +6,7 @@ use std::time::Duration;
 use diagnostic::SourceFile;
 use it::mirror::{MirrorSettings, OnGap, Qos};
 use policy::Policy;
-use sparkplug::Caps;
+use sparkplug::{Budget, Caps};
 
 /// Copies of the OT half's policy. Nothing called `denied` crosses under any but the last, which
 /// stands for none.
@@ -45,6 +45,7 @@ pub fn settings(flags: u8) -> MirrorSettings {
         data_qos: if flags & 0x20 == 0 { Qos::AtMostOnce } else { Qos::AtLeastOnce },
         max_nodes: 4,
         max_devices_per_node: 2,
+        budget: Budget::UNLIMITED,
         backfill: flags & 0x40 == 0,
         caps: Caps { metrics: 500, ..Caps::default() },
     }

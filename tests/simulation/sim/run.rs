@@ -130,7 +130,11 @@ fn rest(world: &mut World) -> Result<(), Violation> {
         }
     }
     drain(world)?;
-    pass(world, Duration::from_secs(5 + slow / 4))?;
+    pass(world, Duration::from_secs(12 + slow / 4))?;
+    if let Some(half) = &world.ot {
+        let drops: Vec<_> = half.pipeline().account().drops().collect();
+        world.note(|| format!("dropped since the last start: {drops:?}"));
+    }
     oracle::equal(world)?;
     accounts::balance(world)
 }

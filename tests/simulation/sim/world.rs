@@ -3,7 +3,7 @@
 mod it_half;
 mod ot_half;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -37,8 +37,10 @@ pub struct World {
     pub first_wall_ms: u64,
     /// When the wall clock was set last.
     pub set_at: Option<Duration>,
-    /// When a message was refused unread last.
-    pub shed_at: Option<Duration>,
+    /// Messages that were refused unread and aren't counted yet.
+    pub shed: u64,
+    /// Nodes of which a message came too late, behind one that was sent after it.
+    pub overtaken: BTreeSet<usize>,
     pub plant: Plant,
     pub ot_broker: OtBroker,
     pub it_broker: ItBroker,
@@ -141,7 +143,8 @@ impl World {
             random: Random::new(seed ^ 0xABCD),
             first_wall_ms: config.wall_ms,
             set_at: None,
-            shed_at: None,
+            shed: 0,
+            overtaken: BTreeSet::new(),
             config: config.clone(),
             fault,
             dir: dir.expect("a directory"),

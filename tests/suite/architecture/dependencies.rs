@@ -14,15 +14,16 @@ const CRATES: &str = "
 mistake
 clock
 text
+foreign
 diagnostic
 sparkplug        text
 account          mistake sparkplug
 tls              diagnostic text
 broker           text tls
 stream
-state            mistake
+state            foreign mistake
 journal-format
-journal-segment  journal-format
+journal-segment  foreign journal-format
 journal-read     journal-format journal-segment mistake | journal-write
 journal-write    journal-format journal-segment | journal-read
 policy           account diagnostic mistake sparkplug text
@@ -32,12 +33,12 @@ sandbox
 config           clock diagnostic policy sandbox signature telemetry tls
 ot               account broker clock journal-format journal-write mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic journal-read
 it               account broker clock journal-format journal-read mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic ot
-tools            account diagnostic journal-format mistake ot policy sparkplug text
+tools            account diagnostic foreign journal-format mistake ot policy sparkplug text
 strict-host      sparkplug
 demo             account clock journal-format journal-read mistake sandbox sparkplug strict-host text
 fuzz-targets     account broker config diagnostic it journal-format journal-read ot policy sparkplug state tools
 simulation       | account clock diagnostic it journal-format journal-read journal-write ot policy signature sparkplug strict-host
-sparkdiode       account broker clock config demo diagnostic it journal-format journal-read journal-write mistake ot policy sandbox signature sparkplug state telemetry text tls tools | strict-host
+sparkdiode       account broker clock config demo diagnostic foreign it journal-format journal-read journal-write mistake ot policy sandbox signature sparkplug state telemetry text tls tools | strict-host
 ";
 
 /// Crates of others that reach the network, the disk, the system or the keys, and who may use
@@ -45,11 +46,11 @@ sparkdiode       account broker clock config demo diagnostic it journal-format j
 const REACHING: &str = "
 aws-lc-rs        signature policy sparkdiode
 landlock         sandbox
-libc             journal-segment journal-write telemetry sandbox sparkdiode
+libc             foreign state journal-write telemetry sandbox sparkdiode
 rcgen            sparkdiode
 rumqttc-v4-next  ot it demo
 rumqttd          demo
-rustix           telemetry sandbox demo
+rustix           foreign telemetry sandbox demo
 rustls           tls broker stream telemetry
 sd-notify        telemetry
 seccompiler      sandbox

@@ -66,6 +66,48 @@ fn records(rig: &Rig, file: &str) -> Vec<Record> {
     Reader::open(&rig.relay.path(file)).unwrap().map(Result::unwrap).collect()
 }
 
+/// In the plant's network a recorder stands as the OT half does; it parses what comes from there.
+#[test]
+fn a_recorder_is_sealed_and_its_file_is_the_readers_alone() {
+    let Some(rig) = Rig::start(EVERYTHING) else { return };
+    let recorder = Recorder::start(&rig, "sealed.capture", &[]);
+    let status = fs::read_to_string(format!("/proc/{}/status", recorder.child.id())).unwrap();
+    for wanted in ["NoNewPrivs:\t1", "Seccomp:\t2", "Seccomp_filters:\t2"] {
+        assert!(status.contains(wanted), "{status}");
+    }
+    if crate::relay::is_root() {
+        // The half's user, in its group alone, who can neither read nor write the file's directory.
+        let user = crate::relay::Half::Ot.user();
+        assert!(status.contains(&format!("Uid:\t{user}\t{user}\t{user}\t{user}")), "{status}");
+    }
+    let (output, _) = recorder.interrupt();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(rig.relay.path("sealed.capture").exists());
+}
+
+#[test]
+fn a_recording_that_nothing_came_of_leaves_no_file() {
+    let Some(rig) = Rig::start(EVERYTHING) else { return };
+    let config = fs::read_to_string(rig.relay.path("ot.toml")).unwrap();
+    // A port at which nobody is.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = config.replace(&rig.ot_proxy.address.to_string(), &nobody.to_string());
+    fs::write(rig.relay.path("nobody.toml"), config).unwrap();
+    let capture = &["capture", "--config", "nobody.toml", "-o", "none.capture"][..];
+    let learn = &["policy", "learn", "--config", "nobody.toml", "-o", "none.capture"][..];
+    let unknown = &["capture", "--config", "no-such.toml", "-o", "none.capture"][..];
+    for (arguments, code) in [(capture, 74), (learn, 74), (unknown, 78)] {
+        let output = rig.relay.run(arguments);
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        let left: Vec<_> = fs::read_dir(rig.relay.path(""))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.contains("none.capture"))
+            .collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
 #[test]
 fn a_recording_holds_what_the_plant_said_and_disturbs_nobody() {
     let Some(rig) = Rig::start(EVERYTHING) else { return };

@@ -11,6 +11,7 @@ mod hostile;
 mod incidents;
 mod kills;
 mod learn;
+mod memory;
 mod networks;
 mod oversize;
 mod prometheus;

@@ -149,6 +149,60 @@ fn what_somebody_else_can_write_is_refused() {
 }
 
 #[test]
+fn what_is_trusted_and_somebody_else_can_change_or_secret_and_he_can_read_is_refused() {
+    if !is_root() {
+        return skipped("only root can give files to other users");
+    }
+    let certs = tempfile::tempdir().unwrap();
+    let path = |name: &str| certs.path().join(name);
+    let mut relay = relay_with(|half| Link::Tls {
+        address: "127.0.0.1:9".parse().unwrap(),
+        ca: path(&format!("certs/{half}-ca.pem")),
+        certificate: path(&format!("certs/{half}-client.pem")),
+        key: path(&format!("certs/{half}-client.key")),
+    });
+    let made = relay.run(&["lab-certs", path("certs").to_str().unwrap()]);
+    assert!(made.status.success(), "{made:?}");
+    let (ot, it) = (Half::Ot.user(), Half::It.user());
+    let own = |half: Half| format!("[sandbox]\nuser = \"{0}\"\ngroup = \"{0}\"\n", half.user());
+    for (half, name, user, group, mode, wanted, help) in [
+        (Half::Ot, "ot-ca.pem", 0, it, 0o664, "is writable by group 64002: mode 0664", "chmod g-w"),
+        (Half::Ot, "ot-ca.pem", it, it, 0o644, "belongs to user 64002", "chown root"),
+        (Half::Ot, "ot-client.pem", 0, it, 0o664, "is writable by group 64002", "chmod g-w"),
+        (Half::Ot, "ot-client.key", 0, it, 0o640, "is readable by group 64002", "chmod 0600"),
+        (Half::Ot, "ot-client.key", it, ot, 0o600, "belongs to user 64002", "chown root"),
+        (Half::Ot, "", 0, it, 0o775, "is writable by group 64002", "chmod g-w"),
+        (Half::It, "it-ca.pem", 0, ot, 0o664, "is writable by group 64001", "chmod g-w"),
+        (Half::It, "it-client.key", 0, ot, 0o640, "is readable by group 64001", "chmod 0600"),
+    ] {
+        let place = path(&format!("certs/{name}"));
+        let before = fs::metadata(&place).unwrap();
+        chown(&place, Some(user), Some(group)).unwrap();
+        fs::set_permissions(&place, Permissions::from_mode(mode)).unwrap();
+        let said = start_to_fail(&mut relay, half, &own(half));
+        for wanted in
+            [place.to_str().unwrap().trim_end_matches('/'), wanted, "wanted: user 0 or ", help]
+        {
+            assert!(said.contains(wanted), "{half:?}, {name}, no `{wanted}`: {said}");
+        }
+        chown(&place, Some(0), Some(0)).unwrap();
+        fs::set_permissions(&place, before.permissions()).unwrap();
+    }
+    // As they should be: root's, or the half's own.
+    for name in ["ot-ca.pem", "ot-client.key"] {
+        chown(path(&format!("certs/{name}")), Some(ot), Some(ot)).unwrap();
+    }
+    set_sandbox(&relay, Half::Ot, &own(Half::Ot));
+    relay.start(Half::Ot);
+    relay.wait_for_log(Half::Ot, &["SEALED"]);
+    let checked = relay.run(&["sandbox", "check", "ot.toml"]);
+    assert_eq!(checked.status.code(), Some(0), "{checked:?}");
+    fs::set_permissions(path("certs/ot-client.key"), Permissions::from_mode(0o644)).unwrap();
+    let checked = relay.run(&["sandbox", "check", "ot.toml"]);
+    assert_ne!(checked.status.code(), Some(0), "{checked:?}");
+}
+
+#[test]
 fn a_journal_that_nobody_else_could_read_is_said() {
     if !is_root() {
         return skipped("only root can give files to other users");
@@ -201,10 +255,14 @@ fn what_is_waived_is_said_at_every_start() {
 
 /// Brokers aren't needed where nothing connects.
 fn unreachable_relay() -> Relay {
-    let nowhere = Link::Plain("127.0.0.1:9".parse().unwrap());
+    relay_with(|_| Link::Plain("127.0.0.1:9".parse().unwrap()))
+}
+
+/// With links to the brokers of `ot` and `it`.
+fn relay_with(link: impl Fn(&str) -> Link) -> Relay {
     Relay::new(&Settings {
-        ot: nowhere.clone(),
-        it: nowhere,
+        ot: link("ot"),
+        it: link("it"),
         policy: EVERYTHING.to_owned(),
         ot_broker: String::new(),
         ot_extra: String::new(),

@@ -1,9 +1,12 @@
 //! Single metrics: what fits a born metric, what is the same, and how newer data changes it.
 
+use sparkplug::footprint::{Footprint, Growth, allocation};
 use sparkplug::{
     DataType, Metric, Places, Property, PropertySet, PropertyValue, Template, TemplatePlaces,
     Value, steps, value,
 };
+
+use super::bytes::property_bytes;
 
 /// Property that carries the quality of a value (Sparkplug 3.0 §6.4.8).
 pub(super) const QUALITY: &str = "Quality";
@@ -95,19 +98,25 @@ pub(super) fn merge_value(
     current: &mut Option<Value>,
     newer: Option<&Value>,
     places: &mut TemplatePlaces,
+    growth: &mut Growth,
 ) {
     match (current, newer) {
         (Some(Value::Template(current)), Some(Value::Template(newer))) => {
-            merge_template(current, newer, places);
+            merge_template(current, newer, places, growth);
         }
         (current, newer) => {
             *places = TemplatePlaces::default();
-            *current = newer.cloned();
+            growth.replace(current, newer);
         }
     }
 }
 
-fn merge_template(current: &mut Template, newer: &Template, places: &mut TemplatePlaces) {
+fn merge_template(
+    current: &mut Template,
+    newer: &Template,
+    places: &mut TemplatePlaces,
+    growth: &mut Growth,
+) {
     for member in &newer.metrics {
         let place = places.member(current, member.name.as_deref().unwrap_or_default());
         match place.and_then(|place| Some((place, current.metrics.get_mut(place)?))) {
@@ -117,11 +126,11 @@ fn merge_template(current: &mut Template, newer: &Template, places: &mut Templat
                 match (&known.value, &member.value) {
                     (Some(Value::Template(_)), Some(Value::Template(_))) => {
                         let within = places.within(place);
-                        merge_value(&mut known.value, member.value.as_ref(), within);
+                        merge_value(&mut known.value, member.value.as_ref(), within, growth);
                     }
                     _ => {
                         places.forget(place);
-                        known.value.clone_from(&member.value);
+                        growth.replace(&mut known.value, member.value.as_ref());
                     }
                 }
             }
@@ -132,7 +141,9 @@ fn merge_template(current: &mut Template, newer: &Template, places: &mut Templat
     for parameter in &newer.parameters {
         let place = places.parameter(current, parameter.name.as_deref().unwrap_or_default());
         if let Some(known) = place.and_then(|place| current.parameters.get_mut(place)) {
+            growth.lose(known.heap_bytes());
             known.value.clone_from(&parameter.value);
+            growth.gain(known.heap_bytes());
         }
     }
 }
@@ -142,11 +153,27 @@ pub(super) fn merge_properties(
     current: &mut PropertySet,
     newer: &PropertySet,
     places: &mut Places,
+    growth: &mut Growth,
 ) {
+    growth.lose(rooms(current));
     for (key, value) in newer.keys.iter().zip(&newer.values) {
         let place = places.property(current, key);
+        match place.and_then(|place| current.values.get(place)) {
+            Some(known) => growth.lose(known.heap_bytes()),
+            None => growth.gain(allocation(key.len()).saturating_add(property_bytes(key))),
+        }
         set_property(current, place, key, value.clone());
+        growth.gain(value.heap_bytes());
     }
+    growth.gain(rooms(current));
+}
+
+/// What the lists of a set take, without what is in them.
+fn rooms(set: &PropertySet) -> usize {
+    let PropertySet { keys, values } = set;
+    let keys = allocation(keys.capacity().saturating_mul(size_of::<String>()));
+    let values = allocation(values.capacity().saturating_mul(size_of::<PropertyValue>()));
+    keys.saturating_add(values)
 }
 
 fn set_property(set: &mut PropertySet, place: Option<usize>, key: &str, value: PropertyValue) {

@@ -8,7 +8,7 @@ use diagnostic::SourceFile;
 use ot::{Pipeline, PipelineSettings, Received};
 use policy::Policy;
 use prost::Message;
-use sparkplug::{Caps, Metric, Payload};
+use sparkplug::{Budget, Caps, Metric, Payload};
 
 use super::world::{WALL, World, bd_seq, data, metric, plant, settings};
 use crate::mirror::node::MAX_STAMP_AHEAD_MS;
@@ -42,6 +42,7 @@ impl Both {
             doubt_after: Duration::from_secs(300),
             max_nodes: 8,
             max_devices_per_node: 4,
+            budget: Budget::UNLIMITED,
             caps: Caps::default(),
         };
         let world = World::live(settings());

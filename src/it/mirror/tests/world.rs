@@ -6,7 +6,7 @@ use std::time::Duration;
 use journal_format::{Body, Frame, Heartbeat, Keyframe, Relayed, Start};
 use journal_read::Item;
 use prost::Message;
-use sparkplug::{Caps, DataType, Metric, Payload, Property, Value};
+use sparkplug::{Budget, Caps, DataType, Metric, Payload, Property, Value};
 
 use crate::mirror::node::MAX_STAMP_AHEAD_MS;
 use crate::mirror::tests::snapshots::SnapshotProbe;
@@ -26,6 +26,7 @@ pub(crate) fn settings() -> MirrorSettings {
         data_qos: Qos::AtMostOnce,
         max_nodes: 100,
         max_devices_per_node: 100,
+        budget: Budget::UNLIMITED,
         backfill: true,
         caps: Caps::default(),
     }
@@ -268,6 +269,7 @@ impl World {
             let item = self.item(self.read);
             self.read += 1;
             self.mirror.handle_item(self.now, item);
+            self.mirror.nodes.check_bytes();
             self.carry_out();
         }
     }

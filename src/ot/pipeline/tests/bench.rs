@@ -7,7 +7,7 @@ use diagnostic::SourceFile;
 use journal_format::{Body, Keyframe, Relayed};
 use policy::Policy;
 use prost::Message;
-use sparkplug::{Caps, DataType, Metric, Payload, Value, names};
+use sparkplug::{Budget, Caps, DataType, Metric, Payload, Value, names};
 
 use super::snapshot_probe::SnapshotProbe;
 use crate::plant::StoredPlant;
@@ -37,6 +37,7 @@ pub(super) fn settings() -> PipelineSettings {
         doubt_after: Duration::from_secs(300),
         max_nodes: 8,
         max_devices_per_node: 4,
+        budget: Budget::UNLIMITED,
         caps: Caps::default(),
     }
 }
@@ -140,10 +141,21 @@ impl Bench {
         stored_at: usize,
         text: &str,
     ) -> Vec<Relayed> {
+        self.restart_with(settings(), stored, stored_at, text)
+    }
+
+    /// The same with other settings.
+    pub(super) fn restart_with(
+        &mut self,
+        settings: PipelineSettings,
+        stored: StoredPlant,
+        stored_at: usize,
+        text: &str,
+    ) -> Vec<Relayed> {
         let bytes = stored.encode_to_vec();
         let stored = StoredPlant::decode(bytes.as_slice()).unwrap();
         self.pass(1000);
-        self.pipeline = Pipeline::new(settings(), policy(text), self.now);
+        self.pipeline = Pipeline::new(settings, policy(text), self.now);
         self.snapshot_probe = SnapshotProbe::default();
         let later = self.journal.split_off(stored_at);
         let mut out = Vec::new();
@@ -156,6 +168,7 @@ impl Bench {
         let out: Vec<Body> = out.into_iter().map(Body::from).collect();
         self.snapshot_probe.step(&mut self.pipeline);
         assert_eq!(self.pipeline.check_account(), Ok(()), "{:?}", self.pipeline.ledger());
+        self.pipeline.check_memory();
         for body in &out {
             self.reader.read(body);
         }

@@ -324,7 +324,7 @@ fn late_data_does_not_take_the_fast_path() {
 /// Every change of what decides about the fast path is followed by the bit that says so.
 fn assert_bits(bench: &Bench) {
     for node in bench.pipeline.plant.nodes() {
-        for state in std::iter::once(&node.own).chain(node.devices.values()) {
+        for state in std::iter::once(&node.own).chain(node.devices.values().map(|state| &**state)) {
             for slot in &state.layout.slots {
                 let limited = match slot.verdict() {
                     Verdict::Forward { rule, .. } => bench.pipeline.limiter.limits(rule),

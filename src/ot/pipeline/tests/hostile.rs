@@ -491,8 +491,8 @@ fn data_changes_the_members_that_it_has() {
     bench.pipeline.session(bench.now, false);
     let stored = bench.pipeline.store(0);
     let at = bench.journal.len();
-    bench.restart(stored, at, "");
-    let frames = bench.reload(ALL);
+    bench.restart(stored, at, ALL);
+    let frames = bench.node("NDATA", vec![typed("late", DataType::Int8, Value::Int(1))]);
     let Some(Value::Template(template)) = value_of(&payload(&frames[0]), "m") else { panic!() };
     let values: Vec<_> = template.metrics.iter().map(|member| member.value.clone()).collect();
     assert_eq!(values, [Some(text("1")), Some(text("3"))]);

@@ -211,8 +211,10 @@ fn redacted_metrics_are_null_in_births_and_never_in_data() {
     bench.tick();
     assert!(bench.leaks("Recipe2"), "IT knows that it exists");
     assert!(!bench.leaks("Secret"));
-    // Another policy tells what the plant said last, and takes it back.
+    // Another policy tells what the plant says from then on, and takes it back.
     let frames = bench.reload(&shaped(""));
+    assert_eq!(value_of(&payload(&frames[0]), "Recipe"), None);
+    let frames = bench.node("NDATA", vec![by_alias(2, Value::String("SecretToo".into()))]);
     assert_eq!(value_of(&payload(&frames[0]), "Recipe"), Some(Value::String("SecretToo".into())));
     let frames = bench.reload(&text);
     assert_eq!(value_of(&payload(&frames[0]), "Recipe"), None);

@@ -20,7 +20,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use prost::Message;
 use sparkplug::captures::{self, Captured};
-use sparkplug::{Caps, DataType, Metric, Payload, Value};
+use sparkplug::{Budget, Caps, DataType, Metric, Payload, Value};
 use targets::input::Seed;
 use targets::mqtt::{Packet, kind, publish};
 use targets::plant;
@@ -151,6 +151,7 @@ fn followed(messages: &[Captured]) -> (Pipeline, Vec<Body>) {
         doubt_after: std::time::Duration::from_secs(300),
         max_nodes: 8,
         max_devices_per_node: 4,
+        budget: Budget::UNLIMITED,
         caps: Caps::default(),
     };
     let now = Now { mono: std::time::Duration::from_secs(1), wall_ms: 1_700_000_000_000 };

@@ -12,7 +12,7 @@ use sparkplug::Caps;
 use super::{Back, Return, Taken, World, show};
 use crate::sim::ot_broker::Message;
 use crate::sim::plan::Disk;
-use crate::sim::plant::{MAX_METRICS, Published, Way};
+use crate::sim::plant::{Kind, MAX_METRICS, MessageId, Published, Sent, Way};
 use crate::sim::promises;
 
 /// The plant is stored again after a start.
@@ -48,7 +48,7 @@ impl World {
         let half = ot::testing::Half::start(settings).expect("the OT half starts");
         self.number = half.last_number();
         self.ot = Some(half);
-        (self.given, self.taken) = (0, Vec::new());
+        (self.given, self.shed, self.taken) = (0, 0, Vec::new());
         self.to_drop.clear();
         self.started_at = self.now.mono;
         self.note(|| "OT half starts".into());
@@ -174,6 +174,7 @@ impl World {
             if let Some(id) = id {
                 self.took += 1;
                 self.plant.sent[id].taken = self.took;
+                self.look_for_overtaking(id);
                 let (number, is_kept) = (self.number, delivery.packet_id.is_some());
                 self.taken.push(Taken { id, number, is_kept });
             }
@@ -191,6 +192,24 @@ impl World {
         half.deliver(deliveries);
     }
 
+    /// Notes a node of which a message comes too late: behind one that was sent after it by more than
+    /// the relay waits, or behind the death of its session, which has no number.
+    fn look_for_overtaking(&mut self, id: MessageId) {
+        let (node, session) = (self.plant.sent[id].node, self.plant.sent[id].session);
+        let newer = self.plant.sent[id + 1..].iter().filter(|newer| newer.node == node);
+        let timeout = self.config.reorder_timeout;
+        let is_late = newer.clone().any(|newer| match newer.way {
+            Way::Heard(at) => self.now.mono - at >= timeout,
+            _ => false,
+        });
+        let ends = |newer: &Sent| {
+            newer.kind == Kind::NDeath && newer.session == session && newer.taken > 0
+        };
+        if is_late || newer.clone().any(ends) {
+            self.overtaken.insert(node);
+        }
+    }
+
     /// A message of a node is refused unread.
     pub fn shed(&mut self, published: Published) {
         let Some(half) = self.ot.as_mut().filter(|half| !half.stands()) else {
@@ -201,7 +220,7 @@ impl World {
         }
         half.shed(published.topic.into_bytes().into(), None);
         self.given += 1;
-        self.shed_at = Some(self.now.mono);
+        self.shed += 1;
         *self.to_drop.entry(Reason::Overload.name()).or_default() += 1;
         if let Some(id) = published.id {
             self.plant.sent[id].is_bad = true;
@@ -251,9 +270,15 @@ impl World {
     /// All that the half took is in the journal, but for what waits for its turn and what came
     /// behind that.
     pub(super) fn journalled(&mut self) {
-        let oldest = self.ot.as_ref().and_then(|half| half.oldest_waiting()).unwrap_or(u64::MAX);
-        let waits = self.taken.partition_point(|taken| taken.number < oldest);
-        for Taken { id, .. } in self.taken.drain(..waits) {
+        let half = self.ot.as_ref();
+        let oldest = half.and_then(|half| half.oldest_waiting()).unwrap_or(u64::MAX);
+        // Nobody says which of those that the broker hasn't any more wait.
+        let waits = half.is_some_and(|half| half.pipeline().account().waiting > 0);
+        let is_settled = |taken: &mut Taken| match taken.is_kept {
+            true => taken.number < oldest,
+            false => !waits,
+        };
+        for Taken { id, .. } in self.taken.extract_if(.., is_settled).collect::<Vec<_>>() {
             self.unstored.push(id);
             let sent = &mut self.plant.sent[id];
             sent.is_forgotten = false;

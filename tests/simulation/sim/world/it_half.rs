@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use it::FirstStart;
 use it::mirror::{MirrorSettings, OnGap, Outgoing, Qos};
-use sparkplug::Caps;
+use sparkplug::{Budget, Caps};
 
 use super::{Back, World, show};
 
@@ -32,6 +32,7 @@ impl World {
                 },
                 max_nodes: 10,
                 max_devices_per_node: 10,
+                budget: Budget::UNLIMITED,
                 backfill: self.config.backfill,
                 caps: Caps::DEFAULT,
             },

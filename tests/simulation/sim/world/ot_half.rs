@@ -7,7 +7,7 @@ use journal_format::header::Header;
 use journal_format::{Body, Heartbeat, frame};
 use journal_write::{Durability, WriterOptions};
 use ot::PipelineSettings;
-use sparkplug::Caps;
+use sparkplug::{Budget, Caps};
 
 use super::{Back, Return, Taken, World, show};
 use crate::sim::ot_broker::Message;
@@ -32,6 +32,7 @@ impl World {
                 doubt_after: self.config.doubt_after,
                 max_nodes: 10,
                 max_devices_per_node: 10,
+                budget: Budget::UNLIMITED,
                 caps,
             },
             journal: WriterOptions {
@@ -155,8 +156,7 @@ impl World {
 
     /// The half takes what the broker has for it.
     pub(super) fn ot_reads(&mut self) {
-        let Some(half) = &mut self.ot else { return };
-        if half.stands() {
+        if self.ot.as_ref().is_none_or(|half| half.stands()) {
             return;
         }
         let mut messages = self.ot_broker.read();
@@ -189,7 +189,9 @@ impl World {
             }
             deliveries.push(delivery);
         }
-        half.deliver(deliveries);
+        if let Some(half) = &mut self.ot {
+            half.deliver(deliveries);
+        }
     }
 
     /// Notes a node of which a message comes too late: behind one that was sent after it by more than

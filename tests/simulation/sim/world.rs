@@ -53,6 +53,7 @@ pub struct World {
     it_policy: Arc<Mutex<Policy>>,
     /// Policies that were in force at any time.
     pub was_slow: bool,
+    pub was_redacted: bool,
     pub was_reloaded: bool,
     back: BTreeMap<Back, Duration>,
     full_until: BTreeMap<Disk, Duration>,
@@ -126,6 +127,7 @@ impl World {
             ot_policy: config.policy,
             it_policy: Arc::new(Mutex::new(first)),
             was_slow: config.policy == 2,
+            was_redacted: config.policy == 4,
             was_reloaded: config.policy == 3,
             back: BTreeMap::new(),
             full_until: BTreeMap::new(),
@@ -177,6 +179,7 @@ impl World {
     pub fn reload(&mut self, policy: usize, ot_first: bool) {
         self.ot_policy = policy;
         self.was_slow |= policy == 2;
+        self.was_redacted |= policy == 4;
         self.was_reloaded = true;
         let own = self.policy(policy);
         *self.it_policy.lock().expect("the policy") = own;

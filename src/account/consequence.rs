@@ -56,7 +56,8 @@ impl Reason {
             | Reason::TooLarge
             | Reason::OverCap
             | Reason::BadCompression
-            | Reason::Overload => match refused {
+            | Reason::Overload
+            | Reason::SetAside => match refused {
                 Refused::Birth | Refused::Death => Consequence::Buried,
                 Refused::Data => Consequence::Doubted,
                 Refused::Value => Consequence::MetricBad,
@@ -103,6 +104,7 @@ impl Reason {
             | Reason::Rate
             | Reason::NodeRate
             | Reason::LinkRate
+            | Reason::Amplification
             | Reason::Conflated
             | Reason::ControlMetric => Consequence::Nothing,
             // Readers don't know the entity, or the metric.
@@ -153,6 +155,7 @@ mod tests {
             Reason::OverCap,
             Reason::BadCompression,
             Reason::Overload,
+            Reason::SetAside,
         ];
         for reason in unread {
             for refused in Refused::ALL {

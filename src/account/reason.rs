@@ -81,6 +81,8 @@ reasons! {
     NodeRate = "node_rate",
     /// Over the limit of the link, and not to wait for its turn.
     LinkRate = "link_rate",
+    /// With names for aliases it would be more than 64 times what its edge node sent, and it is not to wait for its turn.
+    Amplification = "amplification",
     /// Refused unread while the relay was overloaded: its edge node sent many times what the others did.
     Overload = "overload",
     /// A newer value took its place while it waited for a rate limit.
@@ -109,6 +111,8 @@ reasons! {
     NameTaken = "name_taken",
     /// A frame of the journal that the IT half refuses to trust.
     BadFrame = "bad_frame",
+    /// A half was ended twice while it worked on it; it is kept in `set-aside.capture`.
+    SetAside = "set_aside",
 }
 
 impl fmt::Display for Reason {

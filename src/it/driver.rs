@@ -5,9 +5,11 @@
 mod backlog;
 #[cfg(feature = "testing")]
 pub(crate) mod by_hand;
+mod in_work;
 mod pool;
 mod second_reading;
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +23,7 @@ use journal_read::{From, Item, JournalError, Position, Reader};
 use pool::Pool;
 use second_reading::SecondReading;
 use signature::SignedPolicy;
-use state::Stored;
+use state::{InWork, Stored};
 use telemetry::{event, policy_loaded};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
@@ -41,6 +43,8 @@ const FRAMES_PER_TURN: usize = 1_024;
 /// Bytes of frames taken before that: what a frame takes goes by its bytes, and so many are some
 /// 20 ms on a small box. A frame that is larger has a turn of its own.
 const BYTES_PER_TURN: usize = 512 * 1024;
+/// Events of sessions taken before that.
+const EVENTS_PER_TURN: usize = 1_024;
 /// Timers of the mirror.
 const TICK_EVERY: Duration = Duration::from_millis(50);
 /// Polling of an idle journal: as long as nothing comes, the wait doubles from the first to the
@@ -81,6 +85,9 @@ pub(super) struct Driver<P = Sessions> {
     saving: Saving,
     events: UnboundedReceiver<DriverEvent>,
     reader: Reader,
+    /// Items that were read with an earlier one.
+    read_ahead: VecDeque<Item>,
+    in_work: InWork,
     backlog: Backlog,
     backfill: Option<SecondReading>,
     connect_queue: ConnectQueue,
@@ -147,6 +154,7 @@ impl<P: Pool> Driver<P> {
                 Self::first_start(&settings, &mut mirror, &state)?
             }
         };
+        let in_work = state.in_work()?;
         let connect_queue = ConnectQueue::new(settings.connects_per_s);
         let history = RateLimiter::direct(Quota::per_second(settings.backfill_per_s));
         Ok(Driver {
@@ -156,6 +164,8 @@ impl<P: Pool> Driver<P> {
             saving: Saving::new(make_writer(state)?),
             events,
             reader,
+            read_ahead: VecDeque::new(),
+            in_work,
             backlog: Backlog::default(),
             backfill: None,
             connect_queue,
@@ -218,6 +228,7 @@ impl<P: Pool> Driver<P> {
             frames = self.read_journal(now);
             busy |= frames > 0;
             busy |= self.read_backfill(now);
+            self.work_done();
         }
         if now.mono >= self.next_tick {
             self.next_tick = now.mono.saturating_add(TICK_EVERY);
@@ -238,14 +249,13 @@ impl<P: Pool> Driver<P> {
         Turn { busy, frames, is_last }
     }
 
-    /// Takes what happened meanwhile; true if anything did.
+    /// Takes what happened meanwhile; true if anything did. What is left waits for the next turn.
     fn handle_events(&mut self) -> bool {
-        let mut any = false;
-        while let Ok(event) = self.events.try_recv() {
-            any = true;
+        for taken in 0..EVENTS_PER_TURN {
+            let Ok(event) = self.events.try_recv() else { return taken > 0 };
             self.handle(event);
         }
-        any
+        true
     }
 
     fn handle(&mut self, event: DriverEvent) {
@@ -341,7 +351,9 @@ impl<P: Pool> Driver<P> {
             // What little came since the last turn came with one read. That nothing follows it is
             // found out in the next turn, if at all: it takes three system calls.
             let few = 1..WHOLE_READ;
-            let item = if few.contains(&taken) && !self.mirror.is_catching_up() {
+            let item = if let Some(item) = self.read_ahead.pop_front() {
+                Ok(Some(item))
+            } else if few.contains(&taken) && !self.mirror.is_catching_up() {
                 Ok(self.reader.next_at_hand())
             } else {
                 self.reader.next()
@@ -359,8 +371,10 @@ impl<P: Pool> Driver<P> {
             }
             match item {
                 Some(item) => {
-                    bytes = bytes.saturating_add(bytes_of(&item));
-                    self.mirror.handle_item(now, item);
+                    if let Item::Frame(frame) = &item {
+                        bytes = bytes.saturating_add(bytes_of(frame));
+                    }
+                    self.take_item(now, item);
                 }
                 // A few polls more at once, and the backlog is known to end here.
                 None if self.mirror.is_catching_up() => {}
@@ -455,12 +469,12 @@ impl<P: Pool> Driver<P> {
     }
 }
 
-/// Bytes of an item that are work: those of what it relays.
-fn bytes_of(item: &Item) -> usize {
-    match item {
-        Item::Frame(Frame { body: Some(Body::Relayed(relayed)), .. }) => relayed.payload.len(),
-        Item::Frame(Frame { body: Some(Body::Keyframe(keyframe)), .. }) => keyframe.payload.len(),
-        Item::Frame(_) | Item::Lost(_) => 0,
+/// Bytes of a frame that are work: those of what it relays.
+fn bytes_of(frame: &Frame) -> usize {
+    match &frame.body {
+        Some(Body::Relayed(relayed)) => relayed.payload.len(),
+        Some(Body::Keyframe(keyframe)) => keyframe.payload.len(),
+        _ => 0,
     }
 }
 

@@ -7,7 +7,7 @@ pub(crate) mod state_writer;
 use std::path::Path;
 
 use prost::Message;
-use state::{SnapshotParts, StateDir, StateError, StateFile, Stored};
+use state::{InWork, SnapshotParts, StateDir, StateError, StateFile, Stored};
 
 use crate::mirror::MirrorSnapshot;
 
@@ -41,6 +41,11 @@ impl ItState {
     /// Claims the directory, which is made if need be.
     pub(super) fn open(path: &Path) -> Result<ItState, StateError> {
         Ok(ItState { dir: StateDir::open(path)?, last_bd_seqs: BdSeqs::default() })
+    }
+
+    /// What this half is working on, for the next start.
+    pub(super) fn in_work(&self) -> Result<InWork, StateError> {
+        self.dir.in_work()
     }
 
     /// The mirror as it was stored last.

@@ -1,7 +1,7 @@
 //! Admission: the bounded way from the session to the worker. While it is full nothing is read
 //! from the broker, and while it is nearly full no node may take more than its share.
 
-mod shares;
+pub(crate) mod shares;
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -11,16 +11,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
-use self::shares::Shares;
+use self::shares::{Room, Shares, Wanting};
 use super::connection::{Delivered, SessionEvent, Sink};
-use super::handoff::{QUEUED_BYTES, Shared, Work};
+use super::handoff::{QUEUED_BYTES, Shared, Shed, Work};
 
 /// Bursts of messages on their way to the worker. When they or [`QUEUED_BYTES`] are reached,
 /// nothing is read from the broker until there is room.
 const QUEUED_BURSTS: usize = 64;
-/// From here on no node may take more than its share.
-const CROWDED_BURSTS: usize = QUEUED_BURSTS / 4 * 3;
-const CROWDED_BYTES: usize = QUEUED_BYTES / 4 * 3;
 /// Topics of refused messages that are told apart until the worker counts them.
 const MAX_SHED_TOPICS: usize = 10_000;
 /// Pause of the network while the worker has no room.
@@ -36,28 +33,41 @@ impl Queue {
     /// The end of the network, and that of the worker.
     pub(super) fn new(shared: Arc<Shared>) -> (Queue, Receiver<Work>) {
         let (work, queue) = crossbeam_channel::bounded(QUEUED_BURSTS);
-        (Queue { work, shared, shares: RefCell::default() }, queue)
+        let shares = RefCell::new(Shares::new(shared.hasher.clone()));
+        (Queue { work, shared, shares }, queue)
     }
 
     /// Leaves out what a node sends beyond its share while the way is nearly full; the worker
     /// counts and acknowledges it.
     fn share(&self, messages: &mut Vec<Delivered>) {
         let bytes = self.shared.queued_bytes.load(Ordering::Relaxed);
-        let crowded = self.work.len() >= CROWDED_BURSTS || bytes >= CROWDED_BYTES;
-        let taken = self.shared.taken.load(Ordering::Relaxed);
-        let mut shares = self.shares.borrow_mut();
-        let admit = |message: &mut Delivered| {
-            !shares.admit(taken, &message.topic, message.bytes(), crowded)
+        let room = Room {
+            taken: self.shared.taken.load(Ordering::Relaxed),
+            messages: percent(self.work.len(), QUEUED_BURSTS),
+            bytes: percent(bytes, QUEUED_BYTES),
         };
-        let shed: Vec<Delivered> = messages.extract_if(.., admit).collect();
-        if !shed.is_empty()
-            && let Ok(mut waiting) = self.shared.shed.lock()
+        let mut shares = self.shares.borrow_mut();
+        if let Ok(born) = self.shared.born.lock() {
+            shares.set_born(Arc::clone(&born));
+        }
+        let is_refused = |message: &mut Delivered| {
+            let (topic, assured) = (&message.topic, message.receipt.is_some());
+            !shares.admit(room, Wanting { topic, bytes: message.bytes(), assured })
+        };
+        let refused: Vec<Delivered> = messages.extract_if(.., is_refused).collect();
+        if !refused.is_empty()
+            && let Ok(mut shed) = self.shared.shed.lock()
         {
-            for Delivered { topic, receipt, .. } in shed {
+            let Shed { topics, most } = &mut *shed;
+            // Once, until the worker has told it.
+            if topics.is_empty() {
+                *most = shares.most();
+            }
+            for Delivered { topic, receipt, .. } in refused {
                 // Beyond some thousand topics it is only counted.
-                let is_known = waiting.len() < MAX_SHED_TOPICS || waiting.contains_key(&topic);
+                let is_known = topics.len() < MAX_SHED_TOPICS || topics.contains_key(&topic);
                 let topic = if is_known { topic } else { Bytes::new() };
-                let (count, receipts) = waiting.entry(topic).or_default();
+                let (count, receipts) = topics.entry(topic).or_default();
                 *count = count.saturating_add(1);
                 receipts.extend(receipt);
             }
@@ -104,4 +114,9 @@ impl Sink for Queue {
         };
         self.put_work(work).await;
     }
+}
+
+fn percent(part: usize, of: usize) -> u64 {
+    let percent = part.saturating_mul(100).checked_div(of).unwrap_or(0);
+    u64::try_from(percent).unwrap_or(u64::MAX)
 }

@@ -32,8 +32,10 @@ use stream::Mark;
 use telemetry::event;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-/// Messages that are handed over together at most.
+/// Messages that are handed over together at most …
 const BURST_MESSAGES: usize = 128;
+/// … and their bytes: the worker takes what is handed over together in one turn.
+const BURST_BYTES: usize = 256 * 1024;
 /// With so many messages waiting for acknowledgement nothing more is read. There are 65,535 packet
 /// identifiers, and mosquitto without a limit of its own (`max_inflight_messages 0`) uses them
 /// anew without looking: then an acknowledgement that waited for a stored birth meets another
@@ -207,8 +209,11 @@ impl Session {
                 }
             };
             if let Ok(Event::Incoming(Packet::Publish(publish))) = event {
+                // So many of smaller ones don't come to more.
+                let is_large = publish.payload.len() >= BURST_BYTES / BURST_MESSAGES;
                 burst.push(self.delivered(publish));
-                if burst.len() >= BURST_MESSAGES {
+                let is_full = is_large && bytes_of(&burst) >= BURST_BYTES;
+                if is_full || burst.len() >= BURST_MESSAGES {
                     hand_over(&mut burst, sink).await;
                     answers(&self.unanswered).await;
                 }
@@ -305,6 +310,10 @@ async fn at_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
         })
     })
     .await
+}
+
+fn bytes_of(burst: &[Delivered]) -> usize {
+    burst.iter().fold(0, |sum, one| sum.saturating_add(one.bytes()))
 }
 
 async fn hand_over(burst: &mut Vec<Delivered>, sink: &impl Sink) {

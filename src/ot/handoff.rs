@@ -1,13 +1,15 @@
 //! What the network's thread and the worker hand to each other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::Thread;
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use signature::SignedPolicy;
 
+use super::admission::shares;
 use super::connection::{Delivered, Receipt};
 
 /// Bytes of messages on their way to the worker. When they are reached, nothing is read from the
@@ -36,13 +38,38 @@ pub(super) struct Shared {
     pub(super) queued_bytes: AtomicUsize,
     /// Messages that the worker took since the start.
     pub(super) taken: AtomicU64,
-    /// Messages that were refused on their way to the worker, by topic: how many, and their
-    /// receipts.
-    pub(super) shed: Mutex<HashMap<Bytes, (u64, Vec<Receipt>)>>,
+    /// Messages that were refused on their way to the worker.
+    pub(super) shed: Mutex<Shed>,
+    /// What makes names of edge nodes, for the next.
+    pub(super) hasher: RandomState,
+    /// The edge nodes whose birth the worker knows.
+    pub(super) born: Mutex<Arc<HashSet<u64, RandomState>>>,
     /// The worker's thread, to be woken when there is work.
     pub(super) worker: OnceLock<Thread>,
     /// A stop is under way: what comes now isn't taken any more.
     pub(super) stopping: AtomicBool,
     /// No more time: end even if the journal refuses.
     pub(super) give_up: AtomicBool,
+}
+
+impl Shared {
+    /// Says whose births are known: group and edge node.
+    pub(super) fn set_born<'a>(&self, nodes: impl Iterator<Item = (&'a str, &'a str)>) {
+        let name = |(group, edge_node): (&str, &str)| {
+            shares::name(&self.hasher, group.as_bytes(), edge_node.as_bytes())
+        };
+        let names = nodes.map(name).collect();
+        if let Ok(mut born) = self.born.lock() {
+            *born = Arc::new(names);
+        }
+    }
+}
+
+/// Messages that were refused on their way to the worker.
+#[derive(Debug, Default)]
+pub(super) struct Shed {
+    /// By topic: how many, and their receipts.
+    pub(super) topics: HashMap<Bytes, (u64, Vec<Receipt>)>,
+    /// Who had most on the way, for people.
+    pub(super) most: String,
 }

@@ -7,7 +7,9 @@
 //! acknowledged.
 
 mod housekeeping;
+mod in_work;
 mod receipts;
+mod shed;
 mod taking;
 
 use std::collections::VecDeque;
@@ -18,10 +20,9 @@ use std::time::Duration;
 
 use clock::Clock;
 use crossbeam_channel::Receiver;
-use journal_format::Start;
 use journal_write::JournalError;
 use signature::{Signed, SignedPolicy};
-use state::{StateDir, StateError, Stored};
+use state::{InWork, StateDir, StateError, Stored};
 use telemetry::{event, policy_loaded};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -66,6 +67,7 @@ pub(super) struct Worker {
     pipeline: Pipeline,
     writer: Journal,
     storing: Storing,
+    in_work: InWork,
     work: Receiver<Work>,
     receipts: UnboundedSender<Vec<Receipt>>,
     shared: Arc<Shared>,
@@ -85,6 +87,8 @@ pub(super) struct Worker {
     status_reporter: Option<StatusReporter>,
     segment_trouble: bool,
     near_limit: bool,
+    /// Births or deaths came that admission doesn't know of.
+    births_changed: bool,
 }
 
 impl Worker {
@@ -143,10 +147,12 @@ impl Worker {
         let mut pipeline = make_pipeline(now);
         let mut out = Vec::new();
         pipeline.restore(now, stored, later.into_iter(), &mut out);
+        let in_work = state.in_work()?;
         let mut worker = Worker {
             settings,
             pipeline,
             writer,
+            in_work,
             storing: Storing::new(make_writer(state)?, now.mono),
             work,
             receipts,
@@ -163,6 +169,7 @@ impl Worker {
             status_reporter: None,
             segment_trouble: false,
             near_limit: false,
+            births_changed: true,
         };
         // Until the plant is stored, the next start reads this run's frames too.
         worker.begin_segment(now)?;
@@ -214,13 +221,19 @@ impl Worker {
                 }
                 continue;
             };
-            for delivered in messages {
+            let names = self.names(&messages);
+            for (place, delivered) in messages.into_iter().enumerate() {
+                if !self.begin(names.get(place..).unwrap_or_default(), &delivered) {
+                    self.set_aside(now, delivered);
+                    continue;
+                }
                 self.handle_message(now, delivered, out);
                 if !self.push(now, out) {
                     return false;
                 }
             }
         }
+        self.work_done();
         if stop {
             self.pipeline.finish_waiting(now, out);
         }
@@ -228,6 +241,9 @@ impl Worker {
             self.hurry(now, out);
             self.pipeline.tick(now, out);
             self.count_shed();
+            if std::mem::take(&mut self.births_changed) {
+                self.shared.set_born(self.pipeline.born());
+            }
             self.next_tick = now.mono.saturating_add(TICK_EVERY);
         }
         self.push(now, out)
@@ -237,6 +253,7 @@ impl Worker {
     fn journalled(&mut self) {
         self.release_waiting();
         let structure_changed = self.pipeline.take_structure_changed();
+        self.births_changed |= structure_changed;
         self.storing.journalled(structure_changed, &mut self.unreleased);
     }
 
@@ -340,21 +357,14 @@ impl Worker {
         if delivered.receipt.is_some() {
             self.last_assured = now.mono;
         }
-        self.take_receipts(delivered.receipt);
-        self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        self.shared.taken.fetch_add(1, Ordering::Relaxed);
+        self.taken(bytes, delivered.receipt);
     }
 
-    /// Counts what was refused on its way here. Nothing of it is to be delivered again.
-    fn count_shed(&mut self) {
-        let shed = match self.shared.shed.lock() {
-            Ok(mut shed) if !shed.is_empty() => std::mem::take(&mut *shed),
-            _ => return,
-        };
-        for (topic, (messages, receipts)) in shed {
-            self.pipeline.shed(std::str::from_utf8(&topic).unwrap_or_default(), messages);
-            self.take_receipts(receipts);
-        }
+    /// A message of so many bytes left the way to here.
+    fn taken(&mut self, bytes: usize, receipt: Option<Receipt>) {
+        self.take_receipts(receipt);
+        self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.shared.taken.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Appends what came of something; false if there is no more time to write it.
@@ -366,8 +376,12 @@ impl Worker {
                 event!(FrameTooLarge, error = %error);
             }
             // Births of all nodes may come of one message, and a name of each alias.
-            if self.writer.pending_bytes() > PENDING_BYTES && !self.commit() {
-                return false;
+            if self.writer.pending_bytes() > PENDING_BYTES {
+                // The disk may refuse for long: a kill then isn't the message's fault.
+                self.work_done();
+                if !self.commit() {
+                    return false;
+                }
             }
         }
         // What births of all nodes took isn't kept.
@@ -416,22 +430,6 @@ impl Worker {
         if !released.is_empty() {
             // The network is gone only when the process ends.
             let _ = self.receipts.send(released);
-        }
-    }
-
-    fn start(&self) -> Start {
-        let every = self.settings.keyframe_every.as_secs();
-        let signed = self.settings.signed.as_ref();
-        Start {
-            relay_name: self.settings.relay_name.clone(),
-            epoch: self.writer.epoch(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            policy_digest: self.pipeline.policy().digest().to_owned(),
-            keyframe_every_s: u32::try_from(every).unwrap_or(u32::MAX),
-            renames: !self.pipeline.policy().renames().is_empty(),
-            renames_metrics: self.pipeline.policy().renames_metrics(),
-            policy_version: signed.map(|signed| signed.version),
-            policy_signers: signed.map(|signed| signed.signers.clone()).unwrap_or_default(),
         }
     }
 }

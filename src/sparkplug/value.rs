@@ -4,15 +4,18 @@
 //! libraries differ in how they encode a negative Int8 (255 or 4294967295) and a UInt32
 //! (`int_value` or `long_value`).
 
+mod same;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 
-use prost::Message;
 use text::escape_to;
 
 use super::scalar::{Scalar, sign_extend};
 use super::{CellValue, DataSet, DataType, Template, Value};
+
+pub use same::same;
 
 /// A value read by its datatype (Sparkplug 3.0 §6.4.16).
 #[derive(Clone, Debug, PartialEq)]
@@ -105,22 +108,6 @@ pub fn evident_datatype(value: &Value) -> Option<DataType> {
         Value::DataSet(_) => Some(DataType::DataSet),
         Value::Template(_) => Some(DataType::Template),
         Value::Int(_) | Value::Long(_) | Value::Bytes(_) => None,
-    }
-}
-
-/// Whether two values are the same bits. Unlike `==`, NaN is the same as itself and 0.0 isn't
-/// the same as -0.0.
-pub fn same(left: &Value, right: &Value) -> bool {
-    match (left, right) {
-        (Value::Float(left), Value::Float(right)) => left.to_bits() == right.to_bits(),
-        (Value::Double(left), Value::Double(right)) => left.to_bits() == right.to_bits(),
-        (Value::DataSet(left), Value::DataSet(right)) => {
-            left.encode_to_vec() == right.encode_to_vec()
-        }
-        (Value::Template(left), Value::Template(right)) => {
-            left.encode_to_vec() == right.encode_to_vec()
-        }
-        (left, right) => left == right,
     }
 }
 

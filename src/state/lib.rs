@@ -8,6 +8,8 @@
 //! | 12 | … | protobuf message |
 
 mod changes;
+mod in_work;
+mod set_aside;
 mod snapshot_parts;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -17,7 +19,9 @@ use std::path::{Path, PathBuf};
 
 pub use changes::Changes;
 use foreign::ForeignError;
+pub use in_work::{InWork, Leave, TOGETHER, WorkId};
 use prost::Message;
+pub use set_aside::SetAside;
 pub use snapshot_parts::SnapshotParts;
 
 /// 10,000 nodes with 1,000 metrics of 100 bytes each are 1 GB; what is larger isn't ours.

@@ -1,7 +1,7 @@
 //! The benchmark: what the relay costs, alone and beside other ways over the same brokers.
 //!
 //! ```text
-//! cargo bench --bench bench -- [micro|journal|side-by-side|scale|logs|all] [options]
+//! cargo bench --bench bench -- [micro|journal|side-by-side|scale|logs|attackers|all] [options]
 //! ```
 //!
 //! | part | what it measures |
@@ -11,6 +11,7 @@
 //! | `side-by-side` | one mosquitto, a mosquitto bridge, and the relay: throughput, latency, CPU |
 //! | `scale` | a thousand (`--large`: ten thousand) mirrored nodes: memory, start, storms, idling |
 //! | `logs` | throughput while a syslog server is well, hangs, or is killed and restarted |
+//! | `attackers` | a good node beside each attacker: latency, losses, memory, CPU; fails if it is harmed |
 //!
 //! mosquitto is the only broker of Debian 12, PyPI and npm that bridges MQTT by itself (looked for:
 //! NanoMQ, VerneMQ, EMQX, FlashMQ, which aren't packaged; amqtt, aedes, ejabberd, which have no
@@ -31,6 +32,7 @@
     reason = "a benchmark: a failure is a panic, and it drives real time"
 )]
 
+mod attackers;
 mod brokers;
 mod clock;
 mod hanging;
@@ -77,10 +79,15 @@ fn main() {
             Part::SideBySide => ("side-by-side", side_by_side::run(&options)),
             Part::Scale => ("scale", scale::run(&options)),
             Part::Logs => ("logs", logs::run(&options)),
+            Part::Attackers => ("attackers", attackers::run(&options)),
         };
         results.insert(name.into(), result);
     }
+    let is_harmed = results.get("attackers").is_some_and(attackers::is_violated);
     write(&options, &Value::Object(results));
+    if is_harmed {
+        std::process::exit(1);
+    }
 }
 
 fn write(options: &Options, results: &Value) {

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 pub(crate) const USAGE: &str = "\
 usage: cargo bench --bench bench -- [PART]... [OPTIONS]
-parts: micro, journal, side-by-side, scale, all of these (default: all); logs, which isn't in all
+parts: micro, journal, side-by-side, scale, all of these (default: all);
+       logs and attackers, which aren't in all
   --rounds N        interleaved rounds, of which the median is told (default: 3)
   --seconds S       length of one measured stretch (default: 2)
   --quick           1 round of 1.5 s: some 4 minutes for all parts instead of 10
   --hang S          logs: how long a log server hangs (default: 60; --quick: 6); at least 3 rounds
-  --case WORD       micro, side-by-side: cases with this in their names, as \"10 metrics\"; repeatable
+  --case WORD       micro, side-by-side, attackers: cases with this in their names, as \"10 metrics\";
+                    repeatable
   --route WORD      side-by-side: routes with this in their names, as \"relay\"; repeatable
   --aliases         side-by-side: data by alias instead of by name
   --rate N          side-by-side: latency at N messages/s instead of half of what a route takes
@@ -49,9 +51,10 @@ pub(crate) enum Part {
     SideBySide,
     Scale,
     Logs,
+    Attackers,
 }
 
-/// All but [`Part::Logs`], which takes its time.
+/// All but those that take their time.
 const ALL: [Part; 4] = [Part::Micro, Part::Journal, Part::SideBySide, Part::Scale];
 
 impl Options {
@@ -84,6 +87,7 @@ impl Options {
                 "side-by-side" => options.parts.push(Part::SideBySide),
                 "scale" => options.parts.push(Part::Scale),
                 "logs" => options.parts.push(Part::Logs),
+                "attackers" => options.parts.push(Part::Attackers),
                 "all" => options.parts.extend(ALL),
                 "--rounds" => options.rounds = (number()? as usize).max(1),
                 "--seconds" => options.stretch = Duration::from_secs_f64(number()?),

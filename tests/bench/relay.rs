@@ -98,6 +98,16 @@ impl Relay {
         }
     }
 
+    /// Has another policy, before it is started.
+    pub(crate) fn write_policy(&self, text: &str) {
+        fs::write(self.path("policies/policy.toml"), text).unwrap();
+    }
+
+    /// The configuration of a half.
+    pub(crate) fn config(&self, half: &str) -> PathBuf {
+        self.path(&format!("{half}.toml"))
+    }
+
     /// Adds to one of its files, before it is started.
     pub(crate) fn add(&self, name: &str, text: &str) {
         let path = self.path(name);
@@ -108,7 +118,7 @@ impl Relay {
     /// Starts the half `ot` or `it`.
     pub(crate) fn start(&self, half: &'static str) -> Process {
         let mut command = Command::new(&self.binary);
-        command.args([half, "--config"]).arg(self.path(&format!("{half}.toml")));
+        command.args([half, "--config"]).arg(self.config(half));
         Process::start(half, &mut command, &self.log(half))
     }
 

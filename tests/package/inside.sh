@@ -52,31 +52,8 @@ check "the log names the file and the key" \
     grep -q "ot.net: INTERFACE is empty" <(journalctl -u sparkdiode-netns@ot --no-pager)
 
 echo "== configure"
-for side in plant:ot:10.10.0 enterprise:it:10.20.0; do
-    IFS=: read -r network role net <<<"$side"
-    ip netns add $network
-    ip link add nic-$role type veth peer name $network netns $network
-    ip -n $network address add $net.5/24 dev $network
-    ip -n $network link set $network up
-    ip -n $network link set lo up
-    sed -i "s/^INTERFACE=.*/INTERFACE=nic-$role/; s|^ADDRESS=.*|ADDRESS=$net.20/24|" /etc/sparkdiode/$role.net
-done
-sparkdiode lab-certs /root/certs >/dev/null
-for role in ot it; do
-    for part in client.pem client.key; do
-        install -m 0600 certs/$role-$part /etc/sparkdiode/credentials/$role/$part
-    done
-    install -m 0600 certs/$role-ca.pem /etc/sparkdiode/credentials/$role/ca.pem
-    cp certs/$role-ca.pem certs/$role-server.pem certs/$role-server.key /run/
-    chown mosquitto /run/$role-server.key
-    printf '%s\n' 'listener 8883' "cafile /run/$role-ca.pem" "certfile /run/$role-server.pem" \
-        "keyfile /run/$role-server.key" 'require_certificate true' 'listener 1883 127.0.0.1' \
-        'allow_anonymous true' >/run/$role-broker.conf
-done
-ip netns exec plant mosquitto -d -c /run/ot-broker.conf
-ip netns exec enterprise mosquitto -d -c /run/it-broker.conf
-sed -i 's/^# server-name = .*/server-name = "localhost"/' /etc/sparkdiode/ot.toml /etc/sparkdiode/it.toml
-sed -i 's/broker.example.com/10.20.0.5/' /etc/sparkdiode/it.toml
+. ./configure.sh
+configure
 cat >/etc/sparkdiode/policies/line4.toml <<'END'
 [[rule]]
 name = "line4-temperatures"

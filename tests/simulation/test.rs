@@ -18,6 +18,8 @@ use sim::run::Options;
 use sim::shrink::{replay, shrink};
 
 const SEEDS: u64 = 2_000;
+/// Of them, those whose runs are as long as those of the command.
+const LONG: u64 = 100;
 
 fn options(fault: Option<Fault>) -> Options {
     Options { length: Length::SHORT, fault, only: None, trace: false }
@@ -25,15 +27,17 @@ fn options(fault: Option<Fault>) -> Options {
 
 #[test]
 fn nothing_is_false_lost_or_forgotten_whatever_happens() {
-    let options = options(None);
-    let (failures, done) = run_many(0, SEEDS, &options, 1);
-    if let Some(failure) = failures.into_iter().next() {
-        let small = shrink(failure, &options);
-        panic!("seed {}: {}\n{}", small.seed, small.why, replay(&small, &options));
+    let long = Options { length: Length::FULL, ..options(None) };
+    for (first, count, options) in [(0, SEEDS - LONG, options(None)), (1_000_000, LONG, long)] {
+        let (failures, done) = run_many(first, count, &options, 1);
+        if let Some(failure) = failures.into_iter().next() {
+            let small = shrink(failure, &options);
+            panic!("seed {}: {}\n{}", small.seed, small.why, replay(&small, &options));
+        }
+        assert_eq!(done.runs, count);
+        // Runs in which nothing happens show nothing.
+        assert!(done.shown > count * 20, "{done:?}");
     }
-    assert_eq!(done.runs, SEEDS);
-    // Runs in which nothing happens show nothing.
-    assert!(done.shown > SEEDS * 20, "{done:?}");
 }
 
 #[test]

@@ -11,6 +11,7 @@
 )]
 
 mod architecture;
+mod attackers;
 mod broker;
 mod checker;
 mod client;

@@ -206,6 +206,14 @@ impl Relay {
         status.unwrap()
     }
 
+    /// The most memory that the running half has had, as the kernel counts it.
+    pub(crate) fn peak_memory_kib(&mut self, half: Half) -> u64 {
+        let pid = self.child(half).as_ref().unwrap().id();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
     /// Whether the half has ended by itself.
     pub(crate) fn has_ended(&mut self, half: Half) -> bool {
         self.child(half).as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())

@@ -2,6 +2,7 @@
 
 use journal_format::{Body, Frame};
 use journal_read::{From, Item, Position, Reader};
+use state::Leave;
 use telemetry::event;
 
 use super::pool::Pool;
@@ -50,7 +51,10 @@ impl<P: Pool> Driver<P> {
                         break;
                     }
                     any = true;
-                    if let Some(Body::Relayed(relayed)) = &frame.body {
+                    // What is set aside was counted and told when it came first.
+                    if self.begin_again(&frame) == Leave::Work
+                        && let Some(Body::Relayed(relayed)) = &frame.body
+                    {
                         bytes = bytes.saturating_add(relayed.payload.len());
                         self.mirror.handle_backfill(now, frame.seq, relayed);
                     }

@@ -1,5 +1,7 @@
 //! Signs of life for the service manager: owed by a turn of the driver, and by nothing else.
 
+pub(super) mod planted;
+
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
@@ -53,7 +55,7 @@ struct Half {
 }
 
 fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> Half {
-    std::fs::create_dir(dir.join("journal")).unwrap();
+    std::fs::create_dir_all(dir.join("journal")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let (events, taken) = tokio::sync::mpsc::unbounded_channel();
     let broker = BrokerSettings {

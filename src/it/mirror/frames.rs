@@ -25,22 +25,8 @@ const CLOCKS_APART: Duration = Duration::from_secs(5);
 
 impl Mirror {
     pub(super) fn handle_frame(&mut self, now: Now, frame: Frame) {
-        self.date_doubts(now);
-        self.set_policy_time(now);
-        let Frame { seq, epoch, appended_ms, body, in_head } = frame;
-        self.position = seq.saturating_add(1);
-        self.epoch = epoch;
-        self.lag_ms = now.wall_ms.saturating_sub(appended_ms);
-        let oldest_fresh = self.settings.stale_after.saturating_add(CLOCKS_APART);
-        let is_fresh = Duration::from_millis(self.lag_ms) <= oldest_fresh;
-        if is_fresh {
-            self.last_frame = now.mono;
-            self.timers.set(Timer::LinkStale, self.silent_too_long());
-        }
-        if !in_head && let Some(seen) = self.head.take() {
-            let (mut step, nodes) = self.step(now);
-            step.head_ends(nodes, &seen);
-        }
+        let is_fresh = self.begin_frame(now, &frame);
+        let Frame { seq, appended_ms, body, in_head, .. } = frame;
         match body {
             None => count(&mut self.tally.unknown_bodies),
             Some(Body::Start(start)) => self.start(start, in_head),
@@ -60,6 +46,33 @@ impl Mirror {
                 step.relayed(nodes, seq, &relayed);
             }
         }
+        self.end_frame(now, is_fresh);
+    }
+
+    /// Takes note of where the frame stands, whatever is in it. Whether it is a sign of life.
+    pub(super) fn begin_frame(&mut self, now: Now, frame: &Frame) -> bool {
+        self.date_doubts(now);
+        self.set_policy_time(now);
+        self.position = frame.seq.saturating_add(1);
+        self.epoch = frame.epoch;
+        self.lag_ms = now.wall_ms.saturating_sub(frame.appended_ms);
+        let oldest_fresh = self.settings.stale_after.saturating_add(CLOCKS_APART);
+        let is_fresh = Duration::from_millis(self.lag_ms) <= oldest_fresh;
+        if is_fresh {
+            self.last_frame = now.mono;
+            self.timers.set(Timer::LinkStale, self.silent_too_long());
+        }
+        if !frame.in_head
+            && let Some(seen) = self.head.take()
+        {
+            let (mut step, nodes) = self.step(now);
+            step.head_ends(nodes, &seen);
+        }
+        is_fresh
+    }
+
+    /// The frame was taken.
+    pub(super) fn end_frame(&mut self, now: Now, is_fresh: bool) {
         if let Link::Silent { old_frames_noticed } = self.link {
             self.look_for_life(now, is_fresh, old_frames_noticed);
         }

@@ -50,7 +50,7 @@ impl Mirror {
         });
     }
 
-    fn doubt_ends(&self, now: Now) -> Duration {
+    pub(super) fn doubt_ends(&self, now: Now) -> Duration {
         now.mono.saturating_add(self.keyframe_every.saturating_mul(DOUBT_INTERVALS))
     }
 }
@@ -59,6 +59,11 @@ impl StepContext<'_> {
     /// Messages of this node were lost on the OT side.
     pub(super) fn gap(&mut self, node: &mut Node) {
         count(&mut self.tally.gaps);
+        self.doubt_values(node, "messages were lost on OT");
+    }
+
+    /// Every value of this node may be out of date; what that means is for `on-gap` to say.
+    pub(super) fn doubt_values(&mut self, node: &mut Node, why: &'static str) {
         // The keyframes that follow say the same until a birth: once is enough.
         node.trust = node.trust.max(Trust::Uncertain);
         match self.settings.on_gap {
@@ -74,7 +79,7 @@ impl StepContext<'_> {
             }
             OnGap::Death => {
                 node.trust = Trust::Suspended;
-                self.reconcile(node, "messages were lost on OT");
+                self.reconcile(node, why);
             }
         }
         self.notify(Notice::ValuesDoubted { node: node.key() });

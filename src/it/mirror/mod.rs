@@ -4,7 +4,8 @@
 //! # What to call
 //! A driver owns a [`Mirror`] and calls four families of methods:
 //!
-//! - **Input.** [`Mirror::handle_item`] takes the next item of the journal, in the journal's order;
+//! - **Input.** [`Mirror::handle_item`] takes the next item of the journal, in the journal's order,
+//!   or [`Mirror::set_aside`] one that nobody may look into;
 //!   [`Mirror::handle_session`] takes what happened on the session of a node;
 //!   [`Mirror::handle_tick`] lets time pass; [`Mirror::reload_policy`] and [`Mirror::stop`] take
 //!   what people ask for.
@@ -77,6 +78,7 @@ mod publish;
 mod recheck;
 mod relay_node;
 mod sessions;
+mod set_aside;
 mod settings;
 mod snapshot;
 mod status;

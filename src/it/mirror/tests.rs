@@ -10,6 +10,7 @@ mod memory;
 mod random;
 mod repetition;
 mod sessions;
+mod set_aside;
 mod snapshots;
 mod steps;
 mod templates;

@@ -1,61 +1,201 @@
-//! Fair share of the way to the worker: while it is nearly full, an edge node that sends many
-//! times more than the others is refused, before anything is decoded, so that the others still
-//! find room. Births, deaths and what is no Sparkplug data pass in any case.
+//! Fair share of the way to the worker: while it is nearly full (of messages or of bytes, whatever there
+//! is less room for), that is shared by max-min. Nobody is
+//! refused who has less on the way than the *water level*: so much as all may have, if those that have
+//! more are cut to it, for the way not to be nearly full any more. Refused is data alone, before
+//! anything is decoded; births, deaths and what is no Sparkplug data pass in any case.
 //!
-//! Otherwise the network waits for the worker, as for any burst: then the broker keeps what
-//! comes, and drops of all nodes alike when it has enough. A flood of one must not cost the
-//! others theirs.
+//! - An edge node with little on the way is never refused, wherever the level stands.
+//! - All edge nodes whose birth isn't known share one place: who invents names gets no more by it, and
+//!   nothing could be read of their data.
+//! - What came with QoS 1 or 2 can wait at the broker. It is refused only of a node that has many times
+//!   what the others get: then one floods. QoS 0 can't wait: if nothing were read, the broker would
+//!   drop of all nodes alike.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
 
+use bytes::Bytes;
 use foldhash::fast::RandomState;
 
-/// A node is refused if it has more than so many times what the others have on average.
+/// Assured data is refused of a node that has more than so many times what the others get on average.
 const TIMES_THE_OTHERS: u64 = 8;
-/// A node that has less than this on the way is never refused, however little the others have: a
-/// hundred small messages. Thousands of invented nodes with a message each make a mean that any
-/// real node is above.
+/// An edge node that has less than this on the way is never refused, however little the others have:
+/// a hundred small messages.
 const NEVER_REFUSED: u64 = 32 * 1024;
 /// What a message takes beside its bytes.
 const MESSAGE_BYTES: u64 = 128;
+/// From this part of the room on it is shared; what is beyond is free for those below the level.
+const CROWDED_PERCENT: u64 = 75;
+/// Messages that may come until the level is looked for again.
+const LEVEL_HOLDS: u32 = 64;
+/// Nodes that the event about refused messages names.
+const MOST_NAMED: usize = 3;
+
+/// Edge nodes whose birth is known, by their [`Shares::name`].
+pub(super) type Born = HashSet<u64, RandomState>;
+
+/// A message that wants to be handed over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanting<'a> {
+    pub(super) topic: &'a Bytes,
+    pub(super) bytes: usize,
+    /// The broker keeps it until it is acknowledged.
+    pub(super) assured: bool,
+}
+
+/// How full the way is, and what the worker did.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// Messages that the worker took so far.
+    pub(super) taken: u64,
+    /// How full the way is, in percent: of the messages that it has room for …
+    pub(super) messages: u64,
+    /// … and of the bytes.
+    pub(super) bytes: u64,
+}
+
+impl Room {
+    /// What there is less of, and how full it is.
+    fn scarce(self) -> (Of, u64) {
+        if self.messages >= self.bytes {
+            (Of::Messages, self.messages)
+        } else {
+            (Of::Bytes, self.bytes)
+        }
+    }
+}
+
+/// What is shared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Of {
+    #[default]
+    Messages,
+    Bytes,
+}
+
+/// What is on the way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Load {
+    messages: u64,
+    bytes: u64,
+}
+
+impl Load {
+    fn of(self, what: Of) -> u64 {
+        match what {
+            Of::Messages => self.messages,
+            Of::Bytes => self.bytes,
+        }
+    }
+
+    fn plus(self, bytes: u64) -> Load {
+        Load { messages: self.messages.saturating_add(1), bytes: self.bytes.saturating_add(bytes) }
+    }
+
+    fn minus(self, bytes: u64) -> Load {
+        Load { messages: self.messages.saturating_sub(1), bytes: self.bytes.saturating_sub(bytes) }
+    }
+}
+
+/// What one edge node has on the way, or all strangers together.
+#[derive(Debug)]
+struct Share {
+    load: Load,
+    /// Topic of its first message, for people.
+    topic: Bytes,
+}
 
 /// What is on its way to the worker, by edge node. Owned by the network alone: what the worker
 /// took is known from a counter.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shares {
-    /// Messages in their order: node and cost.
+    /// Messages in their order: whose, and their bytes.
     order: VecDeque<(u64, u64)>,
-    nodes: HashMap<u64, u64, RandomState>,
-    cost: u64,
+    nodes: HashMap<u64, Share, RandomState>,
+    load: Load,
     taken: u64,
     hasher: RandomState,
+    born: Arc<Born>,
+    level: Level,
+}
+
+/// The water level, as it was found last.
+#[derive(Clone, Copy, Debug, Default)]
+struct Level {
+    of: Of,
+    level: u64,
+    /// What all have of it, and how many they are.
+    below: u64,
+    nodes: u64,
+    /// Messages that may come before it is looked for again.
+    holds: u32,
 }
 
 impl Shares {
-    /// Whether a message of `bytes` under `topic` is to be handed over. `taken`: how many the
-    /// worker took so far. `crowded`: the way is nearly full.
-    pub(super) fn admit(&mut self, taken: u64, topic: &[u8], bytes: usize, crowded: bool) -> bool {
-        self.retire(taken);
+    /// `hasher` names edge nodes for [`Shares::set_born`].
+    pub(super) fn new(hasher: RandomState) -> Shares {
+        Shares {
+            order: VecDeque::new(),
+            nodes: HashMap::default(),
+            load: Load::default(),
+            taken: 0,
+            hasher,
+            born: Arc::default(),
+            level: Level::default(),
+        }
+    }
+
+    /// Takes note of whose births are known.
+    pub(super) fn set_born(&mut self, born: Arc<Born>) {
+        self.born = born;
+    }
+
+    /// Whether a message is to be handed over.
+    pub(super) fn admit(&mut self, room: Room, wanting: Wanting<'_>) -> bool {
+        self.retire(room.taken);
+        let Wanting { topic, bytes, assured } = wanting;
         let (node, is_data) = self.node_of(topic);
-        let cost = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(MESSAGE_BYTES);
-        if crowded && is_data && self.is_unfair(node, cost) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(MESSAGE_BYTES);
+        let (scarce, filled) = room.scarce();
+        let is_crowded = filled >= CROWDED_PERCENT;
+        if is_crowded && is_data && self.is_unfair(node, bytes, assured, (scarce, filled)) {
             return false;
         }
-        self.order.push_back((node, cost));
-        self.cost = self.cost.saturating_add(cost);
-        let of_node = self.nodes.entry(node).or_default();
-        *of_node = of_node.saturating_add(cost);
+        self.order.push_back((node, bytes));
+        self.load = self.load.plus(bytes);
+        let share = || Share { load: Load::default(), topic: topic.clone() };
+        let of_node = self.nodes.entry(node).or_insert_with(share);
+        of_node.load = of_node.load.plus(bytes);
         true
+    }
+
+    /// The edge nodes that have most on the way, with their part of it, for people.
+    pub(super) fn most(&self) -> String {
+        let of = self.level.of;
+        let mut shares: Vec<(&u64, &Share)> = self.nodes.iter().collect();
+        shares.sort_by_key(|(_, share)| std::cmp::Reverse(share.load.of(of)));
+        let name = |(node, share): &(&u64, &Share)| {
+            let part = share.load.of(of).saturating_mul(100);
+            let percent = part.checked_div(self.load.of(of)).unwrap_or(0);
+            if **node == STRANGERS {
+                return format!("nodes without a birth {percent} %");
+            }
+            let topic = String::from_utf8_lossy(&share.topic).into_owned();
+            let mut levels = topic.split('/').skip(1);
+            let (group, edge_node) = (levels.next(), levels.nth(1));
+            format!("{}/{} {percent} %", group.unwrap_or(""), edge_node.unwrap_or(""))
+        };
+        shares.iter().take(MOST_NAMED).map(name).collect::<Vec<_>>().join(", ")
     }
 
     fn retire(&mut self, taken: u64) {
         for _ in 0..taken.saturating_sub(self.taken) {
-            let Some((node, cost)) = self.order.pop_front() else { break };
-            self.cost = self.cost.saturating_sub(cost);
+            let Some((node, bytes)) = self.order.pop_front() else { break };
+            self.load = self.load.minus(bytes);
             if let Some(of_node) = self.nodes.get_mut(&node) {
-                *of_node = of_node.saturating_sub(cost);
-                if *of_node == 0 {
+                of_node.load = of_node.load.minus(bytes);
+                if of_node.load == Load::default() {
                     self.nodes.remove(&node);
                 }
             }
@@ -63,116 +203,83 @@ impl Shares {
         self.taken = taken.max(self.taken);
     }
 
-    fn is_unfair(&self, node: u64, cost: u64) -> bool {
-        let own = self.nodes.get(&node).copied().unwrap_or(0);
-        if own.saturating_add(cost) <= NEVER_REFUSED {
+    fn is_unfair(&mut self, node: u64, bytes: u64, assured: bool, room: (Of, u64)) -> bool {
+        let load = self.nodes.get(&node).map_or(Load::default(), |share| share.load);
+        let wanted = load.plus(bytes);
+        // Without others there is nobody to be fair to.
+        let is_alone = self.nodes.len() <= usize::from(load != Load::default());
+        if is_alone || (wanted.bytes <= NEVER_REFUSED && node != STRANGERS) {
             return false;
         }
-        let others = self.nodes.len().saturating_sub(usize::from(own > 0));
-        let others = u64::try_from(others).unwrap_or(u64::MAX);
-        let of_others = self.cost.saturating_sub(own);
-        // Without others there is nobody to be fair to.
+        let Level { of, level, below, nodes, .. } = self.level(room);
+        let (own, wanted) = (load.of(of), wanted.of(of));
+        if wanted <= level {
+            return false;
+        }
+        if !assured || node == STRANGERS {
+            return true;
+        }
+        let others = nodes.saturating_sub(u64::from(own > 0));
+        let of_others = below.saturating_sub(own.min(level));
         let average = of_others.checked_div(others);
-        average.is_some_and(|average| {
-            own.saturating_add(cost) > average.saturating_mul(TIMES_THE_OTHERS)
-        })
+        average.is_some_and(|average| wanted > average.saturating_mul(TIMES_THE_OTHERS))
+    }
+
+    /// The water level for a way that is so full.
+    fn level(&mut self, (of, filled): (Of, u64)) -> Level {
+        if let Some(holds) = self.level.holds.checked_sub(1)
+            && self.level.of == of
+        {
+            self.level.holds = holds;
+            return self.level;
+        }
+        let room = self.load.of(of).saturating_mul(CROWDED_PERCENT).checked_div(filled.max(1));
+        let loads = self.nodes.values().map(|share| share.load.of(of)).collect();
+        let (level, below, nodes) = water_level(loads, room.unwrap_or(0));
+        self.level = Level { of, level, below, nodes, holds: LEVEL_HOLDS };
+        self.level
     }
 
     /// The edge node of a topic `namespace/group/type/edge node…`, and whether it is data.
     fn node_of(&self, topic: &[u8]) -> (u64, bool) {
         let mut levels = topic.split(|byte| *byte == b'/').skip(1);
         let (group, kind, node) = (levels.next(), levels.next(), levels.next());
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(group.unwrap_or_default());
-        hasher.write_u8(b'/');
-        hasher.write(node.unwrap_or_default());
-        (hasher.finish(), matches!(kind, Some(b"NDATA" | b"DDATA")))
+        let name = name(&self.hasher, group.unwrap_or_default(), node.unwrap_or_default());
+        let is_data = matches!(kind, Some(b"NDATA" | b"DDATA"));
+        (if self.born.contains(&name) { name } else { STRANGERS }, is_data)
     }
+}
+
+/// All edge nodes whose birth isn't known.
+const STRANGERS: u64 = 0;
+
+/// What an edge node is called here.
+pub(crate) fn name(hasher: &RandomState, group: &[u8], edge_node: &[u8]) -> u64 {
+    let mut hasher = hasher.build_hasher();
+    hasher.write(group);
+    hasher.write_u8(b'/');
+    hasher.write(edge_node);
+    hasher.finish().max(1)
+}
+
+/// The highest level with which those that have these loads, cut to it, fit into `room`; what they
+/// have then, and how many they are.
+fn water_level(mut loads: Vec<u64>, room: u64) -> (u64, u64, u64) {
+    loads.sort_unstable();
+    let all = u64::try_from(loads.len()).unwrap_or(u64::MAX);
+    let (mut below, mut more) = (0_u64, all);
+    for load in loads {
+        let rest = room.saturating_sub(below);
+        // From here on everybody has at least so much.
+        if load.saturating_mul(more) > rest {
+            let level = rest.checked_div(more).unwrap_or(0);
+            return (level, below.saturating_add(level.saturating_mul(more)), all);
+        }
+        below = below.saturating_add(load);
+        more = more.saturating_sub(1);
+    }
+    (u64::MAX, below, all)
 }
 
 #[cfg(test)]
-#[expect(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
-mod tests {
-    use super::*;
-
-    fn topic(node: &str, kind: &str) -> String {
-        format!("spBv1.0/G/{kind}/{node}")
-    }
-
-    /// A worker that takes so many messages in each step, with room for 1,000; what each node
-    /// sent and what of it was refused.
-    fn run(senders: &[(&str, usize)], takes: usize) -> Vec<(usize, usize)> {
-        let mut shares = Shares::default();
-        let (mut queued, mut taken) = (0_usize, 0_u64);
-        let mut counts = vec![(0, 0); senders.len()];
-        for _ in 0..1_000 {
-            let most = senders.iter().map(|(_, rate)| *rate).max().unwrap_or(0);
-            for turn in 0..most {
-                for (place, (node, rate)) in senders.iter().enumerate() {
-                    if turn >= *rate {
-                        continue;
-                    }
-                    counts[place].0 += 1;
-                    let crowded = queued >= 750;
-                    if shares.admit(taken, topic(node, "NDATA").as_bytes(), 100, crowded) {
-                        queued += 1;
-                        assert!(queued < 1_000, "the network would wait, and the broker drop");
-                    } else {
-                        counts[place].1 += 1;
-                    }
-                }
-            }
-            let now = takes.min(queued);
-            queued -= now;
-            taken += now as u64;
-        }
-        counts
-    }
-
-    #[test]
-    fn a_flood_of_one_node_takes_no_room_from_the_others() {
-        let counts = run(&[("flood", 100), ("a", 1), ("b", 1), ("c", 1)], 20);
-        assert!(counts[0].1 > 70_000, "{counts:?}");
-        assert_eq!(&counts[1..], [(1_000, 0); 3]);
-    }
-
-    #[test]
-    fn nodes_that_send_alike_are_never_refused() {
-        let counts = run(&[("a", 4), ("b", 6), ("c", 5)], 15);
-        assert!(counts.iter().all(|(_, refused)| *refused == 0), "{counts:?}");
-    }
-
-    #[test]
-    fn thousands_of_invented_nodes_take_nothing_from_a_real_one() {
-        let mut shares = Shares::default();
-        for number in 0..7_000 {
-            let topic = topic(&format!("invented{number}"), "NDATA");
-            assert!(shares.admit(0, topic.as_bytes(), 1, true));
-        }
-        for _ in 0..60 {
-            assert!(shares.admit(0, topic("real", "NDATA").as_bytes(), 100, true));
-        }
-        // A flood is refused all the same.
-        let flood =
-            |shares: &mut Shares| shares.admit(0, topic("flood", "NDATA").as_bytes(), 100, true);
-        let admitted = (0..10_000).filter(|_| flood(&mut shares)).count();
-        assert!(admitted < 200, "{admitted}");
-    }
-
-    #[test]
-    fn births_deaths_and_a_node_without_others_pass_in_any_case() {
-        let mut shares = Shares::default();
-        for _ in 0..300 {
-            assert!(shares.admit(0, topic("alone", "NDATA").as_bytes(), 1, true));
-        }
-        assert!(shares.admit(0, topic("other", "NDATA").as_bytes(), 1, true));
-        assert!(!shares.admit(0, topic("alone", "NDATA").as_bytes(), 1, true));
-        for kind in ["NBIRTH", "DBIRTH", "NDEATH", "DDEATH", "NCMD"] {
-            assert!(shares.admit(0, topic("alone", kind).as_bytes(), 1, true));
-        }
-        assert!(shares.admit(0, topic("alone", "NDATA").as_bytes(), 1, false));
-        // All are taken.
-        assert!(shares.admit(400, topic("alone", "NDATA").as_bytes(), 1, true));
-        assert_eq!(shares.order.len(), 1);
-    }
-}
+mod tests;

@@ -122,7 +122,13 @@ impl StepContext<'_> {
 
     /// Journals the births that are due for metrics born late, if the node's turn has come.
     pub(super) fn catch_up(&mut self, node: &mut Node) -> bool {
-        if !self.is_rested(node) {
+        let of_due = |state: &EntityState| if state.birth_due { state.announced_bytes } else { 0 };
+        let bytes = if node.own.birth_due || node.types_due {
+            node.births_bytes()
+        } else {
+            node.devices.values().map(|state| of_due(state)).fold(0, usize::saturating_add)
+        };
+        if !self.may_bear(node, bytes) {
             return false;
         }
         let due: Vec<Box<str>> = node

@@ -72,7 +72,8 @@ impl StepContext<'_> {
             return self.refuse_device(node, device, shortage);
         }
         if types_changed && let Some(permit) = node.own.life.permit() {
-            if !self.is_rested(node) {
+            let bytes = node.births_bytes();
+            if !self.may_bear(node, bytes) {
                 // Births of all devices for the birth of one: an edge node could ask for them
                 // with each message. This device's comes with them, soon.
                 node.types_due = true;
@@ -242,7 +243,8 @@ impl StepContext<'_> {
         let types_changed = self.refresh_device_types(node, device);
         node.count(Some(device));
         if types_changed {
-            if self.is_rested(node) {
+            let bytes = node.births_bytes();
+            if self.may_bear(node, bytes) {
                 node.last_synthetic = Some(self.now.mono);
                 self.announce_all(node, node_permit, None);
             } else {

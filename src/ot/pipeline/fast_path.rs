@@ -39,6 +39,10 @@ impl StepContext<'_> {
         let timestamp = data.timestamp.unwrap_or(self.now.wall_ms);
         let state = node.state_mut(device)?;
         let Plan { permit, payload, places } = plan(state, data, timestamp).ok()?;
+        if !node.output.affords(payload.len()) {
+            return None;
+        }
+        let state = node.state_mut(device)?;
         for (metric, place) in data.metrics.iter().zip(places) {
             let Some(slot) = state.layout.slot_mut(place) else {
                 mistake!("a planned metric without a slot");

@@ -7,6 +7,7 @@ use policy::{Permit, Priority, Verdict};
 use prost::Message;
 use sparkplug::Value;
 
+use super::encode::METRIC_BYTES;
 use super::item::Item;
 use super::limits::{clamp, set_waits};
 use super::shape;
@@ -112,6 +113,18 @@ impl StepContext<'_> {
             return Step::Done;
         }
         let all = chosen.len();
+        node.output.pass(self.now.mono);
+        let mut sum_of_all = METRIC_BYTES;
+        let affordable = chosen.iter().take_while(|value| {
+            sum_of_all = sum_of_all.saturating_add(value.bytes);
+            node.output.affords(sum_of_all)
+        });
+        let affordable = affordable.count();
+        if affordable == 0 {
+            // Not even for the entity that is next: whatever it has would be too much.
+            return Step::Done;
+        }
+        chosen.truncate(affordable);
         if self.limiter.limits_link() {
             let mut sum = 0_usize;
             let fits = chosen.iter().take_while(|value| {

@@ -28,6 +28,7 @@ use policy::{OnExcess, Priority, Rule};
 use prost::Message;
 use sparkplug::Entity;
 
+use super::encode::{MAX_PAYLOAD_BYTES, METRIC_BYTES};
 use super::item::{Item, Passage};
 use super::notify;
 use super::step::StepContext;
@@ -48,6 +49,7 @@ impl StepContext<'_> {
             (Vec::new(), items)
         };
         self.hold(node, device, early, passage);
+        let items = self.within_output(node, device, items, passage);
         let limited =
             self.limiter.is_shared() || items.iter().any(|item| self.limiter.limits(item.rule));
         if !limited {
@@ -57,6 +59,30 @@ impl StepContext<'_> {
             items.into_iter().partition(|item| self.priority(item.rule) == Priority::High);
         let mut passed = self.limit_class(node, device, Priority::High, high, passage);
         passed.extend(self.limit_class(node, device, Priority::Normal, normal, passage));
+        passed
+    }
+
+    /// Lets through what may be written for the node; the rest is held.
+    fn within_output(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        items: Vec<Item>,
+        passage: &mut Passage,
+    ) -> Vec<Item> {
+        if node.output.affords(MAX_PAYLOAD_BYTES) {
+            return items;
+        }
+        let mut sum = METRIC_BYTES;
+        let (passed, refused) = items.into_iter().partition(|item| {
+            let with = sum.saturating_add(written(node, device, item));
+            let fits = node.output.affords(with);
+            if fits {
+                sum = with;
+            }
+            fits
+        });
+        self.refuse(node, device, refused, OnExcess::Conflate, Reason::Amplification, passage);
         passed
     }
 
@@ -275,10 +301,13 @@ pub(super) fn clamp(bytes: usize) -> u32 {
 
 /// What the metrics take with their names, by which they cross.
 fn bytes<'a>(node: &Node, device: Option<&str>, items: impl Iterator<Item = &'a Item>) -> u32 {
-    let Some(state) = node.state(device) else { return 0 };
-    let of = |item: &Item| {
-        let name = state.layout.slot(item.slot).map_or(0, |slot| slot.name().len());
-        name.saturating_add(item.metric.encoded_len())
-    };
-    clamp(items.fold(0_usize, |sum, item| sum.saturating_add(of(item))))
+    let sum = items.fold(0_usize, |sum, item| sum.saturating_add(written(node, device, item)));
+    clamp(sum)
+}
+
+/// What one metric takes with its name.
+fn written(node: &Node, device: Option<&str>, item: &Item) -> usize {
+    let slot = node.state(device).and_then(|state| state.layout.slot(item.slot));
+    let name = slot.map_or(0, |slot| slot.exported_name().len());
+    name.saturating_add(item.metric.encoded_len())
 }

@@ -86,7 +86,7 @@ pub(crate) use self::reorder::ALL_BYTES as WAITING_BYTES;
 use self::reorder::Reorder;
 use self::step::StepContext;
 use self::unborn::Unborn;
-use crate::plant::{Node, Plant, StoredPlant};
+use crate::plant::{Life, Node, Plant, StoredPlant};
 use crate::rule_counters::{RuleCounters, RuleMatches};
 use crate::{Entry, Now};
 
@@ -342,6 +342,13 @@ impl Pipeline {
             entity: node.entity(),
             alive: node.own.life.is_announced(),
         })
+    }
+
+    /// Group and edge node of those whose birth is known, and of which something crosses.
+    pub(crate) fn born(&self) -> impl Iterator<Item = (&str, &str)> {
+        let is_born = |node: &&Node| node.own.life.is_announced() || node.own.life == Life::Known;
+        let born = self.plant.nodes().iter().filter(is_born);
+        born.map(|node| (&*node.group, &*node.edge_node))
     }
 
     /// How many edge nodes send and have no known birth, and one of them.

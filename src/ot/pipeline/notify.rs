@@ -8,7 +8,7 @@ use telemetry::event;
 use text::format_utc_ms;
 
 use super::Received;
-use crate::plant::Ends;
+use crate::plant::{Ends, Finding};
 
 /// Tells that a message was dropped as a whole, and which rule says so, if one does.
 #[cold]
@@ -48,7 +48,11 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
             event!(PayloadRefused, node, topic, reason = word, bytes = received.payload.len());
         }
         Reason::NameCollision => event!(NameCollision, node, topic),
-        Reason::Rate | Reason::NodeRate | Reason::LinkRate | Reason::Overload => {
+        Reason::Rate
+        | Reason::NodeRate
+        | Reason::LinkRate
+        | Reason::Amplification
+        | Reason::Overload => {
             event!(RateExceeded, node, topic, reason = word, rule)
         }
         Reason::DataBeforeBirth | Reason::UnknownMetric => {
@@ -62,6 +66,7 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
         // Ordinary in every plant, of the IT half, or told by the connection.
         Reason::StoredBirth
         | Reason::TooLarge
+        | Reason::SetAside
         | Reason::Conflated
         | Reason::StaleDeath
         | Reason::Duplicate
@@ -77,12 +82,12 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
 
 /// Tells that messages were refused before anything of them was read.
 #[cold]
-pub(super) fn shed(topic: &str, messages: u64) {
+pub(super) fn shed(topic: &str, messages: u64, most: &str) {
     let node = match Topic::parse(topic) {
         Ok(Topic::Entity(topic)) => format!("{}/{}", topic.entity.group, topic.entity.edge_node),
         _ => String::new(),
     };
-    event!(RateExceeded, node, topic, reason = Reason::Overload.name(), messages);
+    event!(RateExceeded, node, topic, reason = Reason::Overload.name(), messages, most);
 }
 
 /// Tells that values of a message wait for a limit.
@@ -109,6 +114,19 @@ pub(super) fn memory(entity: Entity<'_>, shortage: Shortage) {
 #[cold]
 pub(super) fn gap(group: &str, edge_node: &str) {
     event!(SequenceGap, node = format!("{group}/{edge_node}"));
+}
+
+/// Tells that the numbers of a node are no sequence, and what they are.
+#[cold]
+pub(super) fn no_sequence(group: &str, edge_node: &str, finding: Finding) {
+    let node = format!("{group}/{edge_node}");
+    match finding {
+        Finding::StandsStill(seq) => event!(SeqNotCounted, node, seq),
+        Finding::TwoSequences(one, other) => {
+            event!(NameShared, node, numbers = format!("{one} and {other}"));
+        }
+        Finding::Repeats => event!(SeqRepeats, node),
+    }
 }
 
 /// Tells what a node's death was taken for.

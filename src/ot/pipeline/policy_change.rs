@@ -76,7 +76,9 @@ pub(super) fn adjust(step: &mut StepContext<'_>, node: &mut Node) {
     }
     let bears_all = !node.own.life.is_announced() || types_changed || changes(&node.own);
     let is_stale = |state: &EntityState| !state.life.is_announced() || changes(state);
-    if node.own.life.is_uncertain() && (bears_all || node.devices.values().any(|state| is_stale(state))) {
+    if node.own.life.is_uncertain()
+        && (bears_all || node.devices.values().any(|state| is_stale(state)))
+    {
         // Readers know which values they saw since the last loss, and see others now: for them it
         // is a loss of its own.
         node.losses = node.losses.saturating_add(1);

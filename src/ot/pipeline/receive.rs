@@ -27,10 +27,11 @@ impl Pipeline {
         }
     }
 
-    /// Enters messages under `topic` that were refused while the relay was overloaded.
-    pub fn shed(&mut self, topic: &str, messages: u64) {
+    /// Enters messages under `topic` that were refused while the relay was overloaded; `most` says
+    /// who had most on the way then.
+    pub fn shed(&mut self, topic: &str, messages: u64, most: &str) {
         self.refused(topic, messages, Reason::Overload);
-        notify::shed(topic, messages);
+        notify::shed(topic, messages, most);
     }
 
     /// Enters a message that was too large to be read. `retain`: the broker had it stored, so it
@@ -40,6 +41,17 @@ impl Pipeline {
             Ok(Topic::Entity(_)) if !retain => self.refused(topic, 1, Reason::TooLarge),
             _ => {
                 let _ = self.count_refused(topic, 1, Reason::TooLarge);
+            }
+        }
+    }
+
+    /// Enters a message that is set aside unread, since this half was ended with it twice. `retain`:
+    /// the broker had it stored, so it is no news.
+    pub(crate) fn set_aside(&mut self, topic: &str, retain: bool) {
+        match Topic::parse(topic) {
+            Ok(Topic::Entity(_)) if !retain => self.refused(topic, 1, Reason::SetAside),
+            _ => {
+                let _ = self.count_refused(topic, 1, Reason::SetAside);
             }
         }
     }
@@ -140,7 +152,8 @@ impl Pipeline {
         }
         self.structure_changed |= !topic.message_type.is_data();
         if stored {
-            self.stored(now, topic, decoded.into_model().into_payload(), origin, out);
+            let payload = decoded.into_model().into_payload();
+            self.stored(now, topic, payload, received.payload.len(), origin, out);
             return Fate::Dropped(Reason::StoredBirth);
         }
         match topic.message_type {
@@ -197,6 +210,7 @@ impl Pipeline {
         now: Now,
         topic: EntityTopic<'_>,
         payload: Payload,
+        bytes: usize,
         origin: &mut Origin<'_>,
         out: &mut Vec<Entry>,
     ) {
@@ -213,6 +227,7 @@ impl Pipeline {
             && let Some(node) = plant.node_mut(index)
         {
             node.last_seen = now.mono;
+            node.output.earn(now.mono, bytes);
             step.stored_birth(node, topic.entity.device, payload);
             plant.make_room(index);
         }
@@ -253,9 +268,11 @@ impl Pipeline {
             return Fate::Dropped(Reason::OverCapacity);
         };
         node.last_seen = now.mono;
+        node.output.earn(now.mono, received.payload.len());
         if !node.sequence.arrive_unordered(hash, received.dup) {
             return Fate::Dropped(Reason::Duplicate);
         }
+        node.counting.birth();
         let payload = decoded.into_model().into_payload();
         let seq = low_byte(payload.seq).unwrap_or(0);
         self.unborn.born(topic.entity);
@@ -365,10 +382,16 @@ impl Pipeline {
             return Fate::Dropped(Reason::DataBeforeBirth);
         };
         node.last_seen = now.mono;
+        if way == Way::Arrived {
+            node.output.earn(now.mono, received.payload.len());
+        }
         // proto3 leaves a number of 0 out.
         let next = node.sequence.next();
         let leaves_zero_out = seq.is_none() && next == Some(0) && !topic.message_type.is_death();
         let seq = if leaves_zero_out { Some(0) } else { seq };
+        if way == Way::Arrived {
+            step.count(node, seq, timestamp, hash, received);
+        }
         let turn = match way {
             Way::Waited { late: true } => Turn::Now { late: Late::ByNumber },
             Way::Waited { late: false } => {

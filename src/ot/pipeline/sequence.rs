@@ -5,7 +5,7 @@ use mistake::mistake;
 
 use super::step::StepContext;
 use super::{Received, notify};
-use crate::plant::{Node, Numbering, Place, WINDOW};
+use crate::plant::{Node, Numbered, Numbering, Place, WINDOW};
 
 /// Behind an NBIRTH a number of 0 comes again after 255 others; so far before that nothing but a
 /// node that doesn't count sends it.
@@ -60,6 +60,30 @@ pub(super) enum Turn {
 }
 
 impl StepContext<'_> {
+    /// Takes note of the number of a message that has just come, for what the node's numbers are.
+    pub(super) fn count(
+        &mut self,
+        node: &mut Node,
+        seq: Option<u8>,
+        timestamp: Option<u64>,
+        hash: u64,
+        received: Received<'_>,
+    ) {
+        let (Some(seq), Numbering::Complete) = (seq, node.numbering) else { return };
+        if received.dup || node.told_no_sequence {
+            return;
+        }
+        let Some(repeats) = node.sequence.comes_again(seq, hash) else { return };
+        let numbered = Numbered { seq, entity: entity(received.topic), timestamp };
+        if let Some(finding) = node.counting.take(numbered, repeats) {
+            node.told_no_sequence = true;
+            notify::no_sequence(&node.group, &node.edge_node, finding);
+            // From now on its messages are judged as they come.
+            let _ = node.sequence.ignore();
+            node.early.hurry();
+        }
+    }
+
     /// Asks whether it is the turn of a data message, or of a device's birth or death; `hash`
     /// identifies topic and payload.
     pub(super) fn turn(
@@ -175,4 +199,9 @@ impl StepContext<'_> {
         }
         node.early.hurry();
     }
+}
+
+/// Names the topic of a message among those of its node.
+fn entity(topic: &str) -> u32 {
+    topic.bytes().fold(0x811C_9DC5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

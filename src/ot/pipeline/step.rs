@@ -50,6 +50,11 @@ impl StepContext<'_> {
         let aliased = node.state(device).is_some_and(has_aliases);
         // An NBIRTH starts anew, so nothing is lost before it.
         let loss_before = device.is_some() && self.take_loss(node, synthetic);
+        let bytes = payload.len();
+        node.output.spend(bytes);
+        if let Some(state) = node.state_mut(device) {
+            state.announced_bytes = bytes;
+        }
         let topic = EntityTopic::birth(node.exported(device));
         let flags = self.flags(loss_before, synthetic, aliased);
         self.admit(permit, topic, payload, node.losses, flags);
@@ -72,6 +77,7 @@ impl StepContext<'_> {
         let death = Admitted::death(source, entity, timestamp_ms, bd_seq, node.losses, flags);
         let bytes = death.payload_bytes();
         self.limiter.charge(self.now.mono, node.queue.buckets.as_ref(), bytes);
+        node.output.spend(bytes);
         self.out.push(Entry::Plant(death));
     }
 
@@ -86,6 +92,7 @@ impl StepContext<'_> {
     ) {
         let loss_before = self.take_loss(node, synthetic);
         let flags = self.flags(loss_before, synthetic, false);
+        node.output.spend(payload.len());
         self.admit(permit, EntityTopic::data(node.exported(device)), payload, node.losses, flags);
     }
 

@@ -137,9 +137,10 @@ impl StepContext<'_> {
         node.lives().for_each(Life::rest);
     }
 
-    /// Whether the relay may make births for the node again.
-    pub(super) fn is_rested(&self, node: &Node) -> bool {
-        rested(node) <= self.now.mono
+    /// Whether the relay may make births for the node again, of so many bytes.
+    pub(super) fn may_bear(&self, node: &mut Node, bytes: usize) -> bool {
+        node.output.pass(self.now.mono);
+        rested(node) <= self.now.mono && node.output.affords(bytes)
     }
 
     /// The node's next turn, at most one interval from now. Turns are spread over the interval

@@ -2,12 +2,14 @@
 //! sequence and devices, with the current value of every metric. Sans-IO.
 
 mod backlog;
+mod counting;
 mod early;
 mod exported;
 mod layout;
 mod life;
 mod memory;
 mod node;
+mod output;
 mod sequence;
 mod sessions;
 mod slot;
@@ -19,11 +21,15 @@ use std::time::Duration;
 
 use account::{Ledger, NodeSlot};
 pub(crate) use backlog::{Backlog, Held, Ticket, held_bytes};
+pub(crate) use counting::{Counting, Finding, Numbered};
 pub(crate) use early::{Early, EarlyMessages};
 use foldhash::fast::RandomState;
 pub(crate) use layout::{Layout, Taught, cap_properties, is_definition};
 pub(crate) use life::{Life, Standing, Trust};
 pub(crate) use node::{EntityState, Node, Numbering, Parts, Queue};
+pub(crate) use output::Output;
+#[cfg(test)]
+pub(crate) use output::{AT_FIRST, PER_S, TIMES};
 pub(crate) use sequence::{Place, Sequence, WINDOW};
 pub(crate) use sessions::{Ends, Sessions};
 pub(crate) use slot::{Shaper, Slot};

@@ -7,7 +7,10 @@ use account::{NodeSlot, Origin, Reason, Refused};
 use policy::NodeBuckets;
 use sparkplug::{Entity, Metric, steps};
 
-use super::{Backlog, Definitions, EarlyMessages, Layout, Life, Sequence, Sessions, Taught, Types};
+use super::{
+    Backlog, Counting, Definitions, EarlyMessages, Layout, Life, Output, Sequence, Sessions,
+    Taught, Types,
+};
 
 /// An edge node's own metrics, or a device.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +29,8 @@ pub(crate) struct EntityState {
     pub(crate) reshaped: bool,
     /// The messages that brought such values.
     pub(crate) backlog: Backlog,
+    /// Bytes of the birth that was journalled last.
+    pub(crate) announced_bytes: usize,
     /// The policy in force has judged what its birth brought.
     pub(crate) judged: bool,
     /// The template instances that its birth brought were surveyed.
@@ -55,8 +60,10 @@ impl EntityState {
     /// Takes over the layout of a birth; what readers know of the entity stays.
     pub(crate) fn bear(&mut self, layout: Layout) {
         let (mut life, told_at) = (self.life, self.told_at);
+        let announced_bytes = self.announced_bytes;
         life.bear();
-        self.become_new(EntityState { life, layout, told_at, ..EntityState::default() });
+        let new = EntityState { life, layout, told_at, announced_bytes, ..EntityState::default() };
+        self.become_new(new);
     }
 
     fn become_new(&mut self, new: EntityState) {
@@ -110,6 +117,9 @@ pub(crate) struct Node {
     /// Messages that wait for their turn in it.
     pub(crate) early: EarlyMessages,
     pub(crate) numbering: Numbering,
+    pub(crate) counting: Counting,
+    /// People were told that its numbers are no sequence.
+    pub(crate) told_no_sequence: bool,
     /// Messages were lost: the next frame of the node has to say so.
     pub(crate) loss: bool,
     /// How often the values had to be doubted. Readers tell by it a loss that they know from a
@@ -123,6 +133,8 @@ pub(crate) struct Node {
     pub(crate) last_seen: Duration,
     /// Where the node stands with limits that it shares.
     pub(crate) queue: Queue,
+    /// What may be written for it.
+    pub(crate) output: Output,
     /// What is remembered of it, as it was counted last.
     pub(super) bytes: usize,
     /// What of that the order of its messages takes.

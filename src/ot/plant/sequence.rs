@@ -96,6 +96,14 @@ impl Sequence {
         }
     }
 
+    /// Whether this number came a short while ago with other contents; `None`: the message did.
+    pub(crate) fn comes_again(&self, seq: u8, hash: u64) -> Option<bool> {
+        let same = self.recent.iter().filter(|(known, _)| *known == Some(seq));
+        let mut same = same.map(|(_, known)| *known).peekable();
+        let repeats = same.peek().is_some();
+        (!same.any(|known| known == hash)).then_some(repeats)
+    }
+
     /// It is the turn of the message with this number. Whether numbers before it are given up by
     /// that: a gap.
     pub(crate) fn take(&mut self, seq: Option<u8>) -> bool {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use journal_format::Start;
 use journal_write::{JournalError, Retained};
 use telemetry::event;
 
@@ -50,6 +51,22 @@ impl Worker {
             event!(JournalNearLimit, bytes, limit);
         } else if bytes < far {
             self.near_limit = false;
+        }
+    }
+
+    pub(super) fn start(&self) -> Start {
+        let every = self.settings.keyframe_every.as_secs();
+        let signed = self.settings.signed.as_ref();
+        Start {
+            relay_name: self.settings.relay_name.clone(),
+            epoch: self.writer.epoch(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            policy_digest: self.pipeline.policy().digest().to_owned(),
+            keyframe_every_s: u32::try_from(every).unwrap_or(u32::MAX),
+            renames: !self.pipeline.policy().renames().is_empty(),
+            renames_metrics: self.pipeline.policy().renames_metrics(),
+            policy_version: signed.map(|signed| signed.version),
+            policy_signers: signed.map(|signed| signed.signers.clone()).unwrap_or_default(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The worker with a real journal and a real state directory.
 
+pub(super) mod planted;
+
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::thread::JoinHandle;
@@ -98,17 +100,21 @@ fn what_is_too_large_for_a_frame_is_told() {
     triggered(&told, Event::FrameTooLarge);
 }
 
+fn delivered(packet_id: u16, topic: &'static str, seq: u64, metrics: Vec<Metric>) -> Delivered {
+    let payload = Payload { timestamp: Some(1), seq: Some(seq), metrics, ..Payload::default() };
+    Delivered {
+        topic: Bytes::from_static(topic.as_bytes()),
+        payload: payload.encode_to_vec().into(),
+        retain: false,
+        dup: false,
+        is_too_large: false,
+        receipt: Some(Receipt::numbered(packet_id)),
+    }
+}
+
 impl Running {
     fn deliver(&self, packet_id: u16, topic: &'static str, seq: u64, metrics: Vec<Metric>) {
-        let payload = Payload { timestamp: Some(1), seq: Some(seq), metrics, ..Payload::default() };
-        let delivered = Delivered {
-            topic: Bytes::from_static(topic.as_bytes()),
-            payload: payload.encode_to_vec().into(),
-            retain: false,
-            dup: false,
-            is_too_large: false,
-            receipt: Some(Receipt::numbered(packet_id)),
-        };
+        let delivered = delivered(packet_id, topic, seq, metrics);
         self.work.send(Work::Messages(vec![delivered])).unwrap();
     }
 

@@ -204,9 +204,9 @@ pub(super) fn disarm(
         }
     }
     if let Some(metadata) = &metric.metadata {
-        let told = told_metadata(disarm, length, datatype, metric.value.as_ref(), metadata);
-        changed |= told.as_ref() != Some(&**metadata);
-        metric.metadata = told.map(Box::new);
+        let crossing = crossing_metadata(disarm, length, datatype, metric.value.as_ref(), metadata);
+        changed |= crossing.as_ref() != Some(&**metadata);
+        metric.metadata = crossing.map(Box::new);
     }
     match &mut metric.value {
         Some(Value::DataSet(table)) => changed |= retain_columns(disarm, table),
@@ -262,7 +262,7 @@ fn retain_properties(disarm: &Disarm, set: &mut PropertySet, path: &str) -> bool
     changed || set.keys.len() != before
 }
 
-fn told_metadata(
+fn crossing_metadata(
     disarm: &Disarm,
     length: Option<&Length>,
     datatype: DataType,
@@ -291,7 +291,7 @@ fn told_metadata(
     };
     let is_md5 =
         |md5: &&String| md5.len() == 32 && md5.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let told = MetaData {
+    let crossing = MetaData {
         is_multi_part: metadata.is_multi_part.filter(|_| fields.has(Fields::IS_MULTI_PART)),
         content_type: metadata
             .content_type
@@ -306,7 +306,7 @@ fn told_metadata(
         md5: metadata.md5.as_ref().filter(|_| fields.has(Fields::MD5)).filter(is_md5).cloned(),
         description: text(Fields::DESCRIPTION, &metadata.description),
     };
-    (told != MetaData::default()).then_some(told)
+    (crossing != MetaData::default()).then_some(crossing)
 }
 
 fn retain_columns(disarm: &Disarm, table: &mut DataSet) -> bool {

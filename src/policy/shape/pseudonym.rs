@@ -1,6 +1,6 @@
 //! Deterministic pseudonyms for identifiers in texts: HMAC-SHA256 under a key that only the OT
 //! half has, cut to 96 bits, with 32 bits more by which the half knows its own work again. So a
-//! pseudonym stays what it is when a birth is told again after a restart, and a text of the plant
+//! pseudonym stays what it is when a birth is forwarded again after a restart, and a text of the plant
 //! that only looks like one is replaced.
 //!
 //! ```text
@@ -97,7 +97,7 @@ impl fmt::Debug for PseudonymKey {
 }
 
 impl Pseudonym {
-    /// Whether the text holds a pseudonym that was made with this key: it was told before.
+    /// Whether the text holds a pseudonym that was made with this key: it was forwarded before.
     pub(super) fn is_replaced(&self, datatype: DataType, text: &str, key: &PseudonymKey) -> bool {
         match self {
             Pseudonym::Whole => key.made(datatype, text),
@@ -192,16 +192,16 @@ fn outside<'t>(
 /// Empty matches are no identifiers.
 fn replace_all<'t>(regex: &Regex, text: &'t str, by: impl Fn(&str) -> String) -> Cow<'t, str> {
     let mut changed = String::new();
-    let mut told = 0;
+    let mut copied = 0;
     for found in regex.find_iter(text).filter(|found| !found.is_empty()) {
-        changed.push_str(text.get(told..found.start()).unwrap_or_default());
+        changed.push_str(text.get(copied..found.start()).unwrap_or_default());
         changed.push_str(&by(found.as_str()));
-        told = found.end();
+        copied = found.end();
     }
-    if told == 0 {
+    if copied == 0 {
         return Cow::Borrowed(text);
     }
-    changed.push_str(text.get(told..).unwrap_or_default());
+    changed.push_str(text.get(copied..).unwrap_or_default());
     Cow::Owned(changed)
 }
 

@@ -175,8 +175,8 @@ impl Shape {
             return Shaped::Forward;
         }
         let doubted = state.losses != last.losses;
-        if let Some(told) = last.metric.filter(|_| !doubted)
-            && self.is_near(datatype, fate, metric, told)
+        if let Some(forwarded) = last.metric.filter(|_| !doubted)
+            && self.is_near(datatype, fate, metric, forwarded)
         {
             return Shaped::Drop { reason: Reason::Deadband };
         }
@@ -281,8 +281,8 @@ impl Shape {
     }
 
     /// Whether readers have null with Quality 0 for `told`, since this shape made it so.
-    pub fn made_null(&self, datatype: DataType, told: &Metric, how: Pseudonyms<'_>) -> bool {
-        self.nulls(datatype, told, how).is_some()
+    pub fn made_null(&self, datatype: DataType, forwarded: &Metric, how: Pseudonyms<'_>) -> bool {
+        self.nulls(datatype, forwarded, how).is_some()
     }
 
     /// [`Reason`] for which data with this value doesn't cross: the IT half's second look, at what
@@ -369,9 +369,9 @@ impl Shape {
     }
 
     /// Whether the value is too near to the one that was told last.
-    fn is_near(&self, datatype: DataType, fate: Fate, metric: &Metric, told: &Metric) -> bool {
+    fn is_near(&self, datatype: DataType, fate: Fate, metric: &Metric, forwarded: &Metric) -> bool {
         let Some(deadband) = self.deadband else { return false };
-        if !super::is_number(datatype) || self.tells_properties(metric, told) {
+        if !super::is_number(datatype) || self.changes_properties(metric, forwarded) {
             return false;
         }
         let shaped = |fate: Fate, metric: &Metric| match fate {
@@ -379,30 +379,33 @@ impl Shape {
             Fate::Keep => metric.value.as_ref().and_then(|value| number(datatype, value)),
             Fate::Null(_) | Fate::Drop(_) => None,
         };
-        let told_fate = self.fate(datatype, told.value.as_ref(), told.metadata.as_deref());
-        match (shaped(told_fate, told), shaped(fate, metric)) {
-            (Some(told), Some(new)) => deadband.holds_back(told, new),
+        let forwarded_fate =
+            self.fate(datatype, forwarded.value.as_ref(), forwarded.metadata.as_deref());
+        match (shaped(forwarded_fate, forwarded), shaped(fate, metric)) {
+            (Some(forwarded), Some(new)) => deadband.holds_back(forwarded, new),
             (None, None) => true,
             _ => false,
         }
     }
 
     /// Whether the metric brings a property that may cross and that readers don't have.
-    fn tells_properties(&self, metric: &Metric, told: &Metric) -> bool {
+    fn changes_properties(&self, metric: &Metric, forwarded: &Metric) -> bool {
         let Some(properties) = metric.properties.clone() else { return false };
         let mut crossing = Metric { properties: Some(properties), ..Metric::default() };
         disarm::disarm(&self.disarm, None, DataType::String, &mut crossing);
         let Some(crossing) = crossing.properties else { return false };
-        let Some(told) = told.properties.as_deref() else { return !crossing.keys.is_empty() };
+        let Some(forwarded) = forwarded.properties.as_deref() else {
+            return !crossing.keys.is_empty();
+        };
         let mut places = Places::default();
         let mut is_told = |(place, (key, value)): (usize, (&String, &PropertyValue))| {
             steps::take(1);
             // Most come in the order in which they were told.
-            let place = match told.keys.get(place) {
+            let place = match forwarded.keys.get(place) {
                 Some(known) if known == key => Some(place),
-                _ => places.property(told, key),
+                _ => places.property(forwarded, key),
             };
-            place.and_then(|place| told.values.get(place)) == Some(value)
+            place.and_then(|place| forwarded.values.get(place)) == Some(value)
         };
         !crossing.keys.iter().zip(&crossing.values).enumerate().all(&mut is_told)
     }
@@ -438,12 +441,12 @@ pub fn is_part(metric: &Metric) -> bool {
 
 /// Gives a value the quality that was known before the relay made the metric null, where the
 /// value brings none of its own: without it readers would go on taking it for bad.
-pub fn restore_quality(metric: &mut Metric, told: &Metric) {
+pub fn restore_quality(metric: &mut Metric, forwarded: &Metric) {
     const GOOD: u32 = 192;
     if property(metric.properties.as_deref(), QUALITY).is_some() {
         return;
     }
-    let before = property(told.properties.as_deref(), QUALITY);
+    let before = property(forwarded.properties.as_deref(), QUALITY);
     match before.and_then(|before| before.value.as_ref()) {
         Some(Property::Int(quality)) => set_quality(metric, *quality),
         _ => set_quality(metric, GOOD),

@@ -18,7 +18,7 @@ use sparkplug::{DataType, Entity, MetaData, Metric, Property, PropertySet, Prope
 
 use super::reference::rules::Names;
 use super::reference::shape_steps::{
-    Crossing, Held, crossing_properties, expected, number_after, pseudonym,
+    Crossing, Forwarded, crossing_properties, expected, number_after, pseudonym,
 };
 use super::reference::shapes::{Allowed, Draft, Shapes, Table, is_text};
 use crate::shape::{Last, PseudonymKey, Pseudonyms, Shape, ShapeState, Shaped, is_bad_null};
@@ -228,8 +228,8 @@ proptest! {
         };
         let key = PseudonymKey::new(&SECRET).unwrap();
         let plan = policy.plan(Entity::node("G", "E"));
-        let mut held: Vec<Option<Held>> = vec![None; NAMES.len()];
-        let mut told: Vec<Option<Metric>> = vec![None; NAMES.len()];
+        let mut forwarded: Vec<Option<Forwarded>> = vec![None; NAMES.len()];
+        let mut newest_forwarded: Vec<Option<Metric>> = vec![None; NAMES.len()];
         let mut told_at = [None; NAMES.len()];
         let mut states = [ShapeState::default(); NAMES.len()];
         let (mut mono_ms, mut wall_ms, mut losses) = (0, 1_000_000_000, 0);
@@ -254,14 +254,14 @@ proptest! {
                 &draft,
                 datatype,
                 &metric,
-                held[place].as_ref().filter(|_| !doubted),
+                forwarded[place].as_ref().filter(|_| !doubted),
                 told_at[place],
                 mono_ms,
                 wall_ms,
             );
             let shape = judged.shape.unwrap_or_else(|| Shape::unshaped());
             let last = Last {
-                metric: told[place].as_ref(),
+                metric: newest_forwarded[place].as_ref(),
                 losses,
                 mono: Duration::from_millis(mono_ms),
                 wall_ms,
@@ -353,22 +353,22 @@ proptest! {
             if metric.is_historical != Some(true) {
                 told_at[place] = Some(mono_ms);
                 let mut known = crossing_properties(&draft, &metric);
-                let before = held[place].take();
-                for property in before.into_iter().flat_map(|held| held.properties) {
+                let before = forwarded[place].take();
+                for property in before.into_iter().flat_map(|before| before.properties) {
                     if metric.properties.is_none() && known.iter().all(|one| one.0 != property.0) {
                         known.push(property);
                     }
                 }
-                held[place] = Some(Held {
+                forwarded[place] = Some(Forwarded {
                     number: number_after(datatype, &metric, crossing),
                     properties: known,
                 });
                 let mut newest = metric;
                 if newest.properties.is_none() {
-                    let before = told[place].take().and_then(|told| told.properties);
+                    let before = newest_forwarded[place].take().and_then(|metric| metric.properties);
                     newest.properties = before;
                 }
-                told[place] = Some(newest);
+                newest_forwarded[place] = Some(newest);
             }
         }
     }

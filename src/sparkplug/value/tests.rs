@@ -5,12 +5,30 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+use prost::Message;
 use text::escape_to;
 
-use super::super::{Cell, Metric, Row, arbitrary};
+use super::super::{Cell, Metric, Row, arbitrary, steps};
 use super::{
     CellValue, DataSet, DataType, Template, Typed, Value, evident_datatype, fits, read, same, show,
 };
+
+#[test]
+fn what_is_short_is_compared_in_few_steps_with_what_is_long() {
+    let template = |members: usize| {
+        let metrics = (0..members).map(|_| Metric::default()).collect();
+        Value::Template(Box::new(Template { metrics, ..Template::default() }))
+    };
+    let table = |rows: usize| {
+        let rows = (0..rows).map(|_| Row::default()).collect();
+        Value::DataSet(Box::new(DataSet { rows, ..DataSet::default() }))
+    };
+    for (long, short) in [(template(10_000), template(3)), (table(10_000), table(3))] {
+        let before = steps::taken();
+        assert!(!same(&long, &short) && !same(&short, &long));
+        assert!(steps::taken() - before < 20, "{}", steps::taken() - before);
+    }
+}
 
 fn bytes(hex: &str) -> Value {
     let digit = |byte: &u8| char::from(*byte).to_digit(16).unwrap() as u8;
@@ -203,6 +221,26 @@ proptest! {
             prop_assert!(datatype >= DataType::Int8Array);
         }
         prop_assert!(same(&value, &value.clone()));
+    }
+
+    /// Compared with the bytes that both are written as, for equal ones and such that differ in a bit.
+    #[test]
+    fn sameness_is_that_of_what_is_written(
+        metric in arbitrary::metric(), at in any::<usize>(), bit in 0_u32..8,
+    ) {
+        let mut bytes = metric.encode_to_vec();
+        if let Some(place) = at.checked_rem(bytes.len()) {
+            bytes[place] ^= 1 << bit;
+        }
+        let changed = Metric::decode(bytes.as_slice()).unwrap_or_default();
+        for other in [changed, metric.clone()] {
+            if let (Some(one), Some(other)) = (&metric.value, &other.value) {
+                let written = |value: &Value| {
+                    Metric { value: Some(value.clone()), ..Metric::default() }.encode_to_vec()
+                };
+                prop_assert_eq!(same(one, other), written(one) == written(other));
+            }
+        }
     }
 
     #[test]

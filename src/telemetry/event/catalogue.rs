@@ -4,53 +4,6 @@
 
 use super::{Entry, FieldSpec, Halves, Limit, Severity};
 
-macro_rules! events {
-    ($(
-        $(#[doc = $meaning:literal])+
-        $event:ident = $msgid:literal
-            ($severity:ident, $halves:ident, $limit:ident $(($source:literal))?)
-            $text:literal
-            { $($(#[$optional:ident])? $field:ident: $about:literal,)* }
-            $action:literal;
-    )+) => {
-        /// Something that people who watch the relay are told.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Event { $($(#[doc = $meaning])+ $event,)+ }
-
-        impl Event {
-            /// Every event, in the order in which they are documented.
-            pub const ALL: &'static [Event] = &[$(Event::$event,)+];
-
-            /// What the catalogue says of it.
-            pub const fn entry(self) -> &'static Entry {
-                match self {
-                    $(Event::$event => const {
-                        &Entry {
-                            msgid: $msgid,
-                            severity: Severity::$severity,
-                            halves: Halves::$halves,
-                            limit: Limit::$limit $(($source))?,
-                            text: $text,
-                            meaning: concat!($($meaning),+).trim_ascii(),
-                            action: $action,
-                            fields: const {
-                                &[$(FieldSpec {
-                                    name: stringify!($field),
-                                    meaning: $about,
-                                    optional: {
-                                        const MARKS: &[&str] = &[$(stringify!($optional))?];
-                                        !MARKS.is_empty()
-                                    },
-                                },)*]
-                            },
-                        }
-                    },)+
-                }
-            }
-        }
-    };
-}
-
 events! {
     /// The half runs.
     Started = "STARTED" (Notice, Both, Never) "started" {
@@ -191,9 +144,10 @@ events! {
     RateExceeded = "RATE_EXCEEDED" (Warning, Ot, PerSource("node")) "over the rate limit" {
         node: "group/edge node",
         topic: "topic of the message",
-        reason: "word of the list of reasons: rate, …; overload: refused unread",
+        reason: "word of the list of reasons: rate, …; amplification: long names by alias; overload: refused unread",
         #[optional] rule: "name of the rule whose limit it is",
         #[optional] messages: "how many messages, where they were refused unread",
+        #[optional] most: "the edge nodes that had most on the way to the pipeline then, with their part of it",
     } "Find out why the node sends so much: a loop, a changed deadband, or somebody who floods. Raise the rule's rate if it is wanted.";
 
     /// A topic that can't be Sparkplug B, or not of this version.
@@ -220,6 +174,14 @@ events! {
         broker: "address of the broker",
     } "Find out who sends it: the broker's log has the client. If it is a node that is wanted, raise the key; if the message is stored, it goes away by an empty retained message under its topic.";
 
+    /// A half was ended twice while it worked on this message (OT) or frame of the journal (IT): by a fault of ours, the watchdog, or want of memory. From the third start on it is left out and its node doubted, so that the others go on.
+    SetAside = "SET_ASIDE" (Error, Both, PerSource("topic")) "set aside: the half was ended with it twice" {
+        topic: "its topic; empty where a frame of the journal has none",
+        #[optional] seq: "number of the frame in the journal",
+        bytes: "size of its payload",
+        kept: "the file that has it, or why none does",
+    } "Report it to the maintainers with the file, which has values of the plant; `sparkdiode policy explain --capture` reads it. Delete the file when you are done: it takes no more than 128 MiB.";
+
     /// Data or death of a node or device whose birth the relay hasn't seen. It is dropped until a birth comes.
     BirthMissing = "BIRTH_MISSING" (Warning, Ot, PerSource("node")) "no birth is known" {
         node: "group/edge node",
@@ -231,6 +193,23 @@ events! {
     SequenceGap = "SEQUENCE_GAP" (Warning, Ot, PerSource("node")) "messages were lost before they reached the relay" {
         node: "group/edge node",
     } "Look at the node's connection and the OT broker's queues. Until its next birth, values not seen since are shown as stale.";
+
+    /// An edge node sends message after message with the same `seq`. What is lost of it can't be seen from its numbers, so from here on they are ignored, like those of a node without any, until its next birth. Told once for each node.
+    SeqNotCounted = "SEQ_NOT_COUNTED" (Warning, Ot, PerSource("node")) "the edge node does not count seq: it stands still" {
+        node: "group/edge node",
+        seq: "the number that every message has",
+    } "Have its publisher count: `seq` is 0 in the NBIRTH and one more with every message of node and devices, 0 after 255.";
+
+    /// The messages of an edge node have two sequences of numbers that take turns, for the same topics: two publishers use its name (or one keeps two counters). Hosts see the values of both as those of one. The numbers are ignored until its next birth. Told once for each node.
+    NameShared = "NAME_SHARED" (Warning, Ot, PerSource("node")) "two publishers under one name: the edge node's messages have two sequences of seq" {
+        node: "group/edge node",
+        numbers: "the next numbers of the two",
+    } "Find the second publisher (a copied configuration, a gateway that was replaced and runs on) and give it a name of its own.";
+
+    /// Numbers of an edge node come again and again with other messages, in a way that has several possible causes. They are ignored until its next birth. Told once for each node.
+    SeqRepeats = "SEQ_REPEATS" (Warning, Ot, PerSource("node")) "seq repeats: the edge node does not count it, its devices count each for itself, or two publishers use its name" {
+        node: "group/edge node",
+    } "Look at which messages have one number: with different devices, have its publisher count all of them in one sequence; in one device, look for a second publisher.";
 
     /// Values of a node may be out of date, and are shown as STALE until they are seen again: messages of it were lost on OT (SEQUENCE_GAP there) or refused, or may have been lost, since the OT half was away from its broker or didn't run.
     ValuesDoubted = "VALUES_DOUBTED" (Warning, It, PerSource("node")) "values may be out of date and are shown as stale" {
@@ -399,8 +378,7 @@ events! {
         online: "whether it is online",
     } "While it is away nothing is published; that is what `primary-host` asks for.";
 
-    /// What the half has done since its start, and how it is; at an interval that the
-    /// configuration sets, and at its end.
+    /// What the half has done since its start, and how it is; at an interval that the configuration sets, and at its end.
     Summary = "SUMMARY" (Info, Both, Never) "summary" {
         health: "ok, warning or critical",
         #[optional] reasons: "why it isn't ok",

@@ -6,6 +6,8 @@
 //! From there it is a `tracing` event like any other, and the [`hub`](super::hub) limits, formats
 //! and distributes it.
 
+#[macro_use]
+mod entries;
 mod catalogue;
 mod manual;
 

@@ -274,26 +274,26 @@ impl DryRun {
         }
         let policy = self.pipeline.policy();
         let plan = policy.plan(topic.entity);
-        let mut told = Told::new(policy, topic.entity, arrived);
+        let mut arrivals = Arrivals::new(policy, topic.entity, arrived);
         let mut outcomes = Vec::new();
         for metric in payload.metrics {
             let (name, datatype) = self.names.of(topic.entity, &metric);
             let sent = metric.value.clone().filter(|_| metric.is_null != Some(true));
             let verdict = plan.judge(&name, datatype);
             let rule = rule_of(verdict);
-            let told_name = told_name(policy, verdict, &name);
+            let exported_name = exported_name(policy, verdict, &name);
             let forwarded = |arrives| MetricFate::Forwarded { rule, arrives: Box::new(arrives) };
             let fate = if known::is_own(topic, &name) {
                 MetricFate::Replaced
-            } else if let Some(arrives) = told.take_same(&told_name, &metric) {
+            } else if let Some(arrives) = arrivals.take_same(&exported_name, &metric) {
                 forwarded(arrives)
             } else if let Some((reason, rule)) = drops.take(&name) {
                 // What a shape makes null is counted, and crosses all the same.
-                match told.take_null(&told_name).filter(|_| reason != Reason::Redacted) {
+                match arrivals.take_null(&exported_name).filter(|_| reason != Reason::Redacted) {
                     Some(arrives) => forwarded(arrives),
                     None => MetricFate::Dropped { reason, rule },
                 }
-            } else if let Some(arrives) = told.take(&told_name) {
+            } else if let Some(arrives) = arrivals.take(&exported_name) {
                 forwarded(arrives)
             } else {
                 match fate {
@@ -362,34 +362,34 @@ impl Drops {
 }
 
 /// Metrics of the entity in what arrived, by name, in order.
-struct Told(HashMap<String, VecDeque<Metric>>);
+struct Arrivals(HashMap<String, VecDeque<Metric>>);
 
-impl Told {
-    fn new(policy: &Policy, entity: Entity<'_>, arrived: &[Arrived]) -> Told {
-        let mut told = HashMap::<String, VecDeque<Metric>>::new();
+impl Arrivals {
+    fn new(policy: &Policy, entity: Entity<'_>, arrived: &[Arrived]) -> Arrivals {
+        let mut arrivals = HashMap::<String, VecDeque<Metric>>::new();
         for metric in arrived.iter().filter(|arrived| arrived.is_of(policy, entity)) {
             for metric in &metric.payload.metrics {
                 let name = metric.name.clone().unwrap_or_default();
-                told.entry(name).or_default().push_back(metric.clone());
+                arrivals.entry(name).or_default().push_back(metric.clone());
             }
         }
-        Told(told)
+        Arrivals(arrivals)
     }
 
     /// The metric with this name and the value that was sent.
     fn take_same(&mut self, name: &str, sent: &Metric) -> Option<Metric> {
-        let told = self.0.get_mut(name)?;
-        let place = told.iter().position(|told| match (&told.value, &sent.value) {
-            (Some(told), Some(sent)) => value::same(told, sent),
-            (told, sent) => told.is_none() == sent.is_none(),
+        let arrivals = self.0.get_mut(name)?;
+        let place = arrivals.iter().position(|arrives| match (&arrives.value, &sent.value) {
+            (Some(arrives), Some(sent)) => value::same(arrives, sent),
+            (arrives, sent) => arrives.is_none() == sent.is_none(),
         })?;
-        told.remove(place)
+        arrivals.remove(place)
     }
 
     fn take_null(&mut self, name: &str) -> Option<Metric> {
-        let told = self.0.get_mut(name)?;
-        let place = told.iter().position(|told| told.value.is_none())?;
-        told.remove(place)
+        let arrivals = self.0.get_mut(name)?;
+        let place = arrivals.iter().position(|arrives| arrives.value.is_none())?;
+        arrivals.remove(place)
     }
 
     fn take(&mut self, name: &str) -> Option<Metric> {
@@ -401,7 +401,7 @@ impl Arrived {
     /// Whether it tells of this entity of the plant, which may have another name on IT.
     pub fn is_of(&self, policy: &Policy, entity: Entity<'_>) -> bool {
         match (Topic::parse(&self.topic), policy.renames().exported(entity)) {
-            (Ok(Topic::Entity(topic)), Ok(told)) => topic.entity == told,
+            (Ok(Topic::Entity(topic)), Ok(exported)) => topic.entity == exported,
             _ => false,
         }
     }
@@ -416,7 +416,7 @@ fn rule_of(verdict: Verdict) -> Option<RuleId> {
 }
 
 /// The name under which a metric crosses.
-fn told_name<'a>(policy: &'a Policy, verdict: Verdict, name: &'a str) -> Cow<'a, str> {
+fn exported_name<'a>(policy: &'a Policy, verdict: Verdict, name: &'a str) -> Cow<'a, str> {
     let rule = match verdict {
         Verdict::Forward { rule, .. } | Verdict::Redact { forward: rule, .. } => Some(rule),
         Verdict::Drop { .. } => None,

@@ -115,11 +115,11 @@ impl Tally {
         for metric in &outcome.metrics {
             let tally = entity.metrics.entry(metric.name.clone()).or_default();
             tally.add(metric);
-            if let (MetricFate::Forwarded { arrives, .. }, Some(told)) =
+            if let (MetricFate::Forwarded { arrives, .. }, Some(exported)) =
                 (&metric.fate, &told_entity)
             {
-                let told_name = arrives.name.clone().unwrap_or_default();
-                let key = (told.clone(), told_name);
+                let exported_name = arrives.name.clone().unwrap_or_default();
+                let key = (exported.clone(), exported_name);
                 self.origins.entry(key).or_insert_with(|| (name.clone(), metric.name.clone()));
             }
         }
@@ -137,9 +137,9 @@ impl Tally {
             if !topic.message_type.is_data() {
                 continue;
             }
-            let told = topic.entity.to_string();
+            let exported = topic.entity.to_string();
             for metric in &arrived.payload.metrics {
-                let key = (told.clone(), metric.name.clone().unwrap_or_default());
+                let key = (exported.clone(), metric.name.clone().unwrap_or_default());
                 let Some((entity, name)) = self.origins.get(&key) else { continue };
                 let entity = self.entities.get_mut(entity);
                 if let Some(tally) = entity.and_then(|entity| entity.metrics.get_mut(name)) {

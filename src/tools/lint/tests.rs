@@ -29,7 +29,7 @@ fn rule(name: &str, action: &str, rest: &str) -> String {
 fn rules_that_never_decide_are_told() {
     let forward = |rest: &str| rule("wide", "forward", rest);
     let deny = |rest: &str| rule("wide", "deny", rest);
-    for (wide, narrow, told) in [
+    for (wide, narrow, is_reported) in [
         (forward("group = \"G\""), "group = \"G\"\nedge-node = \"E\"", true),
         (forward("group = \"G*\""), "group = \"G?\"", true),
         (forward("group = \"G?\""), "group = \"G*\"", false),
@@ -77,7 +77,7 @@ fn rules_that_never_decide_are_told() {
         (deny("edge-node = \"E\""), "group = \"G\"", false),
     ] {
         let found = codes(&format!("{wide}{}", rule("narrow", "forward", narrow)));
-        assert_eq!(!found.is_empty(), told, "{wide} {narrow} {found:?}");
+        assert_eq!(!found.is_empty(), is_reported, "{wide} {narrow} {found:?}");
     }
     // A deny rule after the forward rule that it empties.
     let late =
@@ -134,11 +134,11 @@ fn a_rule_that_is_said_to_decide_nothing_decides_nothing() {
         }
     }
     let (policy, sources) = policy(&text);
-    let told: BTreeSet<String> = lint(&policy, &sources, 0)
+    let found_names: BTreeSet<String> = lint(&policy, &sources, 0)
         .iter()
         .map(|problem| problem.title.split('`').nth(1).unwrap().to_owned())
         .collect();
-    assert!(told.len() > 10);
+    assert!(found_names.len() > 10);
     for group in ["G", "H"] {
         for edge_node in ["E", "E2", "F"] {
             for device in [None, Some("D"), Some("Y")] {
@@ -151,7 +151,7 @@ fn a_rule_that_is_said_to_decide_nothing_decides_nothing() {
                         continue;
                     };
                     let name = policy.rules()[rule.index()].name();
-                    assert!(!told.contains(name), "{name} decides about {entity} {metric}");
+                    assert!(!found_names.contains(name), "{name} decides about {entity} {metric}");
                 }
             }
         }

@@ -12,3 +12,5 @@ pub const COUNTS_UNBORN: bool = false;
 pub const FORGETS_NOBODY: bool = true;
 /// A value that waited for a rate limit since before a loss isn't good after it.
 pub const DATES_WHAT_WAITS: bool = false;
+/// What a policy hides isn't shown as it was before a kill once another policy shows it.
+pub const STORES_WHAT_IS_HIDDEN: bool = false;

@@ -52,6 +52,7 @@ pub struct World {
     /// What the IT half's loader reads.
     it_policy: Arc<Mutex<Policy>>,
     /// Policies that were in force at any time.
+    pub was_killed: bool,
     pub was_slow: bool,
     pub was_redacted: bool,
     pub was_reloaded: bool,
@@ -126,6 +127,7 @@ impl World {
             policies: (0..policies::COUNT).map(|_| None).collect(),
             ot_policy: config.policy,
             it_policy: Arc::new(Mutex::new(first)),
+            was_killed: false,
             was_slow: config.policy == 2,
             was_redacted: config.policy == 4,
             was_reloaded: config.policy == 3,

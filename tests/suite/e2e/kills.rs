@@ -89,6 +89,10 @@ fn kills_of_halves_and_brokers_lose_nothing_that_was_acknowledged() {
     // The relay was still reconnecting when the flow ended.
     let delivered = Delivered::of(&rig.ot_proxy.records());
     in_order(&rig.it_proxy.records(), &delivered.order);
+    for half in [Half::Ot, Half::It] {
+        let log = rig.relay.log(half);
+        assert!(!log.contains(": SET_ASIDE "), "a kill accuses nobody: {log}");
+    }
     rig.judge(Excuse { kills: true });
 }
 

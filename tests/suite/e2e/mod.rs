@@ -17,6 +17,7 @@ mod oversize;
 mod prometheus;
 mod reload;
 mod sealed;
+mod set_aside;
 mod signed;
 mod stale;
 mod tls;

@@ -386,8 +386,8 @@ fn a_message_is_forwarded_with_its_first_value_and_conflated_with_its_last() {
 #[test]
 fn what_was_refused_unread_is_accounted_for() {
     let mut plant = Plant::new(LINK, &["a"], &["x"]);
-    plant.bench.pipeline.shed("spBv1.0/G/NDATA/a", 3);
-    plant.bench.pipeline.shed("", 2);
+    plant.bench.pipeline.shed("spBv1.0/G/NDATA/a", 3, "G/a 90 %");
+    plant.bench.pipeline.shed("", 2, "");
     plant.tick();
     assert_eq!(plant.bench.dropped(Reason::Overload), 5);
     let node = plant.bench.pipeline.ledger().node(account::NodeSlot(0)).unwrap();

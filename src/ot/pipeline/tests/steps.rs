@@ -19,7 +19,7 @@ const STEPS_AT_ALL: u64 = 250;
 
 /// Every way to shape values that looks at what was told before, names with a prefix, and denied
 /// metrics beside those that cross.
-const SHAPED: &str = r#"
+pub(super) const SHAPED: &str = r#"
     [[rule]]
     name = "shaped"
     action = "forward"
@@ -47,7 +47,7 @@ const SHAPED: &str = r#"
 "#;
 
 /// A message: its topic behind `spBv1.0/G/`, and its metrics.
-type Sent = (String, Vec<Metric>);
+pub(super) type Sent = (String, Vec<Metric>);
 
 fn sent(what: &str, metrics: Vec<Metric>) -> Sent {
     (what.to_owned(), metrics)
@@ -133,7 +133,7 @@ fn table(count: usize) -> Value {
 
 /// One attempt for each construct of the protocol: what is sent first, and what is looked at, whose
 /// number of parts is `size`.
-fn attempts(size: usize) -> Vec<(&'static str, Vec<Sent>)> {
+pub(super) fn attempts(size: usize) -> Vec<(&'static str, Vec<Sent>)> {
     let data = |metrics| sent("NDATA/E", metrics);
     let alias = |value: Value| by_alias(1, value);
     let empty = || template(Vec::new(), Some("T"));

@@ -150,7 +150,7 @@ pub(crate) fn decimal(draft: &Draft, raw: f64, is_float: bool) -> Crossing {
 
 /// What readers hold for a metric.
 #[derive(Clone, Debug)]
-pub(crate) struct Held {
+pub(crate) struct Forwarded {
     pub(crate) number: Option<Number>,
     pub(crate) properties: Vec<(String, PropertyValue)>,
 }
@@ -166,7 +166,7 @@ pub(crate) fn expected(
     draft: &Draft,
     datatype: DataType,
     metric: &Metric,
-    held: Option<&Held>,
+    forwarded: Option<&Forwarded>,
     told_at: Option<u64>,
     mono_ms: u64,
     wall_ms: u64,
@@ -185,12 +185,12 @@ pub(crate) fn expected(
     if metric.is_historical == Some(true) {
         return Ok(Some(crossing));
     }
-    if let Some(held) = held
+    if let Some(forwarded) = forwarded
         && draft.has_deadband()
         && is_number(datatype)
     {
         let new = number_after(datatype, metric, crossing);
-        let near = match (held.number, new) {
+        let near = match (forwarded.number, new) {
             (None, None) => true,
             (Some(Number::Whole(old)), Some(Number::Whole(new))) => {
                 let percent = draft.deadband_percent.unwrap_or(0.0) / 100.0;
@@ -207,7 +207,7 @@ pub(crate) fn expected(
         };
         let news = crossing_properties(draft, metric)
             .iter()
-            .any(|property| !held.properties.contains(property));
+            .any(|property| !forwarded.properties.contains(property));
         if near && !news {
             return Err(Reason::Deadband);
         }

@@ -6,7 +6,7 @@ use sparkplug::{DataType, Metric, Property, Topic, Value, value};
 
 use super::{Got, Seen};
 use crate::cases::{Arrives, Expected, Probe, Step};
-use crate::dry_run::{Arrived, MessageFate, MetricFate, Outcome, told_name};
+use crate::dry_run::{Arrived, MessageFate, MetricFate, Outcome, exported_name};
 
 /// What became of the metric, or of the message, that a probe is about.
 pub(super) fn judged(step: &Step, probe: &Probe, outcome: &Outcome) -> Got {
@@ -38,7 +38,7 @@ pub(super) fn judged(step: &Step, probe: &Probe, outcome: &Outcome) -> Got {
 
 fn topic_of<'a>(arrived: &'a [Arrived], metric: Option<&str>) -> Option<&'a str> {
     let has = |arrived: &&Arrived| {
-        arrived.payload.metrics.iter().any(|told| told.name.as_deref() == metric)
+        arrived.payload.metrics.iter().any(|arrives| arrives.name.as_deref() == metric)
     };
     arrived.iter().rev().find(has).map(|arrived| arrived.topic.as_str())
 }
@@ -48,10 +48,10 @@ pub(super) fn waited(policy: &Policy, step: &Step, probe: &Probe, arrived: &[Arr
     let Some(given) = &probe.metric else { return Got::Nothing };
     let Ok(Topic::Entity(topic)) = Topic::parse(&step.topic) else { return Got::Nothing };
     let verdict = policy.judge(topic.entity, &given.name, Some(given.datatype));
-    let name = told_name(policy, verdict, &given.name);
+    let name = exported_name(policy, verdict, &given.name);
     for arrived in arrived.iter().rev().filter(|arrived| arrived.is_of(policy, topic.entity)) {
-        let mut told = arrived.payload.metrics.iter().rev();
-        if let Some(metric) = told.find(|told| told.name.as_deref() == Some(&name)) {
+        let mut newest_first = arrived.payload.metrics.iter().rev();
+        if let Some(metric) = newest_first.find(|arrives| arrives.name.as_deref() == Some(&name)) {
             let seen = Seen { topic: arrived.topic.clone(), metric: metric.clone() };
             return Got::Forwarded { rule: None, arrives: Some(Box::new(seen)) };
         }

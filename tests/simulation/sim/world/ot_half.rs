@@ -82,6 +82,7 @@ impl World {
         let Some(half) = &self.ot else { return };
         let next_seq = half.next_seq();
         let is_clean = !half.stands();
+        self.was_killed = true;
         if in_turn {
             self.ot_reads();
             if let Some(half) = &mut self.ot {
@@ -272,12 +273,14 @@ impl World {
     /// All that the half took is in the journal, but for what waits for its turn and what came
     /// behind that.
     pub(super) fn journalled(&mut self) {
+        let is_connected = self.ot_broker.is_connected();
         let half = self.ot.as_ref();
         let oldest = half.and_then(|half| half.oldest_waiting()).unwrap_or(u64::MAX);
         // Nobody says which of those that the broker hasn't any more wait.
         let waits = half.is_some_and(|half| half.pipeline().account().waiting > 0);
         let is_settled = |taken: &mut Taken| match taken.is_kept {
-            true => taken.number < oldest,
+            // After the session ended nobody waits for a receipt.
+            true => taken.number < oldest && (is_connected || !waits),
             false => !waits,
         };
         for Taken { id, .. } in self.taken.extract_if(.., is_settled).collect::<Vec<_>>() {

@@ -39,11 +39,11 @@ reasons! {
     State = "state",
     /// A stored birth (a certificates topic, or a retained message): it teaches the layout only.
     StoredBirth = "stored_birth",
-    /// The payload isn't a valid Sparkplug payload.
+    /// The payload, or a part of it, isn't valid Sparkplug.
     MalformedPayload = "malformed_payload",
     /// Larger than `max-packet-bytes` of the OT half: dropped while it came, and never read.
     TooLarge = "too_large",
-    /// The payload is over one of the decoder's caps (bytes, metrics, nesting, string length).
+    /// The payload, or a part of it, is over one of `[limits]`.
     OverCap = "over_cap",
     /// A compressed payload that can't be inflated, or inflates beyond the cap.
     BadCompression = "bad_compression",

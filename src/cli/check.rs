@@ -2,6 +2,7 @@
 
 mod compare;
 mod describe;
+mod limits;
 mod lines;
 mod memory;
 mod policy;

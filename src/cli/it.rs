@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use clap::Args;
-use config::{BrokerConfig, DataQos, ItConfig, MirrorConfig};
+use config::{DataQos, ItConfig, MirrorConfig};
 use diagnostic::Diagnostics;
 use it::mirror::{self, MirrorSettings, Qos};
 use it::{FirstStart, HealthSettings, ItError, PolicyLoader, Settings};
@@ -93,7 +93,7 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         },
         connects_per_s: config.mirror.connects_per_s.map(at_least_one),
         backfill_per_s: at_least_one(config.backfill.messages_per_s),
-        mirror: mirror_settings(config.mirror, config.backfill.enabled, &config.broker),
+        mirror: mirror_settings(config.mirror, config.backfill.enabled, config.limits),
         policy: policy.map(|(loaded, load)| (loaded.policy, load)),
         status,
         health: config.health.map(|health| HealthSettings {
@@ -146,7 +146,7 @@ fn read_policy_copy(
     Ok(Some((policy, source)))
 }
 
-fn mirror_settings(mirror: MirrorConfig, backfill: bool, broker: &BrokerConfig) -> MirrorSettings {
+fn mirror_settings(mirror: MirrorConfig, backfill: bool, limits: Caps) -> MirrorSettings {
     MirrorSettings {
         stale_after: mirror.stale_after,
         on_gap: match mirror.on_gap {
@@ -166,12 +166,8 @@ fn mirror_settings(mirror: MirrorConfig, backfill: bool, broker: &BrokerConfig) 
         budget: Budget { node_bytes: mirror.max_node_bytes, plant_bytes: mirror.max_plant_bytes },
         backfill,
         // What can't be published needs no decoding.
-        caps: Caps { payload_bytes: packet_bytes(broker), ..Caps::default() },
+        caps: limits,
     }
-}
-
-fn packet_bytes(broker: &BrokerConfig) -> usize {
-    usize::try_from(broker.max_packet_bytes).unwrap_or(usize::MAX)
 }
 
 /// The configuration's ranges begin at 1.

@@ -5,7 +5,7 @@ use config::{JournalConfig, OtConfig};
 use journal_write::{Durability, WriterOptions};
 use ot::{OtError, PipelineSettings, Settings};
 use sandbox::{Owned, Role};
-use sparkplug::{Budget, Caps};
+use sparkplug::Budget;
 use telemetry::{event, policy_loaded};
 
 use super::policy_source::PolicySource;
@@ -80,7 +80,7 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
                 node_bytes: config.relay.max_node_bytes,
                 plant_bytes: config.relay.max_plant_bytes,
             },
-            caps: Caps { payload_bytes: broker.max_packet_bytes, ..Caps::default() },
+            caps: config.limits,
         },
         journal: writer_options(config.journal, config.name.clone()),
         relay_name: config.name,

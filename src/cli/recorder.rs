@@ -68,7 +68,7 @@ impl Recorder {
         let (config, warnings) = OtConfig::load(&half.config)?;
         let broker = watching_broker(&config, client_id, tool)?;
         let mut logging = startup::begin(tool, half, &config.broker, &[], warnings)?;
-        let caps = Caps { payload_bytes: broker.max_packet_bytes, ..Caps::default() };
+        let caps = Caps::of_payloads(broker.max_packet_bytes);
         let demoted = sealing::demote_tool(start, &half.config, &config)?;
         let settings = WatchSettings { broker, filters: filters.clone(), run_for };
         let watch = OpenedWatch::new(settings)?;

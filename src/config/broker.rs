@@ -127,6 +127,12 @@ impl BrokerConfig {
     }
 }
 
+/// The largest packet; of a section in which something was reported nothing is used.
+pub(super) fn packet_bytes(broker: Option<&BrokerConfig>) -> usize {
+    let bytes = broker.map_or(0, |broker| broker.max_packet_bytes);
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
 /// No TLS is a choice that the operator makes in words, never one that is made by leaving
 /// something out.
 fn check_plaintext(

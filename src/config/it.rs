@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use diagnostic::{Diagnostics, Section, SourceFile};
 use signature::Requirement;
+use sparkplug::Caps;
 
-use super::broker::{BROKER_KEYS, DEFAULT_IT_MAX_PACKET_BYTES};
+use super::broker::{BROKER_KEYS, DEFAULT_IT_MAX_PACKET_BYTES, packet_bytes};
 use super::ot::read_remembered;
 use super::reader::{Environment, Reader};
 use super::{
     BrokerConfig, HealthConfig, POLICIES_KEYS, Policies, SandboxConfig, StatusConfig, SyslogConfig,
-    code, journal, read_policies, read_state,
+    code, journal, limits, read_policies, read_state,
 };
 
 /// `client-id-prefix`: each mirrored edge node has an MQTT session of its own; this begins its
@@ -37,8 +38,8 @@ const DEFAULT_BACKFILL_MESSAGES_PER_S: u64 = 1_000;
 
 /// The sections of the file.
 const KEYS: &[&str] = &[
-    "broker", "journal", "state", "syslog", "policies", "mirror", "backfill", "status", "health",
-    "metrics", "sandbox",
+    "broker", "journal", "state", "syslog", "policies", "mirror", "backfill", "limits", "status",
+    "health", "metrics", "sandbox",
 ];
 const MIRROR_KEYS: &[&str] = &[
     "stale-after-s",
@@ -73,6 +74,8 @@ pub struct ItConfig {
     pub require_signature: Option<Requirement>,
     pub mirror: MirrorConfig,
     pub backfill: BackfillConfig,
+    /// How large the parts of one message of the journal may be.
+    pub limits: Caps,
     pub status: StatusConfig,
     /// The relay's own edge node on IT; `None`: there is none.
     pub health: Option<HealthConfig>,
@@ -198,6 +201,8 @@ impl ItConfig {
         };
         let mirror = MirrorConfig::read(reader, top);
         let backfill = BackfillConfig::read(reader, top);
+        let defaults = Caps::of_journal(packet_bytes(broker.as_ref()));
+        let limits = limits::read(reader, top, &defaults, false);
         let status = StatusConfig::read(reader, top);
         let health = HealthConfig::read(reader, top);
         let sandbox = SandboxConfig::read(reader, top);
@@ -214,6 +219,7 @@ impl ItConfig {
             require_signature: policies.require_signature,
             mirror,
             backfill,
+            limits,
             status,
             health,
             sandbox,

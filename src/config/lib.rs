@@ -8,6 +8,7 @@ mod broker;
 mod code;
 mod it;
 mod journal;
+mod limits;
 mod ot;
 pub mod policies;
 mod reader;

@@ -6,12 +6,13 @@ use std::time::Duration;
 use diagnostic::{Diagnostics, SecretFile, Section, SourceFile};
 use policy::shape::PseudonymKey;
 use signature::Requirement;
+use sparkplug::Caps;
 
-use super::broker::{BROKER_KEYS, DEFAULT_OT_MAX_PACKET_BYTES};
+use super::broker::{BROKER_KEYS, DEFAULT_OT_MAX_PACKET_BYTES, packet_bytes};
 use super::reader::{Environment, Reader};
 use super::{
     BrokerConfig, JournalConfig, POLICIES_KEYS, SandboxConfig, StatusConfig, SyslogConfig, code,
-    read_policies, read_state,
+    limits, read_policies, read_state,
 };
 
 /// `keyframe-every-s`: after any loss the mirror is whole again within this time. A minute
@@ -37,8 +38,8 @@ pub(super) const REMEMBERED_BYTES: std::ops::RangeInclusive<u64> = 1_048_576..=1
 
 /// The sections of the file, and its own key.
 const KEYS: &[&str] = &[
-    "name", "broker", "policies", "journal", "state", "syslog", "relay", "status", "metrics",
-    "sandbox",
+    "name", "broker", "policies", "journal", "state", "syslog", "relay", "limits", "status",
+    "metrics", "sandbox",
 ];
 const RELAY_KEYS: &[&str] = &[
     "keyframe-every-s",
@@ -71,6 +72,8 @@ pub struct OtConfig {
     /// Where events go besides stderr.
     pub syslog: Vec<SyslogConfig>,
     pub relay: RelayConfig,
+    /// How large the parts of one message may be.
+    pub limits: Caps,
     pub status: StatusConfig,
     pub sandbox: SandboxConfig,
 }
@@ -137,6 +140,8 @@ impl OtConfig {
         let state_dir = read_state(reader, top, "\"/var/lib/sparkdiode/ot\"");
         let syslog = SyslogConfig::read_all(reader, top);
         let relay = RelayConfig::read(reader, top);
+        let defaults = Caps::of_payloads(packet_bytes(broker.as_ref()));
+        let limits = limits::read(reader, top, &defaults, true);
         let status = StatusConfig::read(reader, top);
         let sandbox = SandboxConfig::read(reader, top);
         reader.close(top);
@@ -152,6 +157,7 @@ impl OtConfig {
             state_dir: state_dir?,
             syslog: syslog?,
             relay,
+            limits,
             status,
             sandbox,
         })

@@ -23,6 +23,7 @@ path = "ot"
 [status]
 [metrics]
 [relay]
+[limits]
 [sandbox]
 "#;
 
@@ -40,6 +41,7 @@ paths = ["policies"]
 [health]
 [mirror]
 [backfill]
+[limits]
 [sandbox]
 "#;
 
@@ -181,6 +183,7 @@ fn every_table_refuses_an_unknown_key() {
         (OT, "[status]", "`[status]`", true),
         (OT, "[metrics]", "`[metrics]`", true),
         (OT, "[relay]", "`[relay]`", true),
+        (OT, "[limits]", "`[limits]`", true),
         (OT, "[sandbox]", "`[sandbox]`", true),
         (IT, "[broker]", "`[broker]`", false),
         (IT, "[journal]", "`[journal]`", false),
@@ -191,6 +194,7 @@ fn every_table_refuses_an_unknown_key() {
         (IT, "[health]", "`[health]`", false),
         (IT, "[mirror]", "`[mirror]`", false),
         (IT, "[backfill]", "`[backfill]`", false),
+        (IT, "[limits]", "`[limits]`", false),
         (IT, "[sandbox]", "`[sandbox]`", false),
         (&*syslog, "[[syslog]]", "`[syslog]`", true),
         (&*syslog, "[syslog.tls]", "`[syslog.tls]`", true),
@@ -297,6 +301,17 @@ fn numbers_are_accepted_up_to_their_bounds_and_no_further() {
         ("[relay]", "doubt-after-s", 5, 604_800, true),
         ("[relay]", "max-nodes", 1, 100_000, true),
         ("[relay]", "max-devices-per-node", 1, 100_000, true),
+        ("[limits]", "metrics-per-payload", 1_000, 2_000_000, true),
+        ("[limits]", "members-per-template", 1, 2_000_000, true),
+        ("[limits]", "properties-per-payload", 1_000, 20_000_000, true),
+        ("[limits]", "properties-per-metric", 1, 10_000, true),
+        ("[limits]", "cells-per-payload", 1_000, 20_000_000, true),
+        ("[limits]", "name-bytes", 64, 65_535, true),
+        ("[limits]", "text-bytes", 1_024, 67_108_864, true),
+        ("[limits]", "nesting", 1, 32, true),
+        ("[limits]", "inflated-bytes", 16_384, 67_108_864, true),
+        ("[limits]", "metrics-per-payload", 1_000, 2_000_000, false),
+        ("[limits]", "name-bytes", 64, 65_535, false),
         ("[mirror]", "stale-after-s", 3, 3_600, false),
         ("[mirror]", "rebirth-min-interval-ms", 100, 600_000, false),
         ("[mirror]", "confirm-every-ms", 100, 60_000, false),
@@ -315,6 +330,25 @@ fn numbers_are_accepted_up_to_their_bounds_and_no_further() {
         assert!(fits(least) && fits(most), "{key}");
         assert!(!fits(least - 1) && !fits(most + 1) && !fits(i64::MIN), "{key}");
     }
+}
+
+#[test]
+fn limits_follow_from_the_largest_packet_and_keys_override_them() {
+    let large = |text: &str| text.replacen("[broker]", "[broker]\nmax-packet-bytes = 33554432", 1);
+    let (small, _) = ot(OT).unwrap();
+    assert_eq!((small.limits.metrics, small.limits.payload_bytes), (50_000, 1_048_576));
+    assert_eq!((small.limits.name_bytes, small.limits.text_bytes), (1_024, 262_144));
+    let (raised, _) = ot(&large(OT)).unwrap();
+    assert_eq!((raised.limits.metrics, raised.limits.inflated_bytes), (1_048_576, 33_554_432));
+    let (raised, _) = it(&large(IT)).unwrap();
+    assert_eq!((raised.limits.metrics, raised.limits.name_bytes), (1_048_576, 4_096));
+    let (small, _) = it(IT).unwrap();
+    assert_eq!((small.limits.metrics, small.limits.payload_bytes), (131_072, 4_194_304));
+    let text = large(OT).replacen("[limits]", "[limits]\nmetrics-per-payload = 70000", 1);
+    assert_eq!(ot(&text).unwrap().0.limits.metrics, 70_000);
+    // Nothing in a journal is compressed.
+    let inflates = IT.replacen("[limits]", "[limits]\ninflated-bytes = 20000", 1);
+    assert!(it(&inflates).unwrap_err().to_string().contains("unknown key: `inflated-bytes`"));
 }
 
 #[test]

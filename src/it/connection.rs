@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use broker::{BrokerSettings, ConnectFailure, FailureKind, explain};
 use bytes::Bytes;
-use limits::{LIMITS, Limits, PUBLICATION_BYTES};
+use limits::{Limits, PUBLICATION_BYTES};
 pub(crate) use limits::{MAX_QUEUED_BYTES, SESSION_BYTES, WAITING_COMMANDS_BYTES};
 use rumqttc::{
     AsyncClient, Broker, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing,
@@ -80,8 +80,8 @@ impl Sessions {
         events: UnboundedSender<DriverEvent>,
     ) -> Self {
         Sessions {
+            limits: Limits::of(broker.max_packet_bytes),
             broker,
-            limits: LIMITS,
             mark: Mark::new(),
             password: None,
             runtime,

@@ -70,6 +70,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// Settings of the driver.
 pub(super) struct DriverSettings {
     pub(super) journal_dir: PathBuf,
+    /// Larger frames are lost.
+    pub(super) most_frame_bytes: usize,
     pub(super) first_start: FirstStart,
     pub(super) data_qos: Qos,
     pub(super) connects_per_s: Option<std::num::NonZeroU32>,
@@ -144,6 +146,7 @@ impl<P: Pool> Driver<P> {
                 let MirrorSnapshot { epoch, position, .. } = snapshot;
                 mirror.restore(snapshot, bd_seqs);
                 Reader::open(&settings.journal_dir, From::At(Position { epoch, seq: position }))?
+                    .taking(settings.most_frame_bytes)
             }
             stored => {
                 if let Stored::Damaged { moved_to } = stored {
@@ -205,7 +208,7 @@ impl<P: Pool> Driver<P> {
                 state.save_snapshot(&empty)?;
             }
         }
-        Ok(Reader::open(dir, From::At(newest))?)
+        Ok(Reader::open(dir, From::At(newest))?.taking(settings.most_frame_bytes))
     }
 
     /// Runs until a [`DriverEvent::Stop`] is carried out.

@@ -49,6 +49,8 @@ use tokio::sync::mpsc::UnboundedSender;
 /// Sessions that do something before the driver has its next turn, of those that have something
 /// to do: as good as all of them.
 const SESSIONS_PER_TURN: u32 = 4_096;
+/// What a frame of the journal has around a payload: a topic of 64 KiB, names of devices, and more.
+const AROUND_PAYLOAD: usize = 256 * 1024;
 
 /// Reads the policies again; an error goes to the operator, and the old policy stays.
 pub type PolicyLoader = Box<dyn Fn() -> Result<SignedPolicy, String> + Send>;
@@ -168,6 +170,14 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
     let Opened { settings, runtime, state } = opened;
     let (sender, events) = tokio::sync::mpsc::unbounded_channel();
     let data_qos = settings.mirror.data_qos;
+    // A payload that is taken, its topic, and what else is around it; and the news of a half with
+    // many nodes.
+    let most_frame_bytes = settings
+        .mirror
+        .caps
+        .payload_bytes
+        .max(sparkplug::Caps::LEAST_RELAYED)
+        .saturating_add(AROUND_PAYLOAD);
     let (policy, policy_loader) = settings.policy.unzip();
     let digest = policy.as_ref().map(|policy| policy.digest().to_owned());
     let mirror = Mirror::new(settings.mirror, policy.map(Arc::new));
@@ -176,6 +186,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
     let sessions = connection::Sessions::new(settings.broker, handle, sender.clone());
     let driver_settings = DriverSettings {
         journal_dir: settings.journal_dir,
+        most_frame_bytes,
         first_start: settings.first_start,
         data_qos,
         connects_per_s: settings.connects_per_s,

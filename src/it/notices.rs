@@ -19,7 +19,9 @@ pub(super) fn emit(notice: &Notice) {
         }
         Notice::FramesLost { first, last, cause } => {
             let count = last.saturating_sub(*first).saturating_add(1);
-            event!(FramesLost, first, last, count, cause = cause.name());
+            let key =
+                (*cause == journal_read::LostCause::TooLarge).then_some("broker.max-packet-bytes");
+            event!(FramesLost, first, last, count, cause = cause.name(), key);
         }
         Notice::CommandRefused { topic, metrics, reason } => {
             let metrics = metrics.join(", ");
@@ -30,7 +32,12 @@ pub(super) fn emit(notice: &Notice) {
         Notice::NodeBorn { node, devices, bd_seq } => event!(NodeBorn, node, devices, bd_seq),
         Notice::NodeDead { node, why } => event!(NodeDead, node, why),
         Notice::SessionLost { node } => event!(SessionLost, node),
-        Notice::FrameRefused { entity, reason } => event!(FrameRefused, entity, reason),
+        Notice::FrameRefused { entity, reason, over } => {
+            let problem = over.map(|over| over.to_string());
+            let limit = over.map(|over| over.limit);
+            let key = over.and_then(|over| over.cap.key());
+            event!(FrameRefused, entity, reason, problem, limit, key);
+        }
         Notice::OwnNameUsed { node } => event!(NodeNameTaken, node),
         Notice::OverCapacity { what } => event!(CapacityReached, limit = what),
         Notice::MemoryRefused { node, device, bytes, budget, limit } => {
@@ -134,7 +141,7 @@ mod tests {
         triggered(&emitted(born), Event::NodeBorn);
         triggered(&emitted(Notice::NodeDead { node: node(), why: "it died" }), Event::NodeDead);
         triggered(&emitted(Notice::SessionLost { node: node() }), Event::SessionLost);
-        let frame = Notice::FrameRefused { entity: node(), reason: "recheck" };
+        let frame = Notice::FrameRefused { entity: node(), reason: "recheck", over: None };
         triggered(&emitted(frame), Event::FrameRefused);
         triggered(&emitted(Notice::OwnNameUsed { node: node() }), Event::NodeNameTaken);
         triggered(&emitted(Notice::OverCapacity { what: "x" }), Event::CapacityReached);

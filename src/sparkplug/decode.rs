@@ -2,6 +2,9 @@
 //!
 //! The [reader](super::reader) enforces [`Caps`] in the one pass in which it builds the model.
 //! Compressed payloads are inflated under the same caps.
+//!
+//! What can't be used in one metric is left out of it by [`decode_parts`], which tells of it, and an
+//! error for [`decode`], for readers of what only a relay writes.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -10,7 +13,7 @@ use super::inflate::{Algorithm, InflateError, inflate};
 use super::names::{ALGORITHM, COMPRESSED_UUID};
 use super::reader::{NamedMetric, Outer, read};
 use super::wire::Fault;
-use super::{Caps, Payload, Value};
+use super::{BadPart, Cap, Caps, Exceeded, PartFault, Payload, Value};
 
 /// A payload without `uuid` and `body`, and what was left behind.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +38,8 @@ pub struct Borrowed<'a> {
     pub unknown_fields: u64,
     /// [`Decoded::was_compressed`].
     pub was_compressed: bool,
+    /// What was left out of metrics, in the order of these.
+    pub bad: Vec<BadPart>,
 }
 
 impl Borrowed<'_> {
@@ -57,11 +62,14 @@ pub enum DecodeError {
     #[error("malformed payload: {0}")]
     Malformed(String),
     /// One of the [`Caps`] was exceeded.
-    #[error("payload over a cap: more than {cap} {what}")]
-    OverCap { what: &'static str, cap: usize },
+    #[error("payload over a cap: {0}")]
+    OverCap(Exceeded),
     /// A compressed body that can't be inflated.
     #[error("bad compressed payload: {0}")]
     BadCompression(&'static str),
+    /// A compressed body that inflates beyond its cap.
+    #[error("bad compressed payload: {0}")]
+    Bomb(Exceeded),
 }
 
 /// Decodes a payload; `uuid` and `body` never survive.
@@ -85,13 +93,34 @@ pub fn decode_borrowed<'a>(
     inflated: &'a mut Vec<u8>,
     caps: &Caps,
 ) -> Result<Borrowed<'a>, DecodeError> {
-    let outer = read(bytes, caps)?;
+    let decoded = decode_parts(bytes, inflated, caps)?;
+    match decoded.bad.first() {
+        None => Ok(decoded),
+        Some(bad) => Err(bad.fault.into()),
+    }
+}
+
+/// The same for what edge nodes send: a part that can't be used is left out, and the rest stays.
+/// Values that can't be used are absent.
+///
+/// # Errors
+/// The payload isn't one, has a name that can't be used, or is over a cap that isn't one of parts.
+pub fn decode_parts<'a>(
+    bytes: &'a [u8],
+    inflated: &'a mut Vec<u8>,
+    caps: &Caps,
+) -> Result<Borrowed<'a>, DecodeError> {
+    let outer = read(bytes, caps, caps.payload_bytes)?;
     if outer.uuid != Some(COMPRESSED_UUID) {
         return Ok(strip(outer));
     }
     let body = outer.body.ok_or(DecodeError::BadCompression("no body"))?;
-    inflate(body, algorithm(&outer)?, caps.payload_bytes, inflated)?;
-    let inner = read(inflated, caps)?;
+    let limit = caps.inflated_bytes;
+    inflate(body, algorithm(&outer)?, limit, inflated).map_err(|error| match error {
+        InflateError::Damaged => DecodeError::BadCompression("the body can't be inflated"),
+        InflateError::OverCap => DecodeError::Bomb(Cap::InflatedBytes.passed(limit)),
+    })?;
+    let inner = read(inflated, caps, limit)?;
     if inner.uuid == Some(COMPRESSED_UUID) {
         return Err(DecodeError::BadCompression("compressed twice"));
     }
@@ -104,12 +133,12 @@ pub fn decode_borrowed<'a>(
     Ok(decoded)
 }
 
-impl From<InflateError> for DecodeError {
-    fn from(error: InflateError) -> Self {
-        DecodeError::BadCompression(match error {
-            InflateError::Damaged => "the body can't be inflated",
-            InflateError::OverCap => "the body inflates beyond the cap",
-        })
+impl From<PartFault> for DecodeError {
+    fn from(fault: PartFault) -> Self {
+        match fault {
+            PartFault::Malformed(what) => DecodeError::Malformed(what.into()),
+            PartFault::OverCap(exceeded) => DecodeError::OverCap(exceeded),
+        }
     }
 }
 
@@ -119,14 +148,14 @@ impl From<Fault> for DecodeError {
             Fault::Malformed { what, at } => {
                 DecodeError::Malformed(format!("{what} at byte {at} of a message"))
             }
-            Fault::OverCap { what, cap } => DecodeError::OverCap { what, cap },
+            Fault::OverCap(exceeded) => DecodeError::OverCap(exceeded),
         }
     }
 }
 
 fn strip(outer: Outer<'_>) -> Borrowed<'_> {
-    let Outer { timestamp, metrics, seq, unknown_fields, .. } = outer;
-    Borrowed { timestamp, metrics, seq, unknown_fields, was_compressed: false }
+    let Outer { timestamp, metrics, seq, unknown_fields, bad, .. } = outer;
+    Borrowed { timestamp, metrics, seq, unknown_fields, was_compressed: false, bad }
 }
 
 fn algorithm(outer: &Outer<'_>) -> Result<Algorithm, DecodeError> {

@@ -21,24 +21,27 @@ pub mod footprint;
 mod inflate;
 mod name_index;
 pub mod names;
+mod part;
 mod payload;
 mod places;
 mod reader;
 mod scalar;
 mod scalars;
+mod sound;
 pub mod steps;
 mod topic;
 pub mod value;
 mod wire;
 mod writer;
 
-pub use caps::Caps;
+pub use caps::{Cap, Caps, Exceeded};
 pub use datatype::DataType;
-pub use decode::{Borrowed, DecodeError, Decoded, decode, decode_borrowed};
+pub use decode::{Borrowed, DecodeError, Decoded, decode, decode_borrowed, decode_parts};
 pub use entity::Entity;
 pub use find_seq::find_seq;
 pub use footprint::{Budget, Room, Shortage};
 pub use name_index::NameIndex;
+pub use part::{BadPart, Part, PartFault};
 pub use payload::{
     Cell, CellValue, DataSet, MetaData, Metric, Parameter, ParameterValue, Payload, Property,
     PropertySet, PropertySetList, PropertyValue, Row, Template, Value,
@@ -47,5 +50,6 @@ pub use places::{Places, TemplatePlaces};
 pub use reader::NamedMetric;
 pub use scalar::Scalar;
 pub use scalars::{NotScalars, ScalarMetric, Scalars};
+pub use sound::make_sound;
 pub use topic::{CERTIFICATES_PREFIX, EntityTopic, MessageType, NAMESPACE, Topic, TopicError};
 pub use writer::PayloadWriter;

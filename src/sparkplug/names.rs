@@ -10,6 +10,10 @@ pub const REBIRTH: &str = "Node Control/Rebirth";
 pub const NODE_CONTROL_PREFIX: &str = "Node Control/";
 /// Metrics of a device that take commands.
 pub const DEVICE_CONTROL_PREFIX: &str = "Device Control/";
+/// Property that carries the quality of a value (Sparkplug 3.0 §6.4.8).
+pub const QUALITY: &str = "Quality";
+/// The quality of a value that isn't one.
+pub const QUALITY_BAD: u32 = 0;
 /// `uuid` of a payload whose `body` is a compressed payload (a convention of several libraries,
 /// not in the specification).
 pub const COMPRESSED_UUID: &str = "SPBV1.0_COMPRESSED";

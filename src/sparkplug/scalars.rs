@@ -78,7 +78,7 @@ pub struct Scalars<'a> {
     seq: Option<u64>,
     /// From the first metric on.
     section: &'a [u8],
-    string_bytes: usize,
+    name_bytes: usize,
     metrics_left: usize,
 }
 
@@ -99,7 +99,7 @@ impl<'a> Scalars<'a> {
             cursor,
             timestamp,
             seq: None,
-            string_bytes: caps.string_bytes,
+            name_bytes: caps.name_bytes,
             metrics_left: caps.metrics,
         })
     }
@@ -171,7 +171,7 @@ impl<'a> Scalars<'a> {
                     // malformed: nobody looks it up, so nobody finds that it isn't UTF-8.
                     let is_second = !metric.name.is_empty();
                     metric.name = cursor.bytes()?;
-                    if is_second || metric.name.len() > self.string_bytes {
+                    if is_second || metric.name.len() > self.name_bytes {
                         return Err(NotScalars);
                     }
                 }

@@ -13,7 +13,7 @@ use core::fmt::{self, Write as _};
 use text::escape_to;
 
 use super::scalar::{Scalar, sign_extend};
-use super::{CellValue, DataSet, DataType, Template, Value};
+use super::{Cell, CellValue, DataSet, DataType, Template, Value};
 
 pub use same::same;
 
@@ -76,7 +76,7 @@ pub fn read(datatype: DataType, value: &Value) -> Option<Typed<'_>> {
 
 /// Whether `value` is a value of `datatype`: the right field, and no bits beyond its width.
 /// Arrays are taken as opaque bytes, since libraries differ in how they pack them; data sets
-/// must be rectangular with columns of basic types.
+/// must be rectangular with columns of basic types, and their cells of these.
 pub fn fits(datatype: DataType, value: &Value) -> bool {
     let scalar = match value {
         Value::Int(value) => Scalar::Int(*value),
@@ -138,7 +138,27 @@ fn is_rectangular(table: &DataSet) -> bool {
     table.types.len() == columns
         && table.num_of_columns.is_none_or(|count| usize::try_from(count) == Ok(columns))
         && table.types.iter().all(|code| (1..=14).contains(code))
-        && table.rows.iter().all(|row| row.elements.len() == columns)
+        && table.rows.iter().all(|row| {
+            row.elements.len() == columns
+                && row.elements.iter().zip(&table.types).all(|(cell, code)| cell_fits(*code, cell))
+        })
+}
+
+/// Whether a cell is null or of its column's type.
+fn cell_fits(code: u32, cell: &Cell) -> bool {
+    let Some(datatype) = DataType::from_code(code) else { return false };
+    let scalar = match &cell.value {
+        None => return true,
+        Some(CellValue::Int(value)) => Scalar::Int(*value),
+        Some(CellValue::Long(value)) => Scalar::Long(*value),
+        Some(CellValue::Float(value)) => Scalar::Float(*value),
+        Some(CellValue::Double(value)) => Scalar::Double(*value),
+        Some(CellValue::Boolean(value)) => Scalar::Boolean(*value),
+        Some(CellValue::String(_)) => {
+            return matches!(datatype, DataType::String | DataType::Text);
+        }
+    };
+    scalar.fits(datatype)
 }
 
 fn read_array(datatype: DataType, bytes: &[u8]) -> Option<Typed<'_>> {

@@ -1,6 +1,8 @@
 //! Cursor over one message of the protobuf wire format. It borrows from its input, allocates
 //! nothing and doesn't recurse.
 
+use super::{Cap, Exceeded};
+
 /// Why decoding stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -9,10 +11,14 @@ pub(super) enum Fault {
         what: &'static str,
         at: usize,
     },
-    OverCap {
-        what: &'static str,
-        cap: usize,
-    },
+    OverCap(Exceeded),
+}
+
+impl Fault {
+    /// Whether it is a fault of the payload, and not only of the part in which it was found.
+    pub(super) fn is_of_payload(self) -> bool {
+        matches!(self, Fault::OverCap(Exceeded { cap: Cap::Metrics | Cap::Properties, .. }))
+    }
 }
 
 /// Wire types of the protobuf encoding: the low three bits of a key.
@@ -29,6 +35,7 @@ mod wire_type {
 const MAX_FIELD: u64 = (1 << 29) - 1;
 
 const CUT_SHORT: &str = "a field cut short";
+pub(super) const WRONG_WIRE_TYPE: &str = "a field with the wrong wire type";
 
 /// The unread rest of one message.
 #[derive(Clone, Copy, Debug)]
@@ -179,10 +186,16 @@ impl<'a> Cursor<'a> {
     /// stack.
     #[cold]
     pub(super) fn skip(&mut self, key: u64, known: u64) -> Result<(), Fault> {
-        const MAX_GROUPS: usize = 8;
         if key >> 3 <= known {
-            return Err(self.fault("a field with the wrong wire type"));
+            return Err(self.fault(WRONG_WIRE_TYPE));
         }
+        self.step_over(key)
+    }
+
+    /// Steps over a field whose key was read, whatever it is.
+    #[cold]
+    pub(super) fn step_over(&mut self, key: u64) -> Result<(), Fault> {
+        const MAX_GROUPS: usize = 8;
         let mut open = [0_u64; MAX_GROUPS];
         let mut depth = 0_usize;
         let mut key = key;
@@ -204,7 +217,7 @@ impl<'a> Cursor<'a> {
                 wire_type::GROUP_START => {
                     let slot = open
                         .get_mut(depth)
-                        .ok_or(Fault::OverCap { what: "levels of groups", cap: MAX_GROUPS })?;
+                        .ok_or(Fault::OverCap(Cap::Groups.passed(MAX_GROUPS)))?;
                     *slot = number;
                     depth = depth.saturating_add(1);
                 }

@@ -38,8 +38,10 @@ pub struct Scene {
 pub struct Figures {
     /// Messages that it sent.
     pub said: u64,
-    /// Numbers of these that IT never heard, as data that is not historical.
+    /// Numbers of these that IT never heard.
     pub lost: u64,
+    /// Numbers that IT heard as historical data alone: what waited for a birth that a host asked for.
+    pub late: u64,
     /// Births and deaths on IT.
     pub births: u64,
     pub deaths: u64,
@@ -147,7 +149,10 @@ impl Scene {
         (steps, refused): (&AtomicU64, &AtomicU64),
     ) -> Figures {
         let last = self.good.said();
-        self.on_it.wait(DRAIN_WITHIN, |seen| seen.heard.contains_key(&last));
+        self.on_it.wait(DRAIN_WITHIN, |seen| {
+            let is_heard = |count| seen.heard.contains_key(&count) || seen.late.contains(&count);
+            (before + 1..=last).rev().all(is_heard)
+        });
         let (on_ot, on_it) = (self.on_ot.seen(), self.on_it.seen());
         let said = before + 1..=last;
         let mut figures = Figures {
@@ -160,7 +165,9 @@ impl Scene {
         };
         for count in said {
             let Some(heard) = on_it.heard.get(&count) else {
-                figures.lost += 1;
+                let is_late = on_it.late.contains(&count);
+                figures.late += u64::from(is_late);
+                figures.lost += u64::from(!is_late);
                 continue;
             };
             figures.whole_ms.push(heard.since_sent_us as f64 / 1e3);

@@ -95,10 +95,7 @@ impl Hand {
         }
     }
 
-    /// Fires, and returns when the broker has taken all of it.
-    ///
-    /// # Panics
-    /// The broker can't be reached.
+    /// Fires, and returns when the broker has taken all of it, or ended the connection.
     pub fn fire(&mut self, shots: Vec<Shot>) {
         for shot in shots {
             match shot {
@@ -123,8 +120,10 @@ impl Hand {
 
     fn publish(&mut self, topic: &[u8], payload: &[u8], how: (u8, bool, bool)) {
         if self.connection.is_none() {
-            self.connection = Some(open(&self.address, &self.client_id, None).unwrap());
+            self.connection = open(&self.address, &self.client_id, None).ok();
         }
+        // A broker that refuses another connection is asked again with the next message.
+        self.refused += u64::from(self.connection.is_none());
         let Some(connection) = &mut self.connection else { return };
         if connection.publish(topic, payload, how).is_err() {
             self.ended();

@@ -92,9 +92,9 @@ fn run(options: &Options) -> Result<bool, String> {
 }
 
 fn report(figures: &Figures, attackers: usize) -> String {
-    let Figures { said, lost, births, deaths, whole_ms, relay_ms, steps, refused } = figures;
+    let Figures { said, lost, late, births, deaths, whole_ms, relay_ms, steps, refused } = figures;
     format!(
-        "good node: {said} messages, {lost} lost, {births} births asked for, {deaths} deaths, \
+        "good node: {said} messages, {lost} lost, {late} behind a birth that was asked for, {births} births asked for, {deaths} deaths, \
          p50 {:.1} ms, p99 {:.1} ms, at most {:.1} ms (of the relay p99 {:.1} ms); \
          {attackers} attackers, {steps} steps, {refused} connections refused by a broker",
         percentile(whole_ms, 0.5),

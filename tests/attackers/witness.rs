@@ -1,6 +1,6 @@
 //! The witness on the IT broker: what it hears of the good node, and when.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -18,8 +18,10 @@ const POLL: Duration = Duration::from_millis(2);
 /// What was heard of the good node so far.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// Numbers in data that isn't historical, when each was heard first.
+    /// Numbers of births and of data that isn't historical, when each was heard first.
     pub heard: HashMap<u64, Heard>,
+    /// Numbers of historical data.
+    pub late: HashSet<u64>,
     /// Births. Those that others forge under its topic haven't its metrics.
     pub births: u64,
     /// Deaths.
@@ -116,7 +118,7 @@ fn hear(came: &Came, seen: &Mutex<Seen>) -> Option<[u8; 2]> {
             }
         }
         Some(b"NDEATH") => seen.deaths += u64::from(metric("bdSeq").is_some()),
-        _ if is_historical => {}
+        _ if is_historical => seen.late.extend(metric(COUNT)),
         _ => {
             if let (Some(count), Some(sent)) = (metric(COUNT), metric(SENT_US)) {
                 let heard = Heard { at_us: now, since_sent_us: now.saturating_sub(sent) };

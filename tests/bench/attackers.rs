@@ -118,6 +118,9 @@ fn faults(row: &Row, limits: [f64; 2]) -> String {
         faults.push(format!("{} of {} lost", figures.lost, figures.said));
     }
     let may_be_born = attacker.is_some_and(|attacker| attacker.asks_births);
+    if figures.late > 0 && !may_be_born {
+        faults.push(format!("{} of {} late", figures.late, figures.said));
+    }
     if figures.births > 0 && !may_be_born {
         faults.push(format!("born {} times again", figures.births));
     }
@@ -125,7 +128,7 @@ fn faults(row: &Row, limits: [f64; 2]) -> String {
         faults.push(format!("died {} times", figures.deaths));
     }
     let p99 = percentile(&figures.relay_ms, 0.99);
-    if p99 >= P99_MS {
+    if p99 >= P99_MS && !may_be_born {
         faults.push(format!("p99 of the relay {p99:.0} ms"));
     }
     for (half, (_, memory), limit) in [("ot", ot, limits[0]), ("it", it, limits[1])] {
@@ -202,10 +205,11 @@ fn report(rows: &[Row], limits: [f64; 2]) {
 }
 
 fn as_json(row: &Row, limits: [f64; 2]) -> Value {
-    let Figures { said, lost, births, deaths, whole_ms, relay_ms, steps, refused } = &row.figures;
+    let Figures { said, lost, late, births, deaths, whole_ms, relay_ms, steps, refused } =
+        &row.figures;
     json!({
         "attacker": name(row), "faults": faults(row, limits),
-        "said": said, "lost": lost, "births": births, "deaths": deaths,
+        "said": said, "lost": lost, "late": late, "births": births, "deaths": deaths,
         "p50_ms": percentile(whole_ms, 0.5), "p99_ms": percentile(whole_ms, 0.99),
         "relay_p99_ms": percentile(relay_ms, 0.99), "max_ms": percentile(whole_ms, 1.0),
         "steps": steps, "connections_refused": refused,

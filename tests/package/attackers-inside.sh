@@ -32,7 +32,7 @@ brokers=(--ot /run/brokers/ot --it /run/brokers/it)
 within 10 test -S /run/brokers/ot -a -S /run/brokers/it || fault "a broker without its socket"
 rm -f /etc/sparkdiode/policies/*.toml
 ./attackers policy >/etc/sparkdiode/policies/policy.toml
-sparkdiode check /etc/sparkdiode/ot.toml /etc/sparkdiode/it.toml >/root/checked || fault "the configuration"
+sparkdiode check /etc/sparkdiode/ot.toml /etc/sparkdiode/it.toml >/root/checked 2>&1 || fault "the configuration"
 
 ./attackers before "${brokers[@]}" "$@" || fault "what is there before"
 systemctl start sparkdiode.target sparkdiode-ot sparkdiode-it
@@ -52,14 +52,18 @@ for role in ot it; do
     cgroup=/sys/fs/cgroup$(systemctl show -P ControlGroup $unit)
     # Resident memory of the process; that of the control group counts what of the journal is cached.
     resident=$(awk '/^VmHWM/ {print int($2 / 1024)}' "/proc/$(pid_of $role)/status")
-    peak=$(($(cat "$cgroup/memory.peak") / 1048576))
-    limit=$(($(cat "$cgroup/memory.max") / 1048576))
-    kills=$(awk '/^oom_kill / {print $2}' "$cgroup/memory.events")
-    cpu=$(($(systemctl show -P CPUUsageNSec $unit) / 1000000 / seconds))
-    echo "$unit: CPU $((cpu / 10)).$((cpu % 10)) %, memory $resident MiB at most ($peak of $limit MiB" \
-        "with its cache, $kills kills), watchdog $(systemctl show -P WatchdogUSec $unit)"
+    limit=$(($(systemctl show -P MemoryMax $unit) / 1048576))
+    kills=$(awk '/^oom_kill / {print $2}' "$cgroup/memory.events" 2>/dev/null || true)
+    peak=$(cat "$cgroup/memory.peak" 2>/dev/null || true)
+    # Where this container has no control groups for memory, the process is compared with the figure.
+    held="compared with"
+    [ -z "$peak" ] || held="$((peak / 1048576)) MiB with its cache, held to"
+    # Hundredths of a second of user and system time, so that this is tenths of a percent.
+    cpu=$(awk -v seconds="$seconds" '{print int(($14 + $15) * 10 / seconds)}' "/proc/$(pid_of $role)/stat")
+    echo "$unit: CPU $((cpu / 10)).$((cpu % 10)) %, memory $resident MiB at most ($held $limit MiB)," \
+        "watchdog $(systemctl show -P WatchdogUSec $unit)"
     [ "$resident" -lt "$limit" ] || fault "$unit took $resident MiB"
-    [ "$kills" = 0 ] || fault "$unit was killed for its memory"
+    [ "${kills:-0}" = 0 ] || fault "$unit was killed for its memory"
 done
 echo "journal: $(du -sm /var/lib/sparkdiode/journal | cut -f1) MiB"
 for role in ot it; do

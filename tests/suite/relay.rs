@@ -45,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) policy: String,
     /// More lines of `[broker]` of `ot.toml`.
     pub(crate) ot_broker: String,
+    /// More lines of `[broker]` of `it.toml`.
+    pub(crate) it_broker: String,
     /// More tables of `ot.toml`.
     pub(crate) ot_extra: String,
     /// More lines of `[mirror]` of `it.toml`.
@@ -86,7 +88,7 @@ impl Relay {
         )
         .unwrap();
         fs::write(relay.path("ot.toml"), ot).unwrap();
-        let mut it = broker(&settings.it, "");
+        let mut it = broker(&settings.it, &settings.it_broker);
         write!(
             it,
             "[journal]\npath = \"{dir}/journal\"\n{}\n\

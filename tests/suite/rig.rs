@@ -42,6 +42,9 @@ pub(crate) struct Variation {
     pub(crate) journal_source: String,
     pub(crate) mirror: String,
     pub(crate) ot_extra: String,
+    /// More lines of `[broker]` of `ot.toml`, and of `it.toml`.
+    pub(crate) ot_connection: String,
+    pub(crate) it_connection: String,
 }
 
 impl Rig {
@@ -63,7 +66,8 @@ impl Rig {
             ot: Link::Plain(ot_proxy.address),
             it: Link::Plain(it_proxy.address),
             policy: policy.to_owned(),
-            ot_broker: String::new(),
+            ot_broker: variation.ot_connection.clone(),
+            it_broker: variation.it_connection.clone(),
             ot_extra: variation.ot_extra.clone(),
             mirror: variation.mirror.clone(),
             journal: variation.journal.clone(),

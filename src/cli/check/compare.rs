@@ -6,6 +6,7 @@ use config::{ItConfig, OtConfig};
 use diagnostic::{Diagnostic, Diagnostics, Severity};
 use policy::Policy;
 
+use super::limits;
 use crate::cli::relay_node::RelayNode;
 use crate::cli::syslog;
 
@@ -28,6 +29,9 @@ pub(super) fn compare(
         let address = &ot.broker.address;
         let title = format!("both halves name the same broker: `{address}`");
         warn(title, "the mirror would publish over the edge nodes that it mirrors");
+    }
+    for finding in limits::compare(ot, it) {
+        warn(finding.title, &finding.help);
     }
     let side = |path, name, broker, syslog| syslog::Side { path, name, broker, syslog };
     syslog::crossings(

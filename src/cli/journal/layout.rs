@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use journal_format::{Body, Frame, MAX_BODY_BYTES};
+use journal_format::{Body, Frame};
 use sparkplug::{Caps, DataType, DecodeError, Metric, Payload, Topic, decode};
 
 /// Cap of the metrics that are remembered, over all nodes and devices: about 200 MB. Data of
@@ -40,7 +40,7 @@ impl Layouts {
             Body::Keyframe(keyframe) => (&keyframe.topic, &keyframe.payload),
             Body::Start(_) | Body::Heartbeat(_) => return None,
         };
-        let caps = Caps { payload_bytes: MAX_BODY_BYTES, ..Caps::DEFAULT };
+        let caps = Caps::of_payloads(Caps::MOST_BYTES).of_own_journal();
         let payload = decode(bytes, &caps).map(|decoded| decoded.payload);
         let Ok(Topic::Entity(topic)) = Topic::parse(topic) else {
             return Some(Message { payload, types: None });

@@ -30,8 +30,14 @@ pub(super) struct Limits {
     pub(super) session_bytes: usize,
 }
 
-pub(super) const LIMITS: Limits = Limits {
-    close_within: CLOSE_WITHIN,
-    answer_within: ANSWER_WITHIN,
-    session_bytes: MAX_SESSION_BYTES,
-};
+impl Limits {
+    /// Those of a half whose largest publications have so many bytes: a birth and what follows it
+    /// may wait.
+    pub(super) fn of(packet_bytes: usize) -> Limits {
+        Limits {
+            close_within: CLOSE_WITHIN,
+            answer_within: ANSWER_WITHIN,
+            session_bytes: MAX_SESSION_BYTES.max(packet_bytes.saturating_mul(2)),
+        }
+    }
+}

@@ -159,7 +159,7 @@ fn packet(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
 
 #[test]
 fn a_disconnect_follows_the_ndeath_though_the_in_flight_window_is_full() {
-    let mut pair = Pair::new(ALL, WINDOW, LIMITS);
+    let mut pair = Pair::new(ALL, WINDOW, Limits::of(1 << 20));
     assert_eq!(pair.publish_and_close(5 * WINDOW, Qos::AtLeastOnce), SessionEvent::Closed);
     let seen = pair.seen();
     assert_eq!(seen.len(), 5 * WINDOW + 2);
@@ -168,7 +168,7 @@ fn a_disconnect_follows_the_ndeath_though_the_in_flight_window_is_full() {
 
 #[test]
 fn a_disconnect_follows_the_ndeath_behind_data_at_qos_0() {
-    let mut pair = Pair::new(ALL, 0, LIMITS);
+    let mut pair = Pair::new(ALL, 0, Limits::of(1 << 20));
     assert_eq!(pair.publish_and_close(5_000, Qos::AtMostOnce), SessionEvent::Closed);
     let seen = pair.seen();
     assert_eq!(seen.len(), 5_002);
@@ -177,7 +177,7 @@ fn a_disconnect_follows_the_ndeath_behind_data_at_qos_0() {
 
 #[test]
 fn a_session_whose_ndeath_is_never_acknowledged_is_lost_and_its_will_fires() {
-    let limits = Limits { close_within: Duration::from_millis(100), ..LIMITS };
+    let limits = Limits { close_within: Duration::from_millis(100), ..Limits::of(1 << 20) };
     for data_qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
         let mut pair = Pair::new(Answers { publish: false, ..ALL }, 0, limits);
         let end = pair.publish_and_close(2 * WINDOW, data_qos);
@@ -189,7 +189,7 @@ fn a_session_whose_ndeath_is_never_acknowledged_is_lost_and_its_will_fires() {
 
 #[test]
 fn a_session_whose_queue_is_full_is_lost_before_it_stops_the_others() {
-    let limits = Limits { session_bytes: 100_000, ..LIMITS };
+    let limits = Limits { session_bytes: 100_000, ..Limits::of(1 << 20) };
     let mut pair = Pair::new(Answers { publish: false, ..ALL }, 0, limits);
     assert_eq!(pair.next(), SessionEvent::Ready);
     for _ in 0..WINDOW + 101 {
@@ -206,14 +206,14 @@ fn a_session_whose_queue_is_full_is_lost_before_it_stops_the_others() {
 
 #[test]
 fn a_broker_that_never_answers_a_subscription_loses_the_session() {
-    let limits = Limits { answer_within: Duration::from_secs(1), ..LIMITS };
+    let limits = Limits { answer_within: Duration::from_secs(1), ..Limits::of(1 << 20) };
     let mut pair = Pair::new(Answers { subscribe: false, ..ALL }, 0, limits);
     assert_eq!(pair.next(), SessionEvent::Lost { connect_sent: true });
 }
 
 #[test]
 fn a_broker_that_never_answers_a_barrier_loses_the_session() {
-    let limits = Limits { answer_within: Duration::from_secs(1), ..LIMITS };
+    let limits = Limits { answer_within: Duration::from_secs(1), ..Limits::of(1 << 20) };
     for data_qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
         let silent = Answers { unsubscribe: false, publish: false, ..ALL };
         let mut pair = Pair::new(silent, 0, limits);
@@ -226,7 +226,7 @@ fn a_broker_that_never_answers_a_barrier_loses_the_session() {
 
 #[test]
 fn a_barrier_is_answered_and_a_broker_that_owes_nothing_may_be_silent() {
-    let limits = Limits { answer_within: Duration::from_secs(1), ..LIMITS };
+    let limits = Limits { answer_within: Duration::from_secs(1), ..Limits::of(1 << 20) };
     for data_qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
         let mut pair = Pair::new(ALL, 0, limits);
         assert_eq!(pair.next(), SessionEvent::Ready);

@@ -89,7 +89,10 @@ impl<P: Pool> Driver<P> {
         // Any epoch: the stretch lies behind us, and sequence numbers run over all epochs.
         let (epoch, _) = self.mirror.position();
         match Reader::open(&self.settings.journal_dir, From::At(Position { epoch, seq: from })) {
-            Ok(reader) => self.backfill = Some(SecondReading { reader, to, waiting: None }),
+            Ok(reader) => {
+                let reader = reader.taking(self.settings.most_frame_bytes);
+                self.backfill = Some(SecondReading { reader, to, waiting: None });
+            }
             Err(error) => {
                 self.backfill_after = now.mono.saturating_add(ERROR_PAUSE);
                 event!(JournalUnreadable, error = %error);

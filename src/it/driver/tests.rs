@@ -76,6 +76,7 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
         ..mirror::tests::settings()
     };
     let settings = DriverSettings {
+        most_frame_bytes: 1 << 20,
         journal_dir: dir.join("journal"),
         first_start: FirstStart::Newest,
         data_qos: Qos::AtMostOnce,

@@ -28,6 +28,7 @@ impl StepContext<'_> {
         let mut metrics = payload.metrics;
         let (mut unknown, mut mismatched): (u64, u64) = (0, 0);
         let mut refusals = Refusals::default();
+        let most = self.settings.caps.metric_properties;
         let (mut refused_bytes, mut shortage) = (0_u64, None);
         let room = self.room;
         let mut fold = |named: &mut NamedMetric<'_>| {
@@ -43,7 +44,7 @@ impl StepContext<'_> {
                 return Folded::OverMemory;
             }
             let before = layout.bytes();
-            let folded = layout.fold(named.name, &mut named.metric, date, &mut refusals);
+            let folded = layout.fold(named.name, &mut named.metric, date, most, &mut refusals);
             bytes = bytes.saturating_add(layout.bytes()).saturating_sub(before);
             folded
         };

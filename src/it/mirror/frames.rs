@@ -159,7 +159,7 @@ impl StepContext<'_> {
         self.ledger.receive(origin.node);
         self.ledger.settle(origin, fate);
         if fate == Fate::Dropped(Reason::BadFrame) {
-            self.refuse(&relayed.topic, Reason::BadFrame);
+            self.refuse_frame(&relayed.topic, &relayed.payload);
         }
     }
 

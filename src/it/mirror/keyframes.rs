@@ -53,7 +53,7 @@ impl StepContext<'_> {
             }
             Err(reason) => {
                 if reason == Reason::BadFrame {
-                    self.refuse(&keyframe.topic, reason);
+                    self.refuse_frame(&keyframe.topic, &keyframe.payload);
                 }
                 count(&mut self.tally.keyframes_refused);
                 None

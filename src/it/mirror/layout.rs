@@ -219,6 +219,7 @@ impl Layout {
         name: Option<&str>,
         metric: &mut Metric,
         date: u64,
+        most_properties: usize,
         refusals: &mut Refusals,
     ) -> Folded {
         steps::take(1);
@@ -274,7 +275,8 @@ impl Layout {
             growth.gain(bytes::first_properties(current.properties.is_none(), &slot.places));
             let places = slot.places.get_or_insert_default();
             let properties = current.properties.get_or_insert_default();
-            merge_properties(properties, newer, &mut places.properties, &mut growth);
+            let places = &mut places.properties;
+            merge_properties(properties, newer, places, most_properties, &mut growth);
         }
         if let Some(newer) = &metric.metadata {
             growth.lose(current.metadata.heap_bytes());

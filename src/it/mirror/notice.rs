@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use journal_read::LostCause;
+use sparkplug::Exceeded;
 
 /// Notices that may wait: a driver that doesn't take them loses words, not memory.
 const MAX_NOTICES: usize = 100_000;
@@ -36,7 +37,8 @@ pub enum Notice {
     /// The session of a node broke; it is opened again.
     SessionLost { node: String },
     /// A frame, or metrics of it, isn't what an honest OT half under our copy of the policy writes.
-    FrameRefused { entity: String, reason: &'static str },
+    /// `over`: it is over a limit of this half, and may be what an honest one writes by larger limits.
+    FrameRefused { entity: String, reason: &'static str, over: Option<Exceeded> },
     /// A node of the plant has the name of the relay's own edge node, and isn't mirrored.
     OwnNameUsed { node: String },
     /// A bound of the configuration was reached.

@@ -70,7 +70,8 @@ impl StepContext<'_> {
         if refused && let Some(Entity { group, edge_node, device }) = origin.entity {
             let device = device.map(|device| format!("/{device}")).unwrap_or_default();
             let entity = format!("{group}/{edge_node}{device}");
-            self.notify(Notice::FrameRefused { entity, reason: Reason::Recheck.name() });
+            let reason = Reason::Recheck.name();
+            self.notify(Notice::FrameRefused { entity, reason, over: None });
         }
         refused
     }

@@ -64,7 +64,7 @@ impl Mirror {
         metrics.retain_mut(|metric| {
             let name = metric.name.clone();
             let folded =
-                layout.fold(name.as_deref(), metric, now.wall_ms, &mut Refusals::default());
+                layout.fold(name.as_deref(), metric, now.wall_ms, 0, &mut Refusals::default());
             matches!(folded, Folded::Known | Folded::Refreshed)
         });
         if node.publishes() && !metrics.is_empty() {

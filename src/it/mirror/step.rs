@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use account::{Dropped, Ledger, Origin, Reason, What};
 use policy::Policy;
-use sparkplug::Room;
+use sparkplug::{DecodeError, Room};
 use text::clean;
 
 use super::Link;
@@ -70,10 +70,15 @@ impl StepContext<'_> {
         self.notices.push(notice);
     }
 
-    /// Says that a frame, or a part of it, isn't what an honest OT half under our policy writes.
-    pub(super) fn refuse(&mut self, topic: &str, reason: Reason) {
-        let entity = clean(topic, MAX_REFUSED_BYTES);
-        self.notify(Notice::FrameRefused { entity, reason: reason.name() });
+    /// Says that a frame isn't what an honest OT half writes, or not by limits that are ours too.
+    #[cold]
+    pub(super) fn refuse_frame(&mut self, topic: &str, payload: &[u8]) {
+        let over = match sparkplug::decode(payload, &self.settings.caps) {
+            Err(DecodeError::OverCap(over) | DecodeError::Bomb(over)) => Some(over),
+            _ => None,
+        };
+        let (entity, reason) = (clean(topic, MAX_REFUSED_BYTES), Reason::BadFrame.name());
+        self.notify(Notice::FrameRefused { entity, reason, over });
     }
 
     /// Counts metrics of which no more than the number is known.

@@ -2,7 +2,7 @@
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
-//! | 0 | 3 | length of the envelope, little endian, 2..=[`MAX_BODY_BYTES`] |
+//! | 0 | 3 | length of the envelope, little endian: below 2^23 in bytes; above, what is beyond 2^23 is in units of 32 bytes |
 //! | 3 | 1 | check of the length: low byte of the CRC-32C over salt and length |
 //! | 4 | 4 | CRC-32C, little endian, over salt, length and envelope |
 //! | 8 | length | [`Envelope`], protobuf; its first field is the sequence number |
@@ -14,6 +14,10 @@
 //! random number in the header of the segment. It makes frames of other segments (in recycled
 //! disk blocks) and frame look-alikes inside of payloads (made by somebody in the plant who
 //! hopes that a reader loses its place) fail the checksum.
+//!
+//! An envelope of 8 MiB and more is filled up to a whole number of units by a field that readers
+//! skip. Versions before large births could cross take it for damage of one frame, and go on
+//! behind it.
 
 use alloc::vec::Vec;
 
@@ -23,9 +27,15 @@ use prost::encoding::{decode_varint, encoded_len_varint, uint64};
 use crate::header::Header;
 use crate::{Body, Envelope};
 
-/// Cap of an encoded envelope, in bytes. Four times the largest MQTT packet that is accepted
-/// by default, so that a birth can grow when names replace aliases.
-pub const MAX_BODY_BYTES: usize = 4 << 20;
+/// Cap of an encoded envelope, in bytes: twice the largest MQTT packet that can be configured, so
+/// that a birth can grow when names replace aliases, and room for topic and the rest.
+pub const MAX_BODY_BYTES: usize = (128 << 20) + (256 << 10);
+/// Envelopes of so many bytes are long: their length is in units.
+const LONG: usize = 1 << 23;
+/// Bytes that the length of a long envelope counts.
+const UNIT: usize = 32;
+/// Key of the field that fills a long envelope up: field 15, bytes. Never given to anything else.
+const FILLER_KEY: u8 = 15 << 3 | 2;
 /// Length and checksum.
 pub const PREFIX_BYTES: usize = 8;
 /// The shortest envelope: a sequence number and nothing else.
@@ -152,7 +162,10 @@ pub fn append(
     if bytes > MAX_BODY_BYTES {
         return Err(too_large);
     }
-    let Ok(length) = u32::try_from(bytes) else { return Err(too_large) };
+    let filler = filler(bytes);
+    let bytes = bytes.saturating_add(filler);
+    let length = if bytes < LONG { bytes } else { LONG | (bytes / UNIT) };
+    let Ok(length) = u32::try_from(length) else { return Err(too_large) };
     let [low, middle, high, _] = length.to_le_bytes();
     let length_crc = crc32c::crc32c_append(salt, &[low, middle, high]);
     let start = out.len();
@@ -167,6 +180,11 @@ pub fn append(
         uint64::encode(2, &appended_ms, out);
     }
     body.encode(out);
+    if let Some(content) = filler.checked_sub(2) {
+        // Below 34 bytes, so that its length takes one.
+        out.extend_from_slice(&[FILLER_KEY, low_byte(u32::try_from(content).unwrap_or(0))]);
+        out.resize(out.len().saturating_add(content), 0);
+    }
     let envelope = out.get(envelope_start..).unwrap_or_default();
     let crc = crc32c::crc32c_append(length_crc, envelope);
     let crc_place = start.saturating_add(4)..envelope_start;
@@ -189,9 +207,25 @@ pub fn decode(envelope: &[u8], seq: u64) -> Option<Envelope> {
 fn checked_length(salt: u32, length: [u8; 4]) -> Option<(usize, u32)> {
     let [low, middle, high, check] = length;
     let length_crc = crc32c::crc32c_append(salt, &[low, middle, high]);
-    let bytes = usize::try_from(u32::from_le_bytes([low, middle, high, 0])).ok()?;
+    let length = usize::try_from(u32::from_le_bytes([low, middle, high, 0])).ok()?;
+    let bytes = match length & !LONG {
+        bytes if length < LONG => bytes,
+        units => units.checked_mul(UNIT).filter(|bytes| *bytes >= LONG)?,
+    };
     let sound = check == low_byte(length_crc) && (MIN_BODY_BYTES..=MAX_BODY_BYTES).contains(&bytes);
     sound.then(|| (bytes.saturating_add(PREFIX_BYTES), length_crc))
+}
+
+/// Bytes that fill an envelope of so many bytes up to a whole number of units: none, or the two at
+/// least that a field takes.
+fn filler(bytes: usize) -> usize {
+    if bytes < LONG {
+        return 0;
+    }
+    match bytes.next_multiple_of(UNIT).saturating_sub(bytes) {
+        1 => UNIT.saturating_add(1),
+        filler => filler,
+    }
 }
 
 fn low_byte(crc: u32) -> u8 {
@@ -316,6 +350,29 @@ mod tests {
         frame[..3].copy_from_slice(&length);
         frame[3] = low_byte(crc32c::crc32c_append(SALT, &length));
         assert_eq!(parse(SALT, &frame), Parsed::Invalid);
+    }
+
+    #[test]
+    fn long_frames_are_filled_up_to_whole_units() {
+        for bytes in [LONG - 60, LONG - 40, LONG, LONG + 1, 17 << 20] {
+            for more in 0..UNIT {
+                let body = relayed(bytes + more);
+                let frame = encoded(7, &body);
+                assert_eq!(parse(SALT, &frame), Parsed::Frame { seq: 7, bytes: frame.len() });
+                if more % 8 == 0 {
+                    let envelope = decode(&frame[PREFIX_BYTES..], 7).unwrap();
+                    assert_eq!(envelope.body, Some(body));
+                    assert_eq!(
+                        parse(SALT, &frame[..frame.len() - 1]),
+                        Parsed::Incomplete { bytes: frame.len() }
+                    );
+                }
+            }
+        }
+        // A long length of less than what is long isn't written, and isn't read.
+        let length = [1, 0, 0x80];
+        let check = low_byte(crc32c::crc32c_append(SALT, &length));
+        assert_eq!(length_at(SALT, [1, 0, 0x80, check]), None);
     }
 
     #[test]

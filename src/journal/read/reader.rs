@@ -12,7 +12,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use journal_format::header::Header;
-use journal_format::{Frame, frame};
+use journal_format::{Frame, MAX_BODY_BYTES, frame};
 use journal_segment::JournalError;
 use journal_segment::cursor::{Cursor, Leftover, Step};
 use journal_segment::files::{self as segment, Opened};
@@ -67,6 +67,8 @@ pub enum LostCause {
     Retention,
     /// Their bytes are unreadable, or their segment is missing.
     Damage,
+    /// They are larger than what this reader was told to take.
+    TooLarge,
     /// The writer lost them after this reader had read them (a power loss without
     /// `durability = "power"`), and goes on with the same numbers: frames `first..=last` come
     /// again with other contents.
@@ -79,6 +81,7 @@ impl LostCause {
         match self {
             LostCause::Retention => "retention",
             LostCause::Damage => "damage",
+            LostCause::TooLarge => "too_large",
             LostCause::Rewound => "rewound",
         }
     }
@@ -103,6 +106,8 @@ pub struct Reader {
     idle: u32,
     /// The newest segment and its size, while this journal is older than our position.
     behind: Option<(u64, u64)>,
+    /// Larger frames are lost.
+    most_body_bytes: usize,
 }
 
 /// What one call of [`Reader::next`] has done already and does once only.
@@ -135,7 +140,21 @@ impl Reader {
             From::Oldest | From::Newest => Position::default(),
         };
         let start = Some(from);
-        Ok(Reader { dir: dir.to_path_buf(), start, want, cursor: None, idle: 0, behind: None })
+        Ok(Reader {
+            dir: dir.to_path_buf(),
+            start,
+            want,
+            cursor: None,
+            idle: 0,
+            behind: None,
+            most_body_bytes: MAX_BODY_BYTES,
+        })
+    }
+
+    /// The same, which takes bodies of at most so many bytes: larger ones are lost, and what is
+    /// held of the journal stays bounded by this.
+    pub fn taking(self, most_body_bytes: usize) -> Reader {
+        Reader { most_body_bytes, ..self }
     }
 
     /// A reader that starts with the segment that holds frame `seq`, or where that is, so that
@@ -175,8 +194,14 @@ impl Reader {
                         let first = self.want.seq;
                         Found::Lost(Lost { first, last, cause: LostCause::Damage })
                     }
+                    Step::TooLarge { seq, .. } if seq >= self.want.seq => {
+                        let first = self.want.seq;
+                        Found::Lost(Lost { first, last: seq, cause: LostCause::TooLarge })
+                    }
                     // Before the position at which this reader started.
-                    Step::Frame { .. } | Step::Damaged { .. } => Found::Segment,
+                    Step::Frame { .. } | Step::Damaged { .. } | Step::TooLarge { .. } => {
+                        Found::Segment
+                    }
                     Step::End { leftover } => self.at_end(leftover, &mut poll)?,
                 },
             };
@@ -405,7 +430,7 @@ impl Reader {
     fn enter(&mut self, file: File, header: Header) -> Option<Lost> {
         let (want, epoch, first_seq) = (self.want, header.epoch, header.first_seq);
         let path = segment::path(&self.dir, first_seq);
-        self.cursor = Some(Cursor::new(file, path, header));
+        self.cursor = Some(Cursor::new(file, path, header).taking(self.most_body_bytes));
         self.start = None;
         self.behind = None;
         self.idle = 0;

@@ -9,6 +9,7 @@ use journal_format::{Body, frame};
 use journal_segment::JournalError;
 use journal_segment::cursor::{Cursor, Leftover, Step};
 use journal_segment::files::{self as segment, Opened};
+use mistake::mistake;
 
 /// Cap of the findings that are kept; more are counted.
 pub const MAX_FINDINGS: usize = 1000;
@@ -181,6 +182,10 @@ fn verify_segment(
                 let end = last.saturating_add(1).min(head_end);
                 in_head = in_head.saturating_add(end.saturating_sub(first));
                 start_seen |= first == first_seq;
+            }
+            Step::TooLarge { seq, .. } => {
+                mistake!("a verifier takes frames of any size");
+                found.lose(seq, seq);
             }
             Step::End { leftover } => {
                 let stat = cursor.stat()?;

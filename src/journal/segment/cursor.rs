@@ -16,8 +16,9 @@ use crate::JournalError;
 
 /// One read asks for this much; the buffer grows beyond it only for a larger frame.
 const CHUNK_BYTES: usize = 256 << 10;
-/// How much the search behind one damage may spend on checksums of candidates. Content that
-/// was made to look like frames everywhere costs this and no more.
+/// How much the search behind one damage may spend on checksums of candidates, or two of the
+/// largest frames if these are larger. Content that was made to look like frames everywhere costs
+/// this and no more.
 const RESYNC_CHECK_BYTES: usize = 64 << 20;
 
 /// A place in a segment file.
@@ -35,6 +36,8 @@ pub struct Cursor {
     start: usize,
     filled: usize,
     fruitless: Option<Fruitless>,
+    /// Larger envelopes are stepped over unread.
+    most_body_bytes: usize,
 }
 
 /// What lies at the cursor.
@@ -43,6 +46,8 @@ pub enum Step {
     /// A sound frame, now behind the cursor; its envelope is at this place of the buffer until
     /// the next step.
     Frame { seq: u64, offset: u64, envelope: Range<usize> },
+    /// A frame whose envelope is larger than what was asked for, now behind the cursor.
+    TooLarge { seq: u64, bytes: u64 },
     /// `bytes` bytes at `offset` are unreadable and held the frames `first..=last`. The cursor
     /// stands at the sound frame behind them.
     Damaged { first: u64, last: u64, offset: u64, bytes: u64 },
@@ -73,6 +78,10 @@ enum Buffered {
     Nothing,
     /// The beginning of a frame of so many bytes, or of one whose size can't be told yet.
     Wants {
+        bytes: usize,
+    },
+    /// The beginning of a frame of so many bytes, which are too many.
+    TooLarge {
         bytes: usize,
     },
 }
@@ -108,7 +117,13 @@ impl Cursor {
             start: 0,
             filled: 0,
             fruitless: None,
+            most_body_bytes: MAX_BODY_BYTES,
         }
+    }
+
+    /// The same, which steps over frames with larger envelopes than this.
+    pub fn taking(self, most_body_bytes: usize) -> Cursor {
+        Cursor { most_body_bytes, ..self }
     }
 
     pub fn header(&self) -> &Header {
@@ -182,7 +197,7 @@ impl Cursor {
     pub fn step_at_hand(&mut self) -> Option<Step> {
         match self.take_buffered() {
             Buffered::Frame(step) => Some(step),
-            Buffered::Nothing | Buffered::Wants { .. } => None,
+            Buffered::Nothing | Buffered::Wants { .. } | Buffered::TooLarge { .. } => None,
         }
     }
 
@@ -192,6 +207,7 @@ impl Cursor {
             match self.take_buffered() {
                 Buffered::Frame(step) => return Ok(Some(step)),
                 Buffered::Nothing => return Ok(None),
+                Buffered::TooLarge { bytes } => return self.step_over(bytes),
                 Buffered::Wants { bytes } => {
                     if !self.fill(bytes)? {
                         return Ok(None);
@@ -215,8 +231,34 @@ impl Cursor {
                 Buffered::Frame(Step::Frame { seq, offset, envelope })
             }
             Parsed::Frame { .. } | Parsed::Invalid => Buffered::Nothing,
-            Parsed::Incomplete { bytes } => Buffered::Wants { bytes },
+            Parsed::Incomplete { bytes } => {
+                let most = self.most_body_bytes.saturating_add(PREFIX_BYTES);
+                if bytes > most { Buffered::TooLarge { bytes } } else { Buffered::Wants { bytes } }
+            }
         }
+    }
+
+    /// Steps over a frame of `bytes` bytes, if it is whole: the file ends behind it, or goes on with
+    /// the frame that comes next. Its checksum isn't looked at, so that its length alone proves
+    /// nothing.
+    fn step_over(&mut self, bytes: usize) -> Result<Option<Step>, JournalError> {
+        let seq = self.expected;
+        let Some(next) = seq.checked_add(1) else { return Ok(None) };
+        let end = self.offset.saturating_add(bytes as u64);
+        if self.stat()?.bytes < end {
+            return Ok(None);
+        }
+        let mut behind = [0; PEEK_BYTES];
+        let read =
+            read_at(&self.file, &mut behind, end).map_err(JournalError::os("read", &self.path))?;
+        let follows = || frame::peek(self.header.salt, &behind).is_some_and(|(seq, _)| seq == next);
+        if read > 0 && !follows() {
+            return Ok(None);
+        }
+        self.forget_buffer();
+        self.offset = end;
+        self.expected = next;
+        Ok(Some(Step::TooLarge { seq, bytes: bytes as u64 }))
     }
 
     /// Reads more of the file behind what is buffered, so that a frame of `wanted` bytes fits.
@@ -296,7 +338,8 @@ impl Cursor {
                 at = at.max(last.resume);
             }
         }
-        let mut budget = RESYNC_CHECK_BYTES;
+        let most = self.most_body_bytes.saturating_add(PREFIX_BYTES);
+        let mut budget = RESYNC_CHECK_BYTES.max(most.saturating_mul(2));
         let mut resume = None;
         let mut chunk = Vec::new();
         let mut candidate = Vec::new();
@@ -316,7 +359,7 @@ impl Cursor {
                 let Some((seq, bytes)) = frame::peek(self.header.salt, window) else { continue };
                 let skipped_frames = here.saturating_sub(self.offset) / MIN_FRAME_BYTES;
                 let lost = seq.wrapping_sub(self.expected);
-                if seq <= self.expected || lost > skipped_frames {
+                if seq <= self.expected || lost > skipped_frames || bytes > most {
                     continue;
                 }
                 if here.saturating_add(bytes as u64) > file_bytes {

@@ -267,6 +267,7 @@ impl Model {
                     LostCause::Damage => {
                         assert!((lost.first..=lost.last).all(|seq| self.skipped.contains(&seq)));
                     }
+                    LostCause::TooLarge => panic!("nothing is too large for these readers"),
                     LostCause::Rewound => panic!("nothing was rewound"),
                 }
                 model.next = Some(lost.last + 1);

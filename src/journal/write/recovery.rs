@@ -112,7 +112,7 @@ pub(super) fn newest_ms(dir: &Path, first_seq: u64) -> Result<Option<u64>, Journ
                     newest_ms = newest_ms.max(Some(envelope.appended_ms));
                 }
             }
-            Step::Damaged { .. } => {}
+            Step::Damaged { .. } | Step::TooLarge { .. } => {}
             Step::End { .. } => return Ok(newest_ms),
         }
     }

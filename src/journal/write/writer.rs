@@ -477,7 +477,7 @@ impl Replay {
                         return Ok(Some(Frame::new(cursor.header(), envelope)));
                     }
                 }
-                Step::Damaged { .. } => {}
+                Step::Damaged { .. } | Step::TooLarge { .. } => {}
                 Step::End { .. } => self.cursor = None,
             }
         }

@@ -4,16 +4,20 @@ use account::{Fate, Origin, Reason, What};
 use policy::Verdict;
 use sparkplug::{Entity, Metric, Payload, names};
 
+use super::decode::Birth;
 use super::notify;
 use super::step::StepContext;
-use crate::plant::{Ends, EntityState, Layout, Life, Node, Plant, SURVEY_BYTES, Taught};
+use crate::plant::{
+    Ends, EntityState, Fault, Layout, Life, Node, Plant, RefusedMetrics, SURVEY_BYTES, Taught,
+    reason_of,
+};
 
 impl StepContext<'_> {
     /// A live NBIRTH.
-    pub(super) fn node_birth(&mut self, node: &mut Node, payload: Payload) -> Fate {
-        node.sequence.restart(low_byte(payload.seq));
+    pub(super) fn node_birth(&mut self, node: &mut Node, birth: Birth) -> Fate {
+        node.sequence.restart(low_byte(birth.payload.seq));
         self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
-        let taught = self.take_apart(node.origin(None), payload, true);
+        let taught = self.take_apart(node.origin(None), birth, true);
         let changed = node.bear(taught);
         node.sessions.begin(node.bd_seq.as_ref().and_then(names::bd_seq_of));
         node.verified();
@@ -45,7 +49,7 @@ impl StepContext<'_> {
         &mut self,
         node: &mut Node,
         device: &str,
-        payload: Payload,
+        birth: Birth,
         late: bool,
     ) -> Fate {
         if node.own.life == Life::Unknown {
@@ -57,7 +61,7 @@ impl StepContext<'_> {
         if node.own.life == Life::Known {
             self.revive_node(node);
         }
-        let taught = self.take_apart(node.origin(Some(device)), payload, false);
+        let taught = self.take_apart(node.origin(Some(device)), birth, false);
         self.release(node, Some(device), Fate::Dropped(Reason::UnknownMetric));
         let state = node.devices.entry(device.into()).or_default();
         let former = (late && state.life.is_alive()).then(|| state.layout.clone());
@@ -105,11 +109,11 @@ impl StepContext<'_> {
     }
 
     /// A birth that a broker stored: it teaches the layout of what isn't alive.
-    pub(super) fn stored_birth(&mut self, node: &mut Node, device: Option<&str>, payload: Payload) {
-        let timestamp = payload.timestamp;
+    pub(super) fn stored_birth(&mut self, node: &mut Node, device: Option<&str>, birth: Birth) {
+        let timestamp = birth.payload.timestamp;
         match device {
             None if !node.own.life.is_alive() => {
-                let taught = self.take_apart(node.origin(None), payload, true);
+                let taught = self.take_apart(node.origin(None), birth, true);
                 let _ = node.learn(taught);
                 node.sequence.forget();
                 // A device's birth that is older than its node's is of an earlier session.
@@ -129,7 +133,7 @@ impl StepContext<'_> {
                 {
                     return;
                 }
-                let taught = self.take_apart(node.origin(Some(device)), payload, false);
+                let taught = self.take_apart(node.origin(Some(device)), birth, false);
                 let state = node.devices.entry(device.into()).or_default();
                 state.learn(taught.layout);
                 self.forget_what_never_crosses(node, Some(device));
@@ -299,11 +303,25 @@ impl StepContext<'_> {
         }
     }
 
-    fn take_apart(&mut self, origin: Origin<'_>, payload: Payload, is_node: bool) -> Taught {
-        let taught = Layout::teach(payload.metrics, payload.timestamp, self.now.wall_ms, is_node);
+    /// Reads what a birth says. What can't be used of it is counted, and told in one line.
+    fn take_apart(&mut self, origin: Origin<'_>, birth: Birth, is_node: bool) -> Taught {
+        let Birth { payload, bad } = birth;
+        let mut refused = RefusedMetrics::default();
+        for bad in &bad {
+            let metric = payload.metrics.get(bad.metric);
+            let name = metric.and_then(|metric| metric.name.as_deref()).unwrap_or_default();
+            let reason = reason_of(bad.fault);
+            self.drop(origin, What::Metric(name), reason, None);
+            refused.note(name, reason, || Fault::of_part(bad));
+        }
+        let Payload { metrics, timestamp, .. } = payload;
+        let caps = &self.settings.caps;
+        let mut taught = Layout::teach(metrics, timestamp, self.now.wall_ms, is_node, caps);
         for (reason, metrics) in &taught.refused {
             self.drop(origin, What::Metrics(*metrics), *reason, None);
         }
+        refused.extend(std::mem::take(&mut taught.told));
+        notify::metrics_refused(origin, true, &refused);
         taught
     }
 }

@@ -5,9 +5,10 @@ use mistake::mistake;
 use policy::Verdict;
 use prost::Message;
 use sparkplug::footprint::{lets_go, value_bytes};
-use sparkplug::{Borrowed, DataType, Metric, Value, steps};
+use sparkplug::{Borrowed, Cap, DataType, DecodeError, Metric, Value, steps};
 
 use super::births::low_byte;
+use super::doubts::Doubts;
 use super::encode::{self, DataWriter};
 use super::item::{Item, Passage};
 use super::judge::judge;
@@ -16,7 +17,9 @@ use super::notify;
 use super::sequence::Late;
 use super::shape::{self, Decided};
 use super::step::StepContext;
-use crate::plant::{Life, Node, Parts, Removed, Slot, Survey, allowance};
+use crate::plant::{
+    Fault, Life, Node, Parts, RefusedMetrics, Removed, Slot, Survey, allowance, mend_properties,
+};
 
 /// More than what a metric that is born late takes beside its value: its shape, its name on IT.
 const LATE_BYTES: usize = 512;
@@ -56,7 +59,7 @@ impl StepContext<'_> {
         let meanings = resolve(state, payload);
         if life == Life::Known {
             // The first live message has to fit what the stored birth says.
-            if meanings.iter().any(|meaning| matches!(meaning, Meaning::Refused(..))) {
+            if meanings.iter().any(Meaning::speaks_against_birth) {
                 if let Some(state) = node.state_mut(device) {
                     state.forget();
                 }
@@ -69,14 +72,19 @@ impl StepContext<'_> {
         }
 
         let mut first_drop = None;
+        let mut doubts = Doubts::new(late, is_dated.then_some(timestamp));
         let dates = Dates { timestamp, is_dated, late };
-        let judged = self.judge_metrics(node, device, meanings, dates, &mut first_drop);
+        let judged =
+            self.judge_metrics(node, device, meanings, dates, &mut first_drop, &mut doubts);
+        notify::metrics_refused(node.origin(device), false, &doubts.told);
+        doubts.forget_superseded(&judged);
         let mut passage = Passage::default();
         let admitted = self.limit(node, device, judged, &mut passage);
         // A limit says more than the reason of any single metric.
         let refused = passage.refused.map(|(reason, rule)| (reason, Some(rule)));
         let cause = refused.or(first_drop).unwrap_or((Reason::NoRule, None));
         let fate = self.forward(node, device, admitted, timestamp, cause);
+        self.tell_doubts(node, device, doubts, timestamp, &mut passage);
         node.count(device);
         self.settle_passage(node, device, &passage, fate)
     }
@@ -101,6 +109,7 @@ impl StepContext<'_> {
         meanings: Vec<Meaning<'_>>,
         dates: Dates,
         first_drop: &mut Option<Cause>,
+        doubts: &mut Doubts,
     ) -> Vec<Item> {
         let Dates { timestamp, is_dated, late } = dates;
         let mut items = Vec::with_capacity(meanings.len());
@@ -114,17 +123,26 @@ impl StepContext<'_> {
             return items;
         };
         steps::take(meanings.len());
-        for mut meaning in meanings {
-            if let Some((name, reason)) = meaning.cap(parts.state) {
-                // The metric crosses without some of its properties.
-                self.drop(parts.origin, What::Metric(&name), reason, None);
-            }
+        for meaning in meanings {
             let (slot, mut metric) = match meaning {
                 Meaning::Slot(slot, metric) => (slot, metric),
-                Meaning::Refused(name, reason) => {
-                    let what = What::Metric(name.unwrap_or_default());
+                Meaning::Refused(name, unusable) => {
+                    let (what, reason) = (What::Metric(name.unwrap_or_default()), unusable.reason);
                     self.drop(parts.origin, what, reason, None);
+                    let told = &mut doubts.told;
+                    told.note(name.unwrap_or_default(), reason, || unusable.fault(name, None));
                     first_drop.get_or_insert((reason, None));
+                    continue;
+                }
+                Meaning::Unreadable(place, unusable) => {
+                    let slot = parts.state.layout.slot(place);
+                    let (name, born) = (slot.map(Slot::name), slot.map(|slot| slot.datatype));
+                    let (what, reason) = (What::Metric(name.unwrap_or_default()), unusable.reason);
+                    self.drop(parts.origin, what, reason, None);
+                    let told = &mut doubts.told;
+                    told.note(name.unwrap_or_default(), reason, || unusable.fault(name, born));
+                    first_drop.get_or_insert((reason, None));
+                    doubts.add(place, &unusable.metric, reason, items.len());
                     continue;
                 }
                 Meaning::New(metric, datatype) => {
@@ -133,12 +151,22 @@ impl StepContext<'_> {
                         Err((reason, rule)) => {
                             let name = metric.name.as_deref().unwrap_or_default();
                             self.drop(parts.origin, What::Metric(name), reason, rule);
+                            if reason == Reason::OverCapacity {
+                                let limit = self.settings.caps.metrics;
+                                doubts.told.note(name, reason, || Fault::of_entity(limit));
+                            }
                             first_drop.get_or_insert((reason, rule));
                             continue;
                         }
                     }
                 }
             };
+            if let Some((reason, fault)) = mend_properties(&mut metric, &self.settings.caps) {
+                // The metric crosses without some of its properties.
+                let name = parts.state.layout.slot(slot).map(Slot::name).unwrap_or_default();
+                self.drop(parts.origin, What::Metric(name), reason, None);
+                doubts.told.note(name, reason, || fault);
+            }
             let dated = metric.timestamp.or(is_dated.then_some(timestamp));
             metric.timestamp = metric.timestamp.or(Some(timestamp));
             if metric.is_null == Some(true) {
@@ -150,7 +178,9 @@ impl StepContext<'_> {
                 Err(reason) => {
                     let name = parts.state.layout.slot(slot).map(Slot::name).unwrap_or_default();
                     self.drop(parts.origin, What::Metric(name), reason, None);
+                    doubts.told.note(name, reason, Fault::of_template);
                     first_drop.get_or_insert((reason, None));
+                    doubts.add(slot, &metric, reason, items.len());
                     continue;
                 }
             };
@@ -245,7 +275,7 @@ impl StepContext<'_> {
         datatype: DataType,
         timestamp: u64,
     ) -> Result<usize, Cause> {
-        let Parts { entity, state, definitions, losses, .. } = parts;
+        let Parts { entity, definitions, losses, .. } = parts;
         let losses = *losses;
         let plan = self.policy.plan(*entity);
         let name = metric.name.as_deref().unwrap_or_default();
@@ -266,7 +296,10 @@ impl StepContext<'_> {
         if self.collides(*entity) {
             return Err((Reason::NameCollision, None));
         }
-        let more = state.layout.growth_by_another().saturating_add(LATE_BYTES);
+        if parts.state.layout.slots.len() >= self.settings.caps.metrics {
+            return Err((Reason::OverCapacity, None));
+        }
+        let more = parts.state.layout.growth_by_another().saturating_add(LATE_BYTES);
         let more = more.saturating_add(value_bytes(metric));
         if let Err(shortage) = self.room.check(parts.bytes_with(more)) {
             notify::memory(parts.entity, shortage);
@@ -422,7 +455,9 @@ impl StepContext<'_> {
             return false;
         };
         let Some(permit) = items.first().map(|item| item.permit) else { return false };
-        let mut payload = DataWriter::new(timestamp, items.len());
+        let limit = self.settings.caps.relayed_bytes();
+        let mut payload = DataWriter::new(timestamp, items.len(), limit);
+        let mut told = RefusedMetrics::default();
         for mut item in items {
             let Some(slot) = state.layout.slot(item.slot) else {
                 mistake!("a metric that was judged and has no slot");
@@ -437,9 +472,14 @@ impl StepContext<'_> {
             }
             if !payload.metric(slot.exported_name(), &item.metric) {
                 self.drop(node.origin(device), What::Metric(slot.name()), Reason::OverCap, None);
+                told.note(slot.name(), Reason::OverCap, || Fault::of_room(limit));
             }
         }
-        let Some(payload) = payload.finish() else { return false };
+        notify::metrics_refused(node.origin(device), false, &told);
+        let Some(payload) = payload.finish() else {
+            *self.why = Some(DecodeError::OverCap(Cap::RelayedBytes.passed(limit)));
+            return false;
+        };
         self.relay_data(node, device, permit, payload, synthetic);
         true
     }

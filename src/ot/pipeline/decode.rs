@@ -6,8 +6,8 @@
 
 use account::Reason;
 use sparkplug::{
-    Borrowed, Caps, DecodeError, Metric, NamedMetric, NotScalars, ScalarMetric, Scalars,
-    decode_borrowed,
+    BadPart, Borrowed, Caps, DecodeError, Metric, NamedMetric, NotScalars, Payload, ScalarMetric,
+    Scalars, decode_parts,
 };
 
 use super::encode::METRIC_BYTES;
@@ -20,6 +20,23 @@ pub(super) enum Decoded<'a> {
     Model(Borrowed<'a>),
 }
 
+/// A birth, and what was left out of it.
+#[derive(Debug)]
+pub(super) struct Birth {
+    pub(super) payload: Payload,
+    /// By the places of its metrics.
+    pub(super) bad: Vec<BadPart>,
+}
+
+/// The word of the list of reasons.
+pub(super) fn reason_of(error: &DecodeError) -> Reason {
+    match error {
+        DecodeError::Malformed(_) => Reason::MalformedPayload,
+        DecodeError::OverCap(_) => Reason::OverCap,
+        DecodeError::BadCompression(_) | DecodeError::Bomb(_) => Reason::BadCompression,
+    }
+}
+
 impl<'a> Decoded<'a> {
     /// Reads data. `inflated` takes what a compressed payload holds, `room` is for its metrics.
     ///
@@ -30,7 +47,7 @@ impl<'a> Decoded<'a> {
         inflated: &'a mut Vec<u8>,
         room: &mut MetricRoom,
         caps: &Caps,
-    ) -> Result<Decoded<'a>, Reason> {
+    ) -> Result<Decoded<'a>, DecodeError> {
         match ScalarPayload::read(bytes, room, caps) {
             Ok(scalars) => Ok(Decoded::Scalars(scalars)),
             Err(NotScalars) => Decoded::any(bytes, inflated, caps),
@@ -45,13 +62,8 @@ impl<'a> Decoded<'a> {
         bytes: &'a [u8],
         inflated: &'a mut Vec<u8>,
         caps: &Caps,
-    ) -> Result<Decoded<'a>, Reason> {
-        match decode_borrowed(bytes, inflated, caps) {
-            Ok(payload) => Ok(Decoded::Model(payload)),
-            Err(DecodeError::Malformed(_)) => Err(Reason::MalformedPayload),
-            Err(DecodeError::OverCap { .. }) => Err(Reason::OverCap),
-            Err(DecodeError::BadCompression(_)) => Err(Reason::BadCompression),
-        }
+    ) -> Result<Decoded<'a>, DecodeError> {
+        decode_parts(bytes, inflated, caps).map(Decoded::Model)
     }
 
     pub(super) fn seq(&self) -> Option<u64> {
@@ -75,6 +87,13 @@ impl<'a> Decoded<'a> {
             Decoded::Scalars(scalars) => scalars.into_model(),
             Decoded::Model(payload) => payload,
         }
+    }
+
+    /// The model of a birth.
+    pub(super) fn into_birth(self) -> Birth {
+        let mut model = self.into_model();
+        let bad = std::mem::take(&mut model.bad);
+        Birth { payload: model.into_payload(), bad }
     }
 }
 
@@ -159,6 +178,7 @@ impl<'a> ScalarPayload<'a> {
             seq: self.seq,
             unknown_fields: 0,
             was_compressed: false,
+            bad: Vec::new(),
         }
     }
 }

@@ -3,16 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use journal_format::MAX_BODY_BYTES;
 use policy::shape::Pseudonyms;
 use sparkplug::{DataType, Metric, PayloadWriter, Value, names, steps};
 
 use super::shape;
 use crate::plant::{EntityState, Node, Slot};
 
-/// Largest payload of a frame, in bytes: what a frame holds, less room for the topic (64 KiB in
-/// MQTT) and the rest of its envelope.
-pub(super) const MAX_PAYLOAD_BYTES: usize = MAX_BODY_BYTES - 128 * 1024;
 /// What a metric takes in a birth, mostly; only the first guess of a payload's size.
 const BORN_METRIC_BYTES: usize = 40;
 
@@ -89,27 +85,30 @@ fn is_plain(slot: &Slot) -> bool {
 pub(super) struct DataWriter {
     payload: PayloadWriter,
     has_metrics: bool,
+    most_bytes: usize,
 }
 
 impl DataWriter {
-    /// `timestamp` is in milliseconds since the epoch, `metrics` how many are to come.
-    pub(super) fn new(timestamp: u64, metrics: usize) -> DataWriter {
+    /// `timestamp` is in milliseconds since the epoch, `metrics` how many are to come, `most_bytes`
+    /// what the payload may have.
+    pub(super) fn new(timestamp: u64, metrics: usize, most_bytes: usize) -> DataWriter {
         let room = metrics.saturating_add(1).saturating_mul(METRIC_BYTES.saturating_mul(2));
-        DataWriter { payload: PayloadWriter::new(Some(timestamp), room), has_metrics: false }
+        let payload = PayloadWriter::new(Some(timestamp), room);
+        DataWriter { payload, has_metrics: false, most_bytes }
     }
 
     /// Appends what crosses of a metric, which [`data_metric`] and its shape were applied to.
-    /// False: it doesn't fit into a frame. A few bytes of alias become a name each time; the sum
+    /// False: there is no room for it. A few bytes of alias become a name each time; the sum
     /// has a bound.
     #[must_use]
     pub(super) fn metric(&mut self, name: &str, metric: &Metric) -> bool {
         let before = self.payload.written();
         steps::take(name.len().div_ceil(64));
-        if before.saturating_add(name.len()) > MAX_PAYLOAD_BYTES {
+        if before.saturating_add(name.len()) > self.most_bytes {
             return false;
         }
         self.payload.metric(Some(name), metric);
-        let fits = self.payload.written() <= MAX_PAYLOAD_BYTES;
+        let fits = self.payload.written() <= self.most_bytes;
         if fits {
             self.has_metrics = true;
         } else {

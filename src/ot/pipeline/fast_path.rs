@@ -12,7 +12,7 @@ use policy::Permit;
 use sparkplug::{DataType, NotScalars, PayloadWriter, ScalarMetric};
 
 use super::decode::ScalarPayload;
-use super::encode::{MAX_PAYLOAD_BYTES, METRIC_BYTES};
+use super::encode::METRIC_BYTES;
 use super::step::StepContext;
 use crate::plant::{EntityState, Node};
 
@@ -38,7 +38,8 @@ impl StepContext<'_> {
         }
         let timestamp = data.timestamp.unwrap_or(self.now.wall_ms);
         let state = node.state_mut(device)?;
-        let Plan { permit, payload, places } = plan(state, data, timestamp).ok()?;
+        let most_bytes = self.settings.caps.relayed_bytes();
+        let Plan { permit, payload, places } = plan(state, data, timestamp, most_bytes).ok()?;
         if !node.output.affords(payload.len()) {
             return None;
         }
@@ -59,7 +60,12 @@ impl StepContext<'_> {
 }
 
 /// Looks at each metric; nothing is changed.
-fn plan(state: &EntityState, data: &ScalarPayload<'_>, timestamp: u64) -> Result<Plan, NotScalars> {
+fn plan(
+    state: &EntityState,
+    data: &ScalarPayload<'_>,
+    timestamp: u64,
+    most_bytes: usize,
+) -> Result<Plan, NotScalars> {
     if !state.life.is_alive() {
         return Err(NotScalars);
     }
@@ -81,7 +87,7 @@ fn plan(state: &EntityState, data: &ScalarPayload<'_>, timestamp: u64) -> Result
         payload.scalar(slot.exported_name(), metric.timestamp.unwrap_or(timestamp), metric);
         places.push(place);
         // At once: a few bytes of alias become a name each time.
-        if payload.written() > MAX_PAYLOAD_BYTES {
+        if payload.written() > most_bytes {
             return Err(NotScalars);
         }
     }

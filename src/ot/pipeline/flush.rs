@@ -16,8 +16,6 @@ use crate::plant::{Held, Node, Plant};
 
 /// Bytes that a node may forward beyond those of earlier turns, each time it is its turn.
 const QUANTUM_BYTES: usize = 16 * 1024;
-/// Credit is not saved up for longer than one message of any size takes.
-const MAX_CREDIT_BYTES: usize = super::encode::MAX_PAYLOAD_BYTES;
 
 /// What came of a node's or an entity's turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +36,8 @@ impl StepContext<'_> {
     /// Journals the newest values that limits held back, as far as the limits let them.
     pub(super) fn flush(&mut self, plant: &mut Plant) {
         let mut full = false;
+        // Credit is not saved up for longer than one message of any size takes.
+        let most_credit = self.settings.caps.relayed_bytes();
         for class in [Priority::High, Priority::Normal] {
             let mut ring = ring(plant.nodes(), self.overload.next);
             // Ends: in every round a node forwards something of what it has, or saves for its next
@@ -50,7 +50,7 @@ impl StepContext<'_> {
                         continue;
                     };
                     let credit = node.queue.credit.saturating_add(QUANTUM_BYTES);
-                    node.queue.credit = credit.min(MAX_CREDIT_BYTES);
+                    node.queue.credit = credit.min(most_credit);
                     match self.flush_node(node, class) {
                         Step::Forwarded | Step::Poor => next_ring.push(index),
                         Step::Done => {

@@ -28,7 +28,7 @@ use policy::{OnExcess, Priority, Rule};
 use prost::Message;
 use sparkplug::Entity;
 
-use super::encode::{MAX_PAYLOAD_BYTES, METRIC_BYTES};
+use super::encode::METRIC_BYTES;
 use super::item::{Item, Passage};
 use super::notify;
 use super::step::StepContext;
@@ -70,7 +70,7 @@ impl StepContext<'_> {
         items: Vec<Item>,
         passage: &mut Passage,
     ) -> Vec<Item> {
-        if node.output.affords(MAX_PAYLOAD_BYTES) {
+        if node.output.affords(self.settings.caps.relayed_bytes()) {
             return items;
         }
         let mut sum = METRIC_BYTES;

@@ -46,6 +46,7 @@ mod announce;
 mod births;
 mod data;
 mod decode;
+mod doubts;
 mod encode;
 mod fast_path;
 mod flush;
@@ -62,6 +63,7 @@ mod refuse;
 mod rename;
 mod reorder;
 mod restore;
+mod retained;
 mod sequence;
 mod shape;
 mod step;
@@ -76,7 +78,7 @@ use account::{Account, Imbalance, Ledger, Reason};
 use foldhash::fast::RandomState;
 use journal_format::{Dropped, Heartbeat};
 use policy::{Limiter, Policy};
-use sparkplug::{Budget, Caps, Room};
+use sparkplug::{Budget, Caps, DecodeError, Room};
 use telemetry::status::TrackedNode;
 
 use self::announce::keyframes;
@@ -173,6 +175,8 @@ pub struct Pipeline {
     surroundings: Surroundings,
     /// Births or deaths were handled or made since this was asked last.
     structure_changed: bool,
+    /// Why the message that is handled is refused, where more than a word is known of it.
+    why: Option<DecodeError>,
     /// The snapshot that is being taken, without its nodes.
     snapshot: Option<StoredPlant>,
     #[cfg(any(test, feature = "testing"))]
@@ -204,6 +208,7 @@ impl Pipeline {
             next_heartbeat: now.mono,
             surroundings: Surroundings::default(),
             structure_changed: false,
+            why: None,
             snapshot: None,
             #[cfg(any(test, feature = "testing"))]
             takes_fast_path: true,
@@ -387,6 +392,7 @@ impl Pipeline {
             ledger: &mut self.ledger,
             counters: &mut self.counters,
             structure_changed: &mut self.structure_changed,
+            why: &mut self.why,
             room: Room::BOUNDLESS,
             now,
             out,

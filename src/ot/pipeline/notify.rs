@@ -1,18 +1,23 @@
 //! Events for the people who watch the pipeline: which event a dropped message is.
 
-use account::Reason;
+use account::{Origin, Reason};
 use policy::Rule;
 use sparkplug::footprint::Bound;
-use sparkplug::{Entity, EntityTopic, MessageType, Shortage, Topic};
+use sparkplug::{DecodeError, Entity, EntityTopic, MessageType, Shortage, Topic};
 use telemetry::event;
 use text::format_utc_ms;
 
 use super::Received;
-use crate::plant::{Ends, Finding};
+use crate::plant::{Ends, Fault, Finding, RefusedMetric, RefusedMetrics};
 
 /// Tells that a message was dropped as a whole, and which rule says so, if one does.
 #[cold]
-pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>) {
+pub(super) fn dropped(
+    reason: Reason,
+    rule: Option<&str>,
+    received: Received<'_>,
+    why: Option<&DecodeError>,
+) {
     let topic = received.topic;
     let word = reason.name();
     let entity = match Topic::parse(topic) {
@@ -45,7 +50,17 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
         | Reason::OverCap
         | Reason::BadCompression
         | Reason::TypeMismatch => {
-            event!(PayloadRefused, node, topic, reason = word, bytes = received.payload.len());
+            let over = match why {
+                Some(DecodeError::OverCap(over) | DecodeError::Bomb(over)) => Some(over),
+                _ => None,
+            };
+            let problem = match (over, why) {
+                (Some(over), _) => Some(over.to_string()),
+                (None, why) => why.map(ToString::to_string),
+            };
+            let (bytes, limit) = (received.payload.len(), over.map(|over| over.limit));
+            let key = over.and_then(|over| over.cap.key());
+            event!(PayloadRefused, node, topic, reason = word, bytes, problem, limit, key);
         }
         Reason::NameCollision => event!(NameCollision, node, topic),
         Reason::Rate
@@ -78,6 +93,22 @@ pub(super) fn dropped(reason: Reason, rule: Option<&str>, received: Received<'_>
         | Reason::NameTaken
         | Reason::BadFrame => {}
     }
+}
+
+/// Tells that metrics of a message, or parts of them, were refused, by the first one.
+pub(super) fn metrics_refused(origin: Origin<'_>, is_birth: bool, refused: &RefusedMetrics) {
+    let (Some(first), Some(entity)) = (&refused.first, origin.entity) else { return };
+    metric_refused(entity, is_birth, first, refused.count);
+}
+
+#[cold]
+fn metric_refused(entity: Entity<'_>, is_birth: bool, first: &RefusedMetric, metrics: u64) {
+    let node = format!("{}/{}", entity.group, entity.edge_node);
+    let topic = if is_birth { EntityTopic::birth(entity) } else { EntityTopic::data(entity) };
+    let (topic, metric, reason) = (topic.to_string(), &*first.name, first.reason.name());
+    let Fault { got, wanted, key } = &first.fault;
+    let (got, wanted, key) = (&**got, &**wanted, *key);
+    event!(MetricRefused, node, topic, metric, reason, got, wanted, key, metrics);
 }
 
 /// Tells that messages were refused before anything of them was read.

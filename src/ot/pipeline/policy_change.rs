@@ -15,6 +15,8 @@ impl Pipeline {
     /// Takes over another policy: entities that it doesn't allow any more die, those that it
     /// allows now and those whose layout changes are born anew, with their current values.
     pub fn reload(&mut self, now: Now, mut policy: Policy, out: &mut Vec<Entry>) {
+        // By the policy that was: readers haven't heard of it yet.
+        out.append(&mut self.reorder.unsent);
         let _ = policy.set_time(now.wall_ms);
         self.limiter = Limiter::new(&policy);
         self.overload = Overload::default();

@@ -3,10 +3,10 @@
 use std::hash::BuildHasher;
 
 use account::{Fate, NodeSlot, Origin, Reason, Refused};
-use sparkplug::{Borrowed, Entity, EntityTopic, MessageType, Payload, Topic, find_seq};
+use sparkplug::{Borrowed, Entity, EntityTopic, MessageType, Topic, find_seq};
 
 use super::births::low_byte;
-use super::decode::Decoded;
+use super::decode::{Decoded, reason_of};
 use super::reorder::{self, Reorder, Waits, Way};
 use super::sequence::{Late, Turn};
 use super::{Entry, Now, Pipeline, Received, notify};
@@ -109,6 +109,7 @@ impl Pipeline {
         origin: &mut Origin<'a>,
         out: &mut Vec<Entry>,
     ) -> Fate {
+        self.why = None;
         let (topic, stored) = match Topic::parse(received.topic) {
             Ok(Topic::Entity(topic)) => (topic, received.retain),
             Ok(Topic::StoredBirth(topic)) => (topic, true),
@@ -135,8 +136,12 @@ impl Pipeline {
         };
         let decoded = match decoded {
             Ok(decoded) => decoded,
-            Err(reason) if stored => return Fate::Dropped(reason),
-            Err(reason) => {
+            Err(error) => {
+                let reason = reason_of(&error);
+                self.why = Some(error);
+                if stored {
+                    return Fate::Dropped(reason);
+                }
                 self.structure_changed |= !topic.message_type.is_data();
                 return self.unreadable(now, topic, reason, received, way, origin, out);
             }
@@ -152,8 +157,8 @@ impl Pipeline {
         }
         self.structure_changed |= !topic.message_type.is_data();
         if stored {
-            let payload = decoded.into_model().into_payload();
-            self.stored(now, topic, payload, received.payload.len(), origin, out);
+            let bytes = received.payload.len();
+            self.stored(now, topic, decoded.into_birth(), bytes, origin, out);
             return Fate::Dropped(Reason::StoredBirth);
         }
         match topic.message_type {
@@ -204,45 +209,6 @@ impl Pipeline {
         !self.limiter.is_shared()
     }
 
-    /// Retained messages: births teach layouts; data and deaths are no events.
-    fn stored(
-        &mut self,
-        now: Now,
-        topic: EntityTopic<'_>,
-        payload: Payload,
-        bytes: usize,
-        origin: &mut Origin<'_>,
-        out: &mut Vec<Entry>,
-    ) {
-        if !topic.message_type.is_birth() {
-            return;
-        }
-        if !self.may_concern(topic.entity) {
-            return;
-        }
-        let (mut step, plant) = self.step(now, out);
-        let Ok(index) = step.find_room(plant, topic.entity) else { return };
-        origin.node = index.map(NodeSlot);
-        if let Some(index) = index
-            && let Some(node) = plant.node_mut(index)
-        {
-            node.last_seen = now.mono;
-            node.output.earn(now.mono, bytes);
-            step.stored_birth(node, topic.entity.device, payload);
-            plant.make_room(index);
-        }
-    }
-
-    /// Whether anything of an entity may cross under the policy in force, now or at some time. Of
-    /// others nothing is learned from what a broker has stored.
-    fn may_concern(&self, entity: Entity<'_>) -> bool {
-        let Entity { group, edge_node, device } = entity;
-        match device {
-            None => self.policy.node_ever_in_scope(group, edge_node),
-            Some(_) => self.policy.device_ever_in_scope(entity),
-        }
-    }
-
     fn node_birth(
         &mut self,
         now: Now,
@@ -273,27 +239,28 @@ impl Pipeline {
             return Fate::Dropped(Reason::Duplicate);
         }
         node.counting.birth();
-        let payload = decoded.into_model().into_payload();
-        let seq = low_byte(payload.seq).unwrap_or(0);
+        let birth = decoded.into_birth();
+        let seq = low_byte(birth.payload.seq).unwrap_or(0);
         self.unborn.born(topic.entity);
         if let Some(strangers) = self.reorder.take_stranger(topic.entity) {
             node.early.append(strangers);
         }
         if !node.early.is_empty() {
             // What the node sent before this birth is judged before it.
-            let former = node.early.take_former(payload.timestamp, seq);
+            let former = node.early.take_former(birth.payload.timestamp, seq);
             if !former.is_empty() {
                 self.counters.gaps = self.counters.gaps.saturating_add(1);
                 self.judge_all_early(now, former, out);
             }
         }
+        self.why = None;
         let (mut step, plant) = self.step(now, out);
         step.room = plant.room(index, true);
         let Some(node) = plant.node_mut(index) else {
             return Fate::Dropped(Reason::OverCapacity);
         };
         node.unheard_since = None;
-        let fate = step.node_birth(node, payload);
+        let fate = step.node_birth(node, birth);
         plant.make_room(index);
         fate
     }
@@ -429,8 +396,8 @@ impl Pipeline {
                 Fate::Dropped(Reason::Late)
             }
             (MessageType::DBirth, Some(device)) => {
-                let payload = decoded.into_model().into_payload();
-                let fate = step.device_birth(node, device, payload, late.is_late());
+                let birth = decoded.into_birth();
+                let fate = step.device_birth(node, device, birth, late.is_late());
                 plant.make_room(place);
                 fate
             }

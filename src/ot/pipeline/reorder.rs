@@ -318,10 +318,11 @@ impl Pipeline {
             self.unborn.heard(entity, now.mono);
         }
         match fate {
-            Fate::Dropped(reason) => notify::dropped(reason, None, received),
+            Fate::Dropped(reason) => notify::dropped(reason, None, received, self.why.as_ref()),
             Fate::DroppedBy(reason, rule) => {
                 let rule = rule.and_then(|rule| self.policy.rule(rule));
-                notify::dropped(reason, rule.map(Rule::name), received);
+                let why = self.why.as_ref();
+                notify::dropped(reason, rule.map(Rule::name), received, why);
             }
             Fate::Forwarded | Fate::Waiting => {}
         }

@@ -2,7 +2,7 @@
 //! that were journalled after it was stored.
 
 use journal_format::{Body, Keyframe, Relayed};
-use sparkplug::{DataType, MessageType, Metric, Payload, Topic, decode, names};
+use sparkplug::{Caps, DataType, MessageType, Metric, Payload, Topic, decode, names};
 
 use super::memory::enforce;
 use super::policy_change::adjust;
@@ -93,7 +93,8 @@ impl Pipeline {
             Body::Heartbeat(_) => return,
         };
         let Ok(Topic::Entity(topic)) = Topic::parse(topic) else { return };
-        let Ok(decoded) = decode(payload, &self.settings.caps) else { return };
+        let caps = self.settings.caps.of_own_journal();
+        let Ok(decoded) = decode(payload, &caps) else { return };
         let Pipeline { policy, plant, ledger, .. } = self;
         let Some((index, device)) = names.resolve(policy, plant, ledger, topic, losses) else {
             return;
@@ -105,7 +106,7 @@ impl Pipeline {
             made = Made::WithAliases;
         }
         names.own_names(node.state(device.as_deref()), &mut payload.metrics);
-        replay(node, topic.message_type, device.as_deref(), payload, made);
+        replay(node, topic.message_type, device.as_deref(), payload, made, &caps);
         // Readers know of these losses: the next one has to have another number.
         node.losses = node.losses.max(losses);
         if lost {
@@ -134,6 +135,7 @@ fn replay(
     device: Option<&str>,
     payload: Payload,
     made: Made,
+    caps: &Caps,
 ) {
     match message_type {
         MessageType::NBirth => {
@@ -152,7 +154,7 @@ fn replay(
                 Made::WithNames { received_ms } => {
                     end_devices(node);
                     let Payload { metrics, timestamp, .. } = payload;
-                    let taught = Layout::teach(metrics, timestamp, received_ms, true);
+                    let taught = Layout::teach(metrics, timestamp, received_ms, true, caps);
                     let _ = node.bear(taught);
                     node.announced_types = node.definitions.names().map(str::to_owned).collect();
                     node.sequence.forget();
@@ -175,7 +177,7 @@ fn replay(
                 }
                 Made::WithNames { received_ms } => {
                     let Payload { metrics, timestamp, .. } = payload;
-                    let taught = Layout::teach(metrics, timestamp, received_ms, false);
+                    let taught = Layout::teach(metrics, timestamp, received_ms, false, caps);
                     state.bear(taught.layout);
                     believe(state);
                 }

@@ -3,9 +3,8 @@
 
 use account::{Dropped, Ledger, Origin, Reason, RuleId, What};
 use policy::{Admitted, AdmittedKind, Limiter, MessageFlags, Permit, Policy};
-use sparkplug::{EntityTopic, Metric, Room};
+use sparkplug::{Cap, DecodeError, EntityTopic, Metric, Room};
 
-use super::encode::MAX_PAYLOAD_BYTES;
 use super::overload::Overload;
 use super::{Counters, Entry, Now, PipelineSettings};
 use crate::plant::{EntityState, Node};
@@ -23,6 +22,8 @@ pub(super) struct StepContext<'a> {
     pub(super) ledger: &'a mut Ledger,
     pub(super) counters: &'a mut Counters,
     pub(super) structure_changed: &'a mut bool,
+    /// Why the message that is handled is refused, where more than a word is known of it.
+    pub(super) why: &'a mut Option<DecodeError>,
     /// What may be remembered of the node that a message is of.
     pub(super) room: Room,
     pub(super) now: Now,
@@ -30,8 +31,8 @@ pub(super) struct StepContext<'a> {
 }
 
 impl StepContext<'_> {
-    /// Journals a birth of the plant, or one made in its place. False: it is larger than a frame
-    /// may be, and nothing was journalled.
+    /// Journals a birth of the plant, or one made in its place. False: it is larger than what may
+    /// be relayed, and nothing was journalled.
     #[must_use]
     pub(super) fn relay_birth(
         &mut self,
@@ -41,7 +42,10 @@ impl StepContext<'_> {
         payload: Vec<u8>,
         synthetic: bool,
     ) -> bool {
-        if payload.len() > MAX_PAYLOAD_BYTES {
+        let limit = self.settings.caps.relayed_bytes();
+        if payload.len() > limit {
+            *self.why =
+                Some(DecodeError::OverCap(Cap::RelayedBytes.exceeded(limit, payload.len())));
             return false;
         }
         self.limiter.charge(self.now.mono, node.queue.buckets.as_ref(), payload.len());

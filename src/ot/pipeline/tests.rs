@@ -17,6 +17,7 @@ mod numbers;
 mod observed;
 mod output;
 mod overload;
+mod parts;
 mod random;
 mod reorder;
 mod restarts;

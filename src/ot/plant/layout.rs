@@ -6,9 +6,10 @@ use account::Reason;
 use foldhash::fast::RandomState;
 use sparkplug::footprint::{Growth, allocation, table};
 use sparkplug::value::{evident_datatype, fits};
-use sparkplug::{Caps, DataType, Metric, NameIndex, Value, names, steps};
+use sparkplug::{Caps, DataType, Metric, NameIndex, Value, make_sound, names, steps};
 
 use super::exported::Exported;
+use super::refused::{Fault, RefusedMetrics};
 use super::{Held, Slot};
 
 /// The metrics of one entity by name and alias. Aliases are those of this entity alone: many
@@ -44,6 +45,10 @@ pub(crate) struct Taught {
     pub(crate) rebirth: Option<Metric>,
     /// Metrics that couldn't be used, or whose value couldn't.
     pub(crate) refused: Vec<(Reason, u64)>,
+    /// The same, for the log.
+    pub(crate) told: RefusedMetrics,
+    /// Levels of definitions within definitions that there may be.
+    pub(crate) nesting: usize,
 }
 
 impl Layout {
@@ -53,15 +58,20 @@ impl Layout {
         timestamp: Option<u64>,
         received_ms: u64,
         is_node: bool,
+        caps: &Caps,
     ) -> Taught {
-        let mut taught = Taught::default();
+        let mut taught = Taught { nesting: caps.depth, ..Taught::default() };
         taught.layout.timestamp = timestamp;
         taught.layout.born_empty = metrics.is_empty();
-        let mut refuse = |reason| taught.refused.push((reason, 1));
+        let mut refuse = |name: &str, reason, fault: &dyn Fn() -> Fault| {
+            taught.refused.push((reason, 1));
+            taught.told.note(name, reason, fault);
+        };
         for mut metric in metrics {
             metric.timestamp = Some(metric.timestamp.or(timestamp).unwrap_or(received_ms));
             let Some(name) = metric.name.as_deref().filter(|name| !name.is_empty()) else {
-                refuse(Reason::UnknownMetric);
+                let of_nothing = || Fault::of_unknown(&metric, false);
+                refuse("", Reason::UnknownMetric, &of_nothing);
                 continue;
             };
             if is_node && name == names::BD_SEQ {
@@ -77,29 +87,29 @@ impl Layout {
                 if is_node {
                     taught.definitions.push(metric);
                 } else {
-                    refuse(Reason::TypeMismatch);
+                    refuse(name, Reason::TypeMismatch, &Fault::of_template);
                 }
                 continue;
             }
             let named = metric.datatype.and_then(DataType::from_code);
             let Some(datatype) = named.or_else(|| metric.value.as_ref().and_then(evident_datatype))
             else {
-                refuse(Reason::TypeMismatch);
+                refuse(name, Reason::TypeMismatch, &|| Fault::of_value(None, &metric));
                 continue;
             };
             if !is_metric_type(datatype) {
-                refuse(Reason::TypeMismatch);
+                refuse(name, Reason::TypeMismatch, &|| Fault::of_value(None, &metric));
                 continue;
             }
             if metric.is_null == Some(true) {
                 metric.value = None;
             } else if metric.value.as_ref().is_some_and(|value| !fits(datatype, value)) {
                 // The metric exists; only this value can't cross.
+                refuse(name, Reason::TypeMismatch, &|| Fault::of_value(Some(datatype), &metric));
                 metric.value = None;
-                refuse(Reason::TypeMismatch);
             }
-            if cap_properties(&mut metric) {
-                refuse(Reason::OverCap);
+            if let Some((reason, fault)) = mend_properties(&mut metric, caps) {
+                refuse(metric.name.as_deref().unwrap_or_default(), reason, &|| fault.clone());
             }
             let inferred = named.is_none() && datatype == DataType::String;
             let place = taught.layout.insert(metric, datatype);
@@ -129,7 +139,7 @@ impl Layout {
                 // The old alias may point here still: it names this metric or none.
                 index
             }
-            None if self.slots.len() >= Caps::METRICS => return None,
+            None if self.slots.len() >= Caps::MOST_METRICS => return None,
             None => {
                 let (index, slots) = (self.slots.len(), &self.slots);
                 let name_at = |place: usize| slots.get(place).map_or("", Slot::name);
@@ -323,24 +333,31 @@ fn is_metric_type(datatype: DataType) -> bool {
     !matches!(datatype, DataType::PropertySet | DataType::PropertySetList)
 }
 
-/// Leaves a metric no more properties than one may have, and its quality: without that a bad
-/// value would look good. Whether it had more.
-pub(crate) fn cap_properties(metric: &mut Metric) -> bool {
-    const QUALITY: &str = "Quality";
-    let Some(set) = &mut metric.properties else { return false };
-    if set.keys.len() <= Caps::METRIC_PROPERTIES {
-        return false;
+/// Leaves a metric properties that hosts can read, no more of them than one may have, and its
+/// quality: without that a bad value would look good. What was wrong, if anything was.
+pub(crate) fn mend_properties(metric: &mut Metric, caps: &Caps) -> Option<(Reason, Fault)> {
+    let set = metric.properties.as_deref_mut()?;
+    let unsound = make_sound(set);
+    let (got, most) = (set.keys.len(), caps.metric_properties);
+    let fault = if got > most {
+        let quality = set.keys.iter().position(|key| key == names::QUALITY);
+        let beyond = quality.filter(|place| *place >= most);
+        let quality = beyond.and_then(|place| set.values.get(place).cloned());
+        set.keys.truncate(most);
+        set.values.truncate(most);
+        if let Some(quality) = quality {
+            set.keys.push(names::QUALITY.to_owned());
+            set.values.push(quality);
+        }
+        Some((Reason::OverCap, Fault::of_properties(got, most)))
+    } else {
+        let fault = || (Reason::TypeMismatch, Fault::of_unsound_properties(unsound));
+        (unsound > 0).then(fault)
+    };
+    if set.keys.is_empty() {
+        metric.properties = None;
     }
-    let quality = set.keys.iter().position(|key| key == QUALITY);
-    let beyond = quality.filter(|place| *place >= Caps::METRIC_PROPERTIES);
-    let quality = beyond.and_then(|place| set.values.get(place).cloned());
-    set.keys.truncate(Caps::METRIC_PROPERTIES);
-    set.values.truncate(Caps::METRIC_PROPERTIES);
-    if let Some(quality) = quality {
-        set.keys.push(QUALITY.to_owned());
-        set.values.push(quality);
-    }
-    true
+    fault
 }
 
 pub(crate) fn is_definition(metric: &Metric) -> bool {
@@ -362,7 +379,7 @@ mod tests {
     }
 
     fn teach(metrics: Vec<Metric>) -> Taught {
-        Layout::teach(metrics, Some(7), 9, true)
+        Layout::teach(metrics, Some(7), 9, true, &Caps::DEFAULT)
     }
 
     #[test]
@@ -397,11 +414,15 @@ mod tests {
         let slot = taught.layout.slot(0).unwrap();
         assert_eq!((slot.current.value.as_ref(), slot.current.is_null), (None, Some(true)));
         assert_eq!(taught.refused, [(Reason::TypeMismatch, 1)]);
+        let told = taught.told.first.unwrap();
+        assert_eq!((&*told.name, &*told.fault.wanted), ("a", "UInt8"));
+        assert_eq!(told.fault.got, "UInt8 in int_value");
     }
 
     #[test]
     fn properties_beyond_the_cap_go_and_quality_stays() {
         let property = |number: u32| PropertyValue {
+            r#type: Some(DataType::Int32.code()),
             value: Some(Property::Int(number)),
             ..PropertyValue::default()
         };
@@ -417,6 +438,10 @@ mod tests {
         assert_eq!(set.values.last(), Some(&property(1000)));
         assert_eq!(slot.current.value, Some(Value::Int(1)));
         assert_eq!(taught.refused, [(Reason::OverCap, 1)]);
+        let told = taught.told.first.unwrap();
+        assert_eq!((&*told.name, told.reason), ("a", Reason::OverCap));
+        assert_eq!(told.fault.got, "1001 of 256 properties of a metric");
+        assert_eq!(told.fault.key, Some("limits.properties-per-metric"));
     }
 
     #[test]

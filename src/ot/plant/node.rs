@@ -274,8 +274,9 @@ impl Node {
     }
 
     fn take_over(&mut self, taught: Taught) -> bool {
-        let Taught { definitions, bd_seq, rebirth, .. } = taught;
-        let definitions = Definitions::learn(definitions, |name| self.own.layout.has_name(name));
+        let Taught { definitions, bd_seq, rebirth, nesting, .. } = taught;
+        let is_taken = |name: &str| self.own.layout.has_name(name);
+        let definitions = Definitions::learn(definitions, nesting, is_taken);
         let changed = !definitions.same_fields(&self.definitions);
         self.definitions = definitions;
         self.bd_seq = bd_seq;

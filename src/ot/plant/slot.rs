@@ -217,6 +217,11 @@ impl Slot {
         self.is_nulled || self.is_blank()
     }
 
+    /// Whether the newest value is such a null.
+    pub(crate) fn is_nulled_newest(&self) -> bool {
+        self.is_nulled && self.held.is_none()
+    }
+
     /// The current value is a null that the relay made, and not the plant.
     pub(crate) fn mark_nulled(&mut self) {
         self.is_nulled = true;
@@ -359,7 +364,7 @@ fn merge(
     growth.lose(rooms(current));
     for member in &newer.metrics {
         let place = places.member(current, member.name.as_deref().unwrap_or_default());
-        let has_room = current.metrics.len() < Caps::METRICS;
+        let has_room = current.metrics.len() < Caps::MOST_METRICS;
         match place.and_then(|place| Some((place, current.metrics.get_mut(place)?))) {
             Some((place, held)) => match (&mut held.value, &member.value) {
                 (Some(Value::Template(current)), Some(Value::Template(newer)))
@@ -385,7 +390,7 @@ fn merge(
     }
     for parameter in &newer.parameters {
         let place = places.parameter(current, parameter.name.as_deref().unwrap_or_default());
-        let has_room = current.parameters.len() < Caps::METRICS;
+        let has_room = current.parameters.len() < Caps::MOST_METRICS;
         match place.and_then(|place| current.parameters.get_mut(place)) {
             Some(held) => {
                 growth.lose(held.heap_bytes());

@@ -5,7 +5,7 @@ use journal_format::Start;
 use policy::Policy;
 use prost::Message;
 use prost::encoding::message;
-use sparkplug::{DataType, Entity, Metric};
+use sparkplug::{Caps, DataType, Entity, Metric};
 
 use super::{
     Definitions, EntityState, Layout, Life, Node, Plant, Removed, Sequence, Sessions, Slot,
@@ -102,6 +102,9 @@ struct StoredEntity {
     /// where all are.
     #[prost(string, repeated, tag = "10")]
     metric_exported_names: Vec<String>,
+    /// Which of the metrics readers have as null with Quality 0, which the plant never said.
+    #[prost(bool, repeated, tag = "11")]
+    nulled: Vec<bool>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -246,6 +249,7 @@ fn store_entity(name: &str, state: &EntityState) -> StoredEntity {
         born: state.layout.slots.iter().map(Slot::is_born).collect(),
         inferred: state.layout.slots.iter().map(|slot| slot.inferred).collect(),
         born_empty: state.layout.born_empty,
+        nulled: slots.iter().map(Slot::is_nulled_newest).collect(),
     }
 }
 
@@ -260,8 +264,9 @@ fn restore_node(node: &mut Node, stored: StoredNode, max_devices: usize) {
         .map(|(_, device)| device)
         .map(|device| (device.name.as_str().into(), Box::new(restore_entity(device))))
         .collect();
-    node.definitions =
-        Definitions::learn(stored.definitions, |name| node.own.layout.has_name(name));
+    // They were within the limit when they came.
+    let is_taken = |name: &str| node.own.layout.has_name(name);
+    node.definitions = Definitions::learn(stored.definitions, Caps::MAX_DEPTH, is_taken);
     node.bd_seq = stored.bd_seq;
     node.rebirth = stored.rebirth;
     node.sequence =
@@ -294,6 +299,9 @@ fn restore_entity(stored: StoredEntity) -> EntityState {
         if let Some(slot) = found.and_then(|found| layout.slot_mut(found)) {
             slot.set_born(stored.born.get(index).copied().unwrap_or(false));
             slot.inferred = stored.inferred.get(index).copied().unwrap_or(false);
+            if stored.nulled.get(index).copied().unwrap_or(false) {
+                slot.mark_nulled();
+            }
             let exported_as = stored
                 .metric_exported_names
                 .get(index)

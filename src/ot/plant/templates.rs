@@ -30,9 +30,6 @@ pub(crate) use types::{Removed, Types};
 
 use self::survey::Walk;
 
-/// Definitions within definitions: as deep as a payload may be by default.
-const MAX_NESTING: usize = Caps::DEPTH;
-
 /// The definitions of a node by their metric names.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Definitions {
@@ -88,9 +85,13 @@ enum Standing {
 }
 
 impl Definitions {
-    /// Takes over the definitions of an NBIRTH. `is_taken` tells whether another metric has a
-    /// name already.
-    pub(crate) fn learn(metrics: Vec<Metric>, is_taken: impl Fn(&str) -> bool) -> Self {
+    /// Takes over the definitions of an NBIRTH, of which `nesting` may be within one another.
+    /// `is_taken` tells whether another metric has a name already.
+    pub(crate) fn learn(
+        metrics: Vec<Metric>,
+        nesting: usize,
+        is_taken: impl Fn(&str) -> bool,
+    ) -> Self {
         let mut definitions = Definitions::default();
         for metric in metrics {
             let Some(name) = metric.name.clone() else { continue };
@@ -109,7 +110,7 @@ impl Definitions {
             }
         }
         definitions.connect();
-        definitions.find_depths();
+        definitions.find_depths(nesting.min(Caps::MAX_DEPTH));
         definitions.clean();
         definitions
     }
@@ -329,9 +330,9 @@ impl Definitions {
     }
 
     /// Finds which definitions contain unusable ones, or themselves, or too much.
-    fn find_depths(&mut self) {
+    fn find_depths(&mut self, nesting: usize) {
         let mut settled: HashSet<Box<str>, RandomState> = HashSet::default();
-        for _ in 0..MAX_NESTING {
+        for _ in 0..nesting {
             let settles = |(name, definition): (&String, &Definition)| {
                 let settles = definition.fault.is_none()
                     && !settled.contains(name.as_str())

@@ -12,12 +12,13 @@ use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
 use prost::Message;
 
 use super::super::value::fits;
-use super::super::{
-    DataSet, DataType, Metric, PropertySet, PropertyValue, Template, Topic, arbitrary, captures,
-};
+use super::super::{DataSet, DataType, Metric, PropertyValue, Topic, arbitrary, captures};
 use super::{
-    COMPRESSED_UUID, Caps, DecodeError, Decoded, Outer, Payload, Value, algorithm, decode,
+    COMPRESSED_UUID, Cap, Caps, DecodeError, Decoded, Outer, Payload, Value, algorithm, decode,
 };
+
+mod caps;
+mod parts;
 
 fn good(bytes: &[u8]) -> Decoded {
     decode(bytes, &Caps::default()).unwrap()
@@ -121,10 +122,8 @@ fn outer_seq_and_timestamp_stand_in_where_the_inner_payload_has_none() {
 #[test]
 fn zip_bombs_and_broken_bodies_are_bad_compression() {
     let bomb = compressed(&vec![0; Caps::PAYLOAD_BYTES + 1], false);
-    assert_eq!(
-        bad(&bomb.encode_to_vec()),
-        DecodeError::BadCompression("the body inflates beyond the cap")
-    );
+    let over = Cap::InflatedBytes.passed(Caps::PAYLOAD_BYTES);
+    assert_eq!(bad(&bomb.encode_to_vec()), DecodeError::Bomb(over));
     let inner = Payload { seq: Some(3), ..Payload::default() }.encode_to_vec();
     let twice = compressed(&compressed(&inner, false).encode_to_vec(), false);
     assert_eq!(bad(&twice.encode_to_vec()), DecodeError::BadCompression("compressed twice"));
@@ -146,87 +145,6 @@ fn zip_bombs_and_broken_bodies_are_bad_compression() {
 fn body_and_uuid_of_a_plain_payload_are_removed() {
     let payload = Payload { uuid: Some("other".into()), body: Some(vec![1]), ..Payload::default() };
     assert_eq!(good(&payload.encode_to_vec()).payload, Payload::default());
-}
-
-#[test]
-fn a_megabyte_of_empty_metrics_is_stopped_by_the_cap() {
-    let bytes = [0x12, 0x00].repeat(Caps::PAYLOAD_BYTES / 2);
-    assert_eq!(bad(&bytes), DecodeError::OverCap { what: "metrics", cap: Caps::METRICS });
-    // Nothing behind the cap is looked at.
-    let mut broken = [0x12, 0x00].repeat(Caps::METRICS + 1);
-    broken.push(0x12);
-    assert_eq!(bad(&broken), DecodeError::OverCap { what: "metrics", cap: Caps::METRICS });
-}
-
-#[test]
-fn caps_are_enforced_up_to_their_last_unit() {
-    let metrics = |count| Payload { metrics: vec![Metric::default(); count], ..Payload::default() };
-    good(&metrics(Caps::METRICS).encode_to_vec());
-    bad(&metrics(Caps::METRICS + 1).encode_to_vec());
-
-    let named = |length| Metric { name: Some("x".repeat(length)), ..Metric::default() };
-    good(&metric(&named(Caps::STRING_BYTES).encode_to_vec()));
-    assert_eq!(
-        bad(&metric(&named(Caps::STRING_BYTES + 1).encode_to_vec())),
-        DecodeError::OverCap { what: "bytes in a string", cap: Caps::STRING_BYTES }
-    );
-
-    let too_long = vec![0; Caps::PAYLOAD_BYTES + 1];
-    assert_eq!(bad(&too_long), DecodeError::OverCap { what: "bytes", cap: Caps::PAYLOAD_BYTES });
-
-    let rows = |count| field(17 - 16, &[]).repeat(count);
-    let data_set = |count| {
-        let row = field(4, &rows(count));
-        // Field 17 has a two-byte key.
-        let mut bytes = vec![0x8a, 0x01];
-        prost::encoding::encode_varint(row.len() as u64, &mut bytes);
-        bytes.extend(row);
-        metric(&bytes)
-    };
-    good(&data_set(Caps::CELLS - 1));
-    assert!(matches!(bad(&data_set(Caps::CELLS)), DecodeError::OverCap { cap: Caps::CELLS, .. }));
-
-    let properties = |count| {
-        let mut set = field(1, &[]).repeat(count);
-        set.extend(field(2, &[]).repeat(count));
-        metric(&field(9, &set))
-    };
-    good(&properties(Caps::PROPERTIES / 2 - 1));
-    assert!(matches!(
-        bad(&properties(Caps::PROPERTIES / 2)),
-        DecodeError::OverCap { cap: Caps::PROPERTIES, .. }
-    ));
-}
-
-#[test]
-fn nesting_is_capped_for_templates_and_property_sets() {
-    let nested = |depth| {
-        let mut metric = Metric::default();
-        for _ in 0..depth {
-            let template = Template { metrics: vec![metric], ..Template::default() };
-            metric =
-                Metric { value: Some(Value::Template(Box::new(template))), ..Metric::default() };
-        }
-        Payload { metrics: vec![metric], ..Payload::default() }.encode_to_vec()
-    };
-    good(&nested(Caps::DEPTH));
-    let over = DecodeError::OverCap { what: "levels of nesting", cap: Caps::DEPTH };
-    assert_eq!(bad(&nested(Caps::DEPTH + 1)), over);
-    // The deepest setting is still within prost's recursion limit.
-    let deep = Caps { depth: usize::MAX, ..Caps::default() };
-    decode(&nested(Caps::MAX_DEPTH), &deep).unwrap();
-    assert!(decode(&nested(Caps::MAX_DEPTH + 1), &deep).is_err());
-
-    let mut set = PropertySet::default();
-    for _ in 0..Caps::DEPTH {
-        let value = Some(super::super::Property::Set(set));
-        set = PropertySet {
-            keys: vec![String::new()],
-            values: vec![PropertyValue { value, ..PropertyValue::default() }],
-        };
-    }
-    let payload = metric(&field(9, &set.encode_to_vec()));
-    assert_eq!(bad(&payload), over);
 }
 
 #[test]
@@ -262,6 +180,7 @@ fn malformed_wire_formats_are_errors() {
         ("name that isn't UTF-8", metric(&field(1, &[0xff, 0xfe]))),
         ("keys without values", metric(&field(9, &field(1, b"k")))),
     ];
+
     for (what, bytes) in cases {
         assert!(matches!(bad(&bytes), DecodeError::Malformed(_)), "{what}: {:?}", bad(&bytes));
     }

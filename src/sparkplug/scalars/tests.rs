@@ -179,10 +179,10 @@ fn caps_hold() {
         }
         Ok(count)
     };
-    let caps = Caps { metrics: 2, string_bytes: 2, payload_bytes: bytes.len(), ..Caps::DEFAULT };
+    let caps = Caps { metrics: 2, name_bytes: 2, payload_bytes: bytes.len(), ..Caps::DEFAULT };
     assert_eq!(count(&caps), Ok(2));
     assert_eq!(count(&Caps { metrics: 1, ..caps.clone() }), Err(NotScalars));
-    assert_eq!(count(&Caps { string_bytes: 1, ..caps.clone() }), Err(NotScalars));
+    assert_eq!(count(&Caps { name_bytes: 1, ..caps.clone() }), Err(NotScalars));
     assert_eq!(count(&Caps { payload_bytes: bytes.len() - 1, ..caps }), Err(NotScalars));
 }
 

@@ -1,6 +1,5 @@
-//! The catalogue itself. An event is added here and nowhere else: its name in Rust, its MSGID,
-//! severity, half and limit, the words of its line, its fields, and what to do. The doc comment is
-//! what it means. `src/manual/events.md` is made from this by `sparkdiode events`.
+//! The catalogue itself. An event is added here and nowhere else: its name in Rust, its MSGID, severity, half and limit,
+//! its words and fields, and what to do; the doc comment is what it means. `sparkdiode events` makes `src/manual/events.md`.
 
 use super::{Entry, FieldSpec, Halves, Limit, Severity};
 
@@ -162,7 +161,22 @@ events! {
         topic: "topic of the message",
         reason: "word of the list of reasons: malformed_payload, over_cap, bad_compression, type_mismatch, …",
         bytes: "size of the payload",
-    } "Look at the node: a broken edge library, or somebody who tries the decoder.";
+        #[optional] problem: "what is wrong with it; of a limit, how many came of how many",
+        #[optional] limit: "the limit that it is over",
+        #[optional] key: "key of the configuration that sets the limit; absent where none does",
+    } "Look at the node: a broken edge library, or somebody who tries the decoder. If a limit was hit by a node that is wanted, raise the key; `check` says what the other half then needs.";
+
+    /// Metrics of a message that can't be read, don't fit their birth, or are over a limit. The rest of the message crosses; in a birth such a value is null, and of data readers are told that the value isn't known (null, Quality 0) until the next one.
+    MetricRefused = "METRIC_REFUSED" (Warning, Ot, PerSource("node")) "metric refused" {
+        node: "group/edge node",
+        topic: "topic of the message",
+        metric: "name of the first one; empty where it has none",
+        reason: "word of the list of reasons: type_mismatch, unknown_metric, malformed_payload, over_cap, …",
+        got: "what came",
+        wanted: "what would have been taken",
+        #[optional] key: "key of the configuration that sets the limit, where one is hit",
+        metrics: "how many metrics of the message were refused, alone or in parts",
+    } "Look at the node's configuration and library: the types of its births and data, and its character set (texts are UTF-8). Raise the key if it is a limit and the metric is wanted.";
 
     /// A message from the broker was larger than this half takes. It was dropped while it came and acknowledged; nobody else lost anything.
     MessageTooLarge = "MESSAGE_TOO_LARGE" (Warning, Both, PerSource("topic")) "message too large, dropped" {
@@ -265,7 +279,10 @@ events! {
     FrameRefused = "FRAME_REFUSED" (Error, It, PerSource("reason")) "frame of the journal refused" {
         entity: "group/edge node/device, or the topic where that can't be read",
         reason: "word of the list of reasons: recheck, bad_frame, …",
-    } "Compare the digests of both policies (POLICY_LOADED). If they agree, treat the OT half as compromised.";
+        #[optional] problem: "of a limit of `it.toml`, how many came of how many",
+        #[optional] limit: "the limit that it is over",
+        #[optional] key: "key of `it.toml` that sets the limit",
+    } "With a key: `sparkdiode check ot.toml it.toml` says what this half needs for what the other one is told to take. Without one, compare the digests of both policies (POLICY_LOADED); if they agree, treat the OT half as compromised.";
 
     /// Writing to the disk fails. The OT half acknowledges nothing until it works again, and the OT broker keeps what it can.
     DiskError = "DISK_ERROR" (Critical, Both, PerSource("what")) "the disk refuses; nothing is acknowledged until it takes data" {
@@ -314,8 +331,9 @@ events! {
         first: "first sequence number",
         last: "last sequence number",
         count: "how many",
-        cause: "why",
-    } "What they held is missing on IT, for good. Look for why the IT half was away, and at `retain-bytes`.";
+        cause: "why: retention, damage, rewound, too_large",
+        #[optional] key: "key of `it.toml` that sets the limit, where they were larger than that",
+    } "What they held is missing on IT, for good. Look for why the IT half was away, and at `retain-bytes`; if they were too large, raise the key.";
 
     /// Values that were missed during an outage belong to a device or metric that doesn't exist any more.
     ValuesUnplaceable = "VALUES_UNPLACEABLE" (Warning, It, Never) "missed values were not published: their device or metric is gone" {

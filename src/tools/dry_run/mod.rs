@@ -25,8 +25,8 @@ use ot::{Entry, Now, Pipeline, PipelineSettings, Received};
 use policy::shape::PseudonymKey;
 use policy::{Policy, Rule, Verdict};
 use sparkplug::{
-    Budget, Caps, DataType, Entity, EntityTopic, Metric, Payload, Topic, Value, decode,
-    names as known, value,
+    Borrowed, Budget, Caps, DataType, Entity, EntityTopic, Metric, Payload, Topic, Value, decode,
+    decode_parts, names as known, value,
 };
 
 use self::names::Names;
@@ -261,8 +261,10 @@ impl DryRun {
         entries: Vec<LedgerEntry>,
         arrived: &[Arrived],
     ) -> Vec<MetricOutcome> {
-        let Ok(decoded) = decode(payload, &Caps::DEFAULT) else { return Vec::new() };
-        let payload = decoded.payload;
+        let mut inflated = Vec::new();
+        // As the pipeline reads it: without what can't be used of single metrics.
+        let read = decode_parts(payload, &mut inflated, &Caps::DEFAULT);
+        let Ok(payload) = read.map(Borrowed::into_payload) else { return Vec::new() };
         if topic.message_type.is_birth() {
             self.names.learn(topic.entity, &payload);
         }
@@ -316,7 +318,7 @@ impl DryRun {
             Body::Relayed(relayed) => Some(relayed),
             _ => None,
         });
-        let caps = Caps { payload_bytes: usize::MAX, ..Caps::DEFAULT };
+        let caps = Caps::DEFAULT.of_own_journal();
         relayed
             .filter_map(|relayed| {
                 Some(Arrived {

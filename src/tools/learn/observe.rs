@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use sparkplug::value::{Typed, read};
 use sparkplug::{
     Caps, DataType, Entity, EntityTopic, Metric, Payload, Property, PropertySet, Topic, Value,
-    decode, names,
+    decode_parts, names,
 };
 
 use crate::capture::Record;
@@ -121,15 +121,17 @@ impl Observation {
         if topic.message_type.is_death() || (stored && !topic.message_type.is_birth()) {
             return;
         }
-        let caps = Caps { payload_bytes: usize::MAX, ..Caps::DEFAULT };
-        let Ok(decoded) = decode(&record.payload, &caps) else {
+        let caps = Caps::of_payloads(Caps::MOST_BYTES);
+        let mut inflated = Vec::new();
+        let Ok(decoded) = decode_parts(&record.payload, &mut inflated, &caps) else {
             self.unreadable = self.unreadable.saturating_add(1);
             return;
         };
+        let payload = decoded.into_payload();
         if topic.message_type.is_birth() {
-            self.birth(topic, &decoded.payload, record.at_ms, stored);
+            self.birth(topic, &payload, record.at_ms, stored);
         } else {
-            self.data(topic, &decoded.payload, record.at_ms);
+            self.data(topic, &payload, record.at_ms);
         }
     }
 

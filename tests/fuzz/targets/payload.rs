@@ -14,7 +14,7 @@ const GROWTH: usize = 4;
 /// - An uncompressed payload decodes as prost has it.
 /// - The decoder that borrows names, and the one of scalars alone, say the same.
 pub fn payload(input: &[u8]) {
-    let caps = Caps { metrics: 200, depth: 6, string_bytes: 512, ..Caps::default() };
+    let caps = Caps { metrics: 200, depth: 6, name_bytes: 512, text_bytes: 512, ..Caps::default() };
     let mut inflated = Vec::new();
     let borrowed = decode_borrowed(input, &mut inflated, &caps);
     let decoded = match decode(input, &caps) {
@@ -64,13 +64,13 @@ pub fn payload(input: &[u8]) {
 fn metrics(metrics_of: &[Metric], caps: &Caps, depth: usize) -> usize {
     assert!(depth <= caps.depth, "templates within templates");
     let inner = |metric: &Metric| {
-        assert!(metric.name.as_ref().is_none_or(|name| name.len() <= caps.string_bytes));
+        assert!(metric.name.as_ref().is_none_or(|name| name.len() <= caps.name_bytes));
         match &metric.value {
             Some(sparkplug::Value::Template(template)) => {
                 metrics(&template.metrics, caps, depth + 1)
             }
             Some(sparkplug::Value::String(text)) => {
-                assert!(text.len() <= caps.string_bytes);
+                assert!(text.len() <= caps.text_bytes);
                 0
             }
             _ => 0,

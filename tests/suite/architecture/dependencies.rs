@@ -30,7 +30,7 @@ policy           account diagnostic mistake sparkplug text
 signature        diagnostic policy text
 telemetry        account clock mistake sparkplug text tls
 sandbox
-config           clock diagnostic policy sandbox signature telemetry tls
+config           clock diagnostic policy sandbox signature sparkplug telemetry tls
 ot               account broker clock journal-format journal-write mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic journal-read
 it               account broker clock journal-format journal-read mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic ot
 tools            account diagnostic foreign journal-format mistake ot policy sparkplug text

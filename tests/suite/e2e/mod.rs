@@ -10,6 +10,7 @@ mod healing;
 mod hostile;
 mod incidents;
 mod kills;
+mod large;
 mod learn;
 mod memory;
 mod networks;

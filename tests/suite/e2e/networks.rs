@@ -58,6 +58,7 @@ fn nothing_from_it_is_on_the_plants_cable() {
         it: Link::Plain(SocketAddr::from((OFFICE, PORT))),
         policy: EVERYTHING.to_owned(),
         ot_broker: String::new(),
+        it_broker: String::new(),
         ot_extra: String::new(),
         mirror: String::new(),
         journal: String::new(),

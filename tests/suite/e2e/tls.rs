@@ -118,6 +118,7 @@ pub(super) fn settings(ot: Link, it: Link) -> Settings {
         it,
         policy: EVERYTHING.to_owned(),
         ot_broker: String::new(),
+        it_broker: String::new(),
         ot_extra: String::new(),
         mirror: String::new(),
         journal: String::new(),

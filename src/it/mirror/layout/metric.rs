@@ -148,16 +148,21 @@ fn merge_template(
     }
 }
 
-/// `places` are those of the current properties.
+/// `places` are those of the current properties. There become no more than `most` of them, and the
+/// quality: data could bring others each time.
 pub(super) fn merge_properties(
     current: &mut PropertySet,
     newer: &PropertySet,
     places: &mut Places,
+    most: usize,
     growth: &mut Growth,
 ) {
     growth.lose(rooms(current));
     for (key, value) in newer.keys.iter().zip(&newer.values) {
         let place = places.property(current, key);
+        if place.is_none() && current.keys.len() >= most && key != QUALITY {
+            continue;
+        }
         match place.and_then(|place| current.values.get(place)) {
             Some(known) => growth.lose(known.heap_bytes()),
             None => growth.gain(allocation(key.len()).saturating_add(property_bytes(key))),

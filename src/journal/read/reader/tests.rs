@@ -2,7 +2,7 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 
-use journal_format::{Body, Heartbeat, Start};
+use journal_format::{Body, Heartbeat, Keyframe, Start};
 use journal_write::{Durability, Writer, WriterOptions};
 
 use super::*;
@@ -371,9 +371,8 @@ fn a_crafted_file_that_looks_like_frames_everywhere_is_given_up_in_bounded_time(
     let Opened::Segment { header, .. } = segment::open(dir.path(), 1).unwrap() else {
         panic!("unreadable")
     };
-    // The longest frame, claimed again and again; each claim costs a checksum over 4 MiB.
-    let [low, middle, high, _] =
-        u32::try_from(journal_format::MAX_BODY_BYTES).unwrap().to_le_bytes();
+    // A long frame, claimed again and again; each claim costs a checksum over 4 MiB.
+    let [low, middle, high, _] = (4_u32 << 20).to_le_bytes();
     let length = [low, middle, high];
     let [check, ..] = crc32c::crc32c_append(header.salt, &length).to_le_bytes();
     let claim = [low, middle, high, check, 0, 0, 0, 0, 8, 12];
@@ -457,4 +456,29 @@ fn a_settled_reader_crosses_a_missing_segment() {
     assert_eq!(reader.position().seq, writer.next_seq());
     let (first, last) = (segments[2], segments[3] - 1);
     assert_eq!(lost, [Lost { first, last, cause: LostCause::Damage }]);
+}
+
+#[test]
+fn a_frame_larger_than_the_reader_takes_is_lost_alone_and_never_held() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = one_segment(dir.path(), 10);
+    let large = Body::Keyframe(Keyframe { payload: vec![7; 300_000], ..Keyframe::default() });
+    let mut next = || {
+        let seq = writer.push(5, &large).unwrap();
+        write(&mut writer, 1);
+        seq
+    };
+    let first = next();
+    let open = || Reader::open(dir.path(), From::Oldest).unwrap().taking(200_000);
+    let lost = |seq| Lost { first: seq, last: seq, cause: LostCause::TooLarge };
+    let mut reader = open();
+    assert_eq!(
+        drain(&mut reader),
+        ([numbers(1..=10), vec![first + 1]].concat(), vec![lost(first)])
+    );
+    let second = next();
+    assert_eq!(drain(&mut reader), (vec![second + 1], vec![lost(second)]));
+    let (_, all) = drain(&mut open());
+    assert_eq!(all, [lost(first), lost(second)]);
+    assert_eq!(drain(&mut Reader::open(dir.path(), From::Oldest).unwrap()).1, []);
 }

@@ -38,7 +38,7 @@ fn a_message_that_is_dropped_is_told_as_what_it_is() {
     triggered(&told, Event::PayloadRefused);
     let line = told[0].message();
     assert!(
-        line.contains("node=G/E") && line.ends_with("reason=malformed_payload bytes=2"),
+        line.contains("node=G/E") && line.contains("reason=malformed_payload bytes=2 problem="),
         "{line}"
     );
     let told = capture(|| {

@@ -79,7 +79,7 @@ impl<'a> Survey<'a> {
 }
 
 /// A walk through all that a definition defines. Ends, as only definitions without faults are
-/// entered: these contain neither themselves nor more than `MAX_NESTING` levels.
+/// entered: these contain neither themselves nor more levels than there may be.
 pub(super) struct Walk<'a> {
     definitions: &'a Definitions,
     plan: &'a EntityPlan<'a>,

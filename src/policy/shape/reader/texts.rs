@@ -17,8 +17,8 @@ const MAX_ALLOWED: usize = 10_000;
 
 impl Reader<'_, '_> {
     pub(super) fn length(&mut self, section: &mut Section<'_, '_>) -> Option<Length> {
-        let max_length = self.whole(section, "max-length", 0, Caps::STRING_BYTES);
-        let max_bytes = self.whole(section, "max-bytes", 1, Caps::PAYLOAD_BYTES);
+        let max_length = self.whole(section, "max-length", 0, Caps::MOST_BYTES);
+        let max_bytes = self.whole(section, "max-bytes", 1, Caps::MOST_BYTES);
         let content_types = section.strings("content-types", self.problems);
         let otherwise = self.refusal(section, "too-long");
         if section.key_span("max-length").is_none() && section.key_span("max-bytes").is_none() {

@@ -129,6 +129,7 @@ impl Half {
             data_qos: mirror.data_qos,
             connects_per_s: None,
             backfill_per_s: AT_ONCE,
+            most_frame_bytes: usize::MAX,
             policy_loader,
         };
         let mut by_hand = None;

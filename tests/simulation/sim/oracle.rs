@@ -149,7 +149,7 @@ fn good(
 /// notice that one was missing.
 fn known_at(world: &World, id: MessageId) -> Option<Duration> {
     match world.plant.sent[id].way {
-        Way::UnderWay => None,
+        Way::Waiting => None,
         Way::Heard(at) => Some(at),
         // What waits for a rate limit may have been said before the loss, and comes after it.
         Way::Lost(_) if world.was_slow && !promises::DATES_WHAT_WAITS => None,
@@ -234,7 +234,7 @@ pub fn lives(world: &World) -> Result<(), Violation> {
 /// An old death or birth came behind a newer birth, and nothing in it says whose it is.
 fn is_confused(world: &World, node: usize) -> bool {
     let sent = || world.plant.sent.iter().filter(|sent| sent.node == node && sent.taken > 0);
-    let Some(birth) = sent().filter(|sent| sent.kind == Kind::NBirth).next_back() else {
+    let Some(birth) = sent().rfind(|sent| sent.kind == Kind::NBirth) else {
         return false;
     };
     sent().any(|old| {

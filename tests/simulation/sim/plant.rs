@@ -52,7 +52,7 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// The broker has it, or the half and its journal doesn't yet.
-    UnderWay,
+    Waiting,
     /// Nobody will ever hear of it.
     Lost(Duration),
     /// It was handled, and what comes of it is journalled.

@@ -288,7 +288,7 @@ impl World {
         self.it_turn();
         for id in self.ot_broker.take_lost() {
             let sent = &mut self.plant.sent[id];
-            if sent.way == Way::UnderWay {
+            if sent.way == Way::Waiting {
                 sent.way = Way::Lost(now);
                 let sent = format!("{sent:?}");
                 self.note(|| format!("lost {sent}"));

@@ -229,7 +229,7 @@ impl Plant {
             let metric = &mut self.nodes[node].entity_mut(device).metrics[*place];
             metric.history.push(Said { number: *number, by: id });
         }
-        let (historical, way) = (Vec::new(), Way::UnderWay);
+        let (historical, way) = (Vec::new(), Way::Waiting);
         let taken = 0;
         self.sent.push(Sent {
             node,

@@ -63,7 +63,7 @@ impl World {
             self.dropped_on_ot.add(half.pipeline().account());
         }
         for Taken { id, is_kept, .. } in std::mem::take(&mut self.taken) {
-            if !is_kept && self.plant.sent[id].way == Way::UnderWay {
+            if !is_kept && self.plant.sent[id].way == Way::Waiting {
                 self.plant.sent[id].way = Way::Lost(self.now.mono);
             }
         }

@@ -85,11 +85,11 @@ reasons! {
     Amplification = "amplification",
     /// Refused unread while the relay was overloaded: its edge node sent many times what the others did.
     Overload = "overload",
-    /// A newer value took its place while it waited for a rate limit.
+    /// A newer value took its place while it waited for a rate limit, or for the birth of its metric.
     Conflated = "conflated",
     /// `Node Control/*` or `Device Control/*`: it would advertise writes that can't work.
     ControlMetric = "control_metric",
-    /// Data or death of an edge node or device whose birth isn't known.
+    /// Data or death of an edge node or device whose birth isn't known; history of a metric whose birth is to come.
     DataBeforeBirth = "data_before_birth",
     /// A metric that its birth doesn't have, and that isn't typed.
     UnknownMetric = "unknown_metric",

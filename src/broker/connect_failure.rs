@@ -2,11 +2,8 @@
 
 use std::error::Error;
 use std::io;
-use std::time::{Duration, UNIX_EPOCH};
 
-use rustls::{AlertDescription, CertificateError, Error as TlsError};
-use rustls_pki_types::UnixTime;
-use text::format_date;
+use rustls::Error as TlsError;
 
 /// Why there is no session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +19,10 @@ pub enum FailureKind {
     Tls,
     /// The broker doesn't let us in.
     Login,
+    /// It doesn't take our identifier, or our keep alive.
+    Identifier,
+    /// It asks to come back later.
+    Later,
     /// A secret can't be read.
     Secret,
     /// The network, or the broker's behaviour.
@@ -44,43 +45,24 @@ pub fn explain(error: &(dyn Error + 'static)) -> ConnectFailure {
         let tls = within
             .and_then(|within| within.downcast_ref::<TlsError>())
             .or_else(|| cause.downcast_ref::<TlsError>());
-        if let Some(tls) = tls {
-            return ConnectFailure { kind: FailureKind::Tls, text: explain_tls(tls) };
+        if let Some(error) = tls {
+            return ConnectFailure {
+                kind: FailureKind::Tls,
+                text: tls::explain(error, "the broker"),
+            };
         }
-        // What our own stream refuses, without the layers that it came through.
-        let invalid = cause.downcast_ref::<io::Error>();
+        // What our own stream says, without the layers that it came through.
+        let ours = |error: &io::Error| {
+            matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::TimedOut)
+        };
         if let Some(within) = within
-            && invalid.is_some_and(|error| error.kind() == io::ErrorKind::InvalidData)
+            && cause.downcast_ref::<io::Error>().is_some_and(ours)
         {
             return ConnectFailure::other(within.to_string());
         }
         source = cause.source();
     }
     ConnectFailure::other(plain(&error.to_string()))
-}
-
-fn explain_tls(error: &TlsError) -> String {
-    match error {
-        TlsError::InvalidCertificate(why) => {
-            format!("the broker's certificate {}", explain_certificate(why))
-        }
-        TlsError::AlertReceived(alert) => match alert {
-            AlertDescription::UnknownCA
-            | AlertDescription::BadCertificate
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::AccessDenied => {
-                format!("the broker doesn't accept our certificate: {alert:?}")
-            }
-            AlertDescription::CertificateRequired => {
-                "the broker asks for a client certificate".to_owned()
-            }
-            _ => format!("the broker ended the TLS handshake: {alert:?}"),
-        },
-        _ => format!("no TLS connection: {error}"),
-    }
 }
 
 /// The words of the MQTT library without the layers that an error came through:
@@ -94,39 +76,10 @@ fn plain(text: &str) -> String {
     format!("{}{} ({number}", first.unwrap_or_default(), letters.as_str())
 }
 
-/// What is wrong with a certificate; with dates, not seconds.
-fn explain_certificate(why: &CertificateError) -> String {
-    let date = |time: &UnixTime| {
-        let since = Duration::from_secs(time.as_secs());
-        UNIX_EPOCH.checked_add(since).map(format_date).unwrap_or_default()
-    };
-    match why {
-        CertificateError::ExpiredContext { time, not_after } => {
-            format!("expired on {}; by this machine's clock it is {}", date(not_after), date(time))
-        }
-        CertificateError::NotValidYetContext { time, not_before } => {
-            let (from, now) = (date(not_before), date(time));
-            format!("is not valid before {from}; by this machine's clock it is {now}")
-        }
-        CertificateError::UnknownIssuer => {
-            "isn't trusted: no authority in `ca-file` has signed it".to_owned()
-        }
-        CertificateError::NotValidForNameContext { expected, presented } => {
-            let names: Vec<&str> = presented.iter().map(|name| plain_name(name)).collect();
-            format!("is of `{}`, wanted: `{}`", names.join("`, `"), expected.to_str())
-        }
-        other => format!("isn't trusted: {other}"),
-    }
-}
-
-/// `localhost` of `DnsName("localhost")`.
-fn plain_name(presented: &str) -> &str {
-    let inner = presented.split_once("(\"").and_then(|(_, rest)| rest.strip_suffix("\")"));
-    inner.unwrap_or(presented)
-}
-
 #[cfg(test)]
 mod tests {
+    use rustls::AlertDescription;
+
     use super::*;
 
     #[test]
@@ -138,28 +91,14 @@ mod tests {
         assert_eq!(explain(&tls).kind, FailureKind::Tls);
         let expired = TlsError::InvalidCertificate(rustls::CertificateError::Expired);
         assert!(explain(&io::Error::other(expired)).text.contains("the broker's certificate"));
-        let time = |days: u64| UnixTime::since_unix_epoch(Duration::from_secs(days * 86_400));
-        let told = |why| explain(&TlsError::InvalidCertificate(why)).text;
-        let expired = CertificateError::ExpiredContext { time: time(366), not_after: time(1) };
-        assert_eq!(
-            told(expired),
-            "the broker's certificate expired on 1970-01-02; by this machine's clock it is 1971-01-02"
-        );
-        let other = CertificateError::NotValidForNameContext {
-            expected: rustls_pki_types::ServerName::try_from("broker.plant").unwrap(),
-            presented: vec!["DnsName(\"a\")".to_owned(), "odd".to_owned()],
-        };
-        assert_eq!(
-            told(other),
-            "the broker's certificate is of `a`, `odd`, wanted: `broker.plant`"
-        );
-        assert!(told(CertificateError::UnknownIssuer).ends_with("in `ca-file` has signed it"));
         let layers = "Mqtt state: Mqtt serialization/deserialization error: IO: Connection reset by \
                       peer (os error 104)";
         assert_eq!(plain(layers), "connection reset by peer (104)");
         assert_eq!(plain("Mqtt state: Connection closed"), "Connection closed");
         let ours = io::Error::new(io::ErrorKind::InvalidData, "what came is no MQTT packet");
         assert_eq!(explain(&ours), ConnectFailure::other("what came is no MQTT packet"));
+        let late = io::Error::new(io::ErrorKind::TimedOut, "no CONNACK within 30 s");
+        assert_eq!(explain(&late), ConnectFailure::other("no CONNACK within 30 s"));
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         assert_eq!(explain(&refused), ConnectFailure::other(refused.to_string()));
     }

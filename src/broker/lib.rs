@@ -1,27 +1,36 @@
 //! How to reach a broker: what each half's connection is made with, and its errors in the
 //! operator's words. A leaf: it opens no connection and knows nothing of MQTT.
 
+mod client_id;
 mod connect_failure;
+mod refusal;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+pub use client_id::{ClientId, ClientIdForm};
 pub use connect_failure::{ConnectFailure, FailureKind, explain};
+pub use refusal::{Refused, refusal};
 
 /// One broker, and who we are to it.
 #[derive(Clone)]
 pub struct BrokerSettings {
     pub host: String,
     pub port: u16,
-    /// What `host` is, as it was found before this process was sealed: tried in this order.
+    /// What `host` is, as it was found before this process was sealed.
     pub addresses: Vec<SocketAddr>,
     /// MQTT client identifier; of the IT half, which has a session per mirrored node, what all
     /// of them begin with.
     pub client_id: String,
+    pub client_id_form: ClientIdForm,
     pub credentials: Option<Credentials>,
     pub keep_alive: Duration,
+    /// Longest wait for each of TCP connection, TLS handshake and CONNACK.
+    pub connect_within: Duration,
+    /// Longest wait for an answer that the broker owes to a request that has left.
+    pub answer_within: Duration,
     /// Largest packet that is taken from the broker, in bytes.
     pub max_packet_bytes: usize,
     /// `None`: plain TCP, where the operator has said so.

@@ -92,6 +92,7 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
             config::FirstStart::Newest => FirstStart::Newest,
         },
         connects_per_s: config.mirror.connects_per_s.map(at_least_one),
+        bytes_per_s: config.link_bytes_per_s.and_then(NonZeroU32::new),
         backfill_per_s: at_least_one(config.backfill.messages_per_s),
         mirror: mirror_settings(config.mirror, config.backfill.enabled, config.limits),
         policy: policy.map(|(loaded, load)| (loaded.policy, load)),
@@ -160,6 +161,11 @@ fn mirror_settings(mirror: MirrorConfig, backfill: bool, limits: Caps) -> Mirror
         data_qos: match mirror.data_qos {
             DataQos::AtMostOnce => Qos::AtMostOnce,
             DataQos::AtLeastOnce => Qos::AtLeastOnce,
+        },
+        data_datatypes: match mirror.data_datatypes {
+            config::DataDatatypes::AsPlant => mirror::DataDatatypes::AsPlant,
+            config::DataDatatypes::Always => mirror::DataDatatypes::Always,
+            config::DataDatatypes::Never => mirror::DataDatatypes::Never,
         },
         max_nodes: mirror.max_nodes,
         max_devices_per_node: mirror.max_devices_per_node,

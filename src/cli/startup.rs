@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use broker::{BrokerSettings, Credentials, TlsSettings};
+use broker::{BrokerSettings, ClientIdForm, Credentials, TlsSettings};
 use bytes::Bytes;
 use clap::Args;
 use config::{BrokerConfig, SandboxConfig, StatusConfig, SyslogConfig, SyslogTo};
@@ -132,8 +132,15 @@ pub(super) fn broker_settings(
         port: broker.address.port,
         addresses: resolve(&broker.address)?,
         client_id,
+        client_id_form: match broker.client_id_form {
+            config::ClientIdForm::Auto => ClientIdForm::Auto,
+            config::ClientIdForm::Short => ClientIdForm::Short,
+            config::ClientIdForm::Readable => ClientIdForm::Readable,
+        },
         credentials,
         keep_alive: broker.keep_alive,
+        connect_within: broker.connect_timeout,
+        answer_within: broker.answer_timeout,
         max_packet_bytes: usize::try_from(broker.max_packet_bytes).unwrap_or(usize::MAX),
         tls,
     })

@@ -150,7 +150,10 @@ mod tests {
         BrokerConfig {
             address: Address { host: host.to_owned(), port: 8883 },
             credentials: None,
+            client_id_form: config::ClientIdForm::Auto,
             keep_alive: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(30),
+            answer_timeout: Duration::from_secs(30),
             max_packet_bytes: 65_536,
             tls: None,
         }

@@ -15,6 +15,12 @@ use super::reader::Reader;
 /// `keep-alive-s`: a dead connection is noticed after one and a half times this. 30 s keeps NAT
 /// and firewall tables warm (their shortest usual timeout is 60 s).
 const DEFAULT_KEEP_ALIVE_S: u64 = 30;
+/// `connect-timeout-s`: clouds and satellite links take some seconds, and a broker that loads its store
+/// or asks another server for the login takes more.
+const DEFAULT_CONNECT_TIMEOUT_S: u64 = 30;
+/// `answer-timeout-s`: brokers answer a request within milliseconds of its arrival; one that owes an
+/// answer for so long, and has the request, has forgotten it.
+const DEFAULT_ANSWER_TIMEOUT_S: u64 = 30;
 /// `max-packet-bytes` of the OT half: births of a few thousand metrics reach some hundred
 /// kilobytes; the MQTT client's own default of 10 KiB would cut the connection on them.
 pub(super) const DEFAULT_OT_MAX_PACKET_BYTES: u64 = 1024 * 1024;
@@ -27,9 +33,12 @@ pub(super) const BROKER_KEYS: &[&str] = &[
     "address",
     "client-id",
     "client-id-prefix",
+    "client-id-form",
     "user",
     "password-file",
     "keep-alive-s",
+    "connect-timeout-s",
+    "answer-timeout-s",
     "max-packet-bytes",
     "plaintext",
     "tls",
@@ -41,14 +50,29 @@ const TLS_KEYS: &[&str] = &["ca-file", "certificate-file", "key-file", "server-n
 pub struct BrokerConfig {
     /// Host and port; the relay only ever connects outwards.
     pub address: Address,
+    pub client_id_form: ClientIdForm,
     /// User and password, if the broker asks for them.
     pub credentials: Option<Credentials>,
     /// MQTT keep alive. 5 s to 1 h.
     pub keep_alive: Duration,
+    /// Longest wait for each of TCP connection, TLS handshake and CONNACK. 1 s to 10 min.
+    pub connect_timeout: Duration,
+    /// Longest wait for an answer to a request that has left. 5 s to 1 h.
+    pub answer_timeout: Duration,
     /// Largest MQTT packet in either direction. 16 KiB to 64 MiB.
     pub max_packet_bytes: u32,
     /// `None`: plain TCP, which the operator has asked for by `plaintext = true`.
     pub tls: Option<TlsConfig>,
+}
+
+/// What MQTT client identifiers look like (`client-id-form`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientIdForm {
+    /// Readable as long as the broker takes it, else short.
+    Auto,
+    /// 1 to 23 letters and digits, which every broker must take.
+    Short,
+    Readable,
 }
 
 /// `host:port`; the host is a name or an IP address (IPv6 in brackets in the file, without
@@ -89,7 +113,17 @@ impl BrokerConfig {
         let text = section.string("address", &mut reader.problems);
         let address = text.and_then(|text| read_address(reader, &text));
         let credentials = read_credentials(reader, section);
+        let forms = [
+            ("auto", ClientIdForm::Auto),
+            ("short", ClientIdForm::Short),
+            ("readable", ClientIdForm::Readable),
+        ];
+        let client_id_form = reader.word(section, "client-id-form", &forms, ClientIdForm::Auto);
         let keep_alive_s = reader.number(section, "keep-alive-s", 5..=3_600, DEFAULT_KEEP_ALIVE_S);
+        let connect_timeout_s =
+            reader.number(section, "connect-timeout-s", 1..=600, DEFAULT_CONNECT_TIMEOUT_S);
+        let answer_timeout_s =
+            reader.number(section, "answer-timeout-s", 5..=3_600, DEFAULT_ANSWER_TIMEOUT_S);
         let max_packet_bytes = reader.number(
             section,
             "max-packet-bytes",
@@ -119,8 +153,11 @@ impl BrokerConfig {
         };
         Some(BrokerConfig {
             address: address?,
+            client_id_form,
             credentials: credentials?,
             keep_alive: Duration::from_secs(keep_alive_s),
+            connect_timeout: Duration::from_secs(connect_timeout_s),
+            answer_timeout: Duration::from_secs(answer_timeout_s),
             max_packet_bytes: u32::try_from(max_packet_bytes).ok()?,
             tls,
         })

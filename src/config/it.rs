@@ -26,6 +26,8 @@ const DEFAULT_STALE_AFTER_S: u64 = 10;
 const DEFAULT_REBIRTH_MIN_INTERVAL_MS: u64 = 1_000;
 /// `confirm-every-ms`: what a kill of the IT half or its broker can make us repeat.
 const DEFAULT_CONFIRM_EVERY_MS: u64 = 2_000;
+/// `bytes-per-s`: taken where what is written can't be read, which is an error anyway.
+const FIRST_BYTES_PER_S: u64 = 64_000;
 /// `connects-per-s`: without it the pace begins with this, and is measured by the broker.
 const FIRST_CONNECTS_PER_S: u32 = 500;
 /// `max-nodes`: as many as the OT half follows by default.
@@ -38,8 +40,8 @@ const DEFAULT_BACKFILL_MESSAGES_PER_S: u64 = 1_000;
 
 /// The sections of the file.
 const KEYS: &[&str] = &[
-    "broker", "journal", "state", "syslog", "policies", "mirror", "backfill", "limits", "status",
-    "health", "metrics", "sandbox",
+    "broker", "link", "journal", "state", "syslog", "policies", "mirror", "backfill", "limits",
+    "status", "health", "metrics", "sandbox",
 ];
 const MIRROR_KEYS: &[&str] = &[
     "stale-after-s",
@@ -48,6 +50,7 @@ const MIRROR_KEYS: &[&str] = &[
     "primary-host",
     "confirm-every-ms",
     "data-qos",
+    "data-datatypes",
     "connects-per-s",
     "max-nodes",
     "max-devices-per-node",
@@ -61,6 +64,9 @@ pub struct ItConfig {
     /// Begins the MQTT client identifier of every mirrored edge node.
     pub client_id_prefix: String,
     pub broker: BrokerConfig,
+    /// `[link] bytes-per-s`: what all sessions together may send; 1,200 to 1,000,000,000. `None`: as
+    /// much as the link takes.
+    pub link_bytes_per_s: Option<u32>,
     /// Directory of the journal that the OT half writes; only ever read.
     pub journal_path: PathBuf,
     pub first_start: FirstStart,
@@ -104,6 +110,7 @@ pub struct MirrorConfig {
     /// How often the cursor is moved by a confirmed barrier. 100 ms to 60 s.
     pub confirm_every: Duration,
     pub data_qos: DataQos,
+    pub data_datatypes: DataDatatypes,
     /// New MQTT sessions per second, 1 to 10,000; `None`: as fast as the broker takes them.
     pub connects_per_s: Option<u32>,
     /// Edge nodes that are mirrored; further ones are refused and counted. 1 to 100,000.
@@ -125,6 +132,16 @@ pub enum OnGap {
     Death,
     /// Only counted.
     Ignore,
+}
+
+/// Whether data on the IT broker names the datatypes of its metrics (`data-datatypes`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataDatatypes {
+    /// Where the plant's data does.
+    AsPlant,
+    Always,
+    /// As Sparkplug 3.0 §6.4.6 prefers it.
+    Never,
 }
 
 /// QoS of births and data on the IT broker (`data-qos`); deaths are always QoS 1.
@@ -176,6 +193,11 @@ impl ItConfig {
         }
         let prefix = reader.text(broker, "client-id-prefix", prefix_fault);
         let broker = BrokerConfig::read(reader, broker, DEFAULT_IT_MAX_PACKET_BYTES);
+        let link = &mut reader.table(top, "link", &["bytes-per-s"]);
+        let link_bytes_per_s = link.key_span("bytes-per-s").map(|_| {
+            bounded(reader.number(link, "bytes-per-s", 1_200..=1_000_000_000, FIRST_BYTES_PER_S))
+        });
+        reader.close(link);
         let source = &mut reader.table(top, "journal", &["path", "first-start"]);
         let journal_path = journal::read_path(reader, source);
         let words = [("oldest", FirstStart::Oldest), ("newest", FirstStart::Newest)];
@@ -211,6 +233,7 @@ impl ItConfig {
         Some(ItConfig {
             client_id_prefix: prefix.unwrap_or_else(|| DEFAULT_CLIENT_ID_PREFIX.to_owned()),
             broker: broker?,
+            link_bytes_per_s,
             journal_path: journal_path?,
             first_start,
             state_dir: state_dir?,
@@ -246,6 +269,12 @@ impl MirrorConfig {
             0 => DataQos::AtMostOnce,
             _ => DataQos::AtLeastOnce,
         };
+        let words = [
+            ("as-plant", DataDatatypes::AsPlant),
+            ("always", DataDatatypes::Always),
+            ("never", DataDatatypes::Never),
+        ];
+        let data_datatypes = reader.word(section, "data-datatypes", &words, DataDatatypes::AsPlant);
         let connects_per_s = section.key_span("connects-per-s").map(|_| {
             let first = u64::from(FIRST_CONNECTS_PER_S);
             bounded(reader.number(section, "connects-per-s", 1..=10_000, first))
@@ -267,6 +296,7 @@ impl MirrorConfig {
             primary_host,
             confirm_every: Duration::from_millis(confirm_every_ms),
             data_qos,
+            data_datatypes,
             connects_per_s,
             // Both were bounded above, far below any `usize`.
             max_nodes: usize::try_from(max_nodes).unwrap_or(usize::MAX),

@@ -23,9 +23,9 @@ mod wording;
 use std::path::PathBuf;
 
 use ::signature::Requirement;
-pub use broker::{Address, BrokerConfig, Credentials};
+pub use broker::{Address, BrokerConfig, ClientIdForm, Credentials};
 use diagnostic::Section;
-pub use it::{BackfillConfig, DataQos, FirstStart, ItConfig, MirrorConfig, OnGap};
+pub use it::{BackfillConfig, DataDatatypes, DataQos, FirstStart, ItConfig, MirrorConfig, OnGap};
 pub use journal::{Durability, JournalConfig};
 pub use ot::{OtConfig, RelayConfig};
 use reader::Reader;

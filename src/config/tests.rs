@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use diagnostic::{Diagnostics, SourceFile};
 
 use super::reader::{Environment, Reader};
-use super::{DataQos, Durability, FirstStart, ItConfig, OnGap, OtConfig};
+use super::{DataDatatypes, DataQos, Durability, FirstStart, ItConfig, OnGap, OtConfig};
 
 const OT: &str = r#"name = "plant-a"
 [broker]
@@ -109,6 +109,7 @@ fn a_minimal_it_file_has_the_documented_defaults() {
     assert_eq!(config.journal_path, Path::new("/etc/sparkdiode/journal"));
     assert_eq!(config.mirror.stale_after, Duration::from_secs(10));
     assert_eq!(config.mirror.on_gap, OnGap::Mark);
+    assert_eq!(config.mirror.data_datatypes, DataDatatypes::AsPlant);
     assert_eq!(config.mirror.rebirth_min_interval, Duration::from_secs(1));
     assert_eq!(config.mirror.primary_host, None);
     assert_eq!(config.mirror.confirm_every, Duration::from_secs(2));

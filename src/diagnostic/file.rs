@@ -87,12 +87,20 @@ impl FileError {
 /// # Errors
 /// Any [`FileError`] but those of secrets.
 pub fn read_text(path: &Path) -> Result<String, FileError> {
+    text(path, read_bytes(path)?)
+}
+
+/// Reads a file that must not be writable by everybody, whatever is in it.
+///
+/// # Errors
+/// Any [`FileError`] but those of secrets and of text.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>, FileError> {
     let (file, metadata) = open(path)?;
     let mode = metadata.permissions().mode() & 0o7777;
     if mode & WRITABLE_BY_OTHERS != 0 {
         return Err(FileError::WritableByOthers { path: path.to_owned(), mode });
     }
-    text(path, read_capped(path, file, MAX_FILE_BYTES)?)
+    read_capped(path, file, MAX_FILE_BYTES)
 }
 
 /// Reads a file that nobody but owner and group may open, at most `limit` bytes of it.

@@ -100,12 +100,18 @@ impl ConnectQueue {
         }
     }
 
-    /// The sessions whose turn it is.
-    pub(super) fn take(&mut self, now: Duration) -> Vec<(NodeId, SessionSpec)> {
+    /// The sessions whose turn it is. `fits`: whether there is room for what follows it; the first
+    /// one for which there isn't waits, and so do all behind it.
+    pub(super) fn take(
+        &mut self,
+        now: Duration,
+        mut fits: impl FnMut(&SessionSpec) -> bool,
+    ) -> Vec<(NodeId, SessionSpec)> {
         let mut turn = Vec::new();
         while turn.len() < OPENS_PER_TURN
-            && let Some((ticket, (node, _))) = self.waiting.first_key_value()
+            && let Some((ticket, (node, spec))) = self.waiting.first_key_value()
             && *ticket < self.covered
+            && fits(spec)
             && self.pace.take(now, *node)
             && let Some((_, (node, spec))) = self.waiting.pop_first()
         {
@@ -206,6 +212,7 @@ mod tests {
             will_topic: Arc::from("t"),
             will_payload: Vec::new(),
             bd_seq: 0,
+            birth_bytes: 0,
             subscriptions: Vec::new(),
         }
     }
@@ -221,7 +228,7 @@ mod tests {
     }
 
     fn take(queue: &mut ConnectQueue, ms: u64) -> Vec<u32> {
-        queue.take(at(ms)).into_iter().map(|(node, _)| node.0).collect()
+        queue.take(at(ms), |_| true).into_iter().map(|(node, _)| node.0).collect()
     }
 
     /// What is opened within a second, with a turn every millisecond; each is answered after

@@ -5,29 +5,28 @@
 //! and tasks share a thread: a message crosses no channel between threads on its way to the
 //! socket, and wakes nobody.
 
+mod failing;
+mod identities;
 mod limits;
 mod shared;
+mod task;
 
 use std::collections::HashMap;
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
-use broker::{BrokerSettings, ConnectFailure, FailureKind, explain};
+use broker::{BrokerSettings, ConnectFailure, FailureKind};
 use bytes::Bytes;
-use limits::{Limits, PUBLICATION_BYTES};
+use identities::Identities;
+use limits::{BEYOND_OUR_LIMITS_S, Limits, PUBLICATION_BYTES};
 pub(crate) use limits::{MAX_QUEUED_BYTES, SESSION_BYTES, WAITING_COMMANDS_BYTES};
-use rumqttc::{
-    AsyncClient, Broker, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing,
-    Packet, PublishOptions, QoS, SubscribeFilterInput, SubscribeReasonCode,
-};
+use rumqttc::{AsyncClient, Broker, LastWill, MqttOptions, PublishOptions, QoS};
 use shared::Shared;
-use stream::{Framing, Mark, TooLarge};
-use telemetry::event;
-use tokio::net::TcpStream;
+use stream::{Addresses, Budget, Framing, Mark, Patience, Traffic};
+use task::{Progress, Task};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::{Instant, sleep};
 
 use crate::DriverEvent;
 use crate::mirror::{NodeId, Qos, SessionEvent, SessionSpec};
@@ -45,10 +44,15 @@ const OUTGOING_FACTOR: usize = 4;
 /// host, all of them under some hundred bytes. Commands never cross, so a larger one would be
 /// refused as well once it was read.
 pub(super) const MAX_INCOMING_BYTES: usize = 64 * 1024;
+
 /// All sessions, as the driver sees them.
 #[derive(Debug)]
 pub(super) struct Sessions {
     broker: BrokerSettings,
+    addresses: Arc<Addresses>,
+    /// What all sessions may send.
+    budget: Option<Arc<Budget>>,
+    identities: Arc<Mutex<Identities>>,
     limits: Limits,
     /// What stands where a message was too large.
     mark: Mark,
@@ -59,6 +63,10 @@ pub(super) struct Sessions {
     live: HashMap<NodeId, Live>,
     generation: u64,
     queued_bytes: Arc<AtomicUsize>,
+    taken_bytes: Arc<AtomicU64>,
+    /// Bytes of the births of sessions that were opened and aren't there yet.
+    expected: HashMap<NodeId, usize>,
+    expected_bytes: usize,
     waiting_bytes: Arc<AtomicUsize>,
 }
 
@@ -70,17 +78,27 @@ struct Live {
     shared: Arc<Shared>,
     /// Publications at QoS 1 handed over so far.
     published: u64,
+    /// Bytes that may wait beside what the limit allows: births, and one publication.
+    allowance: usize,
+    largest: usize,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Sessions {
     pub(super) fn new(
         broker: BrokerSettings,
+        bytes_per_s: Option<NonZeroU32>,
         runtime: Handle,
         events: UnboundedSender<DriverEvent>,
     ) -> Self {
         Sessions {
-            limits: Limits::of(broker.max_packet_bytes),
+            addresses: Arc::new(Addresses::new(broker.addresses.clone())),
+            budget: bytes_per_s.map(Budget::new),
+            identities: Arc::new(Mutex::new(Identities::new(broker.client_id_form))),
+            limits: Limits {
+                answer_within: broker.answer_within,
+                ..Limits::of(broker.max_packet_bytes)
+            },
             broker,
             mark: Mark::new(),
             password: None,
@@ -89,6 +107,9 @@ impl Sessions {
             live: HashMap::new(),
             generation: 0,
             queued_bytes: Arc::default(),
+            taken_bytes: Arc::default(),
+            expected: HashMap::new(),
+            expected_bytes: 0,
             waiting_bytes: Arc::default(),
         }
     }
@@ -98,31 +119,74 @@ impl Sessions {
         self.queued_bytes.load(Ordering::Relaxed)
     }
 
+    /// Bytes that were written to the network, of all sessions since the start.
+    pub(super) fn taken_bytes(&self) -> u64 {
+        self.taken_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of births that will follow as soon as their sessions stand.
+    pub(super) fn expected_bytes(&self) -> usize {
+        self.expected_bytes
+    }
+
+    /// The queued bytes without those of the session that has most of them.
+    pub(super) fn queued_bytes_of_others(&self) -> usize {
+        let most = self.live.values().map(|live| live.shared.queued_bytes()).max().unwrap_or(0);
+        self.queued_bytes().saturating_sub(most)
+    }
+
+    fn is_expected_no_more(&mut self, node: NodeId) {
+        let bytes = self.expected.remove(&node).unwrap_or(0);
+        self.expected_bytes = self.expected_bytes.saturating_sub(bytes);
+    }
+
     /// Starts a session. Its end is [`SessionEvent::Lost`] or [`SessionEvent::Closed`].
     pub(super) fn open(&mut self, node: NodeId, spec: SessionSpec) {
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
-        let shared = Arc::new(Shared::default());
+        let (queued, taken) = (Arc::clone(&self.queued_bytes), Arc::clone(&self.taken_bytes));
+        let shared = Arc::new(Shared::new(Arc::new(Traffic::new(queued, taken))));
         self.take_password();
-        let options = self.options(&spec, &shared);
-        let (client, eventloop) = AsyncClient::builder(options).unbounded().build();
+        self.is_expected_no_more(node);
+        self.expected.insert(node, spec.birth_bytes);
+        self.expected_bytes = self.expected_bytes.saturating_add(spec.birth_bytes);
+        let name = format!("{}/{}", spec.group, spec.edge_node);
+        let readable = format!("{}/{name}", self.broker.client_id);
+        let chosen = match self.identities.lock() {
+            Ok(identities) => identities.choose(node, &readable),
+            Err(_) => {
+                return mistake::mistake!("a thread panicked with the identifiers in its hands");
+            }
+        };
+        let options = self.options(&spec, &chosen.id, &shared.traffic);
+        let (client, mut eventloop) = AsyncClient::builder(options).unbounded().build();
+        eventloop.network_options.set_connection_timeout(BEYOND_OUR_LIMITS_S);
         let task = Task {
             node,
+            name,
             generation,
             client: client.clone(),
             subscriptions: spec.subscriptions,
             broker: self.broker.address().into(),
+            user: self.broker.credentials.as_ref().map(|credentials| credentials.user.clone()),
+            keep_alive: self.broker.keep_alive,
+            chosen,
+            identities: Arc::clone(&self.identities),
+            addresses: Arc::clone(&self.addresses),
             limits: self.limits,
             mark: self.mark.clone(),
-            // The CONNACK, and then the SUBACK.
-            owed: 1,
+            owed: 0,
+            owed_behind: 0,
+            progress: Progress::Connecting,
             shared: Arc::clone(&shared),
             events: self.events.clone(),
             queued_bytes: Arc::clone(&self.queued_bytes),
             waiting_bytes: Arc::clone(&self.waiting_bytes),
         };
         let task = self.runtime.spawn(task.run(eventloop));
-        self.live.insert(node, Live { client, generation, shared, published: 0, task });
+        let (published, allowance, largest) = (0, spec.birth_bytes, 0);
+        let live = Live { client, generation, shared, published, allowance, largest, task };
+        self.live.insert(node, live);
     }
 
     /// Queues a publication behind all earlier ones of this session. A session whose queue is
@@ -139,14 +203,21 @@ impl Sessions {
             if queue.ended || live.shared.given_up.load(Ordering::Acquire) {
                 return;
             }
-            let queued = queue.bytes.saturating_add(bytes);
-            // A single publication may be as large as it likes: the journal bounds it.
-            if queued > self.limits.session_bytes && queue.bytes > 0 {
+            let before = queue.bytes.saturating_add(live.shared.traffic.waiting());
+            // Births, and a single publication, may be as large as they like: the journal bounds
+            // them, and they may take their time.
+            live.largest = live.largest.max(bytes);
+            let allowed = self
+                .limits
+                .session_bytes
+                .saturating_add(live.allowance)
+                .saturating_add(live.largest);
+            if before.saturating_add(bytes) > allowed {
                 live.shared.given_up.store(true, Ordering::Release);
                 live.shared.wake.notify_one();
                 return;
             }
-            queue.bytes = queued;
+            queue.bytes = queue.bytes.saturating_add(bytes);
             queue.sizes.push_back(bytes);
             self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         }
@@ -200,8 +271,14 @@ impl Sessions {
         }
         if ended {
             self.live.remove(&node);
+            self.is_expected_no_more(node);
         }
         true
+    }
+
+    /// The session of `node` stands: its births follow.
+    pub(super) fn stands(&mut self, node: NodeId) {
+        self.is_expected_no_more(node);
     }
 
     /// Waiting commands of so many bytes were taken.
@@ -223,14 +300,13 @@ impl Sessions {
             Ok(password) => self.password = Some(password),
             Err(text) => {
                 let failure = ConnectFailure { kind: FailureKind::Secret, text };
-                let _ = self.events.send(DriverEvent::ConnectFailed { node: None, failure });
+                let _ = self.events.send(DriverEvent::SecretUnreadable(failure));
             }
         }
     }
 
-    fn options(&self, spec: &SessionSpec, shared: &Arc<Shared>) -> MqttOptions {
+    fn options(&self, spec: &SessionSpec, client_id: &str, traffic: &Arc<Traffic>) -> MqttOptions {
         let broker = &self.broker;
-        let client_id = format!("{}/{}/{}", broker.client_id, spec.group, spec.edge_node);
         let host = broker.host.clone();
         let mut options = MqttOptions::new(client_id, Broker::tcp(host, broker.port));
         options.set_clean_session(true);
@@ -249,242 +325,23 @@ impl Sessions {
         if let (Some(credentials), Some(password)) = (&broker.credentials, &self.password) {
             options.set_credentials(credentials.user.clone(), password.clone());
         }
-        let addresses = broker.addresses.clone();
+        let addresses = Arc::clone(&self.addresses);
+        let patience = Patience { keep_alive: broker.keep_alive, connack: broker.connect_within };
         // TLS is made here and not by the client: what it reads is watched behind the decryption.
         let tls = broker.tls.as_ref().map(|tls| (Arc::clone(&tls.config), tls.server_name.clone()));
-        let (shared, mark) = (Arc::clone(shared), self.mark.clone());
+        let (traffic, mark) = (Arc::clone(traffic), self.mark.clone());
+        let budget = self.budget.clone();
         options.set_socket_connector(move |_, _| {
-            let (addresses, tls) = (addresses.clone(), tls.clone());
-            let shared = Arc::clone(&shared);
+            let (addresses, tls) = (Arc::clone(&addresses), tls.clone());
+            let (traffic, budget) = (Arc::clone(&traffic), budget.clone());
             let framing = Framing::new(MAX_INCOMING_BYTES, mark.clone());
             async move {
-                let stream = TcpStream::connect(&*addresses).await?;
-                stream.set_nodelay(true)?;
-                shared.tcp_up.store(true, Ordering::Release);
-                Ok(stream::open(stream, tls, framing).await?.without_reading_ahead())
+                let stream = stream::dial(&addresses, patience.connack).await?;
+                let opened = stream::open(stream, tls, framing, patience, traffic).await?;
+                Ok(opened.without_reading_ahead().within(budget.as_ref()))
             }
         });
         options
-    }
-}
-
-/// The network side of one session.
-struct Task {
-    node: NodeId,
-    generation: u64,
-    client: AsyncClient,
-    subscriptions: Vec<String>,
-    broker: Box<str>,
-    limits: Limits,
-    mark: Mark,
-    /// Answers that the broker owes us.
-    owed: u64,
-    shared: Arc<Shared>,
-    events: UnboundedSender<DriverEvent>,
-    queued_bytes: Arc<AtomicUsize>,
-    waiting_bytes: Arc<AtomicUsize>,
-}
-
-/// How a session ended.
-enum End {
-    /// DISCONNECT was sent behind an acknowledged NDEATH.
-    Closed,
-    Failed(ConnectionError),
-    /// We dropped the socket; the broker sends the will.
-    GivenUp(&'static str),
-}
-
-impl Task {
-    async fn run(mut self, mut eventloop: EventLoop) {
-        match self.converse(&mut eventloop).await {
-            End::Closed => return self.forward(SessionEvent::Closed),
-            End::Failed(error) if self.shared.closing.load(Ordering::Acquire) => {
-                tracing::debug!(target: "it", node = self.node.0, %error,
-                    "session ended while closing");
-            }
-            End::Failed(error) => self.report(&error),
-            End::GivenUp(why) => {
-                self.connect_failed(ConnectFailure::other(why));
-            }
-        }
-        // The driver may open the next session at this word: by then the socket is gone.
-        drop(eventloop);
-        self.forget_queue();
-        let connect_sent = self.shared.tcp_up.load(Ordering::Acquire);
-        self.forward(SessionEvent::Lost { connect_sent });
-    }
-
-    async fn converse(&mut self, eventloop: &mut EventLoop) -> End {
-        let shared = Arc::clone(&self.shared);
-        let mut closed_by = pin!(sleep(self.limits.close_within));
-        // Goes off when the broker may have been silent for too long; whether it has is decided
-        // then. Setting it anew with every answer would cost more than the answer.
-        let mut silent = pin!(sleep(self.limits.answer_within));
-        let mut heard = Instant::now();
-        let mut closing = false;
-        let mut said_goodbye = false;
-        loop {
-            // One poll is never given up for a wake-up: it may have taken a request already.
-            let mut poll = pin!(eventloop.poll());
-            let event = loop {
-                if shared.given_up.load(Ordering::Acquire) {
-                    return End::GivenUp("the IT broker takes publications too slowly");
-                }
-                if !closing && shared.closing.load(Ordering::Acquire) {
-                    closing = true;
-                    closed_by.set(sleep(self.limits.close_within));
-                }
-                if closing && !said_goodbye && shared.may_disconnect() {
-                    said_goodbye = true;
-                    let _ = self.client.try_disconnect();
-                }
-                tokio::select! {
-                    biased;
-                    event = &mut poll => break event,
-                    () = shared.wake.notified() => {}
-                    () = &mut closed_by, if closing => {
-                        return End::GivenUp("the IT broker did not acknowledge an NDEATH in time");
-                    }
-                    () = &mut silent, if self.owed > 0 => {
-                        let until = heard.checked_add(self.limits.answer_within);
-                        match until.filter(|until| *until > Instant::now()) {
-                            Some(until) => silent.as_mut().reset(until),
-                            None => {
-                                return End::GivenUp("the IT broker owes an answer and gives none");
-                            }
-                        }
-                    }
-                }
-            };
-            match event {
-                Ok(Event::Outgoing(Outgoing::Disconnect)) => return End::Closed,
-                Ok(event) => {
-                    let owed = self.owed;
-                    let answered = self.event(event);
-                    // What becomes owed now is owed from now on.
-                    if answered || (owed == 0 && self.owed > 0) {
-                        heard = Instant::now();
-                    }
-                }
-                Err(error) => return End::Failed(error),
-            }
-        }
-    }
-
-    /// Takes one event; true if it is an answer that the broker owed.
-    fn event(&mut self, event: Event) -> bool {
-        match event {
-            Event::Incoming(Packet::ConnAck(_)) => {
-                let filters: Vec<SubscribeFilterInput> = self
-                    .subscriptions
-                    .iter()
-                    .map(|filter| SubscribeFilterInput::new(filter.as_str(), QoS::AtLeastOnce))
-                    .collect();
-                let _ = self.client.try_subscribe_many(filters);
-            }
-            Event::Incoming(Packet::SubAck(ack)) => {
-                if ack.return_codes.contains(&SubscribeReasonCode::Failure) {
-                    let filters = self.subscriptions.join(", ");
-                    event!(SubscriptionRefused, broker = self.broker, filters);
-                }
-                self.forward(SessionEvent::Ready);
-                return self.answered();
-            }
-            Event::Incoming(Packet::UnsubAck(_)) => {
-                self.forward(SessionEvent::Confirmed);
-                return self.answered();
-            }
-            Event::Incoming(Packet::PubAck(_)) => {
-                self.shared.acked.fetch_add(1, Ordering::SeqCst);
-                if self.shared.passes_barrier() {
-                    self.forward(SessionEvent::Confirmed);
-                }
-                return self.answered();
-            }
-            Event::Incoming(Packet::Publish(publish)) => {
-                if self.waiting_bytes.load(Ordering::Relaxed) >= WAITING_COMMANDS_BYTES {
-                    return false;
-                }
-                let topic = String::from_utf8_lossy(&publish.topic).into_owned();
-                let retained = publish.retain;
-                let event = match self.mark.read(&publish.payload) {
-                    None => {
-                        SessionEvent::Received { topic, payload: publish.payload, retain: retained }
-                    }
-                    Some(TooLarge { bytes }) => {
-                        let (limit, broker) = (MAX_INCOMING_BYTES, &*self.broker);
-                        event!(MessageTooLarge, topic, bytes, limit, retained, broker);
-                        SessionEvent::TooLarge { topic }
-                    }
-                };
-                self.waiting_bytes.fetch_add(event.published_bytes(), Ordering::Relaxed);
-                self.forward(event);
-            }
-            Event::Outgoing(Outgoing::Publish(packet_id)) => {
-                // QoS 0 has no packet identifier and no answer.
-                if packet_id != 0 {
-                    self.owed = self.owed.saturating_add(1);
-                }
-                let written = match self.shared.queue.lock() {
-                    Ok(mut queue) => {
-                        let written = queue.sizes.pop_front().unwrap_or(0);
-                        queue.bytes = queue.bytes.saturating_sub(written);
-                        written
-                    }
-                    Err(_) => 0,
-                };
-                self.queued_bytes.fetch_sub(written, Ordering::Relaxed);
-            }
-            Event::Outgoing(Outgoing::Unsubscribe(_)) => self.owed = self.owed.saturating_add(1),
-            _ => {}
-        }
-        false
-    }
-
-    fn answered(&mut self) -> bool {
-        self.owed = self.owed.saturating_sub(1);
-        true
-    }
-
-    /// Hands an event to the driver.
-    fn forward(&self, event: SessionEvent) {
-        let event = DriverEvent::Session { node: self.node, generation: self.generation, event };
-        // The driver is gone only when the process ends.
-        let _ = self.events.send(event);
-    }
-
-    fn report(&self, error: &ConnectionError) {
-        tracing::debug!(target: "it", node = self.node.0, %error, "session ended");
-        let failure = match error {
-            ConnectionError::ConnectionRefused(code) => {
-                let text = format!("the broker refuses the connection: {code:?}");
-                ConnectFailure { kind: FailureKind::Login, text }
-            }
-            error => explain(error),
-        };
-        self.connect_failed(failure);
-    }
-
-    fn connect_failed(&self, failure: ConnectFailure) {
-        let node = Some(self.node);
-        let _ = self.events.send(DriverEvent::ConnectFailed { node, failure });
-    }
-
-    /// What is still queued when the session ends is not written any more.
-    fn forget_queue(&self) {
-        if let Ok(mut queue) = self.shared.queue.lock() {
-            queue.ended = true;
-            let left = queue.sizes.drain(..).sum();
-            queue.bytes = 0;
-            self.queued_bytes.fetch_sub(left, Ordering::Relaxed);
-        }
-    }
-}
-
-/// However the session ends.
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.forget_queue();
     }
 }
 

@@ -6,6 +6,7 @@ mod backlog;
 #[cfg(feature = "testing")]
 pub(crate) mod by_hand;
 mod in_work;
+mod link;
 mod pool;
 mod second_reading;
 
@@ -28,10 +29,12 @@ use telemetry::{event, policy_loaded};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
+use crate::broker_watch::BrokerWatch;
 use crate::connect_queue::ConnectQueue;
-use crate::connection::{MAX_QUEUED_BYTES, Sessions};
+use crate::connection::Sessions;
+use crate::link_pace::LinkPace;
 use crate::mirror::{Mirror, MirrorSnapshot, Now, Outgoing, Qos, SessionEvent};
-use crate::notices::{self, BrokerWatch};
+use crate::notices;
 use crate::state::ItState;
 use crate::state::saving::Saving;
 use crate::state::state_writer::{Saved, StateWriter};
@@ -95,6 +98,7 @@ pub(super) struct Driver<P = Sessions> {
     connect_queue: ConnectQueue,
     history: DefaultDirectRateLimiter,
     broker: BrokerWatch,
+    link_pace: LinkPace,
     /// `None`: nobody is told how it is.
     status_reporter: Option<StatusReporter>,
     /// A session failed during the stop.
@@ -174,6 +178,7 @@ impl<P: Pool> Driver<P> {
             connect_queue,
             history,
             broker,
+            link_pace: LinkPace::new(),
             status_reporter,
             unconfirmed: false,
             clock,
@@ -236,12 +241,12 @@ impl<P: Pool> Driver<P> {
         if now.mono >= self.next_tick {
             self.next_tick = now.mono.saturating_add(TICK_EVERY);
             self.mirror.handle_tick(now);
+            let waiting = self.sessions.queued_bytes();
+            self.link_pace.look(now.mono, waiting, self.sessions.taken_bytes());
         }
         busy |= self.carry_out(now);
         self.saving.tick(now, &mut self.mirror);
-        if let Some(status_reporter) = &mut self.status_reporter {
-            status_reporter.tick(now, &mut self.mirror, self.sessions.queued_bytes());
-        }
+        self.show(now);
         while let Some(notice) = self.mirror.poll_notice() {
             notices::emit(&notice);
         }
@@ -271,7 +276,8 @@ impl<P: Pool> Driver<P> {
                     match event {
                         SessionEvent::Ready => {
                             self.connect_queue.answered(now.mono, node, true);
-                            self.broker.ready(node);
+                            self.sessions.stands(node);
+                            self.broker.ready(now.mono, node);
                         }
                         _ if ended => {
                             let well = matches!(event, SessionEvent::Closed);
@@ -280,14 +286,17 @@ impl<P: Pool> Driver<P> {
                         }
                         _ => {}
                     }
+                    self.mirror.set_broker_stands(self.broker.stands());
                     self.mirror.handle_session(now, node, event);
                 }
             }
-            DriverEvent::ConnectFailed { node, failure } => {
+            DriverEvent::Subscribed { node, refused } => self.broker.subscribed(node, refused),
+            DriverEvent::SessionFailed(failed) => {
                 // A session that fails now hasn't confirmed its death.
                 self.unconfirmed |= self.stop_by.is_some();
-                self.broker.connect_failed(node, &failure);
+                self.broker.failed(now.mono, &failed);
             }
+            DriverEvent::SecretUnreadable(failure) => BrokerWatch::secret_unreadable(&failure),
             DriverEvent::Saved { what, result } => {
                 if what == Saved::BdSeqs {
                     self.connect_queue.saved(now.mono, result.is_ok());
@@ -343,7 +352,7 @@ impl<P: Pool> Driver<P> {
 
     /// Reads on in the journal; how much came.
     fn read_journal(&mut self, now: Now) -> usize {
-        if now.mono < self.read_after || self.sessions.queued_bytes() > MAX_QUEUED_BYTES {
+        if now.mono < self.read_after || self.is_behind() {
             return 0;
         }
         let mut bytes = 0_usize;
@@ -410,16 +419,6 @@ impl<P: Pool> Driver<P> {
         }
         self.open_sessions(now);
         any
-    }
-
-    /// Opens waiting sessions within the pace, after their bdSeq is on disk.
-    fn open_sessions(&mut self, now: Now) {
-        if self.saving.has_room() && self.connect_queue.begin_save(now.mono) {
-            self.saving.save_bd_seqs(&self.mirror);
-        }
-        for (node, spec) in self.connect_queue.take(now.mono) {
-            self.sessions.open(node, spec);
-        }
     }
 
     /// Lets the sessions run, then waits. Under load the short wait lets frames gather, so that

@@ -9,13 +9,16 @@
 //!                                   └──snapshots──> state
 //! ```
 
+mod broker_watch;
 mod connect_queue;
 mod connection;
 mod driver;
+mod link_pace;
 pub mod memory;
 pub mod mirror;
 mod notices;
 mod relay_node;
+mod session_failure;
 mod state;
 mod status_reporter;
 #[cfg(feature = "testing")]
@@ -29,15 +32,16 @@ use std::time::Duration;
 
 use ::state::StateError;
 use broker::{BrokerSettings, ConnectFailure};
+use broker_watch::BrokerWatch;
 pub use clock::Now;
 use driver::{Driver, DriverSettings};
 use journal_read::JournalError;
 use mirror::{Mirror, MirrorSettings, NodeId, SessionEvent};
-use notices::BrokerWatch;
 use policy::Policy;
 pub use relay_node::HealthSettings;
 use relay_node::RelayNode;
 use sandbox::Confined;
+use session_failure::SessionFailure;
 use signature::SignedPolicy;
 use state::state_writer::{Saved, StateWriter};
 use status_reporter::StatusReporter;
@@ -67,6 +71,8 @@ pub struct Settings {
     pub first_start: FirstStart,
     /// `None`: as fast as the broker takes them.
     pub connects_per_s: Option<NonZeroU32>,
+    /// What all sessions together may send; `None`: as much as the link takes.
+    pub bytes_per_s: Option<NonZeroU32>,
     /// Pace of historical messages.
     pub backfill_per_s: NonZeroU32,
     /// A copy of the policy to check frames against, and how to read it again on SIGHUP.
@@ -105,11 +111,15 @@ enum DriverEvent {
         generation: u64,
         event: SessionEvent,
     },
-    /// A session ended with this; thousands may end at once.
-    ConnectFailed {
-        node: Option<NodeId>,
-        failure: ConnectFailure,
+    /// The broker has answered the subscription of a session; `refused`: not all of it is granted.
+    Subscribed {
+        node: NodeId,
+        refused: bool,
     },
+    /// A session ended with this; thousands may end at once.
+    SessionFailed(Box<SessionFailure>),
+    /// No password can be had for the next session.
+    SecretUnreadable(ConnectFailure),
     /// The state was written, or couldn't be.
     Saved {
         what: Saved,
@@ -183,7 +193,8 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
     let mirror = Mirror::new(settings.mirror, policy.map(Arc::new));
     let watch = BrokerWatch::new(settings.broker.address());
     let handle = runtime.handle().clone();
-    let sessions = connection::Sessions::new(settings.broker, handle, sender.clone());
+    let sessions =
+        connection::Sessions::new(settings.broker, settings.bytes_per_s, handle, sender.clone());
     let driver_settings = DriverSettings {
         journal_dir: settings.journal_dir,
         most_frame_bytes,

@@ -1,12 +1,12 @@
-//! What people who watch the IT half get to know: the mirror's notices and the failures of its
-//! driver, as events of the catalogue.
+//! What people who watch the IT half get to know of the mirror: its notices, as events of the
+//! catalogue.
 
-use std::collections::HashSet;
-
-use broker::{ConnectFailure, FailureKind};
 use telemetry::event;
 
-use crate::mirror::{NodeId, Notice};
+use crate::mirror::{Notice, Unconfirmed};
+
+/// A session that ends at its births once may be chance.
+const BIRTH_ENDS_TOLD_FROM: u32 = 2;
 
 /// Emits the event of a notice.
 pub(super) fn emit(notice: &Notice) {
@@ -31,7 +31,15 @@ pub(super) fn emit(notice: &Notice) {
         Notice::ValuesDoubted { node } => event!(ValuesDoubted, node),
         Notice::NodeBorn { node, devices, bd_seq } => event!(NodeBorn, node, devices, bd_seq),
         Notice::NodeDead { node, why } => event!(NodeDead, node, why),
-        Notice::SessionLost { node } => event!(SessionLost, node),
+        Notice::SessionLost { node, births } => {
+            let bytes = births.map(|births| births.bytes);
+            event!(SessionLost, node, birth_bytes = bytes);
+            if let Some(Unconfirmed { bytes, largest, times }) = *births
+                && times >= BIRTH_ENDS_TOLD_FROM
+            {
+                event!(BirthEndsSession, node, bytes, largest, times);
+            }
+        }
         Notice::FrameRefused { entity, reason, over } => {
             let problem = over.map(|over| over.to_string());
             let limit = over.map(|over| over.limit);
@@ -48,55 +56,6 @@ pub(super) fn emit(notice: &Notice) {
                 policy_digest = policy_digest, "journal segment");
         }
         Notice::PrimaryHost { online } => event!(PrimaryHost, online),
-    }
-}
-
-/// Whether the IT broker can be had, judged by thousands of sessions: it is up when the first
-/// of them stands, and down when one fails while no other stands.
-#[derive(Debug)]
-pub(super) struct BrokerWatch {
-    broker: String,
-    ready: HashSet<NodeId>,
-    noticed_up: bool,
-}
-
-impl BrokerWatch {
-    pub(super) fn new(broker: String) -> BrokerWatch {
-        BrokerWatch { broker, ready: HashSet::new(), noticed_up: false }
-    }
-
-    /// A session stands.
-    pub(super) fn ready(&mut self, node: NodeId) {
-        self.ready.insert(node);
-        if !std::mem::replace(&mut self.noticed_up, true) {
-            event!(BrokerUp, broker = self.broker);
-        }
-    }
-
-    /// A session ended, for whatever reason.
-    pub(super) fn ended(&mut self, node: NodeId) {
-        self.ready.remove(&node);
-    }
-
-    /// The session of `node` failed. Where others stand it is that session's affair.
-    pub(super) fn connect_failed(&mut self, node: Option<NodeId>, failure: &ConnectFailure) {
-        if let Some(node) = node {
-            self.ended(node);
-        }
-        let ConnectFailure { kind, text: error } = failure;
-        let broker = self.broker.as_str();
-        match kind {
-            FailureKind::Tls => event!(TlsRefused, broker, error),
-            FailureKind::Login => event!(LoginRefused, broker, error),
-            FailureKind::Secret => event!(SecretUnreadable, error),
-            FailureKind::Other if self.ready.is_empty() => event!(BrokerDown, broker, error),
-            FailureKind::Other => {
-                tracing::debug!(target: "it", error, "a session failed; others stand");
-            }
-        }
-        if self.ready.is_empty() {
-            self.noticed_up = false;
-        }
     }
 }
 
@@ -140,40 +99,19 @@ mod tests {
         let born = Notice::NodeBorn { node: node(), devices: 1, bd_seq: 0 };
         triggered(&emitted(born), Event::NodeBorn);
         triggered(&emitted(Notice::NodeDead { node: node(), why: "it died" }), Event::NodeDead);
-        triggered(&emitted(Notice::SessionLost { node: node() }), Event::SessionLost);
+        let lost = emitted(Notice::SessionLost { node: node(), births: None });
+        triggered(&lost, Event::SessionLost);
+        let births = Some(Unconfirmed { bytes: 200_000, largest: 150_000, times: 1 });
+        let lost = emitted(Notice::SessionLost { node: node(), births });
+        assert_eq!(lost.len(), 1, "once may be chance");
+        assert_eq!(lost[0].message(), "session lost node=G/E birth_bytes=200000");
+        let births = births.map(|births| Unconfirmed { times: 2, ..births });
+        let lost = emitted(Notice::SessionLost { node: node(), births });
+        triggered(&lost[1..], Event::BirthEndsSession);
         let frame = Notice::FrameRefused { entity: node(), reason: "recheck", over: None };
         triggered(&emitted(frame), Event::FrameRefused);
         triggered(&emitted(Notice::OwnNameUsed { node: node() }), Event::NodeNameTaken);
         triggered(&emitted(Notice::OverCapacity { what: "x" }), Event::CapacityReached);
         triggered(&emitted(Notice::PrimaryHost { online: true }), Event::PrimaryHost);
-    }
-
-    #[test]
-    fn a_broker_is_up_with_the_first_session_and_down_when_the_last_one_fails() {
-        let (first, second) = (NodeId(1), NodeId(2));
-        let failure = ConnectFailure::other("connection reset");
-        let mut watch = BrokerWatch::new("broker:8883".into());
-        let events = capture(|| {
-            watch.ready(first);
-            watch.ready(second);
-        });
-        triggered(&events, Event::BrokerUp);
-        assert_eq!(events.len(), 1);
-        assert!(
-            capture(|| watch.connect_failed(Some(first), &failure)).is_empty(),
-            "another stands"
-        );
-        let events = capture(|| watch.connect_failed(Some(second), &failure));
-        triggered(&events, Event::BrokerDown);
-        triggered(&capture(|| watch.ready(first)), Event::BrokerUp);
-        let of = |kind| ConnectFailure { kind, text: "x".into() };
-        let events = capture(|| watch.connect_failed(Some(first), &of(FailureKind::Tls)));
-        triggered(&events, Event::TlsRefused);
-        let events = capture(|| watch.connect_failed(Some(first), &of(FailureKind::Login)));
-        triggered(&events, Event::LoginRefused);
-        triggered(
-            &capture(|| watch.connect_failed(None, &of(FailureKind::Secret))),
-            Event::SecretUnreadable,
-        );
     }
 }

@@ -1,5 +1,7 @@
 //! What the IT half says of itself: its status, and signs of life for the service manager.
 
+use std::time::Duration;
+
 use policy::Policy;
 use telemetry::Notifier;
 use telemetry::status::{
@@ -12,6 +14,8 @@ use super::relay_node::RelayNode;
 
 /// A lag in milliseconds above which somebody should look.
 const LAG_WARNING_MS: u64 = 10_000;
+/// What waits for a full link is worth a look from here on.
+const BEHIND_WARNING: Duration = Duration::from_secs(10);
 /// A loss is a reason to look for this long, in milliseconds.
 const LOSS_WARNING_MS: u64 = 3_600_000;
 
@@ -58,12 +62,14 @@ impl StatusReporter {
         self.notifier.ready();
     }
 
-    /// Tells the status, if that is due, on the relay's own edge node as well.
-    pub(super) fn tick(&mut self, now: Now, mirror: &mut Mirror, queued_bytes: usize) {
-        if !self.emitter.is_due(now.mono) {
-            return;
-        }
-        let status = self.status(now, mirror, queued_bytes);
+    /// Whether [`StatusReporter::tick`] has something to tell.
+    pub(super) fn is_due(&self, now: Now) -> bool {
+        self.emitter.is_due(now.mono)
+    }
+
+    /// Tells the status, on the relay's own edge node as well.
+    pub(super) fn tick(&mut self, now: Now, mirror: &mut Mirror, link: LinkView) {
+        let status = self.status(now, mirror, link);
         if let Some(relay_node) =
             self.relay_node.as_mut().filter(|relay_node| relay_node.is_due(now))
         {
@@ -74,11 +80,11 @@ impl StatusReporter {
 
     /// Tells the last status, and a summary.
     pub(super) fn finish(&mut self, now: Now, mirror: &Mirror) {
-        let status = self.status(now, mirror, 0);
+        let status = self.status(now, mirror, LinkView::default());
         self.emitter.finish(status);
     }
 
-    fn status(&mut self, now: Now, mirror: &Mirror, queued_bytes: usize) -> Status {
+    fn status(&mut self, now: Now, mirror: &Mirror, link: LinkView) -> Status {
         let sessions = mirror.sessions();
         let mut status = self.emitter.status(now.wall_ms, sessions > 0, count(sessions));
         let (account, nodes) =
@@ -106,13 +112,47 @@ impl StatusReporter {
             gaps: tally.gaps,
             rebirths_answered: tally.rebirths_answered,
             commands_refused: tally.commands_refused,
-            queue_bytes: count(queued_bytes),
+            queue_bytes: count(link.queued_bytes),
             queue_limit_bytes: count(MAX_QUEUED_BYTES),
             ot: ot_report(mirror),
         };
         judge(&mut status, &it, mirror.wants_sessions(), mirror.silence(now));
+        link.judge(&mut status);
         status.it = Some(it);
         status
+    }
+}
+
+/// What the driver knows of the link to the broker.
+#[derive(Debug, Default)]
+pub(super) struct LinkView {
+    /// Bytes that wait to be written.
+    pub(super) queued_bytes: usize,
+    /// How long that will take, where the link is full.
+    pub(super) behind: Option<Duration>,
+    /// Nodes without a session.
+    pub(super) missing: usize,
+    /// Why somebody should look at the broker.
+    pub(super) reasons: Vec<String>,
+}
+
+impl LinkView {
+    fn judge(self, status: &mut Status) {
+        let health = &mut status.health;
+        if self.missing > 0 && status.broker.connected {
+            let words = match self.missing {
+                1 => "1 node has no session with the IT broker".to_owned(),
+                nodes => format!("{nodes} nodes have no session with the IT broker"),
+            };
+            health.add(Level::Warning, words);
+        }
+        if let Some(behind) = self.behind.filter(|behind| *behind >= BEHIND_WARNING) {
+            let time = text::span(behind);
+            health.add(Level::Warning, format!("the link to the IT broker is full: {time} behind"));
+        }
+        for reason in self.reasons {
+            health.add(Level::Warning, reason);
+        }
     }
 }
 

@@ -53,7 +53,7 @@ pub async fn converse(
 ) -> Option<Vec<SessionEvent>> {
     const NODE: NodeId = NodeId(0);
     let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
-    let mut sessions = Sessions::new(broker, tokio::runtime::Handle::current(), sender);
+    let mut sessions = Sessions::new(broker, None, tokio::runtime::Handle::current(), sender);
     sessions.open(NODE, spec);
     let mut publications = Some(publications);
     let mut told = Vec::new();

@@ -98,6 +98,7 @@ impl Sink for Queue {
         let work = match event {
             SessionEvent::Connected { present } => Work::Connected { present },
             SessionEvent::Lost => Work::Lost,
+            SessionEvent::Trouble(trouble) => Work::Trouble(trouble),
             SessionEvent::Messages(_) if self.shared.stopping.load(Ordering::Relaxed) => return,
             SessionEvent::Messages(mut messages) => {
                 self.share(&mut messages);

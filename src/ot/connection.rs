@@ -5,32 +5,43 @@
 //! [`Requests`], which has a method for each of these and none for a PUBLISH, and nothing that
 //! this file gives away names a topic to publish to.
 
+mod endings;
+mod identity;
 mod load;
 mod options;
 mod pauses;
+mod requests;
+mod subscriptions;
+mod telling;
 
-use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::mem::take;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use broker::{BrokerSettings, ConnectFailure, Credentials, FailureKind, explain};
+use broker::{BrokerSettings, Credentials};
 use bytes::Bytes;
+use endings::Endings;
+use identity::{Identity, Refusal};
 use load::Load;
-use options::options;
+use options::{BEYOND_OUR_LIMITS_S, Way, options};
 use pauses::Pauses;
+use requests::Requests;
 use rumqttc::{
-    AsyncClient, ConnectionError, Event, EventLoop, ManualAck, Outgoing, Packet, Publish, QoS,
-    SubscribeFilterInput, SubscribeReasonCode,
+    AsyncClient, ConnectionError, Event, EventLoop, ManualAck, Outgoing, Packet, Publish,
+    SubscribeReasonCode,
 };
-use sparkplug::CERTIFICATES_PREFIX;
 use stream::Mark;
+use subscriptions::Subscriptions;
+pub(crate) use subscriptions::Trouble;
 use telemetry::event;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::sleep_until;
 
 /// Messages that are handed over together at most …
 const BURST_MESSAGES: usize = 128;
@@ -107,6 +118,8 @@ pub(super) enum SessionEvent {
     /// In the order in which they came; never empty.
     Messages(Vec<Delivered>),
     Lost,
+    /// Why somebody should look, from now on.
+    Trouble(Option<Trouble>),
 }
 
 /// Takes what happens in a session. Waits while there is no room: meanwhile nothing is read from the
@@ -119,58 +132,75 @@ pub(super) trait Sink {
 pub(super) struct Session {
     eventloop: EventLoop,
     requests: Requests,
-    filters: Rc<Filters>,
-    connection: Rc<Cell<u64>>,
-    unanswered: Rc<Cell<usize>>,
-    address: String,
-    credentials: Option<Credentials>,
+    common: Rc<Common>,
+    broker: BrokerSettings,
+    way: Arc<Way>,
+    identity: Identity,
+    endings: Endings,
+    /// A session stands.
+    stands: bool,
+    /// What was told last of why somebody should look.
+    trouble: Option<Trouble>,
+    /// Nothing is to stay at the broker.
+    passing: bool,
     /// What stands where a message was too large.
     mark: Mark,
-    max_packet_bytes: usize,
 }
 
 /// What the rest of the half can ask of the session.
 #[derive(Clone)]
 pub(super) struct SessionHandle {
     requests: Requests,
-    filters: Rc<Filters>,
-    connection: Rc<Cell<u64>>,
-    /// Messages of this connection that wait for their acknowledgement.
-    unanswered: Rc<Cell<usize>>,
+    common: Rc<Common>,
 }
 
-/// The filters that are wanted, without those that every session has.
-type Filters = std::cell::RefCell<BTreeSet<String>>;
+/// What the session and its handle share.
+struct Common {
+    subscriptions: RefCell<Subscriptions>,
+    /// Other filters are wanted.
+    refiltered: Notify,
+    connection: Cell<u64>,
+    /// Messages of this connection that wait for their acknowledgement.
+    unanswered: Cell<usize>,
+}
+
+/// Why there is no connection any more.
+enum End {
+    Failed(ConnectionError),
+    /// The broker owed an answer; we ended it.
+    Unanswered,
+    /// The session was only to learn whether the broker takes it.
+    Probed,
+}
 
 /// Prepares a session with the filters of the policy.
 pub(super) fn session(broker: &BrokerSettings, filters: Vec<String>) -> (Session, SessionHandle) {
     let mark = Mark::new();
-    let options = options(broker, &mark);
+    let (options, way) = options(broker, &mark);
     // Unbounded: it holds acknowledgements, of which there are at most as many as the broker
-    // has messages in flight, and a handful of subscriptions.
-    let (client, eventloop) = AsyncClient::builder(options).unbounded().build();
-    let requests = Requests(client);
-    let filters = Rc::new(Filters::new(filters.into_iter().collect()));
-    let connection = Rc::new(Cell::new(0));
-    let unanswered = Rc::new(Cell::new(0));
-    let handle = SessionHandle {
-        requests: requests.clone(),
-        filters: Rc::clone(&filters),
-        connection: Rc::clone(&connection),
-        unanswered: Rc::clone(&unanswered),
-    };
-    let address = broker.address();
-    let credentials = broker.credentials.clone();
+    // has messages in flight, and a subscription.
+    let (client, mut eventloop) = AsyncClient::builder(options).unbounded().build();
+    eventloop.network_options.set_connection_timeout(BEYOND_OUR_LIMITS_S);
+    let requests = Requests::new(client);
+    let common = Rc::new(Common {
+        subscriptions: RefCell::new(Subscriptions::new(filters, broker.answer_within)),
+        refiltered: Notify::new(),
+        connection: Cell::new(0),
+        unanswered: Cell::new(0),
+    });
+    let handle = SessionHandle { requests: requests.clone(), common: Rc::clone(&common) };
     let session = Session {
         eventloop,
         requests,
-        filters,
-        connection,
-        unanswered,
-        address,
-        credentials,
+        common,
+        broker: broker.clone(),
+        way,
+        identity: Identity::new(&broker.client_id, broker.client_id_form),
+        endings: Endings::default(),
+        stands: false,
+        trouble: None,
+        passing: false,
         mark,
-        max_packet_bytes: broker.max_packet_bytes,
     };
     (session, handle)
 }
@@ -182,7 +212,7 @@ pub(super) fn passing_session(
     filters: Vec<String>,
 ) -> (Session, SessionHandle) {
     let (mut session, handle) = session(broker, filters);
-    session.eventloop.mqtt_options.set_clean_session(true);
+    session.passing = true;
     (session, handle)
 }
 
@@ -192,22 +222,9 @@ impl Session {
         let mut pauses = Pauses::default();
         let mut burst = Vec::new();
         let mut load = Load::default();
-        self.take_password();
+        self.prepare();
         loop {
-            let event = {
-                let mut poll = pin!(self.eventloop.poll());
-                match at_once(poll.as_mut()).await {
-                    Some(event) => event,
-                    None => {
-                        // All that was there is taken, and what was to be sent is sent.
-                        let messages = burst.len();
-                        hand_over(&mut burst, sink).await;
-                        answers(&self.unanswered).await;
-                        load.linger(messages, self.unanswered.get());
-                        poll.await
-                    }
-                }
-            };
+            let event = self.next(&mut burst, &mut load, sink).await;
             if let Ok(Event::Incoming(Packet::Publish(publish))) = event {
                 // So many of smaller ones don't come to more.
                 let is_large = publish.payload.len() >= BURST_BYTES / BURST_MESSAGES;
@@ -215,79 +232,201 @@ impl Session {
                 let is_full = is_large && bytes_of(&burst) >= BURST_BYTES;
                 if is_full || burst.len() >= BURST_MESSAGES {
                     hand_over(&mut burst, sink).await;
-                    answers(&self.unanswered).await;
+                    answers(&self.common.unanswered).await;
                 }
                 continue;
             }
             hand_over(&mut burst, sink).await;
-            match event {
+            let end = match event {
+                Ok(Event::Incoming(Packet::ConnAck(_))) if self.identity.is_probe() => End::Probed,
                 Ok(Event::Incoming(Packet::ConnAck(ack))) => {
                     pauses.connected();
-                    let present = ack.session_present;
-                    event!(BrokerUp, broker = self.address, session_present = present);
-                    sink.put(SessionEvent::Connected { present }).await;
-                    self.requests.subscribe(&self.filters.borrow());
+                    self.connected(ack.session_present, sink).await;
+                    continue;
                 }
                 Ok(Event::Incoming(Packet::SubAck(ack))) => {
-                    report(&self.address, &ack.return_codes);
+                    self.subscribed(&ack.return_codes);
+                    self.tell_trouble(sink).await;
+                    continue;
                 }
-                Ok(Event::Outgoing(Outgoing::Disconnect)) | Err(ConnectionError::RequestsDone) => {
+                Ok(Event::Outgoing(Outgoing::Disconnect))
+                | Err(End::Failed(ConnectionError::RequestsDone)) => {
                     return;
                 }
-                Ok(_) => {}
-                Err(error) => {
-                    // Before anything else runs: receipts of this connection are void now.
-                    self.connection.set(self.connection.get().wrapping_add(1));
-                    self.unanswered.set(0);
-                    sink.put(SessionEvent::Lost).await;
-                    let pause = pauses.ended();
-                    self.notify(&error, pause);
-                    tokio::time::sleep(pause).await;
-                    self.take_password();
+                Ok(_) => continue,
+                Err(end) => end,
+            };
+            if let End::Probed = end {
+                // The proof follows at once.
+                self.identity.taken();
+                self.forget_connection();
+                self.prepare();
+                continue;
+            }
+            // Before anything else runs: receipts of this connection are void now.
+            self.forget_connection();
+            sink.put(SessionEvent::Lost).await;
+            let pause = pauses.ended();
+            self.ended(&end, pause);
+            self.tell_trouble(sink).await;
+            tokio::time::sleep(pause).await;
+            self.prepare();
+        }
+    }
+
+    /// What happens next. Before it waits, all that was there is handed over, and what was to be
+    /// sent is sent.
+    async fn next(
+        &mut self,
+        burst: &mut Vec<Delivered>,
+        load: &mut Load,
+        sink: &impl Sink,
+    ) -> Result<Event, End> {
+        let common = Rc::clone(&self.common);
+        let (requests, broker) = (self.requests.clone(), self.broker.address());
+        let mut heard = self.way.heard();
+        let mut poll = pin!(self.eventloop.poll());
+        if let Some(event) = at_once(poll.as_mut()).await {
+            return event.map_err(End::Failed);
+        }
+        let messages = burst.len();
+        hand_over(burst, sink).await;
+        answers(&common.unanswered).await;
+        load.linger(messages, common.unanswered.get());
+        loop {
+            let now = clock::steady();
+            let (request, look) = {
+                let mut subscriptions = common.subscriptions.borrow_mut();
+                if messages > 0 || heard != self.way.heard() {
+                    heard = self.way.heard();
+                    subscriptions.heard(now);
                 }
+                let (said, gives_up) = subscriptions.overdue(now);
+                if let Some(said) = said {
+                    telling::tell(&broker, &said);
+                }
+                if gives_up {
+                    return Err(End::Unanswered);
+                }
+                (subscriptions.poll(now), subscriptions.next_look())
+            };
+            if let Some(request) = request {
+                requests.send(request);
+            }
+            let look_at = look.unwrap_or(now);
+            tokio::select! {
+                biased;
+                event = &mut poll => return event.map_err(End::Failed),
+                () = common.refiltered.notified() => {}
+                () = sleep_until(look_at.into()), if look.is_some() => {}
             }
         }
     }
 
-    fn notify(&self, error: &ConnectionError, pause: Duration) {
-        let broker = self.address.as_str();
-        let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-        if let ConnectionError::ConnectionRefused(code) = error {
-            let error = format!("the broker refuses the connection: {code:?}");
-            event!(LoginRefused, broker, error, pause_ms);
+    async fn connected(&mut self, present: bool, sink: &impl Sink) {
+        // From now on the pulse is taken by the stream.
+        self.eventloop.mqtt_options.set_keep_alive(0);
+        self.identity.taken();
+        self.stands = true;
+        let broker = self.broker.address();
+        event!(BrokerUp, broker, session_present = present);
+        if let Some(times) = self.endings.connected(clock::steady()) {
+            let client_id = &**self.identity.current();
+            event!(SessionTakenOver, client_id, times, broker);
+        }
+        self.common.subscriptions.borrow_mut().connected(present);
+        sink.put(SessionEvent::Connected { present }).await;
+        self.tell_trouble(sink).await;
+    }
+
+    fn subscribed(&self, codes: &[SubscribeReasonCode]) {
+        let granted = codes.iter().map(|code| *code != SubscribeReasonCode::Failure);
+        let granted: Vec<bool> = granted.collect();
+        let said = self.common.subscriptions.borrow_mut().answered(clock::steady(), &granted);
+        said.iter().for_each(|said| telling::tell(&self.broker.address(), said));
+    }
+
+    /// The connection is over: nothing of it goes into the next one.
+    fn forget_connection(&mut self) {
+        self.common.connection.set(self.common.connection.get().wrapping_add(1));
+        self.common.unanswered.set(0);
+        self.eventloop.clean();
+        // rumqttc would repeat what wasn't answered, beside what we ask for ourselves.
+        self.eventloop.reset_session_state();
+    }
+
+    /// Tells why there is no session, and draws conclusions.
+    fn ended(&mut self, end: &End, pause: Duration) {
+        let now = clock::steady();
+        let stood = take(&mut self.stands);
+        let by_broker = matches!(end, End::Failed(error) if telling::is_ended_by_broker(error));
+        let said = self.common.subscriptions.borrow_mut().ended(by_broker);
+        if stood && by_broker && said.is_none() {
+            self.endings.ended(now);
+        } else {
+            self.endings.other();
+        }
+        telling::tell_end(&self.broker, self.identity.current(), end, said.as_ref(), pause);
+        if stood {
             return;
         }
-        let ConnectFailure { kind, text: error } = explain(error);
-        match kind {
-            FailureKind::Tls => event!(TlsRefused, broker, error, pause_ms),
-            _ => event!(BrokerDown, broker, error, pause_ms),
+        self.way.addresses.turn();
+        let refusal = match end {
+            End::Failed(error) => telling::refusal_of(error, self.way.was_spoken_to()),
+            End::Unanswered | End::Probed => Refusal::Other,
+        };
+        if self.identity.refused(refusal) {
+            let client_id = &**self.identity.current();
+            event!(ClientIdShort, client_id, broker = self.broker.address());
         }
     }
 
-    /// Reads the password for the next connection.
-    fn take_password(&mut self) {
-        let Some(credentials) = &self.credentials else { return };
-        match (credentials.password)() {
+    async fn tell_trouble(&mut self, sink: &impl Sink) {
+        let trouble = self.common.subscriptions.borrow().trouble().or_else(|| {
+            let times = self.endings.count(clock::steady())?;
+            let client_id = self.identity.current();
+            let minutes = endings::WITHIN.as_secs() / 60;
+            let words = format!(
+                "the OT broker ended {times} sessions within {minutes} minutes and took the next \
+                 at once, as when another client has the identifier `{client_id}`"
+            );
+            Some(Trouble { critical: false, words })
+        });
+        if trouble != self.trouble {
+            self.trouble.clone_from(&trouble);
+            sink.put(SessionEvent::Trouble(trouble)).await;
+        }
+    }
+
+    /// Prepares the next connection: identifier, keep alive, password.
+    fn prepare(&mut self) {
+        let options = &mut self.eventloop.mqtt_options;
+        options.set_client_id(self.identity.current().to_string());
+        options.set_clean_session(self.passing || self.identity.is_probe());
+        let keep_alive = self.broker.keep_alive.as_secs();
+        options.set_keep_alive(keep_alive.try_into().unwrap_or(u16::MAX));
+        self.way.begin();
+        let Some(Credentials { user, password }) = &self.broker.credentials else { return };
+        match password() {
             Ok(password) => {
-                let options = &mut self.eventloop.mqtt_options;
-                options.set_credentials(credentials.user.clone(), password);
+                options.set_credentials(user.clone(), password);
             }
             Err(error) => event!(SecretUnreadable, error),
         }
     }
 
     fn delivered(&self, publish: Publish) -> Delivered {
-        let connection = self.connection.get();
-        let receipt = self.requests.0.prepare_ack(&publish).map(|ack| Receipt { connection, ack });
+        let connection = self.common.connection.get();
+        let receipt = self.requests.prepare_ack(&publish).map(|ack| Receipt { connection, ack });
         if receipt.is_some() {
-            self.unanswered.set(self.unanswered.get().saturating_add(1));
+            self.common.unanswered.set(self.common.unanswered.get().saturating_add(1));
         }
         let too_large = self.mark.read(&publish.payload);
         if let Some(too_large) = too_large {
             let topic = String::from_utf8_lossy(&publish.topic);
-            let (bytes, limit) = (too_large.bytes, self.max_packet_bytes);
+            let (bytes, limit) = (too_large.bytes, self.broker.max_packet_bytes);
             let (key, retained) = ("broker.max-packet-bytes", publish.retain);
-            let broker = self.address.as_str();
+            let broker = self.broker.address();
             event!(MessageTooLarge, topic = %topic, bytes, limit, key, retained, broker);
         }
         Delivered {
@@ -335,76 +474,25 @@ impl SessionHandle {
         while let Some(batch) = receipts.recv().await {
             for receipt in batch {
                 // The broker delivers again what an earlier connection left unacknowledged.
-                if receipt.connection == self.connection.get() {
-                    self.unanswered.set(self.unanswered.get().saturating_sub(1));
+                if receipt.connection == self.common.connection.get() {
+                    let unanswered = self.common.unanswered.get().saturating_sub(1);
+                    self.common.unanswered.set(unanswered);
                     self.requests.acknowledge(receipt.ack);
                 }
             }
         }
     }
 
-    /// Takes over other filters: subscribes to the new ones, and ends those that are gone.
+    /// Takes over other filters: subscribes to the new ones and to those that were refused, and
+    /// ends those that are gone.
     pub(super) fn refilter(&self, filters: Vec<String>) {
-        let wanted: BTreeSet<String> = filters.into_iter().collect();
-        let had = self.filters.replace(wanted.clone());
-        self.requests.unsubscribe(had.difference(&wanted).cloned().collect());
-        let new: BTreeSet<String> = wanted.difference(&had).cloned().collect();
-        if !new.is_empty() {
-            self.requests.subscribe(&new);
-        }
+        self.common.subscriptions.borrow_mut().refilter(filters);
+        self.common.refiltered.notify_one();
     }
 
     /// Sends DISCONNECT behind everything that was asked before.
     pub(super) fn disconnect(&self) {
         self.requests.disconnect();
-    }
-}
-
-/// Everything that this half can send. There is no PUBLISH.
-#[derive(Clone)]
-struct Requests(AsyncClient);
-
-impl Requests {
-    /// Subscribes to `filters` and to the stored births, at QoS 1.
-    fn subscribe(&self, filters: &BTreeSet<String>) {
-        let certificates = format!("{CERTIFICATES_PREFIX}#");
-        let filters: Vec<SubscribeFilterInput> = filters
-            .iter()
-            .map(String::as_str)
-            .chain([certificates.as_str()])
-            .map(|filter| SubscribeFilterInput::new(filter, QoS::AtLeastOnce))
-            .collect();
-        if let Err(error) = self.0.try_subscribe_many(filters) {
-            tracing::error!(target: "ot", %error, "cannot subscribe");
-        }
-    }
-
-    fn unsubscribe(&self, filters: Vec<String>) {
-        if !filters.is_empty()
-            && let Err(error) = self.0.try_unsubscribe_many(filters)
-        {
-            tracing::error!(target: "ot", %error, "cannot unsubscribe");
-        }
-    }
-
-    fn acknowledge(&self, ack: ManualAck) {
-        // Fails only when the session has ended: then the broker delivers again.
-        let _ = self.0.try_manual_ack(ack);
-    }
-
-    fn disconnect(&self) {
-        let _ = self.0.try_disconnect();
-    }
-}
-
-/// The last filter of every request is that of the stored births.
-fn report(broker: &str, codes: &[SubscribeReasonCode]) {
-    let Some((certificates, filters)) = codes.split_last() else { return };
-    if filters.contains(&SubscribeReasonCode::Failure) {
-        event!(SubscriptionRefused, broker);
-    }
-    if *certificates == SubscribeReasonCode::Failure {
-        event!(StoredBirthsRefused, broker);
     }
 }
 

@@ -37,6 +37,7 @@ impl From<Entry> for Body {
                 loss_before: flags.loss_before,
                 synthetic: flags.synthetic,
                 aliased: flags.aliased,
+                typed: flags.typed,
                 losses,
             }),
             AdmittedKind::Keyframe { uncertain, unheard, devices } => Body::Keyframe(Keyframe {

@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use signature::SignedPolicy;
 
 use super::admission::shares;
-use super::connection::{Delivered, Receipt};
+use super::connection::{Delivered, Receipt, Trouble};
 
 /// Bytes of messages on their way to the worker. When they are reached, nothing is read from the
 /// broker until there is room.
@@ -24,6 +24,8 @@ pub(super) enum Work {
         present: bool,
     },
     Lost,
+    /// Why somebody should look at the session, from now on.
+    Trouble(Option<Trouble>),
     Policy(Box<SignedPolicy>),
     /// The network thread asks for a sign of life.
     WatchdogRequest,

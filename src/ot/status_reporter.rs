@@ -9,6 +9,7 @@ use telemetry::status::{
     Level, ObservedStatus, OtStatus, PolicyStatus, Status, StatusEmitter, Tracker,
 };
 
+use super::connection::Trouble;
 use super::handoff::{QUEUED_BYTES, Shared};
 use super::pipeline::{Pipeline, Surroundings};
 use crate::Now;
@@ -29,6 +30,8 @@ pub(crate) struct StatusReporter {
     /// The network thread asked for a sign of life, which is owed once all that was received
     /// before is journalled.
     pulse: bool,
+    /// Why somebody should look at the session with the broker.
+    trouble: Option<Trouble>,
 }
 
 /// What a status is made of.
@@ -43,7 +46,13 @@ pub(crate) struct Seen<'a> {
 
 impl StatusReporter {
     pub(crate) fn new(relay: String, emitter: StatusEmitter, notifier: Notifier) -> StatusReporter {
-        StatusReporter { relay, emitter, tracker: Tracker::default(), notifier, pulse: false }
+        let tracker = Tracker::default();
+        StatusReporter { relay, emitter, tracker, notifier, pulse: false, trouble: None }
+    }
+
+    /// Why somebody should look at the session with the broker, from now on.
+    pub(crate) fn session_trouble(&mut self, trouble: Option<Trouble>) {
+        self.trouble = trouble;
     }
 
     /// The network thread asks for a sign of life.
@@ -124,6 +133,10 @@ impl StatusReporter {
         let health = &mut status.health;
         if !connected {
             health.add(Level::Critical, "not connected to the OT broker");
+        }
+        if let Some(Trouble { critical, words }) = &self.trouble {
+            let level = if *critical { Level::Critical } else { Level::Warning };
+            health.add(level, words.clone());
         }
         if refuses {
             health.add(Level::Critical, "the journal refuses frames; nothing is acknowledged");

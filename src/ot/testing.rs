@@ -100,6 +100,7 @@ impl Sink for Listener {
                 self.lost.notify_one();
                 return;
             }
+            SessionEvent::Trouble(_) => return,
             SessionEvent::Messages(messages) => messages,
         };
         for message in messages {

@@ -177,6 +177,8 @@ impl Sink for Taker<'_> {
                 ControlFlow::Break(())
             }
             SessionEvent::Lost => (watching.take)(Watched::Lost { at_ms }),
+            // The connection has told of it.
+            SessionEvent::Trouble(_) => ControlFlow::Continue(()),
             SessionEvent::Messages(messages) => {
                 let mut flow = ControlFlow::Continue(());
                 for delivered in messages {

@@ -290,6 +290,11 @@ impl Worker {
                     status_reporter.reloaded();
                 }
             }
+            Work::Trouble(trouble) => {
+                if let Some(status_reporter) = &mut self.status_reporter {
+                    status_reporter.session_trouble(trouble);
+                }
+            }
             Work::WatchdogRequest => {
                 if let Some(status_reporter) = &mut self.status_reporter {
                     status_reporter.watchdog_requested();

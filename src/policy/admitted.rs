@@ -84,6 +84,8 @@ pub struct MessageFlags {
     pub synthetic: bool,
     /// A birth in which the plant gave aliases.
     pub aliased: bool,
+    /// Data in which the plant named datatypes.
+    pub typed: bool,
 }
 
 /// The parts of an [`Admitted`], for the writer.

@@ -11,7 +11,7 @@ use libc::{
     IPPROTO_TCP, MADV_DONTNEED, MADV_FREE, MAP_ANONYMOUS, MAP_NORESERVE, MAP_PRIVATE, MAP_STACK,
     O_ASYNC, O_DIRECT, O_PATH, PR_SET_NAME, PROT_EXEC, SIGABRT, SO_ERROR, SO_KEEPALIVE,
     SO_RCVTIMEO, SO_SNDBUF, SO_SNDTIMEO, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM,
-    SOL_SOCKET, TCP_KEEPIDLE, TCP_NODELAY,
+    SOL_SOCKET, TCP_KEEPIDLE, TCP_NODELAY, TCP_NOTSENT_LOWAT,
 };
 
 use super::profile::{Argument, Call, Form, Need};
@@ -159,13 +159,18 @@ static NETWORK: &[Call] = &[
         SYS_setsockopt,
         [
             form!("TCP_NODELAY", Argument::is(1, IPPROTO_TCP), Argument::is(2, TCP_NODELAY)),
+            form!(
+                "TCP_NOTSENT_LOWAT",
+                Argument::is(1, IPPROTO_TCP),
+                Argument::is(2, TCP_NOTSENT_LOWAT)
+            ),
             form!("TCP_KEEPIDLE", Argument::is(1, IPPROTO_TCP), Argument::is(2, TCP_KEEPIDLE)),
             form!("SO_KEEPALIVE", Argument::is(1, SOL_SOCKET), Argument::is(2, SO_KEEPALIVE)),
             form!("SO_SNDBUF", Argument::is(1, SOL_SOCKET), Argument::is(2, SO_SNDBUF)),
             form!("SO_SNDTIMEO", Argument::is(1, SOL_SOCKET), Argument::is(2, SO_SNDTIMEO)),
             form!("SO_RCVTIMEO", Argument::is(1, SOL_SOCKET), Argument::is(2, SO_RCVTIMEO)),
         ],
-        "small packets go out at once; limits in time of connections to syslog servers"
+        "small packets go out at once, behind few others; limits in time for syslog servers"
     ),
     any!(SYS_recvfrom, "reading from connections"),
     with!(

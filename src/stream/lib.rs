@@ -1,11 +1,18 @@
-//! The stream between a broker and an MQTT client: TLS where it is configured, and no message
-//! larger than the client takes. It knows MQTT's framing and nothing else of it, and no half.
+//! The stream between a broker and an MQTT client: over all addresses of the broker, with TLS where
+//! it is configured, no message larger than the client takes, and no time limit that something
+//! which goes on slowly runs into. It knows MQTT's framing and nothing else of it, and no half.
 //!
 //! ```text
 //!  broker ──> TCP ──> TLS ──> watched: framing ──> MQTT client
+//!         <──     <──         outbox, pulse    <──
 //! ```
 
+mod budget;
+mod dial;
 mod framing;
+mod outbox;
+mod pulse;
+mod traffic;
 mod watched;
 
 use std::io;
@@ -13,12 +20,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+pub use budget::Budget;
+use dial::CONNECT_KEY;
+pub use dial::{Addresses, dial};
 pub use framing::{Framing, FramingError, Mark, TooLarge};
+pub use pulse::Patience;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+pub use traffic::Traffic;
 pub use watched::Watched;
 
 /// A stream to a broker, encrypted or not.
@@ -31,21 +44,29 @@ pub enum Stream<S> {
 /// Makes the TLS connection, if one is wanted, and watches the packets that come.
 ///
 /// # Errors
-/// The TLS handshake failed.
+/// The TLS handshake failed, or took too long.
 pub async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     tls: Option<(Arc<ClientConfig>, String)>,
     framing: Framing,
+    patience: Patience,
+    traffic: Arc<Traffic>,
 ) -> io::Result<Watched<Stream<S>>> {
     let stream = match tls {
         None => Stream::Plain(stream),
         Some((config, name)) => {
             let name = ServerName::try_from(name).map_err(io::Error::other)?;
-            let secured = TlsConnector::from(config).connect(name, stream).await?;
+            let handshake = TlsConnector::from(config).connect(name, stream);
+            let late = |_| {
+                let seconds = patience.connack.as_secs();
+                let text = format!("no TLS handshake within {seconds} s (`{CONNECT_KEY}`)");
+                io::Error::new(io::ErrorKind::TimedOut, text)
+            };
+            let secured = timeout(patience.connack, handshake).await.map_err(late)??;
             Stream::Tls(Box::new(secured))
         }
     };
-    Ok(Watched::new(stream, framing))
+    Ok(Watched::new(stream, framing, patience, traffic))
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<S> {

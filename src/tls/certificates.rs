@@ -84,6 +84,9 @@ impl PeerCertificate {
     }
 }
 
+/// Called with the certificate that a server shows, its end and the time, before it is verified.
+pub type PeerShown = fn(&PeerCertificate, SystemTime, SystemTime);
+
 /// All certificates that a half uses.
 #[derive(Clone, Debug, Default)]
 pub struct Certificates {

@@ -1,13 +1,30 @@
-//! TLS as a client: rustls with the operator's own authorities, and when certificates end. It
-//! knows no broker and no syslog server, and says nothing by itself.
+//! TLS as a client: rustls with the operator's own authorities, when certificates end, their renewal
+//! while the process runs, and what went wrong, in words. It knows no broker and no syslog server,
+//! and says nothing by itself.
 
 mod certificates;
 mod client;
+mod der;
+mod error;
+mod form;
+#[cfg(test)]
+mod lab;
+mod material;
+mod pem;
+mod refused;
 mod settings;
+mod source;
 mod validity;
+mod verify;
+mod words;
+mod x509;
 
 pub use certificates::{
-    CertificateEnd, Certificates, EXPIRY_WARNING_DAYS, PeerCertificate, days_left,
+    CertificateEnd, Certificates, EXPIRY_WARNING_DAYS, PeerCertificate, PeerShown, days_left,
 };
-pub use client::{Finding, PeerShown, TlsError, client, client_config, ends, inspect};
+pub use client::{Finding, client, client_config, ends, inspect};
+pub use error::TlsError;
+pub use form::Form;
 pub use settings::{TlsConfig, TlsIdentity};
+pub use source::{Change, Look, Source};
+pub use words::explain;

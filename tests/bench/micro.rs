@@ -319,6 +319,7 @@ fn mirror_with_node(metrics: usize) -> Mirror {
         primary_host: None,
         confirm_every: Duration::from_secs(3_600),
         data_qos: Qos::AtMostOnce,
+        data_datatypes: it::mirror::DataDatatypes::AsPlant,
         max_nodes: 10,
         max_devices_per_node: 10,
         budget: Budget::UNLIMITED,

@@ -55,7 +55,7 @@ fn complete(mut terms: Vec<Term>, syslog: &[SyslogConfig], policies: &[PathBuf])
         terms.push(Term { what: "the policies in these files", bytes });
     }
     let sum = total(&terms);
-    let bytes = sum / 100 * FRAGMENTS_PERCENT;
+    let bytes = (sum / 100).saturating_mul(FRAGMENTS_PERCENT);
     terms.push(Term { what: "what fragments", bytes });
     terms
 }
@@ -113,8 +113,8 @@ fn too_little(path: &Path, unit: &Path, max: usize, all: usize) -> Option<Diagno
 
 /// `MemoryMax=` of a unit, in bytes; `None` where it has none.
 pub(super) fn memory_max(unit: &str) -> Option<usize> {
-    let values = unit.lines().filter_map(|line| line.trim().strip_prefix("MemoryMax="));
-    let value = values.last()?.trim();
+    let mut values = unit.lines().filter_map(|line| line.trim().strip_prefix("MemoryMax="));
+    let value = values.next_back()?.trim();
     let (digits, unit) = value.split_at(value.trim_end_matches(char::is_alphabetic).len());
     let shift = match unit {
         "" => 0,

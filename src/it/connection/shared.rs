@@ -1,9 +1,10 @@
 //! What the driver and the task of one session share.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
+use stream::Traffic;
 use tokio::sync::Notify;
 
 /// What the driver and the task of one session share.
@@ -15,8 +16,8 @@ pub(super) struct Shared {
     pub(super) acks_wanted: AtomicU64,
     /// Publications acknowledged so far.
     pub(super) acked: AtomicU64,
-    /// A TCP connection was made: the CONNECT may have been sent.
-    pub(super) tcp_up: AtomicBool,
+    /// What went through the connection.
+    pub(super) traffic: Arc<Traffic>,
     /// The driver asked for the end, behind `acks_to_close` acknowledgements.
     pub(super) closing: AtomicBool,
     pub(super) acks_to_close: AtomicU64,
@@ -37,6 +38,16 @@ pub(super) struct Queue {
 }
 
 impl Shared {
+    pub(super) fn new(traffic: Arc<Traffic>) -> Shared {
+        Shared { traffic, ..Shared::default() }
+    }
+
+    /// Bytes of this session that aren't written to the network yet.
+    pub(super) fn queued_bytes(&self) -> usize {
+        let queued = self.queue.lock().map(|queue| queue.bytes).unwrap_or(0);
+        queued.saturating_add(self.traffic.waiting())
+    }
+
     /// Whether the waiting barrier is passed; true once per barrier, on whichever side sees it.
     pub(super) fn passes_barrier(&self) -> bool {
         let wanted = self.acks_wanted.load(Ordering::SeqCst);

@@ -52,12 +52,15 @@ impl Pair {
             port,
             addresses: vec![(std::net::Ipv4Addr::LOCALHOST, port).into()],
             client_id: "relay".into(),
+            client_id_form: broker::ClientIdForm::Readable,
             credentials: None,
             keep_alive: Duration::from_secs(5),
+            connect_within: Duration::from_secs(30),
+            answer_within: Duration::from_secs(30),
             max_packet_bytes: 1 << 20,
             tls: None,
         };
-        let mut sessions = Sessions::new(settings, runtime.handle().clone(), sender);
+        let mut sessions = Sessions::new(settings, None, runtime.handle().clone(), sender);
         sessions.limits = limits;
         let spec = SessionSpec {
             group: "g".into(),
@@ -65,6 +68,7 @@ impl Pair {
             will_topic: "spBv1.0/g/NDEATH/e".into(),
             will_payload: vec![1],
             bd_seq: 0,
+            birth_bytes: 0,
             subscriptions: vec!["a".into(), "b".into()],
         };
         sessions.open(ID, spec);

@@ -72,6 +72,20 @@ impl Pool for Desk {
         0
     }
 
+    fn taken_bytes(&self) -> u64 {
+        0
+    }
+
+    fn expected_bytes(&self) -> usize {
+        0
+    }
+
+    fn queued_bytes_of_others(&self) -> usize {
+        0
+    }
+
+    fn stands(&mut self, _node: NodeId) {}
+
     fn open(&mut self, node: NodeId, spec: SessionSpec) {
         {
             let mut orders = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -63,8 +63,11 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
         port: 1,
         addresses: Vec::new(),
         client_id: "relay".into(),
+        client_id_form: broker::ClientIdForm::Readable,
         credentials: None,
         keep_alive: Duration::from_secs(5),
+        connect_within: Duration::from_secs(30),
+        answer_within: Duration::from_secs(30),
         max_packet_bytes: 1 << 20,
         tls: None,
     };
@@ -98,7 +101,7 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
     let driver = Driver::new(
         settings,
         Mirror::new(mirror, None),
-        Sessions::new(broker, runtime.handle().clone(), events.clone()),
+        Sessions::new(broker, None, runtime.handle().clone(), events.clone()),
         (ItState::open(&state_dir).unwrap(), make_writer),
         taken,
         BrokerWatch::new("b:1".into()),

@@ -238,7 +238,9 @@ impl StepContext<'_> {
         let Some(current) = node.layout_of_mut(device) else {
             return mistake::mistake!("a revision of a device that isn't there");
         };
-        *current = Arc::new(revision.layout);
+        let mut layout = revision.layout;
+        layout.is_typed = current.is_typed;
+        *current = Arc::new(layout);
         node.count(device);
         count(&mut self.tally.healed);
         match revision.differences {

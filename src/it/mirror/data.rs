@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use account::Reason;
+use journal_format::Relayed;
 use sparkplug::footprint::{lets_go, value_bytes};
 use sparkplug::{Borrowed, NamedMetric};
 
@@ -20,11 +21,13 @@ impl StepContext<'_> {
         seq: u64,
         payload: Borrowed<'_>,
         date: u64,
-        relayed_bytes: usize,
+        relayed: &Relayed,
     ) -> Result<(), Reason> {
+        let names_datatypes = self.names_datatypes(relayed.typed);
         let mut bytes = node.bytes();
         let layout = node.layout_of_mut(device).ok_or(Reason::DataBeforeBirth)?;
         let layout = Arc::make_mut(layout);
+        layout.is_typed = relayed.typed;
         let mut metrics = payload.metrics;
         let (mut unknown, mut mismatched): (u64, u64) = (0, 0);
         let mut refusals = Refusals::default();
@@ -64,6 +67,11 @@ impl StepContext<'_> {
                 false
             }
         });
+        if names_datatypes {
+            for named in &mut metrics {
+                layout.name_datatype(named.name.unwrap_or_default(), &mut named.metric);
+            }
+        }
         node.count(device);
         let empty = metrics.is_empty();
         match node.data_topic(device).filter(|_| node.publishes()) {
@@ -71,7 +79,7 @@ impl StepContext<'_> {
             Some(topic) => {
                 self.published(node, seq, seq);
                 let metrics = metrics.iter().map(|named| (named.name, &named.metric));
-                self.publish_metrics(node, topic, relayed_bytes, metrics);
+                self.publish_metrics(node, topic, relayed.payload.len(), metrics);
             }
             None => node.miss_data(device, seq),
         }

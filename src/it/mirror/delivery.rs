@@ -101,6 +101,9 @@ impl Node {
     /// Everything published so far is behind the barrier that is sent now.
     pub(super) fn begin_barrier(&mut self) {
         self.confirm.barrier = Some(self.confirm.published);
+        if let Some(births) = &mut self.births {
+            births.covered = true;
+        }
         for range in &mut self.ranges {
             range.barrier_to = range.sent_to;
         }
@@ -110,6 +113,10 @@ impl Node {
     /// `confirm_by`. False: no barrier was unanswered.
     pub(super) fn end_barrier(&mut self, confirm_by: Duration) -> bool {
         let Some(upto) = self.confirm.barrier.take() else { return false };
+        if self.births.is_some_and(|births| births.covered) {
+            self.births = None;
+            self.birth_ends = 0;
+        }
         let unconfirmed = (self.confirm.published > upto).then(|| upto.saturating_add(1));
         self.confirm.pending = unconfirmed;
         // Of a session that closes already nothing more is asked.

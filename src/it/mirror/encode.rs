@@ -7,6 +7,8 @@ use super::layout::Layout;
 
 /// Room for timestamp and sequence number.
 const FRAME_BYTES: usize = 16;
+/// What a metric takes beside its name and a text.
+const METRIC_BYTES: usize = 24;
 /// Room for one metric of a birth.
 const BIRTH_METRIC_BYTES: usize = 64;
 
@@ -23,6 +25,20 @@ pub(super) fn node_birth(bd_seq: u8, layout: &Layout, stamp: u64, seq: u8) -> Ve
     payload.metric(Some(names::REBIRTH), &rebirth);
     put_layout(&mut payload, layout);
     payload.finish(Some(seq.into()))
+}
+
+/// What a birth with this layout takes, in bytes, roughly.
+pub(super) fn birth_bytes(layout: &Layout) -> usize {
+    let metrics = layout.slots().map(|(metric, _)| {
+        let name = metric.name.as_ref().map_or(0, String::len);
+        let value = match &metric.value {
+            Some(Value::String(text)) => text.len(),
+            Some(Value::Bytes(bytes)) => bytes.len(),
+            _ => 0,
+        };
+        name.saturating_add(value).saturating_add(METRIC_BYTES)
+    });
+    metrics.fold(FRAME_BYTES, usize::saturating_add)
 }
 
 /// DBIRTH with the current values.

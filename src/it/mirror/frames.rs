@@ -199,6 +199,7 @@ impl StepContext<'_> {
             return Err(if is_relay { Reason::NameTaken } else { Reason::DataBeforeBirth });
         };
         if topic.message_type.is_data()
+            && !self.names_datatypes(relayed.typed)
             && let Some(message) = self.fast_path(&node, device, relayed)
         {
             origin.node = Some(node.id.into());
@@ -256,7 +257,7 @@ impl StepContext<'_> {
             }
             (MessageType::DDeath, Some(device)) => self.device_death(node, device, seq),
             (MessageType::NData | MessageType::DData, device) => {
-                self.data(node, device, seq, payload, date, relayed.payload.len())
+                self.data(node, device, seq, payload, date, relayed)
             }
             _ => Err(Reason::BadFrame),
         };

@@ -31,6 +31,8 @@ pub(super) struct Layout {
     bytes: usize,
     /// How often all were marked as not seen since a loss.
     losses: u64,
+    /// The plant's data of it names datatypes, as far as it was seen.
+    pub(super) is_typed: bool,
 }
 
 /// One metric: its birth with the value seen last.
@@ -126,6 +128,11 @@ impl Layout {
             places: None,
         });
         true
+    }
+
+    /// Has a metric of data name its datatype.
+    pub(super) fn name_datatype(&self, name: &str, metric: &mut Metric) {
+        metric.datatype = self.metric(name).and_then(|born| born.datatype);
     }
 
     /// The metric of this name.

@@ -97,12 +97,12 @@ use journal_read::Item;
 use node::Session;
 use nodes::Nodes;
 use notice::Notices;
-pub use notice::{Notice, Tally};
+pub use notice::{Notice, Tally, Unconfirmed};
 pub use outgoing::{NodeId, Outgoing, Qos, SessionEvent, SessionSpec};
 use policy::Policy;
 use primary_host::PrimaryHost;
 pub use relay_node::NameTaken;
-pub use settings::{MirrorSettings, OnGap};
+pub use settings::{DataDatatypes, MirrorSettings, OnGap};
 pub use snapshot::{MirrorSnapshot, NodePart, SnapshotPart};
 use sparkplug::Room;
 use step::StepContext;
@@ -158,6 +158,8 @@ pub struct Mirror {
     /// Frames that were in the journal before the first start.
     first_stretch: Option<(u64, u64)>,
     stopping: bool,
+    /// Some session with the broker stands.
+    broker_stands: bool,
     ledger: Ledger,
     tally: Tally,
     /// How old the last frame was when it came, in milliseconds.
@@ -197,6 +199,7 @@ impl Mirror {
             snapshot: None,
             first_stretch: None,
             stopping: false,
+            broker_stands: false,
             tally: Tally::default(),
             lag_ms: 0,
             writer: None,
@@ -220,6 +223,7 @@ impl Mirror {
             notices: &mut self.notices,
             link: self.link,
             stopping: self.stopping,
+            broker_stands: self.broker_stands,
             position: self.position,
             first_stretch: self.first_stretch,
             room: Room::BOUNDLESS,
@@ -235,6 +239,11 @@ impl Mirror {
             Item::Frame(frame) => self.handle_frame(now, frame),
             Item::Lost(lost) => self.frames_lost(now, lost),
         }
+    }
+
+    /// Whether some session with the broker stands: a node without one waits longer then.
+    pub fn set_broker_stands(&mut self, stands: bool) {
+        self.broker_stands = stands;
     }
 
     /// Takes what happened on the session of `id`.

@@ -55,8 +55,12 @@ pub(super) struct Node {
     last_ms: u64,
     /// Until when the births that single messages asked for have used up their turns.
     pub(super) born_anew: Duration,
-    /// Sessions in a row that ended before the broker confirmed anything.
+    /// Sessions in a row that ended before they had lasted.
     pub(super) failures: u32,
+    /// Births of the current session that the broker hasn't confirmed.
+    pub(super) births: Option<BirthsOut>,
+    /// Sessions in a row that ended with such births.
+    pub(super) birth_ends: u32,
     pub(super) timers: Timers,
     pub(super) confirm: Confirm,
     /// Lowest frame that was not published when it came (session down or suspended).
@@ -111,6 +115,15 @@ pub(super) enum Announced {
     Unborn,
     /// Its DBIRTH was published in the current session.
     Born,
+}
+
+/// Births that the broker hasn't confirmed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct BirthsOut {
+    pub(super) bytes: usize,
+    pub(super) largest: usize,
+    /// The barrier that has no answer came behind them.
+    pub(super) covered: bool,
 }
 
 /// Life of a node's session on the IT broker.
@@ -174,6 +187,8 @@ impl Node {
             last_ms: 0,
             born_anew: Duration::ZERO,
             failures: 0,
+            births: None,
+            birth_ends: 0,
             timers: Timers::default(),
             confirm: Confirm::default(),
             missed_from: None,
@@ -314,8 +329,23 @@ impl Node {
             will_topic: Arc::clone(&self.topics.death),
             will_payload: encode::node_death(self.bd_seq, wall_ms),
             bd_seq: self.bd_seq,
+            birth_bytes: self.birth_bytes(),
             subscriptions,
         }
+    }
+
+    /// What the births of the node and its devices take, in bytes, roughly.
+    fn birth_bytes(&self) -> usize {
+        let devices = self.devices.values().map(|device| encode::birth_bytes(&device.layout));
+        devices.fold(encode::birth_bytes(&self.layout), usize::saturating_add)
+    }
+
+    /// Notes that a birth of so many bytes was published.
+    pub(super) fn note_birth(&mut self, bytes: usize) {
+        let births = self.births.get_or_insert_default();
+        births.bytes = births.bytes.saturating_add(bytes);
+        births.largest = births.largest.max(bytes);
+        births.covered = false;
     }
 
     /// Begins the births of a session: their sequence starts anew. Their timestamp, which is later
@@ -323,6 +353,7 @@ impl Node {
     /// what they have; two messages can fall into one millisecond.
     pub(super) fn begin_births(&mut self, wall_ms: u64) -> u64 {
         self.seq = 0;
+        self.births = None;
         self.last_ms = stamp(wall_ms, self.last_ms.saturating_add(1));
         self.last_ms
     }

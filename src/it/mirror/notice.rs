@@ -34,8 +34,8 @@ pub enum Notice {
     NodeBorn { node: String, devices: usize, bd_seq: u8 },
     /// A node is dead on IT.
     NodeDead { node: String, why: &'static str },
-    /// The session of a node broke; it is opened again.
-    SessionLost { node: String },
+    /// The session of a node broke; it is opened again. `births`: the broker hadn't confirmed them.
+    SessionLost { node: String, births: Option<Unconfirmed> },
     /// A frame, or metrics of it, isn't what an honest OT half under our copy of the policy writes.
     /// `over`: it is over a limit of this half, and may be what an honest one writes by larger limits.
     FrameRefused { entity: String, reason: &'static str, over: Option<Exceeded> },
@@ -55,6 +55,17 @@ pub enum Notice {
     JournalStart { relay: String, epoch: u64, version: String, policy_digest: String },
     /// The primary host came or went.
     PrimaryHost { online: bool },
+}
+
+/// Births that the broker hadn't confirmed when their session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unconfirmed {
+    /// All of them, in bytes.
+    pub bytes: usize,
+    /// The largest, in bytes.
+    pub largest: usize,
+    /// Sessions in a row that ended like this.
+    pub times: u32,
 }
 
 /// What the mirror counts beside the account.

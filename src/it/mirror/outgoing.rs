@@ -49,6 +49,8 @@ pub struct SessionSpec {
     pub will_topic: Arc<str>,
     pub will_payload: Vec<u8>,
     pub bd_seq: u8,
+    /// What the births that follow will take, in bytes, roughly.
+    pub birth_bytes: usize,
     /// Topic filters to subscribe to at QoS 1 before [`SessionEvent::Ready`].
     pub subscriptions: Vec<String>,
 }

@@ -33,6 +33,7 @@ impl StepContext<'_> {
         let stamp = node.begin_births(self.now.wall_ms);
         let seq = node.next_seq();
         let birth = encode::node_birth(node.bd_seq, &node.layout, stamp, seq);
+        node.note_birth(birth.len());
         self.publish(node.id, Arc::clone(&node.topics.birth), birth);
         let mut devices = std::mem::take(&mut node.devices);
         for device in devices.values_mut() {
@@ -75,6 +76,7 @@ impl StepContext<'_> {
         device.announced = Announced::Born;
         let stamp = node.data_stamp(self.now.wall_ms);
         let payload = encode::device_birth(&device.layout, stamp, node.next_seq());
+        node.note_birth(payload.len());
         self.publish(node.id, Arc::clone(&device.topics.birth), payload);
     }
 
@@ -83,9 +85,18 @@ impl StepContext<'_> {
         &mut self,
         node: &mut Node,
         device: Option<&str>,
-        metrics: Vec<Metric>,
+        mut metrics: Vec<Metric>,
     ) {
         let Some(topic) = node.data_topic(device) else { return };
+        if let Some(layout) = node.layout_of(device)
+            && self.names_datatypes(layout.is_typed)
+        {
+            let named = metrics.iter_mut().map(|metric| {
+                let name = metric.name.clone().unwrap_or_default();
+                (name, metric)
+            });
+            named.for_each(|(name, metric)| layout.name_datatype(&name, metric));
+        }
         let metrics = metrics.iter().map(|metric| (metric.name.as_deref(), metric));
         self.publish_metrics(node, topic, 0, metrics);
     }

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::node::{Node, Session};
+use super::node::{BirthsOut, Node, Session};
 use super::nodes::{NodeRef, Nodes};
-use super::notice::{Notice, count};
+use super::notice::{Notice, Unconfirmed, count};
 use super::outgoing::{NodeId, Outgoing, SessionEvent};
 use super::step::StepContext;
 use super::timers::Timer;
@@ -14,8 +14,13 @@ use super::{Link, encode};
 
 /// Wait after the first failed attempt to connect; doubled with each further one.
 const BACKOFF_FIRST: Duration = Duration::from_millis(250);
-/// Longest wait between two attempts.
+/// Longest wait between two attempts while nobody has a session: a broker that comes back is found.
 const BACKOFF_MAX: Duration = Duration::from_secs(15);
+/// The same while others have one, or where sessions end at their births: it is this node's affair,
+/// and its attempts cost the broker and the link.
+const BACKOFF_OWN_MAX: Duration = Duration::from_secs(120);
+/// Sessions in a row that ended at their births, before they are taken for the cause.
+const BIRTH_ENDS: u32 = 12;
 
 /// A node that was born for so long has a session that lasts.
 const LASTING: Duration = Duration::from_secs(10);
@@ -177,11 +182,25 @@ impl StepContext<'_> {
         if was_born.is_some_and(|since| self.now.mono.saturating_sub(since) >= LASTING) {
             node.failures = 0;
         }
-        let wait = backoff(node.failures, node.id, self.now.mono);
+        let births = was_born.and(node.births.take());
+        node.birth_ends = match births {
+            Some(_) => node.birth_ends.saturating_add(1),
+            None if was_born.is_some() => 0,
+            // It didn't come as far as that.
+            None => node.birth_ends,
+        };
+        let own = self.broker_stands || node.birth_ends >= BIRTH_ENDS;
+        let longest = if own { BACKOFF_OWN_MAX } else { BACKOFF_MAX };
+        let wait = backoff(node.failures, longest, node.id, self.now.mono);
         node.failures = node.failures.saturating_add(1);
         node.timers.set(Timer::Connect, self.now.mono.saturating_add(wait));
         if was_born.is_some() {
-            self.notify(Notice::SessionLost { node: node.key() });
+            let births = births.map(|BirthsOut { bytes, largest, .. }| Unconfirmed {
+                bytes,
+                largest,
+                times: node.birth_ends,
+            });
+            self.notify(Notice::SessionLost { node: node.key(), births });
         }
     }
 
@@ -191,6 +210,7 @@ impl StepContext<'_> {
         node.lose_unconfirmed();
         node.stop_session_timers();
         node.failures = 0;
+        (node.births, node.birth_ends) = (None, 0);
         self.reconcile(node, "");
     }
 
@@ -206,8 +226,8 @@ impl StepContext<'_> {
 
 /// Exponential, and spread by node so that thousands of sessions don't come back at once. The
 /// spread needs no secrecy, so it is a hash of what differs.
-fn backoff(failures: u32, id: NodeId, at: Duration) -> Duration {
-    let longest = BACKOFF_FIRST.saturating_mul(1 << failures.min(10)).min(BACKOFF_MAX);
+fn backoff(failures: u32, most: Duration, id: NodeId, at: Duration) -> Duration {
+    let longest = BACKOFF_FIRST.saturating_mul(1 << failures.min(10)).min(most);
     let mixed = u64::from(id.0)
         .wrapping_add(u64::from(at.subsec_nanos()))
         .wrapping_mul(0x9E37_79B9_7F4A_7C15);

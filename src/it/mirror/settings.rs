@@ -21,6 +21,7 @@ pub struct MirrorSettings {
     pub confirm_every: Duration,
     /// QoS of births and data; Sparkplug's is 0.
     pub data_qos: Qos,
+    pub data_datatypes: DataDatatypes,
     pub max_nodes: usize,
     pub max_devices_per_node: usize,
     /// What is remembered of the plant at most.
@@ -28,6 +29,16 @@ pub struct MirrorSettings {
     /// Read missed frames again and publish them as historical.
     pub backfill: bool,
     pub caps: Caps,
+}
+
+/// Whether data names the datatypes of its metrics. The specification prefers that it doesn't, and
+/// some hosts can't read it then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataDatatypes {
+    /// Where the plant's does.
+    AsPlant,
+    Always,
+    Never,
 }
 
 /// What to do when messages of a node were lost before they reached the OT half.

@@ -58,6 +58,21 @@ impl Mirror {
         self.nodes.iter().filter(is_up).count()
     }
 
+    /// Nodes that should have a session, and have none after an attempt.
+    pub fn sessionless(&self) -> usize {
+        if self.stopping {
+            return 0;
+        }
+        let linked = self.link == Link::Alive;
+        let is_without = |node: &&Node| {
+            (linked || node.is_relay)
+                && node.is_presentable()
+                && node.failures > 0
+                && matches!(node.session, Session::Closed | Session::Opening { .. })
+        };
+        self.nodes.iter().filter(is_without).count()
+    }
+
     /// Whether there is anything to have a session for: not where every node is dead, and not in
     /// a half that stops.
     pub fn wants_sessions(&self) -> bool {

@@ -15,7 +15,7 @@ use super::node::Node;
 use super::notice::{Notice, Notices, Tally};
 use super::outgoing::{NodeId, Outgoing, Qos};
 use super::primary_host::PrimaryHost;
-use super::settings::MirrorSettings;
+use super::settings::{DataDatatypes, MirrorSettings};
 use crate::Now;
 
 /// Bytes of a refused topic that are kept for the event about it.
@@ -34,6 +34,8 @@ pub(super) struct StepContext<'a> {
     pub(super) notices: &'a mut Notices,
     pub(super) link: Link,
     pub(super) stopping: bool,
+    /// Some session with the broker stands.
+    pub(super) broker_stands: bool,
     /// The next frame of the journal.
     pub(super) position: u64,
     /// Frames that were in the journal before the first start.
@@ -48,6 +50,15 @@ impl StepContext<'_> {
     pub(super) fn publish(&mut self, node: NodeId, topic: Arc<str>, payload: Vec<u8>) {
         let qos = self.settings.data_qos;
         self.out.push_back(Outgoing::Publish { node, topic, payload, qos });
+    }
+
+    /// Whether data names datatypes; `typed`: the plant's does.
+    pub(super) fn names_datatypes(&self, typed: bool) -> bool {
+        match self.settings.data_datatypes {
+            DataDatatypes::AsPlant => typed,
+            DataDatatypes::Always => true,
+            DataDatatypes::Never => false,
+        }
     }
 
     /// Deaths are QoS 1, whatever the data is.

@@ -99,6 +99,10 @@ pub struct Relayed {
     /// it can't be read by it alone.
     #[prost(bool, tag = "8")]
     pub aliased: bool,
+    /// Data of an edge node or device whose data names datatypes: they aren't in `payload`, since a
+    /// reader knows them from the birth.
+    #[prost(bool, tag = "9")]
+    pub typed: bool,
 }
 
 /// The state of one live edge node or device.

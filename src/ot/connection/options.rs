@@ -1,18 +1,51 @@
 //! What the MQTT client is told of the session, and the stream that it reads.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use broker::BrokerSettings;
 use rumqttc::{AckMode, Broker, MqttOptions};
-use stream::{Framing, Mark};
-use tokio::net::TcpStream;
+use stream::{Addresses, Framing, Mark, Patience, Traffic};
 
 use crate::socket::Socket;
 
 /// Acknowledgements written with one wake-up.
 const REQUEST_BATCH: usize = 256;
+/// The client has one limit for all that a connection takes, and for each write; ours, which know of
+/// progress, are in the stream.
+pub(super) const BEYOND_OUR_LIMITS_S: u64 = 24 * 3_600;
 
-pub(super) fn options(broker: &BrokerSettings, mark: &Mark) -> MqttOptions {
+/// The way to the broker.
+#[derive(Debug)]
+pub(super) struct Way {
+    pub(super) addresses: Addresses,
+    /// What went through the current connection.
+    traffic: Mutex<Arc<Traffic>>,
+}
+
+impl Way {
+    /// Another connection begins.
+    pub(super) fn begin(&self) {
+        if let Ok(mut traffic) = self.traffic.lock() {
+            *traffic = Arc::default();
+        }
+    }
+
+    fn traffic(&self) -> Arc<Traffic> {
+        self.traffic.lock().map(|traffic| Arc::clone(&traffic)).unwrap_or_default()
+    }
+
+    /// Bytes that came on this connection.
+    pub(super) fn heard(&self) -> u64 {
+        self.traffic().heard()
+    }
+
+    /// The CONNECT left.
+    pub(super) fn was_spoken_to(&self) -> bool {
+        self.traffic().accepted() > 0
+    }
+}
+
+pub(super) fn options(broker: &BrokerSettings, mark: &Mark) -> (MqttOptions, Arc<Way>) {
     let mut options =
         MqttOptions::new(broker.client_id.clone(), Broker::tcp(broker.host.clone(), broker.port));
     options.set_clean_session(false);
@@ -21,18 +54,19 @@ pub(super) fn options(broker: &BrokerSettings, mark: &Mark) -> MqttOptions {
     let limit = broker.max_packet_bytes;
     options.set_max_packet_size(Framing::client_limit(limit), limit);
     options.set_max_request_batch(REQUEST_BATCH);
-    let addresses = broker.addresses.clone();
+    let addresses = Addresses::new(broker.addresses.clone());
+    let way = Arc::new(Way { addresses, traffic: Mutex::default() });
     // TLS is made here and not by the client: what it reads is watched behind the decryption.
     let tls = broker.tls.as_ref().map(|tls| (Arc::clone(&tls.config), tls.server_name.clone()));
-    let mark = mark.clone();
+    let patience = Patience { keep_alive: broker.keep_alive, connack: broker.connect_within };
+    let (mark, ours) = (mark.clone(), Arc::clone(&way));
     options.set_socket_connector(move |_, _| {
-        let (addresses, tls) = (addresses.clone(), tls.clone());
+        let (way, tls) = (Arc::clone(&ours), tls.clone());
         let framing = Framing::new(limit, mark.clone());
         async move {
-            let stream = TcpStream::connect(&*addresses).await?;
-            stream.set_nodelay(true)?;
-            stream::open(Socket::new(stream), tls, framing).await
+            let stream = stream::dial(&way.addresses, patience.connack).await?;
+            stream::open(Socket::new(stream), tls, framing, patience, way.traffic()).await
         }
     });
-    options
+    (options, way)
 }

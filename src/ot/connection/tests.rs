@@ -8,7 +8,8 @@ use super::*;
 
 #[test]
 fn a_session_that_watches_leaves_nothing_at_the_broker() {
-    let (session, _) = passing_session(&broker(), Vec::new());
+    let (mut session, _) = passing_session(&broker(), Vec::new());
+    session.prepare();
     let options = &session.eventloop.mqtt_options;
     assert!(options.last_will().is_none());
     assert!(options.clean_session());
@@ -20,8 +21,11 @@ fn broker() -> BrokerSettings {
         port: 1883,
         addresses: Vec::new(),
         client_id: "relay".into(),
+        client_id_form: broker::ClientIdForm::Readable,
         credentials: None,
         keep_alive: Duration::from_secs(30),
+        connect_within: Duration::from_secs(30),
+        answer_within: Duration::from_secs(30),
         max_packet_bytes: 1 << 20,
         tls: None,
     }
@@ -29,7 +33,7 @@ fn broker() -> BrokerSettings {
 
 #[test]
 fn the_connect_packet_keeps_the_session_and_has_no_will() {
-    let options = options(&broker(), &Mark::new());
+    let (options, _) = options(&broker(), &Mark::new());
     assert!(options.last_will().is_none());
     assert!(!options.clean_session());
     assert_eq!(options.ack_mode(), AckMode::Manual);
@@ -45,13 +49,54 @@ async fn nothing_more_is_read_while_too_many_messages_wait_for_acknowledgement()
     wait.await;
 }
 
+/// What is told when a connection ends with `error`.
+fn told(said: Option<&subscriptions::Said>, error: ConnectionError) -> Vec<telemetry::Record> {
+    let end = End::Failed(error);
+    capture(|| telling::tell_end(&broker(), "relay", &end, said, Duration::from_secs(1)))
+}
+
+fn ended() -> ConnectionError {
+    ConnectionError::MqttState(rumqttc::StateError::ConnectionAborted)
+}
+
 #[test]
-fn refused_subscriptions_are_told_apart() {
-    const OK: SubscribeReasonCode = SubscribeReasonCode::Success(QoS::AtLeastOnce);
-    const NO: SubscribeReasonCode = SubscribeReasonCode::Failure;
-    assert!(capture(|| report("b:1", &[OK, OK])).is_empty());
-    triggered(&capture(|| report("b:1", &[OK, NO, OK])), Event::SubscriptionRefused);
-    let told = capture(|| report("b:1", &[OK, NO]));
-    triggered(&told, Event::StoredBirthsRefused);
-    assert_eq!(told.len(), 1);
+fn every_end_of_a_connection_is_told_by_its_cause() {
+    use rumqttc::ConnectReturnCode::{BadClientId, NotAuthorized, ServiceUnavailable};
+    use subscriptions::Said;
+    triggered(&told(None, ended()), Event::BrokerDown);
+    for (code, event, words) in [
+        (BadClientId, Event::LoginRefused, "identifier rejected"),
+        (ServiceUnavailable, Event::BrokerDownForNow, "server unavailable"),
+        (NotAuthorized, Event::LoginRefused, "not authorised"),
+    ] {
+        let told = told(None, ConnectionError::ConnectionRefused(code));
+        triggered(&told, event);
+        assert!(told[0].message().contains(words), "{}", told[0].message());
+        assert!(told[0].message().contains("client_id=relay"), "{}", told[0].message());
+    }
+    let filters = vec!["spBv1.0/A/#".to_owned()];
+    let first = told(Some(&Said::EndsSession { filters: filters.clone(), times: 1 }), ended());
+    triggered(&first, Event::BrokerDown);
+    assert!(first[0].message().contains("our SUBSCRIBE of spBv1.0/A/# had no answer"));
+    let second = told(Some(&Said::EndsSession { filters, times: 2 }), ended());
+    triggered(&second, Event::SubscriptionRefused);
+    assert!(second[0].message().contains("2 connections in a row"), "{}", second[0].message());
+    let given_up = Said::StoredBirthsEndSession { times: 2, given_up: true };
+    triggered(&told(Some(&given_up), ended()), Event::StoredBirthsRefused);
+}
+
+#[test]
+fn what_becomes_of_a_subscription_is_told_with_its_filters() {
+    use subscriptions::Said;
+    let told = |said: Said| capture(|| telling::tell("b:1", &said));
+    let filters = || vec!["spBv1.0/A/#".to_owned()];
+    let refused = told(Said::Refused(filters()));
+    triggered(&refused, Event::SubscriptionRefused);
+    assert!(refused[0].message().contains("spBv1.0/A/#"));
+    triggered(&told(Said::Granted(filters())), Event::SubscriptionGranted);
+    let waited = Duration::from_secs(30);
+    let unanswered = told(Said::Unanswered { filters: filters(), waited });
+    triggered(&unanswered, Event::SubscriptionUnanswered);
+    assert!(unanswered[0].message().contains("answer-timeout-s"));
+    triggered(&told(Said::StoredBirthsRefused), Event::StoredBirthsRefused);
 }

@@ -12,9 +12,9 @@ use super::doubts::Doubts;
 use super::encode::{self, DataWriter};
 use super::item::{Item, Passage};
 use super::judge::judge;
-use super::meaning::{Meaning, resolve};
+use super::meaning::{Meaning, put_in_time, resolve};
 use super::notify;
-use super::sequence::Late;
+use super::sequence::{Dates, Late};
 use super::shape::{self, Decided};
 use super::step::StepContext;
 use crate::plant::{
@@ -26,16 +26,6 @@ const LATE_BYTES: usize = 512;
 
 /// Why something didn't cross, and which rule says so.
 type Cause = (Reason, Option<RuleId>);
-
-/// The time of a message, and what it is worth.
-#[derive(Clone, Copy, Debug)]
-struct Dates {
-    /// In milliseconds since the epoch.
-    timestamp: u64,
-    /// The message has it, and not the relay alone.
-    is_dated: bool,
-    late: Late,
-}
 
 impl StepContext<'_> {
     /// A live NDATA or DDATA.
@@ -54,9 +44,11 @@ impl StepContext<'_> {
             return Fate::Dropped(Reason::DataBeforeBirth);
         }
         let seq = low_byte(payload.seq);
+        let is_typed = payload.metrics.first().is_some_and(|named| named.metric.datatype.is_some());
         let is_dated = payload.timestamp.is_some();
         let timestamp = payload.timestamp.unwrap_or(self.now.wall_ms);
-        let meanings = resolve(state, payload);
+        let mut meanings = resolve(state, payload);
+        put_in_time(&mut meanings, timestamp);
         if life == Life::Known {
             // The first live message has to fit what the stored birth says.
             if meanings.iter().any(Meaning::speaks_against_birth) {
@@ -71,6 +63,9 @@ impl StepContext<'_> {
             }
         }
 
+        if let Some(state) = node.state_mut(device) {
+            state.is_typed = is_typed;
+        }
         let mut first_drop = None;
         let mut doubts = Doubts::new(late, is_dated.then_some(timestamp));
         let dates = Dates { timestamp, is_dated, late };
@@ -400,7 +395,8 @@ impl StepContext<'_> {
                 for item in items.iter().filter(|item| item.unborn && item.historical) {
                     // No birth can carry them, and no data before the birth.
                     let name = name_of(node, device, item.slot);
-                    self.drop(node.origin(device), What::Metric(name), Reason::Rate, None);
+                    let reason = Reason::DataBeforeBirth;
+                    self.drop(node.origin(device), What::Metric(name), reason, None);
                 }
                 if items.iter().any(|item| item.unborn && !item.historical) {
                     fate = Some(Fate::Waiting);
@@ -414,7 +410,7 @@ impl StepContext<'_> {
             {
                 state.waiting = state.waiting.saturating_add(1);
             }
-            return fate.unwrap_or(Fate::Dropped(Reason::Rate));
+            return fate.unwrap_or(Fate::Dropped(Reason::DataBeforeBirth));
         }
         if self.journal_data(node, device, items, timestamp, false) {
             Fate::Forwarded
@@ -435,6 +431,15 @@ impl StepContext<'_> {
                 continue;
             }
             parts.state.layout.update(item.slot, &item.metric);
+            let slot = parts.state.layout.slot_mut(item.slot);
+            if item.unborn
+                && let Some(slot) = slot
+                && slot.wait_for_birth()
+            {
+                // The one before it waited for the birth that is due.
+                let what = What::Metric(slot.name());
+                self.drop(parts.origin, what, Reason::Conflated, Some(item.rule));
+            }
             if parts.state.holds {
                 self.supersede(parts.origin, parts.state, item.slot, item.rule);
             }

@@ -38,6 +38,7 @@ impl StepContext<'_> {
         }
         let timestamp = data.timestamp.unwrap_or(self.now.wall_ms);
         let state = node.state_mut(device)?;
+        state.is_typed = data.metrics.first().is_some_and(|metric| metric.datatype.is_some());
         let most_bytes = self.settings.caps.relayed_bytes();
         let Plan { permit, payload, places } = plan(state, data, timestamp, most_bytes).ok()?;
         if !node.output.affords(payload.len()) {
@@ -74,6 +75,8 @@ fn plan(
     let mut payload = PayloadWriter::new(Some(timestamp), room);
     let mut places = Vec::with_capacity(data.metrics.len());
     let (mut likely, mut permit) = (0, None);
+    // The place behind all so far, and the latest time.
+    let (mut behind, mut latest) = (0, 0);
     for metric in &data.metrics {
         let place = state.layout.find_bytes(metric.name, metric.alias, likely);
         let place = place.ok_or(NotScalars)?;
@@ -84,7 +87,13 @@ fn plan(
             return Err(NotScalars);
         }
         permit = permit.or_else(|| slot.verdict().permit());
-        payload.scalar(slot.exported_name(), metric.timestamp.unwrap_or(timestamp), metric);
+        let dated = metric.timestamp.unwrap_or(timestamp);
+        if place < behind && dated < latest {
+            // It may be a second value of its metric, and an older one.
+            return Err(NotScalars);
+        }
+        (behind, latest) = (behind.max(likely), latest.max(dated));
+        payload.scalar(slot.exported_name(), dated, metric);
         places.push(place);
         // At once: a few bytes of alias become a name each time.
         if payload.written() > most_bytes {

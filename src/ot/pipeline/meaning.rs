@@ -131,3 +131,25 @@ fn fits_or_is_null(datatype: DataType, metric: &Metric) -> bool {
         _ => true,
     }
 }
+
+/// Puts values in the order of their times where one metric has several, as data must have them
+/// (Sparkplug 3.0, operational-behavior-data-publish-nbirth-order): edge nodes send what they have
+/// stored in any.
+pub(super) fn put_in_time(meanings: &mut [Meaning<'_>], timestamp: u64) {
+    let time = |meaning: &Meaning<'_>| match meaning {
+        Meaning::Slot(_, metric) | Meaning::New(metric, _) => metric.timestamp.unwrap_or(timestamp),
+        _ => timestamp,
+    };
+    // As the fast path looks at it: the place behind all so far, and the latest time.
+    let (mut behind, mut latest) = (0, 0);
+    let is_older = |meaning: &Meaning<'_>| {
+        let Meaning::Slot(place, _) = meaning else { return false };
+        let dated = time(meaning);
+        let is_older = *place < behind && dated < latest;
+        (behind, latest) = (behind.max(place.saturating_add(1)), latest.max(dated));
+        is_older
+    };
+    if meanings.iter().any(is_older) {
+        meanings.sort_by_key(time);
+    }
+}

@@ -23,7 +23,7 @@ use policy::Rule;
 use sparkplug::{Entity, EntityTopic, Topic};
 
 use super::{Entry, Now, Pipeline, Received, notify};
-use crate::plant::{Early, EarlyMessages};
+use crate::plant::{Early, EarlyMessages, Life};
 
 /// Messages of one node that may wait: there are no more numbers.
 const NODE_MESSAGES: usize = 256;
@@ -312,7 +312,11 @@ impl Pipeline {
         origin: Origin<'_>,
         received: Received<'_>,
     ) {
+        let has_birth = |place: usize| {
+            self.plant.nodes().get(place).is_some_and(|node| node.own.life != Life::Unknown)
+        };
         if let (Fate::Dropped(Reason::DataBeforeBirth), Some(entity)) = (fate, origin.entity)
+            && !self.plant.find(entity).is_some_and(has_birth)
             && self.policy.node_in_scope(entity.group, entity.edge_node)
         {
             self.unborn.heard(entity, now.mono);

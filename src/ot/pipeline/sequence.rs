@@ -48,6 +48,16 @@ impl Late {
     }
 }
 
+/// The time of a message, and what it is worth.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dates {
+    /// In milliseconds since the epoch.
+    pub(super) timestamp: u64,
+    /// The message has it, and not the relay alone.
+    pub(super) is_dated: bool,
+    pub(super) late: Late,
+}
+
 /// What the order says about a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {

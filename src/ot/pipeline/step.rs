@@ -60,7 +60,7 @@ impl StepContext<'_> {
             state.announced_bytes = bytes;
         }
         let topic = EntityTopic::birth(node.exported(device));
-        let flags = self.flags(loss_before, synthetic, aliased);
+        let flags = MessageFlags { aliased, ..self.flags(loss_before, synthetic) };
         self.admit(permit, topic, payload, node.losses, flags);
         true
     }
@@ -76,7 +76,7 @@ impl StepContext<'_> {
     ) {
         *self.structure_changed |= synthetic;
         let loss_before = self.take_loss(node, synthetic);
-        let flags = self.flags(loss_before, synthetic, false);
+        let flags = self.flags(loss_before, synthetic);
         let (source, entity) = (&self.settings.source, node.exported(device));
         let death = Admitted::death(source, entity, timestamp_ms, bd_seq, node.losses, flags);
         let bytes = death.payload_bytes();
@@ -95,7 +95,8 @@ impl StepContext<'_> {
         synthetic: bool,
     ) {
         let loss_before = self.take_loss(node, synthetic);
-        let flags = self.flags(loss_before, synthetic, false);
+        let typed = node.state(device).is_some_and(|state| state.is_typed);
+        let flags = MessageFlags { typed, ..self.flags(loss_before, synthetic) };
         node.output.spend(payload.len());
         self.admit(permit, EntityTopic::data(node.exported(device)), payload, node.losses, flags);
     }
@@ -106,8 +107,9 @@ impl StepContext<'_> {
         !synthetic && std::mem::take(&mut node.loss)
     }
 
-    fn flags(&self, loss_before: bool, synthetic: bool, aliased: bool) -> MessageFlags {
-        MessageFlags { received_ms: self.now.wall_ms, loss_before, synthetic, aliased }
+    fn flags(&self, loss_before: bool, synthetic: bool) -> MessageFlags {
+        let received_ms = self.now.wall_ms;
+        MessageFlags { received_ms, loss_before, synthetic, aliased: false, typed: false }
     }
 
     fn admit(

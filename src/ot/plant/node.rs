@@ -35,6 +35,8 @@ pub(crate) struct EntityState {
     pub(crate) judged: bool,
     /// The template instances that its birth brought were surveyed.
     pub(crate) surveyed: bool,
+    /// Its data names datatypes, as far as it was seen.
+    pub(crate) is_typed: bool,
     /// `seq` of a device's birth or death that was judged last, in this session of its node.
     pub(crate) told_at: Option<u8>,
     /// What of it its node has counted.
@@ -247,6 +249,13 @@ impl Node {
             self.announced_growth = growth;
         }
         has_all
+    }
+
+    /// What the births of the node and of all its devices take.
+    pub(crate) fn births_bytes(&self) -> usize {
+        let devices = self.devices.values().filter(|state| state.life.is_alive());
+        devices
+            .fold(self.own.announced_bytes, |sum, state| sum.saturating_add(state.announced_bytes))
     }
 
     /// Births of the node or of its devices have to be journalled.

@@ -35,6 +35,8 @@ pub(crate) struct Slot {
     keeps: bool,
     is_limited: bool,
     is_born: bool,
+    /// It has a value that no birth and no data had yet.
+    awaits_birth: bool,
     held: Option<Box<Held>>,
     shaper: Option<Box<Shaper>>,
     is_nulled: bool,
@@ -83,6 +85,7 @@ impl Slot {
             keeps: true,
             is_limited: false,
             is_born: false,
+            awaits_birth: false,
             held: None,
             shaper: None,
             is_nulled: false,
@@ -179,7 +182,13 @@ impl Slot {
 
     pub(crate) fn set_born(&mut self, is_born: bool) {
         self.is_born = is_born;
+        self.awaits_birth &= !is_born;
         self.refresh();
+    }
+
+    /// The current value waits for a birth; whether one before it does.
+    pub(crate) fn wait_for_birth(&mut self) -> bool {
+        std::mem::replace(&mut self.awaits_birth, true)
     }
 
     /// The newest value that a rate limit or an interval held back; it waits for its turn.

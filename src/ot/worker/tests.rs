@@ -35,12 +35,23 @@ struct Running {
 }
 
 fn start(dir: &Path) -> Running {
-    let (worker, work, receipts) = build(dir);
+    start_with(dir, Duration::from_secs(2))
+}
+
+fn start_with(dir: &Path, reorder_timeout: Duration) -> Running {
+    let (worker, work, receipts) = build_with(dir, reorder_timeout);
     let thread = std::thread::spawn(move || worker.run());
     Running { work, receipts, thread }
 }
 
 fn build(dir: &Path) -> (Worker, Sender<Work>, UnboundedReceiver<Vec<Receipt>>) {
+    build_with(dir, Duration::from_secs(2))
+}
+
+fn build_with(
+    dir: &Path,
+    reorder_timeout: Duration,
+) -> (Worker, Sender<Work>, UnboundedReceiver<Vec<Receipt>>) {
     let rule = "[[rule]]\nname = \"all\"\naction = \"forward\"\ntopic = \"spBv1.0/+/+/#\"\n";
     let (policy, _) = Policy::parse(&[SourceFile::new("test.toml", rule)]).unwrap();
     let options = WriterOptions {
@@ -54,8 +65,7 @@ fn build(dir: &Path) -> (Worker, Sender<Work>, UnboundedReceiver<Vec<Receipt>>) 
     let pipeline = PipelineSettings {
         source: "line".into(),
         keyframe_every: Duration::from_secs(30),
-        // Nothing here waits for it.
-        reorder_timeout: Duration::from_secs(3_600),
+        reorder_timeout,
         doubt_after: Duration::from_secs(300),
         max_nodes: 8,
         max_devices_per_node: 4,
@@ -87,8 +97,13 @@ fn what_is_too_large_for_a_frame_is_told() {
     let directory = tempfile::tempdir().unwrap();
     let (mut worker, _work, _receipts) = build(directory.path());
     let payload = vec![0; journal_format::MAX_BODY_BYTES + 1];
-    let flags =
-        MessageFlags { received_ms: 1, loss_before: false, synthetic: false, aliased: false };
+    let flags = MessageFlags {
+        received_ms: 1,
+        loss_before: false,
+        synthetic: false,
+        aliased: false,
+        typed: false,
+    };
     let policy = "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"G\"\n";
     let (policy, _) = Policy::parse(&[SourceFile::new("test.toml", policy)]).unwrap();
     let permit = policy.permit_node("G", "E").unwrap();
@@ -247,7 +262,8 @@ fn receipts_wait_for_a_message_that_waits_for_its_turn() {
 #[test]
 fn a_broker_that_waits_for_receipts_gets_them() {
     let dir = tempfile::tempdir().unwrap();
-    let mut running = start(dir.path());
+    // Nothing here waits for it.
+    let mut running = start_with(dir.path(), Duration::from_secs(3_600));
     running.deliver(1, "spBv1.0/G/NBIRTH/E", 0, birth());
     running.deliver(2, "spBv1.0/G/NBIRTH/F", 0, birth());
     running.released(2);

@@ -77,34 +77,57 @@ events! {
 
     /// There is no session with the broker; the relay goes on trying. On IT: with no mirrored node.
     BrokerDown = "BROKER_DOWN" (Error, Both, PerKind) "not connected" {
-        broker: "address of the broker",
-        error: "why",
-        #[optional] pause_ms: "milliseconds until the next attempt",
+        broker: "address of the broker", error: "why", #[optional] pause_ms: "milliseconds until the next attempt",
     } "Look at the broker and the way to it. On OT the broker keeps what it can; on IT the journal keeps everything until its retention.";
 
     /// The TLS handshake failed: a certificate is expired, not trusted, or of another name.
     TlsRefused = "TLS_REFUSED" (Error, Both, PerKind) "not connected: no TLS" {
-        broker: "address of the broker",
-        error: "what is wrong with which certificate",
-        #[optional] pause_ms: "milliseconds until the next attempt",
+        broker: "address of the broker", error: "what is wrong with which certificate", #[optional] pause_ms: "milliseconds until the next attempt",
     } "Renew the certificate that the error names. If nothing was changed, somebody may stand between the relay and its broker: look before you trust anything new.";
 
-    /// The broker doesn't let us in: user, password or client certificate.
-    LoginRefused = "LOGIN_REFUSED" (Error, Both, PerKind) "not connected: the broker refuses us" {
-        broker: "address of the broker",
-        error: "the broker's answer",
-        #[optional] pause_ms: "milliseconds until the next attempt",
-    } "Compare user, password file and access list with those of the broker.";
+    /// The broker refuses a session (CONNACK): protocol version, client identifier or keep alive, user, password, or an access list.
+    LoginRefused = "LOGIN_REFUSED" (Error, Both, PerSource("client_id")) "not connected: the broker refuses us" {
+        broker: "address of the broker", error: "the broker's answer, in words", client_id: "client identifier of the session that it refuses",
+        #[optional] node: "on IT: group/edge node whose session it is", #[optional] pause_ms: "milliseconds until the next attempt",
+    } "Compare user, password file and access list with those of the broker. Identifier rejected (CONNACK 2): allow the identifier there or set `client-id-form = \"short\"`, and see that `keep-alive-s` isn't more than the broker's longest keep alive, for which some give the same answer.";
 
-    /// The broker refused a subscription.
+    /// The broker is there and asks to come back later: overloaded, still starting, a standby, or out of sessions (CONNACK 3 and its like). It isn't our login that it refuses.
+    BrokerDownForNow = "BROKER_DOWN_FOR_NOW" (Error, Both, PerKind) "not connected: the broker asks to try later" {
+        broker: "address of the broker", error: "the broker's answer, in words", client_id: "client identifier of the session",
+        #[optional] node: "on IT: group/edge node whose session it is", #[optional] pause_ms: "milliseconds until the next attempt",
+    } "Nothing, if it goes away. If it stays, look at the broker's load and its limit of connections, and whether `address` is that of a standby.";
+
+    /// The broker took the client identifier only in its short form, so the relay goes on with that (`client-id-form = "auto"`).
+    ClientIdShort = "CLIENT_ID_SHORT" (Notice, Both, PerKind) "the broker doesn't take readable client identifiers; short ones from now on" {
+        broker: "address of the broker", client_id: "the identifier from now on",
+    } "Nothing. With `client-id-form = \"short\"` a start doesn't have to find it out.";
+
+    /// The broker ended sessions that stood and took the next ones at once, again and again: so it treats a client whose identifier another client uses as well.
+    SessionTakenOver = "SESSION_TAKEN_OVER" (Warning, Both, PerSource("client_id")) "sessions are ended and taken again at once, as when another client uses the same client identifier" {
+        broker: "address of the broker", client_id: "the client identifier", times: "how often within ten minutes",
+        #[optional] node: "on IT: group/edge node whose session it is",
+    } "Look in the broker's log which clients connect with this identifier: a second relay, or a copy of this one. Each relay needs a `client-id` (OT) and a `client-id-prefix` (IT) of its own.";
+
+    /// The broker refused a subscription, or ends the connection at it.
     SubscriptionRefused = "SUBSCRIPTION_REFUSED" (Error, Both, PerKind) "the broker refused a subscription" {
-        broker: "address of the broker",
-        #[optional] filters: "what was asked for",
-    } "Correct the broker's access list. On OT some of what the policy allows can't come; on IT rebirth requests can't be answered.";
+        broker: "address of the broker", #[optional] filters: "what was asked for", #[optional] error: "how it refused, if not by its answer",
+        #[optional] pause_ms: "milliseconds until the next attempt, where the connection was ended",
+    } "Correct the broker's access list. On OT some of what the policy allows can't come; it is asked for again by itself, and at once on SIGHUP. On IT rebirth requests can't be answered.";
 
-    /// The OT broker doesn't give its stored births ($sparkplug/certificates).
+    /// The OT broker grants what it had refused.
+    SubscriptionGranted = "SUBSCRIPTION_GRANTED" (Notice, Ot, PerKind) "the broker grants what it had refused" {
+        broker: "address of the broker", filters: "what was asked for",
+    } "Nothing.";
+
+    /// The OT broker doesn't answer a subscription. Where no messages come either, the connection is made anew.
+    SubscriptionUnanswered = "SUBSCRIPTION_UNANSWERED" (Error, Ot, PerKind) "the broker doesn't answer a subscription" {
+        broker: "address of the broker", filters: "what was asked for", seconds: "how long it was waited for",
+        key: "key of the configuration that sets how long",
+    } "Look at the broker: it is overloaded, or a proxy before it lets only some packets through. On a very slow link, raise the key.";
+
+    /// The OT broker doesn't give its stored births ($sparkplug/certificates), or ends the connection when it is asked for them; the relay does without.
     StoredBirthsRefused = "STORED_BIRTHS_REFUSED" (Info, Ot, PerKind) "the OT broker doesn't give its stored births" {
-        broker: "address of the broker",
+        broker: "address of the broker", error: "how it refused",
     } "Nothing. With access to them, nodes that were born before the relay came are known at once.";
 
     /// A secret can't be read; the earlier one is tried.
@@ -141,11 +164,9 @@ events! {
 
     /// A node sends more than a rule's limit. Single values wait or are dropped; births and deaths always cross.
     RateExceeded = "RATE_EXCEEDED" (Warning, Ot, PerSource("node")) "over the rate limit" {
-        node: "group/edge node",
-        topic: "topic of the message",
+        node: "group/edge node", topic: "topic of the message",
         reason: "word of the list of reasons: rate, …; amplification: long names by alias; overload: refused unread",
-        #[optional] rule: "name of the rule whose limit it is",
-        #[optional] messages: "how many messages, where they were refused unread",
+        #[optional] rule: "name of the rule whose limit it is", #[optional] messages: "how many messages, where they were refused unread",
         #[optional] most: "the edge nodes that had most on the way to the pipeline then, with their part of it",
     } "Find out why the node sends so much: a loop, a changed deadband, or somebody who floods. Raise the rule's rate if it is wanted.";
 
@@ -157,12 +178,9 @@ events! {
 
     /// A payload that can't be read, is over a bound, or doesn't fit its birth.
     PayloadRefused = "PAYLOAD_REFUSED" (Warning, Ot, PerSource("node")) "payload refused" {
-        node: "group/edge node",
-        topic: "topic of the message",
-        reason: "word of the list of reasons: malformed_payload, over_cap, bad_compression, type_mismatch, …",
-        bytes: "size of the payload",
-        #[optional] problem: "what is wrong with it; of a limit, how many came of how many",
-        #[optional] limit: "the limit that it is over",
+        node: "group/edge node", topic: "topic of the message",
+        reason: "word of the list of reasons: malformed_payload, over_cap, bad_compression, type_mismatch, …", bytes: "size of the payload",
+        #[optional] problem: "what is wrong with it; of a limit, how many came of how many", #[optional] limit: "the limit that it is over",
         #[optional] key: "key of the configuration that sets the limit; absent where none does",
     } "Look at the node: a broken edge library, or somebody who tries the decoder. If a limit was hit by a node that is wanted, raise the key; `check` says what the other half then needs.";
 
@@ -180,12 +198,9 @@ events! {
 
     /// A message from the broker was larger than this half takes. It was dropped while it came and acknowledged; nobody else lost anything.
     MessageTooLarge = "MESSAGE_TOO_LARGE" (Warning, Both, PerSource("topic")) "message too large, dropped" {
-        topic: "topic of the message",
-        bytes: "its size",
-        limit: "what this half takes",
+        topic: "topic of the message", bytes: "its size", limit: "what this half takes",
         #[optional] key: "key of the configuration that sets the limit; absent where none does (commands on IT)",
-        retained: "whether the broker had it stored, and so delivers it again with each subscription",
-        broker: "address of the broker",
+        retained: "whether the broker had it stored, and so delivers it again with each subscription", broker: "address of the broker",
     } "Find out who sends it: the broker's log has the client. If it is a node that is wanted, raise the key; if the message is stored, it goes away by an empty retained message under its topic.";
 
     /// A half was ended twice while it worked on this message (OT) or frame of the journal (IT): by a fault of ours, the watchdog, or want of memory. From the third start on it is left out and its node doubted, so that the others go on.
@@ -303,9 +318,7 @@ events! {
 
     /// Old segments were deleted, as `retain-bytes` and `retain-age-h` say.
     JournalTrimmed = "JOURNAL_TRIMMED" (Info, Ot, PerKind) "old segments deleted" {
-        segments: "number of segments",
-        frames: "frames in them",
-        bytes: "bytes in them",
+        segments: "number of segments", frames: "frames in them", bytes: "bytes in them",
     } "Nothing.";
 
     /// Something is larger than a frame of the journal may be, and was left out.
@@ -328,10 +341,7 @@ events! {
 
     /// Frames of the journal can't be had any more: the reader was away for longer than the journal reaches back, or they are damaged.
     FramesLost = "FRAMES_LOST" (Error, It, Never) "frames lost" {
-        first: "first sequence number",
-        last: "last sequence number",
-        count: "how many",
-        cause: "why: retention, damage, rewound, too_large",
+        first: "first sequence number", last: "last sequence number", count: "how many", cause: "why: retention, damage, rewound, too_large",
         #[optional] key: "key of `it.toml` that sets the limit, where they were larger than that",
     } "What they held is missing on IT, for good. Look for why the IT half was away, and at `retain-bytes`; if they were too large, raise the key.";
 
@@ -359,9 +369,7 @@ events! {
 
     /// Somebody on IT published a command for a mirrored node. Nothing of it crossed.
     CommandRefused = "COMMAND_REFUSED" (Warning, It, PerSource("topic")) "command refused" {
-        topic: "topic of the command",
-        metrics: "names of the metrics that it would have written",
-        reason: "why it is no rebirth request",
+        topic: "topic of the command", metrics: "names of the metrics that it would have written", reason: "why it is no rebirth request",
     } "Find out who: the IT broker's log has the client. Somebody tried to write to the plant, or a host is misconfigured.";
 
     /// A rebirth request of an IT host was answered from the mirror; the plant heard nothing of it.
@@ -384,8 +392,25 @@ events! {
 
     /// The IT session of a mirrored node broke; it is opened again.
     SessionLost = "SESSION_LOST" (Warning, It, PerSource("node")) "session lost" {
-        node: "group/edge node",
-    } "Nothing, if it happens once. If it goes on for one node, another client uses its client id.";
+        node: "group/edge node", #[optional] birth_bytes: "size of its births, where the broker hadn't confirmed them yet",
+    } "Nothing, if it happens once. If it goes on for one node, look for BIRTH_ENDS_SESSION and SESSION_TAKEN_OVER.";
+
+    /// The session of a mirrored node ended again and again before the broker confirmed its births. Most likely one of them is larger than the broker takes: MQTT 3.1.1 has no word for that but the end of the connection.
+    BirthEndsSession = "BIRTH_ENDS_SESSION" (Error, It, PerSource("node")) "the session ended again before its births were confirmed: larger than the broker takes?" {
+        node: "group/edge node", bytes: "size of all births of the node", largest: "size of the largest of them",
+        times: "how often in a row; the pause between attempts grows up to two minutes",
+    } "Compare `largest` with the packet limit of the IT broker (mosquitto: `max_packet_size`), and look in its log. Raise that limit, or let fewer metrics of the node cross.";
+
+    /// Sessions end when others of ours begin: so it is where a broker gives all sessions of one user the same client identifier (mosquitto: `use_username_as_clientid`).
+    SessionsExclude = "SESSIONS_EXCLUDE" (Error, It, PerKind) "each new session ends another one: the broker gives them the same client identifier, it seems" {
+        broker: "address of the broker", standing: "sessions that stand at the same time", times: "how often within a minute",
+    } "Have the broker take the client identifier of each session as it is. Until then one node at a time is alive on IT.";
+
+    /// Some nodes have no session while those of others stand, and it isn't their login that is refused: so it is where a broker allows fewer sessions than there are nodes.
+    SessionsLimited = "SESSIONS_LIMITED" (Error, It, PerKind) "nodes have no session while those of others stand: the broker allows no more, it seems" {
+        broker: "address of the broker", standing: "sessions that stand", missing: "nodes without one",
+        error: "what the broker says to the last of them",
+    } "Look at the broker's limit of connections, of all and of one user or address. It has to allow one for each edge node, and one for the relay's own.";
 
     /// At a stop the IT broker didn't acknowledge every death; it sends the wills instead.
     DeathsUnconfirmed = "DEATHS_UNCONFIRMED" (Warning, It, Never) "the IT broker did not take every death in time" {
@@ -398,34 +423,20 @@ events! {
 
     /// What the half has done since its start, and how it is; at an interval that the configuration sets, and at its end.
     Summary = "SUMMARY" (Info, Both, Never) "summary" {
-        health: "ok, warning or critical",
-        #[optional] reasons: "why it isn't ok",
-        nodes_alive: "edge nodes that are alive and shown",
-        nodes_known: "edge nodes that are known",
-        received: "messages; on IT, frames with a message",
-        forwarded: "of these, forwarded",
-        waiting: "of these, neither forwarded nor dropped yet",
-        dropped: "of these, dropped: reason=messages/metrics",
-        received_per_s: "messages per second since the last status",
-        forwarded_per_s: "the same, forwarded",
-        dropped_per_s: "the same, dropped",
-        gaps: "losses before the relay",
-        #[optional] frames_lost: "frames that can't be had any more",
-        #[optional] backfilled: "published as historical data",
-        #[optional] unplaceable: "historical values without a place",
-        #[optional] healed: "differences that keyframes have healed",
-        #[optional] rebirths_answered: "rebirth requests answered",
+        health: "ok, warning or critical", #[optional] reasons: "why it isn't ok", nodes_alive: "edge nodes that are alive and shown",
+        nodes_known: "edge nodes that are known", received: "messages; on IT, frames with a message", forwarded: "of these, forwarded",
+        waiting: "of these, neither forwarded nor dropped yet", dropped: "of these, dropped: reason=messages/metrics",
+        received_per_s: "messages per second since the last status", forwarded_per_s: "the same, forwarded", dropped_per_s: "the same, dropped",
+        gaps: "losses before the relay", #[optional] frames_lost: "frames that can't be had any more",
+        #[optional] backfilled: "published as historical data", #[optional] unplaceable: "historical values without a place",
+        #[optional] healed: "differences that keyframes have healed", #[optional] rebirths_answered: "rebirth requests answered",
         #[optional] commands_refused: "commands refused",
         #[optional] observed: "metrics that rules which only observe would have decided about since the policy is in force: rule=metrics",
     } "Nothing. received = forwarded + waiting + the messages in dropped.";
 
     /// The account doesn't balance: a message was counted twice or not at all. It never happens.
     AccountImbalance = "ACCOUNT_IMBALANCE" (Error, Both, Never) "the account does not balance" {
-        what: "what doesn't",
-        received: "messages",
-        forwarded: "of these, forwarded",
-        dropped: "of these, dropped",
-        waiting: "of these, waiting",
+        what: "what doesn't", received: "messages", forwarded: "of these, forwarded", dropped: "of these, dropped", waiting: "of these, waiting",
     } "Report it: this is a mistake of ours. What crosses isn't affected.";
 
     /// The code got into a state that can't be. It gave up what it was about to do, and goes on. A mistake of ours, never of the plant or the network.
@@ -464,9 +475,7 @@ events! {
 
     /// Lines for a syslog target are lost: its queue was full, or the half ended before they were sent. Told to the target itself, and to the others.
     LogLost = "LOG_LOST" (Warning, Both, Never) "lines for a syslog target are lost" {
-        target: "name of the target",
-        lost: "how many, exactly",
-        #[optional] first_at: "when the first of them happened (UTC)",
+        target: "name of the target", lost: "how many, exactly", #[optional] first_at: "when the first of them happened (UTC)",
         #[optional] last_at: "when the last of them happened (UTC)",
     } "Look at another target for what happened in that time, or at the half's stderr.";
 

@@ -1,110 +1,11 @@
 //! TLS from files, against real handshakes.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
-
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConnection, ServerConfig, ServerConnection};
+use std::fs;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use super::*;
-
-type Issuer = CertifiedIssuer<'static, KeyPair>;
-
-/// A directory with an authority, a client certificate, and a server of the same authority.
-struct Lab {
-    directory: tempfile::TempDir,
-    authority: Issuer,
-}
-
-impl Lab {
-    fn new() -> Lab {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        let authority = Issuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let lab = Lab { directory: tempfile::tempdir().unwrap(), authority };
-        lab.write("ca.pem", &lab.authority.pem(), 0o644);
-        let (certificate, key) = lab.issue("client", (2020, 1, 1), (2099, 1, 1));
-        lab.write("client.pem", &certificate, 0o644);
-        lab.write("client.key", &key, 0o600);
-        lab
-    }
-
-    fn issue(&self, name: &str, from: (i32, u8, u8), to: (i32, u8, u8)) -> (String, String) {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.not_before = date_time_ymd(from.0, from.1, from.2);
-        params.not_after = date_time_ymd(to.0, to.1, to.2);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.authority).unwrap();
-        (certificate.pem(), key.serialize_pem())
-    }
-
-    fn write(&self, name: &str, content: &str, mode: u32) {
-        let path = self.directory.path().join(name);
-        fs::write(&path, content).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-    }
-
-    fn config(&self, server_name: &str) -> TlsConfig {
-        let path = |name| self.directory.path().join(name);
-        TlsConfig {
-            ca_file: path("ca.pem"),
-            identity: Some(TlsIdentity {
-                certificate_file: path("client.pem"),
-                key_file: SecretFile::new(path("client.key")),
-            }),
-            server_name: server_name.to_owned(),
-        }
-    }
-
-    /// A server that demands a client certificate of this authority.
-    fn server(&self, name: &str) -> Arc<ServerConfig> {
-        let (certificate, key) = self.issue(name, (2020, 1, 1), (2099, 1, 1));
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let mut roots = RootCertStore::empty();
-        roots.add(self.authority.der().clone()).unwrap();
-        let clients =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_client_cert_verifier(clients.build().unwrap())
-            .with_single_cert(
-                vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()],
-                PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
-            );
-        Arc::new(config.unwrap())
-    }
-}
-
-/// Shakes hands in memory; the client dials `dialled`.
-fn handshake(
-    client: Arc<ClientConfig>,
-    server: Arc<ServerConfig>,
-    dialled: &str,
-) -> Result<(), rustls::Error> {
-    let dialled = ServerName::try_from(dialled.to_owned()).unwrap();
-    let mut client = ClientConnection::new(client, dialled)?;
-    let mut server = ServerConnection::new(server)?;
-    for _ in 0..10 {
-        let mut bytes = Vec::new();
-        client.write_tls(&mut bytes).unwrap();
-        let mut input = bytes.as_slice();
-        while !input.is_empty() {
-            server.read_tls(&mut input).unwrap();
-            server.process_new_packets()?;
-        }
-        let mut bytes = Vec::new();
-        server.write_tls(&mut bytes).unwrap();
-        let mut input = bytes.as_slice();
-        while !input.is_empty() {
-            client.read_tls(&mut input).unwrap();
-            client.process_new_packets()?;
-        }
-    }
-    assert!(!client.is_handshaking() && !server.is_handshaking());
-    Ok(())
-}
+use crate::lab::{Lab, handshake};
 
 #[track_caller]
 fn refused(config: &TlsConfig, wanted: &str, file: &str) {
@@ -151,7 +52,7 @@ fn every_unusable_file_is_named_with_what_is_wrong() {
     refused(&config, "doesn't belong to the certificate in", "client.key");
     lab.write("client.key", "no key here", 0o600);
     refused(&config, "no private key in", "client.key");
-    lab.write("client.key", &key.replace("PRIVATE", "ENCRYPTED PRIVATE"), 0o600);
+    lab.write("client.key", key.replace("PRIVATE", "ENCRYPTED PRIVATE"), 0o600);
     refused(&config, "is encrypted", "client.key");
     lab.write(
         "client.key",

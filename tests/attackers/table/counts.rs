@@ -36,6 +36,12 @@ fn with_properties(metrics: usize, each: usize) -> impl Iterator<Item = Proto> {
     (0..metrics).map(move |at| number(format!("m{at}"), 1).message(9, set.clone()))
 }
 
+/// So many properties of five bytes each.
+fn with_empty_properties(metrics: usize, each: usize) -> impl Iterator<Item = Proto> {
+    let set = Proto::new().repeated(1, "k", each).repeated(2, [], each);
+    (0..metrics).map(move |at| number(format!("m{at}"), 1).message(9, set.clone()))
+}
+
 pub(super) const ATTACKERS: &[Attacker] = &[
     Attacker::ot(KIND, "metrics-in-a-birth", |edge, step| {
         let birth = || payload(Some(0), []).raw(&empties(2, TOO_MANY).done());
@@ -58,14 +64,24 @@ pub(super) const ATTACKERS: &[Attacker] = &[
     })
     .told(REFUSED),
     Attacker::ot(KIND, "properties-in-all", |edge, step| {
-        let shots = once_in(10, step, || vec![edge.data(with_properties(600, 100))]);
+        let shots = once_in(10, step, || vec![edge.data(with_empty_properties(600, 234))]);
         edge.born_then(step, shots)
     })
     .at(2)
     .told(REFUSED),
     Attacker::ot(KIND, "properties-of-a-metric", |edge, step| {
         data(edge, step, || number("x", 1).message(9, properties(49_000)))
-    }),
+    })
+    .told(&[Told::ot(
+        "METRIC_REFUSED",
+        &[
+            "node=Plant/{node} ",
+            "metric=x",
+            "reason=over_cap",
+            "got=\"49000 of 256",
+            "key=limits.properties-per-metric",
+        ],
+    )]),
     Attacker::ot(KIND, "properties-as-many-as-may-be", |edge, step| {
         let shots = once_in(10, step, || vec![edge.data(with_properties(190, 250))]);
         let mut all = Vec::new();

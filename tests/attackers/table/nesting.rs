@@ -112,12 +112,8 @@ fn bomb(edge: &Edge, body: &[u8], algorithm: &str) -> Shot {
 pub(super) const ATTACKERS: &[Attacker] = &[
     Attacker::ot(KIND, "templates-in-templates", |edge, step| data(edge, step, deep_template))
         .told(REFUSED),
-    Attacker::ot(KIND, "sets-in-sets", |edge, step| data(edge, step, deep_properties))
-        .at(0)
-        .told(REFUSED),
-    Attacker::ot(KIND, "lists-in-lists", |edge, step| data(edge, step, deep_lists))
-        .at(2)
-        .told(REFUSED),
+    Attacker::ot(KIND, "sets-in-sets", |edge, step| data(edge, step, deep_properties)).at(0),
+    Attacker::ot(KIND, "lists-in-lists", |edge, step| data(edge, step, deep_lists)).at(2),
     Attacker::ot(KIND, "definition-of-itself", |edge, step| {
         once_in(5, step, || {
             let itself = |name| instance_metric(name, "T", []);

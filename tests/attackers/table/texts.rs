@@ -9,11 +9,17 @@ use crate::proto::Proto;
 
 const KIND: Kind = Kind::Texts;
 
-/// Above the longest text of MQTT itself.
-const LONG: usize = 100_000;
+/// Above what a text may have by default.
+const LONG: usize = 300_000;
 
 const REFUSED: &[Told] =
     &[Told::ot("PAYLOAD_REFUSED", &["node=Plant/{node} ", "topic=spBv1.0/Plant/N", "bytes="])];
+
+/// What is told where something else is: the metric is without it.
+const PART: &[Told] = &[Told::ot(
+    "METRIC_REFUSED",
+    &["node=Plant/{node} ", "topic=spBv1.0/Plant/N", "metric=x", "reason=", "got="],
+)];
 
 fn long() -> Vec<u8> {
     vec![b'l'; LONG]
@@ -27,8 +33,7 @@ fn both(edge: &mut Edge, step: u64, metric: fn() -> Proto) -> Vec<Shot> {
 }
 
 pub(super) const ATTACKERS: &[Attacker] = &[
-    Attacker::ot(KIND, "long-text", |edge, step| both(edge, step, || text("x", long())))
-        .told(REFUSED),
+    Attacker::ot(KIND, "long-text", |edge, step| both(edge, step, || text("x", long()))).told(PART),
     Attacker::ot(KIND, "long-metric-name", |edge, step| both(edge, step, || number(long(), 1)))
         .at(0)
         .told(REFUSED),
@@ -61,7 +66,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
             number("x", 1).message(9, set)
         })
     })
-    .told(REFUSED),
+    .told(PART),
     Attacker::ot(KIND, "long-property-text", |edge, step| {
         both(edge, step, || {
             let value = Proto::new().int(1, 12).bytes(8, long());
@@ -69,14 +74,14 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         })
     })
     .at(2)
-    .told(REFUSED),
+    .told(PART),
     Attacker::ot(KIND, "long-template-name", |edge, step| {
         both(edge, step, || {
             let name = String::from_utf8(long()).unwrap();
             instance_metric("x", &name, [])
         })
     })
-    .told(REFUSED),
+    .told(PART),
     Attacker::ot(KIND, "long-definition-name", |edge, step| {
         both(edge, step, || definition(&"l".repeat(LONG), [number("m", 1)]))
     })
@@ -88,11 +93,11 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         })
     })
     .at(0)
-    .told(REFUSED),
+    .told(PART),
     Attacker::ot(KIND, "long-metadata", |edge, step| {
         both(edge, step, || number("x", 1).message(8, Proto::new().bytes(8, long())))
     })
-    .told(REFUSED),
+    .told(PART),
     Attacker::ot(KIND, "long-uuid", |edge, step| {
         let shots = once_in(5, step, || {
             let seq = edge.next();

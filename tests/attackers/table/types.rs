@@ -27,11 +27,18 @@ pub(super) const ATTACKERS: &[Attacker] = &[
     Attacker::ot(KIND, "uneven-properties", |edge, step| {
         both(edge, step, || number("x", 1).message(9, properties(3).bytes(1, "one more")))
     })
-    .told(&[Told::ot("PAYLOAD_REFUSED", &["node=Plant/{node} "])]),
+    .told(&[Told::ot(
+        "METRIC_REFUSED",
+        &["node=Plant/{node} ", "metric=x", "different numbers of keys and values"],
+    )]),
     Attacker::ot(KIND, "wrong-field-in-a-birth", |edge, step| {
         both(edge, step, || typed("x", Type::Int32).bytes(15, "a text"))
     })
-    .at(0),
+    .at(0)
+    .told(&[Told::ot(
+        "METRIC_REFUSED",
+        &["node=Plant/{node} ", "metric=x", "reason=type_mismatch", "wanted=Int32"],
+    )]),
     Attacker::ot(KIND, "wrong-field-in-data", |edge, step| {
         later(edge, step, || named("x").bytes(15, "a text"))
     })
@@ -53,8 +60,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
             number("x", 1).message(9, set)
         })
     })
-    .at(0)
-    .unjudged(),
+    .at(0),
     Attacker::ot(KIND, "uneven-rows", |edge, step| {
         both(edge, step, || {
             let short = Proto::new().message(4, Proto::new().message(1, Proto::new().int(1, 1)));

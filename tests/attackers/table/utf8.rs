@@ -14,9 +14,16 @@ const KIND: Kind = Kind::Utf8;
 /// Latin-1, as from a PLC's own code page.
 const BAD: &[u8] = b"Temp\xe9rature \xff\xfe";
 
-/// What is told of parts that are left out, and of messages.
-const REFUSED: &[Told] =
-    &[Told::ot("PAYLOAD_REFUSED", &["node=Plant/{node} ", "topic=spBv1.0/Plant/N"])];
+/// What is told where a name is bad: the message is left out.
+const REFUSED: &[Told] = &[Told::ot(
+    "PAYLOAD_REFUSED",
+    &["node=Plant/{node} ", "topic=spBv1.0/Plant/N", "reason=malformed_payload", "UTF-8"],
+)];
+/// What is told where something else is: the metric is without it.
+const PART: &[Told] = &[Told::ot(
+    "METRIC_REFUSED",
+    &["node=Plant/{node} ", "topic=spBv1.0/Plant/N", "reason=malformed_payload", "UTF-8"],
+)];
 
 /// A birth and data with this metric, four times a second, with a good one beside it.
 fn bad(edge: &mut Edge, step: u64, metric: fn() -> Proto) -> Vec<Shot> {
@@ -34,26 +41,26 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         .told(REFUSED),
     Attacker::ot(KIND, "utf8-text", |edge, step| bad(edge, step, || text("x", BAD)))
         .at(0)
-        .told(REFUSED),
+        .told(PART),
     Attacker::ot(KIND, "utf8-property-key", |edge, step| {
         bad(edge, step, || {
             number("x", 1)
                 .message(9, properties(0).bytes(1, BAD).message(2, Proto::new().int(1, 3)))
         })
     })
-    .told(REFUSED),
+    .told(PART),
     Attacker::ot(KIND, "utf8-property-text", |edge, step| {
         bad(edge, step, || in_properties(Proto::new().int(1, 12).bytes(8, BAD)))
     })
     .at(2)
-    .told(REFUSED),
+    .told(PART),
     Attacker::ot(KIND, "utf8-column", |edge, step| {
         bad(edge, step, || {
             let table = Proto::new().int(1, 1).bytes(2, BAD).int(3, 3);
             typed("x", Type::DataSet).message(17, table)
         })
     })
-    .told(REFUSED),
+    .told(PART),
     Attacker::ot(KIND, "utf8-cell", |edge, step| {
         bad(edge, step, || {
             let row = Proto::new().message(1, Proto::new().bytes(6, BAD));
@@ -61,22 +68,22 @@ pub(super) const ATTACKERS: &[Attacker] = &[
             typed("x", Type::DataSet).message(17, table)
         })
     })
-    .told(REFUSED),
+    .told(PART),
     Attacker::ot(KIND, "utf8-template-name", |edge, step| {
         bad(edge, step, || typed("x", Type::Template).message(18, instance(BAD, [])))
     })
     .at(0)
-    .told(REFUSED),
+    .told(PART),
     Attacker::ot(KIND, "utf8-template-version", |edge, step| {
         bad(edge, step, || {
             typed("x", Type::Template).message(18, Proto::new().bytes(1, BAD).bytes(4, "T"))
         })
     })
-    .told(REFUSED),
+    .told(PART),
     Attacker::ot(KIND, "utf8-member", |edge, step| {
         bad(edge, step, || instance_metric("x", "T", [number(BAD, 1)]))
     })
-    .told(REFUSED),
+    .told(PART),
     Attacker::ot(KIND, "utf8-parameter", |edge, step| {
         bad(edge, step, || {
             let parameter = Proto::new().bytes(1, BAD).int(2, 12).bytes(8, BAD);
@@ -84,11 +91,11 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         })
     })
     .at(2)
-    .told(REFUSED),
+    .told(PART),
     Attacker::ot(KIND, "utf8-metadata", |edge, step| {
         bad(edge, step, || number("x", 1).message(8, Proto::new().bytes(8, BAD).bytes(2, BAD)))
     })
-    .told(REFUSED),
+    .told(PART),
     Attacker::ot(KIND, "utf8-uuid", |edge, step| {
         once_in(5, step, || {
             let seq = edge.next();
@@ -103,5 +110,5 @@ pub(super) const ATTACKERS: &[Attacker] = &[
     Attacker::ot(KIND, "utf8-definition", |edge, step| {
         bad(edge, step, || definition("T", [named(BAD).int(4, 3)]))
     })
-    .told(REFUSED),
+    .told(PART),
 ];

@@ -34,8 +34,11 @@ impl Broker {
             port: address.port(),
             addresses: vec![address],
             client_id: "relay".into(),
+            client_id_form: broker::ClientIdForm::Readable,
             credentials: None,
             keep_alive: Duration::from_secs(60),
+            connect_within: Duration::from_secs(30),
+            answer_within: Duration::from_secs(30),
             max_packet_bytes: MAX_PACKET_BYTES,
             tls: None,
         }

@@ -97,6 +97,7 @@ pub fn it_connection(input: &[u8]) {
         will_topic: "spBv1.0/g/NDEATH/e".into(),
         will_payload: vec![1, 2, 3],
         bd_seq: 0,
+        birth_bytes: 0,
         subscriptions: vec!["spBv1.0/g/NCMD/e".into(), "spBv1.0/g/DCMD/e/+".into()],
     };
     let data_qos = if flags & 0x40 == 0 { Qos::AtMostOnce } else { Qos::AtLeastOnce };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diagnostic::SourceFile;
-use it::mirror::{MirrorSettings, OnGap, Qos};
+use it::mirror::{DataDatatypes, MirrorSettings, OnGap, Qos};
 use policy::Policy;
 use sparkplug::{Budget, Caps};
 
@@ -43,6 +43,7 @@ pub fn settings(flags: u8) -> MirrorSettings {
         primary_host: (flags & 0x18 == 0x18).then(|| "scada".to_owned()),
         confirm_every: Duration::from_secs(2),
         data_qos: if flags & 0x20 == 0 { Qos::AtMostOnce } else { Qos::AtLeastOnce },
+        data_datatypes: DataDatatypes::AsPlant,
         max_nodes: 4,
         max_devices_per_node: 2,
         budget: Budget::UNLIMITED,

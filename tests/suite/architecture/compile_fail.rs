@@ -166,8 +166,8 @@ fn the_ot_half_has_no_way_to_publish() {
     let connection = "
 fn planted(requests: &Requests, session: &SessionHandle) {
     session.disconnect();
-    let _ = requests.publish(\"topic\", QoS::AtMostOnce, false, \"\"); //~ E0599
-    let _ = requests.try_publish(\"topic\", QoS::AtMostOnce, false, \"\"); //~ E0599
+    let _ = requests.publish(\"topic\", rumqttc::QoS::AtMostOnce, false, \"\"); //~ E0599
+    let _ = requests.try_publish(\"topic\", rumqttc::QoS::AtMostOnce, false, \"\"); //~ E0599
 }
 ";
     let worker = "

@@ -19,7 +19,7 @@ diagnostic
 sparkplug        text
 account          mistake sparkplug
 tls              diagnostic text
-broker           text tls
+broker           tls
 stream
 state            foreign mistake
 journal-format
@@ -45,7 +45,7 @@ sparkdiode       account broker clock config demo diagnostic foreign it journal-
 /// Crates of others that reach the network, the disk, the system or the keys, and who may use
 /// them.
 const REACHING: &str = "
-aws-lc-rs        signature policy sparkdiode
+aws-lc-rs        broker signature policy sparkdiode
 landlock         sandbox
 libc             foreign state journal-write telemetry sandbox sparkdiode
 rcgen            sparkdiode
@@ -55,7 +55,7 @@ rustix           foreign telemetry sandbox demo
 rustls           tls broker stream telemetry
 sd-notify        telemetry
 seccompiler      sandbox
-socket2          telemetry
+socket2          stream telemetry
 tokio            stream ot it demo fuzz-targets
 tokio-rustls     stream
 ";

@@ -102,7 +102,11 @@ fn a_wrong_password_is_said_clearly() {
     let mut relay = Relay::new(&settings);
     relay.write_secret(Half::Ot, "password", "wrong\n");
     relay.start(Half::Ot);
-    relay.wait_for_event(Half::Ot, Event::LoginRefused, &["not connected", "NotAuthorized"]);
+    relay.wait_for_event(
+        Half::Ot,
+        Event::LoginRefused,
+        &["not connected", "not authorised (user `relay`"],
+    );
     assert!(relay.terminate(Half::Ot).success());
     relay.write_secret(Half::Ot, "password", "right\n");
     relay.start(Half::Ot);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use account::Reason;
 use diagnostic::SourceFile;
+use journal_format::{Body, Start};
 use ot::{Pipeline, PipelineSettings, Received};
 use policy::Policy;
 use prost::Message;
@@ -12,7 +13,7 @@ use sparkplug::{Budget, Caps, Metric, Payload};
 
 use super::world::{WALL, World, bd_seq, data, metric, plant, settings};
 use crate::mirror::node::MAX_STAMP_AHEAD_MS;
-use crate::mirror::{Mirror, Notice, Qos};
+use crate::mirror::{DataDatatypes, Mirror, MirrorSettings, Notice, Qos};
 
 /// The OT half's pipeline beside the world of its mirror: what one writes the other reads.
 pub(super) struct Both {
@@ -184,4 +185,37 @@ fn a_restart_asks_a_copy_with_schedules_by_the_clock_of_it() {
     }
     let refused = |notice: &Notice| matches!(notice, Notice::FrameRefused { .. });
     assert!(!world.notices.iter().any(refused), "{:?}", world.notices);
+}
+
+#[test]
+fn data_names_datatypes_as_the_plant_does_or_as_the_configuration_says() {
+    use DataDatatypes::{Always, AsPlant, Never};
+    for (wanted, plant, typed) in [
+        (AsPlant, true, true),
+        (AsPlant, false, false),
+        (Always, false, true),
+        (Never, true, false),
+    ] {
+        let mut both = Both::new();
+        both.world.mirror =
+            Mirror::new(MirrorSettings { data_datatypes: wanted, ..settings() }, None);
+        both.world.append(Body::Start(Start { keyframe_every_s: 5, ..Start::default() }));
+        both.world.mirror.caught_up();
+        both.world.heartbeat();
+        both.world.host.typed = typed;
+        let send = |both: &mut Both, metrics: Vec<Metric>| {
+            both.send("NDATA", if plant { metrics } else { data(metrics) });
+        };
+        both.send("NBIRTH", vec![bd_seq(4), metric("a", 1), metric("b", 1)]);
+        both.pass(1);
+        send(&mut both, vec![metric("a", 2)]);
+        // What the mirror says by itself, of a doubt that was none.
+        both.disconnect();
+        both.connect(true);
+        both.pass(2);
+        send(&mut both, vec![metric("b", 2)]);
+        both.pass(31);
+        assert_eq!(both.world.host.live["g/e/:a"].last(), Some(&2), "{wanted:?}");
+        assert_eq!((both.quality("g/e/:a"), both.quality("g/e/:b")), (192, 192));
+    }
 }

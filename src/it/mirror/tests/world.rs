@@ -11,7 +11,8 @@ use sparkplug::{Budget, Caps, DataType, Metric, Payload, Property, Value};
 use crate::mirror::node::MAX_STAMP_AHEAD_MS;
 use crate::mirror::tests::snapshots::SnapshotProbe;
 use crate::mirror::{
-    Mirror, MirrorSettings, NodeId, Notice, Now, OnGap, Outgoing, Qos, SessionEvent, SessionSpec,
+    DataDatatypes, Mirror, MirrorSettings, NodeId, Notice, Now, OnGap, Outgoing, Qos, SessionEvent,
+    SessionSpec,
 };
 
 pub(super) const WALL: u64 = 1_700_000_000_000;
@@ -24,6 +25,7 @@ pub(crate) fn settings() -> MirrorSettings {
         primary_host: None,
         confirm_every: Duration::from_secs(2),
         data_qos: Qos::AtMostOnce,
+        data_datatypes: DataDatatypes::AsPlant,
         max_nodes: 100,
         max_devices_per_node: 100,
         budget: Budget::UNLIMITED,
@@ -60,6 +62,8 @@ pub(super) struct Host {
     pub(super) historical: BTreeMap<String, Vec<u64>>,
     pub(super) births: usize,
     pub(super) deaths: usize,
+    /// Data names datatypes.
+    pub(super) typed: bool,
     /// Timestamps of the last NBIRTH and of the last message, by node: hosts drop births that
     /// aren't later than all before, and messages that are older than the birth.
     pub(super) said_ms: HashMap<String, (u64, u64)>,
@@ -79,6 +83,7 @@ impl Host {
         let payload = Payload::decode(payload).expect("a payload");
         let levels: Vec<&str> = topic.split('/').collect();
         let key = format!("{}/{}", levels[1], levels[3]);
+        let typed = self.typed;
         let device = levels.get(4).copied().unwrap_or("");
         let node = self.nodes.entry(key.clone()).or_default();
         let name = |metric: &Metric| metric.name.clone().expect("a name");
@@ -151,7 +156,8 @@ impl Host {
                 let is_definition = matches!(&metric.value,
                     Some(Value::Template(template)) if template.is_definition == Some(true));
                 assert!(!is_definition, "a definition in data");
-                assert_eq!(metric.datatype, None);
+                let born = metric.datatype.and_then(DataType::from_code);
+                assert_eq!(born.is_some(), typed, "{topic} {metric:?}");
                 let born = node.born.get(device).expect("data of an unborn device");
                 assert!(born.contains(&name(metric)), "data of an unborn metric");
             }

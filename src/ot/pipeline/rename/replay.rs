@@ -151,6 +151,7 @@ impl Names {
                 loss_before: false,
                 synthetic: true,
                 aliased: false,
+                typed: false,
             };
             let entity = Entity::node(&group, &edge_node);
             deaths.push(Entry::Plant(Admitted::death(source, entity, now_ms, None, losses, flags)));

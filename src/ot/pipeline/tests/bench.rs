@@ -38,7 +38,8 @@ pub(super) fn settings() -> PipelineSettings {
         max_nodes: 8,
         max_devices_per_node: 4,
         budget: Budget::UNLIMITED,
-        caps: Caps::default(),
+        // Long names make large messages.
+        caps: Caps { name_bytes: 65_535, ..Caps::default() },
     }
 }
 

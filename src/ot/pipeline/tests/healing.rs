@@ -259,3 +259,50 @@ fn what_a_policy_shows_for_the_first_time_after_a_loss_is_doubted_at_once() {
     assert_eq!(verbs(&bench.reload(ALL)), "NBIRTH");
     assert!(keyframed(&bench.tick())[0].uncertain);
 }
+
+#[test]
+fn values_that_a_newer_one_replaced_before_the_birth_of_their_metric_are_counted() {
+    let mut bench = Bench::new(ALL);
+    bench.node("NBIRTH", birth(1));
+    let new = |name: &str, value| vec![typed(name, DataType::Int32, Value::Int(value))];
+    bench.node("NDATA", new("n1", 1));
+    for value in 1..=5 {
+        bench.node("NDATA", new("n2", value));
+    }
+    assert_eq!(bench.dropped_metrics(Reason::Conflated), 4);
+    bench.pass(1000);
+    let frames = relayed(&bench.tick());
+    assert_eq!(value_of(&payload(&frames[0]), "n2"), Some(Value::Int(5)));
+    // Then they are data like any.
+    bench.node("NDATA", new("n2", 6));
+    assert_eq!(bench.dropped_metrics(Reason::Conflated), 4);
+    // History of a metric that no birth can have yet.
+    let history = Metric { is_historical: Some(true), ..new("n3", 1).remove(0) };
+    bench.node("NDATA", vec![history]);
+    assert_eq!((bench.dropped(Reason::Rate), bench.dropped(Reason::DataBeforeBirth)), (0, 1));
+}
+
+#[test]
+fn values_of_one_metric_go_out_in_the_order_of_their_times() {
+    for by_name_alone in [true, false] {
+        let mut bench = Bench::new(ALL);
+        let count = || typed("count", DataType::Int32, Value::Int(0));
+        bench.node(
+            "NBIRTH",
+            vec![bd_seq(1), count(), typed("text", DataType::String, Value::String(String::new()))],
+        );
+        let at = |ms, value| Metric { timestamp: Some(ms), ..by_name("count", Value::Int(value)) };
+        let mut metrics = vec![at(3_000, 3), at(1_000, 1), at(2_000, 2)];
+        if !by_name_alone {
+            metrics.insert(1, by_name("text", Value::String("x".into())));
+        }
+        let frames = bench.node("NDATA", metrics);
+        let data = payload(&frames[0]);
+        let values = data.metrics.iter().filter(|metric| metric.name.as_deref() == Some("count"));
+        let values: Vec<_> = values.map(|metric| metric.value.clone()).collect();
+        assert_eq!(values, [1, 2, 3].map(|value| Some(Value::Int(value))));
+        bench.pass(30_000);
+        let keyframe = keyframed(&bench.tick()).remove(0);
+        assert_eq!(value_of(&keyframe_payload(&keyframe), "count"), Some(Value::Int(3)));
+    }
+}

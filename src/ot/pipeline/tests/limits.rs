@@ -2,23 +2,17 @@
 
 use account::Reason;
 use prost::Message;
-use sparkplug::{Caps, DataType, Metric, Payload, Template, Value};
+use sparkplug::{DataType, Metric, Payload, Template, Value};
 
 use super::bench::{
-    ALL, Bench, aliased, bd_seq, by_alias, by_name, payload, relayed, settings, typed, verbs,
+    ALL, Bench, aliased, bd_seq, by_alias, by_name, payload, relayed, typed, verbs,
 };
-use crate::{PipelineSettings, Received};
+use crate::Received;
 
 const LONG_NAME: usize = 60_000;
 
 /// What the envelope of a frame may have at most.
 const MAX_BODY_BYTES: usize = 4 << 20;
-
-/// A bench that lets long names through.
-fn bench() -> Bench {
-    let caps = Caps { name_bytes: 65_535, ..Caps::default() };
-    Bench::with(PipelineSettings { caps, ..settings() }, ALL)
-}
 
 fn number(name: &str) -> Metric {
     typed(name, DataType::Int8, Value::Int(1))
@@ -26,7 +20,7 @@ fn number(name: &str) -> Metric {
 
 #[test]
 fn an_alias_repeated_a_thousand_times_makes_no_frame_that_the_journal_refuses() {
-    let mut bench = bench();
+    let mut bench = Bench::new(ALL);
     let name = "n".repeat(LONG_NAME);
     bench.node("NBIRTH", vec![bd_seq(0), aliased(&name, 1, DataType::Int8, Value::Int(1))]);
     let metrics = (0..1_000).map(|_| by_alias(1, Value::Int(1))).collect();
@@ -41,7 +35,7 @@ fn an_alias_repeated_a_thousand_times_makes_no_frame_that_the_journal_refuses() 
 
 #[test]
 fn a_birth_that_no_frame_holds_is_counted_and_its_entity_stays_dead() {
-    let mut bench = bench();
+    let mut bench = Bench::new(ALL);
     bench.node("NBIRTH", vec![bd_seq(0), number("x")]);
     // Each of them fits into a packet; the birth that has all of them doesn't fit into a frame.
     for metric in 0..100 {

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use account::Reason;
 use journal_format::{Body, Relayed};
-use sparkplug::{Caps, DataType, Metric, Payload, Topic, Value};
+use sparkplug::{DataType, Metric, Payload, Topic, Value};
 
-use super::bench::{Bench, aliased, bd_seq, by_alias, payload, relayed, settings, typed, verbs};
-use crate::PipelineSettings;
+use super::bench::{Bench, aliased, bd_seq, by_alias, payload, relayed, typed, verbs};
 
 /// Nodes with some metrics each, all of which are told or not.
 struct Plant {
@@ -19,9 +18,7 @@ struct Plant {
 
 impl Plant {
     fn new(policy: &str, nodes: &[&str], metrics: &[&str]) -> Plant {
-        // Long names make large messages.
-        let caps = Caps { name_bytes: 8_192, ..Caps::default() };
-        let bench = Bench::with(PipelineSettings { caps, ..settings() }, policy);
+        let bench = Bench::new(policy);
         let mut plant = Plant { bench, seq: BTreeMap::new(), told: BTreeMap::new() };
         for node in nodes {
             let mut birth = vec![bd_seq(0)];

@@ -229,7 +229,7 @@ fn a_metric_that_is_denied_is_no_less_so_when_it_is_bad() {
 #[test]
 fn a_bad_name_is_one_of_the_message() {
     for bad in [text("K@@hler", "x"), text(&"n".repeat(1_025), "x")] {
-        let mut bench = Bench::new(ALL);
+        let mut bench = Bench::with(PipelineSettings { caps: Caps::default(), ..settings() }, ALL);
         let told = capture(|| {
             let born = send(&mut bench, "NBIRTH", vec![bd_seq(0), bad.clone(), number("x", 1)]);
             assert_eq!(born, []);

@@ -1,0 +1,328 @@
+//! The network side of one session.
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use broker::ConnectFailure;
+use rumqttc::{
+    AsyncClient, ConnectionError, Event, EventLoop, Outgoing, Packet, QoS, SubscribeFilterInput,
+    SubscribeReasonCode,
+};
+use stream::{Addresses, Mark, TooLarge};
+use telemetry::event;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::{Instant, sleep};
+
+use super::failing::{self, Whose};
+use super::identities::{Chosen, Identities};
+use super::limits::Limits;
+use super::shared::Shared;
+use super::{MAX_INCOMING_BYTES, WAITING_COMMANDS_BYTES};
+use crate::DriverEvent;
+use crate::mirror::{NodeId, SessionEvent};
+use crate::session_failure::{Ended, SessionFailure};
+
+/// The network side of one session.
+pub(super) struct Task {
+    pub(super) node: NodeId,
+    /// `group/edge_node`.
+    pub(super) name: String,
+    pub(super) generation: u64,
+    pub(super) client: AsyncClient,
+    pub(super) subscriptions: Vec<String>,
+    pub(super) broker: Box<str>,
+    pub(super) user: Option<String>,
+    pub(super) keep_alive: Duration,
+    pub(super) chosen: Chosen,
+    pub(super) identities: Arc<Mutex<Identities>>,
+    pub(super) addresses: Arc<Addresses>,
+    pub(super) limits: Limits,
+    pub(super) mark: Mark,
+    /// Answers that the broker owes us: after the CONNACK, the SUBACK first.
+    pub(super) owed: u64,
+    /// What is owed an answer has left when so many bytes have.
+    pub(super) owed_behind: u64,
+    pub(super) progress: Progress,
+    pub(super) shared: Arc<Shared>,
+    pub(super) events: UnboundedSender<DriverEvent>,
+    pub(super) queued_bytes: Arc<AtomicUsize>,
+    pub(super) waiting_bytes: Arc<AtomicUsize>,
+}
+
+/// How far a session has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Progress {
+    Connecting,
+    /// The broker took it; the subscription has no answer.
+    Subscribing,
+    Ready,
+}
+
+/// How a session ended.
+enum End {
+    /// DISCONNECT was sent behind an acknowledged NDEATH.
+    Closed,
+    Failed(ConnectionError),
+    /// We dropped the socket; the broker sends the will.
+    GivenUp(String),
+}
+
+impl Task {
+    pub(super) async fn run(mut self, mut eventloop: EventLoop) {
+        match self.converse(&mut eventloop).await {
+            End::Closed => return self.forward(SessionEvent::Closed),
+            End::Failed(error) if self.shared.closing.load(Ordering::Acquire) => {
+                tracing::debug!(target: "it", node = self.node.0, %error,
+                    "session ended while closing");
+            }
+            End::Failed(error) => self.report(&error),
+            End::GivenUp(why) => self.failed(ConnectFailure::other(why), Ended::Otherwise),
+        }
+        // The driver may open the next session at this word: by then the socket is gone.
+        drop(eventloop);
+        self.forget_queue();
+        let connect_sent = self.shared.traffic.accepted() > 0;
+        self.forward(SessionEvent::Lost { connect_sent });
+    }
+
+    async fn converse(&mut self, eventloop: &mut EventLoop) -> End {
+        let shared = Arc::clone(&self.shared);
+        let mut closed_by = pin!(sleep(self.limits.close_within));
+        // Goes off when the broker may have been silent for too long; whether it has is decided
+        // then. Setting it anew with every answer would cost more than the answer.
+        let mut silent = pin!(sleep(self.limits.answer_within));
+        let mut heard = Instant::now();
+        // What is owed an answer hadn't left when that was looked at last.
+        let mut unsent = false;
+        let mut closing = false;
+        let mut said_goodbye = false;
+        loop {
+            let event = {
+                // One poll is never given up for a wake-up: it may have taken a request already.
+                let mut poll = pin!(eventloop.poll());
+                loop {
+                    if shared.given_up.load(Ordering::Acquire) {
+                        let bytes = self.limits.session_bytes;
+                        return End::GivenUp(format!(
+                            "the IT broker takes publications too slowly: more than {bytes} bytes \
+                             wait"
+                        ));
+                    }
+                    if !closing && shared.closing.load(Ordering::Acquire) {
+                        closing = true;
+                        closed_by.set(sleep(self.limits.close_within));
+                    }
+                    if closing && !said_goodbye && shared.may_disconnect() {
+                        said_goodbye = true;
+                        let _ = self.client.try_disconnect();
+                    }
+                    tokio::select! {
+                        biased;
+                        event = &mut poll => break event,
+                        () = shared.wake.notified() => {}
+                        () = &mut closed_by, if closing => {
+                            let why = "the IT broker did not acknowledge an NDEATH in time";
+                            return End::GivenUp(why.to_owned());
+                        }
+                        () = &mut silent, if self.owed > 0 => {
+                            let now = Instant::now();
+                            let has_left = shared.traffic.released() >= self.owed_behind;
+                            // The time counts from when the request has left.
+                            if !has_left || std::mem::take(&mut unsent) {
+                                unsent = !has_left;
+                                heard = now;
+                            }
+                            let until = heard.checked_add(self.limits.answer_within);
+                            match until.filter(|until| *until > now) {
+                                Some(until) => silent.as_mut().reset(until),
+                                None => return End::GivenUp(format!(
+                                    "the IT broker owes an answer and gave none for {} s \
+                                     (`answer-timeout-s`)",
+                                    self.limits.answer_within.as_secs()
+                                )),
+                            }
+                        }
+                    }
+                }
+            };
+            match event {
+                Ok(Event::Outgoing(Outgoing::Disconnect)) => return End::Closed,
+                Ok(event) => {
+                    if matches!(event, Event::Incoming(Packet::ConnAck(_))) {
+                        // From now on the pulse is taken by the stream.
+                        eventloop.mqtt_options.set_keep_alive(0);
+                    }
+                    let owed = self.owed;
+                    let answered = self.event(event);
+                    // What becomes owed now is owed from now on.
+                    if answered || (owed == 0 && self.owed > 0) {
+                        heard = Instant::now();
+                        self.owed_behind = shared.traffic.accepted();
+                        if owed == 0 {
+                            silent.as_mut().reset(
+                                heard.checked_add(self.limits.answer_within).unwrap_or(heard),
+                            );
+                        }
+                    }
+                }
+                Err(error) => return End::Failed(error),
+            }
+        }
+    }
+
+    /// Takes one event; true if it is an answer that the broker owed.
+    fn event(&mut self, event: Event) -> bool {
+        match event {
+            Event::Incoming(Packet::ConnAck(_)) => self.connected(),
+            Event::Incoming(Packet::SubAck(ack)) => {
+                self.progress = Progress::Ready;
+                self.subscribed(&ack.return_codes);
+                self.forward(SessionEvent::Ready);
+                return self.answered();
+            }
+            Event::Incoming(Packet::UnsubAck(_)) => {
+                self.forward(SessionEvent::Confirmed);
+                return self.answered();
+            }
+            Event::Incoming(Packet::PubAck(_)) => {
+                self.shared.acked.fetch_add(1, Ordering::SeqCst);
+                if self.shared.passes_barrier() {
+                    self.forward(SessionEvent::Confirmed);
+                }
+                return self.answered();
+            }
+            Event::Incoming(Packet::Publish(publish)) => {
+                if self.waiting_bytes.load(Ordering::Relaxed) >= WAITING_COMMANDS_BYTES {
+                    return false;
+                }
+                let topic = String::from_utf8_lossy(&publish.topic).into_owned();
+                let retained = publish.retain;
+                let event = match self.mark.read(&publish.payload) {
+                    None => {
+                        SessionEvent::Received { topic, payload: publish.payload, retain: retained }
+                    }
+                    Some(TooLarge { bytes }) => {
+                        let (limit, broker) = (MAX_INCOMING_BYTES, &*self.broker);
+                        event!(MessageTooLarge, topic, bytes, limit, retained, broker);
+                        SessionEvent::TooLarge { topic }
+                    }
+                };
+                self.waiting_bytes.fetch_add(event.published_bytes(), Ordering::Relaxed);
+                self.forward(event);
+            }
+            Event::Outgoing(Outgoing::Publish(packet_id)) => {
+                // QoS 0 has no packet identifier and no answer.
+                if packet_id != 0 {
+                    self.owed = self.owed.saturating_add(1);
+                }
+                let written = match self.shared.queue.lock() {
+                    Ok(mut queue) => {
+                        let written = queue.sizes.pop_front().unwrap_or(0);
+                        queue.bytes = queue.bytes.saturating_sub(written);
+                        written
+                    }
+                    Err(_) => 0,
+                };
+                self.queued_bytes.fetch_sub(written, Ordering::Relaxed);
+            }
+            Event::Outgoing(Outgoing::Unsubscribe(_)) => self.owed = self.owed.saturating_add(1),
+            _ => {}
+        }
+        false
+    }
+
+    /// The broker takes the session.
+    fn connected(&mut self) {
+        self.progress = Progress::Subscribing;
+        self.owed = 1;
+        let learnt = match self.identities.lock() {
+            Ok(mut identities) => identities.taken(self.node, &self.chosen),
+            Err(_) => false,
+        };
+        if learnt {
+            event!(ClientIdShort, broker = &*self.broker, client_id = &*self.chosen.id);
+        }
+        let filters: Vec<SubscribeFilterInput> = self
+            .subscriptions
+            .iter()
+            .map(|filter| SubscribeFilterInput::new(filter.as_str(), QoS::AtLeastOnce))
+            .collect();
+        let _ = self.client.try_subscribe_many(filters);
+    }
+
+    fn subscribed(&self, codes: &[SubscribeReasonCode]) {
+        let refused = self.subscriptions.iter().zip(codes);
+        let refused = refused.filter(|(_, code)| **code == SubscribeReasonCode::Failure);
+        let refused: Vec<&str> = refused.map(|(filter, _)| filter.as_str()).collect();
+        if !refused.is_empty() {
+            event!(SubscriptionRefused, broker = &*self.broker, filters = refused.join(", "));
+        }
+        let event = DriverEvent::Subscribed { node: self.node, refused: !refused.is_empty() };
+        let _ = self.events.send(event);
+    }
+
+    fn answered(&mut self) -> bool {
+        self.owed = self.owed.saturating_sub(1);
+        true
+    }
+
+    /// Hands an event to the driver.
+    fn forward(&self, event: SessionEvent) {
+        let event = DriverEvent::Session { node: self.node, generation: self.generation, event };
+        // The driver is gone only when the process ends.
+        let _ = self.events.send(event);
+    }
+
+    fn report(&self, error: &ConnectionError) {
+        tracing::debug!(target: "it", node = self.node.0, %error, "session ended");
+        let (client_id, user) = (&*self.chosen.id, self.user.as_deref());
+        let whose = Whose { client_id, keep_alive: self.keep_alive, user };
+        let mut failure = failing::failure(error, whose);
+        let by_broker = failing::is_ended_by_broker(error);
+        let ended = match self.progress {
+            Progress::Connecting => {
+                self.addresses.turn();
+                let spoken = self.shared.traffic.accepted() > 0;
+                let refusal = failing::refusal_of(error, spoken);
+                if let Ok(mut identities) = self.identities.lock() {
+                    identities.refused(self.node, &self.chosen, refusal);
+                }
+                Ended::BeforeSession
+            }
+            Progress::Subscribing => {
+                let filters = self.subscriptions.join(", ");
+                failure.text =
+                    format!("{}; our SUBSCRIBE of {filters} had no answer", failure.text);
+                Ended::AtSubscribe
+            }
+            Progress::Ready if by_broker => Ended::ByBroker,
+            Progress::Ready => Ended::Otherwise,
+        };
+        self.failed(failure, ended);
+    }
+
+    fn failed(&self, failure: ConnectFailure, ended: Ended) {
+        let (name, client_id) = (self.name.clone(), Arc::clone(&self.chosen.id));
+        let failure = SessionFailure { node: self.node, name, client_id, failure, ended };
+        let _ = self.events.send(DriverEvent::SessionFailed(Box::new(failure)));
+    }
+
+    /// What is still queued when the session ends is not written any more.
+    fn forget_queue(&self) {
+        if let Ok(mut queue) = self.shared.queue.lock() {
+            queue.ended = true;
+            let left = queue.sizes.drain(..).sum();
+            queue.bytes = 0;
+            self.queued_bytes.fetch_sub(left, Ordering::Relaxed);
+        }
+    }
+}
+
+/// However the session ends.
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.forget_queue();
+    }
+}

@@ -1,0 +1,153 @@
+//! What people are told of the session with the OT broker.
+
+use std::time::Duration;
+
+use broker::{BrokerSettings, ConnectFailure, FailureKind, Refused, explain, refusal};
+use rumqttc::mqttbytes::Error as PacketError;
+use rumqttc::{ConnectReturnCode, ConnectionError, StateError};
+use telemetry::event;
+
+use super::End;
+use super::identity::Refusal;
+use super::subscriptions::{Said, list};
+
+/// Says what became of a subscription.
+pub(super) fn tell(broker: &str, said: &Said) {
+    match said {
+        Said::Refused(filters) => {
+            let filters = list(filters.iter());
+            event!(SubscriptionRefused, broker, filters);
+        }
+        Said::Granted(filters) => {
+            let filters = list(filters.iter());
+            event!(SubscriptionGranted, broker, filters);
+        }
+        Said::StoredBirthsRefused => {
+            event!(StoredBirthsRefused, broker, error = "the subscription is refused");
+        }
+        Said::Unanswered { filters, waited } => {
+            let (filters, seconds) = (list(filters.iter()), waited.as_secs());
+            event!(
+                SubscriptionUnanswered,
+                broker,
+                filters,
+                seconds,
+                key = "broker.answer-timeout-s"
+            );
+        }
+        // Told with the end of the connection.
+        Said::EndsSession { .. } | Said::StoredBirthsEndSession { .. } => {}
+    }
+}
+
+/// Says why there is no session.
+pub(super) fn tell_end(
+    settings: &BrokerSettings,
+    client_id: &str,
+    end: &End,
+    said: Option<&Said>,
+    pause: Duration,
+) {
+    let broker = &*settings.address();
+    let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+    let ConnectFailure { kind, text: error } = match end {
+        End::Failed(error) => failure(settings, client_id, error),
+        End::Unanswered => {
+            let seconds = settings.answer_within.as_secs();
+            ConnectFailure::other(format!(
+                "given up: the broker didn't answer our SUBSCRIBE within {seconds} s \
+                 (`answer-timeout-s`)"
+            ))
+        }
+        End::Probed => return,
+    };
+    match said {
+        Some(Said::EndsSession { filters, times }) => {
+            let filters = list(filters.iter());
+            // Once may be chance.
+            if *times > 1 {
+                let error = format!(
+                    "the broker ended {times} connections in a row at our SUBSCRIBE, as brokers do \
+                     whose access list doesn't allow it: {error}"
+                );
+                event!(SubscriptionRefused, broker, filters, error, pause_ms);
+            } else {
+                let error = format!("{error}; our SUBSCRIBE of {filters} had no answer");
+                event!(BrokerDown, broker, error, pause_ms);
+            }
+        }
+        Some(Said::StoredBirthsEndSession { given_up: true, times }) => {
+            let error = format!(
+                "the broker ended {times} connections in a row at our SUBSCRIBE of it: {error}"
+            );
+            event!(StoredBirthsRefused, broker, error);
+        }
+        Some(Said::StoredBirthsEndSession { given_up: false, .. }) => {
+            let error = format!("{error}; our SUBSCRIBE of the stored births had no answer");
+            event!(BrokerDown, broker, error, pause_ms);
+        }
+        _ => match kind {
+            FailureKind::Tls => event!(TlsRefused, broker, error, pause_ms),
+            FailureKind::Login | FailureKind::Identifier => {
+                event!(LoginRefused, broker, error, client_id, pause_ms);
+            }
+            FailureKind::Later => event!(BrokerDownForNow, broker, error, client_id, pause_ms),
+            FailureKind::Secret | FailureKind::Other => {
+                event!(BrokerDown, broker, error, pause_ms);
+            }
+        },
+    }
+}
+
+fn failure(settings: &BrokerSettings, client_id: &str, error: &ConnectionError) -> ConnectFailure {
+    let user = settings.credentials.as_ref().map(|credentials| credentials.user.as_str());
+    match connack_code(error) {
+        Some(code) => refusal(code, Refused { client_id, keep_alive: settings.keep_alive, user }),
+        None if matches!(error, ConnectionError::MqttState(StateError::ConnectionAborted)) => {
+            ConnectFailure::other("the broker ended the connection")
+        }
+        None => explain(error),
+    }
+}
+
+/// The code by which the broker refuses a session.
+fn connack_code(error: &ConnectionError) -> Option<u8> {
+    match error {
+        ConnectionError::ConnectionRefused(code) => Some(match code {
+            ConnectReturnCode::Success => 0,
+            ConnectReturnCode::RefusedProtocolVersion => 1,
+            ConnectReturnCode::BadClientId => 2,
+            ConnectReturnCode::ServiceUnavailable => 3,
+            ConnectReturnCode::BadUserNamePassword => 4,
+            ConnectReturnCode::NotAuthorized => 5,
+        }),
+        ConnectionError::MqttState(StateError::Deserialization(
+            PacketError::InvalidConnectReturnCode(code),
+        )) => Some(*code),
+        _ => None,
+    }
+}
+
+/// Whether it was the other end that ended the connection, and not the network or we.
+pub(super) fn is_ended_by_broker(error: &ConnectionError) -> bool {
+    match error {
+        ConnectionError::MqttState(StateError::ConnectionAborted) => true,
+        ConnectionError::MqttState(StateError::Deserialization(PacketError::Io(error)))
+        | ConnectionError::MqttState(StateError::Io(error))
+        | ConnectionError::Io(error) => {
+            use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+            matches!(error.kind(), ConnectionReset | BrokenPipe | UnexpectedEof)
+        }
+        _ => false,
+    }
+}
+
+/// What an attempt without a session says of the client identifier; `spoken`: the CONNECT left.
+pub(super) fn refusal_of(error: &ConnectionError, spoken: bool) -> Refusal {
+    match connack_code(error) {
+        Some(2 | 0x85) => Refusal::Identifier,
+        Some(_) => Refusal::Other,
+        None if spoken && is_ended_by_broker(error) => Refusal::Ended,
+        None => Refusal::Other,
+    }
+}

@@ -1,0 +1,210 @@
+//! Connecting to a broker: over all of its addresses, without waiting for one that doesn't answer
+//! before the next is tried (as RFC 8305 has it). Who answers first is taken, and is the first one
+//! that is tried the next time.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+/// Key of the configuration for how long a connection may take.
+pub(crate) const CONNECT_KEY: &str = "connect-timeout-s";
+/// An address that hasn't answered for so long doesn't keep the next one from being tried.
+const STAGGER: Duration = Duration::from_millis(250);
+/// Bytes that wait in the system, beside those on their way: what is written later, an answer to a
+/// keep alive say, is behind no more than these.
+const UNSENT_BYTES: u32 = 32 * 1024;
+
+/// Where a broker may be found.
+#[derive(Debug)]
+pub struct Addresses {
+    all: Vec<SocketAddr>,
+    /// Place of the one that is tried first.
+    first: AtomicUsize,
+}
+
+type Attempt = Pin<Box<dyn Future<Output = (SocketAddr, io::Result<TcpStream>)> + Send>>;
+
+impl Addresses {
+    pub fn new(all: Vec<SocketAddr>) -> Addresses {
+        Addresses { all, first: AtomicUsize::new(0) }
+    }
+
+    /// There was a connection and no session: another address is tried first the next time.
+    pub fn turn(&self) {
+        if self.all.len() > 1 {
+            self.first.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn in_turn(&self) -> impl Iterator<Item = SocketAddr> {
+        let first = self.first.load(Ordering::Relaxed).checked_rem(self.all.len()).unwrap_or(0);
+        let mut all = self.all.clone();
+        all.rotate_left(first);
+        all.into_iter()
+    }
+
+    fn found(&self, address: SocketAddr) {
+        let place = self.all.iter().position(|one| *one == address);
+        self.first.store(place.unwrap_or(0), Ordering::Relaxed);
+    }
+}
+
+/// Connects to one of `addresses`.
+///
+/// # Errors
+/// None of them answered, or every one refused; each is named where there are several.
+pub async fn dial(addresses: &Addresses, within: Duration) -> io::Result<TcpStream> {
+    let (stream, address) = first_of(addresses.in_turn(), within).await?;
+    addresses.found(address);
+    stream.set_nodelay(true)?;
+    SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES)?;
+    Ok(stream)
+}
+
+async fn first_of(
+    mut untried: impl Iterator<Item = SocketAddr>,
+    within: Duration,
+) -> io::Result<(TcpStream, SocketAddr)> {
+    let mut attempts: Vec<Attempt> = Vec::new();
+    let mut failures: Vec<(SocketAddr, io::Error)> = Vec::new();
+    loop {
+        let next = untried.next();
+        let Some(address) = next else { break };
+        attempts.push(attempt(address, within));
+        let stagger = pin!(sleep(STAGGER));
+        if let Some(done) = any_of(&mut attempts, Some(stagger)).await {
+            match done {
+                (address, Ok(stream)) => return Ok((stream, address)),
+                (address, Err(error)) => failures.push((address, error)),
+            }
+        }
+    }
+    while !attempts.is_empty() {
+        match any_of(&mut attempts, None).await {
+            Some((address, Ok(stream))) => return Ok((stream, address)),
+            Some((address, Err(error))) => failures.push((address, error)),
+            None => {}
+        }
+    }
+    Err(all_failed(failures))
+}
+
+fn attempt(address: SocketAddr, within: Duration) -> Attempt {
+    Box::pin(async move {
+        let result = timeout(within, TcpStream::connect(address)).await.unwrap_or_else(|_| {
+            let seconds = within.as_secs();
+            let text = format!("no answer within {seconds} s (`{CONNECT_KEY}`)");
+            Err(io::Error::new(io::ErrorKind::TimedOut, text))
+        });
+        (address, result)
+    })
+}
+
+/// What the first attempt that is over came to; `None`: the time is.
+async fn any_of(
+    attempts: &mut Vec<Attempt>,
+    mut until: Option<Pin<&mut tokio::time::Sleep>>,
+) -> Option<(SocketAddr, io::Result<TcpStream>)> {
+    poll_fn(|context| {
+        let polled = attempts.iter_mut().enumerate().find_map(|(place, attempt)| {
+            match attempt.as_mut().poll(context) {
+                Poll::Ready(done) => Some((place, done)),
+                Poll::Pending => None,
+            }
+        });
+        if let Some((place, done)) = polled {
+            drop(attempts.swap_remove(place));
+            return Poll::Ready(Some(done));
+        }
+        match until.as_mut().map(|until| until.as_mut().poll(context)) {
+            Some(Poll::Ready(())) => Poll::Ready(None),
+            _ => Poll::Pending,
+        }
+    })
+    .await
+}
+
+fn all_failed(mut failures: Vec<(SocketAddr, io::Error)>) -> io::Error {
+    if failures.len() == 1
+        && let Some((_, error)) = failures.pop()
+    {
+        return error;
+    }
+    let each = failures.iter().map(|(address, error)| {
+        let text = error.to_string();
+        let text = text.split(" (os error").next().unwrap_or_default();
+        format!("{address}: {text}")
+    });
+    let text = each.collect::<Vec<_>>().join("; ");
+    io::Error::new(io::ErrorKind::NotConnected, format!("no address answers: {text}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    /// An address that refuses.
+    async fn refusing() -> SocketAddr {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        listener.local_addr().unwrap()
+    }
+
+    /// An address that answers nothing: the queue of its listener is full.
+    fn silent() -> (socket2::Socket, Vec<socket2::Socket>, SocketAddr) {
+        use socket2::{Domain, Socket, Type};
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let fill = (0..3).map(|_| {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            let _ = socket.connect(&address.into());
+            socket
+        });
+        let fill = fill.collect();
+        (listener, fill, address)
+    }
+
+    #[tokio::test]
+    async fn an_address_that_does_not_answer_does_not_keep_the_next_one_from_being_tried() {
+        let (_listener, _fill, dead) = silent();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let good = listener.local_addr().unwrap();
+        let addresses = Addresses::new(vec![dead, refusing().await, good]);
+        let stream = dial(&addresses, LONG).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+        assert_eq!(addresses.in_turn().next(), Some(good), "tried first the next time");
+        addresses.turn();
+        assert_eq!(addresses.in_turn().next(), Some(dead), "it was no good broker");
+    }
+
+    #[tokio::test]
+    async fn where_none_answers_each_is_named() {
+        let (_listener, _fill, dead) = silent();
+        let gone = refusing().await;
+        let within = Duration::from_millis(300);
+        let error = dial(&Addresses::new(vec![dead, gone]), within).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("{gone}: Connection refused")), "{error}");
+        assert!(
+            error.contains(&format!("{dead}: no answer within 0 s (`{CONNECT_KEY}`)")),
+            "{error}"
+        );
+        let alone = dial(&Addresses::new(vec![gone]), within).await.unwrap_err();
+        assert_eq!(alone.kind(), io::ErrorKind::ConnectionRefused);
+    }
+}

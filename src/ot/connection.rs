@@ -94,7 +94,7 @@ impl Delivered {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 impl Receipt {
     pub(super) fn numbered(packet_id: u16) -> Receipt {
         Receipt { connection: 0, ack: ManualAck::PubAck(rumqttc::PubAck::new(packet_id)) }

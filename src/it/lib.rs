@@ -212,7 +212,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
         let emitter =
             StatusEmitter::start("it", status, state_dir, own.clone(), now.mono, now.wall_ms)?;
         let health = health.map(|health| RelayNode::new(health, now.mono));
-        Ok(StatusReporter::new(emitter, own, health))
+        Ok(Some(StatusReporter::new(emitter, own, health)))
     };
     let make_writer = {
         let sender = sender.clone();

@@ -51,6 +51,7 @@ use self::handoff::{Shared, Work};
 pub use self::pipeline::{Counters, Pipeline, PipelineSettings, Received};
 pub use self::rule_counters::{RuleCount, RuleCounts, RuleMatches};
 use self::status_reporter::StatusReporter;
+use self::storing::state_writer::StateWriter;
 pub use self::watch::{OpenedWatch, WatchEnd, WatchError, WatchSettings, Watched, watch};
 pub use self::worker::WorkerError;
 use self::worker::{Worker, WorkerSettings};
@@ -172,9 +173,17 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
     let worker_settings =
         WorkerSettings { relay_name, keyframe_every: pipeline.keyframe_every, signed };
     let make_pipeline = |now| Pipeline::new(pipeline, policy, now);
-    let worker =
-        Worker::new(worker_settings, make_pipeline, writer, state, queue, receipts, shared, clock)?
-            .with_status_reporter(status_reporter);
+    let worker = Worker::new(
+        worker_settings,
+        make_pipeline,
+        writer,
+        (state, StateWriter::start),
+        queue,
+        receipts,
+        shared,
+        clock,
+    )?
+    .with_status_reporter(status_reporter);
     let (done, ended) = tokio::sync::oneshot::channel();
     std::thread::Builder::new().name("worker".into()).spawn(move || {
         worker.run();

@@ -40,7 +40,7 @@ pub(super) fn tell(broker: &str, said: &Said) {
     }
 }
 
-/// Says why there is no session. `unheard`: the broker ended the connection before it said anything.
+/// Says why there is no session. `unheard`: the broker ended the connection, and had said nothing.
 pub(super) fn tell_end(
     settings: &BrokerSettings,
     client_id: &str,

@@ -67,11 +67,17 @@ impl std::fmt::Debug for Credentials {
 /// TLS towards a broker.
 #[derive(Clone, Debug)]
 pub struct TlsSettings {
-    pub config: Arc<rustls::ClientConfig>,
+    /// The files, and what is made of them: asked for each connection.
+    pub source: Arc<tls::Source>,
     /// Name that the broker's certificate must have.
     pub server_name: String,
-    /// The broker's certificate, as it shows it.
-    pub peer: Arc<tls::PeerCertificate>,
+}
+
+impl TlsSettings {
+    /// What a connection is made with now.
+    pub fn now(&self) -> (Arc<rustls::ClientConfig>, String) {
+        (self.source.client(), self.server_name.clone())
+    }
 }
 
 /// Without the password.

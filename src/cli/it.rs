@@ -43,13 +43,13 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         warnings.extend(beside_relay_node(&policy.policy)?);
     }
     let broker = startup::broker_settings(&config.broker, config.client_id_prefix)?;
-    let mut logging =
-        startup::begin("it", &arguments.half, &config.broker, &config.syslog, warnings)?;
+    let mut logging = startup::begin("it", &arguments.half, &broker, &config.syslog, warnings)?;
     let notifier = startup::notifier()?;
     let owned = sealing::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
     let signature = copy.as_ref().and_then(|(_, source)| source.signature());
     let secrets = sealing::secrets(&config.broker, &config.syslog, signature, None);
     let demoted = sealing::demote(start, &config.sandbox, &owned, &secrets)?;
+    sealing::guard(&demoted, &config.sandbox, logging.certificates(), &secrets);
     let journal = Unowned { what: "journal", path: config.journal_path.clone() };
     demoted.require_foreign(&[journal]).map_err(sealing::not_confined)?;
     let mut grants =
@@ -72,13 +72,7 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
         None => None,
     };
     grants.descriptors = RESERVE.saturating_add(config.mirror.max_nodes as u64);
-    let status = startup::status_settings(
-        config.status,
-        &config.broker,
-        &broker,
-        &config.sandbox,
-        &mut logging,
-    );
+    let status = startup::status_settings(config.status, &config.broker, &config.sandbox, &logging);
     if let Some((loaded, _)) = &policy {
         let SignedPolicy { policy, .. } = loaded;
         policy_loaded(policy.digest(), policy.rules().len(), loaded.signature());

@@ -36,8 +36,7 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     let (policy, found) = source.read()?;
     warnings.extend(found);
     let broker = startup::broker_settings(&config.broker, config.client_id)?;
-    let mut logging =
-        startup::begin("ot", &arguments.half, &config.broker, &config.syslog, warnings)?;
+    let mut logging = startup::begin("ot", &arguments.half, &broker, &config.syslog, warnings)?;
     let notifier = startup::notifier()?;
     policy_loaded(policy.policy.digest(), policy.policy.rules().len(), policy.signature());
     let mut owned = sealing::owned(&arguments.half.config, &config.policy_paths, &config.state_dir);
@@ -49,6 +48,7 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
         config.pseudonym_key.as_ref(),
     );
     let demoted = sealing::demote(start, &config.sandbox, &owned, &secrets)?;
+    sealing::guard(&demoted, &config.sandbox, logging.certificates(), &secrets);
     if let Some(problem) = demoted.unreadable(&config.journal.path) {
         let place = config.journal.path.display().to_string();
         event!(ConfigWarning, place = place, problem = problem.to_string());
@@ -60,13 +60,7 @@ pub(super) fn run(arguments: &OtArgs) -> Result<Exit, Failure> {
     grants.read.extend(config.pseudonym_key.iter().map(|key| sealing::replaceable(key.path())));
     grants.write.extend(config.status.textfile_directory());
     grants.descriptors = DESCRIPTORS;
-    let status = startup::status_settings(
-        config.status,
-        &config.broker,
-        &broker,
-        &config.sandbox,
-        &mut logging,
-    );
+    let status = startup::status_settings(config.status, &config.broker, &config.sandbox, &logging);
     let source = source.claim(&policy)?;
     let settings = Settings {
         pipeline: PipelineSettings {

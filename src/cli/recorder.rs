@@ -67,9 +67,11 @@ impl Recorder {
         let Watching { tool, client_id, filters, run_for } = watching;
         let (config, warnings) = OtConfig::load(&half.config)?;
         let broker = watching_broker(&config, client_id, tool)?;
-        let mut logging = startup::begin(tool, half, &config.broker, &[], warnings)?;
+        let mut logging = startup::begin(tool, half, &broker, &[], warnings)?;
         let caps = Caps::of_payloads(broker.max_packet_bytes);
         let demoted = sealing::demote_tool(start, &half.config, &config)?;
+        let secrets = sealing::secrets(&config.broker, &[], None, None);
+        sealing::guard(&demoted, &config.sandbox, logging.certificates(), &secrets);
         let settings = WatchSettings { broker, filters: filters.clone(), run_for };
         let watch = OpenedWatch::new(settings)?;
         let sealed = sealing::seal(demoted, &sealing::tool_grants(&config))?;

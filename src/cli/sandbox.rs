@@ -90,6 +90,7 @@ fn show(text: &mut String, role: Role) {
     );
     line(text, "  read and write     directory of [metrics] textfile");
     line(text, "  read               [policies] paths and signatures, directory of password-file");
+    line(text, "  read               directories of ca-file, certificate-file and key-file");
     line(
         text,
         "\ntcp ports\n  connect            those of [broker] address and [[syslog]] address",

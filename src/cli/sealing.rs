@@ -6,6 +6,7 @@ use config::{BrokerConfig, OtConfig, SandboxConfig, SyslogConfig, SyslogTo};
 use diagnostic::SecretFile;
 use sandbox::{Confined, Demoted, Grants, Identity, Layer, Need, Owned, Role, SandboxError, Start};
 use telemetry::event;
+use tls::{Certificates, TlsConfig};
 
 use super::startup::failed;
 use super::{Exit, Failure};
@@ -61,6 +62,7 @@ pub(super) fn tool_grants(config: &OtConfig) -> Grants {
         ..Grants::default()
     };
     grants.read.extend(password_directory(&config.broker));
+    grants.read.extend(certificate_directories(&config.broker, &[]));
     grants
 }
 
@@ -68,6 +70,33 @@ pub(super) fn tool_grants(config: &OtConfig) -> Grants {
 pub(super) fn not_confined(error: SandboxError) -> Failure {
     let failure = failed(Exit::Sandbox, &error);
     error.hint().into_iter().fold(failure, Failure::hint)
+}
+
+/// Has files that are exchanged later checked as those at the start were, by the half as it is then.
+pub(super) fn guard(
+    demoted: &Demoted,
+    sandbox: &SandboxConfig,
+    certificates: &Certificates,
+    secrets: &[Owned],
+) {
+    if sandbox.waived.contains(&Layer::User) {
+        return;
+    }
+    let identity = demoted.identity();
+    for source in &certificates.sources {
+        let paths = source.paths();
+        let mut own: Vec<Owned> =
+            secrets.iter().filter(|owned| paths.contains(&owned.path)).cloned().collect();
+        for owned in &mut own {
+            // A sealed half can't ask in which directory it is.
+            owned.path = std::path::absolute(&owned.path).unwrap_or_else(|_| owned.path.clone());
+        }
+        source.guard(move || {
+            own.iter().try_for_each(|owned| {
+                sandbox::require_own(identity, owned).map_err(|error| error.to_string())
+            })
+        });
+    }
 }
 
 /// Files that both halves own, by what they are called.
@@ -86,11 +115,7 @@ pub(super) fn secrets<'a>(
     pseudonym_key: Option<&'a SecretFile>,
 ) -> Vec<Owned> {
     let mut secrets = Vec::new();
-    let log_tls = syslog.iter().filter_map(|target| match &target.to {
-        SyslogTo::Tls(_, tls) => Some(tls),
-        _ => None,
-    });
-    for tls in broker.tls.iter().chain(log_tls) {
+    for tls in tls_of(broker, syslog) {
         secrets.push(Owned::new("authorities", &tls.ca_file));
         if let Some(identity) = &tls.identity {
             secrets.push(Owned::new("certificate", &identity.certificate_file));
@@ -120,6 +145,7 @@ pub(super) fn grants(
     };
     grants.read.extend(policies.iter().map(|path| replaceable(path)));
     grants.read.extend(password_directory(broker));
+    grants.read.extend(certificate_directories(broker, syslog));
     for target in syslog {
         match &target.to {
             SyslogTo::Journald { path } | SyslogTo::Local { path, .. } => {
@@ -133,6 +159,38 @@ pub(super) fn grants(
         }
     }
     grants
+}
+
+/// Where certificates and keys lie, which are exchanged while a half runs; behind links too, as far
+/// as the half can look there.
+fn certificate_directories(broker: &BrokerConfig, syslog: &[SyslogConfig]) -> Vec<PathBuf> {
+    let files = tls_of(broker, syslog).flat_map(|tls| {
+        let identity = tls.identity.iter();
+        let own = identity.flat_map(|own| [&*own.certificate_file, own.key_file.path()]);
+        own.chain([&*tls.ca_file])
+    });
+    let mut directories: Vec<PathBuf> = files
+        .flat_map(|file| {
+            let real = std::fs::canonicalize(file).ok();
+            [Some(file.to_owned()), real].into_iter().flatten().map(|file| replaceable(&file))
+        })
+        .filter(|directory| directory.metadata().is_ok())
+        .collect();
+    directories.sort();
+    directories.dedup();
+    directories
+}
+
+/// Every TLS connection of a half.
+fn tls_of<'a>(
+    broker: &'a BrokerConfig,
+    syslog: &'a [SyslogConfig],
+) -> impl Iterator<Item = &'a TlsConfig> {
+    let log_tls = syslog.iter().filter_map(|target| match &target.to {
+        SyslogTo::Tls(_, tls) => Some(tls),
+        _ => None,
+    });
+    broker.tls.iter().chain(log_tls)
 }
 
 /// Where the password lies, which is read again at each connection.

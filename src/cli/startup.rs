@@ -6,7 +6,7 @@ use std::sync::Arc;
 use broker::{BrokerSettings, ClientIdForm, Credentials, TlsSettings};
 use bytes::Bytes;
 use clap::Args;
-use config::{BrokerConfig, SandboxConfig, StatusConfig, SyslogConfig, SyslogTo};
+use config::{BrokerConfig, SandboxConfig, StatusConfig, SyslogConfig};
 use diagnostic::file::FileError;
 use diagnostic::{Diagnostic, Diagnostics};
 use sandbox::Layer;
@@ -39,21 +39,15 @@ pub(super) struct HalfArgs {
 pub(super) fn begin(
     half: &'static str,
     arguments: &HalfArgs,
-    broker: &BrokerConfig,
+    broker: &BrokerSettings,
     syslog: &[SyslogConfig],
     warnings: impl IntoIterator<Item = Diagnostic>,
 ) -> Result<Logging, Failure> {
-    let (targets, peers) = syslog::targets(syslog)?;
+    let (targets, sources) = syslog::targets(syslog)?;
     let mut logging = logging::init(half, arguments.log.as_deref(), targets)
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
-    let log_tls = syslog.iter().filter_map(|target| match &target.to {
-        SyslogTo::Tls(_, tls) => Some(tls),
-        _ => None,
-    });
-    for tls in broker.tls.iter().chain(log_tls) {
-        logging.watch(tls::ends(tls)?);
-    }
-    peers.into_iter().for_each(|peer| logging.watch_peer(peer));
+    let of_broker = broker.tls.iter().map(|tls| Arc::clone(&tls.source));
+    of_broker.chain(sources).for_each(|source| logging.watch_source(source));
     log_warnings(warnings);
     Ok(logging)
 }
@@ -122,8 +116,8 @@ pub(super) fn broker_settings(
     };
     let tls = match &broker.tls {
         Some(tls) => {
-            let (config, peer) = tls::client(tls, telemetry::emit_peer_expiry)?;
-            Some(TlsSettings { config, server_name: tls.server_name.clone(), peer })
+            let source = tls::Source::open(tls.clone(), telemetry::emit_peer_expiry)?;
+            Some(TlsSettings { source: Arc::new(source), server_name: tls.server_name.clone() })
         }
         None => None,
     };
@@ -146,17 +140,13 @@ pub(super) fn broker_settings(
     })
 }
 
-/// What the half says of itself, and has said of its broker's certificate.
+/// What the half says of itself.
 pub(super) fn status_settings(
     status: StatusConfig,
     config: &BrokerConfig,
-    broker: &BrokerSettings,
     sandbox: &SandboxConfig,
-    logging: &mut Logging,
+    logging: &Logging,
 ) -> StatusSettings {
-    if let Some(tls) = &broker.tls {
-        logging.watch_peer(Arc::clone(&tls.peer));
-    }
     StatusSettings {
         every: status.every,
         summary_every: status.summary_every,

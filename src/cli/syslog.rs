@@ -10,26 +10,26 @@ use config::{Address, BrokerConfig, SyslogConfig, SyslogTo};
 use diagnostic::{Diagnostic, Diagnostics, Severity};
 use rustls_pki_types::ServerName;
 use telemetry::syslog::{Selection, Target, Transport};
-use tls::PeerCertificate;
+use tls::Source;
 
 use super::resolve::resolve;
 use super::{Exit, Failure};
 
 /// Reads certificates and keys, and resolves names: once, before the half is sealed. With the
-/// targets come the certificates of their servers, once these have shown them.
+/// targets come the files of their connections.
 ///
 /// # Errors
 /// A file that can't be used, or a name without an address.
 pub(super) fn targets(
     configs: &[SyslogConfig],
-) -> Result<(Vec<Target>, Vec<Arc<PeerCertificate>>), Failure> {
-    let mut peers = Vec::new();
+) -> Result<(Vec<Target>, Vec<Arc<Source>>), Failure> {
+    let mut sources = Vec::new();
     let targets: Result<Vec<Target>, Failure> =
-        configs.iter().map(|config| target(config, &mut peers)).collect();
-    Ok((targets?, peers))
+        configs.iter().map(|config| target(config, &mut sources)).collect();
+    Ok((targets?, sources))
 }
 
-fn target(config: &SyslogConfig, peers: &mut Vec<Arc<PeerCertificate>>) -> Result<Target, Failure> {
+fn target(config: &SyslogConfig, sources: &mut Vec<Arc<Source>>) -> Result<Target, Failure> {
     let transport = match &config.to {
         SyslogTo::Journald { path } => Transport::Journald { path: path.clone() },
         SyslogTo::Local { path, format } => {
@@ -38,11 +38,12 @@ fn target(config: &SyslogConfig, peers: &mut Vec<Arc<PeerCertificate>>) -> Resul
         SyslogTo::Udp(address) => Transport::Udp { addresses: resolve(address)? },
         SyslogTo::Tcp(address) => Transport::Tcp { addresses: resolve(address)? },
         SyslogTo::Tls(address, tls) => {
-            let (config, peer) = tls::client(tls, telemetry::emit_peer_expiry)?;
-            peers.push(peer);
+            let source = Source::open(tls.clone(), telemetry::emit_peer_expiry)?;
+            let source = Arc::new(source);
+            sources.push(Arc::clone(&source));
             Transport::Tls {
                 addresses: resolve(address)?,
-                config,
+                source,
                 server_name: ServerName::try_from(tls.server_name.clone())
                     .map_err(|error| Failure::new(Exit::Config, error.to_string()))?,
             }

@@ -16,7 +16,7 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use broker::{BrokerSettings, ConnectFailure, FailureKind};
+use broker::{BrokerSettings, ConnectFailure, FailureKind, TlsSettings};
 use bytes::Bytes;
 use identities::Identities;
 use limits::{BEYOND_OUR_LIMITS_S, Limits, PUBLICATION_BYTES};
@@ -328,7 +328,7 @@ impl Sessions {
         let addresses = Arc::clone(&self.addresses);
         let patience = Patience { keep_alive: broker.keep_alive, connack: broker.connect_within };
         // TLS is made here and not by the client: what it reads is watched behind the decryption.
-        let tls = broker.tls.as_ref().map(|tls| (Arc::clone(&tls.config), tls.server_name.clone()));
+        let tls = broker.tls.as_ref().map(TlsSettings::now);
         let (traffic, mark) = (Arc::clone(traffic), self.mark.clone());
         let budget = self.budget.clone();
         options.set_socket_connector(move |_, _| {

@@ -3,8 +3,11 @@
 //! its thread, between its turns.
 
 mod backlog;
+#[cfg(feature = "testing")]
+pub(crate) mod by_hand;
 mod in_work;
 mod link;
+mod pool;
 mod second_reading;
 
 use std::collections::VecDeque;
@@ -18,6 +21,7 @@ use clock::Clock;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use journal_format::{Body, Frame};
 use journal_read::{From, Item, JournalError, Position, Reader};
+use pool::Pool;
 use second_reading::SecondReading;
 use signature::SignedPolicy;
 use state::{InWork, Stored};
@@ -79,10 +83,10 @@ pub(super) struct DriverSettings {
 }
 
 /// The running IT half.
-pub(super) struct Driver {
+pub(super) struct Driver<P = Sessions> {
     settings: DriverSettings,
     mirror: Mirror,
-    sessions: Sessions,
+    sessions: P,
     saving: Saving,
     events: UnboundedReceiver<DriverEvent>,
     reader: Reader,
@@ -95,10 +99,12 @@ pub(super) struct Driver {
     history: DefaultDirectRateLimiter,
     broker: BrokerWatch,
     link_pace: LinkPace,
-    status_reporter: StatusReporter,
+    /// `None`: nobody is told how it is.
+    status_reporter: Option<StatusReporter>,
     /// A session failed during the stop.
     unconfirmed: bool,
     clock: Clock,
+    next_tick: Duration,
     poll: Duration,
     /// Not before then: after an error of the journal.
     read_after: Duration,
@@ -107,17 +113,27 @@ pub(super) struct Driver {
     stop_by: Option<Duration>,
 }
 
-impl Driver {
+/// What a turn came to.
+struct Turn {
+    /// Something happened in it.
+    busy: bool,
+    /// Frames of the journal that were read.
+    frames: usize,
+    /// A stop is carried out.
+    is_last: bool,
+}
+
+impl<P: Pool> Driver<P> {
     /// Loads the state and finds the place in the journal.
     pub(super) fn new(
         settings: DriverSettings,
         mut mirror: Mirror,
-        sessions: Sessions,
+        sessions: P,
         (state, make_writer): (ItState, impl FnOnce(ItState) -> io::Result<StateWriter>),
         events: UnboundedReceiver<DriverEvent>,
         broker: BrokerWatch,
-        make_status_reporter: impl FnOnce(Now) -> Result<StatusReporter, ItError>,
-    ) -> Result<Driver, ItError> {
+        make_status_reporter: impl FnOnce(Now) -> Result<Option<StatusReporter>, ItError>,
+    ) -> Result<Driver<P>, ItError> {
         let clock = Clock::start();
         let status_reporter = make_status_reporter(clock.now())?;
         let bd_seqs = match state.load_bd_seqs()? {
@@ -166,6 +182,7 @@ impl Driver {
             status_reporter,
             unconfirmed: false,
             clock,
+            next_tick: Duration::ZERO,
             poll: POLL_FIRST,
             read_after: Duration::ZERO,
             backfill_after: Duration::ZERO,
@@ -201,37 +218,43 @@ impl Driver {
 
     /// Runs until a [`DriverEvent::Stop`] is carried out.
     pub(super) async fn run(mut self) -> Result<(), ItError> {
-        let mut next_tick = Duration::ZERO;
         loop {
-            let mut busy = self.handle_events();
-            let mut frames = 0;
-            let now = self.clock.now();
-            if self.stop_by.is_none() {
-                frames = self.read_journal(now);
-                busy |= frames > 0;
-                busy |= self.read_backfill(now);
-                self.work_done();
-            }
-            if now.mono >= next_tick {
-                next_tick = now.mono.saturating_add(TICK_EVERY);
-                self.mirror.handle_tick(now);
-                let waiting = self.sessions.queued_bytes();
-                self.link_pace.look(now.mono, waiting, self.sessions.taken_bytes());
-            }
-            busy |= self.carry_out(now);
-            self.saving.tick(now, &mut self.mirror);
-            self.show(now);
-            while let Some(notice) = self.mirror.poll_notice() {
-                notices::emit(&notice);
-            }
-            self.status_reporter.feed();
-            if let Some(by) = self.stop_by
-                && (self.mirror.is_stopped() || now.mono >= by)
-            {
+            let Turn { busy, frames, is_last } = self.turn();
+            if is_last {
                 return self.finish();
             }
             self.wait(busy, frames).await;
         }
+    }
+
+    /// Takes what happened, reads on, and carries out what the mirror asks.
+    fn turn(&mut self) -> Turn {
+        let mut busy = self.handle_events();
+        let mut frames = 0;
+        let now = self.clock.now();
+        if self.stop_by.is_none() {
+            frames = self.read_journal(now);
+            busy |= frames > 0;
+            busy |= self.read_backfill(now);
+            self.work_done();
+        }
+        if now.mono >= self.next_tick {
+            self.next_tick = now.mono.saturating_add(TICK_EVERY);
+            self.mirror.handle_tick(now);
+            let waiting = self.sessions.queued_bytes();
+            self.link_pace.look(now.mono, waiting, self.sessions.taken_bytes());
+        }
+        busy |= self.carry_out(now);
+        self.saving.tick(now, &mut self.mirror);
+        self.show(now);
+        while let Some(notice) = self.mirror.poll_notice() {
+            notices::emit(&notice);
+        }
+        if let Some(status_reporter) = &mut self.status_reporter {
+            status_reporter.feed();
+        }
+        let is_last = self.stop_by.is_some_and(|by| self.mirror.is_stopped() || now.mono >= by);
+        Turn { busy, frames, is_last }
     }
 
     /// Takes what happened meanwhile; true if anything did. What is left waits for the next turn.
@@ -288,9 +311,15 @@ impl Driver {
             DriverEvent::Stop => {}
             DriverEvent::Reload => {
                 self.reload(now);
-                self.status_reporter.reloaded();
+                if let Some(status_reporter) = &self.status_reporter {
+                    status_reporter.reloaded();
+                }
             }
-            DriverEvent::WatchdogRequested => self.status_reporter.watchdog_requested(),
+            DriverEvent::WatchdogRequested => {
+                if let Some(status_reporter) = &mut self.status_reporter {
+                    status_reporter.watchdog_requested();
+                }
+            }
         }
     }
 
@@ -426,7 +455,9 @@ impl Driver {
         }
         self.sessions.abort();
         self.saving.finish(&mut self.mirror);
-        self.status_reporter.finish(self.clock.now(), &self.mirror);
+        if let Some(mut status_reporter) = self.status_reporter {
+            status_reporter.finish(self.clock.now(), &self.mirror);
+        }
         // The state is written for good; what went wrong before was reported then.
         let mut last = (Ok(()), Ok(()));
         while let Ok(event) = self.events.try_recv() {

@@ -46,7 +46,8 @@ use signature::SignedPolicy;
 use state::state_writer::{Saved, StateWriter};
 use status_reporter::StatusReporter;
 use telemetry::status::{ReportError, StatusEmitter, StatusSettings};
-use telemetry::{Notifier, event};
+use telemetry::{Notifier, event, take_up};
+use tls::{Certificates, Look};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -205,12 +206,13 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
         policy_loader,
     };
     let Settings { status, state_dir, notifier, health, .. } = settings;
+    let certificates = status.certificates.clone();
     let own = notifier.clone();
     let make_status_reporter = |now: mirror::Now| {
         let emitter =
             StatusEmitter::start("it", status, state_dir, own.clone(), now.mono, now.wall_ms)?;
         let health = health.map(|health| RelayNode::new(health, now.mono));
-        Ok(StatusReporter::new(emitter, own, health))
+        Ok(Some(StatusReporter::new(emitter, own, health)))
     };
     let make_writer = {
         let sender = sender.clone();
@@ -231,7 +233,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
         };
-        tokio::spawn(signals.forward(sender, notifier.clone()));
+        tokio::spawn(signals.forward(sender, notifier.clone(), certificates));
         event!(Started, version = env!("CARGO_PKG_VERSION"), policy = digest.as_deref());
         notifier.ready();
         driver.run().await
@@ -250,7 +252,12 @@ struct Signals {
 
 impl Signals {
     /// Forwards them to the driver, for ever.
-    async fn forward(mut self, sender: UnboundedSender<DriverEvent>, notifier: Notifier) {
+    async fn forward(
+        mut self,
+        sender: UnboundedSender<DriverEvent>,
+        notifier: Notifier,
+        certificates: Certificates,
+    ) {
         let feed_every = notifier.feed_every();
         loop {
             let event = tokio::select! {
@@ -261,7 +268,10 @@ impl Signals {
             };
             match event {
                 DriverEvent::Stop => notifier.stopping(),
-                DriverEvent::Reload => notifier.reloading(),
+                DriverEvent::Reload => {
+                    notifier.reloading();
+                    take_up(&certificates, Look::Asked);
+                }
                 _ => {}
             }
             let _ = sender.send(event);

@@ -1,5 +1,5 @@
-//! What the fuzz targets ask of the IT half beyond what runs: its state as bytes, a mirror without
-//! the fast path, one conversation with a broker.
+//! What fuzz targets and the simulation ask of the IT half beyond what runs: its state as bytes, a
+//! mirror without the fast path, one conversation with a broker, the half by hand.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use prost::Message;
 
 use crate::DriverEvent;
 use crate::connection::Sessions;
+pub use crate::driver::by_hand::{Half, HalfSettings};
 use crate::mirror::{Mirror, MirrorSnapshot, NodeId, Qos, SessionEvent, SessionSpec};
 
 /// Largest packet that a session hands on.

@@ -38,7 +38,8 @@ use sandbox::Confined;
 use signature::SignedPolicy;
 use state::{StateDir, StateError};
 use telemetry::status::{ReportError, StatusEmitter, StatusSettings};
-use telemetry::{Notifier, event};
+use telemetry::{Notifier, event, take_up};
+use tls::Look;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
@@ -50,6 +51,7 @@ use self::handoff::{Shared, Work};
 pub use self::pipeline::{Counters, Pipeline, PipelineSettings, Received};
 pub use self::rule_counters::{RuleCount, RuleCounts, RuleMatches};
 use self::status_reporter::StatusReporter;
+use self::storing::state_writer::StateWriter;
 pub use self::watch::{OpenedWatch, WatchEnd, WatchError, WatchSettings, Watched, watch};
 pub use self::worker::WorkerError;
 use self::worker::{Worker, WorkerSettings};
@@ -158,6 +160,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
     let Settings { relay_name, broker, pipeline, policy, policy_loader, status, .. } = settings;
     let Settings { state_dir, notifier, .. } = settings;
     let now = clock.now();
+    let certificates = status.certificates.clone();
     let emitter =
         StatusEmitter::start("ot", status, state_dir, notifier.clone(), now.mono, now.wall_ms)?;
     let status_reporter = StatusReporter::new(relay_name.clone(), emitter, notifier.clone());
@@ -170,9 +173,17 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
     let worker_settings =
         WorkerSettings { relay_name, keyframe_every: pipeline.keyframe_every, signed };
     let make_pipeline = |now| Pipeline::new(pipeline, policy, now);
-    let worker =
-        Worker::new(worker_settings, make_pipeline, writer, state, queue, receipts, shared, clock)?
-            .with_status_reporter(status_reporter);
+    let worker = Worker::new(
+        worker_settings,
+        make_pipeline,
+        writer,
+        (state, StateWriter::start),
+        queue,
+        receipts,
+        shared,
+        clock,
+    )?
+    .with_status_reporter(status_reporter);
     let (done, ended) = tokio::sync::oneshot::channel();
     std::thread::Builder::new().name("worker".into()).spawn(move || {
         worker.run();
@@ -189,7 +200,11 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
             let queue = Rc::clone(&queue);
             tokio::task::spawn_local(async move { pulse(&queue, every).await })
         });
-        let result = supervise(&queue, &handle, policy_loader, &digest, &notifier, ended).await;
+        let load: PolicyLoader = Box::new(move || {
+            take_up(&certificates, Look::Asked);
+            policy_loader()
+        });
+        let result = supervise(&queue, &handle, load, &digest, &notifier, ended).await;
         if let Some(pulsing) = pulsing {
             pulsing.abort();
         }

@@ -169,6 +169,12 @@ impl Storing {
         std::mem::take(&mut self.ready)
     }
 
+    /// Whether births or deaths came that no written snapshot has.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn owes(&self) -> bool {
+        self.owed || self.under_way.is_some()
+    }
+
     /// The thread that writes.
     pub(super) fn state_writer(&self) -> &StateWriter {
         &self.state_writer

@@ -1,5 +1,5 @@
 //! What tests and fuzz targets ask of the OT half beyond what runs: its state as bytes, a pipeline
-//! without the fast path, one conversation with a broker, a reader of its journal.
+//! without the fast path, one conversation with a broker, a reader of its journal, the half by hand.
 
 mod reader;
 
@@ -18,6 +18,7 @@ use crate::Now;
 use crate::connection::{self, Delivered, Receipt, SessionEvent, Sink};
 use crate::pipeline::Pipeline;
 use crate::plant::StoredPlant;
+pub use crate::worker::by_hand::{Half, HalfSettings, Message as Delivery};
 
 /// Lets data take the fast path, or not.
 pub fn take_fast_path(pipeline: &mut Pipeline, takes: bool) {

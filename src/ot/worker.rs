@@ -10,14 +10,16 @@ mod housekeeping;
 mod in_work;
 mod receipts;
 mod shed;
+mod taking;
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clock::Clock;
-use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, select};
+use crossbeam_channel::Receiver;
 use journal_write::JournalError;
 use signature::{Signed, SignedPolicy};
 use state::{InWork, StateDir, StateError, Stored};
@@ -99,7 +101,7 @@ impl Worker {
         settings: WorkerSettings,
         make_pipeline: impl FnOnce(Now) -> Pipeline,
         writer: Journal,
-        state: StateDir,
+        (state, make_writer): (StateDir, impl FnOnce(StateDir) -> io::Result<StateWriter>),
         work: Receiver<Work>,
         receipts: UnboundedSender<Vec<Receipt>>,
         shared: Arc<Shared>,
@@ -151,7 +153,7 @@ impl Worker {
             pipeline,
             writer,
             in_work,
-            storing: Storing::new(StateWriter::start(state)?, now.mono),
+            storing: Storing::new(make_writer(state)?, now.mono),
             work,
             receipts,
             shared,
@@ -190,114 +192,77 @@ impl Worker {
         loop {
             let stop = self.take(&mut batch);
             let now = self.clock.now();
-            for work in batch.drain(..) {
-                let Work::Messages(messages) = work else {
-                    self.handle(now, work, &mut out);
-                    if !self.push(now, &mut out) {
-                        return;
-                    }
-                    continue;
-                };
-                let names = self.names(&messages);
-                for (place, delivered) in messages.into_iter().enumerate() {
-                    if !self.begin(names.get(place..).unwrap_or_default(), &delivered) {
-                        self.set_aside(now, delivered);
-                        continue;
-                    }
-                    self.handle_message(now, delivered, &mut out);
-                    if !self.push(now, &mut out) {
-                        return;
-                    }
-                }
-            }
-            self.work_done();
-            if stop {
-                self.pipeline.finish_waiting(now, &mut out);
-            }
-            if self.next_tick <= now.mono {
-                self.hurry(now, &mut out);
-                self.pipeline.tick(now, &mut out);
-                self.count_shed();
-                if std::mem::take(&mut self.births_changed) {
-                    self.shared.set_born(self.pipeline.born());
-                }
-                self.next_tick = now.mono.saturating_add(TICK_EVERY);
-            }
-            if !self.push(now, &mut out) || !self.commit() {
+            if !self.work_off(now, &mut batch, stop, &mut out) || !self.commit() {
                 return;
             }
-            self.release_waiting();
-            let structure_changed = self.pipeline.take_structure_changed();
-            self.births_changed |= structure_changed;
-            self.storing.journalled(structure_changed, &mut self.unreleased);
+            self.journalled();
             if stop {
                 self.finish(now);
                 return;
             }
-            self.store(now);
-            self.show(now, false);
-            self.keep_house(now);
+            self.settle(now);
         }
     }
 
-    /// Waits for work. The channel's own wait spins and yields before it sleeps, which costs more
-    /// than what a few messages cost otherwise; so whoever sends wakes this thread.
-    fn next_work(&self, wait: Duration) -> Result<Work, RecvTimeoutError> {
-        let next = self.work.try_recv().or_else(|error| match error {
-            TryRecvError::Empty => {
-                std::thread::park_timeout(wait);
-                self.work.try_recv()
+    /// Handles what came, and what is due. Everything of it waits to be committed. False: there is
+    /// no more time.
+    fn work_off(
+        &mut self,
+        now: Now,
+        batch: &mut Vec<Work>,
+        stop: bool,
+        out: &mut Vec<Entry>,
+    ) -> bool {
+        for work in batch.drain(..) {
+            let Work::Messages(messages) = work else {
+                self.handle(now, work, out);
+                if !self.push(now, out) {
+                    return false;
+                }
+                continue;
+            };
+            let names = self.names(&messages);
+            for (place, delivered) in messages.into_iter().enumerate() {
+                if !self.begin(names.get(place..).unwrap_or_default(), &delivered) {
+                    self.set_aside(now, delivered);
+                    continue;
+                }
+                self.handle_message(now, delivered, out);
+                if !self.push(now, out) {
+                    return false;
+                }
             }
-            TryRecvError::Disconnected => Err(error),
-        });
-        next.map_err(|error| match error {
-            TryRecvError::Empty => RecvTimeoutError::Timeout,
-            TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
-        })
+        }
+        self.work_done();
+        if stop {
+            self.pipeline.finish_waiting(now, out);
+        }
+        if self.next_tick <= now.mono {
+            self.hurry(now, out);
+            self.pipeline.tick(now, out);
+            self.count_shed();
+            if std::mem::take(&mut self.births_changed) {
+                self.shared.set_born(self.pipeline.born());
+            }
+            self.next_tick = now.mono.saturating_add(TICK_EVERY);
+        }
+        self.push(now, out)
     }
 
-    /// Waits for work, and takes what there is, up to a batch. True: it is the last one.
-    fn take(&mut self, batch: &mut Vec<Work>) -> bool {
-        let now = self.clock.now();
-        let due = self.storing.due().unwrap_or(self.next_tick).min(self.next_tick);
-        let wait = due.saturating_sub(now.mono);
-        let saved_by = self.storing.saved_by().cloned();
-        let first = match saved_by {
-            None => self.next_work(wait),
-            Some(saved_by) => select! {
-                recv(self.work) -> work => work.map_err(|_| RecvTimeoutError::Disconnected),
-                recv(saved_by) -> saved => {
-                    if let Ok(saved) = saved {
-                        self.storing.saved(self.clock.now(), &saved);
-                    }
-                    Err(RecvTimeoutError::Timeout)
-                }
-                default(wait) => Err(RecvTimeoutError::Timeout),
-            },
-        };
-        let mut next = match first {
-            Ok(work) => Some(work),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => return true,
-        };
-        let (mut messages, mut bytes) = (0_usize, 0_usize);
-        while let Some(work) = next {
-            match &work {
-                Work::Stop => return true,
-                Work::Messages(burst) => {
-                    messages = messages.saturating_add(burst.len());
-                    let of_burst = burst.iter().map(|one| one.payload.len());
-                    bytes = of_burst.fold(bytes, usize::saturating_add);
-                }
-                _ => {}
-            }
-            batch.push(work);
-            if messages >= BATCH_MESSAGES || bytes >= BATCH_BYTES {
-                break;
-            }
-            next = self.work.try_recv().ok();
-        }
-        false
+    /// Everything so far is committed.
+    fn journalled(&mut self) {
+        self.release_waiting();
+        let structure_changed = self.pipeline.take_structure_changed();
+        self.births_changed |= structure_changed;
+        self.storing.journalled(structure_changed, &mut self.unreleased);
+    }
+
+    /// What follows a commit: the plant is stored, receipts are released, people are shown how it
+    /// is, segments end.
+    fn settle(&mut self, now: Now) {
+        self.store(now);
+        self.show(now, false);
+        self.keep_house(now);
     }
 
     fn handle(&mut self, now: Now, work: Work, out: &mut Vec<Entry>) {
@@ -483,8 +448,10 @@ pub enum WorkerError {
     Journal(#[from] JournalError),
     /// No thread can be had.
     #[error("cannot start: {0}")]
-    Start(#[from] std::io::Error),
+    Start(#[from] io::Error),
 }
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod by_hand;
 #[cfg(test)]
 mod tests;

@@ -248,6 +248,11 @@ static FILES: &[Call] = &[
     any!(SYS_newfstatat, "the same with musl, and of directories"),
     any!(SYS_fstat, "the same"),
     any!(SYS_getdents64, "segments of the journal, directories of policies"),
+    #[cfg(target_arch = "x86_64")]
+    any!(SYS_readlink, "whose the way to exchanged certificates and keys is"),
+    #[cfg(target_arch = "aarch64")]
+    any!(SYS_readlinkat, "whose the way to exchanged certificates and keys is"),
+    any!(SYS_getxattr, "who else can read and write these: their access control lists"),
     any!(SYS_fsync, "own state survives a loss of power"),
     any!(SYS_fdatasync, "durability = \"power\"").ot(),
     any!(SYS_ftruncate, "what an append left when the disk was full").ot(),

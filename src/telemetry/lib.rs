@@ -17,6 +17,7 @@ mod mistakes;
 mod notify;
 mod policy_loaded;
 mod record;
+mod renewal;
 pub mod status;
 mod stderr;
 mod style;
@@ -30,6 +31,7 @@ pub use expiry::{emit_expiry, emit_peer_expiry};
 pub use notify::Notifier;
 pub use policy_loaded::policy_loaded;
 pub use record::Record;
+pub use renewal::take_up;
 /// For [`event!`] in crates that don't depend on it.
 #[doc(hidden)]
 pub use tracing;

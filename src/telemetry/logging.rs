@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use text::{escape, format_date};
-use tls::{CertificateEnd, Certificates, PeerCertificate};
+use tls::{CertificateEnd, Certificates, Look, PeerCertificate, Source};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -16,6 +16,7 @@ use super::expiry::{emit_expiry, emit_peer_expiry};
 use super::hub::{Clock, Hub, HubLayer, Output};
 use super::mistakes::report_mistakes;
 use super::record::Record;
+use super::renewal::take_up;
 use super::stderr::{Stderr, StderrWriter};
 use super::style::Style;
 use super::syslog::{EmitToOthers, Identity, Shortfall, Target, Worker};
@@ -157,6 +158,12 @@ impl Logging {
         self.certificates.ends.extend(ends);
     }
 
+    /// The same of files that are taken up while the process runs, every second if they are others.
+    pub fn watch_source(&mut self, source: Arc<Source>) {
+        self.certificates.peers.push(Arc::clone(source.peer()));
+        self.certificates.sources.push(source);
+    }
+
     /// The same of a server's, which is known once the server has shown it.
     pub fn watch_peer(&mut self, peer: Arc<PeerCertificate>) {
         self.certificates.peers.push(peer);
@@ -201,8 +208,12 @@ impl Logging {
                 report_mistakes();
                 hub.tick();
                 let at = clock::wall();
+                if take_up(&certificates, Look::Regular) {
+                    day = None;
+                }
                 if day.replace(format_date(at)) != Some(format_date(at)) {
-                    for end in &certificates.ends {
+                    let renewed = certificates.sources.iter().flat_map(|source| source.ends());
+                    for end in certificates.ends.iter().cloned().chain(renewed) {
                         emit_expiry(&end.certificate, end.not_after, at);
                     }
                     // A connection may last for years without another handshake.

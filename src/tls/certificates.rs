@@ -1,6 +1,6 @@
 //! When certificates end: those of files, and the one that a server shows.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use text::format_date;
@@ -86,42 +86,3 @@ impl PeerCertificate {
 
 /// Called with the certificate that a server shows, its end and the time, before it is verified.
 pub type PeerShown = fn(&PeerCertificate, SystemTime, SystemTime);
-
-/// All certificates that a half uses.
-#[derive(Clone, Debug, Default)]
-pub struct Certificates {
-    /// Of files, read at the start.
-    pub ends: Vec<CertificateEnd>,
-    /// Of servers.
-    pub peers: Vec<Arc<PeerCertificate>>,
-}
-
-impl Certificates {
-    /// The one that ends first, as far as they are known.
-    pub fn first_end(&self) -> Option<CertificateEnd> {
-        let peers = self.peers.iter().filter_map(|peer| peer.end());
-        self.ends.iter().cloned().chain(peers).min_by_key(|end| end.not_after)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::UNIX_EPOCH;
-
-    use super::*;
-
-    #[test]
-    fn a_peers_certificate_counts_once_it_was_shown_and_is_due_once_a_day_or_when_it_changes() {
-        let at = |days: u64| UNIX_EPOCH + Duration::from_secs(days * 86_400);
-        let peer = Arc::new(PeerCertificate::new("broker"));
-        let file =
-            CertificateEnd { certificate: "ca.pem".into(), is_peers: false, not_after: at(100) };
-        let all = Certificates { ends: vec![file.clone()], peers: vec![Arc::clone(&peer)] };
-        assert_eq!(all.first_end(), Some(file));
-        peer.accept(at(50));
-        assert_eq!(all.first_end().unwrap().certificate, "of the server `broker`");
-        assert!(peer.is_due(at(7), at(50)) && !peer.is_due(at(7), at(50)));
-        assert!(peer.is_due(at(7), at(60)), "another certificate");
-        assert!(peer.is_due(at(8), at(60)) && !peer.is_due(at(8), at(60)));
-    }
-}

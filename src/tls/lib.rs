@@ -2,6 +2,7 @@
 //! while the process runs, and what went wrong, in words. It knows no broker and no syslog server,
 //! and says nothing by itself.
 
+mod all;
 mod certificates;
 mod client;
 mod der;
@@ -19,8 +20,9 @@ mod verify;
 mod words;
 mod x509;
 
+pub use all::Certificates;
 pub use certificates::{
-    CertificateEnd, Certificates, EXPIRY_WARNING_DAYS, PeerCertificate, PeerShown, days_left,
+    CertificateEnd, EXPIRY_WARNING_DAYS, PeerCertificate, PeerShown, days_left,
 };
 pub use client::{Finding, client, client_config, ends, inspect};
 pub use error::TlsError;

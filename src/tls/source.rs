@@ -14,9 +14,10 @@ use rustls::ClientConfig;
 use rustls_pki_types::CertificateDer;
 use text::format_date;
 
-use crate::certificates::PeerShown;
+use crate::certificates::{CertificateEnd, PeerCertificate, PeerShown};
 use crate::client::{build, certificates_of, ends, peer_of, require_valid};
-use crate::{CertificateEnd, PeerCertificate, TlsConfig, TlsError};
+use crate::error::TlsError;
+use crate::settings::TlsConfig;
 
 /// Certificate and key are exchanged one after the other: a pair that doesn't fit, or a file that is
 /// half written, is complained about if it stays so for this long.
@@ -115,6 +116,11 @@ impl Source {
     /// Whose the files must be; asked before others are taken up. Only the first one counts.
     pub fn guard(&self, guard: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
         let _ = self.guard.set(Box::new(guard));
+    }
+
+    /// The files.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.state().files.iter().map(|file| file.path.clone()).collect()
     }
 
     /// What connections are made with, from now on.

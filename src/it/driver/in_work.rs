@@ -6,6 +6,7 @@ use journal_read::Item;
 use state::{Leave, SetAside, TOGETHER, WorkId};
 use telemetry::event;
 
+use super::pool::Pool;
 use super::{Driver, bytes_of};
 use crate::mirror::Now;
 
@@ -13,7 +14,7 @@ use crate::mirror::Now;
 /// marked together.
 const AHEAD: usize = TOGETHER - 1;
 
-impl Driver {
+impl<P: Pool> Driver<P> {
     /// Hands an item of the journal on.
     pub(super) fn take_item(&mut self, now: Now, item: Item) {
         while self.read_ahead.len() < AHEAD

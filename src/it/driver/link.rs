@@ -2,11 +2,12 @@
 //! of it.
 
 use super::Driver;
+use super::pool::Pool;
 use crate::connection::MAX_QUEUED_BYTES;
 use crate::mirror::{Now, SessionSpec};
 use crate::status_reporter::LinkView;
 
-impl Driver {
+impl<P: Pool> Driver<P> {
     /// Enough waits to be written. On a link that is full the journal is read no further ahead than
     /// what it takes in a while; where only one session is slow, that one is given up instead.
     pub(super) fn is_behind(&self) -> bool {
@@ -18,7 +19,7 @@ impl Driver {
 
     /// Shows people how it is.
     pub(super) fn show(&mut self, now: Now) {
-        if !self.status_reporter.is_due(now) {
+        if self.status_reporter.as_ref().is_none_or(|reporter| !reporter.is_due(now)) {
             return;
         }
         let missing = self.mirror.sessionless();
@@ -30,7 +31,9 @@ impl Driver {
             missing,
             reasons: self.broker.reasons(now.mono),
         };
-        self.status_reporter.tick(now, &mut self.mirror, link);
+        if let Some(status_reporter) = &mut self.status_reporter {
+            status_reporter.tick(now, &mut self.mirror, link);
+        }
     }
 
     /// Opens waiting sessions within the pace, after their bdSeq is on disk.

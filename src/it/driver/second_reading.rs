@@ -5,6 +5,7 @@ use journal_read::{From, Item, Position, Reader};
 use state::Leave;
 use telemetry::event;
 
+use super::pool::Pool;
 use super::{BYTES_PER_TURN, Driver, ERROR_PAUSE, FRAMES_PER_TURN};
 use crate::connection::MAX_QUEUED_BYTES;
 use crate::mirror::Now;
@@ -17,7 +18,7 @@ pub(super) struct SecondReading {
     waiting: Option<Frame>,
 }
 
-impl Driver {
+impl<P: Pool> Driver<P> {
     /// Reads missed frames again, at their own pace; true if anything came.
     pub(super) fn read_backfill(&mut self, now: Now) -> bool {
         let full = self.sessions.queued_bytes() > MAX_QUEUED_BYTES;

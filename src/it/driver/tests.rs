@@ -114,7 +114,7 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
                 now.mono,
                 now.wall_ms,
             )?;
-            Ok(StatusReporter::new(emitter, notifier, None))
+            Ok(Some(StatusReporter::new(emitter, notifier, None)))
         },
     );
     Half { driver: driver.unwrap(), events, runtime }

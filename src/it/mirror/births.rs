@@ -67,11 +67,14 @@ impl StepContext<'_> {
         node.former_devices.clear();
         if synthetic && same_session {
             // The relay repeats what it held: that makes no value good. Its DBIRTHs follow.
-            layout.keep_stale_marks_of(&node.layout);
+            layout.keep_stale_marks_of(&node.layout, false);
             let devices = node.devices.iter_mut();
             node.former_devices = devices
                 .map(|(name, device)| (name.clone(), std::mem::take(&mut device.layout)))
                 .collect();
+        } else if synthetic && node.trust >= Trust::Uncertain && self.settings.on_gap == OnGap::Mark
+        {
+            layout.mark_stale();
         }
         node.set_alive();
         if !synthetic {
@@ -145,7 +148,7 @@ impl StepContext<'_> {
         }
         if repeats && self.settings.on_gap == OnGap::Mark {
             match former {
-                Some(former) => layout.keep_stale_marks_of(&former),
+                Some(former) => layout.keep_stale_marks_of(&former, false),
                 None => layout.mark_stale(),
             }
         }
@@ -178,6 +181,12 @@ impl StepContext<'_> {
         Ok(())
     }
 
+    /// Whether what a keyframe shows for the first time is doubted: no birth brought it, so it was
+    /// hidden from here when it was said.
+    pub(super) fn is_doubted(&self, node: &Node) -> bool {
+        self.settings.on_gap == OnGap::Mark && node.trust >= Trust::Uncertain
+    }
+
     /// Builds the layout of a birth, with the mirror's own copy of the policy applied.
     pub(super) fn layout(
         &mut self,
@@ -202,7 +211,7 @@ impl StepContext<'_> {
         layout: Layout,
         repeats: bool,
     ) {
-        if let Some(revision) = Revision::of(node, device, layout, repeats) {
+        if let Some(revision) = Revision::of(node, device, layout, repeats.then_some(false)) {
             self.revise(node, device, seq, revision);
         }
     }
@@ -259,17 +268,17 @@ pub(super) struct Revision {
 }
 
 impl Revision {
-    /// What `repeats` an older birth keeps its stale marks; a birth of the plant has values that
-    /// are good. `None`: nothing differs.
+    /// What `repeats` an older birth keeps its stale marks, and has more where it says that what is
+    /// new is doubted; a birth of the plant has values that are good. `None`: nothing differs.
     pub(super) fn of(
         node: &Node,
         device: Option<&str>,
         mut layout: Layout,
-        repeats: bool,
+        repeats: Option<bool>,
     ) -> Option<Revision> {
         let current = node.layout_of(device)?;
-        if repeats {
-            layout.keep_stale_marks_of(current);
+        if let Some(is_doubted) = repeats {
+            layout.keep_stale_marks_of(current, is_doubted);
         }
         let differences = current.same_shape(&layout).then(|| current.differences(&layout));
         if differences.as_ref().is_some_and(Vec::is_empty) {

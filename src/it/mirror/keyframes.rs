@@ -109,7 +109,9 @@ impl StepContext<'_> {
             (MessageType::DBirth, Some(name), Some(node)) if node.devices.contains_key(name) => {
                 let id = node.id;
                 let layout = self.layout(&node, Some(name), payload, date);
-                if let Some(revision) = Revision::of(&node, Some(name), layout, true) {
+                if let Some(revision) =
+                    Revision::of(&node, Some(name), layout, Some(self.is_doubted(&node)))
+                {
                     self.revise(node.change(), Some(name), seq, revision);
                 }
                 Ok(id)
@@ -150,7 +152,7 @@ impl StepContext<'_> {
     fn repeated_node(&mut self, node: NodeRef<'_>, head: NodeKeyframe<'_>, payload: Payload) {
         let NodeKeyframe { seq, date, keyframe } = head;
         let layout = self.layout(&node, None, payload, date);
-        let revision = Revision::of(&node, None, layout, true);
+        let revision = Revision::of(&node, None, layout, Some(self.is_doubted(&node)));
         let live: HashSet<&str> = keyframe.devices.iter().map(String::as_str).collect();
         let gone: Vec<String> =
             node.devices.keys().filter(|name| !live.contains(name.as_str())).cloned().collect();

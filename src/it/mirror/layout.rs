@@ -394,12 +394,13 @@ impl Layout {
             .collect()
     }
 
-    /// Copies the stale marks of an older layout of the same entity.
-    pub(super) fn keep_stale_marks_of(&mut self, older: &Layout) {
+    /// Copies the stale marks of an older layout of the same entity. What is new beside it has one
+    /// if it `is_doubted`.
+    pub(super) fn keep_stale_marks_of(&mut self, older: &Layout, is_doubted: bool) {
         steps::take(self.slots.len());
         for slot in &mut self.slots {
             let is_stale = |theirs: &Slot| theirs.is_stale(older.losses);
-            let is_stale = older.find(&slot.metric).is_some_and(is_stale);
+            let is_stale = older.find(&slot.metric).map_or(is_doubted, is_stale);
             // What was no definition there may be one here, which has no quality.
             slot.set_stale(is_stale && !is_definition(&slot.metric), self.losses);
         }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use broker::BrokerSettings;
+use broker::{BrokerSettings, TlsSettings};
 use rumqttc::{AckMode, Broker, MqttOptions};
 use stream::{Addresses, Framing, Mark, Patience, Traffic};
 
@@ -39,6 +39,11 @@ impl Way {
         self.traffic().heard()
     }
 
+    /// The CONNECT left, and nothing came.
+    pub(super) fn is_unheard(&self) -> bool {
+        self.was_spoken_to() && self.heard() == 0
+    }
+
     /// The CONNECT left.
     pub(super) fn was_spoken_to(&self) -> bool {
         self.traffic().accepted() > 0
@@ -57,11 +62,11 @@ pub(super) fn options(broker: &BrokerSettings, mark: &Mark) -> (MqttOptions, Arc
     let addresses = Addresses::new(broker.addresses.clone());
     let way = Arc::new(Way { addresses, traffic: Mutex::default() });
     // TLS is made here and not by the client: what it reads is watched behind the decryption.
-    let tls = broker.tls.as_ref().map(|tls| (Arc::clone(&tls.config), tls.server_name.clone()));
+    let tls = broker.tls.clone();
     let patience = Patience { keep_alive: broker.keep_alive, connack: broker.connect_within };
     let (mark, ours) = (mark.clone(), Arc::clone(&way));
     options.set_socket_connector(move |_, _| {
-        let (way, tls) = (Arc::clone(&ours), tls.clone());
+        let (way, tls) = (Arc::clone(&ours), tls.as_ref().map(TlsSettings::now));
         let framing = Framing::new(limit, mark.clone());
         async move {
             let stream = stream::dial(&way.addresses, patience.connack).await?;

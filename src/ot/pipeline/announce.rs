@@ -48,7 +48,9 @@ impl StepContext<'_> {
         }
         node.withdraw_devices();
         if !node.own.life.is_announced() {
-            node.next_keyframe = self.next_keyframe(node);
+            // A birth doesn't say that it is doubted; the keyframe behind it does.
+            let doubts = synthetic && node.own.life.is_uncertain();
+            node.next_keyframe = if doubts { self.now.mono } else { self.next_keyframe(node) };
         }
         self.release(node, None, Fate::Forwarded);
         mark_born(&mut node.own, permit);

@@ -76,11 +76,20 @@ pub(super) fn adjust(step: &mut StepContext<'_>, node: &mut Node) {
             _ => step.bury_device(node, device, Fate::Dropped(Reason::NoRule)),
         }
     }
-    if !node.own.life.is_announced() || types_changed || changes(&node.own) {
+    let bears_all = !node.own.life.is_announced() || types_changed || changes(&node.own);
+    let is_stale = |state: &EntityState| !state.life.is_announced() || changes(state);
+    if node.own.life.is_uncertain()
+        && (bears_all || node.devices.values().any(|state| is_stale(state)))
+    {
+        // Readers know which values they saw since the last loss, and see others now: for them it
+        // is a loss of its own.
+        node.losses = node.losses.saturating_add(1);
+        node.next_keyframe = step.now.mono;
+    }
+    if bears_all {
         step.announce_all(node, permit, None);
     } else {
         for device in &devices {
-            let is_stale = |state: &EntityState| !state.life.is_announced() || changes(state);
             if node.state(Some(device)).is_some_and(is_stale)
                 && let Some(permit) = step.permit_device(node, device)
             {

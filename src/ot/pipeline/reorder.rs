@@ -234,6 +234,14 @@ impl Pipeline {
             }
             let next = node.sequence.next();
             if let Some(stray) = node.early.take_stray(now.mono, next) {
+                // Its number was that of another message, and isn't missing: a session, or a round of
+                // numbers, began unseen. What is older than the birth came late, and no more.
+                let born = node.own.layout.timestamp;
+                if !told && stray.timestamp.is_none_or(|sent| born.is_none_or(|born| sent >= born))
+                {
+                    step.give_up(node);
+                    told = true;
+                }
                 self.judge(now, stray, true, out);
                 continue;
             }

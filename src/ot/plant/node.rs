@@ -251,6 +251,13 @@ impl Node {
         has_all
     }
 
+    /// What the births of the node and of all its devices take.
+    pub(crate) fn births_bytes(&self) -> usize {
+        let devices = self.devices.values().filter(|state| state.life.is_alive());
+        devices
+            .fold(self.own.announced_bytes, |sum, state| sum.saturating_add(state.announced_bytes))
+    }
+
     /// Births of the node or of its devices have to be journalled.
     pub(crate) fn owes_birth(&self) -> bool {
         self.types_due || self.own.birth_due || self.devices.values().any(|state| state.birth_due)

@@ -14,8 +14,6 @@
 
 use std::time::Duration;
 
-use super::Node;
-
 /// Metric names in data may be so many times as long as what their aliases take: some 10 bytes come for
 /// a value by alias, and real names have 30 to 300.
 pub(crate) const TIMES: u64 = 64;
@@ -77,15 +75,6 @@ impl Output {
     /// Whether so many bytes may be written.
     pub(crate) fn affords(&self, bytes: usize) -> bool {
         u64::try_from(bytes).unwrap_or(u64::MAX).min(MOST) <= self.credit
-    }
-}
-
-impl Node {
-    /// What the births of the node and of all its devices take.
-    pub(crate) fn births_bytes(&self) -> usize {
-        let devices = self.devices.values().filter(|state| state.life.is_alive());
-        devices
-            .fold(self.own.announced_bytes, |sum, state| sum.saturating_add(state.announced_bytes))
     }
 }
 

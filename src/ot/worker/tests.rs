@@ -22,8 +22,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::housekeeping::retention_ms;
 use super::{
-    Arc, Clock, Delivered, Duration, Now, Pipeline, Receipt, Shared, StateDir, Work, Worker,
-    WorkerSettings,
+    Arc, Clock, Delivered, Duration, Now, Pipeline, Receipt, Shared, StateDir, StateWriter, Work,
+    Worker, WorkerSettings,
 };
 use crate::status_reporter::StatusReporter;
 use crate::{Entry, PipelineSettings};
@@ -82,7 +82,7 @@ fn build_with(
         },
         |now| Pipeline::new(pipeline, policy, now),
         Writer::open(options, 1).unwrap().only(),
-        StateDir::open(&dir.join("state")).unwrap(),
+        (StateDir::open(&dir.join("state")).unwrap(), StateWriter::start),
         queue,
         released,
         Arc::new(Shared::default()),

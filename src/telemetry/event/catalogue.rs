@@ -137,16 +137,26 @@ events! {
 
     /// A certificate ends within 30 days: the broker's, our own, or an authority's.
     CertExpires = "CERT_EXPIRES" (Warning, Both, PerSource("certificate")) "certificate expires soon" {
-        certificate: "file, or the broker whose certificate it is",
-        expires: "date (UTC)",
-        days_left: "whole days until then",
-    } "Renew it before that day: afterwards nothing crosses.";
+        certificate: "file, or the broker whose certificate it is", expires: "date (UTC)", days_left: "whole days until then",
+    } "Renew it before that day: afterwards nothing crosses. Exchanged files are taken up by themselves, as CERT_RENEWED says; copies that systemd handed over (`LoadCredential`) by a restart.";
 
     /// A certificate is past its end: the broker's, our own, or an authority's.
     CertExpired = "CERT_EXPIRED" (Error, Both, PerSource("certificate")) "certificate has expired" {
-        certificate: "file, or the broker whose certificate it is",
-        expires: "date (UTC)",
+        certificate: "file, or the broker whose certificate it is", expires: "date (UTC)",
     } "Renew it. TLS_REFUSED follows at the next connection, if it wasn't there before.";
+
+    /// Certificates, key and authorities are taken up as they are in their files now: these were exchanged, or what was wrong with them is mended.
+    CertRenewed = "CERT_RENEWED" (Notice, Both, PerKind) "the certificates in the files are in force" {
+        files: "files that are others than before", #[optional] expires: "date (UTC) on which the first of them ends",
+    } "Nothing. Sessions that stand go on; from now on connections are made with these.";
+    /// Certificates, key or authorities were exchanged, and what is in the files now can't be used. It is said again every hour, and health has it, until it is mended.
+    CertNotRenewed = "CERT_NOT_RENEWED" (Error, Both, PerKind) "what is in the certificate files isn't used" {
+        error: "which file, and what is wrong with it", #[optional] hint: "what to do about it",
+    } "Mend the file that the error names; it is taken up by itself. Until then what was in force before stays, as long as it is valid.";
+    /// A certificate, a key or the authorities can be read by root alone: the half has read them before it became its own user, and can't see that they are exchanged.
+    CertNeedsRestart = "CERT_NEEDS_RESTART" (Info, Both, PerKind) "renewed certificates are taken up by a restart alone" {
+        file: "the file that this half can't read", error: "why",
+    } "Nothing, if you restart the half after each renewal. Else let its user read the file and the directories on the way to it.";
 
     /// A message was dropped because the policy says so, or because it is of a kind that never crosses.
     PolicyDrop = "POLICY_DROP" (Info, Ot, PerSource("node")) "not forwarded" {

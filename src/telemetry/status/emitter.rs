@@ -115,6 +115,13 @@ impl StatusEmitter {
             certificate: first.as_ref().map(|first| end_status(first, wall_ms)),
             ..Status::default()
         };
+        for source in &self.settings.certificates.sources {
+            if let Some(error) = source.trouble() {
+                status
+                    .health
+                    .add(Level::Warning, format!("certificate files aren't used: {error}"));
+            }
+        }
         if let (Some(first), Some(certificate)) = (&first, &status.certificate) {
             let name = match first.is_peers {
                 true => first.certificate.clone(),
@@ -239,7 +246,7 @@ mod tests {
             summary_every: Duration::from_secs(60),
             textfile: None,
             broker_address: "b:1".to_owned(),
-            certificates: Certificates { ends, peers: Vec::new() },
+            certificates: Certificates { ends, ..Certificates::default() },
             any_owner: false,
         };
         let (at, state_dir) = (Duration::from_secs(5), directory.to_owned());

@@ -68,11 +68,7 @@ pub enum Transport {
     /// RFC 6587 with octet counting, plain.
     Tcp { addresses: Vec<SocketAddr> },
     /// RFC 5425.
-    Tls {
-        addresses: Vec<SocketAddr>,
-        config: Arc<rustls::ClientConfig>,
-        server_name: ServerName<'static>,
-    },
+    Tls { addresses: Vec<SocketAddr>, source: Arc<tls::Source>, server_name: ServerName<'static> },
 }
 
 /// What is written to `/dev/log`. rsyslog's default parser there doesn't know RFC 5424.

@@ -6,9 +6,10 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::{ClientConfig, ClientConnection};
+use rustls::ClientConnection;
 use rustls_pki_types::ServerName;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+use tls::Source;
 
 use super::carrier::{CONNECT_WITHIN, Carrier, WRITE_WITHIN, is_end, pick};
 use super::line::{Lines, Numbered};
@@ -27,7 +28,7 @@ pub(super) struct Stream {
     addresses: Vec<SocketAddr>,
     next: usize,
     lines: Lines,
-    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    tls: Option<(Arc<Source>, ServerName<'static>)>,
     link: Option<Link>,
 }
 
@@ -46,10 +47,10 @@ impl Stream {
     pub(super) fn tls(
         addresses: Vec<SocketAddr>,
         lines: Lines,
-        config: Arc<ClientConfig>,
+        source: Arc<Source>,
         server_name: ServerName<'static>,
     ) -> Stream {
-        Stream { addresses, next: 0, lines, tls: Some((config, server_name)), link: None }
+        Stream { addresses, next: 0, lines, tls: Some((source, server_name)), link: None }
     }
 }
 
@@ -68,9 +69,9 @@ impl Carrier for Stream {
         socket.set_write_timeout(Some(WRITE_WITHIN))?;
         let socket = TcpStream::from(socket);
         let mut link = Link { socket, tls: None, goodbye: false };
-        if let Some((config, name)) = &self.tls {
-            let connection = ClientConnection::new(Arc::clone(config), name.clone())
-                .map_err(io::Error::other)?;
+        if let Some((source, name)) = &self.tls {
+            let connection =
+                ClientConnection::new(source.client(), name.clone()).map_err(io::Error::other)?;
             link.tls = Some(connection);
             link.shake_hands()?;
         }

@@ -20,8 +20,8 @@ pub(super) fn carrier(target: &Target, lines: Lines) -> Box<dyn Carrier> {
         }
         Transport::Udp { addresses } => Box::new(Udp::new(addresses.clone(), lines)),
         Transport::Tcp { addresses } => Box::new(Stream::plain(addresses.clone(), lines)),
-        Transport::Tls { addresses, config, server_name } => {
-            Box::new(Stream::tls(addresses.clone(), lines, config.clone(), server_name.clone()))
+        Transport::Tls { addresses, source, server_name } => {
+            Box::new(Stream::tls(addresses.clone(), lines, source.clone(), server_name.clone()))
         }
     }
 }

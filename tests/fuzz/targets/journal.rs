@@ -221,6 +221,7 @@ impl Journal {
             losses: if flags & 0x20 == 0 { 0 } else { u64::from(flags >> 6) },
             synthetic: flags & 0x18 == 0x18,
             aliased: flags & 0x14 == 0x14,
+            typed: flags & 0x12 == 0x12,
         };
         self.frames.insert(self.next, relayed.clone());
         self.frame(Some(Body::Relayed(relayed)), 0);

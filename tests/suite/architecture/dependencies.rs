@@ -37,6 +37,7 @@ tools            account diagnostic foreign journal-format mistake ot policy spa
 strict-host      sparkplug
 demo             account clock journal-format journal-read mistake sandbox sparkplug strict-host text
 fuzz-targets     account broker config diagnostic it journal-format journal-read ot policy sparkplug state tools
+simulation       | account clock diagnostic it journal-format journal-read journal-write ot policy signature sparkplug strict-host
 attackers
 sparkdiode       account broker clock config demo diagnostic foreign it journal-format journal-read journal-write mistake ot policy sandbox signature sparkplug state telemetry text tls tools | attackers strict-host
 ";
@@ -167,6 +168,7 @@ fn a_crate_is_in_the_folder_of_its_name() {
         let folder = match name {
             "sparkdiode" => root().to_owned(),
             "fuzz-targets" => root().join("tests/fuzz/targets"),
+            "simulation" => root().join("tests/simulation"),
             "attackers" => root().join("tests/attackers"),
             name => root().join("src").join(name.replacen("journal-", "journal/", 1)),
         };

@@ -232,6 +232,35 @@ fn without_the_old_session_everything_is_uncertain() {
 }
 
 #[test]
+fn what_a_policy_shows_for_the_first_time_after_a_loss_is_doubted_at_once() {
+    const FIRST: &str = r#"
+        [[rule]]
+        name = "first"
+        action = "forward"
+        group = "G"
+        allow-metrics = "first"
+    "#;
+    let mut bench = Bench::new(FIRST);
+    let number = |name, alias| aliased(name, alias, DataType::Int32, Value::Int(1));
+    bench.node("NBIRTH", vec![bd_seq(1), number("first", 1), number("second", 2)]);
+    bench.lose();
+    bench.node("NDATA", vec![by_alias(1, Value::Int(2))]);
+    bench.pass(3_000);
+    let doubted = keyframed(&bench.tick());
+    assert!(doubted[0].uncertain);
+    // Seen since: readers hold it for good again.
+    bench.node("NDATA", vec![by_alias(1, Value::Int(3))]);
+    assert_eq!(verbs(&bench.reload(ALL)), "NBIRTH");
+    let keyframes = keyframed(&bench.tick());
+    assert_eq!(names_of(&keyframe_payload(&keyframes[0])), ["bdSeq", "first", "second"]);
+    assert!(keyframes[0].uncertain && keyframes[0].losses > doubted[0].losses);
+    // The same for a node that was hidden as a whole.
+    assert_eq!(verbs(&bench.reload("")), "NDEATH");
+    assert_eq!(verbs(&bench.reload(ALL)), "NBIRTH");
+    assert!(keyframed(&bench.tick())[0].uncertain);
+}
+
+#[test]
 fn values_that_a_newer_one_replaced_before_the_birth_of_their_metric_are_counted() {
     let mut bench = Bench::new(ALL);
     bench.node("NBIRTH", birth(1));

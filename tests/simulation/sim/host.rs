@@ -1,0 +1,136 @@
+//! A host on IT: judges everything with the strict host, and shows what a person there would see.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sparkplug::{Payload, Property, Value};
+use strict_host::{Address, Finding, Findings, Level, MessageType, NodeHistory, Session};
+
+use super::plant::{Number, Shape};
+
+/// What a host shows of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// `None`: null.
+    pub number: Option<Number>,
+    pub is_good: bool,
+}
+
+/// What a host shows of one edge node.
+#[derive(Debug, Default)]
+pub struct Node {
+    session: Session,
+    history: NodeHistory,
+    pub is_online: bool,
+    /// Metrics of the node (empty name) and of its devices.
+    pub entities: BTreeMap<String, BTreeMap<String, Shown>>,
+}
+
+#[derive(Debug, Default)]
+pub struct Host {
+    pub nodes: BTreeMap<String, Node>,
+    findings: Findings,
+    /// Every number that was ever seen, live or historical.
+    pub seen: BTreeSet<Number>,
+    pub messages: u64,
+}
+
+impl Host {
+    /// A session of this node begins, with this number. `is_sure`: the one before it wasn't cut
+    /// off by a kill, so that the number is known.
+    pub fn session(&mut self, node: &str, bd_seq: u64, is_sure: bool) {
+        self.findings.look_at(node);
+        let node = self.nodes.entry(node.into()).or_default();
+        let due = match node.history.next_bd_seq() {
+            Some(due) if is_sure => due,
+            // Never the last one again: its will could kill this session.
+            Some(_) if node.history.last_bd_seq() != Some(bd_seq) => bd_seq,
+            Some(due) => due,
+            None => bd_seq,
+        };
+        node.history.begin_session(bd_seq, due, &mut self.findings);
+        node.session = Session::with_will(Some(bd_seq));
+    }
+
+    /// Something was published on the session of `node`.
+    pub fn received(&mut self, topic: &str, bytes: &[u8], at_ms: u64) {
+        self.messages += 1;
+        self.findings.look_at(topic);
+        let Some(address) = Address::parse(topic, &mut self.findings) else { return };
+        let key = address.node.edge_node.clone();
+        let node = self.nodes.entry(key).or_default();
+        let judged =
+            node.session.judge(&address, bytes, at_ms, &mut node.history, &mut self.findings);
+        let Some(payload) = judged else { return };
+        let device = address.device.clone().unwrap_or_default();
+        match address.kind {
+            MessageType::NBirth => {
+                node.is_online = true;
+                node.entities.clear();
+                node.entities.insert(device, born(&payload));
+            }
+            MessageType::DBirth => {
+                node.entities.insert(device, born(&payload));
+            }
+            MessageType::NDeath => node.end(),
+            MessageType::DDeath => drop(node.entities.remove(&device)),
+            MessageType::NData | MessageType::DData => {
+                let Some(entity) = node.entities.get_mut(&device) else { return };
+                for metric in payload.metrics.iter().filter(|one| one.is_historical != Some(true)) {
+                    let name = metric.name.clone().unwrap_or_default();
+                    entity.insert(name, shown(metric));
+                }
+            }
+        }
+        for metric in &payload.metrics {
+            self.seen.extend(metric.value.as_ref().and_then(Shape::number));
+        }
+    }
+
+    /// The will of a session comes: the broker sends it.
+    pub fn will(&mut self, node: &str) {
+        if let Some(node) = self.nodes.get_mut(node) {
+            node.end();
+        }
+    }
+
+    /// The host lost its own connection: it knows of nobody any more.
+    pub fn lose_sight(&mut self) {
+        self.nodes.values_mut().for_each(Node::end);
+    }
+
+    /// Rules of the specification that were found broken since this was asked last.
+    pub fn findings(&mut self) -> Vec<Finding> {
+        let mut found = self.findings.take();
+        found.retain(|finding| finding.level == Level::Error);
+        found
+    }
+}
+
+impl Node {
+    fn end(&mut self) {
+        self.is_online = false;
+        self.entities.clear();
+    }
+}
+
+fn born(payload: &Payload) -> BTreeMap<String, Shown> {
+    let metrics = payload.metrics.iter();
+    metrics.map(|metric| (metric.name.clone().unwrap_or_default(), shown(metric))).collect()
+}
+
+fn shown(metric: &sparkplug::Metric) -> Shown {
+    let quality = metric.properties.as_ref().and_then(|properties| {
+        let at = properties.keys.iter().position(|key| key == "Quality")?;
+        match properties.values.get(at)?.value {
+            Some(Property::Int(quality)) => Some(quality),
+            _ => None,
+        }
+    });
+    let value = metric.value.as_ref().filter(|value| !is_definition(value));
+    let number = value.and_then(Shape::number);
+    Shown { number, is_good: value.is_some() && quality.is_none_or(|quality| quality == 192) }
+}
+
+fn is_definition(value: &Value) -> bool {
+    matches!(value, Value::Template(template) if template.is_definition == Some(true))
+}

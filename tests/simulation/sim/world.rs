@@ -1,0 +1,330 @@
+//! The world around both halves: time, brokers, disks, kills, and what the plant does in it.
+
+mod it_half;
+mod ot_half;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use clock::Now;
+use policy::Policy;
+use tempfile::TempDir;
+
+use super::accounts::Dropped;
+use super::faults::Fault;
+use super::host::Host;
+use super::it_broker::ItBroker;
+use super::ot_broker::OtBroker;
+use super::plan::{Config, Disk};
+use super::plant::{MessageId, Plant, Way};
+use super::policies;
+use super::random::Random;
+
+/// Timers of both halves run at least this often.
+const STEP: Duration = Duration::from_millis(100);
+
+/// What doesn't hold.
+pub type Violation = String;
+
+/// Everything.
+pub struct World {
+    pub config: Config,
+    pub fault: Option<Fault>,
+    dir: TempDir,
+    pub now: Now,
+    pub first_wall_ms: u64,
+    /// When the wall clock was set last.
+    pub set_at: Option<Duration>,
+    /// Messages that were refused unread and aren't counted yet.
+    pub shed: u64,
+    /// Nodes of which a message came too late, behind one that was sent after it.
+    pub overtaken: BTreeSet<usize>,
+    pub plant: Plant,
+    pub ot_broker: OtBroker,
+    pub it_broker: ItBroker,
+    pub host: Host,
+    pub ot: Option<ot::testing::Half>,
+    pub it: Option<it::testing::Half>,
+    policies: Vec<Option<Policy>>,
+    pub ot_policy: usize,
+    /// What the IT half's loader reads.
+    it_policy: Arc<Mutex<Policy>>,
+    /// Policies that were in force at any time.
+    pub was_killed: bool,
+    pub was_slow: bool,
+    pub was_redacted: bool,
+    pub was_reloaded: bool,
+    back: BTreeMap<Back, Duration>,
+    full_until: BTreeMap<Disk, Duration>,
+    /// What the half took and its journal doesn't have yet, and whether the broker has it too.
+    taken: Vec<Taken>,
+    /// The number that the half gives to the message that it took last.
+    number: u64,
+    /// Births and deaths that the journal has, and the stored plant doesn't yet.
+    unstored: Vec<MessageId>,
+    took: u64,
+    connecting: Option<bool>,
+    /// When the half heard that it had been away.
+    pub returns: Vec<Return>,
+    started_at: Duration,
+    /// Messages that this start of the OT half was given.
+    pub given: u64,
+    /// Of them, those that have to be dropped for one reason.
+    pub to_drop: BTreeMap<&'static str, u64>,
+    pub dropped_on_ot: Dropped,
+    pub dropped_on_it: Dropped,
+    pub random: Random,
+    pub trace: bool,
+}
+
+/// A message that the half took.
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    id: MessageId,
+    number: u64,
+    /// The broker has it too.
+    is_kept: bool,
+}
+
+/// The OT half is back at its broker.
+#[derive(Clone, Copy, Debug)]
+pub struct Return {
+    pub at: Duration,
+    /// The broker kept the session.
+    pub is_kept: bool,
+}
+
+/// What comes back after some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Back {
+    Ot,
+    OtLink,
+    It,
+    ItBroker,
+    OtPolicy,
+    ItPolicy,
+}
+
+impl World {
+    pub fn new(config: &Config, seed: u64, fault: Option<Fault>, trace: bool) -> World {
+        let shm = PathBuf::from("/dev/shm");
+        let dir = match shm.is_dir() {
+            true => tempfile::tempdir_in(shm),
+            false => tempfile::tempdir(),
+        };
+        let now = Now { mono: Duration::from_secs(1), wall_ms: config.wall_ms };
+        clock::testing::show(now);
+        let first = policies::policy(config.policy, config.wall_ms);
+        let mut world = World {
+            plant: Plant::new(&config.nodes),
+            ot_broker: OtBroker::new(config.window),
+            it_broker: ItBroker::default(),
+            host: Host::default(),
+            ot: None,
+            it: None,
+            policies: (0..policies::COUNT).map(|_| None).collect(),
+            ot_policy: config.policy,
+            it_policy: Arc::new(Mutex::new(first)),
+            was_killed: false,
+            was_slow: config.policy == 2,
+            was_redacted: config.policy == 4,
+            was_reloaded: config.policy == 3,
+            back: BTreeMap::new(),
+            full_until: BTreeMap::new(),
+            taken: Vec::new(),
+            number: 0,
+            unstored: Vec::new(),
+            took: 0,
+            connecting: None,
+            returns: Vec::new(),
+            started_at: Duration::ZERO,
+            given: 0,
+            to_drop: BTreeMap::new(),
+            dropped_on_ot: Dropped::default(),
+            dropped_on_it: Dropped::default(),
+            random: Random::new(seed ^ 0xABCD),
+            first_wall_ms: config.wall_ms,
+            set_at: None,
+            shed: 0,
+            overtaken: BTreeSet::new(),
+            config: config.clone(),
+            fault,
+            dir: dir.expect("a directory"),
+            now,
+            trace,
+        };
+        world.start_ot();
+        world.start_it();
+        // The relay has a session before the plant says anything.
+        world.step(STEP);
+        world
+    }
+
+    pub fn journal_dir(&self) -> PathBuf {
+        self.dir.path().join("journal")
+    }
+
+    pub fn policy(&mut self, number: usize) -> Policy {
+        let first_wall_ms = self.first_wall_ms;
+        let made = || policies::policy(number, first_wall_ms);
+        self.policies[number].get_or_insert_with(made).clone()
+    }
+
+    pub fn note(&self, what: impl FnOnce() -> String) {
+        if self.trace {
+            println!("{:>10.3} {}", self.now.mono.as_secs_f64(), what());
+        }
+    }
+
+    pub fn reload(&mut self, policy: usize, ot_first: bool) {
+        self.ot_policy = policy;
+        self.was_slow |= policy == 2;
+        self.was_redacted |= policy == 4;
+        self.was_reloaded = true;
+        let own = self.policy(policy);
+        *self.it_policy.lock().expect("the policy") = own;
+        let (first, second) = match ot_first {
+            true => (Back::OtPolicy, Back::ItPolicy),
+            false => (Back::ItPolicy, Back::OtPolicy),
+        };
+        self.come_back(first, 0);
+        self.come_back(second, 700);
+    }
+
+    fn take_policies(&mut self) {
+        if self.is_back(Back::OtPolicy) {
+            let policy = self.policy(self.ot_policy).into();
+            if let Some(half) = &mut self.ot {
+                half.reload(policy);
+            }
+        }
+        if self.is_back(Back::ItPolicy)
+            && let Some(half) = &mut self.it
+        {
+            half.reload();
+        }
+    }
+
+    pub fn set_clock(&mut self, jump_ms: i64) {
+        self.now.wall_ms = self.now.wall_ms.saturating_add_signed(jump_ms);
+        self.set_at = Some(self.now.mono);
+        clock::testing::show(self.now);
+    }
+
+    pub fn fill_disk(&mut self, what: Disk, ms: u64) {
+        self.full_until.insert(what, self.now.mono + Duration::from_millis(ms));
+        for path in self.blocked(what) {
+            let _ = std::fs::create_dir_all(path);
+        }
+    }
+
+    fn is_full(&self, what: Disk) -> bool {
+        self.full_until.contains_key(&what)
+    }
+
+    fn clear_disk(&mut self, what: Disk) {
+        self.full_until.remove(&what);
+        for path in self.blocked(what) {
+            let _ = std::fs::remove_dir(path);
+        }
+        if what == Disk::Segment
+            && let Ok(entries) = std::fs::read_dir(self.journal_dir())
+        {
+            for entry in entries.flatten() {
+                let _ = std::fs::remove_dir(entry.path());
+            }
+        }
+    }
+
+    /// Directories that stand where files would be made.
+    fn blocked(&self, what: Disk) -> Vec<PathBuf> {
+        let dir = self.dir.path();
+        match what {
+            Disk::Journal | Disk::Segment => Vec::new(),
+            Disk::Plant => vec![dir.join("ot/plant.state.new")],
+            Disk::Mirror => vec![dir.join("it/mirror.state.new"), dir.join("it/bdseq.state.new")],
+        }
+    }
+
+    fn block_segments(&self) {
+        let Some(half) = &self.ot else { return };
+        for number in half.next_seq()..half.next_seq() + 100 {
+            let _ = std::fs::create_dir(self.journal_dir().join(format!("{number:020}.new")));
+        }
+    }
+
+    fn come_back(&mut self, what: Back, ms: u64) {
+        self.back.insert(what, self.now.mono + Duration::from_millis(ms));
+    }
+
+    /// Whether it comes back now.
+    fn is_back(&mut self, what: Back) -> bool {
+        let is_due = self.back.get(&what).is_some_and(|at| *at <= self.now.mono);
+        is_due && self.back.remove(&what).is_some()
+    }
+
+    /// Lets time pass, without the plant.
+    pub fn step(&mut self, by: Duration) {
+        self.now.mono += by;
+        self.now.wall_ms += by.as_millis() as u64;
+        clock::testing::show(self.now);
+        let now = self.now.mono;
+        let free: Vec<Disk> =
+            self.full_until.iter().filter(|(_, at)| **at <= now).map(|(what, _)| *what).collect();
+        free.into_iter().for_each(|what| self.clear_disk(what));
+        if self.ot.is_none() && self.is_back(Back::Ot) {
+            self.start_ot();
+        }
+        if self.is_back(Back::ItBroker) {
+            self.it_broker.is_away = false;
+        }
+        if self.it.is_none() && self.is_back(Back::It) {
+            self.start_it();
+        }
+        self.take_policies();
+        self.ot_turn();
+        self.it_turn();
+        for id in self.ot_broker.take_lost() {
+            let sent = &mut self.plant.sent[id];
+            if sent.way == Way::Waiting {
+                sent.way = Way::Lost(now);
+                let sent = format!("{sent:?}");
+                self.note(|| format!("lost {sent}"));
+            }
+        }
+    }
+
+    /// Everything works from now on, and everybody is there.
+    pub fn calm(&mut self) {
+        self.ot_broker.calm();
+        let disks: Vec<Disk> = self.full_until.keys().copied().collect();
+        disks.into_iter().for_each(|what| self.clear_disk(what));
+        for at in self.back.values_mut() {
+            *at = (*at).min(self.now.mono + Duration::from_secs(6));
+        }
+    }
+}
+
+/// A payload for people.
+pub fn show(payload: &[u8]) -> String {
+    use prost::Message as _;
+    let Ok(payload) = sparkplug::Payload::decode(payload) else {
+        return format!("<{} bytes>", payload.len());
+    };
+    let metric = |metric: &sparkplug::Metric| {
+        let name = match (&metric.name, metric.alias) {
+            (Some(name), None) => name.clone(),
+            (Some(name), Some(alias)) => format!("{name}#{alias}"),
+            (None, alias) => format!("#{}", alias.unwrap_or(0)),
+        };
+        let number = metric.value.as_ref().and_then(super::plant::Shape::number);
+        let value = number.map_or("-".to_owned(), |number| number.to_string());
+        let quality = if metric.properties.is_some() { "!" } else { "" };
+        let history = if metric.is_historical == Some(true) { "~" } else { "" };
+        format!("{name}={value}{quality}{history}")
+    };
+    let metrics: Vec<String> = payload.metrics.iter().take(8).map(metric).collect();
+    format!("seq {:?} {}", payload.seq, metrics.join(" "))
+}

@@ -1,0 +1,312 @@
+//! The OT half and its broker: starts, kills, deliveries, receipts.
+
+use std::time::Duration;
+
+use account::Reason;
+use journal_format::header::Header;
+use journal_format::{Body, Heartbeat, frame};
+use journal_write::{Durability, WriterOptions};
+use ot::PipelineSettings;
+use sparkplug::{Budget, Caps};
+
+use super::{Back, Return, Taken, World, show};
+use crate::sim::ot_broker::Message;
+use crate::sim::plan::Disk;
+use crate::sim::plant::{Kind, MAX_METRICS, MessageId, Published, Sent, Way};
+use crate::sim::promises;
+
+/// The plant is stored again after a start.
+const STORED_BY: Duration = Duration::from_secs(35);
+
+impl World {
+    pub(super) fn start_ot(&mut self) {
+        self.clear_disk(Disk::Segment);
+        let policy = self.policy(self.ot_policy).into();
+        let caps = Caps { metrics: MAX_METRICS, ..Caps::DEFAULT };
+        let settings = ot::testing::HalfSettings {
+            relay_name: "relay".into(),
+            pipeline: PipelineSettings {
+                source: "line".into(),
+                keyframe_every: self.config.keyframe_every,
+                reorder_timeout: self.config.reorder_timeout,
+                doubt_after: self.config.doubt_after,
+                max_nodes: 10,
+                max_devices_per_node: 10,
+                budget: Budget::UNLIMITED,
+                caps,
+            },
+            journal: WriterOptions {
+                dir: self.journal_dir(),
+                relay_name: "relay".into(),
+                segment_bytes: self.config.segment_bytes,
+                retain_bytes: 1 << 30,
+                retain_age: None,
+                durability: Durability::Process,
+            },
+            state_dir: self.dir.path().join("ot"),
+            policy,
+        };
+        let half = ot::testing::Half::start(settings).expect("the OT half starts");
+        self.number = half.last_number();
+        self.ot = Some(half);
+        (self.given, self.shed, self.taken) = (0, 0, Vec::new());
+        self.to_drop.clear();
+        self.started_at = self.now.mono;
+        self.note(|| "OT half starts".into());
+        self.back.insert(Back::OtLink, self.now.mono);
+    }
+
+    /// The OT half is gone; what it took and the journal doesn't have is lost, if the broker
+    /// hasn't it.
+    pub(super) fn ot_gone(&mut self, away_ms: u64) {
+        if let Some(half) = self.ot.take() {
+            self.dropped_on_ot.add(half.pipeline().account());
+        }
+        for Taken { id, is_kept, .. } in std::mem::take(&mut self.taken) {
+            if !is_kept && self.plant.sent[id].way == Way::Waiting {
+                self.plant.sent[id].way = Way::Lost(self.now.mono);
+            }
+        }
+        for id in self.unstored.drain(..) {
+            self.plant.sent[id].is_forgotten = true;
+        }
+        self.ot_broker.disconnect();
+        self.connecting = None;
+        self.come_back(Back::Ot, away_ms);
+    }
+
+    pub fn kill_ot(&mut self, away_ms: u64, in_turn: bool, torn: bool) {
+        if !promises::FORGETS_NOBODY && self.now.mono - self.started_at < STORED_BY {
+            return;
+        }
+        let Some(half) = &self.ot else { return };
+        let next_seq = half.next_seq();
+        let is_clean = !half.stands();
+        self.was_killed = true;
+        if in_turn {
+            self.ot_reads();
+            if let Some(half) = &mut self.ot {
+                half.turn(false);
+            }
+        }
+        self.ot_gone(away_ms);
+        if torn && is_clean {
+            self.tear(next_seq);
+        }
+    }
+
+    /// Half a write stands at the end of the journal.
+    fn tear(&mut self, next_seq: u64) {
+        let Ok(entries) = std::fs::read_dir(self.journal_dir()) else { return };
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        let newest = paths.filter(|path| path.extension().is_some_and(|end| end == "sdj")).max();
+        if let Some(newest) = newest {
+            let mut bytes = std::fs::read(&newest).expect("a segment");
+            let header = Header::parse(&bytes).expect("a header");
+            let body = Body::Heartbeat(Heartbeat::default());
+            let mut frame = Vec::new();
+            let now_ms = self.now.wall_ms;
+            frame::append(header.salt, next_seq, now_ms, &body, &mut frame).expect("a frame");
+            let part = 1 + self.random.below(frame.len() - 1);
+            bytes.extend(&frame[..part]);
+            std::fs::write(newest, bytes).expect("a segment");
+        }
+    }
+
+    pub fn stop_ot(&mut self, away_ms: u64) {
+        if self.ot.as_ref().is_some_and(|half| half.stands()) {
+            return;
+        }
+        let Some(mut half) = self.ot.take() else { return };
+        half.ask_to_stop();
+        half.turn(true);
+        self.dropped_on_ot.add(half.pipeline().account());
+        let released = half.stop();
+        self.journalled();
+        if !self.is_full(Disk::Plant) {
+            self.unstored.clear();
+        }
+        self.acknowledge(released);
+        self.ot_gone(away_ms);
+    }
+
+    pub fn break_ot_link(&mut self, away_ms: u64) {
+        if !self.ot_broker.is_connected() {
+            return;
+        }
+        self.ot_broker.disconnect();
+        self.ot_hears_of_loss();
+        self.come_back(Back::OtLink, away_ms);
+    }
+
+    pub fn restart_ot_broker(&mut self, away_ms: u64) {
+        let was_connected = self.ot_broker.is_connected();
+        self.ot_broker.restart();
+        if was_connected {
+            self.ot_hears_of_loss();
+        }
+        self.come_back(Back::OtLink, away_ms);
+    }
+
+    pub(super) fn ot_hears_of_loss(&mut self) {
+        self.connecting = None;
+        if let Some(half) = &mut self.ot {
+            half.lost();
+        }
+    }
+
+    /// The half takes what the broker has for it.
+    pub(super) fn ot_reads(&mut self) {
+        if self.ot.as_ref().is_none_or(|half| half.stands()) {
+            return;
+        }
+        let mut messages = self.ot_broker.read();
+        if let Some(fault) = self.fault {
+            fault.on_deliveries(&mut messages);
+        }
+        if messages.is_empty() {
+            return;
+        }
+        self.given += messages.len() as u64;
+        let mut deliveries = Vec::new();
+        for Message { delivery, id, dropped_for } in messages {
+            // What was too large has none.
+            self.number += u64::from(!delivery.is_too_large);
+            if let Some(id) = id {
+                self.took += 1;
+                self.plant.sent[id].taken = self.took;
+                self.look_for_overtaking(id);
+                let (number, is_kept) = (self.number, delivery.packet_id.is_some());
+                self.taken.push(Taken { id, number, is_kept });
+            }
+            if let Some(reason) = dropped_for {
+                *self.to_drop.entry(reason.name()).or_default() += 1;
+            }
+            if self.trace {
+                let topic = String::from_utf8_lossy(&delivery.topic);
+                let dup = if delivery.dup { " dup" } else { "" };
+                let at = self.now.mono.as_secs_f64();
+                println!("{at:>10.3}   OT takes {topic}{dup} {}", show(&delivery.payload));
+            }
+            deliveries.push(delivery);
+        }
+        if let Some(half) = &mut self.ot {
+            half.deliver(deliveries);
+        }
+    }
+
+    /// Notes a node of which a message comes too late: behind one that was sent after it by more than
+    /// the relay waits, or behind the death of its session, which has no number.
+    fn look_for_overtaking(&mut self, id: MessageId) {
+        let (node, session) = (self.plant.sent[id].node, self.plant.sent[id].session);
+        let newer = self.plant.sent[id + 1..].iter().filter(|newer| newer.node == node);
+        let timeout = self.config.reorder_timeout;
+        let is_late = newer.clone().any(|newer| match newer.way {
+            Way::Heard(at) => self.now.mono - at >= timeout,
+            _ => false,
+        });
+        let ends = |newer: &Sent| {
+            newer.kind == Kind::NDeath && newer.session == session && newer.taken > 0
+        };
+        if is_late || newer.clone().any(ends) {
+            self.overtaken.insert(node);
+        }
+    }
+
+    /// A message of a node is refused unread.
+    pub fn shed(&mut self, published: Published) {
+        let Some(half) = self.ot.as_mut().filter(|half| !half.stands()) else {
+            return self.publish(published, false);
+        };
+        if published.is_assured || !self.ot_broker.is_connected() {
+            return self.publish(published, false);
+        }
+        half.shed(published.topic.into_bytes().into(), None);
+        self.given += 1;
+        self.shed += 1;
+        *self.to_drop.entry(Reason::Overload.name()).or_default() += 1;
+        if let Some(id) = published.id {
+            self.plant.sent[id].is_bad = true;
+            self.took += 1;
+            self.plant.sent[id].taken = self.took;
+            self.taken.push(Taken { id, number: self.number, is_kept: false });
+        }
+    }
+
+    pub fn publish(&mut self, published: Published, is_will: bool) {
+        self.note(|| format!("plant {} {}", published.topic, show(&published.payload)));
+        self.ot_broker.publish(self.now.mono, published, is_will);
+    }
+
+    pub(super) fn ot_turn(&mut self) {
+        if self.ot.is_some() && !self.ot_broker.is_connected() && self.is_back(Back::OtLink) {
+            let mut present = self.ot_broker.connect();
+            self.note(|| format!("OT half connects, session present: {present}"));
+            if let Some(fault) = self.fault {
+                present = fault.on_session(present);
+            }
+            if let Some(half) = &mut self.ot {
+                half.connected(present);
+            }
+            self.connecting = Some(present);
+        }
+        self.ot_broker.tick(self.now.mono);
+        self.ot_reads();
+        let room = !self.is_full(Disk::Journal);
+        if self.is_full(Disk::Segment) {
+            self.block_segments();
+        }
+        let Some(half) = &mut self.ot else { return };
+        if !half.turn(room) {
+            return;
+        }
+        let released = half.released();
+        let ends = self.random.chance(self.config.state_pace);
+        while ends && half.write_state() {}
+        self.journalled();
+        self.acknowledge(released);
+        if self.ot.as_ref().is_some_and(|half| !half.owes_store()) {
+            self.unstored.clear();
+        }
+    }
+
+    /// All that the half took is in the journal, but for what waits for its turn and what came
+    /// behind that.
+    pub(super) fn journalled(&mut self) {
+        let is_connected = self.ot_broker.is_connected();
+        let half = self.ot.as_ref();
+        let oldest = half.and_then(|half| half.oldest_waiting()).unwrap_or(u64::MAX);
+        // Nobody says which of those that the broker hasn't any more wait.
+        let waits = half.is_some_and(|half| half.pipeline().account().waiting > 0);
+        let is_settled = |taken: &mut Taken| match taken.is_kept {
+            // After the session ended nobody waits for a receipt.
+            true => taken.number < oldest && (is_connected || !waits),
+            false => !waits,
+        };
+        for Taken { id, .. } in self.taken.extract_if(.., is_settled).collect::<Vec<_>>() {
+            self.unstored.push(id);
+            let sent = &mut self.plant.sent[id];
+            sent.is_forgotten = false;
+            if !matches!(sent.way, Way::Heard(_)) {
+                sent.way = Way::Heard(self.now.mono);
+            }
+        }
+        if let Some(is_kept) = self.connecting.take() {
+            self.returns.push(Return { at: self.now.mono, is_kept });
+        }
+    }
+
+    pub(super) fn acknowledge(&mut self, released: Vec<u16>) {
+        for packet_id in released {
+            // Of an earlier connection it may be one that isn't in flight any more.
+            if let Ok(Some(id)) = self.ot_broker.acknowledge(packet_id) {
+                let way = self.plant.sent[id].way;
+                assert!(
+                    matches!(way, Way::Heard(_)),
+                    "acknowledged before it is in the journal: {:?}",
+                    self.plant.sent[id]
+                );
+            }
+        }
+    }
+}

@@ -5,6 +5,7 @@
 //! [`Requests`], which has a method for each of these and none for a PUBLISH, and nothing that
 //! this file gives away names a topic to publish to.
 
+mod at_once;
 mod endings;
 mod identity;
 mod load;
@@ -15,14 +16,13 @@ mod subscriptions;
 mod telling;
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
 use std::mem::take;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
+use at_once::at_once;
 use broker::{BrokerSettings, Credentials};
 use bytes::Bytes;
 use endings::Endings;
@@ -335,6 +335,7 @@ impl Session {
             event!(SessionTakenOver, client_id, times, broker);
         }
         self.common.subscriptions.borrow_mut().connected(present);
+        self.ask();
         sink.put(SessionEvent::Connected { present }).await;
         self.tell_trouble(sink).await;
     }
@@ -344,6 +345,13 @@ impl Session {
         let granted: Vec<bool> = granted.collect();
         let said = self.common.subscriptions.borrow_mut().answered(clock::steady(), &granted);
         said.iter().for_each(|said| telling::tell(&self.broker.address(), said));
+        self.ask();
+    }
+
+    /// Asks for what is due at once: under a flood of messages nobody waits.
+    fn ask(&self) {
+        let request = self.common.subscriptions.borrow_mut().poll(clock::steady());
+        request.into_iter().for_each(|request| self.requests.send(request));
     }
 
     /// The connection is over: nothing of it goes into the next one.
@@ -438,17 +446,6 @@ impl Session {
             receipt,
         }
     }
-}
-
-/// What `future` comes to without waiting.
-async fn at_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
-    poll_fn(|context| {
-        Poll::Ready(match future.as_mut().poll(context) {
-            Poll::Ready(output) => Some(output),
-            Poll::Pending => None,
-        })
-    })
-    .await
 }
 
 fn bytes_of(burst: &[Delivered]) -> usize {

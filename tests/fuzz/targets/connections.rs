@@ -20,7 +20,7 @@ use crate::mqtt::{Packet, Publish, kind, packets};
 /// - It ends when the broker has said everything.
 pub fn ot_connection(input: &[u8]) {
     let pieces = pieces(input);
-    let filters = vec!["spBv1.0/G/+/E".to_owned()];
+    let filters = vec!["spBv1.0/G/+/E".to_owned(), "spBv1.0/G/+/F".to_owned()];
     let (told, heard) = block_on(async {
         let broker = Broker::new().await;
         let settings = broker.settings();
@@ -40,7 +40,7 @@ pub fn ot_connection(input: &[u8]) {
 
     let (heard, rest) = packets(&heard);
     assert!(rest.is_empty(), "half a packet: {rest:?}");
-    let wanted = ["$sparkplug/certificates/#", "spBv1.0/G/+/E"];
+    let wanted = ["$sparkplug/certificates/#", "spBv1.0/G/+/E", "spBv1.0/G/+/F"];
     for (at, packet) in heard.iter().enumerate() {
         match packet.kind {
             kind::CONNECT if at == 0 => {

@@ -374,12 +374,13 @@ impl Session {
         } else {
             self.endings.other();
         }
+        let end = (end, !stood && by_broker && self.way.is_unheard());
         telling::tell_end(&self.broker, self.identity.current(), end, said.as_ref(), pause);
         if stood {
             return;
         }
         self.way.addresses.turn();
-        let refusal = match end {
+        let refusal = match end.0 {
             End::Failed(error) => telling::refusal_of(error, self.way.was_spoken_to()),
             End::Unanswered | End::Probed => Refusal::Other,
         };

@@ -62,11 +62,30 @@ pub async fn open<S: AsyncRead + AsyncWrite + Unpin>(
                 let text = format!("no TLS handshake within {seconds} s (`{CONNECT_KEY}`)");
                 io::Error::new(io::ErrorKind::TimedOut, text)
             };
-            let secured = timeout(patience.connack, handshake).await.map_err(late)??;
+            let secured =
+                timeout(patience.connack, handshake).await.map_err(late)?.map_err(in_handshake)?;
             Stream::Tls(Box::new(secured))
         }
     };
     Ok(Watched::new(stream, framing, patience, traffic))
+}
+
+/// An end of the connection in the handshake says by itself nothing of TLS.
+fn in_handshake(error: io::Error) -> io::Error {
+    let ended = matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+    );
+    if !ended {
+        return error;
+    }
+    let text = "the connection was ended in the TLS handshake, without a word: there is no TLS at that \
+                port (a plain broker answers so), or the broker, or something before it, was ended \
+                or doesn't let us in";
+    io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<S> {
@@ -106,5 +125,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_in_the_handshake_is_told_as_that_and_what_tls_says_stays() {
+        for kind in [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset] {
+            let told = in_handshake(kind.into());
+            assert_eq!(told.kind(), io::ErrorKind::InvalidData);
+            assert!(told.to_string().contains("no TLS at that port"), "{told}");
+        }
+        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::UnknownCA);
+        let told = in_handshake(io::Error::new(io::ErrorKind::InvalidData, alert.clone()));
+        assert_eq!(told.get_ref().and_then(|inner| inner.downcast_ref()), Some(&alert));
     }
 }

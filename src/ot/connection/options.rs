@@ -39,6 +39,11 @@ impl Way {
         self.traffic().heard()
     }
 
+    /// The CONNECT left, and nothing came.
+    pub(super) fn is_unheard(&self) -> bool {
+        self.was_spoken_to() && self.heard() == 0
+    }
+
     /// The CONNECT left.
     pub(super) fn was_spoken_to(&self) -> bool {
         self.traffic().accepted() > 0

@@ -40,11 +40,11 @@ pub(super) fn tell(broker: &str, said: &Said) {
     }
 }
 
-/// Says why there is no session.
+/// Says why there is no session. `unheard`: the broker ended the connection, and had said nothing.
 pub(super) fn tell_end(
     settings: &BrokerSettings,
     client_id: &str,
-    end: &End,
+    (end, unheard): (&End, bool),
     said: Option<&Said>,
     pause: Duration,
 ) {
@@ -60,6 +60,16 @@ pub(super) fn tell_end(
             ))
         }
         End::Probed => return,
+    };
+    let error = match (unheard, &settings.tls) {
+        (false, _) => error,
+        (true, None) => format!(
+            "{error}, before any answer to our CONNECT: is that a port for TLS (`[broker.tls]`), or \
+             for WebSocket?"
+        ),
+        (true, Some(_)) => {
+            format!("{error}, before any answer to our CONNECT: is that a port for MQTT?")
+        }
     };
     match said {
         Some(Said::EndsSession { filters, times }) => {

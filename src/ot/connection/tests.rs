@@ -52,7 +52,7 @@ async fn nothing_more_is_read_while_too_many_messages_wait_for_acknowledgement()
 /// What is told when a connection ends with `error`.
 fn told(said: Option<&subscriptions::Said>, error: ConnectionError) -> Vec<telemetry::Record> {
     let end = End::Failed(error);
-    capture(|| telling::tell_end(&broker(), "relay", &end, said, Duration::from_secs(1)))
+    capture(|| telling::tell_end(&broker(), "relay", (&end, false), said, Duration::from_secs(1)))
 }
 
 fn ended() -> ConnectionError {

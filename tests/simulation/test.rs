@@ -26,7 +26,6 @@ fn options(fault: Option<Fault>) -> Options {
 }
 
 #[test]
-#[ignore = "some seeds still fail: `cargo bench --bench simulation -- --survey`"]
 fn nothing_is_false_lost_or_forgotten_whatever_happens() {
     let long = Options { length: Length::FULL, ..options(None) };
     for (first, count, options) in [(0, SEEDS - LONG, options(None)), (1_000_000, LONG, long)] {
@@ -42,7 +41,6 @@ fn nothing_is_false_lost_or_forgotten_whatever_happens() {
 }
 
 #[test]
-#[ignore = "together with the one above"]
 fn every_planted_mistake_is_found() {
     for fault in Fault::ALL.iter().copied() {
         let (failures, _) = run_many(0, 10_000, &options(Some(fault)), 1);

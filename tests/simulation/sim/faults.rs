@@ -26,9 +26,7 @@ macro_rules! faults {
 }
 
 faults! {
-    IgnoresDup: "redelivered messages are taken for new ones",
     IgnoresSeq: "holes in the sequence are not seen",
-    IgnoresBdSeq: "the death of an old session ends the new one",
     HistoryIsNow: "historical values are taken for current ones",
     SkipsNull: "values that became null stay",
     LosesNodeDeaths: "deaths of nodes are lost",
@@ -47,11 +45,7 @@ impl Fault {
             let topic = String::from_utf8_lossy(&message.delivery.topic).into_owned();
             let is = |kind: &str| topic.contains(&format!("/{kind}/"));
             match self {
-                Fault::IgnoresDup => message.delivery.dup = false,
                 Fault::IgnoresSeq => change(message, |payload| payload.seq = None),
-                Fault::IgnoresBdSeq if is("NDEATH") => {
-                    change(message, |payload| payload.metrics.clear());
-                }
                 Fault::HistoryIsNow => change(message, |payload| {
                     payload.metrics.iter_mut().for_each(|metric| metric.is_historical = None);
                 }),

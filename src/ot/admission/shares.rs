@@ -32,7 +32,7 @@ const LEVEL_HOLDS: u32 = 64;
 /// Nodes that the event about refused messages names.
 const MOST_NAMED: usize = 3;
 
-/// Edge nodes whose birth is known, by their [`Shares::name`].
+/// Edge nodes whose birth is known, by their name.
 pub(super) type Born = HashSet<u64, RandomState>;
 
 /// A message that wants to be handed over.

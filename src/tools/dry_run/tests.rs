@@ -345,7 +345,7 @@ fn an_unreadable_payload_has_no_metrics_and_a_reason() {
 fn a_message_before_its_turn_is_told_when_it_is_judged() {
     let rules = "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"*\"";
     let mut dry_run = DryRun::new(policy(rules), 1_700_000_000_000);
-    let mut send = |dry_run: &mut DryRun, kind: &str, node: &str, seq: u64| {
+    let send = |dry_run: &mut DryRun, kind: &str, node: &str, seq: u64| {
         let mut metrics = vec![Metric {
             name: Some("a".to_owned()),
             datatype: Some(DataType::Int32.code()),

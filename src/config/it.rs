@@ -274,7 +274,7 @@ impl MirrorConfig {
             ("always", DataDatatypes::Always),
             ("never", DataDatatypes::Never),
         ];
-        let data_datatypes = reader.word(section, "data-datatypes", &words, DataDatatypes::AsPlant);
+        let data_datatypes = reader.word(section, "data-datatypes", &words, DataDatatypes::Never);
         let connects_per_s = section.key_span("connects-per-s").map(|_| {
             let first = u64::from(FIRST_CONNECTS_PER_S);
             bounded(reader.number(section, "connects-per-s", 1..=10_000, first))

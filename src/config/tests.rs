@@ -109,7 +109,7 @@ fn a_minimal_it_file_has_the_documented_defaults() {
     assert_eq!(config.journal_path, Path::new("/etc/sparkdiode/journal"));
     assert_eq!(config.mirror.stale_after, Duration::from_secs(10));
     assert_eq!(config.mirror.on_gap, OnGap::Mark);
-    assert_eq!(config.mirror.data_datatypes, DataDatatypes::AsPlant);
+    assert_eq!(config.mirror.data_datatypes, DataDatatypes::Never);
     assert_eq!(config.mirror.rebirth_min_interval, Duration::from_secs(1));
     assert_eq!(config.mirror.primary_host, None);
     assert_eq!(config.mirror.confirm_every, Duration::from_secs(2));

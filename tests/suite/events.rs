@@ -27,6 +27,10 @@ const CODE_ONLY: &[(Event, &str)] = &[
         "it takes a mistake of ours: what no frame can hold is PAYLOAD_REFUSED before (over_cap)",
     ),
     (
+        Event::CertNeedsRestart,
+        "it takes a half that root starts, with files that root alone can read",
+    ),
+    (
         Event::Mistake,
         "it takes a mistake of ours: the unit test counts one without being in a state that can't be",
     ),

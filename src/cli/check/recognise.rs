@@ -46,7 +46,9 @@ fn kind_of(table: &DeTable<'_>, path: &Path) -> Option<Kind> {
         Some(DeValue::Table(table)) => table.contains_key(key),
         _ => false,
     };
-    if has("rule") || has("rename") || has("limits") {
+    // Both halves have limits, too, but of other things.
+    let limits = in_table("limits", "node") || in_table("limits", "link");
+    if has("rule") || has("rename") || limits {
         return Some(Kind::Policy);
     }
     if has("mirror") || has("backfill") {
@@ -86,6 +88,8 @@ mod tests {
         let misplaced = "name = \"a\"\n[broker]\nclient-id-prefix = \"a\"";
         assert_eq!(kind("x.toml", misplaced), Some(Kind::Ot));
         assert_eq!(kind("ot.toml", "[[rule]]"), Some(Kind::Policy));
+        assert_eq!(kind("ot.toml", "[limits.node]\nmessages-per-s = 1"), Some(Kind::Policy));
+        assert_eq!(kind("x.toml", "[mirror]\n[limits]\nnesting = 9"), Some(Kind::It));
         assert_eq!(kind("it-plant.toml", "[broker]"), Some(Kind::It));
         assert_eq!(kind("ot.toml", "[broker"), Some(Kind::Ot));
         assert_eq!(kind("x.toml", "[broker]"), None);

@@ -212,14 +212,14 @@ impl Nodes {
     /// That no node takes more than it has counted, and the list has counted all of them.
     #[cfg(test)]
     pub(super) fn check_bytes(&mut self) {
-        let mut all = 0;
+        let mut all = 0_usize;
         self.for_each_node(|node| {
             let layouts = node.devices.values().map(|device| device.layout.counted_bytes());
             let counted: usize = layouts.chain([node.layout.counted_bytes()]).sum();
             let is = node.memory.bytes;
             assert!(node.is_relay || is >= counted, "{} has counted {is} of {counted}", node.key());
             assert_eq!(node.memory.bytes, node.memory.listed, "{}", node.key());
-            all += node.memory.listed;
+            all = all.saturating_add(node.memory.listed);
         });
         assert_eq!(self.bytes, all);
     }

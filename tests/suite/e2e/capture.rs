@@ -15,6 +15,9 @@ use crate::rig::{EVERYTHING, Rig};
 use crate::waiting::wait_until;
 use crate::wire::{Proxy, ot_guard};
 
+/// Requests in which it subscribes: for its filters, and then for the births that the broker stores.
+pub(super) const SUBSCRIPTIONS: usize = 2;
+
 /// A recorder behind a proxy of its own.
 struct Recorder {
     proxy: Proxy,
@@ -40,7 +43,7 @@ impl Recorder {
             .unwrap();
         let recorder = Recorder { proxy, child };
         wait_until("the recorder has subscribed", || {
-            recorder.count(|packet| matches!(packet, Packet::SubAck { .. })) == 1
+            recorder.count(|packet| matches!(packet, Packet::SubAck { .. })) == SUBSCRIPTIONS
         });
         recorder
     }

@@ -60,7 +60,10 @@ fn what_breaks_the_rules_neither_crosses_nor_stops_what_is_good() {
                 | ["spBv1.0", "Plant", "DBIRTH" | "DDATA", "Bad", "D"]
         );
         let of_the_host = matches!(levels[..], ["spBv1.0", "STATE", "enterprise"]);
-        assert!(relayed || of_the_host, "{publish:?}");
+        // Of a birth with a value that is nested too deeply, the metric's name crosses.
+        let without_value = matches!(levels[..], ["spBv1.0", "Plant", "NBIRTH", "Broken"])
+            && !publish.payload.windows(8).any(|bytes| bytes == b"level 88");
+        assert!(relayed || of_the_host || without_value, "{publish:?}");
     }
     assert_eq!(host.stale(), 0);
     rig.judge(Excuse::default());

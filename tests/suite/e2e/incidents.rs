@@ -60,7 +60,8 @@ fn a_node_that_floods_is_named_in_few_lines_with_the_right_total() {
     assert_eq!(
         said(&line, Event::PayloadRefused),
         "payload refused node=Plant/Flood topic=spBv1.0/Plant/NDATA/Flood \
-         reason=malformed_payload bytes=3"
+         reason=malformed_payload bytes=3 \
+         problem=\"malformed payload: a field cut short at byte 3 of a message\""
     );
     let line = rig.relay.wait_for_event(Half::Ot, Event::RateExceeded, &["node=Plant/Flood"]);
     assert!(line.contains("over the rate limit") && line.contains("rule=slow"), "{line}");

@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use sparkplug::{DataType, Value};
 
+use super::capture::SUBSCRIPTIONS;
 use crate::metrics::{int, metric, string, untyped};
 use crate::packet::Packet;
 use crate::peers::raw_edge::RawEdge;
@@ -36,7 +37,7 @@ fn a_draft_is_learnt_from_the_broker_and_a_second_run_finds_what_is_new() {
     let received =
         |wanted: fn(&Packet) -> bool| proxy.count(|record| record.received().is_some_and(wanted));
     wait_until("it has subscribed", || {
-        received(|packet| matches!(packet, Packet::SubAck { .. })) == 1
+        received(|packet| matches!(packet, Packet::SubAck { .. })) == SUBSCRIPTIONS
     });
     let mut edges: Vec<RawEdge> = ["Line1", "Line2"]
         .iter()

@@ -74,7 +74,7 @@ fn reload_passwords_and_retention_work_under_the_seal() {
     });
     relay.write_secret(Half::Ot, "password", "wrong\n");
     relay.start(Half::Ot);
-    relay.wait_for_log(Half::Ot, &["not connected", "NotAuthorized"]);
+    relay.wait_for_log(Half::Ot, &["not connected", "not authorised"]);
     // As a tool for secrets does it: another file under the same name.
     relay.write_secret(Half::Ot, "password.new", "right\n");
     fs::rename(relay.path("password.new"), relay.path("password")).unwrap();

@@ -1,6 +1,7 @@
 //! TLS with client certificates on both sides, and what happens with the wrong ones.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose, date_time_ymd,
 };
+use rustix::process::Signal;
 use telemetry::Event;
 
 use crate::broker::{Broker, Options, TlsFiles};
@@ -16,7 +18,7 @@ use crate::packet::Packet;
 use crate::peers::observer::Observer;
 use crate::peers::raw_edge::RawEdge;
 use crate::peers::srad_host::SradHost;
-use crate::relay::{Half, Link, Relay, Settings, write_secret};
+use crate::relay::{Half, Link, Relay, Settings, is_root, write_secret};
 use crate::rig::EVERYTHING;
 use crate::waiting::now_ms;
 use crate::wire::{Event as Wire, Proxy};
@@ -48,6 +50,27 @@ fn both_links_work_over_tls_with_client_certificates() {
     assert_eq!(plain, 0, "MQTT in clear text");
     let garbage = eavesdropper.count(|record| matches!(record.event, Wire::Garbage(_)));
     assert!(garbage > 0, "nothing went through the proxy");
+}
+
+#[test]
+fn renewed_certificates_are_taken_up_under_the_seal_and_bad_ones_are_not() {
+    let (ot_side, it_side) = (Authority::new("ot"), Authority::new("it"));
+    let renewed = Authority::new("ot");
+    let Some(ot_broker) = ot_side.broker() else { return };
+    let Some(it_broker) = it_side.broker() else { return };
+    ot_side.open_to(Half::Ot);
+    let links = (ot_side.link(&ot_broker, &ot_side), it_side.link(&it_broker, &it_side));
+    let mut relay = Relay::new(&settings(links.0, links.1));
+    relay.start(Half::Ot);
+    relay.wait_for_event(Half::Ot, Event::BrokerUp, &[]);
+    // The certificate of another key.
+    fs::copy(renewed.path("client.pem"), ot_side.path("client.pem")).unwrap();
+    relay.signal(Half::Ot, Signal::HUP);
+    relay.wait_for_event(Half::Ot, Event::CertNotRenewed, &[]);
+    // And its key.
+    fs::copy(renewed.path("client.key"), ot_side.path("client.key")).unwrap();
+    relay.signal(Half::Ot, Signal::HUP);
+    relay.wait_for_event(Half::Ot, Event::CertRenewed, &[]);
 }
 
 #[test]
@@ -185,6 +208,14 @@ impl Authority {
 
     fn path(&self, name: &str) -> PathBuf {
         Path::join(self.dir.path(), name)
+    }
+
+    /// A half may read the client's files again once it is sealed.
+    fn open_to(&self, half: Half) {
+        fs::set_permissions(self.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        if is_root() {
+            chown(self.path("client.key"), Some(half.user()), Some(half.user())).unwrap();
+        }
     }
 
     pub(super) fn broker(&self) -> Option<Broker> {

@@ -91,20 +91,24 @@ fn bounds_of_the_configuration_that_are_reached_are_told_by_both_halves() {
 
 /// What FRAME_TOO_LARGE is the last resort against: such a birth is refused before.
 #[test]
-fn a_birth_that_no_frame_can_hold_is_refused_and_told() {
+fn a_birth_over_a_limit_is_refused_and_told() {
     let Some(mut rig) = Rig::prepare(EVERYTHING, &Variation::default()) else { return };
     let path = rig.relay.path("ot.toml");
     let text = fs::read_to_string(&path).unwrap();
     let text = text.replace("[broker]\n", "[broker]\nmax-packet-bytes = 16777216\n");
+    let text = format!("{text}\n[limits]\nmetrics-per-payload = 5000\n");
     fs::write(&path, text).unwrap();
     rig.start_ot();
     let mut edge = RawEdge::connect(rig.ot_address(), "Plant", "E");
-    // 5 MiB; a frame holds 4.
     let filler = "x".repeat(1_024);
     let metrics: Vec<_> =
         (0..5 * 1_024).map(|number| string(&format!("m{number}"), &filler)).collect();
     edge.nbirth(&metrics).unwrap();
-    rig.relay.wait_for_event(Half::Ot, Event::PayloadRefused, &["node=Plant/E", "reason=over_cap"]);
+    rig.relay.wait_for_event(
+        Half::Ot,
+        Event::PayloadRefused,
+        &["node=Plant/E", "reason=over_cap", "key=limits.metrics-per-payload"],
+    );
 }
 
 #[test]

@@ -274,7 +274,10 @@ fn status_and_textfile_tell_the_account_by_node_and_rule() {
     rig.wait_for_value("Plant/E", "Counter", 11);
 
     // 1 birth + 10 + 5 of E, 1 of F.
-    let ot = wait_for_status(&rig, Half::Ot, "17 received", |status| status.account.received == 17);
+    let ot = wait_for_status(&rig, Half::Ot, "17 received", |status| {
+        // What comes without a birth waits for it, for a while.
+        status.account.received == 17 && status.account.waiting == 0
+    });
     let account = &ot.account;
     assert!(account.balances, "{account:?}");
     assert_eq!((account.forwarded, account.dropped, account.waiting), (11, 6, 0));
@@ -364,7 +367,11 @@ fn a_status_that_is_not_there_and_a_file_that_is_none_are_named() {
     assert_eq!(absent.status.code(), Some(74));
     let said = String::from_utf8(absent.stderr).unwrap();
     assert!(said.contains("status.json`: No such file") && said.contains("hint: "), "{said}");
-    fs::write(rig.relay.path("ot-state/status.json"), "{}").unwrap();
+    let file = rig.relay.path("ot-state/status.json");
+    fs::write(&file, "{}").unwrap();
+    // As the half would have written it: a file of somebody else isn't read.
+    let owner = fs::metadata(rig.relay.path("ot-state")).unwrap();
+    std::os::unix::fs::chown(&file, Some(owner.uid()), Some(owner.gid())).unwrap();
     let broken = rig.relay.run(&["status", "ot-state"]);
     assert_eq!(broken.status.code(), Some(65));
     assert!(String::from_utf8(broken.stderr).unwrap().contains("not a status file: `ot-state/"));

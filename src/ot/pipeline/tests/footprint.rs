@@ -34,7 +34,7 @@ const KINDS: [(&str, Kind); 11] = [
             vec![],
         )
     }),
-    ("long names", |_| (many(16, |at| number(&format!("{at}{}", "n".repeat(50_000)))), vec![])),
+    ("long names", |_| (many(800, |at| number(&format!("{at}{}", "n".repeat(1_000)))), vec![])),
     ("long texts", |_| (many(16, |at| text(&format!("{at}"), 50_000)), vec![])),
     ("short texts", |_| (many(5_000, |at| text(&format!("{at}"), 9)), vec![])),
     ("properties", |_| (many(100, with_properties), vec![])),

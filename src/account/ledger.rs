@@ -185,6 +185,11 @@ impl Ledger {
         self.watched.as_mut().map(core::mem::take).unwrap_or_default()
     }
 
+    /// How many [`Ledger::take_entries`] would give.
+    pub fn entries(&self) -> usize {
+        self.watched.as_ref().map_or(0, Vec::len)
+    }
+
     /// Enters what became of a received message.
     pub fn settle(&mut self, origin: Origin<'_>, fate: Fate) {
         if let Some(watched) = &mut self.watched {

@@ -48,7 +48,7 @@ use self::connection::SessionHandle;
 pub use self::entry::Entry;
 use self::entry::Journal;
 use self::handoff::{Shared, Work};
-pub use self::pipeline::{Counters, Pipeline, PipelineSettings, Received};
+pub use self::pipeline::{Counters, Judged, Pipeline, PipelineSettings, Received, WatchedOrder};
 pub use self::rule_counters::{RuleCount, RuleCounts, RuleMatches};
 use self::status_reporter::StatusReporter;
 use self::storing::state_writer::StateWriter;

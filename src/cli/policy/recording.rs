@@ -11,15 +11,16 @@ use policy::{Policy, Rule};
 use serde_json::json;
 use sparkplug::value;
 use text::{Paint, counted, escape, escape_to, format_utc_ms};
-use tools::capture::{Reader, Record};
+use tools::capture::Reader;
 use tools::dry_run::tally::{Cause, EntityTally, MetricTally, Tally};
-use tools::dry_run::{DryRun, MessageFate, MetricFate, MetricOutcome, Outcome, Passed};
+use tools::dry_run::{DryRun, Judged, MessageFate, MetricFate, MetricOutcome, Outcome, Passed};
 
 use super::json as machine;
 use super::lines::line;
 use crate::cli::{Exit, Failure, report};
 
-/// After the last message the relay gets this long to send what it held back.
+/// After the last message the relay gets this long to send what it held back. It is longer than any
+/// message waits for its turn.
 const LAST_WAIT: Duration = Duration::from_secs(10);
 /// Characters of a metric's name in a table.
 const MAX_NAME_CHARS: usize = 36;
@@ -46,7 +47,8 @@ pub(super) struct RecordingArgs {
 pub(super) enum Event<'a> {
     /// Time passes, and what was held back arrives.
     Late(&'a Passed),
-    Message(&'a Record, &'a Outcome),
+    /// A message, when it came and under which topic, as soon as is known what becomes of it.
+    Message(u64, &'a str, &'a Outcome),
 }
 
 /// Runs a recording through a policy and shows everything that happens.
@@ -60,7 +62,7 @@ pub(super) fn run(
     for record in reader {
         let record = record?;
         let dry_run = dry_run.get_or_insert_with(|| DryRun::new(policy.clone(), record.at_ms));
-        show(Event::Late(&dry_run.pass_until(record.at_ms)))?;
+        show_passed(&dry_run.pass_until(record.at_ms), &mut show)?;
         let outcome = dry_run.receive(Received {
             topic: &record.topic,
             payload: &record.payload,
@@ -68,12 +70,34 @@ pub(super) fn run(
             dup: record.dup,
             assured: record.qos > 0,
         });
-        show(Event::Message(&record, &outcome))?;
+        if outcome.early.is_none() {
+            show(Event::Message(record.at_ms, &record.topic, &outcome))?;
+        } else {
+            // The message itself is shown when it is judged; this is what else it did.
+            let Outcome { arrived, displaced, .. } = outcome.clone();
+            show(Event::Late(&Passed { arrived, displaced, judged: Vec::new() }))?;
+        }
+        show_judged(&outcome.judged, &mut show)?;
     }
     if let Some(mut dry_run) = dry_run {
-        show(Event::Late(&dry_run.pass(LAST_WAIT)))?;
+        show_passed(&dry_run.pass(LAST_WAIT), &mut show)?;
     }
     Ok(())
+}
+
+fn show_passed(
+    passed: &Passed,
+    show: &mut impl FnMut(Event<'_>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    show(Event::Late(passed))?;
+    show_judged(&passed.judged, show)
+}
+
+fn show_judged(
+    judged: &[Judged],
+    show: &mut impl FnMut(Event<'_>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    judged.iter().try_for_each(|it| show(Event::Message(it.came_ms, &it.topic, &it.outcome)))
 }
 
 /// Explains a recording.
@@ -90,27 +114,27 @@ pub(super) fn explain(
     let shows = |topic: &str| arguments.topic.as_ref().is_none_or(|text| topic.contains(text));
     let shows_metric = |name: &str| metric.is_none_or(|text| name.contains(text));
     run(policy, path, |event| {
-        let (record, outcome) = match event {
+        let (at_ms, topic, outcome) = match event {
             Event::Late(passed) => {
                 tally.add_late(passed);
                 return Ok(());
             }
-            Event::Message(record, outcome) => (record, outcome),
+            Event::Message(at_ms, topic, outcome) => (at_ms, topic, outcome),
         };
-        first.get_or_insert(record.at_ms);
-        last = record.at_ms;
+        first = Some(first.map_or(at_ms, |first: u64| first.min(at_ms)));
+        last = last.max(at_ms);
         let mut shown = outcome.clone();
         shown.metrics.retain(|metric| shows_metric(&metric.name));
-        if !shows(&record.topic) || (metric.is_some() && shown.metrics.is_empty()) {
+        if !shows(topic) || (metric.is_some() && shown.metrics.is_empty()) {
             return Ok(());
         }
-        tally.add(&record.topic, &shown);
+        tally.add(topic, &shown);
         if as_json {
-            let object = machine::message(policy, record.at_ms, &record.topic, &shown);
+            let object = machine::message(policy, at_ms, topic, &shown);
             report::output(&format!("{object}\n"))?;
         } else if arguments.messages {
             let mut text = String::new();
-            message(&mut text, policy, record.at_ms, &record.topic, &shown, paint);
+            message(&mut text, policy, at_ms, topic, &shown, paint);
             report::output(&text)?;
         }
         Ok(())

@@ -86,6 +86,7 @@ use self::decode::MetricRoom;
 use self::overload::Overload;
 pub(crate) use self::reorder::ALL_BYTES as WAITING_BYTES;
 use self::reorder::Reorder;
+pub use self::reorder::{Judged, WatchedOrder};
 use self::step::StepContext;
 use self::unborn::Unborn;
 use crate::plant::{Life, Node, Plant, StoredPlant};
@@ -303,11 +304,6 @@ impl Pipeline {
     /// The account by edge nodes and rules.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
-    }
-
-    /// The ledger, for the policy tools: it can be watched.
-    pub fn ledger_mut(&mut self) -> &mut Ledger {
-        &mut self.ledger
     }
 
     /// Checks that every received message is accounted for, once.

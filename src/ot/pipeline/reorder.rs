@@ -15,9 +15,10 @@
 //! it must not be acknowledged: [`Pipeline::oldest_waiting`].
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 use std::time::Duration;
 
-use account::{Fate, NodeSlot, Origin, Reason};
+use account::{Fate, LedgerEntry, NodeSlot, Origin, Reason};
 use foldhash::fast::RandomState;
 use policy::Rule;
 use sparkplug::{Entity, EntityTopic, Topic};
@@ -47,6 +48,27 @@ pub(super) struct Reorder {
     assured: BTreeSet<u64>,
     /// What became of messages while nobody could take it.
     pub(super) unsent: Vec<Entry>,
+    /// What waits and what has waited since this was asked last, where somebody watches.
+    watched: Option<WatchedOrder>,
+}
+
+/// What the reorder stage did, as the policy tools see it; see [`Pipeline::watch`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WatchedOrder {
+    /// Numbers of the messages that began to wait. The messages of a run are numbered from 1.
+    pub early: Vec<u64>,
+    /// Those that were judged after they had waited, in this order.
+    pub judged: Vec<Judged>,
+}
+
+/// A message that had waited and was judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    pub number: u64,
+    /// What of the ledger's entries is about it.
+    pub entries: Range<usize>,
+    /// What of the output is about it.
+    pub out: Range<usize>,
 }
 
 /// What is known of a message that is to wait.
@@ -110,6 +132,9 @@ impl Reorder {
         if early.assured {
             self.assured.insert(early.number);
         }
+        if let Some(watched) = &mut self.watched {
+            watched.early.push(early.number);
+        }
         early
     }
 
@@ -151,6 +176,19 @@ impl Reorder {
 }
 
 impl Pipeline {
+    /// From now on it is kept what the ledger enters and what the reorder stage does. For the policy
+    /// tools, which take it after every message and tick; a relay would fill its memory.
+    pub fn watch(&mut self) {
+        self.ledger.watch();
+        self.reorder.watched.get_or_insert_default();
+    }
+
+    /// What the ledger entered and the reorder stage did since this was asked last.
+    pub fn take_watched(&mut self) -> (Vec<LedgerEntry>, WatchedOrder) {
+        let order = self.reorder.watched.as_mut().map(std::mem::take).unwrap_or_default();
+        (self.ledger.take_entries(), order)
+    }
+
     /// Number of the message that was handled last; those of a run are numbered from 1.
     pub(crate) fn last_number(&self) -> u64 {
         self.reorder.number
@@ -282,6 +320,7 @@ impl Pipeline {
     /// Judges a message that has waited.
     fn judge(&mut self, now: Now, early: Early, late: bool, out: &mut Vec<Entry>) {
         self.reorder.end(&early);
+        let begin = (self.ledger.entries(), out.len());
         let received = Received {
             topic: &early.topic,
             payload: &early.payload,
@@ -301,6 +340,13 @@ impl Pipeline {
         let fate = self.process(now, received, Way::Waited { late }, &mut Origin::default(), out);
         let origin = Origin { entity, node };
         self.ledger.settle_waiting(origin, 1, fate);
+        if let Some(watched) = &mut self.reorder.watched {
+            watched.judged.push(Judged {
+                number: early.number,
+                entries: begin.0..self.ledger.entries(),
+                out: begin.1..out.len(),
+            });
+        }
         self.tell(now, fate, origin, received);
     }
 

@@ -11,6 +11,7 @@
 pub mod case;
 pub mod coverage;
 mod names;
+mod order;
 pub mod tally;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,8 @@ use sparkplug::{
 };
 
 use self::names::Names;
+pub use self::order::Judged;
+use self::order::{Early, Split};
 
 /// How often the relay does what is due; see the worker of the OT half.
 const TICK_EVERY: Duration = Duration::from_millis(100);
@@ -54,6 +57,10 @@ pub struct DryRun {
     now: Now,
     next_tick: Duration,
     names: Names,
+    /// Messages that were handed in.
+    number: u64,
+    /// Those of them that wait for their turn in the order of their node.
+    early: HashMap<u64, Early>,
 }
 
 /// What became of one message.
@@ -66,6 +73,11 @@ pub struct Outcome {
     pub arrived: Vec<Arrived>,
     /// Values of earlier messages in whose place newer ones wait now.
     pub displaced: Vec<Displaced>,
+    /// It came before its turn: under this number is told later what became of it, and nothing of
+    /// that is told here.
+    pub early: Option<u64>,
+    /// Messages that had come before their turn, and were judged with this one.
+    pub judged: Vec<Judged>,
 }
 
 /// A value that waited for a rate limit and won't cross any more.
@@ -85,6 +97,8 @@ pub struct Passed {
     pub arrived: Vec<Arrived>,
     /// Values that waited and were dropped.
     pub displaced: Vec<Displaced>,
+    /// Messages that had come before their turn, and were judged.
+    pub judged: Vec<Judged>,
 }
 
 /// What became of a message as a whole.
@@ -165,9 +179,16 @@ impl DryRun {
             caps: Caps::DEFAULT,
         };
         let mut pipeline = Pipeline::new(settings, policy, now);
-        pipeline.ledger_mut().watch();
+        pipeline.watch();
         pipeline.session(now, false);
-        DryRun { pipeline, now, next_tick: now.mono, names: Names::default() }
+        DryRun {
+            pipeline,
+            now,
+            next_tick: now.mono,
+            names: Names::default(),
+            number: 0,
+            early: HashMap::new(),
+        }
     }
 
     /// The policy.
@@ -186,13 +207,17 @@ impl DryRun {
         let end = begin.saturating_add(time);
         // After a long pause the next tick may be far.
         self.next_tick = self.next_tick.min(begin.saturating_add(TICK_EVERY));
-        let mut arrived = Vec::new();
+        let mut passed = Passed::default();
         // Ends: every turn either ticks, which moves the next tick on, or reaches the end.
         while self.next_tick <= end {
             self.advance_to(self.next_tick);
             let mut out = Vec::new();
             self.pipeline.tick(self.now, &mut out);
-            arrived.extend(self.read(out));
+            let Split { before, own, after, .. } = self.split(out);
+            let judged = before.into_iter().chain(after);
+            passed.judged.extend(judged.filter_map(|part| self.judged(part)));
+            passed.arrived.extend(self.read(own.out));
+            passed.displaced.extend(own.entries.into_iter().filter_map(displaced));
             let step = match self.now.mono.saturating_sub(begin) {
                 since if since >= COARSE_TICKS => COARSEST_TICK,
                 since if since >= FINE_TICKS => COARSE_TICK,
@@ -205,9 +230,7 @@ impl DryRun {
             }
         }
         self.advance_to(end);
-        let entries = self.pipeline.ledger_mut().take_entries();
-        let displaced = entries.into_iter().filter_map(displaced).collect();
-        Passed { arrived, displaced }
+        passed
     }
 
     /// Lets time pass until `wall_ms`; a clock that went backwards is taken as standing still.
@@ -217,9 +240,29 @@ impl DryRun {
 
     /// Hands a message to the relay.
     pub fn receive(&mut self, received: Received<'_>) -> Outcome {
+        self.number = self.number.wrapping_add(1);
         let mut out = Vec::new();
         self.pipeline.handle(self.now, received, &mut out);
-        let entries = self.pipeline.ledger_mut().take_entries();
+        let Split { early, before, own, after } = self.split(out);
+        if early {
+            self.early.insert(self.number, Early::of(self.now.wall_ms, received));
+        }
+        let mut judged: Vec<Judged> =
+            before.into_iter().filter_map(|part| self.judged(part)).collect();
+        let mut outcome = self.outcome(received, own.entries, own.out);
+        judged.extend(after.into_iter().filter_map(|part| self.judged(part)));
+        outcome.early = early.then_some(self.number);
+        outcome.judged = judged;
+        outcome
+    }
+
+    /// What became of a message, by what was entered and journalled because of it.
+    fn outcome(
+        &mut self,
+        received: Received<'_>,
+        entries: Vec<LedgerEntry>,
+        out: Vec<Entry>,
+    ) -> Outcome {
         let arrived = self.read(out);
         let topic = match Topic::parse(received.topic) {
             Ok(Topic::Entity(topic) | Topic::StoredBirth(topic)) => Some(topic),
@@ -248,7 +291,7 @@ impl DryRun {
             None => Vec::new(),
             Some(topic) => self.metrics(topic, received.payload, fate, entries, &arrived),
         };
-        Outcome { fate, metrics, arrived, displaced }
+        Outcome { fate, metrics, arrived, displaced, early: None, judged: Vec::new() }
     }
 
     /// Finds out what became of each metric: dropped ones stand in the ledger, the others in

@@ -258,6 +258,7 @@ fn every_metric_of_real_traffic_has_one_fate() {
                     dup: false,
                     assured: false,
                 });
+                assert!(outcome.early.is_none(), "{name}: captures are in order");
                 for metric in &outcome.metrics {
                     // Aliases are resolved, or the metric says why not.
                     let known = !metric.name.is_empty()
@@ -337,4 +338,65 @@ fn an_unreadable_payload_has_no_metrics_and_a_reason() {
     };
     assert_eq!(reason(&outcome), Some(Reason::MalformedPayload));
     assert_eq!(reason(&dry_run.receive(received(&payload))), Some(Reason::DataBeforeBirth));
+}
+
+/// What comes before its turn has the fate that the relay gives it, at the time when it does.
+#[test]
+fn a_message_before_its_turn_is_told_when_it_is_judged() {
+    let rules = "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"*\"";
+    let mut dry_run = DryRun::new(policy(rules), 1_700_000_000_000);
+    let send = |dry_run: &mut DryRun, kind: &str, node: &str, seq: u64| {
+        let mut metrics = vec![Metric {
+            name: Some("a".to_owned()),
+            datatype: Some(DataType::Int32.code()),
+            value: Some(Value::Int(u32::try_from(seq).unwrap())),
+            ..Metric::default()
+        }];
+        if kind == "NBIRTH" {
+            metrics.push(Metric {
+                name: Some("bdSeq".to_owned()),
+                datatype: Some(DataType::Int64.code()),
+                value: Some(Value::Long(0)),
+                ..Metric::default()
+            });
+        }
+        let timestamp = Some(1_700_000_000_000 + seq);
+        let payload = Payload { timestamp, seq: Some(seq), metrics, ..Payload::default() };
+        dry_run.receive(Received {
+            topic: &format!("spBv1.0/G/{kind}/{node}"),
+            payload: &payload.encode_to_vec(),
+            retain: false,
+            dup: false,
+            assured: false,
+        })
+    };
+    let numbers = |judged: &[Judged]| -> Vec<(u64, MessageFate, usize)> {
+        let one = |it: &Judged| (it.number, it.outcome.fate, it.outcome.metrics.len());
+        judged.iter().map(one).collect()
+    };
+    assert_eq!(send(&mut dry_run, "NBIRTH", "E", 0).early, None);
+    // 3 waits for 1 and 2, which come.
+    let early = send(&mut dry_run, "NDATA", "E", 3);
+    assert_eq!((early.early, early.arrived.len()), (Some(2), 0));
+    assert_eq!(numbers(&send(&mut dry_run, "NDATA", "E", 1).judged), []);
+    let last = send(&mut dry_run, "NDATA", "E", 2);
+    assert_eq!((last.fate, last.arrived.len()), (MessageFate::Forwarded, 1));
+    assert_eq!(numbers(&last.judged), [(2, MessageFate::Forwarded, 1)]);
+    assert_eq!(last.judged[0].outcome.arrived.len(), 1);
+    // The birth comes after its data, which have its names then.
+    assert_eq!(send(&mut dry_run, "NDATA", "F", 1).early, Some(5));
+    assert_eq!(
+        numbers(&send(&mut dry_run, "NBIRTH", "F", 0).judged),
+        [(5, MessageFate::Forwarded, 1)]
+    );
+    // It never comes.
+    assert_eq!(send(&mut dry_run, "NDATA", "H", 1).early, Some(7));
+    let dropped = MessageFate::Dropped { reason: Reason::DataBeforeBirth, rule: None };
+    let passed = dry_run.pass(Duration::from_secs(10));
+    assert_eq!(numbers(&passed.judged), [(7, dropped, 1)]);
+    assert_eq!(
+        passed.judged[0].outcome.metrics[0].fate,
+        MetricFate::Dropped { reason: Reason::DataBeforeBirth, rule: None }
+    );
+    assert!(dry_run.early.is_empty());
 }

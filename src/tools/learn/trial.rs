@@ -1,6 +1,7 @@
 //! Tries a draft on the recording that it was learnt from, through the relay's own pipeline.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use account::Reason;
 use ot::Received;
@@ -8,10 +9,12 @@ use policy::{Policy, Verdict};
 use sparkplug::{Topic, names};
 
 use crate::capture::Record;
-use crate::dry_run::{DryRun, MetricFate};
+use crate::dry_run::{DryRun, Judged, MetricFate, MetricOutcome, Outcome};
 
 /// Findings that are told; the rest is counted.
 const MAX_FINDINGS: usize = 20;
+/// After the last message, as long as any message waits for its turn.
+const LAST_WAIT: Duration = Duration::from_secs(10);
 
 /// A draft that is being tried.
 #[derive(Debug)]
@@ -54,7 +57,7 @@ impl<'a> Trial<'a> {
             self.dry_run = Some(DryRun::new(policy, record.at_ms));
         }
         let Some(dry_run) = &mut self.dry_run else { return };
-        dry_run.pass_until(record.at_ms);
+        let passed = dry_run.pass_until(record.at_ms);
         let outcome = dry_run.receive(Received {
             topic: &record.topic,
             payload: &record.payload,
@@ -62,9 +65,26 @@ impl<'a> Trial<'a> {
             dup: record.dup,
             assured: record.qos > 0,
         });
-        let Ok(Topic::Entity(topic)) = Topic::parse(&record.topic) else { return };
+        self.judged(passed.judged);
+        let Outcome { metrics, judged, early, .. } = outcome;
+        if early.is_none() {
+            self.judge(&record.topic, metrics);
+        }
+        self.judged(judged);
+    }
+
+    /// Messages that had come before their turn.
+    fn judged(&mut self, judged: Vec<Judged>) {
+        for it in judged {
+            self.judge(&it.topic, it.outcome.metrics);
+        }
+    }
+
+    /// Compares what became of a message with what was promised.
+    fn judge(&mut self, topic: &str, metrics: Vec<MetricOutcome>) {
+        let Ok(Topic::Entity(topic)) = Topic::parse(topic) else { return };
         let entity = topic.entity.to_string();
-        for metric in outcome.metrics {
+        for metric in metrics {
             let key = (entity.clone(), metric.name.clone());
             let promised = self.promised.contains(&key);
             let what = || format!("{} {}", key.0, key.1);
@@ -100,7 +120,9 @@ impl<'a> Trial<'a> {
     }
 
     /// What became of it.
-    pub fn report(self) -> TrialReport {
+    pub fn report(mut self) -> TrialReport {
+        let last = self.dry_run.as_mut().map(|dry_run| dry_run.pass(LAST_WAIT));
+        self.judged(last.unwrap_or_default().judged);
         self.report
     }
 }

@@ -72,13 +72,22 @@ fn edge(rig: &Rig, name: &str) -> RawEdge {
     edge
 }
 
+/// The same, shown on IT and acknowledged: a birth is shown before the plant with it is stored, and
+/// acknowledged only then.
+fn born(rig: &Rig, name: &str) -> RawEdge {
+    let before = acknowledged(rig);
+    let edge = edge(rig, name);
+    rig.wait_for(&format!("spBv1.0/Plant/NBIRTH/{name}"), 1);
+    wait_until("the birth is acknowledged", || acknowledged(rig) == before + 1);
+    edge
+}
+
 #[test]
 fn a_full_journal_stops_acknowledgements_and_loses_nothing() {
     let Some(mut rig) = Rig::prepare(EVERYTHING, &Variation::default()) else { return };
     let Some(disk) = Disk::over(rig.relay.path("journal"), Half::Ot, "2750") else { return };
     rig.start_both();
-    let mut edge = edge(&rig, "E");
-    rig.wait_for("spBv1.0/Plant/NBIRTH/E", 1);
+    let mut edge = born(&rig, "E");
     disk.fill();
     let before = acknowledged(&rig);
     for value in 1..=50 {
@@ -156,8 +165,7 @@ fn a_read_only_file_system_is_said_by_the_writer_and_enough_for_the_reader() {
 #[test]
 fn a_half_that_stands_still_holds_nobody_up() {
     let Some(mut rig) = Rig::start(EVERYTHING) else { return };
-    let mut edge = edge(&rig, "E");
-    rig.wait_for("spBv1.0/Plant/NBIRTH/E", 1);
+    let mut edge = born(&rig, "E");
     rig.relay.signal(Half::It, Signal::STOP);
     let before = acknowledged(&rig);
     for value in 1..=300 {

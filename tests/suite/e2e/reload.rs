@@ -1,6 +1,7 @@
 //! SIGHUP: a new policy takes effect without a restart; a bad one changes nothing.
 
 use rustix::process::Signal;
+use sparkplug::{Metric, Property};
 
 use crate::checker::Excuse;
 use crate::metrics::{int, untyped};
@@ -49,13 +50,26 @@ fn sighup_changes_the_policy_by_new_births_and_a_bad_policy_changes_nothing() {
     edge.ddata("D", &[untyped(int("Line/Speed", 81)), untyped(int("Line/Counter", 2))]).unwrap();
     host.wait_for("Plant/E/D", "Line/Counter", 2);
 
-    // More metrics: the births carry them, with their current values.
+    // More metrics: the births carry them, without values, since none of what was denied is kept.
     rig.relay.write_policy(COUNTER_AND_SPEED);
     rig.relay.signal(Half::Ot, Signal::HUP);
     rig.wait_for(device, 2);
-    assert_eq!(rig.it.numbers(node, "Line/Speed"), [71]);
-    assert_eq!(rig.it.numbers(device, "Line/Speed"), [81]);
+    let quality = |metric: &Metric| -> Option<u32> {
+        let properties = metric.properties.as_ref()?;
+        let place = properties.keys.iter().position(|key| key == "Quality")?;
+        match properties.values[place].value {
+            Some(Property::Int(code)) => Some(code),
+            _ => None,
+        }
+    };
+    for topic in [node, device] {
+        let birth = rig.it.payloads(topic).pop().unwrap();
+        let speed = birth.metrics.iter().find(|metric| metric.name() == "Line/Speed").unwrap();
+        assert_eq!((speed.is_null, &speed.value), (Some(true), &None), "{topic}");
+        assert_eq!(quality(speed), Some(0), "{topic}");
+    }
     assert_eq!(rig.it.numbers(node, "Line/Counter"), [1, 2]);
+    // The device's alone: this host ignores the metrics of an NBIRTH within a session.
     edge.ddata("D", &[untyped(int("Line/Speed", 82))]).unwrap();
     host.wait_for("Plant/E/D", "Line/Speed", 82);
 

@@ -1,9 +1,10 @@
 //! How to reach a broker: what each half's connection is made with, and its errors in the
-//! operator's words. A leaf: it opens no connection and knows nothing of MQTT.
+//! operator's words. A leaf: it opens no connection, and of the MQTT client it knows the errors alone.
 
 mod client_id;
 mod connect_failure;
 mod refusal;
+mod session_end;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,8 +12,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 pub use client_id::{ClientId, ClientIdForm};
-pub use connect_failure::{ConnectFailure, FailureKind, explain};
-pub use refusal::{Refused, refusal};
+use connect_failure::explain;
+pub use connect_failure::{ConnectFailure, FailureKind};
+pub use refusal::Refused;
+use refusal::refusal;
+pub use session_end::{ENDED_ATTEMPTS, Refusal, failure, is_ended_by_broker, refusal_of};
 
 /// One broker, and who we are to it.
 #[derive(Clone)]

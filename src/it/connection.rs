@@ -5,7 +5,6 @@
 //! and tasks share a thread: a message crosses no channel between threads on its way to the
 //! socket, and wakes nobody.
 
-mod failing;
 mod identities;
 mod limits;
 mod shared;

@@ -23,10 +23,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use at_once::at_once;
-use broker::{BrokerSettings, Credentials};
+use broker::{BrokerSettings, Credentials, Refusal};
 use bytes::Bytes;
 use endings::Endings;
-use identity::{Identity, Refusal};
+use identity::Identity;
 use load::Load;
 use options::{BEYOND_OUR_LIMITS_S, Way, options};
 use pauses::Pauses;
@@ -367,7 +367,7 @@ impl Session {
     fn ended(&mut self, end: &End, pause: Duration) {
         let now = clock::steady();
         let stood = take(&mut self.stands);
-        let by_broker = matches!(end, End::Failed(error) if telling::is_ended_by_broker(error));
+        let by_broker = matches!(end, End::Failed(error) if broker::is_ended_by_broker(error));
         let said = self.common.subscriptions.borrow_mut().ended(by_broker);
         if stood && by_broker && said.is_none() {
             self.endings.ended(now);
@@ -381,7 +381,7 @@ impl Session {
         }
         self.way.addresses.turn();
         let refusal = match end.0 {
-            End::Failed(error) => telling::refusal_of(error, self.way.was_spoken_to()),
+            End::Failed(error) => broker::refusal_of(error, self.way.was_spoken_to()),
             End::Unanswered | End::Probed => Refusal::Other,
         };
         if self.identity.refused(refusal) {

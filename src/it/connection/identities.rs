@@ -6,29 +6,15 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use broker::{ClientId, ClientIdForm};
+use broker::{ClientId, ClientIdForm, ENDED_ATTEMPTS, Refusal};
 
 use crate::mirror::NodeId;
-
-/// Attempts of a node in a row that the broker ended before its CONNACK, and the other form is tried.
-const ENDED_ATTEMPTS: u32 = 2;
 
 /// An identifier, and its form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Chosen {
     pub(super) id: Arc<str>,
     short: bool,
-}
-
-/// What an attempt came to that isn't a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// CONNACK 2.
-    Identifier,
-    /// The broker ended the connection between CONNECT and CONNACK.
-    Ended,
-    /// Anything else, which says nothing of the identifier.
-    Other,
 }
 
 #[derive(Debug)]

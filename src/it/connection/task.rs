@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use broker::ConnectFailure;
+use broker::{ConnectFailure, Refused};
 use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, Outgoing, Packet, QoS, SubscribeFilterInput,
     SubscribeReasonCode,
@@ -15,7 +15,6 @@ use telemetry::event;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep};
 
-use super::failing::{self, Whose};
 use super::identities::{Chosen, Identities};
 use super::limits::Limits;
 use super::shared::Shared;
@@ -278,14 +277,14 @@ impl Task {
     fn report(&self, error: &ConnectionError) {
         tracing::debug!(target: "it", node = self.node.0, %error, "session ended");
         let (client_id, user) = (&*self.chosen.id, self.user.as_deref());
-        let whose = Whose { client_id, keep_alive: self.keep_alive, user };
-        let mut failure = failing::failure(error, whose);
-        let by_broker = failing::is_ended_by_broker(error);
+        let refused = Refused { client_id, keep_alive: self.keep_alive, user };
+        let mut failure = broker::failure(error, refused);
+        let by_broker = broker::is_ended_by_broker(error);
         let ended = match self.progress {
             Progress::Connecting => {
                 self.addresses.turn();
                 let spoken = self.shared.traffic.accepted() > 0;
-                let refusal = failing::refusal_of(error, spoken);
+                let refusal = broker::refusal_of(error, spoken);
                 if let Ok(mut identities) = self.identities.lock() {
                     identities.refused(self.node, &self.chosen, refusal);
                 }

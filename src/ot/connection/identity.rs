@@ -5,10 +5,7 @@
 
 use std::sync::Arc;
 
-use broker::{ClientId, ClientIdForm};
-
-/// Attempts in a row that the broker ended before its CONNACK, and the short form is tried.
-const ENDED_ATTEMPTS: u32 = 2;
+use broker::{ClientId, ClientIdForm, ENDED_ATTEMPTS, Refusal};
 
 /// Which identifier the next attempt has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,17 +18,6 @@ enum Stage {
     Proof,
     /// Known for as long as the process runs.
     Settled { short: bool },
-}
-
-/// What an attempt came to that isn't a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// CONNACK 2.
-    Identifier,
-    /// The broker ended the connection between CONNECT and CONNACK.
-    Ended,
-    /// Anything else, which says nothing of the identifier.
-    Other,
 }
 
 #[derive(Debug)]

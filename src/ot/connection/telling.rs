@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use broker::{BrokerSettings, ConnectFailure, FailureKind, Refused, explain, refusal};
-use rumqttc::mqttbytes::Error as PacketError;
-use rumqttc::{ConnectReturnCode, ConnectionError, StateError};
+use broker::{BrokerSettings, ConnectFailure, FailureKind, Refused};
+use rumqttc::ConnectionError;
 use telemetry::event;
 
 use super::End;
-use super::identity::Refusal;
 use super::subscriptions::{Said, list};
 
 /// Says what became of a subscription.
@@ -111,53 +109,5 @@ pub(super) fn tell_end(
 
 fn failure(settings: &BrokerSettings, client_id: &str, error: &ConnectionError) -> ConnectFailure {
     let user = settings.credentials.as_ref().map(|credentials| credentials.user.as_str());
-    match connack_code(error) {
-        Some(code) => refusal(code, Refused { client_id, keep_alive: settings.keep_alive, user }),
-        None if matches!(error, ConnectionError::MqttState(StateError::ConnectionAborted)) => {
-            ConnectFailure::other("the broker ended the connection")
-        }
-        None => explain(error),
-    }
-}
-
-/// The code by which the broker refuses a session.
-fn connack_code(error: &ConnectionError) -> Option<u8> {
-    match error {
-        ConnectionError::ConnectionRefused(code) => Some(match code {
-            ConnectReturnCode::Success => 0,
-            ConnectReturnCode::RefusedProtocolVersion => 1,
-            ConnectReturnCode::BadClientId => 2,
-            ConnectReturnCode::ServiceUnavailable => 3,
-            ConnectReturnCode::BadUserNamePassword => 4,
-            ConnectReturnCode::NotAuthorized => 5,
-        }),
-        ConnectionError::MqttState(StateError::Deserialization(
-            PacketError::InvalidConnectReturnCode(code),
-        )) => Some(*code),
-        _ => None,
-    }
-}
-
-/// Whether it was the other end that ended the connection, and not the network or we.
-pub(super) fn is_ended_by_broker(error: &ConnectionError) -> bool {
-    match error {
-        ConnectionError::MqttState(StateError::ConnectionAborted) => true,
-        ConnectionError::MqttState(StateError::Deserialization(PacketError::Io(error)))
-        | ConnectionError::MqttState(StateError::Io(error))
-        | ConnectionError::Io(error) => {
-            use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
-            matches!(error.kind(), ConnectionReset | BrokenPipe | UnexpectedEof)
-        }
-        _ => false,
-    }
-}
-
-/// What an attempt without a session says of the client identifier; `spoken`: the CONNECT left.
-pub(super) fn refusal_of(error: &ConnectionError, spoken: bool) -> Refusal {
-    match connack_code(error) {
-        Some(2 | 0x85) => Refusal::Identifier,
-        Some(_) => Refusal::Other,
-        None if spoken && is_ended_by_broker(error) => Refusal::Ended,
-        None => Refusal::Other,
-    }
+    broker::failure(error, Refused { client_id, keep_alive: settings.keep_alive, user })
 }

@@ -49,7 +49,7 @@ aws-lc-rs        broker signature policy sparkdiode
 landlock         sandbox
 libc             foreign state journal-write telemetry sandbox sparkdiode
 rcgen            sparkdiode
-rumqttc-v4-next  ot it demo
+rumqttc-v4-next  broker ot it demo
 rumqttd          demo
 rustix           foreign telemetry sandbox demo
 rustls           tls broker stream telemetry

@@ -111,6 +111,10 @@ fn the_mqtt_client_is_found_outside_of_the_connection() {
     assert_found(rule, "ot", &["connection"], "pub(crate) use rumqttc::AsyncClient as Any;", 1);
     assert_clean(rule, "ot", &["connection"], "use rumqttc::AsyncClient;");
     assert_clean(rule, "demo", &["plant"], "use rumqttc::AsyncClient;");
+    let errors = "use rumqttc::mqttbytes::Error;\nuse rumqttc::{ConnectReturnCode, StateError};";
+    assert_clean(rule, "broker", &["session_end"], errors);
+    assert_found(rule, "broker", &["session_end"], "use rumqttc::{StateError, AsyncClient};", 1);
+    assert_found(rule, "broker", &["session_end"], "fn f(client: &rumqttc::AsyncClient) {}", 1);
 }
 
 #[test]

@@ -64,9 +64,15 @@ pub(super) fn included_code(file: &File) -> Faults {
     file.words.iter().filter(includes).map(|word| file.place(word)).collect()
 }
 
-/// Only the file `connection` of a half knows its MQTT client, and it passes it on to nobody.
+/// Only the file `connection` of a half knows its MQTT client, and it passes it on to nobody. What
+/// both have in common knows the client's errors.
 pub(super) fn mqtt_client_outside_the_connection(file: &File) -> Faults {
     const CLIENT: &str = "rumqttc";
+    if file.room == "broker" {
+        let faulty =
+            |word: &&Word| word.path.iter().any(|name| name == CLIENT) && !is_error_of_client(word);
+        return file.words.iter().filter(faulty).map(|word| file.place(word)).collect();
+    }
     if !["ot", "it"].contains(&file.room.as_str()) {
         return Vec::new();
     }
@@ -76,6 +82,11 @@ pub(super) fn mqtt_client_outside_the_connection(file: &File) -> Faults {
         word.path.iter().any(|name| name == CLIENT) && (!connection || exported)
     };
     file.words.iter().filter(faulty).map(|word| file.place(word)).collect()
+}
+
+fn is_error_of_client(word: &Word) -> bool {
+    const ERRORS: [&str; 4] = ["Error", "ConnectionError", "StateError", "ConnectReturnCode"];
+    matches!(word.kind, Kind::Import { .. }) && ERRORS.contains(&word.last())
 }
 
 fn is_connection(file: &File) -> bool {

@@ -1,25 +1,29 @@
-//! Why a session ended, in words, and what can be concluded from it.
+//! Why a session ended, from what the MQTT client says of it, and what can be concluded from that.
 
-use std::time::Duration;
-
-use broker::{ConnectFailure, Refused, explain, refusal};
 use rumqttc::mqttbytes::Error as PacketError;
 use rumqttc::{ConnectReturnCode, ConnectionError, StateError};
 
-use super::identities::Refusal;
+use crate::{ConnectFailure, Refused, explain, refusal};
 
-/// Whose session it was.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Whose<'a> {
-    pub(super) client_id: &'a str,
-    pub(super) keep_alive: Duration,
-    pub(super) user: Option<&'a str>,
+/// Attempts in a row that the broker ended before its CONNACK, and the other form of client
+/// identifier is tried.
+pub const ENDED_ATTEMPTS: u32 = 2;
+
+/// What an attempt came to that isn't a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// CONNACK 2.
+    Identifier,
+    /// The broker ended the connection between CONNECT and CONNACK.
+    Ended,
+    /// Anything else, which says nothing of the identifier.
+    Other,
 }
 
-pub(super) fn failure(error: &ConnectionError, whose: Whose<'_>) -> ConnectFailure {
-    let Whose { client_id, keep_alive, user } = whose;
+/// In words. `refused`: whose session it was.
+pub fn failure(error: &ConnectionError, refused: Refused<'_>) -> ConnectFailure {
     match connack_code(error) {
-        Some(code) => refusal(code, Refused { client_id, keep_alive, user }),
+        Some(code) => refusal(code, refused),
         None if matches!(error, ConnectionError::MqttState(StateError::ConnectionAborted)) => {
             ConnectFailure::other("the broker ended the connection")
         }
@@ -46,7 +50,7 @@ fn connack_code(error: &ConnectionError) -> Option<u8> {
 }
 
 /// Whether it was the other end that ended the connection, and not the network or we.
-pub(super) fn is_ended_by_broker(error: &ConnectionError) -> bool {
+pub fn is_ended_by_broker(error: &ConnectionError) -> bool {
     match error {
         ConnectionError::MqttState(StateError::ConnectionAborted) => true,
         ConnectionError::MqttState(
@@ -61,7 +65,7 @@ pub(super) fn is_ended_by_broker(error: &ConnectionError) -> bool {
 }
 
 /// What an attempt without a session says of the client identifier; `spoken`: the CONNECT left.
-pub(super) fn refusal_of(error: &ConnectionError, spoken: bool) -> Refusal {
+pub fn refusal_of(error: &ConnectionError, spoken: bool) -> Refusal {
     match connack_code(error) {
         Some(2 | 0x85) => Refusal::Identifier,
         Some(_) => Refusal::Other,

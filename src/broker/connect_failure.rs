@@ -23,8 +23,6 @@ pub enum FailureKind {
     Identifier,
     /// It asks to come back later.
     Later,
-    /// A secret can't be read.
-    Secret,
     /// The network, or the broker's behaviour.
     Other,
 }

@@ -12,7 +12,7 @@ use tls::{TlsConfig, TlsError, TlsIdentity};
 use super::code;
 use super::reader::Reader;
 
-/// `keep-alive-s`: a dead connection is noticed after one and a half times this. 30 s keeps NAT
+/// `keep-alive-s`: a dead connection is noticed within twice this. 30 s keeps NAT
 /// and firewall tables warm (their shortest usual timeout is 60 s).
 const DEFAULT_KEEP_ALIVE_S: u64 = 30;
 /// `connect-timeout-s`: clouds and satellite links take some seconds, and a broker that loads its store

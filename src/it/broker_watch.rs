@@ -118,8 +118,8 @@ impl BrokerWatch {
     }
 
     /// No password can be had.
-    pub(super) fn secret_unreadable(failure: &ConnectFailure) {
-        event!(SecretUnreadable, error = failure.text);
+    pub(super) fn secret_unreadable(error: &str) {
+        event!(SecretUnreadable, error);
     }
 
     /// A session failed. Where others stand it is that session's affair.
@@ -136,10 +136,10 @@ impl BrokerWatch {
             FailureKind::Later if self.ready.is_empty() => {
                 event!(BrokerDownForNow, broker, error, client_id, node = name);
             }
-            FailureKind::Secret | FailureKind::Other if self.ready.is_empty() => {
+            FailureKind::Other if self.ready.is_empty() => {
                 event!(BrokerDown, broker, error);
             }
-            FailureKind::Later | FailureKind::Secret | FailureKind::Other => {
+            FailureKind::Later | FailureKind::Other => {
                 tracing::debug!(target: "it", node = name, error, "a session failed; others stand");
             }
         }
@@ -332,8 +332,7 @@ mod tests {
             let failed = failure(first, kind, Ended::BeforeSession);
             triggered(&capture(|| watch.failed(at(2), &failed)), event);
         }
-        let secret = ConnectFailure { kind: FailureKind::Secret, text: "x".into() };
-        triggered(&capture(|| BrokerWatch::secret_unreadable(&secret)), Event::SecretUnreadable);
+        triggered(&capture(|| BrokerWatch::secret_unreadable("x")), Event::SecretUnreadable);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! MQTT sessions of mirrored edge nodes: the only file of this half that knows rumqttc.
+//! MQTT sessions of mirrored edge nodes: with its folder the only place in this half that knows
+//! rumqttc.
 //!
 //! Every session is one connection with its own client identifier and will, driven by one task.
 //! The driver publishes through [`Sessions`]; what happens comes back over one channel. Driver
@@ -15,7 +16,7 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use broker::{BrokerSettings, ConnectFailure, FailureKind, TlsSettings};
+use broker::{BrokerSettings, TlsSettings};
 use bytes::Bytes;
 use identities::Identities;
 use limits::{BEYOND_OUR_LIMITS_S, Limits, PUBLICATION_BYTES};
@@ -29,6 +30,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::DriverEvent;
 use crate::mirror::{NodeId, Qos, SessionEvent, SessionSpec};
+use crate::pool::Pool;
 
 /// Unsubscribing from this filter, which no session subscribes to, makes the broker answer
 /// behind everything that was published before (MQTT 3.1.1 §3.10.4): a barrier that needs no
@@ -64,7 +66,6 @@ pub(super) struct Sessions {
     queued_bytes: Arc<AtomicUsize>,
     taken_bytes: Arc<AtomicU64>,
     /// Bytes of the births of sessions that were opened and aren't there yet.
-    expected: HashMap<NodeId, usize>,
     expected_bytes: usize,
     waiting_bytes: Arc<AtomicUsize>,
 }
@@ -77,6 +78,8 @@ struct Live {
     shared: Arc<Shared>,
     /// Publications at QoS 1 handed over so far.
     published: u64,
+    /// The births are still to come.
+    expected: bool,
     /// Bytes that may wait beside what the limit allows: births, and one publication.
     allowance: usize,
     largest: usize,
@@ -94,10 +97,7 @@ impl Sessions {
             addresses: Arc::new(Addresses::new(broker.addresses.clone())),
             budget: bytes_per_s.map(Budget::new),
             identities: Arc::new(Mutex::new(Identities::new(broker.client_id_form))),
-            limits: Limits {
-                answer_within: broker.answer_within,
-                ..Limits::of(broker.max_packet_bytes)
-            },
+            limits: Limits::of(broker.max_packet_bytes, broker.answer_within),
             broker,
             mark: Mark::new(),
             password: None,
@@ -107,188 +107,16 @@ impl Sessions {
             generation: 0,
             queued_bytes: Arc::default(),
             taken_bytes: Arc::default(),
-            expected: HashMap::new(),
             expected_bytes: 0,
             waiting_bytes: Arc::default(),
         }
     }
 
-    /// Bytes that were handed over and are not written to the network yet.
-    pub(super) fn queued_bytes(&self) -> usize {
-        self.queued_bytes.load(Ordering::Relaxed)
-    }
-
-    /// Bytes that were written to the network, of all sessions since the start.
-    pub(super) fn taken_bytes(&self) -> u64 {
-        self.taken_bytes.load(Ordering::Relaxed)
-    }
-
-    /// Bytes of births that will follow as soon as their sessions stand.
-    pub(super) fn expected_bytes(&self) -> usize {
-        self.expected_bytes
-    }
-
-    /// The queued bytes without those of the session that has most of them.
-    pub(super) fn queued_bytes_of_others(&self) -> usize {
-        let most = self.live.values().map(|live| live.shared.queued_bytes()).max().unwrap_or(0);
-        self.queued_bytes().saturating_sub(most)
-    }
-
     fn is_expected_no_more(&mut self, node: NodeId) {
-        let bytes = self.expected.remove(&node).unwrap_or(0);
-        self.expected_bytes = self.expected_bytes.saturating_sub(bytes);
-    }
-
-    /// Starts a session. Its end is [`SessionEvent::Lost`] or [`SessionEvent::Closed`].
-    pub(super) fn open(&mut self, node: NodeId, spec: SessionSpec) {
-        self.generation = self.generation.wrapping_add(1);
-        let generation = self.generation;
-        let (queued, taken) = (Arc::clone(&self.queued_bytes), Arc::clone(&self.taken_bytes));
-        let shared = Arc::new(Shared::new(Arc::new(Traffic::new(queued, taken))));
-        self.take_password();
-        self.is_expected_no_more(node);
-        self.expected.insert(node, spec.birth_bytes);
-        self.expected_bytes = self.expected_bytes.saturating_add(spec.birth_bytes);
-        let name = format!("{}/{}", spec.group, spec.edge_node);
-        let readable = format!("{}/{name}", self.broker.client_id);
-        let chosen = match self.identities.lock() {
-            Ok(identities) => identities.choose(node, &readable),
-            Err(_) => {
-                return mistake::mistake!("a thread panicked with the identifiers in its hands");
-            }
-        };
-        let options = self.options(&spec, &chosen.id, &shared.traffic);
-        let (client, mut eventloop) = AsyncClient::builder(options).unbounded().build();
-        eventloop.network_options.set_connection_timeout(BEYOND_OUR_LIMITS_S);
-        let task = Task {
-            node,
-            name,
-            generation,
-            client: client.clone(),
-            subscriptions: spec.subscriptions,
-            broker: self.broker.address().into(),
-            user: self.broker.credentials.as_ref().map(|credentials| credentials.user.clone()),
-            keep_alive: self.broker.keep_alive,
-            chosen,
-            identities: Arc::clone(&self.identities),
-            addresses: Arc::clone(&self.addresses),
-            limits: self.limits,
-            mark: self.mark.clone(),
-            owed: 0,
-            owed_behind: 0,
-            progress: Progress::Connecting,
-            shared: Arc::clone(&shared),
-            events: self.events.clone(),
-            queued_bytes: Arc::clone(&self.queued_bytes),
-            waiting_bytes: Arc::clone(&self.waiting_bytes),
-        };
-        let task = self.runtime.spawn(task.run(eventloop));
-        let (published, allowance, largest) = (0, spec.birth_bytes, 0);
-        let live = Live { client, generation, shared, published, allowance, largest, task };
-        self.live.insert(node, live);
-    }
-
-    /// Queues a publication behind all earlier ones of this session. A session whose queue is
-    /// full is given up: its end is [`SessionEvent::Lost`], and what it held is read again from
-    /// the journal.
-    pub(super) fn publish(&mut self, node: NodeId, topic: Arc<str>, payload: Vec<u8>, qos: Qos) {
-        // A session that ended isn't there any more; the mirror hears of that next.
-        let Some(live) = self.live.get_mut(&node) else { return };
-        let bytes = payload.len().saturating_add(topic.len()).saturating_add(PUBLICATION_BYTES);
+        if let Some(live) = self.live.get_mut(&node)
+            && std::mem::take(&mut live.expected)
         {
-            let Ok(mut queue) = live.shared.queue.lock() else {
-                return mistake::mistake!("a thread panicked with a queue in its hands");
-            };
-            if queue.ended || live.shared.given_up.load(Ordering::Acquire) {
-                return;
-            }
-            let before = queue.bytes.saturating_add(live.shared.traffic.waiting());
-            // Births, and a single publication, may be as large as they like: the journal bounds
-            // them, and they may take their time.
-            live.largest = live.largest.max(bytes);
-            let allowed = self
-                .limits
-                .session_bytes
-                .saturating_add(live.allowance)
-                .saturating_add(live.largest);
-            if before.saturating_add(bytes) > allowed {
-                live.shared.given_up.store(true, Ordering::Release);
-                live.shared.wake.notify_one();
-                return;
-            }
-            queue.bytes = queue.bytes.saturating_add(bytes);
-            queue.sizes.push_back(bytes);
-            self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
-        }
-        let qos = match qos {
-            Qos::AtMostOnce => QoS::AtMostOnce,
-            Qos::AtLeastOnce => {
-                live.published = live.published.saturating_add(1);
-                QoS::AtLeastOnce
-            }
-        };
-        // The channel is unbounded and ends only with the task, whose end is reported.
-        let _ = live.client.try_publish(&*topic, payload, PublishOptions::new(qos));
-    }
-
-    /// Asks for [`SessionEvent::Confirmed`] behind everything published so far. At QoS 1 that
-    /// is when all of it is acknowledged; at QoS 0, when the broker answers a request that
-    /// follows it.
-    pub(super) fn barrier(&mut self, node: NodeId, data_qos: Qos) {
-        let Some(live) = self.live.get_mut(&node) else { return };
-        match data_qos {
-            Qos::AtMostOnce => {
-                let _ = live.client.try_unsubscribe(BARRIER_FILTER);
-            }
-            Qos::AtLeastOnce => {
-                live.shared.acks_wanted.store(live.published, Ordering::SeqCst);
-                // All of it may be acknowledged already: then no acknowledgement is to come.
-                if live.shared.passes_barrier() {
-                    let generation = live.generation;
-                    let event = SessionEvent::Confirmed;
-                    let _ = self.events.send(DriverEvent::Session { node, generation, event });
-                }
-            }
-        }
-    }
-
-    /// Sends what is queued and, once all of it at QoS 1 is acknowledged, DISCONNECT. The NDEATH
-    /// is, and it comes last: its PUBACK says that the broker holds what came before, at either
-    /// QoS. A DISCONNECT queued right here would overtake publications that wait for room in the
-    /// in-flight window, and with them the NDEATH.
-    pub(super) fn close(&mut self, node: NodeId) {
-        let Some(live) = self.live.get(&node) else { return };
-        live.shared.acks_to_close.store(live.published, Ordering::Release);
-        live.shared.closing.store(true, Ordering::Release);
-        live.shared.wake.notify_one();
-    }
-
-    /// Whether `generation` is the current session of this node. An end forgets the session.
-    pub(super) fn is_current(&mut self, node: NodeId, generation: u64, ended: bool) -> bool {
-        if self.live.get(&node).is_none_or(|live| live.generation != generation) {
-            return false;
-        }
-        if ended {
-            self.live.remove(&node);
-            self.is_expected_no_more(node);
-        }
-        true
-    }
-
-    /// The session of `node` stands: its births follow.
-    pub(super) fn stands(&mut self, node: NodeId) {
-        self.is_expected_no_more(node);
-    }
-
-    /// Waiting commands of so many bytes were taken.
-    pub(super) fn commands_taken(&self, bytes: usize) {
-        self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
-    }
-
-    /// Ends every session at once, without farewell: the broker sends the wills.
-    pub(super) fn abort(&mut self) {
-        for (_, live) in self.live.drain() {
-            live.task.abort();
+            self.expected_bytes = self.expected_bytes.saturating_sub(live.allowance);
         }
     }
 
@@ -297,9 +125,8 @@ impl Sessions {
         let Some(credentials) = &self.broker.credentials else { return };
         match (credentials.password)() {
             Ok(password) => self.password = Some(password),
-            Err(text) => {
-                let failure = ConnectFailure { kind: FailureKind::Secret, text };
-                let _ = self.events.send(DriverEvent::SecretUnreadable(failure));
+            Err(error) => {
+                let _ = self.events.send(DriverEvent::SecretUnreadable(error));
             }
         }
     }
@@ -341,6 +168,170 @@ impl Sessions {
             }
         });
         options
+    }
+}
+
+impl Pool for Sessions {
+    fn queued_bytes(&self) -> usize {
+        self.queued_bytes.load(Ordering::Relaxed)
+    }
+
+    fn taken_bytes(&self) -> u64 {
+        self.taken_bytes.load(Ordering::Relaxed)
+    }
+
+    fn expected_bytes(&self) -> usize {
+        self.expected_bytes
+    }
+
+    fn queued_bytes_of_others(&self) -> usize {
+        let most = self.live.values().map(|live| live.shared.queued_bytes()).max().unwrap_or(0);
+        self.queued_bytes().saturating_sub(most)
+    }
+
+    fn open(&mut self, node: NodeId, spec: SessionSpec) {
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        let (queued, taken) = (Arc::clone(&self.queued_bytes), Arc::clone(&self.taken_bytes));
+        let shared = Arc::new(Shared::new(Arc::new(Traffic::new(queued, taken))));
+        self.take_password();
+        self.is_expected_no_more(node);
+        let name = format!("{}/{}", spec.group, spec.edge_node);
+        let readable = format!("{}/{name}", self.broker.client_id);
+        let chosen = match self.identities.lock() {
+            Ok(identities) => identities.choose(node, &readable),
+            Err(_) => {
+                return mistake::mistake!("a thread panicked with the identifiers in its hands");
+            }
+        };
+        let options = self.options(&spec, &chosen.id, &shared.traffic);
+        let (client, mut eventloop) = AsyncClient::builder(options).unbounded().build();
+        eventloop.network_options.set_connection_timeout(BEYOND_OUR_LIMITS_S);
+        let task = Task {
+            node,
+            name,
+            generation,
+            client: client.clone(),
+            subscriptions: spec.subscriptions,
+            broker: self.broker.address().into(),
+            user: self.broker.credentials.as_ref().map(|credentials| credentials.user.clone()),
+            keep_alive: self.broker.keep_alive,
+            chosen,
+            identities: Arc::clone(&self.identities),
+            addresses: Arc::clone(&self.addresses),
+            limits: self.limits,
+            mark: self.mark.clone(),
+            owed: 0,
+            owed_behind: 0,
+            progress: Progress::Connecting,
+            shared: Arc::clone(&shared),
+            events: self.events.clone(),
+            queued_bytes: Arc::clone(&self.queued_bytes),
+            waiting_bytes: Arc::clone(&self.waiting_bytes),
+        };
+        let task = self.runtime.spawn(task.run(eventloop));
+        self.expected_bytes = self.expected_bytes.saturating_add(spec.birth_bytes);
+        let live = Live {
+            client,
+            generation,
+            shared,
+            published: 0,
+            expected: true,
+            allowance: spec.birth_bytes,
+            largest: 0,
+            task,
+        };
+        self.live.insert(node, live);
+    }
+
+    fn publish(&mut self, node: NodeId, topic: Arc<str>, payload: Vec<u8>, qos: Qos) {
+        // A session that ended isn't there any more; the mirror hears of that next.
+        let Some(live) = self.live.get_mut(&node) else { return };
+        let bytes = payload.len().saturating_add(topic.len()).saturating_add(PUBLICATION_BYTES);
+        {
+            let Ok(mut queue) = live.shared.queue.lock() else {
+                return mistake::mistake!("a thread panicked with a queue in its hands");
+            };
+            if queue.ended || live.shared.given_up.load(Ordering::Acquire) {
+                return;
+            }
+            let before = queue.bytes.saturating_add(live.shared.traffic.waiting());
+            // Births, and a single publication, may be as large as they like: the journal bounds
+            // them, and they may take their time.
+            live.largest = live.largest.max(bytes);
+            let allowed = self
+                .limits
+                .session_bytes
+                .saturating_add(live.allowance)
+                .saturating_add(live.largest);
+            if before.saturating_add(bytes) > allowed {
+                live.shared.given_up.store(true, Ordering::Release);
+                live.shared.wake.notify_one();
+                return;
+            }
+            queue.bytes = queue.bytes.saturating_add(bytes);
+            queue.sizes.push_back(bytes);
+            self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        let qos = match qos {
+            Qos::AtMostOnce => QoS::AtMostOnce,
+            Qos::AtLeastOnce => {
+                live.published = live.published.saturating_add(1);
+                QoS::AtLeastOnce
+            }
+        };
+        // The channel is unbounded and ends only with the task, whose end is reported.
+        let _ = live.client.try_publish(&*topic, payload, PublishOptions::new(qos));
+    }
+
+    fn barrier(&mut self, node: NodeId, data_qos: Qos) {
+        let Some(live) = self.live.get_mut(&node) else { return };
+        match data_qos {
+            Qos::AtMostOnce => {
+                let _ = live.client.try_unsubscribe(BARRIER_FILTER);
+            }
+            Qos::AtLeastOnce => {
+                live.shared.acks_wanted.store(live.published, Ordering::SeqCst);
+                // All of it may be acknowledged already: then no acknowledgement is to come.
+                if live.shared.passes_barrier() {
+                    let generation = live.generation;
+                    let event = SessionEvent::Confirmed;
+                    let _ = self.events.send(DriverEvent::Session { node, generation, event });
+                }
+            }
+        }
+    }
+
+    fn close(&mut self, node: NodeId) {
+        let Some(live) = self.live.get(&node) else { return };
+        live.shared.acks_to_close.store(live.published, Ordering::Release);
+        live.shared.closing.store(true, Ordering::Release);
+        live.shared.wake.notify_one();
+    }
+
+    fn is_current(&mut self, node: NodeId, generation: u64, ended: bool) -> bool {
+        if self.live.get(&node).is_none_or(|live| live.generation != generation) {
+            return false;
+        }
+        if ended {
+            self.is_expected_no_more(node);
+            self.live.remove(&node);
+        }
+        true
+    }
+
+    fn stands(&mut self, node: NodeId) {
+        self.is_expected_no_more(node);
+    }
+
+    fn commands_taken(&self, bytes: usize) {
+        self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    fn abort(&mut self) {
+        for (_, live) in self.live.drain() {
+            live.task.abort();
+        }
     }
 }
 

@@ -7,7 +7,6 @@ mod backlog;
 pub(crate) mod by_hand;
 mod in_work;
 mod link;
-mod pool;
 mod second_reading;
 
 use std::collections::VecDeque;
@@ -21,7 +20,6 @@ use clock::Clock;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use journal_format::{Body, Frame};
 use journal_read::{From, Item, JournalError, Position, Reader};
-use pool::Pool;
 use second_reading::SecondReading;
 use signature::SignedPolicy;
 use state::{InWork, Stored};
@@ -34,12 +32,12 @@ use crate::connect_queue::ConnectQueue;
 use crate::connection::Sessions;
 use crate::link_pace::LinkPace;
 use crate::mirror::{Mirror, MirrorSnapshot, Now, Outgoing, Qos, SessionEvent};
-use crate::notices;
+use crate::pool::Pool;
 use crate::state::ItState;
 use crate::state::saving::Saving;
 use crate::state::state_writer::{Saved, StateWriter};
 use crate::status_reporter::StatusReporter;
-use crate::{DriverEvent, FirstStart, ItError, PolicyLoader};
+use crate::{DriverEvent, FirstStart, ItError, PolicyLoader, notices};
 
 /// Frames taken before session events, timers, saving and signs of life get their turn.
 const FRAMES_PER_TURN: usize = 1_024;
@@ -296,7 +294,7 @@ impl<P: Pool> Driver<P> {
                 self.unconfirmed |= self.stop_by.is_some();
                 self.broker.failed(now.mono, &failed);
             }
-            DriverEvent::SecretUnreadable(failure) => BrokerWatch::secret_unreadable(&failure),
+            DriverEvent::SecretUnreadable(error) => BrokerWatch::secret_unreadable(&error),
             DriverEvent::Saved { what, result } => {
                 if what == Saved::BdSeqs {
                     self.connect_queue.saved(now.mono, result.is_ok());

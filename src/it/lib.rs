@@ -17,6 +17,7 @@ mod link_pace;
 pub mod memory;
 pub mod mirror;
 mod notices;
+mod pool;
 mod relay_node;
 mod session_failure;
 mod state;
@@ -31,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::state::StateError;
-use broker::{BrokerSettings, ConnectFailure};
+use broker::BrokerSettings;
 use broker_watch::BrokerWatch;
 pub use clock::Now;
 use driver::{Driver, DriverSettings};
@@ -120,7 +121,7 @@ enum DriverEvent {
     /// A session ended with this; thousands may end at once.
     SessionFailed(Box<SessionFailure>),
     /// No password can be had for the next session.
-    SecretUnreadable(ConnectFailure),
+    SecretUnreadable(String),
     /// The state was written, or couldn't be.
     Saved {
         what: Saved,

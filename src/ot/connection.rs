@@ -1,9 +1,9 @@
-//! Session with the OT broker: the only file of this half that knows rumqttc.
+//! Session with the OT broker: with its folder the only place in this half that knows rumqttc.
 //!
 //! What leaves towards the OT broker is CONNECT (without a will), SUBSCRIBE, UNSUBSCRIBE,
 //! acknowledgements, PINGREQ and DISCONNECT. rumqttc's client could publish; it stays inside
 //! [`Requests`], which has a method for each of these and none for a PUBLISH, and nothing that
-//! this file gives away names a topic to publish to.
+//! it gives away names a topic to publish to.
 
 mod at_once;
 mod endings;
@@ -169,8 +169,6 @@ enum End {
     Failed(ConnectionError),
     /// The broker owed an answer; we ended it.
     Unanswered,
-    /// The session was only to learn whether the broker takes it.
-    Probed,
 }
 
 /// Prepares a session with the filters of the policy.
@@ -238,7 +236,13 @@ impl Session {
             }
             hand_over(&mut burst, sink).await;
             let end = match event {
-                Ok(Event::Incoming(Packet::ConnAck(_))) if self.identity.is_probe() => End::Probed,
+                Ok(Event::Incoming(Packet::ConnAck(_))) if self.identity.is_probe() => {
+                    // The session was only to learn that it is taken. The proof follows at once.
+                    self.identity.taken();
+                    self.forget_connection();
+                    self.prepare();
+                    continue;
+                }
                 Ok(Event::Incoming(Packet::ConnAck(ack))) => {
                     pauses.connected();
                     self.connected(ack.session_present, sink).await;
@@ -256,13 +260,6 @@ impl Session {
                 Ok(_) => continue,
                 Err(end) => end,
             };
-            if let End::Probed = end {
-                // The proof follows at once.
-                self.identity.taken();
-                self.forget_connection();
-                self.prepare();
-                continue;
-            }
             // Before anything else runs: receipts of this connection are void now.
             self.forget_connection();
             sink.put(SessionEvent::Lost).await;
@@ -382,7 +379,7 @@ impl Session {
         self.way.addresses.turn();
         let refusal = match end.0 {
             End::Failed(error) => broker::refusal_of(error, self.way.was_spoken_to()),
-            End::Unanswered | End::Probed => Refusal::Other,
+            End::Unanswered => Refusal::Other,
         };
         if self.identity.refused(refusal) {
             let client_id = &**self.identity.current();

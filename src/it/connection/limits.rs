@@ -5,9 +5,6 @@ use std::time::Duration;
 /// Longest wait for the PUBACK of the NDEATH; then the socket is dropped, and the broker sends
 /// the will, which says the same. Shorter than a stop of the relay waits.
 const CLOSE_WITHIN: Duration = Duration::from_secs(4);
-/// Longest wait for an answer that the broker owes (SUBACK, UNSUBACK, PUBACK) where the configuration
-/// says nothing: one that owes it and answers pings all the while has forgotten it.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// The client has one limit for all that a connection takes, and for each write; ours, which know of
 /// progress, are in the stream.
 pub(super) const BEYOND_OUR_LIMITS_S: u64 = 24 * 3_600;
@@ -29,6 +26,8 @@ pub(crate) const SESSION_BYTES: usize = 80 * 1024;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) close_within: Duration,
+    /// Longest wait for an answer that the broker owes (SUBACK, UNSUBACK, PUBACK): one that owes it and
+    /// answers pings all the while has forgotten it.
     pub(super) answer_within: Duration,
     pub(super) session_bytes: usize,
 }
@@ -36,10 +35,10 @@ pub(super) struct Limits {
 impl Limits {
     /// Those of a half whose largest publications have so many bytes: a birth and what follows it
     /// may wait.
-    pub(super) fn of(packet_bytes: usize) -> Limits {
+    pub(super) fn of(packet_bytes: usize, answer_within: Duration) -> Limits {
         Limits {
             close_within: CLOSE_WITHIN,
-            answer_within: ANSWER_WITHIN,
+            answer_within,
             session_bytes: MAX_SESSION_BYTES.max(packet_bytes.saturating_mul(2)),
         }
     }

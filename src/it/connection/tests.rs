@@ -15,6 +15,7 @@ use super::*;
 const WINDOW: usize = 100;
 /// Nothing in these tests takes as long: then something hangs.
 const HANGS: Duration = Duration::from_secs(20);
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// What the fake broker answers.
 #[derive(Clone, Copy)]
@@ -163,7 +164,7 @@ fn packet(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
 
 #[test]
 fn a_disconnect_follows_the_ndeath_though_the_in_flight_window_is_full() {
-    let mut pair = Pair::new(ALL, WINDOW, Limits::of(1 << 20));
+    let mut pair = Pair::new(ALL, WINDOW, Limits::of(1 << 20, ANSWER_WITHIN));
     assert_eq!(pair.publish_and_close(5 * WINDOW, Qos::AtLeastOnce), SessionEvent::Closed);
     let seen = pair.seen();
     assert_eq!(seen.len(), 5 * WINDOW + 2);
@@ -172,7 +173,7 @@ fn a_disconnect_follows_the_ndeath_though_the_in_flight_window_is_full() {
 
 #[test]
 fn a_disconnect_follows_the_ndeath_behind_data_at_qos_0() {
-    let mut pair = Pair::new(ALL, 0, Limits::of(1 << 20));
+    let mut pair = Pair::new(ALL, 0, Limits::of(1 << 20, ANSWER_WITHIN));
     assert_eq!(pair.publish_and_close(5_000, Qos::AtMostOnce), SessionEvent::Closed);
     let seen = pair.seen();
     assert_eq!(seen.len(), 5_002);
@@ -181,7 +182,8 @@ fn a_disconnect_follows_the_ndeath_behind_data_at_qos_0() {
 
 #[test]
 fn a_session_whose_ndeath_is_never_acknowledged_is_lost_and_its_will_fires() {
-    let limits = Limits { close_within: Duration::from_millis(100), ..Limits::of(1 << 20) };
+    let limits =
+        Limits { close_within: Duration::from_millis(100), ..Limits::of(1 << 20, ANSWER_WITHIN) };
     for data_qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
         let mut pair = Pair::new(Answers { publish: false, ..ALL }, 0, limits);
         let end = pair.publish_and_close(2 * WINDOW, data_qos);
@@ -193,7 +195,7 @@ fn a_session_whose_ndeath_is_never_acknowledged_is_lost_and_its_will_fires() {
 
 #[test]
 fn a_session_whose_queue_is_full_is_lost_before_it_stops_the_others() {
-    let limits = Limits { session_bytes: 100_000, ..Limits::of(1 << 20) };
+    let limits = Limits { session_bytes: 100_000, ..Limits::of(1 << 20, ANSWER_WITHIN) };
     let mut pair = Pair::new(Answers { publish: false, ..ALL }, 0, limits);
     assert_eq!(pair.next(), SessionEvent::Ready);
     for _ in 0..WINDOW + 101 {
@@ -210,14 +212,14 @@ fn a_session_whose_queue_is_full_is_lost_before_it_stops_the_others() {
 
 #[test]
 fn a_broker_that_never_answers_a_subscription_loses_the_session() {
-    let limits = Limits { answer_within: Duration::from_secs(1), ..Limits::of(1 << 20) };
+    let limits = Limits::of(1 << 20, Duration::from_secs(1));
     let mut pair = Pair::new(Answers { subscribe: false, ..ALL }, 0, limits);
     assert_eq!(pair.next(), SessionEvent::Lost { connect_sent: true });
 }
 
 #[test]
 fn a_broker_that_never_answers_a_barrier_loses_the_session() {
-    let limits = Limits { answer_within: Duration::from_secs(1), ..Limits::of(1 << 20) };
+    let limits = Limits::of(1 << 20, Duration::from_secs(1));
     for data_qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
         let silent = Answers { unsubscribe: false, publish: false, ..ALL };
         let mut pair = Pair::new(silent, 0, limits);
@@ -230,7 +232,7 @@ fn a_broker_that_never_answers_a_barrier_loses_the_session() {
 
 #[test]
 fn a_barrier_is_answered_and_a_broker_that_owes_nothing_may_be_silent() {
-    let limits = Limits { answer_within: Duration::from_secs(1), ..Limits::of(1 << 20) };
+    let limits = Limits::of(1 << 20, Duration::from_secs(1));
     for data_qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
         let mut pair = Pair::new(ALL, 0, limits);
         assert_eq!(pair.next(), SessionEvent::Ready);

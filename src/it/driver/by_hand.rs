@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use policy::Policy;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::pool::Pool;
 use super::{
     BrokerWatch, Driver, DriverEvent, DriverSettings, FirstStart, ItError, ItState, Mirror,
     PolicyLoader, Qos, SessionEvent, StateWriter,
 };
 use crate::mirror::{MirrorSettings, NodeId, Outgoing, SessionSpec};
+use crate::pool::Pool;
 use crate::state::state_writer::Jobs;
 
 /// No pace that a simulation would notice: its clock isn't the one that paces history.

@@ -6,9 +6,9 @@ use journal_read::Item;
 use state::{Leave, SetAside, TOGETHER, WorkId};
 use telemetry::event;
 
-use super::pool::Pool;
 use super::{Driver, bytes_of};
 use crate::mirror::Now;
+use crate::pool::Pool;
 
 /// Frames that are read before their turn, where that costs no call of the system: those that are
 /// marked together.

@@ -2,9 +2,9 @@
 //! of it.
 
 use super::Driver;
-use super::pool::Pool;
 use crate::connection::MAX_QUEUED_BYTES;
 use crate::mirror::{Now, SessionSpec};
+use crate::pool::Pool;
 use crate::status_reporter::LinkView;
 
 impl<P: Pool> Driver<P> {

@@ -5,10 +5,10 @@ use journal_read::{From, Item, Position, Reader};
 use state::Leave;
 use telemetry::event;
 
-use super::pool::Pool;
 use super::{BYTES_PER_TURN, Driver, ERROR_PAUSE, FRAMES_PER_TURN};
 use crate::connection::MAX_QUEUED_BYTES;
 use crate::mirror::Now;
+use crate::pool::Pool;
 
 /// A second reading of a stretch of the journal.
 pub(super) struct SecondReading {

@@ -174,11 +174,10 @@ impl Subscriptions {
         if filters.is_empty() && !std::mem::take(&mut self.stored_births_due) {
             return None;
         }
-        self.asked = Some(Asked { filters: filters.clone(), since: now, heard: now, told: false });
-        Some(Request::Subscribe(match filters.is_empty() {
-            true => vec![format!("{CERTIFICATES_PREFIX}#")],
-            false => filters,
-        }))
+        let asked = Asked { filters, since: now, heard: now, told: false };
+        let request = Request::Subscribe(asked.names());
+        self.asked = Some(asked);
+        Some(request)
     }
 
     /// The broker answers: for each filter, whether it is granted.
@@ -250,10 +249,9 @@ impl Subscriptions {
             return (None, false);
         }
         self.unanswered = true;
-        let filters = asked.names();
         let first = !std::mem::replace(&mut asked.told, true);
         let gives_up = now.saturating_duration_since(asked.heard) >= within;
-        (first.then_some(Said::Unanswered { filters, waited }), gives_up)
+        (first.then(|| Said::Unanswered { filters: asked.names(), waited }), gives_up)
     }
 
     /// The connection is over; `by_broker`: we didn't end it.

@@ -57,7 +57,6 @@ pub(super) fn tell_end(
                  (`answer-timeout-s`)"
             ))
         }
-        End::Probed => return,
     };
     let error = match (unheard, &settings.tls) {
         (false, _) => error,
@@ -100,7 +99,7 @@ pub(super) fn tell_end(
                 event!(LoginRefused, broker, error, client_id, pause_ms);
             }
             FailureKind::Later => event!(BrokerDownForNow, broker, error, client_id, pause_ms),
-            FailureKind::Secret | FailureKind::Other => {
+            FailureKind::Other => {
                 event!(BrokerDown, broker, error, pause_ms);
             }
         },

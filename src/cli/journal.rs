@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use journal_format::{Body, Frame};
+use journal_format::Frame;
 use journal_read::{Item, JournalError, Lost, Reader, SETTLED_POLLS};
 
 use self::layout::Layouts;
@@ -186,11 +186,7 @@ pub(super) fn verify(dir: &Path, out: &mut impl Write) -> Result<bool, JournalCo
 
 fn selected(frame: &Frame, options: &CatOptions) -> bool {
     let Some(wanted) = &options.topic else { return true };
-    match &frame.body {
-        Some(Body::Relayed(relayed)) => relayed.topic.contains(wanted),
-        Some(Body::Keyframe(keyframe)) => keyframe.topic.contains(wanted),
-        _ => false,
-    }
+    frame.message().is_some_and(|(topic, _)| topic.contains(wanted))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use std::time::Duration;
 use backlog::Backlog;
 use clock::Clock;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use journal_format::{Body, Frame};
+use journal_format::Frame;
 use journal_read::{From, Item, JournalError, Position, Reader};
 use second_reading::SecondReading;
 use signature::SignedPolicy;
@@ -471,11 +471,7 @@ impl<P: Pool> Driver<P> {
 
 /// Bytes of a frame that are work: those of what it relays.
 fn bytes_of(frame: &Frame) -> usize {
-    match &frame.body {
-        Some(Body::Relayed(relayed)) => relayed.payload.len(),
-        Some(Body::Keyframe(keyframe)) => keyframe.payload.len(),
-        _ => 0,
-    }
+    frame.message().map_or(0, |(_, payload)| payload.len())
 }
 
 /// Where a reader that starts at `from` finds its first frame; `None`: nowhere yet.

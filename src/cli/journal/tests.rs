@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use journal_format::{Dropped, Heartbeat, Keyframe, Relayed, Start};
+use journal_format::{Body, Dropped, Heartbeat, Keyframe, Relayed, Start};
 use journal_write::{Durability, Writer, WriterOptions};
 use prost::Message as _;
 use sparkplug::{DataType, Metric, Payload, PropertySet, PropertyValue, Value};

@@ -1,7 +1,7 @@
 //! Frames in work: each is marked before the mirror takes it, and one with which this half was ended
 //! twice is set aside.
 
-use journal_format::{Body, Frame};
+use journal_format::Frame;
 use journal_read::Item;
 use state::{Leave, SetAside, TOGETHER, WorkId};
 use telemetry::event;
@@ -60,11 +60,7 @@ impl<P: Pool> Driver<P> {
     fn set_aside(&mut self, now: Now, frame: &Frame) {
         self.mirror.set_aside(now, frame);
         let Frame { seq, epoch, .. } = frame;
-        let (topic, payload) = match &frame.body {
-            Some(Body::Relayed(relayed)) => (&*relayed.topic, &*relayed.payload),
-            Some(Body::Keyframe(keyframe)) => (&*keyframe.topic, &*keyframe.payload),
-            _ => ("", [].as_slice()),
-        };
+        let (topic, payload) = frame.message().unwrap_or_default();
         let note = format!("frame {seq} of epoch {epoch}: the IT half was ended with it twice");
         let aside = SetAside {
             at_ms: now.wall_ms,

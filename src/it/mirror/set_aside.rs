@@ -14,11 +14,7 @@ impl Mirror {
     pub fn set_aside(&mut self, now: Now, frame: &Frame) {
         let is_fresh = self.begin_frame(now, frame);
         let is_message = matches!(frame.body, Some(Body::Relayed(_)));
-        let topic = match &frame.body {
-            Some(Body::Relayed(relayed)) => Some(&relayed.topic),
-            Some(Body::Keyframe(keyframe)) => Some(&keyframe.topic),
-            _ => None,
-        };
+        let topic = frame.message().map(|(topic, _)| topic);
         let entity = topic.and_then(|topic| entity_topic(topic).ok()).map(|topic| topic.entity);
         let by = self.doubt_ends(now);
         let (mut step, nodes) = self.step(now);

@@ -68,6 +68,17 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// Topic and payload of what it says of the plant, if it does.
+    pub fn message(&self) -> Option<(&str, &[u8])> {
+        match &self.body {
+            Some(Body::Relayed(relayed)) => Some((&relayed.topic, &relayed.payload)),
+            Some(Body::Keyframe(keyframe)) => Some((&keyframe.topic, &keyframe.payload)),
+            _ => None,
+        }
+    }
+}
+
+impl Frame {
     /// A frame of the segment with this header.
     pub fn new(header: &Header, envelope: Envelope) -> Frame {
         let place = envelope.seq.saturating_sub(header.first_seq);

@@ -6,7 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 
 use journal_format::header::Header;
-use journal_format::{Heartbeat, Relayed, Start, frame};
+use journal_format::{Body, Heartbeat, Relayed, Start, frame};
 use prost::Message;
 use sparkplug::{DataType, Metric, Payload, Value};
 use telemetry::Event;

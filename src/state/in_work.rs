@@ -25,13 +25,12 @@
 //! | 260 | 4 | accused pieces, at most [`MAX_ACCUSED`] |
 //! | 264 | 17 each | name, and with how many of its ends |
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::{FILE_MODE, StateDir, StateError, os};
+use crate::{StateDir, StateError, os, writable};
 
 const NAME: &str = "in-work.state";
 const MAGIC: [u8; 8] = *b"SPKDWRK1";
@@ -84,9 +83,8 @@ impl StateDir {
     /// The operating system refuses.
     pub fn in_work(&self) -> Result<InWork, StateError> {
         let path = self.path().join(NAME);
-        let mut options = OpenOptions::new();
-        options.create(true).truncate(false).read(true).write(true).mode(FILE_MODE);
-        let file = options.open(&path).map_err(os("open", &path))?;
+        let opened = writable().truncate(false).read(true).open(&path);
+        let file = opened.map_err(os("open", &path))?;
         let mut bytes = Vec::new();
         (&file).take(FILE_BYTES).read_to_end(&mut bytes).map_err(os("read", &path))?;
         let (key, mut accused, doing) = read(&bytes).unwrap_or_default();

@@ -89,10 +89,7 @@ impl StateDir {
             .create(path)
             .map_err(os("create directory", path))?;
         let lock = path.join("claim.lock");
-        let mut options = OpenOptions::new();
-        options.create(true).truncate(false).write(true).mode(FILE_MODE);
-        options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-        let claim = options.open(&lock).map_err(os("open", &lock))?;
+        let claim = writable().truncate(false).open(&lock).map_err(os("open", &lock))?;
         let metadata = claim.metadata().map_err(os("look at", &lock))?;
         if !metadata.is_file() {
             let not_one = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
@@ -177,10 +174,7 @@ impl StateDir {
     ) -> Result<(), StateError> {
         let path = self.path.join(file.name);
         let new = self.path.join(format!("{}.new", file.name));
-        let mut options = OpenOptions::new();
-        options.create(true).truncate(true).write(true).mode(FILE_MODE);
-        options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-        let opened = options.open(&new).map_err(os("create", &new))?;
+        let opened = writable().truncate(true).open(&new).map_err(os("create", &new))?;
         let checksum = pieces.clone().fold(0, crc32c::crc32c_append).to_le_bytes();
         let mut written = BufWriter::with_capacity(WRITE_BYTES, opened);
         let mut write = |piece: &[u8]| written.write_all(piece).map_err(os("write", &new));
@@ -220,6 +214,15 @@ fn parse<T: Message + Default>(wanted: [u8; 8], bytes: &[u8]) -> Option<T> {
 fn os(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
     let path = path.to_owned();
     move |source| StateError::Os { verb, path, source }
+}
+
+/// How a file of this directory is opened to be written: made if it isn't there, for its owner alone,
+/// and where nobody has put a link or a pipe in its place.
+fn writable() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true).write(true).mode(FILE_MODE);
+    options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    options
 }
 
 #[cfg(test)]
@@ -289,6 +292,16 @@ mod tests {
         fs::write(&outside, "whole").unwrap();
         std::os::unix::fs::symlink(&outside, dir.path().join("state/test.state.new")).unwrap();
         assert!(state.save(FILE, &"x".to_owned()).is_err());
+        assert_eq!(fs::read(&outside).unwrap(), b"whole");
+        std::os::unix::fs::symlink(&outside, dir.path().join("state/in-work.state")).unwrap();
+        assert!(state.in_work().is_err());
+        fs::remove_file(dir.path().join("state/in-work.state")).unwrap();
+        let aside = dir.path().join("state/set-aside.capture");
+        std::os::unix::fs::symlink(&outside, aside).unwrap();
+        let (note, topic, payload) = ("x", "t", [].as_slice());
+        let (at_ms, qos, retain, dup) = (1, 0, false, false);
+        let nothing = SetAside { at_ms, note, topic, payload, qos, retain, dup };
+        assert!(state.in_work().unwrap().keep(&nothing).is_err());
         assert_eq!(fs::read(&outside).unwrap(), b"whole");
         drop(state);
         fs::remove_file(dir.path().join("state/claim.lock")).unwrap();

@@ -1,12 +1,13 @@
 //! What was set aside, kept for whoever looks for the cause: a recording in the format of `sparkdiode
 //! capture`, which the policy tools read.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
-use crate::{FILE_MODE, InWork};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::{InWork, writable};
 
 const NAME: &str = "set-aside.capture";
 /// The largest message that can be configured fits, as Base64.
@@ -33,8 +34,7 @@ impl InWork {
     /// The operating system refuses, or the recording would become too large.
     pub fn keep(&self, aside: &SetAside<'_>) -> io::Result<PathBuf> {
         let path = self.directory().join(NAME);
-        let mut options = OpenOptions::new();
-        let mut file = options.create(true).append(true).mode(FILE_MODE).open(&path)?;
+        let mut file = writable().append(true).open(&path)?;
         let bytes = file.metadata()?.len();
         let SetAside { at_ms, note, topic, payload, qos, retain, dup } = aside;
         let mut lines = String::new();
@@ -45,7 +45,7 @@ impl InWork {
                  \"broker\":\"\",\"started_ms\":{at_ms},\"filters\":[],\"redacted\":false}}\n"
             ));
         }
-        let (note, topic, payload) = (quoted(note), quoted(topic), base64(payload));
+        let (note, topic, payload) = (quoted(note), quoted(topic), STANDARD.encode(payload));
         lines.push_str(&format!(
             "{{\"at_ms\":{at_ms},\"note\":{note}}}\n{{\"at_ms\":{at_ms},\"topic\":{topic},\
              \"payload\":\"{payload}\",\"qos\":{qos},\"retain\":{retain},\"dup\":{dup}}}\n"
@@ -80,28 +80,6 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// Base64 (RFC 4648), with padding.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3).saturating_mul(4));
-    for chunk in bytes.chunks(3) {
-        let mut three = [0_u8; 3];
-        three.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
-        let [first, second, third] = three.map(usize::from);
-        let sextets = [
-            first >> 2,
-            (first << 4 | second >> 4) & 63,
-            (second << 2 | third >> 6) & 63,
-            third & 63,
-        ];
-        for (place, sextet) in sextets.into_iter().enumerate() {
-            let letter = LETTERS.get(sextet).filter(|_| place <= chunk.len());
-            text.push(letter.map_or('=', |letter| char::from(*letter)));
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -130,9 +108,9 @@ mod tests {
             ("fooba", "Zm9vYmE="),
             ("foobar", "Zm9vYmFy"),
         ] {
-            assert_eq!(base64(bytes.as_bytes()), text);
+            assert_eq!(STANDARD.encode(bytes), text);
         }
-        assert_eq!(base64(&[0xFB, 0xFF, 0xFE]), "+//+");
+        assert_eq!(STANDARD.encode([0xFB, 0xFF, 0xFE]), "+//+");
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use config::{ItConfig, OtConfig, SyslogConfig};
 use diagnostic::{Diagnostic, Diagnostics};
+use sparkplug::Budget;
 use sparkplug::footprint::Term;
-use sparkplug::{Budget, Caps};
 
 use super::lines::item;
 
@@ -26,8 +26,7 @@ pub(super) fn of_ot(config: &OtConfig) -> Vec<Term> {
     let relay = &config.relay;
     let budget = Budget { node_bytes: relay.max_node_bytes, plant_bytes: relay.max_plant_bytes };
     let packet = usize::try_from(config.broker.max_packet_bytes).unwrap_or(usize::MAX);
-    let caps = Caps { payload_bytes: packet, ..Caps::default() };
-    let terms = ot::memory::worst_case(budget, &caps, packet);
+    let terms = ot::memory::worst_case(budget, &config.limits, packet);
     complete(terms, &config.syslog, &config.policy_paths)
 }
 
@@ -35,9 +34,7 @@ pub(super) fn of_ot(config: &OtConfig) -> Vec<Term> {
 pub(super) fn of_it(config: &ItConfig) -> Vec<Term> {
     let mirror = &config.mirror;
     let budget = Budget { node_bytes: mirror.max_node_bytes, plant_bytes: mirror.max_plant_bytes };
-    let packet = usize::try_from(config.broker.max_packet_bytes).unwrap_or(usize::MAX);
-    let caps = Caps { payload_bytes: packet, ..Caps::default() };
-    let terms = it::memory::worst_case(budget, &caps, mirror.max_nodes);
+    let terms = it::memory::worst_case(budget, &config.limits, mirror.max_nodes);
     complete(terms, &config.syslog, &config.policy_paths)
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use diagnostic::{Diagnostics, Severity};
 use telemetry::logging::colours;
-use text::{Paint, counted, is_treacherous};
+use text::{Paint, counted, escape_json, is_treacherous};
 
 use super::exit::Exit;
 
@@ -48,6 +48,15 @@ impl From<Diagnostics> for Failure {
     fn from(problems: Diagnostics) -> Failure {
         Failure { exit: Exit::Config, what: What::Problems(problems) }
     }
+}
+
+/// Prints a result as one line of JSON, in which what would change a terminal or the order of a line
+/// has JSON's own escapes.
+///
+/// # Errors
+/// stdout can't be written.
+pub fn json(object: &serde_json::Value) -> Result<(), Failure> {
+    output(&format!("{}\n", escape_json(&object.to_string())))
 }
 
 /// Prints a result. That the reader went away (`sparkdiode … | head`) is no failure.

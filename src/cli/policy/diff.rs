@@ -85,7 +85,7 @@ pub(super) fn run(arguments: &DiffArgs) -> Result<Exit, Failure> {
         !comparison.is_equal() || recorded.as_ref().is_some_and(|(_, changes)| !changes.is_empty());
     if arguments.json {
         let object = view.json(&comparison, recorded.as_ref(), differs);
-        report::output(&format!("{object}\n"))?;
+        report::json(&object)?;
     } else {
         let mut text = String::new();
         view.describe(&mut text, arguments, &comparison);

@@ -214,7 +214,7 @@ fn output_other(
     let Some(check) = report.checks.first() else { return Ok(()) };
     if as_json {
         let object = json!({ "topic": topic, "result": super::json::got(policy, check) });
-        return report::output(&format!("{object}\n"));
+        return report::json(&object);
     }
     let mut text = String::new();
     line(&mut text, &paint.strong(escape(topic)));

@@ -131,7 +131,7 @@ pub(super) fn explain(
         tally.add(topic, &shown);
         if as_json {
             let object = machine::message(policy, at_ms, topic, &shown);
-            report::output(&format!("{object}\n"))?;
+            report::json(&object)?;
         } else if arguments.messages {
             let mut text = String::new();
             message(&mut text, policy, at_ms, topic, &shown, paint);
@@ -140,7 +140,7 @@ pub(super) fn explain(
         Ok(())
     })?;
     if as_json {
-        report::output(&format!("{}\n", summary_json(policy, &tally)))?;
+        report::json(&summary_json(policy, &tally))?;
         return Ok(Exit::Ok);
     }
     let mut text = String::new();

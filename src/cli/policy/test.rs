@@ -108,7 +108,7 @@ pub(super) fn run(arguments: &TestArgs) -> Result<Exit, Failure> {
             "rules": totals.rules,
             "rules_without_cases": totals.uncovered,
         });
-        report::output(&format!("{}\n", json!({ "policies": json, "summary": summary })))?;
+        report::json(&json!({ "policies": json, "summary": summary }))?;
     } else {
         totals.summarise(&mut text, arguments.strict, paint);
         report::output(&text)?;

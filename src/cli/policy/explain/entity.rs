@@ -43,7 +43,7 @@ pub(super) fn output_entity(
             "told_as": told.map(entity_json),
             "rules": rules.collect::<Vec<_>>(),
         });
-        return report::output(&format!("{object}\n"));
+        return report::json(&object);
     }
     let mut text = String::new();
     let node = format!(

@@ -40,7 +40,7 @@ pub(super) fn output_metric_json(
         "metric": metric,
         "results": found.collect::<Vec<_>>(),
     });
-    report::output(&format!("{object}\n"))?;
+    report::json(&object)?;
     Ok(Exit::Ok)
 }
 

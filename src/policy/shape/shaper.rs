@@ -280,7 +280,7 @@ impl Shape {
         }
     }
 
-    /// Whether readers have null with Quality 0 for `told`, since this shape made it so.
+    /// Whether readers have null with Quality 0 for `forwarded`, since this shape made it so.
     pub fn made_null(&self, datatype: DataType, forwarded: &Metric, how: Pseudonyms<'_>) -> bool {
         self.nulls(datatype, forwarded, how).is_some()
     }

@@ -65,17 +65,6 @@ struct RawNote<'a> {
     note: &'a str,
 }
 
-impl Writer<File> {
-    /// Creates the recording at `path`, which must not exist, and writes its header. The file
-    /// gets mode 0600 and at most `max_bytes` (but always has its header).
-    ///
-    /// # Errors
-    /// The file exists, or the operating system refuses.
-    pub fn create(path: &Path, header: &Header, max_bytes: u64) -> Result<Self, CaptureError> {
-        Writer::new(path, create_file(path)?, header, max_bytes)
-    }
-}
-
 /// Creates an empty file for a recording, to write and to read, with mode 0600. It must not exist.
 ///
 /// # Errors
@@ -231,10 +220,10 @@ mod tests {
     fn an_existing_file_is_never_written_over() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.capture");
-        drop(Writer::create(&path, &header(), 1 << 20).unwrap());
+        drop(Writer::new(&path, create_file(&path).unwrap(), &header(), 1 << 20).unwrap());
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         let before = std::fs::read(&path).unwrap();
-        let error = Writer::create(&path, &Header::default(), 1 << 20).unwrap_err();
+        let error = create_file(&path).unwrap_err();
         assert!(error.to_string().contains("file exists (17)"), "{error}");
         assert!(error.hint().is_some());
         assert_eq!(std::fs::read(&path).unwrap(), before);

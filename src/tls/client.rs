@@ -26,20 +26,8 @@ use crate::{CertificateEnd, PeerCertificate, TlsConfig};
 /// A file that can't be used, with its name and what is wrong with it. An expired certificate is
 /// no error here, since the clock may be wrong: the peer decides.
 pub fn client_config(config: &TlsConfig) -> Result<Arc<ClientConfig>, TlsError> {
-    client(config, |_, _, _| {}).map(|(client, _)| client)
-}
-
-/// The same, and where the end of the certificate can be read that the server shows. Every
-/// handshake calls `peer_shown`.
-///
-/// # Errors
-/// As [`client_config`].
-pub fn client(
-    config: &TlsConfig,
-    peer_shown: PeerShown,
-) -> Result<(Arc<ClientConfig>, Arc<PeerCertificate>), TlsError> {
     let peer = peer_of(config)?;
-    Ok((build(&Material::read(config)?, peer_shown, &peer)?, peer))
+    build(&Material::read(config)?, |_, _, _| {}, &peer)
 }
 
 /// Where the end of the certificate can be read that the server shows.

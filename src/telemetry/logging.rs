@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use text::{escape, format_date};
-use tls::{CertificateEnd, Certificates, Look, PeerCertificate, Source};
+use tls::{Certificates, Look, Source};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -153,20 +153,11 @@ impl std::fmt::Debug for Logging {
 }
 
 impl Logging {
-    /// Certificates of files, whose end is announced in time, at the start and every day.
-    pub fn watch(&mut self, ends: impl IntoIterator<Item = CertificateEnd>) {
-        self.certificates.ends.extend(ends);
-    }
-
-    /// The same of files that are taken up while the process runs, every second if they are others.
+    /// Certificates of a connection, whose end is announced in time, at the start and every day: of
+    /// its files, which are taken up while the process runs, every second if they are others, and of
+    /// its server, once that has shown it.
     pub fn watch_source(&mut self, source: Arc<Source>) {
-        self.certificates.peers.push(Arc::clone(source.peer()));
         self.certificates.sources.push(source);
-    }
-
-    /// The same of a server's, which is known once the server has shown it.
-    pub fn watch_peer(&mut self, peer: Arc<PeerCertificate>) {
-        self.certificates.peers.push(peer);
     }
 
     /// All that are watched.
@@ -212,12 +203,12 @@ impl Logging {
                     day = None;
                 }
                 if day.replace(format_date(at)) != Some(format_date(at)) {
-                    let renewed = certificates.sources.iter().flat_map(|source| source.ends());
-                    for end in certificates.ends.iter().cloned().chain(renewed) {
+                    let sources = &certificates.sources;
+                    for end in sources.iter().flat_map(|source| source.ends()) {
                         emit_expiry(&end.certificate, end.not_after, at);
                     }
                     // A connection may last for years without another handshake.
-                    for peer in &certificates.peers {
+                    for peer in sources.iter().map(|source| source.peer()) {
                         if let Some(end) = peer.end() {
                             emit_peer_expiry(peer, end.not_after, at);
                         }

@@ -2,26 +2,22 @@
 
 use std::sync::Arc;
 
-use crate::certificates::{CertificateEnd, PeerCertificate};
+use crate::certificates::CertificateEnd;
 use crate::source::Source;
 
 /// All certificates that a half uses.
 #[derive(Clone, Debug, Default)]
 pub struct Certificates {
-    /// Of files, read at the start.
-    pub ends: Vec<CertificateEnd>,
-    /// Of servers.
-    pub peers: Vec<Arc<PeerCertificate>>,
-    /// Of files that are taken up while the process runs.
+    /// The files of each connection, with what its server has shown.
     pub sources: Vec<Arc<Source>>,
 }
 
 impl Certificates {
     /// The one that ends first, as far as they are known.
     pub fn first_end(&self) -> Option<CertificateEnd> {
-        let peers = self.peers.iter().filter_map(|peer| peer.end());
-        let renewed = self.sources.iter().flat_map(|source| source.ends());
-        self.ends.iter().cloned().chain(renewed).chain(peers).min_by_key(|end| end.not_after)
+        let peers = self.sources.iter().filter_map(|source| source.peer().end());
+        let files = self.sources.iter().flat_map(|source| source.ends());
+        files.chain(peers).min_by_key(|end| end.not_after)
     }
 }
 
@@ -30,18 +26,24 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
+    use crate::TlsConfig;
+    use crate::lab::Lab;
 
     #[test]
     fn a_peers_certificate_counts_once_it_was_shown_and_is_due_once_a_day_or_when_it_changes() {
         let at = |days: u64| UNIX_EPOCH + Duration::from_secs(days * 86_400);
-        let peer = Arc::new(PeerCertificate::new("broker"));
-        let file =
-            CertificateEnd { certificate: "ca.pem".into(), is_peers: false, not_after: at(100) };
-        let all = Certificates {
-            ends: vec![file.clone()],
-            peers: vec![Arc::clone(&peer)],
-            sources: Vec::new(),
+        let lab = Lab::new();
+        let (authority, _) = lab.issue("ca", (1970, 1, 1), (1970, 4, 11));
+        lab.write("ca.pem", authority, 0o644);
+        let config = TlsConfig { identity: None, ..lab.config("broker") };
+        let file = CertificateEnd {
+            certificate: config.ca_file.display().to_string(),
+            is_peers: false,
+            not_after: at(100),
         };
+        let source = Arc::new(Source::open(config, |_, _, _| {}).unwrap());
+        let peer = Arc::clone(source.peer());
+        let all = Certificates { sources: vec![source] };
         assert_eq!(all.first_end(), Some(file));
         peer.accept(at(50));
         assert_eq!(all.first_end().unwrap().certificate, "of the server `broker`");

@@ -24,7 +24,7 @@ pub use all::Certificates;
 pub use certificates::{
     CertificateEnd, EXPIRY_WARNING_DAYS, PeerCertificate, PeerShown, days_left,
 };
-pub use client::{Finding, client, client_config, ends, inspect};
+pub use client::{Finding, client_config, inspect};
 pub use error::TlsError;
 pub use form::Form;
 pub use settings::{TlsConfig, TlsIdentity};

@@ -1,18 +1,28 @@
 //! Certificates and keys as they are read from files.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use diagnostic::SecretFile;
 use diagnostic::file::read_bytes;
+use rustls::RootCertStore;
+use rustls::crypto::aws_lc_rs;
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::{
     CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer,
 };
+use text::format_date;
 
 use crate::der::{OID, SEQUENCE, elements, next};
 use crate::error::{MAX_CERTIFICATES, TlsError};
 use crate::form::{self, Wanted};
 use crate::pem::{PemSection, sections};
-use crate::x509::X509;
+use crate::x509::{X509, validity_of};
+use crate::{TlsConfig, TlsIdentity};
+
+/// What a key must be.
+const KEYS: &str = "wanted RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519";
 
 /// Who is trusted for what, behind a certificate: openssl's own form (`openssl x509 -trustout`).
 const TRUSTED: &str = "TRUSTED CERTIFICATE";
@@ -21,13 +31,119 @@ const REJECTED: u8 = 0xa0;
 const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
 const ANY_PURPOSE: &[u8] = &[0x55, 0x1d, 37, 0];
 
+/// What the files of one connection hold. Each is read once, so that whatever is made of them is
+/// made of the same content.
+pub(crate) struct Material<'config> {
+    pub(crate) config: &'config TlsConfig,
+    pub(crate) authorities: Vec<CertificateDer<'static>>,
+    /// The authorities, as those that may sign.
+    pub(crate) roots: Arc<RootCertStore>,
+    /// Our own certificate and its key, with the file of the former.
+    pub(crate) own: Option<(&'config Path, CertifiedKey)>,
+}
+
+impl<'config> Material<'config> {
+    /// Reads the files: authorities, our certificate, its key.
+    pub(crate) fn read(config: &'config TlsConfig) -> Result<Material<'config>, TlsError> {
+        let authorities = authorities(&config.ca_file)?;
+        let roots = roots_of(&authorities, &config.ca_file)?;
+        let own = match &config.identity {
+            Some(identity) => Some(own_of(identity, chain(&identity.certificate_file)?)?),
+            None => None,
+        };
+        Ok(Material { config, authorities, roots, own })
+    }
+
+    /// Reads the files: our certificate, which must be valid at `now`, authorities, our key.
+    pub(crate) fn read_valid(
+        config: &'config TlsConfig,
+        now: SystemTime,
+    ) -> Result<Material<'config>, TlsError> {
+        let Some(identity) = &config.identity else { return Material::read(config) };
+        let chain = chain(&identity.certificate_file)?;
+        require_valid(&chain, &identity.certificate_file, now)?;
+        let authorities = authorities(&config.ca_file)?;
+        let roots = roots_of(&authorities, &config.ca_file)?;
+        let own = Some(own_of(identity, chain)?);
+        Ok(Material { config, authorities, roots, own })
+    }
+
+    /// The certificates of each file, our own first.
+    pub(crate) fn into_certificates(self) -> Vec<Vec<CertificateDer<'static>>> {
+        self.own.into_iter().map(|(_, own)| own.cert).chain([self.authorities]).collect()
+    }
+}
+
+fn roots_of(
+    authorities: &[CertificateDer<'static>],
+    path: &Path,
+) -> Result<Arc<RootCertStore>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for (index, certificate) in authorities.iter().enumerate() {
+        roots.add(CertificateDer::from(&**certificate)).map_err(|_| TlsError::BadCertificate {
+            path: path.to_owned(),
+            number: index.saturating_add(1),
+            detail: "it can't be an authority: damaged, or of a form that isn't known".to_owned(),
+        })?;
+    }
+    Ok(Arc::new(roots))
+}
+
+/// Our own certificate with its key, which are checked to be a pair here: rustls would do so for
+/// certificates of version 3 alone, and brokers take others.
+fn own_of<'config>(
+    identity: &'config TlsIdentity,
+    chain: Vec<CertificateDer<'static>>,
+) -> Result<(&'config Path, CertifiedKey), TlsError> {
+    let path = identity.key_file.path();
+    let key = private_key(&identity.key_file)?;
+    let keys = aws_lc_rs::default_provider().key_provider;
+    // The library's words say which parsers it has tried.
+    let key = keys.load_private_key(key).map_err(|_| TlsError::BadKey {
+        path: path.to_owned(),
+        detail: format!("damaged, or of another kind or size; {KEYS}"),
+    })?;
+    if let Some(public) = key.public_key() {
+        let fits = |certificate: &CertificateDer<'_>| {
+            X509::read(certificate).is_some_and(|read| read.key == public.as_ref())
+        };
+        let belongs_to = chain.iter().position(fits);
+        if belongs_to != Some(0) {
+            return Err(TlsError::KeyMismatch {
+                path: path.to_owned(),
+                certificate: identity.certificate_file.clone(),
+                belongs_to: belongs_to.map(|index| index.saturating_add(1)),
+            });
+        }
+    }
+    Ok((&identity.certificate_file, CertifiedKey::new(chain, key)))
+}
+
+/// Our own certificate must be valid: no broker takes another.
+fn require_valid(
+    chain: &[CertificateDer<'_>],
+    path: &Path,
+    now: SystemTime,
+) -> Result<(), TlsError> {
+    let Some(validity) = chain.first().and_then(|own| validity_of(own)) else { return Ok(()) };
+    if now > validity.not_after {
+        let on = format_date(validity.not_after);
+        return Err(TlsError::Expired { path: path.to_owned(), on });
+    }
+    if now < validity.not_before {
+        let from = format_date(validity.not_before);
+        return Err(TlsError::NotYet { path: path.to_owned(), from });
+    }
+    Ok(())
+}
+
 /// The certificates of a file, each of them a certificate: our own chain, whoever it is trusted by.
-pub(crate) fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     certificates(path, false)
 }
 
 /// The same of a file of authorities.
-pub(crate) fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     certificates(path, true)
 }
 
@@ -94,7 +210,7 @@ fn is_for_servers(settings: &[u8]) -> bool {
 }
 
 /// The first private key of a file.
-pub(crate) fn private_key(file: &SecretFile) -> Result<PrivateKeyDer<'static>, TlsError> {
+fn private_key(file: &SecretFile) -> Result<PrivateKeyDer<'static>, TlsError> {
     let path = file.path();
     let bytes = file.read_bytes()?;
     let mut other = None;

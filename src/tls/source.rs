@@ -15,8 +15,9 @@ use rustls_pki_types::CertificateDer;
 use text::format_date;
 
 use crate::certificates::{CertificateEnd, PeerCertificate, PeerShown};
-use crate::client::{build, certificates_of, ends, peer_of, require_valid};
+use crate::client::{build, ends, peer_of};
 use crate::error::TlsError;
+use crate::material::Material;
 use crate::settings::TlsConfig;
 
 /// Certificate and key are exchanged one after the other: a pair that doesn't fit, or a file that is
@@ -107,7 +108,8 @@ impl Source {
         let peer = peer_of(&config)?;
         // Before they are read: what is exchanged meanwhile is another one then.
         let files = look_at(&config);
-        let Read { client, ends, certificates } = read(&config, peer_shown, &peer)?;
+        let Read { client, ends, certificates } =
+            made_of(Material::read(&config)?, peer_shown, &peer)?;
         let unreadable = None;
         let state = State { client, ends, certificates, files, unreadable, trouble: None };
         Ok(Source { config, peer_shown, peer, guard: OnceLock::new(), state: Mutex::new(state) })
@@ -191,8 +193,7 @@ impl Source {
         if let Some(guard) = self.guard.get() {
             guard().map_err(|detail| TlsError::Guard { detail })?;
         }
-        require_valid(&self.config, now)?;
-        read(&self.config, self.peer_shown, &self.peer)
+        made_of(Material::read_valid(&self.config, now)?, self.peer_shown, &self.peer)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -201,14 +202,14 @@ impl Source {
     }
 }
 
-fn read(
-    config: &TlsConfig,
+fn made_of(
+    material: Material<'_>,
     peer_shown: PeerShown,
     peer: &Arc<PeerCertificate>,
 ) -> Result<Read, TlsError> {
-    let client = build(config, peer_shown, peer)?;
-    let certificates = certificates_of(config)?.into_iter().map(|(_, read)| read).collect();
-    Ok(Read { client, ends: ends(config)?, certificates })
+    let client = build(&material, peer_shown, peer)?;
+    let ends = ends(&material);
+    Ok(Read { client, ends, certificates: material.into_certificates() })
 }
 
 fn remedy(error: &TlsError) -> Option<String> {

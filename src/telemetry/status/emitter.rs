@@ -225,7 +225,12 @@ fn end_status(certificate: &CertificateEnd, wall_ms: u64) -> CertificateStatus {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::sync::Arc;
+
     use account::{Fate, Ledger, Origin};
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+    use tls::{Source, TlsConfig};
 
     use super::*;
     use crate::Event;
@@ -234,19 +239,26 @@ mod tests {
 
     const DAY_MS: u64 = 86_400_000;
 
-    fn end(days: u64) -> CertificateEnd {
+    /// A connection whose authority ends then.
+    fn end(directory: &Path, days: u64) -> Arc<Source> {
         let span = Duration::from_millis(days.saturating_mul(DAY_MS));
-        let not_after = UNIX_EPOCH.checked_add(span).unwrap();
-        CertificateEnd { certificate: format!("{days}.pem"), is_peers: false, not_after }
+        let mut params = CertificateParams::default();
+        params.not_before = date_time_ymd(1970, 1, 1);
+        params.not_after = params.not_before.checked_add(span.try_into().unwrap()).unwrap();
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let ca_file = directory.join(format!("{days}.pem"));
+        fs::write(&ca_file, certificate.pem()).unwrap();
+        let config = TlsConfig { ca_file, identity: None, server_name: "broker".to_owned() };
+        Arc::new(Source::open(config, |_, _, _| {}).unwrap())
     }
 
-    fn emitter(directory: &Path, ends: Vec<CertificateEnd>) -> StatusEmitter {
+    fn emitter(directory: &Path, sources: Vec<Arc<Source>>) -> StatusEmitter {
         let settings = StatusSettings {
             every: Duration::from_secs(2),
             summary_every: Duration::from_secs(60),
             textfile: None,
             broker_address: "b:1".to_owned(),
-            certificates: Certificates { ends, ..Certificates::default() },
+            certificates: Certificates { sources },
             any_owner: false,
         };
         let (at, state_dir) = (Duration::from_secs(5), directory.to_owned());
@@ -265,10 +277,12 @@ mod tests {
             (100, -1, Level::Critical),
             (98, -3, Level::Critical),
         ] {
-            let mut emitter = emitter(directory.path(), vec![end(500), end(days), end(300)]);
+            let ends = [500, days, 300].map(|days| end(directory.path(), days));
+            let mut emitter = emitter(directory.path(), ends.to_vec());
             let status = emitter.status(wall_ms, true, 1);
             let certificate = status.certificate.unwrap();
-            assert_eq!(certificate.file, format!("{days}.pem"));
+            let file = directory.path().join(format!("{days}.pem"));
+            assert_eq!(certificate.file, file.display().to_string());
             assert_eq!((certificate.days_left, status.health.level), (left, level), "{days}");
         }
     }

@@ -174,3 +174,63 @@ fn links_are_followed_and_what_was_only_touched_is_the_same() {
     assert!(matches!(source.look(Look::Regular, at(2)), Some(Change::Renewed { .. })));
     assert!(connects(&source, &lab));
 }
+
+#[test]
+fn of_several_faults_the_same_is_always_told_first() {
+    let lab = Lab::new();
+    let source = open(&lab);
+    let files = ["ca.pem", "client.pem", "client.key"].map(|name| (name, lab.read(name)));
+    let (expired, _) = lab.issue("client", (2025, 1, 1), (2026, 1, 1));
+    let told_of = |error: &str| {
+        let named = files.each_ref().map(|(name, _)| error.contains(name));
+        named.iter().position(|named| *named).unwrap()
+    };
+    let opened = || {
+        let config = lab.config("broker.plant");
+        let inspected = crate::inspect(&config, at(1)).unwrap_err().to_string();
+        let error = Source::open(config, |_, _, _| {}).unwrap_err().to_string();
+        assert_eq!(inspected, error);
+        told_of(&error)
+    };
+    for (name, _) in &files {
+        replace(&lab, name, "", 0o600);
+    }
+    assert_eq!(opened(), 0, "authorities");
+    refused(source.look(Look::Asked, at(1)), "no certificate in `");
+    let looked = || told_of(&source.trouble().unwrap());
+    assert_eq!(looked(), 1, "our certificate");
+    replace(&lab, "client.pem", &expired, 0o644);
+    refused(source.look(Look::Asked, at(2)), "expired on 2026-01-01");
+    assert_eq!((opened(), looked()), (0, 1), "authorities, or its end");
+    replace(&lab, "client.pem", &files[1].1, 0o644);
+    refused(source.look(Look::Asked, at(3)), "no certificate in `");
+    assert_eq!((opened(), looked()), (0, 0), "authorities");
+    replace(&lab, "ca.pem", &files[0].1, 0o644);
+    refused(source.look(Look::Asked, at(4)), "empty secret file");
+    assert_eq!((opened(), looked()), (2, 2), "the key");
+    replace(&lab, "client.pem", "", 0o644);
+    assert_eq!(opened(), 1, "our certificate");
+}
+
+#[test]
+fn what_is_exchanged_while_it_is_read_is_in_force_after_the_next_look() {
+    let labs = [Lab::new(), Lab::new()];
+    let authorities = labs.each_ref().map(|lab| lab.read("ca.pem"));
+    let config = TlsConfig { identity: None, ..labs[0].config("broker.plant") };
+    for delay in 0..200 {
+        replace(&labs[0], "ca.pem", &authorities[0], 0o644);
+        let source = std::thread::scope(|scope| {
+            let opened = scope.spawn(|| Source::open(config.clone(), |_, _, _| {}).unwrap());
+            std::thread::sleep(Duration::from_micros(delay));
+            replace(&labs[0], "ca.pem", &authorities[1], 0o644);
+            opened.join().unwrap()
+        });
+        source.look(Look::Asked, at(1));
+        // Neither knows us: what counts is whom we trust.
+        let trusts = |lab: &Lab| {
+            let shaken = handshake(source.client(), lab.server("broker.plant"), "broker.plant");
+            !shaken.unwrap_err().to_string().contains("signed with another key")
+        };
+        assert_eq!(labs.each_ref().map(trusts), [false, true], "after {delay} µs");
+    }
+}

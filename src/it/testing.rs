@@ -12,6 +12,7 @@ use crate::DriverEvent;
 use crate::connection::Sessions;
 pub use crate::driver::by_hand::{Half, HalfSettings};
 use crate::mirror::{Mirror, MirrorSnapshot, NodeId, Qos, SessionEvent, SessionSpec};
+use crate::pool::Pool;
 
 /// Largest packet that a session hands on.
 pub const MAX_INCOMING_BYTES: usize = crate::connection::MAX_INCOMING_BYTES;

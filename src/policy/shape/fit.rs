@@ -94,6 +94,14 @@ impl Shape {
             || self.pseudonym.is_some()
     }
 
+    /// Whether there is a check that values of other datatypes could evade.
+    pub(super) fn restricts(&self) -> bool {
+        self.range.is_some()
+            || self.length.as_ref().is_some_and(|length| length.max_length.is_some())
+            || self.allowed.is_some()
+            || self.pseudonym.is_some()
+    }
+
     /// Whether the datatype was listed as one that may cross unlooked at.
     fn is_open(&self, datatype: DataType) -> bool {
         self.open.is_some_and(|open| open.contains(datatype))
@@ -112,7 +120,7 @@ impl Shape {
 
     /// Whether something of this datatype may cross in a template: no check looks inside.
     fn takes_inside(&self, datatype: Option<DataType>) -> bool {
-        !self.checks_content()
+        !self.restricts()
             || datatype == Some(DataType::Template)
             || datatype.is_some_and(|datatype| self.is_open(datatype))
     }
@@ -124,23 +132,28 @@ impl Shape {
             || (own.is_none_or(|own| own.can_shape_named(datatype)) && self.can_shape(datatype))
     }
 
-    /// The same as [`Shape::can_shape`], of a table that names the metric: such a table has no use
-    /// for a template or data set with any of its steps on values.
-    fn can_shape_named(&self, datatype: DataType) -> bool {
-        match datatype {
-            DataType::Template | DataType::DataSet => !self.looks_at_values(),
-            _ => self.can_shape(datatype),
-        }
-    }
-
-    /// Whether some check looks at values of the datatype, and none that is about what they can
-    /// hold is blind for it.
+    /// Whether the datatype leaves the checks no gap: one of them looks at its values, and none that is
+    /// about what they can hold is blind for it. A cap on bytes alone restricts nothing else, and
+    /// values of fixed size can't be too long.
     fn can_shape(&self, datatype: DataType) -> bool {
-        if !self.checks_content() {
+        if !self.restricts() {
             return true;
         }
+        let has_length = self.length.as_ref().is_some_and(|length| length.max_length.is_some());
         let eyes = self.eyes(datatype);
-        eyes.contains(&Some(Eye::Sees)) && !eyes.contains(&Some(Eye::Blind))
+        let sees = eyes.contains(&Some(Eye::Sees)) || (has_length && is_fixed(datatype));
+        sees && !eyes.contains(&Some(Eye::Blind))
+    }
+
+    /// The same of what a table says by itself that names the metric: it has to look at it by a check
+    /// of its own, where it has any, and has no use for a template or data set with any step on values.
+    fn can_shape_named(&self, datatype: DataType) -> bool {
+        if matches!(datatype, DataType::Template | DataType::DataSet) {
+            return !self.looks_at_values();
+        }
+        let eyes = self.eyes(datatype);
+        !self.checks_content()
+            || (eyes.contains(&Some(Eye::Sees)) && !eyes.contains(&Some(Eye::Blind)))
     }
 
     /// What each of the checks, where there is one, is for the datatype.
@@ -155,14 +168,12 @@ impl Shape {
         let has_texts = is_mixed || is_text(datatype) || datatype == DataType::StringArray;
         let has_numbers = is_mixed || is_number(datatype) || is_number_array(datatype);
         let length = self.length.as_ref();
+        let of_length = length.filter(|length| length.max_length.is_some());
+        let of_bytes = length.filter(|length| length.max_bytes.is_some());
         [
             self.range.map(|_| eye(is_number(datatype), has_numbers)),
-            length
-                .filter(|length| length.max_length.is_some())
-                .map(|_| eye(is_text(datatype), has_texts)),
-            length
-                .filter(|length| length.max_bytes.is_some())
-                .map(|_| eye(is_bytes(datatype), false)),
+            of_length.map(|_| eye(is_text(datatype), has_texts)),
+            of_bytes.map(|_| eye(is_bytes(datatype), false)),
             self.allowed.as_ref().map(|allowed| {
                 let is_about = if allowed.is_of_numbers() { has_numbers } else { has_texts };
                 eye(allowed.looks_at(datatype), is_about)
@@ -174,7 +185,7 @@ impl Shape {
 }
 
 /// What shapes tell apart of datatypes: those of the same kinship can be shaped, and opened, alike.
-pub type Kinship = (bool, bool, bool, bool, bool, Option<DataType>);
+pub type Kinship = (bool, bool, bool, bool, bool, bool, Option<DataType>);
 
 pub fn kinship(datatype: DataType) -> Kinship {
     let alone = match datatype {
@@ -191,6 +202,7 @@ pub fn kinship(datatype: DataType) -> Kinship {
         is_number_array(datatype),
         is_text(datatype),
         is_bytes(datatype),
+        is_fixed(datatype),
         alone,
     )
 }
@@ -198,4 +210,9 @@ pub fn kinship(datatype: DataType) -> Kinship {
 /// Int8Array to DoubleArray.
 fn is_number_array(datatype: DataType) -> bool {
     (DataType::Int8Array..=DataType::DoubleArray).contains(&datatype)
+}
+
+/// Whether all values of the datatype have the same few bytes.
+fn is_fixed(datatype: DataType) -> bool {
+    is_number(datatype) || matches!(datatype, DataType::Boolean | DataType::DateTime)
 }

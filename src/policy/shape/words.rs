@@ -94,7 +94,7 @@ impl Shape {
             )),
             None => {}
         }
-        if self.checks_content() {
+        if self.restricts() {
             let open = self.open.map(|open| open.names()).unwrap_or_default();
             words.push(match open.as_slice() {
                 [] => "what none of these checks can look at is dropped".to_owned(),

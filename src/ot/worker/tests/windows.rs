@@ -28,7 +28,8 @@ fn at(second: u64) -> Now {
 
 fn messages(second: u64, seq: u64, metrics: Vec<Metric>) -> Work {
     let what = if seq == 0 { "spBv1.0/G/NBIRTH/E" } else { "spBv1.0/G/NDATA/E" };
-    let messages = vec![delivered(u16::try_from(seq).unwrap() + 1, what, seq, metrics)];
+    let messages =
+        vec![delivered(u16::try_from(seq).unwrap().saturating_add(1), what, seq, metrics)];
     Work::Messages { arrived: at(second), messages }
 }
 

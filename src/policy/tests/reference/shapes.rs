@@ -172,8 +172,16 @@ impl Draft {
     }
 
     /// Whether the checks on content leave the datatype a way across: one of them looks at all of its
-    /// values, and none is about what its values can hold and can't look at it.
-    pub(crate) fn can_shape(&self, datatype: DataType) -> bool {
+    /// values, and none is about what its values can hold and can't look at it. What a table says
+    /// by itself is `own`; else what has a fixed size is never too long, and a cap on bytes says nothing
+    /// of other values.
+    pub(crate) fn can_shape(&self, datatype: DataType, own: bool) -> bool {
+        let no_texts = self.max_length.is_none() && !self.pseudonym;
+        if !own && !self.has_range() && no_texts && self.allowed.is_none() {
+            return true;
+        }
+        let fixed = is_number(datatype) || datatype == DataType::Boolean;
+        let fixed = fixed || datatype == DataType::DateTime;
         let is_array = |of: DataType| datatype.name() == format!("{}Array", of.name());
         let number_arrays = DataType::ALL.iter().filter(|one| is_number(**one));
         let numbers = number_arrays.copied().any(is_array);
@@ -182,7 +190,7 @@ impl Draft {
         // Whether it is there, looks at all values, is blind for what they can hold.
         let checks = [
             (self.has_range(), is_number(datatype), numbers || mixed),
-            (self.max_length.is_some(), is_text(datatype), texts || mixed),
+            (self.max_length.is_some(), is_text(datatype) || (fixed && !own), texts || mixed),
             (self.max_bytes.is_some(), is_bytes(datatype), false),
             (
                 matches!(self.allowed, Some(Allowed::Numbers(_))),
@@ -253,13 +261,13 @@ impl Shapes {
         let draft = self.of(name);
         let is_mixed = matches!(datatype, DataType::Template | DataType::DataSet);
         let named = self.table(name).is_none_or(|table| {
-            table.own.can_shape(datatype) && !(is_mixed && table.own.looks_at_values())
+            table.own.can_shape(datatype, true) && !(is_mixed && table.own.looks_at_values())
         });
         if !named && !draft.is_open(datatype) {
             Word::Unshapeable
         } else if !draft.opens(datatype) {
             Word::Opaque
-        } else if draft.can_shape(datatype) || draft.is_open(datatype) {
+        } else if draft.can_shape(datatype, false) || draft.is_open(datatype) {
             Word::Crosses
         } else {
             Word::Unshapeable

@@ -82,13 +82,6 @@ impl Writer<'_> {
                     let columns = columns.iter().map(|column| literal(column));
                     lines.push(format!("columns = {}", list(columns)));
                 }
-                // What the cap on sizes has no eye for would not cross.
-                let others: BTreeSet<DataType> =
-                    datatypes.iter().copied().filter(|datatype| !sized(datatype)).collect();
-                if datatypes.iter().any(sized) && !others.is_empty() {
-                    let others = others.iter().map(|datatype| datatype.name().to_owned());
-                    lines.push(format!("open-datatypes = {}", list(others)));
-                }
                 if !lines.is_empty() {
                     block.line("[rule.shape]");
                     lines.iter().for_each(|line| block.line(line));

@@ -45,7 +45,7 @@ fn found(messages: impl IntoIterator<Item = Sent>) -> Option<Finding> {
         let numbered = numbered?;
         let repeats = sequence.comes_again(numbered.seq, content)?;
         let _ = sequence.place(Some(numbered.seq), content, false);
-        counting.take(numbered, repeats)
+        counting.take(numbered, repeats, !sequence.counts())
     };
     messages.into_iter().find_map(take)
 }

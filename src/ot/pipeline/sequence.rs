@@ -205,7 +205,6 @@ impl StepContext<'_> {
         // values would look good.
         node.next_keyframe = self.now.mono;
     }
-
 }
 
 /// Names the topic of a message among those of its node.

@@ -43,7 +43,7 @@ const OF_A_TURN: u16 = 4;
 const IN_BOTH: u8 = 4;
 /// Messages whose numbers are ignored until that is told: more than go on by 1 in a row where the
 /// numbers are believed again, and enough for what can be said more precisely.
-const IGNORED: u8 = 40;
+const IGNORED: u8 = 80;
 /// Entities that are told apart in a run.
 const ENTITIES: usize = 4;
 

@@ -207,7 +207,7 @@ fn devices_that_count_for_themselves_are_taken_as_they_come_and_told() {
         for device in ["A", "B"] {
             assert_eq!(verbs(&send(&mut bench, &format!("DBIRTH/{device}"), 0, x(0))), "DBIRTH");
         }
-        for number in 1..21 {
+        for number in 1..41 {
             for device in ["A", "B"] {
                 let what = format!("DDATA/{device}");
                 assert_eq!(send(&mut bench, &what, number, x(1)).len(), 1, "{number}");

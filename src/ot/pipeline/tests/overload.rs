@@ -424,7 +424,7 @@ fn a_rule_limits_all_that_it_forwards_together_or_each() {
                 plant.data(node, 0, step);
                 plant.data(node, 1, step);
             }
-            plant.bench.pass(51);
+            plant.bench.pass(60);
             plant.tick();
         }
         let told: usize =

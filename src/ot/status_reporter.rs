@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use policy::{Mode, Rule};
 use telemetry::Notifier;
 use telemetry::status::{
-    Level, ObservedStatus, OtStatus, PolicyStatus, Status, StatusEmitter, Tracker,
+    Level, ObservedStatus, OtStatus, PolicyStatus, ReloadRefused, Status, StatusEmitter, Tracker,
 };
 
 use super::connection::Trouble;
@@ -74,7 +74,14 @@ impl StatusReporter {
     }
 
     /// A policy is in force: a reload is over.
-    pub(crate) fn reloaded(&self) {
+    pub(crate) fn reloaded(&mut self) {
+        self.emitter.reloaded(None);
+        self.notifier.ready();
+    }
+
+    /// A policy was read again and refused: people see it until one is taken up.
+    pub(crate) fn reload_refused(&mut self, refused: ReloadRefused) {
+        self.emitter.reloaded(Some(refused));
         self.notifier.ready();
     }
 
@@ -89,6 +96,7 @@ impl StatusReporter {
             journal_bytes: seen.writer.bytes(),
             journal_limit_bytes: seen.writer.retain_bytes(),
             certificate_days_left: status.certificate.as_ref().map(|first| first.days_left),
+            policy_refused: status.reload_refused.is_some(),
         };
         self.emitter.emit(at, status);
         Some(surroundings)

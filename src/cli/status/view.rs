@@ -68,7 +68,8 @@ pub(super) fn render(status: &Shown, now_ms: u64, paint: Paint) -> String {
     view.item("broker", &format!("{}  {state}{since}{sessions}", shown(&broker.address, 50)));
     if let Some(policy) = &status.policy {
         let digest: String = policy.digest.chars().take(16).collect();
-        view.item("policy", &format!("{}…  {} rules", digest, grouped(policy.rules)));
+        let refused = if status.reload_refused.is_some() { "  RELOAD REFUSED" } else { "" };
+        view.item("policy", &format!("{}…  {} rules{refused}", digest, grouped(policy.rules)));
     }
     if let Some(certificate) = &status.certificate {
         let days = certificate.days_left;

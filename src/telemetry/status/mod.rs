@@ -43,6 +43,10 @@ pub struct Status {
     pub broker: BrokerStatus,
     /// Of the policy in force; the IT half has one only if it was given a copy.
     pub policy: Option<PolicyStatus>,
+    /// The policy was read again and refused, and none was taken up since: the one in force is not
+    /// that of the files.
+    #[serde(default)]
+    pub reload_refused: Option<ReloadRefused>,
     pub account: AccountStatus,
     pub nodes: NodesStatus,
     /// The certificate that ends first, of those that this half uses.
@@ -88,6 +92,14 @@ pub struct PolicyStatus {
     /// SHA-256, lower-case hex.
     pub digest: String,
     pub rules: u64,
+}
+
+/// A policy that was read again and refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadRefused {
+    pub at_ms: u64,
+    /// The first problems, with file, line and column.
+    pub error: String,
 }
 
 /// The conservation account: received = forwarded + dropped + waiting.
@@ -254,6 +266,9 @@ pub struct OtReport {
     pub gaps: u64,
     /// Edge nodes that send and of which no birth is known.
     pub unborn: u64,
+    /// It read a policy again, refused it, and has taken up none since.
+    #[serde(default)]
+    pub policy_refused: bool,
     pub journal_bytes: u64,
     pub journal_limit_bytes: u64,
     pub certificate_days_left: Option<i64>,

@@ -44,6 +44,7 @@ families! {
     HEALTH = Gauge "sparkdiode_health_level": "0: ok, 1: somebody should look, 2: nothing crosses or something is lost.";
     POLICY = Gauge "sparkdiode_policy_info": "Always 1; the digest of the policy in force is a label.";
     RULES = Gauge "sparkdiode_policy_rules": "Rules of the policy in force.";
+    RELOADED = Gauge "sparkdiode_policy_last_reload_successful": "0 if the policy was read again and refused and none was taken up since: the one in force is an earlier one, and a start with the files of then would fail.";
     CONNECTED = Gauge "sparkdiode_broker_connected": "1 if this half is connected to its broker.";
     SESSIONS = Gauge "sparkdiode_broker_sessions": "MQTT sessions with the broker that are up.";
     RECEIVED = Counter "sparkdiode_received_messages_total": "Messages received.";
@@ -91,6 +92,7 @@ pub(super) fn render(status: &Status) -> String {
     if let Some(policy) = &status.policy {
         text.with(POLICY, &[("digest", &policy.digest)], 1);
         text.one(RULES, policy.rules);
+        text.one(RELOADED, status.reload_refused.is_none().into());
     }
     text.one(CONNECTED, status.broker.connected.into());
     text.one(SESSIONS, status.broker.sessions);

@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use policy::{Mode, Rule};
 use telemetry::Notifier;
 use telemetry::status::{
-    Level, ObservedStatus, OtStatus, PolicyStatus, ReloadRefused, Status, StatusEmitter, Tracker,
+    Level, ObservedStatus, OtStatus, PolicyStatus, ReloadRefused, RuleStatus, Status, StatusEmitter,
+    Tracker, WindowStatus,
 };
 
 use super::connection::Trouble;
@@ -14,9 +15,12 @@ use super::handoff::{QUEUED_BYTES, Shared};
 use super::pipeline::{Pipeline, Surroundings};
 use crate::Now;
 use crate::entry::Journal;
+use crate::rule_counters::RuleMatches;
 
 /// Part of the queue's limit above which somebody should look: the worker doesn't keep up.
 const QUEUE_WARNING_PERCENT: usize = 80;
+/// Rules whose hits are shown.
+const MAX_RULES: usize = 1_000;
 /// Rules that only observe, of those that are shown.
 const MAX_OBSERVED: usize = 200;
 
@@ -137,6 +141,7 @@ impl StatusReporter {
             journal_refuses: refuses,
             policy_since_ms,
             observed,
+            rules: hits(pipeline, now.wall_ms),
         });
         let health = &mut status.health;
         if !connected {
@@ -163,6 +168,28 @@ impl StatusReporter {
         }
         status
     }
+}
+
+/// What each rule decided, and the windows.
+fn hits(pipeline: &Pipeline, now_ms: u64) -> Vec<RuleStatus> {
+    let (_, matches) = pipeline.rule_matches();
+    let hits = |(rule, matches): (&Rule, RuleMatches)| {
+        let observes = rule.mode() == Mode::Observe;
+        let time = |ms: u64| (ms > 0).then_some(ms);
+        RuleStatus {
+            rule: rule.name().to_owned(),
+            action: rule.action().name().to_owned(),
+            observes,
+            metrics: if observes { matches.observed } else { matches.metrics },
+            first_ms: time(matches.first_ms),
+            last_ms: time(matches.last_ms),
+            window: rule.schedule().map(|schedule| WindowStatus {
+                open: rule.is_open(),
+                until_ms: schedule.next_change_ms(now_ms),
+            }),
+        }
+    };
+    pipeline.policy().rules().iter().zip(matches).take(MAX_RULES).map(hits).collect()
 }
 
 /// Since when rules are counted, and what those that only observe would have decided, most first.

@@ -383,6 +383,7 @@ impl Pipeline {
         now: Now,
         out: &'a mut Vec<Entry>,
     ) -> (StepContext<'a>, &'a mut Plant) {
+        self.rule_counters.at(now.wall_ms);
         let step = StepContext {
             settings: &self.settings,
             policy: &self.policy,

@@ -198,6 +198,39 @@ pub struct OtStatus {
     /// What rules that only observe would have decided since then, most first; at most 200.
     #[serde(default)]
     pub observed: Vec<ObservedStatus>,
+    /// Every rule, in the order of the policy, the first 1,000 of them.
+    #[serde(default)]
+    pub rules: Vec<RuleStatus>,
+}
+
+/// What a rule decided since the policy is in force, and whether it acts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleStatus {
+    pub rule: String,
+    /// `forward`, `deny` or `redact`.
+    pub action: String,
+    /// It only counts what it would do.
+    pub observes: bool,
+    /// Metrics of births and data about which it decided, or would have decided. Those of a rule that
+    /// forwards can be dropped by its shapes and limits even so.
+    pub metrics: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_ms: Option<u64>,
+    /// Of a rule with a schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<WindowStatus>,
+}
+
+/// A rule's window in time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowStatus {
+    /// The rule is in force.
+    pub open: bool,
+    /// When that may change next; absent where it stays so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<u64>,
 }
 
 /// What a rule with `mode = "observe"` would have decided.

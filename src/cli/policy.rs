@@ -2,6 +2,7 @@
 
 mod diff;
 mod explain;
+mod hits;
 mod json;
 mod learn;
 mod lines;
@@ -42,6 +43,7 @@ enum PolicyCommand {
     Test(test::TestArgs),
     Explain(explain::ExplainArgs),
     Diff(diff::DiffArgs),
+    Hits(hits::HitsArgs),
     Learn(learn::LearnArgs),
     Keygen(sign::KeygenArgs),
     Sign(sign::SignArgs),
@@ -54,6 +56,7 @@ pub(super) fn run(arguments: &PolicyArgs) -> Result<Exit, Failure> {
         PolicyCommand::Test(arguments) => test::run(arguments),
         PolicyCommand::Explain(arguments) => explain::run(arguments),
         PolicyCommand::Diff(arguments) => diff::run(arguments),
+        PolicyCommand::Hits(arguments) => hits::run(arguments),
         PolicyCommand::Learn(arguments) => learn::run(arguments),
         PolicyCommand::Keygen(arguments) => sign::keygen(arguments),
         PolicyCommand::Sign(arguments) => sign::sign(arguments),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use foreign::ForeignError;
 use sandbox::UserSpec;
-use shown::Shown;
+pub(super) use shown::Shown;
 use telemetry::status::{FORMAT, STATUS_FILE};
 use text::escape_json;
 
@@ -68,6 +68,12 @@ pub(super) fn run(arguments: &StatusArgs) -> Result<Exit, Failure> {
         }
         std::thread::sleep(WATCH_EVERY);
     }
+}
+
+/// The status that a half wrote last; `path` is its configuration file or state directory.
+pub(super) fn read(path: &Path) -> Result<Shown, Failure> {
+    let place = Place::of(path)?;
+    place.parse(&place.read()?)
 }
 
 /// Where the status file of a half lies, which belongs to a configuration file or a state directory.

@@ -23,6 +23,7 @@ use journal_read::{From, Item, JournalError, Position, Reader};
 use second_reading::SecondReading;
 use signature::SignedPolicy;
 use state::{InWork, Stored};
+use telemetry::status::ReloadRefused;
 use telemetry::{event, policy_loaded};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
@@ -308,9 +309,9 @@ impl<P: Pool> Driver<P> {
             }
             DriverEvent::Stop => {}
             DriverEvent::Reload => {
-                self.reload(now);
-                if let Some(status_reporter) = &self.status_reporter {
-                    status_reporter.reloaded();
+                let refused = self.reload(now);
+                if let Some(status_reporter) = &mut self.status_reporter {
+                    status_reporter.reloaded(refused);
                 }
             }
             DriverEvent::WatchdogRequested => {
@@ -328,10 +329,11 @@ impl<P: Pool> Driver<P> {
         }
     }
 
-    fn reload(&mut self, now: Now) {
+    /// Reads the policy again; what is wrong with it, if it is refused.
+    fn reload(&mut self, now: Now) -> Option<ReloadRefused> {
         let Some(load) = &self.settings.policy_loader else {
             event!(ReloadIgnored);
-            return;
+            return None;
         };
         match load() {
             Ok(SignedPolicy { policy, signed }) => {
@@ -341,9 +343,11 @@ impl<P: Pool> Driver<P> {
                     signed.map(|signed| (signed.version, signed.names())),
                 );
                 self.mirror.reload_policy(now, Some(Arc::new(policy)));
+                None
             }
             Err(error) => {
-                event!(PolicyRefused, error);
+                event!(PolicyRefused, error = error.as_str());
+                Some(ReloadRefused { at_ms: now.wall_ms, error })
             }
         }
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use policy::Policy;
 use telemetry::Notifier;
 use telemetry::status::{
-    DropStatus, ItStatus, LINK_ALIVE, Level, OtReport, PolicyStatus, Status, StatusEmitter, Tracker,
+    DropStatus, ItStatus, LINK_ALIVE, Level, OtReport, PolicyStatus, ReloadRefused, Status, StatusEmitter,
+    Tracker,
 };
 
 use super::connection::MAX_QUEUED_BYTES;
@@ -57,8 +58,9 @@ impl StatusReporter {
         }
     }
 
-    /// A reload is over.
-    pub(super) fn reloaded(&self) {
+    /// A reload is over; `refused` if the policy is.
+    pub(super) fn reloaded(&mut self, refused: Option<ReloadRefused>) {
+        self.emitter.reloaded(refused);
         self.notifier.ready();
     }
 
@@ -182,6 +184,7 @@ fn ot_report(mirror: &Mirror) -> Option<OtReport> {
         waiting: heartbeat.waiting,
         gaps: heartbeat.gaps,
         unborn: heartbeat.unborn.into(),
+        policy_refused: heartbeat.policy_refused,
         journal_bytes: heartbeat.journal_bytes,
         journal_limit_bytes: heartbeat.journal_limit_bytes,
         certificate_days_left: heartbeat.certificate_days_left,
@@ -204,6 +207,10 @@ fn judge(status: &mut Status, it: &ItStatus, wants_sessions: bool, silence: &'st
     if let Some(ot) = it.ot.as_ref().filter(|ot| ot.unborn > 0) {
         let words =
             format!("{} edge nodes send and have no known birth: they are not shown", ot.unborn);
+        health.add(Level::Warning, words);
+    }
+    if it.ot.as_ref().is_some_and(|ot| ot.policy_refused) {
+        let words = "the OT half refused the policy that it read again, and the earlier one is in force";
         health.add(Level::Warning, words);
     }
     if let Some(imbalance) = &status.account.imbalance {

@@ -8,6 +8,7 @@ use std::thread::Thread;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use signature::SignedPolicy;
+use telemetry::status::ReloadRefused;
 
 use super::admission::shares;
 use super::connection::{Delivered, Receipt, Trouble};
@@ -32,6 +33,8 @@ pub(super) enum Work {
     /// Why somebody should look at the session, from now on.
     Trouble(Option<Trouble>),
     Policy(Box<SignedPolicy>),
+    /// A policy was read again and refused; the one in force stays.
+    PolicyRefused(Box<ReloadRefused>),
     /// The network thread asks for a sign of life.
     WatchdogRequest,
     /// Everything before it is to be journalled, then the worker ends.

@@ -37,7 +37,7 @@ use journal_write::{JournalError, Writer, WriterOptions};
 use sandbox::Confined;
 use signature::SignedPolicy;
 use state::{StateDir, StateError};
-use telemetry::status::{ReportError, StatusEmitter, StatusSettings};
+use telemetry::status::{ReloadRefused, ReportError, StatusEmitter, StatusSettings};
 use telemetry::{Notifier, event, take_up};
 use tls::Look;
 use tokio::signal::unix::{SignalKind, signal};
@@ -247,8 +247,9 @@ async fn supervise(
                     handle.refilter(filters);
                 }
                 Err(error) => {
-                    event!(PolicyRefused, error);
-                    notifier.ready();
+                    event!(PolicyRefused, error = error.as_str());
+                    let refused = ReloadRefused { at_ms: ::clock::wall_ms(), error };
+                    queue.put_work(Work::PolicyRefused(Box::new(refused))).await;
                 }
                 }
             }

@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use policy::{Mode, Rule};
 use telemetry::Notifier;
 use telemetry::status::{
-    Level, ObservedStatus, OtStatus, PolicyStatus, Status, StatusEmitter, Tracker,
+    Level, ObservedStatus, OtStatus, PolicyStatus, ReloadRefused, RuleStatus, Status, StatusEmitter,
+    Tracker, WindowStatus,
 };
 
 use super::connection::Trouble;
@@ -14,9 +15,12 @@ use super::handoff::{QUEUED_BYTES, Shared};
 use super::pipeline::{Pipeline, Surroundings};
 use crate::Now;
 use crate::entry::Journal;
+use crate::rule_counters::RuleMatches;
 
 /// Part of the queue's limit above which somebody should look: the worker doesn't keep up.
 const QUEUE_WARNING_PERCENT: usize = 80;
+/// Rules whose hits are shown.
+const MAX_RULES: usize = 1_000;
 /// Rules that only observe, of those that are shown.
 const MAX_OBSERVED: usize = 200;
 
@@ -74,7 +78,14 @@ impl StatusReporter {
     }
 
     /// A policy is in force: a reload is over.
-    pub(crate) fn reloaded(&self) {
+    pub(crate) fn reloaded(&mut self) {
+        self.emitter.reloaded(None);
+        self.notifier.ready();
+    }
+
+    /// A policy was read again and refused: people see it until one is taken up.
+    pub(crate) fn reload_refused(&mut self, refused: ReloadRefused) {
+        self.emitter.reloaded(Some(refused));
         self.notifier.ready();
     }
 
@@ -89,6 +100,7 @@ impl StatusReporter {
             journal_bytes: seen.writer.bytes(),
             journal_limit_bytes: seen.writer.retain_bytes(),
             certificate_days_left: status.certificate.as_ref().map(|first| first.days_left),
+            policy_refused: status.reload_refused.is_some(),
         };
         self.emitter.emit(at, status);
         Some(surroundings)
@@ -129,6 +141,7 @@ impl StatusReporter {
             journal_refuses: refuses,
             policy_since_ms,
             observed,
+            rules: hits(pipeline, now.wall_ms),
         });
         let health = &mut status.health;
         if !connected {
@@ -155,6 +168,28 @@ impl StatusReporter {
         }
         status
     }
+}
+
+/// What each rule decided, and the windows.
+fn hits(pipeline: &Pipeline, now_ms: u64) -> Vec<RuleStatus> {
+    let (_, matches) = pipeline.rule_matches();
+    let hits = |(rule, matches): (&Rule, RuleMatches)| {
+        let observes = rule.mode() == Mode::Observe;
+        let time = |ms: u64| (ms > 0).then_some(ms);
+        RuleStatus {
+            rule: rule.name().to_owned(),
+            action: rule.action().name().to_owned(),
+            observes,
+            metrics: if observes { matches.observed } else { matches.metrics },
+            first_ms: time(matches.first_ms),
+            last_ms: time(matches.last_ms),
+            window: rule.schedule().map(|schedule| WindowStatus {
+                open: rule.is_open(),
+                until_ms: schedule.next_change_ms(now_ms),
+            }),
+        }
+    };
+    pipeline.policy().rules().iter().zip(matches).take(MAX_RULES).map(hits).collect()
 }
 
 /// Since when rules are counted, and what those that only observe would have decided, most first.

@@ -313,8 +313,13 @@ impl Worker {
                 let before = out.len();
                 self.pipeline.reload(now, policy, out);
                 out.insert(before, Entry::Start(self.start()));
-                if let Some(status_reporter) = &self.status_reporter {
+                if let Some(status_reporter) = &mut self.status_reporter {
                     status_reporter.reloaded();
+                }
+            }
+            Work::PolicyRefused(refused) => {
+                if let Some(status_reporter) = &mut self.status_reporter {
+                    status_reporter.reload_refused(*refused);
                 }
             }
             Work::Trouble(trouble) => {

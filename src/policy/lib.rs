@@ -68,11 +68,11 @@ use sparkplug::{DataType, Entity};
 pub use self::admitted::{Admitted, AdmittedKind, AdmittedParts, MessageFlags, Permit};
 pub use self::digest::digest_of;
 pub use self::language::{Annotations, PolicyFile, read_datatype};
-pub use self::limiter::{Limiter, NodeBuckets};
+pub use self::limiter::{Limiter, NodeBuckets, Share};
 pub use self::limits::Limits;
 pub use self::names::{Collision, Prefixes, Renames, ReservedNameUse, fold, is_reserved};
 pub use self::plan::{EntityPlan, Judged, Verdict};
-pub use self::rule::{Action, Bucket, Mode, OnExcess, Priority, Rate, Rule, Schedule, glob};
+pub use self::rule::{Action, Bucket, Mode, OnExcess, Per, Priority, Rate, Rule, Schedule, glob};
 
 /// A policy that was read without an error.
 #[derive(Clone, Debug)]

@@ -1,5 +1,7 @@
 //! Rate limits of rules as token buckets. Time is an argument.
 
+mod keyed;
+
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -13,8 +15,10 @@ use governor::nanos::Nanos;
 use governor::state::{NotKeyed, StateStore};
 use governor::{Quota, RateLimiter};
 
+use self::keyed::{Key, Keyed};
+pub use self::keyed::Share;
 use crate::Policy;
-use crate::rule::{Bucket, OnExcess, Rate};
+use crate::rule::{Bucket, OnExcess, Per, Rate};
 
 /// Governor keeps the time between two units in whole nanoseconds; how far that may be from the
 /// rate that was asked for, relatively.
@@ -34,12 +38,24 @@ const MAX_NOW_NS: u64 = u64::MAX / 2;
 #[derive(Debug)]
 pub struct Limiter {
     clock: HandClock,
-    rules: Vec<Option<Buckets>>,
+    /// Where each edge node, device or metric has a limit of its own, these show who asks.
+    rules: Vec<Option<(Per, Buckets)>>,
+    keyed: Keyed,
     link: Option<Buckets>,
     node: Option<Rate>,
     /// What was taken since [`Limiter::begin`]: buckets, and how full they were before.
-    taken: Vec<(FillLevel, u64)>,
+    taken: Vec<Taken>,
 }
+
+/// A bucket that was taken from, and how full it was before.
+#[derive(Debug)]
+enum Taken {
+    Shared(FillLevel, u64),
+    Keyed(Key, Levels),
+}
+
+/// How full the two buckets of a rate are, as [`FillLevel`] has it.
+type Levels = [u64; 2];
 
 /// What is left of the limits of one edge node.
 #[derive(Clone, Debug)]
@@ -50,8 +66,10 @@ impl Limiter {
     pub fn new(policy: &Policy) -> Limiter {
         let clock = HandClock::default();
         let buckets = |rate: Rate| Buckets::new(rate, &clock);
+        let of_rule = |rate: Rate| (rate.per, buckets(rate));
         Limiter {
-            rules: policy.rules().iter().map(|rule| rule.rate().map(buckets)).collect(),
+            rules: policy.rules().iter().map(|rule| rule.rate().map(of_rule)).collect(),
+            keyed: Keyed::default(),
             link: policy.limits().link.map(buckets),
             node: policy.limits().node,
             taken: Vec::new(),
@@ -62,6 +80,11 @@ impl Limiter {
     /// Whether `rule` has a limit at all.
     pub fn limits(&self, rule: RuleId) -> bool {
         matches!(self.rules.get(rule.index()), Some(Some(_)))
+    }
+
+    /// Whether each metric has a limit of its own under `rule`.
+    pub fn limits_each_metric(&self, rule: RuleId) -> bool {
+        matches!(self.rules.get(rule.index()), Some(Some((Per::Metric, _))))
     }
 
     /// Whether rules share limits: those of edge nodes or of the link.
@@ -76,7 +99,8 @@ impl Limiter {
 
     /// Whether values may wait for a limit.
     pub fn conflates(&self) -> bool {
-        let rules = self.rules.iter().flatten().chain(&self.link).map(|buckets| buckets.on_excess);
+        let rules = self.rules.iter().flatten().map(|(_, buckets)| buckets).chain(&self.link);
+        let rules = rules.map(|buckets| buckets.on_excess);
         rules.chain(self.node.map(|rate| rate.on_excess)).any(|excess| excess == OnExcess::Conflate)
     }
 
@@ -95,19 +119,43 @@ impl Limiter {
     /// Gives back all that was taken since [`Limiter::begin`].
     pub fn give_back(&mut self) {
         // The last first: a bucket that was taken from twice is as full as before.
-        for (level, before) in self.taken.drain(..).rev() {
-            level.put_back(before);
+        for taken in self.taken.drain(..).rev() {
+            match taken {
+                Taken::Shared(level, before) => level.put_back(before),
+                Taken::Keyed(key, before) => self.keyed.set(key, before),
+            }
         }
     }
 
-    /// Whether one message of `bytes` bytes may pass under `rule`. A rule without limits (and a
-    /// number that isn't a rule of the policy) is never limited.
+    /// Whether one message of `bytes` bytes may pass under `rule`; `share` says whose it is, for rules
+    /// that give a limit to each. A rule without limits (and a number that isn't a rule of the
+    /// policy) is never limited.
     ///
     /// # Errors
     /// What happens to the message instead; nothing was taken for it.
-    pub fn ask_rule(&mut self, rule: RuleId, bytes: u32) -> Result<(), OnExcess> {
-        let Some(Some(buckets)) = self.rules.get(rule.index()) else { return Ok(()) };
-        buckets.ask(1, bytes, &mut self.taken)
+    pub fn ask_rule(
+        &mut self,
+        rule: RuleId,
+        share: Share<'_>,
+        bytes: u32,
+    ) -> Result<(), OnExcess> {
+        let Some(Some((per, buckets))) = self.rules.get(rule.index()) else { return Ok(()) };
+        let Some(key) = self.keyed.key(rule, *per, share) else {
+            return buckets.ask(1, bytes, &mut self.taken);
+        };
+        if !self.keyed.has_room(key, self.clock.since_start()) {
+            return Err(buckets.on_excess);
+        }
+        let before = self.keyed.levels(key);
+        buckets.show(before);
+        let begin = self.taken.len();
+        let answer = buckets.ask(1, bytes, &mut self.taken);
+        self.taken.truncate(begin);
+        if answer.is_ok() {
+            self.keyed.set(key, buckets.levels());
+            self.taken.push(Taken::Keyed(key, before));
+        }
+        answer
     }
 
     /// The same for the limits of an edge node; `messages` is 0 for more of a message that was
@@ -167,23 +215,32 @@ impl Buckets {
         }
     }
 
-    fn ask(
-        &self,
-        messages: u32,
-        bytes: u32,
-        taken: &mut Vec<(FillLevel, u64)>,
-    ) -> Result<(), OnExcess> {
+    /// How full they are.
+    fn levels(&self) -> Levels {
+        let level = |limit: &Option<Limit>| limit.as_ref().map_or(0, |limit| limit.level.now());
+        [level(&self.messages), level(&self.bytes)]
+    }
+
+    /// They are as full as this from now on.
+    fn show(&self, [messages, bytes]: Levels) {
+        self.messages.iter().for_each(|limit| limit.level.put_back(messages));
+        self.bytes.iter().for_each(|limit| limit.level.put_back(bytes));
+    }
+
+    fn ask(&self, messages: u32, bytes: u32, taken: &mut Vec<Taken>) -> Result<(), OnExcess> {
         let before = taken.len();
         for (limit, amount) in [(&self.messages, messages), (&self.bytes, bytes)] {
             let Some(limit) = limit else { continue };
             let level = limit.level.now();
             if !limit.take(amount) {
-                for (level, before) in taken.drain(before..).rev() {
-                    level.put_back(before);
+                for taken in taken.drain(before..).rev() {
+                    if let Taken::Shared(level, before) = taken {
+                        level.put_back(before);
+                    }
                 }
                 return Err(self.on_excess);
             }
-            taken.push((limit.level.clone(), level));
+            taken.push(Taken::Shared(limit.level.clone(), level));
         }
         Ok(())
     }
@@ -266,6 +323,10 @@ impl HandClock {
     fn set(&self, now: Duration) {
         let nanoseconds = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).min(MAX_NOW_NS);
         self.0.fetch_max(nanoseconds, Ordering::Relaxed);
+    }
+
+    fn since_start(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
     }
 }
 

@@ -12,7 +12,7 @@ const MAX_TEXT_BYTES: usize = 1_024;
 
 /// A status without a character that ends a line, moves a cursor or turns text around.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Shown(Status);
+pub(in crate::cli) struct Shown(Status);
 
 impl Shown {
     /// Reads the text of a status file.

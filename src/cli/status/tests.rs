@@ -6,7 +6,7 @@ use std::os::unix::fs::{chown, symlink};
 use serde_json::Value;
 use telemetry::status::{
     CertificateStatus, DropStatus, Health, ItStatus, LossStatus, NodeStatus, ObservedStatus,
-    OtReport, OtStatus, PolicyStatus, Status,
+    OtReport, OtStatus, PolicyStatus, ReloadRefused, RuleStatus, Status, WindowStatus,
 };
 use text::{Paint, is_treacherous};
 
@@ -21,7 +21,15 @@ fn full() -> Status {
         format: FORMAT,
         policy: Some(PolicyStatus::default()),
         certificate: Some(CertificateStatus::default()),
-        ot: Some(OtStatus { observed: vec![ObservedStatus::default()], ..OtStatus::default() }),
+        reload_refused: Some(ReloadRefused::default()),
+        ot: Some(OtStatus {
+            observed: vec![ObservedStatus::default()],
+            rules: vec![RuleStatus {
+                window: Some(WindowStatus::default()),
+                ..RuleStatus::default()
+            }],
+            ..OtStatus::default()
+        }),
         it: Some(ItStatus {
             last_loss: Some(LossStatus::default()),
             ot: Some(OtReport { drops: drops.clone(), ..OtReport::default() }),

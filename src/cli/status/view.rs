@@ -68,7 +68,8 @@ pub(super) fn render(status: &Shown, now_ms: u64, paint: Paint) -> String {
     view.item("broker", &format!("{}  {state}{since}{sessions}", shown(&broker.address, 50)));
     if let Some(policy) = &status.policy {
         let digest: String = policy.digest.chars().take(16).collect();
-        view.item("policy", &format!("{}…  {} rules", digest, grouped(policy.rules)));
+        let refused = if status.reload_refused.is_some() { "  RELOAD REFUSED" } else { "" };
+        view.item("policy", &format!("{}…  {} rules{refused}", digest, grouped(policy.rules)));
     }
     if let Some(certificate) = &status.certificate {
         let days = certificate.days_left;
@@ -103,6 +104,7 @@ pub(super) fn render(status: &Shown, now_ms: u64, paint: Paint) -> String {
     view.talkers(status);
     view.drops("DROPPED", &account.drops);
     if let Some(ot) = &status.ot {
+        view.hits(ot, status.written_ms);
         view.observed(ot);
     }
     view.line("");
@@ -276,6 +278,39 @@ impl View {
 }
 
 impl View {
+    /// Rules with most hits, those without any, and windows; all of them are in `policy hits`.
+    fn hits(&mut self, ot: &OtStatus, written_ms: u64) {
+        if ot.rules.is_empty() {
+            return;
+        }
+        let since = format_utc_ms(ot.policy_since_ms);
+        self.head(&format!("RULES  hits since {since}"));
+        let mut rules: Vec<_> = ot.rules.iter().filter(|rule| !rule.observes).collect();
+        let without = rules.iter().filter(|rule| rule.metrics == 0).count();
+        rules.sort_by_key(|rule| std::cmp::Reverse(rule.metrics));
+        for rule in rules.iter().take(LINES).filter(|rule| rule.metrics > 0) {
+            let last = rule.last_ms.map_or(String::new(), |last| {
+                format!("last {} ago", span(written_ms.saturating_sub(last)))
+            });
+            self.line(&format!(
+                " {:<8} {:<48} {:>13}  {last}",
+                shown(&rule.action, 8),
+                shown(&rule.rule, 48),
+                grouped(rule.metrics)
+            ));
+        }
+        if without > 0 {
+            self.line(&format!(" {without} without a hit: sparkdiode policy hits --unused"));
+        }
+        for (rule, window) in ot.rules.iter().filter_map(|rule| Some((rule, rule.window.as_ref()?))) {
+            let until = window.until_ms.map_or(String::new(), |until| {
+                format!(", may change at {}", format_utc_ms(until))
+            });
+            let open = if window.open { "open" } else { "closed" };
+            self.line(&format!(" window   {:<48} {open}{until}", shown(&rule.rule, 48)));
+        }
+    }
+
     /// What rules that only observe would have done: what people want to know before they let
     /// them act.
     fn observed(&mut self, ot: &OtStatus) {

@@ -168,6 +168,9 @@ pub struct Heartbeat {
     /// Edge nodes that send and that a rule forwards, of which no birth is known.
     #[prost(uint32, tag = "13")]
     pub unborn: u32,
+    /// A policy was read again and refused, and none was taken up since.
+    #[prost(bool, tag = "14")]
+    pub policy_refused: bool,
 }
 
 /// One line of the account: how many messages were dropped for one reason.

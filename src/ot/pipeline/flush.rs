@@ -3,7 +3,7 @@
 
 use account::{Fate, Reason, RuleId};
 use mistake::mistake;
-use policy::{Permit, Priority, Verdict};
+use policy::{Permit, Priority, Share, Verdict};
 use prost::Message;
 use sparkplug::Value;
 
@@ -12,7 +12,7 @@ use super::item::Item;
 use super::limits::{clamp, set_waits};
 use super::shape;
 use super::step::StepContext;
-use crate::plant::{Held, Node, Plant};
+use crate::plant::{Held, Node, Plant, Slot};
 
 /// Bytes that a node may forward beyond those of earlier turns, each time it is its turn.
 const QUANTUM_BYTES: usize = 16 * 1024;
@@ -141,9 +141,22 @@ impl StepContext<'_> {
         let mut rules: Vec<RuleId> = chosen.iter().map(|value| value.rule).collect();
         rules.sort_unstable();
         rules.dedup();
+        let layout = node.state(device).map(|state| &state.layout);
+        let name = |place: usize| {
+            layout.and_then(|layout| layout.slot(place)).map(Slot::name).unwrap_or_default()
+        };
+        let share = |metric| Share { node: node.slot.0, device, metric };
+        let limiter = &mut *self.limiter;
         for rule in rules {
+            if limiter.limits_each_metric(rule) {
+                chosen.retain(|value| {
+                    let share = share(name(value.place));
+                    value.rule != rule || limiter.ask_rule(rule, share, clamp(value.bytes)).is_ok()
+                });
+                continue;
+            }
             let bytes = sum(chosen.iter().filter(|value| value.rule == rule));
-            if self.limiter.ask_rule(rule, clamp(bytes)).is_err() {
+            if limiter.ask_rule(rule, share(""), clamp(bytes)).is_err() {
                 chosen.retain(|value| value.rule != rule);
             }
         }

@@ -24,7 +24,7 @@
 
 use account::{Fate, Origin, Reason, RuleId, What};
 use mistake::mistake;
-use policy::{OnExcess, Priority, Rule};
+use policy::{OnExcess, Priority, Rule, Share};
 use prost::Message;
 use sparkplug::Entity;
 
@@ -113,21 +113,7 @@ impl StepContext<'_> {
             node.queue.buckets = self.limiter.node_buckets();
         }
         self.limiter.begin(self.now.mono);
-        let mut rules: Vec<(RuleId, Result<(), OnExcess>)> = Vec::new();
-        for item in &items {
-            if !rules.iter().any(|(rule, _)| *rule == item.rule) {
-                let of_rule = items.iter().filter(|other| other.rule == item.rule);
-                let bytes = bytes(node, device, of_rule);
-                rules.push((item.rule, self.limiter.ask_rule(item.rule, bytes)));
-            }
-        }
-        let mut passed = items;
-        for (rule, answer) in rules {
-            let Err(excess) = answer else { continue };
-            let (refused, rest) = passed.into_iter().partition(|item| item.rule == rule);
-            passed = rest;
-            self.refuse(node, device, refused, excess, Reason::Rate, passage);
-        }
+        let passed = self.within_rules(node, device, items, passage);
         if passed.is_empty() || !self.limiter.is_shared() {
             return passed;
         }
@@ -155,6 +141,50 @@ impl StepContext<'_> {
         Vec::new()
     }
 
+    /// Lets through what the limits of rules have room for: the values of a rule together, or one by
+    /// one where each metric has a limit.
+    fn within_rules(
+        &mut self,
+        node: &mut Node,
+        device: Option<&str>,
+        items: Vec<Item>,
+        passage: &mut Passage,
+    ) -> Vec<Item> {
+        let mut answers: Vec<(RuleId, Result<(), OnExcess>)> = Vec::new();
+        let (mut passed, mut held, mut dropped) = (Vec::new(), Vec::new(), Vec::new());
+        let of_rules: Vec<(RuleId, u32)> =
+            items.iter().map(|item| (item.rule, clamp(written(node, device, item)))).collect();
+        for item in items {
+            let rule = item.rule;
+            let metric = node.state(device).and_then(|state| state.layout.slot(item.slot));
+            let metric = metric.map(Slot::name).unwrap_or_default();
+            let share = Share { node: node.slot.0, device, metric };
+            let known = answers.iter().find(|(known, _)| *known == rule);
+            let answer = match known {
+                Some((_, answer)) => *answer,
+                None if self.limiter.limits_each_metric(rule) => {
+                    self.limiter.ask_rule(rule, share, clamp(written(node, device, &item)))
+                }
+                None => {
+                    let of_rule = of_rules.iter().filter(|(other, _)| *other == rule);
+                    let bytes = of_rule.fold(0_u32, |sum, (_, bytes)| sum.saturating_add(*bytes));
+                    let answer = self.limiter.ask_rule(rule, share, bytes);
+                    answers.push((rule, answer));
+                    answer
+                }
+            };
+            match answer {
+                Ok(()) => passed.push(item),
+                Err(OnExcess::Conflate) => held.push(item),
+                Err(OnExcess::Drop) => dropped.push(item),
+            }
+        }
+        for (refused, excess) in [(held, OnExcess::Conflate), (dropped, OnExcess::Drop)] {
+            self.refuse(node, device, refused, excess, Reason::Rate, passage);
+        }
+        passed
+    }
+
     /// Drops or holds what a limit refused.
     fn refuse(
         &mut self,
@@ -165,6 +195,9 @@ impl StepContext<'_> {
         reason: Reason,
         passage: &mut Passage,
     ) {
+        if refused.is_empty() {
+            return;
+        }
         let Some(parts) = node.parts(device) else {
             return mistake!("values of a device that the node hasn't");
         };

@@ -135,6 +135,7 @@ pub(crate) struct Surroundings {
     pub(crate) journal_bytes: u64,
     pub(crate) journal_limit_bytes: u64,
     pub(crate) certificate_days_left: Option<i64>,
+    pub(crate) policy_refused: bool,
 }
 
 /// Counters beside the account.
@@ -296,6 +297,7 @@ impl Pipeline {
             journal_limit_bytes: self.surroundings.journal_limit_bytes,
             certificate_days_left: self.surroundings.certificate_days_left,
             unborn: u32::try_from(self.unborn.now(now.mono).0).unwrap_or(u32::MAX),
+            policy_refused: self.surroundings.policy_refused,
         }
     }
 
@@ -381,6 +383,7 @@ impl Pipeline {
         now: Now,
         out: &'a mut Vec<Entry>,
     ) -> (StepContext<'a>, &'a mut Plant) {
+        self.rule_counters.at(now.wall_ms);
         let step = StepContext {
             settings: &self.settings,
             policy: &self.policy,

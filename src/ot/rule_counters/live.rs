@@ -15,18 +15,29 @@ pub struct RuleMatches {
     /// Metrics of births and data that it would have forwarded or denied, were it not only to
     /// observe.
     pub observed: u64,
+    /// When it decided, or would have decided, for the first time and last, in milliseconds since
+    /// the epoch; 0: never.
+    pub first_ms: u64,
+    pub last_ms: u64,
 }
 
 /// The counters of all rules, in their order. Counted where the plant is only looked at too.
 #[derive(Debug, Default)]
 pub(crate) struct RuleCounters {
     rules: Vec<Cell<RuleMatches>>,
+    now_ms: Cell<u64>,
 }
 
 impl RuleCounters {
     /// Counters at zero.
     pub(crate) fn new(policy: &Policy) -> RuleCounters {
-        RuleCounters { rules: policy.rules().iter().map(|_| Cell::default()).collect() }
+        let rules = policy.rules().iter().map(|_| Cell::default()).collect();
+        RuleCounters { rules, now_ms: Cell::default() }
+    }
+
+    /// What is counted from now on happens at this time, in milliseconds since the epoch.
+    pub(crate) fn at(&self, now_ms: u64) {
+        self.now_ms.set(now_ms);
     }
 
     /// Counts a verdict.
@@ -61,10 +72,13 @@ impl RuleCounters {
         let Some(counters) = self.rules.get(rule.index()) else {
             return mistake!("a rule that the policy hasn't");
         };
-        let RuleMatches { metrics: decided, observed: seen } = counters.get();
+        let RuleMatches { metrics: decided, observed: seen, first_ms, .. } = counters.get();
+        let last_ms = self.now_ms.get();
         counters.set(RuleMatches {
             metrics: decided.wrapping_add(metrics),
             observed: seen.wrapping_add(observed),
+            first_ms: if first_ms == 0 { last_ms } else { first_ms },
+            last_ms,
         });
     }
 }

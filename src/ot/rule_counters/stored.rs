@@ -39,6 +39,11 @@ pub struct RuleCount {
     /// What it would have, were it not only to observe.
     #[prost(uint64, tag = "2")]
     pub observed: u64,
+    /// When it did so first and last, in milliseconds since the epoch; 0: never.
+    #[prost(uint64, tag = "3")]
+    pub first_ms: u64,
+    #[prost(uint64, tag = "4")]
+    pub last_ms: u64,
 }
 
 impl RuleCounts {
@@ -50,7 +55,12 @@ impl RuleCounts {
             since_ms,
             until_ms: now_ms,
             rules: matches
-                .map(|RuleMatches { metrics, observed }| RuleCount { metrics, observed })
+                .map(|RuleMatches { metrics, observed, first_ms, last_ms }| RuleCount {
+                    metrics,
+                    observed,
+                    first_ms,
+                    last_ms,
+                })
                 .collect(),
         }
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use diagnostic::{Diagnostic, Diagnostics, Section, SourceFile, closest};
 
 use crate::language::RULE_KEYS;
-use crate::rule::{Bucket, OnExcess, Rate};
+use crate::rule::{Bucket, OnExcess, Per, Rate};
 
 /// A burst below this would hold back ordinary messages; see [`crate::Limiter`] for what happens
 /// to a message that is larger than its burst.
@@ -21,6 +21,9 @@ const MAX_BURST_S: f64 = 86_400.0;
 /// What happens to excess data.
 const ON_EXCESS: &str = "on-excess";
 
+/// Who has the limit, of a rule.
+const PER: &str = "per";
+
 /// The keys of the table.
 pub(crate) const RATE_KEYS: [&str; 5] =
     [MESSAGES.rate_key, MESSAGES.burst_key, BYTES.rate_key, BYTES.burst_key, ON_EXCESS];
@@ -31,8 +34,34 @@ pub(crate) fn read(
     rule: &mut Section<'_, '_>,
     problems: &mut Diagnostics,
 ) -> Option<Rate> {
-    let section = rule.table("rate", "`[rule.rate]`", problems)?;
-    Some(read_table(file, section, problems))
+    let mut section = rule.table("rate", "`[rule.rate]`", problems)?;
+    let per = per(file, &mut section, problems).unwrap_or_default();
+    Some(Rate { per, ..read_table(file, section, problems) })
+}
+
+fn per(
+    file: &SourceFile,
+    section: &mut Section<'_, '_>,
+    problems: &mut Diagnostics,
+) -> Option<Per> {
+    let word = section.string(PER, problems)?;
+    let found = Per::ALL.into_iter().find(|per| per.name() == word.value);
+    if found.is_none() {
+        let title = format!("unknown word for `{PER}`: `{}`", word.value);
+        let problem = Diagnostic::error("P015", file, word.span, title).label(
+            "`rule` (all that it forwards together), `edge-node`, `device` or `metric` (each)",
+        );
+        let meant = match word.value.as_str() {
+            "node" | "edge_node" | "line" => Some("edge-node"),
+            "tag" => Some("metric"),
+            other => closest(other, Per::ALL.map(Per::name)),
+        };
+        problems.push(match meant {
+            Some(meant) => problem.help(format!("did you mean `{meant}`?")),
+            None => problem,
+        });
+    }
+    found
 }
 
 /// Reads a table of rates.
@@ -42,7 +71,7 @@ pub(crate) fn read_table(
     problems: &mut Diagnostics,
 ) -> Rate {
     // An unknown key is an attempt at a limit; it is reported as such.
-    let limits_nothing = section.keys().all(|key| key == ON_EXCESS);
+    let limits_nothing = section.keys().all(|key| key == ON_EXCESS || key == PER);
     let messages = bucket(file, &mut section, &MESSAGES, problems);
     let bytes = bucket(file, &mut section, &BYTES, problems);
     let on_excess = on_excess(file, &mut section, problems).unwrap_or_default();
@@ -54,6 +83,9 @@ pub(crate) fn read_table(
         );
     }
     let misplaced = |key: &str| {
+        if key == PER {
+            return Some("it belongs to `[rule.rate]`: these limits say by themselves whose they are".into());
+        }
         let help = format!(
             "it belongs to the rule: write it above {}, since what follows a `[…]` line belongs to \
              that table",
@@ -62,7 +94,7 @@ pub(crate) fn read_table(
         RULE_KEYS.contains(&key).then_some(help)
     };
     section.finish(misplaced, problems);
-    Rate { messages, bytes, on_excess }
+    Rate { messages, bytes, on_excess, per: Per::default() }
 }
 
 fn on_excess(

@@ -25,8 +25,62 @@ fn ms(milliseconds: u64) -> Duration {
 impl Limiter {
     fn admit(&mut self, now: Duration, rule: RuleId, bytes: u32) -> bool {
         self.begin(now);
-        self.ask_rule(rule, bytes).is_ok()
+        self.ask_rule(rule, share(0, None, ""), bytes).is_ok()
     }
+}
+
+fn share<'a>(node: usize, device: Option<&'a str>, metric: &'a str) -> Share<'a> {
+    Share { node, device, metric }
+}
+
+/// Who has used up a limit of one message, of those that ask for one each.
+#[test]
+fn a_limit_is_of_all_together_or_of_each() {
+    let all = [
+        share(0, None, "a"),
+        share(0, None, "b"),
+        share(0, Some("D"), "a"),
+        share(0, Some("D"), "b"),
+        share(0, Some("E"), "a"),
+        share(1, None, "a"),
+        share(1, Some("D"), "a"),
+    ];
+    for (per, passed) in [
+        ("rule", [true, false, false, false, false, false, false]),
+        ("edge-node", [true, false, false, false, false, true, false]),
+        ("device", [true, false, true, false, true, true, true]),
+        ("metric", [true; 7]),
+    ] {
+        let mut limiter = limiter(&format!("messages-per-s = 1\nper = \"{per}\""));
+        for round in 0..3 {
+            for (share, passes) in all.iter().zip(passed) {
+                // The second and third of each have to wait for a second.
+                limiter.begin(ms(10_000 + round * 400));
+                let answer = limiter.ask_rule(RULE, *share, 10).is_ok();
+                assert_eq!(answer, passes && round == 0, "{per} {share:?} {round}");
+            }
+        }
+        limiter.begin(ms(11_001));
+        assert!(limiter.ask_rule(RULE, all[0], 10).is_ok(), "{per}");
+        limiter.give_back();
+        limiter.begin(ms(11_001));
+        assert!(limiter.ask_rule(RULE, all[0], 10).is_ok(), "{per}: what was given back is there");
+        limiter.begin(ms(11_001));
+        assert!(limiter.ask_rule(RULE, all[0], 10).is_err(), "{per}");
+    }
+}
+
+#[test]
+fn who_has_rested_takes_no_memory() {
+    let mut limiter = limiter("messages-per-s = 10\nbytes-per-s = 2000\nper = \"metric\"");
+    for round in 0..50_u64 {
+        for metric in 0..500_u64 {
+            let name = format!("{round}/{metric}");
+            limiter.begin(ms(round * 2_000));
+            assert!(limiter.ask_rule(RULE, share(0, None, &name), 100).is_ok());
+        }
+    }
+    assert!(limiter.keyed.len() <= 2_048, "{}", limiter.keyed.len());
 }
 
 /// How many messages of `bytes` pass when `per_ms` of them come in each of `times`.
@@ -167,7 +221,7 @@ fn what_a_later_limit_refuses_is_given_back_to_the_earlier_ones() {
     let ask = |limiter: &mut Limiter, node: &NodeBuckets| {
         limiter.begin(ms(0));
         let asked = limiter
-            .ask_rule(RULE, 1)
+            .ask_rule(RULE, share(0, None, ""), 1)
             .and_then(|()| limiter.ask_node(Some(node), 1, 1))
             .and_then(|()| limiter.ask_link(1, 1));
         if asked.is_err() {

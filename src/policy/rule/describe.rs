@@ -5,7 +5,8 @@ use super::{Action, Bucket, Mode, OnExcess, Priority, Rate, Rule};
 use crate::names::Prefixes;
 
 impl Rate {
-    /// Such as `at most 10 messages/s (burst 20) of data; the newest values wait their turn`.
+    /// Such as `at most 10 messages/s (burst 20) of data, what is more is dropped`; who has the limit
+    /// is for the caller to say.
     pub fn describe(&self) -> String {
         let limits: Vec<String> = [(self.messages, "messages"), (self.bytes, "bytes")]
             .into_iter()
@@ -73,7 +74,7 @@ impl Rule {
         }
         words.push_str(&format!(" of {}", self.selection()));
         if let Some(rate) = &self.rate {
-            words.push_str(&format!(", {}", rate.describe()));
+            words.push_str(&format!(", {} {}", rate.describe(), rate.per.words()));
         }
         if self.priority == Priority::High {
             words.push_str(", before other data when limits are reached");

@@ -59,6 +59,44 @@ pub struct Rate {
     pub messages: Option<Bucket>,
     pub bytes: Option<Bucket>,
     pub on_excess: OnExcess,
+    /// Who has it: all together, or each.
+    pub per: Per,
+}
+
+/// Who has a limit: all that a rule forwards together, or each edge node, device or metric.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Per {
+    #[default]
+    Rule,
+    /// With its devices.
+    EdgeNode,
+    /// And the own metrics of each edge node.
+    Device,
+    Metric,
+}
+
+impl Per {
+    pub const ALL: [Per; 4] = [Per::Rule, Per::EdgeNode, Per::Device, Per::Metric];
+
+    /// As in a policy.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Per::Rule => "rule",
+            Per::EdgeNode => "edge-node",
+            Per::Device => "device",
+            Per::Metric => "metric",
+        }
+    }
+
+    /// Who has the limit, in words that stand behind it.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Per::Rule => "for all that this rule forwards together",
+            Per::EdgeNode => "for each edge node with its devices",
+            Per::Device => "for each device, and for the own metrics of each edge node",
+            Per::Metric => "for each metric",
+        }
+    }
 }
 
 /// What happens to data beyond a rate.

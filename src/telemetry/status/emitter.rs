@@ -6,8 +6,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use tls::{CertificateEnd, Certificates, EXPIRY_WARNING_DAYS, days_left};
 
 use super::{
-    AccountStatus, BrokerStatus, CertificateStatus, FORMAT, Level, OtStatus, ReportError, Reporter,
-    ReporterSettings, Status,
+    AccountStatus, BrokerStatus, CertificateStatus, FORMAT, Level, OtStatus, ReloadRefused,
+    ReportError, Reporter, ReporterSettings, Status,
 };
 use crate::{Notifier, event};
 
@@ -56,7 +56,11 @@ pub struct StatusEmitter {
     imbalance_reported: bool,
     connected: Option<bool>,
     since_ms: u64,
+    reload_refused: Option<ReloadRefused>,
 }
+
+/// What health says of a refused policy: characters of the error.
+const ERROR_CHARACTERS: usize = 200;
 
 impl StatusEmitter {
     /// Starts the reporter. `at` is now, since any fixed start.
@@ -83,6 +87,7 @@ impl StatusEmitter {
             imbalance_reported: false,
             connected: None,
             since_ms: wall_ms,
+            reload_refused: None,
         })
     }
 
@@ -113,8 +118,12 @@ impl StatusEmitter {
                 sessions,
             },
             certificate: first.as_ref().map(|first| end_status(first, wall_ms)),
+            reload_refused: self.reload_refused.clone(),
             ..Status::default()
         };
+        if let Some(refused) = &self.reload_refused {
+            status.health.add(Level::Warning, refused.words());
+        }
         for source in &self.settings.certificates.sources {
             if let Some(error) = source.trouble() {
                 status
@@ -137,6 +146,11 @@ impl StatusEmitter {
             }
         }
         status
+    }
+
+    /// A policy was read again: taken up, or refused.
+    pub fn reloaded(&mut self, refused: Option<ReloadRefused>) {
+        self.reload_refused = refused;
     }
 
     /// Hands the status over to those who write it, and emits a summary if that is due. `at` is
@@ -204,6 +218,19 @@ fn summarise(status: &Status) {
         commands_refused = it.map(|it| it.commands_refused),
         observed = observed(ot.as_ref()),
     );
+}
+
+impl ReloadRefused {
+    /// For people: which policy is in force, and what a restart would do.
+    fn words(&self) -> String {
+        let error = self.error.lines().next().unwrap_or_default();
+        let error: String = error.chars().take(ERROR_CHARACTERS).collect();
+        format!(
+            "the policy that was read at {} is refused and the earlier one in force; the next \
+             start would fail, unless its files are mended: {error}",
+            text::format_utc_ms(self.at_ms)
+        )
+    }
 }
 
 /// `rule=metrics` of rules that only observe; `None` where there are none.
@@ -285,6 +312,35 @@ mod tests {
             assert_eq!(certificate.file, file.display().to_string());
             assert_eq!((certificate.days_left, status.health.level), (left, level), "{days}");
         }
+    }
+
+    #[test]
+    fn a_refused_policy_is_told_until_one_is_taken_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut emitter = emitter(directory.path(), Vec::new());
+        assert_eq!(emitter.status(1_000, true, 1).reload_refused, None);
+        let error = format!("error[P001]: {}\nline", "x".repeat(1_000));
+        let refused = ReloadRefused { at_ms: 86_400_000, error };
+        emitter.reloaded(Some(refused.clone()));
+        for second in [2_000, 3_600_000] {
+            let mut status = emitter.status(second, true, 1);
+            assert_eq!(status.health.level, Level::Warning);
+            let [words] = status.health.reasons.as_slice() else { panic!("{status:?}") };
+            let begin = "the policy that was read at 1970-01-02T00:00:00.000Z is refused and the earlier \
+                         one in force; the next start would fail, unless its files are mended: \
+                         error[P001]: xxx";
+            assert!(words.starts_with(begin) && words.len() < 400, "{words}");
+            assert_eq!(status.reload_refused, Some(refused.clone()));
+            status.policy = Some(Default::default());
+            let text = super::super::textfile::render(&status);
+            assert!(text.contains("_reload_successful{half=\"ot\",relay=\"\"} 0\n"), "{text}");
+        }
+        emitter.reloaded(None);
+        let mut status = emitter.status(3_601_000, true, 1);
+        status.policy = Some(Default::default());
+        assert_eq!((status.health.level, &status.reload_refused), (Level::Ok, &None));
+        let text = super::super::textfile::render(&status);
+        assert!(text.contains("_reload_successful{half=\"ot\",relay=\"\"} 1\n"), "{text}");
     }
 
     #[test]

@@ -43,6 +43,10 @@ pub struct Status {
     pub broker: BrokerStatus,
     /// Of the policy in force; the IT half has one only if it was given a copy.
     pub policy: Option<PolicyStatus>,
+    /// The policy was read again and refused, and none was taken up since: the one in force is not
+    /// that of the files.
+    #[serde(default)]
+    pub reload_refused: Option<ReloadRefused>,
     pub account: AccountStatus,
     pub nodes: NodesStatus,
     /// The certificate that ends first, of those that this half uses.
@@ -88,6 +92,14 @@ pub struct PolicyStatus {
     /// SHA-256, lower-case hex.
     pub digest: String,
     pub rules: u64,
+}
+
+/// A policy that was read again and refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadRefused {
+    pub at_ms: u64,
+    /// The first problems, with file, line and column.
+    pub error: String,
 }
 
 /// The conservation account: received = forwarded + dropped + waiting.
@@ -186,6 +198,39 @@ pub struct OtStatus {
     /// What rules that only observe would have decided since then, most first; at most 200.
     #[serde(default)]
     pub observed: Vec<ObservedStatus>,
+    /// Every rule, in the order of the policy, the first 1,000 of them.
+    #[serde(default)]
+    pub rules: Vec<RuleStatus>,
+}
+
+/// What a rule decided since the policy is in force, and whether it acts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleStatus {
+    pub rule: String,
+    /// `forward`, `deny` or `redact`.
+    pub action: String,
+    /// It only counts what it would do.
+    pub observes: bool,
+    /// Metrics of births and data about which it decided, or would have decided. Those of a rule that
+    /// forwards can be dropped by its shapes and limits even so.
+    pub metrics: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_ms: Option<u64>,
+    /// Of a rule with a schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<WindowStatus>,
+}
+
+/// A rule's window in time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowStatus {
+    /// The rule is in force.
+    pub open: bool,
+    /// When that may change next; absent where it stays so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<u64>,
 }
 
 /// What a rule with `mode = "observe"` would have decided.
@@ -254,6 +299,9 @@ pub struct OtReport {
     pub gaps: u64,
     /// Edge nodes that send and of which no birth is known.
     pub unborn: u64,
+    /// It read a policy again, refused it, and has taken up none since.
+    #[serde(default)]
+    pub policy_refused: bool,
     pub journal_bytes: u64,
     pub journal_limit_bytes: u64,
     pub certificate_days_left: Option<i64>,

@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use account::Reason;
 
-use super::{DropStatus, ItStatus, OtStatus, Status};
+use super::{DropStatus, ItStatus, OtStatus, RuleStatus, Status};
 
 /// Series by rule and reason.
 const MAX_RULE_SERIES: usize = 200;
@@ -44,6 +44,7 @@ families! {
     HEALTH = Gauge "sparkdiode_health_level": "0: ok, 1: somebody should look, 2: nothing crosses or something is lost.";
     POLICY = Gauge "sparkdiode_policy_info": "Always 1; the digest of the policy in force is a label.";
     RULES = Gauge "sparkdiode_policy_rules": "Rules of the policy in force.";
+    RELOADED = Gauge "sparkdiode_policy_last_reload_successful": "0 if the policy was read again and refused and none was taken up since: the one in force is an earlier one, and a start with the files of then would fail.";
     CONNECTED = Gauge "sparkdiode_broker_connected": "1 if this half is connected to its broker.";
     SESSIONS = Gauge "sparkdiode_broker_sessions": "MQTT sessions with the broker that are up.";
     RECEIVED = Counter "sparkdiode_received_messages_total": "Messages received.";
@@ -53,6 +54,10 @@ families! {
     BY_RULE = Counter "sparkdiode_rule_dropped_messages_total": "Messages dropped by a rule of the policy.";
     METRICS_BY_RULE = Counter "sparkdiode_rule_dropped_metrics_total": "Metrics taken out of messages by a rule of the policy.";
     OBSERVED = Counter "sparkdiode_rule_observed_metrics_total": "Metrics that a rule which only observes would have forwarded, denied or redacted, since the policy is in force.";
+    HITS = Counter "sparkdiode_rule_hits_total": "Metrics of births and data about which a rule decided, or would have decided if it only observes, since the policy is in force.";
+    LAST_HIT = Gauge "sparkdiode_rule_last_hit_time_seconds": "When a rule decided about a metric last, in seconds since the epoch; 0: not since the policy is in force.";
+    WINDOW = Gauge "sparkdiode_rule_window_open": "1 while the window of a rule with a schedule is open.";
+    WINDOW_CHANGE = Gauge "sparkdiode_rule_window_change_time_seconds": "When a rule's window opens or closes next, in seconds since the epoch; absent where it doesn't.";
     WAITING = Gauge "sparkdiode_waiting_messages": "Messages received that are neither forwarded nor dropped yet.";
     BALANCED = Gauge "sparkdiode_account_balanced": "1 if received = forwarded + dropped + waiting, in total, by edge node and by rule.";
     NODES = Gauge "sparkdiode_edge_nodes_known": "Edge nodes that this half follows.";
@@ -91,6 +96,7 @@ pub(super) fn render(status: &Status) -> String {
     if let Some(policy) = &status.policy {
         text.with(POLICY, &[("digest", &policy.digest)], 1);
         text.one(RULES, policy.rules);
+        text.one(RELOADED, status.reload_refused.is_none().into());
     }
     text.one(CONNECTED, status.broker.connected.into());
     text.one(SESSIONS, status.broker.sessions);
@@ -153,6 +159,29 @@ fn render_ot(text: &mut Text<'_>, ot: &OtStatus) {
         }
         text.sample(OBSERVED, &[("rule", &one.rule), ("action", &one.action)], one.metrics);
     }
+    render_rules(text, &ot.rules);
+}
+
+/// What each rule decided, and the windows: the rules of a small policy, or the first of a large one.
+fn render_rules(text: &mut Text<'_>, rules: &[RuleStatus]) {
+    let rules = || rules.iter().take(MAX_RULE_SERIES);
+    let mut family = |family: Family, samples: Vec<(&RuleStatus, u64)>| {
+        for (at, (rule, value)) in samples.into_iter().enumerate() {
+            if at == 0 {
+                text.head(family);
+            }
+            text.sample(family, &[("rule", &rule.rule), ("action", &rule.action)], value);
+        }
+    };
+    // With those that are at zero: a counter that appears with a value has no rate.
+    family(HITS, rules().map(|rule| (rule, rule.metrics)).collect());
+    let seconds = |ms: u64| ms / 1_000;
+    let last = rules().map(|rule| (rule, seconds(rule.last_ms.unwrap_or(0))));
+    family(LAST_HIT, last.collect());
+    let windows = || rules().filter_map(|rule| Some((rule, rule.window.as_ref()?)));
+    family(WINDOW, windows().map(|(rule, window)| (rule, window.open.into())).collect());
+    let changes = windows().filter_map(|(rule, window)| Some((rule, seconds(window.until_ms?))));
+    family(WINDOW_CHANGE, changes.collect());
 }
 
 fn render_it(text: &mut Text<'_>, it: &ItStatus) {
@@ -243,6 +272,7 @@ mod tests {
     use super::*;
     use crate::status::{
         AccountStatus, CertificateStatus, ObservedStatus, OtReport, PolicyStatus, STATUS_FILE,
+        WindowStatus,
     };
 
     fn status() -> Status {
@@ -260,7 +290,14 @@ mod tests {
             policy: Some(PolicyStatus::default()),
             account: AccountStatus { drops, reasons, ..AccountStatus::default() },
             certificate: Some(CertificateStatus::default()),
-            ot: Some(OtStatus { observed: vec![ObservedStatus::default()], ..OtStatus::default() }),
+            ot: Some(OtStatus {
+                observed: vec![ObservedStatus::default()],
+                rules: vec![RuleStatus {
+                    window: Some(WindowStatus { open: true, until_ms: Some(7_000) }),
+                    ..RuleStatus::default()
+                }],
+                ..OtStatus::default()
+            }),
             it: Some(ItStatus { ot: Some(OtReport::default()), ..ItStatus::default() }),
             ..Status::default()
         }

@@ -11,7 +11,7 @@ fn number(name: &str, alias: u64) -> Metric {
 
 fn matches(bench: &Bench) -> Vec<(u64, u64)> {
     let (_, matches) = bench.pipeline.rule_matches();
-    matches.map(|RuleMatches { metrics, observed }| (metrics, observed)).collect()
+    matches.map(|RuleMatches { metrics, observed, .. }| (metrics, observed)).collect()
 }
 
 #[test]

@@ -408,3 +408,45 @@ fn what_was_too_large_is_accounted_for_and_its_node_is_doubted() {
     assert_eq!(node.drops.messages(), 3);
     assert_eq!(plant.bench.pipeline.check_account(), Ok(()));
 }
+
+#[test]
+fn a_rule_limits_all_that_it_forwards_together_or_each() {
+    let names = ["a", "b", "c"];
+    // Of three nodes with two metrics each, that send both of them 20 times in a second.
+    for (per, most) in [("rule", 2), ("edge-node", 2 * 3), ("device", 2 * 3), ("metric", 6 * 2)] {
+        let text = format!(
+            "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"G\"\n[rule.rate]\n\
+             messages-per-s = 1\non-excess = \"drop\"\nper = \"{per}\"\n"
+        );
+        let mut plant = Plant::new(&text, &names, &["x", "y"]);
+        for step in 0..20_u32 {
+            for node in names {
+                plant.data(node, 0, step);
+                plant.data(node, 1, step);
+            }
+            plant.bench.pass(60);
+            plant.tick();
+        }
+        let told: usize =
+            names.iter().map(|node| plant.told(node, "x").len() + plant.told(node, "y").len()).sum();
+        assert_eq!(told, most, "{per}");
+        let dropped = plant.bench.dropped(Reason::Rate);
+        assert_eq!(dropped, 120 - most as u64, "{per}");
+    }
+}
+
+#[test]
+fn values_of_one_message_have_a_limit_each_and_wait_each_for_its_own_turn() {
+    let text = "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"G\"\n[rule.rate]\n\
+                messages-per-s = 1\nper = \"metric\"\n";
+    let mut plant = Plant::new(text, &["a"], &["x", "y"]);
+    let x = |value| by_alias(0, Value::Int(value));
+    let y = |value| by_alias(1, Value::Int(value));
+    plant.send("NDATA", "a", vec![x(1)]);
+    plant.send("NDATA", "a", vec![x(2), y(2)]);
+    assert_eq!((plant.told("a", "x"), plant.told("a", "y")), (vec![1], vec![2]));
+    plant.bench.pass(1_001);
+    plant.tick();
+    assert_eq!((plant.told("a", "x"), plant.told("a", "y")), (vec![1, 2], vec![2]));
+    assert_eq!(plant.bench.pipeline.account().waiting, 0);
+}

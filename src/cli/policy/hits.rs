@@ -1,0 +1,223 @@
+//! `sparkdiode policy hits`: what each rule decided, live, from the status that the OT half writes.
+
+use std::fmt::Write;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use telemetry::status::{OtStatus, RuleStatus, Status, WindowStatus};
+use text::{escape_json, format_utc_ms, grouped};
+
+use crate::cli::report::output;
+use crate::cli::{Exit, Failure, status};
+
+/// Between two looks with `--watch`.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// A status that is this many times as old as it should get isn't live.
+const STALE_AFTER: u64 = 5;
+
+/// Show how often each rule decided: hits, with the first and the last, and windows.
+///
+/// A hit is a metric of a birth or of data about which the rule decided since the policy is in force:
+/// it forwarded, denied or redacted it, or would have, if it only observes. What a rule forwards can
+/// be dropped by its shapes and limits even so: `sparkdiode status` counts drops by reason and rule.
+/// Reads the file `status.json` of the OT half, which is written every two seconds; nothing is asked
+/// of the half. PATH is its `ot.toml` or state directory.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  sparkdiode policy hits /etc/sparkdiode/ot.toml\n  \
+                  sparkdiode policy hits --watch /etc/sparkdiode/ot.toml\n  \
+                  sparkdiode policy hits --unused /var/lib/sparkdiode/ot\n  \
+                  sparkdiode policy hits --json ot.toml | jq '.rules[] | select(.metrics == 0)'")]
+pub(super) struct HitsArgs {
+    /// Configuration file or state directory of the OT half.
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
+    /// Show them again every second, until it is ended by Ctrl-C.
+    #[arg(long)]
+    watch: bool,
+    /// Only the rules without a hit.
+    #[arg(long)]
+    unused: bool,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &HitsArgs) -> Result<Exit, Failure> {
+    loop {
+        let status = status::read(&arguments.path)?;
+        let Some(ot) = &status.ot else {
+            let message = format!("not of an OT half: `{}`", arguments.path.display());
+            return Err(Failure::new(Exit::Config, message)
+                .hint("rules decide on OT: name its `ot.toml` or state directory"));
+        };
+        let mut text = match arguments.json {
+            true => json(&status, ot, arguments.unused)?,
+            false => view(&status, ot, arguments.unused, clock::wall_ms()),
+        };
+        if arguments.watch && std::io::stdout().is_terminal() && !arguments.json {
+            // To the upper left corner, and clear what was there.
+            text = format!("\x1b[H\x1b[J{text}");
+        }
+        output(&text)?;
+        if !arguments.watch {
+            return Ok(Exit::Ok);
+        }
+        std::thread::sleep(WATCH_EVERY);
+    }
+}
+
+fn json(status: &Status, ot: &OtStatus, unused: bool) -> Result<String, Failure> {
+    let rules: Vec<&RuleStatus> = shown(ot, unused).collect();
+    let document = serde_json::json!({
+        "policy": status.policy,
+        "since_ms": ot.policy_since_ms,
+        "written_ms": status.written_ms,
+        "rules": rules,
+    });
+    let text = serde_json::to_string_pretty(&document)
+        .map_err(|error| Failure::new(Exit::Data, error.to_string()))?;
+    Ok(format!("{}\n", escape_json(&text)))
+}
+
+fn shown(ot: &OtStatus, unused: bool) -> impl Iterator<Item = &RuleStatus> {
+    ot.rules.iter().filter(move |rule| !unused || rule.metrics == 0)
+}
+
+/// The hits for people. The texts of `status` are clean.
+fn view(status: &Status, ot: &OtStatus, unused: bool, now_ms: u64) -> String {
+    let mut text = String::new();
+    let mut line = |words: &str| {
+        // Writing to a `String` can't fail.
+        let _ = writeln!(text, "{}", words.trim_end());
+    };
+    let since = format_utc_ms(ot.policy_since_ms);
+    let digest = status.policy.as_ref().map_or("", |policy| &policy.digest);
+    let digest: String = digest.chars().take(16).collect();
+    line(&format!("policy {digest}…, counted since {since}"));
+    let age_ms = now_ms.saturating_sub(status.written_ms);
+    if age_ms > status.every_ms.saturating_mul(STALE_AFTER) {
+        line(&format!("THE HALF DOESN'T RUN, or writes no status: this is {} old", ago(age_ms)));
+    }
+    if let Some(refused) = &status.reload_refused {
+        let at = format_utc_ms(refused.at_ms);
+        line(&format!("the policy that was read at {at} is refused; these are the earlier one's"));
+    }
+    line("");
+    let width = shown(ot, unused).map(|rule| rule.rule.chars().count()).max().unwrap_or(0).max(4);
+    line(&format!("{:>13}  {:<width$}  {:<16}  {:<24}  last hit", "hits", "rule", "action", "first hit"));
+    for rule in shown(ot, unused) {
+        let time = |ms: Option<u64>| ms.map_or("–".to_owned(), format_utc_ms);
+        let last = rule.last_ms.map_or(String::new(), |last| {
+            format!("  {} ago", ago(status.written_ms.saturating_sub(last)))
+        });
+        let action = match rule.observes {
+            true => format!("would {}", rule.action),
+            false => rule.action.clone(),
+        };
+        line(&format!(
+            "{:>13}  {:<width$}  {action:<16}  {:<24}  {}{last}",
+            grouped(rule.metrics),
+            rule.rule,
+            time(rule.first_ms),
+            time(rule.last_ms)
+        ));
+    }
+    let all = status.policy.as_ref().map_or(0, |policy| policy.rules);
+    let more = all.saturating_sub(u64::try_from(ot.rules.len()).unwrap_or(u64::MAX));
+    if more > 0 {
+        line(&format!("and {more} rules more, which the status doesn't have"));
+    }
+    let without: Vec<&str> = ot.rules.iter().filter(|rule| rule.metrics == 0).map(|rule| &*rule.rule).collect();
+    line("");
+    match without.as_slice() {
+        [] => line(&format!("every rule has had a hit since {since}")),
+        rules => line(&format!("without a hit since {since}: {}", rules.join(", "))),
+    }
+    let windows = ot.rules.iter().filter_map(|rule| Some((rule, rule.window.as_ref()?)));
+    for (rule, WindowStatus { open, until_ms }) in windows {
+        let words = match (open, until_ms) {
+            (true, Some(until)) => format!("open until {}", format_utc_ms(*until)),
+            (true, None) => "open, and stays so".to_owned(),
+            (false, Some(until)) => format!("closed, may open at {}", format_utc_ms(*until)),
+            (false, None) => "closed for good".to_owned(),
+        };
+        line(&format!("window of {}: {words}", rule.rule));
+    }
+    text
+}
+
+fn ago(ms: u64) -> String {
+    text::span(Duration::from_millis(ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use telemetry::status::{PolicyStatus, ReloadRefused};
+
+    use super::*;
+
+    fn status() -> Status {
+        let rule = |rule: &str, action: &str, metrics: u64| RuleStatus {
+            rule: rule.to_owned(),
+            action: action.to_owned(),
+            metrics,
+            first_ms: (metrics > 0).then_some(86_400_000),
+            last_ms: (metrics > 0).then_some(86_460_000),
+            ..RuleStatus::default()
+        };
+        let window = |open, until_ms| Some(WindowStatus { open, until_ms });
+        Status {
+            policy: Some(PolicyStatus { digest: "a".repeat(64), rules: 5 }),
+            every_ms: 2_000,
+            written_ms: 86_463_000,
+            ot: Some(OtStatus {
+                policy_since_ms: 86_000_000,
+                rules: vec![
+                    rule("ovens", "forward", 12_345),
+                    rule("no-recipes", "deny", 0),
+                    RuleStatus { observes: true, ..rule("next", "deny", 7) },
+                    RuleStatus { window: window(true, Some(90_000_000)), ..rule("vendor", "forward", 0) },
+                    RuleStatus { window: window(false, None), ..rule("over", "forward", 1) },
+                ],
+                ..OtStatus::default()
+            }),
+            ..Status::default()
+        }
+    }
+
+    #[test]
+    fn hits_are_shown_with_first_and_last_and_what_had_none() {
+        let status = status();
+        let ot = status.ot.as_ref().unwrap();
+        let text = view(&status, ot, false, 86_465_000);
+        for wanted in [
+            "       12,345  ovens       forward           1970-01-02T00:00:00.000Z  1970-01-02T00:01:00.000Z  3 s ago\n",
+            "            0  no-recipes  deny              –                         –\n",
+            "            7  next        would deny ",
+            "without a hit since 1970-01-01T23:53:20.000Z: no-recipes, vendor\n",
+            "window of vendor: open until 1970-01-02T01:00:00.000Z\n",
+            "window of over: closed for good\n",
+        ] {
+            assert!(text.contains(wanted), "{wanted}\n{text}");
+        }
+        assert!(!text.contains("RUN") && !text.contains("rules more"), "{text}");
+        let text = view(&status, ot, true, 86_465_000);
+        assert!(!text.contains("ovens"), "{text}");
+        let json: serde_json::Value = serde_json::from_str(&json(&status, ot, true).unwrap()).unwrap();
+        assert_eq!(json["rules"].as_array().unwrap().len(), 2);
+        assert_eq!(json["rules"][0]["rule"], "no-recipes");
+    }
+
+    #[test]
+    fn old_figures_and_refused_policies_are_told_as_such() {
+        let mut status = status();
+        status.reload_refused = Some(ReloadRefused::default());
+        status.policy.as_mut().unwrap().rules = 9;
+        let text = view(&status, status.ot.as_ref().unwrap(), false, 86_463_000 + 60_000);
+        assert!(text.contains("THE HALF DOESN'T RUN, or writes no status: this is 1 min old"), "{text}");
+        assert!(text.contains("is refused; these are the earlier one's"), "{text}");
+        assert!(text.contains("and 4 rules more"), "{text}");
+    }
+}

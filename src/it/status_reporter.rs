@@ -5,8 +5,8 @@ use std::time::Duration;
 use policy::Policy;
 use telemetry::Notifier;
 use telemetry::status::{
-    DropStatus, ItStatus, LINK_ALIVE, Level, OtReport, PolicyStatus, ReloadRefused, Status, StatusEmitter,
-    Tracker,
+    DropStatus, ItStatus, LINK_ALIVE, Level, OtReport, PolicyStatus, ReloadRefused, Status,
+    StatusEmitter, Tracker,
 };
 
 use super::connection::MAX_QUEUED_BYTES;
@@ -210,7 +210,8 @@ fn judge(status: &mut Status, it: &ItStatus, wants_sessions: bool, silence: &'st
         health.add(Level::Warning, words);
     }
     if it.ot.as_ref().is_some_and(|ot| ot.policy_refused) {
-        let words = "the OT half refused the policy that it read again, and the earlier one is in force";
+        let words =
+            "the OT half refused the policy that it read again, and the earlier one is in force";
         health.add(Level::Warning, words);
     }
     if let Some(imbalance) = &status.account.imbalance {

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use policy::{Mode, Rule};
 use telemetry::Notifier;
 use telemetry::status::{
-    Level, ObservedStatus, OtStatus, PolicyStatus, ReloadRefused, RuleStatus, Status, StatusEmitter,
-    Tracker, WindowStatus,
+    Level, ObservedStatus, OtStatus, PolicyStatus, ReloadRefused, RuleStatus, Status,
+    StatusEmitter, Tracker, WindowStatus,
 };
 
 use super::connection::Trouble;

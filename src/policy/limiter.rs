@@ -15,8 +15,8 @@ use governor::nanos::Nanos;
 use governor::state::{NotKeyed, StateStore};
 use governor::{Quota, RateLimiter};
 
-use self::keyed::{Key, Keyed};
 pub use self::keyed::Share;
+use self::keyed::{Key, Keyed};
 use crate::Policy;
 use crate::rule::{Bucket, OnExcess, Per, Rate};
 
@@ -133,12 +133,7 @@ impl Limiter {
     ///
     /// # Errors
     /// What happens to the message instead; nothing was taken for it.
-    pub fn ask_rule(
-        &mut self,
-        rule: RuleId,
-        share: Share<'_>,
-        bytes: u32,
-    ) -> Result<(), OnExcess> {
+    pub fn ask_rule(&mut self, rule: RuleId, share: Share<'_>, bytes: u32) -> Result<(), OnExcess> {
         let Some(Some((per, buckets))) = self.rules.get(rule.index()) else { return Ok(()) };
         let Some(key) = self.keyed.key(rule, *per, share) else {
             return buckets.ask(1, bytes, &mut self.taken);

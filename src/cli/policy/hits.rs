@@ -106,7 +106,10 @@ fn view(status: &Status, ot: &OtStatus, unused: bool, now_ms: u64) -> String {
     }
     line("");
     let width = shown(ot, unused).map(|rule| rule.rule.chars().count()).max().unwrap_or(0).max(4);
-    line(&format!("{:>13}  {:<width$}  {:<16}  {:<24}  last hit", "hits", "rule", "action", "first hit"));
+    line(&format!(
+        "{:>13}  {:<width$}  {:<16}  {:<24}  last hit",
+        "hits", "rule", "action", "first hit"
+    ));
     for rule in shown(ot, unused) {
         let time = |ms: Option<u64>| ms.map_or("–".to_owned(), format_utc_ms);
         let last = rule.last_ms.map_or(String::new(), |last| {
@@ -129,7 +132,8 @@ fn view(status: &Status, ot: &OtStatus, unused: bool, now_ms: u64) -> String {
     if more > 0 {
         line(&format!("and {more} rules more, which the status doesn't have"));
     }
-    let without: Vec<&str> = ot.rules.iter().filter(|rule| rule.metrics == 0).map(|rule| &*rule.rule).collect();
+    let without: Vec<&str> =
+        ot.rules.iter().filter(|rule| rule.metrics == 0).map(|rule| &*rule.rule).collect();
     line("");
     match without.as_slice() {
         [] => line(&format!("every rule has had a hit since {since}")),
@@ -178,7 +182,10 @@ mod tests {
                     rule("ovens", "forward", 12_345),
                     rule("no-recipes", "deny", 0),
                     RuleStatus { observes: true, ..rule("next", "deny", 7) },
-                    RuleStatus { window: window(true, Some(90_000_000)), ..rule("vendor", "forward", 0) },
+                    RuleStatus {
+                        window: window(true, Some(90_000_000)),
+                        ..rule("vendor", "forward", 0)
+                    },
                     RuleStatus { window: window(false, None), ..rule("over", "forward", 1) },
                 ],
                 ..OtStatus::default()
@@ -205,7 +212,8 @@ mod tests {
         assert!(!text.contains("RUN") && !text.contains("rules more"), "{text}");
         let text = view(&status, ot, true, 86_465_000);
         assert!(!text.contains("ovens"), "{text}");
-        let json: serde_json::Value = serde_json::from_str(&json(&status, ot, true).unwrap()).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_str(&json(&status, ot, true).unwrap()).unwrap();
         assert_eq!(json["rules"].as_array().unwrap().len(), 2);
         assert_eq!(json["rules"][0]["rule"], "no-recipes");
     }
@@ -216,7 +224,10 @@ mod tests {
         status.reload_refused = Some(ReloadRefused::default());
         status.policy.as_mut().unwrap().rules = 9;
         let text = view(&status, status.ot.as_ref().unwrap(), false, 86_463_000 + 60_000);
-        assert!(text.contains("THE HALF DOESN'T RUN, or writes no status: this is 1 min old"), "{text}");
+        assert!(
+            text.contains("THE HALF DOESN'T RUN, or writes no status: this is 1 min old"),
+            "{text}"
+        );
         assert!(text.contains("is refused; these are the earlier one's"), "{text}");
         assert!(text.contains("and 4 rules more"), "{text}");
     }

@@ -302,10 +302,11 @@ impl View {
         if without > 0 {
             self.line(&format!(" {without} without a hit: sparkdiode policy hits --unused"));
         }
-        for (rule, window) in ot.rules.iter().filter_map(|rule| Some((rule, rule.window.as_ref()?))) {
-            let until = window.until_ms.map_or(String::new(), |until| {
-                format!(", may change at {}", format_utc_ms(until))
-            });
+        for (rule, window) in ot.rules.iter().filter_map(|rule| Some((rule, rule.window.as_ref()?)))
+        {
+            let until = window
+                .until_ms
+                .map_or(String::new(), |until| format!(", may change at {}", format_utc_ms(until)));
             let open = if window.open { "open" } else { "closed" };
             self.line(&format!(" window   {:<48} {open}{until}", shown(&rule.rule, 48)));
         }

@@ -84,7 +84,9 @@ pub(crate) fn read_table(
     }
     let misplaced = |key: &str| {
         if key == PER {
-            return Some("it belongs to `[rule.rate]`: these limits say by themselves whose they are".into());
+            return Some(
+                "it belongs to `[rule.rate]`: these limits say by themselves whose they are".into(),
+            );
         }
         let help = format!(
             "it belongs to the rule: write it above {}, since what follows a `[…]` line belongs to \

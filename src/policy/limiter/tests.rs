@@ -196,7 +196,7 @@ fn extreme_rates_that_the_language_allows_do_not_overflow() {
             }
         }
         assert!(matches!(&limiter.rules[0], Some(buckets)
-            if buckets.messages.is_some() || buckets.bytes.is_some()));
+            if buckets.1.messages.is_some() || buckets.1.bytes.is_some()));
     }
 }
 

@@ -427,8 +427,10 @@ fn a_rule_limits_all_that_it_forwards_together_or_each() {
             plant.bench.pass(60);
             plant.tick();
         }
-        let told: usize =
-            names.iter().map(|node| plant.told(node, "x").len() + plant.told(node, "y").len()).sum();
+        let told: usize = names
+            .iter()
+            .map(|node| plant.told(node, "x").len() + plant.told(node, "y").len())
+            .sum();
         assert_eq!(told, most, "{per}");
         let dropped = plant.bench.dropped(Reason::Rate);
         assert_eq!(dropped, 120 - most as u64, "{per}");

@@ -75,6 +75,16 @@ pub(super) fn describe_policy(
             line(text, &format!("  limits {name} to {}", limit.describe()));
         }
     }
+    let is_limited = |rule: &Rule| rule.rate().is_some();
+    if limits.node.or(limits.link).is_some() || policy.rules().iter().any(is_limited) {
+        let words = match limits.births.as_secs_f64() {
+            0.0 => "  births bring values past all limits, however often they come".to_owned(),
+            least => format!(
+                "  births of each edge node and of each device bring values past limits once in {least} s"
+            ),
+        };
+        line(text, &words);
+    }
     if !policy.renames().is_empty() {
         line(text, "  renames; what stands for itself keeps its name");
         for renamed in policy.renames().describe() {

@@ -1,6 +1,8 @@
 //! Announcing: births and deaths that tell readers what there is, keyframes that repeat it, and
 //! the messages that waited for them.
 
+use std::time::Duration;
+
 use account::{Fate, Origin, Reason};
 use mistake::mistake;
 use policy::shape::Pseudonyms;
@@ -36,7 +38,10 @@ impl StepContext<'_> {
         node.types_due = false;
         self.name_node(node);
         node.announce_types();
-        release_held(&mut node.own);
+        let too_soon = self.is_born_too_soon(&node.own);
+        if !too_soon {
+            release_held(&mut node.own);
+        }
         node.count(None);
         let timestamp = self.birth_timestamp(&node.own, synthetic);
         let how = self.policy.pseudonyms();
@@ -52,8 +57,8 @@ impl StepContext<'_> {
             let doubts = synthetic && node.own.life.is_uncertain();
             node.next_keyframe = if doubts { self.now.mono } else { self.next_keyframe(node) };
         }
-        self.release(node, None, Fate::Forwarded);
-        mark_born(&mut node.own, permit);
+        self.release_told(node, None);
+        mark_born(&mut node.own, permit, (!too_soon).then_some(self.now.mono));
     }
 
     /// Journals the DBIRTH of a live device.
@@ -68,7 +73,10 @@ impl StepContext<'_> {
         let Some(state) = node.devices.get_mut(device) else {
             return mistake!("an announced device that the node hasn't");
         };
-        release_held(state);
+        let too_soon = self.is_born_too_soon(state);
+        if !too_soon {
+            release_held(state);
+        }
         let timestamp = self.birth_timestamp(state, synthetic);
         node.count(Some(device));
         let Some(state) = node.devices.get(device) else {
@@ -80,9 +88,10 @@ impl StepContext<'_> {
             self.bury_device(node, device, Fate::Dropped(Reason::OverCap));
             return;
         }
-        self.release(node, Some(device), Fate::Forwarded);
+        self.release_told(node, Some(device));
+        let values_at = (!too_soon).then_some(self.now.mono);
         if let Some(state) = node.devices.get_mut(device) {
-            mark_born(state, permit);
+            mark_born(state, permit, values_at);
         }
     }
 
@@ -162,6 +171,17 @@ impl StepContext<'_> {
         self.ledger.settle_waiting(node.origin(device), waiting, fate);
     }
 
+    /// Ends the waiting of those messages whose values a birth has: of all, unless it came too soon for
+    /// the values that limits hold back.
+    fn release_told(&mut self, node: &mut Node, device: Option<&str>) {
+        if !node.state(device).is_some_and(|state| state.holds) {
+            return self.release(node, device, Fate::Forwarded);
+        }
+        let Some(state) = node.state_mut(device) else { return };
+        let waiting = std::mem::take(&mut state.waiting);
+        self.ledger.settle_waiting(node.origin(device), waiting, Fate::Forwarded);
+    }
+
     /// The same for a node and its devices.
     pub(super) fn release_all(&mut self, node: &mut Node, fate: Fate) {
         self.release(node, None, fate);
@@ -220,7 +240,8 @@ pub(super) fn keyframes<'a>(
     own.into_iter().chain(others)
 }
 
-/// A birth isn't subject to rates: values that were held back are part of it.
+/// A birth isn't subject to rates, unless it follows another one too soon: values that were held back
+/// are part of it.
 fn release_held(state: &mut EntityState) {
     if std::mem::take(&mut state.holds) {
         for place in 0..state.layout.slots.len() {
@@ -231,7 +252,9 @@ fn release_held(state: &mut EntityState) {
     }
 }
 
-fn mark_born(state: &mut EntityState, permit: Permit) {
+/// `values_at`: now, if it brought values.
+fn mark_born(state: &mut EntityState, permit: Permit, values_at: Option<Duration>) {
+    state.values_at = values_at.or(state.values_at);
     state.life.announce(permit);
     state.birth_due = false;
     state.reshaped = false;

@@ -18,6 +18,9 @@ impl StepContext<'_> {
         node.sequence.restart(low_byte(birth.payload.seq));
         self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
         let taught = self.take_apart(node.origin(None), birth, true);
+        let former = self
+            .is_born_too_soon(&node.own)
+            .then(|| std::mem::take(&mut node.own.layout));
         let changed = node.bear(taught);
         node.sessions.begin(node.bd_seq.as_ref().and_then(names::bd_seq_of));
         node.verified();
@@ -30,6 +33,9 @@ impl StepContext<'_> {
         }
         self.judge_born(node);
         self.survey_birth(node, changed);
+        if let Some(former) = former {
+            self.hold_born(node, None, &former);
+        }
         if let Err(shortage) = self.check_room(node) {
             return self.refuse_node(node, shortage);
         }
@@ -63,14 +69,19 @@ impl StepContext<'_> {
         }
         let taught = self.take_apart(node.origin(Some(device)), birth, false);
         self.release(node, Some(device), Fate::Dropped(Reason::UnknownMetric));
+        let too_soon = node.state(Some(device)).is_some_and(|state| self.is_born_too_soon(state));
         let state = node.devices.entry(device.into()).or_default();
         let former = (late && state.life.is_alive()).then(|| state.layout.clone());
+        let told = too_soon.then(|| std::mem::take(&mut state.layout));
         state.bear(taught.layout);
         if let Some(former) = former {
             state.layout.keep_newer_of(&former);
         }
         self.judge_device(node, device);
         let types_changed = self.refresh_device_types(node, device);
+        if let Some(told) = told {
+            self.hold_born(node, Some(device), &told);
+        }
         node.count(Some(device));
         if let Err(shortage) = self.check_room(node) {
             return self.refuse_device(node, device, shortage);

@@ -50,6 +50,7 @@ mod doubts;
 mod encode;
 mod fast_path;
 mod flush;
+mod hold_births;
 mod item;
 mod judge;
 mod limits;

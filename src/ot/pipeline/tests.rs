@@ -9,6 +9,7 @@ mod fast_path;
 mod filters;
 mod footprint;
 mod healing;
+mod hold_births;
 mod hostile;
 mod limits;
 mod memory;

@@ -39,6 +39,8 @@ pub(crate) struct EntityState {
     pub(crate) is_typed: bool,
     /// `seq` of a device's birth or death that was judged last, in this session of its node.
     pub(crate) told_at: Option<u8>,
+    /// When a birth of it was journalled last that brought values, however often it died since.
+    pub(crate) values_at: Option<Duration>,
     /// What of it its node has counted.
     pub(super) counted: usize,
 }
@@ -70,7 +72,8 @@ impl EntityState {
 
     fn become_new(&mut self, new: EntityState) {
         let (exported_as, counted) = (self.exported_as.take(), self.counted);
-        *self = EntityState { exported_as, counted, ..new };
+        let values_at = self.values_at;
+        *self = EntityState { exported_as, counted, values_at, ..new };
     }
 }
 

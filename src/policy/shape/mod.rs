@@ -216,6 +216,12 @@ impl Shape {
             || self.interval(datatype).is_some()
     }
 
+    /// Whether it keeps values of the datatype back for being too near to the last one, in value or
+    /// time.
+    pub fn spaces(&self, datatype: DataType) -> bool {
+        (is_number(datatype) && self.deadband.is_some()) || self.interval(datatype).is_some()
+    }
+
     /// Least time between two values of a metric of this datatype.
     pub fn interval(&self, datatype: DataType) -> Option<Duration> {
         // A template's data are the members that changed and a file's are its parts: keeping the

@@ -1,0 +1,150 @@
+//! Births that evade limits: a node that is born again and again tells by births what it may not tell
+//! by data.
+
+use std::collections::BTreeSet;
+
+use account::Reason;
+use journal_format::Relayed;
+use sparkplug::{DataType, Metric, Value};
+
+use super::bench::{Bench, bd_seq, payload, relayed, typed, value_of, verbs};
+
+fn rule(limit: &str) -> String {
+    format!("[[rule]]\nname = \"r\"\naction = \"forward\"\ngroup = \"G\"\n{limit}\n")
+}
+
+const SLOW: &str = "[rule.rate]\nmessages-per-s = 0.1\nburst-messages = 1";
+
+fn number(name: &str, value: u32) -> Metric {
+    typed(name, DataType::UInt32, Value::Int(value))
+}
+
+/// The values above 0 that crossed, by births and by data.
+fn told(frames: &[Relayed]) -> BTreeSet<u32> {
+    let metrics = frames.iter().flat_map(|frame| match frame.payload.as_slice() {
+        [] => Vec::new(),
+        _ => payload(frame).metrics,
+    });
+    let value = |metric: Metric| match metric.value {
+        Some(Value::Int(value)) if value > 0 => Some(value),
+        _ => None,
+    };
+    metrics.filter_map(value).collect()
+}
+
+/// Ways to be born again with another value.
+const WAYS: [&str; 4] = ["NBIRTH", "DBIRTH", "NDEATH NBIRTH", "new names"];
+
+fn bear(bench: &mut Bench, way: &str, value: u32) -> Vec<Relayed> {
+    let mut frames = Vec::new();
+    match way {
+        "NBIRTH" => frames.extend(bench.node("NBIRTH", vec![bd_seq(0), number("x", value)])),
+        "DBIRTH" => frames.extend(bench.node("DBIRTH/D", vec![number("x", value)])),
+        "NDEATH NBIRTH" => {
+            frames.extend(bench.node("NDEATH", vec![bd_seq(0)]));
+            frames.extend(bench.node("NBIRTH", vec![bd_seq(0), number("x", value)]));
+        }
+        _ => {
+            let name = format!("x{value}");
+            frames.extend(bench.node("NBIRTH", vec![bd_seq(0), number(&name, value)]));
+        }
+    }
+    frames
+}
+
+#[test]
+fn a_node_that_is_born_again_and_again_tells_no_more_than_its_limits_and_one_birth_a_second() {
+    let limits = [
+        SLOW.to_owned(),
+        format!("{SLOW}\nper = \"metric\""),
+        format!("{SLOW}\non-excess = \"drop\""),
+        "[rule.shape]\nmin-interval-ms = 10000".to_owned(),
+        "[limits.node]\nmessages-per-s = 0.1\nburst-messages = 1".to_owned(),
+        "[limits.link]\nmessages-per-s = 0.1\nburst-messages = 1".to_owned(),
+    ];
+    for limit in limits {
+        for way in WAYS {
+            let mut bench = Bench::new(&rule(&limit));
+            bench.node("NBIRTH", vec![bd_seq(0), number("x", 0)]);
+            let mut values = BTreeSet::new();
+            // Ten seconds, fifty births a second.
+            for value in 1..=500 {
+                values.extend(told(&bear(&mut bench, way, value)));
+                bench.pass(20);
+                if value % 5 == 0 {
+                    values.extend(told(&relayed(&bench.tick())));
+                }
+            }
+            // One birth a second, what the rates let through, and new metrics' first values.
+            let most = if way == "new names" && !limit.contains("limits") { 120 } else { 14 };
+            assert!(values.len() <= most, "{limit} {way}: {} of 500", values.len());
+            assert!(values.len() >= 9, "{limit} {way}: {} of 500", values.len());
+        }
+    }
+}
+
+#[test]
+fn what_a_birth_may_not_bring_follows_as_data_when_its_time_has_come() {
+    let mut bench = Bench::new(&rule(SLOW));
+    bench.node("NBIRTH", vec![bd_seq(0), number("x", 1), number("y", 5)]);
+    bench.pass(100);
+    let frames = bench.node("NBIRTH", vec![bd_seq(0), number("x", 2), number("y", 5), number("z", 7)]);
+    assert_eq!(verbs(&frames), "NBIRTH");
+    let born = payload(&frames[0]);
+    assert_eq!(value_of(&born, "x"), Some(Value::Int(1)), "as readers have it");
+    assert_eq!(value_of(&born, "y"), Some(Value::Int(5)), "it is no news");
+    assert_eq!(value_of(&born, "z"), None);
+    let z = born.metrics.iter().find(|metric| metric.name.as_deref() == Some("z")).unwrap();
+    assert!(z.is_null == Some(true) && policy::shape::is_bad_null(z), "{z:?}");
+    assert!(!bench.leaks("\u{2}z"));
+    // One message is free.
+    let frames = relayed(&bench.tick());
+    assert_eq!(verbs(&frames), "NDATA");
+    let data = payload(&frames[0]);
+    assert_eq!(value_of(&data, "x"), Some(Value::Int(2)));
+    assert_eq!(value_of(&data, "z"), Some(Value::Int(7)));
+    // A second later a birth may bring values again.
+    bench.pass(1_000);
+    let frames = bench.node("NBIRTH", vec![bd_seq(0), number("x", 3), number("y", 6)]);
+    let born = payload(&frames[0]);
+    assert_eq!((value_of(&born, "x"), value_of(&born, "y")), (Some(Value::Int(3)), Some(Value::Int(6))));
+    bench.pass(20_000);
+    assert!(relayed(&bench.tick()).iter().all(|frame| !frame.topic.contains("NDATA")));
+    assert_eq!(bench.pipeline.account().waiting, 0);
+}
+
+#[test]
+fn a_birth_that_comes_too_soon_passes_no_deadband() {
+    let mut bench = Bench::new(&rule("[rule.shape]\ndeadband = 10"));
+    bench.node("NBIRTH", vec![bd_seq(0), number("x", 100)]);
+    bench.pass(10);
+    let born = payload(&bench.node("NBIRTH", vec![bd_seq(0), number("x", 105)])[0]);
+    assert_eq!(value_of(&born, "x"), Some(Value::Int(100)));
+    assert_eq!(bench.dropped_metrics(Reason::Deadband), 1);
+    bench.pass(100);
+    assert!(relayed(&bench.tick()).is_empty());
+    bench.pass(10);
+    bench.node("NBIRTH", vec![bd_seq(0), number("x", 150)]);
+    bench.pass(100);
+    assert_eq!(told(&relayed(&bench.tick())), [150].into());
+}
+
+#[test]
+fn births_bring_values_where_no_limit_holds_them_back_in_data_and_where_a_policy_says_so() {
+    let free = "[limits.births]\nmin-interval-ms = 0";
+    for limit in [String::new(), format!("{SLOW}\n{free}"), format!("[rule.shape]\nstep = 1\n{free}")] {
+        let mut bench = Bench::new(&rule(&limit));
+        bench.node("NBIRTH", vec![bd_seq(0), number("x", 0)]);
+        for value in 1..50 {
+            let frames = bear(&mut bench, "NBIRTH", value);
+            assert_eq!(told(&frames), [value].into(), "{limit}");
+        }
+    }
+    let mut bench = Bench::new(&rule(&format!("{SLOW}\n[limits.births]\nmin-interval-ms = 60000")));
+    bench.node("NBIRTH", vec![bd_seq(0), number("x", 0)]);
+    bench.node("NDATA", vec![number("x", 1)]);
+    bench.pass(59_000);
+    assert_eq!(told(&bear(&mut bench, "NBIRTH", 2)), [1].into());
+    bench.pass(1_000);
+    assert_eq!(told(&bear(&mut bench, "NBIRTH", 3)), [3].into());
+}

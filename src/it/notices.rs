@@ -17,6 +17,9 @@ pub(super) fn emit(notice: &Notice) {
         Notice::Unplaceable { first, last, frames } => {
             event!(ValuesUnplaceable, first, last, frames);
         }
+        Notice::Withheld { first, last, frames } => {
+            event!(HistoryWithheld, first, last, frames);
+        }
         Notice::FramesLost { first, last, cause } => {
             let count = last.saturating_sub(*first).saturating_add(1);
             let key =
@@ -78,6 +81,8 @@ mod tests {
         triggered(&emitted(stale), Event::LinkStale);
         triggered(&emitted(Notice::LinkAlive), Event::LinkAlive);
         triggered(&emitted(Notice::OldFrames { behind_ms: 60_000 }), Event::OldFrames);
+        let withheld = Notice::Withheld { first: 1, last: 9, frames: 3 };
+        triggered(&emitted(withheld), Event::HistoryWithheld);
         let unplaceable = Notice::Unplaceable { first: 1, last: 9, frames: 3 };
         triggered(&emitted(unplaceable), Event::ValuesUnplaceable);
         let lost = emitted(Notice::FramesLost { first: 1, last: 9, cause: LostCause::Retention });

@@ -110,6 +110,7 @@ impl StatusReporter {
             unconfirmed_frames: mirror.unconfirmed_frames(),
             backfilled: tally.backfilled,
             unplaceable: tally.unplaceable,
+            withheld: tally.withheld,
             healed: tally.healed,
             gaps: tally.gaps,
             rebirths_answered: tally.rebirths_answered,

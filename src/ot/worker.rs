@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use clock::Clock;
 use crossbeam_channel::Receiver;
+use journal_format::Body;
 use journal_write::JournalError;
 use signature::{Signed, SignedPolicy};
 use state::{InWork, StateDir, StateError, Stored};
@@ -81,6 +82,8 @@ pub(super) struct Worker {
     next_counts: Duration,
     next_tick: Duration,
     next_retain: Duration,
+    /// The frame with which the policy became tighter last; 0: none.
+    tightened_seq: u64,
     /// The time by whose windows what is handled is judged.
     windows_at: Now,
     started: Now,
@@ -124,10 +127,15 @@ impl Worker {
         let mut later = Vec::new();
         let (mut first_replayed, mut next) = (None, None);
         let mut is_whole = true;
+        // What the journal was written by until now.
+        let mut former = None;
         while let Some(frame) = replay.next()? {
             first_replayed.get_or_insert(frame.seq);
             is_whole &= next.is_none_or(|next| next == frame.seq);
             next = Some(frame.seq.saturating_add(1));
+            if let Some(Body::Start(start)) = &frame.body {
+                former = Some((start.policy_digest.clone(), start.tightened_seq));
+            }
             if frame.seq >= stored.journal_seq
                 && let Some(body) = frame.body
             {
@@ -166,6 +174,7 @@ impl Worker {
             next_counts: now.mono,
             next_tick: now.mono,
             next_retain: now.mono,
+            tightened_seq: 0,
             windows_at: now,
             started: now,
             next_segment: now.mono,
@@ -173,6 +182,13 @@ impl Worker {
             segment_trouble: false,
             near_limit: false,
             births_changed: true,
+        };
+        worker.tightened_seq = match former {
+            Some((digest, seq)) if digest == worker.pipeline.policy().digest() => seq,
+            // Whether another policy lets all cross that the one before did, nobody knows any more.
+            Some(_) => worker.writer.next_seq(),
+            None if next.is_none() => 0,
+            None => worker.writer.next_seq(),
         };
         // Until the plant is stored, the next start reads this run's frames too.
         worker.begin_segment(now)?;
@@ -310,6 +326,10 @@ impl Worker {
                     signed.as_ref().map(|signed| (signed.version, signed.names())),
                 );
                 self.settings.signed = signed;
+                if !policy.keeps_all_of(self.pipeline.policy()) {
+                    // All that was handled before is with the writer, and the next frame is the mark.
+                    self.tightened_seq = self.writer.next_seq();
+                }
                 let before = out.len();
                 self.pipeline.reload(now, policy, out);
                 out.insert(before, Entry::Start(self.start()));

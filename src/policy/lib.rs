@@ -175,6 +175,38 @@ impl Policy {
         self.rules.iter().map(Rule::name)
     }
 
+    /// Whether it surely lets cross all that `before` does, as it does: it has the same rules but for
+    /// forward rules behind them, and for names that these may forward beside others. Rules that
+    /// only observe don't count, and limits hold data back and forbid none.
+    pub fn keeps_all_of(&self, before: &Policy) -> bool {
+        if self.digest == before.digest {
+            return true;
+        }
+        let acting = |policy: &Policy| -> Vec<Rule> {
+            let acting = policy.rules.iter().filter(|rule| rule.mode == Mode::Enforce).cloned();
+            // Whether a schedule lets it act just now is no matter, nor how fast it forwards.
+            acting.map(|rule| Rule { open: true, rate: None, ..rule }).collect()
+        };
+        let (mut own, known) = (acting(self), acting(before));
+        let renames = |policy: &Policy| policy.renames.describe();
+        if own.len() < known.len() || renames(self) != renames(before) {
+            return false;
+        }
+        let added = own.split_off(known.len());
+        let only_forwards =
+            |rule: &Rule| rule.action == Action::Forward && rule.deny.is_none() && rule.redact.is_none();
+        added.iter().all(only_forwards)
+            && own.into_iter().zip(known).all(|(own, known)| {
+                let is_wider = match (&own.allow, &known.allow) {
+                    (None, _) => true,
+                    (Some(own), Some(known)) => known.iter().all(|glob| own.contains(glob)),
+                    (Some(_), None) => false,
+                };
+                let others = |rule: Rule| Rule { allow: None, ..rule }.fingerprint();
+                is_wider && others(own) == others(known)
+            })
+    }
+
     /// The rules in order; a [`RuleId`] is a place in this list.
     pub fn rules(&self) -> &[Rule] {
         &self.rules

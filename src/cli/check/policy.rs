@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use config::policies;
 use diagnostic::Diagnostics;
-use policy::{Action, Policy};
+use policy::{Action, Policy, Rule};
 use signature::{Requirement, Signed, SignedPolicy};
 use text::{counted, escape};
 use tools::lint::lint;

@@ -34,6 +34,9 @@ pub(super) fn frame(
             if let Some(version) = start.policy_version {
                 write!(out, " policy-version={version}")?;
             }
+            if start.tightened_seq > 0 {
+                write!(out, " tightened={}", start.tightened_seq)?;
+            }
             for signer in &start.policy_signers {
                 write!(out, " signer=\"{}\"", escape(signer))?;
             }

@@ -22,12 +22,13 @@ pub(super) struct Pass {
     to: u64,
     /// Nodes with ranges that the pass covers.
     nodes: Vec<NodeId>,
-    unplaceable: Option<Unplaceable>,
+    unplaceable: Option<Unpublished>,
+    withheld: Option<Unpublished>,
 }
 
 /// Frames with values that could not be published.
 #[derive(Debug)]
-struct Unplaceable {
+struct Unpublished {
     first: u64,
     last: u64,
     frames: u64,
@@ -39,6 +40,8 @@ struct Reread {
     published: bool,
     /// It has values that have no place on IT any more.
     unplaceable: bool,
+    /// The policy became tighter since, and nobody here knows whether it lets this leave.
+    withheld: bool,
 }
 
 /// Hosts have no place for a metric of a missed frame.
@@ -78,17 +81,20 @@ impl Mirror {
 
     /// Publishes what frame `seq` holds for a node that missed it; true if it published.
     pub fn handle_backfill(&mut self, now: Now, seq: u64, relayed: &Relayed) -> bool {
+        let withholds = self.withholds(seq);
         let (mut step, nodes) = self.step(now);
-        let Reread { published, unplaceable } = step.reread(nodes, seq, relayed);
+        let reread = step.reread(nodes, seq, relayed, withholds);
+        let Reread { published, unplaceable, withheld } = reread;
         if published {
             count(&mut self.tally.backfilled);
         }
         if unplaceable {
             count(&mut self.tally.unplaceable);
-            let none = Unplaceable { first: seq, last: seq, frames: 0 };
-            let so_far = self.pass.unplaceable.get_or_insert(none);
-            so_far.last = so_far.last.max(seq);
-            count(&mut so_far.frames);
+            note(&mut self.pass.unplaceable, seq);
+        }
+        if withheld {
+            count(&mut self.tally.withheld);
+            note(&mut self.pass.withheld, seq);
         }
         published
     }
@@ -131,8 +137,11 @@ impl Mirror {
     }
 
     fn notify_unplaceable(&mut self) {
-        if let Some(Unplaceable { first, last, frames }) = self.pass.unplaceable.take() {
+        if let Some(Unpublished { first, last, frames }) = self.pass.unplaceable.take() {
             self.notices.push(Notice::Unplaceable { first, last, frames });
+        }
+        if let Some(Unpublished { first, last, frames }) = self.pass.withheld.take() {
+            self.notices.push(Notice::Withheld { first, last, frames });
         }
     }
 
@@ -144,7 +153,13 @@ impl Mirror {
 }
 
 impl StepContext<'_> {
-    fn reread(&mut self, nodes: &mut Nodes, seq: u64, relayed: &Relayed) -> Reread {
+    fn reread(
+        &mut self,
+        nodes: &mut Nodes,
+        seq: u64,
+        relayed: &Relayed,
+        withholds: bool,
+    ) -> Reread {
         let nothing = Reread::default();
         let Ok(Topic::Entity(topic)) = Topic::parse(&relayed.topic) else { return nothing };
         if topic.message_type.is_death() {
@@ -159,6 +174,9 @@ impl StepContext<'_> {
         if !missed || !node.publishes() {
             return nothing;
         }
+        if withholds {
+            return Reread { withheld: true, ..nothing };
+        }
         let layout = match device {
             None => Some(&node.layout),
             Some(name) => {
@@ -168,7 +186,7 @@ impl StepContext<'_> {
         };
         let decoded = sparkplug::decode(&relayed.payload, &self.settings.caps);
         let (Some(layout), Ok(decoded)) = (layout, decoded) else {
-            return Reread { published: false, unplaceable: true };
+            return Reread { unplaceable: true, ..nothing };
         };
         let date = decoded.payload.timestamp.unwrap_or(relayed.received_ms);
         let birth = matches!(topic.message_type, MessageType::NBirth | MessageType::DBirth);
@@ -190,8 +208,15 @@ impl StepContext<'_> {
         if published {
             self.publish_data(node.change(), device, metrics);
         }
-        Reread { published, unplaceable }
+        Reread { published, unplaceable, ..nothing }
     }
+}
+
+/// Adds a frame to those of a pass.
+fn note(so_far: &mut Option<Unpublished>, seq: u64) {
+    let so_far = so_far.get_or_insert(Unpublished { first: seq, last: seq, frames: 0 });
+    so_far.last = so_far.last.max(seq);
+    count(&mut so_far.frames);
 }
 
 /// The current pass covers missed frames of the node.

@@ -145,7 +145,16 @@ impl Mirror {
             version: start.version.clone(),
             policy_digest: start.policy_digest.clone(),
         });
+        self.tightened_seq = start.tightened_seq;
         self.writer = Some(start);
+    }
+
+    /// Whether a frame stands before the mark of a tighter policy, and nobody here knows what that lets
+    /// cross: the copy of the policy, if there is one, isn't the policy in force.
+    pub(super) fn withholds(&self, seq: u64) -> bool {
+        let in_force = self.writer.as_ref().map(|writer| writer.policy_digest.as_str());
+        let own = self.policy.as_ref().map(|policy| policy.digest());
+        seq < self.tightened_seq && (own.is_none() || own != in_force)
     }
 }
 

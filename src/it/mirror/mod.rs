@@ -166,6 +166,8 @@ pub struct Mirror {
     lag_ms: u64,
     /// What the writer of the journal said of itself last.
     writer: Option<Start>,
+    /// Nothing that stands before this frame may leave, unless the policy in force lets it.
+    tightened_seq: u64,
     /// The last heartbeat, and when it was appended.
     heartbeat: Option<(u64, Heartbeat)>,
     last_loss: Option<LossStatus>,
@@ -203,6 +205,7 @@ impl Mirror {
             tally: Tally::default(),
             lag_ms: 0,
             writer: None,
+            tightened_seq: 0,
             heartbeat: None,
             last_loss: None,
             #[cfg(any(test, feature = "testing"))]

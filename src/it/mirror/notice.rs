@@ -23,6 +23,8 @@ pub enum Notice {
     /// What a backfill could not publish: `frames` frames among `first..=last` held values that
     /// no birth of today has a place for.
     Unplaceable { first: u64, last: u64, frames: u64 },
+    /// Missed frames of before the policy became tighter, which may not leave by it.
+    Withheld { first: u64, last: u64, frames: u64 },
     /// A command of an IT host was refused; nothing of it crossed.
     CommandRefused { topic: String, metrics: Vec<String>, reason: &'static str },
     /// A rebirth request was answered from the mirror.
@@ -91,6 +93,8 @@ pub struct Tally {
     /// Frames of a missed stretch with values that have no place on IT any more: the device
     /// died, or the birth of today has no such metric.
     pub unplaceable: u64,
+    /// Missed frames that stand before the mark of a tighter policy, and weren't published.
+    pub withheld: u64,
 }
 
 /// Notices that wait for the driver.

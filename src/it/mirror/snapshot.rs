@@ -31,6 +31,9 @@ pub struct MirrorSnapshot {
     /// Interval of the writer's keyframes, in milliseconds; 0 where it isn't known.
     #[prost(uint64, tag = "4")]
     pub keyframe_every_ms: u64,
+    /// [`journal_format::Start::tightened_seq`] as the writer said it last.
+    #[prost(uint64, tag = "5")]
+    pub tightened_seq: u64,
 }
 
 /// One edge node of a [`MirrorSnapshot`].
@@ -216,6 +219,7 @@ impl Mirror {
             position: self.position,
             nodes: Vec::new(),
             keyframe_every_ms,
+            tightened_seq: self.tightened_seq,
         });
         self.nodes.begin_snapshot(self.position);
     }
@@ -237,6 +241,7 @@ impl Mirror {
         self.nodes.restore_bd_seqs(bd_seqs);
         self.epoch = snapshot.epoch;
         self.position = snapshot.position;
+        self.tightened_seq = snapshot.tightened_seq;
         if snapshot.keyframe_every_ms > 0 {
             self.keyframe_every = keyframe_interval(snapshot.keyframe_every_ms / 1_000);
         }

@@ -66,6 +66,10 @@ pub struct Start {
     /// Who signed it: of each the public key, and the name that the configuration gives it.
     #[prost(string, repeated, tag = "7")]
     pub policy_signers: Vec<String>,
+    /// Sequence number of the frame with which the policy became tighter last: nothing that stands
+    /// before it may leave unless the policy in force lets it. 0: it never did.
+    #[prost(uint64, tag = "8")]
+    pub tightened_seq: u64,
 }
 
 /// A birth, data or death message.

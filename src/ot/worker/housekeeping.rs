@@ -67,6 +67,7 @@ impl Worker {
             renames_metrics: self.pipeline.policy().renames_metrics(),
             policy_version: signed.map(|signed| signed.version),
             policy_signers: signed.map(|signed| signed.signers.clone()).unwrap_or_default(),
+            tightened_seq: self.tightened_seq,
         }
     }
 

@@ -357,6 +357,13 @@ events! {
         frames: "frames with such values",
     } "They can be read with `sparkdiode journal cat --from-seq … --to-seq …`.";
 
+    /// What an outage of IT missed stands in the journal before the policy became tighter, and this half has no copy of the policy in force to ask whether it may leave: it stays.
+    HistoryWithheld = "HISTORY_WITHHELD" (Warning, It, Never) "missed values were not published: the policy became tighter since" {
+        first: "first sequence number",
+        last: "last sequence number",
+        frames: "frames that stay",
+    } "Give the IT half a copy of the policy (`[policies]` in `it.toml`), so that of such history what the policy in force lets through still leaves. It can be read with `sparkdiode journal cat --from-seq … --to-seq …`.";
+
     /// No sign of life came from the OT half, or it has lost its broker: every mirrored node is declared dead on IT.
     LinkStale = "LINK_STALE" (Error, It, Never) "link stale: every node is declared dead" {
         away_ms: "milliseconds since the last sign of life, or since the OT half has been away from its broker",

@@ -263,6 +263,9 @@ pub struct ItStatus {
     pub unconfirmed_frames: u64,
     pub backfilled: u64,
     pub unplaceable: u64,
+    /// Missed frames of before the policy became tighter, which weren't published.
+    #[serde(default)]
+    pub withheld: u64,
     pub healed: u64,
     pub gaps: u64,
     pub rebirths_answered: u64,

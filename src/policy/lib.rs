@@ -199,7 +199,10 @@ impl Policy {
             && own.into_iter().zip(known).all(|(own, known)| {
                 let is_wider = match (&own.allow, &known.allow) {
                     (None, _) => true,
-                    (Some(own), Some(known)) => known.iter().all(|glob| own.contains(glob)),
+                    (Some(own), Some(known)) => {
+                        let own: Vec<String> = own.iter().map(ToString::to_string).collect();
+                        known.iter().all(|glob| own.contains(&glob.to_string()))
+                    }
                     (Some(_), None) => false,
                 };
                 let others = |rule: Rule| Rule { allow: None, ..rule }.fingerprint();

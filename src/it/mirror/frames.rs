@@ -152,9 +152,11 @@ impl Mirror {
     /// Whether a frame stands before the mark of a tighter policy, and nobody here knows what that lets
     /// cross: the copy of the policy, if there is one, isn't the policy in force.
     pub(super) fn withholds(&self, seq: u64) -> bool {
-        let in_force = self.writer.as_ref().map(|writer| writer.policy_digest.as_str());
+        let of_start = self.writer.as_ref().map(|writer| writer.policy_digest.as_str());
+        // After a restart nothing else may have said it yet.
+        let of_heartbeat = self.heartbeat.as_ref().map(|(_, said)| said.policy_digest.as_str());
         let own = self.policy.as_ref().map(|policy| policy.digest());
-        seq < self.tightened_seq && (own.is_none() || own != in_force)
+        seq < self.tightened_seq && (own.is_none() || own != of_start.or(of_heartbeat))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The worker with a real journal and a real state directory.
 
 pub(super) mod planted;
+mod tightened;
 mod windows;
 
 use std::os::unix::net::UnixDatagram;

@@ -2,6 +2,7 @@
 //! shipped samples, and how it grows with the number of rules.
 
 pub(crate) mod reference;
+mod keeps;
 mod rules_agree;
 mod shapes_agree;
 

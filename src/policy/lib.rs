@@ -193,8 +193,9 @@ impl Policy {
             return false;
         }
         let added = own.split_off(known.len());
-        let only_forwards =
-            |rule: &Rule| rule.action == Action::Forward && rule.deny.is_none() && rule.redact.is_none();
+        let only_forwards = |rule: &Rule| {
+            rule.action == Action::Forward && rule.deny.is_none() && rule.redact.is_none()
+        };
         added.iter().all(only_forwards)
             && own.into_iter().zip(known).all(|(own, known)| {
                 let is_wider = match (&own.allow, &known.allow) {

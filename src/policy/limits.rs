@@ -103,8 +103,9 @@ impl<'s> LimitsReader<'s> {
                 self.limits.births = Duration::from_secs_f64(ms.value / 1_000.0);
             }
             Some(ms) => problems.push(
-                Diagnostic::error("P015", file, ms.span, format!("`{KEY}` out of range"))
-                    .label(format!("from 0 (births bring values however often) to {MAX_BIRTHS_MS}")),
+                Diagnostic::error("P015", file, ms.span, format!("`{KEY}` out of range")).label(
+                    format!("from 0 (births bring values however often) to {MAX_BIRTHS_MS}"),
+                ),
             ),
             None if section.key_span(KEY).is_none() => section.missing(
                 KEY,

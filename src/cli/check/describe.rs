@@ -146,8 +146,16 @@ pub(super) fn describe_it(text: &mut String, path: &Path, config: &ItConfig) {
         None => item(text, "shows", "nothing of itself: `[health]` is switched off"),
     }
     if config.policy_paths.is_empty() {
-        item(text, "policies", "no copy: frames of the journal are not checked a second time, and history");
-        item(text, "", "of before a tighter policy stays here; a copy is recommended (`[policies]`)");
+        item(
+            text,
+            "policies",
+            "no copy: frames of the journal are not checked a second time, and history",
+        );
+        item(
+            text,
+            "",
+            "of before a tighter policy stays here; a copy is recommended (`[policies]`)",
+        );
     }
     describe_sandbox(text, &config.sandbox);
 }

@@ -18,9 +18,7 @@ impl StepContext<'_> {
         node.sequence.restart(low_byte(birth.payload.seq));
         self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
         let taught = self.take_apart(node.origin(None), birth, true);
-        let former = self
-            .is_born_too_soon(&node.own)
-            .then(|| std::mem::take(&mut node.own.layout));
+        let former = self.is_born_too_soon(&node.own).then(|| std::mem::take(&mut node.own.layout));
         let changed = node.bear(taught);
         node.sessions.begin(node.bd_seq.as_ref().and_then(names::bd_seq_of));
         node.verified();

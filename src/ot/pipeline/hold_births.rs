@@ -34,8 +34,7 @@ impl StepContext<'_> {
                 continue;
             };
             let known = former.find(Some(slot.name()), None).and_then(|known| former.slot(known));
-            let known =
-                known.filter(|known| known.datatype == slot.datatype && !known.is_blank());
+            let known = known.filter(|known| known.datatype == slot.datatype && !known.is_blank());
             let is_news = known.is_none_or(|known| known.current.value != slot.current.value);
             if slot.current.value.is_none() || !is_news {
                 continue;

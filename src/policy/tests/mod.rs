@@ -1,8 +1,8 @@
 //! Tests of the policy as its users see it: verdicts, several files, scope, subscriptions, the
 //! shipped samples, and how it grows with the number of rules.
 
-pub(crate) mod reference;
 mod keeps;
+pub(crate) mod reference;
 mod rules_agree;
 mod shapes_agree;
 

@@ -96,5 +96,6 @@ fn whole(mirror: &Mirror) -> MirrorSnapshot {
         position: mirror.position,
         nodes: nodes.collect(),
         keyframe_every_ms: mirror.keyframe_every.as_millis().try_into().unwrap(),
+        tightened_seq: mirror.tightened_seq,
     }
 }

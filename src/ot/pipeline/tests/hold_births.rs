@@ -88,7 +88,8 @@ fn what_a_birth_may_not_bring_follows_as_data_when_its_time_has_come() {
     let mut bench = Bench::new(&rule(SLOW));
     bench.node("NBIRTH", vec![bd_seq(0), number("x", 1), number("y", 5)]);
     bench.pass(100);
-    let frames = bench.node("NBIRTH", vec![bd_seq(0), number("x", 2), number("y", 5), number("z", 7)]);
+    let frames =
+        bench.node("NBIRTH", vec![bd_seq(0), number("x", 2), number("y", 5), number("z", 7)]);
     assert_eq!(verbs(&frames), "NBIRTH");
     let born = payload(&frames[0]);
     assert_eq!(value_of(&born, "x"), Some(Value::Int(1)), "as readers have it");
@@ -107,7 +108,10 @@ fn what_a_birth_may_not_bring_follows_as_data_when_its_time_has_come() {
     bench.pass(1_000);
     let frames = bench.node("NBIRTH", vec![bd_seq(0), number("x", 3), number("y", 6)]);
     let born = payload(&frames[0]);
-    assert_eq!((value_of(&born, "x"), value_of(&born, "y")), (Some(Value::Int(3)), Some(Value::Int(6))));
+    assert_eq!(
+        (value_of(&born, "x"), value_of(&born, "y")),
+        (Some(Value::Int(3)), Some(Value::Int(6)))
+    );
     bench.pass(20_000);
     assert!(relayed(&bench.tick()).iter().all(|frame| !frame.topic.contains("NDATA")));
     assert_eq!(bench.pipeline.account().waiting, 0);
@@ -132,7 +136,9 @@ fn a_birth_that_comes_too_soon_passes_no_deadband() {
 #[test]
 fn births_bring_values_where_no_limit_holds_them_back_in_data_and_where_a_policy_says_so() {
     let free = "[limits.births]\nmin-interval-ms = 0";
-    for limit in [String::new(), format!("{SLOW}\n{free}"), format!("[rule.shape]\nstep = 1\n{free}")] {
+    for limit in
+        [String::new(), format!("{SLOW}\n{free}"), format!("[rule.shape]\nstep = 1\n{free}")]
+    {
         let mut bench = Bench::new(&rule(&limit));
         bench.node("NBIRTH", vec![bd_seq(0), number("x", 0)]);
         for value in 1..50 {

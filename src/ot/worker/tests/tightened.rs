@@ -39,7 +39,10 @@ fn a_tightening_reload_marks_its_place_and_every_segment_repeats_it() {
         batch.push(policy(text));
         assert!(worker.work_off(now, &mut batch, false, &mut out));
     };
-    reload(&mut worker, &format!("{ALL}[[rule]]\nname = \"more\"\naction = \"forward\"\ngroup = \"x\"\n"));
+    reload(
+        &mut worker,
+        &format!("{ALL}[[rule]]\nname = \"more\"\naction = \"forward\"\ngroup = \"x\"\n"),
+    );
     let told = marks(&mut worker, dir.path());
     assert!(told.len() == 2 && told.iter().all(|(_, mark)| *mark == 0), "{told:?}");
     let denying = format!("{ALL}[[rule]]\nname = \"no\"\naction = \"deny\"\ngroup = \"x\"\n");

@@ -9,6 +9,7 @@ mod lines;
 mod recording;
 mod sign;
 mod test;
+mod why;
 
 use std::path::PathBuf;
 
@@ -48,6 +49,7 @@ enum PolicyCommand {
     Keygen(sign::KeygenArgs),
     Sign(sign::SignArgs),
     Verify(sign::VerifyArgs),
+    Why(why::WhyArgs),
 }
 
 /// Does what the arguments say.
@@ -61,6 +63,7 @@ pub(super) fn run(arguments: &PolicyArgs) -> Result<Exit, Failure> {
         PolicyCommand::Keygen(arguments) => sign::keygen(arguments),
         PolicyCommand::Sign(arguments) => sign::sign(arguments),
         PolicyCommand::Verify(arguments) => sign::verify(arguments),
+        PolicyCommand::Why(arguments) => why::run(arguments),
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod admission;
 mod connection;
+mod decisions;
 mod entry;
 mod handoff;
 pub mod memory;
@@ -45,6 +46,7 @@ use tokio::task::LocalSet;
 
 use self::admission::Queue;
 use self::connection::SessionHandle;
+pub use self::decisions::{Decision, Decisions};
 pub use self::entry::Entry;
 use self::entry::Journal;
 use self::handoff::{Shared, Work};

@@ -9,8 +9,10 @@
 mod housekeeping;
 mod in_work;
 mod receipts;
+mod saving;
 mod shed;
 mod taking;
+mod windows;
 
 use std::collections::VecDeque;
 use std::io;
@@ -35,7 +37,7 @@ use super::plant::StoredPlant;
 use super::rule_counters::RuleCounts;
 use super::status_reporter::{Seen, StatusReporter};
 use super::storing::state_writer::{PLANT, StateWriter};
-use super::storing::{STORE_EVERY, Storing};
+use super::storing::Storing;
 use crate::Now;
 
 /// Messages of one batch: one commit, and one wake-up of the network for its receipts.
@@ -80,6 +82,7 @@ pub(super) struct Worker {
     /// When the broker sent something that wants a receipt last.
     last_assured: Duration,
     next_counts: Duration,
+    next_decisions: Duration,
     next_tick: Duration,
     next_retain: Duration,
     /// The frame with which the policy became tighter last; 0: none.
@@ -172,6 +175,7 @@ impl Worker {
             waiting: VecDeque::new(),
             last_assured: now.mono,
             next_counts: now.mono,
+            next_decisions: now.mono,
             next_tick: now.mono,
             next_retain: now.mono,
             tightened_seq: 0,
@@ -274,22 +278,6 @@ impl Worker {
             self.next_tick = now.mono.saturating_add(TICK_EVERY);
         }
         self.push(now, out)
-    }
-
-    /// The windows of rules are those of now, unless messages that came earlier are yet to be judged.
-    fn turn_windows(&mut self, now: Now) {
-        if !self.shared.arriving.load(Ordering::SeqCst) && self.work.is_empty() {
-            self.judge_as_of(now);
-        }
-    }
-
-    /// The windows of rules are those of this time.
-    fn judge_as_of(&mut self, at: Now) {
-        // The wall clock may be set back, and then is believed.
-        if at.mono >= self.windows_at.mono {
-            self.windows_at = at;
-        }
-        self.pipeline.judge_as_of(self.windows_at.wall_ms);
     }
 
     /// Everything so far is committed.
@@ -470,23 +458,6 @@ impl Worker {
             self.show(self.clock.now(), true);
             std::thread::sleep(pause);
             pause = pause.saturating_mul(2).min(LAST_PAUSE);
-        }
-    }
-
-    /// Stores the plant where that is due, and releases the receipts that it isn't owed.
-    fn store(&mut self, now: Now) {
-        self.storing.tick(now, &mut self.pipeline, self.writer.next_seq());
-        // For people, so not with every birth.
-        if self.next_counts <= now.mono && self.storing.state_writer().has_room() {
-            self.next_counts = now.mono.saturating_add(STORE_EVERY);
-            self.storing
-                .state_writer()
-                .save_rule_counts(RuleCounts::of(&self.pipeline, now.wall_ms));
-        }
-        let released = self.storing.released();
-        if !released.is_empty() {
-            // The network is gone only when the process ends.
-            let _ = self.receipts.send(released);
         }
     }
 }

@@ -75,7 +75,7 @@ mod unborn;
 
 use std::time::Duration;
 
-use account::{Account, Imbalance, Ledger, Reason};
+use account::{Account, Fate, Imbalance, Ledger, Origin, Reason};
 use foldhash::fast::RandomState;
 use journal_format::{Dropped, Heartbeat};
 use policy::{Limiter, Policy};
@@ -90,6 +90,7 @@ use self::reorder::Reorder;
 pub use self::reorder::{Judged, WatchedOrder};
 use self::step::StepContext;
 use self::unborn::Unborn;
+use crate::decisions::RecentDrops;
 use crate::plant::{Life, Node, Plant, StoredPlant};
 use crate::rule_counters::{RuleCounters, RuleMatches};
 use crate::{Entry, Now};
@@ -164,6 +165,7 @@ pub struct Pipeline {
     reorder: Reorder,
     unborn: Unborn,
     ledger: Ledger,
+    recent_drops: RecentDrops,
     counters: Counters,
     hasher: RandomState,
     metric_room: MetricRoom,
@@ -203,6 +205,7 @@ impl Pipeline {
             settings,
             ledger: Ledger::new(policy.rule_names()),
             policy,
+            recent_drops: RecentDrops::default(),
             counters: Counters::default(),
             hasher: RandomState::default(),
             metric_room: MetricRoom::default(),
@@ -327,6 +330,28 @@ impl Pipeline {
         (self.matching_since_ms, self.rule_counters.all())
     }
 
+    /// What was dropped lately, by metric.
+    pub(crate) fn recent_drops(&self) -> &RecentDrops {
+        &self.recent_drops
+    }
+
+    /// Whether anything was dropped since this was asked last.
+    pub(crate) fn take_drops_changed(&mut self) -> bool {
+        self.recent_drops.take_changed()
+    }
+
+    /// Takes note of a message that was dropped as a whole.
+    fn note_fate(&mut self, now: Now, origin: Origin<'_>, fate: Fate) {
+        let cause = match fate {
+            Fate::Dropped(reason) => (reason, None),
+            Fate::DroppedBy(reason, rule) => (reason, rule),
+            Fate::Forwarded | Fate::Waiting => return,
+        };
+        if let Some(entity) = origin.entity {
+            self.recent_drops.note(entity, "", cause, now.wall_ms);
+        }
+    }
+
     /// Takes note of what the next heartbeats say.
     pub(crate) fn set_surroundings(&mut self, surroundings: Surroundings) {
         self.surroundings = surroundings;
@@ -393,6 +418,7 @@ impl Pipeline {
             overload: &mut self.overload,
             rule_counters: &self.rule_counters,
             ledger: &mut self.ledger,
+            recent_drops: &mut self.recent_drops,
             counters: &mut self.counters,
             structure_changed: &mut self.structure_changed,
             why: &mut self.why,

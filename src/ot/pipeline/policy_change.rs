@@ -8,6 +8,7 @@ use super::memory::enforce;
 use super::overload::Overload;
 use super::step::StepContext;
 use super::{Entry, Now, Pipeline, notify};
+use crate::decisions::RecentDrops;
 use crate::plant::{EntityState, Node, Numbering, Queue};
 use crate::rule_counters::RuleCounters;
 
@@ -22,6 +23,8 @@ impl Pipeline {
         self.overload = Overload::default();
         self.rule_counters = RuleCounters::new(&policy);
         self.matching_since_ms = now.wall_ms;
+        // They name rules of the policy that was.
+        self.recent_drops = RecentDrops::default();
         self.ledger.set_rules(policy.rule_names());
         self.policy = policy;
         self.structure_changed = true;

@@ -22,6 +22,7 @@ impl Pipeline {
         let fate = self.process(now, received, Way::Arrived, &mut origin, out);
         self.ledger.receive(origin.node);
         self.ledger.settle(origin, fate);
+        self.note_fate(now, origin, fate);
         self.tell(now, fate, origin, received);
         if let Some(NodeSlot(place)) = origin.node {
             self.follow_up(now, place, out);

@@ -340,6 +340,7 @@ impl Pipeline {
         let fate = self.process(now, received, Way::Waited { late }, &mut Origin::default(), out);
         let origin = Origin { entity, node };
         self.ledger.settle_waiting(origin, 1, fate);
+        self.note_fate(now, origin, fate);
         if let Some(watched) = &mut self.reorder.watched {
             watched.judged.push(Judged {
                 number: early.number,

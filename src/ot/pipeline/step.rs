@@ -7,6 +7,7 @@ use sparkplug::{Cap, DecodeError, EntityTopic, Metric, Room};
 
 use super::overload::Overload;
 use super::{Counters, Entry, Now, PipelineSettings};
+use crate::decisions::RecentDrops;
 use crate::plant::{EntityState, Node};
 use crate::rule_counters::RuleCounters;
 
@@ -20,6 +21,7 @@ pub(super) struct StepContext<'a> {
     pub(super) overload: &'a mut Overload,
     pub(super) rule_counters: &'a RuleCounters,
     pub(super) ledger: &'a mut Ledger,
+    pub(super) recent_drops: &'a mut RecentDrops,
     pub(super) counters: &'a mut Counters,
     pub(super) structure_changed: &'a mut bool,
     /// Why the message that is handled is refused, where more than a word is known of it.
@@ -133,6 +135,11 @@ impl StepContext<'_> {
         reason: Reason,
         rule: Option<RuleId>,
     ) {
+        if let (Some(entity), What::Metric(name)) = (origin.entity, what)
+            && !name.is_empty()
+        {
+            self.recent_drops.note(entity, name, (reason, rule), self.now.wall_ms);
+        }
         self.ledger.drop(Dropped { origin, what, reason, rule });
     }
 }

@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use prost::Message;
 use state::{SnapshotParts, StateDir, StateError, StateFile};
 
+use crate::decisions::Decisions;
 use crate::plant::SnapshotPart;
 use crate::rule_counters::RuleCounts;
 
@@ -39,6 +40,7 @@ enum End {
 enum Job {
     Plant(SnapshotPart),
     RuleCounts(RuleCounts),
+    Decisions(Decisions),
 }
 
 impl StateWriter {
@@ -79,6 +81,11 @@ impl StateWriter {
     /// Has the counters of the rules written; a disk that refuses is reported with the plant.
     pub(crate) fn save_rule_counts(&self, counts: RuleCounts) {
         let _ = self.jobs.send(Job::RuleCounts(counts));
+    }
+
+    /// The same for what became of metrics lately.
+    pub(crate) fn save_decisions(&self, decisions: Decisions) {
+        let _ = self.jobs.send(Job::Decisions(decisions));
     }
 
     /// How the writing of each snapshot ended.
@@ -134,6 +141,9 @@ impl Jobs {
             }
             Job::RuleCounts(counts) => {
                 let _ = counts.save(&self.state);
+            }
+            Job::Decisions(decisions) => {
+                let _ = decisions.save(&self.state);
             }
         }
     }

@@ -58,7 +58,7 @@ fn a_tightening_reload_marks_its_place_and_every_segment_repeats_it() {
 fn a_start_carries_the_mark_on_and_marks_where_the_policy_is_another_one() {
     let dir = tempfile::tempdir().unwrap();
     let (mut worker, _work, _receipts) = build(dir.path());
-    assert_eq!(marks(&mut worker, dir.path()), [(0, 0)]);
+    assert_eq!(marks(&mut worker, dir.path()), [(1, 0)]);
     drop(worker);
     let (mut worker, _work, _receipts) = build(dir.path());
     let told = marks(&mut worker, dir.path());

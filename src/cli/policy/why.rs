@@ -1,0 +1,241 @@
+//! `sparkdiode policy why`: what became of a metric lately, as the running OT half remembers it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use account::Reason;
+use clap::Args;
+use config::OtConfig;
+use ot::{Decision, Decisions};
+use policy::{EntityPlan, Policy, Rule, Verdict};
+use sparkplug::{DataType, Entity};
+use text::{escape, format_utc_ms, grouped};
+
+use super::lines::line;
+use crate::cli::policy_source::read_policy;
+use crate::cli::report::output;
+use crate::cli::{Exit, Failure, report};
+
+/// Show what became of a metric lately: for which reasons and by which rules it was dropped, when, how
+/// often, and what the policy in force says of it.
+///
+/// The running OT half remembers drops of up to 2,048 metrics since its policy is in force, without their
+/// values, and stores them in its state directory every five seconds. What was forwarded is in the
+/// journal: `sparkdiode journal cat`. PATH is the OT half's configuration.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+                  sparkdiode policy why /etc/sparkdiode/ot.toml spBv1.0/Plant1/DDATA/Line4/Oven1 Temperature/Oil\n  \
+                  sparkdiode policy why /etc/sparkdiode/ot.toml spBv1.0/Plant1/+/Line4")]
+pub(super) struct WhyArgs {
+    /// Configuration file of the OT half.
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
+    /// Topic of the edge node or device, as the plant has it; the message type may be `+`.
+    #[arg(value_name = "TOPIC")]
+    topic: String,
+    /// Name of the metric; without it all that is remembered of the edge node or device is shown.
+    #[arg(value_name = "METRIC")]
+    metric: Option<String>,
+}
+
+pub(super) fn run(arguments: &WhyArgs) -> Result<Exit, Failure> {
+    let (Kind::Ot, file) = recognise(&arguments.path)? else {
+        let message = format!("not the configuration of an OT half: `{}`", arguments.path.display());
+        return Err(Failure::new(Exit::Config, message).hint("rules decide on OT: name its `ot.toml`"));
+    };
+    let (config, warnings) = OtConfig::check(file)?;
+    report::warnings(&warnings);
+    let entity = entity(&arguments.topic)?;
+    let decisions = Decisions::read(&config.state_dir)
+        .map_err(|error| Failure::new(Exit::Io, escape(&error.to_string()).to_string()))?;
+    let policy = read_policy(&config.policy_paths).ok().map(|(policy, _)| policy);
+    let metric = arguments.metric.as_deref();
+    output(&view(entity, metric, decisions.as_ref(), policy, clock::wall_ms()))?;
+    Ok(Exit::Ok)
+}
+
+/// Whom a topic is about, whatever its message type.
+fn entity(topic: &str) -> Result<Entity<'_>, Failure> {
+    let levels: Vec<&str> = topic.split('/').collect();
+    let (group, edge_node, device) = match levels.as_slice() {
+        ["spBv1.0", group, _, edge_node] => (*group, *edge_node, None),
+        ["spBv1.0", group, _, edge_node, device] => (*group, *edge_node, Some(*device)),
+        _ => {
+            let message = format!("not a Sparkplug topic: `{}`", escape(topic));
+            return Err(Failure::new(Exit::Usage, message)
+                .hint("such as `spBv1.0/Plant1/DDATA/Line4/Oven1`; the message type may be `+`"));
+        }
+    };
+    Ok(Entity { group, edge_node, device })
+}
+
+fn view(
+    entity: Entity<'_>,
+    metric: Option<&str>,
+    decisions: Option<&Decisions>,
+    policy: Option<Policy>,
+    now_ms: u64,
+) -> String {
+    let mut text = String::new();
+    let name = metric.map(|metric| format!("  {}", escape(metric))).unwrap_or_default();
+    line(&mut text, &format!("{}{name}", escape(&entity.to_string())));
+    match decisions {
+        None => line(&mut text, "  nothing is remembered: the half never ran, or dropped nothing yet"),
+        Some(decisions) => remembered(&mut text, entity, metric, decisions, now_ms),
+    }
+    let Some(mut policy) = policy else {
+        line(&mut text, "  the policy of the files can't be read: `sparkdiode check` says why");
+        return text;
+    };
+    if decisions.is_some_and(|decisions| decisions.policy_digest != policy.digest()) {
+        line(&mut text, "  the policy of the files isn't the one that these drops were decided by");
+    }
+    let _ = policy.set_time(now_ms);
+    let plan = policy.plan(entity);
+    if let Some(metric) = metric {
+        for (words, datatypes) in judged(&policy, &plan, metric) {
+            let of = match datatypes.len() {
+                every if every == DataType::of_metrics().count() => String::new(),
+                _ => format!(" as {}", datatypes.join(", ")),
+            };
+            line(&mut text, &format!("  the policy of the files, now:{of} {words}"));
+        }
+    }
+    text
+}
+
+fn remembered(
+    text: &mut String,
+    entity: Entity<'_>,
+    metric: Option<&str>,
+    decisions: &Decisions,
+    now_ms: u64,
+) {
+    // As the half cuts them.
+    let cut = |name: &str| name.chars().take(200).collect::<String>();
+    let whose = cut(&entity.to_string());
+    let wanted = metric.map(cut);
+    let is_asked = |drop: &&Decision| {
+        let metric = wanted.as_ref().is_none_or(|wanted| {
+            // Messages that were dropped as a whole had it, or may have.
+            drop.metric == *wanted || drop.metric.is_empty()
+        });
+        drop.entity == whose && metric
+    };
+    let mut drops: Vec<&Decision> = decisions.drops.iter().filter(is_asked).collect();
+    drops.sort_by_key(|drop| std::cmp::Reverse(drop.last_ms));
+    let since = format_utc_ms(decisions.since_ms);
+    let age = text::span(std::time::Duration::from_millis(now_ms.saturating_sub(decisions.until_ms)));
+    line(text, &format!("  drops since {since}, as of {age} ago"));
+    if drops.is_empty() {
+        line(text, "    none is remembered (of the last 2,048 metrics that were dropped)");
+    }
+    for drop in drops {
+        let what = match (drop.metric.as_str(), metric) {
+            ("", _) => "whole messages: ".to_owned(),
+            (_, Some(_)) => String::new(),
+            (name, None) => format!("{}: ", escape(name)),
+        };
+        let by = drop.rule.as_deref().map(|rule| format!(" by `{}`", escape(rule)));
+        let words = Reason::ALL.iter().find(|reason| reason.name() == drop.reason);
+        let words = words.map_or("", |reason| reason.meaning());
+        line(
+            text,
+            &format!(
+                "    {what}dropped {} times{}: {} ({words}), first {}, last {}",
+                grouped(drop.times),
+                by.unwrap_or_default(),
+                escape(&drop.reason),
+                format_utc_ms(drop.first_ms),
+                format_utc_ms(drop.last_ms)
+            ),
+        );
+    }
+}
+
+/// What the policy says of the metric, by datatype.
+fn judged<'p>(
+    policy: &'p Policy,
+    plan: &EntityPlan<'p>,
+    metric: &str,
+) -> BTreeMap<String, Vec<&'static str>> {
+    let mut verdicts: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
+    let named = |rule: Option<account::RuleId>| {
+        let rule = rule.and_then(|rule| policy.rule(rule));
+        rule.map(|rule: &Rule| format!(" by `{}`", rule.name())).unwrap_or_default()
+    };
+    for datatype in DataType::of_metrics() {
+        let words = match plan.judge(metric, Some(datatype)) {
+            Verdict::Forward { rule, .. } => format!("forwarded{}", named(Some(rule))),
+            Verdict::Redact { rule, .. } => format!("redacted{}", named(Some(rule))),
+            Verdict::Drop { reason, rule } => format!("dropped{}: {}", named(rule), reason.name()),
+        };
+        verdicts.entry(words).or_default().push(datatype.name());
+    }
+    verdicts
+}
+
+#[cfg(test)]
+mod tests {
+    use diagnostic::SourceFile;
+
+    use super::*;
+
+    const RULE: &str = "[[rule]]\nname = \"ovens\"\naction = \"forward\"\ngroup = \"G\"\n\
+                        allow-metrics = \"T\"\ndatatypes = [\"Float\"]\n";
+
+    fn policy() -> Policy {
+        Policy::parse(&[SourceFile::new("a.toml", RULE)]).unwrap().0
+    }
+
+    #[test]
+    fn a_metric_is_told_with_its_drops_and_what_the_policy_says() {
+        let drop = |metric: &str, reason: &str, rule: Option<&str>, last_ms| Decision {
+            entity: "G/E/D".into(),
+            metric: metric.into(),
+            reason: reason.into(),
+            rule: rule.map(str::to_owned),
+            times: 1_234,
+            first_ms: 1_000,
+            last_ms,
+        };
+        let decisions = Decisions {
+            policy_digest: policy().digest().to_owned(),
+            since_ms: 500,
+            until_ms: 86_400_000,
+            drops: vec![
+                drop("T", "rate", Some("ovens"), 5_000),
+                drop("", "data_before_birth", None, 2_000),
+                drop("U\u{1b}[31m", "no_rule", None, 9_000),
+            ],
+        };
+        let entity = entity("spBv1.0/G/+/E/D").unwrap_or_else(|_| panic!());
+        let text = view(entity, Some("T"), Some(&decisions), Some(policy()), 86_402_000);
+        for wanted in [
+            "G/E/D  T\n",
+            "  drops since 1970-01-01T00:00:00.500Z, as of 2 s ago\n",
+            "    dropped 1,234 times by `ovens`: rate (Over a rule's rate limit, and not to wait for its turn), \
+             first 1970-01-01T00:00:01.000Z, last 1970-01-01T00:00:05.000Z\n",
+            "    whole messages: dropped 1,234 times: data_before_birth ",
+            "  the policy of the files, now: as Float forwarded by `ovens`\n",
+            "dropped by `ovens`: datatype\n",
+        ] {
+            assert!(text.contains(wanted), "{wanted}\n{text}");
+        }
+        assert!(!text.contains('U') && !text.contains("isn't the one"), "{text}");
+        let all = view(entity, None, Some(&decisions), Some(policy()), 86_402_000);
+        assert!(all.contains("    U\\u{1b}[31m: dropped") || all.contains("    U\\x1b[31m: dropped"), "{all}");
+        let other = Entity { device: None, ..entity };
+        let text = view(other, Some("T"), Some(&decisions), None, 86_402_000);
+        assert!(text.contains("none is remembered") && text.contains("can't be read"), "{text}");
+        let text = view(other, Some("T"), None, Some(policy()), 0);
+        assert!(text.contains("nothing is remembered"), "{text}");
+    }
+
+    #[test]
+    fn what_is_no_topic_is_refused() {
+        for topic in ["", "G/E", "spBv1.0/G/NDATA", "spBv1.0/G/NDATA/E/D/x", "spAv1.0/G/NDATA/E"] {
+            assert!(entity(topic).is_err(), "{topic}");
+        }
+    }
+}

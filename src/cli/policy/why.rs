@@ -12,6 +12,7 @@ use sparkplug::{DataType, Entity};
 use text::{escape, format_utc_ms, grouped};
 
 use super::lines::line;
+use crate::cli::check::{Kind, recognise};
 use crate::cli::policy_source::read_policy;
 use crate::cli::report::output;
 use crate::cli::{Exit, Failure, report};

@@ -74,8 +74,7 @@ impl RecentDrops {
                 outcomes: Vec::new(),
             }),
         };
-        let known =
-            entry.outcomes.iter_mut().find(|one| (one.reason, one.rule) == (reason, rule));
+        let known = entry.outcomes.iter_mut().find(|one| (one.reason, one.rule) == (reason, rule));
         if let Some(outcome) = known {
             outcome.times = outcome.times.saturating_add(1);
             outcome.last_ms = now_ms;

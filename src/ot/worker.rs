@@ -36,8 +36,8 @@ use super::pipeline::{Pipeline, Received};
 use super::plant::StoredPlant;
 use super::rule_counters::RuleCounts;
 use super::status_reporter::{Seen, StatusReporter};
-use super::storing::state_writer::{PLANT, StateWriter};
 use super::storing::Storing;
+use super::storing::state_writer::{PLANT, StateWriter};
 use crate::Now;
 
 /// Messages of one batch: one commit, and one wake-up of the network for its receipts.

@@ -41,8 +41,11 @@ pub(super) struct WhyArgs {
 
 pub(super) fn run(arguments: &WhyArgs) -> Result<Exit, Failure> {
     let (Kind::Ot, file) = recognise(&arguments.path)? else {
-        let message = format!("not the configuration of an OT half: `{}`", arguments.path.display());
-        return Err(Failure::new(Exit::Config, message).hint("rules decide on OT: name its `ot.toml`"));
+        let message =
+            format!("not the configuration of an OT half: `{}`", arguments.path.display());
+        return Err(
+            Failure::new(Exit::Config, message).hint("rules decide on OT: name its `ot.toml`")
+        );
     };
     let (config, warnings) = OtConfig::check(file)?;
     report::warnings(&warnings);
@@ -81,7 +84,9 @@ fn view(
     let name = metric.map(|metric| format!("  {}", escape(metric))).unwrap_or_default();
     line(&mut text, &format!("{}{name}", escape(&entity.to_string())));
     match decisions {
-        None => line(&mut text, "  nothing is remembered: the half never ran, or dropped nothing yet"),
+        None => {
+            line(&mut text, "  nothing is remembered: the half never ran, or dropped nothing yet")
+        }
         Some(decisions) => remembered(&mut text, entity, metric, decisions, now_ms),
     }
     let Some(mut policy) = policy else {
@@ -126,7 +131,8 @@ fn remembered(
     let mut drops: Vec<&Decision> = decisions.drops.iter().filter(is_asked).collect();
     drops.sort_by_key(|drop| std::cmp::Reverse(drop.last_ms));
     let since = format_utc_ms(decisions.since_ms);
-    let age = text::span(std::time::Duration::from_millis(now_ms.saturating_sub(decisions.until_ms)));
+    let age =
+        text::span(std::time::Duration::from_millis(now_ms.saturating_sub(decisions.until_ms)));
     line(text, &format!("  drops since {since}, as of {age} ago"));
     if drops.is_empty() {
         line(text, "    none is remembered (of the last 2,048 metrics that were dropped)");
@@ -225,7 +231,10 @@ mod tests {
         }
         assert!(!text.contains('U') && !text.contains("isn't the one"), "{text}");
         let all = view(entity, None, Some(&decisions), Some(policy()), 86_402_000);
-        assert!(all.contains("    U\\u{1b}[31m: dropped") || all.contains("    U\\x1b[31m: dropped"), "{all}");
+        assert!(
+            all.contains("    U\\u{1b}[31m: dropped") || all.contains("    U\\x1b[31m: dropped"),
+            "{all}"
+        );
         let other = Entity { device: None, ..entity };
         let text = view(other, Some("T"), Some(&decisions), None, 86_402_000);
         assert!(text.contains("none is remembered") && text.contains("can't be read"), "{text}");

@@ -308,7 +308,7 @@ impl View {
                 .until_ms
                 .map_or(String::new(), |until| format!(", may change at {}", format_utc_ms(until)));
             let open = if window.open { "open" } else { "closed" };
-            self.line(&format!(" window   {:<48} {open}{until}", shown(&rule.rule, 48)));
+            self.line(&format!(" window   {:<40} {open}{until}", shown(&rule.rule, 40)));
         }
     }
 

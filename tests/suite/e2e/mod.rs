@@ -3,6 +3,7 @@
 mod brokers;
 mod capture;
 mod commands;
+mod decided;
 mod doubts;
 mod faults;
 mod filters;

@@ -24,7 +24,7 @@
 
 use account::{Fate, Origin, Reason, RuleId, What};
 use mistake::mistake;
-use policy::{OnExcess, Priority, Rule, Share};
+use policy::{OnExcess, Priority, Share};
 use prost::Message;
 use sparkplug::Entity;
 
@@ -268,7 +268,7 @@ impl StepContext<'_> {
         fate: Fate,
     ) -> Fate {
         if let (Some((reason, rule)), Some(_)) = (passage.refused, passage.ticket) {
-            let rule = self.policy.rule(rule).map(Rule::name);
+            let rule = self.policy.rule(rule);
             notify::limited(reason, rule, Entity { device, ..node.entity() });
         }
         match (fate, passage.ticket, node.state_mut(device)) {

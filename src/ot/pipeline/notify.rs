@@ -123,10 +123,12 @@ pub(super) fn shed(topic: &str, messages: u64, most: &str) {
 
 /// Tells that values of a message wait for a limit.
 #[cold]
-pub(super) fn limited(reason: Reason, rule: Option<&str>, entity: Entity<'_>) {
+pub(super) fn limited(reason: Reason, rule: Option<&Rule>, entity: Entity<'_>) {
     let node = format!("{}/{}", entity.group, entity.edge_node);
     let topic = EntityTopic::data(entity).to_string();
-    event!(RateExceeded, node, topic, reason = reason.name(), rule);
+    let per = rule.filter(|_| reason == Reason::Rate).and_then(|rule| rule.rate());
+    let per = per.map(|rate| rate.per.name());
+    event!(RateExceeded, node, topic, reason = reason.name(), rule = rule.map(Rule::name), per);
 }
 
 /// Tells that something of an entity isn't remembered, as that would be too much.

@@ -172,13 +172,14 @@ events! {
         topic: "topic of the message",
     } "Give it a name of its own in `[rename]`, or the other one another.";
 
-    /// A node sends more than a rule's limit. Single values wait or are dropped; births and deaths always cross.
+    /// Data of a node is over a limit: its own, or one that it shares with others (`per`). Single values wait or are dropped; births and deaths always cross.
     RateExceeded = "RATE_EXCEEDED" (Warning, Ot, PerSource("node")) "over the rate limit" {
         node: "group/edge node", topic: "topic of the message",
         reason: "word of the list of reasons: rate, …; amplification: long names by alias; overload: refused unread",
-        #[optional] rule: "name of the rule whose limit it is", #[optional] messages: "how many messages, where they were refused unread",
+        #[optional] rule: "name of the rule whose limit it is", #[optional] per: "who has the rule's limit: rule (all that it forwards together), or each edge-node, device or metric",
+        #[optional] messages: "how many messages, where they were refused unread",
         #[optional] most: "the edge nodes that had most on the way to the pipeline then, with their part of it",
-    } "Find out why the node sends so much: a loop, a changed deadband, or somebody who floods. Raise the rule's rate if it is wanted.";
+    } "Find out why the node, or who shares the limit with it, sends so much: a loop, a changed deadband, or somebody who floods. Raise the rule's rate if it is wanted, or give each a limit of its own (`per`).";
 
     /// A topic that can't be Sparkplug B, or not of this version.
     TopicRefused = "TOPIC_REFUSED" (Warning, Ot, PerKind) "topic refused" {

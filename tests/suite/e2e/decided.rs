@@ -62,10 +62,15 @@ fn hits_reasons_and_a_refused_policy_can_be_asked_for_while_the_relay_runs() {
     let counter = of_rule("counter").unwrap();
     assert!(counter.first_ms.unwrap() <= counter.last_ms.unwrap(), "{counter:?}");
     let text = said(&rig, &["policy", "hits", "ot.toml"]);
-    for wanted in ["           11  counter", "           11  no-secrets", "            0  never-met"] {
+    for wanted in
+        ["           11  counter", "           11  no-secrets", "            0  never-met"]
+    {
         assert!(text.contains(wanted), "no `{wanted}`:\n{text}");
     }
-    assert!(text.contains(": never-met\n") && text.contains("window of never-met: closed for good\n"), "{text}");
+    assert!(
+        text.contains(": never-met\n") && text.contains("window of never-met: closed for good\n"),
+        "{text}"
+    );
     let unused = said(&rig, &["policy", "hits", "--unused", "--json", "ot-state"]);
     let unused: serde_json::Value = serde_json::from_str(&unused).unwrap();
     assert_eq!(unused["rules"].as_array().unwrap().len(), 1);
@@ -75,9 +80,15 @@ fn hits_reasons_and_a_refused_policy_can_be_asked_for_while_the_relay_runs() {
         why = said(&rig, &["policy", "why", "ot.toml", "spBv1.0/Plant/NDATA/E", "Secret"]);
         why.contains("dropped 11 times by `no-secrets`: denied (")
     });
-    assert!(why.contains("the policy of the files, now: dropped by `no-secrets`: denied\n"), "{why}");
+    assert!(
+        why.contains("the policy of the files, now: dropped by `no-secrets`: denied\n"),
+        "{why}"
+    );
     let why = said(&rig, &["policy", "why", "ot.toml", "spBv1.0/Plant/+/E", "Counter"]);
-    assert!(why.contains("none is remembered") && why.contains("now: forwarded by `counter`\n"), "{why}");
+    assert!(
+        why.contains("none is remembered") && why.contains("now: forwarded by `counter`\n"),
+        "{why}"
+    );
 
     // A refused policy stays visible on both sides, until one is taken up.
     rig.relay.write_policy("[[rule]]\nname = \"bad\"\n");
@@ -92,7 +103,11 @@ fn hits_reasons_and_a_refused_policy_can_be_asked_for_while_the_relay_runs() {
     });
     let refused = status(&rig, Half::Ot).unwrap();
     assert_eq!(refused.health.level, Level::Warning, "{:?}", refused.health);
-    assert!(refused.health.reasons[0].contains("the next start would fail"), "{:?}", refused.health);
+    assert!(
+        refused.health.reasons[0].contains("the next start would fail"),
+        "{:?}",
+        refused.health
+    );
     assert!(said(&rig, &["status", "ot.toml"]).contains("RELOAD REFUSED"));
     rig.relay.write_policy(POLICY);
     rig.relay.signal(Half::Ot, Signal::HUP);

@@ -22,7 +22,7 @@ impl StepContext<'_> {
     /// the entity looked like before it.
     pub(super) fn hold_born(&mut self, node: &mut Node, device: Option<&str>, former: &Layout) {
         let is_shared = self.limiter.is_shared();
-        let losses = node.losses;
+        let (losses, now) = (node.losses, self.now.mono);
         let Some(parts) = node.parts(device) else {
             return mistake!("a birth of a device that the node hasn't");
         };
@@ -55,7 +55,7 @@ impl StepContext<'_> {
             let (mut newest, mut name) = (Metric::default(), String::new());
             layout.change(place, |slot| {
                 slot.name().clone_into(&mut name);
-                newest = slot.repeat(known);
+                newest = slot.repeat(known, now);
             });
             match (dropped, layout.slot(place).map(Slot::verdict)) {
                 (Some(reason), Some(Verdict::Forward { rule, .. })) => {

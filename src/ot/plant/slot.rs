@@ -1,6 +1,7 @@
 //! One metric of an entity: its current value, and what the policy makes of the next one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use account::{Reason, RuleId};
 use policy::Verdict;
@@ -179,8 +180,8 @@ impl Slot {
     }
 
     /// Goes on with what readers have, and what is known of it; without a value where nothing is. What
-    /// it had instead, but for its name.
-    pub(crate) fn repeat(&mut self, known: Option<&Slot>) -> Metric {
+    /// it had instead, but for its name. An interval begins at `now` where it isn't known when one did.
+    pub(crate) fn repeat(&mut self, known: Option<&Slot>, now: Duration) -> Metric {
         let mut newest = std::mem::take(&mut self.current);
         let (name, datatype) = (newest.name.take(), newest.datatype.take());
         self.current = match known {
@@ -189,10 +190,11 @@ impl Slot {
         };
         self.places = None;
         self.is_nulled = known.is_some_and(|known| known.is_nulled);
-        if let (Some(own), Some(known)) =
-            (self.shaper.as_deref_mut(), known.and_then(|known| known.shaper.as_deref()))
-        {
-            own.state = known.state;
+        if let Some(own) = self.shaper.as_deref_mut() {
+            if let Some(known) = known.and_then(|known| known.shaper.as_deref()) {
+                own.state = known.state;
+            }
+            own.state.forwarded.get_or_insert(now);
         }
         self.refresh();
         newest

@@ -37,6 +37,11 @@ fn status(rig: &Rig, half: Half) -> Option<Status> {
     serde_json::from_slice(&text).ok()
 }
 
+/// Whether the IT half has heard that the OT half refused its policy.
+fn it_says(rig: &Rig) -> Option<bool> {
+    Some(status(rig, Half::It)?.it?.ot?.policy_refused)
+}
+
 fn said(rig: &Rig, arguments: &[&str]) -> String {
     let output = rig.relay.run(arguments);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -93,13 +98,9 @@ fn hits_reasons_and_a_refused_policy_can_be_asked_for_while_the_relay_runs() {
     // A refused policy stays visible on both sides, until one is taken up.
     rig.relay.write_policy("[[rule]]\nname = \"bad\"\n");
     rig.relay.signal(Half::Ot, Signal::HUP);
-    let it_says = || {
-        let it = status(&rig, Half::It)?.it?;
-        Some(it.ot?.policy_refused)
-    };
     wait_until("both say that it is refused", || {
         status(&rig, Half::Ot).is_some_and(|status| status.reload_refused.is_some())
-            && it_says() == Some(true)
+            && it_says(&rig) == Some(true)
     });
     let refused = status(&rig, Half::Ot).unwrap();
     assert_eq!(refused.health.level, Level::Warning, "{:?}", refused.health);
@@ -113,6 +114,6 @@ fn hits_reasons_and_a_refused_policy_can_be_asked_for_while_the_relay_runs() {
     rig.relay.signal(Half::Ot, Signal::HUP);
     wait_until("both say that it is mended", || {
         status(&rig, Half::Ot).is_some_and(|status| status.reload_refused.is_none())
-            && it_says() == Some(false)
+            && it_says(&rig) == Some(false)
     });
 }

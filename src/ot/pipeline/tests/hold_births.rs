@@ -78,8 +78,6 @@ fn a_node_that_is_born_again_and_again_tells_no_more_than_its_limits_and_one_bir
             // One birth a second, what the rates let through, and new metrics' first values.
             let most = match way {
                 "new names" if !limit.contains("limits") => 120,
-                // Each birth begins an interval anew.
-                _ if limit.contains("interval") => 22,
                 _ => 14,
             };
             assert!(values.len() <= most, "{limit} {way}: {} of 500", values.len());

@@ -28,6 +28,12 @@ fn marks(worker: &mut Worker, dir: &Path) -> Vec<(u64, u64)> {
     marks
 }
 
+/// Ends as by SIGTERM: journal and state are free again.
+fn end(worker: Worker) {
+    let now = worker.clock.now();
+    worker.finish(now);
+}
+
 #[test]
 fn a_tightening_reload_marks_its_place_and_every_segment_repeats_it() {
     let dir = tempfile::tempdir().unwrap();
@@ -59,7 +65,7 @@ fn a_start_carries_the_mark_on_and_marks_where_the_policy_is_another_one() {
     let dir = tempfile::tempdir().unwrap();
     let (mut worker, _work, _receipts) = build(dir.path());
     assert_eq!(marks(&mut worker, dir.path()), [(1, 0)]);
-    drop(worker);
+    end(worker);
     let (mut worker, _work, _receipts) = build(dir.path());
     let told = marks(&mut worker, dir.path());
     assert_eq!(told[1].1, 0, "the same policy: {told:?}");
@@ -68,13 +74,13 @@ fn a_start_carries_the_mark_on_and_marks_where_the_policy_is_another_one() {
     assert!(worker.work_off(now, &mut batch, false, &mut out));
     let mark = marks(&mut worker, dir.path())[2].1;
     assert!(mark > 0);
-    drop(worker);
+    end(worker);
     // The files on disk have the policy of before again: nobody knows what that means.
     let (mut worker, _work, _receipts) = build(dir.path());
     let told = marks(&mut worker, dir.path());
     let (seq, again) = told[3];
     assert!(seq > mark && again == seq, "{told:?}");
-    drop(worker);
+    end(worker);
     let (mut worker, _work, _receipts) = build(dir.path());
     let told = marks(&mut worker, dir.path());
     assert_eq!(told[4].1, again, "{told:?}");

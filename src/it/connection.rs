@@ -16,7 +16,7 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use broker::{BrokerSettings, TlsSettings};
+use broker::{BrokerSettings, Credentials, TlsSettings};
 use bytes::Bytes;
 use identities::Identities;
 use limits::{BEYOND_OUR_LIMITS_S, Limits, PUBLICATION_BYTES};
@@ -122,8 +122,9 @@ impl Sessions {
 
     /// Reads the password for the next session; where that fails, the earlier one is tried.
     fn take_password(&mut self) {
-        let Some(credentials) = &self.broker.credentials else { return };
-        match (credentials.password)() {
+        let credentials = self.broker.credentials.as_ref();
+        let Some(password) = credentials.and_then(|known| known.password.as_ref()) else { return };
+        match password() {
             Ok(password) => self.password = Some(password),
             Err(error) => {
                 let _ = self.events.send(DriverEvent::SecretUnreadable(error));
@@ -148,8 +149,15 @@ impl Sessions {
             QoS::AtLeastOnce,
             false,
         ));
-        if let (Some(credentials), Some(password)) = (&broker.credentials, &self.password) {
-            options.set_credentials(credentials.user.clone(), password.clone());
+        match (&broker.credentials, &self.password) {
+            (Some(Credentials { user, password: None }), _) => {
+                options.set_username(user.clone());
+            }
+            (Some(Credentials { user, .. }), Some(password)) => {
+                options.set_credentials(user.clone(), password.clone());
+            }
+            // No password could be read yet, or nobody is to log in.
+            (Some(_) | None, _) => {}
         }
         let addresses = Arc::clone(&self.addresses);
         let patience = Patience { keep_alive: broker.keep_alive, connack: broker.connect_within };

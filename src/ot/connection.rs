@@ -23,12 +23,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use at_once::at_once;
-use broker::{BrokerSettings, Credentials, Refusal};
+use broker::{BrokerSettings, Refusal};
 use bytes::Bytes;
 use endings::Endings;
 use identity::Identity;
 use load::Load;
-use options::{BEYOND_OUR_LIMITS_S, Way, options};
+use options::{BEYOND_OUR_LIMITS_S, Way, log_in, options};
 use pauses::Pauses;
 use requests::Requests;
 use rumqttc::{
@@ -412,12 +412,8 @@ impl Session {
         let keep_alive = self.broker.keep_alive.as_secs();
         options.set_keep_alive(keep_alive.try_into().unwrap_or(u16::MAX));
         self.way.begin();
-        let Some(Credentials { user, password }) = &self.broker.credentials else { return };
-        match password() {
-            Ok(password) => {
-                options.set_credentials(user.clone(), password);
-            }
-            Err(error) => event!(SecretUnreadable, error),
+        if let Some(credentials) = &self.broker.credentials {
+            log_in(options, credentials);
         }
     }
 

@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use broker::{BrokerSettings, TlsSettings};
+use broker::{BrokerSettings, Credentials, TlsSettings};
 use rumqttc::{AckMode, Broker, MqttOptions};
 use stream::{Addresses, Framing, Mark, Patience, Traffic};
+use telemetry::event;
 
 use crate::socket::Socket;
 
@@ -74,4 +75,18 @@ pub(super) fn options(broker: &BrokerSettings, mark: &Mark) -> (MqttOptions, Arc
         }
     });
     (options, way)
+}
+
+/// Who the next connection is to be; where the password can't be read, it is as it was.
+pub(super) fn log_in(options: &mut MqttOptions, credentials: &Credentials) {
+    let user = credentials.user.clone();
+    match credentials.password.as_ref().map(|password| password()) {
+        None => {
+            options.set_username(user);
+        }
+        Some(Ok(password)) => {
+            options.set_credentials(user, password);
+        }
+        Some(Err(error)) => event!(SecretUnreadable, error),
+    }
 }

@@ -139,6 +139,31 @@ fn a_wrong_password_is_said_clearly() {
     assert!(!relay.log(Half::Ot).contains("wrong"), "the password is in the log");
 }
 
+#[test]
+fn a_user_without_a_password_goes_alone_on_either_side() {
+    let Some(broker) = Broker::plain() else { return };
+    let (ot, it) = (Proxy::start(broker.address), Proxy::start(broker.address));
+    let mut settings = settings(Link::Plain(ot.address), Link::Plain(it.address));
+    settings.ot_broker = "user = \"relay\"".into();
+    settings.it_broker = "user = \"mirror\"".into();
+    let mut relay = Relay::new(&settings);
+    relay.start(Half::Ot);
+    relay.start(Half::It);
+    relay.wait_for_event(Half::Ot, Event::BrokerUp, &[]);
+    let mut edge = RawEdge::connect(broker.address, "Plant", "E");
+    edge.nbirth(&[int("count", 1)]).unwrap();
+    relay.wait_for_event(Half::It, Event::BrokerUp, &[]);
+    for (proxy, user) in [(ot, "relay"), (it, "mirror")] {
+        let records = proxy.records();
+        let mut connects = records.iter().filter_map(|record| match record.sent() {
+            Some(Packet::Connect(connect)) => Some(connect),
+            _ => None,
+        });
+        let connect = connects.next().unwrap();
+        assert_eq!((connect.user.as_deref(), &connect.password), (Some(user), &None));
+    }
+}
+
 pub(super) fn settings(ot: Link, it: Link) -> Settings {
     Settings {
         ot,

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 pub use client_id::{ClientId, ClientIdForm};
 use connect_failure::explain;
-pub use connect_failure::{ConnectFailure, FailureKind};
+pub use connect_failure::{ConnectFailure, FailureKind, unanswered};
 pub use refusal::Refused;
 use refusal::refusal;
 pub use session_end::{ENDED_ATTEMPTS, Refusal, failure, is_ended_by_broker, refusal_of};

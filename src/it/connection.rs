@@ -170,7 +170,7 @@ impl Sessions {
             let (traffic, budget) = (Arc::clone(&traffic), budget.clone());
             let framing = Framing::new(MAX_INCOMING_BYTES, mark.clone());
             async move {
-                let stream = stream::dial(&addresses, patience.connack).await?;
+                let stream = stream::dial(&addresses, patience.connack, &traffic).await?;
                 let opened = stream::open(stream, tls, framing, patience, traffic).await?;
                 Ok(opened.without_reading_ahead().within(budget.as_ref()))
             }
@@ -224,6 +224,8 @@ impl Pool for Sessions {
             broker: self.broker.address().into(),
             user: self.broker.credentials.as_ref().map(|credentials| credentials.user.clone()),
             keep_alive: self.broker.keep_alive,
+            connect_within: self.broker.connect_within,
+            has_tls: self.broker.tls.is_some(),
             chosen,
             identities: Arc::clone(&self.identities),
             addresses: Arc::clone(&self.addresses),

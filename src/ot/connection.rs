@@ -41,7 +41,7 @@ pub(crate) use subscriptions::Trouble;
 use telemetry::event;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::sleep_until;
+use tokio::time::{sleep, sleep_until};
 
 /// Messages that are handed over together at most …
 const BURST_MESSAGES: usize = 128;
@@ -266,7 +266,7 @@ impl Session {
             let pause = pauses.ended();
             self.ended(&end, pause);
             self.tell_trouble(sink).await;
-            tokio::time::sleep(pause).await;
+            sleep(pause).await;
             self.prepare();
         }
     }
@@ -281,6 +281,7 @@ impl Session {
     ) -> Result<Event, End> {
         let common = Rc::clone(&self.common);
         let (requests, broker) = (self.requests.clone(), self.broker.address());
+        let silent = (!self.stands).then(|| (Arc::clone(&self.way), self.broker.connect_within));
         let mut heard = self.way.heard();
         let mut poll = pin!(self.eventloop.poll());
         if let Some(event) = at_once(poll.as_mut()).await {
@@ -311,11 +312,13 @@ impl Session {
                 requests.send(request);
             }
             let look_at = look.unwrap_or(now);
+            let silent = silent.as_ref().and_then(|(way, within)| way.silence(*within, &broker));
             tokio::select! {
                 biased;
                 event = &mut poll => return event.map_err(End::Failed),
                 () = common.refiltered.notified() => {}
                 () = sleep_until(look_at.into()), if look.is_some() => {}
+                () = sleep(silent.unwrap_or_default()), if silent.is_some() => {}
             }
         }
     }
@@ -455,7 +458,7 @@ async fn hand_over(burst: &mut Vec<Delivered>, sink: &impl Sink) {
 /// Waits while too many messages wait for their acknowledgement.
 async fn answers(unanswered: &Cell<usize>) {
     while unanswered.get() >= MAX_UNANSWERED {
-        tokio::time::sleep(UNANSWERED_PAUSE).await;
+        sleep(UNANSWERED_PAUSE).await;
     }
 }
 

@@ -51,6 +51,11 @@ impl Pulse {
         Pulse { patience, began: now, heard: None, sent: now, asked: None, stuck: None }
     }
 
+    /// No byte came yet.
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.heard.is_none()
+    }
+
     /// A byte came; true: it is the first one.
     pub(crate) fn heard(&mut self, now: Instant) -> bool {
         self.asked = None;

@@ -10,7 +10,7 @@ use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, Outgoing, Packet, QoS, SubscribeFilterInput,
     SubscribeReasonCode,
 };
-use stream::{Addresses, Mark, TooLarge};
+use stream::{Addresses, Mark, Silence, TooLarge};
 use telemetry::event;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep};
@@ -34,6 +34,8 @@ pub(super) struct Task {
     pub(super) broker: Box<str>,
     pub(super) user: Option<String>,
     pub(super) keep_alive: Duration,
+    pub(super) connect_within: Duration,
+    pub(super) has_tls: bool,
     pub(super) chosen: Chosen,
     pub(super) identities: Arc<Mutex<Identities>>,
     pub(super) addresses: Arc<Addresses>,
@@ -90,8 +92,10 @@ impl Task {
         let shared = Arc::clone(&self.shared);
         let mut closed_by = pin!(sleep(self.limits.close_within));
         // Goes off when the broker may have been silent for too long; whether it has is decided
-        // then. Setting it anew with every answer would cost more than the answer.
-        let mut silent = pin!(sleep(self.limits.answer_within));
+        // then. Setting it anew with every answer would cost more than the answer. Until there is a
+        // session it is the silence before the CONNACK, which is only told.
+        let mut silent = pin!(sleep(Duration::ZERO));
+        let mut may_be_told = true;
         let mut heard = Instant::now();
         // What is owed an answer hadn't left when that was looked at last.
         let mut unsent = false;
@@ -124,6 +128,15 @@ impl Task {
                         () = &mut closed_by, if closing => {
                             let why = "the IT broker did not acknowledge an NDEATH in time";
                             return End::GivenUp(why.to_owned());
+                        }
+                        () = &mut silent, if may_be_told && self.progress == Progress::Connecting => {
+                            match shared.traffic.silence(self.connect_within) {
+                                Silence::In(left) => silent.set(sleep(left)),
+                                said => {
+                                    may_be_told = false;
+                                    self.tell_silence(said);
+                                }
+                            }
                         }
                         () = &mut silent, if self.owed > 0 => {
                             let now = Instant::now();
@@ -168,6 +181,12 @@ impl Task {
                 }
                 Err(error) => return End::Failed(error),
             }
+        }
+    }
+
+    fn tell_silence(&self, silence: Silence) {
+        if let Silence::Tell(error) = silence {
+            let _ = self.events.send(DriverEvent::BrokerSilent(error));
         }
     }
 
@@ -284,6 +303,9 @@ impl Task {
             Progress::Connecting => {
                 self.addresses.turn();
                 let spoken = self.shared.traffic.accepted() > 0;
+                if spoken && by_broker && self.shared.traffic.heard() == 0 {
+                    failure.text = broker::unanswered(&failure.text, self.has_tls);
+                }
                 let refusal = broker::refusal_of(error, spoken);
                 if let Ok(mut identities) = self.identities.lock() {
                     identities.refused(self.node, &self.chosen, refusal);

@@ -58,16 +58,8 @@ pub(super) fn tell_end(
             ))
         }
     };
-    let error = match (unheard, &settings.tls) {
-        (false, _) => error,
-        (true, None) => format!(
-            "{error}, before any answer to our CONNECT: is that a port for TLS (`[broker.tls]`), or \
-             for WebSocket?"
-        ),
-        (true, Some(_)) => {
-            format!("{error}, before any answer to our CONNECT: is that a port for MQTT?")
-        }
-    };
+    let error =
+        if unheard { broker::unanswered(&error, settings.tls.is_some()) } else { error };
     match said {
         Some(Said::EndsSession { filters, times }) => {
             let filters = list(filters.iter());

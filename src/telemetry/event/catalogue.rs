@@ -65,8 +65,8 @@ events! {
         #[optional] until: "when that may change again (UTC); absent where it stays so",
     } "Compare it with what was agreed, with a vendor say. A window that opens when nobody expects it is a wrong policy or a wrong clock.";
 
-    /// SIGHUP, but this half has no policy to read again.
-    ReloadIgnored = "RELOAD_IGNORED" (Info, It, PerKind) "nothing to reload: no policies are configured here" {
+    /// SIGHUP, but this half has nothing to read again: no policy, and no file of a TLS connection.
+    ReloadIgnored = "RELOAD_IGNORED" (Info, It, PerKind) "nothing to reload: no policies and no TLS files are configured here" {
     } "Nothing. To have every frame checked a second time, give `it.toml` a copy of the policy.";
 
     /// The session with the broker stands.

@@ -130,6 +130,11 @@ events! {
         broker: "address of the broker", error: "how it refused",
     } "Nothing. With access to them, nodes that were born before the relay came are known at once.";
 
+    /// The OT broker doesn't let the relay read what hosts say of themselves (STATE), or ends the connection when it is asked for it; the relay does without.
+    HostStatesRefused = "HOST_STATES_REFUSED" (Info, Ot, PerKind) "the OT broker doesn't give the STATE of hosts" {
+        broker: "address of the broker", error: "how it refused",
+    } "Nothing. With access to `spBv1.0/STATE/+` and `STATE/+`, the relay can say for which host edge nodes wait.";
+
     /// A secret can't be read; the earlier one is tried.
     SecretUnreadable = "SECRET_UNREADABLE" (Error, Both, PerKind) "cannot read a secret" {
         error: "file and why",
@@ -259,6 +264,19 @@ events! {
     NodeUnheard = "NODE_UNHEARD" (Notice, Ot, PerSource("node")) "nothing was heard of a node since the relay was away: it is dead until it is" {
         node: "group/edge node",
     } "Nothing, if the node is off. If it lives and is only quiet, its next message brings it back; have its host ask it for a rebirth.";
+
+    /// A host application is offline on OT by its STATE, for ten seconds and more, while edge nodes are silent. Those that have it as primary host wait for it.
+    HostOffline = "HOST_OFFLINE" (Warning, Ot, PerSource("host")) "a host is offline on OT, and edge nodes that wait for it are silent" {
+        host: "host id, as edge nodes have it for their primary host",
+        topic: "where its STATE is",
+        silent: "edge nodes that the relay knows and that are silent",
+        live: "edge nodes that live",
+    } "Where SCADA has moved up to IT, somebody on OT has to give that STATE, or the edge nodes get another primary host id, or none. The relay publishes nothing on OT. Where the host is gone for good, clear its retained STATE.";
+
+    /// A host that was told as offline is online by its STATE, or its STATE was cleared.
+    HostOnline = "HOST_ONLINE" (Notice, Ot, PerSource("host")) "a host is no longer offline on OT" {
+        host: "host id", topic: "where its STATE is",
+    } "Nothing.";
 
     /// An edge node died: its NDEATH has the number (`bdSeq`) of its birth, or none that could be compared.
     NodeDied = "NODE_DIED" (Info, Ot, PerSource("node")) "an edge node died" {

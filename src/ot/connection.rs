@@ -166,8 +166,7 @@ pub(super) fn passing_session(
     broker: &BrokerSettings,
     filters: Vec<String>,
 ) -> (Session, SessionHandle) {
-    let (mut session, handle) =
-        prepared(broker, Subscriptions::new(filters, broker.answer_within));
+    let (mut session, handle) = prepared(broker, Subscriptions::new(filters, broker.answer_within));
     session.passing = true;
     (session, handle)
 }

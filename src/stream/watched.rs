@@ -344,7 +344,10 @@ mod tests {
             (&b"HTTP/1.1 400 Bad Request\r\n"[..], "but HTTP"),
             (b"<html><body>400</body></html>", "but HTTP"),
             (b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", "but SSH"),
-            (&[0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x46], "but TLS: that port wants `[broker.tls]`"),
+            (
+                &[0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x46],
+                "but TLS: that port wants `[broker.tls]`",
+            ),
             // By its first byte it could be a message.
             (b"220 mail.example ESMTP\r\n", "but SMTP"),
         ] {
@@ -353,7 +356,7 @@ mod tests {
                 let mut watched = watched(ours, Framing::new(1024, Mark::new()));
                 watched.reads_ahead = reads_ahead;
                 broker.write_all(first).await.unwrap();
-                let error = watched.read_u8().await.unwrap_err().to_string();
+                let error = watched.read(&mut [0; 64]).await.unwrap_err().to_string();
                 assert!(error.contains("no MQTT packet") && error.contains(words), "{error}");
             }
         }

@@ -83,12 +83,14 @@ pub fn not_tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a NotTls> {
 fn within<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut source = Some(error);
     while let Some(cause) = source {
-        let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let found = cause.downcast_ref::<E>();
-        if let Some(found) = found.or_else(|| wrapped.and_then(|inner| inner.downcast_ref())) {
+        if let Some(found) = cause.downcast_ref::<E>() {
             return Some(found);
         }
-        source = cause.source();
+        // What an `io::Error` wraps isn't its source, only the source of that is.
+        source = match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => cause.source(),
+        };
     }
     None
 }

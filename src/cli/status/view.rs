@@ -163,7 +163,10 @@ impl View {
                 ot.hosts_offline.iter().take(LINES).map(|host| shown(host, 30)).collect();
             let more = ot.hosts_offline.len().saturating_sub(named.len());
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            self.item("hosts", &format!("offline on OT by their STATE: {}{more}", named.join(", ")));
+            self.item(
+                "hosts",
+                &format!("offline on OT by their STATE: {}{more}", named.join(", ")),
+            );
         }
     }
 

@@ -129,16 +129,15 @@ impl Task {
                             let why = "the IT broker did not acknowledge an NDEATH in time";
                             return End::GivenUp(why.to_owned());
                         }
-                        () = &mut silent, if may_be_told && self.progress == Progress::Connecting => {
-                            match shared.traffic.silence(self.connect_within) {
-                                Silence::In(left) => silent.set(sleep(left)),
-                                said => {
-                                    may_be_told = false;
-                                    self.tell_silence(said);
+                        () = &mut silent, if self.owed > 0 || may_be_told => {
+                            if self.owed == 0 {
+                                let said = shared.traffic.silence(self.connect_within);
+                                match said {
+                                    Silence::In(left) => silent.set(sleep(left)),
+                                    said => may_be_told = self.tell_silence(said),
                                 }
+                                continue;
                             }
-                        }
-                        () = &mut silent, if self.owed > 0 => {
                             let now = Instant::now();
                             let has_left = shared.traffic.released() >= self.owed_behind;
                             // The time counts from when the request has left.
@@ -184,10 +183,12 @@ impl Task {
         }
     }
 
-    fn tell_silence(&self, silence: Silence) {
+    /// Tells once that the broker says nothing; nothing more is to be told of this session.
+    fn tell_silence(&self, silence: Silence) -> bool {
         if let Silence::Tell(error) = silence {
             let _ = self.events.send(DriverEvent::BrokerSilent(error));
         }
+        false
     }
 
     /// Takes one event; true if it is an answer that the broker owed.

@@ -145,6 +145,7 @@ impl Half {
             backfill_per_s: AT_ONCE,
             most_frame_bytes: usize::MAX,
             policy_loader,
+            reloads_else: false,
         };
         let mut by_hand = None;
         let to_driver = events.clone();

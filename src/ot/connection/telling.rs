@@ -65,8 +65,7 @@ pub(super) fn tell_end(
             ))
         }
     };
-    let error =
-        if unheard { broker::unanswered(&error, settings.tls.is_some()) } else { error };
+    let error = if unheard { broker::unanswered(&error, settings.tls.is_some()) } else { error };
     match said {
         Some(Said::EndsSession { filters, times }) => {
             let filters = list(filters.iter());

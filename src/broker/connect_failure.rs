@@ -41,12 +41,20 @@ pub fn explain(error: &(dyn Error + 'static)) -> ConnectFailure {
     }
     let mut source = Some(error);
     while let Some(cause) = source {
-        // What our own stream says, without the layers that it came through.
-        if let Some(error) = cause.downcast_ref::<io::Error>()
-            && matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::TimedOut)
-            && let Some(ours) = error.get_ref()
-        {
-            return ConnectFailure::other(ours.to_string());
+        if let Some(error) = cause.downcast_ref::<io::Error>() {
+            match (error.kind(), error.get_ref()) {
+                // What our own stream says, without the layers that it came through.
+                (io::ErrorKind::InvalidData | io::ErrorKind::TimedOut, Some(ours)) => {
+                    return ConnectFailure::other(ours.to_string());
+                }
+                // Of TLS: behind an end in good order there would be none.
+                (io::ErrorKind::UnexpectedEof, _) => {
+                    return ConnectFailure::other(
+                        "the connection ended without a farewell, as when the broker is killed",
+                    );
+                }
+                _ => {}
+            }
         }
         source = cause.source();
     }
@@ -66,7 +74,11 @@ pub fn unanswered(error: &str, tls: bool) -> String {
 /// The words of the MQTT library without the layers that an error came through:
 /// `connection reset by peer (104)`.
 fn plain(text: &str) -> String {
-    let text = text.strip_prefix("Mqtt state: ").unwrap_or(text);
+    let layers = ["Mqtt state: ", "Mqtt serialization/deserialization error: ", "IO: ", "I/O: "];
+    let mut text = text;
+    while let Some(rest) = layers.iter().find_map(|layer| text.strip_prefix(layer)) {
+        text = rest;
+    }
     let Some((words, number)) = text.split_once(" (os error ") else { return text.to_owned() };
     let words = words.rsplit(": ").next().unwrap_or(words);
     let mut letters = words.chars();
@@ -101,6 +113,9 @@ mod tests {
         assert_eq!(explain(&ours), ConnectFailure::other("what came is no MQTT packet"));
         let late = io::Error::new(io::ErrorKind::TimedOut, "no CONNACK within 30 s");
         assert_eq!(explain(&late), ConnectFailure::other("no CONNACK within 30 s"));
+        let killed = io::Error::new(io::ErrorKind::UnexpectedEof, "see https://docs.rs/rustls");
+        assert!(explain(&killed).text.contains("as when the broker is killed"));
+        assert_eq!(plain("Mqtt state: Mqtt serialization/deserialization error: x y"), "x y");
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         assert_eq!(explain(&refused), ConnectFailure::other(refused.to_string()));
     }

@@ -14,11 +14,9 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use crate::silence::Awaited;
+use crate::silence::{Awaited, CONNECT_KEY};
 use crate::traffic::Traffic;
 
-/// Key of the configuration for how long a connection may take.
-pub(crate) const CONNECT_KEY: &str = "connect-timeout-s";
 /// An address that hasn't answered for so long doesn't keep the next one from being tried.
 const STAGGER: Duration = Duration::from_millis(250);
 /// Bytes that wait in the system, beside those on their way: what is written later, an answer to a

@@ -23,13 +23,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 pub use budget::Budget;
-use dial::CONNECT_KEY;
 pub use dial::{Addresses, dial};
 pub use framing::{Framing, FramingError, Mark, TooLarge};
 use overheard::Overheard;
 pub use pulse::Patience;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
+use silence::CONNECT_KEY;
 pub use silence::{Awaited, Silence};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::dial::CONNECT_KEY;
+use crate::silence::CONNECT_KEY;
 
 /// Key of the configuration for keep alive.
 const KEEP_ALIVE_KEY: &str = "keep-alive-s";

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use crate::dial::CONNECT_KEY;
-
+/// Key of the configuration for how long each step of a connection may take.
+pub(crate) const CONNECT_KEY: &str = "connect-timeout-s";
 /// Silence is told after this. Brokers on slow ways answer within seconds.
 const TOLD_AFTER: Duration = Duration::from_secs(6);
 

@@ -294,6 +294,17 @@ impl Pool for Sessions {
         let _ = live.client.try_publish(&*topic, payload, PublishOptions::new(qos));
     }
 
+    fn hurry(&mut self, node: NodeId) {
+        // Without a budget everybody sends what there is.
+        let Some(live) = self.live.get(&node).filter(|_| self.budget.is_some()) else { return };
+        if let Ok(mut queue) = live.shared.queue.lock() {
+            queue.urgent = queue.sizes.len();
+            live.shared.traffic.hurry(queue.urgent > 0);
+        }
+        // It may wait for its turn among the others.
+        live.shared.wake.notify_one();
+    }
+
     fn barrier(&mut self, node: NodeId, data_qos: Qos) {
         let Some(live) = self.live.get_mut(&node) else { return };
         match data_qos {

@@ -18,6 +18,8 @@ pub struct Traffic {
     first: OnceLock<([u8; FIRST_BYTES], usize)>,
     accepted: AtomicU64,
     released: AtomicU64,
+    /// Up to here what was accepted is urgent; the highest number: what will be, too.
+    urgent_to: AtomicU64,
     heard: AtomicU64,
     /// Bytes of all connections that wait to be taken.
     waiting: Arc<AtomicUsize>,
@@ -45,6 +47,18 @@ impl Traffic {
     /// Bytes that came.
     pub fn heard(&self) -> u64 {
         self.heard.load(Ordering::Relaxed)
+    }
+
+    /// What was accepted until now goes before what other connections have, where they share a budget;
+    /// `more`: and what is accepted next, until this is said anew.
+    pub fn hurry(&self, more: bool) {
+        let to = if more { u64::MAX } else { self.accepted() };
+        self.urgent_to.store(to, Ordering::Relaxed);
+    }
+
+    /// Something that waits, or that will, is urgent.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.released() < self.urgent_to.load(Ordering::Relaxed)
     }
 
     /// Bytes that the client has written, and that the system hasn't taken.

@@ -240,6 +240,10 @@ impl Task {
                     Ok(mut queue) => {
                         let written = queue.sizes.pop_front().unwrap_or(0);
                         queue.bytes = queue.bytes.saturating_sub(written);
+                        if queue.urgent > 0 {
+                            queue.urgent = queue.urgent.saturating_sub(1);
+                            self.shared.traffic.hurry(queue.urgent > 0);
+                        }
                         written
                     }
                     Err(_) => 0,

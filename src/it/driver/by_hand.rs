@@ -100,6 +100,8 @@ impl Pool for Desk {
         self.ask(Outgoing::Publish { node, topic, payload, qos });
     }
 
+    fn hurry(&mut self, _node: NodeId) {}
+
     fn barrier(&mut self, node: NodeId, _data_qos: Qos) {
         self.ask(Outgoing::Barrier { node });
     }

@@ -219,8 +219,10 @@ fn a_user_without_a_password_goes_alone_on_either_side() {
     relay.start(Half::It);
     relay.wait_for_event(Half::Ot, Event::BrokerUp, &[]);
     let mut edge = RawEdge::connect(broker.address, "Plant", "E");
-    edge.nbirth(&[int("count", 1)]).unwrap();
-    relay.wait_for_event(Half::It, Event::BrokerUp, &[]);
+    crate::waiting::wait_until("the IT half is up", || {
+        edge.nbirth(&[int("count", 1)]).unwrap();
+        relay.count_events(Half::It, Event::BrokerUp) > 0
+    });
     for (proxy, user) in [(ot, "relay"), (it, "mirror")] {
         let records = proxy.records();
         let mut connects = records.iter().filter_map(|record| match record.sent() {

@@ -157,6 +157,7 @@ impl Host {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
 mod tests {
     use telemetry::capture::{capture, triggered};
     use telemetry::{Event, Record};

@@ -18,7 +18,7 @@ use governor::{Quota, RateLimiter};
 pub use self::keyed::Share;
 use self::keyed::{Key, Keyed};
 use crate::Policy;
-use crate::rule::{Bucket, OnExcess, Per, Rate};
+use crate::rule::{Bucket, OnExcess, Per, Priority, Rate, Rule};
 
 /// Governor keeps the time between two units in whole nanoseconds; how far that may be from the
 /// rate that was asked for, relatively.
@@ -43,6 +43,8 @@ pub struct Limiter {
     keyed: Keyed,
     link: Option<Buckets>,
     node: Option<Rate>,
+    /// By rule: its priority is high. Empty: that of none is.
+    urgent: Vec<bool>,
     /// What was taken since [`Limiter::begin`]: buckets, and how full they were before.
     taken: Vec<Taken>,
 }
@@ -67,7 +69,10 @@ impl Limiter {
         let clock = HandClock::default();
         let buckets = |rate: Rate| Buckets::new(rate, &clock);
         let of_rule = |rate: Rate| (rate.per, buckets(rate));
+        let is_urgent = |rule: &Rule| rule.priority() == Priority::High;
+        let urgent: Vec<bool> = policy.rules().iter().map(is_urgent).collect();
         Limiter {
+            urgent: if urgent.contains(&true) { urgent } else { Vec::new() },
             rules: policy.rules().iter().map(|rule| rule.rate().map(of_rule)).collect(),
             keyed: Keyed::default(),
             link: policy.limits().link.map(buckets),
@@ -75,6 +80,12 @@ impl Limiter {
             taken: Vec::new(),
             clock,
         }
+    }
+
+    /// Whether the priority of `rule` is high.
+    #[inline]
+    pub fn is_urgent(&self, rule: RuleId) -> bool {
+        self.urgent.get(rule.index()).copied().unwrap_or(false)
     }
 
     /// Whether `rule` has a limit at all.

@@ -201,6 +201,10 @@ pub struct OtStatus {
     /// Every rule, in the order of the policy, the first 1,000 of them.
     #[serde(default)]
     pub rules: Vec<RuleStatus>,
+    /// Hosts that are offline on OT by their STATE while edge nodes that could wait for them are
+    /// silent.
+    #[serde(default)]
+    pub hosts_offline: Vec<String>,
 }
 
 /// What a rule decided since the policy is in force, and whether it acts.

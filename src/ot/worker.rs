@@ -42,6 +42,9 @@ const BATCH_MESSAGES: usize = 1_024;
 /// Bytes of messages in a batch: what a message takes goes by its bytes, and signs of life and saving
 /// wait for the batch.
 const BATCH_BYTES: usize = 512 * 1024;
+/// What a turn does with messages, in bytes that are read or written: few bytes of aliases make many
+/// bytes of names, and a small message may bring all births of its node.
+const TURN_WORK: u64 = 1024 * 1024;
 /// Bytes for the journal above which a batch is committed before its end.
 pub(super) const PENDING_BYTES: usize = 16 * 1024 * 1024;
 /// Entries for which there is always room.
@@ -89,6 +92,10 @@ pub(super) struct Worker {
     near_limit: bool,
     /// Births or deaths came that admission doesn't know of.
     births_changed: bool,
+    /// A policy that waits until all nodes have heard earlier news.
+    next_policy: Option<Box<SignedPolicy>>,
+    /// Not every node is in the segment that is written.
+    head_open: bool,
 }
 
 impl Worker {
@@ -170,6 +177,8 @@ impl Worker {
             segment_trouble: false,
             near_limit: false,
             births_changed: true,
+            next_policy: None,
+            head_open: false,
         };
         // Until the plant is stored, the next start reads this run's frames too.
         worker.begin_segment(now)?;
@@ -187,16 +196,19 @@ impl Worker {
     /// Runs until [`Work::Stop`].
     pub(super) fn run(mut self) {
         let _ = self.shared.worker.set(std::thread::current());
-        let mut batch = Vec::new();
+        let mut batch = VecDeque::new();
         let mut out = Vec::new();
+        let mut stop = false;
         loop {
-            let stop = self.take(&mut batch);
+            if !stop && batch.is_empty() {
+                stop = self.take(&mut batch);
+            }
             let now = self.clock.now();
             if !self.work_off(now, &mut batch, stop, &mut out) || !self.commit() {
                 return;
             }
             self.journalled();
-            if stop {
+            if stop && batch.is_empty() {
                 self.finish(now);
                 return;
             }
@@ -204,16 +216,19 @@ impl Worker {
         }
     }
 
-    /// Handles what came, and what is due. Everything of it waits to be committed. False: there is
-    /// no more time.
+    /// Handles what came, as far as a turn goes, and what is due. Everything of it waits to be
+    /// committed. False: there is no more time.
     fn work_off(
         &mut self,
         now: Now,
-        batch: &mut Vec<Work>,
+        batch: &mut VecDeque<Work>,
         stop: bool,
         out: &mut Vec<Entry>,
     ) -> bool {
-        for work in batch.drain(..) {
+        let end = self.pipeline.work().saturating_add(TURN_WORK);
+        while self.pipeline.work() < end
+            && let Some(work) = batch.pop_front()
+        {
             let Work::Messages(messages) = work else {
                 self.handle(now, work, out);
                 if !self.push(now, out) {
@@ -222,22 +237,31 @@ impl Worker {
                 continue;
             };
             let names = self.names(&messages);
-            for (place, delivered) in messages.into_iter().enumerate() {
-                if !self.begin(names.get(place..).unwrap_or_default(), &delivered) {
+            let mut messages = messages.into_iter();
+            let mut place = 0_usize;
+            while self.pipeline.work() < end
+                && let Some(delivered) = messages.next()
+            {
+                if self.begin(names.get(place..).unwrap_or_default(), &delivered) {
+                    self.handle_message(now, delivered, out);
+                } else {
                     self.set_aside(now, delivered);
-                    continue;
                 }
-                self.handle_message(now, delivered, out);
+                place = place.saturating_add(1);
                 if !self.push(now, out) {
                     return false;
                 }
             }
+            if messages.len() > 0 {
+                batch.push_front(Work::Messages(messages.collect()));
+            }
         }
         self.work_done();
-        if stop {
+        if stop && batch.is_empty() {
             self.pipeline.finish_waiting(now, out);
         }
-        if self.next_tick <= now.mono {
+        self.take_policy(now, out);
+        if self.next_tick <= now.mono || self.pipeline.is_behind() {
             self.hurry(now, out);
             self.pipeline.tick(now, out);
             self.count_shed();
@@ -276,19 +300,8 @@ impl Worker {
                 self.pipeline.disconnected(now);
             }
             Work::Policy(loaded) => {
-                let SignedPolicy { policy, signed } = *loaded;
-                policy_loaded(
-                    policy.digest(),
-                    policy.rules().len(),
-                    signed.as_ref().map(|signed| (signed.version, signed.names())),
-                );
-                self.settings.signed = signed;
-                let before = out.len();
-                self.pipeline.reload(now, policy, out);
-                out.insert(before, Entry::Start(self.start()));
-                if let Some(status_reporter) = &self.status_reporter {
-                    status_reporter.reloaded();
-                }
+                self.next_policy = Some(loaded);
+                self.take_policy(now, out);
             }
             Work::Trouble(trouble) => {
                 if let Some(status_reporter) = &mut self.status_reporter {
@@ -301,6 +314,27 @@ impl Worker {
                 }
             }
             Work::Messages(_) | Work::Stop => {}
+        }
+    }
+
+    /// Takes over the policy that waits, if all nodes have heard earlier news.
+    fn take_policy(&mut self, now: Now, out: &mut Vec<Entry>) {
+        if self.pipeline.has_news() {
+            return;
+        }
+        let Some(loaded) = self.next_policy.take() else { return };
+        let SignedPolicy { policy, signed } = *loaded;
+        policy_loaded(
+            policy.digest(),
+            policy.rules().len(),
+            signed.as_ref().map(|signed| (signed.version, signed.names())),
+        );
+        self.settings.signed = signed;
+        let before = out.len();
+        self.pipeline.reload(now, policy, out);
+        out.insert(before, Entry::Start(self.start()));
+        if let Some(status_reporter) = &self.status_reporter {
+            status_reporter.reloaded();
         }
     }
 
@@ -375,10 +409,15 @@ impl Worker {
     /// Appends what came of something; false if there is no more time to write it.
     fn push(&mut self, now: Now, entries: &mut Vec<Entry>) -> bool {
         for entry in entries.drain(..) {
+            let before = self.writer.pending_bytes();
             if let Err(error) = self.writer.append(now.wall_ms, entry) {
                 // Larger than any frame may be. Data is lost alone; without a birth, readers
                 // refuse the data that follows.
                 event!(FrameTooLarge, error = %error);
+            }
+            if self.head_open {
+                let bytes = self.writer.pending_bytes().saturating_sub(before);
+                self.writer.count_to_head(bytes);
             }
             // Births of all nodes may come of one message, and a name of each alias.
             if self.writer.pending_bytes() > PENDING_BYTES {
@@ -389,6 +428,7 @@ impl Worker {
                 }
             }
         }
+        self.head_open &= self.pipeline.has_news();
         // What births of all nodes took isn't kept.
         entries.shrink_to(ENTRIES);
         true

@@ -16,7 +16,7 @@ use super::outgoing::NodeId;
 use super::settings::keyframe_interval;
 use super::step::StepContext;
 use super::timers::Timer;
-use super::{Link, Mirror, Now};
+use super::{Head, Link, Mirror, Now};
 
 /// A frame that was appended longer ago than `stale_after` and this is no sign of life, however
 /// late it is read. The two halves may run on two boxes: this much their clocks may differ by.
@@ -31,19 +31,19 @@ impl Mirror {
             None => count(&mut self.tally.unknown_bodies),
             Some(Body::Start(start)) => self.start(start, in_head),
             Some(Body::Heartbeat(heartbeat)) => {
+                self.end_head(now, true);
                 self.ot_away_ms = if heartbeat.ot_connected { 0 } else { heartbeat.ot_away_ms };
                 self.heartbeat = Some((appended_ms, heartbeat));
             }
             Some(Body::Keyframe(keyframe)) => {
                 let (mut step, nodes) = self.step(now);
                 let known = step.keyframe(nodes, seq, &keyframe);
-                if in_head && let (Some(id), Some(head)) = (known, &mut self.head) {
-                    head.insert(id);
-                }
+                self.saw(known, in_head);
             }
             Some(Body::Relayed(relayed)) => {
                 let (mut step, nodes) = self.step(now);
-                step.relayed(nodes, seq, &relayed);
+                let known = step.relayed(nodes, seq, &relayed);
+                self.saw(known, false);
             }
         }
         self.end_frame(now, is_fresh);
@@ -62,13 +62,27 @@ impl Mirror {
             self.last_frame = now.mono;
             self.timers.set(Timer::LinkStale, self.silent_too_long());
         }
-        if !frame.in_head
-            && let Some(seen) = self.head.take()
-        {
-            let (mut step, nodes) = self.step(now);
-            step.head_ends(nodes, &seen);
+        if !frame.in_head {
+            self.end_head(now, false);
         }
         is_fresh
+    }
+
+    /// A node was seen in the segment that is read.
+    pub(super) fn saw(&mut self, id: Option<NodeId>, in_head: bool) {
+        if let (Some(id), Some(head)) = (id, &mut self.head)
+            && (in_head || head.is_spread)
+        {
+            head.seen.insert(id);
+        }
+    }
+
+    /// The head of a segment is over, if it is one of this kind.
+    fn end_head(&mut self, now: Now, is_spread: bool) {
+        if let Some(head) = self.head.take_if(|head| head.is_spread == is_spread) {
+            let (mut step, nodes) = self.step(now);
+            step.head_ends(nodes, &head.seen);
+        }
     }
 
     /// The frame was taken.
@@ -133,8 +147,8 @@ impl Mirror {
 
     fn start(&mut self, start: Start, in_head: bool) {
         self.keyframe_every = keyframe_interval(start.keyframe_every_s.into());
-        if in_head {
-            self.head = Some(HashSet::new());
+        if in_head || start.spread {
+            self.head = Some(Head { seen: HashSet::new(), is_spread: !in_head });
         }
         self.notices.push(Notice::JournalStart {
             relay: start.relay_name.clone(),
@@ -147,20 +161,24 @@ impl Mirror {
 }
 
 impl StepContext<'_> {
-    fn relayed(&mut self, nodes: &mut Nodes, seq: u64, relayed: &Relayed) {
+    /// Takes a message; whose it is, where it could be used.
+    fn relayed(&mut self, nodes: &mut Nodes, seq: u64, relayed: &Relayed) -> Option<NodeId> {
         let mut origin = Origin::default();
         let fate = match self.relay(nodes, seq, relayed, &mut origin) {
             Ok(()) => Fate::Forwarded,
             Err(reason) => Fate::Dropped(reason),
         };
-        if let Some(id) = origin.node.and_then(|NodeSlot(place)| place.try_into().ok()) {
-            nodes.count(NodeId(id));
+        let place = origin.node.and_then(|NodeSlot(place)| place.try_into().ok());
+        let id = place.map(NodeId);
+        if let Some(id) = id {
+            nodes.count(id);
         }
         self.ledger.receive(origin.node);
         self.ledger.settle(origin, fate);
         if fate == Fate::Dropped(Reason::BadFrame) {
             self.refuse_frame(&relayed.topic, &relayed.payload);
         }
+        id.filter(|_| fate == Fate::Forwarded)
     }
 
     /// `origin` becomes whose message it is, as far as that is known.

@@ -123,6 +123,15 @@ enum Link {
     Alive,
 }
 
+/// The head of a segment, which shows every live node.
+#[derive(Debug)]
+struct Head {
+    /// The nodes that were seen in it.
+    seen: HashSet<NodeId>,
+    /// It is spread over the segment, and ends with the first heartbeat.
+    is_spread: bool,
+}
+
 /// The mirror of all allowed edge nodes.
 #[derive(Debug)]
 pub struct Mirror {
@@ -147,8 +156,8 @@ pub struct Mirror {
     /// Nodes were restored, and the copy of the policy wasn't asked about them: it has schedules,
     /// and there was no clock. The first frame or tick asks it.
     unjudged: bool,
-    /// Nodes seen in the head of the segment that is being read.
-    head: Option<HashSet<NodeId>>,
+    /// The head of the segment that is being read.
+    head: Option<Head>,
     host: PrimaryHost,
     pass: backfill::Pass,
     /// Frames wait for a second reading, as far as the last tick saw.

@@ -32,12 +32,8 @@ impl Mirror {
             node.set_doubted(Some(by));
             step.doubt_values(node, "a frame was set aside");
         }
-        if frame.in_head
-            && let (Some(id), Some(head)) = (id, &mut self.head)
-        {
-            // That it lives is all that is known.
-            head.insert(id);
-        }
+        // That it lives is all that is known.
+        self.saw(id, frame.in_head);
         self.end_frame(now, is_fresh);
     }
 }

@@ -186,13 +186,16 @@ impl<E: Into<Body>> Writer<E> {
 
     /// The frames that an earlier writer left, from the segment that holds frame `seq` on, each
     /// segment's head first: what a relay needs to know its plant again after a restart. From the
-    /// oldest segment where none reaches back so far, and of the last one alone where `seq` is
-    /// `None`. Nothing after the first [`begin_segment`](Writer::begin_segment).
+    /// oldest segment where none reaches back so far, and of the last two where `seq` is `None`: if
+    /// the head of the last one is spread, it may not be complete. Nothing after the first [`begin_segment`](Writer::begin_segment).
     pub fn replay(&self, seq: Option<u64>) -> Replay {
         let mut segments: Vec<u64> = Vec::new();
         if self.current.is_none() {
             let holds = |old: &&OldSegment| seq.is_none_or(|seq| old.first_seq <= seq);
-            let from = self.old.iter().rposition(|old| holds(&old)).unwrap_or(0);
+            let from = match seq {
+                Some(_) => self.old.iter().rposition(|old| holds(&old)).unwrap_or(0),
+                None => self.old.len().saturating_sub(2),
+            };
             segments.extend(self.old.iter().skip(from).map(|old| old.first_seq));
         }
         segments.reverse();
@@ -214,7 +217,8 @@ impl<E: Into<Body>> Writer<E> {
         current.committed.saturating_add(self.batch.len() as u64) >= full
     }
 
-    /// Begins a segment with `head`: a `Start` and the keyframes of all live nodes. What is
+    /// Begins a segment with `head`: a `Start` and the keyframes of all live nodes; or with nothing,
+    /// where the head is [spread](journal_format::Start::spread) over what is appended. What is
     /// pending is committed to the old segment first. The segment appears to readers when its
     /// head is complete, and not at all if it fails before that.
     ///
@@ -286,6 +290,14 @@ impl<E: Into<Body>> Writer<E> {
         current.newest_ms = current.newest_ms.max(now_ms);
         self.next_seq = next;
         Ok(seq)
+    }
+
+    /// So many bytes of what was appended belong to the head of the segment, which is spread: the
+    /// segment grows with it.
+    pub fn count_to_head(&mut self, bytes: usize) {
+        if let Some(current) = &mut self.current {
+            current.head_bytes = current.head_bytes.saturating_add(bytes as u64);
+        }
     }
 
     /// Bytes pushed and not committed. They grow while commits fail: stop pushing then.

@@ -4,11 +4,12 @@
 use account::{Fate, Reason};
 use policy::{Limiter, Policy};
 
-use super::memory::enforce;
+use super::news::News;
 use super::overload::Overload;
 use super::step::StepContext;
+use super::timers::TICK_WORK;
 use super::{Entry, Now, Pipeline, notify};
-use crate::plant::{EntityState, Node, Numbering, Queue};
+use crate::plant::{EntityState, Node, Numbering};
 use crate::rule_counters::RuleCounters;
 
 impl Pipeline {
@@ -17,6 +18,7 @@ impl Pipeline {
     pub fn reload(&mut self, now: Now, mut policy: Policy, out: &mut Vec<Entry>) {
         // By the policy that was: readers haven't heard of it yet.
         out.append(&mut self.reorder.unsent);
+        self.go_round(now, u64::MAX, out);
         let _ = policy.set_time(now.wall_ms);
         self.limiter = Limiter::new(&policy);
         self.overload = Overload::default();
@@ -26,28 +28,32 @@ impl Pipeline {
         self.policy = policy;
         self.structure_changed = true;
         let (mut step, plant) = self.step(now, out);
-        for node in plant.nodes_mut() {
-            step.bury_renamed(node);
+        for index in 0..plant.nodes().len() {
+            if plant.nodes().get(index).is_some_and(|node| step.is_renamed(node))
+                && let Some(node) = plant.node_mut(index)
+            {
+                step.bury_renamed(node);
+            }
         }
-        for node in plant.nodes_mut() {
-            node.queue = Queue::default();
-            adjust(&mut step, node);
-        }
-        enforce(&mut step, plant);
+        self.tell_all(News::Policy { is_other: true });
+        self.go_round(now, TICK_WORK, out);
     }
 
     /// Opens and closes the rules whose time has come, as if the policy had been reloaded.
     pub(super) fn follow_schedules(&mut self, now: Now, out: &mut Vec<Entry>) {
+        if self.has_news() {
+            // One after the other: nodes go by two policies at most.
+            self.go_round(now, TICK_WORK, out);
+        }
+        if self.has_news() {
+            return;
+        }
         let changed = self.policy.set_time(now.wall_ms);
         if changed.is_empty() {
             return;
         }
         self.structure_changed = true;
-        let (mut step, plant) = self.step(now, out);
-        for node in plant.nodes_mut() {
-            adjust(&mut step, node);
-        }
-        enforce(&mut step, plant);
+        self.tell_all(News::Policy { is_other: false });
         for rule in changed.into_iter().filter_map(|id| self.policy.rule(id)) {
             notify::turned(rule, now.wall_ms);
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use account::{Fate, Reason};
 use mistake::mistake;
 
+use super::news::Round;
 use super::notify;
 use super::step::StepContext;
 use super::{Entry, Now, Pipeline, PipelineSettings};
@@ -16,6 +17,10 @@ const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
 /// At most one birth of the relay's own making per node in this time, for metrics that were
 /// born late: births are large, and an edge node could otherwise ask for one with each message.
 const SYNTHETIC_EVERY: Duration = Duration::from_secs(1);
+
+/// What one tick does of each kind of work, in bytes that are read or written; the largest edge node
+/// takes more. Some 2 ms.
+pub(super) const TICK_WORK: u64 = 256 * 1024;
 
 /// Every timer of the pipeline, with what it belongs to. A deadline isn't kept beside the state
 /// that it follows from: a timer that has nothing to do is stopped.
@@ -64,46 +69,92 @@ impl<'a> Timer<'a> {
 
 impl Pipeline {
     /// Does what is due: heartbeat, keyframes, gaps, births and values that were held back.
-    /// Call it a few times a second.
+    /// Call it a few times a second, and again at once while the pipeline [is
+    /// behind](Pipeline::is_behind).
     pub fn tick(&mut self, now: Now, out: &mut Vec<Entry>) {
+        self.is_late = false;
         out.append(&mut self.reorder.unsent);
         self.follow_schedules(now, out);
         self.doubt_unread(now, out);
         self.give_up_strangers(now, out);
-        for index in 0..self.plant.nodes().len() {
-            let is_over = |node: &Node| Timer::Gap(node).is_due(now.mono, &self.settings);
-            if self.plant.nodes().get(index).is_some_and(is_over) {
-                self.give_up_waiting(now, index, out);
-            }
-        }
+        self.judge_waiting(now, out);
         let (mut step, plant) = self.step(now, out);
-        step.flush(plant);
-        for index in 0..plant.nodes().len() {
-            let Some(node) = plant.nodes().get(index) else {
-                mistake!("a place without a node");
-                continue;
-            };
-            match Timer::of_node(node).map(|timer| timer.is_due(now.mono, step.settings)) {
-                // There is nothing to do.
-                [false, false, false] => {}
-                // That a node was repeated is nothing new to be stored.
-                [false, false, true] => {
-                    step.keyframe(node);
-                    let next = step.next_keyframe(node);
-                    plant.set_next_keyframe(index, next);
-                }
-                _ => {
-                    if let Some(node) = plant.node_mut(index) {
-                        step.fire(node);
-                    }
-                }
-            }
+        let all_flushed = step.flush(plant);
+        self.is_late |= !all_flushed;
+        if self.round.left == 0 {
+            self.round = Round { next: 0, left: self.plant.nodes().len() };
+        }
+        self.go_round(now, TICK_WORK, out);
+        if self.round.left > 0 {
+            return;
         }
         // Behind the keyframes: a mirror has to hear of a doubt before the sign of life.
         if Timer::Heartbeat(self).is_due(now.mono, &self.settings) {
             self.unborn.tick(now.mono);
             out.push(Entry::Heartbeat(self.heartbeat(now)));
             self.next_heartbeat = now.mono.saturating_add(HEARTBEAT_EVERY);
+        }
+    }
+}
+
+impl Pipeline {
+    /// Goes on with the round over all nodes, until `most` was done: each hears the news, and what
+    /// is due for it is done.
+    pub(super) fn go_round(&mut self, now: Now, most: u64, out: &mut Vec<Entry>) {
+        let end = self.work.saturating_add(most);
+        while self.round.left > 0 {
+            let nodes = self.plant.nodes().len();
+            let index = if self.round.next < nodes { self.round.next } else { 0 };
+            self.hear(now, index, out);
+            self.do_what_is_due(now, index, out);
+            let left = self.round.left.saturating_sub(1);
+            self.round = Round { next: index.saturating_add(1), left };
+            if self.work >= end {
+                break;
+            }
+        }
+        if self.round.left == 0 {
+            self.all_have_heard(now, out);
+        }
+    }
+
+    fn do_what_is_due(&mut self, now: Now, index: usize, out: &mut Vec<Entry>) {
+        let (mut step, plant) = self.step(now, out);
+        let Some(node) = plant.nodes().get(index) else {
+            return mistake!("a place without a node");
+        };
+        match Timer::of_node(node).map(|timer| timer.is_due(now.mono, step.settings)) {
+            // There is nothing to do.
+            [false, false, false] => {}
+            // That a node was repeated is nothing new to be stored.
+            [false, false, true] => {
+                step.keyframe(node);
+                let next = step.next_keyframe(node);
+                plant.set_next_keyframe(index, next);
+            }
+            _ => {
+                if let Some(node) = plant.node_mut(index) {
+                    step.fire(node);
+                }
+            }
+        }
+    }
+
+    /// Judges messages that have waited long enough, and those whose turn has come, until enough was
+    /// done: what is left is done at once in the next tick.
+    pub(super) fn judge_waiting(&mut self, now: Now, out: &mut Vec<Entry>) {
+        let end = self.work.saturating_add(TICK_WORK);
+        for index in 0..self.plant.nodes().len() {
+            let is_over = |node: &Node| Timer::Gap(node).is_due(now.mono, &self.settings);
+            if !self.plant.nodes().get(index).is_some_and(is_over) {
+                continue;
+            }
+            if self.work >= end {
+                self.is_late = true;
+                return;
+            }
+            self.hear(now, index, out);
+            self.give_up_waiting(now, index, out);
         }
     }
 }

@@ -55,6 +55,8 @@ pub(crate) struct Plant {
     taken: Vec<(usize, Vec<u8>)>,
     index: HashMap<Box<str>, HashMap<Box<str>, usize, RandomState>, RandomState>,
     max_nodes: usize,
+    /// How often there was news for all nodes.
+    told: u64,
 }
 
 impl Plant {
@@ -69,6 +71,7 @@ impl Plant {
             taken: Vec::new(),
             index: HashMap::default(),
             max_nodes,
+            told: 0,
         }
     }
 
@@ -101,6 +104,23 @@ impl Plant {
     pub(crate) fn set_next_keyframe(&mut self, index: usize, next: Duration) {
         if let Some(node) = self.nodes.get_mut(index) {
             node.next_keyframe = next;
+        }
+    }
+
+    /// There is news for all nodes.
+    pub(crate) fn tell(&mut self) {
+        self.told = self.told.saturating_add(1);
+    }
+
+    /// How often there was news.
+    pub(crate) fn told(&self) -> u64 {
+        self.told
+    }
+
+    /// The node has heard all news so far, which isn't stored.
+    pub(crate) fn set_heard(&mut self, index: usize) {
+        if let Some(node) = self.nodes.get_mut(index) {
+            node.heard = self.told;
         }
     }
 
@@ -145,6 +165,7 @@ impl Plant {
         let mut node = Node {
             group: entity.group.into(),
             edge_node: entity.edge_node.into(),
+            heard: self.told,
             ..Node::default()
         };
         node.count_all();

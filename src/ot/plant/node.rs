@@ -132,6 +132,8 @@ pub(crate) struct Node {
     /// When the relay made births for the node last.
     pub(crate) last_synthetic: Option<Duration>,
     pub(crate) next_keyframe: Duration,
+    /// How much of the news for all nodes it has heard.
+    pub(crate) heard: u64,
     pub(crate) last_seen: Duration,
     /// Where the node stands with limits that it shares.
     pub(crate) queue: Queue,
@@ -249,6 +251,12 @@ impl Node {
             self.announced_growth = growth;
         }
         has_all
+    }
+
+    /// Metrics of the node and of all its devices, as they are known.
+    pub(crate) fn metrics(&self) -> usize {
+        let devices = self.devices.values().map(|state| state.layout.slots.len());
+        devices.fold(self.own.layout.slots.len(), usize::saturating_add)
     }
 
     /// What the births of the node and of all its devices take.

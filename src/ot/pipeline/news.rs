@@ -1,0 +1,159 @@
+//! News for all edge nodes: a session with the broker, another policy, a new segment of the journal.
+//!
+//! Ten thousand nodes take longer for it than a turn may. So each hears it by itself: at the latest
+//! before anything else is done with it, and otherwise in rounds over all nodes, of which a turn does
+//! a part. What is said of a node behind the news is never said before the node has heard them.
+//!
+//! ```text
+//!  news ──> kept until each node has heard it
+//!             │ a message of the node, or what is due for it ──> hears first
+//!             └ a part of the round in each turn ──────────────> hears in its turn
+//! ```
+
+use std::time::Duration;
+
+use super::memory::enforce;
+use super::policy_change::adjust;
+use super::step::StepContext;
+use super::{Entry, Now, Pipeline};
+use crate::plant::{Node, Queue};
+
+/// Something that every node has to hear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// The session with the broker is up, since then. `present`: the broker kept what it had of it.
+    Session { since: Duration, present: bool },
+    /// Rules came into force or went out of it; `is_other`: those of another policy.
+    Policy { is_other: bool },
+    /// A segment of the journal began: it shows each node before it says anything else of it.
+    Segment,
+}
+
+/// Where the round over all nodes stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Round {
+    /// The node whose turn it is.
+    pub(super) next: usize,
+    /// So many nodes are to come; 0: none is under way.
+    pub(super) left: usize,
+}
+
+impl Pipeline {
+    /// A segment of the journal began. Until all nodes are shown in it, it isn't complete.
+    pub(crate) fn segment_began(&mut self) {
+        self.tell_all(News::Segment);
+    }
+
+    /// Some node hasn't heard all news.
+    pub(crate) fn has_news(&self) -> bool {
+        !self.news.is_empty()
+    }
+
+    /// Some nodes go by another policy than others.
+    pub(crate) fn is_between_policies(&self) -> bool {
+        self.news.iter().any(|news| matches!(news, News::Policy { .. }))
+    }
+
+    /// Entries of an earlier time that nobody could take.
+    pub(crate) fn take_unsent(&mut self, out: &mut Vec<Entry>) {
+        out.append(&mut self.reorder.unsent);
+    }
+
+    pub(super) fn tell_all(&mut self, news: News) {
+        if self.plant.nodes().is_empty() {
+            return;
+        }
+        self.plant.tell();
+        self.news.push(news);
+        self.round.left = self.plant.nodes().len();
+    }
+
+    /// Has the node at `index` hear what it hasn't heard.
+    pub(super) fn hear(&mut self, now: Now, index: usize, out: &mut Vec<Entry>) {
+        let told = self.plant.told();
+        let Some(node) = self.plant.nodes().get(index).filter(|node| node.heard != told) else {
+            return;
+        };
+        let unheard = unheard(&self.news, told, node).to_vec();
+        if unheard.iter().all(|news| *news == News::Segment) {
+            // That a node was repeated is nothing new to be stored.
+            let (mut step, plant) = self.step(now, out);
+            if let Some(node) = plant.nodes().get(index) {
+                step.keyframe(node);
+            }
+            plant.set_heard(index);
+            return;
+        }
+        if let Some(node) = self.plant.node_mut(index) {
+            node.heard = told;
+        }
+        for news in unheard {
+            let waits = |node: &Node| !node.early.is_empty();
+            if matches!(news, News::Session { .. })
+                && self.plant.nodes().get(index).is_some_and(waits)
+                && let Some(node) = self.plant.node_mut(index)
+            {
+                // What waits is of the session before.
+                node.early.hurry();
+                self.give_up_waiting(now, index, out);
+            }
+            let (mut step, plant) = self.step(now, out);
+            if let Some(node) = plant.node_mut(index) {
+                step.hear(node, news);
+            }
+        }
+    }
+
+    /// Every node has heard all news.
+    pub(super) fn all_have_heard(&mut self, now: Now, out: &mut Vec<Entry>) {
+        let was_between = self.is_between_policies();
+        self.news.clear();
+        if was_between {
+            let (mut step, plant) = self.step(now, out);
+            enforce(&mut step, plant);
+        }
+    }
+}
+
+impl StepContext<'_> {
+    fn hear(&mut self, node: &mut Node, news: News) {
+        match news {
+            News::Session { since, present } => begin_session(node, since, present),
+            News::Policy { is_other } => {
+                if is_other {
+                    node.queue = Queue::default();
+                }
+                self.work(node.metrics().saturating_mul(JUDGED_BYTES));
+                adjust(self, node);
+            }
+            News::Segment => self.keyframe(node),
+        }
+    }
+}
+
+/// Judging a metric takes as long as so many bytes of output.
+const JUDGED_BYTES: usize = 64;
+
+/// The news that a node hasn't heard: the last ones.
+fn unheard<'a>(news: &'a [News], told: u64, node: &Node) -> &'a [News] {
+    let unheard = usize::try_from(told.saturating_sub(node.heard)).unwrap_or(usize::MAX);
+    news.get(news.len().saturating_sub(unheard)..).unwrap_or_default()
+}
+
+/// The relay is back; what was sent meanwhile may be missed.
+fn begin_session(node: &mut Node, since: Duration, present: bool) {
+    if node.own.life.is_alive() {
+        node.unheard_since = Some(since);
+    }
+    // The mirror takes the next heartbeat for leave to bear the nodes again.
+    node.next_keyframe = since;
+    if present {
+        // Brokers queue what comes with QoS 1 or 2, and few queue Sparkplug's QoS 0.
+        node.doubt();
+        return;
+    }
+    // Nobody knows what was missed; the sequence starts with what comes.
+    node.own.life.give_up_verifying();
+    node.lose();
+    node.sequence.forget();
+}

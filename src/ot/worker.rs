@@ -189,6 +189,7 @@ impl Worker {
 
     /// Lets people see how it is.
     pub(super) fn with_status_reporter(mut self, status_reporter: StatusReporter) -> Worker {
+        self.pipeline.set_breath(status_reporter.breath());
         self.status_reporter = Some(status_reporter);
         self
     }

@@ -195,10 +195,13 @@ impl StepContext<'_> {
         birth: Payload,
         date: u64,
     ) -> Layout {
+        self.breathe();
         let (mut layout, refused) = Layout::from_birth(birth, date);
+        self.breathe();
         let origin = node.origin(device);
         self.drop_metrics(origin, refused, Reason::BadFrame);
         self.recheck_birth(origin, &mut layout);
+        self.breathe();
         layout
     }
 

@@ -5,10 +5,12 @@ use serde::Deserialize;
 use sparkplug::{self, Caps, Metric, Value, names};
 
 use super::node::Session;
-use super::nodes::{NodeRef, Nodes};
+use super::news::News;
+use super::nodes::NodeRef;
 use super::notice::{Notice, count};
 use super::step::StepContext;
 use super::timers::Timer;
+use super::{Mirror, Now};
 
 /// A command is small: a host's rebirth request is under 100 bytes, so this is generous, and
 /// it bounds what a hostile IT side can make us decode.
@@ -110,20 +112,14 @@ impl StepContext<'_> {
         self.host.online = online;
         true
     }
+}
 
+impl Mirror {
     /// The primary host came or went, for all nodes.
-    pub(super) fn host_changed(&mut self, nodes: &mut Nodes) {
+    pub(super) fn host_changed(&mut self, now: Now) {
         let online = self.host.online;
-        self.notify(Notice::PrimaryHost { online });
-        if online {
-            self.reconcile_all(nodes, "");
-        } else {
-            nodes.for_each(|node| {
-                if node.is_born() {
-                    self.kill(node.change(), "the primary host went offline");
-                }
-            });
-        }
+        self.notices.push(Notice::PrimaryHost { online });
+        self.tell_all(now, if online { News::Reconcile("") } else { News::HostGone });
     }
 }
 

@@ -9,6 +9,7 @@ use journal_format::{Body, Frame, Relayed, Start};
 use sparkplug::{self, Borrowed, Entity, EntityTopic, MessageType, Topic};
 
 use super::fast_path::FastPath;
+use super::news::News;
 use super::node::{Node, Trust};
 use super::nodes::{NodeRef, Nodes};
 use super::notice::{Notice, count};
@@ -26,6 +27,7 @@ const CLOCKS_APART: Duration = Duration::from_secs(5);
 impl Mirror {
     pub(super) fn handle_frame(&mut self, now: Now, frame: Frame) {
         let is_fresh = self.begin_frame(now, &frame);
+        self.hear_before(now, &frame);
         let Frame { seq, appended_ms, body, in_head, .. } = frame;
         match body {
             None => count(&mut self.tally.unknown_bodies),
@@ -47,6 +49,16 @@ impl Mirror {
             }
         }
         self.end_frame(now, is_fresh);
+    }
+
+    /// Has the node that a frame is of hear what it hasn't heard.
+    pub(super) fn hear_before(&mut self, now: Now, frame: &Frame) {
+        if !self.news.is_empty()
+            && let Some((topic, _)) = frame.message()
+            && let Ok(topic) = entity_topic(topic)
+        {
+            self.hear_by_name(now, topic.entity.group, topic.entity.edge_node);
+        }
     }
 
     /// Takes note of where the frame stands, whatever is in it. Whether it is a sign of life.
@@ -102,8 +114,7 @@ impl Mirror {
         if is_fresh && self.head.is_none() && !self.away_too_long() {
             self.link = Link::Alive;
             self.notices.push(Notice::LinkAlive);
-            let (mut step, nodes) = self.step(now);
-            step.reconcile_all(nodes, "");
+            self.tell_all(now, News::Reconcile(""));
         }
     }
 
@@ -119,8 +130,7 @@ impl Mirror {
             let why = self.silence(now);
             self.link = Link::Silent { old_frames_noticed: false };
             self.notices.push(Notice::LinkStale { away_ms, why });
-            let (mut step, nodes) = self.step(now);
-            step.reconcile_all(nodes, why);
+            self.tell_all(now, News::Reconcile(why));
         }
     }
 

@@ -12,10 +12,13 @@ use sparkplug::{DataType, Entity, Template, Value, steps};
 
 use super::layout::{Layout, Slot};
 use super::node::Node;
-use super::nodes::Nodes;
+use super::nodes::NodeRef;
 use super::notice::Notice;
 use super::policy_recheck::{PolicyRecheck, Refusals};
 use super::step::StepContext;
+
+/// Judging a metric takes as long as so many bytes of output.
+const JUDGED_BYTES: usize = 64;
 
 impl StepContext<'_> {
     /// Applies the copy of the policy to the layout of a birth that the journal brings, whose
@@ -76,20 +79,17 @@ impl StepContext<'_> {
         refused
     }
 
-    /// Applies a changed copy of the policy to what is mirrored already.
-    pub(super) fn recheck_all(&mut self, nodes: &mut Nodes) {
-        if self.policy.is_none() {
+    /// Applies a changed copy of the policy to what is mirrored of a node already.
+    pub(super) fn recheck_node(&mut self, node: NodeRef<'_>) {
+        if self.policy.is_none() || node.is_relay {
             return;
         }
-        nodes.for_each(|node| {
-            if node.is_relay {
-                return;
-            }
-            let node = node.change();
-            if self.apply_policy_to_node(node) && node.publishes() {
-                self.publish_births(node);
-            }
-        });
+        self.work(node.metrics().saturating_mul(JUDGED_BYTES));
+        let node = node.change();
+        if self.apply_policy_to_node(node) && node.publishes() {
+            self.publish_births(node);
+        }
+        node.count_all();
     }
 
     /// Applies the copy of the policy to a node and its devices; whether that changed anything.

@@ -13,6 +13,7 @@ impl Mirror {
     /// until they are seen again, its life until the next keyframe, or else it ends.
     pub fn set_aside(&mut self, now: Now, frame: &Frame) {
         let is_fresh = self.begin_frame(now, frame);
+        self.hear_before(now, frame);
         let is_message = matches!(frame.body, Some(Body::Relayed(_)));
         let topic = frame.message().map(|(topic, _)| topic);
         let entity = topic.and_then(|topic| entity_topic(topic).ok()).map(|topic| topic.entity);

@@ -8,9 +8,8 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, Per
 use std::path::{Path, PathBuf};
 
 use journal_format::header::{FRAMES_OFFSET, Header};
-use journal_format::{Body, Frame, TooLarge, frame};
-use journal_segment::cursor::{Cursor, Step};
-use journal_segment::files::{self as segment, Opened};
+use journal_format::{Body, TooLarge, frame};
+use journal_segment::files as segment;
 use journal_segment::{JournalError, MAX_SEGMENTS};
 
 use crate::directory::{Claim, claim, delete, sync_dir};
@@ -57,13 +56,13 @@ pub struct Retained {
 /// The one writer of a journal.
 #[derive(Debug)]
 pub struct Writer<E = Body> {
-    options: WriterOptions,
+    pub(crate) options: WriterOptions,
     epoch: u64,
     /// Number of the next frame that is pushed.
     next_seq: u64,
     /// Segments that aren't written any more, oldest first.
-    old: Vec<OldSegment>,
-    current: Option<CurrentSegment>,
+    pub(crate) old: Vec<OldSegment>,
+    pub(crate) current: Option<CurrentSegment>,
     /// Encoded frames of the current segment that aren't committed yet.
     batch: Vec<u8>,
     /// The directory has entries that a loss of power would take away.
@@ -76,15 +75,15 @@ pub struct Writer<E = Body> {
 }
 
 #[derive(Debug)]
-struct OldSegment {
-    first_seq: u64,
+pub(crate) struct OldSegment {
+    pub(crate) first_seq: u64,
     bytes: u64,
     /// Time of the newest frame; `None`: not known yet, it takes a walk through the segment.
     newest_ms: Option<u64>,
 }
 
 #[derive(Debug)]
-struct CurrentSegment {
+pub(crate) struct CurrentSegment {
     file: File,
     path: PathBuf,
     first_seq: u64,
@@ -182,24 +181,6 @@ impl<E: Into<Body>> Writer<E> {
     /// What was found and done when the journal was opened.
     pub fn recovered(&self) -> &Recovered {
         &self.recovered
-    }
-
-    /// The frames that an earlier writer left, from the segment that holds frame `seq` on, each
-    /// segment's head first: what a relay needs to know its plant again after a restart. From the
-    /// oldest segment where none reaches back so far, and of the last two where `seq` is `None`: if
-    /// the head of the last one is spread, it may not be complete. Nothing after the first [`begin_segment`](Writer::begin_segment).
-    pub fn replay(&self, seq: Option<u64>) -> Replay {
-        let mut segments: Vec<u64> = Vec::new();
-        if self.current.is_none() {
-            let holds = |old: &&OldSegment| seq.is_none_or(|seq| old.first_seq <= seq);
-            let from = match seq {
-                Some(_) => self.old.iter().rposition(|old| holds(&old)).unwrap_or(0),
-                None => self.old.len().saturating_sub(2),
-            };
-            segments.extend(self.old.iter().skip(from).map(|old| old.first_seq));
-        }
-        segments.reverse();
-        Replay { dir: self.options.dir.clone(), segments, cursor: None }
     }
 
     /// Whether it is time for [`begin_segment`](Writer::begin_segment): right after the start,
@@ -453,46 +434,6 @@ impl<E: Into<Body>> Writer<E> {
         };
         let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         Ok(now_ms.saturating_sub(newest_ms) > age_ms)
-    }
-}
-
-/// The frames that [`Writer::replay`] gives. What can't be read is left out: whoever needs all of
-/// them looks at their numbers.
-#[derive(Debug)]
-pub struct Replay {
-    dir: PathBuf,
-    /// Those to come, the next one last.
-    segments: Vec<u64>,
-    cursor: Option<Cursor>,
-}
-
-impl Replay {
-    /// The next sound frame; `None` at the end.
-    ///
-    /// # Errors
-    /// A segment can't be read.
-    #[expect(clippy::should_implement_trait, reason = "as of the reader, whose place it takes")]
-    pub fn next(&mut self) -> Result<Option<Frame>, JournalError> {
-        loop {
-            let Some(cursor) = &mut self.cursor else {
-                let Some(first_seq) = self.segments.pop() else { return Ok(None) };
-                if let Opened::Segment { file, header, .. } = segment::open(&self.dir, first_seq)? {
-                    let path = segment::path(&self.dir, first_seq);
-                    self.cursor = Some(Cursor::new(file, path, header));
-                }
-                continue;
-            };
-            match cursor.step()? {
-                Step::Frame { seq, envelope, .. } => {
-                    let decoded = frame::decode(cursor.envelope(envelope), seq);
-                    if let Some(envelope) = decoded {
-                        return Ok(Some(Frame::new(cursor.header(), envelope)));
-                    }
-                }
-                Step::Damaged { .. } | Step::TooLarge { .. } => {}
-                Step::End { .. } => self.cursor = None,
-            }
-        }
     }
 }
 

@@ -192,6 +192,8 @@ pub struct Pipeline {
     snapshot: Option<StoredPlant>,
     /// What some node hasn't heard yet.
     news: Vec<News>,
+    news_round: Round,
+    /// What is due for nodes is done in rounds, too.
     round: Round,
     /// What was done so far, in bytes that were read or written.
     work: u64,
@@ -231,6 +233,7 @@ impl Pipeline {
             why: None,
             snapshot: None,
             news: Vec::new(),
+            news_round: Round::default(),
             round: Round::default(),
             work: 0,
             is_late: false,
@@ -387,7 +390,7 @@ impl Pipeline {
 
     /// Something is to be done at once, and a turn was over: [`Pipeline::tick`] goes on with it.
     pub fn is_behind(&self) -> bool {
-        self.is_late || self.round.left > 0
+        self.is_late || self.has_news() || !self.round.is_over()
     }
 
     /// Has `breathe` called between the stages of a birth, which may be large.

@@ -29,13 +29,37 @@ pub(super) enum News {
     Segment,
 }
 
-/// Where the round over all nodes stands.
+/// Where a round over all nodes stands.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Round {
     /// The node whose turn it is.
-    pub(super) next: usize,
-    /// So many nodes are to come; 0: none is under way.
-    pub(super) left: usize,
+    next: usize,
+    /// So many nodes are to come.
+    left: usize,
+}
+
+impl Round {
+    /// Over so many nodes.
+    pub(super) fn over(nodes: usize) -> Round {
+        Round { next: 0, left: nodes }
+    }
+
+    pub(super) fn is_over(self) -> bool {
+        self.left == 0
+    }
+
+    /// The next of so many nodes.
+    pub(super) fn step(&mut self, nodes: usize) -> Option<usize> {
+        self.left = self.left.checked_sub(1)?;
+        let index = if self.next < nodes { self.next } else { 0 };
+        self.next = index.saturating_add(1);
+        Some(index)
+    }
+
+    /// There is more for all of so many nodes: it goes on from here, until all had their turn.
+    fn begin_anew(&mut self, nodes: usize) {
+        self.left = nodes;
+    }
 }
 
 impl Pipeline {
@@ -65,7 +89,7 @@ impl Pipeline {
         }
         self.plant.tell();
         self.news.push(news);
-        self.round.left = self.plant.nodes().len();
+        self.news_round.begin_anew(self.plant.nodes().len());
     }
 
     /// Has the node at `index` hear what it hasn't heard.
@@ -104,13 +128,21 @@ impl Pipeline {
         }
     }
 
-    /// Every node has heard all news.
-    pub(super) fn all_have_heard(&mut self, now: Now, out: &mut Vec<Entry>) {
-        let was_between = self.is_between_policies();
-        self.news.clear();
-        if was_between {
-            let (mut step, plant) = self.step(now, out);
-            enforce(&mut step, plant);
+    /// Has one node after the other hear the news, until `most` was done.
+    pub(super) fn spread_news(&mut self, now: Now, most: u64, out: &mut Vec<Entry>) {
+        let end = self.work.saturating_add(most);
+        while self.work < end
+            && let Some(index) = self.news_round.step(self.plant.nodes().len())
+        {
+            self.hear(now, index, out);
+        }
+        if self.news_round.is_over() {
+            let was_between = self.is_between_policies();
+            self.news.clear();
+            if was_between {
+                let (mut step, plant) = self.step(now, out);
+                enforce(&mut step, plant);
+            }
         }
     }
 }

@@ -18,7 +18,7 @@ impl Pipeline {
     pub fn reload(&mut self, now: Now, mut policy: Policy, out: &mut Vec<Entry>) {
         // By the policy that was: readers haven't heard of it yet.
         out.append(&mut self.reorder.unsent);
-        self.go_round(now, u64::MAX, out);
+        self.spread_news(now, u64::MAX, out);
         let _ = policy.set_time(now.wall_ms);
         self.limiter = Limiter::new(&policy);
         self.overload = Overload::default();
@@ -36,14 +36,14 @@ impl Pipeline {
             }
         }
         self.tell_all(News::Policy { is_other: true });
-        self.go_round(now, TICK_WORK, out);
+        self.spread_news(now, TICK_WORK, out);
     }
 
     /// Opens and closes the rules whose time has come, as if the policy had been reloaded.
     pub(super) fn follow_schedules(&mut self, now: Now, out: &mut Vec<Entry>) {
         if self.has_news() {
             // One after the other: nodes go by two policies at most.
-            self.go_round(now, TICK_WORK, out);
+            self.spread_news(now, TICK_WORK, out);
         }
         if self.has_news() {
             return;

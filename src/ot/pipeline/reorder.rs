@@ -248,7 +248,7 @@ impl Pipeline {
     /// Judges all that waits: nothing more is to be waited for. And all nodes hear all news.
     pub(crate) fn finish_waiting(&mut self, now: Now, out: &mut Vec<Entry>) {
         out.append(&mut self.reorder.unsent);
-        self.go_round(now, u64::MAX, out);
+        self.spread_news(now, u64::MAX, out);
         if self.reorder.messages == 0 {
             return;
         }
@@ -264,8 +264,8 @@ impl Pipeline {
         self.give_up_strangers(now, out);
     }
 
-    /// Nothing more is to be waited for: what waits is judged by the next ticks, and of each node
-    /// before anything that follows. What waits for a birth is judged at once.
+    /// Nothing more is to be waited for: what waits is judged now, as far as a turn goes, or by the
+    /// next ticks, and of each node before anything that follows.
     pub(super) fn end_waiting(&mut self, now: Now) {
         let mut out = std::mem::take(&mut self.reorder.unsent);
         if self.reorder.messages > 0 {
@@ -278,6 +278,7 @@ impl Pipeline {
             }
             self.reorder.strangers.values_mut().for_each(EarlyMessages::hurry);
             self.give_up_strangers(now, &mut out);
+            self.judge_waiting(now, &mut out);
         }
         self.reorder.unsent = out;
     }

@@ -81,11 +81,15 @@ impl Pipeline {
         let (mut step, plant) = self.step(now, out);
         let all_flushed = step.flush(plant);
         self.is_late |= !all_flushed;
-        if self.round.left == 0 {
-            self.round = Round { next: 0, left: self.plant.nodes().len() };
+        self.spread_news(now, TICK_WORK, out);
+        if self.has_news() {
+            return;
         }
-        self.go_round(now, TICK_WORK, out);
-        if self.round.left > 0 {
+        if self.round.is_over() {
+            self.round = Round::over(self.plant.nodes().len());
+        }
+        self.go_round(now, out);
+        if !self.round.is_over() {
             return;
         }
         // Behind the keyframes: a mirror has to hear of a doubt before the sign of life.
@@ -98,23 +102,13 @@ impl Pipeline {
 }
 
 impl Pipeline {
-    /// Goes on with the round over all nodes, until `most` was done: each hears the news, and what
-    /// is due for it is done.
-    pub(super) fn go_round(&mut self, now: Now, most: u64, out: &mut Vec<Entry>) {
-        let end = self.work.saturating_add(most);
-        while self.round.left > 0 {
-            let nodes = self.plant.nodes().len();
-            let index = if self.round.next < nodes { self.round.next } else { 0 };
-            self.hear(now, index, out);
+    /// Goes on with the round over all nodes in which what is due is done, as far as a turn goes.
+    fn go_round(&mut self, now: Now, out: &mut Vec<Entry>) {
+        let end = self.work.saturating_add(TICK_WORK);
+        while self.work < end
+            && let Some(index) = self.round.step(self.plant.nodes().len())
+        {
             self.do_what_is_due(now, index, out);
-            let left = self.round.left.saturating_sub(1);
-            self.round = Round { next: index.saturating_add(1), left };
-            if self.work >= end {
-                break;
-            }
-        }
-        if self.round.left == 0 {
-            self.all_have_heard(now, out);
         }
     }
 

@@ -44,7 +44,7 @@ const BATCH_MESSAGES: usize = 1_024;
 const BATCH_BYTES: usize = 512 * 1024;
 /// What a turn does with messages, in bytes that are read or written: few bytes of aliases make many
 /// bytes of names, and a small message may bring all births of its node.
-const TURN_WORK: u64 = 1024 * 1024;
+const TURN_WORK: u64 = 512 * 1024;
 /// Bytes for the journal above which a batch is committed before its end.
 pub(super) const PENDING_BYTES: usize = 16 * 1024 * 1024;
 /// Entries for which there is always room.

@@ -14,6 +14,7 @@ mod set_aside;
 mod snapshots;
 mod steps;
 mod templates;
+mod turns;
 mod world;
 
 pub(crate) use world::settings;

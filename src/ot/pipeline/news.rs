@@ -104,6 +104,8 @@ impl Pipeline {
             let (mut step, plant) = self.step(now, out);
             if let Some(node) = plant.nodes().get(index) {
                 step.keyframe(node);
+                let next = step.next_keyframe(node);
+                plant.set_next_keyframe(index, next);
             }
             plant.set_heard(index);
             return;
@@ -158,7 +160,10 @@ impl StepContext<'_> {
                 self.work(node.metrics().saturating_mul(JUDGED_BYTES));
                 adjust(self, node);
             }
-            News::Segment => self.keyframe(node),
+            News::Segment => {
+                self.keyframe(node);
+                node.next_keyframe = self.next_keyframe(node);
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{BATCH_BYTES, BATCH_MESSAGES, Work, Worker};
 
 impl Worker {
     /// Something is to be done at once, whether anything comes or not.
-    fn is_behind(&self) -> bool {
+    pub(super) fn is_behind(&self) -> bool {
         let takes_policy = self.next_policy.is_some() && !self.pipeline.has_news();
         takes_policy || self.pipeline.is_behind()
     }

@@ -4,8 +4,8 @@
 use serde::Deserialize;
 use sparkplug::{self, Caps, Metric, Value, names};
 
-use super::node::Session;
 use super::news::News;
+use super::node::Session;
 use super::nodes::NodeRef;
 use super::notice::{Notice, count};
 use super::step::StepContext;

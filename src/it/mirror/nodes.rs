@@ -120,6 +120,7 @@ impl Nodes {
     }
 
     /// Does with every node what is no change of it.
+    #[cfg(test)]
     pub(super) fn for_each_node(&mut self, each: impl FnMut(&mut Node)) {
         self.entries.iter_mut().map(|entry| &mut entry.node).for_each(each);
     }
@@ -142,8 +143,7 @@ impl Nodes {
                 mistake::mistake!("a node is awake that isn't in the list");
                 return false;
             };
-            goes_on =
-                goes_on && each(NodeRef { entry: &mut *entry, watch: &mut self.watch });
+            goes_on = goes_on && each(NodeRef { entry: &mut *entry, watch: &mut self.watch });
             if !goes_on {
                 left = left.saturating_add(1);
                 return true;

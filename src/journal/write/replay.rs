@@ -19,9 +19,7 @@ impl<E: Into<Body>> Writer<E> {
         let mut segments: Vec<u64> = Vec::new();
         if self.current.is_none() {
             let from = match seq {
-                Some(seq) => {
-                    self.old.iter().rposition(|old| old.first_seq <= seq).unwrap_or(0)
-                }
+                Some(seq) => self.old.iter().rposition(|old| old.first_seq <= seq).unwrap_or(0),
                 None => self.old.len().saturating_sub(if self.last_has_head() { 1 } else { 2 }),
             };
             segments.extend(self.old.iter().skip(from).map(|old| old.first_seq));

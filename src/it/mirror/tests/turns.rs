@@ -71,7 +71,8 @@ impl World {
 
     fn frame(&mut self, body: Body) {
         let appended_ms = self.now.wall_ms;
-        let frame = Frame { seq: self.seq, epoch: 1, appended_ms, body: Some(body), in_head: false };
+        let frame =
+            Frame { seq: self.seq, epoch: 1, appended_ms, body: Some(body), in_head: false };
         self.seq += 1;
         let before = steps::taken();
         self.mirror.handle_item(self.now, Item::Frame(frame));
@@ -164,8 +165,7 @@ fn a_primary_host_that_comes_and_goes() {
         for node in world.sessions.clone() {
             let payload = format!("{{\"online\":{online},\"timestamp\":{timestamp}}}");
             let topic = "spBv1.0/STATE/scada".to_owned();
-            let event =
-                SessionEvent::Received { topic, payload: payload.into(), retain: false };
+            let event = SessionEvent::Received { topic, payload: payload.into(), retain: false };
             let before = steps::taken();
             world.mirror.handle_session(world.now, node, event);
             assert!(steps::taken() - before <= STEPS_PER_TURN);

@@ -1,5 +1,6 @@
 //! What a turn of the worker costs, counted in steps; and the segments of a journal whose heads come
 //! in turns.
+#![allow(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -26,8 +27,12 @@ fn metrics(value: u32) -> Vec<Metric> {
 fn messages(verb: &str, seq: u64, metrics: &[Metric]) -> Work {
     let message = |node| {
         let topic = format!("spBv1.0/G/{verb}/{node}");
-        let payload =
-            Payload { timestamp: Some(1), seq: Some(seq), metrics: metrics.to_vec(), ..Payload::default() };
+        let payload = Payload {
+            timestamp: Some(1),
+            seq: Some(seq),
+            metrics: metrics.to_vec(),
+            ..Payload::default()
+        };
         Delivered {
             topic: topic.into_bytes().into(),
             payload: payload.encode_to_vec().into(),

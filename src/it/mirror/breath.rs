@@ -2,7 +2,6 @@
 //! driver gives its sign of life meanwhile.
 
 use super::Mirror;
-use super::step::StepContext;
 
 /// What is called between stages.
 #[derive(Default)]
@@ -21,10 +20,10 @@ impl Mirror {
     }
 }
 
-impl StepContext<'_> {
+impl Breath {
     /// A stage is over.
-    pub(super) fn breathe(&mut self) {
-        if let Some(breathe) = &mut self.breath.0 {
+    pub(super) fn draw(&mut self) {
+        if let Some(breathe) = &mut self.0 {
             breathe();
         }
     }

@@ -57,6 +57,11 @@ impl StepContext<'_> {
         self.out.push_back(Outgoing::Publish { node, topic, payload, qos });
     }
 
+    /// A stage of a birth is over.
+    pub(super) fn breathe(&mut self) {
+        self.breath.draw();
+    }
+
     /// So much was done, in bytes that are published.
     pub(super) fn work(&mut self, bytes: usize) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);

@@ -1,8 +1,6 @@
 //! A breath between the stages of a birth: one of 200,000 metrics takes longer than a turn may, and
 //! whoever drives the pipeline gives its sign of life meanwhile.
 
-use super::step::StepContext;
-
 /// What is called between stages.
 #[derive(Default)]
 pub(super) struct Breath(pub(super) Option<Box<dyn FnMut() + Send>>);
@@ -13,10 +11,10 @@ impl std::fmt::Debug for Breath {
     }
 }
 
-impl StepContext<'_> {
+impl Breath {
     /// A stage is over.
-    pub(super) fn breathe(&mut self) {
-        if let Some(breathe) = &mut self.breath.0 {
+    pub(super) fn draw(&mut self) {
+        if let Some(breathe) = &mut self.0 {
             breathe();
         }
     }

@@ -48,6 +48,7 @@
 //! The account always balances: every received message is forwarded, dropped for one reason, or
 //! waiting.
 
+mod adjust;
 mod announce;
 mod births;
 mod breath;

@@ -12,8 +12,8 @@
 
 use std::time::Duration;
 
+use super::adjust::adjust;
 use super::memory::enforce;
-use super::policy_change::adjust;
 use super::step::StepContext;
 use super::{Entry, Now, Pipeline};
 use crate::plant::{Node, Queue};

@@ -4,8 +4,8 @@
 use journal_format::{Body, Keyframe, Relayed};
 use sparkplug::{Caps, DataType, MessageType, Metric, Payload, Topic, decode, names};
 
+use super::adjust::adjust;
 use super::memory::enforce;
-use super::policy_change::adjust;
 use super::rename::Names;
 use super::{Entry, Now, Pipeline, shape};
 use crate::plant::{

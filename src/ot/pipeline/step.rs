@@ -131,6 +131,11 @@ impl StepContext<'_> {
         self.out.push(Entry::Plant(admitted));
     }
 
+    /// A stage of a birth is over.
+    pub(super) fn breathe(&mut self) {
+        self.breath.draw();
+    }
+
     /// So much was done, in bytes that were read or written.
     pub(super) fn work(&mut self, bytes: usize) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);

@@ -11,6 +11,7 @@ mod in_work;
 mod receipts;
 mod shed;
 mod taking;
+mod turn;
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,7 +24,7 @@ use crossbeam_channel::Receiver;
 use journal_write::JournalError;
 use signature::{Signed, SignedPolicy};
 use state::{InWork, StateDir, StateError, Stored};
-use telemetry::{event, policy_loaded};
+use telemetry::event;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::connection::{Delivered, Receipt};
@@ -42,9 +43,6 @@ const BATCH_MESSAGES: usize = 1_024;
 /// Bytes of messages in a batch: what a message takes goes by its bytes, and signs of life and saving
 /// wait for the batch.
 const BATCH_BYTES: usize = 512 * 1024;
-/// What a turn does with messages, in bytes that are read or written: few bytes of aliases make many
-/// bytes of names, and a small message may bring all births of its node.
-const TURN_WORK: u64 = 512 * 1024;
 /// Bytes for the journal above which a batch is committed before its end.
 pub(super) const PENDING_BYTES: usize = 16 * 1024 * 1024;
 /// Entries for which there is always room.
@@ -84,6 +82,8 @@ pub(super) struct Worker {
     next_counts: Duration,
     next_tick: Duration,
     next_retain: Duration,
+    /// The time by whose windows what is handled is judged.
+    windows_at: Now,
     started: Now,
     /// Not before then, after an error.
     next_segment: Duration,
@@ -171,6 +171,7 @@ impl Worker {
             next_counts: now.mono,
             next_tick: now.mono,
             next_retain: now.mono,
+            windows_at: now,
             started: now,
             next_segment: now.mono,
             status_reporter: None,
@@ -217,63 +218,6 @@ impl Worker {
         }
     }
 
-    /// Handles what came, as far as a turn goes, and what is due. Everything of it waits to be
-    /// committed. False: there is no more time.
-    fn work_off(
-        &mut self,
-        now: Now,
-        batch: &mut VecDeque<Work>,
-        stop: bool,
-        out: &mut Vec<Entry>,
-    ) -> bool {
-        let end = self.pipeline.work().saturating_add(TURN_WORK);
-        while self.pipeline.work() < end
-            && let Some(work) = batch.pop_front()
-        {
-            let Work::Messages(messages) = work else {
-                self.handle(now, work, out);
-                if !self.push(now, out) {
-                    return false;
-                }
-                continue;
-            };
-            let names = self.names(&messages);
-            let mut messages = messages.into_iter();
-            let mut place = 0_usize;
-            while self.pipeline.work() < end
-                && let Some(delivered) = messages.next()
-            {
-                if self.begin(names.get(place..).unwrap_or_default(), &delivered) {
-                    self.handle_message(now, delivered, out);
-                } else {
-                    self.set_aside(now, delivered);
-                }
-                place = place.saturating_add(1);
-                if !self.push(now, out) {
-                    return false;
-                }
-            }
-            if messages.len() > 0 {
-                batch.push_front(Work::Messages(messages.collect()));
-            }
-        }
-        self.work_done();
-        if stop && batch.is_empty() {
-            self.pipeline.finish_waiting(now, out);
-        }
-        self.take_policy(now, out);
-        if self.next_tick <= now.mono || self.pipeline.is_behind() {
-            self.hurry(now, out);
-            self.pipeline.tick(now, out);
-            self.count_shed();
-            if std::mem::take(&mut self.births_changed) {
-                self.shared.set_born(self.pipeline.born());
-            }
-            self.next_tick = now.mono.saturating_add(TICK_EVERY);
-        }
-        self.push(now, out)
-    }
-
     /// Everything so far is committed.
     fn journalled(&mut self) {
         self.release_waiting();
@@ -314,28 +258,7 @@ impl Worker {
                     status_reporter.watchdog_requested();
                 }
             }
-            Work::Messages(_) | Work::Stop => {}
-        }
-    }
-
-    /// Takes over the policy that waits, if all nodes have heard earlier news.
-    fn take_policy(&mut self, now: Now, out: &mut Vec<Entry>) {
-        if self.pipeline.has_news() {
-            return;
-        }
-        let Some(loaded) = self.next_policy.take() else { return };
-        let SignedPolicy { policy, signed } = *loaded;
-        policy_loaded(
-            policy.digest(),
-            policy.rules().len(),
-            signed.as_ref().map(|signed| (signed.version, signed.names())),
-        );
-        self.settings.signed = signed;
-        let before = out.len();
-        self.pipeline.reload(now, policy, out);
-        out.insert(before, Entry::Start(self.start()));
-        if let Some(status_reporter) = &self.status_reporter {
-            status_reporter.reloaded();
+            Work::Messages { .. } | Work::Stop => {}
         }
     }
 

@@ -44,8 +44,11 @@ impl Mirror {
             }
             Some(Body::Relayed(relayed)) => {
                 let (mut step, nodes) = self.step(now);
-                let known = step.relayed(nodes, seq, &relayed);
+                let (fate, known) = step.relayed(nodes, seq, &relayed);
                 self.saw(known, false);
+                if fate == Fate::Dropped(Reason::BadFrame) {
+                    self.doubt_unread(now, Some(&relayed.topic), "a frame was refused");
+                }
             }
         }
         self.end_frame(now, is_fresh);
@@ -171,8 +174,13 @@ impl Mirror {
 }
 
 impl StepContext<'_> {
-    /// Takes a message; whose it is, where it could be used.
-    fn relayed(&mut self, nodes: &mut Nodes, seq: u64, relayed: &Relayed) -> Option<NodeId> {
+    /// Takes a message; its fate, and whose it is, where it could be used.
+    fn relayed(
+        &mut self,
+        nodes: &mut Nodes,
+        seq: u64,
+        relayed: &Relayed,
+    ) -> (Fate, Option<NodeId>) {
         let mut origin = Origin::default();
         let fate = match self.relay(nodes, seq, relayed, &mut origin) {
             Ok(()) => Fate::Forwarded,
@@ -188,7 +196,7 @@ impl StepContext<'_> {
         if fate == Fate::Dropped(Reason::BadFrame) {
             self.refuse_frame(&relayed.topic, &relayed.payload);
         }
-        id.filter(|_| fate == Fate::Forwarded)
+        (fate, id.filter(|_| fate == Fate::Forwarded))
     }
 
     /// `origin` becomes whose message it is, as far as that is known.

@@ -83,6 +83,11 @@ impl Pipeline {
         out.append(&mut self.reorder.unsent);
     }
 
+    /// All nodes hear all news, however long that takes.
+    pub(crate) fn finish_news(&mut self, now: Now, out: &mut Vec<Entry>) {
+        self.spread_news(now, u64::MAX, out);
+    }
+
     pub(super) fn tell_all(&mut self, news: News) {
         if self.plant.nodes().is_empty() {
             return;

@@ -16,6 +16,7 @@ impl Pipeline {
     /// Handles one message and appends what is to be journalled of it to `out`.
     pub fn handle(&mut self, now: Now, received: Received<'_>, out: &mut Vec<Entry>) {
         out.append(&mut self.reorder.unsent);
+        self.follow_schedules(now, out);
         self.reorder.count();
         let bytes = u64::try_from(received.payload.len()).unwrap_or(u64::MAX);
         self.work = self.work.saturating_add(bytes);

@@ -245,10 +245,9 @@ impl Pipeline {
         self.give_up_strangers(now, out);
     }
 
-    /// Judges all that waits: nothing more is to be waited for. And all nodes hear all news.
+    /// Judges all that waits: nothing more is to be waited for.
     pub(crate) fn finish_waiting(&mut self, now: Now, out: &mut Vec<Entry>) {
         out.append(&mut self.reorder.unsent);
-        self.spread_news(now, u64::MAX, out);
         if self.reorder.messages == 0 {
             return;
         }

@@ -42,7 +42,8 @@ fn messages(verb: &str, seq: u64, metrics: &[Metric]) -> Work {
             receipt: None,
         }
     };
-    Work::Messages((0..NODES).map(message).collect())
+    let arrived = Now { mono: Duration::ZERO, wall_ms: 1 };
+    Work::Messages { arrived, messages: (0..NODES).map(message).collect() }
 }
 
 /// As the worker runs, until nothing is left to do; how many turns that took.

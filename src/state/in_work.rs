@@ -152,6 +152,11 @@ impl InWork {
         self.ends(id) >= ENDS
     }
 
+    /// Whether anything is set aside.
+    pub fn has_set_aside(&self) -> bool {
+        self.accused.iter().any(|(_, ends)| *ends >= ENDS)
+    }
+
     /// Leaves something out from now on, over restarts, until it is [cleared](InWork::clear): what came
     /// of what was set aside.
     pub fn bar(&mut self, id: WorkId) {

@@ -51,6 +51,11 @@ impl Timers {
         self.due(timer).is_some_and(|due| at >= due)
     }
 
+    /// Some timer is due.
+    pub(super) fn any_due(&self, at: Duration) -> bool {
+        self.0.iter().flatten().any(|due| at >= *due)
+    }
+
     /// No timer runs.
     pub(super) fn is_idle(&self) -> bool {
         self.0.iter().all(Option::is_none)

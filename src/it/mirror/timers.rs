@@ -10,9 +10,10 @@ pub(super) enum Timer {
     LinkStale,
     /// The node is declared dead: frames were lost, and no keyframe has confirmed it since.
     ConfirmBy,
-    /// The births that a host asked for are published; no data goes out until then.
+    /// Births of another shape are published; no data goes out until then.
     RebirthDue,
-    /// Births that say anew what was lost are published; data goes out meanwhile.
+    /// Births that say anew what was lost, or that a host asked for, are published; data goes out
+    /// meanwhile.
     MarksDue,
     /// The broker is asked whether it holds what was published live.
     ConfirmLive,

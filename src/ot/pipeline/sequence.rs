@@ -199,7 +199,7 @@ impl StepContext<'_> {
         node.lose();
         // The node's next message reports the loss, but may be long in coming: until then its
         // values would look good.
-        node.next_keyframe = self.now.mono;
+        self.order_keyframe(node);
     }
 
     /// The node doesn't count its messages: from now on they are judged as they come.

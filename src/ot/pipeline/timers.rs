@@ -169,6 +169,7 @@ impl StepContext<'_> {
         if Timer::Keyframe(node).is_due(self.now.mono, self.settings) {
             self.keyframe(node);
             node.next_keyframe = self.next_keyframe(node);
+            node.keyframe_ordered = false;
         }
     }
 
@@ -190,6 +191,18 @@ impl StepContext<'_> {
     pub(super) fn may_bear(&self, node: &mut Node, bytes: usize) -> bool {
         node.output.pass(self.now.mono);
         rested(node) <= self.now.mono && node.output.affords(bytes)
+    }
+
+    /// Has the node repeated for readers before its turn, for a loss that its messages showed: as soon
+    /// as it has paid for that.
+    pub(super) fn order_keyframe(&self, node: &mut Node) {
+        if node.keyframe_ordered || node.next_keyframe <= self.now.mono {
+            return;
+        }
+        node.keyframe_ordered = true;
+        let bytes = node.births_bytes();
+        let due = node.output.order(self.now.mono, bytes);
+        node.next_keyframe = node.next_keyframe.min(due);
     }
 
     /// The node's next turn, at most one interval from now. Turns are spread over the interval

@@ -1,5 +1,7 @@
 //! What is written for a node is bounded by what came from it, whatever it sends.
 
+use std::time::Duration;
+
 use account::Reason;
 use journal_format::Body;
 use prost::Message;
@@ -23,7 +25,11 @@ struct Traffic {
 
 impl Traffic {
     fn new(policy: &str) -> Traffic {
-        let settings = PipelineSettings { max_devices_per_node: 32, ..settings() };
+        Traffic::with(policy, |settings| settings)
+    }
+
+    fn with(policy: &str, change: impl FnOnce(PipelineSettings) -> PipelineSettings) -> Traffic {
+        let settings = change(PipelineSettings { max_devices_per_node: 32, ..settings() });
         Traffic {
             bench: Bench::with(settings, policy),
             seq: 0,
@@ -148,4 +154,39 @@ fn an_ordinary_node_never_waits_for_it() {
     }
     let account = traffic.bench.pipeline.account();
     assert_eq!((account.forwarded, account.waiting, account.dropped_total()), (301, 0, 0));
+}
+
+#[test]
+fn gaps_without_end_do_not_have_keyframes_made_without_end() {
+    let mut traffic = Traffic::with(ALL, |settings| PipelineSettings {
+        reorder_timeout: Duration::ZERO,
+        ..settings
+    });
+    let mut birth = vec![bd_seq(0)];
+    let name = |number| format!("{} {number}", "a long name".repeat(40));
+    birth.extend((0..500).map(|at| aliased(&name(at), at, DataType::UInt32, Value::Int(0))));
+    traffic.send("NBIRTH/E", birth, 100);
+    let keyframes = |traffic: &Traffic| {
+        let of = |body: &Body| match body {
+            Body::Keyframe(keyframe) => keyframe.payload.len() as u64,
+            _ => 0,
+        };
+        let all: Vec<u64> = traffic.bench.journal.iter().map(of).filter(|bytes| *bytes > 0).collect();
+        (all.len() as u64, all.iter().sum::<u64>())
+    };
+    // For two minutes, of which every fourth message is lost.
+    for round in 0..1_200_u32 {
+        if round % 3 == 0 {
+            traffic.seq = (traffic.seq + 1) % 256;
+        }
+        traffic.send("NDATA/E", vec![by_alias(1, Value::Int(round))], 100);
+    }
+    assert!(traffic.bench.pipeline.counters().gaps > 100);
+    let (count, bytes) = keyframes(&traffic);
+    // Those that come by the clock: one every 30 s.
+    let by_clock = (traffic.ms / 30_000 + 1) * (bytes / count);
+    let written = traffic.written + bytes - by_clock;
+    assert!(written <= traffic.bound(), "{written} of {}, {count} keyframes", traffic.received);
+    // It is told all the same that values are doubted, sooner than the clock would.
+    assert!(count > 10, "{count}");
 }

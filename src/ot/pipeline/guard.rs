@@ -86,7 +86,7 @@ impl Pipeline {
     /// ended. Those are dropped by [`Pipeline::drop_unshown`], which is to follow.
     pub(crate) fn head(&mut self, now: Now) -> impl Iterator<Item = Entry> + '_ {
         let Pipeline { guard, plant, settings, policy, unshown, .. } = self;
-        let how = policy.pseudonyms();
+        let (how, source) = (policy.pseudonyms(), &*settings.source);
         let nodes = plant.nodes().iter().enumerate();
         nodes.flat_map(move |(index, node)| {
             let is_known = node.own.life.is_announced();
@@ -94,10 +94,8 @@ impl Pipeline {
             if !may {
                 unshown.push(index);
             }
-            let shown = (is_known && may).then_some(node);
-            shown.into_iter().flat_map(move |node| {
-                keyframes(&settings.source, node, now.wall_ms, how)
-            })
+            let shown = (is_known && may).then(|| keyframes(source, node, now.wall_ms, how));
+            shown.into_iter().flatten()
         })
     }
 

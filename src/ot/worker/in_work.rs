@@ -48,6 +48,8 @@ impl Marks {
                 let topic = EntityTopic::birth(entity).to_string();
                 let kept = format!("not kept: the half was ended while {}", deed.words());
                 event!(SetAside, topic, bytes = 0, kept);
+                #[cfg(test)]
+                super::tests::planted::dropped();
                 return false;
             }
             #[cfg(test)]
@@ -77,7 +79,7 @@ impl Marks {
         let id = WorkId(frame.seq, FRAME);
         if in_work.begin(id, payload.len(), std::iter::empty()) == Leave::Work {
             #[cfg(test)]
-            super::tests::planted::work_on(payload);
+            super::tests::planted::replayed(payload);
             return frame.body;
         }
         let note = format!("frame {}: the OT half was ended with it twice", frame.seq);

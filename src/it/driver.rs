@@ -19,11 +19,12 @@ use std::time::Duration;
 use backlog::Backlog;
 use clock::Clock;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use in_work::Marks;
 use journal_format::Frame;
 use journal_read::{From, Item, JournalError, Position, Reader};
 use second_reading::SecondReading;
 use signature::SignedPolicy;
-use state::{InWork, Stored};
+use state::Stored;
 use telemetry::{event, policy_loaded};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
@@ -94,7 +95,7 @@ pub(super) struct Driver<P = Sessions> {
     reader: Reader,
     /// Items that were read with an earlier one.
     read_ahead: VecDeque<Item>,
-    in_work: InWork,
+    marks: Marks,
     backlog: Backlog,
     backfill: Option<SecondReading>,
     connect_queue: ConnectQueue,
@@ -152,6 +153,13 @@ impl<P: Pool> Driver<P> {
                 Vec::new()
             }
         };
+        let marks = Marks::new(state.in_work()?);
+        mirror.set_guard(marks.guard());
+        if !marks.begin_stored() {
+            let moved_to = state.set_snapshot_aside()?;
+            let kept = moved_to.map_or_else(String::new, |path| path.display().to_string());
+            event!(SetAside, topic = "", bytes = 0, kept);
+        }
         let reader = match state.load_snapshot()? {
             Stored::Found(snapshot) => {
                 let MirrorSnapshot { epoch, position, .. } = snapshot;
@@ -168,7 +176,7 @@ impl<P: Pool> Driver<P> {
                 Self::first_start(&settings, &mut mirror, &state)?
             }
         };
-        let in_work = state.in_work()?;
+        marks.in_work().end();
         let connect_queue = ConnectQueue::new(settings.connects_per_s);
         let history = RateLimiter::direct(Quota::per_second(settings.backfill_per_s));
         Ok(Driver {
@@ -179,7 +187,7 @@ impl<P: Pool> Driver<P> {
             events,
             reader,
             read_ahead: VecDeque::new(),
-            in_work,
+            marks,
             backlog: Backlog::default(),
             backfill: None,
             connect_queue,
@@ -258,6 +266,7 @@ impl<P: Pool> Driver<P> {
             self.link_pace.look(now.mono, waiting, self.sessions.taken_bytes());
         }
         busy |= self.carry_out(now);
+        self.work_done();
         self.saving.tick(now, &mut self.mirror);
         self.show(now);
         while let Some(notice) = self.mirror.poll_notice() {

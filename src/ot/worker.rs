@@ -21,9 +21,10 @@ use std::time::Duration;
 
 use clock::Clock;
 use crossbeam_channel::Receiver;
+use in_work::Marks;
 use journal_write::JournalError;
 use signature::{Signed, SignedPolicy};
-use state::{InWork, StateDir, StateError, Stored};
+use state::{StateDir, StateError, Stored};
 use telemetry::event;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -68,7 +69,7 @@ pub(super) struct Worker {
     pipeline: Pipeline,
     writer: Journal,
     storing: Storing,
-    in_work: InWork,
+    marks: Marks,
     work: Receiver<Work>,
     receipts: UnboundedSender<Vec<Receipt>>,
     shared: Arc<Shared>,
@@ -115,6 +116,12 @@ impl Worker {
         clock: Clock,
     ) -> Result<Worker, WorkerError> {
         let now = clock.now();
+        let marks = Marks::new(state.in_work()?);
+        if !marks.begin_stored() {
+            let moved_to = state.set_aside(PLANT)?;
+            let kept = moved_to.map_or_else(String::new, |path| path.display().to_string());
+            event!(SetAside, topic = "", bytes = 0, kept);
+        }
         let stored = match state.load::<StoredPlant>(PLANT)? {
             Stored::Found(stored) => stored,
             Stored::Absent => StoredPlant::default(),
@@ -133,10 +140,8 @@ impl Worker {
             first_replayed.get_or_insert(frame.seq);
             is_whole &= next.is_none_or(|next| next == frame.seq);
             next = Some(frame.seq.saturating_add(1));
-            if frame.seq >= stored.journal_seq
-                && let Some(body) = frame.body
-            {
-                later.push(body);
+            if frame.seq >= stored.journal_seq && frame.body.is_some() {
+                later.push(frame);
             }
         }
         // Births may have come in what can't be read any more: aliases of the stored plant could
@@ -152,14 +157,15 @@ impl Worker {
             _ => stored,
         };
         let mut pipeline = make_pipeline(now);
+        pipeline.set_guard(marks.guard());
         let mut out = Vec::new();
-        pipeline.restore(now, stored, later.into_iter(), &mut out);
-        let in_work = state.in_work()?;
+        let later = later.into_iter().filter_map(|frame| marks.replayed(frame, clock));
+        pipeline.restore(now, stored, later, &mut out);
         let mut worker = Worker {
             settings,
             pipeline,
             writer,
-            in_work,
+            marks,
             storing: Storing::new(make_writer(state)?, now.mono),
             work,
             receipts,
@@ -183,6 +189,8 @@ impl Worker {
         };
         // Until the plant is stored, the next start reads this run's frames too.
         worker.begin_segment(now)?;
+        worker.pipeline.drop_unshown(now, &mut out);
+        worker.work_done();
         let _ = worker.push(now, &mut out);
         worker.writer.commit()?;
         Ok(worker)

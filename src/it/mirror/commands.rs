@@ -66,18 +66,21 @@ impl StepContext<'_> {
     }
 
     /// Answered at once, or once `rebirth_min_interval` has passed since the last births; a
-    /// burst of requests gets one answer. No data goes out in between.
+    /// burst of requests gets one answer. Until then it is as if they came then: data goes on, or
+    /// whoever may send commands could hold it back.
     fn rebirth_requested(&mut self, node: NodeRef<'_>) {
         let Session::Born { since } = node.session else { return };
-        if node.timers.is_set(Timer::RebirthDue) {
+        let due = since.saturating_add(self.settings.rebirth_min_interval);
+        let births_come = node.timers.is_set(Timer::RebirthDue)
+            || node.timers.is_due(Timer::MarksDue, due.max(self.now.mono));
+        if births_come {
             return;
         }
         let node = node.change();
-        let due = since.saturating_add(self.settings.rebirth_min_interval);
         if self.now.mono >= due {
             self.publish_births(node);
         } else {
-            node.timers.set(Timer::RebirthDue, due);
+            node.timers.set(Timer::MarksDue, due);
         }
         count(&mut self.tally.rebirths_answered);
         self.notify(Notice::RebirthAnswered { node: node.key() });

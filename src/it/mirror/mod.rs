@@ -64,6 +64,7 @@ mod delivery;
 mod encode;
 mod fast_path;
 mod frames;
+mod guard;
 mod keyframes;
 mod layout;
 mod losses;
@@ -94,6 +95,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use account::Ledger;
+pub use guard::{Asked, Deed};
 use journal_format::{Heartbeat, Start};
 use journal_read::Item;
 use news::{News, Round, TURN_WORK};
@@ -189,6 +191,7 @@ pub struct Mirror {
     /// Something is due that the last tick left for the next one.
     is_late: bool,
     breath: breath::Breath,
+    guard: guard::Guard,
     #[cfg(any(test, feature = "testing"))]
     pub(crate) takes_fast_path: bool,
 }
@@ -230,6 +233,7 @@ impl Mirror {
             work: 0,
             is_late: false,
             breath: breath::Breath::default(),
+            guard: guard::Guard::default(),
             #[cfg(any(test, feature = "testing"))]
             takes_fast_path: true,
         }
@@ -254,6 +258,7 @@ impl Mirror {
             room: Room::BOUNDLESS,
             work: &mut self.work,
             breath: &mut self.breath,
+            guard: &mut self.guard,
             #[cfg(any(test, feature = "testing"))]
             takes_fast_path: self.takes_fast_path,
         };
@@ -291,6 +296,10 @@ impl Mirror {
             // What an earlier STATE said stays so.
             SessionEvent::TooLarge { topic }
                 if step.settings.host_topic().as_deref() == Some(&*topic) => {}
+            SessionEvent::Ready if !step.may_work_on(&node) => {
+                step.drop_node(node.change());
+                nodes.count(id);
+            }
             event => step.session_event(node, event),
         }
     }
@@ -303,7 +312,7 @@ impl Mirror {
         self.date_doubts(now);
         self.set_policy_time(now);
         self.look_for_silence(now);
-        let mut behind = false;
+        let (mut behind, mut dropped) = (false, Vec::new());
         let (mut step, nodes) = self.step(now);
         let (end, told) = (step.work.saturating_add(TURN_WORK), nodes.told);
         let all = nodes.for_each_awake(|node| {
@@ -311,11 +320,18 @@ impl Mirror {
                 return false;
             }
             // News first.
-            if node.heard == told {
-                behind |= step.tick(node);
+            if node.heard != told {
+                return true;
             }
+            if node.timers.any_due(now.mono) && !step.may_work_on(&node) {
+                dropped.push(node.id);
+                step.drop_node(node.change());
+                return true;
+            }
+            behind |= step.tick(node);
             true
         });
+        dropped.into_iter().for_each(|id| nodes.count(id));
         // What wasn't looked at is as it was.
         self.behind = behind || (!all && self.behind);
         self.is_late = !all;

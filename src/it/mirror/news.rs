@@ -99,6 +99,10 @@ impl StepContext<'_> {
     fn hear(&mut self, nodes: &mut Nodes, id: NodeId, news: News) {
         let Some(node) = nodes.get(id) else { return };
         self.work(NODE_WORK);
+        if !self.may_work_on(&node) {
+            self.drop_node(node.change());
+            return nodes.count(id);
+        }
         match news {
             News::Reconcile(why) => self.reconcile_found(node, why),
             News::HostGone if !self.host.online && node.is_born() => {

@@ -12,6 +12,7 @@ use text::clean;
 
 use super::Link;
 use super::breath::Breath;
+use super::guard::Guard;
 use super::node::Node;
 use super::notice::{Notice, Notices, Tally};
 use super::outgoing::{NodeId, Outgoing, Qos};
@@ -46,6 +47,7 @@ pub(super) struct StepContext<'a> {
     /// What was published, in bytes.
     pub(super) work: &'a mut u64,
     pub(super) breath: &'a mut Breath,
+    pub(super) guard: &'a mut Guard,
     #[cfg(any(test, feature = "testing"))]
     pub(super) takes_fast_path: bool,
 }

@@ -58,6 +58,7 @@ mod doubts;
 mod encode;
 mod fast_path;
 mod flush;
+mod guard;
 mod item;
 mod judge;
 mod limits;
@@ -93,6 +94,8 @@ use telemetry::status::TrackedNode;
 use self::announce::keyframes;
 use self::breath::Breath;
 use self::decode::MetricRoom;
+use self::guard::Guard;
+pub(crate) use self::guard::{Asked, Deed};
 use self::news::{News, Round};
 use self::overload::Overload;
 pub(crate) use self::reorder::ALL_BYTES as WAITING_BYTES;
@@ -204,6 +207,9 @@ pub struct Pipeline {
     is_late: bool,
     /// Called between the stages of a birth.
     breath: Breath,
+    guard: Guard,
+    /// Nodes that the head of a segment couldn't show.
+    unshown: Vec<usize>,
     #[cfg(any(test, feature = "testing"))]
     pub(crate) takes_fast_path: bool,
 }
@@ -242,6 +248,8 @@ impl Pipeline {
             work: 0,
             is_late: false,
             breath: Breath::default(),
+            guard: Guard::default(),
+            unshown: Vec::new(),
             #[cfg(any(test, feature = "testing"))]
             takes_fast_path: true,
         }

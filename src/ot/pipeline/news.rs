@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::adjust::adjust;
 use super::memory::enforce;
 use super::step::StepContext;
-use super::{Entry, Now, Pipeline};
+use super::{Deed, Entry, Now, Pipeline};
 use crate::plant::{Node, Queue};
 
 /// Something that every node has to hear.
@@ -104,6 +104,9 @@ impl Pipeline {
             return;
         };
         let unheard = unheard(&self.news, told, node).to_vec();
+        if !self.may_work_on(now, index, Deed::Due, out) {
+            return self.plant.set_heard(index);
+        }
         if unheard.iter().all(|news| *news == News::Segment) {
             // That a node was repeated is nothing new to be stored.
             let (mut step, plant) = self.step(now, out);

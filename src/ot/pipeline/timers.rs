@@ -8,7 +8,7 @@ use mistake::mistake;
 use super::news::Round;
 use super::notify;
 use super::step::StepContext;
-use super::{Entry, Now, Pipeline, PipelineSettings};
+use super::{Deed, Entry, Now, Pipeline, PipelineSettings};
 use crate::plant::{Life, Node};
 
 /// How often the pipeline reports to its journal.
@@ -113,18 +113,22 @@ impl Pipeline {
     }
 
     fn do_what_is_due(&mut self, now: Now, index: usize, out: &mut Vec<Entry>) {
-        let (mut step, plant) = self.step(now, out);
-        let Some(node) = plant.nodes().get(index) else {
+        let Some(node) = self.plant.nodes().get(index) else {
             return mistake!("a place without a node");
         };
-        match Timer::of_node(node).map(|timer| timer.is_due(now.mono, step.settings)) {
-            // There is nothing to do.
-            [false, false, false] => {}
+        let due = Timer::of_node(node).map(|timer| timer.is_due(now.mono, &self.settings));
+        if !due.contains(&true) || !self.may_work_on(now, index, Deed::Due, out) {
+            return;
+        }
+        let (mut step, plant) = self.step(now, out);
+        match due {
             // That a node was repeated is nothing new to be stored.
             [false, false, true] => {
-                step.keyframe(node);
-                let next = step.next_keyframe(node);
-                plant.set_next_keyframe(index, next);
+                if let Some(node) = plant.nodes().get(index) {
+                    step.keyframe(node);
+                    let next = step.next_keyframe(node);
+                    plant.set_next_keyframe(index, next);
+                }
             }
             _ => {
                 if let Some(node) = plant.node_mut(index) {
@@ -165,6 +169,7 @@ impl StepContext<'_> {
         if Timer::Keyframe(node).is_due(self.now.mono, self.settings) {
             self.keyframe(node);
             node.next_keyframe = self.next_keyframe(node);
+            node.keyframe_ordered = false;
         }
     }
 
@@ -186,6 +191,18 @@ impl StepContext<'_> {
     pub(super) fn may_bear(&self, node: &mut Node, bytes: usize) -> bool {
         node.output.pass(self.now.mono);
         rested(node) <= self.now.mono && node.output.affords(bytes)
+    }
+
+    /// Has the node repeated for readers before its turn, for a loss that its messages showed: as soon
+    /// as it has paid for that.
+    pub(super) fn order_keyframe(&self, node: &mut Node) {
+        if node.keyframe_ordered || node.next_keyframe <= self.now.mono {
+            return;
+        }
+        node.keyframe_ordered = true;
+        let bytes = node.births_bytes();
+        let due = node.output.order(self.now.mono, bytes);
+        node.next_keyframe = node.next_keyframe.min(due);
     }
 
     /// The node's next turn, at most one interval from now. Turns are spread over the interval

@@ -104,6 +104,7 @@ impl Plant {
     pub(crate) fn set_next_keyframe(&mut self, index: usize, next: Duration) {
         if let Some(node) = self.nodes.get_mut(index) {
             node.next_keyframe = next;
+            node.keyframe_ordered = false;
         }
     }
 

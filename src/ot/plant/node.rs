@@ -132,6 +132,8 @@ pub(crate) struct Node {
     /// When the relay made births for the node last.
     pub(crate) last_synthetic: Option<Duration>,
     pub(crate) next_keyframe: Duration,
+    /// One is ordered, before its turn by the clock, and paid for.
+    pub(crate) keyframe_ordered: bool,
     /// How much of the news for all nodes it has heard.
     pub(crate) heard: u64,
     pub(crate) last_seen: Duration,

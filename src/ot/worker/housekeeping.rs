@@ -98,7 +98,7 @@ impl Worker {
     /// Begins the first segment of this run, with a whole head: nothing waits for it yet.
     pub(super) fn begin_segment(&mut self, now: Now) -> Result<(), JournalError> {
         let start = Entry::Start(self.start());
-        let head = std::iter::once(start).chain(self.pipeline.keyframes(now));
+        let head = std::iter::once(start).chain(self.pipeline.head(now));
         let head = self.writer.begin_segment(now.wall_ms, head)?;
         if head.oversized > 0 {
             event!(FrameTooLarge, keyframes = head.oversized);

@@ -76,6 +76,7 @@ impl Worker {
                 self.shared.set_born(self.pipeline.born());
             }
             self.next_tick = now.mono.saturating_add(TICK_EVERY);
+            self.work_done();
         }
         self.push(now, out)
     }

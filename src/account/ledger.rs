@@ -16,6 +16,7 @@ use alloc::vec::Vec;
 
 use sparkplug::Entity;
 
+use super::recent::{LastDrop, Recent};
 use super::{Account, Drops, Reason};
 use crate::RuleId;
 
@@ -128,6 +129,7 @@ pub struct Ledger {
     former_rules: DropList,
     /// What was entered since it was taken last, where somebody watches.
     watched: Option<Vec<LedgerEntry>>,
+    recent: Recent,
 }
 
 impl Ledger {
@@ -165,6 +167,36 @@ impl Ledger {
             let former = core::mem::take(account);
             self.others.add(&former);
         }
+    }
+
+    /// A message or a tick begins, at this time in milliseconds since the epoch.
+    pub fn begin(&mut self, now_ms: u64) {
+        self.recent.begin(now_ms);
+    }
+
+    /// Another message begins at the same time.
+    pub fn begin_another(&mut self) {
+        self.recent.begin_another();
+    }
+
+    /// What was dropped since the last beginning was of a message under this topic.
+    pub fn end(&mut self, topic: &str) {
+        self.recent.end(topic);
+    }
+
+    /// Whether [`Ledger::explain`] has any use for what came and what was wanted of the last drop.
+    pub fn wants_fault(&self) -> bool {
+        self.recent.wants_fault()
+    }
+
+    /// What came, and what was wanted, of what was dropped last. No values.
+    pub fn explain(&mut self, got: &str, wanted: &str) {
+        self.recent.explain(got, wanted);
+    }
+
+    /// The last drops of each reason, the last one first.
+    pub fn last_drops(&self) -> Vec<(Reason, &LastDrop)> {
+        self.recent.all()
     }
 
     /// Enters a received message.
@@ -250,6 +282,8 @@ impl Ledger {
             let entity = origin.entity.map(|entity| entity.to_string()).unwrap_or_default();
             watched.push(LedgerEntry::Dropped { entity, metric: name.to_owned(), reason, rule });
         }
+        let of_rule = rule.and_then(|rule| self.rules.get(rule.index()));
+        self.recent.note(&dropped, of_rule.map(|rule| &*rule.name));
         let drops = Drops { reason, messages, metrics };
         self.total.drop(drops);
         self.account_of(origin.node).drops.enter(drops);

@@ -9,6 +9,7 @@ mod consequence;
 mod counts;
 mod ledger;
 mod reason;
+mod recent;
 mod rule_id;
 
 pub use consequence::{Consequence, Refused, table as consequences};
@@ -18,4 +19,5 @@ pub use ledger::{
     RuleAccount, What,
 };
 pub use reason::Reason;
+pub use recent::{KEPT, LastDrop};
 pub use rule_id::RuleId;

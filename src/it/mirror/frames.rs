@@ -149,6 +149,7 @@ impl Mirror {
 impl StepContext<'_> {
     fn relayed(&mut self, nodes: &mut Nodes, seq: u64, relayed: &Relayed) {
         let mut origin = Origin::default();
+        self.ledger.begin(self.now.wall_ms);
         let fate = match self.relay(nodes, seq, relayed, &mut origin) {
             Ok(()) => Fate::Forwarded,
             Err(reason) => Fate::Dropped(reason),
@@ -158,6 +159,7 @@ impl StepContext<'_> {
         }
         self.ledger.receive(origin.node);
         self.ledger.settle(origin, fate);
+        self.ledger.end(&relayed.topic);
         if fate == Fate::Dropped(Reason::BadFrame) {
             self.refuse_frame(&relayed.topic, &relayed.payload);
         }

@@ -17,10 +17,12 @@ impl Pipeline {
     pub fn handle(&mut self, now: Now, received: Received<'_>, out: &mut Vec<Entry>) {
         out.append(&mut self.reorder.unsent);
         self.reorder.count();
+        self.ledger.begin(now.wall_ms);
         let mut origin = Origin::default();
         let fate = self.process(now, received, Way::Arrived, &mut origin, out);
         self.ledger.receive(origin.node);
         self.ledger.settle(origin, fate);
+        self.ledger.end(received.topic);
         self.tell(now, fate, origin, received);
         if let Some(NodeSlot(place)) = origin.node {
             self.follow_up(now, place, out);
@@ -93,10 +95,12 @@ impl Pipeline {
         };
         let place = entity.and_then(|entity| self.plant.find(entity));
         let origin = Origin { entity, node: place.map(NodeSlot) };
+        self.ledger.begin_another();
         for _ in 0..messages {
             self.ledger.receive(origin.node);
             self.ledger.settle(origin, Fate::Dropped(reason));
         }
+        self.ledger.end(topic);
         place
     }
 

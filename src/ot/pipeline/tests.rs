@@ -27,3 +27,4 @@ mod shaping;
 mod snapshot_probe;
 mod steps;
 mod storm;
+mod unfit;

@@ -67,6 +67,7 @@ impl Pipeline {
     /// Call it a few times a second.
     pub fn tick(&mut self, now: Now, out: &mut Vec<Entry>) {
         out.append(&mut self.reorder.unsent);
+        self.ledger.begin(now.wall_ms);
         self.follow_schedules(now, out);
         self.doubt_unread(now, out);
         self.give_up_strangers(now, out);

@@ -10,6 +10,7 @@ mod life;
 mod memory;
 mod node;
 mod output;
+mod properties;
 mod refused;
 mod sequence;
 mod sessions;
@@ -25,13 +26,14 @@ pub(crate) use backlog::{Backlog, Held, Ticket, held_bytes};
 pub(crate) use counting::{Counting, Finding, Numbered};
 pub(crate) use early::{Early, EarlyMessages};
 use foldhash::fast::RandomState;
-pub(crate) use layout::{Layout, Taught, is_definition, mend_properties};
+pub(crate) use layout::{Layout, Taught, is_definition};
 pub(crate) use life::{Life, Standing, Trust};
 pub(crate) use node::{EntityState, Node, Numbering, Parts, Queue};
 pub(crate) use output::Output;
 #[cfg(test)]
 pub(crate) use output::{AT_FIRST, PER_S, TIMES};
-pub(crate) use refused::{Fault, RefusedMetric, RefusedMetrics, reason_of};
+pub(crate) use properties::mend_properties;
+pub(crate) use refused::{Fault, RefusedMetric, RefusedMetrics, Uncounted, reason_of};
 pub(crate) use sequence::{Place, Sequence, WINDOW};
 pub(crate) use sessions::{Ends, Sessions};
 pub(crate) use slot::{Shaper, Slot};
@@ -39,7 +41,7 @@ use sparkplug::{Budget, Entity};
 use state::Changes;
 pub(crate) use stored::{SnapshotPart, StoredPlant};
 pub(crate) use templates::{
-    Definitions, Removed, SURVEY_BYTES, Survey, Types, allowance, repeated_allowance,
+    Definitions, Misfit, Removed, SURVEY_BYTES, Survey, Types, Unfit, allowance, repeated_allowance,
 };
 
 /// Every edge node, up to a configured number, and to a configured number of bytes.

@@ -83,7 +83,8 @@ reasons! {
     LinkRate = "link_rate",
     /// With names for aliases it would be more than 64 times what its edge node sent, and it is not to wait for its turn.
     Amplification = "amplification",
-    /// Refused unread while the relay was overloaded: its edge node sent many times what the others did.
+    /// Refused unread while the relay was overloaded: its edge node sent more than its share (QoS 0),
+    /// or many times what the others did (QoS 1 and 2).
     Overload = "overload",
     /// A newer value took its place while it waited for a rate limit, or for the birth of its metric.
     Conflated = "conflated",

@@ -122,7 +122,8 @@ fn metric_refused(entity: Entity<'_>, topic: EntityTopic<'_>, first: &RefusedMet
 pub(super) fn shed(topic: &str, messages: u64, most: &str) {
     let node = match Topic::parse(topic) {
         Ok(Topic::Entity(topic)) => format!("{}/{}", topic.entity.group, topic.entity.edge_node),
-        _ => String::new(),
+        // They aren't told apart.
+        _ => "nodes without a birth".to_owned(),
     };
     event!(RateExceeded, node, topic, reason = Reason::Overload.name(), messages, most);
 }

@@ -119,33 +119,31 @@ fn merge_template(
 ) {
     for member in &newer.metrics {
         let place = places.member(current, member.name.as_deref().unwrap_or_default());
-        match place.and_then(|place| Some((place, current.metrics.get_mut(place)?))) {
-            Some((place, known)) => {
-                known.timestamp = member.timestamp.or(known.timestamp);
-                known.is_null = member.is_null;
-                match (&known.value, &member.value) {
-                    (Some(Value::Template(_)), Some(Value::Template(_))) => {
-                        let within = places.within(place);
-                        merge_value(&mut known.value, member.value.as_ref(), within, growth);
-                    }
-                    _ => {
-                        places.forget(place);
-                        growth.replace(&mut known.value, member.value.as_ref());
-                    }
+        // [`take_others`] has taken out what the birth doesn't have.
+        let known = place.and_then(|place| Some((place, current.metrics.get_mut(place)?)));
+        if let Some((place, known)) = known {
+            known.timestamp = member.timestamp.or(known.timestamp);
+            known.is_null = member.is_null;
+            match (&known.value, &member.value) {
+                (Some(Value::Template(_)), Some(Value::Template(_))) => {
+                    let within = places.within(place);
+                    merge_value(&mut known.value, member.value.as_ref(), within, growth);
                 }
-                if let Some(newer) = &member.properties {
-                    growth.lose(known.properties.heap_bytes());
-                    known.properties = Some(newer.clone());
-                    growth.gain(known.properties.heap_bytes());
-                }
-                if let Some(newer) = &member.metadata {
-                    growth.lose(known.metadata.heap_bytes());
-                    known.metadata = Some(newer.clone());
-                    growth.gain(known.metadata.heap_bytes());
+                _ => {
+                    places.forget(place);
+                    growth.replace(&mut known.value, member.value.as_ref());
                 }
             }
-            // A member that the birth doesn't have: [`take_others`] has taken it out.
-            None => {}
+            if let Some(newer) = &member.properties {
+                growth.lose(known.properties.heap_bytes());
+                known.properties = Some(newer.clone());
+                growth.gain(known.properties.heap_bytes());
+            }
+            if let Some(newer) = &member.metadata {
+                growth.lose(known.metadata.heap_bytes());
+                known.metadata = Some(newer.clone());
+                growth.gain(known.metadata.heap_bytes());
+            }
         }
     }
     for parameter in &newer.parameters {

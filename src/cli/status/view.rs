@@ -292,10 +292,10 @@ impl View {
                 None => one.topic.clone(),
             };
             let reason = shown(&one.reason, 20);
-            self.line(&format!(" {:>10} ago  {reason:<20} {}", shown(&age, 10), shown(&what, 63)));
+            self.line(&format!(" {:>10} ago  {reason:<20} {}", shown(&age, 10), shown(&what, 62)));
             if let (Some(got), Some(wanted)) = (&one.got, &one.wanted) {
                 let fault = format!("got {got}; wanted {wanted}");
-                self.line(&format!("{:37}{}", "", shown(&fault, 63)));
+                self.line(&format!("{:38}{}", "", shown(&fault, 62)));
             }
         }
         let more = last.len().saturating_sub(LINES);

@@ -148,6 +148,13 @@ pub(super) fn memory(entity: Entity<'_>, shortage: Shortage) {
     event!(MemoryRefused, node, device = entity.device, bytes, budget, limit);
 }
 
+/// Tells that an edge node gave way to one that is born.
+#[cold]
+pub(super) fn gave_way(born: Entity<'_>, other: Entity<'_>) {
+    let topic = EntityTopic::birth(born).to_string();
+    event!(CapacityReached, limit = "relay.max-nodes", topic, gave_way = %other);
+}
+
 /// Tells that messages of a node were lost before they reached the relay.
 #[cold]
 pub(super) fn gap(group: &str, edge_node: &str) {

@@ -225,7 +225,7 @@ impl Pipeline {
         let hash = self.hash(received);
         let found = {
             let (mut step, plant) = self.step(now, out);
-            step.find_room(plant, topic.entity)
+            step.find_room(plant, topic.entity, true)
         };
         let index = match found {
             Ok(index) => index,
@@ -353,6 +353,9 @@ impl Pipeline {
             return Fate::Dropped(Reason::DataBeforeBirth);
         };
         node.last_seen = now.mono;
+        if topic.message_type.is_data() {
+            node.hear(now.mono);
+        }
         if way == Way::Arrived {
             node.output.earn(now.mono, received.payload.len());
         }

@@ -5,6 +5,7 @@ mod backlog;
 mod counting;
 mod early;
 mod exported;
+mod giving_way;
 mod layout;
 mod life;
 mod memory;
@@ -26,6 +27,9 @@ pub(crate) use backlog::{Backlog, Held, Ticket, held_bytes};
 pub(crate) use counting::{Counting, Finding, Numbered};
 pub(crate) use early::{Early, EarlyMessages};
 use foldhash::fast::RandomState;
+pub(crate) use giving_way::Heard;
+#[cfg(test)]
+pub(crate) use giving_way::{LONG_SILENT, SILENT};
 pub(crate) use layout::{Layout, Taught, is_definition};
 pub(crate) use life::{Life, Standing, Trust};
 pub(crate) use node::{EntityState, Node, Numbering, Parts, Queue};
@@ -137,8 +141,8 @@ impl Plant {
     }
 
     /// The node, made if need be. Where there is no room, the node that has been dead for the
-    /// longest gives way, then the one among those that the policy doesn't let readers know;
-    /// `None` if readers know all of them. What a node that gives way had in the `ledger` goes
+    /// longest gives way, then the one among those that the policy doesn't let readers know, then
+    /// one that is known by its stored birth alone; `None` if readers know all of them. What a node that gives way had in the `ledger` goes
     /// to the others.
     pub(crate) fn ensure(&mut self, entity: Entity<'_>, ledger: &mut Ledger) -> Option<usize> {
         if let Some(index) = self.find(entity) {
@@ -160,7 +164,10 @@ impl Plant {
                 .iter()
                 .enumerate()
                 .filter(|(_, node)| !node.own.life.is_announced() && node.early.is_empty())
-                .min_by_key(|(_, node)| (node.own.life.is_alive(), node.last_seen))?;
+                .min_by_key(|(_, node)| {
+                    let life = node.own.life;
+                    (life == Life::Known, life.is_alive(), node.last_seen)
+                })?;
             self.note(index);
             self.touch(index);
             let dead = self.nodes.get_mut(index)?;

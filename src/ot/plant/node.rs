@@ -8,7 +8,7 @@ use policy::NodeBuckets;
 use sparkplug::{Entity, Metric, steps};
 
 use super::{
-    Backlog, Counting, Definitions, EarlyMessages, Layout, Life, Output, Sequence, Sessions,
+    Backlog, Counting, Definitions, EarlyMessages, Heard, Layout, Life, Output, Sequence, Sessions,
     Taught, Types, Unfit,
 };
 
@@ -133,6 +133,11 @@ pub(crate) struct Node {
     pub(crate) last_synthetic: Option<Duration>,
     pub(crate) next_keyframe: Duration,
     pub(crate) last_seen: Duration,
+    /// Since when it is followed, and when it sent data first and last; `None` where that was before
+    /// this start.
+    pub(crate) heard: Option<Heard>,
+    /// A rule spells its name out.
+    pub(crate) is_named: bool,
     /// Where the node stands with limits that it shares.
     pub(crate) queue: Queue,
     /// What may be written for it.

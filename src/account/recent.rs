@@ -7,7 +7,8 @@ use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::{Dropped, Reason, What};
+use super::Reason;
+use super::dropped::{Dropped, What};
 
 /// Drops of one reason that are kept.
 pub const KEPT: usize = 8;
@@ -160,7 +161,7 @@ mod tests {
     use sparkplug::Entity;
 
     use super::*;
-    use crate::Origin;
+    use crate::dropped::Origin;
 
     fn dropped<'a>(metric: &'a str, reason: Reason) -> Dropped<'a> {
         let entity = Some(Entity::node("G", "E"));

@@ -353,8 +353,10 @@ impl Pipeline {
             return Fate::Dropped(Reason::DataBeforeBirth);
         };
         node.last_seen = now.mono;
-        if topic.message_type.is_data() {
-            node.hear(now.mono);
+        if topic.message_type.is_data()
+            && let Some(heard) = &mut node.heard
+        {
+            heard.last_data = Some(now.mono);
         }
         if way == Way::Arrived {
             node.output.earn(now.mono, received.payload.len());

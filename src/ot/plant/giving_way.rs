@@ -27,26 +27,10 @@ pub(crate) const SILENT: Duration = Duration::from_secs(60);
 /// a value that wanders.
 pub(crate) const LONG_SILENT: Duration = Duration::from_secs(3_600);
 
-/// When an edge node that is new since this start was heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Heard {
-    /// Since when it is followed.
-    pub(crate) since: Duration,
-    /// Its last data.
-    pub(crate) last_data: Option<Duration>,
-}
-
 /// What comes first gives way first.
 type Order = (u8, Duration, Reverse<Duration>);
 
 impl Node {
-    /// It sent data.
-    pub(crate) fn hear(&mut self, now: Duration) {
-        if let Some(heard) = &mut self.heard {
-            heard.last_data = Some(now);
-        }
-    }
-
     /// It is of no use to readers, and has nothing that is.
     fn is_spare(&self) -> bool {
         let is_known = self.own.life.is_announced() || self.own.life == Life::Known;

@@ -6,6 +6,7 @@ mod counting;
 mod early;
 mod exported;
 mod giving_way;
+mod heard;
 mod layout;
 mod life;
 mod memory;
@@ -27,9 +28,9 @@ pub(crate) use backlog::{Backlog, Held, Ticket, held_bytes};
 pub(crate) use counting::{Counting, Finding, Numbered};
 pub(crate) use early::{Early, EarlyMessages};
 use foldhash::fast::RandomState;
-pub(crate) use giving_way::Heard;
 #[cfg(test)]
 pub(crate) use giving_way::{LONG_SILENT, SILENT};
+pub(crate) use heard::Heard;
 pub(crate) use layout::{Layout, Taught, is_definition};
 pub(crate) use life::{Life, Standing, Trust};
 pub(crate) use node::{EntityState, Node, Numbering, Parts, Queue};

@@ -5,6 +5,7 @@ mod account;
 mod bench;
 mod captured;
 mod crowds;
+mod evasion;
 mod fast_path;
 mod filters;
 mod footprint;

@@ -30,7 +30,7 @@ pub(super) fn compare(
         let title = format!("both halves name the same broker: `{address}`");
         warn(title, "the mirror would publish over the edge nodes that it mirrors");
     }
-    for finding in limits::compare(ot, it) {
+    for finding in limits::compare(&ot.limits, &it.limits) {
         warn(finding.title, &finding.help);
     }
     let side = |path, name, broker, syslog| syslog::Side { path, name, broker, syslog };

@@ -14,7 +14,7 @@ use super::layout::{Layout, Slot};
 use super::node::Node;
 use super::nodes::NodeRef;
 use super::notice::Notice;
-use super::policy_recheck::{PolicyRecheck, Refusals};
+use super::policy_recheck::{LeftOut, PolicyRecheck, Refusals};
 use super::step::StepContext;
 
 /// Judging a metric takes as long as so many bytes of output.
@@ -76,7 +76,24 @@ impl StepContext<'_> {
             let reason = Reason::Recheck.name();
             self.notify(Notice::FrameRefused { entity, reason, over: None });
         }
+        self.drop_left_out(origin, &refusals.1);
         refused
+    }
+
+    /// Counts what can't be kept of metrics, and tells people.
+    fn drop_left_out(&mut self, origin: Origin<'_>, left_out: &LeftOut) {
+        self.drop_metrics(origin, left_out.over, Reason::OverCap);
+        self.drop_metrics(origin, left_out.others, Reason::UnknownMetric);
+        let Some(entity) = origin.entity else { return };
+        if let Some((metric, over)) = &left_out.first_over {
+            let (entity, reason) = (format!("{entity} metric {metric}"), Reason::OverCap.name());
+            self.notify(Notice::FrameRefused { entity, reason, over: Some(*over) });
+        }
+        if let Some(member) = &left_out.first_other {
+            let entity = format!("{entity} metric {member}");
+            let reason = Reason::UnknownMetric.name();
+            self.notify(Notice::FrameRefused { entity, reason, over: None });
+        }
     }
 
     /// Applies a changed copy of the policy to what is mirrored of a node already.

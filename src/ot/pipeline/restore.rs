@@ -10,7 +10,8 @@ use super::memory::enforce;
 use super::rename::Names;
 use super::{Deed, Entry, Now, Pipeline, shape};
 use crate::plant::{
-    EntityState, Layout, Life, Node, SnapshotPart, Standing, StoredPlant, Trust, is_definition,
+    EntityState, Layout, Life, Node, SnapshotPart, Standing, StoredPlant, Trust, Unfit,
+    is_definition,
 };
 
 impl Pipeline {
@@ -173,7 +174,7 @@ fn replay(
                     end_devices(node);
                     let Payload { metrics, timestamp, .. } = payload;
                     let taught = Layout::teach(metrics, timestamp, received_ms, true, caps);
-                    let _ = node.bear(taught);
+                    let _ = node.bear(taught, &mut Unfit::default());
                     node.announced_types = node.definitions.names().map(str::to_owned).collect();
                     node.sequence.forget();
                     believe(&mut node.own);

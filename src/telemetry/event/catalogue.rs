@@ -280,11 +280,12 @@ events! {
         #[optional] birth: "number of the birth in force",
     } "Look at the node's library: will and birth should have the same number. Ordinary at a clean disconnect of libraries that send the next one.";
 
-    /// A bound of the configuration was reached; what is beyond it is dropped.
+    /// A bound of the configuration was reached; what is beyond it is dropped, or takes the place of an edge node that was hardly ever heard.
     CapacityReached = "CAPACITY_REACHED" (Error, Both, PerSource("limit")) "over capacity" {
         limit: "key of the configuration, or the bound of a node's layout",
         #[optional] topic: "topic of the message",
-    } "If the plant has grown, raise the key. If not, somebody invents nodes or devices.";
+        #[optional] gave_way: "group/edge node that gave way to it: dead on IT",
+    } "If the plant has grown, raise the key. If not, somebody invents nodes or devices; a node whose group and name a rule spells out never gives way to one of another name.";
 
     /// What would have to be remembered of an edge node, or of all, is more than may be. A birth is refused as a whole: the edge node or device is dead on IT, and its data can't be read. Of data the value is refused that is too large, and the node's values are in doubt.
     MemoryRefused = "MEMORY_REFUSED" (Error, Both, PerSource("node")) "more than may be remembered" {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use it::mirror::Outgoing;
 use ot::PipelineSettings;
 use prost::Message as _;
-use sparkplug::Payload;
+use sparkplug::{Metric, Payload};
 
 use super::ot_broker::Message;
 
@@ -152,7 +152,10 @@ impl Fault {
                     payload.metrics.iter_mut().for_each(|metric| metric.properties = None);
                 }
                 Fault::HidesHistory if is_data => {
-                    payload.metrics.retain(|metric| metric.is_historical != Some(true));
+                    let old = |metric: &&mut Metric| metric.is_historical == Some(true);
+                    for metric in payload.metrics.iter_mut().filter(old) {
+                        (metric.value, metric.is_null) = (None, Some(true));
+                    }
                 }
                 Fault::SkipsNumbers if is_data => {
                     payload.seq = payload.seq.map(|seq| if seq == 7 { 8 } else { seq });

@@ -172,11 +172,11 @@ impl World {
             return;
         }
         let mut messages = self.ot_broker.read();
-        if self.ends_with(&messages) {
-            return;
-        }
         if let Some(fault) = self.fault {
             fault.on_deliveries(&mut messages);
+        }
+        if self.ends_with(&messages) {
+            return;
         }
         if messages.is_empty() {
             return;

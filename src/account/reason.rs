@@ -57,7 +57,7 @@ reasons! {
     Redacted = "redacted",
     /// Bytes, a File or a DataSet that no rule opens (`max-bytes`, `content-types`, `columns`).
     Opaque = "opaque",
-    /// A rule's `[[rule.metric]]` asks for what its datatype doesn't have.
+    /// A rule checks the content of values, and can't look at those of its datatype (`open-datatypes`).
     Unshapeable = "unshapeable",
     /// Its time is further in the past than a rule's `max-age-s`.
     TooOld = "too_old",

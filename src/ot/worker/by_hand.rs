@@ -123,7 +123,8 @@ impl Half {
         let messages: Vec<Delivered> = messages.into_iter().map(delivered).collect();
         let bytes = messages.iter().map(Delivered::bytes).sum();
         self.worker.shared.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.batch.push(Work::Messages(messages));
+        let arrived = self.worker.clock.now();
+        self.batch.push(Work::Messages { arrived, messages });
     }
 
     /// A message was refused unread, since there was no room for it.

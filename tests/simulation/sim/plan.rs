@@ -332,7 +332,7 @@ fn op(random: &mut Random, config: &Config, temper: &Temper) -> Op {
             4 => Op::OtLink { away_ms },
             _ => Op::OtBroker { away_ms },
         },
-        Of::Kills if roll % 12 == 0 => Op::Poison,
+        Of::Kills if roll.is_multiple_of(12) => Op::Poison,
         Of::Kills => match random.below(10) {
             0..=5 => Op::KillOt { away_ms, in_turn: random.chance(40), torn: random.chance(30) },
             6 => Op::StopOt { away_ms },

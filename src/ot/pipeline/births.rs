@@ -16,6 +16,8 @@ impl StepContext<'_> {
     /// A live NBIRTH.
     pub(super) fn node_birth(&mut self, node: &mut Node, birth: Birth) -> Fate {
         node.sequence.restart(low_byte(birth.payload.seq));
+        // What was refused before it, the birth says anew.
+        node.unread.clear();
         self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
         self.breathe();
         let taught = self.take_apart(node.origin(None), birth, true);
@@ -68,6 +70,9 @@ impl StepContext<'_> {
             self.revive_node(node);
         }
         self.breathe();
+        if !late {
+            node.unread.retain(|(of, _), _| of.as_deref() != Some(device));
+        }
         let taught = self.take_apart(node.origin(Some(device)), birth, false);
         self.breathe();
         self.release(node, Some(device), Fate::Dropped(Reason::UnknownMetric));

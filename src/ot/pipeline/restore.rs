@@ -7,7 +7,7 @@ use sparkplug::{Caps, DataType, Entity, MessageType, Metric, Payload, Topic, dec
 use super::adjust::adjust;
 use super::guard::orphan;
 use super::memory::enforce;
-use super::rename::Names;
+use super::rename::{Names, Resolved};
 use super::{Deed, Entry, Now, Pipeline, shape};
 use crate::plant::{
     EntityState, Layout, Life, Node, SnapshotPart, Standing, StoredPlant, Trust, Unfit,
@@ -112,13 +112,15 @@ impl Pipeline {
         let caps = self.settings.caps.of_own_journal();
         let Ok(decoded) = decode(payload, &caps) else { return };
         let Pipeline { policy, plant, ledger, .. } = self;
-        let Some((index, device)) = names.resolve(policy, plant, ledger, topic, losses) else {
-            return;
-        };
-        if left_out.contains(&index) {
+        let Some(resolved) = names.resolve(policy, plant, ledger, topic, losses) else { return };
+        let Resolved { place, device, is_former } = resolved;
+        if left_out.contains(&place) {
             return;
         }
-        let Some(node) = plant.node_mut(index) else { return };
+        let Some(node) = plant.node_mut(place) else { return };
+        if is_former && matches!(made, Made::ByTheRelay) && topic.message_type.is_death() {
+            return withdraw(node, device.as_deref());
+        }
         let mut payload = decoded.payload;
         if let (Made::WithNames { .. }, true) = (made, names.metrics_are_renamed()) {
             // Nor can data be read by names that the plant doesn't use.
@@ -130,6 +132,21 @@ impl Pipeline {
         node.losses = node.losses.max(losses);
         if lost {
             node.own.life.give_up_verifying();
+        }
+    }
+}
+
+/// Another policy took the name from it under which readers knew it: in the plant it lives on.
+fn withdraw(node: &mut Node, device: Option<&str>) {
+    match device {
+        None => {
+            let _ = node.own.life.withdraw();
+            node.withdraw_devices();
+        }
+        Some(device) => {
+            if let Some(state) = node.devices.get_mut(device) {
+                let _ = state.life.withdraw();
+            }
         }
     }
 }

@@ -144,9 +144,11 @@ fn the_half_in_a_process_of_its_own() {
         let _ = std::fs::remove_file(&path);
         Manager::at(&path)
     };
-    let Half { driver, events, runtime } = half(dir, notifier, None);
-    assert!(PLANTED.set((ends_at, events)).is_ok());
-    let told = capture(|| runtime.block_on(driver.run()).unwrap());
+    let told = capture(|| {
+        let Half { driver, events, runtime } = half(dir, notifier, None);
+        assert!(PLANTED.set((ends_at, events)).is_ok());
+        runtime.block_on(driver.run()).unwrap();
+    });
     if dir.join("poison").exists() {
         triggered(&told, Event::SetAside);
     } else {

@@ -152,5 +152,5 @@ pub(super) const ATTACKERS: &[Attacker] = &[
             under("spBv1.0/Plant/NCMD/good"),
         ]
     })
-    .told(&[Told::it("COMMAND_REFUSED", &["topic=spBv1.0/Plant/DCMD/Good/a/b/c "])]),
+    .untold(UNHEARD),
 ];

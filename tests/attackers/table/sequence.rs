@@ -57,7 +57,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
     Attacker::ot(KIND, "seq-above-255", |edge, step| {
         counted(edge, step, (0..20).map(|at| Some(1_000 + step * 20 + at)))
     })
-    .told(&[Told::ot("SEQUENCE_GAP", &["node=Plant/{node}"])]),
+    .untold("the low bytes of its numbers count on, as a sequence does that was begun elsewhere"),
     Attacker::ot(KIND, "seq-of-large-messages-out-of-order", |edge, step| {
         // What is out of order waits for what is missing: here for megabytes.
         let mut all = Vec::new();
@@ -98,13 +98,17 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         edge.born_then(step, copies)
     })
     .at(0)
-    .told(&[Told::ot("SEQ_REPEATS", &["node=Plant/{node}"])]),
+    .untold(
+        "the same message again is a copy of it: counted as `duplicate`, and nothing is changed",
+    ),
     Attacker::ot(KIND, "copies-qos1", |edge, step| {
         let one = edge.small_data(step);
         let copies = (0..30).map(|_| one.clone().again()).collect();
         edge.born_then(step, copies)
     })
-    .told(&[Told::ot("SEQ_REPEATS", &["node=Plant/{node}"])]),
+    .untold(
+        "the same message again is a copy of it: counted as `duplicate`, and nothing is changed",
+    ),
     Attacker::ot(KIND, "copies-of-births", |edge, _| {
         let birth = edge.birth(numbers("m", 100));
         (0..10).map(|_| birth.clone().again()).collect()

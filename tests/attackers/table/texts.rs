@@ -61,7 +61,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         all
     })
     .at(0)
-    .told(&[Told::ot("RATE_EXCEEDED", &["node=Plant/{node} ", "reason=amplification"])]),
+    .untold("what is made of it stays below 64 times what comes, which is what bounds it"),
     Attacker::ot(KIND, "long-property-key", |edge, step| {
         both(edge, step, || {
             let set = Proto::new().bytes(1, long()).message(2, Proto::new().int(1, 3).int(3, 1));
@@ -117,7 +117,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
     })
     .told(&[Told::ot("PAYLOAD_REFUSED", &["node=Plant/{node} ", "reason=malformed_payload"])]),
     Attacker::ot(KIND, "names-without-text", |edge, step| both(edge, step, || number("", 1))).at(2)
-    .told(&[Told::ot("METRIC_REFUSED", &["node=Plant/{node} ", "metric= ", "reason=unknown_metric", "got=\"neither name nor alias\""])]),
+    .told(&[Told::ot("METRIC_REFUSED", &["node=Plant/{node} ", "metric=\"\" ", "reason=unknown_metric", "got=\"neither name nor alias\""])]),
     Attacker::ot(KIND, "names-that-are-the-relays", |edge, step| {
         let shots = once_in(2, step, || {
             vec![edge.data([

@@ -1,6 +1,6 @@
 //! Topics and payloads that are none, and messages that are nobody's to send.
 
-use super::UNHEARD;
+use super::{UNHEARD, once_in};
 use crate::attacker::{Attacker, Kind, Told};
 use crate::edge::{Edge, payload};
 use crate::hand::Shot;
@@ -22,23 +22,6 @@ fn under<'a>(edge: &Edge, topics: impl IntoIterator<Item = &'a [u8]>) -> Vec<Sho
 }
 
 pub(super) const ATTACKERS: &[Attacker] = &[
-    Attacker::ot(KIND, "odd-topics", |edge, _| {
-        under(
-            edge,
-            [
-                "spBv1.0/Plant/NDATA/\u{1b}[31mRED".as_bytes(),
-                "spBv1.0/Plant/NDATA/\u{202e}txet\u{feff}".as_bytes(),
-                "spBv1.0/Plant/NDATA/a\nERROR ot: FAILED".as_bytes(),
-                b"spBv1.0/Plant/NDATA/ ",
-                b"spBv1.0/Plant/NDATA/..",
-                b"spBv1.0/Plant/NDATA/%2e%2e%2f\\..\\",
-                "spBv1.0/Plant/NDATA/\"'`$(x);&|".as_bytes(),
-                "spBv1.0/Plant/NBIRTH/\u{10ffff}".as_bytes(),
-                "spBv1.0/Plant/NBIRTH/e\u{301}".as_bytes(),
-            ],
-        )
-    })
-    .told(&[Told::ot("BIRTH_MISSING", &["node=Plant/.. ", "topic=spBv1.0/Plant/NDATA/.. "])]),
     Attacker::ot(KIND, "long-topics", |edge, step| {
         let node = "n".repeat(65_000 + step as usize % 400);
         let levels = "/l".repeat(150);
@@ -53,10 +36,25 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         )
     })
     .at(0)
-    .told(&[Told::ot(
-        "TOPIC_REFUSED",
-        &["topic=spBv1.0/Plant/NDATA/{node}/l/l/l", "reason=malformed_topic"],
-    )]),
+    .told(&[Told::ot("BIRTH_MISSING", &["node=Plant/nnnnnnnnnn", "reason=data_before_birth"])]),
+    Attacker::ot(KIND, "odd-topics", |edge, _| {
+        under(
+            edge,
+            [
+                b"spBv1.0/Plant/NDATA/ ",
+                b"spBv1.0/Plant/NDATA/..",
+                b"spBv1.0/Plant/NDATA/%2e%2e%2f\\..\\",
+                "spBv1.0/Plant/NDATA/\"'`$(x);&|".as_bytes(),
+                "spBv1.0/Plant/NBIRTH/\u{10ffff}".as_bytes(),
+                "spBv1.0/Plant/NBIRTH/e\u{301}".as_bytes(),
+                // The last ones, since some brokers end the connection at them.
+                "spBv1.0/Plant/NDATA/\u{202e}txet\u{feff}".as_bytes(),
+                "spBv1.0/Plant/NDATA/\u{1b}[31mRED".as_bytes(),
+                "spBv1.0/Plant/NDATA/a\nERROR ot: FAILED".as_bytes(),
+            ],
+        )
+    })
+    .told(&[Told::ot("BIRTH_MISSING", &["node=Plant/.. ", "topic=spBv1.0/Plant/NDATA/.. "])]),
     Attacker::ot(KIND, "topics-that-are-none", |edge, _| {
         // A broker ends the connection of whoever does this.
         under(
@@ -72,18 +70,21 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         )
     })
     .untold("no broker passes them on, and each ends the connection of who sends them"),
-    Attacker::ot(KIND, "dollar-topics", |edge, _| {
-        under(
-            edge,
-            [
-                &b"$sparkplug/certificates/spBv1.0/Plant/NDATA/x"[..],
-                b"$sparkplug/certificates/",
-                b"$sparkplug/certificates/spBv1.0/Plant/NBIRTH/",
-                b"$sparkplug/certificates/$sparkplug/certificates/spBv1.0/Plant/NBIRTH/x",
-                b"$SYS/broker/uptime",
-                b"$share/group/spBv1.0/Plant/NDATA/x",
-            ],
-        )
+    Attacker::ot(KIND, "dollar-topics", |edge, step| {
+        // Lines about topics are few a minute.
+        once_in(10, step, || {
+            under(
+                edge,
+                [
+                    &b"$sparkplug/certificates/spBv1.0/Plant/NDATA/x"[..],
+                    b"$sparkplug/certificates/",
+                    b"$sparkplug/certificates/spBv1.0/Plant/NBIRTH/",
+                    b"$sparkplug/certificates/$sparkplug/certificates/spBv1.0/Plant/NBIRTH/x",
+                    b"$SYS/broker/uptime",
+                    b"$share/group/spBv1.0/Plant/NDATA/x",
+                ],
+            )
+        })
     })
     .at(0)
     .told(&[Told::ot(

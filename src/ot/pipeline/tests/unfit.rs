@@ -3,8 +3,8 @@
 
 use account::{LedgerEntry, Reason};
 use sparkplug::{
-    DataType, MetaData, Metric, Parameter, ParameterValue, Property, PropertySet, PropertySetList,
-    PropertyValue, Template, Value,
+    DataType, MetaData, Metric, Parameter, ParameterValue, Payload, Property, PropertySet,
+    PropertySetList, PropertyValue, Template, Value,
 };
 use telemetry::Record;
 use telemetry::capture::capture;
@@ -386,4 +386,22 @@ fn a_definition_by_the_name_of_another_metric_is_unusable() {
     let born = bench.node("NBIRTH", metrics);
     assert_eq!(names_of(&payload(&born[0])), ["x"]);
     assert_eq!(bench.dropped_metrics(Reason::MalformedPayload), 2);
+}
+
+#[test]
+fn a_node_that_leaves_its_numbers_out_is_told_once() {
+    let mut bench = Bench::new(ALL);
+    bench.node("NBIRTH", vec![bd_seq(0), number("a", 1)]);
+    let told = capture(|| {
+        for value in 0..40 {
+            let metrics = vec![by_name("a", Value::Int(value))];
+            let timestamp = Some(bench.now.wall_ms);
+            let payload = Payload { timestamp, metrics, ..Payload::default() };
+            bench.send("spBv1.0/G/NDATA/E", &payload);
+            bench.pass(10);
+        }
+    });
+    let lines: Vec<String> = told.iter().map(Record::message).collect();
+    assert_eq!(lines, ["the edge node does not count its messages by seq node=G/E"]);
+    assert_eq!(bench.pipeline.counters().gaps, 0);
 }

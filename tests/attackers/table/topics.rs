@@ -41,7 +41,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         under(
             edge,
             [
-                b"spBv1.0/Plant/NDATA/ ",
+                &b"spBv1.0/Plant/NDATA/ "[..],
                 b"spBv1.0/Plant/NDATA/..",
                 b"spBv1.0/Plant/NDATA/%2e%2e%2f\\..\\",
                 "spBv1.0/Plant/NDATA/\"'`$(x);&|".as_bytes(),

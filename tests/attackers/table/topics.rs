@@ -163,7 +163,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
             .collect()
     })
     .at(0)
-    .untold(UNHEARD),
+    .untold("hosts say of themselves whether they are there, and nothing else follows from it"),
     Attacker::ot(KIND, "names-but-for-capitals", |edge, _| {
         let (mut low, mut up) = (edge.named("capitals"), edge.named("CAPITALS"));
         vec![low.small_birth(), up.small_birth(), low.small_data(1), up.small_data(1)]

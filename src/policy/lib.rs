@@ -48,6 +48,7 @@
 //! - Commands, STATE and other namespaces can't be allowed; a rule that names them is an error.
 
 mod admitted;
+mod contrast;
 mod digest;
 mod language;
 mod limiter;
@@ -66,6 +67,7 @@ use diagnostic::{Diagnostics, SourceFile};
 use sparkplug::{DataType, Entity};
 
 pub use self::admitted::{Admitted, AdmittedKind, AdmittedParts, MessageFlags, Permit};
+pub use self::contrast::{Contrast, Shows, contrasts};
 pub use self::digest::digest_of;
 pub use self::language::{Annotations, PolicyFile, read_datatype};
 pub use self::limiter::{Limiter, NodeBuckets};

@@ -1,5 +1,6 @@
 //! `sparkdiode policy`: the tools that make a policy, try it, explain it, compare it and sign it.
 
+mod acl;
 mod diff;
 mod explain;
 mod json;
@@ -43,6 +44,7 @@ enum PolicyCommand {
     Explain(explain::ExplainArgs),
     Diff(diff::DiffArgs),
     Learn(learn::LearnArgs),
+    Acl(acl::AclArgs),
     Keygen(sign::KeygenArgs),
     Sign(sign::SignArgs),
     Verify(sign::VerifyArgs),
@@ -55,6 +57,7 @@ pub(super) fn run(arguments: &PolicyArgs) -> Result<Exit, Failure> {
         PolicyCommand::Explain(arguments) => explain::run(arguments),
         PolicyCommand::Diff(arguments) => diff::run(arguments),
         PolicyCommand::Learn(arguments) => learn::run(arguments),
+        PolicyCommand::Acl(arguments) => acl::run(arguments),
         PolicyCommand::Keygen(arguments) => sign::keygen(arguments),
         PolicyCommand::Sign(arguments) => sign::sign(arguments),
         PolicyCommand::Verify(arguments) => sign::verify(arguments),

@@ -32,8 +32,9 @@ impl Contrast {
     pub(crate) fn held_back() -> Contrast {
         Contrast {
             shows: Shows::Otherwise,
-            now: "single values cross that did not: deadband and interval go by what crossed before"
-                .to_owned(),
+            now:
+                "single values cross that did not: deadband and interval go by what crossed before"
+                    .to_owned(),
             before: String::new(),
         }
     }

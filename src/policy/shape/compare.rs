@@ -134,9 +134,8 @@ fn compare_ranges(before: Option<Range>, after: Option<Range>) -> Option<Shows> 
         // Tells at which end a value is.
         OutOfRange::Clamp => 2,
     };
-    let no_more = |is: &Range, was: &Range| {
-        is.is_within(was) && rank(is.otherwise) <= rank(was.otherwise)
-    };
+    let no_more =
+        |is: &Range, was: &Range| is.is_within(was) && rank(is.otherwise) <= rank(was.otherwise);
     match (before, after) {
         (None, None) => None,
         (None, Some(_)) => Some(Shows::Less),
@@ -279,4 +278,3 @@ fn names_within(is: &[Glob], was: &[Glob]) -> bool {
     };
     is.iter().all(|narrow| was.iter().any(|wide| takes(wide, narrow)))
 }
-

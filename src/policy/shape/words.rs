@@ -146,8 +146,7 @@ impl Shape {
             }
             None => {}
         }
-        let aspects =
-            [Aspect::Properties, Aspect::Columns, Aspect::Members, Aspect::Parameters];
+        let aspects = [Aspect::Properties, Aspect::Columns, Aspect::Members, Aspect::Parameters];
         for (aspect, (key, names)) in aspects.into_iter().zip(self.disarm.said()) {
             if let Some(names) = names {
                 words.push((aspect, names_of(key, names)));

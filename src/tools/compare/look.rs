@@ -177,7 +177,10 @@ impl Look {
                 let is = outcome(plans.1.judge(metric, datatype));
                 if let Some(contrasts) = pair.contrasts(was, is, metric, datatype) {
                     pair.find_room(was, metric, datatype, found);
-                    differing.entry((was, is, contrasts)).or_default().extend(class.iter().flatten());
+                    differing
+                        .entry((was, is, contrasts))
+                        .or_default()
+                        .extend(class.iter().flatten());
                 }
             }
             for (key, types) in differing {
@@ -256,13 +259,7 @@ impl Pair<'_> {
     }
 
     /// Notes what else may cross since this metric crosses less.
-    fn find_room(
-        &self,
-        was: Outcome,
-        metric: &str,
-        datatype: Option<DataType>,
-        found: &mut Found,
-    ) {
+    fn find_room(&self, was: Outcome, metric: &str, datatype: Option<DataType>, found: &mut Found) {
         let Outcome::Forward(rule) = was else { return };
         let Some(rule) = self.before.rule(rule) else { return };
         if datatype == Some(DataType::Template) {

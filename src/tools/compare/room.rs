@@ -23,11 +23,8 @@ pub enum Room {
 /// Finds what is shared with anything that differs, beside what was found while looking.
 pub(super) fn find(before: &Policy, comparison: &mut Comparison) {
     let limits = before.limits();
-    let differences = comparison
-        .newly
-        .iter()
-        .chain(&comparison.no_longer)
-        .chain(&comparison.otherwise);
+    let differences =
+        comparison.newly.iter().chain(&comparison.no_longer).chain(&comparison.otherwise);
     let mut room = Vec::new();
     let mut any = !comparison.members.is_empty() || !comparison.births.is_empty();
     for difference in differences {

@@ -139,24 +139,14 @@ fn what_shows_more_is_said_and_nothing_is_proved() {
             "what matches `x` in texts replaced by pseudonyms",
             "texts replaced by pseudonyms",
         ),
-        (
-            "[rule.shape]\nproperties = ['**']",
-            "",
-            "properties `**`",
-            "engineering properties",
-        ),
+        ("[rule.shape]\nproperties = ['**']", "", "properties `**`", "engineering properties"),
         (
             "[rule.shape]\nproperties = ['a', 'b']",
             "[rule.shape]\nproperties = ['a']",
             "properties `a`, `b`",
             "properties `a`",
         ),
-        (
-            "[rule.shape]\nparameters = ['*']",
-            "",
-            "parameters `*`",
-            "no parameters",
-        ),
+        ("[rule.shape]\nparameters = ['*']", "", "parameters `*`", "no parameters"),
         ("", "[rule.shape]\nmembers = ['a']", "all members", "members `a`"),
         (
             "[rule.shape]\nmetadata = ['file-name', 'description']",
@@ -200,7 +190,12 @@ fn what_shows_more_is_said_and_nothing_is_proved() {
             "as much as comes",
             "at most 1 messages/s (burst 1) of data, with all that `a` forwards",
         ),
-        ("", "[[rule.metric]]\nnames = 'x'\nstep = 5", "numbers as they are", "numbers rounded to multiples of 5"),
+        (
+            "",
+            "[[rule.metric]]\nnames = 'x'\nstep = 5",
+            "numbers as they are",
+            "numbers rounded to multiples of 5",
+        ),
     ] {
         let (wide, narrow) = (with(wide, ""), with(narrow, ""));
         assert_eq!(contrasts(&narrow, &wide), more(of_wide, of_narrow));
@@ -212,18 +207,21 @@ fn what_shows_more_is_said_and_nothing_is_proved() {
 
 #[test]
 fn what_goes_by_earlier_values_is_never_certain() {
-    let shape = |max: u8| with(&format!("[[rule.metric]]\nnames = 'x'\ndeadband = 1\nmax = {max}"), "");
+    let shape =
+        |max: u8| with(&format!("[[rule.metric]]\nnames = 'x'\ndeadband = 1\nmax = {max}"), "");
     let comparison = compare(&shape(9), &shape(8));
     assert!(!comparison.shows_no_more(), "{comparison:?}");
-    let shows: Vec<Shows> =
-        comparison.otherwise[0].contrasts.iter().map(|one| one.shows).collect();
+    let shows: Vec<Shows> = comparison.otherwise[0].contrasts.iter().map(|one| one.shows).collect();
     assert_eq!(shows, [Shows::Less, Shows::Otherwise]);
     // Limits are shared: what a rule denies leaves room for the rest.
     let limited = |deny: &str| with("[rule.rate]\nmessages-per-s = 1", deny);
     let comparison = compare(&limited(""), &limited("deny-metrics = 'x'"));
     assert!(comparison.newly.is_empty() && !comparison.shows_no_more());
     assert!(comparison.room.contains(&Room::Limit("a".into())), "{comparison:?}");
-    let free = compare(&with("datatypes = 'Float'", ""), &with("datatypes = 'Float'", "deny-metrics = 'x'"));
+    let free = compare(
+        &with("datatypes = 'Float'", ""),
+        &with("datatypes = 'Float'", "deny-metrics = 'x'"),
+    );
     assert!(free.shows_no_more(), "{free:?}");
 }
 

@@ -33,9 +33,9 @@ impl View<'_> {
             .births
             .iter()
             .map(|(newly, entity)| json!({ "entity": entity, "crosses": newly }));
-        let members = comparison.members.iter().map(|member| {
-            json!({ "newly": member.newly, "rule": member.rule, "path": member.path })
-        });
+        let members = comparison.members.iter().map(
+            |member| json!({ "newly": member.newly, "rule": member.rule, "path": member.path }),
+        );
         let whole = comparison.whole.iter().map(|whole| {
             json!({
                 "before": whole.before,

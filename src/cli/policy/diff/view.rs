@@ -92,7 +92,9 @@ impl View<'_> {
                     text,
                     &match member.newly {
                         true => format!("  newly cross: such as `{path}`, which `{rule}` took out"),
-                        false => format!("  no longer cross: such as `{path}`: `{rule}` takes it out"),
+                        false => {
+                            format!("  no longer cross: such as `{path}`: `{rule}` takes it out")
+                        }
                     },
                 );
             }
@@ -183,12 +185,16 @@ impl View<'_> {
                 Shows::Less => "shows less",
                 Shows::Otherwise => "otherwise",
             };
-            let before = if before.is_empty() { String::new() } else { format!("; before: {before}") };
+            let before =
+                if before.is_empty() { String::new() } else { format!("; before: {before}") };
             let words = format!("{label}: {now}{before}");
             for (number, row) in wrap(&words, WIDTH.saturating_sub(8)).iter().enumerate() {
                 let indent = if number == 0 { "" } else { "  " };
                 let row = format!("{indent}{}", escape_to(row, WIDTH));
-                line(text, &format!("    {}", if *shows == Shows::Less { row } else { paint.odd(row) }));
+                line(
+                    text,
+                    &format!("    {}", if *shows == Shows::Less { row } else { paint.odd(row) }),
+                );
             }
         }
         if difference.times.len() < comparison.times.len() {
@@ -300,9 +306,11 @@ fn room_in_words(room: &Room) -> String {
         Room::Limit(rule) => format!("for other data that the limit of `{rule}` holds back"),
         Room::Limits => "for other data that limits of edge nodes or of the link hold back".into(),
         Room::Names => "for what has no name on IT while another thing has it".into(),
-        Room::Members => "for members of templates: what is taken out of one instance is taken out of \
+        Room::Members => {
+            "for members of templates: what is taken out of one instance is taken out of \
                           all of its definition"
-            .into(),
+                .into()
+        }
         Room::Held(rule) => {
             format!("for single values by `{rule}`: its deadbands and intervals go by earlier ones")
         }

@@ -41,7 +41,7 @@ const OF_IT: &[(&str, &[&str])] = &[
 ];
 
 /// Whose file a table is by what one half alone has; `None` where it has as much of both.
-pub fn half_by_keys(table: &DeTable<'_>) -> Option<Half> {
+fn half_by_keys(table: &DeTable<'_>) -> Option<Half> {
     let has = |(name, keys): &(&str, &[&str])| -> usize {
         let table = match (*name, table.get(*name).map(|value| value.get_ref())) {
             ("", _) => Some(table),
@@ -71,5 +71,6 @@ pub fn half_of(table: &DeTable<'_>, file_name: &str) -> Option<Half> {
         let both = table.contains_key("broker") && table.contains_key("journal");
         (both && !table.contains_key("name")).then_some(Half::It)
     };
-    half_by_keys(table).or_else(by_name).or_else(nameless)
+    let named = || table.contains_key("name").then_some(Half::Ot);
+    half_by_keys(table).or_else(named).or_else(by_name).or_else(nameless)
 }

@@ -43,9 +43,11 @@ impl View<'_> {
                 "shows": shows_json(whole.shows),
             })
         });
-        let times = comparison
-            .times
-            .iter()
+        // One that stands for all is no news.
+        let times = comparison.times.get(1).and(Some(&comparison.times));
+        let times = times
+            .into_iter()
+            .flatten()
             .map(|time| json!({ "from_ms": time.from_ms, "until_ms": time.until_ms }));
         let undecided: BTreeMap<&str, &str> =
             comparison.undecided.iter().map(|(rule, why)| (rule.as_str(), *why)).collect();

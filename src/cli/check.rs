@@ -3,6 +3,7 @@
 mod apart;
 mod compare;
 mod describe;
+mod grants;
 mod limits;
 mod lines;
 mod memory;
@@ -61,6 +62,10 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                     let paths = &config.policy_paths;
                     let found =
                         describe_policy(&mut text, paths, signed, true, &mut warnings, &mut errors);
+                    if let Some(policy) = &found {
+                        let state_dir = &config.state_dir;
+                        grants::describe(&mut text, path, policy, state_dir, &mut warnings);
+                    }
                     rule_counters::describe(&mut text, paths, &config.state_dir, &mut warnings);
                     let terms = memory::of_ot(&config);
                     let unit = "sparkdiode-ot.service";

@@ -4,6 +4,7 @@ mod shown;
 mod view;
 
 use std::io::IsTerminal;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use clap::Args;
 use foreign::ForeignError;
 use sandbox::UserSpec;
 use shown::Shown;
-use telemetry::status::{FORMAT, STATUS_FILE};
+use telemetry::status::{FORMAT, STATUS_FILE, Status};
 use text::escape_json;
 
 use super::report::{output, paint};
@@ -68,6 +69,13 @@ pub(super) fn run(arguments: &StatusArgs) -> Result<Exit, Failure> {
         }
         std::thread::sleep(WATCH_EVERY);
     }
+}
+
+/// The status that a half has written last into its state directory; `None` where there is none that
+/// can be read.
+pub(super) fn peek(directory: &Path) -> Option<impl Deref<Target = Status>> {
+    let place = Place { directory: directory.to_owned(), user: None };
+    place.parse(&place.read().ok()?).ok()
 }
 
 /// Where the status file of a half lies, which belongs to a configuration file or a state directory.

@@ -6,10 +6,14 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use config::places::relation;
+use config::places::{Relation, relation};
 use config::{Address, ItConfig, OtConfig};
 use diagnostic::{Diagnostic, Diagnostics, Severity};
 use sandbox::{Layer, UserSpec};
+
+const APART: &str = "nothing that one half writes may be read by the other but the journal, and rights to \
+                     a directory hold for all that is inside of it: three directories, none within \
+                     another";
 
 /// How long names of brokers are looked up: `check` also runs where nobody answers.
 const LOOK_UP_WITHIN: Duration = Duration::from_secs(2);
@@ -96,13 +100,14 @@ pub(super) fn directories(ot: &OtConfig, it_path: &Path, it: &ItConfig, errors: 
     ];
     for ((left, left_path), (right, right_path)) in pairs {
         let Some(relation) = relation(left_path, right_path) else { continue };
-        let (left_path, right_path) = (left_path.display(), right_path.display());
-        let title =
-            format!("{left} (`{left_path}`) is {} {right} (`{right_path}`)", relation.words());
-        errors.push(Diagnostic::file_error("C111", it_path, title).help(
-            "nothing that one half writes may be read by the other but the journal, and rights to a directory \
-             hold for all that is inside of it: three directories, none within another",
-        ));
+        let states = left_path == &it.state_dir && right_path == &ot.state_dir;
+        let shown = (left_path.display(), right_path.display());
+        let title = if states && relation == Relation::Same {
+            format!("both halves name the same state directory: `{}`", shown.0)
+        } else {
+            format!("{left} (`{}`) is {} {right} (`{}`)", shown.0, relation.words(), shown.1)
+        };
+        errors.push(Diagnostic::file_error("C111", it_path, title).help(APART));
     }
 }
 
@@ -235,8 +240,8 @@ mod tests {
             |ot: &str, it: &str| said(&format!("10.0.0.7:1|{ot}|"), &format!("10.0.0.8:1|{it}|")).1;
         assert_eq!(both("ot", "it"), "");
         for (ot, it, wanted) in [
-            ("state", "state", "is the same directory as the OT half's state"),
-            ("state", "x/../state", "is the same directory as the OT half's state"),
+            ("state", "state", "both halves name the same state directory"),
+            ("state", "x/../state", "both halves name the same state directory"),
             ("state", "state/it", "is inside of the OT half's state"),
             ("state/ot", "state", "is around the OT half's state"),
         ] {

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use journal_read::Item;
 use policy::Policy;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -12,7 +13,7 @@ use super::{
     BrokerWatch, Driver, DriverEvent, DriverSettings, FirstStart, ItError, ItState, Mirror,
     PolicyLoader, Qos, SessionEvent, StateWriter,
 };
-use crate::mirror::{MirrorSettings, NodeId, Outgoing, SessionSpec};
+use crate::mirror::{MirrorSettings, NameTaken, NodeId, Outgoing, SessionSpec};
 use crate::pool::Pool;
 use crate::state::state_writer::Jobs;
 
@@ -182,6 +183,29 @@ impl Half {
     /// A stop is asked for; turns go on until one is the last.
     pub fn ask_to_stop(&mut self) {
         let _ = self.events.send(DriverEvent::Stop);
+    }
+
+    /// A kill while the last frame of the journal is in work; false: there is none.
+    pub fn killed_with_last(mut self) -> bool {
+        let mut is_any = false;
+        while let Some(item) =
+            self.driver.read_ahead.pop_front().or_else(|| self.driver.reader.next().ok()?)
+        {
+            if let Item::Frame(frame) = item {
+                let _ = self.driver.begin_again(&frame);
+                is_any = true;
+            }
+        }
+        is_any
+    }
+
+    /// Takes the relay's own edge node in.
+    ///
+    /// # Errors
+    /// A mirrored node has the name.
+    pub fn add_relay_node(&mut self, group: &str, edge_node: &str) -> Result<(), NameTaken> {
+        let now = self.driver.clock.now();
+        self.driver.mirror.add_relay_node(now, group, edge_node, Vec::new())
     }
 
     /// One turn. Whether it was the last one: [`Half::finish`] follows.

@@ -43,7 +43,10 @@ impl Mirror {
             }
             Some(Body::Relayed(relayed)) => {
                 let (mut step, nodes) = self.step(now);
-                step.relayed(nodes, seq, &relayed);
+                let fate = step.relayed(nodes, seq, &relayed);
+                if fate == Fate::Dropped(Reason::BadFrame) {
+                    self.doubt_unread(now, Some(&relayed.topic), "a frame was refused");
+                }
             }
         }
         self.end_frame(now, is_fresh);
@@ -147,7 +150,7 @@ impl Mirror {
 }
 
 impl StepContext<'_> {
-    fn relayed(&mut self, nodes: &mut Nodes, seq: u64, relayed: &Relayed) {
+    fn relayed(&mut self, nodes: &mut Nodes, seq: u64, relayed: &Relayed) -> Fate {
         let mut origin = Origin::default();
         let fate = match self.relay(nodes, seq, relayed, &mut origin) {
             Ok(()) => Fate::Forwarded,
@@ -161,6 +164,7 @@ impl StepContext<'_> {
         if fate == Fate::Dropped(Reason::BadFrame) {
             self.refuse_frame(&relayed.topic, &relayed.payload);
         }
+        fate
     }
 
     /// `origin` becomes whose message it is, as far as that is known.

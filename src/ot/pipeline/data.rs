@@ -349,7 +349,7 @@ impl StepContext<'_> {
             let plan = self.policy.plan(*entity);
             let budget = left.unwrap_or_else(|| allowance(instance.encoded_len()));
             let mut survey = Survey::new(definitions, &plan, budget);
-            let asked = survey.instance(slot.name(), &name, slot.disarm());
+            let asked = survey.instance(slot.name(), &name, slot.shape());
             *left = Some(survey.budget());
             self.rule_counters.members(&plan);
             match asked {

@@ -176,6 +176,8 @@ pub struct Pipeline {
     surroundings: Surroundings,
     /// Births or deaths were handled or made since this was asked last.
     structure_changed: bool,
+    /// The time by which windows are open or closed, where that isn't now.
+    as_of: Option<u64>,
     /// Why the message that is handled is refused, where more than a word is known of it.
     why: Option<DecodeError>,
     /// The snapshot that is being taken, without its nodes.
@@ -209,6 +211,7 @@ impl Pipeline {
             next_heartbeat: now.mono,
             surroundings: Surroundings::default(),
             structure_changed: false,
+            as_of: None,
             why: None,
             snapshot: None,
             #[cfg(any(test, feature = "testing"))]

@@ -153,6 +153,7 @@ pub(super) fn no_sequence(group: &str, edge_node: &str, finding: Finding) {
     let node = format!("{group}/{edge_node}");
     match finding {
         Finding::StandsStill(seq) => event!(SeqNotCounted, node, seq),
+        Finding::NoSequence => event!(SeqNotCounted, node),
         Finding::TwoSequences(one, other) => {
             event!(NameShared, node, numbers = format!("{one} and {other}"));
         }
@@ -175,12 +176,6 @@ pub(super) fn death(node: Entity<'_>, ends: Ends, births: Option<u8>, deaths: Op
 #[cold]
 pub(super) fn unheard(node: Entity<'_>) {
     event!(NodeUnheard, node = format!("{}/{}", node.group, node.edge_node));
-}
-
-/// Tells that the numbers of a node's messages say nothing.
-#[cold]
-pub(super) fn uncounted(group: &str, edge_node: &str) {
-    event!(SequenceIgnored, node = format!("{group}/{edge_node}"));
 }
 
 /// Tells that a rule came into force or went out of it.

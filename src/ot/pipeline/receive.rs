@@ -16,6 +16,7 @@ impl Pipeline {
     /// Handles one message and appends what is to be journalled of it to `out`.
     pub fn handle(&mut self, now: Now, received: Received<'_>, out: &mut Vec<Entry>) {
         out.append(&mut self.reorder.unsent);
+        self.follow_schedules(now, out);
         self.reorder.count();
         let mut origin = Origin::default();
         let fate = self.process(now, received, Way::Arrived, &mut origin, out);

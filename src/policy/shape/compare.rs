@@ -8,8 +8,9 @@ use super::numbers::{OutOfRange, Range, can_round};
 use super::pseudonym::Pseudonym;
 use super::texts::{Allowed, AllowedValues, Length};
 use super::words::Aspect;
-use super::{Refusal, RuleShapes, Shape, is_bytes, is_number, is_text};
+use super::{Refusal, RuleShapes, Shape, is_bytes, is_number};
 use crate::contrast::{Contrast, Shows};
+use crate::rule::DataTypes;
 use crate::rule::glob::Glob;
 
 impl RuleShapes {
@@ -39,6 +40,7 @@ impl Shape {
             length,
             allowed,
             pseudonym,
+            open,
             disarm,
             deadband,
             min_interval: _,
@@ -71,6 +73,7 @@ impl Shape {
             _ => Some(Shows::Less),
         };
         let found = [
+            (Aspect::Open, compare_insides(before, after, *open, datatype)),
             (Aspect::Age, compare_caps(before.max_age, *max_age)),
             (Aspect::Future, compare_caps(before.max_future, *max_future)),
             (Aspect::Step, of_step),
@@ -152,7 +155,7 @@ fn compare_lengths(
 ) -> Option<Shows> {
     let of = |length: Option<&Length>| -> Length {
         let mut length = length.cloned().unwrap_or_default();
-        length.max_length = length.max_length.filter(|_| is_text(datatype));
+        // Texts stand beside values of every datatype.
         length.max_bytes = length.max_bytes.filter(|_| is_bytes(datatype));
         length.content_types = length.content_types.filter(|_| datatype == DataType::File);
         length
@@ -180,7 +183,9 @@ fn compare_allowed(
     after: Option<&Allowed>,
     datatype: DataType,
 ) -> Option<Shows> {
-    let of = |allowed: Option<&Allowed>| allowed.filter(|one| one.looks_at(datatype)).cloned();
+    // Texts stand beside values of every datatype.
+    let is_about = |one: &&Allowed| one.looks_at(datatype) || !one.is_of_numbers();
+    let of = |allowed: Option<&Allowed>| allowed.filter(is_about).cloned();
     let takes = |is: &AllowedValues, was: &AllowedValues| match (is, was) {
         (AllowedValues::Texts(is), AllowedValues::Texts(was)) => is.is_subset(was),
         (AllowedValues::Numbers(is), AllowedValues::Numbers(was)) => is.is_subset(was),
@@ -197,6 +202,26 @@ fn compare_allowed(
         (None, Some(_)) => Some(Shows::Less),
         (Some(_), None) => Some(Shows::More),
         (Some(was), Some(is)) => ordered(no_more(&is, &was), no_more(&was, &is)),
+    }
+}
+
+/// What of templates crosses that no check looks at; of other datatypes that decides whether they
+/// cross, and not as what.
+fn compare_insides(
+    before: &Shape,
+    after: &Shape,
+    open: Option<DataTypes>,
+    datatype: DataType,
+) -> Option<Shows> {
+    if datatype != DataType::Template {
+        return None;
+    }
+    let (was, is) = (before.open.unwrap_or_default(), open.unwrap_or_default());
+    match (before.restricts(), after.restricts()) {
+        (false, false) => None,
+        (false, true) => Some(Shows::Less),
+        (true, false) => Some(Shows::More),
+        (true, true) => ordered(is.is_subset_of(was), was.is_subset_of(is)),
     }
 }
 

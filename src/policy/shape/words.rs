@@ -32,6 +32,8 @@ pub(super) enum Aspect {
     Length,
     Allowed,
     Pseudonym,
+    /// What becomes of datatypes that no check looks at: whether they cross is judged.
+    Open,
     Properties,
     Metadata,
     Columns,
@@ -52,6 +54,7 @@ impl Aspect {
             Aspect::Length => "however long",
             Aspect::Allowed => "every value",
             Aspect::Pseudonym => "texts as they are",
+            Aspect::Open => "every datatype",
             Aspect::Properties => "engineering properties",
             Aspect::Metadata => "no metadata but a short description",
             Aspect::Columns => "no columns",
@@ -145,6 +148,17 @@ impl Shape {
                 words.push((Aspect::Pseudonym, said));
             }
             None => {}
+        }
+        if self.restricts() {
+            let open = self.open.map(|open| open.names()).unwrap_or_default();
+            let said = match open.as_slice() {
+                [] => "what none of these checks can look at is dropped".to_owned(),
+                open => format!(
+                    "of what none of these checks can look at only {}, as it is",
+                    quoted(open)
+                ),
+            };
+            words.push((Aspect::Open, said));
         }
         let aspects = [Aspect::Properties, Aspect::Columns, Aspect::Members, Aspect::Parameters];
         for (aspect, (key, names)) in aspects.into_iter().zip(self.disarm.said()) {

@@ -233,19 +233,19 @@ events! {
         node: "group/edge node",
     } "Look at the node's connection and the OT broker's queues. Until its next birth, values not seen since are shown as stale.";
 
-    /// An edge node sends message after message with the same `seq`. What is lost of it can't be seen from its numbers, so from here on they are ignored, like those of a node without any, until its next birth. Told once for each node.
-    SeqNotCounted = "SEQ_NOT_COUNTED" (Warning, Ot, PerSource("node")) "the edge node does not count seq: it stands still" {
+    /// The numbers (`seq`) of an edge node's messages don't count them: they stand still, or nothing ever fills their holes. What is lost of it can't be seen from its numbers, so they are ignored, like those of a node without any, until 32 messages in a row are counted. Told once for each node.
+    SeqNotCounted = "SEQ_NOT_COUNTED" (Warning, Ot, PerSource("node")) "the edge node does not count its messages by seq" {
         node: "group/edge node",
-        seq: "the number that every message has",
+        #[optional] seq: "the number that every message has, where it stands still",
     } "Have its publisher count: `seq` is 0 in the NBIRTH and one more with every message of node and devices, 0 after 255.";
 
-    /// The messages of an edge node have two sequences of numbers that take turns, for the same topics: two publishers use its name (or one keeps two counters). Hosts see the values of both as those of one. The numbers are ignored until its next birth. Told once for each node.
+    /// The messages of an edge node have two sequences of numbers that take turns, for the same topics: two publishers use its name (or one keeps two counters). Hosts see the values of both as those of one. The numbers are ignored until 32 messages in a row are counted. Told once for each node.
     NameShared = "NAME_SHARED" (Warning, Ot, PerSource("node")) "two publishers under one name: the edge node's messages have two sequences of seq" {
         node: "group/edge node",
         numbers: "the next numbers of the two",
     } "Find the second publisher (a copied configuration, a gateway that was replaced and runs on) and give it a name of its own.";
 
-    /// Numbers of an edge node come again and again with other messages, in a way that has several possible causes. They are ignored until its next birth. Told once for each node.
+    /// Numbers of an edge node come again and again with other messages, in a way that has several possible causes. They are ignored until 32 messages in a row are counted. Told once for each node.
     SeqRepeats = "SEQ_REPEATS" (Warning, Ot, PerSource("node")) "seq repeats: the edge node does not count it, its devices count each for itself, or two publishers use its name" {
         node: "group/edge node",
     } "Look at which messages have one number: with different devices, have its publisher count all of them in one sequence; in one device, look for a second publisher.";
@@ -279,11 +279,6 @@ events! {
         #[optional] bd_seq: "number of the death",
         #[optional] birth: "number of the birth in force",
     } "Look at the node's library: will and birth should have the same number. Ordinary at a clean disconnect of libraries that send the next one.";
-
-    /// The sequence numbers (`seq`) of a node's messages don't count them: they repeat, stand still, or nothing ever fills their holes. Its messages are taken in the order in which they come, and whether some were lost can't be known.
-    SequenceIgnored = "SEQUENCE_IGNORED" (Warning, Ot, PerSource("node")) "the sequence numbers of a node say nothing" {
-        node: "group/edge node",
-    } "Look at the node's software: `seq` counts all messages of the node and its devices together. Two publishers under one name look like this too.";
 
     /// A bound of the configuration was reached; what is beyond it is dropped.
     CapacityReached = "CAPACITY_REACHED" (Error, Both, PerSource("limit")) "over capacity" {

@@ -60,7 +60,7 @@ fn numbers_that_do_not_count_are_told_and_delay_nothing() {
         let data = Payload { seq: Some(0), metrics, ..Payload::default() };
         edge.publish(&topic, data.encode_to_vec(), false);
     }
-    rig.relay.wait_for_event(Half::Ot, Event::SequenceIgnored, &["node=Plant/E"]);
+    rig.relay.wait_for_event(Half::Ot, Event::SeqNotCounted, &["node=Plant/E", "seq=0"]);
     rig.wait_for_value("Plant/E", "x", 19);
     rig.judge(Excuse::default());
 }

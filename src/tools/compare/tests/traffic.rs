@@ -68,6 +68,10 @@ fn keys() -> Vec<BoxedStrategy<Draft>> {
                 "members = ['b']",
                 "max-age-s = 60",
                 "properties = ['*']",
+                "pseudonym = true",
+                "max-length = 2\nopen-datatypes = ['Float', 'Template']",
+                "max = 60\nopen-datatypes = ['Template', 'String']",
+                "max = 60\nopen-datatypes = ['Template']",
             ],
         ),
         key(

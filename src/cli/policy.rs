@@ -3,6 +3,7 @@
 mod acl;
 mod diff;
 mod explain;
+mod history;
 mod json;
 mod learn;
 mod lines;
@@ -22,8 +23,8 @@ use super::{Exit, Failure, report};
 
 /// Make a policy, try it before it is live, and sign it.
 ///
-/// A policy is a file, or several files and directories together. None of these commands changes a
-/// policy file or disturbs a relay that runs.
+/// A policy is a file, or several files and directories together. None of these commands disturbs a relay
+/// that runs, and none but `rollback` changes a policy file.
 #[derive(Debug, Args)]
 #[command(
     arg_required_else_help = true,
@@ -45,6 +46,8 @@ enum PolicyCommand {
     Diff(diff::DiffArgs),
     Learn(learn::LearnArgs),
     Acl(acl::AclArgs),
+    History(history::HistoryArgs),
+    Rollback(history::RollbackArgs),
     Keygen(sign::KeygenArgs),
     Sign(sign::SignArgs),
     Verify(sign::VerifyArgs),
@@ -58,6 +61,8 @@ pub(super) fn run(arguments: &PolicyArgs) -> Result<Exit, Failure> {
         PolicyCommand::Diff(arguments) => diff::run(arguments),
         PolicyCommand::Learn(arguments) => learn::run(arguments),
         PolicyCommand::Acl(arguments) => acl::run(arguments),
+        PolicyCommand::History(arguments) => history::run(arguments),
+        PolicyCommand::Rollback(arguments) => history::rollback(arguments),
         PolicyCommand::Keygen(arguments) => sign::keygen(arguments),
         PolicyCommand::Sign(arguments) => sign::sign(arguments),
         PolicyCommand::Verify(arguments) => sign::verify(arguments),

@@ -79,14 +79,14 @@ pub(super) fn peek(directory: &Path) -> Option<impl Deref<Target = Status>> {
 }
 
 /// Where the status file of a half lies, which belongs to a configuration file or a state directory.
-struct Place {
-    directory: PathBuf,
+pub(super) struct Place {
+    pub(super) directory: PathBuf,
     /// Whom the configuration names as the half's user, besides the directory's owner.
     user: Option<u32>,
 }
 
 impl Place {
-    fn of(path: &Path) -> Result<Place, Failure> {
+    pub(super) fn of(path: &Path) -> Result<Place, Failure> {
         if path.is_dir() {
             return Ok(Place { directory: path.to_owned(), user: None });
         }

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use policy::Policy;
 use sparkplug::DataType;
+use tools::cases;
 use tools::compare::compare;
 use tools::dry_run::tally::{MetricTally, Tally};
 
 use self::view::View;
 use super::recording::{self, Event};
-use super::{at_ms, json as machine};
+use super::{at_ms, history, json as machine};
 use crate::cli::{Exit, Failure, report};
 
 /// Say what newly crosses under policy B, and what no longer does.
@@ -28,14 +29,16 @@ use crate::cli::{Exit, Failure, report};
 #[command(after_help = "Examples:\n  \
                         sparkdiode policy diff /etc/sparkdiode/policies draft\n  \
                         sparkdiode policy diff old.toml new.toml --capture plant.capture\n  \
-                        sparkdiode policy diff old.toml new.toml --json")]
+                        sparkdiode policy diff old.toml new.toml --json\n  \
+                        sparkdiode policy diff --in-force /etc/sparkdiode/ot.toml draft")]
 pub(super) struct DiffArgs {
-    /// The policy before: a file, or a directory.
-    #[arg(value_name = "A")]
-    before: PathBuf,
-    /// The policy after.
-    #[arg(value_name = "B")]
-    after: PathBuf,
+    /// The policy before, and the policy after: files or directories. With `--in-force` that after
+    /// alone.
+    #[arg(value_name = "A B", required = true, num_args = 1..=2)]
+    paths: Vec<PathBuf>,
+    /// The policy before is the one in force at this half: its `ot.toml`, `it.toml` or state directory.
+    #[arg(long, value_name = "PATH")]
+    in_force: Option<PathBuf>,
     /// A recording that `sparkdiode capture` made.
     #[arg(long, value_name = "FILE")]
     capture: Option<PathBuf>,
@@ -66,7 +69,22 @@ pub(super) fn run(arguments: &DiffArgs) -> Result<Exit, Failure> {
         let _ = policy.set_time(at_ms);
         Ok(policy)
     };
-    let (before, after) = (read(&arguments.before)?, read(&arguments.after)?);
+    let (before, after) = match (&arguments.in_force, arguments.paths.as_slice()) {
+        (None, [before, after]) => (read(before)?, read(after)?),
+        (Some(half), [after]) => {
+            let (mut policy, _) = cases::read_policy(&history::in_force(half)?)?;
+            let _ = policy.set_time(at_ms);
+            (policy, read(after)?)
+        }
+        (None, _) => {
+            let message = "two policies are compared: A and B";
+            return Err(Failure::new(Exit::Usage, message)
+                .hint("`--in-force ot.toml B` compares with the one in force"));
+        }
+        (Some(_), _) => {
+            return Err(Failure::new(Exit::Usage, "`--in-force` is A: name B alone"));
+        }
+    };
     let comparison = compare(&before, &after, at_ms);
     let recorded = match &arguments.capture {
         Some(path) => Some(changes(&before, &after, path)?),

@@ -1,5 +1,6 @@
 //! End to end: real edge nodes, the relay's two processes, a strict host.
 
+mod access;
 mod brokers;
 mod capture;
 mod commands;

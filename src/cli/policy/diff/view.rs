@@ -37,7 +37,11 @@ impl View<'_> {
         comparison: &Comparison,
     ) {
         let paint = self.paint;
-        let (a, b) = (arguments.before.display(), arguments.after.display());
+        let b = arguments.paths.last().map(|path| path.display().to_string()).unwrap_or_default();
+        let a = match (&arguments.in_force, arguments.paths.first()) {
+            (Some(_), _) => "the policy in force".to_owned(),
+            (None, path) => path.map(|path| path.display().to_string()).unwrap_or_default(),
+        };
         if comparison.is_equal() {
             line(text, &paint.good("no difference"));
             line(text, &format!("  {a} and {b} let the same things through, in the same manner;"));

@@ -9,6 +9,7 @@ mod faults;
 mod filters;
 mod flow;
 mod healing;
+mod history;
 mod hostile;
 mod incidents;
 mod kills;

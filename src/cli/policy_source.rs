@@ -12,10 +12,11 @@ use signature::{
     Accepted, Requirement, SignatureError, Signed, SignedPolicy, check_rollback, verify,
 };
 use state::{StateDir, StateError, StateFile, Stored};
+use telemetry::event;
 use tools::cases;
 
 use super::policy_history::{self, Kept};
-use super::{Exit, Failure, startup};
+use super::{Exit, Failure};
 
 /// Directory, below that of a half's state, of what is remembered about policies.
 pub(super) const DIRECTORY: &str = "policy";
@@ -135,7 +136,10 @@ impl PolicySource {
             .map_err(|error| Failure::new(Exit::Io, error.to_string()))?;
         let claimed = ClaimedSource { source: self, state };
         claimed.remember(policy)?;
-        startup::log_warnings(claimed.keep(policy));
+        if let Some(warning) = claimed.keep(policy) {
+            let place = warning.path.display().to_string();
+            event!(ConfigWarning, place = place, problem = warning.title);
+        }
         Ok(claimed)
     }
 }

@@ -203,6 +203,8 @@ impl Broker {
             if !file.exists() {
                 fs::write(&file, "").unwrap();
             }
+            // What goes to stdout is there at its end only.
+            writeln!(text, "log_dest file {}", self.list().log().display()).unwrap();
             let (port, file) = (address.port(), file.display());
             writeln!(text, "listener {port} 127.0.0.1\nallow_anonymous true\nacl_file {file}")
                 .unwrap();
@@ -223,10 +225,14 @@ impl List {
         self.dir.join("list")
     }
 
+    fn log(&self) -> PathBuf {
+        self.dir.join("reloads")
+    }
+
     /// Exchanges it, and waits until the broker has taken it up.
     pub(crate) fn set(&self, list: &[u8]) {
         let reloads = || {
-            let log = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
+            let log = fs::read_to_string(self.log()).unwrap_or_default();
             log.matches("Reloading config").count()
         };
         let before = reloads();

@@ -1,20 +1,19 @@
 //! `sparkdiode policy diff`: what another policy would let through.
 
+mod changed;
 mod json;
 mod view;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use policy::Policy;
-use sparkplug::DataType;
 use tools::cases;
 use tools::compare::compare;
-use tools::dry_run::tally::{MetricTally, Tally};
 
+use self::changed::changes;
 use self::view::View;
-use super::recording::{self, Event};
-use super::{at_ms, history, json as machine};
+use super::{at_ms, history};
 use crate::cli::{Exit, Failure, report};
 
 /// Say what newly crosses under policy B, and what no longer does.
@@ -48,18 +47,6 @@ pub(super) struct DiffArgs {
     /// One JSON object.
     #[arg(long)]
     json: bool,
-}
-
-/// What became of one metric of a recording under both policies.
-struct Changed {
-    entity: String,
-    metric: String,
-    datatype: Option<DataType>,
-    sent: u64,
-    /// Values that crossed, before and after.
-    crossed: (u64, u64),
-    /// Why it didn't, or by which rule it did, before and after.
-    why: (String, String),
 }
 
 pub(super) fn run(arguments: &DiffArgs) -> Result<Exit, Failure> {
@@ -98,59 +85,18 @@ pub(super) fn run(arguments: &DiffArgs) -> Result<Exit, Failure> {
         report::json(&object)?;
     } else {
         let mut text = String::new();
-        view.describe(&mut text, arguments, &comparison);
+        let name = |path: Option<&PathBuf>| {
+            path.map(|path| path.display().to_string()).unwrap_or_default()
+        };
+        let first = match &arguments.in_force {
+            Some(_) => "the policy in force".to_owned(),
+            None => name(arguments.paths.first()),
+        };
+        view.describe(&mut text, (&first, &name(arguments.paths.last())), &comparison);
         if let (Some(path), Some((messages, changes))) = (&arguments.capture, &recorded) {
             view.describe_recording(&mut text, path, *messages, changes);
         }
         report::output(text.trim_start_matches('\n'))?;
     }
     Ok(if differs { Exit::Failed } else { Exit::Ok })
-}
-
-/// Runs a recording through both policies: the number of messages, and the metrics of which not
-/// as many values cross.
-fn changes(before: &Policy, after: &Policy, path: &Path) -> Result<(u64, Vec<Changed>), Failure> {
-    let tally = |policy: &Policy| -> Result<Tally, Failure> {
-        let mut tally = Tally::default();
-        recording::run(policy, path, |event| {
-            match event {
-                Event::Late(passed) => tally.add_late(passed),
-                Event::Message(_, topic, outcome) => tally.add(topic, outcome),
-            }
-            Ok(())
-        })?;
-        Ok(tally)
-    };
-    let (left, right) = (tally(before)?, tally(after)?);
-    let mut changes = Vec::new();
-    for (entity, was) in &left.entities {
-        for (name, was) in &was.metrics {
-            let is = right.entities.get(entity).and_then(|entity| entity.metrics.get(name));
-            let Some(is) = is else { continue };
-            // Equal counts with other values are a difference too.
-            let same = was.crossed() == is.crossed()
-                && was.altered == is.altered
-                && was.told_as == is.told_as
-                && was.last_arrived == is.last_arrived;
-            if !same {
-                changes.push(Changed {
-                    entity: entity.clone(),
-                    metric: name.clone(),
-                    datatype: was.datatype.or(is.datatype),
-                    sent: was.sent,
-                    crossed: (was.crossed(), is.crossed()),
-                    why: (why(before, was), why(after, is)),
-                });
-            }
-        }
-    }
-    Ok((left.messages, changes))
-}
-
-/// By which rule a metric crossed, or why it didn't.
-fn why(policy: &Policy, tally: &MetricTally) -> String {
-    let forwarded = tally.forwarded.keys().filter_map(|rule| machine::name(policy, *rule));
-    let mut words: Vec<String> = forwarded.map(str::to_owned).collect();
-    words.extend(tally.dropped.keys().map(|cause| recording::cause(policy, *cause)));
-    words.join(", ")
 }

@@ -9,11 +9,11 @@ use policy::{Contrast, EntityPlan, Mode, Policy, Rule, Verdict, contrasts};
 use sparkplug::{DataType, Entity, names};
 
 use super::classes::{Kind, Pattern, witnesses};
+use super::difference::{Outcome, Room, Types, Witness};
 use super::patterns::{
-    can_meet, datatype_classes, device_patterns, edge_node_patterns, group_patterns, is_plain,
-    metric_patterns,
+    can_meet, datatype_classes, device_patterns, edge_node_patterns, forwards_templates,
+    group_patterns, is_plain, metric_patterns,
 };
-use super::{Outcome, Room, Types, Witness, forwards_templates};
 use crate::explain::selecting;
 
 /// States of one automaton over names.

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use policy::Rule;
 use policy::glob::Glob;
 use policy::rule::Selectors;
 use policy::rule::filter::{Level, Reach};
 use policy::shape::{Kinship, kinship};
+use policy::{Action, Mode, Policy, Rule};
 use sparkplug::{DataType, names};
 
 use super::classes::Pattern;
@@ -89,4 +89,13 @@ pub(super) fn datatype_classes(rules: &[&Rule]) -> Vec<Vec<Option<DataType>>> {
         classes.entry(of).or_default().push(Some(datatype));
     }
     classes.into_values().chain([vec![None]]).collect()
+}
+
+/// Whether some rule forwards templates.
+pub(super) fn forwards_templates(policy: &Policy) -> bool {
+    policy.rules().iter().any(|rule| {
+        rule.mode() == Mode::Enforce
+            && rule.action() == Action::Forward
+            && rule.datatypes().is_none_or(|types| types.contains(DataType::Template))
+    })
 }

@@ -3,22 +3,7 @@
 
 use policy::Policy;
 
-use super::{Comparison, Outcome};
-
-/// What is shared by things that are different and others.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Room {
-    /// The limit of a rule.
-    Limit(String),
-    /// Limits of edge nodes or of the link.
-    Limits,
-    /// Names on IT, of which nobody has one twice.
-    Names,
-    /// Members that are left out of all instances of a template for the sake of one.
-    Members,
-    /// What goes by the value that crossed last of a metric, at other times: the rule.
-    Held(String),
-}
+use super::difference::{Comparison, Outcome, Room};
 
 /// Finds what is shared with anything that differs, beside what was found while looking.
 pub(super) fn find(before: &Policy, comparison: &mut Comparison) {

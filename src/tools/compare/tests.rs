@@ -2,10 +2,11 @@
 
 mod traffic;
 
+use account::Reason;
 use diagnostic::SourceFile;
-use policy::Verdict;
+use policy::{Shows, Verdict};
 use proptest::prelude::*;
-use sparkplug::{Entity, names};
+use sparkplug::{DataType, Entity, names};
 
 use super::patterns::is_plain;
 use super::*;

@@ -7,8 +7,9 @@ use serde_json::{Value as Json, json};
 use sparkplug::DataType;
 use tools::compare::{Comparison, Difference, Outcome, Room, Types, Witness};
 
+use super::changed::Changed;
 use super::view::View;
-use super::{Changed, machine};
+use crate::cli::policy::json as machine;
 
 impl View<'_> {
     pub(super) fn json(

@@ -9,7 +9,8 @@ use sparkplug::DataType;
 use text::{Paint, counted, escape_to};
 use tools::compare::{Comparison, Difference, Outcome, Room, Types, Witness};
 
-use super::{Changed, DiffArgs, machine};
+use super::changed::Changed;
+use crate::cli::policy::json as machine;
 use crate::cli::policy::lines::{line, wrap};
 
 /// Columns of the output.
@@ -30,18 +31,9 @@ pub(super) struct View<'a> {
 }
 
 impl View<'_> {
-    pub(super) fn describe(
-        &self,
-        text: &mut String,
-        arguments: &DiffArgs,
-        comparison: &Comparison,
-    ) {
+    pub(super) fn describe(&self, text: &mut String, names: (&str, &str), comparison: &Comparison) {
         let paint = self.paint;
-        let b = arguments.paths.last().map(|path| path.display().to_string()).unwrap_or_default();
-        let a = match (&arguments.in_force, arguments.paths.first()) {
-            (Some(_), _) => "the policy in force".to_owned(),
-            (None, path) => path.map(|path| path.display().to_string()).unwrap_or_default(),
-        };
+        let (a, b) = names;
         if comparison.is_equal() {
             line(text, &paint.good("no difference"));
             line(text, &format!("  {a} and {b} let the same things through, in the same manner;"));

@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use prost::Message as _;
 use sparkplug::{
-    MetaData, Metric, Parameter, ParameterValue, Payload, Property, PropertySet, PropertyValue,
-    Template, Topic, Value, value,
+    DataType, MetaData, Metric, Parameter, ParameterValue, Payload, Property, PropertySet,
+    PropertyValue, Template, Topic, Value, value,
 };
 
 use super::*;

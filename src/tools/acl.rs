@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use policy::Policy;
-use sparkplug::{CERTIFICATES_PREFIX, Entity};
+use sparkplug::{CERTIFICATES_PREFIX, Entity, STATE_FILTERS};
 
 /// What may be done under a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,10 +23,12 @@ pub struct Grant {
     pub topic: String,
 }
 
-/// What the OT half needs at its broker: it reads what the policy forwards, and writes nothing.
+/// What the OT half needs at its broker: it reads what the policy forwards, stored births and what hosts
+/// of the plant say of themselves, and writes nothing.
 pub fn of_ot(policy: &Policy) -> BTreeSet<Grant> {
     let filters = policy.subscriptions().into_iter();
     let filters = filters.chain([format!("{CERTIFICATES_PREFIX}#")]);
+    let filters = filters.chain(STATE_FILTERS.map(str::to_owned));
     filters.map(|topic| Grant { access: Access::Read, topic }).collect()
 }
 
@@ -164,7 +166,7 @@ mod tests {
         assert_eq!(head, "# one\nuser relay-ot\n");
         assert!(!rest.contains("write") && rest.contains("topic read $sparkplug/certificates/#\n"));
         assert!(rest.contains("topic read spBv1.0/G/DDATA/Line4/Oven\n"), "{rest}");
-        assert_eq!(rest.lines().count(), 7, "{rest}");
+        assert_eq!(rest.lines().count(), 9, "{rest}");
         let it = of_it(&policy, Some(("sparkdiode", None)), Some("scada"));
         let it = mosquitto(&it, None, &[]);
         for line in [

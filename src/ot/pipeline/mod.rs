@@ -50,6 +50,7 @@ mod doubts;
 mod encode;
 mod fast_path;
 mod flush;
+mod hosts;
 mod item;
 mod judge;
 mod limits;
@@ -83,6 +84,8 @@ use telemetry::status::TrackedNode;
 
 use self::announce::keyframes;
 use self::decode::MetricRoom;
+use self::hosts::Hosts;
+pub(crate) use self::hosts::Quiet;
 use self::overload::Overload;
 pub(crate) use self::reorder::ALL_BYTES as WAITING_BYTES;
 use self::reorder::Reorder;
@@ -161,6 +164,7 @@ pub struct Pipeline {
     plant: Plant,
     reorder: Reorder,
     unborn: Unborn,
+    hosts: Hosts,
     ledger: Ledger,
     counters: Counters,
     hasher: RandomState,
@@ -198,6 +202,7 @@ impl Pipeline {
             plant: Plant::new(settings.max_nodes, settings.budget),
             reorder: Reorder::default(),
             unborn: Unborn::default(),
+            hosts: Hosts::default(),
             settings,
             ledger: Ledger::new(policy.rule_names()),
             policy,
@@ -225,6 +230,7 @@ impl Pipeline {
     pub fn session(&mut self, now: Now, present: bool) {
         self.connected = true;
         self.session_since = now.mono;
+        self.hosts.connected(now.mono);
         // Readers wait for the news.
         self.next_heartbeat = now.mono;
         for node in self.plant.nodes_mut() {
@@ -353,6 +359,28 @@ impl Pipeline {
         let is_born = |node: &&Node| node.own.life.is_announced() || node.own.life == Life::Known;
         let born = self.plant.nodes().iter().filter(is_born);
         born.map(|node| (&*node.group, &*node.edge_node))
+    }
+
+    /// The hosts that are offline on OT while edge nodes are silent, and how these are.
+    pub(crate) fn absent_hosts(&self, now: Now) -> Option<(Vec<&str>, Quiet)> {
+        let offline = self.hosts.offline(now.mono);
+        let quiet = self.quiet();
+        let absent = self.connected && !offline.is_empty() && quiet.is_quiet();
+        absent.then_some((offline, quiet))
+    }
+
+    fn quiet(&self) -> Quiet {
+        let live = self.plant.nodes().iter().filter(|node| node.own.life.is_alive()).count();
+        Quiet { silent: self.plant.nodes().len().saturating_sub(live), live }
+    }
+
+    /// Tells which hosts are offline while edge nodes are silent.
+    fn tell_hosts(&mut self, now: Now) {
+        if self.connected {
+            let mut hosts = std::mem::take(&mut self.hosts);
+            hosts.tick(now.mono, || self.quiet());
+            self.hosts = hosts;
+        }
     }
 
     /// How many edge nodes send and have no known birth, and one of them.

@@ -43,9 +43,7 @@ faults! {
     NeverUnheard: "a node of which nothing is heard is never given up",
     AcknowledgesEarly: "a message is acknowledged before the journal has it",
     SkipsFrames: "the position in the journal is stored before what was read is",
-    BelievesOldWills: "deaths of earlier sessions are believed",
     BelievesStored: "what a broker has stored is taken for news",
-    TakesCopies: "what is delivered again is taken for news",
     IgnoresReload: "another policy isn't taken",
     MissesWindows: "a rule doesn't come into force or go out of it by the clock",
     DropsOverRate: "what is over a rate limit is dropped, and doesn't wait",
@@ -64,17 +62,7 @@ impl Fault {
             let topic = String::from_utf8_lossy(&message.delivery.topic).into_owned();
             let is = |kind: &str| topic.contains(&format!("/{kind}/"));
             match self {
-                Fault::BelievesOldWills if is("NDEATH") => {
-                    change(message, |payload| payload.metrics.clear());
-                }
                 Fault::BelievesStored => message.delivery.retain = false,
-                Fault::TakesCopies if message.delivery.dup => {
-                    message.delivery.dup = false;
-                    change(message, |payload| {
-                        (payload.seq, payload.timestamp) = (None, None);
-                        payload.metrics.iter_mut().for_each(|metric| metric.timestamp = None);
-                    });
-                }
                 Fault::IgnoresSeq => change(message, |payload| payload.seq = None),
                 Fault::HistoryIsNow => change(message, |payload| {
                     payload.metrics.iter_mut().for_each(|metric| metric.is_historical = None);

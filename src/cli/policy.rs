@@ -1,8 +1,10 @@
 //! `sparkdiode policy`: the tools that make a policy, try it, explain it, compare it and sign it.
 
+mod acl;
 mod diff;
 mod explain;
 mod hits;
+mod history;
 mod json;
 mod learn;
 mod lines;
@@ -23,8 +25,8 @@ use super::{Exit, Failure, report};
 
 /// Make a policy, try it before it is live, and sign it.
 ///
-/// A policy is a file, or several files and directories together. None of these commands changes a
-/// policy file or disturbs a relay that runs.
+/// A policy is a file, or several files and directories together. None of these commands disturbs a relay
+/// that runs, and none but `rollback` changes a policy file.
 #[derive(Debug, Args)]
 #[command(
     arg_required_else_help = true,
@@ -46,6 +48,9 @@ enum PolicyCommand {
     Diff(diff::DiffArgs),
     Hits(hits::HitsArgs),
     Learn(learn::LearnArgs),
+    Acl(acl::AclArgs),
+    History(history::HistoryArgs),
+    Rollback(history::RollbackArgs),
     Keygen(sign::KeygenArgs),
     Sign(sign::SignArgs),
     Verify(sign::VerifyArgs),
@@ -60,6 +65,9 @@ pub(super) fn run(arguments: &PolicyArgs) -> Result<Exit, Failure> {
         PolicyCommand::Diff(arguments) => diff::run(arguments),
         PolicyCommand::Hits(arguments) => hits::run(arguments),
         PolicyCommand::Learn(arguments) => learn::run(arguments),
+        PolicyCommand::Acl(arguments) => acl::run(arguments),
+        PolicyCommand::History(arguments) => history::run(arguments),
+        PolicyCommand::Rollback(arguments) => history::rollback(arguments),
         PolicyCommand::Keygen(arguments) => sign::keygen(arguments),
         PolicyCommand::Sign(arguments) => sign::sign(arguments),
         PolicyCommand::Verify(arguments) => sign::verify(arguments),

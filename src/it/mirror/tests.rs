@@ -2,6 +2,7 @@
 #![allow(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
 
 mod both;
+mod footprint;
 mod gaps;
 mod history;
 mod keyframes;
@@ -15,6 +16,7 @@ mod snapshots;
 mod steps;
 mod templates;
 mod tightened;
+mod turns;
 mod world;
 
 pub(crate) use world::settings;

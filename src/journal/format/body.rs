@@ -70,6 +70,11 @@ pub struct Start {
     /// before it may leave unless the policy in force lets it. 0: it never did.
     #[prost(uint64, tag = "8")]
     pub tightened_seq: u64,
+    /// First frame of a segment whose head is spread: a keyframe of each live node and device comes
+    /// before anything else of the node, and those of all before the first heartbeat. Otherwise the
+    /// header of the segment says how long the head is.
+    #[prost(bool, tag = "22")]
+    pub spread: bool,
 }
 
 /// A birth, data or death message.

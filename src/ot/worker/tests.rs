@@ -2,6 +2,7 @@
 
 pub(super) mod planted;
 mod tightened;
+mod turns;
 mod windows;
 
 use std::os::unix::net::UnixDatagram;
@@ -69,7 +70,7 @@ fn build_with(
         keyframe_every: Duration::from_secs(30),
         reorder_timeout,
         doubt_after: Duration::from_secs(300),
-        max_nodes: 8,
+        max_nodes: 1_000,
         max_devices_per_node: 4,
         budget: Budget::UNLIMITED,
         caps: Caps::default(),

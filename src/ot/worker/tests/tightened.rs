@@ -39,10 +39,10 @@ fn a_tightening_reload_marks_its_place_and_every_segment_repeats_it() {
     let dir = tempfile::tempdir().unwrap();
     let (mut worker, _work, _receipts) = build(dir.path());
     let now = worker.clock.now();
-    let (mut batch, mut out) = (Vec::new(), Vec::new());
+    let (mut batch, mut out) = (VecDeque::new(), Vec::new());
     let mut reload = |worker: &mut Worker, text: &str| {
-        batch.push(arrived(vec![delivered(1, "spBv1.0/G/NBIRTH/E", 0, birth())]));
-        batch.push(policy(text));
+        batch.push_back(arrived(vec![delivered(1, "spBv1.0/G/NBIRTH/E", 0, birth())]));
+        batch.push_back(policy(text));
         assert!(worker.work_off(now, &mut batch, false, &mut out));
     };
     reload(
@@ -70,7 +70,7 @@ fn a_start_carries_the_mark_on_and_marks_where_the_policy_is_another_one() {
     let told = marks(&mut worker, dir.path());
     assert_eq!(told[1].1, 0, "the same policy: {told:?}");
     let now = worker.clock.now();
-    let (mut batch, mut out) = (vec![policy("")], Vec::new());
+    let (mut batch, mut out) = (VecDeque::from([policy("")]), Vec::new());
     assert!(worker.work_off(now, &mut batch, false, &mut out));
     let mark = marks(&mut worker, dir.path())[2].1;
     assert!(mark > 0);

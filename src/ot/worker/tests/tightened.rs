@@ -1,6 +1,8 @@
 //! The mark of a tighter policy: written by the reload, repeated by every segment, and by a start
 //! under another policy.
 
+use std::collections::VecDeque;
+
 use journal_format::Start;
 
 use super::*;

@@ -3,8 +3,8 @@
 mod acl;
 mod diff;
 mod explain;
-mod hits;
 mod history;
+mod hits;
 mod json;
 mod learn;
 mod lines;

@@ -5,7 +5,7 @@ use sparkplug::DataType;
 
 use crate::contrast::{Contrast, Shows};
 use crate::names::Prefixes;
-use crate::rule::{Bucket, Priority, Rate, Rule};
+use crate::rule::{Bucket, Per, Priority, Rate, Rule};
 
 /// What is different for a metric of which values cross by the rule `before` in one policy and by
 /// `after` in another one; `values`: not only its name does.
@@ -60,11 +60,15 @@ pub fn contrasts(
         return contrasts;
     }
     let limited = |rate: &Option<Rate>, name: &str| match rate {
-        Some(rate) => format!("{}, with all that `{name}` forwards", rate.describe()),
+        Some(rate) if rate.per == Per::Rule => {
+            format!("{}, with all that `{name}` forwards", rate.describe())
+        }
+        Some(rate) => format!("{} {}", rate.describe(), rate.per.words()),
         None => "as much as comes".to_owned(),
     };
     // A limit is shared by what the rule forwards.
-    let shares = rate.is_some() && before.name != *name;
+    let is_shared = rate.is_some_and(|rate| rate.per == Per::Rule);
+    let shares = is_shared && before.name != *name;
     if before.rate != *rate || shares {
         let shows = compare_rates(before.rate.as_ref(), rate.as_ref());
         add(shows, limited(rate, name), limited(&before.rate, &before.name));
@@ -89,15 +93,15 @@ fn compare_rates(before: Option<&Rate>, after: Option<&Rate>) -> Shows {
         (_, None) => return Shows::More,
         (Some(was), Some(is)) => (was, is),
     };
-    let Rate { messages, bytes, on_excess } = is;
+    let Rate { messages, bytes, on_excess, per } = is;
     let wider = |was: Option<Bucket>, is: Option<Bucket>| match (was, is) {
         (_, None) => true,
         (None, Some(_)) => false,
         (Some(was), Some(is)) => is.per_s >= was.per_s && is.burst >= was.burst,
     };
     // Under a lower limit other messages have their turn.
-    match wider(was.messages, *messages) && wider(was.bytes, *bytes) && was.on_excess == *on_excess
-    {
+    let is_wider = wider(was.messages, *messages) && wider(was.bytes, *bytes);
+    match is_wider && was.on_excess == *on_excess && was.per <= *per {
         true if was != is => Shows::More,
         _ => Shows::Otherwise,
     }

@@ -114,7 +114,7 @@ mod tests {
             policy_digest: policy.digest().to_owned(),
             since_ms: 1_700_000_000_000,
             until_ms: seconds.saturating_mul(1_000).saturating_add(1_700_000_000_000),
-            rules: vec![RuleCount { metrics: 7, observed: 0 }, RuleCount::default()],
+            rules: vec![RuleCount { metrics: 7, ..RuleCount::default() }, RuleCount::default()],
         };
         let (mut text, mut warnings) = (String::new(), Diagnostics::new());
         describe_counts(&mut text, &policy, &sources, &counts, &mut warnings);

@@ -6,7 +6,8 @@ use std::os::unix::fs::{chown, symlink};
 use serde_json::Value;
 use telemetry::status::{
     CertificateStatus, DropStatus, Health, ItStatus, LastDropStatus, LossStatus, NodeStatus,
-    ObservedStatus, OtReport, OtStatus, PolicyStatus, ReloadRefused, RuleStatus, Status, WindowStatus,
+    ObservedStatus, OtReport, OtStatus, PolicyStatus, ReloadRefused, RuleStatus, Status,
+    WindowStatus,
 };
 use text::{Paint, is_treacherous};
 

@@ -293,7 +293,6 @@ impl View {
 }
 
 impl View {
-
     /// The last drops: the last one of each reason and metric that there is room for.
     fn last(&mut self, last: &[LastDropStatus], written_ms: u64) {
         if last.is_empty() {

@@ -64,7 +64,7 @@ pub struct Rate {
 }
 
 /// Who has a limit: all that a rule forwards together, or each edge node, device or metric.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Per {
     #[default]
     Rule,

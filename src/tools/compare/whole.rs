@@ -47,5 +47,12 @@ pub(super) fn compare(before: &Policy, after: &Policy) -> Vec<Whole> {
             differences.push(Whole { before: say(was), after: say(is), shows });
         }
     }
+    if left.births != right.births {
+        let say = |least: std::time::Duration| {
+            format!("births: values past limits once in {} s", least.as_secs_f64())
+        };
+        let shows = if right.births < left.births { Shows::More } else { Shows::Otherwise };
+        differences.push(Whole { before: say(left.births), after: say(right.births), shows });
+    }
     differences
 }

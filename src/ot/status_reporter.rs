@@ -65,6 +65,11 @@ impl StatusReporter {
         self.pulse = true;
     }
 
+    /// A sign of life between the stages of what takes longer than a turn.
+    pub(crate) fn breath(&self) -> Box<dyn FnMut() + Send> {
+        self.notifier.breath()
+    }
+
     /// Everything before the last pulse went through.
     pub(crate) fn feed(&mut self) {
         if std::mem::take(&mut self.pulse) {

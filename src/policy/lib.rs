@@ -259,6 +259,12 @@ impl Policy {
         plan::node_in_scope(self.effects(group, edge_node), group, edge_node)
     }
 
+    /// Whether a forward rule spells group and name of the edge node out.
+    pub fn spells_out(&self, group: &str, edge_node: &str) -> bool {
+        self.effects(group, edge_node)
+            .any(|(rule, effect)| effect.forwards && rule.selectors.spell_out(group, edge_node))
+    }
+
     /// Whether a forward rule selects the entity (a device, or the edge node's own metrics),
     /// and no deny rule denies all of it.
     pub fn device_in_scope(&self, entity: Entity<'_>) -> bool {

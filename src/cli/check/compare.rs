@@ -26,7 +26,7 @@ pub(super) fn compare(
         problem.severity = Severity::Warning;
         warnings.push(problem);
     };
-    for finding in limits::compare(ot, it) {
+    for finding in limits::compare(&ot.limits, &it.limits) {
         warn(finding.title, &finding.help);
     }
     let side = |path, name, broker, syslog| syslog::Side { path, name, broker, syslog };

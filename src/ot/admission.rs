@@ -91,7 +91,7 @@ impl Sink for Queue {
         let work = match event {
             SessionEvent::Connected { present } => Work::Connected { present },
             SessionEvent::Lost => Work::Lost,
-            SessionEvent::Trouble(trouble) => Work::Trouble(trouble),
+            SessionEvent::Subscribed(subscribed) => Work::Subscribed(subscribed),
             SessionEvent::Messages(_) if self.shared.stopping.load(Ordering::Relaxed) => return,
             SessionEvent::Messages(mut messages) => {
                 // Before the clock is read: who sees neither this nor them is earlier than they.

@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use signature::SignedPolicy;
 
 use super::admission::shares;
-use super::connection::{Delivered, Trouble};
+use super::connection::{Delivered, Subscribed};
 use super::shed::Shed;
 use crate::Now;
 
@@ -30,7 +30,7 @@ pub(super) enum Work {
     },
     Lost,
     /// Why somebody should look at the session, from now on.
-    Trouble(Option<Trouble>),
+    Subscribed(Subscribed),
     Policy(Box<SignedPolicy>),
     /// The network thread asks for a sign of life.
     WatchdogRequest,

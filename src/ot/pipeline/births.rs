@@ -16,8 +16,12 @@ impl StepContext<'_> {
     /// A live NBIRTH.
     pub(super) fn node_birth(&mut self, node: &mut Node, birth: Birth) -> Fate {
         node.sequence.restart(low_byte(birth.payload.seq));
+        // What was refused before it, the birth says anew.
+        node.unread.clear();
         self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
+        self.breathe();
         let taught = self.take_apart(node.origin(None), birth, true);
+        self.breathe();
         let mut unfit = Unfit::default();
         let changed = node.bear(taught, &mut unfit);
         self.drop_definitions(node, &mut unfit);
@@ -31,10 +35,12 @@ impl StepContext<'_> {
             device.holds = false;
         }
         self.judge_born(node);
+        self.breathe();
         self.survey_birth(node, changed);
         if let Err(shortage) = self.check_room(node) {
             return self.refuse_node(node, shortage);
         }
+        self.breathe();
         let _ = self.drop_denied(node.origin(None), &node.own);
         if self.collides(node.entity()) {
             return Fate::Dropped(Reason::NameCollision);
@@ -63,7 +69,12 @@ impl StepContext<'_> {
         if node.own.life == Life::Known {
             self.revive_node(node);
         }
+        self.breathe();
+        if !late {
+            node.unread.retain(|(of, _), _| of.as_deref() != Some(device));
+        }
         let taught = self.take_apart(node.origin(Some(device)), birth, false);
+        self.breathe();
         self.release(node, Some(device), Fate::Dropped(Reason::UnknownMetric));
         let state = node.devices.entry(device.into()).or_default();
         let former = (late && state.life.is_alive()).then(|| state.layout.clone());
@@ -72,6 +83,7 @@ impl StepContext<'_> {
             state.layout.keep_newer_of(&former);
         }
         self.judge_device(node, device);
+        self.breathe();
         let types_changed = self.refresh_device_types(node, device);
         node.count(Some(device));
         if let Err(shortage) = self.check_room(node) {

@@ -209,7 +209,7 @@ impl StepContext<'_> {
         node.lose();
         // The node's next message reports the loss, but may be long in coming: until then its
         // values would look good.
-        node.next_keyframe = self.now.mono;
+        self.order_keyframe(node);
     }
 }
 

@@ -29,4 +29,5 @@ mod shaping;
 mod snapshot_probe;
 mod steps;
 mod storm;
+mod turns;
 mod unfit;

@@ -62,6 +62,8 @@ pub(crate) struct Plant {
     taken: Vec<(usize, Vec<u8>)>,
     index: HashMap<Box<str>, HashMap<Box<str>, usize, RandomState>, RandomState>,
     max_nodes: usize,
+    /// How often there was news for all nodes.
+    told: u64,
 }
 
 impl Plant {
@@ -76,6 +78,7 @@ impl Plant {
             taken: Vec::new(),
             index: HashMap::default(),
             max_nodes,
+            told: 0,
         }
     }
 
@@ -108,6 +111,24 @@ impl Plant {
     pub(crate) fn set_next_keyframe(&mut self, index: usize, next: Duration) {
         if let Some(node) = self.nodes.get_mut(index) {
             node.next_keyframe = next;
+            node.keyframe_ordered = false;
+        }
+    }
+
+    /// There is news for all nodes.
+    pub(crate) fn tell(&mut self) {
+        self.told = self.told.saturating_add(1);
+    }
+
+    /// How often there was news.
+    pub(crate) fn told(&self) -> u64 {
+        self.told
+    }
+
+    /// The node has heard all news so far, which isn't stored.
+    pub(crate) fn set_heard(&mut self, index: usize) {
+        if let Some(node) = self.nodes.get_mut(index) {
+            node.news_heard = self.told;
         }
     }
 
@@ -152,6 +173,7 @@ impl Plant {
         let mut node = Node {
             group: entity.group.into(),
             edge_node: entity.edge_node.into(),
+            news_heard: self.told,
             ..Node::default()
         };
         node.count_all();

@@ -132,6 +132,10 @@ pub(crate) struct Node {
     /// When the relay made births for the node last.
     pub(crate) last_synthetic: Option<Duration>,
     pub(crate) next_keyframe: Duration,
+    /// One is ordered, before its turn by the clock, and paid for.
+    pub(crate) keyframe_ordered: bool,
+    /// How much of the news for all nodes it has heard.
+    pub(crate) news_heard: u64,
     pub(crate) last_seen: Duration,
     /// Since when it is followed, and when it sent data first and last; `None` where that was before
     /// this start.
@@ -254,6 +258,12 @@ impl Node {
             self.announced_growth = growth;
         }
         has_all
+    }
+
+    /// Metrics of the node and of all its devices, as they are known.
+    pub(crate) fn metrics(&self) -> usize {
+        let devices = self.devices.values().map(|state| state.layout.slots.len());
+        devices.fold(self.own.layout.slots.len(), usize::saturating_add)
     }
 
     /// What the births of the node and of all its devices take.

@@ -203,9 +203,9 @@ events! {
         retained: "whether the broker had it stored, and so delivers it again with each subscription", broker: "address of the broker",
     } "Find out who sends it: the broker's log has the client. If it is a node that is wanted, raise the key; if the message is stored, it goes away by an empty retained message under its topic.";
 
-    /// A half was ended twice while it worked on this message (OT) or frame of the journal (IT): by a fault of ours, the watchdog, or want of memory. From the third start on it is left out and its node doubted, so that the others go on.
+    /// A half was ended twice while it worked on this message or frame of the journal, or on what it remembers of this node: by a fault of ours, the watchdog, or want of memory. From the third start on it is left out and its node doubted or dropped, so that the others go on. What was dropped comes back with its next birth, and not with what the OT half repeats of it.
     SetAside = "SET_ASIDE" (Error, Both, PerSource("topic")) "set aside: the half was ended with it twice" {
-        topic: "its topic; empty where a frame of the journal has none", #[optional] seq: "number of the frame in the journal",
+        topic: "its topic, of what is remembered that of the birth; empty where there is none", #[optional] seq: "number of the frame in the journal",
         bytes: "size of its payload", kept: "the file that has it, or why none does",
     } "Report it to the maintainers with the file, which has values of the plant; `sparkdiode policy explain --capture` reads it. Delete the file when you are done: it takes no more than 128 MiB.";
 

@@ -204,6 +204,11 @@ pub struct OtStatus {
     pub journal_epoch: u64,
     /// The journal refuses frames: a full disk, most likely. Nothing is acknowledged.
     pub journal_refuses: bool,
+    /// Filters that the broker granted, and refused, in this session; at most 1,000 of each.
+    #[serde(default)]
+    pub subscriptions_granted: Vec<String>,
+    #[serde(default)]
+    pub subscriptions_refused: Vec<String>,
     /// Since when the rules are counted: since the policy is in force.
     #[serde(default)]
     pub policy_since_ms: u64,

@@ -38,6 +38,7 @@ impl From<Entry> for Body {
                 synthetic: flags.synthetic,
                 aliased: flags.aliased,
                 typed: flags.typed,
+                urgent: flags.urgent,
                 losses,
             }),
             AdmittedKind::Keyframe { uncertain, unheard, devices } => Body::Keyframe(Keyframe {

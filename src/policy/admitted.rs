@@ -86,6 +86,8 @@ pub struct MessageFlags {
     pub aliased: bool,
     /// Data in which the plant named datatypes.
     pub typed: bool,
+    /// Data with a metric of a rule of high priority.
+    pub urgent: bool,
 }
 
 /// The parts of an [`Admitted`], for the writer.

@@ -101,6 +101,8 @@ impl Pool for Desk {
         self.ask(Outgoing::Publish { node, topic, payload, qos });
     }
 
+    fn hurry(&mut self, _node: NodeId) {}
+
     fn barrier(&mut self, node: NodeId, _data_qos: Qos) {
         self.ask(Outgoing::Barrier { node });
     }
@@ -146,6 +148,7 @@ impl Half {
             backfill_per_s: AT_ONCE,
             most_frame_bytes: usize::MAX,
             policy_loader,
+            reloads_else: false,
         };
         let mut by_hand = None;
         let to_driver = events.clone();

@@ -28,6 +28,7 @@ impl<P: Pool> Driver<P> {
                 Outgoing::Publish { node, topic, payload, qos } => {
                     self.sessions.publish(node, topic, payload, qos);
                 }
+                Outgoing::Hurry { node } => self.sessions.hurry(node),
                 Outgoing::Barrier { node } => self.sessions.barrier(node, self.settings.data_qos),
                 Outgoing::Close { node } => {
                     if self.connect_queue.cancel(node) {

@@ -13,7 +13,7 @@ use super::news::News;
 use super::node::{Node, Trust};
 use super::nodes::{NodeRef, Nodes};
 use super::notice::{Notice, count};
-use super::outgoing::NodeId;
+use super::outgoing::{NodeId, Outgoing};
 use super::settings::keyframe_interval;
 use super::step::StepContext;
 use super::timers::Timer;
@@ -193,6 +193,13 @@ impl StepContext<'_> {
         }
         self.ledger.receive(origin.node);
         self.ledger.settle(origin, fate);
+        if relayed.urgent
+            && let Some(Outgoing::Publish { node, .. }) = self.out.back()
+            && origin.node == Some((*node).into())
+        {
+            let node = *node;
+            self.out.push_back(Outgoing::Hurry { node });
+        }
         if fate == Fate::Dropped(Reason::BadFrame) {
             self.refuse_frame(&relayed.topic, &relayed.payload);
         }

@@ -108,6 +108,10 @@ pub struct Relayed {
     /// reader knows them from the birth.
     #[prost(bool, tag = "9")]
     pub typed: bool,
+    /// Data with a metric of a rule of high priority: on a link that is full a reader sends it before
+    /// what other edge nodes have.
+    #[prost(bool, tag = "10")]
+    pub urgent: bool,
 }
 
 /// The state of one live edge node or device.

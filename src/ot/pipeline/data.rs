@@ -460,6 +460,7 @@ impl StepContext<'_> {
             return false;
         };
         let Some(permit) = items.first().map(|item| item.permit) else { return false };
+        let urgent = items.iter().any(|item| self.limiter.is_urgent(item.rule));
         let limit = self.settings.caps.relayed_bytes();
         let mut payload = DataWriter::new(timestamp, items.len(), limit);
         let mut told = RefusedMetrics::default();
@@ -485,7 +486,7 @@ impl StepContext<'_> {
             *self.why = Some(DecodeError::OverCap(Cap::RelayedBytes.passed(limit)));
             return false;
         };
-        self.relay_data(node, device, permit, payload, synthetic);
+        self.relay_data(node, device, permit, payload, (synthetic, urgent));
         true
     }
 }

@@ -59,6 +59,7 @@ mod encode;
 mod fast_path;
 mod flush;
 mod guard;
+mod hosts;
 mod item;
 mod judge;
 mod limits;
@@ -96,6 +97,8 @@ use self::breath::Breath;
 use self::decode::MetricRoom;
 use self::guard::Guard;
 pub(crate) use self::guard::{Asked, Deed};
+use self::hosts::Hosts;
+pub(crate) use self::hosts::Quiet;
 use self::news::{News, Round};
 use self::overload::Overload;
 pub(crate) use self::reorder::ALL_BYTES as WAITING_BYTES;
@@ -175,6 +178,7 @@ pub struct Pipeline {
     plant: Plant,
     reorder: Reorder,
     unborn: Unborn,
+    hosts: Hosts,
     ledger: Ledger,
     counters: Counters,
     hasher: RandomState,
@@ -226,6 +230,7 @@ impl Pipeline {
             plant: Plant::new(settings.max_nodes, settings.budget),
             reorder: Reorder::default(),
             unborn: Unborn::default(),
+            hosts: Hosts::default(),
             settings,
             ledger: Ledger::new(policy.rule_names()),
             policy,
@@ -261,6 +266,7 @@ impl Pipeline {
     pub fn session(&mut self, now: Now, present: bool) {
         self.connected = true;
         self.session_since = now.mono;
+        self.hosts.connected(now.mono);
         // Readers wait for the news.
         self.next_heartbeat = now.mono;
         self.tell_all(News::Session { since: now.mono, present });
@@ -372,6 +378,28 @@ impl Pipeline {
         let is_born = |node: &&Node| node.own.life.is_announced() || node.own.life == Life::Known;
         let born = self.plant.nodes().iter().filter(is_born);
         born.map(|node| (&*node.group, &*node.edge_node))
+    }
+
+    /// The hosts that are offline on OT while edge nodes are silent, and how these are.
+    pub(crate) fn absent_hosts(&self, now: Now) -> Option<(Vec<&str>, Quiet)> {
+        let offline = self.hosts.offline(now.mono);
+        let quiet = self.quiet();
+        let absent = self.connected && !offline.is_empty() && quiet.is_quiet();
+        absent.then_some((offline, quiet))
+    }
+
+    fn quiet(&self) -> Quiet {
+        let live = self.plant.nodes().iter().filter(|node| node.own.life.is_alive()).count();
+        Quiet { silent: self.plant.nodes().len().saturating_sub(live), live }
+    }
+
+    /// Tells which hosts are offline while edge nodes are silent.
+    fn tell_hosts(&mut self, now: Now) {
+        if self.connected {
+            let mut hosts = std::mem::take(&mut self.hosts);
+            hosts.tick(now.mono, || self.quiet());
+            self.hosts = hosts;
+        }
     }
 
     /// How many edge nodes send and have no known birth, and one of them.

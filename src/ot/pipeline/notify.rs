@@ -7,7 +7,7 @@ use sparkplug::{DecodeError, Entity, EntityTopic, MessageType, Shortage, Topic};
 use telemetry::event;
 use text::format_utc_ms;
 
-use super::Received;
+use super::{Received, hosts};
 use crate::plant::{Ends, Fault, Finding, RefusedMetric, RefusedMetrics};
 
 /// Tells that a message was dropped as a whole, and which rule says so, if one does.
@@ -32,6 +32,8 @@ pub(super) fn dropped(
         Reason::NotSparkplug | Reason::MalformedTopic | Reason::UnknownType => {
             event!(TopicRefused, topic, reason = word);
         }
+        // It was asked for, and read.
+        Reason::State if hosts::is_readable(received.payload) => {}
         Reason::Command
         | Reason::State
         | Reason::NoRule

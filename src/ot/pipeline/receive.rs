@@ -118,7 +118,11 @@ impl Pipeline {
             Ok(Topic::Entity(topic)) => (topic, received.retain),
             Ok(Topic::StoredBirth(topic)) => (topic, true),
             Ok(Topic::Command { .. }) => return Fate::Dropped(Reason::Command),
-            Ok(Topic::State { .. }) => return Fate::Dropped(Reason::State),
+            Ok(Topic::State { host }) => {
+                let at = (now.mono, now.wall_ms);
+                self.hosts.heard((received.topic, host), received.payload, at);
+                return Fate::Dropped(Reason::State);
+            }
             Ok(Topic::UnknownType { .. }) => return Fate::Dropped(Reason::UnknownType),
             Ok(Topic::NotSparkplug) => return Fate::Dropped(Reason::NotSparkplug),
             Err(_) => return Fate::Dropped(Reason::MalformedTopic),

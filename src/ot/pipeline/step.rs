@@ -90,18 +90,19 @@ impl StepContext<'_> {
         self.out.push(Entry::Plant(death));
     }
 
-    /// Journals data of the plant, or data that the relay held back (`synthetic`).
+    /// Journals data of the plant, or data that the relay held back (`synthetic`). `urgent`: a rule of
+    /// high priority forwards some of it.
     pub(super) fn relay_data(
         &mut self,
         node: &mut Node,
         device: Option<&str>,
         permit: Permit,
         payload: Vec<u8>,
-        synthetic: bool,
+        (synthetic, urgent): (bool, bool),
     ) {
         let loss_before = self.take_loss(node, synthetic);
         let typed = node.state(device).is_some_and(|state| state.is_typed);
-        let flags = MessageFlags { typed, ..self.flags(loss_before, synthetic) };
+        let flags = MessageFlags { typed, urgent, ..self.flags(loss_before, synthetic) };
         node.output.spend(payload.len());
         self.admit(permit, EntityTopic::data(node.exported(device)), payload, node.losses, flags);
     }
@@ -114,7 +115,14 @@ impl StepContext<'_> {
 
     fn flags(&self, loss_before: bool, synthetic: bool) -> MessageFlags {
         let received_ms = self.now.wall_ms;
-        MessageFlags { received_ms, loss_before, synthetic, aliased: false, typed: false }
+        MessageFlags {
+            received_ms,
+            loss_before,
+            synthetic,
+            aliased: false,
+            typed: false,
+            urgent: false,
+        }
     }
 
     fn admit(

@@ -222,6 +222,7 @@ impl Journal {
             synthetic: flags & 0x18 == 0x18,
             aliased: flags & 0x14 == 0x14,
             typed: flags & 0x12 == 0x12,
+            urgent: flags & 0x11 == 0x11,
         };
         self.frames.insert(self.next, relayed.clone());
         self.frame(Some(Body::Relayed(relayed)), 0);
@@ -392,6 +393,7 @@ impl Journal {
         let text = format!("{outgoing:?}");
         let (Outgoing::Open { node, .. }
         | Outgoing::Publish { node, .. }
+        | Outgoing::Hurry { node }
         | Outgoing::Barrier { node }
         | Outgoing::Close { node }) = &outgoing;
         let node = *node;

@@ -256,9 +256,9 @@ impl Worker {
                 self.next_policy = Some(loaded);
                 self.take_policy(now, out);
             }
-            Work::Trouble(trouble) => {
+            Work::Subscribed(subscribed) => {
                 if let Some(status_reporter) = &mut self.status_reporter {
-                    status_reporter.session_trouble(trouble);
+                    status_reporter.session_subscribed(subscribed);
                 }
             }
             Work::WatchdogRequest => {

@@ -182,6 +182,7 @@ impl StepContext<'_> {
         relayed: &Relayed,
     ) -> (Fate, Option<NodeId>) {
         let mut origin = Origin::default();
+        self.ledger.begin(self.now.wall_ms);
         let fate = match self.relay(nodes, seq, relayed, &mut origin) {
             Ok(()) => Fate::Forwarded,
             Err(reason) => Fate::Dropped(reason),
@@ -193,6 +194,7 @@ impl StepContext<'_> {
         }
         self.ledger.receive(origin.node);
         self.ledger.settle(origin, fate);
+        self.ledger.end(&relayed.topic);
         if relayed.urgent
             && let Some(Outgoing::Publish { node, .. }) = self.out.back()
             && origin.node == Some((*node).into())

@@ -8,6 +8,7 @@ use crate::plant::{EntityState, Node, Numbering};
 /// Brings what readers know of a node in line with the policy in force.
 pub(super) fn adjust(step: &mut StepContext<'_>, node: &mut Node) {
     node.numbering = Numbering::Unasked;
+    node.is_named = step.policy.spells_out(&node.group, &node.edge_node);
     step.forget_strangers(node);
     step.judge_all(node);
     let types_changed = step.refresh_types(node);

@@ -162,9 +162,8 @@ impl StepContext<'_> {
 
     /// Ends the waiting of a device's messages, or of those of the node itself.
     pub(super) fn release(&mut self, node: &mut Node, device: Option<&str>, fate: Fate) {
-        let Some(state) = node.state_mut(device) else { return };
-        let waiting = std::mem::take(&mut state.waiting).saturating_add(state.backlog.end());
-        self.ledger.settle_waiting(node.origin(device), waiting, fate);
+        let Some(parts) = node.parts(device) else { return };
+        self.release_entity(parts.origin, parts.state, fate);
     }
 
     /// The same for a node and its devices.
@@ -174,9 +173,27 @@ impl StepContext<'_> {
         for (device, state) in devices {
             let entity = Entity::device(group, edge_node, device);
             let origin = Origin { entity: Some(entity), node: Some(*slot) };
-            let waiting = std::mem::take(&mut state.waiting).saturating_add(state.backlog.end());
-            self.ledger.settle_waiting(origin, waiting, fate);
+            self.release_entity(origin, state, fate);
         }
+    }
+
+    fn release_entity(&mut self, origin: Origin<'_>, state: &mut EntityState, fate: Fate) {
+        let cause = match fate {
+            Fate::Dropped(reason) => Some((reason, None)),
+            Fate::DroppedBy(reason, rule) => Some((reason, rule)),
+            // A birth has the values.
+            Fate::Forwarded | Fate::Waiting => None,
+        };
+        // Also those of messages of which the rest was forwarded.
+        if let Some(cause) = cause
+            && std::mem::take(&mut state.holds)
+        {
+            for place in 0..state.layout.slots.len() {
+                self.lose_held(origin, state, place, cause);
+            }
+        }
+        let waiting = std::mem::take(&mut state.waiting).saturating_add(state.backlog.end());
+        self.ledger.settle_waiting(origin, waiting, fate);
     }
 
     /// Journals the keyframes of a node and its devices.

@@ -285,7 +285,7 @@ struct Waiting {
 fn ring(plant: &Plant, next: usize) -> Vec<usize> {
     let holds = |node: &Node| {
         node.own.life.is_alive()
-            && node.heard == plant.told()
+            && node.news_heard == plant.told()
             && (node.own.holds || node.devices.values().any(|device| device.holds))
     };
     let holding = plant.nodes().iter().enumerate().filter(|(_, node)| holds(node));

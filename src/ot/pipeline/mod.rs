@@ -82,6 +82,7 @@ mod step;
 mod tests;
 mod timers;
 mod unborn;
+mod unfit;
 
 use std::time::Duration;
 

@@ -100,7 +100,8 @@ impl Pipeline {
     /// Has the node at `index` hear what it hasn't heard.
     pub(super) fn hear(&mut self, now: Now, index: usize, out: &mut Vec<Entry>) {
         let told = self.plant.told();
-        let Some(node) = self.plant.nodes().get(index).filter(|node| node.heard != told) else {
+        let Some(node) = self.plant.nodes().get(index).filter(|node| node.news_heard != told)
+        else {
             return;
         };
         let unheard = unheard(&self.news, told, node).to_vec();
@@ -119,7 +120,7 @@ impl Pipeline {
             return;
         }
         if let Some(node) = self.plant.node_mut(index) {
-            node.heard = told;
+            node.news_heard = told;
         }
         for news in unheard {
             let waits = |node: &Node| !node.early.is_empty();
@@ -181,7 +182,7 @@ const JUDGED_BYTES: usize = 64;
 
 /// The news that a node hasn't heard: the last ones.
 fn unheard<'a>(news: &'a [News], told: u64, node: &Node) -> &'a [News] {
-    let unheard = usize::try_from(told.saturating_sub(node.heard)).unwrap_or(usize::MAX);
+    let unheard = usize::try_from(told.saturating_sub(node.news_heard)).unwrap_or(usize::MAX);
     news.get(news.len().saturating_sub(unheard)..).unwrap_or_default()
 }
 

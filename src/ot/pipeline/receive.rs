@@ -20,10 +20,12 @@ impl Pipeline {
         self.reorder.count();
         let bytes = u64::try_from(received.payload.len()).unwrap_or(u64::MAX);
         self.work = self.work.saturating_add(bytes);
+        self.ledger.begin(now.wall_ms);
         let mut origin = Origin::default();
         let fate = self.process(now, received, Way::Arrived, &mut origin, out);
         self.ledger.receive(origin.node);
         self.ledger.settle(origin, fate);
+        self.ledger.end(received.topic);
         self.tell(now, fate, origin, received);
         if let Some(NodeSlot(place)) = origin.node {
             self.follow_up(now, place, out);
@@ -97,10 +99,12 @@ impl Pipeline {
         };
         let place = entity.and_then(|entity| self.plant.find(entity));
         let origin = Origin { entity, node: place.map(NodeSlot) };
+        self.ledger.begin_another();
         for _ in 0..messages {
             self.ledger.receive(origin.node);
             self.ledger.settle(origin, Fate::Dropped(reason));
         }
+        self.ledger.end(topic);
         place
     }
 
@@ -232,7 +236,7 @@ impl Pipeline {
         let hash = self.hash(received);
         let found = {
             let (mut step, plant) = self.step(now, out);
-            step.find_room(plant, topic.entity)
+            step.find_room(plant, topic.entity, true)
         };
         let index = match found {
             Ok(index) => index,
@@ -360,6 +364,11 @@ impl Pipeline {
             return Fate::Dropped(Reason::DataBeforeBirth);
         };
         node.last_seen = now.mono;
+        if topic.message_type.is_data()
+            && let Some(heard) = &mut node.heard
+        {
+            heard.last_data = Some(now.mono);
+        }
         if way == Way::Arrived {
             node.output.earn(now.mono, received.payload.len());
         }

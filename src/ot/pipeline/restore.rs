@@ -7,10 +7,11 @@ use sparkplug::{Caps, DataType, Entity, MessageType, Metric, Payload, Topic, dec
 use super::adjust::adjust;
 use super::guard::orphan;
 use super::memory::enforce;
-use super::rename::Names;
+use super::rename::{Names, Resolved};
 use super::{Deed, Entry, Now, Pipeline, shape};
 use crate::plant::{
-    EntityState, Layout, Life, Node, SnapshotPart, Standing, StoredPlant, Trust, is_definition,
+    EntityState, Layout, Life, Node, SnapshotPart, Standing, StoredPlant, Trust, Unfit,
+    is_definition,
 };
 
 impl Pipeline {
@@ -111,13 +112,15 @@ impl Pipeline {
         let caps = self.settings.caps.of_own_journal();
         let Ok(decoded) = decode(payload, &caps) else { return };
         let Pipeline { policy, plant, ledger, .. } = self;
-        let Some((index, device)) = names.resolve(policy, plant, ledger, topic, losses) else {
-            return;
-        };
-        if left_out.contains(&index) {
+        let Some(resolved) = names.resolve(policy, plant, ledger, topic, losses) else { return };
+        let Resolved { place, device, is_former } = resolved;
+        if left_out.contains(&place) {
             return;
         }
-        let Some(node) = plant.node_mut(index) else { return };
+        let Some(node) = plant.node_mut(place) else { return };
+        if is_former && matches!(made, Made::ByTheRelay) && topic.message_type.is_death() {
+            return withdraw(node, device.as_deref());
+        }
         let mut payload = decoded.payload;
         if let (Made::WithNames { .. }, true) = (made, names.metrics_are_renamed()) {
             // Nor can data be read by names that the plant doesn't use.
@@ -129,6 +132,21 @@ impl Pipeline {
         node.losses = node.losses.max(losses);
         if lost {
             node.own.life.give_up_verifying();
+        }
+    }
+}
+
+/// Another policy took the name from it under which readers knew it: in the plant it lives on.
+fn withdraw(node: &mut Node, device: Option<&str>) {
+    match device {
+        None => {
+            let _ = node.own.life.withdraw();
+            node.withdraw_devices();
+        }
+        Some(device) => {
+            if let Some(state) = node.devices.get_mut(device) {
+                let _ = state.life.withdraw();
+            }
         }
     }
 }
@@ -173,7 +191,7 @@ fn replay(
                     end_devices(node);
                     let Payload { metrics, timestamp, .. } = payload;
                     let taught = Layout::teach(metrics, timestamp, received_ms, true, caps);
-                    let _ = node.bear(taught);
+                    let _ = node.bear(taught, &mut Unfit::default());
                     node.announced_types = node.definitions.names().map(str::to_owned).collect();
                     node.sequence.forget();
                     believe(&mut node.own);

@@ -8,7 +8,7 @@ use sparkplug::{Cap, DecodeError, EntityTopic, Metric, Room};
 use super::breath::Breath;
 use super::overload::Overload;
 use super::{Counters, Entry, Now, PipelineSettings};
-use crate::plant::{EntityState, Node};
+use crate::plant::{EntityState, Fault, Node, RefusedMetrics};
 use crate::rule_counters::RuleCounters;
 
 /// The parts of the pipeline beside the plant.
@@ -159,5 +159,22 @@ impl StepContext<'_> {
         rule: Option<RuleId>,
     ) {
         self.ledger.drop(Dropped { origin, what, reason, rule });
+    }
+
+    /// Drops a metric that can't be used, or a part of it, and takes note of it for the log.
+    pub(super) fn refuse_metric(
+        &mut self,
+        origin: Origin<'_>,
+        name: &str,
+        reason: Reason,
+        told: &mut RefusedMetrics,
+        fault: impl Fn() -> Fault,
+    ) {
+        self.drop(origin, What::Metric(name), reason, None);
+        if self.ledger.wants_fault() {
+            let Fault { got, wanted, .. } = fault();
+            self.ledger.explain(&got, &wanted);
+        }
+        told.note(name, reason, fault);
     }
 }

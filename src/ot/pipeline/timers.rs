@@ -74,6 +74,7 @@ impl Pipeline {
     pub fn tick(&mut self, now: Now, out: &mut Vec<Entry>) {
         self.is_late = false;
         out.append(&mut self.reorder.unsent);
+        self.ledger.begin(now.wall_ms);
         self.follow_schedules(now, out);
         self.doubt_unread(now, out);
         self.give_up_strangers(now, out);

@@ -9,7 +9,7 @@ use sparkplug::{Caps, DataType, Entity, Metric};
 
 use super::{
     Definitions, EntityState, Layout, Life, Node, Plant, Removed, Sequence, Sessions, Slot,
-    Standing, Trust, Types,
+    Standing, Trust, Types, Unfit,
 };
 
 /// The field of [`StoredPlant::nodes`].
@@ -277,7 +277,8 @@ fn restore_node(node: &mut Node, stored: StoredNode, max_devices: usize) {
         .collect();
     // They were within the limit when they came.
     let is_taken = |name: &str| node.own.layout.has_name(name);
-    node.definitions = Definitions::learn(stored.definitions, Caps::MAX_DEPTH, is_taken);
+    node.definitions =
+        Definitions::learn(stored.definitions, Caps::MAX_DEPTH, is_taken, &mut Unfit::default());
     node.bd_seq = stored.bd_seq;
     node.rebirth = stored.rebirth;
     node.sequence =

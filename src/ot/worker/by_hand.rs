@@ -131,9 +131,7 @@ impl Half {
     /// A message was refused unread, since there was no room for it.
     pub fn shed(&mut self, topic: Bytes, packet_id: Option<u16>) {
         if let Ok(mut shed) = self.worker.shared.shed.lock() {
-            let (count, receipts) = shed.topics.entry(topic).or_default();
-            *count = count.saturating_add(1);
-            receipts.extend(packet_id.map(Receipt::numbered));
+            shed.enter(&topic, true, packet_id.map(Receipt::numbered));
         }
     }
 

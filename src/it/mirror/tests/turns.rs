@@ -125,7 +125,7 @@ impl World {
                 Outgoing::Publish { topic, .. } => {
                     *self.published.entry(topic.to_string()).or_default() += 1;
                 }
-                Outgoing::Barrier { .. } | Outgoing::Hurry { .. } => {}
+                Outgoing::Hurry { .. } | Outgoing::Barrier { .. } => {}
                 Outgoing::Close { node } => {
                     self.mirror.handle_session(self.now, node, SessionEvent::Closed);
                 }

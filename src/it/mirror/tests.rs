@@ -2,6 +2,7 @@
 #![allow(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
 
 mod both;
+mod footprint;
 mod gaps;
 mod history;
 mod keyframes;
@@ -14,6 +15,7 @@ mod set_aside;
 mod snapshots;
 mod steps;
 mod templates;
+mod turns;
 mod world;
 
 pub(crate) use world::settings;

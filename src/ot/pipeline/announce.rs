@@ -38,6 +38,7 @@ impl StepContext<'_> {
         node.announce_types();
         release_held(&mut node.own);
         node.count(None);
+        self.breathe();
         let timestamp = self.birth_timestamp(&node.own, synthetic);
         let how = self.policy.pseudonyms();
         let payload = encode::birth(node, None, BirthScope::Current, timestamp, how);
@@ -69,6 +70,10 @@ impl StepContext<'_> {
             return mistake!("an announced device that the node hasn't");
         };
         release_held(state);
+        self.breathe();
+        let Some(state) = node.devices.get_mut(device) else {
+            return mistake!("an announced device that the node hasn't");
+        };
         let timestamp = self.birth_timestamp(state, synthetic);
         node.count(Some(device));
         let Some(state) = node.devices.get(device) else {
@@ -194,7 +199,15 @@ impl StepContext<'_> {
     /// Journals the keyframes of a node and its devices.
     pub(super) fn keyframe(&mut self, node: &Node) {
         let how = self.policy.pseudonyms();
+        let before = self.out.len();
         self.out.extend(keyframes(&self.settings.source, node, self.now.wall_ms, how));
+        let bytes = |entry: &Entry| match entry {
+            Entry::Plant(admitted) => admitted.payload_bytes(),
+            Entry::Start(_) | Entry::Heartbeat(_) => 0,
+        };
+        let written = self.out.get(before..).unwrap_or_default();
+        let written = written.iter().map(bytes).fold(node.metrics(), usize::saturating_add);
+        self.work(written);
     }
 
     fn birth_timestamp(&self, state: &EntityState, synthetic: bool) -> u64 {

@@ -18,10 +18,14 @@ impl Pipeline {
         out.append(&mut self.reorder.unsent);
         self.follow_schedules(now, out);
         self.reorder.count();
+        let bytes = u64::try_from(received.payload.len()).unwrap_or(u64::MAX);
+        self.work = self.work.saturating_add(bytes);
+        self.ledger.begin(now.wall_ms);
         let mut origin = Origin::default();
         let fate = self.process(now, received, Way::Arrived, &mut origin, out);
         self.ledger.receive(origin.node);
         self.ledger.settle(origin, fate);
+        self.ledger.end(received.topic);
         self.tell(now, fate, origin, received);
         if let Some(NodeSlot(place)) = origin.node {
             self.follow_up(now, place, out);
@@ -78,6 +82,7 @@ impl Pipeline {
             if self.plant.nodes().get(index).is_none_or(|node| node.unread.is_empty()) {
                 continue;
             }
+            self.hear(now, index, out);
             let (mut step, plant) = self.step(now, out);
             let Some(node) = plant.node_mut(index) else { continue };
             for ((device, refused), reason) in std::mem::take(&mut node.unread) {
@@ -94,10 +99,12 @@ impl Pipeline {
         };
         let place = entity.and_then(|entity| self.plant.find(entity));
         let origin = Origin { entity, node: place.map(NodeSlot) };
+        self.ledger.begin_another();
         for _ in 0..messages {
             self.ledger.receive(origin.node);
             self.ledger.settle(origin, Fate::Dropped(reason));
         }
+        self.ledger.end(topic);
         place
     }
 
@@ -126,6 +133,9 @@ impl Pipeline {
         };
         origin.entity = Some(topic.entity);
         origin.node = self.plant.find(topic.entity).map(NodeSlot);
+        if let Some(NodeSlot(place)) = origin.node {
+            self.hear(now, place, out);
+        }
         if received.payload.is_empty() && (stored || !topic.message_type.is_death()) {
             // How a retained message is cleared. As a Sparkplug payload it would be an empty
             // birth; a death says all with its topic.
@@ -226,7 +236,7 @@ impl Pipeline {
         let hash = self.hash(received);
         let found = {
             let (mut step, plant) = self.step(now, out);
-            step.find_room(plant, topic.entity)
+            step.find_room(plant, topic.entity, true)
         };
         let index = match found {
             Ok(index) => index,
@@ -331,7 +341,7 @@ impl Pipeline {
             if way == Way::Arrived && self.may_be_born(topic.entity, waits.seq) {
                 let early =
                     |reorder: &mut Reorder| reorder.early(now.mono, timeout, received, waits);
-                let has_room = self.reorder.has_room(received.payload.len());
+                let has_room = self.reorder.has_room_for_stranger(received.payload.len());
                 if has_room && self.reorder.wait_for_birth(topic.entity, early) {
                     origin.node = None;
                     return Fate::Waiting;
@@ -354,6 +364,11 @@ impl Pipeline {
             return Fate::Dropped(Reason::DataBeforeBirth);
         };
         node.last_seen = now.mono;
+        if topic.message_type.is_data()
+            && let Some(heard) = &mut node.heard
+        {
+            heard.last_data = Some(now.mono);
+        }
         if way == Way::Arrived {
             node.output.earn(now.mono, received.payload.len());
         }

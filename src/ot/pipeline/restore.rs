@@ -2,14 +2,16 @@
 //! that were journalled after it was stored.
 
 use journal_format::{Body, Keyframe, Relayed};
-use sparkplug::{Caps, DataType, MessageType, Metric, Payload, Topic, decode, names};
+use sparkplug::{Caps, DataType, Entity, MessageType, Metric, Payload, Topic, decode, names};
 
+use super::adjust::adjust;
+use super::guard::orphan;
 use super::memory::enforce;
-use super::policy_change::adjust;
 use super::rename::{Names, Resolved};
-use super::{Entry, Now, Pipeline, shape};
+use super::{Deed, Entry, Now, Pipeline, shape};
 use crate::plant::{
-    EntityState, Layout, Life, Node, SnapshotPart, Standing, StoredPlant, Trust, is_definition,
+    EntityState, Layout, Life, Node, SnapshotPart, Standing, StoredPlant, Trust, Unfit,
+    is_definition,
 };
 
 impl Pipeline {
@@ -42,7 +44,12 @@ impl Pipeline {
         out: &mut Vec<Entry>,
     ) {
         let start = stored.start();
-        stored.restore(&mut self.plant, self.settings.max_devices_per_node, &mut self.ledger);
+        let Pipeline { plant, ledger, guard, settings, .. } = self;
+        let lets = |entity: Entity<'_>| guard.lets(entity, Deed::Restored);
+        let left_out = stored.restore(plant, settings.max_devices_per_node, ledger, lets);
+        for index in &left_out {
+            plant.node_mut(*index).into_iter().for_each(orphan);
+        }
         // Of values that waited for a limit when the process ended, only those are known that
         // the stored plant has: without them, that the sequence goes on proves nothing.
         let mut gone = self.limiter.conflates();
@@ -50,14 +57,22 @@ impl Pipeline {
         gone &= later.peek().is_some();
         let mut names = Names::new(&self.policy, start, &self.plant);
         for body in later {
-            self.replay(body, &mut names);
+            self.replay(body, &mut names, &left_out);
         }
         out.extend(names.bury_strangers(&mut self.plant, &self.settings.source, now.wall_ms));
         let (mut step, plant) = self.step(now, out);
         for node in plant.nodes_mut() {
             step.bury_renamed(node);
         }
-        for node in plant.nodes_mut() {
+        for index in 0..self.plant.nodes().len() {
+            let Pipeline { plant, guard, .. } = self;
+            let may = |node: &Node| guard.lets(node.entity(), Deed::Adjusted);
+            let may = plant.nodes().get(index).is_some_and(may);
+            let (mut step, plant) = self.step(now, out);
+            let Some(node) = plant.node_mut(index) else { continue };
+            if !may {
+                orphan(node);
+            }
             if node.own.life == Life::Unknown {
                 node.definitions.clear();
             }
@@ -72,10 +87,11 @@ impl Pipeline {
             node.next_keyframe = step.next_keyframe(node);
             adjust(&mut step, node);
         }
+        let (mut step, plant) = self.step(now, out);
         enforce(&mut step, plant);
     }
 
-    fn replay(&mut self, body: Body, names: &mut Names) {
+    fn replay(&mut self, body: Body, names: &mut Names, left_out: &[usize]) {
         let (topic, payload, mut made, losses, lost) = match &body {
             Body::Relayed(relayed) => {
                 let Relayed { topic, payload, losses, loss_before, .. } = relayed;
@@ -98,6 +114,9 @@ impl Pipeline {
         let Pipeline { policy, plant, ledger, .. } = self;
         let Some(resolved) = names.resolve(policy, plant, ledger, topic, losses) else { return };
         let Resolved { place, device, is_former } = resolved;
+        if left_out.contains(&place) {
+            return;
+        }
         let Some(node) = plant.node_mut(place) else { return };
         if is_former && matches!(made, Made::ByTheRelay) && topic.message_type.is_death() {
             return withdraw(node, device.as_deref());
@@ -172,7 +191,7 @@ fn replay(
                     end_devices(node);
                     let Payload { metrics, timestamp, .. } = payload;
                     let taught = Layout::teach(metrics, timestamp, received_ms, true, caps);
-                    let _ = node.bear(taught);
+                    let _ = node.bear(taught, &mut Unfit::default());
                     node.announced_types = node.definitions.names().map(str::to_owned).collect();
                     node.sequence.forget();
                     believe(&mut node.own);

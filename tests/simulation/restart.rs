@@ -179,6 +179,7 @@ impl Plant {
                     Outgoing::Open { node, .. } => heard.push((node, SessionEvent::Ready)),
                     Outgoing::Barrier { node } => heard.push((node, SessionEvent::Confirmed)),
                     Outgoing::Close { node } => heard.push((node, SessionEvent::Closed)),
+                    Outgoing::Hurry { .. } => {}
                     Outgoing::Publish { topic, .. } => {
                         born += usize::from(topic.contains("/NBIRTH/"));
                     }

@@ -67,7 +67,8 @@ impl StepContext<'_> {
         node.former_devices.clear();
         if synthetic && same_session {
             // The relay repeats what it held: that makes no value good. Its DBIRTHs follow.
-            layout.keep_stale_marks_of(&node.layout, false);
+            // What is new was hidden until now.
+            layout.keep_stale_marks_of(&node.layout, self.is_doubted(node, None));
             let devices = node.devices.iter_mut();
             node.former_devices = devices
                 .map(|(name, device)| (name.clone(), std::mem::take(&mut device.layout)))
@@ -146,13 +147,15 @@ impl StepContext<'_> {
             self.replace_layout(node, Some(name), seq, layout, repeats);
             return Ok(());
         }
-        if repeats && self.settings.on_gap == OnGap::Mark {
-            match former {
-                Some(former) => layout.keep_stale_marks_of(&former, false),
-                None => layout.mark_stale(),
+        match former {
+            Some(former) if repeats => {
+                let is_doubted = self.is_doubted(node, None) || former.doubts > 0;
+                layout.keep_stale_marks_of(&former, is_doubted);
             }
+            None if repeats && self.settings.on_gap == OnGap::Mark => layout.mark_stale(),
+            _ => {}
         }
-        let withheld = node.withholds(&layout);
+        let withheld = node.withholds(&layout, self.settings.on_gap);
         let mut device = node.new_device(name, Arc::new(layout));
         if node.publishes() && !withheld {
             self.published(node, seq, seq);
@@ -181,10 +184,12 @@ impl StepContext<'_> {
         Ok(())
     }
 
-    /// Whether what a keyframe shows for the first time is doubted: no birth brought it, so it was
-    /// hidden from here when it was said.
-    pub(super) fn is_doubted(&self, node: &Node) -> bool {
-        self.settings.on_gap == OnGap::Mark && node.trust >= Trust::Uncertain
+    /// Whether what a keyframe, or a birth of the relay's own making, shows of a node or device for
+    /// the first time is doubted: no birth of the plant brought it, so it was hidden from here when
+    /// it was said.
+    pub(super) fn is_doubted(&self, node: &Node, device: Option<&str>) -> bool {
+        let is_doubted = device.is_some_and(|device| node.doubts_device(device));
+        self.settings.on_gap == OnGap::Mark && (node.trust >= Trust::Uncertain || is_doubted)
     }
 
     /// Builds the layout of a birth, with the mirror's own copy of the policy applied.
@@ -211,7 +216,8 @@ impl StepContext<'_> {
         layout: Layout,
         repeats: bool,
     ) {
-        if let Some(revision) = Revision::of(node, device, layout, repeats.then_some(false)) {
+        let is_doubted = repeats.then(|| self.is_doubted(node, device));
+        if let Some(revision) = Revision::of(node, device, layout, is_doubted) {
             self.revise(node, device, seq, revision);
         }
     }

@@ -16,6 +16,7 @@ use super::outgoing::NodeId;
 use super::settings::keyframe_interval;
 use super::step::StepContext;
 use super::timers::Timer;
+use super::unread::Unread;
 use super::{Link, Mirror, Now};
 
 /// A frame that was appended longer ago than `stale_after` and this is no sign of life, however
@@ -158,6 +159,15 @@ impl StepContext<'_> {
         }
         self.ledger.receive(origin.node);
         self.ledger.settle(origin, fate);
+        match (fate, origin.entity) {
+            (Fate::Dropped(Reason::DataBeforeBirth), Some(entity)) if self.link == Link::Alive => {
+                Unread::note(self.unread, entity, self.now.mono);
+            }
+            (Fate::Forwarded, entity) if self.unread.is_some() => {
+                Unread::clear(self.unread, entity);
+            }
+            _ => {}
+        }
         if fate == Fate::Dropped(Reason::BadFrame) {
             self.refuse_frame(&relayed.topic, &relayed.payload);
         }
@@ -252,7 +262,8 @@ impl StepContext<'_> {
                 Ok(())
             }
             (MessageType::DBirth, Some(device)) => {
-                let repeats = relayed.synthetic && node.trust >= Trust::Uncertain;
+                let is_doubted = node.trust >= Trust::Uncertain || node.doubts_device(device);
+                let repeats = relayed.synthetic && is_doubted;
                 self.device_birth(node, device, seq, payload.into_payload(), date, repeats)
             }
             (MessageType::DDeath, Some(device)) => self.device_death(node, device, seq),

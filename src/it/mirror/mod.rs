@@ -86,6 +86,7 @@ mod step;
 #[cfg(test)]
 pub(super) mod tests;
 mod timers;
+mod unread;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -108,6 +109,7 @@ use sparkplug::Room;
 use step::StepContext;
 use telemetry::status::LossStatus;
 use timers::Timers;
+use unread::Unread;
 
 pub use crate::Now;
 
@@ -169,6 +171,7 @@ pub struct Mirror {
     /// The last heartbeat, and when it was appended.
     heartbeat: Option<(u64, Heartbeat)>,
     last_loss: Option<LossStatus>,
+    unread: Option<Unread>,
     #[cfg(any(test, feature = "testing"))]
     pub(crate) takes_fast_path: bool,
 }
@@ -205,6 +208,7 @@ impl Mirror {
             writer: None,
             heartbeat: None,
             last_loss: None,
+            unread: None,
             #[cfg(any(test, feature = "testing"))]
             takes_fast_path: true,
         }
@@ -218,6 +222,7 @@ impl Mirror {
             policy: self.policy.as_deref(),
             ledger: &mut self.ledger,
             tally: &mut self.tally,
+            unread: &mut self.unread,
             host: &mut self.host,
             out: &mut self.out,
             notices: &mut self.notices,

@@ -208,7 +208,8 @@ pub(super) fn keyframes<'a>(
         let topic = EntityTopic::birth(node.exported(device.map(|(name, _)| name)));
         let uncertain = state.life.is_uncertain();
         let unheard = uncertain && node.unheard_since.is_some();
-        let kind = AdmittedKind::Keyframe { uncertain, unheard, devices };
+        let doubts = state.doubts_in_force();
+        let kind = AdmittedKind::Keyframe { uncertain, unheard, doubts, devices };
         Entry::Plant(Admitted::new(permit, source, topic, payload, node.losses, kind))
     };
     let own = node_permit.map(|permit| {

@@ -15,6 +15,9 @@ use crate::plant::{
 impl StepContext<'_> {
     /// A live NBIRTH.
     pub(super) fn node_birth(&mut self, node: &mut Node, birth: Birth) -> Fate {
+        let timeout = self.settings.reorder_timeout;
+        let number = names::bd_seq(&birth.payload);
+        node.crossing.born(self.now.mono, timeout, number, birth.payload.timestamp);
         node.sequence.restart(low_byte(birth.payload.seq));
         self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
         let taught = self.take_apart(node.origin(None), birth, true);
@@ -153,7 +156,11 @@ impl StepContext<'_> {
 
     /// A live NDEATH.
     pub(super) fn node_death(&mut self, node: &mut Node, payload: &Payload) -> Fate {
+        let metric = death_number(payload);
+        let deaths = metric.as_ref().and_then(names::bd_seq_of);
+        let is_known = node.sessions.has(deaths);
         if !node.own.life.is_alive() {
+            node.crossing.died(self.now.mono, deaths, payload.timestamp, is_known);
             node.own.forget();
             node.count_all();
             // Told twice, by the node and by its will, or by a will alone.
@@ -162,13 +169,12 @@ impl StepContext<'_> {
             return Fate::Dropped(reason);
         }
         let births = node.bd_seq.as_ref().and_then(names::bd_seq_of);
-        let metric = death_number(payload);
-        let deaths = metric.as_ref().and_then(names::bd_seq_of);
         let ends = node.sessions.judge(births, deaths);
         notify::death(node.entity(), ends, births, deaths);
         if ends == Ends::Earlier {
             return Fate::Dropped(Reason::StaleDeath);
         }
+        node.crossing.died(self.now.mono, deaths, payload.timestamp, is_known);
         self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
         let was_announced = node.own.life.is_announced();
         let unannounced = kept_back(&node.own);
@@ -226,6 +232,7 @@ impl StepContext<'_> {
     /// Something of a node whose layout is known arrived: it is alive. What its stored birth
     /// says may be long out of date.
     pub(super) fn revive_node(&mut self, node: &mut Node) {
+        node.crossing.revive();
         node.own.life.revive();
         node.lose();
         self.judge_born(node);
@@ -328,7 +335,7 @@ impl StepContext<'_> {
 
 /// The metric of an NDEATH with the number of its session. It has no other one, so that it is known
 /// where it comes by an alias alone.
-fn death_number(payload: &Payload) -> Option<Metric> {
+pub(super) fn death_number(payload: &Payload) -> Option<Metric> {
     let named = |metric: &&Metric| metric.name.as_deref() == Some(names::BD_SEQ);
     let named = payload.metrics.iter().find(named);
     let lone = || match payload.metrics.as_slice() {

@@ -15,7 +15,7 @@ use super::encode::DataWriter;
 use super::item::{Item, Passage};
 use super::sequence::Late;
 use super::shape;
-use super::step::StepContext;
+use super::step::{DataSource, StepContext};
 use crate::plant::{Node, RefusedMetrics};
 
 /// The metrics of one message whose values couldn't be used.
@@ -130,7 +130,7 @@ impl StepContext<'_> {
             }
         }
         if let (Some(permit), Some(payload)) = (permit, payload.finish()) {
-            self.relay_data(node, device, permit, payload, true);
+            self.relay_data(node, device, permit, payload, DataSource::Relay);
         }
     }
 }

@@ -44,6 +44,7 @@
 
 mod announce;
 mod births;
+mod born_late;
 mod data;
 mod decode;
 mod doubts;

@@ -3,7 +3,7 @@
 use std::hash::BuildHasher;
 
 use account::{Fate, NodeSlot, Origin, Reason, Refused};
-use sparkplug::{Borrowed, Entity, EntityTopic, MessageType, Topic, find_seq};
+use sparkplug::{Borrowed, Entity, EntityTopic, MessageType, Topic, find_seq, names};
 
 use super::births::low_byte;
 use super::decode::{Decoded, reason_of};
@@ -163,7 +163,7 @@ impl Pipeline {
         }
         match topic.message_type {
             MessageType::NBirth => self.node_birth(now, topic, decoded, received, origin, out),
-            MessageType::NDeath => self.node_death(now, decoded, received, origin, out),
+            MessageType::NDeath => self.node_death(now, topic, decoded, received, origin, out),
             _ => self.in_turn(now, topic, Ok(decoded), received, way, origin, out),
         }
     }
@@ -185,7 +185,7 @@ impl Pipeline {
             // What an NDEATH says beside its topic is only a number.
             MessageType::NDeath => {
                 let nothing = Decoded::Model(Borrowed::default());
-                self.node_death(now, nothing, received, origin, out)
+                self.node_death(now, topic, nothing, received, origin, out)
             }
             MessageType::NBirth => {
                 let (mut step, plant) = self.step(now, out);
@@ -238,8 +238,16 @@ impl Pipeline {
         if !node.sequence.arrive_unordered(hash, received.dup) {
             return Fate::Dropped(Reason::Duplicate);
         }
-        node.counting.birth();
         let birth = decoded.into_birth();
+        let number = names::bd_seq(&birth.payload);
+        let timeout = self.settings.reorder_timeout;
+        if node.crossing.is_late(now.mono, timeout, number, birth.payload.timestamp) {
+            return Fate::Dropped(Reason::Late);
+        }
+        if let Some(crossing) = self.reorder.take_death(topic.entity) {
+            node.crossing = crossing;
+        }
+        node.counting.birth();
         let seq = low_byte(birth.payload.seq).unwrap_or(0);
         self.unborn.born(topic.entity);
         if let Some(strangers) = self.reorder.take_stranger(topic.entity) {
@@ -261,6 +269,12 @@ impl Pipeline {
         };
         node.unheard_since = None;
         let fate = step.node_birth(node, birth);
+        if received.dup && node.own.life.is_alive() {
+            // It was sent before the relay was away, and says nothing of the time since.
+            node.unheard_since = Some(now.mono);
+            node.doubt();
+            node.next_keyframe = now.mono;
+        }
         plant.make_room(index);
         fate
     }
@@ -268,6 +282,7 @@ impl Pipeline {
     fn node_death(
         &mut self,
         now: Now,
+        topic: EntityTopic<'_>,
         decoded: Decoded<'_>,
         received: Received<'_>,
         origin: &Origin<'_>,
@@ -275,6 +290,11 @@ impl Pipeline {
     ) -> Fate {
         let hash = self.hash(received);
         let Some(NodeSlot(index)) = origin.node else {
+            if self.policy.node_in_scope(topic.entity.group, topic.entity.edge_node) {
+                // Its birth may be on the way.
+                let payload = decoded.into_model().into_payload();
+                self.reorder.keep_death(topic.entity, now.mono, &payload);
+            }
             return Fate::Dropped(Reason::DataBeforeBirth);
         };
         let Some(node) = self.plant.node_mut(index) else {
@@ -362,7 +382,7 @@ impl Pipeline {
         let turn = match way {
             Way::Waited { late: true } => Turn::Now { late: Late::ByNumber },
             Way::Waited { late: false } => {
-                step.take(node, seq, received.assured);
+                step.take(node, seq, received);
                 Turn::Now { late: Late::of(received) }
             }
             Way::Arrived => step.turn(node, seq, hash, received),
@@ -376,7 +396,9 @@ impl Pipeline {
                 return Fate::Waiting;
             }
         };
-        node.unheard_since = None;
+        if !received.dup {
+            node.unheard_since = None;
+        }
         let device = topic.entity.device;
         let decoded = match decoded {
             Ok(decoded) => decoded,
@@ -398,7 +420,13 @@ impl Pipeline {
             (MessageType::DBirth, Some(device)) => {
                 let birth = decoded.into_birth();
                 let fate = step.device_birth(node, device, birth, late.is_late());
+                if node.own.life.is_unverified()
+                    && let Some(state) = node.state_mut(Some(device))
+                {
+                    state.life.doubt();
+                }
                 plant.make_room(place);
+                self.unborn.born(topic.entity);
                 fate
             }
             (MessageType::DDeath, Some(device)) => {

@@ -21,10 +21,11 @@ use std::time::Duration;
 use account::{Fate, LedgerEntry, NodeSlot, Origin, Reason};
 use foldhash::fast::RandomState;
 use policy::Rule;
-use sparkplug::{Entity, EntityTopic, Topic};
+use sparkplug::{Entity, EntityTopic, Payload, Topic, names};
 
+use super::births::death_number;
 use super::{Entry, Now, Pipeline, Received, notify};
-use crate::plant::{Early, EarlyMessages, Life};
+use crate::plant::{Crossing, Early, EarlyMessages, Life};
 
 /// Messages of one node that may wait: there are no more numbers.
 const NODE_MESSAGES: usize = 256;
@@ -40,6 +41,8 @@ const STRANGER_MESSAGES: usize = 64;
 pub(super) struct Reorder {
     /// Messages of nodes whose birth isn't known, by `group/edge node`: it may have been overtaken.
     strangers: HashMap<Box<str>, EarlyMessages, RandomState>,
+    /// Their deaths: each may have overtaken the birth that it ends.
+    deaths: HashMap<Box<str>, Crossing, RandomState>,
     messages: usize,
     bytes: usize,
     /// Messages that came.
@@ -166,6 +169,25 @@ impl Reorder {
             return None;
         }
         self.strangers.remove(&*key(entity))
+    }
+
+    /// Remembers the death of a node that isn't known, as long as there is room.
+    pub(super) fn keep_death(&mut self, entity: Entity<'_>, now: Duration, payload: &Payload) {
+        let key = key(entity);
+        if self.deaths.len() < STRANGERS || self.deaths.contains_key(&key) {
+            let number = death_number(payload).as_ref().and_then(names::bd_seq_of);
+            self.deaths.entry(key).or_default().died(now, number, payload.timestamp, false);
+        }
+    }
+
+    /// The death of this node that came while it wasn't known.
+    pub(super) fn take_death(&mut self, entity: Entity<'_>) -> Option<Crossing> {
+        if self.deaths.is_empty() { None } else { self.deaths.remove(&*key(entity)) }
+    }
+
+    /// Forgets deaths behind which no birth comes any more.
+    pub(super) fn forget_deaths(&mut self, now: Duration, within: Duration) {
+        self.deaths.retain(|_, crossing| !crossing.is_over(now, within));
     }
 
     /// Messages that wait and are counted for no node.
@@ -358,14 +380,8 @@ impl Pipeline {
         origin: Origin<'_>,
         received: Received<'_>,
     ) {
-        let has_birth = |place: usize| {
-            self.plant.nodes().get(place).is_some_and(|node| node.own.life != Life::Unknown)
-        };
-        if let (Fate::Dropped(Reason::DataBeforeBirth), Some(entity)) = (fate, origin.entity)
-            && !self.plant.find(entity).is_some_and(has_birth)
-            && self.policy.node_in_scope(entity.group, entity.edge_node)
-        {
-            self.unborn.heard(entity, now.mono);
+        if let (Fate::Dropped(Reason::DataBeforeBirth), Some(entity)) = (fate, origin.entity) {
+            self.note_unborn(now, entity);
         }
         match fate {
             Fate::Dropped(reason) => notify::dropped(reason, None, received, self.why.as_ref()),
@@ -375,6 +391,26 @@ impl Pipeline {
                 notify::dropped(reason, rule.map(Rule::name), received, why);
             }
             Fate::Forwarded | Fate::Waiting => {}
+        }
+    }
+}
+
+impl Pipeline {
+    /// Takes note of an edge node, or of a device of one that is known, that sends without a birth.
+    fn note_unborn(&mut self, now: Now, entity: Entity<'_>) {
+        let Entity { group, edge_node, device } = entity;
+        let node = self.plant.find(entity).and_then(|place| self.plant.nodes().get(place));
+        let born = node.filter(|node| node.own.life != Life::Unknown);
+        match (born, device) {
+            (None, _) if self.policy.node_in_scope(group, edge_node) => {
+                let was_alive = node.is_some_and(|node| node.sessions.any());
+                self.unborn.heard(Entity::node(group, edge_node), now.mono, was_alive);
+            }
+            (Some(node), Some(device)) if self.policy.device_in_scope(entity) => {
+                let was_alive = node.devices.contains_key(device);
+                self.unborn.heard(entity, now.mono, was_alive);
+            }
+            _ => {}
         }
     }
 }

@@ -76,6 +76,7 @@ impl Pipeline {
     }
 
     fn replay(&mut self, body: Body, names: &mut Names) {
+        let mut doubts = 0;
         let (topic, payload, mut made, losses, lost) = match &body {
             Body::Relayed(relayed) => {
                 let Relayed { topic, payload, losses, loss_before, .. } = relayed;
@@ -86,8 +87,11 @@ impl Pipeline {
                 };
                 (topic, payload, made, *losses, *loss_before)
             }
-            Body::Keyframe(Keyframe { topic, payload, uncertain, losses, .. }) => {
-                (topic, payload, Made::Again, *losses, *uncertain)
+            Body::Keyframe(keyframe) => {
+                let Keyframe { topic, payload, uncertain, losses, .. } = keyframe;
+                // A device that is doubted for itself; what its node lost that says itself.
+                doubts = keyframe.doubts;
+                (topic, payload, Made::Again, *losses, *uncertain && doubts == 0)
             }
             Body::Start(start) => return names.start(start.clone()),
             Body::Heartbeat(_) => return,
@@ -107,6 +111,11 @@ impl Pipeline {
         }
         names.own_names(node.state(device.as_deref()), &mut payload.metrics);
         replay(node, topic.message_type, device.as_deref(), payload, made, &caps);
+        if doubts > 0
+            && let Some(state) = node.state_mut(device.as_deref())
+        {
+            state.restore_doubts(doubts);
+        }
         // Readers know of these losses: the next one has to have another number.
         node.losses = node.losses.max(losses);
         if lost {

@@ -113,7 +113,7 @@ impl StepContext<'_> {
         match place {
             Place::Duplicate => Turn::Never,
             Place::InOrder => {
-                self.take(node, seq, received.assured);
+                self.take(node, seq, received);
                 if seq.is_some() && !node.early.is_empty() {
                     // A hole begins to fill.
                     let timeout = self.settings.reorder_timeout;
@@ -134,19 +134,19 @@ impl StepContext<'_> {
                 let in_vain = self.settings.reorder_timeout.is_zero();
                 if node.sequence.explains(ahead) && node.early.is_empty() {
                     // What is missing was here, and refused unread: it was doubted then.
-                    self.take(node, Some(seq), received.assured);
+                    self.take(node, Some(seq), received);
                     return Turn::Now { late: Late::of(received) };
                 }
                 let is_second_zero = seq == 0
                     && node.sequence.next().is_some_and(|next| NO_SECOND_ZERO.contains(&next));
                 if is_second_zero || node.early.contradicts(seq, hash) {
                     self.ignore_numbers(node);
-                    self.take(node, Some(seq), received.assured);
+                    self.take(node, Some(seq), received);
                     return Turn::Now { late: Late::of(received) };
                 }
                 if in_vain {
                     self.give_up(node);
-                    self.take(node, Some(seq), received.assured);
+                    self.take(node, Some(seq), received);
                     return Turn::Now { late: Late::of(received) };
                 }
                 Turn::Later { seq }
@@ -155,12 +155,16 @@ impl StepContext<'_> {
     }
 
     /// It is the turn of the message with this number, though numbers before it may be missing.
-    pub(super) fn take(&mut self, node: &mut Node, seq: Option<u8>, assured: bool) {
+    pub(super) fn take(&mut self, node: &mut Node, seq: Option<u8>, received: Received<'_>) {
         let was_known = seq.is_some() && node.sequence.next().is_some();
         let skipped = node.sequence.take(seq);
-        // After a restart: the sequence goes on, or the broker vouches for it.
-        if node.own.life.is_unverified() && !skipped && (was_known || assured) {
-            node.verified();
+        let goes_on = !skipped && (was_known || received.assured);
+        // After a restart: the sequence goes on, or the broker vouches for it. What the broker
+        // delivers again was sent before, and says nothing of the time since.
+        if goes_on && node.own.life.is_unverified() {
+            if !received.dup {
+                node.verified();
+            }
         } else {
             node.own.life.give_up_verifying();
         }

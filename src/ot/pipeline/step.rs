@@ -10,6 +10,20 @@ use super::{Counters, Entry, Now, PipelineSettings};
 use crate::plant::{EntityState, Node};
 use crate::rule_counters::RuleCounters;
 
+/// Where the data of a frame comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DataSource {
+    /// A message of the plant.
+    Plant,
+    /// One that the broker delivers again, of a node of which nobody knows yet whether something newer
+    /// was missed: it makes no value good.
+    Again,
+    /// The relay itself, or values that it held back.
+    Relay,
+    /// Values that it held back since before messages were lost: they make no value good.
+    Outdated,
+}
+
 /// The parts of the pipeline beside the plant.
 pub(super) struct StepContext<'a> {
     pub(super) settings: &'a PipelineSettings,
@@ -85,18 +99,20 @@ impl StepContext<'_> {
         self.out.push(Entry::Plant(death));
     }
 
-    /// Journals data of the plant, or data that the relay held back (`synthetic`).
+    /// Journals data of the plant, or data that the relay made or held back.
     pub(super) fn relay_data(
         &mut self,
         node: &mut Node,
         device: Option<&str>,
         permit: Permit,
         payload: Vec<u8>,
-        synthetic: bool,
+        source: DataSource,
     ) {
+        let synthetic = !matches!(source, DataSource::Plant | DataSource::Again);
         let loss_before = self.take_loss(node, synthetic);
         let typed = node.state(device).is_some_and(|state| state.is_typed);
-        let flags = MessageFlags { typed, ..self.flags(loss_before, synthetic) };
+        let outdated = matches!(source, DataSource::Outdated | DataSource::Again);
+        let flags = MessageFlags { typed, outdated, ..self.flags(loss_before, synthetic) };
         node.output.spend(payload.len());
         self.admit(permit, EntityTopic::data(node.exported(device)), payload, node.losses, flags);
     }
@@ -109,7 +125,14 @@ impl StepContext<'_> {
 
     fn flags(&self, loss_before: bool, synthetic: bool) -> MessageFlags {
         let received_ms = self.now.wall_ms;
-        MessageFlags { received_ms, loss_before, synthetic, aliased: false, typed: false }
+        MessageFlags {
+            received_ms,
+            loss_before,
+            synthetic,
+            aliased: false,
+            typed: false,
+            outdated: false,
+        }
     }
 
     fn admit(

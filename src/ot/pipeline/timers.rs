@@ -28,6 +28,8 @@ enum Timer<'a> {
     Heartbeat(&'a Pipeline),
     /// A message of a node has waited long enough for those before it.
     Gap(&'a Node),
+    /// The session of a node is over: its death came before its birth.
+    Over(&'a Node),
     /// Nothing is heard of a node for so long that it counts as dead.
     Doubt(&'a Node),
     /// Births for metrics that were born late.
@@ -37,8 +39,8 @@ enum Timer<'a> {
 }
 
 impl<'a> Timer<'a> {
-    fn of_node(node: &'a Node) -> [Timer<'a>; 3] {
-        [Timer::Doubt(node), Timer::Birth(node), Timer::Keyframe(node)]
+    fn of_node(node: &'a Node) -> [Timer<'a>; 4] {
+        [Timer::Over(node), Timer::Doubt(node), Timer::Birth(node), Timer::Keyframe(node)]
     }
 
     fn is_due(self, now: Duration, settings: &PipelineSettings) -> bool {
@@ -50,6 +52,7 @@ impl<'a> Timer<'a> {
         match self {
             Timer::Heartbeat(pipeline) => Some(pipeline.next_heartbeat),
             Timer::Gap(node) => node.early.due(),
+            Timer::Over(node) => node.crossing.ends_at(),
             Timer::Doubt(node) => {
                 let since = node.unheard_since.filter(|_| node.own.life.is_announced())?;
                 Some(since.saturating_add(settings.doubt_after))
@@ -70,6 +73,7 @@ impl Pipeline {
         self.follow_schedules(now, out);
         self.doubt_unread(now, out);
         self.give_up_strangers(now, out);
+        self.reorder.forget_deaths(now.mono, self.settings.reorder_timeout);
         for index in 0..self.plant.nodes().len() {
             let is_over = |node: &Node| Timer::Gap(node).is_due(now.mono, &self.settings);
             if self.plant.nodes().get(index).is_some_and(is_over) {
@@ -85,9 +89,9 @@ impl Pipeline {
             };
             match Timer::of_node(node).map(|timer| timer.is_due(now.mono, step.settings)) {
                 // There is nothing to do.
-                [false, false, false] => {}
+                [false, false, false, false] => {}
                 // That a node was repeated is nothing new to be stored.
-                [false, false, true] => {
+                [false, false, false, true] => {
                     step.keyframe(node);
                     let next = step.next_keyframe(node);
                     plant.set_next_keyframe(index, next);
@@ -111,6 +115,9 @@ impl Pipeline {
 impl StepContext<'_> {
     /// Does what is due for a node.
     fn fire(&mut self, node: &mut Node) {
+        if Timer::Over(node).is_due(self.now.mono, self.settings) {
+            self.session_is_over(node);
+        }
         if Timer::Doubt(node).is_due(self.now.mono, self.settings) {
             self.doubt_ends(node);
         }
@@ -121,6 +128,18 @@ impl StepContext<'_> {
             self.keyframe(node);
             node.next_keyframe = self.next_keyframe(node);
         }
+    }
+
+    /// The death of a session came before its birth, and what else was on the way is here by now.
+    fn session_is_over(&mut self, node: &mut Node) {
+        node.crossing.end();
+        if !node.own.life.is_alive() {
+            return;
+        }
+        notify::death_overtook(node.entity());
+        self.bury_node(node, Fate::Dropped(Reason::UnknownMetric));
+        node.lives().for_each(Life::rest);
+        *self.structure_changed = true;
     }
 
     /// Nothing was heard of a node since the relay was away, and its death may have been among what

@@ -21,6 +21,8 @@ pub(crate) struct Held {
     pub(crate) ticket: Ticket,
     /// It waits for the interval of its metric, not for a limit.
     pub(crate) early: bool,
+    /// How often its node had lost messages when it came.
+    pub(crate) losses: u64,
 }
 
 /// What a value takes that waits.

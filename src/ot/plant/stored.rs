@@ -105,6 +105,9 @@ struct StoredEntity {
     /// Which of the metrics readers have as null with Quality 0, which the plant never said.
     #[prost(bool, repeated, tag = "11")]
     nulled: Vec<bool>,
+    /// How often the values of this device alone had to be doubted, where they are.
+    #[prost(uint64, tag = "12")]
+    doubts: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -250,6 +253,7 @@ fn store_entity(name: &str, state: &EntityState) -> StoredEntity {
         inferred: state.layout.slots.iter().map(|slot| slot.inferred).collect(),
         born_empty: state.layout.born_empty,
         nulled: slots.iter().map(Slot::is_nulled_newest).collect(),
+        doubts: state.doubts_in_force(),
     }
 }
 
@@ -309,9 +313,10 @@ fn restore_entity(stored: StoredEntity) -> EntityState {
             slot.exported_as = exported_as.map(|exported_as| exported_as.as_str().into());
         }
     }
+    let trust = if stored.doubts > 0 { Trust::Lost } else { Trust::Unverified };
     let life = match (stored.life, stored.announced) {
-        (2, true) => Life::Alive { standing: Standing::Inherited, trust: Trust::Unverified },
-        (2, false) => Life::Alive { standing: Standing::Hidden, trust: Trust::Unverified },
+        (2, true) => Life::Alive { standing: Standing::Inherited, trust },
+        (2, false) => Life::Alive { standing: Standing::Hidden, trust },
         (_, true) => Life::Orphaned,
         (1, false) => Life::Known,
         (_, false) => Life::Unknown,
@@ -320,6 +325,8 @@ fn restore_entity(stored: StoredEntity) -> EntityState {
         life,
         layout,
         exported_as: (!stored.exported_as.is_empty()).then(|| stored.exported_as.into()),
+        doubts: stored.doubts,
+        is_doubted: stored.doubts > 0,
         ..EntityState::default()
     }
 }

@@ -103,6 +103,7 @@ fn what_is_too_large_for_a_frame_is_told() {
         synthetic: false,
         aliased: false,
         typed: false,
+        outdated: false,
     };
     let policy = "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"G\"\n";
     let (policy, _) = Policy::parse(&[SourceFile::new("test.toml", policy)]).unwrap();

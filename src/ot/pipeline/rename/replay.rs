@@ -152,6 +152,7 @@ impl Names {
                 synthetic: true,
                 aliased: false,
                 typed: false,
+                outdated: false,
             };
             let entity = Entity::node(&group, &edge_node);
             deaths.push(Entry::Plant(Admitted::death(source, entity, now_ms, None, losses, flags)));

@@ -12,6 +12,28 @@ use super::notice::{Notice, count};
 use super::settings::OnGap;
 use super::step::StepContext;
 
+/// What the values of a birth are worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Worth {
+    /// The plant says them.
+    Good,
+    /// They are repeated, and that makes no value good; what is new beside them was brought by data.
+    Repeated,
+    /// The same, but what is new was hidden until now, and may be out of date.
+    Doubted,
+}
+
+impl Worth {
+    /// Of a birth that is `repeated`; `outdated`: what is new was hidden.
+    pub(super) fn of(repeated: bool, outdated: bool) -> Worth {
+        match (repeated, outdated) {
+            (false, _) => Worth::Good,
+            (true, false) => Worth::Repeated,
+            (true, true) => Worth::Doubted,
+        }
+    }
+}
+
 impl StepContext<'_> {
     /// The node that a birth is of; one that isn't known is taken in.
     ///
@@ -54,8 +76,9 @@ impl StepContext<'_> {
         seq: u64,
         payload: Payload,
         date: u64,
-        synthetic: bool,
+        worth: Worth,
     ) -> Result<(), Reason> {
+        let synthetic = worth != Worth::Good;
         let ot_bd_seq = names::bd_seq(&payload);
         let mut layout = self.layout(node, None, payload, date);
         if let Err(reason) = self.check_born(node, layout.bytes()) {
@@ -68,7 +91,8 @@ impl StepContext<'_> {
         if synthetic && same_session {
             // The relay repeats what it held: that makes no value good. Its DBIRTHs follow.
             // What is new was hidden until now.
-            layout.keep_stale_marks_of(&node.layout, self.is_doubted(node, None));
+            let is_doubted = worth == Worth::Doubted && self.is_doubted(node, None);
+            layout.keep_stale_marks_of(&node.layout, is_doubted);
             let devices = node.devices.iter_mut();
             node.former_devices = devices
                 .map(|(name, device)| (name.clone(), std::mem::take(&mut device.layout)))
@@ -118,7 +142,7 @@ impl StepContext<'_> {
         self.reconcile(node, "it died on OT");
     }
 
-    /// A device's birth. One that `repeats` values in doubt doesn't make them good.
+    /// A device's birth.
     pub(super) fn device_birth(
         &mut self,
         node: &mut Node,
@@ -126,8 +150,9 @@ impl StepContext<'_> {
         seq: u64,
         payload: Payload,
         date: u64,
-        repeats: bool,
+        worth: Worth,
     ) -> Result<(), Reason> {
+        let repeats = worth != Worth::Good;
         let mut layout = self.layout(node, Some(name), payload, date);
         let known = node.devices.get(name);
         if known.is_none() && node.devices.len() >= self.settings.max_devices_per_node {
@@ -144,12 +169,13 @@ impl StepContext<'_> {
         if is_known_as_born {
             // A second DBIRTH without a DDEATH would be a violation: publish what differs as data,
             // or begin the births of the node anew.
-            self.replace_layout(node, Some(name), seq, layout, repeats);
+            self.replace_layout(node, Some(name), seq, layout, worth);
             return Ok(());
         }
         match former {
             Some(former) if repeats => {
                 let is_doubted = self.is_doubted(node, None) || former.doubts > 0;
+                let is_doubted = is_doubted && worth == Worth::Doubted;
                 layout.keep_stale_marks_of(&former, is_doubted);
             }
             None if repeats && self.settings.on_gap == OnGap::Mark => layout.mark_stale(),
@@ -214,9 +240,13 @@ impl StepContext<'_> {
         device: Option<&str>,
         seq: u64,
         layout: Layout,
-        repeats: bool,
+        worth: Worth,
     ) {
-        let is_doubted = repeats.then(|| self.is_doubted(node, device));
+        let is_doubted = match worth {
+            Worth::Good => None,
+            Worth::Repeated => Some(false),
+            Worth::Doubted => Some(self.is_doubted(node, device)),
+        };
         if let Some(revision) = Revision::of(node, device, layout, is_doubted) {
             self.revise(node, device, seq, revision);
         }

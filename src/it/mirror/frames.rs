@@ -8,6 +8,7 @@ use account::{Fate, NodeSlot, Origin, Reason};
 use journal_format::{Body, Frame, Relayed, Start};
 use sparkplug::{self, Borrowed, Entity, EntityTopic, MessageType, Topic};
 
+use super::births::Worth;
 use super::fast_path::FastPath;
 use super::node::{Node, Trust};
 use super::nodes::{NodeRef, Nodes};
@@ -189,8 +190,9 @@ impl StepContext<'_> {
         if topic.message_type == MessageType::NBirth {
             let (payload, date) = self.decode(relayed, &mut inflated)?;
             let node = self.born_node(nodes, group, edge_node)?;
+            let worth = Worth::of(relayed.synthetic, relayed.outdated);
             origin.node = Some(node.id.into());
-            self.node_birth(node, seq, payload.into_payload(), date, relayed.synthetic)?;
+            self.node_birth(node, seq, payload.into_payload(), date, worth)?;
             if !relayed.synthetic {
                 node.losses = relayed.losses;
                 node.unheard = false;
@@ -263,8 +265,8 @@ impl StepContext<'_> {
             }
             (MessageType::DBirth, Some(device)) => {
                 let is_doubted = node.trust >= Trust::Uncertain || node.doubts_device(device);
-                let repeats = relayed.synthetic && is_doubted;
-                self.device_birth(node, device, seq, payload.into_payload(), date, repeats)
+                let worth = Worth::of(relayed.synthetic && is_doubted, relayed.outdated);
+                self.device_birth(node, device, seq, payload.into_payload(), date, worth)
             }
             (MessageType::DDeath, Some(device)) => self.device_death(node, device, seq),
             (MessageType::NData | MessageType::DData, device) => {

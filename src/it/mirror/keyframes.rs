@@ -9,7 +9,7 @@ use journal_format::Keyframe;
 use sparkplug::{self, Borrowed, Entity, EntityTopic, MessageType, Payload, names};
 
 use super::Link;
-use super::births::Revision;
+use super::births::{Revision, Worth};
 use super::frames::entity_topic;
 use super::layout::Layout;
 use super::node::{Device, Life, Node, Trust};
@@ -128,7 +128,8 @@ impl StepContext<'_> {
             (MessageType::DBirth, Some(name), Some(node)) => {
                 self.heal();
                 let node = node.change();
-                self.device_birth(node, name, seq, payload, date, keyframe.uncertain)?;
+                let worth = Worth::of(keyframe.uncertain, true);
+                self.device_birth(node, name, seq, payload, date, worth)?;
                 if let Some(layout) = node.layout_of_mut(Some(name)) {
                     Arc::make_mut(layout).doubts = keyframe.doubts;
                 }
@@ -151,7 +152,7 @@ impl StepContext<'_> {
         let NodeKeyframe { seq, date, keyframe } = head;
         self.heal();
         node.unheard = keyframe.unheard;
-        self.node_birth(node, seq, payload, date, true)?;
+        self.node_birth(node, seq, payload, date, Worth::Doubted)?;
         // What was known of the earlier session says nothing of this one.
         node.trust = Trust::Certain;
         self.compare_losses(node, seq, keyframe);

@@ -103,8 +103,9 @@ pub struct Relayed {
     /// reader knows them from the birth.
     #[prost(bool, tag = "9")]
     pub typed: bool,
-    /// Values that the OT half held back since before the last of these losses: what is newer may be
-    /// among what was lost, so they make no value good.
+    /// Values that make no other one good: the OT half held them back since before the last of these
+    /// losses, or the broker delivers them again after an outage, or a birth of the relay's own
+    /// making shows metrics for the first time that were hidden since then.
     #[prost(bool, tag = "10")]
     pub outdated: bool,
 }

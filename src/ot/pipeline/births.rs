@@ -69,8 +69,9 @@ impl StepContext<'_> {
         let state = node.devices.entry(device.into()).or_default();
         let former = (late && state.life.is_alive()).then(|| state.layout.clone());
         state.bear(taught.layout);
-        if let Some(former) = former {
-            state.layout.keep_newer_of(&former);
+        let kept = former.map(|former| state.layout.keep_newer_of(&former)).unwrap_or_default();
+        for name in &kept {
+            self.drop(node.origin(Some(device)), What::Metric(name), Reason::Late, None);
         }
         self.judge_device(node, device);
         let types_changed = self.refresh_device_types(node, device);

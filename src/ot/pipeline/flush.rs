@@ -246,7 +246,7 @@ impl StepContext<'_> {
             shape::forwarded(slot, &metric, parts.losses, self.now);
             layout.update(*place, &metric);
             // What is newer may be among what was lost since it came.
-            let is_outdated = is_uncertain && losses != parts.losses;
+            let is_outdated = is_uncertain && losses != Held::modulo(parts.losses);
             let items = if is_outdated { &mut outdated } else { &mut current };
             items.push(Item {
                 slot: *place,

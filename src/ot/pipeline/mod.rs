@@ -72,6 +72,7 @@ mod step;
 mod tests;
 mod timers;
 mod unborn;
+mod unread;
 
 use std::time::Duration;
 

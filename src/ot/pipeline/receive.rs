@@ -9,7 +9,8 @@ use super::births::low_byte;
 use super::decode::{Decoded, reason_of};
 use super::reorder::{self, Reorder, Waits, Way};
 use super::sequence::{Late, Turn};
-use super::{Entry, Now, Pipeline, Received, notify};
+use super::unread::refused;
+use super::{Entry, Now, Pipeline, Received};
 use crate::plant::{Life, Node, WINDOW};
 
 impl Pipeline {
@@ -25,79 +26,6 @@ impl Pipeline {
         if let Some(NodeSlot(place)) = origin.node {
             self.follow_up(now, place, out);
         }
-    }
-
-    /// Enters messages under `topic` that were refused while the relay was overloaded; `most` says
-    /// who had most on the way then.
-    pub fn shed(&mut self, topic: &str, messages: u64, most: &str) {
-        self.refused(topic, messages, Reason::Overload);
-        notify::shed(topic, messages, most);
-    }
-
-    /// Enters a message that was too large to be read. `retain`: the broker had it stored, so it
-    /// is no news.
-    pub fn too_large(&mut self, topic: &str, retain: bool) {
-        match Topic::parse(topic) {
-            Ok(Topic::Entity(_)) if !retain => self.refused(topic, 1, Reason::TooLarge),
-            _ => {
-                let _ = self.count_refused(topic, 1, Reason::TooLarge);
-            }
-        }
-    }
-
-    /// Enters a message that is set aside unread, since this half was ended with it twice. `retain`:
-    /// the broker had it stored, so it is no news.
-    pub(crate) fn set_aside(&mut self, topic: &str, retain: bool) {
-        match Topic::parse(topic) {
-            Ok(Topic::Entity(_)) if !retain => self.refused(topic, 1, Reason::SetAside),
-            _ => {
-                let _ = self.count_refused(topic, 1, Reason::SetAside);
-            }
-        }
-    }
-
-    /// Enters messages that nobody has read. What is known of their entity is no longer so, which
-    /// the next tick says.
-    fn refused(&mut self, topic: &str, messages: u64, reason: Reason) {
-        let place = self.count_refused(topic, messages, reason);
-        let Some(node) = place.and_then(|place| self.plant.node_mut(place)) else { return };
-        // Their numbers are missing, and nobody is to wait for them, nor to say that they were
-        // lost on the way.
-        node.sequence.expect_unread(messages);
-        node.early.hurry();
-        if let Ok(Topic::Entity(EntityTopic { message_type, entity })) = Topic::parse(topic) {
-            let device = entity.device.map(Box::from);
-            node.unread.insert((device, refused(message_type)), reason);
-        }
-    }
-
-    /// Does what follows from messages that nobody has read.
-    pub(super) fn doubt_unread(&mut self, now: Now, out: &mut Vec<Entry>) {
-        for index in 0..self.plant.nodes().len() {
-            if self.plant.nodes().get(index).is_none_or(|node| node.unread.is_empty()) {
-                continue;
-            }
-            let (mut step, plant) = self.step(now, out);
-            let Some(node) = plant.node_mut(index) else { continue };
-            for ((device, refused), reason) in std::mem::take(&mut node.unread) {
-                step.follow_refusal(node, device.as_deref(), refused, reason);
-            }
-        }
-    }
-
-    /// Where the node is whose messages they were.
-    fn count_refused(&mut self, topic: &str, messages: u64, reason: Reason) -> Option<usize> {
-        let entity = match Topic::parse(topic) {
-            Ok(Topic::Entity(topic) | Topic::StoredBirth(topic)) => Some(topic.entity),
-            _ => None,
-        };
-        let place = entity.and_then(|entity| self.plant.find(entity));
-        let origin = Origin { entity, node: place.map(NodeSlot) };
-        for _ in 0..messages {
-            self.ledger.receive(origin.node);
-            self.ledger.settle(origin, Fate::Dropped(reason));
-        }
-        place
     }
 
     /// `origin` becomes whose message it is, as far as that is known.
@@ -268,6 +196,7 @@ impl Pipeline {
             return Fate::Dropped(Reason::OverCapacity);
         };
         node.unheard_since = None;
+        node.has_unassured |= !received.assured;
         let fate = step.node_birth(node, birth);
         if received.dup && node.own.life.is_alive() {
             // It was sent before the relay was away, and says nothing of the time since.
@@ -343,7 +272,8 @@ impl Pipeline {
             let reason = decoded.err().unwrap_or(Reason::DataBeforeBirth);
             // A broker in a cluster may deliver it before the birth that precedes it.
             let waits = Waits { seq: seq.unwrap_or(0), hash, timestamp, counted: None };
-            if way == Way::Arrived && self.may_be_born(topic.entity, waits.seq) {
+            let has_number = seq.is_some();
+            if way == Way::Arrived && has_number && self.may_be_born(topic.entity) {
                 let early =
                     |reorder: &mut Reorder| reorder.early(now.mono, timeout, received, waits);
                 let has_room = self.reorder.has_room(received.payload.len());
@@ -377,7 +307,20 @@ impl Pipeline {
         let leaves_zero_out = seq.is_none() && next == Some(0) && !topic.message_type.is_death();
         let seq = if leaves_zero_out { Some(0) } else { seq };
         if way == Way::Arrived {
+            if !received.dup && node.crossing.precedes_birth(now.mono, timeout, timestamp) {
+                // Of before the birth: its number and its aliases mean something else by now.
+                if seq.is_some() && seq == next {
+                    // Or else the node's clock was set back, and it is what comes next.
+                    node.doubt();
+                    node.next_keyframe = now.mono;
+                }
+                return Fate::Dropped(Reason::Late);
+            }
             step.count(node, seq, timestamp, hash, received);
+            if !received.assured && !node.has_unassured {
+                node.has_unassured = true;
+                *step.structure_changed = true;
+            }
         }
         let turn = match way {
             Way::Waited { late: true } => Turn::Now { late: Late::ByNumber },
@@ -470,24 +413,14 @@ impl Pipeline {
         }
     }
 
-    /// Whether a message of a node whose birth isn't known may have overtaken that: it has one of
-    /// the first numbers, and the policy lets the node be known.
-    fn may_be_born(&self, entity: Entity<'_>, seq: u8) -> bool {
-        (1..=WINDOW).contains(&seq)
-            && !self.settings.reorder_timeout.is_zero()
+    /// Whether a message of a node whose birth isn't known may have overtaken that: the policy lets
+    /// the node be known.
+    fn may_be_born(&self, entity: Entity<'_>) -> bool {
+        !self.settings.reorder_timeout.is_zero()
             && self.policy.node_in_scope(entity.group, entity.edge_node)
     }
 
     fn hash(&self, received: Received<'_>) -> u64 {
         self.hasher.hash_one((received.topic, received.payload))
-    }
-}
-
-/// What a message of this type is to those who have no use for it.
-fn refused(message_type: MessageType) -> Refused {
-    match message_type {
-        MessageType::NBirth | MessageType::DBirth => Refused::Birth,
-        MessageType::NData | MessageType::DData => Refused::Data,
-        MessageType::NDeath | MessageType::DDeath => Refused::Death,
     }
 }

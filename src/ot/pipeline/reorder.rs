@@ -158,7 +158,9 @@ impl Reorder {
         if waiting >= STRANGER_MESSAGES || (waiting == 0 && self.strangers.len() >= STRANGERS) {
             return false;
         }
-        let early = early(self);
+        let mut early = early(self);
+        // It is of the session whose birth is to come, as far as its time doesn't say otherwise.
+        early.behind = Some(early.seq);
         self.strangers.entry(key).or_default().add(early, 1);
         true
     }
@@ -296,9 +298,10 @@ impl Pipeline {
             if let Some(stray) = node.early.take_stray(now.mono, next) {
                 // Its number was that of another message, and isn't missing: a session, or a round of
                 // numbers, began unseen. What is older than the birth came late, and no more.
+                // As long as nobody knows what was missed it is no proof of anything.
                 let born = node.own.layout.timestamp;
-                if !told && stray.timestamp.is_none_or(|sent| born.is_none_or(|born| sent >= born))
-                {
+                let is_late = stray.timestamp.zip(born).is_some_and(|(sent, born)| sent < born);
+                if !told && (!is_late || node.own.life.is_unverified()) {
                     step.give_up(node);
                     told = true;
                 }

@@ -167,6 +167,8 @@ fn replay(
                     let _ = node.bear(taught);
                     node.announced_types = node.definitions.names().map(str::to_owned).collect();
                     node.sequence.forget();
+                    // Nobody knows.
+                    node.has_unassured = true;
                     believe(&mut node.own);
                 }
             }

@@ -5,7 +5,7 @@ use mistake::mistake;
 
 use super::step::StepContext;
 use super::{Received, notify};
-use crate::plant::{Node, Numbered, Numbering, Place, WINDOW};
+use crate::plant::{Early, Node, Numbered, Numbering, Place, WINDOW};
 
 /// Behind an NBIRTH a number of 0 comes again after 255 others; so far before that nothing but a
 /// node that doesn't count sends it.
@@ -144,7 +144,7 @@ impl StepContext<'_> {
                     self.take(node, Some(seq), received);
                     return Turn::Now { late: Late::of(received) };
                 }
-                if in_vain {
+                if in_vain || node.sequence.is_in_vain() {
                     self.give_up(node);
                     self.take(node, Some(seq), received);
                     return Turn::Now { late: Late::of(received) };
@@ -158,7 +158,10 @@ impl StepContext<'_> {
     pub(super) fn take(&mut self, node: &mut Node, seq: Option<u8>, received: Received<'_>) {
         let was_known = seq.is_some() && node.sequence.next().is_some();
         let skipped = node.sequence.take(seq);
-        let goes_on = !skipped && (was_known || received.assured);
+        let is_vouched_for = received.assured && !node.has_unassured;
+        // What waits behind the order may be of a session, or a round, that began unseen.
+        let goes_on =
+            !skipped && (was_known || is_vouched_for) && !node.early.iter().any(Early::is_behind);
         // After a restart: the sequence goes on, or the broker vouches for it. What the broker
         // delivers again was sent before, and says nothing of the time since.
         if goes_on && node.own.life.is_unverified() {

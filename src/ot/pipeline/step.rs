@@ -7,7 +7,7 @@ use sparkplug::{Cap, DecodeError, EntityTopic, Metric, Room};
 
 use super::overload::Overload;
 use super::{Counters, Entry, Now, PipelineSettings};
-use crate::plant::{EntityState, Node};
+use crate::plant::{EntityState, Node, Slot};
 use crate::rule_counters::RuleCounters;
 
 /// Where the data of a frame comes from.
@@ -74,7 +74,8 @@ impl StepContext<'_> {
             state.announced_bytes = bytes;
         }
         let topic = EntityTopic::birth(node.exported(device));
-        let flags = MessageFlags { aliased, ..self.flags(loss_before, synthetic) };
+        let outdated = synthetic && node.state(device).is_some_and(shows_what_is_doubted);
+        let flags = MessageFlags { aliased, outdated, ..self.flags(loss_before, synthetic) };
         self.admit(permit, topic, payload, node.losses, flags);
         true
     }
@@ -158,4 +159,11 @@ impl StepContext<'_> {
     ) {
         self.ledger.drop(Dropped { origin, what, reason, rule });
     }
+}
+
+/// Whether a birth of the relay's own making shows metrics for the first time that were hidden from
+/// readers until now, while it isn't known whether newer values were lost.
+fn shows_what_is_doubted(state: &EntityState) -> bool {
+    let is_hidden = |slot: &Slot| slot.is_exported() && !slot.is_born() && !slot.awaits_birth();
+    state.life.is_uncertain() && state.layout.slots.iter().any(is_hidden)
 }

@@ -37,7 +37,7 @@ impl Met {
 
 impl Crossing {
     /// Whether a birth that comes now is older than the one that came before it: its number is
-    /// behind, and its time isn't later. A clock that was set back alone doesn't make it so.
+    /// behind, and its time before. A clock that was set back alone doesn't make it so.
     pub(crate) fn is_late(
         &self,
         now: Duration,
@@ -49,9 +49,21 @@ impl Crossing {
             return false;
         };
         let is_behind = |(last, number): (u8, u8)| (1..=127).contains(&last.wrapping_sub(number));
-        let is_older = |(last, timestamp): (u64, u64)| timestamp <= last;
+        let is_older = |(last, timestamp): (u64, u64)| timestamp < last;
         last.number.zip(number).is_some_and(is_behind)
             && last.timestamp.zip(timestamp).is_some_and(is_older)
+    }
+
+    /// Whether a message that comes now was sent before the birth that is in force, as its time says.
+    pub(crate) fn precedes_birth(
+        &self,
+        now: Duration,
+        within: Duration,
+        timestamp: Option<u64>,
+    ) -> bool {
+        let birth = self.birth.filter(|birth| birth.is_recent(now, within));
+        let sent = birth.and_then(|birth| birth.timestamp).zip(timestamp);
+        sent.is_some_and(|(birth, sent)| sent < birth)
     }
 
     /// A birth came. The session ends soon where its death was here already.
@@ -188,12 +200,18 @@ mod tests {
         let mut crossing = Crossing::default();
         assert!(!crossing.is_late(at(1), WITHIN, Some(1), Some(1)));
         crossing.born(at(1), WITHIN, Some(2), Some(5));
-        assert!(crossing.is_late(at(2), WITHIN, Some(1), Some(5)));
-        assert!(!crossing.is_late(at(9), WITHIN, Some(1), Some(5)));
+        assert!(crossing.is_late(at(2), WITHIN, Some(1), Some(4)));
+        assert!(!crossing.is_late(at(9), WITHIN, Some(1), Some(4)));
+        assert!(!crossing.is_late(at(2), WITHIN, Some(1), Some(5)));
         // A gateway that doesn't store its number; a clock that was set back; a rebirth.
         assert!(!crossing.is_late(at(2), WITHIN, Some(0), Some(6)));
         assert!(!crossing.is_late(at(2), WITHIN, Some(3), Some(1)));
         assert!(!crossing.is_late(at(2), WITHIN, Some(2), Some(4)));
         assert!(!crossing.is_late(at(2), WITHIN, None, Some(4)));
+        // Other messages go by their time alone.
+        assert!(crossing.precedes_birth(at(2), WITHIN, Some(4)));
+        assert!(!crossing.precedes_birth(at(2), WITHIN, Some(5)));
+        assert!(!crossing.precedes_birth(at(2), WITHIN, None));
+        assert!(!crossing.precedes_birth(at(4), WITHIN, Some(4)));
     }
 }

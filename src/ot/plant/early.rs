@@ -32,6 +32,11 @@ pub(crate) struct Early {
 }
 
 impl Early {
+    /// Its number was behind the expected one.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.behind.is_some()
+    }
+
     /// What it takes of the memory for messages that wait.
     pub(crate) fn bytes(&self) -> usize {
         let texts = self.topic.len().saturating_add(self.payload.len());

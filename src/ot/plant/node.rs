@@ -130,6 +130,8 @@ pub(crate) struct Node {
     pub(crate) bd_seq: Option<Metric>,
     /// Its sessions, by the numbers of their births.
     pub(crate) sessions: Sessions,
+    /// Births or data of it came at QoS 0: the broker doesn't vouch for it.
+    pub(crate) has_unassured: bool,
     /// Births and deaths of it that may have overtaken each other.
     pub(crate) crossing: Crossing,
     /// The `Node Control/Rebirth` metric of the NBIRTH.

@@ -69,6 +69,9 @@ struct StoredNode {
     /// The `bdSeq` of its births, the last one last; 256 more where a death ended the session.
     #[prost(uint32, repeated, tag = "16")]
     sessions: Vec<u32>,
+    /// Births or data of it came at QoS 0.
+    #[prost(bool, tag = "17")]
+    has_unassured: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -222,6 +225,7 @@ fn store_node(node: &Node) -> StoredNode {
         removed: removals.collect(),
         losses: node.losses,
         sessions: node.sessions.store(),
+        has_unassured: node.has_unassured,
         lost: node.own.life.is_uncertain() && !node.own.life.is_unverified(),
     }
 }
@@ -284,6 +288,7 @@ fn restore_node(node: &mut Node, stored: StoredNode, max_devices: usize) {
     node.take_types(Types::of(needed, removed));
     node.losses = stored.losses;
     node.sessions = Sessions::restore(&stored.sessions);
+    node.has_unassured = stored.has_unassured;
     node.exported_as = (!stored.exported_group.is_empty())
         .then(|| (stored.exported_group.into(), stored.exported_edge_node.into()));
     if stored.lost {

@@ -10,6 +10,7 @@ use ot::PipelineSettings;
 use sparkplug::{Budget, Caps};
 
 use super::{Back, Return, Taken, World, show};
+use crate::sim::habits::Counting;
 use crate::sim::ot_broker::Message;
 use crate::sim::plan::Disk;
 use crate::sim::plant::{Kind, MAX_METRICS, MessageId, Published, Sent, Way};
@@ -208,7 +209,10 @@ impl World {
         let ends = |newer: &Sent| {
             newer.kind == Kind::NDeath && newer.session == session && newer.taken > 0
         };
-        if is_late || newer.clone().any(ends) {
+        // Nobody can put in order what has no numbers.
+        let is_numbered = self.plant.nodes[node].habits.counting != Counting::Never;
+        let is_unordered = !is_numbered && newer.clone().any(|newer| newer.taken > 0);
+        if is_late || is_unordered || newer.clone().any(ends) {
             self.overtaken.insert(node);
         }
     }

@@ -1,7 +1,7 @@
 //! Announcing: births and deaths that tell readers what there is, keyframes that repeat it, and
 //! the messages that waited for them.
 
-use account::{Fate, Origin, Reason};
+use account::{Fate, Origin, Reason, What};
 use mistake::mistake;
 use policy::shape::Pseudonyms;
 use policy::{Admitted, AdmittedKind, Permit};
@@ -10,7 +10,7 @@ use sparkplug::{Entity, EntityTopic};
 use super::Entry;
 use super::encode::{self, BirthScope};
 use super::step::StepContext;
-use crate::plant::{EntityState, Node};
+use crate::plant::{EntityState, Node, Slot};
 
 impl StepContext<'_> {
     /// Leave for a live device to be announced: something of it crosses, or it has nothing at
@@ -157,9 +157,30 @@ impl StepContext<'_> {
 
     /// Ends the waiting of a device's messages, or of those of the node itself.
     pub(super) fn release(&mut self, node: &mut Node, device: Option<&str>, fate: Fate) {
-        let Some(state) = node.state_mut(device) else { return };
-        let waiting = std::mem::take(&mut state.waiting).saturating_add(state.backlog.end());
-        self.ledger.settle_waiting(node.origin(device), waiting, fate);
+        let Some(parts) = node.parts(device) else { return };
+        let waiting = self.release_values(parts.origin, parts.state, fate);
+        self.ledger.settle_waiting(parts.origin, waiting, fate);
+    }
+
+    /// Drops the values of an entity that wait for its birth or a limit, where they don't cross;
+    /// how many of its messages waited.
+    fn release_values(&mut self, origin: Origin<'_>, state: &mut EntityState, fate: Fate) -> u64 {
+        let cause = match fate {
+            Fate::Dropped(reason) => Some((reason, None)),
+            Fate::DroppedBy(reason, rule) => Some((reason, rule)),
+            Fate::Forwarded | Fate::Waiting => None,
+        };
+        if let Some((reason, rule)) = cause {
+            for place in 0..state.layout.slots.len() {
+                let waits = state.layout.slots.get_mut(place).is_some_and(Slot::ends_waiting);
+                if let Some(slot) = state.layout.slot(place)
+                    && (waits || slot.held().is_some())
+                {
+                    self.drop(origin, What::Metric(slot.name()), reason, rule);
+                }
+            }
+        }
+        std::mem::take(&mut state.waiting).saturating_add(state.backlog.end())
     }
 
     /// The same for a node and its devices.
@@ -169,7 +190,7 @@ impl StepContext<'_> {
         for (device, state) in devices {
             let entity = Entity::device(group, edge_node, device);
             let origin = Origin { entity: Some(entity), node: Some(*slot) };
-            let waiting = std::mem::take(&mut state.waiting).saturating_add(state.backlog.end());
+            let waiting = self.release_values(origin, state, fate);
             self.ledger.settle_waiting(origin, waiting, fate);
         }
     }

@@ -67,8 +67,17 @@ impl StepContext<'_> {
         let taught = self.take_apart(node.origin(Some(device)), birth, false);
         self.release(node, Some(device), Fate::Dropped(Reason::UnknownMetric));
         let state = node.devices.entry(device.into()).or_default();
-        let former = (late && state.life.is_alive()).then(|| state.layout.clone());
+        let was_alive = state.life.is_alive();
+        let former = (late && was_alive).then(|| state.layout.clone());
         state.bear(taught.layout);
+        if late && !was_alive {
+            // Data that was behind it couldn't be read.
+            state.doubt();
+            node.next_keyframe = self.now.mono;
+        }
+        let Some(state) = node.devices.get_mut(device) else {
+            return Fate::Dropped(Reason::OverCapacity);
+        };
         let kept = former.map(|former| state.layout.keep_newer_of(&former)).unwrap_or_default();
         for name in &kept {
             self.drop(node.origin(Some(device)), What::Metric(name), Reason::Late, None);

@@ -307,14 +307,17 @@ impl Pipeline {
         let leaves_zero_out = seq.is_none() && next == Some(0) && !topic.message_type.is_death();
         let seq = if leaves_zero_out { Some(0) } else { seq };
         if way == Way::Arrived {
-            if !received.dup && node.crossing.precedes_birth(now.mono, timeout, timestamp) {
+            let precedes_birth = seq.is_some()
+                && !received.dup
+                && node.crossing.precedes_birth(now.mono, timeout, timestamp);
+            if precedes_birth && seq != next {
                 // Of before the birth: its number and its aliases mean something else by now.
-                if seq.is_some() && seq == next {
-                    // Or else the node's clock was set back, and it is what comes next.
-                    node.doubt();
-                    node.next_keyframe = now.mono;
-                }
                 return Fate::Dropped(Reason::Late);
+            }
+            if precedes_birth {
+                // Or else the node's clock was set back, and it is what comes next.
+                node.doubt();
+                node.next_keyframe = now.mono;
             }
             step.count(node, seq, timestamp, hash, received);
             if !received.assured && !node.has_unassured {

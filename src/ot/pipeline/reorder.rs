@@ -301,19 +301,16 @@ impl Pipeline {
                 // As long as nobody knows what was missed it is no proof of anything.
                 let born = node.own.layout.timestamp;
                 let is_late = stray.timestamp.zip(born).is_some_and(|(sent, born)| sent < born);
-                if !told && (!is_late || node.own.life.is_unverified()) {
-                    step.give_up(node);
-                    told = true;
+                if !is_late || node.own.life.is_unverified() {
+                    step.give_up_again(node, &mut told);
                 }
                 self.judge(now, stray, true, out);
                 continue;
             }
             let Some(early) = node.early.take_first() else { return };
             let ahead = next.map_or(0, |next| early.seq.wrapping_sub(next));
-            // What came between, as one loss.
-            if ahead > 0 && node.sequence.counts() && !node.sequence.explains(ahead) && !told {
-                step.give_up(node);
-                told = true;
+            if ahead > 0 && node.sequence.counts() && !node.sequence.explains(ahead) {
+                step.give_up_again(node, &mut told);
             }
             self.judge(now, early, false, out);
             self.follow_up(now, index, out);

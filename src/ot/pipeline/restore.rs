@@ -16,7 +16,8 @@ impl Pipeline {
     /// The whole plant, made in the simplest way.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn store(&self, journal_seq: u64) -> StoredPlant {
-        StoredPlant::of(&self.plant, &self.policy, journal_seq)
+        let stored = StoredPlant::of(&self.plant, &self.policy, journal_seq);
+        stored.as_last()
     }
 
     /// Begins a snapshot of the plant for [`Pipeline::restore`], as it is now; `journal_seq` is the
@@ -24,6 +25,13 @@ impl Pipeline {
     pub(crate) fn begin_snapshot(&mut self, journal_seq: u64) {
         self.snapshot = Some(StoredPlant::head(&self.policy, journal_seq));
         self.plant.begin_snapshot();
+    }
+
+    /// Nothing comes any more: the snapshot under way is the last one.
+    pub(crate) fn end_snapshots(&mut self) {
+        if let Some(snapshot) = &mut self.snapshot {
+            snapshot.is_last = true;
+        }
     }
 
     /// Takes nodes of the snapshot until they have about `most` bytes.
@@ -42,11 +50,13 @@ impl Pipeline {
         out: &mut Vec<Entry>,
     ) {
         let start = stored.start();
-        stored.restore(&mut self.plant, self.settings.max_devices_per_node, &mut self.ledger);
+        let mut later = later.peekable();
+        let is_exact = stored.is_last && later.peek().is_none();
+        let max_devices = self.settings.max_devices_per_node;
+        stored.restore(&mut self.plant, max_devices, &mut self.ledger, is_exact);
         // Of values that waited for a limit when the process ended, only those are known that
         // the stored plant has: without them, that the sequence goes on proves nothing.
         let mut gone = self.limiter.conflates();
-        let mut later = later.peekable();
         gone &= later.peek().is_some();
         let mut names = Names::new(&self.policy, start, &self.plant);
         for body in later {

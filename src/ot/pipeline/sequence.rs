@@ -209,6 +209,17 @@ impl StepContext<'_> {
         node.next_keyframe = self.now.mono;
     }
 
+    /// The same for one hole of several that are given up together: people hear of one loss, and what
+    /// was judged between them is doubted like what was before.
+    pub(super) fn give_up_again(&mut self, node: &mut Node, told: &mut bool) {
+        if std::mem::replace(told, true) {
+            node.own.life.give_up_verifying();
+            node.lose();
+        } else {
+            self.give_up(node);
+        }
+    }
+
     /// The node doesn't count its messages: from now on they are judged as they come.
     fn ignore_numbers(&mut self, node: &mut Node) {
         if node.sequence.ignore() {

@@ -49,7 +49,7 @@ impl Crossing {
             return false;
         };
         let is_behind = |(last, number): (u8, u8)| (1..=127).contains(&last.wrapping_sub(number));
-        let is_older = |(last, timestamp): (u64, u64)| timestamp < last;
+        let is_older = |(last, sent): (u64, u64)| is_shortly_before(sent, last, within);
         last.number.zip(number).is_some_and(is_behind)
             && last.timestamp.zip(timestamp).is_some_and(is_older)
     }
@@ -63,7 +63,7 @@ impl Crossing {
     ) -> bool {
         let birth = self.birth.filter(|birth| birth.is_recent(now, within));
         let sent = birth.and_then(|birth| birth.timestamp).zip(timestamp);
-        sent.is_some_and(|(birth, sent)| sent < birth)
+        sent.is_some_and(|(birth, sent)| is_shortly_before(sent, birth, within))
     }
 
     /// A birth came. The session ends soon where its death was here already.
@@ -128,6 +128,13 @@ impl Crossing {
     pub(crate) fn is_over(&self, now: Duration, within: Duration) -> bool {
         self.death.is_none_or(|death| !death.is_recent(now, within))
     }
+}
+
+/// Whether a message may have been overtaken by another, as their times say. A clock that was set back
+/// mostly makes more of it.
+fn is_shortly_before(sent: u64, other: u64, within: Duration) -> bool {
+    let ahead = other.saturating_sub(sent);
+    ahead > 0 && Duration::from_millis(ahead) <= within
 }
 
 #[cfg(test)]
@@ -201,6 +208,9 @@ mod tests {
         assert!(!crossing.is_late(at(1), WITHIN, Some(1), Some(1)));
         crossing.born(at(1), WITHIN, Some(2), Some(5));
         assert!(crossing.is_late(at(2), WITHIN, Some(1), Some(4)));
+        crossing.born(at(1), WITHIN, Some(2), Some(5_000));
+        assert!(!crossing.is_late(at(2), WITHIN, Some(1), Some(2_999)), "a clock that was set");
+        crossing.born(at(1), WITHIN, Some(2), Some(5));
         assert!(!crossing.is_late(at(9), WITHIN, Some(1), Some(4)));
         assert!(!crossing.is_late(at(2), WITHIN, Some(1), Some(5)));
         // A gateway that doesn't store its number; a clock that was set back; a rebirth.

@@ -30,6 +30,9 @@ pub(crate) struct StoredPlant {
     pub(crate) renames: bool,
     #[prost(bool, tag = "5")]
     pub(crate) renames_metrics: bool,
+    /// Nothing came after it: the half was stopped.
+    #[prost(bool, tag = "6")]
+    pub(crate) is_last: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -111,6 +114,9 @@ struct StoredEntity {
     /// How often the values of this device alone had to be doubted, where they are.
     #[prost(uint64, tag = "12")]
     doubts: u64,
+    /// Which of the metrics have values that didn't cross: the journal doesn't say what became of them.
+    #[prost(bool, repeated, tag = "13")]
+    hidden: Vec<bool>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -151,6 +157,7 @@ impl StoredPlant {
             policy_digest: policy.digest().to_owned(),
             renames: !policy.renames().is_empty(),
             renames_metrics: policy.renames_metrics(),
+            is_last: false,
         }
     }
 
@@ -166,6 +173,12 @@ impl StoredPlant {
             node.losses = node.losses.saturating_sub(restarts);
         }
         self
+    }
+
+    /// As that of a half that was stopped.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn as_last(self) -> Self {
+        StoredPlant { is_last: true, ..self }
     }
 
     /// The whole of `plant`.
@@ -188,13 +201,41 @@ impl StoredPlant {
 
     /// Puts the stored nodes into an empty plant. What was alive is uncertain until its
     /// sequence goes on.
-    pub(crate) fn restore(self, plant: &mut Plant, max_devices: usize, ledger: &mut Ledger) {
-        for stored in self.nodes {
+    /// `is_exact`: nothing came after it was stored.
+    pub(crate) fn restore(
+        self,
+        plant: &mut Plant,
+        max_devices: usize,
+        ledger: &mut Ledger,
+        is_exact: bool,
+    ) {
+        for mut stored in self.nodes {
+            if !is_exact {
+                stored.own.iter_mut().chain(&mut stored.devices).for_each(StoredEntity::forget);
+            }
             let entity = Entity::node(&stored.group, &stored.edge_node);
             let index = plant.ensure(entity, ledger);
             if let Some(node) = index.and_then(|index| plant.node_mut(index)) {
                 restore_node(node, stored, max_devices);
             }
+        }
+    }
+}
+
+impl StoredEntity {
+    /// Values that didn't cross may have changed since, and nobody wrote it down.
+    fn forget(&mut self) {
+        let hidden = std::mem::take(&mut self.hidden);
+        self.nulled.resize(self.metrics.len(), false);
+        for ((metric, nulled), _) in self
+            .metrics
+            .iter_mut()
+            .zip(&mut self.nulled)
+            .zip(hidden)
+            .filter(|(_, is_hidden)| *is_hidden)
+        {
+            (metric.value, metric.is_null) = (None, Some(true));
+            *nulled = true;
         }
     }
 }
@@ -258,6 +299,7 @@ fn store_entity(name: &str, state: &EntityState) -> StoredEntity {
         born_empty: state.layout.born_empty,
         nulled: slots.iter().map(Slot::is_nulled_newest).collect(),
         doubts: state.doubts_in_force(),
+        hidden: slots.iter().map(|slot| slot.keeps() && !slot.is_forwarded()).collect(),
     }
 }
 

@@ -8,7 +8,7 @@ use journal_read::{From, Item, Reader};
 use prost::Message as _;
 use sparkplug::Payload;
 
-use super::plant::{Number, Shape, Way};
+use super::plant::{Metric, Number, Sent, Shape, Way};
 use super::world::{Violation, World};
 
 /// Values that one message has at most, of those that the plant counts.
@@ -56,6 +56,13 @@ pub fn balance(world: &mut World) -> Result<(), Violation> {
         let is_missing = |number: &Number| !journalled.contains(number);
         missing.extend(numbers.filter(is_missing).map(|number| (number, sent)));
     }
+    // What waited for a birth when a kill came is gone with the process, though its message crossed.
+    let is_born = |number: Number, sent: &Sent| {
+        let entity = world.plant.nodes[sent.node].entity(sent.device);
+        let of = |metric: &Metric| metric.history.iter().any(|said| said.number == Some(number));
+        entity.metrics.iter().find(|metric| of(metric)).is_none_or(|metric| metric.is_born)
+    };
+    missing.retain(|(number, sent)| !world.was_killed || is_born(*number, sent));
     // What a policy redacts is no drop.
     if world.was_redacted {
         missing.clear();

@@ -165,6 +165,8 @@ fn lost_known_at(world: &World, lost: MessageId, lost_at: Duration) -> Option<Du
         one.node == sent[lost].node && one.seq.is_some() && matches!(one.way, Way::Heard(_))
     };
     let before = sent[..lost].iter().rev().find(heard);
+    let is_of_node = |one: &&Sent| one.node == sent[lost].node && matches!(one.way, Way::Heard(_));
+    let before_in_all = sent[..lost].iter().rev().find(is_of_node);
     let behind = sent[lost + 1..].iter().find(heard);
     let at = |one: &Sent| if let Way::Heard(at) = one.way { at } else { Duration::MAX };
     // Where the next message that is heard has the number that was due, nobody can tell: as many
@@ -178,7 +180,7 @@ fn lost_known_at(world: &World, lost: MessageId, lost_at: Duration) -> Option<Du
     let returned = world.returns.iter().find(|back| back.at > lost_at);
     let returned = returned.filter(|back| {
         // What was sent before and came after the return was in order.
-        let was_next = before.is_none_or(|before| at(before) < back.at);
+        let was_next = before_in_all.is_none_or(|before| at(before) < back.at);
         was_next && !(back.is_kept && follows)
     });
     let noticed = match (before, behind) {

@@ -212,7 +212,15 @@ impl World {
         // Nobody can put in order what has no numbers.
         let is_numbered = self.plant.nodes[node].habits.counting != Counting::Never;
         let is_unordered = !is_numbered && newer.clone().any(|newer| newer.taken > 0);
-        if is_late || is_unordered || newer.clone().any(ends) {
+        // Devices of the next session came before both its birth and the end of the one before.
+        let (sent, is_death) = (&self.plant.sent, self.plant.sent[id].kind == Kind::NDeath);
+        let is_of_next = |one: &&Sent| one.session > session && one.taken > 0;
+        let born = |of: u32| {
+            let births = sent.iter().filter(|one| one.node == node && one.kind == Kind::NBirth);
+            births.clone().any(|one| one.session == of && one.taken > 0)
+        };
+        let is_torn = is_death && newer.clone().filter(is_of_next).any(|one| !born(one.session));
+        if is_late || is_torn || is_unordered || newer.clone().any(ends) {
             self.overtaken.insert(node);
         }
     }

@@ -17,7 +17,8 @@ impl StepContext<'_> {
     pub(super) fn node_birth(&mut self, node: &mut Node, birth: Birth) -> Fate {
         let timeout = self.settings.reorder_timeout;
         let number = names::bd_seq(&birth.payload);
-        node.crossing.born(self.now.mono, timeout, number, birth.payload.timestamp);
+        let sent_ms = birth.payload.timestamp;
+        node.crossing.born(self.now.mono, timeout, number, sent_ms);
         node.sequence.restart(low_byte(birth.payload.seq));
         self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
         let taught = self.take_apart(node.origin(None), birth, true);
@@ -25,8 +26,11 @@ impl StepContext<'_> {
         node.sessions.begin(node.bd_seq.as_ref().and_then(names::bd_seq_of));
         node.verified();
         for device in node.devices.values_mut() {
-            // The layout stays, for the types that the device most likely needs again.
-            device.life = Life::Unknown;
+            // The layout stays, for the types that the device most likely needs again. A birth that
+            // was sent behind this one, and came before it, is of this session.
+            let is_of_this = device.life.is_alive()
+                && device.layout.timestamp.zip(sent_ms).is_some_and(|(device, node)| device > node);
+            device.life = if is_of_this { Life::Known } else { Life::Unknown };
             device.told_at = None;
             device.birth_due = false;
             device.holds = false;
@@ -67,17 +71,8 @@ impl StepContext<'_> {
         let taught = self.take_apart(node.origin(Some(device)), birth, false);
         self.release(node, Some(device), Fate::Dropped(Reason::UnknownMetric));
         let state = node.devices.entry(device.into()).or_default();
-        let was_alive = state.life.is_alive();
-        let former = (late && was_alive).then(|| state.layout.clone());
+        let former = (late && state.life.is_alive()).then(|| state.layout.clone());
         state.bear(taught.layout);
-        if late && !was_alive {
-            // Data that was behind it couldn't be read.
-            state.doubt();
-            node.next_keyframe = self.now.mono;
-        }
-        let Some(state) = node.devices.get_mut(device) else {
-            return Fate::Dropped(Reason::OverCapacity);
-        };
         let kept = former.map(|former| state.layout.keep_newer_of(&former)).unwrap_or_default();
         for name in &kept {
             self.drop(node.origin(Some(device)), What::Metric(name), Reason::Late, None);

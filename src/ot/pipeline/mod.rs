@@ -180,6 +180,9 @@ pub struct Pipeline {
     structure_changed: bool,
     /// Why the message that is handled is refused, where more than a word is known of it.
     why: Option<DecodeError>,
+    /// The time of the message that is handled, in milliseconds since the epoch, where it is one that
+    /// takes a birth to be read.
+    sent: Option<Option<u64>>,
     /// The snapshot that is being taken, without its nodes.
     snapshot: Option<StoredPlant>,
     #[cfg(any(test, feature = "testing"))]
@@ -212,6 +215,7 @@ impl Pipeline {
             surroundings: Surroundings::default(),
             structure_changed: false,
             why: None,
+            sent: None,
             snapshot: None,
             #[cfg(any(test, feature = "testing"))]
             takes_fast_path: true,

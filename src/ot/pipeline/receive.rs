@@ -38,6 +38,7 @@ impl Pipeline {
         out: &mut Vec<Entry>,
     ) -> Fate {
         self.why = None;
+        self.sent = None;
         let (topic, stored) = match Topic::parse(received.topic) {
             Ok(Topic::Entity(topic)) => (topic, received.retain),
             Ok(Topic::StoredBirth(topic)) => (topic, true),
@@ -177,13 +178,15 @@ impl Pipeline {
         }
         node.counting.birth();
         let seq = low_byte(birth.payload.seq).unwrap_or(0);
-        self.unborn.born(topic.entity);
+        let sent_ms = birth.payload.timestamp;
+        let was_overtaken = node.crossing.overtook_birth(now.mono, sent_ms);
+        let came_late = was_overtaken | self.unborn.born(topic.entity, now.mono, sent_ms);
         if let Some(strangers) = self.reorder.take_stranger(topic.entity) {
             node.early.append(strangers);
         }
         if !node.early.is_empty() {
             // What the node sent before this birth is judged before it.
-            let former = node.early.take_former(birth.payload.timestamp, seq);
+            let former = node.early.take_former(sent_ms, seq, timeout);
             if !former.is_empty() {
                 self.counters.gaps = self.counters.gaps.saturating_add(1);
                 self.judge_all_early(now, former, out);
@@ -201,6 +204,8 @@ impl Pipeline {
         if received.dup && node.own.life.is_alive() {
             // It was sent before the relay was away, and says nothing of the time since.
             node.unheard_since = Some(now.mono);
+        }
+        if (received.dup || came_late) && node.own.life.is_alive() {
             node.doubt();
             node.next_keyframe = now.mono;
         }
@@ -265,6 +270,7 @@ impl Pipeline {
             Err(_) => (find_seq(received.payload), None),
         };
         let seq = low_byte(seq);
+        self.sent = (!topic.message_type.is_death()).then_some(timestamp);
         let has_birth = |node: &Node| node.own.life != Life::Unknown;
         let place = origin.node.map(|NodeSlot(place)| place);
         let place = place.filter(|place| self.plant.nodes().get(*place).is_some_and(has_birth));
@@ -272,7 +278,7 @@ impl Pipeline {
             let reason = decoded.err().unwrap_or(Reason::DataBeforeBirth);
             // A broker in a cluster may deliver it before the birth that precedes it.
             let waits = Waits { seq: seq.unwrap_or(0), hash, timestamp, counted: None };
-            let has_number = seq.is_some();
+            let has_number = seq.is_some_and(|seq| seq != 0);
             if way == Way::Arrived && has_number && self.may_be_born(topic.entity) {
                 let early =
                     |reorder: &mut Reorder| reorder.early(now.mono, timeout, received, waits);
@@ -319,6 +325,7 @@ impl Pipeline {
                 node.doubt();
                 node.next_keyframe = now.mono;
             }
+            node.crossing.heard(now.mono, timestamp);
             step.count(node, seq, timestamp, hash, received);
             if !received.assured && !node.has_unassured {
                 node.has_unassured = true;
@@ -365,6 +372,7 @@ impl Pipeline {
             }
             (MessageType::DBirth, Some(device)) => {
                 let birth = decoded.into_birth();
+                let birth_ms = birth.payload.timestamp;
                 let fate = step.device_birth(node, device, birth, late.is_late());
                 if node.own.life.is_unverified()
                     && let Some(state) = node.state_mut(Some(device))
@@ -372,7 +380,13 @@ impl Pipeline {
                     state.life.doubt();
                 }
                 plant.make_room(place);
-                self.unborn.born(topic.entity);
+                if self.unborn.born(topic.entity, now.mono, birth_ms)
+                    && let Some(node) = self.plant.node_mut(place)
+                    && let Some(state) = node.state_mut(Some(device))
+                {
+                    state.doubt();
+                    node.next_keyframe = now.mono;
+                }
                 fate
             }
             (MessageType::DDeath, Some(device)) => {

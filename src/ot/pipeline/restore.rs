@@ -16,8 +16,7 @@ impl Pipeline {
     /// The whole plant, made in the simplest way.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn store(&self, journal_seq: u64) -> StoredPlant {
-        let stored = StoredPlant::of(&self.plant, &self.policy, journal_seq);
-        stored.as_last()
+        StoredPlant::of(&self.plant, &self.policy, journal_seq)
     }
 
     /// Begins a snapshot of the plant for [`Pipeline::restore`], as it is now; `journal_seq` is the

@@ -7,6 +7,8 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use sparkplug::Entity;
 
+/// A birth that comes later than that behind data isn't one that was overtaken.
+const OVERTAKEN: Duration = Duration::from_secs(20);
 /// Nodes and devices that are told apart.
 const MOST: usize = 10_000;
 /// What sent something within this time counts …
@@ -28,6 +30,8 @@ struct Heard {
     first: Duration,
     last: Duration,
     longest_pause: Duration,
+    /// The latest time of their payloads, in milliseconds since the epoch; `None`: one has none.
+    newest_ms: Option<u64>,
     /// It was alive before: a single message may be a late one of then.
     was_alive: bool,
 }
@@ -47,24 +51,40 @@ impl Heard {
 }
 
 impl Unborn {
-    /// A message of it can't be read for want of a birth; `was_alive`: it had one before.
-    pub(super) fn heard(&mut self, entity: Entity<'_>, now: Duration, was_alive: bool) {
+    /// A message of it, of this time, can't be read for want of a birth; `was_alive`: it had one before.
+    pub(super) fn heard(
+        &mut self,
+        entity: Entity<'_>,
+        now: Duration,
+        sent_ms: Option<u64>,
+        was_alive: bool,
+    ) {
         let key = key(entity);
         if let Some(heard) = self.0.get_mut(&key) {
             let pause = now.saturating_sub(heard.last);
             heard.longest_pause = heard.longest_pause.max(pause);
             heard.last = now;
+            heard.newest_ms = heard.newest_ms.zip(sent_ms).map(|(newest, sent)| newest.max(sent));
         } else if self.0.len() < MOST {
             let longest_pause = Duration::ZERO;
-            self.0.insert(key, Heard { first: now, last: now, longest_pause, was_alive });
+            let heard =
+                Heard { first: now, last: now, longest_pause, newest_ms: sent_ms, was_alive };
+            self.0.insert(key, heard);
         }
     }
 
-    /// Its birth came.
-    pub(super) fn born(&mut self, entity: Entity<'_>) {
-        if !self.0.is_empty() {
-            self.0.remove(&key(entity));
+    /// Its birth of this time came. Whether what couldn't be read was sent after it: then the birth
+    /// came too late, and its values may be older than those.
+    pub(super) fn born(&mut self, entity: Entity<'_>, now: Duration, sent_ms: Option<u64>) -> bool {
+        if self.0.is_empty() {
+            return false;
         }
+        let heard = self.0.remove(&key(entity));
+        let is_later = |(newest, birth): (u64, u64)| newest >= birth;
+        heard.is_some_and(|heard| {
+            let is_recent = now.saturating_sub(heard.last) <= OVERTAKEN;
+            is_recent && heard.newest_ms.zip(sent_ms).is_none_or(is_later)
+        })
     }
 
     /// Forgets those that are silent.
@@ -100,15 +120,15 @@ mod tests {
     fn who_goes_on_sending_without_a_birth_is_known() {
         let (e, f) = (Entity::node("G", "E"), Entity::device("G", "E", "F"));
         let mut unborn = Unborn::default();
-        unborn.heard(e, at(10), true);
-        unborn.heard(f, at(10), true);
+        unborn.heard(e, at(10), Some(7), true);
+        unborn.heard(f, at(10), Some(7), true);
         assert_eq!(unborn.now(at(14)), (0, None), "a birth may be on its way");
         assert_eq!(unborn.now(at(20)), (0, None), "late messages of when it was alive");
-        unborn.heard(e, at(15), true);
+        unborn.heard(e, at(15), Some(7), true);
         assert_eq!(unborn.now(at(15)), (1, Some("G/E")));
-        unborn.heard(f, at(40), true);
+        unborn.heard(f, at(40), Some(7), true);
         assert_eq!(unborn.now(at(40)).0, 2);
-        unborn.born(f);
+        assert!(!unborn.born(f, at(40), Some(8)));
         assert_eq!(unborn.now(at(40)), (1, Some("G/E")));
         assert_eq!(unborn.now(at(75)), (0, None), "it sends no more");
         unborn.tick(at(75));
@@ -116,15 +136,35 @@ mod tests {
     }
 
     #[test]
+    fn a_birth_that_comes_behind_its_data_is_known_as_such() {
+        let e = Entity::node("G", "E");
+        let mut unborn = Unborn::default();
+        for (sent, birth, is_behind) in [
+            (Some(9), Some(8), true),
+            (Some(9), Some(9), true),
+            (Some(9), Some(10), false),
+            (None, Some(10), true),
+            (Some(9), None, true),
+        ] {
+            unborn.heard(e, at(1), sent, false);
+            unborn.heard(e, at(1), Some(1), false);
+            assert_eq!(unborn.born(e, at(21), birth), is_behind, "{sent:?} {birth:?}");
+            assert!(!unborn.born(e, at(21), birth));
+        }
+        unborn.heard(e, at(1), Some(9), false);
+        assert!(!unborn.born(e, at(22), Some(8)), "a clock that was set back");
+    }
+
+    #[test]
     fn who_sends_rarely_is_known_all_the_while() {
         let e = Entity::node("G", "E");
         let mut unborn = Unborn::default();
-        unborn.heard(e, at(0), false);
+        unborn.heard(e, at(0), Some(7), false);
         assert_eq!((unborn.now(at(4)).0, unborn.now(at(5)).0), (0, 1));
         for hour in 1..5 {
             unborn.tick(at(hour * 3_000 - 1));
             assert_eq!(unborn.now(at(hour * 3_000 - 1)).0, 1);
-            unborn.heard(e, at(hour * 3_000), false);
+            unborn.heard(e, at(hour * 3_000), Some(7), false);
         }
         unborn.tick(at(12_000 + 9_000));
         assert!(unborn.0.is_empty());

@@ -4,11 +4,16 @@
 
 use std::time::Duration;
 
+/// What a birth may be late behind messages that were sent after it.
+const OVERTAKEN: Duration = Duration::from_secs(20);
+
 /// The birth and the death that came last.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Crossing {
     birth: Option<Met>,
     death: Option<Met>,
+    /// When the latest of its other messages came, as their times have it, and that time.
+    latest: Option<(Duration, u64)>,
     /// When the session in force ends: its death was here before its birth.
     ends_at: Option<Duration>,
     /// A session ended so, and the node was heard of later.
@@ -64,6 +69,24 @@ impl Crossing {
         let birth = self.birth.filter(|birth| birth.is_recent(now, within));
         let sent = birth.and_then(|birth| birth.timestamp).zip(timestamp);
         sent.is_some_and(|(birth, sent)| is_shortly_before(sent, birth, within))
+    }
+
+    /// A message of this time came that counts in the sequence.
+    pub(crate) fn heard(&mut self, now: Duration, timestamp: Option<u64>) {
+        if let Some(sent) = timestamp
+            && self.latest.is_none_or(|(_, latest)| sent >= latest)
+        {
+            self.latest = Some((now, sent));
+        }
+    }
+
+    /// Whether a message that was sent behind a birth that comes now was here before it: it was taken
+    /// for one of the session before.
+    pub(crate) fn overtook_birth(&mut self, now: Duration, timestamp: Option<u64>) -> bool {
+        let latest = self.latest.take();
+        latest
+            .zip(timestamp)
+            .is_some_and(|((at, sent), birth)| sent > birth && now.saturating_sub(at) <= OVERTAKEN)
     }
 
     /// A birth came. The session ends soon where its death was here already.
@@ -200,6 +223,20 @@ mod tests {
         crossing.died(at(20), Some(5), Some(19), false);
         crossing.born(at(20), WITHIN, Some(5), Some(20));
         assert_eq!(crossing.ends_at(), None);
+    }
+
+    #[test]
+    fn a_birth_that_comes_behind_its_data_is_known_as_such() {
+        let mut crossing = Crossing::default();
+        assert!(!crossing.overtook_birth(at(1), Some(5)));
+        crossing.heard(at(1), Some(6));
+        crossing.heard(at(1), Some(4));
+        assert!(crossing.overtook_birth(at(2), Some(5)));
+        assert!(!crossing.overtook_birth(at(2), Some(5)), "of the session before that");
+        crossing.heard(at(1), Some(5));
+        assert!(!crossing.overtook_birth(at(2), Some(5)));
+        crossing.heard(at(1), Some(6));
+        assert!(!crossing.overtook_birth(at(22), Some(5)), "a clock that was set back");
     }
 
     #[test]

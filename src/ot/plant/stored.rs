@@ -175,12 +175,6 @@ impl StoredPlant {
         self
     }
 
-    /// As that of a half that was stopped.
-    #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn as_last(self) -> Self {
-        StoredPlant { is_last: true, ..self }
-    }
-
     /// The whole of `plant`.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn of(plant: &Plant, policy: &Policy, journal_seq: u64) -> Self {

@@ -10,7 +10,7 @@ use ot::PipelineSettings;
 use sparkplug::{Budget, Caps};
 
 use super::{Back, Return, Taken, World, show};
-use crate::sim::habits::Counting;
+use crate::sim::habits::{BdSeq, Counting};
 use crate::sim::ot_broker::Message;
 use crate::sim::plan::Disk;
 use crate::sim::plant::{Kind, MAX_METRICS, MessageId, Published, Sent, Way};
@@ -176,9 +176,15 @@ impl World {
             if let Some(id) = id {
                 self.took += 1;
                 self.plant.sent[id].taken = self.took;
+                self.plant.sent[id].taken_at = self.now.mono;
                 self.look_for_overtaking(id);
                 let (number, is_kept) = (self.number, delivery.packet_id.is_some());
                 self.taken.push(Taken { id, number, is_kept });
+            }
+            if id.is_none()
+                && let Some(node) = self.unclear_death(&delivery.topic)
+            {
+                self.overtaken.insert(node);
             }
             if let Some(reason) = dropped_for {
                 *self.to_drop.entry(reason.name()).or_default() += 1;
@@ -196,16 +202,22 @@ impl World {
         }
     }
 
+    /// The node of a copy of an NDEATH that nobody can tell from another: it says the same of every
+    /// session.
+    fn unclear_death(&self, topic: &[u8]) -> Option<usize> {
+        let topic = std::str::from_utf8(topic).ok()?;
+        let node = self.plant.find(topic.split_once("/NDEATH/")?.1)?;
+        (self.plant.nodes[node].habits.bd_seq != BdSeq::Counts).then_some(node)
+    }
+
     /// Notes a node of which a message comes too late: behind one that was sent after it by more than
     /// the relay waits, or behind the death of its session, which has no number.
     fn look_for_overtaking(&mut self, id: MessageId) {
         let (node, session) = (self.plant.sent[id].node, self.plant.sent[id].session);
         let newer = self.plant.sent[id + 1..].iter().filter(|newer| newer.node == node);
         let timeout = self.config.reorder_timeout;
-        let is_late = newer.clone().any(|newer| match newer.way {
-            Way::Heard(at) => self.now.mono - at >= timeout,
-            _ => false,
-        });
+        let is_late =
+            newer.clone().any(|newer| newer.taken > 0 && self.now.mono - newer.taken_at >= timeout);
         let ends = |newer: &Sent| {
             newer.kind == Kind::NDeath && newer.session == session && newer.taken > 0
         };

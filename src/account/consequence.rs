@@ -74,8 +74,14 @@ impl Reason {
                 Refused::Value => Consequence::MetricBad,
                 Refused::Birth | Refused::Data | Refused::Death => Consequence::Nothing,
             },
-            // The IT half can't say it anew: what the OT half repeats heals it.
-            Reason::Recheck | Reason::BadFrame => Consequence::Nothing,
+            // What it was nobody knows on IT: the next keyframe says how the node is. A metric that a
+            // birth can't have, readers don't know.
+            Reason::BadFrame => match refused {
+                Refused::Birth | Refused::Data | Refused::Death => Consequence::Doubted,
+                Refused::Value => Consequence::Nothing,
+            },
+            // The copy of the policy says what readers get.
+            Reason::Recheck => Consequence::Nothing,
             // No message of an entity, or nothing new.
             Reason::NotSparkplug
             | Reason::MalformedTopic

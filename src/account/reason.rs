@@ -57,7 +57,7 @@ reasons! {
     Redacted = "redacted",
     /// Bytes, a File or a DataSet that no rule opens (`max-bytes`, `content-types`, `columns`).
     Opaque = "opaque",
-    /// A rule's `[[rule.metric]]` asks for what its datatype doesn't have.
+    /// A rule checks the content of values, and can't look at those of its datatype (`open-datatypes`).
     Unshapeable = "unshapeable",
     /// Its time is further in the past than a rule's `max-age-s`.
     TooOld = "too_old",
@@ -83,7 +83,8 @@ reasons! {
     LinkRate = "link_rate",
     /// With names for aliases it would be more than 64 times what its edge node sent, and it is not to wait for its turn.
     Amplification = "amplification",
-    /// Refused unread while the relay was overloaded: its edge node sent many times what the others did.
+    /// Refused unread while the relay was overloaded: its edge node sent more than its share (QoS 0),
+    /// or many times what the others did (QoS 1 and 2).
     Overload = "overload",
     /// A newer value took its place while it waited for a rate limit, or for the birth of its metric.
     Conflated = "conflated",

@@ -3,8 +3,6 @@
 use std::error::Error;
 use std::io;
 
-use rustls::Error as TlsError;
-
 /// Why there is no session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectFailure {
@@ -37,36 +35,50 @@ impl ConnectFailure {
 /// Says what went wrong: the cause that an operator can do something about, where one is known
 /// among the sources of `error`, else the error's own words.
 pub fn explain(error: &(dyn Error + 'static)) -> ConnectFailure {
+    let tls = tls::cause(error).map(|error| tls::explain(error, "the broker"));
+    if let Some(text) = tls.or_else(|| tls::not_tls(error).map(ToString::to_string)) {
+        return ConnectFailure { kind: FailureKind::Tls, text };
+    }
     let mut source = Some(error);
     while let Some(cause) = source {
-        let within = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let tls = within
-            .and_then(|within| within.downcast_ref::<TlsError>())
-            .or_else(|| cause.downcast_ref::<TlsError>());
-        if let Some(error) = tls {
-            return ConnectFailure {
-                kind: FailureKind::Tls,
-                text: tls::explain(error, "the broker"),
-            };
-        }
-        // What our own stream says, without the layers that it came through.
-        let ours = |error: &io::Error| {
-            matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::TimedOut)
-        };
-        if let Some(within) = within
-            && cause.downcast_ref::<io::Error>().is_some_and(ours)
-        {
-            return ConnectFailure::other(within.to_string());
+        if let Some(error) = cause.downcast_ref::<io::Error>() {
+            match (error.kind(), error.get_ref()) {
+                // What our own stream says, without the layers that it came through.
+                (io::ErrorKind::InvalidData | io::ErrorKind::TimedOut, Some(ours)) => {
+                    return ConnectFailure::other(ours.to_string());
+                }
+                // Of TLS: behind an end in good order there would be none.
+                (io::ErrorKind::UnexpectedEof, _) => {
+                    return ConnectFailure::other(
+                        "the connection ended without a farewell, as when the broker is killed",
+                    );
+                }
+                _ => {}
+            }
         }
         source = cause.source();
     }
     ConnectFailure::other(plain(&error.to_string()))
 }
 
+/// What is said of a connection that the broker ended, without a word, behind our CONNECT.
+pub fn unanswered(error: &str, tls: bool) -> String {
+    let port = if tls {
+        "is that a port for MQTT?"
+    } else {
+        "is that a port for TLS (`[broker.tls]`), or for WebSocket?"
+    };
+    format!("{error}, before any answer to our CONNECT: {port}")
+}
+
 /// The words of the MQTT library without the layers that an error came through:
 /// `connection reset by peer (104)`.
 fn plain(text: &str) -> String {
-    let text = text.strip_prefix("Mqtt state: ").unwrap_or(text);
+    let layers = ["Mqtt state: ", "Mqtt serialization/deserialization error: ", "IO: ", "I/O: "];
+    let mut text = text;
+    while let Some(rest) = layers.iter().find_map(|layer| text.strip_prefix(layer)) {
+        text = rest;
+    }
     let Some((words, number)) = text.split_once(" (os error ") else { return text.to_owned() };
     let words = words.rsplit(": ").next().unwrap_or(words);
     let mut letters = words.chars();
@@ -76,7 +88,7 @@ fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rustls::AlertDescription;
+    use rustls::{AlertDescription, Error as TlsError};
 
     use super::*;
 
@@ -93,10 +105,17 @@ mod tests {
                       peer (os error 104)";
         assert_eq!(plain(layers), "connection reset by peer (104)");
         assert_eq!(plain("Mqtt state: Connection closed"), "Connection closed");
+        let end = io::Error::from(io::ErrorKind::UnexpectedEof);
+        let other = io::Error::other(tls::in_handshake(end, b"HTTP/1.1 400", "the broker"));
+        assert_eq!(explain(&other).kind, FailureKind::Tls);
+        assert!(explain(&other).text.contains("from the broker's port is HTTP"));
         let ours = io::Error::new(io::ErrorKind::InvalidData, "what came is no MQTT packet");
         assert_eq!(explain(&ours), ConnectFailure::other("what came is no MQTT packet"));
         let late = io::Error::new(io::ErrorKind::TimedOut, "no CONNACK within 30 s");
         assert_eq!(explain(&late), ConnectFailure::other("no CONNACK within 30 s"));
+        let killed = io::Error::new(io::ErrorKind::UnexpectedEof, "see https://docs.rs/rustls");
+        assert!(explain(&killed).text.contains("as when the broker is killed"));
+        assert_eq!(plain("Mqtt state: Mqtt serialization/deserialization error: x y"), "x y");
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         assert_eq!(explain(&refused), ConnectFailure::other(refused.to_string()));
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 pub use client_id::{ClientId, ClientIdForm};
 use connect_failure::explain;
-pub use connect_failure::{ConnectFailure, FailureKind};
+pub use connect_failure::{ConnectFailure, FailureKind, unanswered};
 pub use refusal::Refused;
 use refusal::refusal;
 pub use session_end::{ENDED_ATTEMPTS, Refusal, failure, is_ended_by_broker, refusal_of};
@@ -57,9 +57,13 @@ impl BrokerSettings {
 pub struct Credentials {
     pub user: String,
     /// Asked before every connection, so that the password can be exchanged meanwhile. An error
-    /// is told to the operator, and the connection attempted with the earlier password.
-    pub password: Arc<dyn Fn() -> Result<Bytes, String> + Send + Sync>,
+    /// is told to the operator, and the connection attempted with the earlier password. `None`:
+    /// the user name goes alone.
+    pub password: Option<ReadPassword>,
 }
+
+/// Reads the password, or says why it can't.
+pub type ReadPassword = Arc<dyn Fn() -> Result<Bytes, String> + Send + Sync>;
 
 /// Without the password.
 impl std::fmt::Debug for Credentials {

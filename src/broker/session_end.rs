@@ -27,6 +27,9 @@ pub fn failure(error: &ConnectionError, refused: Refused<'_>) -> ConnectFailure 
         None if matches!(error, ConnectionError::MqttState(StateError::ConnectionAborted)) => {
             ConnectFailure::other("the broker ended the connection")
         }
+        None if matches!(error, ConnectionError::NotConnAck(_)) => ConnectFailure::other(
+            "what came first is no CONNACK, with which every MQTT broker begins: what listens there?",
+        ),
         None => explain(error),
     }
 }

@@ -122,7 +122,7 @@ pub(super) fn secrets<'a>(
             secrets.push(Owned::secret("private key", identity.key_file.path()));
         }
     }
-    if let Some(config::Credentials { password, .. }) = &broker.credentials {
+    if let Some(config::Credentials { password: Some(password), .. }) = &broker.credentials {
         secrets.push(Owned::secret("password", password.path()));
     }
     secrets.extend(signature.map(|path| Owned::new("signature", path)));
@@ -195,7 +195,7 @@ fn tls_of<'a>(
 
 /// Where the password lies, which is read again at each connection.
 fn password_directory(broker: &BrokerConfig) -> Option<PathBuf> {
-    let config::Credentials { password, .. } = broker.credentials.as_ref()?;
+    let password = broker.credentials.as_ref()?.password.as_ref()?;
     Some(replaceable(password.path()))
 }
 

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use broker::{BrokerSettings, ClientIdForm, Credentials, TlsSettings};
+use broker::{BrokerSettings, ClientIdForm, Credentials, ReadPassword, TlsSettings};
 use bytes::Bytes;
 use clap::Args;
 use config::{BrokerConfig, SandboxConfig, StatusConfig, SyslogConfig};
 use diagnostic::file::FileError;
-use diagnostic::{Diagnostic, Diagnostics};
+use diagnostic::{Diagnostic, Diagnostics, SecretFile};
 use sandbox::Layer;
 use signature::SignedPolicy;
 use telemetry::logging::{self, Logging};
@@ -105,12 +105,8 @@ pub(super) fn broker_settings(
     let credentials = match broker.credentials.clone() {
         Some(config::Credentials { user, password }) => {
             // What can't be read is said now, not when the broker asks.
-            password.read()?;
-            let read = move || match password.read() {
-                Ok(password) => Ok(Bytes::copy_from_slice(password.expose().as_bytes())),
-                Err(error) => Err(error.to_string()),
-            };
-            Some(Credentials { user, password: Arc::new(read) })
+            password.as_ref().map(SecretFile::read).transpose()?;
+            Some(Credentials { user, password: password.map(password_reader) })
         }
         None => None,
     };
@@ -137,6 +133,14 @@ pub(super) fn broker_settings(
         answer_within: broker.answer_timeout,
         max_packet_bytes: usize::try_from(broker.max_packet_bytes).unwrap_or(usize::MAX),
         tls,
+    })
+}
+
+/// Reads a password for each connection.
+fn password_reader(file: SecretFile) -> ReadPassword {
+    Arc::new(move || match file.read() {
+        Ok(password) => Ok(Bytes::copy_from_slice(password.expose().as_bytes())),
+        Err(error) => Err(error.to_string()),
     })
 }
 

@@ -97,8 +97,9 @@ impl fmt::Display for Address {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
     pub user: String,
-    /// Read by [`SecretFile::read`] when the half starts.
-    pub password: SecretFile,
+    /// Read by [`SecretFile::read`] when the half starts. `None`: the broker wants a user name
+    /// alone, as those do that know a client by its certificate.
+    pub password: Option<SecretFile>,
 }
 
 impl BrokerConfig {
@@ -260,39 +261,38 @@ fn read_credentials(
     let user = section.string("user", &mut reader.problems);
     match (user, section.string("password-file", &mut reader.problems)) {
         (None, None) => Some(None),
-        (Some(user), Some(file)) => {
+        (Some(user), file) => {
             if user.value.is_empty() || user.value.chars().any(char::is_control) {
                 let title = format!("bad value of `user`: `{}`", user.value);
                 let problem =
                     reader.error(code::VALUE, user.span, title).label("wanted a user name");
                 reader.push(problem);
             }
-            let file = reader.path("password-file", &file);
-            let password = SecretFile::new(&file.path);
-            if file.visible
-                && let Err(error) = password.read()
-            {
-                let problem = reader.error(code::SECRET, file.span, error.to_string());
-                let problem =
-                    error.hint().into_iter().fold(problem, |problem, hint| problem.help(hint));
-                reader.push(problem);
-            }
+            let password = file.map(|file| read_password(reader, &file));
             Some(Some(Credentials { user: user.value, password }))
         }
-        (Some(user), None) => {
-            let problem = reader
-                .error(code::COMBINATION, user.span, "`user` without `password-file`")
-                .help("the password lies in a file of its own, mode 0600");
-            reader.push(problem);
-            None
-        }
         (None, Some(file)) => {
+            // MQTT 3.1.1 has no password without a user name (MQTT-3.1.2-22).
             let problem =
                 reader.error(code::COMBINATION, file.span, "`password-file` without `user`");
             reader.push(problem);
             None
         }
     }
+}
+
+/// Where the password is; that it can be read is seen now, where it is there.
+fn read_password(reader: &mut Reader, file: &Placed<String>) -> SecretFile {
+    let file = reader.path("password-file", file);
+    let password = SecretFile::new(&file.path);
+    if file.visible
+        && let Err(error) = password.read()
+    {
+        let problem = reader.error(code::SECRET, file.span, error.to_string());
+        let problem = error.hint().into_iter().fold(problem, |problem, hint| problem.help(hint));
+        reader.push(problem);
+    }
+    password
 }
 
 /// `host`: what was dialled, and is the server's name where no other is given.

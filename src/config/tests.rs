@@ -239,7 +239,6 @@ max-nodes = -5
             "unknown key: `adress` in `[broker]`",
             "wrong type of `broker.keep-alive-s`: got string \"30\", wanted an integer",
             "`max-packet-bytes` is out of range: 100",
-            "`user` without `password-file`",
             "`client-id-prefix` belongs into `it.toml`",
             "no `[broker.tls]`, and plain TCP wasn't asked for",
             "wrong type of `policies.paths`: got integer `3`, wanted a string",
@@ -365,6 +364,21 @@ fn plain_tcp_must_be_asked_for_and_excludes_tls() {
 }
 
 #[test]
+fn a_user_needs_no_password_and_a_password_needs_a_user() {
+    let alone = OT.replace("plaintext = true", "plaintext = true\nuser = \"relay\"");
+    let credentials = ot(&alone).unwrap().0.broker.credentials.unwrap();
+    assert_eq!((credentials.user.as_str(), credentials.password), ("relay", None));
+    for (line, wanted) in [
+        ("password-file = \"x\"", "`password-file` without `user`"),
+        ("user = \"\"", "bad value of `user`"),
+    ] {
+        let text = OT.replace("plaintext = true", &format!("plaintext = true\n{line}"));
+        let problems = ot(&text).unwrap_err().to_string();
+        assert!(problems.contains(wanted), "{problems}");
+    }
+}
+
+#[test]
 fn credentials_come_from_systemds_directory_and_must_be_private() {
     let directory = tempfile::tempdir().unwrap();
     let password = directory.path().join("ot-password");
@@ -380,7 +394,7 @@ fn credentials_come_from_systemds_directory_and_must_be_private() {
     };
     let (config, _) = read(Some(directory.path()), false).unwrap();
     let credentials = config.broker.credentials.as_ref().unwrap();
-    assert_eq!(credentials.password.read().unwrap().expose(), "hunter2");
+    assert_eq!(credentials.password.as_ref().unwrap().read().unwrap().expose(), "hunter2");
     assert!(!format!("{config:?}").contains("hunter2"));
 
     let problems = read(None, false).unwrap_err().to_string();

@@ -122,6 +122,14 @@ impl BrokerWatch {
         event!(SecretUnreadable, error);
     }
 
+    /// The broker says nothing to somebody who waits for a session.
+    pub(super) fn silent(&mut self, error: &str) {
+        if self.ready.is_empty() {
+            self.noticed_up = false;
+            event!(BrokerDown, broker = self.broker, error);
+        }
+    }
+
     /// A session failed. Where others stand it is that session's affair.
     pub(super) fn failed(&mut self, now: Duration, failed: &SessionFailure) {
         let SessionFailure { node, name, client_id, failure, ended } = failed;
@@ -333,6 +341,18 @@ mod tests {
             triggered(&capture(|| watch.failed(at(2), &failed)), event);
         }
         triggered(&capture(|| BrokerWatch::secret_unreadable("x")), Event::SecretUnreadable);
+    }
+
+    #[test]
+    fn a_silent_broker_is_told_where_nothing_stands_and_is_up_when_it_answers() {
+        let mut watch = watch();
+        watch.ready(at(0), NodeId(1));
+        assert!(capture(|| watch.silent("no answer")).is_empty(), "another stands");
+        watch.ended(NodeId(1));
+        let events = capture(|| watch.silent("no answer"));
+        triggered(&events, Event::BrokerDown);
+        assert!(events[0].message().contains("no answer"), "{}", events[0].message());
+        triggered(&capture(|| watch.ready(at(1), NodeId(1))), Event::BrokerUp);
     }
 
     #[test]

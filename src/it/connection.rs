@@ -16,7 +16,7 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use broker::{BrokerSettings, TlsSettings};
+use broker::{BrokerSettings, Credentials, TlsSettings};
 use bytes::Bytes;
 use identities::Identities;
 use limits::{BEYOND_OUR_LIMITS_S, Limits, PUBLICATION_BYTES};
@@ -122,8 +122,9 @@ impl Sessions {
 
     /// Reads the password for the next session; where that fails, the earlier one is tried.
     fn take_password(&mut self) {
-        let Some(credentials) = &self.broker.credentials else { return };
-        match (credentials.password)() {
+        let credentials = self.broker.credentials.as_ref();
+        let Some(password) = credentials.and_then(|known| known.password.as_ref()) else { return };
+        match password() {
             Ok(password) => self.password = Some(password),
             Err(error) => {
                 let _ = self.events.send(DriverEvent::SecretUnreadable(error));
@@ -148,8 +149,15 @@ impl Sessions {
             QoS::AtLeastOnce,
             false,
         ));
-        if let (Some(credentials), Some(password)) = (&broker.credentials, &self.password) {
-            options.set_credentials(credentials.user.clone(), password.clone());
+        match (&broker.credentials, &self.password) {
+            (Some(Credentials { user, password: None }), _) => {
+                options.set_username(user.clone());
+            }
+            (Some(Credentials { user, .. }), Some(password)) => {
+                options.set_credentials(user.clone(), password.clone());
+            }
+            // No password could be read yet, or nobody is to log in.
+            (Some(_) | None, _) => {}
         }
         let addresses = Arc::clone(&self.addresses);
         let patience = Patience { keep_alive: broker.keep_alive, connack: broker.connect_within };
@@ -162,7 +170,7 @@ impl Sessions {
             let (traffic, budget) = (Arc::clone(&traffic), budget.clone());
             let framing = Framing::new(MAX_INCOMING_BYTES, mark.clone());
             async move {
-                let stream = stream::dial(&addresses, patience.connack).await?;
+                let stream = stream::dial(&addresses, patience.connack, &traffic).await?;
                 let opened = stream::open(stream, tls, framing, patience, traffic).await?;
                 Ok(opened.without_reading_ahead().within(budget.as_ref()))
             }
@@ -216,6 +224,8 @@ impl Pool for Sessions {
             broker: self.broker.address().into(),
             user: self.broker.credentials.as_ref().map(|credentials| credentials.user.clone()),
             keep_alive: self.broker.keep_alive,
+            connect_within: self.broker.connect_within,
+            has_tls: self.broker.tls.is_some(),
             chosen,
             identities: Arc::clone(&self.identities),
             addresses: Arc::clone(&self.addresses),
@@ -282,6 +292,17 @@ impl Pool for Sessions {
         };
         // The channel is unbounded and ends only with the task, whose end is reported.
         let _ = live.client.try_publish(&*topic, payload, PublishOptions::new(qos));
+    }
+
+    fn hurry(&mut self, node: NodeId) {
+        // Without a budget everybody sends what there is.
+        let Some(live) = self.live.get(&node).filter(|_| self.budget.is_some()) else { return };
+        if let Ok(mut queue) = live.shared.queue.lock() {
+            queue.urgent = queue.sizes.len();
+            live.shared.traffic.hurry(queue.urgent > 0);
+        }
+        // It may wait for its turn among the others.
+        live.shared.wake.notify_one();
     }
 
     fn barrier(&mut self, node: NodeId, data_qos: Qos) {

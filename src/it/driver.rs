@@ -78,6 +78,8 @@ pub(super) struct DriverSettings {
     pub(super) connects_per_s: Option<std::num::NonZeroU32>,
     pub(super) backfill_per_s: std::num::NonZeroU32,
     pub(super) policy_loader: Option<PolicyLoader>,
+    /// SIGHUP has something to do beside the policy.
+    pub(super) reloads_else: bool,
 }
 
 /// The running IT half.
@@ -294,6 +296,7 @@ impl<P: Pool> Driver<P> {
                 self.unconfirmed |= self.stop_by.is_some();
                 self.broker.failed(now.mono, &failed);
             }
+            DriverEvent::BrokerSilent(error) => self.broker.silent(&error),
             DriverEvent::SecretUnreadable(error) => BrokerWatch::secret_unreadable(&error),
             DriverEvent::Saved { what, result } => {
                 if what == Saved::BdSeqs {
@@ -330,7 +333,9 @@ impl<P: Pool> Driver<P> {
 
     fn reload(&mut self, now: Now) {
         let Some(load) = &self.settings.policy_loader else {
-            event!(ReloadIgnored);
+            if !self.settings.reloads_else {
+                event!(ReloadIgnored);
+            }
             return;
         };
         match load() {
@@ -404,6 +409,7 @@ impl<P: Pool> Driver<P> {
                 Outgoing::Publish { node, topic, payload, qos } => {
                     self.sessions.publish(node, topic, payload, qos);
                 }
+                Outgoing::Hurry { node } => self.sessions.hurry(node),
                 Outgoing::Barrier { node } => self.sessions.barrier(node, self.settings.data_qos),
                 Outgoing::Close { node } => {
                     if self.connect_queue.cancel(node) {

@@ -120,6 +120,8 @@ enum DriverEvent {
     },
     /// A session ended with this; thousands may end at once.
     SessionFailed(Box<SessionFailure>),
+    /// The broker says nothing to somebody who waits for a session, in words.
+    BrokerSilent(String),
     /// No password can be had for the next session.
     SecretUnreadable(String),
     /// The state was written, or couldn't be.
@@ -205,6 +207,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
         connects_per_s: settings.connects_per_s,
         backfill_per_s: settings.backfill_per_s,
         policy_loader,
+        reloads_else: !settings.status.certificates.sources.is_empty(),
     };
     let Settings { status, state_dir, notifier, health, .. } = settings;
     let certificates = status.certificates.clone();

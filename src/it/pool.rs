@@ -20,6 +20,9 @@ pub(crate) trait Pool {
     /// full is given up: its end is [`Lost`](crate::mirror::SessionEvent::Lost), and what it held is read again from
     /// the journal.
     fn publish(&mut self, node: NodeId, topic: Arc<str>, payload: Vec<u8>, qos: Qos);
+    /// All that was published on this session so far goes before what others have, where they share a
+    /// budget.
+    fn hurry(&mut self, node: NodeId);
     /// Asks for [`Confirmed`](crate::mirror::SessionEvent::Confirmed) behind everything published so far. At QoS 1 that
     /// is when all of it is acknowledged; at QoS 0, when the broker answers a request that
     /// follows it.

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use clock::Clock;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use self::shares::{Room, Shares, Wanting};
@@ -27,14 +28,15 @@ pub(super) struct Queue {
     work: Sender<Work>,
     pub(super) shared: Arc<Shared>,
     shares: RefCell<Shares>,
+    clock: Clock,
 }
 
 impl Queue {
     /// The end of the network, and that of the worker.
-    pub(super) fn new(shared: Arc<Shared>) -> (Queue, Receiver<Work>) {
+    pub(super) fn new(shared: Arc<Shared>, clock: Clock) -> (Queue, Receiver<Work>) {
         let (work, queue) = crossbeam_channel::bounded(QUEUED_BURSTS);
         let shares = RefCell::new(Shares::new(shared.hasher.clone()));
-        (Queue { work, shared, shares }, queue)
+        (Queue { work, shared, shares, clock }, queue)
     }
 
     /// Leaves out what a node sends beyond its share while the way is nearly full; the worker
@@ -101,8 +103,12 @@ impl Sink for Queue {
             SessionEvent::Trouble(trouble) => Work::Trouble(trouble),
             SessionEvent::Messages(_) if self.shared.stopping.load(Ordering::Relaxed) => return,
             SessionEvent::Messages(mut messages) => {
+                // Before the clock is read: who sees neither this nor them is earlier than they.
+                self.shared.arriving.store(true, Ordering::SeqCst);
+                let arrived = self.clock.now();
                 self.share(&mut messages);
                 if messages.is_empty() {
+                    self.shared.arriving.store(false, Ordering::SeqCst);
                     return;
                 }
                 while self.shared.queued_bytes.load(Ordering::Relaxed) >= QUEUED_BYTES {
@@ -110,10 +116,11 @@ impl Sink for Queue {
                 }
                 let bytes = messages.iter().map(Delivered::bytes).sum();
                 self.shared.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
-                Work::Messages(messages)
+                Work::Messages { arrived, messages }
             }
         };
         self.put_work(work).await;
+        self.shared.arriving.store(false, Ordering::SeqCst);
     }
 }
 

@@ -6,7 +6,9 @@
 //! it gives away names a topic to publish to.
 
 mod at_once;
+mod delivered;
 mod endings;
+mod extras;
 mod identity;
 mod load;
 mod options;
@@ -23,17 +25,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use at_once::at_once;
-use broker::{BrokerSettings, Credentials, Refusal};
+use broker::{BrokerSettings, Refusal};
 use bytes::Bytes;
+pub(crate) use delivered::{Delivered, Receipt};
 use endings::Endings;
 use identity::Identity;
 use load::Load;
-use options::{BEYOND_OUR_LIMITS_S, Way, options};
+use options::{BEYOND_OUR_LIMITS_S, Way, log_in, options};
 use pauses::Pauses;
 use requests::Requests;
 use rumqttc::{
-    AsyncClient, ConnectionError, Event, EventLoop, ManualAck, Outgoing, Packet, Publish,
-    SubscribeReasonCode,
+    AsyncClient, ConnectionError, Event, EventLoop, Outgoing, Packet, Publish, SubscribeReasonCode,
 };
 use stream::Mark;
 use subscriptions::Subscriptions;
@@ -41,7 +43,7 @@ pub(crate) use subscriptions::Trouble;
 use telemetry::event;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::sleep_until;
+use tokio::time::{sleep, sleep_until};
 
 /// Messages that are handed over together at most …
 const BURST_MESSAGES: usize = 128;
@@ -57,56 +59,6 @@ const MAX_UNANSWERED: usize = 16_384;
 pub(super) const QUEUE_BYTES: usize = (MAX_UNANSWERED * 2 + BURST_MESSAGES * 64) * 256;
 /// Pause until it is looked again whether they are fewer.
 const UNANSWERED_PAUSE: Duration = Duration::from_millis(1);
-
-/// A message as it came from the broker, and how to acknowledge it.
-#[derive(Debug)]
-pub(super) struct Delivered {
-    pub(super) topic: Bytes,
-    pub(super) payload: Bytes,
-    pub(super) retain: bool,
-    pub(super) dup: bool,
-    /// It was larger than the configuration allows, and nothing of its payload is here.
-    pub(super) is_too_large: bool,
-    /// `None` at QoS 0.
-    pub(super) receipt: Option<Receipt>,
-}
-
-/// The right to acknowledge one message, on the connection that delivered it.
-#[derive(Debug)]
-pub(super) struct Receipt {
-    connection: u64,
-    ack: ManualAck,
-}
-
-impl Delivered {
-    /// Quality of service of the delivery.
-    pub(super) fn qos(&self) -> u8 {
-        match self.receipt.as_ref().map(|receipt| &receipt.ack) {
-            None => 0,
-            Some(ManualAck::PubAck(_)) => 1,
-            Some(ManualAck::PubRec(_)) => 2,
-        }
-    }
-
-    /// What it takes of the memory for messages on their way.
-    pub(super) fn bytes(&self) -> usize {
-        self.topic.len().saturating_add(self.payload.len())
-    }
-}
-
-#[cfg(any(test, feature = "testing"))]
-impl Receipt {
-    pub(super) fn numbered(packet_id: u16) -> Receipt {
-        Receipt { connection: 0, ack: ManualAck::PubAck(rumqttc::PubAck::new(packet_id)) }
-    }
-
-    pub(super) fn number(&self) -> u16 {
-        match &self.ack {
-            ManualAck::PubAck(ack) => ack.pkid,
-            ManualAck::PubRec(ack) => ack.pkid,
-        }
-    }
-}
 
 /// What happened in a session.
 #[derive(Debug)]
@@ -171,8 +123,13 @@ enum End {
     Unanswered,
 }
 
-/// Prepares a session with the filters of the policy.
+/// Prepares a session with the filters of the policy, which also hears what hosts say of themselves.
 pub(super) fn session(broker: &BrokerSettings, filters: Vec<String>) -> (Session, SessionHandle) {
+    let subscriptions = Subscriptions::new(filters, broker.answer_within);
+    prepared(broker, subscriptions.with_host_states())
+}
+
+fn prepared(broker: &BrokerSettings, subscriptions: Subscriptions) -> (Session, SessionHandle) {
     let mark = Mark::new();
     let (options, way) = options(broker, &mark);
     // Unbounded: it holds acknowledgements, of which there are at most as many as the broker
@@ -181,7 +138,7 @@ pub(super) fn session(broker: &BrokerSettings, filters: Vec<String>) -> (Session
     eventloop.network_options.set_connection_timeout(BEYOND_OUR_LIMITS_S);
     let requests = Requests::new(client);
     let common = Rc::new(Common {
-        subscriptions: RefCell::new(Subscriptions::new(filters, broker.answer_within)),
+        subscriptions: RefCell::new(subscriptions),
         refiltered: Notify::new(),
         connection: Cell::new(0),
         unanswered: Cell::new(0),
@@ -209,7 +166,7 @@ pub(super) fn passing_session(
     broker: &BrokerSettings,
     filters: Vec<String>,
 ) -> (Session, SessionHandle) {
-    let (mut session, handle) = session(broker, filters);
+    let (mut session, handle) = prepared(broker, Subscriptions::new(filters, broker.answer_within));
     session.passing = true;
     (session, handle)
 }
@@ -266,7 +223,7 @@ impl Session {
             let pause = pauses.ended();
             self.ended(&end, pause);
             self.tell_trouble(sink).await;
-            tokio::time::sleep(pause).await;
+            sleep(pause).await;
             self.prepare();
         }
     }
@@ -281,6 +238,7 @@ impl Session {
     ) -> Result<Event, End> {
         let common = Rc::clone(&self.common);
         let (requests, broker) = (self.requests.clone(), self.broker.address());
+        let silent = (!self.stands).then(|| (Arc::clone(&self.way), self.broker.connect_within));
         let mut heard = self.way.heard();
         let mut poll = pin!(self.eventloop.poll());
         if let Some(event) = at_once(poll.as_mut()).await {
@@ -311,11 +269,13 @@ impl Session {
                 requests.send(request);
             }
             let look_at = look.unwrap_or(now);
+            let silent = silent.as_ref().and_then(|(way, within)| way.silence(*within, &broker));
             tokio::select! {
                 biased;
                 event = &mut poll => return event.map_err(End::Failed),
                 () = common.refiltered.notified() => {}
                 () = sleep_until(look_at.into()), if look.is_some() => {}
+                () = sleep(silent.unwrap_or_default()), if silent.is_some() => {}
             }
         }
     }
@@ -412,12 +372,8 @@ impl Session {
         let keep_alive = self.broker.keep_alive.as_secs();
         options.set_keep_alive(keep_alive.try_into().unwrap_or(u16::MAX));
         self.way.begin();
-        let Some(Credentials { user, password }) = &self.broker.credentials else { return };
-        match password() {
-            Ok(password) => {
-                options.set_credentials(user.clone(), password);
-            }
-            Err(error) => event!(SecretUnreadable, error),
+        if let Some(credentials) = &self.broker.credentials {
+            log_in(options, credentials);
         }
     }
 
@@ -459,7 +415,7 @@ async fn hand_over(burst: &mut Vec<Delivered>, sink: &impl Sink) {
 /// Waits while too many messages wait for their acknowledgement.
 async fn answers(unanswered: &Cell<usize>) {
     while unanswered.get() >= MAX_UNANSWERED {
-        tokio::time::sleep(UNANSWERED_PAUSE).await;
+        sleep(UNANSWERED_PAUSE).await;
     }
 }
 

@@ -39,6 +39,7 @@ impl From<Entry> for Body {
                 aliased: flags.aliased,
                 typed: flags.typed,
                 outdated: flags.outdated,
+                urgent: flags.urgent,
                 losses,
             }),
             AdmittedKind::Keyframe { uncertain, unheard, doubts, devices } => {

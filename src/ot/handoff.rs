@@ -11,6 +11,7 @@ use signature::SignedPolicy;
 
 use super::admission::shares;
 use super::connection::{Delivered, Receipt, Trouble};
+use crate::Now;
 
 /// Bytes of messages on their way to the worker. When they are reached, nothing is read from the
 /// broker until there is room.
@@ -19,7 +20,11 @@ pub(super) const QUEUED_BYTES: usize = 64 * 1024 * 1024;
 /// Work for the worker.
 #[derive(Debug)]
 pub(super) enum Work {
-    Messages(Vec<Delivered>),
+    Messages {
+        /// When they were read from the network: the windows of rules are those of then.
+        arrived: Now,
+        messages: Vec<Delivered>,
+    },
     Connected {
         present: bool,
     },
@@ -38,6 +43,8 @@ pub(super) enum Work {
 pub(super) struct Shared {
     /// Bytes on their way to the worker.
     pub(super) queued_bytes: AtomicUsize,
+    /// Messages that have arrived are yet to be put on the way to the worker.
+    pub(super) arriving: AtomicBool,
     /// Messages that the worker took since the start.
     pub(super) taken: AtomicU64,
     /// Messages that were refused on their way to the worker.

@@ -166,7 +166,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), OtError> {
     let status_reporter = StatusReporter::new(relay_name.clone(), emitter, notifier.clone());
     let (receipts, released) = tokio::sync::mpsc::unbounded_channel();
     let shared = Arc::new(Shared::default());
-    let (admission, queue) = Queue::new(Arc::clone(&shared));
+    let (admission, queue) = Queue::new(Arc::clone(&shared), clock);
     let SignedPolicy { policy, signed } = policy;
     let filters = policy.subscriptions();
     let digest = policy.digest().to_owned();

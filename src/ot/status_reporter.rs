@@ -11,7 +11,7 @@ use telemetry::status::{
 
 use super::connection::Trouble;
 use super::handoff::{QUEUED_BYTES, Shared};
-use super::pipeline::{Pipeline, Surroundings};
+use super::pipeline::{Pipeline, Quiet, Surroundings};
 use crate::Now;
 use crate::entry::Journal;
 
@@ -19,6 +19,8 @@ use crate::entry::Journal;
 const QUEUE_WARNING_PERCENT: usize = 80;
 /// Rules that only observe, of those that are shown.
 const MAX_OBSERVED: usize = 200;
+/// Hosts that health names.
+const MAX_HOSTS: usize = 5;
 
 /// Says how the half is.
 #[derive(Debug)]
@@ -117,6 +119,8 @@ impl StatusReporter {
         let (policy_since_ms, observed) = observed(pipeline);
         let queued_bytes = shared.queued_bytes.load(Ordering::Relaxed);
         let counters = pipeline.counters();
+        let absent = pipeline.absent_hosts(now);
+        let hosts = absent.iter().flat_map(|(hosts, _)| hosts);
         status.ot = Some(OtStatus {
             gaps: counters.gaps,
             unknown_fields: counters.unknown_fields,
@@ -129,6 +133,7 @@ impl StatusReporter {
             journal_refuses: refuses,
             policy_since_ms,
             observed,
+            hosts_offline: hosts.map(|host| (*host).to_owned()).collect(),
         });
         let health = &mut status.health;
         if !connected {
@@ -146,6 +151,23 @@ impl StatusReporter {
                 "{unborn} edge nodes or devices send and have no known birth, such as {node}: \
                  they are not shown"
             );
+            health.add(Level::Warning, words);
+        }
+        if let Some((hosts, quiet)) = &absent {
+            let more = hosts.len().saturating_sub(MAX_HOSTS);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let named: Vec<&str> = hosts.iter().take(MAX_HOSTS).copied().collect();
+            let (hosts, silent) = (named.join(", ") + &more, quiet.silent);
+            let words = match quiet {
+                Quiet { live: 0, .. } => format!(
+                    "no edge node lives, and by their STATE on OT these hosts are offline: {hosts}; \
+                     those that wait for one of them are silent"
+                ),
+                Quiet { .. } => format!(
+                    "{silent} edge nodes aren't live, and by their STATE on OT these hosts are offline: \
+                     {hosts}; those that wait for one of them are silent"
+                ),
+            };
             health.add(Level::Warning, words);
         }
         if let Some(imbalance) = &status.account.imbalance {

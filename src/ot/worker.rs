@@ -81,6 +81,8 @@ pub(super) struct Worker {
     next_counts: Duration,
     next_tick: Duration,
     next_retain: Duration,
+    /// The time by whose windows what is handled is judged.
+    windows_at: Now,
     started: Now,
     /// Not before then, after an error.
     next_segment: Duration,
@@ -164,6 +166,7 @@ impl Worker {
             next_counts: now.mono,
             next_tick: now.mono,
             next_retain: now.mono,
+            windows_at: now,
             started: now,
             next_segment: now.mono,
             status_reporter: None,
@@ -213,14 +216,20 @@ impl Worker {
         stop: bool,
         out: &mut Vec<Entry>,
     ) -> bool {
-        for work in batch.drain(..) {
-            let Work::Messages(messages) = work else {
+        let mut works = batch.drain(..);
+        while let Some(work) = works.next() {
+            let Work::Messages { arrived, messages } = work else {
+                let has_messages = |work: &Work| matches!(work, Work::Messages { .. });
+                if !works.as_slice().iter().any(has_messages) {
+                    self.turn_windows(now);
+                }
                 self.handle(now, work, out);
                 if !self.push(now, out) {
                     return false;
                 }
                 continue;
             };
+            self.judge_as_of(arrived);
             let names = self.names(&messages);
             for (place, delivered) in messages.into_iter().enumerate() {
                 if !self.begin(names.get(place..).unwrap_or_default(), &delivered) {
@@ -233,11 +242,13 @@ impl Worker {
                 }
             }
         }
+        drop(works);
         self.work_done();
         if stop {
             self.pipeline.finish_waiting(now, out);
         }
         if self.next_tick <= now.mono {
+            self.turn_windows(now);
             self.hurry(now, out);
             self.pipeline.tick(now, out);
             self.count_shed();
@@ -247,6 +258,22 @@ impl Worker {
             self.next_tick = now.mono.saturating_add(TICK_EVERY);
         }
         self.push(now, out)
+    }
+
+    /// The windows of rules are those of now, unless messages that came earlier are yet to be judged.
+    fn turn_windows(&mut self, now: Now) {
+        if !self.shared.arriving.load(Ordering::SeqCst) && self.work.is_empty() {
+            self.judge_as_of(now);
+        }
+    }
+
+    /// The windows of rules are those of this time.
+    fn judge_as_of(&mut self, at: Now) {
+        // The wall clock may be set back, and then is believed.
+        if at.mono >= self.windows_at.mono {
+            self.windows_at = at;
+        }
+        self.pipeline.judge_as_of(self.windows_at.wall_ms);
     }
 
     /// Everything so far is committed.
@@ -300,7 +327,7 @@ impl Worker {
                     status_reporter.watchdog_requested();
                 }
             }
-            Work::Messages(_) | Work::Stop => {}
+            Work::Messages { .. } | Work::Stop => {}
         }
     }
 

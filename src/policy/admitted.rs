@@ -90,6 +90,8 @@ pub struct MessageFlags {
     pub typed: bool,
     /// Data that was held back since before messages were lost.
     pub outdated: bool,
+    /// Data with a metric of a rule of high priority.
+    pub urgent: bool,
 }
 
 /// The parts of an [`Admitted`], for the writer.

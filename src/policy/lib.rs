@@ -212,6 +212,14 @@ impl Policy {
         changed
     }
 
+    /// Whether [`Policy::set_time`] would open or close a rule at `now_ms`.
+    pub fn turns_at(&self, now_ms: u64) -> bool {
+        let turns = |rule: &Rule| {
+            rule.schedule.is_some_and(|schedule| schedule.is_open(now_ms) != rule.open)
+        };
+        !self.is_settled(now_ms) && self.rules.iter().any(turns)
+    }
+
     /// Whether a rule changes the names of metrics.
     pub fn renames_metrics(&self) -> bool {
         self.renames_metrics

@@ -14,7 +14,7 @@ use governor::state::{NotKeyed, StateStore};
 use governor::{Quota, RateLimiter};
 
 use crate::Policy;
-use crate::rule::{Bucket, OnExcess, Rate};
+use crate::rule::{Bucket, OnExcess, Priority, Rate, Rule};
 
 /// Governor keeps the time between two units in whole nanoseconds; how far that may be from the
 /// rate that was asked for, relatively.
@@ -37,6 +37,8 @@ pub struct Limiter {
     rules: Vec<Option<Buckets>>,
     link: Option<Buckets>,
     node: Option<Rate>,
+    /// By rule: its priority is high. Empty: that of none is.
+    urgent: Vec<bool>,
     /// What was taken since [`Limiter::begin`]: buckets, and how full they were before.
     taken: Vec<(FillLevel, u64)>,
 }
@@ -50,13 +52,22 @@ impl Limiter {
     pub fn new(policy: &Policy) -> Limiter {
         let clock = HandClock::default();
         let buckets = |rate: Rate| Buckets::new(rate, &clock);
+        let is_urgent = |rule: &Rule| rule.priority() == Priority::High;
+        let urgent: Vec<bool> = policy.rules().iter().map(is_urgent).collect();
         Limiter {
+            urgent: if urgent.contains(&true) { urgent } else { Vec::new() },
             rules: policy.rules().iter().map(|rule| rule.rate().map(buckets)).collect(),
             link: policy.limits().link.map(buckets),
             node: policy.limits().node,
             taken: Vec::new(),
             clock,
         }
+    }
+
+    /// Whether the priority of `rule` is high.
+    #[inline]
+    pub fn is_urgent(&self, rule: RuleId) -> bool {
+        self.urgent.get(rule.index()).copied().unwrap_or(false)
     }
 
     /// Whether `rule` has a limit at all.

@@ -51,5 +51,7 @@ pub use reader::NamedMetric;
 pub use scalar::Scalar;
 pub use scalars::{NotScalars, ScalarMetric, Scalars};
 pub use sound::make_sound;
-pub use topic::{CERTIFICATES_PREFIX, EntityTopic, MessageType, NAMESPACE, Topic, TopicError};
+pub use topic::{
+    CERTIFICATES_PREFIX, EntityTopic, MessageType, NAMESPACE, STATE_FILTERS, Topic, TopicError,
+};
 pub use writer::PayloadWriter;

@@ -22,6 +22,8 @@ pub const NAMESPACE: &str = "spBv1.0";
 /// Where a Sparkplug-aware broker keeps the latest births, retained (Sparkplug 3.0 §10).
 pub const CERTIFICATES_PREFIX: &str = "$sparkplug/certificates/";
 const STATE: &str = "STATE";
+/// MQTT topic filters of what hosts say of themselves: of 3.0 and of 2.x.
+pub const STATE_FILTERS: [&str; 2] = ["spBv1.0/STATE/+", "STATE/+"];
 
 /// The message types that describe an entity, in the specification's order (§4.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,6 +1,6 @@
-//! A budget of bytes per second, shared by many connections: whoever has sent nothing lately comes
-//! first, the others take turns, a packet's worth each. So a value of a quiet node isn't behind the
-//! births of others. The connections share a thread or not; each is woken when it has something to
+//! A budget of bytes per second, shared by many connections: what is urgent comes first, then whoever
+//! has sent nothing lately; the others take turns, a packet's worth each. So neither an alarm nor a
+//! value of a quiet node is behind the births of others. The connections share a thread or not; each is woken when it has something to
 //! spend.
 
 use std::collections::VecDeque;
@@ -30,12 +30,22 @@ pub struct Budget {
 struct State {
     /// Until when everything is spent; in the past, if something is left.
     spent_until: Option<Instant>,
-    /// Connections that had nothing to send, and now have; the others. Each is in one of them at most.
-    fresh: VecDeque<Waiting>,
-    waiting: VecDeque<Waiting>,
+    /// Who waits, by class: the first class comes first. Each connection is in one of them at most.
+    classes: [VecDeque<Waiting>; 3],
     /// Turns that were granted and aren't taken up yet.
     granted: Vec<u64>,
     next: u64,
+}
+
+/// Whose turn is before whose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    /// It has something urgent.
+    Urgent,
+    /// It had nothing to send, and now has.
+    Fresh,
+    /// It had its turn, and goes on.
+    Other,
 }
 
 #[derive(Debug)]
@@ -51,8 +61,8 @@ pub(crate) struct Share {
     id: u64,
     /// Bytes that may be sent.
     left: usize,
-    /// It is waiting for its turn.
-    queued: bool,
+    /// It is waiting for its turn in this class.
+    queued: Option<Class>,
     /// It had its turn, and goes on: the next one is with the others.
     goes_on: bool,
     alarm: Pin<Box<Sleep>>,
@@ -76,7 +86,7 @@ impl Budget {
             budget: Arc::clone(self),
             id,
             left: 0,
-            queued: false,
+            queued: None,
             goes_on: false,
             alarm: Box::pin(sleep_until(Instant::now())),
         }
@@ -95,13 +105,11 @@ impl State {
     fn grant(&mut self, now: Instant, turn: Duration) -> Option<Instant> {
         loop {
             let spent = self.spent_until.unwrap_or(now);
-            if self.fresh.is_empty() && self.waiting.is_empty() {
-                return None;
-            }
+            self.next()?;
             if spent > now {
                 return Some(spent);
             }
-            let next = self.fresh.pop_front().or_else(|| self.waiting.pop_front())?;
+            let next = self.classes.iter_mut().find_map(VecDeque::pop_front)?;
             // What wasn't spent for longer is lost.
             let from = now.checked_sub(BURST).map_or(spent, |earliest| spent.max(earliest));
             self.spent_until = from.checked_add(turn);
@@ -110,27 +118,50 @@ impl State {
         }
     }
 
+    fn next(&self) -> Option<&Waiting> {
+        self.classes.iter().find_map(VecDeque::front)
+    }
+
     /// Whoever is next sets the alarm for all.
     fn wake_next(&self) {
-        if let Some(next) = self.fresh.front().or(self.waiting.front()) {
+        if let Some(next) = self.next() {
             next.waker.wake_by_ref();
         }
     }
 
     fn is_next(&self, id: u64) -> bool {
-        self.fresh.front().or(self.waiting.front()).is_some_and(|next| next.id == id)
+        self.next().is_some_and(|next| next.id == id)
+    }
+
+    fn line(&mut self, class: Class) -> &mut VecDeque<Waiting> {
+        let [urgent, fresh, other] = &mut self.classes;
+        match class {
+            Class::Urgent => urgent,
+            Class::Fresh => fresh,
+            Class::Other => other,
+        }
+    }
+
+    /// It doesn't wait any more.
+    fn step_out(&mut self, id: u64) {
+        self.classes.iter_mut().for_each(|line| line.retain(|waiting| waiting.id != id));
     }
 
     fn leave(&mut self, id: u64) {
-        self.fresh.retain(|waiting| waiting.id != id);
-        self.waiting.retain(|waiting| waiting.id != id);
+        self.step_out(id);
         self.granted.retain(|granted| *granted != id);
     }
 }
 
 impl Share {
-    /// How many of `wanted` bytes may be sent now; pending: none, until it is woken.
-    pub(crate) fn poll_take(&mut self, context: &mut Context<'_>, wanted: usize) -> Poll<usize> {
+    /// How many of `wanted` bytes may be sent now; pending: none, until it is woken. `urgent`: they come
+    /// before others'.
+    pub(crate) fn poll_take(
+        &mut self,
+        context: &mut Context<'_>,
+        wanted: usize,
+        urgent: bool,
+    ) -> Poll<usize> {
         if self.left > 0 {
             return Poll::Ready(self.left.min(wanted));
         }
@@ -138,25 +169,30 @@ impl Share {
         let budget = Arc::clone(&self.budget);
         let Ok(mut state) = budget.state.lock() else { return Poll::Ready(wanted) };
         let now = Instant::now();
-        if !self.queued {
-            self.queued = true;
-            let waiting = Waiting { id: self.id, waker: context.waker().clone() };
-            if self.goes_on {
-                state.waiting.push_back(waiting);
-            } else {
-                state.fresh.push_back(waiting);
+        let class = match (urgent, self.goes_on) {
+            (true, _) => Class::Urgent,
+            (false, false) => Class::Fresh,
+            (false, true) => Class::Other,
+        };
+        let granted = state.granted.contains(&self.id);
+        // Who waits gains by becoming urgent, and loses nothing by not being so any more.
+        if !granted && self.queued.is_none_or(|queued| class < queued) {
+            if self.queued.is_some() {
+                state.step_out(self.id);
             }
+            self.queued = Some(class);
+            let waiting = Waiting { id: self.id, waker: context.waker().clone() };
+            state.line(class).push_back(waiting);
         }
         loop {
             let until = state.grant(now, turn);
             if let Some(place) = state.granted.iter().position(|granted| *granted == self.id) {
                 state.granted.swap_remove(place);
                 state.wake_next();
-                (self.queued, self.goes_on, self.left) = (false, true, TURN_BYTES);
+                (self.queued, self.goes_on, self.left) = (None, true, TURN_BYTES);
                 return Poll::Ready(self.left.min(wanted));
             }
-            let State { fresh, waiting, .. } = &mut *state;
-            if let Some(own) = fresh.iter_mut().chain(waiting).find(|own| own.id == self.id) {
+            if let Some(own) = state.classes.iter_mut().flatten().find(|own| own.id == self.id) {
                 own.waker.clone_from(context.waker());
             }
             let Some(until) = until.filter(|_| state.is_next(self.id)) else {
@@ -213,7 +249,7 @@ mod tests {
     /// Sends `bytes`; how long that took since `start`.
     async fn send(mut share: Share, mut bytes: usize, start: Instant) -> Duration {
         while bytes > 0 {
-            let allowed = poll_fn(|context| share.poll_take(context, bytes)).await;
+            let allowed = poll_fn(|context| share.poll_take(context, bytes, false)).await;
             share.spend(allowed);
             bytes -= allowed;
         }
@@ -244,7 +280,7 @@ mod tests {
         let mut share = budget.share();
         for _ in 0..10 {
             let began = Instant::now();
-            let allowed = poll_fn(|context| share.poll_take(context, 300)).await;
+            let allowed = poll_fn(|context| share.poll_take(context, 300, false)).await;
             assert_eq!(allowed, 300);
             share.spend(300);
             share.rest();
@@ -252,6 +288,51 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         bulk.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_urgent_comes_before_a_crowd_of_newcomers_and_of_those_that_go_on() {
+        let budget = budget(15_000);
+        let start = Instant::now();
+        // One that has been sending all along, and has an alarm now and then.
+        let mut own = budget.share();
+        let bulk: Vec<_> =
+            (0..30).map(|_| tokio::spawn(send(budget.share(), 150_000, start))).collect();
+        for second in 0..20_u64 {
+            let crowd: Vec<_> =
+                (0..20).map(|_| tokio::spawn(send(budget.share(), 100, start))).collect();
+            tokio::task::yield_now().await;
+            let began = Instant::now();
+            let mut bytes = 5_000_usize;
+            while bytes > 0 {
+                // It waited among the others, when the alarm came.
+                let take = poll_fn(|context| {
+                    let _ = share_of(&mut own, context, bytes, second > 0);
+                    own.poll_take(context, bytes, true)
+                });
+                let allowed = take.await;
+                own.spend(allowed);
+                bytes -= allowed;
+            }
+            // 5,000 bytes in four turns of 0.1 s, and the one that was under way.
+            assert!(began.elapsed() <= Duration::from_millis(600), "{:?}", began.elapsed());
+            crowd.iter().for_each(tokio::task::JoinHandle::abort);
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        bulk.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+
+    fn share_of(
+        share: &mut Share,
+        context: &mut Context<'_>,
+        bytes: usize,
+        first: bool,
+    ) -> Poll<usize> {
+        if first && share.left == 0 {
+            share.poll_take(context, bytes, false)
+        } else {
+            Poll::Pending
+        }
     }
 
     #[tokio::test(start_paused = true)]

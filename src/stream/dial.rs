@@ -14,8 +14,9 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-/// Key of the configuration for how long a connection may take.
-pub(crate) const CONNECT_KEY: &str = "connect-timeout-s";
+use crate::silence::{Awaited, CONNECT_KEY};
+use crate::traffic::Traffic;
+
 /// An address that hasn't answered for so long doesn't keep the next one from being tried.
 const STAGGER: Duration = Duration::from_millis(250);
 /// Bytes that wait in the system, beside those on their way: what is written later, an answer to a
@@ -57,11 +58,16 @@ impl Addresses {
     }
 }
 
-/// Connects to one of `addresses`.
+/// Connects to one of `addresses`, for the connection whose `traffic` this is.
 ///
 /// # Errors
 /// None of them answered, or every one refused; each is named where there are several.
-pub async fn dial(addresses: &Addresses, within: Duration) -> io::Result<TcpStream> {
+pub async fn dial(
+    addresses: &Addresses,
+    within: Duration,
+    traffic: &Traffic,
+) -> io::Result<TcpStream> {
+    traffic.awaits(Awaited::Connection);
     let (stream, address) = first_of(addresses.in_turn(), within).await?;
     addresses.found(address);
     stream.set_nodelay(true)?;
@@ -186,7 +192,7 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let good = listener.local_addr().unwrap();
         let addresses = Addresses::new(vec![dead, refusing().await, good]);
-        let stream = dial(&addresses, LONG).await.unwrap();
+        let stream = dial(&addresses, LONG, &Traffic::default()).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), good);
         assert_eq!(addresses.in_turn().next(), Some(good), "tried first the next time");
         addresses.turn();
@@ -198,13 +204,15 @@ mod tests {
         let (_listener, _fill, dead) = silent();
         let gone = refusing().await;
         let within = Duration::from_millis(300);
-        let error = dial(&Addresses::new(vec![dead, gone]), within).await.unwrap_err().to_string();
+        let traffic = Traffic::default();
+        let both = Addresses::new(vec![dead, gone]);
+        let error = dial(&both, within, &traffic).await.unwrap_err().to_string();
         assert!(error.contains(&format!("{gone}: Connection refused")), "{error}");
         assert!(
             error.contains(&format!("{dead}: no answer within 0 s (`{CONNECT_KEY}`)")),
             "{error}"
         );
-        let alone = dial(&Addresses::new(vec![gone]), within).await.unwrap_err();
+        let alone = dial(&Addresses::new(vec![gone]), within, &traffic).await.unwrap_err();
         assert_eq!(alone.kind(), io::ErrorKind::ConnectionRefused);
     }
 }

@@ -11,7 +11,9 @@ mod budget;
 mod dial;
 mod framing;
 mod outbox;
+mod overheard;
 mod pulse;
+mod silence;
 mod traffic;
 mod watched;
 
@@ -21,12 +23,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 pub use budget::Budget;
-use dial::CONNECT_KEY;
 pub use dial::{Addresses, dial};
 pub use framing::{Framing, FramingError, Mark, TooLarge};
+use overheard::Overheard;
 pub use pulse::Patience;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
+use silence::CONNECT_KEY;
+pub use silence::{Awaited, Silence};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -34,11 +38,14 @@ use tokio_rustls::client::TlsStream;
 pub use traffic::Traffic;
 pub use watched::Watched;
 
+/// Said of a port that takes connections and never answers.
+const NOT_A_BYTE: &str = ": not a byte came, so that may be no port for TLS";
+
 /// A stream to a broker, encrypted or not.
 #[derive(Debug)]
 pub enum Stream<S> {
     Plain(S),
-    Tls(Box<TlsStream<S>>),
+    Tls(Box<TlsStream<Overheard<S>>>),
 }
 
 /// Makes the TLS connection, if one is wanted, and watches the packets that come.
@@ -56,36 +63,24 @@ pub async fn open<S: AsyncRead + AsyncWrite + Unpin>(
         None => Stream::Plain(stream),
         Some((config, name)) => {
             let name = ServerName::try_from(name).map_err(io::Error::other)?;
-            let handshake = TlsConnector::from(config).connect(name, stream);
+            traffic.awaits(Awaited::Handshake);
+            let overheard = Overheard::new(stream, Arc::clone(&traffic));
+            let handshake = TlsConnector::from(config).connect(name, overheard);
             let late = |_| {
                 let seconds = patience.connack.as_secs();
-                let text = format!("no TLS handshake within {seconds} s (`{CONNECT_KEY}`)");
+                let silent = if traffic.first().is_empty() { NOT_A_BYTE } else { "" };
+                let text = format!("no TLS handshake within {seconds} s (`{CONNECT_KEY}`){silent}");
                 io::Error::new(io::ErrorKind::TimedOut, text)
             };
-            let secured =
-                timeout(patience.connack, handshake).await.map_err(late)?.map_err(in_handshake)?;
+            let secured = timeout(patience.connack, handshake)
+                .await
+                .map_err(late)?
+                .map_err(|error| tls::in_handshake(error, traffic.first(), "the broker"))?;
             Stream::Tls(Box::new(secured))
         }
     };
+    traffic.awaits(Awaited::Connack);
     Ok(Watched::new(stream, framing, patience, traffic))
-}
-
-/// An end of the connection in the handshake says by itself nothing of TLS.
-fn in_handshake(error: io::Error) -> io::Error {
-    let ended = matches!(
-        error.kind(),
-        io::ErrorKind::UnexpectedEof
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::BrokenPipe
-    );
-    if !ended {
-        return error;
-    }
-    let text = "the connection was ended in the TLS handshake, without a word: there is no TLS at that \
-                port (a plain broker answers so), or the broker, or something before it, was ended \
-                or doesn't let us in";
-    io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<S> {
@@ -125,22 +120,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_end_in_the_handshake_is_told_as_that_and_what_tls_says_stays() {
-        for kind in [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset] {
-            let told = in_handshake(kind.into());
-            assert_eq!(told.kind(), io::ErrorKind::InvalidData);
-            assert!(told.to_string().contains("no TLS at that port"), "{told}");
-        }
-        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::UnknownCA);
-        let told = in_handshake(io::Error::new(io::ErrorKind::InvalidData, alert.clone()));
-        assert_eq!(told.get_ref().and_then(|inner| inner.downcast_ref()), Some(&alert));
     }
 }

@@ -95,7 +95,8 @@ impl Outbox {
                 None => front.len(),
                 Some(share) => {
                     self.starved = true;
-                    let allowed = ready!(share.poll_take(context, front.len()));
+                    let urgent = self.traffic.is_urgent();
+                    let allowed = ready!(share.poll_take(context, front.len(), urgent));
                     self.starved = false;
                     allowed
                 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::dial::CONNECT_KEY;
+use crate::silence::CONNECT_KEY;
 
 /// Key of the configuration for keep alive.
 const KEEP_ALIVE_KEY: &str = "keep-alive-s";
@@ -49,6 +49,11 @@ pub(crate) struct Pulse {
 impl Pulse {
     pub(crate) fn new(patience: Patience, now: Instant) -> Pulse {
         Pulse { patience, began: now, heard: None, sent: now, asked: None, stuck: None }
+    }
+
+    /// No byte came yet.
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.heard.is_none()
     }
 
     /// A byte came; true: it is the first one.

@@ -1,13 +1,25 @@
 //! What went through a connection, for whoever waits for answers or makes bytes for it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use tls::FIRST_BYTES;
+use tokio::time::Instant;
+
+use crate::silence::{Awaited, Silence, silence};
 
 /// Bytes of one connection, counted before the encryption.
 #[derive(Debug, Default)]
 pub struct Traffic {
+    /// What is waited for, and since when.
+    awaited: Mutex<Option<(Awaited, Instant)>>,
+    /// What came first, below the encryption; where there is any.
+    first: OnceLock<([u8; FIRST_BYTES], usize)>,
     accepted: AtomicU64,
     released: AtomicU64,
+    /// Up to here what was accepted is urgent; the highest number: what will be, too.
+    urgent_to: AtomicU64,
     heard: AtomicU64,
     /// Bytes of all connections that wait to be taken.
     waiting: Arc<AtomicUsize>,
@@ -37,9 +49,50 @@ impl Traffic {
         self.heard.load(Ordering::Relaxed)
     }
 
+    /// What was accepted until now goes before what other connections have, where they share a budget;
+    /// `more`: and what is accepted next, until this is said anew.
+    pub fn hurry(&self, more: bool) {
+        let to = if more { u64::MAX } else { self.accepted() };
+        self.urgent_to.store(to, Ordering::Relaxed);
+    }
+
+    /// Something that waits, or that will, is urgent.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.released() < self.urgent_to.load(Ordering::Relaxed)
+    }
+
     /// Bytes that the client has written, and that the system hasn't taken.
     pub fn waiting(&self) -> usize {
         usize::try_from(self.accepted().saturating_sub(self.released())).unwrap_or(usize::MAX)
+    }
+
+    /// From now on this is waited for.
+    pub(crate) fn awaits(&self, awaited: Awaited) {
+        if let Ok(mut now) = self.awaited.lock() {
+            *now = Some((awaited, Instant::now()));
+        }
+    }
+
+    /// Whether it is time to tell that the broker says nothing, while a session is waited for that
+    /// may take `within` for each step.
+    pub fn silence(&self, within: Duration) -> Silence {
+        let awaited = self.awaited.lock().map(|awaited| *awaited).unwrap_or_default();
+        let Some((awaited, since)) = awaited.filter(|_| self.heard() == 0) else {
+            return Silence::Over;
+        };
+        let first = !self.first().is_empty();
+        silence(awaited, first, Instant::now().saturating_duration_since(since), within)
+    }
+
+    pub(crate) fn begins_with(&self, bytes: &[u8]) {
+        let mut first = [0; FIRST_BYTES];
+        first.iter_mut().zip(bytes).for_each(|(kept, byte)| *kept = *byte);
+        let _ = self.first.set((first, bytes.len().min(FIRST_BYTES)));
+    }
+
+    /// What came first, below the encryption.
+    pub(crate) fn first(&self) -> &[u8] {
+        self.first.get().and_then(|(bytes, count)| bytes.get(..*count)).unwrap_or_default()
     }
 
     pub(crate) fn accept(&self, bytes: usize) {

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use tls::Speaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -129,6 +130,18 @@ fn no_mqtt(error: FramingError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
+/// Fails where the first bytes of a connection are another protocol's.
+fn check_first(first: &[u8]) -> io::Result<()> {
+    let what = match tls::speaker(first) {
+        None | Some(Speaker::Mqtt) => return Ok(()),
+        Some(Speaker::Tls) => "TLS: that port wants `[broker.tls]`".to_owned(),
+        Some(other) => format!("{other}: is that the broker's port?"),
+    };
+    let byte = first.first().copied().unwrap_or_default();
+    let text = format!("what came is no MQTT packet (its first byte is {byte:#04x}) but {what}");
+    Err(io::Error::new(io::ErrorKind::InvalidData, text))
+}
+
 impl<S: AsyncRead + Unpin> Watched<S> {
     /// Reads into memory of our own; how many bytes, 0 at the end of the stream.
     fn read_ahead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -138,6 +151,9 @@ impl<S: AsyncRead + Unpin> Watched<S> {
         self.filled = 0..0;
         ready!(Pin::new(&mut self.stream).poll_read(context, &mut room))?;
         self.filled = 0..room.filled().len();
+        if self.pulse.is_unheard() {
+            check_first(self.read.get(self.filled.clone()).unwrap_or_default())?;
+        }
         Poll::Ready(Ok(self.filled.len()))
     }
 
@@ -155,6 +171,9 @@ impl<S: AsyncRead + Unpin> Watched<S> {
         let bytes = came.len();
         if came.is_empty() {
             return Poll::Ready(Ok(0));
+        }
+        if self.pulse.is_unheard() {
+            check_first(came)?;
         }
         match self.framing.next(came).map_err(no_mqtt)? {
             Portion::Pass(passes) if passes == bytes => {}
@@ -317,6 +336,34 @@ mod tests {
         let error = read.as_mut().await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         assert!(error.to_string().contains("no MQTT packet (its first byte is 0x48)"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_speaks_there_is_named_however_it_is_read() {
+        for (first, words) in [
+            (&b"HTTP/1.1 400 Bad Request\r\n"[..], "but HTTP"),
+            (b"<html><body>400</body></html>", "but HTTP"),
+            (b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", "but SSH"),
+            (
+                &[0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x46],
+                "but TLS: that port wants `[broker.tls]`",
+            ),
+            // By its first byte it could be a message.
+            (b"220 mail.example ESMTP\r\n", "but SMTP"),
+        ] {
+            for reads_ahead in [true, false] {
+                let (ours, mut broker) = tokio::io::duplex(4096);
+                let mut watched = watched(ours, Framing::new(1024, Mark::new()));
+                watched.reads_ahead = reads_ahead;
+                broker.write_all(first).await.unwrap();
+                let error = watched.read(&mut [0; 64]).await.unwrap_err().to_string();
+                assert!(error.contains("no MQTT packet") && error.contains(words), "{error}");
+            }
+        }
+        let (ours, mut broker) = tokio::io::duplex(4096);
+        let mut watched = watched(ours, Framing::new(1024, Mark::new()));
+        broker.write_all(&[0x20, 0x02, 0x00, 0x00]).await.unwrap();
+        assert_eq!(watched.read_u32().await.unwrap(), 0x2002_0000);
     }
 
     /// A broker that takes `write` bytes a second of what is written to it, and sends `read`.

@@ -8,6 +8,7 @@ mod client;
 mod der;
 mod error;
 mod form;
+mod handshake;
 #[cfg(test)]
 mod lab;
 mod material;
@@ -27,6 +28,7 @@ pub use certificates::{
 pub use client::{Finding, client_config, inspect};
 pub use error::TlsError;
 pub use form::Form;
+pub use handshake::{FIRST_BYTES, NotTls, Speaker, cause, in_handshake, not_tls, speaker};
 pub use settings::{TlsConfig, TlsIdentity};
 pub use source::{Change, Look, Source};
 pub use words::explain;

@@ -9,6 +9,7 @@
     reason = "a simulation: what doesn't hold is a failure of its run"
 )]
 
+mod refusals;
 mod sim;
 
 use sim::faults::Fault;

@@ -250,6 +250,12 @@ impl Relay {
         find().unwrap()
     }
 
+    /// How often the half has told this event.
+    pub(crate) fn count_events(&self, half: Half, event: Event) -> usize {
+        let msgid = format!(": {} ", event.msgid());
+        self.log(half).lines().filter(|line| line.contains(&msgid)).count()
+    }
+
     /// Adds syslog targets to a half's configuration; `certs/…` in them is a file in `certs`.
     pub(crate) fn add_syslog(&self, half: Half, targets: &str, certs: &Path) {
         let path = self.path(&format!("{}.toml", half.name()));

@@ -177,7 +177,10 @@ fn describe_connection(text: &mut String, broker: &BrokerConfig) {
         }
     }
     if let Some(credentials) = &broker.credentials {
-        let file = credentials.password.path().display();
-        item(text, "user", &format!("`{}`, password from {file}", escape(&credentials.user)));
+        let password = match &credentials.password {
+            Some(file) => format!("password from {}", file.path().display()),
+            None => "without a password".to_owned(),
+        };
+        item(text, "user", &format!("`{}`, {password}", escape(&credentials.user)));
     }
 }

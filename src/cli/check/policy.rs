@@ -6,6 +6,7 @@ use config::policies;
 use diagnostic::Diagnostics;
 use policy::{Action, Policy};
 use signature::{Requirement, Signed, SignedPolicy};
+use sparkplug::STATE_FILTERS;
 use text::{counted, escape};
 use tools::lint::lint;
 
@@ -65,6 +66,8 @@ pub(super) fn describe_policy(
             line(text, &format!("    {filter}"));
         }
         line(text, &format!("    {CERTIFICATES}  (stored births: they teach layouts only)"));
+        let states = STATE_FILTERS.join(", ");
+        line(text, &format!("    {states}  (which hosts are offline: read, and never crosses)"));
     }
     describe_rules(text, &policy, Action::Forward, "forwards");
     describe_rules(text, &policy, Action::Redact, "keeps in births without their values");

@@ -158,6 +158,16 @@ impl View {
             "losses",
             &format!("{} times messages were lost before they reached the relay", grouped(ot.gaps)),
         );
+        if !ot.hosts_offline.is_empty() {
+            let named: Vec<String> =
+                ot.hosts_offline.iter().take(LINES).map(|host| shown(host, 30)).collect();
+            let more = ot.hosts_offline.len().saturating_sub(named.len());
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            self.item(
+                "hosts",
+                &format!("offline on OT by their STATE: {}{more}", named.join(", ")),
+            );
+        }
     }
 
     fn it(&mut self, it: &ItStatus, written_ms: u64) {

@@ -33,6 +33,8 @@ pub(super) struct Queue {
     /// Their sizes, in order.
     pub(super) sizes: VecDeque<usize>,
     pub(super) bytes: usize,
+    /// So many of them are urgent, the first ones.
+    pub(super) urgent: usize,
     /// The task has ended: nothing is written any more.
     pub(super) ended: bool,
 }

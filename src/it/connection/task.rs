@@ -10,7 +10,7 @@ use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, Outgoing, Packet, QoS, SubscribeFilterInput,
     SubscribeReasonCode,
 };
-use stream::{Addresses, Mark, TooLarge};
+use stream::{Addresses, Mark, Silence, TooLarge};
 use telemetry::event;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep};
@@ -34,6 +34,8 @@ pub(super) struct Task {
     pub(super) broker: Box<str>,
     pub(super) user: Option<String>,
     pub(super) keep_alive: Duration,
+    pub(super) connect_within: Duration,
+    pub(super) has_tls: bool,
     pub(super) chosen: Chosen,
     pub(super) identities: Arc<Mutex<Identities>>,
     pub(super) addresses: Arc<Addresses>,
@@ -90,8 +92,10 @@ impl Task {
         let shared = Arc::clone(&self.shared);
         let mut closed_by = pin!(sleep(self.limits.close_within));
         // Goes off when the broker may have been silent for too long; whether it has is decided
-        // then. Setting it anew with every answer would cost more than the answer.
-        let mut silent = pin!(sleep(self.limits.answer_within));
+        // then. Setting it anew with every answer would cost more than the answer. Until there is a
+        // session it is the silence before the CONNACK, which is only told.
+        let mut silent = pin!(sleep(Duration::ZERO));
+        let mut may_be_told = true;
         let mut heard = Instant::now();
         // What is owed an answer hadn't left when that was looked at last.
         let mut unsent = false;
@@ -125,7 +129,15 @@ impl Task {
                             let why = "the IT broker did not acknowledge an NDEATH in time";
                             return End::GivenUp(why.to_owned());
                         }
-                        () = &mut silent, if self.owed > 0 => {
+                        () = &mut silent, if self.owed > 0 || may_be_told => {
+                            if self.owed == 0 {
+                                let said = shared.traffic.silence(self.connect_within);
+                                match said {
+                                    Silence::In(left) => silent.set(sleep(left)),
+                                    said => may_be_told = self.tell_silence(said),
+                                }
+                                continue;
+                            }
                             let now = Instant::now();
                             let has_left = shared.traffic.released() >= self.owed_behind;
                             // The time counts from when the request has left.
@@ -169,6 +181,14 @@ impl Task {
                 Err(error) => return End::Failed(error),
             }
         }
+    }
+
+    /// Tells once that the broker says nothing; nothing more is to be told of this session.
+    fn tell_silence(&self, silence: Silence) -> bool {
+        if let Silence::Tell(error) = silence {
+            let _ = self.events.send(DriverEvent::BrokerSilent(error));
+        }
+        false
     }
 
     /// Takes one event; true if it is an answer that the broker owed.
@@ -220,6 +240,10 @@ impl Task {
                     Ok(mut queue) => {
                         let written = queue.sizes.pop_front().unwrap_or(0);
                         queue.bytes = queue.bytes.saturating_sub(written);
+                        if queue.urgent > 0 {
+                            queue.urgent = queue.urgent.saturating_sub(1);
+                            self.shared.traffic.hurry(queue.urgent > 0);
+                        }
                         written
                     }
                     Err(_) => 0,
@@ -284,6 +308,9 @@ impl Task {
             Progress::Connecting => {
                 self.addresses.turn();
                 let spoken = self.shared.traffic.accepted() > 0;
+                if spoken && by_broker && self.shared.traffic.heard() == 0 {
+                    failure.text = broker::unanswered(&failure.text, self.has_tls);
+                }
                 let refusal = broker::refusal_of(error, spoken);
                 if let Ok(mut identities) = self.identities.lock() {
                     identities.refused(self.node, &self.chosen, refusal);

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use journal_read::Item;
 use policy::Policy;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -12,7 +13,7 @@ use super::{
     BrokerWatch, Driver, DriverEvent, DriverSettings, FirstStart, ItError, ItState, Mirror,
     PolicyLoader, Qos, SessionEvent, StateWriter,
 };
-use crate::mirror::{MirrorSettings, NodeId, Outgoing, SessionSpec};
+use crate::mirror::{MirrorSettings, NameTaken, NodeId, Outgoing, SessionSpec};
 use crate::pool::Pool;
 use crate::state::state_writer::Jobs;
 
@@ -100,6 +101,8 @@ impl Pool for Desk {
         self.ask(Outgoing::Publish { node, topic, payload, qos });
     }
 
+    fn hurry(&mut self, _node: NodeId) {}
+
     fn barrier(&mut self, node: NodeId, _data_qos: Qos) {
         self.ask(Outgoing::Barrier { node });
     }
@@ -145,6 +148,7 @@ impl Half {
             backfill_per_s: AT_ONCE,
             most_frame_bytes: usize::MAX,
             policy_loader,
+            reloads_else: false,
         };
         let mut by_hand = None;
         let to_driver = events.clone();
@@ -182,6 +186,29 @@ impl Half {
     /// A stop is asked for; turns go on until one is the last.
     pub fn ask_to_stop(&mut self) {
         let _ = self.events.send(DriverEvent::Stop);
+    }
+
+    /// A kill while the last frame of the journal is in work; false: there is none.
+    pub fn killed_with_last(mut self) -> bool {
+        let mut is_any = false;
+        while let Some(item) =
+            self.driver.read_ahead.pop_front().or_else(|| self.driver.reader.next().ok()?)
+        {
+            if let Item::Frame(frame) = item {
+                let _ = self.driver.begin_again(&frame);
+                is_any = true;
+            }
+        }
+        is_any
+    }
+
+    /// Takes the relay's own edge node in.
+    ///
+    /// # Errors
+    /// A mirrored node has the name.
+    pub fn add_relay_node(&mut self, group: &str, edge_node: &str) -> Result<(), NameTaken> {
+        let now = self.driver.clock.now();
+        self.driver.mirror.add_relay_node(now, group, edge_node, Vec::new())
     }
 
     /// One turn. Whether it was the last one: [`Half::finish`] follows.

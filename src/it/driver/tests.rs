@@ -86,6 +86,7 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
         connects_per_s: None,
         backfill_per_s: ONE,
         policy_loader,
+        reloads_else: false,
     };
     let status = StatusSettings {
         every: Duration::from_secs(60),

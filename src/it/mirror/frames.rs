@@ -13,7 +13,7 @@ use super::fast_path::FastPath;
 use super::node::{Node, Trust};
 use super::nodes::{NodeRef, Nodes};
 use super::notice::{Notice, count};
-use super::outgoing::NodeId;
+use super::outgoing::{NodeId, Outgoing};
 use super::settings::keyframe_interval;
 use super::step::StepContext;
 use super::timers::Timer;
@@ -45,7 +45,10 @@ impl Mirror {
             }
             Some(Body::Relayed(relayed)) => {
                 let (mut step, nodes) = self.step(now);
-                step.relayed(nodes, seq, &relayed);
+                let fate = step.relayed(nodes, seq, &relayed);
+                if fate == Fate::Dropped(Reason::BadFrame) {
+                    self.doubt_unread(now, Some(&relayed.topic), "a frame was refused");
+                }
             }
         }
         self.end_frame(now, is_fresh);
@@ -149,7 +152,7 @@ impl Mirror {
 }
 
 impl StepContext<'_> {
-    fn relayed(&mut self, nodes: &mut Nodes, seq: u64, relayed: &Relayed) {
+    fn relayed(&mut self, nodes: &mut Nodes, seq: u64, relayed: &Relayed) -> Fate {
         let mut origin = Origin::default();
         let fate = match self.relay(nodes, seq, relayed, &mut origin) {
             Ok(()) => Fate::Forwarded,
@@ -169,9 +172,17 @@ impl StepContext<'_> {
             }
             _ => {}
         }
+        if relayed.urgent
+            && let Some(Outgoing::Publish { node, .. }) = self.out.back()
+            && origin.node == Some((*node).into())
+        {
+            let node = *node;
+            self.out.push_back(Outgoing::Hurry { node });
+        }
         if fate == Fate::Dropped(Reason::BadFrame) {
             self.refuse_frame(&relayed.topic, &relayed.payload);
         }
+        fate
     }
 
     /// `origin` becomes whose message it is, as far as that is known.

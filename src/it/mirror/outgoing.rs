@@ -34,6 +34,9 @@ pub enum Outgoing {
     Open { node: NodeId, spec: SessionSpec },
     /// Publish (never retained).
     Publish { node: NodeId, topic: Arc<str>, payload: Vec<u8>, qos: Qos },
+    /// What was published on this session so far is urgent: on a link that is full it goes before what
+    /// others have.
+    Hurry { node: NodeId },
     /// Ask the broker for an answer behind all that was published on this session.
     Barrier { node: NodeId },
     /// Send what is queued, then DISCONNECT.

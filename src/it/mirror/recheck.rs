@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use account::{Dropped, Origin, Reason, RuleId, What};
-use policy::shape::{Disarm, Shape, disarm_metric};
+use policy::shape::{Pseudonyms, Shape};
 use policy::{EntityPlan, Policy, Verdict};
 use sparkplug::{DataType, Entity, Template, Value, steps};
 
@@ -138,12 +138,12 @@ fn judge(plan: &EntityPlan<'_>, slot: &mut Slot) -> Result<bool, Option<RuleId>>
     match &slot.metric.value {
         // Definitions come along with their instances; the OT half has pruned them.
         Some(Value::Template(template)) if template.is_definition == Some(true) => {
-            return Ok(disarm_metric(shape.disarm(), &mut slot.metric));
+            return Ok(shape.disarm_definition(&mut slot.metric, Pseudonyms::Check));
         }
         // A denied member takes its instance along: births must have exactly the members of the
         // definition, which other instances share.
         Some(Value::Template(template)) => {
-            let instance = Instance { plan, name_bytes: path.len(), disarm: shape.disarm() };
+            let instance = Instance { plan, name_bytes: path.len(), shape };
             instance.check(template, path)?;
         }
         _ => {}
@@ -174,7 +174,7 @@ struct Instance<'a> {
     plan: &'a EntityPlan<'a>,
     /// Bytes of its metric's name, with which every path begins.
     name_bytes: usize,
-    disarm: &'a Disarm,
+    shape: &'a Shape,
 }
 
 impl Instance<'_> {
@@ -194,7 +194,7 @@ impl Instance<'_> {
             if let Some((_, rule)) = self.plan.denies_member(&path, datatype) {
                 return Err(rule);
             }
-            if !self.disarm.takes_parameter(self.below(&path)) {
+            if !self.shape.takes_parameter(self.below(&path), datatype) {
                 return Err(None);
             }
         }
@@ -204,7 +204,7 @@ impl Instance<'_> {
             if let Some((_, rule)) = self.plan.denies_member(&path, datatype) {
                 return Err(rule);
             }
-            if !self.disarm.takes_member(self.below(&path)) {
+            if !self.shape.takes_member(self.below(&path), datatype) {
                 return Err(None);
             }
             if let Some(Value::Template(inner)) = &member.value {

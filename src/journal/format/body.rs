@@ -106,8 +106,12 @@ pub struct Relayed {
     /// Values that make no other one good: the OT half held them back since before the last of these
     /// losses, or the broker delivers them again after an outage, or a birth of the relay's own
     /// making shows metrics for the first time that were hidden since then.
-    #[prost(bool, tag = "10")]
+    #[prost(bool, tag = "11")]
     pub outdated: bool,
+    /// Data with a metric of a rule of high priority: on a link that is full a reader sends it before
+    /// what other edge nodes have.
+    #[prost(bool, tag = "10")]
+    pub urgent: bool,
 }
 
 /// The state of one live edge node or device.

@@ -1,12 +1,14 @@
 //! Fair share of the way to the worker: while it is nearly full (of messages or of bytes, whatever there
-//! is less room for), that is shared by max-min. Nobody is
-//! refused who has less on the way than the *water level*: so much as all may have, if those that have
-//! more are cut to it, for the way not to be nearly full any more. Refused is data alone, before
-//! anything is decoded; births, deaths and what is no Sparkplug data pass in any case.
+//! is less room for), that is shared by max-min. Nobody is refused who has less on the way than the
+//! *water level*: so much as all may have, if those that have more are cut to it, for the way not to be
+//! nearly full any more. Refused is data alone, before anything is decoded; births, deaths and what is
+//! no Sparkplug data pass in any case.
 //!
 //! - An edge node with little on the way is never refused, wherever the level stands.
 //! - All edge nodes whose birth isn't known share one place: who invents names gets no more by it, and
 //!   nothing could be read of their data.
+//! - Where all send alike there is nobody to protect: nothing is refused, and the way gets full. Then
+//!   nothing is read, and what the broker and the network have room for waits there.
 //! - What came with QoS 1 or 2 can wait at the broker. It is refused only of a node that has many times
 //!   what the others get: then one floods. QoS 0 can't wait: if nothing were read, the broker would
 //!   drop of all nodes alike.
@@ -27,6 +29,11 @@ const NEVER_REFUSED: u64 = 32 * 1024;
 const MESSAGE_BYTES: u64 = 128;
 /// From this part of the room on it is shared; what is beyond is free for those below the level.
 const CROWDED_PERCENT: u64 = 75;
+/// Messages after which it is forgotten what each sent before the last so many.
+const STRETCH: u32 = 65_536;
+/// All send alike: nobody sent less than so many of [`ALIKE_OF`] parts of what another did.
+const ALIKE: u64 = 4;
+const ALIKE_OF: u64 = 5;
 /// Messages that may come until the level is looked for again.
 const LEVEL_HOLDS: u32 = 64;
 /// Nodes that the event about refused messages names.
@@ -74,7 +81,7 @@ enum Of {
     Bytes,
 }
 
-/// What is on the way.
+/// What is on the way, or was sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Load {
     messages: u64,
@@ -102,8 +109,18 @@ impl Load {
 #[derive(Debug)]
 struct Share {
     load: Load,
+    /// What it sent in this stretch and in the one before, refused or not.
+    sent: Load,
+    sent_before: Load,
     /// Topic of its first message, for people.
     topic: Bytes,
+}
+
+impl Share {
+    /// What it sent lately.
+    fn sent(&self, what: Of) -> u64 {
+        self.sent.of(what).saturating_add(self.sent_before.of(what))
+    }
 }
 
 /// What is on its way to the worker, by edge node. Owned by the network alone: what the worker
@@ -115,6 +132,8 @@ pub(super) struct Shares {
     nodes: HashMap<u64, Share, RandomState>,
     load: Load,
     taken: u64,
+    /// Messages of this stretch.
+    stretch: u32,
     hasher: RandomState,
     born: Arc<Born>,
     level: Level,
@@ -128,6 +147,8 @@ struct Level {
     /// What all have of it, and how many they are.
     below: u64,
     nodes: u64,
+    /// What the edge node sent lately that sent least.
+    least_sent: u64,
     /// Messages that may come before it is looked for again.
     holds: u32,
 }
@@ -140,6 +161,7 @@ impl Shares {
             nodes: HashMap::default(),
             load: Load::default(),
             taken: 0,
+            stretch: 0,
             hasher,
             born: Arc::default(),
             level: Level::default(),
@@ -154,9 +176,18 @@ impl Shares {
     /// Whether a message is to be handed over.
     pub(super) fn admit(&mut self, room: Room, wanting: Wanting<'_>) -> bool {
         self.retire(room.taken);
+        self.begin_stretch();
         let Wanting { topic, bytes, assured } = wanting;
         let (node, is_data) = self.node_of(topic);
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(MESSAGE_BYTES);
+        let share = || Share {
+            load: Load::default(),
+            sent: Load::default(),
+            sent_before: Load::default(),
+            topic: topic.clone(),
+        };
+        let of_node = self.nodes.entry(node).or_insert_with(share);
+        of_node.sent = of_node.sent.plus(bytes);
         let (scarce, filled) = room.scarce();
         let is_crowded = filled >= CROWDED_PERCENT;
         if is_crowded && is_data && self.is_unfair(node, bytes, assured, (scarce, filled)) {
@@ -164,10 +195,23 @@ impl Shares {
         }
         self.order.push_back((node, bytes));
         self.load = self.load.plus(bytes);
-        let share = || Share { load: Load::default(), topic: topic.clone() };
-        let of_node = self.nodes.entry(node).or_insert_with(share);
-        of_node.load = of_node.load.plus(bytes);
+        if let Some(of_node) = self.nodes.get_mut(&node) {
+            of_node.load = of_node.load.plus(bytes);
+        }
         true
+    }
+
+    /// Forgets from time to time what was sent long ago, and who has sent nothing since.
+    fn begin_stretch(&mut self) {
+        self.stretch = self.stretch.saturating_add(1);
+        if self.stretch < STRETCH {
+            return;
+        }
+        self.stretch = 0;
+        self.nodes.retain(|_, share| {
+            share.sent_before = std::mem::take(&mut share.sent);
+            share.load != Load::default() || share.sent_before != Load::default()
+        });
     }
 
     /// The edge nodes that have most on the way, with their part of it, for people.
@@ -195,29 +239,30 @@ impl Shares {
             self.load = self.load.minus(bytes);
             if let Some(of_node) = self.nodes.get_mut(&node) {
                 of_node.load = of_node.load.minus(bytes);
-                if of_node.load == Load::default() {
-                    self.nodes.remove(&node);
-                }
             }
         }
         self.taken = taken.max(self.taken);
     }
 
     fn is_unfair(&mut self, node: u64, bytes: u64, assured: bool, room: (Of, u64)) -> bool {
-        let load = self.nodes.get(&node).map_or(Load::default(), |share| share.load);
+        let Some(share) = self.nodes.get(&node) else { return false };
+        let load = share.load;
         let wanted = load.plus(bytes);
         // Without others there is nobody to be fair to.
-        let is_alone = self.nodes.len() <= usize::from(load != Load::default());
-        if is_alone || (wanted.bytes <= NEVER_REFUSED && node != STRANGERS) {
+        if load == self.load || (wanted.bytes <= NEVER_REFUSED && node != STRANGERS) {
             return false;
         }
-        let Level { of, level, below, nodes, .. } = self.level(room);
+        let sent = share.sent(room.0);
+        let Level { of, level, below, nodes, least_sent, .. } = self.level(room);
         let (own, wanted) = (load.of(of), wanted.of(of));
         if wanted <= level {
             return false;
         }
-        if !assured || node == STRANGERS {
+        if node == STRANGERS {
             return true;
+        }
+        if !assured {
+            return sent.saturating_mul(ALIKE) > least_sent.saturating_mul(ALIKE_OF);
         }
         let others = nodes.saturating_sub(u64::from(own > 0));
         let of_others = below.saturating_sub(own.min(level));
@@ -234,9 +279,12 @@ impl Shares {
             return self.level;
         }
         let room = self.load.of(of).saturating_mul(CROWDED_PERCENT).checked_div(filled.max(1));
-        let loads = self.nodes.values().map(|share| share.load.of(of)).collect();
+        let shares = self.nodes.values();
+        let loads = shares.map(|share| share.load.of(of)).filter(|load| *load > 0).collect();
         let (level, below, nodes) = water_level(loads, room.unwrap_or(0));
-        self.level = Level { of, level, below, nodes, holds: LEVEL_HOLDS };
+        let known = self.nodes.iter().filter(|(node, _)| **node != STRANGERS);
+        let least_sent = known.map(|(_, share)| share.sent(of)).min().unwrap_or(0);
+        self.level = Level { of, level, below, nodes, least_sent, holds: LEVEL_HOLDS };
         self.level
     }
 

@@ -1,10 +1,13 @@
 //! What the MQTT client is told of the session, and the stream that it reads.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use broker::{BrokerSettings, TlsSettings};
+use broker::{BrokerSettings, Credentials, TlsSettings};
 use rumqttc::{AckMode, Broker, MqttOptions};
-use stream::{Addresses, Framing, Mark, Patience, Traffic};
+use stream::{Addresses, Framing, Mark, Patience, Silence, Traffic};
+use telemetry::event;
 
 use crate::socket::Socket;
 
@@ -20,6 +23,8 @@ pub(super) struct Way {
     pub(super) addresses: Addresses,
     /// What went through the current connection.
     traffic: Mutex<Arc<Traffic>>,
+    /// It was told that this attempt has no answer.
+    told: AtomicBool,
 }
 
 impl Way {
@@ -28,6 +33,7 @@ impl Way {
         if let Ok(mut traffic) = self.traffic.lock() {
             *traffic = Arc::default();
         }
+        self.told.store(false, Ordering::Relaxed);
     }
 
     fn traffic(&self) -> Arc<Traffic> {
@@ -37,6 +43,20 @@ impl Way {
     /// Bytes that came on this connection.
     pub(super) fn heard(&self) -> u64 {
         self.traffic().heard()
+    }
+
+    /// Tells once that `broker` says nothing to this attempt; else when to look again.
+    pub(super) fn silence(&self, within: Duration, broker: &str) -> Option<Duration> {
+        match self.traffic().silence(within) {
+            Silence::In(left) => Some(left),
+            Silence::Tell(error) => {
+                if !self.told.swap(true, Ordering::Relaxed) {
+                    event!(BrokerDown, broker, error);
+                }
+                None
+            }
+            Silence::Over => None,
+        }
     }
 
     /// The CONNECT left, and nothing came.
@@ -60,7 +80,7 @@ pub(super) fn options(broker: &BrokerSettings, mark: &Mark) -> (MqttOptions, Arc
     options.set_max_packet_size(Framing::client_limit(limit), limit);
     options.set_max_request_batch(REQUEST_BATCH);
     let addresses = Addresses::new(broker.addresses.clone());
-    let way = Arc::new(Way { addresses, traffic: Mutex::default() });
+    let way = Arc::new(Way { addresses, traffic: Mutex::default(), told: AtomicBool::new(false) });
     // TLS is made here and not by the client: what it reads is watched behind the decryption.
     let tls = broker.tls.clone();
     let patience = Patience { keep_alive: broker.keep_alive, connack: broker.connect_within };
@@ -69,9 +89,24 @@ pub(super) fn options(broker: &BrokerSettings, mark: &Mark) -> (MqttOptions, Arc
         let (way, tls) = (Arc::clone(&ours), tls.as_ref().map(TlsSettings::now));
         let framing = Framing::new(limit, mark.clone());
         async move {
-            let stream = stream::dial(&way.addresses, patience.connack).await?;
-            stream::open(Socket::new(stream), tls, framing, patience, way.traffic()).await
+            let traffic = way.traffic();
+            let stream = stream::dial(&way.addresses, patience.connack, &traffic).await?;
+            stream::open(Socket::new(stream), tls, framing, patience, traffic).await
         }
     });
     (options, way)
+}
+
+/// Who the next connection is to be; where the password can't be read, it is as it was.
+pub(super) fn log_in(options: &mut MqttOptions, credentials: &Credentials) {
+    let user = credentials.user.clone();
+    match credentials.password.as_ref().map(|password| password()) {
+        None => {
+            options.set_username(user);
+        }
+        Some(Ok(password)) => {
+            options.set_credentials(user, password);
+        }
+        Some(Err(error)) => event!(SecretUnreadable, error),
+    }
 }

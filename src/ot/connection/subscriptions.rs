@@ -5,15 +5,12 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use sparkplug::CERTIFICATES_PREFIX;
+use super::extras::{Extra, Extras, Standing};
 
 /// What was refused is asked for again after this; the pause doubles …
 const FIRST_AGAIN: Duration = Duration::from_secs(15);
 /// … up to this.
 const LAST_AGAIN: Duration = Duration::from_secs(600);
-/// So many connections in a row that ended at the request for the stored births, and it isn't made any
-/// more: one may be chance.
-const STORED_BIRTH_ENDS: u32 = 2;
 /// Filters that are named where there are many.
 const MAX_NAMED: usize = 8;
 
@@ -31,7 +28,7 @@ pub(super) enum Said {
     Refused(Vec<String>),
     /// These were refused, and aren't any more.
     Granted(Vec<String>),
-    StoredBirthsRefused,
+    ExtraRefused(Extra),
     /// The request for these filters has no answer for so long.
     Unanswered {
         filters: Vec<String>,
@@ -42,9 +39,10 @@ pub(super) enum Said {
         filters: Vec<String>,
         times: u32,
     },
-    /// So many connections in a row ended while the request for the stored births had no answer;
-    /// `given_up`: it isn't made any more.
-    StoredBirthsEndSession {
+    /// So many connections in a row ended while the request for something that the relay can do
+    /// without had no answer; `given_up`: it isn't made any more.
+    ExtraEndsSession {
+        extra: Extra,
         times: u32,
         given_up: bool,
     },
@@ -58,23 +56,12 @@ pub(crate) struct Trouble {
     pub(crate) words: String,
 }
 
-/// What becomes of the request for the stored births.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum StoredBirths {
-    #[default]
-    Wanted,
-    Granted,
-    /// Told once; asked for again like filters.
-    Refused,
-    /// The broker ends the connection at it.
-    GivenUp,
-}
-
 /// A request that has no answer.
 #[derive(Clone, Debug)]
 struct Asked {
-    /// Empty: for the stored births.
     filters: Vec<String>,
+    /// It isn't for what the policy wants.
+    extra: Option<Extra>,
     since: Instant,
     /// Something came last.
     heard: Instant,
@@ -89,19 +76,16 @@ pub(super) struct Subscriptions {
     unwanted: BTreeSet<String>,
     granted: BTreeSet<String>,
     refused: BTreeSet<String>,
-    stored_births: StoredBirths,
+    extras: Extras,
     connected: bool,
-    /// To be asked for, and whether the stored births are.
+    /// To be asked for.
     due: BTreeSet<String>,
-    stored_births_due: bool,
     asked: Option<Asked>,
     /// When what was refused is asked for again, and the pause before the next time.
     again: Option<Instant>,
     pause: Duration,
     /// Connections in a row that ended at the request for filters.
     ends: u32,
-    /// The same, for the stored births.
-    stored_birth_ends: u32,
     /// The last request had no answer in time.
     unanswered: bool,
 }
@@ -117,17 +101,21 @@ impl Subscriptions {
             unwanted: BTreeSet::new(),
             granted: BTreeSet::new(),
             refused: BTreeSet::new(),
-            stored_births: StoredBirths::default(),
+            extras: Extras::default(),
             connected: false,
             due: BTreeSet::new(),
-            stored_births_due: false,
             asked: None,
             again: None,
             pause: FIRST_AGAIN,
             ends: 0,
-            stored_birth_ends: 0,
             unanswered: false,
         }
+    }
+
+    /// What hosts of the plant say of themselves is wanted as well.
+    pub(super) fn with_host_states(mut self) -> Subscriptions {
+        self.extras.want(Extra::HostStates);
+        self
     }
 
     /// Other filters are wanted from now on. What was refused is asked for again at once.
@@ -138,7 +126,7 @@ impl Subscriptions {
         self.granted.retain(|filter| wanted.contains(filter));
         self.refused.retain(|filter| wanted.contains(filter));
         self.due = wanted.difference(&self.granted).cloned().collect();
-        self.stored_births_due |= self.stored_births == StoredBirths::Refused;
+        self.extras.ask_refused_again();
         self.wanted = wanted;
         self.pause = FIRST_AGAIN;
     }
@@ -151,8 +139,7 @@ impl Subscriptions {
             self.unwanted.clear();
         }
         self.due.clone_from(&self.wanted);
-        self.stored_births_due =
-            matches!(self.stored_births, StoredBirths::Wanted | StoredBirths::Granted);
+        self.extras.connected();
     }
 
     /// The next thing to send.
@@ -160,7 +147,7 @@ impl Subscriptions {
         if self.again.is_some_and(|again| again <= now) {
             self.again = None;
             self.due.extend(self.refused.iter().cloned());
-            self.stored_births_due |= self.stored_births == StoredBirths::Refused;
+            self.extras.ask_refused_again();
         }
         if !self.connected || self.asked.is_some() {
             return None;
@@ -170,33 +157,30 @@ impl Subscriptions {
             let unwanted = std::mem::take(&mut self.unwanted);
             return Some(Request::Unsubscribe(unwanted.into_iter().collect()));
         }
-        let filters: Vec<String> = std::mem::take(&mut self.due).into_iter().collect();
-        if filters.is_empty() && !std::mem::take(&mut self.stored_births_due) {
-            return None;
+        let mut filters: Vec<String> = std::mem::take(&mut self.due).into_iter().collect();
+        let mut extra = None;
+        if filters.is_empty() {
+            let next = self.extras.next()?;
+            filters = next.filters();
+            extra = Some(next);
         }
-        let asked = Asked { filters, since: now, heard: now, told: false };
-        let request = Request::Subscribe(asked.names());
+        let asked = Asked { filters, extra, since: now, heard: now, told: false };
+        let request = Request::Subscribe(asked.filters.clone());
         self.asked = Some(asked);
         Some(request)
     }
 
     /// The broker answers: for each filter, whether it is granted.
     pub(super) fn answered(&mut self, now: Instant, granted: &[bool]) -> Vec<Said> {
-        let Some(Asked { filters, .. }) = self.asked.take() else {
+        let Some(Asked { filters, extra, .. }) = self.asked.take() else {
             mistake::mistake!("an answer to a request that wasn't made");
             return Vec::new();
         };
         self.unanswered = false;
         let mut said = Vec::new();
-        if filters.is_empty() {
-            self.stored_birth_ends = 0;
-            let before = self.stored_births;
-            self.stored_births = match granted {
-                [true, ..] => StoredBirths::Granted,
-                _ => StoredBirths::Refused,
-            };
-            if self.stored_births == StoredBirths::Refused && before != StoredBirths::Refused {
-                said.push(Said::StoredBirthsRefused);
+        if let Some(extra) = extra {
+            if self.extras.answered(extra, granted) {
+                said.push(Said::ExtraRefused(extra));
             }
         } else {
             self.ends = 0;
@@ -216,7 +200,7 @@ impl Subscriptions {
             said.extend((!newly.is_empty()).then_some(Said::Refused(newly)));
             said.extend((!regained.is_empty()).then_some(Said::Granted(regained)));
         }
-        if self.refused.is_empty() && self.stored_births != StoredBirths::Refused {
+        if self.refused.is_empty() && !self.extras.any(Standing::Refused) {
             self.pause = FIRST_AGAIN;
         } else if self.again.is_none() {
             self.again = now.checked_add(self.pause);
@@ -251,7 +235,7 @@ impl Subscriptions {
         self.unanswered = true;
         let first = !std::mem::replace(&mut asked.told, true);
         let gives_up = now.saturating_duration_since(asked.heard) >= within;
-        (first.then(|| Said::Unanswered { filters: asked.names(), waited }), gives_up)
+        (first.then(|| Said::Unanswered { filters: asked.filters.clone(), waited }), gives_up)
     }
 
     /// The connection is over; `by_broker`: we didn't end it.
@@ -262,17 +246,12 @@ impl Subscriptions {
         if !by_broker {
             return None;
         }
-        if asked.filters.is_empty() {
-            self.stored_birth_ends = self.stored_birth_ends.saturating_add(1);
-            let (times, given_up) =
-                (self.stored_birth_ends, self.stored_birth_ends >= STORED_BIRTH_ENDS);
-            if given_up {
-                self.stored_births = StoredBirths::GivenUp;
-            }
-            return Some(Said::StoredBirthsEndSession { times, given_up });
+        if let Some(extra) = asked.extra {
+            let (times, given_up) = self.extras.ended(extra);
+            return Some(Said::ExtraEndsSession { extra, times, given_up });
         }
         self.ends = self.ends.saturating_add(1);
-        Some(Said::EndsSession { filters: asked.names(), times: self.ends })
+        Some(Said::EndsSession { filters: asked.filters, times: self.ends })
     }
 
     /// Why somebody should look, while it lasts.
@@ -303,13 +282,6 @@ impl Asked {
     fn until(&self, within: Duration) -> Option<Instant> {
         let since = if self.told { self.heard } else { self.since };
         since.checked_add(within)
-    }
-
-    fn names(&self) -> Vec<String> {
-        match self.filters.is_empty() {
-            true => vec![format!("{CERTIFICATES_PREFIX}#")],
-            false => self.filters.clone(),
-        }
     }
 }
 

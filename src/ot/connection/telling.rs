@@ -7,6 +7,7 @@ use rumqttc::ConnectionError;
 use telemetry::event;
 
 use super::End;
+use super::extras::Extra;
 use super::subscriptions::{Said, list};
 
 /// Says what became of a subscription.
@@ -20,9 +21,7 @@ pub(super) fn tell(broker: &str, said: &Said) {
             let filters = list(filters.iter());
             event!(SubscriptionGranted, broker, filters);
         }
-        Said::StoredBirthsRefused => {
-            event!(StoredBirthsRefused, broker, error = "the subscription is refused");
-        }
+        Said::ExtraRefused(extra) => refused(*extra, broker, "the subscription is refused"),
         Said::Unanswered { filters, waited } => {
             let (filters, seconds) = (list(filters.iter()), waited.as_secs());
             event!(
@@ -34,7 +33,15 @@ pub(super) fn tell(broker: &str, said: &Said) {
             );
         }
         // Told with the end of the connection.
-        Said::EndsSession { .. } | Said::StoredBirthsEndSession { .. } => {}
+        Said::EndsSession { .. } | Said::ExtraEndsSession { .. } => {}
+    }
+}
+
+/// The relay does without it.
+fn refused(extra: Extra, broker: &str, error: &str) {
+    match extra {
+        Extra::StoredBirths => event!(StoredBirthsRefused, broker, error),
+        Extra::HostStates => event!(HostStatesRefused, broker, error),
     }
 }
 
@@ -58,16 +65,7 @@ pub(super) fn tell_end(
             ))
         }
     };
-    let error = match (unheard, &settings.tls) {
-        (false, _) => error,
-        (true, None) => format!(
-            "{error}, before any answer to our CONNECT: is that a port for TLS (`[broker.tls]`), or \
-             for WebSocket?"
-        ),
-        (true, Some(_)) => {
-            format!("{error}, before any answer to our CONNECT: is that a port for MQTT?")
-        }
-    };
+    let error = if unheard { broker::unanswered(&error, settings.tls.is_some()) } else { error };
     match said {
         Some(Said::EndsSession { filters, times }) => {
             let filters = list(filters.iter());
@@ -83,14 +81,18 @@ pub(super) fn tell_end(
                 event!(BrokerDown, broker, error, pause_ms);
             }
         }
-        Some(Said::StoredBirthsEndSession { given_up: true, times }) => {
+        Some(Said::ExtraEndsSession { extra, given_up: true, times }) => {
             let error = format!(
                 "the broker ended {times} connections in a row at our SUBSCRIBE of it: {error}"
             );
-            event!(StoredBirthsRefused, broker, error);
+            refused(*extra, broker, &error);
         }
-        Some(Said::StoredBirthsEndSession { given_up: false, .. }) => {
-            let error = format!("{error}; our SUBSCRIBE of the stored births had no answer");
+        Some(Said::ExtraEndsSession { extra, given_up: false, .. }) => {
+            let what = match extra {
+                Extra::StoredBirths => "the stored births",
+                Extra::HostStates => "the STATE of hosts",
+            };
+            let error = format!("{error}; our SUBSCRIBE of {what} had no answer");
             event!(BrokerDown, broker, error, pause_ms);
         }
         _ => match kind {

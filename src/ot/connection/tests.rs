@@ -4,6 +4,7 @@ use rumqttc::AckMode;
 use telemetry::Event;
 use telemetry::capture::{capture, triggered};
 
+use super::extras::Extra;
 use super::*;
 
 #[test]
@@ -81,8 +82,13 @@ fn every_end_of_a_connection_is_told_by_its_cause() {
     let second = told(Some(&Said::EndsSession { filters, times: 2 }), ended());
     triggered(&second, Event::SubscriptionRefused);
     assert!(second[0].message().contains("2 connections in a row"), "{}", second[0].message());
-    let given_up = Said::StoredBirthsEndSession { times: 2, given_up: true };
-    triggered(&told(Some(&given_up), ended()), Event::StoredBirthsRefused);
+    for (extra, event) in [
+        (Extra::StoredBirths, Event::StoredBirthsRefused),
+        (Extra::HostStates, Event::HostStatesRefused),
+    ] {
+        let given_up = Said::ExtraEndsSession { extra, times: 2, given_up: true };
+        triggered(&self::told(Some(&given_up), ended()), event);
+    }
 }
 
 #[test]
@@ -98,5 +104,6 @@ fn what_becomes_of_a_subscription_is_told_with_its_filters() {
     let unanswered = told(Said::Unanswered { filters: filters(), waited });
     triggered(&unanswered, Event::SubscriptionUnanswered);
     assert!(unanswered[0].message().contains("answer-timeout-s"));
-    triggered(&told(Said::StoredBirthsRefused), Event::StoredBirthsRefused);
+    triggered(&told(Said::ExtraRefused(Extra::StoredBirths)), Event::StoredBirthsRefused);
+    triggered(&told(Said::ExtraRefused(Extra::HostStates)), Event::HostStatesRefused);
 }

@@ -286,7 +286,7 @@ impl StepContext<'_> {
             let plan = self.policy.plan(*entity);
             let budget = left.unwrap_or_else(|| allowance(instance.encoded_len()));
             let mut survey = Survey::new(definitions, &plan, budget);
-            let asked = survey.instance(slot.name(), &name, slot.disarm());
+            let asked = survey.instance(slot.name(), &name, slot.shape());
             *left = Some(survey.budget());
             self.rule_counters.members(&plan);
             match asked {
@@ -400,6 +400,7 @@ impl StepContext<'_> {
             return false;
         };
         let Some(permit) = items.first().map(|item| item.permit) else { return false };
+        let urgent = items.iter().any(|item| self.limiter.is_urgent(item.rule));
         let limit = self.settings.caps.relayed_bytes();
         let mut payload = DataWriter::new(timestamp, items.len(), limit);
         let mut told = RefusedMetrics::default();
@@ -425,7 +426,7 @@ impl StepContext<'_> {
             *self.why = Some(DecodeError::OverCap(Cap::RelayedBytes.passed(limit)));
             return false;
         };
-        self.relay_data(node, device, permit, payload, source);
+        self.relay_data(node, device, permit, payload, source, urgent);
         true
     }
 }

@@ -130,7 +130,7 @@ impl StepContext<'_> {
             }
         }
         if let (Some(permit), Some(payload)) = (permit, payload.finish()) {
-            self.relay_data(node, device, permit, payload, DataSource::Relay);
+            self.relay_data(node, device, permit, payload, DataSource::Relay, false);
         }
     }
 }

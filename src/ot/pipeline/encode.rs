@@ -43,7 +43,7 @@ pub(super) fn birth(
         BirthScope::Announced => &node.announced_types,
     };
     if device.is_none() {
-        let definitions = node.definitions.emit(types, &node.types.removed);
+        let definitions = node.definitions.emit(types, &node.types.removed, how);
         let head = node.bd_seq.as_ref().and_then(names::bd_seq_as_it_crosses);
         let head = head.into_iter().chain(node.rebirth.as_ref().map(rebirth)).chain(definitions);
         head.for_each(|metric| payload.metric(metric.name.as_deref(), &metric));

@@ -8,7 +8,7 @@
 
 use account::Fate;
 use mistake::mistake;
-use policy::Permit;
+use policy::{Permit, Verdict};
 use sparkplug::{DataType, NotScalars, PayloadWriter, ScalarMetric};
 
 use super::decode::ScalarPayload;
@@ -45,6 +45,7 @@ impl StepContext<'_> {
             return None;
         }
         let state = node.state_mut(device)?;
+        let mut urgent = false;
         for (metric, place) in data.metrics.iter().zip(places) {
             let Some(slot) = state.layout.slot_mut(place) else {
                 mistake!("a planned metric without a slot");
@@ -53,9 +54,12 @@ impl StepContext<'_> {
             let timestamp = metric.timestamp.unwrap_or(timestamp);
             slot.set(timestamp, metric.is_transient, metric.value);
             self.rule_counters.decided(slot.verdict());
+            if let Verdict::Forward { rule, .. } = slot.verdict() {
+                urgent |= self.limiter.is_urgent(rule);
+            }
             self.rule_counters.observed(slot.observed);
         }
-        self.relay_data(node, device, permit, payload, DataSource::Plant);
+        self.relay_data(node, device, permit, payload, DataSource::Plant, urgent);
         Some(Fate::Forwarded)
     }
 }

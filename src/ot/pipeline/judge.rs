@@ -162,9 +162,8 @@ impl StepContext<'_> {
             if !slot.is_forwarded() {
                 continue;
             }
-            let disarm = slot.disarm();
-            let surveyed =
-                definition.and_then(|definition| survey.instance(slot.name(), &definition, disarm));
+            let surveyed = definition
+                .and_then(|definition| survey.instance(slot.name(), &definition, slot.shape()));
             match surveyed {
                 Ok(asked) => {
                     types.extend(asked);

@@ -51,6 +51,7 @@ mod doubts;
 mod encode;
 mod fast_path;
 mod flush;
+mod hosts;
 mod item;
 mod judge;
 mod limits;
@@ -85,6 +86,8 @@ use telemetry::status::TrackedNode;
 
 use self::announce::keyframes;
 use self::decode::MetricRoom;
+use self::hosts::Hosts;
+pub(crate) use self::hosts::Quiet;
 use self::overload::Overload;
 pub(crate) use self::reorder::ALL_BYTES as WAITING_BYTES;
 use self::reorder::Reorder;
@@ -163,6 +166,7 @@ pub struct Pipeline {
     plant: Plant,
     reorder: Reorder,
     unborn: Unborn,
+    hosts: Hosts,
     ledger: Ledger,
     counters: Counters,
     hasher: RandomState,
@@ -178,6 +182,8 @@ pub struct Pipeline {
     surroundings: Surroundings,
     /// Births or deaths were handled or made since this was asked last.
     structure_changed: bool,
+    /// The time by which windows are open or closed, where that isn't now.
+    as_of: Option<u64>,
     /// Why the message that is handled is refused, where more than a word is known of it.
     why: Option<DecodeError>,
     /// The time of the message that is handled, in milliseconds since the epoch, where it is one that
@@ -201,6 +207,7 @@ impl Pipeline {
             plant: Plant::new(settings.max_nodes, settings.budget),
             reorder: Reorder::default(),
             unborn: Unborn::default(),
+            hosts: Hosts::default(),
             settings,
             ledger: Ledger::new(policy.rule_names()),
             policy,
@@ -214,6 +221,7 @@ impl Pipeline {
             next_heartbeat: now.mono,
             surroundings: Surroundings::default(),
             structure_changed: false,
+            as_of: None,
             why: None,
             sent: None,
             snapshot: None,
@@ -228,6 +236,7 @@ impl Pipeline {
     pub fn session(&mut self, now: Now, present: bool) {
         self.connected = true;
         self.session_since = now.mono;
+        self.hosts.connected(now.mono);
         // Readers wait for the news.
         self.next_heartbeat = now.mono;
         for node in self.plant.nodes_mut() {
@@ -356,6 +365,28 @@ impl Pipeline {
         let is_born = |node: &&Node| node.own.life.is_announced() || node.own.life == Life::Known;
         let born = self.plant.nodes().iter().filter(is_born);
         born.map(|node| (&*node.group, &*node.edge_node))
+    }
+
+    /// The hosts that are offline on OT while edge nodes are silent, and how these are.
+    pub(crate) fn absent_hosts(&self, now: Now) -> Option<(Vec<&str>, Quiet)> {
+        let offline = self.hosts.offline(now.mono);
+        let quiet = self.quiet();
+        let absent = self.connected && !offline.is_empty() && quiet.is_quiet();
+        absent.then_some((offline, quiet))
+    }
+
+    fn quiet(&self) -> Quiet {
+        let live = self.plant.nodes().iter().filter(|node| node.own.life.is_alive()).count();
+        Quiet { silent: self.plant.nodes().len().saturating_sub(live), live }
+    }
+
+    /// Tells which hosts are offline while edge nodes are silent.
+    fn tell_hosts(&mut self, now: Now) {
+        if self.connected {
+            let mut hosts = std::mem::take(&mut self.hosts);
+            hosts.tick(now.mono, || self.quiet());
+            self.hosts = hosts;
+        }
     }
 
     /// How many edge nodes send and have no known birth, and one of them.

@@ -7,7 +7,7 @@ use sparkplug::{DecodeError, Entity, EntityTopic, MessageType, Shortage, Topic};
 use telemetry::event;
 use text::format_utc_ms;
 
-use super::Received;
+use super::{Received, hosts};
 use crate::plant::{Ends, Fault, Finding, RefusedMetric, RefusedMetrics};
 
 /// Tells that a message was dropped as a whole, and which rule says so, if one does.
@@ -32,6 +32,8 @@ pub(super) fn dropped(
         Reason::NotSparkplug | Reason::MalformedTopic | Reason::UnknownType => {
             event!(TopicRefused, topic, reason = word);
         }
+        // It was asked for, and read.
+        Reason::State if hosts::is_readable(received.payload) => {}
         Reason::Command
         | Reason::State
         | Reason::NoRule
@@ -153,6 +155,7 @@ pub(super) fn no_sequence(group: &str, edge_node: &str, finding: Finding) {
     let node = format!("{group}/{edge_node}");
     match finding {
         Finding::StandsStill(seq) => event!(SeqNotCounted, node, seq),
+        Finding::NoSequence => event!(SeqNotCounted, node),
         Finding::TwoSequences(one, other) => {
             event!(NameShared, node, numbers = format!("{one} and {other}"));
         }
@@ -181,12 +184,6 @@ pub(super) fn death_overtook(node: Entity<'_>) {
 #[cold]
 pub(super) fn unheard(node: Entity<'_>) {
     event!(NodeUnheard, node = format!("{}/{}", node.group, node.edge_node));
-}
-
-/// Tells that the numbers of a node's messages say nothing.
-#[cold]
-pub(super) fn uncounted(group: &str, edge_node: &str) {
-    event!(SequenceIgnored, node = format!("{group}/{edge_node}"));
 }
 
 /// Tells that a rule came into force or went out of it.

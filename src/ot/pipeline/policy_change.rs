@@ -17,7 +17,7 @@ impl Pipeline {
     pub fn reload(&mut self, now: Now, mut policy: Policy, out: &mut Vec<Entry>) {
         // By the policy that was: readers haven't heard of it yet.
         out.append(&mut self.reorder.unsent);
-        let _ = policy.set_time(now.wall_ms);
+        let _ = policy.set_time(self.judged_as_of(now));
         self.limiter = Limiter::new(&policy);
         self.overload = Overload::default();
         self.rule_counters = RuleCounters::new(&policy);
@@ -36,9 +36,28 @@ impl Pipeline {
         enforce(&mut step, plant);
     }
 
+    /// From now on what is handled counts as having come at this time, in milliseconds since the
+    /// epoch: rules are open or closed as they were then. A message that had to wait for the disk is
+    /// judged by the windows in which it came.
+    pub(crate) fn judge_as_of(&mut self, wall_ms: u64) {
+        self.as_of = Some(wall_ms);
+    }
+
+    fn judged_as_of(&self, now: Now) -> u64 {
+        self.as_of.unwrap_or(now.wall_ms)
+    }
+
     /// Opens and closes the rules whose time has come, as if the policy had been reloaded.
     pub(super) fn follow_schedules(&mut self, now: Now, out: &mut Vec<Entry>) {
-        let changed = self.policy.set_time(now.wall_ms);
+        let wall_ms = self.judged_as_of(now);
+        if self.policy.is_settled(wall_ms) {
+            return;
+        }
+        if self.policy.turns_at(wall_ms) {
+            // What waits for its turn came in the windows that were.
+            self.finish_waiting(now, out);
+        }
+        let changed = self.policy.set_time(wall_ms);
         if changed.is_empty() {
             return;
         }
@@ -49,7 +68,7 @@ impl Pipeline {
         }
         enforce(&mut step, plant);
         for rule in changed.into_iter().filter_map(|id| self.policy.rule(id)) {
-            notify::turned(rule, now.wall_ms);
+            notify::turned(rule, wall_ms);
         }
     }
 }

@@ -17,6 +17,7 @@ impl Pipeline {
     /// Handles one message and appends what is to be journalled of it to `out`.
     pub fn handle(&mut self, now: Now, received: Received<'_>, out: &mut Vec<Entry>) {
         out.append(&mut self.reorder.unsent);
+        self.follow_schedules(now, out);
         self.reorder.count();
         let mut origin = Origin::default();
         let fate = self.process(now, received, Way::Arrived, &mut origin, out);
@@ -43,7 +44,11 @@ impl Pipeline {
             Ok(Topic::Entity(topic)) => (topic, received.retain),
             Ok(Topic::StoredBirth(topic)) => (topic, true),
             Ok(Topic::Command { .. }) => return Fate::Dropped(Reason::Command),
-            Ok(Topic::State { .. }) => return Fate::Dropped(Reason::State),
+            Ok(Topic::State { host }) => {
+                let at = (now.mono, now.wall_ms);
+                self.hosts.heard((received.topic, host), received.payload, at);
+                return Fate::Dropped(Reason::State);
+            }
             Ok(Topic::UnknownType { .. }) => return Fate::Dropped(Reason::UnknownType),
             Ok(Topic::NotSparkplug) => return Fate::Dropped(Reason::NotSparkplug),
             Err(_) => return Fate::Dropped(Reason::MalformedTopic),

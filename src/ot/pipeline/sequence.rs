@@ -85,13 +85,19 @@ impl StepContext<'_> {
         }
         let Some(repeats) = node.sequence.comes_again(seq, hash) else { return };
         let numbered = Numbered { seq, entity: entity(received.topic), timestamp };
-        if let Some(finding) = node.counting.take(numbered, repeats) {
+        let is_ignored = !node.sequence.counts();
+        if let Some(finding) = node.counting.take(numbered, repeats, is_ignored) {
             node.told_no_sequence = true;
             notify::no_sequence(&node.group, &node.edge_node, finding);
-            // From now on its messages are judged as they come.
-            let _ = node.sequence.ignore();
-            node.early.hurry();
+            Self::ignore_numbers(node);
         }
+    }
+
+    /// The node doesn't count its messages: from now on they are judged as they come. People are told
+    /// where [`count`](Self::count) finds out in what way.
+    fn ignore_numbers(node: &mut Node) {
+        node.sequence.ignore();
+        node.early.hurry();
     }
 
     /// Asks whether it is the turn of a data message, or of a device's birth or death; `hash`
@@ -140,7 +146,7 @@ impl StepContext<'_> {
                 let is_second_zero = seq == 0
                     && node.sequence.next().is_some_and(|next| NO_SECOND_ZERO.contains(&next));
                 if is_second_zero || node.early.contradicts(seq, hash) {
-                    self.ignore_numbers(node);
+                    Self::ignore_numbers(node);
                     self.take(node, Some(seq), received);
                     return Turn::Now { late: Late::of(received) };
                 }
@@ -194,9 +200,7 @@ impl StepContext<'_> {
     /// What is missing isn't waited for any more: messages of the node were lost before they
     /// reached the relay.
     pub(super) fn give_up(&mut self, node: &mut Node) {
-        if node.sequence.strike() {
-            notify::uncounted(&node.group, &node.edge_node);
-        }
+        node.sequence.strike();
         if !node.own.life.is_alive() {
             return;
         }
@@ -218,14 +222,6 @@ impl StepContext<'_> {
         } else {
             self.give_up(node);
         }
-    }
-
-    /// The node doesn't count its messages: from now on they are judged as they come.
-    fn ignore_numbers(&mut self, node: &mut Node) {
-        if node.sequence.ignore() {
-            notify::uncounted(&node.group, &node.edge_node);
-        }
-        node.early.hurry();
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use account::Reason;
 use policy::shape::{
-    Last, Pseudonyms, Shape, ShapeState, Shaped, is_bad_null, is_part, restore_quality, set_bad,
+    Last, Pseudonyms, ShapeState, Shaped, is_bad_null, is_part, restore_quality, set_bad,
 };
 use policy::{EntityPlan, Judged, Limiter, Verdict};
 use sparkplug::{DataType, Metric, steps};
@@ -163,7 +163,7 @@ pub(super) fn emit(
     restores: bool,
     how: Pseudonyms<'_>,
 ) -> Option<Reason> {
-    let changes = shape_of(slot).apply(slot.datatype, metric, how);
+    let changes = slot.shape().apply(slot.datatype, metric, how);
     if restores && changes.null().is_none() && metric.value.is_some() {
         restore_quality(metric, &slot.current);
     }
@@ -183,7 +183,7 @@ pub(super) fn emit_in_birth(slot: &Slot, metric: &mut Metric, dated: u64, how: P
         };
         return;
     }
-    let _ = shape_of(slot).apply_to_birth(slot.datatype, metric, how);
+    let _ = slot.shape().apply_to_birth(slot.datatype, metric, how);
     // Nothing is known of a metric that no rule let through until now.
     metric.timestamp.get_or_insert(dated);
     if slot.is_nulled() {
@@ -222,12 +222,5 @@ pub(super) fn take_back_null(layout: &mut Layout, place: usize, metric: &mut Met
         }
     } else {
         layout.update(place, metric);
-    }
-}
-
-fn shape_of(slot: &Slot) -> &Shape {
-    match slot.shaper() {
-        Some(shaper) => shaper.shape(),
-        None => Shape::unshaped(),
     }
 }

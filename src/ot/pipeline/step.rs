@@ -100,7 +100,8 @@ impl StepContext<'_> {
         self.out.push(Entry::Plant(death));
     }
 
-    /// Journals data of the plant, or data that the relay made or held back.
+    /// Journals data of the plant, or data that the relay made or held back. `urgent`: a rule of high
+    /// priority forwards some of it.
     pub(super) fn relay_data(
         &mut self,
         node: &mut Node,
@@ -108,12 +109,13 @@ impl StepContext<'_> {
         permit: Permit,
         payload: Vec<u8>,
         source: DataSource,
+        urgent: bool,
     ) {
         let synthetic = !matches!(source, DataSource::Plant | DataSource::Again);
         let loss_before = self.take_loss(node, synthetic);
         let typed = node.state(device).is_some_and(|state| state.is_typed);
         let outdated = matches!(source, DataSource::Outdated | DataSource::Again);
-        let flags = MessageFlags { typed, outdated, ..self.flags(loss_before, synthetic) };
+        let flags = MessageFlags { typed, outdated, urgent, ..self.flags(loss_before, synthetic) };
         node.output.spend(payload.len());
         self.admit(permit, EntityTopic::data(node.exported(device)), payload, node.losses, flags);
     }
@@ -133,6 +135,7 @@ impl StepContext<'_> {
             aliased: false,
             typed: false,
             outdated: false,
+            urgent: false,
         }
     }
 

@@ -4,6 +4,7 @@
 mod account;
 mod bench;
 mod captured;
+mod evasion;
 mod fast_path;
 mod filters;
 mod footprint;

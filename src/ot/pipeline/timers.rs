@@ -106,6 +106,7 @@ impl Pipeline {
         // Behind the keyframes: a mirror has to hear of a doubt before the sign of life.
         if Timer::Heartbeat(self).is_due(now.mono, &self.settings) {
             self.unborn.tick(now.mono);
+            self.tell_hosts(now);
             out.push(Entry::Heartbeat(self.heartbeat(now)));
             self.next_heartbeat = now.mono.saturating_add(HEARTBEAT_EVERY);
         }

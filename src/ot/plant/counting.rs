@@ -1,8 +1,8 @@
 //! How an edge node counts its messages: whether its `seq` says anything at all, told from what comes.
 //!
 //! A node counts its messages and those of its devices in one sequence, modulo 256 (Sparkplug 3.0
-//! §6.4.4). Three things are found, and none of them is said where loss, reordering, copies or restarts
-//! could look the same:
+//! §6.4.4). Four things are found, and none of the first three is said where loss, reordering, copies or
+//! restarts could look the same:
 //!
 //! - **It stands still**: [`STILL`] messages in a row with other contents have one number. A node that
 //!   counts would have to lose exactly 256·k − 1 messages between any two of them.
@@ -17,6 +17,8 @@
 //! - **Repeats**: numbers come again with other contents, in runs that take turns as above but are no
 //!   proof of two publishers, or in half of all messages without any order. It is a node that
 //!   doesn't count, devices that count each for itself, or several publishers.
+//! - **No sequence**: the reorder stage has ignored the numbers for [`IGNORED`] messages, since nothing
+//!   filled their holes, and none of the above was found meanwhile.
 //!
 //! Between births only: an NBIRTH begins the sequence anew. Copies don't come here, nor what the broker
 //! marks as delivered again. What is left to mistake: a way that loses all but the first four or fewer
@@ -39,6 +41,9 @@ const FAR_APART: u8 = 16;
 const OF_A_TURN: u16 = 4;
 /// Messages of one entity in both runs.
 const IN_BOTH: u8 = 4;
+/// Messages whose numbers are ignored until that is told: more than go on by 1 in a row where the
+/// numbers are believed again, and enough for what can be said more precisely.
+const IGNORED: u8 = 80;
 /// Entities that are told apart in a run.
 const ENTITIES: usize = 4;
 
@@ -61,6 +66,8 @@ pub(crate) enum Finding {
     TwoSequences(u8, u8),
     /// Numbers come again, of what several things could be the cause.
     Repeats,
+    /// Nothing fills their holes.
+    NoSequence,
 }
 
 /// What is known of a node's numbers.
@@ -79,6 +86,8 @@ pub(crate) struct Counting {
     last: Option<u8>,
     /// Messages in a row with the last number.
     still: u8,
+    /// Messages in a row whose numbers are ignored.
+    ignored: u8,
     /// One bit for each of the last messages: its number came before with other contents …
     repeats: u64,
     /// … and it isn't the one behind the last one.
@@ -129,8 +138,13 @@ impl Counting {
     }
 
     /// Takes a message that is no copy. `repeats`: its number came a short while ago, with other
-    /// contents.
-    pub(crate) fn take(&mut self, message: Numbered, repeats: bool) -> Option<Finding> {
+    /// contents; `is_ignored`: the reorder stage doesn't go by the node's numbers.
+    pub(crate) fn take(
+        &mut self,
+        message: Numbered,
+        repeats: bool,
+        is_ignored: bool,
+    ) -> Option<Finding> {
         let seq = message.seq;
         let follows = self.last.is_some_and(|last| last.wrapping_add(1) == seq);
         let stands = self.last == Some(seq);
@@ -141,10 +155,13 @@ impl Counting {
         let is_later = message.timestamp > self.latest;
         self.latest = self.latest.max(message.timestamp);
         self.go_on(message, is_later);
+        self.ignored = if is_ignored { self.ignored.saturating_add(1) } else { 0 };
         if self.still >= STILL {
             return Some(Finding::StandsStill(seq));
         }
-        self.sequences().or((self.disorder.count_ones() >= DISORDER).then_some(Finding::Repeats))
+        let repeats = (self.disorder.count_ones() >= DISORDER).then_some(Finding::Repeats);
+        let ignored = (self.ignored >= IGNORED).then_some(Finding::NoSequence);
+        self.sequences().or(repeats).or(ignored)
     }
 
     fn go_on(&mut self, message: Numbered, is_later: bool) {

@@ -165,11 +165,12 @@ impl Sequence {
         ahead <= WINDOW && u32::from(ahead) <= self.unread
     }
 
-    /// Nothing filled a hole in time. Whether this says, for the first time, that the node doesn't
-    /// count.
-    pub(crate) fn strike(&mut self) -> bool {
+    /// Nothing filled a hole in time. Too often, and the node doesn't count.
+    pub(crate) fn strike(&mut self) {
         self.habit.strikes = self.habit.strikes.saturating_add(1);
-        self.is_in_vain() && self.habit.holes.count_ones() >= DISORDER && self.ignore()
+        if self.is_in_vain() && self.habit.holes.count_ones() >= DISORDER {
+            self.ignore();
+        }
     }
 
     /// Nothing ever fills a hole: it is a loss at once.
@@ -177,11 +178,11 @@ impl Sequence {
         self.habit.strikes >= MOST_STRIKES
     }
 
-    /// The node doesn't count, as its numbers show. Whether that is news.
-    pub(crate) fn ignore(&mut self) -> bool {
+    /// The node doesn't count, as its numbers show.
+    pub(crate) fn ignore(&mut self) {
         self.missed = Numbers::default();
         self.unread = 0;
-        !std::mem::replace(&mut self.habit.ignores, true)
+        self.habit.ignores = true;
     }
 
     /// Takes note of a message outside the order, an NBIRTH or NDEATH; whether it is new.
@@ -371,16 +372,17 @@ mod tests {
         let mut sequence = started();
         for _ in 0..3 {
             assert!(!sequence.is_in_vain());
-            assert!(!sequence.strike());
+            sequence.strike();
         }
         assert!(sequence.is_in_vain(), "waiting was no use three times");
         assert!(sequence.take(Some(9)), "and what is missing is lost all the same");
         for number in 1..12 {
-            assert!(!sequence.strike(), "a way that loses much");
+            sequence.strike();
+            assert!(sequence.counts(), "a way that loses much");
             sequence.take(Some(9 + 7 * number));
         }
-        assert!(sequence.strike(), "no way loses that much");
-        assert!(!sequence.strike(), "that is no news");
+        sequence.strike();
+        assert!(!sequence.counts(), "no way loses that much");
         for number in [9, 9, 200, 3] {
             assert_eq!(sequence.place(Some(number), 1000, false), Place::InOrder, "{number}");
             assert!(!sequence.take(Some(number)));

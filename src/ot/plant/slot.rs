@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use account::{Reason, RuleId};
 use policy::Verdict;
-use policy::shape::{Disarm, Pseudonyms, Shape, ShapeState};
+use policy::shape::{Pseudonyms, Shape, ShapeState};
 use sparkplug::footprint::{Footprint, Growth, allocation, places_bytes, value_bytes};
 use sparkplug::{Caps, DataType, Metric, Scalar, Template, TemplatePlaces, Value, steps};
 
@@ -286,11 +286,11 @@ impl Slot {
         self.is_eligible = self.computes_eligible();
     }
 
-    /// What may cross inside of its values.
-    pub(crate) fn disarm(&self) -> &Disarm {
+    /// What becomes of its values, and of what is beside and inside of them.
+    pub(crate) fn shape(&self) -> &Shape {
         match &self.shaper {
-            Some(shaper) => shaper.shape.disarm(),
-            None => Shape::unshaped().disarm(),
+            Some(shaper) => &shaper.shape,
+            None => Shape::unshaped(),
         }
     }
 

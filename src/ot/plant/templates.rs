@@ -20,7 +20,7 @@ use std::sync::Arc;
 use account::Reason;
 use foldhash::fast::RandomState;
 use mistake::mistake;
-use policy::shape::{Shape, disarm_metric};
+use policy::shape::{Pseudonyms, Shape};
 use policy::{EntityPlan, Verdict};
 use prost::Message;
 use sparkplug::value::fits;
@@ -258,7 +258,12 @@ impl Definitions {
     }
 
     /// The definitions of these `names` as a birth has them, without what is `removed`.
-    pub(crate) fn emit(&self, names: &BTreeSet<String>, removed: &Removed) -> Vec<Metric> {
+    pub(crate) fn emit(
+        &self,
+        names: &BTreeSet<String>,
+        removed: &Removed,
+        how: Pseudonyms<'_>,
+    ) -> Vec<Metric> {
         let emitted = |(name, definition): (&String, &Definition)| {
             let crosses = names.contains(name)
                 && definition.fault.is_none()
@@ -285,7 +290,7 @@ impl Definitions {
             }
             metric.value = Some(Value::Template(template));
             let shape = definition.shape.as_ref().unwrap_or_else(|| Shape::unshaped());
-            disarm_metric(shape.disarm(), &mut metric);
+            shape.disarm_definition(&mut metric, how);
             Some(metric)
         };
         self.by_name.iter().filter_map(emitted).collect()

@@ -120,15 +120,11 @@ impl Half {
 
     /// Messages came.
     pub fn deliver(&mut self, messages: impl IntoIterator<Item = Message>) {
-        let delivered = |message: Message| {
-            let Message { topic, payload, retain, dup, is_too_large, packet_id } = message;
-            let receipt = packet_id.map(Receipt::numbered);
-            Delivered { topic, payload, retain, dup, is_too_large, receipt }
-        };
         let messages: Vec<Delivered> = messages.into_iter().map(delivered).collect();
         let bytes = messages.iter().map(Delivered::bytes).sum();
         self.worker.shared.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.batch.push(Work::Messages(messages));
+        let arrived = self.worker.clock.now();
+        self.batch.push(Work::Messages { arrived, messages });
     }
 
     /// A message was refused unread, since there was no room for it.
@@ -138,6 +134,13 @@ impl Half {
             *count = count.saturating_add(1);
             receipts.extend(packet_id.map(Receipt::numbered));
         }
+    }
+
+    /// A kill while this message is in work.
+    pub fn killed_with(mut self, message: Message) {
+        let message = delivered(message);
+        let names = self.worker.names(std::slice::from_ref(&message));
+        self.worker.begin(&names, &message);
     }
 
     /// One turn with what came since the last one. Without `room` the disk refuses what is written
@@ -218,4 +221,10 @@ impl Half {
         }
         numbers
     }
+}
+
+fn delivered(message: Message) -> Delivered {
+    let Message { topic, payload, retain, dup, is_too_large, packet_id } = message;
+    let receipt = packet_id.map(Receipt::numbered);
+    Delivered { topic, payload, retain, dup, is_too_large, receipt }
 }

@@ -51,7 +51,7 @@ impl Worker {
         while let Some(work) = next {
             match &work {
                 Work::Stop => return true,
-                Work::Messages(burst) => {
+                Work::Messages { messages: burst, .. } => {
                     messages = messages.saturating_add(burst.len());
                     let of_burst = burst.iter().map(|one| one.payload.len());
                     bytes = of_burst.fold(bytes, usize::saturating_add);

@@ -1,6 +1,7 @@
 //! The worker with a real journal and a real state directory.
 
 pub(super) mod planted;
+mod windows;
 
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -104,6 +105,7 @@ fn what_is_too_large_for_a_frame_is_told() {
         aliased: false,
         typed: false,
         outdated: false,
+        urgent: false,
     };
     let policy = "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"G\"\n";
     let (policy, _) = Policy::parse(&[SourceFile::new("test.toml", policy)]).unwrap();
@@ -128,10 +130,14 @@ fn delivered(packet_id: u16, topic: &'static str, seq: u64, metrics: Vec<Metric>
     }
 }
 
+fn arrived(messages: Vec<Delivered>) -> Work {
+    Work::Messages { arrived: Now::default(), messages }
+}
+
 impl Running {
     fn deliver(&self, packet_id: u16, topic: &'static str, seq: u64, metrics: Vec<Metric>) {
         let delivered = delivered(packet_id, topic, seq, metrics);
-        self.work.send(Work::Messages(vec![delivered])).unwrap();
+        self.work.send(arrived(vec![delivered])).unwrap();
     }
 
     fn released(&mut self, count: usize) -> Vec<u16> {
@@ -398,7 +404,7 @@ fn a_sign_of_life_goes_through_the_journal_and_a_worker_that_stands_still_gives_
     let emitter = StatusEmitter::start("ot", settings, state, notifier.clone(), at, 1).unwrap();
     let worker =
         worker.with_status_reporter(StatusReporter::new("relay".into(), emitter, notifier));
-    work.send(Work::Messages(vec![Delivered {
+    work.send(arrived(vec![Delivered {
         topic: Bytes::from_static(b"spBv1.0/G/NBIRTH/E"),
         payload: Bytes::from_static(b"no payload"),
         retain: false,

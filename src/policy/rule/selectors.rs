@@ -116,7 +116,7 @@ impl DataTypes {
         self.0 & !wider.0 == 0
     }
 
-    pub(super) fn names(self) -> Vec<&'static str> {
+    pub(crate) fn names(self) -> Vec<&'static str> {
         let contained = |datatype: &&DataType| self.contains(**datatype);
         DataType::ALL.iter().filter(contained).map(|datatype| datatype.name()).collect()
     }

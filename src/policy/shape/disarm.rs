@@ -1,6 +1,7 @@
 //! Content disarm: what may cross beside a value and inside of it. Beside every value Sparkplug
 //! has room for anything: properties of any name, file names, checksums, parameters. By default
-//! only what engineers call a value by crosses.
+//! only what engineers call a value by crosses, and texts go the way of those in values: what a rule
+//! says of these holds beside them too.
 
 use std::sync::Arc;
 
@@ -8,7 +9,9 @@ use sparkplug::{
     DataSet, DataType, MetaData, Metric, Property, PropertySet, PropertyValue, Value, steps,
 };
 
-use super::texts::Length;
+use super::Shape;
+use super::pseudonym::{Pseudonym, Pseudonyms};
+use super::texts::{Allowed, Length};
 use crate::rule::glob::Glob;
 
 /// Bytes of a text property or description that cross by default: a long sentence in any script.
@@ -60,7 +63,7 @@ const ENGINEERING: [&str; 30] = [
 
 /// What may cross beside and inside of values. What isn't said is the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Disarm {
+pub(super) struct Disarm {
     /// By default the engineering properties.
     properties: Option<Names>,
     /// By default the description.
@@ -72,6 +75,49 @@ pub struct Disarm {
     members: Option<Names>,
     /// Parameters of templates; by default none.
     parameters: Option<Names>,
+}
+
+/// What becomes of texts beside a value.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TextsBeside<'a> {
+    length: Option<&'a Length>,
+    allowed: Option<&'a Allowed>,
+    pseudonym: Option<&'a Pseudonym>,
+    /// `None`: those that are to be replaced stay as they are, for comparisons of what came.
+    how: Option<Pseudonyms<'a>>,
+}
+
+impl<'a> TextsBeside<'a> {
+    pub(super) fn of(shape: &'a Shape, how: Option<Pseudonyms<'a>>) -> TextsBeside<'a> {
+        TextsBeside {
+            length: shape.length.as_ref(),
+            allowed: shape.allowed.as_ref(),
+            pseudonym: shape.pseudonym.as_ref(),
+            how,
+        }
+    }
+
+    /// What crosses of a text: nothing, itself (`Some(None)`), or another in its place. As for values,
+    /// the checks look at what the plant sent, and what was replaced already stays.
+    fn shaped(self, text: &str) -> Option<Option<String>> {
+        // Whether a text is a pseudonym, only the key's owner knows.
+        let is_replaced = match (self.pseudonym, self.how) {
+            (None, _) | (_, None) => false,
+            (Some(_), Some(Pseudonyms::Check)) => true,
+            (Some(pseudonym), Some(Pseudonyms::Make(key))) => {
+                pseudonym.is_replaced(DataType::String, text, key)
+            }
+        };
+        let fits = self.length.is_none_or(|length| !length.is_too_long(text))
+            && self.allowed.is_none_or(|allowed| allowed.allows_text(text));
+        if !is_replaced && !fits {
+            return None;
+        }
+        match (self.pseudonym, self.how) {
+            (Some(pseudonym), Some(how)) => pseudonym.replace(DataType::String, text, how).ok(),
+            _ => Some(None),
+        }
+    }
 }
 
 /// Names that may cross; an empty list is none.
@@ -153,12 +199,12 @@ impl Disarm {
 
     /// Whether a member of a template may cross: `path` is its name, with those of the members
     /// that it is in, below the metric. Ask from the metric downwards.
-    pub fn takes_member(&self, path: &str) -> bool {
+    pub(super) fn takes_member(&self, path: &str) -> bool {
         self.members.as_deref().is_none_or(|members| matches(members, path))
     }
 
     /// Whether a parameter of a template may cross; `path` as for members.
-    pub fn takes_parameter(&self, path: &str) -> bool {
+    pub(super) fn takes_parameter(&self, path: &str) -> bool {
         self.parameters.as_deref().is_some_and(|parameters| matches(parameters, path))
     }
 
@@ -188,33 +234,61 @@ impl Disarm {
     }
 }
 
-/// Takes out of a metric what may not cross beside and inside of its value; whether there was
-/// anything. `length` is what may be told of a file.
-pub(super) fn disarm(
-    disarm: &Disarm,
+impl Shape {
+    /// Takes out of a metric what may not cross beside and inside of its value; whether there was
+    /// anything.
+    pub(super) fn disarm(
+        &self,
+        datatype: DataType,
+        metric: &mut Metric,
+        how: Pseudonyms<'_>,
+    ) -> bool {
+        disarm(self, self.length.as_ref(), datatype, metric, how)
+    }
+
+    /// The same for what isn't a value of its own: a template's definition, or a member.
+    pub fn disarm_definition(&self, metric: &mut Metric, how: Pseudonyms<'_>) -> bool {
+        let datatype = metric.datatype.and_then(DataType::from_code);
+        disarm(self, None, datatype.unwrap_or(DataType::String), metric, how)
+    }
+
+    /// The properties of a metric that may cross, as the plant sent them.
+    pub(super) fn crossing_properties(&self, properties: &PropertySet) -> PropertySet {
+        let mut crossing = properties.clone();
+        retain_properties(&self.disarm, TextsBeside::of(self, None), &mut crossing, "");
+        crossing
+    }
+}
+
+/// `length` is what may be told of a file.
+fn disarm(
+    shape: &Shape,
     length: Option<&Length>,
     datatype: DataType,
     metric: &mut Metric,
+    how: Pseudonyms<'_>,
 ) -> bool {
+    let texts = TextsBeside::of(shape, Some(how));
     let mut changed = false;
     if let Some(properties) = &mut metric.properties {
-        changed |= retain_properties(disarm, properties, "");
+        changed |= retain_properties(&shape.disarm, texts, properties, "");
         if properties.keys.is_empty() {
             metric.properties = None;
         }
     }
     if let Some(metadata) = &metric.metadata {
-        let crossing = crossing_metadata(disarm, length, datatype, metric.value.as_ref(), metadata);
+        let value = metric.value.as_ref();
+        let crossing = crossing_metadata(shape, texts, length, datatype, value, metadata);
         changed |= crossing.as_ref() != Some(&**metadata);
         metric.metadata = crossing.map(Box::new);
     }
     match &mut metric.value {
-        Some(Value::DataSet(table)) => changed |= retain_columns(disarm, table),
+        Some(Value::DataSet(table)) => changed |= retain_columns(&shape.disarm, table),
         Some(Value::Template(template)) => {
             // Which members there are was decided with the definition. Recursion is bounded by
             // the depth that was decoded.
             for member in &mut template.metrics {
-                changed |= disarm_metric(disarm, member);
+                changed |= shape.disarm_definition(member, how);
             }
         }
         _ => {}
@@ -222,14 +296,13 @@ pub(super) fn disarm(
     changed
 }
 
-/// The same for what isn't a value of its own: a template's definition, or a member.
-pub fn disarm_metric(of: &Disarm, metric: &mut Metric) -> bool {
-    let datatype = metric.datatype.and_then(DataType::from_code);
-    disarm(of, None, datatype.unwrap_or(DataType::String), metric)
-}
-
-/// `path`: of the set that these properties are in.
-fn retain_properties(disarm: &Disarm, set: &mut PropertySet, path: &str) -> bool {
+/// `path`: of the set that these properties are in. Whether anything changed.
+fn retain_properties(
+    disarm: &Disarm,
+    texts: TextsBeside<'_>,
+    set: &mut PropertySet,
+    path: &str,
+) -> bool {
     let uneven = set.keys.len() != set.values.len();
     let before = set.keys.len();
     let keys = std::mem::take(&mut set.keys);
@@ -248,10 +321,21 @@ fn retain_properties(disarm: &Disarm, set: &mut PropertySet, path: &str) -> bool
             continue;
         }
         match &mut value.value {
-            Some(Property::Set(inner)) => changed |= retain_properties(disarm, inner, &below),
+            Some(Property::Set(inner)) => {
+                changed |= retain_properties(disarm, texts, inner, &below)
+            }
             Some(Property::SetList(list)) => {
                 for inner in &mut list.sets {
-                    changed |= retain_properties(disarm, inner, &below);
+                    changed |= retain_properties(disarm, texts, inner, &below);
+                }
+            }
+            Some(Property::String(text)) => {
+                steps::take(text.len().div_ceil(64));
+                let shaped = texts.shaped(text);
+                let Some(shaped) = shaped else { continue };
+                if let Some(replaced) = shaped {
+                    *text = replaced;
+                    changed = true;
                 }
             }
             _ => {}
@@ -263,13 +347,14 @@ fn retain_properties(disarm: &Disarm, set: &mut PropertySet, path: &str) -> bool
 }
 
 fn crossing_metadata(
-    disarm: &Disarm,
+    shape: &Shape,
+    texts: TextsBeside<'_>,
     length: Option<&Length>,
     datatype: DataType,
     value: Option<&Value>,
     metadata: &MetaData,
 ) -> Option<MetaData> {
-    let said = disarm.metadata;
+    let said = shape.disarm.metadata;
     // What tells of a file's content has no meaning without it.
     let of_bytes = value.is_some() && matches!(datatype, DataType::Bytes | DataType::File);
     let mut fields = said.unwrap_or(Fields::DEFAULT);
@@ -281,13 +366,20 @@ fn crossing_metadata(
     let by_name = |field: u8| said.is_some_and(|said| said.has(field));
     let text = |field: u8, text: &Option<String>| {
         let short = |text: &&String| by_name(field) || text.len() <= MAX_TEXT_BYTES;
-        text.as_ref().filter(|_| fields.has(field)).filter(short).cloned()
+        let text = text.as_ref().filter(|_| fields.has(field)).filter(short)?;
+        Some(texts.shaped(text)?.unwrap_or_else(|| text.clone()))
     };
     let content_types = length.and_then(|length| length.content_types.as_ref());
-    let is_listed = |content_type: &&String| {
-        by_name(Fields::CONTENT_TYPE)
-            || content_types
-                .is_some_and(|types| types.iter().any(|one| one.eq_ignore_ascii_case(content_type)))
+    let is_listed = |content_type: &str| {
+        content_types
+            .is_some_and(|types| types.iter().any(|one| one.eq_ignore_ascii_case(content_type)))
+    };
+    let content_type = |content_type: &String| match is_listed(content_type) {
+        true => Some(content_type.clone()),
+        false if by_name(Fields::CONTENT_TYPE) => {
+            Some(texts.shaped(content_type)?.unwrap_or_else(|| content_type.clone()))
+        }
+        false => None,
     };
     let is_md5 =
         |md5: &&String| md5.len() == 32 && md5.bytes().all(|digit| digit.is_ascii_hexdigit());
@@ -297,8 +389,7 @@ fn crossing_metadata(
             .content_type
             .as_ref()
             .filter(|_| fields.has(Fields::CONTENT_TYPE))
-            .filter(is_listed)
-            .cloned(),
+            .and_then(content_type),
         size: metadata.size.filter(|_| fields.has(Fields::SIZE)),
         seq: metadata.seq.filter(|_| fields.has(Fields::SEQ)),
         file_name: text(Fields::FILE_NAME, &metadata.file_name),

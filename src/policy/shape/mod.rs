@@ -50,17 +50,22 @@
 //!   one towards zero, a bound that doesn't becomes null.
 //! - A change of properties (quality above all) passes the deadband, and so does the first value
 //!   after messages of the node were lost: readers doubt what they hold.
-//! - **Templates and data sets** have no number, text or interval to shape: `[rule.shape]` leaves
-//!   them alone, and one that a `[[rule.metric]]` with such a step names is dropped
-//!   ([`Reason::Unshapeable`]); so is a metric whose datatype has nothing that the range, length,
-//!   allowed or pseudonym step of its table could look at. A template member that such a table
-//!   names is taken out like a denied one. A rule whose `datatypes` leave a step without use is
-//!   an error when the policy is loaded.
+//! - **What can't be looked at doesn't cross** ([`Reason::Unshapeable`]): where range, length,
+//!   allowed or pseudonym say what of a metric's content may cross, none of another datatype than
+//!   these look at does, so that a node can't evade them by another type. `open-datatypes` names
+//!   those that may cross unlooked at; templates that it opens have members of open datatypes alone.
+//!   A template or data set that a `[[rule.metric]]` with any step on values names is dropped too, and a
+//!   template member that such a table names is taken out like a denied one. A rule whose
+//!   `datatypes` leave a step without use is an error when the policy is loaded.
+//! - **Texts beside the value** (properties, descriptions, names of files) go the way of texts:
+//!   length, allowed and pseudonym look at them too, whatever the datatype of their metric. What
+//!   may not cross of them is left out.
 //! - **Opaque** values don't cross unless a shape opens them: Bytes by `max-bytes`, File by
 //!   `max-bytes` and `content-types`, DataSet by `columns`. A rule that doesn't open them is passed
 //!   over, as one without their datatype would be.
 
 mod disarm;
+mod fit;
 mod numbers;
 mod pseudonym;
 pub(crate) mod reader;
@@ -73,7 +78,9 @@ use std::time::Duration;
 
 #[cfg(doc)]
 use account::Reason;
-pub use disarm::{Disarm, disarm_metric};
+use disarm::Disarm;
+pub(crate) use fit::Fit;
+pub use fit::{Kinship, kinship};
 use numbers::{Deadband, Range, Step};
 use pseudonym::Pseudonym;
 pub use pseudonym::{KeyError, PseudonymKey, Pseudonyms};
@@ -83,6 +90,7 @@ pub use shaper::{
 use sparkplug::DataType;
 use texts::{Allowed, Length};
 
+use crate::rule::DataTypes;
 use crate::rule::glob::Glob;
 
 /// Everything that a rule says about the values of one metric.
@@ -95,6 +103,8 @@ pub struct Shape {
     length: Option<Length>,
     allowed: Option<Allowed>,
     pseudonym: Option<Pseudonym>,
+    /// Datatypes that cross although the steps from range to pseudonym can't look at them.
+    open: Option<DataTypes>,
     disarm: Disarm,
     deadband: Option<Deadband>,
     min_interval: Option<Duration>,
@@ -133,27 +143,6 @@ struct MetricTable {
     own: Shape,
 }
 
-/// What the shapes of a rule come to for one metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fit {
-    /// It can be shaped, or there is nothing to shape.
-    Fits,
-    /// Its value is opaque, and the rule doesn't open it.
-    Opaque,
-    /// The rule asks for what its datatype can't have.
-    Unshapeable,
-}
-
-impl Fit {
-    /// What a rule without shapes comes to.
-    pub(crate) fn of_unshaped(datatype: Option<DataType>) -> Fit {
-        match datatype {
-            Some(DataType::Bytes | DataType::File | DataType::DataSet) => Fit::Opaque,
-            _ => Fit::Fits,
-        }
-    }
-}
-
 impl RuleShapes {
     /// Whether no table and no shape was written.
     pub(crate) fn is_empty(&self) -> bool {
@@ -163,21 +152,6 @@ impl RuleShapes {
     /// The shape of the metric `name`.
     pub(crate) fn shape(&self, name: &str) -> &Arc<Shape> {
         self.table(name).map_or(&self.base, |table| &table.shape)
-    }
-
-    /// Whether values of the metric can be shaped as the rule asks. A metric whose datatype isn't
-    /// known is some kind of text; see [`super::EntityPlan::judge`].
-    pub(crate) fn fit(&self, name: &str, datatype: Option<DataType>) -> Fit {
-        let datatype = datatype.unwrap_or(DataType::String);
-        let table = self.table(name);
-        if table.is_some_and(|table| !table.own.can_shape(datatype)) {
-            return Fit::Unshapeable;
-        }
-        let shape = table.map_or(&self.base, |table| &table.shape);
-        match shape.opens(datatype) {
-            true => Fit::Fits,
-            false => Fit::Opaque,
-        }
     }
 
     /// Whether it lets opaque values of some metric cross.
@@ -228,11 +202,6 @@ impl Shape {
         &UNSHAPED
     }
 
-    /// What may cross beside and inside of values.
-    pub fn disarm(&self) -> &Disarm {
-        &self.disarm
-    }
-
     /// Whether values of this datatype have to be looked at one by one; what is disarmed, has to
     /// be anyway.
     pub fn shapes(&self, datatype: DataType) -> bool {
@@ -255,47 +224,6 @@ impl Shape {
         self.min_interval.filter(|interval| whole && !interval.is_zero())
     }
 
-    /// Whether opaque values of this datatype may cross.
-    fn opens(&self, datatype: DataType) -> bool {
-        let length = self.length.as_ref();
-        match datatype {
-            DataType::Bytes => length.is_some_and(|length| length.max_bytes.is_some()),
-            DataType::File => length
-                .is_some_and(|length| length.max_bytes.is_some() && length.content_types.is_some()),
-            DataType::DataSet => self.disarm.has_columns(),
-            _ => true,
-        }
-    }
-
-    /// Whether it has a step that looks at values, or holds them back.
-    fn looks_at_values(&self) -> bool {
-        self.checks_content()
-            || self.step.is_some()
-            || self.deadband.is_some()
-            || self.min_interval.is_some()
-    }
-
-    fn checks_content(&self) -> bool {
-        self.range.is_some()
-            || self.length.is_some()
-            || self.allowed.is_some()
-            || self.pseudonym.is_some()
-    }
-
-    /// Whether the datatype has something that these steps can look at.
-    fn can_shape(&self, datatype: DataType) -> bool {
-        match datatype {
-            DataType::Template | DataType::DataSet => !self.looks_at_values(),
-            _ if !self.checks_content() => true,
-            _ => {
-                (is_number(datatype) && self.range.is_some())
-                    || (is_text(datatype) && self.pseudonym.is_some())
-                    || self.length.as_ref().is_some_and(|length| length.looks_at(datatype))
-                    || self.allowed.as_ref().is_some_and(|allowed| allowed.looks_at(datatype))
-            }
-        }
-    }
-
     /// Takes over from `base` what isn't said here.
     fn or(self, base: &Shape) -> Shape {
         Shape {
@@ -306,22 +234,12 @@ impl Shape {
             length: self.length.or_else(|| base.length.clone()),
             allowed: self.allowed.or_else(|| base.allowed.clone()),
             pseudonym: self.pseudonym.or_else(|| base.pseudonym.clone()),
+            open: self.open.or(base.open),
             disarm: self.disarm.or(&base.disarm),
             deadband: self.deadband.or(base.deadband),
             min_interval: self.min_interval.or(base.min_interval),
         }
     }
-}
-
-/// What shapes tell apart of datatypes: those of the same kinship can be shaped, and opened, alike.
-pub type Kinship = (bool, bool, bool, bool, Option<DataType>);
-
-pub fn kinship(datatype: DataType) -> Kinship {
-    let alone = match datatype {
-        DataType::Bytes | DataType::File | DataType::DataSet | DataType::Template => Some(datatype),
-        _ => None,
-    };
-    (is_integer(datatype), is_number(datatype), is_text(datatype), is_bytes(datatype), alone)
 }
 
 /// Int8 to UInt64.

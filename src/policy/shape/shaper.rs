@@ -8,7 +8,7 @@ use sparkplug::{
     DataType, MetaData, Metric, Places, Property, PropertySet, PropertyValue, Value, steps,
 };
 
-use super::disarm::{self, QUALITY};
+use super::disarm::QUALITY;
 use super::numbers::{Number, OutOfRange, Placed, number, to_value};
 use super::pseudonym::Pseudonyms;
 use super::{Refusal, Shape, is_text};
@@ -239,7 +239,7 @@ impl Shape {
                 }
             }
         }
-        changes.disarmed = disarm::disarm(&self.disarm, self.length.as_ref(), datatype, metric);
+        changes.disarmed = self.disarm(datatype, metric, how);
         if changes.null().is_some() {
             metric.is_null = Some(true);
             set_quality(metric, BAD);
@@ -390,10 +390,8 @@ impl Shape {
 
     /// Whether the metric brings a property that may cross and that readers don't have.
     fn changes_properties(&self, metric: &Metric, forwarded: &Metric) -> bool {
-        let Some(properties) = metric.properties.clone() else { return false };
-        let mut crossing = Metric { properties: Some(properties), ..Metric::default() };
-        disarm::disarm(&self.disarm, None, DataType::String, &mut crossing);
-        let Some(crossing) = crossing.properties else { return false };
+        let Some(properties) = metric.properties.as_deref() else { return false };
+        let crossing = self.crossing_properties(properties);
         let Some(forwarded) = forwarded.properties.as_deref() else {
             return !crossing.keys.is_empty();
         };

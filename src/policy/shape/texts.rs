@@ -73,6 +73,14 @@ impl Length {
             || (is_bytes(datatype) && self.max_bytes.is_some())
     }
 
+    /// Whether a text has more characters than it may.
+    pub(super) fn is_too_long(&self, text: &str) -> bool {
+        // Counting stops at the first character too many.
+        self.max_length.is_some_and(|cap| {
+            usize::try_from(cap).is_ok_and(|cap| text.chars().nth(cap).is_some())
+        })
+    }
+
     /// Whether the value is too long, or a file of another kind.
     pub(super) fn refuses(
         &self,
@@ -84,10 +92,7 @@ impl Length {
             cap.is_some_and(|cap| u64::try_from(length).map_or(true, |length| length > cap))
         };
         let too_long = match value {
-            // Counting stops at the first character too many.
-            Value::String(text) if is_text(datatype) => self.max_length.is_some_and(|cap| {
-                usize::try_from(cap).is_ok_and(|cap| text.chars().nth(cap).is_some())
-            }),
+            Value::String(text) if is_text(datatype) => self.is_too_long(text),
             Value::Bytes(bytes) if is_bytes(datatype) => over(bytes.len(), self.max_bytes),
             _ => false,
         };
@@ -115,6 +120,20 @@ impl Allowed {
         }
     }
 
+    /// Whether it is about numbers, and not about texts.
+    pub(super) fn is_of_numbers(&self) -> bool {
+        matches!(self.values, AllowedValues::Numbers(_))
+    }
+
+    /// Whether a text is allowed; where it is about numbers, any is.
+    pub(super) fn allows_text(&self, text: &str) -> bool {
+        match &self.values {
+            AllowedValues::Numbers(_) => true,
+            AllowedValues::Texts(allowed) => allowed.contains(text),
+            AllowedValues::Pattern(pattern) => pattern.matches_all(text),
+        }
+    }
+
     /// Whether the value is allowed; one of another kind is.
     pub(super) fn allows(&self, datatype: DataType, value: &Value) -> bool {
         if !self.looks_at(datatype) {
@@ -125,8 +144,7 @@ impl Allowed {
                 matches!(numbers::number(datatype, value),
                     Some(numbers::Number::Whole(number)) if allowed.contains(&number))
             }
-            (AllowedValues::Texts(allowed), Value::String(text)) => allowed.contains(text),
-            (AllowedValues::Pattern(pattern), Value::String(text)) => pattern.matches_all(text),
+            (_, Value::String(text)) => self.allows_text(text),
             _ => false,
         }
     }

@@ -94,6 +94,16 @@ impl Shape {
             )),
             None => {}
         }
+        if self.restricts() {
+            let open = self.open.map(|open| open.names()).unwrap_or_default();
+            words.push(match open.as_slice() {
+                [] => "what none of these checks can look at is dropped".to_owned(),
+                open => format!(
+                    "of what none of these checks can look at only {}, as it is",
+                    quoted(open)
+                ),
+            });
+        }
         for (key, names) in self.disarm.said() {
             if let Some(names) = names {
                 words.push(names_of(key, names));

@@ -6,8 +6,7 @@ use super::{Entry, FieldSpec, Halves, Limit, Severity};
 events! {
     /// The half runs.
     Started = "STARTED" (Notice, Both, Never) "started" {
-        version: "version of the relay",
-        #[optional] policy: "digest of the policy in force; absent where an IT half has no copy of it",
+        version: "version of the relay", #[optional] policy: "digest of the policy in force; absent where an IT half has no copy of it",
     } "Nothing. Without a STOPPED or FAILED before it, the half was killed or lost power.";
 
     /// The half ended as it was asked to.
@@ -16,20 +15,17 @@ events! {
 
     /// The half ended by an error. A service manager starts it again, unless the exit code is 77 or 78.
     Failed = "FAILED" (Critical, Both, Never) "ended by an error" {
-        exit: "exit code; 70 is our mistake, 74 the operating system's refusal, 77 no confinement, 78 configuration",
-        error: "what went wrong",
+        exit: "exit code; 70 is our mistake, 74 the operating system's refusal, 77 no confinement, 78 configuration", error: "what went wrong",
     } "Read the error. If it comes back after each start, nothing crosses: act now.";
 
     /// Something in a configuration file or a policy is usable but odd.
     ConfigWarning = "CONFIG_WARNING" (Warning, Both, PerKind) "odd configuration" {
-        place: "file, line and column",
-        problem: "what is odd",
+        place: "file, line and column", problem: "what is odd",
     } "Run `sparkdiode check` on the file: it explains the place and says what helps.";
 
     /// The half has sealed itself, before its first connection.
     Sealed = "SEALED" (Notice, Both, Never) "sealed" {
-        user: "number of the user that it runs as",
-        group: "number of its group",
+        user: "number of the user that it runs as", group: "number of its group",
         waived: "layers that the configuration gives up",
     } "Nothing. `sparkdiode sandbox show` says what a sealed half may still do.";
 
@@ -40,14 +36,12 @@ events! {
 
     /// Fewer files and sockets may be open at once than the configuration may need.
     DescriptorsFew = "DESCRIPTORS_FEW" (Warning, Both, Never) "fewer files and sockets may be open than the configuration may need" {
-        limit: "files and sockets that may be open",
-        wanted: "what `max-nodes` may need",
+        limit: "files and sockets that may be open", wanted: "what `max-nodes` may need",
     } "Raise the limit (systemd: `LimitNOFILE=`), or lower `max-nodes`.";
 
     /// A policy is in force, at the start or after SIGHUP.
     PolicyLoaded = "POLICY_LOADED" (Notice, Both, Never) "policy loaded" {
-        policy: "digest of the policy, as `sparkdiode check` shows it",
-        rules: "number of rules",
+        policy: "digest of the policy, as `sparkdiode check` shows it", rules: "number of rules",
         #[optional] version: "version under which it was signed, where signatures are required",
         #[optional] signers: "keys that signed it, with their names",
     } "Compare the digest with that of the policy that was approved. A digest that nobody announced is an incident.";
@@ -59,20 +53,18 @@ events! {
 
     /// A rule with a schedule (`not-before`, `not-after`, `weekly`) came into force or went out of it, by the clock of the OT half.
     PolicyWindow = "POLICY_WINDOW" (Notice, Ot, PerSource("rule")) "a rule's window opened or closed" {
-        rule: "name of the rule",
-        open: "true: the rule is in force from now on; false: it isn't any more",
+        rule: "name of the rule", open: "true: the rule is in force from now on; false: it isn't any more",
         action: "what the rule does while it is in force: forward, deny or redact",
         #[optional] until: "when that may change again (UTC); absent where it stays so",
     } "Compare it with what was agreed, with a vendor say. A window that opens when nobody expects it is a wrong policy or a wrong clock.";
 
-    /// SIGHUP, but this half has no policy to read again.
-    ReloadIgnored = "RELOAD_IGNORED" (Info, It, PerKind) "nothing to reload: no policies are configured here" {
+    /// SIGHUP, but this half has nothing to read again: no policy, and no file of a TLS connection.
+    ReloadIgnored = "RELOAD_IGNORED" (Info, It, PerKind) "nothing to reload: no policies and no TLS files are configured here" {
     } "Nothing. To have every frame checked a second time, give `it.toml` a copy of the policy.";
 
     /// The session with the broker stands.
     BrokerUp = "BROKER_UP" (Notice, Both, PerKind) "connected" {
-        broker: "address of the broker",
-        #[optional] session_present: "whether the OT broker had kept the session, and with it what came meanwhile",
+        broker: "address of the broker", #[optional] session_present: "whether the OT broker had kept the session, and with it what came meanwhile",
     } "Nothing. With session_present=false what was sent in the meantime is lost.";
 
     /// There is no session with the broker; the relay goes on trying. On IT: with no mirrored node.
@@ -130,6 +122,11 @@ events! {
         broker: "address of the broker", error: "how it refused",
     } "Nothing. With access to them, nodes that were born before the relay came are known at once.";
 
+    /// The OT broker doesn't let the relay read what hosts say of themselves (STATE), or ends the connection when it is asked for it; the relay does without.
+    HostStatesRefused = "HOST_STATES_REFUSED" (Info, Ot, PerKind) "the OT broker doesn't give the STATE of hosts" {
+        broker: "address of the broker", error: "how it refused",
+    } "Nothing. With access to `spBv1.0/STATE/+` and `STATE/+`, the relay can say for which host edge nodes wait.";
+
     /// A secret can't be read; the earlier one is tried.
     SecretUnreadable = "SECRET_UNREADABLE" (Error, Both, PerKind) "cannot read a secret" {
         error: "file and why",
@@ -160,16 +157,13 @@ events! {
 
     /// A message was dropped because the policy says so, or because it is of a kind that never crosses.
     PolicyDrop = "POLICY_DROP" (Info, Ot, PerSource("node")) "not forwarded" {
-        node: "group/edge node",
-        topic: "topic of the message",
-        reason: "word of the list of reasons: no_rule, denied, command, …",
-        #[optional] rule: "name of the rule that says so",
+        node: "group/edge node", topic: "topic of the message",
+        reason: "word of the list of reasons: no_rule, denied, command, …", #[optional] rule: "name of the rule that says so",
     } "Nothing, if it should stay in the plant. If it should cross, `sparkdiode check` shows what the rules select.";
 
     /// Something of the plant has a name that the policy gives to something else. On IT the two would be one, so it doesn't cross.
     NameCollision = "NAME_COLLISION" (Warning, Ot, PerSource("node")) "name belongs to something else" {
-        node: "group/edge node",
-        topic: "topic of the message",
+        node: "group/edge node", topic: "topic of the message",
     } "Give it a name of its own in `[rename]`, or the other one another.";
 
     /// A node sends more than a rule's limit. Single values wait or are dropped; births and deaths always cross.
@@ -182,8 +176,7 @@ events! {
 
     /// A topic that can't be Sparkplug B, or not of this version.
     TopicRefused = "TOPIC_REFUSED" (Warning, Ot, PerKind) "topic refused" {
-        topic: "the topic",
-        reason: "word of the list of reasons: not_sparkplug, malformed_topic, unknown_type",
+        topic: "the topic", reason: "word of the list of reasons: not_sparkplug, malformed_topic, unknown_type",
     } "Find out who publishes it. Somebody who tries topics is looking for holes.";
 
     /// A payload that can't be read, is over a bound, or doesn't fit its birth.
@@ -196,13 +189,10 @@ events! {
 
     /// Metrics of a message that can't be read, don't fit their birth, or are over a limit. The rest of the message crosses; in a birth such a value is null, and of data readers are told that the value isn't known (null, Quality 0) until the next one.
     MetricRefused = "METRIC_REFUSED" (Warning, Ot, PerSource("node")) "metric refused" {
-        node: "group/edge node",
-        topic: "topic of the message",
+        node: "group/edge node", topic: "topic of the message",
         metric: "name of the first one; empty where it has none",
-        reason: "word of the list of reasons: type_mismatch, unknown_metric, malformed_payload, over_cap, …",
-        got: "what came",
-        wanted: "what would have been taken",
-        #[optional] key: "key of the configuration that sets the limit, where one is hit",
+        reason: "word of the list of reasons: type_mismatch, unknown_metric, malformed_payload, over_cap, …", got: "what came",
+        wanted: "what would have been taken", #[optional] key: "key of the configuration that sets the limit, where one is hit",
         metrics: "how many metrics of the message were refused, alone or in parts",
     } "Look at the node's configuration and library: the types of its births and data, and its character set (texts are UTF-8). Raise the key if it is a limit and the metric is wanted.";
 
@@ -215,16 +205,13 @@ events! {
 
     /// A half was ended twice while it worked on this message (OT) or frame of the journal (IT): by a fault of ours, the watchdog, or want of memory. From the third start on it is left out and its node doubted, so that the others go on.
     SetAside = "SET_ASIDE" (Error, Both, PerSource("topic")) "set aside: the half was ended with it twice" {
-        topic: "its topic; empty where a frame of the journal has none",
-        #[optional] seq: "number of the frame in the journal",
-        bytes: "size of its payload",
-        kept: "the file that has it, or why none does",
+        topic: "its topic; empty where a frame of the journal has none", #[optional] seq: "number of the frame in the journal",
+        bytes: "size of its payload", kept: "the file that has it, or why none does",
     } "Report it to the maintainers with the file, which has values of the plant; `sparkdiode policy explain --capture` reads it. Delete the file when you are done: it takes no more than 128 MiB.";
 
     /// Data or death of a node or device whose birth the relay hasn't seen. It is dropped until a birth comes.
     BirthMissing = "BIRTH_MISSING" (Warning, Ot, PerSource("node")) "no birth is known" {
-        node: "group/edge node",
-        topic: "topic of the message",
+        node: "group/edge node", topic: "topic of the message",
         reason: "word of the list of reasons: data_before_birth, unknown_metric",
     } "Ordinary for a moment after the first start. If it stays, have the node's own host ask it for a rebirth, or restart the node.";
 
@@ -233,19 +220,18 @@ events! {
         node: "group/edge node",
     } "Look at the node's connection and the OT broker's queues. Until its next birth, values not seen since are shown as stale.";
 
-    /// An edge node sends message after message with the same `seq`. What is lost of it can't be seen from its numbers, so from here on they are ignored, like those of a node without any, until its next birth. Told once for each node.
-    SeqNotCounted = "SEQ_NOT_COUNTED" (Warning, Ot, PerSource("node")) "the edge node does not count seq: it stands still" {
+    /// The numbers (`seq`) of an edge node's messages don't count them: they stand still, or nothing ever fills their holes. What is lost of it can't be seen from its numbers, so they are ignored, like those of a node without any, until 32 messages in a row are counted. Told once for each node.
+    SeqNotCounted = "SEQ_NOT_COUNTED" (Warning, Ot, PerSource("node")) "the edge node does not count its messages by seq" {
         node: "group/edge node",
-        seq: "the number that every message has",
+        #[optional] seq: "the number that every message has, where it stands still",
     } "Have its publisher count: `seq` is 0 in the NBIRTH and one more with every message of node and devices, 0 after 255.";
 
-    /// The messages of an edge node have two sequences of numbers that take turns, for the same topics: two publishers use its name (or one keeps two counters). Hosts see the values of both as those of one. The numbers are ignored until its next birth. Told once for each node.
+    /// The messages of an edge node have two sequences of numbers that take turns, for the same topics: two publishers use its name (or one keeps two counters). Hosts see the values of both as those of one. The numbers are ignored until 32 messages in a row are counted. Told once for each node.
     NameShared = "NAME_SHARED" (Warning, Ot, PerSource("node")) "two publishers under one name: the edge node's messages have two sequences of seq" {
-        node: "group/edge node",
-        numbers: "the next numbers of the two",
+        node: "group/edge node", numbers: "the next numbers of the two",
     } "Find the second publisher (a copied configuration, a gateway that was replaced and runs on) and give it a name of its own.";
 
-    /// Numbers of an edge node come again and again with other messages, in a way that has several possible causes. They are ignored until its next birth. Told once for each node.
+    /// Numbers of an edge node come again and again with other messages, in a way that has several possible causes. They are ignored until 32 messages in a row are counted. Told once for each node.
     SeqRepeats = "SEQ_REPEATS" (Warning, Ot, PerSource("node")) "seq repeats: the edge node does not count it, its devices count each for itself, or two publishers use its name" {
         node: "group/edge node",
     } "Look at which messages have one number: with different devices, have its publisher count all of them in one sequence; in one device, look for a second publisher.";
@@ -264,36 +250,37 @@ events! {
     DeathOvertook = "DEATH_OVERTOOK" (Notice, Ot, PerSource("node")) "the death of a node came before its birth: it is dead until it is heard of" {
         node: "group/edge node",
     } "Nothing, if the node is off. If it lives, its next message brings it back, and from then on its deaths are taken for deaths of the session before.";
+    /// A host application is offline on OT by its STATE, for ten seconds and more, while edge nodes are silent. Those that have it as primary host wait for it.
+    HostOffline = "HOST_OFFLINE" (Warning, Ot, PerSource("host")) "a host is offline on OT, and edge nodes that wait for it are silent" {
+        host: "host id, as edge nodes have it for their primary host", topic: "where its STATE is",
+        silent: "edge nodes that the relay knows and that are silent", live: "edge nodes that live",
+    } "Where SCADA has moved up to IT, somebody on OT has to give that STATE, or the edge nodes get another primary host id, or none. The relay publishes nothing on OT. Where the host is gone for good, clear its retained STATE.";
+
+    /// A host that was told as offline is online by its STATE, or its STATE was cleared.
+    HostOnline = "HOST_ONLINE" (Notice, Ot, PerSource("host")) "a host is no longer offline on OT" {
+        host: "host id", topic: "where its STATE is",
+    } "Nothing.";
 
     /// An edge node died: its NDEATH has the number (`bdSeq`) of its birth, or none that could be compared.
     NodeDied = "NODE_DIED" (Info, Ot, PerSource("node")) "an edge node died" {
-        node: "group/edge node",
-        #[optional] bd_seq: "number of the death; absent where it has none",
+        node: "group/edge node", #[optional] bd_seq: "number of the death; absent where it has none",
     } "Nothing.";
 
     /// A death of an edge node was not believed: it has the number (`bdSeq`) of an earlier birth that this relay saw, so it is the will of a session that is over. The node lives on.
     DeathIgnored = "DEATH_IGNORED" (Notice, Ot, PerSource("node")) "a death of an earlier session was not believed" {
-        node: "group/edge node",
-        #[optional] bd_seq: "number of the death",
+        node: "group/edge node", #[optional] bd_seq: "number of the death",
         #[optional] birth: "number of the birth in force",
     } "Nothing, if the node was power-cycled or changed its connection. If it comes with each connect, the node counts `bdSeq` at births: its real death will not be believed either, here as in any host.";
 
     /// A death of an edge node has a number (`bdSeq`) that no birth had which this relay saw. The node is dead on IT until something is heard of it.
     DeathUnmatched = "DEATH_UNMATCHED" (Notice, Ot, PerSource("node")) "a death with an unknown number: the node is dead until it is heard of" {
-        node: "group/edge node",
-        #[optional] bd_seq: "number of the death",
+        node: "group/edge node", #[optional] bd_seq: "number of the death",
         #[optional] birth: "number of the birth in force",
     } "Look at the node's library: will and birth should have the same number. Ordinary at a clean disconnect of libraries that send the next one.";
 
-    /// The sequence numbers (`seq`) of a node's messages don't count them: they repeat, stand still, or nothing ever fills their holes. Its messages are taken in the order in which they come, and whether some were lost can't be known.
-    SequenceIgnored = "SEQUENCE_IGNORED" (Warning, Ot, PerSource("node")) "the sequence numbers of a node say nothing" {
-        node: "group/edge node",
-    } "Look at the node's software: `seq` counts all messages of the node and its devices together. Two publishers under one name look like this too.";
-
     /// A bound of the configuration was reached; what is beyond it is dropped.
     CapacityReached = "CAPACITY_REACHED" (Error, Both, PerSource("limit")) "over capacity" {
-        limit: "key of the configuration, or the bound of a node's layout",
-        #[optional] topic: "topic of the message",
+        limit: "key of the configuration, or the bound of a node's layout", #[optional] topic: "topic of the message",
     } "If the plant has grown, raise the key. If not, somebody invents nodes or devices.";
 
     /// What would have to be remembered of an edge node, or of all, is more than may be. A birth is refused as a whole: the edge node or device is dead on IT, and its data can't be read. Of data the value is refused that is too large, and the node's values are in doubt.

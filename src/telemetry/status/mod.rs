@@ -186,6 +186,10 @@ pub struct OtStatus {
     /// What rules that only observe would have decided since then, most first; at most 200.
     #[serde(default)]
     pub observed: Vec<ObservedStatus>,
+    /// Hosts that are offline on OT by their STATE while edge nodes that could wait for them are
+    /// silent.
+    #[serde(default)]
+    pub hosts_offline: Vec<String>,
 }
 
 /// What a rule with `mode = "observe"` would have decided.

@@ -12,6 +12,9 @@ pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Longest wait for room in a socket. A target that takes nothing for that long is given up and
 /// tried anew; its queue takes what comes meanwhile.
 pub(super) const WRITE_WITHIN: Duration = Duration::from_secs(10);
+/// What operators call the other end.
+pub(super) const SERVER: &str = "the log server";
+
 /// What a worker does with a target.
 pub trait Carrier: Send {
     /// Opens what lines are sent through.
@@ -65,10 +68,34 @@ pub(super) fn is_end(read: io::Result<usize>) -> io::Result<bool> {
     }
 }
 
+/// Why a target can't be reached, in words.
+pub(super) fn explain(error: &io::Error) -> String {
+    match tls::cause(error) {
+        Some(error) => tls::explain(error, SERVER),
+        None => error.to_string(),
+    }
+}
+
 /// The next of several addresses: one that doesn't answer isn't tried twice in a row.
 pub(super) fn pick(addresses: &[SocketAddr], next: &mut usize) -> io::Result<SocketAddr> {
     let index = next.checked_rem(addresses.len()).unwrap_or(0);
     *next = index.wrapping_add(1);
     let missing = || io::Error::new(ErrorKind::AddrNotAvailable, "no address");
     addresses.get(index).copied().ok_or_else(missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{AlertDescription, Error as TlsError};
+
+    use super::*;
+
+    #[test]
+    fn what_tls_says_is_told_in_words() {
+        let alert = TlsError::AlertReceived(AlertDescription::UnknownCA);
+        let told = explain(&io::Error::other(alert));
+        assert!(told.starts_with("the log server doesn't accept our certificate"), "{told}");
+        let refused = io::Error::from(ErrorKind::ConnectionRefused);
+        assert_eq!(explain(&refused), refused.to_string());
+    }
 }

@@ -9,9 +9,9 @@ use std::time::Duration;
 use rustls::ClientConnection;
 use rustls_pki_types::ServerName;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
-use tls::Source;
+use tls::{FIRST_BYTES, Source};
 
-use super::carrier::{CONNECT_WITHIN, Carrier, WRITE_WITHIN, is_end, pick};
+use super::carrier::{CONNECT_WITHIN, Carrier, SERVER, WRITE_WITHIN, is_end, pick};
 use super::line::{Lines, Numbered};
 
 /// Size of the socket's send buffer: what it holds is lost with the server, and is sent again.
@@ -119,6 +119,44 @@ impl Carrier for Stream {
     }
 }
 
+/// A socket of which is kept what came first.
+struct Overheard<'a> {
+    socket: &'a TcpStream,
+    first: Vec<u8>,
+}
+
+impl Read for Overheard<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.socket.read(buffer)?;
+        let kept = buffer.get(..bytes.min(FIRST_BYTES)).unwrap_or_default();
+        if self.first.is_empty() {
+            self.first.extend_from_slice(kept);
+        }
+        Ok(bytes)
+    }
+}
+
+impl Write for Overheard<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}
+
+/// An error of the TLS handshake, of which `first` came first.
+fn in_handshake(error: io::Error, first: &[u8]) -> io::Error {
+    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {
+        let seconds = CONNECT_WITHIN.as_secs();
+        let port = if first.is_empty() { ": is that a port for TLS?" } else { "" };
+        let text = format!("no answer to our TLS handshake for {seconds} s{port}");
+        return io::Error::new(ErrorKind::TimedOut, text);
+    }
+    tls::in_handshake(error, first, SERVER)
+}
+
 /// What the kernel says of a connection attempt that took too long.
 fn timed_out(error: io::Error) -> io::Error {
     match error.raw_os_error() {
@@ -131,8 +169,10 @@ impl Link {
     fn shake_hands(&mut self) -> io::Result<()> {
         let Some(tls) = &mut self.tls else { return Ok(()) };
         self.socket.set_read_timeout(Some(CONNECT_WITHIN))?;
+        let mut overheard = Overheard { socket: &self.socket, first: Vec::new() };
         while tls.is_handshaking() {
-            tls.complete_io(&mut self.socket)?;
+            tls.complete_io(&mut overheard)
+                .map_err(|error| in_handshake(error, &overheard.first))?;
         }
         self.socket.set_read_timeout(Some(SETTLE_WITHIN))?;
         self.read_once()

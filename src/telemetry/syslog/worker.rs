@@ -26,7 +26,7 @@ use mistake::mistake;
 use text::format_utc;
 
 use super::Target;
-use super::carrier::Carrier;
+use super::carrier::{Carrier, explain};
 use super::line::{Identity, Lines, Numbered};
 use super::queue::{Lost, Queue, Queued, Waiting};
 use super::transport::carrier;
@@ -269,7 +269,7 @@ impl Worker {
             }
             Err(error) => {
                 if reported != Reported::Down {
-                    event!(LogTargetDown, target = self.name, error = %error);
+                    event!(LogTargetDown, target = self.name, error = explain(&error));
                 }
                 let not_before = self.next_attempt(attempts);
                 let attempts = attempts.saturating_add(1);
@@ -452,7 +452,7 @@ impl Worker {
             self.answers = Answers::Unknown(0);
         }
         self.carrier.close();
-        event!(LogTargetDown, target = self.name, error = %error);
+        event!(LogTargetDown, target = self.name, error = explain(error));
         // A server that hangs takes one connection after the other, and with each what it had.
         let held = self.up_since.take().is_some_and(|since| since.elapsed() >= HELD);
         self.breaks = if held { 0 } else { self.breaks };

@@ -412,7 +412,8 @@ fn is_plain(datatype: &DataType) -> bool {
 
 /// Datatypes that no rule tells apart; with the unknown one.
 fn datatype_classes(rules: &[&Rule]) -> Vec<Vec<Option<DataType>>> {
-    let sets: HashSet<_> = rules.iter().filter_map(|rule| rule.datatypes()).collect();
+    let opened = rules.iter().flat_map(|rule| rule.shapes().open_datatypes());
+    let sets: HashSet<_> = rules.iter().filter_map(|rule| rule.datatypes()).chain(opened).collect();
     let mut classes: BTreeMap<(Vec<bool>, Kinship), Vec<Option<DataType>>> = BTreeMap::new();
     for datatype in DataType::of_metrics() {
         let of = (sets.iter().map(|set| set.contains(datatype)).collect(), kinship(datatype));

@@ -11,7 +11,8 @@ const KIND: Kind = Kind::Sequence;
 const GAP: &[Told] = &[Told::ot("SEQUENCE_GAP", &["node=Plant/{node}"])];
 
 /// Numbers that don't count are told in words.
-const IGNORED: &[Told] = &[Told::ot("SEQUENCE_IGNORED", &["node=Plant/{node}"])];
+const NOT_COUNTED: &[Told] = &[Told::ot("SEQ_NOT_COUNTED", &["node=Plant/{node}"])];
+const REPEATS: &[Told] = &[Told::ot("SEQ_REPEATS", &["node=Plant/{node}"])];
 
 /// So many messages of numbers by name, each with the next of these sequence numbers.
 fn counted(edge: &mut Edge, step: u64, seqs: impl Iterator<Item = Option<u64>>) -> Vec<Shot> {
@@ -19,7 +20,12 @@ fn counted(edge: &mut Edge, step: u64, seqs: impl Iterator<Item = Option<u64>>) 
     if step.is_multiple_of(20) {
         all.push(edge.birth(numbers("m", 100).chain([number("x", 0).int(2, 1)])));
     }
-    all.extend(seqs.map(|seq| edge.says("NDATA", payload(seq, [alias(1).int(10, step)]))));
+    // No two of them are alike: they would be copies.
+    let values = step * 100..;
+    all.extend(seqs.zip(values).map(|(seq, value)| {
+        let metrics = [alias(1).int(10, value)];
+        edge.says("NDATA", payload(seq, metrics))
+    }));
     all
 }
 
@@ -27,17 +33,17 @@ pub(super) const ATTACKERS: &[Attacker] = &[
     Attacker::ot(KIND, "seq-stands-still", |edge, step| {
         counted(edge, step, std::iter::repeat_n(Some(0), 20))
     })
-    .told(IGNORED),
+    .told(NOT_COUNTED),
     Attacker::ot(KIND, "seq-repeats", |edge, step| {
         let first = step * 5;
         counted(edge, step, (0..20).map(|at| Some((first + at / 2) % 256)))
     })
     .at(0)
-    .told(IGNORED),
+    .told(REPEATS),
     Attacker::ot(KIND, "seq-jumps", |edge, step| {
         counted(edge, step, (0..20).map(|at| Some((step * 20 + at) * 7 % 256)))
     })
-    .told(IGNORED),
+    .told(NOT_COUNTED),
     Attacker::ot(KIND, "seq-descends", |edge, step| {
         counted(edge, step, (0..20).map(|at| Some(255 - (step * 20 + at) % 256)))
     })

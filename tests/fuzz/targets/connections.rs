@@ -40,7 +40,13 @@ pub fn ot_connection(input: &[u8]) {
 
     let (heard, rest) = packets(&heard);
     assert!(rest.is_empty(), "half a packet: {rest:?}");
-    let wanted = ["$sparkplug/certificates/#", "spBv1.0/G/+/E", "spBv1.0/G/+/F"];
+    let wanted = [
+        "$sparkplug/certificates/#",
+        "spBv1.0/STATE/+",
+        "STATE/+",
+        "spBv1.0/G/+/E",
+        "spBv1.0/G/+/F",
+    ];
     for (at, packet) in heard.iter().enumerate() {
         match packet.kind {
             kind::CONNECT if at == 0 => {

@@ -230,7 +230,8 @@ impl Journal {
             synthetic: flags & 0x18 == 0x18,
             aliased: flags & 0x14 == 0x14,
             typed: flags & 0x12 == 0x12,
-            outdated: flags & 0x11 == 0x11,
+            urgent: flags & 0x11 == 0x11,
+            outdated: flags & 0x12 == 0x12,
         };
         self.frames.insert(self.next, relayed.clone());
         self.frame(Some(Body::Relayed(relayed)), 0);
@@ -401,6 +402,7 @@ impl Journal {
         let text = format!("{outgoing:?}");
         let (Outgoing::Open { node, .. }
         | Outgoing::Publish { node, .. }
+        | Outgoing::Hurry { node }
         | Outgoing::Barrier { node }
         | Outgoing::Close { node }) = &outgoing;
         let node = *node;

@@ -35,6 +35,7 @@ impl ItBroker {
                     host.received(&topic, &payload, wall_ms);
                 }
             }
+            Outgoing::Hurry { .. } => {}
             Outgoing::Barrier { node } => {
                 if self.sessions.get(&node).is_some_and(|one| one.swallows_until.is_none()) {
                     self.events.push_back((node, SessionEvent::Confirmed));

@@ -4,7 +4,7 @@ mod it_half;
 mod ot_half;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -109,11 +109,6 @@ pub enum Back {
 
 impl World {
     pub fn new(config: &Config, seed: u64, fault: Option<Fault>, trace: bool) -> World {
-        let shm = PathBuf::from("/dev/shm");
-        let dir = match shm.is_dir() {
-            true => tempfile::tempdir_in(shm),
-            false => tempfile::tempdir(),
-        };
         let now = Now { mono: Duration::from_secs(1), wall_ms: config.wall_ms };
         clock::testing::show(now);
         let first = policies::policy(config.policy, config.wall_ms);
@@ -151,7 +146,7 @@ impl World {
             overtaken: BTreeSet::new(),
             config: config.clone(),
             fault,
-            dir: dir.expect("a directory"),
+            dir: directory(),
             now,
             trace,
         };
@@ -305,6 +300,16 @@ impl World {
             *at = (*at).min(self.now.mono + Duration::from_secs(6));
         }
     }
+}
+
+/// A new directory, in memory if there is one there.
+pub fn directory() -> TempDir {
+    let shm = Path::new("/dev/shm");
+    let dir = match shm.is_dir() {
+        true => tempfile::tempdir_in(shm),
+        false => tempfile::tempdir(),
+    };
+    dir.expect("a directory")
 }
 
 /// A payload for people.

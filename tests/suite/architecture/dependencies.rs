@@ -20,7 +20,7 @@ sparkplug        text
 account          mistake sparkplug
 tls              diagnostic text
 broker           tls
-stream
+stream           tls
 state            foreign mistake
 journal-format
 journal-segment  foreign journal-format

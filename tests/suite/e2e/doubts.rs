@@ -1,5 +1,7 @@
 //! Deaths, and edge nodes that nobody is sure of: what the relay believes, and what it says of it.
 
+use std::fs;
+
 use prost::Message;
 use sparkplug::{DataType, Payload, Value};
 use telemetry::Event;
@@ -9,6 +11,7 @@ use crate::metrics::{int, metric, untyped};
 use crate::peers::raw_edge::RawEdge;
 use crate::relay::Half;
 use crate::rig::{EVERYTHING, Rig, Variation};
+use crate::waiting::wait_until;
 
 fn bd_seq(number: u64) -> sparkplug::Metric {
     metric("bdSeq", DataType::Int64, Value::Long(number))
@@ -60,7 +63,7 @@ fn numbers_that_do_not_count_are_told_and_delay_nothing() {
         let data = Payload { seq: Some(0), metrics, ..Payload::default() };
         edge.publish(&topic, data.encode_to_vec(), false);
     }
-    rig.relay.wait_for_event(Half::Ot, Event::SequenceIgnored, &["node=Plant/E"]);
+    rig.relay.wait_for_event(Half::Ot, Event::SeqNotCounted, &["node=Plant/E", "seq=0"]);
     rig.wait_for_value("Plant/E", "x", 19);
     rig.judge(Excuse::default());
 }
@@ -81,4 +84,25 @@ fn a_node_of_which_nothing_is_heard_after_a_restart_dies_until_it_is() {
     quiet.ndata(&[untyped(int("x", 2))]).unwrap();
     rig.wait_for_value("Plant/Quiet", "x", 2);
     rig.judge(Excuse::default());
+}
+
+#[test]
+fn a_host_that_is_offline_on_ot_is_told_while_no_edge_node_lives() {
+    let Some(rig) = Rig::start(EVERYTHING) else { return };
+    let mut host = RawEdge::connect(rig.ot_address(), "Hosts", "scada");
+    let state =
+        |online| format!("{{\"online\":{online},\"timestamp\":{}}}", crate::waiting::now_ms());
+    host.publish("spBv1.0/STATE/scada", state(false).into_bytes(), true);
+    host.publish("STATE/old-scada", b"OFFLINE".to_vec(), true);
+    let relay = &rig.relay;
+    let words = ["host=scada topic=spBv1.0/STATE/scada silent=0 live=0"];
+    relay.wait_for_event(Half::Ot, Event::HostOffline, &words);
+    relay.wait_for_event(Half::Ot, Event::HostOffline, &["host=old-scada topic=STATE/old-scada"]);
+    wait_until("health says so", || {
+        let status = fs::read_to_string(relay.path("ot-state/status.json")).unwrap_or_default();
+        status.contains("hosts are offline: old-scada, scada")
+    });
+    host.publish("spBv1.0/STATE/scada", state(true).into_bytes(), true);
+    relay.wait_for_event(Half::Ot, Event::HostOnline, &["host=scada"]);
+    assert_eq!(rig.it.count("spBv1.0/STATE/scada"), 0);
 }

@@ -132,6 +132,7 @@ fn a_broker_that_refuses_subscriptions_is_told() {
         let of_broker = &["broker=127.0.0.1:"];
         let absent = if births {
             relay.wait_for_event(Half::Ot, Event::SubscriptionRefused, of_broker);
+            relay.wait_for_event(Half::Ot, Event::HostStatesRefused, of_broker);
             Event::StoredBirthsRefused
         } else {
             relay.wait_for_event(Half::Ot, Event::StoredBirthsRefused, of_broker);

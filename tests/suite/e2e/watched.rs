@@ -313,7 +313,16 @@ fn status_and_textfile_tell_the_account_by_node_and_rule() {
         let mode = fs::metadata(rig.relay.path(name)).unwrap().mode() & 0o7777;
         assert_eq!(mode & !0o640, 0, "{name}: {mode:o}");
     }
-    let text = fs::read_to_string(rig.relay.path("ot-state/ot.prom")).unwrap();
+    // The textfile is written after the status file: what the status told may not be in it yet.
+    let mut text = String::new();
+    wait_until("the textfile has the message that waited for a birth", || {
+        text = fs::read_to_string(rig.relay.path("ot-state/ot.prom")).unwrap();
+        text.lines().any(|line| {
+            line.starts_with("sparkdiode_dropped_messages_total{")
+                && line.contains("reason=\"data_before_birth\"")
+                && line.ends_with(" 1")
+        })
+    });
     let sample = |name: &str, labels: &str| {
         let start = format!("{name}{{half=\"ot\",relay=\"relay\"{labels}}} ");
         text.lines().find_map(|line| line.strip_prefix(&start)).map(str::to_owned)

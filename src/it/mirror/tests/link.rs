@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use journal_format::{Body, Frame, Heartbeat, Start};
+use journal_format::{Body, Frame, Heartbeat, Relayed, Start};
 use journal_read::Item;
+use prost::Message;
+use sparkplug::Payload;
 
 use super::both::Both;
 use super::world::{World, bd_seq, data, metric, plant, settings};
@@ -21,6 +23,23 @@ fn nothing_is_published_before_a_sign_of_life() {
     assert_eq!(world.host.births, 0, "the plant's side may be dead");
     world.heartbeat();
     assert_eq!(world.host.births, 1);
+}
+
+#[test]
+fn data_of_high_priority_hurries_its_session_once_it_is_published() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    let urgent = |world: &mut World, topic: &str, metrics| {
+        let payload = Payload { timestamp: Some(1), metrics, ..Payload::default() };
+        let (topic, payload) = (topic.into(), payload.encode_to_vec());
+        world.append(Body::Relayed(Relayed { topic, payload, urgent: true, ..Relayed::default() }));
+    };
+    world.relayed("spBv1.0/g/NDATA/e", data(vec![metric("a", 1)]), false);
+    assert!(world.hurried.is_empty());
+    urgent(&mut world, "spBv1.0/g/NDATA/e", data(vec![metric("a", 2)]));
+    assert_eq!(world.hurried, [world.commands["g/e"]]);
+    urgent(&mut world, "spBv1.0/g/NDATA/stranger", data(vec![metric("a", 2)]));
+    assert_eq!(world.hurried.len(), 1, "nothing of it was published");
 }
 
 #[test]

@@ -203,6 +203,8 @@ pub(super) struct World {
     pub(super) host: Host,
     pub(super) commands: HashMap<String, NodeId>,
     pub(super) bd_seqs: HashMap<String, Vec<u8>>,
+    /// Sessions whose publications were called urgent.
+    pub(super) hurried: Vec<NodeId>,
     pub(super) notices: Vec<Notice>,
     /// Drop publications on the floor as a dying connection does.
     pub(super) black_hole: bool,
@@ -221,6 +223,7 @@ impl World {
             host: Host::default(),
             commands: HashMap::new(),
             bd_seqs: HashMap::new(),
+            hurried: Vec::new(),
             notices: Vec::new(),
             black_hole: false,
             probe: SnapshotProbe::default(),
@@ -358,6 +361,10 @@ impl World {
                     if !self.black_hole {
                         self.host.received(&topic, &payload, qos, *will_bd_seq);
                     }
+                }
+                Outgoing::Hurry { node } => {
+                    assert!(self.sessions.contains_key(&node), "a session");
+                    self.hurried.push(node);
                 }
                 Outgoing::Barrier { node } => {
                     if !self.black_hole {

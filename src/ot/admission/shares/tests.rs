@@ -101,6 +101,30 @@ fn many_that_flood_alike_take_no_room_from_one_that_does_not() {
 }
 
 #[test]
+fn where_all_send_alike_the_way_gets_full_and_nothing_is_refused() {
+    let names: Vec<String> = (0..40).map(|number| format!("node{number}")).collect();
+    let mut senders: Vec<(&str, u64)> = names.iter().map(|node| (&**node, 100)).collect();
+    senders[7].1 = 90;
+    assert_eq!(run(40, &senders, 1_000, false), None);
+    // One that sends less is protected from the others.
+    senders[7].1 = 60;
+    let counts = run(40, &senders, 3_800, false).unwrap();
+    assert_eq!(counts[7], (40 * 60, 0));
+    assert!(counts[8].1 > 0, "{counts:?}");
+}
+
+#[test]
+fn who_has_sent_nothing_for_two_stretches_is_forgotten() {
+    let mut way = Way::new(&["a", "gone"]);
+    assert!(way.send("gone", "NDATA", 1));
+    for _ in 0..2 * STRETCH {
+        way.take(1);
+        assert!(way.send("a", "NDATA", 1));
+    }
+    assert_eq!(way.shares.nodes.len(), 1);
+}
+
+#[test]
 fn nodes_that_a_worker_can_follow_are_never_refused() {
     let counts = run(1_000, &[("a", 4), ("b", 6), ("c", 5)], 15, false).unwrap();
     assert!(counts.iter().all(|(_, refused)| *refused == 0), "{counts:?}");

@@ -106,7 +106,7 @@ fn a_broker_without_stored_births_is_told_of_once() {
         let request = rig.poll(0);
         if connection == 0 {
             assert_eq!(request, subscribe(&[STORED]));
-            assert_eq!(rig.answered(0, &[false]), [Said::StoredBirthsRefused]);
+            assert_eq!(rig.answered(0, &[false]), [Said::ExtraRefused(Extra::StoredBirths)]);
         } else {
             assert_eq!(request, None);
         }
@@ -128,7 +128,7 @@ fn a_broker_that_ends_the_connection_at_the_stored_births_is_served_without_them
         rig.answered(0, &[true]);
         assert_eq!(rig.poll(0), subscribe(&[STORED]));
         let given_up = times == 2;
-        let said = Said::StoredBirthsEndSession { times, given_up };
+        let said = Said::ExtraEndsSession { extra: Extra::StoredBirths, times, given_up };
         assert_eq!(rig.subscriptions.ended(true), Some(said));
     }
     rig.subscriptions.connected(true);
@@ -193,4 +193,42 @@ fn what_a_policy_wants_no_more_is_unsubscribed_and_what_is_new_is_asked_for() {
     rig.answered(0, &[true]);
     rig.subscriptions.refilter(names(&["a", "b", "c"]));
     assert_eq!(rig.poll(0), subscribe(&["a"]));
+}
+
+#[test]
+fn what_hosts_say_is_asked_for_last_and_a_broker_may_keep_it() {
+    const STATES: [&str; 2] = ["spBv1.0/STATE/+", "STATE/+"];
+    let new = || {
+        let mut rig = Rig::new(&["a"]);
+        rig.subscriptions = Subscriptions::new(names(&["a"]), WITHIN).with_host_states();
+        rig
+    };
+    let up_to_states = |rig: &mut Rig, seconds| {
+        rig.subscriptions.connected(true);
+        rig.poll(seconds);
+        rig.answered(seconds, &[true]);
+        assert_eq!(rig.poll(seconds), subscribe(&[STORED]));
+        rig.answered(seconds, &[true]);
+        rig.poll(seconds)
+    };
+    let mut rig = new();
+    assert_eq!(up_to_states(&mut rig, 0), subscribe(&STATES));
+    assert_eq!(rig.answered(0, &[true, false]), [], "those that are asked for are one of two");
+    assert_eq!(rig.poll(100_000), None);
+
+    let mut rig = new();
+    up_to_states(&mut rig, 0);
+    assert_eq!(rig.answered(0, &[false, false]), [Said::ExtraRefused(Extra::HostStates)]);
+    assert_eq!(rig.subscriptions.trouble(), None, "nothing of the policy is missing");
+    assert_eq!(rig.poll(15), subscribe(&STATES), "later it is asked for again");
+    assert_eq!(rig.answered(15, &[false, false]), []);
+
+    let mut rig = new();
+    for times in 1..=2 {
+        assert_eq!(up_to_states(&mut rig, 0), subscribe(&STATES));
+        let (extra, given_up) = (Extra::HostStates, times == 2);
+        let said = Said::ExtraEndsSession { extra, times, given_up };
+        assert_eq!(rig.subscriptions.ended(true), Some(said));
+    }
+    assert_eq!(up_to_states(&mut rig, 0), None);
 }

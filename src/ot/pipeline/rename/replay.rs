@@ -153,6 +153,7 @@ impl Names {
                 aliased: false,
                 typed: false,
                 outdated: false,
+                urgent: false,
             };
             let entity = Entity::node(&group, &edge_node);
             deaths.push(Entry::Plant(Admitted::death(source, entity, now_ms, None, losses, flags)));

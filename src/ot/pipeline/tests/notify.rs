@@ -53,6 +53,37 @@ fn a_message_that_is_dropped_is_told_as_what_it_is() {
 }
 
 #[test]
+fn a_host_that_is_offline_is_told_while_nodes_are_silent_and_its_state_never_crosses() {
+    let mut bench = Bench::new(ALL);
+    bench.node("NBIRTH", vec![bd_seq(0), number("a")]);
+    let state: &[u8] = br#"{"online":false,"timestamp":1}"#;
+    let before = bench.journal.len();
+    let told = capture(|| {
+        bench.receive(Received { retain: true, ..received("spBv1.0/STATE/scada", state) });
+    });
+    assert!(told.is_empty(), "it was asked for: {told:?}");
+    assert_eq!(bench.journal.len(), before);
+    let pass = |bench: &mut Bench| {
+        capture(|| {
+            bench.pass(11_000);
+            bench.tick();
+        })
+    };
+    assert!(pass(&mut bench).iter().all(|told| told.event != Event::HostOffline), "the node lives");
+    bench.node("NDEATH", vec![bd_seq(0)]);
+    let told = pass(&mut bench);
+    let line = told.iter().find(|told| told.event == Event::HostOffline).unwrap().message();
+    assert!(line.contains("host=scada topic=spBv1.0/STATE/scada silent=1 live=0"), "{line}");
+    assert_eq!(bench.pipeline.absent_hosts(bench.now).unwrap().0, ["scada"]);
+    // What can't be read is told as what isn't forwarded.
+    let told = capture(|| {
+        bench.receive(received("spBv1.0/STATE/other", b"\x08\x01"));
+    });
+    triggered(&told, Event::PolicyDrop);
+    assert!(!bench.leaks("STATE"), "nothing of it is in the journal");
+}
+
+#[test]
 fn a_hole_in_the_sequence_is_told_with_its_node() {
     let mut bench = Bench::new(ALL);
     bench.node("NBIRTH", vec![bd_seq(0), number("a")]);

@@ -6,7 +6,7 @@ use account::Reason;
 use journal_format::{Body, Relayed};
 use sparkplug::{DataType, Metric, Payload, Topic, Value};
 
-use super::bench::{Bench, aliased, bd_seq, by_alias, payload, relayed, typed, verbs};
+use super::bench::{Bench, aliased, bd_seq, by_alias, by_name, payload, relayed, typed, verbs};
 
 /// Nodes with some metrics each, all of which are told or not.
 struct Plant {
@@ -192,6 +192,25 @@ const ALARMS: &str = r#"
     messages-per-s = 2
     burst-messages = 2
 "#;
+
+#[test]
+fn data_with_a_metric_of_high_priority_is_called_urgent_on_either_path() {
+    let policy = ALARMS.split("[limits.link]").next().unwrap();
+    for fast in [true, false] {
+        let mut bench = Bench::new(policy);
+        bench.pipeline.takes_fast_path = fast;
+        let number = |name: &str| typed(name, DataType::Int32, Value::Int(1));
+        let birth = bench.node("NBIRTH", vec![bd_seq(0), number("Alarm/1"), number("x")]);
+        assert!(!birth[0].urgent);
+        let data = |bench: &mut Bench, names: &[&str]| {
+            let metrics = names.iter().map(|name| by_name(name, Value::Int(2)));
+            bench.node("NDATA", metrics.collect())[0].urgent
+        };
+        assert!(!data(&mut bench, &["x"]));
+        assert!(data(&mut bench, &["Alarm/1"]));
+        assert!(data(&mut bench, &["x", "Alarm/1"]));
+    }
+}
 
 #[test]
 fn births_and_deaths_come_first_then_alarms_then_the_rest() {

@@ -83,6 +83,75 @@ fn a_deny_rule_with_hours_denies_in_these_hours_only() {
     assert_eq!(bench.node("NDATA", vec![by_alias(2, Value::Int(5))]).len(), 1);
 }
 
+/// Sends a message of G/E with this `seq`.
+fn numbered(bench: &mut Bench, seq: u64, value: u32) -> Vec<journal_format::Relayed> {
+    bench.seq = seq;
+    bench.node("NDATA", vec![by_alias(2, Value::Int(value))])
+}
+
+#[test]
+fn a_message_is_judged_by_the_windows_in_which_it_came_and_not_by_those_of_the_last_tick() {
+    let mut bench = Bench::new(VENDOR);
+    bench.node("NBIRTH", vec![bd_seq(0), number("first", 1, 1), number("second", 2, 2)]);
+    // 22:14:00, and nobody ticked since.
+    bench.pass(40_000);
+    assert_eq!(verbs(&numbered(&mut bench, 1, 21)), "NBIRTH NDATA");
+    // 22:15:00.
+    bench.pass(60_000);
+    assert_eq!(verbs(&numbered(&mut bench, 2, 0x5EC0_0001)), "NBIRTH");
+    assert_eq!(bench.dropped(Reason::NoRule), 1);
+}
+
+#[test]
+fn after_a_stall_each_message_is_judged_by_its_own_time() {
+    let mut bench = Bench::new(VENDOR);
+    let opens = bench.now.wall_ms + 40_000;
+    bench.node("NBIRTH", vec![bd_seq(0), number("first", 1, 1), number("second", 2, 2)]);
+    // Ten minutes of a full disk: all of these came meanwhile.
+    bench.pass(600_000);
+    let mut crossed = Vec::new();
+    for (seq, at) in [(1, opens - 1), (2, opens), (3, opens + 59_999), (4, opens + 60_000)] {
+        bench.pipeline.judge_as_of(at);
+        let frames = numbered(&mut bench, seq, u32::try_from(seq).unwrap());
+        crossed.push(verbs(&frames));
+    }
+    assert_eq!(crossed, ["", "NBIRTH NDATA", "NDATA", "NBIRTH"]);
+    let values: Vec<_> = [2_u32, 3].map(Value::Int).to_vec();
+    let told = bench.journal.iter().filter_map(|body| match body {
+        journal_format::Body::Relayed(relayed) if relayed.topic.contains("NDATA") => {
+            value_of(&payload(relayed), "second")
+        }
+        _ => None,
+    });
+    assert_eq!(told.collect::<Vec<_>>(), values);
+    // The next tick doesn't open what is over.
+    bench.pipeline.judge_as_of(bench.now.wall_ms);
+    assert!(relayed(&bench.tick()).is_empty());
+}
+
+#[test]
+fn what_waits_for_its_turn_is_judged_by_the_windows_in_which_it_came() {
+    // Opens while they wait: they came when it was closed.
+    let mut bench = Bench::new(VENDOR);
+    bench.node("NBIRTH", vec![bd_seq(0), number("first", 1, 1), number("second", 2, 2)]);
+    bench.pass(39_500);
+    assert!(numbered(&mut bench, 2, 22).is_empty());
+    assert_eq!(bench.pipeline.account().waiting, 1);
+    bench.pass(600);
+    assert_eq!(verbs(&relayed(&bench.tick())), "NBIRTH");
+    assert_eq!(bench.pipeline.account().waiting, 0);
+    assert_eq!(bench.dropped(Reason::NoRule), 1);
+    // Closes while they wait: they came when it was open.
+    bench.pass(59_000);
+    assert_eq!(verbs(&numbered(&mut bench, 3, 23)), "NDATA");
+    assert!(numbered(&mut bench, 5, 25).is_empty());
+    bench.pass(1_000);
+    let frames = relayed(&bench.tick());
+    assert_eq!(verbs(&frames), "NDATA NBIRTH");
+    assert_eq!(value_of(&payload(&frames[0]), "second"), Some(Value::Int(25)));
+    assert_eq!(bench.dropped(Reason::NoRule), 1);
+}
+
 #[test]
 fn a_policy_that_nobody_told_the_time_forwards_nothing_of_scheduled_rules() {
     let policy = super::bench::policy(VENDOR);

@@ -2,8 +2,8 @@
 
 use account::Reason;
 use policy::EntityPlan;
-use policy::shape::Disarm;
-use sparkplug::steps;
+use policy::shape::Shape;
+use sparkplug::{DataType, steps};
 
 use super::{Definition, Definitions, Kind, Standing, Types};
 
@@ -59,7 +59,7 @@ impl<'a> Survey<'a> {
         self.budget
     }
 
-    /// What an instance of the definition `definition` in the metric `name` asks for. `disarm` says
+    /// What an instance of the definition `definition` in the metric `name` asks for. `shape` says
     /// which members and parameters the metric's rule lets through.
     ///
     /// # Errors
@@ -68,10 +68,10 @@ impl<'a> Survey<'a> {
         &mut self,
         name: &str,
         definition: &str,
-        disarm: &Disarm,
+        shape: &Shape,
     ) -> Result<Types, Reason> {
         let mut walk = Walk::new(self.definitions, self.entity, self.budget);
-        walk.of = Some(Instance { name_bytes: name.len(), disarm });
+        walk.of = Some(Instance { name_bytes: name.len(), shape });
         let walked = walk.pull(&mut name.to_owned(), definition);
         self.budget = walk.budget;
         walked.map(|()| walk.asked)
@@ -93,15 +93,15 @@ pub(super) struct Walk<'a> {
 struct Instance<'a> {
     /// Bytes of its metric's name, with which every path begins.
     name_bytes: usize,
-    disarm: &'a Disarm,
+    shape: &'a Shape,
 }
 
 impl Instance<'_> {
-    fn takes(&self, path: &str, kind: &Kind) -> bool {
+    fn takes(&self, path: &str, datatype: DataType, kind: &Kind) -> bool {
         let below = path.get(self.name_bytes.saturating_add(1)..).unwrap_or_default();
         match kind {
-            Kind::Parameter => self.disarm.takes_parameter(below),
-            Kind::Member | Kind::Nested { .. } => self.disarm.takes_member(below),
+            Kind::Parameter => self.shape.takes_parameter(below, Some(datatype)),
+            Kind::Member | Kind::Nested { .. } => self.shape.takes_member(below, Some(datatype)),
         }
     }
 }
@@ -153,7 +153,9 @@ impl<'a> Walk<'a> {
                 return Err(Reason::OverCap);
             }
             let denied = self.plan.denies_member(path, Some(field.datatype)).is_some();
-            if denied || !self.of.as_ref().is_none_or(|of| of.takes(path, &field.kind)) {
+            if denied
+                || !self.of.as_ref().is_none_or(|of| of.takes(path, field.datatype, &field.kind))
+            {
                 let removed = self.asked.removed.entry(name.to_owned()).or_default();
                 removed.insert(member.to_string());
             } else if let Kind::Nested { definition, .. } = &field.kind {

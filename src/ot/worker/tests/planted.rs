@@ -63,7 +63,7 @@ fn the_half_in_a_process_of_its_own() {
     messages.extend((1..30).map(data));
     while !messages.is_empty() {
         let burst = messages.drain(..messages.len().min(10)).collect();
-        work.send(Work::Messages(burst)).unwrap();
+        work.send(arrived(burst)).unwrap();
     }
     work.send(Work::Stop).unwrap();
     let told = capture(|| worker.run());

@@ -2,6 +2,7 @@
 
 mod disarm;
 mod numbers;
+mod open;
 mod texts;
 
 use std::ops::Range as Span;
@@ -26,7 +27,7 @@ const MAX_TIME_S: f64 = 315_360_000.0;
 const MAX_INTERVAL_MS: f64 = 86_400_000.0;
 
 /// The keys of both kinds of tables.
-pub(crate) const SHAPE_KEYS: [&str; 23] = [
+pub(crate) const SHAPE_KEYS: [&str; 24] = [
     "max-age-s",
     "max-future-s",
     "step",
@@ -41,6 +42,7 @@ pub(crate) const SHAPE_KEYS: [&str; 23] = [
     "pattern",
     "not-allowed",
     "pseudonym",
+    "open-datatypes",
     "properties",
     "metadata",
     "columns",
@@ -62,7 +64,13 @@ pub(crate) fn read(
     let mut reader = Reader { file, datatypes, problems };
     let base = rule.table("shape", "`[rule.shape]`", reader.problems);
     let has_base = base.is_some();
-    let base = base.map(|section| reader.base(section)).unwrap_or_default();
+    let read_base = |section: Section<'_, '_>| {
+        let header = section.header();
+        let shape = reader.base(section);
+        reader.crosses(None, &shape, header, "[rule.shape]");
+        shape
+    };
+    let base = base.map(read_base).unwrap_or_default();
     let mut tables = Vec::new();
     for section in rule.tables("metric", "`[[rule.metric]]`", reader.problems) {
         if tables.len() >= MAX_TABLES {
@@ -71,8 +79,10 @@ pub(crate) fn read(
             reader.error("P016", section.header(), title, "").help("make several rules");
             break;
         }
+        let header = section.header();
         let (names, own, inherits) = reader.metric(section);
         let shape = if inherits { own.clone().or(&base) } else { own.clone() };
+        reader.crosses(Some(&own), &shape, header, "[[rule.metric]]");
         tables.push(MetricTable { names, shape: Arc::new(shape), own });
     }
     let looking = tables.iter().filter(|table| table.own.looks_at_values());
@@ -138,6 +148,7 @@ impl Reader<'_, '_> {
         let length = self.length(section);
         let allowed = self.allowed(section);
         let pseudonym = self.pseudonym(section);
+        let open = self.open(section);
         let properties = self.names(section, "properties");
         let metadata = self.metadata(section);
         let columns = self.names(section, "columns");
@@ -154,6 +165,7 @@ impl Reader<'_, '_> {
             length,
             allowed,
             pseudonym,
+            open,
             disarm,
             deadband,
             min_interval,
@@ -320,6 +332,7 @@ fn misplaced(key: &str, table: &str) -> Option<String> {
         "quantise" | "quantize" | "resolution" => Some("did you mean `step`?".into()),
         "regex" => Some("did you mean `pattern`?".into()),
         "range" => Some("write `min` and `max`".into()),
+        "open" | "open-types" | "unchecked" => Some("did you mean `open-datatypes`?".into()),
         _ => RULE_KEYS.contains(&key).then_some(help),
     }
 }

@@ -3,7 +3,8 @@
 use account::{Reason, RuleId};
 use sparkplug::{DataType, Entity};
 
-use super::{globs, shapes};
+use super::globs;
+use super::shapes::{self, Word};
 use crate::{Action, Verdict};
 
 pub(crate) type Names = Option<Vec<String>>;
@@ -167,12 +168,11 @@ pub(crate) fn judge(
     }
     let text = datatype.unwrap_or(DataType::String);
     let opens = |rule: &Draft| {
-        rule.forwards(entity, metric, datatype)
-            && (rule.shapes.opens(metric, text) || !rule.shapes.can_shape(metric, text))
+        rule.forwards(entity, metric, datatype) && rule.shapes.word(metric, text) != Word::Opaque
     };
     match first(&opens) {
         None => Verdict::Drop { reason: Reason::Opaque, rule: Some(taken) },
-        Some(rule) if !rules[rule.index()].shapes.can_shape(metric, text) => {
+        Some(rule) if rules[rule.index()].shapes.word(metric, text) == Word::Unshapeable => {
             Verdict::Drop { reason: Reason::Unshapeable, rule: Some(rule) }
         }
         Some(rule) => Verdict::Forward { rule },

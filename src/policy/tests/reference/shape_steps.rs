@@ -7,7 +7,7 @@
 
 use account::Reason;
 use aws_lc_rs::hmac;
-use sparkplug::{DataType, Metric, PropertyValue, Value};
+use sparkplug::{DataType, Metric, Property, PropertyValue, Value};
 
 use super::rules::listed;
 use super::shapes::{Allowed, Draft, is_integer, is_number, is_text, width};
@@ -238,6 +238,9 @@ pub(crate) fn number_after(
                 Value::Long(bits) => *bits,
                 _ => return None,
             };
+            if !is_integer(datatype) {
+                return None;
+            }
             match whole(&Draft { step: Some(1.0), ..Draft::default() }, datatype, bits) {
                 Crossing::Value => {
                     let (wide, signed) = width(datatype).unwrap();
@@ -254,16 +257,37 @@ pub(crate) fn number_after(
     }
 }
 
+/// The key of pseudonyms.
+pub(crate) const SECRET: [u8; 32] = [9; 32];
+
 pub(crate) fn crossing_properties(draft: &Draft, metric: &Metric) -> Vec<(String, PropertyValue)> {
     let Some(set) = &metric.properties else { return Vec::new() };
-    let pairs = set.keys.iter().cloned().zip(set.values.iter().cloned());
-    pairs
-        .filter(|(key, _)| match &draft.properties {
-            _ if key == "Quality" => true,
-            Some(names) => listed(&Some(names.clone()), key) && !names.is_empty(),
-            None => key == "engUnit" || key == "Eng_Low",
-        })
-        .collect()
+    let mut crossing = Vec::new();
+    for (key, value) in set.keys.iter().zip(&set.values) {
+        let listed = match &draft.properties {
+            Some(names) => !names.is_empty() && listed(&Some(names.clone()), key),
+            None => ["engUnit", "Eng_Low", "Quality"].contains(&key.as_str()),
+        };
+        let mut value = value.clone();
+        match &mut value.value {
+            Some(Property::Int(_)) if key == "Quality" => {}
+            _ if !listed => continue,
+            Some(Property::String(text)) => {
+                // As a text metric under this draft.
+                let as_text =
+                    Metric { value: Some(Value::String(text.clone())), ..Metric::default() };
+                if content(draft, DataType::String, &as_text) != Crossing::Value {
+                    continue;
+                }
+                if draft.pseudonym {
+                    *text = pseudonym(&SECRET, text);
+                }
+            }
+            _ => {}
+        }
+        crossing.push((key.clone(), value));
+    }
+    crossing
 }
 
 pub(crate) fn pseudonym(secret: &[u8], text: &str) -> String {

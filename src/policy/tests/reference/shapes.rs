@@ -34,6 +34,7 @@ pub(crate) struct Draft {
     pub(crate) allowed: Option<Allowed>,
     pub(crate) not_allowed: &'static str,
     pub(crate) pseudonym: bool,
+    pub(crate) open: Option<Vec<DataType>>,
     pub(crate) deadband: Option<f64>,
     pub(crate) deadband_percent: Option<f64>,
     pub(crate) min_interval_ms: Option<u64>,
@@ -88,6 +89,10 @@ impl Draft {
         line("pattern", digits.then(|| "'[0-9]*'".to_owned()));
         line("not-allowed", word(self.not_allowed, self.allowed.is_some()));
         line("pseudonym", self.pseudonym.then(|| "true".to_owned()));
+        let open = |open: &Vec<DataType>| {
+            list(&open.iter().map(|datatype| datatype.name().to_owned()).collect())
+        };
+        line("open-datatypes", self.open.as_ref().map(open));
         line("deadband", self.deadband.map(number));
         line("deadband-percent", self.deadband_percent.map(number));
         line("min-interval-ms", self.min_interval_ms.map(|interval| interval.to_string()));
@@ -128,6 +133,7 @@ impl Draft {
             (all.allowed, all.not_allowed) = (own.allowed, own.not_allowed);
         }
         all.pseudonym |= own.pseudonym;
+        all.open = own.open.or(all.open);
         if own.deadband.is_some() || own.deadband_percent.is_some() {
             (all.deadband, all.deadband_percent) = (own.deadband, own.deadband_percent);
         }
@@ -165,22 +171,60 @@ impl Draft {
             || self.min_interval_ms.is_some()
     }
 
-    pub(crate) fn can_shape(&self, datatype: DataType) -> bool {
-        if matches!(datatype, DataType::Template | DataType::DataSet) {
-            return !self.looks_at_values();
+    /// Whether the checks on content leave the datatype a way across: one of them looks at all of its
+    /// values, and none is about what its values can hold and can't look at it. What a table says
+    /// by itself is `own`; else what has a fixed size is never too long, and a cap on bytes says nothing
+    /// of other values.
+    pub(crate) fn can_shape(&self, datatype: DataType, own: bool) -> bool {
+        let no_texts = self.max_length.is_none() && !self.pseudonym;
+        if !own && !self.has_range() && no_texts && self.allowed.is_none() {
+            return true;
         }
+        let fixed = is_number(datatype) || datatype == DataType::Boolean;
+        let fixed = fixed || datatype == DataType::DateTime;
+        let is_array = |of: DataType| datatype.name() == format!("{}Array", of.name());
+        let number_arrays = DataType::ALL.iter().filter(|one| is_number(**one));
+        let numbers = number_arrays.copied().any(is_array);
+        let mixed = matches!(datatype, DataType::Template | DataType::DataSet);
+        let texts = is_array(DataType::String);
+        // Whether it is there, looks at all values, is blind for what they can hold.
         let checks = [
-            (self.has_range(), is_number(datatype)),
-            (self.max_length.is_some(), is_text(datatype)),
-            (self.max_bytes.is_some(), is_bytes(datatype)),
-            (matches!(self.allowed, Some(Allowed::Numbers(_))), is_integer(datatype)),
-            (matches!(self.allowed, Some(Allowed::Texts(_) | Allowed::Digits)), is_text(datatype)),
-            (self.pseudonym, is_text(datatype)),
+            (self.has_range(), is_number(datatype), numbers || mixed),
+            (self.max_length.is_some(), is_text(datatype) || (fixed && !own), texts || mixed),
+            (self.max_bytes.is_some(), is_bytes(datatype), false),
+            (
+                matches!(self.allowed, Some(Allowed::Numbers(_))),
+                is_integer(datatype),
+                numbers || mixed || matches!(datatype, DataType::Float | DataType::Double),
+            ),
+            (
+                matches!(self.allowed, Some(Allowed::Texts(_) | Allowed::Digits)),
+                is_text(datatype),
+                texts || mixed,
+            ),
+            (
+                self.pseudonym,
+                is_text(datatype),
+                texts || mixed || matches!(datatype, DataType::Bytes | DataType::File),
+            ),
         ];
-        let said: Vec<bool> =
-            checks.into_iter().filter(|(said, _)| *said).map(|(_, fits)| fits).collect();
-        said.is_empty() || said.contains(&true)
+        let said: Vec<_> = checks.into_iter().filter(|(said, ..)| *said).collect();
+        said.is_empty()
+            || (said.iter().any(|(_, looks, _)| *looks) && !said.iter().any(|(.., blind)| *blind))
     }
+
+    pub(crate) fn is_open(&self, datatype: DataType) -> bool {
+        self.open.iter().flatten().any(|open| *open == datatype)
+    }
+}
+
+/// What the shapes of a rule say of a metric.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Word {
+    Crosses,
+    /// It is another rule's business.
+    Opaque,
+    Unshapeable,
 }
 
 impl Shapes {
@@ -213,12 +257,21 @@ impl Shapes {
         }
     }
 
-    pub(crate) fn opens(&self, name: &str, datatype: DataType) -> bool {
-        self.of(name).opens(datatype)
-    }
-
-    pub(crate) fn can_shape(&self, name: &str, datatype: DataType) -> bool {
-        self.table(name).is_none_or(|table| table.own.can_shape(datatype))
+    pub(crate) fn word(&self, name: &str, datatype: DataType) -> Word {
+        let draft = self.of(name);
+        let is_mixed = matches!(datatype, DataType::Template | DataType::DataSet);
+        let named = self.table(name).is_none_or(|table| {
+            table.own.can_shape(datatype, true) && !(is_mixed && table.own.looks_at_values())
+        });
+        if !named && !draft.is_open(datatype) {
+            Word::Unshapeable
+        } else if !draft.opens(datatype) {
+            Word::Opaque
+        } else if draft.can_shape(datatype, false) || draft.is_open(datatype) {
+            Word::Crosses
+        } else {
+            Word::Unshapeable
+        }
     }
 
     pub(crate) fn shapes_member(&self, path: &str) -> bool {

@@ -1,0 +1,54 @@
+//! A message as the broker delivered it, and the right to acknowledge it.
+
+use bytes::Bytes;
+use rumqttc::ManualAck;
+
+/// A message as it came from the broker, and how to acknowledge it.
+#[derive(Debug)]
+pub(crate) struct Delivered {
+    pub(crate) topic: Bytes,
+    pub(crate) payload: Bytes,
+    pub(crate) retain: bool,
+    pub(crate) dup: bool,
+    /// It was larger than the configuration allows, and nothing of its payload is here.
+    pub(crate) is_too_large: bool,
+    /// `None` at QoS 0.
+    pub(crate) receipt: Option<Receipt>,
+}
+
+/// The right to acknowledge one message, on the connection that delivered it.
+#[derive(Debug)]
+pub(crate) struct Receipt {
+    pub(super) connection: u64,
+    pub(super) ack: ManualAck,
+}
+
+impl Delivered {
+    /// Quality of service of the delivery.
+    pub(crate) fn qos(&self) -> u8 {
+        match self.receipt.as_ref().map(|receipt| &receipt.ack) {
+            None => 0,
+            Some(ManualAck::PubAck(_)) => 1,
+            Some(ManualAck::PubRec(_)) => 2,
+        }
+    }
+
+    /// What it takes of the memory for messages on their way.
+    pub(crate) fn bytes(&self) -> usize {
+        self.topic.len().saturating_add(self.payload.len())
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl Receipt {
+    pub(crate) fn numbered(packet_id: u16) -> Receipt {
+        Receipt { connection: 0, ack: ManualAck::PubAck(rumqttc::PubAck::new(packet_id)) }
+    }
+
+    pub(crate) fn number(&self) -> u16 {
+        match &self.ack {
+            ManualAck::PubAck(ack) => ack.pkid,
+            ManualAck::PubRec(ack) => ack.pkid,
+        }
+    }
+}

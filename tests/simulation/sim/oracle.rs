@@ -8,7 +8,6 @@ use strict_host::REBIRTH;
 use super::host::Shown;
 use super::plant::{Entity, Kind, MessageId, Number, Sent, Way};
 use super::policies::{self, Sight};
-use super::promises;
 use super::world::{Violation, World};
 
 /// How long IT may show as good what the relay could know to be out of date: a wait for messages out
@@ -132,10 +131,6 @@ fn good(
         }
         return Err("this metric never had this value".into());
     };
-    // What a policy hid when a kill came may be shown as it was when the plant was stored.
-    if world.was_killed && world.was_reloaded && !promises::STORES_WHAT_IS_HIDDEN {
-        return Ok(());
-    }
     for newer in &metric.history[last + 1..] {
         if let Some(at) = known(newer.by) {
             let sent = &world.plant.sent[newer.by];
@@ -151,8 +146,6 @@ fn known_at(world: &World, id: MessageId) -> Option<Duration> {
     match world.plant.sent[id].way {
         Way::Waiting => None,
         Way::Heard(at) => Some(at),
-        // What waits for a rate limit may have been said before the loss, and comes after it.
-        Way::Lost(_) if world.was_slow && !promises::DATES_WHAT_WAITS => None,
         Way::Lost(at) => lost_known_at(world, id, at),
     }
 }

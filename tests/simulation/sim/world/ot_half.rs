@@ -1,7 +1,5 @@
 //! The OT half and its broker: starts, kills, deliveries, receipts.
 
-use std::time::Duration;
-
 use account::Reason;
 use journal_format::header::Header;
 use journal_format::{Body, Heartbeat, frame};
@@ -14,10 +12,6 @@ use crate::sim::habits::{BdSeq, Counting};
 use crate::sim::ot_broker::Message;
 use crate::sim::plan::Disk;
 use crate::sim::plant::{Kind, MAX_METRICS, MessageId, Published, Sent, Way};
-use crate::sim::promises;
-
-/// The plant is stored again after a start.
-const STORED_BY: Duration = Duration::from_secs(35);
 
 impl World {
     pub(super) fn start_ot(&mut self) {
@@ -52,7 +46,6 @@ impl World {
         self.ot = Some(half);
         (self.given, self.shed, self.taken) = (0, 0, Vec::new());
         self.to_drop.clear();
-        self.started_at = self.now.mono;
         self.note(|| "OT half starts".into());
         self.back.insert(Back::OtLink, self.now.mono);
     }
@@ -77,9 +70,6 @@ impl World {
     }
 
     pub fn kill_ot(&mut self, away_ms: u64, in_turn: bool, torn: bool) {
-        if !promises::FORGETS_NOBODY && self.now.mono - self.started_at < STORED_BY {
-            return;
-        }
         let Some(half) = &self.ot else { return };
         let next_seq = half.next_seq();
         let is_clean = !half.stands();

@@ -14,43 +14,10 @@ use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use sparkplug::Entity;
-
+use super::dropped::{Dropped, NodeSlot, Origin, What};
+use super::recent::{LastDrop, Recent};
 use super::{Account, Drops, Reason};
 use crate::RuleId;
-
-/// Place of an edge node in the half's list of nodes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NodeSlot(pub usize);
-
-/// Whose message or metric it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Origin<'a> {
-    /// By its names, where the topic has them.
-    pub entity: Option<Entity<'a>>,
-    /// The edge node, where the half follows it.
-    pub node: Option<NodeSlot>,
-}
-
-/// What was dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What<'a> {
-    /// A whole message.
-    Message,
-    /// One metric of a message.
-    Metric(&'a str),
-    /// Metrics of a message, of which no more than the number is known.
-    Metrics(u64),
-}
-
-/// A drop: what, whose, why, and which rule says so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dropped<'a> {
-    pub origin: Origin<'a>,
-    pub what: What<'a>,
-    pub reason: Reason,
-    pub rule: Option<RuleId>,
-}
 
 /// What became of a message.
 #[must_use]
@@ -128,6 +95,7 @@ pub struct Ledger {
     former_rules: DropList,
     /// What was entered since it was taken last, where somebody watches.
     watched: Option<Vec<LedgerEntry>>,
+    recent: Recent,
 }
 
 impl Ledger {
@@ -165,6 +133,36 @@ impl Ledger {
             let former = core::mem::take(account);
             self.others.add(&former);
         }
+    }
+
+    /// A message or a tick begins, at this time in milliseconds since the epoch.
+    pub fn begin(&mut self, now_ms: u64) {
+        self.recent.begin(now_ms);
+    }
+
+    /// Another message begins at the same time.
+    pub fn begin_another(&mut self) {
+        self.recent.begin_another();
+    }
+
+    /// What was dropped since the last beginning was of a message under this topic.
+    pub fn end(&mut self, topic: &str) {
+        self.recent.end(topic);
+    }
+
+    /// Whether [`Ledger::explain`] has any use for what came and what was wanted of the last drop.
+    pub fn wants_fault(&self) -> bool {
+        self.recent.wants_fault()
+    }
+
+    /// What came, and what was wanted, of what was dropped last. No values.
+    pub fn explain(&mut self, got: &str, wanted: &str) {
+        self.recent.explain(got, wanted);
+    }
+
+    /// The last drops of each reason, the last one first.
+    pub fn last_drops(&self) -> Vec<(Reason, &LastDrop)> {
+        self.recent.all()
     }
 
     /// Enters a received message.
@@ -250,6 +248,8 @@ impl Ledger {
             let entity = origin.entity.map(|entity| entity.to_string()).unwrap_or_default();
             watched.push(LedgerEntry::Dropped { entity, metric: name.to_owned(), reason, rule });
         }
+        let of_rule = rule.and_then(|rule| self.rules.get(rule.index()));
+        self.recent.note(&dropped, of_rule.map(|rule| &*rule.name));
         let drops = Drops { reason, messages, metrics };
         self.total.drop(drops);
         self.account_of(origin.node).drops.enter(drops);

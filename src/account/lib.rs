@@ -7,15 +7,16 @@ extern crate alloc;
 
 mod consequence;
 mod counts;
+mod dropped;
 mod ledger;
 mod reason;
+mod recent;
 mod rule_id;
 
 pub use consequence::{Consequence, Refused, table as consequences};
 pub use counts::{Account, Drops};
-pub use ledger::{
-    DropList, Dropped, Fate, Imbalance, Ledger, LedgerEntry, NodeAccount, NodeSlot, Origin,
-    RuleAccount, What,
-};
+pub use dropped::{Dropped, NodeSlot, Origin, What};
+pub use ledger::{DropList, Fate, Imbalance, Ledger, LedgerEntry, NodeAccount, RuleAccount};
 pub use reason::Reason;
+pub use recent::{KEPT, LastDrop};
 pub use rule_id::RuleId;

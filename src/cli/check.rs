@@ -1,7 +1,9 @@
 //! `sparkdiode check`: what configuration and policies mean, in plain words.
 
+mod apart;
 mod compare;
 mod describe;
+mod grants;
 mod limits;
 mod lines;
 mod memory;
@@ -9,13 +11,13 @@ mod policy;
 mod recognise;
 mod rule_counters;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use compare::{beside_relay_node, compare};
-use config::{ItConfig, OtConfig};
+use config::{Half, ItConfig, OtConfig};
 use describe::{describe_it, describe_ot};
-use diagnostic::{Diagnostics, Severity};
+use diagnostic::{Diagnostic, Diagnostics, Severity};
 use policy::describe_policy;
 pub(super) use recognise::{Kind, recognise};
 use text::counted;
@@ -60,6 +62,10 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                     let paths = &config.policy_paths;
                     let found =
                         describe_policy(&mut text, paths, signed, true, &mut warnings, &mut errors);
+                    if let Some(policy) = &found {
+                        let state_dir = &config.state_dir;
+                        grants::describe(&mut text, path, policy, state_dir, &mut warnings);
+                    }
                     rule_counters::describe(&mut text, paths, &config.state_dir, &mut warnings);
                     let terms = memory::of_ot(&config);
                     let unit = "sparkdiode-ot.service";
@@ -68,6 +74,7 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                         errors.extend(found.as_ref().and_then(missing_key));
                     }
                     relayed = found;
+                    errors.extend(second(Half::Ot, halves.0.as_ref().map(|(path, _)| *path), path));
                     halves.0 = Some((path, config));
                 }
                 Err(problems) => errors.extend(problems),
@@ -92,6 +99,7 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
                     let terms = memory::of_it(&config);
                     let unit = "sparkdiode-it.service";
                     memory::describe(&mut text, unit, path, &terms, &mut warnings);
+                    errors.extend(second(Half::It, halves.1.as_ref().map(|(path, _)| *path), path));
                     halves.1 = Some((path, config));
                 }
                 Err(problems) => errors.extend(problems),
@@ -120,4 +128,12 @@ pub(super) fn run(arguments: &CheckArgs) -> Result<Exit, Failure> {
     };
     report::output(&format!("\n{found}\n"))?;
     Ok(Exit::Ok)
+}
+
+/// What there is to say of a second file of one half.
+fn second(half: Half, first: Option<&PathBuf>, path: &Path) -> Option<Diagnostic> {
+    let first = first?;
+    let title = format!("a second time {}: `{}` is one already", half.file(), first.display());
+    let help = "one file of each half at a time: what is compared are two halves of one relay";
+    Some(Diagnostic::file_error("C113", path, title).help(help))
 }

@@ -12,6 +12,7 @@ mod lab_certs;
 mod ot;
 mod outputs;
 mod policy;
+mod policy_history;
 mod policy_source;
 mod recorder;
 #[cfg(feature = "reference")]

@@ -1,7 +1,9 @@
 //! `sparkdiode policy`: the tools that make a policy, try it, explain it, compare it and sign it.
 
+mod acl;
 mod diff;
 mod explain;
+mod history;
 mod json;
 mod learn;
 mod lines;
@@ -21,8 +23,8 @@ use super::{Exit, Failure, report};
 
 /// Make a policy, try it before it is live, and sign it.
 ///
-/// A policy is a file, or several files and directories together. None of these commands changes a
-/// policy file or disturbs a relay that runs.
+/// A policy is a file, or several files and directories together. None of these commands disturbs a relay
+/// that runs, and none but `rollback` changes a policy file.
 #[derive(Debug, Args)]
 #[command(
     arg_required_else_help = true,
@@ -43,6 +45,9 @@ enum PolicyCommand {
     Explain(explain::ExplainArgs),
     Diff(diff::DiffArgs),
     Learn(learn::LearnArgs),
+    Acl(acl::AclArgs),
+    History(history::HistoryArgs),
+    Rollback(history::RollbackArgs),
     Keygen(sign::KeygenArgs),
     Sign(sign::SignArgs),
     Verify(sign::VerifyArgs),
@@ -55,6 +60,9 @@ pub(super) fn run(arguments: &PolicyArgs) -> Result<Exit, Failure> {
         PolicyCommand::Explain(arguments) => explain::run(arguments),
         PolicyCommand::Diff(arguments) => diff::run(arguments),
         PolicyCommand::Learn(arguments) => learn::run(arguments),
+        PolicyCommand::Acl(arguments) => acl::run(arguments),
+        PolicyCommand::History(arguments) => history::run(arguments),
+        PolicyCommand::Rollback(arguments) => history::rollback(arguments),
         PolicyCommand::Keygen(arguments) => sign::keygen(arguments),
         PolicyCommand::Sign(arguments) => sign::sign(arguments),
         PolicyCommand::Verify(arguments) => sign::verify(arguments),

@@ -1,6 +1,7 @@
 //! Where a half's policy comes from: files, and the signatures that they need. Every file is
 //! read once; what was verified is what is parsed.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use config::{file_diagnostic, policies};
@@ -11,12 +12,14 @@ use signature::{
     Accepted, Requirement, SignatureError, Signed, SignedPolicy, check_rollback, verify,
 };
 use state::{StateDir, StateError, StateFile, Stored};
+use telemetry::event;
 use tools::cases;
 
+use super::policy_history::{self, Kept};
 use super::{Exit, Failure};
 
 /// Directory, below that of a half's state, of what is remembered about policies.
-const DIRECTORY: &str = "policy";
+pub(super) const DIRECTORY: &str = "policy";
 const ACCEPTED: StateFile = StateFile { name: "accepted.state", magic: *b"SPKDPOL1" };
 /// Code of problems with the key for pseudonyms.
 const KEY: &str = "P042";
@@ -39,8 +42,10 @@ struct StoredAccepted {
 #[derive(Debug)]
 pub(super) struct PolicySource {
     paths: Vec<PathBuf>,
-    /// With the half's state directory.
-    required: Option<(Requirement, PathBuf)>,
+    state_dir: PathBuf,
+    required: Option<Requirement>,
+    /// The files as they were read last, until what they say is remembered.
+    last: RefCell<Vec<SourceFile>>,
     /// Of the half that makes pseudonyms: its key, if there is one.
     pseudonyms: Option<Option<SecretFile>>,
 }
@@ -49,8 +54,7 @@ pub(super) struct PolicySource {
 #[derive(Debug)]
 pub(super) struct ClaimedSource {
     source: PolicySource,
-    /// `None`: signatures aren't required.
-    state: Option<StateDir>,
+    state: StateDir,
 }
 
 impl PolicySource {
@@ -60,8 +64,13 @@ impl PolicySource {
         requirement: Option<Requirement>,
         state_dir: &Path,
     ) -> PolicySource {
-        let required = requirement.map(|requirement| (requirement, state_dir.to_owned()));
-        PolicySource { paths, required, pseudonyms: None }
+        PolicySource {
+            paths,
+            state_dir: state_dir.to_owned(),
+            required: requirement,
+            last: RefCell::default(),
+            pseudonyms: None,
+        }
     }
 
     /// The same for the half that makes the pseudonyms which a policy asks for, with this key.
@@ -72,7 +81,7 @@ impl PolicySource {
 
     /// The signature file, where signatures are required.
     pub(super) fn signature(&self) -> Option<&Path> {
-        self.required.as_ref().map(|(requirement, _)| requirement.file.as_path())
+        self.required.as_ref().map(|requirement| requirement.file.as_path())
     }
 
     /// Reads the policy; where signatures are required, checks them, and that the version isn't
@@ -100,18 +109,20 @@ impl PolicySource {
 
     fn read_files(&self, peek: Peek) -> Result<(SignedPolicy, Diagnostics), Diagnostics> {
         let sources = policies::load_sources(&self.paths)?;
-        let Some((requirement, state_dir)) = &self.required else {
+        let Some(requirement) = &self.required else {
             let (policy, warnings) = cases::read_policy(&sources)?;
+            self.last.replace(sources);
             return Ok((policy.into(), warnings));
         };
         let signed = verify_sources(&sources, requirement)?;
-        let accepted = match peek(state_dir) {
+        let accepted = match peek(&self.state_dir) {
             Ok(stored) => accepted(stored)?,
             Err(error) => return Err(state_problem(&requirement.file, &error)),
         };
         check_rollback(signed.version, &digest_of(&sources), accepted.as_ref())
             .map_err(|error| problems(&requirement.file, [error]))?;
         let (policy, warnings) = cases::read_policy(&sources)?;
+        self.last.replace(sources);
         Ok((SignedPolicy { policy, signed: Some(signed) }, warnings))
     }
 
@@ -121,16 +132,14 @@ impl PolicySource {
     /// # Errors
     /// The record can't be read or written, or another process has it.
     pub(super) fn claim(self, policy: &SignedPolicy) -> Result<ClaimedSource, Failure> {
-        let state = match &self.required {
-            Some((_, state_dir)) => {
-                let state = StateDir::open(&state_dir.join(DIRECTORY))
-                    .map_err(|error| Failure::new(Exit::Io, error.to_string()))?;
-                Some(state)
-            }
-            None => None,
-        };
+        let state = StateDir::open(&self.state_dir.join(DIRECTORY))
+            .map_err(|error| Failure::new(Exit::Io, error.to_string()))?;
         let claimed = ClaimedSource { source: self, state };
         claimed.remember(policy)?;
+        if let Some(warning) = claimed.keep(policy) {
+            let place = warning.path.display().to_string();
+            event!(ConfigWarning, place = place, problem = warning.title);
+        }
         Ok(claimed)
     }
 }
@@ -141,17 +150,31 @@ impl ClaimedSource {
     /// # Errors
     /// Everything that is wrong. Then nothing was remembered.
     pub(super) fn read(&self) -> Result<(SignedPolicy, Diagnostics), Diagnostics> {
-        let (policy, warnings) = self.source.read_by(peek_sealed)?;
+        let (policy, mut warnings) = self.source.read_by(peek_sealed)?;
         self.remember(&policy)?;
+        warnings.extend(self.keep(&policy));
         Ok((policy, warnings))
     }
 
+    /// Enters the policy into the history of those in force. That this can't be done keeps none out of
+    /// force: a full disk may not keep a stricter policy out.
+    fn keep(&self, policy: &SignedPolicy) -> Option<Diagnostic> {
+        let sources = self.source.last.take();
+        // What was handed in was made of no files, or of others.
+        if sources.is_empty() || digest_of(&sources) != policy.policy.digest() {
+            return None;
+        }
+        let kept = Kept::new(&sources, policy.signed.as_ref(), clock::wall_ms());
+        let error = policy_history::remember(&self.state, kept).err()?;
+        let title = format!("the policy isn't kept in the history of those in force: {error}");
+        Some(Diagnostic::file_warning(CODE_STATE, self.state.path(), title))
+    }
+
     fn remember(&self, SignedPolicy { policy, signed }: &SignedPolicy) -> Result<(), Diagnostics> {
-        let (Some(signed), Some(state), Some((requirement, _))) =
-            (signed, &self.state, &self.source.required)
-        else {
+        let (Some(signed), Some(requirement)) = (signed, &self.source.required) else {
             return Ok(());
         };
+        let state = &self.state;
         let trouble = |error| state_problem(&requirement.file, &error);
         let accepted = accepted(StateDir::peek(state.path(), ACCEPTED).map_err(trouble)?)?;
         // Whoever had the claim before may have taken a later one since `policy` was read.

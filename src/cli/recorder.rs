@@ -68,7 +68,7 @@ impl Recorder {
         let (config, warnings) = OtConfig::load(&half.config)?;
         let broker = watching_broker(&config, client_id, tool)?;
         let mut logging = startup::begin(tool, half, &broker, &[], warnings)?;
-        let caps = Caps::of_payloads(broker.max_packet_bytes);
+        let caps = config.limits.clone();
         let demoted = sealing::demote_tool(start, &half.config, &config)?;
         let secrets = sealing::secrets(&config.broker, &[], None, None);
         sealing::guard(&demoted, &config.sandbox, logging.certificates(), &secrets);

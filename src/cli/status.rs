@@ -4,6 +4,7 @@ mod shown;
 mod view;
 
 use std::io::IsTerminal;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use clap::Args;
 use foreign::ForeignError;
 use sandbox::UserSpec;
 use shown::Shown;
-use telemetry::status::{FORMAT, STATUS_FILE};
+use telemetry::status::{FORMAT, STATUS_FILE, Status};
 use text::escape_json;
 
 use super::report::{output, paint};
@@ -70,15 +71,22 @@ pub(super) fn run(arguments: &StatusArgs) -> Result<Exit, Failure> {
     }
 }
 
+/// The status that a half has written last into its state directory; `None` where there is none that
+/// can be read.
+pub(super) fn peek(directory: &Path) -> Option<impl Deref<Target = Status>> {
+    let place = Place { directory: directory.to_owned(), user: None };
+    place.parse(&place.read().ok()?).ok()
+}
+
 /// Where the status file of a half lies, which belongs to a configuration file or a state directory.
-struct Place {
-    directory: PathBuf,
+pub(super) struct Place {
+    pub(super) directory: PathBuf,
     /// Whom the configuration names as the half's user, besides the directory's owner.
     user: Option<u32>,
 }
 
 impl Place {
-    fn of(path: &Path) -> Result<Place, Failure> {
+    pub(super) fn of(path: &Path) -> Result<Place, Failure> {
         if path.is_dir() {
             return Ok(Place { directory: path.to_owned(), user: None });
         }

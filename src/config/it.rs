@@ -11,8 +11,8 @@ use super::broker::{BROKER_KEYS, DEFAULT_IT_MAX_PACKET_BYTES, packet_bytes};
 use super::ot::read_remembered;
 use super::reader::{Environment, Reader};
 use super::{
-    BrokerConfig, HealthConfig, POLICIES_KEYS, Policies, SandboxConfig, StatusConfig, SyslogConfig,
-    code, journal, limits, read_policies, read_state,
+    BrokerConfig, Half, HealthConfig, POLICIES_KEYS, Policies, SandboxConfig, StatusConfig,
+    SyslogConfig, code, journal, limits, read_policies, read_state,
 };
 
 /// `client-id-prefix`: each mirrored edge node has an MQTT session of its own; this begins its
@@ -179,7 +179,7 @@ impl ItConfig {
     }
 
     pub(super) fn read(reader: Reader) -> Result<(ItConfig, Diagnostics), Diagnostics> {
-        reader.read(ItConfig::typed)
+        reader.read(Half::It, ItConfig::typed)
     }
 
     fn typed(reader: &mut Reader, top: Section<'_, '_>) -> Option<ItConfig> {
@@ -204,7 +204,8 @@ impl ItConfig {
         // By default nothing that was acknowledged to the OT broker is left out.
         let first_start = reader.word(source, "first-start", &words, FirstStart::Oldest);
         reader.close(source);
-        let state_dir = read_state(reader, top, "\"/var/lib/sparkdiode/it\"");
+        let state_dir =
+            read_state(reader, top, "\"/var/lib/sparkdiode/it\"", journal_path.as_deref());
         let syslog = SyslogConfig::read_all(reader, top);
         let policies = match top.table("policies", "policies", &mut reader.problems) {
             Some(policies) => {

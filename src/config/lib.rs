@@ -6,10 +6,12 @@
 
 mod broker;
 mod code;
+mod half;
 mod it;
 mod journal;
 mod limits;
 mod ot;
+pub mod places;
 pub mod policies;
 mod reader;
 mod sandbox;
@@ -20,11 +22,12 @@ mod syslog;
 mod tests;
 mod wording;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ::signature::Requirement;
 pub use broker::{Address, BrokerConfig, ClientIdForm, Credentials};
 use diagnostic::Section;
+pub use half::{Half, half_of};
 pub use it::{BackfillConfig, DataDatatypes, DataQos, FirstStart, ItConfig, MirrorConfig, OnGap};
 pub use journal::{Durability, JournalConfig};
 pub use ot::{OtConfig, RelayConfig};
@@ -73,11 +76,28 @@ fn read_policies(
     Some(Policies { paths, require_signature })
 }
 
-/// Types `[state]`; `None` if something in it was reported.
-fn read_state(reader: &mut Reader, top: &mut Section<'_, '_>, example: &str) -> Option<PathBuf> {
+/// Types `[state]`; `None` if something in it was reported. What one half alone writes and what one of
+/// them may only read are two directories, apart from each other: rights hold for all that is inside.
+fn read_state(
+    reader: &mut Reader,
+    top: &mut Section<'_, '_>,
+    example: &str,
+    journal: Option<&Path>,
+) -> Option<PathBuf> {
     let mut section = reader.table(top, "state", &["path"]);
     reader.required(&section, "path", example);
     let path = reader.path_under(&mut section, "path");
     reader.close(&section);
-    Some(path?.path)
+    let path = path?;
+    if let Some(journal) = journal
+        && let Some(relation) = places::relation(&path.path, journal)
+    {
+        let title = format!("the state directory is {} the journal", relation.words());
+        let problem = reader
+            .error(code::COMBINATION, path.span, title)
+            .label(format!("`[journal] path` is `{}`", journal.display()))
+            .help("the journal is what both halves see; state is for one half alone: two directories side by side");
+        reader.push(problem);
+    }
+    Some(path.path)
 }

@@ -11,8 +11,8 @@ use sparkplug::Caps;
 use super::broker::{BROKER_KEYS, DEFAULT_OT_MAX_PACKET_BYTES, packet_bytes};
 use super::reader::{Environment, Reader};
 use super::{
-    BrokerConfig, JournalConfig, POLICIES_KEYS, SandboxConfig, StatusConfig, SyslogConfig, code,
-    limits, read_policies, read_state,
+    BrokerConfig, Half, JournalConfig, POLICIES_KEYS, SandboxConfig, StatusConfig, SyslogConfig,
+    code, limits, read_policies, read_state,
 };
 
 /// `keyframe-every-s`: after any loss the mirror is whole again within this time. A minute
@@ -116,7 +116,7 @@ impl OtConfig {
     }
 
     pub(super) fn read(reader: Reader) -> Result<(OtConfig, Diagnostics), Diagnostics> {
-        reader.read(OtConfig::typed)
+        reader.read(Half::Ot, OtConfig::typed)
     }
 
     fn typed(reader: &mut Reader, top: Section<'_, '_>) -> Option<OtConfig> {
@@ -137,7 +137,9 @@ impl OtConfig {
         let pseudonym_key = read_pseudonym_key(reader, &mut policies);
         let policies = read_policies(reader, policies, name.as_deref());
         let journal = JournalConfig::read(reader, top);
-        let state_dir = read_state(reader, top, "\"/var/lib/sparkdiode/ot\"");
+        let journal_path = journal.as_ref().map(|journal| journal.path.as_path());
+        let example = "\"/var/lib/sparkdiode/ot\"";
+        let state_dir = read_state(reader, top, example, journal_path);
         let syslog = SyslogConfig::read_all(reader, top);
         let relay = RelayConfig::read(reader, top);
         let defaults = Caps::of_payloads(packet_bytes(broker.as_ref()));

@@ -10,6 +10,7 @@ use diagnostic::{Diagnostic, Diagnostics, Placed, Section, SourceFile};
 use toml::de::DeTable;
 
 use super::code;
+use super::half::{Half, half_of};
 use super::wording::ConfigWording;
 
 /// The one variable that is expanded in paths, as systemd sets it for `LoadCredential=`; where nobody has
@@ -70,9 +71,11 @@ impl Reader {
         Reader { file, environment, directory, problems: Diagnostics::new() }
     }
 
-    /// What `typed` makes of the whole file, with the warnings, or everything that is wrong.
+    /// What `typed` makes of the whole file, with the warnings, or everything that is wrong; where it
+    /// is the other half's file, that alone.
     pub(super) fn read<T>(
         mut self,
+        half: Half,
         typed: impl FnOnce(&mut Reader, Section<'_, '_>) -> Option<T>,
     ) -> Result<(T, Diagnostics), Diagnostics> {
         let file = self.file.clone();
@@ -87,8 +90,19 @@ impl Reader {
         self.problems.sort_by_position(std::slice::from_ref(&self.file));
         match value {
             Some(value) if !self.problems.has_errors() => Ok((value, self.problems)),
-            _ => Err(self.problems),
+            _ => Err(self.other_half(half, document.get_ref()).unwrap_or(self.problems)),
         }
+    }
+
+    /// What there is to say of a file of the other half.
+    fn other_half(&self, half: Half, document: &DeTable<'_>) -> Option<Diagnostics> {
+        let name = self.file.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let found = half_of(document, name).filter(|found| *found != half)?;
+        let title = format!("this is {}, where {} is wanted", found.file(), half.file());
+        let problem = Diagnostic::file_error(code::COMBINATION, &self.file.path, title)
+            .help(format!("`sparkdiode {}` reads it", found.command()))
+            .help("only the OT half's has `name` and `[relay]`, only the IT half's `[mirror]`");
+        Some(problem.into())
     }
 
     /// Adds a problem.

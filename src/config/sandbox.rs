@@ -6,6 +6,9 @@ use sandbox::{Layer, UserSpec};
 use super::code;
 use super::reader::Reader;
 
+/// What is no layer of a process: that each half has a broker of its own.
+const ONE_BROKER: &str = "one-broker";
+
 /// How a half is confined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SandboxConfig {
@@ -13,6 +16,9 @@ pub struct SandboxConfig {
     pub user: Option<UserSpec>,
     /// Layers that the operator gives up, in so many words.
     pub waived: Vec<Layer>,
+    /// The operator says that both halves use one broker: what the IT half publishes, it publishes
+    /// where the plant does.
+    pub one_broker: bool,
 }
 
 impl SandboxConfig {
@@ -29,13 +35,18 @@ impl SandboxConfig {
         let words = section.list("waive", &mut reader.problems);
         reader.close(&section);
         let mut waived = Vec::new();
+        let mut one_broker = false;
         for word in words.map(|words| words.value).unwrap_or_default() {
             if let Some(layer) = Layer::ALL.into_iter().find(|layer| layer.name() == word.value) {
                 waived.push(layer);
                 continue;
             }
-            let names: Vec<String> =
-                Layer::ALL.iter().map(|layer| format!("`{}`", layer.name())).collect();
+            if word.value == ONE_BROKER {
+                one_broker = true;
+                continue;
+            }
+            let names = Layer::ALL.iter().map(|layer| layer.name()).chain([ONE_BROKER]);
+            let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
             let problem = reader
                 .error(code::VALUE, word.span, format!("unknown layer: `{}`", word.value))
                 .label(format!("wanted one of {}", names.join(", ")));
@@ -43,7 +54,7 @@ impl SandboxConfig {
         }
         waived.sort_unstable();
         waived.dedup();
-        SandboxConfig { user: user.map(|user| UserSpec { user, group }), waived }
+        SandboxConfig { user: user.map(|user| UserSpec { user, group }), waived, one_broker }
     }
 }
 

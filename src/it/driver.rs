@@ -5,6 +5,7 @@
 mod backlog;
 #[cfg(feature = "testing")]
 pub(crate) mod by_hand;
+mod carrying;
 mod in_work;
 mod link;
 mod second_reading;
@@ -18,11 +19,12 @@ use std::time::Duration;
 use backlog::Backlog;
 use clock::Clock;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use in_work::Marks;
 use journal_format::Frame;
 use journal_read::{From, Item, JournalError, Position, Reader};
 use second_reading::SecondReading;
 use signature::SignedPolicy;
-use state::{InWork, Stored};
+use state::Stored;
 use telemetry::{event, policy_loaded};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
@@ -31,7 +33,7 @@ use crate::broker_watch::BrokerWatch;
 use crate::connect_queue::ConnectQueue;
 use crate::connection::Sessions;
 use crate::link_pace::LinkPace;
-use crate::mirror::{Mirror, MirrorSnapshot, Now, Outgoing, Qos, SessionEvent};
+use crate::mirror::{Mirror, MirrorSnapshot, Now, Qos, SessionEvent};
 use crate::pool::Pool;
 use crate::state::ItState;
 use crate::state::saving::Saving;
@@ -46,6 +48,9 @@ const FRAMES_PER_TURN: usize = 1_024;
 const BYTES_PER_TURN: usize = 512 * 1024;
 /// Events of sessions taken before that.
 const EVENTS_PER_TURN: usize = 1_024;
+/// Bytes that events, frames, or timers make the mirror publish before that, each: a session that is
+/// ready brings all births of its node, and so may a small frame.
+const PUBLISHED_PER_TURN: u64 = 512 * 1024;
 /// Timers of the mirror.
 const TICK_EVERY: Duration = Duration::from_millis(50);
 /// Polling of an idle journal: as long as nothing comes, the wait doubles from the first to the
@@ -92,7 +97,7 @@ pub(super) struct Driver<P = Sessions> {
     reader: Reader,
     /// Items that were read with an earlier one.
     read_ahead: VecDeque<Item>,
-    in_work: InWork,
+    marks: Marks,
     backlog: Backlog,
     backfill: Option<SecondReading>,
     connect_queue: ConnectQueue,
@@ -119,6 +124,8 @@ struct Turn {
     busy: bool,
     /// Frames of the journal that were read.
     frames: usize,
+    /// Something is to be done at once.
+    is_behind: bool,
     /// A stop is carried out.
     is_last: bool,
 }
@@ -136,6 +143,9 @@ impl<P: Pool> Driver<P> {
     ) -> Result<Driver<P>, ItError> {
         let clock = Clock::start();
         let status_reporter = make_status_reporter(clock.now())?;
+        if let Some(status_reporter) = &status_reporter {
+            mirror.set_breath(status_reporter.breath());
+        }
         let bd_seqs = match state.load_bd_seqs()? {
             Stored::Found(bd_seqs) => bd_seqs,
             Stored::Absent => Vec::new(),
@@ -145,6 +155,13 @@ impl<P: Pool> Driver<P> {
                 Vec::new()
             }
         };
+        let marks = Marks::new(state.in_work()?);
+        mirror.set_guard(marks.guard());
+        if !marks.begin_stored() {
+            let moved_to = state.set_snapshot_aside()?;
+            let kept = moved_to.map_or_else(String::new, |path| path.display().to_string());
+            event!(SetAside, topic = "", bytes = 0, kept);
+        }
         let reader = match state.load_snapshot()? {
             Stored::Found(snapshot) => {
                 let MirrorSnapshot { epoch, position, .. } = snapshot;
@@ -161,7 +178,7 @@ impl<P: Pool> Driver<P> {
                 Self::first_start(&settings, &mut mirror, &state)?
             }
         };
-        let in_work = state.in_work()?;
+        marks.in_work().end();
         let connect_queue = ConnectQueue::new(settings.connects_per_s);
         let history = RateLimiter::direct(Quota::per_second(settings.backfill_per_s));
         Ok(Driver {
@@ -172,7 +189,7 @@ impl<P: Pool> Driver<P> {
             events,
             reader,
             read_ahead: VecDeque::new(),
-            in_work,
+            marks,
             backlog: Backlog::default(),
             backfill: None,
             connect_queue,
@@ -219,11 +236,16 @@ impl<P: Pool> Driver<P> {
     /// Runs until a [`DriverEvent::Stop`] is carried out.
     pub(super) async fn run(mut self) -> Result<(), ItError> {
         loop {
-            let Turn { busy, frames, is_last } = self.turn();
+            let Turn { busy, frames, is_behind, is_last } = self.turn();
             if is_last {
                 return self.finish();
             }
-            self.wait(busy, frames).await;
+            if is_behind {
+                // What was asked of sessions until now is written meanwhile.
+                tokio::task::yield_now().await;
+            } else {
+                self.wait(busy, frames).await;
+            }
         }
     }
 
@@ -232,19 +254,21 @@ impl<P: Pool> Driver<P> {
         let mut busy = self.handle_events();
         let mut frames = 0;
         let now = self.clock.now();
-        if self.stop_by.is_none() {
+        // What was asked for is carried out before more is.
+        if self.stop_by.is_none() && !self.mirror.has_outgoing() {
             frames = self.read_journal(now);
             busy |= frames > 0;
             busy |= self.read_backfill(now);
             self.work_done();
         }
-        if now.mono >= self.next_tick {
+        if now.mono >= self.next_tick || self.mirror.is_behind() {
             self.next_tick = now.mono.saturating_add(TICK_EVERY);
             self.mirror.handle_tick(now);
             let waiting = self.sessions.queued_bytes();
             self.link_pace.look(now.mono, waiting, self.sessions.taken_bytes());
         }
         busy |= self.carry_out(now);
+        self.work_done();
         self.saving.tick(now, &mut self.mirror);
         self.show(now);
         while let Some(notice) = self.mirror.poll_notice() {
@@ -254,12 +278,17 @@ impl<P: Pool> Driver<P> {
             status_reporter.feed();
         }
         let is_last = self.stop_by.is_some_and(|by| self.mirror.is_stopped() || now.mono >= by);
-        Turn { busy, frames, is_last }
+        let is_behind = self.mirror.has_outgoing() || self.mirror.is_behind();
+        Turn { busy, frames, is_behind, is_last }
     }
 
     /// Takes what happened meanwhile; true if anything did. What is left waits for the next turn.
     fn handle_events(&mut self) -> bool {
+        let end = self.mirror.work().saturating_add(PUBLISHED_PER_TURN);
         for taken in 0..EVENTS_PER_TURN {
+            if self.mirror.work() >= end {
+                break;
+            }
             let Ok(event) = self.events.try_recv() else { return taken > 0 };
             self.handle(event);
         }
@@ -359,8 +388,9 @@ impl<P: Pool> Driver<P> {
             return 0;
         }
         let mut bytes = 0_usize;
+        let end = self.mirror.work().saturating_add(PUBLISHED_PER_TURN);
         for taken in 0..FRAMES_PER_TURN {
-            if bytes >= BYTES_PER_TURN {
+            if bytes >= BYTES_PER_TURN || self.mirror.work() >= end {
                 break;
             }
             // What little came since the last turn came with one read. That nothing follows it is
@@ -397,32 +427,6 @@ impl<P: Pool> Driver<P> {
             }
         }
         FRAMES_PER_TURN
-    }
-
-    /// Carries out what the mirror asks; true if it asked anything.
-    fn carry_out(&mut self, now: Now) -> bool {
-        let mut any = false;
-        while let Some(outgoing) = self.mirror.poll_outgoing() {
-            any = true;
-            match outgoing {
-                Outgoing::Open { node, spec } => self.connect_queue.push(node, spec),
-                Outgoing::Publish { node, topic, payload, qos } => {
-                    self.sessions.publish(node, topic, payload, qos);
-                }
-                Outgoing::Hurry { node } => self.sessions.hurry(node),
-                Outgoing::Barrier { node } => self.sessions.barrier(node, self.settings.data_qos),
-                Outgoing::Close { node } => {
-                    if self.connect_queue.cancel(node) {
-                        let lost = SessionEvent::Lost { connect_sent: false };
-                        self.mirror.handle_session(now, node, lost);
-                    } else {
-                        self.sessions.close(node);
-                    }
-                }
-            }
-        }
-        self.open_sessions(now);
-        any
     }
 
     /// Lets the sessions run, then waits. Under load the short wait lets frames gather, so that

@@ -4,7 +4,7 @@
 pub(crate) mod saving;
 pub(crate) mod state_writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use prost::Message;
 use state::{InWork, SnapshotParts, StateDir, StateError, StateFile, Stored};
@@ -46,6 +46,11 @@ impl ItState {
     /// What this half is working on, for the next start.
     pub(super) fn in_work(&self) -> Result<InWork, StateError> {
         self.dir.in_work()
+    }
+
+    /// Moves the stored mirror out of the way, unread; where it is then.
+    pub(super) fn set_snapshot_aside(&self) -> Result<Option<PathBuf>, StateError> {
+        self.dir.set_aside(SNAPSHOT)
     }
 
     /// The mirror as it was stored last.

@@ -50,6 +50,11 @@ impl StatusReporter {
         self.watchdog_owed = true;
     }
 
+    /// A sign of life between the stages of what takes longer than a turn.
+    pub(super) fn breath(&self) -> Box<dyn FnMut() + Send> {
+        self.notifier.breath()
+    }
+
     /// A whole turn went through: journal, mirror, sessions.
     pub(super) fn feed(&mut self) {
         if std::mem::take(&mut self.watchdog_owed) {

@@ -8,19 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
 use clock::Clock;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use self::shares::{Room, Shares, Wanting};
 use super::connection::{Delivered, SessionEvent, Sink};
-use super::handoff::{QUEUED_BYTES, Shared, Shed, Work};
+use super::handoff::{QUEUED_BYTES, Shared, Work};
 
 /// Bursts of messages on their way to the worker. When they or [`QUEUED_BYTES`] are reached,
 /// nothing is read from the broker until there is room.
 const QUEUED_BURSTS: usize = 64;
-/// Topics of refused messages that are told apart until the worker counts them.
-const MAX_SHED_TOPICS: usize = 10_000;
 /// Pause of the network while the worker has no room.
 const FULL_PAUSE: Duration = Duration::from_millis(1);
 /// The way to the worker, bounded by messages and bytes.
@@ -60,18 +57,12 @@ impl Queue {
         if !refused.is_empty()
             && let Ok(mut shed) = self.shared.shed.lock()
         {
-            let Shed { topics, most } = &mut *shed;
             // Once, until the worker has told it.
-            if topics.is_empty() {
-                *most = shares.most();
+            if shed.is_empty() {
+                shed.most = shares.most();
             }
             for Delivered { topic, receipt, .. } in refused {
-                // Beyond some thousand topics it is only counted.
-                let is_known = topics.len() < MAX_SHED_TOPICS || topics.contains_key(&topic);
-                let topic = if is_known { topic } else { Bytes::new() };
-                let (count, receipts) = topics.entry(topic).or_default();
-                *count = count.saturating_add(1);
-                receipts.extend(receipt);
+                shed.enter(&topic, shares.is_born(&topic), receipt);
             }
         }
     }
@@ -100,7 +91,7 @@ impl Sink for Queue {
         let work = match event {
             SessionEvent::Connected { present } => Work::Connected { present },
             SessionEvent::Lost => Work::Lost,
-            SessionEvent::Trouble(trouble) => Work::Trouble(trouble),
+            SessionEvent::Subscribed(subscribed) => Work::Subscribed(subscribed),
             SessionEvent::Messages(_) if self.shared.stopping.load(Ordering::Relaxed) => return,
             SessionEvent::Messages(mut messages) => {
                 // Before the clock is read: who sees neither this nor them is earlier than they.

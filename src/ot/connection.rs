@@ -39,7 +39,7 @@ use rumqttc::{
 };
 use stream::Mark;
 use subscriptions::Subscriptions;
-pub(crate) use subscriptions::Trouble;
+pub(crate) use subscriptions::{Subscribed, Trouble};
 use telemetry::event;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -70,8 +70,8 @@ pub(super) enum SessionEvent {
     /// In the order in which they came; never empty.
     Messages(Vec<Delivered>),
     Lost,
-    /// Why somebody should look, from now on.
-    Trouble(Option<Trouble>),
+    /// What the broker grants and refuses from now on.
+    Subscribed(Subscribed),
 }
 
 /// Takes what happens in a session. Waits while there is no room: meanwhile nothing is read from the
@@ -91,8 +91,8 @@ pub(super) struct Session {
     endings: Endings,
     /// A session stands.
     stands: bool,
-    /// What was told last of why somebody should look.
-    trouble: Option<Trouble>,
+    /// What was told last of the subscriptions.
+    subscribed: Subscribed,
     /// Nothing is to stay at the broker.
     passing: bool,
     /// What stands where a message was too large.
@@ -153,7 +153,7 @@ fn prepared(broker: &BrokerSettings, subscriptions: Subscriptions) -> (Session, 
         identity: Identity::new(&broker.client_id, broker.client_id_form),
         endings: Endings::default(),
         stands: false,
-        trouble: None,
+        subscribed: Subscribed::default(),
         passing: false,
         mark,
     };
@@ -207,7 +207,7 @@ impl Session {
                 }
                 Ok(Event::Incoming(Packet::SubAck(ack))) => {
                     self.subscribed(&ack.return_codes);
-                    self.tell_trouble(sink).await;
+                    self.tell_subscribed(sink).await;
                     continue;
                 }
                 Ok(Event::Outgoing(Outgoing::Disconnect))
@@ -222,7 +222,7 @@ impl Session {
             sink.put(SessionEvent::Lost).await;
             let pause = pauses.ended();
             self.ended(&end, pause);
-            self.tell_trouble(sink).await;
+            self.tell_subscribed(sink).await;
             sleep(pause).await;
             self.prepare();
         }
@@ -294,7 +294,7 @@ impl Session {
         self.common.subscriptions.borrow_mut().connected(present);
         self.ask();
         sink.put(SessionEvent::Connected { present }).await;
-        self.tell_trouble(sink).await;
+        self.tell_subscribed(sink).await;
     }
 
     fn subscribed(&self, codes: &[SubscribeReasonCode]) {
@@ -347,8 +347,8 @@ impl Session {
         }
     }
 
-    async fn tell_trouble(&mut self, sink: &impl Sink) {
-        let trouble = self.common.subscriptions.borrow().trouble().or_else(|| {
+    async fn tell_subscribed(&mut self, sink: &impl Sink) {
+        let subscribed = self.common.subscriptions.borrow().stands(|| {
             let times = self.endings.count(clock::steady())?;
             let client_id = self.identity.current();
             let minutes = endings::WITHIN.as_secs() / 60;
@@ -358,9 +358,9 @@ impl Session {
             );
             Some(Trouble { critical: false, words })
         });
-        if trouble != self.trouble {
-            self.trouble.clone_from(&trouble);
-            sink.put(SessionEvent::Trouble(trouble)).await;
+        if subscribed != self.subscribed {
+            self.subscribed.clone_from(&subscribed);
+            sink.put(SessionEvent::Subscribed(subscribed)).await;
         }
     }
 

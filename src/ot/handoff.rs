@@ -1,16 +1,16 @@
 //! What the network's thread and the worker hand to each other.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::Thread;
 
-use bytes::Bytes;
 use foldhash::fast::RandomState;
 use signature::SignedPolicy;
 
 use super::admission::shares;
-use super::connection::{Delivered, Receipt, Trouble};
+use super::connection::{Delivered, Subscribed};
+use super::shed::Shed;
 use crate::Now;
 
 /// Bytes of messages on their way to the worker. When they are reached, nothing is read from the
@@ -30,7 +30,7 @@ pub(super) enum Work {
     },
     Lost,
     /// Why somebody should look at the session, from now on.
-    Trouble(Option<Trouble>),
+    Subscribed(Subscribed),
     Policy(Box<SignedPolicy>),
     /// The network thread asks for a sign of life.
     WatchdogRequest,
@@ -72,13 +72,4 @@ impl Shared {
             *born = Arc::new(names);
         }
     }
-}
-
-/// Messages that were refused on their way to the worker.
-#[derive(Debug, Default)]
-pub(super) struct Shed {
-    /// By topic: how many, and their receipts.
-    pub(super) topics: HashMap<Bytes, (u64, Vec<Receipt>)>,
-    /// Who had most on the way, for people.
-    pub(super) most: String,
 }

@@ -15,6 +15,7 @@ pub mod memory;
 mod pipeline;
 mod plant;
 mod rule_counters;
+mod shed;
 mod socket;
 mod status_reporter;
 mod storing;

@@ -9,7 +9,7 @@ use telemetry::status::{
     Level, ObservedStatus, OtStatus, PolicyStatus, Status, StatusEmitter, Tracker,
 };
 
-use super::connection::Trouble;
+use super::connection::{Subscribed, Trouble};
 use super::handoff::{QUEUED_BYTES, Shared};
 use super::pipeline::{Pipeline, Quiet, Surroundings};
 use crate::Now;
@@ -17,6 +17,8 @@ use crate::entry::Journal;
 
 /// Part of the queue's limit above which somebody should look: the worker doesn't keep up.
 const QUEUE_WARNING_PERCENT: usize = 80;
+/// Filters that are shown, of those that the broker granted and of those that it refused.
+const MAX_FILTERS: usize = 1_000;
 /// Rules that only observe, of those that are shown.
 const MAX_OBSERVED: usize = 200;
 /// Hosts that health names.
@@ -33,7 +35,7 @@ pub(crate) struct StatusReporter {
     /// before is journalled.
     pulse: bool,
     /// Why somebody should look at the session with the broker.
-    trouble: Option<Trouble>,
+    subscribed: Subscribed,
 }
 
 /// What a status is made of.
@@ -49,17 +51,23 @@ pub(crate) struct Seen<'a> {
 impl StatusReporter {
     pub(crate) fn new(relay: String, emitter: StatusEmitter, notifier: Notifier) -> StatusReporter {
         let tracker = Tracker::default();
-        StatusReporter { relay, emitter, tracker, notifier, pulse: false, trouble: None }
+        let subscribed = Subscribed::default();
+        StatusReporter { relay, emitter, tracker, notifier, pulse: false, subscribed }
     }
 
-    /// Why somebody should look at the session with the broker, from now on.
-    pub(crate) fn session_trouble(&mut self, trouble: Option<Trouble>) {
-        self.trouble = trouble;
+    /// What the broker grants and refuses from now on.
+    pub(crate) fn session_subscribed(&mut self, subscribed: Subscribed) {
+        self.subscribed = subscribed;
     }
 
     /// The network thread asks for a sign of life.
     pub(crate) fn watchdog_requested(&mut self) {
         self.pulse = true;
+    }
+
+    /// A sign of life between the stages of what takes longer than a turn.
+    pub(crate) fn breath(&self) -> Box<dyn FnMut() + Send> {
+        self.notifier.breath()
     }
 
     /// Everything before the last pulse went through.
@@ -131,6 +139,8 @@ impl StatusReporter {
             journal_seq: writer.next_seq(),
             journal_epoch: writer.epoch(),
             journal_refuses: refuses,
+            subscriptions_granted: few(&self.subscribed.granted),
+            subscriptions_refused: few(&self.subscribed.refused),
             policy_since_ms,
             observed,
             hosts_offline: hosts.map(|host| (*host).to_owned()).collect(),
@@ -139,7 +149,7 @@ impl StatusReporter {
         if !connected {
             health.add(Level::Critical, "not connected to the OT broker");
         }
-        if let Some(Trouble { critical, words }) = &self.trouble {
+        if let Some(Trouble { critical, words }) = &self.subscribed.trouble {
             let level = if *critical { Level::Critical } else { Level::Warning };
             health.add(level, words.clone());
         }
@@ -178,6 +188,11 @@ impl StatusReporter {
         }
         status
     }
+}
+
+/// The first of a list.
+fn few(filters: &[String]) -> Vec<String> {
+    filters.iter().take(MAX_FILTERS).cloned().collect()
 }
 
 /// Since when rules are counted, and what those that only observe would have decided, most first.

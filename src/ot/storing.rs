@@ -112,7 +112,9 @@ impl Storing {
         }
         let due = self.next <= now.mono && (self.owed || self.wanted);
         let overdue = self.next.saturating_add(STORE_EVERY) <= now.mono;
-        if self.under_way.is_none() && (due || overdue) {
+        // A stored plant goes by one policy.
+        let may = self.under_way.is_none() && !pipeline.is_between_policies();
+        if may && (due || overdue) {
             self.begin(now, pipeline, journal_seq);
         }
         if let Some(under_way) = self.under_way.as_mut().filter(|under_way| !under_way.complete)

@@ -100,7 +100,7 @@ impl Sink for Listener {
                 self.lost.notify_one();
                 return;
             }
-            SessionEvent::Trouble(_) => return,
+            SessionEvent::Subscribed(_) => return,
             SessionEvent::Messages(messages) => messages,
         };
         for message in messages {

@@ -178,7 +178,7 @@ impl Sink for Taker<'_> {
             }
             SessionEvent::Lost => (watching.take)(Watched::Lost { at_ms }),
             // The connection has told of it.
-            SessionEvent::Trouble(_) => ControlFlow::Continue(()),
+            SessionEvent::Subscribed(_) => ControlFlow::Continue(()),
             SessionEvent::Messages(messages) => {
                 let mut flow = ControlFlow::Continue(());
                 for delivered in messages {

@@ -11,6 +11,7 @@ mod in_work;
 mod receipts;
 mod shed;
 mod taking;
+mod turn;
 
 use std::collections::VecDeque;
 use std::io;
@@ -20,10 +21,11 @@ use std::time::Duration;
 
 use clock::Clock;
 use crossbeam_channel::Receiver;
+use in_work::Marks;
 use journal_write::JournalError;
 use signature::{Signed, SignedPolicy};
-use state::{InWork, StateDir, StateError, Stored};
-use telemetry::{event, policy_loaded};
+use state::{StateDir, StateError, Stored};
+use telemetry::event;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::connection::{Delivered, Receipt};
@@ -67,7 +69,7 @@ pub(super) struct Worker {
     pipeline: Pipeline,
     writer: Journal,
     storing: Storing,
-    in_work: InWork,
+    marks: Marks,
     work: Receiver<Work>,
     receipts: UnboundedSender<Vec<Receipt>>,
     shared: Arc<Shared>,
@@ -91,6 +93,10 @@ pub(super) struct Worker {
     near_limit: bool,
     /// Births or deaths came that admission doesn't know of.
     births_changed: bool,
+    /// A policy that waits until all nodes have heard earlier news.
+    next_policy: Option<Box<SignedPolicy>>,
+    /// Not every node is in the segment that is written.
+    head_open: bool,
 }
 
 impl Worker {
@@ -110,6 +116,12 @@ impl Worker {
         clock: Clock,
     ) -> Result<Worker, WorkerError> {
         let now = clock.now();
+        let marks = Marks::new(state.in_work()?);
+        if !marks.begin_stored() {
+            let moved_to = state.set_aside(PLANT)?;
+            let kept = moved_to.map_or_else(String::new, |path| path.display().to_string());
+            event!(SetAside, topic = "", bytes = 0, kept);
+        }
         let stored = match state.load::<StoredPlant>(PLANT)? {
             Stored::Found(stored) => stored,
             Stored::Absent => StoredPlant::default(),
@@ -128,10 +140,8 @@ impl Worker {
             first_replayed.get_or_insert(frame.seq);
             is_whole &= next.is_none_or(|next| next == frame.seq);
             next = Some(frame.seq.saturating_add(1));
-            if frame.seq >= stored.journal_seq
-                && let Some(body) = frame.body
-            {
-                later.push(body);
+            if frame.seq >= stored.journal_seq && frame.body.is_some() {
+                later.push(frame);
             }
         }
         // Births may have come in what can't be read any more: aliases of the stored plant could
@@ -147,14 +157,15 @@ impl Worker {
             _ => stored,
         };
         let mut pipeline = make_pipeline(now);
+        pipeline.set_guard(marks.guard());
         let mut out = Vec::new();
-        pipeline.restore(now, stored, later.into_iter(), &mut out);
-        let in_work = state.in_work()?;
+        let later = later.into_iter().filter_map(|frame| marks.replayed(frame, clock));
+        pipeline.restore(now, stored, later, &mut out);
         let mut worker = Worker {
             settings,
             pipeline,
             writer,
-            in_work,
+            marks,
             storing: Storing::new(make_writer(state)?, now.mono),
             work,
             receipts,
@@ -173,9 +184,13 @@ impl Worker {
             segment_trouble: false,
             near_limit: false,
             births_changed: true,
+            next_policy: None,
+            head_open: false,
         };
         // Until the plant is stored, the next start reads this run's frames too.
         worker.begin_segment(now)?;
+        worker.pipeline.drop_unshown(now, &mut out);
+        worker.work_done();
         let _ = worker.push(now, &mut out);
         worker.writer.commit()?;
         Ok(worker)
@@ -183,6 +198,7 @@ impl Worker {
 
     /// Lets people see how it is.
     pub(super) fn with_status_reporter(mut self, status_reporter: StatusReporter) -> Worker {
+        self.pipeline.set_breath(status_reporter.breath());
         self.status_reporter = Some(status_reporter);
         self
     }
@@ -190,90 +206,24 @@ impl Worker {
     /// Runs until [`Work::Stop`].
     pub(super) fn run(mut self) {
         let _ = self.shared.worker.set(std::thread::current());
-        let mut batch = Vec::new();
+        let mut batch = VecDeque::new();
         let mut out = Vec::new();
+        let mut stop = false;
         loop {
-            let stop = self.take(&mut batch);
+            if !stop && batch.is_empty() {
+                stop = self.take(&mut batch);
+            }
             let now = self.clock.now();
             if !self.work_off(now, &mut batch, stop, &mut out) || !self.commit() {
                 return;
             }
             self.journalled();
-            if stop {
+            if stop && batch.is_empty() {
                 self.finish(now);
                 return;
             }
             self.settle(now);
         }
-    }
-
-    /// Handles what came, and what is due. Everything of it waits to be committed. False: there is
-    /// no more time.
-    fn work_off(
-        &mut self,
-        now: Now,
-        batch: &mut Vec<Work>,
-        stop: bool,
-        out: &mut Vec<Entry>,
-    ) -> bool {
-        let mut works = batch.drain(..);
-        while let Some(work) = works.next() {
-            let Work::Messages { arrived, messages } = work else {
-                let has_messages = |work: &Work| matches!(work, Work::Messages { .. });
-                if !works.as_slice().iter().any(has_messages) {
-                    self.turn_windows(now);
-                }
-                self.handle(now, work, out);
-                if !self.push(now, out) {
-                    return false;
-                }
-                continue;
-            };
-            self.judge_as_of(arrived);
-            let names = self.names(&messages);
-            for (place, delivered) in messages.into_iter().enumerate() {
-                if !self.begin(names.get(place..).unwrap_or_default(), &delivered) {
-                    self.set_aside(now, delivered);
-                    continue;
-                }
-                self.handle_message(now, delivered, out);
-                if !self.push(now, out) {
-                    return false;
-                }
-            }
-        }
-        drop(works);
-        self.work_done();
-        if stop {
-            self.pipeline.finish_waiting(now, out);
-        }
-        if self.next_tick <= now.mono {
-            self.turn_windows(now);
-            self.hurry(now, out);
-            self.pipeline.tick(now, out);
-            self.count_shed();
-            if std::mem::take(&mut self.births_changed) {
-                self.shared.set_born(self.pipeline.born());
-            }
-            self.next_tick = now.mono.saturating_add(TICK_EVERY);
-        }
-        self.push(now, out)
-    }
-
-    /// The windows of rules are those of now, unless messages that came earlier are yet to be judged.
-    fn turn_windows(&mut self, now: Now) {
-        if !self.shared.arriving.load(Ordering::SeqCst) && self.work.is_empty() {
-            self.judge_as_of(now);
-        }
-    }
-
-    /// The windows of rules are those of this time.
-    fn judge_as_of(&mut self, at: Now) {
-        // The wall clock may be set back, and then is believed.
-        if at.mono >= self.windows_at.mono {
-            self.windows_at = at;
-        }
-        self.pipeline.judge_as_of(self.windows_at.wall_ms);
     }
 
     /// Everything so far is committed.
@@ -303,23 +253,12 @@ impl Worker {
                 self.pipeline.disconnected(now);
             }
             Work::Policy(loaded) => {
-                let SignedPolicy { policy, signed } = *loaded;
-                policy_loaded(
-                    policy.digest(),
-                    policy.rules().len(),
-                    signed.as_ref().map(|signed| (signed.version, signed.names())),
-                );
-                self.settings.signed = signed;
-                let before = out.len();
-                self.pipeline.reload(now, policy, out);
-                out.insert(before, Entry::Start(self.start()));
-                if let Some(status_reporter) = &self.status_reporter {
-                    status_reporter.reloaded();
-                }
+                self.next_policy = Some(loaded);
+                self.take_policy(now, out);
             }
-            Work::Trouble(trouble) => {
+            Work::Subscribed(subscribed) => {
                 if let Some(status_reporter) = &mut self.status_reporter {
-                    status_reporter.session_trouble(trouble);
+                    status_reporter.session_subscribed(subscribed);
                 }
             }
             Work::WatchdogRequest => {
@@ -402,10 +341,15 @@ impl Worker {
     /// Appends what came of something; false if there is no more time to write it.
     fn push(&mut self, now: Now, entries: &mut Vec<Entry>) -> bool {
         for entry in entries.drain(..) {
+            let before = self.writer.pending_bytes();
             if let Err(error) = self.writer.append(now.wall_ms, entry) {
                 // Larger than any frame may be. Data is lost alone; without a birth, readers
                 // refuse the data that follows.
                 event!(FrameTooLarge, error = %error);
+            }
+            if self.head_open {
+                let bytes = self.writer.pending_bytes().saturating_sub(before);
+                self.writer.count_to_head(bytes);
             }
             // Births of all nodes may come of one message, and a name of each alias.
             if self.writer.pending_bytes() > PENDING_BYTES {
@@ -416,6 +360,7 @@ impl Worker {
                 }
             }
         }
+        self.head_open &= self.pipeline.has_news();
         // What births of all nodes took isn't kept.
         entries.shrink_to(ENTRIES);
         true

@@ -48,10 +48,12 @@
 //! - Commands, STATE and other namespaces can't be allowed; a rule that names them is an error.
 
 mod admitted;
+mod contrast;
 mod digest;
 mod language;
 mod limiter;
 mod limits;
+mod manner;
 mod names;
 mod plan;
 pub mod rule;
@@ -66,10 +68,12 @@ use diagnostic::{Diagnostics, SourceFile};
 use sparkplug::{DataType, Entity};
 
 pub use self::admitted::{Admitted, AdmittedKind, AdmittedParts, MessageFlags, Permit};
+pub use self::contrast::{Contrast, Shows};
 pub use self::digest::digest_of;
 pub use self::language::{Annotations, PolicyFile, read_datatype};
 pub use self::limiter::{Limiter, NodeBuckets};
 pub use self::limits::Limits;
+pub use self::manner::contrasts;
 pub use self::names::{Collision, Prefixes, Renames, ReservedNameUse, fold, is_reserved};
 pub use self::plan::{EntityPlan, Judged, Verdict};
 pub use self::rule::{Action, Bucket, Mode, OnExcess, Priority, Rate, Rule, Schedule, glob};
@@ -253,6 +257,12 @@ impl Policy {
     /// denies the node with all its devices.
     pub fn node_in_scope(&self, group: &str, edge_node: &str) -> bool {
         plan::node_in_scope(self.effects(group, edge_node), group, edge_node)
+    }
+
+    /// Whether a forward rule spells group and name of the edge node out.
+    pub fn spells_out(&self, group: &str, edge_node: &str) -> bool {
+        self.effects(group, edge_node)
+            .any(|(rule, effect)| effect.forwards && rule.selectors.spell_out(group, edge_node))
     }
 
     /// Whether a forward rule selects the entity (a device, or the edge node's own metrics),

@@ -102,6 +102,29 @@ impl Caps {
         larger(Caps::LEAST_RELAYED, self.payload_bytes.saturating_mul(2))
     }
 
+    /// How deep anything may be nested.
+    pub const fn nesting(&self) -> usize {
+        if self.depth < Caps::MAX_DEPTH { self.depth } else { Caps::MAX_DEPTH }
+    }
+
+    /// The value of one of them; `None` for what isn't one of a payload's.
+    pub const fn of(&self, cap: Cap) -> Option<usize> {
+        Some(match cap {
+            Cap::PayloadBytes => self.payload_bytes,
+            Cap::InflatedBytes => self.inflated_bytes,
+            Cap::Metrics => self.metrics,
+            Cap::Members => self.members,
+            Cap::Properties => self.properties,
+            Cap::MetricProperties => self.metric_properties,
+            Cap::NameBytes => self.name_bytes,
+            Cap::TextBytes => self.text_bytes,
+            Cap::Depth => self.depth,
+            Cap::Cells => self.cells,
+            Cap::RelayedBytes => self.relayed_bytes(),
+            Cap::Groups => return None,
+        })
+    }
+
     /// What a relay may find in a journal of its own.
     pub const fn of_own_journal(&self) -> Caps {
         let bytes = self.relayed_bytes();
@@ -133,6 +156,9 @@ impl Default for Caps {
     }
 }
 
+/// The table of keys that bound the parts of a payload, and what follows it.
+const TABLE: &str = "limits.";
+
 /// Which bound it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cap {
@@ -151,6 +177,27 @@ pub enum Cap {
 }
 
 impl Cap {
+    /// Those of which both halves have a key of their own in `[limits]`.
+    pub const OF_BOTH: [Cap; 8] = [
+        Cap::Metrics,
+        Cap::Members,
+        Cap::Properties,
+        Cap::MetricProperties,
+        Cap::Cells,
+        Cap::NameBytes,
+        Cap::TextBytes,
+        Cap::Depth,
+    ];
+
+    /// The key in `[limits]`, without the name of that table.
+    pub const fn key_in_limits(self) -> Option<&'static str> {
+        let Some(key) = self.key() else { return None };
+        match key.split_at_checked(TABLE.len()) {
+            Some((table, rest)) if table.eq_ignore_ascii_case(TABLE) => Some(rest),
+            _ => None,
+        }
+    }
+
     /// What it counts.
     pub const fn words(self) -> &'static str {
         match self {

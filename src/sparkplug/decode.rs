@@ -154,7 +154,10 @@ impl From<Fault> for DecodeError {
 }
 
 fn strip(outer: Outer<'_>) -> Borrowed<'_> {
-    let Outer { timestamp, metrics, seq, unknown_fields, bad, .. } = outer;
+    let Outer { timestamp, metrics, seq, uuid, body, unknown_fields, bad } = outer;
+    // An extension of which only the compressed one is read.
+    let extension = u64::from(body.is_some() && uuid != Some(COMPRESSED_UUID));
+    let unknown_fields = unknown_fields.saturating_add(extension);
     Borrowed { timestamp, metrics, seq, unknown_fields, was_compressed: false, bad }
 }
 

@@ -264,7 +264,7 @@ impl Reader<'_> {
 
     /// The depth of what is inside of a template or of a set or list of properties.
     fn enter(&self, depth: usize) -> Result<usize, Fault> {
-        let cap = self.caps.depth.min(Caps::MAX_DEPTH);
+        let cap = self.caps.nesting();
         let depth = depth.saturating_add(1);
         if depth > cap { Err(Fault::OverCap(Cap::Depth.passed(cap))) } else { Ok(depth) }
     }

@@ -147,6 +147,39 @@ impl InWork {
         Leave::Work
     }
 
+    /// Whether the half was ended by it twice, so that it is to be left out.
+    pub fn is_set_aside(&self, id: WorkId) -> bool {
+        self.ends(id) >= ENDS
+    }
+
+    /// Whether anything is set aside.
+    pub fn has_set_aside(&self) -> bool {
+        self.accused.iter().any(|(_, ends)| *ends >= ENDS)
+    }
+
+    /// Leaves something out from now on, over restarts, until it is [cleared](InWork::clear): what came
+    /// of what was set aside.
+    pub fn bar(&mut self, id: WorkId) {
+        if self.is_set_aside(id) {
+            return;
+        }
+        for _ in 0..ENDS {
+            accuse(&mut self.accused, id);
+        }
+        let list = list(&self.accused);
+        self.put(&list, LIST_AT);
+    }
+
+    /// It is another one now, and may be worked on.
+    pub fn clear(&mut self, id: WorkId) {
+        let before = self.accused.len();
+        self.accused.retain(|(accused, _)| *accused != id);
+        if self.accused.len() < before {
+            let list = list(&self.accused);
+            self.put(&list, LIST_AT);
+        }
+    }
+
     /// Nothing is in work any more.
     pub fn end(&mut self) {
         if !self.doing.is_empty() {

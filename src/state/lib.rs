@@ -126,6 +126,20 @@ impl StateDir {
         Ok(Stored::Damaged { moved_to })
     }
 
+    /// Moves a state file out of the way, unread; where it is then. `None`: there is none.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub fn set_aside(&self, file: StateFile) -> Result<Option<PathBuf>, StateError> {
+        let path = self.path.join(file.name);
+        let moved_to = self.path.join(format!("{}.set-aside", file.name));
+        match fs::rename(&path, &moved_to) {
+            Ok(()) => Ok(Some(moved_to)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(os("move aside", &path)(error)),
+        }
+    }
+
     /// What is stored in the directory at `path`, for somebody who only looks and may be allowed
     /// more than the half whose directory it is: nothing is claimed, and a damaged file stays where
     /// it is.

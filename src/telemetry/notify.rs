@@ -96,6 +96,20 @@ impl Notifier {
         }
     }
 
+    /// A sign of life for whoever works on one thing for longer than a turn, to be called between its
+    /// stages: given where it is due by itself, some seconds after the last one.
+    pub fn breath(&self) -> Box<dyn FnMut() + Send> {
+        let (notifier, mut last) = (self.clone(), clock::steady());
+        let every = self.feed_every();
+        Box::new(move || {
+            let now = clock::steady();
+            if every.is_some_and(|every| now.saturating_duration_since(last) >= every) {
+                last = now;
+                notifier.feed_watchdog();
+            }
+        })
+    }
+
     fn notify(&self, states: &[NotifyState<'_>]) {
         if let Some(socket) = &self.socket {
             let message: String = states.iter().map(|state| format!("{state}\n")).collect();

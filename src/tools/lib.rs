@@ -2,6 +2,7 @@
 //! of real traffic, drafts of policies from them, and dry runs of a policy through the OT half's
 //! pipeline. No half links them.
 
+pub mod acl;
 pub mod capture;
 pub mod cases;
 pub mod compare;

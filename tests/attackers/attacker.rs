@@ -71,9 +71,10 @@ pub struct Attacker {
     pub before: fn(&mut Edge) -> Vec<Shot>,
     /// What it does between two messages of the good node.
     pub step: fn(&mut Edge, u64) -> Vec<Shot>,
-    /// Lines that the log must have. Where there are none, all that is sent is right, if many; then
-    /// the status shows who sends most.
+    /// Lines that the log must have.
     pub told: &'static [Told],
+    /// Why the log has none, where it has none.
+    pub untold: Option<&'static str>,
     /// Attacks the good node's own mirror by what hosts may do, so that births are answers.
     pub asks_births: bool,
     /// What its mirror says on IT is judged by the strict host, which for some takes minutes.
@@ -97,6 +98,7 @@ impl Attacker {
             before: |_| Vec::new(),
             step,
             told: &[],
+            untold: None,
             asks_births: false,
             is_judged: true,
         }
@@ -109,6 +111,11 @@ impl Attacker {
 
     pub(crate) const fn told(self, told: &'static [Told]) -> Attacker {
         Attacker { told, ..self }
+    }
+
+    /// Nothing has to be said of it, for this reason.
+    pub(crate) const fn untold(self, why: &'static str) -> Attacker {
+        Attacker { untold: Some(why), ..self }
     }
 
     pub(crate) const fn at(self, qos: u8) -> Attacker {

@@ -83,8 +83,15 @@ impl Scene {
             let (ot, it) = (self.rig.relay.log(Half::Ot), self.rig.relay.log(Half::It));
             let log = |side| if side == Side::Ot { &ot } else { &it };
             let all = attackers.iter().flat_map(|one| one.told.iter().map(move |told| (one, told)));
+            let about = |side: Side, name: &str| {
+                let lines = log(side).lines().filter(|line| line.contains(name));
+                lines.take(3).map(|line| line.chars().take(300).collect()).collect::<Vec<String>>()
+            };
             all.filter(|(attacker, told)| !told.is_in(log(told.half), attacker))
-                .map(|(one, told)| format!("{one:?}: {} {:?}", told.event, told.words_of(one)))
+                .map(|(one, told)| {
+                    let (event, words) = (told.event, told.words_of(one));
+                    format!("{one:?}: {event} {words:?}, but {:?}", about(told.half, one.name))
+                })
                 .collect()
         };
         holds_within(DEADLINE, || missing().is_empty());

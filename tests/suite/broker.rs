@@ -6,6 +6,10 @@ use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::waiting::{DEADLINE, holds_within, wait_until};
 
@@ -26,6 +30,8 @@ pub(crate) struct Options {
     /// Configuration of mosquitto's dynamic security, for the plaintext listener: what clients
     /// may subscribe to.
     pub(crate) access: Option<String>,
+    /// A second plaintext listener, where an access list holds; see [`List`].
+    pub(crate) list: bool,
 }
 
 /// PEM files of the TLS listener.
@@ -40,6 +46,9 @@ pub(crate) struct Broker {
     pub(crate) address: SocketAddr,
     /// Of the TLS listener.
     pub(crate) tls_address: Option<SocketAddr>,
+    /// Of the listener under an access list.
+    pub(crate) list_address: Option<SocketAddr>,
+    pid: Arc<AtomicI32>,
     dir: tempfile::TempDir,
     options: Options,
     child: Option<Child>,
@@ -60,6 +69,8 @@ impl Broker {
             let mut broker = Broker {
                 address: free_port(),
                 tls_address: options.tls.is_some().then(free_port),
+                list_address: options.list.then(free_port),
+                pid: Arc::default(),
                 dir: tempfile::tempdir().unwrap(),
                 options: options.clone(),
                 child: None,
@@ -69,6 +80,11 @@ impl Broker {
             }
         }
         panic!("mosquitto didn't start on any of {PORT_ATTEMPTS} ports");
+    }
+
+    /// The access list of its second listener.
+    pub(crate) fn list(&self) -> List {
+        List { dir: self.dir.path().to_owned(), pid: Arc::clone(&self.pid) }
     }
 
     /// A broker with default options.
@@ -87,8 +103,7 @@ impl Broker {
     /// SIGSTOP: its connections stand, and nothing is answered any more.
     pub(crate) fn freeze(&self) {
         let pid = i32::try_from(self.child.as_ref().unwrap().id()).unwrap();
-        let pid = rustix::process::Pid::from_raw(pid).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::STOP).unwrap();
     }
 
     /// Starts it again after [`Broker::kill`], on the same ports.
@@ -118,13 +133,15 @@ impl Broker {
         let accepts = |address: SocketAddr| TcpStream::connect(address).is_ok();
         let started = holds_within(DEADLINE, || {
             ended = child.try_wait().unwrap().is_some();
-            ended || (accepts(self.address) && self.tls_address.is_none_or(accepts))
+            let others = [self.tls_address, self.list_address];
+            ended || (accepts(self.address) && others.into_iter().flatten().all(accepts))
         });
         if ended || !started {
             let _ = child.kill();
             let _ = child.wait();
             return false;
         }
+        self.pid.store(child.id().try_into().unwrap(), Ordering::Relaxed);
         self.child = Some(child);
         true
     }
@@ -181,7 +198,48 @@ impl Broker {
             )
             .unwrap();
         }
+        if let Some(address) = self.list_address {
+            let file = self.list().file();
+            if !file.exists() {
+                fs::write(&file, "").unwrap();
+            }
+            // What goes to stdout is there at its end only.
+            writeln!(text, "log_dest file {}", self.list().log().display()).unwrap();
+            let (port, file) = (address.port(), file.display());
+            writeln!(text, "listener {port} 127.0.0.1\nallow_anonymous true\nacl_file {file}")
+                .unwrap();
+        }
         text
+    }
+}
+
+/// The access list of a broker's second listener. Without a line nobody may do anything there.
+#[derive(Clone, Debug)]
+pub(crate) struct List {
+    dir: PathBuf,
+    pid: Arc<AtomicI32>,
+}
+
+impl List {
+    fn file(&self) -> PathBuf {
+        self.dir.join("list")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.join("reloads")
+    }
+
+    /// Exchanges it, and waits until the broker has taken it up.
+    pub(crate) fn set(&self, list: &[u8]) {
+        let reloads = || {
+            let log = fs::read_to_string(self.log()).unwrap_or_default();
+            log.matches("Reloading config").count()
+        };
+        let before = reloads();
+        fs::write(self.file(), list).unwrap();
+        let pid = Pid::from_raw(self.pid.load(Ordering::Relaxed)).unwrap();
+        kill_process(pid, Signal::HUP).unwrap();
+        wait_until("the broker has the access list", || reloads() > before);
     }
 }
 

@@ -150,7 +150,7 @@ fn two_halves_that_do_not_belong_together_are_warned_about() {
     let checked = run(lab.path(), &["check", "ot.toml", "it.toml"]);
     assert_eq!(checked.code, 78, "{}", checked.stderr);
     for wanted in [
-        "warning[C110]: both halves name the same broker",
+        "error[C110]: both halves use one broker",
         "reads another journal",
         "error[C111]: both halves name the same state directory",
     ] {

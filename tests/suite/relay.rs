@@ -12,6 +12,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use telemetry::Event;
 
+use crate::broker::List;
 use crate::networks::Network;
 use crate::waiting::wait_until;
 
@@ -61,6 +62,8 @@ pub(crate) struct Relay {
     dir: tempfile::TempDir,
     /// Variables of both halves, beside those of the test.
     pub(crate) environment: Vec<(&'static str, String)>,
+    /// Access lists that follow from the policy.
+    pub(crate) lists: [(Half, Option<List>); 2],
     ot: Option<Child>,
     it: Option<Child>,
 }
@@ -69,7 +72,8 @@ impl Relay {
     /// Writes the configuration; nothing runs yet.
     pub(crate) fn new(settings: &Settings) -> Relay {
         let dir = tempfile::tempdir().unwrap();
-        let relay = Relay { dir, environment: Vec::new(), ot: None, it: None };
+        let lists = [(Half::Ot, None), (Half::It, None)];
+        let relay = Relay { dir, environment: Vec::new(), lists, ot: None, it: None };
         for name in ["policies", "journal", "ot-state", "it-state"] {
             fs::create_dir(relay.path(name)).unwrap();
         }
@@ -138,9 +142,28 @@ impl Relay {
         self.dir.path().join(name)
     }
 
+    /// Gives the brokers the access lists that follow from the policy; none from a bad one.
+    pub(crate) fn ask_for_rights(&self) {
+        for (half, list) in &self.lists {
+            let Some(list) = list else { continue };
+            let config = self.path(if *half == Half::Ot { "ot.toml" } else { "it.toml" });
+            let printed = Command::new(BINARY)
+                .args(["policy", "acl", "--mosquitto", half.name()])
+                .arg(config)
+                .arg("--policy")
+                .arg(self.path("policies"))
+                .output()
+                .unwrap();
+            if printed.status.success() {
+                list.set(&printed.stdout);
+            }
+        }
+    }
+
     /// Replaces the policy; the OT half reads it at its start and on SIGHUP.
     pub(crate) fn write_policy(&self, text: &str) {
         fs::write(self.path("policies/policy.toml"), text).unwrap();
+        self.ask_for_rights();
     }
 
     pub(crate) fn start(&mut self, half: Half) {

@@ -45,6 +45,9 @@ pub(crate) struct Variation {
     /// More lines of `[broker]` of `ot.toml`, and of `it.toml`.
     pub(crate) ot_connection: String,
     pub(crate) it_connection: String,
+    /// The relay is at both brokers under the access lists that follow from its policy. With
+    /// `SPARKDIODE_TEST_ACCESS_LISTS` it is in every test.
+    pub(crate) lists: bool,
 }
 
 impl Rig {
@@ -58,10 +61,16 @@ impl Rig {
 
     /// The same, but neither half runs yet.
     pub(crate) fn prepare(policy: &str, variation: &Variation) -> Option<Rig> {
-        let ot_broker = Broker::start(variation.ot_broker.clone())?;
-        let it_broker = Broker::start(variation.it_broker.clone())?;
-        let ot_proxy = Proxy::start(ot_broker.address);
-        let it_proxy = Proxy::start(it_broker.address);
+        let lists = variation.lists || std::env::var_os("SPARKDIODE_TEST_ACCESS_LISTS").is_some();
+        let start = |options: &Options| {
+            // Another kind of access is what such a test is about.
+            let list = lists && options.access.is_none() && options.user.is_none();
+            Broker::start(Options { list, ..options.clone() })
+        };
+        let ot_broker = start(&variation.ot_broker)?;
+        let it_broker = start(&variation.it_broker)?;
+        let ot_proxy = Proxy::start(ot_broker.list_address.unwrap_or(ot_broker.address));
+        let it_proxy = Proxy::start(it_broker.list_address.unwrap_or(it_broker.address));
         let settings = Settings {
             ot: Link::Plain(ot_proxy.address),
             it: Link::Plain(it_proxy.address),
@@ -73,7 +82,10 @@ impl Rig {
             journal: variation.journal.clone(),
             journal_source: variation.journal_source.clone(),
         };
-        let relay = Relay::new(&settings);
+        let mut relay = Relay::new(&settings);
+        let list = |broker: &Broker| broker.list_address.map(|_| broker.list());
+        relay.lists = [(Half::Ot, list(&ot_broker)), (Half::It, list(&it_broker))];
+        relay.ask_for_rights();
         let ot = Observer::start(ot_broker.address);
         let it = Observer::start(it_broker.address);
         Some(Rig { relay, ot_proxy, it_proxy, ot_broker, it_broker, ot, it })

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use config::places::{Relation, relation};
 use config::{ItConfig, OtConfig};
 use diagnostic::{Diagnostic, Diagnostics, Severity};
 use policy::Policy;
 
-use super::limits;
+use super::{apart, limits};
 use crate::cli::relay_node::RelayNode;
 use crate::cli::syslog;
 
@@ -25,12 +26,7 @@ pub(super) fn compare(
         problem.severity = Severity::Warning;
         warnings.push(problem);
     };
-    if ot.broker.address == it.broker.address {
-        let address = &ot.broker.address;
-        let title = format!("both halves name the same broker: `{address}`");
-        warn(title, "the mirror would publish over the edge nodes that it mirrors");
-    }
-    for finding in limits::compare(ot, it) {
+    for finding in limits::compare(&ot.limits, &it.limits) {
         warn(finding.title, &finding.help);
     }
     let side = |path, name, broker, syslog| syslog::Side { path, name, broker, syslog };
@@ -39,24 +35,22 @@ pub(super) fn compare(
         &side(it_path, "IT", &it.broker, &it.syslog[..]),
         &mut crossing,
     );
-    if ot.journal.path != it.journal_path {
+    if relation(&ot.journal.path, &it.journal_path) != Some(Relation::Same) {
         let (left, right) = (ot.journal.path.display(), it.journal_path.display());
         let title = format!("the IT half reads another journal: `{right}`");
         warn(title, &format!("`{}` writes `{left}`", ot_path.display()));
     }
-    if ot.state_dir == it.state_dir {
-        let title =
-            format!("both halves name the same state directory: `{}`", it.state_dir.display());
-        let help = "nothing that one half writes may be read by the other but the journal";
-        errors.push(Diagnostic::file_error("C111", it_path, title).help(help));
-    }
+    apart::brokers(ot, it_path, it, warnings, errors);
+    apart::users(ot, it_path, it, errors);
+    apart::directories(ot, it_path, it, errors);
+    let is_same = |left: &Path, right: &Path| relation(left, right) == Some(Relation::Same);
     let directory = |textfile: Option<PathBuf>, state: &Path| {
-        textfile.map(|directory| (directory == state, directory))
+        textfile.map(|directory| (is_same(&directory, state), directory))
     };
     let of_ot = directory(ot.status.textfile_directory(), &it.state_dir);
     let of_it = directory(it.status.textfile_directory(), &ot.state_dir);
     let same = match (&of_ot, &of_it) {
-        (Some((_, left)), Some((_, right))) if left == right => Some(right.clone()),
+        (Some((_, left)), Some((_, right))) if is_same(left, right) => Some(right.clone()),
         (Some((true, other)), _) | (_, Some((true, other))) => Some(other.clone()),
         _ => None,
     };

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use config::file_diagnostic;
+use config::{Half, file_diagnostic, half_of};
 use diagnostic::file::read_text;
 use diagnostic::{Diagnostic, Diagnostics, SourceFile};
 use toml::de::{DeTable, DeValue};
@@ -48,26 +48,15 @@ fn kind_of(table: &DeTable<'_>, path: &Path) -> Option<Kind> {
     };
     // Both halves have limits, too, but of other things.
     let limits = in_table("limits", "node") || in_table("limits", "link");
-    if has("rule") || has("rename") || limits {
+    let is_configuration = has("broker") || has("journal");
+    if has("rule") || has("rename") || limits || (has("case") && !is_configuration) {
         return Some(Kind::Policy);
     }
-    if has("mirror") || has("backfill") {
-        return Some(Kind::It);
-    }
-    if has("name") || has("relay") || in_table("broker", "client-id") {
-        return Some(Kind::Ot);
-    }
-    if in_table("broker", "client-id-prefix") {
-        return Some(Kind::It);
-    }
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    match name {
-        _ if name.starts_with("ot") => Some(Kind::Ot),
-        _ if name.starts_with("it") => Some(Kind::It),
-        _ if has("broker") || has("journal") => None,
-        _ if has("case") => Some(Kind::Policy),
-        _ => None,
-    }
+    half_of(table, name).map(|half| match half {
+        Half::Ot => Kind::Ot,
+        Half::It => Kind::It,
+    })
 }
 
 #[cfg(test)]
@@ -91,6 +80,16 @@ mod tests {
         assert_eq!(kind("ot.toml", "[limits.node]\nmessages-per-s = 1"), Some(Kind::Policy));
         assert_eq!(kind("x.toml", "[mirror]\n[limits]\nnesting = 9"), Some(Kind::It));
         assert_eq!(kind("it-plant.toml", "[broker]"), Some(Kind::It));
+        // What any file of the IT half has, and no file of the OT half.
+        let smallest =
+            "[broker]\naddress = \"b:1\"\n[journal]\npath = \"j\"\n[state]\npath = \"s\"";
+        assert_eq!(kind("enterprise.toml", smallest), Some(Kind::It));
+        assert_eq!(kind("enterprise.toml", &format!("name = \"n\"\n{smallest}")), Some(Kind::Ot));
+        assert_eq!(kind("x.toml", &format!("{smallest}\n[health]")), Some(Kind::It));
+        let copy = format!("{smallest}\n[policies]\npaths = [\"p\"]");
+        assert_eq!(kind("x.toml", &copy), Some(Kind::It));
+        assert_eq!(kind("it-cases.toml", "[[case]]"), Some(Kind::Policy));
+        assert_eq!(kind("x.toml", "[journal]\nsegment-bytes = 65536"), Some(Kind::Ot));
         assert_eq!(kind("ot.toml", "[broker"), Some(Kind::Ot));
         assert_eq!(kind("x.toml", "[broker]"), None);
         assert_eq!(kind("x.toml", ""), None);

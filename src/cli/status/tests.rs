@@ -5,8 +5,8 @@ use std::os::unix::fs::{chown, symlink};
 
 use serde_json::Value;
 use telemetry::status::{
-    CertificateStatus, DropStatus, Health, ItStatus, LossStatus, NodeStatus, ObservedStatus,
-    OtReport, OtStatus, PolicyStatus, Status,
+    CertificateStatus, DropStatus, Health, ItStatus, LastDropStatus, LossStatus, NodeStatus,
+    ObservedStatus, OtReport, OtStatus, PolicyStatus, Status,
 };
 use text::{Paint, is_treacherous};
 
@@ -33,6 +33,14 @@ fn full() -> Status {
     status.account.imbalance = Some(String::new());
     status.account.reasons = drops.clone();
     status.account.drops = drops;
+    let text = || Some(String::new());
+    status.account.last = vec![LastDropStatus {
+        metric: text(),
+        rule: text(),
+        got: text(),
+        wanted: text(),
+        ..LastDropStatus::default()
+    }];
     status.nodes.talkers =
         vec![NodeStatus { top_reason: Some(String::new()), ..NodeStatus::default() }];
     status

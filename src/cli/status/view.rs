@@ -4,7 +4,9 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use telemetry::status::{DropStatus, ItStatus, LINK_ALIVE, Level, OtStatus, Status};
+use telemetry::status::{
+    DropStatus, ItStatus, LINK_ALIVE, LastDropStatus, Level, OtStatus, Status,
+};
 use text::{Paint, Tone, format_utc_ms, grouped, rough_size};
 
 use super::shown::Shown;
@@ -102,6 +104,7 @@ pub(super) fn render(status: &Shown, now_ms: u64, paint: Paint) -> String {
     }
     view.talkers(status);
     view.drops("DROPPED", &account.drops);
+    view.last(&account.last, status.written_ms);
     if let Some(ot) = &status.ot {
         view.observed(ot);
     }
@@ -286,6 +289,31 @@ impl View {
 }
 
 impl View {
+    /// The last drops: the last one of each reason and metric that there is room for.
+    fn last(&mut self, last: &[LastDropStatus], written_ms: u64) {
+        if last.is_empty() {
+            return;
+        }
+        self.head("LAST DROPPED");
+        for one in last.iter().take(LINES) {
+            let age = span(written_ms.saturating_sub(one.at_ms));
+            let what = match &one.metric {
+                Some(metric) => format!("{} {metric}", one.topic),
+                None => one.topic.clone(),
+            };
+            let reason = shown(&one.reason, 20);
+            self.line(&format!(" {:>10} ago  {reason:<20} {}", shown(&age, 10), shown(&what, 62)));
+            if let (Some(got), Some(wanted)) = (&one.got, &one.wanted) {
+                let fault = format!("got {got}; wanted {wanted}");
+                self.line(&format!("{:38}{}", "", shown(&fault, 62)));
+            }
+        }
+        let more = last.len().saturating_sub(LINES);
+        if more > 0 {
+            self.line(&format!(" and {more} more: --json"));
+        }
+    }
+
     /// What rules that only observe would have done: what people want to know before they let
     /// them act.
     fn observed(&mut self, ot: &OtStatus) {
@@ -399,6 +427,18 @@ mod tests {
             };
             30
         ];
+        status.account.last = vec![
+            LastDropStatus {
+                at_ms: 3_990_000,
+                topic: "spBv1.0/G/NDATA/\x1b]0;evil".repeat(9),
+                metric: Some("m\u{202e}".repeat(90)),
+                reason: "data_before_birth".into(),
+                got: Some("g\x1b".repeat(90)),
+                wanted: Some("Int32".into()),
+                ..LastDropStatus::default()
+            };
+            9
+        ];
         status
     }
 
@@ -416,6 +456,7 @@ mod tests {
         assert!(text.contains("last 1 to 9 (retention) 16 min 40 s ago"), "{text}");
         assert!(!text.contains("STALE"), "{text}");
         assert!(text.contains("and 22 more: --json"), "{text}");
+        assert!(text.contains(" 10 s ago  data_before_birth "), "{text}");
         assert!(
             text.contains("ONLY OBSERVED  since 1970") && text.contains("\n denied "),
             "{text}"

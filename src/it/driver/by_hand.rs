@@ -188,6 +188,13 @@ impl Half {
         let _ = self.events.send(DriverEvent::Stop);
     }
 
+    /// Goes on in the journal behind so many frames.
+    pub fn skip(&mut self, frames: u64) {
+        for _ in 0..frames {
+            let _ = self.driver.reader.next();
+        }
+    }
+
     /// A kill while the last frame of the journal is in work; false: there is none.
     pub fn killed_with_last(mut self) -> bool {
         let mut is_any = false;

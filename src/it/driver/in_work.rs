@@ -1,18 +1,87 @@
-//! Frames in work: each is marked before the mirror takes it, and one with which this half was ended
-//! twice is set aside.
+//! What is in work: each frame is marked before the mirror takes it, and so is each node that is worked
+//! on by itself. What this half was ended with twice is set aside, and stays so in whatever form the OT
+//! half says it again.
 
-use journal_format::Frame;
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use foldhash::quality::FixedState;
+use journal_format::{Body, Frame};
 use journal_read::Item;
-use state::{Leave, SetAside, TOGETHER, WorkId};
+use sparkplug::{EntityTopic, MessageType, Topic};
+use state::{InWork, Leave, SetAside, TOGETHER, WorkId};
 use telemetry::event;
 
 use super::{Driver, bytes_of};
-use crate::mirror::Now;
+use crate::mirror::{Asked, Deed, Now};
 use crate::pool::Pool;
 
 /// Frames that are read before their turn, where that costs no call of the system: those that are
 /// marked together.
 const AHEAD: usize = TOGETHER - 1;
+
+/// The second half of names that aren't those of frames, whose number it would be.
+const ENTITY: u64 = u64::MAX;
+const STORED: WorkId = WorkId(0, u64::MAX - 1);
+
+/// Each deed has names of its own: that one is done says nothing of the other.
+const fn deed_name(deed: Deed) -> u64 {
+    match deed {
+        Deed::Restored => u64::MAX - 2,
+        Deed::Due => u64::MAX - 3,
+    }
+}
+
+/// The mark of this half, which the mirror asks by its guard.
+#[derive(Clone, Debug)]
+pub(super) struct Marks(Arc<Mutex<InWork>>);
+
+impl Marks {
+    pub(super) fn new(in_work: InWork) -> Marks {
+        Marks(Arc::new(Mutex::new(in_work)))
+    }
+
+    pub(super) fn in_work(&self) -> MutexGuard<'_, InWork> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For [`Mirror::set_guard`](crate::mirror::Mirror::set_guard).
+    pub(super) fn guard(&self) -> Asked {
+        let marks = self.clone();
+        Box::new(move |group, edge_node, deed| {
+            let mut in_work = marks.in_work();
+            let entity = name_of(&in_work, group, edge_node, None);
+            if deed == Deed::Restored && in_work.is_set_aside(entity) {
+                return false;
+            }
+            let id = WorkId(entity.0, deed_name(deed));
+            if in_work.begin(id, 0, std::iter::empty()) == Leave::Work {
+                #[cfg(test)]
+                super::tests::planted::node(edge_node, deed);
+                return true;
+            }
+            // It is dropped, and what the OT half repeats of it is left out.
+            in_work.clear(id);
+            in_work.bar(entity);
+            let topic = format!("spBv1.0/{group}/NBIRTH/{edge_node}");
+            let kept = format!("not kept: the half was ended while {}", deed.words());
+            event!(SetAside, topic, bytes = 0, kept);
+            false
+        })
+    }
+
+    /// Marks the stored mirror, which is read as a whole; false: it is set aside.
+    pub(super) fn begin_stored(&self) -> bool {
+        let mut in_work = self.in_work();
+        if in_work.begin(STORED, usize::MAX, std::iter::empty()) == Leave::SetAside {
+            in_work.clear(STORED);
+            return false;
+        }
+        #[cfg(test)]
+        super::tests::planted::stored();
+        true
+    }
+}
 
 impl<P: Pool> Driver<P> {
     /// Hands an item of the journal on.
@@ -22,17 +91,33 @@ impl<P: Pool> Driver<P> {
         {
             self.read_ahead.push_back(next);
         }
-        match item {
-            Item::Frame(frame) if self.begin(&frame) == Leave::SetAside => {
-                self.set_aside(now, &frame);
-            }
-            item => self.mirror.handle_item(now, item),
+        let Item::Frame(frame) = item else { return self.mirror.handle_item(now, item) };
+        let barred = self.barred(&frame);
+        if barred.is_some() && says_again(&frame) {
+            return self.mirror.leave_out(now, &frame);
         }
+        if self.begin(&frame) == Leave::SetAside {
+            return self.set_aside(now, &frame);
+        }
+        self.mirror.handle_item(now, Item::Frame(frame));
+        if let Some(id) = barred {
+            // The plant's own birth: it is another one, and nothing came of it.
+            self.marks.in_work().clear(id);
+        }
+    }
+
+    /// The name of what a birth is of, if that is set aside.
+    fn barred(&self, frame: &Frame) -> Option<WorkId> {
+        let in_work = self.marks.in_work();
+        if !in_work.has_set_aside() {
+            return None;
+        }
+        birth_of(&in_work, frame).filter(|id| in_work.is_set_aside(*id))
     }
 
     /// Marks a frame of the second reading, which is worked on now.
     pub(super) fn begin_again(&mut self, frame: &Frame) -> Leave {
-        self.in_work.begin(name(frame), bytes_of(frame), std::iter::empty())
+        self.marks.in_work().begin(name(frame), bytes_of(frame), std::iter::empty())
     }
 
     /// Marks a frame that is worked on now.
@@ -41,7 +126,7 @@ impl<P: Pool> Driver<P> {
             Item::Frame(frame) => Some(name(frame)),
             Item::Lost(_) => None,
         });
-        let leave = self.in_work.begin(name(frame), bytes_of(frame), ahead);
+        let leave = self.marks.in_work().begin(name(frame), bytes_of(frame), ahead);
         #[cfg(test)]
         if leave == Leave::Work {
             super::tests::planted::work_on(frame.seq);
@@ -51,8 +136,9 @@ impl<P: Pool> Driver<P> {
 
     /// Nothing is worked on any more.
     pub(super) fn work_done(&mut self) {
-        self.in_work.end();
-        if let Some(error) = self.in_work.take_trouble() {
+        let mut in_work = self.marks.in_work();
+        in_work.end();
+        if let Some(error) = in_work.take_trouble() {
             tracing::debug!(target: "it", %error, "what is in work can't be marked");
         }
     }
@@ -71,14 +157,41 @@ impl<P: Pool> Driver<P> {
             retain: false,
             dup: false,
         };
-        let kept = match self.in_work.keep(&aside) {
+        let mut in_work = self.marks.in_work();
+        let kept = match in_work.keep(&aside) {
             Ok(path) => path.display().to_string(),
             Err(error) => format!("not kept: {error}"),
         };
+        // The OT half repeats what it holds for alive.
+        if let Some(id) = birth_of(&in_work, frame) {
+            in_work.bar(id);
+        }
         event!(SetAside, topic, seq, bytes = payload.len(), kept);
     }
 }
 
 fn name(frame: &Frame) -> WorkId {
     WorkId(frame.epoch, frame.seq)
+}
+
+fn name_of(in_work: &InWork, group: &str, edge_node: &str, device: Option<&str>) -> WorkId {
+    let hasher = FixedState::with_seed(in_work.key());
+    WorkId(hasher.hash_one((group, edge_node, device)), ENTITY)
+}
+
+/// The name of the node or device that a birth or keyframe is of.
+fn birth_of(in_work: &InWork, frame: &Frame) -> Option<WorkId> {
+    let Ok(Topic::Entity(topic)) = Topic::parse(frame.message()?.0) else { return None };
+    let EntityTopic { message_type, entity } = topic;
+    matches!(message_type, MessageType::NBirth | MessageType::DBirth)
+        .then(|| name_of(in_work, entity.group, entity.edge_node, entity.device))
+}
+
+/// A keyframe, or a birth of the relay's own making: it repeats what was born before.
+fn says_again(frame: &Frame) -> bool {
+    match &frame.body {
+        Some(Body::Keyframe(_)) => true,
+        Some(Body::Relayed(relayed)) => relayed.synthetic,
+        _ => false,
+    }
 }

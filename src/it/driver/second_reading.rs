@@ -5,7 +5,7 @@ use journal_read::{From, Item, Position, Reader};
 use state::Leave;
 use telemetry::event;
 
-use super::{BYTES_PER_TURN, Driver, ERROR_PAUSE, FRAMES_PER_TURN};
+use super::{BYTES_PER_TURN, Driver, ERROR_PAUSE, FRAMES_PER_TURN, PUBLISHED_PER_TURN};
 use crate::connection::MAX_QUEUED_BYTES;
 use crate::mirror::Now;
 use crate::pool::Pool;
@@ -31,8 +31,9 @@ impl<P: Pool> Driver<P> {
         let Some(mut pass) = self.backfill.take() else { return false };
         let mut any = false;
         let mut bytes = 0_usize;
+        let end = self.mirror.work().saturating_add(PUBLISHED_PER_TURN);
         for _ in 0..FRAMES_PER_TURN {
-            if bytes >= BYTES_PER_TURN {
+            if bytes >= BYTES_PER_TURN || self.mirror.work() >= end {
                 break;
             }
             let item = match pass.waiting.take() {

@@ -78,6 +78,11 @@ impl Mirror {
 
     /// Publishes what frame `seq` holds for a node that missed it; true if it published.
     pub fn handle_backfill(&mut self, now: Now, seq: u64, relayed: &Relayed) -> bool {
+        if !self.news.is_empty()
+            && let Ok(Topic::Entity(topic)) = Topic::parse(&relayed.topic)
+        {
+            self.hear_by_name(now, topic.entity.group, topic.entity.edge_node);
+        }
         let (mut step, nodes) = self.step(now);
         let Reread { published, unplaceable } = step.reread(nodes, seq, relayed);
         if published {

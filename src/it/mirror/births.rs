@@ -125,12 +125,17 @@ impl StepContext<'_> {
 
     /// Nothing of a birth is remembered: the node is dead until its next one.
     fn refuse_node(&mut self, node: &mut Node) {
+        self.forget_node(node, "more than may be remembered");
+    }
+
+    /// Nothing of a node is remembered any more: it is dead until its next birth.
+    pub(super) fn forget_node(&mut self, node: &mut Node, why: &'static str) {
         node.set_dead();
         node.forget_devices();
         node.former_devices.clear();
         node.layout = Arc::default();
         node.count_all();
-        self.reconcile(node, "more than may be remembered");
+        self.reconcile(node, why);
     }
 
     pub(super) fn node_death(&mut self, node: &mut Node) {
@@ -226,10 +231,13 @@ impl StepContext<'_> {
         birth: Payload,
         date: u64,
     ) -> Layout {
+        self.breathe();
         let (mut layout, refused) = Layout::from_birth(birth, date);
+        self.breathe();
         let origin = node.origin(device);
         self.drop_metrics(origin, refused, Reason::BadFrame);
         self.recheck_birth(origin, &mut layout);
+        self.breathe();
         layout
     }
 

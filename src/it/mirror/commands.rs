@@ -4,11 +4,13 @@
 use serde::Deserialize;
 use sparkplug::{self, Caps, Metric, Value, names};
 
+use super::news::News;
 use super::node::Session;
-use super::nodes::{NodeRef, Nodes};
+use super::nodes::NodeRef;
 use super::notice::{Notice, count};
 use super::step::StepContext;
 use super::timers::Timer;
+use super::{Mirror, Now};
 
 /// A command is small: a host's rebirth request is under 100 bytes, so this is generous, and
 /// it bounds what a hostile IT side can make us decode.
@@ -64,18 +66,21 @@ impl StepContext<'_> {
     }
 
     /// Answered at once, or once `rebirth_min_interval` has passed since the last births; a
-    /// burst of requests gets one answer. No data goes out in between.
+    /// burst of requests gets one answer. Until then it is as if they came then: data goes on, or
+    /// whoever may send commands could hold it back.
     fn rebirth_requested(&mut self, node: NodeRef<'_>) {
         let Session::Born { since } = node.session else { return };
-        if node.timers.is_set(Timer::RebirthDue) {
+        let due = since.saturating_add(self.settings.rebirth_min_interval);
+        let births_come = node.timers.is_set(Timer::RebirthDue)
+            || node.timers.is_due(Timer::MarksDue, due.max(self.now.mono));
+        if births_come {
             return;
         }
         let node = node.change();
-        let due = since.saturating_add(self.settings.rebirth_min_interval);
         if self.now.mono >= due {
             self.publish_births(node);
         } else {
-            node.timers.set(Timer::RebirthDue, due);
+            node.timers.set(Timer::MarksDue, due);
         }
         count(&mut self.tally.rebirths_answered);
         self.notify(Notice::RebirthAnswered { node: node.key() });
@@ -110,20 +115,14 @@ impl StepContext<'_> {
         self.host.online = online;
         true
     }
+}
 
+impl Mirror {
     /// The primary host came or went, for all nodes.
-    pub(super) fn host_changed(&mut self, nodes: &mut Nodes) {
+    pub(super) fn host_changed(&mut self, now: Now) {
         let online = self.host.online;
-        self.notify(Notice::PrimaryHost { online });
-        if online {
-            self.reconcile_all(nodes, "");
-        } else {
-            nodes.for_each(|node| {
-                if node.is_born() {
-                    self.kill(node.change(), "the primary host went offline");
-                }
-            });
-        }
+        self.notices.push(Notice::PrimaryHost { online });
+        self.tell_all(now, if online { News::Reconcile("") } else { News::HostGone });
     }
 }
 

@@ -1,7 +1,7 @@
 //! Payloads of the sessions on IT, as bytes: the only place where births, data and deaths are
 //! written.
 
-use sparkplug::{DataType, Metric, PayloadWriter, Value, names};
+use sparkplug::{DataType, Metric, PayloadWriter, Value, names, steps};
 
 use super::layout::Layout;
 
@@ -88,6 +88,7 @@ fn birth(layout: &Layout, stamp: u64) -> PayloadWriter {
 }
 
 fn put_layout(payload: &mut PayloadWriter, layout: &Layout) {
+    steps::take(layout.len());
     for metric in layout.birth_metrics() {
         payload.metric(metric.name.as_deref(), &metric);
     }

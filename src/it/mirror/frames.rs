@@ -10,6 +10,7 @@ use sparkplug::{self, Borrowed, Entity, EntityTopic, MessageType, Topic};
 
 use super::births::Worth;
 use super::fast_path::FastPath;
+use super::news::News;
 use super::node::{Node, Trust};
 use super::nodes::{NodeRef, Nodes};
 use super::notice::{Notice, count};
@@ -18,7 +19,7 @@ use super::settings::keyframe_interval;
 use super::step::StepContext;
 use super::timers::Timer;
 use super::unread::Unread;
-use super::{Link, Mirror, Now};
+use super::{Head, Link, Mirror, Now};
 
 /// A frame that was appended longer ago than `stale_after` and this is no sign of life, however
 /// late it is read. The two halves may run on two boxes: this much their clocks may differ by.
@@ -28,30 +29,41 @@ const CLOCKS_APART: Duration = Duration::from_secs(5);
 impl Mirror {
     pub(super) fn handle_frame(&mut self, now: Now, frame: Frame) {
         let is_fresh = self.begin_frame(now, &frame);
+        self.hear_before(now, &frame);
         let Frame { seq, appended_ms, body, in_head, .. } = frame;
         match body {
             None => count(&mut self.tally.unknown_bodies),
             Some(Body::Start(start)) => self.start(start, in_head),
             Some(Body::Heartbeat(heartbeat)) => {
+                self.end_head(now, true);
                 self.ot_away_ms = if heartbeat.ot_connected { 0 } else { heartbeat.ot_away_ms };
                 self.heartbeat = Some((appended_ms, heartbeat));
             }
             Some(Body::Keyframe(keyframe)) => {
                 let (mut step, nodes) = self.step(now);
                 let known = step.keyframe(nodes, seq, &keyframe);
-                if in_head && let (Some(id), Some(head)) = (known, &mut self.head) {
-                    head.insert(id);
-                }
+                self.saw(known, in_head);
             }
             Some(Body::Relayed(relayed)) => {
                 let (mut step, nodes) = self.step(now);
-                let fate = step.relayed(nodes, seq, &relayed);
+                let (fate, known) = step.relayed(nodes, seq, &relayed);
+                self.saw(known, false);
                 if fate == Fate::Dropped(Reason::BadFrame) {
                     self.doubt_unread(now, Some(&relayed.topic), "a frame was refused");
                 }
             }
         }
         self.end_frame(now, is_fresh);
+    }
+
+    /// Has the node that a frame is of hear what it hasn't heard.
+    pub(super) fn hear_before(&mut self, now: Now, frame: &Frame) {
+        if !self.news.is_empty()
+            && let Some((topic, _)) = frame.message()
+            && let Ok(topic) = entity_topic(topic)
+        {
+            self.hear_by_name(now, topic.entity.group, topic.entity.edge_node);
+        }
     }
 
     /// Takes note of where the frame stands, whatever is in it. Whether it is a sign of life.
@@ -67,13 +79,27 @@ impl Mirror {
             self.last_frame = now.mono;
             self.timers.set(Timer::LinkStale, self.silent_too_long());
         }
-        if !frame.in_head
-            && let Some(seen) = self.head.take()
-        {
-            let (mut step, nodes) = self.step(now);
-            step.head_ends(nodes, &seen);
+        if !frame.in_head {
+            self.end_head(now, false);
         }
         is_fresh
+    }
+
+    /// A node was seen in the segment that is read.
+    pub(super) fn saw(&mut self, id: Option<NodeId>, in_head: bool) {
+        if let (Some(id), Some(head)) = (id, &mut self.head)
+            && (in_head || head.is_spread)
+        {
+            head.seen.insert(id);
+        }
+    }
+
+    /// The head of a segment is over, if it is one of this kind.
+    fn end_head(&mut self, now: Now, is_spread: bool) {
+        if let Some(head) = self.head.take_if(|head| head.is_spread == is_spread) {
+            let (mut step, nodes) = self.step(now);
+            step.head_ends(nodes, &head.seen);
+        }
     }
 
     /// The frame was taken.
@@ -93,8 +119,7 @@ impl Mirror {
         if is_fresh && self.head.is_none() && !self.away_too_long() {
             self.link = Link::Alive;
             self.notices.push(Notice::LinkAlive);
-            let (mut step, nodes) = self.step(now);
-            step.reconcile_all(nodes, "");
+            self.tell_all(now, News::Reconcile(""));
         }
     }
 
@@ -110,8 +135,7 @@ impl Mirror {
             let why = self.silence(now);
             self.link = Link::Silent { old_frames_noticed: false };
             self.notices.push(Notice::LinkStale { away_ms, why });
-            let (mut step, nodes) = self.step(now);
-            step.reconcile_all(nodes, why);
+            self.tell_all(now, News::Reconcile(why));
         }
     }
 
@@ -138,8 +162,8 @@ impl Mirror {
 
     fn start(&mut self, start: Start, in_head: bool) {
         self.keyframe_every = keyframe_interval(start.keyframe_every_s.into());
-        if in_head {
-            self.head = Some(HashSet::new());
+        if in_head || start.spread {
+            self.head = Some(Head { seen: HashSet::new(), is_spread: !in_head });
         }
         self.notices.push(Notice::JournalStart {
             relay: start.relay_name.clone(),
@@ -152,14 +176,23 @@ impl Mirror {
 }
 
 impl StepContext<'_> {
-    fn relayed(&mut self, nodes: &mut Nodes, seq: u64, relayed: &Relayed) -> Fate {
+    /// Takes a message; its fate, and whose it is, where it could be used.
+    fn relayed(
+        &mut self,
+        nodes: &mut Nodes,
+        seq: u64,
+        relayed: &Relayed,
+    ) -> (Fate, Option<NodeId>) {
         let mut origin = Origin::default();
+        self.ledger.begin(self.now.wall_ms);
         let fate = match self.relay(nodes, seq, relayed, &mut origin) {
             Ok(()) => Fate::Forwarded,
             Err(reason) => Fate::Dropped(reason),
         };
-        if let Some(id) = origin.node.and_then(|NodeSlot(place)| place.try_into().ok()) {
-            nodes.count(NodeId(id));
+        let place = origin.node.and_then(|NodeSlot(place)| place.try_into().ok());
+        let id = place.map(NodeId);
+        if let Some(id) = id {
+            nodes.count(id);
         }
         self.ledger.receive(origin.node);
         self.ledger.settle(origin, fate);
@@ -172,6 +205,7 @@ impl StepContext<'_> {
             }
             _ => {}
         }
+        self.ledger.end(&relayed.topic);
         if relayed.urgent
             && let Some(Outgoing::Publish { node, .. }) = self.out.back()
             && origin.node == Some((*node).into())
@@ -182,7 +216,7 @@ impl StepContext<'_> {
         if fate == Fate::Dropped(Reason::BadFrame) {
             self.refuse_frame(&relayed.topic, &relayed.payload);
         }
-        fate
+        (fate, id.filter(|_| fate == Fate::Forwarded))
     }
 
     /// `origin` becomes whose message it is, as far as that is known.

@@ -12,12 +12,12 @@ use std::collections::HashMap;
 pub(super) use metric::normalise;
 use metric::{
     QUALITY, QUALITY_GOOD, QUALITY_STALE, as_data, fits, is_definition, merge_properties,
-    merge_value, quality_of, same_definition, same_members, same_value, set_quality,
+    merge_value, quality_of, same_definition, same_members, same_value, set_quality, take_others,
 };
 use policy::shape::is_part;
 use sparkplug::footprint::{Footprint, Growth};
 use sparkplug::{
-    Borrowed, DataType, Metric, NameIndex, NamedMetric, Payload, Places, Scalar, ScalarMetric,
+    Borrowed, Cap, DataType, Metric, NameIndex, NamedMetric, Payload, Places, Scalar, ScalarMetric,
     TemplatePlaces, Value, names, steps, value,
 };
 
@@ -254,6 +254,19 @@ impl Layout {
                 return Folded::Refused;
             }
         }
+        if let (Some(Value::Template(born)), Some(Value::Template(instance))) =
+            (&slot.metric.value, &mut metric.value)
+        {
+            let members = &mut slot.places.get_or_insert_default().members;
+            let mut first = None;
+            let others = take_others(born, instance, members, &mut first);
+            if let Some(first) = first {
+                refusals.1.take_out(name.unwrap_or_default(), &first, others);
+                if instance.metrics.is_empty() && instance.parameters.is_empty() {
+                    return Folded::Refused;
+                }
+            }
+        }
         metric.alias = None;
         metric.datatype = None;
         metric.timestamp.get_or_insert(date);
@@ -289,7 +302,13 @@ impl Layout {
             let places = slot.places.get_or_insert_default();
             let properties = current.properties.get_or_insert_default();
             let places = &mut places.properties;
-            merge_properties(properties, newer, places, most_properties, &mut growth);
+            let left_out =
+                merge_properties(properties, newer, places, most_properties, &mut growth);
+            if left_out > 0 {
+                let got = most_properties.saturating_add(left_out);
+                let over = Cap::MetricProperties.exceeded(most_properties, got);
+                refusals.1.leave_out(name.unwrap_or_default(), over);
+            }
         }
         if let Some(newer) = &metric.metadata {
             growth.lose(current.metadata.heap_bytes());

@@ -231,15 +231,4 @@ impl Nodes {
         let now = node.bytes;
         self.bytes = self.bytes.saturating_add(now).saturating_sub(before);
     }
-
-    /// Counts all nodes anew.
-    pub(super) fn count_all(&mut self) {
-        let mut all = 0_usize;
-        self.for_each_node(|node| {
-            node.count_all();
-            node.memory.listed = node.memory.bytes;
-            all = all.saturating_add(node.memory.bytes);
-        });
-        self.bytes = all;
-    }
 }

@@ -56,6 +56,7 @@
 
 mod backfill;
 mod births;
+mod breath;
 mod commands;
 mod confirm;
 mod data;
@@ -63,10 +64,12 @@ mod delivery;
 mod encode;
 mod fast_path;
 mod frames;
+mod guard;
 mod keyframes;
 mod layout;
 mod losses;
 mod memory;
+mod news;
 mod node;
 mod node_memory;
 mod nodes;
@@ -93,8 +96,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use account::Ledger;
+pub use guard::{Asked, Deed};
 use journal_format::{Heartbeat, Start};
 use journal_read::Item;
+use news::{News, Round, TURN_WORK};
 use node::Session;
 use nodes::Nodes;
 use notice::Notices;
@@ -125,6 +130,15 @@ enum Link {
     Alive,
 }
 
+/// The head of a segment, which shows every live node.
+#[derive(Debug)]
+struct Head {
+    /// The nodes that were seen in it.
+    seen: HashSet<NodeId>,
+    /// It is spread over the segment, and ends with the first heartbeat.
+    is_spread: bool,
+}
+
 /// The mirror of all allowed edge nodes.
 #[derive(Debug)]
 pub struct Mirror {
@@ -149,8 +163,8 @@ pub struct Mirror {
     /// Nodes were restored, and the copy of the policy wasn't asked about them: it has schedules,
     /// and there was no clock. The first frame or tick asks it.
     unjudged: bool,
-    /// Nodes seen in the head of the segment that is being read.
-    head: Option<HashSet<NodeId>>,
+    /// The head of the segment that is being read.
+    head: Option<Head>,
     host: PrimaryHost,
     pass: backfill::Pass,
     /// Frames wait for a second reading, as far as the last tick saw.
@@ -172,6 +186,15 @@ pub struct Mirror {
     heartbeat: Option<(u64, Heartbeat)>,
     last_loss: Option<LossStatus>,
     unread: Option<Unread>,
+    /// What some node hasn't heard yet.
+    news: Vec<News>,
+    round: Round,
+    /// What was published so far, in bytes.
+    work: u64,
+    /// Something is due that the last tick left for the next one.
+    is_late: bool,
+    breath: breath::Breath,
+    guard: guard::Guard,
     #[cfg(any(test, feature = "testing"))]
     pub(crate) takes_fast_path: bool,
 }
@@ -209,6 +232,12 @@ impl Mirror {
             heartbeat: None,
             last_loss: None,
             unread: None,
+            news: Vec::new(),
+            round: Round::default(),
+            work: 0,
+            is_late: false,
+            breath: breath::Breath::default(),
+            guard: guard::Guard::default(),
             #[cfg(any(test, feature = "testing"))]
             takes_fast_path: true,
         }
@@ -232,6 +261,9 @@ impl Mirror {
             position: self.position,
             first_stretch: self.first_stretch,
             room: Room::BOUNDLESS,
+            work: &mut self.work,
+            breath: &mut self.breath,
+            guard: &mut self.guard,
             #[cfg(any(test, feature = "testing"))]
             takes_fast_path: self.takes_fast_path,
         };
@@ -253,6 +285,7 @@ impl Mirror {
 
     /// Takes what happened on the session of `id`.
     pub fn handle_session(&mut self, now: Now, id: NodeId, event: SessionEvent) {
+        self.hear(now, id);
         let (mut step, nodes) = self.step(now);
         let Some(node) = nodes.get(id) else {
             return mistake::mistake!("an event of a session that was never asked for");
@@ -262,30 +295,61 @@ impl Mirror {
                 if step.settings.host_topic().as_deref() == Some(&*topic) =>
             {
                 if step.host_state(node, &payload) {
-                    step.host_changed(nodes);
+                    self.host_changed(now);
                 }
             }
             // What an earlier STATE said stays so.
             SessionEvent::TooLarge { topic }
                 if step.settings.host_topic().as_deref() == Some(&*topic) => {}
+            SessionEvent::Ready if !step.may_work_on(&node) => {
+                step.drop_node(node.change());
+                nodes.count(id);
+            }
             event => step.session_event(node, event),
         }
     }
 
-    /// Timers: staleness, doubt, pending rebirths, confirmations, attempts to connect.
+    /// Timers: staleness, doubt, pending rebirths, confirmations, attempts to connect. A tick does no
+    /// more than a turn may take: while the mirror [is behind](Mirror::is_behind), there is more, at
+    /// once.
     pub fn handle_tick(&mut self, now: Now) {
+        self.go_round(now);
         self.date_doubts(now);
         self.set_policy_time(now);
         self.look_for_silence(now);
-        let mut behind = false;
+        let (mut behind, mut dropped) = (false, Vec::new());
         let (mut step, nodes) = self.step(now);
-        nodes.for_each_awake(|node| behind |= step.tick(node));
-        self.behind = behind;
+        let (end, told) = (step.work.saturating_add(TURN_WORK), nodes.told);
+        let all = nodes.for_each_awake(|node| {
+            if *step.work >= end {
+                return false;
+            }
+            // News first.
+            if node.heard != told {
+                return true;
+            }
+            if node.timers.any_due(now.mono) && !step.may_work_on(&node) {
+                dropped.push(node.id);
+                step.drop_node(node.change());
+                return true;
+            }
+            behind |= step.tick(node);
+            true
+        });
+        dropped.into_iter().for_each(|id| nodes.count(id));
+        // What wasn't looked at is as it was.
+        self.behind = behind || (!all && self.behind);
+        self.is_late = !all;
     }
 
     /// The next thing to do, in order.
     pub fn poll_outgoing(&mut self) -> Option<Outgoing> {
         self.out.pop_front()
+    }
+
+    /// Whether there is something to do.
+    pub fn has_outgoing(&self) -> bool {
+        !self.out.is_empty()
     }
 
     /// The next thing that a person should know.
@@ -323,7 +387,7 @@ impl Mirror {
         if let Some(policy) = &mut self.policy {
             let _ = Arc::make_mut(policy).set_time(now.wall_ms);
         }
-        self.recheck_all(now);
+        self.tell_all(now, News::Policy);
     }
 
     /// Opens and closes rules of the copy of the policy by this half's clock.
@@ -332,21 +396,14 @@ impl Mirror {
         let has_changed = !policy.is_settled(now.wall_ms)
             && !Arc::make_mut(policy).set_time(now.wall_ms).is_empty();
         if std::mem::take(&mut self.unjudged) || has_changed {
-            self.recheck_all(now);
+            self.tell_all(now, News::Policy);
         }
-    }
-
-    fn recheck_all(&mut self, now: Now) {
-        let (mut step, nodes) = self.step(now);
-        step.recheck_all(nodes);
-        nodes.count_all();
     }
 
     /// Publishes the death of every node and closes every session.
     pub fn stop(&mut self, now: Now) {
         self.stopping = true;
-        let (mut step, nodes) = self.step(now);
-        step.reconcile_all(nodes, "the relay stops");
+        self.tell_all(now, News::Reconcile("the relay stops"));
     }
 
     /// Whether every session is closed.

@@ -71,6 +71,8 @@ pub(super) struct Node {
     /// Frames to read again and publish as historical.
     pub(super) ranges: Vec<MissedRange>,
     pub(super) memory: NodeMemory,
+    /// How much of the news for all nodes it has heard.
+    pub(super) heard: u64,
 }
 
 /// Whether the plant's node lives, as far as the journal shows.
@@ -196,12 +198,19 @@ impl Node {
             unpublished_birth: None,
             ranges: Vec::new(),
             memory: NodeMemory::default(),
+            heard: 0,
         }
     }
 
     /// `group/edge_node`.
     pub(super) fn key(&self) -> String {
         format!("{}/{}", self.group, self.edge_node)
+    }
+
+    /// Metrics of the node and of all its devices.
+    pub(super) fn metrics(&self) -> usize {
+        let devices = self.devices.values().map(|device| device.layout.len());
+        devices.fold(self.layout.len(), usize::saturating_add)
     }
 
     /// The node or a device of it, for the account.

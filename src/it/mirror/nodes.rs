@@ -31,6 +31,8 @@ pub(super) struct Nodes {
     watch: Watch,
     /// What is remembered of all nodes.
     pub(super) bytes: usize,
+    /// How often there was news for all nodes.
+    pub(super) told: u64,
 }
 
 #[derive(Debug)]
@@ -118,6 +120,7 @@ impl Nodes {
     }
 
     /// Does with every node what is no change of it.
+    #[cfg(test)]
     pub(super) fn for_each_node(&mut self, each: impl FnMut(&mut Node)) {
         self.entries.iter_mut().map(|entry| &mut entry.node).for_each(each);
     }
@@ -130,19 +133,27 @@ impl Nodes {
     }
 
     /// Does `each` with every node that has something to wait for, or was changed since the last
-    /// time. A node without timers rests from then on.
-    pub(super) fn for_each_awake(&mut self, mut each: impl FnMut(NodeRef<'_>)) {
+    /// time, until it says no; whether it never did. A node without timers rests from then on.
+    /// Those whose turn didn't come are the first ones the next time.
+    pub(super) fn for_each_awake(&mut self, mut each: impl FnMut(NodeRef<'_>) -> bool) -> bool {
         let mut awake = std::mem::take(&mut self.watch.awake);
+        let (mut left, mut goes_on) = (0_usize, true);
         awake.retain(|id| {
             let Some(entry) = self.entries.get_mut(place(*id)) else {
                 mistake::mistake!("a node is awake that isn't in the list");
                 return false;
             };
-            each(NodeRef { entry: &mut *entry, watch: &mut self.watch });
+            goes_on = goes_on && each(NodeRef { entry: &mut *entry, watch: &mut self.watch });
+            if !goes_on {
+                left = left.saturating_add(1);
+                return true;
+            }
             entry.awake = !entry.node.timers.is_idle();
             entry.awake
         });
+        awake.rotate_right(left);
         self.watch.awake = awake;
+        goes_on
     }
 
     /// The node `group/edge_node` of the plant, which is taken in where it isn't known; `true` then.
@@ -190,7 +201,16 @@ impl Nodes {
 
     fn new_node(&mut self, id: NodeId, group: &str, edge_node: &str) -> Node {
         let bd_seq = self.bd_seqs.remove(&format!("{group}/{edge_node}")).unwrap_or(0);
-        Node::new(id, group, edge_node, bd_seq)
+        let mut node = Node::new(id, group, edge_node, bd_seq);
+        node.heard = self.told;
+        node
+    }
+
+    /// The node has heard all news so far, which is no change of it.
+    pub(super) fn set_heard(&mut self, id: NodeId) {
+        if let Some(entry) = self.entries.get_mut(place(id)) {
+            entry.node.heard = self.told;
+        }
     }
 
     fn push(&mut self, node: Node) {

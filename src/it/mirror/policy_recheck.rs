@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use account::RuleId;
 use policy::shape::{Pseudonyms, Shape};
-use sparkplug::{DataType, Metric, Template, TemplatePlaces, Value};
+use sparkplug::{DataType, Exceeded, Metric, Template, TemplatePlaces, Value};
 
 /// What the policy says of a mirrored metric.
 #[derive(Debug, Clone)]
@@ -19,7 +19,32 @@ pub(super) struct PolicyRecheck {
 
 /// Metrics of one frame of which something was refused, with the rule that says so.
 #[derive(Debug, Default)]
-pub(super) struct Refusals(pub(super) Vec<(String, Option<RuleId>)>);
+pub(super) struct Refusals(pub(super) Vec<(String, Option<RuleId>)>, pub(super) LeftOut);
+
+/// What of the metrics of one frame can't be kept, and stands beside a value or in it.
+#[derive(Debug, Default)]
+pub(super) struct LeftOut {
+    /// Metrics with more properties than may be remembered, and the first one.
+    pub(super) over: u64,
+    pub(super) first_over: Option<(String, Exceeded)>,
+    /// Members and parameters that births don't have, and the first one with its metric.
+    pub(super) others: u64,
+    pub(super) first_other: Option<String>,
+}
+
+impl LeftOut {
+    /// Not all properties of the metric can be remembered.
+    pub(super) fn leave_out(&mut self, metric: &str, over: Exceeded) {
+        self.over = self.over.saturating_add(1);
+        self.first_over.get_or_insert_with(|| (metric.to_owned(), over));
+    }
+
+    /// So many members were taken out of the metric, `first` first.
+    pub(super) fn take_out(&mut self, metric: &str, first: &str, others: u64) {
+        self.others = self.others.saturating_add(others);
+        self.first_other.get_or_insert_with(|| format!("{metric}/{first}"));
+    }
+}
 
 impl PolicyRecheck {
     /// Whether numbers and truth values have to be refusals one by one.

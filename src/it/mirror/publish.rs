@@ -35,6 +35,7 @@ impl StepContext<'_> {
         let birth = encode::node_birth(node.bd_seq, &node.layout, stamp, seq);
         node.note_birth(birth.len());
         self.publish(node.id, Arc::clone(&node.topics.birth), birth);
+        self.breathe();
         let mut devices = std::mem::take(&mut node.devices);
         for device in devices.values_mut() {
             if node.withholds(&device.layout, self.settings.on_gap) {
@@ -78,6 +79,7 @@ impl StepContext<'_> {
         let payload = encode::device_birth(&device.layout, stamp, node.next_seq());
         node.note_birth(payload.len());
         self.publish(node.id, Arc::clone(&device.topics.birth), payload);
+        self.breathe();
     }
 
     /// NDATA or DDATA of these metrics; nothing where IT doesn't know of the device.

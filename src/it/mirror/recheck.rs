@@ -11,11 +11,14 @@ use policy::{EntityPlan, Policy, Verdict};
 use sparkplug::{DataType, Entity, Template, Value, steps};
 
 use super::layout::{Layout, Slot};
-use super::node::Node;
-use super::nodes::Nodes;
+use super::node::{Announced, Node};
+use super::nodes::NodeRef;
 use super::notice::Notice;
-use super::policy_recheck::{PolicyRecheck, Refusals};
+use super::policy_recheck::{LeftOut, PolicyRecheck, Refusals};
 use super::step::StepContext;
+
+/// Judging a metric takes as long as so many bytes of output.
+const JUDGED_BYTES: usize = 64;
 
 impl StepContext<'_> {
     /// Applies the copy of the policy to the layout of a birth that the journal brings, whose
@@ -73,23 +76,65 @@ impl StepContext<'_> {
             let reason = Reason::Recheck.name();
             self.notify(Notice::FrameRefused { entity, reason, over: None });
         }
+        self.drop_left_out(origin, &refusals.1);
         refused
     }
 
-    /// Applies a changed copy of the policy to what is mirrored already.
-    pub(super) fn recheck_all(&mut self, nodes: &mut Nodes) {
-        if self.policy.is_none() {
+    /// Counts what can't be kept of metrics, and tells people.
+    fn drop_left_out(&mut self, origin: Origin<'_>, left_out: &LeftOut) {
+        self.drop_metrics(origin, left_out.over, Reason::OverCap);
+        self.drop_metrics(origin, left_out.others, Reason::UnknownMetric);
+        let Some(entity) = origin.entity else { return };
+        if let Some((metric, over)) = &left_out.first_over {
+            let (entity, reason) = (format!("{entity} metric {metric}"), Reason::OverCap.name());
+            self.notify(Notice::FrameRefused { entity, reason, over: Some(*over) });
+        }
+        if let Some(member) = &left_out.first_other {
+            let entity = format!("{entity} metric {member}");
+            let reason = Reason::UnknownMetric.name();
+            self.notify(Notice::FrameRefused { entity, reason, over: None });
+        }
+    }
+
+    /// Applies a changed copy of the policy to what is mirrored of a node already.
+    pub(super) fn recheck_node(&mut self, node: NodeRef<'_>) {
+        if self.policy.is_none() || node.is_relay {
             return;
         }
-        nodes.for_each(|node| {
-            if node.is_relay {
-                return;
+        self.work(node.metrics().saturating_mul(JUDGED_BYTES));
+        let node = node.change();
+        if !self.bury_nameless(node) && self.apply_policy_to_node(node) && node.publishes() {
+            self.publish_births(node);
+        }
+        node.count_all();
+    }
+
+    /// Ends what the copy of the policy has no name for any more: the OT half gives it another one,
+    /// and its death under this one is refused with the name. Whether the node ended.
+    fn bury_nameless(&mut self, node: &mut Node) -> bool {
+        let origin = node.origin(None);
+        let Some(entity) = origin.entity else { return false };
+        if self.check_names(entity).is_err() {
+            if node.is_alive() {
+                node.set_dead();
+                node.unannounce_devices();
+                self.reconcile(node, "the policy has another name for it");
             }
-            let node = node.change();
-            if self.apply_policy_to_node(node) && node.publishes() {
-                self.publish_births(node);
+            return true;
+        }
+        let is_nameless = |device: &&String| {
+            self.check_names(Entity { device: Some(device.as_str()), ..entity }).is_err()
+        };
+        let nameless: Vec<String> = node.devices.keys().filter(is_nameless).cloned().collect();
+        for name in nameless {
+            if let Some(device) = node.forget_device(&name)
+                && device.announced == Announced::Born
+                && node.is_born()
+            {
+                self.publish_device_death(node, device.topics.death);
             }
-        });
+        }
+        false
     }
 
     /// Applies the copy of the policy to a node and its devices; whether that changed anything.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::node::{BirthsOut, Node, Session};
-use super::nodes::{NodeRef, Nodes};
+use super::nodes::NodeRef;
 use super::notice::{Notice, Unconfirmed, count};
 use super::outgoing::{NodeId, Outgoing, SessionEvent};
 use super::step::StepContext;
@@ -24,6 +24,9 @@ const BIRTH_ENDS: u32 = 12;
 
 /// A node that was born for so long has a session that lasts.
 const LASTING: Duration = Duration::from_secs(10);
+
+/// What opening a session takes, as so many bytes that are published.
+const OPEN_WORK: usize = 1024;
 
 /// What brings a session where it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,6 +139,7 @@ impl StepContext<'_> {
         node.session = Session::Opening { host_seen: false };
         node.timers.stop(Timer::Connect);
         let spec = node.session_spec(self.now.wall_ms, self.settings.host_topic());
+        self.work(OPEN_WORK);
         self.out.push_back(Outgoing::Open { node: node.id, spec });
     }
 
@@ -216,11 +220,6 @@ impl StepContext<'_> {
 
     fn session_confirmed(&mut self, node: &mut Node) {
         let _ = node.end_barrier(self.confirm_by());
-    }
-
-    /// The link to the plant came alive or fell silent, or the relay stops.
-    pub(super) fn reconcile_all(&mut self, nodes: &mut Nodes, why: &'static str) {
-        nodes.for_each(|node| self.reconcile_found(node, why));
     }
 }
 

@@ -5,8 +5,11 @@ use account::{Fate, Origin, Reason};
 use journal_format::{Body, Frame};
 
 use super::frames::entity_topic;
+use super::guard::Deed;
+use super::node::{Life, Node};
 use super::notice::count;
 use super::outgoing::NodeId;
+use super::step::StepContext;
 use super::{Mirror, Now};
 
 impl Mirror {
@@ -14,6 +17,7 @@ impl Mirror {
     /// until they are seen again, its life until the next keyframe, or else it ends.
     pub fn set_aside(&mut self, now: Now, frame: &Frame) {
         let is_fresh = self.begin_frame(now, frame);
+        self.hear_before(now, frame);
         let is_message = matches!(frame.body, Some(Body::Relayed(_)));
         let topic = frame.message().map(|(topic, _)| topic);
         let id = self.doubt_unread(now, topic, "a frame was set aside");
@@ -25,12 +29,8 @@ impl Mirror {
         } else if topic.is_some() {
             count(&mut self.tally.keyframes_refused);
         }
-        if frame.in_head
-            && let (Some(id), Some(head)) = (id, &mut self.head)
-        {
-            // That it lives is all that is known.
-            head.insert(id);
-        }
+        // That it lives is all that is known.
+        self.saw(id, frame.in_head);
         self.end_frame(now, is_fresh);
     }
 
@@ -53,5 +53,56 @@ impl Mirror {
             step.doubt_values(node, why);
         }
         Some(id)
+    }
+
+    /// Leaves a frame out that says again what was set aside: a device of it is dropped, and a node in
+    /// doubt.
+    pub fn leave_out(&mut self, now: Now, frame: &Frame) {
+        let is_fresh = self.begin_frame(now, frame);
+        let is_message = matches!(frame.body, Some(Body::Relayed(_)));
+        let topic = frame.message().map(|(topic, _)| topic);
+        let entity = topic.and_then(|topic| entity_topic(topic).ok()).map(|topic| topic.entity);
+        let by = self.doubt_ends(now);
+        let (mut step, nodes) = self.step(now);
+        let node = entity.and_then(|entity| nodes.find(entity.group, entity.edge_node));
+        let id = node.as_ref().map(|node| node.id);
+        if is_message {
+            let origin = Origin { entity, node: id.map(Into::into) };
+            step.ledger.receive(origin.node);
+            step.ledger.settle(origin, Fate::Dropped(Reason::SetAside));
+        } else {
+            count(&mut step.tally.keyframes_refused);
+        }
+        if let Some(node) = node.filter(|node| node.is_alive() && !node.is_relay) {
+            match entity.and_then(|entity| entity.device) {
+                Some(device) => {
+                    let _ = step.device_death(node.change(), device, frame.seq);
+                }
+                // Nothing but a birth of the plant confirms it from now on, or else it ends.
+                None if node.life() == Life::Alive => {
+                    let node = node.change();
+                    node.set_doubted(Some(by));
+                    step.doubt_values(node, "what was set aside is repeated");
+                }
+                None => {}
+            }
+        }
+        if let Some(id) = id {
+            nodes.count(id);
+        }
+        self.saw(id, frame.in_head);
+        self.end_frame(now, is_fresh);
+    }
+}
+
+impl StepContext<'_> {
+    /// Whether a node may be worked on.
+    pub(super) fn may_work_on(&mut self, node: &Node) -> bool {
+        node.is_relay || self.guard.lets(&node.group, &node.edge_node, Deed::Due)
+    }
+
+    /// Drops what is remembered of a node.
+    pub(super) fn drop_node(&mut self, node: &mut Node) {
+        self.forget_node(node, "it was set aside");
     }
 }

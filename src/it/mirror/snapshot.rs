@@ -15,7 +15,7 @@ use sparkplug::Metric;
 use super::layout::Layout;
 use super::node::{Device, Life, Node, Trust};
 use super::settings::keyframe_interval;
-use super::{Mirror, NodeId, Now};
+use super::{Deed, Mirror, NodeId, Now};
 
 /// The mirror at one position of the journal.
 #[derive(Clone, PartialEq, Message)]
@@ -248,6 +248,10 @@ impl Mirror {
         let (mut step, nodes) = self.step(Now::default());
         let (mut in_doubt, mut all_bytes) = (false, 0);
         for stored in snapshot.nodes {
+            if !step.guard.lets(&stored.group, &stored.edge_node, Deed::Restored) {
+                // The plant's next birth brings it back.
+                continue;
+            }
             let Some(node) = nodes.append(&stored.group, &stored.edge_node) else {
                 mistake::mistake!("more nodes in a file than a list can have");
                 break;

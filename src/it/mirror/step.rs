@@ -11,6 +11,8 @@ use sparkplug::{DecodeError, Room};
 use text::clean;
 
 use super::Link;
+use super::breath::Breath;
+use super::guard::Guard;
 use super::node::Node;
 use super::notice::{Notice, Notices, Tally};
 use super::outgoing::{NodeId, Outgoing, Qos};
@@ -45,6 +47,10 @@ pub(super) struct StepContext<'a> {
     pub(super) first_stretch: Option<(u64, u64)>,
     /// What may be remembered of the node that a frame is of.
     pub(super) room: Room,
+    /// What was published, in bytes.
+    pub(super) work: &'a mut u64,
+    pub(super) breath: &'a mut Breath,
+    pub(super) guard: &'a mut Guard,
     #[cfg(any(test, feature = "testing"))]
     pub(super) takes_fast_path: bool,
 }
@@ -52,7 +58,19 @@ pub(super) struct StepContext<'a> {
 impl StepContext<'_> {
     pub(super) fn publish(&mut self, node: NodeId, topic: Arc<str>, payload: Vec<u8>) {
         let qos = self.settings.data_qos;
+        self.work(payload.len());
         self.out.push_back(Outgoing::Publish { node, topic, payload, qos });
+    }
+
+    /// A stage of a birth is over.
+    pub(super) fn breathe(&mut self) {
+        self.breath.draw();
+    }
+
+    /// So much was done, in bytes that are published.
+    pub(super) fn work(&mut self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        *self.work = self.work.saturating_add(bytes);
     }
 
     /// Whether data names datatypes; `typed`: the plant's does.
@@ -67,6 +85,7 @@ impl StepContext<'_> {
     /// Deaths are QoS 1, whatever the data is.
     pub(super) fn publish_assured(&mut self, node: NodeId, topic: Arc<str>, payload: Vec<u8>) {
         let qos = Qos::AtLeastOnce;
+        self.work(payload.len());
         self.out.push_back(Outgoing::Publish { node, topic, payload, qos });
     }
 

@@ -3,6 +3,7 @@
 
 mod both;
 mod doubts;
+mod footprint;
 mod gaps;
 mod history;
 mod keyframes;
@@ -15,6 +16,7 @@ mod set_aside;
 mod snapshots;
 mod steps;
 mod templates;
+mod turns;
 mod world;
 
 pub(crate) use world::settings;

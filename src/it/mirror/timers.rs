@@ -10,9 +10,10 @@ pub(super) enum Timer {
     LinkStale,
     /// The node is declared dead: frames were lost, and no keyframe has confirmed it since.
     ConfirmBy,
-    /// The births that a host asked for are published; no data goes out until then.
+    /// Births of another shape are published; no data goes out until then.
     RebirthDue,
-    /// Births that say anew what was lost are published; data goes out meanwhile.
+    /// Births that say anew what was lost, or that a host asked for, are published; data goes out
+    /// meanwhile.
     MarksDue,
     /// The broker is asked whether it holds what was published live.
     ConfirmLive,
@@ -49,6 +50,11 @@ impl Timers {
 
     pub(super) fn is_due(&self, timer: Timer, at: Duration) -> bool {
         self.due(timer).is_some_and(|due| at >= due)
+    }
+
+    /// Some timer is due.
+    pub(super) fn any_due(&self, at: Duration) -> bool {
+        self.0.iter().flatten().any(|due| at >= *due)
     }
 
     /// No timer runs.

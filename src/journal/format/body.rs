@@ -66,6 +66,11 @@ pub struct Start {
     /// Who signed it: of each the public key, and the name that the configuration gives it.
     #[prost(string, repeated, tag = "7")]
     pub policy_signers: Vec<String>,
+    /// First frame of a segment whose head is spread: a keyframe of each live node and device comes
+    /// before anything else of the node, and those of all before the first heartbeat. Otherwise the
+    /// header of the segment says how long the head is.
+    #[prost(bool, tag = "22")]
+    pub spread: bool,
 }
 
 /// A birth, data or death message.

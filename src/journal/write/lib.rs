@@ -6,9 +6,11 @@ mod directory;
 mod model;
 mod options;
 mod recovery;
+mod replay;
 mod writer;
 
 pub use journal_segment::JournalError;
 pub use options::{Durability, WriterOptions};
 pub use recovery::Recovered;
-pub use writer::{Head, Replay, Retained, Writer};
+pub use replay::Replay;
+pub use writer::{Head, Retained, Writer};

@@ -8,9 +8,8 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, Per
 use std::path::{Path, PathBuf};
 
 use journal_format::header::{FRAMES_OFFSET, Header};
-use journal_format::{Body, Frame, TooLarge, frame};
-use journal_segment::cursor::{Cursor, Step};
-use journal_segment::files::{self as segment, Opened};
+use journal_format::{Body, TooLarge, frame};
+use journal_segment::files as segment;
 use journal_segment::{JournalError, MAX_SEGMENTS};
 
 use crate::directory::{Claim, claim, delete, sync_dir};
@@ -57,13 +56,13 @@ pub struct Retained {
 /// The one writer of a journal.
 #[derive(Debug)]
 pub struct Writer<E = Body> {
-    options: WriterOptions,
+    pub(crate) options: WriterOptions,
     epoch: u64,
     /// Number of the next frame that is pushed.
     next_seq: u64,
     /// Segments that aren't written any more, oldest first.
-    old: Vec<OldSegment>,
-    current: Option<CurrentSegment>,
+    pub(crate) old: Vec<OldSegment>,
+    pub(crate) current: Option<CurrentSegment>,
     /// Encoded frames of the current segment that aren't committed yet.
     batch: Vec<u8>,
     /// The directory has entries that a loss of power would take away.
@@ -76,15 +75,15 @@ pub struct Writer<E = Body> {
 }
 
 #[derive(Debug)]
-struct OldSegment {
-    first_seq: u64,
+pub(crate) struct OldSegment {
+    pub(crate) first_seq: u64,
     bytes: u64,
     /// Time of the newest frame; `None`: not known yet, it takes a walk through the segment.
     newest_ms: Option<u64>,
 }
 
 #[derive(Debug)]
-struct CurrentSegment {
+pub(crate) struct CurrentSegment {
     file: File,
     path: PathBuf,
     first_seq: u64,
@@ -184,21 +183,6 @@ impl<E: Into<Body>> Writer<E> {
         &self.recovered
     }
 
-    /// The frames that an earlier writer left, from the segment that holds frame `seq` on, each
-    /// segment's head first: what a relay needs to know its plant again after a restart. From the
-    /// oldest segment where none reaches back so far, and of the last one alone where `seq` is
-    /// `None`. Nothing after the first [`begin_segment`](Writer::begin_segment).
-    pub fn replay(&self, seq: Option<u64>) -> Replay {
-        let mut segments: Vec<u64> = Vec::new();
-        if self.current.is_none() {
-            let holds = |old: &&OldSegment| seq.is_none_or(|seq| old.first_seq <= seq);
-            let from = self.old.iter().rposition(|old| holds(&old)).unwrap_or(0);
-            segments.extend(self.old.iter().skip(from).map(|old| old.first_seq));
-        }
-        segments.reverse();
-        Replay { dir: self.options.dir.clone(), segments, cursor: None }
-    }
-
     /// Whether it is time for [`begin_segment`](Writer::begin_segment): right after the start,
     /// and when the segment is full.
     pub fn wants_segment(&self) -> bool {
@@ -214,7 +198,8 @@ impl<E: Into<Body>> Writer<E> {
         current.committed.saturating_add(self.batch.len() as u64) >= full
     }
 
-    /// Begins a segment with `head`: a `Start` and the keyframes of all live nodes. What is
+    /// Begins a segment with `head`: a `Start` and the keyframes of all live nodes; or with nothing,
+    /// where the head is [spread](journal_format::Start::spread) over what is appended. What is
     /// pending is committed to the old segment first. The segment appears to readers when its
     /// head is complete, and not at all if it fails before that.
     ///
@@ -286,6 +271,14 @@ impl<E: Into<Body>> Writer<E> {
         current.newest_ms = current.newest_ms.max(now_ms);
         self.next_seq = next;
         Ok(seq)
+    }
+
+    /// So many bytes of what was appended belong to the head of the segment, which is spread: the
+    /// segment grows with it.
+    pub fn count_to_head(&mut self, bytes: usize) {
+        if let Some(current) = &mut self.current {
+            current.head_bytes = current.head_bytes.saturating_add(bytes as u64);
+        }
     }
 
     /// Bytes pushed and not committed. They grow while commits fail: stop pushing then.
@@ -441,46 +434,6 @@ impl<E: Into<Body>> Writer<E> {
         };
         let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         Ok(now_ms.saturating_sub(newest_ms) > age_ms)
-    }
-}
-
-/// The frames that [`Writer::replay`] gives. What can't be read is left out: whoever needs all of
-/// them looks at their numbers.
-#[derive(Debug)]
-pub struct Replay {
-    dir: PathBuf,
-    /// Those to come, the next one last.
-    segments: Vec<u64>,
-    cursor: Option<Cursor>,
-}
-
-impl Replay {
-    /// The next sound frame; `None` at the end.
-    ///
-    /// # Errors
-    /// A segment can't be read.
-    #[expect(clippy::should_implement_trait, reason = "as of the reader, whose place it takes")]
-    pub fn next(&mut self) -> Result<Option<Frame>, JournalError> {
-        loop {
-            let Some(cursor) = &mut self.cursor else {
-                let Some(first_seq) = self.segments.pop() else { return Ok(None) };
-                if let Opened::Segment { file, header, .. } = segment::open(&self.dir, first_seq)? {
-                    let path = segment::path(&self.dir, first_seq);
-                    self.cursor = Some(Cursor::new(file, path, header));
-                }
-                continue;
-            };
-            match cursor.step()? {
-                Step::Frame { seq, envelope, .. } => {
-                    let decoded = frame::decode(cursor.envelope(envelope), seq);
-                    if let Some(envelope) = decoded {
-                        return Ok(Some(Frame::new(cursor.header(), envelope)));
-                    }
-                }
-                Step::Damaged { .. } | Step::TooLarge { .. } => {}
-                Step::End { .. } => self.cursor = None,
-            }
-        }
     }
 }
 

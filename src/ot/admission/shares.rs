@@ -20,6 +20,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 
+use crate::shed::of_node;
+
 /// Assured data is refused of a node that has more than so many times what the others get on average.
 const TIMES_THE_OTHERS: u64 = 8;
 /// An edge node that has less than this on the way is never refused, however little the others have:
@@ -112,7 +114,7 @@ struct Share {
     /// What it sent in this stretch and in the one before, refused or not.
     sent: Load,
     sent_before: Load,
-    /// Topic of its first message, for people.
+    /// A topic of it, for people.
     topic: Bytes,
 }
 
@@ -184,10 +186,10 @@ impl Shares {
             load: Load::default(),
             sent: Load::default(),
             sent_before: Load::default(),
-            topic: topic.clone(),
+            topic: of_node(topic),
         };
-        let of_node = self.nodes.entry(node).or_insert_with(share);
-        of_node.sent = of_node.sent.plus(bytes);
+        let own = self.nodes.entry(node).or_insert_with(share);
+        own.sent = own.sent.plus(bytes);
         let (scarce, filled) = room.scarce();
         let is_crowded = filled >= CROWDED_PERCENT;
         if is_crowded && is_data && self.is_unfair(node, bytes, assured, (scarce, filled)) {
@@ -195,8 +197,8 @@ impl Shares {
         }
         self.order.push_back((node, bytes));
         self.load = self.load.plus(bytes);
-        if let Some(of_node) = self.nodes.get_mut(&node) {
-            of_node.load = of_node.load.plus(bytes);
+        if let Some(own) = self.nodes.get_mut(&node) {
+            own.load = own.load.plus(bytes);
         }
         true
     }
@@ -286,6 +288,11 @@ impl Shares {
         let least_sent = known.map(|(_, share)| share.sent(of)).min().unwrap_or(0);
         self.level = Level { of, level, below, nodes, least_sent, holds: LEVEL_HOLDS };
         self.level
+    }
+
+    /// Whether the birth of its edge node is known.
+    pub(super) fn is_born(&self, topic: &[u8]) -> bool {
+        self.node_of(topic).0 != STRANGERS
     }
 
     /// The edge node of a topic `namespace/group/type/edge node…`, and whether it is data.

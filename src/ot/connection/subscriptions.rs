@@ -56,6 +56,14 @@ pub(crate) struct Trouble {
     pub(crate) words: String,
 }
 
+/// What the broker has granted and refused, and why somebody should look.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Subscribed {
+    pub(crate) granted: Vec<String>,
+    pub(crate) refused: Vec<String>,
+    pub(crate) trouble: Option<Trouble>,
+}
+
 /// A request that has no answer.
 #[derive(Clone, Debug)]
 struct Asked {
@@ -252,6 +260,15 @@ impl Subscriptions {
         }
         self.ends = self.ends.saturating_add(1);
         Some(Said::EndsSession { filters: asked.filters, times: self.ends })
+    }
+
+    /// How it stands with the broker; `trouble`: why somebody should look besides.
+    pub(super) fn stands(&self, trouble: impl FnOnce() -> Option<Trouble>) -> Subscribed {
+        Subscribed {
+            granted: self.granted.iter().cloned().collect(),
+            refused: self.refused.iter().cloned().collect(),
+            trouble: self.trouble().or_else(trouble),
+        }
     }
 
     /// Why somebody should look, while it lasts.

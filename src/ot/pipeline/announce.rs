@@ -10,7 +10,7 @@ use sparkplug::{Entity, EntityTopic};
 use super::Entry;
 use super::encode::{self, BirthScope};
 use super::step::StepContext;
-use crate::plant::{EntityState, Node, Slot};
+use crate::plant::{EntityState, Node};
 
 impl StepContext<'_> {
     /// Leave for a live device to be announced: something of it crosses, or it has nothing at
@@ -38,6 +38,7 @@ impl StepContext<'_> {
         node.announce_types();
         release_held(&mut node.own);
         node.count(None);
+        self.breathe();
         let timestamp = self.birth_timestamp(&node.own, synthetic);
         let how = self.policy.pseudonyms();
         let payload = encode::birth(node, None, BirthScope::Current, timestamp, how);
@@ -69,6 +70,10 @@ impl StepContext<'_> {
             return mistake!("an announced device that the node hasn't");
         };
         release_held(state);
+        self.breathe();
+        let Some(state) = node.devices.get_mut(device) else {
+            return mistake!("an announced device that the node hasn't");
+        };
         let timestamp = self.birth_timestamp(state, synthetic);
         node.count(Some(device));
         let Some(state) = node.devices.get(device) else {
@@ -158,29 +163,7 @@ impl StepContext<'_> {
     /// Ends the waiting of a device's messages, or of those of the node itself.
     pub(super) fn release(&mut self, node: &mut Node, device: Option<&str>, fate: Fate) {
         let Some(parts) = node.parts(device) else { return };
-        let waiting = self.release_values(parts.origin, parts.state, fate);
-        self.ledger.settle_waiting(parts.origin, waiting, fate);
-    }
-
-    /// Drops the values of an entity that wait for its birth or a limit, where they don't cross;
-    /// how many of its messages waited.
-    fn release_values(&mut self, origin: Origin<'_>, state: &mut EntityState, fate: Fate) -> u64 {
-        let cause = match fate {
-            Fate::Dropped(reason) => Some((reason, None)),
-            Fate::DroppedBy(reason, rule) => Some((reason, rule)),
-            Fate::Forwarded | Fate::Waiting => None,
-        };
-        if let Some((reason, rule)) = cause {
-            for place in 0..state.layout.slots.len() {
-                let waits = state.layout.slots.get_mut(place).is_some_and(Slot::ends_waiting);
-                if let Some(slot) = state.layout.slot(place)
-                    && (waits || slot.held().is_some())
-                {
-                    self.drop(origin, What::Metric(slot.name()), reason, rule);
-                }
-            }
-        }
-        std::mem::take(&mut state.waiting).saturating_add(state.backlog.end())
+        self.release_entity(parts.origin, parts.state, fate);
     }
 
     /// The same for a node and its devices.
@@ -190,15 +173,48 @@ impl StepContext<'_> {
         for (device, state) in devices {
             let entity = Entity::device(group, edge_node, device);
             let origin = Origin { entity: Some(entity), node: Some(*slot) };
-            let waiting = self.release_values(origin, state, fate);
-            self.ledger.settle_waiting(origin, waiting, fate);
+            self.release_entity(origin, state, fate);
         }
+    }
+
+    fn release_entity(&mut self, origin: Origin<'_>, state: &mut EntityState, fate: Fate) {
+        let cause = match fate {
+            Fate::Dropped(reason) => Some((reason, None)),
+            Fate::DroppedBy(reason, rule) => Some((reason, rule)),
+            // A birth has the values.
+            Fate::Forwarded | Fate::Waiting => None,
+        };
+        // Also those of messages of which the rest was forwarded.
+        if let Some((reason, rule)) = cause {
+            let holds = std::mem::take(&mut state.holds);
+            for place in 0..state.layout.slots.len() {
+                if holds {
+                    self.lose_held(origin, state, place, (reason, rule));
+                }
+                // What waited for its birth.
+                if let Some(slot) = state.layout.slots.get_mut(place)
+                    && slot.ends_waiting()
+                {
+                    self.drop(origin, What::Metric(slot.name()), reason, rule);
+                }
+            }
+        }
+        let waiting = std::mem::take(&mut state.waiting).saturating_add(state.backlog.end());
+        self.ledger.settle_waiting(origin, waiting, fate);
     }
 
     /// Journals the keyframes of a node and its devices.
     pub(super) fn keyframe(&mut self, node: &Node) {
         let how = self.policy.pseudonyms();
+        let before = self.out.len();
         self.out.extend(keyframes(&self.settings.source, node, self.now.wall_ms, how));
+        let bytes = |entry: &Entry| match entry {
+            Entry::Plant(admitted) => admitted.payload_bytes(),
+            Entry::Start(_) | Entry::Heartbeat(_) => 0,
+        };
+        let written = self.out.get(before..).unwrap_or_default();
+        let written = written.iter().map(bytes).fold(node.metrics(), usize::saturating_add);
+        self.work(written);
     }
 
     fn birth_timestamp(&self, state: &EntityState, synthetic: bool) -> u64 {

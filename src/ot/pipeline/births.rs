@@ -8,8 +8,8 @@ use super::decode::Birth;
 use super::notify;
 use super::step::StepContext;
 use crate::plant::{
-    Ends, EntityState, Fault, Layout, Life, Node, Plant, RefusedMetrics, SURVEY_BYTES, Taught,
-    reason_of,
+    Ends, EntityState, Fault, Layout, Life, Node, Plant, RefusedMetric, RefusedMetrics,
+    SURVEY_BYTES, Taught, Uncounted, Unfit, reason_of,
 };
 
 impl StepContext<'_> {
@@ -20,9 +20,15 @@ impl StepContext<'_> {
         let sent_ms = birth.payload.timestamp;
         node.crossing.born(self.now.mono, timeout, number, sent_ms);
         node.sequence.restart(low_byte(birth.payload.seq));
+        // What was refused before it, the birth says anew.
+        node.unread.clear();
         self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
+        self.breathe();
         let taught = self.take_apart(node.origin(None), birth, true);
-        let changed = node.bear(taught);
+        self.breathe();
+        let mut unfit = Unfit::default();
+        let changed = node.bear(taught, &mut unfit);
+        self.drop_definitions(node, &mut unfit);
         node.sessions.begin(node.bd_seq.as_ref().and_then(names::bd_seq_of));
         node.verified();
         for device in node.devices.values_mut() {
@@ -36,10 +42,12 @@ impl StepContext<'_> {
             device.holds = false;
         }
         self.judge_born(node);
+        self.breathe();
         self.survey_birth(node, changed);
         if let Err(shortage) = self.check_room(node) {
             return self.refuse_node(node, shortage);
         }
+        self.breathe();
         let _ = self.drop_denied(node.origin(None), &node.own);
         if self.collides(node.entity()) {
             return Fate::Dropped(Reason::NameCollision);
@@ -68,7 +76,12 @@ impl StepContext<'_> {
         if node.own.life == Life::Known {
             self.revive_node(node);
         }
+        self.breathe();
+        if !late {
+            node.unread.retain(|(of, _), _| of.as_deref() != Some(device));
+        }
         let taught = self.take_apart(node.origin(Some(device)), birth, false);
+        self.breathe();
         self.release(node, Some(device), Fate::Dropped(Reason::UnknownMetric));
         let state = node.devices.entry(device.into()).or_default();
         let former = (late && state.life.is_alive()).then(|| state.layout.clone());
@@ -78,6 +91,7 @@ impl StepContext<'_> {
             self.drop(node.origin(Some(device)), What::Metric(name), Reason::Late, None);
         }
         self.judge_device(node, device);
+        self.breathe();
         let types_changed = self.refresh_device_types(node, device);
         node.count(Some(device));
         if let Err(shortage) = self.check_room(node) {
@@ -122,7 +136,7 @@ impl StepContext<'_> {
         match device {
             None if !node.own.life.is_alive() => {
                 let taught = self.take_apart(node.origin(None), birth, true);
-                let _ = node.learn(taught);
+                let _ = node.learn(taught, &mut Unfit::default());
                 node.sequence.forget();
                 // A device's birth that is older than its node's is of an earlier session.
                 for state in node.devices.values_mut() {
@@ -164,6 +178,7 @@ impl StepContext<'_> {
         let metric = death_number(payload);
         let deaths = metric.as_ref().and_then(names::bd_seq_of);
         let is_known = node.sessions.has(deaths);
+        self.drop_of_death(node.origin(None), &payload.metrics, 1);
         if !node.own.life.is_alive() {
             node.crossing.died(self.now.mono, deaths, payload.timestamp, is_known);
             node.own.forget();
@@ -215,6 +230,7 @@ impl StepContext<'_> {
         device: &str,
         payload: &Payload,
     ) -> Fate {
+        self.drop_of_death(node.origin(Some(device)), &payload.metrics, 0);
         self.release(node, Some(device), Fate::Dropped(Reason::UnknownMetric));
         let Some(state) = node.devices.get_mut(device) else {
             return Fate::Dropped(Reason::DataBeforeBirth);
@@ -322,17 +338,20 @@ impl StepContext<'_> {
         for bad in &bad {
             let metric = payload.metrics.get(bad.metric);
             let name = metric.and_then(|metric| metric.name.as_deref()).unwrap_or_default();
-            let reason = reason_of(bad.fault);
-            self.drop(origin, What::Metric(name), reason, None);
-            refused.note(name, reason, || Fault::of_part(bad));
+            let fault = || Fault::of_part(bad);
+            self.refuse_metric(origin, name, reason_of(bad.fault), &mut refused, fault);
         }
         let Payload { metrics, timestamp, .. } = payload;
         let caps = &self.settings.caps;
         let mut taught = Layout::teach(metrics, timestamp, self.now.wall_ms, is_node, caps);
-        for (reason, metrics) in &taught.refused {
-            self.drop(origin, What::Metrics(*metrics), *reason, None);
+        let Uncounted { named, others } = std::mem::take(&mut taught.refused);
+        for RefusedMetric { name, reason, fault } in named {
+            self.refuse_metric(origin, &name, reason, &mut refused, || fault.clone());
         }
-        refused.extend(std::mem::take(&mut taught.told));
+        for (reason, others) in others {
+            self.drop(origin, What::Metrics(others), reason, None);
+            refused.note_others(others);
+        }
         notify::metrics_refused(origin, true, &refused);
         taught
     }

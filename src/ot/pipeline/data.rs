@@ -3,22 +3,20 @@
 use account::{Fate, Reason, RuleId, What};
 use mistake::mistake;
 use policy::Verdict;
-use prost::Message;
 use sparkplug::footprint::{lets_go, value_bytes};
-use sparkplug::{Borrowed, Cap, DecodeError, Metric, Value, steps};
+use sparkplug::{Borrowed, Cap, DecodeError, Metric, steps};
 
 use super::births::low_byte;
 use super::doubts::Doubts;
 use super::encode::{self, DataWriter};
 use super::item::{Item, Passage};
-use super::meaning::{Meaning, put_in_time, resolve};
+use super::meaning::{Meaning, Resolved, put_in_time, resolve};
 use super::notify;
 use super::sequence::{Dates, Late};
 use super::shape::{self, Decided};
 use super::step::{DataSource, StepContext};
-use crate::plant::{
-    Fault, Life, Node, Parts, RefusedMetrics, Removed, Slot, Survey, allowance, mend_properties,
-};
+use super::unfit::Conformed;
+use crate::plant::{Fault, Life, Node, Parts, RefusedMetrics, Slot, mend_properties};
 
 /// Why something didn't cross, and which rule says so.
 pub(super) type Cause = (Reason, Option<RuleId>);
@@ -43,7 +41,7 @@ impl StepContext<'_> {
         let is_typed = payload.metrics.first().is_some_and(|named| named.metric.datatype.is_some());
         let is_dated = payload.timestamp.is_some();
         let timestamp = payload.timestamp.unwrap_or(self.now.wall_ms);
-        let mut meanings = resolve(state, payload);
+        let Resolved { mut meanings, beside } = resolve(state, payload);
         put_in_time(&mut meanings, timestamp);
         if life == Life::Known {
             // The first live message has to fit what the stored birth says.
@@ -64,6 +62,7 @@ impl StepContext<'_> {
         }
         let mut first_drop = None;
         let mut doubts = Doubts::new(late, is_dated.then_some(timestamp));
+        self.drop_beside(node, device, &beside, &mut doubts.told);
         let dates = Dates { timestamp, is_dated, late };
         let judged =
             self.judge_metrics(node, device, meanings, dates, &mut first_drop, &mut doubts);
@@ -118,20 +117,20 @@ impl StepContext<'_> {
             let (slot, mut metric) = match meaning {
                 Meaning::Slot(slot, metric) => (slot, metric),
                 Meaning::Refused(name, unusable) => {
-                    let (what, reason) = (What::Metric(name.unwrap_or_default()), unusable.reason);
-                    self.drop(parts.origin, what, reason, None);
-                    let told = &mut doubts.told;
-                    told.note(name.unwrap_or_default(), reason, || unusable.fault(name, None));
+                    let (told, reason) = (&mut doubts.told, unusable.reason);
+                    let fault = || unusable.fault(name, None);
+                    let name = name.unwrap_or_default();
+                    self.refuse_metric(parts.origin, name, reason, told, fault);
                     first_drop.get_or_insert((reason, None));
                     continue;
                 }
                 Meaning::Unreadable(place, unusable) => {
                     let slot = parts.state.layout.slot(place);
                     let (name, born) = (slot.map(Slot::name), slot.map(|slot| slot.datatype));
-                    let (what, reason) = (What::Metric(name.unwrap_or_default()), unusable.reason);
-                    self.drop(parts.origin, what, reason, None);
-                    let told = &mut doubts.told;
-                    told.note(name.unwrap_or_default(), reason, || unusable.fault(name, born));
+                    let (told, reason) = (&mut doubts.told, unusable.reason);
+                    let fault = || unusable.fault(name, born);
+                    let name = name.unwrap_or_default();
+                    self.refuse_metric(parts.origin, name, reason, told, fault);
                     first_drop.get_or_insert((reason, None));
                     doubts.add(place, &unusable.metric, reason, items.len());
                     continue;
@@ -141,10 +140,12 @@ impl StepContext<'_> {
                         Ok(slot) => (slot, Metric { name: None, ..metric }),
                         Err((reason, rule)) => {
                             let name = metric.name.as_deref().unwrap_or_default();
-                            self.drop(parts.origin, What::Metric(name), reason, rule);
                             if reason == Reason::OverCapacity {
                                 let limit = self.settings.caps.metrics;
-                                doubts.told.note(name, reason, || Fault::of_entity(limit));
+                                let (told, fault) = (&mut doubts.told, || Fault::of_entity(limit));
+                                self.refuse_metric(parts.origin, name, reason, told, fault);
+                            } else {
+                                self.drop(parts.origin, What::Metric(name), reason, rule);
                             }
                             first_drop.get_or_insert((reason, rule));
                             continue;
@@ -152,11 +153,11 @@ impl StepContext<'_> {
                     }
                 }
             };
-            if let Some((reason, fault)) = mend_properties(&mut metric, &self.settings.caps) {
+            for (reason, fault) in mend_properties(&mut metric, &self.settings.caps) {
                 // The metric crosses without some of its properties.
                 let name = parts.state.layout.slot(slot).map(Slot::name).unwrap_or_default();
-                self.drop(parts.origin, What::Metric(name), reason, None);
-                doubts.told.note(name, reason, || fault);
+                let fault = || fault.clone();
+                self.refuse_metric(parts.origin, name, reason, &mut doubts.told, fault);
             }
             let dated = metric.timestamp.or(is_dated.then_some(timestamp));
             metric.timestamp = metric.timestamp.or(Some(timestamp));
@@ -164,12 +165,20 @@ impl StepContext<'_> {
                 metric.value = None;
             }
             // Before a rate limit may hold it back: what is held is as good as forwarded.
-            let lacks = match self.conform(&mut parts, slot, &mut metric, &mut left) {
-                Ok(lacks) => lacks,
+            let unfit = &mut doubts.unfit;
+            let lacks = match self.conform(&mut parts, slot, &mut metric, &mut left, unfit) {
+                Ok(Conformed::Whole { lacks }) => lacks,
+                Ok(Conformed::Nothing) => {
+                    first_drop.get_or_insert((Reason::UnknownMetric, None));
+                    continue;
+                }
                 Err(reason) => {
-                    let name = parts.state.layout.slot(slot).map(Slot::name).unwrap_or_default();
-                    self.drop(parts.origin, What::Metric(name), reason, None);
-                    doubts.told.note(name, reason, Fault::of_template);
+                    let target = parts.state.layout.slot(slot);
+                    let name = target.map(Slot::name).unwrap_or_default();
+                    let is_defined = target.is_some_and(|target| target.definition.is_some());
+                    let nesting = self.settings.caps.nesting();
+                    let fault = || Fault::of_template(reason, is_defined, nesting);
+                    self.refuse_metric(parts.origin, name, reason, &mut doubts.told, fault);
                     first_drop.get_or_insert((reason, None));
                     doubts.add(slot, &metric, reason, items.len());
                     continue;
@@ -252,56 +261,11 @@ impl StepContext<'_> {
             }
             first_drop.get_or_insert((reason, rule));
         }
+        self.drop_unfit(parts.origin, &mut doubts.unfit, &mut doubts.told);
         if let Some(shortage) = shortage {
             self.doubt_for(node, device, shortage);
         }
         items
-    }
-
-    /// Reduces a template instance to what its definition has. The first instance of a metric
-    /// that was null in its birth is surveyed like one of a birth; whether the journalled NBIRTH
-    /// lacks what it needs. `left` is what the metrics of the message may have surveyed yet.
-    fn conform(
-        &mut self,
-        parts: &mut Parts<'_>,
-        place: usize,
-        metric: &mut Metric,
-        left: &mut Option<usize>,
-    ) -> Result<bool, Reason> {
-        let Some(Value::Template(instance)) = &mut metric.value else { return Ok(false) };
-        let Parts { entity, state, definitions, types, announced_types, types_due, .. } = parts;
-        let name: Box<str> = definitions.usable(instance.template_ref.as_deref())?.into();
-        let slot = state.layout.slot_mut(place).ok_or(Reason::UnknownMetric)?;
-        if slot.definition.as_ref().is_some_and(|definition| *definition != name) {
-            return Err(Reason::TypeMismatch);
-        }
-        definitions.conform(instance, &name, &Removed::new());
-        if let Some(Value::Template(current)) = &slot.current.value
-            && definitions.usable(current.template_ref.as_deref()) == Ok(&*name)
-        {
-            // Both spellings mean the same.
-            instance.template_ref.clone_from(&current.template_ref);
-        }
-        if slot.definition.is_none() && slot.is_forwarded() {
-            let plan = self.policy.plan(*entity);
-            let budget = left.unwrap_or_else(|| allowance(instance.encoded_len()));
-            let mut survey = Survey::new(definitions, &plan, budget);
-            let asked = survey.instance(slot.name(), &name, slot.shape());
-            *left = Some(survey.budget());
-            self.rule_counters.members(&plan);
-            match asked {
-                Ok(asked) => **types_due |= types.extend(asked),
-                Err(reason) => {
-                    // Asking again would give the same answer.
-                    slot.refuse(reason, None);
-                    return Err(reason);
-                }
-            }
-        }
-        let lacks = !announced_types.contains(&*name);
-        **types_due |= lacks && slot.is_forwarded();
-        state.layout.define(place, name);
-        Ok(lacks)
     }
 
     /// Enters the values and journals what can be forwarded now.
@@ -417,8 +381,8 @@ impl StepContext<'_> {
                 self.drop(node.origin(device), what, reason, Some(item.rule));
             }
             if !payload.metric(slot.exported_name(), &item.metric) {
-                self.drop(node.origin(device), What::Metric(slot.name()), Reason::OverCap, None);
-                told.note(slot.name(), Reason::OverCap, || Fault::of_room(limit));
+                let (origin, fault) = (node.origin(device), || Fault::of_room(limit));
+                self.refuse_metric(origin, slot.name(), Reason::OverCap, &mut told, fault);
             }
         }
         notify::metrics_refused(node.origin(device), false, &told);

@@ -16,7 +16,7 @@ use super::item::{Item, Passage};
 use super::sequence::Late;
 use super::shape;
 use super::step::{DataSource, StepContext};
-use crate::plant::{Node, RefusedMetrics};
+use crate::plant::{Node, RefusedMetrics, Unfit};
 
 /// The metrics of one message whose values couldn't be used.
 #[derive(Debug, Default)]
@@ -27,6 +27,8 @@ pub(super) struct Doubts {
     dated: Option<u64>,
     /// For the log.
     pub(super) told: RefusedMetrics,
+    /// What was taken out of its templates.
+    pub(super) unfit: Unfit,
     slots: Vec<Doubt>,
 }
 

@@ -7,7 +7,7 @@ use policy::shape::Pseudonyms;
 use sparkplug::{DataType, Metric, PayloadWriter, Value, names, steps};
 
 use super::shape;
-use crate::plant::{EntityState, Node, Slot};
+use crate::plant::{EntityState, Node, Slot, Unfit};
 
 /// What a metric takes in a birth, mostly; only the first guess of a payload's size.
 const BORN_METRIC_BYTES: usize = 40;
@@ -137,7 +137,8 @@ fn complete(metric: &mut Metric, node: &Node, types: &BTreeSet<String>) {
         Some(Value::Template(instance)) => {
             match node.definitions.usable(instance.template_ref.as_deref()) {
                 Ok(name) if types.contains(name) => {
-                    node.definitions.conform(instance, name, &node.types.removed);
+                    let removed = &node.types.removed;
+                    node.definitions.conform(instance, name, removed, &mut Unfit::default());
                 }
                 _ => metric.value = None,
             }

@@ -12,6 +12,7 @@ use super::item::Item;
 use super::limits::{clamp, set_waits};
 use super::shape;
 use super::step::{DataSource, StepContext};
+use super::timers::TICK_WORK;
 use crate::plant::{Held, Node, Plant};
 
 /// Bytes that a node may forward beyond those of earlier turns, each time it is its turn.
@@ -33,18 +34,24 @@ enum Step {
 }
 
 impl StepContext<'_> {
-    /// Journals the newest values that limits held back, as far as the limits let them.
-    pub(super) fn flush(&mut self, plant: &mut Plant) {
+    /// Journals the newest values that limits held back, as far as the limits let them, until enough
+    /// was done; false: there is more to do at once.
+    pub(super) fn flush(&mut self, plant: &mut Plant) -> bool {
+        let end = self.work.saturating_add(TICK_WORK);
         let mut full = false;
         // Credit is not saved up for longer than one message of any size takes.
         let most_credit = self.settings.caps.relayed_bytes();
         for class in [Priority::High, Priority::Normal] {
-            let mut ring = ring(plant.nodes(), self.overload.next);
+            let mut ring = ring(plant, self.overload.next);
             // Ends: in every round a node forwards something of what it has, or saves for its next
             // message, or is left out.
             while !ring.is_empty() && !full {
                 let mut next_ring = Vec::with_capacity(ring.len());
                 for index in ring {
+                    if *self.work >= end {
+                        self.overload.next = index;
+                        return false;
+                    }
                     let Some(node) = plant.node_mut(index) else {
                         mistake!("a place without a node");
                         continue;
@@ -72,6 +79,7 @@ impl StepContext<'_> {
                 self.overload.alarms = full;
             }
         }
+        true
     }
 
     /// Forwards one message of a node, of the entity whose turn it is.
@@ -281,13 +289,15 @@ struct Waiting {
     bytes: usize,
 }
 
-/// The live nodes that hold something, from the one whose turn it is.
-fn ring(nodes: &[Node], next: usize) -> Vec<usize> {
+/// The live nodes that hold something, from the one whose turn it is. A node that hasn't heard all
+/// news hears them first.
+fn ring(plant: &Plant, next: usize) -> Vec<usize> {
     let holds = |node: &Node| {
         node.own.life.is_alive()
+            && node.news_heard == plant.told()
             && (node.own.holds || node.devices.values().any(|device| device.holds))
     };
-    let holding = nodes.iter().enumerate().filter(|(_, node)| holds(node));
+    let holding = plant.nodes().iter().enumerate().filter(|(_, node)| holds(node));
     let mut ring: Vec<usize> = holding.map(|(index, _)| index).collect();
     let behind = ring.partition_point(|index| *index < next);
     ring.rotate_left(behind);

@@ -8,11 +8,11 @@ use policy::{EntityPlan, Judged, Verdict};
 use prost::Message;
 use sparkplug::{DataType, Entity, Value, names, steps};
 
-use super::shape;
 use super::step::StepContext;
+use super::{notify, shape};
 use crate::plant::{
-    Definitions, EntityState, Node, Removed, SURVEY_BYTES, Slot, Survey, Types, allowance,
-    repeated_allowance,
+    Definitions, EntityState, Node, RefusedMetrics, Removed, SURVEY_BYTES, Slot, Survey, Types,
+    Unfit, allowance, repeated_allowance,
 };
 
 /// What it takes of a survey's budget to walk over a metric.
@@ -46,12 +46,13 @@ impl StepContext<'_> {
         origin: Origin<'_>,
         state: &EntityState,
     ) -> Option<(Reason, Option<RuleId>)> {
-        let mut first = None;
+        let (mut first, mut told) = (None, RefusedMetrics::default());
         steps::take(state.layout.slots.len());
         for slot in &state.layout.slots {
             match slot.verdict() {
                 Verdict::Drop { reason, rule } => {
                     self.drop(origin, What::Metric(slot.name()), reason, rule);
+                    self.note_refused(slot, &mut told);
                     first = first.or(Some((reason, rule)));
                 }
                 // The metric is in the birth, its value isn't.
@@ -62,13 +63,14 @@ impl StepContext<'_> {
                 }
             }
         }
+        notify::metrics_refused(origin, true, &told);
         first
     }
 
     /// Surveys the template instances of node and devices from scratch, and refuses those that
     /// can't be forwarded. Devices that died count too: an NBIRTH comes before its DBIRTHs, and those
     /// devices most likely come back with the same types.
-    pub(super) fn survey(&self, node: &mut Node) {
+    pub(super) fn survey(&mut self, node: &mut Node) {
         let types = self.judge_definitions(node);
         node.take_types(types);
         self.survey_entity(node, None, SURVEY_BYTES);
@@ -82,7 +84,7 @@ impl StepContext<'_> {
     /// The same after an NBIRTH. `changed`: its definitions aren't those of the last one. Each
     /// birth of a device is surveyed once for what it brought itself; to survey those that died
     /// again there is what the NBIRTH brought: their own births say it anyway.
-    pub(super) fn survey_birth(&self, node: &mut Node, changed: bool) {
+    pub(super) fn survey_birth(&mut self, node: &mut Node, changed: bool) {
         let types = self.judge_definitions(node);
         if changed {
             node.take_types(types);
@@ -116,13 +118,16 @@ impl StepContext<'_> {
     /// Surveys the template instances of one entity, within the `limit` that earlier ones left.
     /// What is left of it now.
     pub(super) fn survey_entity(
-        &self,
+        &mut self,
         node: &mut Node,
         device: Option<&str>,
         limit: usize,
     ) -> usize {
-        let Node { group, edge_node, own, devices, definitions, types, .. } = node;
-        let plan = self.policy.plan(Entity { group, edge_node, device });
+        let Node { group, edge_node, slot, own, devices, definitions, types, .. } = node;
+        let entity = Entity { group, edge_node, device };
+        let origin = Origin { entity: Some(entity), node: Some(*slot) };
+        let plan = self.policy.plan(entity);
+        let mut unfit = Unfit::default();
         let state = match device {
             None => Some(own),
             Some(device) => devices.get_mut(device).map(|state| &mut **state),
@@ -145,7 +150,8 @@ impl StepContext<'_> {
                 Some(Value::Template(instance)) => {
                     let found = definitions.usable(instance.template_ref.as_deref());
                     if let Ok(definition) = found {
-                        definitions.conform(instance, definition, &Removed::new());
+                        unfit.begin(slot.current.name.as_deref().unwrap_or_default());
+                        definitions.conform(instance, definition, &Removed::new(), &mut unfit);
                     }
                     found
                 }
@@ -174,6 +180,9 @@ impl StepContext<'_> {
         let left = survey.budget();
         self.rule_counters.members(&plan);
         state.layout.count_bytes();
+        let mut told = RefusedMetrics::default();
+        self.drop_unfit(origin, &mut unfit, &mut told);
+        notify::metrics_refused(origin, true, &told);
         let looked_at = walked.saturating_mul(SLOT_BYTES).saturating_add(bytes);
         limit.saturating_sub(budget.saturating_sub(left)).saturating_sub(looked_at)
     }

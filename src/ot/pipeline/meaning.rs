@@ -57,15 +57,41 @@ impl Meaning<'_> {
     }
 }
 
+/// The metrics of a data message by what they mean.
+pub(super) struct Resolved<'a> {
+    pub(super) meanings: Vec<Meaning<'a>>,
+    /// What was left out beside values, in metrics that may be of use all the same.
+    pub(super) beside: Vec<Beside<'a>>,
+}
+
+/// Properties or metadata that were left out, and of which metric.
+pub(super) struct Beside<'a> {
+    /// Its place in the birth, where that has it.
+    pub(super) slot: Option<usize>,
+    pub(super) name: Option<&'a str>,
+    pub(super) bad: BadPart,
+}
+
 /// Finds the slot of every metric, and checks that its value fits.
-pub(super) fn resolve<'a>(state: &EntityState, payload: Borrowed<'a>) -> Vec<Meaning<'a>> {
+pub(super) fn resolve<'a>(state: &EntityState, payload: Borrowed<'a>) -> Resolved<'a> {
     // In the order of the metrics.
-    let mut bad = payload.bad.into_iter().filter(|bad| bad.part == Part::Value).peekable();
+    let mut bad = payload.bad.into_iter().peekable();
+    let mut beside = Vec::new();
     let meaning = |(place, named): (usize, NamedMetric<'a>)| {
-        let bad = bad.next_if(|bad| bad.metric == place);
-        meaning(state, named, bad)
+        let mut bad_value = None;
+        while let Some(bad) = bad.next_if(|bad| bad.metric == place) {
+            match bad.part {
+                Part::Value => bad_value = Some(bad),
+                Part::Beside => {
+                    let slot = state.layout.find(named.name, named.metric.alias);
+                    beside.push(Beside { slot, name: named.name, bad });
+                }
+            }
+        }
+        meaning(state, named, bad_value)
     };
-    payload.metrics.into_iter().enumerate().map(meaning).collect()
+    let meanings = payload.metrics.into_iter().enumerate().map(meaning).collect();
+    Resolved { meanings, beside }
 }
 
 fn meaning<'a>(state: &EntityState, named: NamedMetric<'a>, bad: Option<BadPart>) -> Meaning<'a> {

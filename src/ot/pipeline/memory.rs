@@ -6,11 +6,11 @@ use sparkplug::{Entity, Shortage};
 
 use super::notify;
 use super::step::StepContext;
-use crate::plant::{Life, Node, Plant};
+use crate::plant::{Heard, Life, Node, Plant};
 
 impl StepContext<'_> {
     /// The place of an edge node, made if need be, with what there is room for. `None`: there are
-    /// as many as may be.
+    /// as many as may be, and none gives way: only what `is_live` has the place of another one.
     ///
     /// # Errors
     /// There is no room for the names of one more.
@@ -18,6 +18,7 @@ impl StepContext<'_> {
         &mut self,
         plant: &mut Plant,
         entity: Entity<'_>,
+        is_live: bool,
     ) -> Result<Option<usize>, Reason> {
         let known = plant.find(entity);
         self.room = plant.room(known.unwrap_or(usize::MAX), true);
@@ -27,7 +28,28 @@ impl StepContext<'_> {
             notify::memory(entity, shortage);
             return Err(Reason::OverMemory);
         }
-        Ok(plant.ensure(entity, self.ledger))
+        let Entity { group, edge_node, .. } = entity;
+        let is_named = known.is_none() && self.policy.spells_out(group, edge_node);
+        if known.is_none() && !plant.has_place() {
+            if !is_live || !self.policy.node_in_scope(group, edge_node) {
+                return Ok(None);
+            }
+            if let Some(index) = plant.gives_way(self.now.mono, is_named)
+                && let Some(node) = plant.node_mut(index)
+            {
+                notify::gave_way(entity, node.entity());
+                self.bury_node(node, Fate::Dropped(Reason::OverCapacity));
+                node.forget_all();
+            }
+        }
+        let place = plant.ensure(entity, self.ledger);
+        if known.is_none()
+            && let Some(node) = place.and_then(|index| plant.node_mut(index))
+        {
+            node.heard = Some(Heard { since: self.now.mono, last_data: None });
+            node.is_named = is_named;
+        }
+        Ok(place)
     }
 
     /// Counts what is remembered of a node. Where that is too much, its dead devices give way.

@@ -21,11 +21,14 @@
 //!   [`Pipeline::reload`] for another policy, `restore` once, before anything else, for what an
 //!   earlier run stored. Times never go backwards.
 //! - **What is due** is done by [`Pipeline::tick`], a few times a second, whatever else happens.
-//!   Timers are named in `timers`; none of them needs more than that.
+//!   Timers are named in `timers`; none of them needs more than that. A tick does no more than a
+//!   turn may take: while [`Pipeline::is_behind`], there is more, at once.
 //! - **What comes of it** is appended to `out`, by all of these but `session`, `disconnected` and
 //!   `shed`, whose news come with the next `tick`. Entries have to be journalled in their order, and
 //!   before the message that they come of is acknowledged. Whoever begins a segment of the
-//!   journal writes [`Pipeline::keyframes`] to its head, after all entries so far.
+//!   journal writes [`Pipeline::keyframes`] to its head, after all entries so far, or says so
+//!   (`segment_began`), and the keyframes come with the entries that follow, of each node before
+//!   all else.
 //! - **What it knows** may be asked at any time: [`Pipeline::account`], [`Pipeline::ledger`],
 //!   [`Pipeline::counters`], [`Pipeline::rule_matches`], [`Pipeline::nodes`]. The answers change
 //!   with what happens and what is due, and not otherwise.
@@ -36,27 +39,34 @@
 //! `begin_snapshot`, then `take_snapshot` until it has a head, with anything between) before the
 //! batch is acknowledged.
 //!
+//! What concerns all nodes (a session, another policy, a segment) each of them hears by itself, in
+//! turns (`news`).
+//!
 //! After `session` a `tick` has to come before the next messages' entries are read for certain:
 //! it journals the doubt first, and then that the half is connected.
 //!
 //! The account always balances: every received message is forwarded, dropped for one reason, or
 //! waiting.
 
+mod adjust;
 mod announce;
 mod births;
 mod born_late;
+mod breath;
 mod data;
 mod decode;
 mod doubts;
 mod encode;
 mod fast_path;
 mod flush;
+mod guard;
 mod hosts;
 mod item;
 mod judge;
 mod limits;
 mod meaning;
 mod memory;
+mod news;
 mod notify;
 mod overload;
 mod policy_change;
@@ -73,6 +83,7 @@ mod step;
 mod tests;
 mod timers;
 mod unborn;
+mod unfit;
 mod unread;
 
 use std::time::Duration;
@@ -85,9 +96,13 @@ use sparkplug::{Budget, Caps, DecodeError, Room};
 use telemetry::status::TrackedNode;
 
 use self::announce::keyframes;
+use self::breath::Breath;
 use self::decode::MetricRoom;
+use self::guard::Guard;
+pub(crate) use self::guard::{Asked, Deed};
 use self::hosts::Hosts;
 pub(crate) use self::hosts::Quiet;
+use self::news::{News, Round};
 use self::overload::Overload;
 pub(crate) use self::reorder::ALL_BYTES as WAITING_BYTES;
 use self::reorder::Reorder;
@@ -191,6 +206,20 @@ pub struct Pipeline {
     sent: Option<Option<u64>>,
     /// The snapshot that is being taken, without its nodes.
     snapshot: Option<StoredPlant>,
+    /// What some node hasn't heard yet.
+    news: Vec<News>,
+    news_round: Round,
+    /// What is due for nodes is done in rounds, too.
+    round: Round,
+    /// What was done so far, in bytes that were read or written.
+    work: u64,
+    /// Something is due that the last tick left for the next one.
+    is_late: bool,
+    /// Called between the stages of a birth.
+    breath: Breath,
+    guard: Guard,
+    /// Nodes that the head of a segment couldn't show.
+    unshown: Vec<usize>,
     #[cfg(any(test, feature = "testing"))]
     pub(crate) takes_fast_path: bool,
 }
@@ -225,6 +254,14 @@ impl Pipeline {
             why: None,
             sent: None,
             snapshot: None,
+            news: Vec::new(),
+            news_round: Round::default(),
+            round: Round::default(),
+            work: 0,
+            is_late: false,
+            breath: Breath::default(),
+            guard: Guard::default(),
+            unshown: Vec::new(),
             #[cfg(any(test, feature = "testing"))]
             takes_fast_path: true,
         }
@@ -239,31 +276,14 @@ impl Pipeline {
         self.hosts.connected(now.mono);
         // Readers wait for the news.
         self.next_heartbeat = now.mono;
-        for node in self.plant.nodes_mut() {
-            if node.own.life.is_alive() {
-                node.unheard_since = Some(now.mono);
-            }
-            // The mirror takes the next heartbeat for leave to bear the nodes again.
-            node.next_keyframe = now.mono;
-            if present {
-                // Brokers queue what comes with QoS 1 or 2, and few queue Sparkplug's QoS 0.
-                node.doubt();
-                continue;
-            }
-            // Nobody knows what was missed; the sequence starts with what comes.
-            node.own.life.give_up_verifying();
-            node.lose();
-            node.sequence.forget();
-        }
+        self.tell_all(News::Session { since: now.mono, present });
     }
 
     /// The connection was lost.
     pub fn disconnected(&mut self, now: Now) {
         if std::mem::replace(&mut self.connected, false) {
             // What waits came before whatever is missed now.
-            let mut out = Vec::new();
-            self.finish_waiting(now, &mut out);
-            self.reorder.unsent = out;
+            self.end_waiting(now);
             // Sessions that don't last, one after the other, are no presence: the time away
             // goes on.
             let had_lasted = self.has_lasted(now);
@@ -410,6 +430,21 @@ impl Pipeline {
         std::mem::take(&mut self.structure_changed)
     }
 
+    /// What was done so far, in bytes that were read or written: what a turn does is bounded by it.
+    pub(crate) fn work(&self) -> u64 {
+        self.work
+    }
+
+    /// Something is to be done at once, and a turn was over: [`Pipeline::tick`] goes on with it.
+    pub fn is_behind(&self) -> bool {
+        self.is_late || self.has_news() || !self.round.is_over()
+    }
+
+    /// Has `breathe` called between the stages of a birth, which may be large.
+    pub(crate) fn set_breath(&mut self, breathe: Box<dyn FnMut() + Send>) {
+        self.breath = Breath(Some(breathe));
+    }
+
     fn step<'a>(
         &'a mut self,
         now: Now,
@@ -426,6 +461,8 @@ impl Pipeline {
             counters: &mut self.counters,
             structure_changed: &mut self.structure_changed,
             why: &mut self.why,
+            work: &mut self.work,
+            breath: &mut self.breath,
             room: Room::BOUNDLESS,
             now,
             out,

@@ -100,13 +100,19 @@ pub(super) fn dropped(
 /// Tells that metrics of a message, or parts of them, were refused, by the first one.
 pub(super) fn metrics_refused(origin: Origin<'_>, is_birth: bool, refused: &RefusedMetrics) {
     let (Some(first), Some(entity)) = (&refused.first, origin.entity) else { return };
-    metric_refused(entity, is_birth, first, refused.count);
+    let topic = if is_birth { EntityTopic::birth } else { EntityTopic::data };
+    metric_refused(entity, topic(entity), first, refused.count);
+}
+
+/// The same of a death.
+pub(super) fn refused_of_death(origin: Origin<'_>, refused: &RefusedMetrics) {
+    let (Some(first), Some(entity)) = (&refused.first, origin.entity) else { return };
+    metric_refused(entity, EntityTopic::death(entity), first, refused.count);
 }
 
 #[cold]
-fn metric_refused(entity: Entity<'_>, is_birth: bool, first: &RefusedMetric, metrics: u64) {
+fn metric_refused(entity: Entity<'_>, topic: EntityTopic<'_>, first: &RefusedMetric, metrics: u64) {
     let node = format!("{}/{}", entity.group, entity.edge_node);
-    let topic = if is_birth { EntityTopic::birth(entity) } else { EntityTopic::data(entity) };
     let (topic, metric, reason) = (topic.to_string(), &*first.name, first.reason.name());
     let Fault { got, wanted, key } = &first.fault;
     let (got, wanted, key) = (&**got, &**wanted, *key);
@@ -118,7 +124,8 @@ fn metric_refused(entity: Entity<'_>, is_birth: bool, first: &RefusedMetric, met
 pub(super) fn shed(topic: &str, messages: u64, most: &str) {
     let node = match Topic::parse(topic) {
         Ok(Topic::Entity(topic)) => format!("{}/{}", topic.entity.group, topic.entity.edge_node),
-        _ => String::new(),
+        // They aren't told apart.
+        _ => "nodes without a birth".to_owned(),
     };
     event!(RateExceeded, node, topic, reason = Reason::Overload.name(), messages, most);
 }
@@ -141,6 +148,13 @@ pub(super) fn memory(entity: Entity<'_>, shortage: Shortage) {
         Bound::Plant => "relay.max-plant-bytes",
     };
     event!(MemoryRefused, node, device = entity.device, bytes, budget, limit);
+}
+
+/// Tells that an edge node gave way to one that is born.
+#[cold]
+pub(super) fn gave_way(born: Entity<'_>, other: Entity<'_>) {
+    let topic = EntityTopic::birth(born).to_string();
+    event!(CapacityReached, limit = "relay.max-nodes", topic, gave_way = %other);
 }
 
 /// Tells that messages of a node were lost before they reached the relay.

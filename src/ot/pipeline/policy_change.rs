@@ -1,14 +1,12 @@
 //! Changes of the policy: a new one is loaded, or the time of a rule has come. What readers know is
 //! brought in line with it.
 
-use account::{Fate, Reason};
 use policy::{Limiter, Policy};
 
-use super::memory::enforce;
+use super::news::News;
 use super::overload::Overload;
-use super::step::StepContext;
+use super::timers::TICK_WORK;
 use super::{Entry, Now, Pipeline, notify};
-use crate::plant::{EntityState, Node, Numbering, Queue};
 use crate::rule_counters::RuleCounters;
 
 impl Pipeline {
@@ -17,6 +15,7 @@ impl Pipeline {
     pub fn reload(&mut self, now: Now, mut policy: Policy, out: &mut Vec<Entry>) {
         // By the policy that was: readers haven't heard of it yet.
         out.append(&mut self.reorder.unsent);
+        self.spread_news(now, u64::MAX, out);
         let _ = policy.set_time(self.judged_as_of(now));
         self.limiter = Limiter::new(&policy);
         self.overload = Overload::default();
@@ -26,14 +25,15 @@ impl Pipeline {
         self.policy = policy;
         self.structure_changed = true;
         let (mut step, plant) = self.step(now, out);
-        for node in plant.nodes_mut() {
-            step.bury_renamed(node);
+        for index in 0..plant.nodes().len() {
+            if plant.nodes().get(index).is_some_and(|node| step.is_renamed(node))
+                && let Some(node) = plant.node_mut(index)
+            {
+                step.bury_renamed(node);
+            }
         }
-        for node in plant.nodes_mut() {
-            node.queue = Queue::default();
-            adjust(&mut step, node);
-        }
-        enforce(&mut step, plant);
+        self.tell_all(News::Policy { is_other: true });
+        self.spread_news(now, TICK_WORK, out);
     }
 
     /// From now on what is handled counts as having come at this time, in milliseconds since the
@@ -56,64 +56,17 @@ impl Pipeline {
         if self.policy.turns_at(wall_ms) {
             // What waits for its turn came in the windows that were.
             self.finish_waiting(now, out);
+            // One after the other: nodes go by two policies at most.
+            self.spread_news(now, u64::MAX, out);
         }
         let changed = self.policy.set_time(wall_ms);
         if changed.is_empty() {
             return;
         }
         self.structure_changed = true;
-        let (mut step, plant) = self.step(now, out);
-        for node in plant.nodes_mut() {
-            adjust(&mut step, node);
-        }
-        enforce(&mut step, plant);
+        self.tell_all(News::Policy { is_other: false });
         for rule in changed.into_iter().filter_map(|id| self.policy.rule(id)) {
             notify::turned(rule, wall_ms);
-        }
-    }
-}
-
-/// Brings what readers know of a node in line with the policy in force.
-pub(super) fn adjust(step: &mut StepContext<'_>, node: &mut Node) {
-    node.numbering = Numbering::Unasked;
-    step.forget_strangers(node);
-    step.judge_all(node);
-    let types_changed = step.refresh_types(node);
-    let permit = step.permit_node(node).filter(|_| node.own.life.is_alive());
-    let Some(permit) = permit else {
-        step.bury_node(node, Fate::Dropped(Reason::NoRule));
-        return;
-    };
-    node.own.life.renew(permit);
-    let changes = |state: &EntityState| {
-        state.reshaped || state.layout.slots.iter().any(|slot| slot.is_born() != slot.is_exported())
-    };
-    let devices: Vec<Box<str>> = node.devices.keys().cloned().collect();
-    for device in &devices {
-        match (step.permit_device(node, device), node.devices.get_mut(device)) {
-            (Some(permit), Some(state)) => state.life.renew(permit),
-            _ => step.bury_device(node, device, Fate::Dropped(Reason::NoRule)),
-        }
-    }
-    let bears_all = !node.own.life.is_announced() || types_changed || changes(&node.own);
-    let is_stale = |state: &EntityState| !state.life.is_announced() || changes(state);
-    if node.own.life.is_uncertain()
-        && (bears_all || node.devices.values().any(|state| is_stale(state)))
-    {
-        // Readers know which values they saw since the last loss, and see others now: for them it
-        // is a loss of its own.
-        node.losses = node.losses.saturating_add(1);
-        node.next_keyframe = step.now.mono;
-    }
-    if bears_all {
-        step.announce_all(node, permit, None);
-    } else {
-        for device in &devices {
-            if node.state(Some(device)).is_some_and(is_stale)
-                && let Some(permit) = step.permit_device(node, device)
-            {
-                step.announce_device(node, device, permit, true);
-            }
         }
     }
 }

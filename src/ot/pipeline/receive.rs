@@ -19,10 +19,14 @@ impl Pipeline {
         out.append(&mut self.reorder.unsent);
         self.follow_schedules(now, out);
         self.reorder.count();
+        let bytes = u64::try_from(received.payload.len()).unwrap_or(u64::MAX);
+        self.work = self.work.saturating_add(bytes);
+        self.ledger.begin(now.wall_ms);
         let mut origin = Origin::default();
         let fate = self.process(now, received, Way::Arrived, &mut origin, out);
         self.ledger.receive(origin.node);
         self.ledger.settle(origin, fate);
+        self.ledger.end(received.topic);
         self.tell(now, fate, origin, received);
         if let Some(NodeSlot(place)) = origin.node {
             self.follow_up(now, place, out);
@@ -55,6 +59,9 @@ impl Pipeline {
         };
         origin.entity = Some(topic.entity);
         origin.node = self.plant.find(topic.entity).map(NodeSlot);
+        if let Some(NodeSlot(place)) = origin.node {
+            self.hear(now, place, out);
+        }
         if received.payload.is_empty() && (stored || !topic.message_type.is_death()) {
             // How a retained message is cleared. As a Sparkplug payload it would be an empty
             // birth; a death says all with its topic.
@@ -155,7 +162,7 @@ impl Pipeline {
         let hash = self.hash(received);
         let found = {
             let (mut step, plant) = self.step(now, out);
-            step.find_room(plant, topic.entity)
+            step.find_room(plant, topic.entity, true)
         };
         let index = match found {
             Ok(index) => index,
@@ -212,7 +219,7 @@ impl Pipeline {
         }
         if (received.dup || came_late) && node.own.life.is_alive() {
             node.doubt();
-            node.next_keyframe = now.mono;
+            step.order_keyframe(node);
         }
         plant.make_room(index);
         fate
@@ -287,7 +294,7 @@ impl Pipeline {
             if way == Way::Arrived && has_number && self.may_be_born(topic.entity) {
                 let early =
                     |reorder: &mut Reorder| reorder.early(now.mono, timeout, received, waits);
-                let has_room = self.reorder.has_room(received.payload.len());
+                let has_room = self.reorder.has_room_for_stranger(received.payload.len());
                 if has_room && self.reorder.wait_for_birth(topic.entity, early) {
                     origin.node = None;
                     return Fate::Waiting;
@@ -310,6 +317,11 @@ impl Pipeline {
             return Fate::Dropped(Reason::DataBeforeBirth);
         };
         node.last_seen = now.mono;
+        if topic.message_type.is_data()
+            && let Some(heard) = &mut node.heard
+        {
+            heard.last_data = Some(now.mono);
+        }
         if way == Way::Arrived {
             node.output.earn(now.mono, received.payload.len());
         }
@@ -328,7 +340,7 @@ impl Pipeline {
             if precedes_birth {
                 // Or else the node's clock was set back, and it is what comes next.
                 node.doubt();
-                node.next_keyframe = now.mono;
+                step.order_keyframe(node);
             }
             node.crossing.heard(now.mono, timestamp);
             step.count(node, seq, timestamp, hash, received);

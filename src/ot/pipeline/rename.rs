@@ -3,4 +3,4 @@
 mod assign;
 mod replay;
 
-pub(super) use replay::Names;
+pub(super) use replay::{Names, Resolved};

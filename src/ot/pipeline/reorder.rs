@@ -32,6 +32,11 @@ const NODE_MESSAGES: usize = 256;
 /// Messages of all nodes that may wait, and their bytes.
 const ALL_MESSAGES: usize = 16 * 1024;
 pub(crate) const ALL_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes of one node's messages that may wait, if they are several: they are judged in one turn when
+/// the one comes that they wait for.
+const NODE_BYTES: usize = 512 * 1024;
+/// Bytes of messages of all nodes whose birth isn't known, if they are several: as above.
+const STRANGER_BYTES: usize = 1024 * 1024;
 /// Nodes whose birth isn't known that may have messages waiting for it, and messages of each.
 const STRANGERS: usize = 1_000;
 const STRANGER_MESSAGES: usize = 64;
@@ -43,6 +48,8 @@ pub(super) struct Reorder {
     strangers: HashMap<Box<str>, EarlyMessages, RandomState>,
     /// Their deaths: each may have overtaken the birth that it ends.
     deaths: HashMap<Box<str>, Crossing, RandomState>,
+    /// Their bytes.
+    stranger_bytes: usize,
     messages: usize,
     bytes: usize,
     /// Messages that came.
@@ -107,6 +114,12 @@ impl Reorder {
         self.messages < ALL_MESSAGES && self.bytes.saturating_add(bytes) <= ALL_BYTES
     }
 
+    /// Whether there is room for one that waits for the birth of its node.
+    pub(super) fn has_room_for_stranger(&self, bytes: usize) -> bool {
+        let all = self.stranger_bytes.saturating_add(bytes);
+        self.has_room(bytes) && (self.stranger_bytes == 0 || all <= STRANGER_BYTES)
+    }
+
     /// The message at hand, as one that waits.
     pub(super) fn early(
         &mut self,
@@ -161,6 +174,7 @@ impl Reorder {
         let mut early = early(self);
         // It is of the session whose birth is to come, as far as its time doesn't say otherwise.
         early.behind = Some(early.seq);
+        self.stranger_bytes = self.stranger_bytes.saturating_add(early.bytes());
         self.strangers.entry(key).or_default().add(early, 1);
         true
     }
@@ -170,7 +184,13 @@ impl Reorder {
         if self.strangers.is_empty() {
             return None;
         }
-        self.strangers.remove(&*key(entity))
+        let messages = self.strangers.remove(&*key(entity))?;
+        messages.iter().for_each(|early| self.end_strange(early));
+        Some(messages)
+    }
+
+    fn end_strange(&mut self, early: &Early) {
+        self.stranger_bytes = self.stranger_bytes.saturating_sub(early.bytes());
     }
 
     /// Remembers the death of a node that isn't known, as long as there is room.
@@ -238,9 +258,9 @@ impl Pipeline {
                 && holds(&mut node.early)
             {
                 node.early.hurry();
-                self.give_up_waiting(now, index, out);
             }
         }
+        self.judge_waiting(now, out);
         for early in self.reorder.strangers.values_mut() {
             if early.iter().any(|early| early.assured) {
                 early.hurry();
@@ -265,6 +285,25 @@ impl Pipeline {
         }
         self.reorder.strangers.values_mut().for_each(EarlyMessages::hurry);
         self.give_up_strangers(now, out);
+    }
+
+    /// Nothing more is to be waited for: what waits is judged now, as far as a turn goes, or by the
+    /// next ticks, and of each node before anything that follows.
+    pub(super) fn end_waiting(&mut self, now: Now) {
+        let mut out = std::mem::take(&mut self.reorder.unsent);
+        if self.reorder.messages > 0 {
+            for index in 0..self.plant.nodes().len() {
+                if self.plant.nodes().get(index).is_some_and(|node| !node.early.is_empty())
+                    && let Some(node) = self.plant.node_mut(index)
+                {
+                    node.early.hurry();
+                }
+            }
+            self.reorder.strangers.values_mut().for_each(EarlyMessages::hurry);
+            self.give_up_strangers(now, &mut out);
+            self.judge_waiting(now, &mut out);
+        }
+        self.reorder.unsent = out;
     }
 
     /// Judges the messages of a node whose turn has come by what was judged before.
@@ -330,6 +369,7 @@ impl Pipeline {
             }
             !is_over
         });
+        over.iter().for_each(|early| self.reorder.end_strange(early));
         over.sort_by_key(|early| early.number);
         over.into_iter().for_each(|early| self.judge(now, early, false, out));
     }
@@ -342,6 +382,7 @@ impl Pipeline {
     /// Judges a message that has waited.
     fn judge(&mut self, now: Now, early: Early, late: bool, out: &mut Vec<Entry>) {
         self.reorder.end(&early);
+        self.work = self.work.saturating_add(u64::try_from(early.bytes()).unwrap_or(u64::MAX));
         let begin = (self.ledger.entries(), out.len());
         let received = Received {
             topic: &early.topic,
@@ -423,5 +464,6 @@ fn key(entity: Entity<'_>) -> Box<str> {
 
 /// Whether there is room for another message of a node that waits.
 pub(super) fn has_room(early: &EarlyMessages) -> bool {
-    early.len() < NODE_MESSAGES
+    let bytes = early.iter().map(Early::bytes).fold(0_usize, usize::saturating_add);
+    early.len() < NODE_MESSAGES && (early.len() <= 1 || bytes <= NODE_BYTES)
 }

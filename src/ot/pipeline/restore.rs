@@ -2,14 +2,16 @@
 //! that were journalled after it was stored.
 
 use journal_format::{Body, Keyframe, Relayed};
-use sparkplug::{Caps, DataType, MessageType, Metric, Payload, Topic, decode, names};
+use sparkplug::{Caps, DataType, Entity, MessageType, Metric, Payload, Topic, decode, names};
 
+use super::adjust::adjust;
+use super::guard::orphan;
 use super::memory::enforce;
-use super::policy_change::adjust;
-use super::rename::Names;
-use super::{Entry, Now, Pipeline, shape};
+use super::rename::{Names, Resolved};
+use super::{Deed, Entry, Now, Pipeline, shape};
 use crate::plant::{
-    EntityState, Layout, Life, Node, SnapshotPart, Standing, StoredPlant, Trust, is_definition,
+    EntityState, Layout, Life, Node, SnapshotPart, Standing, StoredPlant, Trust, Unfit,
+    is_definition,
 };
 
 impl Pipeline {
@@ -51,22 +53,35 @@ impl Pipeline {
         let start = stored.start();
         let mut later = later.peekable();
         let is_exact = stored.is_last && later.peek().is_none();
-        let max_devices = self.settings.max_devices_per_node;
-        stored.restore(&mut self.plant, max_devices, &mut self.ledger, is_exact);
+        let Pipeline { plant, ledger, guard, settings, .. } = self;
+        let lets = |entity: Entity<'_>| guard.lets(entity, Deed::Restored);
+        let max_devices = settings.max_devices_per_node;
+        let left_out = stored.restore(plant, max_devices, ledger, is_exact, lets);
+        for index in &left_out {
+            plant.node_mut(*index).into_iter().for_each(orphan);
+        }
         // Of values that waited for a limit when the process ended, only those are known that
         // the stored plant has: without them, that the sequence goes on proves nothing.
         let mut gone = self.limiter.conflates();
         gone &= later.peek().is_some();
         let mut names = Names::new(&self.policy, start, &self.plant);
         for body in later {
-            self.replay(body, &mut names);
+            self.replay(body, &mut names, &left_out);
         }
         out.extend(names.bury_strangers(&mut self.plant, &self.settings.source, now.wall_ms));
         let (mut step, plant) = self.step(now, out);
         for node in plant.nodes_mut() {
             step.bury_renamed(node);
         }
-        for node in plant.nodes_mut() {
+        for index in 0..self.plant.nodes().len() {
+            let Pipeline { plant, guard, .. } = self;
+            let may = |node: &Node| guard.lets(node.entity(), Deed::Adjusted);
+            let may = plant.nodes().get(index).is_some_and(may);
+            let (mut step, plant) = self.step(now, out);
+            let Some(node) = plant.node_mut(index) else { continue };
+            if !may {
+                orphan(node);
+            }
             if node.own.life == Life::Unknown {
                 node.definitions.clear();
             }
@@ -81,10 +96,11 @@ impl Pipeline {
             node.next_keyframe = step.next_keyframe(node);
             adjust(&mut step, node);
         }
+        let (mut step, plant) = self.step(now, out);
         enforce(&mut step, plant);
     }
 
-    fn replay(&mut self, body: Body, names: &mut Names) {
+    fn replay(&mut self, body: Body, names: &mut Names, left_out: &[usize]) {
         let mut doubts = 0;
         let (topic, payload, mut made, losses, lost) = match &body {
             Body::Relayed(relayed) => {
@@ -109,10 +125,15 @@ impl Pipeline {
         let caps = self.settings.caps.of_own_journal();
         let Ok(decoded) = decode(payload, &caps) else { return };
         let Pipeline { policy, plant, ledger, .. } = self;
-        let Some((index, device)) = names.resolve(policy, plant, ledger, topic, losses) else {
+        let Some(resolved) = names.resolve(policy, plant, ledger, topic, losses) else { return };
+        let Resolved { place, device, is_former } = resolved;
+        if left_out.contains(&place) {
             return;
-        };
-        let Some(node) = plant.node_mut(index) else { return };
+        }
+        let Some(node) = plant.node_mut(place) else { return };
+        if is_former && matches!(made, Made::ByTheRelay) && topic.message_type.is_death() {
+            return withdraw(node, device.as_deref());
+        }
         let mut payload = decoded.payload;
         if let (Made::WithNames { .. }, true) = (made, names.metrics_are_renamed()) {
             // Nor can data be read by names that the plant doesn't use.
@@ -129,6 +150,21 @@ impl Pipeline {
         node.losses = node.losses.max(losses);
         if lost {
             node.own.life.give_up_verifying();
+        }
+    }
+}
+
+/// Another policy took the name from it under which readers knew it: in the plant it lives on.
+fn withdraw(node: &mut Node, device: Option<&str>) {
+    match device {
+        None => {
+            let _ = node.own.life.withdraw();
+            node.withdraw_devices();
+        }
+        Some(device) => {
+            if let Some(state) = node.devices.get_mut(device) {
+                let _ = state.life.withdraw();
+            }
         }
     }
 }
@@ -173,7 +209,7 @@ fn replay(
                     end_devices(node);
                     let Payload { metrics, timestamp, .. } = payload;
                     let taught = Layout::teach(metrics, timestamp, received_ms, true, caps);
-                    let _ = node.bear(taught);
+                    let _ = node.bear(taught, &mut Unfit::default());
                     node.announced_types = node.definitions.names().map(str::to_owned).collect();
                     node.sequence.forget();
                     // Nobody knows.

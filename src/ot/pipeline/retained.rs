@@ -24,7 +24,7 @@ impl Pipeline {
             return;
         }
         let (mut step, plant) = self.step(now, out);
-        let Ok(index) = step.find_room(plant, topic.entity) else { return };
+        let Ok(index) = step.find_room(plant, topic.entity, false) else { return };
         origin.node = index.map(NodeSlot);
         if let Some(index) = index
             && let Some(node) = plant.node_mut(index)

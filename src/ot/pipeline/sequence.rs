@@ -79,10 +79,16 @@ impl StepContext<'_> {
         hash: u64,
         received: Received<'_>,
     ) {
-        let (Some(seq), Numbering::Complete) = (seq, node.numbering) else { return };
-        if received.dup || node.told_no_sequence {
+        if node.numbering != Numbering::Complete || received.dup || node.told_no_sequence {
             return;
         }
+        let Some(seq) = seq else {
+            if let Some(finding) = node.counting.take_unnumbered() {
+                node.told_no_sequence = true;
+                notify::no_sequence(&node.group, &node.edge_node, finding);
+            }
+            return;
+        };
         let Some(repeats) = node.sequence.comes_again(seq, hash) else { return };
         let numbered = Numbered { seq, entity: entity(received.topic), timestamp };
         let is_ignored = !node.sequence.counts();
@@ -210,7 +216,7 @@ impl StepContext<'_> {
         node.lose();
         // The node's next message reports the loss, but may be long in coming: until then its
         // values would look good.
-        node.next_keyframe = self.now.mono;
+        self.order_keyframe(node);
     }
 
     /// The same for one hole of several that are given up together: people hear of one loss, and what

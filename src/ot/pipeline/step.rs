@@ -5,9 +5,10 @@ use account::{Dropped, Ledger, Origin, Reason, RuleId, What};
 use policy::{Admitted, AdmittedKind, Limiter, MessageFlags, Permit, Policy};
 use sparkplug::{Cap, DecodeError, EntityTopic, Metric, Room};
 
+use super::breath::Breath;
 use super::overload::Overload;
 use super::{Counters, Entry, Now, PipelineSettings};
-use crate::plant::{EntityState, Node, Slot};
+use crate::plant::{EntityState, Fault, Node, RefusedMetrics, Slot};
 use crate::rule_counters::RuleCounters;
 
 /// Where the data of a frame comes from.
@@ -38,6 +39,9 @@ pub(super) struct StepContext<'a> {
     pub(super) structure_changed: &'a mut bool,
     /// Why the message that is handled is refused, where more than a word is known of it.
     pub(super) why: &'a mut Option<DecodeError>,
+    /// What was done, in bytes that were read or written.
+    pub(super) work: &'a mut u64,
+    pub(super) breath: &'a mut Breath,
     /// What may be remembered of the node that a message is of.
     pub(super) room: Room,
     pub(super) now: Now,
@@ -95,6 +99,7 @@ impl StepContext<'_> {
         let (source, entity) = (&self.settings.source, node.exported(device));
         let death = Admitted::death(source, entity, timestamp_ms, bd_seq, node.losses, flags);
         let bytes = death.payload_bytes();
+        self.work(bytes);
         self.limiter.charge(self.now.mono, node.queue.buckets.as_ref(), bytes);
         node.output.spend(bytes);
         self.out.push(Entry::Plant(death));
@@ -148,8 +153,20 @@ impl StepContext<'_> {
         flags: MessageFlags,
     ) {
         let (source, kind) = (&self.settings.source, AdmittedKind::Message(flags));
+        self.work(payload.len());
         let admitted = Admitted::new(permit, source, topic, payload, losses, kind);
         self.out.push(Entry::Plant(admitted));
+    }
+
+    /// A stage of a birth is over.
+    pub(super) fn breathe(&mut self) {
+        self.breath.draw();
+    }
+
+    /// So much was done, in bytes that were read or written.
+    pub(super) fn work(&mut self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        *self.work = self.work.saturating_add(bytes);
     }
 
     /// Drops something. Every drop goes through here, or is a message's `Fate`.
@@ -161,6 +178,23 @@ impl StepContext<'_> {
         rule: Option<RuleId>,
     ) {
         self.ledger.drop(Dropped { origin, what, reason, rule });
+    }
+
+    /// Drops a metric that can't be used, or a part of it, and takes note of it for the log.
+    pub(super) fn refuse_metric(
+        &mut self,
+        origin: Origin<'_>,
+        name: &str,
+        reason: Reason,
+        told: &mut RefusedMetrics,
+        fault: impl Fn() -> Fault,
+    ) {
+        self.drop(origin, What::Metric(name), reason, None);
+        if self.ledger.wants_fault() {
+            let Fault { got, wanted, .. } = fault();
+            self.ledger.explain(&got, &wanted);
+        }
+        told.note(name, reason, fault);
     }
 }
 

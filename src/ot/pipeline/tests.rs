@@ -4,6 +4,7 @@
 mod account;
 mod bench;
 mod captured;
+mod crowds;
 mod evasion;
 mod fast_path;
 mod filters;
@@ -28,3 +29,5 @@ mod shaping;
 mod snapshot_probe;
 mod steps;
 mod storm;
+mod turns;
+mod unfit;

@@ -5,9 +5,10 @@ use std::time::Duration;
 use account::{Fate, Reason};
 use mistake::mistake;
 
+use super::news::Round;
 use super::notify;
 use super::step::StepContext;
-use super::{Entry, Now, Pipeline, PipelineSettings};
+use super::{Deed, Entry, Now, Pipeline, PipelineSettings};
 use crate::plant::{Life, Node};
 
 /// How often the pipeline reports to its journal.
@@ -16,6 +17,10 @@ const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
 /// At most one birth of the relay's own making per node in this time, for metrics that were
 /// born late: births are large, and an edge node could otherwise ask for one with each message.
 const SYNTHETIC_EVERY: Duration = Duration::from_secs(1);
+
+/// What one tick does of each kind of work, in bytes that are read or written; the largest edge node
+/// takes more. Some 2 ms.
+pub(super) const TICK_WORK: u64 = 256 * 1024;
 
 /// Every timer of the pipeline, with what it belongs to. A deadline isn't kept beside the state
 /// that it follows from: a timer that has nothing to do is stopped.
@@ -67,41 +72,30 @@ impl<'a> Timer<'a> {
 
 impl Pipeline {
     /// Does what is due: heartbeat, keyframes, gaps, births and values that were held back.
-    /// Call it a few times a second.
+    /// Call it a few times a second, and again at once while the pipeline [is
+    /// behind](Pipeline::is_behind).
     pub fn tick(&mut self, now: Now, out: &mut Vec<Entry>) {
+        self.is_late = false;
         out.append(&mut self.reorder.unsent);
+        self.ledger.begin(now.wall_ms);
         self.follow_schedules(now, out);
         self.doubt_unread(now, out);
         self.give_up_strangers(now, out);
         self.reorder.forget_deaths(now.mono, self.settings.reorder_timeout);
-        for index in 0..self.plant.nodes().len() {
-            let is_over = |node: &Node| Timer::Gap(node).is_due(now.mono, &self.settings);
-            if self.plant.nodes().get(index).is_some_and(is_over) {
-                self.give_up_waiting(now, index, out);
-            }
-        }
+        self.judge_waiting(now, out);
         let (mut step, plant) = self.step(now, out);
-        step.flush(plant);
-        for index in 0..plant.nodes().len() {
-            let Some(node) = plant.nodes().get(index) else {
-                mistake!("a place without a node");
-                continue;
-            };
-            match Timer::of_node(node).map(|timer| timer.is_due(now.mono, step.settings)) {
-                // There is nothing to do.
-                [false, false, false, false] => {}
-                // That a node was repeated is nothing new to be stored.
-                [false, false, false, true] => {
-                    step.keyframe(node);
-                    let next = step.next_keyframe(node);
-                    plant.set_next_keyframe(index, next);
-                }
-                _ => {
-                    if let Some(node) = plant.node_mut(index) {
-                        step.fire(node);
-                    }
-                }
-            }
+        let all_flushed = step.flush(plant);
+        self.is_late |= !all_flushed;
+        self.spread_news(now, TICK_WORK, out);
+        if self.has_news() {
+            return;
+        }
+        if self.round.is_over() {
+            self.round = Round::over(self.plant.nodes().len());
+        }
+        self.go_round(now, out);
+        if !self.round.is_over() {
+            return;
         }
         // Behind the keyframes: a mirror has to hear of a doubt before the sign of life.
         if Timer::Heartbeat(self).is_due(now.mono, &self.settings) {
@@ -109,6 +103,62 @@ impl Pipeline {
             self.tell_hosts(now);
             out.push(Entry::Heartbeat(self.heartbeat(now)));
             self.next_heartbeat = now.mono.saturating_add(HEARTBEAT_EVERY);
+        }
+    }
+}
+
+impl Pipeline {
+    /// Goes on with the round over all nodes in which what is due is done, as far as a turn goes.
+    fn go_round(&mut self, now: Now, out: &mut Vec<Entry>) {
+        let end = self.work.saturating_add(TICK_WORK);
+        while self.work < end
+            && let Some(index) = self.round.step(self.plant.nodes().len())
+        {
+            self.do_what_is_due(now, index, out);
+        }
+    }
+
+    fn do_what_is_due(&mut self, now: Now, index: usize, out: &mut Vec<Entry>) {
+        let Some(node) = self.plant.nodes().get(index) else {
+            return mistake!("a place without a node");
+        };
+        let due = Timer::of_node(node).map(|timer| timer.is_due(now.mono, &self.settings));
+        if !due.contains(&true) || !self.may_work_on(now, index, Deed::Due, out) {
+            return;
+        }
+        let (mut step, plant) = self.step(now, out);
+        match due {
+            // That a node was repeated is nothing new to be stored.
+            [false, false, false, true] => {
+                if let Some(node) = plant.nodes().get(index) {
+                    step.keyframe(node);
+                    let next = step.next_keyframe(node);
+                    plant.set_next_keyframe(index, next);
+                }
+            }
+            _ => {
+                if let Some(node) = plant.node_mut(index) {
+                    step.fire(node);
+                }
+            }
+        }
+    }
+
+    /// Judges messages that have waited long enough, and those whose turn has come, until enough was
+    /// done: what is left is done at once in the next tick.
+    pub(super) fn judge_waiting(&mut self, now: Now, out: &mut Vec<Entry>) {
+        let end = self.work.saturating_add(TICK_WORK);
+        for index in 0..self.plant.nodes().len() {
+            let is_over = |node: &Node| Timer::Gap(node).is_due(now.mono, &self.settings);
+            if !self.plant.nodes().get(index).is_some_and(is_over) {
+                continue;
+            }
+            if self.work >= end {
+                self.is_late = true;
+                return;
+            }
+            self.hear(now, index, out);
+            self.give_up_waiting(now, index, out);
         }
     }
 }
@@ -128,6 +178,7 @@ impl StepContext<'_> {
         if Timer::Keyframe(node).is_due(self.now.mono, self.settings) {
             self.keyframe(node);
             node.next_keyframe = self.next_keyframe(node);
+            node.keyframe_ordered = false;
         }
     }
 
@@ -161,6 +212,18 @@ impl StepContext<'_> {
     pub(super) fn may_bear(&self, node: &mut Node, bytes: usize) -> bool {
         node.output.pass(self.now.mono);
         rested(node) <= self.now.mono && node.output.affords(bytes)
+    }
+
+    /// Has the node repeated for readers before its turn, for a loss that its messages showed: as soon
+    /// as it has paid for that.
+    pub(super) fn order_keyframe(&self, node: &mut Node) {
+        if node.keyframe_ordered || node.next_keyframe <= self.now.mono {
+            return;
+        }
+        node.keyframe_ordered = true;
+        let bytes = node.births_bytes();
+        let due = node.output.order(self.now.mono, bytes);
+        node.next_keyframe = node.next_keyframe.min(due);
     }
 
     /// The node's next turn, at most one interval from now. Turns are spread over the interval

@@ -57,6 +57,7 @@ impl Pipeline {
             if self.plant.nodes().get(index).is_none_or(|node| node.unread.is_empty()) {
                 continue;
             }
+            self.hear(now, index, out);
             let (mut step, plant) = self.step(now, out);
             let Some(node) = plant.node_mut(index) else { continue };
             for ((device, refused), reason) in std::mem::take(&mut node.unread) {
@@ -73,10 +74,12 @@ impl Pipeline {
         };
         let place = entity.and_then(|entity| self.plant.find(entity));
         let origin = Origin { entity, node: place.map(NodeSlot) };
+        self.ledger.begin_another();
         for _ in 0..messages {
             self.ledger.receive(origin.node);
             self.ledger.settle(origin, Fate::Dropped(reason));
         }
+        self.ledger.end(topic);
         place
     }
 }

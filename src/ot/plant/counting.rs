@@ -18,7 +18,8 @@
 //!   proof of two publishers, or in half of all messages without any order. It is a node that
 //!   doesn't count, devices that count each for itself, or several publishers.
 //! - **No sequence**: the reorder stage has ignored the numbers for [`IGNORED`] messages, since nothing
-//!   filled their holes, and none of the above was found meanwhile.
+//!   filled their holes, and none of the above was found meanwhile; or [`STILL`] messages in a row have
+//!   none.
 //!
 //! Between births only: an NBIRTH begins the sequence anew. Copies don't come here, nor what the broker
 //! marks as delivered again. What is left to mistake: a way that loses all but the first four or fewer
@@ -88,6 +89,8 @@ pub(crate) struct Counting {
     still: u8,
     /// Messages in a row whose numbers are ignored.
     ignored: u8,
+    /// Messages in a row without a number.
+    unnumbered: u8,
     /// One bit for each of the last messages: its number came before with other contents …
     repeats: u64,
     /// … and it isn't the one behind the last one.
@@ -145,6 +148,7 @@ impl Counting {
         repeats: bool,
         is_ignored: bool,
     ) -> Option<Finding> {
+        self.unnumbered = 0;
         let seq = message.seq;
         let follows = self.last.is_some_and(|last| last.wrapping_add(1) == seq);
         let stands = self.last == Some(seq);
@@ -162,6 +166,12 @@ impl Counting {
         let repeats = (self.disorder.count_ones() >= DISORDER).then_some(Finding::Repeats);
         let ignored = (self.ignored >= IGNORED).then_some(Finding::NoSequence);
         self.sequences().or(repeats).or(ignored)
+    }
+
+    /// Takes a message without a number.
+    pub(crate) fn take_unnumbered(&mut self) -> Option<Finding> {
+        self.unnumbered = self.unnumbered.saturating_add(1);
+        (self.unnumbered >= STILL).then_some(Finding::NoSequence)
     }
 
     fn go_on(&mut self, message: Numbered, is_later: bool) {

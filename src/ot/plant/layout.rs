@@ -6,10 +6,11 @@ use account::Reason;
 use foldhash::fast::RandomState;
 use sparkplug::footprint::{Growth, allocation, table};
 use sparkplug::value::{evident_datatype, fits};
-use sparkplug::{Caps, DataType, Metric, NameIndex, Value, make_sound, names, steps};
+use sparkplug::{Caps, DataType, Metric, NameIndex, Value, names, steps};
 
 use super::exported::Exported;
-use super::refused::{Fault, RefusedMetrics};
+use super::properties::mend_properties;
+use super::refused::{Fault, Uncounted};
 use super::{Held, Slot};
 
 /// The metrics of one entity by name and alias. Aliases are those of this entity alone: many
@@ -30,6 +31,16 @@ pub(crate) struct Layout {
     bytes: usize,
 }
 
+/// A metric that a birth was told of.
+#[derive(Clone, Copy, Debug)]
+struct Entered {
+    place: usize,
+    /// There was one of its name.
+    replaces: bool,
+    /// Its alias, where another one has that: it names none of them.
+    shares: Option<u64>,
+}
+
 /// The place of an alias that names no metric.
 const AMBIGUOUS: u32 = u32::MAX;
 
@@ -44,9 +55,7 @@ pub(crate) struct Taught {
     /// The `Node Control/Rebirth` metric.
     pub(crate) rebirth: Option<Metric>,
     /// Metrics that couldn't be used, or whose value couldn't.
-    pub(crate) refused: Vec<(Reason, u64)>,
-    /// The same, for the log.
-    pub(crate) told: RefusedMetrics,
+    pub(crate) refused: Uncounted,
     /// Levels of definitions within definitions that there may be.
     pub(crate) nesting: usize,
 }
@@ -64,8 +73,7 @@ impl Layout {
         taught.layout.timestamp = timestamp;
         taught.layout.born_empty = metrics.is_empty();
         let mut refuse = |name: &str, reason, fault: &dyn Fn() -> Fault| {
-            taught.refused.push((reason, 1));
-            taught.told.note(name, reason, fault);
+            taught.refused.note(name, reason, fault)
         };
         for mut metric in metrics {
             metric.timestamp = Some(metric.timestamp.or(timestamp).unwrap_or(received_ms));
@@ -75,6 +83,11 @@ impl Layout {
                 continue;
             };
             if is_node && name == names::BD_SEQ {
+                let is_number = |value: &Value| matches!(value, Value::Int(_) | Value::Long(_));
+                if metric.value.as_ref().is_some_and(|value| !is_number(value)) {
+                    let born = Some(DataType::Int64);
+                    refuse(name, Reason::TypeMismatch, &|| Fault::of_value(born, &metric));
+                }
                 taught.bd_seq = Some(of_session(metric));
                 continue;
             }
@@ -87,7 +100,7 @@ impl Layout {
                 if is_node {
                     taught.definitions.push(metric);
                 } else {
-                    refuse(name, Reason::TypeMismatch, &Fault::of_template);
+                    refuse(name, Reason::TypeMismatch, &Fault::of_place);
                 }
                 continue;
             }
@@ -108,20 +121,34 @@ impl Layout {
                 refuse(name, Reason::TypeMismatch, &|| Fault::of_value(Some(datatype), &metric));
                 metric.value = None;
             }
-            if let Some((reason, fault)) = mend_properties(&mut metric, caps) {
+            for (reason, fault) in mend_properties(&mut metric, caps) {
                 refuse(metric.name.as_deref().unwrap_or_default(), reason, &|| fault.clone());
             }
             let inferred = named.is_none() && datatype == DataType::String;
-            let place = taught.layout.insert(metric, datatype);
-            if let Some(slot) = place.and_then(|place| taught.layout.slot_mut(place)) {
-                slot.inferred = inferred;
+            let Some(entered) = taught.layout.enter(metric, datatype) else {
+                let too_many = || Fault::of_entity(Caps::MOST_METRICS);
+                refuse("", Reason::OverCapacity, &too_many);
+                continue;
+            };
+            let Some(slot) = taught.layout.slots.get_mut(entered.place) else { continue };
+            slot.inferred = inferred;
+            if entered.replaces {
+                refuse(slot.name(), Reason::MalformedPayload, &Fault::of_name_twice);
+            }
+            if let Some(alias) = entered.shares {
+                let fault = || Fault::of_alias_twice(alias);
+                refuse(slot.name(), Reason::MalformedPayload, &fault);
             }
         }
         taught
     }
 
     /// Adds a metric, or replaces the one with its name. Its slot, if there was room.
-    pub(crate) fn insert(&mut self, mut metric: Metric, datatype: DataType) -> Option<usize> {
+    pub(crate) fn insert(&mut self, metric: Metric, datatype: DataType) -> Option<usize> {
+        self.enter(metric, datatype).map(|entered| entered.place)
+    }
+
+    fn enter(&mut self, mut metric: Metric, datatype: DataType) -> Option<Entered> {
         let alias = metric.alias.take();
         metric.datatype = Some(datatype.code());
         metric.is_historical = None;
@@ -130,7 +157,9 @@ impl Layout {
         let mut growth = Growth::default();
         growth.lose(self.tables());
         growth.gain(slot.heap_bytes());
-        let index = match self.find(Some(slot.name()), None) {
+        let known = self.find(Some(slot.name()), None);
+        let mut shares = None;
+        let index = match known {
             Some(index) => {
                 if let Some(replaced) = self.slots.get_mut(index) {
                     growth.lose(replaced.heap_bytes());
@@ -155,11 +184,12 @@ impl Layout {
             let held = self.by_alias.entry(alias).or_insert(place);
             if *held != place {
                 *held = AMBIGUOUS;
+                shares = Some(alias);
             }
         }
         growth.gain(self.tables());
         self.bytes = growth.of(self.bytes);
-        Some(index)
+        Some(Entered { place: index, replaces: known.is_some(), shares })
     }
 
     /// What it takes on the heap.
@@ -338,33 +368,6 @@ fn is_metric_type(datatype: DataType) -> bool {
     !matches!(datatype, DataType::PropertySet | DataType::PropertySetList)
 }
 
-/// Leaves a metric properties that hosts can read, no more of them than one may have, and its
-/// quality: without that a bad value would look good. What was wrong, if anything was.
-pub(crate) fn mend_properties(metric: &mut Metric, caps: &Caps) -> Option<(Reason, Fault)> {
-    let set = metric.properties.as_deref_mut()?;
-    let unsound = make_sound(set);
-    let (got, most) = (set.keys.len(), caps.metric_properties);
-    let fault = if got > most {
-        let quality = set.keys.iter().position(|key| key == names::QUALITY);
-        let beyond = quality.filter(|place| *place >= most);
-        let quality = beyond.and_then(|place| set.values.get(place).cloned());
-        set.keys.truncate(most);
-        set.values.truncate(most);
-        if let Some(quality) = quality {
-            set.keys.push(names::QUALITY.to_owned());
-            set.values.push(quality);
-        }
-        Some((Reason::OverCap, Fault::of_properties(got, most)))
-    } else {
-        let fault = || (Reason::TypeMismatch, Fault::of_unsound_properties(unsound));
-        (unsound > 0).then(fault)
-    };
-    if set.keys.is_empty() {
-        metric.properties = None;
-    }
-    fault
-}
-
 pub(crate) fn is_definition(metric: &Metric) -> bool {
     matches!(&metric.value, Some(Value::Template(template)) if template.is_definition == Some(true))
 }
@@ -373,6 +376,7 @@ pub(crate) fn is_definition(metric: &Metric) -> bool {
 mod tests {
     use sparkplug::{Property, PropertySet, PropertyValue};
 
+    use super::super::refused::RefusedMetric;
     use super::*;
 
     fn metric(name: &str, alias: Option<u64>, value: Value) -> Metric {
@@ -404,6 +408,12 @@ mod tests {
         assert_eq!(slot.datatype, DataType::Boolean);
     }
 
+    /// The only metric of which anything was refused.
+    fn only(taught: &Taught) -> &RefusedMetric {
+        let [told] = &*taught.refused.named else { panic!("{taught:?}") };
+        told
+    }
+
     #[test]
     fn an_alias_of_two_metrics_names_neither() {
         let layout =
@@ -418,8 +428,8 @@ mod tests {
         let taught = teach(vec![metric("a", None, Value::Int(300))]);
         let slot = taught.layout.slot(0).unwrap();
         assert_eq!((slot.current.value.as_ref(), slot.current.is_null), (None, Some(true)));
-        assert_eq!(taught.refused, [(Reason::TypeMismatch, 1)]);
-        let told = taught.told.first.unwrap();
+        let told = only(&taught);
+        assert_eq!(told.reason, Reason::TypeMismatch);
         assert_eq!((&*told.name, &*told.fault.wanted), ("a", "UInt8"));
         assert_eq!(told.fault.got, "UInt8 in int_value");
     }
@@ -442,8 +452,7 @@ mod tests {
         assert_eq!(set.keys.last().map(String::as_str), Some("Quality"));
         assert_eq!(set.values.last(), Some(&property(1000)));
         assert_eq!(slot.current.value, Some(Value::Int(1)));
-        assert_eq!(taught.refused, [(Reason::OverCap, 1)]);
-        let told = taught.told.first.unwrap();
+        let told = only(&taught);
         assert_eq!((&*told.name, told.reason), ("a", Reason::OverCap));
         assert_eq!(told.fault.got, "1001 of 256 properties of a metric");
         assert_eq!(told.fault.key, Some("limits.properties-per-metric"));
@@ -456,6 +465,6 @@ mod tests {
         let property = Metric { datatype: Some(20), ..untyped.clone() };
         let taught = teach(vec![Metric::default(), untyped, integer, property]);
         assert!(taught.layout.slots.is_empty());
-        assert_eq!(taught.refused.len(), 4);
+        assert_eq!(taught.refused.named.len(), 4);
     }
 }

@@ -6,11 +6,14 @@ mod counting;
 mod crossing;
 mod early;
 mod exported;
+mod giving_way;
+mod heard;
 mod layout;
 mod life;
 mod memory;
 mod node;
 mod output;
+mod properties;
 mod refused;
 mod sequence;
 mod sessions;
@@ -27,13 +30,17 @@ pub(crate) use counting::{Counting, Finding, Numbered};
 pub(crate) use crossing::Crossing;
 pub(crate) use early::{Early, EarlyMessages};
 use foldhash::fast::RandomState;
-pub(crate) use layout::{Layout, Taught, is_definition, mend_properties};
+#[cfg(test)]
+pub(crate) use giving_way::{LONG_SILENT, SILENT};
+pub(crate) use heard::Heard;
+pub(crate) use layout::{Layout, Taught, is_definition};
 pub(crate) use life::{Life, Standing, Trust};
 pub(crate) use node::{EntityState, Node, Numbering, Parts, Queue};
 pub(crate) use output::Output;
 #[cfg(test)]
 pub(crate) use output::{AT_FIRST, PER_S, TIMES};
-pub(crate) use refused::{Fault, RefusedMetric, RefusedMetrics, reason_of};
+pub(crate) use properties::mend_properties;
+pub(crate) use refused::{Fault, RefusedMetric, RefusedMetrics, Uncounted, reason_of};
 pub(crate) use sequence::{Place, Sequence, WINDOW};
 pub(crate) use sessions::{Ends, Sessions};
 pub(crate) use slot::{Shaper, Slot};
@@ -41,7 +48,7 @@ use sparkplug::{Budget, Entity};
 use state::Changes;
 pub(crate) use stored::{SnapshotPart, StoredPlant};
 pub(crate) use templates::{
-    Definitions, Removed, SURVEY_BYTES, Survey, Types, allowance, repeated_allowance,
+    Definitions, Misfit, Removed, SURVEY_BYTES, Survey, Types, Unfit, allowance, repeated_allowance,
 };
 
 /// Every edge node, up to a configured number, and to a configured number of bytes.
@@ -57,6 +64,8 @@ pub(crate) struct Plant {
     taken: Vec<(usize, Vec<u8>)>,
     index: HashMap<Box<str>, HashMap<Box<str>, usize, RandomState>, RandomState>,
     max_nodes: usize,
+    /// How often there was news for all nodes.
+    told: u64,
 }
 
 impl Plant {
@@ -71,6 +80,7 @@ impl Plant {
             taken: Vec::new(),
             index: HashMap::default(),
             max_nodes,
+            told: 0,
         }
     }
 
@@ -103,6 +113,24 @@ impl Plant {
     pub(crate) fn set_next_keyframe(&mut self, index: usize, next: Duration) {
         if let Some(node) = self.nodes.get_mut(index) {
             node.next_keyframe = next;
+            node.keyframe_ordered = false;
+        }
+    }
+
+    /// There is news for all nodes.
+    pub(crate) fn tell(&mut self) {
+        self.told = self.told.saturating_add(1);
+    }
+
+    /// How often there was news.
+    pub(crate) fn told(&self) -> u64 {
+        self.told
+    }
+
+    /// The node has heard all news so far, which isn't stored.
+    pub(crate) fn set_heard(&mut self, index: usize) {
+        if let Some(node) = self.nodes.get_mut(index) {
+            node.news_heard = self.told;
         }
     }
 
@@ -137,8 +165,8 @@ impl Plant {
     }
 
     /// The node, made if need be. Where there is no room, the node that has been dead for the
-    /// longest gives way, then the one among those that the policy doesn't let readers know;
-    /// `None` if readers know all of them. What a node that gives way had in the `ledger` goes
+    /// longest gives way, then the one among those that the policy doesn't let readers know, then
+    /// one that is known by its stored birth alone; `None` if readers know all of them. What a node that gives way had in the `ledger` goes
     /// to the others.
     pub(crate) fn ensure(&mut self, entity: Entity<'_>, ledger: &mut Ledger) -> Option<usize> {
         if let Some(index) = self.find(entity) {
@@ -147,6 +175,7 @@ impl Plant {
         let mut node = Node {
             group: entity.group.into(),
             edge_node: entity.edge_node.into(),
+            news_heard: self.told,
             ..Node::default()
         };
         node.count_all();
@@ -160,7 +189,10 @@ impl Plant {
                 .iter()
                 .enumerate()
                 .filter(|(_, node)| !node.own.life.is_announced() && node.early.is_empty())
-                .min_by_key(|(_, node)| (node.own.life.is_alive(), node.last_seen))?;
+                .min_by_key(|(_, node)| {
+                    let life = node.own.life;
+                    (life == Life::Known, life.is_alive(), node.last_seen)
+                })?;
             self.note(index);
             self.touch(index);
             let dead = self.nodes.get_mut(index)?;

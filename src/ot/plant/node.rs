@@ -8,8 +8,8 @@ use policy::NodeBuckets;
 use sparkplug::{Entity, Metric, steps};
 
 use super::{
-    Backlog, Counting, Crossing, Definitions, EarlyMessages, Layout, Life, Output, Sequence,
-    Sessions, Taught, Types,
+    Backlog, Counting, Crossing, Definitions, EarlyMessages, Heard, Layout, Life, Output, Sequence,
+    Sessions, Taught, Types, Unfit,
 };
 
 /// An edge node's own metrics, or a device.
@@ -164,7 +164,16 @@ pub(crate) struct Node {
     /// When the relay made births for the node last.
     pub(crate) last_synthetic: Option<Duration>,
     pub(crate) next_keyframe: Duration,
+    /// One is ordered, before its turn by the clock, and paid for.
+    pub(crate) keyframe_ordered: bool,
+    /// How much of the news for all nodes it has heard.
+    pub(crate) news_heard: u64,
     pub(crate) last_seen: Duration,
+    /// Since when it is followed, and when it sent data first and last; `None` where that was before
+    /// this start.
+    pub(crate) heard: Option<Heard>,
+    /// A rule spells its name out.
+    pub(crate) is_named: bool,
     /// Where the node stands with limits that it shares.
     pub(crate) queue: Queue,
     /// What may be written for it.
@@ -283,6 +292,12 @@ impl Node {
         has_all
     }
 
+    /// Metrics of the node and of all its devices, as they are known.
+    pub(crate) fn metrics(&self) -> usize {
+        let devices = self.devices.values().map(|state| state.layout.slots.len());
+        devices.fold(self.own.layout.slots.len(), usize::saturating_add)
+    }
+
     /// What the births of the node and of all its devices take.
     pub(crate) fn births_bytes(&self) -> usize {
         let devices = self.devices.values().filter(|state| state.life.is_alive());
@@ -302,22 +317,24 @@ impl Node {
         devices.fold(self.own.waiting().saturating_add(early), u64::saturating_add)
     }
 
-    /// Takes over an NBIRTH. Whether its definitions aren't those of the last birth.
-    pub(crate) fn bear(&mut self, mut taught: Taught) -> bool {
+    /// Takes over an NBIRTH. Whether its definitions aren't those of the last birth. `unfit` takes
+    /// what is left out of them.
+    pub(crate) fn bear(&mut self, mut taught: Taught, unfit: &mut Unfit) -> bool {
         self.own.bear(std::mem::take(&mut taught.layout));
-        self.take_over(taught)
+        self.take_over(taught, unfit)
     }
 
-    /// Takes over a stored NBIRTH. Whether its definitions aren't those of the last birth.
-    pub(crate) fn learn(&mut self, mut taught: Taught) -> bool {
+    /// Takes over a stored NBIRTH. Whether its definitions aren't those of the last birth. `unfit`
+    /// takes what is left out of them.
+    pub(crate) fn learn(&mut self, mut taught: Taught, unfit: &mut Unfit) -> bool {
         self.own.learn(std::mem::take(&mut taught.layout));
-        self.take_over(taught)
+        self.take_over(taught, unfit)
     }
 
-    fn take_over(&mut self, taught: Taught) -> bool {
+    fn take_over(&mut self, taught: Taught, unfit: &mut Unfit) -> bool {
         let Taught { definitions, bd_seq, rebirth, nesting, .. } = taught;
         let is_taken = |name: &str| self.own.layout.has_name(name);
-        let definitions = Definitions::learn(definitions, nesting, is_taken);
+        let definitions = Definitions::learn(definitions, nesting, is_taken, unfit);
         let changed = !definitions.same_fields(&self.definitions);
         self.definitions = definitions;
         self.bd_seq = bd_seq;

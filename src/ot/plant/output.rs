@@ -5,8 +5,8 @@
 //! is written for it is taken from that, with its topics. Births and deaths that the plant sends are
 //! always written: they have their names, so they come to a few times their size at most. Data that it
 //! can't pay waits, the newest value of each metric, and births of the relay's own making wait, until it
-//! can. So, of all of a node since the start, keyframes apart (their number follows from the
-//! configuration):
+//! can, and so do the keyframes that tell of its losses. So, of all of a node since the start, but for
+//! the keyframes that come by the clock (their number follows from the configuration):
 //!
 //! ```text
 //! written ≤ TIMES · received + PER_S · seconds + AT_FIRST + one set of births
@@ -70,6 +70,15 @@ impl Output {
         let more = bytes.saturating_sub(self.credit);
         self.credit = self.credit.saturating_sub(bytes);
         self.debt = self.debt.saturating_add(more);
+    }
+
+    /// So many bytes are written for it as soon as they are paid; when that is, if nothing comes from
+    /// the node meanwhile.
+    pub(crate) fn order(&mut self, now: Duration, bytes: usize) -> Duration {
+        self.pass(now);
+        self.spend(bytes);
+        let wait_ms = self.debt.saturating_mul(1_000).div_ceil(PER_S);
+        now.saturating_add(Duration::from_millis(wait_ms))
     }
 
     /// Whether so many bytes may be written.

@@ -1,11 +1,37 @@
 //! Metrics of one message that were refused, alone or in parts: how many, and what was wrong with
 //! the first one. One line of the log is made of it, however many they are.
 
+use std::collections::BTreeMap;
+
 use account::Reason;
-use sparkplug::{BadPart, DataType, Metric, Part, PartFault, Value};
+use sparkplug::{BadPart, Cap, DataType, Metric, ParameterValue, Part, PartFault, Value};
+
+use super::Misfit;
 
 /// Characters of a metric's name that are kept for the log.
 const SHOWN_CHARS: usize = 200;
+
+/// So many metrics of a message are kept by name, the others by number.
+const NAMED: usize = 64;
+
+/// Metrics that were refused before they could be counted.
+#[derive(Debug, Default)]
+pub(crate) struct Uncounted {
+    pub(crate) named: Vec<RefusedMetric>,
+    pub(crate) others: BTreeMap<Reason, u64>,
+}
+
+impl Uncounted {
+    /// Takes note of a metric. `fault` is asked of the first ones only.
+    pub(crate) fn note(&mut self, name: &str, reason: Reason, fault: impl FnOnce() -> Fault) {
+        if self.named.len() < NAMED {
+            self.named.push(RefusedMetric { name: shown(name), reason, fault: fault() });
+        } else {
+            let others = self.others.entry(reason).or_default();
+            *others = others.saturating_add(1);
+        }
+    }
+}
 
 /// How many metrics of a message were refused, and the first one.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -34,18 +60,18 @@ impl RefusedMetrics {
     /// Takes note of a metric. `fault` is asked of the first one only.
     pub(crate) fn note(&mut self, name: &str, reason: Reason, fault: impl FnOnce() -> Fault) {
         self.count = self.count.saturating_add(1);
-        self.first.get_or_insert_with(|| RefusedMetric {
-            name: name.chars().take(SHOWN_CHARS).collect(),
-            reason,
-            fault: fault(),
-        });
+        let first = || RefusedMetric { name: shown(name), reason, fault: fault() };
+        self.first.get_or_insert_with(first);
     }
 
-    /// Adds others, which came later.
-    pub(crate) fn extend(&mut self, others: RefusedMetrics) {
-        self.count = self.count.saturating_add(others.count);
-        self.first = self.first.take().or(others.first);
+    /// Takes note of so many more, of which no more than the number is known.
+    pub(crate) fn note_others(&mut self, others: u64) {
+        self.count = self.count.saturating_add(others);
     }
+}
+
+fn shown(name: &str) -> String {
+    name.chars().take(SHOWN_CHARS).collect()
 }
 
 /// The reason for which a part is left out.
@@ -90,7 +116,7 @@ impl Fault {
 
     /// More properties than a metric may have.
     pub(crate) fn of_properties(got: usize, limit: usize) -> Fault {
-        let over = sparkplug::Cap::MetricProperties.exceeded(limit, got);
+        let over = Cap::MetricProperties.exceeded(limit, got);
         Fault { key: over.cap.key(), ..Fault::new(over.to_string(), format!("at most {limit}")) }
     }
 
@@ -112,27 +138,90 @@ impl Fault {
         Fault::new(got, "a name or alias of the birth, or a new name with a datatype")
     }
 
-    /// A value that doesn't fit its template's definition.
-    pub(crate) fn of_template() -> Fault {
-        Fault::new("an instance that its definition doesn't fit", "an instance of its definition")
+    /// A template that can't be used for this reason. `is_defined`: its definition can.
+    pub(crate) fn of_template(reason: Reason, is_defined: bool, nesting: usize) -> Fault {
+        match (reason, is_defined) {
+            (Reason::OverCap, false) => Fault {
+                key: Cap::Depth.key(),
+                ..Fault::new(
+                    format!("a definition that contains itself, or has more than {nesting} levels"),
+                    format!("at most {nesting}"),
+                )
+            },
+            (Reason::OverCap, true) => Fault::new(
+                "more or longer names of members than one message may have looked up",
+                "names of at most 4096 bytes, with those of all that they are in",
+            ),
+            (Reason::MalformedPayload, _) => Fault::new(
+                "a definition with one name for two, or whose name a metric has",
+                "a name for each",
+            ),
+            _ => Fault::new(
+                "an instance that its definition doesn't fit",
+                "an instance of a definition of the node's birth",
+            ),
+        }
+    }
+
+    /// A definition outside of an NBIRTH.
+    pub(crate) fn of_place() -> Fault {
+        Fault::new("a template's definition", "definitions in an NBIRTH alone")
+    }
+
+    /// A member or parameter that its definition doesn't fit.
+    pub(crate) fn of_misfit(misfit: Misfit) -> Fault {
+        match misfit {
+            Misfit::Unknown => Fault::new("a new name", "a member or parameter of the definition"),
+            Misfit::Untyped => {
+                Fault::new("no name, or no datatype of members", "a name and a datatype")
+            }
+            Misfit::Twice => Fault::new("it a second time", "each member and parameter once"),
+            Misfit::Value { born, got } => Fault::new(got, born.name()),
+            Misfit::Instance => {
+                Fault::new("an instance of something else", "an instance as the definition has it")
+            }
+        }
+    }
+
+    /// A name that the birth has already: the later metric counts.
+    pub(crate) fn of_name_twice() -> Fault {
+        Fault::new("its name a second time", "each name once")
+    }
+
+    /// An alias that another metric of the birth has.
+    pub(crate) fn of_alias_twice(alias: u64) -> Fault {
+        Fault::new(format!("alias {alias} of another metric"), "an alias of its own")
+    }
+
+    /// Metrics where there can be none.
+    pub(crate) fn of_death() -> Fault {
+        Fault::new("a metric in a death", "no metric but bdSeq")
+    }
+
+    /// A name of properties within properties that is too long.
+    pub(crate) fn of_path(got: usize, limit: usize) -> Fault {
+        Fault::new(
+            format!("{got} bytes in the name of a property, with those of all sets that it is in"),
+            format!("at most {limit}"),
+        )
     }
 
     /// It doesn't fit into what is relayed of a message.
     pub(crate) fn of_room(limit: usize) -> Fault {
-        let over = sparkplug::Cap::RelayedBytes.passed(limit);
+        let over = Cap::RelayedBytes.passed(limit);
         Fault { key: over.cap.key(), ..Fault::new(over.to_string(), format!("at most {limit}")) }
     }
 
     /// An entity with as many metrics as it may have.
     pub(crate) fn of_entity(limit: usize) -> Fault {
-        let key = sparkplug::Cap::Metrics.key();
+        let key = Cap::Metrics.key();
         let got = format!("one more than the {limit} metrics that its entity may have");
         Fault { key, ..Fault::new(got, format!("at most {limit}")) }
     }
 }
 
 /// The field of the schema that the value is in.
-fn field(value: &Value) -> &'static str {
+pub(super) fn field(value: &Value) -> &'static str {
     match value {
         Value::Int(_) => "int_value",
         Value::Long(_) => "long_value",
@@ -143,5 +232,17 @@ fn field(value: &Value) -> &'static str {
         Value::Bytes(_) => "bytes_value",
         Value::DataSet(_) => "dataset_value",
         Value::Template(_) => "template_value",
+    }
+}
+
+/// The same of a template's parameter.
+pub(super) fn parameter_field(value: &ParameterValue) -> &'static str {
+    match value {
+        ParameterValue::Int(_) => "int_value",
+        ParameterValue::Long(_) => "long_value",
+        ParameterValue::Float(_) => "float_value",
+        ParameterValue::Double(_) => "double_value",
+        ParameterValue::Boolean(_) => "boolean_value",
+        ParameterValue::String(_) => "string_value",
     }
 }

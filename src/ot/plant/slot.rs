@@ -201,6 +201,18 @@ impl Slot {
         std::mem::replace(&mut self.awaits_birth, true)
     }
 
+    /// Whether readers know an instance that hasn't all the members and parameters that this one
+    /// has, since it waits for a birth, or has brought none of them yet.
+    pub(crate) fn lacks_members_of(&mut self, newer: &Template) -> bool {
+        match &self.current.value {
+            Some(Value::Template(current)) if self.is_born => {
+                let places = self.places.get_or_insert_default();
+                self.awaits_birth || lacks_members(current, newer, places)
+            }
+            _ => false,
+        }
+    }
+
     /// The newest value that a rate limit or an interval held back; it waits for its turn.
     pub(crate) fn held(&self) -> Option<&Held> {
         self.held.as_deref()
@@ -397,6 +409,16 @@ fn merge(
                     places.forget(place);
                     held.is_null = member.is_null;
                     held.timestamp = member.timestamp.or(held.timestamp);
+                    growth.lose(held.properties.heap_bytes());
+                    growth.lose(held.metadata.heap_bytes());
+                    if member.properties.is_some() {
+                        held.properties.clone_from(&member.properties);
+                    }
+                    if member.metadata.is_some() {
+                        held.metadata.clone_from(&member.metadata);
+                    }
+                    growth.gain(held.properties.heap_bytes());
+                    growth.gain(held.metadata.heap_bytes());
                 }
             },
             None if has_room => {
@@ -424,6 +446,27 @@ fn merge(
         }
     }
     growth.gain(rooms(current));
+}
+
+/// Whether `newer` has a member or parameter that isn't in `current`, or an instance where that has
+/// none. Recursion is bounded by the depth that was decoded.
+fn lacks_members(current: &Template, newer: &Template, places: &mut TemplatePlaces) -> bool {
+    let mut lacks = |member: &Metric| {
+        let place = places.member(current, member.name.as_deref().unwrap_or_default());
+        let known = place.and_then(|place| Some((place, current.metrics.get(place)?)));
+        let Some((place, known)) = known else { return true };
+        match (&known.value, &member.value) {
+            (Some(Value::Template(known)), Some(Value::Template(inner))) => {
+                lacks_members(known, inner, places.within(place))
+            }
+            (_, Some(Value::Template(_))) => true,
+            _ => false,
+        }
+    };
+    newer.metrics.iter().any(&mut lacks)
+        || newer.parameters.iter().any(|parameter| {
+            places.parameter(current, parameter.name.as_deref().unwrap_or_default()).is_none()
+        })
 }
 
 /// More than what the place of a member that data brought takes, beside its name.

@@ -9,7 +9,7 @@ use sparkplug::{Caps, DataType, Entity, Metric};
 
 use super::{
     Definitions, EntityState, Layout, Life, Node, Plant, Removed, Sequence, Sessions, Slot,
-    Standing, Trust, Types,
+    Standing, Trust, Types, Unfit,
 };
 
 /// The field of [`StoredPlant::nodes`].
@@ -194,25 +194,31 @@ impl StoredPlant {
     }
 
     /// Puts the stored nodes into an empty plant. What was alive is uncertain until its
-    /// sequence goes on.
-    /// `is_exact`: nothing came after it was stored.
+    /// sequence goes on. What `lets` says no to is left out; where that is. `is_exact`: nothing came
+    /// after it was stored.
     pub(crate) fn restore(
         self,
         plant: &mut Plant,
         max_devices: usize,
         ledger: &mut Ledger,
         is_exact: bool,
-    ) {
+        mut lets: impl FnMut(Entity<'_>) -> bool,
+    ) -> Vec<usize> {
+        let mut left_out = Vec::new();
         for mut stored in self.nodes {
             if !is_exact {
                 stored.own.iter_mut().chain(&mut stored.devices).for_each(StoredEntity::forget);
             }
             let entity = Entity::node(&stored.group, &stored.edge_node);
-            let index = plant.ensure(entity, ledger);
-            if let Some(node) = index.and_then(|index| plant.node_mut(index)) {
+            let may = lets(entity);
+            let Some(index) = plant.ensure(entity, ledger) else { continue };
+            if !may {
+                left_out.push(index);
+            } else if let Some(node) = plant.node_mut(index) {
                 restore_node(node, stored, max_devices);
             }
         }
+        left_out
     }
 }
 
@@ -310,7 +316,8 @@ fn restore_node(node: &mut Node, stored: StoredNode, max_devices: usize) {
         .collect();
     // They were within the limit when they came.
     let is_taken = |name: &str| node.own.layout.has_name(name);
-    node.definitions = Definitions::learn(stored.definitions, Caps::MAX_DEPTH, is_taken);
+    node.definitions =
+        Definitions::learn(stored.definitions, Caps::MAX_DEPTH, is_taken, &mut Unfit::default());
     node.bd_seq = stored.bd_seq;
     node.rebirth = stored.rebirth;
     node.sequence =

@@ -10,9 +10,11 @@
 //! Whatever is in doubt doesn't cross: a definition that is ambiguous, contains itself or what
 //! nobody defined, or is nested too deeply is unusable, and so are its instances.
 
+mod conform;
 mod footprint;
 mod survey;
 mod types;
+mod unfit;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -23,10 +25,10 @@ use mistake::mistake;
 use policy::shape::{Pseudonyms, Shape};
 use policy::{EntityPlan, Verdict};
 use prost::Message;
-use sparkplug::value::fits;
-use sparkplug::{Caps, DataType, Metric, Parameter, ParameterValue, Template, Value, names, steps};
+use sparkplug::{Caps, DataType, Metric, Parameter, Template, Value, names, steps};
 pub(crate) use survey::{SURVEY_BYTES, Survey, allowance, repeated_allowance};
 pub(crate) use types::{Removed, Types};
+pub(crate) use unfit::{Misfit, Unfit};
 
 use self::survey::Walk;
 
@@ -86,11 +88,13 @@ enum Standing {
 
 impl Definitions {
     /// Takes over the definitions of an NBIRTH, of which `nesting` may be within one another.
-    /// `is_taken` tells whether another metric has a name already.
+    /// `is_taken` tells whether another metric has a name already. `unfit` takes what is left out of
+    /// those that can be used.
     pub(crate) fn learn(
         metrics: Vec<Metric>,
         nesting: usize,
         is_taken: impl Fn(&str) -> bool,
+        unfit: &mut Unfit,
     ) -> Self {
         let mut definitions = Definitions::default();
         for metric in metrics {
@@ -111,7 +115,7 @@ impl Definitions {
         }
         definitions.connect();
         definitions.find_depths(nesting.min(Caps::MAX_DEPTH));
-        definitions.clean();
+        definitions.clean(unfit);
         definitions
     }
 
@@ -134,6 +138,12 @@ impl Definitions {
 
     pub(crate) fn metrics(&self) -> impl Iterator<Item = &Metric> {
         self.by_name.values().map(|definition| &definition.metric)
+    }
+
+    /// Those that can't be used, and why.
+    pub(crate) fn faulty(&self) -> impl Iterator<Item = (&str, Reason)> {
+        let all = self.by_name.iter();
+        all.filter_map(|(name, definition)| Some((name.as_str(), definition.fault?)))
     }
 
     /// Whether both define the same members. Values and times don't count.
@@ -201,62 +211,6 @@ impl Definitions {
         definition.fault.map_or(Ok(name), Err)
     }
 
-    /// Reduces an instance of the definition `name` to what this has and `removed` hasn't.
-    /// Values that don't fit become null. Takes no longer than reading the instance.
-    pub(crate) fn conform(&self, instance: &mut Template, name: &str, removed: &Removed) {
-        instance.is_definition = Some(false);
-        // Ends, as only definitions without faults are entered, which don't contain themselves.
-        let Some(definition) = self.by_name.get(name).filter(|found| found.fault.is_none()) else {
-            instance.metrics.clear();
-            instance.parameters.clear();
-            return;
-        };
-        let removed_here = removed.get(name);
-        steps::take(instance.metrics.len().saturating_add(instance.parameters.len()));
-        let mut seen = HashSet::with_hasher(RandomState::default());
-        let mut field = |name: Option<&str>, is_parameter: bool| {
-            let name = name?;
-            let field = definition.fields.get(name)?;
-            let fits = (field.kind == Kind::Parameter) == is_parameter
-                && !removed_here.is_some_and(|removed| removed.contains(name))
-                && seen.insert(field.number);
-            fits.then_some(field)
-        };
-        instance.parameters.retain_mut(|parameter| {
-            let Some(field) = field(parameter.name.as_deref(), true) else { return false };
-            let agrees = parameter.r#type.is_none_or(|code| code == field.datatype.code());
-            parameter.r#type = Some(field.datatype.code());
-            parameter.value = parameter
-                .value
-                .take()
-                .filter(|value| agrees && parameter_fits(field.datatype, value));
-            true
-        });
-        instance.metrics.retain_mut(|member| {
-            let Some(field) = field(member.name.as_deref(), false) else { return false };
-            let agrees = member.datatype.is_none_or(|code| code == field.datatype.code());
-            let is_null = member.is_null == Some(true);
-            member.alias = None;
-            member.datatype = Some(field.datatype.code());
-            member.value = member
-                .value
-                .take()
-                .filter(|value| agrees && !is_null && fits(field.datatype, value));
-            if let Some(Value::Template(inner)) = &mut member.value {
-                let found = self.usable(inner.template_ref.as_deref());
-                match &field.kind {
-                    Kind::Nested { definition, reference } if found == Ok(&**definition) => {
-                        inner.template_ref = Some(reference.clone());
-                        self.conform(inner, definition, removed);
-                    }
-                    _ => member.value = None,
-                }
-            }
-            member.is_null = member.value.is_none().then_some(true);
-            true
-        });
-    }
-
     /// The definitions of these `names` as a birth has them, without what is `removed`.
     pub(crate) fn emit(
         &self,
@@ -273,7 +227,7 @@ impl Definitions {
                 return None;
             }
             let mut template = template.clone();
-            self.conform(&mut template, name, removed);
+            self.conform(&mut template, name, removed, &mut Unfit::default());
             template.is_definition = Some(true);
             template.template_ref = None;
             let mut metric = Metric {
@@ -358,7 +312,7 @@ impl Definitions {
     }
 
     /// Leaves usable values alone.
-    fn clean(&mut self) {
+    fn clean(&mut self, unfit: &mut Unfit) {
         let names: Vec<String> = self.by_name.keys().cloned().collect();
         for name in names {
             let Some(definition) = self.by_name.get_mut(&name) else {
@@ -371,12 +325,14 @@ impl Definitions {
             let Some(Value::Template(mut template)) = definition.metric.value.take() else {
                 continue;
             };
-            self.conform(&mut template, &name, &Removed::new());
+            unfit.begin(&name);
+            self.conform(&mut template, &name, &Removed::new(), unfit);
             template.is_definition = Some(true);
             if let Some(definition) = self.by_name.get_mut(&name) {
                 definition.metric.value = Some(Value::Template(template));
             }
         }
+        unfit.are_of_definitions();
     }
 }
 
@@ -447,17 +403,6 @@ fn member_type(member: &Metric) -> Option<DataType> {
 /// Sparkplug 3.0 §6.4.13: basic types only.
 fn parameter_type(parameter: &Parameter) -> Option<DataType> {
     parameter.r#type.and_then(DataType::from_code).filter(|datatype| *datatype <= DataType::Text)
-}
-
-fn parameter_fits(datatype: DataType, value: &ParameterValue) -> bool {
-    match value {
-        ParameterValue::Int(value) => fits(datatype, &Value::Int(*value)),
-        ParameterValue::Long(value) => fits(datatype, &Value::Long(*value)),
-        ParameterValue::Float(value) => fits(datatype, &Value::Float(*value)),
-        ParameterValue::Double(value) => fits(datatype, &Value::Double(*value)),
-        ParameterValue::Boolean(value) => fits(datatype, &Value::Boolean(*value)),
-        ParameterValue::String(_) => matches!(datatype, DataType::String | DataType::Text),
-    }
 }
 
 fn template_of(metric: &Metric) -> Option<&Template> {

@@ -1,6 +1,7 @@
 //! The half by hand, for the simulation: worker, pipeline, journal and state as they run, without
 //! network and threads. The clock shows what `clock::testing` is told.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -44,7 +45,7 @@ pub struct Half {
     worker: Worker,
     jobs: Arc<Mutex<Jobs>>,
     receipts: UnboundedReceiver<Vec<Receipt>>,
-    batch: Vec<Work>,
+    batch: VecDeque<Work>,
     out: Vec<Entry>,
     /// It is to end.
     stops: bool,
@@ -95,7 +96,7 @@ impl Half {
             worker,
             jobs: by_hand.ok_or_else(missing)?,
             receipts,
-            batch: Vec::new(),
+            batch: VecDeque::new(),
             out: Vec::new(),
             stops: false,
             stands: false,
@@ -105,17 +106,17 @@ impl Half {
 
     /// The broker took the session.
     pub fn connected(&mut self, present: bool) {
-        self.batch.push(Work::Connected { present });
+        self.batch.push_back(Work::Connected { present });
     }
 
     /// The connection ended.
     pub fn lost(&mut self) {
-        self.batch.push(Work::Lost);
+        self.batch.push_back(Work::Lost);
     }
 
     /// A policy was read again.
     pub fn reload(&mut self, policy: SignedPolicy) {
-        self.batch.push(Work::Policy(Box::new(policy)));
+        self.batch.push_back(Work::Policy(Box::new(policy)));
     }
 
     /// Messages came.
@@ -124,15 +125,13 @@ impl Half {
         let bytes = messages.iter().map(Delivered::bytes).sum();
         self.worker.shared.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         let arrived = self.worker.clock.now();
-        self.batch.push(Work::Messages { arrived, messages });
+        self.batch.push_back(Work::Messages { arrived, messages });
     }
 
     /// A message was refused unread, since there was no room for it.
     pub fn shed(&mut self, topic: Bytes, packet_id: Option<u16>) {
         if let Ok(mut shed) = self.worker.shared.shed.lock() {
-            let (count, receipts) = shed.topics.entry(topic).or_default();
-            *count = count.saturating_add(1);
-            receipts.extend(packet_id.map(Receipt::numbered));
+            shed.enter(&topic, true, packet_id.map(Receipt::numbered));
         }
     }
 
@@ -212,6 +211,9 @@ impl Half {
     pub fn stop(mut self) -> Vec<u16> {
         self.stops = true;
         self.turn(true);
+        while !self.batch.is_empty() {
+            self.turn(true);
+        }
         let Half { worker, mut receipts, .. } = self;
         let now = worker.clock.now();
         worker.finish(now);

@@ -17,9 +17,11 @@ impl Worker {
     /// New segments, and retention.
     pub(super) fn keep_house(&mut self, now: Now) {
         let mut retain = self.next_retain <= now.mono;
-        if self.writer.wants_segment() && self.next_segment <= now.mono {
+        // One head after the other: of two segments, one has a whole one.
+        if self.writer.wants_segment() && self.next_segment <= now.mono && !self.pipeline.has_news()
+        {
             retain = true;
-            if let Err(error) = self.begin_segment(now) {
+            if let Err(error) = self.next_segment(now) {
                 self.next_segment = now.mono.saturating_add(LAST_PAUSE);
                 self.segment_trouble = true;
                 event!(DiskError, what = "segment", error = %error);
@@ -67,12 +69,36 @@ impl Worker {
             renames_metrics: self.pipeline.policy().renames_metrics(),
             policy_version: signed.map(|signed| signed.version),
             policy_signers: signed.map(|signed| signed.signers.clone()).unwrap_or_default(),
+            spread: false,
         }
     }
 
+    /// Begins the segment that follows. Its head is spread: each node is shown in it before anything
+    /// else of the node, and all of them before the next heartbeat.
+    pub(super) fn next_segment(&mut self, now: Now) -> Result<(), JournalError> {
+        // What is left of an earlier time belongs to the segment before.
+        let mut out = Vec::new();
+        self.pipeline.take_unsent(&mut out);
+        let _ = self.push(now, &mut out);
+        let begun = self.writer.begin_segment(now.wall_ms, std::iter::empty());
+        if begun.is_err() && self.writer.wants_segment() {
+            return begun.map(|_| ());
+        }
+        let start = Start { spread: true, ..self.start() };
+        if let Err(error) = self.writer.append(now.wall_ms, Entry::Start(start)) {
+            event!(FrameTooLarge, error = %error);
+        }
+        self.pipeline.segment_began();
+        self.head_open = true;
+        self.storing.want();
+        // The last step may have failed, which the next commit repeats.
+        begun.map(|_| ())
+    }
+
+    /// Begins the first segment of this run, with a whole head: nothing waits for it yet.
     pub(super) fn begin_segment(&mut self, now: Now) -> Result<(), JournalError> {
         let start = Entry::Start(self.start());
-        let head = std::iter::once(start).chain(self.pipeline.keyframes(now));
+        let head = std::iter::once(start).chain(self.pipeline.head(now));
         let head = self.writer.begin_segment(now.wall_ms, head)?;
         if head.oversized > 0 {
             event!(FrameTooLarge, keyframes = head.oversized);

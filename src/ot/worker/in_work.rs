@@ -1,20 +1,123 @@
-//! Messages in work: each is marked before the pipeline takes it, and one with which this half was
-//! ended twice is set aside. A message at QoS 1 or 2, and a stored one, comes back with each session.
+//! What is in work: each message is marked before the pipeline takes it, and so is each edge node that
+//! is worked on by itself; what this half was ended with twice is set aside. A message at QoS 1 or 2,
+//! and a stored one, comes back with each session, and what is remembered with each start.
 
 use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use clock::Clock;
 use foldhash::quality::FixedState;
-use state::{Leave, SetAside, WorkId};
+use journal_format::{Body, Frame, Relayed};
+use sparkplug::{Entity, EntityTopic, Topic};
+use state::{InWork, Leave, SetAside, WorkId};
 use telemetry::event;
 
 use super::Worker;
 use crate::Now;
 use crate::connection::Delivered;
+use crate::pipeline::{Asked, Deed};
+
+/// The second half of names that aren't those of messages: no message is so long.
+const STORED: u64 = u64::MAX;
+const FRAME: u64 = u64::MAX - 1;
+
+/// Each deed has names of its own: that one is done says nothing of the others.
+const fn deed_name(deed: Deed) -> u64 {
+    match deed {
+        Deed::Restored => u64::MAX - 2,
+        Deed::Adjusted => u64::MAX - 3,
+        Deed::Shown => u64::MAX - 4,
+        Deed::Due => u64::MAX - 5,
+    }
+}
+
+/// The mark of this half, which the pipeline asks by its guard.
+#[derive(Clone, Debug)]
+pub(super) struct Marks(Arc<Mutex<InWork>>);
+
+impl Marks {
+    pub(super) fn new(in_work: InWork) -> Marks {
+        Marks(Arc::new(Mutex::new(in_work)))
+    }
+
+    pub(super) fn in_work(&self) -> MutexGuard<'_, InWork> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For [`Pipeline::set_guard`](crate::Pipeline::set_guard).
+    pub(super) fn guard(&self) -> Asked {
+        let marks = self.clone();
+        Box::new(move |entity, deed| {
+            let mut in_work = marks.in_work();
+            let hasher = FixedState::with_seed(in_work.key());
+            let id = WorkId(hasher.hash_one((entity.group, entity.edge_node)), deed_name(deed));
+            if in_work.begin(id, 0, std::iter::empty()) == Leave::SetAside {
+                // It is dropped, and its next birth is another one.
+                in_work.clear(id);
+                let topic = EntityTopic::birth(entity).to_string();
+                let kept = format!("not kept: the half was ended while {}", deed.words());
+                event!(SetAside, topic, bytes = 0, kept);
+                #[cfg(test)]
+                super::tests::planted::dropped();
+                return false;
+            }
+            #[cfg(test)]
+            super::tests::planted::node(entity, deed);
+            true
+        })
+    }
+
+    /// Marks the stored plant, which is read as a whole; false: it is set aside.
+    pub(super) fn begin_stored(&self) -> bool {
+        let mut in_work = self.in_work();
+        let id = WorkId(0, STORED);
+        if in_work.begin(id, usize::MAX, std::iter::empty()) == Leave::SetAside {
+            in_work.clear(id);
+            return false;
+        }
+        #[cfg(test)]
+        super::tests::planted::stored();
+        true
+    }
+
+    /// Marks a frame of the journal that is read once more; what takes its place, where it is set
+    /// aside: a birth of its node that nothing can be read by.
+    pub(super) fn replayed(&self, frame: Frame, clock: Clock) -> Option<Body> {
+        let mut in_work = self.in_work();
+        let (topic, payload) = frame.message().unwrap_or_default();
+        let id = WorkId(frame.seq, FRAME);
+        if in_work.begin(id, payload.len(), std::iter::empty()) == Leave::Work {
+            #[cfg(test)]
+            super::tests::planted::replayed(payload);
+            return frame.body;
+        }
+        let note = format!("frame {}: the OT half was ended with it twice", frame.seq);
+        let aside = SetAside {
+            at_ms: clock.now().wall_ms,
+            note: &note,
+            topic,
+            payload,
+            qos: 0,
+            retain: false,
+            dup: false,
+        };
+        let kept = match in_work.keep(&aside) {
+            Ok(path) => path.display().to_string(),
+            Err(error) => format!("not kept: {error}"),
+        };
+        event!(SetAside, topic, seq = frame.seq, bytes = payload.len(), kept);
+        let Ok(Topic::Entity(EntityTopic { entity, .. })) = Topic::parse(topic) else {
+            return None;
+        };
+        let topic = EntityTopic::birth(Entity { device: None, ..entity }).to_string();
+        Some(Body::Relayed(Relayed { topic, aliased: true, ..Relayed::default() }))
+    }
+}
 
 impl Worker {
     /// Names of messages, the same in every run.
     pub(super) fn names(&self, messages: &[Delivered]) -> Vec<WorkId> {
-        let hasher = FixedState::with_seed(self.in_work.key());
+        let hasher = FixedState::with_seed(self.marks.in_work().key());
         let name = |message: &Delivered| {
             let bytes = u64::try_from(message.bytes()).unwrap_or(u64::MAX);
             WorkId(hasher.hash_one((&*message.topic, &*message.payload)), bytes)
@@ -25,7 +128,7 @@ impl Worker {
     /// Marks the first of `names`, which is worked on now; false: it is set aside.
     pub(super) fn begin(&mut self, names: &[WorkId], message: &Delivered) -> bool {
         let Some((name, ahead)) = names.split_first() else { return true };
-        let leave = self.in_work.begin(*name, message.bytes(), ahead.iter().copied());
+        let leave = self.marks.in_work().begin(*name, message.bytes(), ahead.iter().copied());
         #[cfg(test)]
         if leave == Leave::Work {
             super::tests::planted::work_on(&message.payload);
@@ -35,8 +138,9 @@ impl Worker {
 
     /// Nothing is worked on any more.
     pub(super) fn work_done(&mut self) {
-        self.in_work.end();
-        if let Some(error) = self.in_work.take_trouble() {
+        let mut in_work = self.marks.in_work();
+        in_work.end();
+        if let Some(error) = in_work.take_trouble() {
             tracing::debug!(target: "ot", %error, "what is in work can't be marked");
         }
     }
@@ -56,7 +160,7 @@ impl Worker {
             retain: message.retain,
             dup: message.dup,
         };
-        let kept = match self.in_work.keep(&aside) {
+        let kept = match self.marks.in_work().keep(&aside) {
             Ok(path) => path.display().to_string(),
             Err(error) => format!("not kept: {error}"),
         };

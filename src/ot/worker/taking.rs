@@ -1,5 +1,6 @@
 //! How the worker waits for work, and how much of it is a batch.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, TryRecvError, select};
@@ -7,6 +8,12 @@ use crossbeam_channel::{RecvTimeoutError, TryRecvError, select};
 use super::{BATCH_BYTES, BATCH_MESSAGES, Work, Worker};
 
 impl Worker {
+    /// Something is to be done at once, whether anything comes or not.
+    pub(super) fn is_behind(&self) -> bool {
+        let takes_policy = self.next_policy.is_some() && !self.pipeline.has_news();
+        takes_policy || self.pipeline.is_behind()
+    }
+
     /// Waits for work. The channel's own wait spins and yields before it sleeps, which costs more
     /// than what a few messages cost otherwise; so whoever sends wakes this thread.
     fn next_work(&self, wait: Duration) -> Result<Work, RecvTimeoutError> {
@@ -24,9 +31,10 @@ impl Worker {
     }
 
     /// Waits for work, and takes what there is, up to a batch. True: it is the last one.
-    pub(super) fn take(&mut self, batch: &mut Vec<Work>) -> bool {
+    pub(super) fn take(&mut self, batch: &mut VecDeque<Work>) -> bool {
         let now = self.clock.now();
-        let due = self.storing.due().unwrap_or(self.next_tick).min(self.next_tick);
+        let next_tick = if self.is_behind() { Duration::ZERO } else { self.next_tick };
+        let due = self.storing.due().unwrap_or(next_tick).min(next_tick);
         let wait = due.saturating_sub(now.mono);
         let saved_by = self.storing.saved_by().cloned();
         let first = match saved_by {
@@ -58,7 +66,7 @@ impl Worker {
                 }
                 _ => {}
             }
-            batch.push(work);
+            batch.push_back(work);
             if messages >= BATCH_MESSAGES || bytes >= BATCH_BYTES {
                 break;
             }

@@ -1,6 +1,7 @@
 //! The worker with a real journal and a real state directory.
 
 pub(super) mod planted;
+mod turns;
 mod windows;
 
 use std::os::unix::net::UnixDatagram;
@@ -68,7 +69,7 @@ fn build_with(
         keyframe_every: Duration::from_secs(30),
         reorder_timeout,
         doubt_after: Duration::from_secs(300),
-        max_nodes: 8,
+        max_nodes: 1_000,
         max_devices_per_node: 4,
         budget: Budget::UNLIMITED,
         caps: Caps::default(),

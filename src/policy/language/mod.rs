@@ -31,11 +31,13 @@
 //! | P102 | warning: a character that is no wildcard here |
 //! | P103 | warning: nothing is forwarded |
 //! | P104 | warning: a forward rule that denies all that it forwards |
+//! | P105 | warning: a pattern of another language, which is taken literally |
 //!
 //! P11x are those of the lint, P2xx those of [`Annotations`]: cases.
 
 mod annotations;
 mod datatype;
+pub(crate) mod foreign;
 mod keys;
 pub(crate) mod rate_reader;
 mod rule_reader;

@@ -257,16 +257,4 @@ impl Rule {
         rule.line = 0;
         format!("{rule:?}")
     }
-
-    /// The same for rules that do the same to what they forward, whatever they are called and
-    /// whatever they choose.
-    pub fn manner(&self) -> String {
-        let mut rule = self.clone();
-        rule.name = String::new();
-        rule.selectors = Selectors::default();
-        (rule.allow, rule.deny, rule.datatypes, rule.schedule) = (None, None, None, None);
-        // Nothing and the usual are the same.
-        rule.prefixes = rule.prefixes.filter(|prefixes| *prefixes != Prefixes::default());
-        rule.fingerprint()
-    }
 }

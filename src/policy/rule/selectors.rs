@@ -87,6 +87,19 @@ impl Selectors {
                 .is_none_or(|topics| topics.iter().any(|topic| topic.matches(entity)))
     }
 
+    /// Whether they select the edge node, or devices of it, and spell its group and name out.
+    pub fn spell_out(&self, group: &str, edge_node: &str) -> bool {
+        let spells = |globs: Option<&[Glob]>, name: &str| {
+            globs.is_some_and(|globs| globs.iter().any(|glob| glob.literal() == Some(name)))
+        };
+        let by_topic = self.topics.iter().flatten().any(|topic| {
+            topic.group.name() == Some(group) && topic.edge_node.name() == Some(edge_node)
+        });
+        let by_name =
+            spells(self.groups.as_deref(), group) && spells(self.edge_nodes.as_deref(), edge_node);
+        (by_topic || by_name) && self.reach_node(group, edge_node)
+    }
+
     /// The groups that the selectors spell out, if they select no others.
     pub fn literal_groups(&self) -> Option<Vec<&str>> {
         literals(self.groups.as_deref())

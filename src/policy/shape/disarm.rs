@@ -165,6 +165,19 @@ impl Fields {
         contained.map(|(_, name)| *name).collect()
     }
 
+    pub(super) fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) fn has_description(self) -> bool {
+        self.has(Fields::DESCRIPTION)
+    }
+
+    /// Whether `other` has all of them.
+    pub(super) fn is_within(self, other: Fields) -> bool {
+        self.0 & !other.0 == 0
+    }
+
     fn has(self, field: u8) -> bool {
         self.0 & field != 0
     }

@@ -64,6 +64,7 @@
 //!   `max-bytes` and `content-types`, DataSet by `columns`. A rule that doesn't open them is passed
 //!   over, as one without their datatype would be.
 
+mod compare;
 mod disarm;
 mod fit;
 mod numbers;
@@ -149,8 +150,8 @@ impl RuleShapes {
         self.tables.is_empty() && !self.has_base
     }
 
-    /// The shape of the metric `name`.
-    pub(crate) fn shape(&self, name: &str) -> &Arc<Shape> {
+    /// The shape of the metric `name`; the usual one where the rule says nothing.
+    pub fn shape(&self, name: &str) -> &Arc<Shape> {
         self.table(name).map_or(&self.base, |table| &table.shape)
     }
 

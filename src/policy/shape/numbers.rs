@@ -221,6 +221,21 @@ pub(super) enum Placed {
 }
 
 impl Range {
+    /// Whether every number inside of it is inside of `other`.
+    pub(super) fn is_within(&self, other: &Range) -> bool {
+        let above = |own: Option<Bound>, other: Option<Bound>| match (own, other) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(own), Some(other)) => own.decimal >= other.decimal && own.whole >= other.whole,
+        };
+        let below = |own: Option<Bound>, other: Option<Bound>| match (own, other) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(own), Some(other)) => own.decimal <= other.decimal && own.whole <= other.whole,
+        };
+        above(self.min, other.min) && below(self.max, other.max)
+    }
+
     pub(super) fn place(&self, number: Number, step: Option<Step>) -> Placed {
         let Range { min, max, .. } = self;
         let (below, above) = match number {

@@ -193,7 +193,7 @@ impl Pattern {
         &self.regex
     }
 
-    fn matches_all(&self, text: &str) -> bool {
+    pub(super) fn matches_all(&self, text: &str) -> bool {
         self.regex.is_match(text)
     }
 }

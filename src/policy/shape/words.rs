@@ -1,4 +1,4 @@
-//! Shapes in words, for `sparkdiode check`: one line per table.
+//! Shapes in words, for `sparkdiode check`: one line per table; and for comparisons step by step.
 
 use super::disarm::Names;
 use super::numbers::OutOfRange;
@@ -22,18 +22,68 @@ impl RuleShapes {
     }
 }
 
+/// What a shape can say something about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Aspect {
+    Age,
+    Future,
+    Step,
+    Range,
+    Length,
+    Allowed,
+    Pseudonym,
+    /// What becomes of datatypes that no check looks at: whether they cross is judged.
+    Open,
+    Properties,
+    Metadata,
+    Columns,
+    Members,
+    Parameters,
+    Deadband,
+    Interval,
+}
+
+impl Aspect {
+    /// What holds where a shape says nothing about it.
+    pub(super) const fn unsaid(self) -> &'static str {
+        match self {
+            Aspect::Age => "however old",
+            Aspect::Future => "however far in the future",
+            Aspect::Step => "numbers as they are",
+            Aspect::Range => "every number",
+            Aspect::Length => "however long",
+            Aspect::Allowed => "every value",
+            Aspect::Pseudonym => "texts as they are",
+            Aspect::Open => "every datatype",
+            Aspect::Properties => "engineering properties",
+            Aspect::Metadata => "no metadata but a short description",
+            Aspect::Columns => "no columns",
+            Aspect::Members => "all members",
+            Aspect::Parameters => "no parameters",
+            Aspect::Deadband => "every change",
+            Aspect::Interval => "values as often as they come",
+        }
+    }
+}
+
 impl Shape {
     /// The steps in words, in their order.
     pub(crate) fn describe(&self) -> String {
-        let mut words: Vec<String> = Vec::new();
+        let words: Vec<String> = self.aspects().into_iter().map(|(_, words)| words).collect();
+        words.join("; ")
+    }
+
+    /// The same one by one.
+    pub(super) fn aspects(&self) -> Vec<(Aspect, String)> {
+        let mut words: Vec<(Aspect, String)> = Vec::new();
         if let Some(age) = self.max_age {
-            words.push(format!("no older than {}", seconds(age)));
+            words.push((Aspect::Age, format!("no older than {}", seconds(age))));
         }
         if let Some(future) = self.max_future {
-            words.push(format!("at most {} in the future", seconds(future)));
+            words.push((Aspect::Future, format!("at most {} in the future", seconds(future))));
         }
         if let Some(step) = self.step {
-            words.push(format!("numbers rounded to multiples of {}", step.size));
+            words.push((Aspect::Step, format!("numbers rounded to multiples of {}", step.size)));
         }
         if let Some(range) = self.range {
             let bound = |bound: super::numbers::Bound| match bound.written {
@@ -50,7 +100,7 @@ impl Shape {
                 OutOfRange::Clamp => "others are brought to the nearest end",
                 OutOfRange::Null => "others become null with Quality 0",
             };
-            words.push(format!("{range_words} ({otherwise})"));
+            words.push((Aspect::Range, format!("{range_words} ({otherwise})")));
         }
         if let Some(length) = &self.length {
             let mut caps = Vec::new();
@@ -64,7 +114,8 @@ impl Shape {
                     caps.push(format!("files of at most {bytes} bytes of {}", quoted(&types)));
                 }
             }
-            words.push(format!("{} ({})", caps.join(", "), refusal(length.otherwise)));
+            let refusal = refusal(length.otherwise);
+            words.push((Aspect::Length, format!("{} ({refusal})", caps.join(", "))));
         }
         if let Some(allowed) = &self.allowed {
             let values = match &allowed.values {
@@ -84,47 +135,56 @@ impl Shape {
                     format!("only texts that match `{}`", pattern.source())
                 }
             };
-            words.push(format!("{values} ({})", refusal(allowed.otherwise)));
+            let refusal = refusal(allowed.otherwise);
+            words.push((Aspect::Allowed, format!("{values} ({refusal})")));
         }
         match &self.pseudonym {
-            Some(Pseudonym::Whole) => words.push("texts replaced by pseudonyms".to_owned()),
-            Some(Pseudonym::Matches(pattern)) => words.push(format!(
-                "what matches `{}` in texts replaced by pseudonyms",
-                pattern.source()
-            )),
+            Some(Pseudonym::Whole) => {
+                words.push((Aspect::Pseudonym, "texts replaced by pseudonyms".to_owned()));
+            }
+            Some(Pseudonym::Matches(pattern)) => {
+                let source = pattern.source();
+                let said = format!("what matches `{source}` in texts replaced by pseudonyms");
+                words.push((Aspect::Pseudonym, said));
+            }
             None => {}
         }
         if self.restricts() {
             let open = self.open.map(|open| open.names()).unwrap_or_default();
-            words.push(match open.as_slice() {
+            let said = match open.as_slice() {
                 [] => "what none of these checks can look at is dropped".to_owned(),
                 open => format!(
                     "of what none of these checks can look at only {}, as it is",
                     quoted(open)
                 ),
-            });
+            };
+            words.push((Aspect::Open, said));
         }
-        for (key, names) in self.disarm.said() {
+        let aspects = [Aspect::Properties, Aspect::Columns, Aspect::Members, Aspect::Parameters];
+        for (aspect, (key, names)) in aspects.into_iter().zip(self.disarm.said()) {
             if let Some(names) = names {
-                words.push(names_of(key, names));
+                words.push((aspect, names_of(key, names)));
             }
         }
         if let Some(fields) = self.disarm.said_metadata() {
-            words.push(match fields.names().as_slice() {
+            let said = match fields.names().as_slice() {
                 [] => "no metadata".to_owned(),
                 names => format!("metadata {}", quoted(names)),
-            });
+            };
+            words.push((Aspect::Metadata, said));
         }
         if let Some(deadband) = self.deadband {
             let mut widths = Vec::new();
             widths.extend(deadband.absolute.map(|absolute| absolute.to_string()));
             widths.extend(deadband.percent.map(|percent| format!("{percent} %")));
-            words.push(format!("only changes of more than {}", widths.join(" and ")));
+            let said = format!("only changes of more than {}", widths.join(" and "));
+            words.push((Aspect::Deadband, said));
         }
         if let Some(interval) = self.min_interval {
-            words.push(format!("at most one value in {} (the newest follows)", seconds(interval)));
+            let said = format!("at most one value in {} (the newest follows)", seconds(interval));
+            words.push((Aspect::Interval, said));
         }
-        words.join("; ")
+        words
     }
 }
 

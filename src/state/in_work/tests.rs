@@ -220,3 +220,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_barred_stays_so_over_starts_until_it_is_cleared() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let mut half = start(dir.path());
+        assert!(!half.in_work.has_set_aside());
+        half.in_work.bar(number(7));
+        half.in_work.bar(number(7));
+        assert!(half.in_work.is_set_aside(number(7)) && !half.in_work.is_set_aside(number(8)));
+    }
+    let mut half = start(dir.path());
+    assert_eq!(half.in_work.begin(number(7), 0, std::iter::empty()), Leave::SetAside);
+    half.in_work.clear(number(7));
+    assert_eq!(half.in_work.begin(number(7), 0, std::iter::empty()), Leave::Work);
+    half.in_work.end();
+    drop(half);
+    assert!(!start(dir.path()).in_work.has_set_aside());
+}

@@ -203,9 +203,9 @@ events! {
         retained: "whether the broker had it stored, and so delivers it again with each subscription", broker: "address of the broker",
     } "Find out who sends it: the broker's log has the client. If it is a node that is wanted, raise the key; if the message is stored, it goes away by an empty retained message under its topic.";
 
-    /// A half was ended twice while it worked on this message (OT) or frame of the journal (IT): by a fault of ours, the watchdog, or want of memory. From the third start on it is left out and its node doubted, so that the others go on.
+    /// A half was ended twice while it worked on this message or frame of the journal, or on what it remembers of this node: by a fault of ours, the watchdog, or want of memory. From the third start on it is left out and its node doubted or dropped, so that the others go on. What was dropped comes back with its next birth, and not with what the OT half repeats of it.
     SetAside = "SET_ASIDE" (Error, Both, PerSource("topic")) "set aside: the half was ended with it twice" {
-        topic: "its topic; empty where a frame of the journal has none", #[optional] seq: "number of the frame in the journal",
+        topic: "its topic, of what is remembered that of the birth; empty where there is none", #[optional] seq: "number of the frame in the journal",
         bytes: "size of its payload", kept: "the file that has it, or why none does",
     } "Report it to the maintainers with the file, which has values of the plant; `sparkdiode policy explain --capture` reads it. Delete the file when you are done: it takes no more than 128 MiB.";
 
@@ -220,7 +220,7 @@ events! {
         node: "group/edge node",
     } "Look at the node's connection and the OT broker's queues. Until its next birth, values not seen since are shown as stale.";
 
-    /// The numbers (`seq`) of an edge node's messages don't count them: they stand still, or nothing ever fills their holes. What is lost of it can't be seen from its numbers, so they are ignored, like those of a node without any, until 32 messages in a row are counted. Told once for each node.
+    /// The numbers (`seq`) of an edge node's messages don't count them: they stand still, are left out, or nothing ever fills their holes. What is lost of it can't be seen from its numbers, so they are ignored, like those of a node without any, until 32 messages in a row are counted. Told once for each node.
     SeqNotCounted = "SEQ_NOT_COUNTED" (Warning, Ot, PerSource("node")) "the edge node does not count its messages by seq" {
         node: "group/edge node",
         #[optional] seq: "the number that every message has, where it stands still",
@@ -278,10 +278,11 @@ events! {
         #[optional] birth: "number of the birth in force",
     } "Look at the node's library: will and birth should have the same number. Ordinary at a clean disconnect of libraries that send the next one.";
 
-    /// A bound of the configuration was reached; what is beyond it is dropped.
+    /// A bound of the configuration was reached; what is beyond it is dropped, or takes the place of an edge node that was hardly ever heard.
     CapacityReached = "CAPACITY_REACHED" (Error, Both, PerSource("limit")) "over capacity" {
         limit: "key of the configuration, or the bound of a node's layout", #[optional] topic: "topic of the message",
-    } "If the plant has grown, raise the key. If not, somebody invents nodes or devices.";
+        #[optional] gave_way: "group/edge node that gave way to it: dead on IT",
+    } "If the plant has grown, raise the key. If not, somebody invents nodes or devices; a node whose group and name a rule spells out never gives way to one of another name.";
 
     /// What would have to be remembered of an edge node, or of all, is more than may be. A birth is refused as a whole: the edge node or device is dead on IT, and its data can't be read. Of data the value is refused that is too large, and the node's values are in doubt.
     MemoryRefused = "MEMORY_REFUSED" (Error, Both, PerSource("node")) "more than may be remembered" {

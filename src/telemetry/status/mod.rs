@@ -105,8 +105,32 @@ pub struct AccountStatus {
     pub reasons: Vec<DropStatus>,
     /// By reason and rule, most messages first, then most metrics; at most 200.
     pub drops: Vec<DropStatus>,
+    /// The last ones of each reason, the last one first; at most 60.
+    #[serde(default)]
+    pub last: Vec<LastDropStatus>,
     /// Of the last interval.
     pub rates: Rates,
+}
+
+/// A message or metric that was dropped lately. There are no values in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastDropStatus {
+    pub at_ms: u64,
+    /// The topic of its message; of what was dropped later, `group/edge_node` or
+    /// `group/edge_node/device`.
+    pub topic: String,
+    /// Absent where it was the whole message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<String>,
+    pub reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// What came, where that says more than the reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub got: Option<String>,
+    /// What would have been taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<String>,
 }
 
 /// What was dropped for one reason by one rule, or by none.
@@ -180,6 +204,11 @@ pub struct OtStatus {
     pub journal_epoch: u64,
     /// The journal refuses frames: a full disk, most likely. Nothing is acknowledged.
     pub journal_refuses: bool,
+    /// Filters that the broker granted, and refused, in this session; at most 1,000 of each.
+    #[serde(default)]
+    pub subscriptions_granted: Vec<String>,
+    #[serde(default)]
+    pub subscriptions_refused: Vec<String>,
     /// Since when the rules are counted: since the policy is in force.
     #[serde(default)]
     pub policy_since_ms: u64,

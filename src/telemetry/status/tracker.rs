@@ -4,15 +4,18 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use account::{Drops, Imbalance, Ledger, NodeAccount, NodeSlot, Reason};
+use account::{Drops, Imbalance, LastDrop, Ledger, NodeAccount, NodeSlot, Reason};
 use sparkplug::Entity;
 
-use super::{AccountStatus, DropStatus, NodeStatus, NodesStatus, Rates};
+use super::{AccountStatus, DropStatus, LastDropStatus, NodeStatus, NodesStatus, Rates};
 
 /// Talkers that are shown.
 const MAX_TALKERS: usize = 20;
 /// Pairs of reason and rule that are shown; the rest is in the totals.
 const MAX_DROPS: usize = 200;
+
+/// Last drops that are shown, of all reasons.
+const MAX_LAST: usize = 60;
 
 /// What was counted when the last status was made.
 #[derive(Debug, Default)]
@@ -60,6 +63,7 @@ impl Tracker {
             imbalance: checked.err().map(|imbalance| imbalance.to_string()),
             reasons: total.drops().map(of_reason).collect(),
             drops: drops(ledger),
+            last: last(ledger),
             rates: Rates {
                 received_per_s: rate(total.received, self.received),
                 forwarded_per_s: rate(total.forwarded, self.forwarded),
@@ -120,6 +124,23 @@ impl Tracker {
 
 fn of_reason((reason, messages, metrics): (Reason, u64, u64)) -> DropStatus {
     DropStatus { reason: reason.name().to_owned(), rule: None, messages, metrics }
+}
+
+/// The last drops.
+fn last(ledger: &Ledger) -> Vec<LastDropStatus> {
+    let shown = |(reason, drop): &(Reason, &LastDrop)| {
+        let (got, wanted) = drop.fault.clone().unzip();
+        LastDropStatus {
+            at_ms: drop.at_ms,
+            topic: drop.topic.clone(),
+            metric: drop.metric.clone(),
+            reason: reason.name().to_owned(),
+            rule: drop.rule.clone(),
+            got,
+            wanted,
+        }
+    };
+    ledger.last_drops().iter().take(MAX_LAST).map(shown).collect()
 }
 
 /// Drops by reason and rule, most messages first, then most metrics.

@@ -35,6 +35,17 @@ impl Pattern {
     pub(super) fn literal(text: &str) -> Pattern {
         Pattern(text.chars().map(Token::Literal).collect())
     }
+
+    /// Matches what has no slash.
+    pub(super) fn level() -> Pattern {
+        Pattern(vec![Token::Run])
+    }
+
+    /// Matches what begins with `text`.
+    pub(super) fn beginning(text: &str) -> Pattern {
+        let literal = text.chars().map(Token::Literal);
+        Pattern(literal.chain([Token::DeepRun]).collect())
+    }
 }
 
 /// Witnesses of all classes of texts; `None` if there are more states than `max_states`.

@@ -1,9 +1,19 @@
 //! Comparison against a look at everything that is short.
 
-use diagnostic::SourceFile;
-use proptest::prelude::*;
+mod traffic;
 
+use account::Reason;
+use diagnostic::SourceFile;
+use policy::{Shows, Verdict};
+use proptest::prelude::*;
+use sparkplug::{DataType, Entity, names};
+
+use super::patterns::is_plain;
 use super::*;
+
+fn compare(before: &Policy, after: &Policy) -> Comparison {
+    super::compare(before, after, 0)
+}
 
 fn policy(text: &str) -> Policy {
     match Policy::parse(&[SourceFile::new("test.toml", text)]) {
@@ -99,6 +109,159 @@ fn control_metrics_are_no_difference() {
     assert!(compare(&policy(&before), &policy(&after)).newly.is_empty());
 }
 
+/// The policy with one forward rule that has `keys`, and another rule.
+fn with(keys: &str, other: &str) -> Policy {
+    let all = "group = \"*\"";
+    let mut text = rule("a", "forward", &format!("{all}\n{keys}"));
+    if !other.is_empty() {
+        text.push_str(&rule("b", "deny", &format!("{all}\n{other}")));
+    }
+    policy(&text)
+}
+
+/// The contrasts of all that crosses under both, as `more`, `less`, `otherwise` with words.
+fn contrasts(before: &Policy, after: &Policy) -> Vec<(Shows, String, String)> {
+    let comparison = compare(before, after);
+    let otherwise = comparison.otherwise.iter().flat_map(|one| &one.contrasts);
+    let found: BTreeSet<_> =
+        otherwise.map(|one| (one.shows, one.now.clone(), one.before.clone())).collect();
+    found.into_iter().collect()
+}
+
+#[test]
+fn what_shows_more_is_said_and_nothing_is_proved() {
+    let more = |text: &str, was: &str| vec![(Shows::More, text.to_owned(), was.to_owned())];
+    let less = |text: &str, was: &str| vec![(Shows::Less, text.to_owned(), was.to_owned())];
+    for (wide, narrow, of_wide, of_narrow) in [
+        ("", "[rule.shape]\npseudonym = true", "texts as they are", "texts replaced by pseudonyms"),
+        (
+            "[rule.shape]\npseudonym = 'x'",
+            "[rule.shape]\npseudonym = true",
+            "what matches `x` in texts replaced by pseudonyms",
+            "texts replaced by pseudonyms",
+        ),
+        ("[rule.shape]\nproperties = ['**']", "", "properties `**`", "engineering properties"),
+        (
+            "[rule.shape]\nproperties = ['a', 'b']",
+            "[rule.shape]\nproperties = ['a']",
+            "properties `a`, `b`",
+            "properties `a`",
+        ),
+        ("[rule.shape]\nparameters = ['*']", "", "parameters `*`", "no parameters"),
+        ("", "[rule.shape]\nmembers = ['a']", "all members", "members `a`"),
+        (
+            "[rule.shape]\nmetadata = ['file-name', 'description']",
+            "[rule.shape]\nmetadata = ['description']",
+            "metadata `file-name`, `description`",
+            "metadata `description`",
+        ),
+        (
+            "[[rule.metric]]\nnames = 'x'\nmax = 100",
+            "[[rule.metric]]\nnames = 'x'\nmax = 50",
+            "numbers up to 100 (others are dropped)",
+            "numbers up to 50 (others are dropped)",
+        ),
+        (
+            "[[rule.metric]]\nnames = 'x'\nmax-length = 9",
+            "[[rule.metric]]\nnames = 'x'\nmax-length = 8",
+            "texts of at most 9 characters (others are dropped)",
+            "texts of at most 8 characters (others are dropped)",
+        ),
+        (
+            "[[rule.metric]]\nnames = 'x'\nallowed = ['a', 'b']",
+            "[[rule.metric]]\nnames = 'x'\nallowed = ['a']",
+            "only the texts `a`, `b` (others are dropped)",
+            "only the texts `a` (others are dropped)",
+        ),
+        (
+            "[rule.shape]\nmax-age-s = 60",
+            "[rule.shape]\nmax-age-s = 30",
+            "no older than 60 s",
+            "no older than 30 s",
+        ),
+        (
+            "[[rule.metric]]\nnames = 'x'\nmin = 1\nout-of-range = 'clamp'",
+            "[[rule.metric]]\nnames = 'x'\nmin = 1",
+            "numbers from 1 on (others are brought to the nearest end)",
+            "numbers from 1 on (others are dropped)",
+        ),
+        (
+            "",
+            "[rule.rate]\nmessages-per-s = 1",
+            "as much as comes",
+            "at most 1 messages/s (burst 1) of data, with all that `a` forwards",
+        ),
+        (
+            "",
+            "[[rule.metric]]\nnames = 'x'\nstep = 5",
+            "numbers as they are",
+            "numbers rounded to multiples of 5",
+        ),
+    ] {
+        let (wide, narrow) = (with(wide, ""), with(narrow, ""));
+        assert_eq!(contrasts(&narrow, &wide), more(of_wide, of_narrow));
+        assert!(!compare(&narrow, &wide).shows_no_more(), "{of_wide}");
+        assert_eq!(contrasts(&wide, &narrow), less(of_narrow, of_wide));
+        assert!(compare(&wide, &narrow).shows_no_more(), "{of_narrow}");
+    }
+}
+
+#[test]
+fn what_goes_by_earlier_values_is_never_certain() {
+    let shape =
+        |max: u8| with(&format!("[[rule.metric]]\nnames = 'x'\ndeadband = 1\nmax = {max}"), "");
+    let comparison = compare(&shape(9), &shape(8));
+    assert!(!comparison.shows_no_more(), "{comparison:?}");
+    let shows: Vec<Shows> = comparison.otherwise[0].contrasts.iter().map(|one| one.shows).collect();
+    assert_eq!(shows, [Shows::Less, Shows::Otherwise]);
+    // Limits are shared: what a rule denies leaves room for the rest.
+    let limited = |deny: &str| with("[rule.rate]\nmessages-per-s = 1", deny);
+    let comparison = compare(&limited(""), &limited("deny-metrics = 'x'"));
+    assert!(comparison.newly.is_empty() && !comparison.shows_no_more());
+    assert!(comparison.room.contains(&Room::Limit("a".into())), "{comparison:?}");
+    let free = compare(
+        &with("datatypes = 'Float'", ""),
+        &with("datatypes = 'Float'", "deny-metrics = 'x'"),
+    );
+    assert!(free.shows_no_more(), "{free:?}");
+}
+
+#[test]
+fn deny_windows_that_shrink_or_go_are_found_whenever_it_is() {
+    let window = |hours: &str| with("", &format!("deny-metrics = 'x'\nweekly = {{ {hours} }}"));
+    let wide = window("days = ['mon', 'tue'], from-utc = '06:00', to-utc = '14:00'");
+    let short = window("days = ['mon', 'tue'], from-utc = '06:00', to-utc = '13:00'");
+    let fewer = window("days = ['mon'], from-utc = '06:00', to-utc = '14:00'");
+    for narrower in [&short, &fewer, &with("", "")] {
+        // 1970-01-01 was a Thursday; and a Monday at 07:00, when both are open.
+        for from_ms in [0, 4 * 86_400_000 + 7 * 3_600_000] {
+            let comparison = super::compare(&wide, narrower, from_ms);
+            assert_eq!(comparison.newly.len(), 1, "{comparison:?}");
+            assert!(!comparison.shows_no_more());
+            let back = super::compare(narrower, &wide, from_ms);
+            assert_eq!((back.newly.len(), back.no_longer.len()), (0, 1), "{back:?}");
+        }
+    }
+    // A window that is over changes nothing any more.
+    let over = with("", "deny-metrics = 'x'\nnot-after = 2020-01-01T00:00:00Z");
+    assert_eq!(super::compare(&over, &with("", ""), 0).newly.len(), 1);
+    let now = super::compare(&over, &with("", ""), 1_700_000_000_000);
+    assert!(now.is_equal(), "{now:?}");
+}
+
+#[test]
+fn members_of_templates_are_compared_by_their_paths() {
+    let before = with("allow-metrics = 'Motor1'", "deny-metrics = 'Motor1/Recipe'");
+    let comparison = compare(&before, &with("allow-metrics = 'Motor1'", ""));
+    assert!(comparison.newly.is_empty(), "{comparison:?}");
+    let member = MemberDifference { newly: true, rule: "b".into(), path: "Motor1/Recipe".into() };
+    assert_eq!(comparison.members, [member]);
+    assert!(!comparison.shows_no_more());
+    let numbers = |deny: &str| with("allow-metrics = 'Motor1'\ndatatypes = 'Float'", deny);
+    let comparison = compare(&numbers("deny-metrics = 'Motor1/Recipe'"), &numbers(""));
+    assert!(comparison.is_equal(), "no template crosses: {comparison:?}");
+}
+
 #[test]
 fn what_takes_too_long_is_undecided_never_equal() {
     let globs: Vec<String> = (0..24).map(|at| format!("\"*{}*\"", char::from(b'a' + at))).collect();
@@ -162,7 +325,7 @@ proptest! {
                 let types: Vec<Option<DataType>> = match datatypes {
                     Types::Every => DataType::of_metrics().map(Some).collect(),
                     Types::EveryPlain => {
-                        DataType::of_metrics().filter(super::is_plain).map(Some).collect()
+                        DataType::of_metrics().filter(is_plain).map(Some).collect()
                     }
                     Types::Some(types) => types.iter().copied().map(Some).collect(),
                     Types::Unknown => vec![None],

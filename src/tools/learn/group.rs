@@ -11,7 +11,7 @@ use mistake::mistake;
 use policy::glob::Glob;
 use sparkplug::{DataType, Entity};
 
-use super::kind::{Kind, kind_of};
+use super::kind::{Kind, is_alarm, kind_of};
 use super::observe::{MetricSeen, NodeSeen, Numbers, Observation};
 
 /// Names that a glob must cover at least; below that they are spelled out.
@@ -156,10 +156,18 @@ impl Class {
         })
     }
 
-    /// The metrics of a kind, flagged for a person's decision or not.
-    pub(super) fn of_kind(&self, kind: Kind, flagged: bool) -> BTreeMap<&str, &MetricSeen> {
+    /// The metrics of a kind, flagged for a person's decision or not, alarms or others.
+    pub(super) fn of_kind(
+        &self,
+        kind: Kind,
+        flagged: bool,
+        alarms: bool,
+    ) -> BTreeMap<&str, &MetricSeen> {
         let metrics = self.metrics.iter().map(|(name, seen)| (name.as_str(), seen));
-        metrics.filter(|(name, seen)| kind_of(name, seen) == (kind, flagged)).collect()
+        let meant = |name: &str, seen: &MetricSeen| {
+            kind_of(name, seen) == (kind, flagged) && is_alarm(name, seen) == alarms
+        };
+        metrics.filter(|(name, seen)| meant(name, seen)).collect()
     }
 }
 

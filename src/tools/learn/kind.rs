@@ -46,6 +46,43 @@ const WORDS: &[&str] = &[
     "customer",
 ];
 
+/// Words in names of what people are woken for.
+const ALARMS: &[&str] = &[
+    "alarm",
+    "alarms",
+    "alert",
+    "alerts",
+    "fault",
+    "faults",
+    "faulted",
+    "trip",
+    "tripped",
+    "emergency",
+    "estop",
+];
+/// Words in names of what only counts up.
+const COUNTERS: &[&str] = &[
+    "count",
+    "counts",
+    "counter",
+    "counters",
+    "cnt",
+    "total",
+    "totals",
+    "totalizer",
+    "totalized",
+    "totaliser",
+    "odometer",
+    "cumulative",
+    "accumulated",
+    "energy",
+    "hours",
+    "runtime",
+    "produced",
+    "kwh",
+    "mwh",
+];
+
 /// By datatype.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
@@ -106,12 +143,27 @@ pub(super) const fn is_integer(datatype: DataType) -> bool {
     )
 }
 
+/// Whether a metric is an alarm by its name, and one whose values can be proposed.
+pub(super) fn is_alarm(name: &str, seen: &MetricSeen) -> bool {
+    let (kind, flagged) = kind_of(name, seen);
+    !flagged && kind != Kind::Opaque && find(ALARMS, name).is_some()
+}
+
+/// Whether a metric counts by its name.
+pub(super) fn is_called_counter(name: &str) -> bool {
+    find(COUNTERS, name).is_some()
+}
+
 /// The first of [`WORDS`] in a name: `Setpoint/Speed`, `motorSP`, `Set_Point`.
 pub(super) fn word_in(name: &str) -> Option<&'static str> {
+    find(WORDS, name)
+}
+
+fn find(list: &[&'static str], name: &str) -> Option<&'static str> {
     let words = words(name);
     let pairs = words.windows(2).map(|pair| pair.concat());
     let candidates: Vec<String> = words.iter().cloned().chain(pairs).collect();
-    WORDS.iter().find(|word| candidates.iter().any(|candidate| candidate == *word)).copied()
+    list.iter().find(|word| candidates.iter().any(|candidate| candidate == *word)).copied()
 }
 
 /// The words of a name, in lower case: parted by what is no letter, and where a capital follows a
@@ -154,6 +206,21 @@ mod tests {
         ] {
             assert_eq!(word_in(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn alarms_and_counters_are_known_by_their_names() {
+        let seen = MetricSeen { datatypes: [DataType::Boolean].into(), ..MetricSeen::default() };
+        for name in ["Alarm/High", "OilAlarm", "Alarms/3/Active", "E-Stop", "drive_fault", "Trip"] {
+            assert!(is_alarm(name, &seen), "{name}");
+        }
+        for name in ["Default", "Alarm/Setpoint", "Stripper/On", "Running"] {
+            assert!(!is_alarm(name, &seen), "{name}");
+        }
+        for name in ["Counter/Bottles", "TotalEnergy", "Operating Hours", "Energy_kWh"] {
+            assert!(is_called_counter(name), "{name}");
+        }
+        assert!(!is_called_counter("Country") && !is_called_counter("Temperature"));
     }
 
     #[test]

@@ -1,16 +1,25 @@
 //! Ranges with head-room, in round numbers.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use sparkplug::DataType;
 
-use super::kind::is_integer;
-use super::observe::MetricSeen;
+use super::kind::{is_called_counter, is_integer};
+use super::observe::{MetricSeen, Numbers};
 
 /// Values from which a range can be guessed at.
 pub(super) const MIN_VALUES: u64 = 10;
 /// A number that only rose, so often at least, counts something.
 const MIN_RISES: u64 = 5;
+/// A value that changed less often than this may be set by somebody.
+const MIN_CHANGES: u64 = 5;
+/// Falls that a counter may have for so many rises: it begins again now and then.
+const RISES_TO_A_FALL: u64 = 10;
+/// What a counter begins again with, as a part of what it reached.
+const NEAR_ZERO: f64 = 0.01;
+/// What was seen for less than this says nothing about the next shift.
+pub(super) const MIN_SPAN: Duration = Duration::from_secs(3_600);
 /// Head-room on each side, as a part of what was seen between the smallest and the largest.
 const HEADROOM: f64 = 0.5;
 /// Digits after the point that a person still reads.
@@ -31,6 +40,56 @@ pub(super) enum NoRange {
     NotPlain,
 }
 
+/// Why a range isn't proposed but stands behind `#`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Doubt {
+    Short,
+    Counter,
+    Setting,
+}
+
+impl Doubt {
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Doubt::Short => "DECIDE: seen for less than an hour: the next value may be out of it",
+            Doubt::Counter => "DECIDE: a counter: it goes on, and what is out of range is null",
+            Doubt::Setting => {
+                "DECIDE: hardly changed, as what somebody sets: the next value may be any"
+            }
+        }
+    }
+}
+
+/// Whether a range of metrics, with their names, has to be decided on.
+pub(super) fn doubt<'a>(seen: impl Iterator<Item = (&'a str, &'a MetricSeen)>) -> Option<Doubt> {
+    let of_one = |(name, metric): (&str, &MetricSeen)| {
+        if is_short(metric.span) {
+            return Some(Doubt::Short);
+        }
+        let numbers = metric.numbers?;
+        if is_counter(&numbers) || is_called_counter(name) {
+            return Some(Doubt::Counter);
+        }
+        let changes = numbers.rises.saturating_add(numbers.falls);
+        (changes < MIN_CHANGES).then_some(Doubt::Setting)
+    };
+    seen.filter_map(of_one).min()
+}
+
+/// Whether something was seen for so short a time that nothing follows from it.
+pub(super) fn is_short(span: Option<(u64, u64)>) -> bool {
+    let seen = span.map_or(0, |(first, last)| last.saturating_sub(first));
+    Duration::from_millis(seen) < MIN_SPAN
+}
+
+/// Whether a number goes one way only, but for beginning again.
+fn is_counter(numbers: &Numbers) -> bool {
+    let (many, few) = (numbers.rises.max(numbers.falls), numbers.rises.min(numbers.falls));
+    let begins_at_zero = numbers.min >= 0.0 && numbers.min <= numbers.max * NEAR_ZERO;
+    many >= MIN_RISES
+        && (few == 0 || (begins_at_zero && few.saturating_mul(RISES_TO_A_FALL) <= many))
+}
+
 /// The range of metrics that share one.
 pub(super) fn range<'a>(seen: impl Iterator<Item = &'a MetricSeen>) -> Result<Range, NoRange> {
     let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
@@ -45,9 +104,7 @@ pub(super) fn range<'a>(seen: impl Iterator<Item = &'a MetricSeen>) -> Result<Ra
             return Err(NoRange::NotPlain);
         }
         datatypes.extend(&metric.datatypes);
-        counters &= numbers.falls == 0
-            && numbers.rises >= MIN_RISES
-            && metric.datatypes.iter().all(|datatype| is_integer(*datatype));
+        counters &= is_counter(&numbers) && numbers.rises > numbers.falls;
         (min, max) = (min.min(numbers.min), max.max(numbers.max));
     }
     let whole = datatypes.iter().all(|datatype| is_integer(*datatype));
@@ -144,7 +201,6 @@ mod tests {
     use proptest::prelude::{any, proptest};
     use proptest::prop_assert;
 
-    use super::super::observe::Numbers;
     use super::*;
 
     fn seen(datatype: DataType, values: &[f64]) -> MetricSeen {
@@ -183,6 +239,32 @@ mod tests {
         counter.numbers.as_mut().unwrap().falls = 0;
         let range_of = |seen: &MetricSeen| range([seen.clone()].iter());
         assert_eq!(range_of(&counter), Ok(Range { min: "0".into(), max: None }));
+        // Of every datatype, and also where it begins again now and then.
+        let mut energy = seen(DataType::Double, &[0.5, 570.25]);
+        energy.numbers = energy.numbers.map(|numbers| Numbers { rises: 40, falls: 1, ..numbers });
+        assert_eq!(range_of(&energy).unwrap().max, None);
+        let hour = Some((0, 3_600_000));
+        let of = |rises: u64, falls: u64, span| {
+            let least = if rises == 50 { 0.0 } else { 1.0 };
+            let mut seen = MetricSeen { span, ..seen(DataType::Float, &[least, 2.0]) };
+            seen.numbers = seen.numbers.map(|numbers| Numbers { rises, falls, ..numbers });
+            seen
+        };
+        for (name, seen, wanted) in [
+            ("Temperature", of(9, 9, hour), None),
+            ("Temperature", of(9, 9, Some((0, 40_000))), Some(Doubt::Short)),
+            ("Temperature", of(9, 9, None), Some(Doubt::Short)),
+            ("x", of(9, 0, hour), Some(Doubt::Counter)),
+            ("x", of(0, 9, hour), Some(Doubt::Counter)),
+            ("x", of(50, 4, hour), Some(Doubt::Counter)),
+            // Heated up slowly, and cooled down at once, but not to zero.
+            ("x", of(51, 4, hour), None),
+            ("Energy/Total", of(9, 9, hour), Some(Doubt::Counter)),
+            ("Speed", of(2, 2, hour), Some(Doubt::Setting)),
+            ("Speed", of(0, 0, hour), Some(Doubt::Setting)),
+        ] {
+            assert_eq!(doubt([(name, &seen)].into_iter()), wanted, "{name} {seen:?}");
+        }
         let few = MetricSeen { values: 9, ..seen(DataType::Float, &[1.0]) };
         assert_eq!(range_of(&few), Err(NoRange::FewValues));
         let nan = seen(DataType::Float, &[1.0, f64::INFINITY]);

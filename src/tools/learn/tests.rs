@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use diagnostic::SourceFile;
-use policy::{Policy, Verdict};
+use ot::Received;
+use policy::{Policy, Priority, Verdict};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
 use proptest::strategy::BoxedStrategy;
@@ -17,7 +18,7 @@ use sparkplug::{
 use super::*;
 use crate::capture::Record;
 use crate::cases::{self, Case};
-use crate::dry_run::case;
+use crate::dry_run::{DryRun, MetricFate, case};
 
 /// Datatype, and the values that a metric has over time.
 type Series = (DataType, Vec<Value>);
@@ -96,6 +97,11 @@ fn metric(name: &str, datatype: DataType, value: Option<Value>) -> Metric {
 type World = BTreeMap<(String, String, Option<String>), Thing>;
 
 fn play(world: &World, turns: usize) -> Vec<Record> {
+    play_every(1_000, world, turns)
+}
+
+/// The same with so many milliseconds between data.
+fn play_every(every_ms: u64, world: &World, turns: usize) -> Vec<Record> {
     let mut player = Player::new();
     let entity = |key: &'_ (String, String, Option<String>)| -> (String, String, Option<String>) {
         key.clone()
@@ -117,7 +123,7 @@ fn play(world: &World, turns: usize) -> Vec<Record> {
         }
     }
     for turn in 0..turns {
-        player.pass(1_000);
+        player.pass(every_ms);
         for ((group, node, device), thing) in world {
             let entity = Entity { group, edge_node: node, device: device.as_deref() };
             player.data(entity, thing, turn);
@@ -284,6 +290,12 @@ fn realistic() -> Vec<Record> {
         ("Temperature/Air", floats(20.0, 21.0)),
         ("Counter/Bottles", counter.clone()),
         ("Running", states(&[true, false])),
+        ("Alarm/OilHot", states(&[false, false, true])),
+        (
+            "Energy_kWh",
+            (DataType::Double, (0..30).map(|n| Value::Double(f64::from(n) * 0.25)).collect()),
+        ),
+        ("Target", (DataType::Float, vec![Value::Float(7.0)])),
         ("State", texts(&["Idle", "Run"])),
         ("Setpoint/Speed", floats(100.0, 120.0)),
         ("Recipe/Name", texts(&["secret sauce"])),
@@ -307,7 +319,8 @@ fn realistic() -> Vec<Record> {
         ("Plant1".into(), "Utilities".into(), None),
         thing(&[("Power (kW)", floats(50.0, 70.0))]),
     );
-    play(&world, 30)
+    // Longer than an hour.
+    play_every(150_000, &world, 30)
 }
 
 #[test]
@@ -330,6 +343,70 @@ fn the_draft_of_a_realistic_plant_is_the_one_that_was_reviewed() {
         std::fs::write(&new, &draft.text).unwrap();
         panic!("{} isn't what is drafted now: {}", path.display(), new.display());
     }
+}
+
+/// What is proposed of a short recording, of counters and of what hardly changes stays out of the
+/// way of the next values: nothing of it becomes null.
+#[test]
+fn values_that_go_on_as_they_did_cross_under_a_draft() {
+    let thing: Thing = [
+        (
+            "Hours".to_owned(),
+            (DataType::Double, (0..60).map(|n| Value::Double(f64::from(n) / 3.6)).collect()),
+        ),
+        (
+            "x".to_owned(),
+            (DataType::Float, (0..60_u8).map(|n| Value::Float(f32::from(n))).collect()),
+        ),
+        ("Level".to_owned(), (DataType::Int32, (0..60).map(|n| Value::Int(n % 7 + n)).collect())),
+        (
+            "Target".to_owned(),
+            (
+                DataType::Float,
+                (0..60_u8).map(|n| Value::Float(if n < 40 { 7.0 } else { 90.0 })).collect(),
+            ),
+        ),
+    ]
+    .into();
+    let world: World = [(("G".to_owned(), "E".to_owned(), None), thing)].into();
+    for every_ms in [1_000, 200_000] {
+        let all = play_every(every_ms, &world, 60);
+        let (seen, _) = all.split_at(all.len() - 20);
+        let draft = draft(&observe(seen), &Options::default());
+        let (learnt, _) = policy(&draft.text);
+        let mut dry_run = DryRun::new(learnt, all[0].at_ms);
+        let mut crossed = 0;
+        for record in &all {
+            let _ = dry_run.pass_until(record.at_ms);
+            let outcome = dry_run.receive(Received {
+                topic: &record.topic,
+                payload: &record.payload,
+                retain: false,
+                dup: false,
+                assured: false,
+            });
+            for metric in outcome.metrics {
+                let MetricFate::Forwarded { arrives, .. } = metric.fate else { continue };
+                assert_eq!(arrives.value, metric.sent, "{} {}", metric.name, draft.text);
+                crossed += 1;
+            }
+        }
+        assert!(crossed > 200, "{crossed}");
+    }
+}
+
+#[test]
+fn alarms_come_first_and_have_no_rate() {
+    let draft = draft(&observe(&realistic()), &Options::default());
+    let (learnt, _) = policy(&draft.text);
+    let alarms = learnt.rules().iter().find(|rule| rule.name().ends_with("-alarms")).unwrap();
+    assert_eq!((alarms.priority(), alarms.rate()), (Priority::High, None));
+    let others = learnt.rules().iter().filter(|rule| rule.name() != alarms.name());
+    assert!(others.clone().any(|rule| rule.rate().is_some()));
+    let verdict =
+        learnt.judge(Entity::node("Plant1", "Line1"), "Alarm/OilHot", Some(DataType::Boolean));
+    let Verdict::Forward { rule, .. } = verdict else { panic!("{verdict:?}") };
+    assert_eq!(learnt.rule(rule).unwrap().priority(), Priority::High);
 }
 
 #[test]

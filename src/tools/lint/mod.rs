@@ -14,8 +14,10 @@ mod tests;
 use std::collections::HashMap;
 
 use diagnostic::{Diagnostic, Diagnostics, SourceFile};
+use policy::glob::Glob;
+use policy::rule::filter::Reach;
 use policy::rule::moment::show_moment;
-use policy::{Action, Bucket, Policy, Rate, Rule};
+use policy::{Action, Bucket, Mode, Policy, Rate, Rule};
 
 use self::cover::Pairs;
 
@@ -80,6 +82,17 @@ pub fn lint(policy: &Policy, sources: &[SourceFile], now_ms: u64) -> Diagnostics
             }
             problems.push(problem);
         }
+        if forwards_everything(rule) {
+            let title = format!("rule `{}` forwards everything of every edge node", rule.name());
+            problems.push(
+                warn("P116", title)
+                    .label("whatever the plant has, and will have, leaves it unless a rule denies it")
+                    .help(
+                        "name groups, edge nodes and metrics: `sparkdiode policy learn` drafts such \
+                         rules from what is there",
+                    ),
+            );
+        }
         // A limit of nodes says nothing about a rule: the rule may be about many of them.
         if let (Some(own), Some(link)) = (rule.rate(), policy.limits().link)
             && never_reached(own, link)
@@ -109,6 +122,30 @@ pub fn lint(policy: &Policy, sources: &[SourceFile], now_ms: u64) -> Diagnostics
     }
     problems.sort_by_position(sources);
     problems
+}
+
+/// Whether a rule forwards all metrics of all edge nodes and devices.
+fn forwards_everything(rule: &Rule) -> bool {
+    let selectors = rule.selectors();
+    let every = |globs: &Option<Vec<Glob>>| match globs {
+        None => true,
+        Some(globs) => globs.iter().any(Glob::matches_all_names),
+    };
+    let topics = selectors.topics.iter().flatten();
+    let every_topic = selectors.topics.is_none()
+        || topics.into_iter().any(|topic| {
+            topic.group.name().is_none()
+                && topic.edge_node.name().is_none()
+                && matches!(topic.reach, Reach::All)
+        });
+    rule.mode() == Mode::Enforce
+        && rule.forwarded().is_some_and(<[Glob]>::is_empty)
+        && rule.datatypes().is_none()
+        && every_topic
+        && !selectors.node_only
+        && selectors.devices.is_none()
+        && every(&selectors.groups)
+        && every(&selectors.edge_nodes)
 }
 
 /// Whether every limit of `own` is at least as wide as one of the same kind in `other`.

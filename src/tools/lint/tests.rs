@@ -26,6 +26,28 @@ fn rule(name: &str, action: &str, rest: &str) -> String {
 }
 
 #[test]
+fn a_rule_that_forwards_everything_is_remarked() {
+    for (action, rest, is_remarked) in [
+        ("forward", "group = \"*\"", true),
+        ("forward", "topic = \"spBv1.0/+/+/#\"", true),
+        ("forward", "group = [\"a\", \"**\"]\nallow-metrics = \"**\"", true),
+        ("forward", "edge-node = \"*\"\npriority = \"high\"", true),
+        ("forward", "topic = \"spBv1.0/G/+/#\"", false),
+        ("forward", "group = \"G\"", false),
+        ("forward", "group = \"*\"\nallow-metrics = \"*\"", false),
+        ("forward", "group = \"*\"\ndatatypes = \"Float\"", false),
+        ("forward", "group = \"*\"\nnode-only = true", false),
+        ("forward", "group = \"*\"\ndevice = \"*\"", false),
+        ("forward", "group = \"*\"\nmode = \"observe\"", false),
+        ("deny", "group = \"*\"", false),
+    ] {
+        let found = codes(&rule("r", action, rest));
+        let remarked = found.iter().any(|code| code.starts_with("P116"));
+        assert_eq!(remarked, is_remarked, "{action} {rest}: {found:?}");
+    }
+}
+
+#[test]
 fn rules_that_never_decide_are_told() {
     let forward = |rest: &str| rule("wide", "forward", rest);
     let deny = |rest: &str| rule("wide", "deny", rest);

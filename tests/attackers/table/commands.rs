@@ -1,6 +1,6 @@
 //! What clients of the IT broker can do: commands, STATE, what is stored, and other people's names.
 
-use super::once_in;
+use super::{UNHEARD, once_in};
 use crate::attacker::{Attacker, Told};
 use crate::edge::{Edge, payload};
 use crate::good;
@@ -96,7 +96,8 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         let topic = |at: u64| format!("spBv1.0/Plant/NCMD/nobody{}", step * 100 + at);
         (0..100).map(|at| edge.publish(topic(at), rebirth().done())).collect()
     })
-    .at(2),
+    .at(2)
+    .untold(UNHEARD),
     Attacker::it("commands-that-are-compressed", |edge, _| {
         let bomb = payload(None, []).bytes(4, "SPBV1.0_COMPRESSED").bytes(5, [0x1f; 60_000]);
         vec![command(edge, bomb)]
@@ -115,17 +116,20 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         let odd = [&b""[..], b"OFFLINE", b"{", &[b'['; 50_000]];
         let odd = odd.map(|state| edge.publish("spBv1.0/STATE/enterprise", state).retained());
         many.chain(odd).collect()
-    }),
+    })
+    .untold("no primary host is configured, and so the relay isn't subscribed to STATE"),
     Attacker::it("forged-messages", |edge, _| {
         ["NBIRTH", "NDATA", "NDEATH"].map(|verb| forged(edge, verb)).to_vec()
     })
-    .at(2),
+    .at(2)
+    .untold(UNHEARD),
     Attacker::it("forged-messages-stored", |edge, step| {
         once_in(2, step, || {
             ["NBIRTH", "NDATA", "NDEATH"].map(|verb| forged(edge, verb).retained()).to_vec()
         })
     })
-    .before(|edge| ["NBIRTH", "NDEATH"].map(|verb| forged(edge, verb).retained()).to_vec()),
+    .before(|edge| ["NBIRTH", "NDEATH"].map(|verb| forged(edge, verb).retained()).to_vec())
+    .untold(UNHEARD),
     Attacker::it("forged-wills", |edge, _| {
         let client_id = format!("will-{}", edge.node);
         let will = Will {
@@ -135,7 +139,8 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         };
         let connect = Shot::Connect { client_id: client_id.clone(), will: Some(will) };
         vec![connect, Shot::Vanish { client_id }]
-    }),
+    })
+    .untold(UNHEARD),
     Attacker::it("odd-command-topics", |edge, _| {
         let under = |topic: &str| edge.publish(topic, rebirth().done());
         vec![
@@ -146,5 +151,6 @@ pub(super) const ATTACKERS: &[Attacker] = &[
             under("spBv1.0/Plant/DCMD/Good/\u{1b}[31m\u{202e}"),
             under("spBv1.0/Plant/NCMD/good"),
         ]
-    }),
+    })
+    .untold(UNHEARD),
 ];

@@ -1,6 +1,6 @@
 //! Too many of what a payload can have many of: two bytes each are enough.
 
-use super::once_in;
+use super::{RIGHT, WITHIN, once_in};
 use crate::attacker::{Attacker, Kind, Told};
 use crate::edge::{Edge, payload};
 use crate::hand::Shot;
@@ -92,7 +92,8 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         all
     })
     .within("Shaped")
-    .at(0),
+    .at(0)
+    .untold(WITHIN),
     Attacker::ot(KIND, "empty-property-sets", |edge, step| {
         data(edge, step, || {
             let list = Proto::new().int(1, Type::PropertySetList as u64);
@@ -130,7 +131,8 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         }
         all.extend(shots);
         all
-    }),
+    })
+    .untold(WITHIN),
     Attacker::ot(KIND, "parameters-of-a-template", |edge, step| {
         data(edge, step, || {
             typed("x", Type::Template).message(18, parameters(TOO_MANY).bytes(4, "T"))
@@ -142,12 +144,14 @@ pub(super) const ATTACKERS: &[Attacker] = &[
             vec![edge.birth(numbers("m", 19_000)), edge.data([alias(1).int(10, 1)])]
         })
     })
-    .at(0),
+    .at(0)
+    .untold(WITHIN),
     Attacker::ot(KIND, "metrics-repeated-in-data", |edge, step| {
         let shots =
             once_in(10, step, || vec![edge.data((0..19_000).map(|at| named("x").int(10, at)))]);
         edge.born_then(step, shots)
-    }),
+    })
+    .untold(RIGHT),
     Attacker::ot(KIND, "instances-of-a-long-template", |edge, step| {
         let shots = once_in(10, step, || {
             let empty = || alias(1).message(18, instance("T", []));
@@ -163,7 +167,8 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         all.extend(shots);
         all
     })
-    .unjudged(),
+    .unjudged()
+    .untold(RIGHT),
     Attacker::ot(KIND, "denied-instances-of-a-long-template", |edge, step| {
         let shots = once_in(10, step, || {
             let empty = || alias(1).message(18, instance("T", []));
@@ -179,5 +184,9 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         all.extend(shots);
         all
     })
-    .at(2),
+    .at(2)
+    .told(&[Told::ot(
+        "POLICY_DROP",
+        &["node=Plant/{node} ", "topic=spBv1.0/Plant/NDATA/{node} ", "reason=denied"],
+    )]),
 ];

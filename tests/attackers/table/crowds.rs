@@ -1,6 +1,6 @@
 //! More nodes and devices than there are, and what is remembered of them.
 
-use super::once_in;
+use super::{WITHIN, once_in};
 use crate::attacker::{Attacker, Kind, Told};
 use crate::edge::Edge;
 use crate::hand::Shot;
@@ -38,10 +38,6 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         "BIRTH_MISSING",
         &["node=Plant/{node}-", "topic=spBv1.0/Plant/NDATA/{node}-"],
     )]),
-    Attacker::ot(KIND, "invented-deaths", |edge, step| {
-        invented(edge, step, 200).map(|node| node.death()).collect()
-    })
-    .at(0),
     Attacker::ot(KIND, "invented-devices", |edge, step| {
         let mut all = Vec::new();
         if step.is_multiple_of(100) {
@@ -64,7 +60,8 @@ pub(super) const ATTACKERS: &[Attacker] = &[
             invented(edge, step % 200, 1).map(|mut node| large_birth(&mut node)).collect()
         })
     })
-    .at(2),
+    .at(2)
+    .untold(WITHIN),
     Attacker::ot(KIND, "large-births-of-devices", |edge, step| {
         let mut all = Vec::new();
         if step.is_multiple_of(400) {
@@ -75,24 +72,30 @@ pub(super) const ATTACKERS: &[Attacker] = &[
             vec![edge.of_device("DBIRTH", &device, numbers("m", 19_000))]
         }));
         all
-    }),
+    })
+    .untold(WITHIN),
     Attacker::ot(KIND, "large-texts-of-many", |edge, step| {
         once_in(2, step, || {
             invented(edge, step % 200, 1).map(|mut node| node.birth(texts(900_000))).collect()
         })
     })
-    .at(0),
+    .at(0)
+    .untold(WITHIN),
     Attacker::ot(KIND, "denied-births-of-many", |edge, step| {
         once_in(2, step, || {
             let denied = || (0..14).map(|at| text(format!("denied/{at}"), "d".repeat(60_000)));
             invented(edge, step % 200, 1).map(|mut node| node.birth(denied())).collect()
         })
-    }),
+    })
+    .untold(
+        "the policy denies all of it, which the status counts: no rule is broken by sending it",
+    ),
     Attacker::ot(KIND, "stored-births-of-strangers", |edge, step| {
         // A hundred of them took 638 MiB, at every start again.
         once_in(2, step, || stored(edge, step % 100, 1))
     })
-    .before(|edge| stored(edge, 100, 10)),
+    .before(|edge| stored(edge, 100, 10))
+    .untold("no rule selects them: what a broker has stored of them is neither news nor kept"),
     Attacker::ot(KIND, "nodes-of-other-groups", |edge, step| {
         (0..100)
             .map(|at| {
@@ -101,7 +104,8 @@ pub(super) const ATTACKERS: &[Attacker] = &[
             })
             .collect()
     })
-    .at(0),
+    .at(0)
+    .told(&[Told::ot("POLICY_DROP", &["node=Group", "reason=no_rule"])]),
     // The last of them, since it leaves no room for nodes that were never there.
     Attacker::ot(KIND, "invented-births", |edge, step| {
         invented(edge, step, 30).map(|mut node| node.small_birth()).collect()

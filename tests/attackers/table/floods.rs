@@ -1,5 +1,6 @@
 //! More messages than anybody has use for: each is right, or at once seen to be wrong.
 
+use super::RIGHT;
 use crate::attacker::{Attacker, Kind, Told};
 use crate::edge::Edge;
 use crate::hand::Shot;
@@ -15,9 +16,13 @@ fn by_alias(edge: &mut Edge, step: u64, each: u64) -> Vec<Shot> {
 }
 
 pub(super) const ATTACKERS: &[Attacker] = &[
-    Attacker::ot(KIND, "data-by-alias-qos0", |edge, step| by_alias(edge, step, 200)).at(0),
-    Attacker::ot(KIND, "data-by-alias-qos1", |edge, step| by_alias(edge, step, 200)),
-    Attacker::ot(KIND, "data-by-alias-qos2", |edge, step| by_alias(edge, step, 100)).at(2),
+    Attacker::ot(KIND, "data-by-alias-qos0", |edge, step| by_alias(edge, step, 200))
+        .at(0)
+        .untold(RIGHT),
+    Attacker::ot(KIND, "data-by-alias-qos1", |edge, step| by_alias(edge, step, 200)).untold(RIGHT),
+    Attacker::ot(KIND, "data-by-alias-qos2", |edge, step| by_alias(edge, step, 100))
+        .at(2)
+        .untold(RIGHT),
     Attacker::ot(KIND, "data-by-name", |edge, step| {
         let mut all = Vec::new();
         if step.is_multiple_of(20) {
@@ -27,18 +32,21 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         all.extend((0..20).map(|_| edge.data((0..100).map(metric))));
         all
     })
-    .at(0),
+    .at(0)
+    .untold(RIGHT),
     Attacker::ot(KIND, "data-that-is-stored", |edge, step| {
         let data = (0..50).map(|at| edge.small_data(step * 50 + at).retained()).collect();
         edge.born_then(step, data)
-    }),
+    })
+    .untold(RIGHT),
     Attacker::ot(KIND, "new-names", |edge, step| {
         let first = step % 20 * 400;
         let new = |at: u64| number(format!("new{}", first + at), 1);
         let data = vec![edge.data((0..400).map(new))];
         edge.born_then(step, data)
     })
-    .within("Renamed"),
+    .within("Renamed")
+    .untold(RIGHT),
     Attacker::ot(KIND, "new-names-one-by-one", |edge, step| {
         let first = step % 20 * 100;
         let data =
@@ -46,7 +54,8 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         edge.born_then(step, data)
     })
     .within("Renamed")
-    .at(2),
+    .at(2)
+    .untold(RIGHT),
     Attacker::ot(KIND, "data-before-birth", |edge, step| {
         (0..200).map(|at| edge.small_data(step * 200 + at)).collect()
     })
@@ -63,7 +72,8 @@ pub(super) const ATTACKERS: &[Attacker] = &[
     .told(&[Told::ot("PAYLOAD_REFUSED", &["node=Plant/{node} ", "reason="])]),
     Attacker::ot(KIND, "foreign-data", |edge, step| by_alias(edge, step, 200))
         .within("Elsewhere")
-        .at(0),
+        .at(0)
+        .told(&[Told::ot("POLICY_DROP", &["node=Elsewhere/{node} ", "reason=no_rule"])]),
     Attacker::ot(KIND, "shaped-data", |edge, step| {
         let mut all = Vec::new();
         if step.is_multiple_of(20) {
@@ -73,5 +83,6 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         all.extend((0..4).map(|_| edge.data((0..500).map(metric))));
         all
     })
-    .within("Shaped"),
+    .within("Shaped")
+    .untold(RIGHT),
 ];

@@ -35,6 +35,13 @@ pub fn all() -> Vec<Attacker> {
     .concat()
 }
 
+/// Nothing of it is wrong, however much there is of it.
+const RIGHT: &str = "all of it is right, and within the limits: the status shows who sends most";
+/// It stays below what is refused.
+const WITHIN: &str = "as much as the limits let through";
+/// Those who listen on the broker hear it, and the relay isn't one of them.
+const UNHEARD: &str = "the relay isn't subscribed to it";
+
 /// What is done in one of so many steps only.
 fn once_in(steps: u64, step: u64, shots: impl FnOnce() -> Vec<Shot>) -> Vec<Shot> {
     if step % steps == steps / 2 { shots() } else { Vec::new() }
@@ -46,6 +53,22 @@ mod tests {
 
     use super::*;
     use crate::attacker::Side;
+
+    #[test]
+    fn each_is_named_by_a_line_or_there_is_a_reason_why_not() {
+        for attacker in all() {
+            let is_told = !attacker.told.is_empty();
+            assert_ne!(is_told, attacker.untold.is_some(), "{attacker:?}: a line or a reason");
+            assert!(attacker.untold.is_none_or(|why| why.len() > 20), "{attacker:?}");
+            // Who does it: the line has its topic, its node, or whom it is about.
+            for told in attacker.told {
+                let names = |word: &&str| {
+                    ["node=", "topic=", "entity="].iter().any(|key| word.starts_with(key))
+                };
+                assert!(told.words.iter().any(names), "{attacker:?}: {told:?}");
+            }
+        }
+    }
 
     #[test]
     fn there_is_an_attacker_for_each_construct_on_both_sides_and_at_each_quality_of_service() {

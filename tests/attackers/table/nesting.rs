@@ -112,8 +112,32 @@ fn bomb(edge: &Edge, body: &[u8], algorithm: &str) -> Shot {
 pub(super) const ATTACKERS: &[Attacker] = &[
     Attacker::ot(KIND, "templates-in-templates", |edge, step| data(edge, step, deep_template))
         .told(REFUSED),
-    Attacker::ot(KIND, "sets-in-sets", |edge, step| data(edge, step, deep_properties)).at(0),
-    Attacker::ot(KIND, "lists-in-lists", |edge, step| data(edge, step, deep_lists)).at(2),
+    Attacker::ot(KIND, "sets-in-sets", |edge, step| data(edge, step, deep_properties)).at(0).told(
+        &[Told::ot(
+            "METRIC_REFUSED",
+            &[
+                "node=Plant/{node} ",
+                "topic=spBv1.0/Plant/NDATA/{node} ",
+                "metric=x ",
+                "reason=over_cap",
+                "got=\"more than 16 levels of nesting\"",
+                "key=limits.nesting",
+            ],
+        )],
+    ),
+    Attacker::ot(KIND, "lists-in-lists", |edge, step| data(edge, step, deep_lists)).at(2).told(&[
+        Told::ot(
+            "METRIC_REFUSED",
+            &[
+                "node=Plant/{node} ",
+                "topic=spBv1.0/Plant/NDATA/{node} ",
+                "metric=x ",
+                "reason=over_cap",
+                "got=\"more than 16 levels of nesting\"",
+                "key=limits.nesting",
+            ],
+        ),
+    ]),
     Attacker::ot(KIND, "definition-of-itself", |edge, step| {
         once_in(5, step, || {
             let itself = |name| instance_metric(name, "T", []);
@@ -125,7 +149,17 @@ pub(super) const ATTACKERS: &[Attacker] = &[
                 edge.data([instance_metric("x", "T", [instance_metric("a", "T", [itself("b")])])]),
             ]
         })
-    }),
+    })
+    .told(&[Told::ot(
+        "METRIC_REFUSED",
+        &[
+            "node=Plant/{node} ",
+            "metric=T ",
+            "reason=over_cap",
+            "contains itself",
+            "key=limits.nesting",
+        ],
+    )]),
     Attacker::ot(KIND, "definitions-that-double", |edge, step| {
         // Each has two of the one before: 2^15 numbers, if somebody unfolds them.
         once_in(5, step, || {
@@ -138,7 +172,11 @@ pub(super) const ATTACKERS: &[Attacker] = &[
             all.push(instance_metric("x", "T15", []));
             vec![edge.birth(all), edge.data([instance_metric("x", "T15", [])])]
         })
-    }),
+    })
+    .told(&[Told::ot(
+        "METRIC_REFUSED",
+        &["node=Plant/{node} ", "metric=x ", "reason=over_cap", "names of members"],
+    )]),
     Attacker::ot(KIND, "instances-of-nothing", |edge, step| {
         let shots = once_in(5, step, || {
             let one = |at: u64| instance_metric(&format!("x{at}"), &format!("nothing{at}"), []);
@@ -146,7 +184,16 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         });
         edge.born_then(step, shots)
     })
-    .at(0),
+    .at(0)
+    .told(&[Told::ot(
+        "METRIC_REFUSED",
+        &[
+            "node=Plant/{node} ",
+            "metric=x0 ",
+            "reason=type_mismatch",
+            "wanted=\"an instance of a definition",
+        ],
+    )]),
     Attacker::ot(KIND, "gzip-bomb", |edge, step| {
         let shots = once_in(5, step, || vec![bomb(edge, &GZIP_BOMB, "GZIP")]);
         edge.born_then(step, shots)
@@ -203,7 +250,11 @@ pub(super) const ATTACKERS: &[Attacker] = &[
             shots
         });
         edge.born_then(step, shots)
-    }),
+    })
+    .told(&[Told::ot(
+        "PAYLOAD_REFUSED",
+        &["node=Plant/{node} ", "topic=spBv1.0/Plant/NDATA/{node} ", "bytes="],
+    )]),
     Attacker::ot(KIND, "body-without-compression", |edge, step| {
         let shots = once_in(5, step, || {
             let seq = edge.next();
@@ -211,5 +262,8 @@ pub(super) const ATTACKERS: &[Attacker] = &[
             vec![edge.says("NDATA", payload(seq, texts(1)).bytes(4, "x").bytes(5, body))]
         });
         edge.born_then(step, shots)
-    }),
+    })
+    .untold(
+        "an extension that nobody has to read: counted with the fields of no Sparkplug payload",
+    ),
 ];

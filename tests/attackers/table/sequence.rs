@@ -1,6 +1,6 @@
 //! Sequence numbers that don't count, times that can't be, copies.
 
-use super::once_in;
+use super::{RIGHT, once_in};
 use crate::attacker::{Attacker, Kind, Told};
 use crate::edge::{Edge, payload};
 use crate::hand::Shot;
@@ -52,10 +52,12 @@ pub(super) const ATTACKERS: &[Attacker] = &[
     Attacker::ot(KIND, "seq-absent", |edge, step| {
         counted(edge, step, std::iter::repeat_n(None, 20))
     })
-    .at(0),
+    .at(0)
+    .told(&[Told::ot("SEQ_NOT_COUNTED", &["node=Plant/{node}"])]),
     Attacker::ot(KIND, "seq-above-255", |edge, step| {
         counted(edge, step, (0..20).map(|at| Some(1_000 + step * 20 + at)))
-    }),
+    })
+    .untold("the low bytes of its numbers count on, as a sequence does that was begun elsewhere"),
     Attacker::ot(KIND, "seq-of-large-messages-out-of-order", |edge, step| {
         // What is out of order waits for what is missing: here for megabytes.
         let mut all = Vec::new();
@@ -95,17 +97,24 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         let copies = (0..30).map(|_| one.clone().again()).collect();
         edge.born_then(step, copies)
     })
-    .at(0),
+    .at(0)
+    .untold(
+        "the same message again is a copy of it: counted as `duplicate`, and nothing is changed",
+    ),
     Attacker::ot(KIND, "copies-qos1", |edge, step| {
         let one = edge.small_data(step);
         let copies = (0..30).map(|_| one.clone().again()).collect();
         edge.born_then(step, copies)
-    }),
+    })
+    .untold(
+        "the same message again is a copy of it: counted as `duplicate`, and nothing is changed",
+    ),
     Attacker::ot(KIND, "copies-of-births", |edge, _| {
         let birth = edge.birth(numbers("m", 100));
         (0..10).map(|_| birth.clone().again()).collect()
     })
-    .at(2),
+    .at(2)
+    .untold(RIGHT),
     Attacker::ot(KIND, "times-far-away", |edge, step| {
         let mut all = Vec::new();
         for time in [0, 1, u64::MAX, 1 << 63, 253_402_300_800_000, (1 << 62) + step] {
@@ -121,10 +130,12 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         }
         all
     })
-    .at(0),
+    .at(0)
+    .untold("a time is what the node says it is: no rule here bounds it"),
     Attacker::ot(KIND, "historical", |edge, step| {
         let old = |at: u64| alias(1).int(3, at).int(5, 1).int(6, 1).int(10, at);
         let shots = vec![edge.data((0..500).map(old))];
         edge.born_then(step, shots)
-    }),
+    })
+    .untold(RIGHT),
 ];

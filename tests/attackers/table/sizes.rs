@@ -1,6 +1,6 @@
 //! Packets and payloads that are too large, or as large as may be.
 
-use super::once_in;
+use super::{UNHEARD, WITHIN, once_in};
 use crate::attacker::{Attacker, Kind, Told};
 use crate::edge::{Edge, payload};
 use crate::hand::Shot;
@@ -79,7 +79,8 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         let command = || edge.says("NCMD", over_birth(edge));
         once_in(10, step, || vec![command()])
     })
-    .at(0),
+    .at(0)
+    .untold(UNHEARD),
     Attacker::ot(KIND, "large-data", |edge, step| {
         let shots = once_in(5, step, || vec![edge.data(texts(UNDER))]);
         let mut all = Vec::new();
@@ -88,9 +89,11 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         }
         all.extend(shots);
         all
-    }),
+    })
+    .untold(WITHIN),
     Attacker::ot(KIND, "large-births", |edge, step| {
         once_in(5, step, || vec![edge.birth(texts(UNDER))])
     })
-    .at(2),
+    .at(2)
+    .untold(WITHIN),
 ];

@@ -49,7 +49,8 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         }
         all.extend(shots);
         all
-    }),
+    })
+    .told(&[Told::ot("PAYLOAD_REFUSED", &["node=Plant/{node} ", "topic=spBv1.0/Plant/NBIRTH/{node} ", "reason=over_cap", "key=limits.name-bytes"])]),
     Attacker::ot(KIND, "names-of-a-kilobyte-by-alias", |edge, step| {
         let mut all = Vec::new();
         if step.is_multiple_of(20) {
@@ -59,7 +60,8 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         all.push(edge.data((1..800).map(|at| alias(at).int(10, step))));
         all
     })
-    .at(0),
+    .at(0)
+    .untold("what is made of it stays below 64 times what comes, which is what bounds it"),
     Attacker::ot(KIND, "long-property-key", |edge, step| {
         both(edge, step, || {
             let set = Proto::new().bytes(1, long()).message(2, Proto::new().int(1, 3).int(3, 1));
@@ -104,15 +106,18 @@ pub(super) const ATTACKERS: &[Attacker] = &[
             vec![edge.says("NDATA", payload(seq, [number("x", 1)]).bytes(4, long()))]
         });
         edge.born_then(step, shots)
-    }),
+    })
+    .told(&[Told::ot("PAYLOAD_REFUSED", &["node=Plant/{node} ", "topic=spBv1.0/Plant/NDATA/{node} ", "reason=over_cap", "key=limits.text-bytes"])]),
     Attacker::ot(KIND, "odd-names", |edge, step| {
         // Control characters, a forged line of a log, directions of writing, nothing at all.
         both(edge, step, || {
             let odd = "\u{1b}[31m\n2026-01-01T00:00:00Z ERROR ot: FAILED\r\0\u{202e}\u{feff}/../+#";
             number(odd, 1).int(1, 5)
         })
-    }),
-    Attacker::ot(KIND, "names-without-text", |edge, step| both(edge, step, || number("", 1))).at(2),
+    })
+    .told(&[Told::ot("PAYLOAD_REFUSED", &["node=Plant/{node} ", "reason=malformed_payload"])]),
+    Attacker::ot(KIND, "names-without-text", |edge, step| both(edge, step, || number("", 1))).at(2)
+    .told(&[Told::ot("METRIC_REFUSED", &["node=Plant/{node} ", "metric=\"\" ", "reason=unknown_metric", "got=\"neither name nor alias\""])]),
     Attacker::ot(KIND, "names-that-are-the-relays", |edge, step| {
         let shots = once_in(2, step, || {
             vec![edge.data([
@@ -124,5 +129,6 @@ pub(super) const ATTACKERS: &[Attacker] = &[
             ])]
         });
         edge.born_then(step, shots)
-    }),
+    })
+    .untold("what nodes call their controls never crosses; it is counted as control_metric, and no fault"),
 ];

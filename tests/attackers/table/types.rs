@@ -1,6 +1,6 @@
 //! Values that don't fit what is said of them.
 
-use super::once_in;
+use super::{RIGHT, WITHIN, once_in};
 use crate::attacker::{Attacker, Kind, Told};
 use crate::edge::Edge;
 use crate::hand::Shot;
@@ -49,24 +49,43 @@ pub(super) const ATTACKERS: &[Attacker] = &[
     Attacker::ot(KIND, "several-values", |edge, step| {
         both(edge, step, || number("x", 1).bytes(15, "text").double(13, 1.5).int(7, 1))
     })
-    .at(2),
+    .at(2)
+    .untold("protobuf says that of several values the last one counts"),
     Attacker::ot(KIND, "unknown-datatype", |edge, step| {
         both(edge, step, || named("x").int(4, 4_000_000_000).int(10, 1))
-    }),
-    Attacker::ot(KIND, "no-datatype", |edge, step| both(edge, step, || named("x").int(10, 1))),
+    })
+    .told(&[Told::ot(
+        "METRIC_REFUSED",
+        &[
+            "node=Plant/{node} ",
+            "metric=x ",
+            "reason=type_mismatch",
+            "got=\"datatype 4000000000 in int_value\"",
+        ],
+    )]),
+    Attacker::ot(KIND, "no-datatype", |edge, step| both(edge, step, || named("x").int(10, 1)))
+        .told(&[Told::ot(
+            "METRIC_REFUSED",
+            &["node=Plant/{node} ", "metric=x ", "reason=type_mismatch", "got=int_value"],
+        )]),
     Attacker::ot(KIND, "unknown-type-of-a-property", |edge, step| {
         both(edge, step, || {
             let set = Proto::new().bytes(1, "k").message(2, Proto::new().int(1, 99).int(3, 1));
             number("x", 1).message(9, set)
         })
     })
-    .at(0),
+    .at(0)
+    .untold("what the type is can be told by the value, so that it is mended and crosses"),
     Attacker::ot(KIND, "uneven-rows", |edge, step| {
         both(edge, step, || {
             let short = Proto::new().message(4, Proto::new().message(1, Proto::new().int(1, 1)));
             typed("x", Type::DataSet).message(17, table(3, 3).raw(&short.done()))
         })
-    }),
+    })
+    .told(&[Told::ot(
+        "METRIC_REFUSED",
+        &["node=Plant/{node} ", "metric=x ", "reason=type_mismatch", "wanted=DataSet"],
+    )]),
     Attacker::ot(KIND, "arrays-that-lie", |edge, step| {
         once_in(5, step, || {
             let booleans = typed("b", Type::BooleanArray).bytes(16, [0xff, 0xff, 0xff, 0xff, 1]);
@@ -76,16 +95,19 @@ pub(super) const ATTACKERS: &[Attacker] = &[
             vec![edge.birth(all.clone()), edge.data(all)]
         })
     })
-    .at(2),
+    .at(2)
+    .untold("arrays are taken as bytes, since libraries pack them differently"),
     Attacker::ot(KIND, "large-arrays", |edge, step| {
         let one = || typed("x", Type::Int8Array).bytes(16, vec![1; 900_000]);
         once_in(10, step, || vec![edge.birth([one()]), edge.data([one()])])
-    }),
+    })
+    .untold(WITHIN),
     Attacker::ot(KIND, "large-bytes", |edge, step| {
         let one = || typed("x", Type::Bytes).bytes(16, vec![1; 900_000]);
         once_in(10, step, || vec![edge.birth([one()]), edge.data([one()])])
     })
-    .at(0),
+    .at(0)
+    .untold(WITHIN),
     Attacker::ot(KIND, "numbers-that-are-none", |edge, step| {
         once_in(5, step, || {
             let numbers = [f64::NAN, f64::INFINITY, f64::MIN, -0.0, 5e-324];
@@ -96,7 +118,8 @@ pub(super) const ATTACKERS: &[Attacker] = &[
             vec![edge.birth(all.clone()), edge.data(all)]
         })
     })
-    .within("Shaped"),
+    .within("Shaped")
+    .untold(RIGHT),
     Attacker::ot(KIND, "types-that-change", |edge, step| {
         let metric = match step % 3 {
             0 => number("x", step),
@@ -105,7 +128,8 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         };
         vec![edge.birth([metric.clone().int(2, 1)]), edge.data([metric])]
     })
-    .at(2),
+    .at(2)
+    .untold(RIGHT),
     Attacker::ot(KIND, "one-alias-for-two", |edge, step| {
         once_in(5, step, || {
             vec![
@@ -113,7 +137,16 @@ pub(super) const ATTACKERS: &[Attacker] = &[
                 edge.data([alias(1).int(10, 2), alias(1).bytes(15, "y")]),
             ]
         })
-    }),
+    })
+    .told(&[Told::ot(
+        "METRIC_REFUSED",
+        &[
+            "node=Plant/{node} ",
+            "metric=b ",
+            "reason=malformed_payload",
+            "got=\"alias 1 of another metric\"",
+        ],
+    )]),
     Attacker::ot(KIND, "one-name-for-two", |edge, step| {
         once_in(5, step, || {
             vec![
@@ -121,14 +154,27 @@ pub(super) const ATTACKERS: &[Attacker] = &[
                 edge.data([named("a").int(10, 2), named("a").bytes(15, "y")]),
             ]
         })
-    }),
+    })
+    .told(&[Told::ot(
+        "METRIC_REFUSED",
+        &[
+            "node=Plant/{node} ",
+            "metric=a ",
+            "reason=malformed_payload",
+            "got=\"its name a second time\"",
+        ],
+    )]),
     Attacker::ot(KIND, "aliases-of-nobody", |edge, step| {
         let shots = once_in(2, step, || {
             vec![edge.data((0..2_000).map(|at| alias(u64::MAX - at).int(10, 1)))]
         });
         edge.born_then(step, shots)
     })
-    .at(0),
+    .at(0)
+    .told(&[Told::ot(
+        "METRIC_REFUSED",
+        &["node=Plant/{node} ", "reason=unknown_metric", "got=\"alias "],
+    )]),
     Attacker::ot(KIND, "definition-behind-its-instance", |edge, step| {
         once_in(5, step, || {
             vec![
@@ -141,5 +187,9 @@ pub(super) const ATTACKERS: &[Attacker] = &[
                 edge.data([definition("T", [number("new", 1)])]),
             ]
         })
-    }),
+    })
+    .told(&[Told::ot(
+        "METRIC_REFUSED",
+        &["node=Plant/{node} ", "metric=T ", "reason=malformed_payload"],
+    )]),
 ];

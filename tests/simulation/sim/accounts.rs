@@ -1,14 +1,7 @@
 //! Every value has one fate: it is in the journal, or the OT half dropped it and says so; what is in
 //! the journal is on IT, or the IT half dropped it and says so.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use journal_format::Body;
-use journal_read::{From, Item, Reader};
-use prost::Message as _;
-use sparkplug::Payload;
-
-use super::plant::{Metric, Number, Sent, Shape, Way};
+use super::plant::{Metric, Number, Sent, Way};
 use super::world::{Violation, World};
 
 /// Values that one message has at most, of those that the plant counts.
@@ -48,7 +41,15 @@ pub fn balance(world: &mut World) -> Result<(), Violation> {
         let tally = half.mirror().tally();
         on_it.frames += tally.unplaceable + tally.frames_lost;
     }
-    let (living, journalled) = journal(world)?;
+    world.journal.read(&world.journal_dir());
+    if !world.journal.is_whole() {
+        // What was deleted between two looks nobody can compare with.
+        return match world.config.retain_bytes {
+            Some(_) => Ok(()),
+            None => Err(format!("the journal is not whole: {:?}", world.journal.trouble)),
+        };
+    }
+    let (living, journalled) = (world.journal.living(&world.host), &world.journal.all);
     let mut missing = Vec::new();
     for sent in world.plant.sent.iter().filter(|sent| matches!(sent.way, Way::Heard(_))) {
         let current = sent.values.iter().filter_map(|(_, number)| *number);
@@ -63,8 +64,8 @@ pub fn balance(world: &mut World) -> Result<(), Violation> {
         entity.metrics.iter().find(|metric| of(metric)).is_none_or(|metric| metric.is_born)
     };
     missing.retain(|(number, sent)| !world.was_killed || is_born(*number, sent));
-    // What a policy redacts is no drop.
-    if world.was_redacted {
+    // What a policy redacts is no drop, and values that wait end with a kill.
+    if world.was_redacted || (world.was_slow && world.was_killed) {
         missing.clear();
     }
     // A value may be repeated by a birth: then one of its messages may have been dropped.
@@ -89,52 +90,4 @@ pub fn balance(world: &mut World) -> Result<(), Violation> {
         ));
     }
     Ok(())
-}
-
-/// The numbers that were said of what lives since its last birth, and all that the journal holds.
-fn journal(world: &World) -> Result<(BTreeSet<Number>, BTreeSet<Number>), Violation> {
-    let text = |error: journal_read::JournalError| format!("the journal can't be read: {error}");
-    let mut reader = Reader::open(&world.journal_dir(), From::Oldest).map_err(text)?;
-    let mut living: BTreeMap<String, BTreeSet<Number>> = BTreeMap::new();
-    let mut all = BTreeSet::new();
-    while let Some(item) = reader.next_settled().map_err(text)? {
-        let frame = match item {
-            Item::Frame(frame) => frame,
-            Item::Lost(lost) => return Err(format!("the journal lost frames: {lost:?}")),
-        };
-        let (topic, bytes, is_relayed) = match frame.body {
-            Some(Body::Relayed(relayed)) => (relayed.topic, relayed.payload, true),
-            Some(Body::Keyframe(keyframe)) => (keyframe.topic, keyframe.payload, false),
-            _ => continue,
-        };
-        let levels: Vec<&str> = topic.split('/').collect();
-        let entity = levels[3..].join("/");
-        if is_relayed {
-            match levels[2] {
-                // Devices end with their node.
-                "NBIRTH" | "NDEATH" => {
-                    living.retain(|known, _| known.split('/').next() != Some(levels[3]));
-                }
-                "DBIRTH" | "DDEATH" => drop(living.remove(&entity)),
-                _ => {}
-            }
-        }
-        let payload = Payload::decode(&bytes[..]).map_err(|error| error.to_string())?;
-        let numbers = payload.metrics.iter().filter_map(|metric| metric.value.as_ref());
-        // Below are bdSeq, and the values of definitions.
-        let numbers = numbers.filter_map(Shape::number).filter(|number| *number > 1_000);
-        for number in numbers {
-            all.insert(number);
-            if is_relayed {
-                living.entry(entity.clone()).or_default().insert(number);
-            }
-        }
-    }
-    // What isn't born on IT waits for that.
-    living.retain(|entity, _| {
-        let (node, device) = entity.split_once('/').unwrap_or((entity, ""));
-        let shown = world.host.nodes.get(node).filter(|node| node.is_online);
-        shown.is_some_and(|shown| shown.entities.contains_key(device))
-    });
-    Ok((living.into_values().flatten().collect(), all))
 }

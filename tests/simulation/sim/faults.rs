@@ -2,10 +2,13 @@
 //! changed as it would be by a part that has the mistake. The product has no line for it.
 
 use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use it::mirror::Outgoing;
+use ot::PipelineSettings;
 use prost::Message as _;
-use sparkplug::Payload;
+use sparkplug::{Metric, Payload};
 
 use super::ot_broker::Message;
 
@@ -36,6 +39,20 @@ faults! {
     ShowsNoDeath: "a node that ends is not shown to",
     ShowsNoDeviceDeath: "a device that ends is not shown to",
     SwapsNames: "a value is shown under the name of another metric",
+    WaitsForEver: "nobody gives up waiting for what is missing",
+    NeverUnheard: "a node of which nothing is heard is never given up",
+    AcknowledgesEarly: "a message is acknowledged before the journal has it",
+    SkipsFrames: "the position in the journal is stored before what was read is",
+    BelievesStored: "what a broker has stored is taken for news",
+    IgnoresReload: "another policy isn't taken",
+    MissesWindows: "a rule doesn't come into force or go out of it by the clock",
+    DropsOverRate: "what is over a rate limit is dropped, and doesn't wait",
+    ForgetsNames: "names on IT are those of the plant",
+    ForgetsShapes: "values aren't shaped",
+    ExpiresEarly: "segments of the journal go before their time",
+    WritesIntoNothing: "what a full disk refused isn't written again",
+    HidesHistory: "what hosts missed isn't told them later",
+    SetsAsideUntold: "a message is set aside, and nobody is told",
 }
 
 impl Fault {
@@ -45,6 +62,7 @@ impl Fault {
             let topic = String::from_utf8_lossy(&message.delivery.topic).into_owned();
             let is = |kind: &str| topic.contains(&format!("/{kind}/"));
             match self {
+                Fault::BelievesStored => message.delivery.retain = false,
                 Fault::IgnoresSeq => change(message, |payload| payload.seq = None),
                 Fault::HistoryIsNow => change(message, |payload| {
                     payload.metrics.iter_mut().for_each(|metric| metric.is_historical = None);
@@ -59,6 +77,34 @@ impl Fault {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Changes how the OT half is set up.
+    pub fn on_pipeline(self, settings: &mut PipelineSettings) {
+        const NEVER: Duration = Duration::from_secs(1_000_000);
+        match self {
+            Fault::WaitsForEver => settings.reorder_timeout = NEVER,
+            Fault::NeverUnheard => settings.doubt_after = NEVER,
+            _ => {}
+        }
+    }
+
+    /// Changes what both halves read as their policy.
+    pub fn on_policy(self, text: String) -> String {
+        let without = |what: &str| text.split(what).next().unwrap_or_default().to_owned();
+        match self {
+            // A window, and no more than that, is open for ever or for never.
+            Fault::MissesWindows => {
+                let is_edge = |line: &&str| line.starts_with("not-after");
+                text.lines().filter(|line| !is_edge(line)).map(|line| format!("{line}\n")).collect()
+            }
+            Fault::DropsOverRate => {
+                text.replace("burst-messages = 4\n", "burst-messages = 4\non-excess = \"drop\"\n")
+            }
+            Fault::ForgetsNames => without("[rename"),
+            Fault::ForgetsShapes => without("[[rule.metric"),
+            _ => text,
         }
     }
 
@@ -93,6 +139,12 @@ impl Fault {
                 Fault::KeepsGood => {
                     payload.metrics.iter_mut().for_each(|metric| metric.properties = None);
                 }
+                Fault::HidesHistory if is_data => {
+                    let old = |metric: &&mut Metric| metric.is_historical == Some(true);
+                    for metric in payload.metrics.iter_mut().filter(old) {
+                        (metric.value, metric.is_null) = (None, Some(true));
+                    }
+                }
                 Fault::SkipsNumbers if is_data => {
                     payload.seq = payload.seq.map(|seq| if seq == 7 { 8 } else { seq });
                 }
@@ -108,6 +160,16 @@ impl Fault {
             *bytes = payload.encode_to_vec();
         }
     }
+}
+
+/// The segments of a journal, in order.
+pub fn segments(journal: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(journal).into_iter().flatten();
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut paths: Vec<_> =
+        paths.filter(|path| path.extension().is_some_and(|end| end == "sdj")).collect();
+    paths.sort();
+    paths
 }
 
 fn change(message: &mut Message, change: impl FnOnce(&mut Payload)) {

@@ -53,10 +53,14 @@ pub struct Habits {
     pub shifts_aliases: bool,
     /// A metric that no birth has.
     pub has_unborn: bool,
+    /// The broker stores its wills, and its births, for whoever comes later.
+    pub stores_wills: bool,
+    pub stores_births: bool,
 }
 
 impl Habits {
     pub fn of(random: &mut Random) -> Habits {
+        let mut more = Random::new(random.clone().next());
         let naming = random.pick(&[Naming::Names, Naming::Aliases, Naming::Aliases, Naming::Both]);
         let assures_births = random.chance(50);
         // Where QoS is mixed, messages overtake each other.
@@ -85,6 +89,8 @@ impl Habits {
             // Where a birth can be lost, what an alias means is nobody's promise.
             shifts_aliases: assures_births && naming != Naming::Names && random.chance(30),
             has_unborn: naming != Naming::Aliases && random.chance(25),
+            stores_wills: more.chance(20),
+            stores_births: more.chance(15),
         }
     }
 }

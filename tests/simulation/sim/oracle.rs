@@ -8,6 +8,7 @@ use strict_host::REBIRTH;
 use super::host::Shown;
 use super::plant::{Entity, Kind, MessageId, Number, Sent, Way};
 use super::policies::{self, Sight};
+use super::waits;
 use super::world::{Violation, World};
 
 /// How long IT may show as good what the relay could know to be out of date: a wait for messages out
@@ -21,6 +22,7 @@ const SETTING: Duration = Duration::from_secs(70);
 /// Holds at every step.
 pub fn at_every_step(world: &mut World) -> Result<(), Violation> {
     accounts(world)?;
+    waits::end(world)?;
     let since = world.set_at.map(|at| world.now.mono - at);
     for finding in world.host.findings() {
         let was_set = since.is_some_and(|since| since < SETTING);
@@ -80,7 +82,8 @@ pub fn no_false_good(world: &World) -> Result<(), Violation> {
         };
         for (device_name, metrics) in &shown.entities {
             let entities = &world.plant.nodes[node].devices;
-            let device = entities.iter().position(|one| one.name.as_ref() == Some(device_name));
+            let in_plant = Some(policies::in_plant(device_name));
+            let device = entities.iter().position(|one| one.name == in_plant);
             if device.is_none() && !device_name.is_empty() {
                 return Err(format!("IT shows {node_name}/{device_name}, which never was"));
             }
@@ -200,7 +203,7 @@ fn misread(world: &World, node: usize) -> bool {
 /// After everything has come to rest: what lives, lives.
 pub fn lives(world: &World) -> Result<(), Violation> {
     for (place, node) in world.plant.nodes.iter().enumerate() {
-        let shown = world.host.nodes.get(&node.name).filter(|node| node.is_online);
+        let shown = world.shown(&node.name);
         let is_known = |entity: &Entity| {
             entity.is_alive
                 && entity.born_by.is_some_and(|id| {
@@ -217,7 +220,7 @@ pub fn lives(world: &World) -> Result<(), Violation> {
             return Err(format!("{} lives, and is dead on IT", node.name));
         };
         for device in node.devices.iter().filter(|device| is_known(device)) {
-            let name = device.name.clone().unwrap_or_default();
+            let name = world.device_on_it(node, device);
             if is_seen(world, device) && !shown.entities.contains_key(&name) {
                 return Err(format!("{}/{name} lives, and is dead on IT", node.name));
             }
@@ -266,7 +269,15 @@ pub fn equal(world: &World) -> Result<(), Violation> {
         return Ok(());
     }
     for (place, node) in world.plant.nodes.iter().enumerate() {
-        let shown = world.host.nodes.get(&node.name).filter(|node| node.is_online);
+        let shown = world.shown(&node.name);
+        let is_again = |(name, shown): &(&String, &super::host::Node)| {
+            shown.is_online
+                && policies::in_plant(name) == node.name
+                && **name != world.name_on_it(&node.name)
+        };
+        if let Some((name, _)) = world.host.nodes.iter().find(is_again) {
+            return Err(format!("{} is shown as {name}", node.name));
+        }
         if !node.is_online || !is_seen(world, &node.own) {
             if let Some(shown) = shown {
                 // Where the death was lost there is no more than a doubt.
@@ -289,7 +300,7 @@ pub fn equal(world: &World) -> Result<(), Violation> {
         let none = BTreeMap::new();
         for device in node.places() {
             let entity = node.entity(device);
-            let name = entity.name.clone().unwrap_or_default();
+            let name = world.device_on_it(node, entity);
             let metrics = shown.entities.get(&name);
             let is_shown = entity.is_alive && is_seen(world, entity);
             if is_shown != metrics.is_some() {
@@ -321,6 +332,11 @@ fn equals(
     number: Option<Number>,
     shown: Option<Shown>,
 ) -> Result<(), &'static str> {
+    let sight = match sight {
+        Sight::UpTo(most) if number.is_some_and(|number| number > most) => Sight::Name,
+        Sight::UpTo(_) => Sight::Value,
+        sight => sight,
+    };
     match (sight, shown) {
         (Sight::Nothing, Some(_)) => Err("the policy hides it"),
         (Sight::Nothing, None) => Ok(()),

@@ -1,7 +1,7 @@
 //! The OT broker: the relay's persistent session, its queue and its window, and what a network does
 //! to messages on their way.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use account::Reason;
@@ -44,6 +44,8 @@ pub struct OtBroker {
     wire: VecDeque<Message>,
     /// Messages that come later, and when.
     late: Vec<(Duration, Message)>,
+    /// What is stored for whoever subscribes, by topic.
+    stored: BTreeMap<String, Vec<u8>>,
     loses: u64,
     copies: u64,
     shuffles: Option<Shuffle>,
@@ -69,6 +71,7 @@ impl OtBroker {
             queue: VecDeque::new(),
             wire: VecDeque::new(),
             late: Vec::new(),
+            stored: BTreeMap::new(),
             loses: 0,
             copies: 0,
             shuffles: None,
@@ -99,6 +102,9 @@ impl OtBroker {
             self.loses -= 1;
             self.lost.extend(published.id);
             return;
+        }
+        if published.is_stored {
+            self.stored.insert(published.topic.clone(), published.payload.clone());
         }
         let message = Message {
             delivery: Delivery {
@@ -156,6 +162,11 @@ impl OtBroker {
         self.arrive(message);
     }
 
+    /// Whether something is stored under this topic.
+    pub fn stores(&self, topic: &[u8]) -> bool {
+        self.stored.keys().any(|stored| stored.as_bytes() == topic)
+    }
+
     /// Lets time pass.
     pub fn tick(&mut self, now: Duration) {
         // In the order of their times, and of their coming where these are equal.
@@ -208,6 +219,19 @@ impl OtBroker {
             let mut message = kept.message.clone();
             message.delivery.dup = std::mem::replace(&mut kept.was_delivered, true);
             self.wire.push_back(message);
+        }
+        // It subscribes, as on every connection.
+        for (topic, payload) in &self.stored {
+            let delivery = Delivery {
+                topic: Bytes::copy_from_slice(topic.as_bytes()),
+                payload: Bytes::copy_from_slice(payload),
+                retain: true,
+                dup: false,
+                is_too_large: false,
+                packet_id: None,
+            };
+            let dropped_for = Some(Reason::StoredBirth);
+            self.wire.push_back(Message { delivery, id: None, dropped_for });
         }
         self.fill();
         present

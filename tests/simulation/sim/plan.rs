@@ -50,6 +50,8 @@ pub enum Op {
     StopOt {
         away_ms: u64,
     },
+    /// The OT half ends whenever it works on the next message at QoS 1.
+    Poison,
     KillIt {
         away_ms: u64,
     },
@@ -144,6 +146,8 @@ pub enum Junk {
 pub struct Config {
     pub nodes: Vec<Habits>,
     pub segment_bytes: u64,
+    /// The journal keeps no more than this.
+    pub retain_bytes: Option<u64>,
     /// Messages that the OT broker has in flight at most.
     pub window: usize,
     pub policy: usize,
@@ -229,8 +233,9 @@ impl Temper {
 }
 
 fn config(random: &mut Random) -> Config {
+    let mut more = Random::new(random.clone().next() ^ 0x0E7A);
     let count = random.between(1, 3) as usize;
-    Config {
+    let mut config = Config {
         nodes: (0..count).map(|_| Habits::of(random)).collect(),
         segment_bytes: random.between(2, 40) * 1_024,
         window: random.pick(&[1, 2, 5, 20]),
@@ -245,6 +250,21 @@ fn config(random: &mut Random) -> Config {
         doubt_after: Duration::from_secs(random.pick(&[15, 60, 300])),
         state_pace: random.pick(&[100, 100, 50, 10]),
         wall_ms: 1_790_000_000_000 + random.below(86_400_000) as u64,
+        retain_bytes: None,
+    };
+    if more.chance(20) {
+        // A segment is a quarter of that at most.
+        config.retain_bytes = Some(config.segment_bytes * more.between(4, 12));
+    }
+    config.policy = another_policy(&mut more, config.policy);
+    config
+}
+
+/// Now and then another one of all.
+fn another_policy(random: &mut Random, policy: usize) -> usize {
+    match random.chance(25) {
+        true => random.between(6, super::policies::COUNT as u64 - 1) as usize,
+        false => policy,
     }
 }
 
@@ -308,6 +328,7 @@ fn op(random: &mut Random, config: &Config, temper: &Temper) -> Op {
             4 => Op::OtLink { away_ms },
             _ => Op::OtBroker { away_ms },
         },
+        Of::Kills if roll.is_multiple_of(12) => Op::Poison,
         Of::Kills => match random.below(10) {
             0..=5 => Op::KillOt { away_ms, in_turn: random.chance(40), torn: random.chance(30) },
             6 => Op::StopOt { away_ms },
@@ -324,7 +345,8 @@ fn op(random: &mut Random, config: &Config, temper: &Temper) -> Op {
             _ => Op::Rebirth { node },
         },
         Of::Policies => {
-            Op::Reload { policy: random.below(super::policies::COUNT), ot_first: random.chance(50) }
+            let policy = another_policy(&mut Random::new(roll), random.below(6));
+            Op::Reload { policy, ot_first: random.chance(50) }
         }
         Of::Clock => {
             let jump_ms: i64 = random.pick(&[-3_600_000, -20_000, -500, 500, 20_000, 3_600_000]);

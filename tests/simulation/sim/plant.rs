@@ -9,6 +9,7 @@ use sparkplug::{DataType, Metric as Sparkplug, Payload, Template, Value};
 
 use super::habits::{BdSeq, Counting, Habits, Naming};
 use super::plan::Act;
+use super::policies::in_plant;
 use super::random::Random;
 use speech::{Fault, bd_seq};
 
@@ -90,6 +91,8 @@ pub struct Published {
     pub topic: String,
     pub payload: Vec<u8>,
     pub is_assured: bool,
+    /// The broker is to store it.
+    pub is_stored: bool,
     /// `None`: none of an edge node's messages.
     pub id: Option<MessageId>,
 }
@@ -283,8 +286,9 @@ impl Plant {
         Plant { nodes, sent: Vec::new(), numbers: 1_000 }
     }
 
+    /// Where the edge node is that has this name on IT.
     pub fn find(&self, node: &str) -> Option<usize> {
-        self.nodes.iter().position(|known| known.name == node)
+        self.nodes.iter().position(|known| known.name == in_plant(node))
     }
 
     /// Carries out what a node does; what it publishes, in order.

@@ -7,21 +7,25 @@ use policy::Policy;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sight {
     Value,
+    /// Its value up to this; above it is null.
+    UpTo(u64),
     /// That it exists.
     Name,
     Nothing,
 }
 
-pub const COUNT: usize = 6;
+pub const COUNT: usize = 8;
+/// Above this, policy 6 makes m1 null.
+const MOST: u64 = 1_080;
 
 /// Wall-clock time at which the rule with a window opens, and at which it closes: relative to the
 /// first wall clock of the run.
 pub const OPENS_MS: u64 = 20_000;
 pub const CLOSES_MS: u64 = 60_000;
 
-/// The policy with this number.
-pub fn policy(number: usize, first_wall_ms: u64) -> Policy {
-    let text = match number {
+/// The policy with this number, as its author wrote it.
+pub fn text(number: usize, first_wall_ms: u64) -> String {
+    match number {
         0 => "[[rule]]\nname = \"all\"\naction = \"forward\"\ntopic = \"spBv1.0/+/+/#\"\n".into(),
         1 => "[[rule]]\nname = \"most\"\naction = \"forward\"\ngroup = \"G\"\n\
               deny-metrics = [\"m1\"]\n"
@@ -40,9 +44,22 @@ pub fn policy(number: usize, first_wall_ms: u64) -> Policy {
         4 => "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"G\"\n\
               redact-metrics = [\"m2\"]\n"
             .into(),
+        6 => format!(
+            "[[rule]]\nname = \"shaped\"\naction = \"forward\"\ngroup = \"G\"\n\
+             [[rule.metric]]\nnames = [\"m0\"]\nmin-interval-ms = 700\ndeadband = 0\n\
+             [[rule.metric]]\nnames = [\"m1\"]\nmax = {MOST}\nout-of-range = \"null\"\n"
+        ),
+        7 => "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"G\"\n\
+              [rename.edge-node]\n\"G/N0\" = \"Q0\"\n\"G/N2\" = \"Q2\"\n\
+              [rename.device]\n\"G/N0/D0\" = \"R0\"\n\"G/N1/D1\" = \"R1\"\n"
+            .into(),
         _ => String::new(),
-    };
-    match Policy::parse(&[SourceFile::new("simulation.toml", text.as_str())]) {
+    }
+}
+
+/// The policy that this says.
+pub fn policy(text: &str) -> Policy {
+    match Policy::parse(&[SourceFile::new("simulation.toml", text)]) {
         Ok((policy, _)) => policy,
         Err(problems) => panic!("{problems}"),
     }
@@ -52,7 +69,9 @@ pub fn policy(number: usize, first_wall_ms: u64) -> Policy {
 pub fn sight(number: usize, metric: &str, since_first_ms: i64) -> Sight {
     let is_open = (OPENS_MS as i64..CLOSES_MS as i64).contains(&since_first_ms);
     match (number, metric) {
-        (0 | 2, _) => Sight::Value,
+        (0 | 2 | 7, _) => Sight::Value,
+        (6, "m1") => Sight::UpTo(MOST),
+        (6, _) => Sight::Value,
         (1, "m1") => Sight::Nothing,
         (1, _) => Sight::Value,
         (3, "m0" | "instance") => Sight::Value,
@@ -61,6 +80,34 @@ pub fn sight(number: usize, metric: &str, since_first_ms: i64) -> Sight {
         (4, _) => Sight::Value,
         _ => Sight::Nothing,
     }
+}
+
+/// Name on IT of an edge node.
+pub fn node_on_it(number: usize, node: &str) -> String {
+    match (number, node) {
+        (7, "N0") => "Q0".into(),
+        (7, "N2") => "Q2".into(),
+        _ => node.into(),
+    }
+}
+
+/// Name on IT of a device of this edge node.
+pub fn device_on_it(number: usize, node: &str, device: &str) -> String {
+    match (number, node, device) {
+        (7, "N0", "D0") => "R0".into(),
+        (7, "N1", "D1") => "R1".into(),
+        _ => device.into(),
+    }
+}
+
+/// Name in the plant of what has this one on IT: no policy gives a name to two.
+pub fn in_plant(name: &str) -> String {
+    name.replace('Q', "N").replace('R', "D")
+}
+
+/// Whether values wait under it.
+pub fn holds_back(number: usize) -> bool {
+    matches!(number, 2 | 6)
 }
 
 /// Whether the rule with a window opens or closes within a moment, or has.

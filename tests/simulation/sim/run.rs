@@ -15,7 +15,7 @@ use super::oracle;
 use super::plan::{Act, Junk, Length, Op, Plan};
 use super::plant::GROUP;
 use super::random::Random;
-use super::world::{Violation, World};
+use super::world::{Poison, Violation, World};
 
 /// How a run is to be done.
 #[derive(Clone, Debug)]
@@ -188,6 +188,7 @@ fn happen(world: &mut World, op: &Op) -> Result<(), Violation> {
         Op::OtBroker { away_ms } => world.restart_ot_broker(away_ms),
         Op::KillOt { away_ms, in_turn, torn } => world.kill_ot(away_ms, in_turn, torn),
         Op::StopOt { away_ms } => world.stop_ot(away_ms),
+        Op::Poison => world.poison = Some(Poison::Next),
         Op::KillIt { away_ms } => world.kill_it(away_ms),
         Op::StopIt { away_ms } => world.stop_it(away_ms),
         Op::Disk { what, ms } => world.fill_disk(what, ms),
@@ -195,6 +196,7 @@ fn happen(world: &mut World, op: &Op) -> Result<(), Violation> {
         Op::ItSession { node, swallows_ms } => {
             let until = world.now.mono + Duration::from_millis(swallows_ms);
             let name = world.plant.nodes[node].name.clone();
+            let name = world.name_on_it(&name);
             world.it_broker.swallow(&name, until);
         }
         Op::Rebirth { node } => ask_for_rebirth(world, node),
@@ -213,7 +215,7 @@ fn ask_for_rebirth(world: &mut World, node: usize) {
         ..Metric::default()
     };
     let payload = Payload { metrics: vec![metric], ..Payload::default() };
-    let name = world.plant.nodes[node].name.clone();
+    let name = world.name_on_it(&world.plant.nodes[node].name);
     let topic = format!("spBv1.0/{GROUP}/NCMD/{name}");
     world.it_broker.ask_for_rebirth(&name, topic, payload.encode_to_vec());
 }

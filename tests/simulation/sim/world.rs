@@ -15,10 +15,12 @@ use tempfile::TempDir;
 use super::accounts::Dropped;
 use super::faults::Fault;
 use super::host::Host;
+use super::host::Node as ShownNode;
 use super::it_broker::ItBroker;
+use super::journal::Journal;
 use super::ot_broker::OtBroker;
 use super::plan::{Config, Disk};
-use super::plant::{MessageId, Plant, Way};
+use super::plant::{Entity, MessageId, Node, Plant, Way};
 use super::policies;
 use super::random::Random;
 
@@ -60,6 +62,10 @@ pub struct World {
     full_until: BTreeMap<Disk, Duration>,
     /// What the half took and its journal doesn't have yet, and whether the broker has it too.
     taken: Vec<Taken>,
+    /// When the half stood still last, for its disk.
+    pub stood_at: Duration,
+    /// The message with which the OT half ends, and how often it has.
+    pub poison: Option<Poison>,
     /// The number that the half gives to the message that it took last.
     number: u64,
     /// Births and deaths that the journal has, and the stored plant doesn't yet.
@@ -75,6 +81,8 @@ pub struct World {
     pub dropped_on_ot: Dropped,
     pub dropped_on_it: Dropped,
     pub random: Random,
+    /// What the journal has had, as far as that was read.
+    pub journal: Journal,
     pub trace: bool,
 }
 
@@ -82,9 +90,19 @@ pub struct World {
 #[derive(Clone, Copy, Debug)]
 struct Taken {
     id: MessageId,
+    at: Duration,
     number: u64,
     /// The broker has it too.
     is_kept: bool,
+}
+
+/// A message with which the OT half ends whenever it works on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Poison {
+    /// The next one at QoS 1.
+    Next,
+    /// This one, with which it has ended so often.
+    Is(MessageId, u8),
 }
 
 /// The OT half is back at its broker.
@@ -110,7 +128,7 @@ impl World {
     pub fn new(config: &Config, seed: u64, fault: Option<Fault>, trace: bool) -> World {
         let now = Now { mono: Duration::from_secs(1), wall_ms: config.wall_ms };
         clock::testing::show(now);
-        let first = policies::policy(config.policy, config.wall_ms);
+        let first = read_policy(config.policy, config.wall_ms, fault);
         let mut world = World {
             plant: Plant::new(&config.nodes),
             ot_broker: OtBroker::new(config.window),
@@ -122,12 +140,14 @@ impl World {
             ot_policy: config.policy,
             it_policy: Arc::new(Mutex::new(first)),
             was_killed: false,
-            was_slow: config.policy == 2,
+            was_slow: policies::holds_back(config.policy),
             was_redacted: config.policy == 4,
             was_reloaded: config.policy == 3,
             back: BTreeMap::new(),
             full_until: BTreeMap::new(),
             taken: Vec::new(),
+            stood_at: Duration::ZERO,
+            poison: None,
             number: 0,
             unstored: Vec::new(),
             took: 0,
@@ -138,6 +158,7 @@ impl World {
             dropped_on_ot: Dropped::default(),
             dropped_on_it: Dropped::default(),
             random: Random::new(seed ^ 0xABCD),
+            journal: Journal::default(),
             first_wall_ms: config.wall_ms,
             set_at: None,
             shed: 0,
@@ -160,8 +181,8 @@ impl World {
     }
 
     pub fn policy(&mut self, number: usize) -> Policy {
-        let first_wall_ms = self.first_wall_ms;
-        let made = || policies::policy(number, first_wall_ms);
+        let (first_wall_ms, fault) = (self.first_wall_ms, self.fault);
+        let made = || read_policy(number, first_wall_ms, fault);
         self.policies[number].get_or_insert_with(made).clone()
     }
 
@@ -173,7 +194,7 @@ impl World {
 
     pub fn reload(&mut self, policy: usize, ot_first: bool) {
         self.ot_policy = policy;
-        self.was_slow |= policy == 2;
+        self.was_slow |= policies::holds_back(policy);
         self.was_redacted |= policy == 4;
         self.was_reloaded = true;
         let own = self.policy(policy);
@@ -189,7 +210,9 @@ impl World {
     fn take_policies(&mut self) {
         if self.is_back(Back::OtPolicy) {
             let policy = self.policy(self.ot_policy).into();
-            if let Some(half) = &mut self.ot {
+            if let Some(half) = &mut self.ot
+                && self.fault != Some(Fault::IgnoresReload)
+            {
                 half.reload(policy);
             }
         }
@@ -258,6 +281,27 @@ impl World {
         is_due && self.back.remove(&what).is_some()
     }
 
+    /// Name on IT of an edge node, under the policy in force.
+    pub fn name_on_it(&self, node: &str) -> String {
+        policies::node_on_it(self.ot_policy, node)
+    }
+
+    /// Name on IT of a device, or nothing for the edge node itself.
+    pub fn device_on_it(&self, node: &Node, entity: &Entity) -> String {
+        let name = entity.name.as_deref().unwrap_or_default();
+        policies::device_on_it(self.ot_policy, &node.name, name)
+    }
+
+    /// The edge node as IT shows it, if that is alive there.
+    pub fn shown(&self, node: &str) -> Option<&ShownNode> {
+        self.host.nodes.get(&self.name_on_it(node)).filter(|node| node.is_online)
+    }
+
+    /// Since when the oldest message waits that the OT half took, if one does.
+    pub fn oldest_taken(&self) -> Option<(Duration, MessageId)> {
+        self.taken.iter().map(|taken| (taken.at, taken.id)).min()
+    }
+
     /// Lets time pass, without the plant.
     pub fn step(&mut self, by: Duration) {
         self.now.mono += by;
@@ -279,6 +323,9 @@ impl World {
         self.take_policies();
         self.ot_turn();
         self.it_turn();
+        if self.config.retain_bytes.is_some() {
+            self.journal.read(&self.journal_dir());
+        }
         for id in self.ot_broker.take_lost() {
             let sent = &mut self.plant.sent[id];
             if sent.way == Way::Waiting {
@@ -292,12 +339,19 @@ impl World {
     /// Everything works from now on, and everybody is there.
     pub fn calm(&mut self) {
         self.ot_broker.calm();
+        // What it has not ended with often enough to be set aside is taken like any other.
+        self.poison = self.poison.filter(|poison| matches!(poison, Poison::Is(_, ot_half::ENDS)));
         let disks: Vec<Disk> = self.full_until.keys().copied().collect();
         disks.into_iter().for_each(|what| self.clear_disk(what));
         for at in self.back.values_mut() {
             *at = (*at).min(self.now.mono + Duration::from_secs(6));
         }
     }
+}
+
+fn read_policy(number: usize, first_wall_ms: u64, fault: Option<Fault>) -> Policy {
+    let text = policies::text(number, first_wall_ms);
+    policies::policy(&fault.map_or(text.clone(), |fault| fault.on_policy(text)))
 }
 
 /// A new directory, in memory if there is one there.

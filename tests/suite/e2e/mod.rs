@@ -1,5 +1,6 @@
 //! End to end: real edge nodes, the relay's two processes, a strict host.
 
+mod access;
 mod brokers;
 mod capture;
 mod commands;
@@ -8,6 +9,7 @@ mod faults;
 mod filters;
 mod flow;
 mod healing;
+mod history;
 mod hostile;
 mod incidents;
 mod kills;

@@ -119,23 +119,31 @@ fn merge_template(
 ) {
     for member in &newer.metrics {
         let place = places.member(current, member.name.as_deref().unwrap_or_default());
-        match place.and_then(|place| Some((place, current.metrics.get_mut(place)?))) {
-            Some((place, known)) => {
-                known.timestamp = member.timestamp.or(known.timestamp);
-                known.is_null = member.is_null;
-                match (&known.value, &member.value) {
-                    (Some(Value::Template(_)), Some(Value::Template(_))) => {
-                        let within = places.within(place);
-                        merge_value(&mut known.value, member.value.as_ref(), within, growth);
-                    }
-                    _ => {
-                        places.forget(place);
-                        growth.replace(&mut known.value, member.value.as_ref());
-                    }
+        // [`take_others`] has taken out what the birth doesn't have.
+        let known = place.and_then(|place| Some((place, current.metrics.get_mut(place)?)));
+        if let Some((place, known)) = known {
+            known.timestamp = member.timestamp.or(known.timestamp);
+            known.is_null = member.is_null;
+            match (&known.value, &member.value) {
+                (Some(Value::Template(_)), Some(Value::Template(_))) => {
+                    let within = places.within(place);
+                    merge_value(&mut known.value, member.value.as_ref(), within, growth);
+                }
+                _ => {
+                    places.forget(place);
+                    growth.replace(&mut known.value, member.value.as_ref());
                 }
             }
-            // A member that the birth doesn't have: hosts couldn't place it.
-            None => continue,
+            if let Some(newer) = &member.properties {
+                growth.lose(known.properties.heap_bytes());
+                known.properties = Some(newer.clone());
+                growth.gain(known.properties.heap_bytes());
+            }
+            if let Some(newer) = &member.metadata {
+                growth.lose(known.metadata.heap_bytes());
+                known.metadata = Some(newer.clone());
+                growth.gain(known.metadata.heap_bytes());
+            }
         }
     }
     for parameter in &newer.parameters {
@@ -148,19 +156,63 @@ fn merge_template(
     }
 }
 
+/// Takes members and parameters out of an instance that the one in the birth hasn't: hosts couldn't
+/// place them. How many; the first one's name. Recursion is bounded by the depth that was decoded.
+pub(super) fn take_others(
+    born: &Template,
+    instance: &mut Template,
+    places: &mut TemplatePlaces,
+    first: &mut Option<String>,
+) -> u64 {
+    let mut others: u64 = 0;
+    instance.metrics.retain_mut(|member| {
+        let name = member.name.as_deref().unwrap_or_default();
+        let place = places.member(born, name);
+        let Some((place, known)) = place.and_then(|at| Some((at, born.metrics.get(at)?))) else {
+            others = others.saturating_add(1);
+            first.get_or_insert_with(|| name.to_owned());
+            return false;
+        };
+        if let (Some(Value::Template(known)), Some(Value::Template(inner))) =
+            (&known.value, &mut member.value)
+        {
+            let inner = take_others(known, inner, places.within(place), first);
+            others = others.saturating_add(inner);
+        }
+        true
+    });
+    instance.parameters.retain(|parameter| {
+        let name = parameter.name.as_deref().unwrap_or_default();
+        let is_known = places.parameter(born, name).is_some();
+        if !is_known {
+            others = others.saturating_add(1);
+            first.get_or_insert_with(|| name.to_owned());
+        }
+        is_known
+    });
+    others
+}
+
+/// What a list takes, without what is in it.
+fn list_bytes<T>(list: &Vec<T>) -> usize {
+    allocation(list.capacity().saturating_mul(size_of::<T>()))
+}
+
 /// `places` are those of the current properties. There become no more than `most` of them, and the
-/// quality: data could bring others each time.
+/// quality: data could bring others each time. How many were left out.
 pub(super) fn merge_properties(
     current: &mut PropertySet,
     newer: &PropertySet,
     places: &mut Places,
     most: usize,
     growth: &mut Growth,
-) {
+) -> usize {
+    let mut left_out = 0_usize;
     growth.lose(rooms(current));
     for (key, value) in newer.keys.iter().zip(&newer.values) {
         let place = places.property(current, key);
         if place.is_none() && current.keys.len() >= most && key != QUALITY {
+            left_out = left_out.saturating_add(1);
             continue;
         }
         match place.and_then(|place| current.values.get(place)) {
@@ -171,14 +223,12 @@ pub(super) fn merge_properties(
         growth.gain(value.heap_bytes());
     }
     growth.gain(rooms(current));
+    left_out
 }
 
 /// What the lists of a set take, without what is in them.
 fn rooms(set: &PropertySet) -> usize {
-    let PropertySet { keys, values } = set;
-    let keys = allocation(keys.capacity().saturating_mul(size_of::<String>()));
-    let values = allocation(values.capacity().saturating_mul(size_of::<PropertyValue>()));
-    keys.saturating_add(values)
+    list_bytes(&set.keys).saturating_add(list_bytes(&set.values))
 }
 
 fn set_property(set: &mut PropertySet, place: Option<usize>, key: &str, value: PropertyValue) {

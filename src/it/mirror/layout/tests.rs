@@ -91,7 +91,10 @@ fn members_of_a_template_instance_are_merged_one_by_one() {
         ..Metric::default()
     };
     let mut layout = layout(vec![instance(vec![metric("rpm", 1.0), metric("amps", 2.0)])]);
-    fold(&mut layout, &mut instance(vec![metric("amps", 3.0), metric("alien", 3.0)]));
+    let mut data = instance(vec![metric("amps", 3.0), metric("alien", 3.0)]);
+    fold(&mut layout, &mut data);
+    let Some(Value::Template(published)) = data.value else { panic!("a template") };
+    assert_eq!(published.metrics.len(), 1, "hosts couldn't place the other one");
     let born = layout.birth_metrics().next().unwrap().into_owned();
     let Some(Value::Template(template)) = born.value else { panic!("a template") };
     let values: Vec<_> = template.metrics.iter().map(|m| m.value.clone()).collect();

@@ -111,6 +111,26 @@ pub(super) const NAMED: &str = r#"
 "#;
 
 #[test]
+fn a_copy_of_a_policy_with_other_names_ends_what_it_has_no_name_for() {
+    let plain = "[[rule]]\nname = \"r\"\naction = \"forward\"\ngroup = \"g\"\n";
+    let mut both = Both::with(plain);
+    let copy = |text: &str| Some(Arc::new(Both::policy(text)));
+    both.world.mirror.reload_policy(both.world.now, copy(plain));
+    both.send("NBIRTH", vec![bd_seq(4), metric("a", 1)]);
+    both.send("DBIRTH/d", vec![metric("x", 1)]);
+    // The IT half has the other policy before the OT half.
+    let device = format!("{plain}[rename.device]\n\"g/e/d\" = \"other\"\n");
+    both.world.mirror.reload_policy(both.world.now, copy(&device));
+    both.world.carry_out();
+    let node = &both.world.host.nodes["g/e"];
+    assert!(node.online && !node.born.contains_key("d"), "{:?}", node.born.keys());
+    let whole = format!("{plain}[rename.edge-node]\n\"g/e\" = \"other\"\n");
+    both.world.mirror.reload_policy(both.world.now, copy(&whole));
+    both.world.carry_out();
+    assert!(!both.world.host.nodes["g/e"].online);
+}
+
+#[test]
 fn a_copy_of_the_policy_judges_the_names_that_it_gave() {
     let mut both = Both::with(NAMED);
     both.world.mirror.reload_policy(both.world.now, Some(Arc::new(Both::policy(NAMED))));

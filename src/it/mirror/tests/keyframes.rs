@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use journal_format::{Body, Keyframe};
+use journal_format::{Body, Keyframe, Start};
 use journal_read::{Item, Lost, LostCause};
 use prost::Message;
 use sparkplug::{DataType, Metric, Payload, Value};
 
-use super::world::{World, bd_seq, metric, plant, settings};
+use super::world::{World, bd_seq, keyframe, metric, plant, settings};
 
 #[test]
 fn keyframes_heal_a_mirror_that_lost_frames() {
@@ -57,4 +57,39 @@ fn a_whole_mirror_finds_no_difference_in_a_keyframe() {
     }));
     assert_eq!(world.mirror.tally().healed, 0);
     assert_eq!(world.host.births, births);
+}
+
+/// The first frame of a segment whose head is spread over it.
+fn spread() -> Body {
+    Body::Start(Start { epoch: 1, keyframe_every_s: 60, spread: true, ..Start::default() })
+}
+
+#[test]
+fn a_head_that_is_spread_ends_with_a_heartbeat_and_shows_who_lives() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    let other = |world: &mut World| {
+        world.relayed("spBv1.0/g/NBIRTH/other", vec![bd_seq(1), metric("a", 1)], false);
+    };
+    other(&mut world);
+    assert!(world.host.nodes["g/e"].online && world.host.nodes["g/other"].online);
+    // Both are shown, one by a keyframe, and one by a birth of its own.
+    world.append(spread());
+    world.append(keyframe(1, 1, false, 0));
+    other(&mut world);
+    world.heartbeat();
+    assert!(world.host.nodes["g/e"].online && world.host.nodes["g/other"].online);
+    // One isn't: it died unseen. Nothing is said of it before the head is over.
+    world.append(spread());
+    world.append(keyframe(1, 1, false, 0));
+    assert!(world.host.nodes["g/other"].online);
+    world.heartbeat();
+    assert!(world.host.nodes["g/e"].online && !world.host.nodes["g/other"].online);
+    // A torn head shows nothing.
+    other(&mut world);
+    world.append(spread());
+    let lost = Lost { first: 1, last: 1, cause: LostCause::Damage };
+    world.mirror.handle_item(world.now, Item::Lost(lost));
+    world.heartbeat();
+    assert!(world.host.nodes["g/e"].online && world.host.nodes["g/other"].online);
 }

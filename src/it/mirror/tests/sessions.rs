@@ -33,11 +33,31 @@ fn a_rebirth_request_is_answered_with_current_values_and_a_burst_gets_two_answer
     }
     assert_eq!(world.host.births, 2);
     world.relayed("spBv1.0/g/NDATA/e", data(vec![metric("a", 3)]), false);
-    assert_eq!(world.host.live["g/e/:a"], [1, 2, 2], "no data before the births");
+    assert_eq!(world.host.live["g/e/:a"], [1, 2, 2, 3], "data isn't held back for them");
     world.pass(Duration::from_secs(2));
     assert_eq!(world.host.births, 3);
     assert_eq!(world.bd_seqs["g/e"], [0], "the same session");
     assert!(world.host.seen("g/e/:a", 3));
+}
+
+#[test]
+fn rebirth_requests_without_end_cost_one_birth_a_second_and_hold_no_data_back() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    world.pass(Duration::from_secs(2));
+    let before = world.host.births;
+    for value in 2..=200 {
+        for _ in 0..10 {
+            world.command("g/e", rebirth(), false);
+        }
+        world.relayed("spBv1.0/g/NDATA/e", data(vec![metric("a", value)]), false);
+        assert_eq!(world.host.live["g/e/:a"].last(), Some(&value), "at once");
+        world.pass(Duration::from_millis(50));
+    }
+    world.heartbeat();
+    assert!(world.host.historical.is_empty(), "{:?}", world.host.historical);
+    let births = world.host.births - before;
+    assert!((9..=12).contains(&births), "{births} in ten seconds");
 }
 
 #[test]

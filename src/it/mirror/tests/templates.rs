@@ -1,14 +1,17 @@
 //! Definitions of templates and their instances.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use account::Reason;
 use journal_format::{Body, Keyframe};
 use journal_read::{Item, Lost, LostCause};
 use prost::Message;
-use sparkplug::{DataType, Metric, Payload, Template, Value};
+use sparkplug::{DataType, Metric, Payload, Property, PropertySet, PropertyValue, Template, Value};
 
+use super::both::Both;
 use super::world::{WALL, World, bd_seq, data, metric, rebirth, settings};
+use crate::mirror::Notice;
 
 /// A template's definition, and an instance of it.
 fn definition(version: &str, datatype: DataType) -> Metric {
@@ -106,4 +109,75 @@ fn after_a_loss_a_device_waits_for_the_definition_of_its_instances() {
         assert_eq!(world.host.live["g/e/d:x"], [3, 4]);
         assert!(world.host.seen("g/e/d:x", 2), "what it said meanwhile is history");
     }
+}
+
+/// A birth may lack a member that data brings later: the OT half makes a birth with it first, so that a
+/// copy of the policy, which judges births, knows it.
+#[test]
+fn a_member_that_a_birth_left_out_comes_with_and_without_a_copy_of_the_policy() {
+    const POLICY: &str = "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"g\"\n";
+    for copy in [false, true] {
+        let mut both = Both::with(POLICY);
+        let policy = copy.then(|| Arc::new(Both::policy(POLICY)));
+        both.world.mirror.reload_policy(both.world.now, policy);
+        let motor = |metrics, is_definition: bool| Template {
+            metrics,
+            template_ref: (!is_definition).then(|| "Motor".into()),
+            is_definition: Some(is_definition),
+            ..Template::default()
+        };
+        let defined = template("Motor", motor(vec![metric("rpm", 1), metric("amps", 1)], true));
+        let of = |metrics| template("M", motor(metrics, false));
+        both.send("NBIRTH", vec![bd_seq(4), defined, of(vec![metric("rpm", 1)])]);
+        both.pass(3);
+        let births = both.world.host.births;
+        both.send("NDATA", data(vec![of(vec![metric("amps", 2)])]));
+        both.pass(3);
+        assert_eq!(both.world.host.births, births + 1, "{copy}");
+        both.send("NDATA", data(vec![of(vec![metric("amps", 3)])]));
+        both.pass(3);
+        assert_eq!(both.world.host.births, births + 1, "{copy}");
+        let account = both.world.mirror.account();
+        for reason in [Reason::Recheck, Reason::UnknownMetric] {
+            assert_eq!(account.dropped_metrics(reason), 0, "{copy} {reason}");
+        }
+        let refused = |notice: &Notice| matches!(notice, Notice::FrameRefused { .. });
+        assert!(!both.world.notices.iter().any(refused), "{:?}", both.world.notices);
+    }
+}
+
+/// What an honest OT half doesn't write: it is taken out, counted and told.
+#[test]
+fn members_that_births_lack_and_properties_beyond_the_limit_are_counted_and_told() {
+    let mut world = World::live(settings());
+    world.relayed(
+        "spBv1.0/g/NBIRTH/e",
+        vec![bd_seq(4), definition("1", DataType::Int64), instance("M"), metric("a", 1)],
+        false,
+    );
+    let Some(Value::Template(mut alien)) = instance("M").value else { panic!() };
+    alien.metrics.push(metric("alien", 1));
+    world.relayed("spBv1.0/g/NDATA/e", data(vec![template("M", *alien)]), false);
+    let account = world.mirror.account();
+    assert_eq!(account.dropped_metrics(Reason::UnknownMetric), 1);
+    assert_eq!(account.dropped(Reason::UnknownMetric), 0);
+    let told = |world: &World, words: &str| {
+        world.notices.iter().any(|notice| {
+            matches!(notice, Notice::FrameRefused { entity, .. } if entity.contains(words))
+        })
+    };
+    assert!(told(&world, "g/e metric M/alien"), "{:?}", world.notices);
+    for round in 0..2 {
+        let keys = (0..200).map(|at| format!("k{}", round * 200 + at)).collect();
+        let value = PropertyValue {
+            r#type: Some(DataType::Int32.code()),
+            value: Some(Property::Int(1)),
+            ..PropertyValue::default()
+        };
+        let properties = Some(Box::new(PropertySet { keys, values: vec![value; 200] }));
+        let metrics = data(vec![Metric { properties, ..metric("a", 2) }]);
+        world.relayed("spBv1.0/g/NDATA/e", metrics, false);
+    }
+    assert_eq!(world.mirror.account().dropped_metrics(Reason::OverCap), 1);
+    assert!(told(&world, "g/e metric a"), "{:?}", world.notices);
 }

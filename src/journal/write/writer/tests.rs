@@ -308,10 +308,21 @@ fn a_replay_begins_with_the_segment_that_holds_the_frame() {
     }
     assert_eq!(replayed(&writer, None), (7..=9).collect::<Vec<_>>());
     drop(writer);
+    // One without a head of its own, 10 to 12: the head of the one before is whole.
+    let mut writer = Writer::open(options(dir.path()), 5).unwrap();
+    writer.begin_segment(5, std::iter::empty()).unwrap();
+    for number in 0..3 {
+        writer.push(5, &heartbeat(number)).unwrap();
+    }
+    writer.commit().unwrap();
+    drop(writer);
+    let writer = Writer::open(options(dir.path()), 5).unwrap();
+    assert_eq!(replayed(&writer, None), (7..=12).collect::<Vec<_>>());
+    drop(writer);
     // The oldest is deleted: what reaches back further begins with what is left.
     fs::remove_file(segment::path(dir.path(), 1)).unwrap();
     let writer = Writer::open(options(dir.path()), 5).unwrap();
-    assert_eq!(replayed(&writer, Some(2)), (4..=9).collect::<Vec<_>>());
+    assert_eq!(replayed(&writer, Some(2)), (4..=12).collect::<Vec<_>>());
 }
 
 #[test]

@@ -57,6 +57,21 @@ impl StepContext<'_> {
         }
     }
 
+    /// Whether something of a node is announced under a name that the policy doesn't give it any
+    /// more.
+    pub(in crate::pipeline) fn is_renamed(&self, node: &Node) -> bool {
+        if !node.own.life.is_announced() {
+            return false;
+        }
+        if self.collides(node.entity()) || node.exported_as != self.node_names(node) {
+            return true;
+        }
+        node.devices.iter().any(|(device, state)| {
+            let entity = Entity { device: Some(device), ..node.entity() };
+            self.collides(entity) || state.exported_as != self.device_name(node, device)
+        })
+    }
+
     fn node_names(&self, node: &Node) -> Option<(Box<str>, Box<str>)> {
         let own = node.entity();
         let exported = self.policy.renames().exported(own).ok()?;

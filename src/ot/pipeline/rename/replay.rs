@@ -14,6 +14,17 @@ use crate::plant::{EntityState, Plant, Slot};
 /// Names of group and edge node on IT.
 type ExportedNode = (String, String);
 
+/// Whose a frame of the journal is.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Resolved {
+    /// Of the node.
+    pub(in crate::pipeline) place: usize,
+    /// As the plant calls it.
+    pub(in crate::pipeline) device: Option<Box<str>>,
+    /// The frame is written under the policy in force, which doesn't give it this name any more.
+    pub(in crate::pipeline) is_former: bool,
+}
+
 /// Reads names of the journal back.
 #[derive(Debug)]
 pub(in crate::pipeline) struct Names {
@@ -61,7 +72,7 @@ impl Names {
         ledger: &mut Ledger,
         topic: EntityTopic<'_>,
         losses: u64,
-    ) -> Option<(usize, Option<Box<str>>)> {
+    ) -> Option<Resolved> {
         let exported = topic.entity;
         let key = (exported.group.to_owned(), exported.edge_node.to_owned());
         let original = if !self.start.renames {
@@ -83,16 +94,20 @@ impl Names {
             }
             self.nodes.insert(key.clone(), place);
             self.strangers.remove(&key);
-            return Some((place, original.device.map(Box::from)));
+            let device = original.device.map(Box::from);
+            return Some(Resolved { place, device, is_former: false });
         }
+        let is_former = self.start.policy_digest == self.digest;
         let known = self.nodes.get(&key).copied().and_then(|place| {
             let node = plant.node_mut(place)?;
-            let Some(device) = exported.device else { return Some((place, None)) };
+            let Some(device) = exported.device else {
+                return Some(Resolved { place, device: None, is_former });
+            };
             let own = node
                 .devices
                 .iter()
                 .find(|(name, state)| state.exported_as.as_deref().unwrap_or(name) == device);
-            Some((place, Some(own?.0.clone())))
+            Some(Resolved { place, device: Some(own?.0.clone()), is_former })
         });
         match topic.message_type {
             MessageType::NDeath => {

@@ -1,13 +1,13 @@
 //! Other names on IT: the journal has the new ones only, whatever happens.
 
 use account::Reason;
-use journal_format::Relayed;
+use journal_format::{Body, Relayed, Start};
 use sparkplug::{DataType, Metric, Payload, Template, Value};
 use telemetry::Event;
 use telemetry::capture::{capture, triggered};
 
 use super::bench::{
-    Bench, aliased, bd_seq, by_alias, keyframed, names_of, payload, topics, typed, verbs,
+    Bench, aliased, bd_seq, by_alias, keyframed, names_of, payload, policy, topics, typed, verbs,
 };
 
 const RENAMED: &str = r#"
@@ -236,6 +236,30 @@ fn a_restart_knows_what_the_names_in_its_journal_mean() {
             ]
         );
     }
+}
+
+#[test]
+fn a_kill_soon_after_a_start_with_other_names_forgets_nobody() {
+    let plain = "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"*\"";
+    let mut bench = Bench::new(plain);
+    born(&mut bench);
+    let (stored, at) = (bench.pipeline.store(3), bench.journal.len());
+    // As the half writes it: the segment begins with the policy that is in force from then on.
+    let start = Start {
+        policy_digest: policy(RENAMED).digest().to_owned(),
+        renames: true,
+        renames_metrics: true,
+        ..Start::default()
+    };
+    bench.journal.push(Body::Start(start));
+    let frames = bench.restart(stored.clone(), at, RENAMED);
+    assert_eq!(topics(&frames)[0], "spBv1.0/OldPlant/NDEATH/OldLine");
+    // Killed before it has stored anything.
+    bench.restart(stored, at, RENAMED);
+    let data = vec![by_alias(1, Value::Int(7))];
+    let frames = send(&mut bench, "spBv1.0/OldPlant/NDATA/OldLine", 3, data);
+    assert!(topics(&frames).iter().any(|topic| topic.ends_with("NDATA/line-4")), "{frames:?}");
+    assert_eq!(bench.dropped(Reason::DataBeforeBirth), 0);
 }
 
 #[test]

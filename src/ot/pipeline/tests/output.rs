@@ -1,14 +1,16 @@
 //! What is written for a node is bounded by what came from it, whatever it sends.
 
+use std::time::Duration;
+
 use account::Reason;
 use journal_format::Body;
 use prost::Message;
 use sparkplug::{DataType, Payload, Value};
 
-use super::bench::{ALL, Bench, aliased, bd_seq, by_alias, payload, settings, typed};
+use super::bench::{ALL, Bench, aliased, bd_seq, by_alias, payload, policy, settings, typed};
 use super::steps::{SHAPED, attempts};
 use crate::plant::{AT_FIRST, PER_S, TIMES};
-use crate::{PipelineSettings, Received};
+use crate::{Now, Pipeline, PipelineSettings, Received};
 
 /// What a node sent, and what was written for it.
 struct Traffic {
@@ -148,4 +150,65 @@ fn an_ordinary_node_never_waits_for_it() {
     }
     let account = traffic.bench.pipeline.account();
     assert_eq!((account.forwarded, account.waiting, account.dropped_total()), (301, 0, 0));
+}
+
+#[test]
+fn gaps_without_end_do_not_have_keyframes_made_without_end() {
+    const GAPS: u32 = 300;
+    let mut now = Now { mono: Duration::from_secs(1), wall_ms: 1_700_000_000_000 };
+    let settings = PipelineSettings { reorder_timeout: Duration::ZERO, ..settings() };
+    let mut pipeline = Pipeline::new(settings, policy(ALL), now);
+    pipeline.session(now, false);
+    let (mut out, mut received, mut seq) = (Vec::new(), 0, 0);
+    let mut send = |pipeline: &mut Pipeline, now, verb: &str, seq, metrics| {
+        let payload = Payload { timestamp: Some(1), metrics, seq: Some(seq), ..Payload::default() };
+        let (topic, payload) = (format!("spBv1.0/G/{verb}/E"), payload.encode_to_vec());
+        received += payload.len() as u64;
+        let (topic, payload) = (&*topic, &*payload);
+        let message = Received { topic, payload, retain: false, dup: false, assured: false };
+        let mut of_message = Vec::new();
+        pipeline.handle(now, message, &mut of_message);
+        (of_message, received)
+    };
+    let mut birth = vec![bd_seq(0)];
+    let name = |number| format!("{} {number}", "a long name".repeat(45));
+    birth.extend((0..600).map(|at| aliased(&name(at), at, DataType::UInt32, Value::Int(0))));
+    out.extend(send(&mut pipeline, now, "NBIRTH", 0, birth).0);
+    let mut received = 0;
+    for _ in 0..GAPS {
+        // One is lost, and so many are not that nothing is held against the node.
+        seq = (seq + 2) % 256;
+        for _ in 0..40 {
+            let data = vec![by_alias(1, Value::Int(1))];
+            let (of_message, so_far) = send(&mut pipeline, now, "NDATA", seq, data);
+            out.extend(of_message);
+            received = so_far;
+            seq = (seq + 1) % 256;
+        }
+        seq = (seq + 255) % 256;
+        now.mono += Duration::from_millis(100);
+        pipeline.tick(now, &mut out);
+    }
+    assert_eq!(pipeline.counters().gaps, u64::from(GAPS));
+    let (mut written, mut births, mut keyframes) = (0, 0, 0);
+    for entry in out {
+        match Body::from(entry) {
+            Body::Keyframe(keyframe) => {
+                keyframes += 1;
+                written += keyframe.payload.len() as u64;
+            }
+            Body::Relayed(relayed) => {
+                written += relayed.payload.len() as u64;
+                births = births.max(relayed.payload.len() as u64);
+            }
+            Body::Start(_) | Body::Heartbeat(_) => {}
+        }
+    }
+    // One comes by the clock, every 30 s, and that is how long this takes.
+    let by_clock = 2 * births;
+    let elapsed_ms = u64::from(GAPS) * 100;
+    let bound = TIMES * received + PER_S * elapsed_ms / 1_000 + AT_FIRST + births + by_clock;
+    assert!(written <= bound, "{written} of {bound}, {keyframes} keyframes");
+    // Without an end to it, they are fewer than the gaps, and the doubt is told all the same.
+    assert!((50..GAPS - 50).contains(&keyframes), "{keyframes}");
 }

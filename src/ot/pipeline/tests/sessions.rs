@@ -390,3 +390,22 @@ fn nodes_and_devices_are_bounded() {
     let frames = bench.node("DBIRTH/D2", vec![typed("x", DataType::Int8, Value::Int(1))]);
     assert_eq!(topics(&frames), ["spBv1.0/G/DBIRTH/E/D2"]);
 }
+
+#[test]
+fn a_birth_behind_what_was_refused_unread_says_all_anew() {
+    let born = |bench: &mut Bench, number: u64| {
+        let x = typed("x", DataType::Int32, Value::Int(1));
+        assert_eq!(verbs(&bench.node("NBIRTH", vec![bd_seq(number), x.clone()])), "NBIRTH");
+        assert_eq!(verbs(&bench.node("DBIRTH/D", vec![x])), "DBIRTH");
+    };
+    for topic in ["NBIRTH/E", "NDATA/E", "NDEATH/E", "DBIRTH/E/D", "DDATA/E/D", "DDEATH/E/D"] {
+        let mut bench = Bench::new(ALL);
+        born(&mut bench, 0);
+        // As one batch: what is refused is told with the next tick.
+        bench.pipeline.too_large(&format!("spBv1.0/G/{topic}"), false);
+        born(&mut bench, 1);
+        assert_eq!(relayed(&bench.tick()), [], "{topic}");
+        assert_eq!(verbs(&bench.node("DDATA/D", vec![by_name("x", Value::Int(2))])), "DDATA");
+        assert_eq!(bench.dropped(Reason::TooLarge), 1);
+    }
+}

@@ -133,6 +133,25 @@ fn a_change_of_quality_passes_the_deadband() {
 }
 
 #[test]
+fn a_value_that_waits_when_its_node_dies_is_counted_with_its_name() {
+    let mut bench = Bench::new(
+        "[[rule]]\nname = \"r\"\naction = \"forward\"\ngroup = \"G\"\n\
+         [[rule.metric]]\nnames = [\"T\"]\nmin-interval-ms = 1000\n",
+    );
+    let both = |value| ["T", "other"].map(|name| typed(name, DataType::Double, double(value)));
+    bench.node("NBIRTH", [vec![bd_seq(0)], both(0.0).into()].concat());
+    bench.node("NDATA", both(1.0).into());
+    // Of these one is forwarded, and one waits.
+    bench.node("NDATA", both(2.0).into());
+    assert_eq!(
+        (bench.pipeline.account().waiting, bench.dropped_metrics(Reason::UnknownMetric)),
+        (0, 0)
+    );
+    bench.node("NDEATH", vec![bd_seq(0)]);
+    assert_eq!(bench.dropped_metrics(Reason::UnknownMetric), 1);
+}
+
+#[test]
 fn the_last_value_always_follows_when_the_interval_is_over() {
     let mut bench = Bench::new(&shaped("[rule.shape]\nmin-interval-ms = 1000"));
     birth(&mut bench, 0.0);

@@ -1,6 +1,7 @@
 //! Windows of rules and the worker's clock: a message is judged by the time at which it came,
 //! however long it had to wait for the worker.
 
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
 use super::*;
@@ -46,13 +47,13 @@ fn what_came_before_a_stall_is_judged_by_the_windows_of_then() {
     let (policy, _) = Policy::parse(&[SourceFile::new("test.toml", WINDOW)]).unwrap();
     let policy = Box::new(SignedPolicy { policy, signed: None });
     let mut out = Vec::new();
-    let (mut batch, stop) = (Vec::new(), false);
+    let (mut batch, stop) = (VecDeque::new(), false);
     // The policy came while messages of before the window are on their way.
-    batch.push(Work::Policy(policy));
-    batch.push(messages(5, 0, birth()));
-    batch.push(messages(9, 1, data(1)));
-    batch.push(messages(10, 2, data(2)));
-    batch.push(messages(19, 3, data(3)));
+    batch.push_back(Work::Policy(policy));
+    batch.push_back(messages(5, 0, birth()));
+    batch.push_back(messages(9, 1, data(1)));
+    batch.push_back(messages(10, 2, data(2)));
+    batch.push_back(messages(19, 3, data(3)));
     // These are yet to be taken, when the timers go off.
     work.send(messages(19, 4, data(4))).unwrap();
     work.send(messages(20, 5, data(5))).unwrap();
@@ -63,7 +64,7 @@ fn what_came_before_a_stall_is_judged_by_the_windows_of_then() {
     assert_eq!(worker.windows_at, at(19));
     // Nothing is on the way, but something has come.
     worker.take(&mut batch);
-    let last = batch.pop();
+    let last = batch.pop_back();
     worker.shared.arriving.store(true, Ordering::SeqCst);
     worker.next_tick = Duration::ZERO;
     assert!(worker.work_off(at(601), &mut batch, stop, &mut out));
@@ -77,7 +78,7 @@ fn what_came_before_a_stall_is_judged_by_the_windows_of_then() {
     assert_eq!(worker.windows_at, at(602), "nothing is on the way any more");
     // What was read from the network before the windows turned last, and put on the way after
     // that, reopens none.
-    batch.push(messages(19, 6, data(6)));
+    batch.push_back(messages(19, 6, data(6)));
     assert!(worker.work_off(at(603), &mut batch, stop, &mut out));
     assert_eq!(told(&mut worker, dir.path()).len(), 3);
 }

@@ -4,6 +4,7 @@ use diagnostic::{Diagnostic, Placed, Section, inside};
 
 use super::RuleReader;
 use crate::language::datatype::read_datatype;
+use crate::language::foreign::{foreign, warn_of_foreign};
 use crate::rule::filter::TopicFilter;
 use crate::rule::glob::{Glob, GlobError};
 use crate::rule::{DataTypes, Selectors};
@@ -66,6 +67,7 @@ impl RuleReader<'_, '_> {
                         ),
                     );
                 }
+                self.warn_of_foreign_levels(topic);
                 Some(filter)
             }
             Err(error) => {
@@ -76,6 +78,25 @@ impl RuleReader<'_, '_> {
                 self.problems.push(problem);
                 None
             }
+        }
+    }
+
+    /// A topic filter has names and `+` as levels, and no pattern of any language.
+    fn warn_of_foreign_levels(&mut self, topic: &Placed<String>) {
+        let mut start = 0_usize;
+        for level in topic.value.split('/') {
+            let end = start.saturating_add(level.len());
+            // A filter knows no `\\`, with which a name would say that it is meant.
+            if let Some(found) = foreign(level, false).filter(|_| !level.contains('\\')) {
+                let span = inside(self.file, topic, &(start..end));
+                let title = format!("`{level}` is taken for a name");
+                self.problems.push(
+                    Diagnostic::warning("P105", self.file, span, title)
+                        .label("levels of a topic filter are names, or `+`")
+                        .help(format!("{} in `group`, `edge-node` or `device`", found.help())),
+                );
+            }
+            start = end.saturating_add(1);
         }
     }
 
@@ -111,6 +132,9 @@ impl RuleReader<'_, '_> {
                 return None;
             }
         };
+        if let Some(found) = foreign(&pattern.value, names == Names::Metrics) {
+            self.problems.push(warn_of_foreign(self.file, pattern, &found));
+        }
         match names {
             Names::Levels => self.level_glob(key, pattern)?,
             Names::Metrics if key == "allow-metrics" => self.warn_of_control(pattern, &glob),

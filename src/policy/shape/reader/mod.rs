@@ -15,6 +15,7 @@ use sparkplug::DataType;
 use super::disarm::Disarm;
 use super::{MetricTable, Refusal, RuleShapes, Shape};
 use crate::language::RULE_KEYS;
+use crate::language::foreign::{foreign, warn_of_foreign};
 use crate::rule::DataTypes;
 use crate::rule::glob::Glob;
 
@@ -262,7 +263,12 @@ impl Reader<'_, '_> {
         let mut globs = Vec::new();
         for pattern in patterns {
             match Glob::parse(&pattern.value) {
-                Ok(glob) => globs.push(glob),
+                Ok(glob) => {
+                    if let Some(found) = foreign(&pattern.value, true) {
+                        self.problems.push(warn_of_foreign(self.file, pattern, &found));
+                    }
+                    globs.push(glob);
+                }
                 Err(error) => {
                     let span = inside(self.file, pattern, &(0..pattern.value.len()));
                     self.error("P012", span, error.to_string(), "");

@@ -56,11 +56,14 @@ pub(super) fn header(seen: &Observation, options: &Options<'_>, draft: &Draft) -
     } else {
         text.push_str(
             "# - Ranges are what was seen, and half as much again on each side. What is outside\n\
-             #   arrives as null with Quality 0. Check them against what the process can do.\n",
+             #   arrives as null with Quality 0. Check them against what the process can do.\n\
+             #   Those of counters, of what hardly changed, and of what was seen for less than an\n\
+             #   hour stand behind `#`.\n",
         );
     }
     text.push_str(
-        "# - Rates are twice the busiest second that was seen.\n\
+        "# - Rates are twice the busiest second that was seen; behind `#` after less than an hour.\n\
+         # - What is called an alarm comes before all other data (`priority`), without a rate.\n\
          # - Edge nodes and devices are named; `*` stands in metric names only, and matched nothing\n\
          #   but what is listed beside it.\n\
          # Then: sparkdiode policy test --strict THIS-FILE\n",

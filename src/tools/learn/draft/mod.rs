@@ -19,7 +19,7 @@ use self::header::header;
 use super::group::{Class, classes, items, literal};
 use super::kind::Kind;
 use super::observe::{MetricSeen, Observation};
-use super::range::round_up;
+use super::range::{is_short, round_up};
 use super::toml_text::{one_or_more, quoted, slug};
 
 /// Bytes of a rule's name that a group, a node or a device may take.
@@ -75,11 +75,12 @@ pub fn draft(seen: &Observation, options: &Options<'_>) -> Draft {
     let mut body = String::new();
     for class in classes(seen, &proposed) {
         for kind in Kind::ALL {
-            for flagged in [false, true] {
-                let meant = class.of_kind(kind, flagged);
+            for (flagged, alarms) in [(false, true), (false, false), (true, false)] {
+                let meant = class.of_kind(kind, flagged, alarms);
                 if !meant.is_empty() {
                     let active = !flagged && matches!(kind, Kind::Numbers | Kind::States);
-                    body.push_str(&writer.rule(&class, kind, flagged, active, &meant));
+                    let sort = Sort { kind, flagged, alarms };
+                    body.push_str(&writer.rule(&class, sort, active, &meant));
                 }
             }
         }
@@ -112,6 +113,15 @@ fn dealt_with(
         }
     }
     forwarded.then_some(Known::Forwarded)
+}
+
+/// What a rule is about: which of the metrics of a class.
+#[derive(Clone, Copy)]
+struct Sort {
+    kind: Kind,
+    /// Somebody has to decide on them.
+    flagged: bool,
+    alarms: bool,
 }
 
 /// Writes one rule after the other.
@@ -149,15 +159,15 @@ impl Writer<'_> {
     fn rule(
         &mut self,
         class: &Class,
-        kind: Kind,
-        flagged: bool,
+        sort: Sort,
         active: bool,
         meant: &BTreeMap<&str, &MetricSeen>,
     ) -> String {
+        let Sort { kind, flagged, alarms } = sort;
         let datatypes: BTreeSet<DataType> =
             meant.values().flat_map(|seen| seen.datatypes.iter().copied()).collect();
         let items = items(meant, &class.all, &datatypes);
-        let name = self.name(class, kind, flagged);
+        let name = self.name(class, sort);
         let count = meant.len().saturating_mul(class.entities());
         if active {
             self.draft.rules = self.draft.rules.saturating_add(1);
@@ -175,6 +185,7 @@ impl Writer<'_> {
         block.line(&format!("name = {}", quoted(&name)));
         let what = match (kind, flagged) {
             (_, true) => "to be decided",
+            _ if alarms => "alarms, by their names",
             (Kind::Numbers, _) => "measurements and counts",
             (Kind::States, _) => "states and times",
             (Kind::Texts, _) => "texts",
@@ -196,11 +207,20 @@ impl Writer<'_> {
         block.line("]");
         let names = datatypes.iter().map(|datatype| datatype.name().to_owned());
         block.line(&format!("datatypes = {}", one_or_more(names)));
-        if class.peak_per_s > 0 {
+        if alarms {
+            block.line("priority = \"high\"");
+        } else if class.peak_per_s > 0 {
+            // Of a short recording nobody knows how busy the plant gets.
+            let (hidden, short) = (block.hidden, is_short(self.seen.span));
+            if short {
+                block.comment("DECIDE: seen for less than an hour: busier ones may come");
+                block.hidden = true;
+            }
             let rate = |factor: u64| round_up(class.peak_per_s.saturating_mul(factor));
             block.line("[rule.rate]");
             block.line(&format!("messages-per-s = {}", rate(RATE_FACTOR)));
             block.line(&format!("burst-messages = {}", rate(BURST_FACTOR)));
+            block.hidden = hidden;
         }
         let ranges = self.shape(&mut block, (kind, flagged), &datatypes, &items, meant);
         self.cases(&mut block, (class, flagged), &name, &items, meant, &ranges);
@@ -208,7 +228,7 @@ impl Writer<'_> {
     }
 
     /// A name that no rule has yet.
-    fn name(&mut self, class: &Class, kind: Kind, flagged: bool) -> String {
+    fn name(&mut self, class: &Class, sort: Sort) -> String {
         let from_to = |names: &[String]| match names {
             [] => String::new(),
             [only] => slug(only, MAX_PART),
@@ -221,11 +241,14 @@ impl Writer<'_> {
             slug(&class.group, MAX_PART),
             from_to(&class.edge_nodes),
             device,
-            kind.name().to_owned(),
+            sort.kind.name().to_owned(),
         ];
         let mut base = parts.join("-");
-        if flagged {
+        if sort.flagged {
             base.push_str("-to-decide");
+        }
+        if sort.alarms {
+            base.push_str("-alarms");
         }
         let mut name = base.clone();
         let mut number = 2_u64;

@@ -9,7 +9,7 @@ use super::{Block, Writer};
 use crate::learn::group::{Item, literal};
 use crate::learn::kind::Kind;
 use crate::learn::observe::MetricSeen;
-use crate::learn::range::{NoRange, Range, range, round_up};
+use crate::learn::range::{Doubt, NoRange, Range, doubt, range, round_up};
 use crate::learn::toml_text::list;
 
 /// A cap on texts and bytes is this many times the longest that was seen.
@@ -99,12 +99,16 @@ fn ranges(
     items: &[Item],
     meant: &BTreeMap<&str, &MetricSeen>,
 ) -> Vec<(Range, Vec<Item>)> {
-    let mut by_range: Vec<(Range, Vec<Item>)> = Vec::new();
-    let mut of_globs: Vec<(Range, Vec<Item>)> = Vec::new();
+    let mut by_range: Vec<(Ranged, Vec<Item>)> = Vec::new();
+    let mut of_globs: Vec<(Ranged, Vec<Item>)> = Vec::new();
     let (mut few, mut odd) = (Vec::new(), Vec::new());
-    let mut put = |item: &Item, to: &mut Vec<(Range, Vec<Item>)>, tell: bool| {
-        let seen = item.names.iter().filter_map(|name| meant.get(name.as_str()).copied());
-        match range(seen) {
+    let mut put = |item: &Item, to: &mut Vec<(Ranged, Vec<Item>)>, tell: bool| {
+        let seen = || {
+            let names = item.names.iter().map(String::as_str);
+            names.filter_map(|name| Some((name, *meant.get(name)?)))
+        };
+        let doubt = doubt(seen());
+        match range(seen().map(|(_, seen)| seen)).map(|range| (range, doubt)) {
             Ok(range) => match to.iter_mut().find(|(other, _)| *other == range) {
                 Some((_, items)) => items.push(item.clone()),
                 None => to.push((range, vec![item.clone()])),
@@ -126,7 +130,12 @@ fn ranges(
         }
     }
     by_range.extend(of_globs);
-    for (range, items) in &by_range {
+    let hidden = block.hidden;
+    for ((range, doubt), items) in &by_range {
+        if let Some(doubt) = doubt {
+            block.comment(doubt.words());
+            block.hidden = true;
+        }
         block.line("[[rule.metric]]");
         let names = items.iter().map(|item| item.pattern.clone());
         block.line(&format!("names = {}", list(names)));
@@ -135,6 +144,7 @@ fn ranges(
             block.line(&format!("max = {max}"));
         }
         block.line("out-of-range = \"null\"");
+        block.hidden = hidden;
     }
     for (items, why) in [
         (few, "too few values to guess a range"),
@@ -147,8 +157,13 @@ fn ranges(
             block.comment(&format!("{named}{more}: {why}"));
         }
     }
-    by_range
+    // What is to be decided on is no promise.
+    let decided = by_range.into_iter().filter(|((_, doubt), _)| doubt.is_none());
+    decided.map(|((range, _), items)| (range, items)).collect()
 }
+
+/// A range, and why it has to be decided on, if it has to be.
+type Ranged = (Range, Option<Doubt>);
 
 /// Whether the metrics of an item are few, and one range for all of them would be loose.
 fn differ(item: &Item, meant: &BTreeMap<&str, &MetricSeen>) -> bool {

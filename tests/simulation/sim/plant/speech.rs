@@ -293,7 +293,12 @@ impl Plant {
             None => format!("spBv1.0/{GROUP}/{kind}/{}", node.name),
             Some(device) => format!("spBv1.0/{GROUP}/{kind}/{}/{device}", node.name),
         };
-        out.push(Published { topic, payload, is_assured, id: Some(id) });
+        let is_stored = match sent.kind {
+            Kind::NDeath => node.habits.stores_wills,
+            Kind::NBirth | Kind::DBirth => node.habits.stores_births,
+            _ => false,
+        };
+        out.push(Published { topic, payload, is_assured, is_stored, id: Some(id) });
     }
 }
 

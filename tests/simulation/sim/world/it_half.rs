@@ -8,6 +8,7 @@ use it::mirror::{DataDatatypes, MirrorSettings, OnGap, Outgoing, Qos};
 use sparkplug::{Budget, Caps};
 
 use super::{Back, World, show};
+use crate::sim::faults::Fault;
 
 impl World {
     pub(super) fn start_it(&mut self) {
@@ -43,7 +44,11 @@ impl World {
             },
             policy: with_copy.then_some((policy, load)),
         };
-        self.it = Some(it::testing::Half::start(settings).expect("the IT half starts"));
+        let mut half = it::testing::Half::start(settings).expect("the IT half starts");
+        if self.fault == Some(Fault::SkipsFrames) {
+            half.skip(4);
+        }
+        self.it = Some(half);
         self.note(|| "IT half starts".into());
     }
 

@@ -1,5 +1,7 @@
 //! The OT half and its broker: starts, kills, deliveries, receipts.
 
+use std::path::PathBuf;
+
 use account::Reason;
 use journal_format::header::Header;
 use journal_format::{Body, Heartbeat, frame};
@@ -7,34 +9,42 @@ use journal_write::{Durability, WriterOptions};
 use ot::PipelineSettings;
 use sparkplug::{Budget, Caps};
 
-use super::{Back, Return, Taken, World, show};
+use super::{Back, Poison, Return, Taken, World, show};
+use crate::sim::faults::{Fault, segments};
 use crate::sim::habits::{BdSeq, Counting};
 use crate::sim::ot_broker::Message;
 use crate::sim::plan::Disk;
 use crate::sim::plant::{Kind, MAX_METRICS, MessageId, Published, Sent, Way};
+
+/// So often the half ends with a message before that is set aside.
+pub(super) const ENDS: u8 = 2;
 
 impl World {
     pub(super) fn start_ot(&mut self) {
         self.clear_disk(Disk::Segment);
         let policy = self.policy(self.ot_policy).into();
         let caps = Caps { metrics: MAX_METRICS, ..Caps::DEFAULT };
+        let mut pipeline = PipelineSettings {
+            source: "line".into(),
+            keyframe_every: self.config.keyframe_every,
+            reorder_timeout: self.config.reorder_timeout,
+            doubt_after: self.config.doubt_after,
+            max_nodes: 10,
+            max_devices_per_node: 10,
+            budget: Budget::UNLIMITED,
+            caps,
+        };
+        if let Some(fault) = self.fault {
+            fault.on_pipeline(&mut pipeline);
+        }
         let settings = ot::testing::HalfSettings {
             relay_name: "relay".into(),
-            pipeline: PipelineSettings {
-                source: "line".into(),
-                keyframe_every: self.config.keyframe_every,
-                reorder_timeout: self.config.reorder_timeout,
-                doubt_after: self.config.doubt_after,
-                max_nodes: 10,
-                max_devices_per_node: 10,
-                budget: Budget::UNLIMITED,
-                caps,
-            },
+            pipeline,
             journal: WriterOptions {
                 dir: self.journal_dir(),
                 relay_name: "relay".into(),
                 segment_bytes: self.config.segment_bytes,
-                retain_bytes: 1 << 30,
+                retain_bytes: self.config.retain_bytes.unwrap_or(1 << 30),
                 retain_age: None,
                 durability: Durability::Process,
             },
@@ -86,12 +96,15 @@ impl World {
         }
     }
 
+    fn newest_segment(&self) -> Option<(PathBuf, u64)> {
+        let newest = segments(&self.journal_dir()).pop()?;
+        let bytes = std::fs::metadata(&newest).ok()?.len();
+        Some((newest, bytes))
+    }
+
     /// Half a write stands at the end of the journal.
     fn tear(&mut self, next_seq: u64) {
-        let Ok(entries) = std::fs::read_dir(self.journal_dir()) else { return };
-        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-        let newest = paths.filter(|path| path.extension().is_some_and(|end| end == "sdj")).max();
-        if let Some(newest) = newest {
+        if let Some((newest, _)) = self.newest_segment() {
             let mut bytes = std::fs::read(&newest).expect("a segment");
             let header = Header::parse(&bytes).expect("a header");
             let body = Body::Heartbeat(Heartbeat::default());
@@ -155,21 +168,31 @@ impl World {
         if let Some(fault) = self.fault {
             fault.on_deliveries(&mut messages);
         }
+        if self.ends_with(&messages) {
+            return;
+        }
         if messages.is_empty() {
             return;
         }
         self.given += messages.len() as u64;
-        let mut deliveries = Vec::new();
+        let (mut deliveries, mut untold) = (Vec::new(), Vec::new());
         for Message { delivery, id, dropped_for } in messages {
-            // What was too large has none.
-            self.number += u64::from(!delivery.is_too_large);
+            let mut is_untold = false;
+            let is_aside = id.is_some() && self.poison == id.map(|id| Poison::Is(id, ENDS));
+            // What was too large has none, nor what is set aside.
+            self.number += u64::from(!delivery.is_too_large && !is_aside);
+            if is_aside {
+                is_untold = self.fault == Some(Fault::SetsAsideUntold);
+                *self.to_drop.entry(Reason::SetAside.name()).or_default() += 1;
+            }
             if let Some(id) = id {
+                self.plant.sent[id].is_bad |= is_aside;
                 self.took += 1;
                 self.plant.sent[id].taken = self.took;
                 self.plant.sent[id].taken_at = self.now.mono;
                 self.look_for_overtaking(id);
                 let (number, is_kept) = (self.number, delivery.packet_id.is_some());
-                self.taken.push(Taken { id, number, is_kept });
+                self.taken.push(Taken { id, at: self.now.mono, number, is_kept });
             }
             if id.is_none()
                 && let Some(node) = self.unclear_death(&delivery.topic)
@@ -185,11 +208,52 @@ impl World {
                 let at = self.now.mono.as_secs_f64();
                 println!("{at:>10.3}   OT takes {topic}{dup} {}", show(&delivery.payload));
             }
-            deliveries.push(delivery);
+            match delivery.packet_id.filter(|_| is_untold) {
+                Some(packet_id) => untold.push(packet_id),
+                None => deliveries.push(delivery),
+            }
         }
+        let early: Vec<u16> = match self.fault {
+            Some(Fault::AcknowledgesEarly) => {
+                deliveries.iter().filter_map(|one| one.packet_id).collect()
+            }
+            _ => untold,
+        };
         if let Some(half) = &mut self.ot {
             half.deliver(deliveries);
         }
+        self.acknowledge(early);
+    }
+
+    /// Whether one of the messages ends the half. What it took with it is lost, or comes again.
+    fn ends_with(&mut self, messages: &[Message]) -> bool {
+        let is_poison = |message: &&Message| match (self.poison, message.id) {
+            // What is stored comes again without end.
+            (Some(Poison::Next), Some(_)) => {
+                message.delivery.packet_id.is_some()
+                    && !self.ot_broker.stores(&message.delivery.topic)
+            }
+            (Some(Poison::Is(poison, ends)), id) => id == Some(poison) && ends < ENDS,
+            _ => false,
+        };
+        let Some(message) = messages.iter().find(is_poison).cloned() else { return false };
+        let Some(id) = message.id else { return false };
+        let Some(half) = self.ot.take() else { return false };
+        self.note(|| format!("the OT half ends with {:?}", self.plant.sent[id]));
+        let ends = if let Some(Poison::Is(_, ends)) = self.poison { ends } else { 0 };
+        self.poison = Some(Poison::Is(id, ends + 1));
+        self.was_killed = true;
+        self.dropped_on_ot.add(half.pipeline().account());
+        half.killed_with(message.delivery);
+        for message in messages.iter().filter(|message| message.delivery.packet_id.is_none()) {
+            if let Some(id) = message.id
+                && self.plant.sent[id].way == Way::Waiting
+            {
+                self.plant.sent[id].way = Way::Lost(self.now.mono);
+            }
+        }
+        self.ot_gone(500);
+        true
     }
 
     /// The node of a copy of an NDEATH that nobody can tell from another: it says the same of every
@@ -243,7 +307,8 @@ impl World {
             self.plant.sent[id].is_bad = true;
             self.took += 1;
             self.plant.sent[id].taken = self.took;
-            self.taken.push(Taken { id, number: self.number, is_kept: false });
+            let at = self.now.mono;
+            self.taken.push(Taken { id, at, number: self.number, is_kept: false });
         }
     }
 
@@ -267,13 +332,29 @@ impl World {
         self.ot_broker.tick(self.now.mono);
         self.ot_reads();
         let room = !self.is_full(Disk::Journal);
+        if !room || self.ot.as_ref().is_some_and(|half| half.stands()) {
+            self.stood_at = self.now.mono;
+        }
         if self.is_full(Disk::Segment) {
             self.block_segments();
         }
+        let writes_into_nothing = !room && self.fault == Some(Fault::WritesIntoNothing);
+        let before = if writes_into_nothing { self.newest_segment() } else { None };
         let Some(half) = &mut self.ot else { return };
-        if !half.turn(room) {
+        let is_done = half.turn(room || writes_into_nothing);
+        if let Some((path, bytes)) = before {
+            let file = std::fs::OpenOptions::new().write(true).open(path).expect("a segment");
+            file.set_len(bytes).expect("a segment");
+        }
+        if self.fault == Some(Fault::ExpiresEarly) {
+            let mut old = segments(&self.journal_dir());
+            old.truncate(old.len().saturating_sub(2));
+            old.iter().for_each(|path| std::fs::remove_file(path).expect("a segment"));
+        }
+        if !is_done {
             return;
         }
+        let Some(half) = &mut self.ot else { return };
         let released = half.released();
         let ends = self.random.chance(self.config.state_pace);
         while ends && half.write_state() {}

@@ -1,0 +1,265 @@
+//! What the halves may not share: a broker, a user, directories.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use config::places::{Relation, relation};
+use config::{Address, ItConfig, OtConfig};
+use diagnostic::{Diagnostic, Diagnostics, Severity};
+use sandbox::{Layer, UserSpec};
+
+const APART: &str = "nothing that one half writes may be read by the other but the journal, and rights to \
+                     a directory hold for all that is inside of it: three directories, none within \
+                     another";
+
+/// How long names of brokers are looked up: `check` also runs where nobody answers.
+const LOOK_UP_WITHIN: Duration = Duration::from_secs(2);
+
+/// Both halves at one broker, which is no relay between two.
+pub(super) fn brokers(
+    ot: &OtConfig,
+    it_path: &Path,
+    it: &ItConfig,
+    warnings: &mut Diagnostics,
+    errors: &mut Diagnostics,
+) {
+    let (left, right) = (&ot.broker.address, &it.broker.address);
+    let names = if left == right { format!("`{left}`") } else { format!("`{left}` and `{right}`") };
+    let [left_addresses, right_addresses] = addresses(left, right);
+    let hosts = |addresses: &[SocketAddr]| -> Vec<IpAddr> {
+        addresses.iter().map(|address| address.ip().to_canonical()).collect()
+    };
+    let (left_hosts, right_hosts) = (hosts(&left_addresses), hosts(&right_addresses));
+    let one_host = same_name(&left.host, &right.host)
+        || left_hosts.iter().any(|host| right_hosts.contains(host));
+    if !one_host {
+        return;
+    }
+    if left.port == right.port {
+        if ot.sandbox.one_broker && it.sandbox.one_broker {
+            return;
+        }
+        let title = format!("both halves use one broker: {names}");
+        errors.push(
+            Diagnostic::file_error("C110", it_path, title)
+                .help("the IT half publishes at its broker: it would write where the plant does, over the edge nodes that it mirrors, and IT's hosts would be there, too")
+                .help("where that is meant (a laboratory, one broker with strict access lists), write `[sandbox] waive = [\"one-broker\"]` into both files"),
+        );
+        return;
+    }
+    let loopback = left_hosts.iter().chain(&right_hosts).all(IpAddr::is_loopback);
+    if !loopback {
+        let mut problem = Diagnostic::file_error(
+            "C110",
+            it_path,
+            format!("both brokers are on one host: {names}"),
+        )
+        .help("that host is a way between OT and IT beside the relay");
+        problem.severity = Severity::Warning;
+        warnings.push(problem);
+    }
+}
+
+/// Both halves as one user, who may do what either may.
+pub(super) fn users(ot: &OtConfig, it_path: &Path, it: &ItConfig, errors: &mut Diagnostics) {
+    let (Some(left), Some(right)) = (&ot.sandbox.user, &it.sandbox.user) else { return };
+    let waived = |layers: &[Layer]| layers.contains(&Layer::User);
+    if (waived(&ot.sandbox.waived) && waived(&it.sandbox.waived)) || !is_same_user(left, right) {
+        return;
+    }
+    let names = match left.user == right.user {
+        true => format!("`{}`", left.user),
+        false => format!("`{}` and `{}` are the same", left.user, right.user),
+    };
+    errors.push(
+        Diagnostic::file_error("C111", it_path, format!("both halves run as one user: {names}"))
+            .help("a half that is taken over could change the other one's state, and read its secrets: `[sandbox] user` names one of its own for each")
+            .help("in a laboratory: `[sandbox] waive = [\"user\"]` in both files"),
+    );
+}
+
+fn is_same_user(left: &UserSpec, right: &UserSpec) -> bool {
+    if left.user == right.user {
+        return true;
+    }
+    let uid = |spec: &UserSpec| spec.resolve().ok().map(|identity| identity.uid);
+    uid(left).is_some_and(|left| uid(right) == Some(left))
+}
+
+/// What one half writes where the other one reads or writes, but for the journal.
+pub(super) fn directories(ot: &OtConfig, it_path: &Path, it: &ItConfig, errors: &mut Diagnostics) {
+    let (ot_state, it_state) =
+        (("the OT half's state", &ot.state_dir), ("the IT half's state", &it.state_dir));
+    let pairs = [
+        (it_state, ot_state),
+        (it_state, ("the OT half's journal", &ot.journal.path)),
+        (("the journal of the IT half", &it.journal_path), ot_state),
+    ];
+    for ((left, left_path), (right, right_path)) in pairs {
+        let Some(relation) = relation(left_path, right_path) else { continue };
+        let states = left_path == &it.state_dir && right_path == &ot.state_dir;
+        let shown = (left_path.display(), right_path.display());
+        let title = if states && relation == Relation::Same {
+            format!("both halves name the same state directory: `{}`", shown.0)
+        } else {
+            format!("{left} (`{}`) is {} {right} (`{}`)", shown.0, relation.words(), shown.1)
+        };
+        errors.push(Diagnostic::file_error("C111", it_path, title).help(APART));
+    }
+}
+
+/// Addresses of both brokers: those that are written, and those of names, as far as somebody answers.
+fn addresses(left: &Address, right: &Address) -> [Vec<SocketAddr>; 2] {
+    let written = |address: &Address| -> Option<Vec<SocketAddr>> {
+        let ip = match address.host.parse::<IpAddr>() {
+            Ok(ip) => ip,
+            Err(_) if is_localhost(&address.host) => IpAddr::from([127, 0, 0, 1]),
+            Err(_) => return None,
+        };
+        Some(vec![SocketAddr::new(ip, address.port)])
+    };
+    if let (Some(left), Some(right)) = (written(left), written(right)) {
+        return [left, right];
+    }
+    let (sender, receiver) = mpsc::channel();
+    for (which, address) in [left, right].into_iter().enumerate() {
+        let (sender, host, port) = (sender.clone(), address.host.clone(), address.port);
+        let known = written(address);
+        // Ends by itself; nobody waits for it longer than below.
+        thread::spawn(move || {
+            let found = known.or_else(|| {
+                Some((host.as_str(), port).to_socket_addrs().ok()?.collect::<Vec<_>>())
+            });
+            sender.send((which, found.unwrap_or_default()))
+        });
+    }
+    let mut found = [Vec::new(), Vec::new()];
+    for _ in 0..2 {
+        let Ok((which, addresses)) = receiver.recv_timeout(LOOK_UP_WITHIN) else { break };
+        if let Some(place) = found.get_mut(which) {
+            *place = addresses;
+        }
+    }
+    found
+}
+
+/// Host names don't know capitals, nor whether a dot ends them.
+fn same_name(left: &str, right: &str) -> bool {
+    let plain = |name: &str| name.trim_end_matches('.').to_ascii_lowercase();
+    plain(left) == plain(right) || (is_localhost(left) && is_localhost(right))
+}
+
+fn is_localhost(name: &str) -> bool {
+    let plain = name.trim_end_matches('.');
+    plain.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use diagnostic::SourceFile;
+
+    use super::*;
+
+    /// What is said of two halves, in a directory of their own.
+    fn said(ot: &str, it: &str) -> (String, String) {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("journal")).unwrap();
+        std::os::unix::fs::symlink("journal", root.path().join("link")).unwrap();
+        let source = |name: &str, text: String| SourceFile::new(root.path().join(name), text);
+        let text = |address: &str, state: &str, rest: &str| {
+            format!(
+                "[broker]\naddress = \"{address}\"\nplaintext = true\n[journal]\npath = \"journal\"\n\
+                 [state]\npath = \"{state}\"\n{rest}"
+            )
+        };
+        let of = |words: &str| -> Vec<String> { words.split('|').map(str::to_owned).collect() };
+        let (ot, it) = (of(ot), of(it));
+        let ot =
+            format!("name = \"n\"\n[policies]\npaths = [\"p\"]\n{}", text(&ot[0], &ot[1], &ot[2]));
+        let (ot, _) = OtConfig::check(source("ot.toml", ot)).unwrap();
+        let (it, _) = ItConfig::check(source("it.toml", text(&it[0], &it[1], &it[2]))).unwrap();
+        let (mut warnings, mut errors) = (Diagnostics::new(), Diagnostics::new());
+        let path = Path::new("it.toml");
+        brokers(&ot, path, &it, &mut warnings, &mut errors);
+        users(&ot, path, &it, &mut errors);
+        directories(&ot, path, &it, &mut errors);
+        (warnings.to_string(), errors.to_string())
+    }
+
+    #[test]
+    fn one_broker_is_an_error_unless_both_say_that_it_is_meant() {
+        for (ot, it) in [
+            ("broker:1883", "broker:1883"),
+            ("broker:1883", "BROKER.:1883"),
+            ("localhost:1883", "127.0.0.1:1883"),
+            ("localhost:1883", "[::1]:1883"),
+            ("10.0.0.7:1883", "[::ffff:10.0.0.7]:1883"),
+        ] {
+            let both = |ot_rest: &str, it_rest: &str| {
+                said(&format!("{ot}|ot|{ot_rest}"), &format!("{it}|it|{it_rest}"))
+            };
+            let waive = "[sandbox]\nwaive = [\"one-broker\"]";
+            for (ot_rest, it_rest) in [("", ""), (waive, ""), ("", waive)] {
+                let (warnings, errors) = both(ot_rest, it_rest);
+                assert!(errors.contains("both halves use one broker"), "{ot} {it} {errors}");
+                assert!(warnings.is_empty(), "{warnings}");
+            }
+            assert_eq!(both(waive, waive), (String::new(), String::new()), "{ot} {it}");
+        }
+        let (warnings, errors) = said("10.0.0.7:1883|ot|", "10.0.0.7:2883|it|");
+        assert!(warnings.contains("on one host") && errors.is_empty(), "{warnings}{errors}");
+        let none = (String::new(), String::new());
+        assert_eq!(said("127.0.0.1:1883|ot|", "127.0.0.1:2883|it|"), none);
+        assert_eq!(said("10.0.0.7:1883|ot|", "10.0.0.8:1883|it|"), none);
+    }
+
+    #[test]
+    fn one_user_is_an_error_unless_both_waive_it() {
+        let user = |user: &str, rest: &str| format!("[sandbox]\nuser = \"{user}\"\n{rest}");
+        let both = |ot: &str, it: &str| {
+            said(&format!("10.0.0.7:1|ot|{ot}"), &format!("10.0.0.8:1|it|{it}")).1
+        };
+        let waive = "waive = [\"user\"]";
+        assert!(both(&user("relay", ""), &user("relay", "")).contains("one user: `relay`"));
+        assert!(both(&user("root", ""), &user("0", "")).contains("`root` and `0` are the same"));
+        assert!(!both(&user("relay", waive), &user("relay", "")).is_empty());
+        assert_eq!(both(&user("relay", waive), &user("relay", waive)), "");
+        assert_eq!(both(&user("relay-ot", ""), &user("relay-it", "")), "");
+        assert_eq!(both(&user("relay", ""), ""), "");
+    }
+
+    #[test]
+    fn directories_are_apart_however_they_are_written() {
+        let both =
+            |ot: &str, it: &str| said(&format!("10.0.0.7:1|{ot}|"), &format!("10.0.0.8:1|{it}|")).1;
+        assert_eq!(both("ot", "it"), "");
+        for (ot, it, wanted) in [
+            ("state", "state", "both halves name the same state directory"),
+            ("state", "x/../state", "both halves name the same state directory"),
+            ("state", "state/it", "is inside of the OT half's state"),
+            ("state/ot", "state", "is around the OT half's state"),
+        ] {
+            let errors = both(ot, it);
+            assert!(errors.contains(wanted), "{ot} {it}: {errors}");
+        }
+        // Of one half by itself, also before it starts.
+        for state in ["journal", "x/../journal", "link", "journal/ot", "."] {
+            let root = tempfile::tempdir().unwrap();
+            fs::create_dir(root.path().join("journal")).unwrap();
+            std::os::unix::fs::symlink("journal", root.path().join("link")).unwrap();
+            let text = format!(
+                "[broker]\naddress = \"h:1\"\nplaintext = true\n[journal]\npath = \"journal\"\n\
+                 [state]\npath = \"{state}\""
+            );
+            let found = ItConfig::check(SourceFile::new(root.path().join("it.toml"), text));
+            let problems = found.unwrap_err().to_string();
+            assert!(problems.contains("the state directory is"), "{state}: {problems}");
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! Patterns of other languages that are taken literally here: classes, lists and alternatives of
+//! shells and regular expressions, wildcards of MQTT and SQL. Such a pattern is safe, since it matches
+//! nothing that anybody meant, and that is why its author has to be told.
+//!
+//! Every one of these characters can stand in a name: with a `\` in front it is meant, and nothing is
+//! said.
+
+use std::ops::Range;
+
+use diagnostic::{Diagnostic, Placed, SourceFile, inside};
+
+/// What somebody may have meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Foreign {
+    /// Where in the pattern, in bytes.
+    pub(crate) span: Range<usize>,
+    /// What stands there, in words.
+    pub(crate) what: &'static str,
+    /// What would say the same here: one pattern, or several for a list.
+    pub(crate) meant: Vec<String>,
+}
+
+/// Patterns that a class or a list is spelled out to at most; beyond that a wildcard is proposed.
+const MAX_MEANT: usize = 6;
+
+/// Finds what looks like a pattern of another language; `slashes`: over names of metrics.
+pub(crate) fn foreign(pattern: &str, slashes: bool) -> Option<Foreign> {
+    let letters = Letters::of(pattern);
+    let trimmed = pattern.trim();
+    if trimmed != pattern && !trimmed.is_empty() {
+        let start = pattern.len().saturating_sub(pattern.trim_start().len());
+        let span = if start > 0 { 0..start } else { trimmed.len()..pattern.len() };
+        let what = "a space at the beginning or end belongs to the name";
+        return Some(Foreign { span, what, meant: vec![trimmed.to_owned()] });
+    }
+    if slashes && let Some(found) = mqtt(pattern) {
+        return Some(found);
+    }
+    // What a regular expression means by `.*`.
+    let any = if slashes { "**" } else { "*" };
+    escapes(pattern)
+        .or_else(|| anchors(pattern, &letters, any))
+        .or_else(|| alternatives(pattern, &letters))
+        .or_else(|| class(pattern, &letters))
+        .or_else(|| repeated(pattern, &letters, any))
+        .or_else(|| if slashes { None } else { percent(pattern, &letters) })
+}
+
+/// The characters of a pattern that stand for themselves without a `\`.
+struct Letters(Vec<(usize, char)>);
+
+impl Letters {
+    fn of(pattern: &str) -> Letters {
+        let mut letters = Vec::new();
+        let mut escaped = false;
+        for (at, letter) in pattern.char_indices() {
+            match (escaped, letter) {
+                (true, _) => escaped = false,
+                (false, '\\') => escaped = true,
+                (false, letter) => letters.push((at, letter)),
+            }
+        }
+        Letters(letters)
+    }
+
+    fn find(&self, wanted: char) -> Option<usize> {
+        self.0.iter().find(|(_, letter)| *letter == wanted).map(|(at, _)| *at)
+    }
+
+    /// The first pair of brackets: where it opens and closes.
+    fn pair(&self, open: char, close: char) -> Option<(usize, usize)> {
+        let opens = self.find(open)?;
+        let mut after = self.0.iter().filter(|(at, _)| *at > opens);
+        after.find(|(_, letter)| *letter == close).map(|(closes, _)| (opens, *closes))
+    }
+}
+
+/// `#` and `+` as whole segments.
+fn mqtt(pattern: &str) -> Option<Foreign> {
+    let segments: Vec<&str> = pattern.split('/').collect();
+    let mut start = 0_usize;
+    for (place, segment) in segments.iter().enumerate() {
+        let span = start..start.saturating_add(segment.len());
+        let last = place.saturating_add(1) == segments.len();
+        let what = match *segment {
+            "#" if last => "`#` is no wildcard here",
+            "+" => "`+` is no wildcard here",
+            _ => {
+                start = span.end.saturating_add(1);
+                continue;
+            }
+        };
+        let translated = segments.iter().map(|segment| match *segment {
+            "#" => "**",
+            "+" => "*",
+            other => other,
+        });
+        let meant = vec![translated.collect::<Vec<_>>().join("/")];
+        return Some(Foreign { span, what, meant });
+    }
+    None
+}
+
+/// `\d`, and a backslash between names.
+fn escapes(pattern: &str) -> Option<Foreign> {
+    let mut letters = pattern.char_indices().peekable();
+    while let Some((at, letter)) = letters.next() {
+        let Some((_, next)) = letters.next_if(|_| letter == '\\') else { continue };
+        if !next.is_alphanumeric() {
+            continue;
+        }
+        let end = at.saturating_add(1).saturating_add(next.len_utf8());
+        let (before, rest) = (pattern.get(..at)?, pattern.get(end..)?);
+        let class = matches!(next, 'd' | 'w' | 's' | 'D' | 'W' | 'S');
+        let alone = !rest.starts_with(char::is_alphanumeric);
+        let meant = match class && alone {
+            true => {
+                let rest = rest.trim_start_matches(['+', '*']);
+                format!("{before}*{rest}")
+            }
+            false => pattern.replace('\\', "/"),
+        };
+        let what = "`\\` takes the next character literally, and is gone";
+        return Some(Foreign { span: at..end, what, meant: vec![meant] });
+    }
+    None
+}
+
+/// `^Line` and `Line$`.
+fn anchors(pattern: &str, letters: &Letters, any: &str) -> Option<Foreign> {
+    let first = letters.0.first().filter(|(at, letter)| *at == 0 && *letter == '^');
+    let end = pattern.len().saturating_sub(1);
+    let spaced = pattern.get(..end).is_some_and(|before| before.ends_with(' '));
+    let last = letters.0.last().filter(|(at, letter)| *at == end && *letter == '$' && !spaced);
+    let (at, _) = first.or(last)?;
+    if pattern.len() < 2 {
+        return None;
+    }
+    let mut meant = pattern.trim_start_matches('^').to_owned();
+    if last.is_some() {
+        meant.truncate(meant.len().saturating_sub(1));
+    } else {
+        meant.push_str(any);
+    }
+    let what = "patterns match whole names, and `^` and `$` are ordinary characters";
+    Some(Foreign { span: *at..at.saturating_add(1), what, meant: vec![meant] })
+}
+
+/// `a|b`, `Line(1|2)`, `Line{1,2}`, `Line1,Line2`.
+fn alternatives(pattern: &str, letters: &Letters) -> Option<Foreign> {
+    let between = |(open, close): (usize, usize), separator: char| {
+        let inner = pattern.get(open.saturating_add(1)..close)?;
+        let parts: Vec<&str> = inner.split(separator).map(str::trim).collect();
+        let (before, after) = (pattern.get(..open)?, pattern.get(close.saturating_add(1)..)?);
+        let all = parts.len() > 1 && parts.iter().all(|part| !part.is_empty());
+        let meant = parts.iter().map(|part| format!("{before}{part}{after}")).collect();
+        all.then_some((open..close.saturating_add(1), meant))
+    };
+    let braces = letters.pair('{', '}').and_then(|pair| between(pair, ','));
+    let brackets = letters.pair('(', ')').and_then(|pair| between(pair, '|'));
+    if let Some((span, meant)) = braces.or(brackets) {
+        let what = "alternatives are a list, and brackets are ordinary characters";
+        return Some(Foreign { span, what, meant: few(meant)? });
+    }
+    for separator in ['|', ',', ';'] {
+        let Some(at) = letters.find(separator) else { continue };
+        let parts: Vec<&str> = pattern.split(separator).map(str::trim).collect();
+        // `Power, kW` is a name.
+        let spaced = pattern.get(at.saturating_add(1)..).is_some_and(|rest| rest.starts_with(' '));
+        let names = parts.iter().all(|part| !part.is_empty());
+        if parts.len() > 1 && names && (separator == '|' || !spaced) {
+            let meant = parts.into_iter().map(str::to_owned).collect();
+            let what = "several names are a list of texts";
+            return Some(Foreign { span: at..at.saturating_add(1), what, meant: few(meant)? });
+        }
+    }
+    None
+}
+
+/// `Line[1-3]`, `Line[!a]`, `Line[AB]`; `Motor[12]` is a name.
+fn class(pattern: &str, letters: &Letters) -> Option<Foreign> {
+    let (open, close) = letters.pair('[', ']')?;
+    let inner = pattern.get(open.saturating_add(1)..close)?;
+    let (before, after) = (pattern.get(..open)?, pattern.get(close.saturating_add(1)..)?);
+    let marks: Vec<char> = inner.chars().collect();
+    let is_range = |window: &[char]| match window {
+        [from, '-', to] => from.is_ascii_alphanumeric() && to.is_ascii_alphanumeric() && from < to,
+        _ => false,
+    };
+    let negated = matches!(marks.first(), Some('!' | '^')) && marks.len() > 1;
+    let ranged = marks.windows(3).any(is_range);
+    let letters_alone = (2..=4).contains(&marks.len())
+        && marks.iter().all(char::is_ascii_alphabetic)
+        && marks
+            .iter()
+            .enumerate()
+            .all(|(at, one)| !marks.iter().skip(at.saturating_add(1)).any(|other| other == one))
+        && marks.windows(2).all(|pair| matches!(pair, [left, right] if left < right));
+    if !negated && !ranged && !letters_alone {
+        return None;
+    }
+    // A class stands for one character, and may be repeated.
+    let after = after.trim_start_matches(['+', '*']);
+    let wildcard = || vec![format!("{before}?{after}")];
+    let mut each: Vec<char> = Vec::new();
+    let mut at = 0_usize;
+    while let Some(mark) = marks.get(at).filter(|_| !negated) {
+        match (marks.get(at.saturating_add(1)), marks.get(at.saturating_add(2))) {
+            (Some('-'), Some(to)) if mark < to => {
+                each.extend(*mark..=*to);
+                at = at.saturating_add(3);
+            }
+            _ => {
+                each.push(*mark);
+                at = at.saturating_add(1);
+            }
+        }
+    }
+    let spelled = each.iter().map(|one| format!("{before}{one}{after}")).collect();
+    let meant = match each.len() {
+        1..=MAX_MEANT => spelled,
+        _ => wildcard(),
+    };
+    let what = "there are no classes of characters: brackets are ordinary characters";
+    Some(Foreign { span: open..close.saturating_add(1), what, meant })
+}
+
+/// `Temperature.*`, `Line.+`.
+fn repeated(pattern: &str, letters: &Letters, any: &str) -> Option<Foreign> {
+    let pair = letters.0.windows(2).find_map(|pair| match pair {
+        [(at, '.'), (next, '*' | '+')] if at.saturating_add(1) == *next => Some((*at, *next)),
+        _ => None,
+    });
+    let (at, next) = pair?;
+    let (before, after) = (pattern.get(..at)?, pattern.get(next.saturating_add(1)..)?);
+    let what = "`.` is an ordinary character";
+    let meant = vec![format!("{before}{any}{after}")];
+    Some(Foreign { span: at..next.saturating_add(1), what, meant })
+}
+
+/// `Line%`.
+fn percent(pattern: &str, letters: &Letters) -> Option<Foreign> {
+    let at = letters.find('%').filter(|_| pattern.len() > 1)?;
+    let meant = vec![pattern.replace('%', "*")];
+    let what = "`%` is an ordinary character";
+    Some(Foreign { span: at..at.saturating_add(1), what, meant })
+}
+
+fn few(meant: Vec<String>) -> Option<Vec<String>> {
+    (!meant.is_empty()).then_some(meant)
+}
+
+impl Foreign {
+    /// What to write instead.
+    pub(crate) fn help(&self) -> String {
+        let quoted = |one: &String| format!("{one:?}");
+        match self.meant.as_slice() {
+            [only] => format!("did you mean {}?", quoted(only)),
+            many => {
+                let shown: Vec<String> = many.iter().take(MAX_MEANT).map(quoted).collect();
+                let more = if many.len() > MAX_MEANT { ", …" } else { "" };
+                format!("did you mean the list [{}{more}]?", shown.join(", "))
+            }
+        }
+    }
+}
+
+/// The warning that names what was meant.
+pub(crate) fn warn_of_foreign(
+    file: &SourceFile,
+    pattern: &Placed<String>,
+    found: &Foreign,
+) -> Diagnostic {
+    let span = inside(file, pattern, &found.span);
+    let title = format!("a pattern of another language is taken literally: `{}`", pattern.value);
+    Diagnostic::warning("P105", file, span, title)
+        .label(found.what)
+        .help(found.help())
+        .help("if the name is so in the plant, write `\\` in front of that character: nothing is said then")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meant(pattern: &str, slashes: bool) -> Option<Vec<String>> {
+        foreign(pattern, slashes).map(|found| {
+            assert!(pattern.get(found.span.clone()).is_some_and(|part| !part.is_empty()));
+            found.meant
+        })
+    }
+
+    #[test]
+    fn patterns_of_other_languages_are_known_with_what_they_mean_here() {
+        for (pattern, wanted) in [
+            ("Line[1-3]", &["Line1", "Line2", "Line3"][..]),
+            ("Line[0-9]", &["Line?"]),
+            ("Line[0-9]+", &["Line?"]),
+            ("Line[!0]", &["Line?"]),
+            ("Line[^a-c]x", &["Line?x"]),
+            ("Line[AB]", &["LineA", "LineB"]),
+            ("Line1,Line2", &["Line1", "Line2"]),
+            ("Line1|Line2", &["Line1", "Line2"]),
+            ("Line1 | Line2", &["Line1", "Line2"]),
+            ("Line1;Line2", &["Line1", "Line2"]),
+            ("Line(1|2)", &["Line1", "Line2"]),
+            ("Line{1,2}x", &["Line1x", "Line2x"]),
+            ("Line.*", &["Line*"]),
+            (".*", &["*"]),
+            ("Line.+", &["Line*"]),
+            ("^Line", &["Line*"]),
+            ("^Line1$", &["Line1"]),
+            ("Line\\d+", &["Line*"]),
+            ("Line%", &["Line*"]),
+            (" Line1", &["Line1"]),
+            ("Line1 ", &["Line1"]),
+        ] {
+            let wanted: Vec<String> = wanted.iter().map(|one| (*one).to_owned()).collect();
+            assert_eq!(meant(pattern, false), Some(wanted), "{pattern}");
+        }
+        for (pattern, wanted) in [
+            ("Temperature/#", "Temperature/**"),
+            ("#", "**"),
+            ("+/Temperature", "*/Temperature"),
+            ("Temperature.*", "Temperature**"),
+            ("^Temp", "Temp**"),
+            ("Folder\\Name", "Folder/Name"),
+        ] {
+            assert_eq!(meant(pattern, true), Some(vec![wanted.to_owned()]), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn names_and_globs_of_this_language_are_left_alone() {
+        for pattern in [
+            "Line1",
+            "Line*",
+            "Line?",
+            "**/Temperature",
+            "Motor[1]/Speed",
+            "Motor[12]/Speed",
+            "DB1.Speed",
+            "Power, kW",
+            "Motor#1",
+            "a+b",
+            "Level (%)",
+            "{Guid-1}",
+            "Line\\[1-3\\]",
+            "a\\|b",
+            "a\\,b",
+            "a\\.*",
+            "\\^a",
+            "a\\\\b",
+            "*",
+            "**",
+            "Zone [left]",
+            "5 $",
+            "-",
+            "x - y",
+            "Temperature °C",
+            "(raw)",
+            "[Speed]",
+            "C++",
+        ] {
+            assert_eq!(foreign(pattern, true), None, "{pattern}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! In what manner two rules let the same metric cross, compared: limits, names and values. That one
+//! shows no more than the other is only said where it is certain.
+
+use sparkplug::DataType;
+
+use crate::contrast::{Contrast, Shows};
+use crate::names::Prefixes;
+use crate::rule::{Bucket, Priority, Rate, Rule};
+
+/// What is different for a metric of which values cross by the rule `before` in one policy and by
+/// `after` in another one; `values`: not only its name does.
+pub fn contrasts(
+    before: &Rule,
+    after: &Rule,
+    metric: &str,
+    datatype: Option<DataType>,
+    values: bool,
+) -> Vec<Contrast> {
+    // What is added to a rule has to be compared, unless it is about what the rule chooses.
+    let Rule {
+        name,
+        description: _,
+        action: _,
+        selectors: _,
+        allow: _,
+        deny: _,
+        redact: _,
+        datatypes: _,
+        rate,
+        priority,
+        mode: _,
+        schedule: _,
+        prefixes,
+        open: _,
+        header: _,
+        shapes,
+        path: _,
+        line: _,
+    } = after;
+    let mut contrasts = Vec::new();
+    let mut add = |shows, now: String, before: String| {
+        contrasts.push(Contrast { shows, now, before });
+    };
+    let named = |prefixes: &Option<Prefixes>| match prefixes {
+        Some(prefixes) => prefixes.exported_name(metric).into_owned(),
+        None => metric.to_owned(),
+    };
+    if named(&before.prefixes) != named(prefixes) {
+        let words = |prefixes: &Option<Prefixes>| {
+            let Prefixes { strip, add } = prefixes.clone().unwrap_or_default();
+            let stripped = strip.map(|strip| format!("without `{strip}`"));
+            let added = add.map(|add| format!("with `{add}` in front"));
+            let words: Vec<String> = stripped.into_iter().chain(added).collect();
+            if words.is_empty() { "as in the plant".to_owned() } else { words.join(" and ") }
+        };
+        let (now, was) = (words(prefixes), words(&before.prefixes));
+        add(Shows::Otherwise, format!("named {now}"), was);
+    }
+    if !values {
+        return contrasts;
+    }
+    let limited = |rate: &Option<Rate>, name: &str| match rate {
+        Some(rate) => format!("{}, with all that `{name}` forwards", rate.describe()),
+        None => "as much as comes".to_owned(),
+    };
+    // A limit is shared by what the rule forwards.
+    let shares = rate.is_some() && before.name != *name;
+    if before.rate != *rate || shares {
+        let shows = compare_rates(before.rate.as_ref(), rate.as_ref());
+        add(shows, limited(rate, name), limited(&before.rate, &before.name));
+    }
+    if before.priority != *priority {
+        let words = |priority: Priority| match priority {
+            Priority::High => "before other data when limits are reached",
+            Priority::Normal => "after data of `priority = \"high\"`",
+        };
+        add(Shows::Otherwise, words(*priority).to_owned(), words(before.priority).to_owned());
+    }
+    // What has no datatype is some kind of text.
+    let datatype = datatype.unwrap_or(DataType::String);
+    contrasts.extend(before.shapes.shape(metric).contrasts(shapes.shape(metric), datatype));
+    contrasts
+}
+
+/// Which of two limits lets more cross.
+fn compare_rates(before: Option<&Rate>, after: Option<&Rate>) -> Shows {
+    let (was, is) = match (before, after) {
+        (None, Some(_)) => return Shows::Less,
+        (_, None) => return Shows::More,
+        (Some(was), Some(is)) => (was, is),
+    };
+    let Rate { messages, bytes, on_excess } = is;
+    let wider = |was: Option<Bucket>, is: Option<Bucket>| match (was, is) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(was), Some(is)) => is.per_s >= was.per_s && is.burst >= was.burst,
+    };
+    // Under a lower limit other messages have their turn.
+    match wider(was.messages, *messages) && wider(was.bytes, *bytes) && was.on_excess == *on_excess
+    {
+        true if was != is => Shows::More,
+        _ => Shows::Otherwise,
+    }
+}

@@ -11,6 +11,11 @@ use crate::silence::CONNECT_KEY;
 /// Key of the configuration for keep alive.
 const KEEP_ALIVE_KEY: &str = "keep-alive-s";
 
+/// A PINGREQ follows something urgent after this, where nothing else does: only by what comes behind
+/// it a broker's TCP sees that it was lost on its way, and says so within one round trip. Else it takes
+/// two or more until it is sent again.
+const PROBE_AFTER: Duration = Duration::from_millis(60);
+
 /// When signs of life are asked for, and how long they may be missing.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
@@ -44,11 +49,21 @@ pub(crate) struct Pulse {
     asked: Option<Instant>,
     /// Since when bytes wait, and none was taken.
     stuck: Option<Instant>,
+    /// When a PINGREQ is due behind something urgent.
+    probe: Option<Instant>,
 }
 
 impl Pulse {
     pub(crate) fn new(patience: Patience, now: Instant) -> Pulse {
-        Pulse { patience, began: now, heard: None, sent: now, asked: None, stuck: None }
+        Pulse {
+            patience,
+            began: now,
+            heard: None,
+            sent: now,
+            asked: None,
+            stuck: None,
+            probe: None,
+        }
     }
 
     /// No byte came yet.
@@ -79,8 +94,14 @@ impl Pulse {
         }
     }
 
+    /// Something urgent was sent.
+    pub(crate) fn hurried(&mut self, now: Instant) {
+        self.probe = now.checked_add(PROBE_AFTER);
+    }
+
     /// A PINGREQ was sent.
     pub(crate) fn pinged(&mut self, now: Instant) {
+        self.probe = None;
         self.asked.get_or_insert(now);
     }
 
@@ -103,6 +124,10 @@ impl Pulse {
                     "the broker took no byte and sent none for {seconds} s (`{KEEP_ALIVE_KEY}`)"
                 )),
             };
+        }
+        // What waits, and so follows, does the same.
+        if let Some(probe) = self.probe {
+            return if probe <= now { Look::Ping } else { Look::Wait(probe) };
         }
         if let Some(asked) = self.asked {
             return match after(asked, keep_alive, now) {
@@ -204,5 +229,22 @@ mod tests {
         assert_eq!(why, "the broker took no byte and sent none for 10 s (`keep-alive-s`)");
         pulse.sent(clock.at(109));
         assert_eq!(pulse.look(clock.at(109)), Look::Ping);
+    }
+
+    #[test]
+    fn something_urgent_has_a_ping_behind_it() {
+        let (mut pulse, clock) = connected();
+        pulse.sent(clock.at(1));
+        pulse.hurried(clock.at(1));
+        let due = clock.at(1) + PROBE_AFTER;
+        assert_eq!(pulse.look(clock.at(1)), Look::Wait(due));
+        assert_eq!(pulse.look(due), Look::Ping);
+        pulse.pinged(due);
+        pulse.sent(due);
+        pulse.heard(clock.at(2));
+        assert_eq!(pulse.look(clock.at(2)), Look::Wait(due + Duration::from_secs(10)));
+        let mut early = Pulse::new(PATIENCE, clock.at(0));
+        early.hurried(clock.at(0));
+        assert_eq!(early.look(clock.at(1)), Look::Wait(clock.at(30)), "there is no session yet");
     }
 }

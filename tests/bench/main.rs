@@ -1,7 +1,7 @@
 //! The benchmark: what the relay costs, alone and beside other ways over the same brokers.
 //!
 //! ```text
-//! cargo bench --bench bench -- [micro|journal|side-by-side|scale|logs|attackers|all] [options]
+//! cargo bench --bench bench -- [micro|journal|side-by-side|scale|logs|attackers|slow-link|all] [options]
 //! ```
 //!
 //! | part | what it measures |
@@ -12,6 +12,7 @@
 //! | `scale` | a thousand (`--large`: ten thousand) mirrored nodes: memory, start, storms, idling |
 //! | `logs` | throughput while a syslog server is well, hangs, or is killed and restarted |
 //! | `attackers` | a good node beside each attacker: latency, losses, memory, CPU; fails if it is harmed |
+//! | `slow-link` | births and alarms on a satellite's link, made of `tbf` and a forwarding process; as root |
 //!
 //! mosquitto is the only broker of Debian 12, PyPI and npm that bridges MQTT by itself (looked for:
 //! NanoMQ, VerneMQ, EMQX, FlashMQ, which aren't packaged; amqtt, aedes, ejabberd, which have no
@@ -49,6 +50,7 @@ mod relay;
 mod scale;
 mod side_by_side;
 mod sink;
+mod slow_link;
 mod statistics;
 mod svg;
 mod table;
@@ -80,10 +82,12 @@ fn main() {
             Part::Scale => ("scale", scale::run(&options)),
             Part::Logs => ("logs", logs::run(&options)),
             Part::Attackers => ("attackers", attackers::run(&options)),
+            Part::SlowLink => ("slow-link", slow_link::run(&options)),
         };
         results.insert(name.into(), result);
     }
-    let is_harmed = results.get("attackers").is_some_and(attackers::is_violated);
+    let is_harmed = results.get("attackers").is_some_and(attackers::is_violated)
+        || results.get("slow-link").is_some_and(slow_link::is_violated);
     write(&options, &Value::Object(results));
     if is_harmed {
         std::process::exit(1);

@@ -6,12 +6,12 @@ use std::time::Duration;
 pub(crate) const USAGE: &str = "\
 usage: cargo bench --bench bench -- [PART]... [OPTIONS]
 parts: micro, journal, side-by-side, scale, all of these (default: all);
-       logs and attackers, which aren't in all
+       logs, attackers and slow-link (as root, 23 minutes), which aren't in all
   --rounds N        interleaved rounds, of which the median is told (default: 3)
   --seconds S       length of one measured stretch (default: 2)
   --quick           1 round of 1.5 s: some 4 minutes for all parts instead of 10
   --hang S          logs: how long a log server hangs (default: 60; --quick: 6); at least 3 rounds
-  --case WORD       micro, side-by-side, attackers: cases with this in their names, as \"10 metrics\";
+  --case WORD       micro, side-by-side, attackers, slow-link: cases with this in their names, as \"10 metrics\";
                     repeatable
   --route WORD      side-by-side: routes with this in their names, as \"relay\"; repeatable
   --aliases         side-by-side: data by alias instead of by name
@@ -52,6 +52,7 @@ pub(crate) enum Part {
     Scale,
     Logs,
     Attackers,
+    SlowLink,
 }
 
 /// All but those that take their time.
@@ -88,6 +89,7 @@ impl Options {
                 "scale" => options.parts.push(Part::Scale),
                 "logs" => options.parts.push(Part::Logs),
                 "attackers" => options.parts.push(Part::Attackers),
+                "slow-link" => options.parts.push(Part::SlowLink),
                 "all" => options.parts.extend(ALL),
                 "--rounds" => options.rounds = (number()? as usize).max(1),
                 "--seconds" => options.stretch = Duration::from_secs_f64(number()?),

@@ -113,7 +113,7 @@ mod tests {
         let counts = RuleCounts {
             policy_digest: policy.digest().to_owned(),
             since_ms: 1_700_000_000_000,
-            until_ms: 1_700_000_000_000 + seconds * 1_000,
+            until_ms: seconds.saturating_mul(1_000).saturating_add(1_700_000_000_000),
             rules: vec![RuleCount { metrics: 7, observed: 0 }, RuleCount::default()],
         };
         let (mut text, mut warnings) = (String::new(), Diagnostics::new());

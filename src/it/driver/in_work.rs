@@ -2,7 +2,6 @@
 //! on by itself. What this half was ended with twice is set aside, and stays so in whatever form the OT
 //! half says it again.
 
-use std::collections::HashSet;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,7 +13,7 @@ use state::{InWork, Leave, SetAside, TOGETHER, WorkId};
 use telemetry::event;
 
 use super::{Driver, bytes_of};
-use crate::mirror::{Asked, Now};
+use crate::mirror::{Asked, Deed, Now};
 use crate::pool::Pool;
 
 /// Frames that are read before their turn, where that costs no call of the system: those that are
@@ -24,6 +23,14 @@ const AHEAD: usize = TOGETHER - 1;
 /// The second half of names that aren't those of frames, whose number it would be.
 const ENTITY: u64 = u64::MAX;
 const STORED: WorkId = WorkId(0, u64::MAX - 1);
+
+/// Each deed has names of its own: that one is done says nothing of the other.
+const fn deed_name(deed: Deed) -> u64 {
+    match deed {
+        Deed::Restored => u64::MAX - 2,
+        Deed::Due => u64::MAX - 3,
+    }
+}
 
 /// The mark of this half, which the mirror asks by its guard.
 #[derive(Clone, Debug)]
@@ -41,20 +48,21 @@ impl Marks {
     /// For [`Mirror::set_guard`](crate::mirror::Mirror::set_guard).
     pub(super) fn guard(&self) -> Asked {
         let marks = self.clone();
-        let mut dropped = HashSet::new();
         Box::new(move |group, edge_node, deed| {
             let mut in_work = marks.in_work();
-            let id = name_of(&in_work, group, edge_node, None);
+            let entity = name_of(&in_work, group, edge_node, None);
+            if deed == Deed::Restored && in_work.is_set_aside(entity) {
+                return false;
+            }
+            let id = WorkId(entity.0, deed_name(deed));
             if in_work.begin(id, 0, std::iter::empty()) == Leave::Work {
                 #[cfg(test)]
                 super::tests::planted::node(edge_node, deed);
                 return true;
             }
-            if !dropped.insert((id.0, id.1)) {
-                // Nothing of it is remembered any more.
-                return true;
-            }
-            // It stays set aside: what the OT half repeats of it is left out, too.
+            // It is dropped, and what the OT half repeats of it is left out.
+            in_work.clear(id);
+            in_work.bar(entity);
             let topic = format!("spBv1.0/{group}/NBIRTH/{edge_node}");
             let kept = format!("not kept: the half was ended while {}", deed.words());
             event!(SetAside, topic, bytes = 0, kept);

@@ -6,7 +6,7 @@ use journal_format::{Body, Frame};
 
 use super::frames::entity_topic;
 use super::guard::Deed;
-use super::node::Node;
+use super::node::{Life, Node};
 use super::notice::count;
 use super::outgoing::NodeId;
 use super::step::StepContext;
@@ -55,12 +55,14 @@ impl Mirror {
         Some(id)
     }
 
-    /// Leaves a frame out that says again what was set aside: its node or device is dropped.
+    /// Leaves a frame out that says again what was set aside: a device of it is dropped, and a node in
+    /// doubt.
     pub fn leave_out(&mut self, now: Now, frame: &Frame) {
         let is_fresh = self.begin_frame(now, frame);
         let is_message = matches!(frame.body, Some(Body::Relayed(_)));
         let topic = frame.message().map(|(topic, _)| topic);
         let entity = topic.and_then(|topic| entity_topic(topic).ok()).map(|topic| topic.entity);
+        let by = self.doubt_ends(now);
         let (mut step, nodes) = self.step(now);
         let node = entity.and_then(|entity| nodes.find(entity.group, entity.edge_node));
         let id = node.as_ref().map(|node| node.id);
@@ -76,7 +78,13 @@ impl Mirror {
                 Some(device) => {
                     let _ = step.device_death(node.change(), device, frame.seq);
                 }
-                None => step.drop_node(node.change()),
+                // Nothing but a birth of the plant confirms it from now on, or else it ends.
+                None if node.life() == Life::Alive => {
+                    let node = node.change();
+                    node.set_doubted(Some(by));
+                    step.doubt_values(node, "what was set aside is repeated");
+                }
+                None => {}
             }
         }
         if let Some(id) = id {

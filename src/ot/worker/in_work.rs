@@ -15,12 +15,21 @@ use telemetry::event;
 use super::Worker;
 use crate::Now;
 use crate::connection::Delivered;
-use crate::pipeline::Asked;
+use crate::pipeline::{Asked, Deed};
 
 /// The second half of names that aren't those of messages: no message is so long.
-const NODE: u64 = u64::MAX;
-const STORED: u64 = u64::MAX - 1;
-const FRAME: u64 = u64::MAX - 2;
+const STORED: u64 = u64::MAX;
+const FRAME: u64 = u64::MAX - 1;
+
+/// Each deed has names of its own: that one is done says nothing of the others.
+const fn deed_name(deed: Deed) -> u64 {
+    match deed {
+        Deed::Restored => u64::MAX - 2,
+        Deed::Adjusted => u64::MAX - 3,
+        Deed::Shown => u64::MAX - 4,
+        Deed::Due => u64::MAX - 5,
+    }
+}
 
 /// The mark of this half, which the pipeline asks by its guard.
 #[derive(Clone, Debug)]
@@ -41,7 +50,7 @@ impl Marks {
         Box::new(move |entity, deed| {
             let mut in_work = marks.in_work();
             let hasher = FixedState::with_seed(in_work.key());
-            let id = WorkId(hasher.hash_one((entity.group, entity.edge_node)), NODE);
+            let id = WorkId(hasher.hash_one((entity.group, entity.edge_node)), deed_name(deed));
             if in_work.begin(id, 0, std::iter::empty()) == Leave::SetAside {
                 // It is dropped, and its next birth is another one.
                 in_work.clear(id);

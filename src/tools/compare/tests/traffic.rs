@@ -1,6 +1,11 @@
 //! What a comparison says, against what the pipeline does: whatever crosses newly under another
 //! policy, or shows more, is a difference that the comparison has found.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "plain arithmetic; what overflows fails the test"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

@@ -376,7 +376,8 @@ impl Pipeline {
         let next = node.sequence.next();
         let leaves_zero_out = seq.is_none() && next == Some(0) && !topic.message_type.is_death();
         let seq = if leaves_zero_out { Some(0) } else { seq };
-        if way == Way::Arrived {
+        // What can't be read may have a number that isn't found.
+        if way == Way::Arrived && (seq.is_some() || decoded.is_ok()) {
             step.count(node, seq, timestamp, hash, received);
         }
         let turn = match way {

@@ -62,7 +62,15 @@ impl StepContext<'_> {
                     self.drop(parts.origin, What::Metric(&name), reason, Some(rule));
                 }
                 _ => {
-                    layout.hold(place, Held { metric: newest, ticket, early: true });
+                    layout.hold(
+                        place,
+                        Held {
+                            metric: newest,
+                            ticket,
+                            early: true,
+                            losses: Held::modulo(parts.losses),
+                        },
+                    );
                     parts.state.holds = true;
                 }
             }

@@ -343,7 +343,10 @@ impl Pipeline {
                 step.order_keyframe(node);
             }
             node.crossing.heard(now.mono, timestamp);
-            step.count(node, seq, timestamp, hash, received);
+            // What can't be read may have a number that isn't found.
+            if seq.is_some() || decoded.is_ok() {
+                step.count(node, seq, timestamp, hash, received);
+            }
             if !received.assured && !node.has_unassured {
                 node.has_unassured = true;
                 *step.structure_changed = true;

@@ -4,7 +4,7 @@
 //! | edge node | gives way |
 //! |---|---|
 //! | dead, or nothing that readers may know | at once, the dead first |
-//! | new, and sent no data since | at once, the oldest first |
+//! | new, and sent no data since | once it is silent for [`AT_FIRST`], the oldest first |
 //! | new, heard for less than [`HEARD_FOR`] | once it is silent for [`SILENT`], the oldest first |
 //! | known by what the broker stored, not seen yet | at once |
 //! | any other | once it is silent for [`LONG_SILENT`], the youngest first |
@@ -19,6 +19,8 @@ use super::{Life, Node, Plant};
 
 /// Ten minutes: from then on an edge node isn't new any more, whatever it sends.
 pub(crate) const NEW: Duration = Duration::from_secs(600);
+/// A tenth of a second: its first data may be on the way.
+pub(crate) const AT_FIRST: Duration = Duration::from_millis(100);
 /// A minute of data: whoever sends that long isn't invented for a moment.
 pub(crate) const HEARD_FOR: Duration = Duration::from_secs(60);
 /// A minute.
@@ -54,7 +56,7 @@ impl Node {
         });
         let was_heard = self.heard.is_none_or(|heard| heard.last_data.is_some());
         let since = since.unwrap_or_default();
-        if is_new && !was_heard {
+        if is_new && !was_heard && (silent >= AT_FIRST || is_named) {
             return Some((0, since, Reverse(Duration::ZERO)));
         }
         let is_hardly_heard = is_new && heard_for.is_some_and(|heard_for| heard_for < HEARD_FOR);

@@ -46,13 +46,13 @@ fn is_alive(bench: &Bench, node: &str) -> bool {
     bench.pipeline.nodes().any(|one| one.entity.edge_node == node && one.alive)
 }
 
-/// So many nodes are invented, `each_says` so many messages of data.
+/// So many nodes are invented, 50 a second; `each_says` so many messages of data.
 fn flood(bench: &mut Bench, name: &str, number: usize, each_says: u64) {
     for at in 0..number {
         let node = format!("{name}{at}");
         born(bench, &node);
         (1..=each_says).for_each(|seq| say(bench, "NDATA", &node, seq));
-        bench.pass(10);
+        bench.pass(20);
     }
 }
 
@@ -88,6 +88,18 @@ fn who_has_more_places_than_are_invented_has_time_to_say_something() {
     say(&mut bench, "NDATA", "New", 1);
     flood(&mut bench, "yet", 100, 0);
     assert!(is_alive(&bench, "New"));
+}
+
+#[test]
+fn who_is_born_just_now_gives_way_to_nobody_but_what_is_spelled_out() {
+    for (policy, node, is_taken) in [(ALL, "Other", false), (NAMED, "Named", true)] {
+        let mut bench = crowd(policy);
+        for at in 0..PLACES {
+            born(&mut bench, &format!("now{at}"));
+        }
+        born(&mut bench, node);
+        assert_eq!(is_alive(&bench, node), is_taken, "{node}");
+    }
 }
 
 #[test]

@@ -306,3 +306,33 @@ fn the_stages_of_a_birth_of_200_000_metrics() {
     println!("{stages:?}");
     assert!(stages.len() > 5 && stages.iter().all(|steps| *steps <= STEPS_PER_STAGE), "{stages:?}");
 }
+
+#[test]
+fn large_messages_out_of_order_wait_alone() {
+    let mut plant = Plant::new(ALL, 1);
+    let texts = || {
+        let text =
+            |at| typed(&format!("t{at}"), DataType::String, Value::String("t".repeat(50_000)));
+        (0..6).map(text).collect::<Vec<_>>()
+    };
+    plant.send("NBIRTH", 0, 0, std::iter::once(bd_seq(1)).chain(texts()).collect());
+    // For half a minute, three of them every half second, with holes between them.
+    for step in 0..60_u64 {
+        for at in 0..3 {
+            let before = plant.pipeline.work();
+            plant.send("NDATA", 0, (step * 7 + 10 + at * 2) % 256, texts());
+            // Its own bytes, those of two that waited, and what is written of them.
+            let work = plant.pipeline.work() - before;
+            assert!(work <= 7 * 310_000, "{work} bytes for one message");
+        }
+        for _ in 0..5 {
+            plant.pass(100);
+            let before = plant.pipeline.work();
+            plant.turns();
+            let work = plant.pipeline.work() - before;
+            assert!(work <= 7 * 310_000, "{work} bytes in a tick");
+        }
+        assert!(plant.pipeline.account().waiting <= 2);
+    }
+    assert!(plant.pipeline.counters().gaps > 0);
+}

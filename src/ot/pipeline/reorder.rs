@@ -47,6 +47,8 @@ pub(super) struct Reorder {
     strangers: HashMap<Box<str>, EarlyMessages, RandomState>,
     /// Their bytes.
     stranger_bytes: usize,
+    /// The message at hand made those of its node more than may wait.
+    pub(super) is_overfull: bool,
     messages: usize,
     bytes: usize,
     /// Messages that came.

@@ -25,7 +25,8 @@ pub enum Consequence {
     Nothing,
     /// The metric's value is null and bad (Quality 0) until the next one.
     MetricBad,
-    /// The values of the edge node and its devices are STALE (Quality 500) until they are seen again.
+    /// The values of the edge node and its devices are STALE (Quality 500) until they are seen again;
+    /// those of one device, where its data is refused.
     Doubted,
     /// The edge node or device is dead until its next birth: data can't be read without that.
     Buried,

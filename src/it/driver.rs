@@ -81,6 +81,8 @@ pub(super) struct DriverSettings {
     pub(super) first_start: FirstStart,
     pub(super) data_qos: Qos,
     pub(super) connects_per_s: Option<std::num::NonZeroU32>,
+    /// What all sessions together may send.
+    pub(super) bytes_per_s: Option<std::num::NonZeroU32>,
     pub(super) backfill_per_s: std::num::NonZeroU32,
     pub(super) policy_loader: Option<PolicyLoader>,
     /// SIGHUP has something to do beside the policy.
@@ -180,6 +182,7 @@ impl<P: Pool> Driver<P> {
         };
         marks.in_work().end();
         let connect_queue = ConnectQueue::new(settings.connects_per_s);
+        let link_pace = LinkPace::new(settings.bytes_per_s);
         let history = RateLimiter::direct(Quota::per_second(settings.backfill_per_s));
         Ok(Driver {
             settings,
@@ -195,7 +198,7 @@ impl<P: Pool> Driver<P> {
             connect_queue,
             history,
             broker,
-            link_pace: LinkPace::new(),
+            link_pace,
             status_reporter,
             unconfirmed: false,
             clock,

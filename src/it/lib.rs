@@ -205,6 +205,7 @@ pub fn run(opened: Opened, _sealed: &Confined) -> Result<(), ItError> {
         first_start: settings.first_start,
         data_qos,
         connects_per_s: settings.connects_per_s,
+        bytes_per_s: settings.bytes_per_s,
         backfill_per_s: settings.backfill_per_s,
         policy_loader,
         reloads_else: !settings.status.certificates.sources.is_empty(),

@@ -3,6 +3,7 @@
 //! after the other, each with its birth close behind, and the journal isn't read far ahead of what the
 //! link takes. Sans-IO: time and counters come in.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// The link is looked at so often.
@@ -27,6 +28,9 @@ pub(super) struct LinkPace {
     /// Bytes per second, while something waited; `None`: nothing is known, or nothing waits.
     rate: Option<u64>,
     births: usize,
+    /// Births within the budget, where one is configured: it says of the link what else would have to
+    /// be found out with all of them under way.
+    most_births: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +41,11 @@ struct Look {
 }
 
 impl LinkPace {
-    pub(super) fn new() -> LinkPace {
-        LinkPace { looked: None, rate: None, births: FIRST_BIRTHS }
+    /// `bytes_per_s`: the budget of all sessions, if there is one.
+    pub(super) fn new(bytes_per_s: Option<NonZeroU32>) -> LinkPace {
+        let worth = |per_s: NonZeroU32| births_worth(per_s.get().into());
+        let most_births = bytes_per_s.map_or(MOST_BIRTHS, worth);
+        LinkPace { looked: None, rate: None, births: FIRST_BIRTHS, most_births }
     }
 
     /// `waiting`: bytes that wait to be taken; `taken`: bytes that were, since the start.
@@ -67,13 +74,12 @@ impl LinkPace {
             Some(before) => before.saturating_mul(7).saturating_add(now) / 8,
         };
         self.rate = Some(rate);
-        let worth = usize::try_from(rate.saturating_mul(BIRTHS_S)).unwrap_or(usize::MAX);
-        self.births = worth.clamp(LEAST_BIRTHS, MOST_BIRTHS);
+        self.births = births_worth(rate);
     }
 
     /// Bytes of births that may be under way.
     pub(super) fn births(&self) -> usize {
-        self.births
+        self.births.min(self.most_births)
     }
 
     /// Bytes that may wait before the journal isn't read on; `None`: the link isn't full.
@@ -87,6 +93,12 @@ impl LinkPace {
         let waiting = u64::try_from(waiting).unwrap_or(u64::MAX);
         waiting.checked_div(self.rate?).map(Duration::from_secs)
     }
+}
+
+/// Bytes of births under way on a link that takes so many bytes a second.
+fn births_worth(rate: u64) -> usize {
+    let worth = usize::try_from(rate.saturating_mul(BIRTHS_S)).unwrap_or(usize::MAX);
+    worth.clamp(LEAST_BIRTHS, MOST_BIRTHS)
 }
 
 #[cfg(test)]
@@ -106,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_full_link_has_a_dozen_seconds_of_births_under_way() {
-        let mut pace = LinkPace::new();
+        let mut pace = LinkPace::new(None);
         assert_eq!(pace.births(), FIRST_BIRTHS);
         run(&mut pace, 64_000, 1_000_000, 20);
         assert!((760_000..=770_000).contains(&pace.births()), "{}", pace.births());
@@ -118,8 +130,19 @@ mod tests {
     }
 
     #[test]
+    fn a_budget_bounds_the_births_before_anything_was_sent() {
+        let mut pace = LinkPace::new(NonZeroU32::new(60_000));
+        assert_eq!(pace.births(), 720_000);
+        // Nothing waits while sessions are being opened, which says nothing of the link.
+        run(&mut pace, 0, 0, 5);
+        assert_eq!(pace.births(), 720_000);
+        run(&mut pace, 30_000, 1_000_000, 60);
+        assert!((350_000..=370_000).contains(&pace.births()), "{}", pace.births());
+    }
+
+    #[test]
     fn a_link_that_takes_everything_at_once_is_no_bound() {
-        let mut pace = LinkPace::new();
+        let mut pace = LinkPace::new(None);
         run(&mut pace, 10_000_000, 0, 10);
         assert_eq!(pace.births(), MOST_BIRTHS);
         assert_eq!(pace.queue(), None);
@@ -128,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_link_that_takes_nothing_is_not_divided_by() {
-        let mut pace = LinkPace::new();
+        let mut pace = LinkPace::new(None);
         run(&mut pace, 0, 1_000, 10);
         assert_eq!(pace.behind(1_000), None);
         assert_eq!(pace.births(), LEAST_BIRTHS);

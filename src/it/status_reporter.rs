@@ -122,6 +122,13 @@ impl StatusReporter {
             ot: ot_report(mirror),
         };
         judge(&mut status, &it, mirror.wants_sessions(), mirror.silence(now));
+        if let Some(unread) = mirror.unread(now) {
+            let words = format!(
+                "{unread} sends, and its birth isn't known here: it is not shown until its next \
+                 keyframe"
+            );
+            status.health.add(Level::Warning, words);
+        }
         link.judge(&mut status);
         status.it = Some(it);
         status
@@ -207,8 +214,10 @@ fn judge(status: &mut Status, it: &ItStatus, wants_sessions: bool, silence: &'st
         health.add(Level::Critical, words);
     }
     if let Some(ot) = it.ot.as_ref().filter(|ot| ot.unborn > 0) {
-        let words =
-            format!("{} edge nodes send and have no known birth: they are not shown", ot.unborn);
+        let words = format!(
+            "{} edge nodes or devices send and have no known birth: they are not shown",
+            ot.unborn
+        );
         health.add(Level::Warning, words);
     }
     if let Some(imbalance) = &status.account.imbalance {

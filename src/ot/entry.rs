@@ -38,18 +38,22 @@ impl From<Entry> for Body {
                 synthetic: flags.synthetic,
                 aliased: flags.aliased,
                 typed: flags.typed,
+                outdated: flags.outdated,
                 urgent: flags.urgent,
                 losses,
             }),
-            AdmittedKind::Keyframe { uncertain, unheard, devices } => Body::Keyframe(Keyframe {
-                source,
-                topic,
-                payload,
-                uncertain,
-                devices,
-                losses,
-                unheard,
-            }),
+            AdmittedKind::Keyframe { uncertain, unheard, doubts, devices } => {
+                Body::Keyframe(Keyframe {
+                    source,
+                    topic,
+                    payload,
+                    uncertain,
+                    devices,
+                    losses,
+                    unheard,
+                    doubts,
+                })
+            }
         }
     }
 }

@@ -158,7 +158,8 @@ impl StatusReporter {
         }
         if let (unborn, Some(node)) = pipeline.unborn(now) {
             let words = format!(
-                "{unborn} edge nodes send and have no known birth, such as {node}: they are not shown"
+                "{unborn} edge nodes or devices send and have no known birth, such as {node}: \
+                 they are not shown"
             );
             health.add(Level::Warning, words);
         }

@@ -200,6 +200,7 @@ impl Storing {
         let mut receipts = std::mem::take(&mut self.ready);
         receipts.append(&mut self.receipts);
         self.begin(now, pipeline, journal_seq);
+        pipeline.end_snapshots();
         self.take_all(pipeline);
         let Storing { state_writer, trouble, .. } = self;
         match state_writer.finish() {

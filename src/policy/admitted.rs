@@ -68,6 +68,8 @@ pub enum AdmittedKind {
         uncertain: bool,
         /// Nothing was heard of the edge node since this half was away.
         unheard: bool,
+        /// Of a device whose values are doubted for themselves: how often they had to be.
+        doubts: u64,
         /// In a node's keyframe: names of all its announced devices.
         devices: Vec<String>,
     },
@@ -86,6 +88,8 @@ pub struct MessageFlags {
     pub aliased: bool,
     /// Data in which the plant named datatypes.
     pub typed: bool,
+    /// Data that was held back since before messages were lost.
+    pub outdated: bool,
     /// Data with a metric of a rule of high priority.
     pub urgent: bool,
 }

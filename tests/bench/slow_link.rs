@@ -189,7 +189,7 @@ fn far_broker(cable: &Cable, dir: &Path) -> Broker {
     let config = dir.join("far.conf");
     let text = format!(
         "queue_qos0_messages true\nmax_queued_messages 0\nset_tcp_nodelay true\npersistence false\n\
-         log_dest stdout\nuser root\nlistener {PORT} 0.0.0.0\nallow_anonymous true\n"
+         log_dest stderr\nuser root\nlistener {PORT} 0.0.0.0\nallow_anonymous true\n"
     );
     fs::write(&config, text).unwrap();
     let mut command = cable.at_far_end(MOSQUITTO);

@@ -4,6 +4,7 @@
 //! cargo bench --bench simulation -- --seeds 100000 --from 0
 //! cargo bench --bench simulation -- --replay 4711 [--ops 1,5,9]
 //! cargo bench --bench simulation -- --faults
+//! cargo bench --bench simulation -- --restart 10000
 //! ```
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +17,7 @@
     reason = "a simulation: what doesn't hold is a failure of its run; its own pace is measured"
 )]
 
+mod restart;
 mod sim;
 
 use std::collections::BTreeMap;
@@ -41,7 +43,8 @@ cargo bench --bench simulation -- [options]
     --replay S     one seed, step by step
     --ops A,B,…    of that seed only these operations
     --fault NAME   with a planted mistake
-    --faults       each planted mistake until it is found, within --seeds";
+    --faults       each planted mistake until it is found, within --seeds
+    --restart N    how long a plant of N nodes takes to be back after a kill";
 
 fn main() -> ExitCode {
     let mut options = Options { length: Length::FULL, fault: None, only: None, trace: false };
@@ -71,6 +74,10 @@ fn main() -> ExitCode {
                 options.fault = Some(*Fault::ALL.iter().find(named).expect("a planted mistake"));
             }
             "--faults" => all_faults = true,
+            "--restart" => {
+                restart::measure(number(value()) as usize);
+                return ExitCode::SUCCESS;
+            }
             _ => {
                 println!("{USAGE}");
                 return ExitCode::from(64);

@@ -229,14 +229,16 @@ impl List {
         self.dir.join("reloads")
     }
 
-    /// Exchanges it, and waits until the broker has taken it up.
-    pub(crate) fn set(&self, list: &[u8]) {
+    /// Adds to it, and waits until the broker has taken it up: what a narrower policy needs no more is
+    /// taken away when the halves have it, as they still have to say that its nodes are dead.
+    pub(crate) fn add(&self, list: &[u8]) {
         let reloads = || {
             let log = fs::read_to_string(self.log()).unwrap_or_default();
             log.matches("Reloading config").count()
         };
         let before = reloads();
-        fs::write(self.file(), list).unwrap();
+        let before_it = fs::read(self.file()).unwrap();
+        fs::write(self.file(), [&before_it, list].concat()).unwrap();
         let pid = Pid::from_raw(self.pid.load(Ordering::Relaxed)).unwrap();
         kill_process(pid, Signal::HUP).unwrap();
         wait_until("the broker has the access list", || reloads() > before);

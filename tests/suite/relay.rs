@@ -155,7 +155,7 @@ impl Relay {
                 .output()
                 .unwrap();
             if printed.status.success() {
-                list.set(&printed.stdout);
+                list.add(&printed.stdout);
             }
         }
     }

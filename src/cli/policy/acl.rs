@@ -17,7 +17,8 @@ use crate::cli::{Exit, Failure, report};
 /// A second lock beside the relay: the OT broker lets the OT half read what the policy forwards and
 /// write nothing, the IT broker lets the IT half write that under its names on IT, and read commands.
 /// Lists of other clients stand beside it in the same file; a client for whom the file has no line may
-/// do nothing. Make it anew whenever the policy changes, before the halves take it up.
+/// do nothing. Make it anew whenever the policy changes: what it has more before the halves take the policy
+/// up, what it has less after that, as the IT half then says that what crosses no more is dead.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
                         sparkdiode policy acl --mosquitto ot /etc/sparkdiode/ot.toml\n  \

@@ -145,6 +145,7 @@ impl Half {
             first_start,
             data_qos: mirror.data_qos,
             connects_per_s: None,
+            bytes_per_s: None,
             backfill_per_s: AT_ONCE,
             most_frame_bytes: usize::MAX,
             policy_loader,

@@ -84,6 +84,7 @@ fn half(dir: &Path, notifier: Notifier, policy_loader: Option<PolicyLoader>) -> 
         first_start: FirstStart::Newest,
         data_qos: Qos::AtMostOnce,
         connects_per_s: None,
+        bytes_per_s: None,
         backfill_per_s: ONE,
         policy_loader,
         reloads_else: false,

@@ -12,6 +12,28 @@ use super::notice::{Notice, count};
 use super::settings::OnGap;
 use super::step::StepContext;
 
+/// What the values of a birth are worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Worth {
+    /// The plant says them.
+    Good,
+    /// They are repeated, and that makes no value good; what is new beside them was brought by data.
+    Repeated,
+    /// The same, but what is new was hidden until now, and may be out of date.
+    Doubted,
+}
+
+impl Worth {
+    /// Of a birth that is `repeated`; `outdated`: what is new was hidden.
+    pub(super) fn of(repeated: bool, outdated: bool) -> Worth {
+        match (repeated, outdated) {
+            (false, _) => Worth::Good,
+            (true, false) => Worth::Repeated,
+            (true, true) => Worth::Doubted,
+        }
+    }
+}
+
 impl StepContext<'_> {
     /// The node that a birth is of; one that isn't known is taken in.
     ///
@@ -54,8 +76,9 @@ impl StepContext<'_> {
         seq: u64,
         payload: Payload,
         date: u64,
-        synthetic: bool,
+        worth: Worth,
     ) -> Result<(), Reason> {
+        let synthetic = worth != Worth::Good;
         let ot_bd_seq = names::bd_seq(&payload);
         let mut layout = self.layout(node, None, payload, date);
         if let Err(reason) = self.check_born(node, layout.bytes()) {
@@ -67,7 +90,9 @@ impl StepContext<'_> {
         node.former_devices.clear();
         if synthetic && same_session {
             // The relay repeats what it held: that makes no value good. Its DBIRTHs follow.
-            layout.keep_stale_marks_of(&node.layout, false);
+            // What is new was hidden until now.
+            let is_doubted = worth == Worth::Doubted && self.is_doubted(node, None);
+            layout.keep_stale_marks_of(&node.layout, is_doubted);
             let devices = node.devices.iter_mut();
             node.former_devices = devices
                 .map(|(name, device)| (name.clone(), std::mem::take(&mut device.layout)))
@@ -122,7 +147,7 @@ impl StepContext<'_> {
         self.reconcile(node, "it died on OT");
     }
 
-    /// A device's birth. One that `repeats` values in doubt doesn't make them good.
+    /// A device's birth.
     pub(super) fn device_birth(
         &mut self,
         node: &mut Node,
@@ -130,8 +155,9 @@ impl StepContext<'_> {
         seq: u64,
         payload: Payload,
         date: u64,
-        repeats: bool,
+        worth: Worth,
     ) -> Result<(), Reason> {
+        let repeats = worth != Worth::Good;
         let mut layout = self.layout(node, Some(name), payload, date);
         let known = node.devices.get(name);
         if known.is_none() && node.devices.len() >= self.settings.max_devices_per_node {
@@ -148,16 +174,19 @@ impl StepContext<'_> {
         if is_known_as_born {
             // A second DBIRTH without a DDEATH would be a violation: publish what differs as data,
             // or begin the births of the node anew.
-            self.replace_layout(node, Some(name), seq, layout, repeats);
+            self.replace_layout(node, Some(name), seq, layout, worth);
             return Ok(());
         }
-        if repeats && self.settings.on_gap == OnGap::Mark {
-            match former {
-                Some(former) => layout.keep_stale_marks_of(&former, false),
-                None => layout.mark_stale(),
+        match former {
+            Some(former) if repeats => {
+                let is_doubted = self.is_doubted(node, None) || former.doubts > 0;
+                let is_doubted = is_doubted && worth == Worth::Doubted;
+                layout.keep_stale_marks_of(&former, is_doubted);
             }
+            None if repeats && self.settings.on_gap == OnGap::Mark => layout.mark_stale(),
+            _ => {}
         }
-        let withheld = node.withholds(&layout);
+        let withheld = node.withholds(&layout, self.settings.on_gap);
         let mut device = node.new_device(name, Arc::new(layout));
         if node.publishes() && !withheld {
             self.published(node, seq, seq);
@@ -186,10 +215,12 @@ impl StepContext<'_> {
         Ok(())
     }
 
-    /// Whether what a keyframe shows for the first time is doubted: no birth brought it, so it was
-    /// hidden from here when it was said.
-    pub(super) fn is_doubted(&self, node: &Node) -> bool {
-        self.settings.on_gap == OnGap::Mark && node.trust >= Trust::Uncertain
+    /// Whether what a keyframe, or a birth of the relay's own making, shows of a node or device for
+    /// the first time is doubted: no birth of the plant brought it, so it was hidden from here when
+    /// it was said.
+    pub(super) fn is_doubted(&self, node: &Node, device: Option<&str>) -> bool {
+        let is_doubted = device.is_some_and(|device| node.doubts_device(device));
+        self.settings.on_gap == OnGap::Mark && (node.trust >= Trust::Uncertain || is_doubted)
     }
 
     /// Builds the layout of a birth, with the mirror's own copy of the policy applied.
@@ -217,9 +248,14 @@ impl StepContext<'_> {
         device: Option<&str>,
         seq: u64,
         layout: Layout,
-        repeats: bool,
+        worth: Worth,
     ) {
-        if let Some(revision) = Revision::of(node, device, layout, repeats.then_some(false)) {
+        let is_doubted = match worth {
+            Worth::Good => None,
+            Worth::Repeated => Some(false),
+            Worth::Doubted => Some(self.is_doubted(node, device)),
+        };
+        if let Some(revision) = Revision::of(node, device, layout, is_doubted) {
             self.revise(node, device, seq, revision);
         }
     }

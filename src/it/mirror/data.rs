@@ -47,7 +47,10 @@ impl StepContext<'_> {
                 return Folded::OverMemory;
             }
             let before = layout.bytes();
-            let folded = layout.fold(named.name, &mut named.metric, date, most, &mut refusals);
+            let folded = {
+                let (metric, outdated) = (&mut named.metric, relayed.outdated);
+                layout.fold(named.name, metric, date, outdated, most, &mut refusals)
+            };
             bytes = bytes.saturating_add(layout.bytes()).saturating_sub(before);
             folded
         };

@@ -8,6 +8,7 @@ use account::{Fate, NodeSlot, Origin, Reason};
 use journal_format::{Body, Frame, Relayed, Start};
 use sparkplug::{self, Borrowed, Entity, EntityTopic, MessageType, Topic};
 
+use super::births::Worth;
 use super::fast_path::FastPath;
 use super::news::News;
 use super::node::{Node, Trust};
@@ -17,6 +18,7 @@ use super::outgoing::{NodeId, Outgoing};
 use super::settings::keyframe_interval;
 use super::step::StepContext;
 use super::timers::Timer;
+use super::unread::Unread;
 use super::{Head, Link, Mirror, Now};
 
 /// A frame that was appended longer ago than `stale_after` and this is no sign of life, however
@@ -194,6 +196,15 @@ impl StepContext<'_> {
         }
         self.ledger.receive(origin.node);
         self.ledger.settle(origin, fate);
+        match (fate, origin.entity) {
+            (Fate::Dropped(Reason::DataBeforeBirth), Some(entity)) if self.link == Link::Alive => {
+                Unread::note(self.unread, entity, self.now.mono);
+            }
+            (Fate::Forwarded, entity) if self.unread.is_some() => {
+                Unread::clear(self.unread, entity);
+            }
+            _ => {}
+        }
         self.ledger.end(&relayed.topic);
         if relayed.urgent
             && let Some(Outgoing::Publish { node, .. }) = self.out.back()
@@ -224,8 +235,9 @@ impl StepContext<'_> {
         if topic.message_type == MessageType::NBirth {
             let (payload, date) = self.decode(relayed, &mut inflated)?;
             let node = self.born_node(nodes, group, edge_node)?;
+            let worth = Worth::of(relayed.synthetic, relayed.outdated);
             origin.node = Some(node.id.into());
-            self.node_birth(node, seq, payload.into_payload(), date, relayed.synthetic)?;
+            self.node_birth(node, seq, payload.into_payload(), date, worth)?;
             if !relayed.synthetic {
                 node.losses = relayed.losses;
                 node.unheard = false;
@@ -297,8 +309,9 @@ impl StepContext<'_> {
                 Ok(())
             }
             (MessageType::DBirth, Some(device)) => {
-                let repeats = relayed.synthetic && node.trust >= Trust::Uncertain;
-                self.device_birth(node, device, seq, payload.into_payload(), date, repeats)
+                let is_doubted = node.trust >= Trust::Uncertain || node.doubts_device(device);
+                let worth = Worth::of(relayed.synthetic && is_doubted, relayed.outdated);
+                self.device_birth(node, device, seq, payload.into_payload(), date, worth)
             }
             (MessageType::DDeath, Some(device)) => self.device_death(node, device, seq),
             (MessageType::NData | MessageType::DData, device) => {

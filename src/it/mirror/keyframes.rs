@@ -2,18 +2,21 @@
 //! again with them; one that is whole compares, and counts any difference.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use account::Reason;
 use journal_format::Keyframe;
 use sparkplug::{self, Borrowed, Entity, EntityTopic, MessageType, Payload, names};
 
 use super::Link;
-use super::births::Revision;
+use super::births::{Revision, Worth};
 use super::frames::entity_topic;
+use super::layout::Layout;
 use super::node::{Device, Life, Node, Trust};
 use super::nodes::{NodeRef, Nodes};
 use super::notice::count;
 use super::outgoing::NodeId;
+use super::settings::OnGap;
 use super::step::StepContext;
 
 /// One keyframe of a node, as far as it isn't about the devices.
@@ -79,9 +82,10 @@ impl StepContext<'_> {
         if let Some(node) = &found {
             self.look_for_room(all_bytes, node);
         }
+        let on_gap = self.settings.on_gap;
         // Nearly every keyframe, and there are many: of each entity one every minute.
         let found = match found {
-            Some(node) if is_known(&node, topic, &payload, keyframe) => {
+            Some(node) if is_known(&node, topic, &payload, keyframe, on_gap) => {
                 let id = node.id;
                 self.reconcile_found(node, "");
                 return Ok(id);
@@ -109,17 +113,26 @@ impl StepContext<'_> {
             (MessageType::DBirth, Some(name), Some(node)) if node.devices.contains_key(name) => {
                 let id = node.id;
                 let layout = self.layout(&node, Some(name), payload, date);
-                if let Some(revision) =
-                    Revision::of(&node, Some(name), layout, Some(self.is_doubted(&node)))
-                {
-                    self.revise(node.change(), Some(name), seq, revision);
+                let is_doubted = self.is_doubted(&node, Some(name));
+                let revision = Revision::of(&node, Some(name), layout, Some(is_doubted));
+                let known = node.layout_of(Some(name)).map(|layout| layout.doubts);
+                if revision.is_some() || known != Some(keyframe.doubts) {
+                    let node = node.change();
+                    if let Some(revision) = revision {
+                        self.revise(node, Some(name), seq, revision);
+                    }
+                    self.compare_doubts(node, name, seq, keyframe.doubts);
                 }
                 Ok(id)
             }
             (MessageType::DBirth, Some(name), Some(node)) => {
                 self.heal();
                 let node = node.change();
-                self.device_birth(node, name, seq, payload, date, keyframe.uncertain)?;
+                let worth = Worth::of(keyframe.uncertain, true);
+                self.device_birth(node, name, seq, payload, date, worth)?;
+                if let Some(layout) = node.layout_of_mut(Some(name)) {
+                    Arc::make_mut(layout).doubts = keyframe.doubts;
+                }
                 Ok(node.id)
             }
             _ => Err(Reason::BadFrame),
@@ -139,7 +152,7 @@ impl StepContext<'_> {
         let NodeKeyframe { seq, date, keyframe } = head;
         self.heal();
         node.unheard = keyframe.unheard;
-        self.node_birth(node, seq, payload, date, true)?;
+        self.node_birth(node, seq, payload, date, Worth::Doubted)?;
         // What was known of the earlier session says nothing of this one.
         node.trust = Trust::Certain;
         self.compare_losses(node, seq, keyframe);
@@ -152,11 +165,11 @@ impl StepContext<'_> {
     fn repeated_node(&mut self, node: NodeRef<'_>, head: NodeKeyframe<'_>, payload: Payload) {
         let NodeKeyframe { seq, date, keyframe } = head;
         let layout = self.layout(&node, None, payload, date);
-        let revision = Revision::of(&node, None, layout, Some(self.is_doubted(&node)));
+        let revision = Revision::of(&node, None, layout, Some(self.is_doubted(&node, None)));
         let live: HashSet<&str> = keyframe.devices.iter().map(String::as_str).collect();
         let gone: Vec<String> =
             node.devices.keys().filter(|name| !live.contains(name.as_str())).cloned().collect();
-        let releases = node.publishes() && has_unborn_devices(&node);
+        let releases = node.publishes() && self.has_withheld_devices(&node);
         let is_resolved = node.life() == Life::Alive && !releases && !has_news(&node, keyframe);
         if is_resolved && revision.is_none() && gone.is_empty() {
             self.reconcile_found(node, "");
@@ -190,15 +203,20 @@ impl StepContext<'_> {
         }
     }
 
+    fn has_withheld_devices(&self, node: &Node) -> bool {
+        has_withheld_devices(node, self.settings.on_gap)
+    }
+
     /// Publishes births that waited for a definition: the keyframe has it, or the plant has
     /// none. Where it has, the births of all have been published by now.
-    fn release_devices(&mut self, node: &mut Node, seq: u64) {
-        if !node.publishes() || !has_unborn_devices(node) {
+    pub(super) fn release_devices(&mut self, node: &mut Node, seq: u64) {
+        if !node.publishes() || !self.has_withheld_devices(node) {
             return;
         }
         node.close_missed(self.position);
         let mut devices = std::mem::take(&mut node.devices);
-        let is_waiting = |device: &&mut Device| !device.is_born();
+        let on_gap = self.settings.on_gap;
+        let is_waiting = |device: &&mut Device| device.is_withheld(on_gap);
         for device in devices.values_mut().filter(is_waiting) {
             let held = device.unpublished_birth.take().unwrap_or(seq);
             self.published(node, held, seq);
@@ -223,6 +241,7 @@ fn is_known(
     topic: EntityTopic<'_>,
     payload: &Borrowed<'_>,
     keyframe: &Keyframe,
+    on_gap: OnGap,
 ) -> bool {
     if !node.is_alive() {
         return false;
@@ -234,13 +253,16 @@ fn is_known(
             || node.ot_bd_seq != bd_seq.and_then(|named| names::bd_seq_of(&named.metric))
             || !keyframe.devices.iter().eq(node.devices.keys())
             || has_news(node, keyframe)
-            || has_unborn_devices(node)
+            || has_withheld_devices(node, on_gap)
     };
     let is_birth = match device {
         None => topic.message_type == MessageType::NBirth && !waits(),
         Some(_) => topic.message_type == MessageType::DBirth,
     };
-    is_birth && node.layout_of(device).is_some_and(|layout| layout.is_repeated_by(payload))
+    let is_repeated = |layout: &Layout| {
+        layout.is_repeated_by(payload) && (device.is_none() || layout.doubts == keyframe.doubts)
+    };
+    is_birth && node.layout_of(device).is_some_and(is_repeated)
 }
 
 /// The OT half's word about losses isn't what is known.
@@ -249,6 +271,6 @@ fn has_news(node: &Node, keyframe: &Keyframe) -> bool {
         != (keyframe.uncertain, keyframe.losses, keyframe.unheard)
 }
 
-fn has_unborn_devices(node: &Node) -> bool {
-    !node.devices.values().all(|device| device.is_born())
+fn has_withheld_devices(node: &Node, on_gap: OnGap) -> bool {
+    node.devices.values().any(|device| device.is_withheld(on_gap))
 }

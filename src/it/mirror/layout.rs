@@ -2,6 +2,7 @@
 //! values. Births are built from it, data is folded into it, keyframes are compared with it.
 
 mod bytes;
+mod marks;
 mod metric;
 mod slot;
 
@@ -33,6 +34,9 @@ pub(super) struct Layout {
     losses: u64,
     /// The plant's data of it names datatypes, as far as it was seen.
     pub(super) is_typed: bool,
+    /// The OT half's count of doubts of this device alone that was acted upon last; 0: none is in
+    /// force.
+    pub(super) doubts: u64,
 }
 
 /// One metric: its birth with the value seen last.
@@ -220,12 +224,14 @@ impl Layout {
     }
 
     /// Folds one metric of a data message in, by its name, and makes it fit for publication: dated,
-    /// typed by its birth alone, and good again if it was stale. Historical values change nothing.
+    /// typed by its birth alone, and good again if it was stale, as long as it isn't `outdated`.
+    /// Historical values change nothing.
     pub(super) fn fold(
         &mut self,
         name: Option<&str>,
         metric: &mut Metric,
         date: u64,
+        outdated: bool,
         most_properties: usize,
         refusals: &mut Refusals,
     ) -> Folded {
@@ -314,6 +320,10 @@ impl Layout {
             return Folded::Known;
         }
         let properties = metric.properties.get_or_insert_default();
+        if outdated {
+            set_quality(properties, QUALITY_STALE);
+            return Folded::Known;
+        }
         if !properties.keys.iter().any(|key| key == QUALITY) {
             let quality = quality_of(&slot.metric).unwrap_or(QUALITY_GOOD);
             set_quality(properties, quality);
@@ -388,41 +398,6 @@ impl Layout {
                 && same_value(&slot.metric, metric)
                 && slot.metric.is_null.unwrap_or(false) == metric.is_null.unwrap_or(false)
         })
-    }
-
-    /// Marks every metric as not seen since a loss. Takes no longer where there are many:
-    /// losses may come with each message.
-    pub(super) fn mark_stale(&mut self) {
-        self.losses = self.losses.wrapping_add(1);
-    }
-
-    /// Takes all stale marks away; the metrics that had one, as data that says that they are
-    /// good.
-    pub(super) fn refresh(&mut self) -> Vec<Metric> {
-        steps::take(self.slots.len());
-        let losses = self.losses;
-        let stale = self.slots.iter_mut().filter(|slot| slot.is_stale(losses));
-        stale
-            .map(|slot| {
-                slot.set_stale(false, losses);
-                let mut metric = as_data(slot.metric.clone());
-                let quality = quality_of(&metric).unwrap_or(QUALITY_GOOD);
-                set_quality(metric.properties.get_or_insert_default(), quality);
-                metric
-            })
-            .collect()
-    }
-
-    /// Copies the stale marks of an older layout of the same entity. What is new beside it has one
-    /// if it `is_doubted`.
-    pub(super) fn keep_stale_marks_of(&mut self, older: &Layout, is_doubted: bool) {
-        steps::take(self.slots.len());
-        for slot in &mut self.slots {
-            let is_stale = |theirs: &Slot| theirs.is_stale(older.losses);
-            let is_stale = older.find(&slot.metric).map_or(is_doubted, is_stale);
-            // What was no definition there may be one here, which has no quality.
-            slot.set_stale(is_stale && !is_definition(&slot.metric), self.losses);
-        }
     }
 
     /// Whether `node`, the layout of the edge node, defines every template that instances of

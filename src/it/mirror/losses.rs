@@ -7,7 +7,7 @@ use std::time::Duration;
 use journal_read::Lost;
 use telemetry::status::LossStatus;
 
-use super::node::{Life, Node, Trust};
+use super::node::{Announced, Life, Node, Trust};
 use super::notice::{Notice, count};
 use super::settings::OnGap;
 use super::step::StepContext;
@@ -85,11 +85,57 @@ impl StepContext<'_> {
         self.notify(Notice::ValuesDoubted { node: node.key() });
     }
 
+    /// The OT half's word on how often the values of a device had to be doubted for themselves.
+    pub(super) fn compare_doubts(&mut self, node: &mut Node, name: &str, seq: u64, doubts: u64) {
+        let is_certain = node.trust == Trust::Certain;
+        let Some(layout) = node.layout_of_mut(Some(name)) else { return };
+        if layout.doubts == doubts {
+            return;
+        }
+        let layout = Arc::make_mut(layout);
+        layout.doubts = doubts;
+        let marks = match (self.settings.on_gap, doubts > 0) {
+            (OnGap::Ignore, _) => Vec::new(),
+            (OnGap::Mark, true) => layout.doubt(),
+            (OnGap::Mark, false) if is_certain => layout.refresh(),
+            (OnGap::Mark, false) => Vec::new(),
+            (OnGap::Death, true) => {
+                self.suspend_device(node, name, seq);
+                Vec::new()
+            }
+            (OnGap::Death, false) => {
+                self.release_devices(node, seq);
+                Vec::new()
+            }
+        };
+        if doubts > 0 {
+            self.notify(Notice::ValuesDoubted { node: node.key() });
+        }
+        if !marks.is_empty() && node.publishes() {
+            self.published(node, seq, seq);
+            self.publish_data(node, Some(name), marks);
+        }
+    }
+
+    /// The device is dead on IT until its next birth; what is known of it stays.
+    fn suspend_device(&mut self, node: &mut Node, name: &str, seq: u64) {
+        let Some(device) = node.devices.get_mut(name) else { return };
+        let topic = Arc::clone(&device.topics.death);
+        let was_born = device.is_born();
+        device.announced = Announced::Unborn;
+        if was_born && node.is_born() {
+            self.published(node, seq, seq);
+            self.publish_device_death(node, topic);
+        }
+    }
+
     /// Nothing was lost after all: what was marked stale is good, and said to be.
     pub(super) fn verified(&mut self, node: &mut Node, seq: u64) {
         node.trust = Trust::Certain;
         let mut refreshed = vec![(None, Arc::make_mut(&mut node.layout).refresh())];
-        for (name, device) in &mut node.devices {
+        // A device that is doubted for itself stays so.
+        let devices = node.devices.iter_mut().filter(|(_, device)| device.layout.doubts == 0);
+        for (name, device) in devices {
             let metrics = Arc::make_mut(&mut device.layout).refresh();
             // The births to come say it of the others.
             if device.is_born() {

@@ -89,6 +89,7 @@ mod step;
 #[cfg(test)]
 pub(super) mod tests;
 mod timers;
+mod unread;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -113,6 +114,7 @@ use sparkplug::Room;
 use step::StepContext;
 use telemetry::status::LossStatus;
 use timers::Timers;
+use unread::Unread;
 
 pub use crate::Now;
 
@@ -183,6 +185,7 @@ pub struct Mirror {
     /// The last heartbeat, and when it was appended.
     heartbeat: Option<(u64, Heartbeat)>,
     last_loss: Option<LossStatus>,
+    unread: Option<Unread>,
     /// What some node hasn't heard yet.
     news: Vec<News>,
     round: Round,
@@ -228,6 +231,7 @@ impl Mirror {
             writer: None,
             heartbeat: None,
             last_loss: None,
+            unread: None,
             news: Vec::new(),
             round: Round::default(),
             work: 0,
@@ -247,6 +251,7 @@ impl Mirror {
             policy: self.policy.as_deref(),
             ledger: &mut self.ledger,
             tally: &mut self.tally,
+            unread: &mut self.unread,
             host: &mut self.host,
             out: &mut self.out,
             notices: &mut self.notices,

@@ -13,6 +13,7 @@ use super::encode;
 use super::layout::Layout;
 use super::node_memory::NodeMemory;
 use super::outgoing::{NodeId, SessionSpec};
+use super::settings::OnGap;
 use super::timers::{Timer, Timers};
 
 /// How far the timestamp of a payload may be ahead of the clock: hosts object to the future.
@@ -295,6 +296,14 @@ impl Node {
         }
     }
 
+    /// Whether the values of this device are doubted for themselves, also where a birth of the
+    /// relay's own making ended it for the moment.
+    pub(super) fn doubts_device(&self, name: &str) -> bool {
+        let former = self.former_devices.get(name).map(|layout| &**layout);
+        let layout = self.layout_of(Some(name)).or(former);
+        layout.is_some_and(|layout| layout.doubts > 0)
+    }
+
     /// Where data of the node or of a device goes; `None`: IT doesn't know of the device.
     pub(super) fn data_topic(&self, device: Option<&str>) -> Option<Arc<str>> {
         match device {
@@ -309,9 +318,11 @@ impl Node {
 
     /// Whether a device's birth has to wait: frames were lost, and the definition of a template
     /// that it has an instance of may have been among them. The node's next birth or keyframe
-    /// brings it, or shows that the plant has none.
-    pub(super) fn withholds(&self, layout: &Layout) -> bool {
-        self.life == Life::Doubted && !layout.is_defined_by(&self.layout)
+    /// brings it, or shows that the plant has none. Or the device is doubted for itself, and `on_gap`
+    /// keeps it dead until its next birth.
+    pub(super) fn withholds(&self, layout: &Layout, on_gap: OnGap) -> bool {
+        (self.life == Life::Doubted && !layout.is_defined_by(&self.layout))
+            || layout.is_suspended(on_gap)
     }
 
     /// IT knows of no device any more: the session ended, or ends.
@@ -384,6 +395,12 @@ impl Node {
 impl Device {
     pub(super) fn is_born(&self) -> bool {
         self.announced == Announced::Born
+    }
+
+    /// Its birth waits for nothing but what [`Node::withholds`] it for, and may be published as soon
+    /// as that is resolved.
+    pub(super) fn is_withheld(&self, on_gap: OnGap) -> bool {
+        !self.is_born() && !self.layout.is_suspended(on_gap)
     }
 }
 

@@ -38,7 +38,7 @@ impl StepContext<'_> {
         self.breathe();
         let mut devices = std::mem::take(&mut node.devices);
         for device in devices.values_mut() {
-            if node.withholds(&device.layout) {
+            if node.withholds(&device.layout, self.settings.on_gap) {
                 device.announced = Announced::Unborn;
             } else {
                 self.publish_device_birth(node, device);

@@ -63,8 +63,14 @@ impl Mirror {
         let layout = Arc::make_mut(&mut node.layout);
         metrics.retain_mut(|metric| {
             let name = metric.name.clone();
-            let folded =
-                layout.fold(name.as_deref(), metric, now.wall_ms, 0, &mut Refusals::default());
+            let folded = layout.fold(
+                name.as_deref(),
+                metric,
+                now.wall_ms,
+                false,
+                0,
+                &mut Refusals::default(),
+            );
             matches!(folded, Folded::Known | Folded::Refreshed)
         });
         if node.publishes() && !metrics.is_empty() {

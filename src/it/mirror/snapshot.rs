@@ -79,6 +79,9 @@ pub struct DeviceSnapshot {
     /// Frame of the device's birth, if it was never published as it came.
     #[prost(uint64, optional, tag = "3")]
     pub held_birth: Option<u64>,
+    /// The OT half's count of doubts of this device alone; 0: none is in force.
+    #[prost(uint64, tag = "4")]
+    pub doubts: u64,
 }
 
 /// One metric with its current value.
@@ -133,7 +136,8 @@ impl NodePart {
         let missed = node.open_ranges(position).into_iter();
         let device = |(name, device): (&String, &Device)| {
             let held_birth = device.unpublished_birth;
-            let stored = DeviceSnapshot { name: name.clone(), slots: Vec::new(), held_birth };
+            let (name, doubts) = (name.clone(), device.layout.doubts);
+            let stored = DeviceSnapshot { name, slots: Vec::new(), held_birth, doubts };
             (stored, Arc::clone(&device.layout))
         };
         (!node.is_relay).then(|| NodePart {
@@ -290,7 +294,9 @@ fn restore_node(node: &mut Node, stored: NodeSnapshot) {
     node.layout = layout_of(stored.slots);
     node.unpublished_birth = stored.held_birth;
     for device in stored.devices {
-        let mut restored = node.new_device(&device.name, layout_of(device.slots));
+        let mut layout = layout_of(device.slots);
+        Arc::make_mut(&mut layout).doubts = device.doubts;
+        let mut restored = node.new_device(&device.name, layout);
         restored.unpublished_birth = device.held_birth;
         node.devices.insert(device.name, restored);
     }

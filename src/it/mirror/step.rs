@@ -18,6 +18,7 @@ use super::notice::{Notice, Notices, Tally};
 use super::outgoing::{NodeId, Outgoing, Qos};
 use super::primary_host::PrimaryHost;
 use super::settings::{DataDatatypes, MirrorSettings};
+use super::unread::Unread;
 use crate::Now;
 
 /// Bytes of a refused topic that are kept for the event about it.
@@ -31,6 +32,8 @@ pub(super) struct StepContext<'a> {
     pub(super) policy: Option<&'a Policy>,
     pub(super) ledger: &'a mut Ledger,
     pub(super) tally: &'a mut Tally,
+    /// Who sends and can't be shown.
+    pub(super) unread: &'a mut Option<Unread>,
     pub(super) host: &'a mut PrimaryHost,
     pub(super) out: &'a mut VecDeque<Outgoing>,
     pub(super) notices: &'a mut Notices,

@@ -2,6 +2,7 @@
 #![allow(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
 
 mod both;
+mod doubts;
 mod footprint;
 mod gaps;
 mod history;

@@ -108,6 +108,11 @@ pub struct Relayed {
     /// reader knows them from the birth.
     #[prost(bool, tag = "9")]
     pub typed: bool,
+    /// Values that make no other one good: the OT half held them back since before the last of these
+    /// losses, or the broker delivers them again after an outage, or a birth of the relay's own
+    /// making shows metrics for the first time that were hidden since then.
+    #[prost(bool, tag = "11")]
+    pub outdated: bool,
     /// Data with a metric of a rule of high priority: on a link that is full a reader sends it before
     /// what other edge nodes have.
     #[prost(bool, tag = "10")]
@@ -137,6 +142,10 @@ pub struct Keyframe {
     /// Nothing was heard of the edge node since the OT half was away, or didn't run.
     #[prost(bool, tag = "7")]
     pub unheard: bool,
+    /// In a device's keyframe: how often the values of this device alone had to be doubted, where
+    /// they are since its birth; 0 where they aren't. Two tellings of one doubt carry the same number.
+    #[prost(uint64, tag = "8")]
+    pub doubts: u64,
 }
 
 /// The writer's state, once a second.
@@ -174,7 +183,7 @@ pub struct Heartbeat {
     /// Whole days until the first of the writer's certificates ends; absent without TLS.
     #[prost(sint64, optional, tag = "12")]
     pub certificate_days_left: Option<i64>,
-    /// Edge nodes that send and that a rule forwards, of which no birth is known.
+    /// Edge nodes and devices that send and that a rule forwards, of which no birth is known.
     #[prost(uint32, tag = "13")]
     pub unborn: u32,
 }

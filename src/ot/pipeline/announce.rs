@@ -1,7 +1,7 @@
 //! Announcing: births and deaths that tell readers what there is, keyframes that repeat it, and
 //! the messages that waited for them.
 
-use account::{Fate, Origin, Reason};
+use account::{Fate, Origin, Reason, What};
 use mistake::mistake;
 use policy::shape::Pseudonyms;
 use policy::{Admitted, AdmittedKind, Permit};
@@ -185,11 +185,18 @@ impl StepContext<'_> {
             Fate::Forwarded | Fate::Waiting => None,
         };
         // Also those of messages of which the rest was forwarded.
-        if let Some(cause) = cause
-            && std::mem::take(&mut state.holds)
-        {
+        if let Some((reason, rule)) = cause {
+            let holds = std::mem::take(&mut state.holds);
             for place in 0..state.layout.slots.len() {
-                self.lose_held(origin, state, place, cause);
+                if holds {
+                    self.lose_held(origin, state, place, (reason, rule));
+                }
+                // What waited for its birth.
+                if let Some(slot) = state.layout.slots.get_mut(place)
+                    && slot.ends_waiting()
+                {
+                    self.drop(origin, What::Metric(slot.name()), reason, rule);
+                }
             }
         }
         let waiting = std::mem::take(&mut state.waiting).saturating_add(state.backlog.end());
@@ -238,7 +245,8 @@ pub(super) fn keyframes<'a>(
         let topic = EntityTopic::birth(node.exported(device.map(|(name, _)| name)));
         let uncertain = state.life.is_uncertain();
         let unheard = uncertain && node.unheard_since.is_some();
-        let kind = AdmittedKind::Keyframe { uncertain, unheard, devices };
+        let doubts = state.doubts_in_force();
+        let kind = AdmittedKind::Keyframe { uncertain, unheard, doubts, devices };
         Entry::Plant(Admitted::new(permit, source, topic, payload, node.losses, kind))
     };
     let own = node_permit.map(|permit| {

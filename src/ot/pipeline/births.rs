@@ -15,6 +15,10 @@ use crate::plant::{
 impl StepContext<'_> {
     /// A live NBIRTH.
     pub(super) fn node_birth(&mut self, node: &mut Node, birth: Birth) -> Fate {
+        let timeout = self.settings.reorder_timeout;
+        let number = names::bd_seq(&birth.payload);
+        let sent_ms = birth.payload.timestamp;
+        node.crossing.born(self.now.mono, timeout, number, sent_ms);
         node.sequence.restart(low_byte(birth.payload.seq));
         // What was refused before it, the birth says anew.
         node.unread.clear();
@@ -28,8 +32,11 @@ impl StepContext<'_> {
         node.sessions.begin(node.bd_seq.as_ref().and_then(names::bd_seq_of));
         node.verified();
         for device in node.devices.values_mut() {
-            // The layout stays, for the types that the device most likely needs again.
-            device.life = Life::Unknown;
+            // The layout stays, for the types that the device most likely needs again. A birth that
+            // was sent behind this one, and came before it, is of this session.
+            let is_of_this = device.life.is_alive()
+                && device.layout.timestamp.zip(sent_ms).is_some_and(|(device, node)| device > node);
+            device.life = if is_of_this { Life::Known } else { Life::Unknown };
             device.told_at = None;
             device.birth_due = false;
             device.holds = false;
@@ -79,8 +86,9 @@ impl StepContext<'_> {
         let state = node.devices.entry(device.into()).or_default();
         let former = (late && state.life.is_alive()).then(|| state.layout.clone());
         state.bear(taught.layout);
-        if let Some(former) = former {
-            state.layout.keep_newer_of(&former);
+        let kept = former.map(|former| state.layout.keep_newer_of(&former)).unwrap_or_default();
+        for name in &kept {
+            self.drop(node.origin(Some(device)), What::Metric(name), Reason::Late, None);
         }
         self.judge_device(node, device);
         self.breathe();
@@ -167,8 +175,12 @@ impl StepContext<'_> {
 
     /// A live NDEATH.
     pub(super) fn node_death(&mut self, node: &mut Node, payload: &Payload) -> Fate {
+        let metric = death_number(payload);
+        let deaths = metric.as_ref().and_then(names::bd_seq_of);
+        let is_known = node.sessions.has(deaths);
         self.drop_of_death(node.origin(None), &payload.metrics, 1);
         if !node.own.life.is_alive() {
+            node.crossing.died(self.now.mono, deaths, payload.timestamp, is_known);
             node.own.forget();
             node.count_all();
             // Told twice, by the node and by its will, or by a will alone.
@@ -177,13 +189,12 @@ impl StepContext<'_> {
             return Fate::Dropped(reason);
         }
         let births = node.bd_seq.as_ref().and_then(names::bd_seq_of);
-        let metric = death_number(payload);
-        let deaths = metric.as_ref().and_then(names::bd_seq_of);
         let ends = node.sessions.judge(births, deaths);
         notify::death(node.entity(), ends, births, deaths);
         if ends == Ends::Earlier {
             return Fate::Dropped(Reason::StaleDeath);
         }
+        node.crossing.died(self.now.mono, deaths, payload.timestamp, is_known);
         self.release_all(node, Fate::Dropped(Reason::UnknownMetric));
         let was_announced = node.own.life.is_announced();
         let unannounced = kept_back(&node.own);
@@ -242,6 +253,7 @@ impl StepContext<'_> {
     /// Something of a node whose layout is known arrived: it is alive. What its stored birth
     /// says may be long out of date.
     pub(super) fn revive_node(&mut self, node: &mut Node) {
+        node.crossing.revive();
         node.own.life.revive();
         node.lose();
         self.judge_born(node);
@@ -347,7 +359,7 @@ impl StepContext<'_> {
 
 /// The metric of an NDEATH with the number of its session. It has no other one, so that it is known
 /// where it comes by an alias alone.
-fn death_number(payload: &Payload) -> Option<Metric> {
+pub(super) fn death_number(payload: &Payload) -> Option<Metric> {
     let named = |metric: &&Metric| metric.name.as_deref() == Some(names::BD_SEQ);
     let named = payload.metrics.iter().find(named);
     let lone = || match payload.metrics.as_slice() {

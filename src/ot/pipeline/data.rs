@@ -4,26 +4,22 @@ use account::{Fate, Reason, RuleId, What};
 use mistake::mistake;
 use policy::Verdict;
 use sparkplug::footprint::{lets_go, value_bytes};
-use sparkplug::{Borrowed, Cap, DataType, DecodeError, Metric, steps};
+use sparkplug::{Borrowed, Cap, DecodeError, Metric, steps};
 
 use super::births::low_byte;
 use super::doubts::Doubts;
 use super::encode::{self, DataWriter};
 use super::item::{Item, Passage};
-use super::judge::judge;
 use super::meaning::{Meaning, Resolved, put_in_time, resolve};
 use super::notify;
 use super::sequence::{Dates, Late};
 use super::shape::{self, Decided};
-use super::step::StepContext;
+use super::step::{DataSource, StepContext};
 use super::unfit::Conformed;
 use crate::plant::{Fault, Life, Node, Parts, RefusedMetrics, Slot, mend_properties};
 
-/// More than what a metric that is born late takes beside its value: its shape, its name on IT.
-const LATE_BYTES: usize = 512;
-
 /// Why something didn't cross, and which rule says so.
-type Cause = (Reason, Option<RuleId>);
+pub(super) type Cause = (Reason, Option<RuleId>);
 
 impl StepContext<'_> {
     /// A live NDATA or DDATA.
@@ -77,7 +73,7 @@ impl StepContext<'_> {
         // A limit says more than the reason of any single metric.
         let refused = passage.refused.map(|(reason, rule)| (reason, Some(rule)));
         let cause = refused.or(first_drop).unwrap_or((Reason::NoRule, None));
-        let fate = self.forward(node, device, admitted, timestamp, cause);
+        let fate = self.forward(node, device, admitted, (timestamp, late), cause);
         self.tell_doubts(node, device, doubts, timestamp, &mut passage);
         node.count(device);
         self.settle_passage(node, device, &passage, fate)
@@ -110,12 +106,12 @@ impl StepContext<'_> {
         let mut left = None;
         // What those that are let through will take, and who can't have what it would.
         let (mut pending, mut shortage) = (0_usize, None);
-        let losses = node.losses;
         let how = self.policy.pseudonyms();
         let Some(mut parts) = node.parts(device) else {
             mistake!("data of a device that the node hasn't");
             return items;
         };
+        let losses = parts.losses;
         steps::take(meanings.len());
         for meaning in meanings {
             let (slot, mut metric) = match meaning {
@@ -272,72 +268,13 @@ impl StepContext<'_> {
         items
     }
 
-    /// Extends a birth by a metric that data brought first.
-    fn born_late(
-        &mut self,
-        parts: &mut Parts<'_>,
-        metric: &Metric,
-        datatype: DataType,
-        timestamp: u64,
-    ) -> Result<usize, Cause> {
-        let Parts { entity, definitions, losses, .. } = parts;
-        let losses = *losses;
-        let plan = self.policy.plan(*entity);
-        let name = metric.name.as_deref().unwrap_or_default();
-        if entity.device.is_none() && definitions.contains(name) {
-            // The NBIRTH has a definition by this name.
-            return Err((Reason::TypeMismatch, None));
-        }
-        let judged = judge(&plan, name, Some(datatype));
-        let rule = match judged.verdict {
-            Verdict::Forward { rule, .. } | Verdict::Redact { forward: rule, .. } => rule,
-            // Not remembered: names that no rule forwards would only take memory.
-            Verdict::Drop { reason, rule } => {
-                self.rule_counters.decided(judged.verdict);
-                self.rule_counters.observed(plan.observe(name, Some(datatype)));
-                return Err((reason, rule));
-            }
-        };
-        if self.collides(*entity) {
-            return Err((Reason::NameCollision, None));
-        }
-        if parts.state.layout.slots.len() >= self.settings.caps.metrics {
-            return Err((Reason::OverCapacity, None));
-        }
-        let more = parts.state.layout.growth_by_another().saturating_add(LATE_BYTES);
-        let more = more.saturating_add(value_bytes(metric));
-        if let Err(shortage) = self.room.check(parts.bytes_with(more)) {
-            notify::memory(parts.entity, shortage);
-            return Err((Reason::OverMemory, Some(rule)));
-        }
-        let Parts { entity, state, definitions, .. } = parts;
-        let own_definitions = entity.device.is_none().then_some(&**definitions);
-        let exported_as = self
-            .name_late(state, own_definitions, name, rule)
-            .map_err(|reason| (reason, Some(rule)))?;
-        // Born without a value: what this message says about it is entered like any data.
-        let born = Metric {
-            value: None,
-            timestamp: metric.timestamp.or(Some(timestamp)),
-            ..metric.clone()
-        };
-        let slot = state.layout.insert(born, datatype).ok_or((Reason::OverCapacity, None))?;
-        let keeps = shape::keeps(&plan, name, Some(datatype), judged.verdict);
-        state.layout.change(slot, |target| {
-            shape::enter(target, &judged, keeps, losses, self.limiter);
-            target.observed = plan.observe(name, Some(datatype));
-            target.exported_as = exported_as;
-        });
-        Ok(slot)
-    }
-
     /// Enters the values and journals what can be forwarded now.
     fn forward(
         &mut self,
         node: &mut Node,
         device: Option<&str>,
         mut items: Vec<Item>,
-        timestamp: u64,
+        (timestamp, late): (u64, Late),
         (reason, rule): Cause,
     ) -> Fate {
         if items.is_empty() {
@@ -352,8 +289,9 @@ impl StepContext<'_> {
                 state.birth_due = true;
             }
             if self.catch_up(node) {
-                // The birth has the values.
-                items.retain(|item| !item.unborn || item.historical);
+                // The birth has the values, and of what is doubted it can't say which are seen.
+                let is_doubted = node.state(device).is_some_and(|state| state.life.is_uncertain());
+                items.retain(|item| !item.unborn || item.historical || is_doubted);
                 fate = Some(Fate::Forwarded);
             } else {
                 for item in items.iter().filter(|item| item.unborn && item.historical) {
@@ -376,7 +314,9 @@ impl StepContext<'_> {
             }
             return fate.unwrap_or(Fate::Dropped(Reason::DataBeforeBirth));
         }
-        if self.journal_data(node, device, items, timestamp, false) {
+        let is_unsure = late == Late::Again && node.own.life.is_unverified();
+        let source = if is_unsure { DataSource::Again } else { DataSource::Plant };
+        if self.journal_data(node, device, items, timestamp, source) {
             Fate::Forwarded
         } else {
             Fate::Dropped(Reason::OverCap)
@@ -417,7 +357,7 @@ impl StepContext<'_> {
         device: Option<&str>,
         items: Vec<Item>,
         timestamp: u64,
-        synthetic: bool,
+        source: DataSource,
     ) -> bool {
         let Some(state) = node.state(device) else {
             mistake!("data of a device that the node hasn't");
@@ -450,7 +390,7 @@ impl StepContext<'_> {
             *self.why = Some(DecodeError::OverCap(Cap::RelayedBytes.passed(limit)));
             return false;
         };
-        self.relay_data(node, device, permit, payload, (synthetic, urgent));
+        self.relay_data(node, device, permit, payload, source, urgent);
         true
     }
 }

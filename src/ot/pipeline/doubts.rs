@@ -15,7 +15,7 @@ use super::encode::DataWriter;
 use super::item::{Item, Passage};
 use super::sequence::Late;
 use super::shape;
-use super::step::StepContext;
+use super::step::{DataSource, StepContext};
 use crate::plant::{Node, RefusedMetrics, Unfit};
 
 /// The metrics of one message whose values couldn't be used.
@@ -132,7 +132,7 @@ impl StepContext<'_> {
             }
         }
         if let (Some(permit), Some(payload)) = (permit, payload.finish()) {
-            self.relay_data(node, device, permit, payload, (true, false));
+            self.relay_data(node, device, permit, payload, DataSource::Relay, false);
         }
     }
 }

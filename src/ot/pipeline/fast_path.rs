@@ -13,7 +13,7 @@ use sparkplug::{DataType, NotScalars, PayloadWriter, ScalarMetric};
 
 use super::decode::ScalarPayload;
 use super::encode::METRIC_BYTES;
-use super::step::StepContext;
+use super::step::{DataSource, StepContext};
 use crate::plant::{EntityState, Node};
 
 /// What becomes of a data message on the fast path.
@@ -59,7 +59,7 @@ impl StepContext<'_> {
             }
             self.rule_counters.observed(slot.observed);
         }
-        self.relay_data(node, device, permit, payload, (false, urgent));
+        self.relay_data(node, device, permit, payload, DataSource::Plant, urgent);
         Some(Fate::Forwarded)
     }
 }

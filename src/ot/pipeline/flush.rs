@@ -11,7 +11,7 @@ use super::encode::METRIC_BYTES;
 use super::item::Item;
 use super::limits::{clamp, set_waits};
 use super::shape;
-use super::step::StepContext;
+use super::step::{DataSource, StepContext};
 use super::timers::TICK_WORK;
 use crate::plant::{Held, Node, Plant};
 
@@ -237,7 +237,8 @@ impl StepContext<'_> {
         };
         let last = values.last().map_or(0, |value| value.place);
         parts.state.backlog.next = last.saturating_add(1);
-        let mut items = Vec::with_capacity(values.len());
+        let is_uncertain = parts.state.life.is_uncertain();
+        let (mut current, mut outdated) = (Vec::with_capacity(values.len()), Vec::new());
         for Waiting { place, rule, permit, .. } in values {
             let layout = &mut parts.state.layout;
             let Some(held) = layout.take_held(*place) else {
@@ -248,10 +249,13 @@ impl StepContext<'_> {
                 mistake!("a chosen value without a slot");
                 continue;
             };
-            let Held { metric, ticket, .. } = *held;
+            let Held { metric, ticket, losses, .. } = *held;
             let restores = shape::restores(slot, &metric, self.policy.pseudonyms());
             shape::forwarded(slot, &metric, parts.losses, self.now);
             layout.update(*place, &metric);
+            // What is newer may be among what was lost since it came.
+            let is_outdated = is_uncertain && losses != Held::modulo(parts.losses);
+            let items = if is_outdated { &mut outdated } else { &mut current };
             items.push(Item {
                 slot: *place,
                 metric,
@@ -267,7 +271,12 @@ impl StepContext<'_> {
             }
         }
         node.count(device);
-        let _ = self.journal_data(node, device, items, self.now.wall_ms, true);
+        let now_ms = self.now.wall_ms;
+        for (items, source) in [(outdated, DataSource::Outdated), (current, DataSource::Relay)] {
+            if !items.is_empty() {
+                let _ = self.journal_data(node, device, items, now_ms, source);
+            }
+        }
     }
 }
 

@@ -28,6 +28,7 @@ impl StepContext<'_> {
         losses: u64,
     ) {
         let plan = self.policy.plan(entity);
+        let losses = state.losses(losses);
         shape::judge(&plan, state, losses, self.now, self.limiter, judge);
         state.judged = true;
         for slot in &mut state.layout.slots {

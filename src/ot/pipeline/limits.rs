@@ -211,7 +211,8 @@ impl StepContext<'_> {
                 passage.held = passage.held.saturating_add(1);
             }
             self.supersede(parts.origin, parts.state, item.slot, item.rule);
-            let held = Held { metric: item.metric, ticket, early: item.early };
+            let losses = Held::modulo(parts.losses);
+            let held = Held { metric: item.metric, ticket, early: item.early, losses };
             parts.state.layout.hold(item.slot, held);
             let Some(slot) = parts.state.layout.slot(item.slot) else {
                 mistake!("a metric that was judged and has no slot");

@@ -51,6 +51,7 @@
 mod adjust;
 mod announce;
 mod births;
+mod born_late;
 mod breath;
 mod data;
 mod decode;
@@ -83,6 +84,7 @@ mod tests;
 mod timers;
 mod unborn;
 mod unfit;
+mod unread;
 
 use std::time::Duration;
 
@@ -199,6 +201,9 @@ pub struct Pipeline {
     as_of: Option<u64>,
     /// Why the message that is handled is refused, where more than a word is known of it.
     why: Option<DecodeError>,
+    /// The time of the message that is handled, in milliseconds since the epoch, where it is one that
+    /// takes a birth to be read.
+    sent: Option<Option<u64>>,
     /// The snapshot that is being taken, without its nodes.
     snapshot: Option<StoredPlant>,
     /// What some node hasn't heard yet.
@@ -247,6 +252,7 @@ impl Pipeline {
             structure_changed: false,
             as_of: None,
             why: None,
+            sent: None,
             snapshot: None,
             news: Vec::new(),
             news_round: Round::default(),

@@ -188,6 +188,12 @@ pub(super) fn death(node: Entity<'_>, ends: Ends, births: Option<u8>, deaths: Op
     }
 }
 
+/// Tells that the death of a node came before the birth that it ends.
+#[cold]
+pub(super) fn death_overtook(node: Entity<'_>) {
+    event!(DeathOvertook, node = format!("{}/{}", node.group, node.edge_node));
+}
+
 /// Tells that a node counts as dead, since nothing is heard of it.
 #[cold]
 pub(super) fn unheard(node: Entity<'_>) {

@@ -3,13 +3,14 @@
 use std::hash::BuildHasher;
 
 use account::{Fate, NodeSlot, Origin, Reason, Refused};
-use sparkplug::{Borrowed, Entity, EntityTopic, MessageType, Topic, find_seq};
+use sparkplug::{Borrowed, Entity, EntityTopic, MessageType, Topic, find_seq, names};
 
 use super::births::low_byte;
 use super::decode::{Decoded, reason_of};
 use super::reorder::{self, Reorder, Waits, Way};
 use super::sequence::{Late, Turn};
-use super::{Entry, Now, Pipeline, Received, notify};
+use super::unread::refused;
+use super::{Entry, Now, Pipeline, Received};
 use crate::plant::{Life, Node, WINDOW};
 
 impl Pipeline {
@@ -35,82 +36,6 @@ impl Pipeline {
         }
     }
 
-    /// Enters messages under `topic` that were refused while the relay was overloaded; `most` says
-    /// who had most on the way then.
-    pub fn shed(&mut self, topic: &str, messages: u64, most: &str) {
-        self.refused(topic, messages, Reason::Overload);
-        notify::shed(topic, messages, most);
-    }
-
-    /// Enters a message that was too large to be read. `retain`: the broker had it stored, so it
-    /// is no news.
-    pub fn too_large(&mut self, topic: &str, retain: bool) {
-        match Topic::parse(topic) {
-            Ok(Topic::Entity(_)) if !retain => self.refused(topic, 1, Reason::TooLarge),
-            _ => {
-                let _ = self.count_refused(topic, 1, Reason::TooLarge);
-            }
-        }
-    }
-
-    /// Enters a message that is set aside unread, since this half was ended with it twice. `retain`:
-    /// the broker had it stored, so it is no news.
-    pub(crate) fn set_aside(&mut self, topic: &str, retain: bool) {
-        match Topic::parse(topic) {
-            Ok(Topic::Entity(_)) if !retain => self.refused(topic, 1, Reason::SetAside),
-            _ => {
-                let _ = self.count_refused(topic, 1, Reason::SetAside);
-            }
-        }
-    }
-
-    /// Enters messages that nobody has read. What is known of their entity is no longer so, which
-    /// the next tick says.
-    fn refused(&mut self, topic: &str, messages: u64, reason: Reason) {
-        let place = self.count_refused(topic, messages, reason);
-        let Some(node) = place.and_then(|place| self.plant.node_mut(place)) else { return };
-        // Their numbers are missing, and nobody is to wait for them, nor to say that they were
-        // lost on the way.
-        node.sequence.expect_unread(messages);
-        node.early.hurry();
-        if let Ok(Topic::Entity(EntityTopic { message_type, entity })) = Topic::parse(topic) {
-            let device = entity.device.map(Box::from);
-            node.unread.insert((device, refused(message_type)), reason);
-        }
-    }
-
-    /// Does what follows from messages that nobody has read.
-    pub(super) fn doubt_unread(&mut self, now: Now, out: &mut Vec<Entry>) {
-        for index in 0..self.plant.nodes().len() {
-            if self.plant.nodes().get(index).is_none_or(|node| node.unread.is_empty()) {
-                continue;
-            }
-            self.hear(now, index, out);
-            let (mut step, plant) = self.step(now, out);
-            let Some(node) = plant.node_mut(index) else { continue };
-            for ((device, refused), reason) in std::mem::take(&mut node.unread) {
-                step.follow_refusal(node, device.as_deref(), refused, reason);
-            }
-        }
-    }
-
-    /// Where the node is whose messages they were.
-    fn count_refused(&mut self, topic: &str, messages: u64, reason: Reason) -> Option<usize> {
-        let entity = match Topic::parse(topic) {
-            Ok(Topic::Entity(topic) | Topic::StoredBirth(topic)) => Some(topic.entity),
-            _ => None,
-        };
-        let place = entity.and_then(|entity| self.plant.find(entity));
-        let origin = Origin { entity, node: place.map(NodeSlot) };
-        self.ledger.begin_another();
-        for _ in 0..messages {
-            self.ledger.receive(origin.node);
-            self.ledger.settle(origin, Fate::Dropped(reason));
-        }
-        self.ledger.end(topic);
-        place
-    }
-
     /// `origin` becomes whose message it is, as far as that is known.
     pub(super) fn process<'a>(
         &mut self,
@@ -121,6 +46,7 @@ impl Pipeline {
         out: &mut Vec<Entry>,
     ) -> Fate {
         self.why = None;
+        self.sent = None;
         let (topic, stored) = match Topic::parse(received.topic) {
             Ok(Topic::Entity(topic)) => (topic, received.retain),
             Ok(Topic::StoredBirth(topic)) => (topic, true),
@@ -181,7 +107,7 @@ impl Pipeline {
         }
         match topic.message_type {
             MessageType::NBirth => self.node_birth(now, topic, decoded, received, origin, out),
-            MessageType::NDeath => self.node_death(now, decoded, received, origin, out),
+            MessageType::NDeath => self.node_death(now, topic, decoded, received, origin, out),
             _ => self.in_turn(now, topic, Ok(decoded), received, way, origin, out),
         }
     }
@@ -203,7 +129,7 @@ impl Pipeline {
             // What an NDEATH says beside its topic is only a number.
             MessageType::NDeath => {
                 let nothing = Decoded::Model(Borrowed::default());
-                self.node_death(now, nothing, received, origin, out)
+                self.node_death(now, topic, nothing, received, origin, out)
             }
             MessageType::NBirth => {
                 let (mut step, plant) = self.step(now, out);
@@ -256,16 +182,26 @@ impl Pipeline {
         if !node.sequence.arrive_unordered(hash, received.dup) {
             return Fate::Dropped(Reason::Duplicate);
         }
-        node.counting.birth();
         let birth = decoded.into_birth();
+        let number = names::bd_seq(&birth.payload);
+        let timeout = self.settings.reorder_timeout;
+        if node.crossing.is_late(now.mono, timeout, number, birth.payload.timestamp) {
+            return Fate::Dropped(Reason::Late);
+        }
+        if let Some(crossing) = self.reorder.take_death(topic.entity) {
+            node.crossing = crossing;
+        }
+        node.counting.birth();
         let seq = low_byte(birth.payload.seq).unwrap_or(0);
-        self.unborn.born(topic.entity);
+        let sent_ms = birth.payload.timestamp;
+        let was_overtaken = node.crossing.overtook_birth(now.mono, sent_ms);
+        let came_late = was_overtaken | self.unborn.born(topic.entity, now.mono, sent_ms);
         if let Some(strangers) = self.reorder.take_stranger(topic.entity) {
             node.early.append(strangers);
         }
         if !node.early.is_empty() {
             // What the node sent before this birth is judged before it.
-            let former = node.early.take_former(birth.payload.timestamp, seq);
+            let former = node.early.take_former(sent_ms, seq, timeout);
             if !former.is_empty() {
                 self.counters.gaps = self.counters.gaps.saturating_add(1);
                 self.judge_all_early(now, former, out);
@@ -278,7 +214,16 @@ impl Pipeline {
             return Fate::Dropped(Reason::OverCapacity);
         };
         node.unheard_since = None;
+        node.has_unassured |= !received.assured;
         let fate = step.node_birth(node, birth);
+        if received.dup && node.own.life.is_alive() {
+            // It was sent before the relay was away, and says nothing of the time since.
+            node.unheard_since = Some(now.mono);
+        }
+        if (received.dup || came_late) && node.own.life.is_alive() {
+            node.doubt();
+            step.order_keyframe(node);
+        }
         plant.make_room(index);
         fate
     }
@@ -286,6 +231,7 @@ impl Pipeline {
     fn node_death(
         &mut self,
         now: Now,
+        topic: EntityTopic<'_>,
         decoded: Decoded<'_>,
         received: Received<'_>,
         origin: &Origin<'_>,
@@ -293,6 +239,11 @@ impl Pipeline {
     ) -> Fate {
         let hash = self.hash(received);
         let Some(NodeSlot(index)) = origin.node else {
+            if self.policy.node_in_scope(topic.entity.group, topic.entity.edge_node) {
+                // Its birth may be on the way.
+                let payload = decoded.into_model().into_payload();
+                self.reorder.keep_death(topic.entity, now.mono, &payload);
+            }
             return Fate::Dropped(Reason::DataBeforeBirth);
         };
         let Some(node) = self.plant.node_mut(index) else {
@@ -334,6 +285,7 @@ impl Pipeline {
             Err(_) => (find_seq(received.payload), None),
         };
         let seq = low_byte(seq);
+        self.sent = (!topic.message_type.is_death()).then_some(timestamp);
         let has_birth = |node: &Node| node.own.life != Life::Unknown;
         let place = origin.node.map(|NodeSlot(place)| place);
         let place = place.filter(|place| self.plant.nodes().get(*place).is_some_and(has_birth));
@@ -341,7 +293,8 @@ impl Pipeline {
             let reason = decoded.err().unwrap_or(Reason::DataBeforeBirth);
             // A broker in a cluster may deliver it before the birth that precedes it.
             let waits = Waits { seq: seq.unwrap_or(0), hash, timestamp, counted: None };
-            if way == Way::Arrived && self.may_be_born(topic.entity, waits.seq) {
+            let has_number = seq.is_some_and(|seq| seq != 0);
+            if way == Way::Arrived && has_number && self.may_be_born(topic.entity) {
                 let early =
                     |reorder: &mut Reorder| reorder.early(now.mono, timeout, received, waits);
                 let has_room = self.reorder.has_room_for_stranger(received.payload.len());
@@ -381,12 +334,29 @@ impl Pipeline {
         let seq = if leaves_zero_out { Some(0) } else { seq };
         // What can't be read may have a number that isn't found.
         if way == Way::Arrived && (seq.is_some() || decoded.is_ok()) {
+            let precedes_birth = seq.is_some()
+                && !received.dup
+                && node.crossing.precedes_birth(now.mono, timeout, timestamp);
+            if precedes_birth && seq != next {
+                // Of before the birth: its number and its aliases mean something else by now.
+                return Fate::Dropped(Reason::Late);
+            }
+            if precedes_birth {
+                // Or else the node's clock was set back, and it is what comes next.
+                node.doubt();
+                step.order_keyframe(node);
+            }
+            node.crossing.heard(now.mono, timestamp);
             step.count(node, seq, timestamp, hash, received);
+            if !received.assured && !node.has_unassured {
+                node.has_unassured = true;
+                *step.structure_changed = true;
+            }
         }
         let turn = match way {
             Way::Waited { late: true } => Turn::Now { late: Late::ByNumber },
             Way::Waited { late: false } => {
-                step.take(node, seq, received.assured);
+                step.take(node, seq, received);
                 Turn::Now { late: Late::of(received) }
             }
             Way::Arrived => step.turn(node, seq, hash, received),
@@ -400,7 +370,9 @@ impl Pipeline {
                 return Fate::Waiting;
             }
         };
-        node.unheard_since = None;
+        if !received.dup {
+            node.unheard_since = None;
+        }
         let device = topic.entity.device;
         let decoded = match decoded {
             Ok(decoded) => decoded,
@@ -421,8 +393,21 @@ impl Pipeline {
             }
             (MessageType::DBirth, Some(device)) => {
                 let birth = decoded.into_birth();
+                let birth_ms = birth.payload.timestamp;
                 let fate = step.device_birth(node, device, birth, late.is_late());
+                if node.own.life.is_unverified()
+                    && let Some(state) = node.state_mut(Some(device))
+                {
+                    state.life.doubt();
+                }
                 plant.make_room(place);
+                if self.unborn.born(topic.entity, now.mono, birth_ms)
+                    && let Some(node) = self.plant.node_mut(place)
+                    && let Some(state) = node.state_mut(Some(device))
+                {
+                    state.doubt();
+                    node.next_keyframe = now.mono;
+                }
                 fate
             }
             (MessageType::DDeath, Some(device)) => {
@@ -460,24 +445,14 @@ impl Pipeline {
         }
     }
 
-    /// Whether a message of a node whose birth isn't known may have overtaken that: it has one of
-    /// the first numbers, and the policy lets the node be known.
-    fn may_be_born(&self, entity: Entity<'_>, seq: u8) -> bool {
-        (1..=WINDOW).contains(&seq)
-            && !self.settings.reorder_timeout.is_zero()
+    /// Whether a message of a node whose birth isn't known may have overtaken that: the policy lets
+    /// the node be known.
+    fn may_be_born(&self, entity: Entity<'_>) -> bool {
+        !self.settings.reorder_timeout.is_zero()
             && self.policy.node_in_scope(entity.group, entity.edge_node)
     }
 
     fn hash(&self, received: Received<'_>) -> u64 {
         self.hasher.hash_one((received.topic, received.payload))
-    }
-}
-
-/// What a message of this type is to those who have no use for it.
-fn refused(message_type: MessageType) -> Refused {
-    match message_type {
-        MessageType::NBirth | MessageType::DBirth => Refused::Birth,
-        MessageType::NData | MessageType::DData => Refused::Data,
-        MessageType::NDeath | MessageType::DDeath => Refused::Death,
     }
 }

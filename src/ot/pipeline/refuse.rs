@@ -18,11 +18,22 @@ impl StepContext<'_> {
         match (reason.consequence(refused), device) {
             // Of a value its message takes care.
             (Consequence::Nothing | Consequence::MetricBad, _) => {}
+            (Consequence::Doubted, Some(device)) if refused == Refused::Data => {
+                if let Some(state) = node.state_mut(Some(device))
+                    && state.life.is_alive()
+                {
+                    state.doubt();
+                    node.next_keyframe = self.now.mono;
+                    // A restart has to know of it before the message is acknowledged.
+                    *self.structure_changed = true;
+                }
+            }
             (Consequence::Doubted, _) => {
                 // What isn't known to be alive has nothing to be doubted.
                 if node.state(device).is_some_and(|state| state.life.is_alive()) {
                     node.lose();
                     node.next_keyframe = self.now.mono;
+                    *self.structure_changed = true;
                 }
             }
             (Consequence::Buried, None) => self.end_node(node, reason),

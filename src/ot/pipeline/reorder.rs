@@ -21,10 +21,11 @@ use std::time::Duration;
 use account::{Fate, LedgerEntry, NodeSlot, Origin, Reason};
 use foldhash::fast::RandomState;
 use policy::Rule;
-use sparkplug::{Entity, EntityTopic, Topic};
+use sparkplug::{Entity, EntityTopic, Payload, Topic, names};
 
+use super::births::death_number;
 use super::{Entry, Now, Pipeline, Received, notify};
-use crate::plant::{Early, EarlyMessages, Life};
+use crate::plant::{Crossing, Early, EarlyMessages, Life};
 
 /// Messages of one node that may wait: there are no more numbers.
 const NODE_MESSAGES: usize = 256;
@@ -45,6 +46,8 @@ const STRANGER_MESSAGES: usize = 64;
 pub(super) struct Reorder {
     /// Messages of nodes whose birth isn't known, by `group/edge node`: it may have been overtaken.
     strangers: HashMap<Box<str>, EarlyMessages, RandomState>,
+    /// Their deaths: each may have overtaken the birth that it ends.
+    deaths: HashMap<Box<str>, Crossing, RandomState>,
     /// Their bytes.
     stranger_bytes: usize,
     /// The message at hand made those of its node more than may wait.
@@ -170,7 +173,9 @@ impl Reorder {
         if waiting >= STRANGER_MESSAGES || (waiting == 0 && self.strangers.len() >= STRANGERS) {
             return false;
         }
-        let early = early(self);
+        let mut early = early(self);
+        // It is of the session whose birth is to come, as far as its time doesn't say otherwise.
+        early.behind = Some(early.seq);
         self.stranger_bytes = self.stranger_bytes.saturating_add(early.bytes());
         self.strangers.entry(key).or_default().add(early, 1);
         true
@@ -188,6 +193,25 @@ impl Reorder {
 
     fn end_strange(&mut self, early: &Early) {
         self.stranger_bytes = self.stranger_bytes.saturating_sub(early.bytes());
+    }
+
+    /// Remembers the death of a node that isn't known, as long as there is room.
+    pub(super) fn keep_death(&mut self, entity: Entity<'_>, now: Duration, payload: &Payload) {
+        let key = key(entity);
+        if self.deaths.len() < STRANGERS || self.deaths.contains_key(&key) {
+            let number = death_number(payload).as_ref().and_then(names::bd_seq_of);
+            self.deaths.entry(key).or_default().died(now, number, payload.timestamp, false);
+        }
+    }
+
+    /// The death of this node that came while it wasn't known.
+    pub(super) fn take_death(&mut self, entity: Entity<'_>) -> Option<Crossing> {
+        if self.deaths.is_empty() { None } else { self.deaths.remove(&*key(entity)) }
+    }
+
+    /// Forgets deaths behind which no birth comes any more.
+    pub(super) fn forget_deaths(&mut self, now: Duration, within: Duration) {
+        self.deaths.retain(|_, crossing| !crossing.is_over(now, within));
     }
 
     /// Messages that wait and are counted for no node.
@@ -315,21 +339,19 @@ impl Pipeline {
             if let Some(stray) = node.early.take_stray(now.mono, next) {
                 // Its number was that of another message, and isn't missing: a session, or a round of
                 // numbers, began unseen. What is older than the birth came late, and no more.
+                // As long as nobody knows what was missed it is no proof of anything.
                 let born = node.own.layout.timestamp;
-                if !told && stray.timestamp.is_none_or(|sent| born.is_none_or(|born| sent >= born))
-                {
-                    step.give_up(node);
-                    told = true;
+                let is_late = stray.timestamp.zip(born).is_some_and(|(sent, born)| sent < born);
+                if !is_late || node.own.life.is_unverified() {
+                    step.give_up_again(node, &mut told);
                 }
                 self.judge(now, stray, true, out);
                 continue;
             }
             let Some(early) = node.early.take_first() else { return };
             let ahead = next.map_or(0, |next| early.seq.wrapping_sub(next));
-            // What came between, as one loss.
-            if ahead > 0 && node.sequence.counts() && !node.sequence.explains(ahead) && !told {
-                step.give_up(node);
-                told = true;
+            if ahead > 0 && node.sequence.counts() && !node.sequence.explains(ahead) {
+                step.give_up_again(node, &mut told);
             }
             self.judge(now, early, false, out);
             self.follow_up(now, index, out);
@@ -401,14 +423,8 @@ impl Pipeline {
         origin: Origin<'_>,
         received: Received<'_>,
     ) {
-        let has_birth = |place: usize| {
-            self.plant.nodes().get(place).is_some_and(|node| node.own.life != Life::Unknown)
-        };
-        if let (Fate::Dropped(Reason::DataBeforeBirth), Some(entity)) = (fate, origin.entity)
-            && !self.plant.find(entity).is_some_and(has_birth)
-            && self.policy.node_in_scope(entity.group, entity.edge_node)
-        {
-            self.unborn.heard(entity, now.mono);
+        if let (Fate::Dropped(Reason::DataBeforeBirth), Some(entity)) = (fate, origin.entity) {
+            self.note_unborn(now, entity);
         }
         match fate {
             Fate::Dropped(reason) => notify::dropped(reason, None, received, self.why.as_ref()),
@@ -418,6 +434,28 @@ impl Pipeline {
                 notify::dropped(reason, rule.map(Rule::name), received, why);
             }
             Fate::Forwarded | Fate::Waiting => {}
+        }
+    }
+}
+
+impl Pipeline {
+    /// Takes note of an edge node, or of a device of one that is known, that sends without a birth.
+    fn note_unborn(&mut self, now: Now, entity: Entity<'_>) {
+        let Some(sent_ms) = self.sent else { return };
+        let Entity { group, edge_node, device } = entity;
+        let node = self.plant.find(entity).and_then(|place| self.plant.nodes().get(place));
+        let born = node.filter(|node| node.own.life != Life::Unknown);
+        match (born, device) {
+            (None, _) if self.policy.node_in_scope(group, edge_node) => {
+                let was_alive = node.is_some_and(|node| node.sessions.any());
+                let node = Entity::node(group, edge_node);
+                self.unborn.heard(node, now.mono, sent_ms, was_alive);
+            }
+            (Some(node), Some(device)) if self.policy.device_in_scope(entity) => {
+                let was_alive = node.devices.contains_key(device);
+                self.unborn.heard(entity, now.mono, sent_ms, was_alive);
+            }
+            _ => {}
         }
     }
 }

@@ -28,6 +28,13 @@ impl Pipeline {
         self.plant.begin_snapshot();
     }
 
+    /// Nothing comes any more: the snapshot under way is the last one.
+    pub(crate) fn end_snapshots(&mut self) {
+        if let Some(snapshot) = &mut self.snapshot {
+            snapshot.is_last = true;
+        }
+    }
+
     /// Takes nodes of the snapshot until they have about `most` bytes.
     pub(crate) fn take_snapshot(&mut self, most: usize) -> SnapshotPart {
         let (nodes, complete) = self.plant.take_snapshot(most);
@@ -44,16 +51,18 @@ impl Pipeline {
         out: &mut Vec<Entry>,
     ) {
         let start = stored.start();
+        let mut later = later.peekable();
+        let is_exact = stored.is_last && later.peek().is_none();
         let Pipeline { plant, ledger, guard, settings, .. } = self;
         let lets = |entity: Entity<'_>| guard.lets(entity, Deed::Restored);
-        let left_out = stored.restore(plant, settings.max_devices_per_node, ledger, lets);
+        let max_devices = settings.max_devices_per_node;
+        let left_out = stored.restore(plant, max_devices, ledger, is_exact, lets);
         for index in &left_out {
             plant.node_mut(*index).into_iter().for_each(orphan);
         }
         // Of values that waited for a limit when the process ended, only those are known that
         // the stored plant has: without them, that the sequence goes on proves nothing.
         let mut gone = self.limiter.conflates();
-        let mut later = later.peekable();
         gone &= later.peek().is_some();
         let mut names = Names::new(&self.policy, start, &self.plant);
         for body in later {
@@ -92,6 +101,7 @@ impl Pipeline {
     }
 
     fn replay(&mut self, body: Body, names: &mut Names, left_out: &[usize]) {
+        let mut doubts = 0;
         let (topic, payload, mut made, losses, lost) = match &body {
             Body::Relayed(relayed) => {
                 let Relayed { topic, payload, losses, loss_before, .. } = relayed;
@@ -102,8 +112,11 @@ impl Pipeline {
                 };
                 (topic, payload, made, *losses, *loss_before)
             }
-            Body::Keyframe(Keyframe { topic, payload, uncertain, losses, .. }) => {
-                (topic, payload, Made::Again, *losses, *uncertain)
+            Body::Keyframe(keyframe) => {
+                let Keyframe { topic, payload, uncertain, losses, .. } = keyframe;
+                // A device that is doubted for itself; what its node lost that says itself.
+                doubts = keyframe.doubts;
+                (topic, payload, Made::Again, *losses, *uncertain && doubts == 0)
             }
             Body::Start(start) => return names.start(start.clone()),
             Body::Heartbeat(_) => return,
@@ -128,6 +141,11 @@ impl Pipeline {
         }
         names.own_names(node.state(device.as_deref()), &mut payload.metrics);
         replay(node, topic.message_type, device.as_deref(), payload, made, &caps);
+        if doubts > 0
+            && let Some(state) = node.state_mut(device.as_deref())
+        {
+            state.restore_doubts(doubts);
+        }
         // Readers know of these losses: the next one has to have another number.
         node.losses = node.losses.max(losses);
         if lost {
@@ -194,6 +212,8 @@ fn replay(
                     let _ = node.bear(taught, &mut Unfit::default());
                     node.announced_types = node.definitions.names().map(str::to_owned).collect();
                     node.sequence.forget();
+                    // Nobody knows.
+                    node.has_unassured = true;
                     believe(&mut node.own);
                 }
             }

@@ -5,7 +5,7 @@ use mistake::mistake;
 
 use super::step::StepContext;
 use super::{Received, notify};
-use crate::plant::{Node, Numbered, Numbering, Place, WINDOW};
+use crate::plant::{Early, Node, Numbered, Numbering, Place, WINDOW};
 
 /// Behind an NBIRTH a number of 0 comes again after 255 others; so far before that nothing but a
 /// node that doesn't count sends it.
@@ -125,7 +125,7 @@ impl StepContext<'_> {
         match place {
             Place::Duplicate => Turn::Never,
             Place::InOrder => {
-                self.take(node, seq, received.assured);
+                self.take(node, seq, received);
                 if seq.is_some() && !node.early.is_empty() {
                     // A hole begins to fill.
                     let timeout = self.settings.reorder_timeout;
@@ -146,19 +146,19 @@ impl StepContext<'_> {
                 let in_vain = self.settings.reorder_timeout.is_zero();
                 if node.sequence.explains(ahead) && node.early.is_empty() {
                     // What is missing was here, and refused unread: it was doubted then.
-                    self.take(node, Some(seq), received.assured);
+                    self.take(node, Some(seq), received);
                     return Turn::Now { late: Late::of(received) };
                 }
                 let is_second_zero = seq == 0
                     && node.sequence.next().is_some_and(|next| NO_SECOND_ZERO.contains(&next));
                 if is_second_zero || node.early.contradicts(seq, hash) {
                     Self::ignore_numbers(node);
-                    self.take(node, Some(seq), received.assured);
+                    self.take(node, Some(seq), received);
                     return Turn::Now { late: Late::of(received) };
                 }
-                if in_vain {
+                if in_vain || node.sequence.is_in_vain() {
                     self.give_up(node);
-                    self.take(node, Some(seq), received.assured);
+                    self.take(node, Some(seq), received);
                     return Turn::Now { late: Late::of(received) };
                 }
                 Turn::Later { seq }
@@ -167,12 +167,19 @@ impl StepContext<'_> {
     }
 
     /// It is the turn of the message with this number, though numbers before it may be missing.
-    pub(super) fn take(&mut self, node: &mut Node, seq: Option<u8>, assured: bool) {
+    pub(super) fn take(&mut self, node: &mut Node, seq: Option<u8>, received: Received<'_>) {
         let was_known = seq.is_some() && node.sequence.next().is_some();
         let skipped = node.sequence.take(seq);
-        // After a restart: the sequence goes on, or the broker vouches for it.
-        if node.own.life.is_unverified() && !skipped && (was_known || assured) {
-            node.verified();
+        let is_vouched_for = received.assured && !node.has_unassured;
+        // What waits behind the order may be of a session, or a round, that began unseen.
+        let goes_on =
+            !skipped && (was_known || is_vouched_for) && !node.early.iter().any(Early::is_behind);
+        // After a restart: the sequence goes on, or the broker vouches for it. What the broker
+        // delivers again was sent before, and says nothing of the time since.
+        if goes_on && node.own.life.is_unverified() {
+            if !received.dup {
+                node.verified();
+            }
         } else {
             node.own.life.give_up_verifying();
         }
@@ -210,6 +217,17 @@ impl StepContext<'_> {
         // The node's next message reports the loss, but may be long in coming: until then its
         // values would look good.
         self.order_keyframe(node);
+    }
+
+    /// The same for one hole of several that are given up together: people hear of one loss, and what
+    /// was judged between them is doubted like what was before.
+    pub(super) fn give_up_again(&mut self, node: &mut Node, told: &mut bool) {
+        if std::mem::replace(told, true) {
+            node.own.life.give_up_verifying();
+            node.lose();
+        } else {
+            self.give_up(node);
+        }
     }
 }
 

@@ -8,8 +8,22 @@ use sparkplug::{Cap, DecodeError, EntityTopic, Metric, Room};
 use super::breath::Breath;
 use super::overload::Overload;
 use super::{Counters, Entry, Now, PipelineSettings};
-use crate::plant::{EntityState, Fault, Node, RefusedMetrics};
+use crate::plant::{EntityState, Fault, Node, RefusedMetrics, Slot};
 use crate::rule_counters::RuleCounters;
+
+/// Where the data of a frame comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DataSource {
+    /// A message of the plant.
+    Plant,
+    /// One that the broker delivers again, of a node of which nobody knows yet whether something newer
+    /// was missed: it makes no value good.
+    Again,
+    /// The relay itself, or values that it held back.
+    Relay,
+    /// Values that it held back since before messages were lost: they make no value good.
+    Outdated,
+}
 
 /// The parts of the pipeline beside the plant.
 pub(super) struct StepContext<'a> {
@@ -64,7 +78,8 @@ impl StepContext<'_> {
             state.announced_bytes = bytes;
         }
         let topic = EntityTopic::birth(node.exported(device));
-        let flags = MessageFlags { aliased, ..self.flags(loss_before, synthetic) };
+        let outdated = synthetic && node.state(device).is_some_and(shows_what_is_doubted);
+        let flags = MessageFlags { aliased, outdated, ..self.flags(loss_before, synthetic) };
         self.admit(permit, topic, payload, node.losses, flags);
         true
     }
@@ -90,19 +105,22 @@ impl StepContext<'_> {
         self.out.push(Entry::Plant(death));
     }
 
-    /// Journals data of the plant, or data that the relay held back (`synthetic`). `urgent`: a rule of
-    /// high priority forwards some of it.
+    /// Journals data of the plant, or data that the relay made or held back. `urgent`: a rule of high
+    /// priority forwards some of it.
     pub(super) fn relay_data(
         &mut self,
         node: &mut Node,
         device: Option<&str>,
         permit: Permit,
         payload: Vec<u8>,
-        (synthetic, urgent): (bool, bool),
+        source: DataSource,
+        urgent: bool,
     ) {
+        let synthetic = !matches!(source, DataSource::Plant | DataSource::Again);
         let loss_before = self.take_loss(node, synthetic);
         let typed = node.state(device).is_some_and(|state| state.is_typed);
-        let flags = MessageFlags { typed, urgent, ..self.flags(loss_before, synthetic) };
+        let outdated = matches!(source, DataSource::Outdated | DataSource::Again);
+        let flags = MessageFlags { typed, outdated, urgent, ..self.flags(loss_before, synthetic) };
         node.output.spend(payload.len());
         self.admit(permit, EntityTopic::data(node.exported(device)), payload, node.losses, flags);
     }
@@ -121,6 +139,7 @@ impl StepContext<'_> {
             synthetic,
             aliased: false,
             typed: false,
+            outdated: false,
             urgent: false,
         }
     }
@@ -177,4 +196,11 @@ impl StepContext<'_> {
         }
         told.note(name, reason, fault);
     }
+}
+
+/// Whether a birth of the relay's own making shows metrics for the first time that were hidden from
+/// readers until now, while it isn't known whether newer values were lost.
+fn shows_what_is_doubted(state: &EntityState) -> bool {
+    let is_hidden = |slot: &Slot| slot.is_exported() && !slot.is_born() && !slot.awaits_birth();
+    state.life.is_uncertain() && state.layout.slots.iter().any(is_hidden)
 }

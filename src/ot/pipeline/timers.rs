@@ -33,6 +33,8 @@ enum Timer<'a> {
     Heartbeat(&'a Pipeline),
     /// A message of a node has waited long enough for those before it.
     Gap(&'a Node),
+    /// The session of a node is over: its death came before its birth.
+    Over(&'a Node),
     /// Nothing is heard of a node for so long that it counts as dead.
     Doubt(&'a Node),
     /// Births for metrics that were born late.
@@ -42,8 +44,8 @@ enum Timer<'a> {
 }
 
 impl<'a> Timer<'a> {
-    fn of_node(node: &'a Node) -> [Timer<'a>; 3] {
-        [Timer::Doubt(node), Timer::Birth(node), Timer::Keyframe(node)]
+    fn of_node(node: &'a Node) -> [Timer<'a>; 4] {
+        [Timer::Over(node), Timer::Doubt(node), Timer::Birth(node), Timer::Keyframe(node)]
     }
 
     fn is_due(self, now: Duration, settings: &PipelineSettings) -> bool {
@@ -55,6 +57,7 @@ impl<'a> Timer<'a> {
         match self {
             Timer::Heartbeat(pipeline) => Some(pipeline.next_heartbeat),
             Timer::Gap(node) => node.early.due(),
+            Timer::Over(node) => node.crossing.ends_at(),
             Timer::Doubt(node) => {
                 let since = node.unheard_since.filter(|_| node.own.life.is_announced())?;
                 Some(since.saturating_add(settings.doubt_after))
@@ -78,6 +81,7 @@ impl Pipeline {
         self.follow_schedules(now, out);
         self.doubt_unread(now, out);
         self.give_up_strangers(now, out);
+        self.reorder.forget_deaths(now.mono, self.settings.reorder_timeout);
         self.judge_waiting(now, out);
         let (mut step, plant) = self.step(now, out);
         let all_flushed = step.flush(plant);
@@ -125,7 +129,7 @@ impl Pipeline {
         let (mut step, plant) = self.step(now, out);
         match due {
             // That a node was repeated is nothing new to be stored.
-            [false, false, true] => {
+            [false, false, false, true] => {
                 if let Some(node) = plant.nodes().get(index) {
                     step.keyframe(node);
                     let next = step.next_keyframe(node);
@@ -162,6 +166,9 @@ impl Pipeline {
 impl StepContext<'_> {
     /// Does what is due for a node.
     fn fire(&mut self, node: &mut Node) {
+        if Timer::Over(node).is_due(self.now.mono, self.settings) {
+            self.session_is_over(node);
+        }
         if Timer::Doubt(node).is_due(self.now.mono, self.settings) {
             self.doubt_ends(node);
         }
@@ -173,6 +180,18 @@ impl StepContext<'_> {
             node.next_keyframe = self.next_keyframe(node);
             node.keyframe_ordered = false;
         }
+    }
+
+    /// The death of a session came before its birth, and what else was on the way is here by now.
+    fn session_is_over(&mut self, node: &mut Node) {
+        node.crossing.end();
+        if !node.own.life.is_alive() {
+            return;
+        }
+        notify::death_overtook(node.entity());
+        self.bury_node(node, Fate::Dropped(Reason::UnknownMetric));
+        node.lives().for_each(Life::rest);
+        *self.structure_changed = true;
     }
 
     /// Nothing was heard of a node since the relay was away, and its death may have been among what

@@ -1,5 +1,5 @@
-//! Edge nodes that send, and of which nothing can be shown, since no birth of them is known: people
-//! have to hear of them, however well all else is.
+//! Edge nodes and devices that send, and of which nothing can be shown, since no birth of them is known:
+//! people have to hear of them, however well all else is.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,75 +7,166 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use sparkplug::Entity;
 
-/// Nodes that are told apart.
+/// A birth that comes later than that behind data isn't one that was overtaken.
+const OVERTAKEN: Duration = Duration::from_secs(20);
+/// Nodes and devices that are told apart.
 const MOST: usize = 10_000;
-/// A node that sent something within this time counts …
+/// What sent something within this time counts …
 const RECENT: Duration = Duration::from_secs(60);
+/// … and what is known to send more rarely, within so many times its longest pause …
+const PAUSES: u32 = 3;
+/// … and what was heard once and never was alive, within this time …
+const HEARD_ONCE: Duration = Duration::from_secs(3_600);
 /// … unless it began just now: a birth may be on its way.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// When each of them was heard first and last, by `group/edge node`.
+/// What was heard of each of them, by `group/edge node` and `group/edge node/device`.
 #[derive(Debug, Default)]
-pub(super) struct Unborn(HashMap<Box<str>, (Duration, Duration), RandomState>);
+pub(super) struct Unborn(HashMap<Box<str>, Heard, RandomState>);
+
+/// Messages that can't be read.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    first: Duration,
+    last: Duration,
+    longest_pause: Duration,
+    /// The latest time of their payloads, in milliseconds since the epoch; `None`: one has none.
+    newest_ms: Option<u64>,
+    /// It was alive before: a single message may be a late one of then.
+    was_alive: bool,
+}
+
+impl Heard {
+    /// Until when it counts.
+    fn until(&self) -> Duration {
+        let heard_once = self.first == self.last && !self.was_alive;
+        let least = if heard_once { HEARD_ONCE } else { RECENT };
+        self.last.saturating_add(self.longest_pause.saturating_mul(PAUSES).max(least))
+    }
+
+    fn counts(&self, now: Duration) -> bool {
+        let since = if self.was_alive { self.last } else { now };
+        since.saturating_sub(self.first) >= GRACE && now < self.until()
+    }
+}
 
 impl Unborn {
-    /// A message of it can't be read for want of a birth.
-    pub(super) fn heard(&mut self, node: Entity<'_>, now: Duration) {
-        let key = key(node);
-        if let Some((_, last)) = self.0.get_mut(&key) {
-            *last = now;
+    /// A message of it, of this time, can't be read for want of a birth; `was_alive`: it had one before.
+    pub(super) fn heard(
+        &mut self,
+        entity: Entity<'_>,
+        now: Duration,
+        sent_ms: Option<u64>,
+        was_alive: bool,
+    ) {
+        let key = key(entity);
+        if let Some(heard) = self.0.get_mut(&key) {
+            let pause = now.saturating_sub(heard.last);
+            heard.longest_pause = heard.longest_pause.max(pause);
+            heard.last = now;
+            heard.newest_ms = heard.newest_ms.zip(sent_ms).map(|(newest, sent)| newest.max(sent));
         } else if self.0.len() < MOST {
-            self.0.insert(key, (now, now));
+            let longest_pause = Duration::ZERO;
+            let heard =
+                Heard { first: now, last: now, longest_pause, newest_ms: sent_ms, was_alive };
+            self.0.insert(key, heard);
         }
     }
 
-    /// Its birth came.
-    pub(super) fn born(&mut self, node: Entity<'_>) {
-        if !self.0.is_empty() {
-            self.0.remove(&key(node));
+    /// Its birth of this time came. Whether what couldn't be read was sent after it: then the birth
+    /// came too late, and its values may be older than those.
+    pub(super) fn born(&mut self, entity: Entity<'_>, now: Duration, sent_ms: Option<u64>) -> bool {
+        if self.0.is_empty() {
+            return false;
         }
+        let heard = self.0.remove(&key(entity));
+        let is_later = |(newest, birth): (u64, u64)| newest >= birth;
+        heard.is_some_and(|heard| {
+            let is_recent = now.saturating_sub(heard.last) <= OVERTAKEN;
+            is_recent && heard.newest_ms.zip(sent_ms).is_none_or(is_later)
+        })
     }
 
     /// Forgets those that are silent.
     pub(super) fn tick(&mut self, now: Duration) {
-        self.0.retain(|_, (_, last)| now.saturating_sub(*last) < RECENT);
+        self.0.retain(|_, heard| now < heard.until());
     }
 
     /// How many there are, and one of them.
     pub(super) fn now(&self, now: Duration) -> (usize, Option<&str>) {
-        let counts = |(first, last): &(Duration, Duration)| {
-            last.saturating_sub(*first) >= GRACE && now.saturating_sub(*last) < RECENT
-        };
-        let mut names = self.0.iter().filter(|(_, times)| counts(times)).map(|(name, _)| &**name);
+        let mut names =
+            self.0.iter().filter(|(_, heard)| heard.counts(now)).map(|(name, _)| &**name);
         let first = names.next();
         (names.count().saturating_add(usize::from(first.is_some())), first)
     }
 }
 
-fn key(node: Entity<'_>) -> Box<str> {
-    format!("{}/{}", node.group, node.edge_node).into()
+fn key(Entity { group, edge_node, device }: Entity<'_>) -> Box<str> {
+    match device {
+        None => format!("{group}/{edge_node}").into(),
+        Some(device) => format!("{group}/{edge_node}/{device}").into(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
     #[test]
     fn who_goes_on_sending_without_a_birth_is_known() {
-        let at = Duration::from_secs;
-        let (e, f) = (Entity::node("G", "E"), Entity::node("G", "F"));
+        let (e, f) = (Entity::node("G", "E"), Entity::device("G", "E", "F"));
         let mut unborn = Unborn::default();
-        unborn.heard(e, at(10));
-        unborn.heard(f, at(10));
-        assert_eq!(unborn.now(at(10)), (0, None), "a birth may be on its way");
-        unborn.heard(e, at(15));
+        unborn.heard(e, at(10), Some(7), true);
+        unborn.heard(f, at(10), Some(7), true);
+        assert_eq!(unborn.now(at(14)), (0, None), "a birth may be on its way");
+        assert_eq!(unborn.now(at(20)), (0, None), "late messages of when it was alive");
+        unborn.heard(e, at(15), Some(7), true);
         assert_eq!(unborn.now(at(15)), (1, Some("G/E")));
-        unborn.heard(f, at(40));
+        unborn.heard(f, at(40), Some(7), true);
         assert_eq!(unborn.now(at(40)).0, 2);
-        unborn.born(f);
+        assert!(!unborn.born(f, at(40), Some(8)));
         assert_eq!(unborn.now(at(40)), (1, Some("G/E")));
         assert_eq!(unborn.now(at(75)), (0, None), "it sends no more");
         unborn.tick(at(75));
+        assert!(unborn.0.is_empty());
+    }
+
+    #[test]
+    fn a_birth_that_comes_behind_its_data_is_known_as_such() {
+        let e = Entity::node("G", "E");
+        let mut unborn = Unborn::default();
+        for (sent, birth, is_behind) in [
+            (Some(9), Some(8), true),
+            (Some(9), Some(9), true),
+            (Some(9), Some(10), false),
+            (None, Some(10), true),
+            (Some(9), None, true),
+        ] {
+            unborn.heard(e, at(1), sent, false);
+            unborn.heard(e, at(1), Some(1), false);
+            assert_eq!(unborn.born(e, at(21), birth), is_behind, "{sent:?} {birth:?}");
+            assert!(!unborn.born(e, at(21), birth));
+        }
+        unborn.heard(e, at(1), Some(9), false);
+        assert!(!unborn.born(e, at(22), Some(8)), "a clock that was set back");
+    }
+
+    #[test]
+    fn who_sends_rarely_is_known_all_the_while() {
+        let e = Entity::node("G", "E");
+        let mut unborn = Unborn::default();
+        unborn.heard(e, at(0), Some(7), false);
+        assert_eq!((unborn.now(at(4)).0, unborn.now(at(5)).0), (0, 1));
+        for hour in 1..5 {
+            unborn.tick(at(hour * 3_000 - 1));
+            assert_eq!(unborn.now(at(hour * 3_000 - 1)).0, 1);
+            unborn.heard(e, at(hour * 3_000), Some(7), false);
+        }
+        unborn.tick(at(12_000 + 9_000));
         assert!(unborn.0.is_empty());
     }
 }

@@ -21,6 +21,16 @@ pub(crate) struct Held {
     pub(crate) ticket: Ticket,
     /// It waits for the interval of its metric, not for a limit.
     pub(crate) early: bool,
+    /// How often the values of its entity had been doubted when it came, modulo 2^32.
+    pub(crate) losses: u32,
+}
+
+impl Held {
+    /// A number of losses, as it is kept.
+    pub(crate) fn modulo(losses: u64) -> u32 {
+        let [a, b, c, d, ..] = losses.to_le_bytes();
+        u32::from_le_bytes([a, b, c, d])
+    }
 }
 
 /// What a value takes that waits.

@@ -6,6 +6,9 @@ use account::NodeSlot;
 
 use super::sequence::WINDOW;
 
+/// More timeouts than a message may wait: so far apart times say nothing of an order.
+const CLOCK_TIMEOUTS: u32 = 8;
+
 /// A message that waits for its turn, as it came.
 #[derive(Clone, Debug)]
 pub(crate) struct Early {
@@ -32,6 +35,11 @@ pub(crate) struct Early {
 }
 
 impl Early {
+    /// Its number was behind the expected one.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.behind.is_some()
+    }
+
     /// What it takes of the memory for messages that wait.
     pub(crate) fn bytes(&self) -> usize {
         let texts = self.topic.len().saturating_add(self.payload.len());
@@ -109,9 +117,22 @@ impl EarlyMessages {
 
     /// A birth came: takes what its node sent before it. What is left belongs to the birth, in the
     /// order behind it. `timestamp` and `seq` are those of the birth.
-    pub(crate) fn take_former(&mut self, timestamp: Option<u64>, seq: u8) -> Vec<Early> {
+    /// Times that are further apart than a message may wait say that a clock was set.
+    pub(crate) fn take_former(
+        &mut self,
+        timestamp: Option<u64>,
+        seq: u8,
+        timeout: Duration,
+    ) -> Vec<Early> {
+        let most_ms = timeout.saturating_mul(CLOCK_TIMEOUTS).as_millis();
         let is_former = |early: &mut Early| match (early.timestamp, timestamp) {
-            (Some(early_ms), Some(birth_ms)) if early_ms != birth_ms => early_ms < birth_ms,
+            (Some(early_ms), Some(birth_ms))
+                if early_ms != birth_ms && u128::from(early_ms.abs_diff(birth_ms)) <= most_ms =>
+            {
+                early_ms < birth_ms
+            }
+            // Where births go on with the sequence.
+            _ if seq != 0 => early.seq.wrapping_sub(seq) > WINDOW,
             _ => early.behind.is_none(),
         };
         let former = self.0.extract_if(.., is_former).collect();

@@ -273,15 +273,20 @@ impl Layout {
         slot.take_held()
     }
 
-    /// Takes over the values of an earlier layout that are newer than these.
-    pub(crate) fn keep_newer_of(&mut self, former: &Layout) {
+    /// Takes over the values of an earlier layout that are no older than these; the names of their
+    /// metrics.
+    pub(crate) fn keep_newer_of(&mut self, former: &Layout) -> Vec<String> {
+        let mut kept = Vec::new();
         for known in &former.slots {
             let Some(place) = self.find(Some(known.name()), None) else { continue };
             let Some(slot) = self.slots.get(place) else { continue };
-            if slot.datatype == known.datatype && slot.current.timestamp < known.current.timestamp {
+            let is_newer = slot.current.timestamp <= known.current.timestamp;
+            if slot.datatype == known.datatype && is_newer {
                 self.update(place, &known.current);
+                kept.push(known.name().to_owned());
             }
         }
+        kept
     }
 
     /// Index of the slot that a data metric means, by its name, or by its alias where it has

@@ -147,9 +147,9 @@ impl Life {
         self.change_trust(|trust| if trust == Trust::Unverified { Trust::Lost } else { trust });
     }
 
-    /// Nothing was lost after all.
+    /// Nothing was lost after all. What was lost otherwise stays so.
     pub(crate) fn verify(&mut self) {
-        self.change_trust(|_| Trust::Certain);
+        self.change_trust(|trust| if trust == Trust::Unverified { Trust::Certain } else { trust });
     }
 
     fn change_trust(&mut self, change: impl Fn(Trust) -> Trust) {
@@ -199,6 +199,10 @@ mod tests {
         life.give_up_verifying();
         life.doubt();
         assert!(!life.is_unverified() && life.is_uncertain());
+        life.verify();
+        assert!(life.is_uncertain(), "only a birth makes it certain");
+        let mut life = Life::BORN;
+        life.doubt();
         life.verify();
         assert_eq!(life, Life::BORN);
         for mut life in [Life::Unknown, Life::Known, Life::Orphaned] {

@@ -3,6 +3,7 @@
 
 mod backlog;
 mod counting;
+mod crossing;
 mod early;
 mod exported;
 mod giving_way;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use account::{Ledger, NodeSlot};
 pub(crate) use backlog::{Backlog, Held, Ticket, held_bytes};
 pub(crate) use counting::{Counting, Finding, Numbered};
+pub(crate) use crossing::Crossing;
 pub(crate) use early::{Early, EarlyMessages};
 use foldhash::fast::RandomState;
 #[cfg(test)]

@@ -8,8 +8,8 @@ use policy::NodeBuckets;
 use sparkplug::{Entity, Metric, steps};
 
 use super::{
-    Backlog, Counting, Definitions, EarlyMessages, Heard, Layout, Life, Output, Sequence, Sessions,
-    Taught, Types, Unfit,
+    Backlog, Counting, Crossing, Definitions, EarlyMessages, Heard, Layout, Life, Output, Sequence,
+    Sessions, Taught, Types, Unfit,
 };
 
 /// An edge node's own metrics, or a device.
@@ -39,6 +39,10 @@ pub(crate) struct EntityState {
     pub(crate) is_typed: bool,
     /// `seq` of a device's birth or death that was judged last, in this session of its node.
     pub(crate) told_at: Option<u8>,
+    /// How often the values of this device alone had to be doubted: it goes on over its births.
+    pub(super) doubts: u64,
+    /// They are, since its birth.
+    pub(super) is_doubted: bool,
     /// What of it its node has counted.
     pub(super) counted: usize,
 }
@@ -70,7 +74,31 @@ impl EntityState {
 
     fn become_new(&mut self, new: EntityState) {
         let (exported_as, counted) = (self.exported_as.take(), self.counted);
-        *self = EntityState { exported_as, counted, ..new };
+        *self = EntityState { exported_as, counted, doubts: self.doubts, ..new };
+    }
+
+    /// Something of this device was refused: what is known of it may be out of date.
+    pub(crate) fn doubt(&mut self) {
+        self.doubts = self.doubts.saturating_add(1);
+        self.is_doubted = true;
+        self.life.give_up_verifying();
+        self.life.lose();
+    }
+
+    /// Readers know of a doubt of this device alone, from before a restart.
+    pub(crate) fn restore_doubts(&mut self, doubts: u64) {
+        self.doubts = doubts.saturating_sub(1);
+        self.doubt();
+    }
+
+    /// How often its values had to be doubted for themselves, if they are; otherwise 0.
+    pub(crate) fn doubts_in_force(&self) -> u64 {
+        if self.is_doubted { self.doubts } else { 0 }
+    }
+
+    /// How often its values had to be doubted, whatever for; `losses` are those of its node.
+    pub(crate) fn losses(&self, losses: u64) -> u64 {
+        losses.saturating_add(self.doubts)
     }
 }
 
@@ -102,6 +130,10 @@ pub(crate) struct Node {
     pub(crate) bd_seq: Option<Metric>,
     /// Its sessions, by the numbers of their births.
     pub(crate) sessions: Sessions,
+    /// Births or data of it came at QoS 0: the broker doesn't vouch for it.
+    pub(crate) has_unassured: bool,
+    /// Births and deaths of it that may have overtaken each other.
+    pub(crate) crossing: Crossing,
     /// The `Node Control/Rebirth` metric of the NBIRTH.
     pub(crate) rebirth: Option<Metric>,
     /// Definitions that the NBIRTH has which was journalled last.
@@ -220,7 +252,7 @@ impl Node {
         let entity = Entity { group, edge_node, device };
         let origin = Origin { entity: Some(entity), node: Some(*slot) };
         let types_due = &mut self.types_due;
-        let (losses, node_bytes) = (self.losses, self.bytes);
+        let (losses, node_bytes) = (state.losses(self.losses), self.bytes);
         Some(Parts {
             others_bytes: node_bytes.saturating_sub(state.layout.bytes()),
             entity,
@@ -358,7 +390,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) types: &'a mut Types,
     pub(crate) announced_types: &'a BTreeSet<String>,
     pub(crate) types_due: &'a mut bool,
-    /// How often the node has lost messages.
+    /// How often the values of the entity had to be doubted.
     pub(crate) losses: u64,
     /// What is remembered of the node beside the metrics of the entity.
     others_bytes: usize,

@@ -13,8 +13,11 @@ const REMEMBERED: usize = 64;
 /// How far ahead a `seq` may be to count as behind a hole; what is further ahead is behind.
 pub(crate) const WINDOW: u8 = 127;
 
-/// Holes in a row that nothing filled, after which waiting is no use: the node doesn't count.
+/// Holes in a row that nothing filled, after which waiting is no use.
 const MOST_STRIKES: u8 = 3;
+/// Of 16 messages, those that have another number than the one that follows, if the node doesn't count:
+/// no way loses that many.
+const DISORDER: u32 = 12;
 /// Messages in a row that take away what was held against a node.
 const STEADY: u8 = 32;
 
@@ -38,6 +41,8 @@ struct Habit {
     ignores: bool,
     /// Holes that nothing filled.
     strikes: u8,
+    /// One bit for each of the last messages: it hadn't the number after that of the one before.
+    holes: u16,
     /// Messages in a row that had the number after that of the one before.
     steady: u8,
     last: u8,
@@ -163,9 +168,14 @@ impl Sequence {
     /// Nothing filled a hole in time. Too often, and the node doesn't count.
     pub(crate) fn strike(&mut self) {
         self.habit.strikes = self.habit.strikes.saturating_add(1);
-        if self.habit.strikes >= MOST_STRIKES {
+        if self.is_in_vain() && self.habit.holes.count_ones() >= DISORDER {
             self.ignore();
         }
+    }
+
+    /// Nothing ever fills a hole: it is a loss at once.
+    pub(crate) fn is_in_vain(&self) -> bool {
+        self.habit.strikes >= MOST_STRIKES
     }
 
     /// The node doesn't count, as its numbers show.
@@ -222,6 +232,7 @@ impl Habit {
     fn take(&mut self, seq: u8) {
         let follows = seq == self.last.wrapping_add(1);
         self.last = seq;
+        self.holes = self.holes << 1 | u16::from(!follows);
         self.steady = if follows { self.steady.saturating_add(1) } else { 0 };
         if self.steady >= STEADY {
             *self = Habit { steady: STEADY, last: seq, ..Habit::default() };
@@ -359,11 +370,19 @@ mod tests {
     #[test]
     fn a_node_that_does_not_count_is_found_out_and_believed_again_when_it_does() {
         let mut sequence = started();
+        for _ in 0..3 {
+            assert!(!sequence.is_in_vain());
+            sequence.strike();
+        }
+        assert!(sequence.is_in_vain(), "waiting was no use three times");
+        assert!(sequence.take(Some(9)), "and what is missing is lost all the same");
+        for number in 1..12 {
+            sequence.strike();
+            assert!(sequence.counts(), "a way that loses much");
+            sequence.take(Some(9 + 7 * number));
+        }
         sequence.strike();
-        sequence.strike();
-        assert!(sequence.counts());
-        sequence.strike();
-        assert!(!sequence.counts(), "waiting was no use three times");
+        assert!(!sequence.counts(), "no way loses that much");
         for number in [9, 9, 200, 3] {
             assert_eq!(sequence.place(Some(number), 1000, false), Place::InOrder, "{number}");
             assert!(!sequence.take(Some(number)));
@@ -373,7 +392,7 @@ mod tests {
             assert!(!sequence.counts());
             sequence.take(Some(number));
         }
-        assert!(sequence.counts());
+        assert!(sequence.counts() && !sequence.is_in_vain());
         assert_eq!(sequence.place(Some(77), 77, false), Place::OutOfOrder { ahead: 41 });
     }
 }

@@ -45,6 +45,11 @@ impl Sessions {
         self.0.push_back(Seen { number, ended: false });
     }
 
+    /// Whether a birth with this number was seen.
+    pub(crate) fn has(&self, number: Option<u8>) -> bool {
+        self.0.iter().any(|seen| Some(seen.number) == number)
+    }
+
     /// The session in force died.
     pub(crate) fn end(&mut self) {
         if let Some(last) = self.0.back_mut() {

@@ -186,6 +186,16 @@ impl Slot {
         self.refresh();
     }
 
+    /// Data brought its value, which no birth has yet.
+    pub(crate) fn awaits_birth(&self) -> bool {
+        self.awaits_birth
+    }
+
+    /// The value that waited for a birth doesn't cross by it; whether one did.
+    pub(crate) fn ends_waiting(&mut self) -> bool {
+        std::mem::take(&mut self.awaits_birth)
+    }
+
     /// The current value waits for a birth; whether one before it does.
     pub(crate) fn wait_for_birth(&mut self) -> bool {
         std::mem::replace(&mut self.awaits_birth, true)

@@ -30,6 +30,9 @@ pub(crate) struct StoredPlant {
     pub(crate) renames: bool,
     #[prost(bool, tag = "5")]
     pub(crate) renames_metrics: bool,
+    /// Nothing came after it: the half was stopped.
+    #[prost(bool, tag = "6")]
+    pub(crate) is_last: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -69,6 +72,9 @@ struct StoredNode {
     /// The `bdSeq` of its births, the last one last; 256 more where a death ended the session.
     #[prost(uint32, repeated, tag = "16")]
     sessions: Vec<u32>,
+    /// Births or data of it came at QoS 0.
+    #[prost(bool, tag = "17")]
+    has_unassured: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -105,6 +111,12 @@ struct StoredEntity {
     /// Which of the metrics readers have as null with Quality 0, which the plant never said.
     #[prost(bool, repeated, tag = "11")]
     nulled: Vec<bool>,
+    /// How often the values of this device alone had to be doubted, where they are.
+    #[prost(uint64, tag = "12")]
+    doubts: u64,
+    /// Which of the metrics have values that didn't cross: the journal doesn't say what became of them.
+    #[prost(bool, repeated, tag = "13")]
+    hidden: Vec<bool>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -145,6 +157,7 @@ impl StoredPlant {
             policy_digest: policy.digest().to_owned(),
             renames: !policy.renames().is_empty(),
             renames_metrics: policy.renames_metrics(),
+            is_last: false,
         }
     }
 
@@ -181,16 +194,21 @@ impl StoredPlant {
     }
 
     /// Puts the stored nodes into an empty plant. What was alive is uncertain until its
-    /// sequence goes on. What `lets` says no to is left out; where that is.
+    /// sequence goes on. What `lets` says no to is left out; where that is. `is_exact`: nothing came
+    /// after it was stored.
     pub(crate) fn restore(
         self,
         plant: &mut Plant,
         max_devices: usize,
         ledger: &mut Ledger,
+        is_exact: bool,
         mut lets: impl FnMut(Entity<'_>) -> bool,
     ) -> Vec<usize> {
         let mut left_out = Vec::new();
-        for stored in self.nodes {
+        for mut stored in self.nodes {
+            if !is_exact {
+                stored.own.iter_mut().chain(&mut stored.devices).for_each(StoredEntity::forget);
+            }
             let entity = Entity::node(&stored.group, &stored.edge_node);
             let may = lets(entity);
             let Some(index) = plant.ensure(entity, ledger) else { continue };
@@ -201,6 +219,24 @@ impl StoredPlant {
             }
         }
         left_out
+    }
+}
+
+impl StoredEntity {
+    /// Values that didn't cross may have changed since, and nobody wrote it down.
+    fn forget(&mut self) {
+        let hidden = std::mem::take(&mut self.hidden);
+        self.nulled.resize(self.metrics.len(), false);
+        for ((metric, nulled), _) in self
+            .metrics
+            .iter_mut()
+            .zip(&mut self.nulled)
+            .zip(hidden)
+            .filter(|(_, is_hidden)| *is_hidden)
+        {
+            (metric.value, metric.is_null) = (None, Some(true));
+            *nulled = true;
+        }
     }
 }
 
@@ -230,6 +266,7 @@ fn store_node(node: &Node) -> StoredNode {
         removed: removals.collect(),
         losses: node.losses,
         sessions: node.sessions.store(),
+        has_unassured: node.has_unassured,
         lost: node.own.life.is_uncertain() && !node.own.life.is_unverified(),
     }
 }
@@ -261,6 +298,8 @@ fn store_entity(name: &str, state: &EntityState) -> StoredEntity {
         inferred: state.layout.slots.iter().map(|slot| slot.inferred).collect(),
         born_empty: state.layout.born_empty,
         nulled: slots.iter().map(Slot::is_nulled_newest).collect(),
+        doubts: state.doubts_in_force(),
+        hidden: slots.iter().map(|slot| slot.keeps() && !slot.is_forwarded()).collect(),
     }
 }
 
@@ -292,6 +331,7 @@ fn restore_node(node: &mut Node, stored: StoredNode, max_devices: usize) {
     node.take_types(Types::of(needed, removed));
     node.losses = stored.losses;
     node.sessions = Sessions::restore(&stored.sessions);
+    node.has_unassured = stored.has_unassured;
     node.exported_as = (!stored.exported_group.is_empty())
         .then(|| (stored.exported_group.into(), stored.exported_edge_node.into()));
     if stored.lost {
@@ -321,9 +361,10 @@ fn restore_entity(stored: StoredEntity) -> EntityState {
             slot.exported_as = exported_as.map(|exported_as| exported_as.as_str().into());
         }
     }
+    let trust = if stored.doubts > 0 { Trust::Lost } else { Trust::Unverified };
     let life = match (stored.life, stored.announced) {
-        (2, true) => Life::Alive { standing: Standing::Inherited, trust: Trust::Unverified },
-        (2, false) => Life::Alive { standing: Standing::Hidden, trust: Trust::Unverified },
+        (2, true) => Life::Alive { standing: Standing::Inherited, trust },
+        (2, false) => Life::Alive { standing: Standing::Hidden, trust },
         (_, true) => Life::Orphaned,
         (1, false) => Life::Known,
         (_, false) => Life::Unknown,
@@ -332,6 +373,8 @@ fn restore_entity(stored: StoredEntity) -> EntityState {
         life,
         layout,
         exported_as: (!stored.exported_as.is_empty()).then(|| stored.exported_as.into()),
+        doubts: stored.doubts,
+        is_doubted: stored.doubts > 0,
         ..EntityState::default()
     }
 }

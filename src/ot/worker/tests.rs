@@ -105,6 +105,7 @@ fn what_is_too_large_for_a_frame_is_told() {
         synthetic: false,
         aliased: false,
         typed: false,
+        outdated: false,
         urgent: false,
     };
     let policy = "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"G\"\n";

@@ -246,6 +246,10 @@ events! {
         node: "group/edge node",
     } "Nothing, if the node is off. If it lives and is only quiet, its next message brings it back; have its host ask it for a rebirth.";
 
+    /// The death of an edge node came before the birth that it ends, as its number (`bdSeq`) or its time says: a broker or the way to it delivered them in another order. What the birth and the messages behind it said has crossed; then the node is dead on IT.
+    DeathOvertook = "DEATH_OVERTOOK" (Notice, Ot, PerSource("node")) "the death of a node came before its birth: it is dead until it is heard of" {
+        node: "group/edge node",
+    } "Nothing, if the node is off. If it lives, its next message brings it back, and from then on its deaths are taken for deaths of the session before.";
     /// A host application is offline on OT by its STATE, for ten seconds and more, while edge nodes are silent. Those that have it as primary host wait for it.
     HostOffline = "HOST_OFFLINE" (Warning, Ot, PerSource("host")) "a host is offline on OT, and edge nodes that wait for it are silent" {
         host: "host id, as edge nodes have it for their primary host", topic: "where its STATE is",

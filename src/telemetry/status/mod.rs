@@ -285,7 +285,7 @@ pub struct OtReport {
     pub dropped: u64,
     pub waiting: u64,
     pub gaps: u64,
-    /// Edge nodes that send and of which no birth is known.
+    /// Edge nodes and devices that send and of which no birth is known.
     pub unborn: u64,
     pub journal_bytes: u64,
     pub journal_limit_bytes: u64,

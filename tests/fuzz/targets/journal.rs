@@ -166,8 +166,16 @@ impl Journal {
                 let losses = u64::from(flags & 2);
                 let uncertain = flags & 1 == 1;
                 let source = "line".to_owned();
-                let keyframe =
-                    Keyframe { source, topic, payload, uncertain, devices, losses, unheard: false };
+                let keyframe = Keyframe {
+                    source,
+                    topic,
+                    payload,
+                    uncertain,
+                    devices,
+                    losses,
+                    unheard: false,
+                    doubts: 0,
+                };
                 self.frame(Some(Body::Keyframe(keyframe)), flags & 4);
             }
             11 => {
@@ -223,6 +231,7 @@ impl Journal {
             aliased: flags & 0x14 == 0x14,
             typed: flags & 0x12 == 0x12,
             urgent: flags & 0x11 == 0x11,
+            outdated: flags & 0x12 == 0x12,
         };
         self.frames.insert(self.next, relayed.clone());
         self.frame(Some(Body::Relayed(relayed)), 0);

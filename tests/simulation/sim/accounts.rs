@@ -1,7 +1,7 @@
 //! Every value has one fate: it is in the journal, or the OT half dropped it and says so; what is in
 //! the journal is on IT, or the IT half dropped it and says so.
 
-use super::plant::{Number, Way};
+use super::plant::{Metric, Number, Sent, Way};
 use super::world::{Violation, World};
 
 /// Values that one message has at most, of those that the plant counts.
@@ -57,6 +57,13 @@ pub fn balance(world: &mut World) -> Result<(), Violation> {
         let is_missing = |number: &Number| !journalled.contains(number);
         missing.extend(numbers.filter(is_missing).map(|number| (number, sent)));
     }
+    // What waited for a birth when a kill came is gone with the process, though its message crossed.
+    let is_born = |number: Number, sent: &Sent| {
+        let entity = world.plant.nodes[sent.node].entity(sent.device);
+        let of = |metric: &Metric| metric.history.iter().any(|said| said.number == Some(number));
+        entity.metrics.iter().find(|metric| of(metric)).is_none_or(|metric| metric.is_born)
+    };
+    missing.retain(|(number, sent)| !world.was_killed || is_born(*number, sent));
     // What a policy redacts is no drop, and values that wait end with a kill.
     if world.was_redacted || (world.was_slow && world.was_killed) {
         missing.clear();

@@ -1,6 +1,5 @@
 //! Habits of edge nodes: what libraries in the field do, the specification or not.
 
-use super::promises;
 use super::random::Random;
 
 /// How messages are counted.
@@ -65,11 +64,7 @@ impl Habits {
         let naming = random.pick(&[Naming::Names, Naming::Aliases, Naming::Aliases, Naming::Both]);
         let assures_births = random.chance(50);
         // Where QoS is mixed, messages overtake each other.
-        let mut assures = |percent| match promises::ORDERS {
-            true => random.chance(percent),
-            false => assures_births,
-        };
-        let (assures_data, assures_wills) = (assures(30), assures(60));
+        let (assures_data, assures_wills) = (random.chance(30), random.chance(60));
         Habits {
             counting: random.weighted(&[
                 (12, Counting::Full),
@@ -78,15 +73,12 @@ impl Habits {
                 (1, Counting::Never),
             ]),
             naming,
-            bd_seq: match random.weighted(&[
+            bd_seq: random.weighted(&[
                 (8, BdSeq::Counts),
                 (2, BdSeq::Constant),
                 (1, BdSeq::WillSaysZero),
                 (1, BdSeq::Absent),
-            ]) {
-                BdSeq::WillSaysZero if !promises::REMEMBERS_SESSIONS => BdSeq::Counts,
-                bd_seq => bd_seq,
-            },
+            ]),
             types_data: random.chance(50),
             assures_births,
             assures_data,
@@ -96,7 +88,7 @@ impl Habits {
             templates: random.chance(15),
             // Where a birth can be lost, what an alias means is nobody's promise.
             shifts_aliases: assures_births && naming != Naming::Names && random.chance(30),
-            has_unborn: naming != Naming::Aliases && random.chance(25) && promises::COUNTS_UNBORN,
+            has_unborn: naming != Naming::Aliases && random.chance(25),
             stores_wills: more.chance(20),
             stores_births: more.chance(15),
         }

@@ -22,7 +22,6 @@ pub mod ot_broker;
 pub mod plan;
 pub mod plant;
 pub mod policies;
-pub mod promises;
 pub mod random;
 pub mod run;
 pub mod shrink;

@@ -8,7 +8,6 @@ use strict_host::REBIRTH;
 use super::host::Shown;
 use super::plant::{Entity, Kind, MessageId, Number, Sent, Way};
 use super::policies::{self, Sight};
-use super::promises;
 use super::waits;
 use super::world::{Violation, World};
 
@@ -135,10 +134,6 @@ fn good(
         }
         return Err("this metric never had this value".into());
     };
-    // What a policy hid when a kill came may be shown as it was when the plant was stored.
-    if world.was_killed && world.was_reloaded && !promises::STORES_WHAT_IS_HIDDEN {
-        return Ok(());
-    }
     for newer in &metric.history[last + 1..] {
         if let Some(at) = known(newer.by) {
             let sent = &world.plant.sent[newer.by];
@@ -154,8 +149,6 @@ fn known_at(world: &World, id: MessageId) -> Option<Duration> {
     match world.plant.sent[id].way {
         Way::Waiting => None,
         Way::Heard(at) => Some(at),
-        // What waits for a rate limit may have been said before the loss, and comes after it.
-        Way::Lost(_) if world.was_slow && !promises::DATES_WHAT_WAITS => None,
         Way::Lost(at) => lost_known_at(world, id, at),
     }
 }
@@ -168,6 +161,8 @@ fn lost_known_at(world: &World, lost: MessageId, lost_at: Duration) -> Option<Du
         one.node == sent[lost].node && one.seq.is_some() && matches!(one.way, Way::Heard(_))
     };
     let before = sent[..lost].iter().rev().find(heard);
+    let is_of_node = |one: &&Sent| one.node == sent[lost].node && matches!(one.way, Way::Heard(_));
+    let before_in_all = sent[..lost].iter().rev().find(is_of_node);
     let behind = sent[lost + 1..].iter().find(heard);
     let at = |one: &Sent| if let Way::Heard(at) = one.way { at } else { Duration::MAX };
     // Where the next message that is heard has the number that was due, nobody can tell: as many
@@ -181,7 +176,7 @@ fn lost_known_at(world: &World, lost: MessageId, lost_at: Duration) -> Option<Du
     let returned = world.returns.iter().find(|back| back.at > lost_at);
     let returned = returned.filter(|back| {
         // What was sent before and came after the return was in order.
-        let was_next = before.is_none_or(|before| at(before) < back.at);
+        let was_next = before_in_all.is_none_or(|before| at(before) < back.at);
         was_next && !(back.is_kept && follows)
     });
     let noticed = match (before, behind) {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::habits::Habits;
-use super::promises;
 use super::random::Random;
 
 /// One thing that happens.
@@ -238,10 +237,7 @@ fn config(random: &mut Random) -> Config {
     let count = random.between(1, 3) as usize;
     let mut config = Config {
         nodes: (0..count).map(|_| Habits::of(random)).collect(),
-        segment_bytes: match promises::FORGETS_NOBODY {
-            true => random.between(2, 40) * 1_024,
-            false => 1 << 20,
-        },
+        segment_bytes: random.between(2, 40) * 1_024,
         window: random.pick(&[1, 2, 5, 20]),
         policy: random.weighted(&[(6, 0), (1, 1), (1, 2), (1, 3), (1, 4)]),
         copy: random.chance(40),
@@ -324,7 +320,7 @@ fn op(random: &mut Random, config: &Config, temper: &Temper) -> Op {
         Of::Pass => Op::Pass { ms: random.pick(&[100, 300, 1_000, 3_000, 6_000, 12_000]) },
         Of::Network => match random.below(6) {
             0 => Op::Lose { messages: random.between(1, 5) },
-            1 | 2 if promises::ORDERS => {
+            1 | 2 => {
                 let late_ms = random.pick(&[100, 300, 450, 900, 3_000]);
                 Op::Shuffle { ms: random.between(200, 4_000), late_ms, roll }
             }
@@ -354,8 +350,7 @@ fn op(random: &mut Random, config: &Config, temper: &Temper) -> Op {
         }
         Of::Clock => {
             let jump_ms: i64 = random.pick(&[-3_600_000, -20_000, -500, 500, 20_000, 3_600_000]);
-            // What is delivered again is compared by its time.
-            Op::Clock { jump_ms: if promises::ORDERS { jump_ms } else { i64::abs(jump_ms) } }
+            Op::Clock { jump_ms }
         }
         Of::Junk => {
             let kind = random.pick(&[
@@ -369,17 +364,11 @@ fn op(random: &mut Random, config: &Config, temper: &Temper) -> Op {
                 Junk::TooLarge,
                 Junk::Shed,
             ]);
-            match kind {
-                Junk::TooLarge | Junk::Shed if !promises::REFUSES_WELL => Op::Pass { ms: 100 },
-                kind => Op::Junk { kind, node },
-            }
+            Op::Junk { kind, node }
         }
         Of::Refusals => {
             let act = random.weighted(&[(3, Act::BadData), (1, Act::BadBirth)]);
-            match promises::REFUSES_WELL {
-                true => Op::Plant { node, act, roll },
-                false => Op::Pass { ms: 100 },
-            }
+            Op::Plant { node, act, roll }
         }
     }
 }

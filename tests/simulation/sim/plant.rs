@@ -79,6 +79,8 @@ pub struct Sent {
     pub way: Way,
     /// When the half took it last, as a place in the order of all that it took.
     pub taken: u64,
+    /// When that was.
+    pub taken_at: Duration,
     /// The half was killed before the birth was stored. Only one at QoS 0: the others come again.
     pub is_forgotten: bool,
 }

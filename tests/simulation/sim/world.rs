@@ -74,7 +74,6 @@ pub struct World {
     connecting: Option<bool>,
     /// When the half heard that it had been away.
     pub returns: Vec<Return>,
-    started_at: Duration,
     /// Messages that this start of the OT half was given.
     pub given: u64,
     /// Of them, those that have to be dropped for one reason.
@@ -154,7 +153,6 @@ impl World {
             took: 0,
             connecting: None,
             returns: Vec::new(),
-            started_at: Duration::ZERO,
             given: 0,
             to_drop: BTreeMap::new(),
             dropped_on_ot: Dropped::default(),

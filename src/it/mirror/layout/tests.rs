@@ -16,7 +16,7 @@ fn metric(name: &str, value: f64) -> Metric {
 
 fn fold(layout: &mut Layout, metric: &mut Metric) -> Folded {
     let name = metric.name.clone();
-    layout.fold(name.as_deref(), metric, 1, 256, &mut Refusals::default())
+    layout.fold(name.as_deref(), metric, 1, false, 256, &mut Refusals::default())
 }
 
 fn layout(metrics: Vec<Metric>) -> Layout {

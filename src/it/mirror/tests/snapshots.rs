@@ -76,6 +76,7 @@ fn whole(mirror: &Mirror) -> MirrorSnapshot {
             .devices
             .iter()
             .map(|(name, device)| DeviceSnapshot {
+                doubts: device.layout.doubts,
                 name: name.clone(),
                 slots: slots(&device.layout),
                 held_birth: device.unpublished_birth,

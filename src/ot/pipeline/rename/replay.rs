@@ -167,6 +167,7 @@ impl Names {
                 synthetic: true,
                 aliased: false,
                 typed: false,
+                outdated: false,
                 urgent: false,
             };
             let entity = Entity::node(&group, &edge_node);

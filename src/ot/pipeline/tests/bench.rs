@@ -51,6 +51,8 @@ pub(super) struct Bench {
     pub(super) reader: Reader,
     /// `seq` of the next message that [`Bench::node`] sends.
     pub(super) seq: u64,
+    /// What it sends comes with QoS 1.
+    pub(super) assured: bool,
     snapshot_probe: SnapshotProbe,
 }
 
@@ -69,6 +71,7 @@ impl Bench {
             journal: Vec::new(),
             reader: Reader::default(),
             seq: 0,
+            assured: false,
             snapshot_probe: SnapshotProbe::default(),
         }
     }
@@ -97,7 +100,8 @@ impl Bench {
         dup: bool,
     ) -> Vec<Relayed> {
         let payload = payload.encode_to_vec();
-        relayed(&self.receive(Received { topic, payload: &payload, retain, dup, assured: false }))
+        let assured = self.assured;
+        relayed(&self.receive(Received { topic, payload: &payload, retain, dup, assured }))
     }
 
     /// Sends a message of edge node G/E with the next `seq`; an NBIRTH has 0.

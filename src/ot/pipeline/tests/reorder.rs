@@ -346,3 +346,129 @@ fn without_a_timeout_nothing_waits() {
     assert!(send(&mut bench, "NDATA", 3, vec![by_name("x", Value::Int(3))])[0].loss_before);
     assert_eq!(bench.pipeline.counters().gaps, 1);
 }
+
+/// An NBIRTH or NDEATH with this number of its session.
+fn session(bench: &mut Bench, verb: &str, number: u64) -> Vec<Relayed> {
+    let mut metrics = vec![bd_seq(number)];
+    if verb == "NBIRTH" {
+        metrics.extend(x(0));
+    }
+    bench.node(verb, metrics)
+}
+
+#[test]
+fn a_death_that_overtook_its_birth_ends_it() {
+    // Of a node that nobody knows, one that is dead, and one whose death was lost.
+    for before in ["", "NDEATH", "alive"] {
+        let mut bench = Bench::new(ALL);
+        if !before.is_empty() {
+            session(&mut bench, "NBIRTH", 1);
+        }
+        if before == "NDEATH" {
+            session(&mut bench, "NDEATH", 1);
+        }
+        bench.pass(500);
+        session(&mut bench, "NDEATH", 2);
+        bench.pass(500);
+        let told = capture(|| {
+            assert_eq!(verbs(&session(&mut bench, "NBIRTH", 2)), "NBIRTH", "{before}");
+            // What was sent in that session crosses.
+            assert_eq!(verbs(&send(&mut bench, "DBIRTH/D", 1, x(1))), "DBIRTH");
+            bench.pass(1_400);
+            assert!(relayed(&bench.tick()).is_empty());
+            bench.pass(200);
+            assert_eq!(verbs(&relayed(&bench.tick())), "NDEATH", "{before}");
+        });
+        triggered(&told, Event::DeathOvertook);
+        // It lives all the same.
+        let heard = send(&mut bench, "DDATA/D", 2, x(2));
+        assert_eq!(verbs(&heard), "NBIRTH DBIRTH DDATA");
+        // Its library gives deaths the number of the session to come, then.
+        session(&mut bench, "NDEATH", 3);
+        session(&mut bench, "NBIRTH", 3);
+        bench.pass(3_000);
+        assert!(relayed(&bench.tick()).is_empty());
+    }
+}
+
+#[test]
+fn the_death_of_a_session_that_was_seen_ends_no_other() {
+    for number in [1, 2] {
+        let mut bench = Bench::new(ALL);
+        session(&mut bench, "NBIRTH", 1);
+        session(&mut bench, "NDEATH", 1);
+        session(&mut bench, "NDEATH", 1);
+        session(&mut bench, "NBIRTH", number);
+        bench.pass(3_000);
+        assert!(relayed(&bench.tick()).is_empty());
+        assert_eq!(verbs(&send(&mut bench, "NDATA", 1, x(2))), "NDATA");
+    }
+}
+
+#[test]
+fn a_birth_of_an_earlier_session_that_comes_late_is_none() {
+    let mut bench = Bench::new(ALL);
+    let old = bench.now.wall_ms;
+    bench.pass(10);
+    session(&mut bench, "NBIRTH", 2);
+    let metrics = vec![bd_seq(1), typed("other", DataType::Int32, Value::Int(9))];
+    let late = Payload { timestamp: Some(old), seq: Some(0), metrics, ..Payload::default() };
+    assert!(bench.send("spBv1.0/G/NBIRTH/E", &late).is_empty());
+    assert_eq!(bench.dropped(Reason::Late), 1);
+    // Nor does what was sent before a birth take a number behind it.
+    let late = Payload { timestamp: Some(old), seq: Some(7), metrics: x(7), ..Payload::default() };
+    assert!(bench.send("spBv1.0/G/NDATA/E", &late).is_empty());
+    assert_eq!((bench.dropped(Reason::Late), bench.pipeline.account().waiting), (2, 0));
+    assert_eq!(verbs(&send(&mut bench, "NDATA", 1, x(1))), "NDATA");
+}
+
+#[test]
+fn a_birth_behind_data_that_nobody_could_read_is_doubted() {
+    let uncertain = |bench: &Bench| {
+        let bodies: Vec<_> =
+            bench.pipeline.keyframes(bench.now).map(journal_format::Body::from).collect();
+        keyframed(&bodies).iter().map(|keyframe| keyframe.uncertain).collect::<Vec<_>>()
+    };
+    // The node's.
+    let mut bench = Bench::new(ALL);
+    let old = bench.now.wall_ms;
+    let birth = Payload { timestamp: Some(old), seq: Some(0), metrics: x(0), ..Payload::default() };
+    bench.pass(10);
+    send(&mut bench, "NDATA", 3, x(3));
+    wait(&mut bench);
+    assert_eq!(bench.dropped(Reason::DataBeforeBirth), 1);
+    bench.send("spBv1.0/G/NBIRTH/E", &birth);
+    assert_eq!(uncertain(&bench), [true]);
+    // A device's.
+    let mut bench = born();
+    let old = bench.now.wall_ms;
+    bench.pass(10);
+    assert!(send(&mut bench, "DDATA/D", 2, x(2)).is_empty());
+    wait(&mut bench);
+    let birth = Payload { timestamp: Some(old), seq: Some(1), metrics: x(1), ..Payload::default() };
+    bench.send("spBv1.0/G/DBIRTH/E/D", &birth);
+    assert_eq!(uncertain(&bench), [true, true]);
+}
+
+#[test]
+fn each_of_several_holes_is_doubted_and_people_hear_of_one_loss() {
+    let mut bench = born();
+    for seq in [2, 4, 6] {
+        assert!(send(&mut bench, "NDATA", seq, x(1)).is_empty());
+    }
+    let told = wait(&mut bench);
+    assert!(told.len() == 3 && told.iter().all(|frame| frame.loss_before));
+    assert_eq!(bench.pipeline.counters().gaps, 1);
+}
+
+#[test]
+fn a_way_that_loses_much_makes_no_node_that_does_not_count() {
+    let mut bench = born();
+    let mut waited = 0;
+    for seq in (0..20).map(|round| 2 + round * 3) {
+        waited += usize::from(send(&mut bench, "NDATA", seq, x(1)).is_empty());
+        wait(&mut bench);
+        assert_eq!(send(&mut bench, "NDATA", seq + 1, x(1)).len(), 1);
+    }
+    assert_eq!((waited, bench.pipeline.counters().gaps), (3, 20), "each hole is a loss");
+}

@@ -12,7 +12,13 @@ use super::bench::{
 use crate::Received;
 
 fn running() -> Bench {
+    running_with(false)
+}
+
+/// The same, all of it with QoS 1 or 0.
+fn running_with(assured: bool) -> Bench {
     let mut bench = Bench::new(ALL);
+    bench.assured = assured;
     let metrics = vec![
         bd_seq(1),
         aliased("temp", 1, DataType::Double, Value::Double(20.0)),
@@ -110,7 +116,7 @@ fn a_sequence_that_goes_on_after_a_restart_does_not_end_a_loss_before_it() {
 
 #[test]
 fn values_after_the_last_store_come_from_the_journal() {
-    let mut bench = running();
+    let mut bench = running_with(true);
     let (stored, at) = (bench.pipeline.store(0), bench.journal.len());
     bench.node("NDATA", vec![by_alias(1, Value::Double(21.0))]);
     bench.node("NDATA", vec![typed("late", DataType::Int32, Value::Int(5))]);
@@ -135,6 +141,80 @@ fn values_after_the_last_store_come_from_the_journal() {
     bench.receive(Received { topic, payload: &data, retain: false, dup: false, assured: true });
     let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).map(Body::from).collect();
     assert!(!keyframed(&keyframes)[0].uncertain);
+}
+
+#[test]
+fn a_broker_vouches_for_no_node_that_sends_with_qos_0_as_well() {
+    let mut bench = running();
+    let (stored, at) = (bench.pipeline.store(0), bench.journal.len());
+    bench.node("NDATA", vec![by_alias(1, Value::Double(21.0))]);
+    bench.restart(stored, at, ALL);
+    bench.pipeline.session(bench.now, true);
+    bench.assured = true;
+    bench.seq = 99;
+    bench.node("DDATA/D", vec![by_alias(1, Value::Int(6))]);
+    let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).map(Body::from).collect();
+    assert!(keyframed(&keyframes)[0].uncertain, "data of before may have been lost");
+}
+
+#[test]
+fn what_the_broker_delivers_again_says_nothing_of_the_time_since() {
+    let mut bench = running_with(true);
+    let (stored, at) = (bench.pipeline.store(0), bench.journal.len());
+    bench.restart(stored, at, ALL);
+    bench.pipeline.session(bench.now, true);
+    let birth = Payload {
+        timestamp: Some(bench.now.wall_ms),
+        seq: Some(0),
+        metrics: vec![bd_seq(1), aliased("temp", 1, DataType::Double, Value::Double(20.0))],
+        ..Payload::default()
+    };
+    let uncertain = |bench: &Bench| {
+        let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).map(Body::from).collect();
+        let keyframe = keyframed(&keyframes).remove(0);
+        (keyframe.uncertain, keyframe.unheard)
+    };
+    bench.deliver("spBv1.0/G/NBIRTH/E", &birth, false, true);
+    assert_eq!(uncertain(&bench), (true, true));
+    let data = |seq, value| Payload {
+        timestamp: Some(bench.now.wall_ms),
+        seq: Some(seq),
+        metrics: vec![by_alias(1, Value::Double(value))],
+        ..Payload::default()
+    };
+    let (again, new) = (data(1, 1.0), data(2, 2.0));
+    let frames = bench.deliver("spBv1.0/G/NDATA/E", &again, false, true);
+    assert!(frames[0].outdated && !frames[0].synthetic, "newer values may have been lost");
+    assert_eq!(uncertain(&bench), (true, true));
+    assert!(!bench.send("spBv1.0/G/NDATA/E", &new)[0].outdated);
+    assert_eq!(uncertain(&bench), (false, false));
+}
+
+#[test]
+fn values_that_a_policy_hides_are_unknown_after_a_kill() {
+    let one = "[[rule]]\nname = \"one\"\naction = \"forward\"\ngroup = \"G\"\nallow-metrics = [\"temp\"]\n";
+    let later = "[[rule]]\nname = \"later\"\naction = \"forward\"\ngroup = \"G\"\nnot-before = \"2099-01-01T00:00:00Z\"\n";
+    let text = format!("{one}{later}");
+    let mut bench = Bench::new(&text);
+    let metrics = vec![
+        bd_seq(1),
+        typed("temp", DataType::Double, Value::Double(20.0)),
+        typed("mode", DataType::String, Value::String("auto".into())),
+    ];
+    bench.node("NBIRTH", metrics);
+    let (stored, at) = (bench.pipeline.store(0), bench.journal.len());
+    bench.node("NDATA", vec![by_name("mode", Value::String("manual".into()))]);
+    // Another policy shows it.
+    let births = bench.restart(stored, at, ALL);
+    assert_eq!(value_of(&payload(&births[0]), "temp"), Some(Value::Double(20.0)));
+    assert_eq!(value_of(&payload(&births[0]), "mode"), None);
+    bench.node("NDATA", vec![by_name("mode", Value::String("manual".into()))]);
+    // What came since it was stored is missing.
+    bench.pass(2_000);
+    bench.tick();
+    let keyframes: Vec<Body> = bench.pipeline.keyframes(bench.now).map(Body::from).collect();
+    let birth = <Payload as Message>::decode(keyframed(&keyframes)[0].payload.as_slice()).unwrap();
+    assert_eq!(value_of(&birth, "mode"), Some(Value::String("manual".into())));
 }
 
 #[test]

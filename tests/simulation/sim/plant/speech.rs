@@ -242,6 +242,7 @@ impl Plant {
             is_bad,
             way,
             taken,
+            taken_at: std::time::Duration::ZERO,
             is_forgotten: false,
         });
         id

@@ -1,7 +1,6 @@
 //! The OT half and its broker: starts, kills, deliveries, receipts.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use account::Reason;
 use journal_format::header::Header;
@@ -12,15 +11,13 @@ use sparkplug::{Budget, Caps};
 
 use super::{Back, Poison, Return, Taken, World, show};
 use crate::sim::faults::{Fault, segments};
+use crate::sim::habits::{BdSeq, Counting};
 use crate::sim::ot_broker::Message;
 use crate::sim::plan::Disk;
 use crate::sim::plant::{Kind, MAX_METRICS, MessageId, Published, Sent, Way};
-use crate::sim::promises;
 
 /// So often the half ends with a message before that is set aside.
 pub(super) const ENDS: u8 = 2;
-/// The plant is stored again after a start.
-const STORED_BY: Duration = Duration::from_secs(35);
 
 impl World {
     pub(super) fn start_ot(&mut self) {
@@ -59,7 +56,6 @@ impl World {
         self.ot = Some(half);
         (self.given, self.shed, self.taken) = (0, 0, Vec::new());
         self.to_drop.clear();
-        self.started_at = self.now.mono;
         self.note(|| "OT half starts".into());
         self.back.insert(Back::OtLink, self.now.mono);
     }
@@ -84,9 +80,6 @@ impl World {
     }
 
     pub fn kill_ot(&mut self, away_ms: u64, in_turn: bool, torn: bool) {
-        if !promises::FORGETS_NOBODY && self.now.mono - self.started_at < STORED_BY {
-            return;
-        }
         let Some(half) = &self.ot else { return };
         let next_seq = half.next_seq();
         let is_clean = !half.stands();
@@ -196,9 +189,15 @@ impl World {
                 self.plant.sent[id].is_bad |= is_aside;
                 self.took += 1;
                 self.plant.sent[id].taken = self.took;
+                self.plant.sent[id].taken_at = self.now.mono;
                 self.look_for_overtaking(id);
                 let (number, is_kept) = (self.number, delivery.packet_id.is_some());
                 self.taken.push(Taken { id, at: self.now.mono, number, is_kept });
+            }
+            if id.is_none()
+                && let Some(node) = self.unclear_death(&delivery.topic)
+            {
+                self.overtaken.insert(node);
             }
             if let Some(reason) = dropped_for {
                 *self.to_drop.entry(reason.name()).or_default() += 1;
@@ -257,20 +256,37 @@ impl World {
         true
     }
 
+    /// The node of a copy of an NDEATH that nobody can tell from another: it says the same of every
+    /// session.
+    fn unclear_death(&self, topic: &[u8]) -> Option<usize> {
+        let topic = std::str::from_utf8(topic).ok()?;
+        let node = self.plant.find(topic.split_once("/NDEATH/")?.1)?;
+        (self.plant.nodes[node].habits.bd_seq != BdSeq::Counts).then_some(node)
+    }
+
     /// Notes a node of which a message comes too late: behind one that was sent after it by more than
     /// the relay waits, or behind the death of its session, which has no number.
     fn look_for_overtaking(&mut self, id: MessageId) {
         let (node, session) = (self.plant.sent[id].node, self.plant.sent[id].session);
         let newer = self.plant.sent[id + 1..].iter().filter(|newer| newer.node == node);
         let timeout = self.config.reorder_timeout;
-        let is_late = newer.clone().any(|newer| match newer.way {
-            Way::Heard(at) => self.now.mono - at >= timeout,
-            _ => false,
-        });
+        let is_late =
+            newer.clone().any(|newer| newer.taken > 0 && self.now.mono - newer.taken_at >= timeout);
         let ends = |newer: &Sent| {
             newer.kind == Kind::NDeath && newer.session == session && newer.taken > 0
         };
-        if is_late || newer.clone().any(ends) {
+        // Nobody can put in order what has no numbers.
+        let is_numbered = self.plant.nodes[node].habits.counting != Counting::Never;
+        let is_unordered = !is_numbered && newer.clone().any(|newer| newer.taken > 0);
+        // Devices of the next session came before both its birth and the end of the one before.
+        let (sent, is_death) = (&self.plant.sent, self.plant.sent[id].kind == Kind::NDeath);
+        let is_of_next = |one: &&Sent| one.session > session && one.taken > 0;
+        let born = |of: u32| {
+            let births = sent.iter().filter(|one| one.node == node && one.kind == Kind::NBirth);
+            births.clone().any(|one| one.session == of && one.taken > 0)
+        };
+        let is_torn = is_death && newer.clone().filter(is_of_next).any(|one| !born(one.session));
+        if is_late || is_torn || is_unordered || newer.clone().any(ends) {
             self.overtaken.insert(node);
         }
     }

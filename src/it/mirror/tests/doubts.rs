@@ -1,0 +1,136 @@
+//! Doubts that aren't of a whole node: of one device, and of values that come too late to make
+//! anything good.
+
+use std::time::Duration;
+
+use journal_format::{Body, Keyframe, Relayed};
+use prost::Message;
+use sparkplug::Payload;
+
+use super::world::{WALL, World, bd_seq, keyframe, metric, plant, settings};
+use crate::mirror::{MirrorSettings, OnGap};
+
+/// A keyframe of g/e/d, whose values were doubted so often.
+fn device(doubts: u64) -> Body {
+    let payload = Payload { metrics: vec![metric("x", 1)], ..Payload::default() };
+    Body::Keyframe(Keyframe {
+        topic: "spBv1.0/g/DBIRTH/e/d".into(),
+        payload: payload.encode_to_vec(),
+        uncertain: doubts > 0,
+        doubts,
+        ..Keyframe::default()
+    })
+}
+
+/// A message of the relay's own making.
+fn synthetic(topic: &str, metrics: Vec<sparkplug::Metric>, outdated: bool) -> Body {
+    let payload = Payload { timestamp: Some(WALL), metrics, ..Payload::default() };
+    Body::Relayed(Relayed {
+        topic: topic.into(),
+        payload: payload.encode_to_vec(),
+        synthetic: true,
+        outdated,
+        losses: 1,
+        ..Relayed::default()
+    })
+}
+
+fn quality(world: &World, id: &str) -> u32 {
+    world.host.nodes["g/e"].quality.get(id).copied().unwrap_or(192)
+}
+
+#[test]
+fn a_device_is_doubted_alone_until_it_is_seen_or_born() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    let births = world.host.births;
+    world.append(device(1));
+    assert_eq!((quality(&world, "g/e/d:x"), quality(&world, "g/e/:a")), (500, 192));
+    // Neither the node's keyframes nor births of the relay's own making say anything of it.
+    world.append(keyframe(1, 1, false, 0));
+    world.append(device(1));
+    assert_eq!(world.host.births, births);
+    let metrics = vec![bd_seq(4), metric("a", 1), metric("b", 1)];
+    world.append(synthetic("spBv1.0/g/NBIRTH/e", metrics, false));
+    world.append(synthetic("spBv1.0/g/DBIRTH/e/d", vec![metric("x", 1)], false));
+    assert_eq!((quality(&world, "g/e/d:x"), quality(&world, "g/e/:a")), (500, 192));
+    world.relayed("spBv1.0/g/DDATA/e/d", vec![metric("x", 2)], false);
+    assert_eq!(quality(&world, "g/e/d:x"), 192);
+    world.append(device(1));
+    world.append(device(2));
+    assert_eq!(quality(&world, "g/e/d:x"), 500);
+    world.relayed("spBv1.0/g/DBIRTH/e/d", vec![metric("x", 1)], false);
+    assert_eq!(quality(&world, "g/e/d:x"), 192);
+    world.append(device(0));
+    assert_eq!(quality(&world, "g/e/d:x"), 192);
+}
+
+#[test]
+fn a_doubt_of_a_node_that_is_resolved_leaves_that_of_its_device() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    world.append(device(1));
+    world.append(keyframe(1, 1, true, 1));
+    assert_eq!((quality(&world, "g/e/d:x"), quality(&world, "g/e/:a")), (500, 500));
+    world.append(keyframe(1, 1, false, 1));
+    assert_eq!((quality(&world, "g/e/d:x"), quality(&world, "g/e/:a")), (500, 192));
+    world.append(device(0));
+    assert_eq!(quality(&world, "g/e/d:x"), 192);
+}
+
+#[test]
+fn a_doubted_device_can_be_dead_until_its_next_birth() {
+    let mut world = World::live(MirrorSettings { on_gap: OnGap::Death, ..settings() });
+    plant(&mut world);
+    let is_born = |world: &World| world.host.nodes["g/e"].born.contains_key("d");
+    assert!(is_born(&world));
+    world.append(device(1));
+    world.append(keyframe(1, 1, false, 0));
+    world.pass_alive(Duration::from_secs(1));
+    assert!(world.host.nodes["g/e"].online && !is_born(&world));
+    world.relayed("spBv1.0/g/DBIRTH/e/d", vec![metric("x", 1)], false);
+    assert!(is_born(&world));
+}
+
+#[test]
+fn what_was_held_since_before_a_loss_makes_nothing_good() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    world.append(keyframe(1, 1, true, 1));
+    world.append(synthetic("spBv1.0/g/NDATA/e", vec![metric("a", 2)], true));
+    assert_eq!(world.host.live["g/e/:a"].last(), Some(&2));
+    assert_eq!(quality(&world, "g/e/:a"), 500);
+    world.append(synthetic("spBv1.0/g/NDATA/e", vec![metric("b", 2)], false));
+    assert_eq!(quality(&world, "g/e/:b"), 192);
+    // Nothing was lost after all.
+    world.append(keyframe(2, 2, false, 1));
+    assert_eq!(quality(&world, "g/e/:a"), 192);
+}
+
+#[test]
+fn what_a_birth_of_the_relay_shows_first_is_good_or_doubted_as_it_says() {
+    for outdated in [false, true] {
+        let mut world = World::live(settings());
+        plant(&mut world);
+        world.append(keyframe(1, 1, true, 1));
+        let metrics = vec![bd_seq(4), metric("a", 1), metric("b", 1), metric("new", 1)];
+        world.append(synthetic("spBv1.0/g/NBIRTH/e", metrics, outdated));
+        world.pass_alive(Duration::from_secs(3));
+        let wanted = if outdated { 500 } else { 192 };
+        assert_eq!(quality(&world, "g/e/:new"), wanted);
+        assert_eq!(quality(&world, "g/e/:a"), 500);
+    }
+}
+
+#[test]
+fn people_hear_of_what_comes_and_cannot_be_shown() {
+    let mut world = World::live(settings());
+    plant(&mut world);
+    for _ in 0..7 {
+        world.relayed("spBv1.0/g/DDATA/e/other", vec![metric("x", 1)], false);
+        world.pass_alive(Duration::from_secs(1));
+    }
+    assert_eq!(world.mirror.unread(world.now), Some("g/e/other"));
+    world.relayed("spBv1.0/g/DBIRTH/e/other", vec![metric("x", 1)], false);
+    assert_eq!(world.mirror.unread(world.now), None);
+}

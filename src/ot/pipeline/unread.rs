@@ -1,0 +1,94 @@
+//! Messages that were refused before anybody read them: counted, and what is known of their entity is
+//! doubted.
+
+use account::{Fate, NodeSlot, Origin, Reason, Refused};
+use sparkplug::{EntityTopic, MessageType, Topic};
+
+use super::{Entry, Now, Pipeline, notify};
+
+impl Pipeline {
+    /// Enters messages under `topic` that were refused while the relay was overloaded; `most` says
+    /// who had most on the way then.
+    pub fn shed(&mut self, topic: &str, messages: u64, most: &str) {
+        self.refused(topic, messages, Reason::Overload);
+        notify::shed(topic, messages, most);
+    }
+
+    /// Enters a message that was too large to be read. `retain`: the broker had it stored, so it
+    /// is no news.
+    pub fn too_large(&mut self, topic: &str, retain: bool) {
+        match Topic::parse(topic) {
+            Ok(Topic::Entity(_)) if !retain => self.refused(topic, 1, Reason::TooLarge),
+            _ => {
+                let _ = self.count_refused(topic, 1, Reason::TooLarge);
+            }
+        }
+    }
+
+    /// Enters a message that is set aside unread, since this half was ended with it twice. `retain`:
+    /// the broker had it stored, so it is no news.
+    pub(crate) fn set_aside(&mut self, topic: &str, retain: bool) {
+        match Topic::parse(topic) {
+            Ok(Topic::Entity(_)) if !retain => self.refused(topic, 1, Reason::SetAside),
+            _ => {
+                let _ = self.count_refused(topic, 1, Reason::SetAside);
+            }
+        }
+    }
+
+    /// Enters messages that nobody has read. What is known of their entity is no longer so, which
+    /// the next tick says.
+    fn refused(&mut self, topic: &str, messages: u64, reason: Reason) {
+        let place = self.count_refused(topic, messages, reason);
+        let Some(node) = place.and_then(|place| self.plant.node_mut(place)) else { return };
+        // Their numbers are missing, and nobody is to wait for them, nor to say that they were
+        // lost on the way.
+        node.sequence.expect_unread(messages);
+        node.early.hurry();
+        if let Ok(Topic::Entity(EntityTopic { message_type, entity })) = Topic::parse(topic) {
+            let device = entity.device.map(Box::from);
+            node.unread.insert((device, refused(message_type)), reason);
+        }
+    }
+
+    /// Does what follows from messages that nobody has read.
+    pub(super) fn doubt_unread(&mut self, now: Now, out: &mut Vec<Entry>) {
+        for index in 0..self.plant.nodes().len() {
+            if self.plant.nodes().get(index).is_none_or(|node| node.unread.is_empty()) {
+                continue;
+            }
+            self.hear(now, index, out);
+            let (mut step, plant) = self.step(now, out);
+            let Some(node) = plant.node_mut(index) else { continue };
+            for ((device, refused), reason) in std::mem::take(&mut node.unread) {
+                step.follow_refusal(node, device.as_deref(), refused, reason);
+            }
+        }
+    }
+
+    /// Where the node is whose messages they were.
+    fn count_refused(&mut self, topic: &str, messages: u64, reason: Reason) -> Option<usize> {
+        let entity = match Topic::parse(topic) {
+            Ok(Topic::Entity(topic) | Topic::StoredBirth(topic)) => Some(topic.entity),
+            _ => None,
+        };
+        let place = entity.and_then(|entity| self.plant.find(entity));
+        let origin = Origin { entity, node: place.map(NodeSlot) };
+        self.ledger.begin_another();
+        for _ in 0..messages {
+            self.ledger.receive(origin.node);
+            self.ledger.settle(origin, Fate::Dropped(reason));
+        }
+        self.ledger.end(topic);
+        place
+    }
+}
+
+/// What a message of this type is to those who have no use for it.
+pub(super) fn refused(message_type: MessageType) -> Refused {
+    match message_type {
+        MessageType::NBirth | MessageType::DBirth => Refused::Birth,
+        MessageType::NData | MessageType::DData => Refused::Data,
+        MessageType::NDeath | MessageType::DDeath => Refused::Death,
+    }
+}

@@ -332,8 +332,7 @@ impl Pipeline {
         let next = node.sequence.next();
         let leaves_zero_out = seq.is_none() && next == Some(0) && !topic.message_type.is_death();
         let seq = if leaves_zero_out { Some(0) } else { seq };
-        // What can't be read may have a number that isn't found.
-        if way == Way::Arrived && (seq.is_some() || decoded.is_ok()) {
+        if way == Way::Arrived {
             let precedes_birth = seq.is_some()
                 && !received.dup
                 && node.crossing.precedes_birth(now.mono, timeout, timestamp);
@@ -347,7 +346,10 @@ impl Pipeline {
                 step.order_keyframe(node);
             }
             node.crossing.heard(now.mono, timestamp);
-            step.count(node, seq, timestamp, hash, received);
+            // What can't be read may have a number that isn't found.
+            if seq.is_some() || decoded.is_ok() {
+                step.count(node, seq, timestamp, hash, received);
+            }
             if !received.assured && !node.has_unassured {
                 node.has_unassured = true;
                 *step.structure_changed = true;

@@ -31,6 +31,9 @@ impl Pipeline {
         self.tell(now, fate, origin, received);
         if let Some(NodeSlot(place)) = origin.node {
             self.follow_up(now, place, out);
+            if std::mem::take(&mut self.reorder.is_overfull) {
+                self.give_up_waiting(now, place, out);
+            }
         }
     }
 
@@ -366,7 +369,7 @@ impl Pipeline {
             Turn::Never => return Fate::Dropped(Reason::Duplicate),
             Turn::Later { seq } => {
                 let waits = Waits { seq, hash, timestamp, counted: Some(NodeSlot(place)) };
-                self.wait(now, place, received, waits, out);
+                self.wait(now, place, received, waits);
                 return Fate::Waiting;
             }
         };
@@ -429,15 +432,8 @@ impl Pipeline {
         }
     }
 
-    /// Has a message wait for its turn. What is over the bounds makes room at once.
-    fn wait(
-        &mut self,
-        now: Now,
-        place: usize,
-        received: Received<'_>,
-        waits: Waits,
-        out: &mut Vec<Entry>,
-    ) {
+    /// Has a message wait for its turn. What is over the bounds makes room as soon as it is counted.
+    fn wait(&mut self, now: Now, place: usize, received: Received<'_>, waits: Waits) {
         let timeout = self.settings.reorder_timeout;
         let mut early = self.reorder.early(now.mono, timeout, received, waits);
         let has_room = self.reorder.has_room(0);
@@ -446,8 +442,9 @@ impl Pipeline {
         early.behind = (waits.seq.wrapping_sub(next) > WINDOW).then_some(next);
         node.early.add(early, next);
         if !has_room || !reorder::has_room(&node.early) {
+            // The message at hand is one of them, and isn't counted yet.
             node.early.hurry();
-            self.give_up_waiting(now, place, out);
+            self.reorder.is_overfull = true;
         }
     }
 

@@ -50,6 +50,8 @@ pub(super) struct Reorder {
     deaths: HashMap<Box<str>, Crossing, RandomState>,
     /// Their bytes.
     stranger_bytes: usize,
+    /// The message at hand made those of its node more than may wait.
+    pub(super) is_overfull: bool,
     messages: usize,
     bytes: usize,
     /// Messages that came.

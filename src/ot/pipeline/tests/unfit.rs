@@ -405,3 +405,27 @@ fn a_node_that_leaves_its_numbers_out_is_told_once() {
     assert_eq!(lines, ["the edge node does not count its messages by seq node=G/E"]);
     assert_eq!(bench.pipeline.counters().gaps, 0);
 }
+
+/// The message that is too much for the bounds of what waits is counted before it makes room.
+#[test]
+fn large_messages_out_of_order_are_accounted_for() {
+    let mut bench = Bench::new(ALL);
+    let texts = |round: u64| {
+        let long = format!("{round}{}", "t".repeat(30_000));
+        let text =
+            |at: u64| typed(&format!("t{at}"), DataType::String, Value::String(long.clone()));
+        (0..10).map(text).collect::<Vec<_>>()
+    };
+    bench.node("NBIRTH", vec![bd_seq(0)]);
+    for round in 0..40_u64 {
+        for at in 0..3 {
+            let (seq, timestamp) = (Some((round * 7 + 10 + at * 2) % 256), Some(bench.now.wall_ms));
+            let metrics = texts(round * 3 + at);
+            let payload = Payload { timestamp, seq, metrics, ..Payload::default() };
+            // The account is looked at behind each message.
+            bench.send("spBv1.0/G/NDATA/E", &payload);
+        }
+        bench.pass(20);
+        bench.tick();
+    }
+}

@@ -8,12 +8,12 @@ pub(crate) mod by_hand;
 mod carrying;
 mod in_work;
 mod link;
+mod reload;
 mod second_reading;
 
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use backlog::Backlog;
@@ -23,10 +23,8 @@ use in_work::Marks;
 use journal_format::Frame;
 use journal_read::{From, Item, JournalError, Position, Reader};
 use second_reading::SecondReading;
-use signature::SignedPolicy;
 use state::Stored;
-use telemetry::status::ReloadRefused;
-use telemetry::{event, policy_loaded};
+use telemetry::event;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
@@ -361,31 +359,6 @@ impl<P: Pool> Driver<P> {
     fn drop_unopened(&mut self, now: Now) {
         for node in self.connect_queue.cancel_all() {
             self.mirror.handle_session(now, node, SessionEvent::Lost { connect_sent: false });
-        }
-    }
-
-    /// Reads the policy again; what is wrong with it, if it is refused.
-    fn reload(&mut self, now: Now) -> Option<ReloadRefused> {
-        let Some(load) = &self.settings.policy_loader else {
-            if !self.settings.reloads_else {
-                event!(ReloadIgnored);
-            }
-            return None;
-        };
-        match load() {
-            Ok(SignedPolicy { policy, signed }) => {
-                policy_loaded(
-                    policy.digest(),
-                    policy.rules().len(),
-                    signed.map(|signed| (signed.version, signed.names())),
-                );
-                self.mirror.reload_policy(now, Some(Arc::new(policy)));
-                None
-            }
-            Err(error) => {
-                event!(PolicyRefused, error = error.as_str());
-                Some(ReloadRefused { at_ms: now.wall_ms, error })
-            }
         }
     }
 

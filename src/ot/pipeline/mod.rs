@@ -71,6 +71,7 @@ mod news;
 mod notify;
 mod overload;
 mod policy_change;
+mod recall;
 mod receive;
 mod refuse;
 mod rename;
@@ -89,7 +90,7 @@ mod unread;
 
 use std::time::Duration;
 
-use account::{Account, Fate, Imbalance, Ledger, Origin, Reason};
+use account::{Account, Imbalance, Ledger, Reason};
 use foldhash::fast::RandomState;
 use journal_format::{Dropped, Heartbeat};
 use policy::{Limiter, Policy};
@@ -360,28 +361,6 @@ impl Pipeline {
     /// when that is, in milliseconds since the epoch.
     pub fn rule_matches(&self) -> (u64, impl Iterator<Item = RuleMatches> + '_) {
         (self.matching_since_ms, self.rule_counters.all())
-    }
-
-    /// What was dropped lately, by metric.
-    pub(crate) fn recent_drops(&self) -> &RecentDrops {
-        &self.recent_drops
-    }
-
-    /// Whether anything was dropped since this was asked last.
-    pub(crate) fn take_drops_changed(&mut self) -> bool {
-        self.recent_drops.take_changed()
-    }
-
-    /// Takes note of a message that was dropped as a whole.
-    fn note_fate(&mut self, now: Now, origin: Origin<'_>, fate: Fate) {
-        let cause = match fate {
-            Fate::Dropped(reason) => (reason, None),
-            Fate::DroppedBy(reason, rule) => (reason, rule),
-            Fate::Forwarded | Fate::Waiting => return,
-        };
-        if let Some(entity) = origin.entity {
-            self.recent_drops.note(entity, "", cause, now.wall_ms);
-        }
     }
 
     /// Takes note of what the next heartbeats say.

@@ -10,7 +10,7 @@
 //! | hangs up on a subscription to `$…` other than `$share` | a legal filter (§4.7.2) | granted; nothing here publishes to `$…` |
 //! | never answers an UNSUBSCRIBE of a filter that isn't subscribed, and answers once per filter otherwise | one UNSUBACK, always (§3.10.4) | one UNSUBACK, behind everything that came before |
 //! | on a take-over publishes the will of the *new* session | the old one's (§3.1.2.5) | the listener keeps the wills |
-//! | keeps the order per subscription only: with one subscription per message type, as Sparkplug clients have them, a DBIRTH overtakes its NBIRTH | allowed (§4.6), but no broker in use does it | the filters of one SUBSCRIBE are one subscription at the router, and are applied here |
+//! | keeps the order per subscription only: with one subscription per message type, as Sparkplug clients have them, a DBIRTH overtakes its NBIRTH | allowed (§4.6), but no broker in use does it | the filters of one SUBSCRIBE are one subscription at the router for each first level, and are applied here |
 //! | leaves Nagle's algorithm on: up to 50 ms for a message | – | `TCP_NODELAY` |
 //! | panics on a topic that begins with a non-ASCII character | legal | the connection is closed |
 //! | wants a fixed port | – | a port from the operating system |
@@ -23,7 +23,7 @@
 //! |---|---|
 //! | `connection` | one client between its socket and the router |
 //! | `shared` | what the connections of one broker share |
-//! | `filters` | many filters as one |
+//! | `filters` | many filters as few that don't overlap |
 
 mod connection;
 mod filters;

@@ -9,8 +9,8 @@ use rumqttd::Notification;
 use rumqttd::local::{LinkError, LinkRx, LinkTx};
 use rumqttd::protocol::v4::V4;
 use rumqttd::protocol::{
-    ConnAck, ConnectReturnCode, Disconnect, DisconnectReasonCode, Error as CodecError, LastWill,
-    Packet, PingReq, PingResp, Protocol, PubAck, PubAckReason, Publish, SubAck,
+    ConnAck, ConnectReturnCode, Disconnect, DisconnectReasonCode, Error as CodecError, Filter,
+    LastWill, Packet, PingReq, PingResp, Protocol, PubAck, PubAckReason, Publish, SubAck,
     SubscribeReasonCode, UnsubAck, matches,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -185,12 +185,12 @@ impl Connection<'_> {
                     subscribe.filters.iter().map(|filter| filter.path.clone()).collect();
                 // At the highest QoS that is asked for.
                 subscribe.filters.sort_by_key(|filter| filter.qos as u8);
-                let Some(mut one) = subscribe.filters.pop() else {
+                let Some(one) = subscribe.filters.pop() else {
                     self.ping(Ping::Subscribe(packet_id, granted)).await?;
                     return Ok(None);
                 };
-                one.path = cover(&wanted);
-                subscribe.filters = vec![one];
+                let covers = cover(&wanted).into_iter();
+                subscribe.filters = covers.map(|path| Filter { path, ..one.clone() }).collect();
                 self.filters.retain(|filter| !wanted.contains(filter));
                 self.filters.extend(wanted);
                 self.granted.insert(packet_id, granted);

@@ -200,11 +200,31 @@ fn the_order_is_kept_across_the_filters_of_one_subscription() {
 fn filters_are_covered_as_narrowly_as_can_be() {
     let cover =
         |filters: &[&str]| cover(&filters.iter().map(ToString::to_string).collect::<Vec<_>>());
-    assert_eq!(cover(&["a/+/b"]), "a/+/b");
-    assert_eq!(cover(&["a/b/c", "a/b/d"]), "a/b/#");
-    assert_eq!(cover(&["a/#", "a/b"]), "a/#");
-    assert_eq!(cover(&["a", "b"]), "#");
-    assert_eq!(cover(&["a/+/c", "a/+/d/e"]), "a/+/#");
+    assert_eq!(cover(&["a/+/b"]), ["a/+/b"]);
+    assert_eq!(cover(&["a/b/c", "a/b/d"]), ["a/b/#"]);
+    assert_eq!(cover(&["a/#", "a/b"]), ["a/#"]);
+    assert_eq!(cover(&["a", "b"]), ["a", "b"]);
+    assert_eq!(cover(&["a/+/c", "a/+/d/e"]), ["a/+/#"]);
+    assert_eq!(cover(&["a/S/+", "S/+", "a/S/b"]), ["a/S/#", "S/+"]);
+    assert_eq!(cover(&["a/b", "+/b"]), ["#"]);
+}
+
+/// As the relay asks: for what the policy lets cross, and then for what hosts say of themselves.
+#[test]
+fn a_message_comes_once_whatever_else_was_subscribed() {
+    let broker = Broker::start("test").unwrap();
+    let (mut client, _) = Client::connect(&broker, "a", true, None);
+    client.subscribe("spBv1.0/Plant1/#", 1);
+    let states = ["spBv1.0/STATE/+", "STATE/+"];
+    let filters = states.map(|filter| [&text(filter)[..], &[1]].concat()).concat();
+    client.send(0x82, &[&[0, 2][..], &filters].concat());
+    assert_eq!(client.receive(), (0x90, vec![0, 2, 1, 1]));
+    let (mut publisher, _) = Client::connect(&broker, "b", true, None);
+    let topics = ["spBv1.0/Plant1/NDATA/E", "spBv1.0/STATE/h", "STATE/h", "spBv1.0/Plant1/NDATA/F"];
+    for topic in topics {
+        publisher.publish(topic, "1", false);
+    }
+    assert_eq!(topics.map(|_| client.message().1), topics);
 }
 
 #[test]

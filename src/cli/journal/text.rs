@@ -34,11 +34,11 @@ pub(super) fn frame(
             if let Some(version) = start.policy_version {
                 write!(out, " policy-version={version}")?;
             }
-            if start.tightened_seq > 0 {
-                write!(out, " tightened={}", start.tightened_seq)?;
-            }
             for signer in &start.policy_signers {
                 write!(out, " signer=\"{}\"", escape(signer))?;
+            }
+            if start.tightened_seq > 0 {
+                write!(out, " tightened={}", start.tightened_seq)?;
             }
         }
         Some(Body::Relayed(relayed)) => {

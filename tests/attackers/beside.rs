@@ -40,7 +40,7 @@ pub struct Figures {
     pub said: u64,
     /// Numbers of these that IT never heard.
     pub lost: u64,
-    /// Numbers that IT heard as historical data alone: what waited for a birth that a host asked for.
+    /// Numbers that IT heard as historical data alone.
     pub late: u64,
     /// Births and deaths on IT.
     pub births: u64,

@@ -200,7 +200,7 @@ mod tests {
         let ot = status.ot.as_ref().unwrap();
         let text = view(&status, ot, false, 86_465_000);
         for wanted in [
-            "       12,345  ovens       forward           1970-01-02T00:00:00.000Z  1970-01-02T00:01:00.000Z  3 s ago\n",
+            "       12,345  ovens       forward           1970-01-02T00:00:00.000Z  1970-01-02T00:01:00.000Z  3.0 s ago\n",
             "            0  no-recipes  deny              –                         –\n",
             "            7  next        would deny ",
             "without a hit since 1970-01-01T23:53:20.000Z: no-recipes, vendor\n",
@@ -225,7 +225,7 @@ mod tests {
         status.policy.as_mut().unwrap().rules = 9;
         let text = view(&status, status.ot.as_ref().unwrap(), false, 86_463_000 + 60_000);
         assert!(
-            text.contains("THE HALF DOESN'T RUN, or writes no status: this is 1 min old"),
+            text.contains("THE HALF DOESN'T RUN, or writes no status: this is 1 min 0 s old"),
             "{text}"
         );
         assert!(text.contains("is refused; these are the earlier one's"), "{text}");

@@ -11,7 +11,7 @@ use policy::{EntityPlan, Policy, Rule, Verdict};
 use sparkplug::{DataType, Entity};
 use text::{escape, format_utc_ms, grouped};
 
-use super::lines::line;
+use super::lines::{datatypes_in_words, line};
 use crate::cli::check::{Kind, recognise};
 use crate::cli::policy_source::read_policy;
 use crate::cli::report::output;
@@ -102,7 +102,7 @@ fn view(
         for (words, datatypes) in judged(&policy, &plan, metric) {
             let of = match datatypes.len() {
                 every if every == DataType::of_metrics().count() => String::new(),
-                _ => format!(" as {}", datatypes.join(", ")),
+                _ => format!(" as {}", datatypes_in_words(&datatypes)),
             };
             line(&mut text, &format!("  the policy of the files, now:{of} {words}"));
         }
@@ -145,7 +145,7 @@ fn remembered(
         };
         let by = drop.rule.as_deref().map(|rule| format!(" by `{}`", escape(rule)));
         let words = Reason::ALL.iter().find(|reason| reason.name() == drop.reason);
-        let words = words.map_or("", |reason| reason.meaning());
+        let words = words.map_or("", |reason| reason.meaning().trim_end_matches('.'));
         line(
             text,
             &format!(
@@ -165,8 +165,8 @@ fn judged<'p>(
     policy: &'p Policy,
     plan: &EntityPlan<'p>,
     metric: &str,
-) -> BTreeMap<String, Vec<&'static str>> {
-    let mut verdicts: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
+) -> BTreeMap<String, Vec<DataType>> {
+    let mut verdicts: BTreeMap<String, Vec<DataType>> = BTreeMap::new();
     let named = |rule: Option<account::RuleId>| {
         let rule = rule.and_then(|rule| policy.rule(rule));
         rule.map(|rule: &Rule| format!(" by `{}`", rule.name())).unwrap_or_default()
@@ -177,7 +177,7 @@ fn judged<'p>(
             Verdict::Redact { rule, .. } => format!("redacted{}", named(Some(rule))),
             Verdict::Drop { reason, rule } => format!("dropped{}: {}", named(rule), reason.name()),
         };
-        verdicts.entry(words).or_default().push(datatype.name());
+        verdicts.entry(words).or_default().push(datatype);
     }
     verdicts
 }
@@ -220,12 +220,12 @@ mod tests {
         let text = view(entity, Some("T"), Some(&decisions), Some(policy()), 86_402_000);
         for wanted in [
             "G/E/D  T\n",
-            "  drops since 1970-01-01T00:00:00.500Z, as of 2 s ago\n",
+            "  drops since 1970-01-01T00:00:00.500Z, as of 2.0 s ago\n",
             "    dropped 1,234 times by `ovens`: rate (Over a rule's rate limit, and not to wait for its turn), \
              first 1970-01-01T00:00:01.000Z, last 1970-01-01T00:00:05.000Z\n",
             "    whole messages: dropped 1,234 times: data_before_birth ",
             "  the policy of the files, now: as Float forwarded by `ovens`\n",
-            "dropped by `ovens`: datatype\n",
+            "  the policy of the files, now: as any datatype but Float dropped by `ovens`: datatype\n",
         ] {
             assert!(text.contains(wanted), "{wanted}\n{text}");
         }

@@ -6,6 +6,7 @@ use sparkplug::{Entity, Metric, Payload, names};
 
 use super::decode::Birth;
 use super::notify;
+use super::sequence::Late;
 use super::step::StepContext;
 use crate::plant::{
     Ends, EntityState, Fault, Layout, Life, Node, Plant, RefusedMetric, RefusedMetrics,
@@ -63,13 +64,13 @@ impl StepContext<'_> {
         birth_fate(&node.own)
     }
 
-    /// A live DBIRTH. `late`: data that follows it may be judged already.
+    /// A live DBIRTH. Where it is late, data that follows it may be judged already.
     pub(super) fn device_birth(
         &mut self,
         node: &mut Node,
         device: &str,
         birth: Birth,
-        late: bool,
+        late: Late,
     ) -> Fate {
         if node.own.life == Life::Unknown {
             return Fate::Dropped(Reason::DataBeforeBirth);
@@ -81,15 +82,18 @@ impl StepContext<'_> {
             self.revive_node(node);
         }
         self.breathe();
-        if !late {
-            node.unread.retain(|(of, _), _| of.as_deref() != Some(device));
-        }
+        // What was refused before it, the birth says anew. What is set aside was delivered again, as
+        // this is: in the order in which it was sent.
+        node.unread.retain(|(of, _), reason| {
+            let is_before = !late.is_late() || (late == Late::Again && *reason == Reason::SetAside);
+            of.as_deref() != Some(device) || !is_before
+        });
         let taught = self.take_apart(node.origin(Some(device)), birth, false);
         self.breathe();
         self.release(node, Some(device), Fate::Dropped(Reason::UnknownMetric));
         let too_soon = node.state(Some(device)).is_some_and(|state| self.is_born_too_soon(state));
         let state = node.devices.entry(device.into()).or_default();
-        let former = (late && state.life.is_alive()).then(|| state.layout.clone());
+        let former = (late.is_late() && state.life.is_alive()).then(|| state.layout.clone());
         let told = too_soon.then(|| std::mem::take(&mut state.layout));
         state.bear(taught.layout);
         let kept = former.map(|former| state.layout.keep_newer_of(&former)).unwrap_or_default();

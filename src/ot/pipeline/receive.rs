@@ -397,7 +397,7 @@ impl Pipeline {
             (MessageType::DBirth, Some(device)) => {
                 let birth = decoded.into_birth();
                 let birth_ms = birth.payload.timestamp;
-                let fate = step.device_birth(node, device, birth, late.is_late());
+                let fate = step.device_birth(node, device, birth, late);
                 if node.own.life.is_unverified()
                     && let Some(state) = node.state_mut(Some(device))
                 {

@@ -151,8 +151,15 @@ impl StepContext<'_> {
                 }
                 let is_second_zero = seq == 0
                     && node.sequence.next().is_some_and(|next| NO_SECOND_ZERO.contains(&next));
-                if is_second_zero || node.early.contradicts(seq, hash) {
+                let contradicts = node.early.contradicts(seq, hash);
+                if is_second_zero || contradicts {
                     Self::ignore_numbers(node);
+                    if contradicts {
+                        // Or births between the two were lost: nobody can tell any more.
+                        node.own.life.give_up_verifying();
+                        node.lose();
+                        self.order_keyframe(node);
+                    }
                     self.take(node, Some(seq), received);
                     return Turn::Now { late: Late::of(received) };
                 }

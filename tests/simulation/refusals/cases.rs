@@ -368,8 +368,14 @@ pub fn cases(reason: Reason) -> Vec<Told> {
                 Setup { ot: |settings| settings.max_devices_per_node = 2, ..Setup::PLAIN };
             let born = |rig: &mut Rig| rig.say("NBIRTH", "E9", vec![int("a", 9), bd_seq(0)]);
             let device = |rig: &mut Rig| rig.say("DBIRTH", "E/D9", vec![int("a", 9)]);
+            // Nodes that never said anything but their birth would give way to it.
+            let heard = |rig: &mut Rig| {
+                rig.say("NDATA", "E", vec![int("a", 2_001)]);
+                rig.say("NDATA", "F", vec![int("x", 2_002)]);
+                rig.pass(1_000);
+            };
             told(vec![
-                case(Birth, "E9", born).with(few(false)),
+                case(Birth, "E9", born).with(few(false)).behind(heard),
                 case(Birth, "E9", born).with(few(true)),
                 case(Birth, "E/D9", device).with(few_devices),
             ])

@@ -7,8 +7,10 @@ use std::time::Duration;
 use account::Reason;
 use bytes::Bytes;
 use ot::testing::Delivery;
+use prost::Message as _;
+use sparkplug::Payload;
 
-use super::plant::{MessageId, Published};
+use super::plant::{MAX_METRICS, MessageId, Published};
 use super::random::Random;
 
 /// Messages at QoS 1 that are kept for a session, as mosquitto has it.
@@ -230,8 +232,7 @@ impl OtBroker {
                 is_too_large: false,
                 packet_id: None,
             };
-            let dropped_for = Some(Reason::StoredBirth);
-            self.wire.push_back(Message { delivery, id: None, dropped_for });
+            self.wire.push_back(Message { delivery, id: None, dropped_for: Some(stored(payload)) });
         }
         self.fill();
         present
@@ -281,5 +282,15 @@ impl OtBroker {
     /// Messages that nobody will hear of, since this was asked last.
     pub fn take_lost(&mut self) -> Vec<MessageId> {
         std::mem::take(&mut self.lost)
+    }
+}
+
+/// What the relay has to drop a stored message for: nothing stored is news, and what it can't read
+/// teaches nothing.
+fn stored(payload: &[u8]) -> Reason {
+    match Payload::decode(payload) {
+        Ok(payload) if payload.metrics.len() > MAX_METRICS => Reason::OverCap,
+        Ok(_) => Reason::StoredBirth,
+        Err(_) => Reason::MalformedPayload,
     }
 }

@@ -91,7 +91,10 @@ fn hits_reasons_and_a_refused_policy_can_be_asked_for_while_the_relay_runs() {
     );
     let why = said(&rig, &["policy", "why", "ot.toml", "spBv1.0/Plant/+/E", "Counter"]);
     assert!(
-        why.contains("none is remembered") && why.contains("now: forwarded by `counter`\n"),
+        why.contains("none is remembered")
+            && why
+                .contains("now: as any datatype but DataSet, Bytes, File forwarded by `counter`\n")
+            && why.contains("now: as DataSet, Bytes, File dropped by `counter`: opaque\n"),
         "{why}"
     );
 

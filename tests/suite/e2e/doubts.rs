@@ -53,6 +53,19 @@ fn a_death_is_worth_what_the_births_before_it_say() {
 }
 
 #[test]
+fn a_death_that_came_before_the_birth_that_it_ends_ends_it() {
+    let Some(rig) = Rig::start(EVERYTHING) else { return };
+    let mut edge = RawEdge::connect(rig.ot_address(), "Plant", "E");
+    edge.publish(&edge.topic("NDEATH", None), death(7), false);
+    edge.publish(&edge.topic("NBIRTH", None), birth(7, 1), false);
+    rig.relay.wait_for_event(Half::Ot, Event::DeathOvertook, &["node=Plant/E"]);
+    rig.wait_for("spBv1.0/Plant/NDEATH/E", 1);
+    edge.ndata(&[untyped(int("x", 2))]).unwrap();
+    rig.wait_for_value("Plant/E", "x", 2);
+    rig.judge(Excuse::default());
+}
+
+#[test]
 fn numbers_that_do_not_count_are_told_and_delay_nothing() {
     let Some(rig) = Rig::start(EVERYTHING) else { return };
     let mut edge = RawEdge::connect(rig.ot_address(), "Plant", "E");

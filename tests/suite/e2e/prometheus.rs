@@ -25,6 +25,7 @@ name = "counters"
 action = "forward"
 group = "Plant"
 deny-metrics = ["Secret"]
+not-after = 2100-01-01T00:00:00Z
 
 [[rule]]
 name = "tried"

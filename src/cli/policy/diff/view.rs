@@ -5,13 +5,12 @@ use std::path::Path;
 
 use policy::rule::moment::show_moment;
 use policy::{Contrast, Policy, Shows};
-use sparkplug::DataType;
 use text::{Paint, counted, escape_to};
 use tools::compare::{Comparison, Difference, Outcome, Room, Types, Witness};
 
 use super::changed::Changed;
 use crate::cli::policy::json as machine;
-use crate::cli::policy::lines::{line, wrap};
+use crate::cli::policy::lines::{datatypes_in_words, line, wrap};
 
 /// Columns of the output.
 const WIDTH: usize = 100;
@@ -270,14 +269,7 @@ fn shown(witness: &Witness) -> String {
         Types::Every | Types::EveryPlain => {}
         Types::Unknown => words.push_str("  of a text without a datatype"),
         Types::Some(types) => {
-            let others = DataType::of_metrics().filter(|one| !types.contains(one));
-            let others: Vec<&str> = others.map(DataType::name).collect();
-            let types: Vec<&str> = types.iter().map(|datatype| datatype.name()).collect();
-            if types.len() > others.len() {
-                words.push_str(&format!("  (any datatype but {})", others.join(", ")));
-            } else {
-                words.push_str(&format!("  ({})", types.join(", ")));
-            }
+            words.push_str(&format!("  ({})", datatypes_in_words(types)));
         }
     }
     words

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use account::Reason;
 use journal_format::Relayed;
-use sparkplug::{DataType, Metric, Value};
+use sparkplug::{DataType, Metric, Template, Value};
 
-use super::bench::{Bench, bd_seq, payload, relayed, typed, value_of, verbs};
+use super::bench::{Bench, bd_seq, by_name, names_of, payload, relayed, typed, value_of, verbs};
 
 fn rule(limit: &str) -> String {
     format!("[[rule]]\nname = \"r\"\naction = \"forward\"\ngroup = \"G\"\n{limit}\n")
@@ -156,4 +156,36 @@ fn births_bring_values_where_no_limit_holds_them_back_in_data_and_where_a_policy
     assert_eq!(told(&bear(&mut bench, "NBIRTH", 2)), [1].into());
     bench.pass(1_000);
     assert_eq!(told(&bear(&mut bench, "NBIRTH", 3)), [3].into());
+}
+
+#[test]
+fn an_instance_whose_type_is_told_too_soon_follows_its_type_as_data() {
+    let mut bench = Bench::new(&rule("[rule.rate]\nmessages-per-s = 1\nburst-messages = 1"));
+    let motor = Template { is_definition: Some(true), ..Template::default() };
+    let motor = Template { metrics: vec![number("speed", 0)], ..motor };
+    let definition = typed("Motor", DataType::Template, Value::Template(Box::new(motor)));
+    let mut null = by_name("Motor1", Value::Int(0));
+    (null.datatype, null.value, null.is_null) = (Some(DataType::Template.code()), None, Some(true));
+    bench.node("NBIRTH", vec![bd_seq(0), definition, number("x", 1), null]);
+    bench.node("NDATA", vec![by_name("x", Value::Int(2))]);
+    let template_ref = Some("Motor".to_owned());
+    let metrics = vec![number("speed", 7)];
+    let instance = Template { metrics, template_ref, ..Template::default() };
+    let instance = Value::Template(Box::new(instance));
+    assert!(bench.node("NDATA", vec![by_name("Motor1", instance)]).is_empty());
+    let frames = relayed(&bench.tick());
+    assert_eq!(verbs(&frames), "NBIRTH");
+    let born = payload(&frames[0]);
+    assert_eq!(names_of(&born), ["bdSeq", "Motor", "x", "Motor1"]);
+    assert_eq!(value_of(&born, "Motor1"), None);
+    bench.pass(1_500);
+    let frames = relayed(&bench.tick());
+    assert_eq!(verbs(&frames), "NDATA");
+    let Some(Value::Template(instance)) = value_of(&payload(&frames[0]), "Motor1") else {
+        panic!("no instance")
+    };
+    assert_eq!(instance.metrics[0].value, Some(Value::Int(7)));
+    bench.pass(1_500);
+    assert!(relayed(&bench.tick()).is_empty());
+    assert_eq!(bench.pipeline.account().waiting, 0);
 }

@@ -132,6 +132,8 @@ fn an_instance_held_for_its_rate_is_told_with_its_type() {
     let mut bench = Bench::new(RATED);
     let metrics = vec![definition("Motor", motor()), count(), null("Motor1")];
     assert_eq!(born(&mut bench, metrics), ["x", "Motor1"]);
+    // Where another birth may bring values past the rate.
+    bench.pass(1500);
     bench.node("NDATA", vec![by_name("x", Value::Int(2))]);
     assert!(bench.node("NDATA", vec![data("Motor1", "Motor", motor())]).is_empty());
     let frames = relayed(&bench.tick());

@@ -472,3 +472,18 @@ fn a_way_that_loses_much_makes_no_node_that_does_not_count() {
     }
     assert_eq!((waited, bench.pipeline.counters().gaps), (3, 20), "each hole is a loss");
 }
+
+/// Its births between them were lost, or it doesn't count: what was known may be out of date.
+#[test]
+fn messages_that_contradict_one_another_leave_what_was_known_in_doubt() {
+    let mut bench = Bench::new(ALL);
+    let y = |value| vec![typed("y", DataType::Int32, Value::Int(value))];
+    bench.node("NBIRTH", [vec![bd_seq(0)], x(0), y(0)].concat());
+    send(&mut bench, "NDATA", 1, x(1));
+    assert!(send(&mut bench, "NDATA", 1, y(1)).is_empty());
+    send(&mut bench, "NDATA", 1, y(2));
+    let keyframes = keyframed(&bench.tick());
+    assert!(keyframes[0].uncertain);
+    bench.node("NBIRTH", [vec![bd_seq(0)], x(3), y(3)].concat());
+    assert!(keyframed(&bench.tick()).iter().all(|keyframe| !keyframe.uncertain));
+}

@@ -409,3 +409,32 @@ fn a_birth_behind_what_was_refused_unread_says_all_anew() {
         assert_eq!(bench.dropped(Reason::TooLarge), 1);
     }
 }
+
+#[test]
+fn a_device_whose_death_was_set_aside_lives_by_the_birth_that_is_delivered_again_behind_it() {
+    let birth = |seq, value| Payload {
+        timestamp: Some(1_700_000_000_000),
+        metrics: vec![typed("x", DataType::Int32, Value::Int(value))],
+        seq,
+        ..Payload::default()
+    };
+    for (seq, reason) in [
+        (Some(3), Reason::SetAside),
+        (None, Reason::SetAside),
+        // A death that was never delivered before may be newer than that birth.
+        (Some(3), Reason::TooLarge),
+    ] {
+        let mut bench = Bench::new(ALL);
+        bench.node("NBIRTH", vec![bd_seq(0)]);
+        bench.deliver("spBv1.0/G/DBIRTH/E/D", &birth(seq.map(|_| 1), 1), false, false);
+        match reason {
+            Reason::SetAside => bench.pipeline.set_aside("spBv1.0/G/DDEATH/E/D", false),
+            _ => bench.pipeline.too_large("spBv1.0/G/DDEATH/E/D", false),
+        }
+        let frames = bench.deliver("spBv1.0/G/DBIRTH/E/D", &birth(seq, 2), false, true);
+        assert_eq!(verbs(&frames), "DBIRTH");
+        let told = relayed(&bench.tick());
+        let wanted = if reason == Reason::SetAside { "" } else { "DDEATH" };
+        assert_eq!(verbs(&told), wanted, "{seq:?} {reason}");
+    }
+}

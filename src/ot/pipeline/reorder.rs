@@ -25,7 +25,7 @@ use sparkplug::{Entity, EntityTopic, Payload, Topic, names};
 
 use super::births::death_number;
 use super::{Entry, Now, Pipeline, Received, notify};
-use crate::plant::{Crossing, Early, EarlyMessages, Life};
+use crate::plant::{Crossing, Early, EarlyMessages, Life, Node};
 
 /// Messages of one node that may wait: there are no more numbers.
 const NODE_MESSAGES: usize = 256;
@@ -402,7 +402,15 @@ impl Pipeline {
         if let (None, Some(node)) = (early.counted, known) {
             self.ledger.adopt_waiting(node);
         }
-        let fate = self.process(now, received, Way::Waited { late }, &mut Origin::default(), out);
+        // It was here before the death of its node, and says nothing of the time since.
+        let died =
+            |node: &Node| node.own.life == Life::Known && node.crossing.died_since(early.since);
+        let place = node.map(|NodeSlot(place)| place);
+        let fate = if place.and_then(|place| self.plant.nodes().get(place)).is_some_and(died) {
+            Fate::Dropped(Reason::Late)
+        } else {
+            self.process(now, received, Way::Waited { late }, &mut Origin::default(), out)
+        };
         let origin = Origin { entity, node };
         self.ledger.settle_waiting(origin, 1, fate);
         self.note_fate(now, origin, fate);

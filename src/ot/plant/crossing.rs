@@ -71,6 +71,11 @@ impl Crossing {
         sent.is_some_and(|(birth, sent)| is_shortly_before(sent, birth, within))
     }
 
+    /// Whether a death came at that time or later.
+    pub(crate) fn died_since(&self, since: Duration) -> bool {
+        self.death.is_some_and(|death| death.at >= since)
+    }
+
     /// A message of this time came that counts in the sequence.
     pub(crate) fn heard(&mut self, now: Duration, timestamp: Option<u64>) {
         if let Some(sent) = timestamp

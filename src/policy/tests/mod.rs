@@ -269,7 +269,7 @@ fn rules_describe_themselves_in_words() {
         )),
         "forwards metrics `A` and `B/**` except `**/C` of type Float or Double of device \
          `Press1` of edge nodes `Line*` in groups `P1` and `P2`, at most 0.5 messages/s (burst \
-         1) and 2000 bytes/s (burst 2000) of data"
+         1) and 2000 bytes/s (burst 2000) of data for all that this rule forwards together"
     );
     assert_eq!(
         described(&rule("a", "deny", "group = \"*\"\ndatatypes = \"File\"")),

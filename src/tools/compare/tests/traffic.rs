@@ -283,7 +283,7 @@ fn metric(which: usize, number: u8, at_ms: u64, data: bool) -> Metric {
         metadata: beside.then(|| {
             Box::new(MetaData {
                 file_name: Some("f".to_owned()),
-                description: Some("d".to_owned()),
+                description: Some(DESCRIPTION.to_owned()),
                 ..MetaData::default()
             })
         }),
@@ -302,6 +302,9 @@ fn definition(at_ms: u64) -> Metric {
     }
     definition
 }
+
+/// Description of every metric that has one.
+const DESCRIPTION: &str = "d";
 
 /// What IT got to see.
 #[derive(Default)]
@@ -406,7 +409,15 @@ fn shown_newly(sent: &BTreeMap<u64, Metric>, was: &Seen, is: &Seen) -> Vec<Strin
     let mut found: Vec<String> =
         is.names.difference(&was.names).map(|name| format!("{name:?} is new")).collect();
     // A birth tells it again of a value that data told without.
-    found.extend(is.beside.difference(&was.beside).map(|one| format!("{one:?} is new")));
+    // A pseudonym shows less than the text that crossed before.
+    let shows_less = |(entity, metric, _): &&(String, String, String)| {
+        let as_sent = format!("description {DESCRIPTION}");
+        was.beside.contains(&(entity.clone(), metric.clone(), as_sent))
+    };
+    let is_description = |one: &&(String, String, String)| one.2.starts_with("description ");
+    let beside = is.beside.difference(&was.beside);
+    let beside = beside.filter(|one| !(is_description(one) && shows_less(one)));
+    found.extend(beside.map(|one| format!("{one:?} is new")));
     for (at, (entity, metric)) in &is.values {
         let Some((was_of, before)) = was.values.get(at) else {
             found.push(format!("{entity} {metric:?} is new"));

@@ -294,6 +294,11 @@ impl Reader {
             poll.closing = Some(this);
             return Ok(Found::Segment);
         }
+        // Where this one was deleted meanwhile, so may those between have been.
+        let cursor = self.cursor.as_ref().map(Cursor::stat).transpose()?;
+        if cursor.is_some_and(|stat| stat.links == 0) {
+            return Ok(self.relocate(poll));
+        }
         match segment::open(&self.dir, newer)? {
             Opened::Segment { file, header, .. } => Ok(self.found(file, header)),
             Opened::Unreadable { .. } if newer > self.want.seq => {

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use foreign::ForeignError;
@@ -110,6 +110,11 @@ pub fn open(dir: &Path, first_seq: u64) -> Result<Opened, JournalError> {
     match file.read_exact_at(&mut copies, 0) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            // Whoever deletes a segment takes its name away first, then its content.
+            let links = file.metadata().map_err(JournalError::os("stat", &path))?.nlink();
+            if links == 0 {
+                return Ok(Opened::Absent);
+            }
             return Ok(Opened::Unreadable { bytes, why: "shorter than its header" });
         }
         Err(error) => return Err(JournalError::os("read", &path)(error)),

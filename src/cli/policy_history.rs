@@ -104,19 +104,13 @@ impl History {
     /// # Errors
     /// The operating system refuses.
     pub(super) fn read(state_dir: &Path, directory: &str) -> Result<Option<History>, StateError> {
-        Ok(match StateDir::peek_below(state_dir, Path::new(directory), HISTORY)? {
-            Stored::Found(history) => Some(history),
-            Stored::Absent | Stored::Damaged { .. } => None,
-        })
+        StateDir::peek_below(state_dir, Path::new(directory), HISTORY).map(Stored::found)
     }
 }
 
 /// Enters a policy that comes into force. What is damaged begins anew: nothing depends on it.
 pub(super) fn remember(state: &StateDir, kept: Kept) -> Result<(), StateError> {
-    let mut history = match StateDir::peek(state.path(), HISTORY)? {
-        Stored::Found(history) => history,
-        Stored::Absent | Stored::Damaged { .. } => History::default(),
-    };
+    let mut history: History = StateDir::peek(state.path(), HISTORY)?.found().unwrap_or_default();
     if history.push(kept) { state.save(HISTORY, &history) } else { Ok(()) }
 }
 

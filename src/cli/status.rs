@@ -47,7 +47,7 @@ pub(super) struct StatusArgs {
 }
 
 pub(super) fn run(arguments: &StatusArgs) -> Result<Exit, Failure> {
-    loop {
+    repeated(arguments.watch, arguments.json, || {
         let mut text = String::new();
         for path in &arguments.paths {
             let place = Place::of(path)?;
@@ -59,12 +59,24 @@ pub(super) fn run(arguments: &StatusArgs) -> Result<Exit, Failure> {
                 text.push_str(&view::render(&status, clock::wall_ms(), paint()));
             }
         }
-        if arguments.watch && std::io::stdout().is_terminal() && !arguments.json {
+        Ok(text)
+    })
+}
+
+/// Prints a text, once or for as long as somebody watches.
+pub(super) fn repeated(
+    watch: bool,
+    json: bool,
+    text: impl Fn() -> Result<String, Failure>,
+) -> Result<Exit, Failure> {
+    loop {
+        let mut text = text()?;
+        if watch && std::io::stdout().is_terminal() && !json {
             // To the upper left corner, and clear what was there.
             text = format!("\x1b[H\x1b[J{text}");
         }
         output(&text)?;
-        if !arguments.watch {
+        if !watch {
             return Ok(Exit::Ok);
         }
         std::thread::sleep(WATCH_EVERY);

@@ -19,11 +19,10 @@ use std::time::Duration;
 use backlog::Backlog;
 use clock::Clock;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use in_work::Marks;
 use journal_format::Frame;
 use journal_read::{From, Item, JournalError, Position, Reader};
 use second_reading::SecondReading;
-use state::Stored;
+use state::{Marks, Stored};
 use telemetry::event;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
@@ -157,8 +156,8 @@ impl<P: Pool> Driver<P> {
             }
         };
         let marks = Marks::new(state.in_work()?);
-        mirror.set_guard(marks.guard());
-        if !marks.begin_stored() {
+        mirror.set_guard(in_work::guard(marks.clone()));
+        if !in_work::begin_stored(&marks) {
             let moved_to = state.set_snapshot_aside()?;
             let kept = moved_to.map_or_else(String::new, |path| path.display().to_string());
             event!(SetAside, topic = "", bytes = 0, kept);

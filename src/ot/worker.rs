@@ -22,11 +22,10 @@ use std::time::Duration;
 
 use clock::Clock;
 use crossbeam_channel::Receiver;
-use in_work::Marks;
 use journal_format::Body;
 use journal_write::JournalError;
 use signature::{Signed, SignedPolicy};
-use state::{StateDir, StateError, Stored};
+use state::{Marks, StateDir, StateError, Stored};
 use telemetry::event;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -122,7 +121,7 @@ impl Worker {
     ) -> Result<Worker, WorkerError> {
         let now = clock.now();
         let marks = Marks::new(state.in_work()?);
-        if !marks.begin_stored() {
+        if !in_work::begin_stored(&marks) {
             let moved_to = state.set_aside(PLANT)?;
             let kept = moved_to.map_or_else(String::new, |path| path.display().to_string());
             event!(SetAside, topic = "", bytes = 0, kept);
@@ -167,9 +166,9 @@ impl Worker {
             _ => stored,
         };
         let mut pipeline = make_pipeline(now);
-        pipeline.set_guard(marks.guard());
+        pipeline.set_guard(in_work::guard(marks.clone()));
         let mut out = Vec::new();
-        let later = later.into_iter().filter_map(|frame| marks.replayed(frame, clock));
+        let later = later.into_iter().filter_map(|frame| in_work::replayed(&marks, frame, clock));
         pipeline.restore(now, stored, later, &mut out);
         let mut worker = Worker {
             settings,

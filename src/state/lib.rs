@@ -9,6 +9,7 @@
 
 mod changes;
 mod in_work;
+mod marks;
 mod set_aside;
 mod snapshot_parts;
 
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 pub use changes::Changes;
 use foreign::ForeignError;
 pub use in_work::{InWork, Leave, TOGETHER, WorkId};
+pub use marks::Marks;
 use prost::Message;
 pub use set_aside::SetAside;
 pub use snapshot_parts::SnapshotParts;
@@ -52,6 +54,16 @@ pub enum Stored<T> {
         moved_to: PathBuf,
     },
     Found(T),
+}
+
+impl<T> Stored<T> {
+    /// What can be read, for somebody to whom a damaged file is as good as none.
+    pub fn found(self) -> Option<T> {
+        match self {
+            Stored::Found(stored) => Some(stored),
+            Stored::Absent | Stored::Damaged { .. } => None,
+        }
+    }
 }
 
 /// Why state couldn't be read or written.

@@ -27,7 +27,22 @@ pub struct SetAside<'a> {
     pub dup: bool,
 }
 
+impl<'a> SetAside<'a> {
+    /// A frame of the journal.
+    pub fn frame(at_ms: u64, note: &'a str, topic: &'a str, payload: &'a [u8]) -> SetAside<'a> {
+        SetAside { at_ms, note, topic, payload, qos: 0, retain: false, dup: false }
+    }
+}
+
 impl InWork {
+    /// Keeps something that was set aside; where that is, or why it isn't kept, for people.
+    pub fn keep_told(&self, aside: &SetAside<'_>) -> String {
+        match self.keep(aside) {
+            Ok(path) => path.display().to_string(),
+            Err(error) => format!("not kept: {error}"),
+        }
+    }
+
     /// Appends to the recording of what was set aside; its path.
     ///
     /// # Errors

@@ -1,7 +1,6 @@
 //! `sparkdiode policy hits`: what each rule decided, live, from the status that the OT half writes.
 
 use std::fmt::Write;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,11 +8,8 @@ use clap::Args;
 use telemetry::status::{OtStatus, RuleStatus, Status, WindowStatus};
 use text::{escape_json, format_utc_ms, grouped};
 
-use crate::cli::report::output;
 use crate::cli::{Exit, Failure, status};
 
-/// Between two looks with `--watch`.
-const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// A status that is this many times as old as it should get isn't live.
 const STALE_AFTER: u64 = 5;
 
@@ -45,27 +41,18 @@ pub(super) struct HitsArgs {
 }
 
 pub(super) fn run(arguments: &HitsArgs) -> Result<Exit, Failure> {
-    loop {
+    status::repeated(arguments.watch, arguments.json, || {
         let status = status::read(&arguments.path)?;
         let Some(ot) = &status.ot else {
             let message = format!("not of an OT half: `{}`", arguments.path.display());
             return Err(Failure::new(Exit::Config, message)
                 .hint("rules decide on OT: name its `ot.toml` or state directory"));
         };
-        let mut text = match arguments.json {
-            true => json(&status, ot, arguments.unused)?,
-            false => view(&status, ot, arguments.unused, clock::wall_ms()),
-        };
-        if arguments.watch && std::io::stdout().is_terminal() && !arguments.json {
-            // To the upper left corner, and clear what was there.
-            text = format!("\x1b[H\x1b[J{text}");
+        match arguments.json {
+            true => json(&status, ot, arguments.unused),
+            false => Ok(view(&status, ot, arguments.unused, clock::wall_ms())),
         }
-        output(&text)?;
-        if !arguments.watch {
-            return Ok(Exit::Ok);
-        }
-        std::thread::sleep(WATCH_EVERY);
-    }
+    })
 }
 
 fn json(status: &Status, ot: &OtStatus, unused: bool) -> Result<String, Failure> {

@@ -3,13 +3,12 @@
 //! half says it again.
 
 use std::hash::BuildHasher;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::quality::FixedState;
 use journal_format::{Body, Frame};
 use journal_read::Item;
 use sparkplug::{EntityTopic, MessageType, Topic};
-use state::{InWork, Leave, SetAside, TOGETHER, WorkId};
+use state::{InWork, Leave, Marks, SetAside, TOGETHER, WorkId};
 use telemetry::event;
 
 use super::{Driver, bytes_of};
@@ -32,55 +31,38 @@ const fn deed_name(deed: Deed) -> u64 {
     }
 }
 
-/// The mark of this half, which the mirror asks by its guard.
-#[derive(Clone, Debug)]
-pub(super) struct Marks(Arc<Mutex<InWork>>);
-
-impl Marks {
-    pub(super) fn new(in_work: InWork) -> Marks {
-        Marks(Arc::new(Mutex::new(in_work)))
-    }
-
-    pub(super) fn in_work(&self) -> MutexGuard<'_, InWork> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// For [`Mirror::set_guard`](crate::mirror::Mirror::set_guard).
-    pub(super) fn guard(&self) -> Asked {
-        let marks = self.clone();
-        Box::new(move |group, edge_node, deed| {
-            let mut in_work = marks.in_work();
-            let entity = name_of(&in_work, group, edge_node, None);
-            if deed == Deed::Restored && in_work.is_set_aside(entity) {
-                return false;
-            }
-            let id = WorkId(entity.0, deed_name(deed));
-            if in_work.begin(id, 0, std::iter::empty()) == Leave::Work {
-                #[cfg(test)]
-                super::tests::planted::node(edge_node, deed);
-                return true;
-            }
-            // It is dropped, and what the OT half repeats of it is left out.
-            in_work.clear(id);
-            in_work.bar(entity);
-            let topic = format!("spBv1.0/{group}/NBIRTH/{edge_node}");
-            let kept = format!("not kept: the half was ended while {}", deed.words());
-            event!(SetAside, topic, bytes = 0, kept);
-            false
-        })
-    }
-
-    /// Marks the stored mirror, which is read as a whole; false: it is set aside.
-    pub(super) fn begin_stored(&self) -> bool {
-        let mut in_work = self.in_work();
-        if in_work.begin(STORED, usize::MAX, std::iter::empty()) == Leave::SetAside {
-            in_work.clear(STORED);
+/// For [`Mirror::set_guard`](crate::mirror::Mirror::set_guard).
+pub(super) fn guard(marks: Marks) -> Asked {
+    Box::new(move |group, edge_node, deed| {
+        let mut in_work = marks.in_work();
+        let entity = name_of(&in_work, group, edge_node, None);
+        if deed == Deed::Restored && in_work.is_set_aside(entity) {
             return false;
         }
-        #[cfg(test)]
+        let id = WorkId(entity.0, deed_name(deed));
+        if in_work.begin(id, 0, std::iter::empty()) == Leave::Work {
+            #[cfg(test)]
+            super::tests::planted::node(edge_node, deed);
+            return true;
+        }
+        // It is dropped, and what the OT half repeats of it is left out.
+        in_work.clear(id);
+        in_work.bar(entity);
+        let topic = format!("spBv1.0/{group}/NBIRTH/{edge_node}");
+        let kept = format!("not kept: the half was ended while {}", deed.words());
+        event!(SetAside, topic, bytes = 0, kept);
+        false
+    })
+}
+
+/// Marks the stored mirror; false: it is set aside.
+pub(super) fn begin_stored(marks: &Marks) -> bool {
+    let works = marks.begin_stored(STORED);
+    #[cfg(test)]
+    if works {
         super::tests::planted::stored();
-        true
     }
+    works
 }
 
 impl<P: Pool> Driver<P> {
@@ -136,9 +118,7 @@ impl<P: Pool> Driver<P> {
 
     /// Nothing is worked on any more.
     pub(super) fn work_done(&mut self) {
-        let mut in_work = self.marks.in_work();
-        in_work.end();
-        if let Some(error) = in_work.take_trouble() {
+        if let Some(error) = self.marks.work_done() {
             tracing::debug!(target: "it", %error, "what is in work can't be marked");
         }
     }
@@ -148,20 +128,9 @@ impl<P: Pool> Driver<P> {
         let Frame { seq, epoch, .. } = frame;
         let (topic, payload) = frame.message().unwrap_or_default();
         let note = format!("frame {seq} of epoch {epoch}: the IT half was ended with it twice");
-        let aside = SetAside {
-            at_ms: now.wall_ms,
-            note: &note,
-            topic,
-            payload,
-            qos: 0,
-            retain: false,
-            dup: false,
-        };
+        let aside = SetAside::frame(now.wall_ms, &note, topic, payload);
         let mut in_work = self.marks.in_work();
-        let kept = match in_work.keep(&aside) {
-            Ok(path) => path.display().to_string(),
-            Err(error) => format!("not kept: {error}"),
-        };
+        let kept = in_work.keep_told(&aside);
         // The OT half repeats what it holds for alive.
         if let Some(id) = birth_of(&in_work, frame) {
             in_work.bar(id);

@@ -88,9 +88,6 @@ impl Decisions {
     /// # Errors
     /// The operating system refuses.
     pub fn read(state_dir: &Path) -> Result<Option<Decisions>, StateError> {
-        Ok(match StateDir::peek(state_dir, DECISIONS)? {
-            Stored::Found(decisions) => Some(decisions),
-            Stored::Absent | Stored::Damaged { .. } => None,
-        })
+        StateDir::peek(state_dir, DECISIONS).map(Stored::found)
     }
 }

@@ -75,9 +75,6 @@ impl RuleCounts {
     /// # Errors
     /// The operating system refuses.
     pub fn read(state_dir: &Path) -> Result<Option<RuleCounts>, StateError> {
-        Ok(match StateDir::peek(state_dir, RULES)? {
-            Stored::Found(counts) => Some(counts),
-            Stored::Absent | Stored::Damaged { .. } => None,
-        })
+        StateDir::peek(state_dir, RULES).map(Stored::found)
     }
 }

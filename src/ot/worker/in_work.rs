@@ -3,13 +3,12 @@
 //! and a stored one, comes back with each session, and what is remembered with each start.
 
 use std::hash::BuildHasher;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clock::Clock;
 use foldhash::quality::FixedState;
 use journal_format::{Body, Frame, Relayed};
 use sparkplug::{Entity, EntityTopic, Topic};
-use state::{InWork, Leave, SetAside, WorkId};
+use state::{Leave, Marks, SetAside, WorkId};
 use telemetry::event;
 
 use super::Worker;
@@ -31,89 +30,59 @@ const fn deed_name(deed: Deed) -> u64 {
     }
 }
 
-/// The mark of this half, which the pipeline asks by its guard.
-#[derive(Clone, Debug)]
-pub(super) struct Marks(Arc<Mutex<InWork>>);
-
-impl Marks {
-    pub(super) fn new(in_work: InWork) -> Marks {
-        Marks(Arc::new(Mutex::new(in_work)))
-    }
-
-    pub(super) fn in_work(&self) -> MutexGuard<'_, InWork> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// For [`Pipeline::set_guard`](crate::Pipeline::set_guard).
-    pub(super) fn guard(&self) -> Asked {
-        let marks = self.clone();
-        Box::new(move |entity, deed| {
-            let mut in_work = marks.in_work();
-            let hasher = FixedState::with_seed(in_work.key());
-            let id = WorkId(hasher.hash_one((entity.group, entity.edge_node)), deed_name(deed));
-            if in_work.begin(id, 0, std::iter::empty()) == Leave::SetAside {
-                // It is dropped, and its next birth is another one.
-                in_work.clear(id);
-                let topic = EntityTopic::birth(entity).to_string();
-                let kept = format!("not kept: the half was ended while {}", deed.words());
-                event!(SetAside, topic, bytes = 0, kept);
-                #[cfg(test)]
-                super::tests::planted::dropped();
-                return false;
-            }
-            #[cfg(test)]
-            super::tests::planted::node(entity, deed);
-            true
-        })
-    }
-
-    /// Marks the stored plant, which is read as a whole; false: it is set aside.
-    pub(super) fn begin_stored(&self) -> bool {
-        let mut in_work = self.in_work();
-        let id = WorkId(0, STORED);
-        if in_work.begin(id, usize::MAX, std::iter::empty()) == Leave::SetAside {
+/// For [`Pipeline::set_guard`](crate::Pipeline::set_guard).
+pub(super) fn guard(marks: Marks) -> Asked {
+    Box::new(move |entity, deed| {
+        let mut in_work = marks.in_work();
+        let hasher = FixedState::with_seed(in_work.key());
+        let id = WorkId(hasher.hash_one((entity.group, entity.edge_node)), deed_name(deed));
+        if in_work.begin(id, 0, std::iter::empty()) == Leave::SetAside {
+            // It is dropped, and its next birth is another one.
             in_work.clear(id);
+            let topic = EntityTopic::birth(entity).to_string();
+            let kept = format!("not kept: the half was ended while {}", deed.words());
+            event!(SetAside, topic, bytes = 0, kept);
+            #[cfg(test)]
+            super::tests::planted::dropped();
             return false;
         }
         #[cfg(test)]
-        super::tests::planted::stored();
+        super::tests::planted::node(entity, deed);
         true
-    }
-
-    /// Marks a frame of the journal that is read once more; what takes its place, where it is set
-    /// aside: a birth of its node that nothing can be read by.
-    pub(super) fn replayed(&self, frame: Frame, clock: Clock) -> Option<Body> {
-        let mut in_work = self.in_work();
-        let (topic, payload) = frame.message().unwrap_or_default();
-        let id = WorkId(frame.seq, FRAME);
-        if in_work.begin(id, payload.len(), std::iter::empty()) == Leave::Work {
-            #[cfg(test)]
-            super::tests::planted::replayed(payload);
-            return frame.body;
-        }
-        let note = format!("frame {}: the OT half was ended with it twice", frame.seq);
-        let aside = SetAside {
-            at_ms: clock.now().wall_ms,
-            note: &note,
-            topic,
-            payload,
-            qos: 0,
-            retain: false,
-            dup: false,
-        };
-        let kept = match in_work.keep(&aside) {
-            Ok(path) => path.display().to_string(),
-            Err(error) => format!("not kept: {error}"),
-        };
-        event!(SetAside, topic, seq = frame.seq, bytes = payload.len(), kept);
-        let Ok(Topic::Entity(EntityTopic { entity, .. })) = Topic::parse(topic) else {
-            return None;
-        };
-        let topic = EntityTopic::birth(Entity { device: None, ..entity }).to_string();
-        Some(Body::Relayed(Relayed { topic, aliased: true, ..Relayed::default() }))
-    }
+    })
 }
 
+/// Marks the stored plant; false: it is set aside.
+pub(super) fn begin_stored(marks: &Marks) -> bool {
+    let works = marks.begin_stored(WorkId(0, STORED));
+    #[cfg(test)]
+    if works {
+        super::tests::planted::stored();
+    }
+    works
+}
+
+/// Marks a frame of the journal that is read once more; what takes its place, where it is set
+/// aside: a birth of its node that nothing can be read by.
+pub(super) fn replayed(marks: &Marks, frame: Frame, clock: Clock) -> Option<Body> {
+    let mut in_work = marks.in_work();
+    let (topic, payload) = frame.message().unwrap_or_default();
+    let id = WorkId(frame.seq, FRAME);
+    if in_work.begin(id, payload.len(), std::iter::empty()) == Leave::Work {
+        #[cfg(test)]
+        super::tests::planted::replayed(payload);
+        return frame.body;
+    }
+    let note = format!("frame {}: the OT half was ended with it twice", frame.seq);
+    let aside = SetAside::frame(clock.now().wall_ms, &note, topic, payload);
+    let kept = in_work.keep_told(&aside);
+    event!(SetAside, topic, seq = frame.seq, bytes = payload.len(), kept);
+    let Ok(Topic::Entity(EntityTopic { entity, .. })) = Topic::parse(topic) else {
+        return None;
+    };
+    let topic = EntityTopic::birth(Entity { device: None, ..entity }).to_string();
+    Some(Body::Relayed(Relayed { topic, aliased: true, ..Relayed::default() }))
+}
 impl Worker {
     /// Names of messages, the same in every run.
     pub(super) fn names(&self, messages: &[Delivered]) -> Vec<WorkId> {
@@ -138,9 +107,7 @@ impl Worker {
 
     /// Nothing is worked on any more.
     pub(super) fn work_done(&mut self) {
-        let mut in_work = self.marks.in_work();
-        in_work.end();
-        if let Some(error) = in_work.take_trouble() {
+        if let Some(error) = self.marks.work_done() {
             tracing::debug!(target: "ot", %error, "what is in work can't be marked");
         }
     }
@@ -160,10 +127,7 @@ impl Worker {
             retain: message.retain,
             dup: message.dup,
         };
-        let kept = match self.marks.in_work().keep(&aside) {
-            Ok(path) => path.display().to_string(),
-            Err(error) => format!("not kept: {error}"),
-        };
+        let kept = self.marks.in_work().keep_told(&aside);
         event!(SetAside, topic, bytes = message.payload.len(), kept);
         self.taken(bytes, message.receipt);
     }

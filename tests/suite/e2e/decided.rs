@@ -1,11 +1,10 @@
 //! What people can ask of the rules of a running relay: `policy hits`, `policy why`, and whether the
 //! policy that was read again is in force.
 
-use std::fs;
-
 use rustix::process::Signal;
-use telemetry::status::{Level, Status};
+use telemetry::status::Level;
 
+use super::watched::status;
 use crate::metrics::{int, untyped};
 use crate::peers::raw_edge::RawEdge;
 use crate::relay::Half;
@@ -31,11 +30,6 @@ action = "forward"
 group = "Other"
 not-after = 2000-01-01T00:00:00Z
 "#;
-
-fn status(rig: &Rig, half: Half) -> Option<Status> {
-    let text = fs::read(rig.relay.path(&format!("{}-state/status.json", half.name()))).ok()?;
-    serde_json::from_slice(&text).ok()
-}
 
 /// Whether the IT half has heard that the OT half refused its policy.
 fn it_says(rig: &Rig) -> Option<bool> {

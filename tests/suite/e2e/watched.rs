@@ -90,12 +90,8 @@ impl Manager {
 }
 
 /// The status file as it is now; `None` before the first one.
-fn status(rig: &Rig, half: Half) -> Option<Status> {
-    let name = match half {
-        Half::Ot => "ot-state/status.json",
-        Half::It => "it-state/status.json",
-    };
-    let text = fs::read(rig.relay.path(name)).ok()?;
+pub(super) fn status(rig: &Rig, half: Half) -> Option<Status> {
+    let text = fs::read(rig.relay.path(&format!("{}-state/status.json", half.name()))).ok()?;
     Some(serde_json::from_slice(&text).unwrap())
 }
 

@@ -188,8 +188,8 @@ impl Policy {
         }
         let acting = |policy: &Policy| -> Vec<Rule> {
             let acting = policy.rules.iter().filter(|rule| rule.mode == Mode::Enforce).cloned();
-            // Whether a schedule lets it act just now is no matter, nor how fast it forwards.
-            acting.map(|rule| Rule { open: true, rate: None, ..rule }).collect()
+            // How fast it forwards is no matter.
+            acting.map(|rule| Rule { rate: None, ..rule }).collect()
         };
         let (mut own, known) = (acting(self), acting(before));
         let renames = |policy: &Policy| policy.renames.describe();
@@ -252,12 +252,13 @@ impl Policy {
         changed
     }
 
-    /// Whether [`Policy::set_time`] would open or close a rule at `now_ms`.
+    /// Whether [`Policy::set_time`] would open or close a rule at `now_ms`; where
+    /// [it is settled](Policy::is_settled), it wouldn't.
     pub fn turns_at(&self, now_ms: u64) -> bool {
         let turns = |rule: &Rule| {
             rule.schedule.is_some_and(|schedule| schedule.is_open(now_ms) != rule.open)
         };
-        !self.is_settled(now_ms) && self.rules.iter().any(turns)
+        self.rules.iter().any(turns)
     }
 
     /// Whether a rule changes the names of metrics.

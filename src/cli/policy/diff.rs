@@ -7,7 +7,6 @@ mod view;
 use std::path::PathBuf;
 
 use clap::Args;
-use policy::Policy;
 use tools::cases;
 use tools::compare::compare;
 
@@ -51,16 +50,11 @@ pub(super) struct DiffArgs {
 
 pub(super) fn run(arguments: &DiffArgs) -> Result<Exit, Failure> {
     let at_ms = at_ms(arguments.at.as_deref())?;
-    let read = |path: &PathBuf| -> Result<Policy, Failure> {
-        let mut policy = super::read(std::slice::from_ref(path))?;
-        let _ = policy.set_time(at_ms);
-        Ok(policy)
-    };
+    let read = |path: &PathBuf| super::read(std::slice::from_ref(path));
     let (before, after) = match (&arguments.in_force, arguments.paths.as_slice()) {
         (None, [before, after]) => (read(before)?, read(after)?),
         (Some(half), [after]) => {
-            let (mut policy, _) = cases::read_policy(&history::in_force(half)?)?;
-            let _ = policy.set_time(at_ms);
+            let (policy, _) = cases::read_policy(&history::in_force(half)?)?;
             (policy, read(after)?)
         }
         (None, _) => {

@@ -284,8 +284,8 @@ impl Rule {
         self.denied().is_some_and(<[Glob]>::is_empty) && self.denied_datatypes().is_none()
     }
 
-    /// The same for rules that differ only in where they stand and in what their authors say
-    /// about them.
+    /// The same for rules that differ only in where they stand, in what their authors say about
+    /// them, and in whether their window is open just now.
     pub fn fingerprint(&self) -> String {
         // What is added to a rule counts unless it is taken out here.
         let mut rule = self.clone();
@@ -293,6 +293,7 @@ impl Rule {
         rule.header = 0..0;
         rule.path = PathBuf::new();
         rule.line = 0;
+        rule.open = true;
         format!("{rule:?}")
     }
 }

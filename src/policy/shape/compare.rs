@@ -23,11 +23,6 @@ impl RuleShapes {
 }
 
 impl Shape {
-    /// Whether what crosses of a metric depends on what crossed of it before.
-    pub fn goes_by_earlier_values(&self, datatype: DataType) -> bool {
-        (is_number(datatype) && self.deadband.is_some()) || self.interval(datatype).is_some()
-    }
-
     /// What of values of `datatype` crosses otherwise under `after`, a line for each step.
     pub(crate) fn contrasts(&self, after: &Shape, datatype: DataType) -> Vec<Contrast> {
         let before = self;
@@ -95,8 +90,7 @@ impl Shape {
                 Some(Contrast { shows: shows?, now: words(&is), before: words(&was) })
             })
             .collect();
-        if before.goes_by_earlier_values(datatype)
-            && contrasts.iter().any(|contrast| contrast.shows == Shows::Less)
+        if before.spaces(datatype) && contrasts.iter().any(|contrast| contrast.shows == Shows::Less)
         {
             contrasts.push(Contrast::held_back());
         }

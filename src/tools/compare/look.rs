@@ -117,6 +117,14 @@ impl Look {
         turns: bool,
         found: &mut Found,
     ) -> Result<(), &'static str> {
+        let removes = |rule: &Rule| {
+            rule.mode() == Mode::Enforce
+                && (rule.denied().is_some()
+                    || rule.redacted().is_some()
+                    || rule.shapes().removes_members())
+        };
+        let removes_members = before.rules().iter().any(removes);
+        let pair = Pair { before, after, turns, removes_members };
         let mut judged = 0_usize;
         // What was found for the entities that the same rules select is found for all of them.
         let mut known: HashMap<(Vec<RuleId>, Vec<RuleId>), usize> = HashMap::new();
@@ -146,7 +154,7 @@ impl Look {
                         continue;
                     }
                     judged = judged.saturating_add(each);
-                    self.judge(&Pair { before, after, turns }, entity, found);
+                    self.judge(&pair, entity, found);
                     let crosses = |policy: &Policy| match entity.device {
                         Some(_) => policy.device_in_scope(entity),
                         None => policy.node_in_scope(entity.group, entity.edge_node),
@@ -237,6 +245,8 @@ struct Pair<'a> {
     after: &'a Policy,
     /// Whether they are compared at other times as well.
     turns: bool,
+    /// Whether a rule of `before` takes members out of templates.
+    removes_members: bool,
 }
 
 impl Pair<'_> {
@@ -262,19 +272,11 @@ impl Pair<'_> {
     fn find_room(&self, was: Outcome, metric: &str, datatype: Option<DataType>, found: &mut Found) {
         let Outcome::Forward(rule) = was else { return };
         let Some(rule) = self.before.rule(rule) else { return };
-        if datatype == Some(DataType::Template) {
-            let removes = |rule: &Rule| {
-                rule.mode() == Mode::Enforce
-                    && (rule.denied().is_some()
-                        || rule.redacted().is_some()
-                        || rule.shapes().removes_members())
-            };
-            if self.before.rules().iter().any(removes) {
-                found.room.insert(Room::Members);
-            }
+        if datatype == Some(DataType::Template) && self.removes_members {
+            found.room.insert(Room::Members);
         }
         let shape = rule.shapes().shape(metric);
-        if self.turns && shape.goes_by_earlier_values(datatype.unwrap_or(DataType::String)) {
+        if self.turns && shape.spaces(datatype.unwrap_or(DataType::String)) {
             found.room.insert(Room::Held(rule.name().to_owned()));
         }
     }

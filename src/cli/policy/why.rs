@@ -117,25 +117,14 @@ fn remembered(
     decisions: &Decisions,
     now_ms: u64,
 ) {
-    // As the half cuts them.
-    let cut = |name: &str| name.chars().take(200).collect::<String>();
-    let whose = cut(&entity.to_string());
-    let wanted = metric.map(cut);
-    let is_asked = |drop: &&Decision| {
-        let metric = wanted.as_ref().is_none_or(|wanted| {
-            // Messages that were dropped as a whole had it, or may have.
-            drop.metric == *wanted || drop.metric.is_empty()
-        });
-        drop.entity == whose && metric
-    };
-    let mut drops: Vec<&Decision> = decisions.drops.iter().filter(is_asked).collect();
+    let mut drops: Vec<&Decision> = decisions.about(entity, metric).collect();
     drops.sort_by_key(|drop| std::cmp::Reverse(drop.last_ms));
     let since = format_utc_ms(decisions.since_ms);
     let age =
         text::span(std::time::Duration::from_millis(now_ms.saturating_sub(decisions.until_ms)));
     line(text, &format!("  drops since {since}, as of {age} ago"));
     if drops.is_empty() {
-        line(text, "    none is remembered (of the last 2,048 metrics that were dropped)");
+        line(text, "    none is remembered (of up to 2,048 metrics)");
     }
     for drop in drops {
         let what = match (drop.metric.as_str(), metric) {

@@ -4,8 +4,10 @@
 use std::path::Path;
 
 use prost::Message;
+use sparkplug::Entity;
 use state::{StateDir, StateError, StateFile, Stored};
 
+use super::shown;
 use crate::pipeline::Pipeline;
 
 /// The table, replaced as a whole every few seconds while something is dropped.
@@ -76,6 +78,21 @@ impl Decisions {
             until_ms: now_ms,
             drops: drops.collect(),
         }
+    }
+
+    /// What is remembered of an entity: of this metric and of messages that were dropped as a whole,
+    /// which had it or may have; without a metric, of all.
+    pub fn about(
+        &self,
+        entity: Entity<'_>,
+        metric: Option<&str>,
+    ) -> impl Iterator<Item = &Decision> {
+        let (entity, metric) = (shown(&entity.to_string()), metric.map(shown));
+        self.drops.iter().filter(move |drop| {
+            let is_whole = drop.metric.is_empty();
+            let is_asked = metric.as_ref().is_none_or(|metric| is_whole || drop.metric == *metric);
+            drop.entity == entity && is_asked
+        })
     }
 
     pub(crate) fn save(&self, state: &StateDir) -> Result<(), StateError> {

@@ -1,7 +1,7 @@
 //! A budget of bytes per second, shared by many connections: what is urgent comes first, then whoever
 //! has sent nothing lately; the others take turns, a packet's worth each. So neither an alarm nor a
-//! value of a quiet node is behind the births of others. The connections share a thread or not; each is woken when it has something to
-//! spend.
+//! value of a quiet node is behind the births of others. The connections share a thread or not; each
+//! is woken when it has something to spend.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;

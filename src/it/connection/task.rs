@@ -134,7 +134,11 @@ impl Task {
                                 let said = shared.traffic.silence(self.connect_within);
                                 match said {
                                     Silence::In(left) => silent.set(sleep(left)),
-                                    said => may_be_told = self.tell_silence(said),
+                                    Silence::Tell(error) => {
+                                        may_be_told = false;
+                                        let _ = self.events.send(DriverEvent::BrokerSilent(error));
+                                    }
+                                    Silence::Over => may_be_told = false,
                                 }
                                 continue;
                             }
@@ -181,14 +185,6 @@ impl Task {
                 Err(error) => return End::Failed(error),
             }
         }
-    }
-
-    /// Tells once that the broker says nothing; nothing more is to be told of this session.
-    fn tell_silence(&self, silence: Silence) -> bool {
-        if let Silence::Tell(error) = silence {
-            let _ = self.events.send(DriverEvent::BrokerSilent(error));
-        }
-        false
     }
 
     /// Takes one event; true if it is an answer that the broker owed.

@@ -70,9 +70,8 @@ impl StepContext<'_> {
     pub(super) fn drop_refusals(&mut self, origin: Origin<'_>, refusals: &Refusals) -> bool {
         self.count_refusals(origin, refusals);
         let refused = !refusals.0.is_empty();
-        if refused && let Some(Entity { group, edge_node, device }) = origin.entity {
-            let device = device.map(|device| format!("/{device}")).unwrap_or_default();
-            let entity = format!("{group}/{edge_node}{device}");
+        if refused && let Some(entity) = origin.entity {
+            let entity = entity.to_string();
             let reason = Reason::Recheck.name();
             self.notify(Notice::FrameRefused { entity, reason, over: None });
         }

@@ -27,7 +27,7 @@ impl Unread {
         match unread {
             Some(known) if known.is_of(entity) => known.last = now,
             Some(known) if now.saturating_sub(known.last) < RECENT => {}
-            _ => *unread = Some(Unread { name: name(entity), first: now, last: now }),
+            _ => *unread = Some(Unread { name: entity.to_string(), first: now, last: now }),
         }
     }
 
@@ -39,7 +39,7 @@ impl Unread {
     }
 
     fn is_of(&self, entity: Entity<'_>) -> bool {
-        self.name == name(entity)
+        self.name == entity.to_string()
     }
 }
 
@@ -50,12 +50,5 @@ impl Mirror {
         let counts = unread.last.saturating_sub(unread.first) >= GRACE
             && now.mono.saturating_sub(unread.last) < RECENT;
         counts.then_some(&*unread.name)
-    }
-}
-
-fn name(Entity { group, edge_node, device }: Entity<'_>) -> String {
-    match device {
-        None => format!("{group}/{edge_node}"),
-        Some(device) => format!("{group}/{edge_node}/{device}"),
     }
 }

@@ -82,8 +82,8 @@ impl Pipeline {
         }
     }
 
-    /// The head of the first segment: [`Pipeline::keyframes`], but of no node by which the half was
-    /// ended. Those are dropped by [`Pipeline::drop_unshown`], which is to follow.
+    /// The head of the first segment: the keyframes of all nodes that readers hold for alive, each
+    /// node before its devices, but of no node by which the half was ended. Those are dropped by [`Pipeline::drop_unshown`], which is to follow.
     pub(crate) fn head(&mut self, now: Now) -> impl Iterator<Item = Entry> + '_ {
         let Pipeline { guard, plant, settings, policy, unshown, .. } = self;
         let (how, source) = (policy.pseudonyms(), &*settings.source);

@@ -26,9 +26,9 @@
 //! - **What comes of it** is appended to `out`, by all of these but `session`, `disconnected` and
 //!   `shed`, whose news come with the next `tick`. Entries have to be journalled in their order, and
 //!   before the message that they come of is acknowledged. Whoever begins a segment of the
-//!   journal writes [`Pipeline::keyframes`] to its head, after all entries so far, or says so
-//!   (`segment_began`), and the keyframes come with the entries that follow, of each node before
-//!   all else.
+//!   journal writes `head` to it, after all entries so far, and then has `drop_unshown` drop what
+//!   that left out; or says so (`segment_began`), and the keyframes come with the entries that
+//!   follow, of each node before all else.
 //! - **What it knows** may be asked at any time: [`Pipeline::account`], [`Pipeline::ledger`],
 //!   [`Pipeline::counters`], [`Pipeline::rule_matches`], [`Pipeline::nodes`]. The answers change
 //!   with what happens and what is due, and not otherwise.
@@ -97,7 +97,6 @@ use policy::{Limiter, Policy};
 use sparkplug::{Budget, Caps, DecodeError, Room};
 use telemetry::status::TrackedNode;
 
-use self::announce::keyframes;
 use self::breath::Breath;
 use self::decode::MetricRoom;
 use self::guard::Guard;
@@ -302,11 +301,15 @@ impl Pipeline {
     }
 
     /// The keyframes of all nodes that readers hold for alive, each node before its devices:
-    /// the head of a segment, after its `Start`.
+    /// the head of a segment, after its `Start`, for tests that begin one without a guard.
+    #[cfg(any(test, feature = "testing"))]
     pub fn keyframes(&self, now: Now) -> impl Iterator<Item = Entry> + '_ {
         let source = &self.settings.source;
         let how = self.policy.pseudonyms();
-        self.plant.nodes().iter().flat_map(move |node| keyframes(source, node, now.wall_ms, how))
+        self.plant
+            .nodes()
+            .iter()
+            .flat_map(move |node| announce::keyframes(source, node, now.wall_ms, how))
     }
 
     /// The account and the state of the connection, for the journal.

@@ -109,15 +109,8 @@ impl Pipeline {
             return self.plant.set_heard(index);
         }
         if unheard.iter().all(|news| *news == News::Segment) {
-            // That a node was repeated is nothing new to be stored.
-            let (mut step, plant) = self.step(now, out);
-            if let Some(node) = plant.nodes().get(index) {
-                step.keyframe(node);
-                let next = step.next_keyframe(node);
-                plant.set_next_keyframe(index, next);
-            }
-            plant.set_heard(index);
-            return;
+            self.repeat(now, index, out);
+            return self.plant.set_heard(index);
         }
         if let Some(node) = self.plant.node_mut(index) {
             node.news_heard = told;

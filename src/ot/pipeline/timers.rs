@@ -126,21 +126,22 @@ impl Pipeline {
         if !due.contains(&true) || !self.may_work_on(now, index, Deed::Due, out) {
             return;
         }
+        if due == [false, false, false, true] {
+            return self.repeat(now, index, out);
+        }
         let (mut step, plant) = self.step(now, out);
-        match due {
-            // That a node was repeated is nothing new to be stored.
-            [false, false, false, true] => {
-                if let Some(node) = plant.nodes().get(index) {
-                    step.keyframe(node);
-                    let next = step.next_keyframe(node);
-                    plant.set_next_keyframe(index, next);
-                }
-            }
-            _ => {
-                if let Some(node) = plant.node_mut(index) {
-                    step.fire(node);
-                }
-            }
+        if let Some(node) = plant.node_mut(index) {
+            step.fire(node);
+        }
+    }
+
+    /// Repeats a node for readers. That it was repeated is nothing new to be stored.
+    pub(super) fn repeat(&mut self, now: Now, index: usize, out: &mut Vec<Entry>) {
+        let (mut step, plant) = self.step(now, out);
+        if let Some(node) = plant.nodes().get(index) {
+            step.keyframe(node);
+            let next = step.next_keyframe(node);
+            plant.set_next_keyframe(index, next);
         }
     }
 

@@ -59,7 +59,7 @@ impl Unborn {
         sent_ms: Option<u64>,
         was_alive: bool,
     ) {
-        let key = key(entity);
+        let key = entity.to_string().into_boxed_str();
         if let Some(heard) = self.0.get_mut(&key) {
             let pause = now.saturating_sub(heard.last);
             heard.longest_pause = heard.longest_pause.max(pause);
@@ -79,7 +79,7 @@ impl Unborn {
         if self.0.is_empty() {
             return false;
         }
-        let heard = self.0.remove(&key(entity));
+        let heard = self.0.remove(&entity.to_string().into_boxed_str());
         let is_later = |(newest, birth): (u64, u64)| newest >= birth;
         heard.is_some_and(|heard| {
             let is_recent = now.saturating_sub(heard.last) <= OVERTAKEN;
@@ -98,13 +98,6 @@ impl Unborn {
             self.0.iter().filter(|(_, heard)| heard.counts(now)).map(|(name, _)| &**name);
         let first = names.next();
         (names.count().saturating_add(usize::from(first.is_some())), first)
-    }
-}
-
-fn key(Entity { group, edge_node, device }: Entity<'_>) -> Box<str> {
-    match device {
-        None => format!("{group}/{edge_node}").into(),
-        Some(device) => format!("{group}/{edge_node}/{device}").into(),
     }
 }
 

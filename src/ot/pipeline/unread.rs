@@ -17,21 +17,20 @@ impl Pipeline {
     /// Enters a message that was too large to be read. `retain`: the broker had it stored, so it
     /// is no news.
     pub fn too_large(&mut self, topic: &str, retain: bool) {
-        match Topic::parse(topic) {
-            Ok(Topic::Entity(_)) if !retain => self.refused(topic, 1, Reason::TooLarge),
-            _ => {
-                let _ = self.count_refused(topic, 1, Reason::TooLarge);
-            }
-        }
+        self.one_unread(topic, retain, Reason::TooLarge);
     }
 
     /// Enters a message that is set aside unread, since this half was ended with it twice. `retain`:
     /// the broker had it stored, so it is no news.
     pub(crate) fn set_aside(&mut self, topic: &str, retain: bool) {
+        self.one_unread(topic, retain, Reason::SetAside);
+    }
+
+    fn one_unread(&mut self, topic: &str, retain: bool, reason: Reason) {
         match Topic::parse(topic) {
-            Ok(Topic::Entity(_)) if !retain => self.refused(topic, 1, Reason::SetAside),
+            Ok(Topic::Entity(_)) if !retain => self.refused(topic, 1, reason),
             _ => {
-                let _ = self.count_refused(topic, 1, Reason::SetAside);
+                let _ = self.count_refused(topic, 1, reason);
             }
         }
     }

@@ -172,8 +172,7 @@ pub(crate) struct Node {
     /// How much of the news for all nodes it has heard.
     pub(crate) news_heard: u64,
     pub(crate) last_seen: Duration,
-    /// Since when it is followed, and when it sent data first and last; `None` where that was before
-    /// this start.
+    /// Since when it is followed, and when it sent data last; `None` where that was before this start.
     pub(crate) heard: Option<Heard>,
     /// A rule spells its name out.
     pub(crate) is_named: bool,

@@ -229,9 +229,13 @@ fn a_new_start_goes_on_with_the_plant_of_the_last_one() {
     running.deliver(2, "spBv1.0/G/NDATA/E", 1, data(5));
     running.released(1);
     running.stop();
-    let expected = ["spBv1.0/G/NBIRTH/E", "keyframe spBv1.0/G/NBIRTH/E", "spBv1.0/G/NDATA/E"];
-    // The keyframe that tells the doubt comes with the next tick, before or after the stop.
-    assert_eq!(topics(dir.path()).get(..3).unwrap(), expected);
+    // The start repeats the node. Another keyframe tells the doubt, with a tick, which may come
+    // before the data, after it or with the stop.
+    let (keyframes, relayed): (Vec<_>, Vec<_>) =
+        topics(dir.path()).into_iter().partition(|topic| topic.starts_with("keyframe "));
+    assert_eq!(relayed, ["spBv1.0/G/NBIRTH/E", "spBv1.0/G/NDATA/E"]);
+    assert!(keyframes.iter().all(|topic| topic == "keyframe spBv1.0/G/NBIRTH/E"));
+    assert!(!keyframes.is_empty());
 }
 
 #[test]

@@ -4,16 +4,17 @@ use std::time::{Duration, Instant};
 
 use account::Reason;
 use clock::Now;
-use diagnostic::SourceFile;
 use it::FirstStart;
 use it::mirror::{DataDatatypes, MirrorSettings, NodeId, OnGap, Outgoing, Qos, SessionEvent};
 use journal_write::{Durability, WriterOptions};
 use ot::PipelineSettings;
 use ot::testing::Delivery;
-use policy::Policy;
 use prost::Message as _;
 use sparkplug::{Budget, Caps, DataType, Metric, Payload, Value};
 use tempfile::TempDir;
+
+use crate::sim::plant::bd_seq;
+use crate::sim::policies::policy;
 
 /// As the benchmark `scale` has it.
 const METRICS: usize = 50;
@@ -63,8 +64,6 @@ pub fn measure(nodes: usize) {
 impl Plant {
     fn start_ot(&self) -> ot::testing::Half {
         let rule = "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"G\"\n";
-        let parsed = Policy::parse(&[SourceFile::new("restart.toml", rule)]);
-        let (policy, _) = parsed.unwrap_or_else(|problems| panic!("{problems}"));
         let settings = ot::testing::HalfSettings {
             relay_name: "relay".into(),
             pipeline: PipelineSettings {
@@ -86,7 +85,7 @@ impl Plant {
                 durability: Durability::Process,
             },
             state_dir: self.dir.path().join("ot"),
-            policy: policy.into(),
+            policy: policy(rule).into(),
         };
         let mut half = ot::testing::Half::start(settings).expect("the OT half starts");
         half.connected(true);
@@ -128,12 +127,7 @@ impl Plant {
         };
         let mut metrics: Vec<Metric> = (0..METRICS).map(metric).collect();
         if is_birth {
-            metrics.push(Metric {
-                name: Some("bdSeq".into()),
-                datatype: Some(DataType::Int64.code()),
-                value: Some(Value::Long(0)),
-                ..Metric::default()
-            });
+            metrics.push(bd_seq(0));
         }
         let timestamp = Some(self.now.wall_ms);
         let payload = Payload { timestamp, metrics, seq: Some(seq), ..Payload::default() };

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use account::Reason;
 use clock::Now;
-use diagnostic::SourceFile;
 use it::FirstStart;
 use it::mirror::{DataDatatypes, MirrorSettings, OnGap, Qos};
 use journal_format::header::Header;
@@ -15,14 +14,16 @@ use journal_format::{Body, Relayed, frame};
 use journal_write::{Durability, WriterOptions};
 use ot::PipelineSettings;
 use ot::testing::Delivery;
-use policy::Policy;
 use prost::Message as _;
 use sparkplug::{Budget, Caps, DataType, Metric, Payload, Value};
 use strict_host::REBIRTH;
 use tempfile::TempDir;
 
+use crate::sim::faults::segments;
 use crate::sim::host::{Host, Shown};
 use crate::sim::it_broker::ItBroker;
+pub use crate::sim::plant::bd_seq;
+use crate::sim::policies::policy;
 use crate::sim::world::directory;
 
 /// The cap on metrics of a message, so that one can be over it.
@@ -286,10 +287,7 @@ impl Rig {
         let half = self.ot.take().expect("the OT half runs");
         half.stop();
         self.step();
-        let entries = std::fs::read_dir(self.journal_dir()).expect("a journal");
-        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-        let newest = paths.filter(|path| path.extension().is_some_and(|end| end == "sdj")).max();
-        let newest = newest.expect("a segment");
+        let newest = segments(&self.journal_dir()).pop().expect("a segment");
         let mut bytes = std::fs::read(&newest).expect("a segment");
         let salt = Header::parse(&bytes).expect("a header").salt;
         let seq = self.it.as_ref().expect("the IT half runs").mirror().position().1;
@@ -328,13 +326,6 @@ impl Drop for Rig {
     }
 }
 
-fn policy(text: &str) -> Policy {
-    match Policy::parse(&[SourceFile::new("refusals.toml", text)]) {
-        Ok((policy, _)) => policy,
-        Err(problems) => panic!("{problems}"),
-    }
-}
-
 pub fn topic(verb: &str, who: &str) -> String {
     format!("spBv1.0/{GROUP}/{verb}/{who}")
 }
@@ -365,8 +356,4 @@ pub fn int(name: &str, value: u32) -> Metric {
 
 pub fn text(name: &str, value: &str) -> Metric {
     typed(name, DataType::String, Value::String(value.into()))
-}
-
-pub fn bd_seq(number: u64) -> Metric {
-    typed("bdSeq", DataType::Int64, Value::Long(number))
 }

@@ -11,7 +11,8 @@ use super::habits::{BdSeq, Counting, Habits, Naming};
 use super::plan::Act;
 use super::policies::in_plant;
 use super::random::Random;
-use speech::{Fault, bd_seq};
+use speech::Fault;
+pub use speech::bd_seq;
 
 /// The caps of the relay here are small, so that a birth can be over them.
 pub const MAX_METRICS: usize = 40;

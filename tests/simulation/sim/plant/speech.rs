@@ -318,7 +318,7 @@ impl Node {
     }
 }
 
-pub(super) fn bd_seq(number: u64) -> Sparkplug {
+pub fn bd_seq(number: u64) -> Sparkplug {
     Sparkplug {
         name: Some("bdSeq".into()),
         datatype: Some(DataType::Int64.code()),

@@ -65,15 +65,19 @@ fn the_files_of_the_quick_start_pass_the_check_without_a_warning() {
 
 #[test]
 fn the_policy_examples_are_policies() {
-    let page = page("policy");
-    let examples: Vec<&str> =
-        page.split("```toml\n").skip(1).map(|block| block.split_once("```").unwrap().0).collect();
-    assert!(examples.len() >= 3, "{examples:?}");
+    let texts = [readme(), page("policy")];
+    let blocks = texts.iter().flat_map(|text| text.split("```toml\n").skip(1));
+    let examples: Vec<&str> = blocks.map(|block| block.split_once("```").unwrap().0).collect();
+    assert!(examples.len() >= 4, "{examples:?}");
     for example in examples {
-        match tools::cases::read_policy(&[SourceFile::new("policy.md", example)]) {
-            Ok((policy, warnings)) => {
+        match tools::cases::read(&[SourceFile::new("policy.md", example)]) {
+            Ok((policy, cases, warnings)) => {
                 assert!(!policy.rules().is_empty());
                 assert!(warnings.is_empty(), "{warnings}");
+                for one in &cases {
+                    let report = tools::dry_run::case::run(&policy, one);
+                    assert!(report.passed(), "{}: {report:?}", one.name());
+                }
             }
             Err(problems) => panic!("{problems}"),
         }

@@ -17,9 +17,11 @@ use crate::manual::{Page, explanations};
 /// (BROKER_DOWN), for why something didn't cross (over_cap), for the code of an error or a warning
 /// (P112, C004, S008), for how the program ended (77), for a key (keyframe-every-s).
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  sparkdiode explain BROKER_DOWN\n  sparkdiode explain over_cap\n  \
+#[command(
+    after_help = "Examples:\n  sparkdiode explain BROKER_DOWN\n  sparkdiode explain over_cap\n  \
                         sparkdiode explain P112\n  sparkdiode explain 77\n\n\
-                        All of them: `sparkdiode help events`, `help reasons`, `help diagnostics`.")]
+                        All of them: `sparkdiode help events`, `help reasons`, `help diagnostics`."
+)]
 pub(super) struct ExplainArgs {
     /// As it stands in the log, in an error, or in a file; capitals don't count.
     #[arg(required = true, value_name = "CODE")]
@@ -39,12 +41,20 @@ fn entry(asked: &str) -> Option<String> {
     let asked = asked.trim().trim_end_matches([']', ':', '.', ',']);
     let asked = asked.rsplit('[').next().unwrap_or_default().trim_matches('`');
     let upper = asked.to_uppercase().replace('-', "_");
-    if let Some(event) = Event::from_msgid(&upper) {
-        return Some(explanations::event_entry(event));
-    }
-    let reason = Reason::ALL.iter().find(|reason| reason.name().to_uppercase() == upper);
-    if let Some(reason) = reason {
-        return Some(explanations::reason_entry(*reason));
+    let event = Event::from_msgid(&upper);
+    let mut reasons = Reason::ALL.iter().copied();
+    let reason = reasons.find(|reason| reason.name().to_uppercase() == upper);
+    // Some are called alike: capitals say which is meant, where there are any.
+    let entries = match (event, reason) {
+        (Some(event), _) if asked == event.msgid() => vec![explanations::event_entry(event)],
+        (_, Some(reason)) if asked == reason.name() => vec![explanations::reason_entry(reason)],
+        _ => {
+            let event = event.map(explanations::event_entry);
+            event.into_iter().chain(reason.map(explanations::reason_entry)).collect()
+        }
+    };
+    if !entries.is_empty() {
+        return Some(entries.join("\n"));
     }
     if let Some(code) = explanations::codes().find(|code| code.code == upper) {
         return Some(explanations::code_entry(code));
@@ -70,7 +80,11 @@ fn key_entry(asked: &str) -> Option<String> {
         for table in tables {
             for row in table.rows().filter(|row| row.key == key) {
                 let place = format!("{} {key}", table.name);
-                text.push_str(&format!("### `{}` in `{file}`\n\n{}.\n\n", place.trim(), row.meaning));
+                text.push_str(&format!(
+                    "### `{}` in `{file}`\n\n{}.\n\n",
+                    place.trim(),
+                    row.meaning
+                ));
                 for (word, value) in [("range", row.range), ("default", row.default)] {
                     if !value.is_empty() {
                         text.push_str(&format!("- {word}: {value}\n"));
@@ -132,6 +146,8 @@ mod tests {
         ] {
             assert!(entry(asked).is_some_and(|text| text.starts_with(wanted)), "{asked}");
         }
+        let both = entry("Name-Collision").unwrap();
+        assert!(both.contains("### NAME_COLLISION") && both.contains("### `name_collision`"));
         for nothing in ["", "[", "]", "]]", "P999", "99", "\u{1b}[2J"] {
             assert!(entry(nothing).is_none(), "{nothing:?}");
         }
@@ -139,9 +155,11 @@ mod tests {
 
     #[test]
     fn the_nearest_is_suggested() {
-        for (asked, near) in
-            [("BROKER_DWON", "BROKER_DOWN"), ("overcap", "over_cap"), ("keyframe-evry-s", "keyframe-every-s")]
-        {
+        for (asked, near) in [
+            ("BROKER_DWON", "BROKER_DOWN"),
+            ("overcap", "over_cap"),
+            ("keyframe-evry-s", "keyframe-every-s"),
+        ] {
             let told = format!("{:?}", unknown(asked));
             assert!(told.contains(&format!("did you mean `{near}`?")), "{told}");
         }

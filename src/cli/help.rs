@@ -21,8 +21,10 @@ const NARROWEST: usize = 40;
 /// Without a topic: the commands, and the pages that there are. With the package the same pages are
 /// man pages, `man sparkdiode-policy`.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  sparkdiode help\n  sparkdiode help policy\n  sparkdiode help ot.toml\n  \
-                        sparkdiode help policy test      the help of that command")]
+#[command(
+    after_help = "Examples:\n  sparkdiode help\n  sparkdiode help policy\n  sparkdiode help ot.toml\n  \
+                        sparkdiode help policy test      the help of that command"
+)]
 pub(super) struct HelpArgs {
     /// A page, or a command.
     #[arg(value_name = "TOPIC")]

@@ -40,7 +40,13 @@ pub use report::Failure;
 /// Sparkplug traffic of the level-3 broker, as far as a policy allows it, appears on the
 /// enterprise broker as faithful mirrors of the edge nodes. Nothing flows back.
 #[derive(Debug, Parser)]
-#[command(name = "sparkdiode", version, max_term_width = 100, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(
+    name = "sparkdiode",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
 #[command(after_help = "Begin with `sparkdiode lab-certs certs` and `sparkdiode check ot.toml`.\n\
                         Exit codes: 0 done, 1 a check or a case failed, 64 usage, 65 damaged journal, 70 our mistake, \
                         74 operating system, 77 not confined, 78 configuration.")]

@@ -225,8 +225,12 @@ fn put_table(out: &mut String, rows: &[&str], width: usize, paint: Paint) {
     for row in body {
         let mut cells = row.iter().zip(head);
         let Some((first, _)) = cells.next() else { continue };
-        out.push_str(&paint.paint(Tone::Strong, first));
-        out.push('\n');
+        let mut wrapped = String::new();
+        put_wrapped(&mut wrapped, first, 0, 0, width);
+        for line in wrapped.lines() {
+            out.push_str(&paint.paint(Tone::Strong, line));
+            out.push('\n');
+        }
         for (at, (cell, name)) in cells.enumerate().filter(|(_, (cell, _))| !cell.is_empty()) {
             // The second column says what the first one is; the others need their names.
             let text = match at {

@@ -13,7 +13,8 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// Everything that people read in Markdown.
 fn files() -> Vec<PathBuf> {
     let root = Path::new(ROOT);
-    let single = ["README.md", "certs/README.md", "tests/fuzz/README.md"].map(|name| root.join(name));
+    let single =
+        ["README.md", "certs/README.md", "tests/fuzz/README.md"].map(|name| root.join(name));
     let mut files = Vec::from(single);
     for directory in ["src/manual", ".github"] {
         for entry in fs::read_dir(root.join(directory)).unwrap() {
@@ -63,7 +64,8 @@ fn every_link_leads_somewhere() {
                 continue;
             }
             let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
-            let path = if path.is_empty() { file.clone() } else { file.parent().unwrap().join(path) };
+            let path =
+                if path.is_empty() { file.clone() } else { file.parent().unwrap().join(path) };
             let there = path.exists()
                 && (anchor.is_empty()
                     || anchors(&fs::read_to_string(&path).unwrap_or_default()).contains(anchor));
@@ -80,8 +82,9 @@ fn every_link_leads_somewhere() {
 #[test]
 fn pages_become_man_pages() {
     let available = |tool: &str| {
-        let version = Command::new(tool).arg("--help").stdout(Stdio::null()).stderr(Stdio::null());
-        version.stdin(Stdio::null()).status().is_ok()
+        let mut help = Command::new(tool);
+        help.arg("--help").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        help.status().is_ok()
     };
     if !available("go-md2man") || !available("man") {
         return crate::broker::skipped("no go-md2man, or no man");

@@ -25,12 +25,6 @@ fn rows(text: &str) -> Vec<Vec<&str>> {
     table.map(|row| row.split(" | ").map(|cell| cell.trim_matches([' ', '|'])).collect()).collect()
 }
 
-/// The text between two headings.
-fn part<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
-    let (_, rest) = text.split_once(&format!("\n{from}\n")).unwrap();
-    rest.split_once(&format!("\n{to}")).unwrap().0
-}
-
 fn run(directory: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_sparkdiode"))
         .args(arguments)
@@ -216,7 +210,7 @@ fn every_key_of_the_samples_is_in_the_reference_with_its_default() {
 fn known_keys(text: &str) -> Vec<String> {
     let problems = tools::cases::read_policy(&[SourceFile::new("a.toml", text)]).unwrap_err();
     let help = problems.iter().flat_map(|problem| &problem.help);
-    let lists = help.filter_map(|line| line.strip_prefix("keys of ")?.split_once(": "));
+    let lists = help.filter_map(|line| line.strip_prefix("the keys of ")?.split_once(" are "));
     let keys: Vec<&str> = lists.flat_map(|(_, keys)| keys.split(", ")).collect();
     assert!(!keys.is_empty(), "{problems}");
     keys.iter().map(|key| key.trim_matches('`').to_owned()).collect()

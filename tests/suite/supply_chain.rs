@@ -49,7 +49,8 @@ fn bill_of_materials() -> Value {
 fn locked() -> BTreeMap<(String, String), Option<String>> {
     let lock = fs::read_to_string(Path::new(ROOT).join("Cargo.lock")).unwrap();
     let lock: toml::Table = lock.parse().unwrap();
-    let text = |one: &toml::Value, key: &str| one.get(key).map(|text| text.as_str().unwrap().to_owned());
+    let text =
+        |one: &toml::Value, key: &str| one.get(key).map(|text| text.as_str().unwrap().to_owned());
     let packages = lock["package"].as_array().unwrap().iter();
     packages
         .map(|one| {

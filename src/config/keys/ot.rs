@@ -59,5 +59,5 @@ pub(super) const LIMITS: &[Row] = rows! {
     "name-bytes" = "bytes of one name: of a metric, member, parameter, property, column", "64 to 65535", "1024";
     "text-bytes" = "bytes of one text: a value, a property, a description", "1024 to 67108864", "262144";
     "nesting" = "templates within templates, sets within sets", "1 to 32", "16";
-    "inflated-bytes" = "bytes of a compressed payload once it is inflated", "16384 to 67108864", "`max-packet-bytes`";
+    "inflated-bytes" = "bytes of a compressed payload once it is inflated", "16384 to 67108864", "1048576: `max-packet-bytes`";
 };

@@ -25,6 +25,7 @@ fn before(table: &str) -> &'static str {
     match table {
         "[policies.require-signature]" => "[policies]\npaths = [\"policies\"]\n",
         "[syslog.tls]" => "[[syslog]]\nto = \"tls\"\naddress = \"10.0.0.9:6514\"\n",
+        "[limits]" => "[broker]\naddress = \"10.0.0.9:8883\"\nplaintext = true\n",
         _ => "",
     }
 }
@@ -33,15 +34,20 @@ fn before(table: &str) -> &'static str {
 fn said(file: &str, table: &str, line: &str) -> String {
     let text = format!("{}{table}\n{line}\n", before(table));
     let source = SourceFile::new(format!("/etc/sparkdiode/{file}"), text);
-    let environment =
-        Environment { credentials_directory: None, checking: true, now: UNIX_EPOCH };
+    let environment = Environment { credentials_directory: None, checking: true, now: UNIX_EPOCH };
     let reader = Reader::new(source, environment);
     let problems: Diagnostics = match file {
         "ot.toml" => OtConfig::read(reader).unwrap_err(),
         _ => ItConfig::read(reader).unwrap_err(),
     };
     let errors = problems.iter().map(|problem| {
-        format!("{} {} {}\n{}\n", problem.code, problem.title, problem.label, problem.help.join("\n"))
+        format!(
+            "{} {} {}\n{}\n",
+            problem.code,
+            problem.title,
+            problem.label,
+            problem.help.join("\n")
+        )
     });
     errors.collect()
 }
@@ -51,7 +57,8 @@ fn files() -> [(&'static str, &'static [Table]); 2] {
 }
 
 fn all() -> Vec<(&'static str, &'static Table, &'static Row)> {
-    let tables = files().into_iter().flat_map(|(file, tables)| tables.iter().map(move |t| (file, t)));
+    let tables =
+        files().into_iter().flat_map(|(file, tables)| tables.iter().map(move |t| (file, t)));
     tables.flat_map(|(file, table)| table.rows().map(move |row| (file, table, row))).collect()
 }
 

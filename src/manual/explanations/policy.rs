@@ -10,8 +10,9 @@ name = "line4
     "P002" "unknown key": "A key, or a table, that doesn't exist at this place. Keys that nobody reads are errors, since a misspelled `deny-metrics` would let everything through." "Take the key that the hint names, or move it: keys of a rule stand below `[[rule]]`, steps of a shape below `[rule.shape]`." Policy r#"
 [[rule]]
 name = "line4"
-acton = "forward"
+action = "forward"
 group = "Plant1"
+deny-metric = ["**/Recipe*"]
 "#;
     "P003" "wrong type": "A value has another type than the key wants: a text for a number, a table for a list." "Write it as the message says; texts stand in quotes, numbers and `true` don't." Policy r#"
 [[rule]]
@@ -84,7 +85,7 @@ action = "deny"
 group = "Plant1"
 allow-metrics = ["Temperature"]
 "#;
-    "P014" "unknown datatype": "`datatypes` has a word that isn't one of Sparkplug's datatypes." "Write them as the specification does: `Float`, `Double`, `Int32`, `UInt64`, `Boolean`, `String`, `DateTime`, `Template`, …" Policy r#"
+    "P014" "unknown datatype": "`datatypes` has a word that isn't one of Sparkplug's datatypes." "Write them as the specification does: `Float`, `Double`, `Int32`, `UInt64`, `Boolean`, `String`, `DateTime`, `Template` and so on." Policy r#"
 [[rule]]
 name = "line4"
 action = "forward"
@@ -125,7 +126,7 @@ action = "forward"
 group = "Plant1"
 not-after = 2026-12-24T18:00:00
 "#;
-    "P031" "a limit is given twice": "`[limits.node]`, `[limits.link]` or `[limits.births]` stands in two files of the policy. Which of them holds would depend on the names of files." "Keep one." Console "
+    "P031" "a limit is given twice": "`[limits.node]`, `[limits.link]` or `[limits.births]` stands in two files of the policy. Which of them holds would depend on the names of files." "Keep one of the two." Console "
 $ sparkdiode check policies
 error[P031]: `[limits.link]` is given twice
  --> policies/site.toml:1:1

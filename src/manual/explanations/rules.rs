@@ -9,7 +9,8 @@ pub(super) const fn of_rules(reason: Reason) -> Parts {
     match reason {
         Reason::NoRule => (
             "Nothing, if it should stay in the plant. If it should cross, `sparkdiode policy explain` says what each rule has to say of it.",
-            Example::Policy(r#"
+            Example::Policy(
+                r#"
 [[rule]]
 name = "temperatures"
 action = "forward"
@@ -23,11 +24,13 @@ metric = "Recipe/Name"
 value = "A-17"
 expect = "drop"
 reason = "no_rule"
-"#),
+"#,
+            ),
         ),
         Reason::Denied => (
             "Nothing, if it is meant: deny wins over every forward rule. The rule is named beside the reason.",
-            Example::Policy(r#"
+            Example::Policy(
+                r#"
 [[rule]]
 name = "everything-of-line4"
 action = "forward"
@@ -47,11 +50,13 @@ metric = "Recipe/Name"
 value = "A-17"
 expect = "drop"
 reason = "denied"
-"#),
+"#,
+            ),
         ),
         Reason::Datatype => (
             "Add the datatype to the rule's `datatypes`, if values of it should cross. A node that changed the type of a metric may be another one than you think.",
-            Example::Policy(r#"
+            Example::Policy(
+                r#"
 [[rule]]
 name = "temperatures"
 action = "forward"
@@ -65,11 +70,13 @@ metric = "Temperature/Oil"
 value = "hotter than yesterday"
 expect = "drop"
 reason = "datatype"
-"#),
+"#,
+            ),
         ),
         Reason::Redacted => (
             "Nothing: IT is to know that the metric exists, and not its value.",
-            Example::Policy(r#"
+            Example::Policy(
+                r#"
 [[rule]]
 name = "line4"
 action = "forward"
@@ -83,11 +90,13 @@ metric = "Recipe/Name"
 value = "A-17"
 expect = "drop"
 reason = "redacted"
-"#),
+"#,
+            ),
         ),
         Reason::Opaque => (
             "Open it by a shape, if it should cross: `max-bytes` for Bytes, with `content-types` for a File, `columns` for a DataSet.",
-            Example::Policy(r#"
+            Example::Policy(
+                r#"
 [[rule]]
 name = "line4"
 action = "forward"
@@ -101,11 +110,13 @@ datatype = "Bytes"
 value = "ffd8ffe0"
 expect = "drop"
 reason = "opaque"
-"#),
+"#,
+            ),
         ),
         Reason::Unshapeable => (
             "Name the datatype in `open-datatypes`, if its values may cross unlooked at, or give the metric a shape that looks at it.",
-            Example::Policy(r#"
+            Example::Policy(
+                r#"
 [[rule]]
 name = "line4"
 action = "forward"
@@ -121,11 +132,13 @@ metric = "Level"
 value = "full"
 expect = "drop"
 reason = "unshapeable"
-"#),
+"#,
+            ),
         ),
         Reason::TooOld => (
             "Look at the node's clock, or at what it sent late; raise `max-age-s` if late values are wanted.",
-            Example::Policy(r#"
+            Example::Policy(
+                r#"
 [[rule]]
 name = "line4"
 action = "forward"
@@ -141,11 +154,13 @@ value = 61.5
 age-ms = 120_000
 expect = "drop"
 reason = "too_old"
-"#),
+"#,
+            ),
         ),
         Reason::Future => (
             "Set the node's clock; its values are ahead of the relay's.",
-            Example::Policy(r#"
+            Example::Policy(
+                r#"
 [[rule]]
 name = "line4"
 action = "forward"
@@ -161,11 +176,13 @@ value = 61.5
 age-ms = -86_400_000
 expect = "drop"
 reason = "future"
-"#),
+"#,
+            ),
         ),
         Reason::OutOfRange => (
             "A sensor that is broken, or a range that is too narrow. `out-of-range = \"clamp\"` or `\"null\"` shows IT that there was something.",
-            Example::Policy(r#"
+            Example::Policy(
+                r#"
 [[rule]]
 name = "line4"
 action = "forward"
@@ -181,11 +198,13 @@ metric = "Temperature"
 value = 3276.7
 expect = "drop"
 reason = "out_of_range"
-"#),
+"#,
+            ),
         ),
         Reason::TooLong => (
             "Raise `max-length` or `max-bytes`, if such texts are ordinary. A text that is suddenly long may carry something else.",
-            Example::Policy(r#"
+            Example::Policy(
+                r#"
 [[rule]]
 name = "line4"
 action = "forward"
@@ -200,11 +219,13 @@ metric = "State"
 value = "RUNNING, AND MUCH MORE"
 expect = "drop"
 reason = "too_long"
-"#),
+"#,
+            ),
         ),
         Reason::NotAllowed => (
             "Add the value to `allowed` or widen `pattern`, if it is ordinary.",
-            Example::Policy(r#"
+            Example::Policy(
+                r#"
 [[rule]]
 name = "line4"
 action = "forward"
@@ -219,11 +240,13 @@ metric = "State"
 value = "SERVICE"
 expect = "drop"
 reason = "not_allowed"
-"#),
+"#,
+            ),
         ),
         Reason::Deadband => (
             "Nothing: the value before it stands, as the rule wants. Lower `deadband` if IT needs smaller changes.",
-            Example::Policy(r#"
+            Example::Policy(
+                r#"
 [[rule]]
 name = "line4"
 action = "forward"
@@ -243,15 +266,19 @@ after-ms = 1000
 value = 61.6
 expect = "drop"
 reason = "deadband"
-"#),
+"#,
+            ),
         ),
         Reason::Interval => (
             "Nothing: the newest value follows when `min-interval-ms` is over. Lower it if IT needs every value.",
-            Example::Words("Three values come within a second, and `min-interval-ms` is 1000. The first one crosses, the third one when the second is over; the second one counts here."),
+            Example::Words(
+                "Three values come within a second, and `min-interval-ms` is 1000. The first one crosses, the third one when the second is over; the second one counts here.",
+            ),
         ),
         _ => (
             "Nothing. The relay gives every mirrored edge node a rebirth metric of its own, which it answers itself.",
-            Example::Policy(r#"
+            Example::Policy(
+                r#"
 [[rule]]
 name = "line4"
 action = "forward"
@@ -264,7 +291,8 @@ metrics = [
     { metric = "Temperature", value = 61.5, expect = "forward" },
     { metric = "Node Control/Reboot", value = false, expect = "drop", reason = "control_metric" },
 ]
-"#),
+"#,
+            ),
         ),
     }
 }

@@ -66,7 +66,7 @@ fn every_entry_says_what_it_means_and_what_to_do() {
         let sentence = |text: &str| text.len() > 15 && text.ends_with(['.', '`', ')']);
         assert!(sentence(entry.meaning), "{}: {}", entry.code, entry.meaning);
         assert!(sentence(entry.action), "{}: {}", entry.code, entry.action);
-        assert!(!entry.title.ends_with('.') && entry.title.len() > 8, "{}", entry.code);
+        assert!(!entry.title.ends_with('.') && entry.title.len() > 6, "{}", entry.code);
         if let Example::Console(text) = entry.example {
             assert!(text.contains(&format!("[{}]", entry.code)), "{}: {text}", entry.code);
         }
@@ -124,7 +124,8 @@ fn every_event_has_an_entry_with_a_line_of_the_log() {
 fn the_examples_of_diagnostics_bring_them_about() {
     let mut tried = 0;
     for entry in codes() {
-        let of = |result: Result<Diagnostics, Diagnostics>| result.unwrap_or_else(|problems| problems);
+        let of =
+            |result: Result<Diagnostics, Diagnostics>| result.unwrap_or_else(|problems| problems);
         let problems = match entry.example {
             Example::Policy(text) => {
                 let sources = [SourceFile::new("a.toml", text)];

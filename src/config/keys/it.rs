@@ -66,11 +66,11 @@ pub(super) const HEALTH: &[Row] = rows! {
 
 /// `[limits]`.
 pub(super) const LIMITS: &[Row] = rows! {
-    "metrics-per-payload" = "metrics of a payload, members of templates among them, and the metrics of one node or device; some 600 bytes", "1000 to 2000000", "100000, or `max-packet-bytes` / 32 if that is more";
+    "metrics-per-payload" = "metrics of a payload, members of templates among them, and the metrics of one node or device; some 600 bytes", "1000 to 2000000", "131072: `max-packet-bytes` / 32, and 100000 at least";
     "members-per-template" = "members of one template", "1 to 2000000", "20000";
-    "properties-per-payload" = "keys and values of properties (two for each property), sets of them, and parameters; some 65 bytes", "1000 to 20000000", "524288, or `max-packet-bytes` / 8 if that is more";
+    "properties-per-payload" = "keys and values of properties (two for each property), sets of them, and parameters; some 65 bytes", "1000 to 20000000", "524288: `max-packet-bytes` / 8, and 524288 at least";
     "properties-per-metric" = "properties of one metric beside its `Quality`; more are left out", "1 to 10000", "256";
-    "cells-per-payload" = "rows, cells and columns of data sets; some 32 bytes", "1000 to 20000000", "400000, or `max-packet-bytes` / 8 if that is more";
+    "cells-per-payload" = "rows, cells and columns of data sets; some 32 bytes", "1000 to 20000000", "524288: `max-packet-bytes` / 8, and 400000 at least";
     "name-bytes" = "bytes of one name: of a metric, member, parameter, property, column", "64 to 65535", "4096 (policies can give longer names)";
     "text-bytes" = "bytes of one text: a value, a property, a description", "1024 to 67108864", "262144";
     "nesting" = "templates within templates, sets within sets", "1 to 32", "16";

@@ -153,9 +153,11 @@ impl StepContext<'_> {
                     }
                 }
             };
-            for (reason, fault) in mend_properties(&mut metric, &self.settings.caps) {
+            let target = parts.state.layout.slot(slot);
+            let known = target.and_then(|target| target.current.properties.as_deref());
+            let name = target.map(Slot::name).unwrap_or_default();
+            for (reason, fault) in mend_properties(&mut metric, known, &self.settings.caps) {
                 // The metric crosses without some of its properties.
-                let name = parts.state.layout.slot(slot).map(Slot::name).unwrap_or_default();
                 let fault = || fault.clone();
                 self.refuse_metric(parts.origin, name, reason, &mut doubts.told, fault);
             }

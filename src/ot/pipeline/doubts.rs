@@ -115,7 +115,9 @@ impl StepContext<'_> {
                     passage.held = passage.held.saturating_sub(1);
                     passage.ticket = passage.ticket.filter(|_| passage.held > 0);
                 }
-                Some(false) => self.lose_held(parts.origin, parts.state, doubt.slot, cause),
+                Some(false) => {
+                    self.lose_held(parts.origin, parts.state, doubt.slot, cause);
+                }
             }
             parts.state.layout.update(doubt.slot, &metric);
             let Some(slot) = parts.state.layout.slot_mut(doubt.slot) else { continue };

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use account::{Reason, What};
+use account::{Reason, RuleId, What};
 use foldhash::fast::RandomState;
 use mistake::mistake;
 use policy::shape::set_bad;
@@ -29,6 +29,8 @@ pub(super) struct Doubts {
     pub(super) told: RefusedMetrics,
     /// What was taken out of its templates.
     pub(super) unfit: Unfit,
+    /// The first value whose content a rule refuses, for the log.
+    pub(super) ruled_out: Option<(usize, Reason, RuleId)>,
     slots: Vec<Doubt>,
 }
 

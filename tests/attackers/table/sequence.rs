@@ -95,10 +95,10 @@ pub(super) const ATTACKERS: &[Attacker] = &[
     })
     .told(HOLES),
     Attacker::ot(KIND, "two-publishers-that-count", |edge, step| {
-        // The other one begins a second later; both count rightly.
+        // The other one begins a little later; both count rightly.
         let mut all = Vec::new();
         for publisher in 0..2_u64 {
-            let Some(step) = step.checked_sub(publisher * 10) else { continue };
+            let Some(step) = step.checked_sub(publisher * 2) else { continue };
             if step == 0 {
                 edge.bd_seq = publisher;
                 all.push(edge.small_birth());
@@ -111,6 +111,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         }
         all
     })
+    .for_steps(20)
     .told(&[Told::ot("NAME_SHARED", &["node=Plant/{node}"])]),
     Attacker::ot(KIND, "copies", |edge, step| {
         let one = edge.small_data(step);

@@ -120,6 +120,7 @@ pub fn for_terminal(text: &str, width: usize, paint: Paint) -> String {
             paragraph.clear();
         }
         match kind {
+            Kind::Code if line.is_empty() => out.push('\n'),
             Kind::Code => out.push_str(&format!("{INDENT}{line}\n")),
             Kind::Text if row => table.push(line),
             Kind::Text if line.is_empty() => {
@@ -148,8 +149,12 @@ fn is_numbered(line: &str) -> bool {
 
 /// Links as what they say, and no stars: backticks stay, since they hold names together.
 fn plain(text: &str) -> String {
-    let linked = with_links(text, reference);
-    linked.replace("**", "").replace("\\|", "|")
+    let text = with_links(text, reference).replace("**", "").replace("\\|", "|");
+    // What a paragraph begins with in italics.
+    match text.strip_prefix('*').and_then(|rest| rest.split_once('*')) {
+        Some((italic, rest)) => format!("{italic}{rest}"),
+        None => text,
+    }
 }
 
 fn put_paragraph(out: &mut String, lines: &[&str], width: usize) {

@@ -93,13 +93,13 @@ fn links_of_a_man_page_are_references_and_comments_are_gone() {
 
 #[test]
 fn a_page_fits_a_terminal() {
-    let text = "# A *page*\n\nOne two three four five six\nseven [eight](policy.md).\n\n- a point\n  of two lines\n- another\n\n\
+    let text = "# A page\n\n*First.* One two three four five six\nseven [eight](policy.md).\n\n- a point\n  of two lines\n- another\n\n\
                 | key | meaning | default |\n|---|---|---|\n| `a` | b c d e f g h i j k l m n | 7 |\n\n\
                 | x | y |\n|---|---|\n| 1 | 2 |\n";
     let shown = for_terminal(text, 24, Paint::new(false));
     assert_eq!(
         shown,
-        "A *page*\n\nOne two three four five\nsix seven eight\n(sparkdiode-policy(5)).\n\n\
+        "A page\n\nFirst. One two three\nfour five six seven\neight\n(sparkdiode-policy(5)).\n\n\
          - a point of two lines\n- another\n\n`a`\n    b c d e f g h i j k\n    l m n\n    default: 7\n\n\
          x  y\n1  2\n"
     );

@@ -27,6 +27,7 @@ mod monitoring;
 mod networks;
 mod packet;
 mod peers;
+mod picture;
 mod policies;
 mod readme;
 mod relay;

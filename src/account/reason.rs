@@ -116,6 +116,58 @@ reasons! {
     SetAside = "set_aside",
 }
 
+impl Reason {
+    /// Whether it is ordinary that something is dropped for this reason: the policy wants it so, or every
+    /// plant has it.
+    pub const fn is_wanted(self) -> bool {
+        match self {
+            Reason::Command
+            | Reason::State
+            | Reason::StoredBirth
+            | Reason::NoRule
+            | Reason::Denied
+            | Reason::Datatype
+            | Reason::Redacted
+            | Reason::Opaque
+            | Reason::Unshapeable
+            | Reason::TooOld
+            | Reason::Future
+            | Reason::OutOfRange
+            | Reason::TooLong
+            | Reason::NotAllowed
+            | Reason::Deadband
+            | Reason::Interval
+            | Reason::Conflated
+            | Reason::ControlMetric
+            | Reason::StaleDeath
+            | Reason::Duplicate => true,
+            Reason::NotSparkplug
+            | Reason::MalformedTopic
+            | Reason::UnknownType
+            | Reason::MalformedPayload
+            | Reason::TooLarge
+            | Reason::OverCap
+            | Reason::BadCompression
+            | Reason::NameCollision
+            | Reason::Rate
+            | Reason::NodeRate
+            | Reason::LinkRate
+            | Reason::Amplification
+            | Reason::Overload
+            | Reason::DataBeforeBirth
+            | Reason::UnknownMetric
+            | Reason::TypeMismatch
+            | Reason::Late
+            | Reason::OverCapacity
+            | Reason::OverMemory
+            | Reason::Recheck
+            | Reason::NameTaken
+            | Reason::BadFrame
+            | Reason::SetAside => false,
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())

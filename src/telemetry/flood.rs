@@ -4,10 +4,16 @@
 //! [`SOURCE_LINES`] lines of one source and [`KIND_LINES`] of all sources pass; the rest is
 //! counted, exactly, and summarised at the window's end. The table of sources is bounded by
 //! [`TRACKED_SOURCES`]: whoever invents sources shares one entry with all the others.
+//!
+//! What begins and then goes on ([`Limit::Begins`]) has hours of its own: [`begun`].
+
+mod begun;
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
+use begun::Begun;
+pub use begun::TRACKED;
 use foldhash::fast::RandomState;
 
 use super::event::{Event, Limit};
@@ -29,6 +35,7 @@ pub const SUMMARISED_SOURCES: usize = 8;
 #[derive(Debug)]
 pub struct Flood {
     kinds: Vec<Kind>,
+    begun: Begun,
 }
 
 /// The window of one kind.
@@ -72,7 +79,7 @@ impl Default for Flood {
     fn default() -> Flood {
         let mut kinds = Vec::new();
         kinds.resize_with(Event::ALL.len(), Kind::default);
-        Flood { kinds }
+        Flood { kinds, begun: Begun::default() }
     }
 }
 
@@ -84,6 +91,9 @@ impl Flood {
         let entry = event.entry();
         if entry.limit == Limit::Never {
             return true;
+        }
+        if let Limit::Begins(_) = entry.limit {
+            return self.begun.admit(now, at, event, source);
         }
         let Some(kind) = self.kinds.get_mut(event as usize) else { return true };
         kind.since.get_or_insert(now);
@@ -101,9 +111,7 @@ impl Flood {
             kind.lines = all_lines.saturating_add(1);
             return true;
         }
-        count.suppressed = count.suppressed.saturating_add(1);
-        count.first.get_or_insert(at);
-        count.last = Some(at);
+        count.suppress(at);
         false
     }
 
@@ -114,6 +122,7 @@ impl Flood {
                 kind.close(now, *event, into);
             }
         }
+        self.begun.ended(now, None, false, into);
     }
 
     /// As [`Flood::ended`], for one kind: what has to be emitted before its next line.
@@ -123,6 +132,9 @@ impl Flood {
         {
             kind.close(now, event, into);
         }
+        if let Limit::Begins(_) = event.entry().limit {
+            self.begun.ended(now, Some(event), false, into);
+        }
     }
 
     /// Appends the summaries of all windows, for a half that ends.
@@ -130,6 +142,7 @@ impl Flood {
         for (event, kind) in Event::ALL.iter().zip(&mut self.kinds) {
             kind.close(now, *event, into);
         }
+        self.begun.ended(now, None, true, into);
     }
 }
 
@@ -161,6 +174,12 @@ impl Kind {
 }
 
 impl Count {
+    fn suppress(&mut self, at: SystemTime) {
+        self.suppressed = self.suppressed.saturating_add(1);
+        self.first.get_or_insert(at);
+        self.last = Some(at);
+    }
+
     fn add(&mut self, other: Count) {
         self.suppressed = self.suppressed.saturating_add(other.suppressed);
         self.first = match (self.first, other.first) {
@@ -288,9 +307,9 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_is_ever_uncounted(
-            steps in prop::collection::vec((0..30_000_u64, 0..100_u32, 0..3_usize), 1..400)
+            steps in prop::collection::vec((0..30_000_u64, 0..100_u32, 0..4_usize), 1..400)
         ) {
-            let kinds = [LIMITED, Event::BrokerDown, Event::SequenceGap];
+            let kinds = [LIMITED, Event::BrokerDown, Event::SequenceGap, Event::PolicyDrop];
             let mut flood = Flood::default();
             let (mut now, mut lines, mut summaries) = (Duration::ZERO, 0, Vec::new());
             for (pause_ms, source, kind) in &steps {

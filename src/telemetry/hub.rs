@@ -15,9 +15,11 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::broker_error;
 use super::event::{Event, Limit, TARGET};
 use super::flood::{Flood, Repeated};
-use super::record::{EVENT_FIELD, Record};
+use super::record::{BETWEEN, EVENT_FIELD, Record};
+use super::recovery::{LASTED, Troubles};
 use super::style::Style;
 use super::syslog::{Queue, Target};
 
@@ -43,6 +45,7 @@ pub(super) struct Hub {
     style: Style,
     clock: Clock,
     flood: Mutex<Flood>,
+    troubles: Mutex<Troubles>,
     stderr: ToStderr,
     outputs: Vec<Output>,
     /// What stderr shows at most; for summaries, which come from no place that a filter knows.
@@ -64,7 +67,8 @@ impl Hub {
         outputs: Vec<Output>,
     ) -> Hub {
         let stderr_max = filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
-        Hub { style, clock, flood: Mutex::default(), stderr, outputs, stderr_max }
+        let (flood, troubles) = (Mutex::default(), Mutex::default());
+        Hub { style, clock, flood, troubles, stderr, outputs, stderr_max }
     }
 
     /// Emits the summaries of windows that are over; to be called about once a second.
@@ -94,6 +98,12 @@ impl Hub {
             return mistake!("an event of the catalogue that is none of it");
         };
         let (at, now) = (self.clock)();
+        broker_error::notice(kind, || {
+            let mut record = Record::new(at, kind);
+            event.record(&mut record);
+            record
+        });
+        let lasted = self.troubles().notice(now, kind, &key.source);
         let mut summaries = Vec::new();
         let admitted = {
             let mut flood = self.flood();
@@ -106,6 +116,9 @@ impl Hub {
         if admitted {
             let mut record = Record::new(at, kind);
             event.record(&mut record);
+            if let Some(lasted) = lasted {
+                record.add(LASTED, &lasted.as_secs().to_string());
+            }
             self.emit(record, stderr);
         }
     }
@@ -149,6 +162,10 @@ impl Hub {
                 output.queue.offer(&record);
             }
         }
+    }
+
+    fn troubles(&self) -> MutexGuard<'_, Troubles> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn flood(&self) -> MutexGuard<'_, Flood> {
@@ -221,6 +238,19 @@ impl Key {
             |event| matches!(event.entry().limit, Limit::PerSource(name) if name == field.name()),
         )
     }
+
+    /// Takes the value if it belongs to the cause of what begins.
+    fn take_part(&mut self, field: &Field, value: &str) {
+        let Some(Limit::Begins(names)) = self.event.map(|event| event.entry().limit) else {
+            return;
+        };
+        let Some(place) = names.iter().position(|name| *name == field.name()) else { return };
+        // Fields come in the order in which the catalogue has them; one that isn't there is empty.
+        let behind = self.source.matches(BETWEEN).count();
+        self.source.extend(std::iter::repeat_n(BETWEEN, place.saturating_sub(behind)));
+        let letters = value.chars().filter(|letter| *letter != BETWEEN);
+        self.source.extend(letters.take(MAX_SOURCE_CHARS));
+    }
 }
 
 impl Visit for Key {
@@ -238,10 +268,13 @@ impl Visit for Key {
             self.source.clear();
             self.source.extend(value.chars().take(MAX_SOURCE_CHARS));
         }
+        self.take_part(field, value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if self.is_source(field) {
+        let begins =
+            self.event.is_some_and(|event| matches!(event.entry().limit, Limit::Begins(_)));
+        if begins || self.is_source(field) {
             self.record_str(field, &format!("{value:?}"));
         }
     }

@@ -6,6 +6,7 @@
 //!  at the place             one layer  limits   cleans  └──> syslog, one queue and thread a target
 //! ```
 
+mod broker_error;
 #[cfg(any(test, feature = "testing"))]
 pub mod capture;
 mod event;
@@ -17,6 +18,7 @@ mod mistakes;
 mod notify;
 mod policy_loaded;
 mod record;
+mod recovery;
 mod renewal;
 pub mod status;
 mod stderr;

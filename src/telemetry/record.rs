@@ -16,6 +16,9 @@ pub const MAX_VALUE_BYTES: usize = 256;
 /// of RFC 5424 should take (2,048 bytes), in all forms.
 pub const MAX_VALUES_BYTES: usize = 640;
 
+/// Between the values of a cause of several fields; no value has it once it is clean.
+pub(super) const BETWEEN: char = '\u{1f}';
+
 /// An event with its fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -46,6 +49,12 @@ impl Record {
         record.text = Some(text);
         match (&repeated.source, repeated.event.entry().limit) {
             (Some(source), Limit::PerSource(name)) => record.add(name, source),
+            (Some(source), Limit::Begins(names)) => {
+                let values = names.iter().zip(source.split(BETWEEN));
+                values.filter(|(_, value)| !value.is_empty()).for_each(|(name, value)| {
+                    record.add(name, value);
+                });
+            }
             _ if repeated.sources > 0 => record.add("sources", &repeated.sources.to_string()),
             _ => {}
         }

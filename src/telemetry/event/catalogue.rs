@@ -5,12 +5,12 @@ use super::{Entry, FieldSpec, Halves, Limit, Severity};
 
 events! {
     /// The half runs.
-    Started = "STARTED" (Notice, Both, Never) "started" {
+    Started = "STARTED" (Notice, Both, Never) "at work" {
         version: "version of the relay", #[optional] policy: "digest of the policy in force; absent where an IT half has no copy of it",
     } "Nothing. Without a STOPPED or FAILED before it, the half was killed or lost power.";
 
     /// The half ended as it was asked to.
-    Stopped = "STOPPED" (Notice, Both, Never) "stopped" {
+    Stopped = "STOPPED" (Notice, Both, Never) "ended in good order" {
     } "Nothing, if somebody stopped it. On IT every mirrored node is dead until it runs again.";
 
     /// The half ended by an error. A service manager starts it again, unless the exit code is 77 or 78.
@@ -24,7 +24,7 @@ events! {
     } "Run `sparkdiode check` on the file: it explains the place and says what helps.";
 
     /// The half has sealed itself, before its first connection.
-    Sealed = "SEALED" (Notice, Both, Never) "sealed" {
+    Sealed = "SEALED" (Notice, Both, Never) "can reach nothing else from now on" {
         user: "number of the user that it runs as", group: "number of its group",
         waived: "layers that the configuration gives up",
     } "Nothing. `sparkdiode sandbox show` says what a sealed half may still do.";
@@ -64,7 +64,7 @@ events! {
 
     /// The session with the broker stands.
     BrokerUp = "BROKER_UP" (Notice, Both, PerKind) "connected" {
-        broker: "address of the broker", #[optional] session_present: "whether the OT broker had kept the session, and with it what came meanwhile",
+        broker: "address of the broker", #[optional] session_present: "whether the OT broker had kept the session, and with it what came meanwhile", #[optional] lasted_s: "seconds since the line that told of the trouble which is over",
     } "Nothing. With session_present=false what was sent in the meantime is lost.";
 
     /// There is no session with the broker; the relay goes on trying. On IT: with no mirrored node.
@@ -108,7 +108,7 @@ events! {
 
     /// The OT broker grants what it had refused.
     SubscriptionGranted = "SUBSCRIPTION_GRANTED" (Notice, Ot, PerKind) "the broker grants what it had refused" {
-        broker: "address of the broker", filters: "what was asked for",
+        broker: "address of the broker", filters: "what was asked for", #[optional] lasted_s: "seconds since the line that told of the trouble which is over",
     } "Nothing.";
 
     /// The OT broker doesn't answer a subscription. Where no messages come either, the connection is made anew.
@@ -144,7 +144,7 @@ events! {
 
     /// Certificates, key and authorities are taken up as they are in their files now: these were exchanged, or what was wrong with them is mended.
     CertRenewed = "CERT_RENEWED" (Notice, Both, PerKind) "the certificates in the files are in force" {
-        files: "files that are others than before", #[optional] expires: "date (UTC) on which the first of them ends",
+        files: "files that are others than before", #[optional] expires: "date (UTC) on which the first of them ends", #[optional] lasted_s: "seconds since the line that told of the trouble which is over",
     } "Nothing. Sessions that stand go on; from now on connections are made with these.";
     /// Certificates, key or authorities were exchanged, and what is in the files now can't be used. It is said again every hour, and health has it, until it is mended.
     CertNotRenewed = "CERT_NOT_RENEWED" (Error, Both, PerKind) "what is in the certificate files isn't used" {
@@ -156,7 +156,7 @@ events! {
     } "Nothing, if you restart the half after each renewal. Else let its user read the file and the directories on the way to it.";
 
     /// A message was dropped because the policy says so, or because it is of a kind that never crosses; or, with `metric`, a value of a message that crosses without it.
-    PolicyDrop = "POLICY_DROP" (Info, Ot, PerSource("node")) "not forwarded" {
+    PolicyDrop = "POLICY_DROP" (Info, Ot, Begins(&["node", "reason", "rule"])) "not forwarded" {
         node: "group/edge node", topic: "topic of the message",
         reason: "word of the list of reasons: no_rule, denied, command, …", #[optional] rule: "name of the rule that says so",
         #[optional] metric: "the first metric whose value a rule refuses, where the others cross",
@@ -216,6 +216,11 @@ events! {
         node: "group/edge node", topic: "topic of the message",
         reason: "word of the list of reasons: data_before_birth, unknown_metric",
     } "Ordinary for a moment after the first start. If it stays, have the node's own host ask it for a rebirth, or restart the node.";
+
+    /// Edge nodes send, and none of them is born yet: so it is after a first start beside a plant that runs. A birth says what the data mean, and each node publishes it when it connects or is asked for it.
+    NodesUnborn = "NODES_UNBORN" (Warning, Ot, PerKind) "nodes send, and none is born yet: nothing crosses until then" {
+        nodes: "how many nodes and devices", node: "group/edge node of one of them", #[optional] command: "for a shell on the plant's side: has this one born at once",
+    } "Wait until each node connects anew, or have its own host ask it for a rebirth: `command` does that for one, with the login of whoever may write to it. The relay itself writes nothing there.";
 
     /// Messages of a node were lost before they reached the relay: its sequence has a hole that nothing filled within `reorder-timeout-ms`. What the relay refused itself is no such loss.
     SequenceGap = "SEQUENCE_GAP" (Warning, Ot, PerSource("node")) "messages were lost before they reached the relay" {
@@ -312,13 +317,12 @@ events! {
 
     /// Writing works again.
     DiskOk = "DISK_OK" (Notice, Both, PerSource("what")) "the disk takes data again" {
-        what: "journal, segment, plant, state or status",
+        what: "journal, segment, plant, state or status", #[optional] lasted_s: "seconds since the line that told of the trouble which is over",
     } "Nothing.";
 
     /// The journal is nearly as large as it may be, and what will be deleted is younger than it should get.
     JournalNearLimit = "JOURNAL_NEAR_LIMIT" (Warning, Ot, Never) "the journal is near its limit: segments will be deleted before their age" {
-        bytes: "size of the journal",
-        limit: "its limit, `retain-bytes`",
+        bytes: "size of the journal", limit: "its limit, `retain-bytes`",
     } "Raise `retain-bytes` (and the disk), or lower `retain-age-h`: an outage of IT may last as long as the journal reaches back.";
 
     /// Old segments were deleted, as `retain-bytes` and `retain-age-h` say.
@@ -328,15 +332,12 @@ events! {
 
     /// Something is larger than a frame of the journal may be, and was left out.
     FrameTooLarge = "FRAME_TOO_LARGE" (Error, Ot, PerKind) "left out of the journal: too large" {
-        #[optional] error: "what was too large",
-        #[optional] keyframes: "number of keyframes that were left out of a segment's head",
+        #[optional] error: "what was too large", #[optional] keyframes: "number of keyframes that were left out of a segment's head",
     } "Find the node with that large a birth; its data can't be read without it.";
 
     /// A half's own stored state can't be used. It is set aside, and learnt anew.
     StateDamaged = "STATE_DAMAGED" (Warning, Both, Never) "stored state can't be used; it is learnt anew" {
-        what: "plant, mirror or bdSeq",
-        why: "damaged, or too old for the journal",
-        #[optional] moved_to: "where the file is kept",
+        what: "plant, mirror or bdSeq", why: "damaged, or too old for the journal", #[optional] moved_to: "where the file is kept",
     } "Look for errors of the disk. Nodes are known again with their next birth.";
 
     /// The journal can't be read; the IT half goes on trying.
@@ -352,17 +353,18 @@ events! {
 
     /// Values that were missed during an outage belong to a device or metric that doesn't exist any more.
     ValuesUnplaceable = "VALUES_UNPLACEABLE" (Warning, It, Never) "missed values were not published: their device or metric is gone" {
-        first: "first sequence number",
-        last: "last sequence number",
-        frames: "frames with such values",
+        first: "first sequence number", last: "last sequence number", frames: "frames with such values",
     } "They can be read with `sparkdiode journal cat --from-seq … --to-seq …`.";
 
     /// What an outage of IT missed stands in the journal before the policy became tighter, and this half has no copy of the policy in force to ask whether it may leave: it stays.
     HistoryWithheld = "HISTORY_WITHHELD" (Warning, It, Never) "missed values were not published: the policy became tighter since" {
-        first: "first sequence number",
-        last: "last sequence number",
-        frames: "frames that stay",
+        first: "first sequence number", last: "last sequence number", frames: "frames that stay",
     } "Give the IT half a copy of the policy (`[policies]` in `it.toml`), so that of such history what the policy in force lets through still leaves. It can be read with `sparkdiode journal cat --from-seq … --to-seq …`.";
+
+    /// What an outage of IT missed has been sent as historical data, and the broker holds it.
+    BackfillDone = "BACKFILL_DONE" (Notice, It, Never) "what was missed has been sent" {
+        messages: "how many messages it took", seconds: "how long it took",
+    } "Nothing. VALUES_UNPLACEABLE, HISTORY_WITHHELD and FRAMES_LOST say what of it is missing.";
 
     /// No sign of life came from the OT half, or it has lost its broker: every mirrored node is declared dead on IT.
     LinkStale = "LINK_STALE" (Error, It, Never) "link stale: every node is declared dead" {
@@ -372,6 +374,7 @@ events! {
 
     /// The OT half gives signs of life again; nodes are born again.
     LinkAlive = "LINK_ALIVE" (Notice, It, Never) "link alive" {
+        #[optional] lasted_s: "seconds since the line that told of the trouble which is over",
     } "Nothing.";
 
     /// Frames come, but were written too long ago to prove anything.
@@ -391,15 +394,12 @@ events! {
 
     /// The births of a mirrored node are published.
     NodeBorn = "NODE_BORN" (Info, It, PerSource("node")) "born" {
-        node: "group/edge node",
-        devices: "number of its devices",
-        bd_seq: "bdSeq of its session on IT",
+        node: "group/edge node", devices: "number of its devices", bd_seq: "bdSeq of its session on IT",
     } "Nothing.";
 
     /// A mirrored node is dead on IT.
     NodeDead = "NODE_DEAD" (Notice, It, PerSource("node")) "dead" {
-        node: "group/edge node",
-        why: "why",
+        node: "group/edge node", why: "why",
     } "Look whether the node should be up. If all die together, look for LINK_STALE.";
 
     /// The IT session of a mirrored node broke; it is opened again.
@@ -482,7 +482,7 @@ events! {
     /// A syslog target is reached, at the start or again.
     LogTargetUp = "LOG_TARGET_UP" (Notice, Both, PerSource("target")) "syslog target reached" {
         target: "name of the target",
-        lost: "lines that didn't fit into its queue until now; LOG_LOST follows where there are any",
+        lost: "lines that didn't fit into its queue until now; LOG_LOST follows where there are any", #[optional] lasted_s: "seconds since the line that told of the trouble which is over",
     } "Nothing.";
 
     /// Lines for a syslog target are lost: its queue was full, or the half ended before they were sent. Told to the target itself, and to the others.

@@ -4,7 +4,7 @@ macro_rules! events {
     ($(
         $(#[doc = $meaning:literal])+
         $event:ident = $msgid:literal
-            ($severity:ident, $halves:ident, $limit:ident $(($source:literal))?)
+            ($severity:ident, $halves:ident, $limit:ident $(($source:expr))?)
             $text:literal
             { $($(#[$optional:ident])? $field:ident: $about:literal,)* }
             $action:literal;

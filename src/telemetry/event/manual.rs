@@ -5,7 +5,9 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::{Event, Halves, Limit, Severity};
-use crate::flood::{KIND_LINES, SOURCE_LINES, SUMMARISED_SOURCES, TRACKED_SOURCES, WINDOW};
+use crate::flood::{
+    KIND_LINES, SOURCE_LINES, SUMMARISED_SOURCES, TRACKED, TRACKED_SOURCES, WINDOW,
+};
 
 /// The page `src/manual/events.md`.
 pub fn manual() -> String {
@@ -57,6 +59,10 @@ fn write_manual(page: &mut String) -> std::fmt::Result {
          | `first_at` | when the first of them happened (UTC) |\n\
          | `last_at` | when the last of them happened (UTC) |\n\
          | `sources` | in the line for all the others: how many sources, at least |\n\n\
+         What the policy decides goes on for as long as the plant sends: such an event is *told when it\n\
+         begins*, once for each value of its fields, and then in one line an hour with the same fields and\n\
+         `repeated`. What didn't happen for an hour has ended, and is told again when it begins anew.\n\
+         ({TRACKED} of them are known at once; further ones are counted together.) SUMMARY has the rest.\n\n\
          ## Events\n\n\
          | MSGID | severity | half | says |\n|---|---|---|---|"
     )?;
@@ -82,6 +88,9 @@ fn write_manual(page: &mut String) -> std::fmt::Result {
             Limit::Never => "not limited".to_owned(),
             Limit::PerKind => "limited per kind".to_owned(),
             Limit::PerSource(source) => format!("limited per source: `{source}`"),
+            Limit::Begins(fields) => {
+                format!("told when it begins, and once an hour: per `{}`", fields.join("`, `"))
+            }
         };
         writeln!(page, "*{}, {half}, {limit}.* `{}`\n", entry.severity, entry.text)?;
         writeln!(page, "{}\n", entry.meaning)?;
@@ -117,7 +126,8 @@ pub fn json() -> String {
             let (limit, source) = match entry.limit {
                 Limit::Never => ("none", None),
                 Limit::PerKind => ("kind", None),
-                Limit::PerSource(source) => ("source", Some(source)),
+                Limit::PerSource(source) => ("source", Some(source.to_owned())),
+                Limit::Begins(fields) => ("begins", Some(fields.join(" "))),
             };
             json!({
                 "msgid": entry.msgid,

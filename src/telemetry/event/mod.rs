@@ -53,6 +53,8 @@ pub enum Limit {
     PerKind,
     /// Few lines in a window for each value of this field.
     PerSource(&'static str),
+    /// A line when it begins for these values of these fields, and one an hour with the count.
+    Begins(&'static [&'static str]),
 }
 
 /// One field of an event.
@@ -268,6 +270,14 @@ mod tests {
             if let Limit::PerSource(source) = event.entry().limit {
                 let field = event.entry().fields.iter().find(|field| field.name == source);
                 assert!(field.is_some_and(|field| !field.optional), "{}: {source}", event.msgid());
+            }
+            if let Limit::Begins(names) = event.entry().limit {
+                let fields: Vec<_> = event.entry().fields.iter().map(|field| field.name).collect();
+                let known = names.iter().all(|name| fields.contains(name));
+                assert!(
+                    known
+                        && names.is_sorted_by_key(|name| fields.iter().position(|one| one == name))
+                );
             }
         }
     }

@@ -5,11 +5,12 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use tls::{CertificateEnd, Certificates, EXPIRY_WARNING_DAYS, days_left};
 
+use super::judge::Judge;
 use super::{
     AccountStatus, BrokerStatus, CertificateStatus, FORMAT, Level, OtStatus, ReloadRefused,
     ReportError, Reporter, ReporterSettings, Status,
 };
-use crate::{Notifier, event};
+use crate::{Notifier, broker_error, event};
 
 /// What a half says of itself, and how often.
 #[derive(Clone, Debug)]
@@ -57,6 +58,7 @@ pub struct StatusEmitter {
     connected: Option<bool>,
     since_ms: u64,
     reload_refused: Option<ReloadRefused>,
+    judge: Judge,
 }
 
 /// What health says of a refused policy: characters of the error.
@@ -88,6 +90,7 @@ impl StatusEmitter {
             connected: None,
             since_ms: wall_ms,
             reload_refused: None,
+            judge: Judge::default(),
         })
     }
 
@@ -116,6 +119,7 @@ impl StatusEmitter {
                 connected,
                 since_ms: Some(self.since_ms),
                 sessions,
+                error: if connected { None } else { broker_error::last() },
             },
             certificate: first.as_ref().map(|first| end_status(first, wall_ms)),
             reload_refused: self.reload_refused.clone(),
@@ -155,7 +159,8 @@ impl StatusEmitter {
 
     /// Hands the status over to those who write it, and emits a summary if that is due. `at` is
     /// when [`StatusEmitter::is_due`] was asked.
-    pub fn emit(&mut self, at: Duration, status: Status) {
+    pub fn emit(&mut self, at: Duration, mut status: Status) {
+        self.judge.judge(&mut status);
         self.next = at.saturating_add(self.settings.every);
         if self.next_summary <= at {
             self.next_summary = at.saturating_add(self.settings.summary_every);

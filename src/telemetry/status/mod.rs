@@ -8,6 +8,7 @@
 //! ```
 
 mod emitter;
+mod judge;
 mod report;
 mod textfile;
 mod tracker;
@@ -59,7 +60,11 @@ pub struct Status {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     pub level: Level,
+    /// Each cause in words, the worst first.
     pub reasons: Vec<String>,
+    /// How many of them, from the first on, are critical; the others are warnings.
+    #[serde(default)]
+    pub critical: u64,
 }
 
 /// How the half is.
@@ -84,6 +89,9 @@ pub struct BrokerStatus {
     pub since_ms: Option<u64>,
     /// MQTT sessions that are up: one on OT, one per mirrored edge node on IT.
     pub sessions: u64,
+    /// Why it isn't connected, as far as that was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// A policy.
@@ -345,11 +353,36 @@ pub struct OtReport {
     pub drops: Vec<DropStatus>,
 }
 
+impl BrokerStatus {
+    /// The words, and why it isn't connected where that is known.
+    #[must_use]
+    pub fn because(&self, words: &str) -> String {
+        match &self.error {
+            Some(error) => format!("{words}: {error}"),
+            None => words.to_owned(),
+        }
+    }
+}
+
 impl Health {
-    /// Adds a reason to look.
+    /// Adds a reason to look, behind those that are as bad.
     pub fn add(&mut self, level: Level, reason: impl Into<String>) {
         self.level = self.level.max(level);
-        self.reasons.push(reason.into());
+        if level == Level::Critical {
+            let place = usize::try_from(self.critical).unwrap_or(usize::MAX);
+            self.reasons.insert(place.min(self.reasons.len()), reason.into());
+            self.critical = self.critical.saturating_add(1);
+        } else {
+            self.reasons.push(reason.into());
+        }
+    }
+
+    /// Each cause with how bad it is, the worst first.
+    pub fn causes(&self) -> impl Iterator<Item = (Level, &String)> {
+        let critical = usize::try_from(self.critical).unwrap_or(usize::MAX);
+        self.reasons.iter().enumerate().map(move |(place, reason)| {
+            (if place < critical { Level::Critical } else { Level::Warning }, reason)
+        })
     }
 }
 

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use policy::Policy;
-use telemetry::Notifier;
 use telemetry::status::{
     DropStatus, ItStatus, LINK_ALIVE, Level, OtReport, PolicyStatus, ReloadRefused, Status,
     StatusEmitter, Tracker,
 };
+use telemetry::{Notifier, event};
 
 use super::connection::MAX_QUEUED_BYTES;
 use super::mirror::{Mirror, Now};
@@ -29,6 +29,31 @@ pub(super) struct StatusReporter {
     relay_node: Option<RelayNode>,
     /// A sign of life is due, and owed at the end of a turn.
     watchdog_owed: bool,
+    backfill: Backfill,
+}
+
+/// What an outage missed, while it is sent.
+#[derive(Debug, Default)]
+struct Backfill {
+    /// Messages that were sent as historical so far.
+    sent: u64,
+    /// When it began, and how many had been sent before.
+    began: Option<(Duration, u64)>,
+}
+
+impl Backfill {
+    /// Looks how far it is; tells when it is over: how many messages it took, and how long.
+    fn look(&mut self, at: Duration, sent: u64, owes: bool) -> Option<(u64, Duration)> {
+        let before = std::mem::replace(&mut self.sent, sent);
+        if sent > before && self.began.is_none() {
+            self.began = Some((at, before));
+        }
+        if owes || sent > before {
+            return None;
+        }
+        let (since, first) = self.began.take()?;
+        Some((sent.saturating_sub(first), at.saturating_sub(since)))
+    }
 }
 
 impl StatusReporter {
@@ -43,6 +68,7 @@ impl StatusReporter {
             notifier,
             relay_node,
             watchdog_owed: false,
+            backfill: Backfill::default(),
         }
     }
 
@@ -77,6 +103,10 @@ impl StatusReporter {
     /// Tells the status, on the relay's own edge node as well.
     pub(super) fn tick(&mut self, now: Now, mirror: &mut Mirror, link: LinkView) {
         let status = self.status(now, mirror, link);
+        let sent = mirror.tally().backfilled;
+        if let Some((messages, took)) = self.backfill.look(now.mono, sent, mirror.owes_history()) {
+            event!(BackfillDone, messages, seconds = took.as_secs());
+        }
         if let Some(relay_node) =
             self.relay_node.as_mut().filter(|relay_node| relay_node.is_due(now))
         {
@@ -218,11 +248,14 @@ fn judge(status: &mut Status, it: &ItStatus, wants_sessions: bool, silence: &'st
         health.add(Level::Critical, words);
     }
     if let Some(ot) = it.ot.as_ref().filter(|ot| ot.unborn > 0) {
-        let words = format!(
-            "{} edge nodes or devices send and have no known birth: they are not shown",
-            ot.unborn
-        );
-        health.add(Level::Warning, words);
+        let words = match ot.unborn {
+            1 => "1 edge node or device sends on OT and has no known birth: it is not shown"
+                .to_owned(),
+            more => format!(
+                "{more} edge nodes or devices send on OT and have no known birth: they are not shown"
+            ),
+        };
+        health.add(Level::Warning, format!("{words}; the OT half's status has the way out"));
     }
     if it.ot.as_ref().is_some_and(|ot| ot.policy_refused) {
         let words =
@@ -233,7 +266,7 @@ fn judge(status: &mut Status, it: &ItStatus, wants_sessions: bool, silence: &'st
         health.add(Level::Critical, format!("the account does not balance: {imbalance}"));
     }
     if !status.broker.connected && wants_sessions {
-        health.add(Level::Critical, "no session with the IT broker");
+        health.add(Level::Critical, status.broker.because("no session with the IT broker"));
     }
     if it.link == LINK_ALIVE && it.lag_ms > LAG_WARNING_MS {
         health.add(Level::Warning, format!("{} s behind the journal", it.lag_ms / 1_000));
@@ -254,4 +287,26 @@ fn judge(status: &mut Status, it: &ItStatus, wants_sessions: bool, silence: &'st
 
 fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backfill_that_ends_is_told_once_with_its_size() {
+        let mut backfill = Backfill::default();
+        let mut at = |second, sent, owes| backfill.look(Duration::from_secs(second), sent, owes);
+        assert_eq!(at(0, 0, false), None);
+        assert_eq!(at(2, 0, true), None, "nothing is sent yet: there is no session");
+        assert_eq!(at(4, 700, true), None);
+        // A pause: what is missed is still owed.
+        assert_eq!(at(6, 700, true), None);
+        assert_eq!(at(8, 900, false), None);
+        assert_eq!(at(10, 900, false), Some((900, Duration::from_secs(6))));
+        assert_eq!(at(12, 900, false), None);
+        // All of it within one look.
+        assert_eq!(at(14, 905, false), None);
+        assert_eq!(at(16, 905, false), Some((5, Duration::from_secs(2))));
+    }
 }

@@ -40,6 +40,7 @@ impl From<Entry> for Body {
                 typed: flags.typed,
                 outdated: flags.outdated,
                 urgent: flags.urgent,
+                withdrawn: flags.withdrawn.unwrap_or_default().to_owned(),
                 losses,
             }),
             AdmittedKind::Keyframe { uncertain, unheard, doubts, devices } => {

@@ -22,6 +22,7 @@ mod status_reporter;
 mod storing;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod unborn;
 mod watch;
 mod worker;
 

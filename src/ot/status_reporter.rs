@@ -16,6 +16,7 @@ use super::pipeline::{Pipeline, Quiet, Surroundings};
 use crate::Now;
 use crate::entry::Journal;
 use crate::rule_counters::RuleMatches;
+use crate::unborn::Unborn;
 
 /// Part of the queue's limit above which somebody should look: the worker doesn't keep up.
 const QUEUE_WARNING_PERCENT: usize = 80;
@@ -40,6 +41,7 @@ pub(crate) struct StatusReporter {
     pulse: bool,
     /// Why somebody should look at the session with the broker.
     subscribed: Subscribed,
+    unborn: Unborn,
 }
 
 /// What a status is made of.
@@ -56,7 +58,8 @@ impl StatusReporter {
     pub(crate) fn new(relay: String, emitter: StatusEmitter, notifier: Notifier) -> StatusReporter {
         let tracker = Tracker::default();
         let subscribed = Subscribed::default();
-        StatusReporter { relay, emitter, tracker, notifier, pulse: false, subscribed }
+        let unborn = Unborn::default();
+        StatusReporter { relay, emitter, tracker, notifier, pulse: false, subscribed, unborn }
     }
 
     /// What the broker grants and refuses from now on.
@@ -160,7 +163,8 @@ impl StatusReporter {
         });
         let health = &mut status.health;
         if !connected {
-            health.add(Level::Critical, "not connected to the OT broker");
+            let words = status.broker.because("not connected to the OT broker");
+            health.add(Level::Critical, words);
         }
         if let Some(Trouble { critical, words }) = &self.subscribed.trouble {
             let level = if *critical { Level::Critical } else { Level::Warning };
@@ -169,12 +173,12 @@ impl StatusReporter {
         if refuses {
             health.add(Level::Critical, "the journal refuses frames; nothing is acknowledged");
         }
-        if let (unborn, Some(node)) = pipeline.unborn(now) {
-            let words = format!(
-                "{unborn} edge nodes or devices send and have no known birth, such as {node}: \
-                 they are not shown"
-            );
-            health.add(Level::Warning, words);
+        match pipeline.unborn(now) {
+            (unborn, Some(node)) => {
+                let (born, broker) = (status.nodes.alive, &status.broker.address);
+                health.add(Level::Warning, self.unborn.words(unborn, node, born, broker));
+            }
+            (_, None) => self.unborn.none(),
         }
         if let Some((hosts, quiet)) = &absent {
             let more = hosts.len().saturating_sub(MAX_HOSTS);

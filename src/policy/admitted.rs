@@ -92,6 +92,8 @@ pub struct MessageFlags {
     pub outdated: bool,
     /// Data with a metric of a rule of high priority.
     pub urgent: bool,
+    /// Of a death that the relay makes, why, in a word that readers know.
+    pub withdrawn: Option<&'static str>,
 }
 
 /// The parts of an [`Admitted`], for the writer.

@@ -42,6 +42,7 @@ pub(super) fn frame(frame: &Frame, message: Option<&Message<'_>>) -> Json {
                 "loss_before": relayed.loss_before,
                 "losses": relayed.losses,
                 "synthetic": relayed.synthetic,
+                "withdrawn": relayed.withdrawn,
             });
             ("message", body, &relayed.payload)
         }

@@ -49,6 +49,9 @@ pub(super) fn frame(
             if relayed.synthetic {
                 write!(out, " synthetic")?;
             }
+            if !relayed.withdrawn.is_empty() {
+                write!(out, " withdrawn={}", escape(&relayed.withdrawn))?;
+            }
         }
         Some(Body::Keyframe(keyframe)) => {
             write!(out, "keyframe {} \"{}\"", escape(&keyframe.topic), escape(&keyframe.source))?;

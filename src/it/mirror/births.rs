@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use account::Reason;
+use journal_format::Relayed;
 use sparkplug::{Metric, Payload, names};
 
 use super::layout::Layout;
@@ -21,6 +22,18 @@ pub(super) enum Worth {
     Repeated,
     /// The same, but what is new was hidden until now, and may be out of date.
     Doubted,
+}
+
+/// Why a node is dead, by the frame of its death. The OT half chooses the word.
+pub(super) fn why_dead(death: &Relayed) -> &'static str {
+    match death.withdrawn.as_str() {
+        "no_rule" => "no rule lets it cross any more: a window closed, or the policy changed",
+        "over_limit" => "it is over a limit of the OT half",
+        "unheard" => "nothing was heard of it on OT since the relay was away",
+        "refused" => "the OT half refused what it sent, and doesn't know it any more",
+        "" if death.synthetic => "the OT half shows it no more",
+        _ => "it died on OT",
+    }
 }
 
 impl Worth {
@@ -138,13 +151,13 @@ impl StepContext<'_> {
         self.reconcile(node, why);
     }
 
-    pub(super) fn node_death(&mut self, node: &mut Node) {
+    pub(super) fn node_death(&mut self, node: &mut Node, why: &'static str) {
         node.set_dead();
         if node.trust == Trust::Suspended {
             node.trust = Trust::Uncertain;
         }
         node.unannounce_devices();
-        self.reconcile(node, "it died on OT");
+        self.reconcile(node, why);
     }
 
     /// A device's birth.

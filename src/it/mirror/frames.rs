@@ -8,7 +8,7 @@ use account::{Fate, NodeSlot, Origin, Reason};
 use journal_format::{Body, Frame, Relayed, Start};
 use sparkplug::{self, Borrowed, Entity, EntityTopic, MessageType, Topic};
 
-use super::births::Worth;
+use super::births::{Worth, why_dead};
 use super::fast_path::FastPath;
 use super::news::News;
 use super::node::{Node, Trust};
@@ -316,7 +316,7 @@ impl StepContext<'_> {
         }
         let taken = match (topic.message_type, topic.entity.device) {
             (MessageType::NDeath, _) => {
-                self.node_death(node);
+                self.node_death(node, why_dead(relayed));
                 Ok(())
             }
             (MessageType::DBirth, Some(device)) => {

@@ -125,6 +125,11 @@ impl Mirror {
         self.policy.as_deref()
     }
 
+    /// Whether a node has missed frames that weren't sent, or that the broker isn't known to hold.
+    pub fn owes_history(&self) -> bool {
+        self.nodes.iter().any(|node| !node.ranges.is_empty())
+    }
+
     /// Frames between the oldest that the broker isn't known to hold and the newest that was
     /// read; 0 where all is confirmed.
     pub fn unconfirmed_frames(&self) -> u64 {

@@ -121,6 +121,9 @@ pub struct Relayed {
     /// what other edge nodes have.
     #[prost(bool, tag = "10")]
     pub urgent: bool,
+    /// Of a death that the OT half made itself, why: `no_rule`, `over_limit`, `unheard`, `died`, `refused`.
+    #[prost(string, tag = "12")]
+    pub withdrawn: String,
 }
 
 /// The state of one live edge node or device.

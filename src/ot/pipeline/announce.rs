@@ -14,6 +14,15 @@ use super::encode::{self, BirthScope};
 use super::step::StepContext;
 use crate::plant::{EntityState, Node};
 
+/// Why a death is made, for readers, by what becomes of what waited.
+fn why(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Dropped(Reason::NoRule) => "no_rule",
+        Fate::Dropped(Reason::OverCap | Reason::OverCapacity | Reason::OverMemory) => "over_limit",
+        _ => "refused",
+    }
+}
+
 impl StepContext<'_> {
     /// Leave for a live device to be announced: something of it crosses, or it has nothing at
     /// all and a rule forwards it.
@@ -115,12 +124,17 @@ impl StepContext<'_> {
     /// Journals a death of the relay's own making for a node, if readers hold it for alive.
     /// `fate` is that of its messages which wait.
     pub(super) fn bury_node(&mut self, node: &mut Node, fate: Fate) {
+        self.bury_node_since(node, fate, why(fate));
+    }
+
+    /// The same, where something else than the fate says why.
+    pub(super) fn bury_node_since(&mut self, node: &mut Node, fate: Fate, why: &'static str) {
         self.release_all(node, fate);
         if !node.own.life.withdraw() {
             return;
         }
         let bd_seq = node.bd_seq.clone();
-        self.relay_death(node, None, self.now.wall_ms, bd_seq.as_ref(), true);
+        self.relay_death(node, None, self.now.wall_ms, bd_seq.as_ref(), Some(why));
         node.withdraw_devices();
     }
 
@@ -130,7 +144,7 @@ impl StepContext<'_> {
         self.release(node, Some(device), fate);
         let state = node.devices.get_mut(device);
         if state.is_some_and(|state| state.life.withdraw()) {
-            self.relay_death(node, Some(device), self.now.wall_ms, None, true);
+            self.relay_death(node, Some(device), self.now.wall_ms, None, Some(why(fate)));
         }
     }
 

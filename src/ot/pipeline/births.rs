@@ -232,7 +232,7 @@ impl StepContext<'_> {
             return unannounced;
         }
         let timestamp_ms = payload.timestamp.unwrap_or(self.now.wall_ms);
-        self.relay_death(node, None, timestamp_ms, metric.as_ref(), false);
+        self.relay_death(node, None, timestamp_ms, metric.as_ref(), None);
         Fate::Forwarded
     }
 
@@ -259,7 +259,7 @@ impl StepContext<'_> {
             return kept_back(state);
         }
         let timestamp_ms = payload.timestamp.unwrap_or(self.now.wall_ms);
-        self.relay_death(node, Some(device), timestamp_ms, None, false);
+        self.relay_death(node, Some(device), timestamp_ms, None, None);
         Fate::Forwarded
     }
 

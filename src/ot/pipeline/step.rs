@@ -93,11 +93,12 @@ impl StepContext<'_> {
         device: Option<&str>,
         timestamp_ms: u64,
         bd_seq: Option<&Metric>,
-        synthetic: bool,
+        withdrawn: Option<&'static str>,
     ) {
+        let synthetic = withdrawn.is_some();
         *self.structure_changed |= synthetic;
         let loss_before = self.take_loss(node, synthetic);
-        let flags = self.flags(loss_before, synthetic);
+        let flags = MessageFlags { withdrawn, ..self.flags(loss_before, synthetic) };
         let (source, entity) = (&self.settings.source, node.exported(device));
         let death = Admitted::death(source, entity, timestamp_ms, bd_seq, node.losses, flags);
         let bytes = death.payload_bytes();
@@ -143,6 +144,7 @@ impl StepContext<'_> {
             typed: false,
             outdated: false,
             urgent: false,
+            withdrawn: None,
         }
     }
 

@@ -190,7 +190,7 @@ impl StepContext<'_> {
             return;
         }
         notify::death_overtook(node.entity());
-        self.bury_node(node, Fate::Dropped(Reason::UnknownMetric));
+        self.bury_node_since(node, Fate::Dropped(Reason::UnknownMetric), "died");
         node.lives().for_each(Life::rest);
         *self.structure_changed = true;
     }
@@ -205,7 +205,7 @@ impl StepContext<'_> {
         }
         node.unheard_since = None;
         notify::unheard(node.entity());
-        self.bury_node(node, Fate::Dropped(Reason::UnknownMetric));
+        self.bury_node_since(node, Fate::Dropped(Reason::UnknownMetric), "unheard");
         node.lives().for_each(Life::rest);
     }
 

@@ -108,6 +108,7 @@ fn what_is_too_large_for_a_frame_is_told() {
         typed: false,
         outdated: false,
         urgent: false,
+        withdrawn: None,
     };
     let policy = "[[rule]]\nname = \"all\"\naction = \"forward\"\ngroup = \"G\"\n";
     let (policy, _) = Policy::parse(&[SourceFile::new("test.toml", policy)]).unwrap();

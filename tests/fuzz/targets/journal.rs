@@ -232,6 +232,7 @@ impl Journal {
             typed: flags & 0x12 == 0x12,
             urgent: flags & 0x11 == 0x11,
             outdated: flags & 0x12 == 0x12,
+            withdrawn: if flags & 0x19 == 0x19 { "no_rule".into() } else { String::new() },
         };
         self.frames.insert(self.next, relayed.clone());
         self.frame(Some(Body::Relayed(relayed)), 0);

@@ -137,6 +137,9 @@ fn what_happened_during_an_it_outage_is_sent_as_history_with_its_own_timestamps(
     // History changes nothing that is current.
     assert_eq!(host.live("Plant/E", COUNT).last(), Some(&u64::from(VALUES)));
     assert_eq!(host.stale(), 0);
+    // People are told how long the broker was away, and when the history is there.
+    rig.relay.wait_for_event(Half::It, telemetry::Event::BrokerUp, &["lasted_s="]);
+    rig.relay.wait_for_event(Half::It, telemetry::Event::BackfillDone, &["messages=", "seconds="]);
     rig.judge(Excuse { kills: true });
 }
 

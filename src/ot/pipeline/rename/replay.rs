@@ -169,6 +169,7 @@ impl Names {
                 typed: false,
                 outdated: false,
                 urgent: false,
+                withdrawn: Some("no_rule"),
             };
             let entity = Entity::node(&group, &edge_node);
             deaths.push(Entry::Plant(Admitted::death(source, entity, now_ms, None, losses, flags)));

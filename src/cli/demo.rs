@@ -27,9 +27,16 @@ pub(super) struct DemoArgs {
     /// End after this time (`20s`, `2m`); otherwise Ctrl-C ends it.
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
     run_for: Option<Duration>,
+    /// End the halves of a demo that was killed.
+    #[arg(long, hide = true)]
+    reap: bool,
 }
 
 pub(super) fn run(arguments: &DemoArgs) -> Result<Exit, Failure> {
+    if arguments.reap {
+        demo::reap(io::stdin().lock());
+        return Ok(Exit::Ok);
+    }
     let stdout = io::stdout();
     let options = Options {
         run_for: arguments.run_for,

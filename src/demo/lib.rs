@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `broker` | an MQTT broker inside this process |
 //! | `plant` | simulated edge nodes |
+//! | `reaper` | ends the halves where the demo was killed |
 //! | `relay` | both halves as child processes, and a view of their journal |
 //! | `enterprise` | the IT side: host and intruder |
 //! | `host` | the strict host that judges what arrives |
@@ -30,6 +31,7 @@ mod enterprise;
 mod host;
 mod interrupts;
 mod plant;
+mod reaper;
 mod relay;
 mod screen;
 mod summary;
@@ -42,6 +44,7 @@ use std::time::Duration;
 use driver::Demo;
 use interrupts::Interrupts;
 use journal_read::JournalError;
+pub use reaper::reap;
 
 /// How the demo is to run.
 #[derive(Clone, Copy, Debug)]
@@ -96,9 +99,9 @@ pub fn run(options: Options, say: &mut dyn FnMut(&str)) -> Result<Outcome, DemoE
         .map_err(thread("event loop"))?;
     runtime.block_on(async {
         let mut interrupts = Interrupts::new().map_err(thread("signal handlers"))?;
-        let mut demo = Demo::set_up(options, &mut interrupts).await?;
+        let mut demo = Demo::set_up(options, &mut interrupts, say).await?;
         demo.run(&mut interrupts, say).await?;
-        demo.finish(&mut interrupts).await
+        demo.finish(&mut interrupts, say).await
     })
 }
 

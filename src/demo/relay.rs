@@ -14,10 +14,10 @@ use std::time::Duration;
 use clock::Clock;
 use journal_format::{Body, Heartbeat};
 use journal_read::{From, Item, Reader};
-use rustix::process::{Pid, Signal, kill_process};
 use sandbox::Layer;
 
 use super::DemoError;
+use super::reaper::{Reaper, terminate};
 
 /// Users of the halves where root runs the demo; numbers that nobody has.
 const OT_USER: u32 = 64_001;
@@ -45,6 +45,8 @@ pub(super) struct Workplace {
     waived: Vec<Layer>,
     /// It is looked at by people afterwards.
     keep: bool,
+    /// Ends the halves if this process is killed. Dropped last, when they have ended.
+    reaper: Reaper,
 }
 
 /// One half of the relay.
@@ -116,7 +118,9 @@ impl Workplace {
         // With users of their own, the halves have to get at what is theirs in it.
         let mode = if users { 0o711 } else { 0o700 };
         DirBuilder::new().mode(mode).create(&dir).map_err(os("create directory", &dir))?;
-        let workplace = Workplace { dir, waived, keep: false };
+        let reaper = Reaper::start().map_err(|source| DemoError::Start { name: "demo", source })?;
+        reaper.directory(&dir);
+        let workplace = Workplace { dir, waived, keep: false, reaper };
         let ot_toml = format!(
             "name = \"demo\"\n\n\
              [broker]\naddress = \"{ot}\"\nplaintext = true\n\n\
@@ -198,6 +202,7 @@ impl Workplace {
                 .spawn()
         };
         let child = create().map_err(|source| DemoError::Start { name, source })?;
+        self.reaper.half(child.id());
         let slot = usize::from(name == "it");
         if let Some(running) = RUNNING.get(slot) {
             running.store(child.id(), Ordering::SeqCst);
@@ -329,13 +334,6 @@ impl Drop for Half {
 pub(super) fn end_all_at_once() {
     for running in &RUNNING {
         terminate(running.swap(0, Ordering::SeqCst));
-    }
-}
-
-fn terminate(pid: u32) {
-    if let Some(pid) = pid.try_into().ok().and_then(Pid::from_raw) {
-        // It may have ended meanwhile.
-        let _ = kill_process(pid, Signal::TERM);
     }
 }
 

@@ -6,15 +6,15 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use text::{Paint, Tone, counted_grouped, grouped};
+use text::{Paint, Tone, counted_grouped, cut_painted, grouped};
 
 use super::attempts::Attempt;
 use super::view::{Side, View, cut};
 
-/// The table is this wide.
+/// The table is this wide where there is room …
 const WIDTH: usize = 100;
-/// Its left half, the plant.
-const LEFT: usize = 48;
+/// … and else has fewer columns, as long as there are so many.
+const MIN_WIDTH: usize = 80;
 /// Its height with [`SHOWN_REASONS`].
 const FULL_HEIGHT: usize = 25;
 /// Lines for reasons of dropping; what has no room is summed up in the last.
@@ -49,11 +49,12 @@ impl Screen {
     pub(super) fn draw(&self, view: &View) {
         let rows = rustix::termios::tcgetwinsize(io::stdout())
             .map_or(usize::MAX, |size| size.ws_row.into());
+        let columns = columns();
         let mut text = String::from("\x1b[H");
         // One line less makes it fit into the 24 lines of old.
         let reasons =
             if rows < FULL_HEIGHT { SHOWN_REASONS.saturating_sub(1) } else { SHOWN_REASONS };
-        let lines = table(view, self.colour, reasons);
+        let lines = table(view, self.colour, reasons, columns);
         for (index, line) in lines.iter().take(rows).enumerate() {
             if index > 0 {
                 text.push_str("\r\n");
@@ -83,39 +84,67 @@ pub(super) fn restore() {
     let _ = stdout.write_all(END.as_bytes()).and_then(|()| stdout.flush());
 }
 
+/// Columns of the table on this terminal, or where there is none.
+pub(super) fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
+    let columns = size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
+    columns.map_or(WIDTH, |columns| columns.clamp(MIN_WIDTH, WIDTH))
+}
+
+/// What of the table there is room for.
+#[derive(Clone, Copy, Debug)]
+struct Layout {
+    ink: Paint,
+    width: usize,
+    /// Devices, and the sequence number of the plant's side, have columns.
+    full: bool,
+}
+
+impl Layout {
+    /// Columns of the left half, the plant.
+    fn left(self) -> usize {
+        if self.full { 48 } else { 35 }
+    }
+}
+
 /// The table, line by line, with `reasons` lines for reasons of dropping.
-pub(super) fn table(view: &View, colour: bool, reasons: usize) -> Vec<String> {
+pub(super) fn table(view: &View, colour: bool, reasons: usize, columns: usize) -> Vec<String> {
     let ink = Paint::new(colour);
-    let mut lines = vec![title(view, ink), rule('┬')];
+    let layout = Layout { ink, width: columns, full: columns >= WIDTH };
+    let left = layout.left();
+    let mut lines = vec![title(view, layout), rule('┬', layout)];
+    let [ot, it] = if layout.full { ["OT broker ", "IT broker "] } else { ["", ""] };
     lines.push(halves(
-        ink.paint(Tone::Strong, fill(&format!(" THE PLANT  OT broker {}", view.ot_broker), LEFT)),
-        ink.paint(Tone::Strong, format!("SEEN FROM IT  IT broker {}", view.it_broker)),
+        ink.paint(Tone::Strong, fill(&format!(" THE PLANT  {ot}{}", view.ot_broker), left)),
+        ink.paint(Tone::Strong, format!("SEEN FROM IT  {it}{}", view.it_broker)),
     ));
-    let heads = ["devices", "metrics", "msg/s", "seq"];
-    let [devices, metrics, rate, seq] = heads;
-    let right = format!("state  {devices:>7} {metrics:>7} {rate:>6} {seq:>4}");
+    let right = match layout.full {
+        true => format!("state  {:>7} {:>7} {:>6} {:>4}", "devices", "metrics", "msg/s", "seq"),
+        false => format!("state  {:>7} {:>6}", "metrics", "msg/s"),
+    };
     lines.push(halves(
-        ink.paint(Tone::Faint, fill(&format!(" node        {right}"), LEFT)),
+        ink.paint(Tone::Faint, fill(&format!(" node        {right}"), left)),
         ink.paint(Tone::Faint, &right),
     ));
     for row in &view.rows {
-        let left = format!(" {:<11} {}", row.name, side(&row.plant, ink));
+        let plant = format!(" {:<11} {}", row.name, side(&row.plant, layout));
         // Colour codes have no width: the padding is that of the plain text.
-        let plain = Paint::new(false);
+        let plain = Layout { ink: Paint::new(false), ..layout };
         let width = format!(" {:<11} {}", row.name, side(&row.plant, plain)).chars().count();
-        let left = format!("{left}{}", " ".repeat(LEFT.saturating_sub(width)));
+        let plant = format!("{plant}{}", " ".repeat(left.saturating_sub(width)));
         let note = ink.paint(Tone::Faint, &row.note);
-        lines.push(halves(&left, format!("{}  {note}", side(&row.it, ink))));
+        lines.push(halves(&plant, format!("{}  {note}", side(&row.it, layout))));
     }
-    lines.push(rule('┴'));
-    relay(view, ink, &mut lines);
-    lines.push(host_line(view, ink));
-    lines.push(rule('─'));
-    drops(view, ink, reasons, &mut lines);
-    lines.push(rule('─'));
+    lines.push(rule('┴', layout));
+    relay(view, layout, &mut lines);
+    lines.push(host_line(view, layout));
+    lines.push(rule('─', layout));
+    drops(view, layout, reasons, &mut lines);
+    lines.push(rule('─', layout));
     lines.push(ink.paint(Tone::Strong, " TRIED FROM IT"));
-    lines.extend(view.attempts.iter().map(|attempt| attempt_line(attempt, ink)));
-    lines
+    lines.extend(view.attempts.iter().map(|attempt| attempt_line(attempt, layout)));
+    // Whatever a line quotes, none may be broken by the terminal.
+    lines.iter().map(|line| cut_painted(line, columns)).collect()
 }
 
 /// One line for those who keep a log.
@@ -136,7 +165,8 @@ pub(super) fn progress(view: &View) -> String {
     line
 }
 
-fn title(view: &View, ink: Paint) -> String {
+fn title(view: &View, layout: Layout) -> String {
+    let ink = layout.ink;
     let time = match view.run_for {
         Some(run_for) => {
             format!("{} of {}", clock(view.elapsed.min(run_for)), clock(run_for))
@@ -144,13 +174,17 @@ fn title(view: &View, ink: Paint) -> String {
         None => format!("{}   Ctrl-C ends it", clock(view.elapsed)),
     };
     let name = " sparkdiode demo";
-    let what = "   a plant, two brokers, both halves of the relay";
+    let what = match layout.full {
+        true => "   a plant, two brokers, both halves of the relay",
+        false => "   a plant, two brokers, both halves",
+    };
     let used = name.len().saturating_add(what.len()).saturating_add(time.chars().count());
-    let space = " ".repeat(WIDTH.saturating_sub(used).saturating_sub(1));
+    let space = " ".repeat(layout.width.saturating_sub(used).saturating_sub(1));
     format!("{}{}{space}{time}", ink.paint(Tone::Strong, name), ink.paint(Tone::Faint, what))
 }
 
-fn side(side: &Side, ink: Paint) -> String {
+fn side(side: &Side, layout: Layout) -> String {
+    let ink = layout.ink;
     let state = fill(side.state, 6);
     let state = match side.state {
         "alive" => ink.paint(Tone::Good, &state),
@@ -162,18 +196,23 @@ fn side(side: &Side, ink: Paint) -> String {
         "alive" => grouped(number as u64),
         _ => "–".to_owned(),
     };
-    format!(
-        "{state} {:>7} {:>7} {:>6.1} {seq:>4}",
-        number(side.devices),
-        number(side.metrics),
-        side.rate,
-    )
+    let (devices, metrics) = (number(side.devices), number(side.metrics));
+    match layout.full {
+        true => format!("{state} {devices:>7} {metrics:>7} {:>6.1} {seq:>4}", side.rate),
+        false => format!("{state} {metrics:>7} {:>6.1}", side.rate),
+    }
 }
 
-fn relay(view: &View, ink: Paint, lines: &mut Vec<String>) {
+fn relay(view: &View, layout: Layout, lines: &mut Vec<String>) {
+    let ink = layout.ink;
     for half in &view.halves {
         let usage = match (&half.ended, half.usage) {
             (Some(ended), _) => ink.paint(Tone::Alarming, format!("ended: {ended}")),
+            (None, Some(usage)) if !layout.full => format!(
+                "CPU {:>4.1} %  memory {:>4.0} MB",
+                usage.cpu_percent,
+                usage.resident_bytes as f64 / 1e6
+            ),
             (None, Some(usage)) => format!(
                 "pid {:<7}  CPU {:>4.1} %  memory {:>4.0} MB",
                 half.pid,
@@ -182,13 +221,14 @@ fn relay(view: &View, ink: Paint, lines: &mut Vec<String>) {
             ),
             (None, None) => format!("pid {:<7}", half.pid),
         };
-        let usage = fill(&usage, 46);
+        let usage = fill(&usage, if layout.full { 46 } else { 30 });
         let title = ink.paint(Tone::Strong, format!(" {} HALF", half.name.to_uppercase()));
         lines.push(format!("{title}  {usage}{}", half.note));
     }
 }
 
-fn drops(view: &View, ink: Paint, reasons: usize, lines: &mut Vec<String>) {
+fn drops(view: &View, layout: Layout, reasons: usize, lines: &mut Vec<String>) {
+    let ink = layout.ink;
     let head = format!(
         "{}{}",
         ink.paint(Tone::Strong, fill(" DROPPED ON THE OT SIDE", 25)),
@@ -197,7 +237,7 @@ fn drops(view: &View, ink: Paint, reasons: usize, lines: &mut Vec<String>) {
     lines.push(head);
     let line = |name: &str, messages: u64, metrics: u64, why: &str| {
         let counts = format!("{:>10}{:>10}", grouped(messages), grouped(metrics));
-        cut(&format!(" {name:<22}{counts}  {why}"), WIDTH)
+        cut(&format!(" {name:<22}{counts}  {why}"), layout.width)
     };
     let fits = view.drops.len() <= reasons;
     let shown = if fits { reasons } else { reasons.saturating_sub(1) };
@@ -218,17 +258,20 @@ fn drops(view: &View, ink: Paint, reasons: usize, lines: &mut Vec<String>) {
     }
 }
 
-fn attempt_line(attempt: &Attempt, ink: Paint) -> String {
+fn attempt_line(attempt: &Attempt, layout: Layout) -> String {
+    let ink = layout.ink;
     let outcome = attempt.outcome();
     let outcome = match attempt.passed() {
         Some(true) => ink.paint(Tone::Good, &outcome),
         Some(false) if !outcome.starts_with("sent") => ink.paint(Tone::Alarming, &outcome),
         _ => ink.paint(Tone::Faint, &outcome),
     };
-    format!(" {} {outcome}", fill(&attempt.title, 52))
+    let width = if layout.full { 52 } else { 40 };
+    format!(" {} {outcome}", fill(&cut(&attempt.title, width), width))
 }
 
-fn host_line(view: &View, ink: Paint) -> String {
+fn host_line(view: &View, layout: Layout) -> String {
+    let ink = layout.ink;
     let (p50, p99) = view.latency;
     let verdict = match view.violations {
         0 => ink.paint(Tone::Good, "0 violations"),
@@ -238,7 +281,7 @@ fn host_line(view: &View, ink: Paint) -> String {
         None => {
             format!("plant to host: p50 {}, p99 {}", milliseconds(p50), milliseconds(p99))
         }
-        Some(first) => cut(first, 66),
+        Some(first) => cut(first, layout.width.saturating_sub(34)),
     };
     format!("{} {verdict}    {first}", ink.paint(Tone::Strong, " STRICT HOST"))
 }
@@ -247,10 +290,11 @@ fn halves(left: impl Display, right: impl Display) -> String {
     format!("{left} │ {right}")
 }
 
-fn rule(joint: char) -> String {
-    let mut rule = "─".repeat(LEFT.saturating_add(1));
+fn rule(joint: char, layout: Layout) -> String {
+    let left = layout.left();
+    let mut rule = "─".repeat(left.saturating_add(1));
     rule.push(joint);
-    rule.push_str(&"─".repeat(WIDTH.saturating_sub(LEFT).saturating_sub(2)));
+    rule.push_str(&"─".repeat(layout.width.saturating_sub(left).saturating_sub(2)));
     rule
 }
 
@@ -268,4 +312,62 @@ fn clock(time: Duration) -> String {
 /// Microseconds as milliseconds.
 pub(super) fn milliseconds(us: Option<u32>) -> String {
     us.map_or("–".to_owned(), |us| format!("{:.1} ms", f64::from(us) / 1e3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::relay::Usage;
+    use super::super::view::{Drop, HalfView, Row};
+    use super::*;
+
+    fn view() -> View<'static> {
+        let side =
+            || Side { state: "alive", devices: 3, metrics: 123_456, rate: 1_234.5, seq: Some(255) };
+        let row = |name| Row { name, plant: side(), it: side(), note: "back, bdSeq 255".into() };
+        let half = |name| HalfView {
+            name,
+            pid: 4_194_304,
+            usage: Some(Usage { cpu_percent: 100.0, cpu_s: 1.0, resident_bytes: 2_000_000_000 }),
+            ended: None,
+            note: "received 123,456,789, forwarded 123,456,789".into(),
+        };
+        let drop = |_| Drop {
+            reason: "data_before_birth".into(),
+            messages: 123_456_789,
+            metrics: 123_456_789,
+            meaning: "Data or death of an edge node or device whose birth isn't known.",
+        };
+        View {
+            elapsed: Duration::from_secs(61),
+            run_for: None,
+            ot_broker: "127.0.0.1:65535".parse().unwrap(),
+            it_broker: "127.0.0.1:65535".parse().unwrap(),
+            rows: ["Line1", "Line2", "Utilities", "Warehouse", "Vision", "Pilot"].map(row).into(),
+            halves: vec![half("ot"), half("it")],
+            drops: (0..9).map(drop).collect(),
+            attempts: &[],
+            latency: (Some(999_999), None),
+            violations: 7,
+            first_violation: Some("x".repeat(200)),
+        }
+    }
+
+    #[test]
+    fn the_table_fits_from_80_columns_on_and_its_joints_stand_below_each_other() {
+        for (columns, colour) in [(80, false), (80, true), (99, false), (100, false), (100, true)] {
+            let lines = table(&view(), colour, 3, columns);
+            // With the three lines of what is tried.
+            assert!(lines.len() <= 24 - 3, "{}", lines.len());
+            let plain: Vec<String> = table(&view(), false, 3, columns);
+            for line in &plain {
+                assert!(line.chars().count() <= columns, "{columns}: {line}");
+            }
+            let joint = |line: &String| line.chars().position(|letter| "┬│┴".contains(letter));
+            let joints: Vec<usize> = plain.iter().filter_map(joint).collect();
+            assert!(joints.windows(2).all(|pair| pair[0] == pair[1]), "{columns}: {joints:?}");
+            assert!(
+                plain[0].starts_with(" sparkdiode demo") && plain[0].ends_with("Ctrl-C ends it")
+            );
+        }
+    }
 }

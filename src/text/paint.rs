@@ -79,6 +79,25 @@ impl Paint {
     }
 }
 
+/// The beginning of a line that has colours in it, so many columns wide. Colours end as they did.
+pub fn cut_painted(line: &str, columns: usize) -> String {
+    let mut kept = String::new();
+    let (mut width, mut in_escape) = (0_usize, false);
+    for letter in line.chars() {
+        if in_escape {
+            in_escape = !letter.is_ascii_alphabetic();
+        } else if letter == '\u{1b}' {
+            in_escape = true;
+        } else if width >= columns {
+            continue;
+        } else {
+            width = width.saturating_add(1);
+        }
+        kept.push(letter);
+    }
+    kept
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -49,6 +49,40 @@ pub fn unix_s(
     }
 }
 
+/// Reads `2026-11-22`, `2026-11-22T13:27`, `2026-11-22 13:27:23`, `2026-11-22T13:27:23.123Z`: a time in
+/// UTC, in milliseconds since the epoch. `None`: it is none, or before 1970.
+pub fn parse_utc_ms(text: &str) -> Option<u64> {
+    let text = text.strip_suffix('Z').unwrap_or(text);
+    let (date, clock) = text.split_once(['T', ' ']).unwrap_or((text, "00:00"));
+    let date = numbers(date, '-')?;
+    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
+    let mut clock = numbers(clock, ':')?;
+    if clock.len() == 2 {
+        clock.push(0);
+    }
+    let ([year, month, day], [hour, minute, second]) = (date.as_slice(), clock.as_slice()) else {
+        return None;
+    };
+    if fraction.len() > 3 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let ms: u64 = format!("{fraction:0<3}").parse().ok()?;
+    let small = |number: &u32| u8::try_from(*number).ok();
+    let date = (i32::try_from(*year).ok()?, small(month)?, small(day)?);
+    let seconds = unix_s(date, (small(hour)?, small(minute)?, small(second)?))?;
+    u64::try_from(seconds).ok()?.checked_mul(1_000)?.checked_add(ms)
+}
+
+/// Numbers of digits alone.
+fn numbers(text: &str, between: char) -> Option<Vec<u32>> {
+    let number = |part: &str| {
+        let digits =
+            (1..=4).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+        part.parse().ok().filter(|_| digits)
+    };
+    text.split(between).map(number).collect()
+}
+
 fn utc(unix_s: u64) -> OffsetDateTime {
     let at = i64::try_from(unix_s.min(LAST_S)).ok();
     at.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok())
@@ -58,6 +92,34 @@ fn utc(unix_s: u64) -> OffsetDateTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_read_as_far_as_they_go_and_nothing_else_is() {
+        let at = 1_795_354_043_000;
+        for text in ["2026-11-22T13:27:23Z", "2026-11-22 13:27:23", "2026-11-22T13:27:23.0"] {
+            assert_eq!(parse_utc_ms(text), Some(at), "{text}");
+        }
+        assert_eq!(parse_utc_ms("2026-11-22T13:27:23.5Z"), Some(at + 500));
+        assert_eq!(parse_utc_ms("2026-11-22T13:27"), Some(at - 23_000));
+        assert_eq!(parse_utc_ms("1970-01-01"), Some(0));
+        assert_eq!(parse_utc_ms(&format_utc_ms(at + 7)), Some(at + 7));
+        let wrong = [
+            "",
+            "2026",
+            "2026-11",
+            "2026-02-30",
+            "1969-12-31",
+            "2026-11-22T",
+            "2026-11-22T25:00",
+            "2026-11-22T13:27:23.1234",
+            "2026-11-22T13:27+01:00",
+            "+2026-11-22",
+            "20260-1-1",
+        ];
+        for text in wrong {
+            assert_eq!(parse_utc_ms(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn known_times_are_formatted_as_everybody_else_formats_them() {

@@ -1,11 +1,13 @@
 //! `sparkdiode demo`, as a person without a terminal meets it.
 
 use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::relay::is_root;
+use crate::waiting::wait_until;
 
 fn demo(arguments: &[&str], temporary: &Path) -> (Option<i32>, String, String) {
     // As /tmp is: halves with users of their own have to get through it.
@@ -67,6 +69,40 @@ fn everything_fits_into_a_hundred_columns() {
         assert!(line.chars().count() <= 100, "{line}");
     }
     assert!(table.contains("│ SEEN FROM IT"), "{table}");
+}
+
+/// Processes that work below a directory.
+fn workers(directory: &Path) -> Vec<i32> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let works = |process: &fs::DirEntry| {
+        fs::read_link(process.path().join("cwd")).is_ok_and(|place| place.starts_with(directory))
+    };
+    let processes = processes.filter(works);
+    processes.filter_map(|process| process.file_name().to_str()?.parse().ok()).collect()
+}
+
+#[test]
+fn a_demo_that_is_killed_leaves_nothing_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    let place = fs::canonicalize(temporary.path()).unwrap();
+    fs::set_permissions(&place, Permissions::from_mode(0o1777)).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_sparkdiode"))
+        .arg("demo")
+        .env("TMPDIR", &place)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    // It says what it does from the first moment on.
+    let first = lines.next().unwrap().unwrap();
+    assert!(first.starts_with("Starting two brokers"), "{first}");
+    lines.by_ref().map_while(Result::ok).find(|line| line.contains("The plant begins")).unwrap();
+    wait_until("both halves run", || workers(&place).len() == 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_until("no half is left", || workers(&place).is_empty());
+    wait_until("nor a file", || fs::read_dir(&place).unwrap().count() == 0);
 }
 
 #[test]

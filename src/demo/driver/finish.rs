@@ -19,8 +19,10 @@ impl Demo {
     pub(crate) async fn finish(
         mut self,
         interrupts: &mut Interrupts,
+        say: &mut dyn FnMut(&str),
     ) -> Result<Outcome, DemoError> {
         self.screen = None;
+        say("The plant comes to rest, both sides are compared, and the relay is stopped …");
         let elapsed = self.clock.elapsed().saturating_sub(self.began);
         self.history.freeze();
         let mut hurry = false;
@@ -54,7 +56,7 @@ impl Demo {
         let now = self.clock.elapsed();
         self.measure(now);
         let reports = self.plant.reports();
-        let table = screen::table(&self.view(now), false, usize::MAX);
+        let table = screen::table(&self.view(now), false, usize::MAX, screen::columns());
         let at_rest = at_rest::compare(self.plant.nodes(), &reports, &self.enterprise.host());
         let usage = self.usage;
         // The IT half announces the death of every node before it leaves.

@@ -23,7 +23,9 @@ impl Demo {
     pub(crate) async fn set_up(
         options: Options,
         interrupts: &mut Interrupts,
+        say: &mut dyn FnMut(&str),
     ) -> Result<Demo, DemoError> {
+        say("Starting two brokers: one for the plant (OT), one for the enterprise (IT) …");
         let thread = |what| move |source| DemoError::Thread { what, source };
         let clock = Clock::start();
         let ot_broker = Broker::start("OT").map_err(thread("OT broker"))?;
@@ -31,6 +33,7 @@ impl Demo {
         let mut workplace = Workplace::new(ot_broker.address(), it_broker.address())?;
         let enterprise =
             Enterprise::start(it_broker.address(), clock).map_err(thread("IT side"))?;
+        say("The OT half is sealed, connects to the OT broker and subscribes …");
         let mut ot = workplace.start("ot", clock)?;
         let mut journal = JournalView::open(&workplace.journal())?;
         // The relay listens before the plant speaks: what it can't have heard isn't missing.
@@ -49,6 +52,7 @@ impl Demo {
             }
             journal.look();
         }
+        say("The IT half is sealed, and reads the journal that the OT half writes …");
         let mut it = workplace.start("it", clock)?;
         while !it.new_log_lines().iter().any(|line| line.contains(" it: STARTED ")) {
             if !interrupts.pause(LOOK_EVERY).await {
@@ -63,6 +67,7 @@ impl Demo {
                 return Err(workplace.error_of(&it, "the IT half doesn't get ready"));
             }
         }
+        say("The plant begins to send, and a strict host on IT judges what arrives.");
         let plant = Plant::start(ot_broker.address(), clock).map_err(thread("plant"))?;
         let screen = match options.screen {
             true => Some(Screen::begin(options.colour).map_err(DemoError::Stdout)?),

@@ -13,7 +13,7 @@ use journal_format::Frame;
 use journal_read::{Item, JournalError, Lost, Reader, SETTLED_POLLS};
 
 use self::layout::Layouts;
-use super::{Exit, Failure};
+use super::{Exit, Failure, units};
 
 /// How long `cat --follow` waits when there is nothing new.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(50);
@@ -21,7 +21,8 @@ const FOLLOW_PAUSE: Duration = Duration::from_millis(50);
 /// Look into a journal.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  sparkdiode journal cat /var/lib/sparkdiode/journal --topic \
-                        /Line4\n  sparkdiode journal cat --json --from-seq 4711 --to-seq 5000 \
+                        /Line4\n  sparkdiode journal cat --since 2h --until 30m --metric Temperature \
+                        /var/lib/sparkdiode/journal\n  sparkdiode journal cat --json --from-seq 4711 --to-seq 5000 \
                         /var/lib/sparkdiode/journal\n  sparkdiode journal verify \
                         /var/lib/sparkdiode/journal")]
 pub(super) struct JournalArgs {
@@ -66,6 +67,16 @@ pub(super) struct CatOptions {
     /// Only messages and keyframes whose topic contains this.
     #[arg(long, value_name = "TEXT")]
     topic: Option<String>,
+    /// Only messages and keyframes with a metric whose name contains this, and of those only such metrics.
+    #[arg(long, value_name = "TEXT")]
+    metric: Option<String>,
+    /// Only what was appended then or later: `2026-11-22T13:27`, in UTC, or so long ago: `90s`, `10m`,
+    /// `2h`, `1d`.
+    #[arg(long, value_name = "TIME", value_parser = units::moment)]
+    since: Option<u64>,
+    /// Only what was appended before then.
+    #[arg(long, value_name = "TIME", value_parser = units::moment)]
+    until: Option<u64>,
 }
 
 /// Why a journal couldn't be shown.
@@ -140,8 +151,13 @@ pub(super) fn cat(
         nothing = 0;
         match item {
             Item::Frame(frame) => {
-                let message = layouts.learn(&frame);
+                let mut message = layouts.learn(&frame);
                 if frame.seq < from_seq || frame.seq > to_seq || !selected(&frame, options) {
+                    continue;
+                }
+                if let Some(wanted) = &options.metric
+                    && !message.as_mut().is_some_and(|message| message.keep_only(wanted))
+                {
                     continue;
                 }
                 if options.json {
@@ -185,6 +201,10 @@ pub(super) fn verify(dir: &Path, out: &mut impl Write) -> Result<bool, JournalCo
 }
 
 fn selected(frame: &Frame, options: &CatOptions) -> bool {
+    let is_late = options.until.is_some_and(|until| frame.appended_ms >= until);
+    if is_late || options.since.is_some_and(|since| frame.appended_ms < since) {
+        return false;
+    }
     let Some(wanted) = &options.topic else { return true };
     frame.message().is_some_and(|(topic, _)| topic.contains(wanted))
 }

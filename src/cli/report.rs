@@ -37,6 +37,18 @@ impl Failure {
         self
     }
 
+    /// What it says in one line, and the first hint.
+    pub(super) fn words(&self) -> (String, Option<String>) {
+        match &self.what {
+            What::Message { message, hints } => (message.clone(), hints.first().cloned()),
+            What::Problems(problems) => {
+                let first = problems.iter().next();
+                let words = first.map(|one| format!("{}: {}", one.path.display(), one.title));
+                (words.unwrap_or_default(), first.and_then(|one| one.help.first().cloned()))
+            }
+        }
+    }
+
     /// The exit code.
     pub fn exit(&self) -> Exit {
         self.exit
@@ -64,13 +76,25 @@ pub fn json(object: &serde_json::Value) -> Result<(), Failure> {
 /// # Errors
 /// stdout can't be written.
 pub fn output(text: &str) -> Result<(), Failure> {
+    output_to_reader(text).map(|_| ())
+}
+
+/// The same; false if nobody reads it any more.
+///
+/// # Errors
+/// stdout can't be written.
+pub(super) fn output_to_reader(text: &str) -> Result<bool, Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(Exit::Io, format!("cannot write to stdout: {error}")))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new(Exit::Io, format!("cannot write to stdout: {error}"))),
     }
+}
+
+/// Prints what people should know while a command goes on.
+pub(super) fn note(line: &str) {
+    to_stderr(&format!("sparkdiode: {}\n", Lines(line)));
 }
 
 /// Prints problems that don't stop anything.

@@ -1,6 +1,7 @@
 //! `sparkdiode status`: how a half is, from the file that it writes.
 
 mod shown;
+mod size;
 mod view;
 
 use std::io::IsTerminal;
@@ -12,10 +13,11 @@ use clap::Args;
 use foreign::ForeignError;
 use sandbox::UserSpec;
 pub(super) use shown::Shown;
+pub(super) use size::Size;
 use telemetry::status::{FORMAT, STATUS_FILE, Status};
 use text::escape_json;
 
-use super::report::{output, paint};
+use super::report::{output_to_reader, paint};
 use super::{Exit, Failure};
 
 /// A status file is some tens of kilobytes; what is far larger isn't one.
@@ -27,15 +29,15 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 ///
 /// Reads the file `status.json` that the half writes into its state directory; nothing is asked
 /// of the half, which has no socket to ask. A PATH is an `ot.toml`, an `it.toml`, or a state
-/// directory. Who runs this must be allowed to read that directory: root, or the half's group.
+/// directory; without one it is those of /etc/sparkdiode, or else of this directory. Who runs this must be allowed to read that directory: root, or the half's group.
 /// Nothing but a regular file of that directory's owner is read.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  sparkdiode status /etc/sparkdiode/ot.toml\n  \
+#[command(after_help = "Examples:\n  sparkdiode status\n  sparkdiode status --watch\n  \
                   sparkdiode status --watch /var/lib/sparkdiode/it\n  \
                   sparkdiode status --json /var/lib/sparkdiode/it | jq .account")]
 pub(super) struct StatusArgs {
     /// Configuration files or state directories.
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Show it again every second, until it is ended by Ctrl-C.
     #[arg(long)]
@@ -47,36 +49,59 @@ pub(super) struct StatusArgs {
 }
 
 pub(super) fn run(arguments: &StatusArgs) -> Result<Exit, Failure> {
-    repeated(arguments.watch, arguments.json, || {
+    let paths = match arguments.paths.as_slice() {
+        [] => usual_paths()?,
+        paths => paths.to_vec(),
+    };
+    repeated(arguments.watch, arguments.json, |size| {
         let mut text = String::new();
-        for path in &arguments.paths {
+        for path in &paths {
             let place = Place::of(path)?;
             let json = place.read()?;
             let status = place.parse(&json)?;
             if arguments.json {
                 text.push_str(&escape_json(&json));
             } else {
-                text.push_str(&view::render(&status, clock::wall_ms(), paint()));
+                let size = size.share(paths.len());
+                text.push_str(&view::render(&status, clock::wall_ms(), paint(), size));
             }
         }
         Ok(text)
     })
 }
 
-/// Prints a text, once or for as long as somebody watches.
+/// Where configurations are looked for that nobody names.
+fn usual_paths() -> Result<Vec<PathBuf>, Failure> {
+    let found = [Path::new("/etc/sparkdiode"), Path::new("")].into_iter().find_map(|directory| {
+        let files = ["ot.toml", "it.toml"].map(|name| directory.join(name));
+        let found: Vec<PathBuf> = files.into_iter().filter(|path| path.is_file()).collect();
+        (!found.is_empty()).then_some(found)
+    });
+    found.ok_or_else(|| {
+        let message = "no ot.toml or it.toml, neither in /etc/sparkdiode nor here";
+        Failure::new(Exit::Usage, message)
+            .hint("name one, or a state directory: sparkdiode status /var/lib/sparkdiode/ot")
+    })
+}
+
+/// Prints a text, once or for as long as somebody watches and reads. Who watches on a terminal sees what
+/// fits on it.
 pub(super) fn repeated(
     watch: bool,
     json: bool,
-    text: impl Fn() -> Result<String, Failure>,
+    text: impl Fn(Size) -> Result<String, Failure>,
 ) -> Result<Exit, Failure> {
+    let on_screen = watch && std::io::stdout().is_terminal() && !json;
     loop {
-        let mut text = text()?;
-        if watch && std::io::stdout().is_terminal() && !json {
+        // The terminal may have another size now.
+        let size = Size::of_stdout(on_screen);
+        let mut text = text(size)?;
+        if on_screen {
             // To the upper left corner, and clear what was there.
-            text = format!("\x1b[H\x1b[J{text}");
+            text = format!("\x1b[H\x1b[J{}", size.fit(&text));
         }
-        output(&text)?;
-        if !watch {
+        let is_read = output_to_reader(&text)?;
+        if !watch || !is_read {
             return Ok(Exit::Ok);
         }
         std::thread::sleep(WATCH_EVERY);

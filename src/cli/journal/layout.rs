@@ -17,6 +17,15 @@ pub(super) struct Message<'a> {
 }
 
 impl Message<'_> {
+    /// Leaves the metrics out whose name doesn't contain `wanted`; false if none is left.
+    pub(super) fn keep_only(&mut self, wanted: &str) -> bool {
+        let Ok(payload) = &mut self.payload else { return false };
+        payload
+            .metrics
+            .retain(|metric| metric.name.as_ref().is_some_and(|name| name.contains(wanted)));
+        !payload.metrics.is_empty()
+    }
+
     /// The datatype that the metric has or its birth gave it.
     pub(super) fn datatype(&self, metric: &Metric) -> Option<DataType> {
         let own = metric.datatype.and_then(DataType::from_code);

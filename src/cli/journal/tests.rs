@@ -125,6 +125,29 @@ fn cat_selects_by_number_and_topic_and_still_knows_the_datatypes() {
 }
 
 #[test]
+fn cat_selects_by_time_and_by_metric() {
+    let dir = tempfile::tempdir().unwrap();
+    journal(dir.path());
+    let at = 1_764_756_672_345;
+    let lines = |options: &CatOptions| cat_text(dir.path(), options).0.lines().count();
+    for (since, until, wanted) in [
+        (Some(at), None, 6),
+        (Some(at + 1), None, 0),
+        (None, Some(at), 0),
+        (Some(at), Some(at + 1), 6),
+    ] {
+        let options = CatOptions { since, until, ..CatOptions::default() };
+        assert_eq!(lines(&options), wanted, "{since:?} {until:?}");
+    }
+    let options = CatOptions { metric: Some("leve".into()), ..CatOptions::default() };
+    let (text, _) = cat_text(dir.path(), &options);
+    assert_eq!(text.lines().count(), 3, "{text}");
+    assert!(text.contains("\"level\":Int8=-1\n") && !text.contains("bad"), "{text}");
+    let options = CatOptions { metric: Some("none".into()), ..CatOptions::default() };
+    assert_eq!(lines(&options), 0);
+}
+
+#[test]
 fn json_has_one_object_per_line_with_typed_values() {
     let dir = tempfile::tempdir().unwrap();
     journal(dir.path());

@@ -41,7 +41,7 @@ pub(super) struct HitsArgs {
 }
 
 pub(super) fn run(arguments: &HitsArgs) -> Result<Exit, Failure> {
-    status::repeated(arguments.watch, arguments.json, || {
+    status::repeated(arguments.watch, arguments.json, |_| {
         let status = status::read(&arguments.path)?;
         let Some(ot) = &status.ot else {
             let message = format!("not of an OT half: `{}`", arguments.path.display());

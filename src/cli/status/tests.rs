@@ -81,7 +81,8 @@ fn no_text_of_a_status_file_reaches_the_terminal_as_it_is() {
     let json = value.to_string();
     assert!(json.contains('\u{9b}'));
     let shown = Shown::parse(&json).unwrap();
-    let text = view::render(&shown, 0, Paint::new(false));
+    let size = Size { columns: 100, rows: None };
+    let text = view::render(&shown, 0, Paint::new(false), size);
     assert!(text.contains("u{1b}]0;evil") && is_safe(&text), "{text}");
     let safe = escape_json(&json);
     assert!(is_safe(&safe), "{safe}");

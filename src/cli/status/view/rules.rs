@@ -3,27 +3,28 @@
 use telemetry::status::OtStatus;
 use text::{format_utc_ms, grouped};
 
-use super::{LINES, View, shown, span};
+use super::{MAX_NAME, View, shown, span};
 
 impl View {
     /// Rules with most hits, those without any, and windows; all of them are in `policy hits`.
     pub(super) fn hits(&mut self, ot: &OtStatus, written_ms: u64) {
-        if ot.rules.is_empty() {
+        if ot.rules.is_empty() || self.lines == 0 {
             return;
         }
+        let width = self.columns.saturating_sub(52).min(MAX_NAME);
         let since = format_utc_ms(ot.policy_since_ms);
         self.head(&format!("RULES  hits since {since}"));
         let mut rules: Vec<_> = ot.rules.iter().filter(|rule| !rule.observes).collect();
         let without = rules.iter().filter(|rule| rule.metrics == 0).count();
         rules.sort_by_key(|rule| std::cmp::Reverse(rule.metrics));
-        for rule in rules.iter().take(LINES).filter(|rule| rule.metrics > 0) {
+        for rule in rules.iter().take(self.lines).filter(|rule| rule.metrics > 0) {
             let last = rule.last_ms.map_or(String::new(), |last| {
                 format!("last {} ago", span(written_ms.saturating_sub(last)))
             });
             self.line(&format!(
-                " {:<8} {:<48} {:>13}  {last}",
+                " {:<8} {:<width$} {:>13}  {last}",
                 shown(&rule.action, 8),
-                shown(&rule.rule, 48),
+                shown(&rule.rule, width),
                 grouped(rule.metrics)
             ));
         }
@@ -36,20 +37,22 @@ impl View {
                 .until_ms
                 .map_or(String::new(), |until| format!(", may change at {}", format_utc_ms(until)));
             let open = if window.open { "open" } else { "closed" };
-            self.line(&format!(" window   {:<40} {open}{until}", shown(&rule.rule, 40)));
+            let width = self.columns.saturating_sub(60);
+            self.line(&format!(" window   {:<width$} {open}{until}", shown(&rule.rule, width)));
         }
     }
 
     /// What rules that only observe would have done: what people want to know before they let
     /// them act.
     pub(super) fn observed(&mut self, ot: &OtStatus) {
-        if ot.observed.is_empty() {
+        if ot.observed.is_empty() || self.lines == 0 {
             return;
         }
+        let width = self.columns.saturating_sub(38).min(MAX_NAME);
         let since = format_utc_ms(ot.policy_since_ms);
         self.head(&format!("ONLY OBSERVED  since {since}"));
-        self.line(&format!(" {:<20} {:<62} {:>13}", "would have", "rule", "metrics"));
-        for one in ot.observed.iter().take(LINES) {
+        self.line(&format!(" {:<20} {:<width$} {:>13}", "would have", "rule", "metrics"));
+        for one in ot.observed.iter().take(self.lines) {
             let would = match one.action.as_str() {
                 "forward" => "forwarded",
                 "deny" => "denied",
@@ -57,13 +60,13 @@ impl View {
                 other => other,
             };
             self.line(&format!(
-                " {:<20} {:<62} {:>13}",
+                " {:<20} {:<width$} {:>13}",
                 shown(would, 20),
-                shown(&one.rule, 62),
+                shown(&one.rule, width),
                 grouped(one.metrics)
             ));
         }
-        let more = ot.observed.len().saturating_sub(LINES);
+        let more = ot.observed.len().saturating_sub(self.lines);
         if more > 0 {
             self.line(&format!(" and {more} more: --json"));
         }

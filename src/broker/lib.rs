@@ -12,10 +12,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 pub use client_id::{ClientId, ClientIdForm};
-use connect_failure::explain;
-pub use connect_failure::{ConnectFailure, FailureKind, unanswered};
-pub use refusal::Refused;
-use refusal::refusal;
+pub use connect_failure::{ConnectFailure, FailureKind, explain, unanswered};
+pub use refusal::{Refused, refusal};
 pub use session_end::{ENDED_ATTEMPTS, Refusal, failure, is_ended_by_broker, refusal_of};
 
 /// One broker, and who we are to it.

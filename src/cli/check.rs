@@ -14,7 +14,8 @@ mod rule_counters;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use compare::{beside_relay_node, compare};
+use compare::beside_relay_node;
+pub(super) use compare::compare;
 use config::{Half, ItConfig, OtConfig};
 use describe::{describe_it, describe_ot};
 use diagnostic::{Diagnostic, Diagnostics, Severity};

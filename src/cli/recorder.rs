@@ -69,12 +69,12 @@ impl Recorder {
         let broker = watching_broker(&config, client_id, tool)?;
         let mut logging = startup::begin(tool, half, &broker, &[], warnings)?;
         let caps = config.limits.clone();
-        let demoted = sealing::demote_tool(start, &half.config, &config)?;
+        let demoted = sealing::demote_tool(start, &half.config, &config.broker, &config.sandbox)?;
         let secrets = sealing::secrets(&config.broker, &[], None, None);
         sealing::guard(&demoted, &config.sandbox, logging.certificates(), &secrets);
         let settings = WatchSettings { broker, filters: filters.clone(), run_for };
         let watch = OpenedWatch::new(settings)?;
-        let sealed = sealing::seal(demoted, &sealing::tool_grants(&config))?;
+        let sealed = sealing::seal(demoted, &sealing::tool_grants(&config.broker))?;
         startup::start_log(&mut logging)?;
         Ok(Recorder { config, filters, caps, watch, sealed, _logging: logging })
     }

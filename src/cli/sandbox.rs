@@ -6,12 +6,13 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use config::{ItConfig, OtConfig, SandboxConfig, SyslogTo};
+use config::{ItConfig, OtConfig, SyslogTo};
 use diagnostic::os_error;
-use sandbox::{CALLS, Call, Finding, Identity, Layer, Owned, Role, Unowned};
+use sandbox::{CALLS, Call, Finding, Layer, Role};
 
 use super::check::{Kind, recognise};
-use super::{Exit, Failure, report, sealing};
+use super::half_files::HalfFiles;
+use super::{Exit, Failure, report};
 
 /// Columns for names of calls and layers.
 const NAME_WIDTH: usize = 18;
@@ -145,30 +146,15 @@ fn check(configs: &[PathBuf]) -> Result<Exit, Failure> {
 
 /// What a configuration needs of this machine; true if a half would start with it.
 fn check_config(text: &mut String, path: &Path, missing: &[Layer]) -> Result<bool, Failure> {
-    let (role, sandbox, syslog, owned, unowned, journal) = match recognise(path)? {
-        (Kind::Ot, file) => {
-            let (config, _) = OtConfig::check(file)?;
-            let mut owned = sealing::owned(path, &config.policy_paths, &config.state_dir);
-            let signature = config.require_signature.as_ref().map(|one| one.file.as_path());
-            let key = config.pseudonym_key.as_ref();
-            owned.extend(sealing::secrets(&config.broker, &config.syslog, signature, key));
-            let journal = config.journal.path;
-            owned.push(Owned::new("journal", &journal));
-            (Role::Ot, config.sandbox, config.syslog, owned, Vec::new(), Some(journal))
-        }
-        (Kind::It, file) => {
-            let (config, _) = ItConfig::check(file)?;
-            let mut owned = sealing::owned(path, &config.policy_paths, &config.state_dir);
-            let signature = config.require_signature.as_ref().map(|one| one.file.as_path());
-            owned.extend(sealing::secrets(&config.broker, &config.syslog, signature, None));
-            let journal = Unowned { what: "journal", path: config.journal_path };
-            (Role::It, config.sandbox, config.syslog, owned, vec![journal], None)
-        }
+    let half = match recognise(path)? {
+        (Kind::Ot, file) => HalfFiles::of_ot(path, OtConfig::check(file)?.0),
+        (Kind::It, file) => HalfFiles::of_it(path, ItConfig::check(file)?.0),
         (Kind::Policy, _) => {
             let message = format!("not the configuration of a half: `{}`", path.display());
             return Err(Failure::new(Exit::Usage, message));
         }
     };
+    let sandbox = &half.sandbox;
     let _ = writeln!(text, "\n{}", path.display());
     let mut good = true;
     let mut say = |what: &str, result: Result<String, String>| {
@@ -191,7 +177,7 @@ fn check_config(text: &mut String, path: &Path, missing: &[Layer]) -> Result<boo
             },
         );
     }
-    for target in &syslog {
+    for target in &half.syslog {
         if let SyslogTo::Journald { path } | SyslogTo::Local { path, .. } = &target.to {
             say("local log", takes_datagrams(path));
         }
@@ -200,16 +186,18 @@ fn check_config(text: &mut String, path: &Path, missing: &[Layer]) -> Result<boo
         say("user", Ok("waived: nobody looks at users and permissions".to_owned()));
         return Ok(good);
     }
-    let identity = identity(role, &sandbox);
+    let identity = half.identity();
     say("user", identity.as_ref().map(ToString::to_string).map_err(Clone::clone));
     if let Ok(identity) = identity {
-        let own = owned.iter().try_for_each(|path| sandbox::require_own(identity, path));
-        let foreign = unowned.iter().try_for_each(|path| sandbox::require_foreign(identity, path));
+        let own = half.owned.iter().try_for_each(|path| sandbox::require_own(identity, path));
+        let foreign =
+            half.unowned.iter().try_for_each(|path| sandbox::require_foreign(identity, path));
         let files = own.and(foreign).map_err(|error| error.to_string());
         let good = "nobody else can write them, or read what is secret";
         say("files", files.map(|()| good.to_owned()));
-        if let Some(journal) = journal {
-            say("readers", sandbox::readers(identity, &journal).map_err(|error| error.to_string()));
+        if half.role == Role::Ot {
+            let readers = sandbox::readers(identity, &half.journal);
+            say("readers", readers.map_err(|error| error.to_string()));
         }
     }
     Ok(good)
@@ -217,7 +205,7 @@ fn check_config(text: &mut String, path: &Path, missing: &[Layer]) -> Result<boo
 
 /// Whether a daemon of this machine can be logged to: by datagrams, since a stream could be answered,
 /// and both halves could meet at whoever does. Nothing is sent.
-fn takes_datagrams(path: &Path) -> Result<String, String> {
+pub(super) fn takes_datagrams(path: &Path) -> Result<String, String> {
     let path_shown = path.display();
     let tried = UnixDatagram::unbound().and_then(|socket| socket.connect(path));
     match tried {
@@ -229,16 +217,4 @@ fn takes_datagrams(path: &Path) -> Result<String, String> {
         // The daemon may be started later, and is tried again by a half that runs.
         Err(error) => Ok(format!("`{path_shown}` isn't there now: {}", os_error(&error))),
     }
-}
-
-/// Who a half with this configuration would be.
-fn identity(role: Role, sandbox: &SandboxConfig) -> Result<Identity, String> {
-    let identity = match &sandbox.user {
-        Some(user) => user.resolve().map_err(|error| error.to_string())?,
-        None => Identity::current(),
-    };
-    if identity.uid == 0 || identity.gid == 0 {
-        return Err(format!("`sparkdiode {role}` doesn't run as root, and no other user is named"));
-    }
-    Ok(identity)
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use config::{BrokerConfig, OtConfig, SandboxConfig, SyslogConfig, SyslogTo};
+use config::{BrokerConfig, SandboxConfig, SyslogConfig, SyslogTo};
 use diagnostic::SecretFile;
 use sandbox::{Confined, Demoted, Grants, Identity, Layer, Need, Owned, Role, SandboxError, Start};
 use telemetry::event;
@@ -38,31 +38,32 @@ pub(super) fn demote(
     Ok(demoted)
 }
 
-/// The same for a tool that connects to the OT broker as the OT half does. Who isn't root runs it as
-/// himself, and is sealed all the same.
+/// The same for a tool that connects to the broker of a half as that half does. Who isn't root runs it
+/// as himself, and is sealed all the same.
 pub(super) fn demote_tool(
     start: Start,
     config_path: &Path,
-    config: &OtConfig,
+    broker: &BrokerConfig,
+    sandbox: &SandboxConfig,
 ) -> Result<Demoted, Failure> {
-    let mut sandbox = config.sandbox.clone();
+    let mut sandbox = sandbox.clone();
     if Identity::current().uid != 0 {
         sandbox.user = None;
         sandbox.waived.push(Layer::User);
     }
     let owned = [Owned::new("configuration", config_path)];
-    demote(start, &sandbox, &owned, &secrets(&config.broker, &[], None, None))
+    demote(start, &sandbox, &owned, &secrets(broker, &[], None, None))
 }
 
 /// What such a tool may reach once it is sealed.
-pub(super) fn tool_grants(config: &OtConfig) -> Grants {
+pub(super) fn tool_grants(broker: &BrokerConfig) -> Grants {
     let mut grants = Grants {
-        tcp_ports: vec![config.broker.address.port],
+        tcp_ports: vec![broker.address.port],
         descriptors: TOOL_DESCRIPTORS,
         ..Grants::default()
     };
-    grants.read.extend(password_directory(&config.broker));
-    grants.read.extend(certificate_directories(&config.broker, &[]));
+    grants.read.extend(password_directory(broker));
+    grants.read.extend(certificate_directories(broker, &[]));
     grants
 }
 

@@ -1,7 +1,7 @@
 //! Why a half can't be confined.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Layer, Role};
 
@@ -58,11 +58,25 @@ impl SandboxError {
                     .to_owned(),
             ),
             SandboxError::Owner { hint, .. } => Some(hint.clone()),
-            SandboxError::Path { .. } => {
-                Some("it must be there before the start: what isn't can't be allowed".to_owned())
-            }
+            SandboxError::Path { path, source } => path_hint(path, source),
             SandboxError::Unknown { .. } | SandboxError::Threads | SandboxError::Os { .. } => None,
         }
+    }
+}
+
+/// What isn't there is made, and what can't be entered is opened.
+fn path_hint(path: &Path, source: &io::Error) -> Option<String> {
+    let shown = path.display();
+    match source.kind() {
+        io::ErrorKind::NotFound => Some(format!(
+            "make it before the start, since what isn't there can't be allowed (a directory: install -d \
+             {shown}); what the package needs systemd-tmpfiles --create makes"
+        )),
+        io::ErrorKind::PermissionDenied => Some(format!(
+            "the user that this runs as may not enter a directory on the way to it: namei -l {shown} \
+             shows which; chmod o+x, or a group of its own, opens that"
+        )),
+        _ => None,
     }
 }
 

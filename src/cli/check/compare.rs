@@ -12,7 +12,7 @@ use crate::cli::relay_node::RelayNode;
 use crate::cli::syslog;
 
 /// What is odd about two halves that are checked together.
-pub(super) fn compare(
+pub(in crate::cli) fn compare(
     ot_path: &Path,
     ot: &OtConfig,
     it_path: &Path,

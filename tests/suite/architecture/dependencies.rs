@@ -33,13 +33,14 @@ sandbox
 config           clock diagnostic policy sandbox signature sparkplug telemetry tls
 ot               account broker clock journal-format journal-write mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic journal-read
 it               account broker clock journal-format journal-read mistake policy sandbox signature sparkplug state stream telemetry text tls | diagnostic ot
+doctor           broker sandbox stream
 tools            account diagnostic foreign journal-format mistake ot policy sparkplug text
 strict-host      sparkplug
 demo             account clock journal-format journal-read mistake sandbox sparkplug strict-host text
 fuzz-targets     account broker config diagnostic it journal-format journal-read ot policy sparkplug state tools
 simulation       | account clock diagnostic it journal-format journal-read journal-write ot policy signature sparkplug strict-host
 attackers
-sparkdiode       account broker clock config demo diagnostic foreign it journal-format journal-read journal-write mistake ot policy sandbox signature sparkplug state telemetry text tls tools | attackers strict-host
+sparkdiode       account broker clock config demo diagnostic doctor foreign it journal-format journal-read journal-write mistake ot policy sandbox signature sparkplug state telemetry text tls tools | attackers strict-host
 ";
 
 /// Crates of others that reach the network, the disk, the system or the keys, and who may use
@@ -51,12 +52,12 @@ libc             foreign state journal-write telemetry sandbox sparkdiode
 rcgen            sparkdiode
 rumqttc-v4-next  broker ot it demo
 rumqttd          demo
-rustix           foreign telemetry sandbox demo
+rustix           foreign telemetry sandbox demo sparkdiode
 rustls           tls broker stream telemetry
 sd-notify        telemetry
 seccompiler      sandbox
 socket2          stream telemetry
-tokio            stream ot it demo fuzz-targets
+tokio            stream ot it doctor demo fuzz-targets
 tokio-rustls     stream
 ";
 

@@ -5,6 +5,7 @@ mod brokers;
 mod capture;
 mod commands;
 mod decided;
+mod doctor;
 mod doubts;
 mod faults;
 mod filters;

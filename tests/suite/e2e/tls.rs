@@ -273,7 +273,7 @@ impl Authority {
         })
     }
 
-    fn with_broker(name: &str, change: impl Fn(&mut CertificateParams)) -> Authority {
+    pub(super) fn with_broker(name: &str, change: impl Fn(&mut CertificateParams)) -> Authority {
         let dir = tempfile::tempdir().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -302,7 +302,7 @@ impl Authority {
         Authority { dir }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         Path::join(self.dir.path(), name)
     }
 

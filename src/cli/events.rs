@@ -10,6 +10,7 @@ use telemetry::{events_json, events_manual, logging};
 use text::counted;
 
 use super::check::{Kind, recognise};
+use super::explain::{self, ExplainArgs};
 use super::{Exit, Failure, report, syslog};
 
 /// Print the catalogue of events: what the relay tells the people who watch it.
@@ -19,9 +20,14 @@ use super::{Exit, Failure, report, syslog};
 /// configuration, marked by the field `test`, with characters in its values that tell whether
 /// the receiver reads structured data well.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  sparkdiode events\n  sparkdiode events --json\n  \
-                        sparkdiode events --send /etc/sparkdiode/ot.toml")]
+#[command(
+    after_help = "Examples:\n  sparkdiode events\n  sparkdiode events BROKER_DOWN\n  sparkdiode events --json\n  \
+                        sparkdiode events --send /etc/sparkdiode/ot.toml"
+)]
 pub(super) struct EventsArgs {
+    /// Only this event: its entry, as `sparkdiode explain` prints it.
+    #[arg(value_name = "NAME", conflicts_with_all = ["json", "send"])]
+    name: Option<String>,
     /// JSON: an array with one object for each event.
     #[arg(long, conflicts_with = "send")]
     json: bool,
@@ -43,6 +49,9 @@ pub(super) struct EventsArgs {
 }
 
 pub(super) fn run(arguments: &EventsArgs) -> Result<Exit, Failure> {
+    if let Some(name) = &arguments.name {
+        return explain::run(&ExplainArgs { code: vec![name.clone()] });
+    }
     match &arguments.send {
         Some(file) => send(file, arguments),
         None => {

@@ -25,7 +25,7 @@ use crate::manual::{Page, explanations};
 pub(super) struct ExplainArgs {
     /// As it stands in the log, in an error, or in a file; capitals don't count.
     #[arg(required = true, value_name = "CODE")]
-    code: Vec<String>,
+    pub(super) code: Vec<String>,
 }
 
 pub(super) fn run(arguments: &ExplainArgs) -> Result<Exit, Failure> {

@@ -17,7 +17,7 @@ use telemetry::policy_loaded;
 use super::policy_source::PolicySource;
 use super::relay_node::RelayNode;
 use super::startup::{self, HalfArgs};
-use super::{Exit, Failure, sealing};
+use super::{Exit, Failure, awaiting, sealing};
 
 /// Files and sockets besides one connection per mirrored node.
 const RESERVE: u64 = 256;
@@ -50,6 +50,7 @@ pub(super) fn run(arguments: &ItArgs) -> Result<Exit, Failure> {
     let secrets = sealing::secrets(&config.broker, &config.syslog, signature, None);
     let demoted = sealing::demote(start, &config.sandbox, &owned, &secrets)?;
     sealing::guard(&demoted, &config.sandbox, logging.certificates(), &secrets);
+    awaiting::journal(&config.journal_path, &notifier)?;
     let journal = Unowned { what: "journal", path: config.journal_path.clone() };
     demoted.require_foreign(&[journal]).map_err(sealing::not_confined)?;
     let mut grants =

@@ -1,13 +1,9 @@
 //! `sparkdiode lab-certs`: throw-away certificates for a laboratory.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use diagnostic::file::os_error;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose,
@@ -15,6 +11,7 @@ use rcgen::{
 use rustls_pki_types::ServerName;
 use text::format_date;
 
+use super::new_files::{NewFile, write_all};
 use super::{Exit, Failure, report};
 
 /// Names that every server certificate carries: both brokers of a laboratory are here.
@@ -43,13 +40,6 @@ pub(super) struct LabCertsArgs {
     days: u16,
 }
 
-/// One file that is to be written.
-struct NewFile {
-    name: String,
-    content: String,
-    mode: u32,
-}
-
 pub(super) fn run(arguments: &LabCertsArgs) -> Result<Exit, Failure> {
     for host in &arguments.host {
         if ServerName::try_from(host.as_str()).is_err() {
@@ -59,10 +49,25 @@ pub(super) fn run(arguments: &LabCertsArgs) -> Result<Exit, Failure> {
             ));
         }
     }
+    let made = make(&arguments.host, arguments.days)?;
+    write_all(&arguments.directory, &made.files)?;
+    report::output(&summary(&arguments.directory, &made))?;
+    Ok(Exit::Ok)
+}
+
+/// Certificates and keys of both sides.
+pub(super) struct Made {
+    pub(super) files: Vec<NewFile>,
+    names: Vec<String>,
+    until: SystemTime,
+}
+
+/// Makes them for both brokers, which are known by `hosts` besides the names of this machine.
+pub(super) fn make(hosts: &[String], days: u16) -> Result<Made, Failure> {
     let names: Vec<String> =
-        LOCAL_NAMES.iter().map(ToString::to_string).chain(arguments.host.clone()).collect();
+        LOCAL_NAMES.iter().map(ToString::to_string).chain(hosts.iter().cloned()).collect();
     let now = clock::wall();
-    let lifetime = Duration::from_secs(u64::from(arguments.days).saturating_mul(86_400));
+    let lifetime = Duration::from_secs(u64::from(days).saturating_mul(86_400));
     let until = now
         .checked_add(lifetime)
         .ok_or_else(|| Failure::new(Exit::Io, "the clock is at the end of time"))?;
@@ -73,9 +78,7 @@ pub(super) fn run(arguments: &LabCertsArgs) -> Result<Exit, Failure> {
             Failure::new(Exit::Software, format!("cannot make certificates: {error}"))
         })?);
     }
-    write_all(&arguments.directory, &files)?;
-    report::output(&summary(&arguments.directory, &files, &names, until))?;
-    Ok(Exit::Ok)
+    Ok(Made { files, names, until })
 }
 
 /// Authority, server and client of one side.
@@ -89,8 +92,7 @@ fn make_side(
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-    let mut files =
-        vec![NewFile { name: format!("{side}-ca.pem"), content: authority.pem(), mode: 0o644 }];
+    let mut files = vec![NewFile::public(&format!("{side}-ca.pem"), authority.pem())];
     let roles = [
         ("server", format!("{side}-broker"), ExtendedKeyUsagePurpose::ServerAuth),
         ("client", format!("sparkdiode-{side}"), ExtendedKeyUsagePurpose::ClientAuth),
@@ -105,11 +107,7 @@ fn make_side(
         params.extended_key_usages = vec![usage];
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &authority)?;
-        files.push(NewFile {
-            name: format!("{side}-{role}.pem"),
-            content: certificate.pem(),
-            mode: 0o644,
-        });
+        files.push(NewFile::public(&format!("{side}-{role}.pem"), certificate.pem()));
         files.push(NewFile {
             name: format!("{side}-{role}.key"),
             content: key.serialize_pem(),
@@ -129,37 +127,12 @@ fn params(common_name: &str, now: SystemTime, until: SystemTime) -> CertificateP
     params
 }
 
-/// Writes all files or, if one of them exists, none.
-fn write_all(directory: &Path, files: &[NewFile]) -> Result<(), Failure> {
-    let io = |verb: &str, path: &Path, error: &io::Error| {
-        let message = format!("cannot {verb} `{}`: {}", path.display(), os_error(error));
-        Failure::new(Exit::Io, message)
-    };
-    fs::create_dir_all(directory).map_err(|error| io("create", directory, &error))?;
-    let existing = files.iter().map(|file| directory.join(&file.name)).find(|path| path.exists());
-    if let Some(path) = existing {
-        return Err(Failure::new(Exit::Io, format!("file exists: `{}`", path.display()))
-            .hint("nothing was written; choose another directory, or remove the old files"));
-    }
-    for file in files {
-        let path = directory.join(&file.name);
-        // `create_new` refuses a file, or a link, that came up in between.
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(file.mode)
-            .open(&path)
-            .and_then(|mut opened| opened.write_all(file.content.as_bytes()))
-            .map_err(|error| io("write", &path, &error))?;
-    }
-    Ok(())
-}
-
-fn summary(directory: &Path, files: &[NewFile], names: &[String], until: SystemTime) -> String {
+fn summary(directory: &Path, made: &Made) -> String {
+    let Made { files, names, until } = made;
     let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
     let at = absolute.display();
     let mut text =
-        format!("made in {at}, for a laboratory only, valid until {}:\n", format_date(until));
+        format!("made in {at}, for a laboratory only, valid until {}:\n", format_date(*until));
     for file in files {
         let what = match file.name.rsplit_once('-').map(|(_, rest)| rest) {
             Some("ca.pem") => "authority; its key was not kept",
@@ -192,6 +165,7 @@ fn summary(directory: &Path, files: &[NewFile], names: &[String], until: SystemT
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use diagnostic::SecretFile;
@@ -199,7 +173,7 @@ mod tests {
 
     use super::*;
 
-    fn make(directory: &Path) -> Result<Exit, Failure> {
+    fn write(directory: &Path) -> Result<Exit, Failure> {
         run(&LabCertsArgs {
             directory: directory.to_owned(),
             host: vec!["broker.lab.example".to_owned()],
@@ -211,7 +185,7 @@ mod tests {
     fn what_is_made_is_usable_private_and_never_overwritten() {
         let directory = tempfile::tempdir().unwrap();
         let certs = directory.path().join("a/b");
-        assert_eq!(make(&certs).unwrap(), Exit::Ok);
+        assert_eq!(write(&certs).unwrap(), Exit::Ok);
         for side in ["ot", "it"] {
             for role in ["server", "client"] {
                 let key = certs.join(format!("{side}-{role}.key"));
@@ -231,7 +205,7 @@ mod tests {
         // The first file that would be written is gone, and is not made again.
         fs::remove_file(certs.join("ot-ca.pem")).unwrap();
         let before = fs::read(certs.join("it-ca.pem")).unwrap();
-        assert_eq!(make(&certs).unwrap_err().exit(), Exit::Io);
+        assert_eq!(write(&certs).unwrap_err().exit(), Exit::Io);
         assert!(!certs.join("ot-ca.pem").exists());
         assert_eq!(fs::read(certs.join("it-ca.pem")).unwrap(), before);
     }

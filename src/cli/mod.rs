@@ -1,16 +1,21 @@
 //! The command line: one file per subcommand. [`report`] is the only one that prints.
 
+mod awaiting;
 mod capture;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+mod doctor;
 mod events;
 mod exit;
 mod explain;
+mod half_files;
 mod help;
+mod init;
 mod it;
 mod journal;
 mod lab_certs;
+mod new_files;
 mod ot;
 mod outputs;
 mod policy;
@@ -35,6 +40,24 @@ use clap::{Parser, Subcommand};
 pub use exit::Exit;
 pub use report::Failure;
 
+#[cfg(feature = "demo")]
+macro_rules! begin {
+    () => {
+        "Begin with `sparkdiode demo`, which shows all of it, then `sparkdiode init lab`.\n"
+    };
+}
+#[cfg(not(feature = "demo"))]
+macro_rules! begin {
+    () => {
+        "Begin with `sparkdiode init --appliance DIR`, then `sparkdiode doctor ot.toml it.toml`.\n"
+    };
+}
+const AFTER_HELP: &str = concat!(
+    begin!(),
+    "Exit codes: 0 done, 1 a check or a case failed, 64 usage, 65 damaged journal, 70 our mistake, \
+     74 operating system, 77 not confined, 78 configuration."
+);
+
 /// A one-way relay for Sparkplug B over MQTT, at Purdue level 3.5.
 ///
 /// Sparkplug traffic of the level-3 broker, as far as a policy allows it, appears on the
@@ -47,9 +70,7 @@ pub use report::Failure;
     arg_required_else_help = true,
     disable_help_subcommand = true
 )]
-#[command(after_help = "Begin with `sparkdiode lab-certs certs` and `sparkdiode check ot.toml`.\n\
-                        Exit codes: 0 done, 1 a check or a case failed, 64 usage, 65 damaged journal, 70 our mistake, \
-                        74 operating system, 77 not confined, 78 configuration.")]
+#[command(after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -57,9 +78,13 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[cfg(feature = "demo")]
+    Demo(demo::DemoArgs),
+    Init(init::InitArgs),
+    Check(check::CheckArgs),
+    Doctor(doctor::DoctorArgs),
     Ot(ot::OtArgs),
     It(it::ItArgs),
-    Check(check::CheckArgs),
     Status(status::StatusArgs),
     Policy(policy::PolicyArgs),
     Events(events::EventsArgs),
@@ -69,8 +94,6 @@ enum Command {
     LabCerts(lab_certs::LabCertsArgs),
     Explain(explain::ExplainArgs),
     Help(help::HelpArgs),
-    #[cfg(feature = "demo")]
-    Demo(demo::DemoArgs),
     #[cfg(feature = "reference")]
     #[command(hide = true)]
     Reference(reference::ReferenceArgs),
@@ -86,7 +109,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let result = match cli.command {
         Command::Ot(arguments) => ot::run(&arguments),
         Command::It(arguments) => it::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Policy(arguments) => policy::run(&arguments),
         Command::Events(arguments) => events::run(&arguments),

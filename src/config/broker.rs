@@ -213,8 +213,11 @@ pub(super) fn read_address(reader: &mut Reader, text: &Placed<String>) -> Option
     }
 }
 
-/// Parses `host:port`; the error says what was wanted.
-fn parse_address(text: &str) -> Result<Address, &'static str> {
+/// Parses `host:port`.
+///
+/// # Errors
+/// What was wanted.
+pub fn parse_address(text: &str) -> Result<Address, &'static str> {
     if text.contains("://") {
         return Err("wanted `host:port`, without a scheme");
     }

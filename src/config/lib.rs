@@ -26,12 +26,12 @@ mod wording;
 use std::path::{Path, PathBuf};
 
 use ::signature::Requirement;
-pub use broker::{Address, BrokerConfig, ClientIdForm, Credentials};
+pub use broker::{Address, BrokerConfig, ClientIdForm, Credentials, parse_address};
 use diagnostic::Section;
 pub use half::{Half, half_of};
 pub use it::{BackfillConfig, DataDatatypes, DataQos, FirstStart, ItConfig, MirrorConfig, OnGap};
 pub use journal::{Durability, JournalConfig};
-pub use ot::{OtConfig, RelayConfig};
+pub use ot::{OtConfig, RelayConfig, relay_name_fault};
 use reader::Reader;
 pub use reader::{CREDENTIALS_VARIABLE, file_diagnostic};
 pub use sandbox::SandboxConfig;

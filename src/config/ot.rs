@@ -122,7 +122,7 @@ impl OtConfig {
     fn typed(reader: &mut Reader, top: Section<'_, '_>) -> Option<OtConfig> {
         let top = &mut top.with_keys(KEYS);
         reader.required(top, "name", "\"plant-a-relay\"");
-        let name = reader.text(top, "name", name_fault);
+        let name = reader.text(top, "name", relay_name_fault);
         let broker = &mut reader.table(top, "broker", BROKER_KEYS);
         if let Some(prefix) = broker.string("client-id-prefix", &mut reader.problems) {
             let title = "`client-id-prefix` belongs into `it.toml`";
@@ -234,7 +234,8 @@ fn read_pseudonym_key(reader: &mut Reader, policies: &mut Section<'_, '_>) -> Op
     Some(key)
 }
 
-fn name_fault(name: &str) -> Option<String> {
+/// What is wrong with the name of a relay; `None`: nothing.
+pub fn relay_name_fault(name: &str) -> Option<String> {
     let fits = (1..=64).contains(&name.len())
         && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter));
     (!fits).then(|| "wanted 1 to 64 of `A-Z a-z 0-9 . _ -`".to_owned())

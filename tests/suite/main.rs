@@ -29,6 +29,7 @@ mod packet;
 mod peers;
 mod picture;
 mod policies;
+mod quick_start;
 mod readme;
 mod relay;
 mod rig;

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
 
 use account::Reason;
 use diagnostic::SourceFile;
@@ -23,38 +22,6 @@ fn page(name: &str) -> String {
 fn rows(text: &str) -> Vec<Vec<&str>> {
     let table = text.lines().filter_map(|line| line.strip_prefix("| "));
     table.map(|row| row.split(" | ").map(|cell| cell.trim_matches([' ', '|'])).collect()).collect()
-}
-
-fn run(directory: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sparkdiode"))
-        .args(arguments)
-        .current_dir(directory)
-        .output()
-        .unwrap()
-}
-
-#[test]
-fn the_files_of_the_quick_start_pass_the_check_without_a_warning() {
-    let readme = readme();
-    let lab = tempfile::tempdir().unwrap();
-    fs::create_dir(lab.path().join("policies")).unwrap();
-    let mut names = Vec::new();
-    for block in readme.split("$ cat > ").skip(1) {
-        let (name, rest) = block.split_once(" <<'END'\n").unwrap();
-        let (content, _) = rest.split_once("\nEND\n").unwrap();
-        fs::write(lab.path().join(name), content).unwrap();
-        names.push(name);
-    }
-    assert_eq!(names, ["ot-broker.conf", "policies/line4.toml", "ot.toml", "it.toml", "edge.py"]);
-    assert!(run(lab.path(), &["lab-certs", "certs"]).status.success());
-    let checked = run(lab.path(), &["check", "ot.toml", "it.toml"]);
-    let said = String::from_utf8([checked.stdout, checked.stderr].concat()).unwrap();
-    assert_eq!(checked.status.code(), Some(0), "{said}");
-    assert!(said.ends_with("\nno problem found\n"), "{said}");
-    let conf = fs::read_to_string(lab.path().join("ot-broker.conf")).unwrap();
-    for file in conf.lines().filter_map(|line| line.split_once(" certs/")) {
-        assert!(lab.path().join("certs").join(file.1).exists(), "{file:?}");
-    }
 }
 
 #[test]

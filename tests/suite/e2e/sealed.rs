@@ -229,12 +229,35 @@ fn a_journal_that_nobody_else_could_read_is_said() {
 }
 
 #[test]
-fn a_journal_that_is_not_there_is_said() {
+fn a_journal_that_is_not_there_yet_is_waited_for() {
     let mut relay = unreachable_relay();
-    fs::remove_dir(relay.path("journal")).unwrap();
+    let journal = relay.path("journal");
+    let (place, before) = (relay.path("later"), fs::metadata(&journal).unwrap());
+    fs::rename(&journal, &place).unwrap();
+    relay.start(Half::It);
+    let wanted =
+        format!("no journal yet: `{}`; waiting up to 45 s for the OT half", journal.display());
+    relay.wait_for_log(Half::It, &[&wanted]);
+    assert!(!relay.has_ended(Half::It));
+    fs::rename(&place, &journal).unwrap();
+    assert_eq!(fs::metadata(&journal).unwrap().permissions(), before.permissions());
+    relay.wait_for_log(Half::It, &["STARTED"]);
+}
+
+#[test]
+fn a_directory_that_cannot_be_entered_is_said_with_what_to_do() {
+    if !is_root() {
+        return skipped("only root can give files to other users");
+    }
+    let mut relay = unreachable_relay();
+    let state = relay.path("it-journal-parent");
+    fs::create_dir(&state).unwrap();
+    fs::rename(relay.path("journal"), state.join("journal")).unwrap();
+    std::os::unix::fs::symlink(state.join("journal"), relay.path("journal")).unwrap();
+    fs::set_permissions(&state, Permissions::from_mode(0o700)).unwrap();
     let said = start_to_fail(&mut relay, Half::It, "");
-    assert!(said.contains("/journal`: No such file"), "{said}");
-    assert!(said.contains("hint: it must be there before the start"), "{said}");
+    assert!(said.contains("hint: the user that this runs as may not enter"), "{said}");
+    assert!(said.contains("namei -l "), "{said}");
 }
 
 #[test]

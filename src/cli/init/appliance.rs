@@ -1,0 +1,182 @@
+//! An appliance: configurations as the package ships them, and the directories that each half's user
+//! has for itself.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::path::Path;
+
+use sandbox::{Identity, UserSpec};
+
+use super::super::Failure;
+use super::super::new_files::failed;
+use super::{InitArgs, NewFile, listed, policy, write_all};
+
+const OT: &str = include_str!("../../../systemd/ot.toml");
+const IT: &str = include_str!("../../../systemd/it.toml");
+/// What the samples name, and where it stands.
+const OT_BROKER: &str = "10.10.0.5:8883";
+const IT_BROKER: &str = "broker.example.com:8883";
+const NAME: &str = "plant-a-relay";
+
+/// Directory, mode, user, group: as the package's systemd/sparkdiode.tmpfiles has them.
+const DIRECTORIES: [(&str, u32, &str, &str); 7] = [
+    ("/var/lib/sparkdiode", 0o755, "root", "root"),
+    ("/var/lib/sparkdiode/journal", 0o2750, "sparkdiode-ot", "sparkdiode-it"),
+    ("/var/lib/sparkdiode/ot", 0o750, "sparkdiode-ot", "sparkdiode-ot"),
+    ("/var/lib/sparkdiode/it", 0o750, "sparkdiode-it", "sparkdiode-it"),
+    ("/etc/sparkdiode/credentials", 0o700, "root", "root"),
+    ("/etc/sparkdiode/credentials/ot", 0o700, "root", "root"),
+    ("/etc/sparkdiode/credentials/it", 0o700, "root", "root"),
+];
+
+pub(super) fn make(arguments: &InitArgs) -> Result<String, Failure> {
+    let directory = &arguments.directory;
+    write_all(directory, &files(arguments))?;
+    let mut text = listed(
+        directory,
+        &[
+            ("ot.toml, it.toml", "configurations of both halves, with every key"),
+            ("policies/first.toml", "a first policy, with its cases"),
+        ],
+    );
+    let (made, to_do) = set_up(Path::new("/"), Identity::current().uid == 0, identity)?;
+    made.iter().for_each(|path| text.push_str(&format!("  {path}\n")));
+    if !to_do.is_empty() {
+        text.push_str("\nAs root, once the users exist (systemd-sysusers, or useradd --system):\n");
+        to_do.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
+    }
+    let shown = directory.display();
+    text.push_str(&format!(
+        "\nNext:\n  \
+         - put ca.pem, client.pem and client.key of each side into /etc/sparkdiode/credentials/ot and \
+         it (root's, mode 0600)\n  \
+         - set the addresses in ot.toml and it.toml, and the names in policies/first.toml\n  \
+         - sparkdiode check {shown}/ot.toml {shown}/it.toml\n  \
+         - sparkdiode doctor {shown}/ot.toml {shown}/it.toml\n"
+    ));
+    Ok(text)
+}
+
+/// Both configurations, and a policy.
+fn files(arguments: &InitArgs) -> [NewFile; 3] {
+    let policies = arguments.directory.join("policies");
+    let policies = std::path::absolute(&policies).unwrap_or(policies);
+    let fill = |text: &str| {
+        let text = text
+            .replace("/etc/sparkdiode/policies", &policies.display().to_string())
+            .replace(NAME, arguments.name.as_deref().unwrap_or(NAME));
+        let text = replaced(&text, OT_BROKER, arguments.ot_broker.as_deref());
+        replaced(&text, IT_BROKER, arguments.it_broker.as_deref())
+    };
+    [
+        NewFile::public("ot.toml", fill(OT)),
+        NewFile::public("it.toml", fill(IT)),
+        policy(arguments, "policies/first.toml"),
+    ]
+}
+
+/// Makes the directories below `root` that aren't there, where this is root and the users are known;
+/// returns which, and the commands for the others.
+fn set_up(
+    root: &Path,
+    is_root: bool,
+    owner: impl Fn(&str, &str) -> Option<Identity>,
+) -> Result<(Vec<&'static str>, Vec<String>), Failure> {
+    let (mut made, mut to_do) = (Vec::new(), Vec::new());
+    for (name, mode, user, group) in DIRECTORIES {
+        let path = root.join(name.trim_start_matches('/'));
+        if path.is_dir() {
+            continue;
+        }
+        match owner(user, group).filter(|_| is_root) {
+            Some(owner) => {
+                make_directory(&path, mode, owner)?;
+                made.push(name);
+            }
+            None => to_do.push(format!("install -d -m {mode:04o} -o {user} -g {group} {name}")),
+        }
+    }
+    Ok((made, to_do))
+}
+
+/// Of the address alone, not of names that begin with it.
+fn replaced(text: &str, sample: &str, wanted: Option<&str>) -> String {
+    wanted.map_or_else(|| text.to_owned(), |wanted| text.replace(sample, wanted))
+}
+
+/// Numbers of a user and of a group, which need not be the user's.
+fn identity(user: &str, group: &str) -> Option<Identity> {
+    UserSpec { user: user.to_owned(), group: Some(group.to_owned()) }.resolve().ok()
+}
+
+fn make_directory(path: &Path, mode: u32, owner: Identity) -> Result<(), Failure> {
+    DirBuilder::new()
+        .mode(0o700)
+        .recursive(true)
+        .create(path)
+        .map_err(|error| failed("create", path, &error))?;
+    chown(path, Some(owner.uid), Some(owner.gid))
+        .map_err(|error| failed("give away", path, &error))?;
+    fs::set_permissions(path, Permissions::from_mode(mode))
+        .map_err(|error| failed("set the mode of", path, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_directories_are_those_of_the_package_and_the_samples_have_what_is_replaced() {
+        let shipped = include_str!("../../../systemd/sparkdiode.tmpfiles");
+        for (path, mode, user, group) in DIRECTORIES {
+            let is_it = |line: &&str| {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                words == ["d", path, &format!("{mode:04o}"), user, group, "-"]
+            };
+            assert!(shipped.lines().any(|line| is_it(&line)), "{path}");
+        }
+        let address = |broker: &str| format!("address = \"{broker}\"");
+        assert!(OT.contains(&address(OT_BROKER)) && IT.contains(&address(IT_BROKER)));
+        assert!(OT.contains(&format!("name = \"{NAME}\"")));
+    }
+
+    #[test]
+    fn directories_are_made_where_that_can_be_and_else_the_commands_are_printed() {
+        let root = tempfile::tempdir().unwrap();
+        let me = Identity::current();
+        let journal = "install -d -m 2750 -o sparkdiode-ot -g sparkdiode-it \
+                       /var/lib/sparkdiode/journal";
+        for (is_root, user) in [(false, Some(me)), (true, None)] {
+            let (made, to_do) = set_up(root.path(), is_root, |_, _| user).unwrap();
+            assert_eq!((made.len(), to_do.len()), (0, DIRECTORIES.len()));
+            assert!(to_do.contains(&journal.to_owned()), "{to_do:?}");
+        }
+        let (made, to_do) = set_up(root.path(), true, |_, _| Some(me)).unwrap();
+        assert_eq!((made.len(), to_do.len()), (DIRECTORIES.len(), 0));
+        let mode = |path: &str| root.path().join(path).metadata().unwrap().permissions().mode();
+        assert_eq!(mode("var/lib/sparkdiode/journal") & 0o7777, 0o2750);
+        assert_eq!(mode("etc/sparkdiode/credentials/ot") & 0o7777, 0o700);
+        // What is there stays as it is.
+        let (made, to_do) = set_up(root.path(), true, |_, _| Some(me)).unwrap();
+        assert_eq!((made.len(), to_do.len()), (0, 0));
+    }
+
+    #[test]
+    fn addresses_name_and_place_of_the_policies_are_filled_in() {
+        let arguments = InitArgs {
+            directory: "/srv/etc".into(),
+            lab: false,
+            appliance: true,
+            name: Some("mine".to_owned()),
+            group: "G".to_owned(),
+            edge_node: "N".to_owned(),
+            ot_broker: Some("10.1.2.3:8884".to_owned()),
+            it_broker: Some("[fd00::1]:8885".to_owned()),
+            ports: 0,
+        };
+        let [ot, it, _] = files(&arguments).map(|file| file.content);
+        assert!(ot.contains("address = \"10.1.2.3:8884\"") && ot.contains("name = \"mine\""));
+        assert!(it.contains("address = \"[fd00::1]:8885\""));
+        assert!(ot.contains("\npaths = [\"/srv/etc/policies\"]"), "{ot}");
+    }
+}

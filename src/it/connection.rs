@@ -16,14 +16,14 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use broker::{BrokerSettings, Credentials, TlsSettings};
+use broker::{Addresses, BrokerSettings, Credentials, TlsSettings};
 use bytes::Bytes;
 use identities::Identities;
 use limits::{BEYOND_OUR_LIMITS_S, Limits, PUBLICATION_BYTES};
 pub(crate) use limits::{MAX_QUEUED_BYTES, SESSION_BYTES, WAITING_COMMANDS_BYTES};
 use rumqttc::{AsyncClient, Broker, LastWill, MqttOptions, PublishOptions, QoS};
 use shared::Shared;
-use stream::{Addresses, Budget, Framing, Mark, Patience, Traffic};
+use stream::{Budget, Framing, Mark, Patience, Traffic};
 use task::{Progress, Task};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
@@ -94,7 +94,7 @@ impl Sessions {
         events: UnboundedSender<DriverEvent>,
     ) -> Self {
         Sessions {
-            addresses: Arc::new(Addresses::new(broker.addresses.clone())),
+            addresses: Arc::clone(&broker.addresses),
             budget: bytes_per_s.map(Budget::new),
             identities: Arc::new(Mutex::new(Identities::new(broker.client_id_form))),
             limits: Limits::of(broker.max_packet_bytes, broker.answer_within),
@@ -170,7 +170,9 @@ impl Sessions {
             let (traffic, budget) = (Arc::clone(&traffic), budget.clone());
             let framing = Framing::new(MAX_INCOMING_BYTES, mark.clone());
             async move {
-                let stream = stream::dial(&addresses, patience.connack, &traffic).await?;
+                let all = addresses.in_turn();
+                let (stream, address) = stream::dial(all, patience.connack, &traffic).await?;
+                addresses.found(address);
                 let opened = stream::open(stream, tls, framing, patience, traffic).await?;
                 Ok(opened.without_reading_ahead().within(budget.as_ref()))
             }

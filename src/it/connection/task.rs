@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use broker::{ConnectFailure, Refused};
+use broker::{Addresses, ConnectFailure, Refused};
 use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, Outgoing, Packet, QoS, SubscribeFilterInput,
     SubscribeReasonCode,
 };
-use stream::{Addresses, Mark, Silence, TooLarge};
+use stream::{Mark, Silence, TooLarge};
 use telemetry::event;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep};

@@ -58,8 +58,8 @@ events! {
         #[optional] until: "when that may change again (UTC); absent where it stays so",
     } "Compare it with what was agreed, with a vendor say. A window that opens when nobody expects it is a wrong policy or a wrong clock.";
 
-    /// SIGHUP, but this half has nothing to read again: no policy, and no file of a TLS connection.
-    ReloadIgnored = "RELOAD_IGNORED" (Info, It, PerKind) "nothing to reload: no policies and no TLS files are configured here" {
+    /// SIGHUP, but this half has nothing to read again: no policy, no file of a TLS connection, and no `addresses-file`.
+    ReloadIgnored = "RELOAD_IGNORED" (Info, It, PerKind) "nothing to reload: no policies, no TLS files and no file of addresses are configured here" {
     } "Nothing. To have every frame checked a second time, give `it.toml` a copy of the policy.";
 
     /// The session with the broker stands.
@@ -154,6 +154,17 @@ events! {
     CertNeedsRestart = "CERT_NEEDS_RESTART" (Info, Both, PerKind) "renewed certificates are taken up by a restart alone" {
         file: "the file that this half can't read", error: "why",
     } "Nothing, if you restart the half after each renewal. Else let its user read the file and the directories on the way to it.";
+
+    /// The file of the broker's addresses (`addresses-file`) has others than those in force, or is in order again. Sessions that stand go on; connections are made to these from now on.
+    BrokerAddresses = "BROKER_ADDRESSES" (Notice, Both, PerKind) "the addresses in the file are in force" {
+        broker: "address of the broker, as it is configured", addresses: "all of them, in the order in which they are tried",
+        #[optional] before: "those that were in force until now; absent where they are the same",
+    } "Compare them with what was announced. What only knows the old ones keeps the half from the new ones: `PEERS` of its network, `IPAddressAllow=` of its unit, firewalls.";
+    /// The file of the broker's addresses (`addresses-file`) can't be used. It is said again every hour, and health has it, until it is mended.
+    BrokerAddressesRefused = "BROKER_ADDRESSES_REFUSED" (Error, Both, PerKind) "what is in the file of addresses isn't used" {
+        broker: "address of the broker, as it is configured", error: "which file and line, what stands there and what was wanted",
+        #[optional] hint: "what to do about it",
+    } "Find out who wrote the file, and have it written anew by `sparkdiode resolve`. Until then the addresses stay as they were.";
 
     /// A message was dropped because the policy says so, or because it is of a kind that never crosses.
     PolicyDrop = "POLICY_DROP" (Info, Ot, PerSource("node")) "not forwarded" {

@@ -18,7 +18,7 @@ use crate::peers::raw_edge::RawEdge;
 use crate::relay::{Half, Link, Relay};
 
 /// One connection to a broker of this file.
-struct Connection {
+pub(super) struct Connection {
     stream: TcpStream,
     pending: Vec<u8>,
     /// How many there were before it.
@@ -46,14 +46,14 @@ impl Connection {
     }
 
     /// Takes the CONNECT, which is answered by `code`.
-    fn connack(&mut self, code: u8) -> Option<()> {
+    pub(super) fn connack(&mut self, code: u8) -> Option<()> {
         self.read()?;
         self.send(&Packet::ConnAck { session_present: false, code });
         (code == 0).then_some(())
     }
 
     /// Answers as a broker does that takes everything, until `ends` says of a packet that it doesn't.
-    fn ordinary(&mut self, ends: impl Fn(&Packet) -> bool) -> Option<()> {
+    pub(super) fn ordinary(&mut self, ends: impl Fn(&Packet) -> bool) -> Option<()> {
         loop {
             let packet = self.read()?;
             if ends(&packet) {
@@ -79,7 +79,15 @@ impl Connection {
 
 /// A broker that hands each connection to `serve`, whose end is its end. It runs until the tests end.
 fn broker(serve: impl Fn(&mut Connection) -> Option<()> + Send + Sync + 'static) -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    broker_at((Ipv4Addr::LOCALHOST, 0).into(), serve)
+}
+
+/// The same at this address.
+pub(super) fn broker_at(
+    address: SocketAddr,
+    serve: impl Fn(&mut Connection) -> Option<()> + Send + Sync + 'static,
+) -> SocketAddr {
+    let listener = TcpListener::bind(address).unwrap();
     let address = listener.local_addr().unwrap();
     let serve = Arc::new(serve);
     thread::spawn(move || {
@@ -94,7 +102,7 @@ fn broker(serve: impl Fn(&mut Connection) -> Option<()> + Send + Sync + 'static)
     address
 }
 
-fn any(_: &Packet) -> bool {
+pub(super) fn any(_: &Packet) -> bool {
     false
 }
 

@@ -17,6 +17,7 @@ mod kills;
 mod large;
 mod learn;
 mod memory;
+mod moved;
 mod networks;
 mod oversize;
 mod prometheus;

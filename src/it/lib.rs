@@ -9,6 +9,7 @@
 //!                                   └──snapshots──> state
 //! ```
 
+mod births_under_way;
 mod broker_watch;
 mod connect_queue;
 mod connection;

@@ -24,6 +24,7 @@ mod events;
 mod metrics;
 mod monitoring;
 mod networks;
+mod other_brokers;
 mod packet;
 mod peers;
 mod policies;

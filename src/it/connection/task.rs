@@ -15,6 +15,7 @@ use telemetry::event;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep};
 
+use super::barriers::{ANSWERED_WITHIN, Barriers, By};
 use super::identities::{Chosen, Identities};
 use super::limits::Limits;
 use super::shared::Shared;
@@ -38,6 +39,11 @@ pub(super) struct Task {
     pub(super) has_tls: bool,
     pub(super) chosen: Chosen,
     pub(super) identities: Arc<Mutex<Identities>>,
+    pub(super) barriers: Arc<Barriers>,
+    /// UNSUBSCRIBEs without an answer.
+    pub(super) asked: u64,
+    /// The first of them is to find out whether there are answers.
+    pub(super) probes: bool,
     pub(super) addresses: Arc<Addresses>,
     pub(super) limits: Limits,
     pub(super) mark: Mark,
@@ -99,6 +105,7 @@ impl Task {
         let mut heard = Instant::now();
         // What is owed an answer hadn't left when that was looked at last.
         let mut unsent = false;
+        let mut probed_by = pin!(sleep(Duration::ZERO));
         let mut closing = false;
         let mut said_goodbye = false;
         loop {
@@ -128,6 +135,9 @@ impl Task {
                         () = &mut closed_by, if closing => {
                             let why = "the IT broker did not acknowledge an NDEATH in time";
                             return End::GivenUp(why.to_owned());
+                        }
+                        () = &mut probed_by, if self.probes && self.progress == Progress::Ready => {
+                            self.unanswered();
                         }
                         () = &mut silent, if self.owed > 0 || may_be_told => {
                             if self.owed == 0 {
@@ -169,6 +179,9 @@ impl Task {
                         // From now on the pulse is taken by the stream.
                         eventloop.mqtt_options.set_keep_alive(0);
                     }
+                    if matches!(event, Event::Incoming(Packet::SubAck(_))) {
+                        probed_by.set(sleep(ANSWERED_WITHIN));
+                    }
                     let owed = self.owed;
                     let answered = self.event(event);
                     // What becomes owed now is owed from now on.
@@ -191,14 +204,25 @@ impl Task {
     fn event(&mut self, event: Event) -> bool {
         match event {
             Event::Incoming(Packet::ConnAck(_)) => self.connected(),
+            Event::Incoming(Packet::SubAck(_)) if self.progress == Progress::Ready => {
+                self.forward(SessionEvent::Confirmed);
+                return self.answered();
+            }
             Event::Incoming(Packet::SubAck(ack)) => {
                 self.progress = Progress::Ready;
                 self.subscribed(&ack.return_codes);
                 self.forward(SessionEvent::Ready);
                 return self.answered();
             }
+            // Of what was asked before it was known that there is no answer.
+            Event::Incoming(Packet::UnsubAck(_)) if self.asked == 0 => {}
             Event::Incoming(Packet::UnsubAck(_)) => {
-                self.forward(SessionEvent::Confirmed);
+                self.asked = self.asked.saturating_sub(1);
+                if std::mem::take(&mut self.probes) {
+                    self.barriers.learn(true);
+                } else {
+                    self.forward(SessionEvent::Confirmed);
+                }
                 return self.answered();
             }
             Event::Incoming(Packet::PubAck(_)) => {
@@ -246,7 +270,14 @@ impl Task {
                 };
                 self.queued_bytes.fetch_sub(written, Ordering::Relaxed);
             }
-            Event::Outgoing(Outgoing::Unsubscribe(_)) => self.owed = self.owed.saturating_add(1),
+            Event::Outgoing(Outgoing::Unsubscribe(_)) => {
+                self.asked = self.asked.saturating_add(1);
+                self.owed = self.owed.saturating_add(1);
+            }
+            // The first one is owed an answer from the CONNACK on.
+            Event::Outgoing(Outgoing::Subscribe(_)) if self.progress == Progress::Ready => {
+                self.owed = self.owed.saturating_add(1);
+            }
             _ => {}
         }
         false
@@ -269,6 +300,27 @@ impl Task {
             .map(|filter| SubscribeFilterInput::new(filter.as_str(), QoS::AtLeastOnce))
             .collect();
         let _ = self.client.try_subscribe_many(filters);
+        if self.barriers.by() == By::Unknown {
+            self.probes = true;
+            self.barriers.ask(&self.client);
+        }
+    }
+
+    /// The broker has answered the subscription, and doesn't answer what was asked with it: it is asked
+    /// in another way from now on.
+    fn unanswered(&mut self) {
+        self.probes = false;
+        // Nobody else has found out otherwise.
+        if self.barriers.by() != By::Unsubscribe && self.barriers.learn(false) {
+            tracing::debug!(target: "it", broker = &*self.broker,
+                "the broker answers no UNSUBSCRIBE of what isn't subscribed to");
+        }
+        let asked = std::mem::take(&mut self.asked);
+        self.owed = self.owed.saturating_sub(asked);
+        // The first one was the question itself.
+        for _ in 1..asked {
+            self.barriers.ask(&self.client);
+        }
     }
 
     fn subscribed(&self, codes: &[SubscribeReasonCode]) {

@@ -77,15 +77,9 @@ impl Pool for Desk {
         0
     }
 
-    fn expected_bytes(&self) -> usize {
-        0
-    }
-
     fn queued_bytes_of_others(&self) -> usize {
         0
     }
-
-    fn stands(&mut self, _node: NodeId) {}
 
     fn open(&mut self, node: NodeId, spec: SessionSpec) {
         {

@@ -19,6 +19,7 @@ mod learn;
 mod memory;
 mod moved;
 mod networks;
+mod other_brokers;
 mod oversize;
 mod prometheus;
 mod reload;

@@ -8,6 +8,7 @@
 
 mod barriers;
 mod identities;
+mod leaving;
 mod limits;
 mod shared;
 mod task;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Longest wait for the PUBACK of the NDEATH; then the socket is dropped, and the broker sends
+/// Longest wait for the PUBACK of the NDEATH, once that has left; then the socket is dropped, and the broker sends
 /// the will, which says the same. Shorter than a stop of the relay waits.
 const CLOSE_WITHIN: Duration = Duration::from_secs(4);
 /// The client has one limit for all that a connection takes, and for each write; ours, which know of

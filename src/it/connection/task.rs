@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep};
 
 use super::barriers::{ANSWERED_WITHIN, Barriers, By};
 use super::identities::{Chosen, Identities};
+use super::leaving::Leaving;
 use super::limits::Limits;
 use super::shared::Shared;
 use super::{MAX_INCOMING_BYTES, WAITING_COMMANDS_BYTES};
@@ -103,8 +104,7 @@ impl Task {
         let mut silent = pin!(sleep(Duration::ZERO));
         let mut may_be_told = true;
         let mut heard = Instant::now();
-        // What is owed an answer hadn't left when that was looked at last.
-        let mut unsent = false;
+        let (mut owed_left, mut death_left) = (Leaving::default(), Leaving::default());
         let mut probed_by = pin!(sleep(Duration::ZERO));
         let mut closing = false;
         let mut said_goodbye = false;
@@ -133,6 +133,10 @@ impl Task {
                         event = &mut poll => break event,
                         () = shared.wake.notified() => {}
                         () = &mut closed_by, if closing => {
+                            if !death_left.has_waited(shared.traffic.waiting() == 0) {
+                                closed_by.set(sleep(self.limits.close_within));
+                                continue;
+                            }
                             let why = "the IT broker did not acknowledge an NDEATH in time";
                             return End::GivenUp(why.to_owned());
                         }
@@ -155,8 +159,7 @@ impl Task {
                             let now = Instant::now();
                             let has_left = shared.traffic.released() >= self.owed_behind;
                             // The time counts from when the request has left.
-                            if !has_left || std::mem::take(&mut unsent) {
-                                unsent = !has_left;
+                            if !owed_left.has_waited(has_left) {
                                 heard = now;
                             }
                             let until = heard.checked_add(self.limits.answer_within);

@@ -7,6 +7,7 @@
 //! socket, and wakes nobody.
 
 mod barriers;
+mod commands;
 mod identities;
 mod leaving;
 mod limits;
@@ -21,6 +22,7 @@ use std::sync::{Arc, Mutex};
 use barriers::Barriers;
 use broker::{Addresses, BrokerSettings, Credentials, TlsSettings};
 use bytes::Bytes;
+use commands::Commands;
 use identities::Identities;
 use limits::{BEYOND_OUR_LIMITS_S, Limits, PUBLICATION_BYTES};
 pub(crate) use limits::{
@@ -207,7 +209,7 @@ impl Pool for Sessions {
             name,
             generation,
             client: client.clone(),
-            subscriptions: spec.subscriptions,
+            commands: Commands::new(spec.subscriptions),
             broker: self.broker.address().into(),
             user: self.broker.credentials.as_ref().map(|credentials| credentials.user.clone()),
             keep_alive: self.broker.keep_alive,
@@ -297,7 +299,7 @@ impl Pool for Sessions {
         let Some(live) = self.live.get_mut(&node) else { return };
         match data_qos {
             Qos::AtMostOnce => {
-                self.barriers.ask(&live.client);
+                self.barriers.ask(&live.client, &live.shared);
             }
             Qos::AtLeastOnce => {
                 live.shared.acks_wanted.store(live.published, Ordering::SeqCst);
@@ -326,6 +328,13 @@ impl Pool for Sessions {
             self.live.remove(&node);
         }
         true
+    }
+
+    fn ask_again(&mut self) {
+        for live in self.live.values() {
+            live.shared.ask_again.store(true, Ordering::Release);
+            live.shared.wake.notify_one();
+        }
     }
 
     fn commands_taken(&self, bytes: usize) {

@@ -328,6 +328,7 @@ impl<P: Pool> Driver<P> {
             }
             DriverEvent::Stop => {}
             DriverEvent::Reload => {
+                self.sessions.ask_again();
                 let refused = self.reload(now);
                 if let Some(status_reporter) = &mut self.status_reporter {
                     status_reporter.reloaded(refused);

@@ -32,6 +32,8 @@ pub(crate) trait Pool {
     fn close(&mut self, node: NodeId);
     /// Whether `generation` is the current session of this node. An end forgets the session.
     fn is_current(&mut self, node: NodeId, generation: u64, ended: bool) -> bool;
+    /// What the broker has refused to sessions that stand is asked for again.
+    fn ask_again(&mut self);
     /// Waiting commands of so many bytes were taken.
     fn commands_taken(&self, bytes: usize);
     /// Ends every session at once, without farewell: the broker sends the wills.

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use rumqttc::{AsyncClient, QoS};
 
+use super::shared::{Asked, Shared};
+
 /// Nothing is published there.
 const FILTER: &str = "sparkdiode/barrier";
 /// An answer that follows the SUBACK no sooner isn't given: the two requests went together. It is less
@@ -42,12 +44,15 @@ impl Barriers {
         self.0.swap(by, Ordering::Relaxed) != by
     }
 
-    /// Sends one.
-    pub(super) fn ask(&self, client: &AsyncClient) {
+    /// Sends one on the session that this is shared of.
+    pub(super) fn ask(&self, client: &AsyncClient, shared: &Shared) {
         // The channel is unbounded and ends only with the task, whose end is reported.
         let _ = match self.by() {
             By::Unknown | By::Unsubscribe => client.try_unsubscribe(FILTER),
-            By::Subscribe => client.try_subscribe(FILTER, QoS::AtMostOnce),
+            By::Subscribe => {
+                shared.subscribes(Asked::Barrier);
+                client.try_subscribe(FILTER, QoS::AtMostOnce)
+            }
         };
     }
 }

@@ -13,13 +13,14 @@ use rumqttc::{
 use stream::{Mark, Silence, TooLarge};
 use telemetry::event;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::barriers::{ANSWERED_WITHIN, Barriers, By};
+use super::commands::{Answer, Commands};
 use super::identities::{Chosen, Identities};
 use super::leaving::Leaving;
 use super::limits::Limits;
-use super::shared::Shared;
+use super::shared::{Asked, Shared};
 use super::{MAX_INCOMING_BYTES, WAITING_COMMANDS_BYTES};
 use crate::DriverEvent;
 use crate::mirror::{NodeId, SessionEvent};
@@ -32,7 +33,7 @@ pub(super) struct Task {
     pub(super) name: String,
     pub(super) generation: u64,
     pub(super) client: AsyncClient,
-    pub(super) subscriptions: Vec<String>,
+    pub(super) commands: Commands,
     pub(super) broker: Box<str>,
     pub(super) user: Option<String>,
     pub(super) keep_alive: Duration,
@@ -106,6 +107,7 @@ impl Task {
         let mut heard = Instant::now();
         let (mut owed_left, mut death_left) = (Leaving::default(), Leaving::default());
         let mut probed_by = pin!(sleep(Duration::ZERO));
+        let mut again = pin!(sleep(Duration::ZERO));
         let mut closing = false;
         let mut said_goodbye = false;
         loop {
@@ -124,6 +126,10 @@ impl Task {
                         closing = true;
                         closed_by.set(sleep(self.limits.close_within));
                     }
+                    if shared.ask_again.swap(false, Ordering::AcqRel) && !closing {
+                        self.commands.hasten(Instant::now());
+                        again.set(sleep(Duration::ZERO));
+                    }
                     if closing && !said_goodbye && shared.may_disconnect() {
                         said_goodbye = true;
                         let _ = self.client.try_disconnect();
@@ -139,6 +145,9 @@ impl Task {
                             }
                             let why = "the IT broker did not acknowledge an NDEATH in time";
                             return End::GivenUp(why.to_owned());
+                        }
+                        () = &mut again, if self.commands.due().is_some() && !closing => {
+                            self.ask_again();
                         }
                         () = &mut probed_by, if self.probes && self.progress == Progress::Ready => {
                             self.unanswered();
@@ -182,11 +191,15 @@ impl Task {
                         // From now on the pulse is taken by the stream.
                         eventloop.mqtt_options.set_keep_alive(0);
                     }
-                    if matches!(event, Event::Incoming(Packet::SubAck(_))) {
-                        probed_by.set(sleep(ANSWERED_WITHIN));
-                    }
+                    let is_suback = matches!(event, Event::Incoming(Packet::SubAck(_)));
                     let owed = self.owed;
                     let answered = self.event(event);
+                    if is_suback {
+                        probed_by.set(sleep(ANSWERED_WITHIN));
+                        if let Some(due) = self.commands.due() {
+                            again.set(sleep_until(due));
+                        }
+                    }
                     // What becomes owed now is owed from now on.
                     if answered || (owed == 0 && self.owed > 0) {
                         heard = Instant::now();
@@ -207,14 +220,11 @@ impl Task {
     fn event(&mut self, event: Event) -> bool {
         match event {
             Event::Incoming(Packet::ConnAck(_)) => self.connected(),
-            Event::Incoming(Packet::SubAck(_)) if self.progress == Progress::Ready => {
-                self.forward(SessionEvent::Confirmed);
-                return self.answered();
-            }
             Event::Incoming(Packet::SubAck(ack)) => {
-                self.progress = Progress::Ready;
-                self.subscribed(&ack.return_codes);
-                self.forward(SessionEvent::Ready);
+                match self.shared.suback() {
+                    Asked::Barrier => self.forward(SessionEvent::Confirmed),
+                    Asked::Commands => self.subscribed(&ack.return_codes),
+                }
                 return self.answered();
             }
             // Of what was asked before it was known that there is no answer.
@@ -297,15 +307,12 @@ impl Task {
         if learnt {
             event!(ClientIdShort, broker = &*self.broker, client_id = &*self.chosen.id);
         }
-        let filters: Vec<SubscribeFilterInput> = self
-            .subscriptions
-            .iter()
-            .map(|filter| SubscribeFilterInput::new(filter.as_str(), QoS::AtLeastOnce))
-            .collect();
+        let filters = inputs(self.commands.first());
+        self.shared.subscribes(Asked::Commands);
         let _ = self.client.try_subscribe_many(filters);
         if self.barriers.by() == By::Unknown {
             self.probes = true;
-            self.barriers.ask(&self.client);
+            self.barriers.ask(&self.client, &self.shared);
         }
     }
 
@@ -322,19 +329,35 @@ impl Task {
         self.owed = self.owed.saturating_sub(asked);
         // The first one was the question itself.
         for _ in 1..asked {
-            self.barriers.ask(&self.client);
+            self.barriers.ask(&self.client, &self.shared);
         }
     }
 
-    fn subscribed(&self, codes: &[SubscribeReasonCode]) {
-        let refused = self.subscriptions.iter().zip(codes);
-        let refused = refused.filter(|(_, code)| **code == SubscribeReasonCode::Failure);
-        let refused: Vec<&str> = refused.map(|(filter, _)| filter.as_str()).collect();
+    /// Asks again for what the broker has refused.
+    fn ask_again(&mut self) {
+        let filters = inputs(self.commands.again());
+        if !filters.is_empty() {
+            self.shared.subscribes(Asked::Commands);
+            let _ = self.client.try_subscribe_many(filters);
+        }
+    }
+
+    fn subscribed(&mut self, codes: &[SubscribeReasonCode]) {
+        let granted: Vec<bool> =
+            codes.iter().map(|code| *code != SubscribeReasonCode::Failure).collect();
+        let Answer { refused, granted } = self.commands.answered(Instant::now(), &granted);
         if !refused.is_empty() {
             event!(SubscriptionRefused, broker = &*self.broker, filters = refused.join(", "));
         }
-        let event = DriverEvent::Subscribed { node: self.node, refused: !refused.is_empty() };
+        if !granted.is_empty() {
+            event!(SubscriptionGranted, broker = &*self.broker, filters = granted.join(", "));
+        }
+        let event =
+            DriverEvent::Subscribed { node: self.node, refused: self.commands.is_refused() };
         let _ = self.events.send(event);
+        if std::mem::replace(&mut self.progress, Progress::Ready) != Progress::Ready {
+            self.forward(SessionEvent::Ready);
+        }
     }
 
     fn answered(&mut self) -> bool {
@@ -369,7 +392,7 @@ impl Task {
                 Ended::BeforeSession
             }
             Progress::Subscribing => {
-                let filters = self.subscriptions.join(", ");
+                let filters = self.commands.names();
                 failure.text =
                     format!("{}; our SUBSCRIBE of {filters} had no answer", failure.text);
                 Ended::AtSubscribe
@@ -395,6 +418,11 @@ impl Task {
             self.queued_bytes.fetch_sub(left, Ordering::Relaxed);
         }
     }
+}
+
+fn inputs(filters: &[String]) -> Vec<SubscribeFilterInput> {
+    let input = |filter: &String| SubscribeFilterInput::new(filter.as_str(), QoS::AtLeastOnce);
+    filters.iter().map(input).collect()
 }
 
 /// However the session ends.

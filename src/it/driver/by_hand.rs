@@ -116,6 +116,8 @@ impl Pool for Desk {
         true
     }
 
+    fn ask_again(&mut self) {}
+
     fn commands_taken(&self, _bytes: usize) {}
 
     fn abort(&mut self) {

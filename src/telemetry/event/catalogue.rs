@@ -104,10 +104,10 @@ events! {
     SubscriptionRefused = "SUBSCRIPTION_REFUSED" (Error, Both, PerKind) "the broker refused a subscription" {
         broker: "address of the broker", #[optional] filters: "what was asked for", #[optional] error: "how it refused, if not by its answer",
         #[optional] pause_ms: "milliseconds until the next attempt, where the connection was ended",
-    } "Correct the broker's access list. On OT some of what the policy allows can't come; it is asked for again by itself, and at once on SIGHUP. On IT rebirth requests can't be answered.";
+    } "Correct the broker's access list. On OT some of what the policy allows can't come; it is asked for again by itself, and at once on SIGHUP. On IT rebirth requests can't be answered until then.";
 
-    /// The OT broker grants what it had refused.
-    SubscriptionGranted = "SUBSCRIPTION_GRANTED" (Notice, Ot, PerKind) "the broker grants what it had refused" {
+    /// The broker grants what it had refused.
+    SubscriptionGranted = "SUBSCRIPTION_GRANTED" (Notice, Both, PerKind) "the broker grants what it had refused" {
         broker: "address of the broker", filters: "what was asked for",
     } "Nothing.";
 

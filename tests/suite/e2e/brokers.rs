@@ -272,3 +272,66 @@ fn a_broker_that_allows_fewer_sessions_than_there_are_nodes_is_told_with_their_n
     let Some((relay, _plant, _edges)) = it(address) else { return };
     relay.wait_for_event(Half::It, Event::SessionsLimited, &["standing=1", "missing=1"]);
 }
+
+#[test]
+fn command_filters_that_the_it_broker_refused_are_asked_for_again_on_sighup() {
+    let grants = Arc::new(AtomicBool::new(false));
+    let granted = Arc::clone(&grants);
+    let address = broker(move |connection| {
+        connection.connack(0)?;
+        loop {
+            match connection.read()? {
+                Packet::Subscribe { id, filters } => {
+                    let all = granted.load(Ordering::SeqCst);
+                    let code = |(filter, _): &(String, u8)| {
+                        if all || filter.contains("NCMD") { 1 } else { 0x80 }
+                    };
+                    let codes: Vec<u8> = filters.iter().map(code).collect();
+                    connection.send(&Packet::SubAck { id, codes });
+                }
+                Packet::Unsubscribe { id, .. } => connection.send(&Packet::UnsubAck(id)),
+                Packet::PingReq => connection.send(&Packet::PingResp),
+                _ => {}
+            }
+        }
+    });
+    let Some((mut relay, _plant, _edges)) = it(address) else { return };
+    let words = ["filters=spBv1.0/Plant/DCMD/Large/+"];
+    relay.wait_for_event(Half::It, Event::SubscriptionRefused, &words);
+    grants.store(true, Ordering::SeqCst);
+    relay.signal(Half::It, Signal::HUP);
+    relay.wait_for_event(Half::It, Event::SubscriptionGranted, &words);
+    // The session that stood is the one that was asked again.
+    assert!(!relay.log(Half::It).contains("SESSION_LOST"));
+}
+
+#[test]
+fn a_broker_that_answers_no_unsubscribe_is_asked_for_confirmations_in_another_way() {
+    let barriers = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&barriers);
+    let address = broker(move |connection| {
+        connection.connack(0)?;
+        loop {
+            match connection.read()? {
+                Packet::Subscribe { id, filters } => {
+                    let is_barrier = filters.iter().any(|(name, _)| name == "sparkdiode/barrier");
+                    counted.fetch_add(is_barrier.into(), Ordering::SeqCst);
+                    connection.send(&Packet::SubAck { id, codes: vec![1; filters.len()] });
+                }
+                Packet::PingReq => connection.send(&Packet::PingResp),
+                _ => {}
+            }
+        }
+    });
+    let Some((relay, _plant, mut edges)) = it(address) else { return };
+    for node in ["Small", "Large"] {
+        relay.wait_for_event(Half::It, Event::NodeBorn, &[&format!("node=Plant/{node}")]);
+    }
+    crate::waiting::wait_until("both are confirmed, and what comes later too", || {
+        for edge in &mut edges {
+            edge.ndata(&[crate::metrics::untyped(int("count", 2))]).unwrap();
+        }
+        barriers.load(Ordering::SeqCst) > 4
+    });
+    assert!(!relay.log(Half::It).contains("SESSION_LOST"));
+}

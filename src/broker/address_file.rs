@@ -62,13 +62,14 @@ impl AddressError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            AddressError::Foreign(error) if error.is_not_found() => {
-                Some("`sparkdiode resolve --config FILE` looks the name up and writes it".to_owned())
-            }
+            AddressError::Foreign(error) if error.is_not_found() => Some(
+                "`sparkdiode resolve --config FILE` looks the name up and writes it".to_owned(),
+            ),
             AddressError::Foreign(error) => error.hint(),
             AddressError::Writable { path, .. } => Some(format!("chmod go-w {}", path.display())),
             AddressError::Content { .. } => Some(
-                "`sparkdiode resolve --config FILE` writes it anew; find out who wrote this".to_owned(),
+                "`sparkdiode resolve --config FILE` writes it anew; find out who wrote this"
+                    .to_owned(),
             ),
         }
     }

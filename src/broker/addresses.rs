@@ -109,7 +109,8 @@ impl Addresses {
     pub fn in_turn(&self) -> Vec<SocketAddr> {
         let state = self.state();
         let mut all = state.all.clone();
-        all.rotate_left(state.first.checked_rem(all.len()).unwrap_or(0));
+        let first = state.first.checked_rem(all.len()).unwrap_or(0);
+        all.rotate_left(first);
         all
     }
 

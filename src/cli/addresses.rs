@@ -11,7 +11,7 @@ use telemetry::event;
 use telemetry::status::Concern;
 use tls::Look;
 
-use super::resolve::resolve;
+use super::lookup::resolve;
 use super::{Exit, Failure};
 
 /// Something that is looked at, and told of.

@@ -10,6 +10,7 @@ mod exit;
 mod it;
 mod journal;
 mod lab_certs;
+mod lookup;
 mod ot;
 mod outputs;
 mod policy;

@@ -1,9 +1,8 @@
-//! Names of hosts become addresses, before a half is sealed; and `sparkdiode resolve`, which does it for
-//! one that is.
+//! `sparkdiode resolve`: the name of a broker becomes addresses, for a half that is sealed.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +12,7 @@ use config::{Address, BrokerAt};
 use diagnostic::file::os_error;
 
 use super::addresses::file_of;
+use super::lookup::resolve;
 use super::{Exit, Failure, report};
 
 /// Look up the name of a half's broker, and keep its addresses where the sealed half reads them.
@@ -23,10 +23,8 @@ use super::{Exit, Failure, report};
 /// configuration it reads these two keys alone. Exits with 0 if the name has an address, changed or
 /// not, and with 74 if not: then the file stays as it was.
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Examples:\n  sparkdiode resolve --config /etc/sparkdiode/it.toml\n  \
-                        systemctl enable --now sparkdiode-resolve@it.timer   # every five minutes"
-)]
+#[command(after_help = "Examples:\n  sparkdiode resolve --config /etc/sparkdiode/it.toml\n  \
+                        systemctl enable --now sparkdiode-resolve@it.timer   # every five minutes")]
 pub(super) struct ResolveArgs {
     /// Configuration file of the half: `ot.toml` or `it.toml`.
     #[arg(long, value_name = "FILE")]
@@ -40,7 +38,9 @@ pub(super) fn run(arguments: &ResolveArgs) -> Result<Exit, Failure> {
         let message = format!("no `[broker] addresses-file` in `{place}`: nobody would read them");
         return Err(Failure::new(Exit::Config, message)
             .hint("addresses-file = \"/var/lib/sparkdiode/it-names/broker\"")
-            .hint("without that key the name is looked up at each start of the half, and then only"));
+            .hint(
+                "without that key the name is looked up at each start of the half, and then only",
+            ));
     };
     let Some(file) = file_of(&address, Some(&path)) else {
         report::output(&format!("`{}` is an address: nothing to look up\n", address.host))?;
@@ -117,21 +117,6 @@ fn replace(path: &Path, content: &[u8]) -> Result<(), Failure> {
     fs::rename(&new, path).map_err(|error| failed("replace", path, &error))
 }
 
-/// Names are resolved now: a sealed half can ask nobody.
-pub(super) fn resolve(address: &Address) -> Result<Vec<SocketAddr>, Failure> {
-    let found = (address.host.as_str(), address.port).to_socket_addrs();
-    let found: Vec<SocketAddr> = found.map(Iterator::collect).map_err(|error| {
-        let message = format!("cannot resolve `{}`: {error}", address.host);
-        Failure::new(Exit::Io, message).hint(
-            "names are resolved before the half is sealed; an IP address needs no resolver",
-        )
-    })?;
-    if found.is_empty() {
-        return Err(Failure::new(Exit::Io, format!("`{}` has no address", address.host)));
-    }
-    Ok(found)
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -180,7 +165,10 @@ mod tests {
         let at = |host: &str| SocketAddr::new(host.parse().unwrap(), 1);
         let (one, two) = (at("192.0.2.1"), at("192.0.2.2"));
         assert_eq!(said("b", None, &[one]), "b: 192.0.2.1\n");
-        assert_eq!(said("b", Some(&[two, one]), &[one, two]), "b: 192.0.2.1 192.0.2.2, as before\n");
+        assert_eq!(
+            said("b", Some(&[two, one]), &[one, two]),
+            "b: 192.0.2.1 192.0.2.2, as before\n"
+        );
         assert_eq!(said("b", Some(&[two]), &[one]), "b: 192.0.2.1; before: 192.0.2.2\n");
     }
 }

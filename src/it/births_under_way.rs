@@ -241,7 +241,11 @@ mod tests {
         births.stands(NodeId(2));
         births.sent(at(1), NodeId(2));
         births.settle();
-        assert_eq!((births.nodes.len(), births.bytes), (1, FIRST_BYTES), "the second is on its way");
+        assert_eq!(
+            (births.nodes.len(), births.bytes),
+            (1, FIRST_BYTES),
+            "the second is on its way"
+        );
         births.confirmed(at(2), NodeId(2));
         births.confirmed(at(3), NodeId(2));
         assert_eq!((births.nodes.len(), births.bytes), (0, 0));

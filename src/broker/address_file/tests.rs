@@ -66,17 +66,32 @@ fn each_line_that_is_not_as_it_should_be_is_named_with_what_stands_there_and_wha
     let cases: &[(String, &str)] = &[
         (String::new(), ":1: not a file of addresses: got ``; wanted: `sparkdiode addresses 1`"),
         (good.replace(" 1\n", " 2\n"), ":1: not a file of addresses: got `sparkdiode addresses 2`"),
-        (good.replace("broker.", "other."), ":2: addresses of another host: got `host other.example`; \
-          wanted: `host broker.example`, as `address` of the configuration"),
+        (
+            good.replace("broker.", "other."),
+            ":2: addresses of another host: got `host other.example`; \
+          wanted: `host broker.example`, as `address` of the configuration",
+        ),
         (good.replace("host ", "host  "), ":2: addresses of another host"),
-        (good.replace("looked-up 1970", "looked-up 19x0"), ":3: no time of looking up: got `looked-up 19x0"),
+        (
+            good.replace("looked-up 1970", "looked-up 19x0"),
+            ":3: no time of looking up: got `looked-up 19x0",
+        ),
         (good.replace("looked-up", "looked up"), ":3: no time of looking up"),
-        (good.replace("address 10.20.0.5\n", ""), ":4: no address: got ``; wanted: `address` and an IPv4 or IPv6 address"),
+        (
+            good.replace("address 10.20.0.5\n", ""),
+            ":4: no address: got ``; wanted: `address` and an IPv4 or IPv6 address",
+        ),
         (good.replace(".0.5", ".0.5:8883"), ":4: no address: got `address 10.20.0.5:8883`"),
-        (good.replace("10.20.0.5", "broker.example"), ":4: no address: got `address broker.example`"),
+        (
+            good.replace("10.20.0.5", "broker.example"),
+            ":4: no address: got `address broker.example`",
+        ),
         (good.replace("10.20.0.5", "fe80::1%eth0"), ":4: no address: got `address fe80::1%eth0`"),
         (good.replace("10.20.0.5", "10.20.0.5 "), ":4: no address: got `address 10.20.0.5 `"),
-        (good.replace("10.20.0.5", "0.0.0.0"), ":4: the address of nobody: got `address 0.0.0.0`; wanted: an address of one host"),
+        (
+            good.replace("10.20.0.5", "0.0.0.0"),
+            ":4: the address of nobody: got `address 0.0.0.0`; wanted: an address of one host",
+        ),
         (good.replace("10.20.0.5", "::"), ":4: the address of nobody"),
         (good.replace("10.20.0.5", "::ffff:0.0.0.0"), ":4: the address of nobody"),
         (good.replace("10.20.0.5", "224.0.0.1"), ":4: an address of many"),
@@ -87,9 +102,15 @@ fn each_line_that_is_not_as_it_should_be_is_named_with_what_stands_there_and_wha
         (good.clone() + "\naddress 10.20.0.6\n", ":5: no address: got ``"),
         (good.clone() + "port 1\n", ":5: no address: got `port 1`"),
         (good.clone() + "address 10.20.0.6", ":6: cut off: got ``; wanted: a line feed at the end"),
-        (good.replace('\n', "\r\n"), ":1: not a file of addresses: got `sparkdiode addresses 1\\r`"),
+        (
+            good.replace('\n', "\r\n"),
+            ":1: not a file of addresses: got `sparkdiode addresses 1\\r`",
+        ),
         // What would change a terminal, or a record of a log, is escaped.
-        (good.replace("10.20.0.5", "\u{1b}[2J\u{202e}\0"), ":4: no address: got `address \\u{1b}[2J\\u{202e}\\u{0}`"),
+        (
+            good.replace("10.20.0.5", "\u{1b}[2J\u{202e}\0"),
+            ":4: no address: got `address \\u{1b}[2J\\u{202e}\\u{0}`",
+        ),
         (good.replace("10.20.0.5", &"x".repeat(4_000)), ":4: no address: got `address xxxx"),
     ];
     for (content, begin) in cases {
@@ -140,7 +161,10 @@ fn what_is_no_regular_file_or_too_large_is_refused_and_waited_for_by_nobody() {
     assert!(made.success());
     refused("is a FIFO");
     let error = file.read().unwrap_err();
-    assert!(error.is_not_found() && error.hint().unwrap().contains("sparkdiode resolve"), "{error}");
+    assert!(
+        error.is_not_found() && error.hint().unwrap().contains("sparkdiode resolve"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -11,9 +11,9 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
     BrokerWatch, Driver, DriverEvent, DriverSettings, FirstStart, ItError, ItState, Mirror,
-    PolicyLoader, Qos, SessionEvent, StateWriter,
+    PolicyLoader, Qos, StateWriter,
 };
-use crate::mirror::{MirrorSettings, NameTaken, NodeId, Outgoing, SessionSpec};
+use crate::mirror::{MirrorSettings, NameTaken, NodeId, Outgoing, SessionEvent, SessionSpec};
 use crate::pool::Pool;
 use crate::state::state_writer::Jobs;
 

@@ -4,25 +4,80 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use prost::Message;
+use sparkplug::Payload;
 use telemetry::Event;
 
 use super::tls::settings;
 use crate::broker::Broker;
-use crate::metrics::{int, untyped};
+use crate::client::Client;
+use crate::metrics::{int, number, rebirth_command, untyped};
 use crate::other_brokers::{Kind, OtherBroker};
 use crate::peers::raw_edge::RawEdge;
-use crate::peers::srad_host::{Seen, SradHost};
 use crate::relay::{Half, Link, Relay};
 use crate::waiting::{holds_within, wait_until};
 
-const NODE: &str = "Plant/E";
+/// A host of MQTT 3.1.1: not all of these brokers speak a later one.
+struct Host {
+    client: Client,
+}
+
+impl Host {
+    fn start(it: SocketAddr, id: &str) -> Host {
+        let mut client = Client::plain(it, id);
+        client.subscribe(&[("spBv1.0/#", 0)]);
+        Host { client }
+    }
+
+    /// How many messages of this kind came, of the node or of its device `D`.
+    fn count(&self, kind: &str) -> usize {
+        let begin = format!("spBv1.0/Plant/{kind}/E");
+        let of = |topic: &str| topic.starts_with(&begin);
+        self.client.look(|all| all.iter().filter(|one| of(&one.publish.topic)).count())
+    }
+
+    /// The last value of a metric, of a birth or of data; what an outage missed comes later.
+    fn last(&self, metric: &str) -> Option<u64> {
+        let of = |payload: &[u8]| {
+            let payload = Payload::decode(payload).unwrap();
+            let named = |one: &&sparkplug::Metric| {
+                one.name.as_deref() == Some(metric) && one.is_historical != Some(true)
+            };
+            payload.metrics.iter().find(named).and_then(number)
+        };
+        self.client.look(|all| all.iter().rev().find_map(|one| of(&one.publish.payload)))
+    }
+
+    /// Sequence numbers since the last birth, as they came.
+    fn has_no_gap(&self) -> bool {
+        self.client.look(|all| {
+            let mut expected = None;
+            for one in all {
+                let topic = &one.publish.topic;
+                if topic.contains("/NDEATH/") || topic.contains("CMD/") {
+                    continue;
+                }
+                let seq = Payload::decode(&one.publish.payload[..]).unwrap().seq.unwrap();
+                if !topic.contains("/NBIRTH/") && expected.is_some_and(|wanted| wanted != seq) {
+                    return false;
+                }
+                expected = Some((seq + 1) % 256);
+            }
+            true
+        })
+    }
+
+    fn ask_rebirth(&mut self) {
+        self.client.publish("spBv1.0/Plant/NCMD/E", rebirth_command(), 0, false).unwrap();
+    }
+}
 
 /// Both halves, an edge node and a host.
 struct Line {
     relay: Relay,
     edge: RawEdge,
-    host: SradHost,
-    count: u64,
+    host: Host,
+    count: u32,
 }
 
 impl Line {
@@ -33,7 +88,7 @@ impl Line {
         relay.start(Half::Ot);
         relay.wait_for_event(Half::Ot, Event::BrokerUp, &[]);
         relay.start(Half::It);
-        let host = SradHost::start(it, "enterprise");
+        let host = Host::start(it, "enterprise");
         let edge = RawEdge::connect(ot, "Plant", "E");
         let mut line = Line { relay, edge, host, count: 0 };
         line.bear();
@@ -42,12 +97,12 @@ impl Line {
 
     /// Until the host has seen it: an OT half whose subscription isn't there yet hears no birth.
     fn bear(&mut self) {
-        let before = self.host.births(NODE);
-        wait_until("the host has the birth", || {
+        let before = (self.host.count("NBIRTH"), self.host.count("DBIRTH"));
+        wait_until("the host has the births", || {
             self.edge.nbirth(&[int("count", self.count)]).unwrap();
             self.edge.dbirth("D", &[int("d", self.count)]).unwrap();
             holds_within(Duration::from_secs(2), || {
-                self.host.births(NODE) > before && self.host.births("Plant/E/D") > 0
+                self.host.count("NBIRTH") > before.0 && self.host.count("DBIRTH") > before.1
             })
         });
     }
@@ -58,16 +113,21 @@ impl Line {
             self.edge.ndata(&[untyped(int("count", self.count))]).unwrap();
             self.edge.ddata("D", &[untyped(int("d", self.count))]).unwrap();
         }
-        self.host.wait_for(NODE, "count", self.count);
-        self.host.wait_for("Plant/E/D", "d", self.count);
+        let count = Some(u64::from(self.count));
+        wait_until("the host has the values", || {
+            self.host.last("count") == count && self.host.last("d") == count
+        });
+        assert!(self.host.has_no_gap());
     }
 
     /// A rebirth that the host asks for is answered by the relay.
     fn rebirth(&mut self) {
         let before = self.relay.count_events(Half::It, Event::RebirthAnswered);
-        self.host.ask_rebirth("Plant", "E");
+        let births = self.host.count("NBIRTH");
+        self.host.ask_rebirth();
         wait_until("it is born anew", || {
             self.relay.count_events(Half::It, Event::RebirthAnswered) > before
+                && self.host.count("NBIRTH") > births
         });
     }
 
@@ -79,15 +139,11 @@ impl Line {
 
     /// The edge node is gone, and comes back.
     fn die(&mut self) {
-        let before = self.stale();
+        let before = self.host.count("NDEATH");
         self.edge.reconnect().unwrap();
-        wait_until("the host sees its death", || self.stale() > before);
+        wait_until("the host sees its death", || self.host.count("NDEATH") > before);
         self.bear();
         self.data();
-    }
-
-    fn stale(&self) -> usize {
-        self.host.seen(NODE).iter().filter(|seen| **seen == Seen::Stale).count()
     }
 
     fn end(mut self) {
@@ -108,8 +164,8 @@ fn at_it(kind: Kind) {
     line.relay.wait_for_event(Half::It, Event::BrokerDown, &[]);
     it.restart();
     // Another host: this one's session is gone as well, and it stays away.
-    line.host = SradHost::start(it.address, "second");
-    wait_until("the host has the birth", || line.host.births(NODE) > 0);
+    line.host = Host::start(it.address, "second");
+    wait_until("the host has the birth", || line.host.count("NBIRTH") > 0);
     line.ordinary();
     line.end();
 }

@@ -104,10 +104,11 @@ mod tests {
     #[test]
     fn an_address_that_is_one_already_needs_no_file() {
         let at = |host: &str| Address { host: host.to_owned(), port: 8883 };
-        let path = Some(Path::new("/var/lib/names/broker"));
+        let file = Path::new("/var/lib/names/broker");
+        let path = Some(file);
         assert!(file_of(&at("10.20.0.5"), path).is_none());
         assert!(file_of(&at("fd00::5"), path).is_none());
         assert!(file_of(&at("broker.example"), None).is_none());
-        assert_eq!(file_of(&at("broker.example"), path).unwrap().path(), path.unwrap());
+        assert_eq!(file_of(&at("broker.example"), path).unwrap().path(), file);
     }
 }

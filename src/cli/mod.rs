@@ -7,6 +7,8 @@ mod check;
 mod demo;
 mod events;
 mod exit;
+mod explain;
+mod help;
 mod it;
 mod journal;
 mod lab_certs;
@@ -40,7 +42,13 @@ pub use report::Failure;
 /// Sparkplug traffic of the level-3 broker, as far as a policy allows it, appears on the
 /// enterprise broker as faithful mirrors of the edge nodes. Nothing flows back.
 #[derive(Debug, Parser)]
-#[command(name = "sparkdiode", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "sparkdiode",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
 #[command(after_help = "Begin with `sparkdiode lab-certs certs` and `sparkdiode check ot.toml`.\n\
                         Exit codes: 0 done, 1 a check or a case failed, 64 usage, 65 damaged journal, 70 our mistake, \
                         74 operating system, 77 not confined, 78 configuration.")]
@@ -62,6 +70,8 @@ enum Command {
     Resolve(resolve::ResolveArgs),
     Sandbox(sandbox::SandboxArgs),
     LabCerts(lab_certs::LabCertsArgs),
+    Explain(explain::ExplainArgs),
+    Help(help::HelpArgs),
     #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
     #[cfg(feature = "reference")]
@@ -88,6 +98,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Resolve(arguments) => resolve::run(&arguments),
         Command::Sandbox(arguments) => sandbox::run(&arguments),
         Command::LabCerts(arguments) => lab_certs::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Help(arguments) => help::run(&arguments),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments),
         #[cfg(feature = "reference")]

@@ -10,6 +10,7 @@ mod code;
 mod half;
 mod it;
 mod journal;
+pub mod keys;
 mod limits;
 mod ot;
 pub mod places;

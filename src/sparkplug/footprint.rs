@@ -8,7 +8,7 @@ use core::mem::size_of;
 
 use crate::{
     Caps, Cell, CellValue, DataSet, MetaData, Metric, Parameter, ParameterValue, Property,
-    PropertySet, PropertySetList, PropertyValue, Row, Template, Value,
+    PropertySet, PropertySetList, PropertyValue, Row, Template, Value, steps,
 };
 
 /// The head of each piece of memory, and the steps in which pieces grow.
@@ -153,14 +153,22 @@ pub fn value_bytes(metric: &Metric) -> usize {
     metric.heap_bytes().saturating_add(places_bytes(metric.value.as_ref()))
 }
 
-/// What of a metric a newer one lets go; template instances are merged.
+/// What of a metric a newer one lets go; template instances are merged, and so are properties: where
+/// both have the same ones, all of them are replaced.
 pub fn lets_go(current: &Metric, newer: &Metric) -> usize {
     let Metric { value, properties, metadata, .. } = current;
     let of_value = match value {
         Some(Value::Template(_)) => 0,
         value => value.heap_bytes(),
     };
-    let of_properties = newer.properties.as_ref().map_or(0, |_| properties.heap_bytes());
+    let are_same = |newer: &PropertySet, set: &PropertySet| {
+        steps::take(set.keys.len());
+        newer.keys == set.keys
+    };
+    let of_properties = match (properties.as_deref(), newer.properties.as_deref()) {
+        (Some(set), Some(newer)) if are_same(newer, set) => properties.heap_bytes(),
+        _ => 0,
+    };
     let of_metadata = newer.metadata.as_ref().map_or(0, |_| metadata.heap_bytes());
     sum([of_value, of_properties, of_metadata])
 }

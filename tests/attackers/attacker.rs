@@ -50,6 +50,8 @@ pub struct Told {
     pub half: Side,
     /// The event's MSGID.
     pub event: &'static str,
+    /// The MSGID that will do instead: which of the two comes is a matter of pace.
+    pub or: Option<&'static str>,
     /// Words of the line; `{node}` stands for the attacker's edge node, `{group}` for its group.
     pub words: &'static [&'static str],
 }
@@ -162,12 +164,17 @@ impl fmt::Debug for Attacker {
 impl Told {
     /// A line of the OT half.
     pub(crate) const fn ot(event: &'static str, words: &'static [&'static str]) -> Told {
-        Told { half: Side::Ot, event, words }
+        Told { half: Side::Ot, event, or: None, words }
     }
 
     /// A line of the IT half.
     pub(crate) const fn it(event: &'static str, words: &'static [&'static str]) -> Told {
-        Told { half: Side::It, event, words }
+        Told { half: Side::It, event, or: None, words }
+    }
+
+    /// Or else a line with this event.
+    pub(crate) const fn or(self, event: &'static str) -> Told {
+        Told { or: Some(event), ..self }
     }
 
     /// The words for this attacker.
@@ -179,9 +186,12 @@ impl Told {
 
     /// Whether `log` has the line.
     pub fn is_in(&self, log: &str, attacker: &Attacker) -> bool {
-        let (event, words) = (format!(": {} ", self.event), self.words_of(attacker));
-        log.lines().any(|line| {
-            line.contains(&event) && words.iter().all(|word| line.contains(word.as_str()))
-        })
+        let words = self.words_of(attacker);
+        let is_told = |line: &str| {
+            let mut events = std::iter::once(self.event).chain(self.or);
+            events.any(|event| line.contains(&format!(": {event} ")))
+        };
+        log.lines()
+            .any(|line| is_told(line) && words.iter().all(|word| line.contains(word.as_str())))
     }
 }

@@ -48,7 +48,11 @@ pub(crate) fn start(
     fs::write(&config, text(address, tls_address, certificates, bridge)).unwrap();
     let mut process = Process::start(name, Command::new(MOSQUITTO).arg("-c").arg(&config), &log);
     let begin = Instant::now();
-    while [address, tls_address].iter().any(|address| TcpStream::connect(address).is_err()) {
+    // As long as nobody listens, a client can be given that very port and meet itself.
+    let accepts = |address: SocketAddr| {
+        TcpStream::connect(address).is_ok_and(|it| it.local_addr().unwrap() != address)
+    };
+    while ![address, tls_address].into_iter().all(accepts) {
         let log = || fs::read_to_string(&log).unwrap_or_default();
         assert!(process.is_running(), "{name} ended: {}", log());
         assert!(begin.elapsed() < START_WITHIN, "{name} doesn't listen: {}", log());

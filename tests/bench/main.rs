@@ -1,7 +1,7 @@
 //! The benchmark: what the relay costs, alone and beside other ways over the same brokers.
 //!
 //! ```text
-//! cargo bench --bench bench -- [micro|journal|side-by-side|scale|logs|attackers|slow-link|all] [options]
+//! cargo bench --bench bench -- [micro|journal|side-by-side|scale|large-birth|logs|attackers|slow-link|all] [options]
 //! ```
 //!
 //! | part | what it measures |
@@ -10,6 +10,7 @@
 //! | `journal` | frames/s of the writer and of a tailing reader |
 //! | `side-by-side` | one mosquitto, a mosquitto bridge, and the relay: throughput, latency, CPU |
 //! | `scale` | a thousand (`--large`: ten thousand) mirrored nodes: memory, start, storms, idling |
+//! | `large-birth` | a gateway of 200,000 metrics is born: time to IT, CPU, memory |
 //! | `logs` | throughput while a syslog server is well, hangs, or is killed and restarted |
 //! | `attackers` | a good node beside each attacker: latency, losses, memory, CPU; fails if it is harmed |
 //! | `slow-link` | births and alarms on a satellite's link, made of `tbf` and a forwarding process; as root |
@@ -38,6 +39,7 @@ mod brokers;
 mod clock;
 mod hanging;
 mod journal;
+mod large_birth;
 mod load;
 mod logs;
 mod machine;
@@ -80,6 +82,7 @@ fn main() {
             Part::Journal => ("journal", journal::run(&options)),
             Part::SideBySide => ("side-by-side", side_by_side::run(&options)),
             Part::Scale => ("scale", scale::run(&options)),
+            Part::LargeBirth => ("large-birth", large_birth::run(&options)),
             Part::Logs => ("logs", logs::run(&options)),
             Part::Attackers => ("attackers", attackers::run(&options)),
             Part::SlowLink => ("slow-link", slow_link::run(&options)),

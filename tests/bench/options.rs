@@ -6,7 +6,7 @@ use std::time::Duration;
 pub(crate) const USAGE: &str = "\
 usage: cargo bench --bench bench -- [PART]... [OPTIONS]
 parts: micro, journal, side-by-side, scale, all of these (default: all);
-       logs, attackers and slow-link (as root, 28 minutes), which aren't in all
+       large-birth, logs, attackers and slow-link (as root, 28 minutes), which aren't in all
   --rounds N        interleaved rounds, of which the median is told (default: 3)
   --seconds S       length of one measured stretch (default: 2)
   --quick           1 round of 1.5 s: some 4 minutes for all parts instead of 10
@@ -50,6 +50,7 @@ pub(crate) enum Part {
     Journal,
     SideBySide,
     Scale,
+    LargeBirth,
     Logs,
     Attackers,
     SlowLink,
@@ -87,6 +88,7 @@ impl Options {
                 "journal" => options.parts.push(Part::Journal),
                 "side-by-side" => options.parts.push(Part::SideBySide),
                 "scale" => options.parts.push(Part::Scale),
+                "large-birth" => options.parts.push(Part::LargeBirth),
                 "logs" => options.parts.push(Part::Logs),
                 "attackers" => options.parts.push(Part::Attackers),
                 "slow-link" => options.parts.push(Part::SlowLink),

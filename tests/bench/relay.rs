@@ -115,6 +115,13 @@ impl Relay {
         fs::write(path, before + text).unwrap();
     }
 
+    /// Sets keys of `[broker]`, before it is started.
+    pub(crate) fn set_broker(&self, half: &str, text: &str) {
+        let path = self.config(half);
+        let before = fs::read_to_string(&path).unwrap();
+        fs::write(path, before.replacen("[broker]\n", &format!("[broker]\n{text}"), 1)).unwrap();
+    }
+
     /// Starts the half `ot` or `it`.
     pub(crate) fn start(&self, half: &'static str) -> Process {
         let mut command = Command::new(&self.binary);

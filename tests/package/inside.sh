@@ -40,7 +40,10 @@ done
 check "the journal: OT writes, IT reads, nobody else" \
     equals "$(mode_of /var/lib/sparkdiode/journal)" "drwxr-s--- sparkdiode-ot:sparkdiode-it"
 check "credentials are root's" equals "$(mode_of /etc/sparkdiode/credentials/ot)" "drwx------ root:root"
-check "man pages are there" test -f /usr/share/man/man1/sparkdiode.1.gz -a -f /usr/share/man/man7/sparkdiode-hardening.7.gz
+check "man pages are there" test -f /usr/share/man/man1/sparkdiode.1.gz -a -f /usr/share/man/man7/sparkdiode-hardening.7.gz \
+    -a -f /usr/share/man/man5/sparkdiode-policy.5.gz
+check "a page of the manual is printed" sparkdiode help policy
+check "a code is explained" sparkdiode explain P112
 check "the units are right" systemd-analyze verify --man=no \
     /usr/lib/systemd/system/sparkdiode-ot.service /usr/lib/systemd/system/sparkdiode-it.service \
     /usr/lib/systemd/system/sparkdiode.target /usr/lib/systemd/system/sparkdiode-netns@.service \

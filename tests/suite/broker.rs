@@ -130,7 +130,10 @@ impl Broker {
             .spawn()
             .unwrap();
         let mut ended = false;
-        let accepts = |address: SocketAddr| TcpStream::connect(address).is_ok();
+        // As long as nobody listens, a client can be given that very port and meet itself.
+        let accepts = |address: SocketAddr| {
+            TcpStream::connect(address).is_ok_and(|it| it.local_addr().unwrap() != address)
+        };
         let started = holds_within(DEADLINE, || {
             ended = child.try_wait().unwrap().is_some();
             let others = [self.tls_address, self.list_address];

@@ -2,9 +2,9 @@
 
 use account::{Fate, Reason, RuleId, What};
 use mistake::mistake;
-use policy::Verdict;
+use policy::{Rule, Verdict};
 use sparkplug::footprint::{lets_go, value_bytes};
-use sparkplug::{Borrowed, Cap, DecodeError, Metric, steps};
+use sparkplug::{Borrowed, Cap, DecodeError, Entity, EntityTopic, Metric, steps};
 
 use super::births::low_byte;
 use super::doubts::Doubts;
@@ -67,6 +67,14 @@ impl StepContext<'_> {
         let judged =
             self.judge_metrics(node, device, meanings, dates, &mut first_drop, &mut doubts);
         notify::metrics_refused(node.origin(device), false, &doubts.told);
+        // Of a message of which nothing is left, more is told.
+        if let (Some((slot, reason, rule)), false) = (doubts.ruled_out, judged.is_empty()) {
+            let slot = node.state(device).and_then(|state| state.layout.slot(slot));
+            let name = slot.map(Slot::name).unwrap_or_default();
+            let rule = self.policy.rule(rule).map(Rule::name);
+            let topic = EntityTopic::data(Entity { device, ..node.entity() });
+            notify::value_ruled_out(topic, name, reason, rule);
+        }
         doubts.forget_superseded(&judged);
         let mut passage = Passage::default();
         let admitted = self.limit(node, device, judged, &mut passage);
@@ -153,9 +161,11 @@ impl StepContext<'_> {
                     }
                 }
             };
-            for (reason, fault) in mend_properties(&mut metric, &self.settings.caps) {
+            let target = parts.state.layout.slot(slot);
+            let known = target.and_then(|target| target.current.properties.as_deref());
+            let name = target.map(Slot::name).unwrap_or_default();
+            for (reason, fault) in mend_properties(&mut metric, known, &self.settings.caps) {
                 // The metric crosses without some of its properties.
-                let name = parts.state.layout.slot(slot).map(Slot::name).unwrap_or_default();
                 let fault = || fault.clone();
                 self.refuse_metric(parts.origin, name, reason, &mut doubts.told, fault);
             }
@@ -227,6 +237,10 @@ impl StepContext<'_> {
                         Decided::Forward { restores } => (restores, false),
                         Decided::Hold => (false, true),
                         Decided::Drop(reason) => {
+                            // Too near to the last one is ordinary.
+                            if reason != Reason::Deadband {
+                                doubts.ruled_out.get_or_insert((slot, reason, rule));
+                            }
                             let what = What::Metric(target.name());
                             self.drop(parts.origin, what, reason, Some(rule));
                             first_drop.get_or_insert((reason, Some(rule)));

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use account::{Reason, What};
+use account::{Reason, RuleId, What};
 use foldhash::fast::RandomState;
 use mistake::mistake;
 use policy::shape::set_bad;
@@ -29,6 +29,8 @@ pub(super) struct Doubts {
     pub(super) told: RefusedMetrics,
     /// What was taken out of its templates.
     pub(super) unfit: Unfit,
+    /// The first value whose content a rule refuses, for the log.
+    pub(super) ruled_out: Option<(usize, Reason, RuleId)>,
     slots: Vec<Doubt>,
 }
 
@@ -115,7 +117,9 @@ impl StepContext<'_> {
                     passage.held = passage.held.saturating_sub(1);
                     passage.ticket = passage.ticket.filter(|_| passage.held > 0);
                 }
-                Some(false) => self.lose_held(parts.origin, parts.state, doubt.slot, cause),
+                Some(false) => {
+                    self.lose_held(parts.origin, parts.state, doubt.slot, cause);
+                }
             }
             parts.state.layout.update(doubt.slot, &metric);
             let Some(slot) = parts.state.layout.slot_mut(doubt.slot) else { continue };

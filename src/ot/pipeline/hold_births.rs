@@ -62,15 +62,7 @@ impl StepContext<'_> {
                     self.drop(parts.origin, What::Metric(&name), reason, Some(rule));
                 }
                 _ => {
-                    layout.hold(
-                        place,
-                        Held {
-                            metric: newest,
-                            ticket,
-                            early: true,
-                            losses: Held::modulo(parts.losses),
-                        },
-                    );
+                    layout.hold(place, Held::new(newest, ticket, true, parts.losses));
                     parts.state.holds = true;
                 }
             }

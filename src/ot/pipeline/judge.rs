@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use account::{Origin, Reason, RuleId, What};
-use policy::{EntityPlan, Judged, Verdict};
+use policy::{EntityPlan, Judged, Rule, Verdict};
 use prost::Message;
-use sparkplug::{DataType, Entity, Value, names, steps};
+use sparkplug::{DataType, Entity, EntityTopic, Value, names, steps};
 
 use super::step::StepContext;
 use super::{notify, shape};
@@ -47,6 +47,7 @@ impl StepContext<'_> {
         state: &EntityState,
     ) -> Option<(Reason, Option<RuleId>)> {
         let (mut first, mut told) = (None, RefusedMetrics::default());
+        let mut ruled_out = None;
         steps::take(state.layout.slots.len());
         for slot in &state.layout.slots {
             match slot.verdict() {
@@ -58,12 +59,19 @@ impl StepContext<'_> {
                 // The metric is in the birth, its value isn't.
                 Verdict::Forward { rule, .. } | Verdict::Redact { rule, .. } => {
                     if let Some(reason) = shape::withheld(slot, self.policy.pseudonyms()) {
+                        if reason != Reason::Redacted {
+                            ruled_out.get_or_insert((slot.name(), reason, rule));
+                        }
                         self.drop(origin, What::Metric(slot.name()), reason, Some(rule));
                     }
                 }
             }
         }
         notify::metrics_refused(origin, true, &told);
+        if let (Some((name, reason, rule)), Some(entity)) = (ruled_out, origin.entity) {
+            let rule = self.policy.rule(rule).map(Rule::name);
+            notify::value_ruled_out(EntityTopic::birth(entity), name, reason, rule);
+        }
         first
     }
 

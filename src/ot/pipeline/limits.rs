@@ -230,7 +230,10 @@ impl StepContext<'_> {
         let mut shortage = None;
         for item in items {
             let layout = &parts.state.layout;
-            let more = held_bytes(&item.metric).saturating_sub(layout.held_bytes(item.slot));
+            let before = layout.slot(item.slot).and_then(Slot::held);
+            let adds = before.is_some_and(|before| before.may_have_more_than(&item.metric));
+            let lets_go = if adds { 0 } else { layout.held_bytes(item.slot) };
+            let more = held_bytes(&item.metric).saturating_sub(lets_go);
             if let Err(short) = self.room.check(parts.bytes_with(more)) {
                 let name = layout.slot(item.slot).map(Slot::name).unwrap_or_default();
                 let (what, rule) = (What::Metric(name), Some(item.rule));
@@ -239,13 +242,14 @@ impl StepContext<'_> {
                 continue;
             }
             let ticket = *passage.ticket.get_or_insert_with(|| parts.state.backlog.ticket());
-            let before = parts.state.layout.slot(item.slot).and_then(Slot::held);
             if before.is_none_or(|before| before.ticket != ticket) {
                 passage.held = passage.held.saturating_add(1);
             }
-            self.supersede(parts.origin, parts.state, item.slot, item.rule);
-            let losses = Held::modulo(parts.losses);
-            let held = Held { metric: item.metric, ticket, early: item.early, losses };
+            let held = Held::new(item.metric, ticket, item.early, parts.losses);
+            let held = match self.supersede(parts.origin, parts.state, item.slot, item.rule) {
+                Some(earlier) if adds => held.after(*earlier),
+                _ => held,
+            };
             parts.state.layout.hold(item.slot, held);
             let Some(slot) = parts.state.layout.slot(item.slot) else {
                 mistake!("a metric that was judged and has no slot");
@@ -281,39 +285,37 @@ impl StepContext<'_> {
         }
     }
 
-    /// A newer value takes the place of the one that waits in this slot.
+    /// A newer value takes the place of the one that waits in this slot; that one.
     pub(super) fn supersede(
         &mut self,
         origin: Origin<'_>,
         state: &mut EntityState,
         place: usize,
         rule: RuleId,
-    ) {
-        let held = state.layout.slot(place).and_then(Slot::held);
-        let reason = match held {
-            Some(held) if held.early => Reason::Interval,
-            Some(_) => Reason::Conflated,
-            None => return,
-        };
-        self.lose_held(origin, state, place, (reason, Some(rule)));
+    ) -> Option<Box<Held>> {
+        let held = state.layout.slot(place).and_then(Slot::held)?;
+        let reason = if held.early { Reason::Interval } else { Reason::Conflated };
+        self.lose_held(origin, state, place, (reason, Some(rule)))
     }
 
-    /// The value that waits in this slot won't be forwarded.
+    /// The value that waits in this slot won't be forwarded; that one.
     pub(super) fn lose_held(
         &mut self,
         origin: Origin<'_>,
         state: &mut EntityState,
         place: usize,
         (reason, rule): (Reason, Option<RuleId>),
-    ) {
-        let Some(held) = state.layout.take_held(place) else { return };
+    ) -> Option<Box<Held>> {
+        let held = state.layout.take_held(place)?;
         let Some(slot) = state.layout.slot(place) else {
-            return mistake!("a held value without a slot");
+            mistake!("a held value without a slot");
+            return None;
         };
         self.drop(origin, What::Metric(slot.name()), reason, rule);
         if state.backlog.lose(held.ticket) {
             self.ledger.settle_waiting(origin, 1, Fate::DroppedBy(reason, rule));
         }
+        Some(held)
     }
 
     pub(super) fn priority(&self, rule: RuleId) -> Priority {

@@ -97,6 +97,19 @@ pub(super) fn dropped(
     }
 }
 
+/// Tells that a value of a message that crosses doesn't, since a rule refuses its content.
+#[cold]
+pub(super) fn value_ruled_out(
+    topic: EntityTopic<'_>,
+    metric: &str,
+    reason: Reason,
+    rule: Option<&str>,
+) {
+    let node = format!("{}/{}", topic.entity.group, topic.entity.edge_node);
+    let topic = topic.to_string();
+    event!(PolicyDrop, node, topic, reason = reason.name(), rule, metric);
+}
+
 /// Tells that metrics of a message, or parts of them, were refused, by the first one.
 pub(super) fn metrics_refused(origin: Origin<'_>, is_birth: bool, refused: &RefusedMetrics) {
     let (Some(first), Some(entity)) = (&refused.first, origin.entity) else { return };

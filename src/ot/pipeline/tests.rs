@@ -4,6 +4,7 @@
 mod account;
 mod bench;
 mod captured;
+mod changed_parts;
 mod crowds;
 mod evasion;
 mod fast_path;

@@ -9,8 +9,10 @@ use std::collections::HashMap;
 use std::num::NonZeroU64;
 
 use foldhash::fast::RandomState;
-use sparkplug::Metric;
-use sparkplug::footprint::{Footprint, allocation};
+use sparkplug::footprint::{Growth, allocation, value_bytes};
+use sparkplug::{Metric, TemplatePlaces, Value};
+
+use super::slot::take_over;
 
 /// A value that waits for its turn.
 #[derive(Clone, Debug)]
@@ -23,9 +25,43 @@ pub(crate) struct Held {
     pub(crate) early: bool,
     /// How often the values of its entity had been doubted when it came, modulo 2^32.
     pub(crate) losses: u32,
+    /// Where what is, in an instance that has members of several messages.
+    places: Option<Box<TemplatePlaces>>,
+    bytes: usize,
 }
 
 impl Held {
+    pub(crate) fn new(metric: Metric, ticket: Ticket, early: bool, losses: u64) -> Held {
+        let bytes = held_bytes(&metric);
+        Held { metric, ticket, early, losses: Held::modulo(losses), places: None, bytes }
+    }
+
+    /// Takes the place of an earlier one. Data may have only what changed of an instance, of the
+    /// properties and of the metadata: the rest of it is the earlier one's.
+    pub(crate) fn after(self, earlier: Held) -> Held {
+        let Held { mut metric, mut places, bytes, .. } = earlier;
+        let mut growth = Growth::default();
+        take_over(&mut metric, &self.metric, &mut places, &mut growth);
+        Held { metric, places, bytes: growth.of(bytes), ..self }
+    }
+
+    /// Whether a newer value may be without something that this one has.
+    pub(crate) fn may_have_more_than(&self, newer: &Metric) -> bool {
+        let Metric { value, properties, metadata, .. } = &self.metric;
+        let are_instances = match (value, &newer.value) {
+            (Some(Value::Template(ours)), Some(Value::Template(theirs))) => {
+                ours.template_ref == theirs.template_ref
+            }
+            _ => false,
+        };
+        properties.is_some() || metadata.is_some() || are_instances
+    }
+
+    /// What it takes on the heap, with its entry in the list of messages that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// A number of losses, as it is kept.
     pub(crate) fn modulo(losses: u64) -> u32 {
         let [a, b, c, d, ..] = losses.to_le_bytes();
@@ -36,7 +72,7 @@ impl Held {
 /// What a value takes that waits.
 pub(crate) fn held_bytes(metric: &Metric) -> usize {
     let held = allocation(size_of::<Held>()).saturating_add(Backlog::TICKET_BYTES);
-    held.saturating_add(metric.heap_bytes())
+    held.saturating_add(value_bytes(metric))
 }
 
 /// A message of an entity that may wait. Never given twice.
@@ -105,13 +141,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_waiting_value_takes_no_more_than_the_readme_says() {
+    fn a_waiting_value_takes_no_more_than_the_manual_says() {
         // The value, and the entry of its message with the hash table's slack.
         let entry = (size_of::<Ticket>() + size_of::<u32>()).next_multiple_of(8) * 2;
         let waiting = size_of::<Held>() + entry;
         println!("{waiting} bytes while it waits, {} otherwise", size_of::<Option<Box<Held>>>());
-        let readme = include_str!("../../../README.md");
-        assert!(readme.contains(&format!(" {waiting} bytes and the value itself while it does")));
+        let page = include_str!("../../manual/policy.md");
+        assert!(page.contains(&format!(" {waiting} bytes and the value itself while it does")));
         assert_eq!(size_of::<Option<Box<Held>>>(), 8);
     }
 

@@ -121,7 +121,7 @@ impl Layout {
                 refuse(name, Reason::TypeMismatch, &|| Fault::of_value(Some(datatype), &metric));
                 metric.value = None;
             }
-            for (reason, fault) in mend_properties(&mut metric, caps) {
+            for (reason, fault) in mend_properties(&mut metric, None, caps) {
                 refuse(metric.name.as_deref().unwrap_or_default(), reason, &|| fault.clone());
             }
             let inferred = named.is_none() && datatype == DataType::String;

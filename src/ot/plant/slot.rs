@@ -1,16 +1,19 @@
 //! One metric of an entity: its current value, and what the policy makes of the next one.
 
 mod limited;
+mod merge;
 
 use std::sync::Arc;
 
 use account::{Reason, RuleId};
 use policy::Verdict;
 use policy::shape::{Pseudonyms, Shape, ShapeState};
-use sparkplug::footprint::{Footprint, Growth, allocation, places_bytes, value_bytes};
-use sparkplug::{Caps, DataType, Metric, Scalar, Template, TemplatePlaces, Value, steps};
+use sparkplug::footprint::{Footprint, Growth, allocation, value_bytes};
+use sparkplug::{DataType, Metric, Scalar, Template, TemplatePlaces, Value, steps};
 
-use super::{Held, held_bytes};
+use super::Held;
+pub(crate) use merge::take_over;
+use merge::{lacks_members, length};
 
 /// One metric of a birth.
 ///
@@ -345,152 +348,17 @@ impl Slot {
 
     /// What the value that is held back takes, with its entry in the list of messages that wait.
     pub(super) fn held_bytes(&self) -> usize {
-        self.held.as_ref().map_or(0, |held| held_bytes(&held.metric))
+        self.held.as_ref().map_or(0, |held| held.bytes())
     }
 
     /// Takes over a newer state; whoever holds a value back settles that first.
-    /// Properties and metadata stay where the newer one has none. By how many bytes what it takes
-    /// on the heap has changed.
+    /// Of the properties those stay that the newer one doesn't have, and the metadata where it has
+    /// none. By how many bytes what it takes on the heap has changed.
     pub(super) fn update(&mut self, newer: &Metric) -> Growth {
         let mut growth = Growth::default();
-        let current = &mut self.current;
-        current.timestamp = newer.timestamp.or(current.timestamp);
-        current.is_transient = newer.is_transient;
-        match (&mut current.value, &newer.value) {
-            (Some(Value::Template(current)), Some(Value::Template(newer)))
-                if current.template_ref == newer.template_ref =>
-            {
-                merge(current, newer, self.places.get_or_insert_default(), &mut growth);
-            }
-            (current, newer) => {
-                self.places = None;
-                steps::take(length(newer.as_ref()));
-                growth.replace(current, newer.as_ref());
-            }
-        }
-        current.is_null = newer.value.is_none().then_some(true);
-        if newer.properties.is_some() {
-            growth.lose(current.properties.heap_bytes());
-            current.properties.clone_from(&newer.properties);
-            growth.gain(current.properties.heap_bytes());
-        }
-        if newer.metadata.is_some() {
-            growth.lose(current.metadata.heap_bytes());
-            current.metadata.clone_from(&newer.metadata);
-            growth.gain(current.metadata.heap_bytes());
-        }
+        take_over(&mut self.current, newer, &mut self.places, &mut growth);
         self.is_nulled = false;
         self.refresh();
         growth
-    }
-}
-
-/// Data of a template has only the members that changed; a birth has to have them all. Both were
-/// reduced to what the definition has, so this is all that can come together.
-/// Recursion is bounded by the depth that was decoded.
-fn merge(
-    current: &mut Template,
-    newer: &Template,
-    places: &mut TemplatePlaces,
-    growth: &mut Growth,
-) {
-    growth.lose(rooms(current));
-    for member in &newer.metrics {
-        let place = places.member(current, member.name.as_deref().unwrap_or_default());
-        let has_room = current.metrics.len() < Caps::MOST_METRICS;
-        match place.and_then(|place| Some((place, current.metrics.get_mut(place)?))) {
-            Some((place, held)) => match (&mut held.value, &member.value) {
-                (Some(Value::Template(current)), Some(Value::Template(newer)))
-                    if current.template_ref == newer.template_ref =>
-                {
-                    merge(current, newer, places.within(place), growth);
-                }
-                (value, newer) => {
-                    steps::take(length(newer.as_ref()));
-                    growth.replace(value, newer.as_ref());
-                    places.forget(place);
-                    held.is_null = member.is_null;
-                    held.timestamp = member.timestamp.or(held.timestamp);
-                    growth.lose(held.properties.heap_bytes());
-                    growth.lose(held.metadata.heap_bytes());
-                    if member.properties.is_some() {
-                        held.properties.clone_from(&member.properties);
-                    }
-                    if member.metadata.is_some() {
-                        held.metadata.clone_from(&member.metadata);
-                    }
-                    growth.gain(held.properties.heap_bytes());
-                    growth.gain(held.metadata.heap_bytes());
-                }
-            },
-            None if has_room => {
-                growth.gain(member.heap_bytes().saturating_mul(2));
-                growth.gain(places_bytes(member.value.as_ref()).saturating_add(PLACE_BYTES));
-                current.metrics.push(member.clone());
-            }
-            None => {}
-        }
-    }
-    for parameter in &newer.parameters {
-        let place = places.parameter(current, parameter.name.as_deref().unwrap_or_default());
-        let has_room = current.parameters.len() < Caps::MOST_METRICS;
-        match place.and_then(|place| current.parameters.get_mut(place)) {
-            Some(held) => {
-                growth.lose(held.heap_bytes());
-                held.clone_from(parameter);
-                growth.gain(held.heap_bytes());
-            }
-            None if has_room => {
-                growth.gain(parameter.heap_bytes().saturating_mul(2).saturating_add(PLACE_BYTES));
-                current.parameters.push(parameter.clone());
-            }
-            None => {}
-        }
-    }
-    growth.gain(rooms(current));
-}
-
-/// Whether `newer` has a member or parameter that isn't in `current`, or an instance where that has
-/// none. Recursion is bounded by the depth that was decoded.
-fn lacks_members(current: &Template, newer: &Template, places: &mut TemplatePlaces) -> bool {
-    let mut lacks = |member: &Metric| {
-        let place = places.member(current, member.name.as_deref().unwrap_or_default());
-        let known = place.and_then(|place| Some((place, current.metrics.get(place)?)));
-        let Some((place, known)) = known else { return true };
-        match (&known.value, &member.value) {
-            (Some(Value::Template(known)), Some(Value::Template(inner))) => {
-                lacks_members(known, inner, places.within(place))
-            }
-            (_, Some(Value::Template(_))) => true,
-            _ => false,
-        }
-    };
-    newer.metrics.iter().any(&mut lacks)
-        || newer.parameters.iter().any(|parameter| {
-            places.parameter(current, parameter.name.as_deref().unwrap_or_default()).is_none()
-        })
-}
-
-/// More than what the place of a member that data brought takes, beside its name.
-const PLACE_BYTES: usize = 384;
-
-/// What the lists of a template take, without what is in them.
-fn rooms(template: &Template) -> usize {
-    let Template { metrics, parameters, .. } = template;
-    allocation(metrics.capacity().saturating_mul(size_of::<Metric>())).saturating_add(allocation(
-        parameters.capacity().saturating_mul(size_of::<sparkplug::Parameter>()),
-    ))
-}
-
-/// Roughly how long the value is to read.
-fn length(value: Option<&Value>) -> usize {
-    match value {
-        Some(Value::String(text)) => text.len(),
-        Some(Value::Bytes(bytes)) => bytes.len(),
-        Some(Value::Template(template)) => {
-            template.metrics.len().saturating_add(template.parameters.len())
-        }
-        Some(Value::DataSet(table)) => table.rows.len().saturating_add(table.columns.len()),
-        _ => 1,
     }
 }

@@ -149,10 +149,11 @@ events! {
         #[optional] hint: "what to do about it",
     } "Find out who wrote the file, and have it written anew by `sparkdiode resolve`. Until then the addresses stay as they were.";
 
-    /// A message was dropped because the policy says so, or because it is of a kind that never crosses.
+    /// A message was dropped because the policy says so, or because it is of a kind that never crosses; or, with `metric`, a value of a message that crosses without it.
     PolicyDrop = "POLICY_DROP" (Info, Ot, PerSource("node")) "not forwarded" {
         node: "group/edge node", topic: "topic of the message",
         reason: "word of the list of reasons: no_rule, denied, command, …", #[optional] rule: "name of the rule that says so",
+        #[optional] metric: "the first metric whose value a rule refuses, where the others cross",
     } "Nothing, if it should stay in the plant. If it should cross, `sparkdiode check` shows what the rules select.";
 
     /// Something of the plant has a name that the policy gives to something else. On IT the two would be one, so it doesn't cross.

@@ -9,6 +9,8 @@ use crate::metrics::{Type, alias, number, numbers, texts, typed};
 const KIND: Kind = Kind::Sequence;
 
 const GAP: &[Told] = &[Told::ot("SEQUENCE_GAP", &["node=Plant/{node}"])];
+/// Numbers with holes that nothing fills: once there are too many of them, they are none.
+const HOLES: &[Told] = &[Told::ot("SEQUENCE_GAP", &["node=Plant/{node}"]).or("SEQ_NOT_COUNTED")];
 
 /// Numbers that don't count are told in words.
 const NOT_COUNTED: &[Told] = &[Told::ot("SEQ_NOT_COUNTED", &["node=Plant/{node}"])];
@@ -48,7 +50,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         counted(edge, step, (0..20).map(|at| Some(255 - (step * 20 + at) % 256)))
     })
     .at(2)
-    .told(GAP),
+    .told(HOLES),
     Attacker::ot(KIND, "seq-absent", |edge, step| {
         counted(edge, step, std::iter::repeat_n(None, 20))
     })
@@ -77,7 +79,7 @@ pub(super) const ATTACKERS: &[Attacker] = &[
     })
     .told(GAP),
     Attacker::ot(KIND, "two-publishers", |edge, step| {
-        // Each counts rightly, and is born now and then.
+        // Each goes on where it was before its birth.
         let mut all = Vec::new();
         for (at, publisher) in [0_u64, 1].into_iter().enumerate() {
             if step % 10 == publisher * 5 {
@@ -91,7 +93,26 @@ pub(super) const ATTACKERS: &[Attacker] = &[
         }
         all
     })
-    .told(GAP),
+    .told(HOLES),
+    Attacker::ot(KIND, "two-publishers-that-count", |edge, step| {
+        // The other one begins a little later; both count rightly.
+        let mut all = Vec::new();
+        for publisher in 0..2_u64 {
+            let Some(step) = step.checked_sub(publisher * 2) else { continue };
+            if step == 0 {
+                edge.bd_seq = publisher;
+                all.push(edge.small_birth());
+            }
+            all.extend((0..3).map(|at| {
+                let seq = (step * 3 + at + 1) % 256;
+                let value = step * 10 + at * 2 + publisher;
+                edge.says("NDATA", payload(Some(seq), [alias(1).int(10, value)]))
+            }));
+        }
+        all
+    })
+    .for_steps(20)
+    .told(&[Told::ot("NAME_SHARED", &["node=Plant/{node}"])]),
     Attacker::ot(KIND, "copies", |edge, step| {
         let one = edge.small_data(step);
         let copies = (0..30).map(|_| one.clone().again()).collect();

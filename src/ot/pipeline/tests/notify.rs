@@ -53,6 +53,36 @@ fn a_message_that_is_dropped_is_told_as_what_it_is() {
 }
 
 #[test]
+fn a_value_that_a_rule_refuses_is_told_where_the_rest_of_its_message_crosses() {
+    const RANGE: &str = "[[rule]]\nname = \"one\"\naction = \"forward\"\ngroup = \"G\"\n\
+                         [[rule.metric]]\nnames = \"a\"\nmin = 0\nmax = 1\n";
+    let mut bench = Bench::new(RANGE);
+    bench.node("NBIRTH", vec![bd_seq(0), number("a"), number("b")]);
+    let mut told = |metrics| capture(|| assert_eq!(bench.node("NDATA", metrics).len(), 1));
+    let beyond = || by_name("a", Value::Int(2));
+    let lines = told(vec![by_name("b", Value::Int(2)), beyond()]);
+    triggered(&lines, Event::PolicyDrop);
+    let line = lines[0].message();
+    let expected = "node=G/E topic=spBv1.0/G/NDATA/E reason=out_of_range rule=one metric=a";
+    assert!(line.contains(expected), "{line}");
+    assert!(told(vec![by_name("b", Value::Int(3))]).is_empty());
+    // Of a message of which nothing crosses there is one line, of all of it.
+    let lines = capture(|| assert!(bench.node("NDATA", vec![beyond()]).is_empty()));
+    triggered(&lines, Event::PolicyDrop);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(!lines[0].message().contains("metric="), "{lines:?}");
+    // A birth has the metric without its value.
+    let lines = capture(|| {
+        let metrics = vec![bd_seq(1), typed("a", DataType::Int32, Value::Int(2)), number("b")];
+        assert_eq!(bench.node("NBIRTH", metrics).len(), 1);
+    });
+    triggered(&lines, Event::PolicyDrop);
+    let line = lines.last().unwrap().message();
+    let expected = "node=G/E topic=spBv1.0/G/NBIRTH/E reason=out_of_range rule=one metric=a";
+    assert!(line.contains(expected), "{lines:?}");
+}
+
+#[test]
 fn a_host_that_is_offline_is_told_while_nodes_are_silent_and_its_state_never_crosses() {
     let mut bench = Bench::new(ALL);
     bench.node("NBIRTH", vec![bd_seq(0), number("a")]);

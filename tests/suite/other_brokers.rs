@@ -87,7 +87,7 @@ impl OtherBroker {
             if broker.try_start()? {
                 return Some(broker);
             }
-            eprintln!("{kind:?}: {}", broker.log());
+            println!("{kind:?} didn't start: {}", broker.log());
         }
         panic!("{kind:?} didn't start on any of {PORT_ATTEMPTS} ports");
     }

@@ -77,12 +77,21 @@ fn reference(label: &str, target: &str) -> String {
     }
 }
 
-/// For `go-md2man`.
+/// For `go-md2man`. A table whose cells aren't all short becomes a list: man can't break its lines.
 pub(super) fn for_man(text: &str) -> String {
     let mut out = String::new();
     let mut paragraph = String::new();
+    let mut table: Vec<&str> = Vec::new();
     let mut fenced = false;
     for line in text.lines().filter(|line| !line.starts_with("<!--")) {
+        if line.starts_with('|') && !fenced {
+            out.push_str(&with_links(&paragraph, reference));
+            paragraph.clear();
+            table.push(line);
+            continue;
+        }
+        put_man_table(&mut out, &table);
+        table.clear();
         if line.starts_with("```") || fenced {
             out.push_str(&with_links(&paragraph, reference));
             paragraph.clear();
@@ -98,8 +107,55 @@ pub(super) fn for_man(text: &str) -> String {
             paragraph.clear();
         }
     }
+    put_man_table(&mut out, &table);
     out.push_str(&with_links(&paragraph, reference));
     out
+}
+
+/// Longer cells, and wider tables, look bad in a man page.
+const MAN_CELL: usize = 30;
+const MAN_TABLE: usize = 66;
+
+fn put_man_table(out: &mut String, lines: &[&str]) {
+    let rows: Vec<Vec<String>> =
+        lines.iter().filter(|line| !is_rule(line)).map(|line| man_cells(line)).collect();
+    let Some((head, body)) = rows.split_first() else { return };
+    let columns =
+        |row: &Vec<String>| row.iter().map(|cell| cell.chars().count().saturating_add(3)).sum();
+    let wide = rows.iter().map(columns).max().unwrap_or(0_usize) > MAN_TABLE;
+    let long = rows.iter().flatten().any(|cell| cell.chars().count() > MAN_CELL);
+    if !wide && !long {
+        for line in lines {
+            out.push_str(&with_links(line, reference));
+            out.push('\n');
+        }
+        return;
+    }
+    for row in body {
+        let mut cells = row.iter().zip(head);
+        let Some((first, _)) = cells.next() else { continue };
+        let mut said = Vec::new();
+        for (at, (cell, name)) in cells.enumerate().filter(|(_, (cell, _))| !cell.is_empty()) {
+            said.push(match (at, name.as_str()) {
+                (0, _) | (_, "") => cell.clone(),
+                (_, name) => format!("*{name}*: {cell}"),
+            });
+        }
+        let first = if first.is_empty() { "–" } else { first };
+        let said = if said.is_empty() { "–".to_owned() } else { said.join(". ") };
+        out.push_str(&format!("\n{first}\n: {said}\n"));
+    }
+    out.push('\n');
+}
+
+fn man_cells(row: &str) -> Vec<String> {
+    let inner = row.trim().trim_start_matches('|').trim_end_matches('|');
+    inner.split('|').map(|cell| with_links(cell.trim(), reference)).collect()
+}
+
+/// What stands between the head of a table and its rows.
+fn is_rule(row: &str) -> bool {
+    row.chars().all(|letter| "|-: ".contains(letter))
 }
 
 /// For a terminal of `width` columns.
@@ -202,8 +258,8 @@ fn cells(row: &str) -> Vec<String> {
 
 /// In columns where they have room, else one entry below the other.
 fn put_table(out: &mut String, rows: &[&str], width: usize, paint: Paint) {
-    let is_rule = |row: &&&str| !row.chars().all(|letter| "|-: ".contains(letter));
-    let rows: Vec<Vec<String>> = rows.iter().filter(is_rule).map(|row| cells(row)).collect();
+    let rows: Vec<Vec<String>> =
+        rows.iter().filter(|row| !is_rule(row)).map(|row| cells(row)).collect();
     let Some((head, body)) = rows.split_first() else { return };
     let columns = head.len();
     let wide = |at: usize| {

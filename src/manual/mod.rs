@@ -50,7 +50,7 @@ impl Page {
         }
         others.push("sparkdiode(1)".to_owned());
         format!(
-            "% sparkdiode-{0} {1}\n\n# NAME\n\nsparkdiode-{0} - {2}\n{text}\n# SEE ALSO\n\n{3}\n",
+            "% sparkdiode-{0} {1}\n\n# NAME\n\nsparkdiode-{0} - {2}\n\n# DESCRIPTION\n{text}\n# SEE ALSO\n\n{3}\n",
             self.name,
             self.section,
             self.heading(),

@@ -81,7 +81,12 @@ fn links_of_a_man_page_are_references_and_comments_are_gone() {
                [a file](../../certs/README.md).\n\n```text\n[a](policy.md)\n```\n",
     };
     let man = page.as_man_markdown();
-    assert!(man.starts_with("% sparkdiode-x 7\n\n# NAME\n\nsparkdiode-x - What x is\n"), "{man}");
+    assert!(
+        man.starts_with(
+            "% sparkdiode-x 7\n\n# NAME\n\nsparkdiode-x - What x is\n\n# DESCRIPTION\n"
+        ),
+        "{man}"
+    );
     assert!(man.contains("See the policy\nfile (sparkdiode-policy(5)) and a file.\n"), "{man}");
     assert!(man.contains("\n[a](policy.md)\n"), "code stays as it is: {man}");
     assert!(man.contains("# SEE ALSO\n\nsparkdiode-policy(5), sparkdiode(1)\n"), "{man}");
@@ -89,6 +94,18 @@ fn links_of_a_man_page_are_references_and_comments_are_gone() {
         let man = page.as_man_markdown();
         assert!(!man.contains("<!--") && !man.contains(".md#"), "{}", page.name);
     }
+}
+
+#[test]
+fn a_table_with_long_cells_is_a_list_in_a_man_page() {
+    let long = "a meaning that takes far more than thirty characters";
+    let text = format!(
+        "\n| key | meaning | default |\n|---|---|---|\n| `a` | {long} | 7 |\n\n| x | y |\n|---|---|\n| 1 | 2 |\n"
+    );
+    assert_eq!(
+        markdown::for_man(&text),
+        format!("\n\n`a`\n: {long}. *default*: 7\n\n\n| x | y |\n|---|---|\n| 1 | 2 |\n")
+    );
 }
 
 #[test]

@@ -3,13 +3,19 @@
 # users, with homes, crates and toolchain at different places, another umask, language and time
 # zone. Both packages have to be the same, bit for bit.
 #
-#   tests/package/reproduce.sh [DIRECTORY]
+#   tests/package/reproduce.sh [--quick] [DIRECTORY]
 #
 # Of the commit that is checked out, in DIRECTORY (target/reproduce; some 6 GB, removed if all is
 # well). Needs root, for the users and for mounts of its own, and what .ci/package needs. Takes
-# twice as long as .ci/package. Crates come from this user's, and from nowhere else.
+# twice as long as .ci/package; with --quick the optimiser does little, which shows paths, users and
+# times as well. Crates come from this user's, and from nowhere else.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+quick=()
+if [ "${1:-}" = --quick ]; then
+    quick=(CARGO_PROFILE_DIST_LTO=off CARGO_PROFILE_DIST_OPT_LEVEL=0 CARGO_PROFILE_DIST_CODEGEN_UNITS=16)
+    shift
+fi
 work=$(realpath -m "${1:-target/reproduce}")
 source=$PWD
 sysroot=$(rustc --print sysroot)
@@ -27,8 +33,8 @@ build() { # NUMBER DIRECTORY HOME UID TOOLCHAIN UMASK LANGUAGE ZONE
     local root=$work/$number
     mkdir -p "$root/source" "$root/home/.cargo/bin"
     git -C "$source" archive HEAD | tar -x -C "$root/source"
-    cp -r "$registry" "$root/home/.cargo/registry"
-    rm -rf "$root/home/.cargo/registry/src"
+    mkdir -p "$root/home/.cargo/registry"
+    cp -r "$registry/cache" "$registry/index" "$root/home/.cargo/registry/"
     cp "$deb" "$root/home/.cargo/bin/"
     chown -R "$uid:$uid" "$root"
     # The places are those of a machine of its own: nobody sees them outside of this namespace.
@@ -43,8 +49,8 @@ build() { # NUMBER DIRECTORY HOME UID TOOLCHAIN UMASK LANGUAGE ZONE
         umask "$mask"
         exec setpriv --reuid "$uid" --regid "$uid" --clear-groups \
             env -i HOME="$home" USER="builder$uid" PATH="$toolchain/bin:$home/.cargo/bin:/usr/bin:/bin" \
-            LANG="$8" TZ="$9" SOURCE_DATE_EPOCH="${10}" CARGO_NET_OFFLINE=true .ci/package
-    ' build "$root" "$directory" "$home" "$uid" "$toolchain" "$mask" "$sysroot" "$language" "$zone" "$epoch"
+            LANG="$8" TZ="$9" SOURCE_DATE_EPOCH="${10}" CARGO_NET_OFFLINE=true "${@:11}" .ci/package
+    ' build "$root" "$directory" "$home" "$uid" "$toolchain" "$mask" "$sysroot" "$language" "$zone" "$epoch" "${quick[@]}"
 }
 
 build 1 /mnt/a /mnt/home/anna 70001 /mnt/rust 022 C.UTF-8 UTC

@@ -107,6 +107,8 @@ fn pages_become_man_pages() {
             .unwrap();
         let text = String::from_utf8_lossy(&shown.stdout);
         assert!(shown.status.success(), "{name}");
+        let complaints = String::from_utf8_lossy(&shown.stderr);
+        assert!(!complaints.contains("wider than line width"), "{name}: {complaints}");
         let flat: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let title = format!("sparkdiode-{}", page.name);
         assert!(flat.contains(&title) && flat.contains("SEE ALSO"), "{name}: {text}");

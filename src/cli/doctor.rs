@@ -18,8 +18,8 @@ use text::counted;
 
 use super::check::{self, Kind, recognise};
 use super::half_files::HalfFiles;
+use super::lookup::resolve;
 use super::policy_source::PolicySource;
-use super::resolve::resolve;
 use super::sandbox::takes_datagrams;
 use super::{Exit, Failure, capture, report};
 

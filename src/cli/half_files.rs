@@ -21,6 +21,8 @@ pub(super) struct HalfFiles {
     pub(super) textfile: Option<PathBuf>,
     pub(super) owned: Vec<Owned>,
     pub(super) unowned: Vec<Unowned>,
+    /// Directory of the broker's addresses, which another user may own.
+    pub(super) names: Option<Unowned>,
 }
 
 impl HalfFiles {
@@ -32,6 +34,7 @@ impl HalfFiles {
         owned.push(Owned::new("journal", &config.journal.path));
         HalfFiles {
             role: Role::Ot,
+            names: sealing::addresses_directory(&config.broker),
             broker: config.broker,
             sandbox: config.sandbox,
             syslog: config.syslog,
@@ -50,6 +53,7 @@ impl HalfFiles {
         let journal = Unowned { what: "journal", path: config.journal_path.clone() };
         HalfFiles {
             role: Role::It,
+            names: sealing::addresses_directory(&config.broker),
             broker: config.broker,
             sandbox: config.sandbox,
             syslog: config.syslog,

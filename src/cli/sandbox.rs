@@ -192,7 +192,8 @@ fn check_config(text: &mut String, path: &Path, missing: &[Layer]) -> Result<boo
         let own = half.owned.iter().try_for_each(|path| sandbox::require_own(identity, path));
         let foreign =
             half.unowned.iter().try_for_each(|path| sandbox::require_foreign(identity, path));
-        let files = own.and(foreign).map_err(|error| error.to_string());
+        let names = half.names.iter().try_for_each(|path| sandbox::require_way(identity, path));
+        let files = own.and(foreign).and(names).map_err(|error| error.to_string());
         let good = "nobody else can write them, or read what is secret";
         say("files", files.map(|()| good.to_owned()));
         if half.role == Role::Ot {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::{BrokerSettings, ClientId, ClientIdForm, ConnectFailure, Refused, TlsSettings};
-use stream::{Addresses, Framing, Mark, Patience, Stream, Traffic, Watched};
+use stream::{Framing, Mark, Patience, Stream, Traffic, Watched};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -37,18 +37,17 @@ enum NoSession {
 
 pub(crate) async fn pay(visit: &Visit, hear: Hear<'_>) -> Found {
     let mut found = Found::default();
-    let addresses = Addresses::new(visit.broker.addresses.clone());
     let id = ClientId::new(&visit.broker.client_id);
     let short = visit.broker.client_id_form == ClientIdForm::Short;
     let mut name = if short { &id.short } else { &id.readable };
-    let mut opened = open(&visit.broker, &addresses, name).await;
+    let mut opened = open(&visit.broker, name).await;
     if let Err(NoSession::Refused(code)) = &opened
         && IDENTIFIER_REJECTED.contains(code)
         && visit.broker.client_id_form == ClientIdForm::Auto
         && id.has_two_forms()
     {
         name = &id.short;
-        let again = open(&visit.broker, &addresses, name).await;
+        let again = open(&visit.broker, name).await;
         found.needs_short_id = again.is_ok();
         // What is told is what the first attempt came to.
         if again.is_ok() {
@@ -66,7 +65,7 @@ pub(crate) async fn pay(visit: &Visit, hear: Hear<'_>) -> Found {
     found.session = Some(Ok(()));
     found.sessions = 1;
     ask(&mut first, visit, hear, &mut found).await;
-    more(visit, &addresses, &mut found).await;
+    more(visit, &mut found).await;
     first.leave().await;
     found
 }
@@ -99,16 +98,13 @@ fn not_opened(why: NoSession, visit: &Visit, name: &str, found: &mut Found) {
 }
 
 /// Connects, and logs in.
-async fn open(
-    broker: &BrokerSettings,
-    addresses: &Addresses,
-    client_id: &str,
-) -> Result<Session, NoSession> {
+async fn open(broker: &BrokerSettings, client_id: &str) -> Result<Session, NoSession> {
     let traffic = Arc::new(Traffic::default());
     let within = broker.connect_within;
-    let stream = stream::dial(addresses, within, &traffic)
+    let (stream, address) = stream::dial(broker.addresses.in_turn(), within, &traffic)
         .await
         .map_err(|error| NoSession::Connection(broker::explain(&error).text))?;
+    broker.addresses.found(address);
     let tls = broker.tls.as_ref().map(TlsSettings::now);
     let framing = Framing::new(broker.max_packet_bytes, Mark::new());
     let patience = Patience { keep_alive: broker.keep_alive, connack: within };
@@ -193,13 +189,13 @@ async fn ask(session: &mut Session, visit: &Visit, hear: Hear<'_>, found: &mut F
 }
 
 /// Opens further sessions, until the broker takes no more.
-async fn more(visit: &Visit, addresses: &Addresses, found: &mut Found) {
+async fn more(visit: &Visit, found: &mut Found) {
     let mut standing = Vec::new();
     for number in 2..=visit.sessions {
         let id = ClientId::new(&format!("{}-{number}", visit.broker.client_id));
         let short = visit.broker.client_id_form == ClientIdForm::Short || found.needs_short_id;
         let name = if short { &id.short } else { &id.readable };
-        match open(&visit.broker, addresses, name).await {
+        match open(&visit.broker, name).await {
             Ok(session) => {
                 found.sessions = found.sessions.saturating_add(1);
                 standing.push(session);

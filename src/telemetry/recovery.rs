@@ -11,7 +11,6 @@ const PAIRS: &[(Event, Event, bool)] = &[
     (Event::DiskError, Event::DiskOk, true),
     (Event::LinkStale, Event::LinkAlive, false),
     (Event::LogTargetDown, Event::LogTargetUp, true),
-    (Event::SubscriptionRefused, Event::SubscriptionGranted, false),
     (Event::CertNotRenewed, Event::CertRenewed, false),
 ];
 /// Troubles that are known at once; there are few of each kind.

@@ -126,6 +126,7 @@ const EXAMPLES: &[&str] = &[
     "primary-host",
     "paths",
     "server-name",
+    "addresses-file",
     "client-id",
     "textfile",
     "edge-node",

@@ -17,8 +17,7 @@ use super::finding::Finding;
 use super::heard::Ear;
 use crate::cli::check::{Kind, recognise};
 use crate::cli::policy_source::PolicySource;
-use crate::cli::resolve::resolve;
-use crate::cli::{Exit, Failure, report, sealing, startup, status};
+use crate::cli::{Exit, Failure, addresses, report, sealing, startup, status};
 
 /// Longest wait for each step: people wait for it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -56,9 +55,10 @@ fn ask(path: &Path, arguments: &DoctorArgs) -> Result<Vec<Finding>, Failure> {
     let mut question = question(role, path, arguments)?;
     let address = question.broker.address.to_string();
     let mut findings = Vec::new();
-    match resolve(&question.broker.address) {
+    match addresses::of_broker(&question.broker) {
         Ok(found) => {
-            let found: Vec<String> = found.iter().map(|one| one.ip().to_string()).collect();
+            let found: Vec<String> =
+                found.in_turn().iter().map(|one| one.ip().to_string()).collect();
             let words = format!("`{}` is {}", question.broker.address.host, found.join(", "));
             findings.push(Finding::good("names", words));
         }

@@ -44,6 +44,7 @@ impl Lab {
             |state| format!("[journal]\npath = \"journal\"\n[state]\npath = \"{state}\"\n{WAIVED}");
         let policies = "[policies]\npaths = [\"policy.toml\"]\n";
         let ot = format!("name = \"r\"\n{}{policies}{}", broker(ot), rest("ot"));
+        let ot = ot.replace("[state]", "retain-bytes = 268435456\n[state]");
         let it = format!("{}{}[mirror]\n", broker(it), rest("it"));
         Lab { dir, ot, it }
     }
@@ -162,7 +163,7 @@ fn faults_of_files_are_named() {
     metrics.ot.push_str("[metrics]\ntextfile = \"none/there/ot.prom\"\n");
     metrics.finds(ot, "metrics", &["/none/there` isn't there"], "install -d -m 0755 -o ");
     let mut disk = lab();
-    disk.ot = disk.ot.replace("[state]", "retain-bytes = 1125899906842624\n[state]");
+    disk.ot = disk.ot.replace("= 268435456", "= 1125899906842624");
     disk.finds(ot, "disk", &["may grow to 1024.0 TiB"], "`retain-bytes` of at most ");
     let mut log = lab();
     log.ot.push_str("[[syslog]]\nto = \"udp\"\naddress = \"no-such-host.invalid:514\"\n");

@@ -459,6 +459,7 @@ fn the_shipped_samples_are_valid_and_their_commented_keys_are_the_defaults() {
             if name == "ot.toml" {
                 let (mut config, _) = OtConfig::read(reader).unwrap_or_else(|e| panic!("{e}"));
                 config.broker.credentials = None;
+                config.broker.addresses_file = None;
                 config.status.textfile = None;
                 config.observed_paths.clear();
                 if let Some(tls) = &mut config.broker.tls {
@@ -468,6 +469,7 @@ fn the_shipped_samples_are_valid_and_their_commented_keys_are_the_defaults() {
             } else {
                 let (mut config, _) = ItConfig::read(reader).unwrap_or_else(|e| panic!("{e}"));
                 config.broker.credentials = None;
+                config.broker.addresses_file = None;
                 config.status.textfile = None;
                 config.policy_paths.clear();
                 config.mirror.primary_host = None;

@@ -160,6 +160,7 @@ const EXAMPLES: &[&str] = &[
     "paths",
     "observe",
     "server-name",
+    "addresses-file",
     "client-id",
     "textfile",
     "edge-node",

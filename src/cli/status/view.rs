@@ -114,6 +114,7 @@ fn with_lines(status: &Shown, now_ms: u64, paint: Paint, size: Size, lines: usiz
     if let Some(ot) = &status.ot {
         view.hits(ot, status.written_ms);
         view.observed(ot);
+        view.shadow(ot);
     }
     view.line("");
     view.text

@@ -26,6 +26,7 @@ mod prometheus;
 mod reload;
 mod sealed;
 mod set_aside;
+mod shadow;
 mod signed;
 mod stale;
 mod tls;
